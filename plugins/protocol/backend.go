@@ -1,0 +1,119 @@
+package protocol
+
+import "encoding/json"
+
+// BackendDescription says what a backend is and what it accepts.
+type BackendDescription struct {
+	// Name is the name that a spec uses: backend: NAME: {...}.
+	Name    string
+	Version string
+	// Schema is CUE source that defines #Config, the backend's settings for a model.
+	Schema string
+	// Environment names the environment variables that the backend needs.
+	Environment []string
+	// Trains is true if the backend makes its model from datasets. Its configuration then has a field `train`, a list of
+	// dataset keys.
+	Trains bool
+	// Devices and Dtypes list what the backend can compute with, the default first.
+	Devices, Dtypes []string
+}
+
+// Model is a configured model.
+type Model struct {
+	// Config is the backend's settings as JSON, defaults filled, valid under the backend's schema. The `train` field is
+	// left out: a trained model's content is in Files.
+	Config json.RawMessage
+	// Files are the model's files on this machine.
+	Files []ModelFile
+}
+
+// ModelFile is a file of a model, with the digest the plan was made with.
+type ModelFile struct {
+	Name, Path, Digest string
+}
+
+// Estimate is what a backend expects a model to need, without reading its weights. Zero means unknown.
+type Estimate struct {
+	Parameters    int64   `json:"parameters,omitempty"`
+	WeightBytes   int64   `json:"weightBytes,omitempty"`
+	FLOPsPerToken float64 `json:"flopsPerToken,omitempty"`
+	// MemoryBytes is the peak resident size while scoring.
+	MemoryBytes int64 `json:"memoryBytes,omitempty"`
+	// BytesPerToken is the expected mean number of text bytes a token covers.
+	BytesPerToken float64 `json:"bytesPerToken,omitempty"`
+}
+
+// LoadedModel describes a model that is ready to score.
+type LoadedModel struct {
+	// ContextLimit is the most tokens the model can see at once, 0 for no limit.
+	ContextLimit int64
+	// VocabularySize bounds token ids: 0 <= id < VocabularySize.
+	VocabularySize int64
+	Device, Dtype  string
+}
+
+// Prefixes of a window, scoring.md 2.
+const (
+	PrefixBOS   = "bos"
+	PrefixFirst = "first"
+	PrefixNone  = "none"
+)
+
+// Anchors of windows, scoring.md 3.
+const (
+	AnchorTokens = "tokens"
+	AnchorBytes  = "bytes"
+)
+
+// Settings say how documents are scored. Zero Context and Stride mean the defaults, which Resolve fills.
+type Settings struct {
+	// Prefix is PrefixBOS, PrefixFirst or PrefixNone.
+	Prefix string `json:"prefix"`
+	// Context and Stride are in tokens, or in bytes where Anchor is AnchorBytes.
+	Context int64  `json:"context"`
+	Stride  int64  `json:"stride"`
+	Anchor  string `json:"anchor"`
+	// EOS asks for the loss of the end-of-text token after each document; it goes to the ledger, never to bytes.
+	EOS bool `json:"eos"`
+}
+
+// Document is a text to score. Text is valid UTF-8; the scored span is [ScoreStart, ScoreEnd) in bytes.
+type Document struct {
+	// Index counts the documents of one call from 0.
+	Index                int64
+	Dataset, Shard       string
+	Row                  int64
+	Text                 string
+	ScoreStart, ScoreEnd int32
+	// ParseSpecial makes text that looks like a special token that token.
+	ParseSpecial bool
+}
+
+// ScoredDocument is a backend's answer for one document. The token slices have equal length. Tokens and NoToken
+// spans together tile [0, len(text)).
+type ScoredDocument struct {
+	Index int64
+	// TokenIDs, TokenStarts, TokenEnds (bytes) and TokenNLL (nats) describe the document's own tokens in order.
+	TokenIDs, TokenStarts, TokenEnds []int32
+	TokenNLL                         []float64
+	// EOSNLL is the loss in nats of the end-of-text token where Settings.EOS asked for it.
+	EOSNLL float64
+	// Unscored lists byte ranges that have no loss, in order. A token inside one has a TokenNLL of 0.
+	Unscored []Unscored
+	// TotalNLL is the backend's own sum of every loss in nats, EOS included: the check on what the wire carried.
+	TotalNLL float64
+}
+
+// Reasons why bytes are unscored.
+const (
+	// ReasonNoContext marks the first token of a document scored without a prefix.
+	ReasonNoContext = "no context"
+	// ReasonNoToken marks bytes that the tokenizer has no token for; no token covers them.
+	ReasonNoToken = "no token"
+)
+
+// Unscored is a byte range without a loss, and why.
+type Unscored struct {
+	Start, End int32
+	Reason     string
+}

@@ -1,0 +1,120 @@
+package spec
+
+import "encoding/json"
+
+// Experiment is a spec as plain values: references resolved, sweeps and matrices expanded, defaults filled.
+type Experiment struct {
+	Name string
+	// Dir is the spec's folder; relative paths of sources start there.
+	Dir      string
+	Datasets []Dataset // sorted by key, skipped ones included
+	Models   []Model   // sorted by name, sweep points included
+	Gaps     []Gap     // sorted by name
+}
+
+// Position is a place in a spec. File is relative to the spec's folder.
+type Position struct {
+	File         string
+	Line, Column int
+}
+
+// Dataset is a named set of documents.
+type Dataset struct {
+	Key    string
+	Pos    Position
+	Source Source
+	// Fields are the dotted paths to read: one for raw text, input and target for supervised text.
+	Fields []string
+	Tags   []string
+	Limits Limits
+	// Rows bounds the source's rows by ordinal, [From, To); To 0 means the end.
+	Rows Range
+	// Sample picks documents by seed; nil takes them all.
+	Sample *Sample
+	// InvalidUTF8 is "error" or "replace".
+	InvalidUTF8 string
+	// BadRows is "error" or "skip": what happens to rows that the provider cannot read.
+	BadRows      string
+	ParseSpecial bool
+	// TrainOnly datasets train models and are not scored.
+	TrainOnly bool
+	// Skip is the reason the dataset is left out, or "".
+	Skip string
+}
+
+// Source is the provider of a dataset and its configuration.
+type Source struct {
+	Provider string
+	// Config is canonical JSON, valid under the provider's schema, defaults filled.
+	Config json.RawMessage
+	Pos    Position
+}
+
+// Limits bound a dataset. 0 means no bound.
+type Limits struct {
+	Documents int64 `json:"documents"`
+	// Bytes is the most bytes of one document.
+	Bytes int64 `json:"bytes"`
+}
+
+// Range is a half-open range of row ordinals; To 0 means the end.
+type Range struct {
+	From int64 `json:"from"`
+	To   int64 `json:"to"`
+}
+
+// Sample picks Documents documents with equal probability, decided by Seed alone.
+type Sample struct {
+	Documents int64 `json:"documents"`
+	Seed      int64 `json:"seed"`
+}
+
+// Model is a model to score, or one scored elsewhere: exactly one of Backend and Scores is set.
+type Model struct {
+	Name, Family string
+	Pos          Position
+	Backend      *Backend
+	Scores       *Scores
+	Scoring      Scoring
+	// Limits, if set by a sweep, replace the datasets' own.
+	Limits *Limits
+	// Base is the model that a sweep made this one from, and Point the swept values ("order=3"); both "" otherwise.
+	Base, Point string
+}
+
+// Backend is the backend of a model and its settings.
+type Backend struct {
+	Name string
+	// Config is canonical JSON, valid under the backend's schema, defaults filled, without `train`.
+	Config json.RawMessage
+	// Train lists the keys of the datasets that the model is trained on.
+	Train []string
+	Pos   Position
+}
+
+// Scores is a table of scores made elsewhere.
+type Scores struct {
+	// Path is a file relative to the spec's folder, or a URL.
+	Path string
+	// Protocol names the protocol under which the table was made. Tables of equal Protocol are comparable.
+	Protocol string
+	Pos      Position
+}
+
+// Scoring says how a model scores documents. Zero Context and Stride mean the defaults.
+type Scoring struct {
+	Prefix          string
+	Context, Stride int64
+	Anchor          string
+	EOS             bool
+}
+
+// Gap compares model A with model B on datasets.
+type Gap struct {
+	Name, A, B string
+	Pos        Position
+	// Datasets are the keys compared, sorted; empty for two imported tables, whose own datasets are compared.
+	Datasets []string
+	// Allow lists protocol fields in which the two sides may differ.
+	Allow []string
+}
