@@ -43,6 +43,6 @@ type Model interface {
 // Trainer is a Backend that makes its models from documents.
 type Trainer interface {
 	Backend
-	// Train reads each document's scored span and writes one model file, byte-identical for equal input.
+	// Train reads each document's text and writes one model file, byte-identical for equal input.
 	Train(ctx context.Context, m protocol.Model, documents iter.Seq2[protocol.Document, error], w io.Writer) error
 }

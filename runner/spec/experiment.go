@@ -10,6 +10,7 @@ type Experiment struct {
 	Datasets []Dataset // sorted by key, skipped ones included
 	Models   []Model   // sorted by name, sweep points included
 	Gaps     []Gap     // sorted by name
+	Warnings []Warning // sorted by place
 }
 
 // Position is a place in a spec. File is relative to the spec's folder.
@@ -76,7 +77,7 @@ type Model struct {
 	Backend      *Backend
 	Scores       *Scores
 	Scoring      Scoring
-	// Limits, if set by a sweep, replace the datasets' own.
+	// Limits, if set by a sweep, replace the datasets' own; -1 keeps a dataset's. LimitsOn applies them.
 	Limits *Limits
 	// Base is the model that a sweep made this one from, and Point the swept values ("order=3"); both "" otherwise.
 	Base, Point string
@@ -117,4 +118,16 @@ type Gap struct {
 	Datasets []string
 	// Allow lists protocol fields in which the two sides may differ.
 	Allow []string
+}
+
+// LimitsOn returns the limits that hold when m is scored on d.
+func (m Model) LimitsOn(d Dataset) Limits {
+	l := d.Limits
+	if m.Limits != nil && m.Limits.Documents >= 0 {
+		l.Documents = m.Limits.Documents
+	}
+	if m.Limits != nil && m.Limits.Bytes >= 0 {
+		l.Bytes = m.Limits.Bytes
+	}
+	return l
 }

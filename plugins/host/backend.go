@@ -1,0 +1,198 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"sync"
+
+	"google.golang.org/grpc"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/protocol/pluginpb"
+	"surprisal.dev/plugins/protocol/wire"
+)
+
+// Backend is a backend plugin. Its methods may be called from many goroutines.
+type Backend struct {
+	*subprocess
+	info        Info
+	description protocol.BackendDescription
+}
+
+func (h *Host) openBackend(ctx context.Context, args []string, name string) (*Backend, error) {
+	s, err := h.open(protocol.KindBackend, name, args)
+	if err != nil {
+		return nil, err
+	}
+	d, err := call(ctx, s, "describing the backend", func(ctx context.Context, conn grpc.ClientConnInterface, r *pluginpb.DescribeRequest) (*pluginpb.BackendDescription, error) {
+		return pluginpb.NewBackendClient(conn).Describe(ctx, r)
+	}, &pluginpb.DescribeRequest{})
+	if err != nil {
+		return nil, err
+	}
+	b := &Backend{subprocess: s, description: wire.ToBackendDescription(d)}
+	b.info, err = h.describe(s, name, Info{
+		Name: d.GetName(), Version: d.GetVersion(), Schema: d.GetSchema(), Environment: d.GetEnvironment(),
+	})
+	return b, err
+}
+
+// Info says which plugin this is.
+func (b *Backend) Info() Info { return b.info }
+
+// Describe returns what the plugin said when it was started.
+func (b *Backend) Describe(context.Context) (protocol.BackendDescription, error) {
+	return b.description, nil
+}
+
+// Plan estimates what a model needs.
+func (b *Backend) Plan(ctx context.Context, m protocol.Model, s protocol.Settings) (protocol.Estimate, error) {
+	e, err := call(ctx, b.subprocess, "estimating a model", func(ctx context.Context, conn grpc.ClientConnInterface, r *pluginpb.PlanRequest) (*pluginpb.Estimate, error) {
+		return pluginpb.NewBackendClient(conn).Plan(ctx, r)
+	}, &pluginpb.PlanRequest{Model: wire.FromModel(m), Settings: wire.FromSettings(s)})
+	if err != nil {
+		return protocol.Estimate{}, err
+	}
+	return wire.ToEstimate(e), nil
+}
+
+// Train writes a model file made from documents to w. If the plugin dies, Train fails and what it has written is of no
+// use: documents and w can be used only once.
+func (b *Backend) Train(ctx context.Context, m protocol.Model, documents iter.Seq2[protocol.Document, error], w io.Writer) error {
+	process, err := b.running(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stream, err := pluginpb.NewBackendClient(process.conn).Train(ctx)
+	if err != nil {
+		return b.trainError(ctx, process, err)
+	}
+	var sender sync.WaitGroup
+	sender.Go(func() {
+		if err := sendTraining(stream, m, documents); err != nil && !errors.Is(err, io.EOF) {
+			cancel(err)
+		}
+	})
+	// Cancelling before waiting frees a sender that the plugin no longer listens to.
+	defer sender.Wait()
+	defer cancel(nil)
+	for {
+		response, err := stream.Recv()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return b.trainError(ctx, process, err)
+		}
+		if _, err := w.Write(response.GetData()); err != nil {
+			return err
+		}
+	}
+}
+
+func (b *Backend) trainError(ctx context.Context, p *process, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if p.died(err) {
+		return fmt.Errorf("training a model: plugin %s ended (%s)%s", b.args[0], p.command.ending(), p.command.out.quote())
+	}
+	return b.named(err)
+}
+
+// sendTraining returns io.EOF if the plugin wants no more.
+func sendTraining(
+	stream grpc.BidiStreamingClient[pluginpb.TrainRequest, pluginpb.TrainResponse], m protocol.Model,
+	documents iter.Seq2[protocol.Document, error],
+) error {
+	if err := stream.Send(&pluginpb.TrainRequest{Model: wire.FromModel(m)}); err != nil {
+		return err
+	}
+	w := wire.NewDocumentWriter(func(documents []*pluginpb.Document) error {
+		return stream.Send(&pluginpb.TrainRequest{Documents: documents})
+	})
+	index := int64(0)
+	for d, err := range documents {
+		if err != nil {
+			return err
+		}
+		d.Index = index
+		index++
+		if err := d.Check(); err != nil {
+			return err
+		}
+		if err := w.Write(d); err != nil {
+			return err
+		}
+	}
+	return errors.Join(w.Flush(), stream.CloseSend())
+}
+
+// Load makes a model ready to score. If the plugin dies later, it is loaded again when it is next needed.
+func (b *Backend) Load(ctx context.Context, m protocol.Model) (*Model, error) {
+	model := &Model{backend: b, model: m}
+	err := b.do(ctx, func() string { return "loading a model" }, func() int64 { return 0 }, func(ctx context.Context, p *process) error {
+		_, err := model.loadedIn(ctx, p)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return model, nil
+}
+
+// Model is a model that a backend has loaded. Its methods may be called from many goroutines.
+type Model struct {
+	backend *Backend
+	model   protocol.Model
+
+	mu      sync.Mutex
+	process *process // where handle is valid
+	handle  string
+	loaded  protocol.LoadedModel
+}
+
+// loadedIn returns the model's handle in the process p.
+func (m *Model) loadedIn(ctx context.Context, p *process) (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.process == p {
+		return m.handle, nil
+	}
+	loaded, err := pluginpb.NewBackendClient(p.conn).Load(ctx, &pluginpb.LoadRequest{Model: wire.FromModel(m.model)})
+	if err != nil {
+		return "", remote(err)
+	}
+	m.process, m.handle, m.loaded = p, loaded.GetHandle(), wire.ToLoadedModel(loaded)
+	return m.handle, nil
+}
+
+// Describe says what was loaded.
+func (m *Model) Describe() protocol.LoadedModel {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.loaded
+}
+
+// Close unloads the model. No Score call may be running.
+func (m *Model) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.process
+	if p == nil || p.exited(0) {
+		return nil
+	}
+	m.process = nil
+	ctx, cancel := context.WithTimeout(context.Background(), p.timing.answer)
+	defer cancel()
+	_, err := pluginpb.NewBackendClient(p.conn).Unload(ctx, &pluginpb.UnloadRequest{Handle: m.handle})
+	if err != nil && !p.died(err) {
+		return m.backend.named(err)
+	}
+	return nil
+}

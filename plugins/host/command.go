@@ -1,0 +1,177 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-plugin/runner"
+
+	"surprisal.dev/plugins/protocol/wire"
+)
+
+// pipeDelay is how long a plugin's output is read on after its end, where another process has inherited the pipe.
+const pipeDelay = time.Second
+
+// command is a plugin's process, as go-plugin wants to see one. It differs from go-plugin's own in that it leads a session
+// which is killed as a whole, that the process ends with the runner's, and that no output can jam or crash the runner.
+type command struct {
+	cmd      *exec.Cmd
+	out      *output
+	stdout   io.Reader // the handshake line and nothing else
+	version  string    // of the protocol, as the handshake says; read it after done
+	done     chan struct{}
+	err      error // how it ended; read it after done
+	lifeline *os.File
+
+	mu      sync.Mutex
+	killed  bool
+	started bool
+	ended   bool
+}
+
+var _ runner.Runner = (*command)(nil)
+
+func newCommand(args, env []string, out *output) *command {
+	c := &command{cmd: exec.Command(args[0], args[1:]...), out: out, done: make(chan struct{})}
+	c.cmd.Env = env
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	c.cmd.WaitDelay = pipeDelay
+	return c
+}
+
+// Start starts the process.
+func (c *command) Start(context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.killed {
+		return errors.New("stopped before it started")
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer read.Close()
+	c.cmd.ExtraFiles = []*os.File{read}
+	c.cmd.Env = append(c.cmd.Env, wire.LifelineVariable+"=3")
+
+	handshake, handshakeIn := io.Pipe()
+	c.stdout = handshake
+	stdout := &lineWriter{line: c.firstHandshake(handshakeIn)}
+	stderr := &lineWriter{line: c.out.print}
+	c.cmd.Stdout, c.cmd.Stderr = stdout, stderr
+	if err := c.cmd.Start(); err != nil {
+		return errors.Join(err, write.Close())
+	}
+	c.lifeline, c.started = write, true
+	go func() {
+		err := c.cmd.Wait()
+		if errors.Is(err, exec.ErrWaitDelay) {
+			err = nil
+		}
+		stdout.flush()
+		stderr.flush()
+		handshakeIn.Close()
+		c.mu.Lock()
+		// What it has started must not outlive it.
+		syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
+		c.ended = true
+		c.mu.Unlock()
+		c.lifeline.Close()
+		c.err = err
+		close(c.done)
+	}()
+	return nil
+}
+
+// firstHandshake returns a function that passes the first handshake line to w and all other lines to the log.
+func (c *command) firstHandshake(w *io.PipeWriter) func([]byte) {
+	seen := false
+	return func(line []byte) {
+		if match := handshakeLine.FindSubmatch(line); match != nil && !seen {
+			seen = true
+			c.version = string(match[1])
+			fmt.Fprintf(w, "%s\n", line)
+			w.Close()
+			return
+		}
+		c.out.print(line)
+	}
+}
+
+// Wait waits for the process to end.
+func (c *command) Wait(context.Context) error {
+	<-c.done
+	return c.err
+}
+
+// Kill ends the process and every process in its group at once. It may be called at any time.
+func (c *command) Kill(context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.killed = true
+	if !c.started || c.ended {
+		return nil
+	}
+	if err := syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
+		return fmt.Errorf("killing process group %d: %w", c.cmd.Process.Pid, err)
+	}
+	return nil
+}
+
+// ending says how the process ended.
+func (c *command) ending() string {
+	<-c.done
+	switch {
+	case c.err == nil:
+		return "exit status 0"
+	case strings.Contains(c.err.Error(), "signal: killed"):
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if !c.killed {
+			return c.err.Error() + ", perhaps by the system because memory ran out"
+		}
+	}
+	return c.err.Error()
+}
+
+// Stdout is where go-plugin looks for the handshake.
+func (c *command) Stdout() io.ReadCloser { return io.NopCloser(c.stdout) }
+
+// Stderr is empty: the command itself takes standard error to the log, because go-plugin's way of doing so stops the
+// runner with a panic over JSON that is not hclog's.
+func (c *command) Stderr() io.ReadCloser { return io.NopCloser(strings.NewReader("")) }
+
+// Name returns the program's path.
+func (c *command) Name() string { return c.cmd.Path }
+
+// ID returns the process's number.
+func (c *command) ID() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.started {
+		return "not started"
+	}
+	return strconv.Itoa(c.cmd.Process.Pid)
+}
+
+// Diagnose adds nothing: the host's own errors say what is wrong.
+func (c *command) Diagnose(context.Context) string { return "" }
+
+// PluginToHost returns its arguments: plugin and host see the same addresses.
+func (c *command) PluginToHost(network, address string) (string, string, error) {
+	return network, address, nil
+}
+
+// HostToPlugin returns its arguments.
+func (c *command) HostToPlugin(network, address string) (string, string, error) {
+	return network, address, nil
+}

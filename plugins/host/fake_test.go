@@ -1,0 +1,319 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/sdk"
+)
+
+// The test binary is the runner too: started with "plugin serve KIND NAME" it is the plugin NAME, and with "host" it is a
+// runner that gets killed.
+func TestMain(m *testing.M) {
+	switch {
+	case len(os.Args) == 5 && os.Args[1] == "plugin":
+		serveFake(protocol.Kind(os.Args[3]), os.Args[4])
+	case len(os.Args) == 3 && os.Args[1] == "host":
+		runDoomedHost(os.Args[2])
+	default:
+		os.Exit(m.Run())
+	}
+}
+
+// serveFake is the main of a plugin whose name says how it starts.
+func serveFake(kind protocol.Kind, name string) {
+	switch name {
+	case "ends":
+		fmt.Fprintln(os.Stderr, "cannot find my library")
+		os.Exit(3)
+	case "hangs":
+		time.Sleep(time.Hour)
+	case "deaf": // says where it listens and does not
+		fmt.Printf("1|%d|unix|/nonexistent/socket|grpc\n", protocol.Version)
+		time.Sleep(time.Hour)
+	case "newer":
+		fmt.Printf("1|%d|unix|/nonexistent/socket|grpc\n", protocol.Version+1)
+		time.Sleep(time.Hour)
+	case "chatty": // before the handshake
+		fmt.Println("loading", strings.Repeat("x", 200<<10))
+		syscall.Write(1, []byte("a line without an end"))
+	case "impostor":
+		name = "someone-else"
+	}
+	if kind == protocol.KindProvider {
+		sdk.ServeProvider(fakeProvider{name})
+	} else {
+		sdk.ServeBackend(fakeBackend{name})
+	}
+}
+
+// behaviour is the configuration of a fake: what it does, and how it misbehaves.
+type behaviour struct {
+	Rows  int64 `json:"rows"`
+	Bytes int   `json:"bytes"`
+	// At is the row or document that Do strikes at, in at most Times processes one after another (0: in all).
+	At    int64  `json:"at"`
+	Do    string `json:"do"`
+	Times int    `json:"times"`
+	// Batch makes a backend answer only when it has so many documents, or there are no more.
+	Batch int `json:"batch"`
+	// Memory is the most documents that a backend can hold.
+	Memory int `json:"memory"`
+	// Log records what was asked in a file in the temporary folder.
+	Log string `json:"log"`
+}
+
+func decode(config json.RawMessage) (behaviour, error) {
+	var b behaviour
+	d := json.NewDecoder(strings.NewReader(string(config)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&b); err != nil {
+		return b, sdk.Invalid("configuration: %v", err)
+	}
+	return b, nil
+}
+
+// strikes counts a strike in the temporary folder, which outlives the process, and says whether it is to happen.
+func (b behaviour) strikes() bool {
+	for i := 0; b.Times == 0 || i < b.Times; i++ {
+		f, err := os.OpenFile(filepath.Join(os.TempDir(), fmt.Sprint("strike", i)), os.O_CREATE|os.O_EXCL, 0o600)
+		if err == nil {
+			f.Close()
+			return true
+		}
+	}
+	return false
+}
+
+func (b behaviour) record(what string) {
+	if b.Log == "" {
+		return
+	}
+	f, err := os.OpenFile(filepath.Join(os.TempDir(), b.Log), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err == nil {
+		fmt.Fprintln(f, what)
+		err = f.Close()
+	}
+	if err != nil {
+		panic(err)
+	}
+}
+
+// misbehave does what b.Do says, if it can be done at any place.
+func (b behaviour) misbehave() {
+	switch b.Do {
+	case "die":
+		fmt.Fprintln(os.Stderr, "something terrible happened")
+		syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	case "panic":
+		go panic("a bug")
+		select {}
+	case "freeze":
+		syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+	case "flood":
+		fmt.Println("go line")
+		fmt.Println(strings.Repeat("o", 300<<10), "go long line")
+		syscall.Write(1, []byte("c line\n"+strings.Repeat("c", 300<<10)+" c long line\n"))
+		fmt.Fprintln(os.Stderr, "error line")
+		fmt.Fprintln(os.Stderr, `{"@message": 1, "@level": {}}`)
+		for i := range 20_000 {
+			fmt.Fprintln(os.Stderr, "flood", i)
+		}
+		fmt.Println("last line")
+	}
+}
+
+const token = "SURPRISAL_TEST_TOKEN"
+
+type fakeProvider struct{ name string }
+
+func (p fakeProvider) Describe(context.Context) (protocol.ProviderDescription, error) {
+	return protocol.ProviderDescription{Name: p.name, Version: "1", Schema: "#Config: {...}", Environment: []string{token}}, nil
+}
+
+func (fakeProvider) Resolve(ctx context.Context, r protocol.ResolveRequest) (protocol.Resolution, error) {
+	b, err := decode(r.Source.Config)
+	if err != nil {
+		return protocol.Resolution{}, err
+	}
+	hclog.FromContext(ctx).Info("resolving", "rows", b.Rows)
+	if b.strikes() {
+		b.misbehave()
+	}
+	if b.Do == "fail" {
+		return protocol.Resolution{}, errors.New("no such luck")
+	}
+	environment, err := json.Marshal(os.Environ())
+	return protocol.Resolution{Parameters: environment, Revision: os.Getenv(token)}, err
+}
+
+func (fakeProvider) Read(ctx context.Context, r protocol.ReadRequest, emit func(protocol.Row) error) error {
+	b, err := decode(r.Source.Config)
+	if err != nil {
+		return err
+	}
+	b.record(fmt.Sprintf("read from %d", r.From))
+	zeros := bytes.Repeat([]byte("0"), b.Bytes)
+	for i := r.From; i < b.Rows && (r.To == 0 || i < r.To); i++ {
+		row := protocol.Row{Ordinal: i, Shard: "s", Number: i, Values: [][]byte{fmt.Append(zeros[:max(0, b.Bytes-len(fmt.Sprint(i)))], i)}}
+		if i == b.At && b.Do != "" && b.strikes() {
+			b.misbehave()
+			switch b.Do {
+			case "skip":
+				continue
+			case "fail":
+				return sdk.Changed("file x is not what it was")
+			}
+		}
+		if err := emit(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type fakeBackend struct{ name string }
+
+func (f fakeBackend) Describe(context.Context) (protocol.BackendDescription, error) {
+	return protocol.BackendDescription{Name: f.name, Version: "1", Schema: "#Config: {...}", Trains: true}, nil
+}
+
+func (fakeBackend) Plan(_ context.Context, m protocol.Model, s protocol.Settings) (protocol.Estimate, error) {
+	_, err := decode(m.Config)
+	return protocol.Estimate{Parameters: 7, WeightBytes: 8, FLOPsPerToken: 9, MemoryBytes: 10, BytesPerToken: float64(s.Context)}, err
+}
+
+// Train writes what it reads.
+func (fakeBackend) Train(_ context.Context, m protocol.Model, documents iter.Seq2[protocol.Document, error], w io.Writer) error {
+	b, err := decode(m.Config)
+	if err != nil {
+		return err
+	}
+	for d, err := range documents {
+		if err != nil {
+			return err
+		}
+		if d.Index == b.At && b.Do != "" {
+			b.misbehave()
+		}
+		if _, err := io.WriteString(w, d.Text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (fakeBackend) Load(_ context.Context, m protocol.Model) (sdk.Model, error) {
+	b, err := decode(m.Config)
+	if err != nil {
+		return nil, err
+	}
+	b.record("load")
+	return &fakeModel{b}, nil
+}
+
+type fakeModel struct{ behaviour }
+
+func (m *fakeModel) Describe() protocol.LoadedModel {
+	return protocol.LoadedModel{ContextLimit: 5, VocabularySize: 256, Device: "cpu", Dtype: "float64"}
+}
+
+func (m *fakeModel) Close() error { m.record("close"); return nil }
+
+// Score gives each document of n bytes one token of n nats.
+func (m *fakeModel) Score(ctx context.Context, _ protocol.Settings, documents iter.Seq2[protocol.Document, error], emit func(protocol.ScoredDocument) error) error {
+	var batch []protocol.Document
+	flush := func() error {
+		if m.Memory > 0 && len(batch) > m.Memory {
+			m.record(fmt.Sprintf("no memory for %d", len(batch)))
+			return sdk.OutOfMemory("no memory for %d documents", len(batch))
+		}
+		for i := range batch {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			d := batch[len(batch)-1-i] // out of order
+			s := protocol.ScoredDocument{
+				Index: d.Index, TokenIDs: []int32{1}, TokenStarts: []int32{0}, TokenEnds: []int32{int32(len(d.Text))},
+				TokenNLL: []float64{float64(len(d.Text))}, TotalNLL: float64(len(d.Text)),
+			}
+			if d.Index == m.At && m.Do != "" && m.strikes() {
+				m.misbehave()
+				switch m.Do {
+				case "never":
+					continue
+				case "twice":
+					if err := emit(s); err != nil {
+						return err
+					}
+				case "exhaust":
+					return sdk.OutOfMemory("no memory for document %d", d.Index)
+				case "unasked":
+					s.Index += 1000
+				case "break":
+					s.TokenNLL[0]++
+				case "eos":
+					s.EOSNLL, s.TotalNLL = 1, s.TotalNLL+1
+				}
+			}
+			if err := emit(s); err != nil {
+				return err
+			}
+		}
+		batch = batch[:0]
+		return nil
+	}
+	for d, err := range documents {
+		if err != nil {
+			return err
+		}
+		m.record(fmt.Sprintf("document %d", d.Index))
+		if m.Do == "leave" && d.Index == m.At {
+			return nil
+		}
+		batch = append(batch, d)
+		if len(batch) >= m.Batch {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
+}
+
+// runDoomedHost reads rows from a plugin, prints the plugin's process number, and goes on until it is killed.
+func runDoomedHost(dir string) {
+	err := func() error {
+		h, err := New(Options{Providers: []string{"honest"}, Dir: dir})
+		if err != nil {
+			return err
+		}
+		p, err := h.Provider(context.Background(), "honest")
+		if err != nil {
+			return err
+		}
+		source := protocol.Source{Config: json.RawMessage(`{"rows": 1000000000, "bytes": 10}`)}
+		return p.Read(context.Background(), protocol.ReadRequest{Source: source, Fields: []string{"text"}}, func(r protocol.Row) error {
+			if r.Ordinal == 0 {
+				fmt.Println(p.current.command.ID())
+			}
+			return nil
+		})
+	}()
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}

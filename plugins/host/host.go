@@ -1,0 +1,172 @@
+package host
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+
+	"surprisal.dev/plugins/protocol"
+)
+
+// Options configure a Host.
+type Options struct {
+	// Providers and Backends name the plugins that this binary holds: it is started again with the arguments
+	// "plugin serve KIND NAME".
+	Providers, Backends []string
+	// Folders are searched for plugins as the PATH is.
+	Folders []string
+	// Dir is a folder for sockets and temporary files, made if there is none; "" means the system's temporary folder. A
+	// path too long for a socket is passed over for the latter.
+	Dir string
+	// Log takes what plugins print, and news of their deaths; nil discards it.
+	Log hclog.Logger
+}
+
+// Host runs plugins. Its methods may be called from many goroutines.
+type Host struct {
+	options Options
+	log     hclog.Logger
+	timing  timing
+	// window bounds the text in flight in a Score call, in bytes.
+	window int64
+	folder *runFolder
+
+	mu        sync.Mutex
+	closed    bool
+	opened    []*subprocess
+	providers map[string]*slot[Provider]
+	backends  map[string]*slot[Backend]
+	digests   map[string]*slot[string] // of binaries, by path
+}
+
+// slot holds a value that is made once, by the first who needs it. A failure is not kept.
+type slot[T any] struct {
+	mu    sync.Mutex
+	value *T
+}
+
+func (s *slot[T]) get(make func() (*T, error)) (*T, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.value == nil {
+		value, err := make()
+		if err != nil {
+			return nil, err
+		}
+		s.value = value
+	}
+	return s.value, nil
+}
+
+func slotOf[T any](h *Host, slots map[string]*slot[T], key string) *slot[T] {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if slots[key] == nil {
+		slots[key] = new(slot[T])
+	}
+	return slots[key]
+}
+
+// New returns a host. Close stops its plugins.
+func New(o Options) (*Host, error) {
+	folder, err := newRunFolder(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Host{
+		options: o,
+		log:     cmp.Or[hclog.Logger](o.Log, hclog.NewNullLogger()),
+		timing:  defaultTiming(),
+		window:  4 << 20,
+		folder:  folder,
+
+		providers: map[string]*slot[Provider]{},
+		backends:  map[string]*slot[Backend]{},
+		digests:   map[string]*slot[string]{},
+	}, nil
+}
+
+// Close stops all plugins, by force where they do not end within a second, and removes their sockets and temporary files.
+func (h *Host) Close() error {
+	h.mu.Lock()
+	h.closed = true
+	opened := h.opened
+	h.opened = nil
+	h.mu.Unlock()
+	var group sync.WaitGroup
+	for _, s := range opened {
+		group.Go(s.close)
+	}
+	group.Wait()
+	return h.folder.remove()
+}
+
+// Provider returns the provider called name, found by its name and started at the first call.
+func (h *Host) Provider(ctx context.Context, name string) (*Provider, error) {
+	return slotOf(h, h.providers, name).get(func() (*Provider, error) {
+		args, err := h.find(protocol.KindProvider, name)
+		if err != nil {
+			return nil, err
+		}
+		return h.openProvider(ctx, args, name)
+	})
+}
+
+// Backend returns the backend called name, found by its name and started at the first call.
+func (h *Host) Backend(ctx context.Context, name string) (*Backend, error) {
+	return slotOf(h, h.backends, name).get(func() (*Backend, error) {
+		args, err := h.find(protocol.KindBackend, name)
+		if err != nil {
+			return nil, err
+		}
+		return h.openBackend(ctx, args, name)
+	})
+}
+
+// OpenProvider starts the provider that command runs, whatever it calls itself.
+func (h *Host) OpenProvider(ctx context.Context, command []string) (*Provider, error) {
+	return h.openProvider(ctx, command, "")
+}
+
+// OpenBackend starts the backend that command runs, whatever it calls itself.
+func (h *Host) OpenBackend(ctx context.Context, command []string) (*Backend, error) {
+	return h.openBackend(ctx, command, "")
+}
+
+// open prepares a plugin without starting it.
+func (h *Host) open(kind protocol.Kind, name string, args []string) (*subprocess, error) {
+	if len(args) == 0 {
+		return nil, errors.New("no command to start a plugin with")
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil, errors.New("the plugin host is closed")
+	}
+	s := &subprocess{host: h, kind: kind, args: args, log: h.log.With("plugin", cmp.Or(name, args[0]))}
+	h.opened = append(h.opened, s)
+	return s, nil
+}
+
+// describe completes info, which a plugin has just given, and refuses a plugin that is not what was looked for.
+func (h *Host) describe(s *subprocess, name string, info Info) (Info, error) {
+	info.Kind, info.Path, info.Protocol = s.kind, s.args[0], protocol.Version
+	info.Builtin = name != "" && len(s.args) > 1
+	if name != "" && info.Name != name {
+		return Info{}, fmt.Errorf("plugin %s calls itself %q; its file must be called runner-%s-%s", info.Path, info.Name, s.kind, info.Name)
+	}
+	digest, err := slotOf(h, h.digests, info.Path).get(func() (*string, error) {
+		digest, err := digestFile(info.Path)
+		return &digest, err
+	})
+	if err != nil {
+		return Info{}, fmt.Errorf("plugin %s: %w", info.Path, err)
+	}
+	info.BinaryDigest = *digest
+	s.askFor(info.Environment)
+	return info, nil
+}

@@ -1,0 +1,233 @@
+package host
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/protocol/wire"
+)
+
+// Info says which plugin answers; together with what it is asked, this decides what it answers.
+type Info struct {
+	Name    string
+	Kind    protocol.Kind
+	Version string
+	// Protocol is the version of the plugin protocol.
+	Protocol int
+	// Path is the binary, and BinaryDigest "sha256:" and 64 hex digits of its content.
+	Path, BinaryDigest string
+	// Builtin is true for a plugin that the runner's own binary holds.
+	Builtin bool
+	// Schema is CUE source that defines #Config.
+	Schema string
+	// Environment names the variables that the plugin asked for.
+	Environment []string
+}
+
+// subprocess is a plugin that is running whenever someone needs it.
+type subprocess struct {
+	host *Host
+	kind protocol.Kind
+	args []string
+	log  hclog.Logger
+
+	mu      sync.Mutex
+	asked   []string // the environment variables the plugin asked for
+	current *process
+	closed  bool
+}
+
+// running returns the running process, started if there is none.
+func (s *subprocess) running(ctx context.Context) (*process, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, errors.New("the plugin host is closed")
+	}
+	if s.current != nil && !s.current.exited(0) {
+		return s.current, nil
+	}
+	s.stopCurrent()
+	env := append(environment(s.asked), "TMPDIR="+s.host.folder.path)
+	p, err := startProcess(ctx, s.args, env, s.kind, s.host.folder.path, s.log, s.host.timing)
+	if err != nil {
+		return nil, err
+	}
+	s.current = p
+	return p, nil
+}
+
+// stopCurrent needs s.mu.
+func (s *subprocess) stopCurrent() {
+	if s.current != nil {
+		s.current.stop()
+		s.current = nil
+	}
+}
+
+// askFor gives the plugin the environment variables it asked for, at the price of a new start if any of them is set.
+func (s *subprocess) askFor(variables []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = variables
+	if len(environment(variables)) > len(environment(nil)) {
+		s.stopCurrent()
+	}
+}
+
+func (s *subprocess) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.stopCurrent()
+}
+
+// Kill ends the plugin's process at once, as a crash would. The next call starts it again.
+func (s *subprocess) Kill() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current != nil {
+		s.current.kill()
+		<-s.current.command.done
+	}
+}
+
+// remoteError is an error that came from the plugin or from the connection to it.
+type remoteError struct{ err error }
+
+func (e *remoteError) Error() string { return e.err.Error() }
+
+func remote(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &remoteError{err}
+}
+
+// do calls f with a running process. If the process dies under f, do starts it again and calls f again, until it has died
+// too often without progress growing in between. what names the work for people.
+//
+// f returns errors of the connection wrapped by remote; do returns others as they are.
+func (s *subprocess) do(ctx context.Context, what func() string, progress func() int64, f func(context.Context, *process) error) error {
+	if fields := logFields(ctx); len(fields) > 0 {
+		ctx = metadata.AppendToOutgoingContext(ctx, fields...)
+	}
+	log := hclog.FromContext(ctx)
+	if len(log.ImpliedArgs()) > 0 {
+		log = s.log.With(log.ImpliedArgs()...)
+	} else {
+		log = s.log
+	}
+	reached := progress()
+	for deaths := 0; ; {
+		p, err := s.running(ctx)
+		var ending string
+		if err == nil {
+			err = f(ctx, p)
+			var r *remoteError
+			if !errors.As(err, &r) {
+				return err
+			}
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if err = r.err; !p.died(err) {
+				return s.named(err)
+			}
+			ending = p.command.ending()
+			err = fmt.Errorf("it ended (%s)%s", ending, p.command.out.quote())
+		} else if deaths == 0 || ctx.Err() != nil {
+			return err
+		}
+		if now := progress(); now > reached {
+			reached, deaths = now, 0
+		}
+		deaths++
+		if deaths >= s.host.timing.attempts {
+			return fmt.Errorf("%s: plugin %s died %d times in a row; the last time %w", what(), s.args[0], deaths, err)
+		}
+		wait := s.host.timing.backoff << (deaths - 1)
+		log.Warn("the plugin died; starting it again", "work", what(), "ended", ending, "attempt", deaths+1, "of", s.host.timing.attempts, "wait", wait)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// named adds the plugin to an error that it sent, and keeps its kind.
+func (s *subprocess) named(err error) error {
+	if status.Code(err) == codes.Unimplemented {
+		return fmt.Errorf("plugin %s: it is not a %s that can do this: %w", s.args[0], s.kind, err)
+	}
+	err = wire.FromStatus(err)
+	if protocol.KindOf(err) != "" {
+		return err
+	}
+	return fmt.Errorf("plugin %s: %w", s.args[0], err)
+}
+
+// call makes a call that can simply be made again.
+func call[Request, Response any](
+	ctx context.Context, s *subprocess, what string,
+	method func(context.Context, grpc.ClientConnInterface, Request) (Response, error), request Request,
+) (Response, error) {
+	var response Response
+	err := s.do(ctx, func() string { return what }, func() int64 { return 0 }, func(ctx context.Context, p *process) (err error) {
+		response, err = method(ctx, p.conn, request)
+		return remote(err)
+	})
+	return response, err
+}
+
+// logFields returns the fields of the logger in ctx as metadata, so that the plugin's log lines say for whom it works.
+func logFields(ctx context.Context) []string {
+	var pairs []string
+	for _, field := range hclog.FromContext(ctx).ImpliedArgs() {
+		pairs = append(pairs, wire.LogFieldsKey, fmt.Sprint(field))
+	}
+	return pairs
+}
+
+// passed are the environment variables that every plugin gets: where programs and libraries are, and how to print.
+var passed = []string{"PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ"}
+
+// environment returns the variables that a plugin which asked for some gets.
+func environment(asked []string) []string {
+	var env []string
+	for _, names := range [][]string{passed, asked} {
+		for _, name := range names {
+			if value, ok := os.LookupEnv(name); ok {
+				env = append(env, name+"="+value)
+			}
+		}
+	}
+	return env
+}
+
+func digestFile(path string) (_ string, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", fmt.Errorf("reading %s: %w", path, err)
+	}
+	return fmt.Sprintf("sha256:%x", h.Sum(nil)), nil
+}

@@ -1,0 +1,204 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"github.com/hashicorp/go-plugin/runner"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/protocol/wire"
+)
+
+// timing says how patient the host is.
+type timing struct {
+	// start bounds the time to the handshake and the first answer.
+	start time.Duration
+	// ping is the time between two questions whether a plugin is alive, answer the time it has for one.
+	ping, answer time.Duration
+	// stop is the time a plugin has to end by itself when asked to.
+	stop time.Duration
+	// backoff is the wait before the first new start after a death; each further one waits twice as long.
+	backoff time.Duration
+	// attempts is how often in a row, without any progress, a plugin may die.
+	attempts int
+}
+
+func defaultTiming() timing {
+	return timing{
+		start: 30 * time.Second, ping: 10 * time.Second, answer: 30 * time.Second,
+		stop: time.Second, backoff: 100 * time.Millisecond, attempts: 3,
+	}
+}
+
+// process is a running plugin.
+type process struct {
+	client  *plugin.Client
+	conn    *grpc.ClientConn
+	command *command
+	log     hclog.Logger
+	timing  timing
+}
+
+// startProcess starts args and waits until it answers.
+func startProcess(ctx context.Context, args, env []string, kind protocol.Kind, tempDir string, log hclog.Logger, t timing) (_ *process, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, t.start, fmt.Errorf("no handshake within %v; a plugin calls "+
+		"sdk.ServeProvider or sdk.ServeBackend from main before anything slow", t.start))
+	defer cancel()
+	p := &process{command: newCommand(args, env, &output{log: log}), log: log, timing: t}
+	p.client = plugin.NewClient(&plugin.ClientConfig{
+		HandshakeConfig:  wire.Handshake(),
+		Plugins:          plugin.PluginSet{string(kind): plugin.NetRPCUnsupportedPlugin{}},
+		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
+		RunnerFunc: func(_ hclog.Logger, spec *exec.Cmd, _ string) (runner.Runner, error) {
+			p.command.cmd.Env = append(p.command.cmd.Env, spec.Env...)
+			return p.command, nil
+		},
+		SkipHostEnv:      true,
+		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: tempDir},
+		// The host keeps its own deadline, which also follows ctx.
+		StartTimeout: math.MaxInt64,
+		Logger:       hclog.NewNullLogger(),
+		SyncStdout:   &lineWriter{line: p.command.out.print},
+		SyncStderr:   &lineWriter{line: p.command.out.print},
+		GRPCDialOptions: []grpc.DialOption{grpc.WithDefaultCallOptions(
+			grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes), grpc.MaxCallSendMsgSize(wire.MaxMessageBytes))},
+	})
+	connected := make(chan error, 1)
+	go func() {
+		client, err := p.client.Client()
+		if err == nil {
+			p.conn = client.(*plugin.GRPCClient).Conn
+		}
+		connected <- err
+	}()
+	select {
+	case err = <-connected:
+	case <-ctx.Done():
+		p.kill()
+		<-connected
+		err = context.Cause(ctx)
+	}
+	if err == nil {
+		err = p.askAlive(ctx)
+	}
+	if err != nil {
+		err = p.startError(ctx, err)
+		p.stop()
+		return nil, err
+	}
+	go p.watch()
+	return p, nil
+}
+
+// startError explains why a plugin did not start: err, or what is known of its process.
+func (p *process) startError(ctx context.Context, err error) error {
+	path := p.command.Name()
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("starting plugin %s: %w%s", path, context.Cause(ctx), p.command.out.quote())
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("plugin %s is not executable; run chmod +x on it", path)
+	case errors.Is(err, syscall.ENOEXEC):
+		return fmt.Errorf("plugin %s is not a program for this machine, nor a script with a #! line", path)
+	case p.command.ID() == "not started":
+		return fmt.Errorf("starting plugin %s: %w", path, err)
+	}
+	killedByUs := !p.exited(p.timing.stop)
+	p.kill()
+	<-p.command.done
+	switch version := p.command.version; {
+	case version == "" && !killedByUs:
+		return fmt.Errorf("%s ended (%s) without a handshake; is it a Surprisal plugin?%s", path, p.command.ending(), p.command.out.quote())
+	case version != "" && version != fmt.Sprint(protocol.Version):
+		return fmt.Errorf("plugin %s speaks version %s of the plugin protocol, this runner speaks version %d; "+
+			"build the plugin with the sdk of this version", path, version, protocol.Version)
+	}
+	return fmt.Errorf("starting plugin %s: %w%s", path, err, p.command.out.quote())
+}
+
+// exited says whether the process has ended, or does so within d.
+func (p *process) exited(d time.Duration) bool {
+	select {
+	case <-p.command.done:
+		return true
+	default:
+	}
+	select {
+	case <-p.command.done:
+		return true
+	case <-time.After(d):
+		return false
+	}
+}
+
+func (p *process) kill() {
+	if err := p.command.Kill(context.Background()); err != nil {
+		p.log.Error("cannot kill the plugin", "error", err)
+	}
+}
+
+// stop asks the process to end, kills it if it does not, and returns when it is gone.
+func (p *process) stop() {
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		p.client.Kill()
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(p.timing.stop):
+		p.kill()
+		<-stopped
+	}
+}
+
+// watch kills the process when it no longer answers, which ends the calls that wait for it.
+func (p *process) watch() {
+	for {
+		if p.exited(p.timing.ping) {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), p.timing.answer)
+		err := p.askAlive(ctx)
+		cancel()
+		if err != nil && !p.exited(0) {
+			p.log.Error("the plugin no longer answers; killing it", "waited", p.timing.answer)
+			p.kill()
+			return
+		}
+	}
+}
+
+func (p *process) askAlive(ctx context.Context) error {
+	_, err := grpc_health_v1.NewHealthClient(p.conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: plugin.GRPCServiceName})
+	return err
+}
+
+// died says whether err, which a call returned, means that the process is gone. It makes sure that it then is.
+func (p *process) died(err error) bool {
+	switch status.Code(err) {
+	case codes.Unavailable:
+		// Give the process the chance to say itself how it ended.
+		if !p.exited(p.timing.stop) {
+			p.kill()
+			<-p.command.done
+		}
+		return true
+	case codes.Canceled, codes.Internal:
+		return p.exited(p.timing.stop)
+	}
+	return false
+}

@@ -1,0 +1,300 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/protocol/pluginpb"
+	"surprisal.dev/plugins/protocol/wire"
+)
+
+// sendBytes is how much text gathers before it is sent, so that a slow source does not leave the model idle for long.
+const sendBytes = 64 << 10
+
+// Score scores documents and calls emit with each of them and its answer, in the order of the documents, which it numbers
+// from 0. Every answer has passed protocol.Check. emit's error, and one that documents yields, end the call and are
+// returned as they are.
+//
+// If the plugin dies, the model is loaded again and only what was unanswered is scored again. If the model runs out of
+// memory, fewer documents are sent at a time.
+func (m *Model) Score(
+	ctx context.Context, s protocol.Settings, documents iter.Seq2[protocol.Document, error],
+	emit func(protocol.Document, protocol.ScoredDocument) error,
+) error {
+	next, stop := iter.Pull2(documents)
+	defer stop()
+	window := m.backend.host.window
+	c := &scoring{model: m, settings: s, next: next, emit: emit, window: window, limit: window}
+	c.room.L = &c.mu
+	return m.backend.do(ctx, c.what, c.progress, c.score)
+}
+
+// scoring is one Score call, over however many streams it takes.
+type scoring struct {
+	model    *Model
+	settings protocol.Settings
+	next     func() (protocol.Document, error, bool)
+	emit     func(protocol.Document, protocol.ScoredDocument) error
+
+	mu      sync.Mutex
+	room    sync.Cond // signalled when fields below change
+	stopped bool      // the stream has ended
+	// pending are the documents from the first without an emitted answer on, in order.
+	pending   []*pendingDocument
+	first     int64 // index of pending[0]
+	unseen    int64 // every document before it has been sent on this stream, or is answered
+	exhausted bool  // all documents are in pending or done
+	held      int64 // bytes of text in pending
+	limit     int64 // bounds held
+	sent      int64 // bytes of text that this stream has sent and that are not answered
+	sentCount int
+	window    int64 // bounds sent
+	answered  int64
+}
+
+type pendingDocument struct {
+	document       protocol.Document
+	sent, answered bool
+	answer         protocol.ScoredDocument
+}
+
+func (d *pendingDocument) bytes() int64 { return int64(len(d.document.Text)) }
+
+func (c *scoring) progress() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.answered
+}
+
+func (c *scoring) what() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, d := range c.pending {
+		if !d.answered {
+			return fmt.Sprintf("scoring documents from %v on", d.document)
+		}
+	}
+	return "scoring documents"
+}
+
+// score scores what is left in the process p.
+func (c *scoring) score(ctx context.Context, p *process) error {
+	for {
+		err := c.stream(ctx, p)
+		var r *remoteError
+		if !errors.As(err, &r) || protocol.KindOf(wire.FromStatus(r.err)) != protocol.OutOfMemory || !c.halve() {
+			return err
+		}
+		c.model.backend.log.With(hclog.FromContext(ctx).ImpliedArgs()...).Warn(
+			"the backend ran out of memory; sending half as much at a time", "bytes", c.window, "error", wire.FromStatus(r.err))
+	}
+}
+
+// halve lowers the window after a stream has run out of memory. It returns false if a single document was too much.
+func (c *scoring) halve() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sentCount <= 1 {
+		return false
+	}
+	c.window = max(min(c.window, c.sent)/2, 1)
+	return true
+}
+
+func (c *scoring) stream(ctx context.Context, p *process) error {
+	c.mu.Lock()
+	c.stopped, c.sent, c.sentCount, c.unseen = false, 0, 0, 0
+	for _, d := range c.pending {
+		d.sent = d.answered
+	}
+	c.mu.Unlock()
+	handle, err := c.model.loadedIn(ctx, p)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := pluginpb.NewBackendClient(p.conn).Score(ctx)
+	if err != nil {
+		return remote(err)
+	}
+	var sender sync.WaitGroup
+	var sendErr error
+	sender.Go(func() {
+		if sendErr = c.send(stream, handle); sendErr != nil {
+			cancel()
+		}
+	})
+	err = c.receive(stream)
+	c.mu.Lock()
+	c.stopped = true
+	c.mu.Unlock()
+	c.room.Broadcast()
+	cancel()
+	sender.Wait()
+	if sendErr != nil {
+		return sendErr
+	}
+	return err
+}
+
+// send sends the documents without an answer, then new ones. Its errors are the documents'; whatever happens to the
+// stream, the receiver learns too.
+func (c *scoring) send(stream grpc.BidiStreamingClient[pluginpb.ScoreRequest, pluginpb.ScoreResponse], handle string) error {
+	if stream.Send(&pluginpb.ScoreRequest{Handle: handle, Settings: wire.FromSettings(c.settings)}) != nil {
+		return nil
+	}
+	w := wire.NewDocumentWriter(func(documents []*pluginpb.Document) error {
+		return stream.Send(&pluginpb.ScoreRequest{Documents: documents})
+	})
+	for {
+		d, err := c.unsent()
+		if err != nil {
+			return err
+		}
+		if d == nil {
+			break
+		}
+		c.mu.Lock()
+		if !c.hasRoom(d) && !c.stopped {
+			c.mu.Unlock()
+			if w.Flush() != nil || stream.Send(&pluginpb.ScoreRequest{Flush: true}) != nil {
+				return nil
+			}
+			c.mu.Lock()
+			for !c.hasRoom(d) && !c.stopped {
+				c.room.Wait()
+			}
+		}
+		if c.stopped {
+			c.mu.Unlock()
+			return nil
+		}
+		d.sent = true
+		c.sent += d.bytes()
+		c.sentCount++
+		c.mu.Unlock()
+		if w.Write(d.document) != nil || w.Bytes() >= sendBytes && w.Flush() != nil {
+			return nil
+		}
+	}
+	if w.Flush() == nil {
+		// As with Send, the receiver learns of an error.
+		_ = stream.CloseSend()
+	}
+	return nil
+}
+
+// hasRoom needs c.mu. One document is always allowed, however large.
+func (c *scoring) hasRoom(d *pendingDocument) bool {
+	return c.sentCount == 0 || c.sent+d.bytes() <= c.window && c.held <= c.limit
+}
+
+// unsent returns the next document to send, nil at the end.
+func (c *scoring) unsent() (*pendingDocument, error) {
+	c.mu.Lock()
+	for c.unseen = max(c.unseen, c.first); c.unseen < c.first+int64(len(c.pending)); c.unseen++ {
+		if d := c.pending[c.unseen-c.first]; !d.sent {
+			c.mu.Unlock()
+			return d, nil
+		}
+	}
+	exhausted, index := c.exhausted, c.first+int64(len(c.pending))
+	c.mu.Unlock()
+	if exhausted {
+		return nil, nil
+	}
+	document, err, ok := c.next()
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		c.mu.Lock()
+		c.exhausted = true
+		c.mu.Unlock()
+		return nil, nil
+	}
+	document.Index = index
+	if err := document.Check(); err != nil {
+		return nil, err
+	}
+	d := &pendingDocument{document: document}
+	c.mu.Lock()
+	c.pending = append(c.pending, d)
+	c.held += d.bytes()
+	c.mu.Unlock()
+	return d, nil
+}
+
+func (c *scoring) receive(stream grpc.BidiStreamingClient[pluginpb.ScoreRequest, pluginpb.ScoreResponse]) error {
+	var joiner wire.AnswerJoiner
+	for {
+		response, err := stream.Recv()
+		if err == io.EOF {
+			c.mu.Lock()
+			complete := c.exhausted && len(c.pending) == 0
+			c.mu.Unlock()
+			if err := joiner.End(); err != nil || complete {
+				return c.model.backend.broken(err)
+			}
+			return c.model.backend.broken(fmt.Errorf("%s: it ended without an answer", c.what()))
+		}
+		if err != nil {
+			return remote(err)
+		}
+		if err := joiner.Join(response.GetDocuments(), c.answer); err != nil {
+			return err
+		}
+	}
+}
+
+// answer takes an answer and emits what has become complete, in order.
+func (c *scoring) answer(s protocol.ScoredDocument) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := s.Index - c.first
+	switch {
+	case at >= int64(len(c.pending)) || at >= 0 && !c.pending[at].sent || s.Index < 0:
+		return c.model.backend.broken(fmt.Errorf("it answered document %d, which it was not sent", s.Index))
+	case at < 0 || c.pending[at].answered:
+		return c.model.backend.broken(fmt.Errorf("it answered document %d twice", s.Index))
+	}
+	d := c.pending[at]
+	c.mu.Unlock()
+	err := protocol.Check(d.document, s, c.model.Describe())
+	c.mu.Lock()
+	if err == nil && !c.settings.EOS && s.EOSNLL != 0 {
+		err = fmt.Errorf("%v: the answer has a loss of %v nats for an end-of-text token that was not asked for", d.document, s.EOSNLL)
+	}
+	if err != nil {
+		return c.model.backend.broken(err)
+	}
+	d.answer, d.answered = s, true
+	c.answered++
+	c.sent -= d.bytes()
+	c.sentCount--
+	c.room.Broadcast()
+	for len(c.pending) > 0 && c.pending[0].answered {
+		d := c.pending[0]
+		c.pending[0] = nil
+		c.pending = c.pending[1:]
+		c.first++
+		c.held -= d.bytes()
+		c.mu.Unlock()
+		err := c.emit(d.document, d.answer)
+		c.mu.Lock()
+		if err != nil {
+			return err
+		}
+		c.room.Broadcast()
+	}
+	return nil
+}

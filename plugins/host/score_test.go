@@ -1,0 +1,269 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"surprisal.dev/plugins/protocol"
+)
+
+func backend(t *testing.T, h *Host) *Backend {
+	t.Helper()
+	b, err := h.Backend(t.Context(), "honest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func model(format string, values ...any) protocol.Model {
+	return protocol.Model{Config: source(format, values...).Config}
+}
+
+func documents(count, size int) iter.Seq2[protocol.Document, error] {
+	return func(yield func(protocol.Document, error) bool) {
+		for i := range count {
+			text := fmt.Sprintf("%0*d", size, i)
+			if !yield(protocol.Document{Dataset: "d", Shard: "s", Row: int64(i), Text: text, ScoreEnd: int32(len(text))}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// score scores documents and checks that they come in order, each with its own answer. It returns how many came.
+func score(ctx context.Context, m *Model, documents iter.Seq2[protocol.Document, error]) (int64, error) {
+	count := int64(0)
+	err := m.Score(ctx, protocol.Settings{}, documents, func(d protocol.Document, s protocol.ScoredDocument) error {
+		if d.Index != count || d.Row != count || s.Index != count || s.TokenEnds[0] != int32(len(d.Text)) {
+			return fmt.Errorf("got row %d with answer %d at %d", d.Row, s.Index, count)
+		}
+		count++
+		return nil
+	})
+	return count, err
+}
+
+func TestScore(t *testing.T) {
+	for _, test := range []struct {
+		name, config string
+		count, size  int
+		window       int64
+		want         string // in the error
+		kind         protocol.ErrorKind
+		log          string
+	}{
+		{name: "one by one", config: `{}`, count: 20000, size: 100},
+		{name: "no documents", config: `{}`},
+		{name: "batches out of order", config: `{"batch": 32}`, count: 1000, size: 100},
+		{name: "a batch that the window cannot hold", config: `{"batch": 100}`, count: 1000, size: 100, window: 1000},
+		{name: "documents larger than the window", config: `{"batch": 2}`, count: 10, size: 100, window: 1},
+		{name: "killed", config: `{"batch": 8, "at": 500, "do": "die", "times": 2}`, count: 1000, size: 100, window: 5000, log: "the plugin died; starting it again"},
+		{name: "panic", config: `{"batch": 8, "at": 500, "do": "panic", "times": 1}`, count: 1000, size: 100},
+		{name: "killed again and again", config: `{"batch": 8, "at": 500, "do": "die"}`, count: 1000, size: 100,
+			want: `scoring documents from dataset "d", shard "s", row `},
+		{name: "last words", config: `{"at": 0, "do": "die"}`, count: 1, want: "its last output:\n  something terrible happened"},
+		{name: "out of memory", config: `{"batch": 64, "memory": 5}`, count: 500, size: 100, window: 10000, log: "sending half as much at a time"},
+		{name: "out of memory for a single document", config: `{"batch": 3, "at": 5, "do": "exhaust"}`, count: 10, size: 10, kind: protocol.OutOfMemory, want: "no memory for document 5"},
+		{name: "twice", config: `{"at": 5, "do": "twice"}`, count: 10, size: 10, want: "it answered document 5 twice"},
+		{name: "twice, late", config: `{"batch": 4, "at": 5, "do": "twice"}`, count: 10, size: 10, want: "it answered document 5 twice"},
+		{name: "never", config: `{"at": 5, "do": "never"}`, count: 10, size: 10, want: "without an answer for 1 of its documents"},
+		{name: "unasked", config: `{"at": 5, "do": "unasked"}`, count: 10, size: 10, want: "it answered document 1005, which it was not sent"},
+		{name: "leaves", config: `{"at": 5, "do": "leave"}`, count: 10, size: 10, want: "returned before the end of its documents"},
+		{name: "broken ledger", config: `{"at": 5, "do": "break"}`, count: 10, size: 10,
+			want: `breaks the protocol: dataset "d", shard "s", row 5: the backend's answer is broken: its losses add up to 11 nats, but it says 10`},
+		{name: "end of text unasked", config: `{"at": 5, "do": "eos"}`, count: 10, size: 10, want: "that was not asked for"},
+		{name: "bad configuration", config: `{"batch": "x"}`, kind: protocol.InvalidInput, want: "configuration: json"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			h, log := newHost(t)
+			if test.window > 0 {
+				h.window = test.window
+			}
+			count := int64(0)
+			m, err := backend(t, h).Load(t.Context(), model("%s", test.config))
+			if err == nil {
+				count, err = score(t.Context(), m, documents(test.count, test.size))
+			}
+			switch {
+			case test.want == "" && (err != nil || count != int64(test.count)):
+				t.Errorf("got %v after %d documents, want %d", err, count, test.count)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+				t.Errorf("got %v, want %q in it", err, test.want)
+			}
+			if kind := protocol.KindOf(err); kind != test.kind {
+				t.Errorf("got an error of kind %q, want %q", kind, test.kind)
+			}
+			if !strings.Contains(log.String(), test.log) {
+				t.Errorf("not in the log: %q", test.log)
+			}
+		})
+	}
+}
+
+// After a death, only what was unanswered is scored again, and the model is loaded once more.
+func TestScoreReplaysTheUnanswered(t *testing.T) {
+	h, _ := newHost(t)
+	h.window = 1000
+	m, err := backend(t, h).Load(t.Context(), model(`{"at": 50, "do": "die", "times": 1, "log": "log"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if count, err := score(t.Context(), m, documents(100, 100)); err != nil || count != 100 {
+		t.Fatal(count, err)
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(filepath.Join(h.folder.path, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := strings.Split(strings.TrimSpace(string(content)), "\n")
+	if got := len(asked); asked[0] != "load" || asked[got-1] != "close" {
+		t.Errorf("the model was not loaded first and closed last: %q", asked)
+	}
+	seen := map[string]int{}
+	for _, line := range asked {
+		seen[line]++
+	}
+	if seen["load"] != 2 || seen["document 50"] != 2 {
+		t.Errorf("loaded %d times, document 50 asked %d times; want 2 and 2", seen["load"], seen["document 50"])
+	}
+	for i := range 100 {
+		// The answers before it may not have left the plugin when it died.
+		if n := seen[fmt.Sprintf("document %d", i)]; n < 1 || n > 1 && (i < 35 || i > 50) {
+			t.Errorf("document %d was asked %d times", i, n)
+		}
+	}
+}
+
+func TestScoreStops(t *testing.T) {
+	h, _ := newHost(t)
+	m, err := backend(t, h).Load(t.Context(), model(`{"batch": 3}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	errEnough := errors.New("enough")
+	err = m.Score(t.Context(), protocol.Settings{}, documents(1000, 10000), func(d protocol.Document, _ protocol.ScoredDocument) error {
+		if d.Index == 5 {
+			return errEnough
+		}
+		return nil
+	})
+	if err != errEnough {
+		t.Errorf("got %v, want emit's error", err)
+	}
+
+	errSource := errors.New("the source fails")
+	_, err = score(t.Context(), m, func(yield func(protocol.Document, error) bool) {
+		for d := range documents(10, 10) {
+			yield(d, nil)
+		}
+		yield(protocol.Document{}, errSource)
+	})
+	if err != errSource {
+		t.Errorf("got %v, want the documents' error", err)
+	}
+
+	_, err = score(t.Context(), m, func(yield func(protocol.Document, error) bool) {
+		yield(protocol.Document{Dataset: "d", Text: "\xff", ScoreEnd: 1}, nil)
+	})
+	if protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), "not valid UTF-8") {
+		t.Errorf("got %v of kind %q", err, protocol.KindOf(err))
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	err = m.Score(ctx, protocol.Settings{}, documents(1<<30, 100), func(protocol.Document, protocol.ScoredDocument) error {
+		cancel()
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want it to be cancelled", err)
+	}
+	if count, err := score(t.Context(), m, documents(10, 10)); err != nil || count != 10 {
+		t.Errorf("after all that: %d documents and %v", count, err)
+	}
+}
+
+func TestScoreLargeDocument(t *testing.T) {
+	h, _ := newHost(t)
+	m, err := backend(t, h).Load(t.Context(), model(`{}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Repeat("é", 32<<20)
+	count, err := score(t.Context(), m, func(yield func(protocol.Document, error) bool) {
+		_ = yield(protocol.Document{Text: text, ScoreEnd: int32(len(text))}, nil) && yield(protocol.Document{Row: 1, Text: "x"}, nil)
+	})
+	if err != nil || count != 2 {
+		t.Error(count, err)
+	}
+}
+
+func TestPlan(t *testing.T) {
+	h, _ := newHost(t)
+	e, err := backend(t, h).Plan(t.Context(), model(`{}`), protocol.Settings{Context: 11})
+	if want := (protocol.Estimate{Parameters: 7, WeightBytes: 8, FLOPsPerToken: 9, MemoryBytes: 10, BytesPerToken: 11}); err != nil || e != want {
+		t.Errorf("got %+v and %v, want %+v", e, err, want)
+	}
+	if m, err := backend(t, h).Load(t.Context(), model(`{}`)); err != nil || m.Describe() != (&fakeModel{}).Describe() {
+		t.Errorf("got %+v and %v", m, err)
+	}
+}
+
+func TestTrain(t *testing.T) {
+	h, _ := newHost(t)
+	b := backend(t, h)
+	var file bytes.Buffer
+	if err := b.Train(t.Context(), model(`{}`), documents(300, 100_000), &file); err != nil {
+		t.Fatal(err)
+	}
+	var want bytes.Buffer
+	for d := range documents(300, 100_000) {
+		want.WriteString(d.Text)
+	}
+	if !bytes.Equal(file.Bytes(), want.Bytes()) {
+		t.Errorf("got %d bytes, want %d others", file.Len(), want.Len())
+	}
+
+	errSource := errors.New("the source fails")
+	for _, test := range []struct {
+		name, config string
+		documents    iter.Seq2[protocol.Document, error]
+		want         string
+	}{
+		{"killed", `{"at": 50, "do": "die"}`, documents(1000, 10_000), "ended (signal: killed"},
+		{"source fails", `{}`, func(yield func(protocol.Document, error) bool) { yield(protocol.Document{}, errSource) }, "the source fails"},
+		{"bad configuration", `{"x": 1}`, documents(1000, 10_000), "unknown field"},
+	} {
+		err := b.Train(t.Context(), model("%s", test.config), test.documents, &file)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %v, want %q in it", test.name, err, test.want)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	h, _ := newHost(t)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "runner-backend-mine"), nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h.options.Folders = []string{dir}
+	if got := h.Names(protocol.KindBackend); !slices.Contains(got, "mine") || !slices.Contains(got, "honest") || !slices.IsSorted(got) {
+		t.Errorf("got %q", got)
+	}
+	if got := h.Names(protocol.KindProvider); slices.Contains(got, "mine") {
+		t.Errorf("a backend among the providers: %q", got)
+	}
+}

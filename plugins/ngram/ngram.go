@@ -1,0 +1,143 @@
+package ngram
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+
+	"surprisal.dev/plugins/ngram/kneserney"
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/sdk"
+)
+
+const (
+	name = "ngram"
+	// version changes whenever the same training text would give another model or another loss.
+	version = "1"
+	device  = "cpu"
+	dtype   = "float64"
+)
+
+// Tokenisations.
+const (
+	tokensBytes = "bytes"
+	tokensWords = "words"
+)
+
+const schema = `#Config: {
+	// train names the datasets that the model learns from: their documents' whole texts.
+	train!: string | [string, ...string]
+
+	// order is the length of the n-grams: a token is predicted from the order-1 before it.
+	order: *5 | (int & >=1 & <=10)
+
+	// tokens is what an n-gram consists of. Words unknown to the training text are spelled in bytes.
+	tokens: *"bytes" | "words"
+}
+`
+
+// config is #Config without train.
+type config struct {
+	Order  int    `json:"order"`
+	Tokens string `json:"tokens"`
+}
+
+// New returns the backend.
+func New() sdk.Backend { return backend{} }
+
+type backend struct{}
+
+var _ sdk.Trainer = backend{}
+
+func (backend) Describe(context.Context) (protocol.BackendDescription, error) {
+	return protocol.BackendDescription{
+		Name:    name,
+		Version: version,
+		Schema:  schema,
+		Trains:  true,
+		Devices: []string{device},
+		Dtypes:  []string{dtype},
+	}, nil
+}
+
+// Plan checks the settings. What a model needs depends on its training text, so only the bytes of a token are known.
+func (backend) Plan(_ context.Context, m protocol.Model, s protocol.Settings) (protocol.Estimate, error) {
+	c, err := parse(m.Config)
+	if err != nil {
+		return protocol.Estimate{}, err
+	}
+	if _, err := s.Resolve(0); err != nil {
+		return protocol.Estimate{}, err
+	}
+	if c.Tokens == tokensBytes {
+		return protocol.Estimate{BytesPerToken: 1}, nil
+	}
+	return protocol.Estimate{}, nil
+}
+
+// Load reads the model's one file, made by Train with the same settings.
+func (backend) Load(_ context.Context, m protocol.Model) (sdk.Model, error) {
+	c, err := parse(m.Config)
+	if err != nil {
+		return nil, err
+	}
+	if len(m.Files) != 1 {
+		return nil, sdk.Invalid("an n-gram model is one file, made by training; got %d files", len(m.Files))
+	}
+	path := m.Files[0].Path
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, sdk.Invalid("model file %q does not exist; train the model again", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read model file: %w", err)
+	}
+	l, err := readFile(data)
+	if err != nil {
+		return nil, sdk.Invalid("model file %q: %v; train the model again", path, err)
+	}
+	tokens := tokensBytes
+	if _, ok := l.(wordLanguage); ok {
+		tokens = tokensWords
+	}
+	if l.order() != c.Order || tokens != c.Tokens {
+		return nil, sdk.Invalid("model file %q: trained with order %d and tokens %q, not order %d and tokens %q; train the model again",
+			path, l.order(), tokens, c.Order, c.Tokens)
+	}
+	return model{language: l}, nil
+}
+
+// Train counts the whole text of each document, in one pass, and writes one model file. Memory grows with the number of
+// distinct n-grams, and for words of distinct pieces.
+func (backend) Train(ctx context.Context, m protocol.Model, documents iter.Seq2[protocol.Document, error], w io.Writer) error {
+	c, err := parse(m.Config)
+	if err != nil {
+		return err
+	}
+	if c.Tokens == tokensBytes {
+		return train(ctx, newByteTrainer(c.Order), documents, w)
+	}
+	return train(ctx, newWordTrainer(c.Order), documents, w)
+}
+
+func parse(raw json.RawMessage) (config, error) {
+	c := config{Order: 5, Tokens: tokensBytes}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil {
+		return config{}, sdk.Invalid("ngram: configuration %s: %v", raw, err)
+	}
+	if c.Order < 1 || c.Order > kneserney.MaxOrder {
+		return config{}, sdk.Invalid("ngram: order %d; it is between 1 and %d", c.Order, kneserney.MaxOrder)
+	}
+	if c.Tokens != tokensBytes && c.Tokens != tokensWords {
+		return config{}, sdk.Invalid("ngram: tokens %q; they are %q or %q", c.Tokens, tokensBytes, tokensWords)
+	}
+	return c, nil
+}

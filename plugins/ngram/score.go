@@ -1,0 +1,117 @@
+package ngram
+
+import (
+	"context"
+	"iter"
+	"math"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/sdk"
+)
+
+// checkEvery is how many tokens are scored between two looks at the context.
+const checkEvery = 1 << 16
+
+// model is a loaded model.
+type model struct {
+	language language
+}
+
+func (m model) Describe() protocol.LoadedModel {
+	return protocol.LoadedModel{VocabularySize: int64(m.language.vocabulary()), Device: device, Dtype: dtype}
+}
+
+func (m model) Close() error { return nil }
+
+// Score scores the documents in order, on the caller's goroutine. ParseSpecial changes nothing: the model has no special
+// token that has a text.
+func (m model) Score(ctx context.Context, s protocol.Settings, documents iter.Seq2[protocol.Document, error],
+	emit func(protocol.ScoredDocument) error) error {
+	s, err := s.Resolve(0)
+	if err != nil {
+		return err
+	}
+	for d, err := range documents {
+		if err != nil {
+			return err
+		}
+		scored, err := m.score(ctx, s, d)
+		if err != nil {
+			return err
+		}
+		if err := emit(scored); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m model) score(ctx context.Context, s protocol.Settings, d protocol.Document) (protocol.ScoredDocument, error) {
+	if err := ctx.Err(); err != nil {
+		return protocol.ScoredDocument{}, err
+	}
+	if len(d.Text) > math.MaxInt32 {
+		return protocol.ScoredDocument{}, sdk.Invalid("dataset %q, shard %q, row %d: a document of %d bytes; the most is %d, "+
+			"set limits.bytes", d.Dataset, d.Shard, d.Row, len(d.Text), math.MaxInt32)
+	}
+	ids, starts := m.language.tokenise(d.Text, nil, nil)
+	tokens := len(ids)
+	// The end of the text, as a token, for its loss or only as the end of the token before it.
+	ids, starts = append(ids, m.language.end()), append(starts, int32(len(d.Text)))
+	events := tokens
+	if s.EOS {
+		events++
+	}
+	nll := make([]float64, events)
+	var h history
+	for w := range s.Windows(starts[:events]) {
+		if !m.holdsHistory(ids, w.Start, w.Score) || w.Score == 0 {
+			h = history{}
+			if s.Prefix == protocol.PrefixBOS || s.Prefix == protocol.PrefixFirst && w.Score == 0 {
+				h = m.language.begin()
+			}
+			for _, id := range ids[w.Start:w.Score] {
+				_, h = m.language.step(h, id)
+			}
+		}
+		for i := w.Score; i < w.End; i++ {
+			if i%checkEvery == 0 {
+				if err := ctx.Err(); err != nil {
+					return protocol.ScoredDocument{}, err
+				}
+			}
+			nll[i], h = m.language.step(h, ids[i])
+		}
+	}
+	scored := protocol.ScoredDocument{Index: d.Index}
+	if s.Prefix == protocol.PrefixNone && events > 0 {
+		nll[0] = 0
+		if tokens > 0 {
+			scored.Unscored = []protocol.Unscored{{Start: 0, End: starts[1], Reason: protocol.ReasonNoContext}}
+		}
+	}
+	for _, loss := range nll {
+		scored.TotalNLL += loss
+	}
+	scored.TokenIDs, scored.TokenNLL = ids[:tokens:tokens], nll[:tokens:tokens]
+	scored.TokenStarts, scored.TokenEnds = starts[:tokens:tokens], starts[1:]
+	if s.EOS {
+		scored.EOSNLL = nll[tokens]
+	}
+	return scored, nil
+}
+
+// holdsHistory reports whether the tokens [start, at) hold all that a prediction of token at depends on.
+func (m model) holdsHistory(ids []int32, start, at int) bool {
+	for pieces := 0; ; at-- {
+		if at == 0 || !m.language.continues(ids[at-1]) { // a piece begins at at
+			if pieces == m.language.order()-1 {
+				return true
+			}
+			pieces++
+		}
+		if at == start {
+			return false
+		}
+	}
+}

@@ -1,0 +1,10 @@
+package protocol
+
+// Kind is what a plugin does. Its values are part of a plugin binary's name, runner-KIND-NAME.
+type Kind string
+
+// Kinds of plugins.
+const (
+	KindProvider Kind = "provider"
+	KindBackend  Kind = "backend"
+)

@@ -1,0 +1,242 @@
+package protocol
+
+import (
+	"fmt"
+	"math"
+	"unicode/utf8"
+)
+
+// LossFloor is the smallest loss accepted, in nats: a loss computed as a difference of sums may fall below 0 by rounding.
+const LossFloor = -1e-9
+
+// LedgerTolerance bounds by how much two sums of one document's losses may differ, relative to the larger of the sum and
+// one nat.
+const LedgerTolerance = 1e-9
+
+// Ledger says where a document's losses went. Tokens = Span + Outside + EOS + NoBytes within LedgerTolerance; all five are
+// in nats.
+type Ledger struct {
+	// Tokens is the sum of every loss the backend gave, EOS included.
+	Tokens float64
+	// Span is what fell on bytes of the scored span, Outside on other bytes of the text.
+	Span, Outside float64
+	// EOS is the loss of the end-of-text token.
+	EOS float64
+	// NoBytes is the loss of tokens without bytes that no later token with bytes could take.
+	NoBytes float64
+	// ScoredBytes counts the bytes of the scored span that have a loss.
+	ScoredBytes int64
+	// UnscoredBytes counts the others by reason; nil if there are none.
+	UnscoredBytes map[string]int64
+}
+
+// Check refuses a document that no backend could score, with an error of kind InvalidInput.
+func (d Document) Check() error {
+	fault := func(format string, values ...any) error {
+		return &Error{Kind: InvalidInput, Message: d.String() + ": " + fmt.Sprintf(format, values...)}
+	}
+	switch {
+	case len(d.Text) > math.MaxInt32:
+		return fault("the text has %d bytes, more than the %d that a document can have; split it", len(d.Text), math.MaxInt32)
+	case d.ScoreStart < 0 || d.ScoreEnd < d.ScoreStart || int(d.ScoreEnd) > len(d.Text):
+		return fault("the scored span is [%d, %d), outside the text of %d bytes", d.ScoreStart, d.ScoreEnd, len(d.Text))
+	case !utf8.ValidString(d.Text):
+		return fault("the text is not valid UTF-8; repair the source or have invalid bytes replaced")
+	}
+	return nil
+}
+
+// String names the document for people.
+func (d Document) String() string {
+	return fmt.Sprintf("dataset %q, shard %q, row %d", d.Dataset, d.Shard, d.Row)
+}
+
+// Check says whether s is a well-formed answer of a model m for the document d: one span, id and finite loss for each
+// token, spans that tile the text together with the ranges that have no token, and losses that add up to TotalNLL.
+func Check(d Document, s ScoredDocument, m LoadedModel) error {
+	fault := func(format string, values ...any) error {
+		return fmt.Errorf("%v: the backend's answer is broken: %w", d, fmt.Errorf(format, values...))
+	}
+	n := len(s.TokenIDs)
+	if s.Index != d.Index {
+		return fault("it is for document %d, not %d", s.Index, d.Index)
+	}
+	if len(s.TokenStarts) != n || len(s.TokenEnds) != n || len(s.TokenNLL) != n {
+		return fault("it has %d token ids, %d starts, %d ends and %d losses; their numbers must be equal",
+			n, len(s.TokenStarts), len(s.TokenEnds), len(s.TokenNLL))
+	}
+
+	length := int32(len(d.Text))
+	last := int32(0)
+	for i, u := range s.Unscored {
+		if u.Start < last || u.End <= u.Start || u.End > length {
+			return fault("unscored range %d is [%d, %d); ranges must not be empty, follow each other and end by byte %d",
+				i, u.Start, u.End, length)
+		}
+		if u.Reason == "" {
+			return fault("unscored range %d, [%d, %d), gives no reason", i, u.Start, u.End)
+		}
+		last = u.End
+	}
+
+	var sum compensated
+	unscored := s.Unscored
+	at := int32(0) // every byte before it is covered
+	// skip moves over the ranges before byte to: those without a token cover their bytes themselves, tokens the others.
+	skip := func(to int32) {
+		for len(unscored) > 0 {
+			u := unscored[0]
+			switch {
+			case u.End <= at:
+			case at < to && u.Start == at && u.Reason == ReasonNoToken:
+				at = u.End
+			default:
+				return
+			}
+			unscored = unscored[1:]
+		}
+	}
+	for i := range n {
+		id, start, end, nll := s.TokenIDs[i], s.TokenStarts[i], s.TokenEnds[i], s.TokenNLL[i]
+		if id < 0 || m.VocabularySize > 0 && int64(id) >= m.VocabularySize {
+			return fault("token %d at byte %d has id %d, outside the vocabulary of %d; the tokenizer may not be this model's",
+				i, start, id, m.VocabularySize)
+		}
+		skip(start)
+		switch {
+		case start < at:
+			return fault("token %d, [%d, %d), starts before byte %d, where the one before it ended", i, start, end, at)
+		case start > at:
+			return fault("no token covers the bytes [%d, %d) before token %d, and they are not marked %q", at, start, i, ReasonNoToken)
+		case end < start || end > length:
+			return fault("token %d, [%d, %d), does not lie inside the text of %d bytes", i, start, end, length)
+		}
+		if math.IsNaN(nll) || math.IsInf(nll, 0) {
+			return fault("token %d at byte %d has the loss %v, which is not finite; the weights or the tokenizer may not match the model",
+				i, start, nll)
+		}
+		if nll < LossFloor {
+			return fault("token %d at byte %d has the loss %v nats; a loss is at least %v", i, start, nll, LossFloor)
+		}
+		if end > start {
+			if len(unscored) > 0 && unscored[0].Start < end {
+				u := unscored[0]
+				if start < u.Start || end > u.End {
+					return fault("token %d, [%d, %d), lies partly in the unscored range [%d, %d)", i, start, end, u.Start, u.End)
+				}
+				if u.Reason == ReasonNoToken {
+					return fault("token %d, [%d, %d), lies in a range marked %q", i, start, end, ReasonNoToken)
+				}
+				if nll != 0 {
+					return fault("token %d at byte %d is unscored (%s) but has a loss of %v nats", i, start, u.Reason, nll)
+				}
+			}
+		}
+		sum.add(nll)
+		at = end
+	}
+	skip(length)
+	if at != length {
+		return fault("no token covers the bytes [%d, %d) at the end, and they are not marked %q", at, length, ReasonNoToken)
+	}
+
+	if math.IsNaN(s.EOSNLL) || math.IsInf(s.EOSNLL, 0) || s.EOSNLL < LossFloor {
+		return fault("the end-of-text token has the loss %v nats; a loss is finite and at least %v", s.EOSNLL, LossFloor)
+	}
+	sum.add(s.EOSNLL)
+	if total := sum.value(); !agree(total, s.TotalNLL) {
+		return fault("its losses add up to %v nats, but it says %v; something was lost or changed on the way", total, s.TotalNLL)
+	}
+	return nil
+}
+
+// Project checks the answer s of a model m for the document d and gives each byte its loss. perByte has one loss in nats
+// for each byte of the text, 0 for an unscored one.
+//
+// A token's loss is spread evenly over its bytes, so a token that straddles the span's edge leaves its share on either
+// side. A token without bytes passes its loss to the next scored token with bytes.
+func Project(d Document, s ScoredDocument, m LoadedModel) (perByte []float64, l Ledger, err error) {
+	if err := d.Check(); err != nil {
+		return nil, Ledger{}, err
+	}
+	if err := Check(d, s, m); err != nil {
+		return nil, Ledger{}, err
+	}
+	perByte = make([]float64, len(d.Text))
+	l.EOS = s.EOSNLL
+
+	var tokens, span, outside, carried compensated
+	unscored := s.Unscored
+	for i, nll := range s.TokenNLL {
+		tokens.add(nll)
+		start, end := s.TokenStarts[i], s.TokenEnds[i]
+		if start == end {
+			carried.add(nll)
+			continue
+		}
+		for len(unscored) > 0 && unscored[0].End <= start {
+			unscored = unscored[1:]
+		}
+		if len(unscored) > 0 && unscored[0].Start < end {
+			continue
+		}
+		carried.add(nll)
+		share := carried.value() / float64(end-start)
+		carried = compensated{}
+		for b := start; b < end; b++ {
+			perByte[b] = share
+			if d.ScoreStart <= b && b < d.ScoreEnd {
+				span.add(share)
+			} else {
+				outside.add(share)
+			}
+		}
+	}
+	tokens.add(s.EOSNLL)
+	l.Tokens, l.Span, l.Outside, l.NoBytes = tokens.value(), span.value(), outside.value(), carried.value()
+
+	l.ScoredBytes = int64(d.ScoreEnd - d.ScoreStart)
+	for _, u := range s.Unscored {
+		inside := int64(min(u.End, d.ScoreEnd)) - int64(max(u.Start, d.ScoreStart))
+		if inside <= 0 {
+			continue
+		}
+		if l.UnscoredBytes == nil {
+			l.UnscoredBytes = map[string]int64{}
+		}
+		l.UnscoredBytes[u.Reason] += inside
+		l.ScoredBytes -= inside
+	}
+
+	var accounts compensated
+	for _, nats := range []float64{l.Span, l.Outside, l.EOS, l.NoBytes} {
+		accounts.add(nats)
+	}
+	if total := accounts.value(); !agree(total, l.Tokens) {
+		return nil, Ledger{}, fmt.Errorf("%v: the ledger does not balance: tokens lost %v nats, the accounts hold %v", d, l.Tokens, total)
+	}
+	return perByte, l, nil
+}
+
+// agree is false if either value is not finite.
+func agree(a, b float64) bool {
+	return math.Abs(a-b) <= LedgerTolerance*max(1, math.Abs(a), math.Abs(b)) && !math.IsInf(a, 0)
+}
+
+// compensated adds with an error that does not grow with the number of terms: Neumaier, "Rundungsfehleranalyse einiger
+// Verfahren zur Summation endlicher Summen", ZAMM 54 (1974).
+type compensated struct {
+	sum, lost float64
+}
+
+func (c *compensated) add(x float64) {
+	t := c.sum + x
+	if math.Abs(c.sum) >= math.Abs(x) {
+		c.lost += (c.sum - t) + x
+	} else {
+		c.lost += (x - t) + c.sum
+	}
+	c.sum = t
+}
+
+func (c *compensated) value() float64 { return c.sum + c.lost }

@@ -1,0 +1,138 @@
+package protocol
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func TestResolve(t *testing.T) {
+	for name, test := range map[string]struct {
+		settings Settings
+		limit    int64
+		want     Settings
+		problem  string
+	}{
+		"defaults": {
+			want: Settings{Prefix: "bos", Anchor: "tokens", Context: 4096, Stride: 2048},
+		},
+		"a model that sees little": {
+			limit: 512,
+			want:  Settings{Prefix: "bos", Anchor: "tokens", Context: 512, Stride: 256},
+		},
+		"a model that sees much": {
+			limit: 100_000,
+			want:  Settings{Prefix: "bos", Anchor: "tokens", Context: 4096, Stride: 2048},
+		},
+		"all said": {
+			settings: Settings{Prefix: "first", Anchor: "bytes", Context: 9, Stride: 3, EOS: true}, limit: 4,
+			want: Settings{Prefix: "first", Anchor: "bytes", Context: 9, Stride: 3, EOS: true},
+		},
+		"a context of one token": {
+			settings: Settings{Context: 1},
+			want:     Settings{Prefix: "bos", Anchor: "tokens", Context: 1, Stride: 1},
+		},
+		"unknown prefix":   {settings: Settings{Prefix: "eos"}, problem: `prefix "eos"; it is "bos", "first" or "none"`},
+		"unknown anchor":   {settings: Settings{Anchor: "words"}, problem: `anchor "words"; it is "tokens" or "bytes"`},
+		"negative context": {settings: Settings{Context: -1}, problem: "context -1; it is at least 1"},
+		"context too long": {settings: Settings{Context: 513}, limit: 512, problem: "context 513 is more than the 512 tokens"},
+		"negative stride":  {settings: Settings{Context: 8, Stride: -1}, problem: "stride -1; it is between 1 and the context, 8"},
+		"stride too long":  {settings: Settings{Context: 8, Stride: 9}, problem: "stride 9; it is between 1 and the context, 8"},
+		"nothing to the left of a window's first token": {
+			settings: Settings{Prefix: "none", Context: 8, Stride: 8}, problem: `with prefix "none" and stride 8`,
+		},
+		"nothing to the left of any token": {
+			settings: Settings{Prefix: "first", Context: 1}, problem: `with prefix "first" and stride 1`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := test.settings.Resolve(test.limit)
+			if test.problem != "" {
+				if err == nil || KindOf(err) != InvalidInput || !strings.Contains(err.Error(), test.problem) {
+					t.Fatalf("got %v, want %q", err, test.problem)
+				}
+				return
+			}
+			if err != nil || got != test.want {
+				t.Fatalf("got %+v, %v; want %+v", got, err, test.want)
+			}
+		})
+	}
+}
+
+func TestWindows(t *testing.T) {
+	for name, test := range map[string]struct {
+		anchor          string
+		context, stride int64
+		starts          []int32
+		want            []Window
+	}{
+		"no tokens":                 {AnchorTokens, 4, 2, nil, nil},
+		"one window":                {AnchorTokens, 4, 2, []int32{0, 3, 5, 9}, []Window{{0, 0, 4}}},
+		"overlapping windows":       {AnchorTokens, 4, 2, []int32{0, 3, 5, 9, 11, 12, 20}, []Window{{0, 0, 4}, {2, 4, 6}, {4, 6, 7}}},
+		"no overlap":                {AnchorTokens, 2, 2, []int32{0, 3, 5}, []Window{{0, 0, 2}, {2, 2, 3}}},
+		"bytes":                     {AnchorBytes, 4, 2, []int32{0, 1, 2, 3, 4, 5, 6}, []Window{{0, 0, 4}, {2, 4, 6}, {4, 6, 7}}},
+		"a token across the start":  {AnchorBytes, 4, 2, []int32{0, 1, 3, 4}, []Window{{0, 0, 3}, {1, 3, 4}}},
+		"a token of many windows":   {AnchorBytes, 4, 2, []int32{0, 1, 100, 101}, []Window{{0, 0, 2}, {1, 2, 4}}},
+		"tokens without bytes":      {AnchorBytes, 2, 1, []int32{0, 1, 1, 2, 2, 3}, []Window{{0, 0, 3}, {1, 3, 5}, {3, 5, 6}}},
+		"a context past all text":   {AnchorBytes, 1 << 62, 1, []int32{0, 1, 1 << 30}, []Window{{0, 0, 3}}},
+		"tokens, context past them": {AnchorTokens, 1 << 62, 1 << 62, []int32{0, 1}, []Window{{0, 0, 2}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := Settings{Anchor: test.anchor, Context: test.context, Stride: test.stride}.Resolve(0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, slices.Collect(s.Windows(test.starts))); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// Every token is scored once, in order, with enough to its left, in windows that are no longer than the context.
+func TestWindowsScoreEachTokenOnce(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := Settings{Prefix: PrefixBOS, Anchor: rapid.SampledFrom([]string{AnchorTokens, AnchorBytes}).Draw(t, "anchor")}
+		s.Context = rapid.Int64Range(1, 20).Draw(t, "context")
+		s.Stride = rapid.Int64Range(1, s.Context).Draw(t, "stride")
+		var starts []int32
+		at := int32(0)
+		lengths := rapid.SliceOfN(rapid.Int32Range(1, 30), 0, 60).Draw(t, "lengths")
+		for _, length := range lengths {
+			starts = append(starts, at)
+			at += length
+		}
+		position := func(token int) int64 {
+			if s.Anchor == AnchorTokens {
+				return int64(token)
+			}
+			return int64(starts[token])
+		}
+		scored := 0
+		for w := range s.Windows(starts) {
+			if w.Score != scored || w.End <= w.Score || w.Start > w.Score || w.End > len(starts) {
+				t.Fatalf("window %+v after %d scored tokens", w, scored)
+			}
+			scored = w.End
+			if int64(w.End-w.Start) > s.Context {
+				t.Fatalf("window %+v has more tokens than the context", w)
+			}
+			if w.Score == 0 {
+				continue
+			}
+			if left := position(w.Score) - position(w.Start); left < s.Context-s.Stride {
+				t.Fatalf("window %+v has %d to the left of its first scored token", w, left)
+			}
+			if w.Start+1 < w.End && position(w.End-1)-position(w.Start+1) >= s.Context {
+				t.Fatalf("window %+v is longer than the context", w)
+			}
+		}
+		if scored != len(starts) {
+			t.Fatalf("%d of %d tokens scored", scored, len(starts))
+		}
+	})
+}

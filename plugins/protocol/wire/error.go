@@ -1,0 +1,75 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/protocol/pluginpb"
+)
+
+// maxErrorBytes keeps an error within what gRPC allows in a response's trailer.
+const maxErrorBytes = 32 << 10
+
+// ToStatus makes err ready to cross the wire with its kind.
+func ToStatus(err error) error {
+	if err == nil {
+		return nil
+	}
+	message := err.Error()
+	if len(message) > maxErrorBytes {
+		message = message[:maxErrorBytes] + " ..."
+	}
+	message = strings.ToValidUTF8(message, "\uFFFD")
+	kind := protocol.KindOf(err)
+	switch {
+	case kind != "":
+		s, err := status.New(code(kind), message).WithDetails(&pluginpb.Error{Kind: string(kind)})
+		if err != nil {
+			return status.Error(codes.Internal, message)
+		}
+		return s.Err()
+	case errors.Is(err, context.Canceled):
+		return status.Error(codes.Canceled, message)
+	case errors.Is(err, context.DeadlineExceeded):
+		return status.Error(codes.DeadlineExceeded, message)
+	}
+	if s, ok := status.FromError(err); ok {
+		return s.Err()
+	}
+	return status.Error(codes.Unknown, message)
+}
+
+// code is for people who read gRPC's own logs; only the status's details decide an error's kind, because the transport
+// uses some of these codes for its own troubles.
+func code(kind protocol.ErrorKind) codes.Code {
+	switch kind {
+	case protocol.InvalidInput:
+		return codes.InvalidArgument
+	case protocol.OutOfMemory:
+		return codes.ResourceExhausted
+	default:
+		return codes.FailedPrecondition
+	}
+}
+
+// FromStatus undoes ToStatus. An error that the plugin did not send, such as a broken connection, is returned as it is.
+func FromStatus(err error) error {
+	s, ok := status.FromError(err)
+	if err == nil || !ok {
+		return err
+	}
+	for _, detail := range s.Details() {
+		if e, ok := detail.(*pluginpb.Error); ok {
+			return &protocol.Error{Kind: protocol.ErrorKind(e.Kind), Message: s.Message()}
+		}
+	}
+	if s.Code() == codes.Unknown {
+		return errors.New(s.Message())
+	}
+	return err
+}

@@ -1,0 +1,30 @@
+package wire
+
+import (
+	"github.com/hashicorp/go-plugin"
+
+	"surprisal.dev/plugins/protocol"
+)
+
+// MaxMessageBytes is the largest message that either side accepts. Streams stay far below it; it bounds the messages that
+// are not cut, such as a resolution of very many files.
+const MaxMessageBytes = 256 << 20
+
+// ChunkBytes is the size of a stream's messages, which the transport moves fastest.
+const ChunkBytes = 1 << 20
+
+// LifelineVariable names the environment variable that holds the number of the lifeline's file descriptor: a pipe whose
+// other end only the runner holds, so that its end of file means that the runner is gone.
+const LifelineVariable = "SURPRISAL_PLUGIN_LIFELINE"
+
+// Handshake returns what both sides must agree on before they speak.
+func Handshake() plugin.HandshakeConfig {
+	return plugin.HandshakeConfig{
+		ProtocolVersion:  protocol.Version,
+		MagicCookieKey:   "SURPRISAL_PLUGIN",
+		MagicCookieValue: "surprisal.plugin.v1",
+	}
+}
+
+// LogFieldsKey is the metadata key under which a call carries fields for the plugin's log: keys and values in turn.
+const LogFieldsKey = "surprisal-log-fields"

@@ -1,0 +1,252 @@
+package wire
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/protocol/pluginpb"
+)
+
+// sizes are lengths on either side of what fits into one message.
+func sizes(perMessage int) []int {
+	return []int{0, 7, perMessage - 150, perMessage - 80, perMessage - 1, perMessage, 2*perMessage + 50}
+}
+
+// crosses checks that m can pass the wire and is about as large as messages are meant to be, and returns what arrives.
+func crosses[M proto.Message](t *testing.T, m, into M) M {
+	t.Helper()
+	data, err := proto.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(data) > ChunkBytes+ChunkBytes/8 {
+		t.Errorf("a message has %d bytes", len(data))
+	}
+	if err := proto.Unmarshal(data, into); err != nil {
+		t.Fatal(err)
+	}
+	return into
+}
+
+func TestRowsCross(t *testing.T) {
+	var want, got []protocol.Row
+	for _, a := range sizes(ChunkBytes) {
+		for _, b := range sizes(ChunkBytes) {
+			i := int64(len(want))
+			want = append(want,
+				protocol.Row{Ordinal: i, Shard: "s", Number: i, Values: [][]byte{bytes.Repeat([]byte("a"), a), bytes.Repeat([]byte("b"), b)}},
+				protocol.Row{Ordinal: i + 1, Shard: "s", Number: i + 1, Problem: "unreadable"})
+		}
+	}
+	var j RowJoiner
+	w := NewRowWriter(func(rows []*pluginpb.Row) error {
+		m := crosses(t, &pluginpb.ReadResponse{Rows: rows}, &pluginpb.ReadResponse{})
+		return j.Join(m.Rows, func(r protocol.Row) error { got = append(got, r); return nil })
+	})
+	for _, row := range want {
+		if err := w.Write(row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Flush(), j.End()); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(want, got) {
+		t.Errorf("%d rows came as %d others", len(want), len(got))
+	}
+}
+
+func TestDocumentsCross(t *testing.T) {
+	var want, got []protocol.Document
+	for _, a := range sizes(ChunkBytes / 2) {
+		for _, b := range sizes(ChunkBytes / 2) {
+			for _, size := range []int{a, b} {
+				want = append(want, protocol.Document{
+					Index: int64(len(want)), Dataset: "d", Shard: "s", Row: 5, Text: strings.Repeat("é", size),
+					ScoreStart: 1, ScoreEnd: 2, ParseSpecial: true,
+				})
+			}
+		}
+	}
+	var j DocumentJoiner
+	w := NewDocumentWriter(func(documents []*pluginpb.Document) error {
+		m := crosses(t, &pluginpb.ScoreRequest{Documents: documents}, &pluginpb.ScoreRequest{})
+		return j.Join(m.Documents, func(d protocol.Document) error { got = append(got, d); return nil })
+	})
+	for _, d := range want {
+		if err := w.Write(d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Flush(), j.End()); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(want, got) {
+		t.Errorf("%d documents came as %d others", len(want), len(got))
+	}
+}
+
+func TestAnswersCross(t *testing.T) {
+	var want, got []protocol.ScoredDocument
+	for _, size := range append(sizes(ChunkBytes/tokenBytes), 1, ChunkBytes/tokenBytes-20) {
+		s := protocol.ScoredDocument{Index: int64(len(want)), EOSNLL: 1, TotalNLL: 2}
+		for k := range size {
+			s.TokenIDs = append(s.TokenIDs, int32(k))
+			s.TokenStarts = append(s.TokenStarts, 1<<30+int32(k))
+			s.TokenEnds = append(s.TokenEnds, 1<<30+int32(k)+1)
+			s.TokenNLL = append(s.TokenNLL, float64(k))
+		}
+		for k := range int32(size % 5) {
+			s.Unscored = append(s.Unscored, protocol.Unscored{Start: k, End: k + 1, Reason: protocol.ReasonNoToken})
+		}
+		broken := s // it is not the wire's task to judge
+		broken.Index++
+		broken.TokenNLL = s.TokenNLL[:size/2]
+		want = append(want, s, broken)
+	}
+	var j AnswerJoiner
+	w := NewAnswerWriter(func(documents []*pluginpb.ScoredDocument) error {
+		m := crosses(t, &pluginpb.ScoreResponse{Documents: documents}, &pluginpb.ScoreResponse{})
+		return j.Join(m.Documents, func(s protocol.ScoredDocument) error { got = append(got, s); return nil })
+	})
+	for _, s := range want {
+		if err := w.Write(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Flush(), j.End()); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.EqualFunc(want, got, equal) {
+		t.Errorf("%d answers came as %d others", len(want), len(got))
+	}
+}
+
+func equal(a, b protocol.ScoredDocument) bool {
+	return a.Index == b.Index && a.EOSNLL == b.EOSNLL && a.TotalNLL == b.TotalNLL &&
+		slices.Equal(a.TokenIDs, b.TokenIDs) && slices.Equal(a.TokenStarts, b.TokenStarts) &&
+		slices.Equal(a.TokenEnds, b.TokenEnds) && slices.Equal(a.TokenNLL, b.TokenNLL) && slices.Equal(a.Unscored, b.Unscored)
+}
+
+func TestManyUnscoredRangesCross(t *testing.T) {
+	want := protocol.ScoredDocument{Index: 1}
+	for i := range int32(100_000) {
+		want.Unscored = append(want.Unscored, protocol.Unscored{Start: 2 * i, End: 2*i + 1, Reason: protocol.ReasonNoToken})
+	}
+	var j AnswerJoiner
+	messages, got := 0, protocol.ScoredDocument{}
+	w := NewAnswerWriter(func(documents []*pluginpb.ScoredDocument) error {
+		messages++
+		return j.Join(documents, func(s protocol.ScoredDocument) error { got = s; return nil })
+	})
+	if err := errors.Join(w.Write(want), w.Flush(), j.End()); err != nil {
+		t.Fatal(err)
+	}
+	if messages < 2 || !equal(want, got) {
+		t.Errorf("%d ranges came as %d in %d messages", len(want.Unscored), len(got.Unscored), messages)
+	}
+}
+
+// What a stream that breaks off, or makes no sense, is told.
+func TestBrokenStreams(t *testing.T) {
+	nothing := func(protocol.Row) error { return nil }
+	var rows RowJoiner
+	err := rows.Join([]*pluginpb.Row{{Ordinal: 4, Continued: true}}, nothing)
+	if err := errors.Join(err, rows.End()); err == nil || err.Error() != "the stream ended within row 4" {
+		t.Error(err)
+	}
+	if err := rows.Join([]*pluginpb.Row{{Values: [][]byte{nil}}}, nothing); err == nil || !strings.Contains(err.Error(), "has not begun") {
+		t.Error(err)
+	}
+	var documents DocumentJoiner
+	err = documents.Join([]*pluginpb.Document{{Index: 4, Continued: true}}, func(protocol.Document) error { return nil })
+	if err := errors.Join(err, documents.End()); err == nil || err.Error() != "the stream ended within document 4" {
+		t.Error(err)
+	}
+	var answers AnswerJoiner
+	err = answers.Join([]*pluginpb.ScoredDocument{{Index: 4, Continued: true}}, func(protocol.ScoredDocument) error { return nil })
+	if err := errors.Join(err, answers.End()); err == nil || err.Error() != "the stream ended within the answer for document 4" {
+		t.Error(err)
+	}
+}
+
+func TestErrorsCross(t *testing.T) {
+	for _, kind := range []protocol.ErrorKind{protocol.InvalidInput, protocol.NeedsNetwork, protocol.Changed, protocol.OutOfMemory} {
+		err := FromStatus(ToStatus(fmt.Errorf("datasets.x: %w", &protocol.Error{Kind: kind, Message: "no"})))
+		if protocol.KindOf(err) != kind || err.Error() != "datasets.x: no" {
+			t.Errorf("%s came as %q: %v", kind, protocol.KindOf(err), err)
+		}
+	}
+	if err := FromStatus(ToStatus(errors.New("plain"))); err.Error() != "plain" || protocol.KindOf(err) != "" {
+		t.Errorf("a plain error came as %v", err)
+	}
+	if err := ToStatus(fmt.Errorf("reading: %w", context.Canceled)); status.Code(err) != codes.Canceled {
+		t.Errorf("a cancelled call became %v", err)
+	}
+	// The transport's own complaint about a large message has the code of an exhausted memory.
+	if err := FromStatus(status.Error(codes.ResourceExhausted, "message too large")); protocol.KindOf(err) != "" {
+		t.Errorf("got kind %q", protocol.KindOf(err))
+	}
+	if err := FromStatus(ToStatus(errors.New("\xff" + strings.Repeat("long", 1<<20)))); !strings.HasPrefix(err.Error(), "\uFFFDlong") || len(err.Error()) > maxErrorBytes+10 {
+		t.Errorf("a long error came with %d bytes", len(err.Error()))
+	}
+	if ToStatus(nil) != nil || FromStatus(nil) != nil {
+		t.Error("no error became one")
+	}
+}
+
+func TestValuesCross(t *testing.T) {
+	source := protocol.Source{Config: []byte(`{"a":1}`), Dir: "dir"}
+	resolution := protocol.Resolution{
+		Parameters: []byte(`{}`), Files: []protocol.File{{Name: "n", Digest: "sha256:0", Bytes: 3}, {Name: "m"}}, Revision: "r", Local: true,
+	}
+	m := protocol.Model{Config: []byte(`{"b":2}`), Files: []protocol.ModelFile{{Name: "n", Path: "p", Digest: "d"}}}
+	for _, test := range []struct{ want, got any }{
+		{resolution, ToResolution(FromResolution(resolution))},
+		{m, ToModel(FromModel(m))},
+		{
+			protocol.ReadRequest{Source: source, Pinned: resolution, Fields: []string{"x", "y"}, From: 1, To: 2},
+			ToReadRequest(FromReadRequest(protocol.ReadRequest{Source: source, Pinned: resolution, Fields: []string{"x", "y"}, From: 1, To: 2})),
+		},
+		{
+			protocol.ResolveRequest{Source: source, Network: true},
+			ToResolveRequest(FromResolveRequest(protocol.ResolveRequest{Source: source, Network: true})),
+		},
+		{
+			protocol.ProviderDescription{Name: "n", Version: "v", Schema: "s", Environment: []string{"e"}},
+			ToProviderDescription(FromProviderDescription(protocol.ProviderDescription{Name: "n", Version: "v", Schema: "s", Environment: []string{"e"}})),
+		},
+		{
+			protocol.BackendDescription{Name: "n", Version: "v", Schema: "s", Environment: []string{"e"}, Trains: true, Devices: []string{"d"}, Dtypes: []string{"f"}},
+			ToBackendDescription(FromBackendDescription(protocol.BackendDescription{Name: "n", Version: "v", Schema: "s", Environment: []string{"e"}, Trains: true, Devices: []string{"d"}, Dtypes: []string{"f"}})),
+		},
+		{
+			protocol.Settings{Prefix: "bos", Context: 1, Stride: 2, Anchor: "bytes", EOS: true},
+			ToSettings(FromSettings(protocol.Settings{Prefix: "bos", Context: 1, Stride: 2, Anchor: "bytes", EOS: true})),
+		},
+		{
+			protocol.Estimate{Parameters: 1, WeightBytes: 2, FLOPsPerToken: 3, MemoryBytes: 4, BytesPerToken: 5},
+			ToEstimate(FromEstimate(protocol.Estimate{Parameters: 1, WeightBytes: 2, FLOPsPerToken: 3, MemoryBytes: 4, BytesPerToken: 5})),
+		},
+		{
+			protocol.LoadedModel{ContextLimit: 1, VocabularySize: 2, Device: "d", Dtype: "t"},
+			ToLoadedModel(FromLoadedModel("h", protocol.LoadedModel{ContextLimit: 1, VocabularySize: 2, Device: "d", Dtype: "t"})),
+		},
+	} {
+		if diff := cmp.Diff(test.want, test.got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package sdk
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/protocol/pluginpb"
+	"surprisal.dev/plugins/protocol/wire"
+)
+
+// ServeProvider serves p until the runner is done with it. Call it from main; a process that the runner did not start
+// says so and exits.
+func ServeProvider(p Provider) {
+	serve(protocol.KindProvider, func(s *grpc.Server) { pluginpb.RegisterProviderServer(s, &providerServer{provider: p}) })
+}
+
+// ServeBackend serves b until the runner is done with it. Call it from main; a process that the runner did not start
+// says so and exits.
+func ServeBackend(b Backend) {
+	serve(protocol.KindBackend, func(s *grpc.Server) {
+		pluginpb.RegisterBackendServer(s, &backendServer{backend: b, models: map[string]Model{}})
+	})
+}
+
+func serve(kind protocol.Kind, register func(*grpc.Server)) {
+	handshake := wire.Handshake()
+	if os.Getenv(handshake.MagicCookieKey) != handshake.MagicCookieValue {
+		fmt.Fprintf(os.Stderr, "This is a %s plugin, which runner starts by itself. Name it runner-%s-NAME, put it on the PATH, "+
+			"and check it with: runner plugin test %s\n", kind, kind, os.Args[0])
+		os.Exit(1)
+	}
+	log := hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: os.Stderr, JSONFormat: true})
+	followLifeline(log)
+	streams, err := divertStdout()
+	if err != nil {
+		log.Error("cannot prepare the standard streams", "error", err)
+		os.Exit(1)
+	}
+	plugin.Serve(&plugin.ServeConfig{
+		HandshakeConfig: handshake,
+		Plugins:         plugin.PluginSet{string(kind): service{register: register}},
+		Logger:          log,
+		GRPCServer: func(options []grpc.ServerOption) *grpc.Server {
+			return grpc.NewServer(append(options,
+				grpc.MaxRecvMsgSize(wire.MaxMessageBytes),
+				grpc.MaxSendMsgSize(wire.MaxMessageBytes),
+				grpc.UnaryInterceptor(func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+					streams.restore()
+					response, err := handle(withLogger(ctx, log), request)
+					return response, wire.ToStatus(err)
+				}),
+				grpc.StreamInterceptor(func(server any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+					streams.restore()
+					return wire.ToStatus(handle(server, &loggedStream{stream, withLogger(stream.Context(), log)}))
+				}))...)
+		},
+	})
+}
+
+// service makes a gRPC service a plugin that go-plugin can serve.
+type service struct {
+	plugin.NetRPCUnsupportedPlugin
+	register func(*grpc.Server)
+}
+
+func (s service) GRPCServer(_ *plugin.GRPCBroker, server *grpc.Server) error {
+	s.register(server)
+	return nil
+}
+
+func (service) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (any, error) {
+	return nil, fmt.Errorf("a plugin has no client side")
+}
+
+// loggedStream is a stream whose context carries a logger.
+type loggedStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (s *loggedStream) Context() context.Context { return s.ctx }
+
+// withLogger gives ctx the logger for one call, which says for whom the runner makes the call.
+func withLogger(ctx context.Context, log hclog.Logger) context.Context {
+	var fields []any
+	for _, field := range metadata.ValueFromIncomingContext(ctx, wire.LogFieldsKey) {
+		fields = append(fields, field)
+	}
+	return hclog.WithContext(ctx, log.With(fields...))
+}
+
+// standardStreams are the process's streams while go-plugin has its hands on them.
+type standardStreams struct {
+	stdout, stderr, handshake *os.File
+	once                      sync.Once
+}
+
+// divertStdout leaves the real standard output to the handshake alone. Descriptor 1 becomes another standard error, so
+// that nothing a library prints, from Go or C, disturbs the handshake or is lost later.
+func divertStdout() (*standardStreams, error) {
+	fd, err := unix.FcntlInt(1, unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil, fmt.Errorf("duplicating standard output: %w", err)
+	}
+	if err := unix.Dup2(2, 1); err != nil {
+		return nil, fmt.Errorf("replacing standard output: %w", err)
+	}
+	s := &standardStreams{stdout: os.Stdout, stderr: os.Stderr, handshake: os.NewFile(uintptr(fd), "handshake")}
+	// What was printed before may have left a line unfinished.
+	if _, err := s.handshake.WriteString("\n"); err != nil {
+		return nil, fmt.Errorf("writing to standard output: %w", err)
+	}
+	os.Stdout = s.handshake
+	return s, nil
+}
+
+// restore undoes what go-plugin does to the streams once it has written the handshake: it swaps them for pipes that it
+// copies over the connection, which loses what a dying plugin said last.
+func (s *standardStreams) restore() {
+	s.once.Do(func() {
+		os.Stdout, os.Stderr = s.stdout, s.stderr
+		s.handshake.Close()
+	})
+}
+
+// followLifeline ends the process, and what it has started in its process group, when the runner is gone.
+func followLifeline(log hclog.Logger) {
+	fd, err := strconv.Atoi(os.Getenv(wire.LifelineVariable))
+	if err != nil {
+		return
+	}
+	os.Unsetenv(wire.LifelineVariable)
+	unix.CloseOnExec(fd)
+	go func() {
+		io.Copy(io.Discard, os.NewFile(uintptr(fd), "lifeline"))
+		log.Error("the runner is gone")
+		if unix.Getpgrp() == os.Getpid() {
+			unix.Kill(0, unix.SIGKILL)
+		}
+		os.Exit(1)
+	}()
+}

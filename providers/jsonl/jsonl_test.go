@@ -1,0 +1,267 @@
+package jsonl
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"cuelang.org/go/cue/cuecontext"
+	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/providers/source"
+	"surprisal.dev/providers/source/sourcetest"
+)
+
+// TestLines reads one line each.
+func TestLines(t *testing.T) {
+	tests := []struct{ line, field, want string }{
+		{`{"text": "one"}`, "text", `"one"`},
+		{` {"n":-1.5e+3,"x":[true,false,null,{}],"text":"" } `, "text", `""`},
+		{`{"a": {"b": [1, {"c": "deep"}]}}`, "a.b.1.c", `"deep"`},
+		{`{"0": "a name"}`, "0", `"a name"`},
+		{`{"a.b": "one name"}`, `a\.b`, `"one name"`},
+		{`{"t\u0065xt": "escaped name"}`, "text", `"escaped name"`},
+		{`{"text": "\"\\\/\b\f\n\r\t\u00e9\u0000"}`, "text", `"\"\\/\b\f\n\r\té\x00"`},
+		{`{"text": "\ud83d\ude00"}`, "text", `"😀"`},
+		{"{\"text\": \"\xff\xed\xa0\x80\"}", "text", `"\xff\xed\xa0\x80"`}, // for the dataset's policy
+		{`{"x": 1, "x": 2, "text": "one"}`, "text", `"one"`},
+		{`{"x": "\ud800", "text": "one"}`, "text", `"one"`},
+
+		{`{"text": 3}`, "text", `!line 1: field "text" is a number, not a string`},
+		{`{"text": null}`, "text", `!line 1: field "text" is null, not a string`},
+		{`{"text": {"a": 1}}`, "text", `!line 1: field "text" is an object, not a string`},
+		{`{"text": ["a"]}`, "text", `!line 1: field "text" is an array, not a string`},
+		{`{"text": true}`, "text", `!line 1: field "text" is a boolean, not a string`},
+		{`{"id": 1, "body": "b"}`, "boddy", `!line 1: no field "boddy"; fields are "body", "id"`},
+		{`{}`, "text", `!line 1: no field "text"; fields are none`},
+		{`{"a": {"b": ""}}`, "a.c", `!line 1: no field "c" in "a"; fields are "b"`},
+		{`{"a": ["b"]}`, "a.1", `!line 1: no element "1" in "a", an array of 1 elements`},
+		{`{"a": "b"}`, "a.b", `!line 1: no field "b" in "a", which is a string`},
+		{`{"text": "a", "text": "b"}`, "text", `!line 1: the name "text" stands twice in an object`},
+		{`{"a": {"b": "a"}, "a": {}}`, "a.b", `!line 1: the name "a" stands twice in an object`},
+		{`{"text": "a\ud800b"}`, "text", `!line 1: field "text" has the escape \ud800, half of a surrogate pair, which is no character`},
+		{`{"text": "\ude00\ud83d"}`, "text", `!line 1: field "text" has the escape \ude00, half of a surrogate pair, which is no character`},
+		{`"text"`, "text", `!line 1: a string, not an object`},
+
+		{`{"text": "a"`, "text", `!line 1, column 13: the line ends where a comma or "}" should stand; a row is one line`},
+		{`{`, "text", `!line 1, column 2: the line ends where a name in double quotes should stand; a row is one line`},
+		{`{"text": "a",}`, "text", `!line 1, column 14: found '}' where a name in double quotes should stand`},
+		{`{"text": "a"} x`, "text", `!line 1, column 15: found 'x' where the end of the line should stand`},
+		{`{"text": 'a'}`, "text", `!line 1, column 10: found '\'' where a value should stand`},
+		{`{"text": NaN}`, "text", `!line 1, column 10: found 'N' where a value should stand`},
+		{`{"text": nul}`, "text", `!line 1, column 13: found '}' where null should stand`},
+		{`{"text": 01}`, "text", `!line 1, column 11: found '1' where a comma or "}" should stand`},
+		{`{"text": 1.}`, "text", `!line 1, column 12: found '}' where a digit should stand`},
+		{`{"text": "\x"}`, "text", `!line 1, column 12: found 'x' where one of " \ / b f n r t u should stand`},
+		{`{"text": "\u12g4"}`, "text", `!line 1, column 15: found 'g' where one of the four hexadecimal digits of an escape should stand`},
+		{"{\"text\": \"a\tb\"}", "text", `!line 1, column 12: found '\t' where an escape such as \n or \t should stand`},
+		{"\xff\xfe{\x00", "text", `!line 1, column 1: found the byte 0xff where a value should stand`}, // UTF-16
+		{`{"a":` + strings.Repeat("[", 10001), "text", `!line 1, column 10005: nested more than 10000 deep`},
+	}
+	for _, test := range tests {
+		dir := sourcetest.Folder(t, map[string]string{"a.jsonl": test.line + "\n"})
+		rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.jsonl"}`), 0, 0, test.field)
+		if err != nil {
+			t.Errorf("%.60s: %v", test.line, err)
+			continue
+		}
+		if diff := cmp.Diff([]string{"0 a.jsonl:0 " + test.want}, sourcetest.Format(rows)); diff != "" {
+			t.Errorf("%.60s (-want +got):\n%s", test.line, diff)
+		}
+	}
+}
+
+const three = "\ufeff{\"t\": \"one\", \"u\": \"1\"}\r\n\n \t\n{\"t\": 2}\n{\"u\": \"3\", \"t\": \"three\"}"
+
+var threeRows = []string{
+	`0 %[1]s:0 "one" "1"`,
+	`1 %[1]s:1 !line 4: field "t" is a number, not a string`,
+	`2 %[1]s:2 "three" "3"`,
+}
+
+func compressed(t testing.TB, name, content string) string {
+	t.Helper()
+	var b bytes.Buffer
+	switch {
+	case strings.HasSuffix(name, ".gz"):
+		for _, half := range []string{content[:len(content)/2], content[len(content)/2:]} { // two members, as pigz and cat make
+			w := gzip.NewWriter(&b)
+			if _, err := w.Write([]byte(half)); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	case strings.HasSuffix(name, ".zst"):
+		w, err := zstd.NewWriter(&b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(w.EncodeAll([]byte(content), nil))
+	default:
+		return content
+	}
+	return b.String()
+}
+
+func TestByteOrderMarkBlankLinesAndCompression(t *testing.T) {
+	for _, name := range []string{"a.jsonl", "a.jsonl.gz", "a.jsonl.zst"} {
+		content := compressed(t, name, three)
+		for _, name := range []string{name, "no-extension"} {
+			dir := sourcetest.Folder(t, map[string]string{name: content})
+			rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "`+name+`"}`), 0, 0, "t", "u")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want []string
+			for _, row := range threeRows {
+				want = append(want, strings.ReplaceAll(row, "%[1]s", name))
+			}
+			if diff := cmp.Diff(want, sourcetest.Format(rows)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", name, diff)
+			}
+		}
+	}
+}
+
+func TestReading(t *testing.T) {
+	sourcetest.Check(t, New(), map[string]string{
+		"x/a.jsonl": three, "x/b/c.jsonl.gz": compressed(t, ".gz", three), "x/empty.jsonl": "", "x/z.jsonl.zst": compressed(t, ".zst", three),
+	}, `{"path": "x/**"}`, "t", "u")
+}
+
+func TestBadFiles(t *testing.T) {
+	long := strings.Repeat(`{"t": "a line"}`+"\n", 10000)
+	gz, zst := compressed(t, ".gz", long), compressed(t, ".zst", long)
+	flip := []byte(gz)
+	flip[len(flip)-6] ^= 1
+	tests := []struct{ name, content, want string }{
+		{"a.json", "[\n{\"t\": \"one\"}\n]\n", `begins with "[": it is a JSON array, and jsonl wants one object a line; convert it: jq -c '.[]'`},
+		{"cut.jsonl.gz", gz[:len(gz)/4], "cut.jsonl.gz: cut off gzip data after"},
+		{"sum.jsonl.gz", string(flip), "sum.jsonl.gz: damaged gzip data after 160000 bytes of content"},
+		{"tail.jsonl.gz", gz + "tail", "tail.jsonl.gz: "},
+		{"cut.jsonl.zst", zst[:len(zst)-3], "cut.jsonl.zst: cut off zstd data after"},
+		{"plain.jsonl.gz", "{}", `its name ends in .gz, and its first bytes "{}" are not gzip; get the file again, or rename it`},
+		{"empty.jsonl.zst", "", `its name ends in .zst, and its first bytes "" are not zstd`},
+	}
+	for _, test := range tests {
+		dir := sourcetest.Folder(t, map[string]string{test.name: test.content})
+		_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "`+test.name+`"}`), 0, 0, "t")
+		if err == nil || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput {
+			t.Errorf("%s: error %v of kind %q; want one of invalid input with %q", test.name, err, protocol.KindOf(err), test.want)
+		}
+	}
+}
+
+func TestLongLine(t *testing.T) {
+	most := `{"t": "` + strings.Repeat("x", source.MaxRow-len(`{"t": ""}`)) + `"}`
+	dir := sourcetest.Folder(t, map[string]string{"a.jsonl": most + " \n" + most + "\n"})
+	rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.jsonl"}`), 0, 0, "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) != 2 || rows[0].Problem != "line 1 has more than 67108864 bytes, the most that a row may have" ||
+		len(rows[1].Values[0]) != source.MaxRow-len(`{"t": ""}`) {
+		t.Errorf("got %d rows, first problem %q", len(rows), rows[0].Problem)
+	}
+}
+
+func TestEmptyNameInField(t *testing.T) {
+	for _, field := range []string{"", ".", "a..b", "a."} {
+		dir := sourcetest.Folder(t, map[string]string{"a.jsonl": "{}"})
+		_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.jsonl"}`), 0, 0, field)
+		if want := fmt.Sprintf("field %q has an empty name", field); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v; want %q", err, want)
+		}
+	}
+}
+
+func TestSchema(t *testing.T) {
+	description, err := New().Describe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cuecontext.New().CompileString(description.Schema + "\nx: #Config & {path: \"a\"}").Err(); err != nil {
+		t.Error(err)
+	}
+}
+
+// reference reads the string at the names of path as encoding/json does.
+func reference(line []byte, path ...string) (value string, ok bool) {
+	for _, name := range path {
+		var object map[string]json.RawMessage
+		if json.Unmarshal(line, &object) != nil || object == nil {
+			return "", false
+		}
+		line = object[name]
+	}
+	if len(line) == 0 || line[0] != '"' {
+		return "", false
+	}
+	return value, json.Unmarshal(line, &value) == nil
+}
+
+// FuzzJSONL compares the scanner with encoding/json.
+func FuzzJSONL(f *testing.F) {
+	for _, seed := range []string{
+		`{"t":"a","a":{"b":"c"}}`, `{"a":{"b":"\ud83d\ude00\n"},"t":"\u0041"}`, `{"t":"\ud800"}`, `{"t":"a","t":"b"}`, ` {"t" : [1.5e-3, -0, {}] } `,
+		`[]`, `1`, `{"t":"\u00"}`, `{"t":tru}`, `{"\u0074":"x"}`, "{\"t\":\"\x00\"}", `{"a":{"b":"x"},"t":"y"}z`, `{"t":-}`, `{"t":1e}`, `{"":""}`,
+		strings.Repeat(`{"a":`, 10000) + `1` + strings.Repeat(`}`, 10000), strings.Repeat(`{"a":`, 10001) + `1` + strings.Repeat(`}`, 10001),
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		if !utf8.Valid(line) {
+			return // encoding/json replaces what the scanner keeps
+		}
+		s, err := newScanner([]string{"t", "a.b"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		values, err := s.scan(line)
+		message := ""
+		if p, isProblem := errors.AsType[problem](err); isProblem {
+			message = string(p)
+		} else if err != nil {
+			t.Fatalf("%q: an error that is no problem: %v", line, err)
+		}
+		invalid := strings.HasPrefix(message, ", column ")
+		if invalid == json.Valid(line) {
+			t.Fatalf("%q: json.Valid says %v, the scanner %q", line, !invalid, message)
+		}
+		if invalid || strings.Contains(message, "stands twice") || strings.Contains(message, "surrogate") {
+			return
+		}
+		first, firstOK := reference(line, "t")
+		second, secondOK := reference(line, "a", "b")
+		if (err == nil) != (firstOK && secondOK) {
+			t.Fatalf("%q: encoding/json finds %v and %v, the scanner %q", line, firstOK, secondOK, message)
+		}
+		if err == nil && (string(values[0]) != first || string(values[1]) != second) {
+			t.Fatalf("%q: encoding/json reads %q and %q, the scanner %q", line, first, second, values)
+		}
+	})
+}
+
+func BenchmarkScan(b *testing.B) {
+	line := []byte(`{"id": 12345, "url": "https://example.com/a/b", "meta": {"lang": "en", "score": 0.98, "tags": ["a", "b"]}, "text": "` +
+		strings.Repeat(`The ray of light is bent again as it leaves the second prism.\n`, 20) + `"}`)
+	s, err := newScanner([]string{"text"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(line)))
+	for b.Loop() {
+		if _, err := s.scan(line); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

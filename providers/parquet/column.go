@@ -1,0 +1,250 @@
+package parquet
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
+
+	"surprisal.dev/plugins/sdk"
+	"surprisal.dev/providers/source"
+)
+
+// column reads one field of a file, a row at a time.
+type column struct {
+	file  *source.File
+	field string
+	leaf  *parquet.Column
+	// elements are the wanted element numbers, one for each repeated group on the path.
+	elements []int
+
+	pages  parquet.Pages
+	page   parquet.Page
+	reader parquet.ValueReader
+	// values[at:n] are read and not used yet.
+	values [256]parquet.Value
+	at, n  int
+	// copied holds a repeated column's value: the row may end on the next page.
+	copied []byte
+}
+
+func newColumn(f *source.File, file *parquet.File, field string, path []string) (_ *column, err error) {
+	defer damaged(f, &err)
+	c := &column{file: f, field: field}
+	if c.leaf, c.elements, err = locate(file.Root(), path); err != nil {
+		return nil, sdk.Invalid("%s: field %q: %v; columns are %s", f.Label, field, err,
+			source.Candidates(field, leaves(file.Root())))
+	}
+	if !isText(c.leaf.Type()) {
+		return nil, sdk.Invalid("%s: field %q is a column of %s, not of strings", f.Label, field, c.leaf.Type())
+	}
+	return c, nil
+}
+
+// isText says whether the values are bytes that stand for themselves.
+func isText(t parquet.Type) bool {
+	if k := t.Kind(); k != parquet.ByteArray && k != parquet.FixedLenByteArray {
+		return false
+	}
+	logical := t.LogicalType()
+	if logical == nil {
+		return true
+	}
+	switch logical.Value.(type) {
+	case nil, *format.StringType, *format.JsonType, *format.EnumType:
+		return true
+	}
+	return false
+}
+
+// locate walks from the root to the leaf at path.
+func locate(root *parquet.Column, path []string) (leaf *parquet.Column, elements []int, err error) {
+	c := root
+	for i := 0; i < len(path); i++ {
+		if next := c.Column(path[i]); next != nil {
+			c = next
+		} else if list := onlyRepeated(c); list != nil && isNumber(path[i]) {
+			// The repeated group is left out of the path: its element number comes next.
+			c, i = list, i-1
+		} else if c == root {
+			return nil, nil, fmt.Errorf("no column %q", path[i])
+		} else {
+			return nil, nil, fmt.Errorf("no column %q in %q", path[i], strings.Join(c.Path(), "."))
+		}
+		if !c.Repeated() {
+			continue
+		}
+		i++
+		if i == len(path) || !isNumber(path[i]) {
+			return nil, nil, fmt.Errorf("%q is a list; add the number of an element, as in %q", strings.Join(path[:i], "."),
+				strings.Join(path[:i], ".")+".0")
+		}
+		element, err := strconv.Atoi(path[i])
+		if err != nil {
+			return nil, nil, err
+		}
+		elements = append(elements, element)
+		// In list.element the inner name may be left out, unless the next name says it.
+		if inner := c.Columns(); len(inner) == 1 && (i+1 == len(path) || path[i+1] != inner[0].Name()) && isListGroup(c.Name()) {
+			c = inner[0]
+		}
+	}
+	if !c.Leaf() {
+		if onlyRepeated(c) != nil {
+			return nil, nil, fmt.Errorf("it is a list; add the number of an element")
+		}
+		return nil, nil, errors.New("it is a group of columns")
+	}
+	return c, elements, nil
+}
+
+// onlyRepeated returns the repeated group inside a list, or nil if c is no list.
+func onlyRepeated(c *parquet.Column) *parquet.Column {
+	if children := c.Columns(); len(children) == 1 && children[0].Repeated() {
+		return children[0]
+	}
+	return nil
+}
+
+// isListGroup tells the group between a list and its element by the names that writers give it.
+func isListGroup(name string) bool { return name == "list" || name == "bag" }
+
+func isNumber(s string) bool {
+	return strings.Trim(s, "0123456789") == ""
+}
+
+func leaves(c *parquet.Column) []string {
+	if c.Leaf() {
+		return []string{strings.Join(c.Path(), ".")}
+	}
+	var names []string
+	for _, child := range c.Columns() {
+		names = append(names, leaves(child)...)
+	}
+	return names
+}
+
+// seek starts at a row of a row group.
+func (c *column) seek(group parquet.RowGroup, row int64) (err error) {
+	defer damaged(c.file, &err)
+	chunk := group.ColumnChunks()[c.leaf.Index()]
+	if row > 0 {
+		// SeekToRow uses the offset index if it has been loaded.
+		if _, err := chunk.OffsetIndex(); err != nil && !errors.Is(err, parquet.ErrMissingOffsetIndex) {
+			return err
+		}
+	}
+	c.pages = chunk.Pages()
+	if row > 0 {
+		return c.pages.SeekToRow(row)
+	}
+	return nil
+}
+
+// close releases the row group.
+func (c *column) close() {
+	if c.page != nil {
+		parquet.Release(c.page)
+	}
+	if c.pages != nil {
+		c.pages.Close()
+	}
+	c.pages, c.page, c.reader, c.at, c.n = nil, nil, nil, 0, 0
+}
+
+// next returns the field's value in the next row, valid until the next call, or why it has none.
+func (c *column) next() (value []byte, problem string, err error) {
+	defer damaged(c.file, &err)
+	if more, err := c.fill(); err != nil {
+		return nil, "", err
+	} else if !more {
+		return nil, "", fmt.Errorf("column %q has fewer rows than its row group", c.field)
+	}
+	if c.leaf.MaxRepetitionLevel() == 0 {
+		v := c.values[c.at]
+		c.at++
+		return c.check(v, v.ByteArray())
+	}
+	return c.element()
+}
+
+// element returns the wanted element of the next row of a repeated column.
+func (c *column) element() (value []byte, problem string, err error) {
+	position := make([]int, len(c.elements))
+	var found *parquet.Value
+	for first := true; ; first = false {
+		more, err := c.fill()
+		if err != nil {
+			return nil, "", err
+		}
+		if !more {
+			break
+		}
+		v := c.values[c.at]
+		level := v.RepetitionLevel()
+		if first != (level == 0) {
+			if first {
+				return nil, "", fmt.Errorf("column %q begins a row at repetition level %d", c.field, level)
+			}
+			break
+		}
+		c.at++
+		if level > 0 {
+			position[level-1]++
+			clear(position[level:])
+		}
+		if slices.Equal(position, c.elements) {
+			c.copied = append(c.copied[:0], v.ByteArray()...)
+			found = &v
+		}
+	}
+	if found == nil {
+		return nil, fmt.Sprintf("field %q: the list has no such element", c.field), nil
+	}
+	return c.check(*found, c.copied)
+}
+
+func (c *column) check(v parquet.Value, b []byte) (value []byte, problem string, err error) {
+	if v.IsNull() && len(c.elements) > 0 {
+		return nil, fmt.Sprintf("field %q is null or missing", c.field), nil
+	}
+	if v.IsNull() {
+		return nil, fmt.Sprintf("field %q is null", c.field), nil
+	}
+	if len(b) > source.MaxRow {
+		return nil, fmt.Sprintf("field %q has more than %d bytes, the most that a row may have", c.field, source.MaxRow), nil
+	}
+	return b, "", nil
+}
+
+// fill makes sure that values[at] is there; more is false at the end of the row group.
+func (c *column) fill() (more bool, err error) {
+	for c.at == c.n {
+		if c.reader == nil {
+			page, err := c.pages.ReadPage()
+			if err == io.EOF { //nolint:errorlint // An end inside of a page is wrapped, and is damage.
+				return false, nil
+			}
+			if err != nil {
+				return false, err
+			}
+			c.page, c.reader = page, page.Values()
+		}
+		c.at = 0
+		c.n, err = c.reader.ReadValues(c.values[:])
+		if err != nil && !errors.Is(err, io.EOF) {
+			return false, err
+		}
+		if c.n == 0 {
+			c.reader = nil
+			parquet.Release(c.page)
+			c.page = nil
+		}
+	}
+	return true, nil
+}

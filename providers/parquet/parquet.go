@@ -1,0 +1,155 @@
+package parquet
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+
+	"github.com/parquet-go/parquet-go"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/sdk"
+	"surprisal.dev/providers/source"
+)
+
+// New returns the provider.
+func New() sdk.Provider {
+	return source.New(source.Format{
+		Description: protocol.ProviderDescription{
+			Name:    "parquet",
+			Version: "1",
+			Schema:  "#Config: {" + source.LocationSchema + "}\n",
+		},
+		Parse: func(raw json.RawMessage) (source.Config, error) {
+			var c config
+			err := source.Decode(raw, &c)
+			return c, err
+		},
+	})
+}
+
+type config struct{ source.Location }
+
+func (c config) Parameters() any { return struct{}{} }
+
+func (c config) Reader(fields []string) (source.Reader, error) {
+	paths := make([][]string, len(fields))
+	for i, field := range fields {
+		var err error
+		if paths[i], err = source.SplitField(field); err != nil {
+			return nil, err
+		}
+	}
+	return func(f *source.File, rows *source.Rows) error { return read(f, fields, paths, rows) }, nil
+}
+
+func read(f *source.File, fields []string, paths [][]string, rows *source.Rows) error {
+	file, err := open(f)
+	if err != nil {
+		return err
+	}
+	columns := make([]*column, len(fields))
+	for i, field := range fields {
+		if columns[i], err = newColumn(f, file, field, paths[i]); err != nil {
+			return err
+		}
+	}
+	for _, group := range file.RowGroups() {
+		n := group.NumRows()
+		skip := min(n, rows.Behind())
+		if err := rows.Skip(skip); err != nil {
+			return err
+		}
+		if skip == n {
+			continue
+		}
+		if err := readGroup(group, columns, skip, rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func readGroup(group parquet.RowGroup, columns []*column, skip int64, rows *source.Rows) error {
+	defer func() {
+		for _, c := range columns {
+			c.close()
+		}
+	}()
+	for _, c := range columns {
+		if err := c.seek(group, skip); err != nil {
+			return err
+		}
+	}
+	values := make([][]byte, len(columns))
+	for range group.NumRows() - skip {
+		problem := ""
+		for i, c := range columns {
+			value, columnProblem, err := c.next()
+			if err != nil {
+				return err
+			}
+			if problem == "" {
+				problem = columnProblem
+			}
+			values[i] = value
+		}
+		var err error
+		if problem != "" {
+			err = rows.Problem("%s", problem)
+		} else {
+			err = rows.Emit(values)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// open reads the footer of a file.
+func open(f *source.File) (_ *parquet.File, err error) {
+	defer damaged(f, &err)
+	const frame = 12 // the magic bytes at both ends and the footer's size
+	var head, tail [8]byte
+	if f.Size() < frame {
+		return nil, sdk.Invalid("%s: %d bytes are no Parquet file", f.Label, f.Size())
+	}
+	for _, at := range []struct {
+		b      []byte
+		offset int64
+	}{{head[:4], 0}, {tail[:], f.Size() - 8}} {
+		if _, err := f.ReadAt(at.b, at.offset); err != nil {
+			return nil, err
+		}
+	}
+	if string(head[:4]) == "PARE" || string(tail[4:]) == "PARE" {
+		return nil, sdk.Invalid("%s is encrypted; decrypt it first", f.Label)
+	}
+	if string(head[:4]) != "PAR1" || string(tail[4:]) != "PAR1" {
+		return nil, sdk.Invalid("%s is no Parquet file, or is cut off: it begins with %q and ends with %q, not PAR1",
+			f.Label, head[:4], tail[4:])
+	}
+	// The library allocates what the footer claims to need.
+	if size := int64(binary.LittleEndian.Uint32(tail[:4])); size > f.Size()-frame {
+		return nil, sdk.Invalid("%s: the footer claims %d bytes of a file of %d; get the file again", f.Label, size, f.Size())
+	}
+	return parquet.OpenFile(f, f.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true),
+		parquet.FileReadMode(parquet.ReadModeSync))
+}
+
+// damaged makes an error of the library, or a panic on what it did not expect, an error that names the file. The
+// library's own code is all that runs under it.
+func damaged(f *source.File, err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("panic: %v", p)
+	}
+	if *err == nil || protocol.KindOf(*err) != "" {
+		return
+	}
+	if ctxErr := f.Err(); ctxErr != nil {
+		*err = ctxErr
+		return
+	}
+	*err = sdk.Invalid("%s: damaged Parquet data: %v; get the file again", f.Label, *err)
+}

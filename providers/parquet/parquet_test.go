@@ -1,0 +1,225 @@
+package parquet
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"cuelang.org/go/cue/cuecontext"
+	"github.com/google/go-cmp/cmp"
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/providers/source/sourcetest"
+)
+
+type message struct {
+	Role    string  `parquet:"role,dict"`
+	Content *string `parquet:"content,optional"`
+}
+
+type record struct {
+	Text     string    `parquet:"text"`
+	Maybe    *string   `parquet:"maybe,optional"`
+	Language string    `parquet:"language,dict"`
+	Raw      []byte    `parquet:"raw"`
+	ID       int64     `parquet:"id"`
+	Key      [16]byte  `parquet:"key,uuid"`
+	Dotted   string    `parquet:"meta.title"`
+	Meta     meta      `parquet:"meta"`
+	Tags     []string  `parquet:"tags,list"`
+	Plain    []string  `parquet:"plain"`
+	Messages []message `parquet:"messages,list"`
+}
+
+type meta struct {
+	Source *origin `parquet:"source,optional"`
+}
+
+type origin struct {
+	URL string `parquet:"url"`
+}
+
+func records(n int) []record {
+	list := make([]record, n)
+	for i := range list {
+		s := fmt.Sprint(i)
+		r := record{
+			Text: "text " + s, Language: []string{"en", "fr"}[i%2], Raw: []byte{0xff, byte(i)}, ID: int64(i),
+			Dotted: "title " + s, Plain: []string{"p" + s},
+		}
+		if i%3 > 0 {
+			r.Maybe = new("maybe " + s)
+			r.Meta.Source = &origin{URL: "https://example.com/" + s}
+		}
+		for j := range i % 4 {
+			r.Tags = append(r.Tags, fmt.Sprint("tag ", i, " ", j))
+			m := message{Role: "user"}
+			if j > 0 {
+				m = message{Role: "bot", Content: new(fmt.Sprint("answer ", i))}
+			}
+			r.Messages = append(r.Messages, m)
+		}
+		list[i] = r
+	}
+	return list
+}
+
+// file writes records in small pages and row groups of the given number of rows.
+func file(t testing.TB, list []record, groupRows int, options ...parquet.WriterOption) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := parquet.NewGenericWriter[record](&b, append(options, parquet.PageBufferSize(64))...)
+	for len(list) > 0 {
+		n := min(groupRows, len(list))
+		if _, err := w.Write(list[:n]); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		list = list[n:]
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestFields(t *testing.T) {
+	dir := sourcetest.Folder(t, map[string]string{"a.parquet": file(t, records(4), 3)})
+	tests := []struct {
+		field string
+		want  []string // of rows 0 to 3
+	}{
+		{"text", []string{`"text 0"`, `"text 1"`, `"text 2"`, `"text 3"`}},
+		{"maybe", []string{`!field "maybe" is null`, `"maybe 1"`, `"maybe 2"`, `!field "maybe" is null`}},
+		{"language", []string{`"en"`, `"fr"`, `"en"`, `"fr"`}},
+		{"raw", []string{`"\xff\x00"`, `"\xff\x01"`, `"\xff\x02"`, `"\xff\x03"`}},
+		{`meta\.title`, []string{`"title 0"`, `"title 1"`, `"title 2"`, `"title 3"`}},
+		{"meta.source.url", []string{`!field "meta.source.url" is null`, `"https://example.com/1"`, `"https://example.com/2"`,
+			`!field "meta.source.url" is null`}},
+		{"tags.0", []string{`!field "tags.0" is null or missing`, `"tag 1 0"`, `"tag 2 0"`, `"tag 3 0"`}},
+		{"tags.list.2.element", []string{`!field "tags.list.2.element": the list has no such element`,
+			`!field "tags.list.2.element": the list has no such element`, `!field "tags.list.2.element": the list has no such element`, `"tag 3 2"`}},
+		{"plain.0", []string{`"p0"`, `"p1"`, `"p2"`, `"p3"`}},
+		{"messages.1.content", []string{`!field "messages.1.content": the list has no such element`,
+			`!field "messages.1.content": the list has no such element`, `"answer 2"`, `"answer 3"`}},
+		{"messages.0.content", []string{`!field "messages.0.content" is null or missing`, `!field "messages.0.content" is null or missing`,
+			`!field "messages.0.content" is null or missing`, `!field "messages.0.content" is null or missing`}},
+		{"messages.0.role", []string{`!field "messages.0.role" is null or missing`, `"user"`, `"user"`, `"user"`}},
+	}
+	for _, test := range tests {
+		rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, test.field)
+		if err != nil {
+			t.Errorf("%s: %v", test.field, err)
+			continue
+		}
+		for i := range test.want {
+			test.want[i] = fmt.Sprintf("%d a.parquet:%d %s", i, i, test.want[i])
+		}
+		if diff := cmp.Diff(test.want, sourcetest.Format(rows)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.field, diff)
+		}
+	}
+}
+
+func TestColumnsThatCannotBeRead(t *testing.T) {
+	dir := sourcetest.Folder(t, map[string]string{"a.parquet": file(t, records(2), 2)})
+	for field, want := range map[string]string{
+		"txet":                       `a.parquet: field "txet": no column "txet"; columns are "text", `,
+		"meta.sorce.url":             `no column "sorce" in "meta"; columns are "meta.source.url", `,
+		"meta.source":                `it is a group of columns`,
+		"tags":                       `it is a list; add the number of an element`,
+		"plain":                      `"plain" is a list; add the number of an element, as in "plain.0"`,
+		"tags.first":                 `no column "first" in "tags"`,
+		"plain.99999999999999999999": `value out of range`,
+		"id":                         `field "id" is a column of INT(64,true), not of strings`,
+		"key":                        `field "key" is a column of UUID, not of strings`,
+		"text.x":                     `no column "x" in "text"`,
+	} {
+		_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, field)
+		if err == nil || !strings.Contains(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
+			t.Errorf("%s: error %v of kind %q; want one of invalid input with %q", field, err, protocol.KindOf(err), want)
+		}
+	}
+}
+
+func TestReading(t *testing.T) {
+	list := records(20)
+	files := map[string]string{
+		"x/a.parquet": file(t, list[:9], 4),
+		"x/b.parquet": file(t, list[9:12], 10, parquet.DataPageVersion(1), parquet.Compression(&parquet.Zstd)),
+		"x/c.parquet": file(t, nil, 1),
+		"x/d.parquet": file(t, list[12:], 8, parquet.Compression(&parquet.Snappy)),
+	}
+	for _, fields := range [][]string{{"text"}, {"maybe", "text"}, {"tags.1"}, {"messages.1.content", "language"}} {
+		t.Run(strings.Join(fields, "+"), func(t *testing.T) {
+			sourcetest.Check(t, New(), files, `{"path": "x/*"}`, fields...)
+		})
+	}
+}
+
+func TestBadFiles(t *testing.T) {
+	good := file(t, records(50), 50)
+	footer := binary.LittleEndian.AppendUint32(nil, 1<<31)
+	for name, test := range map[string]struct{ content, want string }{
+		"empty":     {"", "0 bytes are no Parquet file"},
+		"text":      {"this is no such file", `it begins with "this" and ends with "file", not PAR1`},
+		"cut":       {good[:len(good)/2], "is no Parquet file, or is cut off"},
+		"encrypted": {"PARE" + good[4:], "is encrypted; decrypt it first"},
+		"footer":    {good[:len(good)-8] + string(footer) + "PAR1", "the footer claims 2147483648 bytes of a file of"},
+		"zeros":     {"PAR1" + strings.Repeat("\x00", 100) + "\x20\x00\x00\x00PAR1", "damaged Parquet data"},
+		"page":      {good[:40] + strings.Repeat("\xff", 400) + good[440:], "damaged Parquet data"},
+	} {
+		dir := sourcetest.Folder(t, map[string]string{name: test.content})
+		_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "`+name+`"}`), 0, 0, "text")
+		if err == nil || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput ||
+			!strings.Contains(err.Error(), dir+"/"+name) {
+			t.Errorf("%s: error %v of kind %q; want one of invalid input with %q", name, err, protocol.KindOf(err), test.want)
+		}
+	}
+}
+
+func TestSchema(t *testing.T) {
+	description, err := New().Describe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cuecontext.New().CompileString(description.Schema + "\nx: #Config & {path: \"a\"}").Err(); err != nil {
+		t.Error(err)
+	}
+}
+
+// FuzzParquet damages files: every reading ends with rows or an error of kind InvalidInput, never with a panic.
+func FuzzParquet(f *testing.F) {
+	for _, codec := range []compress.Codec{&parquet.Uncompressed, &parquet.Snappy} {
+		good := file(f, records(6), 4, parquet.Compression(codec))
+		f.Add([]byte(good), uint32(0), byte(0))
+		f.Add([]byte(good), uint32(100), byte(0xff))
+		f.Add([]byte(good), uint32(len(good)-40), byte(0x80))
+	}
+	f.Add([]byte("PAR1PAR1PAR1"), uint32(0), byte(0))
+	f.Fuzz(func(t *testing.T, content []byte, at uint32, flip byte) {
+		content = bytes.Clone(content)
+		if int64(at) < int64(len(content)) {
+			content[at] ^= flip
+		}
+		dir := t.TempDir()
+		if err := os.WriteFile(dir+"/a", content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for _, fields := range [][]string{{"text", "maybe"}, {"tags.1"}, {"messages.0.role"}} {
+			for _, from := range []int64{0, 2} {
+				_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a"}`), from, from+1000, fields...)
+				if err != nil && protocol.KindOf(err) != protocol.InvalidInput {
+					t.Errorf("fields %v from %d: error %v of kind %q", fields, from, err, protocol.KindOf(err))
+				}
+			}
+		}
+	})
+}

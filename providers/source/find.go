@@ -1,0 +1,216 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/bmatcuk/doublestar/v4"
+	"gocloud.dev/blob"
+	"golang.org/x/sync/errgroup"
+
+	"surprisal.dev/plugins/protocol"
+
+	"surprisal.dev/plugins/sdk"
+)
+
+// set is the files that a path names, in reading order.
+type set struct {
+	entries []entry
+	// bucket holds the files; nil if they lie on this machine.
+	bucket *blob.Bucket
+}
+
+// withFiles calls fn with the files that path names.
+func withFiles(ctx context.Context, dir, path string, network bool, fn func(*set) error) error {
+	scheme, rest, isURL := strings.Cut(path, "://")
+	switch {
+	case !isURL:
+		s, err := findLocal(ctx, dir, path)
+		if err != nil {
+			return err
+		}
+		return fn(s)
+	case scheme == "file":
+		name, err := url.PathUnescape(rest)
+		if err != nil || !strings.HasPrefix(name, "/") {
+			return sdk.Invalid(`path %q: want "file:///" and an absolute path`, path)
+		}
+		s, err := findLocal(ctx, dir, name)
+		if err != nil {
+			return err
+		}
+		return fn(s)
+	case scheme == "s3" || scheme == "gs":
+		if !network {
+			return sdk.NeedsNetwork("path %q is remote; run `runner pin` to record its content in the lock file", path)
+		}
+		s, err := findRemote(ctx, path)
+		if err != nil {
+			return err
+		}
+		err = fn(s)
+		if closeErr := s.bucket.Close(); err == nil {
+			err = closeErr
+		}
+		return err
+	default:
+		return sdk.Invalid("path %q: scheme %q is not known; schemes are file, gs and s3", path, scheme)
+	}
+}
+
+// findLocal finds the files that path, relative to dir, names.
+func findLocal(ctx context.Context, dir, path string) (*set, error) {
+	base, pattern := doublestar.SplitPattern(filepath.ToSlash(path))
+	full := func(name string) string {
+		if filepath.IsAbs(name) {
+			return filepath.Clean(name)
+		}
+		return filepath.Join(dir, name)
+	}
+	one := full(path)
+	info, err := os.Stat(one)
+	switch {
+	case err == nil && info.IsDir():
+		return nil, sdk.Invalid("path %q is a folder; name the files in it, as in %q", path, filepath.ToSlash(filepath.Join(path, "**")))
+	case err == nil:
+		return &set{entries: []entry{{name: filepath.Base(one), label: one, path: one}}}, nil
+	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR):
+		return nil, unreadable(one, err)
+	case !strings.ContainsAny(path, `*?[{\`):
+		return nil, missing(path, one, "file")
+	case !doublestar.ValidatePattern(pattern):
+		return nil, sdk.Invalid(`path %q: not a glob: a "[" or "{" is not closed, or a "\" stands last; put "\" before a character to take it as it is`, path)
+	}
+
+	root := full(base)
+	if _, err := os.Stat(root); errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return nil, missing(path, root, "folder")
+	} else if err != nil {
+		return nil, unreadable(root, err)
+	}
+	s := &set{}
+	err = doublestar.GlobWalk(os.DirFS(root), pattern, func(name string, _ fs.DirEntry) error {
+		file := filepath.Join(root, name)
+		info, err := os.Stat(file)
+		if err != nil {
+			return unreadable(file, err)
+		}
+		if !info.IsDir() {
+			s.entries = append(s.entries, entry{name: name, label: file, path: file})
+		}
+		return ctx.Err()
+	}, doublestar.WithFailOnIOErrors(), doublestar.WithNoFollow())
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		return nil, unreadable(filepath.Join(root, pathErr.Path), pathErr.Err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(s.entries) == 0 {
+		return nil, sdk.Invalid("path %q: no file under %s matches%s; check the glob", path, root, nearby(root, filepath.Base(pattern)))
+	}
+	s.sort()
+	return s, nil
+}
+
+// sort puts the entries in reading order. A glob with alternatives can match a file twice.
+func (s *set) sort() {
+	slices.SortFunc(s.entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
+	s.entries = slices.CompactFunc(s.entries, func(a, b entry) bool { return a.name == b.name })
+}
+
+// missing explains that full, the file or folder that path stands for, does not exist.
+func missing(path, full, kind string) error {
+	if info, err := os.Lstat(full); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		target, err := os.Readlink(full)
+		if err != nil {
+			return unreadable(full, err)
+		}
+		return sdk.Invalid("path %q: the link %s leads to %q, which does not exist", path, full, target)
+	}
+	folder, name := filepath.Dir(full), filepath.Base(full)
+	for {
+		info, err := os.Stat(folder)
+		if err == nil && !info.IsDir() {
+			return sdk.Invalid("path %q: %s is a file, not a folder", path, folder)
+		}
+		if err == nil || folder == filepath.Dir(folder) {
+			break
+		}
+		folder, name, kind = filepath.Dir(folder), filepath.Base(folder), "folder"
+	}
+	return sdk.Invalid("path %q: no %s %q under %s%s; check the path", path, kind, name, folder, nearby(folder, name))
+}
+
+// nearby names what folder holds that is most like name, for the end of a sentence.
+func nearby(folder, name string) string {
+	list, err := os.ReadDir(folder)
+	if err != nil {
+		return fmt.Sprintf(" (%v)", err)
+	}
+	if len(list) == 0 {
+		return ", which is empty"
+	}
+	names := make([]string, len(list))
+	for i, e := range list {
+		names[i] = e.Name()
+	}
+	return ", which holds " + Candidates(name, names)
+}
+
+func unreadable(file string, err error) error {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		err = pathErr.Err
+	}
+	return sdk.Invalid("cannot read %s: %v", file, err)
+}
+
+// resolve hashes the files, several at a time.
+func (s *set) resolve(ctx context.Context, where Location) ([]protocol.File, error) {
+	if where.SHA256 != "" && len(s.entries) != 1 {
+		return nil, sdk.Invalid("path %q matches %d files, and sha256 pins one; leave sha256 out: the plan holds the digest of "+
+			"every local file, and the lock file that of every remote one", where.Path, len(s.entries))
+	}
+	files := make([]protocol.File, len(s.entries))
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, e := range s.entries {
+		group.Go(func() error {
+			digest, size, err := e.digest(groupCtx)
+			files[i] = protocol.File{Name: e.name, Digest: digest, Bytes: size}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	if where.SHA256 != "" && files[0].Digest != "sha256:"+where.SHA256 {
+		return nil, sdk.Invalid("%s: its sha256 is %s, and the spec wants %s; get the file again, or correct the spec",
+			s.entries[0].label, strings.TrimPrefix(files[0].Digest, "sha256:"), where.SHA256)
+	}
+	return files, nil
+}
+
+// compare checks that the files have the pinned names.
+func (s *set) compare(path string, pinned []protocol.File) error {
+	then, now := make([]string, len(pinned)), make([]string, len(s.entries))
+	for i, f := range pinned {
+		then[i] = f.Name
+	}
+	for i, e := range s.entries {
+		now[i] = e.name
+	}
+	if slices.Equal(now, then) {
+		return nil
+	}
+	return sdk.Changed("path %q: the plan was made with the files %s, and now they are %s; plan again", path, list(then), list(now))
+}

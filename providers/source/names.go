@@ -1,0 +1,91 @@
+package source
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"surprisal.dev/plugins/sdk"
+)
+
+// listed is how many names a message shows, and nameBytes how much of one.
+const (
+	listed    = 8
+	nameBytes = 60
+)
+
+// Candidates lists names for a message, the ones most like the missing name first.
+func Candidates(missing string, names []string) string {
+	sorted := slices.Clone(names)
+	slices.Sort(sorted)
+	sorted = slices.Compact(sorted)
+	if len(sorted) <= 1000 { // a longer list takes too long to measure
+		slices.SortStableFunc(sorted, func(a, b string) int { return cmp.Compare(distance(missing, a), distance(missing, b)) })
+	}
+	return list(sorted)
+}
+
+func list(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	var b strings.Builder
+	for i, name := range names[:min(len(names), listed)] {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		if len(name) > nameBytes {
+			name = name[:nameBytes] + "…"
+		}
+		fmt.Fprintf(&b, "%q", name)
+	}
+	if more := len(names) - listed; more > 0 {
+		fmt.Fprintf(&b, " and %d more", more)
+	}
+	return b.String()
+}
+
+// distance is the Levenshtein distance of a and b in bytes, of at most their first nameBytes.
+func distance(a, b string) int {
+	a, b = a[:min(len(a), nameBytes)], b[:min(len(b), nameBytes)]
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// SplitField cuts a dotted path into names. A backslash takes the next character as it is: "meta\.title" is one name.
+func SplitField(field string) ([]string, error) {
+	var parts []string
+	var part strings.Builder
+	for i := 0; i <= len(field); i++ {
+		switch {
+		case i == len(field) || field[i] == '.':
+			if part.Len() == 0 {
+				return nil, sdk.Invalid(`field %q has an empty name; want names joined by dots, as in "meta.title"`, field)
+			}
+			parts = append(parts, part.String())
+			part.Reset()
+		case field[i] == '\\' && i+1 < len(field):
+			i++
+			part.WriteByte(field[i])
+		default:
+			part.WriteByte(field[i])
+		}
+	}
+	return parts, nil
+}

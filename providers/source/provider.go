@@ -1,0 +1,216 @@
+package source
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/sdk"
+)
+
+// MaxRow is the most bytes that a value, or the line that holds it, may have. Longer rows are problems.
+const MaxRow = 64 << 20
+
+// Format is what sets one provider of files apart.
+type Format struct {
+	// Description needs no Environment: New adds what remote files need.
+	Description protocol.ProviderDescription
+	// Parse decodes and checks a configuration.
+	Parse func(config json.RawMessage) (Config, error)
+}
+
+// Config is a provider's decoded configuration.
+type Config interface {
+	// Where says where the files are.
+	Where() Location
+	// Parameters is the rest of the configuration with defaults filled: what else decides the rows.
+	Parameters() any
+	// Reader prepares to read fields. Its error is of kind InvalidInput if no file can have them.
+	Reader(fields []string) (Reader, error)
+}
+
+// Reader passes the rows of a file to rows, in order, from the row that rows.Behind tells. It returns the errors of rows
+// as they are.
+type Reader func(f *File, rows *Rows) error
+
+// Location is the part of a configuration that says where files are; a Config embeds it.
+type Location struct {
+	Path string `json:"path"`
+	// SHA256 is the hexadecimal digest that the one file at Path must have, or "".
+	SHA256 string `json:"sha256,omitempty"`
+}
+
+// Where returns l.
+func (l Location) Where() Location { return l }
+
+// LocationSchema is the CUE source of a Location's fields.
+const LocationSchema = `
+	// A file, a glob such as "data/**/*.txt", or a URL (s3://, gs://, file://). Relative paths start at the spec's folder.
+	path!: string & !=""
+	// The sha256 of the file in hexadecimal, as sha256sum prints it, where path is one file.
+	sha256?: =~"^[0-9a-f]{64}$"
+`
+
+var digestPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// Decode decodes a configuration into a struct that embeds Location, strictly.
+func Decode(config json.RawMessage, into interface{ Where() Location }) error {
+	d := json.NewDecoder(bytes.NewReader(config))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return sdk.Invalid("configuration %.200s: %v", config, err)
+	}
+	l := into.Where()
+	if l.Path == "" {
+		return sdk.Invalid(`configuration %.200s: path is empty; name a file, a glob or a URL`, config)
+	}
+	if l.SHA256 != "" && !digestPattern.MatchString(l.SHA256) {
+		return sdk.Invalid("sha256 %q: want the 64 lower-case hexadecimal digits that sha256sum prints", l.SHA256)
+	}
+	return nil
+}
+
+// New returns the provider of a format.
+func New(f Format) sdk.Provider {
+	f.Description.Environment = slices.Concat(f.Description.Environment, remoteEnvironment)
+	return provider{f}
+}
+
+type provider struct{ format Format }
+
+func (p provider) Describe(context.Context) (protocol.ProviderDescription, error) {
+	return p.format.Description, nil
+}
+
+func (p provider) Resolve(ctx context.Context, r protocol.ResolveRequest) (protocol.Resolution, error) {
+	config, err := p.format.Parse(r.Source.Config)
+	if err != nil {
+		return protocol.Resolution{}, err
+	}
+	parameters, err := compactJSON(config.Parameters())
+	if err != nil {
+		return protocol.Resolution{}, err
+	}
+	var resolution protocol.Resolution
+	err = withFiles(ctx, r.Source.Dir, config.Where().Path, r.Network, func(s *set) error {
+		files, err := s.resolve(ctx, config.Where())
+		resolution = protocol.Resolution{Parameters: parameters, Files: files, Local: s.bucket == nil}
+		return err
+	})
+	return resolution, err
+}
+
+func compactJSON(v any) (json.RawMessage, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSpace(b.Bytes()), nil
+}
+
+func (p provider) Read(ctx context.Context, r protocol.ReadRequest, emit func(protocol.Row) error) error {
+	config, err := p.format.Parse(r.Source.Config)
+	if err != nil {
+		return err
+	}
+	if r.From < 0 || r.To < 0 || r.To > 0 && r.To < r.From {
+		return sdk.Invalid("rows [%d, %d) are no range; want 0 <= from <= to, or to 0 for the end", r.From, r.To)
+	}
+	read, err := config.Reader(r.Fields)
+	if err != nil {
+		return err
+	}
+	path := config.Where().Path
+	return withFiles(ctx, r.Source.Dir, path, true, func(s *set) error {
+		if err := s.compare(path, r.Pinned.Files); err != nil {
+			return err
+		}
+		rows := &Rows{ctx: ctx, emit: emit, from: r.From, to: r.To}
+		for i, e := range s.entries {
+			if rows.full() {
+				break
+			}
+			rows.row.Shard, rows.row.Number = e.name, 0
+			if err := readFile(ctx, e, r.Pinned.Files[i].Digest, read, rows); err != nil && !errors.Is(err, errDone) {
+				return err
+			}
+		}
+		return ctx.Err()
+	})
+}
+
+func readFile(ctx context.Context, e entry, digest string, read Reader, rows *Rows) error {
+	f, err := e.open(ctx, digest)
+	if err != nil {
+		return err
+	}
+	defer f.file.Close()
+	err = read(f, rows)
+	if rows.refused {
+		return err
+	}
+	if err := f.unchanged(); err != nil {
+		return err
+	}
+	return err
+}
+
+// errDone ends a reading at the row To.
+var errDone = errors.New("all wanted rows are read")
+
+// Rows numbers the rows of a reading and passes on the wanted ones.
+type Rows struct {
+	ctx      context.Context
+	emit     func(protocol.Row) error
+	from, to int64
+	row      protocol.Row
+	// refused is true once emit returned an error.
+	refused bool
+}
+
+func (r *Rows) full() bool { return r.to > 0 && r.row.Ordinal >= r.to }
+
+// Behind is how many of the next rows are not wanted; a Reader may pass them to Skip unread.
+func (r *Rows) Behind() int64 { return max(0, r.from-r.row.Ordinal) }
+
+// Skip counts n rows, at most Behind.
+func (r *Rows) Skip(n int64) error {
+	r.row.Ordinal += n
+	r.row.Number += n
+	return r.ctx.Err()
+}
+
+// Emit counts a row and passes it on if it is wanted. The values are free again when it returns.
+func (r *Rows) Emit(values [][]byte) error { return r.pass(values, "") }
+
+// Problem counts a row that cannot be used and says why.
+func (r *Rows) Problem(format string, args ...any) error {
+	return r.pass(nil, fmt.Sprintf(format, args...))
+}
+
+func (r *Rows) pass(values [][]byte, problem string) error {
+	if r.Behind() > 0 {
+		return r.Skip(1)
+	}
+	if r.full() {
+		return errDone
+	}
+	if err := r.ctx.Err(); err != nil {
+		return err
+	}
+	r.row.Values, r.row.Problem = values, problem
+	if err := r.emit(r.row); err != nil {
+		r.refused = true
+		return err
+	}
+	r.row.Ordinal++
+	r.row.Number++
+	return nil
+}

@@ -1,0 +1,111 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+	"gocloud.dev/blob"
+	_ "gocloud.dev/blob/gcsblob" // gs://
+	_ "gocloud.dev/blob/s3blob"  // s3://
+	"gocloud.dev/gcerrors"
+
+	"surprisal.dev/plugins/sdk"
+)
+
+// remoteEnvironment is what the clients of the remote services read: credentials, addresses and proxies.
+var remoteEnvironment = []string{
+	"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE",
+	"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_CA_BUNDLE",
+	"AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+	"AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+	"AWS_EC2_METADATA_DISABLED",
+	"GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CONFIG", "GCE_METADATA_HOST", "STORAGE_EMULATOR_HOST",
+	"HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR",
+}
+
+// findRemote finds the objects that address, SCHEME://BUCKET/KEY?OPTIONS, names. The key is taken as it stands, without
+// percent escapes.
+func findRemote(ctx context.Context, address string) (*set, error) {
+	rest, options, hasOptions := strings.Cut(address, "?")
+	scheme, rest, _ := strings.Cut(rest, "://")
+	name, key, _ := strings.Cut(rest, "/")
+	if name == "" || key == "" || strings.HasSuffix(key, "/") {
+		return nil, sdk.Invalid("path %q: want %s://BUCKET/KEY, where KEY is an object or a glob", address, scheme)
+	}
+	bucketURL := scheme + "://" + name
+	if hasOptions {
+		bucketURL += "?" + options
+	}
+	bucket, err := blob.OpenBucket(ctx, bucketURL)
+	if err != nil {
+		return nil, sdk.Invalid("path %q: %v", address, err)
+	}
+	s := &set{bucket: bucket}
+	if err := s.list(ctx, scheme+"://"+name+"/", key); err != nil {
+		return nil, errors.Join(err, bucket.Close())
+	}
+	return s, nil
+}
+
+// list adds the objects that key names; prefix is what messages put before a key.
+func (s *set) list(ctx context.Context, prefix, key string) error {
+	exists, err := s.bucket.Exists(ctx, key)
+	if err != nil {
+		return remoteError(prefix+key, err)
+	}
+	if exists {
+		s.entries = []entry{{name: key[strings.LastIndexByte(key, '/')+1:], label: prefix + key, bucket: s.bucket, key: key}}
+		return nil
+	}
+	base, pattern := doublestar.SplitPattern(key)
+	isGlob := strings.ContainsAny(key, `*[{\`)
+	if isGlob && !doublestar.ValidatePattern(pattern) {
+		return sdk.Invalid(`path %q: not a glob: a "[" or "{" is not closed, or a "\" stands last`, prefix+key)
+	}
+	root := ""
+	if base != "." {
+		root = base + "/"
+	}
+	var others []string
+	objects := s.bucket.List(&blob.ListOptions{Prefix: root})
+	for {
+		o, err := objects.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return remoteError(prefix+root, err)
+		}
+		name := strings.TrimPrefix(o.Key, root)
+		switch {
+		case name == "" || strings.HasSuffix(name, "/"): // a marker of a folder
+		case isGlob && doublestar.MatchUnvalidated(pattern, name):
+			s.entries = append(s.entries, entry{name: name, label: prefix + o.Key, bucket: s.bucket, key: o.Key})
+		case len(others) < 1000:
+			others = append(others, name)
+		}
+	}
+	if len(s.entries) == 0 {
+		return sdk.Invalid("path %q: no object matches; under %s there are %s", prefix+key, prefix+root, Candidates(pattern, others))
+	}
+	s.sort()
+	return nil
+}
+
+// remoteError says what a service's error means for the user.
+func remoteError(label string, err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	switch gcerrors.Code(err) {
+	case gcerrors.NotFound:
+		return sdk.Invalid("%s does not exist: %v", label, err)
+	case gcerrors.PermissionDenied:
+		return sdk.Invalid("%s: not allowed: %v; check the credentials in the environment", label, err)
+	}
+	return fmt.Errorf("reading %s: %w", label, err)
+}

@@ -1,0 +1,108 @@
+//go:build s3
+
+package source
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/providers/source/sourcetest"
+)
+
+// serve runs a real S3 server over a folder, each of whose folders is a bucket, and returns the options of its URLs.
+func serve(t *testing.T, root string) (options string) {
+	t.Helper()
+	binary := os.Getenv("SURPRISAL_S3_SERVER")
+	if binary == "" {
+		t.Fatal("SURPRISAL_S3_SERVER is not set; testdata/s3/install.sh FOLDER installs a server and prints its path")
+	}
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "not a secret", "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+	} {
+		t.Setenv(name, value)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	server := exec.Command(binary, "--port", address, "--access", "tester", "--secret", "not a secret", "--quiet",
+		"posix", "--sidecar", t.TempDir(), root)
+	var out strings.Builder
+	server.Stdout, server.Stderr = &out, &out
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		server.Process.Kill()
+		server.Wait()
+		if t.Failed() {
+			t.Logf("the S3 server said:\n%s", out.String())
+		}
+	})
+	for range 100 {
+		if c, err := net.Dial("tcp", address); err == nil {
+			c.Close()
+			return "?region=us-east-1&use_path_style=true&endpoint=http://" + address
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatalf("the S3 server does not listen on %s", address)
+	return ""
+}
+
+func TestS3(t *testing.T) {
+	root := sourcetest.Folder(t, map[string]string{"bucket/in/b.txt": "bee", "bucket/in/a/c.txt": "sea", "bucket/x.md": ""})
+	options := serve(t, root)
+	source := func(path string) protocol.Source { return sourcetest.Source("", pathConfig(t, path+options)) }
+
+	s := source("s3://bucket/in/**/*.txt")
+	pinned, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: s, Network: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []protocol.File{
+		{Name: "a/c.txt", Digest: protocol.Digest([]byte("sea")), Bytes: 3},
+		{Name: "b.txt", Digest: protocol.Digest([]byte("bee")), Bytes: 3},
+	}
+	if diff := cmp.Diff(want, pinned.Files); diff != "" || pinned.Local {
+		t.Errorf("local %v, files (-want +got):\n%s", pinned.Local, diff)
+	}
+	rows, err := sourcetest.ReadPinned(t, newWhole(), s, pinned, 0, 0, "text")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{`0 a/c.txt:0 "sea"`, `1 b.txt:0 "bee"`}, sourcetest.Format(rows)); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+
+	sourcetest.Write(t, root+"/bucket/in/b.txt", "wasp")
+	if _, err := sourcetest.ReadPinned(t, newWhole(), s, pinned, 0, 0, "text"); protocol.KindOf(err) != protocol.Changed {
+		t.Errorf("reading a changed object: %v", err)
+	}
+	for path, want := range map[string]string{
+		"s3://bucket/in/z.txt":  `no object matches; under s3://bucket/in/ there are "b.txt", "a/c.txt"`,
+		"s3://bukcet/in/b*.txt": "s3://bukcet/in/ does not exist",
+	} {
+		_, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: source(path), Network: true})
+		if err == nil || !strings.Contains(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
+			t.Errorf("%s: error %v of kind %q; want one of invalid input with %q", path, err, protocol.KindOf(err), want)
+		}
+	}
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+	_, err = newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: s, Network: true})
+	if err == nil || !strings.Contains(err.Error(), "check the credentials") || protocol.KindOf(err) != protocol.InvalidInput {
+		t.Errorf("with a wrong secret: error %v of kind %q", err, protocol.KindOf(err))
+	}
+}

@@ -1,0 +1,224 @@
+package gap
+
+import (
+	"bufio"
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"hash/maphash"
+	"io"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// literalBytes is the most bytes a literal has.
+const literalBytes = 32
+
+// spillFiles is the number of files that the occurrences which do not fit are spread over.
+const spillFiles = 16
+
+// occurrence is one segment: its text, the losses on it, and where it is.
+type occurrence struct {
+	bucket       bucket
+	text         string
+	lossA, lossB float64
+	bytes        int64 // scored bytes
+	order        int64 // counts segments over the whole comparison
+	place        place
+}
+
+// place says where a segment lies: the dataset's position among the sorted datasets, the document's row in its table, and
+// the bytes of its text.
+type place struct {
+	dataset    int32
+	row        int64
+	start, end int32
+}
+
+// literal is the sum over all occurrences of one text in one bucket.
+type literal struct {
+	bucket bucket
+	text   string
+	aggregate
+	order   int64   // of the first occurrence
+	extreme float64 // the largest |delta bits| of one occurrence
+	example place   // where that was, the first if several
+}
+
+// literals sums losses by literal, exactly as one map would that holds them all, in bounded memory: the first literals
+// to come get a place in the map; every occurrence of another goes, in order, to a file chosen by its hash, and each file
+// is then counted in the same way. All occurrences of a literal take the same path and are added in the order in which
+// they came, so that no sum depends on how many fit.
+type literals struct {
+	limit int
+	dir   string
+	seed  maphash.Seed
+	index [bucketCount]map[string]int32
+	// single holds the position, plus 1, of literals of one ASCII character: most segments are such, and the character
+	// implies the bucket.
+	single [utf8.RuneSelf]int32
+	held   []literal
+	files  []*os.File
+	spill  []*bufio.Writer
+}
+
+func newLiterals(dir string, limit int) *literals {
+	return &literals{limit: limit, dir: dir, seed: maphash.MakeSeed()}
+}
+
+func (l *literals) add(o *occurrence) error {
+	held := l.find(o)
+	if held == nil {
+		return l.put(o)
+	}
+	held.add(o.lossA, o.lossB, o.bytes, 1)
+	if extreme := math.Abs((o.lossA - o.lossB) * math.Log2E); extreme > held.extreme {
+		held.extreme, held.example = extreme, o.place
+	}
+	return nil
+}
+
+// find returns the sum that an occurrence belongs to, or nil if it has no place.
+func (l *literals) find(o *occurrence) *literal {
+	single := len(o.text) == 1 && o.text[0] < utf8.RuneSelf
+	if single {
+		if i := l.single[o.text[0]]; i > 0 {
+			return &l.held[i-1]
+		}
+	} else if i, ok := l.index[o.bucket][o.text]; ok {
+		return &l.held[i]
+	}
+	i := int32(len(l.held))
+	if int(i) >= l.limit {
+		return nil
+	}
+	text := strings.Clone(o.text)
+	l.held = append(l.held, literal{bucket: o.bucket, text: text, order: o.order, extreme: -1})
+	switch {
+	case single:
+		l.single[text[0]] = i + 1
+	case l.index[o.bucket] == nil:
+		l.index[o.bucket] = map[string]int32{text: i}
+	default:
+		l.index[o.bucket][text] = i
+	}
+	return &l.held[i]
+}
+
+// put appends an occurrence to its spill file.
+func (l *literals) put(o *occurrence) error {
+	if l.files == nil {
+		for range spillFiles {
+			f, err := os.CreateTemp(l.dir, "literals-*")
+			if err != nil {
+				return errors.Join(err, l.close())
+			}
+			l.files = append(l.files, f)
+			l.spill = append(l.spill, bufio.NewWriterSize(f, 32<<10))
+		}
+	}
+	w := l.spill[maphash.String(l.seed, o.text)%spillFiles]
+	var record [64 + 2*literalBytes]byte
+	b := append(record[:0], byte(o.bucket), byte(len(o.text)), byte(o.bytes))
+	b = append(b, o.text...)
+	b = binary.LittleEndian.AppendUint64(b, math.Float64bits(o.lossA))
+	b = binary.LittleEndian.AppendUint64(b, math.Float64bits(o.lossB))
+	b = binary.LittleEndian.AppendUint64(b, uint64(o.order))
+	b = binary.LittleEndian.AppendUint64(b, uint64(o.place.row))
+	b = binary.LittleEndian.AppendUint32(b, uint32(o.place.dataset))
+	b = binary.LittleEndian.AppendUint32(b, uint32(o.place.start))
+	b = binary.LittleEndian.AppendUint32(b, uint32(o.place.end))
+	_, err := w.Write(b)
+	return err
+}
+
+// each calls visit with every literal's sum, in no particular order. Nothing can be added afterwards.
+func (l *literals) each(visit func(*literal)) error {
+	for i := range l.held {
+		visit(&l.held[i])
+	}
+	l.held, l.index, l.single = nil, [bucketCount]map[string]int32{}, [utf8.RuneSelf]int32{}
+	for i, file := range l.files {
+		if err := l.spill[i].Flush(); err != nil {
+			return err
+		}
+		if _, err := file.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		if err := l.eachSpilled(file, visit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *literals) eachSpilled(file *os.File, visit func(*literal)) (err error) {
+	part := newLiterals(l.dir, l.limit)
+	defer func() { err = errors.Join(err, part.close()) }()
+	in := bufio.NewReaderSize(file, 64<<10)
+	var head [3]byte
+	var rest [44 + 255]byte
+	for {
+		if _, err := io.ReadFull(in, head[:]); err == io.EOF {
+			return part.each(visit)
+		} else if err != nil {
+			return err
+		}
+		n := int(head[1])
+		if _, err := io.ReadFull(in, rest[:n+44]); err != nil {
+			return err
+		}
+		b := rest[n:]
+		word := binary.LittleEndian.Uint64
+		o := occurrence{
+			bucket: bucket(head[0]), text: string(rest[:n]), bytes: int64(head[2]),
+			lossA: math.Float64frombits(word(b)), lossB: math.Float64frombits(word(b[8:])), order: int64(word(b[16:])),
+			place: place{
+				row:     int64(word(b[24:])),
+				dataset: int32(binary.LittleEndian.Uint32(b[32:])),
+				start:   int32(binary.LittleEndian.Uint32(b[36:])), end: int32(binary.LittleEndian.Uint32(b[40:])),
+			},
+		}
+		if err := part.add(&o); err != nil {
+			return err
+		}
+	}
+}
+
+// close removes the spill files.
+func (l *literals) close() error {
+	var errs []error
+	for _, f := range l.files {
+		errs = append(errs, f.Close(), os.Remove(f.Name()))
+	}
+	l.files, l.spill = nil, nil
+	return errors.Join(errs...)
+}
+
+// top returns the limit literals with the largest positive and the largest negative difference, the largest first
+// and equal ones by first occurrence.
+func (l *literals) top(limit int) (positive, negative []literal, err error) {
+	keep := func(list []literal, item *literal) []literal {
+		before := func(a, b literal) int {
+			return cmp.Or(cmp.Compare(math.Abs(b.deltaBits()), math.Abs(a.deltaBits())), cmp.Compare(a.order, b.order))
+		}
+		at, _ := slices.BinarySearchFunc(list, *item, before)
+		if at == limit {
+			return list
+		}
+		list = slices.Insert(list, at, *item)
+		return list[:min(len(list), limit)]
+	}
+	err = l.each(func(item *literal) {
+		switch delta := item.deltaBits(); {
+		case delta > 0:
+			positive = keep(positive, item)
+		case delta < 0:
+			negative = keep(negative, item)
+		}
+	})
+	return positive, negative, err
+}

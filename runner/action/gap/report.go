@@ -1,0 +1,154 @@
+package gap
+
+import (
+	"fmt"
+	"html"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// report writes the report that a person reads, in Markdown. Every sentence is made from the numbers.
+func (s *Summary) report(w io.Writer) error {
+	var out strings.Builder
+	fmt.Fprintf(&out, "# Gap: %s (a) and %s (b)\n\n%s\n\n", quote(s.ModelA), quote(s.ModelB), s.headline())
+	out.WriteString("A gap is a minus b in bits per byte (bpb) over the same scored bytes: positive, a is worse; negative, b is " +
+		"worse. Delta is the same difference in bits, summed over the slice; lists are sorted by its size.\n\n")
+	for _, d := range s.Protocols.Differences {
+		fmt.Fprintf(&out, "- **The protocols differ**: %s\n", quote(d))
+	}
+	if s.Unscored.Either > 0 {
+		fmt.Fprintf(&out, "- Left out on both sides: %s inside the scored spans (a lacks a loss for %s, b for %s).\n",
+			count(s.Unscored.Either, "byte"), number(s.Unscored.A), number(s.Unscored.B))
+	}
+	if s.Free.Either > 0 {
+		fmt.Fprintf(&out, "- Scored with a loss of exactly zero: %s for a, %s for b. A byte that a scorer skipped and still counted looks like this.\n",
+			count(s.Free.A, "byte"), number(s.Free.B))
+	}
+	out.WriteString("\n")
+	sums := func(title, name, counted string, rows []Row) {
+		writeRows(&out, title, []string{name, counted, "bytes", "a bpb", "b bpb", "gap bpb", "delta bits"}, len(rows), func(i int) []string {
+			r := rows[i]
+			return []string{quote(r.Name), number(r.Documents), number(r.Bytes), decimal(r.ABPB), decimal(r.BBPB), signed(r.GapBPB), bits(r.DeltaBits)}
+		})
+	}
+	sums("Overall", "", "documents", []Row{s.Overall})
+	sums("Datasets", "dataset", "documents", s.Datasets)
+	sums("Groups", "group", "documents", s.Groups)
+	sums("Buckets", "bucket", "segments", s.Buckets)
+	for _, d := range []struct {
+		who      string
+		literals []Literal
+	}{{"a", s.TopLiterals.AWorse}, {"b", s.TopLiterals.BWorse}} {
+		writeRows(&out, "Literals where "+d.who+" is worse", []string{"literal", "bucket", "occurrences", "a bpb", "b bpb", "gap bpb", "delta bits", "a's tokens", "b's tokens"},
+			len(d.literals), func(i int) []string {
+				r := d.literals[i]
+				return []string{quote(r.Name), r.Bucket, number(r.Documents), decimal(r.ABPB), decimal(r.BBPB), signed(r.GapBPB), bits(r.DeltaBits), quote(r.ABoundaries), quote(r.BBoundaries)}
+			})
+	}
+	for _, d := range []struct {
+		who      string
+		segments []Segment
+	}{{"a", s.TopSegments.AWorse}, {"b", s.TopSegments.BWorse}} {
+		writeRows(&out, "Segments where "+d.who+" is worse", []string{"segment", "bucket", "dataset", "document", "gap bpb", "delta bits", "around it"},
+			len(d.segments), func(i int) []string {
+				r := d.segments[i]
+				return []string{quote(r.Text), r.Bucket, quote(r.Dataset), quote(r.Shard + ":" + strconv.FormatInt(r.Row, 10)), signed(&r.GapBPB), bits(r.DeltaBits), quote(r.Preview)}
+			})
+	}
+	for _, d := range []struct {
+		who       string
+		documents []Document
+	}{{"a", s.TopDocuments.AWorse}, {"b", s.TopDocuments.BWorse}} {
+		writeRows(&out, "Documents where "+d.who+" is worse", []string{"dataset", "document", "bytes", "a bpb", "b bpb", "gap bpb", "delta bits", "worst segment", "around it"},
+			len(d.documents), func(i int) []string {
+				r := d.documents[i]
+				worst := ""
+				if r.WorstText != nil {
+					worst = *r.WorstText
+				}
+				return []string{quote(r.Dataset), quote(r.Shard + ":" + strconv.FormatInt(r.Row, 10)), number(r.Bytes), decimal(r.ABPB), decimal(r.BBPB), signed(r.GapBPB), bits(r.DeltaBits), quote(worst), quote(r.Preview)}
+			})
+	}
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+// headline says who is worse, by how much, and where most of it comes from.
+func (s *Summary) headline() string {
+	o := s.Overall
+	over := fmt.Sprintf("Over %s of %s in %s", count(o.Bytes, "scored byte"), count(o.Documents, "document"), count(int64(len(s.Datasets)), "dataset"))
+	if o.GapBPB == nil {
+		return over + " there is nothing to compare."
+	}
+	verdict := "the two are equal"
+	if o.DeltaBits != 0 {
+		worse, share := "a", *o.GapBPB / *o.BBPB
+		if o.DeltaBits < 0 {
+			worse, share = "b", -*o.GapBPB / *o.ABPB
+		}
+		verdict = fmt.Sprintf("%s is worse by %.4f (%.2f%%)", worse, max(*o.GapBPB, -*o.GapBPB), 100*share)
+	}
+	text := fmt.Sprintf("%s, a needs %.4f bits per byte and b %.4f: **%s**.", over, *o.ABPB, *o.BBPB, verdict)
+	worst := func(rows []Row, what string) string {
+		if len(rows) < 2 || rows[0].DeltaBits == 0 {
+			return ""
+		}
+		r := rows[0]
+		worse := "a"
+		if r.DeltaBits < 0 {
+			worse = "b"
+		}
+		return fmt.Sprintf(" The %s that differs most is %s, where %s is worse by %.4f bpb (%s of %s bits in all).", what, quote(r.Name), worse,
+			max(*r.GapBPB, -*r.GapBPB), bits(r.DeltaBits), bits(o.DeltaBits))
+	}
+	return text + worst(s.Datasets, "dataset") + worst(s.Buckets, "bucket")
+}
+
+func writeRows(out *strings.Builder, title string, heads []string, n int, row func(int) []string) {
+	fmt.Fprintf(out, "## %s\n\n", title)
+	if n == 0 {
+		out.WriteString("None.\n\n")
+		return
+	}
+	fmt.Fprintf(out, "| %s |\n|%s\n", strings.Join(heads, " | "), strings.Repeat(" --- |", len(heads)))
+	for i := range n {
+		fmt.Fprintf(out, "| %s |\n", strings.Join(row(i), " | "))
+	}
+	out.WriteString("\n")
+}
+
+var markdown = strings.NewReplacer(`\`, `\\`, "|", `\|`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "#", `\#`, "~", `\~`,
+	"\n", " ", "\r", " ")
+
+// quote shows text from a dataset or a spec as it is, whatever Markdown or HTML it holds.
+func quote(s string) string { return markdown.Replace(html.EscapeString(s)) }
+
+func decimal(v *float64) string {
+	if v == nil {
+		return "–"
+	}
+	return strconv.FormatFloat(*v, 'f', 4, 64)
+}
+
+func signed(v *float64) string {
+	if v == nil {
+		return "–"
+	}
+	return fmt.Sprintf("%+.4f", *v)
+}
+
+func bits(v float64) string { return fmt.Sprintf("%+.1f", v) }
+
+// number writes an integer with commas.
+func number(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+func count(n int64, what string) string {
+	return number(n) + " " + what + map[bool]string{true: "", false: "s"}[n == 1]
+}

@@ -1,0 +1,223 @@
+package gap
+
+import (
+	"strings"
+	"sync"
+	"unicode"
+	"unicode/utf8"
+)
+
+// segmentKind says which alternative of the segment expression matched:
+//
+//	(?:https?://|www\.)\S+ | \s+ | \p{N}+(?:[.,:/-]\p{N}+)* |
+//	[\p{L}\p{M}_]+(?:['’-][\p{L}\p{M}_]+)* | [^\p{L}\p{M}\p{N}\s]+
+//
+// where \s is Unicode's White_Space. Every character starts one of them, so segments tile any text.
+type segmentKind uint8
+
+const (
+	segmentURL segmentKind = iota
+	segmentSpace
+	segmentNumber
+	segmentWord
+	segmentPunctuation
+)
+
+// Character classes. An underscore is in a class of its own: it continues words and runs of punctuation.
+const (
+	classOther uint8 = iota
+	classUnderscore
+	classLetter // and marks
+	classNumber
+	classSpace
+)
+
+// classes maps every code point to its class.
+var classes = sync.OnceValue(func() *[unicode.MaxRune + 1]uint8 {
+	table := new([unicode.MaxRune + 1]uint8)
+	fill := func(ranges *unicode.RangeTable, class uint8) {
+		for _, r := range ranges.R16 {
+			for c := uint32(r.Lo); c <= uint32(r.Hi); c += uint32(r.Stride) {
+				table[c] = class
+			}
+		}
+		for _, r := range ranges.R32 {
+			for c := r.Lo; c <= r.Hi; c += r.Stride {
+				table[c] = class
+			}
+		}
+	}
+	fill(unicode.L, classLetter)
+	fill(unicode.M, classLetter)
+	fill(unicode.N, classNumber)
+	fill(unicode.White_Space, classSpace)
+	table['_'] = classUnderscore
+	return table
+})
+
+// segmenter finds segments in a text of valid UTF-8.
+type segmenter struct {
+	text    string
+	classes *[unicode.MaxRune + 1]uint8
+}
+
+func newSegmenter(text string) segmenter { return segmenter{text, classes()} }
+
+// class returns the class and size of the character at byte i < len(text).
+func (s segmenter) class(i int) (uint8, int) {
+	if c := s.text[i]; c < utf8.RuneSelf {
+		return s.classes[c], 1
+	}
+	r, n := utf8.DecodeRuneInString(s.text[i:])
+	return s.classes[r], n
+}
+
+// next returns the end of the segment that starts at byte i < len(text).
+func (s segmenter) next(i int) (end int, kind segmentKind) {
+	class, size := s.class(i)
+	switch class {
+	case classSpace:
+		return s.run(i+size, 1<<classSpace), segmentSpace
+	case classNumber:
+		return s.joined(i+size, 1<<classNumber, isNumberJoint), segmentNumber
+	case classOther:
+		return s.run(i+size, 1<<classOther|1<<classUnderscore), segmentPunctuation
+	}
+	if c := s.text[i]; c == 'h' || c == 'w' {
+		if end := s.url(i); end > 0 {
+			return end, segmentURL
+		}
+	}
+	return s.joined(i+size, 1<<classLetter|1<<classUnderscore, isWordJoint), segmentWord
+}
+
+// url returns the end of the URL at byte i, or 0.
+func (s segmenter) url(i int) int {
+	for _, prefix := range [...]string{"http://", "https://", "www."} {
+		if strings.HasPrefix(s.text[i:], prefix) {
+			start := i + len(prefix)
+			if end := s.run(start, 1<<classSpace^0xff); end > start {
+				return end
+			}
+		}
+	}
+	return 0
+}
+
+// run returns the end of the run of characters of the given classes that goes on at byte i.
+func (s segmenter) run(i int, set uint8) int {
+	for i < len(s.text) {
+		class, size := s.class(i)
+		if set>>class&1 == 0 {
+			break
+		}
+		i += size
+	}
+	return i
+}
+
+// joined returns the end of runs of the given classes, each two with one joint between them.
+func (s segmenter) joined(i int, set uint8, isJoint func(rune) bool) int {
+	for {
+		i = s.run(i, set)
+		r, size := utf8.DecodeRuneInString(s.text[i:])
+		if !isJoint(r) || i+size >= len(s.text) {
+			return i
+		}
+		class, more := s.class(i + size)
+		if set>>class&1 == 0 {
+			return i
+		}
+		i += size + more
+	}
+}
+
+func isNumberJoint(r rune) bool {
+	return r == '.' || r == ',' || r == ':' || r == '/' || r == '-'
+}
+
+func isWordJoint(r rune) bool { return r == '\'' || r == '’' || r == '-' }
+
+// bucket is what a segment looks like.
+type bucket uint8
+
+const (
+	bucketNewline bucket = iota
+	bucketMixed
+	bucketMultiNewline
+	bucketMultiSpace
+	bucketNonASCII
+	bucketNonASCIIWord
+	bucketNumber
+	bucketPunctuation
+	bucketSingleSpace
+	bucketTabOrCR
+	bucketURL
+	bucketWord
+	bucketCount
+)
+
+var bucketNames = [bucketCount]string{
+	bucketNewline: "whitespace/newline", bucketMixed: "whitespace/mixed", bucketMultiNewline: "whitespace/multi_newline",
+	bucketMultiSpace: "whitespace/multi_space", bucketNonASCII: "text/non_ascii", bucketNonASCIIWord: "text/non_ascii_word",
+	bucketNumber: "text/number", bucketPunctuation: "text/punctuation", bucketSingleSpace: "whitespace/single_space",
+	bucketTabOrCR: "whitespace/tab_or_cr", bucketURL: "text/url", bucketWord: "text/word",
+}
+
+// bucketOf returns the bucket of a segment of the given kind.
+func bucketOf(segment string, kind segmentKind) bucket {
+	switch kind {
+	case segmentSpace:
+		return spaceBucket(segment)
+	case segmentNumber:
+		return bucketNumber
+	case segmentURL:
+		return bucketURL
+	case segmentWord:
+		if isASCII(segment) {
+			return bucketWord
+		}
+		return bucketNonASCIIWord
+	}
+	// The expression's \s leaves the separators U+001C to U+001F to punctuation, yet alone they count as white space.
+	if strings.Trim(segment, "\x1c\x1d\x1e\x1f") == "" {
+		return bucketMixed
+	}
+	if isASCII(segment) {
+		return bucketPunctuation
+	}
+	return bucketNonASCII
+}
+
+// clippedBucket returns the bucket of what is left of a segment that the scored span cut: its own shape decides.
+func clippedBucket(piece string) bucket {
+	if end, kind := newSegmenter(piece).next(0); end == len(piece) {
+		return bucketOf(piece, kind)
+	}
+	return bucketOf(piece, segmentPunctuation)
+}
+
+func spaceBucket(s string) bucket {
+	switch {
+	case s == " ":
+		return bucketSingleSpace
+	case s == "\n":
+		return bucketNewline
+	case strings.ContainsAny(s, "\t\r"):
+		return bucketTabOrCR
+	case strings.Trim(s, " ") == "":
+		return bucketMultiSpace
+	case strings.Trim(s, "\n") == "":
+		return bucketMultiNewline
+	}
+	return bucketMixed
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,97 @@
+package gap
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The expression as Go's regexp package writes it, slow; space is Unicode's White_Space.
+const space = `\t-\r \x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}`
+
+var expression = regexp.MustCompile(`((?:https?://|www\.)[^` + space + `]+)|([` + space + `]+)|(\p{N}+(?:[.,:/-]\p{N}+)*)|` +
+	`([\p{L}\p{M}_]+(?:['’-][\p{L}\p{M}_]+)*)|([^\p{L}\p{M}\p{N}` + space + `]+)`)
+
+func TestSegments(t *testing.T) {
+	for _, test := range []struct{ text, want string }{
+		{"It's 3.14!", "It's| |3.14|!"},
+		{"xhttp://a http://a,b www.x", "xhttp|://|a| |http://a,b| |www.x"},
+		{"http:// HTTP://A", "http|://| |HTTP|://|A"},
+		{"!www.x", "!|www.x"},
+		{"a__b !_a _!", "a__b| |!_|a| |_|!"},
+		{"1,000.5- 12:30/7 ½Ⅷ٣", "1,000.5|-| |12:30/7| |½Ⅷ٣"},
+		{"don’t re-do a' -b", "don’t| |re-do| |a|'| |-|b"},
+		{"\r\n\u00a0\u2028 \x1c", "\r\n\u00a0\u2028 |\x1c"},
+		{"\u0301 🙂\ufe0f", "\u0301| |🙂|\ufe0f"},
+	} {
+		if got := strings.Join(segmentsOf(t, test.text), "|"); got != test.want {
+			t.Errorf("%q: found %q, wanted %q", test.text, got, test.want)
+		}
+	}
+}
+
+func TestBuckets(t *testing.T) {
+	for segment, want := range map[string]string{
+		" ": "single_space", "  ": "multi_space", "\n": "newline", "\n\n": "multi_newline", "\t": "tab_or_cr", "\r\n": "tab_or_cr", " \n": "mixed",
+		"\u00a0": "mixed", "\x1c\x1f": "mixed",
+	} {
+		if got := clippedBucket(segment); bucketNames[got] != "whitespace/"+want {
+			t.Errorf("%q: found %s, wanted whitespace/%s", segment, bucketNames[got], want)
+		}
+	}
+	for segment, want := range map[string]string{
+		"word": "word", "_": "word", "naïve": "non_ascii_word", "\u0301": "non_ascii_word", "\ufe0f": "non_ascii_word", "½": "number", "1.5": "number",
+		"http://a": "url", "www.é": "url", "ttps://x": "punctuation", "ttps://é": "non_ascii", "’s": "non_ascii", "'s": "punctuation", "://": "punctuation",
+		"🙂": "non_ascii", "\x1c!": "punctuation", "5.": "punctuation", "_-_": "word", "\x00": "punctuation",
+	} {
+		if got := clippedBucket(segment); bucketNames[got] != "text/"+want {
+			t.Errorf("%q: found %s, wanted text/%s", segment, bucketNames[got], want)
+		}
+	}
+}
+
+// segmentsOf checks that the segments tile the text and are those of the expression, each of the alternative that
+// matched, and returns them.
+func segmentsOf(t *testing.T, text string) []string {
+	t.Helper()
+	var got []string
+	s := newSegmenter(text)
+	matches := expression.FindAllStringSubmatchIndex(text, -1)
+	for at := 0; at < len(text); {
+		end, kind := s.next(at)
+		if len(got) == len(matches) {
+			t.Fatalf("%q: found [%d, %d) past the last segment", text, at, end)
+		}
+		want := matches[len(got)]
+		group := slices.IndexFunc(want[2:], func(i int) bool { return i >= 0 }) / 2
+		if at != want[0] || end != want[1] || int(kind) != group {
+			t.Fatalf("%q: found [%d, %d) of kind %d, wanted [%d, %d) of kind %d", text, at, end, kind, want[0], want[1], group)
+		}
+		got = append(got, text[at:end])
+		at = end
+	}
+	if len(got) != len(matches) {
+		t.Fatalf("%q: found %d segments, wanted %d", text, len(got), len(matches))
+	}
+	return got
+}
+
+// FuzzSegments checks the scanner against the regular expression that defines it.
+func FuzzSegments(f *testing.F) {
+	for i, s := range sample {
+		f.Add(s + sample[(i+7)%len(sample)] + sample[(i+19)%len(sample)])
+	}
+	f.Add(strings.Join(sample, ""))
+	f.Fuzz(func(t *testing.T, text string) {
+		text = strings.ToValidUTF8(text, "\ufffd")
+		for _, segment := range segmentsOf(t, text) {
+			if len(segment) > 0 {
+				// A segment that nothing clips has the bucket of its kind.
+				if end, kind := newSegmenter(segment).next(0); end == len(segment) && bucketOf(segment, kind) != clippedBucket(segment) {
+					t.Errorf("%q: bucket %v and %v", segment, bucketOf(segment, kind), clippedBucket(segment))
+				}
+			}
+		}
+	})
+}

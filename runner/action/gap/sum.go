@@ -1,0 +1,88 @@
+package gap
+
+import "math"
+
+// aggregate is a sum over documents or segments: losses in nats, the scored bytes they belong to, and how many there were.
+type aggregate struct {
+	lossA, lossB float64
+	bytes, count int64
+}
+
+func (g *aggregate) add(lossA, lossB float64, bytes, count int64) {
+	g.lossA += lossA
+	g.lossB += lossB
+	g.bytes += bytes
+	g.count += count
+}
+
+func (g *aggregate) deltaBits() float64 { return (g.lossA - g.lossB) * math.Log2E }
+
+func (g *aggregate) row(name string) Row {
+	row := Row{Name: name, Documents: g.count, Bytes: g.bytes, DeltaBits: g.deltaBits()}
+	if g.bytes > 0 {
+		n := float64(g.bytes)
+		a, b, gap := g.lossA*math.Log2E/n, g.lossB*math.Log2E/n, row.DeltaBits/n
+		row.ABPB, row.BBPB, row.GapBPB = &a, &b, &gap
+	}
+	return row
+}
+
+// pairwise sums losses in blocks of 128 with eight running sums each, the blocks two by two (pairwise summation; Higham
+// 1993). It is the order in which numpy sums a contiguous array, so that totals agree to the last bit.
+func pairwise(x []float64) float64 {
+	n := len(x)
+	if n > 128 {
+		half := n / 2
+		half -= half % 8
+		return pairwise(x[:half]) + pairwise(x[half:])
+	}
+	if n < 8 {
+		sum := 0.0
+		for _, v := range x {
+			sum += v
+		}
+		return sum
+	}
+	r := [8]float64(x)
+	i := 8
+	for ; i+8 <= n; i += 8 {
+		for j, v := range [8]float64(x[i:]) {
+			r[j] += v
+		}
+	}
+	sum := ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]))
+	for ; i < n; i++ {
+		sum += x[i]
+	}
+	return sum
+}
+
+// top keeps the limit records with the largest score; of equal ones those that came first.
+type top[T any] struct {
+	limit  int
+	scores []float64
+	rows   []T
+}
+
+// add offers a record; make is called only if the record is kept.
+func (t *top[T]) add(score float64, make func() T) {
+	n := len(t.scores)
+	if n == t.limit {
+		if !(score > t.scores[n-1]) {
+			return
+		}
+		n--
+		t.scores, t.rows = t.scores[:n], t.rows[:n]
+	}
+	at := n
+	for at > 0 && score > t.scores[at-1] {
+		at--
+	}
+	t.scores = append(t.scores, 0)
+	copy(t.scores[at+1:], t.scores[at:])
+	t.scores[at] = score
+	row := make()
+	t.rows = append(t.rows, row)
+	copy(t.rows[at+1:], t.rows[at:])
+	t.rows[at] = row
+}

@@ -1,0 +1,289 @@
+package gap
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"surprisal.dev/runner/table"
+)
+
+// Row is the sum over a slice: a dataset, a group, a bucket or all. Bits per byte are null where no byte was scored.
+// Documents counts segments in the rows of buckets and literals.
+type Row struct {
+	Name      string   `json:"name" parquet:"name"`
+	Documents int64    `json:"documents" parquet:"documents"`
+	Bytes     int64    `json:"bytes" parquet:"bytes"`
+	ABPB      *float64 `json:"model_a_bpb" parquet:"model_a_bpb,optional"`
+	BBPB      *float64 `json:"model_b_bpb" parquet:"model_b_bpb,optional"`
+	GapBPB    *float64 `json:"gap_bpb" parquet:"gap_bpb,optional"`
+	DeltaBits float64  `json:"delta_bits" parquet:"delta_bits"`
+}
+
+// Literal is the sum over the occurrences of one text in one bucket, with the occurrence that differs most.
+type Literal struct {
+	Name            string   `json:"name" parquet:"name"`
+	Bucket          string   `json:"bucket" parquet:"bucket"`
+	Documents       int64    `json:"documents" parquet:"documents"`
+	Bytes           int64    `json:"bytes" parquet:"bytes"`
+	ABPB            *float64 `json:"model_a_bpb" parquet:"model_a_bpb,optional"`
+	BBPB            *float64 `json:"model_b_bpb" parquet:"model_b_bpb,optional"`
+	GapBPB          *float64 `json:"gap_bpb" parquet:"gap_bpb,optional"`
+	DeltaBits       float64  `json:"delta_bits" parquet:"delta_bits"`
+	ExampleDataset  string   `json:"example_dataset" parquet:"example_dataset"`
+	ExamplePreview  string   `json:"example_doc_preview" parquet:"example_doc_preview"`
+	ABoundaries     string   `json:"model_a_token_boundaries" parquet:"model_a_token_boundaries"`
+	BBoundaries     string   `json:"model_b_token_boundaries" parquet:"model_b_token_boundaries"`
+	ExampleShard    string   `json:"example_shard" parquet:"example_shard"`
+	ExampleRowIndex int64    `json:"example_row_index" parquet:"example_row_index"`
+}
+
+// Segment is one segment. Start and End are its bytes in the document's text.
+type Segment struct {
+	Dataset   string  `json:"dataset" parquet:"dataset"`
+	Bucket    string  `json:"bucket" parquet:"bucket"`
+	Bytes     int64   `json:"bytes" parquet:"bytes"`
+	DeltaBits float64 `json:"delta_bits" parquet:"delta_bits"`
+	GapBPB    float64 `json:"gap_bpb" parquet:"gap_bpb"`
+	Text      string  `json:"text" parquet:"text"`
+	Preview   string  `json:"doc_preview" parquet:"doc_preview"`
+	Shard     string  `json:"shard" parquet:"shard"`
+	Row       int64   `json:"row_index" parquet:"row_index"`
+	Start     int32   `json:"byte_start" parquet:"byte_start"`
+	End       int32   `json:"byte_end" parquet:"byte_end"`
+}
+
+// DocumentRow is a document. The worst segment is the one with the largest difference in the document's own direction,
+// null where no segment has one.
+type DocumentRow struct {
+	Dataset     string   `json:"dataset" parquet:"dataset,dict"`
+	Shard       string   `json:"shard" parquet:"shard,dict"`
+	Row         int64    `json:"row_index" parquet:"row_index"`
+	Bytes       int64    `json:"bytes" parquet:"bytes"`
+	ScoreStart  int32    `json:"score_byte_start" parquet:"score_byte_start"`
+	ScoreEnd    int32    `json:"score_byte_end" parquet:"score_byte_end"`
+	ABPB        *float64 `json:"model_a_bpb" parquet:"model_a_bpb,optional"`
+	BBPB        *float64 `json:"model_b_bpb" parquet:"model_b_bpb,optional"`
+	GapBPB      *float64 `json:"gap_bpb" parquet:"gap_bpb,optional"`
+	DeltaBits   float64  `json:"delta_bits" parquet:"delta_bits"`
+	WorstBucket *string  `json:"worst_bucket" parquet:"worst_bucket,optional"`
+	WorstText   *string  `json:"worst_text" parquet:"worst_text,optional"`
+	WorstGapBPB *float64 `json:"worst_gap_bpb" parquet:"worst_gap_bpb,optional"`
+	WorstStart  *int32   `json:"worst_byte_start" parquet:"worst_byte_start,optional"`
+	WorstEnd    *int32   `json:"worst_byte_end" parquet:"worst_byte_end,optional"`
+}
+
+// Document is a document with the text around its worst segment.
+type Document struct {
+	DocumentRow
+	Preview string `json:"preview" parquet:"preview"`
+}
+
+// Directions splits records by which model is worse on them, the largest difference first.
+type Directions[T any] struct {
+	AWorse []T `json:"model_a_worse"`
+	BWorse []T `json:"model_b_worse"`
+}
+
+// Bytes counts bytes that one side or the other has a property on; Either counts a byte of both once.
+type Bytes struct {
+	A      int64 `json:"model_a"`
+	B      int64 `json:"model_b"`
+	Either int64 `json:"either"`
+}
+
+// Protocols are how the two sides were scored, null where it is not known, and what differs between them.
+type Protocols struct {
+	A           json.RawMessage `json:"model_a"`
+	B           json.RawMessage `json:"model_b"`
+	Differences []string        `json:"differences"`
+}
+
+// Summary is the report's facts, and the content of summary.json. Lists are sorted by |delta bits|, the largest first,
+// then by name.
+type Summary struct {
+	ModelA    string    `json:"model_a"`
+	ModelB    string    `json:"model_b"`
+	Protocols Protocols `json:"protocols"`
+	// Unscored counts bytes inside scored spans without a loss; they are left out of both sides' sums and bytes. A and B
+	// count each side's own.
+	Unscored Bytes `json:"unscored_bytes"`
+	// Free counts bytes whose loss is exactly zero and that still count as scored.
+	Free         Bytes                `json:"zero_loss_bytes"`
+	Overall      Row                  `json:"overall"`
+	Datasets     []Row                `json:"datasets"`
+	Groups       []Row                `json:"dataset_groups"`
+	Buckets      []Row                `json:"pattern_buckets"`
+	TopDocuments Directions[Document] `json:"top_documents"`
+	TopSegments  Directions[Segment]  `json:"top_segments"`
+	TopLiterals  Directions[Literal]  `json:"top_literals"`
+}
+
+// protocolDifferences lists what differs between two sides' protocols.
+func protocolDifferences(a, b Side) ([]string, error) {
+	var protocols [2]map[string]json.RawMessage
+	for i, side := range []Side{a, b} {
+		if len(side.Protocol) == 0 {
+			continue
+		}
+		if err := json.Unmarshal(side.Protocol, &protocols[i]); err != nil {
+			return nil, fault("model %q: its protocol is no JSON object: %v", side.Name, err)
+		}
+	}
+	differences := []string{}
+	if protocols[0] == nil || protocols[1] == nil {
+		if protocols[0] != nil || protocols[1] != nil {
+			known := a.Name
+			if protocols[0] == nil {
+				known = b.Name
+			}
+			differences = append(differences, fmt.Sprintf("the protocol is known only of model %q", known))
+		}
+		return differences, nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(protocols[0])) {
+		x := compact(protocols[0][name])
+		if value, ok := protocols[1][name]; !ok {
+			differences = append(differences, fmt.Sprintf("%s: a %s, b has none", name, x))
+		} else if y := compact(value); x != y {
+			differences = append(differences, fmt.Sprintf("%s: a %s, b %s", name, x, y))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(protocols[1])) {
+		if _, ok := protocols[0][name]; !ok {
+			differences = append(differences, fmt.Sprintf("%s: a has none, b %s", name, compact(protocols[1][name])))
+		}
+	}
+	return differences, nil
+}
+
+func compact(value json.RawMessage) string {
+	var out bytes.Buffer
+	if json.Compact(&out, value) != nil {
+		return string(value)
+	}
+	return out.String()
+}
+
+func (c *comparison) summary(differences []string) (*Summary, error) {
+	s := &Summary{
+		ModelA: c.a.Name, ModelB: c.b.Name, Unscored: c.unscored, Free: c.free,
+		Protocols:    Protocols{c.a.Protocol, c.b.Protocol, differences},
+		Datasets:     []Row{},
+		Groups:       []Row{},
+		Buckets:      []Row{},
+		TopDocuments: directions(c.topDocuments),
+		TopSegments:  directions(c.topSegments),
+	}
+	var overall aggregate
+	for i, t := range c.a.Datasets {
+		g := c.datasets[i]
+		overall.add(g.lossA, g.lossB, g.bytes, g.count)
+		s.Datasets = append(s.Datasets, g.row(t.Key))
+	}
+	s.Overall = overall.row("overall")
+	for name, members := range c.groups {
+		if i := slices.IndexFunc(c.a.Datasets, func(t Table) bool { return t.Key == name }); len(members) == 1 && members[i] {
+			continue // one dataset under its own name
+		}
+		var sum aggregate
+		for _, i := range slices.Sorted(maps.Keys(members)) {
+			g := c.datasets[i]
+			sum.add(g.lossA, g.lossB, g.bytes, g.count)
+		}
+		if sum.bytes > 0 {
+			s.Groups = append(s.Groups, sum.row(name))
+		}
+	}
+	for i := range c.buckets {
+		if c.buckets[i].count > 0 {
+			s.Buckets = append(s.Buckets, c.buckets[i].row(bucketNames[i]))
+		}
+	}
+	for _, rows := range [][]Row{s.Datasets, s.Groups, s.Buckets} {
+		slices.SortFunc(rows, func(a, b Row) int {
+			return cmp.Or(cmp.Compare(math.Abs(b.DeltaBits), math.Abs(a.DeltaBits)), cmp.Compare(a.Name, b.Name))
+		})
+	}
+	positive, negative, err := c.literals.top(topLiterals)
+	if err != nil {
+		return nil, err
+	}
+	if s.TopLiterals.AWorse, s.TopLiterals.BWorse, err = c.examples(positive, negative); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func directions[T any](tops [2]top[T]) Directions[T] {
+	return Directions[T]{append([]T{}, tops[0].rows...), append([]T{}, tops[1].rows...)}
+}
+
+// examples fills in what the literals' examples look like, from the documents they stand in.
+func (c *comparison) examples(positive, negative []literal) (a, b []Literal, err error) {
+	a, b = make([]Literal, len(positive)), make([]Literal, len(negative))
+	type wanted struct {
+		from *literal
+		to   *Literal
+	}
+	var all []wanted
+	for i := range positive {
+		all = append(all, wanted{&positive[i], &a[i]})
+	}
+	for i := range negative {
+		all = append(all, wanted{&negative[i], &b[i]})
+	}
+	slices.SortFunc(all, func(x, y wanted) int {
+		return cmp.Or(cmp.Compare(x.from.example.dataset, y.from.example.dataset), cmp.Compare(x.from.example.row, y.from.example.row))
+	})
+	for len(all) > 0 {
+		dataset := all[0].from.example.dataset
+		n := slices.IndexFunc(all, func(w wanted) bool { return w.from.example.dataset != dataset })
+		if n < 0 {
+			n = len(all)
+		}
+		for side, path := range []string{c.a.Datasets[dataset].ScoredPath, c.b.Datasets[dataset].ScoredPath} {
+			reader, err := table.OpenTokens(path)
+			if err != nil {
+				return nil, nil, err
+			}
+			var document table.ScoredDocument
+			at := int64(-1)
+			for _, w := range all[:n] {
+				if place := w.from.example; place.row != at {
+					if err := cmp.Or(reader.SeekRow(place.row), reader.Read(&document)); err != nil {
+						reader.Close()
+						return nil, nil, err
+					}
+					at = place.row
+				}
+				c.example(w.from, w.to, &document, side)
+			}
+			if err := reader.Close(); err != nil {
+				return nil, nil, err
+			}
+		}
+		all = all[n:]
+	}
+	return a, b, nil
+}
+
+func (c *comparison) example(from *literal, to *Literal, document *table.ScoredDocument, side int) {
+	at := from.example
+	boundaries := tokenBoundaries(document.Text, at.start, at.end, document.TokenStarts, document.TokenEnds)
+	if side == 1 {
+		to.BBoundaries = boundaries
+		return
+	}
+	row := from.row(visible(from.text))
+	start, end := nextBoundary(document.Text, int(at.start)), nextBoundary(document.Text, int(at.end))
+	*to = Literal{
+		Name: row.Name, Bucket: bucketNames[from.bucket], Documents: row.Documents, Bytes: row.Bytes, ABPB: row.ABPB, BBPB: row.BBPB,
+		GapBPB: row.GapBPB, DeltaBits: row.DeltaBits, ExampleDataset: document.Dataset, ExampleShard: document.Shard,
+		ExampleRowIndex: document.Row, ExamplePreview: preview(document.Text, start, end), ABoundaries: boundaries,
+	}
+}

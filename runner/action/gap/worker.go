@@ -1,0 +1,171 @@
+package gap
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/plan"
+)
+
+// Worker does gap actions.
+type Worker struct{}
+
+// New returns a worker.
+func New() *Worker { return &Worker{} }
+
+// Work compares the scores of the action's two sides.
+func (*Worker) Work(ctx context.Context, t *action.Task) (action.Result, error) {
+	g := t.Action.Gap
+	var sides [2]Side
+	var protocols [2]map[string]json.RawMessage
+	var err error
+	for i, side := range []struct{ role, model string }{{"a", g.A}, {"b", g.B}} {
+		if sides[i], protocols[i], err = readSide(ctx, t, side.role, side.model); err != nil {
+			return action.Result{}, fmt.Errorf("%s: %w", t.Action.Name, err)
+		}
+	}
+	if len(g.Datasets) == 0 {
+		if sides[0].Datasets, sides[1].Datasets, err = common(sides[0].Datasets, sides[1].Datasets, g.A, g.B); err != nil {
+			return action.Result{}, fmt.Errorf("%s: %w", t.Action.Name, err)
+		}
+	}
+	forced, err := checkProtocols(protocols, sides, g.Allow)
+	if err != nil {
+		return action.Result{}, fmt.Errorf("%s: %w", t.Action.Name, err)
+	}
+	for i := range sides {
+		if sides[i].Protocol, err = shared(protocols[i]); err != nil {
+			return action.Result{}, fmt.Errorf("%s: %w", t.Action.Name, err)
+		}
+	}
+	summary, err := Compare(ctx, sides[0], sides[1], t.Dir, Options{Force: forced, Scratch: t.Dir})
+	if err != nil {
+		return action.Result{}, fmt.Errorf("%s: %w", t.Action.Name, err)
+	}
+	return action.Result{
+		Files: Files(),
+		Measured: map[string]float64{
+			plan.MeasuredDocuments: float64(summary.Overall.Documents), plan.MeasuredBytes: float64(summary.Overall.Bytes),
+		},
+	}, nil
+}
+
+// Files names the files that Compare writes, sorted.
+func Files() []string {
+	files := []string{"report.md", "summary.json", "worst_documents.jsonl"}
+	for _, table := range []string{"buckets", "datasets", "documents", "groups", "literals", "segments"} {
+		files = append(files, table+".csv", table+".parquet")
+	}
+	slices.Sort(files)
+	return files
+}
+
+// shared returns the fields that a side's protocols have in common over all its datasets, such as all but a byte limit
+// that each dataset sets for itself.
+func shared(protocols map[string]json.RawMessage) ([]byte, error) {
+	var same map[string]json.RawMessage
+	for _, dataset := range slices.Sorted(maps.Keys(protocols)) {
+		var p map[string]json.RawMessage
+		if err := json.Unmarshal(protocols[dataset], &p); err != nil {
+			return nil, fmt.Errorf("dataset %s: protocol: %w", dataset, err)
+		}
+		if same == nil {
+			same = p
+		}
+		maps.DeleteFunc(same, func(name string, v json.RawMessage) bool { return string(p[name]) != string(v) })
+	}
+	return json.Marshal(same)
+}
+
+// readSide finds the tables of one side: one score a dataset, or an import that holds several.
+func readSide(ctx context.Context, t *action.Task, role, model string) (side Side, protocols map[string]json.RawMessage, err error) {
+	side.Name = model
+	protocols = map[string]json.RawMessage{}
+	add := func(dataset, role, prefix string) error {
+		var paths [3]string
+		for i, name := range []string{plan.ScoredFile, plan.LedgerFile, plan.SummaryFile} {
+			if paths[i], err = t.Input(ctx, role, prefix+name); err != nil {
+				return err
+			}
+		}
+		var summary struct {
+			Protocol json.RawMessage `json:"protocol"`
+		}
+		if err := action.ReadJSON(paths[2], &summary); err != nil {
+			return err
+		}
+		protocols[dataset] = summary.Protocol
+		side.Datasets = append(side.Datasets, Table{Key: dataset, ScoredPath: paths[0], LedgerPath: paths[1]})
+		return nil
+	}
+	wanted := t.Action.Gap.Datasets
+	for _, in := range t.Action.Inputs {
+		switch {
+		case in.Role == role:
+			for _, f := range in.Upstream.Outputs {
+				dataset, ok := strings.CutSuffix(f.Name, "/"+plan.ScoredFile)
+				if ok && (len(wanted) == 0 || slices.Contains(wanted, dataset)) {
+					err = add(dataset, in.Role, dataset+"/")
+				}
+				if err != nil {
+					return side, nil, err
+				}
+			}
+		case strings.HasPrefix(in.Role, role+"/"):
+			if err := add(strings.TrimPrefix(in.Role, role+"/"), in.Role, ""); err != nil {
+				return side, nil, err
+			}
+		}
+	}
+	return side, protocols, nil
+}
+
+// common keeps the datasets that both of two imported tables hold.
+func common(a, b []Table, nameA, nameB string) ([]Table, []Table, error) {
+	within := func(tables, others []Table) []Table {
+		return slices.DeleteFunc(slices.Clone(tables), func(t Table) bool {
+			return !slices.ContainsFunc(others, func(o Table) bool { return o.Key == t.Key })
+		})
+	}
+	x, y := within(a, b), within(b, a)
+	if len(x) == 0 {
+		return nil, nil, fault("the tables of models %q and %q have no dataset in common", nameA, nameB)
+	}
+	return x, y, nil
+}
+
+// checkProtocols refuses datasets that the two sides scored under protocols that differ in fields which are not allowed
+// to. It sets the sides' protocols for the report, and says whether anything differs.
+func checkProtocols(protocols [2]map[string]json.RawMessage, sides [2]Side, allow []string) (bool, error) {
+	forced := false
+	for _, dataset := range slices.Sorted(maps.Keys(protocols[0])) {
+		other, ok := protocols[1][dataset]
+		if !ok {
+			continue
+		}
+		fields, err := differing(protocols[0][dataset], other)
+		if err != nil {
+			return false, fmt.Errorf("dataset %s: %w", dataset, err)
+		}
+		for _, f := range fields {
+			forced = true
+			if !slices.Contains(allow, f.Path) {
+				return false, fault("dataset %q: models %q and %q were scored under different protocols: %s; score both under one, or say allow: [%q] in the gap to compare them all the same",
+					dataset, sides[0].Name, sides[1].Name, f, f.Path)
+			}
+		}
+	}
+	return forced, nil
+}
+
+func differing(a, b json.RawMessage) ([]plan.Field, error) {
+	if len(a) == 0 || len(b) == 0 {
+		return nil, fault("a score does not say under which protocol it was made")
+	}
+	return plan.Diff(a, b)
+}

@@ -1,0 +1,383 @@
+package materialize
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/clipperhouse/uax29/v2/words"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/table"
+)
+
+// Provider reads the rows of a source in order.
+type Provider interface {
+	Read(ctx context.Context, r protocol.ReadRequest, emit func(protocol.Row) error) error
+}
+
+// Worker materialises datasets.
+type Worker struct {
+	provider func(ctx context.Context, name string) (Provider, error)
+	dir      string
+}
+
+// New returns a worker that gets providers by name; relative paths of sources start at dir.
+func New(dir string, provider func(ctx context.Context, name string) (Provider, error)) *Worker {
+	return &Worker{provider: provider, dir: dir}
+}
+
+// Counts are facts about the documents that depend on nothing but the documents.
+type Counts struct {
+	Documents int64 `json:"documents"`
+	// Bytes counts the bytes of the texts, ScoredBytes those inside the scored spans.
+	Bytes       int64 `json:"bytes"`
+	ScoredBytes int64 `json:"scoredBytes"`
+	// Words counts the words inside the scored spans: segments by the default rule of Unicode Standard Annex 29 that hold
+	// a letter or a number.
+	Words int64 `json:"words"`
+}
+
+// maxExamples bounds how many examples the metadata holds of what was dropped, for each reason.
+const maxExamples = 20
+
+// Metadata is metadata.json: where the documents come from and what was left out.
+type Metadata struct {
+	Provider  plan.Plugin     `json:"provider"`
+	Source    json.RawMessage `json:"source"`
+	Revision  string          `json:"revision,omitempty"`
+	Files     []protocol.File `json:"files"`
+	Fields    []string        `json:"fields"`
+	Rows      any             `json:"rows"`
+	Sample    any             `json:"sample,omitempty"`
+	Limits    any             `json:"limits"`
+	RowsRead  int64           `json:"rowsRead"`
+	Counts    Counts          `json:"counts"`
+	Truncated int64           `json:"truncated"`
+	// ReplacedBytes counts invalid UTF-8 bytes that became U+FFFD, and ReplacedRows the rows that held them.
+	ReplacedBytes int64 `json:"replacedBytes"`
+	ReplacedRows  int64 `json:"replacedRows"`
+	// TargetInInput counts supervised rows whose input already holds the target.
+	TargetInInput int64              `json:"targetInInput"`
+	Dropped       map[string]Dropped `json:"dropped"`
+}
+
+// Dropped says how many rows were left out for a reason, and shows some of them.
+type Dropped struct {
+	Rows     int64    `json:"rows"`
+	Examples []string `json:"examples"`
+}
+
+// Reasons why a row is left out.
+const (
+	droppedBad         = "bad row"
+	droppedEmpty       = "empty"
+	droppedEmptyTarget = "empty target"
+	droppedCutTarget   = "target beyond the byte limit"
+	droppedSample      = "not sampled"
+)
+
+// Work reads the action's dataset and writes documents.parquet, counts.json and metadata.json.
+func (w *Worker) Work(ctx context.Context, t *action.Task) (action.Result, error) {
+	d := t.Action.Dataset
+	provider, err := w.provider(ctx, d.Dataset.Source.Provider)
+	if err != nil {
+		return action.Result{}, fmt.Errorf("dataset %s: %w", d.Key, err)
+	}
+	request := protocol.ReadRequest{
+		Source: protocol.Source{Config: d.Dataset.Source.Config, Dir: w.dir},
+		Pinned: d.Source, Fields: d.Fields, From: d.Rows.From, To: d.Rows.To,
+	}
+	m := &materializer{dataset: d, metadata: Metadata{
+		Provider: d.Plugin, Source: d.Source.Parameters, Revision: d.Source.Revision, Files: d.Source.Files,
+		Fields: d.Fields, Rows: d.Rows, Limits: d.Limits, Dropped: map[string]Dropped{},
+	}, advance: t.Advance}
+	started := time.Now()
+	if d.Sample != nil {
+		m.metadata.Sample = d.Sample
+		if m.picked, err = pick(ctx, provider, request, d); err != nil {
+			return action.Result{}, fmt.Errorf("dataset %s: %w", d.Key, err)
+		}
+	}
+	if err := m.write(ctx, t.Path(plan.DocumentsFile), provider, request); err != nil {
+		return action.Result{}, fmt.Errorf("dataset %s: %w", d.Key, err)
+	}
+	c := m.metadata.Counts
+	if c.Documents == 0 {
+		return action.Result{}, invalid("dataset %s: no documents are left of %d rows: %s; check the source, the field names, rows and limits",
+			d.Key, m.metadata.RowsRead, m.dropped())
+	}
+	if err := action.WriteJSON(t.Path(plan.CountsFile), c); err != nil {
+		return action.Result{}, err
+	}
+	if err := action.WriteJSON(t.Path(plan.MetadataFile), m.metadata); err != nil {
+		return action.Result{}, err
+	}
+	return action.Result{
+		Files:    []string{plan.CountsFile, plan.DocumentsFile, plan.MetadataFile},
+		Warnings: m.warnings(),
+		Measured: map[string]float64{
+			plan.MeasuredDocuments: float64(c.Documents), plan.MeasuredBytes: float64(c.Bytes),
+			"bytesPerSecond": float64(c.Bytes) / max(time.Since(started).Seconds(), math.SmallestNonzeroFloat64),
+		},
+	}, nil
+}
+
+// errEnough ends a reading whose limit of documents is reached.
+var errEnough = errors.New("enough documents")
+
+// materializer makes documents of rows, one at a time.
+type materializer struct {
+	dataset  *plan.Dataset
+	metadata Metadata
+	// picked holds the ordinals of the sampled rows; nil takes all.
+	picked   map[int64]bool
+	refused  []string
+	advance  func(action.Progress)
+	document table.Document
+}
+
+func (m *materializer) write(ctx context.Context, path string, p Provider, r protocol.ReadRequest) (err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	out := table.NewDocumentWriter(f)
+	limit := m.dataset.Limits.Documents
+	err = p.Read(ctx, r, func(row protocol.Row) error {
+		m.metadata.RowsRead++
+		keep, err := m.make(row)
+		if err != nil || !keep {
+			return err
+		}
+		c := &m.metadata.Counts
+		c.Documents++
+		c.Bytes += int64(len(m.document.Text))
+		span := m.document.Text[m.document.ScoreStart:m.document.ScoreEnd]
+		c.ScoredBytes += int64(len(span))
+		c.Words += countWords(span)
+		m.advance(action.Progress{Documents: 1, Bytes: int64(len(m.document.Text))})
+		if err := out.Write(m.document); err != nil {
+			return err
+		}
+		if c.Documents == limit {
+			return errEnough
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return err
+	}
+	if len(m.refused) > 0 {
+		return m.refusal()
+	}
+	return out.Close()
+}
+
+// make turns a row into m.document. It returns false if the row is left out.
+func (m *materializer) make(row protocol.Row) (bool, error) {
+	if m.picked != nil && !m.picked[row.Ordinal] {
+		m.drop(droppedSample, row, "")
+		return false, nil
+	}
+	problem, reason := check(m.dataset, row)
+	if problem != "" {
+		if m.dataset.BadRows != "skip" {
+			m.refused = append(m.refused, fmt.Sprintf("%s row %d: %s", row.Shard, row.Number, problem))
+			if len(m.refused) >= maxExamples {
+				return false, m.refusal()
+			}
+		}
+		m.drop(droppedBad, row, problem)
+		return false, nil
+	}
+	if reason != "" {
+		m.drop(reason, row, "")
+		return false, nil
+	}
+	text, replaced := m.join(row.Values)
+	start, end := 0, len(text)
+	if len(row.Values) == 2 {
+		start = len(text) - len(m.valid(row.Values[1]))
+		if leaks(text[:start], text[start:]) {
+			m.metadata.TargetInInput++
+		}
+	}
+	meta := documentMeta{}
+	if limit := m.dataset.Limits.Bytes; limit > 0 && int64(end) > limit {
+		meta.TruncatedFrom = end
+		end = int(limit)
+		for end > 0 && !utf8.RuneStart(text[end]) {
+			end--
+		}
+		text = text[:end]
+		if start >= end {
+			m.drop(droppedCutTarget, row, "")
+			return false, nil
+		}
+		m.metadata.Truncated++
+	}
+	if len(text) > math.MaxInt32 {
+		return false, invalid("%s row %d has %d bytes, more than %d; set limits.bytes", row.Shard, row.Number, len(text), math.MaxInt32)
+	}
+	if replaced > 0 {
+		meta.ReplacedBytes = replaced
+		m.metadata.ReplacedBytes += int64(replaced)
+		m.metadata.ReplacedRows++
+	}
+	encoded, err := json.Marshal(meta)
+	if err != nil {
+		return false, err
+	}
+	m.document = table.Document{
+		ID: fmt.Sprintf("%s:%d", row.Shard, row.Number), Shard: row.Shard, Row: row.Number,
+		Text: text, ScoreStart: int32(start), ScoreEnd: int32(end), Meta: string(encoded),
+	}
+	return true, nil
+}
+
+// leakBytes is the length from which a target that stands anywhere in its input is more than chance.
+const leakBytes = 16
+
+// leaks reports whether an input gives its target away.
+func leaks(input, target string) bool {
+	input, target = strings.TrimSpace(input), strings.TrimSpace(target)
+	return target != "" && (strings.HasSuffix(input, target) || len(target) >= leakBytes && strings.Contains(input, target))
+}
+
+// documentMeta is the meta column of a document.
+type documentMeta struct {
+	// TruncatedFrom is the text's length in bytes before a byte limit cut it.
+	TruncatedFrom int `json:"truncatedFrom,omitempty"`
+	ReplacedBytes int `json:"replacedBytes,omitempty"`
+}
+
+// check returns what is wrong with a row, or why it makes no document.
+func check(d *plan.Dataset, row protocol.Row) (problem, reason string) {
+	if row.Problem != "" {
+		return row.Problem, ""
+	}
+	if len(row.Values) != len(d.Fields) {
+		return fmt.Sprintf("has %d values for the fields %s", len(row.Values), strings.Join(d.Fields, ", ")), ""
+	}
+	if d.InvalidUTF8 != "replace" {
+		for i, v := range row.Values {
+			if at := invalidAt(v); at >= 0 {
+				return fmt.Sprintf("field %q is not valid UTF-8 at byte %d (0x%02X); set invalidUTF8: \"replace\" to read it with U+FFFD",
+					d.Fields[i], at, v[at]), ""
+			}
+		}
+	}
+	// Emptiness is decided before a byte limit cuts.
+	switch {
+	case len(row.Values) == 1 && len(row.Values[0]) == 0:
+		return "", droppedEmpty
+	case len(row.Values) == 2 && len(row.Values[1]) == 0:
+		return "", droppedEmptyTarget
+	}
+	return "", ""
+}
+
+func invalidAt(b []byte) int {
+	for i := 0; i < len(b); {
+		r, n := utf8.DecodeRune(b[i:])
+		if r == utf8.RuneError && n == 1 {
+			return i
+		}
+		i += n
+	}
+	return -1
+}
+
+// join returns the document's text, and how many invalid bytes in it became U+FFFD.
+func (m *materializer) join(values [][]byte) (string, int) {
+	var b strings.Builder
+	replaced := 0
+	for _, v := range values {
+		valid := m.valid(v)
+		// Each replaced byte grew from one byte to three.
+		replaced += (len(valid) - len(v)) / (utf8.RuneLen(utf8.RuneError) - 1)
+		b.WriteString(valid)
+	}
+	return b.String(), replaced
+}
+
+// valid returns v with each invalid byte replaced by U+FFFD.
+func (m *materializer) valid(v []byte) string {
+	if utf8.Valid(v) {
+		return string(v)
+	}
+	return string([]rune(string(v)))
+}
+
+func (m *materializer) drop(reason string, row protocol.Row, problem string) {
+	d := m.metadata.Dropped[reason]
+	d.Rows++
+	if reason != droppedSample && len(d.Examples) < maxExamples {
+		example := fmt.Sprintf("%s row %d", row.Shard, row.Number)
+		if problem != "" {
+			example += ": " + problem
+		}
+		d.Examples = append(d.Examples, example)
+	}
+	m.metadata.Dropped[reason] = d
+}
+
+func (m *materializer) refusal() error {
+	return invalid("%d rows cannot be read:\n  %s\nmend the source, or set badRows: \"skip\" to leave such rows out and count them",
+		len(m.refused), strings.Join(m.refused, "\n  "))
+}
+
+func (m *materializer) dropped() string {
+	var parts []string
+	for _, reason := range []string{droppedBad, droppedEmpty, droppedEmptyTarget, droppedCutTarget, droppedSample} {
+		if d := m.metadata.Dropped[reason]; d.Rows > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", d.Rows, reason))
+		}
+	}
+	if len(parts) == 0 {
+		return "the source has no rows in the range"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (m *materializer) warnings() []string {
+	var out []string
+	key := m.dataset.Key
+	for _, reason := range []string{droppedBad, droppedEmptyTarget, droppedCutTarget} {
+		if d := m.metadata.Dropped[reason]; d.Rows > 0 {
+			out = append(out, fmt.Sprintf("%s: %d of %d rows left out: %s (%s)", key, d.Rows, m.metadata.RowsRead, reason, d.Examples[0]))
+		}
+	}
+	if n := m.metadata.ReplacedRows; n > 0 {
+		out = append(out, fmt.Sprintf("%s: %d invalid bytes in %d rows became U+FFFD", key, m.metadata.ReplacedBytes, n))
+	}
+	if n := m.metadata.TargetInInput; n > 0 {
+		out = append(out, fmt.Sprintf("%s: in %d of %d rows the input already holds the target", key, n, m.metadata.Counts.Documents))
+	}
+	return out
+}
+
+func countWords(span string) int64 {
+	var n int64
+	for segments := words.FromString(span); segments.Next(); {
+		if strings.IndexFunc(segments.Value(), func(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) }) >= 0 {
+			n++
+		}
+	}
+	return n
+}
+
+func invalid(format string, args ...any) error {
+	return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(format, args...)}
+}

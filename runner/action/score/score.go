@@ -1,0 +1,281 @@
+package score
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"os"
+	"slices"
+	"time"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/action/materialize"
+	"surprisal.dev/runner/action/train"
+	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/table"
+)
+
+// Output files besides those that package plan names.
+const (
+	TokenCountsFile        = "token_counts.parquet"
+	TokenCountsSummaryFile = "token_counts_summary.json"
+)
+
+// Worker scores documents.
+type Worker struct{ models *Models }
+
+// New returns a worker that scores with models of the pool.
+func New(models *Models) *Worker { return &Worker{models: models} }
+
+// Work scores the action's dataset with its model.
+func (w *Worker) Work(ctx context.Context, t *action.Task) (result action.Result, err error) {
+	a := t.Action
+	var counts materialize.Counts
+	countsPath, err := t.Input(ctx, "documents", plan.CountsFile)
+	if err != nil {
+		return result, err
+	}
+	if err := action.ReadJSON(countsPath, &counts); err != nil {
+		return result, err
+	}
+	documents, err := t.Input(ctx, "documents", plan.DocumentsFile)
+	if err != nil {
+		return result, err
+	}
+	model, release, err := w.model(ctx, t)
+	if err != nil {
+		return result, fmt.Errorf("%s: %w", a.Name, err)
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	loaded := model.Describe()
+	settings, err := a.Model.Settings().Resolve(loaded.ContextLimit)
+	if err != nil {
+		return result, fmt.Errorf("%s: %w", a.Name, err)
+	}
+	s := &scorer{
+		task: t, model: model, loaded: loaded, settings: settings, documents: documents,
+		tokens: map[int32]*tokenCount{},
+		summary: Summary{
+			Words: counts.Words, Device: loaded.Device,
+			Protocol: Protocol{
+				Prefix: settings.Prefix, Context: settings.Context, Stride: settings.Stride, Anchor: settings.Anchor,
+				EOS: settings.EOS, Dtype: loaded.Dtype, Truncation: a.Dataset.Limits.Bytes, Span: SpanEven,
+			},
+		},
+	}
+	started := time.Now()
+	if err := s.run(ctx); err != nil {
+		return result, fmt.Errorf("%s: %w", a.Name, err)
+	}
+	if s.summary.Documents != counts.Documents {
+		return result, fmt.Errorf("%s: the backend answered %d of %d documents", a.Name, s.summary.Documents, counts.Documents)
+	}
+	seconds := max(time.Since(started).Seconds(), math.SmallestNonzeroFloat64)
+	return action.Result{
+		Files: []string{plan.LedgerFile, plan.ScoredFile, plan.SummaryFile, TokenCountsFile, TokenCountsSummaryFile},
+		Measured: map[string]float64{
+			plan.MeasuredDocuments: float64(s.summary.Documents), plan.MeasuredBytes: float64(s.summary.Bytes),
+			plan.MeasuredTokens: float64(s.summary.Tokens),
+			"tokensPerSecond":   float64(s.summary.Tokens) / seconds, "bytesPerSecond": float64(s.summary.Bytes) / seconds,
+		},
+	}, nil
+}
+
+func (w *Worker) model(ctx context.Context, t *action.Task) (Model, func() error, error) {
+	b := t.Action.Model.Backend
+	m := protocol.Model{Config: b.Config}
+	if len(b.Train) > 0 {
+		path, err := t.Input(ctx, "model", plan.ModelFile)
+		if err != nil {
+			return nil, nil, err
+		}
+		files, err := t.Inputs("model")
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, f := range files {
+			if f.Name == plan.ModelFile {
+				m.Files = append(m.Files, protocol.ModelFile{Name: f.Name, Path: path, Digest: f.Digest})
+			}
+		}
+	}
+	return w.models.Acquire(ctx, b.Name, m)
+}
+
+// scorer scores one dataset.
+type scorer struct {
+	task      *action.Task
+	model     Model
+	loaded    protocol.LoadedModel
+	settings  protocol.Settings
+	documents string
+	summary   Summary
+	tokens    map[int32]*tokenCount
+	sample    []sampled
+}
+
+type tokenCount struct {
+	count int64
+	text  string
+}
+
+type sampled struct {
+	document protocol.Document
+	scored   protocol.ScoredDocument
+}
+
+func (s *scorer) run(ctx context.Context) (err error) {
+	scoredFile, err := os.Create(s.task.Path(plan.ScoredFile))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, scoredFile.Close()) }()
+	ledgerFile, err := os.Create(s.task.Path(plan.LedgerFile))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, ledgerFile.Close()) }()
+	scored, ledgers := table.NewScoredWriter(scoredFile), table.NewLedgerWriter(ledgerFile)
+
+	err = s.model.Score(ctx, s.settings, s.read(), func(d protocol.Document, answer protocol.ScoredDocument) error {
+		perByte, ledger, err := protocol.Project(d, answer, s.loaded)
+		if err != nil {
+			return err
+		}
+		s.count(d, answer, ledger)
+		if err := scored.Write(s.row(d, answer, perByte)); err != nil {
+			return err
+		}
+		return ledgers.Write(ledgerRow(d, answer, ledger))
+	})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(scored.Close(), ledgers.Close()); err != nil {
+		return err
+	}
+	if err := s.measureNoise(ctx); err != nil {
+		return err
+	}
+	s.summary.finish()
+	if err := s.writeTokens(); err != nil {
+		return err
+	}
+	return action.WriteJSON(s.task.Path(plan.SummaryFile), s.summary)
+}
+
+func (s *scorer) read() iter.Seq2[protocol.Document, error] {
+	return func(yield func(protocol.Document, error) bool) {
+		for d, err := range train.Documents([]string{s.documents}, func(protocol.Document) {}) {
+			d.Dataset = s.task.Action.Dataset.Key
+			d.ParseSpecial = s.task.Action.Dataset.ParseSpecial
+			if !yield(d, err) {
+				return
+			}
+		}
+	}
+}
+
+func (s *scorer) count(d protocol.Document, answer protocol.ScoredDocument, l protocol.Ledger) {
+	t := &s.summary
+	t.Documents++
+	t.Bytes += int64(len(d.Text))
+	t.ScoredBytes += l.ScoredBytes
+	t.Tokens += int64(len(answer.TokenIDs))
+	t.Ledger.add(l)
+	for i, id := range answer.TokenIDs {
+		c := s.tokens[id]
+		if c == nil {
+			c = &tokenCount{text: visible(d.Text[answer.TokenStarts[i]:answer.TokenEnds[i]])}
+			s.tokens[id] = c
+		}
+		c.count++
+	}
+	t.ScoredTokens += scoredTokens(d, answer)
+	if len(s.sample) < noiseDocuments && len(d.Text) <= noiseBytes {
+		s.sample = append(s.sample, sampled{d, answer})
+	}
+	s.task.Advance(action.Progress{
+		Documents: 1, Bytes: int64(len(d.Text)), Tokens: int64(len(answer.TokenIDs)), Nats: l.Span, ScoredBytes: l.ScoredBytes,
+	})
+}
+
+// scoredTokens counts the tokens with a loss that touch the scored span, those without bytes included.
+func scoredTokens(d protocol.Document, answer protocol.ScoredDocument) (n int64) {
+	for i := range answer.TokenIDs {
+		start := answer.TokenStarts[i]
+		end := max(answer.TokenEnds[i], start+1)
+		if end <= d.ScoreStart || start >= d.ScoreEnd {
+			continue
+		}
+		if !slices.ContainsFunc(answer.Unscored, func(u protocol.Unscored) bool { return u.Start < end && start < u.End }) {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *scorer) row(d protocol.Document, answer protocol.ScoredDocument, perByte []float64) table.ScoredDocument {
+	return table.ScoredDocument{
+		Dataset: d.Dataset, Tags: s.task.Action.Dataset.Tags, Shard: d.Shard, Row: d.Row, Text: d.Text,
+		ScoreStart: d.ScoreStart, ScoreEnd: d.ScoreEnd,
+		TokenIDs: answer.TokenIDs, TokenStarts: answer.TokenStarts, TokenEnds: answer.TokenEnds, PerByteLoss: perByte,
+	}
+}
+
+func ledgerRow(d protocol.Document, answer protocol.ScoredDocument, l protocol.Ledger) table.LedgerRow {
+	r := table.LedgerRow{
+		Shard: d.Shard, Row: d.Row, TokenNats: l.Tokens, SpanNats: l.Span, OutsideNats: l.Outside, EOSNats: l.EOS,
+		NoBytesNats: l.NoBytes, ScoredBytes: int32(l.ScoredBytes),
+	}
+	for _, u := range answer.Unscored {
+		r.UnscoredStarts = append(r.UnscoredStarts, u.Start)
+		r.UnscoredEnds = append(r.UnscoredEnds, u.End)
+		r.UnscoredReasons = append(r.UnscoredReasons, u.Reason)
+	}
+	return r
+}
+
+// The sample for the noise floor: a few short documents are enough to see whether company matters.
+const (
+	noiseDocuments = 4
+	noiseBytes     = 64 << 10
+)
+
+// measureNoise scores the sample again, by itself and in reverse order.
+func (s *scorer) measureNoise(ctx context.Context) error {
+	slices.Reverse(s.sample)
+	again := func(yield func(protocol.Document, error) bool) {
+		for i, d := range s.sample {
+			d.document.Index = int64(i)
+			if !yield(d.document, nil) {
+				return
+			}
+		}
+	}
+	noise := &s.summary.Noise
+	err := s.model.Score(ctx, s.settings, again, func(d protocol.Document, answer protocol.ScoredDocument) error {
+		first := s.sample[d.Index].scored
+		if !slices.Equal(first.TokenIDs, answer.TokenIDs) {
+			return fmt.Errorf("%v: scored a second time, the backend cut it into other tokens", d)
+		}
+		var nats float64
+		for i, nll := range answer.TokenNLL {
+			delta := nll - first.TokenNLL[i]
+			nats += delta
+			noise.MaxNatsPerToken = max(noise.MaxNatsPerToken, math.Abs(delta))
+		}
+		if len(d.Text) > 0 {
+			noise.BitsPerByte = max(noise.BitsPerByte, math.Abs(nats)/math.Ln2/float64(len(d.Text)))
+		}
+		noise.Documents++
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("measure the noise floor: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
+
+	"surprisal.dev/runner/workspace"
+)
+
+// app is what all commands share.
+type app struct {
+	stdout, stderr io.Writer
+	builtins       workspace.Builtins
+
+	asJSON   bool
+	dir      string
+	store    string
+	inject   []string
+	plugins  []string
+	logLevel string
+}
+
+// Main runs the command with the arguments of the process and returns its exit code.
+func Main(ctx context.Context, builtins workspace.Builtins) int {
+	return Run(ctx, os.Args[1:], os.Stdout, os.Stderr, builtins)
+}
+
+// Run runs the command and returns its exit code.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer, builtins workspace.Builtins) int {
+	a := &app{stdout: stdout, stderr: stderr, builtins: builtins}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err != nil && err.Error() != "" {
+		fmt.Fprintf(stderr, "%v\n", err)
+	}
+	return exitCode(err)
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "runner",
+		Short: "Run perplexity experiments that are written down as CUE",
+		Long: `runner runs perplexity experiments that are written down as CUE: it plans what a spec asks for, materialises
+datasets, scores models on them to the last byte, and compares the scores in bits per byte. Results go to
+stdout, logs and progress to stderr.
+
+Exit codes: 0 done, 1 failed, 2 invalid input, 3 some actions failed, 130 cancelled.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usage("%v; see %s --help", err, c.CommandPath())
+	})
+	flags := root.PersistentFlags()
+	flags.BoolVar(&a.asJSON, "json", false, "print the result as JSON")
+	flags.StringVarP(&a.dir, "dir", "C", ".", "the spec's folder, for commands that take no folder as an argument")
+	flags.StringVar(&a.store, "store", "", "where artifacts are kept: a folder or a URL (s3://, gs://); default .surprisal/store beside the spec")
+	flags.StringArrayVarP(&a.inject, "inject", "t", nil, "set a field of the spec that has a @tag attribute, as key=value")
+	flags.StringArrayVar(&a.plugins, "plugins", nil, "a folder to look for plugins in, besides the PATH")
+	flags.StringVar(&a.logLevel, "log-level", "warn", "which log lines to print: debug, info, warn or error")
+	root.AddCommand(
+		a.initCommand(), a.schemaCommand(), a.pinCommand(), a.planCommand(), a.runCommand(),
+		a.statusCommand(), a.logsCommand(), a.explainCommand(), a.showCommand(), a.diffCommand(),
+		a.verifyCommand(), a.exportCommand(), a.gcCommand(), a.pluginCommand(),
+	)
+	return root
+}
+
+// folder returns a command's folder: its argument, or the -C flag.
+func (a *app) folder(args []string) string {
+	if len(args) > 0 {
+		return args[0]
+	}
+	return a.dir
+}
+
+// open opens the workspace of a folder and hands it to work.
+func (a *app) open(ctx context.Context, dir string, work func(*workspace.Workspace) error) (err error) {
+	level := hclog.LevelFromString(a.logLevel)
+	if level == hclog.NoLevel {
+		return usage("--log-level %q is not debug, info, warn or error", a.logLevel)
+	}
+	w, err := workspace.Open(ctx, workspace.Options{
+		Dir: dir, Store: a.store, Inject: a.inject, PluginDirs: a.plugins, Builtins: a.builtins,
+		Log: hclog.New(&hclog.LoggerOptions{Name: "runner", Level: level, Output: a.stderr, DisableTime: true}),
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closeErr := w.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	return work(w)
+}

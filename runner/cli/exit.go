@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/spec"
+)
+
+// Exit codes of the command.
+const (
+	exitDone      = 0
+	exitFailed    = 1
+	exitInvalid   = 2
+	exitSome      = 3
+	exitCancelled = 130
+)
+
+// exitError ends the command with a code after its message, if it has one, was printed.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// usage reports a wrong use of the command.
+func usage(format string, args ...any) error {
+	return &exitError{exitInvalid, fmt.Errorf(format, args...)}
+}
+
+// exitCode returns the code that an error ends the command with.
+func exitCode(err error) int {
+	if e, ok := errors.AsType[*exitError](err); ok {
+		return e.code
+	}
+	if isInvalid(err) {
+		return exitInvalid
+	}
+	if errors.Is(err, context.Canceled) {
+		return exitCancelled
+	}
+	if err != nil {
+		return exitFailed
+	}
+	return exitDone
+}
+
+// isInvalid reports whether an error is about what the user gave.
+func isInvalid(err error) bool {
+	if _, ok := errors.AsType[spec.Error](err); ok {
+		return true
+	}
+	switch protocol.KindOf(err) {
+	case protocol.InvalidInput, protocol.NeedsNetwork, protocol.Changed:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+)
+
+// count writes a number with its noun: "1 document", "2 documents".
+func count[N int | int64](n N, noun string) string {
+	s := humanize.Comma(int64(n)) + " " + noun
+	if n != 1 {
+		s += "s"
+	}
+	return s
+}
+
+func size(bytes int64) string { return humanize.Bytes(uint64(max(bytes, 0))) }
+
+func duration(seconds float64) string {
+	return time.Duration(seconds * float64(time.Second)).Round(100 * time.Millisecond).String()
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// columns prints rows in aligned columns; the first row is the head. Columns but the first are right-aligned where every
+// cell below the head starts with a digit, a sign or a dash.
+func columns(w io.Writer, rows [][]string) {
+	if len(rows) == 0 {
+		return
+	}
+	widths := make([]int, len(rows[0]))
+	numeric := make([]bool, len(rows[0]))
+	for c := range widths {
+		numeric[c] = c > 0
+		for r, row := range rows {
+			widths[c] = max(widths[c], len([]rune(row[c])))
+			if r > 0 && row[c] != "" && !strings.ContainsAny(row[c][:1], "0123456789+-") {
+				numeric[c] = false
+			}
+		}
+	}
+	for _, row := range rows {
+		var b strings.Builder
+		for c, cell := range row {
+			pad := strings.Repeat(" ", widths[c]-len([]rune(cell)))
+			if c > 0 {
+				b.WriteString("  ")
+			}
+			if numeric[c] {
+				b.WriteString(pad + cell)
+			} else {
+				b.WriteString(cell + pad)
+			}
+		}
+		fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
+	}
+}
+
+// parseSize reads a size such as "8GB"; "" is 0.
+func parseSize(s string) (int64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	n, err := humanize.ParseBytes(s)
+	if err != nil || n == 0 || n > 1<<62 {
+		return 0, usage("%q is no size; write it like 512MB or 8GiB", s)
+	}
+	return int64(n), nil
+}

@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"surprisal.dev/runner/spec"
+)
+
+func (a *app) initCommand() *cobra.Command {
+	var refresh bool
+	c := &cobra.Command{
+		Use:   "init [FOLDER]",
+		Short: "Write a small experiment to start from",
+		Args:  maxArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			dir := a.folder(args)
+			absolute, err := filepath.Abs(dir)
+			if err != nil {
+				return err
+			}
+			write := func() ([]string, error) { return spec.Init(dir, filepath.Base(absolute)) }
+			if refresh {
+				write = func() ([]string, error) { return spec.Refresh(dir) }
+			}
+			files, err := write()
+			if err != nil {
+				return err
+			}
+			if a.asJSON {
+				return writeJSON(a.stdout, files)
+			}
+			for _, f := range files {
+				fmt.Fprintf(a.stdout, "wrote %s\n", f)
+			}
+			if !refresh {
+				fmt.Fprintf(a.stdout, "next: runner plan %s, then runner run %s\n", dir, dir)
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&refresh, "refresh", false, "renew the copy of the spec language that cue vet reads, and nothing else")
+	return c
+}
+
+// maxArgs is cobra.MaximumNArgs with the exit code of a wrong use.
+func maxArgs(n int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) > n {
+			return usage("%s takes at most %s and got %d; see %s --help", c.CommandPath(), count(n, "argument"), len(args), c.CommandPath())
+		}
+		return nil
+	}
+}
+
+// minArgs is cobra.MinimumNArgs with the exit code of a wrong use.
+func minArgs(n int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) < n {
+			return usage("%s takes at least %s and got %d; see %s --help", c.CommandPath(), count(n, "argument"), len(args), c.CommandPath())
+		}
+		return nil
+	}
+}

@@ -1,0 +1,25 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"surprisal.dev/runner/spec"
+	"surprisal.dev/runner/workspace"
+)
+
+func (a *app) schemaCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Print the definitions of the spec language, those of the plugins included",
+		Args:  maxArgs(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.open(c.Context(), a.dir, func(w *workspace.Workspace) error {
+				providers, backends, err := w.Schemas(c.Context())
+				if err != nil {
+					return err
+				}
+				return spec.WriteSchema(a.stdout, providers, backends)
+			})
+		},
+	}
+}

@@ -1,0 +1,359 @@
+package engine
+
+import (
+	"cmp"
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/executor"
+	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/store"
+)
+
+// Worker does the work of a kind of action.
+type Worker interface {
+	Work(ctx context.Context, t *action.Task) (action.Result, error)
+}
+
+// Executor runs work when there is room for it.
+type Executor interface {
+	Run(ctx context.Context, takes executor.Resources, work func(context.Context) error) error
+}
+
+// Observer is told what happens, from one goroutine at a time except for Advance.
+type Observer interface {
+	Observe(Event)
+	// Advance tells progress of a running action.
+	Advance(a *plan.Action, p action.Progress)
+}
+
+// Event is a change of an action's state.
+type Event struct {
+	Time   time.Time
+	Action *plan.Action
+	State  plan.State
+	// Err says why an action failed or is tried again.
+	Err error
+	// Attempt counts from 1.
+	Attempt int
+}
+
+// Options are what an Engine works with.
+type Options struct {
+	Store    *store.Store
+	Executor Executor
+	Workers  map[plan.Kind]Worker
+	Observer Observer
+	Log      hclog.Logger
+	// CacheDir holds blobs of a remote store on this machine.
+	CacheDir string
+	// Retries is how often an action that failed for a reason other than its input is tried again.
+	Retries int
+}
+
+// Engine runs plans.
+type Engine struct {
+	Options
+	backoff time.Duration
+}
+
+// New returns an engine.
+func New(o Options) *Engine { return &Engine{Options: o, backoff: time.Second} }
+
+// maxInFlight bounds how many actions are looked up, wait for room or run at the same time.
+const maxInFlight = 64
+
+var errStopped = fmt.Errorf("stopped before it started: %w", context.Canceled)
+
+// Run does every action of a resolved plan that is neither cached nor skipped. When stop is closed it starts nothing new
+// and waits for what is in flight; when ctx is done it ends that, too. Actions that did not get their turn are
+// Cancelled. The error is about the engine itself; what became of each action is in its State.
+func (e *Engine) Run(ctx context.Context, p *plan.Plan, stop <-chan struct{}) error {
+	w := newWalk(e, p)
+	w.start(ctx)
+	for w.inFlight > 0 {
+		select {
+		case done := <-w.looked:
+			w.lookedUp(ctx, done)
+		case done := <-w.worked:
+			w.finished(done)
+		case <-stop:
+			stop = nil
+			w.stopped.Store(true)
+		case <-ctx.Done():
+			w.stopped.Store(true)
+			// The work in flight sees the context, too: wait for it, so that nothing outlives the run.
+			select {
+			case done := <-w.looked:
+				w.lookedUp(ctx, done)
+			case done := <-w.worked:
+				w.finished(done)
+			}
+		}
+		w.dispatch(ctx)
+	}
+	w.cancelRest()
+	return nil
+}
+
+// walk is the state of one Run. It belongs to the goroutine of Run.
+type walk struct {
+	*Engine
+	plan       *plan.Plan
+	dependents [][]*plan.Action
+	missing    []int // inputs that are not final, by action
+	ready      queue
+	leaders    map[string][]*plan.Action // followers of the action at work on a key
+	inFlight   int
+	stopped    atomic.Bool
+	observing  sync.Mutex
+	looked     chan lookedUp
+	worked     chan finished
+}
+
+type lookedUp struct {
+	action *plan.Action
+	parts  []byte
+	record *store.Record
+	hit    bool
+	err    error
+}
+
+type finished struct {
+	action *plan.Action
+	record *store.Record
+	err    error
+}
+
+func newWalk(e *Engine, p *plan.Plan) *walk {
+	n := len(p.Actions)
+	w := &walk{
+		Engine: e, plan: p,
+		dependents: make([][]*plan.Action, n), missing: make([]int, n),
+		leaders: map[string][]*plan.Action{},
+		looked:  make(chan lookedUp), worked: make(chan finished),
+	}
+	for _, a := range p.Actions {
+		for _, in := range a.Inputs {
+			if in.Upstream.State != plan.Cached {
+				w.missing[a.Index]++
+				w.dependents[in.Upstream.Index] = append(w.dependents[in.Upstream.Index], a)
+			}
+		}
+	}
+	return w
+}
+
+func (w *walk) start(ctx context.Context) {
+	for _, a := range w.plan.Actions {
+		switch a.State {
+		case plan.Cached, plan.Skipped:
+			w.observe(a, a.State, nil, 0)
+		default:
+			if w.missing[a.Index] == 0 {
+				heap.Push(&w.ready, a)
+			}
+		}
+	}
+	w.dispatch(ctx)
+}
+
+func (w *walk) observe(a *plan.Action, state plan.State, err error, attempt int) {
+	w.observing.Lock()
+	defer w.observing.Unlock()
+	w.Observer.Observe(Event{Time: time.Now(), Action: a, State: state, Err: err, Attempt: attempt})
+}
+
+// dispatch looks up ready actions, the earliest of the plan first, so that all datasets of a model come together.
+func (w *walk) dispatch(ctx context.Context) {
+	for !w.stopped.Load() && w.inFlight < maxInFlight && w.ready.Len() > 0 {
+		a := heap.Pop(&w.ready).(*plan.Action)
+		w.inFlight++
+		go func() {
+			done := lookedUp{action: a}
+			done.parts, done.err = a.SetKey()
+			if done.err == nil {
+				done.record, done.hit, done.err = w.Store.Lookup(ctx, a.Key)
+			}
+			w.looked <- done
+		}()
+	}
+}
+
+func (w *walk) lookedUp(ctx context.Context, l lookedUp) {
+	w.inFlight--
+	a := l.action
+	followers, leading := w.leaders[a.Key]
+	switch {
+	case l.err != nil:
+		w.settle(a, nil, l.err)
+	case l.hit:
+		a.Found(l.record)
+		w.settle(a, nil, nil)
+	case leading:
+		w.leaders[a.Key] = append(followers, a)
+	case w.stopped.Load():
+		a.State = plan.Pending
+	default:
+		w.leaders[a.Key] = nil
+		w.inFlight++
+		go func() {
+			record, err := w.work(ctx, a, l.parts)
+			w.worked <- finished{a, record, err}
+		}()
+	}
+}
+
+func (w *walk) finished(f finished) {
+	w.inFlight--
+	followers := w.leaders[f.action.Key]
+	delete(w.leaders, f.action.Key)
+	for i, a := range append([]*plan.Action{f.action}, followers...) {
+		switch {
+		case f.err != nil:
+			w.settle(a, nil, f.err)
+		case i == 0:
+			w.settle(a, f.record, nil)
+		default:
+			a.Found(f.record)
+			w.settle(a, nil, nil)
+		}
+	}
+}
+
+// settle makes an action's state final and readies or blocks what depends on it.
+func (w *walk) settle(a *plan.Action, made *store.Record, err error) {
+	switch {
+	case errors.Is(err, context.Canceled):
+		a.State = plan.Cancelled
+	case err != nil:
+		a.State = plan.Failed
+	case made != nil:
+		a.Finished(made)
+	}
+	w.observe(a, a.State, err, 0)
+	for _, d := range w.dependents[a.Index] {
+		w.missing[d.Index]--
+		if err != nil {
+			w.block(d, a)
+			continue
+		}
+		if w.missing[d.Index] == 0 && d.State != plan.Blocked {
+			heap.Push(&w.ready, d)
+		}
+	}
+}
+
+func (w *walk) block(a, by *plan.Action) {
+	if a.State == plan.Blocked || a.State == plan.Cancelled {
+		return
+	}
+	a.State, a.Reason = plan.Blocked, fmt.Sprintf("%s %s", by.Name, by.State)
+	if by.State == plan.Cancelled {
+		a.State = plan.Cancelled
+	}
+	w.observe(a, a.State, nil, 0)
+	for _, d := range w.dependents[a.Index] {
+		w.block(d, a)
+	}
+}
+
+func (w *walk) cancelRest() {
+	for _, a := range w.plan.Actions {
+		if a.State == plan.Pending || a.State == plan.Waits {
+			a.State = plan.Cancelled
+			w.observe(a, a.State, nil, 0)
+		}
+	}
+}
+
+// work does an action, as often as Retries allows, and publishes what it made.
+func (w *walk) work(ctx context.Context, a *plan.Action, parts []byte) (*store.Record, error) {
+	for attempt := 1; ; attempt++ {
+		var record *store.Record
+		err := w.Executor.Run(ctx, takes(a), func(ctx context.Context) error {
+			if w.stopped.Load() {
+				return errStopped
+			}
+			w.observe(a, plan.Running, nil, attempt)
+			var err error
+			record, err = w.attempt(ctx, a, parts)
+			return err
+		})
+		if err == nil || attempt > w.Retries || ctx.Err() != nil || protocol.KindOf(err) != "" || isFull(err) {
+			if cause := context.Cause(ctx); err != nil && cause != nil {
+				err = fmt.Errorf("%w (%w)", err, context.Canceled)
+			}
+			return record, err
+		}
+		w.Log.Warn("trying again", "action", a.Name, "attempt", attempt, "error", err)
+		select {
+		case <-time.After(w.backoff << (attempt - 1)):
+		case <-ctx.Done():
+			return record, context.Cause(ctx)
+		}
+	}
+}
+
+// isFull reports whether the store cannot be written to, which trying again does not mend.
+func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EROFS) }
+
+func takes(a *plan.Action) executor.Resources {
+	return executor.Resources{Cores: 1, Memory: a.Cost.Memory}
+}
+
+func (w *walk) attempt(ctx context.Context, a *plan.Action, parts []byte) (record *store.Record, err error) {
+	worker := w.Workers[a.Kind]
+	if worker == nil {
+		return nil, fmt.Errorf("%s: nothing does actions of kind %s", a.Name, a.Kind)
+	}
+	dir, err := w.Store.Scratch(w.CacheDir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = cmp.Or(err, os.RemoveAll(dir)) }()
+	task := &action.Task{
+		Action: a, Dir: dir,
+		Log: w.Log.With("action", a.Name),
+		Blob: func(ctx context.Context, digest string) (string, error) {
+			return w.Store.LocalPath(ctx, digest, w.CacheDir)
+		},
+		Advance: func(p action.Progress) { w.Observer.Advance(a, p) },
+	}
+	started := time.Now()
+	result, err := worker.Work(ctx, task)
+	if err != nil {
+		return nil, err
+	}
+	record = &store.Record{
+		Key: a.Key, Kind: string(a.Kind), Schema: a.Kind.Schema(), Name: a.Name, Parts: parts,
+		Warnings: result.Warnings, Measured: result.Measured, Started: started.UTC(),
+	}
+	for _, name := range result.Files {
+		f := store.File{Name: name}
+		if f.Digest, f.Bytes, err = w.Store.PutFile(ctx, task.Path(name)); err != nil {
+			return nil, fmt.Errorf("%s: publish %s: %w", a.Name, name, err)
+		}
+		record.Outputs = append(record.Outputs, f)
+	}
+	record.Finished = time.Now().UTC()
+	if record.Measured == nil {
+		record.Measured = map[string]float64{}
+	}
+	record.Measured[plan.MeasuredSeconds] = record.Finished.Sub(started).Seconds()
+	if err := w.Store.PutRecord(ctx, record); err != nil {
+		return nil, fmt.Errorf("%s: publish the record: %w", a.Name, err)
+	}
+	return record, nil
+}

@@ -1,0 +1,178 @@
+package engine
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"surprisal.dev/runner/plan"
+)
+
+// JournalFile is the name of the journal in a run's folder.
+const JournalFile = "journal.jsonl"
+
+// Journal records what happens in a run, a JSON object a line, so that it can be read while the run goes on and after
+// it was killed.
+type Journal struct {
+	file *os.File
+	err  error
+}
+
+// Entry is a line of a journal. The first line of a run has Run set, the last one Finished; the others Action.
+type Entry struct {
+	Time       time.Time  `json:"time"`
+	Run        string     `json:"run,omitempty"`
+	Experiment string     `json:"experiment,omitempty"`
+	Actions    int        `json:"actions,omitempty"`
+	Finished   string     `json:"finished,omitempty"`
+	Action     string     `json:"action,omitempty"`
+	Kind       plan.Kind  `json:"kind,omitempty"`
+	Who        string     `json:"who,omitempty"` // the model or provider that worked
+	State      plan.State `json:"state,omitempty"`
+	Key        string     `json:"key,omitempty"`
+	Attempt    int        `json:"attempt,omitempty"`
+	Error      string     `json:"error,omitempty"`
+	Reason     string     `json:"reason,omitempty"`
+	// Bytes and Seconds say what a finished action took.
+	Bytes   int64   `json:"bytes,omitempty"`
+	Seconds float64 `json:"seconds,omitempty"`
+}
+
+// NewJournal starts the journal of a run in its folder. The journal's file is locked as long as the process lives.
+func NewJournal(dir, run, experiment string, actions int) (*Journal, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, JournalFile), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("journal: lock %s: %w", f.Name(), err), f.Close())
+	}
+	j := &Journal{file: f}
+	j.write(Entry{Run: run, Experiment: experiment, Actions: actions})
+	return j, j.err
+}
+
+// Observe writes an event.
+func (j *Journal) Observe(e Event) {
+	a := e.Action
+	entry := Entry{
+		Time: e.Time.UTC(), Action: a.Name, Kind: a.Kind, Who: a.Worker(), State: e.State, Key: a.Key, Attempt: e.Attempt, Reason: a.Reason,
+	}
+	if e.Err != nil {
+		entry.Error = e.Err.Error()
+	}
+	if e.State == plan.Done {
+		entry.Bytes, entry.Seconds = a.Cost.Bytes, a.Seconds
+	}
+	j.write(entry)
+}
+
+// Close writes how the run ended and closes the file. It returns the first error of all writes.
+func (j *Journal) Close(state string) error {
+	j.write(Entry{Finished: state})
+	return errors.Join(j.err, j.file.Close())
+}
+
+func (j *Journal) write(e Entry) {
+	if e.Time.IsZero() {
+		e.Time = time.Now().UTC()
+	}
+	line, err := json.Marshal(e)
+	if err == nil {
+		_, err = j.file.Write(append(line, '\n'))
+	}
+	if err != nil && j.err == nil {
+		j.err = fmt.Errorf("journal %s: %w", j.file.Name(), err)
+	}
+}
+
+// Report is a run as its journal tells it.
+type Report struct {
+	Run        string    `json:"run"`
+	Experiment string    `json:"experiment"`
+	Started    time.Time `json:"started"`
+	Ended      time.Time `json:"ended,omitzero"`
+	// State is "running", "interrupted" (the process is gone and did not say goodbye) or what the run ended as.
+	State string `json:"state"`
+	// Actions counts the plan's actions; Entries holds the last entry of each that is known of, in the order of the plan.
+	Actions int     `json:"actions"`
+	Entries []Entry `json:"entries"`
+}
+
+// ReadJournal reads the journal in a run's folder, whether or not the run is over.
+func ReadJournal(dir string) (r Report, err error) {
+	path := filepath.Join(dir, JournalFile)
+	f, err := os.Open(path)
+	if err != nil {
+		return r, fmt.Errorf("journal: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	alive := false
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
+		alive = true
+	}
+	last := map[string]int{}
+	in := bufio.NewReader(f)
+	for n := 1; ; n++ {
+		line, err := in.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			// A killed run may leave half a line.
+			break
+		}
+		if err != nil {
+			return r, fmt.Errorf("journal: %w", err)
+		}
+		var e Entry
+		if err := json.Unmarshal(line, &e); err != nil {
+			return r, fmt.Errorf("%s:%d: %w", path, n, err)
+		}
+		switch {
+		case e.Run != "":
+			r.Run, r.Experiment, r.Started, r.Actions = e.Run, e.Experiment, e.Time, e.Actions
+		case e.Finished != "":
+			r.State, r.Ended = e.Finished, e.Time
+		default:
+			if i, ok := last[e.Action]; ok {
+				r.Entries[i] = e
+				continue
+			}
+			last[e.Action] = len(r.Entries)
+			r.Entries = append(r.Entries, e)
+		}
+	}
+	switch {
+	case r.State != "":
+	case alive:
+		r.State = "running"
+	default:
+		r.State = "interrupted"
+	}
+	return r, nil
+}
+
+// JournalDirs lists the folders of runs, newest first.
+func JournalDirs(runs string) ([]string, error) {
+	entries, err := os.ReadDir(runs)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	var dirs []string
+	for _, e := range entries {
+		if _, err := os.Stat(filepath.Join(runs, e.Name(), JournalFile)); err == nil {
+			dirs = append(dirs, filepath.Join(runs, e.Name()))
+		}
+	}
+	slices.SortFunc(dirs, func(x, y string) int { return strings.Compare(y, x) })
+	return dirs, nil
+}

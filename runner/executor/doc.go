@@ -1,0 +1,4 @@
+// Package executor decides where and when an action runs.
+//
+// It imports nothing of the runner.
+package executor

@@ -1,0 +1,22 @@
+// Command runner runs perplexity experiments that are written down as CUE.
+package main
+
+import (
+	"context"
+	"os"
+
+	"surprisal.dev/plugins/ngram"
+	"surprisal.dev/plugins/sdk"
+	"surprisal.dev/providers/jsonl"
+	"surprisal.dev/providers/parquet"
+	"surprisal.dev/providers/text"
+	"surprisal.dev/runner/cli"
+	"surprisal.dev/runner/workspace"
+)
+
+func main() {
+	os.Exit(cli.Main(context.Background(), workspace.Builtins{
+		Providers: map[string]sdk.Provider{"jsonl": jsonl.New(), "parquet": parquet.New(), "text": text.New()},
+		Backends:  map[string]sdk.Backend{"ngram": ngram.New()},
+	}))
+}

@@ -1,0 +1,173 @@
+package spec
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"text/template"
+)
+
+//go:embed scaffold
+var scaffold embed.FS
+
+var experimentName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
+
+// Init writes a small experiment that runs as it is to folder dir, and returns the files it wrote, relative to dir. In a
+// folder that no CUE module surrounds it makes one. It overwrites nothing: a file that is there already is an error,
+// before anything is written.
+func Init(dir, name string) ([]string, error) {
+	if !experimentName.MatchString(name) {
+		return nil, Errors{{Message: fmt.Sprintf("%q is not a name for an experiment; allowed are letters, digits, dots, "+
+			"underscores, hyphens and plus signs, a letter or digit first", name)}}
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{}
+	if err := addScaffold(files, abs, name); err != nil {
+		return nil, err
+	}
+	root, inModule := moduleRoot(abs, existsOnDisk)
+	if !inModule {
+		files[filepath.Join(root, moduleFile)] = fmt.Appendf(nil, moduleSource, domainLabel(name)+".example")
+	}
+	if _, err := os.Stat(filepath.Join(root, languageDir)); errors.Is(err, fs.ErrNotExist) {
+		if err := addCopy(files, root); err != nil {
+			return nil, err
+		}
+	}
+	var there Errors
+	for _, file := range slices.Sorted(maps.Keys(files)) {
+		if _, err := os.Lstat(file); err == nil {
+			there = append(there, Error{Pos: Position{File: relativeTo(abs, file)},
+				Message: "the file is there already and is not overwritten; choose another folder or move it away"})
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	if len(there) > 0 {
+		return nil, there
+	}
+	return writeAll(files, abs)
+}
+
+// Refresh renews the copy of the spec language in the CUE module around folder dir and returns the copy's files, relative
+// to dir.
+func Refresh(dir string) ([]string, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	root, inModule := moduleRoot(abs, existsOnDisk)
+	if !inModule {
+		return nil, Errors{{Message: fmt.Sprintf("%q is in no CUE module, so there is no copy of the spec language to renew", dir)}}
+	}
+	files := map[string][]byte{}
+	if err := addCopy(files, root); err != nil {
+		return nil, err
+	}
+	old, err := filepath.Glob(filepath.Join(root, languageDir, "experiment", "*.cue"))
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range old {
+		if _, keep := files[file]; !keep {
+			if err := os.Remove(file); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return writeAll(files, abs)
+}
+
+// writeAll writes files and returns their paths relative to dir.
+func writeAll(files map[string][]byte, dir string) ([]string, error) {
+	var written []string
+	for _, file := range slices.Sorted(maps.Keys(files)) {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(file, files[file], 0o644); err != nil {
+			return nil, err
+		}
+		written = append(written, relativeTo(dir, file))
+	}
+	return written, nil
+}
+
+func addCopy(files map[string][]byte, root string) error {
+	language, err := plainLanguageFiles()
+	for name, data := range language {
+		files[filepath.Join(root, languageDir, name)] = data
+	}
+	return err
+}
+
+func addScaffold(files map[string][]byte, dir, name string) error {
+	return fs.WalkDir(scaffold, "scaffold", func(file string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := scaffold.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		target := strings.TrimPrefix(file, "scaffold/")
+		if path.Ext(file) == ".tmpl" {
+			t, err := template.New(file).Parse(string(data))
+			if err != nil {
+				return err
+			}
+			var b bytes.Buffer
+			if err := t.Execute(&b, map[string]string{"Name": name, "Package": identifier(name)}); err != nil {
+				return err
+			}
+			data, target = b.Bytes(), strings.TrimSuffix(target, ".tmpl")
+		}
+		files[filepath.Join(dir, filepath.FromSlash(target))] = data
+		return nil
+	})
+}
+
+// identifier makes a CUE identifier of a name.
+func identifier(name string) string {
+	id := strings.Map(func(r rune) rune {
+		if strings.ContainsRune(".+-", r) {
+			return '_'
+		}
+		return r
+	}, name)
+	if id[0] >= '0' && id[0] <= '9' {
+		id = "experiment_" + id
+	}
+	return id
+}
+
+// domainLabel makes the first element of a module path of a name.
+func domainLabel(name string) string {
+	label := strings.Map(func(r rune) rune {
+		if strings.ContainsRune("._+", r) {
+			return '-'
+		}
+		return r
+	}, strings.ToLower(name))
+	return strings.TrimRight(label, "-")
+}
+
+func relativeTo(dir, file string) string {
+	rel, err := filepath.Rel(dir, file)
+	if err != nil {
+		return file
+	}
+	return filepath.ToSlash(rel)
+}

@@ -1,0 +1,147 @@
+package spec
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"cuelang.org/go/cmd/cue/cmd"
+	"github.com/google/go-cmp/cmp"
+)
+
+// vet runs the cue command on the package in the working folder, with no registry to ask.
+func vet(t *testing.T) (output string, err error) {
+	t.Helper()
+	t.Setenv("CUE_REGISTRY", "127.0.0.1:1")
+	t.Setenv("CUE_CACHE_DIR", filepath.Join(t.TempDir(), "none"))
+	c, err := cmd.New([]string{"vet", "-c", "."})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	c.SetOut(&b)
+	c.SetErr(&b)
+	err = c.Run(t.Context())
+	return b.String(), err
+}
+
+func TestInit(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "tides", "first")
+	written, err := Init(dir, "first-2.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"README.md", "cue.mod/module.cue",
+		"cue.mod/pkg/surprisal.dev/experiment/dataset.cue", "cue.mod/pkg/surprisal.dev/experiment/experiment.cue",
+		"cue.mod/pkg/surprisal.dev/experiment/gap.cue", "cue.mod/pkg/surprisal.dev/experiment/model.cue",
+		"experiment.cue", "text/heldout.txt", "text/train.txt",
+	}
+	if diff := cmp.Diff(want, written); diff != "" {
+		t.Error(diff)
+	}
+	e, err := Load(t.Context(), dir, plugins())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Name != "first-2.0" || len(e.Datasets) != 2 || len(e.Models) != 3 || len(e.Gaps) != 3 || len(e.Warnings) != 0 {
+		t.Errorf("the scaffold is %+v", e)
+	}
+
+	t.Chdir(dir)
+	if output, err := vet(t); err != nil {
+		t.Errorf("cue vet: %v\n%s", err, output)
+	}
+	source, err := os.ReadFile("experiment.cue")
+	if err != nil {
+		t.Fatal(err)
+	}
+	typo := strings.Replace(string(source), "tags:", "tag:", 1)
+	if err := os.WriteFile("experiment.cue", []byte(typo), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if output, err := vet(t); err == nil || !strings.Contains(err.Error()+output, "tag: field not allowed") {
+		t.Errorf("cue vet accepts a typo: %v\n%s", err, output)
+	}
+}
+
+func TestInitOverwritesNothing(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "README.md"), "mine")
+	_, err := Init(dir, "a")
+	want := "README.md: the file is there already and is not overwritten; choose another folder or move it away"
+	if err == nil || err.Error() != want {
+		t.Errorf("found %v; want %s", err, want)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 {
+		t.Errorf("%v %v: something was written", entries, err)
+	}
+}
+
+func TestInitNames(t *testing.T) {
+	for _, name := range []string{"", "a b", "a/b", "-a", "a@b"} {
+		if _, err := Init(t.TempDir(), name); err == nil {
+			t.Errorf("Init accepts the name %q", name)
+		}
+	}
+	dir := t.TempDir()
+	if _, err := Init(dir, "2026"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(t.Context(), dir, plugins()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestInitInModule adds a second experiment to a module, which keeps its own module file and copy of the language.
+func TestInitInModule(t *testing.T) {
+	root := t.TempDir()
+	if _, err := Init(filepath.Join(root), "one"); err != nil {
+		t.Fatal(err)
+	}
+	written, err := Init(filepath.Join(root, "two"), "two")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"README.md", "experiment.cue", "text/heldout.txt", "text/train.txt"}, written); diff != "" {
+		t.Error(diff)
+	}
+	t.Chdir(filepath.Join(root, "two"))
+	if output, err := vet(t); err != nil {
+		t.Errorf("cue vet: %v\n%s", err, output)
+	}
+}
+
+// TestRefresh renews a copy of the language that another version of the program wrote.
+func TestRefresh(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Init(dir, "a"); err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(dir, "cue.mod/pkg/surprisal.dev/experiment")
+	writeFile(t, filepath.Join(folder, "old.cue"), "package experiment\n\n#Experiment: old!: string\n")
+	writeFile(t, filepath.Join(folder, "gap.cue"), "package experiment\n\n#Gap: string\n#Matrix: string\n")
+	e, err := Load(t.Context(), dir, plugins())
+	if err != nil || len(e.Warnings) != 1 || !strings.HasPrefix(e.Warnings[0].String(), "cue.mod/pkg/surprisal.dev/experiment/old.cue: ") {
+		t.Fatalf("%+v %v", e, err)
+	}
+	if _, err := Refresh(dir); err != nil {
+		t.Fatal(err)
+	}
+	if e, err = Load(t.Context(), dir, plugins()); err != nil || len(e.Warnings) != 0 {
+		t.Errorf("%+v %v", e, err)
+	}
+	if _, err := Refresh(t.TempDir()); err == nil {
+		t.Error("Refresh outside of a module does something")
+	}
+}
+
+func writeFile(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,155 @@
+package spec
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/cuecontext"
+	"cuelang.org/go/cue/load"
+	"cuelang.org/go/cue/token"
+)
+
+// Options say how a spec is read.
+type Options struct {
+	// Tags are values for fields with a @tag attribute, as "key=value".
+	Tags []string
+	// Providers and Backends are the plugins that the spec may use, by name.
+	Providers, Backends map[string]Schema
+	// FS, if set, is read instead of the file system: the tree of another revision, say. The folder given to Load is then
+	// a slash-separated path in it.
+	FS fs.FS
+}
+
+// Load reads the experiment in folder dir. What is wrong with the spec itself is returned as Errors, all of it at once.
+func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	files, err := languageFiles(o.Providers, o.Backends)
+	if err != nil {
+		return nil, err
+	}
+	t, err := newTree(dir, o.FS, files)
+	if err != nil {
+		return nil, err
+	}
+	p := &place{dir: t.dir, language: filepath.Join(t.root, languageDir) + string(filepath.Separator)}
+	config := &load.Config{
+		Dir: t.dir, ModuleRoot: t.root, Overlay: t.overlay(), Tags: o.Tags, Registry: offline{}, Env: []string{},
+	}
+	instances := load.Instances([]string{".", languagePackage}, config)
+	if err := instances[0].Err; err != nil {
+		return nil, p.buildErrors(instances[0], config, err)
+	}
+	if len(instances) < 2 {
+		return nil, fmt.Errorf("package %s is not served", languagePackage)
+	}
+	if err := instances[1].Err; err != nil {
+		return nil, fmt.Errorf("the spec language: %w", plainCUEError(err))
+	}
+	for _, f := range instances[0].Files {
+		if f.PackageName() != "" {
+			p.start = f.Pos()
+			break
+		}
+	}
+
+	c := cuecontext.New()
+	schema := c.BuildInstance(instances[1])
+	if err := schema.Err(); err != nil {
+		return nil, fmt.Errorf("the spec language: %w", plainCUEError(err))
+	}
+	definition := schema.LookupPath(cue.MakePath(cue.Def("#Experiment")))
+	user := c.BuildInstance(instances[0])
+	if _, err := user.Fields(); err != nil {
+		return nil, p.buildErrors(instances[0], config, err)
+	}
+	// An embedded definition does not close the package that embeds it, so that unknown fields pass; this does.
+	d := &decoder{place: p, language: schema, context: c, root: user.Unify(definition), options: o}
+	e := d.experiment()
+	if len(d.errors) > 0 {
+		slices.SortFunc(d.errors, CompareErrors)
+		return nil, Errors(slices.Compact(d.errors))
+	}
+	e.Dir = dir
+	if t.stale != "" {
+		d.warn(Position{File: p.relative(t.stale)}, "", "this copy of the spec language is not that of this program, which was "+
+			"used instead; `runner init --refresh` renews the copy, so that `cue vet` agrees")
+	}
+	slices.SortFunc(d.warnings, func(a, b Warning) int { return CompareErrors(Error(a), Error(b)) })
+	e.Warnings = d.warnings
+	return e, nil
+}
+
+// place turns positions of CUE into positions relative to the spec's folder.
+type place struct {
+	// dir is the spec's folder, and language the folder of the spec language, with a separator at its end.
+	dir, language string
+	// start is the beginning of the spec's first file.
+	start token.Pos
+}
+
+// own reports whether p lies in a file that the spec's authors wrote.
+func (p *place) own(pos token.Pos) bool {
+	return pos.IsValid() && pos.Filename() != "" && !strings.HasPrefix(pos.Filename(), p.language)
+}
+
+func (p *place) position(pos token.Pos) Position {
+	if !pos.IsValid() {
+		return Position{}
+	}
+	return Position{File: p.relative(pos.Filename()), Line: pos.Line(), Column: pos.Column()}
+}
+
+// relative returns a file's path from the spec's folder.
+func (p *place) relative(file string) string {
+	rel, err := filepath.Rel(p.dir, file)
+	if err != nil {
+		return file
+	}
+	return filepath.ToSlash(rel)
+}
+
+// better orders positions by how well they point to a mistake: in the spec's own folder first, then by file and place.
+func (p *place) better(a, b token.Pos) bool {
+	if x, y := filepath.Dir(a.Filename()) == p.dir, filepath.Dir(b.Filename()) == p.dir; x != y {
+		return x
+	}
+	return a.Compare(b) < 0
+}
+
+// of returns where the spec's authors wrote v.
+func (p *place) of(v cue.Value) (token.Pos, bool) {
+	best := token.NoPos
+	for _, x := range p.conjuncts(v) {
+		if pos := x.Pos(); !best.IsValid() || p.better(pos, best) {
+			best = pos
+		}
+	}
+	return best, best.IsValid()
+}
+
+// conjuncts returns what the spec's authors wrote for v, once for each place.
+func (p *place) conjuncts(v cue.Value) []cue.Value {
+	op, parts := v.Expr()
+	if op != cue.AndOp {
+		if p.own(v.Pos()) {
+			return []cue.Value{v}
+		}
+		return nil
+	}
+	var all []cue.Value
+	for _, x := range parts {
+		for _, y := range p.conjuncts(x) {
+			if !slices.ContainsFunc(all, func(z cue.Value) bool { return z.Pos() == y.Pos() }) {
+				all = append(all, y)
+			}
+		}
+	}
+	return all
+}

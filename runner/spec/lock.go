@@ -1,0 +1,214 @@
+package spec
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// LockFile is the file beside a spec that holds what its sources were resolved to. People commit it.
+const LockFile = "surprisal.lock"
+
+const lockVersion = 1
+
+// Lock is the pinned identity of sources.
+type Lock struct {
+	entries map[sourceKey]json.RawMessage
+}
+
+type sourceKey struct{ provider, config string }
+
+// lockFile is the file's layout. Entries are sorted, so that a change of one source changes one place.
+type lockFile struct {
+	Version int         `json:"version"`
+	Sources []lockEntry `json:"sources"`
+}
+
+type lockEntry struct {
+	Provider   string          `json:"provider"`
+	Config     json.RawMessage `json:"config"`
+	Resolution json.RawMessage `json:"resolution"`
+}
+
+// ReadLock reads the lock file in fsys, the spec's folder. Without a file the lock is empty. What is wrong with the file is
+// returned as Errors.
+func ReadLock(fsys fs.FS) (*Lock, error) {
+	l := &Lock{entries: map[sourceKey]json.RawMessage{}}
+	data, err := fs.ReadFile(fsys, LockFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return l, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if n := conflictLine(data); n > 0 {
+		return nil, lockError(n, "a merge left a conflict here; resolve it, or delete the file and run `runner pin`")
+	}
+	var file lockFile
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&file); err != nil {
+		return nil, lockError(lineOf(data, err), "%v; restore the file, or delete it and run `runner pin`", jsonProblem(err))
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, lockError(1+bytes.Count(data[:decoder.InputOffset()], []byte("\n")), "there is more after the end; restore the file, or delete it and run `runner pin`")
+	}
+	if file.Version != lockVersion {
+		return nil, lockError(1, "version %d; this program reads version %d; use the program that wrote the file, or delete it and run `runner pin`",
+			file.Version, lockVersion)
+	}
+	for i, e := range file.Sources {
+		if e.Provider == "" || e.Config == nil || e.Resolution == nil {
+			return nil, lockError(1, "source %d has no provider, config or resolution; restore the file, or delete it and run `runner pin`", i)
+		}
+		key, err := keyOf(e.Provider, e.Config)
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := l.entries[key]; twice {
+			return nil, lockError(1, "source %d, %s %s, is there twice; delete one and run `runner pin`", i, e.Provider, key.config)
+		}
+		if err := l.Set(e.Provider, e.Config, e.Resolution); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+func lockError(line int, format string, args ...any) Errors {
+	return Errors{{Pos: Position{LockFile, line, 1}, Message: fmt.Sprintf(format, args...)}}
+}
+
+// conflictLine returns the line of the first conflict marker that a merge left, counted from 1, or 0.
+func conflictLine(data []byte) int {
+	for i, line := range strings.Split(string(data), "\n") {
+		for _, marker := range []string{"<<<<<<<", "|||||||", "=======", ">>>>>>>"} {
+			if strings.HasPrefix(line, marker) {
+				return i + 1
+			}
+		}
+	}
+	return 0
+}
+
+// lineOf returns the line of a JSON error, counted from 1.
+func lineOf(data []byte, err error) int {
+	offset := int64(len(data))
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		offset = syntax.Offset
+	}
+	if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		offset = kind.Offset
+	}
+	if _, name, ok := strings.Cut(err.Error(), "unknown field "); ok {
+		offset = int64(bytes.Index(data, []byte(name)))
+	}
+	return bytes.Count(data[:max(0, min(offset, int64(len(data))))], []byte("\n")) + 1
+}
+
+// jsonProblem says what is wrong in words that do not name Go types.
+func jsonProblem(err error) string {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return "the file ends early"
+	}
+	if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Sprintf("the field %q is not what it should be: found %s", kind.Field, kind.Value)
+	}
+	return strings.TrimPrefix(err.Error(), "json: ")
+}
+
+// Get returns what a source was resolved to.
+func (l *Lock) Get(provider string, config json.RawMessage) (resolution json.RawMessage, ok bool) {
+	key, err := keyOf(provider, config)
+	if err != nil {
+		return nil, false
+	}
+	resolution, ok = l.entries[key]
+	return resolution, ok
+}
+
+// Set pins a source. Config and resolution must be JSON.
+func (l *Lock) Set(provider string, config, resolution json.RawMessage) error {
+	key, err := keyOf(provider, config)
+	if err != nil {
+		return err
+	}
+	if l.entries[key], err = recode(resolution); err != nil {
+		return fmt.Errorf("the resolution of %s %s: %w", provider, config, err)
+	}
+	return nil
+}
+
+// Retain drops every source that no dataset of e has.
+func (l *Lock) Retain(e *Experiment) {
+	used := map[sourceKey]bool{}
+	for _, d := range e.Datasets {
+		if key, err := keyOf(d.Source.Provider, d.Source.Config); err == nil {
+			used[key] = true
+		}
+	}
+	for key := range l.entries {
+		if !used[key] {
+			delete(l.entries, key)
+		}
+	}
+}
+
+// Write replaces the lock file in dir, whole or not at all. Equal locks are equal files.
+func (l *Lock) Write(dir string) (err error) {
+	file := lockFile{Version: lockVersion, Sources: []lockEntry{}}
+	for key, resolution := range l.entries {
+		file.Sources = append(file.Sources, lockEntry{key.provider, json.RawMessage(key.config), resolution})
+	}
+	slices.SortFunc(file.Sources, func(a, b lockEntry) int {
+		return cmp.Or(cmp.Compare(a.Provider, b.Provider), bytes.Compare(a.Config, b.Config))
+	})
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "\t")
+	if err := encoder.Encode(file); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, LockFile+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	_, err = f.Write(b.Bytes())
+	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), filepath.Join(dir, LockFile))
+}
+
+func keyOf(provider string, config json.RawMessage) (sourceKey, error) {
+	text, err := recode(config)
+	if err != nil {
+		return sourceKey{}, fmt.Errorf("the configuration of %s: %w", provider, err)
+	}
+	return sourceKey{provider, string(text)}, nil
+}
+
+// recode returns JSON with sorted keys and without space.
+func recode(text json.RawMessage) (json.RawMessage, error) {
+	var x any
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(&x); err != nil {
+		return nil, err
+	}
+	return canonical(x)
+}

@@ -1,0 +1,181 @@
+package spec
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+const goldenLock = `{
+	"version": 1,
+	"sources": [
+		{
+			"provider": "jsonl",
+			"config": {
+				"path": "s3://bucket/b.jsonl"
+			},
+			"resolution": {
+				"digest": "<two> & three"
+			}
+		},
+		{
+			"provider": "text",
+			"config": {
+				"path": "a.txt",
+				"split": "lines"
+			},
+			"resolution": {
+				"bytes": 12345678901234567890,
+				"files": []
+			}
+		}
+	]
+}
+`
+
+func TestLock(t *testing.T) {
+	dir := t.TempDir()
+	l, err := ReadLock(os.DirFS(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, source := range [][3]string{
+		{"text", `{"split":"lines","path":"a.txt"}`, `{"files":[],"bytes":12345678901234567890}`},
+		{"text", `{"path":"gone.txt"}`, `{}`},
+		{"jsonl", `{"path":"s3://bucket/b.jsonl"}`, `{"digest":"one"}`},
+		{"jsonl", `{"path": "s3://bucket/b.jsonl"}`, `{"digest":"<two> & three"}`},
+	} {
+		if err := l.Set(source[0], json.RawMessage(source[1]), json.RawMessage(source[2])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.Retain(&Experiment{Datasets: []Dataset{
+		{Source: Source{Provider: "text", Config: json.RawMessage(`{"path":"a.txt","split":"lines"}`)}},
+		{Source: Source{Provider: "jsonl", Config: json.RawMessage(`{"path":"s3://bucket/b.jsonl"}`)}},
+	}})
+	for range 2 {
+		if err := l.Write(dir); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(filepath.Join(dir, LockFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(goldenLock, string(data)); diff != "" {
+			t.Error(diff)
+		}
+		if l, err = ReadLock(os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, ok := l.Get("text", json.RawMessage(`{ "path": "a.txt", "split": "lines" }`))
+	if want := `{"bytes":12345678901234567890,"files":[]}`; !ok || string(got) != want {
+		t.Errorf("found %s %v; want %s", got, ok, want)
+	}
+	if _, ok := l.Get("parquet", json.RawMessage(`{}`)); ok {
+		t.Error("a source is there that was not set")
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 {
+		t.Errorf("%v %v: a temporary file is left", entries, err)
+	}
+}
+
+func TestBadLock(t *testing.T) {
+	tests := []struct{ name, lock, want string }{
+		{"conflict", strings.Replace(goldenLock, "\t\"sources\"", "<<<<<<< HEAD\n\t\"sources\"", 1),
+			"surprisal.lock:3:1: a merge left a conflict here; resolve it, or delete the file and run `runner pin`"},
+		{"empty", "", "surprisal.lock:1:1: the file ends early; restore the file, or delete it and run `runner pin`"},
+		{"cut", goldenLock[:100], "surprisal.lock:7:1: the file ends early; restore the file, or delete it and run `runner pin`"},
+		{"syntax", strings.Replace(goldenLock, "[", "(", 1),
+			"surprisal.lock:3:1: invalid character '(' looking for beginning of value; restore the file, or delete it and run `runner pin`"},
+		{"type", strings.Replace(goldenLock, "1,", "\"1\",", 1),
+			"surprisal.lock:2:1: the field \"version\" is not what it should be: found string; restore the file, or delete it and run `runner pin`"},
+		{"field", strings.Replace(goldenLock, "config", "settings", 1),
+			"surprisal.lock:6:1: unknown field \"settings\"; restore the file, or delete it and run `runner pin`"},
+		{"version", strings.Replace(goldenLock, "1,", "2,", 1),
+			"surprisal.lock:1:1: version 2; this program reads version 1; use the program that wrote the file, or delete it and run `runner pin`"},
+		{"missing", `{"version": 1, "sources": [{"provider": "text"}]}`,
+			"surprisal.lock:1:1: source 0 has no provider, config or resolution; restore the file, or delete it and run `runner pin`"},
+		{"twice", `{"version": 1, "sources": [{"provider": "text", "config": {}, "resolution": {}}, {"provider": "text", "config": {}, "resolution": {}}]}`,
+			"surprisal.lock:1:1: source 1, text {}, is there twice; delete one and run `runner pin`"},
+		{"more", goldenLock + "{}", "surprisal.lock:26:1: there is more after the end; restore the file, or delete it and run `runner pin`"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := ReadLock(fstest.MapFS{LockFile: {Data: []byte(test.lock)}})
+			if err == nil || err.Error() != test.want {
+				t.Errorf("found %v\nwant  %s", err, test.want)
+			}
+		})
+	}
+}
+
+// FuzzReadLock checks that what can be read at all is read again as it was.
+func FuzzReadLock(f *testing.F) {
+	f.Add([]byte(goldenLock))
+	f.Add([]byte(`{"version": 1, "sources": [{"provider": "p", "config": 1e999, "resolution": "\ud800"}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		l, err := ReadLock(fstest.MapFS{LockFile: {Data: data}})
+		if err != nil {
+			return
+		}
+		dir := t.TempDir()
+		if err := l.Write(dir); err != nil {
+			t.Fatal(err)
+		}
+		again, err := ReadLock(os.DirFS(dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(l.entries, again.entries); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestNearest(t *testing.T) {
+	tests := []struct {
+		found string
+		names []string
+		want  string
+	}{
+		{"sorce", []string{"skip", "source", "use"}, "source"},
+		{"order-7", []string{"order-2", "order-3"}, "order-2"},
+		{"recieve", []string{"receive", "relieve"}, "receive"},
+		{"Text", []string{"next", "text"}, "text"},
+		{"x", []string{"y"}, "y"},
+		{"scaling", []string{"scoring", "sweeps"}, "scoring"},
+		{"torch", []string{"echo", "ngram"}, ""},
+		{"", []string{"a", "ab"}, "a"},
+		{"größe", []string{"grosse", "größen"}, "größen"},
+		{"anything", nil, ""},
+	}
+	for _, test := range tests {
+		if got := nearest(test.found, test.names); got != test.want {
+			t.Errorf("nearest(%q, %q) = %q; want %q", test.found, test.names, got, test.want)
+		}
+	}
+}
+
+// TestDistance checks the distance against what it must be: one for one edit, symmetric, and at most the longer length.
+func TestDistance(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		word := rapid.StringMatching(`[abc]{0,8}`)
+		a, b := word.Draw(t, "a"), word.Draw(t, "b")
+		d := distance(a, b)
+		if d != distance(b, a) || d > max(len(a), len(b)) || d < max(len(a)-len(b), len(b)-len(a)) || (d == 0) != (a == b) {
+			t.Errorf("distance(%q, %q) = %d", a, b, d)
+		}
+		i := rapid.IntRange(0, len(a)).Draw(t, "i")
+		if got := distance(a, a[:i]+"x"+a[i:]); got != 1 {
+			t.Errorf("an inserted letter is %d away from %q", got, a)
+		}
+	})
+}

@@ -1,0 +1,215 @@
+package spec
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"math/big"
+	"strconv"
+
+	"cuelang.org/go/cue"
+)
+
+// node is a value of a spec and the path to it.
+type node struct {
+	v    cue.Value
+	path []cue.Selector
+	// known, if not nil, has the regular fields: CUE takes long to find that a field is not there.
+	known map[string]cue.Value
+}
+
+func (n node) child(s cue.Selector) node {
+	return node{v: n.v.LookupPath(cue.MakePath(s)), path: append(n.path[:len(n.path):len(n.path)], s)}
+}
+
+func (n node) field(name string) node {
+	if n.known == nil {
+		return n.child(cue.Str(name))
+	}
+	return node{v: n.known[name], path: append(n.path[:len(n.path):len(n.path)], cue.Str(name))}
+}
+
+// opened returns n with its fields looked up at once.
+func (n node) opened() node {
+	n.known = map[string]cue.Value{}
+	for name, f := range n.fields() {
+		n.known[name] = f.v
+	}
+	return n
+}
+
+// set reports whether the field is there.
+func (n node) set() bool { return n.v.Exists() }
+
+// fields yields the fields that are set; a value that is no struct has none.
+func (n node) fields() iter.Seq2[string, node] {
+	return func(yield func(string, node) bool) {
+		if !n.set() {
+			return
+		}
+		it, err := n.v.Fields(cue.Optional(true))
+		if err != nil {
+			return
+		}
+		for it.Next() {
+			s := it.Selector()
+			if s.ConstraintType() != 0 {
+				continue
+			}
+			if !yield(s.Unquoted(), node{v: it.Value(), path: append(n.path[:len(n.path):len(n.path)], s)}) {
+				return
+			}
+		}
+	}
+}
+
+// elements yields the elements of a list; a value that is no list has none.
+func (n node) elements() iter.Seq2[int, node] {
+	return func(yield func(int, node) bool) {
+		if !n.set() {
+			return
+		}
+		it, err := n.v.List()
+		if err != nil {
+			return
+		}
+		for i := 0; it.Next(); i++ {
+			if !yield(i, node{v: it.Value(), path: append(n.path[:len(n.path):len(n.path)], cue.Index(i))}) {
+				return
+			}
+		}
+	}
+}
+
+// text, number and truth return a scalar, or the zero value for what is not there or was already refused by the schema.
+func (n node) text() string {
+	if !n.set() {
+		return ""
+	}
+	s, err := n.v.String()
+	if err != nil {
+		return ""
+	}
+	return s
+}
+
+func (n node) number() int64 {
+	if !n.set() {
+		return 0
+	}
+	i, err := n.v.Int64()
+	if err != nil {
+		return 0
+	}
+	return i
+}
+
+func (n node) truth() bool {
+	if !n.set() {
+		return false
+	}
+	b, err := n.v.Bool()
+	return err == nil && b
+}
+
+func (n node) texts() []string {
+	var all []string
+	for _, x := range n.elements() {
+		all = append(all, x.text())
+	}
+	return all
+}
+
+func pathString(path []cue.Selector) string { return cue.MakePath(path...).String() }
+
+// plain returns a concrete value as map[string]any, []any, string, json.Number, bool or nil. Equal numbers are equal
+// json.Numbers however they are written.
+func plain(v cue.Value) (any, error) {
+	v, _ = v.Default()
+	switch v.Kind() {
+	case cue.NullKind:
+		return nil, nil
+	case cue.BoolKind:
+		return v.Bool()
+	case cue.StringKind:
+		return v.String()
+	case cue.IntKind, cue.FloatKind:
+		return plainNumber(v)
+	case cue.StructKind:
+		it, err := v.Fields()
+		if err != nil {
+			return nil, err
+		}
+		m := map[string]any{}
+		for it.Next() {
+			if m[it.Selector().Unquoted()], err = plain(it.Value()); err != nil {
+				return nil, err
+			}
+		}
+		return m, nil
+	case cue.ListKind:
+		it, err := v.List()
+		if err != nil {
+			return nil, err
+		}
+		l := []any{}
+		for it.Next() {
+			x, err := plain(it.Value())
+			if err != nil {
+				return nil, err
+			}
+			l = append(l, x)
+		}
+		return l, nil
+	}
+	if err := v.Err(); err != nil {
+		return nil, err
+	}
+	return nil, fmt.Errorf("found %v, which JSON cannot hold", v)
+}
+
+// plainNumber writes a number without an exponent where it is a whole number of at most 21 digits, exactly, and as the
+// shortest decimal of the nearest float64 otherwise.
+func plainNumber(v cue.Value) (json.Number, error) {
+	var mantissa big.Int
+	exponent, err := v.MantExp(&mantissa)
+	if err != nil {
+		return "", err
+	}
+	ten, rest := big.NewInt(10), new(big.Int)
+	for mantissa.Sign() != 0 && exponent < 0 {
+		quotient, remainder := new(big.Int).QuoRem(&mantissa, ten, rest)
+		if remainder.Sign() != 0 {
+			break
+		}
+		mantissa.Set(quotient)
+		exponent++
+	}
+	if mantissa.Sign() == 0 {
+		return "0", nil
+	}
+	if exponent >= 0 && exponent <= 21 {
+		mantissa.Mul(&mantissa, new(big.Int).Exp(ten, big.NewInt(int64(exponent)), nil))
+		if s := mantissa.String(); v.Kind() == cue.IntKind || len(s) <= 21 {
+			return json.Number(s), nil
+		}
+	}
+	f, err := v.Float64()
+	if err != nil {
+		return "", fmt.Errorf("the number %v does not fit a float64", v)
+	}
+	return json.Number(strconv.FormatFloat(f, 'g', -1, 64)), nil
+}
+
+// canonical encodes a plain value as JSON with sorted keys, without space.
+func canonical(x any) (json.RawMessage, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(x); err != nil {
+		return nil, errors.Join(fmt.Errorf("encoding %v", x), err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}

@@ -1,0 +1,73 @@
+package spec
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"cuelang.org/go/cue/parser"
+)
+
+func TestWriteSchema(t *testing.T) {
+	var b bytes.Buffer
+	if err := WriteSchema(&b, plugins().Providers, plugins().Backends); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"// surprisal.dev/experiment/experiment.cue\n", "#Experiment: {", "// datasets by key.",
+		"// surprisal.dev/providers/text/config.cue\n", "// path is a file or glob, or a list of them.",
+		"// surprisal.dev/backends/ngram/config.cue\n", "#Order: int & >=1 & <=12",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("the schema has no %q", want)
+		}
+	}
+}
+
+// TestBadPluginSchema checks that a plugin's mistake is not blamed on the spec.
+func TestBadPluginSchema(t *testing.T) {
+	tests := []struct{ schema, want string }{
+		{"#Config: {", "the schema of provider odd is not valid CUE; it is a mistake of the plugin: "},
+		{"#Config: missing", `reference "missing" not found`},
+		{"#Configuration: {}", "it defines no #Config"},
+		{"", "it defines no #Config"},
+		{"import \"example.com/other\"\n#Config: other.#Config", "other"},
+	}
+	for _, test := range tests {
+		_, err := Load(t.Context(), t.TempDir(), Options{Providers: map[string]Schema{"odd": {CUE: test.schema}}})
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%q: found %v; want %s", test.schema, err, test.want)
+		}
+		if _, blamed := err.(Errors); blamed {
+			t.Errorf("%q: the spec is blamed: %v", test.schema, err)
+		}
+	}
+}
+
+// TestPluginNames checks that a plugin may have a name that is no CUE identifier, and the name of a CUE builtin.
+func TestPluginNames(t *testing.T) {
+	schemas := map[string]Schema{}
+	for _, name := range []string{"text", "my-plugin", "len", "import", "string", "experiment"} {
+		schemas[name] = Schema{CUE: `import "strings"
+			#Config: path!: strings.MinRunes(2)`}
+	}
+	files, err := languageFiles(schemas, schemas)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, source := range files {
+		if _, err := parser.ParseFile(name, source); err != nil {
+			t.Error(err)
+		}
+	}
+	dir := t.TempDir()
+	source := "package x\nname: \"a\"\nmodels: m: backend: len: path: \"ab\"\n"
+	for name := range schemas {
+		source += "datasets: " + strings.ReplaceAll(name, "-", "_") + ": source: \"" + name + "\": path: \"ab\"\n"
+	}
+	writeFile(t, dir+"/x.cue", source)
+	e, err := Load(t.Context(), dir, Options{Providers: schemas, Backends: schemas})
+	if err != nil || len(e.Datasets) != len(schemas) {
+		t.Errorf("%+v %v", e, err)
+	}
+}

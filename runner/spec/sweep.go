@@ -1,0 +1,263 @@
+package spec
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue"
+)
+
+// axis is one swept setting.
+type axis struct {
+	node
+	// path is where the setting is in a model: backend, NAME, FIELD ...; scoring, FIELD; or limits, FIELD.
+	path   []string
+	values []node
+}
+
+// value is one value of an axis.
+type value struct {
+	axis axis
+	node
+	plain any
+}
+
+// sweep adds a model for each point of the sweep at n.
+func (d *decoder) sweep(n node) {
+	var axes []axis
+	for path, list := range n.field("over").fields() {
+		a := axis{node: list, path: strings.Split(path, ".")}
+		if !d.intact(list) || len(a.path) < 2 || a.path[0] == "backend" && len(a.path) < 3 {
+			return
+		}
+		for _, x := range list.elements() {
+			a.values = append(a.values, x)
+		}
+		axes = append(axes, a)
+	}
+	if len(axes) == 0 {
+		d.fail(n, "no setting is swept; over has the values by dotted path, over: \"scoring.context\": [512, 1024]")
+		return
+	}
+	slices.SortFunc(axes, func(a, b axis) int { return slices.Compare(a.path, b.path) })
+	for _, at := range n.field("models").elements() {
+		name := at.text()
+		base, ok := d.nodes[name]
+		if !ok {
+			d.unknown(at, "model", name, slices.Collect(maps.Keys(d.nodes)))
+			continue
+		}
+		if base.field("scores").set() {
+			d.fail(at, "model %q has scores made elsewhere, which no setting changes", name)
+			continue
+		}
+		if !d.intact(base) || d.models[name].Backend == nil || d.models[name].Backend.Config == nil {
+			continue
+		}
+		for point := range points(axes) {
+			d.point(at, name, base, point)
+		}
+	}
+}
+
+// points yields the product of the axes' values, the last axis fastest. The slice is reused.
+func points(axes []axis) func(func([]value) bool) {
+	return func(yield func([]value) bool) {
+		point := make([]value, len(axes))
+		var fill func(i int) bool
+		fill = func(i int) bool {
+			if i == len(axes) {
+				return yield(point)
+			}
+			for _, x := range axes[i].values {
+				point[i] = value{axis: axes[i], node: x}
+				if !fill(i + 1) {
+					return false
+				}
+			}
+			return true
+		}
+		fill(0)
+	}
+}
+
+// point adds the model that the written model base becomes at a point; at names base in the sweep.
+func (d *decoder) point(at node, name string, base node, point []value) {
+	m := *d.models[name]
+	config := base.field("backend").field(m.Backend.Name)
+	settings := d.written(config.v).(map[string]any)
+	scoring, limits := map[string]any{}, map[string]any{}
+	var labels []string
+	for i := range point {
+		v := &point[i]
+		var err error
+		if v.plain, err = plain(v.v); err != nil {
+			d.fail(v.node, "%v", err)
+			return
+		}
+		label, err := valueText(v.plain)
+		if err != nil {
+			d.fail(v.node, "%v", err)
+			return
+		}
+		labels = append(labels, v.axis.path[len(v.axis.path)-1]+"="+label)
+		switch v.axis.path[0] {
+		case "scoring":
+			err = setPath(scoring, v.axis.path[1:], v.plain)
+		case "limits":
+			err = setPath(limits, v.axis.path[1:], v.plain)
+		default:
+			if v.axis.path[1] != m.Backend.Name {
+				d.fail(v.axis.node, "model %q has the backend %s, not %s", name, m.Backend.Name, v.axis.path[1])
+				return
+			}
+			err = setPath(settings, v.axis.path[2:], v.plain)
+		}
+		if err != nil {
+			d.fail(v.axis.node, "%v", err)
+			return
+		}
+	}
+	settled, ok1 := d.check(settings, cue.MakePath(cue.Def("#Backend"), cue.Str(m.Backend.Name).Optional()), point, "backend", m.Backend.Name)
+	window, ok2 := d.check(scoring, cue.MakePath(cue.Def("#Scoring")), point, "scoring")
+	bounds, ok3 := d.check(limits, cue.MakePath(cue.Def("#Limits")), point, "limits")
+	if !ok1 || !ok2 || !ok3 {
+		return
+	}
+
+	m.Base, m.Point = name, strings.Join(labels, ",")
+	m.Name = m.Base + "@" + m.Point
+	m.Pos = d.writtenAt(at)
+	if _, taken := d.models[m.Name]; taken {
+		d.fail(at, "the model %q is already there: a sweep repeats a value, or two sweeps have the same point", m.Name)
+		return
+	}
+	backend := Backend{Name: m.Backend.Name, Pos: m.Backend.Pos}
+	d.fillBackend(&backend, at, settled)
+	d.training[m.Name] = d.training[name]
+	for _, x := range point {
+		if x.axis.path[0] == "backend" && x.axis.path[2] == "train" {
+			d.training[m.Name] = x.node
+		}
+	}
+	m.Backend = &backend
+	for name := range scoring {
+		x := node{v: window}.field(name)
+		switch name {
+		case "prefix":
+			m.Scoring.Prefix = x.text()
+		case "context":
+			m.Scoring.Context = x.number()
+		case "stride":
+			m.Scoring.Stride = x.number()
+		case "anchor":
+			m.Scoring.Anchor = x.text()
+		case "eos":
+			m.Scoring.EOS = x.truth()
+		}
+	}
+	d.checkScoring(at, m.Scoring)
+	if len(limits) > 0 {
+		m.Limits = &Limits{-1, -1}
+		if x := (node{v: bounds}).field("documents"); x.set() {
+			m.Limits.Documents = x.number()
+		}
+		if x := (node{v: bounds}).field("bytes"); x.set() {
+			m.Limits.Bytes = x.number()
+		}
+	}
+	d.models[m.Name] = &m
+}
+
+// check unifies settings with a definition and reports what it refuses at the values of the point below prefix.
+func (d *decoder) check(settings map[string]any, definition cue.Path, point []value, prefix ...string) (cue.Value, bool) {
+	text, err := canonical(settings)
+	if err != nil {
+		d.fail(point[0].node, "%v", err)
+		return cue.Value{}, false
+	}
+	schema := d.language.LookupPath(definition)
+	v := d.context.CompileBytes(text, cue.Filename("sweep")).Unify(schema)
+	refusals := d.refusals(node{v: v}, schema)
+	for _, r := range refusals {
+		refused := append(slices.Clone(prefix), labels(r.path)...)
+		at := point[0]
+		for _, x := range point {
+			if n := min(len(refused), len(x.axis.path)); slices.Equal(x.axis.path[:n], refused[:n]) {
+				at = x
+			}
+		}
+		switch {
+		case r.unknownField:
+			d.fail(at.axis.node, "%s", r.message)
+		case len(refused) < len(at.axis.path):
+			d.fail(at.axis.node, "%s has no fields", strings.Join(refused, "."))
+		default:
+			d.fail(at.node, "%s", r.message)
+		}
+	}
+	return v, len(refusals) == 0
+}
+
+// written returns what the spec's authors set in a plugin's configuration, without the schema's defaults, so that
+// defaults that depend on a swept setting follow it.
+func (d *decoder) written(v cue.Value) any {
+	if v.Kind() != cue.StructKind {
+		x, err := plain(v)
+		if err != nil {
+			return nil
+		}
+		return x
+	}
+	m := map[string]any{}
+	for name, n := range (node{v: v}).fields() {
+		if _, ok := d.of(n.v); ok {
+			m[name] = d.written(n.v)
+		}
+	}
+	return m
+}
+
+// setPath sets a nested field, making the structs on the way.
+func setPath(m map[string]any, path []string, x any) error {
+	for _, name := range path[:len(path)-1] {
+		next, ok := m[name].(map[string]any)
+		if m[name] != nil && !ok {
+			return fmt.Errorf("%s is not a struct, so it has no field %s", name, path[len(path)-1])
+		}
+		if next == nil {
+			next = map[string]any{}
+			m[name] = next
+		}
+		m = next
+	}
+	m[path[len(path)-1]] = x
+	return nil
+}
+
+// valueText writes a swept value for a name.
+func valueText(x any) (string, error) {
+	switch x := x.(type) {
+	case string:
+		return x, nil
+	case json.Number:
+		return x.String(), nil
+	}
+	text, err := canonical(x)
+	return string(text), err
+}
+
+func labels(path []cue.Selector) []string {
+	var all []string
+	for _, s := range path {
+		if s.LabelType() == cue.StringLabel {
+			all = append(all, s.Unquoted())
+		} else {
+			all = append(all, s.String())
+		}
+	}
+	return all
+}

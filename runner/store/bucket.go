@@ -1,0 +1,234 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/blob/gcsblob"
+	"gocloud.dev/blob/memblob"
+	"gocloud.dev/blob/s3blob"
+	"gocloud.dev/gcerrors"
+	"gocloud.dev/gcp"
+)
+
+// bucket keeps objects in a bucket of gocloud.dev/blob.
+type bucket struct {
+	b    *blob.Bucket
+	name string // scheme://bucket/prefix, for people
+	live liveness
+	// spool holds what is hashed before it has a name. Like a folder store it sweeps what dead processes left.
+	spool *folder
+}
+
+// openBucket opens a bucket by URL. The URL's path is the prefix of every name, so that several stores can share a bucket;
+// its query goes to the driver (for s3: region, endpoint, use_path_style, profile, ...).
+func openBucket(ctx context.Context, location string) (*bucket, error) {
+	u, err := url.Parse(location)
+	if err != nil {
+		return nil, invalid("store %q: not a URL (%v); write a folder, or a URL such as s3://bucket/prefix", location, err)
+	}
+	mux := new(blob.URLMux)
+	mux.RegisterBucket(s3blob.Scheme, new(s3blob.URLOpener))
+	mux.RegisterBucket(memblob.Scheme, new(memblob.URLOpener))
+	mux.RegisterBucket(gcsblob.Scheme, googleOpener{})
+	if !mux.ValidBucketScheme(u.Scheme) {
+		return nil, invalid("store %s: unknown scheme %q; use a folder, file://, s3://, gs:// or mem://", u.Redacted(), u.Scheme)
+	}
+	if u.Host == "" && u.Scheme != memblob.Scheme {
+		return nil, invalid("store %s: names no bucket; write %s://BUCKET or %s://BUCKET/PREFIX", u.Redacted(), u.Scheme, u.Scheme)
+	}
+	if u.Query().Has("prefix") {
+		return nil, invalid("store %s: write the prefix as the URL's path, %s://%s/PREFIX", u.Redacted(), u.Scheme, u.Host)
+	}
+	prefix := strings.Trim(u.Path, "/")
+	u.Path = ""
+	b, err := mux.OpenBucketURL(ctx, u)
+	if err != nil {
+		return nil, invalid("store %s: %v", u.Redacted(), err)
+	}
+	spool, err := openFolder(filepath.Join(os.TempDir(), fmt.Sprintf("surprisal-%d", os.Getuid())))
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	k := &bucket{
+		b: b, spool: spool, name: u.Scheme + "://" + u.Host,
+		live: liveness{poll: 10 * time.Second, patience: 10 * time.Minute, expiry: 2 * time.Minute},
+	}
+	if ok, err := b.IsAccessible(ctx); err != nil || !ok {
+		_ = b.Close()
+		if err == nil {
+			return nil, invalid("store %s: no such bucket; make it first, or check the name, the region and the endpoint", k.name)
+		}
+		return nil, fmt.Errorf("store %s: cannot be reached: %w; check the name, the endpoint, the network and the credentials", k.name, err)
+	}
+	if prefix != "" {
+		k.b = blob.PrefixedBucket(b, prefix+"/")
+		k.name += "/" + prefix
+	}
+	return k, nil
+}
+
+// googleOpener finds Google's application default credentials when a gs URL is opened, not before.
+type googleOpener struct{}
+
+func (googleOpener) OpenBucketURL(ctx context.Context, u *url.URL) (*blob.Bucket, error) {
+	opener := gcsblob.URLOpener{Client: &gcp.HTTPClient{Client: http.Client{Transport: gcp.DefaultTransport()}}}
+	if os.Getenv("STORAGE_EMULATOR_HOST") == "" && u.Query().Get("anonymous") != "true" {
+		credentials, err := gcp.DefaultCredentials(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if opener.Client, err = gcp.NewHTTPClient(gcp.DefaultTransport(), gcp.CredentialsTokenSource(credentials)); err != nil {
+			return nil, err
+		}
+	}
+	return opener.OpenBucketURL(ctx, u)
+}
+
+func (k *bucket) base() string             { return k.name }
+func (k *bucket) where(name string) string { return k.name + "/" + name }
+func (k *bucket) close() error             { return errors.Join(k.spool.close(), k.b.Close()) }
+func (k *bucket) local() *folder           { return nil }
+func (k *bucket) liveness() liveness       { return k.live }
+
+func (k *bucket) explain(op, name string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case gcerrors.Code(err) == gcerrors.NotFound:
+		return &fs.PathError{Op: op, Path: k.where(name), Err: fs.ErrNotExist}
+	case gcerrors.Code(err) == gcerrors.PermissionDenied:
+		return fmt.Errorf("%s %s: %w; check the credentials and what they may do in this bucket", op, k.where(name), err)
+	}
+	return fmt.Errorf("%s %s: %w", op, k.where(name), err)
+}
+
+func (k *bucket) stat(ctx context.Context, name string) (int64, error) {
+	a, err := k.b.Attributes(ctx, name)
+	if err != nil {
+		return 0, k.explain("stat", name, err)
+	}
+	return a.Size, nil
+}
+
+func (k *bucket) open(ctx context.Context, name string) (io.ReadCloser, error) {
+	r, err := k.b.NewReader(ctx, name, nil)
+	if err != nil {
+		return nil, k.explain("open", name, err)
+	}
+	return r, nil
+}
+
+func (k *bucket) list(ctx context.Context, prefix string) iter.Seq2[object, error] {
+	return func(yield func(object, error) bool) {
+		for o, err := range k.objects(ctx, prefix) {
+			if err != nil {
+				yield(object{}, err)
+				return
+			}
+			if !yield(object{o.Key, o.Size}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (k *bucket) objects(ctx context.Context, prefix string) iter.Seq2[*blob.ListObject, error] {
+	return func(yield func(*blob.ListObject, error) bool) {
+		it := k.b.List(&blob.ListOptions{Prefix: prefix})
+		for {
+			o, err := it.Next(ctx)
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil {
+				yield(nil, k.explain("list", prefix, err))
+				return
+			}
+			if !yield(o, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (k *bucket) remove(ctx context.Context, name string) error {
+	if err := k.b.Delete(ctx, name); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
+		return k.explain("remove", name, err)
+	}
+	return nil
+}
+
+func (k *bucket) write(ctx context.Context, name string, data []byte) error {
+	return k.explain("write", name, k.b.WriteAll(ctx, name, data, &blob.WriterOptions{ContentType: "application/json"}))
+}
+
+func (k *bucket) temp() (*os.File, error) { return k.spool.temp() }
+
+func (k *bucket) adopt(ctx context.Context, name, digest string, f *os.File) error {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	// Closing a writer publishes what it was given unless its context is done.
+	ctx, abort := context.WithCancel(ctx)
+	defer abort()
+	w, err := k.b.NewWriter(ctx, name, &blob.WriterOptions{ContentType: "application/octet-stream"})
+	if err != nil {
+		return k.explain("write", name, err)
+	}
+	if _, err := io.Copy(w, unchanged(f, digest)); err != nil {
+		abort()
+		_ = w.Close()
+		return k.explain("write", name, err)
+	}
+	return k.explain("write", name, w.Close())
+}
+
+func (k *bucket) claim(ctx context.Context, name string, data []byte) error {
+	return k.write(ctx, "leases/"+name, data)
+}
+
+func (k *bucket) unclaim(ctx context.Context, name string) error {
+	return k.remove(ctx, "leases/"+name)
+}
+
+// claimed takes the newest refresh of any lease for the present, which errs towards life and needs no clock but the
+// storage's own.
+func (k *bucket) claimed(ctx context.Context) ([]claim, error) {
+	var found []*blob.ListObject
+	var now time.Time
+	for o, err := range k.objects(ctx, "leases/") {
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, o)
+		if o.ModTime.After(now) {
+			now = o.ModTime
+		}
+	}
+	var claims []claim
+	for _, o := range found {
+		data, err := k.b.ReadAll(ctx, o.Key)
+		if gcerrors.Code(err) == gcerrors.NotFound {
+			continue
+		}
+		if err != nil {
+			return nil, k.explain("read", o.Key, err)
+		}
+		claims = append(claims, claim{
+			name: strings.TrimPrefix(o.Key, "leases/"), data: data, live: now.Sub(o.ModTime) < k.live.expiry, refreshed: o.ModTime,
+		})
+	}
+	return claims, nil
+}

@@ -1,0 +1,310 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// requests is how many small requests to a store run at once.
+const requests = 16
+
+// GCOptions say what a collection does.
+type GCOptions struct {
+	// DryRun counts and removes nothing.
+	DryRun bool
+	// DropBefore, if not zero, first drops the runs that started before it, are not working and have no tag.
+	DropBefore time.Time
+}
+
+// GCReport says what a collection removed, or would remove.
+type GCReport struct {
+	// Runs are the ids of dropped runs.
+	Runs           []string
+	Records, Blobs int
+	// Bytes is the size of the removed blobs.
+	Bytes int64
+}
+
+// GC removes the records and blobs that no run, tag or working run reaches. It is safe beside working runs, here and on
+// other machines, which wait while it works; the package comment says why.
+func (s *Store) GC(ctx context.Context, o GCOptions) (GCReport, error) {
+	g := &collection{s: s, GCOptions: o, name: collectorPrefix + random(), keys: map[string]bool{}, digests: map[string]bool{}}
+	report, err := g.run(ctx)
+	if err != nil {
+		return report, fmt.Errorf("gc of store %s: %w", s, err)
+	}
+	return report, nil
+}
+
+type collection struct {
+	GCOptions
+	s    *Store
+	name string
+	// keys and digests must stay; working are the runs that hold a lease.
+	keys, digests map[string]bool
+	working       map[string]bool
+	dead          []string
+	report        GCReport
+
+	mu        sync.Mutex
+	refreshed time.Time
+}
+
+func (g *collection) run(ctx context.Context) (_ GCReport, err error) {
+	if err := g.refresh(ctx); err != nil {
+		return GCReport{}, err
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		g.keep(ctx, stop)
+	}()
+	defer func() {
+		stop(nil)
+		<-done
+		err = errors.Join(err, g.s.b.unclaim(context.WithoutCancel(ctx), g.name))
+	}()
+	steps := []func(context.Context) error{g.awaitAnswers, g.readRuns, g.sweepRecords, g.sweepBlobs, g.sweepLeases}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				err = cause
+			}
+			return g.report, err
+		}
+	}
+	return g.report, nil
+}
+
+func (g *collection) refresh(ctx context.Context) error {
+	began := time.Now().Round(0)
+	if err := g.s.b.claim(ctx, g.name, nil); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refreshed = began
+	return nil
+}
+
+// keep refreshes the marker, and stops the collection when writers may soon stop waiting for it.
+func (g *collection) keep(ctx context.Context, stop context.CancelCauseFunc) {
+	live := g.s.b.liveness()
+	if live.expiry == 0 {
+		return
+	}
+	var err error
+	for sleep(ctx, live.poll) == nil {
+		if err = g.alive(); err != nil {
+			stop(err)
+			return
+		}
+		// A failure matters only if it lasts, and then alive finds out.
+		_ = g.refresh(ctx)
+	}
+}
+
+// alive fails when the marker is about to count as dead.
+func (g *collection) alive() error {
+	expiry := g.s.b.liveness().expiry
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if expiry > 0 && time.Now().Round(0).Sub(g.refreshed) > expiry/2 {
+		return fmt.Errorf("%w: no refresh since %s; run it again", ErrLeaseLost, g.refreshed.Format(time.TimeOnly))
+	}
+	return nil
+}
+
+// awaitAnswers waits until each working run has answered, and keeps what they hold.
+func (g *collection) awaitAnswers(ctx context.Context) error {
+	live := g.s.b.liveness()
+	deadline := time.Now().Add(live.patience)
+	for {
+		claims, err := g.s.b.claimed(ctx)
+		if err != nil {
+			return err
+		}
+		waiting, err := g.answers(claims)
+		if err != nil || len(waiting) == 0 {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("run %s works on this store and does not answer; end it (it may be stopped) and try again",
+				strings.Join(waiting, ", "))
+		}
+		if err := sleep(ctx, live.poll/4); err != nil {
+			return err
+		}
+	}
+}
+
+func (g *collection) answers(claims []claim) (waiting []string, err error) {
+	g.working, g.dead = map[string]bool{}, nil
+	for _, c := range claims {
+		run, isWriter := writerOf(c.name)
+		switch {
+		case !c.live:
+			g.dead = append(g.dead, c.name)
+			continue
+		case !isWriter:
+			continue
+		}
+		var body leaseBody
+		if err := json.Unmarshal(c.data, &body); err != nil {
+			return nil, &badManifest{g.s.b.where("leases/" + c.name), err.Error()}
+		}
+		if !slices.Contains(body.Answered, g.name) {
+			waiting = append(waiting, run)
+			continue
+		}
+		g.working[run] = true
+		for _, name := range body.Held {
+			if isHex64(name) {
+				g.keys[name] = true
+			} else {
+				g.digests[name] = true
+			}
+		}
+	}
+	return waiting, nil
+}
+
+// readRuns keeps the actions of runs and drops those that may go.
+func (g *collection) readRuns(ctx context.Context) error {
+	tags, err := g.s.Tags(ctx)
+	if err != nil {
+		return err
+	}
+	tagged := map[string]bool{}
+	for _, run := range tags {
+		tagged[run] = true
+	}
+	runs, err := g.s.Runs(ctx)
+	if err != nil {
+		return err
+	}
+	dropped := map[string]bool{}
+	for _, r := range runs {
+		if r.Started.Before(g.DropBefore) && !tagged[r.ID] && !g.working[r.ID] {
+			dropped[r.ID] = true
+			g.report.Runs = append(g.report.Runs, r.ID)
+			continue
+		}
+		for _, a := range r.Actions {
+			g.keys[a.Key] = true
+		}
+	}
+	for o, err := range g.s.b.list(ctx, "runs/") {
+		if err != nil {
+			return err
+		}
+		if run, key, isNote := strings.Cut(strings.TrimPrefix(o.name, "runs/"), "/"); isNote && !dropped[run] {
+			g.keys[key] = true
+		}
+	}
+	if g.DryRun {
+		return nil
+	}
+	for _, id := range g.report.Runs {
+		if err := g.alive(); err != nil {
+			return err
+		}
+		// The manifest goes last, so that notes never lack the run that they can be dropped with.
+		if err := g.s.removeNotes(ctx, id, func(string) bool { return true }); err != nil {
+			return err
+		}
+		if err := g.s.b.remove(ctx, runName(id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweepRecords keeps the blobs of reachable records and removes the other records.
+func (g *collection) sweepRecords(ctx context.Context) error {
+	var garbage []string
+	read, readCtx := errgroup.WithContext(ctx)
+	read.SetLimit(requests)
+	for o, err := range g.s.b.list(ctx, "actions/") {
+		if err != nil {
+			return errors.Join(err, read.Wait())
+		}
+		key := recordKey(o.name)
+		switch {
+		case key == "":
+		case !g.keys[key]:
+			garbage = append(garbage, o.name)
+		default:
+			read.Go(func() error {
+				r, err := g.s.GetRecord(readCtx, key)
+				if errors.Is(err, fs.ErrNotExist) {
+					return nil // another collection dropped its run and removed it
+				}
+				if err != nil {
+					return err
+				}
+				g.mu.Lock()
+				defer g.mu.Unlock()
+				for _, f := range r.Outputs {
+					g.digests[f.Digest] = true
+				}
+				return nil
+			})
+		}
+	}
+	if err := read.Wait(); err != nil {
+		return err
+	}
+	g.report.Records = len(garbage)
+	return g.remove(ctx, garbage)
+}
+
+func (g *collection) sweepBlobs(ctx context.Context) error {
+	var garbage []string
+	for o, err := range g.s.b.list(ctx, "blobs/") {
+		if err != nil {
+			return err
+		}
+		if digest := blobDigest(o.name); digest != "" && !g.digests[digest] {
+			garbage = append(garbage, o.name)
+			g.report.Bytes += o.bytes
+		}
+	}
+	g.report.Blobs = len(garbage)
+	return g.remove(ctx, garbage)
+}
+
+func (g *collection) sweepLeases(ctx context.Context) error {
+	var names []string
+	for _, name := range g.dead {
+		names = append(names, "leases/"+name)
+	}
+	return g.remove(ctx, names)
+}
+
+func (g *collection) remove(ctx context.Context, names []string) error {
+	if g.DryRun {
+		return nil
+	}
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(requests)
+	for _, name := range names {
+		group.Go(func() error {
+			if err := g.alive(); err != nil {
+				return err
+			}
+			return g.s.b.remove(groupCtx, name)
+		})
+	}
+	return group.Wait()
+}

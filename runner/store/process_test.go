@@ -1,0 +1,471 @@
+package store_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"surprisal.dev/runner/store"
+)
+
+// childVariable makes the test binary one of the children below, with the store's location as its argument.
+const childVariable = "SURPRISAL_STORE_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	name := os.Getenv(childVariable)
+	if name == "" {
+		os.Exit(m.Run())
+	}
+	children := map[string]func(context.Context, *store.Store) error{
+		"write": writeForever, "upload": upload, "same": writeSame, "beside": runBesideGC, "collect": collectForever, "idle": idle,
+	}
+	if err := runChild(os.Args[len(os.Args)-1], children[name]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func runChild(location string, work func(context.Context, *store.Store) error) error {
+	s, err := store.Open(context.Background(), location)
+	if err != nil {
+		return err
+	}
+	if os.Getenv("SURPRISAL_STORE_TEST_EXPIRY") != "" {
+		store.SetLiveness(s, 200*time.Millisecond, time.Minute, 4*time.Second)
+	}
+	return errors.Join(work(context.Background(), s), s.Close())
+}
+
+type child struct {
+	*exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Scanner
+}
+
+func start(t testing.TB, name, location string, env ...string) *child {
+	t.Helper()
+	c := &child{Cmd: exec.Command(os.Args[0], location)}
+	c.Env = append(append(os.Environ(), childVariable+"="+name), env...)
+	c.Stderr = os.Stderr
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.in, c.out = in, bufio.NewScanner(out)
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Process.Kill() })
+	return c
+}
+
+// line waits for the child's next line.
+func (c *child) line(t testing.TB) string {
+	t.Helper()
+	if !c.out.Scan() {
+		t.Fatalf("child ended: %v", c.Wait())
+	}
+	return c.out.Text()
+}
+
+// kill ends the child as kill -9 does and returns the lines it had written.
+func (c *child) kill(t testing.TB) []string {
+	t.Helper()
+	if err := c.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for c.out.Scan() {
+		lines = append(lines, c.out.Text())
+	}
+	if err := c.Wait(); err == nil {
+		t.Error("the child ended before it was killed")
+	}
+	return lines
+}
+
+// writeForever records actions of random sizes and prints the key of each that is stored.
+func writeForever(ctx context.Context, s *store.Store) error {
+	id := fmt.Sprint("run-", os.Getpid())
+	if err := s.Begin(ctx, store.Run{ID: id, Started: time.Now(), State: "running"}); err != nil {
+		return err
+	}
+	fmt.Println(id)
+	for i := 0; ; i++ {
+		dir, err := s.Scratch("")
+		if err != nil {
+			return err
+		}
+		key, parts, err := store.Key("test", 1, []int{os.Getpid(), i})
+		if err != nil {
+			return err
+		}
+		r := &store.Record{Key: key, Kind: "test", Schema: 1, Name: "test", Parts: parts}
+		for j := range 3 {
+			path := filepath.Join(dir, fmt.Sprint(j))
+			content := strings.Repeat(fmt.Sprintln(os.Getpid(), i, j), 1+rand.IntN(40000))
+			if err := os.WriteFile(path, []byte(content), 0o666); err != nil {
+				return err
+			}
+			digest, size, err := s.PutFile(ctx, path)
+			if err != nil {
+				return err
+			}
+			r.Outputs = append(r.Outputs, store.File{Name: fmt.Sprint(j), Digest: digest, Bytes: size})
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+		if err := s.PutRecord(ctx, r); err != nil {
+			return err
+		}
+		fmt.Println(key)
+	}
+}
+
+// upload is writeForever with files so large that a bucket gets them in parts.
+func upload(ctx context.Context, s *store.Store) error {
+	id := fmt.Sprint("run-", os.Getpid())
+	if err := s.Begin(ctx, store.Run{ID: id, Started: time.Now(), State: "running"}); err != nil {
+		return err
+	}
+	fmt.Println(id)
+	for i := 0; ; i++ {
+		r, err := record(ctx, s, []int{os.Getpid(), i}, strings.Repeat(fmt.Sprintln(os.Getpid(), i), rand.IntN(1<<20)))
+		if err != nil {
+			return err
+		}
+		fmt.Println(r.Key)
+	}
+}
+
+// Killed at any moment, a writer loses only what it had not stored, and what it left is swept.
+func TestKill(t *testing.T) {
+	dir := t.TempDir()
+	var stored []string
+	for range 20 {
+		c := start(t, "write", dir)
+		run := c.line(t)
+		time.Sleep(rand.N(60 * time.Millisecond))
+		keys := c.kill(t)
+		stored = append(stored, keys...)
+
+		s, err := store.Open(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, place := range []string{"tmp", "leases"} {
+			if left := files(t, filepath.Join(dir, place)); len(left) != 0 {
+				t.Fatalf("the dead writer's files are still there: %v", left)
+			}
+		}
+		verify(t, s)
+		if leases, err := s.Leases(t.Context()); err != nil || len(leases) != 0 {
+			t.Errorf("a dead run works: %v, %v", leases, err)
+		}
+		// The run's manifest names no action yet, and still the run reaches what it finished.
+		if _, err := s.GC(t.Context(), store.GCOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range keys {
+			if !hit(t, s, key) {
+				t.Errorf("%s: action %s was stored and is gone", run, key)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+	if len(stored) == 0 {
+		t.Error("no writer lived long enough to store anything")
+	}
+	s := open(t, dir)
+	for _, key := range stored {
+		if !hit(t, s, key) {
+			t.Errorf("action %s was stored and is gone", key)
+		}
+	}
+	verify(t, s)
+}
+
+// A live writer's temporary files are left alone.
+func TestSweepSparesTheLiving(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	begin(t, s, "r")
+	scratch, err := s.Scratch("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(scratch, "file")
+	if err := os.WriteFile(path, []byte("content"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	open(t, dir)
+	c := start(t, "idle", dir)
+	c.line(t)
+	c.kill(t)
+	if _, _, err := s.PutFile(t.Context(), path); err != nil {
+		t.Error(err)
+	}
+}
+
+func idle(ctx context.Context, s *store.Store) error {
+	if err := s.Begin(ctx, store.Run{ID: fmt.Sprint("idle-", os.Getpid()), Started: time.Now(), State: "running"}); err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// writeSame puts blobs that its siblings put too.
+func writeSame(ctx context.Context, s *store.Store) error {
+	if err := s.Begin(ctx, store.Run{ID: fmt.Sprint("same-", os.Getpid()), Started: time.Now(), State: "running"}); err != nil {
+		return err
+	}
+	for i := range 20 {
+		if _, err := record(ctx, s, i, strings.Repeat(fmt.Sprintln(i), 100000), "shared"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestManyProcessesPutTheSame(t *testing.T) {
+	dir := t.TempDir()
+	var children []*child
+	for range 4 {
+		children = append(children, start(t, "same", dir))
+	}
+	for _, c := range children {
+		if err := c.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := len(files(t, filepath.Join(dir, "blobs"))); got != 21 {
+		t.Errorf("%d blobs, want 21", got)
+	}
+	if left := append(files(t, filepath.Join(dir, "tmp")), files(t, filepath.Join(dir, "leases"))...); len(left) != 0 {
+		t.Errorf("left over: %v", left)
+	}
+	verify(t, open(t, dir))
+}
+
+// runBesideGC uses everything that a careless collection would take: a record and a blob that no run reaches, and blobs
+// whose record is not written yet.
+func runBesideGC(ctx context.Context, s *store.Store) error {
+	id := fmt.Sprint("beside-", os.Getpid())
+	if err := s.Begin(ctx, store.Run{ID: id, Started: time.Now(), State: "running"}); err != nil {
+		return err
+	}
+	old, _, err := store.Key("test", 1, "old")
+	if err != nil {
+		return err
+	}
+	if _, hit, err := s.Lookup(ctx, old); err != nil || !hit {
+		return fmt.Errorf("the old action is no hit: %w", err)
+	}
+	orphan, size, err := s.Put(ctx, strings.NewReader("orphan"))
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	stop := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		close(stop)
+	}()
+	run := store.Run{ID: id, Started: time.Now(), State: "done", Actions: []store.RunAction{{Name: "old", Key: old, State: "done"}}}
+	for i := 0; ; i++ {
+		// Outputs equal to garbage that others leave, put while collections start and end.
+		r, err := record(ctx, s, []int{os.Getpid(), i}, fmt.Sprint("garbage ", i), fmt.Sprint(os.Getpid(), i))
+		if err != nil {
+			return err
+		}
+		run.Actions = append(run.Actions, store.RunAction{Name: fmt.Sprint(i), Key: r.Key, State: "done"})
+		select {
+		case <-stop:
+		default:
+			continue
+		}
+		break
+	}
+	key, parts, err := store.Key("test", 1, []string{id, "late"})
+	if err != nil {
+		return err
+	}
+	late := &store.Record{Key: key, Kind: "test", Schema: 1, Parts: parts, Outputs: []store.File{{Name: "orphan", Digest: orphan, Bytes: size}}}
+	if err := s.PutRecord(ctx, late); err != nil {
+		return err
+	}
+	run.Actions = append(run.Actions, store.RunAction{Name: "late", Key: key, State: "done"})
+	for _, a := range run.Actions {
+		if _, hit, err := s.Lookup(ctx, a.Key); err != nil || !hit {
+			return fmt.Errorf("action %s (%s) is gone: %w", a.Name, a.Key, err)
+		}
+	}
+	run.Finished = time.Now()
+	if err := s.PutRun(ctx, run); err != nil {
+		return err
+	}
+	fmt.Println(id)
+	return nil
+}
+
+func TestGCBesideRuns(t *testing.T) {
+	dir := t.TempDir()
+	testGCBesideRuns(t, open(t, dir), dir)
+}
+
+func testGCBesideRuns(t *testing.T, s *store.Store, location string, env ...string) {
+	// A run that was dropped leaves an action and blobs that nothing reaches.
+	begin(t, s, "dropped")
+	mustRecord(t, s, "old", "old content")
+	put(t, s, "orphan")
+	for i := range 30 {
+		put(t, s, fmt.Sprint("garbage ", i))
+	}
+	mustRecord(t, s, "unreached", "unreached content")
+	if err := s.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var children []*child
+	for range 2 {
+		c := start(t, "beside", location, env...)
+		c.line(t)
+		children = append(children, c)
+	}
+	removed := store.GCReport{}
+	for range 2 {
+		var wait sync.WaitGroup
+		var mu sync.Mutex
+		for range 2 {
+			wait.Go(func() {
+				report, err := s.GC(t.Context(), store.GCOptions{DropBefore: time.Now()})
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				removed.Blobs += report.Blobs
+				removed.Records += report.Records
+			})
+		}
+		wait.Wait()
+	}
+	if removed.Blobs == 0 || removed.Records == 0 {
+		t.Errorf("gc beside runs removed nothing: %+v", removed)
+	}
+	for _, c := range children {
+		if err := c.in.Close(); err != nil {
+			t.Error(err)
+		}
+		id := c.line(t)
+		if err := c.Wait(); err != nil {
+			t.Error(err)
+		}
+		run, err := s.GetRun(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range run.Actions {
+			if !hit(t, s, a.Key) {
+				t.Errorf("%s: action %s is gone", id, a.Name)
+			}
+		}
+	}
+	verify(t, s)
+}
+
+// collectForever collects until it is killed.
+func collectForever(ctx context.Context, s *store.Store) error {
+	for {
+		if err := store.ClaimCollector(ctx, s); err != nil {
+			return err
+		}
+		fmt.Println("ready")
+		time.Sleep(time.Hour)
+	}
+}
+
+// A run waits for a collection that works, and not for one that was killed.
+func TestRunWaitsForGC(t *testing.T) {
+	dir := t.TempDir()
+	c := start(t, "collect", dir)
+	c.line(t)
+	s := open(t, dir)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	if err := s.Begin(ctx, store.Run{ID: "r"}); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "waiting for gc") {
+		t.Errorf("Begin beside gc: %v", err)
+	}
+	c.kill(t)
+	begin(t, s, "r")
+	mustRecord(t, s, 1, "x")
+}
+
+// A writer that is stopped cannot answer, so nothing is removed.
+func TestGCGivesUpOnAStoppedRun(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	begin(t, s, "r")
+	digest := put(t, s, "garbage")
+	finish(t, s, "r")
+	c := start(t, "idle", dir)
+	c.line(t)
+	if err := c.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	store.SetLiveness(s, 50*time.Millisecond, 300*time.Millisecond, 0)
+	if _, err := s.GC(t.Context(), store.GCOptions{}); err == nil || !strings.Contains(err.Error(), "run idle-") {
+		t.Errorf("gc beside a stopped run: %v", err)
+	}
+	read(t, s, digest)
+	c.kill(t)
+	if report, err := s.GC(t.Context(), store.GCOptions{}); err != nil || report.Blobs != 1 {
+		t.Errorf("gc after the run was killed: %+v, %v", report, err)
+	}
+}
+
+// In a bucket a lease dies with its refreshes; its owner, if it lives after all, commits nothing more.
+func TestLeaseExpires(t *testing.T) {
+	s := open(t, "mem://")
+	store.SetLiveness(s, 20*time.Millisecond, 10*time.Second, 500*time.Millisecond)
+	other := store.Share(s)
+	begin(t, s, "r")
+	r := mustRecord(t, s, 1, "finished")
+	digest := put(t, s, "not finished")
+	store.Strand(s)
+	report, err := other.GC(t.Context(), store.GCOptions{})
+	if err != nil || report.Blobs != 1 {
+		t.Errorf("gc: %+v, %v", report, err)
+	}
+	if _, err := other.Open(t.Context(), digest); err == nil {
+		t.Error("the dead run's unfinished output is still there")
+	}
+	if !hit(t, other, r.Key) {
+		t.Error("the dead run's finished action is gone")
+	}
+	if _, _, err := s.Put(t.Context(), strings.NewReader("late")); !errors.Is(err, store.ErrLeaseLost) {
+		t.Errorf("Put without a refreshed lease: %v", err)
+	}
+}

@@ -1,0 +1,240 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Run is the manifest of a run.
+type Run struct {
+	// ID has letters, digits, '.', '_' and '-', and starts with a letter or digit.
+	ID         string    `json:"id"`
+	Experiment string    `json:"experiment"`
+	Started    time.Time `json:"started"`
+	// Finished is zero while the run works, and stays so if it is killed.
+	Finished time.Time   `json:"finished,omitzero"`
+	State    string      `json:"state"`
+	Actions  []RunAction `json:"actions"`
+}
+
+// RunAction is an action of a run. Key is empty where the run ended before it was known.
+type RunAction struct {
+	Name  string `json:"name"`
+	Key   string `json:"key,omitempty"`
+	State string `json:"state"`
+}
+
+func runName(id string) string       { return "runs/" + id + ".json" }
+func noteName(id, key string) string { return "runs/" + id + "/" + key }
+func tagName(name string) string     { return "tags/" + name + ".json" }
+
+// PutRun writes a run's manifest over what was there. Of a finished run it must name every action that the run recorded.
+func (s *Store) PutRun(ctx context.Context, r Run) error {
+	if err := checkName("run", r.ID); err != nil {
+		return err
+	}
+	named := map[string]bool{}
+	for _, a := range r.Actions {
+		if a.Key != "" {
+			if err := checkKey(a.Key); err != nil {
+				return fmt.Errorf("run %s: action %s: %w", r.ID, a.Name, err)
+			}
+			named[a.Key] = true
+		}
+	}
+	data, err := encode(r)
+	if err != nil {
+		return fmt.Errorf("run %s: %w", r.ID, err)
+	}
+	if err := s.write(ctx, runName(r.ID), data); err != nil || r.Finished.IsZero() {
+		return err
+	}
+	return s.removeNotes(ctx, r.ID, func(key string) bool { return named[key] })
+}
+
+func (s *Store) removeNotes(ctx context.Context, id string, remove func(key string) bool) error {
+	for o, err := range s.b.list(ctx, noteName(id, "")) {
+		if err == nil && remove(strings.TrimPrefix(o.name, noteName(id, ""))) {
+			err = s.b.remove(ctx, o.name)
+		}
+		if err != nil {
+			return fmt.Errorf("store %s: %w", s, err)
+		}
+	}
+	if d := s.b.local(); d != nil {
+		// The folder of the notes; it stays if a note does.
+		if err := os.Remove(d.where(noteName(id, ""))); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTEMPTY) {
+			return fmt.Errorf("store %s: %w", s, explain(err))
+		}
+	}
+	return nil
+}
+
+// GetRun returns a run's manifest. A missing run is fs.ErrNotExist.
+func (s *Store) GetRun(ctx context.Context, id string) (Run, error) {
+	if err := checkName("run", id); err != nil {
+		return Run{}, err
+	}
+	data, err := s.readAll(ctx, runName(id))
+	if err != nil {
+		return Run{}, err
+	}
+	var r Run
+	if err := json.Unmarshal(data, &r); err != nil {
+		return Run{}, &badManifest{s.b.where(runName(id)), err.Error()}
+	}
+	if r.ID != id {
+		return Run{}, &badManifest{s.b.where(runName(id)), fmt.Sprintf("it holds run %q", r.ID)}
+	}
+	for _, a := range r.Actions {
+		if a.Key != "" && !isHex64(a.Key) {
+			return Run{}, &badManifest{s.b.where(runName(id)), fmt.Sprintf("action %s has key %q", a.Name, a.Key)}
+		}
+	}
+	return r, nil
+}
+
+// badManifest is a damaged run or tag. Deleting it loses nothing that was computed until the next collection.
+type badManifest struct{ where, found string }
+
+const mendManifest = "restore it from a copy, or delete it (gc may then free what only it names)"
+
+func (b *badManifest) Error() string {
+	return b.where + ": is damaged: " + b.found + "; " + mendManifest
+}
+
+// Runs returns all runs, the oldest first.
+func (s *Store) Runs(ctx context.Context) ([]Run, error) {
+	var runs []Run
+	for o, err := range s.b.list(ctx, "runs/") {
+		if err != nil {
+			return nil, fmt.Errorf("store %s: %w", s, err)
+		}
+		id, ok := strings.CutSuffix(strings.TrimPrefix(o.name, "runs/"), ".json")
+		if !ok || checkName("run", id) != nil {
+			continue
+		}
+		r, err := s.GetRun(ctx, id)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, r)
+	}
+	slices.SortFunc(runs, func(a, b Run) int { return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.ID, b.ID)) })
+	return runs, nil
+}
+
+// FinishedActions returns the keys of actions that a run recorded and that its manifest, unfinished, does not name yet.
+func (s *Store) FinishedActions(ctx context.Context, run string) ([]string, error) {
+	if err := checkName("run", run); err != nil {
+		return nil, err
+	}
+	var keys []string
+	for o, err := range s.b.list(ctx, noteName(run, "")) {
+		if err != nil {
+			return nil, fmt.Errorf("store %s: %w", s, err)
+		}
+		if key := strings.TrimPrefix(o.name, noteName(run, "")); isHex64(key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys, nil
+}
+
+type tag struct {
+	Run string `json:"run"`
+}
+
+// Tag gives a run a name, which the run then keeps until the name is given to another run or removed.
+func (s *Store) Tag(ctx context.Context, name, run string) error {
+	if err := checkName("tag", name); err != nil {
+		return err
+	}
+	if err := s.hasRun(ctx, run); err != nil {
+		return err
+	}
+	data, err := encode(tag{run})
+	if err != nil {
+		return err
+	}
+	if err := s.write(ctx, tagName(name), data); err != nil {
+		return err
+	}
+	// A collection that is under way may not have seen the tag and drop the run.
+	if err := s.awaitCollectors(ctx); err != nil {
+		return err
+	}
+	if err := s.hasRun(ctx, run); err != nil {
+		return errors.Join(err, s.Untag(ctx, name))
+	}
+	return nil
+}
+
+func (s *Store) hasRun(ctx context.Context, id string) error {
+	_, err := s.GetRun(ctx, id)
+	if errors.Is(err, fs.ErrNotExist) {
+		return invalid("store %s: no run %q; list the runs with runner status", s, id)
+	}
+	return err
+}
+
+// Untag removes a tag. It is no error if there is none.
+func (s *Store) Untag(ctx context.Context, name string) error {
+	if err := checkName("tag", name); err != nil {
+		return err
+	}
+	if err := s.b.remove(ctx, tagName(name)); err != nil {
+		return fmt.Errorf("store %s: %w", s, err)
+	}
+	return nil
+}
+
+// Tags returns the run of each tag.
+func (s *Store) Tags(ctx context.Context) (map[string]string, error) {
+	tags := map[string]string{}
+	for o, err := range s.b.list(ctx, "tags/") {
+		if err != nil {
+			return nil, fmt.Errorf("store %s: %w", s, err)
+		}
+		name, ok := strings.CutSuffix(strings.TrimPrefix(o.name, "tags/"), ".json")
+		if !ok || checkName("tag", name) != nil {
+			continue
+		}
+		run, err := s.readTag(ctx, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		tags[name] = run
+	}
+	return tags, nil
+}
+
+func (s *Store) readTag(ctx context.Context, name string) (string, error) {
+	data, err := s.readAll(ctx, tagName(name))
+	if err != nil {
+		return "", err
+	}
+	var t tag
+	if err := json.Unmarshal(data, &t); err != nil {
+		return "", &badManifest{s.b.where(tagName(name)), err.Error()}
+	}
+	if checkName("run", t.Run) != nil {
+		return "", &badManifest{s.b.where(tagName(name)), fmt.Sprintf("it names run %q", t.Run)}
+	}
+	return t.Run, nil
+}

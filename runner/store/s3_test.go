@@ -1,0 +1,212 @@
+//go:build s3
+
+package store_test
+
+import (
+	"errors"
+	"io/fs"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"surprisal.dev/runner/store"
+)
+
+const (
+	serverVariable = "SURPRISAL_S3_SERVER"
+	bucketName     = "experiments"
+)
+
+// server runs a real S3 server for the length of a test and returns its endpoint and the folder of its one bucket.
+func server(t *testing.T) (endpoint, bucket string) {
+	t.Helper()
+	binary := os.Getenv(serverVariable)
+	if binary == "" {
+		t.Fatalf("%s is not set: these tests need a real S3 server; testdata/s3/install.sh FOLDER installs one and prints its path", serverVariable)
+	}
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "not a secret", "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+	} {
+		t.Setenv(name, value)
+	}
+	root := t.TempDir()
+	bucket = filepath.Join(root, bucketName)
+	if err := os.Mkdir(bucket, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// Without extended attributes the server keeps checksums in files of their own, and an overwrite is not atomic.
+	cmd := exec.Command(binary, "--port", address, "--access", "tester", "--secret", "not a secret", "--quiet", "posix", root)
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-ended
+	})
+	for {
+		select {
+		case err := <-ended:
+			ended <- err
+			t.Fatalf("%s: %v\n%s", binary, err, &out)
+		case <-time.After(20 * time.Millisecond):
+		}
+		if c, err := net.Dial("tcp", address); err == nil {
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return "http://" + address, bucket
+		}
+	}
+}
+
+func location(endpoint, bucket string) string {
+	return "s3://" + bucket + "?use_path_style=true&endpoint=" + endpoint
+}
+
+func TestS3(t *testing.T) {
+	endpoint, _ := server(t)
+	testStore(t, open(t, location(endpoint, bucketName)))
+	// Another prefix of the same bucket is another store.
+	s := open(t, location(endpoint, bucketName+"/team/a"))
+	if runs, err := s.Runs(t.Context()); err != nil || len(runs) != 0 {
+		t.Errorf("Runs: %v, %v", runs, err)
+	}
+	testStore(t, s)
+}
+
+func TestS3GCBesideRuns(t *testing.T) {
+	endpoint, _ := server(t)
+	at := location(endpoint, bucketName)
+	s := open(t, at)
+	store.SetLiveness(s, 200*time.Millisecond, time.Minute, 4*time.Second)
+	testGCBesideRuns(t, s, at, "SURPRISAL_STORE_TEST_EXPIRY=1")
+}
+
+// Killed in the middle of whatever it uploads, a writer leaves no object that is not whole.
+func TestS3Kill(t *testing.T) {
+	endpoint, _ := server(t)
+	at := location(endpoint, bucketName)
+	s := open(t, at)
+	scratch := t.TempDir()
+	for range 5 {
+		c := start(t, "upload", at, "TMPDIR="+scratch)
+		c.line(t)
+		time.Sleep(rand.N(300 * time.Millisecond))
+		for _, key := range c.kill(t) {
+			if !hit(t, s, key) {
+				t.Errorf("action %s was stored and is gone", key)
+			}
+		}
+		verify(t, s)
+		t.Setenv("TMPDIR", scratch)
+		next, err := store.Open(t.Context(), at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left := files(t, scratch); len(left) != 0 {
+			t.Errorf("the dead writer left %v", left)
+		}
+		if err := next.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// An upload that fails at its end, after parts of it have arrived, publishes nothing.
+func TestS3Abort(t *testing.T) {
+	endpoint, bucket := server(t)
+	s := open(t, location(endpoint, bucketName))
+	f, err := os.Create(filepath.Join(t.TempDir(), "changed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Write(make([]byte, 20<<20)); err != nil {
+		t.Fatal(err)
+	}
+	digest := "sha256:" + strings.Repeat("0", 64)
+	if err := store.Adopt(t.Context(), s, digest, f); err == nil || !strings.Contains(err.Error(), "changed after it was hashed") {
+		t.Errorf("upload of a file that changed: %v", err)
+	}
+	if _, err := s.Open(t.Context(), digest); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it was published: %v", err)
+	}
+	if left := files(t, bucket); len(left) != 0 {
+		t.Errorf("the server holds %v", left)
+	}
+}
+
+// A download is checked before anyone can use it.
+func TestS3Damage(t *testing.T) {
+	endpoint, bucket := server(t)
+	s := open(t, location(endpoint, bucketName))
+	begin(t, s, "r")
+	r := mustRecord(t, s, 1, "content", "more")
+	path := func(i int) string {
+		hex := r.Outputs[i].Digest[len("sha256:"):]
+		return bucketName + "/blobs/sha256/" + hex[:2] + "/" + hex
+	}
+	// One blob is replaced by way of the server, another behind its back.
+	if err := store.Overwrite(t.Context(), s, r.Outputs[0].Digest, "c0ntent"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(filepath.Dir(bucket), path(1)), []byte("m0re"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	cache := t.TempDir()
+	for _, f := range r.Outputs {
+		if path, err := s.LocalPath(t.Context(), f.Digest, cache); err == nil {
+			t.Errorf("LocalPath of a damaged blob: %s", path)
+		}
+	}
+	if left := files(t, filepath.Join(cache, "blobs")); len(left) != 0 {
+		t.Errorf("the cache holds %v", left)
+	}
+	problems, err := s.Verify(t.Context(), nil)
+	if err != nil || len(problems) != 2 {
+		t.Fatalf("Verify: %v, %v", problems, err)
+	}
+	for i := range r.Outputs {
+		if !slices.ContainsFunc(problems, func(p store.Problem) bool { return p.Path == "s3://"+path(i) }) {
+			t.Errorf("problems %v lack %s", problems, path(i))
+		}
+	}
+}
+
+func TestS3Errors(t *testing.T) {
+	endpoint, _ := server(t)
+	if _, err := store.Open(t.Context(), location(endpoint, "absent")); err == nil || !strings.Contains(err.Error(), "s3://absent: no such bucket") {
+		t.Errorf("absent bucket: %v", err)
+	}
+	s := open(t, location(endpoint, bucketName))
+	if _, err := s.Open(t.Context(), "sha256:"+strings.Repeat("0", 64)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("absent blob: %v", err)
+	}
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+	if _, err := store.Open(t.Context(), location(endpoint, bucketName)); err == nil || !strings.Contains(err.Error(), "check the name, the endpoint, the network and the credentials") {
+		t.Errorf("wrong credentials: %v", err)
+	}
+	t.Setenv("AWS_MAX_ATTEMPTS", "1")
+	if _, err := store.Open(t.Context(), location("http://127.0.0.1:1", bucketName)); err == nil || !strings.Contains(err.Error(), "cannot be reached") {
+		t.Errorf("no server: %v", err)
+	}
+}

@@ -1,0 +1,274 @@
+package workspace
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"surprisal.dev/plugins/host"
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/engine"
+	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/spec"
+)
+
+// Experiment reads the spec.
+func (w *Workspace) Experiment(ctx context.Context) (*spec.Experiment, error) {
+	if w.experiment != nil {
+		return w.experiment, nil
+	}
+	e, err := w.load(ctx, w.Dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, warning := range e.Warnings {
+		w.warnings = append(w.warnings, warning.String())
+	}
+	w.experiment = e
+	return e, nil
+}
+
+func (w *Workspace) load(ctx context.Context, dir string) (*spec.Experiment, error) {
+	providers, backends, err := w.Schemas(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return spec.Load(ctx, dir, spec.Options{Tags: w.options.Inject, Providers: providers, Backends: backends})
+}
+
+// Plan reads the spec, resolves its sources and makes its plan. It asks no network. What the store holds is not looked
+// up; see Resolve.
+func (w *Workspace) Plan(ctx context.Context) (*plan.Plan, error) {
+	e, err := w.Experiment(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return w.planOf(ctx, e, w.Dir)
+}
+
+// Resolve looks up in the store what of a plan is done.
+func (w *Workspace) Resolve(ctx context.Context, p *plan.Plan) error {
+	index, err := w.Store.Index(ctx)
+	if err != nil {
+		return err
+	}
+	return p.Resolve(ctx, index)
+}
+
+// planOf makes the plan of an experiment whose relative paths start in the first of dirs that has the file.
+func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, dirs ...string) (*plan.Plan, error) {
+	infos, err := w.plugins(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := plan.Catalog{
+		Providers: identities(infos[protocol.KindProvider]), Backends: identities(infos[protocol.KindBackend]),
+		Scores: map[string]protocol.File{}, Estimates: map[string]protocol.Estimate{},
+	}
+	var problems spec.Errors
+	if c.Sources, problems, err = w.sources(ctx, e, dirs); err != nil {
+		return nil, err
+	}
+	for _, m := range e.Models {
+		if m.Scores == nil {
+			continue
+		}
+		file, err := hashFile(dirs, m.Scores.Path)
+		if err != nil {
+			problems = append(problems, spec.Error{Pos: m.Scores.Pos, Path: fmt.Sprintf("models.%q.scores.path", m.Name), Message: err.Error()})
+			continue
+		}
+		c.Scores[m.Name] = file
+	}
+	if err := w.estimate(ctx, e, c.Estimates, &problems); err != nil {
+		return nil, err
+	}
+	if len(problems) > 0 {
+		slices.SortFunc(problems, spec.CompareErrors)
+		return nil, problems
+	}
+	if c.SecondsPerByte, err = w.rates(); err != nil {
+		return nil, err
+	}
+	return plan.Build(e, c)
+}
+
+func identities(infos map[string]host.Info) map[string]plan.Plugin {
+	plugins := make(map[string]plan.Plugin, len(infos))
+	for name, i := range infos {
+		plugins[name] = plan.Plugin{Name: i.Name, Version: i.Version, Protocol: i.Protocol, Digest: i.BinaryDigest}
+	}
+	return plugins
+}
+
+// maxResolving bounds how many sources are resolved at the same time.
+var maxResolving = 2 * runtime.NumCPU()
+
+// sources resolves the source of every dataset that is not skipped, and checks it against the lock file.
+func (w *Workspace) sources(ctx context.Context, e *spec.Experiment, dirs []string) (map[string]protocol.Resolution, spec.Errors, error) {
+	lock, err := spec.ReadLock(os.DirFS(dirs[0]))
+	if err != nil {
+		return nil, nil, err
+	}
+	var mu sync.Mutex
+	resolved := make(map[string]protocol.Resolution, len(e.Datasets))
+	var problems spec.Errors
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(maxResolving)
+	for _, d := range e.Datasets {
+		if d.Skip != "" {
+			continue
+		}
+		group.Go(func() error {
+			r, err := w.source(ctx, d, dirs, lock)
+			mu.Lock()
+			defer mu.Unlock()
+			if protocol.KindOf(err) != "" {
+				problems = append(problems, spec.Error{
+					Pos: d.Source.Pos, Path: fmt.Sprintf("datasets.%q.source.%s", d.Key, d.Source.Provider), Message: err.Error(),
+				})
+				return nil
+			}
+			resolved[d.Key] = r
+			return err
+		})
+	}
+	return resolved, problems, group.Wait()
+}
+
+// source resolves one source. A source that is not local is known by the lock file alone.
+func (w *Workspace) source(ctx context.Context, d spec.Dataset, dirs []string, lock *spec.Lock) (protocol.Resolution, error) {
+	provider, err := w.host.Provider(ctx, d.Source.Provider)
+	if err != nil {
+		return protocol.Resolution{}, err
+	}
+	pinned, isLocked, err := locked(lock, d)
+	if err != nil {
+		return protocol.Resolution{}, err
+	}
+	if isLocked && !pinned.Local {
+		return pinned, nil
+	}
+	var r protocol.Resolution
+	for i, dir := range dirs {
+		r, err = provider.Resolve(ctx, protocol.ResolveRequest{Source: protocol.Source{Config: d.Source.Config, Dir: dir}})
+		if err == nil || protocol.KindOf(err) != protocol.InvalidInput || i == len(dirs)-1 {
+			break
+		}
+	}
+	if protocol.KindOf(err) == protocol.NeedsNetwork {
+		return r, invalid("the source is not pinned (%v); run runner pin and commit the lock file", err)
+	}
+	if err != nil {
+		return r, err
+	}
+	if isLocked {
+		if change := changed(pinned, r); change != "" {
+			return r, invalid("%s since it was pinned; restore it, or accept it with runner pin", change)
+		}
+	}
+	return r, nil
+}
+
+// estimate asks the backends what models need.
+func (w *Workspace) estimate(ctx context.Context, e *spec.Experiment, into map[string]protocol.Estimate, problems *spec.Errors) error {
+	known := map[string]protocol.Estimate{}
+	for i := range e.Models {
+		m := &e.Models[i]
+		if m.Backend == nil {
+			continue
+		}
+		settings := (&plan.Model{Model: m}).Settings()
+		id := fmt.Sprintf("%s %s %+v", m.Backend.Name, m.Backend.Config, settings)
+		estimate, ok := known[id]
+		if !ok {
+			b, err := w.host.Backend(ctx, m.Backend.Name)
+			if err != nil {
+				return err
+			}
+			estimate, err = b.Plan(ctx, protocol.Model{Config: m.Backend.Config}, settings)
+			if protocol.KindOf(err) != "" {
+				*problems = append(*problems, spec.Error{
+					Pos: m.Backend.Pos, Path: fmt.Sprintf("models.%q.backend.%s", m.Name, m.Backend.Name), Message: err.Error(),
+				})
+			} else if err != nil {
+				return err
+			}
+			known[id] = estimate
+		}
+		into[m.Name] = estimate
+	}
+	return nil
+}
+
+// hashFile returns the digest of a file in the first of dirs that has it.
+func hashFile(dirs []string, path string) (file protocol.File, err error) {
+	var f *os.File
+	for _, dir := range dirs {
+		p := path
+		if !filepath.IsAbs(p) {
+			p = filepath.Join(dir, p)
+		}
+		if f, err = os.Open(p); !errors.Is(err, os.ErrNotExist) {
+			break
+		}
+	}
+	if err != nil {
+		return file, fmt.Errorf("no table can be read: %w; give a scored_documents.parquet on this machine", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	if err != nil {
+		return file, fmt.Errorf("%s: %w", path, err)
+	}
+	return protocol.File{Name: filepath.Base(path), Digest: "sha256:" + hex.EncodeToString(h.Sum(nil)), Bytes: n}, nil
+}
+
+// ratedRuns is how many of the latest runs tell how long actions take.
+const ratedRuns = 5
+
+// rates returns seconds a byte that the latest runs measured, by kind and model or provider.
+func (w *Workspace) rates() (map[plan.Kind]map[string]float64, error) {
+	dirs, err := engine.JournalDirs(w.runs())
+	if err != nil {
+		return nil, err
+	}
+	type work struct {
+		kind plan.Kind
+		who  string
+	}
+	bytes, seconds := map[work]float64{}, map[work]float64{}
+	for _, dir := range dirs[:min(len(dirs), ratedRuns)] {
+		r, err := engine.ReadJournal(dir)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range r.Entries {
+			if e.State == plan.Done && e.Bytes > 0 {
+				bytes[work{e.Kind, e.Who}] += float64(e.Bytes)
+				seconds[work{e.Kind, e.Who}] += e.Seconds
+			}
+		}
+	}
+	rates := map[plan.Kind]map[string]float64{}
+	for of, n := range bytes {
+		if rates[of.kind] == nil {
+			rates[of.kind] = map[string]float64{}
+		}
+		rates[of.kind][of.who] = seconds[of] / n
+	}
+	return rates, nil
+}
+
+func (w *Workspace) runs() string { return filepath.Join(w.state, "runs") }

@@ -1,0 +1,234 @@
+package workspace
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/action/gap"
+	"surprisal.dev/runner/action/materialize"
+	"surprisal.dev/runner/action/score"
+	"surprisal.dev/runner/action/train"
+	"surprisal.dev/runner/engine"
+	"surprisal.dev/runner/executor"
+	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/store"
+)
+
+// States that a run ends in.
+const (
+	StateRunning   = "running"
+	StateDone      = "done"
+	StateFailed    = "failed"
+	StateCancelled = "cancelled"
+)
+
+// RunOptions say how to run a plan.
+type RunOptions struct {
+	Cores int64
+	// Memory bounds in bytes what actions take together; 0 is all of the machine's.
+	Memory  int64
+	Devices int64
+	Retries int
+	// Stop, once closed, lets nothing new start.
+	Stop <-chan struct{}
+	// Observer makes what is told about the run, once it is known what is cached.
+	Observer func(*plan.Plan) engine.Observer
+}
+
+// Outcome is what became of a run.
+type Outcome struct {
+	ID, State string
+	Counts    map[plan.State]int
+	Failures  []Failure
+	Warnings  []string
+	Reports   []Report
+	// Unrecorded says why a run that had nothing to do left no trace in the store.
+	Unrecorded error
+}
+
+// Failure is an action that failed.
+type Failure struct {
+	Action string
+	Err    error
+}
+
+// Run does what is left to do of a plan.
+func (w *Workspace) Run(ctx context.Context, p *plan.Plan, o RunOptions) (outcome Outcome, err error) {
+	outcome = Outcome{ID: newRunID(), Counts: map[plan.State]int{}}
+	manifest := store.Run{ID: outcome.ID, Experiment: p.Experiment, Started: time.Now().UTC(), State: StateRunning}
+	if err := w.Store.Begin(ctx, manifest); err != nil {
+		return w.withoutLease(ctx, p, outcome, err)
+	}
+	defer func() { err = errors.Join(err, w.Store.Release(context.WithoutCancel(ctx))) }()
+	if err := w.Resolve(ctx, p); err != nil {
+		return outcome, err
+	}
+	recorder, err := w.record(outcome.ID, p)
+	if err != nil {
+		return outcome, err
+	}
+	defer func() { err = errors.Join(err, recorder.close(outcome.State)) }()
+	recorder.next = o.Observer(p)
+
+	models := score.NewModels(int(o.Cores), w.loadModel)
+	e := engine.New(engine.Options{
+		Store: w.Store, Executor: executor.NewLocal(machine(o)), Workers: w.workers(models), Observer: recorder,
+		Log: w.log, CacheDir: filepath.Join(w.state, "cache"), Retries: o.Retries,
+	})
+	runErr := e.Run(ctx, p, o.Stop)
+	outcome.conclude(p, recorder.failures)
+	manifest.State, manifest.Finished, manifest.Actions = outcome.State, time.Now().UTC(), actionsOf(p)
+	background := context.WithoutCancel(ctx)
+	if err := errors.Join(runErr, models.Close(), w.Store.PutRun(background, manifest)); err != nil {
+		return outcome, err
+	}
+	outcome.Reports, err = w.exportReports(background, p)
+	return outcome, err
+}
+
+// withoutLease ends a run that the store would not record: well if there was nothing to do.
+func (w *Workspace) withoutLease(ctx context.Context, p *plan.Plan, outcome Outcome, cause error) (Outcome, error) {
+	if err := w.Resolve(ctx, p); err != nil {
+		return outcome, errors.Join(cause, err)
+	}
+	if p.Count(plan.Cached)+p.Count(plan.Skipped) < len(p.Actions) {
+		return outcome, cause
+	}
+	outcome.conclude(p, nil)
+	outcome.Unrecorded = cause
+	return outcome, nil
+}
+
+func (o *Outcome) conclude(p *plan.Plan, failures []Failure) {
+	o.Failures = failures
+	for _, a := range p.Actions {
+		o.Counts[a.State]++
+		o.Warnings = append(o.Warnings, a.Warnings...)
+	}
+	switch {
+	case o.Counts[plan.Cancelled] > 0:
+		o.State = StateCancelled
+	case len(failures) > 0:
+		o.State = StateFailed
+	default:
+		o.State = StateDone
+	}
+}
+
+func actionsOf(p *plan.Plan) []store.RunAction {
+	actions := make([]store.RunAction, len(p.Actions))
+	for i, a := range p.Actions {
+		actions[i] = store.RunAction{Name: a.Name, Key: a.Key, State: string(a.State)}
+		if a.State != plan.Cached && a.State != plan.Done {
+			actions[i].Key = ""
+		}
+	}
+	return actions
+}
+
+func newRunID() string {
+	var random [4]byte
+	// Read never fails; see crypto/rand.
+	rand.Read(random[:])
+	return time.Now().UTC().Format("20060102-150405.000-") + hex.EncodeToString(random[:])
+}
+
+func (w *Workspace) workers(models *score.Models) map[plan.Kind]engine.Worker {
+	return map[plan.Kind]engine.Worker{
+		plan.Materialize: materialize.New(w.Dir, func(ctx context.Context, name string) (materialize.Provider, error) {
+			return w.host.Provider(ctx, name)
+		}),
+		plan.Train: train.New(func(ctx context.Context, name string) (train.Backend, error) {
+			return w.host.Backend(ctx, name)
+		}),
+		plan.Score: score.New(models),
+		plan.Gap:   gap.New(),
+	}
+}
+
+func (w *Workspace) loadModel(ctx context.Context, backend string, m protocol.Model) (score.Model, error) {
+	b, err := w.host.Backend(ctx, backend)
+	if err != nil {
+		return nil, err
+	}
+	model, err := b.Load(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	return model, nil
+}
+
+// machine returns what actions may take of this machine.
+func machine(o RunOptions) executor.Resources {
+	memory := o.Memory
+	if memory == 0 {
+		memory = physicalMemory()
+	}
+	return executor.Resources{Cores: o.Cores, Memory: memory, Devices: o.Devices}
+}
+
+// recorder writes the journal and the log of a run and passes on what it observes.
+type recorder struct {
+	journal  *engine.Journal
+	log      *os.File
+	sink     hclog.SinkAdapter
+	from     hclog.InterceptLogger
+	next     engine.Observer
+	failures []Failure
+}
+
+// logFile is the name of the log in a run's folder.
+const logFile = "log.jsonl"
+
+func (w *Workspace) record(id string, p *plan.Plan) (*recorder, error) {
+	dir := filepath.Join(w.runs(), id)
+	journal, err := engine.NewJournal(dir, id, p.Experiment, len(p.Actions))
+	if err != nil {
+		return nil, err
+	}
+	log, err := os.Create(filepath.Join(dir, logFile))
+	if err == nil {
+		err = ignoreState(w.state)
+	}
+	if err != nil {
+		return nil, errors.Join(err, journal.Close(StateFailed))
+	}
+	sink := hclog.NewSinkAdapter(&hclog.LoggerOptions{Level: hclog.Debug, Output: log, JSONFormat: true})
+	w.log.RegisterSink(sink)
+	return &recorder{journal: journal, log: log, sink: sink, from: w.log}, nil
+}
+
+// ignoreState keeps the state of runs out of the git repository that holds the spec.
+func ignoreState(state string) error {
+	path := filepath.Join(state, ".gitignore")
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	return os.WriteFile(path, []byte("*\n"), 0o644)
+}
+
+// Observe implements engine.Observer.
+func (r *recorder) Observe(e engine.Event) {
+	if e.State == plan.Failed {
+		r.failures = append(r.failures, Failure{e.Action.Name, e.Err})
+	}
+	r.journal.Observe(e)
+	r.next.Observe(e)
+}
+
+// Advance implements engine.Observer.
+func (r *recorder) Advance(a *plan.Action, p action.Progress) { r.next.Advance(a, p) }
+
+func (r *recorder) close(state string) error {
+	r.from.DeregisterSink(r.sink)
+	return errors.Join(r.journal.Close(state), r.log.Close())
+}
