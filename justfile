@@ -2,16 +2,92 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
 
 cache := env("XDG_CACHE_HOME", env("HOME") / ".cache") / "surprisal"
 golangci_version := "v2.15.0"
+golangci := cache / "golangci-lint-" + golangci_version / "golangci-lint"
+fuzz_seconds := "30"
 
-# the recipes
 _default:
-    @{{just_executable()}} --justfile {{justfile()}} --list --unsorted
-
-# build bin/runner
-build:
-    @go build -trimpath -buildvcs=false -ldflags="-s -w" -o bin/runner ./runner
+    @{{ just_executable() }} --justfile {{ justfile() }} --list --unsorted
 
 # gap reports over real text that every Go installation carries, on the embedded backend
 demo: build
     @ln -sfn "$(go env GOROOT)" examples/first/text
     @bin/runner run examples/first
+
+# everything: check, tests with real servers, crashes and Python, generated code, fuzzing
+test: check test-race test-slow test-s3 test-python test-examples fresh fuzz
+
+# the inner loop: build, vet, lint, unit tests
+check: build lint
+    go test ./...
+
+# build bin/runner
+build:
+    @go build -trimpath -buildvcs=false -ldflags="-s -w" -o bin/runner ./runner
+
+# go vet and golangci-lint (staticcheck among its linters), installed when missing
+lint: (_install-golangci)
+    go vet -tags slow,s3,python ./...
+    {{ golangci }} run --build-tags slow,s3,python ./...
+
+_install-golangci:
+    @test -x {{ golangci }} || { echo "installing golangci-lint {{ golangci_version }}" >&2; GOBIN={{ parent_directory(golangci) }} go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@{{ golangci_version }}; }
+
+# format all Go and CUE files
+fmt: (_install-golangci)
+    {{ golangci }} fmt ./...
+    go run cuelang.org/go/cmd/cue fmt ./cue/... ./examples/first/...
+
+# what runs at the same time, under the race detector
+test-race:
+    go test -race ./runner/engine ./runner/executor ./runner/action/score ./plugins/host
+
+# kill -9, full disks, read-only stores, two runs that must agree
+test-slow:
+    go test -tags slow -timeout 20m ./runner
+
+# the store and the providers against a real S3 server
+test-s3:
+    SURPRISAL_S3_SERVER="$(testdata/s3/install.sh {{ cache }})" go test -tags s3 -run S3 ./runner/store ./providers/source
+
+# tables read back by DuckDB and pyarrow, and the gap report against a reference in Python
+test-python: _python
+    SURPRISAL_PYTHON="{{ cache }}/python/bin/python" go test -tags python ./runner/table ./runner/action/gap
+
+_python:
+    @cmp -s testdata/python/requirements.txt {{ cache }}/python/requirements.txt || { \
+      echo "installing testdata/python/requirements.txt" >&2; rm -rf {{ cache }}/python; python3 -m venv {{ cache }}/python; \
+      {{ cache }}/python/bin/pip install --quiet --disable-pip-version-check -r testdata/python/requirements.txt; \
+      cp testdata/python/requirements.txt {{ cache }}/python/; }
+
+# the third-party plugins under examples/, each in its own module
+test-examples:
+    for dir in examples/plugins/*/; do (cd "$dir" && go vet ./... && go test ./...); done
+
+# write all generated code again
+generate:
+    go generate ./...
+
+# fail if generated code is not what its command makes
+fresh:
+    rm -rf bin/generated && mkdir -p bin/generated
+    plugins/protocol/generate.sh "$PWD/bin/generated"
+    diff -r plugins/protocol/pluginpb bin/generated
+    go mod tidy -diff
+
+# each fuzz target for a while
+fuzz:
+    for package in $(go list -f '{{{{.Dir}}' ./... ); do \
+      for target in $(grep -hos '^func Fuzz[A-Za-z0-9]*' "$package"/*_test.go | cut -c6-); do \
+        go test "$package" -run '^$' -fuzz "^$target\$" -fuzztime {{ fuzz_seconds }}s -fuzzminimizetime 10x; \
+      done; done
+
+# measure: planning and warm runs, the gap report, the n-gram backend
+bench: build
+    go run ./bench/plan
+    go run ./bench/gap -mb 5
+    go run ./bench/gap -mb 50
+    GOMAXPROCS=1 go test -run '^$' -bench . ./plugins/ngram
+
+# remove what was built here; the caches outside of the checkout stay
+clean:
+    rm -rf bin examples/first/text examples/*/.surprisal

@@ -167,7 +167,7 @@ func TestSchema(t *testing.T) {
 		{`{path: "a", paht: "b"}`, "paht: field not allowed"},
 	}
 	for _, test := range tests {
-		value := schema.Unify(schema.Context().CompileString(test.config))
+		value := schema.Unify(cuecontext.New().CompileString(test.config))
 		err := value.Validate(cue.Concrete(true), cue.Final())
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("%s: error %v; want %q", test.config, err, test.want)

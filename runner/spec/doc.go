@@ -2,5 +2,6 @@
 // mistake reported with its place.
 //
 // The spec language itself is the CUE module surprisal.dev in package cue. It is served from memory, so that reading a
-// spec never asks the network. The package knows no plugin: their CUE schemas are handed to Load.
+// spec never asks the network. The package knows no plugin: their CUE schemas are handed to Load. Of Surprisal it imports
+// package cue only.
 package spec

@@ -114,8 +114,8 @@ func selectors(path []string) []cue.Selector {
 			all = append(all, cue.Hid(s, "_"))
 			continue
 		}
-		if i, err := strconv.Atoi(s); err == nil {
-			all = append(all, cue.Index(i))
+		if i, err := strconv.ParseUint(s, 10, 31); err == nil {
+			all = append(all, cue.Index(int(i)))
 			continue
 		}
 		p := cue.ParsePath(s)
@@ -128,6 +128,7 @@ func selectors(path []string) []cue.Selector {
 	return all
 }
 
+// refusal says in one message what errs, all of the field at path, say.
 func (d *decoder) refusal(n node, schema cue.Value, path []cue.Selector, errs []cueerrors.Error) refusal {
 	r := refusal{path: path, pos: d.blamed(errs)}
 	formats := make([]string, len(errs))
@@ -157,7 +158,11 @@ func (d *decoder) refusal(n node, schema cue.Value, path []cue.Selector, errs []
 		r.message = ownWords(errs)
 		return r
 	}
+	return d.mismatch(r, v, allowed, errs)
+}
 
+// mismatch says that the authors contradict each other or, if they do not, what they wrote and what the schema allows.
+func (d *decoder) mismatch(r refusal, v, allowed cue.Value, errs []cueerrors.Error) refusal {
 	written := d.conjuncts(v)
 	slices.SortFunc(written, func(a, b cue.Value) int {
 		if d.better(a.Pos(), b.Pos()) {
@@ -178,7 +183,7 @@ func (d *decoder) refusal(n node, schema cue.Value, path []cue.Selector, errs []
 	case v.Exists() && v.Err() == nil:
 		r.message = "found " + short(fmt.Sprint(v))
 	default:
-		r.message = "found " + d.found(errs)
+		r.message = "found " + mentioned(errs)
 	}
 	if allowed.Exists() {
 		near := nearest(strings.Trim(strings.TrimPrefix(r.message, "found "), `"`), quoted(expression(allowed)))

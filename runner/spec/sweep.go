@@ -13,24 +13,23 @@ import (
 // axis is one swept setting.
 type axis struct {
 	node
-	// path is where the setting is in a model: backend, NAME, FIELD ...; scoring, FIELD; or limits, FIELD.
-	path   []string
-	values []node
+	// setting is where it is in a model: backend, NAME, FIELD ...; scoring, FIELD; or limits, FIELD.
+	setting []string
+	values  []node
 }
 
 // value is one value of an axis.
 type value struct {
 	axis axis
 	node
-	plain any
 }
 
 // sweep adds a model for each point of the sweep at n.
 func (d *decoder) sweep(n node) {
 	var axes []axis
 	for path, list := range n.field("over").fields() {
-		a := axis{node: list, path: strings.Split(path, ".")}
-		if !d.intact(list) || len(a.path) < 2 || a.path[0] == "backend" && len(a.path) < 3 {
+		a := axis{node: list, setting: strings.Split(path, ".")}
+		if !d.intact(list) || len(a.setting) < 2 || a.setting[0] == "backend" && len(a.setting) < 3 {
 			return
 		}
 		for _, x := range list.elements() {
@@ -42,7 +41,7 @@ func (d *decoder) sweep(n node) {
 		d.fail(n, "no setting is swept; over has the values by dotted path, over: \"scoring.context\": [512, 1024]")
 		return
 	}
-	slices.SortFunc(axes, func(a, b axis) int { return slices.Compare(a.path, b.path) })
+	slices.SortFunc(axes, func(a, b axis) int { return slices.Compare(a.setting, b.setting) })
 	for _, at := range n.field("models").elements() {
 		name := at.text()
 		base, ok := d.nodes[name]
@@ -88,33 +87,41 @@ func points(axes []axis) func(func([]value) bool) {
 func (d *decoder) point(at node, name string, base node, point []value) {
 	m := *d.models[name]
 	config := base.field("backend").field(m.Backend.Name)
-	settings := d.written(config.v).(map[string]any)
+	written, err := d.written(config.v)
+	if err != nil {
+		d.fail(at, "%v", err)
+		return
+	}
+	settings, ok := written.(map[string]any)
+	if !ok {
+		d.fail(at, "the settings of model %q are no struct, so there is no field to sweep", name)
+		return
+	}
 	scoring, limits := map[string]any{}, map[string]any{}
 	var labels []string
-	for i := range point {
-		v := &point[i]
-		var err error
-		if v.plain, err = plain(v.v); err != nil {
-			d.fail(v.node, "%v", err)
-			return
-		}
-		label, err := valueText(v.plain)
+	for _, v := range point {
+		x, err := plain(v.v)
 		if err != nil {
 			d.fail(v.node, "%v", err)
 			return
 		}
-		labels = append(labels, v.axis.path[len(v.axis.path)-1]+"="+label)
-		switch v.axis.path[0] {
+		label, err := valueText(x)
+		if err != nil {
+			d.fail(v.node, "%v", err)
+			return
+		}
+		labels = append(labels, v.axis.setting[len(v.axis.setting)-1]+"="+label)
+		switch v.axis.setting[0] {
 		case "scoring":
-			err = setPath(scoring, v.axis.path[1:], v.plain)
+			err = setPath(scoring, v.axis.setting[1:], x)
 		case "limits":
-			err = setPath(limits, v.axis.path[1:], v.plain)
+			err = setPath(limits, v.axis.setting[1:], x)
 		default:
-			if v.axis.path[1] != m.Backend.Name {
-				d.fail(v.axis.node, "model %q has the backend %s, not %s", name, m.Backend.Name, v.axis.path[1])
+			if v.axis.setting[1] != m.Backend.Name {
+				d.fail(v.axis.node, "model %q has the backend %s, not %s", name, m.Backend.Name, v.axis.setting[1])
 				return
 			}
-			err = setPath(settings, v.axis.path[2:], v.plain)
+			err = setPath(settings, v.axis.setting[2:], x)
 		}
 		if err != nil {
 			d.fail(v.axis.node, "%v", err)
@@ -139,7 +146,7 @@ func (d *decoder) point(at node, name string, base node, point []value) {
 	d.fillBackend(&backend, at, settled)
 	d.training[m.Name] = d.training[name]
 	for _, x := range point {
-		if x.axis.path[0] == "backend" && x.axis.path[2] == "train" {
+		if x.axis.setting[0] == "backend" && x.axis.setting[2] == "train" {
 			d.training[m.Name] = x.node
 		}
 	}
@@ -186,14 +193,14 @@ func (d *decoder) check(settings map[string]any, definition cue.Path, point []va
 		refused := append(slices.Clone(prefix), labels(r.path)...)
 		at := point[0]
 		for _, x := range point {
-			if n := min(len(refused), len(x.axis.path)); slices.Equal(x.axis.path[:n], refused[:n]) {
+			if n := min(len(refused), len(x.axis.setting)); slices.Equal(x.axis.setting[:n], refused[:n]) {
 				at = x
 			}
 		}
 		switch {
 		case r.unknownField:
 			d.fail(at.axis.node, "%s", r.message)
-		case len(refused) < len(at.axis.path):
+		case len(refused) < len(at.axis.setting):
 			d.fail(at.axis.node, "%s has no fields", strings.Join(refused, "."))
 		default:
 			d.fail(at.node, "%s", r.message)
@@ -204,21 +211,21 @@ func (d *decoder) check(settings map[string]any, definition cue.Path, point []va
 
 // written returns what the spec's authors set in a plugin's configuration, without the schema's defaults, so that
 // defaults that depend on a swept setting follow it.
-func (d *decoder) written(v cue.Value) any {
+func (d *decoder) written(v cue.Value) (any, error) {
 	if v.Kind() != cue.StructKind {
-		x, err := plain(v)
-		if err != nil {
-			return nil
-		}
-		return x
+		return plain(v)
 	}
 	m := map[string]any{}
 	for name, n := range (node{v: v}).fields() {
 		if _, ok := d.of(n.v); ok {
-			m[name] = d.written(n.v)
+			x, err := d.written(n.v)
+			if err != nil {
+				return nil, err
+			}
+			m[name] = x
 		}
 	}
-	return m
+	return m, nil
 }
 
 // setPath sets a nested field, making the structs on the way.

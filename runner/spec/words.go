@@ -273,8 +273,8 @@ func found(v cue.Value) string {
 // contradict reports whether two values that the spec's authors wrote for one field exclude each other.
 func contradict(a, b cue.Value) bool { return a.Unify(b).Err() != nil }
 
-// found returns the refused value that a CUE error mentions.
-func (d *decoder) found(errs []cueerrors.Error) string {
+// mentioned returns the refused value that a CUE error mentions.
+func mentioned(errs []cueerrors.Error) string {
 	for _, e := range errs {
 		if _, args := e.Msg(); len(args) > 0 {
 			return short(fmt.Sprint(args[0]))

@@ -180,7 +180,7 @@ func bucketOf(segment string, kind segmentKind) bucket {
 		return bucketNonASCIIWord
 	}
 	// The expression's \s leaves the separators U+001C to U+001F to punctuation, yet alone they count as white space.
-	if strings.Trim(segment, "\x1c\x1d\x1e\x1f") == "" {
+	if c := segment[0]; c >= 0x1c && c <= 0x1f && strings.Trim(segment, "\x1c\x1d\x1e\x1f") == "" {
 		return bucketMixed
 	}
 	if isASCII(segment) {

@@ -1,0 +1,255 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"surprisal.dev/plugins/host"
+	"surprisal.dev/plugins/protocol"
+)
+
+// texts are what the suite scores: ordinary text, and what trips tokenizers and windows.
+func texts() []string {
+	return []string{
+		"The quick brown fox jumps over the lazy dog. It was not amused, and neither was the dog.\n",
+		"",
+		"x",
+		" ",
+		"Grüße aus Köln, 東京から, приве́т! 👩‍👩‍👧 e\u0301 \u200b\ufeff",
+		"tab\tand\r\nCRLF\x00NUL \u0085\u2028",
+		"<|endoftext|><s></s>[BOS] is text",
+		strings.Repeat("a", 3000),
+		strings.Repeat("The same sentence again and again. ", 300),
+		"\ufffd is a character like any other",
+	}
+}
+
+func documents(texts []string) iter.Seq2[protocol.Document, error] {
+	return func(yield func(protocol.Document, error) bool) {
+		for i, text := range texts {
+			d := protocol.Document{Dataset: "conformance", Shard: "texts", Row: int64(i), Text: text, ScoreEnd: int32(len(text))}
+			if !yield(d, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (s *suite) backend(b *host.Backend, cases []Case) {
+	settings := protocol.Settings{Prefix: protocol.PrefixBOS, Anchor: protocol.AnchorTokens, Context: 64, Stride: 32}
+	bad := protocol.Model{Config: json.RawMessage(`[]`)}
+	s.check("a configuration that is not a struct is refused as invalid input by Plan", func() error {
+		_, err := b.Plan(s.ctx, bad, settings)
+		return wantInvalid(err)
+	})
+	s.check("a configuration that is not a struct is refused as invalid input by Load", func() error {
+		_, err := b.Load(s.ctx, bad)
+		return wantInvalid(err)
+	})
+	s.cases(cases, func(c Case) {
+		if d, err := b.Describe(s.ctx); err == nil && d.Trains && len(c.Model.Files) == 0 {
+			dir, err := os.MkdirTemp("", "conformance")
+			if err == nil {
+				defer os.RemoveAll(dir)
+			}
+			if !s.check("training twice gives the same file", func() error {
+				if err != nil {
+					return err
+				}
+				return s.train(b, &c.Model, dir)
+			}) {
+				return
+			}
+		}
+		s.check("a model can be planned", func() error {
+			_, err := b.Plan(s.ctx, c.Model, settings)
+			return err
+		})
+		var m *host.Model
+		if !s.check("a model loads", func() (err error) { m, err = b.Load(s.ctx, c.Model); return err }) {
+			return
+		}
+		s.check("unknown settings are refused as invalid input", func() error {
+			unknown := settings
+			unknown.Prefix = "sideways"
+			_, err := scoreAll(s.ctx, m, unknown, documents(texts()))
+			return wantInvalid(err)
+		})
+		var together []protocol.ScoredDocument
+		for _, prefix := range []string{protocol.PrefixNone, protocol.PrefixFirst, protocol.PrefixBOS} {
+			for _, anchor := range []string{protocol.AnchorBytes, protocol.AnchorTokens} {
+				with := settings
+				with.Prefix, with.Anchor = prefix, anchor
+				// The host refuses answers whose ledger does not hold.
+				s.check(fmt.Sprintf("the ledger holds with prefix %q and windows of %s", prefix, anchor), func() (err error) {
+					together, err = scoreAll(s.ctx, m, with, documents(texts()))
+					return errors.Join(err, checkPrefix(prefix, together))
+				})
+			}
+		}
+		if len(together) != len(texts()) {
+			s.notRun("all else", "the documents could not be scored")
+			return
+		}
+		s.check("the loss of the end-of-text token is given where asked for", func() error {
+			with := settings
+			with.EOS = true
+			answers, err := scoreAll(s.ctx, m, with, documents(texts()))
+			for i, a := range answers {
+				if a.EOSNLL <= 0 {
+					return fmt.Errorf("document %d has the loss %v", i, a.EOSNLL)
+				}
+			}
+			return err
+		})
+		s.check("the same document has the same losses in any company", func() error {
+			reversed := slices.Clone(texts())
+			slices.Reverse(reversed)
+			answers, err := scoreAll(s.ctx, m, settings, documents(reversed))
+			if err != nil {
+				return err
+			}
+			slices.Reverse(answers)
+			for i, text := range texts() {
+				if err := sameLosses(together[i], answers[i], c.Tolerance); err != nil {
+					return fmt.Errorf("document %d in reversed order: %w", i, err)
+				}
+				alone, err := scoreAll(s.ctx, m, settings, documents([]string{text}))
+				if err != nil {
+					return err
+				}
+				if err := sameLosses(together[i], alone[0], c.Tolerance); err != nil {
+					return fmt.Errorf("document %d alone: %w", i, err)
+				}
+			}
+			return nil
+		})
+		s.check("the scored span does not change the losses", func() error {
+			answers, err := scoreAll(s.ctx, m, settings, func(yield func(protocol.Document, error) bool) {
+				for d, err := range documents(texts()) {
+					d.ScoreStart = d.ScoreEnd / 2
+					if !yield(d, err) {
+						return
+					}
+				}
+			})
+			if err != nil {
+				return err
+			}
+			for i := range answers {
+				if err := sameLosses(together[i], answers[i], c.Tolerance); err != nil {
+					return fmt.Errorf("document %d: %w", i, err)
+				}
+			}
+			return nil
+		})
+		s.check("scoring stops when cancelled", func() error {
+			ctx, cancel := context.WithCancel(s.ctx)
+			defer cancel()
+			err := m.Score(ctx, settings, documents(texts()), func(protocol.Document, protocol.ScoredDocument) error { cancel(); return ctx.Err() })
+			if !errors.Is(err, context.Canceled) {
+				return fmt.Errorf("it ended with %v", err)
+			}
+			_, err = scoreAll(s.ctx, m, settings, documents(texts()))
+			return err
+		})
+		s.check("a crash in mid-stream loses nothing and changes nothing", func() error {
+			var answers []protocol.ScoredDocument
+			err := m.Score(s.ctx, settings, documents(texts()), func(_ protocol.Document, a protocol.ScoredDocument) error {
+				if len(answers) == 0 {
+					b.Kill()
+				}
+				answers = append(answers, a)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			// All answers may have been on their way when the plugin died.
+			b.Kill()
+			again, err := scoreAll(s.ctx, m, settings, documents(texts()))
+			if err != nil {
+				return err
+			}
+			for i := range answers {
+				if err := sameLosses(together[i], again[i], c.Tolerance); err != nil {
+					return fmt.Errorf("document %d: %w", i, err)
+				}
+				if err := sameLosses(together[i], answers[i], c.Tolerance); err != nil {
+					return fmt.Errorf("document %d: %w", i, err)
+				}
+			}
+			return nil
+		})
+		s.check(fmt.Sprintf("a document of %d MiB passes", c.LargeBytes>>20), func() error {
+			large := strings.Repeat("All work and no play makes a dull document.\n", c.LargeBytes/44+1)[:c.LargeBytes]
+			_, err := scoreAll(s.ctx, m, settings, documents([]string{large}))
+			return err
+		})
+		s.check("a model unloads", m.Close)
+	})
+}
+
+// train makes a file for m in dir.
+func (s *suite) train(b *host.Backend, m *protocol.Model, dir string) error {
+	var files [2]bytes.Buffer
+	for i := range files {
+		if err := b.Train(s.ctx, *m, documents(texts()), &files[i]); err != nil {
+			return err
+		}
+	}
+	if !bytes.Equal(files[0].Bytes(), files[1].Bytes()) {
+		return errors.New("the files differ")
+	}
+	path := filepath.Join(dir, "model")
+	m.Files = []protocol.ModelFile{{Name: "model", Path: path, Digest: protocol.Digest(files[0].Bytes())}}
+	return os.WriteFile(path, files[0].Bytes(), 0o600)
+}
+
+func scoreAll(ctx context.Context, m *host.Model, s protocol.Settings, documents iter.Seq2[protocol.Document, error]) ([]protocol.ScoredDocument, error) {
+	var answers []protocol.ScoredDocument
+	err := m.Score(ctx, s, documents, func(_ protocol.Document, a protocol.ScoredDocument) error {
+		answers = append(answers, a)
+		return nil
+	})
+	return answers, err
+}
+
+// checkPrefix says whether exactly the first token is without context, and only if no prefix stands before it.
+func checkPrefix(prefix string, answers []protocol.ScoredDocument) error {
+	for i, a := range answers {
+		start, ok := int32(-1), false
+		for _, u := range a.Unscored {
+			if u.Reason == protocol.ReasonNoContext {
+				start, ok = u.Start, true
+			}
+		}
+		wanted := prefix == protocol.PrefixNone && len(a.TokenIDs) > 0
+		if ok != wanted || ok && start != a.TokenStarts[0] {
+			return fmt.Errorf("document %d has the unscored ranges %v; with prefix %q, %q marks the first token where nothing stands before it",
+				i, a.Unscored, prefix, protocol.ReasonNoContext)
+		}
+	}
+	return nil
+}
+
+func sameLosses(a, b protocol.ScoredDocument, tolerance float64) error {
+	if !slices.Equal(a.TokenIDs, b.TokenIDs) || !slices.Equal(a.TokenStarts, b.TokenStarts) || !slices.Equal(a.TokenEnds, b.TokenEnds) {
+		return errors.New("it has other tokens")
+	}
+	for i := range a.TokenNLL {
+		if difference := math.Abs(a.TokenNLL[i] - b.TokenNLL[i]); difference > tolerance {
+			return fmt.Errorf("token %d has the losses %v and %v nats, which differ by more than %v", i, a.TokenNLL[i], b.TokenNLL[i], tolerance)
+		}
+	}
+	return nil
+}

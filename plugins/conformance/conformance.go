@@ -1,0 +1,196 @@
+package conformance
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/cuecontext"
+
+	"surprisal.dev/plugins/host"
+	"surprisal.dev/plugins/protocol"
+)
+
+// Case is something that the plugin can do: a source to read, or a model to score with.
+type Case struct {
+	Name string
+	// Source and Fields are a provider's source of at least 3 rows, not changing while the suite runs.
+	Source protocol.Source
+	Fields []string
+	// Large is a provider's source with a row of at least LargeBytes bytes. Without it the suite does not check that such
+	// rows pass.
+	Large *protocol.Source
+	// Model is a backend's model. Where the backend trains its models and Model has no files, the suite trains one.
+	Model protocol.Model
+	// Tolerance is how far the losses of a document may depend on what it is scored with, in nats a token; 0 means
+	// DefaultTolerance.
+	Tolerance float64
+	// LargeBytes is the size of a large row or document; 0 means DefaultLargeBytes.
+	LargeBytes int
+}
+
+// Defaults of a Case.
+const (
+	DefaultTolerance  = 1e-5
+	DefaultLargeBytes = 64 << 20
+)
+
+// Outcome is how a check ended.
+type Outcome string
+
+// Outcomes of a check.
+const (
+	Passed Outcome = "passed"
+	Failed Outcome = "failed"
+	// NotRun marks a check for which the cases or an earlier failure left nothing to check; Detail says why.
+	NotRun Outcome = "not run"
+)
+
+// Check is one thing that was checked.
+type Check struct {
+	// Case is the case's name, "" for what holds for the plugin as a whole.
+	Case, Name string
+	Outcome    Outcome
+	Detail     string
+}
+
+// Report says what a plugin did right and wrong.
+type Report struct {
+	Info   host.Info
+	Checks []Check
+}
+
+// Passed is true if no check failed.
+func (r Report) Passed() bool {
+	for _, c := range r.Checks {
+		if c.Outcome == Failed {
+			return false
+		}
+	}
+	return true
+}
+
+// WriteTo writes the report for people, a line a check.
+func (r Report) WriteTo(w io.Writer) (int64, error) {
+	var text strings.Builder
+	if r.Info.Name != "" {
+		fmt.Fprintf(&text, "%s %s %s\n", r.Info.Kind, r.Info.Name, r.Info.Version)
+	}
+	for _, c := range r.Checks {
+		fmt.Fprintf(&text, "%-8s", c.Outcome)
+		if c.Case != "" {
+			fmt.Fprintf(&text, "%s: ", c.Case)
+		}
+		text.WriteString(c.Name)
+		if c.Detail != "" {
+			fmt.Fprintf(&text, ": %s", strings.ReplaceAll(c.Detail, "\n", "\n        "))
+		}
+		text.WriteByte('\n')
+	}
+	n, err := io.WriteString(w, text.String())
+	return int64(n), err
+}
+
+// Run starts the plugin that command runs, checks what every plugin of its kind must do, and then each case. Its error is
+// about the suite, not the plugin: what is wrong with the plugin stands in the report.
+func Run(ctx context.Context, command []string, kind protocol.Kind, cases ...Case) (_ Report, err error) {
+	h, err := host.New(host.Options{})
+	if err != nil {
+		return Report{}, err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	s := &suite{ctx: ctx}
+	switch kind {
+	case protocol.KindProvider:
+		var p *host.Provider
+		if s.check("handshake and description", func() (err error) { p, err = h.OpenProvider(ctx, command); return err }) {
+			s.plugin(p.Info())
+			s.provider(p, cases)
+		}
+	case protocol.KindBackend:
+		var b *host.Backend
+		if s.check("handshake and description", func() (err error) { b, err = h.OpenBackend(ctx, command); return err }) {
+			s.plugin(b.Info())
+			s.backend(b, cases)
+		}
+	default:
+		return Report{}, &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(
+			"kind %q; a plugin is a %s or a %s", kind, protocol.KindProvider, protocol.KindBackend)}
+	}
+	return s.report, ctx.Err()
+}
+
+type suite struct {
+	ctx    context.Context
+	report Report
+	inCase string
+}
+
+// check runs f and records how it went.
+func (s *suite) check(name string, f func() error) bool {
+	c := Check{Case: s.inCase, Name: name, Outcome: Passed}
+	if err := cmp.Or(s.ctx.Err(), f()); err != nil {
+		c.Outcome, c.Detail = Failed, err.Error()
+	}
+	s.report.Checks = append(s.report.Checks, c)
+	return c.Outcome == Passed
+}
+
+func (s *suite) notRun(name, why string) {
+	s.report.Checks = append(s.report.Checks, Check{Case: s.inCase, Name: name, Outcome: NotRun, Detail: why})
+}
+
+// cases runs f for each case.
+func (s *suite) cases(cases []Case, f func(Case)) {
+	if len(cases) == 0 {
+		s.notRun("cases", "none was given")
+	}
+	for i, c := range cases {
+		s.inCase = cmp.Or(c.Name, fmt.Sprintf("case %d", i+1))
+		c.Tolerance = cmp.Or(c.Tolerance, DefaultTolerance)
+		c.LargeBytes = cmp.Or(c.LargeBytes, DefaultLargeBytes)
+		f(c)
+	}
+	s.inCase = ""
+}
+
+func (s *suite) plugin(info host.Info) {
+	s.report.Info = info
+	s.check("name and version", func() error {
+		if info.Name == "" || info.Version == "" {
+			return fmt.Errorf("the name is %q and the version %q; neither may be empty", info.Name, info.Version)
+		}
+		return nil
+	})
+	s.check("the schema is CUE and defines #Config", func() error {
+		schema := cuecontext.New().CompileString(info.Schema)
+		if err := schema.Err(); err != nil {
+			return err
+		}
+		config := schema.LookupPath(cue.ParsePath("#Config"))
+		if err := config.Err(); err != nil {
+			return err
+		}
+		if config.IncompleteKind() != cue.StructKind {
+			return fmt.Errorf("#Config is a %s, not a struct", config.IncompleteKind())
+		}
+		return nil
+	})
+}
+
+// wantInvalid says whether err is what a user should be told of bad input.
+func wantInvalid(err error) error {
+	switch {
+	case err == nil:
+		return errors.New("it was accepted")
+	case protocol.KindOf(err) != protocol.InvalidInput:
+		return fmt.Errorf("the error has the kind %q, not %q: %w", protocol.KindOf(err), protocol.InvalidInput, err)
+	}
+	return nil
+}
+
+var errEnough = errors.New("enough")

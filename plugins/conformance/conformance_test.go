@@ -1,0 +1,214 @@
+package conformance
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"surprisal.dev/plugins/ngram"
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/sdk"
+	"surprisal.dev/providers/text"
+)
+
+// The test binary is every plugin under test: "plugin NAME".
+func TestMain(m *testing.M) {
+	if len(os.Args) != 3 || os.Args[1] != "plugin" {
+		os.Exit(m.Run())
+	}
+	switch os.Args[2] {
+	case "text":
+		sdk.ServeProvider(text.New())
+	case "careless":
+		sdk.ServeProvider(careless{})
+	case "ngram":
+		sdk.ServeBackend(ngram.New())
+	case "sloppy":
+		sdk.ServeBackend(sloppy{})
+	}
+}
+
+func run(t *testing.T, kind protocol.Kind, name string, cases ...Case) Report {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := Run(t.Context(), []string{program, "plugin", name}, kind, cases...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+func TestTextProvider(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"a.txt":     "one\ntwo\nthree\n",
+		"b.txt":     "four\n\nfünf\n" + strings.Repeat("a long line\n", 100_000),
+		"large.txt": strings.Repeat("no line ends here, ", DefaultLargeBytes/19+1),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	source := func(config string) protocol.Source { return protocol.Source{Config: json.RawMessage(config), Dir: dir} }
+	large := source(`{"path": "large.txt", "split": "file"}`)
+	wantAllPassed(t, run(t, protocol.KindProvider, "text", Case{
+		Name: "lines", Source: source(`{"path": "[ab].txt", "split": "lines"}`), Fields: []string{"text"}, Large: &large,
+	}))
+}
+
+func TestNgramBackend(t *testing.T) {
+	t.Parallel()
+	for _, tokens := range []string{"bytes", "words"} {
+		// The large document is smaller than for a plugin under suspicion: this backend has a token a byte.
+		wantAllPassed(t, run(t, protocol.KindBackend, "ngram", Case{
+			Name: tokens, Model: protocol.Model{Config: fmt.Appendf(nil, `{"order": 3, "tokens": %q}`, tokens)},
+			Tolerance: 1e-9, LargeBytes: 3 << 20,
+		}))
+	}
+}
+
+func wantAllPassed(t *testing.T, r Report) {
+	t.Helper()
+	if len(r.Checks) < 12 {
+		t.Errorf("only %d checks", len(r.Checks))
+	}
+	for _, c := range r.Checks {
+		if c.Outcome != Passed {
+			t.Errorf("%s: %s %s: %s", c.Case, c.Name, c.Outcome, c.Detail)
+		}
+	}
+}
+
+// wantReport checks the report's lines against the wanted ones, each "OUTCOME TEXT IN THE LINE".
+func wantReport(t *testing.T, r Report, want string) {
+	t.Helper()
+	var text strings.Builder
+	if _, err := r.WriteTo(&text); err != nil {
+		t.Fatal(err)
+	}
+	if r.Passed() {
+		t.Error("the report says that all is well")
+	}
+	for want := range strings.Lines(want) {
+		outcome, part, _ := strings.Cut(strings.TrimSpace(want), " ")
+		found := false
+		for _, line := range strings.Split(text.String(), "\n") {
+			found = found || strings.HasPrefix(line, outcome) && strings.Contains(line, part)
+		}
+		if !found {
+			t.Errorf("no line %q in\n%s", want, text.String())
+		}
+	}
+}
+
+// careless is a provider that gets most things wrong which the host alone cannot see.
+type careless struct{}
+
+func (careless) Describe(context.Context) (protocol.ProviderDescription, error) {
+	return protocol.ProviderDescription{Name: "careless", Schema: "#Config: 1 &"}, nil
+}
+
+func (careless) Resolve(context.Context, protocol.ResolveRequest) (protocol.Resolution, error) {
+	return protocol.Resolution{Parameters: []byte("{}"), Files: []protocol.File{{Name: "f"}}}, nil
+}
+
+// Read ignores To and Pinned, numbers rows from where it starts, and gives other rows in every process.
+func (careless) Read(_ context.Context, r protocol.ReadRequest, emit func(protocol.Row) error) error {
+	for i := r.From; i < 5; i++ {
+		err := emit(protocol.Row{Ordinal: i, Shard: "f", Number: i - r.From, Values: [][]byte{fmt.Append(nil, os.Getpid())}})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestCarelessProvider(t *testing.T) {
+	t.Parallel()
+	wantReport(t, run(t, protocol.KindProvider, "careless", Case{Fields: []string{"text"}}), `
+		passed handshake
+		failed name and version: the name is "careless" and the version ""; neither may be empty
+		failed the schema is CUE
+		failed a configuration that is not a struct is refused as invalid input: it was accepted
+		passed case 1: a source resolves twice
+		passed case 1: rows come in order
+		failed reading resumes from any row: from row 1
+		failed a range of rows can be read
+		failed an unknown field is refused
+		failed a content that is not the pinned one is refused
+		failed a crash in mid-stream
+		not a row of 64 MiB passes: the case has no large source`)
+}
+
+// sloppy is a backend whose losses depend on the company, and which knows no prefix.
+type sloppy struct{}
+
+func (sloppy) Describe(context.Context) (protocol.BackendDescription, error) {
+	return protocol.BackendDescription{Name: "sloppy", Version: "1", Schema: "#Config: {}"}, nil
+}
+
+func (sloppy) Plan(context.Context, protocol.Model, protocol.Settings) (protocol.Estimate, error) {
+	return protocol.Estimate{}, nil
+}
+
+func (sloppy) Load(context.Context, protocol.Model) (sdk.Model, error) { return sloppyModel{}, nil }
+
+type sloppyModel struct{}
+
+func (sloppyModel) Describe() protocol.LoadedModel { return protocol.LoadedModel{VocabularySize: 1} }
+
+func (sloppyModel) Score(_ context.Context, _ protocol.Settings, documents iter.Seq2[protocol.Document, error], emit func(protocol.ScoredDocument) error) error {
+	count := 0.
+	for d, err := range documents {
+		if err != nil {
+			return err
+		}
+		count++
+		err := emit(protocol.ScoredDocument{
+			Index: d.Index, TokenIDs: []int32{0}, TokenStarts: []int32{0}, TokenEnds: []int32{int32(len(d.Text))},
+			TokenNLL: []float64{count}, TotalNLL: count,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (sloppyModel) Close() error { return io.ErrUnexpectedEOF }
+
+func TestSloppyBackend(t *testing.T) {
+	t.Parallel()
+	wantReport(t, run(t, protocol.KindBackend, "sloppy", Case{Name: "any", LargeBytes: 1 << 20}), `
+		passed the schema is CUE
+		failed by Plan: it was accepted
+		failed by Load: it was accepted
+		failed any: unknown settings are refused
+		failed any: the ledger holds with prefix "none"
+		passed any: the ledger holds with prefix "bos"
+		failed any: the loss of the end-of-text token
+		failed any: the same document has the same losses in any company: document 0 in reversed order: token 0 has the losses 1 and 10 nats
+		failed any: a model unloads`)
+}
+
+func TestNoPlugin(t *testing.T) {
+	t.Parallel()
+	report, err := Run(t.Context(), []string{"/bin/true"}, protocol.KindProvider)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantReport(t, report, "failed handshake and description: /bin/true ended (exit status 0) without a handshake")
+	if _, err := Run(t.Context(), []string{"/bin/true"}, "wheel"); protocol.KindOf(err) != protocol.InvalidInput {
+		t.Errorf("got %v for a wrong kind", err)
+	}
+}

@@ -1,0 +1,213 @@
+package conformance
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"surprisal.dev/plugins/host"
+	"surprisal.dev/plugins/protocol"
+)
+
+func (s *suite) provider(p *host.Provider, cases []Case) {
+	s.check("a configuration that is not a struct is refused as invalid input", func() error {
+		_, err := p.Resolve(s.ctx, protocol.ResolveRequest{Source: protocol.Source{Config: json.RawMessage(`[]`)}, Network: true})
+		return wantInvalid(err)
+	})
+	s.cases(cases, func(c Case) {
+		var pinned protocol.Resolution
+		if !s.check("a source resolves twice to the same", func() (err error) {
+			pinned, err = s.resolve(p, c.Source)
+			return err
+		}) {
+			return
+		}
+		request := protocol.ReadRequest{Source: c.Source, Pinned: pinned, Fields: c.Fields}
+		var rows []protocol.Row
+		if !s.check("rows come in order, each with its fields or a problem", func() (err error) {
+			// The host refuses rows out of order and rows with missing fields.
+			rows, err = readAll(s.ctx, p, request)
+			if err == nil && len(rows) < 3 {
+				err = fmt.Errorf("the case's source has %d rows; the suite needs at least 3", len(rows))
+			}
+			return err
+		}) {
+			return
+		}
+		s.check("shards are the resolution's files, and rows are counted in each from 0", func() error { return checkShards(pinned, rows) })
+		s.check("reading twice gives the same rows", func() error { return wantRows(s.ctx, p, request, rows) })
+		s.check("reading resumes from any row", func() error {
+			for _, from := range []int{1, len(rows) / 2, len(rows) - 1, len(rows)} {
+				resumed := request
+				resumed.From = int64(from)
+				if err := wantRows(s.ctx, p, resumed, rows[from:]); err != nil {
+					return fmt.Errorf("from row %d: %w", from, err)
+				}
+			}
+			return nil
+		})
+		s.check("a range of rows can be read", func() error {
+			part := request
+			part.From, part.To = 1, 2
+			return wantRows(s.ctx, p, part, rows[1:2])
+		})
+		s.check("an unknown field is refused, or makes the rows problems", func() error {
+			unknown := request
+			unknown.Fields = slices.Clone(c.Fields)
+			unknown.Fields[0] = "no.such.field"
+			return checkUnknownField(s.ctx, p, unknown)
+		})
+		s.check("reading stops when cancelled", func() error {
+			ctx, cancel := context.WithCancel(s.ctx)
+			defer cancel()
+			err := p.Read(ctx, request, func(protocol.Row) error { cancel(); return ctx.Err() })
+			if !errors.Is(err, context.Canceled) {
+				return fmt.Errorf("it ended with %v", err)
+			}
+			return wantRows(s.ctx, p, request, rows)
+		})
+		s.check("many readers at the same time get the same rows", func() error {
+			failures := make(chan error, 4)
+			for range cap(failures) {
+				go func() { failures <- wantRows(s.ctx, p, request, rows) }()
+			}
+			var err error
+			for range cap(failures) {
+				err = errors.Join(err, <-failures)
+			}
+			return err
+		})
+		s.check("a content that is not the pinned one is refused as changed", func() error {
+			if len(pinned.Files) == 0 {
+				return errors.New("the resolution lists no files")
+			}
+			changed := request
+			changed.Pinned.Files = slices.Clone(pinned.Files)
+			changed.Pinned.Files[0].Digest = protocol.Digest([]byte("something else"))
+			_, err := readAll(s.ctx, p, changed)
+			if protocol.KindOf(err) != protocol.Changed {
+				return fmt.Errorf("reading ended with %v, of kind %q", err, protocol.KindOf(err))
+			}
+			return nil
+		})
+		s.check("a crash in mid-stream loses and repeats nothing", func() error {
+			var got []protocol.Row
+			err := p.Read(s.ctx, request, func(r protocol.Row) error {
+				if len(got) == 1 {
+					p.Kill()
+				}
+				got = append(got, r)
+				return nil
+			})
+			if err := compareRows(got, err, rows); err != nil {
+				return err
+			}
+			// All of a small source may have been on its way when the plugin died.
+			p.Kill()
+			return wantRows(s.ctx, p, request, rows)
+		})
+		name := fmt.Sprintf("a row of %d MiB passes", c.LargeBytes>>20)
+		if c.Large == nil {
+			s.notRun(name, "the case has no large source")
+			return
+		}
+		s.check(name, func() error {
+			pinned, err := s.resolve(p, *c.Large)
+			if err != nil {
+				return err
+			}
+			largest := 0
+			err = p.Read(s.ctx, protocol.ReadRequest{Source: *c.Large, Pinned: pinned, Fields: c.Fields}, func(r protocol.Row) error {
+				if r.Problem != "" {
+					return fmt.Errorf("row %d: %s", r.Ordinal, r.Problem)
+				}
+				for _, value := range r.Values {
+					largest = max(largest, len(value))
+				}
+				return nil
+			})
+			if err == nil && largest < c.LargeBytes {
+				err = fmt.Errorf("the largest value has %d bytes", largest)
+			}
+			return err
+		})
+	})
+}
+
+func (s *suite) resolve(p *host.Provider, source protocol.Source) (protocol.Resolution, error) {
+	first, err := p.Resolve(s.ctx, protocol.ResolveRequest{Source: source, Network: true})
+	if err != nil {
+		return first, err
+	}
+	if !json.Valid(first.Parameters) {
+		return first, fmt.Errorf("the parameters are not JSON: %q", first.Parameters)
+	}
+	second, err := p.Resolve(s.ctx, protocol.ResolveRequest{Source: source, Network: true})
+	if err == nil && !reflect.DeepEqual(first, second) {
+		err = fmt.Errorf("first %+v, then %+v", first, second)
+	}
+	return first, err
+}
+
+func readAll(ctx context.Context, p *host.Provider, r protocol.ReadRequest) ([]protocol.Row, error) {
+	var rows []protocol.Row
+	err := p.Read(ctx, r, func(row protocol.Row) error {
+		rows = append(rows, row)
+		return nil
+	})
+	return rows, err
+}
+
+func wantRows(ctx context.Context, p *host.Provider, r protocol.ReadRequest, want []protocol.Row) error {
+	got, err := readAll(ctx, p, r)
+	return compareRows(got, err, want)
+}
+
+func compareRows(got []protocol.Row, err error, want []protocol.Row) error {
+	if err != nil {
+		return err
+	}
+	for i := range min(len(got), len(want)) {
+		if !reflect.DeepEqual(got[i], want[i]) {
+			return fmt.Errorf("row %d is %.200q; the first reading gave %.200q", i, fmt.Sprint(got[i]), fmt.Sprint(want[i]))
+		}
+	}
+	if len(got) != len(want) {
+		return fmt.Errorf("%d rows came; by the first reading there are %d", len(got), len(want))
+	}
+	return nil
+}
+
+func checkShards(r protocol.Resolution, rows []protocol.Row) error {
+	file := 0
+	next := map[string]int64{}
+	for _, row := range rows {
+		for file < len(r.Files) && r.Files[file].Name != row.Shard {
+			file++
+		}
+		if file == len(r.Files) {
+			return fmt.Errorf("row %d is of shard %q, which is no file of the resolution or comes too late", row.Ordinal, row.Shard)
+		}
+		if row.Number != next[row.Shard] {
+			return fmt.Errorf("row %d has the number %d in shard %q; %d was due", row.Ordinal, row.Number, row.Shard, next[row.Shard])
+		}
+		next[row.Shard]++
+	}
+	return nil
+}
+
+func checkUnknownField(ctx context.Context, p *host.Provider, r protocol.ReadRequest) error {
+	err := p.Read(ctx, r, func(row protocol.Row) error {
+		if row.Problem == "" {
+			return fmt.Errorf("row %d has a value for the field %q", row.Ordinal, r.Fields[0])
+		}
+		return nil
+	})
+	if protocol.KindOf(err) == protocol.InvalidInput {
+		return nil
+	}
+	return err
+}
