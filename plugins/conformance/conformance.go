@@ -192,5 +192,3 @@ func wantInvalid(err error) error {
 	}
 	return nil
 }
-
-var errEnough = errors.New("enough")

@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -52,8 +53,8 @@ func TestTextProvider(t *testing.T) {
 	dir := t.TempDir()
 	for name, content := range map[string]string{
 		"a.txt":     "one\ntwo\nthree\n",
-		"b.txt":     "four\n\nfünf\n" + strings.Repeat("a long line\n", 100_000),
-		"large.txt": strings.Repeat("no line ends here, ", DefaultLargeBytes/19+1),
+		"b.txt":     "four\n\nfünf\n" + strings.Repeat("a line of many that fill some messages\n", 30_000),
+		"large.txt": strings.Repeat("no line ends here ,", DefaultLargeBytes/19+1)[:DefaultLargeBytes],
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
@@ -64,6 +65,36 @@ func TestTextProvider(t *testing.T) {
 	wantAllPassed(t, run(t, protocol.KindProvider, "text", Case{
 		Name: "lines", Source: source(`{"path": "[ab].txt", "split": "lines"}`), Fields: []string{"text"}, Large: &large,
 	}))
+}
+
+// The plugin that README.md shows is a good one.
+func TestREADME(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, code, _ := strings.Cut(string(readme), "```go\n")
+	code, _, _ = strings.Cut(code, "```\n")
+	dir := t.TempDir()
+	main, program := filepath.Join(dir, "main.go"), filepath.Join(dir, "runner-provider-numbers")
+	if err := os.WriteFile(main, []byte(code), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if output, err := exec.Command("go", "build", "-o", program, main).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	report, err := Run(t.Context(), []string{program}, protocol.KindProvider, Case{
+		Source: protocol.Source{Config: json.RawMessage(`{"count": 1000}`)}, Fields: []string{"text"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range report.Checks {
+		if c.Outcome == Failed {
+			t.Errorf("%s %s: %s", c.Name, c.Outcome, c.Detail)
+		}
+	}
 }
 
 func TestNgramBackend(t *testing.T) {

@@ -22,22 +22,29 @@ type Backend struct {
 	description protocol.BackendDescription
 }
 
-func (h *Host) openBackend(ctx context.Context, args []string, name string) (*Backend, error) {
+func (h *Host) openBackend(ctx context.Context, args []string, name string) (_ *Backend, err error) {
 	s, err := h.open(protocol.KindBackend, name, args)
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
 	d, err := call(ctx, s, "describing the backend", func(ctx context.Context, conn grpc.ClientConnInterface, r *pluginpb.DescribeRequest) (*pluginpb.BackendDescription, error) {
 		return pluginpb.NewBackendClient(conn).Describe(ctx, r)
 	}, &pluginpb.DescribeRequest{})
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{subprocess: s, description: wire.ToBackendDescription(d)}
-	b.info, err = h.describe(s, name, Info{
+	info, err := h.describe(s, name, Info{
 		Name: d.GetName(), Version: d.GetVersion(), Schema: d.GetSchema(), Environment: d.GetEnvironment(),
 	})
-	return b, err
+	if err != nil {
+		return nil, err
+	}
+	return &Backend{s, info, wire.ToBackendDescription(d)}, nil
 }
 
 // Info says which plugin this is.

@@ -19,22 +19,29 @@ type Provider struct {
 	description protocol.ProviderDescription
 }
 
-func (h *Host) openProvider(ctx context.Context, args []string, name string) (*Provider, error) {
+func (h *Host) openProvider(ctx context.Context, args []string, name string) (_ *Provider, err error) {
 	s, err := h.open(protocol.KindProvider, name, args)
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
 	d, err := call(ctx, s, "describing the provider", func(ctx context.Context, conn grpc.ClientConnInterface, r *pluginpb.DescribeRequest) (*pluginpb.ProviderDescription, error) {
 		return pluginpb.NewProviderClient(conn).Describe(ctx, r)
 	}, &pluginpb.DescribeRequest{})
 	if err != nil {
 		return nil, err
 	}
-	p := &Provider{subprocess: s, description: wire.ToProviderDescription(d)}
-	p.info, err = h.describe(s, name, Info{
+	info, err := h.describe(s, name, Info{
 		Name: d.GetName(), Version: d.GetVersion(), Schema: d.GetSchema(), Environment: d.GetEnvironment(),
 	})
-	return p, err
+	if err != nil {
+		return nil, err
+	}
+	return &Provider{s, info, wire.ToProviderDescription(d)}, nil
 }
 
 // Info says which plugin this is.

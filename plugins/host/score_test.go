@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
+
 	"surprisal.dev/plugins/protocol"
 )
 
@@ -195,6 +197,36 @@ func TestScoreStops(t *testing.T) {
 	}
 }
 
+// Many calls share a model and its process, and all survive its death.
+func TestScoreManyAtOnce(t *testing.T) {
+	h, _ := newHost(t)
+	h.window = 5000
+	m, err := backend(t, h).Load(t.Context(), model(`{"batch": 4, "at": 500, "do": "die", "times": 1, "log": "log"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group errgroup.Group
+	for range 4 {
+		group.Go(func() error {
+			count, err := score(t.Context(), m, documents(1000, 100))
+			if err == nil && count != 1000 {
+				err = fmt.Errorf("%d documents", count)
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(filepath.Join(h.folder.path, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if loads := strings.Count(string(content), "load\n"); loads != 2 {
+		t.Errorf("the model was loaded %d times, want twice", loads)
+	}
+}
+
 func TestScoreLargeDocument(t *testing.T) {
 	h, _ := newHost(t)
 	m, err := backend(t, h).Load(t.Context(), model(`{}`))
@@ -265,5 +297,45 @@ func TestNames(t *testing.T) {
 	}
 	if got := h.Names(protocol.KindProvider); slices.Contains(got, "mine") {
 		t.Errorf("a backend among the providers: %q", got)
+	}
+}
+
+// Rows of 1 KB from a provider.
+func BenchmarkRead(b *testing.B) {
+	h, err := New(Options{Providers: []string{"honest"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer h.Close()
+	p, err := h.Provider(b.Context(), "honest")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(1000)
+	b.ResetTimer()
+	if _, err := read(b.Context(), p, 0, 0, fmt.Sprintf(`{"rows": %d, "bytes": 1000, "at": -1}`, b.N)); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// Documents of 1 KB to a backend that does nothing, and back.
+func BenchmarkScore(b *testing.B) {
+	h, err := New(Options{Backends: []string{"honest"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer h.Close()
+	backend, err := h.Backend(b.Context(), "honest")
+	if err != nil {
+		b.Fatal(err)
+	}
+	m, err := backend.Load(b.Context(), model(`{"batch": 32}`))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(1000)
+	b.ResetTimer()
+	if _, err := score(b.Context(), m, documents(b.N, 1000)); err != nil {
+		b.Fatal(err)
 	}
 }

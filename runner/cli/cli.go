@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
@@ -55,6 +56,8 @@ stdout, logs and progress to stderr.
 Exit codes: 0 done, 1 failed, 2 invalid input, 3 some actions failed, 130 cancelled.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Args:          subcommand,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage("%v; see %s --help", err, c.CommandPath())
@@ -74,6 +77,24 @@ Exit codes: 0 done, 1 failed, 2 invalid input, 3 some actions failed, 130 cancel
 	return root
 }
 
+// subcommand refuses the arguments of a command that only holds others.
+func subcommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
+	}
+	meant := ""
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		meant = fmt.Sprintf("; did you mean %s?", near[0])
+	}
+	return usage("%s has no command %q; commands are %s%s", c.CommandPath(), args[0], strings.Join(names, ", "), meant)
+}
+
 // folder returns a command's folder: its argument, or the -C flag.
 func (a *app) folder(args []string) string {
 	if len(args) > 0 {
@@ -87,6 +108,11 @@ func (a *app) open(ctx context.Context, dir string, work func(*workspace.Workspa
 	level := hclog.LevelFromString(a.logLevel)
 	if level == hclog.NoLevel {
 		return usage("--log-level %q is not debug, info, warn or error", a.logLevel)
+	}
+	for _, folder := range a.plugins {
+		if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+			return usage("--plugins %s: no such folder; give the folder that holds programs called runner-provider-NAME or runner-backend-NAME", folder)
+		}
 	}
 	w, err := workspace.Open(ctx, workspace.Options{
 		Dir: dir, Store: a.store, Inject: a.inject, PluginDirs: a.plugins, Builtins: a.builtins,

@@ -57,7 +57,7 @@ func exitCode(err error) int {
 
 // isInvalid reports whether an error is about what the user gave.
 func isInvalid(err error) bool {
-	if _, ok := errors.AsType[spec.Error](err); ok {
+	if _, ok := errors.AsType[spec.Errors](err); ok {
 		return true
 	}
 	switch protocol.KindOf(err) {

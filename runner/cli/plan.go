@@ -28,6 +28,9 @@ changes, and which fields moved their keys.`,
 			if graph != "" && graph != "dot" && graph != "svg" {
 				return usage("--graph %q is not dot or svg", graph)
 			}
+			if graph != "" && a.asJSON {
+				return usage("--graph and --json: give one of them; the JSON holds the graph too")
+			}
 			return a.open(c.Context(), a.folder(args), func(w *workspace.Workspace) error {
 				p, err := w.Plan(c.Context())
 				if err != nil {

@@ -10,8 +10,13 @@ import (
 )
 
 func (a *app) pluginCommand() *cobra.Command {
-	c := &cobra.Command{Use: "plugin", Short: "List, check and serve plugins"}
-	c.AddCommand(a.pluginListCommand(), a.pluginServeCommand())
+	c := &cobra.Command{
+		Use:   "plugin",
+		Short: "List and test plugins",
+		Args:  subcommand,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(a.pluginListCommand(), a.pluginTestCommand(), a.pluginServeCommand())
 	return c
 }
 

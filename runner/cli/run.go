@@ -37,6 +37,9 @@ were not finished; run it again and it goes on. The first Ctrl-C finishes what i
 			if o.Cores < 1 {
 				return usage("--cores %d: give at least 1", o.Cores)
 			}
+			if o.Devices < 0 {
+				return usage("--devices %d: give 0 or more", o.Devices)
+			}
 			if o.Retries < 0 {
 				return usage("--retries %d: give 0 or more", o.Retries)
 			}

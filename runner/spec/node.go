@@ -49,13 +49,14 @@ func (n node) fields() iter.Seq2[string, node] {
 		if !n.set() {
 			return
 		}
-		it, err := n.v.Fields(cue.Optional(true))
+		it, err := n.v.Fields()
 		if err != nil {
 			return
 		}
 		for it.Next() {
 			s := it.Selector()
-			if s.ConstraintType() != 0 {
+			// A required field that is not set comes as an error.
+			if it.Value().IncompleteKind() == cue.BottomKind && !n.v.LookupPath(cue.MakePath(s)).Exists() {
 				continue
 			}
 			if !yield(s.Unquoted(), node{v: it.Value(), path: append(n.path[:len(n.path):len(n.path)], s)}) {

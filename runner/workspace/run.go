@@ -16,6 +16,7 @@ import (
 	"surprisal.dev/runner/action/gap"
 	"surprisal.dev/runner/action/materialize"
 	"surprisal.dev/runner/action/score"
+	"surprisal.dev/runner/action/scores"
 	"surprisal.dev/runner/action/train"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/executor"
@@ -150,8 +151,9 @@ func (w *Workspace) workers(models *score.Models) map[plan.Kind]engine.Worker {
 		plan.Train: train.New(func(ctx context.Context, name string) (train.Backend, error) {
 			return w.host.Backend(ctx, name)
 		}),
-		plan.Score: score.New(models),
-		plan.Gap:   gap.New(),
+		plan.Import: scores.New(w.Dir),
+		plan.Score:  score.New(models),
+		plan.Gap:    gap.New(),
 	}
 }
 

@@ -20,7 +20,6 @@ type tableFile[T any] struct {
 	files   []*os.File
 	csv     *csv.Writer
 	parquet *table.Writer[T]
-	fields  []int
 	cells   []string
 }
 

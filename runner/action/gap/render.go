@@ -16,10 +16,11 @@ var whitespaceSymbols = strings.NewReplacer(" ", "␠", "\n", "⏎", "\t", "⇥"
 // visible makes spaces, newlines, tabs and carriage returns visible.
 func visible(s string) string { return whitespaceSymbols.Replace(s) }
 
-// shorten cuts a text that has more than limit code points, the last of them an ellipsis.
+// shorten cuts a text that has more than limit code points, the last of them an ellipsis. Like preview, it returns a copy:
+// what a report quotes must not keep a whole document in memory.
 func shorten(s string, limit int) string {
 	if cut := runeOffset(s, limit); cut == len(s) {
-		return s
+		return strings.Clone(s)
 	}
 	return s[:runeOffset(s, limit-1)] + "…"
 }
@@ -38,7 +39,7 @@ func runeOffset(s string, n int) int {
 // preview shows the text around bytes [start, end), which are character boundaries, in at most 120 code points.
 func preview(text string, start, end int) string {
 	if runeOffset(text, previewLimit) == len(text) {
-		return visible(text)
+		return strings.Clone(visible(text))
 	}
 	const content = previewLimit - 2
 	first := utf8.RuneCountInString(text[:start])
@@ -55,7 +56,7 @@ func preview(text string, start, end int) string {
 	if to < total {
 		window += "…"
 	}
-	return window
+	return strings.Clone(window)
 }
 
 // tokenBoundaries shows how tokens cut the bytes [start, end) of a text: bars stand between tokens, an ellipsis where

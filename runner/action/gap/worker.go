@@ -167,5 +167,10 @@ func differing(a, b json.RawMessage) ([]plan.Field, error) {
 	if len(a) == 0 || len(b) == 0 {
 		return nil, fault("a score does not say under which protocol it was made")
 	}
-	return plan.Diff(a, b)
+	fields, err := plan.Diff(a, b)
+	if i := slices.IndexFunc(fields, func(f plan.Field) bool { return f.Path == "imported" }); i >= 0 {
+		// Of a table scored elsewhere nothing but the name of its protocol is known.
+		return fields[i : i+1], err
+	}
+	return fields, err
 }

@@ -1,0 +1,86 @@
+package scores
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/action/score"
+	"surprisal.dev/runner/plan"
+)
+
+// Worker imports tables.
+type Worker struct{ dir string }
+
+// New returns a worker; relative paths of tables start at dir.
+func New(dir string) *Worker { return &Worker{dir} }
+
+// Work imports the table of the action's model: the files of a score for each of its datasets, in a folder of its key.
+func (w *Worker) Work(ctx context.Context, t *action.Task) (result action.Result, err error) {
+	m := t.Action.Model
+	table := m.Model.Scores.Path
+	if !filepath.IsAbs(table) {
+		table = filepath.Join(w.dir, table)
+	}
+	if err := checkDigest(table, m.Scores.Digest); err != nil {
+		return result, fmt.Errorf("%s: %w", t.Action.Name, err)
+	}
+	scratch, err := os.MkdirTemp(t.Dir, "scratch-")
+	if err != nil {
+		return result, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
+	datasets, err := Import(ctx, table, t.Dir, scratch)
+	if err != nil {
+		return result, fmt.Errorf("%s: %w", t.Action.Name, err)
+	}
+	var documents, bytes int64
+	for _, d := range datasets {
+		summary := score.Summary{
+			Documents: d.Documents, Bytes: d.Bytes, ScoredBytes: d.ScoredBytes, Tokens: d.Tokens, Nats: d.Nats,
+			BPB:      score.BitsPerByte(d.Nats, d.ScoredBytes),
+			Ledger:   score.Ledger{Tokens: d.Nats, Span: d.Nats},
+			Protocol: score.Protocol{Imported: m.Model.Scores.Protocol},
+		}
+		name := path.Join(d.Key, plan.SummaryFile)
+		if err := action.WriteJSON(t.Path(name), summary); err != nil {
+			return result, err
+		}
+		result.Files = append(result.Files, name, path.Join(d.Key, plan.ScoredFile), path.Join(d.Key, plan.LedgerFile))
+		if d.ZeroLossBytes > 0 {
+			result.Warnings = append(result.Warnings, fmt.Sprintf("%s: %s: %d of %d scored bytes have a loss of exactly zero; the scorer may have left them out and still counted them",
+				m.Name, d.Key, d.ZeroLossBytes, d.ScoredBytes))
+		}
+		documents += d.Documents
+		bytes += d.Bytes
+	}
+	slices.Sort(result.Files)
+	result.Measured = map[string]float64{plan.MeasuredDocuments: float64(documents), plan.MeasuredBytes: float64(bytes)}
+	return result, nil
+}
+
+// checkDigest refuses a table that is no longer what the plan was made with.
+func checkDigest(path, want string) (err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return err
+	}
+	if got := "sha256:" + hex.EncodeToString(h.Sum(nil)); got != want {
+		return &protocol.Error{Kind: protocol.Changed, Message: fmt.Sprintf("%s changed since the plan was made, from %s to %s; run again", path, want, got)}
+	}
+	return nil
+}

@@ -1,0 +1,368 @@
+//go:build slow
+
+package main_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// spec trains and scores models that cut the same text in two ways, on text from two providers.
+const spec = `package crash
+
+import "surprisal.dev/experiment"
+
+experiment.#Experiment
+
+name: "crash"
+
+datasets: {
+	"train/a": {source: text: {path: "train-a.txt", split: "paragraphs"}, use: "train"}
+	"train/b": {source: jsonl: path: "train-b.jsonl", use: "train"}
+	"held-out/a": {source: text: {path: "a.txt", split: "paragraphs"}, tags: ["a"]}
+	"held-out/b": {source: text: {path: "b.txt", split: "lines"}, limits: bytes: 200}
+	"rows/c": {source: jsonl: path: "c.jsonl"}
+	"rows/sample": {source: jsonl: path: "c.jsonl", sample: {documents: 50, seed: 7}}
+}
+
+models: {
+	"a": backend: ngram: {order: 4, train: "train/a"}
+	"bytes": backend: ngram: {order: 4, train: ["train/a", "train/b"]}
+	"words": backend: ngram: {order: 2, tokens: "words", train: ["train/a", "train/b"]}
+}
+
+sweeps: order: {models: ["bytes"], over: "backend.ngram.order": [1, 2, 3]}
+
+gaps: {
+	"words-vs-bytes": {a: "words", b: "bytes"}
+	"a-vs-bytes": {a: "a", b: "bytes", datasets: ["held-out/*"]}
+}
+`
+
+// writeSpec writes the spec and its text, which is the same every time, to dir.
+func writeSpec(t *testing.T, dir string) {
+	t.Helper()
+	random := rand.New(rand.NewPCG(1, 2))
+	files := map[string]string{"experiment.cue": spec}
+	for _, f := range []struct {
+		name  string
+		bytes int
+	}{{"train-a.txt", 200_000}, {"train-b.jsonl", 100_000}, {"a.txt", 60_000}, {"b.txt", 60_000}, {"c.jsonl", 80_000}} {
+		files[f.name] = corpus(random, f.name, f.bytes)
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// corpus makes text of words that are as unequally frequent as real ones, some of them not ASCII.
+func corpus(random *rand.Rand, name string, size int) string {
+	var text strings.Builder
+	for text.Len() < size {
+		var line []string
+		for range 5 + random.IntN(60) {
+			word := int(math.Exp(random.Float64() * math.Log(3000)))
+			line = append(line, []string{"", "é", "ß", "語"}[word%97%4]+strconv.FormatInt(int64(word)*7919, 36))
+		}
+		row := strings.Join(line, " ")
+		if strings.HasSuffix(name, ".jsonl") {
+			fmt.Fprintf(&text, "{\"text\": %q}\n", row)
+		} else {
+			text.WriteString(row + "\n" + strings.Repeat("\n", random.IntN(2)))
+		}
+	}
+	return text.String()
+}
+
+// place is a folder with the spec, and a temporary folder of its own, so that whatever a run leaves can be seen.
+type place struct {
+	t        *testing.T
+	binary   string
+	dir, tmp string
+	// store is a folder elsewhere; "" is the store beside the spec.
+	store string
+	umask string
+	env   []string
+}
+
+// newPlace makes a place under parent.
+func newPlace(t *testing.T, binary, parent string) *place {
+	t.Helper()
+	p := &place{t: t, binary: binary, umask: "022"}
+	var err error
+	if p.dir, err = os.MkdirTemp(parent, "experiment"); err != nil {
+		t.Fatal(err)
+	}
+	// The path of a socket has to be short, and t.TempDir's is not.
+	if p.tmp, err = os.MkdirTemp("", "crash"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(p.tmp); err != nil {
+			t.Error(err)
+		}
+	})
+	writeSpec(t, p.dir)
+	return p
+}
+
+// process is a runner at work. It leads a process group of its own, as one that a shell started.
+type process struct {
+	cmd            *exec.Cmd
+	stdout, stderr output
+}
+
+// output can be read while it is written.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+func (p *place) start(args ...string) *process {
+	p.t.Helper()
+	if p.store != "" {
+		args = append([]string{"--store", p.store}, args...)
+	}
+	c := &process{cmd: exec.Command("sh", append([]string{"-c", `umask "$0" && exec "$@"`, p.umask, p.binary}, args...)...)}
+	c.cmd.Dir = p.dir
+	c.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + p.tmp}, p.env...)
+	c.cmd.Stdout, c.cmd.Stderr = &c.stdout, &c.stderr
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// An orphan may hold the output open; it is found and named later.
+	c.cmd.WaitDelay = 5 * time.Second
+	if err := c.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	return c
+}
+
+// wait returns the exit code, -1 if a signal ended the process.
+func (c *process) wait() int {
+	_ = c.cmd.Wait()
+	return c.cmd.ProcessState.ExitCode()
+}
+
+func (c *process) signal(t *testing.T, s syscall.Signal) {
+	t.Helper()
+	if err := c.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Fatal(err)
+	}
+}
+
+// ended says whether the process has ended; wait still has to be called.
+func (c *process) ended() bool { return state(c.cmd.Process.Pid) == 'Z' }
+
+// do runs the runner to its end, which must be the given code, and returns its output.
+func (p *place) do(code int, args ...string) (stdout, stderr string) {
+	p.t.Helper()
+	c := p.start(args...)
+	if got := c.wait(); got != code {
+		p.t.Fatalf("runner %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), got, code, &c.stdout, &c.stderr)
+	}
+	return c.stdout.String(), c.stderr.String()
+}
+
+// doJSON is do with exit code 0 and a result in JSON.
+func (p *place) doJSON(into any, args ...string) {
+	p.t.Helper()
+	stdout, _ := p.do(0, append([]string{"--json"}, args...)...)
+	if err := json.Unmarshal([]byte(stdout), into); err != nil {
+		p.t.Fatalf("runner %s: %v in %s", strings.Join(args, " "), err, stdout)
+	}
+}
+
+// journal is what runner status --json says of the last run.
+type journal struct {
+	Run     string
+	State   string
+	Entries []struct{ Action, State string }
+}
+
+func (j journal) count(state string) (n int) {
+	for _, e := range j.Entries {
+		if e.State == state {
+			n++
+		}
+	}
+	return n
+}
+
+func (p *place) status() (j journal) {
+	p.t.Helper()
+	p.doJSON(&j, "status")
+	return j
+}
+
+// verify checks the store.
+func (p *place) verify() {
+	p.t.Helper()
+	stdout, stderr := p.do(0, "verify")
+	if !strings.Contains(stdout, ", 0 problems") {
+		p.t.Fatalf("runner verify:\n%s%s", stdout, stderr)
+	}
+}
+
+// mustEqual checks that a finished run has left exactly what the reference has: the same artifacts, and nothing else.
+func (p *place) mustEqual(reference map[string]string) {
+	p.t.Helper()
+	p.verify()
+	p.noProcesses()
+	if diff := cmp.Diff(reference, p.contents()); diff != "" {
+		p.t.Fatalf("not what an uninterrupted run leaves (-want +got):\n%s", diff)
+	}
+}
+
+// perRun are the files whose names and content are a run's own.
+var perRun = regexp.MustCompile(`^dir/\.surprisal/runs/[^/]+/(journal|log)\.jsonl$|^store/runs/[^/]+\.json$|^store/runs/[^/]+/[0-9a-f]{64}$`)
+
+// contents returns the digest of every file of the folder, the store and the temporary folder, and what actions' records
+// say apart from times.
+func (p *place) contents() map[string]string {
+	p.t.Helper()
+	contents := map[string]string{}
+	store := p.store
+	if store == "" {
+		store = filepath.Join(p.dir, ".surprisal", "store")
+	}
+	walk := func(name, root string, folders bool) {
+		err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if path == store && name != "store" {
+				return fs.SkipDir
+			}
+			key := filepath.ToSlash(filepath.Join(name, strings.TrimPrefix(path, root)))
+			switch {
+			case e.IsDir() && folders:
+				contents[key] = "a folder"
+			case e.IsDir() || perRun.MatchString(key):
+			default:
+				contents[key], err = summary(path)
+			}
+			return err
+		})
+		if err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	walk("dir", p.dir, false)
+	walk("store", store, false)
+	walk("store/tmp", filepath.Join(store, "tmp"), true)
+	walk("tmp", p.tmp, true)
+	return contents
+}
+
+func summary(path string) (string, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	if strings.Contains(path, "/store/actions/") || filepath.Base(path) == ".artifact" {
+		var record map[string]any
+		if err := json.Unmarshal(data, &record); err != nil {
+			return "", fmt.Errorf("%s: %w", path, err)
+		}
+		for _, field := range []string{"started", "finished", "measured"} {
+			delete(record, field)
+		}
+		text, err := json.Marshal(record)
+		return string(text), err
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// noProcesses fails if a process of the runner's binary outlives it by more than a moment.
+func (p *place) noProcesses() {
+	p.t.Helper()
+	var left []int
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if left = p.processes(0); len(left) == 0 {
+			return
+		}
+	}
+	for _, pid := range left {
+		args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		p.t.Errorf("process %d outlives the runner: %q", pid, args)
+	}
+	p.t.FailNow()
+}
+
+// processes lists the living processes of the binary under test, those of a parent if that is not 0.
+func (p *place) processes(parent int) (pids []int) {
+	p.t.Helper()
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		// A process that is over, or another user's, has no such link.
+		exe, _ := os.Readlink(filepath.Join("/proc", e.Name(), "exe"))
+		if exe == p.binary && (parent == 0 || parentOf(pid) == parent) && state(pid) != 'Z' {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// stat returns the fields of /proc/PID/stat after the command's name, nil if there is no such process.
+func stat(pid int) []string {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
+}
+
+func state(pid int) byte {
+	if fields := stat(pid); len(fields) > 0 {
+		return fields[0][0]
+	}
+	return 'Z'
+}
+
+func parentOf(pid int) int {
+	if fields := stat(pid); len(fields) > 1 {
+		parent, _ := strconv.Atoi(fields[1])
+		return parent
+	}
+	return 0
+}
