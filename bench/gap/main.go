@@ -16,7 +16,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"surprisal.dev/runner/action/gap"
@@ -31,7 +30,7 @@ func main() {
 	flag.Parse()
 	work := func() error { return measure(*megabytes, *runs, *seed, *dir) }
 	if *compare != "" {
-		work = func() error { return report(*compare) }
+		work = func() error { return errors.Join(report(*compare), printPeak()) }
 	}
 	if err := work(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -67,18 +66,37 @@ func measure(sizes string, runs int, seed uint64, dir string) (err error) {
 			command := exec.Command(self, "-compare", tables)
 			command.Stderr = os.Stderr
 			start := time.Now()
-			if err := command.Run(); err != nil {
+			peak, err := command.Output()
+			if err != nil {
 				return err
 			}
 			seconds := time.Since(start).Seconds()
-			usage := command.ProcessState.SysUsage().(*syscall.Rusage)
 			cpu := command.ProcessState.UserTime() + command.ProcessState.SystemTime()
-			// Linux gives the peak in KiB.
+			kib, err := strconv.Atoi(string(peak))
+			if err != nil {
+				return fmt.Errorf("the measured process printed %q, wanted its peak memory in KiB", peak)
+			}
 			fmt.Printf("| %.1f | %.1f | %.2f | %.1f | %.2f | %.0f |\n", float64(text)/1e6, float64(onDisk)/1e6, seconds,
-				float64(text)/1e6/seconds, cpu.Seconds(), float64(usage.Maxrss)*1024/1e6)
+				float64(text)/1e6/seconds, cpu.Seconds(), float64(kib)*1024/1e6)
 		}
 	}
 	return nil
+}
+
+// printPeak prints this process's peak resident memory in KiB. What wait4 tells the parent is no use: a child's peak there
+// starts from what its parent had at the fork.
+func printPeak() error {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return fmt.Errorf("peak memory is only known on Linux: %w", err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if kib, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			fmt.Print(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(kib), "kB")))
+			return nil
+		}
+	}
+	return errors.New("/proc/self/status has no VmHWM")
 }
 
 func report(dir string) (err error) {

@@ -57,16 +57,7 @@ func (s *suite) backend(b *host.Backend, cases []Case) {
 	})
 	s.cases(cases, func(c Case) {
 		if d, err := b.Describe(s.ctx); err == nil && d.Trains && len(c.Model.Files) == 0 {
-			dir, err := os.MkdirTemp("", "conformance")
-			if err == nil {
-				defer os.RemoveAll(dir)
-			}
-			if !s.check("training twice gives the same file", func() error {
-				if err != nil {
-					return err
-				}
-				return s.train(b, &c.Model, dir)
-			}) {
+			if !s.check("training twice gives the same file", func() error { return s.train(b, &c.Model) }) {
 				return
 			}
 		}
@@ -157,7 +148,7 @@ func (s *suite) backend(b *host.Backend, cases []Case) {
 			defer cancel()
 			err := m.Score(ctx, settings, documents(texts()), func(protocol.Document, protocol.ScoredDocument) error { cancel(); return ctx.Err() })
 			if !errors.Is(err, context.Canceled) {
-				return fmt.Errorf("it ended with %v", err)
+				return endedWith(err)
 			}
 			_, err = scoreAll(s.ctx, m, settings, documents(texts()))
 			return err
@@ -199,8 +190,8 @@ func (s *suite) backend(b *host.Backend, cases []Case) {
 	})
 }
 
-// train makes a file for m in dir.
-func (s *suite) train(b *host.Backend, m *protocol.Model, dir string) error {
+// train makes a file for m.
+func (s *suite) train(b *host.Backend, m *protocol.Model) error {
 	var files [2]bytes.Buffer
 	for i := range files {
 		if err := b.Train(s.ctx, *m, documents(texts()), &files[i]); err != nil {
@@ -210,7 +201,7 @@ func (s *suite) train(b *host.Backend, m *protocol.Model, dir string) error {
 	if !bytes.Equal(files[0].Bytes(), files[1].Bytes()) {
 		return errors.New("the files differ")
 	}
-	path := filepath.Join(dir, "model")
+	path := filepath.Join(s.dir, fmt.Sprintf("model%d", len(s.report.Checks)))
 	m.Files = []protocol.ModelFile{{Name: "model", Path: path, Digest: protocol.Digest(files[0].Bytes())}}
 	return os.WriteFile(path, files[0].Bytes(), 0o600)
 }

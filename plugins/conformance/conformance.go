@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"cuelang.org/go/cue"
@@ -102,8 +103,12 @@ func Run(ctx context.Context, command []string, kind protocol.Kind, cases ...Cas
 	if err != nil {
 		return Report{}, err
 	}
-	defer func() { err = errors.Join(err, h.Close()) }()
-	s := &suite{ctx: ctx}
+	dir, err := os.MkdirTemp("", "conformance")
+	if err != nil {
+		return Report{}, errors.Join(err, h.Close())
+	}
+	defer func() { err = errors.Join(err, h.Close(), os.RemoveAll(dir)) }()
+	s := &suite{ctx: ctx, dir: dir}
 	switch kind {
 	case protocol.KindProvider:
 		var p *host.Provider
@@ -126,6 +131,7 @@ func Run(ctx context.Context, command []string, kind protocol.Kind, cases ...Cas
 
 type suite struct {
 	ctx    context.Context
+	dir    string // for models trained on the way
 	report Report
 	inCase string
 }
@@ -191,4 +197,12 @@ func wantInvalid(err error) error {
 		return fmt.Errorf("the error has the kind %q, not %q: %w", protocol.KindOf(err), protocol.InvalidInput, err)
 	}
 	return nil
+}
+
+// endedWith says that err, perhaps nil, is not what was to come.
+func endedWith(err error) error {
+	if err == nil {
+		return errors.New("it ended without an error")
+	}
+	return fmt.Errorf("it ended with an error of kind %q: %w", protocol.KindOf(err), err)
 }

@@ -65,7 +65,7 @@ func (s *suite) provider(p *host.Provider, cases []Case) {
 			defer cancel()
 			err := p.Read(ctx, request, func(protocol.Row) error { cancel(); return ctx.Err() })
 			if !errors.Is(err, context.Canceled) {
-				return fmt.Errorf("it ended with %v", err)
+				return endedWith(err)
 			}
 			return wantRows(s.ctx, p, request, rows)
 		})
@@ -89,7 +89,7 @@ func (s *suite) provider(p *host.Provider, cases []Case) {
 			changed.Pinned.Files[0].Digest = protocol.Digest([]byte("something else"))
 			_, err := readAll(s.ctx, p, changed)
 			if protocol.KindOf(err) != protocol.Changed {
-				return fmt.Errorf("reading ended with %v, of kind %q", err, protocol.KindOf(err))
+				return endedWith(err)
 			}
 			return nil
 		})

@@ -90,7 +90,7 @@ func (b *Backend) Train(ctx context.Context, m protocol.Model, documents iter.Se
 	defer cancel(nil)
 	for {
 		response, err := stream.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

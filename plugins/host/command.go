@@ -49,7 +49,7 @@ func newCommand(args, env []string, out *output) *command {
 }
 
 // Start starts the process.
-func (c *command) Start(context.Context) error {
+func (c *command) Start(context.Context) (err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.killed {
@@ -59,7 +59,7 @@ func (c *command) Start(context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer read.Close()
+	defer func() { err = errors.Join(err, read.Close()) }()
 	c.cmd.ExtraFiles = []*os.File{read}
 	c.cmd.Env = append(c.cmd.Env, wire.LifelineVariable+"=3")
 
@@ -79,14 +79,13 @@ func (c *command) Start(context.Context) error {
 		}
 		stdout.flush()
 		stderr.flush()
-		handshakeIn.Close()
+		_ = handshakeIn.Close() // a pipe in memory
 		c.mu.Lock()
-		// What it has started must not outlive it.
-		syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
+		// What it has started must not outlive it; there is mostly nothing left to kill.
+		_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
 		c.ended = true
 		c.mu.Unlock()
-		c.lifeline.Close()
-		c.err = err
+		c.err = errors.Join(err, c.lifeline.Close())
 		close(c.done)
 	}()
 	return nil
@@ -100,7 +99,7 @@ func (c *command) firstHandshake(w *io.PipeWriter) func([]byte) {
 			seen = true
 			c.version = string(match[1])
 			fmt.Fprintf(w, "%s\n", line)
-			w.Close()
+			_ = w.Close() // a pipe in memory
 			return
 		}
 		c.out.print(line)

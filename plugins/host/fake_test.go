@@ -50,7 +50,7 @@ func serveFake(kind protocol.Kind, name string) {
 		time.Sleep(time.Hour)
 	case "chatty": // before the handshake
 		fmt.Println("loading", strings.Repeat("x", 200<<10))
-		syscall.Write(1, []byte("a line without an end"))
+		must(syscall.Write(1, []byte("a line without an end")))
 	case "impostor":
 		name = "someone-else"
 	}
@@ -92,8 +92,7 @@ func (b behaviour) strikes() bool {
 	for i := 0; b.Times == 0 || i < b.Times; i++ {
 		f, err := os.OpenFile(filepath.Join(os.TempDir(), fmt.Sprint("strike", i)), os.O_CREATE|os.O_EXCL, 0o600)
 		if err == nil {
-			f.Close()
-			return true
+			return f.Close() == nil
 		}
 	}
 	return false
@@ -113,21 +112,27 @@ func (b behaviour) record(what string) {
 	}
 }
 
+func must(_ int, err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
 // misbehave does what b.Do says, if it can be done at any place.
 func (b behaviour) misbehave() {
 	switch b.Do {
 	case "die":
 		fmt.Fprintln(os.Stderr, "something terrible happened")
-		syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		must(0, syscall.Kill(os.Getpid(), syscall.SIGKILL))
 	case "panic":
 		go panic("a bug")
 		select {}
 	case "freeze":
-		syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		must(0, syscall.Kill(os.Getpid(), syscall.SIGSTOP))
 	case "flood":
 		fmt.Println("go line")
 		fmt.Println(strings.Repeat("o", 300<<10), "go long line")
-		syscall.Write(1, []byte("c line\n"+strings.Repeat("c", 300<<10)+" c long line\n"))
+		must(syscall.Write(1, []byte("c line\n"+strings.Repeat("c", 300<<10)+" c long line\n")))
 		fmt.Fprintln(os.Stderr, "error line")
 		fmt.Fprintln(os.Stderr, `{"@message": 1, "@level": {}}`)
 		for i := range 20_000 {

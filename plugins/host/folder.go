@@ -68,7 +68,7 @@ func makeRunFolder(parent string) (_ *runFolder, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer guard.Close()
+	defer func() { err = errors.Join(err, guard.Close()) }()
 	if err := sweep(parent); err != nil {
 		return nil, err
 	}
@@ -120,8 +120,7 @@ func lock(dir string, how int) (*os.File, error) {
 			return f, nil
 		}
 		if err != unix.EINTR {
-			f.Close()
-			return nil, fmt.Errorf("locking %s: %w", dir, err)
+			return nil, fmt.Errorf("locking %s: %w", dir, errors.Join(err, f.Close()))
 		}
 	}
 }

@@ -338,7 +338,7 @@ func TestReadStops(t *testing.T) {
 			}
 			return nil
 		})
-	if err != errEnough {
+	if !errors.Is(err, errEnough) {
 		t.Errorf("got %v, want emit's error", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

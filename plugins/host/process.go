@@ -76,16 +76,16 @@ func startProcess(ctx context.Context, args, env []string, kind protocol.Kind, t
 		GRPCDialOptions: []grpc.DialOption{grpc.WithDefaultCallOptions(
 			grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes), grpc.MaxCallSendMsgSize(wire.MaxMessageBytes))},
 	})
-	connected := make(chan error, 1)
+	connected := make(chan struct{})
 	go func() {
-		client, err := p.client.Client()
-		if err == nil {
+		defer close(connected)
+		client, connectErr := p.client.Client()
+		if err = connectErr; err == nil {
 			p.conn = client.(*plugin.GRPCClient).Conn
 		}
-		connected <- err
 	}()
 	select {
-	case err = <-connected:
+	case <-connected:
 	case <-ctx.Done():
 		p.kill()
 		<-connected

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -85,7 +86,7 @@ func (p *Provider) Read(ctx context.Context, r protocol.ReadRequest, emit func(p
 			var joiner wire.RowJoiner
 			for {
 				response, err := stream.Recv()
-				if err == io.EOF {
+				if errors.Is(err, io.EOF) {
 					return p.broken(joiner.End())
 				}
 				if err != nil {

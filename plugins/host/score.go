@@ -129,7 +129,7 @@ func (c *scoring) stream(ctx context.Context, p *process) error {
 	var sender sync.WaitGroup
 	var sendErr error
 	sender.Go(func() {
-		if sendErr = c.send(stream, handle); sendErr != nil {
+		if sendErr = c.send(stream, handle); sendErr != nil && !errors.Is(sendErr, errStreamEnded) {
 			cancel()
 		}
 	})
@@ -140,17 +140,19 @@ func (c *scoring) stream(ctx context.Context, p *process) error {
 	c.room.Broadcast()
 	cancel()
 	sender.Wait()
-	if sendErr != nil {
+	if sendErr != nil && !errors.Is(sendErr, errStreamEnded) {
 		return sendErr
 	}
 	return err
 }
 
-// send sends the documents without an answer, then new ones. Its errors are the documents'; whatever happens to the
-// stream, the receiver learns too.
+// errStreamEnded says that the sender met the end of the stream. The receiver learns its reason.
+var errStreamEnded = errors.New("the stream has ended")
+
+// send sends the documents without an answer, then new ones. Its errors are the documents', or errStreamEnded.
 func (c *scoring) send(stream grpc.BidiStreamingClient[pluginpb.ScoreRequest, pluginpb.ScoreResponse], handle string) error {
 	if stream.Send(&pluginpb.ScoreRequest{Handle: handle, Settings: wire.FromSettings(c.settings)}) != nil {
-		return nil
+		return errStreamEnded
 	}
 	w := wire.NewDocumentWriter(func(documents []*pluginpb.Document) error {
 		return stream.Send(&pluginpb.ScoreRequest{Documents: documents})
@@ -167,7 +169,7 @@ func (c *scoring) send(stream grpc.BidiStreamingClient[pluginpb.ScoreRequest, pl
 		if !c.hasRoom(d) && !c.stopped {
 			c.mu.Unlock()
 			if w.Flush() != nil || stream.Send(&pluginpb.ScoreRequest{Flush: true}) != nil {
-				return nil
+				return errStreamEnded
 			}
 			c.mu.Lock()
 			for !c.hasRoom(d) && !c.stopped {
@@ -176,19 +178,18 @@ func (c *scoring) send(stream grpc.BidiStreamingClient[pluginpb.ScoreRequest, pl
 		}
 		if c.stopped {
 			c.mu.Unlock()
-			return nil
+			return errStreamEnded
 		}
 		d.sent = true
 		c.sent += d.bytes()
 		c.sentCount++
 		c.mu.Unlock()
 		if w.Write(d.document) != nil || w.Bytes() >= sendBytes && w.Flush() != nil {
-			return nil
+			return errStreamEnded
 		}
 	}
-	if w.Flush() == nil {
-		// As with Send, the receiver learns of an error.
-		_ = stream.CloseSend()
+	if w.Flush() != nil || stream.CloseSend() != nil {
+		return errStreamEnded
 	}
 	return nil
 }
@@ -238,7 +239,7 @@ func (c *scoring) receive(stream grpc.BidiStreamingClient[pluginpb.ScoreRequest,
 	var joiner wire.AnswerJoiner
 	for {
 		response, err := stream.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			c.mu.Lock()
 			complete := c.exhausted && len(c.pending) == 0
 			c.mu.Unlock()

@@ -162,18 +162,18 @@ func TestScoreStops(t *testing.T) {
 		}
 		return nil
 	})
-	if err != errEnough {
+	if !errors.Is(err, errEnough) {
 		t.Errorf("got %v, want emit's error", err)
 	}
 
 	errSource := errors.New("the source fails")
 	_, err = score(t.Context(), m, func(yield func(protocol.Document, error) bool) {
-		for d := range documents(10, 10) {
-			yield(d, nil)
+		for d, err := range documents(10, 10) {
+			yield(d, err)
 		}
 		yield(protocol.Document{}, errSource)
 	})
-	if err != errSource {
+	if !errors.Is(err, errSource) {
 		t.Errorf("got %v, want the documents' error", err)
 	}
 
@@ -261,7 +261,10 @@ func TestTrain(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want bytes.Buffer
-	for d := range documents(300, 100_000) {
+	for d, err := range documents(300, 100_000) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		want.WriteString(d.Text)
 	}
 	if !bytes.Equal(file.Bytes(), want.Bytes()) {
@@ -306,7 +309,11 @@ func BenchmarkRead(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer h.Close()
+	defer func() {
+		if err := h.Close(); err != nil {
+			b.Error(err)
+		}
+	}()
 	p, err := h.Provider(b.Context(), "honest")
 	if err != nil {
 		b.Fatal(err)
@@ -324,7 +331,11 @@ func BenchmarkScore(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer h.Close()
+	defer func() {
+		if err := h.Close(); err != nil {
+			b.Error(err)
+		}
+	}()
 	backend, err := h.Backend(b.Context(), "honest")
 	if err != nil {
 		b.Fatal(err)

@@ -108,13 +108,13 @@ func trainingDocuments(
 				return nil
 			})
 			if err == nil {
-				if r, err = stream.Recv(); err == io.EOF {
+				if r, err = stream.Recv(); errors.Is(err, io.EOF) {
 					if err = joiner.End(); err == nil {
 						return
 					}
 				}
 			}
-			if err == errStop {
+			if errors.Is(err, errStop) {
 				return
 			}
 			if err != nil {
@@ -221,7 +221,7 @@ func (c *scoring) receive(stream grpc.BidiStreamingServer[pluginpb.ScoreRequest,
 		}
 		var err error
 		if r, err = stream.Recv(); err != nil {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				err = joiner.End()
 			}
 			if err != nil {

@@ -35,6 +35,8 @@ type Model interface {
 	Describe() protocol.LoadedModel
 	// Score scores each document once and calls emit as each is finished, in any order, from one goroutine at a time. It
 	// checks ctx between batches.
+	// It may gather documents into batches as it likes: where the runner waits for answers before it
+	// sends more, documents end, and Score is called again for the rest.
 	Score(ctx context.Context, s protocol.Settings, documents iter.Seq2[protocol.Document, error],
 		emit func(protocol.ScoredDocument) error) error
 	Close() error

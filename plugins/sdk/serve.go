@@ -130,7 +130,7 @@ func divertStdout() (*standardStreams, error) {
 func (s *standardStreams) restore() {
 	s.once.Do(func() {
 		os.Stdout, os.Stderr = s.stdout, s.stderr
-		s.handshake.Close()
+		_ = s.handshake.Close() // all that was to be written there has arrived
 	})
 }
 
@@ -140,13 +140,13 @@ func followLifeline(log hclog.Logger) {
 	if err != nil {
 		return
 	}
-	os.Unsetenv(wire.LifelineVariable)
+	_ = os.Unsetenv(wire.LifelineVariable) // it only spares the plugin's own children a number that means nothing
 	unix.CloseOnExec(fd)
 	go func() {
-		io.Copy(io.Discard, os.NewFile(uintptr(fd), "lifeline"))
-		log.Error("the runner is gone")
+		_, err := io.Copy(io.Discard, os.NewFile(uintptr(fd), "lifeline"))
+		log.Error("the runner is gone", "error", err)
 		if unix.Getpgrp() == os.Getpid() {
-			unix.Kill(0, unix.SIGKILL)
+			_ = unix.Kill(0, unix.SIGKILL) // if this fails, Exit follows
 		}
 		os.Exit(1)
 	}()

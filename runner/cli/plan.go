@@ -82,6 +82,9 @@ func printPlan(out io.Writer, p *plan.Plan, warnings []string, against string, c
 	if waits := p.Count(plan.Waits); waits > 0 {
 		fmt.Fprintf(out, "\n%s for what has not run yet; %s known then.\n", waitsPhrase(waits), map[bool]string{true: "its key is", false: "their keys are"}[waits == 1])
 	}
+	for _, a := range p.Actions {
+		warnings = append(warnings, a.Warnings...)
+	}
 	for _, w := range warnings {
 		fmt.Fprintf(out, "\nwarning: %s\n", w)
 	}

@@ -3,7 +3,9 @@ package cli
 import (
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,16 +23,17 @@ type progress struct {
 	bars  *mpb.Progress
 	total *mpb.Bar
 
-	mu      sync.Mutex
 	started time.Time
+	// mu guards what follows. It is never held while a bar is touched: a bar asks for rates when it is drawn, and a call
+	// to it may wait for the drawing.
+	mu      sync.Mutex
 	sum     action.Progress
 	running map[*plan.Action]*runningAction
 }
 
 type runningAction struct {
-	bar     *mpb.Bar
-	started time.Time
-	sum     action.Progress
+	bar *mpb.Bar
+	sum action.Progress
 }
 
 // newProgress shows the plan's actions that are not done yet.
@@ -45,10 +48,11 @@ func newProgress(out io.Writer, terminal bool, p *plan.Plan) *progress {
 			todo++
 		}
 	}
-	d.bars = mpb.New(mpb.WithOutput(out), mpb.WithWidth(40), mpb.WithRefreshRate(150*time.Millisecond))
+	d.bars = mpb.New(mpb.WithOutput(out), mpb.WithWidth(40), mpb.WithRefreshRate(150*time.Millisecond), mpb.WithAutoRefresh())
 	d.total = d.bars.AddBar(todo, mpb.BarPriority(math.MaxInt),
 		mpb.PrependDecorators(decor.Name("actions "), decor.CountersNoUnit("%d/%d")),
-		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return d.rates() })),
+		mpb.AppendDecorators(decor.AverageETA(decor.ET_STYLE_GO, decor.WCSyncSpaceR),
+			decor.Any(func(decor.Statistics) string { return d.rates() })),
 	)
 	return d
 }
@@ -67,15 +71,15 @@ func (d *progress) rates() string {
 
 // Observe shows a change of state.
 func (d *progress) Observe(e engine.Event) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	a := e.Action
 	if e.State == plan.Running {
 		d.start(a)
 		return
 	}
+	d.mu.Lock()
 	r := d.running[a]
 	delete(d.running, a)
+	d.mu.Unlock()
 	if r != nil && r.bar != nil {
 		r.bar.Abort(true)
 	}
@@ -95,15 +99,19 @@ func (d *progress) Observe(e engine.Event) {
 }
 
 func (d *progress) start(a *plan.Action) {
-	r := &runningAction{started: time.Now()}
-	d.running[a] = r
-	if d.bars == nil {
-		return
+	r := &runningAction{}
+	if d.bars != nil {
+		counters := decor.CountersNoUnit("%d/%d")
+		if a.Cost.AtMost || a.Cost.Documents == 0 {
+			counters = decor.CurrentNoUnit("%d documents")
+		}
+		r.bar = d.bars.AddBar(a.Cost.Documents,
+			mpb.PrependDecorators(decor.Name(a.Name+" "), counters),
+			mpb.AppendDecorators(decor.AverageETA(decor.ET_STYLE_GO)), mpb.BarRemoveOnComplete())
 	}
-	total := a.Cost.Documents
-	r.bar = d.bars.AddBar(total,
-		mpb.PrependDecorators(decor.Name(a.Name+" "), decor.CountersNoUnit("%d/%d")),
-		mpb.AppendDecorators(decor.AverageETA(decor.ET_STYLE_GO)), mpb.BarRemoveOnComplete())
+	d.mu.Lock()
+	d.running[a] = r
+	d.mu.Unlock()
 }
 
 // line prints above the bars.
@@ -135,13 +143,14 @@ func describe(a *plan.Action, r *runningAction) string {
 // Advance adds to the figures of a running action.
 func (d *progress) Advance(a *plan.Action, p action.Progress) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	d.sum.Add(p)
-	if r := d.running[a]; r != nil {
+	r := d.running[a]
+	if r != nil {
 		r.sum.Add(p)
-		if r.bar != nil {
-			r.bar.IncrBy(int(p.Documents))
-		}
+	}
+	d.mu.Unlock()
+	if r != nil && r.bar != nil {
+		r.bar.IncrBy(int(p.Documents))
 	}
 }
 
@@ -151,10 +160,11 @@ func (d *progress) Close() {
 		return
 	}
 	d.mu.Lock()
-	for _, r := range d.running {
+	running := slices.Collect(maps.Values(d.running))
+	d.mu.Unlock()
+	for _, r := range running {
 		r.bar.Abort(true)
 	}
 	d.total.Abort(true)
-	d.mu.Unlock()
 	d.bars.Wait()
 }

@@ -114,7 +114,7 @@ func (b *builder) materialize(d *spec.Dataset, limits spec.Limits) (*Action, err
 	if limits != d.Limits {
 		name += fmt.Sprintf("@documents=%d,bytes=%d", limits.Documents, limits.Bytes)
 	}
-	label, err := json.Marshal(struct {
+	label, err := canonical(struct {
 		Dataset string   `json:"dataset"`
 		Tags    []string `json:"tags"`
 	}{d.Key, append([]string{}, d.Tags...)})
@@ -161,6 +161,9 @@ func (b *builder) model(m *spec.Model, datasets []spec.Dataset) error {
 		return fmt.Errorf("model %q: %w", m.Name, err)
 	}
 	model.score = config
+	if model.plugin, err = canonical(model.Plugin); err != nil {
+		return fmt.Errorf("backend %q: %w", m.Backend.Name, err)
+	}
 	var training *Action
 	if len(m.Backend.Train) > 0 {
 		if training, err = b.train(model); err != nil {
@@ -216,12 +219,14 @@ func (b *builder) train(m *Model) (*Action, error) {
 	if a := b.trained[id]; a != nil {
 		return a, nil
 	}
-	a := b.add(&Action{Kind: Train, Name: "train " + m.Name, Model: m, Inputs: inputs})
+	a := b.add(&Action{
+		Kind: Train, Name: "train " + m.Name, Model: m, Inputs: inputs, rate: b.catalog.SecondsPerByte[Train][m.Name],
+	})
 	for _, in := range inputs {
 		a.Cost.add(in.Upstream.Cost)
 	}
 	a.Cost.Memory = m.estimate.MemoryBytes
-	a.Cost.Seconds = b.catalog.SecondsPerByte[Train][m.Name] * float64(a.Cost.Bytes)
+	a.Cost.Seconds = a.rate * float64(a.Cost.Bytes)
 	b.trained[id] = a
 	return a, nil
 }
@@ -245,7 +250,7 @@ func (c *Cost) count(m *Model) {
 }
 
 func (b *builder) gap(g *spec.Gap) error {
-	a := &Action{Kind: Gap, Name: "gap " + g.Name, Gap: g}
+	a := &Action{Kind: Gap, Name: "gap " + g.Name, Gap: g, rate: b.catalog.SecondsPerByte[Gap][""]}
 	sides := []struct{ role, model string }{{"a", g.A}, {"b", g.B}}
 	for _, side := range sides {
 		if table := b.imports[side.model]; table != nil {
@@ -262,7 +267,7 @@ func (b *builder) gap(g *spec.Gap) error {
 		}
 	}
 	a.Cost.AtMost = true
-	a.Cost.Seconds = b.catalog.SecondsPerByte[Gap][""] * float64(a.Cost.Bytes)
+	a.Cost.Seconds = a.rate * float64(a.Cost.Bytes)
 	b.add(a)
 	return nil
 }

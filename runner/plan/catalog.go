@@ -37,6 +37,7 @@ type Dataset struct {
 	Source protocol.Resolution
 	Plugin Plugin
 
+	// label is canonical JSON of what a table of scores says of its dataset.
 	label json.RawMessage
 }
 
@@ -48,7 +49,8 @@ type Model struct {
 	Scores protocol.File
 
 	estimate protocol.Estimate
-	score    json.RawMessage
+	// score is canonical JSON of the configuration and the scoring settings, plugin of Plugin.
+	score, plugin json.RawMessage
 }
 
 // Settings returns the model's scoring settings as backends take them.

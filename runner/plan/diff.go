@@ -71,11 +71,13 @@ func (p *Plan) Against(base *Plan) ([]Change, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", a.Name, err)
 		}
+		upstream := make(map[string]string, len(a.Inputs))
+		for _, in := range a.Inputs {
+			upstream["inputs."+in.Role] = in.Upstream.Name
+		}
 		for i, f := range fields {
-			for _, in := range a.Inputs {
-				if f.Path == "inputs."+in.Role && f.Before != "" {
-					fields[i] = Field{Path: f.Path, Before: "as it was", After: "changed " + in.Upstream.Name}
-				}
+			if name := upstream[f.Path]; name != "" && f.Before != "" {
+				fields[i] = Field{Path: f.Path, Before: "as it was", After: "changed " + name}
 			}
 		}
 		changes = append(changes, Change{a.Name, a.Kind, "changed", fields})

@@ -2,11 +2,12 @@ package plan
 
 import (
 	"bufio"
+	"encoding/xml"
 	"fmt"
-	"html"
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxNodes is how many actions a picture shows one by one; of a larger plan it shows one node for all scores of a model
@@ -118,7 +119,7 @@ func (p *Plan) WriteSVG(w io.Writer) error {
 			if n.kind == k {
 				column = append(column, n)
 				name, state := n.caption()
-				width = max(width, letterWidth*max(len(name), len(state))+20)
+				width = max(width, letterWidth*max(utf8.RuneCountInString(name), utf8.RuneCountInString(state))+20)
 			}
 		}
 		if len(column) == 0 {
@@ -134,7 +135,7 @@ func (p *Plan) WriteSVG(w io.Writer) error {
 	width := max(x-columnGap+margin, 2*margin)
 	fmt.Fprintf(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" font-family=\"sans-serif\" font-size=\"12\">\n",
 		width, height, width, height)
-	fmt.Fprintf(out, "<title>%s</title>\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n", html.EscapeString(p.Experiment))
+	fmt.Fprintf(out, "<title>%s</title>\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n", xmlText(p.Experiment))
 	for _, n := range nodes {
 		to := places[n]
 		for _, up := range n.from {
@@ -149,8 +150,16 @@ func (p *Plan) WriteSVG(w io.Writer) error {
 		name, state := n.caption()
 		fmt.Fprintf(out, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"4\" fill=\"%s\" stroke=\"#667\"/>\n", at.x, at.y, at.width, boxHeight, n.colour())
 		fmt.Fprintf(out, "<text x=\"%d\" y=\"%d\">%s</text><text x=\"%d\" y=\"%d\" fill=\"#556\">%s</text>\n",
-			at.x+10, at.y+17, html.EscapeString(name), at.x+10, at.y+32, html.EscapeString(state))
+			at.x+10, at.y+17, xmlText(name), at.x+10, at.y+32, xmlText(state))
 	}
 	fmt.Fprintln(out, "</svg>")
 	return out.Flush()
+}
+
+// xmlText returns s as text of an XML document, which cannot hold every character even if it is escaped.
+func xmlText(s string) string {
+	var b strings.Builder
+	// A strings.Builder takes every write.
+	_ = xml.EscapeText(&b, []byte(s))
+	return b.String()
 }

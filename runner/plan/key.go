@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"surprisal.dev/plugins/protocol"
@@ -48,13 +49,6 @@ type importParameters struct {
 	Table    string `json:"table"`
 }
 
-type scoreParameters struct {
-	Label        json.RawMessage `json:"label"`
-	Model        json.RawMessage `json:"model"`
-	ParseSpecial bool            `json:"parseSpecial"`
-	Truncation   int64           `json:"truncation"`
-}
-
 type gapParameters struct {
 	A        string   `json:"a"`
 	Allow    []string `json:"allow"`
@@ -62,7 +56,24 @@ type gapParameters struct {
 	Datasets []string `json:"datasets"`
 }
 
-// parts returns the action's parts with the given input digests.
+// scoreParts returns the canonical JSON of a score's parts. A plan has as many scores as all its models have datasets, so
+// what belongs to a model or a dataset is encoded once for it and only joined here. Digests need no escapes.
+func (a *Action) scoreParts(inputs map[string]string) []byte {
+	b := make([]byte, 0, 512+len(a.Dataset.label)+len(a.Model.score)+len(a.Model.plugin))
+	b = append(b, `{"inputs":{"documents":"`...)
+	b = append(b, inputs["documents"]...)
+	if model, trained := inputs["model"]; trained {
+		b = append(append(b, `","model":"`...), model...)
+	}
+	b = append(append(b, `"},"parameters":{"label":`...), a.Dataset.label...)
+	b = append(append(b, `,"model":`...), a.Model.score...)
+	b = strconv.AppendBool(append(b, `,"parseSpecial":`...), a.Dataset.ParseSpecial)
+	b = strconv.AppendInt(append(b, `,"truncation":`...), a.Dataset.Limits.Bytes, 10)
+	b = append(append(b, `},"plugin":`...), a.Model.plugin...)
+	return append(b, '}')
+}
+
+// parts returns the parts of an action that is no score, with the given input digests.
 func (a *Action) parts(inputs map[string]string) Parts {
 	p := Parts{Inputs: inputs}
 	switch a.Kind {
@@ -82,11 +93,6 @@ func (a *Action) parts(inputs map[string]string) Parts {
 		p.Parameters = trainParameters{a.Model.Backend.Config}
 	case Import:
 		p.Parameters = importParameters{a.Model.Model.Scores.Protocol, a.Model.Scores.Digest}
-	case Score:
-		p.Plugin = &a.Model.Plugin
-		p.Parameters = scoreParameters{
-			Label: a.Dataset.label, Model: a.Model.score, ParseSpecial: a.Dataset.ParseSpecial, Truncation: a.Dataset.Limits.Bytes,
-		}
 	case Gap:
 		allow := slices.Sorted(slices.Values(a.Gap.Allow))
 		p.Parameters = gapParameters{A: a.Gap.A, Allow: allow, B: a.Gap.B, Datasets: a.Gap.Datasets}
@@ -96,6 +102,10 @@ func (a *Action) parts(inputs map[string]string) Parts {
 
 // key returns the action's key and the canonical JSON behind it.
 func (a *Action) key(inputs map[string]string) (string, []byte, error) {
+	if a.Kind == Score {
+		parts := a.scoreParts(inputs)
+		return store.KeyOf(string(a.Kind), a.Kind.Schema(), parts), parts, nil
+	}
 	key, canonical, err := store.Key(string(a.Kind), a.Kind.Schema(), a.parts(inputs))
 	if err != nil {
 		return "", nil, fmt.Errorf("key of %s: %w", a.Name, err)

@@ -3,6 +3,7 @@ package plan
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"surprisal.dev/runner/store"
 )
@@ -86,16 +87,21 @@ func (a *Action) learn(measured map[string]float64) {
 	a.Cost.AtMost = false
 }
 
-// refine replaces the bounds of a score's cost by the counts of its documents, once these exist.
+// refine replaces the bounds of a cost by the counts of what is read, once these exist.
 func (a *Action) refine() {
-	if a.Kind != Score {
-		return
+	var read Cost
+	for _, in := range a.Inputs {
+		// A score reads a model, too, and a gap the same documents from both sides.
+		if in.Role == "documents" || a.Kind == Train || a.Kind == Gap && strings.HasPrefix(in.Role, "a") {
+			read.add(in.Upstream.Cost)
+		}
 	}
-	read := a.Inputs[0].Upstream.Cost
-	if read.AtMost {
+	if len(a.Inputs) == 0 || read.AtMost {
 		return
 	}
 	a.Cost.Documents, a.Cost.Bytes, a.Cost.AtMost = read.Documents, read.Bytes, false
 	a.Cost.Seconds = a.rate * float64(read.Bytes)
-	a.Cost.count(a.Model)
+	if a.Kind == Score {
+		a.Cost.count(a.Model)
+	}
 }

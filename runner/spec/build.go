@@ -61,6 +61,8 @@ func (p *place) buildError(instance *build.Instance, e cueerrors.Error) Error {
 		}
 	case strings.HasPrefix(f, "no tag for"):
 		x.Message = fmt.Sprintf("no tag %q; a field takes it with the attribute @tag(%s)", name, name)
+	case strings.HasPrefix(f, "tag %q not used"):
+		x.Message = fmt.Sprintf("the tag %q has no value; write %s=VALUE", name, name)
 	}
 	return x
 }

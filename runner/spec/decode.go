@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/token"
@@ -188,7 +189,7 @@ func (d *decoder) plugin(n node, kind string, known map[string]Schema) (name str
 		return "", node{}, false
 	case len(names) > 1:
 		slices.Sort(names)
-		d.fail(n, "%d %ss are set, %q; keep one", len(names), kind, names)
+		d.fail(n, "%d %ss are set, %s; keep one", len(names), kind, strings.Join(names, " and "))
 		return "", node{}, false
 	}
 	if _, ok := known[names[0]]; !ok {

@@ -102,6 +102,16 @@ type Scores struct {
 	Pos      Position
 }
 
+// ScoresProvider stands for the provider of imported tables in the lock file.
+const ScoresProvider = "scores"
+
+// Source returns the provider and configuration under which the lock file pins the table.
+func (s *Scores) Source() (provider string, config json.RawMessage) {
+	// Marshalling a string cannot fail.
+	path, _ := json.Marshal(s.Path)
+	return ScoresProvider, json.RawMessage(`{"path":` + string(path) + `}`)
+}
+
 // Scoring says how a model scores documents. Zero Context and Stride mean the defaults.
 type Scoring struct {
 	Prefix          string

@@ -147,12 +147,20 @@ func (l *Lock) Set(provider string, config, resolution json.RawMessage) error {
 	return nil
 }
 
-// Retain drops every source that no dataset of e has.
+// Retain drops every source that no dataset and no imported table of e has.
 func (l *Lock) Retain(e *Experiment) {
 	used := map[sourceKey]bool{}
 	for _, d := range e.Datasets {
 		if key, err := keyOf(d.Source.Provider, d.Source.Config); err == nil {
 			used[key] = true
+		}
+	}
+	for _, m := range e.Models {
+		if m.Scores != nil {
+			provider, config := m.Scores.Source()
+			if key, err := keyOf(provider, config); err == nil {
+				used[key] = true
+			}
 		}
 	}
 	for key := range l.entries {

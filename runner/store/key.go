@@ -38,14 +38,19 @@ func Key(kind string, schema int, parts any) (key string, canonical []byte, err 
 	if canonical, err = Canonical(text); err != nil {
 		return "", nil, fmt.Errorf("action %s: parts of the key: %w", kind, err)
 	}
-	h := sha256.New()
-	h.Write([]byte(keyDomain))
-	h.Write(appendString([]byte(`{"kind":`), []byte(kind)))
-	h.Write([]byte(`,"parts":`))
-	h.Write(canonical)
-	h.Write(strconv.AppendInt([]byte(`,"schema":`), int64(schema), 10))
-	h.Write([]byte{'}'})
-	return hex.EncodeToString(h.Sum(nil)), canonical, nil
+	return KeyOf(kind, schema, canonical), canonical, nil
+}
+
+// KeyOf returns the key of an action whose kind is valid UTF-8 and whose parts are canonical JSON already. Of other parts
+// it returns a key under which nothing can be published.
+func KeyOf(kind string, schema int, canonical []byte) string {
+	text := make([]byte, 0, len(keyDomain)+len(kind)+len(canonical)+64)
+	text = append(text, keyDomain...)
+	text = appendString(append(text, `{"kind":`...), []byte(kind))
+	text = append(append(text, `,"parts":`...), canonical...)
+	text = append(strconv.AppendInt(append(text, `,"schema":`...), int64(schema), 10), '}')
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
 }
 
 // invalidString finds a string within v that is not valid UTF-8. The value has been marshalled, so it has no cycle.

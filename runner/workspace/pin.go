@@ -5,10 +5,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
+	"path"
+	"path/filepath"
+	"slices"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/spec"
+	"surprisal.dev/runner/store"
 )
 
 // Pinned is a source as the lock file now holds it.
@@ -33,24 +38,19 @@ func (w *Workspace) Pin(ctx context.Context) ([]Pinned, error) {
 	lock.Retain(e)
 	var pinned []Pinned
 	var problems spec.Errors
-	seen := map[string]bool{}
-	for _, d := range e.Datasets {
-		name := d.Source.Provider + " " + string(d.Source.Config)
-		if d.Skip != "" || seen[name] {
-			continue
-		}
-		seen[name] = true
-		p, err := w.pin(ctx, d, lock)
+	for _, source := range sourcesOf(e) {
+		r, err := w.resolve(ctx, source)
 		if protocol.KindOf(err) != "" {
-			problems = append(problems, spec.Error{
-				Pos: d.Source.Pos, Path: fmt.Sprintf("datasets.%q.source.%s", d.Key, d.Source.Provider), Message: err.Error(),
-			})
+			problems = append(problems, spec.Error{Pos: source.pos, Path: source.path, Message: err.Error()})
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		p.Source = name
+		p, err := pin(lock, source, r)
+		if err != nil {
+			return nil, err
+		}
 		pinned = append(pinned, p)
 	}
 	if len(problems) > 0 {
@@ -59,27 +59,86 @@ func (w *Workspace) Pin(ctx context.Context) ([]Pinned, error) {
 	return pinned, lock.Write(w.Dir)
 }
 
-func (w *Workspace) pin(ctx context.Context, d spec.Dataset, lock *spec.Lock) (Pinned, error) {
-	provider, err := w.host.Provider(ctx, d.Source.Provider)
-	if err != nil {
-		return Pinned{}, err
+// source is something that the lock file pins.
+type source struct {
+	provider string
+	config   json.RawMessage
+	pos      spec.Position
+	path     string
+}
+
+// sourcesOf lists the sources of an experiment, each once: those of its datasets and its imported tables.
+func sourcesOf(e *spec.Experiment) []source {
+	var all []source
+	add := func(s source) {
+		if !slices.ContainsFunc(all, func(o source) bool { return o.provider == s.provider && bytes.Equal(o.config, s.config) }) {
+			all = append(all, s)
+		}
 	}
-	r, err := provider.Resolve(ctx, protocol.ResolveRequest{
-		Source: protocol.Source{Config: d.Source.Config, Dir: w.Dir}, Network: true,
-	})
-	if err != nil {
-		return Pinned{}, err
+	for _, d := range e.Datasets {
+		if d.Skip == "" {
+			add(source{d.Source.Provider, d.Source.Config, d.Source.Pos, sourcePath(d)})
+		}
 	}
+	for _, m := range e.Models {
+		if m.Scores != nil {
+			provider, config := m.Scores.Source()
+			add(source{provider, config, m.Scores.Pos, scoresPath(m)})
+		}
+	}
+	return all
+}
+
+// sourcePath and scoresPath name the fields of a spec that a source comes from.
+func sourcePath(d spec.Dataset) string {
+	return fmt.Sprintf("datasets.%q.source.%s", d.Key, d.Source.Provider)
+}
+func scoresPath(m spec.Model) string { return fmt.Sprintf("models.%q.scores.path", m.Name) }
+
+// resolve asks what a source is now, over the network where it must.
+func (w *Workspace) resolve(ctx context.Context, s source) (protocol.Resolution, error) {
+	if s.provider == spec.ScoresProvider {
+		return w.resolveTable(ctx, s.config)
+	}
+	provider, err := w.host.Provider(ctx, s.provider)
+	if err != nil {
+		return protocol.Resolution{}, err
+	}
+	return provider.Resolve(ctx, protocol.ResolveRequest{Source: protocol.Source{Config: s.config, Dir: w.Dir}, Network: true})
+}
+
+func (w *Workspace) resolveTable(ctx context.Context, config json.RawMessage) (protocol.Resolution, error) {
+	var table struct {
+		Path string `json:"path"`
+	}
+	if err := json.Unmarshal(config, &table); err != nil {
+		return protocol.Resolution{}, err
+	}
+	location, remote := table.Path, store.IsURL(table.Path)
+	if !remote && !filepath.IsAbs(location) {
+		location = filepath.Join(w.Dir, location)
+	}
+	digest, n, err := store.CopyObject(ctx, io.Discard, location)
+	if err != nil {
+		return protocol.Resolution{}, err
+	}
+	return protocol.Resolution{
+		Parameters: json.RawMessage("{}"), Local: !remote,
+		Files: []protocol.File{{Name: path.Base(filepath.ToSlash(location)), Digest: digest, Bytes: n}},
+	}, nil
+}
+
+func pin(lock *spec.Lock, s source, r protocol.Resolution) (Pinned, error) {
 	resolution, err := json.Marshal(r)
 	if err != nil {
 		return Pinned{}, err
 	}
-	p := Pinned{Resolution: r, Change: "added"}
-	before, locked := lock.Get(d.Source.Provider, d.Source.Config)
-	if err := lock.Set(d.Source.Provider, d.Source.Config, resolution); err != nil {
+	p := Pinned{Source: s.provider + " " + string(s.config), Resolution: r, Change: "added"}
+	before, locked := lock.Get(s.provider, s.config)
+	if err := lock.Set(s.provider, s.config, resolution); err != nil {
 		return Pinned{}, err
 	}
-	if after, _ := lock.Get(d.Source.Provider, d.Source.Config); locked {
+	if after, _ := lock.Get(s.provider, s.config); locked {
 		p.Change = "changed"
 		if bytes.Equal(before, after) {
 			p.Change = "kept"
@@ -88,9 +147,9 @@ func (w *Workspace) pin(ctx context.Context, d spec.Dataset, lock *spec.Lock) (P
 	return p, nil
 }
 
-// locked returns what the lock file says of a dataset's source.
-func locked(lock *spec.Lock, d spec.Dataset) (r protocol.Resolution, ok bool, err error) {
-	data, ok := lock.Get(d.Source.Provider, d.Source.Config)
+// locked returns what the lock file says of a source.
+func locked(lock *spec.Lock, provider string, config json.RawMessage) (r protocol.Resolution, ok bool, err error) {
+	data, ok := lock.Get(provider, config)
 	if !ok {
 		return r, false, nil
 	}

@@ -2,9 +2,6 @@ package workspace
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,6 +17,7 @@ import (
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/spec"
+	"surprisal.dev/runner/store"
 )
 
 // Experiment reads the spec.
@@ -75,17 +73,21 @@ func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, dirs ...stri
 		Providers: identities(infos[protocol.KindProvider]), Backends: identities(infos[protocol.KindBackend]),
 		Scores: map[string]protocol.File{}, Estimates: map[string]protocol.Estimate{},
 	}
+	lock, err := spec.ReadLock(os.DirFS(dirs[0]))
+	if err != nil {
+		return nil, err
+	}
 	var problems spec.Errors
-	if c.Sources, problems, err = w.sources(ctx, e, dirs); err != nil {
+	if c.Sources, problems, err = w.sources(ctx, e, dirs, lock); err != nil {
 		return nil, err
 	}
 	for _, m := range e.Models {
 		if m.Scores == nil {
 			continue
 		}
-		file, err := hashFile(dirs, m.Scores.Path)
+		file, err := w.table(ctx, m.Scores, dirs, lock)
 		if err != nil {
-			problems = append(problems, spec.Error{Pos: m.Scores.Pos, Path: fmt.Sprintf("models.%q.scores.path", m.Name), Message: err.Error()})
+			problems = append(problems, spec.Error{Pos: m.Scores.Pos, Path: scoresPath(m), Message: err.Error()})
 			continue
 		}
 		c.Scores[m.Name] = file
@@ -115,11 +117,7 @@ func identities(infos map[string]host.Info) map[string]plan.Plugin {
 var maxResolving = 2 * runtime.NumCPU()
 
 // sources resolves the source of every dataset that is not skipped, and checks it against the lock file.
-func (w *Workspace) sources(ctx context.Context, e *spec.Experiment, dirs []string) (map[string]protocol.Resolution, spec.Errors, error) {
-	lock, err := spec.ReadLock(os.DirFS(dirs[0]))
-	if err != nil {
-		return nil, nil, err
-	}
+func (w *Workspace) sources(ctx context.Context, e *spec.Experiment, dirs []string, lock *spec.Lock) (map[string]protocol.Resolution, spec.Errors, error) {
 	var mu sync.Mutex
 	resolved := make(map[string]protocol.Resolution, len(e.Datasets))
 	var problems spec.Errors
@@ -135,7 +133,7 @@ func (w *Workspace) sources(ctx context.Context, e *spec.Experiment, dirs []stri
 			defer mu.Unlock()
 			if protocol.KindOf(err) != "" {
 				problems = append(problems, spec.Error{
-					Pos: d.Source.Pos, Path: fmt.Sprintf("datasets.%q.source.%s", d.Key, d.Source.Provider), Message: err.Error(),
+					Pos: d.Source.Pos, Path: sourcePath(d), Message: err.Error(),
 				})
 				return nil
 			}
@@ -152,7 +150,7 @@ func (w *Workspace) source(ctx context.Context, d spec.Dataset, dirs []string, l
 	if err != nil {
 		return protocol.Resolution{}, err
 	}
-	pinned, isLocked, err := locked(lock, d)
+	pinned, isLocked, err := locked(lock, d.Source.Provider, d.Source.Config)
 	if err != nil {
 		return protocol.Resolution{}, err
 	}
@@ -211,28 +209,39 @@ func (w *Workspace) estimate(ctx context.Context, e *spec.Experiment, into map[s
 	return nil
 }
 
-// hashFile returns the digest of a file in the first of dirs that has it.
-func hashFile(dirs []string, path string) (file protocol.File, err error) {
-	var f *os.File
+// table identifies the table of an imported model, in the first of dirs that has it. A table that is not on this machine
+// is known by the lock file alone.
+func (w *Workspace) table(ctx context.Context, m *spec.Scores, dirs []string, lock *spec.Lock) (protocol.File, error) {
+	provider, config := m.Source()
+	pinned, isLocked, err := locked(lock, provider, config)
+	if err != nil {
+		return protocol.File{}, err
+	}
+	if isLocked && len(pinned.Files) != 1 {
+		return protocol.File{}, invalid("%s: the entry of this table names %d files; run runner pin", spec.LockFile, len(pinned.Files))
+	}
+	if store.IsURL(m.Path) {
+		if !isLocked {
+			return protocol.File{}, invalid("the table is not pinned; run runner pin and commit the lock file")
+		}
+		return pinned.Files[0], nil
+	}
 	for _, dir := range dirs {
-		p := path
-		if !filepath.IsAbs(p) {
-			p = filepath.Join(dir, p)
+		path := m.Path
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
 		}
-		if f, err = os.Open(p); !errors.Is(err, os.ErrNotExist) {
-			break
+		file := protocol.File{Name: filepath.Base(path)}
+		if file.Digest, file.Bytes, err = store.CopyObject(ctx, io.Discard, path); err != nil {
+			continue
 		}
+		if isLocked && pinned.Files[0].Digest != file.Digest {
+			return file, invalid("%s since it was pinned; restore it, or accept it with runner pin",
+				changed(pinned, protocol.Resolution{Files: []protocol.File{file}}))
+		}
+		return file, nil
 	}
-	if err != nil {
-		return file, fmt.Errorf("no table can be read: %w; give a scored_documents.parquet on this machine", err)
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	h := sha256.New()
-	n, err := io.Copy(h, f)
-	if err != nil {
-		return file, fmt.Errorf("%s: %w", path, err)
-	}
-	return protocol.File{Name: filepath.Base(path), Digest: "sha256:" + hex.EncodeToString(h.Sum(nil)), Bytes: n}, nil
+	return protocol.File{}, err
 }
 
 // ratedRuns is how many of the latest runs tell how long actions take.

@@ -91,7 +91,7 @@ func (w *Worker) Work(ctx context.Context, t *action.Task) (action.Result, error
 	d := t.Action.Dataset
 	provider, err := w.provider(ctx, d.Dataset.Source.Provider)
 	if err != nil {
-		return action.Result{}, fmt.Errorf("dataset %s: %w", d.Key, err)
+		return action.Result{}, err
 	}
 	request := protocol.ReadRequest{
 		Source: protocol.Source{Config: d.Dataset.Source.Config, Dir: w.dir},
@@ -105,16 +105,16 @@ func (w *Worker) Work(ctx context.Context, t *action.Task) (action.Result, error
 	if d.Sample != nil {
 		m.metadata.Sample = d.Sample
 		if m.picked, err = pick(ctx, provider, request, d); err != nil {
-			return action.Result{}, fmt.Errorf("dataset %s: %w", d.Key, err)
+			return action.Result{}, err
 		}
 	}
 	if err := m.write(ctx, t.Path(plan.DocumentsFile), provider, request); err != nil {
-		return action.Result{}, fmt.Errorf("dataset %s: %w", d.Key, err)
+		return action.Result{}, err
 	}
 	c := m.metadata.Counts
 	if c.Documents == 0 {
-		return action.Result{}, invalid("dataset %s: no documents are left of %d rows: %s; check the source, the field names, rows and limits",
-			d.Key, m.metadata.RowsRead, m.dropped())
+		return action.Result{}, invalid("no documents are left of %d rows: %s; check the source, the field names, rows and limits",
+			m.metadata.RowsRead, m.dropped())
 	}
 	if err := action.WriteJSON(t.Path(plan.CountsFile), c); err != nil {
 		return action.Result{}, err
@@ -334,7 +334,7 @@ func (m *materializer) drop(reason string, row protocol.Row, problem string) {
 }
 
 func (m *materializer) refusal() error {
-	return invalid("%d rows cannot be read:\n  %s\nmend the source, or set badRows: \"skip\" to leave such rows out and count them",
+	return invalid("%d of the rows cannot be read:\n  %s\nmend the source, or set badRows: \"skip\" to leave such rows out and count them",
 		len(m.refused), strings.Join(m.refused, "\n  "))
 }
 
@@ -360,7 +360,8 @@ func (m *materializer) warnings() []string {
 		}
 	}
 	if n := m.metadata.ReplacedRows; n > 0 {
-		out = append(out, fmt.Sprintf("%s: %d invalid bytes in %d rows became U+FFFD", key, m.metadata.ReplacedBytes, n))
+		out = append(out, fmt.Sprintf("%s: %d of %d rows are not valid UTF-8; bytes that became U+FFFD: %d",
+			key, n, m.metadata.RowsRead, m.metadata.ReplacedBytes))
 	}
 	if n := m.metadata.TargetInInput; n > 0 {
 		out = append(out, fmt.Sprintf("%s: in %d of %d rows the input already holds the target", key, n, m.metadata.Counts.Documents))

@@ -2,8 +2,6 @@ package scores
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +14,7 @@ import (
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/store"
 )
 
 // Worker imports tables.
@@ -27,18 +26,15 @@ func New(dir string) *Worker { return &Worker{dir} }
 // Work imports the table of the action's model: the files of a score for each of its datasets, in a folder of its key.
 func (w *Worker) Work(ctx context.Context, t *action.Task) (result action.Result, err error) {
 	m := t.Action.Model
-	table := m.Model.Scores.Path
-	if !filepath.IsAbs(table) {
-		table = filepath.Join(w.dir, table)
-	}
-	if err := checkDigest(table, m.Scores.Digest); err != nil {
-		return result, fmt.Errorf("%s: %w", t.Action.Name, err)
-	}
 	scratch, err := os.MkdirTemp(t.Dir, "scratch-")
 	if err != nil {
 		return result, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
+	table, err := w.fetch(ctx, m, scratch)
+	if err != nil {
+		return result, fmt.Errorf("%s: %w", t.Action.Name, err)
+	}
 	datasets, err := Import(ctx, table, t.Dir, scratch)
 	if err != nil {
 		return result, fmt.Errorf("%s: %w", t.Action.Name, err)
@@ -68,19 +64,31 @@ func (w *Worker) Work(ctx context.Context, t *action.Task) (result action.Result
 	return result, nil
 }
 
-// checkDigest refuses a table that is no longer what the plan was made with.
-func checkDigest(path, want string) (err error) {
-	f, err := os.Open(path)
+// fetch returns the path of the model's table on this machine, brought into dir if it is elsewhere. It refuses a table
+// that is no longer what the plan was made with.
+func (w *Worker) fetch(ctx context.Context, m *plan.Model, dir string) (_ string, err error) {
+	location := m.Model.Scores.Path
+	local := location
+	copied := io.Discard
+	if store.IsURL(location) {
+		local = filepath.Join(dir, "table.parquet")
+		f, err := os.Create(local)
+		if err != nil {
+			return "", err
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		copied = f
+	} else if !filepath.IsAbs(location) {
+		location = filepath.Join(w.dir, location)
+		local = location
+	}
+	digest, _, err := store.CopyObject(ctx, copied, location)
 	if err != nil {
-		return err
+		return "", err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return err
+	if want := m.Scores.Digest; digest != want {
+		return "", &protocol.Error{Kind: protocol.Changed, Message: fmt.Sprintf("%s changed since the plan was made, from %s to %s; restore it, or accept it with runner pin",
+			location, want, digest)}
 	}
-	if got := "sha256:" + hex.EncodeToString(h.Sum(nil)); got != want {
-		return &protocol.Error{Kind: protocol.Changed, Message: fmt.Sprintf("%s changed since the plan was made, from %s to %s; run again", path, want, got)}
-	}
-	return nil
+	return local, nil
 }
