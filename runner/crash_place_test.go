@@ -4,6 +4,7 @@ package main_test
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -23,7 +24,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 )
 
 // spec trains and scores models that cut the same text in two ways, on text from two providers.
@@ -34,6 +35,9 @@ import "surprisal.dev/experiment"
 experiment.#Experiment
 
 name: "crash"
+
+// A document is cut after so many bytes; 0 is never.
+limits: bytes: *0 | int @tag(bytes,type=int)
 
 datasets: {
 	"train/a": {source: text: {path: "train-a.txt", split: "paragraphs"}, use: "train"}
@@ -50,7 +54,7 @@ models: {
 	"words": backend: ngram: {order: 2, tokens: "words", train: ["train/a", "train/b"]}
 }
 
-sweeps: order: {models: ["bytes"], over: "backend.ngram.order": [1, 2, 3]}
+sweeps: order: {models: ["bytes"], over: "backend.ngram.order": [1, 2]}
 
 gaps: {
 	"words-vs-bytes": {a: "words", b: "bytes"}
@@ -97,32 +101,40 @@ func corpus(random *rand.Rand, name string, size int) string {
 
 // place is a folder with the spec, and a temporary folder of its own, so that whatever a run leaves can be seen.
 type place struct {
-	t        *testing.T
+	t *testing.T
+	// binary is a link to the runner that no other place has, so that its processes can be told from all others.
 	binary   string
 	dir, tmp string
-	// store is a folder elsewhere; "" is the store beside the spec.
-	store string
-	umask string
-	env   []string
+	store    string
+	umask    string
+	env      []string
 }
 
-// newPlace makes a place under parent.
-func newPlace(t *testing.T, binary, parent string) *place {
+// newPlace makes a place in the system's temporary folder, because the path of a socket has to be short and t.TempDir's
+// is not, with the spec in the folder dir, which must not exist; "" is a folder beside the rest.
+func newPlace(t *testing.T, binary, dir string) *place {
 	t.Helper()
-	p := &place{t: t, binary: binary, umask: "022"}
-	var err error
-	if p.dir, err = os.MkdirTemp(parent, "experiment"); err != nil {
-		t.Fatal(err)
-	}
-	// The path of a socket has to be short, and t.TempDir's is not.
-	if p.tmp, err = os.MkdirTemp("", "crash"); err != nil {
+	root, err := os.MkdirTemp("", "crash")
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := os.RemoveAll(p.tmp); err != nil {
+		if err := os.RemoveAll(root); err != nil {
 			t.Error(err)
 		}
 	})
+	p := &place{
+		t: t, binary: filepath.Join(root, "runner"), dir: cmp.Or(dir, filepath.Join(root, "dir")), tmp: filepath.Join(root, "tmp"), umask: "022",
+	}
+	p.store = filepath.Join(p.dir, ".surprisal", "store")
+	for _, folder := range []string{p.tmp, p.dir} {
+		if err := os.Mkdir(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Link(binary, p.binary); err != nil {
+		t.Fatal(err)
+	}
 	writeSpec(t, p.dir)
 	return p
 }
@@ -153,9 +165,7 @@ func (o *output) String() string {
 
 func (p *place) start(args ...string) *process {
 	p.t.Helper()
-	if p.store != "" {
-		args = append([]string{"--store", p.store}, args...)
-	}
+	args = append([]string{"--store", p.store}, args...)
 	c := &process{cmd: exec.Command("sh", append([]string{"-c", `umask "$0" && exec "$@"`, p.umask, p.binary}, args...)...)}
 	c.cmd.Dir = p.dir
 	c.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + p.tmp}, p.env...)
@@ -240,29 +250,51 @@ func (p *place) mustEqual(reference map[string]string) {
 	p.t.Helper()
 	p.verify()
 	p.noProcesses()
-	if diff := cmp.Diff(reference, p.contents()); diff != "" {
+	if diff := gocmp.Diff(reference, p.contents()); diff != "" {
 		p.t.Fatalf("not what an uninterrupted run leaves (-want +got):\n%s", diff)
 	}
 }
 
+// size returns how much space the files of the store take on a disk.
+func (p *place) size() (bytes int64) {
+	p.t.Helper()
+	err := filepath.WalkDir(p.store, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		bytes += (info.Size() + page - 1) / page * page
+		return nil
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return bytes
+}
+
+// page is the unit in which a disk's space is used.
+const page = 4096
+
 // perRun are the files whose names and content are a run's own.
 var perRun = regexp.MustCompile(`^dir/\.surprisal/runs/[^/]+/(journal|log)\.jsonl$|^store/runs/[^/]+\.json$|^store/runs/[^/]+/[0-9a-f]{64}$`)
+
+// isRecord matches the paths of actions' records.
+var isRecord = regexp.MustCompile(`/actions/[0-9a-f]{2}/[0-9a-f]{64}\.json$|/\.artifact$`)
 
 // contents returns the digest of every file of the folder, the store and the temporary folder, and what actions' records
 // say apart from times.
 func (p *place) contents() map[string]string {
 	p.t.Helper()
 	contents := map[string]string{}
-	store := p.store
-	if store == "" {
-		store = filepath.Join(p.dir, ".surprisal", "store")
-	}
 	walk := func(name, root string, folders bool) {
 		err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 			if err != nil {
 				return err
 			}
-			if path == store && name != "store" {
+			if path == p.store && name != "store" {
 				return fs.SkipDir
 			}
 			key := filepath.ToSlash(filepath.Join(name, strings.TrimPrefix(path, root)))
@@ -280,8 +312,8 @@ func (p *place) contents() map[string]string {
 		}
 	}
 	walk("dir", p.dir, false)
-	walk("store", store, false)
-	walk("store/tmp", filepath.Join(store, "tmp"), true)
+	walk("store", p.store, false)
+	walk("store/tmp", filepath.Join(p.store, "tmp"), true)
 	walk("tmp", p.tmp, true)
 	return contents
 }
@@ -291,7 +323,7 @@ func summary(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if strings.Contains(path, "/store/actions/") || filepath.Base(path) == ".artifact" {
+	if isRecord.MatchString(path) {
 		var record map[string]any
 		if err := json.Unmarshal(data, &record); err != nil {
 			return "", fmt.Errorf("%s: %w", path, err)
@@ -316,8 +348,7 @@ func (p *place) noProcesses() {
 		}
 	}
 	for _, pid := range left {
-		args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		p.t.Errorf("process %d outlives the runner: %q", pid, args)
+		p.t.Errorf("process %d outlives the runner: %s", pid, commandLine(pid))
 	}
 	p.t.FailNow()
 }
@@ -365,4 +396,22 @@ func parentOf(pid int) int {
 		return parent
 	}
 	return 0
+}
+
+func commandLine(pid int) string {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		return err.Error()
+	}
+	return strings.ReplaceAll(strings.TrimRight(string(data), "\x00"), "\x00", " ")
+}
+
+// await waits until the process has said something on standard error.
+func (c *process) await(t *testing.T, what string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(c.stderr.String(), what); time.Sleep(time.Millisecond) {
+		if c.ended() || time.Now().After(deadline) {
+			t.Fatalf("the runner does not say %q; it says:\n%s", what, &c.stderr)
+		}
+	}
 }

@@ -3,11 +3,11 @@
 package main_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,28 +23,37 @@ const (
 // suite is what the tests have in common.
 type suite struct {
 	binary string
-	random *rand.Rand
-	// reference is what an uninterrupted run leaves, duration how long it takes.
+	seed   uint64
+	// reference is what an uninterrupted run leaves, duration how long it takes, bytes the size of its store.
 	reference map[string]string
 	duration  time.Duration
+	bytes     int64
 }
 
 // TestCrash kills, stops and starves runs of the real binary. Whatever happens, the next run leaves exactly what an
 // uninterrupted one does.
 func TestCrash(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	s := &suite{binary: build(t), random: rand.New(rand.NewPCG(seed, 0))}
-	p := newPlace(t, s.binary, t.TempDir())
+	s := &suite{binary: build(t), seed: uint64(time.Now().UnixNano())}
+	if seed, err := strconv.ParseUint(os.Getenv(seedVariable), 10, 64); err == nil {
+		s.seed = seed
+	}
+	p := newPlace(t, s.binary, "")
 	started := time.Now()
 	p.do(0, "run")
 	s.duration = time.Since(started)
 	p.verify()
 	s.reference = p.contents()
-	t.Logf("an uninterrupted run takes %v", s.duration)
+	s.bytes = p.size()
+	t.Logf("an uninterrupted run takes %v; the seed is %d", s.duration, s.seed)
 
 	t.Run("killed runner", s.killedRunner)
 	t.Run("killed plugin", s.killedPlugin)
+	t.Run("full disk", s.fullDisk)
+	t.Run("read-only disk", s.readOnlyDisk)
+	t.Run("machines", s.machines)
+	t.Run("one interrupt", s.oneInterrupt)
+	t.Run("two interrupts", s.twoInterrupts)
+	t.Run("two runners", s.twoRunners)
 }
 
 // build returns the path of a runner that no other test uses.
@@ -61,18 +70,27 @@ func build(t *testing.T) string {
 	return path
 }
 
-const binaryVariable = "SURPRISAL_CRASH_TEST_RUNNER"
+// What a test hands down to itself in another process. The seed may also be set to see the same moments again.
+const (
+	binaryVariable = "SURPRISAL_CRASH_TEST_RUNNER"
+	seedVariable   = "SURPRISAL_CRASH_TEST_SEED"
+)
 
-// moment is a random time within an uninterrupted run.
-func (s *suite) moment() time.Duration { return time.Duration(s.random.Int64N(int64(s.duration))) }
+// moments returns random times within an uninterrupted run, and the numbers that they come from.
+func (s *suite) moments() (next func() time.Duration, random *rand.Rand) {
+	random = rand.New(rand.NewPCG(s.seed, 0))
+	return func() time.Duration { return time.Duration(random.Int64N(int64(s.duration))) }, random
+}
 
 func (s *suite) killedRunner(t *testing.T) {
+	t.Parallel()
+	moment, random := s.moments()
 	interrupted := 0
 	for kills := 0; kills < killedRunners; {
-		p := newPlace(t, s.binary, t.TempDir())
-		for again := true; again && kills < killedRunners; again = s.random.IntN(3) > 0 {
+		p := newPlace(t, s.binary, "")
+		for again := true; again && kills < killedRunners; again = random.IntN(4) > 0 {
 			c := p.start("run")
-			time.Sleep(s.moment())
+			time.Sleep(moment())
 			if c.ended() {
 				if code := c.wait(); code != 0 {
 					t.Fatalf("exit code %d\n%s%s", code, &c.stdout, &c.stderr)
@@ -94,7 +112,7 @@ func (s *suite) killedRunner(t *testing.T) {
 				}
 			}
 			// Opening a store sweeps it; half of the runs do that themselves.
-			if s.random.IntN(2) == 0 {
+			if random.IntN(2) == 0 {
 				p.verify()
 			}
 		}
@@ -107,27 +125,121 @@ func (s *suite) killedRunner(t *testing.T) {
 	t.Logf("%d of %d killed runs were at work on actions", interrupted, killedRunners)
 }
 
+// A plugin that dies, at whatever moment, is started again, so that the run ends well all the same.
 func (s *suite) killedPlugin(t *testing.T) {
+	t.Parallel()
+	moment, random := s.moments()
 	for range killedPlugins {
-		p := newPlace(t, s.binary, t.TempDir())
+		p := newPlace(t, s.binary, "")
 		c := p.start("run")
-		time.Sleep(s.moment())
+		time.Sleep(moment())
 		var plugins []int
 		for !c.ended() && len(plugins) == 0 {
 			plugins = p.processes(c.cmd.Process.Pid)
 		}
 		victim := "none"
 		if len(plugins) > 0 {
-			pid := plugins[s.random.IntN(len(plugins))]
-			args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-			victim = strings.ReplaceAll(string(args), "\x00", " ")
+			pid := plugins[random.IntN(len(plugins))]
+			victim = commandLine(pid)
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
 				t.Fatal(err)
 			}
 		}
 		if code := c.wait(); code != 0 {
-			t.Errorf("plugin %s was killed: exit code %d\n%s%s", victim, code, &c.stdout, &c.stderr)
-			p.do(0, "run")
+			t.Errorf("plugin %q was killed: exit code %d\n%s%s", victim, code, &c.stdout, &c.stderr)
+		}
+		p.mustEqual(s.reference)
+	}
+}
+
+// Where and how a run is made changes nothing that it makes.
+func (s *suite) machines(t *testing.T) {
+	t.Parallel()
+	a, b := newPlace(t, s.binary, ""), newPlace(t, s.binary, "")
+	a.env = []string{"GOMAXPROCS=1", "LC_ALL=C", "TZ=UTC", "HOME=/"}
+	a.do(0, "run", "--cores", "1")
+	a.mustEqual(s.reference)
+
+	b.umask = "077"
+	b.env = []string{"GOMAXPROCS=4", "LC_ALL=tr_TR.UTF-8", "LANG=de_DE.ISO-8859-1", "TZ=Asia/Kathmandu"}
+	b.store = filepath.Join(filepath.Dir(b.dir), "a store with a long name, elsewhere")
+	b.do(0, "run", "--cores", "4", "--memory", "8GB", "--retries", "0")
+	b.mustEqual(s.reference)
+}
+
+// The first Ctrl-C finishes what is in flight and starts nothing new.
+func (s *suite) oneInterrupt(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, s.binary, "")
+	c, backend := p.startAndStopBackend()
+	inFlight := p.status().count("running")
+	c.signal(t, syscall.SIGINT)
+	c.await(t, "finishing what is in flight")
+	if err := syscall.Kill(backend, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if code := c.wait(); code != 130 || !strings.Contains(c.stderr.String(), "run again to go on") {
+		t.Errorf("exit code %d\n%s", code, &c.stderr)
+	}
+	j := p.status()
+	if j.State != "cancelled" || inFlight == 0 || j.count("running")+j.count("failed") > 0 || j.count("cancelled") == 0 {
+		t.Errorf("%d actions were in flight: %+v", inFlight, j)
+	}
+	p.do(0, "run")
+	p.mustEqual(s.reference)
+}
+
+// The second Ctrl-C stops at once, even if what is in flight would never end.
+func (s *suite) twoInterrupts(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, s.binary, "")
+	c, _ := p.startAndStopBackend()
+	before := p.status()
+	c.signal(t, syscall.SIGINT)
+	c.await(t, "finishing what is in flight")
+	c.signal(t, syscall.SIGINT)
+	if code := c.wait(); code != 130 || !strings.Contains(c.stderr.String(), "stopping\n") {
+		t.Errorf("exit code %d\n%s", code, &c.stderr)
+	}
+	p.noProcesses()
+	if j := p.status(); j.State != "cancelled" || j.count("running")+j.count("failed") > 0 || j.count("cancelled") < before.count("running") {
+		t.Errorf("before: %+v\nafter: %+v", before, j)
+	}
+	p.do(0, "run")
+	p.mustEqual(s.reference)
+}
+
+// startAndStopBackend starts a run and stops its backend, as SIGSTOP does, while scores are in flight, which then wait for it.
+func (p *place) startAndStopBackend() (c *process, backend int) {
+	p.t.Helper()
+	c = p.start("run")
+	c.await(p.t, "done      score ")
+	for _, pid := range p.processes(c.cmd.Process.Pid) {
+		if strings.Contains(commandLine(pid), "ngram") {
+			backend = pid
+		}
+	}
+	if backend == 0 {
+		p.t.Fatal("the run has no backend")
+	}
+	if err := syscall.Kill(backend, syscall.SIGSTOP); err != nil {
+		p.t.Fatal(err)
+	}
+	return c, backend
+}
+
+// Two people who run the same thing in the same folder get in each other's way no more than by doing work twice.
+func (s *suite) twoRunners(t *testing.T) {
+	t.Parallel()
+	for i := range 5 {
+		p := newPlace(t, s.binary, "")
+		first := p.start("run")
+		time.Sleep(time.Duration(i) * s.duration / 8)
+		second := p.start("run")
+		for _, c := range []*process{first, second} {
+			if code := c.wait(); code != 0 {
+				t.Errorf("exit code %d\n%s%s", code, &c.stdout, &c.stderr)
+			}
 		}
 		p.mustEqual(s.reference)
 	}

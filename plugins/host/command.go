@@ -116,8 +116,11 @@ func (c *command) Wait(context.Context) error {
 func (c *command) Kill(context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.ended {
+		return nil
+	}
 	c.killed = true
-	if !c.started || c.ended {
+	if !c.started {
 		return nil
 	}
 	if err := syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
@@ -140,6 +143,15 @@ func (c *command) ending() string {
 		}
 	}
 	return c.err.Error()
+}
+
+// signalled says whether a signal that this host did not send ended the process.
+func (c *command) signalled() bool {
+	<-c.done
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	exit, ok := errors.AsType[*exec.ExitError](c.err)
+	return ok && !c.killed && exit.Sys().(syscall.WaitStatus).Signaled()
 }
 
 // Stdout is where go-plugin looks for the handshake.

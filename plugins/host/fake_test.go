@@ -40,6 +40,16 @@ func serveFake(kind protocol.Kind, name string) {
 	case "ends":
 		fmt.Fprintln(os.Stderr, "cannot find my library")
 		os.Exit(3)
+	case "dies": // whenever it starts
+		die()
+	case "faints": // when it starts for the first time, and then once more after the handshake
+		switch start := countStarts(); start {
+		case 1:
+			die()
+		case 2:
+			fmt.Printf("1|%d|unix|/nonexistent/socket|grpc\n", protocol.Version)
+			die()
+		}
 	case "hangs":
 		time.Sleep(time.Hour)
 	case "deaf": // says where it listens and does not
@@ -59,6 +69,17 @@ func serveFake(kind protocol.Kind, name string) {
 	} else {
 		sdk.ServeBackend(fakeBackend{name})
 	}
+}
+
+func die() { must(0, syscall.Kill(os.Getpid(), syscall.SIGKILL)) }
+
+// countStarts returns how many processes with the same temporary folder have called it.
+func countStarts() int {
+	f := must(os.OpenFile(filepath.Join(os.TempDir(), "starts"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600))
+	must(f.Write([]byte{1}))
+	starts := int(must(f.Stat()).Size())
+	must(0, f.Close())
+	return starts
 }
 
 // behaviour is the configuration of a fake: what it does, and how it misbehaves.
@@ -112,10 +133,11 @@ func (b behaviour) record(what string) {
 	}
 }
 
-func must(_ int, err error) {
+func must[T any](value T, err error) T {
 	if err != nil {
 		panic(err)
 	}
+	return value
 }
 
 // misbehave does what b.Do says, if it can be done at any place.

@@ -65,7 +65,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 func newHost(t *testing.T) (*Host, *journal) {
 	t.Helper()
 	var log journal
-	names := []string{"honest", "ends", "hangs", "deaf", "newer", "chatty", "impostor"}
+	names := []string{"honest", "ends", "dies", "faints", "hangs", "deaf", "newer", "chatty", "impostor"}
 	h, err := New(Options{
 		Providers: names, Backends: names, Dir: t.TempDir(),
 		Log: hclog.New(&hclog.LoggerOptions{Output: &log, Level: hclog.Debug}),
@@ -174,6 +174,7 @@ func TestStart(t *testing.T) {
 		want []string
 	}{
 		{"ends", []string{"ended (exit status 3) without a handshake", "is it a Surprisal plugin?", "cannot find my library"}},
+		{"dies", []string{" plugin serve provider dies died 3 times in a row", "it ended (signal: killed, perhaps by the system"}},
 		{"hangs", []string{"no handshake within 300ms"}},
 		{"deaf", []string{"no such file"}},
 		{"newer", []string{"speaks version 2 of the plugin protocol", "this runner speaks version 1", "build the plugin"}},
@@ -205,6 +206,14 @@ func TestStart(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestStartAgain checks that a plugin which is killed while it starts is started again.
+func TestStartAgain(t *testing.T) {
+	h, _ := newHost(t)
+	if _, err := h.Provider(t.Context(), "faints"); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -49,6 +50,9 @@ type subprocess struct {
 	current *process
 	closed  bool
 }
+
+// String returns the command that starts the plugin.
+func (s *subprocess) String() string { return strings.Join(s.args, " ") }
 
 // running returns the running process, started if there is none.
 func (s *subprocess) running(ctx context.Context) (*process, error) {
@@ -134,7 +138,7 @@ func (s *subprocess) do(ctx context.Context, what func() string, progress func()
 	reached := progress()
 	for deaths := 0; ; {
 		p, err := s.running(ctx)
-		var ending string
+		var died *diedError
 		if err == nil {
 			err = f(ctx, p)
 			var r *remoteError
@@ -147,9 +151,9 @@ func (s *subprocess) do(ctx context.Context, what func() string, progress func()
 			if err = r.err; !p.died(err) {
 				return s.named(err)
 			}
-			ending = p.command.ending()
-			err = fmt.Errorf("it ended (%s)%s", ending, p.command.out.quote())
-		} else if deaths == 0 || ctx.Err() != nil {
+			died = &diedError{p.command}
+			err = died
+		} else if ctx.Err() != nil || !errors.As(err, &died) && deaths == 0 {
 			return err
 		}
 		if now := progress(); now > reached {
@@ -157,10 +161,10 @@ func (s *subprocess) do(ctx context.Context, what func() string, progress func()
 		}
 		deaths++
 		if deaths >= s.host.timing.attempts {
-			return fmt.Errorf("%s: plugin %s died %d times in a row; the last time %w", what(), s.args[0], deaths, err)
+			return fmt.Errorf("%s: plugin %s died %d times in a row; the last time %w", what(), s, deaths, err)
 		}
 		wait := s.host.timing.backoff << (deaths - 1)
-		log.Warn("the plugin died; starting it again", "work", what(), "ended", ending, "attempt", deaths+1, "of", s.host.timing.attempts, "wait", wait)
+		log.Warn("the plugin died; starting it again", "work", what(), "error", err, "attempt", deaths+1, "of", s.host.timing.attempts, "wait", wait)
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
@@ -172,13 +176,13 @@ func (s *subprocess) do(ctx context.Context, what func() string, progress func()
 // named adds the plugin to an error that it sent, and keeps its kind.
 func (s *subprocess) named(err error) error {
 	if status.Code(err) == codes.Unimplemented {
-		return fmt.Errorf("plugin %s: it is not a %s that can do this: %w", s.args[0], s.kind, err)
+		return fmt.Errorf("plugin %s: it is not a %s that can do this: %w", s, s.kind, err)
 	}
 	err = wire.FromStatus(err)
 	if protocol.KindOf(err) != "" {
 		return err
 	}
-	return fmt.Errorf("plugin %s: %w", s.args[0], err)
+	return fmt.Errorf("plugin %s: %w", s, err)
 }
 
 // call makes a call that can simply be made again.

@@ -120,6 +120,8 @@ func (p *process) startError(ctx context.Context, err error) error {
 	p.kill()
 	<-p.command.done
 	switch version := p.command.version; {
+	case p.command.signalled():
+		return &diedError{p.command}
 	case version == "" && !killedByUs:
 		return fmt.Errorf("%s ended (%s) without a handshake; is it a Surprisal plugin?%s", path, p.command.ending(), p.command.out.quote())
 	case version != "" && version != fmt.Sprint(protocol.Version):
@@ -127,6 +129,13 @@ func (p *process) startError(ctx context.Context, err error) error {
 			"build the plugin with the sdk of this version", path, version, protocol.Version)
 	}
 	return fmt.Errorf("starting plugin %s: %w%s", path, err, p.command.out.quote())
+}
+
+// diedError says that a process came to its end by a signal, which may not happen again.
+type diedError struct{ command *command }
+
+func (e *diedError) Error() string {
+	return fmt.Sprintf("it ended (%s)%s", e.command.ending(), e.command.out.quote())
 }
 
 // exited says whether the process has ended, or does so within d.

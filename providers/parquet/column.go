@@ -152,7 +152,7 @@ func (c *column) close() {
 		parquet.Release(c.page)
 	}
 	if c.pages != nil {
-		c.pages.Close()
+		_ = c.pages.Close()
 	}
 	c.pages, c.page, c.reader, c.at, c.n = nil, nil, nil, 0, 0
 }

@@ -127,7 +127,7 @@ func open(f *source.File) (_ *parquet.File, err error) {
 		return nil, sdk.Invalid("%s is encrypted; decrypt it first", f.Label)
 	}
 	if string(head[:4]) != "PAR1" || string(tail[4:]) != "PAR1" {
-		return nil, sdk.Invalid("%s is no Parquet file, or is cut off: it begins with %q and ends with %q, not PAR1",
+		return nil, sdk.Invalid("%s is no Parquet file, or is cut off: it begins with %q and ends with %q, not PAR1; get the file again",
 			f.Label, head[:4], tail[4:])
 	}
 	// The library allocates what the footer claims to need.

@@ -108,7 +108,7 @@ func (e entry) open(ctx context.Context, digest string) (_ *File, err error) {
 	}
 	defer func() {
 		if err != nil {
-			file.Close()
+			err = errors.Join(err, file.Close())
 		}
 	}()
 	// The state before hashing: a change while hashing must not pass.
@@ -148,8 +148,7 @@ func nameless() (*os.File, error) {
 		return nil, err
 	}
 	if err := os.Remove(f.Name()); err != nil {
-		f.Close()
-		return nil, err
+		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }

@@ -45,15 +45,15 @@ func serve(t *testing.T, root string) (options string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		server.Process.Kill()
-		server.Wait()
+		_ = server.Process.Kill()
+		_ = server.Wait()
 		if t.Failed() {
 			t.Logf("the S3 server said:\n%s", out.String())
 		}
 	})
 	for range 100 {
 		if c, err := net.Dial("tcp", address); err == nil {
-			c.Close()
+			_ = c.Close()
 			return "?region=us-east-1&use_path_style=true&endpoint=http://" + address
 		}
 		time.Sleep(50 * time.Millisecond)

@@ -80,8 +80,10 @@ func TestSeparatorCutsAtItsFirstPlace(t *testing.T) {
 func TestGlobOrderAndCompression(t *testing.T) {
 	var gz bytes.Buffer
 	w := gzip.NewWriter(&gz)
-	io.WriteString(w, "from gzip")
-	w.Close()
+	_, err := io.WriteString(w, "from gzip")
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
 	dir := sourcetest.Folder(t, map[string]string{
 		"in/b.txt": "b", "in/a.txt": "a", "in/a/z.txt": "z", "in/c.txt.gz": gz.String(), "in/skip.md": "no", "out.txt": "no",
 	})

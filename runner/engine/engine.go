@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -28,6 +26,8 @@ type Worker interface {
 
 // Executor runs work when there is room for it.
 type Executor interface {
+	// Slots returns the most actions that can run at the same time.
+	Slots() int
 	Run(ctx context.Context, takes executor.Resources, work func(context.Context) error) error
 }
 
@@ -71,40 +71,30 @@ type Engine struct {
 // New returns an engine.
 func New(o Options) *Engine { return &Engine{Options: o, backoff: time.Second} }
 
-// maxInFlight bounds how many actions are looked up, wait for room or run at the same time.
-const maxInFlight = 64
+// lookAhead bounds how many actions are looked up, or wait for a slot after that.
+const lookAhead = 64
 
-var errStopped = fmt.Errorf("stopped before it started: %w", context.Canceled)
+var errStopped = errors.New("stopped before it started")
 
 // Run does every action of a resolved plan that is neither cached nor skipped. When stop is closed it starts nothing new
 // and waits for what is in flight; when ctx is done it ends that, too. Actions that did not get their turn are
-// Cancelled. The error is about the engine itself; what became of each action is in its State.
+// Cancelled. A store that cannot be written to stops it, too, and is the error that Run returns; what became of each action
+// is in its State.
 func (e *Engine) Run(ctx context.Context, p *plan.Plan, stop <-chan struct{}) error {
-	w := newWalk(e, p)
+	w := newWalk(e, p, stop)
 	w.start(ctx)
-	for w.inFlight > 0 {
+	// Work in flight sees the context, too; it is waited for, so that nothing outlives the run.
+	for w.looking+w.working > 0 {
 		select {
-		case done := <-w.looked:
-			w.lookedUp(ctx, done)
-		case done := <-w.worked:
-			w.finished(done)
-		case <-stop:
-			stop = nil
-			w.stopped.Store(true)
-		case <-ctx.Done():
-			w.stopped.Store(true)
-			// The work in flight sees the context, too: wait for it, so that nothing outlives the run.
-			select {
-			case done := <-w.looked:
-				w.lookedUp(ctx, done)
-			case done := <-w.worked:
-				w.finished(done)
-			}
+		case l := <-w.looked:
+			w.lookedUp(ctx, l)
+		case f := <-w.worked:
+			w.finished(ctx, f)
 		}
 		w.dispatch(ctx)
 	}
 	w.cancelRest()
-	return nil
+	return w.unwritable
 }
 
 // walk is the state of one Run. It belongs to the goroutine of Run.
@@ -112,11 +102,17 @@ type walk struct {
 	*Engine
 	plan       *plan.Plan
 	dependents [][]*plan.Action
-	missing    []int // inputs that are not final, by action
-	ready      queue
+	missing    []int                     // inputs that are not final, by action
+	ready      queue                     // all inputs are there
+	missed     queue                     // the store has no result
+	parts      map[*plan.Action][]byte   // of the keys of missed actions
 	leaders    map[string][]*plan.Action // followers of the action at work on a key
-	inFlight   int
-	stopped    atomic.Bool
+	ended      map[string]error          // what became of the keys that were worked on
+	looking    int
+	working    int
+	stop       <-chan struct{}
+	unwritable error         // why the store takes nothing more
+	full       chan struct{} // closed when it does not
 	observing  sync.Mutex
 	looked     chan lookedUp
 	worked     chan finished
@@ -127,6 +123,7 @@ type lookedUp struct {
 	parts  []byte
 	record *store.Record
 	hit    bool
+	again  bool
 	err    error
 }
 
@@ -136,13 +133,14 @@ type finished struct {
 	err    error
 }
 
-func newWalk(e *Engine, p *plan.Plan) *walk {
+func newWalk(e *Engine, p *plan.Plan, stop <-chan struct{}) *walk {
 	n := len(p.Actions)
 	w := &walk{
 		Engine: e, plan: p,
 		dependents: make([][]*plan.Action, n), missing: make([]int, n),
-		leaders: map[string][]*plan.Action{},
-		looked:  make(chan lookedUp), worked: make(chan finished),
+		leaders: map[string][]*plan.Action{}, ended: map[string]error{}, parts: map[*plan.Action][]byte{},
+		stop: stop, full: make(chan struct{}),
+		looked: make(chan lookedUp), worked: make(chan finished),
 	}
 	for _, a := range p.Actions {
 		for _, in := range a.Inputs {
@@ -169,73 +167,108 @@ func (w *walk) start(ctx context.Context) {
 	w.dispatch(ctx)
 }
 
+// stopped reports whether nothing new may start.
+func (w *walk) stopped(ctx context.Context) bool {
+	select {
+	case <-w.stop:
+		return true
+	case <-w.full:
+		return true
+	case <-ctx.Done():
+		return true
+	default:
+		return false
+	}
+}
+
 func (w *walk) observe(a *plan.Action, state plan.State, err error, attempt int) {
 	w.observing.Lock()
 	defer w.observing.Unlock()
 	w.Observer.Observe(Event{Time: time.Now(), Action: a, State: state, Err: err, Attempt: attempt})
 }
 
-// dispatch looks up ready actions, the earliest of the plan first, so that all datasets of a model come together.
+// dispatch starts what there is a slot for and looks up what is ready, the earliest of the plan first, so that all datasets
+// of a model come together and it is loaded once.
 func (w *walk) dispatch(ctx context.Context) {
-	for !w.stopped.Load() && w.inFlight < maxInFlight && w.ready.Len() > 0 {
-		a := heap.Pop(&w.ready).(*plan.Action)
-		w.inFlight++
+	for w.missed.Len() > 0 && w.working < max(w.Executor.Slots(), 1) && !w.stopped(ctx) {
+		a := heap.Pop(&w.missed).(*plan.Action)
+		parts := w.parts[a]
+		delete(w.parts, a)
+		w.working++
 		go func() {
-			done := lookedUp{action: a}
-			done.parts, done.err = a.SetKey()
-			if done.err == nil {
-				done.record, done.hit, done.err = w.Store.Lookup(ctx, a.Key)
-			}
-			w.looked <- done
-		}()
-	}
-}
-
-func (w *walk) lookedUp(ctx context.Context, l lookedUp) {
-	w.inFlight--
-	a := l.action
-	followers, leading := w.leaders[a.Key]
-	switch {
-	case l.err != nil:
-		w.settle(a, nil, l.err)
-	case l.hit:
-		a.Found(l.record)
-		w.settle(a, nil, nil)
-	case leading:
-		w.leaders[a.Key] = append(followers, a)
-	case w.stopped.Load():
-		a.State = plan.Pending
-	default:
-		w.leaders[a.Key] = nil
-		w.inFlight++
-		go func() {
-			record, err := w.work(ctx, a, l.parts)
+			record, err := w.work(ctx, a, parts)
 			w.worked <- finished{a, record, err}
 		}()
 	}
+	for w.ready.Len() > 0 && w.looking+w.missed.Len() < lookAhead && !w.stopped(ctx) {
+		w.lookUp(ctx, heap.Pop(&w.ready).(*plan.Action), false)
+	}
 }
 
-func (w *walk) finished(f finished) {
-	w.inFlight--
+func (w *walk) lookUp(ctx context.Context, a *plan.Action, again bool) {
+	w.looking++
+	go func() {
+		l := lookedUp{action: a, again: again}
+		l.parts, l.err = a.SetKey()
+		if l.err == nil {
+			l.record, l.hit, l.err = w.Store.Lookup(ctx, a.Key)
+		}
+		w.looked <- l
+	}()
+}
+
+func (w *walk) lookedUp(ctx context.Context, l lookedUp) {
+	w.looking--
+	a := l.action
+	followers, leading := w.leaders[a.Key]
+	end, ended := w.ended[a.Key]
+	switch {
+	case l.err != nil:
+		w.settle(ctx, a, nil, l.err)
+	case l.hit:
+		a.Found(l.record)
+		w.settle(ctx, a, nil, nil)
+	case leading:
+		w.leaders[a.Key] = append(followers, a)
+	case end != nil:
+		w.settle(ctx, a, nil, end)
+	case ended && !l.again:
+		// Another action made it while this one was looked up.
+		w.lookUp(ctx, a, true)
+	default:
+		w.leaders[a.Key] = nil
+		w.parts[a] = l.parts
+		heap.Push(&w.missed, a)
+	}
+}
+
+func (w *walk) finished(ctx context.Context, f finished) {
+	w.working--
 	followers := w.leaders[f.action.Key]
 	delete(w.leaders, f.action.Key)
+	w.ended[f.action.Key] = f.err
+	// All that is left would be computed in vain.
+	if err := w.Store.Unwritable(f.err); err != nil && w.unwritable == nil {
+		w.unwritable = err
+		close(w.full)
+	}
 	for i, a := range append([]*plan.Action{f.action}, followers...) {
 		switch {
 		case f.err != nil:
-			w.settle(a, nil, f.err)
+			w.settle(ctx, a, nil, f.err)
 		case i == 0:
-			w.settle(a, f.record, nil)
+			w.settle(ctx, a, f.record, nil)
 		default:
 			a.Found(f.record)
-			w.settle(a, nil, nil)
+			w.settle(ctx, a, nil, nil)
 		}
 	}
 }
 
 // settle makes an action's state final and readies or blocks what depends on it.
-func (w *walk) settle(a *plan.Action, made *store.Record, err error) {
+func (w *walk) settle(ctx context.Context, a *plan.Action, made *store.Record, err error) {
 	switch {
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, errStopped) || err != nil && ctx.Err() != nil:
 		a.State = plan.Cancelled
 	case err != nil:
 		a.State = plan.Failed
@@ -249,7 +282,7 @@ func (w *walk) settle(a *plan.Action, made *store.Record, err error) {
 			w.block(d, a)
 			continue
 		}
-		if w.missing[d.Index] == 0 && d.State != plan.Blocked {
+		if w.missing[d.Index] == 0 && d.State != plan.Blocked && d.State != plan.Cancelled {
 			heap.Push(&w.ready, d)
 		}
 	}
@@ -279,35 +312,30 @@ func (w *walk) cancelRest() {
 }
 
 // work does an action, as often as Retries allows, and publishes what it made.
-func (w *walk) work(ctx context.Context, a *plan.Action, parts []byte) (*store.Record, error) {
+func (w *walk) work(ctx context.Context, a *plan.Action, parts []byte) (record *store.Record, err error) {
 	for attempt := 1; ; attempt++ {
-		var record *store.Record
-		err := w.Executor.Run(ctx, takes(a), func(ctx context.Context) error {
-			if w.stopped.Load() {
-				return errStopped
+		before := err
+		err = w.Executor.Run(ctx, takes(a), func(ctx context.Context) (err error) {
+			if w.stopped(ctx) {
+				return cmp.Or(before, errStopped)
 			}
-			w.observe(a, plan.Running, nil, attempt)
-			var err error
+			w.observe(a, plan.Running, before, attempt)
 			record, err = w.attempt(ctx, a, parts)
 			return err
 		})
-		if err == nil || attempt > w.Retries || ctx.Err() != nil || protocol.KindOf(err) != "" || isFull(err) {
-			if cause := context.Cause(ctx); err != nil && cause != nil {
-				err = fmt.Errorf("%w (%w)", err, context.Canceled)
-			}
+		if err == nil || attempt > w.Retries || w.stopped(ctx) || protocol.KindOf(err) != "" || w.Store.Unwritable(err) != nil {
 			return record, err
 		}
 		w.Log.Warn("trying again", "action", a.Name, "attempt", attempt, "error", err)
 		select {
 		case <-time.After(w.backoff << (attempt - 1)):
+		case <-w.stop:
+			return nil, err
 		case <-ctx.Done():
-			return record, context.Cause(ctx)
+			return nil, err
 		}
 	}
 }
-
-// isFull reports whether the store cannot be written to, which trying again does not mend.
-func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EROFS) }
 
 func takes(a *plan.Action) executor.Resources {
 	return executor.Resources{Cores: 1, Memory: a.Cost.Memory}

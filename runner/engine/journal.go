@@ -55,12 +55,20 @@ func NewJournal(dir, run, experiment string, actions int) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	// A reader may hold the lock for the moment in which it reads.
+	err = syscall.EINTR
+	for errors.Is(err, syscall.EINTR) {
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("journal: lock %s: %w", f.Name(), err), f.Close())
 	}
 	j := &Journal{file: f}
 	j.write(Entry{Run: run, Experiment: experiment, Actions: actions})
-	return j, j.err
+	if j.err != nil {
+		return nil, errors.Join(j.err, f.Close())
+	}
+	return j, nil
 }
 
 // Observe writes an event.
@@ -84,7 +92,11 @@ func (j *Journal) Close(state string) error {
 	return errors.Join(j.err, j.file.Close())
 }
 
+// write writes nothing after an error, so that only a journal's last line can be half a line.
 func (j *Journal) write(e Entry) {
+	if j.err != nil {
+		return
+	}
 	if e.Time.IsZero() {
 		e.Time = time.Now().UTC()
 	}
@@ -92,7 +104,7 @@ func (j *Journal) write(e Entry) {
 	if err == nil {
 		_, err = j.file.Write(append(line, '\n'))
 	}
-	if err != nil && j.err == nil {
+	if err != nil {
 		j.err = fmt.Errorf("journal %s: %w", j.file.Name(), err)
 	}
 }

@@ -1,4 +1,4 @@
 // Package executor decides where and when an action runs.
 //
-// It imports nothing of the runner.
+// It imports plugins/protocol for the kinds of errors, and nothing of the runner.
 package executor

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sync/semaphore"
+
+	"surprisal.dev/plugins/protocol"
 )
 
 // Resources are what a machine has, or what an action takes of it.
@@ -32,17 +34,26 @@ func NewLocal(has Resources) *Local {
 	}
 }
 
-// Check returns an error if the machine can never run an action that takes these resources.
+// Slots returns how many actions can run at the same time if each takes one core.
+func (l *Local) Slots() int { return int(l.has.Cores) }
+
+// Check returns an error of kind InvalidInput if the machine can never run an action that takes these resources.
 func (l *Local) Check(takes Resources) error {
+	const mebibyte = 1 << 20
 	switch {
 	case takes.Cores > l.has.Cores:
-		return fmt.Errorf("needs %d cores and there are %d", takes.Cores, l.has.Cores)
+		return refuse("%d cores", "cores", takes.Cores, l.has.Cores)
 	case takes.Memory > l.has.Memory:
-		return fmt.Errorf("needs %d MiB of memory and there are %d", takes.Memory>>20, l.has.Memory>>20)
+		return refuse("%d MiB of memory", "memory", (takes.Memory+mebibyte-1)/mebibyte, l.has.Memory/mebibyte)
 	case takes.Devices > l.has.Devices:
-		return fmt.Errorf("needs %d devices and there are %d", takes.Devices, l.has.Devices)
+		return refuse("%d devices", "devices", takes.Devices, l.has.Devices)
 	}
 	return nil
+}
+
+func refuse(format, what string, needs, has int64) error {
+	return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(
+		"needs "+format+" and runs may take %d; raise the bound on %s, make the work smaller or take a larger machine", needs, has, what)}
 }
 
 // Run calls work once the resources are free, and frees them when it returns. It returns work's error, or why the work
@@ -51,11 +62,16 @@ func (l *Local) Run(ctx context.Context, takes Resources, work func(context.Cont
 	if err := l.Check(takes); err != nil {
 		return err
 	}
-	// Always taken in this order, so that two actions never wait for each other.
+	// Always taken in this order, so that two actions never wait for each other. Cores come last: nothing keeps a core idle
+	// while it waits for memory.
 	for _, slot := range []struct {
 		of *semaphore.Weighted
 		n  int64
-	}{{l.cores, takes.Cores}, {l.memory, takes.Memory}, {l.devices, takes.Devices}} {
+	}{{l.devices, takes.Devices}, {l.memory, takes.Memory}, {l.cores, takes.Cores}} {
+		if slot.n == 0 {
+			// Acquire would queue behind those who wait for more than nothing.
+			continue
+		}
 		if err := slot.of.Acquire(ctx, slot.n); err != nil {
 			return err
 		}

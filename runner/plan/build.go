@@ -253,6 +253,7 @@ func (b *builder) gap(g *spec.Gap) error {
 	a := &Action{Kind: Gap, Name: "gap " + g.Name, Gap: g, rate: b.catalog.SecondsPerByte[Gap][""]}
 	sides := []struct{ role, model string }{{"a", g.A}, {"b", g.B}}
 	for _, side := range sides {
+		var bytes int64
 		if table := b.imports[side.model]; table != nil {
 			a.Inputs = append(a.Inputs, Input{Role: side.role, Upstream: table})
 			continue
@@ -263,8 +264,9 @@ func (b *builder) gap(g *spec.Gap) error {
 				return fmt.Errorf("gap %q: model %q does not score dataset %q", g.Name, side.model, key)
 			}
 			a.Inputs = append(a.Inputs, Input{Role: side.role + "/" + key, Upstream: score, Files: gapFiles})
-			a.Cost.Bytes += score.Cost.Bytes / int64(len(sides))
+			bytes += score.Cost.Bytes
 		}
+		a.Cost.Bytes = max(a.Cost.Bytes, bytes)
 	}
 	a.Cost.AtMost = true
 	a.Cost.Seconds = a.rate * float64(a.Cost.Bytes)

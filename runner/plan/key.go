@@ -139,10 +139,12 @@ func (in Input) digest() (string, error) {
 		if in.Files != nil && !slices.Contains(in.Files, f.Name) {
 			continue
 		}
-		if in.Files != nil && len(in.Files) == 1 {
+		if len(in.Files) == 1 {
 			return f.Digest, nil
 		}
-		fmt.Fprintf(&b, "%s %s\n", f.Digest, f.Name)
+		for _, s := range []string{f.Digest, " ", f.Name, "\n"} {
+			b.WriteString(s)
+		}
 		n++
 	}
 	if in.Files != nil && n < len(in.Files) {

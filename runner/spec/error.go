@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"cuelang.org/go/cue"
 )
 
 // Error is one mistake in a spec.
@@ -18,6 +20,15 @@ type Error struct {
 }
 
 func (e Error) Error() string { return line(e.Pos, e.Path, e.Message) }
+
+// FieldPath writes the path of a field as Error.Path has it.
+func FieldPath(names ...string) string {
+	path := make([]cue.Selector, len(names))
+	for i, name := range names {
+		path[i] = cue.Str(name)
+	}
+	return pathString(path)
+}
 
 // Errors are all mistakes of a spec, sorted by place, without repetition.
 type Errors []Error

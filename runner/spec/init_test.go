@@ -99,7 +99,7 @@ func TestInitNames(t *testing.T) {
 // TestInitInModule adds a second experiment to a module, which keeps its own module file and copy of the language.
 func TestInitInModule(t *testing.T) {
 	root := t.TempDir()
-	if _, err := Init(filepath.Join(root), "one"); err != nil {
+	if _, err := Init(root, "one"); err != nil {
 		t.Fatal(err)
 	}
 	written, err := Init(filepath.Join(root, "two"), "two")

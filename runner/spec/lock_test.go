@@ -148,7 +148,7 @@ func TestNearest(t *testing.T) {
 	}{
 		{"sorce", []string{"skip", "source", "use"}, "source"},
 		{"order-7", []string{"order-2", "order-3"}, "order-2"},
-		{"recieve", []string{"receive", "relieve"}, "receive"},
+		{"relive", []string{"relieve", "receive"}, "relieve"},
 		{"Text", []string{"next", "text"}, "text"},
 		{"x", []string{"y"}, "y"},
 		{"scaling", []string{"scoring", "sweeps"}, "scoring"},

@@ -172,6 +172,11 @@ func newTree(dir string, fsys fs.FS, language map[string][]byte) (*tree, error) 
 	if t.root, inModule = moduleRoot(t.dir, t.exists); !inModule {
 		t.files[filepath.Join(t.root, moduleFile)] = fmt.Appendf(nil, moduleSource, "experiment.example")
 	}
+	if fsys == nil {
+		if err := t.cover(); err != nil {
+			return nil, err
+		}
+	}
 	return t, t.addLanguage(language)
 }
 
@@ -206,6 +211,52 @@ func (t *tree) readAll(fsys fs.FS) error {
 		t.files[path.Join(revisionRoot, name)], err = fs.ReadFile(fsys, name)
 		return err
 	})
+}
+
+// cover keeps from the CUE loader what it would open and cannot read: of every folder from the spec's to the module's root
+// it opens all that is no folder, data too, and a named pipe blocks it. What is not CUE it then takes for an empty file.
+func (t *tree) cover() error {
+	var problems Errors
+	for dir := t.dir; ; dir = filepath.Dir(dir) {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return err
+		}
+		for _, entry := range entries {
+			file := filepath.Join(dir, entry.Name())
+			if entry.Type().IsRegular() || entry.IsDir() {
+				continue
+			}
+			info, err := os.Stat(file)
+			switch {
+			case err == nil && info.Mode().IsRegular():
+			case filepath.Ext(file) != ".cue":
+				t.files[file] = nil
+			case err == nil:
+				problems = append(problems, t.unreadable(file, fmt.Errorf("it is no regular file (%s)", info.Mode())))
+			default:
+				problems = append(problems, t.unreadable(file, err))
+			}
+		}
+		if dir == t.root {
+			break
+		}
+	}
+	if len(problems) > 0 {
+		return problems
+	}
+	return nil
+}
+
+func (t *tree) unreadable(file string, err error) Error {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		err = pathErr.Err
+	}
+	if target, linkErr := os.Readlink(file); linkErr == nil && errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("it is a link to %q, which does not exist", target)
+	}
+	p := place{dir: t.dir}
+	return Error{Pos: Position{File: p.relative(file)}, Message: fmt.Sprintf("cannot be read: %v; remove or replace it", err)}
 }
 
 // addLanguage serves the spec language in place of the copy that the module may carry, and notes whether that is stale.

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 
@@ -38,7 +39,7 @@ func TestBadPluginSchema(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%q: found %v; want %s", test.schema, err, test.want)
 		}
-		if _, blamed := err.(Errors); blamed {
+		if _, blamed := errors.AsType[Errors](err); blamed {
 			t.Errorf("%q: the spec is blamed: %v", test.schema, err)
 		}
 	}

@@ -17,6 +17,17 @@ func invalid(format string, args ...any) error {
 	return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(format, args...)}
 }
 
+// Unwritable returns nil, or, if err comes from a disk that is full or can only be read, an error that says what to do about
+// it. Trying again does not help.
+func (s *Store) Unwritable(err error) error {
+	for _, cause := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS} {
+		if errors.Is(err, cause) {
+			return fmt.Errorf("store %s cannot be written to: %w", s, explain(err))
+		}
+	}
+	return nil
+}
+
 // explain adds the way out to errors of the file system, which name the path themselves.
 func explain(err error) error {
 	if _, done := errors.AsType[*explained](err); done || err == nil {

@@ -87,6 +87,20 @@ func (s *Store) Export(ctx context.Context, r *Record, dir string) (err error) {
 	return syncDir(filepath.Dir(dir))
 }
 
+// Exported returns the record of the artifact that Export wrote to dir. Where there is none, it is fs.ErrNotExist.
+func Exported(dir string) (*Record, error) {
+	path := filepath.Join(dir, sidecar)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	r := new(Record)
+	if err := json.Unmarshal(data, r); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
+}
+
 func (s *Store) exportFile(ctx context.Context, f File, path string) error {
 	r, err := s.Open(ctx, f.Digest)
 	if err != nil {

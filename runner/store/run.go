@@ -120,7 +120,7 @@ func (s *Store) Runs(ctx context.Context) ([]Run, error) {
 			return nil, fmt.Errorf("store %s: %w", s, err)
 		}
 		id, ok := strings.CutSuffix(strings.TrimPrefix(o.name, "runs/"), ".json")
-		if !ok || checkName("run", id) != nil {
+		if !ok || !isName(id) {
 			continue
 		}
 		r, err := s.GetRun(ctx, id)
@@ -209,7 +209,7 @@ func (s *Store) Tags(ctx context.Context) (map[string]string, error) {
 			return nil, fmt.Errorf("store %s: %w", s, err)
 		}
 		name, ok := strings.CutSuffix(strings.TrimPrefix(o.name, "tags/"), ".json")
-		if !ok || checkName("tag", name) != nil {
+		if !ok || !isName(name) {
 			continue
 		}
 		run, err := s.readTag(ctx, name)
@@ -233,7 +233,7 @@ func (s *Store) readTag(ctx context.Context, name string) (string, error) {
 	if err := json.Unmarshal(data, &t); err != nil {
 		return "", &badManifest{s.b.where(tagName(name)), err.Error()}
 	}
-	if checkName("run", t.Run) != nil {
+	if !isName(t.Run) {
 		return "", &badManifest{s.b.where(tagName(name)), fmt.Sprintf("it names run %q", t.Run)}
 	}
 	return t.Run, nil

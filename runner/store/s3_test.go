@@ -60,7 +60,7 @@ func server(t *testing.T) (endpoint, bucket string) {
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		<-ended
+		_ = <-ended
 	})
 	for {
 		select {

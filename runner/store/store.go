@@ -308,11 +308,15 @@ func checkKey(key string) error {
 
 // checkName says whether s can be the name of a run or a tag.
 func checkName(what, s string) error {
-	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-	if s == "" || len(s) > 128 || strings.Trim(s, letters+"._-") != "" || !strings.Contains(letters, s[:1]) {
+	if !isName(s) {
 		return invalid("%s %q: want 1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit", what, s)
 	}
 	return nil
+}
+
+func isName(s string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	return s != "" && len(s) <= 128 && strings.Trim(s, letters+"._-") == "" && strings.Contains(letters, s[:1])
 }
 
 func blobName(digest string) string {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/store"
 )

@@ -172,11 +172,11 @@ func (v *verification) runs(ctx context.Context) error {
 	}
 	return v.each(ctx, objects, func(ctx context.Context, o object) error {
 		rest := strings.TrimPrefix(o.name, "runs/")
-		if id, key, isNote := strings.Cut(rest, "/"); isNote && checkName("run", id) == nil && isHex64(key) {
+		if id, key, isNote := strings.Cut(rest, "/"); isNote && isName(id) && isHex64(key) {
 			return nil
 		}
 		id, ok := strings.CutSuffix(rest, ".json")
-		if !ok || checkName("run", id) != nil {
+		if !ok || !isName(id) {
 			v.add(o.name, notOurs, "move it away")
 			return nil
 		}
@@ -192,7 +192,7 @@ func (v *verification) tags(ctx context.Context) error {
 	}
 	return v.each(ctx, objects, func(ctx context.Context, o object) error {
 		name, ok := strings.CutSuffix(strings.TrimPrefix(o.name, "tags/"), ".json")
-		if !ok || checkName("tag", name) != nil {
+		if !ok || !isName(name) {
 			v.add(o.name, notOurs, "move it away")
 			return nil
 		}

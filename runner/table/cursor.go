@@ -120,7 +120,7 @@ func (c *cursor) leave() {
 	parquet.Release(c.page)
 	c.page, c.count, c.level = nil, 0, 0
 	if c.pages != nil {
-		c.pages.Close()
+		_ = c.pages.Close()
 		c.pages = nil
 	}
 }
@@ -226,7 +226,7 @@ func (c *cursor) flat() (int, error) {
 }
 
 func (c *cursor) short(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return c.fault("ends before the file's last row")
 	}
 	return err
@@ -268,7 +268,7 @@ func (c *cursor) spans(take func(from, to int)) error {
 			return nil
 		}
 		switch err := c.load(); {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
 			return err

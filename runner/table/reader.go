@@ -37,7 +37,7 @@ func open[T any](path string, columns []column, row func([]*cursor, *T) error) (
 	r := &Reader[T]{path: path, file: file, row: row}
 	defer func() {
 		if err != nil {
-			file.Close()
+			err = errors.Join(err, file.Close())
 		}
 	}()
 	info, err := file.Stat()
@@ -148,7 +148,7 @@ func (r *Reader[T]) All() iter.Seq2[T, error] {
 		for {
 			var row T
 			err := r.Read(&row)
-			if err == io.EOF || !yield(row, err) || err != nil {
+			if errors.Is(err, io.EOF) || !yield(row, err) || err != nil {
 				return
 			}
 		}

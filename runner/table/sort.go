@@ -172,7 +172,7 @@ func (s sorter[T]) merge(ctx context.Context, runs []string, emit func(T) bool) 
 	step := func(i int) error {
 		var row T
 		switch err := heads[i].reader.Read(&row); {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			err := heads[i].reader.Close()
 			heads = slices.Delete(heads, i, i+1)
 			return err

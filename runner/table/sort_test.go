@@ -57,7 +57,10 @@ func TestSortScored(t *testing.T) {
 		if !slices.Equal(got, wanted) {
 			t.Errorf("limit %d: rows differ", limit)
 		}
-		for range sortScored(t.Context(), source, dir, limit) {
+		for _, err := range sortScored(t.Context(), source, dir, limit) {
+			if err != nil {
+				t.Error(err)
+			}
 			break
 		}
 		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/plan"
@@ -35,31 +38,49 @@ func (w *Workspace) exportReports(ctx context.Context, p *plan.Plan) ([]Report, 
 			continue
 		}
 		dir := w.reportDir(a.Gap.Name)
-		if key, err := os.ReadFile(dir + ".key"); err != nil || string(key) != a.Key {
-			if err := w.exportReport(ctx, a, dir); err != nil {
-				return nil, fmt.Errorf("report of %s: %w", a.Gap.Name, err)
-			}
+		if err := w.exportReport(ctx, a, dir); err != nil {
+			return nil, fmt.Errorf("report of %s: %w", a.Gap.Name, err)
 		}
 		reports = append(reports, Report{a.Gap.Name, relative(filepath.Join(dir, ReportFile))})
 	}
 	return reports, nil
 }
 
-func (w *Workspace) exportReport(ctx context.Context, a *plan.Action, dir string) error {
+// exportReport exports a report that is not in its place yet.
+func (w *Workspace) exportReport(ctx context.Context, a *plan.Action, dir string) (err error) {
+	if holds(dir, a) {
+		return nil
+	}
+	parent := filepath.Dir(dir)
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return err
+	}
+	// Another run of this folder may be about to do the same.
+	lock, err := os.Open(parent)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return fmt.Errorf("lock %s: %w", parent, err)
+	}
+	if holds(dir, a) {
+		return nil
+	}
 	r, err := w.Store.GetRecord(ctx, a.Key)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(os.Remove(dir+".key"), os.RemoveAll(dir)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return err
-	}
-	if err := w.Store.Export(ctx, r, dir); err != nil {
-		return err
-	}
-	return os.WriteFile(dir+".key", []byte(a.Key), 0o644)
+	return w.Store.Export(ctx, r, dir)
+}
+
+// holds reports whether a folder holds what the action made. One that cannot be read does not.
+func holds(dir string, a *plan.Action) bool {
+	r, err := store.Exported(dir)
+	return err == nil && r.Key == a.Key
 }
 
 func (w *Workspace) reportDir(gap string) string {
@@ -97,12 +118,11 @@ func (w *Workspace) Headline(ctx context.Context) (*report.Headline, []Report, e
 	}
 	var reports []Report
 	for _, a := range p.Actions {
-		path := filepath.Join(w.reportDir(""), "")
-		if a.Kind == plan.Gap {
-			path = filepath.Join(w.reportDir(a.Gap.Name), ReportFile)
-			if _, err := os.Stat(path); err == nil && a.State == plan.Cached {
-				reports = append(reports, Report{a.Gap.Name, relative(path)})
-			}
+		if a.Kind != plan.Gap || a.State != plan.Cached {
+			continue
+		}
+		if dir := w.reportDir(a.Gap.Name); holds(dir, a) {
+			reports = append(reports, Report{a.Gap.Name, relative(filepath.Join(dir, ReportFile))})
 		}
 	}
 	return h, reports, nil
@@ -119,7 +139,8 @@ func (w *Workspace) Find(ctx context.Context, what string) (*store.Record, error
 	if len(what) == 64 && keyPrefix.MatchString(what) {
 		return w.recordOf(ctx, what)
 	}
-	matches := map[string]string{} // key by name
+	matches := map[string]string{} // name by key
+	named := map[string]bool{}
 	for _, e := range entries {
 		if e.Key == "" {
 			continue
@@ -127,23 +148,21 @@ func (w *Workspace) Find(ctx context.Context, what string) (*store.Record, error
 		if e.Action == what {
 			return w.recordOf(ctx, e.Key)
 		}
-		if strings.HasSuffix(e.Action, " "+what) || keyPrefix.MatchString(what) && strings.HasPrefix(e.Key, what) {
-			matches[e.Action] = e.Key
+		// A name means the latest action of that name, the first one here.
+		if strings.HasSuffix(e.Action, " "+what) && !named[e.Action] || keyPrefix.MatchString(what) && strings.HasPrefix(e.Key, what) {
+			matches[e.Key] = e.Action
 		}
+		named[e.Action] = true
 	}
 	switch len(matches) {
 	case 0:
 		return nil, invalid("no action with the key or name %q has run here; runner status --json lists names and keys", what)
 	case 1:
-		for _, key := range matches {
+		for key := range matches {
 			return w.recordOf(ctx, key)
 		}
 	}
-	names := make([]string, 0, len(matches))
-	for name := range matches {
-		names = append(names, name)
-	}
-	slices.Sort(names)
+	names := slices.Sorted(maps.Values(matches))
 	return nil, invalid("%q fits %s; write more of it", what, strings.Join(names, ", "))
 }
 
@@ -168,12 +187,15 @@ func (w *Workspace) FindFile(ctx context.Context, args []string) (*store.Record,
 	return nil, "", err
 }
 
-// MainFile names the file of an artifact that a person reads first.
+// MainFile names the file of an artifact that a person reads first, "" if it has none.
 func MainFile(r *store.Record) string {
 	for _, name := range []string{ReportFile, plan.SummaryFile, plan.MetadataFile} {
 		if slices.ContainsFunc(r.Outputs, func(f store.File) bool { return f.Name == name }) {
 			return name
 		}
+	}
+	if len(r.Outputs) == 0 {
+		return ""
 	}
 	return r.Outputs[0].Name
 }
@@ -230,9 +252,12 @@ func (w *Workspace) Explain(ctx context.Context, what string) (Explanation, erro
 			continue
 		}
 		old, err := w.Store.GetRecord(ctx, before.Key)
+		if errors.Is(err, fs.ErrNotExist) {
+			// It failed, or was collected since.
+			continue
+		}
 		if err != nil {
-			// The earlier result may have been collected since; then there is nothing to compare with.
-			break
+			return x, err
 		}
 		x.Why += "; since the run before, its parts changed:"
 		x.Changed, err = plan.Diff(old.Parts, r.Parts)

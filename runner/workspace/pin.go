@@ -91,9 +91,9 @@ func sourcesOf(e *spec.Experiment) []source {
 
 // sourcePath and scoresPath name the fields of a spec that a source comes from.
 func sourcePath(d spec.Dataset) string {
-	return fmt.Sprintf("datasets.%q.source.%s", d.Key, d.Source.Provider)
+	return spec.FieldPath("datasets", d.Key, "source", d.Source.Provider)
 }
-func scoresPath(m spec.Model) string { return fmt.Sprintf("models.%q.scores.path", m.Name) }
+func scoresPath(m spec.Model) string { return spec.FieldPath("models", m.Name, "scores", "path") }
 
 // resolve asks what a source is now, over the network where it must.
 func (w *Workspace) resolve(ctx context.Context, s source) (protocol.Resolution, error) {

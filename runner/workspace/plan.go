@@ -51,7 +51,7 @@ func (w *Workspace) Plan(ctx context.Context) (*plan.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return w.planOf(ctx, e, w.Dir)
+	return w.planOf(ctx, e, false, w.Dir)
 }
 
 // Resolve looks up in the store what of a plan is done.
@@ -63,8 +63,9 @@ func (w *Workspace) Resolve(ctx context.Context, p *plan.Plan) error {
 	return p.Resolve(ctx, index)
 }
 
-// planOf makes the plan of an experiment whose relative paths start in the first of dirs that has the file.
-func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, dirs ...string) (*plan.Plan, error) {
+// planOf makes the plan of an experiment whose relative paths start in the first of dirs that has the file. The plan of a
+// past experiment trusts its lock file, for the files may have gone on.
+func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, past bool, dirs ...string) (*plan.Plan, error) {
 	infos, err := w.plugins(ctx)
 	if err != nil {
 		return nil, err
@@ -78,14 +79,14 @@ func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, dirs ...stri
 		return nil, err
 	}
 	var problems spec.Errors
-	if c.Sources, problems, err = w.sources(ctx, e, dirs, lock); err != nil {
+	if c.Sources, problems, err = w.sources(ctx, e, past, dirs, lock); err != nil {
 		return nil, err
 	}
 	for _, m := range e.Models {
 		if m.Scores == nil {
 			continue
 		}
-		file, err := w.table(ctx, m.Scores, dirs, lock)
+		file, err := w.table(ctx, m.Scores, past, dirs, lock)
 		if err != nil {
 			problems = append(problems, spec.Error{Pos: m.Scores.Pos, Path: scoresPath(m), Message: err.Error()})
 			continue
@@ -117,7 +118,7 @@ func identities(infos map[string]host.Info) map[string]plan.Plugin {
 var maxResolving = 2 * runtime.NumCPU()
 
 // sources resolves the source of every dataset that is not skipped, and checks it against the lock file.
-func (w *Workspace) sources(ctx context.Context, e *spec.Experiment, dirs []string, lock *spec.Lock) (map[string]protocol.Resolution, spec.Errors, error) {
+func (w *Workspace) sources(ctx context.Context, e *spec.Experiment, past bool, dirs []string, lock *spec.Lock) (map[string]protocol.Resolution, spec.Errors, error) {
 	var mu sync.Mutex
 	resolved := make(map[string]protocol.Resolution, len(e.Datasets))
 	var problems spec.Errors
@@ -128,7 +129,7 @@ func (w *Workspace) sources(ctx context.Context, e *spec.Experiment, dirs []stri
 			continue
 		}
 		group.Go(func() error {
-			r, err := w.source(ctx, d, dirs, lock)
+			r, err := w.source(ctx, d, past, dirs, lock)
 			mu.Lock()
 			defer mu.Unlock()
 			if protocol.KindOf(err) != "" {
@@ -141,11 +142,12 @@ func (w *Workspace) sources(ctx context.Context, e *spec.Experiment, dirs []stri
 			return err
 		})
 	}
-	return resolved, problems, group.Wait()
+	err := group.Wait()
+	return resolved, problems, err
 }
 
 // source resolves one source. A source that is not local is known by the lock file alone.
-func (w *Workspace) source(ctx context.Context, d spec.Dataset, dirs []string, lock *spec.Lock) (protocol.Resolution, error) {
+func (w *Workspace) source(ctx context.Context, d spec.Dataset, past bool, dirs []string, lock *spec.Lock) (protocol.Resolution, error) {
 	provider, err := w.host.Provider(ctx, d.Source.Provider)
 	if err != nil {
 		return protocol.Resolution{}, err
@@ -154,7 +156,7 @@ func (w *Workspace) source(ctx context.Context, d spec.Dataset, dirs []string, l
 	if err != nil {
 		return protocol.Resolution{}, err
 	}
-	if isLocked && !pinned.Local {
+	if isLocked && (past || !pinned.Local) {
 		return pinned, nil
 	}
 	var r protocol.Resolution
@@ -172,7 +174,7 @@ func (w *Workspace) source(ctx context.Context, d spec.Dataset, dirs []string, l
 	}
 	if isLocked {
 		if change := changed(pinned, r); change != "" {
-			return r, invalid("%s since it was pinned; restore it, or accept it with runner pin", change)
+			return r, invalid("%s since the source was pinned; undo that, or accept it with runner pin", change)
 		}
 	}
 	return r, nil
@@ -197,7 +199,7 @@ func (w *Workspace) estimate(ctx context.Context, e *spec.Experiment, into map[s
 			estimate, err = b.Plan(ctx, protocol.Model{Config: m.Backend.Config}, settings)
 			if protocol.KindOf(err) != "" {
 				*problems = append(*problems, spec.Error{
-					Pos: m.Backend.Pos, Path: fmt.Sprintf("models.%q.backend.%s", m.Name, m.Backend.Name), Message: err.Error(),
+					Pos: m.Backend.Pos, Path: spec.FieldPath("models", m.Name, "backend", m.Backend.Name), Message: err.Error(),
 				})
 			} else if err != nil {
 				return err
@@ -211,7 +213,7 @@ func (w *Workspace) estimate(ctx context.Context, e *spec.Experiment, into map[s
 
 // table identifies the table of an imported model, in the first of dirs that has it. A table that is not on this machine
 // is known by the lock file alone.
-func (w *Workspace) table(ctx context.Context, m *spec.Scores, dirs []string, lock *spec.Lock) (protocol.File, error) {
+func (w *Workspace) table(ctx context.Context, m *spec.Scores, past bool, dirs []string, lock *spec.Lock) (protocol.File, error) {
 	provider, config := m.Source()
 	pinned, isLocked, err := locked(lock, provider, config)
 	if err != nil {
@@ -220,11 +222,11 @@ func (w *Workspace) table(ctx context.Context, m *spec.Scores, dirs []string, lo
 	if isLocked && len(pinned.Files) != 1 {
 		return protocol.File{}, invalid("%s: the entry of this table names %d files; run runner pin", spec.LockFile, len(pinned.Files))
 	}
-	if store.IsURL(m.Path) {
-		if !isLocked {
-			return protocol.File{}, invalid("the table is not pinned; run runner pin and commit the lock file")
-		}
+	if isLocked && (past || store.IsURL(m.Path)) {
 		return pinned.Files[0], nil
+	}
+	if store.IsURL(m.Path) {
+		return protocol.File{}, invalid("the table is not pinned; run runner pin and commit the lock file")
 	}
 	for _, dir := range dirs {
 		path := m.Path
@@ -236,7 +238,7 @@ func (w *Workspace) table(ctx context.Context, m *spec.Scores, dirs []string, lo
 			continue
 		}
 		if isLocked && pinned.Files[0].Digest != file.Digest {
-			return file, invalid("%s since it was pinned; restore it, or accept it with runner pin",
+			return file, invalid("%s since the source was pinned; undo that, or accept it with runner pin",
 				changed(pinned, protocol.Resolution{Files: []protocol.File{file}}))
 		}
 		return file, nil

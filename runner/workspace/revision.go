@@ -15,8 +15,8 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// PlanAt makes the plan of the spec as it was at a git revision. Sources that the revision does not hold are read from
-// the working tree.
+// PlanAt makes the plan of the spec as it was at a git revision. Sources that its lock file names are
+// what that says; others that the revision does not hold are read from the working tree.
 func (w *Workspace) PlanAt(ctx context.Context, revision string) (_ *plan.Plan, err error) {
 	tmp, err := os.MkdirTemp("", "surprisal-revision-")
 	if err != nil {
@@ -31,7 +31,7 @@ func (w *Workspace) PlanAt(ctx context.Context, revision string) (_ *plan.Plan, 
 	if err != nil {
 		return nil, fmt.Errorf("the spec at %s: %w", revision, err)
 	}
-	p, err := w.planOf(ctx, e, dir, w.Dir)
+	p, err := w.planOf(ctx, e, true, dir, w.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("the spec at %s: %w", revision, err)
 	}
@@ -85,7 +85,7 @@ func (w *Workspace) git(ctx context.Context, args ...string) ([]byte, error) {
 	return out, nil
 }
 
-func unpack(archive *tar.Reader, dir string) error {
+func unpack(archive *tar.Reader, dir string) (err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err

@@ -80,6 +80,8 @@ func (w *Workspace) Run(ctx context.Context, p *plan.Plan, o RunOptions) (outcom
 	defer func() { err = errors.Join(err, recorder.close(outcome.State)) }()
 	recorder.next = o.Observer(p)
 
+	// A cancelled run does not wait for a plugin that may never answer. Close returns the error.
+	defer context.AfterFunc(ctx, func() { _ = w.stopPlugins() })()
 	models := score.NewModels(int(o.Cores), w.loadModel)
 	e := engine.New(engine.Options{
 		Store: w.Store, Executor: executor.NewLocal(machine(o)), Workers: w.workers(models), Observer: recorder,
@@ -87,6 +89,9 @@ func (w *Workspace) Run(ctx context.Context, p *plan.Plan, o RunOptions) (outcom
 	})
 	runErr := e.Run(ctx, p, o.Stop)
 	outcome.conclude(p, recorder.failures)
+	if runErr != nil {
+		outcome.State = StateFailed
+	}
 	manifest.State, manifest.Finished, manifest.Actions = outcome.State, time.Now().UTC(), actionsOf(p)
 	background := context.WithoutCancel(ctx)
 	if err := errors.Join(runErr, models.Close(), w.Store.PutRun(background, manifest)); err != nil {

@@ -47,7 +47,11 @@ func (w *Workspace) Verify(ctx context.Context) (Verification, error) {
 				continue
 			}
 			v.Ledgers++
-			if err := w.replay(ctx, record); err != nil {
+			err = w.replay(ctx, record)
+			if ctx.Err() != nil {
+				return v, ctx.Err()
+			}
+			if err != nil {
 				v.Problems = append(v.Problems, store.Problem{
 					Path: record.Name, Found: fmt.Sprintf("its ledger does not balance: %v", err), Do: "remove the action " + record.Key + " and run again",
 				})

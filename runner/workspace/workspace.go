@@ -47,11 +47,13 @@ type Workspace struct {
 	Dir   string
 	Store *store.Store
 
-	options  Options
-	state    string
-	host     *host.Host
-	log      hclog.InterceptLogger
-	warnings []string
+	options Options
+	state   string
+	host    *host.Host
+	// stopPlugins closes the host, once.
+	stopPlugins func() error
+	log         hclog.InterceptLogger
+	warnings    []string
 
 	experiment *spec.Experiment
 	infos      map[protocol.Kind]map[string]host.Info
@@ -84,11 +86,12 @@ func Open(ctx context.Context, o Options) (*Workspace, error) {
 	if err != nil {
 		return nil, errors.Join(err, w.Store.Close())
 	}
+	w.stopPlugins = sync.OnceValue(w.host.Close)
 	return w, nil
 }
 
 // Close stops the plugins and closes the store.
-func (w *Workspace) Close() error { return errors.Join(w.host.Close(), w.Store.Close()) }
+func (w *Workspace) Close() error { return errors.Join(w.stopPlugins(), w.Store.Close()) }
 
 // Warnings returns what was found in the spec that is allowed and probably not meant.
 func (w *Workspace) Warnings() []string { return w.warnings }

@@ -152,7 +152,7 @@ func Check(t *testing.T, p sdk.Provider, files map[string]string, config string,
 			calls++
 			return stop
 		})
-		if err != stop || calls != 1 {
+		if !errors.Is(err, stop) || calls != 1 {
 			t.Errorf("Read returned %v after %d calls", err, calls)
 		}
 	})

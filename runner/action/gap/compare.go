@@ -50,7 +50,7 @@ const (
 )
 
 // maxLiterals bounds the literals in memory, at about 200 bytes each.
-const maxLiterals = 1 << 16
+const maxLiterals = 1 << 14
 
 // Compare compares two sides and writes the report's files into the folder out: summary.json, report.md,
 // worst_documents.jsonl, and datasets, groups, buckets, segments, literals and documents as .csv and .parquet. Equal input

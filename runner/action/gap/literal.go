@@ -63,6 +63,7 @@ type literals struct {
 	held   []literal
 	files  []*os.File
 	spill  []*bufio.Writer
+	record []byte // put's own, kept to be used again
 }
 
 func newLiterals(dir string, limit int) *literals {
@@ -121,8 +122,8 @@ func (l *literals) put(o *occurrence) error {
 		}
 	}
 	w := l.spill[maphash.String(l.seed, o.text)%spillFiles]
-	var record [64 + 2*literalBytes]byte
-	b := append(record[:0], byte(o.bucket), byte(len(o.text)), byte(o.bytes))
+	b := l.record[:0]
+	b = append(b, byte(o.bucket), byte(len(o.text)), byte(o.bytes))
 	b = append(b, o.text...)
 	b = binary.LittleEndian.AppendUint64(b, math.Float64bits(o.lossA))
 	b = binary.LittleEndian.AppendUint64(b, math.Float64bits(o.lossB))
@@ -131,6 +132,7 @@ func (l *literals) put(o *occurrence) error {
 	b = binary.LittleEndian.AppendUint32(b, uint32(o.place.dataset))
 	b = binary.LittleEndian.AppendUint32(b, uint32(o.place.start))
 	b = binary.LittleEndian.AppendUint32(b, uint32(o.place.end))
+	l.record = b
 	_, err := w.Write(b)
 	return err
 }

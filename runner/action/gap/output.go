@@ -80,10 +80,10 @@ func (t *tableFile[T]) close() error {
 	return err
 }
 
-// abandon closes the files if close has not.
+// abandon closes the files if close has not, because of an error that has been told.
 func (t *tableFile[T]) abandon() {
 	for _, f := range t.files {
-		f.Close()
+		_ = f.Close()
 	}
 	t.files = nil
 }

@@ -2,6 +2,7 @@ package gap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -214,7 +215,7 @@ func inOrder(ctx context.Context, path string) (bool, error) {
 	var before, key table.Key
 	for first := true; ; first = false {
 		switch err := keys.Read(&key); {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return true, nil
 		case err != nil:
 			return false, err

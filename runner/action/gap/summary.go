@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -256,8 +257,7 @@ func (c *comparison) examples(positive, negative []literal) (a, b []Literal, err
 			for _, w := range all[:n] {
 				if place := w.from.example; place.row != at {
 					if err := cmp.Or(reader.SeekRow(place.row), reader.Read(&document)); err != nil {
-						reader.Close()
-						return nil, nil, err
+						return nil, nil, errors.Join(err, reader.Close())
 					}
 					at = place.row
 				}

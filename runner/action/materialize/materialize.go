@@ -66,7 +66,7 @@ type Metadata struct {
 	// ReplacedBytes counts invalid UTF-8 bytes that became U+FFFD, and ReplacedRows the rows that held them.
 	ReplacedBytes int64 `json:"replacedBytes"`
 	ReplacedRows  int64 `json:"replacedRows"`
-	// TargetInInput counts supervised rows whose input already holds the target.
+	// TargetInInput counts supervised documents whose input already holds the target.
 	TargetInInput int64              `json:"targetInInput"`
 	Dropped       map[string]Dropped `json:"dropped"`
 }
@@ -186,10 +186,6 @@ func (m *materializer) write(ctx context.Context, path string, p Provider, r pro
 
 // make turns a row into m.document. It returns false if the row is left out.
 func (m *materializer) make(row protocol.Row) (bool, error) {
-	if m.picked != nil && !m.picked[row.Ordinal] {
-		m.drop(droppedSample, row, "")
-		return false, nil
-	}
 	problem, reason := check(m.dataset, row)
 	if problem != "" {
 		if m.dataset.BadRows != "skip" {
@@ -201,17 +197,19 @@ func (m *materializer) make(row protocol.Row) (bool, error) {
 		m.drop(droppedBad, row, problem)
 		return false, nil
 	}
+	if reason == "" && m.picked != nil && !m.picked[row.Ordinal] {
+		reason = droppedSample
+	}
 	if reason != "" {
 		m.drop(reason, row, "")
 		return false, nil
 	}
 	text, replaced := m.join(row.Values)
 	start, end := 0, len(text)
+	leaked := false
 	if len(row.Values) == 2 {
 		start = len(text) - len(m.valid(row.Values[1]))
-		if leaks(text[:start], text[start:]) {
-			m.metadata.TargetInInput++
-		}
+		leaked = leaks(text[:start], text[start:])
 	}
 	meta := documentMeta{}
 	if limit := m.dataset.Limits.Bytes; limit > 0 && int64(end) > limit {
@@ -229,6 +227,9 @@ func (m *materializer) make(row protocol.Row) (bool, error) {
 	}
 	if len(text) > math.MaxInt32 {
 		return false, invalid("%s row %d has %d bytes, more than %d; set limits.bytes", row.Shard, row.Number, len(text), math.MaxInt32)
+	}
+	if leaked {
+		m.metadata.TargetInInput++
 	}
 	if replaced > 0 {
 		meta.ReplacedBytes = replaced
@@ -334,8 +335,12 @@ func (m *materializer) drop(reason string, row protocol.Row, problem string) {
 }
 
 func (m *materializer) refusal() error {
-	return invalid("%d of the rows cannot be read:\n  %s\nmend the source, or set badRows: \"skip\" to leave such rows out and count them",
-		len(m.refused), strings.Join(m.refused, "\n  "))
+	atLeast := ""
+	if len(m.refused) == maxExamples {
+		atLeast = "at least "
+	}
+	return invalid("%s%d of the rows cannot be read:\n  %s\nmend the source, or set badRows: \"skip\" to leave such rows out and count them",
+		atLeast, len(m.refused), strings.Join(m.refused, "\n  "))
 }
 
 func (m *materializer) dropped() string {

@@ -17,7 +17,7 @@ import (
 func pick(ctx context.Context, p Provider, r protocol.ReadRequest, d *plan.Dataset) (map[int64]bool, error) {
 	var lots lots
 	err := p.Read(ctx, r, func(row protocol.Row) error {
-		if problem, reason := check(d, row); reason != "" || problem != "" && d.BadRows == "skip" {
+		if problem, reason := check(d, row); problem != "" || reason != "" {
 			return nil
 		}
 		l := lot{draw(d.Sample.Seed, row), row.Ordinal}

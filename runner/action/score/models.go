@@ -84,11 +84,16 @@ func (p *Models) release(l *pooled) error {
 	unused := 0
 	// The most recently used come last and stay.
 	for i := len(p.loaded) - 1; i >= 0; i-- {
-		if x := p.loaded[i]; x.users == 0 {
-			if unused++; unused > p.idle || x.err != nil {
-				closing = append(closing, x)
-				p.loaded = slices.Delete(p.loaded, i, i+1)
-			}
+		x := p.loaded[i]
+		if x.users > 0 {
+			continue
+		}
+		if x.err == nil {
+			unused++
+		}
+		if x.err != nil || unused > p.idle {
+			closing = append(closing, x)
+			p.loaded = slices.Delete(p.loaded, i, i+1)
 		}
 	}
 	p.mu.Unlock()
@@ -112,7 +117,7 @@ func (p *Models) Close() error {
 func closeAll(models []*pooled) error {
 	var errs []error
 	for _, l := range models {
-		if l.model != nil {
+		if l.err == nil {
 			errs = append(errs, l.model.Close())
 		}
 	}

@@ -42,8 +42,12 @@ func Replay(scoredPath, ledgerPath string) (documents int64, err error) {
 		}
 		documents++
 	}
-	if row, err, ok := next(); err != nil || ok {
-		return documents, errors.Join(err, fmt.Errorf("the ledger has a row for shard %q row %d and the scores have none", row.Shard, row.Row))
+	row, err, ok := next()
+	if err != nil {
+		return documents, err
+	}
+	if ok {
+		return documents, fmt.Errorf("the ledger has a row for shard %q row %d and the scores have none", row.Shard, row.Row)
 	}
 	return documents, nil
 }
@@ -54,7 +58,11 @@ func replay(d table.ScoredDocument, l table.LedgerRow) error {
 	}
 	unscored := make([]bool, len(d.PerByteLoss))
 	for i, start := range l.UnscoredStarts {
-		for b := start; b < l.UnscoredEnds[i]; b++ {
+		end := l.UnscoredEnds[i]
+		if int(end) > len(unscored) {
+			return fmt.Errorf("the unscored range [%d, %d) lies outside the text of %d bytes", start, end, len(unscored))
+		}
+		for b := start; b < end; b++ {
 			unscored[b] = true
 		}
 	}

@@ -205,13 +205,17 @@ func (s *scorer) count(d protocol.Document, answer protocol.ScoredDocument, l pr
 
 // scoredTokens counts the tokens with a loss that touch the scored span, those without bytes included.
 func scoredTokens(d protocol.Document, answer protocol.ScoredDocument) (n int64) {
+	unscored := answer.Unscored
 	for i := range answer.TokenIDs {
 		start := answer.TokenStarts[i]
 		end := max(answer.TokenEnds[i], start+1)
 		if end <= d.ScoreStart || start >= d.ScoreEnd {
 			continue
 		}
-		if !slices.ContainsFunc(answer.Unscored, func(u protocol.Unscored) bool { return u.Start < end && start < u.End }) {
+		for len(unscored) > 0 && unscored[0].End <= start {
+			unscored = unscored[1:]
+		}
+		if len(unscored) == 0 || unscored[0].Start >= end {
 			n++
 		}
 	}

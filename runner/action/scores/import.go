@@ -162,10 +162,10 @@ func (w *writer) close() error {
 	return err
 }
 
-// abandon closes the files if close has not.
+// abandon closes the files if close has not, because of an error that has been told.
 func (w *writer) abandon() {
 	for _, f := range w.files {
-		f.Close()
+		_ = f.Close()
 	}
 	w.files = nil
 }

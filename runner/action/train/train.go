@@ -72,36 +72,40 @@ func Documents(paths []string, each func(protocol.Document)) iter.Seq2[protocol.
 	return func(yield func(protocol.Document, error) bool) {
 		var index int64
 		for _, path := range paths {
-			if !readTable(path, &index, each, yield) {
-				return
+			for row, err := range rows(path) {
+				if err != nil {
+					yield(protocol.Document{}, err)
+					return
+				}
+				d := protocol.Document{
+					Index: index, Shard: row.Shard, Row: row.Row, Text: row.Text, ScoreStart: row.ScoreStart, ScoreEnd: row.ScoreEnd,
+				}
+				index++
+				each(d)
+				if !yield(d, nil) {
+					return
+				}
 			}
 		}
 	}
 }
 
-func readTable(path string, index *int64, each func(protocol.Document), yield func(protocol.Document, error) bool) bool {
-	in, err := table.OpenDocuments(path)
-	if err != nil {
-		yield(protocol.Document{}, err)
-		return false
-	}
-	for row, err := range in.All() {
+// rows reads a table of documents and closes it. It stops after an error.
+func rows(path string) iter.Seq2[table.Document, error] {
+	return func(yield func(table.Document, error) bool) {
+		in, err := table.OpenDocuments(path)
 		if err != nil {
-			yield(protocol.Document{}, errors.Join(err, in.Close()))
-			return false
+			yield(table.Document{}, err)
+			return
 		}
-		d := protocol.Document{
-			Index: *index, Shard: row.Shard, Row: row.Row, Text: row.Text, ScoreStart: row.ScoreStart, ScoreEnd: row.ScoreEnd,
+		stopped := false
+		for row, err := range in.All() {
+			if stopped = !yield(row, err) || err != nil; stopped {
+				break
+			}
 		}
-		*index++
-		each(d)
-		if !yield(d, nil) {
-			return in.Close() == nil
+		if err := in.Close(); err != nil && !stopped {
+			yield(table.Document{}, err)
 		}
 	}
-	if err := in.Close(); err != nil {
-		yield(protocol.Document{}, err)
-		return false
-	}
-	return true
 }

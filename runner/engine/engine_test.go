@@ -1,0 +1,498 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/go-hclog"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/executor"
+	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/spec"
+	"surprisal.dev/runner/store"
+)
+
+// bench runs plans whose work is a function of the test.
+type bench struct {
+	t      *testing.T
+	store  *store.Store
+	engine *Engine
+	stop   chan struct{}
+
+	mu     sync.Mutex
+	events []string
+	failed map[string]error
+	tasks  []string // names of actions, as their work began
+	work   func(ctx context.Context, t *action.Task) error
+}
+
+func newBench(t *testing.T, cores int64) *bench {
+	t.Helper()
+	s, err := store.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Begin(t.Context(), store.Run{ID: "run", Started: time.Now(), State: "running"}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(s.Release(context.Background()), s.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	b := &bench{t: t, store: s, stop: make(chan struct{}), failed: map[string]error{}, work: func(context.Context, *action.Task) error { return nil }}
+	workers := map[plan.Kind]Worker{}
+	for _, k := range plan.Kinds() {
+		workers[k] = b
+	}
+	b.engine = New(Options{
+		Store: s, Executor: executor.NewLocal(executor.Resources{Cores: cores, Memory: 1 << 20}), Workers: workers,
+		Observer: b, Log: hclog.NewNullLogger(),
+	})
+	b.engine.backoff = time.Millisecond
+	return b
+}
+
+// Work implements Worker. What an action makes follows from what it is and from its inputs.
+func (b *bench) Work(ctx context.Context, t *action.Task) (action.Result, error) {
+	b.mu.Lock()
+	b.tasks = append(b.tasks, t.Action.Name)
+	b.mu.Unlock()
+	if err := b.work(ctx, t); err != nil {
+		return action.Result{}, err
+	}
+	content := string(t.Action.Kind)
+	if d := t.Action.Dataset; d != nil {
+		content += " " + d.Source.Files[0].Digest
+	}
+	for _, in := range t.Action.Inputs {
+		path, err := t.Input(ctx, in.Role, in.Upstream.Outputs[0].Name)
+		if err != nil {
+			return action.Result{}, err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return action.Result{}, err
+		}
+		content += "(" + string(data) + ")"
+	}
+	files := map[plan.Kind][]string{
+		plan.Materialize: {plan.CountsFile, plan.DocumentsFile}, plan.Train: {plan.ModelFile},
+		plan.Score: {plan.LedgerFile, plan.ScoredFile, plan.SummaryFile}, plan.Gap: {plan.SummaryFile},
+	}[t.Action.Kind]
+	for _, name := range files {
+		if err := os.WriteFile(t.Path(name), []byte(name+" of "+content), 0o644); err != nil {
+			return action.Result{}, err
+		}
+	}
+	return action.Result{Files: files, Warnings: []string{"warned"}}, nil
+}
+
+// Observe implements Observer.
+func (b *bench) Observe(e Event) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	line := e.Action.Name + ": " + string(e.State)
+	if e.Attempt > 1 {
+		line += fmt.Sprintf(" (attempt %d after %v)", e.Attempt, e.Err)
+	}
+	b.events = append(b.events, line)
+	if e.State == plan.Failed {
+		b.failed[e.Action.Name] = e.Err
+	}
+}
+
+// Advance implements Observer.
+func (b *bench) Advance(*plan.Action, action.Progress) {}
+
+// plan is of two models, one of them trained on a, and the datasets a, b and c; c has the content of b. A gap compares the
+// models on a.
+func (b *bench) plan() *plan.Plan {
+	b.t.Helper()
+	e := spec.Experiment{Name: "test", Gaps: []spec.Gap{{Name: "g", A: "x", B: "y", Datasets: []string{"a"}}}}
+	c := plan.Catalog{Sources: map[string]protocol.Resolution{}}
+	for key, content := range map[string]string{"a": "1", "b": "2", "c": "2"} {
+		e.Datasets = append(e.Datasets, spec.Dataset{Key: key})
+		c.Sources[key] = protocol.Resolution{
+			Parameters: []byte("{}"), Files: []protocol.File{{Name: "f", Digest: protocol.Digest([]byte(content))}},
+		}
+	}
+	slices.SortFunc(e.Datasets, func(x, y spec.Dataset) int { return strings.Compare(x.Key, y.Key) })
+	for name, train := range map[string][]string{"x": nil, "y": {"a"}} {
+		e.Models = append(e.Models, spec.Model{Name: name, Backend: &spec.Backend{Config: []byte("{}"), Train: train}})
+	}
+	slices.SortFunc(e.Models, func(x, y spec.Model) int { return strings.Compare(x.Name, y.Name) })
+	p, err := plan.Build(&e, c)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return p
+}
+
+func (b *bench) run(ctx context.Context, p *plan.Plan) {
+	b.t.Helper()
+	if err := p.Resolve(ctx, b.store); err != nil && ctx.Err() == nil {
+		b.t.Fatal(err)
+	}
+	if err := b.engine.Run(ctx, p, b.stop); err != nil {
+		b.t.Fatal(err)
+	}
+	// Nothing is left of the folders that actions worked in.
+	err := fs.WalkDir(os.DirFS(b.store.String()), "tmp", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && path != "tmp" {
+			b.t.Errorf("%s is left", path)
+		}
+		return err
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// states lists the actions of a plan by state.
+func states(p *plan.Plan) string {
+	by := map[plan.State][]string{}
+	for _, a := range p.Actions {
+		by[a.State] = append(by[a.State], a.Name)
+	}
+	var lines []string
+	for _, s := range slices.Sorted(maps.Keys(by)) {
+		lines = append(lines, string(s)+": "+strings.Join(by[s], ", "))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func check(t *testing.T, p *plan.Plan, want ...string) {
+	t.Helper()
+	if d := cmp.Diff(strings.Join(want, "\n"), states(p)); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestRun(t *testing.T) {
+	b := newBench(t, 4)
+	finished := map[string]bool{}
+	b.work = func(_ context.Context, task *action.Task) error {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for _, in := range task.Action.Inputs {
+			if !slices.Contains(b.events, in.Upstream.Name+": done") && !slices.Contains(b.events, in.Upstream.Name+": cached") {
+				t.Errorf("%s began before %s had ended", task.Action.Name, in.Upstream.Name)
+			}
+		}
+		if finished[task.Action.Key] {
+			t.Errorf("%s was done twice", task.Action.Name)
+		}
+		finished[task.Action.Key] = true
+		return nil
+	}
+	p := b.plan()
+	b.run(t.Context(), p)
+	if p.Count(plan.Done)+p.Count(plan.Cached) != len(p.Actions) {
+		t.Error(states(p))
+	}
+	// Of b and c, one was made and the other is the same.
+	if x, y := p.Action("materialize b"), p.Action("materialize c"); x.State == y.State || x.Outputs[0] != y.Outputs[0] {
+		t.Errorf("%s and %s", x.State, y.State)
+	}
+	for _, a := range p.Actions {
+		if len(a.Warnings) != 1 || len(a.Outputs) == 0 {
+			t.Errorf("%s: warnings %q, outputs %v", a.Name, a.Warnings, a.Outputs)
+		}
+		begins, ends := slices.Index(b.events, a.Name+": running"), slices.Index(b.events, a.Name+": "+string(a.State))
+		if ends < 0 || (a.State == plan.Done) != (begins >= 0) || begins > ends {
+			t.Errorf("%s: events %q", a.Name, b.events)
+		}
+	}
+	b.tasks, b.events = nil, nil
+	p = b.plan()
+	b.run(t.Context(), p)
+	if len(b.tasks) > 0 || p.Count(plan.Cached) != len(p.Actions) || len(b.events) != len(p.Actions) {
+		t.Errorf("a second run did %q", b.tasks)
+	}
+}
+
+// On one core the work comes in the order of the plan, as far as its inputs allow and once it is known what there is to do.
+func TestOrder(t *testing.T) {
+	b := newBench(t, 1)
+	b.run(t.Context(), b.plan())
+	var scores []string
+	for _, name := range b.tasks {
+		if rest, ok := strings.CutPrefix(name, "score "); ok {
+			scores = append(scores, rest[:1])
+		}
+	}
+	if d := cmp.Diff([]string{"x", "x", "x", "y", "y", "y"}, scores); d != "" {
+		t.Errorf("a model's datasets do not come together: %q", b.tasks)
+	}
+}
+
+func TestFailureBlocksOnlyDependents(t *testing.T) {
+	b := newBench(t, 2)
+	failure := &protocol.Error{Kind: protocol.InvalidInput, Message: "bad text"}
+	b.work = func(_ context.Context, task *action.Task) error {
+		if task.Action.Name == "train y" {
+			return failure
+		}
+		return nil
+	}
+	b.engine.Retries = 5
+	p := b.plan()
+	b.run(t.Context(), p)
+	if got := p.Action("gap g").Reason; got != "score y a blocked" {
+		t.Errorf("the gap's reason is %q", got)
+	}
+	if n := len(slices.DeleteFunc(b.tasks, func(s string) bool { return s != "train y" })); n != 1 {
+		t.Errorf("invalid input was tried %d times", n)
+	}
+	if !errors.Is(b.failed["train y"], failure) || len(b.failed) != 1 {
+		t.Errorf("failures %v", b.failed)
+	}
+	if got := states(p); !strings.Contains(got, "blocked: score y a, score y b, score y c, gap g\n") ||
+		!strings.Contains(got, "failed: train y") || p.Count(plan.Done)+p.Count(plan.Cached) != 6 {
+		t.Error(got)
+	}
+}
+
+// What has the key of a failed action failed, too.
+func TestFailureIsShared(t *testing.T) {
+	b := newBench(t, 2)
+	b.work = func(_ context.Context, task *action.Task) error {
+		if task.Action.Name == "materialize b" || task.Action.Name == "materialize c" {
+			return errors.New("disk on fire")
+		}
+		return nil
+	}
+	p := b.plan()
+	b.run(t.Context(), p)
+	check(t, p,
+		"blocked: score x b, score x c, score y b, score y c",
+		"done: materialize a, train y, score x a, score y a, gap g",
+		"failed: materialize b, materialize c")
+	if n := len(slices.DeleteFunc(b.tasks, func(s string) bool { return s != "materialize b" && s != "materialize c" })); n != 1 {
+		t.Errorf("the failing work was done %d times", n)
+	}
+}
+
+func TestRetries(t *testing.T) {
+	b := newBench(t, 1)
+	attempts := 0
+	b.work = func(_ context.Context, task *action.Task) error {
+		if task.Action.Name != "train y" {
+			return nil
+		}
+		if attempts++; attempts < 3 {
+			return fmt.Errorf("crash %d", attempts)
+		}
+		return nil
+	}
+	b.engine.Retries = 2
+	p := b.plan()
+	b.run(t.Context(), p)
+	if p.Action("train y").State != plan.Done || p.Action("gap g").State != plan.Done {
+		t.Error(states(p))
+	}
+	got := slices.DeleteFunc(b.events, func(s string) bool { return !strings.HasPrefix(s, "train y") })
+	if d := cmp.Diff([]string{
+		"train y: running", "train y: running (attempt 2 after crash 1)", "train y: running (attempt 3 after crash 2)", "train y: done",
+	}, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestTooFewRetries(t *testing.T) {
+	b := newBench(t, 2)
+	b.work = func(context.Context, *action.Task) error { return errors.New("crash") }
+	b.engine.Retries = 1
+	p := b.plan()
+	b.run(t.Context(), p)
+	if p.Action("materialize a").State != plan.Failed || len(b.tasks) != 4 { // a twice, b or c twice
+		t.Errorf("%q: %s", b.tasks, states(p))
+	}
+}
+
+// A worker that gives up on its own, as a call to a plugin does, has failed: nobody cancelled the run.
+func TestCancelledByNobody(t *testing.T) {
+	b := newBench(t, 2)
+	b.work = func(_ context.Context, task *action.Task) error {
+		if task.Action.Name == "materialize a" {
+			return fmt.Errorf("the stream ended: %w", context.Canceled)
+		}
+		return nil
+	}
+	p := b.plan()
+	b.run(t.Context(), p)
+	if p.Action("materialize a").State != plan.Failed || p.Count(plan.Cancelled) > 0 || p.Action("score x b").State == plan.Blocked {
+		t.Error(states(p))
+	}
+}
+
+// Once stopped, what runs may end, and nothing starts.
+func TestStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 1)
+		b.engine.Retries = 3
+		release := make(chan struct{})
+		b.work = func(context.Context, *action.Task) error {
+			<-release
+			return nil
+		}
+		p := b.plan()
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			b.run(t.Context(), p)
+		}()
+		synctest.Wait()
+		close(b.stop)
+		synctest.Wait()
+		close(release)
+		<-over
+		if len(b.tasks) != 1 || p.Action(b.tasks[0]).State != plan.Done || p.Count(plan.Cancelled) < len(p.Actions)-2 {
+			t.Errorf("%q: %s", b.tasks, states(p))
+		}
+		if len(b.failed) > 0 || len(b.events) != 1+len(p.Actions) {
+			t.Errorf("events %q", b.events)
+		}
+	})
+}
+
+// A failure of what was in flight stays a failure when the run is stopped, and is not tried again.
+func TestStopKeepsFailures(t *testing.T) {
+	b := newBench(t, 1)
+	b.engine.Retries = 3
+	b.work = func(context.Context, *action.Task) error {
+		close(b.stop)
+		return errors.New("crash")
+	}
+	p := b.plan()
+	b.run(t.Context(), p)
+	if len(b.tasks) != 1 || b.failed[b.tasks[0]] == nil || p.Count(plan.Done) > 0 {
+		t.Errorf("%q: %s", b.tasks, states(p))
+	}
+}
+
+func TestStoppedBeforeItStarts(t *testing.T) {
+	b := newBench(t, 2)
+	close(b.stop)
+	p := b.plan()
+	b.run(t.Context(), p)
+	if len(b.tasks) > 0 || p.Count(plan.Cancelled) != len(p.Actions) {
+		t.Errorf("%q: %s", b.tasks, states(p))
+	}
+}
+
+func TestCancel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 2)
+		b.engine.Retries = 3
+		ctx, cancel := context.WithCancelCause(t.Context())
+		b.work = func(ctx context.Context, task *action.Task) error {
+			if task.Action.Name == "materialize a" {
+				return nil
+			}
+			<-ctx.Done()
+			// What a plugin says when its call is cancelled need not wrap the context's error.
+			return errors.New("rpc error: code = Canceled")
+		}
+		p := b.plan()
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			b.run(ctx, p)
+		}()
+		synctest.Wait()
+		cancel(errors.New("interrupted"))
+		<-over
+		if p.Action("materialize a").State != plan.Done || p.Count(plan.Cancelled) != len(p.Actions)-1 {
+			t.Error(states(p))
+		}
+	})
+}
+
+// An output that was promised and not made fails the action; nothing of it is found later.
+func TestPublishFailure(t *testing.T) {
+	b := newBench(t, 2)
+	b.engine.Workers[plan.Gap] = promising{}
+	p := b.plan()
+	b.run(t.Context(), p)
+	gap := p.Action("gap g")
+	if gap.State != plan.Failed || !errors.Is(b.failed["gap g"], fs.ErrNotExist) || !strings.Contains(b.failed["gap g"].Error(), "summary.json") {
+		t.Errorf("%s: %v", gap.State, b.failed)
+	}
+	if _, err := b.store.GetRecord(t.Context(), gap.Key); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the failed action has a record: %v", err)
+	}
+}
+
+type promising struct{}
+
+func (promising) Work(context.Context, *action.Task) (action.Result, error) {
+	return action.Result{Files: []string{plan.SummaryFile}}, nil
+}
+
+func TestNoWorker(t *testing.T) {
+	b := newBench(t, 2)
+	delete(b.engine.Workers, plan.Gap)
+	p := b.plan()
+	b.run(t.Context(), p)
+	if err := b.failed["gap g"]; err == nil || err.Error() != "gap g: nothing does actions of kind gap" {
+		t.Errorf("%v", b.failed)
+	}
+}
+
+func TestTooLargeForTheMachine(t *testing.T) {
+	b := newBench(t, 2)
+	b.engine.Retries = 3
+	p := b.plan()
+	p.Action("train y").Cost.Memory = 2 << 20
+	b.run(t.Context(), p)
+	if err := b.failed["train y"]; err == nil || !strings.HasPrefix(err.Error(), "needs 2 MiB of memory and runs may take 1") {
+		t.Errorf("%v", b.failed)
+	}
+	if slices.ContainsFunc(b.events, func(s string) bool { return strings.HasPrefix(s, "train y: running") }) {
+		t.Errorf("it began: %q", b.events)
+	}
+}
+
+// Many more actions than are ever in flight, most of them equal, each done once.
+func TestManyActions(t *testing.T) {
+	const datasets, contents = 300, 7
+	b := newBench(t, 8)
+	e, c := spec.Experiment{}, plan.Catalog{Sources: map[string]protocol.Resolution{}}
+	for i := range datasets {
+		key := fmt.Sprintf("d%03d", i)
+		e.Datasets = append(e.Datasets, spec.Dataset{Key: key})
+		c.Sources[key] = protocol.Resolution{
+			Parameters: []byte("{}"), Files: []protocol.File{{Name: "f", Digest: protocol.Digest(fmt.Append(nil, i%contents))}},
+		}
+	}
+	// Equal training data of other names, so that the same models are made by many actions.
+	for i := range datasets {
+		e.Models = append(e.Models, spec.Model{Name: fmt.Sprintf("m%03d", i), Backend: &spec.Backend{
+			Config: []byte("{}"), Train: []string{e.Datasets[i].Key},
+		}})
+		e.Datasets[i].TrainOnly = true
+	}
+	p, err := plan.Build(&e, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.run(t.Context(), p)
+	if len(b.tasks) != 2*contents || p.Count(plan.Done) != 2*contents || p.Count(plan.Cached) != 2*(datasets-contents) {
+		t.Errorf("%d tasks for %d contents: %d done, %d cached", len(b.tasks), contents, p.Count(plan.Done), p.Count(plan.Cached))
+	}
+}

@@ -1,0 +1,190 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"surprisal.dev/runner/plan"
+)
+
+// childVariable makes the test binary a process that keeps a journal in the folder it names until it is killed.
+const childVariable = "SURPRISAL_TEST_JOURNAL"
+
+func TestMain(m *testing.M) {
+	dir := os.Getenv(childVariable)
+	if dir == "" {
+		os.Exit(m.Run())
+	}
+	if _, err := NewJournal(dir, "killed", "test", 3); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println("ready")
+	select {}
+}
+
+func newJournal(t *testing.T, dir string) *Journal {
+	t.Helper()
+	j, err := NewJournal(dir, "id", "test", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+func readJournal(t *testing.T, dir string) Report {
+	t.Helper()
+	r, err := ReadJournal(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestJournal(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "runs", "id")
+	j := newJournal(t, dir)
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	a := &plan.Action{Kind: plan.Materialize, Name: "materialize a", Key: "k1", Seconds: 2, Cost: plan.Cost{Bytes: 7}}
+	b := &plan.Action{Kind: plan.Gap, Name: "gap g", Key: "k2"}
+	j.Observe(Event{Time: at, Action: a, State: plan.Running, Attempt: 1})
+	j.Observe(Event{Time: at, Action: b, State: plan.Running, Attempt: 1})
+	j.Observe(Event{Time: at, Action: a, State: plan.Running, Attempt: 2, Err: errors.New("line\nbreak")})
+	want := []Entry{
+		{Time: at, Action: "materialize a", Kind: plan.Materialize, State: plan.Running, Key: "k1", Attempt: 2, Error: "line\nbreak"},
+		{Time: at, Action: "gap g", Kind: plan.Gap, State: plan.Running, Key: "k2", Attempt: 1},
+	}
+	r := readJournal(t, dir)
+	if d := cmp.Diff(want, r.Entries); d != "" || r.State != "running" || r.Run != "id" || r.Experiment != "test" || r.Actions != 2 || !r.Ended.IsZero() {
+		t.Errorf("while it runs: %+v %s", r, d)
+	}
+	j.Observe(Event{Time: at, Action: a, State: plan.Done})
+	j.Observe(Event{Time: at, Action: b, State: plan.Failed, Err: errors.New("failure")})
+	if err := j.Close("failed"); err != nil {
+		t.Fatal(err)
+	}
+	want = []Entry{
+		{Time: at, Action: "materialize a", Kind: plan.Materialize, State: plan.Done, Key: "k1", Bytes: 7, Seconds: 2},
+		{Time: at, Action: "gap g", Kind: plan.Gap, State: plan.Failed, Key: "k2", Error: "failure"},
+	}
+	r = readJournal(t, dir)
+	if d := cmp.Diff(want, r.Entries); d != "" || r.State != "failed" || r.Ended.Before(r.Started) {
+		t.Errorf("afterwards: %+v %s", r, d)
+	}
+	if _, err := NewJournal(dir, "id", "test", 2); !errors.Is(err, os.ErrExist) {
+		t.Errorf("a second run in the same folder: %v", err)
+	}
+}
+
+func TestKilledRunIsInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), childVariable+"="+dir)
+	child.Stderr = os.Stderr
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(out, make([]byte, len("ready\n"))); err != nil {
+		t.Fatal(err)
+	}
+	if r := readJournal(t, dir); r.State != "running" || r.Actions != 3 {
+		t.Errorf("while it lives: %+v", r)
+	}
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Wait(); err == nil {
+		t.Error("the child ended well")
+	}
+	if r := readJournal(t, dir); r.State != "interrupted" || r.Run != "killed" {
+		t.Errorf("after it was killed: %+v", r)
+	}
+}
+
+func TestHalfALine(t *testing.T) {
+	dir := t.TempDir()
+	j := newJournal(t, dir)
+	j.Observe(Event{Time: time.Now(), Action: &plan.Action{Name: "gap g"}, State: plan.Done})
+	if _, err := j.file.WriteString(`{"time":"2026-01-02T03:04:05Z","action":"gap h","sta`); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if r := readJournal(t, dir); r.State != "interrupted" || len(r.Entries) != 1 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// After a write that failed, as on a full disk, nothing is written that would make the journal unreadable, and the error is
+// told.
+func TestFailedWrite(t *testing.T) {
+	dir := t.TempDir()
+	j := newJournal(t, dir)
+	writable := j.file
+	unwritable, err := os.Open(writable.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.file = unwritable
+	j.Observe(Event{Time: time.Now(), Action: &plan.Action{Name: "gap g"}, State: plan.Done})
+	j.file = writable
+	if err := j.Close("done"); err == nil || !strings.Contains(err.Error(), JournalFile) {
+		t.Errorf("the failure is not told: %v", err)
+	}
+	if err := unwritable.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if r := readJournal(t, dir); r.State != "interrupted" || len(r.Entries) != 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestDamagedJournal(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, JournalFile), []byte("{\"run\":\"x\"}\nwhat\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadJournal(dir); err == nil || !strings.Contains(err.Error(), JournalFile+":2: ") {
+		t.Errorf("%v", err)
+	}
+	if _, err := ReadJournal(t.TempDir()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a folder without a journal: %v", err)
+	}
+}
+
+func TestJournalDirs(t *testing.T) {
+	runs := t.TempDir()
+	for _, id := range []string{"20260102-1", "20260103-1", "20251231-9"} {
+		if err := newJournal(t, filepath.Join(runs, id)).Close("done"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(runs, "99999999-no-journal"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	dirs, err := JournalDirs(runs)
+	var got []string
+	for _, d := range dirs {
+		got = append(got, filepath.Base(d))
+	}
+	if d := cmp.Diff([]string{"20260103-1", "20260102-1", "20251231-9"}, got); d != "" || err != nil {
+		t.Error(d, err)
+	}
+	if dirs, err := JournalDirs(filepath.Join(runs, "missing")); err != nil || len(dirs) > 0 {
+		t.Errorf("no runs yet: %v %v", dirs, err)
+	}
+}

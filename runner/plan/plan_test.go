@@ -1,0 +1,658 @@
+package plan_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/spec"
+	"surprisal.dev/runner/store"
+)
+
+// world is an experiment and what its plan must know of the world outside.
+type world struct {
+	spec.Experiment
+	plan.Catalog
+}
+
+// newWorld has the datasets a, b and corpus (for training only); the models flat, which reads no data, and big and small,
+// which are trained on corpus; and a gap between the trained ones.
+func newWorld() *world {
+	w := &world{
+		Experiment: spec.Experiment{Name: "test"},
+		Catalog: plan.Catalog{
+			Providers: map[string]plan.Plugin{"text": {Name: "text", Version: "1", Protocol: 1, Digest: digest("provider")}},
+			Backends: map[string]plan.Plugin{
+				"ngram": {Name: "ngram", Version: "1", Protocol: 1, Digest: digest("ngram")},
+				"flat":  {Name: "flat", Version: "1", Protocol: 1, Digest: digest("flat")},
+			},
+			Sources: map[string]protocol.Resolution{}, Scores: map[string]protocol.File{}, Estimates: map[string]protocol.Estimate{},
+		},
+	}
+	for _, key := range []string{"a", "b", "corpus"} {
+		w.dataset(key).TrainOnly = key == "corpus"
+	}
+	w.model("big", "ngram", `{"order":5}`, "corpus")
+	w.model("flat", "flat", `{}`)
+	w.model("small", "ngram", `{"order":2}`, "corpus")
+	w.Gaps = []spec.Gap{{Name: "big-small", A: "big", B: "small", Datasets: []string{"a", "b"}, Allow: []string{"context", "eos"}}}
+	return w
+}
+
+func digest(content string) string { return protocol.Digest([]byte(content)) }
+
+func (w *world) dataset(key string) *spec.Dataset {
+	w.Datasets = append(w.Datasets, spec.Dataset{
+		Key: key, Source: spec.Source{Provider: "text", Config: json.RawMessage(`{"path":"/data/` + key + `.txt"}`)},
+		Fields: []string{"text"}, Tags: []string{"tag:" + key}, Limits: spec.Limits{Documents: 10, Bytes: 100}, InvalidUTF8: "error", BadRows: "error",
+	})
+	w.Sources[key] = protocol.Resolution{
+		Parameters: json.RawMessage(`{"split":"lines"}`), Local: true,
+		Files: []protocol.File{{Name: "text.txt", Digest: digest(key), Bytes: 5000}},
+	}
+	return w.key(key)
+}
+
+func (w *world) key(key string) *spec.Dataset {
+	return &w.Datasets[slices.IndexFunc(w.Datasets, func(d spec.Dataset) bool { return d.Key == key })]
+}
+
+func (w *world) model(name, backend, config string, train ...string) *spec.Model {
+	w.Models = append(w.Models, spec.Model{
+		Name: name, Backend: &spec.Backend{Name: backend, Config: json.RawMessage(config), Train: train}, Scoring: spec.Scoring{Prefix: "bos"},
+	})
+	w.Estimates[name] = protocol.Estimate{MemoryBytes: 1 << 20, BytesPerToken: 4, FLOPsPerToken: 10}
+	return &w.Models[len(w.Models)-1]
+}
+
+func (w *world) called(name string) *spec.Model {
+	return &w.Models[slices.IndexFunc(w.Models, func(m spec.Model) bool { return m.Name == name })]
+}
+
+func (w *world) plan(t testing.TB) *plan.Plan {
+	t.Helper()
+	p, err := plan.Build(&w.Experiment, w.Catalog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// cache answers with what was made before. Outputs depend on the key alone, as those of a deterministic action do.
+type cache map[string]*store.Record
+
+func (c cache) Lookup(_ context.Context, key string) (*store.Record, bool, error) {
+	r, ok := c[key]
+	return r, ok, nil
+}
+
+func (c cache) add(a *plan.Action, measured map[string]float64) {
+	r := &store.Record{Key: a.Key, Kind: string(a.Kind), Measured: measured}
+	for _, name := range []string{
+		plan.CountsFile, plan.DocumentsFile, plan.LedgerFile, plan.ModelFile, plan.ScoredFile, plan.SummaryFile,
+	} {
+		r.Outputs = append(r.Outputs, store.File{Name: name, Digest: digest(a.Key + name), Bytes: 1})
+	}
+	c[a.Key] = r
+}
+
+func resolve(t testing.TB, p *plan.Plan, c plan.Cache) {
+	t.Helper()
+	if err := p.Resolve(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fill does every action of the plan.
+func (c cache) fill(t testing.TB, p *plan.Plan) {
+	t.Helper()
+	for _, kind := range plan.Kinds() {
+		resolve(t, p, c)
+		for _, a := range p.Actions {
+			if a.Kind == kind && a.State == plan.Pending {
+				c.add(a, nil)
+			}
+		}
+	}
+	resolve(t, p, c)
+}
+
+// keys returns all keys of the finished plan by action name.
+func (w *world) keys(t testing.TB) map[string]string {
+	t.Helper()
+	p := w.plan(t)
+	cache{}.fill(t, p)
+	keys := map[string]string{}
+	for _, a := range p.Actions {
+		if a.Key == "" && a.State != plan.Skipped {
+			t.Fatalf("%s has no key", a.Name)
+		}
+		keys[a.Name] = a.Key
+	}
+	return keys
+}
+
+func TestBuild(t *testing.T) {
+	want := []string{
+		"materialize corpus", "materialize a", "materialize b",
+		"train big", "train small",
+		"score big a", "score big b", "score flat a", "score flat b", "score small a", "score small b",
+		"gap big-small",
+	}
+	p := newWorld().plan(t)
+	if d := cmp.Diff(want, p.Names()); d != "" {
+		t.Error(d)
+	}
+	for i, a := range p.Actions {
+		if a.Index != i || p.Action(a.Name) != a {
+			t.Errorf("%s is not at its place", a.Name)
+		}
+		for _, in := range a.Inputs {
+			if in.Upstream.Index >= i {
+				t.Errorf("%s comes before its input %s", a.Name, in.Upstream.Name)
+			}
+		}
+	}
+}
+
+// A change of the spec or the world moves the keys of the actions it concerns, and no others.
+func TestKeys(t *testing.T) {
+	for _, test := range []struct {
+		what   string
+		change func(*world)
+		moves  string // names of actions, "" for none
+	}{
+		{"the folder of a dataset", func(w *world) { w.key("a").Source.Config = json.RawMessage(`{"path":"/elsewhere"}`) }, ""},
+		{"the order of datasets", func(w *world) { slices.Reverse(w.Datasets) }, ""},
+		{"the order of models", func(w *world) { slices.Reverse(w.Models) }, ""},
+		{"the order of a gap's exceptions", func(w *world) { slices.Reverse(w.Gaps[0].Allow) }, ""},
+		{"the experiment's name and folder", func(w *world) { w.Name, w.Dir = "other", "/other" }, ""},
+		{"a model's family", func(w *world) { w.called("big").Family = "ngrams" }, ""},
+		{"how a configuration is written", func(w *world) { w.called("flat").Backend.Config = json.RawMessage(" { }") }, ""},
+		{"whether a source is local", func(w *world) { s := w.Sources["a"]; s.Local = false; w.Sources["a"] = s }, ""},
+		{"an estimate", func(w *world) { w.Estimates["big"] = protocol.Estimate{} }, ""},
+		{"a dataset's content", func(w *world) { w.Sources["a"].Files[0].Digest = digest("new") },
+			"materialize a, score big a, score flat a, score small a, gap big-small"},
+		{"a shard's name", func(w *world) { w.Sources["b"].Files[0].Name = "other.txt" },
+			"materialize b, score big b, score flat b, score small b, gap big-small"},
+		{"a limit of documents", func(w *world) { w.key("a").Limits.Documents = 11 },
+			"materialize a, score big a, score flat a, score small a, gap big-small"},
+		{"a limit of bytes", func(w *world) { w.key("a").Limits.Bytes = 101 },
+			"materialize a, score big a, score flat a, score small a, gap big-small"},
+		{"tags", func(w *world) { w.key("a").Tags = []string{"x"} }, "score big a, score flat a, score small a, gap big-small"},
+		{"special tokens", func(w *world) { w.key("a").ParseSpecial = true }, "score big a, score flat a, score small a, gap big-small"},
+		{"a row range", func(w *world) { w.key("corpus").Rows.From = 1 },
+			"materialize corpus, train big, train small, score big a, score big b, score small a, score small b, gap big-small"},
+		{"a sample", func(w *world) { w.key("b").Sample = &spec.Sample{Documents: 3, Seed: 1} },
+			"materialize b, score big b, score flat b, score small b, gap big-small"},
+		{"a model's setting", func(w *world) { w.called("small").Backend.Config = json.RawMessage(`{"order":3}`) },
+			"train small, score small a, score small b, gap big-small"},
+		{"how a model scores", func(w *world) { w.called("small").Scoring.Prefix = "none" }, "score small a, score small b, gap big-small"},
+		{"a backend's binary", func(w *world) {
+			w.Backends["flat"] = plan.Plugin{Name: "flat", Version: "1", Protocol: 1, Digest: digest("new")}
+		},
+			"score flat a, score flat b"},
+		{"what a gap allows", func(w *world) { w.Gaps[0].Allow = []string{"stride"} }, "gap big-small"},
+	} {
+		t.Run(test.what, func(t *testing.T) {
+			before := newWorld().keys(t)
+			w := newWorld()
+			test.change(w)
+			after := w.keys(t)
+			var moved []string
+			for _, name := range newWorld().plan(t).Names() {
+				if before[name] != after[name] {
+					moved = append(moved, name)
+				}
+			}
+			want := strings.Split(test.moves, ", ")
+			if test.moves == "" {
+				want = nil
+			}
+			slices.Sort(moved)
+			slices.Sort(want)
+			if d := cmp.Diff(want, moved); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// The parts that an action gives are those that its key is made of, in the form in which a store takes them.
+func TestParts(t *testing.T) {
+	w := newWorld()
+	w.key("a").Tags = []string{"<&>", `"\`, "é\u2028"}
+	p := w.plan(t)
+	cache{}.fill(t, p)
+	for _, a := range p.Actions {
+		parts, err := a.SetKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.State = plan.Cached
+		key, canonical, err := store.Key(string(a.Kind), a.Kind.Schema(), json.RawMessage(parts))
+		if err != nil || key != a.Key || !bytes.Equal(canonical, parts) {
+			t.Errorf("%s: the key %s belongs to %s (%v)", a.Name, a.Key, canonical, err)
+		}
+	}
+}
+
+func TestKeysIgnoreModelNames(t *testing.T) {
+	w := newWorld()
+	w.called("flat").Name = "zero"
+	before, after := newWorld().keys(t), w.keys(t)
+	if before["score flat a"] != after["score zero a"] {
+		t.Error("a model's name moved the key of its scores")
+	}
+	w = newWorld()
+	w.key("a").Key = "renamed"
+	w.Sources["renamed"] = w.Sources["a"]
+	w.Gaps = nil
+	after = w.keys(t)
+	if before["materialize a"] != after["materialize renamed"] {
+		t.Error("a dataset's name moved the key of its documents, which do not hold it")
+	}
+	if before["score flat a"] == after["score flat renamed"] {
+		t.Error("a dataset's name, which the scores hold, did not move their key")
+	}
+}
+
+func TestTrainingIsShared(t *testing.T) {
+	w := newWorld()
+	w.model("big-without-prefix", "ngram", `{"order":5}`, "corpus").Scoring = spec.Scoring{Prefix: "none", Context: 64}
+	p := w.plan(t)
+	if a := p.Action("train big-without-prefix"); a != nil {
+		t.Errorf("%s does what train big does", a.Name)
+	}
+	if got := p.Action("score big-without-prefix a").Inputs[1].Upstream.Name; got != "train big" {
+		t.Errorf("the model comes from %s", got)
+	}
+	w.dataset("more").TrainOnly = true
+	w.model("bigger", "ngram", `{"order":5}`, "corpus", "more")
+	w.model("reordered", "ngram", `{"order":5}`, "more", "corpus")
+	keys := w.keys(t)
+	if keys["train bigger"] == keys["train big"] || keys["train bigger"] == keys["train reordered"] || keys["train reordered"] == "" {
+		t.Error("models with other training data share a key")
+	}
+}
+
+func TestLimitsSweep(t *testing.T) {
+	w := newWorld()
+	m := w.model("flat@documents=5", "flat", `{}`)
+	m.Limits = &spec.Limits{Documents: 5, Bytes: -1}
+	m = w.model("flat@documents=10", "flat", `{}`)
+	m.Limits = &spec.Limits{Documents: 10, Bytes: -1}
+	p := w.plan(t)
+	if p.Action("materialize a@documents=5,bytes=100") == nil {
+		t.Errorf("no action reads a under the swept limit: %q", p.Names())
+	}
+	if got := p.Action("score flat@documents=10 a").Inputs[0].Upstream.Name; got != "materialize a" {
+		t.Errorf("the dataset's own limits are read by %s", got)
+	}
+	cache{}.fill(t, p)
+	if p.Action("score flat@documents=10 a").Key != p.Action("score flat a").Key {
+		t.Error("equal scores have two keys")
+	}
+}
+
+func TestStates(t *testing.T) {
+	w := newWorld()
+	w.dataset("broken").Skip = "upstream removed it"
+	delete(w.Sources, "broken")
+	p := w.plan(t)
+	done := cache{}
+	resolve(t, p, done)
+	states := func() string {
+		var b strings.Builder
+		for _, name := range []string{"materialize broken", "materialize corpus", "train big", "score flat a", "score big a", "gap big-small"} {
+			fmt.Fprintf(&b, "%s: %s\n", name, p.Action(name).State)
+		}
+		return b.String()
+	}
+	if d := cmp.Diff(`materialize broken: skipped
+materialize corpus: to run
+train big: waits
+score flat a: waits
+score big a: waits
+gap big-small: waits
+`, states()); d != "" {
+		t.Error(d)
+	}
+	if got := p.Action("materialize broken").Reason; got != "upstream removed it" {
+		t.Errorf("reason %q", got)
+	}
+	if got := p.Action("train big").Key; got != "" {
+		t.Errorf("an action that waits has the key %s", got)
+	}
+	done.add(p.Action("materialize a"), nil)
+	done.add(p.Action("materialize corpus"), nil)
+	resolve(t, p, done)
+	if d := cmp.Diff(`materialize broken: skipped
+materialize corpus: cached
+train big: to run
+score flat a: to run
+score big a: waits
+gap big-small: waits
+`, states()); d != "" {
+		t.Error(d)
+	}
+	done.fill(t, p)
+	if p.Count(plan.Cached) != len(p.Actions)-1 {
+		t.Errorf("%d of %d actions are cached", p.Count(plan.Cached), len(p.Actions))
+	}
+	for _, name := range p.Names() {
+		if strings.HasPrefix(name, "score") && strings.HasSuffix(name, "broken") {
+			t.Errorf("a skipped dataset is scored by %s", name)
+		}
+	}
+}
+
+func TestCost(t *testing.T) {
+	w := newWorld()
+	w.SecondsPerByte = map[plan.Kind]map[string]float64{plan.Score: {"flat": 0.5}, plan.Materialize: {"text": 0.25}}
+	p := w.plan(t)
+	resolve(t, p, cache{})
+	bounds := plan.Cost{Documents: 10, Bytes: 1000, Tokens: 250, FLOPs: 2500, Memory: 1 << 20, Seconds: 500, AtMost: true}
+	if d := cmp.Diff(bounds, p.Action("score flat a").Cost); d != "" {
+		t.Errorf("before the documents are counted: %s", d)
+	}
+	if got := p.Action("materialize a").Cost; got.Seconds != 1250 || !got.AtMost {
+		t.Errorf("reading 5000 bytes costs %+v", got)
+	}
+	done := cache{}
+	done.add(p.Action("materialize a"), map[string]float64{plan.MeasuredDocuments: 3, plan.MeasuredBytes: 40, plan.MeasuredSeconds: 2})
+	resolve(t, p, done)
+	counted := plan.Cost{Documents: 3, Bytes: 40, Tokens: 10, FLOPs: 100, Memory: 1 << 20, Seconds: 20}
+	if d := cmp.Diff(counted, p.Action("score flat a").Cost); d != "" {
+		t.Errorf("after: %s", d)
+	}
+	if got := p.Action("materialize a").Seconds; got != 2 {
+		t.Errorf("the action took %v s, not 2", got)
+	}
+}
+
+func TestBuildRefuses(t *testing.T) {
+	for _, test := range []struct {
+		change func(*world)
+		says   string
+	}{
+		{func(w *world) { delete(w.Sources, "a") }, `dataset "a" has no resolved source`},
+		{func(w *world) { w.called("big").Backend.Train = []string{"lost"} }, `model "big": no dataset "lost" to train on`},
+		{func(w *world) { w.Gaps[0].Datasets = []string{"corpus"} }, `gap "big-small": model "big" does not score dataset "corpus"`},
+		{func(w *world) {
+			w.Models = append(w.Models, spec.Model{Name: "elsewhere", Scores: &spec.Scores{Path: "s.parquet"}})
+		},
+			`model "elsewhere": the table "s.parquet" has no digest`},
+		{func(w *world) { w.called("flat").Backend.Config = json.RawMessage(`{"x":1,"x":2}`) }, `model "flat"`},
+	} {
+		w := newWorld()
+		test.change(w)
+		if _, err := plan.Build(&w.Experiment, w.Catalog); err == nil || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%v, want %q", err, test.says)
+		}
+	}
+}
+
+func TestImport(t *testing.T) {
+	w := newWorld()
+	for _, name := range []string{"x", "y"} {
+		w.Models = append(w.Models, spec.Model{Name: name, Scores: &spec.Scores{Path: name + ".parquet", Protocol: "marin"}})
+		w.Scores[name] = protocol.File{Name: name + ".parquet", Digest: digest(name), Bytes: 7}
+	}
+	w.Gaps = append(w.Gaps, spec.Gap{Name: "elsewhere", A: "x", B: "y"}, spec.Gap{Name: "mixed", A: "flat", B: "y", Datasets: []string{"a"}})
+	p := w.plan(t)
+	inputs := func(name string) (roles []string) {
+		for _, in := range p.Action(name).Inputs {
+			roles = append(roles, in.Role+" < "+in.Upstream.Name)
+		}
+		return roles
+	}
+	if d := cmp.Diff([]string{"a < import x", "b < import y"}, inputs("gap elsewhere")); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]string{"a/a < score flat a", "b < import y"}, inputs("gap mixed")); d != "" {
+		t.Error(d)
+	}
+	before := w.keys(t)
+	w.Scores["x"] = protocol.File{Name: "moved.parquet", Digest: digest("x"), Bytes: 7}
+	if w.keys(t)["import x"] != before["import x"] {
+		t.Error("the name of a table's file moved the key")
+	}
+	w.Scores["x"] = protocol.File{Digest: digest("other")}
+	if w.keys(t)["import x"] == before["import x"] {
+		t.Error("another table has the same key")
+	}
+}
+
+func TestAgainst(t *testing.T) {
+	w := newWorld()
+	w.key("a").Limits.Documents = 20
+	w.key("b").Skip = "too slow"
+	w.Gaps = nil
+	w.called("small").Scoring.Stride = 8
+	w.model("new", "flat", `{"scale":2}`)
+	changes, err := w.plan(t).Against(newWorld().plan(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got strings.Builder
+	for _, c := range changes {
+		fmt.Fprintf(&got, "%s %s\n", c.What, c.Name)
+		for _, f := range c.Fields {
+			fmt.Fprintf(&got, "    %s\n", f)
+		}
+	}
+	if d := cmp.Diff(`changed materialize b
+    skip: now too slow
+changed materialize a
+    parameters.limits.documents: 10 -> 20
+changed score big a
+    inputs.documents: as it was -> changed materialize a
+changed score flat a
+    inputs.documents: as it was -> changed materialize a
+changed score small a
+    inputs.documents: as it was -> changed materialize a
+    parameters.model.settings.stride: 0 -> 8
+added score new a
+dropped score big b
+dropped score flat b
+dropped score small b
+dropped gap big-small
+`, got.String()); d != "" {
+		t.Error(d)
+	}
+	if changes, err := newWorld().plan(t).Against(newWorld().plan(t)); err != nil || len(changes) > 0 {
+		t.Errorf("equal plans differ: %v %v", changes, err)
+	}
+	// What was skipped and is not any more.
+	changes, err = newWorld().plan(t).Against(w.plan(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(changes, func(c plan.Change) bool { return c.Name == "materialize b" })
+	if i < 0 || changes[i].Fields[0].String() != "skip: no longer too slow" {
+		t.Errorf("%+v", changes)
+	}
+}
+
+// A gap over many datasets that all changed names the upstream of each.
+func TestAgainstNamesUpstreams(t *testing.T) {
+	w := newWorld()
+	w.called("big").Scoring.Stride = 8
+	changes, err := w.plan(t).Against(newWorld().plan(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := changes[len(changes)-1]
+	want := []plan.Field{
+		{Path: "inputs.a/a", Before: "as it was", After: "changed score big a"},
+		{Path: "inputs.a/b", Before: "as it was", After: "changed score big b"},
+	}
+	if d := cmp.Diff(want, last.Fields); d != "" || last.Name != "gap big-small" {
+		t.Errorf("%s: %s", last.Name, d)
+	}
+}
+
+func TestDiff(t *testing.T) {
+	for _, test := range []struct{ before, after, want string }{
+		{`{"a":1,"b":{"c":"x"}}`, `{"b":{"c":"x"},"a":1}`, ""},
+		{`{"a":1}`, `{"a":2}`, "a: 1 -> 2"},
+		{`{"a":"1"}`, `{"a":1}`, `a: "1" -> 1`},
+		{`{"a":9007199254740993}`, `{"a":9007199254740992}`, "a: 9007199254740993 -> 9007199254740992"},
+		{`{}`, `{"a":""}`, `: no longer {}; a: now ""`},
+		{`{"a":[1,2]}`, `{"a":[1]}`, "a.1: no longer 2"},
+		{`{"a":[]}`, `{"a":null}`, "a: [] -> null"},
+		{`{"a":true}`, `{"a":false}`, "a: true -> false"},
+	} {
+		fields, err := plan.Diff([]byte(test.before), []byte(test.after))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range fields {
+			got = append(got, f.String())
+		}
+		if strings.Join(got, "; ") != test.want {
+			t.Errorf("%s to %s: %q, want %q", test.before, test.after, got, test.want)
+		}
+	}
+	if _, err := plan.Diff([]byte(`{`), []byte(`{}`)); err == nil {
+		t.Error("half a document has a difference")
+	}
+}
+
+func TestGraph(t *testing.T) {
+	odd := "m@path=<a & \"b\">\\n\x01é"
+	small := newWorld()
+	small.Name = "1 < 2 & 3"
+	small.model(odd, "flat", `{"odd":true}`)
+	large := newWorld()
+	for i := range 100 {
+		large.dataset(fmt.Sprintf("many/%d", i))
+	}
+	large.model(odd, "flat", `{"odd":true}`)
+	for name, test := range map[string]struct {
+		w     *world
+		boxes int
+	}{
+		"each action":      {small, 14},
+		"scores by model":  {large, 3 + 4}, // materialize, train, gap; scores of four models
+		"an empty picture": {&world{}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := test.w.plan(t)
+			resolve(t, p, cache{})
+			var svg, dot bytes.Buffer
+			if err := errors.Join(p.WriteSVG(&svg), p.WriteDOT(&dot)); err != nil {
+				t.Fatal(err)
+			}
+			boxes, text := -1, "" // the background is a rect, too
+			for d := xml.NewDecoder(&svg); ; {
+				token, err := d.Token()
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				switch token := token.(type) {
+				case xml.StartElement:
+					if token.Name.Local == "rect" {
+						boxes++
+					}
+				case xml.CharData:
+					text += string(token) + "\n"
+				}
+			}
+			if boxes != test.boxes {
+				t.Errorf("%d boxes, want %d", boxes, test.boxes)
+			}
+			if got := strings.Count(dot.String(), "[label="); got != test.boxes {
+				t.Errorf("%d nodes in DOT, want %d", got, test.boxes)
+			}
+			if strings.Count(dot.String(), "{") != 1 || !strings.HasSuffix(dot.String(), "}\n") {
+				t.Errorf("not one graph:\n%s", &dot)
+			}
+			if test.boxes > 0 {
+				// XML has no U+0001.
+				if want := "score " + strings.ReplaceAll(odd, "\x01", "\uFFFD"); !strings.Contains(text, want) {
+					t.Errorf("no %q in %s", want, text)
+				}
+				if want := `m@path=<a & \"b\">\\n`; !strings.Contains(dot.String(), want) {
+					t.Errorf("no %s in %s", want, &dot)
+				}
+			}
+		})
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	w := newWorld()
+	p := w.plan(t)
+	resolve(t, p, cache{})
+	d := p.Describe([]plan.Change{{Name: "x", What: "added"}})
+	data, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back plan.Description
+	if err := json.Unmarshal(data, &back); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(d, back); d != "" {
+		t.Error(d)
+	}
+	if d.Counts[plan.Score][plan.Waits] != 6 || len(d.Actions) != len(p.Actions) || d.Actions[5].Inputs[0] != "materialize a" {
+		t.Errorf("%+v", d)
+	}
+}
+
+// large is an experiment of models x datasets scores; a tenth of the models is trained.
+func large(models, datasets int) *world {
+	w := newWorld()
+	w.Models, w.Gaps = nil, nil
+	w.Datasets = w.Datasets[2:]
+	for i := range datasets {
+		w.dataset(fmt.Sprintf("area-%d/set-%d", i%10, i))
+	}
+	for i := range models {
+		w.model(fmt.Sprintf("model-%d", i), "ngram", fmt.Sprintf(`{"order":%d,"tokens":"words"}`, i%10+1), "corpus")
+	}
+	return w
+}
+
+func TestNamesAreUnique(t *testing.T) {
+	names := large(20, 50).plan(t).Names()
+	slices.Sort(names)
+	if n := len(slices.Compact(slices.Clone(names))); n != len(names) {
+		t.Errorf("%d names for %d actions", n, len(names))
+	}
+}
+
+// BenchmarkResolve looks up the whole of a large plan that has run.
+func BenchmarkResolve(b *testing.B) {
+	w := large(100, 1000)
+	p := w.plan(b)
+	done := cache{}
+	done.fill(b, p)
+	b.ReportMetric(float64(len(p.Actions)), "actions")
+	for b.Loop() {
+		if err := p.Resolve(b.Context(), done); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if p.Count(plan.Cached) != len(p.Actions) {
+		b.Fatalf("%d of %d actions are cached", p.Count(plan.Cached), len(p.Actions))
+	}
+}
