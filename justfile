@@ -22,6 +22,7 @@ check: build lint
 
 # build bin/runner
 build:
+    @test -x bin/runner || echo "building bin/runner; the first time takes a minute or two" >&2
     @go build -trimpath -buildvcs=false -ldflags="-s -w" -o bin/runner ./runner
 
 # go vet and golangci-lint (staticcheck among its linters), installed when missing

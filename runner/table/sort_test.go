@@ -1,6 +1,7 @@
 package table
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -76,5 +77,53 @@ func TestSortScored(t *testing.T) {
 		if !errors.Is(err, broken) {
 			t.Errorf("found error %v, wanted the source's", err)
 		}
+	}
+}
+
+func TestSortLedger(t *testing.T) {
+	rows := []LedgerRow{{Shard: "s2", Row: 1}, {Shard: "s10", Row: 30}, {Shard: "s10", Row: 4, UnscoredStarts: []int32{1}, UnscoredEnds: []int32{2}, UnscoredReasons: []string{"r"}}}
+	var got []string
+	for row, err := range SortLedger(t.Context(), func(yield func(LedgerRow, error) bool) {
+		for _, row := range rows {
+			if !yield(row, nil) {
+				return
+			}
+		}
+	}, t.TempDir()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprintf("%s %d %v", row.Shard, row.Row, row.UnscoredReasons))
+	}
+	if want := []string{"s10 4 [r]", "s10 30 []", "s2 1 []"}; !slices.Equal(got, want) {
+		t.Errorf("found %q, wanted %q", got, want)
+	}
+}
+
+// A cancelled sort ends with the context's error, wherever it is, and leaves no file behind.
+func TestSortCancelled(t *testing.T) {
+	for _, at := range []string{"reading", "merging"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		dir := t.TempDir()
+		source := func(yield func(ScoredDocument, error) bool) {
+			for row := range int64(100) {
+				if at == "reading" && row == 50 {
+					cancel()
+				}
+				if !yield(ScoredDocument{Dataset: "d", Shard: "s", Row: row}, nil) {
+					return
+				}
+			}
+		}
+		var failed error
+		for row, err := range sortScored(ctx, source, dir, 200) {
+			if failed = err; err == nil && row.Row == 10 {
+				cancel()
+			}
+		}
+		if left, err := os.ReadDir(dir); !errors.Is(failed, context.Canceled) || err != nil || len(left) > 0 {
+			t.Errorf("%s: found error %v, and %v (%v) left behind", at, failed, left, err)
+		}
+		cancel()
 	}
 }

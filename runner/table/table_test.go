@@ -126,6 +126,25 @@ func TestScoredRoundTrip(t *testing.T) {
 	}
 }
 
+// Keys are read without the rest of a row.
+func TestKeys(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	keys, err := table.OpenKeys(writeScored(t, scored(r, 7, 10), scored(r, 3, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer keys.Close()
+	for _, row := range []int64{7, 3} {
+		var got table.Key
+		if err := keys.Read(&got); err != nil || got != (table.Key{Shard: "s.jsonl", Row: row}) {
+			t.Errorf("found %v, %v", got, err)
+		}
+	}
+	if err := keys.Read(new(table.Key)); !errors.Is(err, io.EOF) {
+		t.Errorf("after the last: found error %v", err)
+	}
+}
+
 func TestOtherTables(t *testing.T) {
 	documents := []table.Document{{ID: "1", Shard: "a", Row: 3, Text: "né", ScoreStart: 1, ScoreEnd: 3, Meta: `{"k":1}`}, {}}
 	ledger := []table.LedgerRow{

@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"surprisal.dev/plugins/host"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/plan"
@@ -66,12 +65,12 @@ func (w *Workspace) Resolve(ctx context.Context, p *plan.Plan) error {
 // planOf makes the plan of an experiment whose relative paths start in the first of dirs that has the file. The plan of a
 // past experiment trusts its lock file, for the files may have gone on.
 func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, past bool, dirs ...string) (*plan.Plan, error) {
-	infos, err := w.plugins(ctx)
+	plugins, err := w.Plugins(ctx)
 	if err != nil {
 		return nil, err
 	}
 	c := plan.Catalog{
-		Providers: identities(infos[protocol.KindProvider]), Backends: identities(infos[protocol.KindBackend]),
+		Providers: identities(plugins, protocol.KindProvider), Backends: identities(plugins, protocol.KindBackend),
 		Scores: map[string]protocol.File{}, Estimates: map[string]protocol.Estimate{},
 	}
 	lock, err := spec.ReadLock(os.DirFS(dirs[0]))
@@ -106,12 +105,14 @@ func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, past bool, d
 	return plan.Build(e, c)
 }
 
-func identities(infos map[string]host.Info) map[string]plan.Plugin {
-	plugins := make(map[string]plan.Plugin, len(infos))
-	for name, i := range infos {
-		plugins[name] = plan.Plugin{Name: i.Name, Version: i.Version, Protocol: i.Protocol, Digest: i.BinaryDigest}
+func identities(plugins []Plugin, kind protocol.Kind) map[string]plan.Plugin {
+	usable := map[string]plan.Plugin{}
+	for _, p := range plugins {
+		if p.Kind == kind && p.Problem == "" {
+			usable[p.Name] = plan.Plugin{Name: p.Name, Version: p.Version, Protocol: p.Protocol, Digest: p.BinaryDigest}
+		}
 	}
-	return plugins
+	return usable
 }
 
 // maxResolving bounds how many sources are resolved at the same time.

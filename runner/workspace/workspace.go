@@ -56,7 +56,7 @@ type Workspace struct {
 	warnings    []string
 
 	experiment *spec.Experiment
-	infos      map[protocol.Kind]map[string]host.Info
+	plugins    []Plugin
 }
 
 // Open opens the workspace of a folder. It writes nothing.
@@ -100,92 +100,81 @@ func (w *Workspace) Warnings() []string { return w.warnings }
 type forward struct{ to hclog.Logger }
 
 func (f forward) Accept(name string, level hclog.Level, message string, args ...any) {
-	f.to.Named(name).Log(level, message, args...)
+	f.to.ResetNamed(name).Log(level, message, args...)
 }
 
-// plugins starts all plugins that can be found and asks what they are.
-func (w *Workspace) plugins(ctx context.Context) (map[protocol.Kind]map[string]host.Info, error) {
-	if w.infos != nil {
-		return w.infos, nil
+// Plugin is a plugin that was found.
+type Plugin struct {
+	host.Info
+	// Problem says why it cannot be used, if it cannot; then not much more than its kind and name is known.
+	Problem string `json:",omitempty"`
+	// trains says whether a backend makes its models.
+	trains bool
+}
+
+// Plugins starts all plugins that can be found and asks what they are. It lists them by kind, providers first, and name.
+func (w *Workspace) Plugins(ctx context.Context) ([]Plugin, error) {
+	if w.plugins != nil {
+		return w.plugins, nil
 	}
-	infos := map[protocol.Kind]map[string]host.Info{protocol.KindProvider: {}, protocol.KindBackend: {}}
-	var mu sync.Mutex
-	var group sync.WaitGroup
-	var errs []error
-	for kind := range infos {
+	var found []Plugin
+	for _, kind := range []protocol.Kind{protocol.KindProvider, protocol.KindBackend} {
 		for _, name := range w.host.Names(kind) {
-			group.Go(func() {
-				info, err := w.info(ctx, kind, name)
-				mu.Lock()
-				defer mu.Unlock()
-				if err != nil {
-					errs = append(errs, err)
-					return
-				}
-				infos[kind][name] = info
-			})
+			found = append(found, Plugin{Info: host.Info{Kind: kind, Name: name}})
 		}
+	}
+	var group sync.WaitGroup
+	for i := range found {
+		group.Go(func() {
+			if err := w.ask(ctx, &found[i]); err != nil {
+				found[i].Problem = err.Error()
+			}
+		})
 	}
 	group.Wait()
-	if err := errors.Join(errs...); err != nil {
+	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	w.infos = infos
-	return infos, nil
+	w.plugins = found
+	return found, nil
 }
 
-func (w *Workspace) info(ctx context.Context, kind protocol.Kind, name string) (host.Info, error) {
-	if kind == protocol.KindProvider {
-		p, err := w.host.Provider(ctx, name)
+// ask starts a plugin and asks what it is.
+func (w *Workspace) ask(ctx context.Context, p *Plugin) error {
+	if p.Kind == protocol.KindProvider {
+		provider, err := w.host.Provider(ctx, p.Name)
 		if err != nil {
-			return host.Info{}, err
+			return err
 		}
-		return p.Info(), nil
-	}
-	b, err := w.host.Backend(ctx, name)
-	if err != nil {
-		return host.Info{}, err
-	}
-	return b.Info(), nil
-}
-
-// Plugins lists all plugins that can be found, by kind and name.
-func (w *Workspace) Plugins(ctx context.Context) ([]host.Info, error) {
-	infos, err := w.plugins(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var all []host.Info
-	for _, kind := range []protocol.Kind{protocol.KindProvider, protocol.KindBackend} {
-		for _, name := range slices.Sorted(maps.Keys(infos[kind])) {
-			all = append(all, infos[kind][name])
+		p.Info = provider.Info()
+	} else {
+		backend, err := w.host.Backend(ctx, p.Name)
+		if err != nil {
+			return err
 		}
+		d, err := backend.Describe(ctx)
+		if err != nil {
+			return err
+		}
+		p.Info, p.trains = backend.Info(), d.Trains
 	}
-	return all, nil
+	if err := spec.CheckSchema(p.Schema); err != nil {
+		return fmt.Errorf("the schema of plugin %s is not valid CUE, which is a mistake of the plugin: %w", p.Path, err)
+	}
+	return nil
 }
 
 // Schemas returns the CUE schemas of all plugins.
 func (w *Workspace) Schemas(ctx context.Context) (providers, backends map[string]spec.Schema, err error) {
-	infos, err := w.plugins(ctx)
+	plugins, err := w.Plugins(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	providers, backends = map[string]spec.Schema{}, map[string]spec.Schema{}
-	for name, info := range infos[protocol.KindProvider] {
-		providers[name] = spec.Schema{CUE: info.Schema}
+	schemas := map[protocol.Kind]map[string]spec.Schema{protocol.KindProvider: {}, protocol.KindBackend: {}}
+	for _, p := range plugins {
+		schemas[p.Kind][p.Name] = spec.Schema{CUE: p.Schema, Trains: p.trains, Problem: p.Problem}
 	}
-	for name, info := range infos[protocol.KindBackend] {
-		b, err := w.host.Backend(ctx, name)
-		if err != nil {
-			return nil, nil, err
-		}
-		d, err := b.Describe(ctx)
-		if err != nil {
-			return nil, nil, err
-		}
-		backends[name] = spec.Schema{CUE: info.Schema, Trains: d.Trains}
-	}
-	return providers, backends, nil
+	return schemas[protocol.KindProvider], schemas[protocol.KindBackend], nil
 }
 
 func invalid(format string, args ...any) error {

@@ -68,6 +68,9 @@ func (w *Worker) Work(ctx context.Context, t *action.Task) (result action.Result
 	}
 	started := time.Now()
 	if err := s.run(ctx); err != nil {
+		if protocol.KindOf(err) == protocol.OutOfMemory {
+			err = fmt.Errorf("%w; one document alone is too much: lower limits.bytes or scoring.context, or take a device with more memory", err)
+		}
 		return result, fmt.Errorf("%s: %w", a.Name, err)
 	}
 	if s.summary.Documents != counts.Documents {

@@ -1,0 +1,243 @@
+// Package actiontest runs actions in tests: plans over a real store in a folder, by plugins that are processes.
+//
+// It may import every package of the runner but workspace and cli, and the built-in plugins.
+package actiontest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"surprisal.dev/plugins/host"
+	"surprisal.dev/plugins/ngram"
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/sdk"
+	"surprisal.dev/providers/jsonl"
+	"surprisal.dev/providers/text"
+	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/action/gap"
+	"surprisal.dev/runner/action/materialize"
+	"surprisal.dev/runner/action/score"
+	"surprisal.dev/runner/action/train"
+	"surprisal.dev/runner/engine"
+	"surprisal.dev/runner/executor"
+	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/spec"
+	"surprisal.dev/runner/store"
+)
+
+// Main is the main of a test binary that is its own plugins: those that are built in and the backends of the test.
+func Main(m *testing.M, backends map[string]sdk.Backend) {
+	if len(os.Args) != 5 || os.Args[1] != "plugin" {
+		os.Exit(m.Run())
+	}
+	kind, name := protocol.Kind(os.Args[3]), os.Args[4]
+	switch b, ok := backends[name]; {
+	case kind == protocol.KindProvider && name == "text":
+		sdk.ServeProvider(text.New())
+	case kind == protocol.KindProvider && name == "jsonl":
+		sdk.ServeProvider(jsonl.New())
+	case kind == protocol.KindBackend && name == "ngram":
+		sdk.ServeBackend(ngram.New())
+	case ok:
+		sdk.ServeBackend(b)
+	}
+	os.Exit(1)
+}
+
+// Lab is an experiment to build up and run.
+type Lab struct {
+	spec.Experiment
+	Store *store.Store
+	Host  *host.Host
+	// Cores is how many actions run at the same time.
+	Cores int64
+	// Progress is what the actions of all runs told.
+	Progress action.Progress
+	// Loads counts how often a model was loaded.
+	Loads int
+
+	t testing.TB
+	observer
+}
+
+// New returns an empty experiment in a folder of its own, with a store and plugins; backends names those of Main.
+func New(t testing.TB, backends ...string) *Lab {
+	t.Helper()
+	dir := t.TempDir()
+	l := &Lab{t: t, Cores: 1, Experiment: spec.Experiment{Name: "test", Dir: dir}}
+	var err error
+	if l.Store, err = store.Open(t.Context(), filepath.Join(dir, "store")); err != nil {
+		t.Fatal(err)
+	}
+	l.Host, err = host.New(host.Options{Providers: []string{"jsonl", "text"}, Backends: append(backends, "ngram")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Store.Begin(t.Context(), store.Run{ID: "run", Started: time.Now(), State: "running"}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(l.Host.Close(), l.Store.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+// Write writes a file of the experiment's folder.
+func (l *Lab) Write(name, content string) {
+	l.t.Helper()
+	if err := os.WriteFile(filepath.Join(l.Dir, name), []byte(content), 0o644); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// Text adds a dataset of a file's lines, which it writes.
+func (l *Lab) Text(key string, lines ...string) *spec.Dataset {
+	l.t.Helper()
+	name := strings.ReplaceAll(key, "/", "-") + ".txt"
+	l.Write(name, strings.Join(lines, "\n"))
+	return l.Dataset(key, "text", `{"path":"`+name+`","split":"lines"}`, "text")
+}
+
+// Dataset adds a dataset with the policies that a spec has by default.
+func (l *Lab) Dataset(key, provider, config string, fields ...string) *spec.Dataset {
+	l.Datasets = append(l.Datasets, spec.Dataset{
+		Key: key, Source: spec.Source{Provider: provider, Config: json.RawMessage(config)}, Fields: fields,
+		InvalidUTF8: "error", BadRows: "error",
+	})
+	return &l.Datasets[len(l.Datasets)-1]
+}
+
+// Model adds a model with the scoring settings that a spec has by default.
+func (l *Lab) Model(name, backend, config string, on ...string) *spec.Model {
+	l.Models = append(l.Models, spec.Model{
+		Name: name, Backend: &spec.Backend{Name: backend, Config: json.RawMessage(config), Train: on},
+		Scoring: spec.Scoring{Prefix: protocol.PrefixBOS, Anchor: protocol.AnchorTokens},
+	})
+	return &l.Models[len(l.Models)-1]
+}
+
+// Plan makes the plan of the experiment as it is now.
+func (l *Lab) Plan() *plan.Plan {
+	l.t.Helper()
+	c := plan.Catalog{
+		Providers: map[string]plan.Plugin{}, Backends: map[string]plan.Plugin{}, Sources: map[string]protocol.Resolution{},
+	}
+	for i := range l.Datasets {
+		d := &l.Datasets[i]
+		p, err := l.Host.Provider(l.t.Context(), d.Source.Provider)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		c.Providers[d.Source.Provider] = plugin(p.Info())
+		c.Sources[d.Key], err = p.Resolve(l.t.Context(), protocol.ResolveRequest{Source: protocol.Source{Config: d.Source.Config, Dir: l.Dir}})
+		if err != nil {
+			l.t.Fatal(err)
+		}
+	}
+	for _, m := range l.Models {
+		b, err := l.Host.Backend(l.t.Context(), m.Backend.Name)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		c.Backends[m.Backend.Name] = plugin(b.Info())
+	}
+	p, err := plan.Build(&l.Experiment, c)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return p
+}
+
+func plugin(i host.Info) plan.Plugin {
+	return plan.Plugin{Name: i.Name, Version: i.Version, Protocol: i.Protocol, Digest: i.BinaryDigest}
+}
+
+// Run makes the plan and does what is left of it. It returns the errors of actions by name.
+func (l *Lab) Run() (*plan.Plan, map[string]error) {
+	l.t.Helper()
+	p := l.Plan()
+	if err := p.Resolve(l.t.Context(), l.Store); err != nil {
+		l.t.Fatal(err)
+	}
+	models := score.NewModels(int(l.Cores), func(ctx context.Context, backend string, m protocol.Model) (score.Model, error) {
+		l.count(func() { l.Loads++ })
+		b, err := l.Host.Backend(ctx, backend)
+		if err != nil {
+			return nil, err
+		}
+		return b.Load(ctx, m)
+	})
+	l.failed = map[string]error{}
+	l.advance = func(p action.Progress) { l.Progress.Add(p) }
+	e := engine.New(engine.Options{
+		Store: l.Store, Executor: executor.NewLocal(executor.Resources{Cores: l.Cores, Memory: 1 << 30}),
+		Workers: map[plan.Kind]engine.Worker{
+			plan.Materialize: materialize.New(l.Dir, func(ctx context.Context, name string) (materialize.Provider, error) {
+				return l.Host.Provider(ctx, name)
+			}),
+			plan.Train: train.New(func(ctx context.Context, name string) (train.Backend, error) { return l.Host.Backend(ctx, name) }),
+			plan.Score: score.New(models),
+			plan.Gap:   gap.New(),
+		},
+		Observer: &l.observer, Log: hclog.NewNullLogger(),
+	})
+	if err := e.Run(l.t.Context(), p, nil); err != nil {
+		l.t.Fatal(err)
+	}
+	if err := models.Close(); err != nil {
+		l.t.Error(err)
+	}
+	return p, maps.Clone(l.failed)
+}
+
+// MustRun is Run where every action has to succeed.
+func (l *Lab) MustRun() *plan.Plan {
+	l.t.Helper()
+	p, failed := l.Run()
+	for _, name := range slices.Sorted(maps.Keys(failed)) {
+		l.t.Error(failed[name])
+	}
+	if l.t.Failed() {
+		l.t.FailNow()
+	}
+	return p
+}
+
+// Path returns where a file of an action's artifact lies.
+func (l *Lab) Path(p *plan.Plan, name, file string) string {
+	l.t.Helper()
+	a := p.Action(name)
+	if a == nil {
+		l.t.Fatalf("no action %q; actions are %q", name, p.Names())
+	}
+	i := slices.IndexFunc(a.Outputs, func(f store.File) bool { return f.Name == file })
+	if i < 0 {
+		l.t.Fatalf("%s (%s) has no file %s: %v", name, a.State, file, a.Outputs)
+	}
+	path, err := l.Store.LocalPath(l.t.Context(), a.Outputs[i].Digest, "")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return path
+}
+
+// JSON reads a JSON file of an action's artifact.
+func JSON[T any](l *Lab, p *plan.Plan, name, file string) (v T) {
+	l.t.Helper()
+	if err := action.ReadJSON(l.Path(p, name, file), &v); err != nil {
+		l.t.Fatal(err)
+	}
+	return v
+}

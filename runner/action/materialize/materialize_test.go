@@ -1,0 +1,528 @@
+package materialize_test
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/sdk"
+	"surprisal.dev/providers/jsonl"
+	"surprisal.dev/providers/text"
+	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/action/materialize"
+	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/spec"
+	"surprisal.dev/runner/table"
+)
+
+var providers = map[string]sdk.Provider{"jsonl": jsonl.New(), "text": text.New()}
+
+// dataset is a file, and what a spec says of it.
+type dataset struct {
+	provider, content string
+	// split is how the text provider cuts the file.
+	split string
+	spec.Dataset
+}
+
+// lines are the rows of a text.
+func lines(rows ...string) *dataset {
+	d := &dataset{provider: "text", content: strings.Join(rows, "\n"), split: "lines"}
+	d.Fields, d.InvalidUTF8, d.BadRows = []string{"text"}, "error", "error"
+	return d
+}
+
+// objects are the rows of a JSON Lines file.
+func objects(fields []string, rows ...string) *dataset {
+	d := &dataset{provider: "jsonl", content: strings.Join(rows, "\n")}
+	d.Fields, d.InvalidUTF8, d.BadRows = fields, "error", "error"
+	return d
+}
+
+func pair(rows ...string) *dataset { return objects([]string{"in", "out"}, rows...) }
+
+func (d *dataset) with(set func(*spec.Dataset)) *dataset {
+	set(&d.Dataset)
+	return d
+}
+
+// made is what an action made of a dataset.
+type made struct {
+	dir       string
+	documents []table.Document
+	metadata  materialize.Metadata
+	result    action.Result
+	progress  action.Progress
+}
+
+func (d *dataset) materialize(t testing.TB) (m made, err error) {
+	t.Helper()
+	source := t.TempDir()
+	if err := os.WriteFile(filepath.Join(source, "f"), []byte(d.content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	config := map[string]string{"path": "f"}
+	if d.split != "" {
+		config["split"] = d.split
+	}
+	encoded, err := json.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Key, d.Source = "key", spec.Source{Provider: d.provider, Config: encoded}
+	resolved, err := providers[d.provider].Resolve(t.Context(), protocol.ResolveRequest{Source: protocol.Source{Config: encoded, Dir: source}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.dir = t.TempDir()
+	worker := materialize.New(source, func(_ context.Context, name string) (materialize.Provider, error) { return providers[name], nil })
+	m.result, err = worker.Work(t.Context(), &action.Task{
+		Action: &plan.Action{
+			Kind: plan.Materialize, Name: "materialize key",
+			Dataset: &plan.Dataset{Dataset: &d.Dataset, Limits: d.Limits, Source: resolved, Plugin: plan.Plugin{Name: d.provider}},
+		},
+		Dir: m.dir, Advance: m.progress.Add,
+	})
+	if err != nil {
+		return m, err
+	}
+	in, err := table.OpenDocuments(filepath.Join(m.dir, plan.DocumentsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for row, err := range in.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.documents = append(m.documents, row)
+	}
+	if err := errors.Join(in.Close(), action.ReadJSON(filepath.Join(m.dir, plan.MetadataFile), &m.metadata)); err != nil {
+		t.Fatal(err)
+	}
+	m.check(t)
+	return m, nil
+}
+
+// check compares the counts with the documents.
+func (m made) check(t testing.TB) {
+	t.Helper()
+	var want materialize.Counts
+	for _, d := range m.documents {
+		want.Documents++
+		want.Bytes += int64(len(d.Text))
+		want.ScoredBytes += int64(d.ScoreEnd - d.ScoreStart)
+	}
+	var counts materialize.Counts
+	if err := action.ReadJSON(filepath.Join(m.dir, plan.CountsFile), &counts); err != nil {
+		t.Fatal(err)
+	}
+	if counts != m.metadata.Counts {
+		t.Errorf("counts.json holds %+v, the metadata %+v", counts, m.metadata.Counts)
+	}
+	if counts.Words = 0; counts != want {
+		t.Errorf("counted %+v, found %+v", counts, want)
+	}
+	if m.progress.Documents != want.Documents || m.progress.Bytes != want.Bytes {
+		t.Errorf("told progress %+v of %+v", m.progress, want)
+	}
+	if got := m.result.Measured[plan.MeasuredBytes]; got != float64(want.Bytes) {
+		t.Errorf("measured %v bytes of %d", got, want.Bytes)
+	}
+	rows := want.Documents
+	for _, d := range m.metadata.Dropped {
+		rows += d.Rows
+	}
+	if rows != m.metadata.RowsRead {
+		t.Errorf("%d rows became documents or were dropped, of %d", rows, m.metadata.RowsRead)
+	}
+}
+
+// show writes a document as INPUT[TARGET]REST, with its row and what its meta column says.
+func show(d table.Document) string {
+	s := fmt.Sprintf("%d: %s[%s]%s", d.Row, d.Text[:d.ScoreStart], d.Text[d.ScoreStart:d.ScoreEnd], d.Text[d.ScoreEnd:])
+	if d.Meta != "{}" {
+		s += " " + d.Meta
+	}
+	return s
+}
+
+func (m made) shown() (all []string) {
+	for _, d := range m.documents {
+		all = append(all, show(d))
+	}
+	return all
+}
+
+// dropped lists what was left out: "REASON xROWS (EXAMPLES)".
+func (m made) dropped() (all []string) {
+	for reason, d := range m.metadata.Dropped {
+		all = append(all, fmt.Sprintf("%s x%d %s", reason, d.Rows, d.Examples))
+	}
+	slices.Sort(all)
+	return all
+}
+
+func TestDocuments(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		dataset  *dataset
+		want     []string
+		dropped  []string
+		warnings []string
+	}{
+		{
+			"raw text is scored whole", lines("one", "two"),
+			[]string{"0: [one]", "1: [two]"}, nil, nil,
+		}, {
+			"a pair is joined with nothing in between, and its target scored", pair(`{"in":"2+2=","out":"4"}`, `{"in":"","out":"all"}`),
+			[]string{"0: 2+2=[4]", "1: [all]"}, nil, nil,
+		}, {
+			"empty rows make no document",
+			objects([]string{"t"}, `{"t":""}`, `{"t":" "}`),
+			[]string{"1: [ ]"}, []string{"empty x1 [f row 0]"}, nil,
+		}, {
+			"an empty target leaves nothing to score",
+			pair(`{"in":"x","out":""}`, `{"in":"x","out":"y"}`),
+			[]string{"1: x[y]"}, []string{"empty target x1 [f row 0]"},
+			[]string{"key: 1 of 2 rows left out: empty target (f row 0)"},
+		}, {
+			"rows by ordinal, the first included and the last not",
+			lines("0", "1", "2", "3").with(func(d *spec.Dataset) { d.Rows = spec.Range{From: 1, To: 3} }),
+			[]string{"1: [1]", "2: [2]"}, nil, nil,
+		}, {
+			"a limit of documents counts documents, not rows",
+			objects([]string{"t"}, `{"t":""}`, `{"t":"a"}`, `{"t":"b"}`, `{"t":"c"}`).with(func(d *spec.Dataset) { d.Limits.Documents = 2 }),
+			[]string{"1: [a]", "2: [b]"}, []string{"empty x1 [f row 0]"}, nil,
+		}, {
+			"a limit of bytes cuts at the character boundary at or below it",
+			lines("aé", "aéb", "éé", "abc").with(func(d *spec.Dataset) { d.Limits.Bytes = 3 }),
+			[]string{"0: [aé]", `1: [aé] {"truncatedFrom":4}`, `2: [é] {"truncatedFrom":4}`, "3: [abc]"}, nil, nil,
+		}, {
+			"a cut target is scored as far as it goes; one cut away makes no document",
+			pair(`{"in":"ab","out":"cd"}`, `{"in":"abc","out":"d"}`, `{"in":"abcd","out":"e"}`).with(func(d *spec.Dataset) { d.Limits.Bytes = 3 }),
+			[]string{`0: ab[c] {"truncatedFrom":4}`},
+			[]string{"target beyond the byte limit x2 [f row 1 f row 2]"},
+			[]string{"key: 2 of 3 rows left out: target beyond the byte limit (f row 1)"},
+		}, {
+			"invalid bytes become U+FFFD, each its own, input and target apart",
+			pair("{\"in\":\"a\xff\xfe\",\"out\":\"b\xe2\x82\"}", `{"in":"é","out":"é"}`).with(func(d *spec.Dataset) { d.InvalidUTF8 = "replace" }),
+			[]string{`0: a` + "\ufffd\ufffd" + `[b` + "\ufffd\ufffd" + `] {"replacedBytes":4}`, "1: é[é]"}, nil,
+			[]string{
+				"key: 1 of 2 rows are not valid UTF-8; bytes that became U+FFFD: 4",
+				"key: in 1 of 2 rows the input already holds the target",
+			},
+		}, {
+			"halves of a character do not join across input and target",
+			pair("{\"in\":\"\xc3\",\"out\":\"\xa9\"}").with(func(d *spec.Dataset) { d.InvalidUTF8 = "replace" }),
+			[]string{"0: \ufffd[\ufffd] {\"replacedBytes\":2}"}, nil,
+			[]string{"key: 1 of 1 rows are not valid UTF-8; bytes that became U+FFFD: 2", "key: in 1 of 1 rows the input already holds the target"},
+		}, {
+			"what U+FFFD stands in a source by itself is text", lines("a\ufffdb"),
+			[]string{"0: [a\ufffdb]"}, nil, nil,
+		}, {
+			"bad rows are skipped if the spec says so, counted and shown",
+			objects([]string{"t"}, `{"t":"a"}`, `{"t":1}`, "{\"t\":\"\xff\"}").with(func(d *spec.Dataset) { d.BadRows = "skip" }),
+			[]string{"0: [a]"},
+			[]string{`bad row x2 [f row 1: line 2: field "t" is a number, not a string f row 2: field "t" is not valid UTF-8 at byte 0 (0xFF); set invalidUTF8: "replace" to read it with U+FFFD]`},
+			[]string{`key: 2 of 3 rows left out: bad row (f row 1: line 2: field "t" is a number, not a string)`},
+		}, {
+			"a target that its input ends with, or that stands in it and is long, is given away",
+			pair(`{"in":"the answer is 4","out":" 4"}`, `{"in":"4 is the answer","out":"4"}`, `{"in":"a long target, indeed?","out":"a long target, indeed"}`),
+			[]string{"0: the answer is 4[ 4]", "1: 4 is the answer[4]", "2: a long target, indeed?[a long target, indeed]"}, nil,
+			[]string{"key: in 2 of 3 rows the input already holds the target"},
+		}, {
+			"what a limit cuts away is given away to nobody",
+			pair(`{"in":"aa","out":"a"}`, `{"in":"a","out":"b"}`).with(func(d *spec.Dataset) { d.Limits.Bytes = 2 }),
+			[]string{"1: a[b]"}, []string{"target beyond the byte limit x1 [f row 0]"},
+			[]string{"key: 1 of 2 rows left out: target beyond the byte limit (f row 0)"},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m, err := test.dataset.materialize(t)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := gocmp.Diff(test.want, m.shown()); d != "" {
+				t.Error(d)
+			}
+			if d := gocmp.Diff(test.dropped, m.dropped()); d != "" {
+				t.Error(d)
+			}
+			if d := gocmp.Diff(test.warnings, m.result.Warnings); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestRefused(t *testing.T) {
+	many := make([]string, 100)
+	for i := range many {
+		many[i] = "{}"
+	}
+	for _, test := range []struct {
+		name    string
+		dataset *dataset
+		want    []string
+	}{
+		{
+			"every bad row is listed", objects([]string{"t"}, `{"t":"a"}`, `{"t":1}`, `{`),
+			[]string{"2 of the rows", "f row 1: line 2: ", "f row 2: line 3", `badRows: "skip"`},
+		}, {
+			"bad rows before a limit of documents", objects([]string{"t"}, `{}`, `{"t":"a"}`, `{}`).with(func(d *spec.Dataset) { d.Limits.Documents = 1 }),
+			[]string{"1 of the rows", "f row 0"},
+		}, {
+			"not more than a page of them", objects([]string{"t"}, many...),
+			[]string{"20 of the rows", "f row 19"},
+		}, {
+			"invalid UTF-8, with the place", lines("fine", "caf\xe9 au lait"),
+			[]string{`f row 1: field "text" is not valid UTF-8 at byte 3 (0xE9)`, `invalidUTF8: "replace"`},
+		}, {
+			"nothing left", objects([]string{"t"}, `{"t":""}`, `{"t":""}`),
+			[]string{"no documents are left of 2 rows: 2 empty"},
+		}, {
+			"no rows in the range", lines("a").with(func(d *spec.Dataset) { d.Rows.From = 7 }),
+			[]string{"no documents are left of 0 rows", "no rows in the range"},
+		}, {
+			"a limit smaller than the first character", lines("é").with(func(d *spec.Dataset) { d.Limits.Bytes = 1 }),
+			[]string{"no documents are left of 1 rows"},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := test.dataset.materialize(t)
+			if protocol.KindOf(err) != protocol.InvalidInput {
+				t.Fatalf("found error %v", err)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("found error %v, wanted %q in it", err, want)
+				}
+			}
+			if strings.Contains(err.Error(), "f row 20") {
+				t.Error("the list has no end")
+			}
+		})
+	}
+}
+
+func TestWords(t *testing.T) {
+	for text, want := range map[string]int64{
+		"It's 3.5 km – não?": 4, "...": 0, "snake_case x-y": 3, "½ Ⅷ": 2, "a🙂b": 2,
+	} {
+		m, err := lines(text).materialize(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := m.metadata.Counts.Words; got != want {
+			t.Errorf("%q has %d words, wanted %d", text, got, want)
+		}
+	}
+	m, err := pair(`{"in":"not these words ","out":"only these"}`).materialize(t)
+	if err != nil || m.metadata.Counts.Words != 2 {
+		t.Errorf("found %+v, %v; wanted the words of the target", m.metadata.Counts, err)
+	}
+}
+
+func numbers(n int) (rows []string) {
+	for i := range n {
+		rows = append(rows, fmt.Sprintf("row %d", i))
+	}
+	return rows
+}
+
+func TestSample(t *testing.T) {
+	sample := func(d *dataset, documents, seed int64) []string {
+		t.Helper()
+		m, err := d.with(func(d *spec.Dataset) { d.Sample = &spec.Sample{Documents: documents, Seed: seed} }).materialize(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.shown()
+	}
+	all := lines(numbers(200)...)
+	ten := sample(all, 10, 1)
+	if len(ten) != 10 || !slices.IsSortedFunc(ten, func(x, y string) int {
+		return cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(x, y))
+	}) {
+		t.Errorf("found %q, wanted 10 in the order of the source", ten)
+	}
+	if again := sample(all, 10, 1); !slices.Equal(again, ten) {
+		t.Errorf("the same seed gave %q, then %q", ten, again)
+	}
+	if other := sample(all, 10, 2); slices.Equal(other, ten) {
+		t.Errorf("another seed gave %q, too", other)
+	}
+	for _, row := range sample(all, 5, 1) {
+		if !slices.Contains(ten, row) {
+			t.Errorf("5 rows hold %q and 10 rows do not", row)
+		}
+	}
+	// Rows that are added push out others and change none.
+	for _, row := range sample(lines(numbers(300)...), 10, 1) {
+		if number := strings.SplitN(row, ":", 2)[0]; len(number) < 3 || number < "200" {
+			if !slices.Contains(ten, row) {
+				t.Errorf("%q is taken of 300 rows and not of 200", row)
+			}
+		}
+	}
+	if few := sample(lines(numbers(3)...), 10, 1); len(few) != 3 {
+		t.Errorf("found %q, wanted all there are", few)
+	}
+}
+
+// Each row is as likely as any other: over many seeds, the counts of 20 rows follow a uniform distribution. The bound is the
+// 0.999 quantile of chi squared with 19 degrees of freedom.
+func TestSampleIsFair(t *testing.T) {
+	const rows, seeds, documents = 20, 400, 5
+	counts := map[string]float64{}
+	d := lines(numbers(rows)...)
+	for seed := range int64(seeds) {
+		m, err := d.with(func(d *spec.Dataset) { d.Sample = &spec.Sample{Documents: documents, Seed: seed} }).materialize(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, document := range m.documents {
+			counts[document.Text]++
+		}
+	}
+	expected, chi := float64(seeds*documents)/rows, 0.0
+	for _, n := range counts {
+		chi += (n - expected) * (n - expected) / expected
+	}
+	if len(counts) != rows || chi > 43.8 {
+		t.Errorf("chi squared is %v over %v", chi, counts)
+	}
+}
+
+// A sample leaves rows out by chance; those that are bad or empty are still told apart from them.
+func TestSampleCountsBadRows(t *testing.T) {
+	d := objects([]string{"t"}, `{"t":"a"}`, `{"t":""}`, `{}`, `{"t":"b"}`, `{"t":"c"}`).with(func(d *spec.Dataset) {
+		d.BadRows, d.Sample = "skip", &spec.Sample{Documents: 2, Seed: 1}
+	})
+	m, err := d.materialize(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := m.dropped()
+	if len(m.documents) != 2 || len(got) != 3 || !strings.HasPrefix(got[0], "bad row x1 [f row 2: line 3: ") ||
+		!slices.Equal(got[1:], []string{"empty x1 [f row 1]", "not sampled x1 []"}) {
+		t.Errorf("found %q and dropped %q", m.shown(), got)
+	}
+	d.BadRows = "error"
+	if _, err := d.materialize(t); protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), "f row 2") {
+		t.Errorf("a sample over a bad row: found error %v", err)
+	}
+}
+
+func TestMetadata(t *testing.T) {
+	m, err := lines("one", "three").with(func(d *spec.Dataset) {
+		d.Limits, d.Sample = spec.Limits{Documents: 9, Bytes: 4}, &spec.Sample{Documents: 8, Seed: 7}
+	}).materialize(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := m.metadata
+	if len(got.Files) != 1 || got.Files[0].Digest != protocol.Digest([]byte("one\nthree")) || string(got.Source) == "" || got.Provider.Name != "text" {
+		t.Errorf("found %+v", got)
+	}
+	if got.RowsRead != 2 || got.Truncated != 1 || !slices.Equal(got.Fields, []string{"text"}) {
+		t.Errorf("found %+v", got)
+	}
+	if s := fmt.Sprint(got.Limits, got.Sample); s != "map[bytes:4 documents:9] map[documents:8 seed:7]" {
+		t.Errorf("found %s", s)
+	}
+}
+
+// A source that is not what the plan was made with is refused.
+func TestChangedSource(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	config := json.RawMessage(`{"path":"f","split":"lines"}`)
+	if err := os.WriteFile(path, []byte("before"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	resolved, err := providers["text"].Resolve(t.Context(), protocol.ResolveRequest{Source: protocol.Source{Config: config, Dir: dir}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("after."), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	worker := materialize.New(dir, func(_ context.Context, name string) (materialize.Provider, error) { return providers[name], nil })
+	_, err = worker.Work(t.Context(), &action.Task{
+		Action: &plan.Action{Dataset: &plan.Dataset{
+			Dataset: &spec.Dataset{Source: spec.Source{Provider: "text", Config: config}, Fields: []string{"text"}}, Source: resolved,
+		}},
+		Dir: t.TempDir(), Advance: func(action.Progress) {},
+	})
+	if protocol.KindOf(err) != protocol.Changed {
+		t.Errorf("found error %v", err)
+	}
+}
+
+// Equal sources give equal bytes.
+func TestSameBytes(t *testing.T) {
+	digests := map[string]string{}
+	for range 2 {
+		m, err := pair(`{"in":"a","out":"b"}`, `{"in":"a","out":""}`, `{"in":"é","out":"éé"}`).with(func(d *spec.Dataset) { d.Limits.Bytes = 5 }).materialize(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range m.result.Files {
+			data, err := os.ReadFile(filepath.Join(m.dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			digest := protocol.Digest(data)
+			if before, ok := digests[name]; ok && before != digest {
+				t.Errorf("%s is %s, then %s", name, before, digest)
+			}
+			digests[name] = digest
+		}
+	}
+	if len(digests) != 3 {
+		t.Errorf("found the files %v", digests)
+	}
+}
+
+// FuzzDocuments holds any bytes and limits against what must be true of every document.
+func FuzzDocuments(f *testing.F) {
+	f.Add([]byte("a\nb"), int64(0), int64(0), false)
+	f.Add([]byte("a\xff\xe2\x82\né"), int64(2), int64(1), true)
+	f.Add([]byte("\n\n\xf0\x9f\x99\x82x"), int64(3), int64(0), true)
+	f.Fuzz(func(t *testing.T, content []byte, limit, documents int64, replace bool) {
+		d := lines().with(func(d *spec.Dataset) {
+			d.Limits = spec.Limits{Documents: max(documents, 0), Bytes: max(limit, 0)}
+			if replace {
+				d.InvalidUTF8 = "replace"
+			}
+		})
+		d.content = string(content)
+		m, err := d.materialize(t)
+		if err != nil {
+			if protocol.KindOf(err) != protocol.InvalidInput {
+				t.Fatal(err)
+			}
+			return
+		}
+		for _, document := range m.documents {
+			if !utf8.ValidString(document.Text) || limit > 0 && int64(len(document.Text)) > limit || document.ScoreEnd == document.ScoreStart {
+				t.Errorf("found %+v", document)
+			}
+		}
+		if documents > 0 && int64(len(m.documents)) > documents {
+			t.Errorf("found %d documents", len(m.documents))
+		}
+	})
+}

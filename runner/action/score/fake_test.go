@@ -1,0 +1,153 @@
+package score_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"iter"
+	"math"
+	"os"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/sdk"
+	"surprisal.dev/runner/action/actiontest"
+)
+
+func TestMain(m *testing.M) { actiontest.Main(m, map[string]sdk.Backend{"fake": fake{}}) }
+
+// fake is a backend whose tokens are characters, and whose losses are 8 bits a byte.
+type fake struct{}
+
+type fakeModel struct {
+	// Answer is "" or how the answer for a document that holds "odd" differs.
+	Answer string
+	// Limit is the most tokens that the model sees.
+	Limit int64
+	// Deaths is a file whose absence makes the process die, once, at a document that holds "odd".
+	Deaths string
+}
+
+func (fake) Describe(context.Context) (protocol.BackendDescription, error) {
+	return protocol.BackendDescription{Name: "fake", Version: "1", Schema: "#Config: {...}"}, nil
+}
+
+func (fake) Plan(context.Context, protocol.Model, protocol.Settings) (protocol.Estimate, error) {
+	return protocol.Estimate{}, nil
+}
+
+func (fake) Load(_ context.Context, m protocol.Model) (sdk.Model, error) {
+	var model fakeModel
+	if err := json.Unmarshal(m.Config, &model); err != nil {
+		return nil, err
+	}
+	if model.Answer == "no weights" {
+		return nil, sdk.Invalid("the weights are not here; download them first")
+	}
+	return model, nil
+}
+
+func (m fakeModel) Describe() protocol.LoadedModel {
+	return protocol.LoadedModel{ContextLimit: m.Limit, VocabularySize: 256, Device: "abacus", Dtype: "beads"}
+}
+
+func (fakeModel) Close() error { return nil }
+
+func (m fakeModel) Score(
+	_ context.Context, settings protocol.Settings, documents iter.Seq2[protocol.Document, error], emit func(protocol.ScoredDocument) error,
+) error {
+	for d, err := range documents {
+		if err != nil {
+			return err
+		}
+		s := answer(d, settings)
+		if strings.Contains(d.Text, "odd") {
+			if err := m.spoil(&s); err != nil {
+				return err
+			}
+			if m.Answer == "silent" {
+				continue
+			}
+			if m.Answer == "twice" {
+				if err := emit(s); err != nil {
+					return err
+				}
+			}
+		}
+		if m.Answer == "noisy" && len(d.Text) > 0 {
+			s.TokenNLL[0] += float64(d.Index) / 1024
+			s.TotalNLL += float64(d.Index) / 1024
+		}
+		if m.Answer == "fickle" && d.Index == 0 && len(d.Text) > 0 {
+			s.TokenIDs[0]++
+		}
+		if err := emit(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// answer gives each character a token, whose id is the first byte.
+func answer(d protocol.Document, settings protocol.Settings) protocol.ScoredDocument {
+	s := protocol.ScoredDocument{Index: d.Index}
+	for start, r := range d.Text {
+		end := start + utf8.RuneLen(r)
+		nll := 8 * math.Ln2 * float64(end-start)
+		if start == 0 && settings.Prefix == protocol.PrefixNone {
+			nll = 0
+			s.Unscored = append(s.Unscored, protocol.Unscored{Start: 0, End: int32(end), Reason: protocol.ReasonNoContext})
+		}
+		s.TokenIDs = append(s.TokenIDs, int32(d.Text[start]))
+		s.TokenStarts, s.TokenEnds = append(s.TokenStarts, int32(start)), append(s.TokenEnds, int32(end))
+		s.TokenNLL = append(s.TokenNLL, nll)
+		s.TotalNLL += nll
+	}
+	if settings.EOS {
+		s.EOSNLL = 3
+		s.TotalNLL += 3
+	}
+	return s
+}
+
+func (m fakeModel) spoil(s *protocol.ScoredDocument) error {
+	switch m.Answer {
+	case "negative":
+		s.TokenNLL[0] = -1
+	case "NaN":
+		s.TokenNLL[1] = math.NaN()
+	case "infinite":
+		s.TokenNLL[1] = math.Inf(1)
+	case "wrong sum":
+		s.TotalNLL += 1e-6
+	case "gap":
+		s.TokenStarts[1]++
+	case "short":
+		s.TokenIDs, s.TokenStarts, s.TokenEnds, s.TokenNLL = s.TokenIDs[1:], s.TokenStarts[1:], s.TokenEnds[1:], s.TokenNLL[1:]
+	case "unknown token":
+		s.TokenIDs[0] = 256
+	case "unasked":
+		s.EOSNLL = 1
+		s.TotalNLL++
+	case "unscored loss":
+		s.Unscored = []protocol.Unscored{{Start: 0, End: 1, Reason: "on a whim"}}
+	case "no reason":
+		s.Unscored = []protocol.Unscored{{Start: 0, End: 1}}
+	case "failing":
+		return errors.New("index out of range [7]")
+	}
+	if m.Deaths == "" {
+		return nil
+	}
+	if _, err := os.Stat(m.Deaths); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.WriteFile(m.Deaths, nil, 0o644); err != nil {
+		return err
+	}
+	os.Exit(9)
+	return nil
+}

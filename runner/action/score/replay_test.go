@@ -1,0 +1,110 @@
+package score_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"surprisal.dev/runner/action/score"
+	"surprisal.dev/runner/table"
+)
+
+// documents are two scored documents and their ledger, which balances.
+func documents() ([]table.ScoredDocument, []table.LedgerRow) {
+	scored := []table.ScoredDocument{
+		{Dataset: "d", Shard: "s", Row: 1, Text: "abcd", ScoreStart: 1, ScoreEnd: 4, PerByteLoss: []float64{1, 2, 0, 4}},
+		{Dataset: "d", Shard: "s", Row: 2, Text: "e", ScoreEnd: 1, PerByteLoss: []float64{0.5}},
+	}
+	ledger := []table.LedgerRow{
+		{
+			Shard: "s", Row: 1, TokenNats: 17, SpanNats: 6, OutsideNats: 1, EOSNats: 7, NoBytesNats: 3, ScoredBytes: 2,
+			UnscoredStarts: []int32{2}, UnscoredEnds: []int32{3}, UnscoredReasons: []string{"no token"},
+		},
+		{Shard: "s", Row: 2, TokenNats: 0.5, SpanNats: 0.5, ScoredBytes: 1},
+	}
+	return scored, ledger
+}
+
+func replay(t *testing.T, scored []table.ScoredDocument, ledger []table.LedgerRow) (int64, error) {
+	t.Helper()
+	dir := t.TempDir()
+	var paths []string
+	for _, name := range []string{"scored", "ledger"} {
+		path := filepath.Join(dir, name)
+		paths = append(paths, path)
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name == "scored" {
+			w := table.NewScoredWriter(f)
+			for _, d := range scored {
+				err = errors.Join(err, w.Write(d))
+			}
+			err = errors.Join(err, w.Close())
+		} else {
+			w := table.NewLedgerWriter(f)
+			for _, l := range ledger {
+				err = errors.Join(err, w.Write(l))
+			}
+			err = errors.Join(err, w.Close())
+		}
+		if err := errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return score.Replay(paths[0], paths[1])
+}
+
+func TestReplay(t *testing.T) {
+	if n, err := replay(t, nil, nil); n != 0 || err != nil {
+		t.Errorf("empty tables: found %d, %v", n, err)
+	}
+	scored, ledger := documents()
+	if n, err := replay(t, scored, ledger); n != 2 || err != nil {
+		t.Errorf("found %d, %v", n, err)
+	}
+	for _, test := range []struct {
+		name  string
+		spoil func(d, e *table.ScoredDocument, l, m *table.LedgerRow)
+		want  string
+	}{
+		{"a loss in the span", func(d, _ *table.ScoredDocument, _, _ *table.LedgerRow) { d.PerByteLoss[1] += 1e-7 }, "row 1: the scored span: losses add up to"},
+		{"a loss that moved into the span", func(d, _ *table.ScoredDocument, _, _ *table.LedgerRow) { d.ScoreStart = 0 }, "row 1: the scored span: losses add up to 7 nats and the ledger says 6"},
+		{"a loss outside", func(d, _ *table.ScoredDocument, _, _ *table.LedgerRow) { d.PerByteLoss[0] = 0 }, "row 1: the bytes outside of it"},
+		{"an account", func(_, _ *table.ScoredDocument, l, _ *table.LedgerRow) { l.EOSNats = 8 }, "row 1: all accounts"},
+		{"the tokens' total", func(_, _ *table.ScoredDocument, _, m *table.LedgerRow) { m.TokenNats = 1 }, "row 2: all accounts"},
+		{"a loss that is not scored", func(d, _ *table.ScoredDocument, _, _ *table.LedgerRow) { d.PerByteLoss[2] = 1 }, "row 1: byte 2 is unscored and has a loss of 1 nats"},
+		{"how many bytes are scored", func(_, _ *table.ScoredDocument, l, _ *table.LedgerRow) { l.ScoredBytes = 3 }, "row 1: 2 bytes are scored and the ledger says 3"},
+		{"unscored bytes beyond the text", func(_, _ *table.ScoredDocument, _, m *table.LedgerRow) {
+			m.UnscoredStarts, m.UnscoredEnds, m.UnscoredReasons = []int32{1}, []int32{2}, []string{"no token"}
+		}, "row 2: the unscored range [1, 2) lies outside the text of 1 bytes"},
+		{"another document", func(_, _ *table.ScoredDocument, _, m *table.LedgerRow) { m.Row = 3 }, `row 2: the ledger's row is shard "s" row 3`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			scored, ledger := documents()
+			test.spoil(&scored[0], &scored[1], &ledger[0], &ledger[1])
+			if _, err := replay(t, scored, ledger); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("found error %v, wanted %q in it", err, test.want)
+			}
+		})
+	}
+	if n, err := replay(t, scored, ledger[:1]); n != 1 || err == nil || !strings.Contains(err.Error(), `shard "s" row 2 has no ledger`) {
+		t.Errorf("a ledger too short: found %d, %v", n, err)
+	}
+	if n, err := replay(t, scored[:1], ledger); n != 1 || err == nil || !strings.Contains(err.Error(), `the ledger has a row for shard "s" row 2`) {
+		t.Errorf("a ledger too long: found %d, %v", n, err)
+	}
+}
+
+func TestReplayDamaged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "damaged")
+	if err := os.WriteFile(path, []byte("PAR1 nothing PAR1"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := score.Replay(path, path); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("found error %v", err)
+	}
+}

@@ -1,0 +1,382 @@
+package score_test
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/action/actiontest"
+	"surprisal.dev/runner/action/score"
+	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/spec"
+	"surprisal.dev/runner/table"
+)
+
+// b is the loss of n bytes by the fake backend.
+func b(n float64) float64 { return n * 8 * math.Ln2 }
+
+// pairs adds a dataset of input and target.
+func pairs(l *actiontest.Lab, key string, rows ...string) *spec.Dataset {
+	l.Write(key+".jsonl", strings.Join(rows, "\n"))
+	return l.Dataset(key, "jsonl", `{"path":"`+key+`.jsonl"}`, "in", "out")
+}
+
+func read[T any](t *testing.T, l *actiontest.Lab, p *plan.Plan, action, file string, open func(string) (*table.Reader[T], error)) (rows []T) {
+	t.Helper()
+	in, err := open(l.Path(p, action, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for row, err := range in.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows = append(rows, row)
+	}
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+var approximately = cmp.Options{cmpopts.EquateApprox(1e-12, 0), cmpopts.EquateEmpty()}
+
+// The summary of every rule of scoring.md that decides where a loss goes, worked out by hand.
+func TestSummary(t *testing.T) {
+	t.Parallel()
+	e := func(x float64) *float64 { x = math.Exp(x); return &x }
+	for _, test := range []struct {
+		name    string
+		dataset func(*actiontest.Lab) *spec.Dataset
+		scoring func(*spec.Scoring)
+		want    score.Summary
+	}{
+		{
+			name:    "raw text",
+			dataset: func(l *actiontest.Lab) *spec.Dataset { return l.Text("d", "ab c", "é") },
+			want: score.Summary{
+				Documents: 2, Bytes: 6, ScoredBytes: 6, Words: 3, Tokens: 5, ScoredTokens: 5, Nats: b(6), BPB: 8,
+				Perplexity: score.Perplexity{PerToken: e(b(6) / 5), PerWord: e(b(6) / 3), PerByte: e(b(1))},
+				Ledger:     score.Ledger{Tokens: b(6), Span: b(6)},
+			},
+		}, {
+			name: "only the target of a pair is scored, a byte's share of a token that straddles the edge included",
+			dataset: func(l *actiontest.Lab) *spec.Dataset {
+				return pairs(l, "d", `{"in":"what? ","out":"that"}`)
+			},
+			want: score.Summary{
+				Documents: 1, Bytes: 10, ScoredBytes: 4, Words: 1, Tokens: 10, ScoredTokens: 4, Nats: b(4), BPB: 8,
+				Perplexity: score.Perplexity{PerToken: e(b(1)), PerWord: e(b(4)), PerByte: e(b(1))},
+				Ledger:     score.Ledger{Tokens: b(10), Span: b(4), Outside: b(6)},
+			},
+		}, {
+			name:    "the loss of the end of text goes to the ledger, never to bytes",
+			dataset: func(l *actiontest.Lab) *spec.Dataset { return l.Text("d", "ab", "c") },
+			scoring: func(s *spec.Scoring) { s.EOS = true },
+			want: score.Summary{
+				Documents: 2, Bytes: 3, ScoredBytes: 3, Words: 2, Tokens: 3, ScoredTokens: 3, Nats: b(3), BPB: 8,
+				Perplexity: score.Perplexity{PerToken: e(b(1)), PerWord: e(b(3) / 2), PerByte: e(b(1))},
+				Ledger:     score.Ledger{Tokens: b(3) + 6, Span: b(3), EOS: 6},
+				Protocol:   score.Protocol{EOS: true},
+			},
+		}, {
+			name:    "an unscored first token leaves numerator and denominator together",
+			dataset: func(l *actiontest.Lab) *spec.Dataset { return l.Text("d", "éb", "é") },
+			scoring: func(s *spec.Scoring) { s.Prefix = protocol.PrefixNone },
+			want: score.Summary{
+				Documents: 2, Bytes: 5, ScoredBytes: 1, Words: 2, Tokens: 3, ScoredTokens: 1, Nats: b(1), BPB: 8,
+				Perplexity: score.Perplexity{PerToken: e(b(1)), PerWord: e(b(1) / 2), PerByte: e(b(1))},
+				Ledger:     score.Ledger{Tokens: b(1), Span: b(1), UnscoredBytes: map[string]int64{protocol.ReasonNoContext: 4}},
+				Protocol:   score.Protocol{Prefix: protocol.PrefixNone},
+			},
+		}, {
+			name:    "a dataset without a scored byte or a word has no perplexity",
+			dataset: func(l *actiontest.Lab) *spec.Dataset { return l.Text("d", "!") },
+			scoring: func(s *spec.Scoring) { s.Prefix = protocol.PrefixNone },
+			want: score.Summary{
+				Documents: 1, Bytes: 1, Tokens: 1,
+				Ledger:   score.Ledger{UnscoredBytes: map[string]int64{protocol.ReasonNoContext: 1}},
+				Protocol: score.Protocol{Prefix: protocol.PrefixNone},
+			},
+		}, {
+			name:    "a perplexity too large for a float64 is none",
+			dataset: func(l *actiontest.Lab) *spec.Dataset { return l.Text("d", strings.Repeat("x", 200)) },
+			want: score.Summary{
+				Documents: 1, Bytes: 200, ScoredBytes: 200, Words: 1, Tokens: 200, ScoredTokens: 200, Nats: b(200), BPB: 8,
+				Perplexity: score.Perplexity{PerToken: e(b(1)), PerByte: e(b(1))},
+				Ledger:     score.Ledger{Tokens: b(200), Span: b(200)},
+			},
+		}, {
+			name: "the settings that applied are recorded, those that were defaults too",
+			dataset: func(l *actiontest.Lab) *spec.Dataset {
+				d := l.Text("d", "abcd")
+				d.Limits.Bytes = 3
+				return d
+			},
+			scoring: func(s *spec.Scoring) { s.Context, s.Anchor = 30, protocol.AnchorBytes },
+			want: score.Summary{
+				Documents: 1, Bytes: 3, ScoredBytes: 3, Words: 1, Tokens: 3, ScoredTokens: 3, Nats: b(3), BPB: 8,
+				Perplexity: score.Perplexity{PerToken: e(b(1)), PerWord: e(b(3)), PerByte: e(b(1))},
+				Ledger:     score.Ledger{Tokens: b(3), Span: b(3)},
+				Protocol:   score.Protocol{Context: 30, Stride: 15, Anchor: protocol.AnchorBytes, Truncation: 3},
+			},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := actiontest.New(t, "fake")
+			test.dataset(l)
+			m := l.Model("m", "fake", `{"Limit":64}`)
+			if test.scoring != nil {
+				test.scoring(&m.Scoring)
+			}
+			p := l.MustRun()
+			want := test.want
+			want.Device, want.Noise.Documents = "abacus", want.Documents
+			w := &want.Protocol
+			w.Dtype, w.Span = "beads", score.SpanEven
+			if w.Prefix == "" {
+				w.Prefix = protocol.PrefixBOS
+			}
+			if w.Context == 0 {
+				w.Context, w.Stride, w.Anchor = 64, 32, protocol.AnchorTokens
+			}
+			if d := cmp.Diff(want, actiontest.JSON[score.Summary](l, p, "score m d", plan.SummaryFile), approximately); d != "" {
+				t.Error(d)
+			}
+			if n, err := score.Replay(l.Path(p, "score m d", plan.ScoredFile), l.Path(p, "score m d", plan.LedgerFile)); n != want.Documents || err != nil {
+				t.Errorf("replayed %d of %d documents: %v", n, want.Documents, err)
+			}
+		})
+	}
+}
+
+func TestTables(t *testing.T) {
+	t.Parallel()
+	l := actiontest.New(t, "fake")
+	pairs(l, "d", `{"in":"","out":"aé"}`, `{"in":"é","out":"b"}`).Tags = []string{"t", "u:v"}
+	l.Model("m", "fake", `{}`).Scoring.Prefix = protocol.PrefixNone
+	p := l.MustRun()
+	const name = "score m d"
+
+	loss := b(1)
+	scored := []table.ScoredDocument{
+		{
+			Dataset: "d", Tags: []string{"t", "u:v"}, Shard: "d.jsonl", Row: 0, Text: "aé", ScoreEnd: 3,
+			TokenIDs: []int32{'a', 0xc3}, PerByteLoss: []float64{0, loss, loss}, TokenStarts: []int32{0, 1}, TokenEnds: []int32{1, 3},
+		}, {
+			Dataset: "d", Tags: []string{"t", "u:v"}, Shard: "d.jsonl", Row: 1, Text: "éb", ScoreStart: 2, ScoreEnd: 3,
+			TokenIDs: []int32{0xc3, 'b'}, PerByteLoss: []float64{0, 0, loss}, TokenStarts: []int32{0, 2}, TokenEnds: []int32{2, 3},
+		},
+	}
+	if d := cmp.Diff(scored, read(t, l, p, name, plan.ScoredFile, table.OpenScored), approximately); d != "" {
+		t.Error(d)
+	}
+	reason := []string{protocol.ReasonNoContext}
+	ledger := []table.LedgerRow{
+		{
+			Shard: "d.jsonl", Row: 0, TokenNats: b(2), SpanNats: b(2), ScoredBytes: 2,
+			UnscoredStarts: []int32{0}, UnscoredEnds: []int32{1}, UnscoredReasons: reason,
+		}, {
+			Shard: "d.jsonl", Row: 1, TokenNats: b(1), SpanNats: b(1), ScoredBytes: 1,
+			UnscoredStarts: []int32{0}, UnscoredEnds: []int32{2}, UnscoredReasons: reason,
+		},
+	}
+	if d := cmp.Diff(ledger, read(t, l, p, name, plan.LedgerFile, table.OpenLedger), approximately); d != "" {
+		t.Error(d)
+	}
+	counts := []table.TokenCount{{Dataset: "d", ID: 'a', Count: 1, Text: "a"}, {Dataset: "d", ID: 'b', Count: 1, Text: "b"}, {Dataset: "d", ID: 0xc3, Count: 2, Text: "é"}}
+	if d := cmp.Diff(counts, read(t, l, p, name, score.TokenCountsFile, table.OpenTokenCounts)); d != "" {
+		t.Error(d)
+	}
+	want := score.TokenCountsSummary{
+		Tokens: 4, Distinct: 3, VocabularySize: 256, Once: 2,
+		Top: []score.TokenRank{{ID: 0xc3, Count: 2, Text: "é"}, {ID: 'a', Count: 1, Text: "a"}, {ID: 'b', Count: 1, Text: "b"}},
+	}
+	if d := cmp.Diff(want, actiontest.JSON[score.TokenCountsSummary](l, p, name, score.TokenCountsSummaryFile)); d != "" {
+		t.Error(d)
+	}
+	r, err := l.Store.GetRecord(t.Context(), p.Action(name).Key)
+	if err != nil || r.Measured[plan.MeasuredTokens] != 4 || r.Measured[plan.MeasuredBytes] != 6 {
+		t.Errorf("measured %v, %v", r.Measured, err)
+	}
+}
+
+// A backend that breaks the ledger is refused, with the document named, and nothing of it is kept.
+func TestBrokenBackend(t *testing.T) {
+	t.Parallel()
+	for answer, want := range map[string]string{
+		"negative":      "loss -1 nats",
+		"NaN":           "token 1 at byte 1 has the loss NaN, which is not finite",
+		"infinite":      "+Inf, which is not finite",
+		"wrong sum":     "something was lost or changed on the way",
+		"gap":           "no token covers the bytes [1, 2)",
+		"short":         "no token covers the bytes [0, 1)",
+		"unknown token": "outside the vocabulary of 256",
+		"unasked":       "end-of-text token that was not asked for",
+		"unscored loss": "is unscored (on a whim) but has a loss",
+		"no reason":     "gives no reason",
+		"silent":        "without an answer for 1 of its documents",
+		"twice":         "answered document 1 twice",
+		"failing":       "index out of range [7]",
+		"fickle":        "scored a second time, the backend cut it into other tokens",
+	} {
+		t.Run(answer, func(t *testing.T) {
+			l := actiontest.New(t, "fake")
+			l.Text("good", "fine")
+			l.Text("d", "fine", "odd", "fine too")
+			l.Model("m", "fake", fmt.Sprintf(`{"Answer":%q}`, answer))
+			p, failed := l.Run()
+			err := failed["score m d"]
+			if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "score m d: ") {
+				t.Fatalf("found error %v, wanted %q in it", err, want)
+			}
+			document := `dataset "d", shard "d.txt", row 1`
+			switch answer {
+			case "silent", "twice", "failing": // The host knows the document only by its number, if at all.
+			case "fickle": // The document that the second scoring began with.
+				document = `dataset "d", shard "d.txt", row 2`
+				fallthrough
+			default:
+				if !strings.Contains(err.Error(), document) {
+					t.Errorf("found error %v, wanted %s in it", err, document)
+				}
+			}
+			a := p.Action("score m d")
+			if _, hit, err := l.Store.Lookup(t.Context(), a.Key); a.State != plan.Failed || hit || err != nil {
+				t.Errorf("it is %s, in the store: %t, %v", a.State, hit, err)
+			}
+			if answer != "fickle" && p.Action("score m good").State != plan.Done {
+				t.Errorf("the other dataset is %s: %v", p.Action("score m good").State, failed["score m good"])
+			}
+		})
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, config string
+		scoring      spec.Scoring
+		want         string
+	}{
+		{"a model that cannot be loaded", `{"Answer":"no weights"}`, spec.Scoring{Prefix: "bos", Anchor: "tokens"}, "download them first"},
+		{"a context that the model cannot see", `{"Limit":8}`, spec.Scoring{Prefix: "bos", Anchor: "tokens", Context: 9}, "context 9 is more than the 8 tokens"},
+		{"windows without overlap or prefix", `{"Limit":8}`, spec.Scoring{Prefix: "none", Anchor: "tokens", Context: 4, Stride: 4}, "has nothing to its left"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := actiontest.New(t, "fake")
+			l.Text("d", "text")
+			l.Model("m", "fake", test.config).Scoring = test.scoring
+			_, failed := l.Run()
+			err := failed["score m d"]
+			if err == nil || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput {
+				t.Errorf("found error %v, wanted %q of kind invalid input", err, test.want)
+			}
+		})
+	}
+}
+
+// Losses that depend on the company of a document are measured and recorded.
+func TestNoise(t *testing.T) {
+	t.Parallel()
+	l := actiontest.New(t, "fake")
+	// Of six documents the first four are scored again, in reverse order, so the first moves from place 0 to 3.
+	l.Text("d", "abcd", "abcdefgh", "ab", "abc", "a", "b")
+	l.Text("large", strings.Repeat("x", 65<<10), "small")
+	l.Model("noisy", "fake", `{"Answer":"noisy"}`)
+	l.Model("quiet", "fake", `{}`)
+	p := l.MustRun()
+	for action, want := range map[string]score.Noise{
+		"score noisy d":     {Documents: 4, MaxNatsPerToken: 3.0 / 1024, BitsPerByte: 3.0 / 1024 / math.Ln2 / 3},
+		"score quiet d":     {Documents: 4},
+		"score noisy large": {Documents: 1, MaxNatsPerToken: 1.0 / 1024, BitsPerByte: 1.0 / 1024 / math.Ln2 / 5},
+	} {
+		if d := cmp.Diff(want, actiontest.JSON[score.Summary](l, p, action, plan.SummaryFile).Noise, approximately); d != "" {
+			t.Errorf("%s: %s", action, d)
+		}
+	}
+	if got := actiontest.JSON[score.Summary](l, p, "score noisy d", plan.SummaryFile).Documents; got != 6 {
+		t.Errorf("the second scoring is counted: %d documents", got)
+	}
+}
+
+// A backend that dies on the way is started again and asked for the rest: every file is as it would have been.
+func TestDeath(t *testing.T) {
+	t.Parallel()
+	outputs := func(deaths string) map[string]string {
+		l := actiontest.New(t, "fake")
+		var rows []string
+		for i := range 300 {
+			rows = append(rows, fmt.Sprintf("document %d, of some length", i))
+		}
+		rows[200] = "odd"
+		l.Text("d", rows...)
+		l.Model("m", "fake", fmt.Sprintf(`{"Deaths":%q}`, deaths))
+		p := l.MustRun()
+		digests := map[string]string{}
+		for _, f := range p.Action("score m d").Outputs {
+			digests[f.Name] = f.Digest
+		}
+		if l.Progress.Documents != 600 || l.Progress.ScoredBytes*2 != l.Progress.Bytes {
+			t.Errorf("told progress %+v, wanted each document read once and scored once", l.Progress)
+		}
+		return digests
+	}
+	if d := cmp.Diff(outputs(""), outputs(filepath.Join(t.TempDir(), "died"))); d != "" {
+		t.Error(d)
+	}
+}
+
+// Two tokenisations of the same text by real models: nothing is left out, each model is loaded once for all its datasets,
+// and the order in which actions run changes nothing.
+func TestModels(t *testing.T) {
+	t.Parallel()
+	results := func(cores int64) map[string]string {
+		l := actiontest.New(t)
+		l.Cores = cores
+		l.Text("corpus", "the cat sat on the mat", "the dog sat on the cat", "a naïve cat").TrainOnly = true
+		for _, key := range []string{"x", "y", "z"} {
+			l.Text(key, "the cat sat on "+key, "naïve 猫")
+		}
+		l.Model("bytes", "ngram", `{"order":3,"tokens":"bytes"}`, "corpus")
+		l.Model("words", "ngram", `{"order":2,"tokens":"words"}`, "corpus").Scoring.EOS = true
+		p := l.MustRun()
+		if l.Loads != 2 {
+			t.Errorf("models were loaded %d times on %d cores, wanted once each", l.Loads, cores)
+		}
+		digests := map[string]string{}
+		for _, a := range p.Actions {
+			for _, f := range a.Outputs {
+				digests[a.Name+" "+f.Name] = f.Digest
+			}
+			if a.Kind != plan.Score {
+				continue
+			}
+			s := actiontest.JSON[score.Summary](l, p, a.Name, plan.SummaryFile)
+			if s.Bytes != 26 || s.ScoredBytes != 26 || s.BPB < 1 || s.BPB > 8 || (s.Ledger.EOS > 0) != (a.Model.Name == "words") || s.Noise.MaxNatsPerToken != 0 {
+				t.Errorf("%s: %+v", a.Name, s)
+			}
+		}
+		return digests
+	}
+	one := results(1)
+	if d := cmp.Diff(one, results(3)); d != "" {
+		t.Error(d)
+	}
+	if names := slices.Sorted(func(yield func(string) bool) {
+		for name := range one {
+			if strings.HasPrefix(name, "score bytes x ") && !yield(strings.TrimPrefix(name, "score bytes x ")) {
+				return
+			}
+		}
+	}); !slices.Equal(names, []string{plan.LedgerFile, plan.ScoredFile, plan.SummaryFile, score.TokenCountsFile, score.TokenCountsSummaryFile}) {
+		t.Errorf("found the files %q", names)
+	}
+}
