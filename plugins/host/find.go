@@ -64,7 +64,7 @@ func (h *Host) find(kind protocol.Kind, name string) ([]string, error) {
 	return nil, invalid("no %s is called %q; %s; another one is a program called %s on the PATH", kind, name, known, file)
 }
 
-// Names returns the names of the plugins of a kind that can be found, sorted.
+// Names returns the names of the plugins of a kind that can be found, sorted, those among them that cannot be started.
 func (h *Host) Names(kind protocol.Kind) []string {
 	names := slices.Clone(h.builtin(kind))
 	prefix := fmt.Sprintf("runner-%s-", kind)
@@ -73,7 +73,7 @@ func (h *Host) Names(kind protocol.Kind) []string {
 		entries, _ := os.ReadDir(dir)
 		for _, entry := range entries {
 			name, ok := strings.CutPrefix(entry.Name(), prefix)
-			if info, err := os.Stat(filepath.Join(dir, entry.Name())); ok && err == nil && !info.IsDir() && info.Mode().Perm()&0o111 != 0 {
+			if info, err := os.Stat(filepath.Join(dir, entry.Name())); ok && err == nil && !info.IsDir() {
 				names = append(names, name)
 			}
 		}

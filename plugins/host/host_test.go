@@ -173,7 +173,7 @@ func TestStart(t *testing.T) {
 		name string
 		want []string
 	}{
-		{"ends", []string{"ended (exit status 3) without a handshake", "is it a Surprisal plugin?", "cannot find my library"}},
+		{"ends", []string{"ended (exit status 3) without a handshake", "with which a Surprisal plugin starts", "cannot find my library"}},
 		{"dies", []string{" plugin serve provider dies died 3 times in a row", "it ended (signal: killed, perhaps by the system"}},
 		{"hangs", []string{"no handshake within 300ms"}},
 		{"deaf", []string{"no such file"}},

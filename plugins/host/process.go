@@ -123,7 +123,7 @@ func (p *process) startError(ctx context.Context, err error) error {
 	case p.command.signalled():
 		return &diedError{p.command}
 	case version == "" && !killedByUs:
-		return fmt.Errorf("%s ended (%s) without a handshake; is it a Surprisal plugin?%s", path, p.command.ending(), p.command.out.quote())
+		return fmt.Errorf("%s ended (%s) without a handshake, with which a Surprisal plugin starts%s", path, p.command.ending(), p.command.out.quote())
 	case version != "" && version != fmt.Sprint(protocol.Version):
 		return fmt.Errorf("plugin %s speaks version %s of the plugin protocol, this runner speaks version %d; "+
 			"build the plugin with the sdk of this version", path, version, protocol.Version)

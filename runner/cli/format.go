@@ -19,6 +19,14 @@ func count[N int | int64](n N, noun string) string {
 	return s
 }
 
+// failure puts the name of an action before its error, unless the error begins with it.
+func failure(action, problem string) string {
+	if strings.HasPrefix(problem, action) {
+		return problem
+	}
+	return action + ": " + problem
+}
+
 func size(bytes int64) string { return humanize.Bytes(uint64(max(bytes, 0))) }
 
 func duration(seconds float64) string {

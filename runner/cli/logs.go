@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/workspace"
 )
 
@@ -27,9 +28,28 @@ the lines as they were written.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, log.Close()) }()
-			return a.printLog(log, strings.Join(args, " "))
+			action := strings.Join(args, " ")
+			if err := a.inLastRun(action); err != nil {
+				return err
+			}
+			return a.printLog(log, action)
 		},
 	}
+}
+
+// inLastRun refuses the name of an action that the last run did not have; "" stands for all actions.
+func (a *app) inLastRun(action string) error {
+	if action == "" {
+		return nil
+	}
+	r, err := workspace.LastRun(a.dir)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(r.Entries, func(e engine.Entry) bool { return e.Action == action }) {
+		return usage("the last run got to no action called %q; runner status --json lists those it got to", action)
+	}
+	return nil
 }
 
 // printLog prints the lines of a log about an action, of all actions if its name is empty.

@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -27,26 +30,45 @@ func (a *app) pluginListCommand() *cobra.Command {
 		Args:  maxArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.open(c.Context(), a.dir, func(w *workspace.Workspace) error {
-				infos, err := w.Plugins(c.Context())
+				plugins, err := w.Plugins(c.Context())
 				if err != nil {
 					return err
 				}
 				if a.asJSON {
-					return writeJSON(a.stdout, infos)
+					err = writeJSON(a.stdout, plugins)
+				} else {
+					printPlugins(a.stdout, plugins)
 				}
-				rows := [][]string{{"kind", "name", "version", "protocol", "where"}}
-				for _, i := range infos {
-					where := i.Path
-					if i.Builtin {
-						where = "built in"
-					}
-					rows = append(rows, []string{string(i.Kind), i.Name, i.Version, fmt.Sprint(i.Protocol), where})
-				}
-				columns(a.stdout, rows)
-				return nil
+				return errors.Join(err, unusable(plugins))
 			})
 		},
 	}
+}
+
+func printPlugins(out io.Writer, plugins []workspace.Plugin) {
+	rows := [][]string{{"kind", "name", "version", "protocol", "where"}}
+	for _, p := range plugins {
+		where, version := p.Path, fmt.Sprint(p.Protocol)
+		switch {
+		case p.Problem != "":
+			where, version = "cannot be used", "-"
+		case p.Builtin:
+			where = "built in"
+		}
+		rows = append(rows, []string{string(p.Kind), p.Name, cmp.Or(p.Version, "-"), version, where})
+	}
+	columns(out, rows)
+}
+
+// unusable says why plugins cannot be used.
+func unusable(plugins []workspace.Plugin) error {
+	var errs []error
+	for _, p := range plugins {
+		if p.Problem != "" {
+			errs = append(errs, errors.New(p.Problem))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // pluginServeCommand is how the runner starts the plugins that it holds itself.

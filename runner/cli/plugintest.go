@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -24,6 +25,9 @@ model. A provider's --config is a source with at least 3 rows, a backend's a mod
 			k, err := kindOf(kind, args[0])
 			if err != nil {
 				return err
+			}
+			if _, err := exec.LookPath(args[0]); err != nil {
+				return usage("%v; give the path of a plugin's program", err)
 			}
 			var cases []conformance.Case
 			if config != "" {

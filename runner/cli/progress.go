@@ -89,7 +89,7 @@ func (d *progress) Observe(e engine.Event) {
 	case plan.Done:
 		d.line("%-9s %s  %s", e.State, a.Name, describe(a, r))
 	case plan.Failed:
-		d.line("%-9s %s: %v", e.State, a.Name, e.Err)
+		d.line("%-9s %s", e.State, failure(a.Name, e.Err.Error()))
 	default:
 		d.line("%-9s %s  %s", e.State, a.Name, a.Reason)
 	}

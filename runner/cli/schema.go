@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"surprisal.dev/runner/spec"
@@ -18,7 +20,11 @@ func (a *app) schemaCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return spec.WriteSchema(a.stdout, providers, backends)
+				if err := spec.WriteSchema(a.stdout, providers, backends); err != nil {
+					return err
+				}
+				plugins, err := w.Plugins(c.Context())
+				return errors.Join(err, unusable(plugins))
 			})
 		},
 	}

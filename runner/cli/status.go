@@ -53,7 +53,7 @@ func (a *app) printStatus(r engine.Report) {
 				fmt.Fprintf(a.stdout, "lost      %s  was at work when the run ended; the next run does it again\n", e.Action)
 			}
 		case plan.Failed:
-			fmt.Fprintf(a.stdout, "failed    %s: %s\n", e.Action, e.Error)
+			fmt.Fprintf(a.stdout, "failed    %s\n", failure(e.Action, e.Error))
 		case plan.Blocked:
 			fmt.Fprintf(a.stdout, "blocked   %s  %s\n", e.Action, e.Reason)
 		}

@@ -351,16 +351,21 @@ func (w *walk) attempt(ctx context.Context, a *plan.Action, parts []byte) (recor
 		return nil, err
 	}
 	defer func() { err = cmp.Or(err, os.RemoveAll(dir)) }()
+	log := w.Log.With("action", a.Name)
+	if a.Model != nil {
+		log = log.With("model", a.Model.Name)
+	}
 	task := &action.Task{
 		Action: a, Dir: dir,
-		Log: w.Log.With("action", a.Name),
+		Log: log,
 		Blob: func(ctx context.Context, digest string) (string, error) {
 			return w.Store.LocalPath(ctx, digest, w.CacheDir)
 		},
 		Advance: func(p action.Progress) { w.Observer.Advance(a, p) },
 	}
 	started := time.Now()
-	result, err := worker.Work(ctx, task)
+	// A plugin's lines say for which action it works.
+	result, err := worker.Work(hclog.WithContext(ctx, log), task)
 	if err != nil {
 		return nil, err
 	}

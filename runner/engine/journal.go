@@ -147,7 +147,7 @@ func ReadJournal(dir string) (r Report, err error) {
 		}
 		var e Entry
 		if err := json.Unmarshal(line, &e); err != nil {
-			return r, fmt.Errorf("%s:%d: %w", path, n, err)
+			return r, fmt.Errorf("%s:%d: %w; remove the folder of this run: its log is lost then, and no result", path, n, err)
 		}
 		switch {
 		case e.Run != "":

@@ -153,10 +153,16 @@ func (b *builder) model(m *spec.Model, datasets []spec.Dataset) error {
 	}
 	model.Plugin = b.catalog.Backends[m.Backend.Name]
 	model.estimate = b.catalog.Estimates[m.Name]
+	model.Weights = b.catalog.Weights[m.Name]
+	var weights []shard
+	for _, f := range model.Weights {
+		weights = append(weights, shard{f.Digest, f.Name})
+	}
 	config, err := canonical(struct {
 		Config   json.RawMessage   `json:"config"`
 		Settings protocol.Settings `json:"settings"`
-	}{m.Backend.Config, model.Settings()})
+		Weights  []shard           `json:"weights,omitempty"`
+	}{m.Backend.Config, model.Settings(), weights})
 	if err != nil {
 		return fmt.Errorf("model %q: %w", m.Name, err)
 	}

@@ -23,6 +23,8 @@ type Catalog struct {
 	Sources map[string]protocol.Resolution
 	// Scores holds the digest and size of each imported table, by model name.
 	Scores map[string]protocol.File
+	// Weights holds the files of each model that has some, by model name.
+	Weights map[string][]protocol.ModelFile
 	// Estimates holds what the backend expects of each model, by model name.
 	Estimates map[string]protocol.Estimate
 	// SecondsPerByte holds what earlier runs measured, by kind and model or provider name.
@@ -45,6 +47,8 @@ type Dataset struct {
 type Model struct {
 	*spec.Model
 	Plugin Plugin
+	// Weights are the files of a model that its backend did not train, on this machine.
+	Weights []protocol.ModelFile
 	// Scores is the imported table of a model scored elsewhere.
 	Scores protocol.File
 

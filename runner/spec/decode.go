@@ -192,8 +192,14 @@ func (d *decoder) plugin(n node, kind string, known map[string]Schema) (name str
 		d.fail(n, "%d %ss are set, %s; keep one", len(names), kind, strings.Join(names, " and "))
 		return "", node{}, false
 	}
-	if _, ok := known[names[0]]; !ok {
+	schema, ok := known[names[0]]
+	switch {
+	case !ok:
 		d.unknown(config, kind, names[0], slices.Collect(maps.Keys(known)))
+	case schema.Problem != "":
+		d.fail(config, "%s", schema.Problem)
+	}
+	if !ok || schema.Problem != "" {
 		return names[0], config, false
 	}
 	return names[0], config, true
@@ -234,7 +240,10 @@ func (d *decoder) model(name string, n, scoring node) *Model {
 	d.checkScoring(own, m.Scoring)
 
 	backend, scores := n.field("backend"), n.field("scores")
+	m.Weights = d.weights(n.field("weights"))
 	switch {
+	case m.Weights != nil && !backend.set():
+		d.fail(n, "weights are set without a backend to load them; set backend")
 	case backend.set() && scores.set():
 		d.fail(n, "backend and scores are both set; keep backend to score the model, scores to read a table made elsewhere")
 	case backend.set():
@@ -243,6 +252,9 @@ func (d *decoder) model(name string, n, scoring node) *Model {
 		if ok {
 			d.fillBackend(m.Backend, config, config.v)
 			d.training[name] = config.field("train")
+			if d.options.Backends[plugin].Trains && m.Weights != nil {
+				d.fail(n.field("weights"), "backend %s trains its models and reads no weights; remove weights", plugin)
+			}
 		}
 	case scores.set():
 		m.Scores = &Scores{
@@ -255,6 +267,24 @@ func (d *decoder) model(name string, n, scoring node) *Model {
 		d.fail(n, "neither backend nor scores is set; set backend to score the model, or scores to read a table made elsewhere")
 	}
 	return m
+}
+
+// weights decodes the files of a model, nil if it has none.
+func (d *decoder) weights(n node) *Weights {
+	if !n.set() {
+		return nil
+	}
+	var found []*Weights
+	for _, format := range []string{"gguf", "safetensors"} {
+		if files := n.field(format); files.set() {
+			found = append(found, &Weights{Format: format, Path: files.field("path").text(), Pos: d.writtenAt(files)})
+		}
+	}
+	if len(found) != 1 {
+		d.fail(n, "%d formats of weights are set; set one of gguf and safetensors", len(found))
+		return nil
+	}
+	return found[0]
 }
 
 // fillBackend sets the configuration of b from v, which stands for the value at n.

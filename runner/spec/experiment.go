@@ -75,8 +75,10 @@ type Model struct {
 	Name, Family string
 	Pos          Position
 	Backend      *Backend
-	Scores       *Scores
-	Scoring      Scoring
+	// Weights are the model's files; nil for a model that its backend trains.
+	Weights *Weights
+	Scores  *Scores
+	Scoring Scoring
 	// Limits, if set by a sweep, replace the datasets' own; -1 keeps a dataset's. LimitsOn applies them.
 	Limits *Limits
 	// Base is the model that a sweep made this one from, and Point the swept values ("order=3"); both "" otherwise.
@@ -91,6 +93,15 @@ type Backend struct {
 	// Train lists the keys of the datasets that the model is trained on.
 	Train []string
 	Pos   Position
+}
+
+// Weights are the files of a model.
+type Weights struct {
+	// Format is "gguf", one file, or "safetensors", a folder.
+	Format string
+	// Path is relative to the spec's folder.
+	Path string
+	Pos  Position
 }
 
 // Scores is a table of scores made elsewhere.

@@ -23,7 +23,7 @@ var experimentName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
 
 // Init writes a small experiment that runs as it is to folder dir, and returns the files it wrote, relative to dir. In a
 // folder that no CUE module surrounds it makes one. It overwrites nothing: a file that is there already is an error,
-// before anything is written.
+// before anything is written, and so is CUE that is there.
 func Init(dir, name string) ([]string, error) {
 	if !experimentName.MatchString(name) {
 		return nil, Errors{{Message: fmt.Sprintf("%q is not a name for an experiment; allowed are letters, digits, dots, "+
@@ -32,6 +32,9 @@ func Init(dir, name string) ([]string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
+	}
+	if info, err := os.Stat(abs); err == nil && !info.IsDir() {
+		return nil, Errors{{Message: fmt.Sprintf("%q is a file; name a folder", dir)}}
 	}
 	files := map[string][]byte{}
 	if err := addScaffold(files, abs, name); err != nil {
@@ -53,6 +56,17 @@ func Init(dir, name string) ([]string, error) {
 				Message: "the file is there already and is not overwritten; choose another folder or move it away"})
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
+		}
+	}
+	entries, err := os.ReadDir(abs)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, entry := range entries {
+		file := filepath.Join(abs, entry.Name())
+		if _, ours := files[file]; !ours && filepath.Ext(file) == ".cue" {
+			there = append(there, Error{Pos: Position{File: relativeTo(abs, file)},
+				Message: "the folder holds CUE already, beside which the experiment would be a second package; choose another folder"})
 		}
 	}
 	if len(there) > 0 {

@@ -42,9 +42,18 @@ type Schema struct {
 	CUE string
 	// Trains is true for a backend that makes its models from the datasets named by the field train.
 	Trains bool
+	// Problem says why the plugin cannot be used, if it cannot. That is a mistake only of a spec that uses it.
+	Problem string
 }
 
-// WriteSchema writes the definitions of the spec language and of the plugins' configurations as CUE source.
+// CheckSchema says what is wrong with the CUE source of a plugin's schema.
+func CheckSchema(source string) error {
+	_, err := pluginSource(source)
+	return err
+}
+
+// WriteSchema writes the definitions of the spec language and of the configurations of the plugins that can be used, as CUE
+// source.
 func WriteSchema(w io.Writer, providers, backends map[string]Schema) error {
 	files, err := languageFiles(providers, backends)
 	if err != nil {
@@ -72,6 +81,10 @@ func languageFiles(providers, backends map[string]Schema) (map[string][]byte, er
 	var imports, fields bytes.Buffer
 	add := func(kind, definition string, plugins map[string]Schema) error {
 		for i, name := range slices.Sorted(maps.Keys(plugins)) {
+			if plugins[name].Problem != "" {
+				// What it allows is not known, and using it is refused.
+				continue
+			}
 			source, err := pluginSource(plugins[name].CUE)
 			if err != nil {
 				return fmt.Errorf("the schema of %s %s is not valid CUE; it is a mistake of the plugin: %w", kind, name, err)

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -102,6 +103,9 @@ func (d *decoder) noValue(v cue.Value) string {
 	constraint := short(fmt.Sprint(v))
 	if written := d.conjuncts(v); len(written) > 0 {
 		constraint = found(written[0])
+		if _, ok := written[0].Default(); ok {
+			return "it has no value: the default in " + constraint + " and a default of the schema cancel each other; set one without *"
+		}
 	}
 	return "it has no value, only the constraint " + constraint + "; set one"
 }
@@ -177,22 +181,49 @@ func (d *decoder) mismatch(r refusal, v, allowed cue.Value, errs []cueerrors.Err
 			return r
 		}
 	}
+	var what, how string
+	tag, tagged := d.injected(v)
 	switch {
+	case tag != "":
+		what, how = found(tagged), ", given for the tag "+tag
 	case len(written) > 0:
-		r.message = "found " + found(written[0])
+		what = found(written[0])
 	case v.Exists() && v.Err() == nil:
-		r.message = "found " + short(fmt.Sprint(v))
+		what = short(fmt.Sprint(v))
 	default:
-		r.message = "found " + mentioned(errs)
+		what = mentioned(errs)
 	}
+	r.message = "found " + what + how
 	if allowed.Exists() {
-		near := nearest(strings.Trim(strings.TrimPrefix(r.message, "found "), `"`), quoted(expression(allowed)))
+		near := nearest(strings.Trim(what, `"`), quoted(expression(allowed)))
 		r.message += "; allowed is " + d.allowed(allowed)
 		if near != "" {
 			r.message += "; did you mean " + strconv.Quote(near) + "?"
 		}
 	}
 	return r
+}
+
+// injected returns the tag that a part of v was given for, which stands in no file, and that part.
+func (d *decoder) injected(v cue.Value) (tag string, given cue.Value) {
+	op, parts := v.Expr()
+	if op == cue.AndOp {
+		for _, x := range parts {
+			if tag, given = d.injected(x); tag != "" {
+				break
+			}
+		}
+		return tag, given
+	}
+	if !v.IsConcrete() || filepath.IsAbs(v.Pos().Filename()) {
+		return "", v
+	}
+	for _, t := range d.options.Tags {
+		if name, value, _ := strings.Cut(t, "="); value == strings.Trim(found(v), `"`) {
+			return name, v
+		}
+	}
+	return "", v
 }
 
 // blamed returns the best position that errs mention in the spec's own files.

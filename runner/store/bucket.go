@@ -46,7 +46,7 @@ func openBucket(ctx context.Context, location string) (*bucket, error) {
 		return nil, invalid("store %s: unknown scheme %q; use a folder, file://, s3://, gs:// or mem://", u.Redacted(), u.Scheme)
 	}
 	if u.Host == "" && u.Scheme != memblob.Scheme {
-		return nil, invalid("store %s: names no bucket; write %s://BUCKET or %s://BUCKET/PREFIX", u.Redacted(), u.Scheme, u.Scheme)
+		return nil, invalid("store %s://%s: names no bucket; write %s://BUCKET or %s://BUCKET/PREFIX", u.Scheme, u.Path, u.Scheme, u.Scheme)
 	}
 	if u.Query().Has("prefix") {
 		return nil, invalid("store %s: write the prefix as the URL's path, %s://%s/PREFIX", u.Redacted(), u.Scheme, u.Host)

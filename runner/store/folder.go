@@ -38,6 +38,8 @@ func openFolder(root string) (*folder, error) {
 	}
 	switch info, err := os.Stat(root); {
 	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, syscall.ENOTDIR):
+		return nil, invalid("store %s: a part of the path is a file; name a folder, or a URL such as s3://bucket", root)
 	case err != nil:
 		return nil, explain(err)
 	case !info.IsDir():

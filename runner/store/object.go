@@ -37,6 +37,9 @@ func CopyObject(ctx context.Context, w io.Writer, location string) (digest strin
 
 func openObject(ctx context.Context, location string) (io.ReadCloser, error) {
 	if !IsURL(location) {
+		if info, err := os.Stat(location); err == nil && !info.Mode().IsRegular() {
+			return nil, invalid("%s is no regular file (%s)", location, info.Mode())
+		}
 		return os.Open(location)
 	}
 	u, err := url.Parse(location)

@@ -462,7 +462,7 @@ func TestBadInput(t *testing.T) {
 	for _, c := range []struct{ location, want string }{
 		{"", "no location"},
 		{file, "is a file; name a folder"},
-		{filepath.Join(file, "below"), "not a directory"},
+		{filepath.Join(file, "below"), "a part of the path is a file"},
 		{"file://relative", "three slashes"},
 		{"ftp://host/x", `unknown scheme "ftp"; use a folder, file://, s3://, gs:// or mem://`},
 		{"s3://", "names no bucket"},

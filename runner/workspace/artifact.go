@@ -156,6 +156,9 @@ func (w *Workspace) Find(ctx context.Context, what string) (*store.Record, error
 	}
 	switch len(matches) {
 	case 0:
+		if len(entries) == 0 {
+			return nil, nothingRan(w.options.Dir)
+		}
 		return nil, invalid("no action with the key or name %q has run here; runner status --json lists names and keys", what)
 	case 1:
 		for key := range matches {
@@ -284,13 +287,20 @@ func OpenLog(dir string) (io.ReadCloser, error) {
 	return os.Open(filepath.Join(last, logFile))
 }
 
+func nothingRan(dir string) error {
+	return invalid("nothing has run in %s yet; start it with runner run", dir)
+}
+
 func lastRunDir(dir string) (string, error) {
+	if err := checkFolder(dir); err != nil {
+		return "", err
+	}
 	dirs, err := engine.JournalDirs(filepath.Join(dir, stateDir, "runs"))
 	if err != nil {
 		return "", err
 	}
 	if len(dirs) == 0 {
-		return "", invalid("nothing has run in %s yet; start it with runner run", dir)
+		return "", nothingRan(dir)
 	}
 	return dirs[0], nil
 }

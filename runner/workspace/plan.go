@@ -71,7 +71,7 @@ func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, past bool, d
 	}
 	c := plan.Catalog{
 		Providers: identities(plugins, protocol.KindProvider), Backends: identities(plugins, protocol.KindBackend),
-		Scores: map[string]protocol.File{}, Estimates: map[string]protocol.Estimate{},
+		Scores: map[string]protocol.File{}, Weights: map[string][]protocol.ModelFile{}, Estimates: map[string]protocol.Estimate{},
 	}
 	lock, err := spec.ReadLock(os.DirFS(dirs[0]))
 	if err != nil {
@@ -82,6 +82,15 @@ func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, past bool, d
 		return nil, err
 	}
 	for _, m := range e.Models {
+		if m.Weights != nil {
+			files, err := w.weights(ctx, m.Weights, dirs)
+			if err != nil {
+				problems = append(problems, spec.Error{
+					Pos: m.Weights.Pos, Path: spec.FieldPath("models", m.Name, "weights", m.Weights.Format), Message: err.Error(),
+				})
+			}
+			c.Weights[m.Name] = files
+		}
 		if m.Scores == nil {
 			continue
 		}
@@ -92,7 +101,7 @@ func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, past bool, d
 		}
 		c.Scores[m.Name] = file
 	}
-	if err := w.estimate(ctx, e, c.Estimates, &problems); err != nil {
+	if err := w.estimate(ctx, e, c, &problems); err != nil {
 		return nil, err
 	}
 	if len(problems) > 0 {
@@ -182,22 +191,23 @@ func (w *Workspace) source(ctx context.Context, d spec.Dataset, past bool, dirs 
 }
 
 // estimate asks the backends what models need.
-func (w *Workspace) estimate(ctx context.Context, e *spec.Experiment, into map[string]protocol.Estimate, problems *spec.Errors) error {
+func (w *Workspace) estimate(ctx context.Context, e *spec.Experiment, c plan.Catalog, problems *spec.Errors) error {
 	known := map[string]protocol.Estimate{}
 	for i := range e.Models {
 		m := &e.Models[i]
-		if m.Backend == nil {
+		files := c.Weights[m.Name]
+		if m.Backend == nil || m.Weights != nil && len(files) == 0 {
 			continue
 		}
 		settings := (&plan.Model{Model: m}).Settings()
-		id := fmt.Sprintf("%s %s %+v", m.Backend.Name, m.Backend.Config, settings)
+		id := fmt.Sprintf("%s %s %+v %v", m.Backend.Name, m.Backend.Config, settings, files)
 		estimate, ok := known[id]
 		if !ok {
 			b, err := w.host.Backend(ctx, m.Backend.Name)
 			if err != nil {
 				return err
 			}
-			estimate, err = b.Plan(ctx, protocol.Model{Config: m.Backend.Config}, settings)
+			estimate, err = b.Plan(ctx, protocol.Model{Config: m.Backend.Config, Files: files}, settings)
 			if protocol.KindOf(err) != "" {
 				*problems = append(*problems, spec.Error{
 					Pos: m.Backend.Pos, Path: spec.FieldPath("models", m.Name, "backend", m.Backend.Name), Message: err.Error(),
@@ -207,7 +217,7 @@ func (w *Workspace) estimate(ctx context.Context, e *spec.Experiment, into map[s
 			}
 			known[id] = estimate
 		}
-		into[m.Name] = estimate
+		c.Estimates[m.Name] = estimate
 	}
 	return nil
 }

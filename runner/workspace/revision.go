@@ -9,13 +9,15 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"surprisal.dev/runner/plan"
 )
 
-// PlanAt makes the plan of the spec as it was at a git revision. Sources that its lock file names are
+// PlanAt makes the plan of the spec as it was at a git revision, without actions where there was no such spec. Sources that its lock file names are
 // what that says; others that the revision does not hold are read from the working tree.
 func (w *Workspace) PlanAt(ctx context.Context, revision string) (_ *plan.Plan, err error) {
 	tmp, err := os.MkdirTemp("", "surprisal-revision-")
@@ -26,6 +28,9 @@ func (w *Workspace) PlanAt(ctx context.Context, revision string) (_ *plan.Plan, 
 	dir, err := w.checkOut(ctx, revision, tmp)
 	if err != nil {
 		return nil, err
+	}
+	if dir == "" {
+		return &plan.Plan{}, nil
 	}
 	e, err := w.load(ctx, dir)
 	if err != nil {
@@ -38,7 +43,8 @@ func (w *Workspace) PlanAt(ctx context.Context, revision string) (_ *plan.Plan, 
 	return p, nil
 }
 
-// checkOut writes what a revision holds of the spec's CUE module to tmp and returns the spec's folder there.
+// checkOut writes what a revision holds of the spec's CUE module to tmp and returns the spec's folder there, "" if it holds
+// no CUE of that folder.
 func (w *Workspace) checkOut(ctx context.Context, revision, tmp string) (string, error) {
 	top, err := w.git(ctx, "rev-parse", "--show-toplevel")
 	if err != nil {
@@ -46,6 +52,13 @@ func (w *Workspace) checkOut(ctx context.Context, revision, tmp string) (string,
 	}
 	if _, err := w.git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", revision+"^{commit}"); err != nil {
 		return "", invalid("%q is no revision of the git repository; give a branch, a tag or a commit", revision)
+	}
+	names, err := w.git(ctx, "ls-tree", "--name-only", revision)
+	if err != nil {
+		return "", err
+	}
+	if !slices.ContainsFunc(strings.Split(string(names), "\n"), func(name string) bool { return path.Ext(name) == ".cue" }) {
+		return "", nil
 	}
 	root := strings.TrimSpace(string(top))
 	prefix, err := w.git(ctx, "rev-parse", "--show-prefix")
@@ -56,7 +69,7 @@ func (w *Workspace) checkOut(ctx context.Context, revision, tmp string) (string,
 	module := moduleRoot(root, spec)
 	archive, err := w.git(ctx, "-C", root, "archive", "--format=tar", revision, "--", filepath.ToSlash(filepath.Join(".", module)))
 	if err != nil {
-		return "", invalid("%s does not hold the folder %s: %v", revision, module, err)
+		return "", err
 	}
 	return filepath.Join(tmp, spec), unpack(tar.NewReader(bytes.NewReader(archive)), tmp)
 }

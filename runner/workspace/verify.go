@@ -31,6 +31,10 @@ func (w *Workspace) Verify(ctx context.Context) (Verification, error) {
 	v.Bytes = bytes.Load()
 	v.Problems = append(v.Problems, problems...)
 	runs, err := w.Store.Runs(ctx)
+	if err != nil && len(problems) > 0 {
+		// A damaged run is among the problems; which scores it names is not known.
+		return v, nil
+	}
 	if err != nil {
 		return v, err
 	}

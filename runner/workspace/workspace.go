@@ -54,6 +54,7 @@ type Workspace struct {
 	stopPlugins func() error
 	log         hclog.InterceptLogger
 	warnings    []string
+	digests     *digests
 
 	experiment *spec.Experiment
 	plugins    []Plugin
@@ -61,14 +62,15 @@ type Workspace struct {
 
 // Open opens the workspace of a folder. It writes nothing.
 func Open(ctx context.Context, o Options) (*Workspace, error) {
+	if err := checkFolder(o.Dir); err != nil {
+		return nil, err
+	}
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
 		return nil, err
 	}
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return nil, invalid("%s is no folder; give the folder of a spec, or make one with runner init", o.Dir)
-	}
 	w := &Workspace{Dir: dir, options: o, state: filepath.Join(dir, stateDir)}
+	w.digests = openDigests(filepath.Join(w.state, "digests.json"))
 	location := o.Store
 	if location == "" {
 		location = filepath.Join(w.state, "store")
@@ -88,6 +90,13 @@ func Open(ctx context.Context, o Options) (*Workspace, error) {
 	}
 	w.stopPlugins = sync.OnceValue(w.host.Close)
 	return w, nil
+}
+
+func checkFolder(dir string) error {
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return invalid("%s is no folder; give the folder of a spec, or make one with runner init", dir)
+	}
+	return nil
 }
 
 // Close stops the plugins and closes the store.

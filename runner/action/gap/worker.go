@@ -29,10 +29,12 @@ func (*Worker) Work(ctx context.Context, t *action.Task) (action.Result, error) 
 			return action.Result{}, fmt.Errorf("%s: %w", t.Action.Name, err)
 		}
 	}
+	a, b, err := common(sides[0].Datasets, sides[1].Datasets, g.A, g.B)
+	if err != nil {
+		return action.Result{}, fmt.Errorf("%s: %w", t.Action.Name, err)
+	}
 	if len(g.Datasets) == 0 {
-		if sides[0].Datasets, sides[1].Datasets, err = common(sides[0].Datasets, sides[1].Datasets, g.A, g.B); err != nil {
-			return action.Result{}, fmt.Errorf("%s: %w", t.Action.Name, err)
-		}
+		sides[0].Datasets, sides[1].Datasets = a, b
 	}
 	forced, err := checkProtocols(protocols, sides, g.Allow)
 	if err != nil {
@@ -125,7 +127,7 @@ func readSide(ctx context.Context, t *action.Task, role, model string) (side Sid
 	return side, protocols, nil
 }
 
-// common keeps the datasets that both of two imported tables hold.
+// common keeps the datasets that both sides have.
 func common(a, b []Table, nameA, nameB string) ([]Table, []Table, error) {
 	within := func(tables, others []Table) []Table {
 		return slices.DeleteFunc(slices.Clone(tables), func(t Table) bool {
@@ -134,7 +136,8 @@ func common(a, b []Table, nameA, nameB string) ([]Table, []Table, error) {
 	}
 	x, y := within(a, b), within(b, a)
 	if len(x) == 0 {
-		return nil, nil, fault("the tables of models %q and %q have no dataset in common", nameA, nameB)
+		return nil, nil, fault("the tables of models %q and %q have no dataset in common; "+
+			"a table that was made elsewhere has the key of the dataset in its column dataset_name", nameA, nameB)
 	}
 	return x, y, nil
 }

@@ -89,7 +89,7 @@ func (w *Worker) Work(ctx context.Context, t *action.Task) (result action.Result
 
 func (w *Worker) model(ctx context.Context, t *action.Task) (Model, func() error, error) {
 	b := t.Action.Model.Backend
-	m := protocol.Model{Config: b.Config}
+	m := protocol.Model{Config: b.Config, Files: slices.Clone(t.Action.Model.Weights)}
 	if len(b.Train) > 0 {
 		path, err := t.Input(ctx, "model", plan.ModelFile)
 		if err != nil {

@@ -1,0 +1,247 @@
+package cli_test
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"surprisal.dev/plugins/ngram"
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/sdk"
+	"surprisal.dev/providers/jsonl"
+	"surprisal.dev/providers/parquet"
+	"surprisal.dev/providers/text"
+	"surprisal.dev/runner/cli"
+	"surprisal.dev/runner/store"
+	"surprisal.dev/runner/workspace"
+)
+
+var update = flag.Bool("update", false, "write what the commands print to the files that scripts compare with")
+
+// The test binary is the runner, under any name if it is started as one of the runner's own plugins, and under the name
+// of a third-party plugin it is that plugin.
+func TestMain(m *testing.M) {
+	if kind, name, ok := pluginOf(filepath.Base(os.Args[0])); ok {
+		serveFake(kind, name)
+		return
+	}
+	if len(os.Args) == 5 && os.Args[1] == "plugin" && os.Args[2] == "serve" {
+		runner()
+	}
+	testscript.Main(m, map[string]func(){"runner": runner})
+}
+
+func runner() {
+	os.Exit(cli.Main(context.Background(), workspace.Builtins{
+		Providers: map[string]sdk.Provider{"jsonl": jsonl.New(), "parquet": parquet.New(), "text": text.New()},
+		Backends:  map[string]sdk.Backend{"ngram": ngram.New()},
+	}))
+}
+
+func pluginOf(program string) (protocol.Kind, string, bool) {
+	for _, kind := range []protocol.Kind{protocol.KindProvider, protocol.KindBackend} {
+		if name, ok := strings.CutPrefix(program, "runner-"+string(kind)+"-"); ok {
+			return kind, name, true
+		}
+	}
+	return "", "", false
+}
+
+// TestScripts runs the scripts of testdata/script, which show what each command does and what each bad input gives. In
+// what they compare, $WORK stands for the script's folder, 0.0 s for a duration, and so on; see varying.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       *update,
+		Setup:               setup,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"appears":   appears,
+			"exits":     exits,
+			"overwrite": overwrite,
+			"plugin":    linkPlugin,
+			"sorted":    sorted,
+			"stored":    stored,
+		},
+	})
+}
+
+// setup gives each script a temporary folder whose path is short enough for sockets, and checks in the end that nothing
+// half-written is left there or in a store.
+func setup(e *testscript.Env) error {
+	tmp, err := os.MkdirTemp("", "cli")
+	if err != nil {
+		return err
+	}
+	e.Setenv("TMPDIR", tmp)
+	program, err := exec.LookPath("runner")
+	if err != nil {
+		return err
+	}
+	e.Setenv("RUNNER", program)
+	for _, name := range []string{"GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"} {
+		e.Setenv(name, "script@example.org")
+	}
+	t := e.T().(testing.TB)
+	e.Defer(func() {
+		wantNoFiles(t, tmp)
+		stores, err := filepath.Glob(filepath.Join(e.WorkDir, "*", ".surprisal", "store", "tmp"))
+		if err != nil {
+			t.Error(err)
+		}
+		for _, store := range stores {
+			wantNoFiles(t, store)
+		}
+		if err := os.RemoveAll(tmp); err != nil {
+			t.Error(err)
+		}
+	})
+	return nil
+}
+
+func wantNoFiles(t testing.TB, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			t.Errorf("%s is left", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// varying is what differs between two runs of a script, or two builds of the runner, and how scripts write it.
+var varying = []struct {
+	what *regexp.Regexp
+	as   string
+}{
+	{regexp.MustCompile(`\b[0-9]+\.[0-9]+ s\b`), "0.0 s"},
+	{regexp.MustCompile(`\b[0-9]{8}-[0-9]{6}\.[0-9]{3}-[0-9a-f]{8}\b`), "RUN"},
+	{regexp.MustCompile(`since [0-9:]{8}\b`), "since TIME"},
+	{regexp.MustCompile(`\b[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8}(\.[0-9]+)?(Z|[+-][0-9:]{5})`), "TIME"},
+	{regexp.MustCompile(`\b(blobs/sha256|actions)/[0-9a-f]{2}/[0-9a-f]{64}\b`), "$1/DIGEST"},
+	// A key holds the digest of the runner's binary.
+	{regexp.MustCompile(`(look up |key +"?)[0-9a-f]{64}\b`), "${1}KEY"},
+	{regexp.MustCompile(`(?m)\b[0-9a-f]{12}$`), "KEY"},
+}
+
+// exits CODE PROGRAM ARGS... runs a program and wants it to exit with the code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM ARGS...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	err = ts.Exec(args[1], args[2:]...)
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		got, err = exit.ExitCode(), nil
+	}
+	ts.Check(err)
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+	plain := func(s string) string {
+		s = strings.ReplaceAll(s, ts.Getenv("WORK"), "$WORK")
+		for _, v := range varying {
+			s = v.what.ReplaceAllString(s, v.as)
+		}
+		return s
+	}
+	stdout, stderr := plain(ts.ReadFile("stdout")), plain(ts.ReadFile("stderr"))
+	_, err = ts.Stdout().Write([]byte(stdout))
+	_, err2 := ts.Stderr().Write([]byte(stderr))
+	ts.Check(cmp.Or(err, err2))
+}
+
+// sorted stderr sorts the lines of what the last command printed to stderr, where actions that run at the same time print.
+func sorted(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 || args[0] != "stderr" {
+		ts.Fatalf("usage: sorted stderr")
+	}
+	lines := slices.Sorted(strings.Lines(ts.ReadFile("stderr")))
+	_, err := ts.Stderr().Write([]byte(strings.Join(lines, "")))
+	ts.Check(err)
+}
+
+// plugin FILE makes a plugin of one of the fakes of this package: FOLDER/runner-KIND-NAME.
+func linkPlugin(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: plugin FILE")
+	}
+	if _, _, ok := pluginOf(filepath.Base(args[0])); !ok {
+		ts.Fatalf("%s: not called runner-provider-NAME or runner-backend-NAME", args[0])
+	}
+	program, err := os.Executable()
+	ts.Check(err)
+	ts.Check(os.MkdirAll(filepath.Dir(ts.MkAbs(args[0])), 0o755))
+	ts.Check(os.Symlink(program, ts.MkAbs(args[0])))
+}
+
+// overwrite FILE TEXT writes a file over in place, as an editor or a failing disk does.
+func overwrite(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: overwrite FILE TEXT")
+	}
+	files, err := filepath.Glob(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if len(files) != 1 {
+		ts.Fatalf("%s matches %d files", args[0], len(files))
+	}
+	ts.Check(os.Chmod(files[0], 0o644))
+	ts.Check(os.WriteFile(files[0], []byte(args[1]), 0o644))
+}
+
+// stored VARIABLE FOLDER ACTION [FILE] sets a variable to where the store of the spec in a folder keeps the record of an
+// action, or a file of it.
+func stored(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 || len(args) > 4 {
+		ts.Fatalf("usage: stored VARIABLE FOLDER ACTION [FILE]")
+	}
+	ts.Check(ts.Exec("runner", "show", "-C", args[1], "--json", args[2]))
+	var record store.Record
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &record))
+	name := filepath.Join("actions", record.Key[:2], record.Key+".json")
+	if len(args) == 4 {
+		i := slices.IndexFunc(record.Outputs, func(f store.File) bool { return f.Name == args[3] })
+		if i < 0 {
+			ts.Fatalf("%s has no file %s", args[2], args[3])
+		}
+		_, digest, _ := strings.Cut(record.Outputs[i].Digest, ":")
+		name = filepath.Join("blobs", "sha256", digest[:2], digest)
+	}
+	ts.Setenv(args[0], ts.MkAbs(filepath.Join(args[1], ".surprisal", "store", name)))
+}
+
+// appears FILE [PATTERN] waits until there is a file, or until it has a line with the pattern.
+func appears(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: appears FILE [PATTERN]")
+	}
+	pattern, err := regexp.Compile("(?m)" + strings.Join(args[1:], ""))
+	ts.Check(err)
+	for {
+		data, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && pattern.Match(data) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
