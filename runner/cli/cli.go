@@ -72,7 +72,7 @@ Exit codes: 0 done, 1 failed, 2 invalid input, 3 some actions failed, 130 cancel
 	root.AddCommand(
 		a.initCommand(), a.schemaCommand(), a.pinCommand(), a.planCommand(), a.runCommand(),
 		a.statusCommand(), a.logsCommand(), a.explainCommand(), a.showCommand(), a.diffCommand(),
-		a.verifyCommand(), a.exportCommand(), a.gcCommand(), a.pluginCommand(),
+		a.verifyCommand(), a.exportCommand(), a.gcCommand(), a.pluginCommand(), a.doctorCommand(),
 	)
 	return root
 }
@@ -89,6 +89,7 @@ func subcommand(c *cobra.Command, args []string) error {
 		}
 	}
 	meant := ""
+	c.SuggestionsMinimumDistance = 2
 	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
 		meant = fmt.Sprintf("; did you mean %s?", near[0])
 	}

@@ -60,7 +60,7 @@ func server(t *testing.T) (endpoint, bucket string) {
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = <-ended
+		t.Log("the S3 server ended:", <-ended)
 	})
 	for {
 		select {

@@ -1,0 +1,359 @@
+"""Measures `runner` beside what people would use instead: tokens a second and peak memory, on one model and one text.
+
+Usage: peers.py MODEL.gguf --work FOLDER [--tokenizer tokenizer.json] [--runner bin/runner] [--bytes 120000] [--rounds 3]
+
+Peers are transformers (one document at a time, and padded batches of 8), lm-evaluation-harness's rolling likelihood (1 and
+8) and llama.cpp by llama-cpp-python, each in float32 and bfloat16, llama.cpp also on the file as it is. The model's
+weights are brought into float32 and bfloat16 once, under FOLDER, as safetensors for the Python peers and for `runner`, and
+as GGUF for llama.cpp. The text is a book that the Go installation carries, cut into documents of 1,000, 2,000 and 4,000
+bytes; a document is one window of at most CONTEXT tokens behind the beginning-of-text token, so that all compute the same,
+and the bits per byte in the table show it.
+
+Every measurement is a process of its own. A round runs each peer once, and every round starts with another one. Seconds
+are those of scoring; loading is not in them. Memory is the largest sum of the resident sets of a peer's processes. A
+matrix product of 2048 x 2048 x 2048 measured in the same rounds says what the machine could do. Loads that others put on
+the machine spoil it all: see the spread.
+"""
+
+import argparse
+import importlib.util
+import json
+import math
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+import psutil
+
+CONTEXT = 2048
+SIZES = [1000, 2000, 4000]
+SEED_TEXT = "src/testdata/Isaac.Newton-Opticks.txt"
+
+
+def agree():
+    """The script that knows how to read this model's tokenizer."""
+    path = pathlib.Path(__file__).resolve().parents[2] / "testdata/torch/agree.py"
+    spec = importlib.util.spec_from_file_location("agree", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# Preparation.
+
+
+def prepare(arguments):
+    work = arguments.work
+    if not (work / "prepared.json").exists():
+        weights(arguments.model, work, arguments.tokenizer)
+    texts(work, arguments.bytes)
+
+
+def texts(work, size):
+    root = subprocess.run(["go", "env", "GOROOT"], check=True, capture_output=True, text=True).stdout.strip()
+    data = (pathlib.Path(root) / SEED_TEXT).read_bytes()
+    position = data.index(b"\n", len(data) // 10) + 1
+    documents, total = [], 0
+    while total < size:
+        piece = data[position : position + min(SIZES[len(documents) % len(SIZES)], size - total)]
+        if not piece:
+            raise SystemExit(f"--bytes {size}: the text has only {total} bytes from where documents start")
+        documents.append(piece.decode(errors="ignore"))
+        position += len(documents[-1].encode())
+        total += len(documents[-1].encode()) or size
+    (work / "documents.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in documents))
+
+
+def weights(path, work, tokenizer_path):
+    import gguf
+    import torch
+    from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+
+    reader = gguf.GGUFReader(path)
+    bos, eos = (int(reader.fields[f"tokenizer.ggml.{name}_token_id"].contents()) for name in ("bos", "eos"))
+    backend = agree().make_tokenizer(reader.fields, tokenizer_path)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend, bos_token=backend.id_to_token(bos), eos_token=backend.id_to_token(eos), pad_token=backend.id_to_token(eos)
+    )
+    model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32, local_files_only=True)
+    matrices = sum(p.numel() for p in model.parameters() if p.ndim == 2)
+    assert model.config.tie_word_embeddings, "an embedding that is not the head too must be left out of the FLOPs"
+    del model.config.quantization_config
+    model.hf_quantizer, model.is_quantized = None, False
+    for dtype in ("float32", "bfloat16"):
+        model.to(getattr(torch, dtype)).save_pretrained(work / dtype)
+        tokenizer.save_pretrained(work / dtype)
+        convert(reader, gguf, work / f"{dtype}.gguf", {"float32": "F32", "bfloat16": "BF16"}[dtype])
+    (work / "prepared.json").write_text(json.dumps(dict(bos=bos, matrices=matrices)))
+
+
+def convert(reader, gguf, path, kind):
+    """Writes a GGUF file with all matrices in one type."""
+    kind = gguf.GGMLQuantizationType[kind]
+    writer = gguf.GGUFWriter(path, arch=reader.fields["general.architecture"].contents())
+    for name, field in reader.fields.items():
+        if name.startswith("GGUF.") or name in ("general.architecture", "general.file_type", "general.quantization_version"):
+            continue
+        array = field.types[0] == gguf.GGUFValueType.ARRAY
+        writer.add_key_value(name, field.contents(), field.types[0], sub_type=field.types[-1] if array else None)
+    for tensor in reader.tensors:
+        values = gguf.dequantize(tensor.data, tensor.tensor_type)
+        if values.ndim > 1:
+            values = gguf.quantize(values, kind)
+            writer.add_tensor(tensor.name, values, raw_dtype=kind)
+        else:
+            writer.add_tensor(tensor.name, values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+# The peers. Each returns tokens, seconds and nats.
+
+
+def documents(work):
+    return [json.loads(line)["text"] for line in (work / "documents.jsonl").read_text().splitlines()]
+
+
+def encoded(work):
+    """The ids of each document behind the beginning-of-text token."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(work / "float32/tokenizer.json"))
+    bos = json.loads((work / "prepared.json").read_text())["bos"]
+    ids = [[bos, *e.ids] for e in tokenizer.encode_batch(documents(work), add_special_tokens=False)]
+    assert max(map(len, ids)) <= CONTEXT, "a document does not fit in a window"
+    return ids
+
+
+def transformers_peer(arguments):
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    torch.set_num_threads(arguments.threads)
+    dtype = getattr(torch, arguments.dtype)
+    model = AutoModelForCausalLM.from_pretrained(arguments.work / arguments.dtype, dtype=dtype).eval()
+    ids = sorted(encoded(arguments.work), key=len)
+    nats, started = 0.0, time.perf_counter()
+    with torch.inference_mode():
+        for i in range(0, len(ids), arguments.batch):
+            batch = ids[i : i + arguments.batch]
+            width = max(map(len, batch))
+            padded = torch.tensor([row + [0] * (width - len(row)) for row in batch])
+            mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in batch]) if len(batch) > 1 else None
+            logits = model(padded, attention_mask=mask).logits
+            for row, scores in zip(batch, logits):
+                nats += torch.nn.functional.cross_entropy(scores[: len(row) - 1].float(), torch.tensor(row[1:]), reduction="sum").item()
+    return sum(len(row) - 1 for row in ids), time.perf_counter() - started, nats
+
+
+def lm_eval_peer(arguments):
+    import torch
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    torch.set_num_threads(arguments.threads)
+    prepared = json.loads((arguments.work / "prepared.json").read_text())
+    model = HFLM(
+        pretrained=str(arguments.work / arguments.dtype), dtype=arguments.dtype, device="cpu", batch_size=arguments.batch,
+        max_length=CONTEXT, prefix_token_id=prepared["bos"], add_bos_token=False,
+    )
+    texts = sorted(documents(arguments.work), key=len)
+    requests = [Instance(request_type="loglikelihood_rolling", doc={}, arguments=(text,), idx=i) for i, text in enumerate(texts)]
+    started = time.perf_counter()
+    nats = -sum(model.loglikelihood_rolling(requests, disable_tqdm=True))
+    seconds = time.perf_counter() - started
+    return sum(len(row) - 1 for row in encoded(arguments.work)), seconds, nats
+
+
+def llama_cpp_peer(arguments):
+    from concurrent.futures import ThreadPoolExecutor
+
+    import llama_cpp
+    import numpy as np
+
+    size = 512  # tokens at a time
+    path = arguments.model if arguments.dtype == "file" else arguments.work / f"{arguments.dtype}.gguf"
+    model = llama_cpp.Llama(str(path), n_ctx=CONTEXT, n_batch=size, n_ubatch=size, logits_all=True, n_threads=arguments.threads,
+                            n_threads_batch=arguments.threads, verbose=False)
+    vocabulary = model.n_vocab()
+    batch = llama_cpp.llama_batch_init(size, 0, 1)
+    ids = encoded(arguments.work)
+
+    def losses(scores, targets):
+        top = scores.max(-1)
+        sums = np.exp(scores - top[:, None]).sum(-1, dtype=np.float64)
+        return float((top + np.log(sums) - scores[np.arange(len(targets)), targets]).sum())
+
+    nats, started = 0.0, time.perf_counter()
+    with ThreadPoolExecutor(arguments.threads) as pool:
+        for row in ids:
+            llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(model.ctx), False)
+            inputs, targets = row[:-1], np.array(row[1:])
+            for begin in range(0, len(inputs), size):
+                part = inputs[begin : begin + size]
+                batch.n_tokens = len(part)
+                for i, token in enumerate(part):
+                    batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.logits[i] = token, begin + i, 1, True
+                    batch.seq_id[i][0] = 0
+                if code := llama_cpp.llama_decode(model.ctx, batch):
+                    raise RuntimeError(f"llama_decode: {code}")
+                scores = np.ctypeslib.as_array(llama_cpp.llama_get_logits(model.ctx), (len(part), vocabulary))
+                rows = range(0, len(part), 32)
+                nats += sum(pool.map(lambda r: losses(scores[r : r + 32], targets[begin + r : begin + min(r + 32, len(part))]), rows))
+    return sum(len(row) - 1 for row in ids), time.perf_counter() - started, nats
+
+
+def runner_peer(arguments):
+    """A run in a fresh folder; tokens and seconds are those that the score action measured."""
+    import shutil
+
+    import pyarrow.parquet as pq
+
+    folder = arguments.work / "experiment"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    backend = json.dumps({"dtype": arguments.dtype, "threads": arguments.threads})
+    (folder / "bench.cue").write_text(
+        'package bench\n\nimport "surprisal.dev/experiment"\n\nexperiment.#Experiment\n\nname: "bench"\n'
+        f'datasets: book: source: jsonl: path: "{arguments.work}/documents.jsonl"\n'
+        f'models: model: {{backend: torch: {backend}, weights: safetensors: path: "{arguments.work}/{arguments.dtype}"}}\n'
+        f'scoring: context: {CONTEXT}\n'
+    )
+    subprocess.run([arguments.runner, "run", folder], check=True, stdout=subprocess.DEVNULL)
+    records = [json.loads(path.read_text()) for path in (folder / ".surprisal/store/actions").glob("*/*.json")]
+    (measured,) = [record["measured"] for record in records if record["kind"] == "score"]
+    subprocess.run([arguments.runner, "-C", folder, "export", "score", folder / "score"], check=True, stdout=subprocess.DEVNULL)
+    nats = sum(sum(losses) for losses in pq.read_table(folder / "score/scored_documents.parquet")["per_byte_loss"].to_pylist())
+    return measured["tokens"], measured["tokens"] / measured["tokensPerSecond"], nats
+
+
+def gemm_peer(arguments):
+    """Floating-point operations of a matrix product, in the place of tokens."""
+    import torch
+
+    torch.set_num_threads(arguments.threads)
+    a, b = (torch.randn(2048, 2048).to(getattr(torch, arguments.dtype)) for _ in range(2))
+    a @ b
+    count, started = 0, time.perf_counter()
+    while time.perf_counter() - started < 2:
+        a @ b
+        count += 1
+    return count * 2 * 2048**3, time.perf_counter() - started, 0
+
+
+WORK = {"runner": runner_peer, "transformers": transformers_peer, "lm-eval": lm_eval_peer, "llama.cpp": llama_cpp_peer, "gemm": gemm_peer}
+PEERS = [
+    (name, dtype, batch)
+    for name, batches, dtypes in (
+        ("runner", [0], ["float32", "bfloat16"]),
+        ("transformers", [1, 8], ["float32", "bfloat16"]),
+        ("lm-eval", [1, 8], ["float32", "bfloat16"]),
+        ("llama.cpp", [0], ["float32", "bfloat16", "file"]),
+        ("gemm", [0], ["float32", "bfloat16"]),
+    )
+    for dtype in dtypes
+    for batch in batches
+]
+
+
+# The measurement.
+
+
+def measure(arguments, peer):
+    """Runs a peer in a process of its own and adds its peak memory in bytes."""
+    name, dtype, batch = peer
+    command = [sys.executable, __file__, arguments.model, "--work", arguments.work, "--threads", arguments.threads]
+    command += ["--runner", arguments.runner, "--only", name, "--dtype", dtype, "--batch", batch]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(arguments.threads), "TOKENIZERS_PARALLELISM": "true", "HF_HUB_OFFLINE": "1"}
+    with (arguments.work / "log").open("ab") as log:
+        process = psutil.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=log, env=environment)
+        peak = 0
+        while process.poll() is None:
+            peak = max(peak, resident(process, name == "runner"))
+            time.sleep(0.02)
+    if process.returncode:
+        raise SystemExit(f"{label(peer)}: exit {process.returncode}; see {arguments.work}/log")
+    tokens, seconds, nats = json.loads(process.stdout.read().splitlines()[-1])
+    return dict(tokens=tokens, seconds=seconds, nats=nats, peak=peak)
+
+
+def resident(process, descendants_only):
+    """The memory of a process and its descendants; that of the script that starts `runner` is not runner's."""
+    total = 0
+    try:
+        for p in ([] if descendants_only else [process]) + process.children(recursive=True):
+            total += p.memory_info().rss
+    except psutil.NoSuchProcess:
+        pass  # it ended while we looked
+    return total
+
+
+def label(peer):
+    name, dtype, batch = peer
+    return f"{name}, {dtype}" + (f", batches of {batch}" if batch > 1 else "")
+
+
+def table(arguments, results):
+    prepared = json.loads((arguments.work / "prepared.json").read_text())
+    size = sum(len(text.encode()) for text in documents(arguments.work))
+    speed = {peer: statistics.median(r["tokens"] / r["seconds"] for r in runs) for peer, runs in results.items()}
+    ours = {dtype: speed[peer] for peer in results if peer[0] == "runner" for dtype in [peer[1]]}
+    print(f"\n{arguments.model.name}: {size:,} bytes, {arguments.threads} threads, medians of {arguments.rounds} rounds\n")
+    print("| | tokens/s | least - most | peak MB | bpb | " + "".join(f"runner {dtype} is | " for dtype in ours) + "of GEMM |")
+    print("| --- | ---: | ---: | ---: | ---: | " + "---: | " * len(ours) + "---: |")
+    for peer, runs in results.items():
+        if peer[0] == "gemm":
+            continue
+        each = [r["tokens"] / r["seconds"] for r in runs]
+        bpb = runs[0]["nats"] / math.log(2) / size
+        cells = [label(peer), f"{speed[peer]:,.0f}", f"{min(each):,.0f} - {max(each):,.0f}", f"{statistics.median(r['peak'] for r in runs) / 1e6:,.0f}", f"{bpb:.5f}"]
+        cells += [f"{rate / speed[peer]:.2f}x" for rate in ours.values()]
+        gemm = speed.get(("gemm", peer[1], 0))
+        cells.append(f"{100 * speed[peer] * 2 * prepared['matrices'] / gemm:.0f}%" if gemm else "")
+        print("| " + " | ".join(cells) + " |")
+    for peer in results:
+        if peer[0] == "gemm":
+            print(f"\nGEMM in {peer[1]}: {speed[peer] / 1e9:,.0f} GFLOP/s, a ceiling of {speed[peer] / 2 / prepared['matrices']:,.0f} tokens/s")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=pathlib.Path)
+    parser.add_argument("--work", type=pathlib.Path, required=True, help="folder for the model's other forms, kept")
+    parser.add_argument("--tokenizer", type=pathlib.Path, help="the original tokenizer.json, where the GGUF file does not suffice")
+    parser.add_argument("--runner", type=pathlib.Path, default=pathlib.Path("bin/runner"))
+    parser.add_argument("--bytes", type=int, default=120_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--peers", default=",".join(WORK), help="which ones, separated by commas")
+    parser.add_argument("--only", choices=WORK, help=argparse.SUPPRESS)
+    parser.add_argument("--dtype", help=argparse.SUPPRESS)
+    parser.add_argument("--batch", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    arguments.model, arguments.work, arguments.runner = (p.resolve() for p in (arguments.model, arguments.work, arguments.runner))
+    if arguments.only:
+        print(json.dumps(WORK[arguments.only](arguments)))
+        return
+    wanted = arguments.peers.split(",")
+    if unknown := set(wanted) - set(WORK):
+        parser.error(f"--peers: no {min(unknown)!r}; there are {', '.join(WORK)}")
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    prepare(arguments)
+    peers = [peer for peer in PEERS if peer[0] in wanted]
+    results = {peer: [] for peer in peers}
+    for n in range(arguments.rounds):
+        turn = n * len(peers) // arguments.rounds
+        for peer in peers[turn:] + peers[:turn]:
+            results[peer].append(measure(arguments, peer))
+            run = results[peer][-1]
+            print(f"round {n + 1}: {label(peer)}: {run['tokens'] / run['seconds']:,.0f} a second, {run['peak'] / 1e6:,.0f} MB", file=sys.stderr)
+    table(arguments, results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,247 @@
+//go:build torch
+
+package backend
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/sdk"
+	"surprisal.dev/plugins/torch/checkpoint"
+	"surprisal.dev/plugins/torch/decoder"
+	"surprisal.dev/plugins/torch/tensor"
+	"surprisal.dev/plugins/torch/tokenizer"
+)
+
+const schema = `
+#Config: {
+	// What weights and activations are rounded to; losses are summed in float64.
+	dtype: *"float32" | "bfloat16"
+	// "cpu", "cuda" or the number of a GPU, as in "cuda:1".
+	device: *"cpu" | =~"^cuda(:[0-9]+)?$"
+	// Over how many ranks the weights are sharded.
+	tensorParallel: *1 | (int & >=1 & <=64)
+	// Threads that an operation uses; 0 is one a core.
+	threads: *0 | (int & >=0)
+	// The most tokens that are computed together; it is halved where memory does not suffice.
+	batchTokens: *2048 | (int & >=1)
+}
+`
+
+// config is a model's configuration, valid under the schema.
+type config struct {
+	Dtype          string `json:"dtype"`
+	Device         string `json:"device"`
+	TensorParallel int    `json:"tensorParallel"`
+	Threads        int    `json:"threads"`
+	BatchTokens    int    `json:"batchTokens"`
+}
+
+type backend struct {
+	// processor is held while something is computed on the CPU: two computations at once, each with all its threads, take
+	// far longer than one after the other.
+	processor *sync.Mutex
+}
+
+// New returns the backend.
+func New() sdk.Backend { return backend{new(sync.Mutex)} }
+
+func (backend) Describe(context.Context) (protocol.BackendDescription, error) {
+	return protocol.BackendDescription{
+		Name: "torch", Version: "1 on libtorch " + tensor.Version(), Schema: schema,
+		Environment: []string{"CUDA_VISIBLE_DEVICES", libraryVariable, "OMP_NUM_THREADS"},
+		Devices:     []string{"cpu", "cuda"}, Dtypes: []string{"float32", "bfloat16"},
+	}, nil
+}
+
+func (backend) Plan(_ context.Context, m protocol.Model, s protocol.Settings) (_ protocol.Estimate, err error) {
+	c, err := parse(m)
+	if err != nil {
+		return protocol.Estimate{}, err
+	}
+	weights, err := open(m)
+	if err != nil {
+		return protocol.Estimate{}, err
+	}
+	defer func() { err = errors.Join(err, weights.Close()) }()
+	return estimate(weights, c, s)
+}
+
+func (b backend) Load(ctx context.Context, m protocol.Model) (_ sdk.Model, err error) {
+	c, err := parse(m)
+	if err != nil {
+		return nil, err
+	}
+	weights, err := open(m)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, weights.Close()) }()
+	if err := unchanged(weights, m.Files); err != nil {
+		return nil, err
+	}
+	options, err := c.options()
+	if err != nil {
+		return nil, err
+	}
+	tensor.SetThreads(c.threads())
+	words, err := openTokenizer(weights)
+	if err != nil {
+		return nil, err
+	}
+	heap := tensor.NewHeap()
+	d, err := decoder.New(ctx, weights, heap, options)
+	if err != nil {
+		words.Close()
+		return nil, asInvalid(err)
+	}
+	computing := b.processor
+	if options.Device != tensor.CPU {
+		computing = new(sync.Mutex)
+	}
+	end := firstOf(weights.EOS, words.EOS)
+	prefix := firstOf(weights.BOS, words.BOS, func() (int32, bool) { return end.id, end.ok })
+	return &model{
+		config: c, architecture: weights.Architecture(), decoder: d, tokenizer: words, heap: heap, weights: heap.Live(),
+		prefix: prefix, end: end, budget: c.BatchTokens, computing: computing,
+	}, nil
+}
+
+// asInvalid makes an error about a model's files one that the user can mend.
+func asInvalid(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || protocol.KindOf(err) != "" {
+		return err
+	}
+	if errors.Is(err, tensor.ErrMemory) {
+		return sdk.OutOfMemory("loading the weights: %v", err)
+	}
+	return sdk.Invalid("%v", err)
+}
+
+func parse(m protocol.Model) (config, error) {
+	var c config
+	if err := json.Unmarshal(m.Config, &c); err != nil {
+		return c, sdk.Invalid("configuration %s: %v", m.Config, err)
+	}
+	if len(m.Files) == 0 {
+		return c, sdk.Invalid("a model of backend torch needs weights; write weights: path: \"FILE.gguf\" or a folder of safetensors")
+	}
+	return c, nil
+}
+
+// open opens the weights: one file, or the folder that holds several.
+func open(m protocol.Model) (*checkpoint.Checkpoint, error) {
+	path := m.Files[0].Path
+	if len(m.Files) > 1 {
+		path = filepath.Dir(path)
+	}
+	c, err := checkpoint.Open(path)
+	if err != nil {
+		return nil, asInvalid(err)
+	}
+	return c, nil
+}
+
+// unchanged compares the files that were opened with those that the plan was made with.
+func unchanged(c *checkpoint.Checkpoint, planned []protocol.ModelFile) error {
+	digests := map[string]string{}
+	for _, f := range planned {
+		digests[f.Path] = f.Digest
+	}
+	files, err := c.Files()
+	if err != nil {
+		return asInvalid(err)
+	}
+	for _, f := range files {
+		switch digest, ok := digests[f.Path]; {
+		case !ok:
+			return sdk.Changed("%s is part of the model and was not there when the plan was made; plan again", f.Path)
+		case digest != f.Digest:
+			return sdk.Changed("%s: the plan was made with %s, and the content now has %s; plan again, or restore the file", f.Path, digest, f.Digest)
+		}
+	}
+	return nil
+}
+
+func (c config) options() (decoder.Options, error) {
+	o := decoder.Options{Type: tensor.Float32, Device: tensor.CPU, Ranks: c.TensorParallel}
+	if c.Dtype == "bfloat16" {
+		o.Type = tensor.BFloat16
+	}
+	if c.Device == "cpu" {
+		return o, nil
+	}
+	number, _ := strings.CutPrefix(c.Device, "cuda")
+	device := 0
+	if number != "" {
+		var err error
+		if device, err = strconv.Atoi(number[1:]); err != nil {
+			return o, sdk.Invalid("device %q: %v", c.Device, err)
+		}
+	}
+	if err := loadCUDA(); err != nil {
+		return o, sdk.Invalid("device %q: %v; run runner doctor", c.Device, err)
+	}
+	if n := tensor.CUDADevices(); device >= n {
+		return o, sdk.Invalid("device %q: this machine has %d CUDA devices; run runner doctor", c.Device, n)
+	}
+	o.Device = tensor.Device(device)
+	return o, nil
+}
+
+func (c config) threads() int {
+	if c.Threads > 0 {
+		return c.Threads
+	}
+	return max(runtime.GOMAXPROCS(0), 1)
+}
+
+func openTokenizer(c *checkpoint.Checkpoint) (*tokenizer.Tokenizer, error) {
+	if data, ok := c.TokenizerJSON(); ok {
+		t, err := tokenizer.FromJSON(data)
+		if err != nil {
+			return nil, sdk.Invalid("tokenizer.json: %v", err)
+		}
+		return t, nil
+	}
+	t, err := tokenizer.FromGGUF(c.Metadata())
+	if err != nil {
+		return nil, sdk.Invalid("the tokenizer of the GGUF file: %v", err)
+	}
+	return t, nil
+}
+
+// special is a token that stands for no text, if the model has it.
+type special struct {
+	id int32
+	ok bool
+}
+
+// firstOf returns the first that there is.
+func firstOf(all ...func() (int32, bool)) special {
+	for _, f := range all {
+		if id, ok := f(); ok {
+			return special{id, true}
+		}
+	}
+	return special{}
+}
+
+func (s special) need(what, wayOut string) (int32, error) {
+	if !s.ok {
+		return 0, sdk.Invalid("the model's tokenizer names no %s token; %s", what, wayOut)
+	}
+	return s.id, nil
+}
+
+func position(d protocol.Document, token int, byteOffset int32) string {
+	return fmt.Sprintf("%v: token %d at byte %d", d, token, byteOffset)
+}

@@ -1,0 +1,21 @@
+//go:build torch
+
+package backend
+
+import (
+	"os"
+	"path/filepath"
+
+	"surprisal.dev/plugins/torch/tensor"
+)
+
+// libraryVariable names the folder of libtorch's libraries, for a machine where they are not where this program was linked.
+const libraryVariable = "LIBTORCH_LIBRARY_PATH"
+
+func loadCUDA() error {
+	name := "libtorch_cuda.so"
+	if dir := os.Getenv(libraryVariable); dir != "" {
+		name = filepath.Join(dir, name)
+	}
+	return tensor.LoadCUDA(name)
+}

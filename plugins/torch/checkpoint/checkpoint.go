@@ -1,0 +1,315 @@
+package checkpoint
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Checkpoint is an open model. Its methods may run at the same time, but for Close.
+type Checkpoint struct {
+	architecture Architecture
+	mappings     []*mapping
+	tensors      map[string]Tensor
+	metadata     map[string]any
+	tokenizer    []byte
+	bos, eos     special
+}
+
+// special is the id of a special token, if there is one.
+type special struct {
+	id int32
+	ok bool
+}
+
+// File is one file of a checkpoint.
+type File struct {
+	Path   string
+	Bytes  int64
+	Digest string // "sha256:" and 64 hexadecimal digits
+}
+
+// Open opens a .gguf file, a .safetensors file that has its config.json beside it, or a folder with config.json and either
+// model.safetensors or model.safetensors.index.json with its shards. What is wrong with the files is an InvalidInput.
+func Open(path string) (*Checkpoint, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, invalid("no file or folder %s; check the model's path", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := &Checkpoint{}
+	switch {
+	case info.IsDir():
+		err = c.openFolder(path, "")
+	case filepath.Ext(path) == ".safetensors":
+		err = c.openFolder(filepath.Dir(path), filepath.Base(path))
+	default:
+		err = c.openGGUF(path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+// Close unmaps the files. Tensors and the slices that methods returned must not be used any more.
+func (c *Checkpoint) Close() error {
+	var err error
+	for _, m := range c.mappings {
+		err = errors.Join(err, m.close())
+	}
+	c.mappings, c.tensors, c.tokenizer = nil, nil, nil
+	return err
+}
+
+// Architecture is the graph that the configuration describes.
+func (c *Checkpoint) Architecture() Architecture { return c.architecture }
+
+// Tensors are the canonical names of the tensors, sorted.
+func (c *Checkpoint) Tensors() []string { return slices.Sorted(maps.Keys(c.tensors)) }
+
+// Has says whether there is a tensor of this canonical name.
+func (c *Checkpoint) Has(name string) bool { _, ok := c.tensors[name]; return ok }
+
+// Tensor returns the tensor of a canonical name.
+func (c *Checkpoint) Tensor(name string) (Tensor, error) {
+	t, ok := c.tensors[name]
+	if !ok {
+		return Tensor{}, invalid("the checkpoint has no tensor %s", name)
+	}
+	return t, nil
+}
+
+// Parameters is the number of elements of all tensors; a tied head counts once.
+func (c *Checkpoint) Parameters() int64 {
+	var n int64
+	for _, t := range c.tensors {
+		n += t.Elements()
+	}
+	return n
+}
+
+// Files are the files that were opened, sorted by path. They are read whole for their digests.
+func (c *Checkpoint) Files() ([]File, error) {
+	files := make([]File, len(c.mappings))
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i, m := range c.mappings {
+		g.Go(func() error {
+			digest, err := m.digest()
+			files[i] = File{Path: m.path, Bytes: int64(len(m.data)), Digest: digest}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	return files, nil
+}
+
+// Metadata is what a GGUF file says of itself, nil for other files. Values are bool, string, integers and floats of all
+// sizes, and slices of those: "tokenizer.ggml.tokens" is a []string, "tokenizer.ggml.scores" a []float32,
+// "tokenizer.ggml.token_type" a []int32.
+func (c *Checkpoint) Metadata() map[string]any { return c.metadata }
+
+// TokenizerJSON is the tokenizer.json of a folder.
+func (c *Checkpoint) TokenizerJSON() (data []byte, ok bool) { return c.tokenizer, c.tokenizer != nil }
+
+// BOS is the id of the token that begins a text.
+func (c *Checkpoint) BOS() (id int32, ok bool) { return c.bos.id, c.bos.ok }
+
+// EOS is the id of the token that ends a text, the first if there are several.
+func (c *Checkpoint) EOS() (id int32, ok bool) { return c.eos.id, c.eos.ok }
+
+// mapped opens a file, keeps it for Files and Close, and returns its bytes.
+func (c *Checkpoint) mapped(path string) ([]byte, error) {
+	m, err := newMapping(path)
+	if err != nil {
+		return nil, err
+	}
+	c.mappings = append(c.mappings, m)
+	return m.data, nil
+}
+
+// exists says whether there is a file of this name in a folder.
+func exists(folder, name string) (bool, error) {
+	_, err := os.Stat(filepath.Join(folder, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// optional opens a file if it is there.
+func (c *Checkpoint) optional(folder, name string) ([]byte, error) {
+	if there, err := exists(folder, name); err != nil || !there {
+		return nil, err
+	}
+	return c.mapped(filepath.Join(folder, name))
+}
+
+// object decodes a JSON object, keeping its numbers as they are written; nil without data.
+func object(path string, data []byte) (map[string]any, error) {
+	if data == nil {
+		return nil, nil
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	var values map[string]any
+	if err := d.Decode(&values); err != nil {
+		return nil, invalid("%s is not a JSON object: %v", path, err)
+	}
+	return values, nil
+}
+
+func (c *Checkpoint) openGGUF(path string) error {
+	data, err := c.mapped(path)
+	if err != nil {
+		return err
+	}
+	metadata, list, err := parseGGUF(path, data)
+	if err != nil {
+		return err
+	}
+	c.metadata = metadata
+	tensors := map[string]stored{}
+	for _, t := range list {
+		tensors[t.name] = t
+	}
+	m, err := metadataModel(path, metadata, tensors)
+	if err != nil {
+		return err
+	}
+	c.architecture = m.architecture
+	if c.tensors, err = m.resolve(path, tensors); err != nil {
+		return err
+	}
+	for key, token := range map[string]*special{"tokenizer.ggml.bos_token_id": &c.bos, "tokenizer.ggml.eos_token_id": &c.eos} {
+		if value, has := metadata[key]; has {
+			if *token, err = specialID(path, key, value, m.architecture.Vocabulary); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Checkpoint) openFolder(folder, file string) error {
+	path := filepath.Join(folder, "config.json")
+	data, err := c.mapped(path)
+	if err != nil {
+		return err
+	}
+	config, err := object(path, data)
+	if err != nil {
+		return err
+	}
+	m, err := configModel(path, config)
+	if err != nil {
+		return err
+	}
+	c.architecture = m.architecture
+	tensors, err := c.safetensors(folder, file)
+	if err != nil {
+		return err
+	}
+	if c.tensors, err = m.resolve(folder, tensors); err != nil {
+		return err
+	}
+	if c.tokenizer, err = c.optional(folder, "tokenizer.json"); err != nil {
+		return err
+	}
+	return c.specials(folder, config)
+}
+
+// safetensors opens one file, or those that a folder has.
+func (c *Checkpoint) safetensors(folder, file string) (map[string]stored, error) {
+	const single, index = "model.safetensors", "model.safetensors.index.json"
+	if file == "" {
+		there, err := exists(folder, single)
+		if err != nil {
+			return nil, err
+		}
+		if !there {
+			if there, err = exists(folder, index); err != nil {
+				return nil, err
+			}
+			if there {
+				return c.shards(folder, index)
+			}
+			return nil, invalid("%s has neither %s nor %s", folder, single, index)
+		}
+		file = single
+	}
+	tensors := map[string]stored{}
+	return tensors, c.shard(filepath.Join(folder, file), tensors)
+}
+
+// shard adds the tensors of a file.
+func (c *Checkpoint) shard(path string, tensors map[string]stored) error {
+	data, err := c.mapped(path)
+	if err != nil {
+		return err
+	}
+	list, err := parseSafetensors(path, data)
+	if err != nil {
+		return err
+	}
+	for _, t := range list {
+		if other, twice := tensors[t.name]; twice {
+			return invalid("tensor %q is in both %s and %s", t.name, other.file, t.file)
+		}
+		tensors[t.name] = t
+	}
+	return nil
+}
+
+// shards opens the files that an index lists, which must hold just the tensors that it says.
+func (c *Checkpoint) shards(folder, index string) (map[string]stored, error) {
+	path := filepath.Join(folder, index)
+	data, err := c.mapped(path)
+	if err != nil {
+		return nil, err
+	}
+	var content struct {
+		WeightMap map[string]string `json:"weight_map"`
+	}
+	if err := json.Unmarshal(data, &content); err != nil {
+		return nil, invalid("%s: %v", path, err)
+	}
+	tensors := map[string]stored{}
+	for _, file := range slices.Compact(slices.Sorted(maps.Values(content.WeightMap))) {
+		if !filepath.IsLocal(file) {
+			return nil, invalid("%s: %q is not a file of the folder", path, file)
+		}
+		if err := c.shard(filepath.Join(folder, file), tensors); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(content.WeightMap)) {
+		file := filepath.Join(folder, content.WeightMap[name])
+		if t, ok := tensors[name]; !ok {
+			return nil, invalid("%s: tensor %q is not in %s as the index says; fetch the files again", path, name, file)
+		} else if t.file != file {
+			return nil, invalid("%s: tensor %q is in %s, the index says %s; fetch the files again", path, name, t.file, file)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(tensors)) {
+		if _, listed := content.WeightMap[name]; !listed {
+			return nil, invalid("%s: the index does not list tensor %q of %s; fetch the files again", path, name, tensors[name].file)
+		}
+	}
+	return tensors, nil
+}

@@ -1,0 +1,71 @@
+package checkpoint
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"surprisal.dev/plugins/protocol"
+)
+
+// invalid is an error of the person who chose the checkpoint.
+func invalid(format string, args ...any) error {
+	return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(format, args...)}
+}
+
+// mapping is a file of the checkpoint, mapped read-only.
+type mapping struct {
+	path string
+	file *os.File
+	data []byte
+}
+
+func newMapping(path string) (*mapping, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, invalid("no file %s; check the model's path", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	m := &mapping{path: path, file: f}
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
+		err = invalid("%s is not a file", path)
+	case info.Size() == 0:
+		err = invalid("%s is empty; fetch it again", path)
+	case info.Size() > math.MaxInt:
+		err = invalid("%s has %d bytes, more than this machine can address", path, info.Size())
+	default:
+		if m.data, err = unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED); err != nil {
+			err = fmt.Errorf("mapping %s: %w", path, err)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return m, nil
+}
+
+func (m *mapping) close() error {
+	err := unix.Munmap(m.data)
+	m.data = nil
+	return errors.Join(err, m.file.Close())
+}
+
+// digest reads the file rather than the mapping, so that a failing disk is an error and not a signal.
+func (m *mapping) digest() (string, error) {
+	h := sha256.New()
+	if _, err := io.Copy(h, io.NewSectionReader(m.file, 0, int64(len(m.data)))); err != nil {
+		return "", fmt.Errorf("digest of %s: %w", m.path, err)
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil)), nil
+}

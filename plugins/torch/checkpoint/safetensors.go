@@ -1,0 +1,88 @@
+package checkpoint
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"strings"
+)
+
+// safetensorsSizes has the bytes of an element of each type that a safetensors file may hold.
+var safetensorsSizes = map[Type]int64{
+	"F64": 8, "I64": 8, "U64": 8, F32: 4, "I32": 4, "U32": 4, F16: 2, BF16: 2, "I16": 2, "U16": 2,
+	"I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1,
+}
+
+// parseSafetensors reads the header of a safetensors file: its length as eight bytes, then a JSON object of tensors.
+func parseSafetensors(path string, data []byte) ([]stored, error) {
+	if len(data) < 8 {
+		return nil, invalid("%s is cut short: %d bytes cannot hold a safetensors header", path, len(data))
+	}
+	length, body := binary.LittleEndian.Uint64(data), data[8:]
+	if length > uint64(len(body)) {
+		return nil, invalid("%s is cut short or no safetensors file: its header claims %d bytes, %d follow", path, length, len(body))
+	}
+	header, body := body[:length], body[length:]
+	d := json.NewDecoder(bytes.NewReader(header))
+	broken := func(err error) error { return invalid("%s: safetensors header: %v", path, err) }
+	if token, err := d.Token(); err != nil {
+		return nil, broken(err)
+	} else if token != json.Delim('{') {
+		return nil, invalid("%s: safetensors header is not a JSON object", path)
+	}
+	var tensors []stored
+	seen := map[string]bool{}
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return nil, broken(err)
+		}
+		// Keys of an object are strings, or Token fails.
+		name := key.(string)
+		if seen[name] {
+			return nil, invalid("%s: tensor %q is there twice", path, name)
+		}
+		seen[name] = true
+		if name == "__metadata__" {
+			var metadata map[string]string
+			if err := d.Decode(&metadata); err != nil {
+				return nil, broken(err)
+			}
+			continue
+		}
+		var entry struct {
+			Type    Type     `json:"dtype"`
+			Shape   []int64  `json:"shape"`
+			Offsets []uint64 `json:"data_offsets"`
+		}
+		if err := d.Decode(&entry); err != nil {
+			return nil, broken(err)
+		}
+		if len(entry.Offsets) != 2 || entry.Offsets[0] > entry.Offsets[1] {
+			return nil, invalid("%s: tensor %q: data_offsets %v are no range", path, name, entry.Offsets)
+		}
+		size, known := safetensorsSizes[entry.Type]
+		if !known {
+			return nil, invalid("%s: tensor %q has type %s, which is not supported", path, name, entry.Type)
+		}
+		begin, end := entry.Offsets[0], entry.Offsets[1]
+		if end > uint64(len(body)) {
+			return nil, invalid("%s is cut short: tensor %q ends at byte %d of the data, %d are there", path, name, end, len(body))
+		}
+		n, ok := elements(entry.Shape)
+		if !ok || uint64(n) > uint64(len(body)) || uint64(n*size) != end-begin {
+			return nil, invalid("%s: tensor %q of type %s and shape %v cannot have %d bytes", path, name, entry.Type, entry.Shape, end-begin)
+		}
+		tensors = append(tensors, stored{name: name, file: path, typ: entry.Type, shape: entry.Shape, offset: begin, data: body[begin:end:end]})
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, broken(err)
+	}
+	if rest := strings.TrimRight(string(header[d.InputOffset():]), " "); rest != "" {
+		return nil, invalid("%s: safetensors header: %d bytes after the object", path, len(rest))
+	}
+	if err := overlap(tensors); err != nil {
+		return nil, err
+	}
+	return tensors, nil
+}

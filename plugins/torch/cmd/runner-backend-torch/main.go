@@ -1,0 +1,11 @@
+//go:build torch
+
+// Command runner-backend-torch is the torch backend, a plugin that runner starts by itself.
+package main
+
+import (
+	"surprisal.dev/plugins/sdk"
+	"surprisal.dev/plugins/torch/backend"
+)
+
+func main() { sdk.ServeBackend(backend.New()) }

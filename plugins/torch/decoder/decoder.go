@@ -1,0 +1,163 @@
+//go:build torch
+
+package decoder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"surprisal.dev/plugins/torch/checkpoint"
+	"surprisal.dev/plugins/torch/tensor"
+)
+
+// Options say how a decoder computes.
+type Options struct {
+	// Type is the type of weights and activations.
+	Type tensor.Type
+	// Device is where they are.
+	Device tensor.Device
+	// Ranks is over how many ranks the weights are sharded, at least 1.
+	Ranks int
+}
+
+// Decoder computes losses. Its methods may be called by one goroutine at a time.
+type Decoder struct {
+	architecture checkpoint.Architecture
+	options      Options
+	heap         *tensor.Heap
+	ranks        []*rank
+	collective   Collective
+}
+
+// Sequence is a run of tokens that do not see those of other sequences.
+type Sequence struct {
+	// Tokens are what stands there, prefix included. The last is predicted and never read.
+	Tokens []int32
+	// From is the first token whose loss is wanted, at least 1: the first token follows nothing.
+	From int
+}
+
+// Read returns the number of tokens that are read.
+func (s Sequence) Read() int { return len(s.Tokens) - 1 }
+
+// New reads the weights of a checkpoint.
+func New(ctx context.Context, c *checkpoint.Checkpoint, heap *tensor.Heap, o Options) (*Decoder, error) {
+	d := &Decoder{architecture: c.Architecture(), options: o, heap: heap, collective: NewInProcess(o.Ranks)}
+	for i := range o.Ranks {
+		r, err := loadRank(ctx, c, heap, o, i)
+		if err != nil {
+			return nil, errors.Join(err, d.Close())
+		}
+		d.ranks = append(d.ranks, r)
+	}
+	return d, nil
+}
+
+// Close frees the weights.
+func (d *Decoder) Close() error {
+	for _, r := range d.ranks {
+		r.free()
+	}
+	d.ranks = nil
+	return nil
+}
+
+// Losses returns, one sequence after the other, the losses in nats of the tokens from From on. An error that is
+// tensor.ErrMemory asks for fewer sequences at once.
+func (d *Decoder) Losses(ctx context.Context, sequences []Sequence) ([]float64, error) {
+	b, err := d.batch(sequences)
+	if err != nil {
+		return nil, err
+	}
+	if len(b.targets) == 0 {
+		return nil, nil
+	}
+	if len(d.ranks) == 1 {
+		s := d.heap.NewScope()
+		losses := d.ranks[0].losses(ctx, s, b, d.collective)
+		return losses, s.Close()
+	}
+	return d.parallelLosses(ctx, b)
+}
+
+// parallelLosses lets each rank compute its part of each logsumexp and puts them together.
+func (d *Decoder) parallelLosses(ctx context.Context, b *batch) ([]float64, error) {
+	d.collective.Reset()
+	partials := make([]tensor.Partial, len(d.ranks))
+	group := errgroup.Group{}
+	var once sync.Once
+	var first error
+	for i, r := range d.ranks {
+		group.Go(func() error {
+			s := d.heap.NewScope()
+			partials[i] = r.partialLosses(ctx, s, b, d.collective)
+			err := s.Close()
+			if err != nil && !errors.Is(err, errAborted) {
+				once.Do(func() { first = err })
+				d.collective.Abort()
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, errors.Join(first, ctx.Err())
+	}
+	losses := make([]float64, len(b.targets))
+	for i := range losses {
+		maximum := math.Inf(-1)
+		for _, p := range partials {
+			maximum = max(maximum, p.Maxima[i])
+		}
+		sum, target := 0.0, math.Inf(-1)
+		for _, p := range partials {
+			sum += p.Sums[i] * math.Exp(p.Maxima[i]-maximum)
+			target = max(target, p.Logits[i])
+		}
+		losses[i] = math.Log(sum) + (maximum - target)
+	}
+	return losses, nil
+}
+
+// batch is what all ranks compute losses of: sequences laid end to end.
+type batch struct {
+	tokens    []int64
+	positions []int64
+	// ends has the row after each sequence.
+	ends []int64
+	// rows are those whose next token, in targets, is scored.
+	rows, targets []int64
+}
+
+func (d *Decoder) batch(sequences []Sequence) (*batch, error) {
+	b := &batch{}
+	vocabulary := d.architecture.Vocabulary
+	for _, q := range sequences {
+		if len(q.Tokens) < 2 {
+			continue
+		}
+		if d.architecture.Positions > 0 && q.Read() > d.architecture.Positions {
+			return nil, fmt.Errorf("a window of %d tokens is more than the %d positions of the model", q.Read(), d.architecture.Positions)
+		}
+		first := int64(len(b.tokens))
+		for i, id := range q.Tokens {
+			if id < 0 || int(id) >= vocabulary {
+				return nil, fmt.Errorf("token id %d is outside the vocabulary of %d; the tokenizer may not be this model's", id, vocabulary)
+			}
+			if i < q.Read() {
+				b.tokens = append(b.tokens, int64(id))
+				b.positions = append(b.positions, int64(i))
+			}
+			if i >= max(q.From, 1) {
+				b.rows = append(b.rows, first+int64(i)-1)
+				b.targets = append(b.targets, int64(id))
+			}
+		}
+		b.ends = append(b.ends, int64(len(b.tokens)))
+	}
+	return b, nil
+}

@@ -1,0 +1,252 @@
+//go:build torch
+
+package decoder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"surprisal.dev/plugins/torch/checkpoint"
+	"surprisal.dev/plugins/torch/tensor"
+)
+
+// loader fills one rank with its share of a checkpoint.
+type loader struct {
+	ctx    context.Context
+	from   *checkpoint.Checkpoint
+	to     *rank
+	scope  *tensor.Scope
+	unread map[string]bool
+	buffer []float32
+	err    error
+}
+
+// span is a share [from, to) of a matrix's rows or columns; to 0 means all.
+type span struct{ from, to int64 }
+
+func loadRank(ctx context.Context, c *checkpoint.Checkpoint, heap *tensor.Heap, o Options, index int) (_ *rank, err error) {
+	a := c.Architecture()
+	r := &rank{architecture: a, options: o, index: index, heap: heap}
+	l := &loader{ctx: ctx, from: c, to: r, scope: heap.NewScope(), unread: map[string]bool{}}
+	defer func() {
+		err = errors.Join(err, l.scope.Close())
+		if err != nil {
+			r.free()
+		}
+	}()
+	for _, name := range c.Tensors() {
+		l.unread[name] = true
+	}
+	if err := l.load(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (l *loader) load() error {
+	r := l.to
+	a := &r.architecture
+	vocabulary, hidden := int64(a.Vocabulary), int64(a.Hidden)
+	r.embedding = l.tensor("embedding.weight", span{}, span{}, vocabulary, hidden)
+	if a.EmbeddingScale != 0 {
+		scale := tensor.New(l.scope, []float32{float32(a.EmbeddingScale)}, tensor.Float32, 1)
+		r.scale = l.keep(l.scope.To(scale, r.options.Type, r.options.Device))
+	}
+	if a.Positions > 0 {
+		r.positions = l.tensor("positions.weight", span{}, span{}, int64(a.Positions), hidden)
+	}
+	var ropes []*checkpoint.Rope
+	for i, part := range a.Layers {
+		if part.Attention.Rope != nil {
+			part.Attention.Rope = intern(&ropes, part.Attention.Rope)
+		}
+		next, err := l.layer(fmt.Sprintf("layers.%d.", i), part)
+		if err != nil {
+			return err
+		}
+		r.layers = append(r.layers, next)
+	}
+	r.norm = l.vector("norm", hidden)
+	share := r.share(vocabulary)
+	r.firstToken = share.from
+	switch {
+	case !a.TiedHead:
+		r.head = l.tensor("head.weight", share, span{}, vocabulary, hidden)
+	case r.options.Ranks == 1:
+		r.head = r.embedding
+	default:
+		r.head = l.keep(l.scope.Narrow(r.embedding, 0, share.from, share.to-share.from))
+	}
+	if l.err == nil && len(l.unread) > 0 {
+		names := slices.Sorted(maps.Keys(l.unread))
+		return fmt.Errorf("the model has %d tensors that an architecture %q does not read, the first %s; "+
+			"the weights may not belong to this configuration", len(names), a.Family, names[0])
+	}
+	return l.err
+}
+
+// intern returns the one of equal content among known, or adds r to them.
+func intern(known *[]*checkpoint.Rope, r *checkpoint.Rope) *checkpoint.Rope {
+	for _, k := range *known {
+		if k.Size == r.Size && k.Factor == r.Factor && slices.Equal(k.InverseFrequencies, r.InverseFrequencies) {
+			return k
+		}
+	}
+	*known = append(*known, r)
+	return r
+}
+
+// share returns this rank's part of n rows, of sizes that differ by at most one.
+func (r *rank) share(n int64) span {
+	ranks, i := int64(r.options.Ranks), int64(r.index)
+	return span{i * n / ranks, (i + 1) * n / ranks}
+}
+
+func (l *loader) layer(prefix string, part checkpoint.Layer) (layer, error) {
+	r := l.to
+	a := part.Attention
+	hidden, size := int64(r.architecture.Hidden), int64(a.HeadSize)
+	h, err := r.heads(a)
+	if err != nil {
+		return layer{}, err
+	}
+	x := layer{Layer: part, heads: h}
+	if part.PreNorm {
+		x.attentionNorm = l.vector(prefix+"attention.norm", hidden)
+		x.mlpNorm = l.vector(prefix+"mlp.norm", hidden)
+	}
+	if part.PostNorm {
+		x.attentionPostNorm = l.vector(prefix+"attention.postnorm", hidden)
+		x.mlpPostNorm = l.vector(prefix+"mlp.postnorm", hidden)
+	}
+	queries, keys := span{h.from * size, h.to * size}, span{h.keyFrom * size, h.keyTo * size}
+	qRows, kRows := queries, keys
+	allQueries, allKeys := int64(a.Heads)*size, int64(a.KVHeads)*size
+	switch a.QKNorm {
+	case checkpoint.HeadQKNorm:
+		x.qNorm, x.kNorm = l.vector(prefix+"attention.qnorm", size), l.vector(prefix+"attention.knorm", size)
+	case checkpoint.FullQKNorm:
+		// The norm is over all heads: each rank computes all queries and keys and keeps its own.
+		x.qNorm, x.kNorm = l.vector(prefix+"attention.qnorm", allQueries), l.vector(prefix+"attention.knorm", allKeys)
+		qRows, kRows = span{}, span{}
+	}
+	x.q = l.rows(prefix+"attention.q", qRows, allQueries, hidden)
+	x.k = l.rows(prefix+"attention.k", kRows, allKeys, hidden)
+	x.v = l.rows(prefix+"attention.v", keys, allKeys, hidden)
+	x.out = l.columns(prefix+"attention.out", queries, hidden, allQueries)
+	width := int64(part.MLP.Width)
+	share := r.share(width)
+	if part.MLP.Gated {
+		x.gate = l.rows(prefix+"mlp.gate", share, width, hidden)
+	}
+	x.up = l.rows(prefix+"mlp.up", share, width, hidden)
+	x.down = l.columns(prefix+"mlp.down", share, hidden, width)
+	return x, l.err
+}
+
+// heads divides the heads of attention among the ranks: key-value heads with their queries, or, where there are more ranks
+// than key-value heads, the queries of one.
+func (r *rank) heads(a checkpoint.Attention) (heads, error) {
+	ranks, all, keys := int64(r.options.Ranks), int64(a.Heads), int64(a.KVHeads)
+	group := all / keys
+	if keys >= ranks {
+		mine := r.share(keys)
+		return heads{mine.from * group, mine.to * group, mine.from, mine.to}, nil
+	}
+	if ranks%keys != 0 || all%ranks != 0 {
+		return heads{}, fmt.Errorf("tensorParallel: %d ranks cannot share %d heads with %d key-value heads; "+
+			"take at most %d, or a multiple of it that divides the heads", ranks, all, keys, keys)
+	}
+	mine := r.share(all)
+	return heads{mine.from, mine.to, mine.from / group, (mine.to-1)/group + 1}, nil
+}
+
+// rows reads some rows of a matrix [height, width], and the same of its bias if there is one.
+func (l *loader) rows(name string, rows span, height, width int64) affine {
+	m := affine{weight: l.tensor(name+".weight", rows, span{}, height, width)}
+	if l.unread[name+".bias"] {
+		m.bias = l.tensor(name+".bias", rows, span{}, height)
+	}
+	return m
+}
+
+// columns reads some columns of a matrix [height, width], and all of its bias if there is one.
+func (l *loader) columns(name string, columns span, height, width int64) affine {
+	m := affine{weight: l.tensor(name+".weight", span{}, columns, height, width)}
+	if l.unread[name+".bias"] {
+		m.bias = l.tensor(name+".bias", span{}, span{}, height)
+	}
+	return m
+}
+
+func (l *loader) vector(name string, size int64) affine {
+	return l.rows(name, span{}, size, 1)
+}
+
+// fillElements bounds how many elements are converted at a time.
+const fillElements = 4 << 20
+
+func (l *loader) tensor(name string, rows, columns span, shape ...int64) tensor.Tensor {
+	if l.err == nil {
+		l.err = l.ctx.Err()
+	}
+	if l.err != nil {
+		return tensor.Tensor{}
+	}
+	if shape[len(shape)-1] == 1 && len(shape) == 2 {
+		shape = shape[:1]
+	}
+	delete(l.unread, name)
+	stored, err := l.from.Tensor(name)
+	if err != nil {
+		l.err = err
+		return tensor.Tensor{}
+	}
+	if !slices.Equal(stored.Shape, shape) {
+		l.err = fmt.Errorf("tensor %s: expected shape %v, found %v; the weights may not belong to this configuration", name, shape, stored.Shape)
+		return tensor.Tensor{}
+	}
+	width := int64(1)
+	if len(shape) == 2 {
+		width = shape[1]
+	}
+	if rows.to == 0 {
+		rows = span{0, shape[0]}
+	}
+	if columns.to == 0 {
+		columns = span{0, width}
+	}
+	size := []int64{rows.to - rows.from}
+	if len(shape) == 2 {
+		size = append(size, columns.to-columns.from)
+	}
+	t := l.scope.Empty(l.to.options.Type, l.to.options.Device, size...)
+	step := max(fillElements/width, 1)
+	for from := rows.from; from < rows.to; from += step {
+		to := min(from+step, rows.to)
+		n := (to - from) * width
+		if int64(cap(l.buffer)) < n {
+			l.buffer = make([]float32, n)
+		}
+		l.buffer = l.buffer[:n]
+		if err := stored.Rows(l.buffer, from, to); err != nil {
+			l.err = fmt.Errorf("tensor %s: %w", name, err)
+			return tensor.Tensor{}
+		}
+		l.scope.Fill(t, from-rows.from, l.buffer, width, columns.from)
+	}
+	if err := l.scope.Err(); err != nil {
+		l.err = fmt.Errorf("tensor %s: %w", name, err)
+	}
+	return l.keep(t)
+}
+
+func (l *loader) keep(t tensor.Tensor) tensor.Tensor {
+	if l.scope.Err() == nil {
+		l.to.owned = append(l.to.owned, l.scope.Release(t))
+	}
+	return t
+}

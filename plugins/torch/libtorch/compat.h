@@ -1,0 +1,27 @@
+// Force-included into gotch's C++ (CGO_CXXFLAGS=-include): its generated wrappers call three operators with arguments
+// that changed before torch 2.11. The names are redirected after torch's own headers have been read.
+#pragma once
+#ifdef __cplusplus
+#include <torch/torch.h>
+
+#include <tuple>
+
+namespace torch {
+
+inline Tensor gotch_cslt_sparse_mm(const Tensor& compressed, const Tensor& dense, const Tensor& bias, bool transpose) {
+  return at::_cslt_sparse_mm(compressed, dense, bias, /*alpha=*/{}, /*out_dtype=*/std::nullopt, transpose);
+}
+
+// gotch expects the result and its largest magnitude; torch no longer computes the second, so the call is refused
+// rather than answered in part.
+template <typename... Arguments>
+std::tuple<Tensor, Tensor> gotch_scaled_mm(const Arguments&...) {
+  TORCH_CHECK(false, "_scaled_mm of this gotch release does not exist in torch ", TORCH_VERSION);
+}
+
+}  // namespace torch
+
+#define _cslt_sparse_mm gotch_cslt_sparse_mm
+#define _scaled_mm gotch_scaled_mm
+#define _scaled_mm_out gotch_scaled_mm
+#endif

@@ -1,0 +1,122 @@
+package libtorch
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"time"
+)
+
+// errWrongHash says that a download is not the pinned file, which no further try can mend.
+var errWrongHash = errors.New("not the pinned file")
+
+// download fetches a wheel into path, going on where a broken download ended. report gets the bytes that are there.
+// After an error, what is there is kept for the next call, except where it has the wrong hash.
+func (i *Installer) download(ctx context.Context, w wheel, url, path string, report func(done int64)) error {
+	for try := range i.tries {
+		if try > 0 {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(i.pause << (try - 1)):
+			}
+		}
+		err := i.fetch(ctx, w, url, path, report)
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, errWrongHash), errors.Is(err, errRefused), errors.As(err, new(*os.PathError)), try == i.tries-1:
+			return fmt.Errorf("%s from %s: %w", w.requirement(), url, err)
+		}
+		i.Log(fmt.Sprintf("%s: %v; trying again", w.requirement(), err))
+	}
+	return nil
+}
+
+// errRefused says that the server will not hand out the file, however often it is asked.
+var errRefused = errors.New("refused")
+
+// fetch tries once.
+func (i *Installer) fetch(ctx context.Context, w wheel, url, path string, report func(done int64)) (err error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		closeErr := file.Close()
+		if errors.Is(err, errWrongHash) {
+			closeErr = os.Remove(path)
+		}
+		err = errors.Join(err, closeErr)
+	}()
+	hash := sha256.New()
+	have, err := io.Copy(hash, file)
+	if err != nil {
+		return err
+	}
+	if have < w.size {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		if have > 0 {
+			request.Header.Set("Range", fmt.Sprintf("bytes=%d-", have))
+		}
+		response, err := i.client.Do(request)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		switch {
+		case response.StatusCode == http.StatusPartialContent && have > 0:
+		case response.StatusCode == http.StatusOK:
+			// The server does not know ranges: it sends the whole file.
+			have = 0
+			hash.Reset()
+			if _, err := file.Seek(0, io.SeekStart); err != nil {
+				return err
+			}
+			if err := file.Truncate(0); err != nil {
+				return err
+			}
+		case response.StatusCode >= 500 || response.StatusCode == http.StatusTooManyRequests:
+			return fmt.Errorf("the server answered %s", response.Status)
+		default:
+			return fmt.Errorf("%w: the server answered %s", errRefused, response.Status)
+		}
+		report(have)
+		// One byte too many is enough to tell that the file is another one.
+		body := &counter{in: io.LimitReader(response.Body, w.size-have+1), n: have, report: report}
+		if _, err := io.Copy(io.MultiWriter(file, hash), body); err != nil {
+			return err
+		}
+		have = body.n
+	}
+	if have < w.size {
+		return fmt.Errorf("the connection ended after %d of %d bytes", have, w.size)
+	}
+	if sum := fmt.Sprintf("%x", hash.Sum(nil)); sum != w.sha256 {
+		return fmt.Errorf("%w: its sha256 is %s, not %s", errWrongHash, sum, w.sha256)
+	}
+	report(have)
+	return nil
+}
+
+type counter struct {
+	in     io.Reader
+	n      int64
+	report func(int64)
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.in.Read(p)
+	c.n += int64(n)
+	c.report(c.n)
+	return n, err
+}

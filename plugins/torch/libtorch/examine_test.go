@@ -1,0 +1,67 @@
+package libtorch
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestExamine(t *testing.T) {
+	t.Setenv("LD_LIBRARY_PATH", "")
+	t.Setenv("OMP_NUM_THREADS", "3")
+	site := t.TempDir()
+	write(t, site, torchFiles(t, Version))
+	write(t, site, map[string][]byte{
+		"torch/lib/libtorch_cuda.so": sharedLibrary(t, nvidiaPath, []string{"libtorch_cpu.so", "libcublas.so.13"}),
+		"bin/" + program:             sharedLibrary(t, site+"/torch/lib", []string{"libtorch_cpu.so", "libc.so.6"}),
+		"alone/" + program:           sharedLibrary(t, "/no/such/folder", []string{"libtorch_cpu.so"}),
+		"text/" + program:            []byte("not ELF"),
+		"locked/" + program:          sharedLibrary(t, "", nil),
+		"smi/nvidia-smi":             []byte("#!/bin/sh\necho 'NVIDIA H200, 143771 MiB, 9.0, 580.1'\n"),
+		"sick/nvidia-smi":            []byte("#!/bin/sh\necho 'driver mismatch'; exit 9\n"),
+	})
+	if err := os.Chmod(filepath.Join(site, "locked", program), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	full := Finder{LibTorch: site + "/torch", Python: "/no/python3", Cache: t.TempDir()}
+	for _, test := range []struct {
+		name    string
+		finder  Finder
+		folder  string // where the backend lies
+		path    string // the PATH
+		finding string
+		found   string // part of what is found
+		mend    string // part of the command; "-" for none
+	}{
+		{name: "libtorch is there", finder: full, finding: "libtorch", found: Version + ", C++11 ABI, " + site, mend: "-"},
+		{name: "libtorch is missing", finder: Finder{Python: "/no/python3", Cache: t.TempDir()}, finding: "libtorch", found: "none", mend: "./just torch"},
+		{name: "LIBTORCH is wrong", finder: Finder{LibTorch: "/no"}, finding: "libtorch", found: "LIBTORCH=/no", mend: "unset LIBTORCH"},
+		{name: "the backend is there", finder: full, folder: "bin", finding: program, found: site + "/bin/", mend: "-"},
+		{name: "the backend is missing", finder: full, finding: program, found: "none", mend: "./just torch"},
+		{name: "the backend lost its libraries", finder: full, folder: "alone", finding: program, found: "does not find libtorch_cpu.so", mend: "LD_LIBRARY_PATH"},
+		{name: "the backend is no program", finder: full, folder: "text", finding: program, found: "not a program", mend: "./just torch"},
+		{name: "the backend is not executable", finder: full, folder: "locked", finding: program, found: "not executable", mend: "chmod +x"},
+		{name: "no tools", finder: full, finding: "build tools", found: "no go, no g++, no cargo, no /no/python3", mend: "install go"},
+		{name: "threads", finder: full, finding: "threads", found: "OMP_NUM_THREADS=3", mend: "-"},
+		{name: "the CPU", finder: full, finding: "CPU", found: "float32", mend: "-"},
+		{name: "no GPU", finder: full, finding: "CUDA", found: "no device", mend: "-"},
+		{name: "CUDA's libraries are incomplete", finder: full, path: site + "/smi", finding: "CUDA", found: "does not find libcublas.so.13", mend: "pip install torch==2.11.0"},
+		{name: "the driver is sick", finder: full, path: site + "/sick", finding: "CUDA", found: "driver mismatch", mend: "nvidia-smi"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Setenv("PATH", test.path)
+			folders := []string{"/no/such/folder", filepath.Join(site, "no"), filepath.Join(site, test.folder)}
+			findings := Examine(t.Context(), test.finder, folders)
+			i := slices.IndexFunc(findings, func(f Finding) bool { return f.Name == test.finding })
+			if i < 0 {
+				t.Fatalf("no finding %q in %v", test.finding, findings)
+			}
+			f := findings[i]
+			if !strings.Contains(f.Found, test.found) || test.mend == "-" && f.Mend != "" || test.mend != "-" && !strings.Contains(f.Mend, test.mend) {
+				t.Errorf("found %q, mend %q; want %q, %q", f.Found, f.Mend, test.found, test.mend)
+			}
+		})
+	}
+}

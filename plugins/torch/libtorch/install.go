@@ -1,0 +1,290 @@
+package libtorch
+
+import (
+	"archive/zip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"golang.org/x/sys/unix"
+)
+
+// Installer installs libtorch into the cache.
+type Installer struct {
+	Finder Finder
+	// Log gets a line of text for each step.
+	Log func(line string)
+	// Progress is called while bytes are downloaded, with the sums over all packages.
+	Progress func(done, total int64)
+
+	client *http.Client
+	wheels []wheel
+	locate func(ctx context.Context, wheels []wheel) (urls []string, err error)
+	free   func(dir string) (int64, error) // bytes
+	tries  int
+	pause  time.Duration // before the second try; doubles
+}
+
+// NewInstaller returns an installer of the pinned wheels, which asks pip where they are.
+func NewInstaller(f Finder, log func(line string), progress func(done, total int64)) *Installer {
+	i := &Installer{
+		Finder: f, Log: log, Progress: progress,
+		client: &http.Client{Transport: transport()}, wheels: wheels, free: freeSpace, tries: 5, pause: time.Second,
+	}
+	i.locate = i.askPip
+	return i
+}
+
+// transport reads file URLs too: pip hands them out where it is configured to look for packages in a folder.
+func transport() http.RoundTripper {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.RegisterProtocol("file", http.NewFileTransport(http.Dir("/")))
+	return t
+}
+
+// Install installs libtorch unless it is there. A download that broke off goes on at the next call. It takes a lock, so
+// that of two callers one waits and then finds everything done.
+func (i *Installer) Install(ctx context.Context) error {
+	if platform := runtime.GOOS + "/" + runtime.GOARCH; platform != "linux/amd64" {
+		return fmt.Errorf("no wheel of libtorch is pinned for %s; pip install torch==%s, or set LIBTORCH to a folder that has it", platform, Version)
+	}
+	target := filepath.Dir(i.Finder.installed())
+	if err := os.MkdirAll(i.Finder.Cache, 0o755); err != nil {
+		return err
+	}
+	unlock, err := lock(ctx, target+".lock")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if check(i.Finder.installed()) == nil {
+		return nil
+	}
+	downloads := target + ".download"
+	if err := os.MkdirAll(downloads, 0o755); err != nil {
+		return err
+	}
+	paths := make([]string, len(i.wheels))
+	var total, have, unpacked int64
+	for n, w := range i.wheels {
+		paths[n] = filepath.Join(downloads, w.sha256+".whl")
+		if info, err := os.Stat(paths[n]); err == nil {
+			have += info.Size()
+		}
+		total += w.size
+		unpacked += w.unpacked
+	}
+	if err := i.checkSpace(total-have, unpacked); err != nil {
+		return err
+	}
+	urls, err := i.locate(ctx, i.wheels)
+	if err != nil {
+		return err
+	}
+	i.Log(fmt.Sprintf("downloading libtorch %s (%s; %s are here already)", Version, size(total), size(have)))
+	var before int64
+	for n, w := range i.wheels {
+		if err := i.download(ctx, w, urls[n], paths[n], func(done int64) { i.Progress(before+done, total) }); err != nil {
+			return i.explain(err)
+		}
+		before += w.size
+	}
+	i.Log(fmt.Sprintf("unpacking libtorch (%s)", size(unpacked)))
+	part := target + ".part"
+	if err := os.RemoveAll(part); err != nil {
+		return err
+	}
+	for n, w := range i.wheels {
+		if err := unpack(ctx, w, paths[n], part); err != nil {
+			return i.explain(err)
+		}
+	}
+	// What is there did not pass the check.
+	if err := os.RemoveAll(target); err != nil {
+		return err
+	}
+	if err := os.Rename(part, target); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(downloads); err != nil {
+		return err
+	}
+	return check(i.Finder.installed())
+}
+
+func size(bytes int64) string { return humanize.Bytes(uint64(max(bytes, 0))) }
+
+// checkSpace fails where the cache's file system has less room than the wheels and what is unpacked of them take.
+func (i *Installer) checkSpace(download, unpacked int64) error {
+	free, err := i.free(i.Finder.Cache)
+	if err != nil {
+		return fmt.Errorf("free space under %s: %w", i.Finder.Cache, err)
+	}
+	if need := max(download, 0) + unpacked; free < need {
+		return fmt.Errorf("libtorch takes %s under %s while it is installed, and %s are free; make room, or set XDG_CACHE_HOME to a folder with more",
+			size(need), i.Finder.Cache, size(free))
+	}
+	return nil
+}
+
+// explain adds the way out to an error of a full disk.
+func (i *Installer) explain(err error) error {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return fmt.Errorf("%w; make room under %s, or set XDG_CACHE_HOME to a folder with more", err, i.Finder.Cache)
+	}
+	return err
+}
+
+func freeSpace(dir string) (int64, error) {
+	var stat unix.Statfs_t
+	if err := unix.Statfs(dir, &stat); err != nil {
+		return 0, err
+	}
+	return int64(stat.Bavail) * stat.Bsize, nil
+}
+
+// lock takes the lock of a file and returns the function that gives it back.
+func lock(ctx context.Context, path string) (func(), error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return func() { _ = file.Close() }, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			_ = file.Close()
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		select {
+		case <-ctx.Done():
+			_ = file.Close()
+			return nil, ctx.Err()
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// askPip returns the URLs of wheels as pip finds them, by the user's own configuration of indexes, proxies and folders.
+func (i *Installer) askPip(ctx context.Context, wheels []wheel) ([]string, error) {
+	scratch, err := os.MkdirTemp(i.Finder.Cache, "libtorch-pip-*")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(scratch) }()
+	report := filepath.Join(scratch, "report.json")
+	args := []string{
+		"-m", "pip", "install", "--dry-run", "--quiet", "--disable-pip-version-check", "--ignore-installed", "--no-deps", "--report", report,
+		// pip takes a foreign platform only together with a target, to which a dry run writes nothing.
+		"--target", filepath.Join(scratch, "target"), "--only-binary=:all:",
+		"--implementation", "cp", "--python-version", interpreter, "--abi", "cp" + strings.ReplaceAll(interpreter, ".", ""), "--abi", "none",
+		"--platform", "manylinux_2_28_x86_64", "--platform", "manylinux_2_25_x86_64", "--platform", "manylinux2014_x86_64",
+	}
+	for _, w := range wheels {
+		args = append(args, w.requirement())
+	}
+	i.Log("asking pip where torch is")
+	if out, err := exec.CommandContext(ctx, i.Finder.Python, args...).CombinedOutput(); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("%s -m pip: %w\n%s\npip 22.2 or later is needed, and an index that has torch %s (pip config list says where pip looks)",
+			i.Finder.Python, err, strings.TrimSpace(string(out)), Version)
+	}
+	text, err := os.ReadFile(report)
+	if err != nil {
+		return nil, err
+	}
+	return parseReport(text, wheels)
+}
+
+// parseReport takes the URLs of wheels from pip's installation report, version 1.
+func parseReport(text []byte, wheels []wheel) ([]string, error) {
+	var report struct {
+		Install []struct {
+			Metadata struct {
+				Name string `json:"name"`
+			} `json:"metadata"`
+			Download struct {
+				URL     string `json:"url"`
+				Archive struct {
+					Hashes map[string]string `json:"hashes"`
+				} `json:"archive_info"`
+			} `json:"download_info"`
+		} `json:"install"`
+	}
+	if err := json.Unmarshal(text, &report); err != nil {
+		return nil, fmt.Errorf("pip's report: %w", err)
+	}
+	urls := make([]string, len(wheels))
+	for n, w := range wheels {
+		for _, found := range report.Install {
+			// Names differ in case and in "-", "_" and "." only.
+			if !strings.EqualFold(strings.NewReplacer("_", "-", ".", "-").Replace(found.Metadata.Name), w.name) {
+				continue
+			}
+			if sum := found.Download.Archive.Hashes["sha256"]; sum != "" && sum != w.sha256 {
+				return nil, fmt.Errorf("pip finds %s at %s: %w: its sha256 is %s, not %s; pip install torch==%s is the way around it",
+					w.requirement(), found.Download.URL, errWrongHash, sum, w.sha256, Version)
+			}
+			urls[n] = found.Download.URL
+		}
+		if urls[n] == "" {
+			return nil, fmt.Errorf("pip's report has no %s", w.requirement())
+		}
+	}
+	return urls, nil
+}
+
+// unpack writes the part of a wheel that libtorch needs.
+func unpack(ctx context.Context, w wheel, path, dir string) error {
+	archive, err := zip.OpenReader(path)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	defer archive.Close()
+	for _, member := range archive.File {
+		if !w.keeps(member.Name) {
+			continue
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !filepath.IsLocal(member.Name) {
+			return fmt.Errorf("%s: %q leads out of the archive", path, member.Name)
+		}
+		if err := unpackFile(member, filepath.Join(dir, member.Name)); err != nil {
+			return fmt.Errorf("unpack %s of %s: %w", member.Name, w.requirement(), err)
+		}
+	}
+	return nil
+}
+
+func unpackFile(member *zip.File, path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	in, err := member.Open()
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}

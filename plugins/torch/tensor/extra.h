@@ -1,0 +1,60 @@
+// C functions over torch::Tensor* for what gotch's libtch lacks. Each returns NULL, or an error message to free.
+#ifndef SURPRISAL_TENSOR_EXTRA_H
+#define SURPRISAL_TENSOR_EXTRA_H
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef void *extra_tensor;
+
+// Turns off gradients on the calling thread.
+void extra_no_grad(void);
+void extra_set_threads(int threads);
+int extra_get_threads(void);
+const char *extra_torch_version(void);
+// The best vector instructions that libtorch uses here, such as "AVX512".
+const char *extra_cpu_capability(void);
+
+// Loads libtorch_cuda.so, which registers CUDA with libtorch.
+char *extra_load_cuda(const char *library);
+int extra_cuda_devices(void);
+
+// A tensor of type float32, bfloat16, float16 or int64 (0, 1, 2, 3) copied from data.
+char *extra_from_data(extra_tensor *out, const void *data, const int64_t *shape, size_t dims, int type);
+// A tensor without values yet.
+char *extra_empty(extra_tensor *out, const int64_t *shape, size_t dims, int type, int device);
+// Copies columns of the float32 rows [rows, width] from column first into x's rows from row on, as many columns as x has.
+char *extra_fill(extra_tensor x, int64_t row, const float *data, int64_t rows, int64_t width, int64_t first);
+// Moves to another type and, where device >= 0, to that CUDA device. Type -1 keeps the type.
+char *extra_to(extra_tensor *out, extra_tensor x, int type, int device);
+char *extra_to_doubles(extra_tensor x, double *out, size_t n);
+
+// x / sqrt(mean(x^2) + epsilon) over the last dimension, in float32, times w, or 1 + w with add_one. With float32_product the
+// product is made before the result is rounded to x's type, else after.
+char *extra_rms_norm(extra_tensor *out, extra_tensor x, extra_tensor w, double epsilon, int add_one, int float32_product);
+
+// Turns the pairs (i, i+size/2) of the first size elements of each head of x [tokens, heads, head size], by the angles whose
+// cosines and sines are float32 [tokens, size/2]. x is changed.
+char *extra_rotate(extra_tensor x, extra_tensor cosines, extra_tensor sines);
+
+// Causal attention within each of n sequences that follow each other: q [tokens, heads, head size], k and v [tokens, kv heads,
+// head size]; sequence i is the rows ends[i-1] to ends[i]. With window > 0 a query sees so many keys, its own included.
+char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_tensor v, const int64_t *ends, size_t n,
+                      double scale, int64_t window, double softcap);
+
+// out[i] = logsumexp(z_i) - z_i[targets[i]] with z_i = softcap(hidden_i head^T), hidden [rows, width], head [vocabulary, width].
+// At most chunk rows of logits exist at a time.
+char *extra_losses(extra_tensor hidden, extra_tensor head, const int64_t *targets, double *out, double softcap, int64_t chunk);
+
+// The same over a shard of the vocabulary: maxima and sums of exponentials around them, and the target's logit where the
+// shard [first, first + rows of head) has it, else -infinity.
+char *extra_partial_losses(extra_tensor hidden, extra_tensor head, int64_t first, const int64_t *targets, double *maxima,
+                           double *sums, double *logits, double softcap, int64_t chunk);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

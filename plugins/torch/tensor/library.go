@@ -1,0 +1,39 @@
+//go:build torch
+
+package tensor
+
+// #cgo CXXFLAGS: -std=c++17 -O3
+// #include <stdlib.h>
+// #include "extra.h"
+import "C"
+
+import (
+	"fmt"
+	"unsafe"
+)
+
+// Version returns the version of libtorch.
+func Version() string { return C.GoString(C.extra_torch_version()) }
+
+// Capability returns the vector instructions that libtorch uses on this machine, such as "AVX512".
+func Capability() string { return C.GoString(C.extra_cpu_capability()) }
+
+// Threads returns how many threads an operation uses.
+func Threads() int { return int(C.extra_get_threads()) }
+
+// SetThreads sets how many threads an operation uses.
+func SetThreads(n int) { C.extra_set_threads(C.int(n)) }
+
+// LoadCUDA loads a library, libtorch_cuda.so, so that the CUDA devices that CUDADevices counts can be used.
+func LoadCUDA(library string) error {
+	path := C.CString(library)
+	defer C.free(unsafe.Pointer(path))
+	if message := C.extra_load_cuda(path); message != nil {
+		defer C.free(unsafe.Pointer(message))
+		return fmt.Errorf("load %s: %s", library, C.GoString(message))
+	}
+	return nil
+}
+
+// CUDADevices returns the number of CUDA devices, 0 before LoadCUDA.
+func CUDADevices() int { return int(C.extra_cuda_devices()) }

@@ -1,0 +1,216 @@
+//go:build torch
+
+package tensor
+
+// #include <stdlib.h>
+// #include "extra.h"
+import "C"
+
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/sugarme/gotch/libtch"
+)
+
+func (t Tensor) c() libtch.Ctensor { return libtch.Ctensor(t.p) }
+
+func (t Tensor) x() C.extra_tensor { return C.extra_tensor(t.p) }
+
+// Element is a type of Go whose slices become tensors.
+type Element interface {
+	~float32 | ~int64 | ~uint16
+}
+
+// New copies data into a tensor of a shape. The elements of a []uint16 are the bits of type t, BFloat16 or Float16.
+func New[E Element](s *Scope, data []E, t Type, shape ...int64) Tensor {
+	n := int64(1)
+	for _, size := range shape {
+		n *= size
+	}
+	if n != int64(len(data)) {
+		s.err = fmt.Errorf("%d elements do not fill the shape %v", len(data), shape)
+	}
+	return s.extra("new tensor", func(out *C.extra_tensor) *C.char {
+		return C.extra_from_data(out, unsafe.Pointer(unsafe.SliceData(data)), (*C.int64_t)(unsafe.SliceData(shape)), C.size_t(len(shape)), C.int(t))
+	})
+}
+
+// Device is where tensors are: CPU, or the number of a CUDA device.
+type Device int
+
+// CPU is the device that is no CUDA device.
+const CPU Device = -1
+
+// Empty returns a tensor for Fill.
+func (s *Scope) Empty(t Type, d Device, shape ...int64) Tensor {
+	return s.extra("new tensor", func(out *C.extra_tensor) *C.char {
+		return C.extra_empty(out, (*C.int64_t)(unsafe.SliceData(shape)), C.size_t(len(shape)), C.int(t), C.int(d))
+	})
+}
+
+// Fill copies rows of data [rows, width] into x's rows from row on: the columns from first, as many as x has. A vector has
+// rows of one column.
+func (s *Scope) Fill(x Tensor, row int64, data []float32, width, first int64) {
+	s.do("fill", func() *C.char {
+		return C.extra_fill(x.x(), C.int64_t(row), (*C.float)(unsafe.SliceData(data)), C.int64_t(int64(len(data))/width), C.int64_t(width), C.int64_t(first))
+	})
+}
+
+// To returns x with another type of elements and on a device.
+func (s *Scope) To(x Tensor, t Type, d Device) Tensor {
+	return s.extra("convert", func(out *C.extra_tensor) *C.char { return C.extra_to(out, x.x(), C.int(t), C.int(d)) })
+}
+
+// Float64s copies x's elements.
+func (s *Scope) Float64s(x Tensor) []float64 {
+	if s.err != nil {
+		return nil
+	}
+	n := int64(1)
+	for _, size := range x.Shape() {
+		n *= size
+	}
+	values := make([]float64, n)
+	s.do("copy", func() *C.char { return C.extra_to_doubles(x.x(), (*C.double)(unsafe.SliceData(values)), C.size_t(n)) })
+	return values
+}
+
+// Rows returns the rows of table [rows, width] with the indices [n], as [n, width].
+func (s *Scope) Rows(table, indices Tensor) Tensor {
+	return s.call("rows", func(out *libtch.Ctensor) { libtch.AtgIndexSelect(out, table.c(), 0, indices.c()) })
+}
+
+// Linear returns x w^T + b for x [n, in], w [out, in] and b [out] or none.
+func (s *Scope) Linear(x, w, b Tensor) Tensor {
+	return s.call("linear", func(out *libtch.Ctensor) { libtch.AtgLinear(out, x.c(), w.c(), b.c()) })
+}
+
+// Add returns x + y.
+func (s *Scope) Add(x, y Tensor) Tensor {
+	return s.call("add", func(out *libtch.Ctensor) { libtch.AtgAdd(out, x.c(), y.c()) })
+}
+
+// Multiply returns x times y, element by element.
+func (s *Scope) Multiply(x, y Tensor) Tensor {
+	return s.call("multiply", func(out *libtch.Ctensor) { libtch.AtgMul(out, x.c(), y.c()) })
+}
+
+// SiLU returns x / (1 + e^-x).
+func (s *Scope) SiLU(x Tensor) Tensor {
+	return s.call("silu", func(out *libtch.Ctensor) { libtch.AtgSilu(out, x.c()) })
+}
+
+// GELU returns x times the normal distribution's probability below x: exactly, or by the approximation with tanh.
+func (s *Scope) GELU(x Tensor, tanh bool) Tensor {
+	approximation := "none"
+	if tanh {
+		approximation = "tanh"
+	}
+	return s.call("gelu", func(out *libtch.Ctensor) { libtch.AtgGelu(out, x.c(), approximation) })
+}
+
+// View returns x with another shape.
+func (s *Scope) View(x Tensor, shape ...int64) Tensor {
+	return s.call("view", func(out *libtch.Ctensor) { libtch.AtgView(out, x.c(), shape, len(shape)) })
+}
+
+// Narrow returns x[..., start:start+length, ...] of a dimension.
+func (s *Scope) Narrow(x Tensor, dimension, start, length int64) Tensor {
+	return s.call("narrow", func(out *libtch.Ctensor) { libtch.AtgNarrow(out, x.c(), dimension, start, length) })
+}
+
+// Contiguous returns x with its elements in order.
+func (s *Scope) Contiguous(x Tensor) Tensor {
+	return s.call("contiguous", func(out *libtch.Ctensor) { libtch.AtgContiguous(out, x.c()) })
+}
+
+// LayerNorm returns (x - mean) / sqrt(variance + epsilon) * w + b over the last dimension; b may be none.
+func (s *Scope) LayerNorm(x, w, b Tensor, epsilon float64) Tensor {
+	if s.err != nil {
+		return Tensor{}
+	}
+	size := w.Shape()
+	return s.call("layer norm", func(out *libtch.Ctensor) {
+		libtch.AtgLayerNorm(out, x.c(), size, len(size), w.c(), b.c(), epsilon, 0)
+	})
+}
+
+// RMSNorm is how RMSNormalise computes.
+type RMSNorm struct {
+	Epsilon float64
+	// AddOne says that the weights are stored less 1.
+	AddOne bool
+	// Float32Product says that the product with the weights is made before the result is rounded to x's type.
+	Float32Product bool
+}
+
+// RMSNormalise returns x / sqrt(mean(x^2) + epsilon) over the last dimension, computed in float32, times w (Zhang and
+// Sennrich, arXiv:1910.07467).
+func (s *Scope) RMSNormalise(x, w Tensor, n RMSNorm) Tensor {
+	return s.extra("rms norm", func(out *C.extra_tensor) *C.char {
+		return C.extra_rms_norm(out, x.x(), w.x(), C.double(n.Epsilon), flag(n.AddOne), flag(n.Float32Product))
+	})
+}
+
+func flag(b bool) C.int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Rotate turns, in place, the pairs (i, i+n) of each head of x [tokens, heads, head size] by the angles whose cosines and
+// sines are float32 [tokens, n] (Su et al., arXiv:2104.09864, with the pairs half a head apart).
+func (s *Scope) Rotate(x, cosines, sines Tensor) {
+	s.do("rotate", func() *C.char { return C.extra_rotate(x.x(), cosines.x(), sines.x()) })
+}
+
+// Attention is how Attend weighs keys.
+type Attention struct {
+	// Scale multiplies q·k.
+	Scale float64
+	// Window is how many keys a query sees, its own included; 0: all before it.
+	Window int64
+	// Softcap c makes c*tanh(s/c) of each score s; 0: none.
+	Softcap float64
+}
+
+// Attend lets the queries q [tokens, heads, head size] see keys and values [tokens, key heads, head size] that do not come
+// after them in the same sequence. Sequences follow each other; ends has the row after each.
+func (s *Scope) Attend(q, k, v Tensor, ends []int64, a Attention) Tensor {
+	return s.extra("attention", func(out *C.extra_tensor) *C.char {
+		return C.extra_attention(out, q.x(), k.x(), v.x(), (*C.int64_t)(unsafe.SliceData(ends)), C.size_t(len(ends)),
+			C.double(a.Scale), C.int64_t(a.Window), C.double(a.Softcap))
+	})
+}
+
+// Losses returns the losses in nats of targets, logsumexp(z) - z[target] with the logits z = softcap(h head^T) of each row
+// h of hidden [rows, width]; head is [vocabulary, width]. At most chunk rows of logits exist at a time, and the sum of
+// exponentials is taken in float64.
+func (s *Scope) Losses(hidden, head Tensor, targets []int64, softcap float64, chunk int64) []float64 {
+	losses := make([]float64, len(targets))
+	s.do("losses", func() *C.char {
+		return C.extra_losses(hidden.x(), head.x(), (*C.int64_t)(unsafe.SliceData(targets)), (*C.double)(unsafe.SliceData(losses)),
+			C.double(softcap), C.int64_t(chunk))
+	})
+	return losses
+}
+
+// Partial is what one shard of a vocabulary knows of a loss: the greatest logit, the sum of e^(logit - greatest), and the
+// target's logit, or -Inf where another shard has it.
+type Partial struct {
+	Maxima, Sums, Logits []float64
+}
+
+// PartialLosses does what Losses does over the shard of the vocabulary that starts at first.
+func (s *Scope) PartialLosses(hidden, shard Tensor, first int64, targets []int64, softcap float64, chunk int64) Partial {
+	n := len(targets)
+	p := Partial{make([]float64, n), make([]float64, n), make([]float64, n)}
+	s.do("losses", func() *C.char {
+		return C.extra_partial_losses(hidden.x(), shard.x(), C.int64_t(first), (*C.int64_t)(unsafe.SliceData(targets)),
+			(*C.double)(unsafe.SliceData(p.Maxima)), (*C.double)(unsafe.SliceData(p.Sums)), (*C.double)(unsafe.SliceData(p.Logits)),
+			C.double(softcap), C.int64_t(chunk))
+	})
+	return p
+}

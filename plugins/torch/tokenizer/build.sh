@@ -1,0 +1,25 @@
+#!/bin/sh
+# Builds the tokenizer library from rust/ into the cache folder named by the first argument, and prints the linker flags
+# that CGO_LDFLAGS needs. Go does not see that a library has changed, so its digest is part of its path.
+set -eu
+
+if [ $# -ne 1 ]; then
+	echo "usage: $0 CACHE_FOLDER" >&2
+	exit 2
+fi
+mkdir -p "$1"
+cache=$(cd "$1" && pwd)
+cd "$(dirname "$0")/rust"
+if ! command -v cargo >/dev/null; then
+	echo "$0: no cargo on the PATH; install Rust 1.87 or later" >&2
+	exit 1
+fi
+cargo build --release --locked --quiet --target-dir "$cache/tokenizer/target" >&2
+built=$cache/tokenizer/target/release/libsurprisal_tokenizer.a
+folder=$cache/tokenizer/$(sha256sum "$built" | cut -c-16)
+if [ ! -e "$folder/libsurprisal_tokenizer.a" ]; then
+	mkdir -p "$folder"
+	cp "$built" "$folder/libsurprisal_tokenizer.a.part"
+	mv "$folder/libsurprisal_tokenizer.a.part" "$folder/libsurprisal_tokenizer.a"
+fi
+echo "-L$folder -lsurprisal_tokenizer -ldl -lm -lpthread"

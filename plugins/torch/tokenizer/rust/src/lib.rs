@@ -1,0 +1,236 @@
+//! A C ABI over Hugging Face's tokenizers, for one user: the Go package above this folder. tokenizer.h declares it.
+//!
+//! Every call answers with a reply that `surprisal_tokenizer_free` frees, the tokenizer's own reply included. A reply has
+//! an error or what was asked for; a panic inside the library is an error too.
+
+use std::any::Any;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::ptr;
+use std::slice;
+use std::str;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use tokenizers::{
+    DecoderWrapper, ModelWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper,
+    TokenizerImpl,
+};
+
+type Engine = TokenizerImpl<
+    ModelWrapper,
+    NormalizerWrapper,
+    PreTokenizerWrapper,
+    PostProcessorWrapper,
+    DecoderWrapper,
+>;
+
+/// The engine caches words per thread for as long as the thread lives, so each tokenizer has threads of its own.
+pub struct Tokenizer {
+    engine: Mutex<Engine>,
+    pool: ThreadPool,
+}
+
+/// What the pointers of a `Reply` point into.
+#[derive(Default)]
+struct Owned {
+    error: String,
+    tokenizer: Option<Box<Tokenizer>>,
+    bytes: Vec<u8>,
+    ids: Vec<i32>,
+    starts: Vec<i32>,
+    ends: Vec<i32>,
+    counts: Vec<i32>,
+}
+
+/// The struct of the same name in tokenizer.h.
+#[repr(C)]
+pub struct Reply {
+    error: *const u8,
+    error_size: usize,
+    tokenizer: *const Tokenizer,
+    bytes: *const u8,
+    bytes_size: usize,
+    ids: *const i32,
+    starts: *const i32,
+    ends: *const i32,
+    size: usize,
+    counts: *const i32,
+    counts_size: usize,
+    owned: *mut Owned,
+}
+
+impl Tokenizer {
+    /// A panic leaves the engine as it was: nothing but the switch for special tokens is written, and that before each use.
+    fn lock(&self) -> MutexGuard<'_, Engine> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn reply(work: impl FnOnce() -> Result<Owned, String>) -> *mut Reply {
+    let owned = match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(owned)) => owned,
+        Ok(Err(error)) => Owned { error, ..Owned::default() },
+        Err(panic) => Owned { error: format!("the tokenizer library panicked: {}", message(&*panic)), ..Owned::default() },
+    };
+    let owned = Box::new(owned);
+    Box::into_raw(Box::new(Reply {
+        error: owned.error.as_ptr(),
+        error_size: owned.error.len(),
+        tokenizer: owned.tokenizer.as_deref().map_or(ptr::null(), |t| t as *const Tokenizer),
+        bytes: owned.bytes.as_ptr(),
+        bytes_size: owned.bytes.len(),
+        ids: owned.ids.as_ptr(),
+        starts: owned.starts.as_ptr(),
+        ends: owned.ends.as_ptr(),
+        size: owned.ids.len(),
+        counts: owned.counts.as_ptr(),
+        counts_size: owned.counts.len(),
+        owned: Box::into_raw(owned),
+    }))
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    if let Some(text) = panic.downcast_ref::<&str>() {
+        (*text).to_owned()
+    } else if let Some(text) = panic.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "without a message".to_owned()
+    }
+}
+
+/// An empty slice may come with any pointer, and Rust's may not be null.
+unsafe fn view<'a, T>(data: *const T, size: usize) -> &'a [T] {
+    if size == 0 {
+        &[]
+    } else {
+        slice::from_raw_parts(data, size)
+    }
+}
+
+fn small(n: usize) -> Result<i32, String> {
+    i32::try_from(n).map_err(|_| format!("{n} does not fit in 31 bits"))
+}
+
+/// Reads a tokenizer.json.
+///
+/// # Safety
+/// `json` points to `size` bytes.
+#[no_mangle]
+pub unsafe extern "C" fn surprisal_tokenizer_load(json: *const u8, size: usize, threads: usize) -> *mut Reply {
+    reply(|| {
+        let mut engine: Engine = Engine::from_bytes(view(json, size)).map_err(|e| e.to_string())?;
+        engine.with_truncation(None).map_err(|e| e.to_string())?;
+        engine.with_padding(None);
+        // It would add special tokens and trim spaces from the ranges; neither is wanted.
+        engine.with_post_processor(None::<PostProcessorWrapper>);
+        if let ModelWrapper::BPE(bpe) = engine.get_model() {
+            if bpe.dropout.is_some() {
+                let mut bpe = bpe.clone();
+                bpe.dropout = None;
+                engine.with_model(bpe);
+            }
+        }
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("tokenizer {i}"))
+            .build()
+            .map_err(|e| e.to_string())?;
+        let tokenizer = Box::new(Tokenizer { engine: Mutex::new(engine), pool });
+        Ok(Owned { tokenizer: Some(tokenizer), ..Owned::default() })
+    })
+}
+
+/// Lists the vocabulary by id: `bytes` holds the contents one after the other, `ends` where each ends, `counts` 1 for an
+/// added token and 0 for one of the model.
+///
+/// # Safety
+/// `tokenizer` comes from a reply that was not freed.
+#[no_mangle]
+pub unsafe extern "C" fn surprisal_tokenizer_vocabulary(tokenizer: *const Tokenizer) -> *mut Reply {
+    reply(|| {
+        let engine = (*tokenizer).lock();
+        let mut tokens: Vec<(u32, String, i32)> =
+            engine.get_vocab(false).into_iter().map(|(content, id)| (id, content, 0)).collect();
+        let added = engine.get_added_tokens_decoder();
+        tokens.retain(|(id, _, _)| !added.contains_key(id));
+        tokens.extend(added.into_iter().map(|(id, token)| (id, token.content, 1)));
+        tokens.sort_unstable();
+        let mut out = Owned::default();
+        for (id, content, kind) in tokens {
+            out.bytes.extend_from_slice(content.as_bytes());
+            out.ids.push(small(id as usize)?);
+            out.ends.push(small(out.bytes.len())?);
+            out.counts.push(kind);
+        }
+        Ok(out)
+    })
+}
+
+/// Encodes the texts that lie one after the other in `text` and end at `ends`. `counts` of the reply says how many tokens
+/// each has; `starts` and `ends` are the library's ranges, in bytes from the beginning of the token's text.
+///
+/// # Safety
+/// `tokenizer` comes from a reply that was not freed, `ends` points to `size` ascending numbers, `text` to as many bytes as
+/// the last of them says.
+#[no_mangle]
+pub unsafe extern "C" fn surprisal_tokenizer_encode(
+    tokenizer: *const Tokenizer,
+    text: *const u8,
+    ends: *const usize,
+    size: usize,
+    parse_special: i32,
+) -> *mut Reply {
+    reply(|| {
+        let ends = view(ends, size);
+        let text = view(text, ends.last().copied().unwrap_or(0));
+        let mut start = 0;
+        let mut texts = Vec::with_capacity(size);
+        for (i, &end) in ends.iter().enumerate() {
+            let part = &text[start..end];
+            texts.push(str::from_utf8(part).map_err(|e| format!("text {i} is not valid UTF-8: {e}"))?);
+            start = end;
+        }
+        let tokenizer = &*tokenizer;
+        let mut engine = tokenizer.lock();
+        engine.set_encode_special_tokens(parse_special == 0);
+        let engine = &*engine;
+        let parts: Vec<Owned> = tokenizer.pool.install(|| {
+            texts
+                .par_iter()
+                .enumerate()
+                .map(|(i, text)| {
+                    let encoding = engine.encode(*text, false).map_err(|e| format!("text {i}: {e}"))?;
+                    let mut part = Owned::default();
+                    for (&id, &(start, end)) in encoding.get_ids().iter().zip(encoding.get_offsets()) {
+                        part.ids.push(small(id as usize)?);
+                        part.starts.push(small(start)?);
+                        part.ends.push(small(end)?);
+                    }
+                    Ok(part)
+                })
+                .collect::<Result<Vec<Owned>, String>>()
+        })?;
+        let mut out = Owned::default();
+        for part in parts {
+            out.counts.push(small(part.ids.len())?);
+            out.ids.extend(part.ids);
+            out.starts.extend(part.starts);
+            out.ends.extend(part.ends);
+        }
+        Ok(out)
+    })
+}
+
+/// Frees a reply and what it holds.
+///
+/// # Safety
+/// `reply` is null or comes from a call above and was not freed; a tokenizer's reply outlives its calls.
+#[no_mangle]
+pub unsafe extern "C" fn surprisal_tokenizer_free(reply: *mut Reply) {
+    if !reply.is_null() {
+        let reply = Box::from_raw(reply);
+        drop(Box::from_raw(reply.owned));
+    }
+}

@@ -1,0 +1,216 @@
+//go:build torch
+
+package tokenizer
+
+// #include "tokenizer.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"sync"
+	"unicode/utf8"
+	"unsafe"
+
+	"surprisal.dev/plugins/protocol"
+)
+
+// callBytes bounds the text of one call of the engine.
+const callBytes = 4 << 20
+
+// Tokenizer is safe for concurrent use; it uses all processors in each call, and calls wait for each other.
+type Tokenizer struct {
+	mutex      sync.RWMutex
+	reply      *C.surprisal_reply
+	vocabulary *vocabulary
+	ids        map[string]int32
+	size       int
+	bos, eos   int32
+	digest     string
+}
+
+// FromJSON reads a tokenizer.json. It adds no special tokens, truncates and pads nothing, and leaves nothing to chance,
+// whatever the file says. BOS and EOS are what the file's template puts around
+// a text.
+func FromJSON(data []byte) (*Tokenizer, error) {
+	s, err := parseSettings(data)
+	if err != nil {
+		return nil, err
+	}
+	reply, err := check(C.surprisal_tokenizer_load((*C.uint8_t)(unsafe.SliceData(data)), C.size_t(len(data)), C.size_t(runtime.GOMAXPROCS(0))))
+	if err != nil {
+		return nil, &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf("this tokenizer.json cannot be used: %v", err)}
+	}
+	t := &Tokenizer{reply: reply, digest: protocol.Digest(data), ids: map[string]int32{}, bos: -1, eos: -1}
+	list, err := check(C.surprisal_tokenizer_vocabulary(reply.tokenizer))
+	if err != nil {
+		t.Close()
+		return nil, err
+	}
+	defer C.surprisal_tokenizer_free(list)
+	contents := unsafe.String((*byte)(list.bytes), list.bytes_size)
+	ids, ends, kinds := view(list.ids, list.size), view(list.ends, list.size), view(list.counts, list.counts_size)
+	tokens := make([]token, len(ids))
+	start := int32(0)
+	for i, end := range ends {
+		// The library's memory goes; one copy of each content is kept.
+		content := string([]byte(contents[start:end]))
+		tokens[i] = token{ids[i], content, kinds[i] == 1}
+		t.ids[content] = ids[i]
+		start = end
+	}
+	t.vocabulary = newVocabulary(s, tokens)
+	t.size = len(t.vocabulary.pieces)
+	before, after := template(s.PostProcessor)
+	t.bos, t.eos = t.id(before), t.id(after)
+	return t, nil
+}
+
+// FromGGUF rebuilds the tokenizer of a GGUF file from its metadata: the keys tokenizer.ggml.* and general.architecture,
+// with strings, integers, booleans, []string and []int32 as values. BOS and EOS are the file's.
+func FromGGUF(metadata map[string]any) (*Tokenizer, error) {
+	r, err := rebuild(metadata)
+	if err != nil {
+		return nil, err
+	}
+	t, err := FromJSON(r.json)
+	if err != nil {
+		return nil, err
+	}
+	t.size, t.bos, t.eos = r.size, r.bos, r.eos
+	return t, nil
+}
+
+func (t *Tokenizer) id(content string) int32 {
+	if id, ok := t.ids[content]; ok {
+		return id
+	}
+	return -1
+}
+
+// VocabularySize is one more than the largest id.
+func (t *Tokenizer) VocabularySize() int { return t.size }
+
+// BOS returns the token before a text, if there is one.
+func (t *Tokenizer) BOS() (id int32, ok bool) { return t.bos, t.bos >= 0 }
+
+// EOS returns the token after a text, if there is one.
+func (t *Tokenizer) EOS() (id int32, ok bool) { return t.eos, t.eos >= 0 }
+
+// Digest names the tokenizer.json, or the one that was rebuilt.
+func (t *Tokenizer) Digest() string { return t.digest }
+
+// Close frees the engine and ends its threads.
+func (t *Tokenizer) Close() {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	C.surprisal_tokenizer_free(t.reply)
+	t.reply = nil
+}
+
+// Encode cuts each text, which must be valid UTF-8, into tokens. Text that looks like a special token is text unless
+// parseSpecial. No special tokens are added.
+func (t *Tokenizer) Encode(texts [][]byte, parseSpecial bool) ([]Encoding, error) {
+	t.mutex.RLock()
+	defer t.mutex.RUnlock()
+	if t.reply == nil {
+		return nil, errors.New("the tokenizer is closed")
+	}
+	encodings := make([]Encoding, len(texts))
+	var parts []part
+	for i, text := range texts {
+		if len(text) > math.MaxInt32 {
+			return nil, &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(
+				"text %d has %d bytes, more than the %d that a text can have; split it", i, len(text), math.MaxInt32)}
+		}
+		if !utf8.Valid(text) {
+			return nil, &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf("text %d is not valid UTF-8", i)}
+		}
+		cuts, err := t.split(text, parseSpecial)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range cuts {
+			c.text = i
+			parts = append(parts, c)
+		}
+	}
+	ranges := make([]ranges, len(texts))
+	for len(parts) > 0 {
+		n, bytes := 0, 0
+		var call [][]byte
+		for n < len(parts) && (n == 0 || bytes+parts[n].end-parts[n].start <= callBytes) {
+			call = append(call, texts[parts[n].text][parts[n].start:parts[n].end])
+			bytes += parts[n].end - parts[n].start
+			n++
+		}
+		results, err := t.call(call, parseSpecial)
+		if err != nil {
+			return nil, err
+		}
+		for i, p := range parts[:n] {
+			ranges[p.text].add(results[i], int32(p.start))
+		}
+		parts = parts[n:]
+	}
+	for i, r := range ranges {
+		encodings[i] = t.vocabulary.align(texts[i], r.ids, r.starts, r.ends)
+	}
+	return encodings, nil
+}
+
+// ranges is tokens with the engine's ranges.
+type ranges struct {
+	ids, starts, ends []int32
+}
+
+// add appends the tokens of a part of the text that begins at byte at.
+func (r *ranges) add(part ranges, at int32) {
+	r.ids = append(r.ids, part.ids...)
+	for i := range part.ids {
+		r.starts = append(r.starts, part.starts[i]+at)
+		r.ends = append(r.ends, part.ends[i]+at)
+	}
+}
+
+// call encodes texts in one call of the engine.
+func (t *Tokenizer) call(texts [][]byte, parseSpecial bool) ([]ranges, error) {
+	var joined []byte
+	ends := make([]C.size_t, len(texts))
+	for i, text := range texts {
+		joined = append(joined, text...)
+		ends[i] = C.size_t(len(joined))
+	}
+	var special C.int32_t
+	if parseSpecial {
+		special = 1
+	}
+	reply, err := check(C.surprisal_tokenizer_encode(t.reply.tokenizer, (*C.uint8_t)(unsafe.SliceData(joined)),
+		unsafe.SliceData(ends), C.size_t(len(ends)), special))
+	if err != nil {
+		return nil, fmt.Errorf("tokenizing %d texts: %w", len(texts), err)
+	}
+	defer C.surprisal_tokenizer_free(reply)
+	ids, from, to := view(reply.ids, reply.size), view(reply.starts, reply.size), view(reply.ends, reply.size)
+	results := make([]ranges, len(texts))
+	for i, count := range view(reply.counts, reply.counts_size) {
+		results[i].add(ranges{ids[:count], from[:count], to[:count]}, 0)
+		ids, from, to = ids[count:], from[count:], to[count:]
+	}
+	return results, nil
+}
+
+// check returns the reply, or its error.
+func check(reply *C.surprisal_reply) (*C.surprisal_reply, error) {
+	if reply.error_size == 0 {
+		return reply, nil
+	}
+	defer C.surprisal_tokenizer_free(reply)
+	return nil, errors.New(C.GoStringN(reply.error, C.int(reply.error_size)))
+}
+
+func view(data *C.int32_t, size C.size_t) []int32 {
+	return unsafe.Slice((*int32)(data), size)
+}

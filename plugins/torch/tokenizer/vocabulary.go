@@ -1,0 +1,182 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"surprisal.dev/plugins/protocol"
+)
+
+// lowLine is what SentencePiece writes for a space.
+const lowLine = '▁'
+
+// vocabulary is what the tokens of a tokenizer stand for.
+type vocabulary struct {
+	// pieces[id] is the bytes of the token id, nil for none. Where lowLine means a space they have the space.
+	pieces [][]byte
+	// added[id] says that the token is found in the text before the model sees it.
+	added []bool
+	// lowLine says that lowLine in the text comes to the model as a space does.
+	lowLine bool
+	// drops says that the model leaves out what it has no token for; bytes says by bytes, not by characters.
+	drops, bytes bool
+	// hasByte and hasRune are the bytes and characters that are tokens by themselves.
+	hasByte [256]bool
+	hasRune map[rune]bool
+	// hasFallback are the bytes that stand in for a character that is no token.
+	hasFallback [256]bool
+}
+
+// token is a token as the engine lists it.
+type token struct {
+	id      int32
+	content string
+	added   bool
+}
+
+// settings is what is needed of a tokenizer.json besides its vocabulary.
+type settings struct {
+	Normalizer    any `json:"normalizer"`
+	PreTokenizer  any `json:"pre_tokenizer"`
+	PostProcessor any `json:"post_processor"`
+	Decoder       any `json:"decoder"`
+	Model         struct {
+		Type         string  `json:"type"`
+		UnknownToken *string `json:"unk_token"`
+		Prefix       string  `json:"continuing_subword_prefix"`
+		Suffix       string  `json:"end_of_word_suffix"`
+		ByteFallback bool    `json:"byte_fallback"`
+	} `json:"model"`
+}
+
+func parseSettings(data []byte) (settings, error) {
+	var s settings
+	if err := json.Unmarshal(data, &s); err != nil {
+		return s, &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf("this is not a tokenizer.json: %v", err)}
+	}
+	return s, nil
+}
+
+// mentions says whether a string inside of value meets the condition.
+func mentions(value any, condition func(string) bool) bool {
+	switch value := value.(type) {
+	case string:
+		return condition(value)
+	case []any:
+		for _, v := range value {
+			if mentions(v, condition) {
+				return true
+			}
+		}
+	case map[string]any:
+		for _, v := range value {
+			if mentions(v, condition) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func newVocabulary(s settings, tokens []token) *vocabulary {
+	steps := []any{s.Normalizer, s.PreTokenizer}
+	byteLevel := mentions(steps, func(text string) bool { return text == "ByteLevel" })
+	v := &vocabulary{
+		lowLine: !byteLevel && mentions(steps, func(text string) bool {
+			return text == "Metaspace" || strings.ContainsRune(text, lowLine)
+		}),
+		drops:   s.Model.Type == "BPE" && s.Model.UnknownToken == nil && s.Model.Prefix == "" && s.Model.Suffix == "",
+		bytes:   byteLevel,
+		hasRune: map[rune]bool{},
+	}
+	var size int32
+	for _, t := range tokens {
+		size = max(size, t.id+1)
+	}
+	v.pieces = make([][]byte, size)
+	v.added = make([]bool, size)
+	alphabet := byteAlphabet()
+	for _, t := range tokens {
+		v.added[t.id] = t.added
+		v.pieces[t.id] = v.piece(t, s.Model.ByteFallback, alphabet)
+	}
+	return v
+}
+
+// piece returns what the token stands for, and notes the bytes and characters that are tokens.
+func (v *vocabulary) piece(t token, byteFallback bool, alphabet map[rune]byte) []byte {
+	r, size := utf8.DecodeRuneInString(t.content)
+	single := size > 0 && size == len(t.content)
+	if single {
+		v.hasRune[r] = true
+	}
+	if byteFallback && len(t.content) == len("<0x00>") && strings.HasPrefix(t.content, "<0x") {
+		if b, err := strconv.ParseUint(t.content[3:5], 16, 8); err == nil {
+			v.hasFallback[b] = true
+			return []byte{byte(b)}
+		}
+	}
+	if v.bytes && !t.added {
+		piece := make([]byte, 0, len(t.content))
+		for _, r := range t.content {
+			b, ok := alphabet[r]
+			if !ok {
+				return []byte(t.content)
+			}
+			piece = append(piece, b)
+		}
+		if single {
+			v.hasByte[piece[0]] = true
+		}
+		return piece
+	}
+	if v.lowLine {
+		return []byte(strings.ReplaceAll(t.content, string(lowLine), " "))
+	}
+	return []byte(t.content)
+}
+
+// byteAlphabet returns the bytes by the characters that byte-level vocabularies write for them: printable characters of
+// Latin-1 stand for themselves, the other bytes, in order, for the characters from U+0100 on.
+func byteAlphabet() map[rune]byte {
+	alphabet := make(map[rune]byte, 256)
+	next := rune(0x100)
+	for b := range rune(0x100) {
+		r := b
+		if b <= ' ' || b >= 0x7f && b <= 0xa0 || b == 0xad {
+			r = next
+			next++
+		}
+		alphabet[r] = byte(b)
+	}
+	return alphabet
+}
+
+// dropped returns how many bytes at the beginning of text the model leaves out because it has no token for them.
+func (v *vocabulary) dropped(text []byte) int {
+	switch {
+	case !v.drops || len(text) == 0:
+		return 0
+	case v.bytes:
+		if v.hasByte[text[0]] {
+			return 0
+		}
+		return 1
+	}
+	r, size := utf8.DecodeRune(text)
+	if v.lowLine && r == ' ' {
+		r = lowLine
+	}
+	if v.hasRune[r] {
+		return 0
+	}
+	for _, b := range []byte(string(r)) {
+		if !v.hasFallback[b] {
+			return size
+		}
+	}
+	return 0
+}

@@ -1,0 +1,37 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"surprisal.dev/plugins/torch/libtorch"
+)
+
+func (a *app) doctorCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "doctor",
+		Short: "Say what the torch backend finds on this machine, and how to mend what is missing",
+		Args:  maxArgs(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			finder, err := libtorch.DefaultFinder()
+			if err != nil {
+				return err
+			}
+			findings := libtorch.Examine(c.Context(), finder, slices.Concat(a.plugins, filepath.SplitList(os.Getenv("PATH"))))
+			if a.asJSON {
+				return writeJSON(a.stdout, findings)
+			}
+			for _, f := range findings {
+				fmt.Fprintf(a.stdout, "%-20s  %s\n", f.Name, f.Found)
+				if f.Mend != "" {
+					fmt.Fprintf(a.stdout, "%-20s  mend it with: %s\n", "", f.Mend)
+				}
+			}
+			return nil
+		},
+	}
+}

@@ -1,0 +1,237 @@
+"""Makes the tiny models of golden/, one folder each, and what transformers says of them.
+
+Usage: golden.py FOLDER [NAME ...]           writes the models (all of them, or these) into FOLDER
+       golden.py --check FOLDER [NAME ...]   makes them again elsewhere and compares
+
+A folder has config.json, weights in safetensors, and golden.json: sequences of token ids, and for each the float32 losses
+in nats of all ids but the first, by the Hugging Face model in float32 with its plain attention, reduced in float64.
+Weights are random but rounded to bfloat16 and stored so. They come from numpy's PCG64, seeded with the model's and the
+tensor's name, so that every machine makes the same bytes; norms and biases are random too, and matrices are scaled so
+that attention and predictions are far from uniform. --check wants equal bytes for configs and weights, and losses within
+2e-5 nats, because float32 sums depend on the machine.
+
+Models differ in what a loader may get wrong: see MODELS.
+"""
+
+import argparse
+import contextlib
+import json
+import pathlib
+import shutil
+import sys
+import tempfile
+import zlib
+
+import numpy as np
+import safetensors.torch
+import torch
+import transformers
+from transformers import AutoModelForCausalLM
+
+LENGTHS = [1, 2, 17, 64, 17]
+TOLERANCE = 2e-5
+
+LLAMA = dict(
+    vocab_size=256, hidden_size=48, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+    head_dim=16, max_position_embeddings=128, rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2,
+)
+# Wave lengths of 16 dimensions are 6.3, 20 and more at theta 10000: one kept, one between, the others slowed down.
+LLAMA3_ROPE = dict(
+    rope_type="llama3", rope_theta=10000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+    original_max_position_embeddings=32,
+)
+GEMMA3 = dict(
+    vocab_size=320, hidden_size=40, intermediate_size=80, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=1,
+    head_dim=16, query_pre_attn_scalar=24, max_position_embeddings=128, sliding_window=8, rms_norm_eps=1e-5,
+    layer_types=["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"],
+    rope_parameters={
+        "full_attention": dict(rope_type="default", rope_theta=1000000.0),
+        "sliding_attention": dict(rope_type="default", rope_theta=10000.0),
+    },
+)
+GPT_NEOX = dict(
+    vocab_size=256, hidden_size=48, intermediate_size=96, num_hidden_layers=2, num_attention_heads=3,
+    max_position_embeddings=128, rope_parameters=dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.25),
+)
+GPT2 = dict(vocab_size=256, n_embd=48, n_layer=2, n_head=4, n_positions=64, bos_token_id=0, eos_token_id=0)
+QWEN2 = {**LLAMA, "rms_norm_eps": 1e-6}
+del QWEN2["head_dim"]
+
+# Each model: its class, its config, and how its files differ from those that save_pretrained writes.
+MODELS = {
+    "llama": ("Llama", {**LLAMA, "tie_word_embeddings": True}, {}),
+    # Biases everywhere; heads wider together than the residual stream; another context.
+    "llama-bias": ("Llama", {**LLAMA, "head_dim": 24, "attention_bias": True, "mlp_bias": True}, {}),
+    # The config says it in the words of transformers 4 too: config.v4.json.
+    "llama-llama3": ("Llama", {**LLAMA, "hidden_size": 64, "rope_parameters": LLAMA3_ROPE}, {
+        "v4": dict(rope_theta=10000.0, torch_dtype="bfloat16", rope_scaling={k: v for k, v in LLAMA3_ROPE.items() if k != "rope_theta"}),
+        "without": ["rope_parameters", "dtype", "head_dim"],
+    }),
+    "gemma3": ("Gemma3", GEMMA3, {
+        "v4": dict(rope_theta=1000000.0, rope_local_base_freq=10000.0, rope_scaling=None, sliding_window_pattern=3, torch_dtype="bfloat16"),
+        "without": ["rope_parameters", "dtype", "layer_types", "_sliding_window_pattern"],
+    }),
+    # No known model of this family has one, but its config allows it. (transformers reads attn_logit_softcapping and ignores it.)
+    "gemma3-softcap": ("Gemma3", {**GEMMA3, "final_logit_softcapping": 3.0}, {}),
+    # Biases of q, k and v only; two shards and an index.
+    "qwen2": ("Qwen2", QWEN2, {"shards": "60KB"}),
+    # Layers from the second on have a window.
+    "qwen2-window": ("Qwen2", {**QWEN2, "use_sliding_window": True, "sliding_window": 8, "max_window_layers": 1}, {}),
+    "qwen3": ("Qwen3", {**LLAMA, "head_dim": 24, "rms_norm_eps": 1e-6, "tie_word_embeddings": True}, {}),
+    # Old files keep masks among the weights, and no "transformer." before their names.
+    "gpt2": ("GPT2", GPT2, {"masks": "transformer.h.{}.attn.bias", "prefix": "transformer."}),
+    "gpt2-untied": ("GPT2", {**GPT2, "tie_word_embeddings": False, "n_inner": 80, "scale_attn_by_inverse_layer_idx": True}, {}),
+    "gpt_neox": ("GPTNeoX", GPT_NEOX, {"masks": "gpt_neox.layers.{}.attention.bias"}),
+    "gpt_neox-serial": ("GPTNeoX", {**GPT_NEOX, "use_parallel_residual": False, "attention_bias": False, "tie_word_embeddings": True}, {
+        "v4": dict(rotary_pct=0.25, rotary_emb_base=10000, torch_dtype="bfloat16"),
+        "without": ["rope_parameters", "dtype"],
+    }),
+    "mistral": ("Mistral", {**LLAMA, "sliding_window": 8}, {}),
+    "olmo2": ("Olmo2", {k: v for k, v in LLAMA.items() if k != "head_dim"} | {"hidden_size": 64}, {}),
+}
+
+
+def random(model, name, shape):
+    generator = np.random.Generator(np.random.PCG64([zlib.crc32(model.encode()), zlib.crc32(name.encode())]))
+    return torch.from_numpy(generator.standard_normal(shape))
+
+
+def fill(name, model):
+    """Sets all parameters to values a bfloat16 holds."""
+    for parameter_name, parameter in model.named_parameters():
+        noise = random(name, parameter_name, tuple(parameter.shape))
+        if parameter.ndim == 1:
+            value = parameter.data.double() + 0.25 * noise  # around the 0 or 1 that the class starts from
+        elif any(part in parameter_name for part in ("embed", "wte", "wpe", "lm_head")):
+            value = 0.4 * noise
+        else:
+            # Conv1D of GPT-2 is [inputs, outputs].
+            inputs = parameter.shape[0 if "GPT2" in type(model).__name__ else 1]
+            value = 1.5 / inputs**0.5 * noise
+        parameter.data = value.to(torch.bfloat16)
+
+
+def sequences(name, vocabulary):
+    generator = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))
+    return [generator.integers(vocabulary, size=n).tolist() for n in LENGTHS]
+
+
+@torch.inference_mode()
+def losses(model, ids):
+    ids = torch.tensor([ids])
+    logits = model(ids).logits[0, :-1]
+    assert logits.dtype == torch.float32
+    picked = torch.log_softmax(logits.double(), -1).gather(-1, ids[0, 1:, None])
+    return [round(-x, 9) for x in picked.flatten().tolist()]
+
+
+def load(folder):
+    model, info = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True, output_loading_info=True
+    )
+    problems = {k: v for k, v in info.items() if v and k != "unexpected_keys"}
+    assert not problems, f"{folder}: {problems}"
+    return model.eval()
+
+
+def rewrite(folder, model, files):
+    """Adds to the weights what older files have."""
+    path = folder / "model.safetensors"
+    tensors = safetensors.torch.load_file(path)
+    masks = torch.tril(torch.ones(1, 1, 8, 8, dtype=torch.uint8))
+    for layer in range(model.config.num_hidden_layers):
+        tensors[files["masks"].format(layer)] = masks.clone()
+    prefix = files.get("prefix", "")
+    tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    safetensors.torch.save_file(tensors, path, {"format": "pt"})
+
+
+def write_config(folder, files):
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    del config["transformers_version"]  # which release wrote it is in golden.json
+    save(path, config)
+    if "v4" in files:
+        save(folder / "config.v4.json", {k: v for k, v in config.items() if k not in files["without"]} | files["v4"])
+
+
+def save(path, value):
+    path.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def make(name, folder):
+    class_name, parameters, files = MODELS[name]
+    config_class = getattr(transformers, class_name + ("TextConfig" if class_name == "Gemma3" else "Config"))
+    model_class = getattr(transformers, class_name + {"GPT2": "LMHeadModel"}.get(class_name, "ForCausalLM"))
+    model = model_class(config_class(**parameters)).to(torch.bfloat16)
+    fill(name, model)
+    model.tie_weights()
+    shutil.rmtree(folder, ignore_errors=True)
+    model.save_pretrained(folder, max_shard_size=files.get("shards", "1GB"))
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    if "masks" in files:
+        rewrite(folder, model, files)
+    write_config(folder, files)
+
+    # The losses are those of the files as a user would load them.
+    model = load(folder)
+    found = [dict(ids=ids, losses=losses(model, ids)) for ids in sequences(name, model.config.vocab_size)]
+    if "v4" in files:
+        with tempfile.TemporaryDirectory() as old:
+            shutil.copytree(folder, old, dirs_exist_ok=True)
+            shutil.copy(folder / "config.v4.json", pathlib.Path(old) / "config.json")
+            model = load(old)
+            assert [losses(model, s["ids"]) for s in found] == [s["losses"] for s in found], f"{name}: config.v4.json is another model"
+    write_golden(folder / "golden.json", found)
+    mean = np.mean(found[3]["losses"])
+    print(f"{name:16} {sum(p.numel() for p in model.parameters()):7} parameters, mean loss {mean:.3f} nats", file=sys.stderr)
+
+
+def write_golden(path, found):
+    """One line a list, so that a change can be read."""
+    lines = ",\n".join(f'    {{"ids": {json.dumps(s["ids"])},\n     "losses": {json.dumps(s["losses"])}}}' for s in found)
+    versions = json.dumps({"transformers": transformers.__version__, "torch": torch.__version__.split("+")[0]})
+    path.write_text(f'{{\n  "made_with": {versions},\n  "sequences": [\n{lines}\n  ]\n}}\n')
+
+
+def check(folder, names):
+    with tempfile.TemporaryDirectory() as fresh:
+        fresh = pathlib.Path(fresh)
+        for name in names:
+            make(name, fresh / name)
+            files = sorted(p.name for p in (folder / name).iterdir())
+            assert files == sorted(p.name for p in (fresh / name).iterdir()), f"{name}: other files"
+            for file in files:
+                old, new = folder / name / file, fresh / name / file
+                if file != "golden.json":
+                    assert old.read_bytes() == new.read_bytes(), f"{old}: other bytes"
+                    continue
+                for a, b in zip(*(json.loads(p.read_text())["sequences"] for p in (old, new)), strict=True):
+                    assert a["ids"] == b["ids"], f"{old}: other ids"
+                    difference = max((abs(x - y) for x, y in zip(a["losses"], b["losses"], strict=True)), default=0)
+                    assert difference <= TOLERANCE, f"{old}: losses differ by {difference}"
+    print("the same")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("names", nargs="*", help="of " + ", ".join(MODELS))
+    arguments = parser.parse_args()
+    names = arguments.names or list(MODELS)
+    if unknown := set(names) - set(MODELS):
+        parser.error(f"no model {min(unknown)!r}; there are {', '.join(MODELS)}")
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    if arguments.check:
+        check(arguments.folder, names)
+        return
+    for name in names:
+        make(name, arguments.folder / name)
+
+
+if __name__ == "__main__":
+    main()

