@@ -17,6 +17,13 @@ demo: build
     @ln -sfn "$(go env GOROOT)" examples/first/text
     @bin/runner run examples/first
 
+# the same text on SmolLM2-135M and Gemma-3-270M; installs libtorch and fetches the models where they are missing
+demo-torch: build torch
+    @python3 examples/torch/models.py {{ cache }}/models
+    @ln -sfn "$(go env GOROOT)" examples/torch/text
+    @ln -sfn {{ cache }}/models examples/torch/models
+    @bin/runner run --plugins bin examples/torch
+
 # everything: check, tests with real servers, crashes and Python, generated code, fuzzing
 test: check test-race test-slow test-s3 test-python test-examples fresh fuzz
 
@@ -114,4 +121,4 @@ bench: build
 
 # remove what was built here; the caches outside of the checkout stay
 clean:
-    rm -rf bin examples/first/text examples/*/.surprisal
+    rm -rf bin examples/*/text examples/torch/models examples/*/.surprisal

@@ -1,0 +1,103 @@
+package workspace
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"surprisal.dev/runner/spec"
+)
+
+func writeFiles(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, content := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		old := time.Now().Add(-time.Hour)
+		if err := os.Chtimes(path, old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestWeights(t *testing.T) {
+	dir := t.TempDir()
+	writeFiles(t, dir, map[string]string{
+		"a.gguf": "gguf", "b/config.json": "{}", "b/model.safetensors": "weights", "b/notes.txt": "no part of it", "c/model.safetensors": "weights",
+	})
+	w := &Workspace{digests: openDigests(filepath.Join(dir, "digests.json"))}
+	names := func(m spec.Weights) string {
+		files, err := w.weights(t.Context(), &m, []string{t.TempDir(), dir})
+		if err != nil {
+			return err.Error()
+		}
+		var all []string
+		for _, f := range files {
+			if !strings.HasPrefix(f.Digest, "sha256:") || !filepath.IsAbs(f.Path) {
+				t.Errorf("file %+v", f)
+			}
+			all = append(all, f.Name)
+		}
+		return strings.Join(all, " ")
+	}
+	for _, test := range []struct{ format, path, want string }{
+		{"gguf", "a.gguf", "a.gguf"},
+		{"safetensors", "b", "config.json model.safetensors"},
+		{"safetensors", filepath.Join(dir, "b"), "config.json model.safetensors"},
+		{"gguf", "b", "is not a file; name a GGUF file"},
+		{"gguf", "x.gguf", `path "x.gguf": there is no such file or folder; check the path`},
+		{"safetensors", "a.gguf", "is not a folder; name the folder that holds config.json"},
+		{"safetensors", "c", "holds no config.json; name the folder of a model"},
+	} {
+		if got := names(spec.Weights{Format: test.format, Path: test.path}); !strings.Contains(got, test.want) {
+			t.Errorf("%s %s: found %q, wanted %q", test.format, test.path, got, test.want)
+		}
+	}
+}
+
+// TestDigests checks that a digest is remembered for as long as the file has not changed, and not for a file that may
+// still be changing.
+func TestDigests(t *testing.T) {
+	dir := t.TempDir()
+	writeFiles(t, dir, map[string]string{"a": "one", "b": "two"})
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	kept := filepath.Join(dir, "digests.json")
+	read := func(path string) string {
+		w := &Workspace{digests: openDigests(kept)}
+		f, err := w.modelFile(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.digests.save(); err != nil {
+			t.Fatal(err)
+		}
+		return f.Digest
+	}
+	before := read(a)
+	info, err := os.Stat(a)
+	if err != nil || openDigests(kept).get(a, info) != before {
+		t.Errorf("the digest was not remembered: %v", err)
+	}
+	if err := os.WriteFile(a, []byte("two"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if read(a) == before || read(a) != read(b) {
+		t.Error("the digest of a changed file is the one it had before")
+	}
+	if info, err = os.Stat(a); err != nil || openDigests(kept).get(a, info) != "" {
+		t.Errorf("the digest of a file that has just changed is remembered: %v", err)
+	}
+	if err := os.WriteFile(kept, []byte("{"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if read(b) != read(a) {
+		t.Error("digests that cannot be read are in the way")
+	}
+}
