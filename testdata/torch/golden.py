@@ -14,7 +14,6 @@ Models differ in what a loader may get wrong: see MODELS.
 """
 
 import argparse
-import contextlib
 import json
 import pathlib
 import shutil
@@ -50,7 +49,7 @@ GEMMA3 = dict(
     },
 )
 GPT_NEOX = dict(
-    vocab_size=256, hidden_size=48, intermediate_size=96, num_hidden_layers=2, num_attention_heads=3,
+    vocab_size=256, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
     max_position_embeddings=128, rope_parameters=dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.25),
 )
 GPT2 = dict(vocab_size=256, n_embd=48, n_layer=2, n_head=4, n_positions=64, bos_token_id=0, eos_token_id=0)

@@ -1,0 +1,301 @@
+//go:build torch
+
+package backend
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"surprisal.dev/plugins/conformance"
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/sdk"
+)
+
+const defaults = `{"dtype": "float32", "device": "cpu", "tensorParallel": 1, "threads": 0, "batchTokens": 2048}`
+
+// tiny is the golden Llama with a tokenizer of single bytes, as a folder.
+func tiny(t testing.TB) protocol.Model {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"config.json", "model.safetensors"} {
+		data, err := os.ReadFile(filepath.Join("../../../testdata/torch/golden/llama", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, name), data)
+	}
+	write(t, filepath.Join(dir, "tokenizer.json"), byteTokenizer(t))
+	m := protocol.Model{Config: json.RawMessage(defaults)}
+	for _, name := range []string{"config.json", "model.safetensors", "tokenizer.json"} {
+		path := filepath.Join(dir, name)
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Files = append(m.Files, protocol.ModelFile{Name: name, Path: path, Digest: protocol.Digest(data)})
+	}
+	return m
+}
+
+func write(t testing.TB, path string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// byteTokenizer is a tokenizer.json with a token for each byte, in the alphabet of GPT-2: bytes that print stand for
+// themselves, the others for the characters from U+0100 on.
+func byteTokenizer(t testing.TB) []byte {
+	t.Helper()
+	vocabulary := map[string]int{}
+	next := rune(0x100)
+	for b := range 256 {
+		r := rune(b)
+		if !(b >= '!' && b <= '~' || b >= 0xa1 && b <= 0xac || b >= 0xae) {
+			r = next
+			next++
+		}
+		vocabulary[string(r)] = b
+	}
+	data, err := json.Marshal(map[string]any{
+		"version": "1.0", "added_tokens": []any{}, "normalizer": nil, "post_processor": nil, "truncation": nil, "padding": nil,
+		"pre_tokenizer": map[string]any{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": true},
+		"decoder":       map[string]any{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": true},
+		"model": map[string]any{
+			"type": "BPE", "vocab": vocabulary, "merges": []any{}, "dropout": nil, "unk_token": nil, "byte_fallback": false,
+			"continuing_subword_prefix": nil, "end_of_word_suffix": nil, "fuse_unk": false,
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func opened(t testing.TB, m protocol.Model) sdk.Model {
+	t.Helper()
+	loaded, err := New().Load(t.Context(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := loaded.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return loaded
+}
+
+func documents(texts ...string) iter.Seq2[protocol.Document, error] {
+	return func(yield func(protocol.Document, error) bool) {
+		for i, text := range texts {
+			d := protocol.Document{Index: int64(i), Dataset: "d", Shard: "s", Row: int64(i), Text: text, ScoreEnd: int32(len(text))}
+			if !yield(d, nil) {
+				return
+			}
+		}
+	}
+}
+
+func score(t testing.TB, m sdk.Model, s protocol.Settings, texts ...string) []protocol.ScoredDocument {
+	t.Helper()
+	answers := make([]protocol.ScoredDocument, len(texts))
+	err := m.Score(t.Context(), s, documents(texts...), func(a protocol.ScoredDocument) error {
+		answers[a.Index] = a
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for d := range documents(texts...) {
+		if _, _, err := protocol.Project(d, answers[d.Index], m.Describe()); err != nil {
+			t.Error(err)
+		}
+	}
+	return answers
+}
+
+// TestConformance runs the program through the suite that every backend must pass.
+func TestConformance(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "runner-backend-torch")
+	build := exec.Command("go", "build", "-tags", "torch", "-buildvcs=false", "-o", program, "../cmd/runner-backend-torch")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	report, err := conformance.Run(t.Context(), []string{program}, protocol.KindBackend,
+		conformance.Case{Name: "tiny llama", Model: tiny(t), LargeBytes: 1 << 18})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !report.Passed() || slices.ContainsFunc(report.Checks, func(c conformance.Check) bool { return c.Outcome == conformance.NotRun }) {
+		var b strings.Builder
+		_, err := report.WriteTo(&b)
+		t.Errorf("%v\n%s", err, b.String())
+	}
+}
+
+// TestCompany checks that the losses of a document do not depend on what is scored with it, in any order and however
+// little fits a batch.
+func TestCompany(t *testing.T) {
+	texts := []string{"", "a", "The train was late.", strings.Repeat("It snowed for three days. ", 20), "❄️ 🚂", "\x00\n\n\t", "x y z"}
+	for _, dtype := range []string{"float32", "bfloat16"} {
+		m := tiny(t)
+		m.Config = json.RawMessage(strings.Replace(defaults, "float32", dtype, 1))
+		tolerance := map[string]float64{"float32": 1e-5, "bfloat16": 0.1}[dtype]
+		settings := protocol.Settings{Context: 64, Stride: 32}
+		want := score(t, opened(t, m), settings, texts...)
+		worst := 0.0
+		compare := func(what string, i int, got protocol.ScoredDocument) {
+			for j, nll := range want[i].TokenNLL {
+				d := math.Abs(nll - got.TokenNLL[j])
+				if worst = max(worst, d); d > tolerance {
+					t.Errorf("%s, %s: token %d of %q: %v, then %v", dtype, what, j, texts[i], nll, got.TokenNLL[j])
+				}
+			}
+		}
+		small := m
+		small.Config = json.RawMessage(strings.Replace(string(m.Config), "2048", "7", 1))
+		narrow := opened(t, small)
+		for i, text := range texts {
+			compare("alone", i, score(t, narrow, settings, text)[0])
+		}
+		reversed := slices.Clone(texts)
+		slices.Reverse(reversed)
+		for i, got := range score(t, narrow, settings, reversed...) {
+			compare("reversed", len(texts)-1-i, got)
+		}
+		t.Logf("%s: losses differ by %g nats at most", dtype, worst)
+	}
+}
+
+// TestPrefix checks what stands before a document's first token.
+func TestPrefix(t *testing.T) {
+	m := opened(t, tiny(t))
+	text := strings.Repeat("The train was late because it snowed. ", 5)
+	settings := func(prefix string) protocol.Settings {
+		return protocol.Settings{Prefix: prefix, Context: 64, Stride: 32, EOS: true}
+	}
+	none := score(t, m, settings(protocol.PrefixNone), text)[0]
+	first := score(t, m, settings(protocol.PrefixFirst), text)[0]
+	all := score(t, m, settings(protocol.PrefixBOS), text)[0]
+	if len(none.Unscored) != 1 || none.Unscored[0] != (protocol.Unscored{Start: 0, End: 1, Reason: protocol.ReasonNoContext}) || none.TokenNLL[0] != 0 {
+		t.Errorf("without a prefix: %+v, first loss %v", none.Unscored, none.TokenNLL[0])
+	}
+	if len(all.Unscored)+len(first.Unscored) != 0 || all.TokenNLL[0] == 0 || all.TokenNLL[0] != first.TokenNLL[0] {
+		t.Errorf("first losses %v and %v", all.TokenNLL[0], first.TokenNLL[0])
+	}
+	last := len(text) - 1
+	if all.TokenNLL[last] == first.TokenNLL[last] || math.Abs(first.TokenNLL[last]-none.TokenNLL[last]) > 1e-5 {
+		t.Errorf("losses in the last window: %v with a prefix, %v and %v without", all.TokenNLL[last], first.TokenNLL[last], none.TokenNLL[last])
+	}
+	if none.EOSNLL == 0 || all.EOSNLL == 0 {
+		t.Errorf("losses of the end of the text: %v and %v", none.EOSNLL, all.EOSNLL)
+	}
+}
+
+// TestErrors checks what is said about models that cannot be loaded.
+func TestErrors(t *testing.T) {
+	good := tiny(t)
+	change := func(edit func(*protocol.Model, string)) protocol.Model {
+		m := tiny(t)
+		edit(&m, filepath.Dir(m.Files[0].Path))
+		return m
+	}
+	for _, test := range []struct {
+		what  string
+		model protocol.Model
+		want  string
+	}{
+		{"no files", protocol.Model{Config: good.Config}, "needs weights"},
+		{"a file that is gone", change(func(m *protocol.Model, dir string) { m.Files = m.Files[:1]; m.Files[0].Path = dir + "/x.gguf" }), "x.gguf"},
+		{"a file that changed", change(func(m *protocol.Model, dir string) {
+			write(t, filepath.Join(dir, "tokenizer.json"), append(byteTokenizer(t), '\n'))
+		}), "tokenizer.json: the plan was made with"},
+		{"weights cut off", change(func(m *protocol.Model, dir string) {
+			if err := os.Truncate(filepath.Join(dir, "model.safetensors"), 20000); err != nil {
+				t.Fatal(err)
+			}
+		}), "model.safetensors"},
+		{"no such GPU", change(func(m *protocol.Model, _ string) {
+			m.Config = json.RawMessage(strings.Replace(defaults, `"cpu"`, `"cuda:63"`, 1))
+		}), "runner doctor"},
+		{"too many ranks", change(func(m *protocol.Model, _ string) {
+			m.Config = json.RawMessage(strings.Replace(defaults, `"tensorParallel": 1`, `"tensorParallel": 7`, 1))
+		}), "7 ranks cannot share"},
+	} {
+		loaded, err := New().Load(t.Context(), test.model)
+		if err == nil {
+			t.Errorf("%s: no error", test.what)
+			if err := loaded.Close(); err != nil {
+				t.Error(err)
+			}
+			continue
+		}
+		if protocol.KindOf(err) == "" || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: found %q of kind %q, wanted %q", test.what, err, protocol.KindOf(err), test.want)
+		}
+	}
+}
+
+// TestLeak checks that hundreds of batches leave no tensor and no memory behind, and that a cancelled one does not either.
+func TestLeak(t *testing.T) {
+	loaded := opened(t, tiny(t))
+	m := loaded.(*model)
+	settings := protocol.Settings{Context: 64, Stride: 32}
+	text := strings.Repeat("It snowed. ", 30)
+	for range 50 {
+		score(t, loaded, settings, text)
+	}
+	before := resident(t)
+	for range 500 {
+		score(t, loaded, settings, text)
+	}
+	if grown := resident(t) - before; grown > 32<<20 {
+		t.Errorf("500 batches left %d MB", grown>>20)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := loaded.Score(ctx, settings, documents(text), func(protocol.ScoredDocument) error { return nil })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("after cancelling: %v", err)
+	}
+	if live := m.heap.Live(); live != m.weights {
+		t.Errorf("%d tensors, %d of them weights", live, m.weights)
+	}
+}
+
+// resident returns the bytes of memory that this process has.
+func resident(t *testing.T) int64 {
+	t.Helper()
+	data, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var size, pages int64
+	if _, err := fmt.Sscan(string(data), &size, &pages); err != nil {
+		t.Fatal(err)
+	}
+	return pages * int64(os.Getpagesize())
+}
+
+// TestEstimate checks that a plan knows the weights exactly.
+func TestEstimate(t *testing.T) {
+	e, err := New().Plan(t.Context(), tiny(t), protocol.Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Parameters == 0 || e.WeightBytes != 4*e.Parameters || e.FLOPsPerToken == 0 || e.MemoryBytes <= e.WeightBytes {
+		t.Errorf("estimate %+v", e)
+	}
+}
