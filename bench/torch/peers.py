@@ -30,7 +30,7 @@ import psutil
 
 CONTEXT = 2048
 SIZES = [1000, 2000, 4000]
-SEED_TEXT = "src/testdata/Isaac.Newton-Opticks.txt"
+BOOK = "src/testdata/Isaac.Newton-Opticks.txt"
 
 
 def agree():
@@ -54,7 +54,7 @@ def prepare(arguments):
 
 def texts(work, size):
     root = subprocess.run(["go", "env", "GOROOT"], check=True, capture_output=True, text=True).stdout.strip()
-    data = (pathlib.Path(root) / SEED_TEXT).read_bytes()
+    data = (pathlib.Path(root) / BOOK).read_bytes()
     position = data.index(b"\n", len(data) // 10) + 1
     documents, total = [], 0
     while total < size:
@@ -81,7 +81,8 @@ def weights(path, work, tokenizer_path):
     model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32, local_files_only=True)
     matrices = sum(p.numel() for p in model.parameters() if p.ndim == 2)
     assert model.config.tie_word_embeddings, "an embedding that is not the head too must be left out of the FLOPs"
-    del model.config.quantization_config
+    for field in ("quantization_config", "_model_name_or_path", "unk_token_id"):  # of the GGUF file, not of the model
+        delattr(model.config, field)
     model.hf_quantizer, model.is_quantized = None, False
     for dtype in ("float32", "bfloat16"):
         model.to(getattr(torch, dtype)).save_pretrained(work / dtype)
@@ -224,10 +225,11 @@ def runner_peer(arguments):
         f'models: model: {{backend: torch: {backend}, weights: safetensors: path: "{arguments.work}/{arguments.dtype}"}}\n'
         f'scoring: context: {CONTEXT}\n'
     )
-    subprocess.run([arguments.runner, "run", folder], check=True, stdout=subprocess.DEVNULL)
+    runner = [arguments.runner, "--plugins", arguments.runner.parent]
+    subprocess.run([*runner, "run", folder], check=True, stdout=subprocess.DEVNULL)
     records = [json.loads(path.read_text()) for path in (folder / ".surprisal/store/actions").glob("*/*.json")]
     (measured,) = [record["measured"] for record in records if record["kind"] == "score"]
-    subprocess.run([arguments.runner, "-C", folder, "export", "score", folder / "score"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*runner, "-C", folder, "export", "score model book", folder / "score"], check=True, stdout=subprocess.DEVNULL)
     nats = sum(sum(losses) for losses in pq.read_table(folder / "score/scored_documents.parquet")["per_byte_loss"].to_pylist())
     return measured["tokens"], measured["tokens"] / measured["tokensPerSecond"], nats
 
@@ -304,7 +306,7 @@ def table(arguments, results):
     speed = {peer: statistics.median(r["tokens"] / r["seconds"] for r in runs) for peer, runs in results.items()}
     ours = {dtype: speed[peer] for peer in results if peer[0] == "runner" for dtype in [peer[1]]}
     print(f"\n{arguments.model.name}: {size:,} bytes, {arguments.threads} threads, medians of {arguments.rounds} rounds\n")
-    print("| | tokens/s | least - most | peak MB | bpb | " + "".join(f"runner {dtype} is | " for dtype in ours) + "of GEMM |")
+    print("| | tokens/s | least - most | peak MB | bpb | " + "".join(f"runner {dtype} / this | " for dtype in ours) + "of GEMM |")
     print("| --- | ---: | ---: | ---: | ---: | " + "---: | " * len(ours) + "---: |")
     for peer, runs in results.items():
         if peer[0] == "gemm":

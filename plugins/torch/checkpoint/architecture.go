@@ -71,9 +71,7 @@ type Attention struct {
 	Scale float64
 	// Window w lets a query see keys less than w positions before it, itself included; 0: all before it.
 	Window int
-	// Softcap c makes c*tanh(s/c) of each score; 0: none.
-	Softcap float64
-	QKNorm  QKNorm
+	QKNorm QKNorm
 	// Rope is nil for models with learned positions.
 	Rope *Rope
 }

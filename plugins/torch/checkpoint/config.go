@@ -10,14 +10,14 @@ import (
 
 // irrelevant fields of a config.json say how a model was trained, saved or is asked to generate, not what it computes.
 var irrelevant = []string{
-	"architectures", "model_type", "transformers_version", "torch_dtype", "dtype", "_name_or_path", "name_or_path", "_commit_hash",
+	"architectures", "model_type", "transformers_version", "torch_dtype", "dtype", "_name_or_path", "_model_name_or_path", "name_or_path", "_commit_hash",
 	"_attn_implementation", "_attn_implementation_autoset", "_attn_implementation_internal", "use_cache", "cache_implementation",
 	"transformers.js_config", "is_llama_config", "pretraining_tp", "initializer_range", "use_return_dict",
 	"return_dict", "return_dict_in_generate", "output_hidden_states", "output_attentions", "output_scores", "torchscript",
 	"gradient_checkpointing", "tf_legacy_loss", "use_bfloat16", "tokenizer_class", "finetuning_task", "task_specific_params",
 	"problem_type", "id2label", "label2id", "num_labels", "prefix", "chunk_size_feed_forward", "is_decoder",
 	"attention_dropout", "hidden_dropout", "classifier_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop",
-	"bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id", "decoder_start_token_id", "forced_bos_token_id",
+	"bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "sep_token_id", "decoder_start_token_id", "forced_bos_token_id",
 	"forced_eos_token_id", "begin_suppress_tokens", "suppress_tokens", "bad_words_ids",
 	"do_sample", "early_stopping", "max_length", "min_length", "max_new_tokens", "num_beams", "num_beam_groups", "diversity_penalty",
 	"temperature", "top_k", "top_p", "typical_p", "repetition_penalty", "length_penalty", "no_repeat_ngram_size",
@@ -384,7 +384,6 @@ func gemma3Config(f *fields) model {
 	a.Norm.AddOne, a.Norm.Float32Product = true, true
 	a.EmbeddingScale = math.Sqrt(float64(a.Hidden))
 	a.LogitSoftcap = f.softcap("final_logit_softcapping")
-	softcap := f.softcap("attn_logit_softcapping")
 	scale := 1 / math.Sqrt(f.positive("query_pre_attn_scalar", 256))
 
 	window := 4096
@@ -413,7 +412,7 @@ func gemma3Config(f *fields) model {
 		l := &a.Layers[n]
 		l.PostNorm = true
 		at := &l.Attention
-		at.Scale, at.Softcap, at.QKNorm, at.Rope = scale, softcap, HeadQKNorm, globalRope
+		at.Scale, at.QKNorm, at.Rope = scale, HeadQKNorm, globalRope
 		if at.Window > 0 {
 			at.Rope = localRope
 		}

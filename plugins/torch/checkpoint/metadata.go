@@ -110,7 +110,6 @@ func (f *fields) ggufGemma(a *Architecture, headSize int) {
 	a.Norm.Float32Product = true
 	a.EmbeddingScale = math.Sqrt(float64(a.Hidden))
 	a.LogitSoftcap = f.softcap("final_logit_softcapping")
-	softcap := f.softcap("attn_logit_softcapping")
 	window := f.size("attention.sliding_window", 0)
 	// Files leave out the pattern and the local frequencies, which all models of the family share.
 	pattern := f.count("attention.sliding_window_pattern", 6)
@@ -125,7 +124,7 @@ func (f *fields) ggufGemma(a *Architecture, headSize int) {
 		l.PostNorm = true
 		l.MLP.Activation = GELUTanh
 		at := &l.Attention
-		at.Scale, at.Softcap, at.QKNorm = scale, softcap, HeadQKNorm
+		at.Scale, at.QKNorm = scale, HeadQKNorm
 		if (n+1)%pattern != 0 {
 			at.Window, at.Rope = window, local
 		}

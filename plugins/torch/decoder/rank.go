@@ -151,7 +151,7 @@ func (r *rank) attention(s *tensor.Scope, l *layer, x tensor.Tensor, b *batch, t
 		s.Rotate(q, turn[0], turn[1])
 		s.Rotate(k, turn[0], turn[1])
 	}
-	out := s.Attend(q, k, v, b.ends, tensor.Attention{Scale: a.Scale, Window: int64(a.Window), Softcap: a.Softcap})
+	out := s.Attend(q, k, v, b.ends, tensor.Attention{Scale: a.Scale, Window: int64(a.Window)})
 	return r.sum(s, s.View(out, tokens, (h.to-h.from)*size), l.out, c)
 }
 

@@ -145,10 +145,10 @@ void rotate(at::Tensor &x, const at::Tensor &cosines, const at::Tensor &sines) {
 }
 
 // One sequence: q [heads, length, size], k and v [kv heads, length, size].
-at::Tensor attend(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, double scale, int64_t window, double softcap) {
+at::Tensor attend(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, double scale, int64_t window) {
   int64_t length = q.size(1), group = q.size(0) / k.size(0);
   bool windowed = window > 0 && window < length;
-  if (softcap == 0 && !windowed) {
+  if (!windowed) {
     return at::scaled_dot_product_attention(q.unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), {}, 0, true, scale, group > 1).squeeze(0);
   }
   // Queries in blocks, each with the keys that any of them sees, so that a long sequence costs by its window.
@@ -156,27 +156,122 @@ at::Tensor attend(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
   std::vector<at::Tensor> parts;
   auto options = q.options().dtype(at::kLong);
   for (int64_t from = 0; from < length; from += block) {
-    int64_t to = std::min(length, from + block), first = windowed ? std::max<int64_t>(0, from - window + 1) : 0;
+    int64_t to = std::min(length, from + block), first = std::max<int64_t>(0, from - window + 1);
     at::Tensor distance = at::arange(from, to, options).unsqueeze(1) - at::arange(first, to, options).unsqueeze(0);
-    at::Tensor seen = distance >= 0;
-    if (windowed) {
-      seen = seen & (distance < window);
-    }
+    at::Tensor seen = (distance >= 0) & (distance < window);
     at::Tensor qs = q.narrow(1, from, to - from), ks = k.narrow(1, first, to - first), vs = v.narrow(1, first, to - first);
-    if (softcap == 0) {
-      parts.push_back(
-          at::scaled_dot_product_attention(qs.unsqueeze(0), ks.unsqueeze(0), vs.unsqueeze(0), seen, 0, false, scale, group > 1).squeeze(0));
-      continue;
-    }
-    at::Tensor kr = ks.repeat_interleave(group, 0), vr = vs.repeat_interleave(group, 0);
-    at::Tensor scores = at::tanh(at::matmul(qs, kr.transpose(1, 2)) * (scale / softcap)) * softcap;
-    scores = scores.masked_fill(~seen, -std::numeric_limits<double>::infinity());
-    parts.push_back(at::matmul(at::softmax(scores, -1, at::kFloat).to(q.scalar_type()), vr));
+    parts.push_back(
+        at::scaled_dot_product_attention(qs.unsqueeze(0), ks.unsqueeze(0), vs.unsqueeze(0), seen, 0, false, scale, group > 1).squeeze(0));
   }
   return at::cat(parts, 1);
 }
 
-// Calls row(i, z) for each row of logits z, a float32 tensor [vocabulary] that may be changed, from several threads.
+// Loops that the compiler turns into the widest vectors of the machine.
+#if defined(__x86_64__) && defined(__gnu_linux__)
+#define VECTOR_CLONES __attribute__((target_clones("avx512f", "avx2,fma", "default")))
+#else
+#define VECTOR_CLONES
+#endif
+
+inline float widen(float v) { return v; }
+
+inline float widen(uint16_t bfloat16) {
+  uint32_t bits = static_cast<uint32_t>(bfloat16) << 16;
+  float v;
+  std::memcpy(&v, &bits, sizeof v);
+  return v;
+}
+
+template <class T> inline __attribute__((always_inline)) float greatest(const T *z, int64_t n) {
+  float lanes[16];
+  std::fill(lanes, lanes + 16, -std::numeric_limits<float>::infinity());
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    for (int j = 0; j < 16; j++) {
+      float v = widen(z[i + j]);
+      lanes[j] = v > lanes[j] ? v : lanes[j];
+    }
+  }
+  float m = *std::max_element(lanes, lanes + 16);
+  for (; i < n; i++) {
+    m = std::max(m, widen(z[i]));
+  }
+  return m;
+}
+
+// e^x for x <= 0, to about 1e-7 of its value: 2^k times the Taylor polynomial of degree 7 of e^r with |r| <= ln(2)/2. What is
+// below e^-87 counts as that, which no sum of probabilities feels. NaN stays NaN.
+inline __attribute__((always_inline)) float exponential(float x) {
+  float bounded = x < -87.0f ? -87.0f : x;
+  float k = bounded * 1.44269504f + 12582912.0f; // 1.5 * 2^23: the low bits become the nearest integer
+  uint32_t bits;
+  std::memcpy(&bits, &k, sizeof bits);
+  k -= 12582912.0f;
+  float r = bounded - k * 0.693359375f + k * 2.12194440e-4f;
+  float p = 1.0f / 5040;
+  p = p * r + 1.0f / 720;
+  p = p * r + 1.0f / 120;
+  p = p * r + 1.0f / 24;
+  p = p * r + 1.0f / 6;
+  p = p * r + 0.5f;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+  uint32_t power = (bits + 127) << 23;
+  float scale;
+  std::memcpy(&scale, &power, sizeof scale);
+  return p * scale;
+}
+
+// Sums e^(z - m): few terms a lane in float32, these sums in float64, for one float32 sum over a large vocabulary is biased.
+template <class T> inline __attribute__((always_inline)) double exponentials(const T *z, int64_t n, float m) {
+  const int64_t block = 512;
+  double sum = 0;
+  int64_t i = 0;
+  for (; i + block <= n; i += block) {
+    float lanes[16] = {};
+    for (int64_t k = 0; k < block; k += 16) {
+      for (int j = 0; j < 16; j++) {
+        lanes[j] += exponential(widen(z[i + k + j]) - m);
+      }
+    }
+    for (float v : lanes) {
+      sum += v;
+    }
+  }
+  for (; i < n; i++) {
+    sum += exponential(widen(z[i]) - m);
+  }
+  return sum;
+}
+
+struct reduced {
+  float maximum;
+  double sum;
+};
+
+VECTOR_CLONES reduced reduce_float(const float *z, int64_t n) {
+  float m = greatest(z, n);
+  return {m, exponentials(z, n, m)};
+}
+
+VECTOR_CLONES reduced reduce_bfloat16(const uint16_t *z, int64_t n) {
+  float m = greatest(z, n);
+  return {m, exponentials(z, n, m)};
+}
+
+// The greatest element of a row and the sum of e^(element - greatest). A row with NaN has the sum NaN.
+reduced reduce(const at::Tensor &row) {
+  if (row.is_cpu() && row.is_contiguous() && row.scalar_type() == at::kFloat) {
+    return reduce_float(row.const_data_ptr<float>(), row.numel());
+  }
+  if (row.is_cpu() && row.is_contiguous() && row.scalar_type() == at::kBFloat16) {
+    return reduce_bfloat16(reinterpret_cast<const uint16_t *>(row.const_data_ptr<at::BFloat16>()), row.numel());
+  }
+  at::Tensor z = row.to(at::kFloat), m = z.max();
+  return {m.item<float>(), (z - m).exp_().sum(at::kDouble).item<double>()};
+}
+
+// Calls row(i, z) for each row of logits z [vocabulary], from several threads.
 template <class F>
 void each_row(const at::Tensor &hidden, const at::Tensor &head, double softcap, int64_t chunk, F row) {
   int64_t rows = hidden.size(0);
@@ -184,24 +279,16 @@ void each_row(const at::Tensor &hidden, const at::Tensor &head, double softcap, 
   for (int64_t from = 0; from < rows; from += chunk) {
     int64_t n = std::min(chunk, rows - from);
     at::Tensor logits = at::mm(hidden.narrow(0, from, n), transposed);
+    if (softcap != 0) {
+      logits = at::tanh(logits.to(at::kFloat) / softcap) * softcap;
+    }
     at::parallel_for(0, n, 1, [&](int64_t begin, int64_t end) {
       at::NoGradGuard guard;
       for (int64_t i = begin; i < end; i++) {
-        at::Tensor z = logits.select(0, i).to(at::kFloat);
-        if (softcap != 0) {
-          z = at::tanh(z / softcap) * softcap;
-        }
-        row(from + i, z);
+        row(from + i, logits.select(0, i));
       }
     });
   }
-}
-
-// Sums e^(z - max) in float64: a sum in float32 over a large vocabulary is biased. z is changed.
-std::pair<double, double> max_and_sum(at::Tensor z) {
-  at::Tensor m = z.max();
-  double maximum = m.item<float>();
-  return {maximum, z.sub_(m).exp_().sum(at::kDouble).item<double>()};
 }
 
 } // namespace
@@ -285,7 +372,7 @@ char *extra_rotate(extra_tensor x, extra_tensor cosines, extra_tensor sines) {
 }
 
 char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_tensor v, const int64_t *ends, size_t n, double scale,
-                      int64_t window, double softcap) {
+                      int64_t window) {
   return guarded([&] {
     const at::Tensor &queries = tensor(q);
     at::Tensor result = at::empty_like(queries, at::MemoryFormat::Contiguous);
@@ -294,7 +381,7 @@ char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_t
       int64_t length = ends[i] - from;
       at::Tensor qs = queries.narrow(0, from, length).transpose(0, 1), ks = tensor(k).narrow(0, from, length).transpose(0, 1),
                  vs = tensor(v).narrow(0, from, length).transpose(0, 1);
-      result.narrow(0, from, length).copy_(attend(qs, ks, vs, scale, window, softcap).transpose(0, 1));
+      result.narrow(0, from, length).copy_(attend(qs, ks, vs, scale, window).transpose(0, 1));
       from = ends[i];
     }
     give(out, result);
@@ -303,10 +390,10 @@ char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_t
 
 char *extra_losses(extra_tensor hidden, extra_tensor head, const int64_t *targets, double *out, double softcap, int64_t chunk) {
   return guarded([&] {
-    each_row(tensor(hidden), tensor(head), softcap, chunk, [&](int64_t i, at::Tensor z) {
+    each_row(tensor(hidden), tensor(head), softcap, chunk, [&](int64_t i, const at::Tensor &z) {
       double target = z[targets[i]].item<float>();
-      auto [maximum, sum] = max_and_sum(z);
-      out[i] = std::log(sum) + (maximum - target);
+      reduced r = reduce(z);
+      out[i] = std::log(r.sum) + (r.maximum - target);
     });
   });
 }
@@ -315,10 +402,12 @@ char *extra_partial_losses(extra_tensor hidden, extra_tensor head, int64_t first
                            double *logits, double softcap, int64_t chunk) {
   return guarded([&] {
     int64_t size = tensor(head).size(0);
-    each_row(tensor(hidden), tensor(head), softcap, chunk, [&](int64_t i, at::Tensor z) {
+    each_row(tensor(hidden), tensor(head), softcap, chunk, [&](int64_t i, const at::Tensor &z) {
       int64_t at = targets[i] - first;
       logits[i] = at >= 0 && at < size ? z[at].item<float>() : -std::numeric_limits<double>::infinity();
-      std::tie(maxima[i], sums[i]) = max_and_sum(z);
+      reduced r = reduce(z);
+      maxima[i] = r.maximum;
+      sums[i] = r.sum;
     });
   });
 }

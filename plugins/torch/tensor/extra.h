@@ -43,7 +43,7 @@ char *extra_rotate(extra_tensor x, extra_tensor cosines, extra_tensor sines);
 // Causal attention within each of n sequences that follow each other: q [tokens, heads, head size], k and v [tokens, kv heads,
 // head size]; sequence i is the rows ends[i-1] to ends[i]. With window > 0 a query sees so many keys, its own included.
 char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_tensor v, const int64_t *ends, size_t n,
-                      double scale, int64_t window, double softcap);
+                      double scale, int64_t window);
 
 // out[i] = logsumexp(z_i) - z_i[targets[i]] with z_i = softcap(hidden_i head^T), hidden [rows, width], head [vocabulary, width].
 // At most chunk rows of logits exist at a time.

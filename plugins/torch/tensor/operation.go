@@ -172,8 +172,6 @@ type Attention struct {
 	Scale float64
 	// Window is how many keys a query sees, its own included; 0: all before it.
 	Window int64
-	// Softcap c makes c*tanh(s/c) of each score s; 0: none.
-	Softcap float64
 }
 
 // Attend lets the queries q [tokens, heads, head size] see keys and values [tokens, key heads, head size] that do not come
@@ -181,7 +179,7 @@ type Attention struct {
 func (s *Scope) Attend(q, k, v Tensor, ends []int64, a Attention) Tensor {
 	return s.extra("attention", func(out *C.extra_tensor) *C.char {
 		return C.extra_attention(out, q.x(), k.x(), v.x(), (*C.int64_t)(unsafe.SliceData(ends)), C.size_t(len(ends)),
-			C.double(a.Scale), C.int64_t(a.Window), C.double(a.Softcap))
+			C.double(a.Scale), C.int64_t(a.Window))
 	})
 }
 
