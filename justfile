@@ -25,7 +25,7 @@ demo-torch: build torch
     @bin/runner run --plugins bin examples/torch
 
 # everything: check, tests with real servers, crashes and Python, generated code, fuzzing
-test: check test-race test-slow test-s3 test-python test-examples fresh fuzz
+test: check test-race test-slow test-s3 test-python test-examples test-torch fresh fuzz
 
 # the inner loop: build, vet, lint, unit tests
 check: build lint
