@@ -74,11 +74,16 @@ func (l *loader) load() error {
 	r.firstToken = share.from
 	switch {
 	case !a.TiedHead:
-		r.head = l.tensor("head.weight", share, span{}, vocabulary, hidden)
+		r.head.Weights = l.tensor("head.weight", share, span{}, vocabulary, hidden)
 	case r.options.Ranks == 1:
-		r.head = r.embedding
+		r.head.Weights = r.embedding
 	default:
-		r.head = l.keep(l.scope.Narrow(r.embedding, 0, share.from, share.to-share.from))
+		r.head.Weights = l.keep(l.scope.Narrow(r.embedding, 0, share.from, share.to-share.from))
+	}
+	r.head.Softcap = a.LogitSoftcap
+	r.head.Workspace = l.keep(l.scope.Empty(r.options.Type, r.options.Device, LogitRows, share.to-share.from))
+	if l.err == nil {
+		l.err = l.scope.Err()
 	}
 	if l.err == nil && len(l.unread) > 0 {
 		names := slices.Sorted(maps.Keys(l.unread))

@@ -25,7 +25,7 @@ type rank struct {
 	norm                        affine
 	layers                      []layer
 	// head holds the rows of the vocabulary from firstToken on.
-	head       tensor.Tensor
+	head       tensor.Head
 	firstToken int64
 }
 
@@ -55,12 +55,12 @@ func (r *rank) free() {
 
 func (r *rank) losses(ctx context.Context, s *tensor.Scope, b *batch, c Collective) []float64 {
 	hidden := r.hidden(ctx, s, b, c)
-	return s.Losses(hidden, r.head, b.targets, r.architecture.LogitSoftcap, LogitRows)
+	return s.Losses(hidden, r.head, b.targets)
 }
 
 func (r *rank) partialLosses(ctx context.Context, s *tensor.Scope, b *batch, c Collective) tensor.Partial {
 	hidden := r.hidden(ctx, s, b, c)
-	return s.PartialLosses(hidden, r.head, r.firstToken, b.targets, r.architecture.LogitSoftcap, LogitRows)
+	return s.PartialLosses(hidden, r.head, r.firstToken, b.targets)
 }
 
 // hidden returns the last hidden states, normalised, of the rows whose next token is scored.

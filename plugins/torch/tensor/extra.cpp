@@ -173,28 +173,36 @@ at::Tensor attend(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
 #define VECTOR_CLONES
 #endif
 
-inline float widen(float v) { return v; }
+// How many elements of a row are in float32 at a time.
+const int64_t block_size = 512;
 
-inline float widen(uint16_t bfloat16) {
-  uint32_t bits = static_cast<uint32_t>(bfloat16) << 16;
-  float v;
-  std::memcpy(&v, &bits, sizeof v);
-  return v;
+inline __attribute__((always_inline)) const float *widened(const float *z, int64_t, float *) { return z; }
+
+inline __attribute__((always_inline)) const float *widened(const uint16_t *bfloat16, int64_t n, float *buffer) {
+  uint32_t bits[block_size];
+  for (int64_t i = 0; i < n; i++) {
+    bits[i] = static_cast<uint32_t>(bfloat16[i]) << 16;
+  }
+  std::memcpy(buffer, bits, n * sizeof(float));
+  return buffer;
 }
 
 template <class T> inline __attribute__((always_inline)) float greatest(const T *z, int64_t n) {
-  float lanes[16];
+  float lanes[16], buffer[block_size];
   std::fill(lanes, lanes + 16, -std::numeric_limits<float>::infinity());
   int64_t i = 0;
-  for (; i + 16 <= n; i += 16) {
-    for (int j = 0; j < 16; j++) {
-      float v = widen(z[i + j]);
-      lanes[j] = v > lanes[j] ? v : lanes[j];
+  for (; i + block_size <= n; i += block_size) {
+    const float *x = widened(z + i, block_size, buffer);
+    for (int64_t k = 0; k < block_size; k += 16) {
+      for (int j = 0; j < 16; j++) {
+        lanes[j] = x[k + j] > lanes[j] ? x[k + j] : lanes[j];
+      }
     }
   }
   float m = *std::max_element(lanes, lanes + 16);
-  for (; i < n; i++) {
-    m = std::max(m, widen(z[i]));
+  const float *rest = widened(z + i, n - i, buffer);
+  for (int64_t k = 0; k < n - i; k++) {
+    m = std::max(m, rest[k]);
   }
   return m;
 }
@@ -224,22 +232,24 @@ inline __attribute__((always_inline)) float exponential(float x) {
 
 // Sums e^(z - m): few terms a lane in float32, these sums in float64, for one float32 sum over a large vocabulary is biased.
 template <class T> inline __attribute__((always_inline)) double exponentials(const T *z, int64_t n, float m) {
-  const int64_t block = 512;
+  float buffer[block_size];
   double sum = 0;
   int64_t i = 0;
-  for (; i + block <= n; i += block) {
+  for (; i + block_size <= n; i += block_size) {
+    const float *x = widened(z + i, block_size, buffer);
     float lanes[16] = {};
-    for (int64_t k = 0; k < block; k += 16) {
+    for (int64_t k = 0; k < block_size; k += 16) {
       for (int j = 0; j < 16; j++) {
-        lanes[j] += exponential(widen(z[i + k + j]) - m);
+        lanes[j] += exponential(x[k + j] - m);
       }
     }
     for (float v : lanes) {
       sum += v;
     }
   }
-  for (; i < n; i++) {
-    sum += exponential(widen(z[i]) - m);
+  const float *rest = widened(z + i, n - i, buffer);
+  for (int64_t k = 0; k < n - i; k++) {
+    sum += exponential(rest[k] - m);
   }
   return sum;
 }
@@ -273,12 +283,13 @@ reduced reduce(const at::Tensor &row) {
 
 // Calls row(i, z) for each row of logits z [vocabulary], from several threads.
 template <class F>
-void each_row(const at::Tensor &hidden, const at::Tensor &head, double softcap, int64_t chunk, F row) {
-  int64_t rows = hidden.size(0);
+void each_row(const at::Tensor &hidden, const at::Tensor &head, at::Tensor workspace, double softcap, F row) {
+  int64_t rows = hidden.size(0), chunk = workspace.size(0);
   at::Tensor transposed = head.t();
   for (int64_t from = 0; from < rows; from += chunk) {
     int64_t n = std::min(chunk, rows - from);
-    at::Tensor logits = at::mm(hidden.narrow(0, from, n), transposed);
+    at::Tensor logits = workspace.narrow(0, 0, n);
+    at::mm_out(logits, hidden.narrow(0, from, n), transposed);
     if (softcap != 0) {
       logits = at::tanh(logits.to(at::kFloat) / softcap) * softcap;
     }
@@ -388,9 +399,9 @@ char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_t
   });
 }
 
-char *extra_losses(extra_tensor hidden, extra_tensor head, const int64_t *targets, double *out, double softcap, int64_t chunk) {
+char *extra_losses(extra_tensor hidden, extra_tensor head, extra_tensor workspace, const int64_t *targets, double *out, double softcap) {
   return guarded([&] {
-    each_row(tensor(hidden), tensor(head), softcap, chunk, [&](int64_t i, const at::Tensor &z) {
+    each_row(tensor(hidden), tensor(head), tensor(workspace), softcap, [&](int64_t i, const at::Tensor &z) {
       double target = z[targets[i]].item<float>();
       reduced r = reduce(z);
       out[i] = std::log(r.sum) + (r.maximum - target);
@@ -398,11 +409,11 @@ char *extra_losses(extra_tensor hidden, extra_tensor head, const int64_t *target
   });
 }
 
-char *extra_partial_losses(extra_tensor hidden, extra_tensor head, int64_t first, const int64_t *targets, double *maxima, double *sums,
-                           double *logits, double softcap, int64_t chunk) {
+char *extra_partial_losses(extra_tensor hidden, extra_tensor head, extra_tensor workspace, int64_t first, const int64_t *targets,
+                           double *maxima, double *sums, double *logits, double softcap) {
   return guarded([&] {
     int64_t size = tensor(head).size(0);
-    each_row(tensor(hidden), tensor(head), softcap, chunk, [&](int64_t i, const at::Tensor &z) {
+    each_row(tensor(hidden), tensor(head), tensor(workspace), softcap, [&](int64_t i, const at::Tensor &z) {
       int64_t at = targets[i] - first;
       logits[i] = at >= 0 && at < size ? z[at].item<float>() : -std::numeric_limits<double>::infinity();
       reduced r = reduce(z);

@@ -46,13 +46,13 @@ char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_t
                       double scale, int64_t window);
 
 // out[i] = logsumexp(z_i) - z_i[targets[i]] with z_i = softcap(hidden_i head^T), hidden [rows, width], head [vocabulary, width].
-// At most chunk rows of logits exist at a time.
-char *extra_losses(extra_tensor hidden, extra_tensor head, const int64_t *targets, double *out, double softcap, int64_t chunk);
+// The logits of as many rows at a time as workspace [some rows, vocabulary] has are written there.
+char *extra_losses(extra_tensor hidden, extra_tensor head, extra_tensor workspace, const int64_t *targets, double *out, double softcap);
 
 // The same over a shard of the vocabulary: maxima and sums of exponentials around them, and the target's logit where the
 // shard [first, first + rows of head) has it, else -infinity.
-char *extra_partial_losses(extra_tensor hidden, extra_tensor head, int64_t first, const int64_t *targets, double *maxima,
-                           double *sums, double *logits, double softcap, int64_t chunk);
+char *extra_partial_losses(extra_tensor hidden, extra_tensor head, extra_tensor workspace, int64_t first, const int64_t *targets,
+                           double *maxima, double *sums, double *logits, double softcap);
 
 #ifdef __cplusplus
 }

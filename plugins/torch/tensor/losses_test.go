@@ -23,7 +23,9 @@ func TestLosses(t *testing.T) {
 			}
 			targets := []int64{0, vocabulary / 2, vocabulary - 1}
 			s := heap.NewScope()
-			got := s.Losses(New(s, hidden, Float32, rows, width), New(s, head, Float32, vocabulary, width), targets, 0, 2)
+			got := s.Losses(New(s, hidden, Float32, rows, width), Head{
+				Weights: New(s, head, Float32, vocabulary, width), Workspace: s.Empty(Float32, CPU, 2, vocabulary),
+			}, targets)
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -48,7 +50,9 @@ func TestLosses(t *testing.T) {
 	}
 	nan := float32(math.NaN())
 	s := heap.NewScope()
-	got := s.Losses(New(s, []float32{1}, Float32, 1, 1), New(s, []float32{0, 1, nan}, Float32, 3, 1), []int64{0}, 0, 1)
+	got := s.Losses(New(s, []float32{1}, Float32, 1, 1), Head{
+		Weights: New(s, []float32{0, 1, nan}, Float32, 3, 1), Workspace: s.Empty(Float32, CPU, 1, 3),
+	}, []int64{0})
 	if err := s.Close(); err != nil || !math.IsNaN(got[0]) {
 		t.Errorf("the loss among NaN is %v, %v", got, err)
 	}

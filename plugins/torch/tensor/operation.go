@@ -183,14 +183,24 @@ func (s *Scope) Attend(q, k, v Tensor, ends []int64, a Attention) Tensor {
 	})
 }
 
-// Losses returns the losses in nats of targets, logsumexp(z) - z[target] with the logits z = softcap(h head^T) of each row
-// h of hidden [rows, width]; head is [vocabulary, width]. At most chunk rows of logits exist at a time, and the sum of
-// exponentials is taken in float64.
-func (s *Scope) Losses(hidden, head Tensor, targets []int64, softcap float64, chunk int64) []float64 {
+// Head turns hidden states into logits.
+type Head struct {
+	// Weights are [vocabulary, width].
+	Weights Tensor
+	// Softcap c makes c*tanh(z/c) of each logit z; 0: none.
+	Softcap float64
+	// Workspace [some rows, vocabulary] of the weights' type holds the logits of so many rows at a time. One that is kept
+	// spares the system from clearing as much memory again and again.
+	Workspace Tensor
+}
+
+// Losses returns the losses in nats of targets: logsumexp(z) - z[target] with the logits z of each row of hidden [rows,
+// width]. The sum of exponentials is taken in float64.
+func (s *Scope) Losses(hidden Tensor, head Head, targets []int64) []float64 {
 	losses := make([]float64, len(targets))
 	s.do("losses", func() *C.char {
-		return C.extra_losses(hidden.x(), head.x(), (*C.int64_t)(unsafe.SliceData(targets)), (*C.double)(unsafe.SliceData(losses)),
-			C.double(softcap), C.int64_t(chunk))
+		return C.extra_losses(hidden.x(), head.Weights.x(), head.Workspace.x(), (*C.int64_t)(unsafe.SliceData(targets)),
+			(*C.double)(unsafe.SliceData(losses)), C.double(head.Softcap))
 	})
 	return losses
 }
@@ -202,13 +212,13 @@ type Partial struct {
 }
 
 // PartialLosses does what Losses does over the shard of the vocabulary that starts at first.
-func (s *Scope) PartialLosses(hidden, shard Tensor, first int64, targets []int64, softcap float64, chunk int64) Partial {
+func (s *Scope) PartialLosses(hidden Tensor, shard Head, first int64, targets []int64) Partial {
 	n := len(targets)
 	p := Partial{make([]float64, n), make([]float64, n), make([]float64, n)}
 	s.do("losses", func() *C.char {
-		return C.extra_partial_losses(hidden.x(), shard.x(), C.int64_t(first), (*C.int64_t)(unsafe.SliceData(targets)),
-			(*C.double)(unsafe.SliceData(p.Maxima)), (*C.double)(unsafe.SliceData(p.Sums)), (*C.double)(unsafe.SliceData(p.Logits)),
-			C.double(softcap), C.int64_t(chunk))
+		return C.extra_partial_losses(hidden.x(), shard.Weights.x(), shard.Workspace.x(), C.int64_t(first),
+			(*C.int64_t)(unsafe.SliceData(targets)), (*C.double)(unsafe.SliceData(p.Maxima)), (*C.double)(unsafe.SliceData(p.Sums)),
+			(*C.double)(unsafe.SliceData(p.Logits)), C.double(shard.Softcap))
 	})
 	return p
 }
