@@ -217,10 +217,11 @@ func (w *Workspace) record(id string, p *plan.Plan) (*recorder, error) {
 	return &recorder{journal: journal, log: log, sink: sink, from: w.log}, nil
 }
 
-// ignoreState keeps the state of runs out of the git repository that holds the spec.
+// ignoreState keeps the state of runs out of the git repository that holds the spec. A run that was killed may have left
+// the file empty; what a user put there stays.
 func ignoreState(state string) error {
 	path := filepath.Join(state, ".gitignore")
-	if _, err := os.Stat(path); err == nil {
+	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
 		return nil
 	}
 	return os.WriteFile(path, []byte("*\n"), 0o644)
