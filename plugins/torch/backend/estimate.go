@@ -6,6 +6,7 @@ import (
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/torch/checkpoint"
 	"surprisal.dev/plugins/torch/decoder"
+	"surprisal.dev/plugins/torch/tensor"
 )
 
 // libraryBytes is about what the process holds besides tensors: libtorch, its buffers for packed matrices and the tokenizer.
@@ -21,8 +22,13 @@ func estimate(c *checkpoint.Checkpoint, o config, s protocol.Settings) (protocol
 	if s.Anchor == protocol.AnchorTokens {
 		context = int(s.Context)
 	}
+	device := tensor.CPU
+	if o.Device != "cpu" {
+		device = 0
+	}
 	w := checkpoint.Workload{
-		Context: context, Tokens: max(o.BatchTokens, context), LogitRows: decoder.LogitRows, Type: checkpoint.F32,
+		Context: context, Tokens: max(o.BatchTokens, context), Type: checkpoint.F32,
+		Logits: int64(o.TensorParallel) * decoder.Workspace(device),
 	}
 	if o.Dtype == "bfloat16" {
 		w.Type = checkpoint.BF16

@@ -4,11 +4,14 @@ package checkpoint
 type Workload struct {
 	// Context is the number of tokens of each sequence, Tokens that of a batch.
 	Context, Tokens int
-	// LogitRows is the number of tokens whose logits are computed together.
-	LogitRows int
+	// Logits is the number of logits that are computed together.
+	Logits int64
 	// Type is that of weights and activations: F32, F16 or BF16.
 	Type Type
 }
+
+// ConvertedElements is about how many elements of a tensor are converted at a time when weights are loaded.
+const ConvertedElements = 4 << 20
 
 // Cost is what a workload takes: bytes, and floating-point operations, a multiplication and an addition counting as two.
 type Cost struct {
@@ -27,8 +30,8 @@ func (a Architecture) Estimate(w Workload) (Cost, error) {
 	if !ok || f.elements != 1 {
 		return Cost{}, invalid("nothing is computed in type %q (supported: %s, %s, %s)", w.Type, F32, F16, BF16)
 	}
-	if w.Context < 1 || w.Tokens < 1 || w.LogitRows < 1 {
-		return Cost{}, invalid("context %d, tokens %d and logit rows %d must be at least 1", w.Context, w.Tokens, w.LogitRows)
+	if w.Context < 1 || w.Tokens < 1 || w.Logits < 1 {
+		return Cost{}, invalid("context %d, tokens %d and logits %d must be at least 1", w.Context, w.Tokens, w.Logits)
 	}
 	var c Cost
 	var largest int64
@@ -51,27 +54,22 @@ func (a Architecture) Estimate(w Workload) (Cost, error) {
 	for _, l := range a.Layers {
 		at := l.Attention
 		queries, keys := int64(at.Heads)*int64(at.HeadSize), int64(at.KVHeads)*int64(at.HeadSize)
-		// q, k and v; q and k once more, turned; the mixed values.
-		attention := 3*queries + 3*keys
-		mlp := 2 * int64(l.MLP.Width)
-		if l.MLP.Gated {
-			mlp += int64(l.MLP.Width)
+		// The residual stream, what the block reads and what it adds; q, k and v, k and v once more in the order of their use,
+		// the mixed values.
+		attention := 3*hidden + 2*queries + 4*keys
+		if at.QKNorm != NoQKNorm {
+			attention += queries + keys
 		}
+		// The stream before and after attention, what the block reads and what it adds; two rows of its width.
+		mlp := 4*hidden + 2*int64(l.MLP.Width)
 		widest = max(widest, attention, mlp)
 		// A query and a key are multiplied, then a weight and a value.
 		c.FLOPsPerToken += 4 * float64(queries) * meanKeys(w.Context, at.Window)
 	}
-	// The residual stream, what a block reads and what it adds stay beside the block's own.
-	c.Activations = tokens * (3*hidden + widest) * f.bytes
-	// Logits are made in the type, then reduced in float32.
-	rows := int64(min(w.LogitRows, w.Tokens))
-	c.Logits = rows * int64(a.Vocabulary) * (f.bytes + formats[F32].bytes)
-	// Loading holds the largest tensor in float32 before it has its type; computing in float32 has no such copy.
-	loading := largest * formats[F32].bytes
-	if w.Type == F32 {
-		loading = 0
-	}
-	c.Peak = c.Weights + max(c.Activations, tokens*hidden*f.bytes+c.Logits, loading)
+	c.Activations = tokens * widest * f.bytes
+	c.Logits = w.Logits * f.bytes
+	// Loading holds the largest tensor, or as many of its rows as are converted at a time, in float32 too.
+	c.Peak = c.Weights + c.Logits + max(c.Activations, min(largest, ConvertedElements)*formats[F32].bytes)
 	return c, nil
 }
 

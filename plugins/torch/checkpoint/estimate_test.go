@@ -16,27 +16,27 @@ func TestEstimate(t *testing.T) {
 		}},
 	}
 	const matrices, embedding, norms = 64 + 32 + 32 + 64 + 3*96, 80, 3 * 8
-	got, err := a.Estimate(checkpoint.Workload{Context: 4, Tokens: 16, LogitRows: 5, Type: checkpoint.BF16})
+	got, err := a.Estimate(checkpoint.Workload{Context: 4, Tokens: 16, Logits: 50, Type: checkpoint.BF16})
 	if err != nil {
 		t.Fatal(err)
 	}
-	weights, activations, logits := int64(2*(matrices+embedding+norms)), int64(16*(3*8+36)*2), int64(5*10*(2+4))
+	weights, activations, logits := int64(2*(matrices+embedding+norms)), int64(16*(4*8+2*12)*2), int64(50*2)
 	equal(t, "cost", got, checkpoint.Cost{
-		Weights: weights, Activations: activations, Logits: logits, Peak: weights + activations,
+		Weights: weights, Activations: activations, Logits: logits, Peak: weights + logits + activations,
 		// Queries of a context of 4 see 2.5 keys on average.
 		FLOPsPerToken: 2*(matrices+embedding) + 4*8*2.5,
 	})
 
 	// With a window of 2, the four queries see 1, 2, 2 and 2 keys.
 	a.Layers[0].Attention.Window = 2
-	windowed, err := a.Estimate(checkpoint.Workload{Context: 4, Tokens: 16, LogitRows: 5, Type: checkpoint.F32})
+	windowed, err := a.Estimate(checkpoint.Workload{Context: 4, Tokens: 16, Logits: 50, Type: checkpoint.F32})
 	if err != nil {
 		t.Fatal(err)
 	}
 	equal(t, "operations within a window", windowed.FLOPsPerToken, 2*(matrices+embedding)+4*8*7.0/4)
 	equal(t, "weights in float32", windowed.Weights, 2*weights)
 
-	if _, err := a.Estimate(checkpoint.Workload{Context: 4, Tokens: 16, LogitRows: 5, Type: checkpoint.Q8_0}); err == nil {
+	if _, err := a.Estimate(checkpoint.Workload{Context: 4, Tokens: 16, Logits: 50, Type: checkpoint.Q8_0}); err == nil {
 		t.Error("a workload computes in Q8_0")
 	}
 }

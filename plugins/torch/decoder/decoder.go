@@ -6,10 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"surprisal.dev/plugins/torch/checkpoint"
 	"surprisal.dev/plugins/torch/tensor"
@@ -53,6 +50,7 @@ func New(ctx context.Context, c *checkpoint.Checkpoint, heap *tensor.Heap, o Opt
 		if err != nil {
 			return nil, errors.Join(err, d.Close())
 		}
+		r.thread = newThread()
 		d.ranks = append(d.ranks, r)
 	}
 	return d, nil
@@ -61,6 +59,7 @@ func New(ctx context.Context, c *checkpoint.Checkpoint, heap *tensor.Heap, o Opt
 // Close frees the weights.
 func (d *Decoder) Close() error {
 	for _, r := range d.ranks {
+		r.thread.close()
 		r.free()
 	}
 	d.ranks = nil
@@ -77,50 +76,31 @@ func (d *Decoder) Losses(ctx context.Context, sequences []Sequence) ([]float64, 
 	if len(b.targets) == 0 {
 		return nil, nil
 	}
-	if len(d.ranks) == 1 {
-		s := d.heap.NewScope()
-		losses := d.ranks[0].losses(ctx, s, b, d.collective)
-		return losses, s.Close()
-	}
-	return d.parallelLosses(ctx, b)
-}
-
-// parallelLosses lets each rank compute its part of each logsumexp and puts them together.
-func (d *Decoder) parallelLosses(ctx context.Context, b *batch) ([]float64, error) {
 	d.collective.Reset()
-	partials := make([]tensor.Partial, len(d.ranks))
-	group := errgroup.Group{}
+	shards := make([]tensor.Partial, len(d.ranks))
 	var once sync.Once
 	var first error
+	var waits []func() error
 	for i, r := range d.ranks {
-		group.Go(func() error {
+		waits = append(waits, r.thread.do(func() error {
 			s := d.heap.NewScope()
-			partials[i] = r.partialLosses(ctx, s, b, d.collective)
+			shards[i] = r.logits(ctx, s, b, d.collective)
 			err := s.Close()
 			if err != nil && !errors.Is(err, errAborted) {
 				once.Do(func() { first = err })
 				d.collective.Abort()
 			}
 			return err
-		})
+		}))
 	}
-	if err := group.Wait(); err != nil {
+	failed := false
+	for _, wait := range waits {
+		failed = wait() != nil || failed
+	}
+	if failed {
 		return nil, errors.Join(first, ctx.Err())
 	}
-	losses := make([]float64, len(b.targets))
-	for i := range losses {
-		maximum := math.Inf(-1)
-		for _, p := range partials {
-			maximum = max(maximum, p.Maxima[i])
-		}
-		sum, target := 0.0, math.Inf(-1)
-		for _, p := range partials {
-			sum += p.Sums[i] * math.Exp(p.Maxima[i]-maximum)
-			target = max(target, p.Logits[i])
-		}
-		losses[i] = math.Log(sum) + (maximum - target)
-	}
-	return losses, nil
+	return tensor.Losses(shards...), nil
 }
 
 // batch is what all ranks compute losses of: sequences laid end to end.

@@ -71,7 +71,6 @@ func (l *loader) load() error {
 	}
 	r.norm = l.vector("norm", hidden)
 	share := r.share(vocabulary)
-	r.firstToken = share.from
 	switch {
 	case !a.TiedHead:
 		r.head.Weights = l.tensor("head.weight", share, span{}, vocabulary, hidden)
@@ -80,8 +79,8 @@ func (l *loader) load() error {
 	default:
 		r.head.Weights = l.keep(l.scope.Narrow(r.embedding, 0, share.from, share.to-share.from))
 	}
-	r.head.Softcap = a.LogitSoftcap
-	r.head.Workspace = l.keep(l.scope.Empty(r.options.Type, r.options.Device, LogitRows, share.to-share.from))
+	r.head.First, r.head.Softcap = share.from, a.LogitSoftcap
+	r.head.Workspace = l.keep(l.scope.Empty(r.options.Type, r.options.Device, Workspace(r.options.Device)))
 	if l.err == nil {
 		l.err = l.scope.Err()
 	}
@@ -191,9 +190,6 @@ func (l *loader) vector(name string, size int64) affine {
 	return l.rows(name, span{}, size, 1)
 }
 
-// fillElements bounds how many elements are converted at a time.
-const fillElements = 4 << 20
-
 func (l *loader) tensor(name string, rows, columns span, shape ...int64) tensor.Tensor {
 	if l.err == nil {
 		l.err = l.ctx.Err()
@@ -229,7 +225,7 @@ func (l *loader) tensor(name string, rows, columns span, shape ...int64) tensor.
 		size = append(size, columns.to-columns.from)
 	}
 	t := l.scope.Empty(l.to.options.Type, l.to.options.Device, size...)
-	step := max(fillElements/width, 1)
+	step := max(checkpoint.ConvertedElements/width, 1)
 	for from := rows.from; from < rows.to; from += step {
 		to := min(from+step, rows.to)
 		n := (to - from) * width

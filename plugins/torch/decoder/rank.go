@@ -10,8 +10,13 @@ import (
 	"surprisal.dev/plugins/torch/tensor"
 )
 
-// LogitRows is how many rows of logits exist at a time: fewer make the product with a large head slow.
-const LogitRows = 512
+// Workspace returns how many logits exist at a time: as many as the caches of a processor hold, and enough to keep a GPU busy.
+func Workspace(d tensor.Device) int64 {
+	if d == tensor.CPU {
+		return 4 << 20
+	}
+	return 128 << 20
+}
 
 // rank is one rank's share of a decoder's weights.
 type rank struct {
@@ -19,14 +24,13 @@ type rank struct {
 	options      Options
 	index        int
 	heap         *tensor.Heap
+	thread       thread
 	owned        []tensor.Tensor
 
 	embedding, scale, positions tensor.Tensor
 	norm                        affine
 	layers                      []layer
-	// head holds the rows of the vocabulary from firstToken on.
-	head       tensor.Head
-	firstToken int64
+	head                        tensor.Head
 }
 
 // affine is a weight and a bias, which may be none.
@@ -53,14 +57,8 @@ func (r *rank) free() {
 	r.owned = nil
 }
 
-func (r *rank) losses(ctx context.Context, s *tensor.Scope, b *batch, c Collective) []float64 {
-	hidden := r.hidden(ctx, s, b, c)
-	return s.Losses(hidden, r.head, b.targets)
-}
-
-func (r *rank) partialLosses(ctx context.Context, s *tensor.Scope, b *batch, c Collective) tensor.Partial {
-	hidden := r.hidden(ctx, s, b, c)
-	return s.PartialLosses(hidden, r.head, r.firstToken, b.targets)
+func (r *rank) logits(ctx context.Context, s *tensor.Scope, b *batch, c Collective) tensor.Partial {
+	return s.Logits(r.hidden(ctx, s, b, c), r.head, b.targets)
 }
 
 // hidden returns the last hidden states, normalised, of the rows whose next token is scored.
@@ -99,6 +97,7 @@ func (r *rank) hidden(ctx context.Context, s *tensor.Scope, b *batch, c Collecti
 }
 
 func (r *rank) block(s *tensor.Scope, l *layer, x tensor.Tensor, b *batch, t turns, c Collective) tensor.Tensor {
+	mark := s.Mark()
 	in := x
 	if l.PreNorm {
 		in = r.normalise(s, x, l.attentionNorm)
@@ -108,6 +107,7 @@ func (r *rank) block(s *tensor.Scope, l *layer, x tensor.Tensor, b *batch, t tur
 		attended = r.normalise(s, attended, l.attentionPostNorm)
 	}
 	sum := s.Add(x, attended)
+	s.FreeTo(mark, sum)
 	in = sum
 	if l.Parallel {
 		in = x
@@ -157,12 +157,16 @@ func (r *rank) attention(s *tensor.Scope, l *layer, x tensor.Tensor, b *batch, t
 
 func (r *rank) mlp(s *tensor.Scope, l *layer, x tensor.Tensor, c Collective) tensor.Tensor {
 	up := s.Linear(x, l.up.weight, l.up.bias)
-	if l.MLP.Gated {
-		up = s.Multiply(activate(s, s.Linear(x, l.gate.weight, l.gate.bias), l.MLP.Activation), up)
-	} else {
-		up = activate(s, up, l.MLP.Activation)
+	if !l.MLP.Gated {
+		return r.sum(s, activate(s, up, l.MLP.Activation), l.down, c)
 	}
-	return r.sum(s, up, l.down, c)
+	gate := s.Linear(x, l.gate.weight, l.gate.bias)
+	if l.MLP.Activation == checkpoint.GELU {
+		gate = s.Multiply(s.GELU(gate, false), up)
+	} else {
+		s.Gate(gate, up, l.MLP.Activation == checkpoint.GELUTanh, false)
+	}
+	return r.sum(s, gate, l.down, c)
 }
 
 // sum is a product with a matrix of which each rank has some columns.

@@ -1,6 +1,8 @@
 //go:build torch
 
+#include "attention.h"
 #include "extra.h"
+#include "parallel.h"
 
 #include <dlfcn.h>
 
@@ -8,6 +10,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -91,7 +94,7 @@ at::Tensor rms_norm(const at::Tensor &x, const at::Tensor &w, double epsilon, bo
   if (x.is_cpu() && x.scalar_type() == w.scalar_type() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16)) {
     at::Tensor in = x.contiguous(), weight = w.contiguous(), out = at::empty_like(in);
     int64_t rows = n == 0 ? 0 : in.numel() / n;
-    at::parallel_for(0, rows, std::max<int64_t>(1, 16384 / std::max<int64_t>(n, 1)), [&](int64_t begin, int64_t end) {
+    parallel::each(rows, std::max<int64_t>(1, 16384 / std::max<int64_t>(n, 1)), [&](int64_t begin, int64_t end) {
       if (in.scalar_type() == at::kFloat) {
         rms_norm_rows(in.const_data_ptr<float>(), weight.const_data_ptr<float>(), out.data_ptr<float>(), begin, end, n, epsilon, add_one, float32_product);
       } else {
@@ -128,7 +131,7 @@ void rotate_rows(T *x, const float *cosines, const float *sines, int64_t begin, 
 void rotate(at::Tensor &x, const at::Tensor &cosines, const at::Tensor &sines) {
   int64_t heads = x.size(1), size = x.size(2), half = cosines.size(1);
   if (x.is_cpu() && x.is_contiguous() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16)) {
-    at::parallel_for(0, x.size(0), 16, [&](int64_t begin, int64_t end) {
+    parallel::each(x.size(0), 16, [&](int64_t begin, int64_t end) {
       const float *c = cosines.const_data_ptr<float>(), *s = sines.const_data_ptr<float>();
       if (x.scalar_type() == at::kFloat) {
         rotate_rows(x.data_ptr<float>(), c, s, begin, end, heads, size, half);
@@ -164,6 +167,16 @@ at::Tensor attend(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
         at::scaled_dot_product_attention(qs.unsqueeze(0), ks.unsqueeze(0), vs.unsqueeze(0), seen, 0, false, scale, group > 1).squeeze(0));
   }
   return at::cat(parts, 1);
+}
+
+// Says whether attention.cpp can do it.
+bool vectorized(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v) {
+  for (const at::Tensor *t : {&q, &k, &v}) {
+    if (!t->is_cpu() || t->scalar_type() != q.scalar_type() || t->stride(2) != 1) {
+      return false;
+    }
+  }
+  return (q.scalar_type() == at::kFloat || q.scalar_type() == at::kBFloat16) && attention::supported();
 }
 
 // Loops that the compiler turns into the widest vectors of the machine.
@@ -230,6 +243,79 @@ inline __attribute__((always_inline)) float exponential(float x) {
   return p * scale;
 }
 
+// Of each element of gate the product of its activation and the one of up, both rounded to the type of elements.
+enum activation { silu, gelu_tanh };
+
+template <activation a> inline __attribute__((always_inline)) float activated(float x) {
+  // x times the logistic function of y, which for GELU makes 1 + tanh of half of it.
+  float y = a == silu ? x : x * (1.5957691216f + 0.0713548162726f * x * x);
+  float e = exponential(y < 0 ? y : -y);
+  e = y < -87.0f ? 0.0f : e;
+  return x * (y < 0 ? e : 1.0f) / (1.0f + e);
+}
+
+template <activation a> inline __attribute__((always_inline)) void gate_elements(float *gate, const float *up, int64_t n) {
+  for (int64_t i = 0; i < n; i++) {
+    gate[i] = activated<a>(gate[i]) * up[i];
+  }
+}
+
+// To the nearest, to even where there are two. NaN stays NaN.
+inline __attribute__((always_inline)) uint32_t rounded(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  return x != x ? 0x7fc00000 : (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
+}
+
+template <activation a> inline __attribute__((always_inline)) void gate_elements(uint16_t *gate, const uint16_t *up, int64_t n) {
+  float gates[block_size], ups[block_size];
+  for (; n > 0; gate += block_size, up += block_size, n -= block_size) {
+    int64_t size = n < block_size ? n : block_size;
+    widened(gate, size, gates);
+    widened(up, size, ups);
+    uint32_t bits[block_size];
+    for (int64_t i = 0; i < size; i++) {
+      bits[i] = rounded(activated<a>(gates[i]));
+    }
+    std::memcpy(gates, bits, size * sizeof(float));
+    for (int64_t i = 0; i < size; i++) {
+      gate[i] = static_cast<uint16_t>(rounded(gates[i] * ups[i]) >> 16);
+    }
+  }
+}
+
+VECTOR_CLONES void gate_silu(float *gate, const float *up, int64_t n) { gate_elements<silu>(gate, up, n); }
+VECTOR_CLONES void gate_silu(uint16_t *gate, const uint16_t *up, int64_t n) { gate_elements<silu>(gate, up, n); }
+VECTOR_CLONES void gate_gelu(float *gate, const float *up, int64_t n) { gate_elements<gelu_tanh>(gate, up, n); }
+VECTOR_CLONES void gate_gelu(uint16_t *gate, const uint16_t *up, int64_t n) { gate_elements<gelu_tanh>(gate, up, n); }
+
+template <class T> void gate_vectors(const at::Tensor &gate, const at::Tensor &up, activation a) {
+  T *g = static_cast<T *>(gate.data_ptr());
+  const T *u = static_cast<const T *>(up.const_data_ptr());
+  parallel::each(gate.numel(), 1 << 14, [&](int64_t begin, int64_t end) {
+    if (a == silu) {
+      gate_silu(g + begin, u + begin, end - begin);
+    } else {
+      gate_gelu(g + begin, u + begin, end - begin);
+    }
+  });
+}
+
+void gate(const at::Tensor &gate, const at::Tensor &up, activation a, bool portable) {
+  if (gate.sizes() != up.sizes() || gate.scalar_type() != up.scalar_type()) {
+    throw std::runtime_error("a gate of another shape or type");
+  }
+  if (!portable && gate.is_cpu() && gate.is_contiguous() && up.is_contiguous()) {
+    if (gate.scalar_type() == at::kFloat) {
+      return gate_vectors<float>(gate, up, a);
+    }
+    if (gate.scalar_type() == at::kBFloat16) {
+      return gate_vectors<uint16_t>(gate, up, a);
+    }
+  }
+  gate.copy_((a == silu ? at::silu(gate) : at::gelu(gate, "tanh")) * up);
+}
+
 // Sums e^(z - m): few terms a lane in float32, these sums in float64, for one float32 sum over a large vocabulary is biased.
 template <class T> inline __attribute__((always_inline)) double exponentials(const T *z, int64_t n, float m) {
   float buffer[block_size];
@@ -259,46 +345,125 @@ struct reduced {
   double sum;
 };
 
-VECTOR_CLONES reduced reduce_float(const float *z, int64_t n) {
+VECTOR_CLONES reduced reduce_row(const float *z, int64_t n) {
   float m = greatest(z, n);
   return {m, exponentials(z, n, m)};
 }
 
-VECTOR_CLONES reduced reduce_bfloat16(const uint16_t *z, int64_t n) {
-  float m = greatest(z, n);
-  return {m, exponentials(z, n, m)};
+VECTOR_CLONES reduced reduce_row(const uint16_t *bfloat16, int64_t n) {
+  float m = greatest(bfloat16, n);
+  return {m, exponentials(bfloat16, n, m)};
 }
 
-// The greatest element of a row and the sum of e^(element - greatest). A row with NaN has the sum NaN.
-reduced reduce(const at::Tensor &row) {
-  if (row.is_cpu() && row.is_contiguous() && row.scalar_type() == at::kFloat) {
-    return reduce_float(row.const_data_ptr<float>(), row.numel());
-  }
-  if (row.is_cpu() && row.is_contiguous() && row.scalar_type() == at::kBFloat16) {
-    return reduce_bfloat16(reinterpret_cast<const uint16_t *>(row.const_data_ptr<at::BFloat16>()), row.numel());
-  }
-  at::Tensor z = row.to(at::kFloat), m = z.max();
-  return {m.item<float>(), (z - m).exp_().sum(at::kDouble).item<double>()};
+float wide(float z) { return z; }
+
+float wide(uint16_t bfloat16) {
+  float z;
+  widened(&bfloat16, 1, &z);
+  return z;
 }
 
-// Calls row(i, z) for each row of logits z [vocabulary], from several threads.
-template <class F>
-void each_row(const at::Tensor &hidden, const at::Tensor &head, at::Tensor workspace, double softcap, F row) {
-  int64_t rows = hidden.size(0), chunk = workspace.size(0);
-  at::Tensor transposed = head.t();
-  for (int64_t from = 0; from < rows; from += chunk) {
-    int64_t n = std::min(chunk, rows - from);
-    at::Tensor logits = workspace.narrow(0, 0, n);
-    at::mm_out(logits, hidden.narrow(0, from, n), transposed);
-    if (softcap != 0) {
-      logits = at::tanh(logits.to(at::kFloat) / softcap) * softcap;
-    }
-    at::parallel_for(0, n, 1, [&](int64_t begin, int64_t end) {
-      at::NoGradGuard guard;
-      for (int64_t i = begin; i < end; i++) {
-        row(from + i, logits.select(0, i));
+// Of each row of logits, as far as they are known: the greatest, the sum of e^(logit - greatest), and the target's.
+struct partial {
+  double *maxima, *sums, *logits;
+
+  void add(int64_t i, reduced r) {
+    // A row with NaN has the sum NaN, whatever its greatest element.
+    double maximum = std::max<double>(maxima[i], r.maximum);
+    double kept = maxima[i] == maximum ? 1 : std::exp(maxima[i] - maximum), more = r.maximum == maximum ? 1 : std::exp(r.maximum - maximum);
+    sums[i] = sums[i] * kept + r.sum * more;
+    maxima[i] = maximum;
+  }
+};
+
+// Adds logits [rows, columns], in order, to rows; targets count from the first column.
+template <class T> void add_logits(const T *logits, int64_t rows, int64_t columns, int64_t first, const int64_t *targets, partial to) {
+  parallel::each(rows, 8, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+      const T *row = logits + i * columns;
+      to.add(i, reduce_row(row, columns));
+      int64_t target = targets[i] - first;
+      if (target >= 0 && target < columns) {
+        to.logits[i] = wide(row[target]);
       }
-    });
+    }
+  });
+}
+
+// The same by libtorch's operations, for all types and devices.
+class portable_sum {
+public:
+  portable_sum(int64_t rows, const int64_t *targets, at::Device device) {
+    auto options = at::TensorOptions().device(device).dtype(at::kDouble);
+    maxima = at::full({rows}, -std::numeric_limits<double>::infinity(), options);
+    logits = maxima.clone();
+    sums = at::zeros({rows}, options);
+    wanted = at::from_blob(const_cast<int64_t *>(targets), {rows}, at::kLong).to(device);
+  }
+
+  void add(const at::Tensor &of_type, int64_t first) {
+    at::Tensor z = of_type.to(at::kFloat), target = wanted - first;
+    at::Tensor inside = (target >= 0) & (target < z.size(1));
+    logits = at::where(inside, z.gather(1, target.clamp(0, z.size(1) - 1).unsqueeze(1)).squeeze(1).to(at::kDouble), logits);
+    at::Tensor greatest = z.amax(1);
+    at::Tensor more = (z - greatest.unsqueeze(1)).exp_().sum(1, false, at::kDouble);
+    at::Tensor maximum = at::maximum(maxima, greatest.to(at::kDouble));
+    sums = sums * (maxima - maximum).exp() + more * (greatest.to(at::kDouble) - maximum).exp();
+    maxima = maximum;
+  }
+
+  void give(partial to) {
+    at::Tensor all = at::stack({maxima, sums, logits}).cpu();
+    const double *values = all.const_data_ptr<double>();
+    int64_t rows = all.size(1);
+    std::copy(values, values + rows, to.maxima);
+    std::copy(values + rows, values + 2 * rows, to.sums);
+    std::copy(values + 2 * rows, values + 3 * rows, to.logits);
+  }
+
+private:
+  at::Tensor maxima, sums, logits, wanted;
+};
+
+// At most so many rows of logits exist at a time; the workspace bounds the columns.
+const int64_t logit_rows = 2048;
+
+void losses(const at::Tensor &hidden, const at::Tensor &head, at::Tensor workspace, int64_t first, const int64_t *targets, partial to,
+            double softcap, bool portable) {
+  int64_t vocabulary = head.size(0);
+  portable = portable || !hidden.is_cpu() || hidden.scalar_type() != at::kFloat && hidden.scalar_type() != at::kBFloat16;
+  for (int64_t from = 0; from < hidden.size(0); from += logit_rows) {
+    int64_t rows = std::min(logit_rows, hidden.size(0) - from), width = std::min(vocabulary, workspace.numel() / rows);
+    if (width == 0) {
+      throw std::runtime_error("a workspace of " + std::to_string(workspace.numel()) + " logits for " + std::to_string(rows) + " rows");
+    }
+    at::Tensor in = hidden.narrow(0, from, rows);
+    partial part = {to.maxima + from, to.sums + from, to.logits + from};
+    std::fill(part.maxima, part.maxima + rows, -std::numeric_limits<double>::infinity());
+    std::fill(part.logits, part.logits + rows, -std::numeric_limits<double>::infinity());
+    std::fill(part.sums, part.sums + rows, 0);
+    std::optional<portable_sum> sum;
+    if (portable) {
+      sum.emplace(rows, targets + from, hidden.device());
+    }
+    for (int64_t column = 0; column < vocabulary; column += width) {
+      int64_t columns = std::min(width, vocabulary - column);
+      at::Tensor logits = workspace.narrow(0, 0, rows * columns).view({rows, columns});
+      at::mm_out(logits, in, head.narrow(0, column, columns).t());
+      if (softcap != 0) {
+        logits = at::tanh(logits.to(at::kFloat) / softcap) * softcap;
+      }
+      if (portable) {
+        sum->add(logits, first + column);
+      } else if (logits.scalar_type() == at::kFloat) {
+        add_logits(logits.const_data_ptr<float>(), rows, columns, first + column, targets + from, part);
+      } else {
+        add_logits(reinterpret_cast<const uint16_t *>(logits.const_data_ptr()), rows, columns, first + column, targets + from, part);
+      }
+    }
+    if (portable) {
+      sum->give(part);
+    }
   }
 }
 
@@ -378,20 +543,31 @@ char *extra_rms_norm(extra_tensor *out, extra_tensor x, extra_tensor w, double e
   return guarded([&] { give(out, rms_norm(tensor(x), tensor(w), epsilon, add_one != 0, float32_product != 0)); });
 }
 
+char *extra_gate(extra_tensor g, extra_tensor up, int tanh, int portable) {
+  return guarded([&] { gate(tensor(g), tensor(up), tanh != 0 ? gelu_tanh : silu, portable != 0); });
+}
+
 char *extra_rotate(extra_tensor x, extra_tensor cosines, extra_tensor sines) {
   return guarded([&] { rotate(tensor(x), tensor(cosines), tensor(sines)); });
 }
 
 char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_tensor v, const int64_t *ends, size_t n, double scale,
-                      int64_t window) {
+                      int64_t window, int portable) {
   return guarded([&] {
-    const at::Tensor &queries = tensor(q);
+    const at::Tensor &queries = tensor(q), &keys = tensor(k), &values = tensor(v);
     at::Tensor result = at::empty_like(queries, at::MemoryFormat::Contiguous);
+    if (!portable && vectorized(queries, keys, values)) {
+      auto rows = [](const at::Tensor &t) { return attention::rows{t.const_data_ptr(), t.stride(0), t.stride(1)}; };
+      attention::run({rows(queries), rows(keys), rows(values), result.data_ptr(), queries.scalar_type() == at::kBFloat16, queries.size(1),
+                      keys.size(1), queries.size(2), ends, n, scale, window});
+      give(out, result);
+      return;
+    }
     int64_t from = 0;
     for (size_t i = 0; i < n; i++) {
       int64_t length = ends[i] - from;
-      at::Tensor qs = queries.narrow(0, from, length).transpose(0, 1), ks = tensor(k).narrow(0, from, length).transpose(0, 1),
-                 vs = tensor(v).narrow(0, from, length).transpose(0, 1);
+      at::Tensor qs = queries.narrow(0, from, length).transpose(0, 1), ks = keys.narrow(0, from, length).transpose(0, 1),
+                 vs = values.narrow(0, from, length).transpose(0, 1);
       result.narrow(0, from, length).copy_(attend(qs, ks, vs, scale, window).transpose(0, 1));
       from = ends[i];
     }
@@ -399,26 +575,7 @@ char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_t
   });
 }
 
-char *extra_losses(extra_tensor hidden, extra_tensor head, extra_tensor workspace, const int64_t *targets, double *out, double softcap) {
-  return guarded([&] {
-    each_row(tensor(hidden), tensor(head), tensor(workspace), softcap, [&](int64_t i, const at::Tensor &z) {
-      double target = z[targets[i]].item<float>();
-      reduced r = reduce(z);
-      out[i] = std::log(r.sum) + (r.maximum - target);
-    });
-  });
-}
-
-char *extra_partial_losses(extra_tensor hidden, extra_tensor head, extra_tensor workspace, int64_t first, const int64_t *targets,
-                           double *maxima, double *sums, double *logits, double softcap) {
-  return guarded([&] {
-    int64_t size = tensor(head).size(0);
-    each_row(tensor(hidden), tensor(head), tensor(workspace), softcap, [&](int64_t i, const at::Tensor &z) {
-      int64_t at = targets[i] - first;
-      logits[i] = at >= 0 && at < size ? z[at].item<float>() : -std::numeric_limits<double>::infinity();
-      reduced r = reduce(z);
-      maxima[i] = r.maximum;
-      sums[i] = r.sum;
-    });
-  });
+char *extra_losses(extra_tensor hidden, extra_tensor head, extra_tensor workspace, int64_t first, const int64_t *targets, double *maxima,
+                   double *sums, double *logits, double softcap, int portable) {
+  return guarded([&] { losses(tensor(hidden), tensor(head), tensor(workspace), first, targets, {maxima, sums, logits}, softcap, portable != 0); });
 }

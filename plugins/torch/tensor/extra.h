@@ -1,4 +1,5 @@
-// C functions over torch::Tensor* for what gotch's libtch lacks. Each returns NULL, or an error message to free.
+// C functions over torch::Tensor* for what gotch's libtch lacks. Each returns NULL, or an error message to free. portable leaves
+// out what only some processors can do.
 #ifndef SURPRISAL_TENSOR_EXTRA_H
 #define SURPRISAL_TENSOR_EXTRA_H
 #include <stddef.h>
@@ -36,6 +37,9 @@ char *extra_to_doubles(extra_tensor x, double *out, size_t n);
 // product is made before the result is rounded to x's type, else after.
 char *extra_rms_norm(extra_tensor *out, extra_tensor x, extra_tensor w, double epsilon, int add_one, int float32_product);
 
+// gate becomes up times silu(gate) or, with tanh, GELU's approximation, rounded before the product as after it.
+char *extra_gate(extra_tensor gate, extra_tensor up, int tanh, int portable);
+
 // Turns the pairs (i, i+size/2) of the first size elements of each head of x [tokens, heads, head size], by the angles whose
 // cosines and sines are float32 [tokens, size/2]. x is changed.
 char *extra_rotate(extra_tensor x, extra_tensor cosines, extra_tensor sines);
@@ -43,16 +47,13 @@ char *extra_rotate(extra_tensor x, extra_tensor cosines, extra_tensor sines);
 // Causal attention within each of n sequences that follow each other: q [tokens, heads, head size], k and v [tokens, kv heads,
 // head size]; sequence i is the rows ends[i-1] to ends[i]. With window > 0 a query sees so many keys, its own included.
 char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_tensor v, const int64_t *ends, size_t n,
-                      double scale, int64_t window);
+                      double scale, int64_t window, int portable);
 
-// out[i] = logsumexp(z_i) - z_i[targets[i]] with z_i = softcap(hidden_i head^T), hidden [rows, width], head [vocabulary, width].
-// The logits of as many rows at a time as workspace [some rows, vocabulary] has are written there.
-char *extra_losses(extra_tensor hidden, extra_tensor head, extra_tensor workspace, const int64_t *targets, double *out, double softcap);
-
-// The same over a shard of the vocabulary: maxima and sums of exponentials around them, and the target's logit where the
-// shard [first, first + rows of head) has it, else -infinity.
-char *extra_partial_losses(extra_tensor hidden, extra_tensor head, extra_tensor workspace, int64_t first, const int64_t *targets,
-                           double *maxima, double *sums, double *logits, double softcap);
+// Of the logits z_i = softcap(hidden_i head^T), hidden [rows, width], head [size, width], which are those of the tokens from first
+// on: maxima[i], the sums of e^(z - maxima[i]), and z_i[targets[i]], -infinity where the token is not among them. As many logits
+// at a time as workspace [elements] has are written there.
+char *extra_losses(extra_tensor hidden, extra_tensor head, extra_tensor workspace, int64_t first, const int64_t *targets, double *maxima,
+                   double *sums, double *logits, double softcap, int portable);
 
 #ifdef __cplusplus
 }

@@ -13,51 +13,117 @@ import (
 func TestLosses(t *testing.T) {
 	heap := NewHeap()
 	for _, vocabulary := range []int64{1, 2, 15, 17, 513, 5000, 262144} {
-		for _, spread := range []float32{0, 1e-3, 1, 30, 200} {
-			random := rand.New(rand.NewPCG(uint64(vocabulary), 1))
-			const rows, width = 3, 2
-			hidden := []float32{1, 0, 0.5, -0.25, -1, 0.125}
-			head := make([]float32, vocabulary*width)
-			for i := range head {
-				head[i] = float32(random.NormFloat64()) * spread
-			}
-			targets := []int64{0, vocabulary / 2, vocabulary - 1}
-			s := heap.NewScope()
-			got := s.Losses(New(s, hidden, Float32, rows, width), Head{
-				Weights: New(s, head, Float32, vocabulary, width), Workspace: s.Empty(Float32, CPU, 2, vocabulary),
-			}, targets)
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
-			}
-			for i, target := range targets {
-				logit := func(v int64) float64 {
-					return float64(hidden[2*i]*head[2*v] + hidden[2*i+1]*head[2*v+1])
-				}
-				greatest, sum := math.Inf(-1), 0.0
-				for v := range vocabulary {
-					greatest = max(greatest, logit(v))
-				}
-				for v := range vocabulary {
-					sum += math.Exp(logit(v) - greatest)
-				}
-				want := greatest + math.Log(sum) - logit(target)
-				// The logits are float32: theirs is the error of the difference between two of them.
-				if d := math.Abs(got[i] - want); d > 5e-7+math.Abs(want)*5e-7 {
-					t.Errorf("vocabulary %d, spread %v: loss %v, wanted %v", vocabulary, spread, got[i], want)
-				}
+		// In one piece, and in several.
+		for _, workspace := range []int64{3 * vocabulary, vocabulary + 2} {
+			for _, portable := range []bool{false, true} {
+				testLosses(t, heap, vocabulary, workspace, portable)
 			}
 		}
 	}
 	nan := float32(math.NaN())
 	s := heap.NewScope()
-	got := s.Losses(New(s, []float32{1}, Float32, 1, 1), Head{
-		Weights: New(s, []float32{0, 1, nan}, Float32, 3, 1), Workspace: s.Empty(Float32, CPU, 1, 3),
-	}, []int64{0})
+	got := Losses(s.Logits(New(s, []float32{1}, Float32, 1, 1), Head{
+		Weights: New(s, []float32{0, 1, nan}, Float32, 3, 1), Workspace: s.Empty(Float32, CPU, 2),
+	}, []int64{0}))
 	if err := s.Close(); err != nil || !math.IsNaN(got[0]) {
 		t.Errorf("the loss among NaN is %v, %v", got, err)
 	}
 	if heap.Live() != 0 {
 		t.Errorf("%d tensors are left", heap.Live())
+	}
+}
+
+func testLosses(t *testing.T, heap *Heap, vocabulary, workspace int64, portable bool) {
+	for _, spread := range []float32{0, 1e-3, 1, 30, 200} {
+		random := rand.New(rand.NewPCG(uint64(vocabulary), 1))
+		const rows, width = 3, 2
+		hidden := []float32{1, 0, 0.5, -0.25, -1, 0.125}
+		head := make([]float32, vocabulary*width)
+		for i := range head {
+			head[i] = float32(random.NormFloat64()) * spread
+		}
+		targets := []int64{0, vocabulary / 2, vocabulary - 1}
+		s := heap.NewScope()
+		got := Losses(s.Logits(New(s, hidden, Float32, rows, width), Head{
+			Weights: New(s, head, Float32, vocabulary, width), Workspace: s.Empty(Float32, CPU, workspace), Portable: portable,
+		}, targets))
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for i, target := range targets {
+			logit := func(v int64) float64 {
+				return float64(hidden[2*i]*head[2*v] + hidden[2*i+1]*head[2*v+1])
+			}
+			greatest, sum := math.Inf(-1), 0.0
+			for v := range vocabulary {
+				greatest = max(greatest, logit(v))
+			}
+			for v := range vocabulary {
+				sum += math.Exp(logit(v) - greatest)
+			}
+			want := greatest + math.Log(sum) - logit(target)
+			// The logits are float32: theirs is the error of the difference between two of them.
+			if d := math.Abs(got[i] - want); d > 5e-7+math.Abs(want)*5e-7 {
+				t.Errorf("vocabulary %d, spread %v: loss %v, wanted %v", vocabulary, spread, got[i], want)
+			}
+		}
+	}
+}
+
+// TestBFloat16 compares what is done for processors with what libtorch's own operations do, in the type that has few bits.
+func TestBFloat16(t *testing.T) {
+	heap := NewHeap()
+	random := rand.New(rand.NewPCG(1, 2))
+	normal := func(n int, spread float64) []float32 {
+		x := make([]float32, n)
+		for i := range x {
+			x[i] = float32(random.NormFloat64() * spread)
+		}
+		return x
+	}
+	const rows, width, vocabulary = 40, 64, 3000
+	s := heap.NewScope()
+	hidden := s.To(New(s, normal(rows*width, 1), Float32, rows, width), BFloat16, CPU)
+	weights := s.To(New(s, normal(vocabulary*width, 1), Float32, vocabulary, width), BFloat16, CPU)
+	targets := make([]int64, rows)
+	for i := range targets {
+		targets[i] = random.Int64N(vocabulary)
+	}
+	losses := func(portable bool) []float64 {
+		return Losses(s.Logits(hidden, Head{Weights: weights, Softcap: 30, Workspace: s.Empty(BFloat16, CPU, rows*700), Portable: portable}, targets))
+	}
+	for i, loss := range losses(false) {
+		if want := losses(true)[i]; math.Abs(loss-want) > 2e-6*want {
+			t.Errorf("row %d: loss %v, wanted %v", i, loss, want)
+		}
+	}
+	values := append(normal(9000, 1), normal(9000, 30)...)
+	values = append(values, 0, float32(math.Inf(1)), float32(math.NaN()), 3e38, -3e38, 1e-30)
+	ups := normal(len(values), 2)
+	for _, kind := range []Type{Float32, BFloat16} {
+		for _, tanh := range []bool{false, true} {
+			gated := func(portable bool) []float64 {
+				gate, up := s.To(New(s, values, Float32, int64(len(values))), kind, CPU), s.To(New(s, ups, Float32, int64(len(values))), kind, CPU)
+				gate = s.Add(gate, New(s, []float32{0}, Float32, 1)) // a copy
+				if kind == BFloat16 {
+					gate = s.To(gate, BFloat16, CPU)
+				}
+				s.Gate(gate, up, tanh, portable)
+				return s.Float64s(gate)
+			}
+			got, want := gated(false), gated(true)
+			tolerance := map[Type]float64{Float32: 2e-6, BFloat16: 0.017}[kind]
+			for i := range want {
+				same := got[i] == want[i] || math.IsNaN(got[i]) && math.IsNaN(want[i])
+				// Of GELU's tail libtorch keeps what is left of 1 + tanh.
+				if d := math.Abs(got[i] - want[i]); !same && !(d <= tolerance*math.Abs(want[i])+2e-6) {
+					t.Errorf("type %d, tanh %v: gate %v and up %v are %v, wanted %v", kind, tanh, values[i], ups[i], got[i], want[i])
+				}
+			}
+		}
+	}
+	if err := s.Close(); err != nil || heap.Live() != 0 {
+		t.Errorf("%v, %d tensors are left", err, heap.Live())
 	}
 }
 

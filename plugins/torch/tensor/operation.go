@@ -8,6 +8,7 @@ import "C"
 
 import (
 	"fmt"
+	"math"
 	"unsafe"
 
 	"github.com/sugarme/gotch/libtch"
@@ -101,6 +102,12 @@ func (s *Scope) SiLU(x Tensor) Tensor {
 	return s.call("silu", func(out *libtch.Ctensor) { libtch.AtgSilu(out, x.c()) })
 }
 
+// Gate makes gate the product of up and gate's SiLU or, with tanh, GELU by the approximation with tanh (Shazeer,
+// arXiv:2002.05202). portable leaves out what only some processors can do.
+func (s *Scope) Gate(gate, up Tensor, tanh, portable bool) {
+	s.do("gate", func() *C.char { return C.extra_gate(gate.x(), up.x(), flag(tanh), flag(portable)) })
+}
+
 // GELU returns x times the normal distribution's probability below x: exactly, or by the approximation with tanh.
 func (s *Scope) GELU(x Tensor, tanh bool) Tensor {
 	approximation := "none"
@@ -172,6 +179,8 @@ type Attention struct {
 	Scale float64
 	// Window is how many keys a query sees, its own included; 0: all before it.
 	Window int64
+	// Portable leaves out what only some processors can do.
+	Portable bool
 }
 
 // Attend lets the queries q [tokens, heads, head size] see keys and values [tokens, key heads, head size] that do not come
@@ -179,46 +188,57 @@ type Attention struct {
 func (s *Scope) Attend(q, k, v Tensor, ends []int64, a Attention) Tensor {
 	return s.extra("attention", func(out *C.extra_tensor) *C.char {
 		return C.extra_attention(out, q.x(), k.x(), v.x(), (*C.int64_t)(unsafe.SliceData(ends)), C.size_t(len(ends)),
-			C.double(a.Scale), C.int64_t(a.Window))
+			C.double(a.Scale), C.int64_t(a.Window), flag(a.Portable))
 	})
 }
 
-// Head turns hidden states into logits.
+// Head turns hidden states into the logits of a vocabulary, or of a shard of one.
 type Head struct {
-	// Weights are [vocabulary, width].
+	// Weights are [tokens, width].
 	Weights Tensor
+	// First is the token of the first row.
+	First int64
 	// Softcap c makes c*tanh(z/c) of each logit z; 0: none.
 	Softcap float64
-	// Workspace [some rows, vocabulary] of the weights' type holds the logits of so many rows at a time. One that is kept
-	// spares the system from clearing as much memory again and again.
+	// Workspace [elements] of the weights' type holds the logits that exist at a time. One that is kept spares the system from
+	// clearing as much memory again and again.
 	Workspace Tensor
+	// Portable leaves out what only some processors can do.
+	Portable bool
 }
 
-// Losses returns the losses in nats of targets: logsumexp(z) - z[target] with the logits z of each row of hidden [rows,
-// width]. The sum of exponentials is taken in float64.
-func (s *Scope) Losses(hidden Tensor, head Head, targets []int64) []float64 {
-	losses := make([]float64, len(targets))
-	s.do("losses", func() *C.char {
-		return C.extra_losses(hidden.x(), head.Weights.x(), head.Workspace.x(), (*C.int64_t)(unsafe.SliceData(targets)),
-			(*C.double)(unsafe.SliceData(losses)), C.double(head.Softcap))
-	})
-	return losses
-}
-
-// Partial is what one shard of a vocabulary knows of a loss: the greatest logit, the sum of e^(logit - greatest), and the
-// target's logit, or -Inf where another shard has it.
+// Partial is what the shards of a vocabulary that were seen know of losses: for each row the greatest logit, the sum of
+// e^(logit - greatest), and the target's logit, -Inf where no shard had it.
 type Partial struct {
 	Maxima, Sums, Logits []float64
 }
 
-// PartialLosses does what Losses does over the shard of the vocabulary that starts at first.
-func (s *Scope) PartialLosses(hidden Tensor, shard Head, first int64, targets []int64) Partial {
+// Logits computes the logits of each row of hidden [rows, width] and reduces them at once. Exponentials are summed in float64.
+func (s *Scope) Logits(hidden Tensor, head Head, targets []int64) Partial {
 	n := len(targets)
 	p := Partial{make([]float64, n), make([]float64, n), make([]float64, n)}
-	s.do("losses", func() *C.char {
-		return C.extra_partial_losses(hidden.x(), shard.Weights.x(), shard.Workspace.x(), C.int64_t(first),
+	s.do("logits", func() *C.char {
+		return C.extra_losses(hidden.x(), head.Weights.x(), head.Workspace.x(), C.int64_t(head.First),
 			(*C.int64_t)(unsafe.SliceData(targets)), (*C.double)(unsafe.SliceData(p.Maxima)), (*C.double)(unsafe.SliceData(p.Sums)),
-			(*C.double)(unsafe.SliceData(p.Logits)), C.double(shard.Softcap))
+			(*C.double)(unsafe.SliceData(p.Logits)), C.double(head.Softcap), flag(head.Portable))
 	})
 	return p
+}
+
+// Losses returns the losses in nats of the targets: logsumexp(z) - z[target] over all shards.
+func Losses(shards ...Partial) []float64 {
+	losses := make([]float64, len(shards[0].Maxima))
+	for i := range losses {
+		maximum := math.Inf(-1)
+		for _, p := range shards {
+			maximum = max(maximum, p.Maxima[i])
+		}
+		sum, target := 0.0, math.Inf(-1)
+		for _, p := range shards {
+			sum += p.Sums[i] * math.Exp(p.Maxima[i]-maximum)
+			target = max(target, p.Logits[i])
+		}
+		losses[i] = math.Log(sum) + (maximum - target)
+	}
+	return losses
 }

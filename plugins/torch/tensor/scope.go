@@ -174,7 +174,7 @@ func (s *Scope) own(p unsafe.Pointer) Tensor {
 
 func (s *Scope) fail(name, message string) {
 	message, _, _ = strings.Cut(message, "\n")
-	if strings.Contains(message, "out of memory") || strings.Contains(message, "can't allocate memory") {
+	if strings.Contains(message, "out of memory") || strings.Contains(message, "can't allocate memory") || strings.Contains(message, "bad_alloc") {
 		s.err = fmt.Errorf("%s: %w: %s", name, ErrMemory, message)
 		return
 	}

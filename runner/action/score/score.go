@@ -246,14 +246,26 @@ func ledgerRow(d protocol.Document, answer protocol.ScoredDocument, l protocol.L
 	return r
 }
 
-// The sample for the noise floor: a few short documents are enough to see whether company matters.
+// The sample for the noise floor: a few short documents are enough to see whether company matters. Where two are
+// more than one part in noiseShare of the text they are all, so that the second scoring costs little.
 const (
 	noiseDocuments = 4
 	noiseBytes     = 64 << 10
+	noiseShare     = 32
 )
 
-// measureNoise scores the sample again, by itself and in reverse order.
+// measureNoise scores the sample again, by itself and in reverse order. A document that had no company cannot have other.
 func (s *scorer) measureNoise(ctx context.Context) error {
+	if s.summary.Documents < 2 {
+		return nil
+	}
+	size := int64(0)
+	for i, d := range s.sample {
+		if size += int64(len(d.document.Text)); i > 1 && size > s.summary.Bytes/noiseShare {
+			s.sample = s.sample[:i]
+			break
+		}
+	}
 	slices.Reverse(s.sample)
 	again := func(yield func(protocol.Document, error) bool) {
 		for i, d := range s.sample {

@@ -1,0 +1,36 @@
+// Attention of its own for processors that multiply bfloat16 in vectors of 512 bits.
+#ifndef SURPRISAL_TENSOR_ATTENTION_H
+#define SURPRISAL_TENSOR_ATTENTION_H
+#include <cstddef>
+#include <cstdint>
+
+namespace attention {
+
+// Rows of heads: the elements of head h of row t start at data[t * row + h * head]. Elements are float32 or bfloat16.
+struct rows {
+  const void *data;
+  int64_t row, head;
+};
+
+struct job {
+  rows q, k, v;
+  // out has [tokens, heads, size] without gaps.
+  void *out;
+  bool bfloat16;
+  int64_t heads, key_heads, size;
+  // Sequence i is the rows ends[i-1] to ends[i].
+  const int64_t *ends;
+  size_t sequences;
+  double scale;
+  // How many keys a query sees, its own included; 0: all before it.
+  int64_t window;
+};
+
+// Says whether this processor has what run takes.
+bool supported();
+// Computes causal attention within each sequence.
+void run(const job &j);
+
+} // namespace attention
+
+#endif

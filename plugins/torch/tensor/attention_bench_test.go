@@ -1,0 +1,31 @@
+//go:build torch
+
+package tensor
+
+import (
+	"fmt"
+	"testing"
+)
+
+func BenchmarkAttend(b *testing.B) {
+	SetThreads(2)
+	for _, c := range []struct{ heads, keys, size, window int64 }{{9, 3, 64, 0}, {4, 1, 256, 0}, {4, 1, 256, 512}} {
+		for _, kind := range []Type{Float32, BFloat16} {
+			for _, portable := range []bool{false, true} {
+				b.Run(fmt.Sprint(c, kind, portable), func(b *testing.B) {
+					h := NewHeap()
+					s := h.NewScope()
+					q := s.To(New(s, make([]float32, 2048*c.heads*c.size), Float32, 2048, c.heads, c.size), kind, CPU)
+					k := s.To(New(s, make([]float32, 2048*c.keys*c.size), Float32, 2048, c.keys, c.size), kind, CPU)
+					for b.Loop() {
+						t := h.NewScope()
+						t.Attend(q, k, k, []int64{1024, 2048}, Attention{Scale: 1, Window: c.window, Portable: portable})
+						t.Close()
+					}
+					b.ReportMetric(4*float64(c.heads*c.size)*2048*512*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+					s.Close()
+				})
+			}
+		}
+	}
+}

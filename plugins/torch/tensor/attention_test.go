@@ -1,0 +1,120 @@
+//go:build torch
+
+package tensor
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// TestAttend compares both ways of attending with attention computed in float64.
+func TestAttend(t *testing.T) {
+	heap := NewHeap()
+	for _, test := range []struct {
+		lengths           []int
+		heads, keys, size int
+		window            int64
+	}{
+		{[]int{1}, 1, 1, 2, 0},
+		{[]int{5, 1, 3}, 2, 1, 6, 0},
+		{[]int{17, 48, 49}, 3, 3, 16, 0},
+		{[]int{300, 64}, 6, 2, 64, 0},
+		{[]int{130}, 2, 1, 80, 0},
+		{[]int{97}, 2, 2, 35, 0},
+		{[]int{600}, 1, 1, 256, 0},
+		{[]int{40, 700}, 2, 1, 32, 1},
+		{[]int{700, 2}, 2, 1, 32, 7},
+		{[]int{700}, 2, 2, 32, 300},
+		{[]int{700}, 1, 1, 32, 700},
+	} {
+		tokens := 0
+		var ends []int64
+		for _, n := range test.lengths {
+			tokens += n
+			ends = append(ends, int64(tokens))
+		}
+		random := rand.New(rand.NewPCG(uint64(tokens), 1))
+		values := func(heads int, spread float64) []float32 {
+			v := make([]float32, tokens*heads*test.size)
+			for i := range v {
+				// As near as bfloat16 gets, so that both types start from the same numbers.
+				v[i] = math.Float32frombits(math.Float32bits(float32(random.NormFloat64()*spread)) &^ 0xffff)
+			}
+			return v
+		}
+		q, k, v := values(test.heads, 3), values(test.keys, 1), values(test.keys, 1)
+		scale := 1 / math.Sqrt(float64(test.size))
+		want := attend(q, k, v, ends, test.heads, test.keys, test.size, scale, test.window)
+		for _, kind := range []struct {
+			Type
+			tolerance float64
+		}{{Float32, 1e-5}, {BFloat16, 0.02}} {
+			for _, portable := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%v heads %d of %d size %d window %d type %d portable %v", test.lengths, test.heads, test.keys, test.size, test.window, kind.Type, portable), func(t *testing.T) {
+					s := heap.NewScope()
+					place := func(data []float32, heads int) Tensor {
+						return s.To(New(s, data, Float32, int64(tokens), int64(heads), int64(test.size)), kind.Type, CPU)
+					}
+					got := s.Float64s(s.Attend(place(q, test.heads), place(k, test.keys), place(v, test.keys), ends,
+						Attention{Scale: scale, Window: test.window, Portable: portable}))
+					if err := s.Close(); err != nil {
+						t.Fatal(err)
+					}
+					worst := 0.0
+					for i, x := range got {
+						worst = max(worst, math.Abs(x-want[i]))
+						if math.IsNaN(x) {
+							worst = math.Inf(1)
+						}
+					}
+					if worst > kind.tolerance {
+						t.Errorf("off by %v, which is more than %v", worst, kind.tolerance)
+					}
+				})
+			}
+		}
+	}
+	if heap.Live() != 0 {
+		t.Errorf("%d tensors are left", heap.Live())
+	}
+}
+
+func attend(q, k, v []float32, ends []int64, heads, keys, size int, scale float64, window int64) []float64 {
+	out := make([]float64, len(q))
+	from := int64(0)
+	for _, end := range ends {
+		for t := from; t < end; t++ {
+			first := from
+			if window > 0 {
+				first = max(first, t-window+1)
+			}
+			for h := range heads {
+				query := q[(int(t)*heads+h)*size:][:size]
+				scores, greatest := make([]float64, t-first+1), math.Inf(-1)
+				for i := range scores {
+					key := k[((int(first)+i)*keys+h*keys/heads)*size:][:size]
+					for d := range size {
+						scores[i] += float64(query[d]) * float64(key[d]) * scale
+					}
+					greatest = max(greatest, scores[i])
+				}
+				sum := 0.0
+				for i := range scores {
+					scores[i] = math.Exp(scores[i] - greatest)
+					sum += scores[i]
+				}
+				mixed := out[(int(t)*heads+h)*size:][:size]
+				for i, p := range scores {
+					value := v[((int(first)+i)*keys+h*keys/heads)*size:][:size]
+					for d := range size {
+						mixed[d] += p / sum * float64(value[d])
+					}
+				}
+			}
+		}
+		from = end
+	}
+	return out
+}
