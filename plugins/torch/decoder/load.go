@@ -80,7 +80,7 @@ func (l *loader) load() error {
 		r.head.Weights = l.keep(l.scope.Narrow(r.embedding, 0, share.from, share.to-share.from))
 	}
 	r.head.First, r.head.Softcap = share.from, a.LogitSoftcap
-	r.head.Workspace = l.keep(l.scope.Empty(r.options.Type, r.options.Device, Workspace(r.options.Device)))
+	r.head.Most = Logits(r.options.Device)
 	if l.err == nil {
 		l.err = l.scope.Err()
 	}
@@ -170,7 +170,7 @@ func (r *rank) heads(a checkpoint.Attention) (heads, error) {
 
 // rows reads some rows of a matrix [height, width], and the same of its bias if there is one.
 func (l *loader) rows(name string, rows span, height, width int64) affine {
-	m := affine{weight: l.tensor(name+".weight", rows, span{}, height, width)}
+	m := affine{weight: l.matrix(name+".weight", rows, span{}, height, width)}
 	if l.unread[name+".bias"] {
 		m.bias = l.tensor(name+".bias", rows, span{}, height)
 	}
@@ -179,7 +179,7 @@ func (l *loader) rows(name string, rows span, height, width int64) affine {
 
 // columns reads some columns of a matrix [height, width], and all of its bias if there is one.
 func (l *loader) columns(name string, columns span, height, width int64) affine {
-	m := affine{weight: l.tensor(name+".weight", span{}, columns, height, width)}
+	m := affine{weight: l.matrix(name+".weight", span{}, columns, height, width)}
 	if l.unread[name+".bias"] {
 		m.bias = l.tensor(name+".bias", span{}, span{}, height)
 	}
@@ -187,18 +187,35 @@ func (l *loader) columns(name string, columns span, height, width int64) affine 
 }
 
 func (l *loader) vector(name string, size int64) affine {
-	return l.rows(name, span{}, size, 1)
+	v := affine{weight: l.tensor(name+".weight", span{}, span{}, size)}
+	if l.unread[name+".bias"] {
+		v.bias = l.tensor(name+".bias", span{}, span{}, size)
+	}
+	return v
 }
 
+// packedRows is about how many rows a batch has.
+const packedRows = 2048
+
+// matrix reads some rows and columns of a matrix that is only multiplied by.
+func (l *loader) matrix(name string, rows, columns span, height, width int64) tensor.Tensor {
+	mark := l.scope.Mark()
+	packed := l.scope.Pack(l.read(name, rows, columns, height, width), packedRows)
+	l.scope.FreeTo(mark, packed)
+	return l.keep(packed)
+}
+
+// tensor reads some rows and columns of a matrix, or a vector.
 func (l *loader) tensor(name string, rows, columns span, shape ...int64) tensor.Tensor {
+	return l.keep(l.read(name, rows, columns, shape...))
+}
+
+func (l *loader) read(name string, rows, columns span, shape ...int64) tensor.Tensor {
 	if l.err == nil {
 		l.err = l.ctx.Err()
 	}
 	if l.err != nil {
 		return tensor.Tensor{}
-	}
-	if shape[len(shape)-1] == 1 && len(shape) == 2 {
-		shape = shape[:1]
 	}
 	delete(l.unread, name)
 	stored, err := l.from.Tensor(name)
@@ -242,7 +259,7 @@ func (l *loader) tensor(name string, rows, columns span, shape ...int64) tensor.
 	if err := l.scope.Err(); err != nil {
 		l.err = fmt.Errorf("tensor %s: %w", name, err)
 	}
-	return l.keep(t)
+	return t
 }
 
 func (l *loader) keep(t tensor.Tensor) tensor.Tensor {

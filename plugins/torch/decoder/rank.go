@@ -10,8 +10,8 @@ import (
 	"surprisal.dev/plugins/torch/tensor"
 )
 
-// Workspace returns how many logits exist at a time: as many as the caches of a processor hold, and enough to keep a GPU busy.
-func Workspace(d tensor.Device) int64 {
+// Logits returns how many logits exist at a time: as many as the caches of a processor hold, and enough to keep a GPU busy.
+func Logits(d tensor.Device) int64 {
 	if d == tensor.CPU {
 		return 4 << 20
 	}

@@ -52,38 +52,149 @@ at::ScalarType scalar_type(int type) {
   throw std::runtime_error("unknown type " + std::to_string(type));
 }
 
-template <class T>
-void rms_norm_rows(const T *x, const T *w, T *y, int64_t begin, int64_t end, int64_t n, double epsilon, bool add_one, bool float32_product) {
-  for (int64_t row = begin; row < end; row++) {
-    const T *in = x + row * n;
-    T *out = y + row * n;
-    // Eight sums, which the compiler keeps in one vector.
-    float part[8] = {};
-    int64_t i = 0;
-    for (; i + 8 <= n; i += 8) {
-      for (int j = 0; j < 8; j++) {
-        float v = static_cast<float>(in[i + j]);
-        part[j] += v * v;
-      }
-    }
-    double sum = 0;
-    for (; i < n; i++) {
-      float v = static_cast<float>(in[i]);
-      sum += v * v;
-    }
-    for (float p : part) {
-      sum += p;
-    }
-    float inverse = static_cast<float>(1 / std::sqrt(sum / n + epsilon));
-    float more = add_one ? 1 : 0;
-    for (i = 0; i < n; i++) {
-      float v = static_cast<float>(in[i]) * inverse;
-      if (!float32_product) {
-        v = static_cast<float>(static_cast<T>(v));
-      }
-      out[i] = static_cast<T>(v * (more + static_cast<float>(w[i])));
+// oneDNN's own matrix products, as torch.compile calls them. at::linear takes MKL for float32, which leaves half of the width
+// of AMD's vectors unused, and puts the weights into the order of their use at every call.
+struct onednn {
+  typedef at::Tensor linear_type(const at::Tensor &, const at::Tensor &, const std::optional<at::Tensor> &, c10::string_view,
+                                 c10::List<std::optional<at::Scalar>>, std::optional<c10::string_view>);
+  typedef at::Tensor pack_type(const at::Tensor &, std::optional<int64_t>);
+
+  std::optional<c10::TypedOperatorHandle<linear_type>> linear_op;
+  std::optional<c10::TypedOperatorHandle<pack_type>> pack_op;
+
+  onednn() {
+    auto linear = c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""});
+    auto pack = c10::Dispatcher::singleton().findSchema({"mkldnn::_reorder_linear_weight", ""});
+    if (linear && pack && at::globalContext().userEnabledMkldnn() && std::strcmp(extra_cpu_capability(), "AVX512") == 0) {
+      linear_op = linear->typed<linear_type>();
+      pack_op = pack->typed<pack_type>();
     }
   }
+
+  static const onednn &get() {
+    static const onednn instance;
+    return instance;
+  }
+
+  // Says whether products with w can be left to oneDNN.
+  bool takes(const at::Tensor &w) const {
+    bool type = w.scalar_type() == at::kFloat || w.scalar_type() == at::kBFloat16;
+    return linear_op && w.is_cpu() && w.dim() == 2 && type;
+  }
+
+  at::Tensor linear(const at::Tensor &x, const at::Tensor &w, const std::optional<at::Tensor> &b) const {
+    return linear_op->call(x, w, b, "none", c10::List<std::optional<at::Scalar>>(), "");
+  }
+
+  at::Tensor pack(const at::Tensor &w, int64_t rows) const { return pack_op->call(w, rows); }
+};
+
+at::Tensor product(const at::Tensor &x, const at::Tensor &w, const std::optional<at::Tensor> &b) {
+  return onednn::get().takes(w) ? onednn::get().linear(x, w, b) : at::linear(x, w, b);
+}
+
+// Loops that the compiler turns into the widest vectors of the machine.
+#if defined(__x86_64__) && defined(__gnu_linux__)
+#define VECTOR_CLONES __attribute__((target_clones("avx512f", "avx2,fma", "default")))
+#else
+#define VECTOR_CLONES
+#endif
+
+// How many elements of a row are in float32 at a time.
+const int64_t block_size = 512;
+
+inline __attribute__((always_inline)) const float *widened(const float *z, int64_t, float *) { return z; }
+
+inline __attribute__((always_inline)) const float *widened(const uint16_t *bfloat16, int64_t n, float *buffer) {
+  uint32_t bits[block_size];
+  for (int64_t i = 0; i < n; i++) {
+    bits[i] = static_cast<uint32_t>(bfloat16[i]) << 16;
+  }
+  std::memcpy(buffer, bits, n * sizeof(float));
+  return buffer;
+}
+
+// To the nearest, to even where there are two. NaN stays NaN.
+inline __attribute__((always_inline)) uint32_t rounded(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  return x != x ? 0x7fc00000 : (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
+}
+
+inline __attribute__((always_inline)) void narrowed(const float *x, int64_t n, float *to) { std::memcpy(to, x, n * sizeof(float)); }
+
+inline __attribute__((always_inline)) void narrowed(const float *x, int64_t n, uint16_t *bfloat16) {
+  for (int64_t i = 0; i < n; i++) {
+    bfloat16[i] = static_cast<uint16_t>(rounded(x[i]) >> 16);
+  }
+}
+
+inline __attribute__((always_inline)) float rounded_to(float x, const float *) { return x; }
+
+inline __attribute__((always_inline)) float rounded_to(float x, const uint16_t *) {
+  uint32_t bits = rounded(x);
+  std::memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+struct norm {
+  double epsilon;
+  bool add_one, float32_product;
+};
+
+template <class T> inline __attribute__((always_inline)) void norm_row(const T *x, const T *w, T *y, int64_t n, norm o) {
+  float lanes[16] = {}, in[block_size], weights[block_size], out[block_size];
+  double sum = 0;
+  for (int64_t from = 0; from < n; from += block_size) {
+    int64_t size = n - from < block_size ? n - from : block_size, i = 0;
+    const float *v = widened(x + from, size, in);
+    for (; i + 16 <= size; i += 16) {
+      for (int j = 0; j < 16; j++) {
+        lanes[j] += v[i + j] * v[i + j];
+      }
+    }
+    for (; i < size; i++) {
+      sum += v[i] * v[i];
+    }
+  }
+  for (float lane : lanes) {
+    sum += lane;
+  }
+  float inverse = static_cast<float>(1 / std::sqrt(sum / n + o.epsilon)), more = o.add_one ? 1 : 0;
+  for (int64_t from = 0; from < n; from += block_size) {
+    int64_t size = n - from < block_size ? n - from : block_size;
+    const float *v = widened(x + from, size, in), *u = widened(w + from, size, weights);
+    if (o.float32_product) {
+      for (int64_t i = 0; i < size; i++) {
+        out[i] = v[i] * inverse * (more + u[i]);
+      }
+    } else {
+      for (int64_t i = 0; i < size; i++) {
+        out[i] = rounded_to(v[i] * inverse, x) * (more + u[i]);
+      }
+    }
+    narrowed(out, size, y + from);
+  }
+}
+
+VECTOR_CLONES void norm_rows(const float *x, const float *w, float *y, int64_t rows, int64_t n, norm o) {
+  for (int64_t i = 0; i < rows; i++) {
+    norm_row(x + i * n, w, y + i * n, n, o);
+  }
+}
+
+VECTOR_CLONES void norm_rows(const uint16_t *x, const uint16_t *w, uint16_t *y, int64_t rows, int64_t n, norm o) {
+  for (int64_t i = 0; i < rows; i++) {
+    norm_row(x + i * n, w, y + i * n, n, o);
+  }
+}
+
+template <class T> void norm_vectors(const at::Tensor &in, const at::Tensor &weight, const at::Tensor &out, norm o) {
+  int64_t n = in.size(-1), rows = n == 0 ? 0 : in.numel() / n;
+  const T *x = static_cast<const T *>(in.const_data_ptr()), *w = static_cast<const T *>(weight.const_data_ptr());
+  T *y = static_cast<T *>(out.data_ptr());
+  parallel::each(rows, std::max<int64_t>(1, 16384 / std::max<int64_t>(n, 1)),
+                 [&](int64_t begin, int64_t end) { norm_rows(x + begin * n, w, y + begin * n, end - begin, n, o); });
 }
 
 at::Tensor rms_norm(const at::Tensor &x, const at::Tensor &w, double epsilon, bool add_one, bool float32_product) {
@@ -93,15 +204,12 @@ at::Tensor rms_norm(const at::Tensor &x, const at::Tensor &w, double epsilon, bo
   }
   if (x.is_cpu() && x.scalar_type() == w.scalar_type() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16)) {
     at::Tensor in = x.contiguous(), weight = w.contiguous(), out = at::empty_like(in);
-    int64_t rows = n == 0 ? 0 : in.numel() / n;
-    parallel::each(rows, std::max<int64_t>(1, 16384 / std::max<int64_t>(n, 1)), [&](int64_t begin, int64_t end) {
-      if (in.scalar_type() == at::kFloat) {
-        rms_norm_rows(in.const_data_ptr<float>(), weight.const_data_ptr<float>(), out.data_ptr<float>(), begin, end, n, epsilon, add_one, float32_product);
-      } else {
-        rms_norm_rows(in.const_data_ptr<at::BFloat16>(), weight.const_data_ptr<at::BFloat16>(), out.data_ptr<at::BFloat16>(), begin, end, n,
-                      epsilon, add_one, float32_product);
-      }
-    });
+    norm o = {epsilon, add_one, float32_product};
+    if (in.scalar_type() == at::kFloat) {
+      norm_vectors<float>(in, weight, out, o);
+    } else {
+      norm_vectors<uint16_t>(in, weight, out, o);
+    }
     return out;
   }
   at::Tensor f = x.to(at::kFloat);
@@ -114,31 +222,53 @@ at::Tensor rms_norm(const at::Tensor &x, const at::Tensor &w, double epsilon, bo
 }
 
 template <class T>
-void rotate_rows(T *x, const float *cosines, const float *sines, int64_t begin, int64_t end, int64_t heads, int64_t size, int64_t half) {
-  for (int64_t t = begin; t < end; t++) {
-    const float *c = cosines + t * half, *s = sines + t * half;
-    for (int64_t h = 0; h < heads; h++) {
-      T *a = x + (t * heads + h) * size, *b = a + half;
-      for (int64_t i = 0; i < half; i++) {
-        float p = static_cast<float>(a[i]), q = static_cast<float>(b[i]);
-        a[i] = static_cast<T>(p * c[i] - q * s[i]);
-        b[i] = static_cast<T>(q * c[i] + p * s[i]);
-      }
+inline __attribute__((always_inline)) void rotate_head(T *x, const float *cosines, const float *sines, int64_t half) {
+  float first[block_size], second[block_size], out[block_size];
+  for (int64_t from = 0; from < half; from += block_size) {
+    int64_t n = half - from < block_size ? half - from : block_size;
+    const float *c = cosines + from, *s = sines + from, *a = widened(x + from, n, first), *b = widened(x + half + from, n, second);
+    // What is written is what is read, where elements are float32.
+    float other[block_size];
+    for (int64_t i = 0; i < n; i++) {
+      out[i] = a[i] * c[i] - b[i] * s[i];
+      other[i] = b[i] * c[i] + a[i] * s[i];
     }
+    narrowed(out, n, x + from);
+    narrowed(other, n, x + half + from);
   }
 }
 
-void rotate(at::Tensor &x, const at::Tensor &cosines, const at::Tensor &sines) {
+VECTOR_CLONES void rotate_heads(float *x, const float *cosines, const float *sines, int64_t heads, int64_t size, int64_t half) {
+  for (int64_t h = 0; h < heads; h++) {
+    rotate_head(x + h * size, cosines, sines, half);
+  }
+}
+
+VECTOR_CLONES void rotate_heads(uint16_t *x, const float *cosines, const float *sines, int64_t heads, int64_t size, int64_t half) {
+  for (int64_t h = 0; h < heads; h++) {
+    rotate_head(x + h * size, cosines, sines, half);
+  }
+}
+
+template <class T> void rotate_vectors(const at::Tensor &x, const at::Tensor &cosines, const at::Tensor &sines) {
   int64_t heads = x.size(1), size = x.size(2), half = cosines.size(1);
+  T *data = static_cast<T *>(x.data_ptr());
+  const float *c = cosines.const_data_ptr<float>(), *s = sines.const_data_ptr<float>();
+  parallel::each(x.size(0), 32, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; t++) {
+      rotate_heads(data + t * heads * size, c + t * half, s + t * half, heads, size, half);
+    }
+  });
+}
+
+void rotate(at::Tensor &x, const at::Tensor &cosines, const at::Tensor &sines) {
+  int64_t half = cosines.size(1);
   if (x.is_cpu() && x.is_contiguous() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16)) {
-    parallel::each(x.size(0), 16, [&](int64_t begin, int64_t end) {
-      const float *c = cosines.const_data_ptr<float>(), *s = sines.const_data_ptr<float>();
-      if (x.scalar_type() == at::kFloat) {
-        rotate_rows(x.data_ptr<float>(), c, s, begin, end, heads, size, half);
-      } else {
-        rotate_rows(x.data_ptr<at::BFloat16>(), c, s, begin, end, heads, size, half);
-      }
-    });
+    if (x.scalar_type() == at::kFloat) {
+      rotate_vectors<float>(x, cosines, sines);
+    } else {
+      rotate_vectors<uint16_t>(x, cosines, sines);
+    }
     return;
   }
   at::Tensor a = x.narrow(2, 0, half), b = x.narrow(2, half, half);
@@ -177,27 +307,6 @@ bool vectorized(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v) {
     }
   }
   return (q.scalar_type() == at::kFloat || q.scalar_type() == at::kBFloat16) && attention::supported();
-}
-
-// Loops that the compiler turns into the widest vectors of the machine.
-#if defined(__x86_64__) && defined(__gnu_linux__)
-#define VECTOR_CLONES __attribute__((target_clones("avx512f", "avx2,fma", "default")))
-#else
-#define VECTOR_CLONES
-#endif
-
-// How many elements of a row are in float32 at a time.
-const int64_t block_size = 512;
-
-inline __attribute__((always_inline)) const float *widened(const float *z, int64_t, float *) { return z; }
-
-inline __attribute__((always_inline)) const float *widened(const uint16_t *bfloat16, int64_t n, float *buffer) {
-  uint32_t bits[block_size];
-  for (int64_t i = 0; i < n; i++) {
-    bits[i] = static_cast<uint32_t>(bfloat16[i]) << 16;
-  }
-  std::memcpy(buffer, bits, n * sizeof(float));
-  return buffer;
 }
 
 template <class T> inline __attribute__((always_inline)) float greatest(const T *z, int64_t n) {
@@ -258,13 +367,6 @@ template <activation a> inline __attribute__((always_inline)) void gate_elements
   for (int64_t i = 0; i < n; i++) {
     gate[i] = activated<a>(gate[i]) * up[i];
   }
-}
-
-// To the nearest, to even where there are two. NaN stays NaN.
-inline __attribute__((always_inline)) uint32_t rounded(float x) {
-  uint32_t bits;
-  std::memcpy(&bits, &x, sizeof bits);
-  return x != x ? 0x7fc00000 : (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
 }
 
 template <activation a> inline __attribute__((always_inline)) void gate_elements(uint16_t *gate, const uint16_t *up, int64_t n) {
@@ -425,18 +527,15 @@ private:
   at::Tensor maxima, sums, logits, wanted;
 };
 
-// At most so many rows of logits exist at a time; the workspace bounds the columns.
+// At most so many rows of logits exist at a time.
 const int64_t logit_rows = 2048;
 
-void losses(const at::Tensor &hidden, const at::Tensor &head, at::Tensor workspace, int64_t first, const int64_t *targets, partial to,
-            double softcap, bool portable) {
+void losses(const at::Tensor &hidden, const at::Tensor &head, int64_t most, int64_t first, const int64_t *targets, partial to, double softcap,
+            bool portable) {
   int64_t vocabulary = head.size(0);
   portable = portable || !hidden.is_cpu() || hidden.scalar_type() != at::kFloat && hidden.scalar_type() != at::kBFloat16;
   for (int64_t from = 0; from < hidden.size(0); from += logit_rows) {
-    int64_t rows = std::min(logit_rows, hidden.size(0) - from), width = std::min(vocabulary, workspace.numel() / rows);
-    if (width == 0) {
-      throw std::runtime_error("a workspace of " + std::to_string(workspace.numel()) + " logits for " + std::to_string(rows) + " rows");
-    }
+    int64_t rows = std::min(logit_rows, hidden.size(0) - from), width = std::clamp<int64_t>(most / rows, 1, vocabulary);
     at::Tensor in = hidden.narrow(0, from, rows);
     partial part = {to.maxima + from, to.sums + from, to.logits + from};
     std::fill(part.maxima, part.maxima + rows, -std::numeric_limits<double>::infinity());
@@ -448,8 +547,7 @@ void losses(const at::Tensor &hidden, const at::Tensor &head, at::Tensor workspa
     }
     for (int64_t column = 0; column < vocabulary; column += width) {
       int64_t columns = std::min(width, vocabulary - column);
-      at::Tensor logits = workspace.narrow(0, 0, rows * columns).view({rows, columns});
-      at::mm_out(logits, in, head.narrow(0, column, columns).t());
+      at::Tensor logits = product(in, head.narrow(0, column, columns), {});
       if (softcap != 0) {
         logits = at::tanh(logits.to(at::kFloat) / softcap) * softcap;
       }
@@ -539,6 +637,14 @@ char *extra_to_doubles(extra_tensor x, double *out, size_t n) {
   });
 }
 
+char *extra_pack(extra_tensor *out, extra_tensor w, int64_t rows) {
+  return guarded([&] { give(out, onednn::get().takes(tensor(w)) ? onednn::get().pack(tensor(w), rows) : tensor(w)); });
+}
+
+char *extra_linear(extra_tensor *out, extra_tensor x, extra_tensor w, extra_tensor b) {
+  return guarded([&] { give(out, product(tensor(x), tensor(w), b == nullptr ? std::nullopt : std::optional<at::Tensor>(tensor(b)))); });
+}
+
 char *extra_rms_norm(extra_tensor *out, extra_tensor x, extra_tensor w, double epsilon, int add_one, int float32_product) {
   return guarded([&] { give(out, rms_norm(tensor(x), tensor(w), epsilon, add_one != 0, float32_product != 0)); });
 }
@@ -575,7 +681,7 @@ char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_t
   });
 }
 
-char *extra_losses(extra_tensor hidden, extra_tensor head, extra_tensor workspace, int64_t first, const int64_t *targets, double *maxima,
+char *extra_losses(extra_tensor hidden, extra_tensor head, int64_t most, int64_t first, const int64_t *targets, double *maxima,
                    double *sums, double *logits, double softcap, int portable) {
-  return guarded([&] { losses(tensor(hidden), tensor(head), tensor(workspace), first, targets, {maxima, sums, logits}, softcap, portable != 0); });
+  return guarded([&] { losses(tensor(hidden), tensor(head), most, first, targets, {maxima, sums, logits}, softcap, portable != 0); });
 }

@@ -33,6 +33,11 @@ char *extra_fill(extra_tensor x, int64_t row, const float *data, int64_t rows, i
 char *extra_to(extra_tensor *out, extra_tensor x, int type, int device);
 char *extra_to_doubles(extra_tensor x, double *out, size_t n);
 
+// w in the order in which extra_linear reads it, for nothing else, best for products with so many rows.
+char *extra_pack(extra_tensor *out, extra_tensor w, int64_t rows);
+// x w^T + b; w may be packed, b may be NULL.
+char *extra_linear(extra_tensor *out, extra_tensor x, extra_tensor w, extra_tensor b);
+
 // x / sqrt(mean(x^2) + epsilon) over the last dimension, in float32, times w, or 1 + w with add_one. With float32_product the
 // product is made before the result is rounded to x's type, else after.
 char *extra_rms_norm(extra_tensor *out, extra_tensor x, extra_tensor w, double epsilon, int add_one, int float32_product);
@@ -50,9 +55,9 @@ char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_t
                       double scale, int64_t window, int portable);
 
 // Of the logits z_i = softcap(hidden_i head^T), hidden [rows, width], head [size, width], which are those of the tokens from first
-// on: maxima[i], the sums of e^(z - maxima[i]), and z_i[targets[i]], -infinity where the token is not among them. As many logits
-// at a time as workspace [elements] has are written there.
-char *extra_losses(extra_tensor hidden, extra_tensor head, extra_tensor workspace, int64_t first, const int64_t *targets, double *maxima,
+// on: maxima[i], the sums of e^(z - maxima[i]), and z_i[targets[i]], -infinity where the token is not among them. About so many
+// logits as most exist at a time.
+char *extra_losses(extra_tensor hidden, extra_tensor head, int64_t most, int64_t first, const int64_t *targets, double *maxima,
                    double *sums, double *logits, double softcap, int portable);
 
 #ifdef __cplusplus

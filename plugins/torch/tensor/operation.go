@@ -82,9 +82,14 @@ func (s *Scope) Rows(table, indices Tensor) Tensor {
 	return s.call("rows", func(out *libtch.Ctensor) { libtch.AtgIndexSelect(out, table.c(), 0, indices.c()) })
 }
 
-// Linear returns x w^T + b for x [n, in], w [out, in] and b [out] or none.
+// Pack returns the matrix w in the order in which Linear reads it fastest where x has so many rows. It serves for nothing else.
+func (s *Scope) Pack(w Tensor, rows int64) Tensor {
+	return s.extra("pack", func(out *C.extra_tensor) *C.char { return C.extra_pack(out, w.x(), C.int64_t(rows)) })
+}
+
+// Linear returns x w^T + b for x [n, in], w [out, in], which may be packed, and b [out] or none.
 func (s *Scope) Linear(x, w, b Tensor) Tensor {
-	return s.call("linear", func(out *libtch.Ctensor) { libtch.AtgLinear(out, x.c(), w.c(), b.c()) })
+	return s.extra("linear", func(out *C.extra_tensor) *C.char { return C.extra_linear(out, x.x(), w.x(), b.x()) })
 }
 
 // Add returns x + y.
@@ -200,9 +205,8 @@ type Head struct {
 	First int64
 	// Softcap c makes c*tanh(z/c) of each logit z; 0: none.
 	Softcap float64
-	// Workspace [elements] of the weights' type holds the logits that exist at a time. One that is kept spares the system from
-	// clearing as much memory again and again.
-	Workspace Tensor
+	// Most is about how many logits exist at a time.
+	Most int64
 	// Portable leaves out what only some processors can do.
 	Portable bool
 }
@@ -218,7 +222,7 @@ func (s *Scope) Logits(hidden Tensor, head Head, targets []int64) Partial {
 	n := len(targets)
 	p := Partial{make([]float64, n), make([]float64, n), make([]float64, n)}
 	s.do("logits", func() *C.char {
-		return C.extra_losses(hidden.x(), head.Weights.x(), head.Workspace.x(), C.int64_t(head.First),
+		return C.extra_losses(hidden.x(), head.Weights.x(), C.int64_t(head.Most), C.int64_t(head.First),
 			(*C.int64_t)(unsafe.SliceData(targets)), (*C.double)(unsafe.SliceData(p.Maxima)), (*C.double)(unsafe.SliceData(p.Sums)),
 			(*C.double)(unsafe.SliceData(p.Logits)), C.double(head.Softcap), flag(head.Portable))
 	})
