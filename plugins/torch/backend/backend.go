@@ -109,10 +109,12 @@ func (b backend) Load(ctx context.Context, m protocol.Model) (_ sdk.Model, err e
 	}
 	end := firstOf(weights.EOS, words.EOS)
 	prefix := firstOf(weights.BOS, words.BOS, func() (int32, bool) { return end.id, end.ok })
-	return &model{
+	loaded := &model{
 		config: c, architecture: weights.Architecture(), decoder: d, tokenizer: words, heap: heap, weights: heap.Live(),
-		prefix: prefix, end: end, budget: c.BatchTokens, computing: computing,
-	}, nil
+		prefix: prefix, end: end, computing: computing,
+	}
+	loaded.budget.Store(int64(c.BatchTokens))
+	return loaded, nil
 }
 
 // asInvalid makes an error about a model's files one that the user can mend.

@@ -28,7 +28,7 @@ func estimate(c *checkpoint.Checkpoint, o config, s protocol.Settings) (protocol
 	}
 	w := checkpoint.Workload{
 		Context: context, Tokens: max(o.BatchTokens, context), Type: checkpoint.F32,
-		Logits: int64(o.TensorParallel) * decoder.Logits(device),
+		Logits: int64(o.TensorParallel) * decoder.LogitRows * decoder.LogitColumns(device),
 	}
 	if o.Dtype == "bfloat16" {
 		w.Type = checkpoint.BF16

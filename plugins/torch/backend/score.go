@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -21,7 +22,7 @@ import (
 )
 
 // groupBytes is about how much text is tokenised at a time.
-const groupBytes = 1 << 18
+const groupBytes = 1 << 15
 
 // model is a loaded model.
 type model struct {
@@ -32,9 +33,9 @@ type model struct {
 	weights      int64 // the tensors that exist when nothing is computed
 	prefix, end  special
 
-	computing *sync.Mutex // guards the decoder and budget
+	computing *sync.Mutex // guards the decoder
 	decoder   *decoder.Decoder
-	budget    int // tokens a batch
+	budget    atomic.Int64 // tokens a batch
 }
 
 func (m *model) Describe() protocol.LoadedModel {
@@ -53,21 +54,29 @@ func (m *model) Close() error {
 
 // group is some documents, tokenised.
 type group struct {
-	documents []protocol.Document
-	answers   []protocol.ScoredDocument
-	windows   []window
-	err       error
+	texts []*text
+	err   error
 }
 
-// window is a part of a document that the model sees at once.
+// text is a document on its way to its answer.
+type text struct {
+	document protocol.Document
+	answer   protocol.ScoredDocument
+	windows  []window
+	// left is how many of the windows have no losses yet.
+	left int
+}
+
+// window is a part of a text that the model sees at once.
 type window struct {
-	document int
+	of       *text
 	sequence decoder.Sequence
-	// score is the document's token whose loss comes first.
+	// score is the text's token whose loss comes first.
 	score int
 }
 
-// Score scores groups of documents, in order. The next group is tokenised while the model computes.
+// Score answers documents in order, each as soon as its last window is computed, so that whoever asked can go on from there if
+// this process ends. What follows is tokenised while the model computes.
 func (m *model) Score(ctx context.Context, s protocol.Settings, documents iter.Seq2[protocol.Document, error],
 	emit func(protocol.ScoredDocument) error) error {
 	s, err := s.Resolve(int64(m.architecture.Context))
@@ -83,20 +92,80 @@ func (m *model) Score(ctx context.Context, s protocol.Settings, documents iter.S
 	})
 	defer reader.Wait()
 	defer cancel()
-	for g := range groups {
-		if g.err != nil {
-			return g.err
-		}
-		if err := m.scoreGroup(ctx, s, g); err != nil {
-			return err
-		}
-		for _, answer := range g.answers {
-			if err := emit(answer); err != nil {
+	q := queue{settings: s, emit: emit}
+	for more := true; more || len(q.windows) > 0; {
+		if more && int64(q.tokens) < m.budget.Load() {
+			var g group
+			if g, more = <-groups; g.err != nil {
+				return g.err
+			}
+			q.add(g.texts)
+		} else {
+			n, losses, err := m.batch(ctx, q.windows)
+			if err != nil {
+				return err
+			}
+			if err := q.take(n, losses); err != nil {
 				return err
 			}
 		}
+		if err := q.flush(); err != nil {
+			return err
+		}
 	}
 	return ctx.Err()
+}
+
+// queue is what was read and not answered yet.
+type queue struct {
+	settings protocol.Settings
+	emit     func(protocol.ScoredDocument) error
+	texts    []*text
+	windows  []window
+	// tokens is how many the windows read.
+	tokens int
+}
+
+func (q *queue) add(texts []*text) {
+	for _, t := range texts {
+		t.left = len(t.windows)
+		for _, w := range t.windows {
+			q.tokens += w.sequence.Read()
+		}
+		q.windows = append(q.windows, t.windows...)
+	}
+	q.texts = append(q.texts, texts...)
+}
+
+// take moves losses to the texts of the first n windows.
+func (q *queue) take(n int, losses []float64) (err error) {
+	for _, w := range q.windows[:n] {
+		if losses, err = w.take(losses); err != nil {
+			return err
+		}
+		w.of.left--
+		q.tokens -= w.sequence.Read()
+	}
+	clear(q.windows[:n])
+	q.windows = q.windows[n:]
+	return nil
+}
+
+// flush answers the texts that are complete.
+func (q *queue) flush() error {
+	for len(q.texts) > 0 && q.texts[0].left == 0 {
+		a := q.texts[0].answer
+		for _, nll := range a.TokenNLL {
+			a.TotalNLL += nll
+		}
+		a.TotalNLL += a.EOSNLL
+		if err := q.emit(a); err != nil {
+			return err
+		}
+		q.texts[0] = nil
+		q.texts = q.texts[1:]
+	}
+	return nil
 }
 
 // read sends the documents in groups, and an error as the last one.
@@ -132,7 +201,7 @@ func (m *model) read(ctx context.Context, s protocol.Settings, documents iter.Se
 
 // tokenise cuts documents into tokens and these into windows.
 func (m *model) tokenise(s protocol.Settings, documents []protocol.Document) group {
-	g := group{documents: documents, answers: make([]protocol.ScoredDocument, len(documents))}
+	g := group{texts: make([]*text, len(documents))}
 	for _, special := range []bool{false, true} {
 		var texts [][]byte
 		var places []int
@@ -149,7 +218,7 @@ func (m *model) tokenise(s protocol.Settings, documents []protocol.Document) gro
 			return group{err: err}
 		}
 		for j, e := range encodings {
-			if err := m.cut(&g, s, places[j], e); err != nil {
+			if g.texts[places[j]], err = m.cut(documents[places[j]], s, e); err != nil {
 				return group{err: err}
 			}
 		}
@@ -157,28 +226,28 @@ func (m *model) tokenise(s protocol.Settings, documents []protocol.Document) gro
 	return g
 }
 
-func (m *model) cut(g *group, s protocol.Settings, i int, e tokenizer.Encoding) error {
-	d := g.documents[i]
-	answer := protocol.ScoredDocument{
+func (m *model) cut(d protocol.Document, s protocol.Settings, e tokenizer.Encoding) (*text, error) {
+	t := &text{document: d, answer: protocol.ScoredDocument{
 		Index: d.Index, TokenIDs: e.IDs, TokenStarts: e.Starts, TokenEnds: e.Ends, TokenNLL: make([]float64, len(e.IDs)),
-	}
+	}}
+	unscored := &t.answer.Unscored
 	for _, u := range e.Unscored {
-		answer.Unscored = append(answer.Unscored, protocol.Unscored{Start: u.Start, End: u.End, Reason: protocol.ReasonNoToken})
+		*unscored = append(*unscored, protocol.Unscored{Start: u.Start, End: u.End, Reason: protocol.ReasonNoToken})
 	}
 	ids, starts := e.IDs, e.Starts
 	if s.EOS {
 		end, err := m.end.need("end-of-text", "turn scoring.eos off")
 		if err != nil {
-			return err
+			return nil, err
 		}
 		ids, starts = append(slices.Clone(ids), end), append(slices.Clone(starts), int32(len(d.Text)))
 	}
 	for w := range s.Windows(starts) {
-		x := window{document: i, score: w.Score}
+		x := window{of: t, score: w.Score}
 		if s.Prefix == protocol.PrefixBOS || s.Prefix == protocol.PrefixFirst && w.Start == 0 {
 			prefix, err := m.prefix.need("beginning-of-text or end-of-text", `use scoring.prefix: "none"`)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			x.sequence.Tokens = append(x.sequence.Tokens, prefix)
 		}
@@ -188,40 +257,13 @@ func (m *model) cut(g *group, s protocol.Settings, i int, e tokenizer.Encoding) 
 			// The document's first token follows nothing.
 			x.sequence.From, x.score = 1, 1
 			if len(e.IDs) > 0 && e.Ends[0] > e.Starts[0] {
-				answer.Unscored = append(answer.Unscored, protocol.Unscored{Start: e.Starts[0], End: e.Ends[0], Reason: protocol.ReasonNoContext})
-				slices.SortFunc(answer.Unscored, func(a, b protocol.Unscored) int { return int(a.Start) - int(b.Start) })
+				*unscored = append(*unscored, protocol.Unscored{Start: e.Starts[0], End: e.Ends[0], Reason: protocol.ReasonNoContext})
+				slices.SortFunc(*unscored, func(a, b protocol.Unscored) int { return int(a.Start) - int(b.Start) })
 			}
 		}
-		g.windows = append(g.windows, x)
+		t.windows = append(t.windows, x)
 	}
-	g.answers[i] = answer
-	return nil
-}
-
-// scoreGroup fills the answers. Windows of about the same length share a batch, the longest first: what does not fit shows
-// at once.
-func (m *model) scoreGroup(ctx context.Context, s protocol.Settings, g group) error {
-	slices.SortStableFunc(g.windows, func(a, b window) int { return b.sequence.Read() - a.sequence.Read() })
-	for rest := g.windows; len(rest) > 0; {
-		n, losses, err := m.batch(ctx, rest)
-		if err != nil {
-			return err
-		}
-		for _, w := range rest[:n] {
-			if losses, err = g.take(w, losses, s); err != nil {
-				return err
-			}
-		}
-		rest = rest[n:]
-	}
-	for i := range g.answers {
-		a := &g.answers[i]
-		for _, nll := range a.TokenNLL {
-			a.TotalNLL += nll
-		}
-		a.TotalNLL += a.EOSNLL
-	}
-	return nil
+	return t, nil
 }
 
 // batch computes as many of the windows as fit the budget, at least one.
@@ -233,9 +275,9 @@ func (m *model) batch(ctx context.Context, windows []window) (int, []float64, er
 			return 0, nil, err
 		}
 		var sequences []decoder.Sequence
-		tokens := 0
+		budget, tokens := m.budget.Load(), int64(0)
 		for _, w := range windows {
-			if tokens += w.sequence.Read(); tokens > m.budget && len(sequences) > 0 {
+			if tokens += int64(w.sequence.Read()); tokens > budget && len(sequences) > 0 {
 				break
 			}
 			sequences = append(sequences, w.sequence)
@@ -247,14 +289,14 @@ func (m *model) batch(ctx context.Context, windows []window) (int, []float64, er
 		if len(sequences) == 1 {
 			return 0, nil, sdk.OutOfMemory("a window of %d tokens does not fit: %v", len(sequences[0].Tokens), err)
 		}
-		m.budget /= 2
-		hclog.FromContext(ctx).Warn("out of memory; computing fewer tokens at a time", "tokens", m.budget, "error", err)
+		m.budget.Store(budget / 2)
+		hclog.FromContext(ctx).Warn("out of memory; computing fewer tokens at a time", "tokens", budget/2, "error", err)
 	}
 }
 
-// take moves a window's losses to its document and returns the others.
-func (g *group) take(w window, losses []float64, s protocol.Settings) ([]float64, error) {
-	answer, d := &g.answers[w.document], g.documents[w.document]
+// take moves the window's losses to its text and returns the others.
+func (w window) take(losses []float64) ([]float64, error) {
+	answer, d := &w.of.answer, w.of.document
 	n := len(w.sequence.Tokens) - w.sequence.From
 	for i, loss := range losses[:n] {
 		token := w.score + i
@@ -270,7 +312,7 @@ func (g *group) take(w window, losses []float64, s protocol.Settings) ([]float64
 		loss = max(loss, 0)
 		if token < len(answer.TokenNLL) {
 			answer.TokenNLL[token] = loss
-		} else if s.EOS {
+		} else {
 			answer.EOSNLL = loss
 		}
 	}

@@ -80,7 +80,7 @@ func (l *loader) load() error {
 		r.head.Weights = l.keep(l.scope.Narrow(r.embedding, 0, share.from, share.to-share.from))
 	}
 	r.head.First, r.head.Softcap = share.from, a.LogitSoftcap
-	r.head.Most = Logits(r.options.Device)
+	r.head.Columns = LogitColumns(r.options.Device)
 	if l.err == nil {
 		l.err = l.scope.Err()
 	}
@@ -194,13 +194,10 @@ func (l *loader) vector(name string, size int64) affine {
 	return v
 }
 
-// packedRows is about how many rows a batch has.
-const packedRows = 2048
-
 // matrix reads some rows and columns of a matrix that is only multiplied by.
 func (l *loader) matrix(name string, rows, columns span, height, width int64) tensor.Tensor {
 	mark := l.scope.Mark()
-	packed := l.scope.Pack(l.read(name, rows, columns, height, width), packedRows)
+	packed := l.scope.Pack(l.read(name, rows, columns, height, width), LogitRows)
 	l.scope.FreeTo(mark, packed)
 	return l.keep(packed)
 }

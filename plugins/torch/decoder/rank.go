@@ -10,12 +10,16 @@ import (
 	"surprisal.dev/plugins/torch/tensor"
 )
 
-// Logits returns how many logits exist at a time: as many as the caches of a processor hold, and enough to keep a GPU busy.
-func Logits(d tensor.Device) int64 {
+// LogitRows is how many rows of logits exist at a time.
+const LogitRows = 2048
+
+// LogitColumns returns how many columns of logits exist at a time: with LogitRows as many logits as the caches of a processor hold,
+// and enough to keep a GPU busy.
+func LogitColumns(d tensor.Device) int64 {
 	if d == tensor.CPU {
-		return 4 << 20
+		return 2048
 	}
-	return 128 << 20
+	return 1 << 16
 }
 
 // rank is one rank's share of a decoder's weights.

@@ -89,9 +89,19 @@ struct onednn {
   at::Tensor pack(const at::Tensor &w, int64_t rows) const { return pack_op->call(w, rows); }
 };
 
+// Each row of a product with packed weights has the same bits whatever the other rows and however many: that was tried for each
+// number of them. A single row is an exception, so that it gets company.
 at::Tensor product(const at::Tensor &x, const at::Tensor &w, const std::optional<at::Tensor> &b) {
-  return onednn::get().takes(w) ? onednn::get().linear(x, w, b) : at::linear(x, w, b);
+  if (!onednn::get().takes(w)) {
+    return at::linear(x, w, b);
+  }
+  if (x.size(0) == 1) {
+    return onednn::get().linear(x.expand({2, x.size(1)}).contiguous(), w, b).narrow(0, 0, 1);
+  }
+  return onednn::get().linear(x, w, b);
 }
+
+at::Tensor packed(const at::Tensor &w, int64_t rows) { return onednn::get().takes(w) ? onednn::get().pack(w, rows) : w; }
 
 // Loops that the compiler turns into the widest vectors of the machine.
 #if defined(__x86_64__) && defined(__gnu_linux__)
@@ -530,12 +540,13 @@ private:
 // At most so many rows of logits exist at a time.
 const int64_t logit_rows = 2048;
 
-void losses(const at::Tensor &hidden, const at::Tensor &head, int64_t most, int64_t first, const int64_t *targets, partial to, double softcap,
+// The number of columns that are computed at a time does not depend on the number of rows, so that sums of a row do not either.
+void losses(const at::Tensor &hidden, const at::Tensor &head, int64_t width, int64_t first, const int64_t *targets, partial to, double softcap,
             bool portable) {
   int64_t vocabulary = head.size(0);
   portable = portable || !hidden.is_cpu() || hidden.scalar_type() != at::kFloat && hidden.scalar_type() != at::kBFloat16;
   for (int64_t from = 0; from < hidden.size(0); from += logit_rows) {
-    int64_t rows = std::min(logit_rows, hidden.size(0) - from), width = std::clamp<int64_t>(most / rows, 1, vocabulary);
+    int64_t rows = std::min(logit_rows, hidden.size(0) - from);
     at::Tensor in = hidden.narrow(0, from, rows);
     partial part = {to.maxima + from, to.sums + from, to.logits + from};
     std::fill(part.maxima, part.maxima + rows, -std::numeric_limits<double>::infinity());
@@ -547,7 +558,7 @@ void losses(const at::Tensor &hidden, const at::Tensor &head, int64_t most, int6
     }
     for (int64_t column = 0; column < vocabulary; column += width) {
       int64_t columns = std::min(width, vocabulary - column);
-      at::Tensor logits = product(in, head.narrow(0, column, columns), {});
+      at::Tensor logits = product(in, packed(head.narrow(0, column, columns), logit_rows), {});
       if (softcap != 0) {
         logits = at::tanh(logits.to(at::kFloat) / softcap) * softcap;
       }
@@ -576,6 +587,8 @@ const char *extra_cpu_capability(void) {
   static const std::string capability = at::get_cpu_capability();
   return capability.c_str();
 }
+
+int extra_independent_rows(void) { return onednn::get().linear_op && attention::supported() ? 1 : 0; }
 
 char *extra_load_cuda(const char *library) {
   if (dlopen(library, RTLD_NOW | RTLD_GLOBAL) == nullptr) {
@@ -638,7 +651,7 @@ char *extra_to_doubles(extra_tensor x, double *out, size_t n) {
 }
 
 char *extra_pack(extra_tensor *out, extra_tensor w, int64_t rows) {
-  return guarded([&] { give(out, onednn::get().takes(tensor(w)) ? onednn::get().pack(tensor(w), rows) : tensor(w)); });
+  return guarded([&] { give(out, packed(tensor(w), rows)); });
 }
 
 char *extra_linear(extra_tensor *out, extra_tensor x, extra_tensor w, extra_tensor b) {
@@ -681,7 +694,7 @@ char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_t
   });
 }
 
-char *extra_losses(extra_tensor hidden, extra_tensor head, int64_t most, int64_t first, const int64_t *targets, double *maxima,
+char *extra_losses(extra_tensor hidden, extra_tensor head, int64_t columns, int64_t first, const int64_t *targets, double *maxima,
                    double *sums, double *logits, double softcap, int portable) {
-  return guarded([&] { losses(tensor(hidden), tensor(head), most, first, targets, {maxima, sums, logits}, softcap, portable != 0); });
+  return guarded([&] { losses(tensor(hidden), tensor(head), columns, first, targets, {maxima, sums, logits}, softcap, portable != 0); });
 }

@@ -19,6 +19,9 @@ const char *extra_torch_version(void);
 // The best vector instructions that libtorch uses here, such as "AVX512".
 const char *extra_cpu_capability(void);
 
+// Says whether the rows of what is computed on this processor have the same bits whatever the other rows.
+int extra_independent_rows(void);
+
 // Loads libtorch_cuda.so, which registers CUDA with libtorch.
 char *extra_load_cuda(const char *library);
 int extra_cuda_devices(void);
@@ -55,9 +58,9 @@ char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_t
                       double scale, int64_t window, int portable);
 
 // Of the logits z_i = softcap(hidden_i head^T), hidden [rows, width], head [size, width], which are those of the tokens from first
-// on: maxima[i], the sums of e^(z - maxima[i]), and z_i[targets[i]], -infinity where the token is not among them. About so many
-// logits as most exist at a time.
-char *extra_losses(extra_tensor hidden, extra_tensor head, int64_t most, int64_t first, const int64_t *targets, double *maxima,
+// on: maxima[i], the sums of e^(z - maxima[i]), and z_i[targets[i]], -infinity where the token is not among them. The logits of so
+// many columns exist at a time.
+char *extra_losses(extra_tensor hidden, extra_tensor head, int64_t columns, int64_t first, const int64_t *targets, double *maxima,
                    double *sums, double *logits, double softcap, int portable);
 
 #ifdef __cplusplus

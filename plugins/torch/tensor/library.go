@@ -18,6 +18,11 @@ func Version() string { return C.GoString(C.extra_torch_version()) }
 // Capability returns the vector instructions that libtorch uses on this machine, such as "AVX512".
 func Capability() string { return C.GoString(C.extra_cpu_capability()) }
 
+// IndependentRows reports whether what Linear, Attend and Logits compute on this processor has, for each sequence, the same bits
+// whatever other sequences are computed with it and on however many threads. It takes vectors of 512 bits with bfloat16, and
+// packed weights.
+func IndependentRows() bool { return C.extra_independent_rows() != 0 }
+
 // Threads returns how many threads an operation uses.
 func Threads() int { return int(C.extra_get_threads()) }
 

@@ -1,0 +1,156 @@
+"""Measures `runner` on a model of random weights: tokens a second, and the share of the device's matrix-product rate that is.
+
+Usage: throughput.py --work FOLDER [--device cuda] [--dtype bfloat16] [--shape 8b] [--ranks 1] [--tokens 400000] [--rounds 3]
+
+The weights, of the shape of a Llama of 8 billion parameters or a smaller one, are made once, under FOLDER, with a tokenizer of
+single bytes: random text costs as much as any other. Rounds measure a large matrix product and a run in turn. A model's
+operations are two for each weight that is multiplied and four for each query and the keys that it sees; the share is of the
+median rate of the products. On a machine with a GPU, `pip install torch safetensors numpy` and a built bin/runner beside
+bin/runner-backend-torch are all it takes.
+"""
+
+import argparse
+import json
+import pathlib
+import shutil
+import statistics
+import subprocess
+import time
+
+SHAPES = {  # hidden, layers, heads, key heads, MLP width, vocabulary
+    "8b": (4096, 32, 32, 8, 14336, 128256),
+    "1b": (2048, 16, 32, 8, 8192, 128256),
+    "135m": (576, 30, 9, 3, 1536, 49152),
+    "tiny": (256, 2, 4, 2, 512, 1024),
+}
+CONTEXT = 4096
+
+
+def tokenizer():
+    """A token for each byte, in the alphabet of byte-level BPE."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [b for b in range(256) if b not in printable]
+    characters = {b: chr(b) for b in printable} | {b: chr(256 + i) for i, b in enumerate(others)}
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": True}
+    model = {"type": "BPE", "vocab": {characters[b]: b for b in range(256)}, "merges": [], "dropout": None, "unk_token": None,
+             "byte_fallback": False, "continuing_subword_prefix": None, "end_of_word_suffix": None, "fuse_unk": False}
+    return {"version": "1.0", "added_tokens": [], "normalizer": None, "post_processor": None, "truncation": None, "padding": None,
+            "pre_tokenizer": level, "decoder": level, "model": model}
+
+
+def make(folder, shape):
+    import torch
+    from safetensors.torch import save_file
+
+    hidden, layers, heads, key_heads, width, vocabulary = SHAPES[shape]
+    folder.mkdir(parents=True)
+    size = hidden // heads
+    config = dict(architectures=["LlamaForCausalLM"], model_type="llama", hidden_size=hidden, num_hidden_layers=layers,
+                  num_attention_heads=heads, num_key_value_heads=key_heads, head_dim=size, intermediate_size=width,
+                  vocab_size=vocabulary, max_position_embeddings=CONTEXT, rms_norm_eps=1e-5, rope_theta=500000.0, hidden_act="silu",
+                  tie_word_embeddings=False, bos_token_id=0, eos_token_id=0, attention_bias=False, mlp_bias=False, torch_dtype="bfloat16")
+    generator = torch.Generator().manual_seed(1)
+    index = {}
+
+    def matrix(rows, columns):
+        return (torch.randn(rows, columns, generator=generator) / columns**0.5).bfloat16()
+
+    def save(name, tensors):
+        save_file(tensors, folder / name)
+        index.update(dict.fromkeys(tensors, name))
+
+    ones = torch.ones(hidden, dtype=torch.bfloat16)
+    files = layers + 1
+    for i in range(layers):
+        p = f"model.layers.{i}."
+        save(f"model-{i + 1:05}-of-{files:05}.safetensors", {
+            p + "input_layernorm.weight": ones, p + "post_attention_layernorm.weight": ones.clone(),
+            p + "self_attn.q_proj.weight": matrix(heads * size, hidden), p + "self_attn.k_proj.weight": matrix(key_heads * size, hidden),
+            p + "self_attn.v_proj.weight": matrix(key_heads * size, hidden), p + "self_attn.o_proj.weight": matrix(hidden, heads * size),
+            p + "mlp.gate_proj.weight": matrix(width, hidden), p + "mlp.up_proj.weight": matrix(width, hidden),
+            p + "mlp.down_proj.weight": matrix(hidden, width),
+        })
+    save(f"model-{files:05}-of-{files:05}.safetensors", {
+        "model.embed_tokens.weight": matrix(vocabulary, hidden), "lm_head.weight": matrix(vocabulary, hidden), "model.norm.weight": ones,
+    })
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer()))
+    (folder / "config.json").write_text(json.dumps(config))  # last: it says that the folder is whole
+
+
+def operations(shape):
+    """Floating-point operations of a token in a window of CONTEXT."""
+    hidden, layers, heads, key_heads, width, vocabulary = SHAPES[shape]
+    size = hidden // heads
+    matrices = layers * (hidden * size * (2 * heads + 2 * key_heads) + 3 * hidden * width) + vocabulary * hidden
+    return 2 * matrices + 4 * layers * heads * size * (CONTEXT + 1) / 2
+
+
+def product_rate(device, dtype):
+    import torch
+
+    n = 8192 if device.startswith("cuda") else 2048
+    a, b = (torch.randn(n, n, device=device, dtype=getattr(torch, dtype)) for _ in range(2))
+    wait = torch.cuda.synchronize if device.startswith("cuda") else lambda: None
+    for _ in range(5):
+        a @ b
+    wait()
+    count, started = 0, time.perf_counter()
+    while time.perf_counter() - started < 2:
+        for _ in range(10):
+            a @ b
+        wait()
+        count += 10
+    return count * 2 * n**3 / (time.perf_counter() - started)
+
+
+def run(arguments, number):
+    folder = arguments.work / f"run-{number}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    backend = dict(device=arguments.device, dtype=arguments.dtype, tensorParallel=arguments.ranks, batchTokens=arguments.batch)
+    (folder / "throughput.cue").write_text(
+        'package throughput\n\nimport "surprisal.dev/experiment"\n\nexperiment.#Experiment\n\nname: "throughput"\n'
+        f'datasets: random: source: text: {{path: "{arguments.work}/text.txt", split: "lines"}}\n'
+        f'models: model: {{backend: torch: {json.dumps(backend)}, weights: safetensors: path: "{arguments.work}/{arguments.shape}"}}\n'
+        f"scoring: {{context: {CONTEXT}, stride: {CONTEXT}}}\n"
+    )
+    subprocess.run([arguments.runner, "--plugins", arguments.runner.parent, "run", folder], check=True, stdout=subprocess.DEVNULL)
+    records = [json.loads(path.read_text()) for path in (folder / ".surprisal/store/actions").glob("*/*.json")]
+    (measured,) = [record["measured"] for record in records if record["kind"] == "score"]
+    return measured["tokensPerSecond"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=pathlib.Path, required=True, help="folder for the weights, kept")
+    parser.add_argument("--runner", type=pathlib.Path, default=pathlib.Path("bin/runner"))
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--shape", choices=SHAPES, default="8b")
+    parser.add_argument("--ranks", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=4 * CONTEXT, help="tokens a batch")
+    parser.add_argument("--tokens", type=int, default=400_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    arguments.work, arguments.runner = arguments.work.resolve(), arguments.runner.resolve()
+    if not (arguments.work / arguments.shape / "config.json").exists():
+        shutil.rmtree(arguments.work / arguments.shape, ignore_errors=True)
+        make(arguments.work / arguments.shape, arguments.shape)
+    # A line is a window: its last token is predicted and not read, and the prefix stands before the first.
+    line = ("The quick brown fox jumps over the lazy dog. " * CONTEXT)[: CONTEXT - 1]
+    lines = max(arguments.tokens // len(line), 2)
+    (arguments.work / "text.txt").write_text("".join(f"{i:08}{line[8:]}\n" for i in range(lines)))
+    products, speeds = [], []
+    for number in range(arguments.rounds):
+        products.append(product_rate(arguments.device, arguments.dtype))
+        speeds.append(run(arguments, number))
+        print(f"round {number + 1}: products {products[-1] / 1e12:.3g} TFLOP/s, {speeds[-1]:,.0f} tokens/s", flush=True)
+    product, speed, each = statistics.median(products), statistics.median(speeds), operations(arguments.shape)
+    print(f"{arguments.shape}, {arguments.dtype} on {arguments.device}, {arguments.ranks} ranks: {speed:,.0f} tokens/s "
+          f"({min(speeds):,.0f} - {max(speeds):,.0f}), {speed * each / 1e12:.3g} TFLOP/s, "
+          f"{100 * speed * each / product:.0f}% of the products' {product / 1e12:.3g}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+//go:build torch
+
+package backend
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestCrash kills the program in the middle of a real run: the run starts it again, and ends with the bytes of one that
+// nothing happened to.
+func TestCrash(t *testing.T) {
+	// Of a short path, because sockets have to have one.
+	root, err := os.MkdirTemp("", "crash")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(root); err != nil {
+			t.Error(err)
+		}
+	})
+	build := exec.Command("go", "build", "-tags", "torch", "-buildvcs=false", "-o", root, "../../../runner", "../cmd/runner-backend-torch")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var text strings.Builder
+	for i := range 150 {
+		fmt.Fprintf(&text, "%d. %s\n\n", i, strings.Repeat("The train was late because it had snowed for three days. ", 1+i%40))
+	}
+	weights := filepath.Dir(tiny(t).Files[0].Path)
+	program := filepath.Join(root, "runner-backend-torch")
+	// begin starts a run in a new folder.
+	begin := func(name string) (dir string, c *exec.Cmd, out *bytes.Buffer) {
+		dir = filepath.Join(root, name)
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, "text.txt"), []byte(text.String()))
+		write(t, filepath.Join(dir, "crash.cue"), fmt.Appendf(nil, `package crash
+
+import "surprisal.dev/experiment"
+
+experiment.#Experiment
+
+name: "crash"
+datasets: "d": source: text: {path: "text.txt", split: "paragraphs"}
+models: "m": {backend: torch: {batchTokens: 128, threads: 1}, weights: safetensors: path: %q}
+scoring: {context: 64, stride: 32}
+`, weights))
+		out = new(bytes.Buffer)
+		c = exec.Command(filepath.Join(root, "runner"), "--plugins", root, "run", dir)
+		c.Stdout, c.Stderr = out, out
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return dir, c, out
+	}
+	// score returns the files of the score.
+	score := func(dir string) string {
+		to := filepath.Join(dir, "score")
+		export := exec.Command(filepath.Join(root, "runner"), "--plugins", root, "-C", dir, "export", "score m d", to)
+		if out, err := export.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		var all strings.Builder
+		for _, name := range []string{"scored_documents.parquet", "ledger.parquet", "summary.json"} {
+			data, err := os.ReadFile(filepath.Join(to, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(&all, "%s %x\n", name, data)
+		}
+		return all.String()
+	}
+
+	dir, c, out := begin("whole")
+	computing := awaitProgram(t, program, 0)
+	if err := c.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	duration := time.Since(computing)
+	want := score(dir)
+	for signal, part := range map[syscall.Signal]time.Duration{syscall.SIGKILL: 2, syscall.SIGSEGV: 3} {
+		dir, c, out := begin(fmt.Sprint(int(signal)))
+		awaitProgram(t, program, 0)
+		time.Sleep(duration / part)
+		awaitProgram(t, program, signal)
+		if err := c.Wait(); err != nil {
+			t.Errorf("%v: %v\n%s", signal, err, out)
+			continue
+		}
+		logs, err := filepath.Glob(filepath.Join(dir, ".surprisal/runs/*/log.jsonl"))
+		if err != nil || len(logs) != 1 {
+			t.Fatalf("logs %v, %v", logs, err)
+		}
+		log, err := os.ReadFile(logs[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if deaths := bytes.Count(log, []byte("the plugin died; starting it again")); deaths != 1 {
+			t.Errorf("%v: the plugin died %d times in the middle of its work\n%s", signal, deaths, log)
+		}
+		if score(dir) != want {
+			t.Errorf("%v: the score is not what an undisturbed run makes", signal)
+		}
+	}
+}
+
+// awaitProgram waits for a process of the program, sends it a signal unless that is 0, and returns the time.
+func awaitProgram(t *testing.T, program string, signal syscall.Signal) time.Time {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		links, err := filepath.Glob("/proc/[0-9]*/exe")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, link := range links {
+			// A process that has ended since has no link.
+			if exe, _ := os.Readlink(link); exe != program {
+				continue
+			}
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if signal != 0 {
+				if err := syscall.Kill(pid, signal); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return time.Now()
+		}
+	}
+	t.Fatalf("%s was not started", program)
+	return time.Time{}
+}
