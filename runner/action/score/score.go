@@ -1,6 +1,7 @@
 package score
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -246,22 +247,23 @@ func ledgerRow(d protocol.Document, answer protocol.ScoredDocument, l protocol.L
 	return r
 }
 
-// The sample for the noise floor: a few short documents are enough to see whether company matters. Where two are
-// more than one part in noiseShare of the text they are all, so that the second scoring costs little.
+// The sample for the noise floor: a few short documents are enough to see whether company matters. Beyond the shortest they are
+// at most one part in noiseShare of the text, so that the second scoring costs little.
 const (
 	noiseDocuments = 4
 	noiseBytes     = 64 << 10
 	noiseShare     = 32
 )
 
-// measureNoise scores the sample again, by itself and in reverse order. A document that had no company cannot have other.
+// measureNoise scores the sample again, by itself and the longest first. A document that had no company cannot have other.
 func (s *scorer) measureNoise(ctx context.Context) error {
 	if s.summary.Documents < 2 {
 		return nil
 	}
+	slices.SortStableFunc(s.sample, func(a, b sampled) int { return cmp.Compare(len(a.document.Text), len(b.document.Text)) })
 	size := int64(0)
 	for i, d := range s.sample {
-		if size += int64(len(d.document.Text)); i > 1 && size > s.summary.Bytes/noiseShare {
+		if size += int64(len(d.document.Text)); i > 0 && size > s.summary.Bytes/noiseShare {
 			s.sample = s.sample[:i]
 			break
 		}

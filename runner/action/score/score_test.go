@@ -140,7 +140,7 @@ func TestSummary(t *testing.T) {
 			want := test.want
 			want.Device = "abacus"
 			if want.Documents > 1 {
-				want.Noise.Documents = 2
+				want.Noise.Documents = 1
 			}
 			w := &want.Protocol
 			w.Dtype, w.Span = "beads", score.SpanEven
@@ -287,20 +287,20 @@ func TestRefusals(t *testing.T) {
 func TestNoise(t *testing.T) {
 	t.Parallel()
 	l := actiontest.New(t, "fake")
-	// Of seven documents the first four are scored again, in reverse order, so the first moves from place 0 to 3.
+	// Of seven documents the first four are scored again, the longest first: "ab" moves from place 2 to 3.
 	l.Text("d", "abcd", "abcdefgh", "ab", "abc", "a", "b", strings.Repeat("x", 17*32))
 	l.Text("large", strings.Repeat("x", 65<<10), "small")
-	// A second scoring of more than the first two would cost too much.
+	// A second scoring of more than the shortest two would cost too much: "abc" moves from place 2 to 0.
 	l.Text("short", "abcd", "ab", "abc", strings.Repeat("x", 6*32))
 	l.Text("single", "abcd")
 	l.Model("noisy", "fake", `{"Answer":"noisy"}`)
 	l.Model("quiet", "fake", `{}`)
 	p := l.MustRun()
 	for action, want := range map[string]score.Noise{
-		"score noisy d":      {Documents: 4, MaxNatsPerToken: 3.0 / 1024, BitsPerByte: 3.0 / 1024 / math.Ln2 / 3},
+		"score noisy d":      {Documents: 4, MaxNatsPerToken: 1.0 / 1024, BitsPerByte: 1.0 / 1024 / math.Ln2 / 2},
 		"score quiet d":      {Documents: 4},
 		"score noisy large":  {Documents: 1, MaxNatsPerToken: 1.0 / 1024, BitsPerByte: 1.0 / 1024 / math.Ln2 / 5},
-		"score noisy short":  {Documents: 2, MaxNatsPerToken: 1.0 / 1024, BitsPerByte: 1.0 / 1024 / math.Ln2 / 2},
+		"score noisy short":  {Documents: 2, MaxNatsPerToken: 2.0 / 1024, BitsPerByte: 2.0 / 1024 / math.Ln2 / 3},
 		"score quiet single": {},
 	} {
 		if d := cmp.Diff(want, actiontest.JSON[score.Summary](l, p, action, plan.SummaryFile).Noise, approximately); d != "" {
