@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -97,12 +98,14 @@ func (b backend) Load(ctx context.Context, m protocol.Model) (_ sdk.Model, err e
 	if err != nil {
 		return nil, err
 	}
+	trim()
 	heap := tensor.NewHeap()
 	d, err := decoder.New(ctx, weights, heap, options)
 	if err != nil {
 		words.Close()
 		return nil, asInvalid(err)
 	}
+	trim()
 	computing := b.processor
 	if options.Device != tensor.CPU {
 		computing = new(sync.Mutex)
@@ -115,6 +118,12 @@ func (b backend) Load(ctx context.Context, m protocol.Model) (_ sdk.Model, err e
 	}
 	loaded.budget.Store(int64(c.BatchTokens))
 	return loaded, nil
+}
+
+// trim gives back what a step of loading leaves: a large vocabulary takes hundreds of megabytes on its way.
+func trim() {
+	debug.FreeOSMemory()
+	tensor.Trim()
 }
 
 // asInvalid makes an error about a model's files one that the user can mend.

@@ -9,8 +9,13 @@ import (
 	"surprisal.dev/plugins/torch/tensor"
 )
 
-// libraryBytes is about what the process holds besides tensors: libtorch, its buffers for packed matrices and the tokenizer.
-const libraryBytes = 400 << 20
+// What the process holds besides the graph's tensors, as TestMemory finds it: libtorch itself, the tokenizer's tables, and for
+// each byte of activations and logits about one more that the allocator and oneDNN keep.
+const (
+	libraryBytes    = 150 << 20
+	vocabularyBytes = 380 // a token
+	keptShare       = 2
+)
 
 func estimate(c *checkpoint.Checkpoint, o config, s protocol.Settings) (protocol.Estimate, error) {
 	a := c.Architecture()
@@ -28,7 +33,7 @@ func estimate(c *checkpoint.Checkpoint, o config, s protocol.Settings) (protocol
 	}
 	w := checkpoint.Workload{
 		Context: context, Tokens: max(o.BatchTokens, context), Type: checkpoint.F32,
-		Logits: int64(o.TensorParallel) * decoder.LogitRows * decoder.LogitColumns(device),
+		Logits: decoder.LogitRows * min(int64(o.TensorParallel)*decoder.LogitColumns(device), int64(a.Vocabulary)),
 	}
 	if o.Dtype == "bfloat16" {
 		w.Type = checkpoint.BF16
@@ -38,6 +43,7 @@ func estimate(c *checkpoint.Checkpoint, o config, s protocol.Settings) (protocol
 		return protocol.Estimate{}, err
 	}
 	return protocol.Estimate{
-		Parameters: c.Parameters(), WeightBytes: cost.Weights, FLOPsPerToken: cost.FLOPsPerToken, MemoryBytes: cost.Peak + libraryBytes,
+		Parameters: c.Parameters(), WeightBytes: cost.Weights, FLOPsPerToken: cost.FLOPsPerToken,
+		MemoryBytes: libraryBytes + vocabularyBytes*int64(a.Vocabulary) + cost.Weights + keptShare*(cost.Peak-cost.Weights),
 	}, nil
 }

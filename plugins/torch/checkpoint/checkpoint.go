@@ -119,6 +119,15 @@ func (c *Checkpoint) Files() ([]File, error) {
 	return files, nil
 }
 
+// Forget takes what was read of the files out of this process's memory. Tensors can be read as before.
+func (c *Checkpoint) Forget() error {
+	var err error
+	for _, m := range c.mappings {
+		err = errors.Join(err, m.forget())
+	}
+	return err
+}
+
 // Metadata is what a GGUF file says of itself, nil for other files. Values are bool, string, integers and floats of all
 // sizes, and slices of those: "tokenizer.ggml.tokens" is a []string, "tokenizer.ggml.scores" a []float32,
 // "tokenizer.ggml.token_type" a []int32.

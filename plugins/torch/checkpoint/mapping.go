@@ -61,6 +61,14 @@ func (m *mapping) close() error {
 	return errors.Join(err, m.file.Close())
 }
 
+// forget gives the pages that were read back to the system, which reads them again when they are needed.
+func (m *mapping) forget() error {
+	if err := unix.Madvise(m.data, unix.MADV_DONTNEED); err != nil {
+		return fmt.Errorf("mapping of %s: %w", m.path, err)
+	}
+	return nil
+}
+
 // digest reads the file rather than the mapping, so that a failing disk is an error and not a signal.
 func (m *mapping) digest() (string, error) {
 	h := sha256.New()

@@ -253,7 +253,8 @@ func (l *loader) read(name string, rows, columns span, shape ...int64) tensor.Te
 		}
 		l.scope.Fill(t, from-rows.from, l.buffer, width, columns.from)
 	}
-	if err := l.scope.Err(); err != nil {
+	// What stands in both forms at a time is one tensor, not all.
+	if err := errors.Join(l.scope.Err(), l.from.Forget()); err != nil {
 		l.err = fmt.Errorf("tensor %s: %w", name, err)
 	}
 	return t

@@ -5,6 +5,7 @@
 #include "parallel.h"
 
 #include <dlfcn.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <cmath>
@@ -586,6 +587,12 @@ const char *extra_torch_version(void) { return TORCH_VERSION; }
 const char *extra_cpu_capability(void) {
   static const std::string capability = at::get_cpu_capability();
   return capability.c_str();
+}
+
+void extra_trim(void) {
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
 }
 
 int extra_independent_rows(void) { return onednn::get().linear_op && attention::supported() ? 1 : 0; }

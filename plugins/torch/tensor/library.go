@@ -23,6 +23,9 @@ func Capability() string { return C.GoString(C.extra_cpu_capability()) }
 // packed weights.
 func IndependentRows() bool { return C.extra_independent_rows() != 0 }
 
+// Trim gives memory that tensors had back to the system, which the allocator keeps otherwise.
+func Trim() { C.extra_trim() }
+
 // Threads returns how many threads an operation uses.
 func Threads() int { return int(C.extra_get_threads()) }
 
