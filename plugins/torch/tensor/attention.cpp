@@ -11,6 +11,7 @@
 #include <vector>
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
 
 // Every function between here and the end of the processor's part is compiled for these instructions.
@@ -279,7 +280,16 @@ template <class T> void run_typed(const job &j) {
 
 } // namespace
 
-bool supported() { return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bf16"); }
+bool has_tiles() {
+  unsigned a, b, c, d;
+  const unsigned amx_bf16 = 1u << 22;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & amx_bf16) != 0;
+}
+
+bool supported() {
+  return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512bf16");
+}
 
 void run(const job &j) {
   if (j.bfloat16) {
@@ -296,6 +306,7 @@ void run(const job &j) {
 namespace attention {
 
 bool supported() { return false; }
+bool has_tiles() { return false; }
 void run(const job &) { throw std::logic_error("this processor has no vectors for attention"); }
 
 } // namespace attention

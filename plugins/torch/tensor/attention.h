@@ -28,6 +28,8 @@ struct job {
 
 // Says whether this processor has what run takes.
 bool supported();
+// Says whether this processor multiplies bfloat16 in tiles (AMX), for which libraries have products of their own.
+bool has_tiles();
 // Computes causal attention within each sequence.
 void run(const job &j);
 

@@ -595,7 +595,7 @@ void extra_trim(void) {
 #endif
 }
 
-int extra_independent_rows(void) { return onednn::get().linear_op && attention::supported() ? 1 : 0; }
+int extra_independent_rows(void) { return onednn::get().linear_op && attention::supported() && !attention::has_tiles() ? 1 : 0; }
 
 char *extra_load_cuda(const char *library) {
   if (dlopen(library, RTLD_NOW | RTLD_GLOBAL) == nullptr) {
