@@ -16,7 +16,7 @@ import (
 )
 
 // TestCrash kills the program in the middle of a real run: the run starts it again, and ends with the bytes of one that
-// nothing happened to.
+// nothing happened to. If the runner is killed, the program ends too, and the next run makes the same bytes.
 func TestCrash(t *testing.T) {
 	// Of a short path, because sockets have to have one.
 	root, err := os.MkdirTemp("", "crash")
@@ -113,25 +113,35 @@ scoring: {context: 64, stride: 32}
 			t.Errorf("%v: the score is not what an undisturbed run makes", signal)
 		}
 	}
+
+	dir, c, out = begin("host")
+	awaitProgram(t, program, 0)
+	time.Sleep(duration / 2)
+	if err := c.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Wait(); err == nil {
+		t.Fatalf("the run ended before it was killed\n%s", out)
+	}
+	for deadline := time.Now().Add(10 * time.Second); len(processes(t, program)) > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("processes %v go on without the runner", processes(t, program))
+		}
+	}
+	again := exec.Command(filepath.Join(root, "runner"), "--plugins", root, "run", dir)
+	if out, err := again.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if score(dir) != want {
+		t.Error("after a killed runner the score is not what an undisturbed run makes")
+	}
 }
 
 // awaitProgram waits for a process of the program, sends it a signal unless that is 0, and returns the time.
 func awaitProgram(t *testing.T, program string, signal syscall.Signal) time.Time {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		links, err := filepath.Glob("/proc/[0-9]*/exe")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, link := range links {
-			// A process that has ended since has no link.
-			if exe, _ := os.Readlink(link); exe != program {
-				continue
-			}
-			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link)))
-			if err != nil {
-				t.Fatal(err)
-			}
+		for _, pid := range processes(t, program) {
 			if signal != 0 {
 				if err := syscall.Kill(pid, signal); err != nil {
 					t.Fatal(err)
@@ -142,4 +152,25 @@ func awaitProgram(t *testing.T, program string, signal syscall.Signal) time.Time
 	}
 	t.Fatalf("%s was not started", program)
 	return time.Time{}
+}
+
+// processes returns the processes of a program.
+func processes(t *testing.T, program string) (pids []int) {
+	t.Helper()
+	links, err := filepath.Glob("/proc/[0-9]*/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range links {
+		// A process that has ended since has no link.
+		if exe, _ := os.Readlink(link); exe != program {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	return pids
 }
