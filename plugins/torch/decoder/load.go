@@ -80,7 +80,7 @@ func (l *loader) load() error {
 		r.head.Weights = l.keep(l.scope.Narrow(r.embedding, 0, share.from, share.to-share.from))
 	}
 	r.head.First, r.head.Softcap = share.from, a.LogitSoftcap
-	r.head.Columns = LogitColumns(r.options.Device)
+	r.head.Rows, r.head.Columns = LogitRows, LogitColumns(r.options.Device)
 	if l.err == nil {
 		l.err = l.scope.Err()
 	}

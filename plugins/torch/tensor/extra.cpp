@@ -538,16 +538,13 @@ private:
   at::Tensor maxima, sums, logits, wanted;
 };
 
-// At most so many rows of logits exist at a time.
-const int64_t logit_rows = 2048;
-
 // The number of columns that are computed at a time does not depend on the number of rows, so that sums of a row do not either.
-void losses(const at::Tensor &hidden, const at::Tensor &head, int64_t width, int64_t first, const int64_t *targets, partial to, double softcap,
-            bool portable) {
+void losses(const at::Tensor &hidden, const at::Tensor &head, int64_t height, int64_t width, int64_t first, const int64_t *targets, partial to,
+            double softcap, bool portable) {
   int64_t vocabulary = head.size(0);
   portable = portable || !hidden.is_cpu() || hidden.scalar_type() != at::kFloat && hidden.scalar_type() != at::kBFloat16;
-  for (int64_t from = 0; from < hidden.size(0); from += logit_rows) {
-    int64_t rows = std::min(logit_rows, hidden.size(0) - from);
+  for (int64_t from = 0; from < hidden.size(0); from += height) {
+    int64_t rows = std::min(height, hidden.size(0) - from);
     at::Tensor in = hidden.narrow(0, from, rows);
     partial part = {to.maxima + from, to.sums + from, to.logits + from};
     std::fill(part.maxima, part.maxima + rows, -std::numeric_limits<double>::infinity());
@@ -559,7 +556,7 @@ void losses(const at::Tensor &hidden, const at::Tensor &head, int64_t width, int
     }
     for (int64_t column = 0; column < vocabulary; column += width) {
       int64_t columns = std::min(width, vocabulary - column);
-      at::Tensor logits = product(in, packed(head.narrow(0, column, columns), logit_rows), {});
+      at::Tensor logits = product(in, packed(head.narrow(0, column, columns), height), {});
       if (softcap != 0) {
         logits = at::tanh(logits.to(at::kFloat) / softcap) * softcap;
       }
@@ -701,7 +698,7 @@ char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_t
   });
 }
 
-char *extra_losses(extra_tensor hidden, extra_tensor head, int64_t columns, int64_t first, const int64_t *targets, double *maxima,
+char *extra_losses(extra_tensor hidden, extra_tensor head, int64_t rows, int64_t columns, int64_t first, const int64_t *targets, double *maxima,
                    double *sums, double *logits, double softcap, int portable) {
-  return guarded([&] { losses(tensor(hidden), tensor(head), columns, first, targets, {maxima, sums, logits}, softcap, portable != 0); });
+  return guarded([&] { losses(tensor(hidden), tensor(head), rows, columns, first, targets, {maxima, sums, logits}, softcap, portable != 0); });
 }

@@ -61,8 +61,8 @@ char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_t
 
 // Of the logits z_i = softcap(hidden_i head^T), hidden [rows, width], head [size, width], which are those of the tokens from first
 // on: maxima[i], the sums of e^(z - maxima[i]), and z_i[targets[i]], -infinity where the token is not among them. The logits of so
-// many columns exist at a time.
-char *extra_losses(extra_tensor hidden, extra_tensor head, int64_t columns, int64_t first, const int64_t *targets, double *maxima,
+// many rows and columns exist at a time.
+char *extra_losses(extra_tensor hidden, extra_tensor head, int64_t rows, int64_t columns, int64_t first, const int64_t *targets, double *maxima,
                    double *sums, double *logits, double softcap, int portable);
 
 #ifdef __cplusplus

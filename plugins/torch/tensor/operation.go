@@ -205,8 +205,8 @@ type Head struct {
 	First int64
 	// Softcap c makes c*tanh(z/c) of each logit z; 0: none.
 	Softcap float64
-	// Columns is of how many tokens the logits exist at a time.
-	Columns int64
+	// Rows and Columns say of how many rows, and of how many tokens, the logits exist at a time.
+	Rows, Columns int64
 	// Portable leaves out what only some processors can do.
 	Portable bool
 }
@@ -222,7 +222,7 @@ func (s *Scope) Logits(hidden Tensor, head Head, targets []int64) Partial {
 	n := len(targets)
 	p := Partial{make([]float64, n), make([]float64, n), make([]float64, n)}
 	s.do("logits", func() *C.char {
-		return C.extra_losses(hidden.x(), head.Weights.x(), C.int64_t(head.Columns), C.int64_t(head.First),
+		return C.extra_losses(hidden.x(), head.Weights.x(), C.int64_t(head.Rows), C.int64_t(head.Columns), C.int64_t(head.First),
 			(*C.int64_t)(unsafe.SliceData(targets)), (*C.double)(unsafe.SliceData(p.Maxima)), (*C.double)(unsafe.SliceData(p.Sums)),
 			(*C.double)(unsafe.SliceData(p.Logits)), C.double(head.Softcap), flag(head.Portable))
 	})
