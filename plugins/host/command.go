@@ -79,12 +79,13 @@ func (c *command) Start(context.Context) (err error) {
 		}
 		stdout.flush()
 		stderr.flush()
-		_ = handshakeIn.Close() // a pipe in memory
 		c.mu.Lock()
 		// What it has started must not outlive it; there is mostly nothing left to kill.
 		_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
 		c.ended = true
 		c.mu.Unlock()
+		// Whoever waits for the handshake kills the plugin at its end: that must not look like the reason of the end.
+		_ = handshakeIn.Close() // a pipe in memory
 		c.err = errors.Join(err, c.lifeline.Close())
 		close(c.done)
 	}()
