@@ -2,8 +2,8 @@
 
 Usage: peers.py MODEL.gguf --work FOLDER [--tokenizer tokenizer.json] [--runner bin/runner] [--bytes 120000] [--rounds 3]
 
-Peers are transformers (one document at a time, and padded batches of 8), lm-evaluation-harness's rolling likelihood (1 and
-8) and llama.cpp by llama-cpp-python, each in float32 and bfloat16, llama.cpp also on the file as it is. The model's
+Peers are transformers (one document at a time, and padded batches of 8), lm-evaluation-harness's rolling likelihood
+(one at a time) and llama.cpp by llama-cpp-python, each in float32 and bfloat16, llama.cpp also on the file as it is. The model's
 weights are brought into float32 and bfloat16 once, under FOLDER, as safetensors for the Python peers and for `runner`, and
 as GGUF for llama.cpp. The text is a book that the Go installation carries, cut into documents of 1,000, 2,000 and 4,000
 bytes; a document is one window of at most CONTEXT tokens behind the beginning-of-text token, so that all compute the same,

@@ -9,7 +9,7 @@ import (
 	"surprisal.dev/plugins/torch/tensor"
 )
 
-// What the process holds besides the graph's tensors, as TestMemory finds it: libtorch itself, the tokenizer's tables, and for
+// What the process holds besides the graph's tensors, fitted to the models of TestMemory: libtorch itself, the tokenizer's tables, and for
 // each byte of activations and logits about one more that the allocator and oneDNN keep.
 const (
 	libraryBytes    = 150 << 20
