@@ -1,6 +1,7 @@
 //go:build torch
 
 #include "attention.h"
+#include "elements.h"
 #include "extra.h"
 #include "parallel.h"
 
@@ -104,108 +105,12 @@ at::Tensor product(const at::Tensor &x, const at::Tensor &w, const std::optional
 
 at::Tensor packed(const at::Tensor &w, int64_t rows) { return onednn::get().takes(w) ? onednn::get().pack(w, rows) : w; }
 
-// Loops that the compiler turns into the widest vectors of the machine.
-#if defined(__x86_64__) && defined(__gnu_linux__)
-#define VECTOR_CLONES __attribute__((target_clones("avx512f", "avx2,fma", "default")))
-#else
-#define VECTOR_CLONES
-#endif
-
-// How many elements of a row are in float32 at a time.
-const int64_t block_size = 512;
-
-inline __attribute__((always_inline)) const float *widened(const float *z, int64_t, float *) { return z; }
-
-inline __attribute__((always_inline)) const float *widened(const uint16_t *bfloat16, int64_t n, float *buffer) {
-  uint32_t bits[block_size];
-  for (int64_t i = 0; i < n; i++) {
-    bits[i] = static_cast<uint32_t>(bfloat16[i]) << 16;
-  }
-  std::memcpy(buffer, bits, n * sizeof(float));
-  return buffer;
-}
-
-// To the nearest, to even where there are two. NaN stays NaN.
-inline __attribute__((always_inline)) uint32_t rounded(float x) {
-  uint32_t bits;
-  std::memcpy(&bits, &x, sizeof bits);
-  return x != x ? 0x7fc00000 : (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
-}
-
-inline __attribute__((always_inline)) void narrowed(const float *x, int64_t n, float *to) { std::memcpy(to, x, n * sizeof(float)); }
-
-inline __attribute__((always_inline)) void narrowed(const float *x, int64_t n, uint16_t *bfloat16) {
-  for (int64_t i = 0; i < n; i++) {
-    bfloat16[i] = static_cast<uint16_t>(rounded(x[i]) >> 16);
-  }
-}
-
-inline __attribute__((always_inline)) float rounded_to(float x, const float *) { return x; }
-
-inline __attribute__((always_inline)) float rounded_to(float x, const uint16_t *) {
-  uint32_t bits = rounded(x);
-  std::memcpy(&x, &bits, sizeof x);
-  return x;
-}
-
-struct norm {
-  double epsilon;
-  bool add_one, float32_product;
-};
-
-template <class T> inline __attribute__((always_inline)) void norm_row(const T *x, const T *w, T *y, int64_t n, norm o) {
-  float lanes[16] = {}, in[block_size], weights[block_size], out[block_size];
-  double sum = 0;
-  for (int64_t from = 0; from < n; from += block_size) {
-    int64_t size = n - from < block_size ? n - from : block_size, i = 0;
-    const float *v = widened(x + from, size, in);
-    for (; i + 16 <= size; i += 16) {
-      for (int j = 0; j < 16; j++) {
-        lanes[j] += v[i + j] * v[i + j];
-      }
-    }
-    for (; i < size; i++) {
-      sum += v[i] * v[i];
-    }
-  }
-  for (float lane : lanes) {
-    sum += lane;
-  }
-  float inverse = static_cast<float>(1 / std::sqrt(sum / n + o.epsilon)), more = o.add_one ? 1 : 0;
-  for (int64_t from = 0; from < n; from += block_size) {
-    int64_t size = n - from < block_size ? n - from : block_size;
-    const float *v = widened(x + from, size, in), *u = widened(w + from, size, weights);
-    if (o.float32_product) {
-      for (int64_t i = 0; i < size; i++) {
-        out[i] = v[i] * inverse * (more + u[i]);
-      }
-    } else {
-      for (int64_t i = 0; i < size; i++) {
-        out[i] = rounded_to(v[i] * inverse, x) * (more + u[i]);
-      }
-    }
-    narrowed(out, size, y + from);
-  }
-}
-
-VECTOR_CLONES void norm_rows(const float *x, const float *w, float *y, int64_t rows, int64_t n, norm o) {
-  for (int64_t i = 0; i < rows; i++) {
-    norm_row(x + i * n, w, y + i * n, n, o);
-  }
-}
-
-VECTOR_CLONES void norm_rows(const uint16_t *x, const uint16_t *w, uint16_t *y, int64_t rows, int64_t n, norm o) {
-  for (int64_t i = 0; i < rows; i++) {
-    norm_row(x + i * n, w, y + i * n, n, o);
-  }
-}
-
-template <class T> void norm_vectors(const at::Tensor &in, const at::Tensor &weight, const at::Tensor &out, norm o) {
+template <class T> void norm_vectors(const at::Tensor &in, const at::Tensor &weight, const at::Tensor &out, elements::norm o) {
   int64_t n = in.size(-1), rows = n == 0 ? 0 : in.numel() / n;
   const T *x = static_cast<const T *>(in.const_data_ptr()), *w = static_cast<const T *>(weight.const_data_ptr());
   T *y = static_cast<T *>(out.data_ptr());
   parallel::each(rows, std::max<int64_t>(1, 16384 / std::max<int64_t>(n, 1)),
-                 [&](int64_t begin, int64_t end) { norm_rows(x + begin * n, w, y + begin * n, end - begin, n, o); });
+                 [&](int64_t begin, int64_t end) { elements::norm_rows(x + begin * n, w, y + begin * n, end - begin, n, o); });
 }
 
 at::Tensor rms_norm(const at::Tensor &x, const at::Tensor &w, double epsilon, bool add_one, bool float32_product) {
@@ -215,7 +120,7 @@ at::Tensor rms_norm(const at::Tensor &x, const at::Tensor &w, double epsilon, bo
   }
   if (x.is_cpu() && x.scalar_type() == w.scalar_type() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16)) {
     at::Tensor in = x.contiguous(), weight = w.contiguous(), out = at::empty_like(in);
-    norm o = {epsilon, add_one, float32_product};
+    elements::norm o = {epsilon, add_one, float32_product};
     if (in.scalar_type() == at::kFloat) {
       norm_vectors<float>(in, weight, out, o);
     } else {
@@ -232,42 +137,13 @@ at::Tensor rms_norm(const at::Tensor &x, const at::Tensor &w, double epsilon, bo
   return (f.to(x.scalar_type()) * weight).to(x.scalar_type());
 }
 
-template <class T>
-inline __attribute__((always_inline)) void rotate_head(T *x, const float *cosines, const float *sines, int64_t half) {
-  float first[block_size], second[block_size], out[block_size];
-  for (int64_t from = 0; from < half; from += block_size) {
-    int64_t n = half - from < block_size ? half - from : block_size;
-    const float *c = cosines + from, *s = sines + from, *a = widened(x + from, n, first), *b = widened(x + half + from, n, second);
-    // What is written is what is read, where elements are float32.
-    float other[block_size];
-    for (int64_t i = 0; i < n; i++) {
-      out[i] = a[i] * c[i] - b[i] * s[i];
-      other[i] = b[i] * c[i] + a[i] * s[i];
-    }
-    narrowed(out, n, x + from);
-    narrowed(other, n, x + half + from);
-  }
-}
-
-VECTOR_CLONES void rotate_heads(float *x, const float *cosines, const float *sines, int64_t heads, int64_t size, int64_t half) {
-  for (int64_t h = 0; h < heads; h++) {
-    rotate_head(x + h * size, cosines, sines, half);
-  }
-}
-
-VECTOR_CLONES void rotate_heads(uint16_t *x, const float *cosines, const float *sines, int64_t heads, int64_t size, int64_t half) {
-  for (int64_t h = 0; h < heads; h++) {
-    rotate_head(x + h * size, cosines, sines, half);
-  }
-}
-
 template <class T> void rotate_vectors(const at::Tensor &x, const at::Tensor &cosines, const at::Tensor &sines) {
   int64_t heads = x.size(1), size = x.size(2), half = cosines.size(1);
   T *data = static_cast<T *>(x.data_ptr());
   const float *c = cosines.const_data_ptr<float>(), *s = sines.const_data_ptr<float>();
   parallel::each(x.size(0), 32, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; t++) {
-      rotate_heads(data + t * heads * size, c + t * half, s + t * half, heads, size, half);
+      elements::rotate_heads(data + t * heads * size, c + t * half, s + t * half, heads, size, half);
     }
   });
 }
@@ -320,101 +196,15 @@ bool vectorized(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v) {
   return (q.scalar_type() == at::kFloat || q.scalar_type() == at::kBFloat16) && attention::supported();
 }
 
-template <class T> inline __attribute__((always_inline)) float greatest(const T *z, int64_t n) {
-  float lanes[16], buffer[block_size];
-  std::fill(lanes, lanes + 16, -std::numeric_limits<float>::infinity());
-  int64_t i = 0;
-  for (; i + block_size <= n; i += block_size) {
-    const float *x = widened(z + i, block_size, buffer);
-    for (int64_t k = 0; k < block_size; k += 16) {
-      for (int j = 0; j < 16; j++) {
-        lanes[j] = x[k + j] > lanes[j] ? x[k + j] : lanes[j];
-      }
-    }
-  }
-  float m = *std::max_element(lanes, lanes + 16);
-  const float *rest = widened(z + i, n - i, buffer);
-  for (int64_t k = 0; k < n - i; k++) {
-    m = std::max(m, rest[k]);
-  }
-  return m;
-}
-
-// e^x for x <= 0, to about 1e-7 of its value: 2^k times the Taylor polynomial of degree 7 of e^r with |r| <= ln(2)/2. What is
-// below e^-87 counts as that, which no sum of probabilities feels. NaN stays NaN.
-inline __attribute__((always_inline)) float exponential(float x) {
-  float bounded = x < -87.0f ? -87.0f : x;
-  float k = bounded * 1.44269504f + 12582912.0f; // 1.5 * 2^23: the low bits become the nearest integer
-  uint32_t bits;
-  std::memcpy(&bits, &k, sizeof bits);
-  k -= 12582912.0f;
-  float r = bounded - k * 0.693359375f + k * 2.12194440e-4f;
-  float p = 1.0f / 5040;
-  p = p * r + 1.0f / 720;
-  p = p * r + 1.0f / 120;
-  p = p * r + 1.0f / 24;
-  p = p * r + 1.0f / 6;
-  p = p * r + 0.5f;
-  p = p * r + 1.0f;
-  p = p * r + 1.0f;
-  uint32_t power = (bits + 127) << 23;
-  float scale;
-  std::memcpy(&scale, &power, sizeof scale);
-  return p * scale;
-}
-
-// Of each element of gate the product of its activation and the one of up, both rounded to the type of elements.
-enum activation { silu, gelu_tanh };
-
-template <activation a> inline __attribute__((always_inline)) float activated(float x) {
-  // x times the logistic function of y, which for GELU makes 1 + tanh of half of it.
-  float y = a == silu ? x : x * (1.5957691216f + 0.0713548162726f * x * x);
-  float e = exponential(y < 0 ? y : -y);
-  e = y < -87.0f ? 0.0f : e;
-  return x * (y < 0 ? e : 1.0f) / (1.0f + e);
-}
-
-template <activation a> inline __attribute__((always_inline)) void gate_elements(float *gate, const float *up, int64_t n) {
-  for (int64_t i = 0; i < n; i++) {
-    gate[i] = activated<a>(gate[i]) * up[i];
-  }
-}
-
-template <activation a> inline __attribute__((always_inline)) void gate_elements(uint16_t *gate, const uint16_t *up, int64_t n) {
-  float gates[block_size], ups[block_size];
-  for (; n > 0; gate += block_size, up += block_size, n -= block_size) {
-    int64_t size = n < block_size ? n : block_size;
-    widened(gate, size, gates);
-    widened(up, size, ups);
-    uint32_t bits[block_size];
-    for (int64_t i = 0; i < size; i++) {
-      bits[i] = rounded(activated<a>(gates[i]));
-    }
-    std::memcpy(gates, bits, size * sizeof(float));
-    for (int64_t i = 0; i < size; i++) {
-      gate[i] = static_cast<uint16_t>(rounded(gates[i] * ups[i]) >> 16);
-    }
-  }
-}
-
-VECTOR_CLONES void gate_silu(float *gate, const float *up, int64_t n) { gate_elements<silu>(gate, up, n); }
-VECTOR_CLONES void gate_silu(uint16_t *gate, const uint16_t *up, int64_t n) { gate_elements<silu>(gate, up, n); }
-VECTOR_CLONES void gate_gelu(float *gate, const float *up, int64_t n) { gate_elements<gelu_tanh>(gate, up, n); }
-VECTOR_CLONES void gate_gelu(uint16_t *gate, const uint16_t *up, int64_t n) { gate_elements<gelu_tanh>(gate, up, n); }
-
-template <class T> void gate_vectors(const at::Tensor &gate, const at::Tensor &up, activation a) {
+template <class T> void gate_vectors(const at::Tensor &gate, const at::Tensor &up, elements::activation a) {
   T *g = static_cast<T *>(gate.data_ptr());
   const T *u = static_cast<const T *>(up.const_data_ptr());
   parallel::each(gate.numel(), 1 << 14, [&](int64_t begin, int64_t end) {
-    if (a == silu) {
-      gate_silu(g + begin, u + begin, end - begin);
-    } else {
-      gate_gelu(g + begin, u + begin, end - begin);
-    }
+    elements::gate(g + begin, u + begin, end - begin, a);
   });
 }
 
-void gate(const at::Tensor &gate, const at::Tensor &up, activation a, bool portable) {
+void gate(const at::Tensor &gate, const at::Tensor &up, elements::activation a, bool portable) {
   if (gate.sizes() != up.sizes() || gate.scalar_type() != up.scalar_type()) {
     throw std::runtime_error("a gate of another shape or type");
   }
@@ -426,61 +216,14 @@ void gate(const at::Tensor &gate, const at::Tensor &up, activation a, bool porta
       return gate_vectors<uint16_t>(gate, up, a);
     }
   }
-  gate.copy_((a == silu ? at::silu(gate) : at::gelu(gate, "tanh")) * up);
-}
-
-// Sums e^(z - m): few terms a lane in float32, these sums in float64, for one float32 sum over a large vocabulary is biased.
-template <class T> inline __attribute__((always_inline)) double exponentials(const T *z, int64_t n, float m) {
-  float buffer[block_size];
-  double sum = 0;
-  int64_t i = 0;
-  for (; i + block_size <= n; i += block_size) {
-    const float *x = widened(z + i, block_size, buffer);
-    float lanes[16] = {};
-    for (int64_t k = 0; k < block_size; k += 16) {
-      for (int j = 0; j < 16; j++) {
-        lanes[j] += exponential(x[k + j] - m);
-      }
-    }
-    for (float v : lanes) {
-      sum += v;
-    }
-  }
-  const float *rest = widened(z + i, n - i, buffer);
-  for (int64_t k = 0; k < n - i; k++) {
-    sum += exponential(rest[k] - m);
-  }
-  return sum;
-}
-
-struct reduced {
-  float maximum;
-  double sum;
-};
-
-VECTOR_CLONES reduced reduce_row(const float *z, int64_t n) {
-  float m = greatest(z, n);
-  return {m, exponentials(z, n, m)};
-}
-
-VECTOR_CLONES reduced reduce_row(const uint16_t *bfloat16, int64_t n) {
-  float m = greatest(bfloat16, n);
-  return {m, exponentials(bfloat16, n, m)};
-}
-
-float wide(float z) { return z; }
-
-float wide(uint16_t bfloat16) {
-  float z;
-  widened(&bfloat16, 1, &z);
-  return z;
+  gate.copy_((a == elements::silu ? at::silu(gate) : at::gelu(gate, "tanh")) * up);
 }
 
 // Of each row of logits, as far as they are known: the greatest, the sum of e^(logit - greatest), and the target's.
 struct partial {
   double *maxima, *sums, *logits;
 
-  void add(int64_t i, reduced r) {
+  void add(int64_t i, elements::reduced r) {
     // A row with NaN has the sum NaN, whatever its greatest element.
     double maximum = std::max<double>(maxima[i], r.maximum);
     double kept = maxima[i] == maximum ? 1 : std::exp(maxima[i] - maximum), more = r.maximum == maximum ? 1 : std::exp(r.maximum - maximum);
@@ -494,10 +237,10 @@ template <class T> void add_logits(const T *logits, int64_t rows, int64_t column
   parallel::each(rows, 8, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
       const T *row = logits + i * columns;
-      to.add(i, reduce_row(row, columns));
+      to.add(i, elements::reduce_row(row, columns));
       int64_t target = targets[i] - first;
       if (target >= 0 && target < columns) {
-        to.logits[i] = wide(row[target]);
+        to.logits[i] = elements::wide(row[target]);
       }
     }
   });
@@ -667,7 +410,7 @@ char *extra_rms_norm(extra_tensor *out, extra_tensor x, extra_tensor w, double e
 }
 
 char *extra_gate(extra_tensor g, extra_tensor up, int tanh, int portable) {
-  return guarded([&] { gate(tensor(g), tensor(up), tanh != 0 ? gelu_tanh : silu, portable != 0); });
+  return guarded([&] { gate(tensor(g), tensor(up), tanh != 0 ? elements::gelu_tanh : elements::silu, portable != 0); });
 }
 
 char *extra_rotate(extra_tensor x, extra_tensor cosines, extra_tensor sines) {

@@ -1,0 +1,215 @@
+//go:build torch
+
+// Nothing here asks which exceptions of arithmetic were raised. Compilers that may not raise one more leave loops with a
+// condition as they are. What headers define is not inlined below this.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("no-trapping-math", "no-math-errno")
+#endif
+
+#include "elements.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+// Loops that the compiler turns into the widest vectors of the machine.
+#if defined(__x86_64__) && defined(__gnu_linux__) && (defined(__clang__) || __GNUC__ >= 12)
+#define VECTOR_CLONES __attribute__((target_clones("arch=x86-64-v4", "avx2,fma", "default")))
+#else
+#define VECTOR_CLONES
+#endif
+#define INLINE inline __attribute__((always_inline))
+
+namespace elements {
+namespace {
+
+// Sums of a row are kept in so many parts, so that they do not wait for each other.
+const int64_t lanes = 32;
+
+INLINE float from_bits(uint32_t bits) {
+  float x;
+  std::memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+INLINE uint32_t to_bits(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+
+INLINE float widened(float x) { return x; }
+INLINE float widened(uint16_t bfloat16) { return from_bits(static_cast<uint32_t>(bfloat16) << 16); }
+
+// To the nearest bfloat16, to even where there are two, in the upper half. NaN stays NaN where the lower half of its bits is 0,
+// as in what is computed from bfloat16.
+INLINE uint32_t rounded_bits(float x) {
+  uint32_t bits = to_bits(x);
+  return bits + (0x7fff + (bits >> 16 & 1));
+}
+
+INLINE float rounded_as(const float *, float x) { return x; }
+INLINE float rounded_as(const uint16_t *, float x) { return from_bits(rounded_bits(x) & 0xffff0000); }
+
+INLINE void store(float *to, float x) { *to = x; }
+INLINE void store(uint16_t *to, float x) { *to = static_cast<uint16_t>(rounded_bits(x) >> 16); }
+
+// e^x for x <= 0, to about 1e-7 of its value: 2^k times the Taylor polynomial of degree 7 of e^r with |r| <= ln(2)/2. What is
+// below e^-87 counts as that, which no sum of probabilities feels. NaN stays NaN.
+INLINE float exponential(float x) {
+  float bounded = x < -87.0f ? -87.0f : x;
+  float k = bounded * 1.44269504f + 12582912.0f; // 1.5 * 2^23: the low bits become the nearest integer
+  uint32_t power = (to_bits(k) + 127) << 23;
+  k -= 12582912.0f;
+  float r = bounded - k * 0.693359375f + k * 2.12194440e-4f;
+  float p = 1.0f / 5040;
+  p = p * r + 1.0f / 720;
+  p = p * r + 1.0f / 120;
+  p = p * r + 1.0f / 24;
+  p = p * r + 1.0f / 6;
+  p = p * r + 0.5f;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+  return p * from_bits(power);
+}
+
+template <class T> INLINE void norm_row(const T *x, const T *w, T *__restrict y, int64_t n, norm o) {
+  float parts[lanes] = {};
+  double sum = 0;
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    for (int64_t j = 0; j < lanes; j++) {
+      parts[j] += widened(x[i + j]) * widened(x[i + j]);
+    }
+  }
+  for (; i < n; i++) {
+    sum += widened(x[i]) * widened(x[i]);
+  }
+  for (float part : parts) {
+    sum += part;
+  }
+  float inverse = static_cast<float>(1 / std::sqrt(sum / n + o.epsilon)), more = o.add_one ? 1 : 0;
+  if (o.float32_product) {
+    for (i = 0; i < n; i++) {
+      store(y + i, widened(x[i]) * inverse * (more + widened(w[i])));
+    }
+  } else {
+    for (i = 0; i < n; i++) {
+      store(y + i, rounded_as(x, widened(x[i]) * inverse) * (more + widened(w[i])));
+    }
+  }
+}
+
+template <class T> INLINE void rotate_head(T *__restrict first, T *__restrict second, const float *cosines, const float *sines, int64_t half) {
+  for (int64_t i = 0; i < half; i++) {
+    float a = widened(first[i]), b = widened(second[i]);
+    store(first + i, a * cosines[i] - b * sines[i]);
+    store(second + i, b * cosines[i] + a * sines[i]);
+  }
+}
+
+template <activation a> INLINE float activated(float x) {
+  // x times the logistic function of y, which for GELU makes 1 + tanh of half of it.
+  float y = a == silu ? x : x * (1.5957691216f + 0.0713548162726f * x * x);
+  float e = exponential(y < 0 ? y : -y); // before the condition, or the loop is left as it is
+  e = y < -87.0f ? 0.0f : e;
+  return x * (y < 0 ? e : 1.0f) / (1.0f + e);
+}
+
+template <activation a, class T> INLINE void gate_elements(T *__restrict gate, const T *__restrict up, int64_t n) {
+  for (int64_t i = 0; i < n; i++) {
+    store(gate + i, rounded_as(gate, activated<a>(widened(gate[i]))) * widened(up[i]));
+  }
+}
+
+template <class T> INLINE float greatest(const T *z, int64_t n) {
+  const float nothing = -std::numeric_limits<float>::infinity();
+  float parts[lanes], m = nothing;
+  for (float &part : parts) {
+    part = nothing;
+  }
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    for (int64_t j = 0; j < lanes; j++) {
+      float x = widened(z[i + j]);
+      parts[j] = x > parts[j] ? x : parts[j];
+    }
+  }
+  for (; i < n; i++) {
+    m = widened(z[i]) > m ? widened(z[i]) : m;
+  }
+  for (float part : parts) {
+    m = part > m ? part : m;
+  }
+  return m;
+}
+
+// Few terms a lane are summed in float32, and these sums in float64: one float32 sum over a large vocabulary is biased.
+template <class T> INLINE double exponentials(const T *z, int64_t n, float m) {
+  const int64_t terms = 32;
+  double sum = 0;
+  int64_t i = 0;
+  for (; i + terms * lanes <= n; i += terms * lanes) {
+    float parts[lanes] = {};
+    for (int64_t k = i; k < i + terms * lanes; k += lanes) {
+      for (int64_t j = 0; j < lanes; j++) {
+        parts[j] += exponential(widened(z[k + j]) - m);
+      }
+    }
+    for (float part : parts) {
+      sum += part;
+    }
+  }
+  for (; i < n; i++) {
+    sum += exponential(widened(z[i]) - m);
+  }
+  return sum;
+}
+
+template <class T> INLINE reduced reduce(const T *z, int64_t n) {
+  float m = greatest(z, n);
+  return {m, exponentials(z, n, m)};
+}
+
+// Compilers do not clone templates.
+VECTOR_CLONES void gate_silu(float *gate, const float *up, int64_t n) { gate_elements<silu>(gate, up, n); }
+VECTOR_CLONES void gate_silu(uint16_t *gate, const uint16_t *up, int64_t n) { gate_elements<silu>(gate, up, n); }
+VECTOR_CLONES void gate_gelu(float *gate, const float *up, int64_t n) { gate_elements<gelu_tanh>(gate, up, n); }
+VECTOR_CLONES void gate_gelu(uint16_t *gate, const uint16_t *up, int64_t n) { gate_elements<gelu_tanh>(gate, up, n); }
+
+} // namespace
+
+float wide(float x) { return x; }
+float wide(uint16_t bfloat16) { return widened(bfloat16); }
+
+VECTOR_CLONES void norm_rows(const float *x, const float *w, float *y, int64_t rows, int64_t n, norm o) {
+  for (int64_t i = 0; i < rows; i++) {
+    norm_row(x + i * n, w, y + i * n, n, o);
+  }
+}
+
+VECTOR_CLONES void norm_rows(const uint16_t *x, const uint16_t *w, uint16_t *y, int64_t rows, int64_t n, norm o) {
+  for (int64_t i = 0; i < rows; i++) {
+    norm_row(x + i * n, w, y + i * n, n, o);
+  }
+}
+
+VECTOR_CLONES void rotate_heads(float *x, const float *cosines, const float *sines, int64_t heads, int64_t size, int64_t half) {
+  for (int64_t h = 0; h < heads; h++) {
+    rotate_head(x + h * size, x + h * size + half, cosines, sines, half);
+  }
+}
+
+VECTOR_CLONES void rotate_heads(uint16_t *x, const float *cosines, const float *sines, int64_t heads, int64_t size, int64_t half) {
+  for (int64_t h = 0; h < heads; h++) {
+    rotate_head(x + h * size, x + h * size + half, cosines, sines, half);
+  }
+}
+
+void gate(float *gate, const float *up, int64_t n, activation a) { a == silu ? gate_silu(gate, up, n) : gate_gelu(gate, up, n); }
+void gate(uint16_t *gate, const uint16_t *up, int64_t n, activation a) { a == silu ? gate_silu(gate, up, n) : gate_gelu(gate, up, n); }
+
+VECTOR_CLONES reduced reduce_row(const float *z, int64_t n) { return reduce(z, n); }
+VECTOR_CLONES reduced reduce_row(const uint16_t *z, int64_t n) { return reduce(z, n); }
+
+} // namespace elements

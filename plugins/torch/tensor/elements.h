@@ -1,0 +1,44 @@
+// Loops over the elements of rows in the memory of a processor. bfloat16 elements are uint16_t, computed with in float32.
+#ifndef SURPRISAL_TENSOR_ELEMENTS_H
+#define SURPRISAL_TENSOR_ELEMENTS_H
+#include <cstdint>
+
+namespace elements {
+
+float wide(float x);
+float wide(uint16_t bfloat16);
+
+struct norm {
+  double epsilon;
+  // The weights are stored less 1.
+  bool add_one;
+  // The product with the weights is made before the result is rounded to the type of elements.
+  bool float32_product;
+};
+
+// y = x / sqrt(mean(x^2) + epsilon) * w for each of the rows of n elements.
+void norm_rows(const float *x, const float *w, float *y, int64_t rows, int64_t n, norm o);
+void norm_rows(const uint16_t *x, const uint16_t *w, uint16_t *y, int64_t rows, int64_t n, norm o);
+
+// Turns the pairs (i, i + half) of each head of so many elements, in place.
+void rotate_heads(float *x, const float *cosines, const float *sines, int64_t heads, int64_t size, int64_t half);
+void rotate_heads(uint16_t *x, const float *cosines, const float *sines, int64_t heads, int64_t size, int64_t half);
+
+enum activation { silu, gelu_tanh };
+
+// Makes each element of gate the product of its activation and the one of up, both rounded to the type of elements.
+void gate(float *gate, const float *up, int64_t n, activation a);
+void gate(uint16_t *gate, const uint16_t *up, int64_t n, activation a);
+
+// The greatest of a row and the sum of e^(z - greatest), which is NaN where an element is.
+struct reduced {
+  float maximum;
+  double sum;
+};
+
+reduced reduce_row(const float *z, int64_t n);
+reduced reduce_row(const uint16_t *z, int64_t n);
+
+} // namespace elements
+
+#endif
