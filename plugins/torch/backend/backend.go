@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,7 +29,7 @@ const schema = `
 	dtype: *"float32" | "bfloat16"
 	// "cpu", "cuda" or the number of a GPU, as in "cuda:1".
 	device: *"cpu" | =~"^cuda(:[0-9]+)?$"
-	// Over how many ranks the weights are sharded.
+	// Over how many ranks the weights are sharded. With "cuda" each has a GPU of its own; those of "cuda:1" share that one.
 	tensorParallel: *1 | (int & >=1 & <=64)
 	// Threads that an operation uses; 0 is one a core.
 	threads: *0 | (int & >=0)
@@ -107,7 +108,7 @@ func (b backend) Load(ctx context.Context, m protocol.Model) (_ sdk.Model, err e
 	}
 	trim()
 	computing := b.processor
-	if options.Device != tensor.CPU {
+	if c.Device != "cpu" {
 		computing = new(sync.Mutex)
 	}
 	end := firstOf(weights.EOS, words.EOS)
@@ -183,28 +184,37 @@ func unchanged(c *checkpoint.Checkpoint, planned []protocol.ModelFile) error {
 }
 
 func (c config) options() (decoder.Options, error) {
-	o := decoder.Options{Type: tensor.Float32, Device: tensor.CPU, Ranks: c.TensorParallel}
+	o := decoder.Options{Type: tensor.Float32}
 	if c.Dtype == "bfloat16" {
 		o.Type = tensor.BFloat16
 	}
-	if c.Device == "cpu" {
+	number, cuda := strings.CutPrefix(c.Device, "cuda")
+	if !cuda {
+		o.Devices = slices.Repeat([]tensor.Device{tensor.CPU}, c.TensorParallel)
 		return o, nil
-	}
-	number, _ := strings.CutPrefix(c.Device, "cuda")
-	device := 0
-	if number != "" {
-		var err error
-		if device, err = strconv.Atoi(number[1:]); err != nil {
-			return o, sdk.Invalid("device %q: %v", c.Device, err)
-		}
 	}
 	if err := loadCUDA(); err != nil {
 		return o, sdk.Invalid("device %q: %v; run runner doctor", c.Device, err)
 	}
-	if n := tensor.CUDADevices(); device >= n {
-		return o, sdk.Invalid("device %q: this machine has %d CUDA devices; run runner doctor", c.Device, n)
+	devices := tensor.CUDADevices()
+	if number == "" {
+		if c.TensorParallel > devices {
+			return o, sdk.Invalid("device \"cuda\" with tensorParallel: %d: this machine has %d CUDA devices; run runner doctor, "+
+				"or write device: \"cuda:0\" to have all ranks share one", c.TensorParallel, devices)
+		}
+		for i := range c.TensorParallel {
+			o.Devices = append(o.Devices, tensor.Device(i))
+		}
+		return o, nil
 	}
-	o.Device = tensor.Device(device)
+	device, err := strconv.Atoi(number[1:])
+	if err != nil {
+		return o, sdk.Invalid("device %q: %v", c.Device, err)
+	}
+	if device >= devices {
+		return o, sdk.Invalid("device %q: this machine has %d CUDA devices; run runner doctor", c.Device, devices)
+	}
+	o.Devices = slices.Repeat([]tensor.Device{tensor.Device(device)}, c.TensorParallel)
 	return o, nil
 }
 

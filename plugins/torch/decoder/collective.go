@@ -4,6 +4,7 @@ package decoder
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 
 	"surprisal.dev/plugins/torch/tensor"
@@ -17,32 +18,38 @@ type Collective interface {
 	// Abort makes all calls return at once, because a rank has failed; Reset ends that.
 	Abort()
 	Reset()
+	// Close frees what the ranks share.
+	Close()
+}
+
+// newCollective returns a Collective for goroutines of this process, one for each of the devices: NCCL where all differ, and
+// sums in one place where all are the same.
+func newCollective(devices []tensor.Device) (Collective, error) {
+	distinct := map[tensor.Device]bool{}
+	for _, d := range devices {
+		distinct[d] = true
+	}
+	switch len(distinct) {
+	case 1:
+		return &inProcess{meeting: newMeeting(len(devices)), operands: make([]tensor.Tensor, len(devices))}, nil
+	case len(devices):
+		return newNCCL(tensor.NCCL, devices)
+	}
+	return nil, fmt.Errorf("ranks on the devices %v: either each has its own or all share one", devices)
 }
 
 // errAborted is what a rank fails with because another one has.
 var errAborted = errors.New("another rank failed")
 
-// inProcess is a Collective of ranks that are goroutines and share an address space.
+// inProcess is a Collective of ranks that are goroutines and whose tensors are on one device.
 type inProcess struct {
-	mu       sync.Mutex
-	turn     *sync.Cond
-	ranks    int
-	arrived  int
-	rounds   uint64
-	aborted  bool
+	*meeting
 	operands []tensor.Tensor
-}
-
-// NewInProcess returns a Collective for goroutines of this process whose tensors are on one device.
-func NewInProcess(ranks int) Collective {
-	c := &inProcess{ranks: ranks, operands: make([]tensor.Tensor, ranks)}
-	c.turn = sync.NewCond(&c.mu)
-	return c
 }
 
 // AllReduce adds in the order of the ranks, so that all get the same bits.
 func (c *inProcess) AllReduce(rank int, s *tensor.Scope, x tensor.Tensor) tensor.Tensor {
-	if c.ranks == 1 || s.Err() != nil {
+	if len(c.operands) == 1 || s.Err() != nil {
 		return x
 	}
 	c.operands[rank] = x
@@ -61,32 +68,85 @@ func (c *inProcess) AllReduce(rank int, s *tensor.Scope, x tensor.Tensor) tensor
 	return sum
 }
 
+// Close has nothing to free.
+func (c *inProcess) Close() {}
+
+// nccl is a Collective of ranks that are goroutines, each with a GPU of its own.
+type nccl struct {
+	*meeting
+	group *tensor.Group
+}
+
+func newNCCL(library string, devices []tensor.Device) (*nccl, error) {
+	group, err := tensor.NewGroup(library, devices)
+	if err != nil {
+		return nil, err
+	}
+	return &nccl{newMeeting(len(devices)), group}, nil
+}
+
+// AllReduce meets on the host first: a GPU waits for ranks that never come, and cannot be told that one has failed.
+func (c *nccl) AllReduce(rank int, s *tensor.Scope, x tensor.Tensor) tensor.Tensor {
+	if s.Err() != nil {
+		return x
+	}
+	if !c.wait() {
+		s.Fail(errAborted)
+		return tensor.Tensor{}
+	}
+	sum := s.Sum(x, c.group, rank)
+	if s.Err() != nil {
+		c.group.Abort()
+	}
+	return sum
+}
+
+func (c *nccl) Close() { c.group.Close() }
+
+// meeting is where goroutines wait for each other.
+type meeting struct {
+	mu      sync.Mutex
+	turn    *sync.Cond
+	ranks   int
+	arrived int
+	rounds  uint64
+	aborted bool
+}
+
+func newMeeting(ranks int) *meeting {
+	m := &meeting{ranks: ranks}
+	m.turn = sync.NewCond(&m.mu)
+	return m
+}
+
 // wait returns true when all ranks wait, or false after Abort.
-func (c *inProcess) wait() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	round := c.rounds
-	c.arrived++
-	if c.arrived == c.ranks {
-		c.arrived = 0
-		c.rounds++
-		c.turn.Broadcast()
+func (m *meeting) wait() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	round := m.rounds
+	m.arrived++
+	if m.arrived == m.ranks {
+		m.arrived = 0
+		m.rounds++
+		m.turn.Broadcast()
 	}
-	for round == c.rounds && !c.aborted {
-		c.turn.Wait()
+	for round == m.rounds && !m.aborted {
+		m.turn.Wait()
 	}
-	return !c.aborted
+	return !m.aborted
 }
 
-func (c *inProcess) Abort() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.aborted = true
-	c.turn.Broadcast()
+// Abort makes wait return false until Reset.
+func (m *meeting) Abort() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.aborted = true
+	m.turn.Broadcast()
 }
 
-func (c *inProcess) Reset() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.aborted, c.arrived = false, 0
+// Reset ends what Abort began. No rank may wait.
+func (m *meeting) Reset() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.aborted, m.arrived = false, 0
 }

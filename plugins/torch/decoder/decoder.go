@@ -16,16 +16,13 @@ import (
 type Options struct {
 	// Type is the type of weights and activations.
 	Type tensor.Type
-	// Device is where they are.
-	Device tensor.Device
-	// Ranks is over how many ranks the weights are sharded, at least 1.
-	Ranks int
+	// Devices has one for each of the ranks over which the weights are sharded: the same for all, or each its own.
+	Devices []tensor.Device
 }
 
 // Decoder computes losses. Its methods may be called by one goroutine at a time.
 type Decoder struct {
 	architecture checkpoint.Architecture
-	options      Options
 	heap         *tensor.Heap
 	ranks        []*rank
 	collective   Collective
@@ -44,8 +41,12 @@ func (s Sequence) Read() int { return len(s.Tokens) - 1 }
 
 // New reads the weights of a checkpoint.
 func New(ctx context.Context, c *checkpoint.Checkpoint, heap *tensor.Heap, o Options) (*Decoder, error) {
-	d := &Decoder{architecture: c.Architecture(), options: o, heap: heap, collective: NewInProcess(o.Ranks)}
-	for i := range o.Ranks {
+	collective, err := newCollective(o.Devices)
+	if err != nil {
+		return nil, err
+	}
+	d := &Decoder{architecture: c.Architecture(), heap: heap, collective: collective}
+	for i := range o.Devices {
 		r, err := loadRank(ctx, c, heap, o, i)
 		if err != nil {
 			return nil, errors.Join(err, d.Close())
@@ -63,6 +64,7 @@ func (d *Decoder) Close() error {
 		r.free()
 	}
 	d.ranks = nil
+	d.collective.Close()
 	return nil
 }
 

@@ -29,7 +29,7 @@ type span struct{ from, to int64 }
 
 func loadRank(ctx context.Context, c *checkpoint.Checkpoint, heap *tensor.Heap, o Options, index int) (_ *rank, err error) {
 	a := c.Architecture()
-	r := &rank{architecture: a, options: o, index: index, heap: heap}
+	r := &rank{architecture: a, kind: o.Type, device: o.Devices[index], index: index, ranks: len(o.Devices), heap: heap}
 	l := &loader{ctx: ctx, from: c, to: r, scope: heap.NewScope(), unread: map[string]bool{}}
 	defer func() {
 		err = errors.Join(err, l.scope.Close())
@@ -53,7 +53,7 @@ func (l *loader) load() error {
 	r.embedding = l.tensor("embedding.weight", span{}, span{}, vocabulary, hidden)
 	if a.EmbeddingScale != 0 {
 		scale := tensor.New(l.scope, []float32{float32(a.EmbeddingScale)}, tensor.Float32, 1)
-		r.scale = l.keep(l.scope.To(scale, r.options.Type, r.options.Device))
+		r.scale = l.keep(l.scope.To(scale, r.kind, r.device))
 	}
 	if a.Positions > 0 {
 		r.positions = l.tensor("positions.weight", span{}, span{}, int64(a.Positions), hidden)
@@ -74,13 +74,13 @@ func (l *loader) load() error {
 	switch {
 	case !a.TiedHead:
 		r.head.Weights = l.tensor("head.weight", share, span{}, vocabulary, hidden)
-	case r.options.Ranks == 1:
+	case r.ranks == 1:
 		r.head.Weights = r.embedding
 	default:
 		r.head.Weights = l.keep(l.scope.Narrow(r.embedding, 0, share.from, share.to-share.from))
 	}
 	r.head.First, r.head.Softcap = share.from, a.LogitSoftcap
-	r.head.Rows, r.head.Columns = LogitRows, LogitColumns(r.options.Device)
+	r.head.Rows, r.head.Columns = LogitRows, LogitColumns(r.device)
 	if l.err == nil {
 		l.err = l.scope.Err()
 	}
@@ -105,7 +105,7 @@ func intern(known *[]*checkpoint.Rope, r *checkpoint.Rope) *checkpoint.Rope {
 
 // share returns this rank's part of n rows, of sizes that differ by at most one.
 func (r *rank) share(n int64) span {
-	ranks, i := int64(r.options.Ranks), int64(r.index)
+	ranks, i := int64(r.ranks), int64(r.index)
 	return span{i * n / ranks, (i + 1) * n / ranks}
 }
 
@@ -154,7 +154,7 @@ func (l *loader) layer(prefix string, part checkpoint.Layer) (layer, error) {
 // heads divides the heads of attention among the ranks: key-value heads with their queries, or, where there are more ranks
 // than key-value heads, the queries of one.
 func (r *rank) heads(a checkpoint.Attention) (heads, error) {
-	ranks, all, keys := int64(r.options.Ranks), int64(a.Heads), int64(a.KVHeads)
+	ranks, all, keys := int64(r.ranks), int64(a.Heads), int64(a.KVHeads)
 	group := all / keys
 	if keys >= ranks {
 		mine := r.share(keys)
@@ -238,7 +238,7 @@ func (l *loader) read(name string, rows, columns span, shape ...int64) tensor.Te
 	if len(shape) == 2 {
 		size = append(size, columns.to-columns.from)
 	}
-	t := l.scope.Empty(l.to.options.Type, l.to.options.Device, size...)
+	t := l.scope.Empty(l.to.kind, l.to.device, size...)
 	step := max(checkpoint.ConvertedElements/width, 1)
 	for from := rows.from; from < rows.to; from += step {
 		to := min(from+step, rows.to)

@@ -5,6 +5,7 @@ package decoder
 import (
 	"context"
 	"math"
+	"slices"
 
 	"surprisal.dev/plugins/torch/checkpoint"
 	"surprisal.dev/plugins/torch/tensor"
@@ -25,8 +26,9 @@ func LogitColumns(d tensor.Device) int64 {
 // rank is one rank's share of a decoder's weights.
 type rank struct {
 	architecture checkpoint.Architecture
-	options      Options
-	index        int
+	kind         tensor.Type
+	device       tensor.Device
+	index, ranks int
 	heap         *tensor.Heap
 	thread       thread
 	owned        []tensor.Tensor
@@ -67,46 +69,36 @@ func (r *rank) logits(ctx context.Context, s *tensor.Scope, b *batch, c Collecti
 
 // hidden returns the last hidden states, normalised, of the rows whose next token is scored.
 func (r *rank) hidden(ctx context.Context, s *tensor.Scope, b *batch, c Collective) tensor.Tensor {
-	place := func(values []int64) tensor.Tensor {
-		t := tensor.New(s, values, tensor.Int64, int64(len(values)))
-		if r.options.Device != tensor.CPU {
-			t = s.To(t, tensor.Int64, r.options.Device)
-		}
-		return t
-	}
-	x := s.Rows(r.embedding, place(b.tokens))
+	x := s.Rows(r.embedding, r.indices(s, b.tokens))
 	if !r.scale.IsNone() {
 		x = s.Multiply(x, r.scale)
 	}
 	if !r.positions.IsNone() {
-		x = s.Add(x, s.Rows(r.positions, place(b.positions)))
+		x = s.Add(x, s.Rows(r.positions, r.indices(s, b.positions)))
 	}
-	turns := turns{of: map[*checkpoint.Rope][2]tensor.Tensor{}}
-	for i := range r.layers {
-		turns.prepare(s, r.layers[i].Attention.Rope, b.positions, r.options.Device)
-	}
+	in := r.place(s, b)
 	mark := s.Mark()
 	for i := range r.layers {
 		if err := ctx.Err(); err != nil {
 			s.Fail(err)
 			return tensor.Tensor{}
 		}
-		x = r.block(s, &r.layers[i], x, b, turns, c)
+		x = r.block(s, &r.layers[i], x, in, c)
 		s.FreeTo(mark, x)
 	}
 	if len(b.rows) < len(b.tokens) {
-		x = s.Rows(x, place(b.rows))
+		x = s.Rows(x, r.indices(s, b.rows))
 	}
 	return r.normalise(s, x, r.norm)
 }
 
-func (r *rank) block(s *tensor.Scope, l *layer, x tensor.Tensor, b *batch, t turns, c Collective) tensor.Tensor {
+func (r *rank) block(s *tensor.Scope, l *layer, x tensor.Tensor, p placed, c Collective) tensor.Tensor {
 	mark := s.Mark()
 	in := x
 	if l.PreNorm {
 		in = r.normalise(s, x, l.attentionNorm)
 	}
-	attended := r.attention(s, l, in, b, t, c)
+	attended := r.attention(s, l, in, p, c)
 	if l.PostNorm {
 		attended = r.normalise(s, attended, l.attentionPostNorm)
 	}
@@ -134,13 +126,13 @@ func (r *rank) normalise(s *tensor.Scope, x tensor.Tensor, n affine) tensor.Tens
 	return s.RMSNormalise(x, n.weight, tensor.RMSNorm{Epsilon: norm.Epsilon, AddOne: norm.AddOne, Float32Product: norm.Float32Product})
 }
 
-func (r *rank) attention(s *tensor.Scope, l *layer, x tensor.Tensor, b *batch, t turns, c Collective) tensor.Tensor {
+func (r *rank) attention(s *tensor.Scope, l *layer, x tensor.Tensor, p placed, c Collective) tensor.Tensor {
 	a, h := l.Attention, l.heads
-	size, tokens := int64(a.HeadSize), int64(len(b.tokens))
+	size, tokens := int64(a.HeadSize), p.tokens
 	q, k, v := s.Linear(x, l.q.weight, l.q.bias), s.Linear(x, l.k.weight, l.k.bias), s.Linear(x, l.v.weight, l.v.bias)
 	if a.QKNorm == checkpoint.FullQKNorm {
 		q, k = r.normalise(s, q, l.qNorm), r.normalise(s, k, l.kNorm)
-		if r.options.Ranks > 1 {
+		if r.ranks > 1 {
 			q = s.Contiguous(s.Narrow(q, 1, h.from*size, (h.to-h.from)*size))
 			k = s.Contiguous(s.Narrow(k, 1, h.keyFrom*size, (h.keyTo-h.keyFrom)*size))
 		}
@@ -151,31 +143,32 @@ func (r *rank) attention(s *tensor.Scope, l *layer, x tensor.Tensor, b *batch, t
 		q, k = r.normalise(s, q, l.qNorm), r.normalise(s, k, l.kNorm)
 	}
 	if a.Rope != nil {
-		turn := t.of[a.Rope]
-		s.Rotate(q, turn[0], turn[1])
-		s.Rotate(k, turn[0], turn[1])
+		t := p.turns[a.Rope]
+		s.Rotate(q, t.cosines, t.sines)
+		s.Rotate(k, t.cosines, t.sines)
 	}
-	out := s.Attend(q, k, v, b.ends, tensor.Attention{Scale: a.Scale, Window: int64(a.Window)})
+	out := s.Attend(q, k, v, p.sequences, tensor.Attention{Scale: a.Scale, Window: int64(a.Window)})
 	return r.sum(s, s.View(out, tokens, (h.to-h.from)*size), l.out, c)
 }
 
 func (r *rank) mlp(s *tensor.Scope, l *layer, x tensor.Tensor, c Collective) tensor.Tensor {
 	up := s.Linear(x, l.up.weight, l.up.bias)
 	if !l.MLP.Gated {
-		return r.sum(s, activate(s, up, l.MLP.Activation), l.down, c)
+		s.Activate(up, tensor.Tensor{}, activations[l.MLP.Activation], false)
+		return r.sum(s, up, l.down, c)
 	}
 	gate := s.Linear(x, l.gate.weight, l.gate.bias)
-	if l.MLP.Activation == checkpoint.GELU {
-		gate = s.Multiply(s.GELU(gate, false), up)
-	} else {
-		s.Gate(gate, up, l.MLP.Activation == checkpoint.GELUTanh, false)
-	}
+	s.Activate(gate, up, activations[l.MLP.Activation], false)
 	return r.sum(s, gate, l.down, c)
+}
+
+var activations = map[checkpoint.Activation]tensor.Activation{
+	checkpoint.SiLU: tensor.SiLU, checkpoint.GELUTanh: tensor.GELUTanh, checkpoint.GELU: tensor.GELU,
 }
 
 // sum is a product with a matrix of which each rank has some columns.
 func (r *rank) sum(s *tensor.Scope, x tensor.Tensor, m affine, c Collective) tensor.Tensor {
-	if r.options.Ranks == 1 {
+	if r.ranks == 1 {
 		return s.Linear(x, m.weight, m.bias)
 	}
 	x = c.AllReduce(r.index, s, s.Linear(x, m.weight, tensor.Tensor{}))
@@ -185,44 +178,59 @@ func (r *rank) sum(s *tensor.Scope, x tensor.Tensor, m affine, c Collective) ten
 	return s.Add(x, m.bias)
 }
 
-func activate(s *tensor.Scope, x tensor.Tensor, a checkpoint.Activation) tensor.Tensor {
-	switch a {
-	case checkpoint.GELU:
-		return s.GELU(x, false)
-	case checkpoint.GELUTanh:
-		return s.GELU(x, true)
-	default:
-		return s.SiLU(x)
-	}
+// placed is what layers need to know of a batch, on the rank's device.
+type placed struct {
+	tokens    int64
+	sequences tensor.Sequences
+	turns     map[*checkpoint.Rope]turns
 }
 
-// turns are the cosines and sines of a batch's positions for each of the model's rotations.
-type turns struct {
-	of map[*checkpoint.Rope][2]tensor.Tensor
+// turns are the cosines and sines, float32 [tokens, half the turned size], of a batch's positions.
+type turns struct{ cosines, sines tensor.Tensor }
+
+func (r *rank) place(s *tensor.Scope, b *batch) placed {
+	p := placed{int64(len(b.tokens)), tensor.NewSequences(s, b.ends, r.device), map[*checkpoint.Rope]turns{}}
+	positions := tensor.Tensor{}
+	for i := range r.layers {
+		rope := r.layers[i].Attention.Rope
+		if rope == nil {
+			continue
+		}
+		if _, done := p.turns[rope]; done {
+			continue
+		}
+		if positions.IsNone() {
+			positions = r.indices(s, b.positions)
+		}
+		all := r.turn(s, rope, slices.Max(b.positions)+1)
+		p.turns[rope] = turns{s.Rows(all.cosines, positions), s.Rows(all.sines, positions)}
+	}
+	return p
 }
 
-func (t turns) prepare(s *tensor.Scope, rope *checkpoint.Rope, positions []int64, d tensor.Device) {
-	if rope == nil {
-		return
-	}
-	if _, done := t.of[rope]; done {
-		return
-	}
+// turn computes the turns of the positions up to n.
+func (r *rank) turn(s *tensor.Scope, rope *checkpoint.Rope, n int64) turns {
 	half := len(rope.InverseFrequencies)
-	n := len(positions) * half
-	cosines, sines := make([]float32, n), make([]float32, n)
-	for i, position := range positions {
-		for j, frequency := range rope.InverseFrequencies {
+	cosines, sines := make([]float32, 0, int(n)*half), make([]float32, 0, int(n)*half)
+	for position := range n {
+		for _, frequency := range rope.InverseFrequencies {
 			sine, cosine := math.Sincos(float64(float32(position) * frequency))
-			cosines[i*half+j], sines[i*half+j] = float32(cosine*rope.Factor), float32(sine*rope.Factor)
+			cosines, sines = append(cosines, float32(cosine*rope.Factor)), append(sines, float32(sine*rope.Factor))
 		}
 	}
 	place := func(values []float32) tensor.Tensor {
-		x := tensor.New(s, values, tensor.Float32, int64(len(positions)), int64(half))
-		if d != tensor.CPU {
-			x = s.To(x, tensor.Float32, d)
-		}
-		return x
+		return r.onDevice(s, tensor.New(s, values, tensor.Float32, n, int64(half)), tensor.Float32)
 	}
-	t.of[rope] = [2]tensor.Tensor{place(cosines), place(sines)}
+	return turns{place(cosines), place(sines)}
+}
+
+func (r *rank) indices(s *tensor.Scope, values []int64) tensor.Tensor {
+	return r.onDevice(s, tensor.New(s, values, tensor.Int64, int64(len(values))), tensor.Int64)
+}
+
+func (r *rank) onDevice(s *tensor.Scope, t tensor.Tensor, kind tensor.Type) tensor.Tensor {
+	if r.device == tensor.CPU {
+		return t
+	}
+	return s.To(t, kind, r.device)
 }

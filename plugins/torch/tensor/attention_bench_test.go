@@ -19,7 +19,7 @@ func BenchmarkAttend(b *testing.B) {
 					k := s.To(New(s, make([]float32, 2048*c.keys*c.size), Float32, 2048, c.keys, c.size), kind, CPU)
 					for b.Loop() {
 						t := h.NewScope()
-						t.Attend(q, k, k, []int64{1024, 2048}, Attention{Scale: 1, Window: c.window, Portable: portable})
+						t.Attend(q, k, k, NewSequences(t, []int64{1024, 2048}, CPU), Attention{Scale: 1, Window: c.window, Portable: portable})
 						t.Close()
 					}
 					b.ReportMetric(4*float64(c.heads*c.size)*2048*512*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")

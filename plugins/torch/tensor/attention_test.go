@@ -57,7 +57,7 @@ func TestAttend(t *testing.T) {
 					place := func(data []float32, heads int) Tensor {
 						return s.To(New(s, data, Float32, int64(tokens), int64(heads), int64(test.size)), kind.Type, CPU)
 					}
-					got := s.Float64s(s.Attend(place(q, test.heads), place(k, test.keys), place(v, test.keys), ends,
+					got := s.Float64s(s.Attend(place(q, test.heads), place(k, test.keys), place(v, test.keys), NewSequences(s, ends, CPU),
 						Attention{Scale: scale, Window: test.window, Portable: portable}))
 					if err := s.Close(); err != nil {
 						t.Fatal(err)

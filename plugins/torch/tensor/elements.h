@@ -24,11 +24,19 @@ void norm_rows(const uint16_t *x, const uint16_t *w, uint16_t *y, int64_t rows, 
 void rotate_heads(float *x, const float *cosines, const float *sines, int64_t heads, int64_t size, int64_t half);
 void rotate_heads(uint16_t *x, const float *cosines, const float *sines, int64_t heads, int64_t size, int64_t half);
 
-enum activation { silu, gelu_tanh };
+enum class activation { silu, gelu_tanh, gelu };
+
+// Replaces each element by its activation.
+void activate(float *x, int64_t n, activation a);
+void activate(uint16_t *x, int64_t n, activation a);
 
 // Makes each element of gate the product of its activation and the one of up, both rounded to the type of elements.
 void gate(float *gate, const float *up, int64_t n, activation a);
 void gate(uint16_t *gate, const uint16_t *up, int64_t n, activation a);
+
+// Makes each to cap * tanh(z / cap).
+void soften(const float *z, float *to, int64_t n, float cap);
+void soften(const uint16_t *z, float *to, int64_t n, float cap);
 
 // The greatest of a row and the sum of e^(z - greatest), which is NaN where an element is.
 struct reduced {

@@ -3,6 +3,7 @@
 #include "attention.h"
 #include "elements.h"
 #include "extra.h"
+#include "handle.h"
 #include "parallel.h"
 
 #include <dlfcn.h>
@@ -21,24 +22,11 @@
 #include <torch/torch.h>
 #include <torch/version.h>
 
+using handle::give;
+using handle::guarded;
+using handle::tensor;
+
 namespace {
-
-template <class F> char *guarded(F f) {
-  try {
-    f();
-    return nullptr;
-  } catch (const c10::Error &e) {
-    return strdup(e.what_without_backtrace());
-  } catch (const std::exception &e) {
-    return strdup(e.what());
-  } catch (...) {
-    return strdup("an exception of an unknown kind");
-  }
-}
-
-at::Tensor &tensor(extra_tensor t) { return *static_cast<at::Tensor *>(t); }
-
-void give(extra_tensor *out, at::Tensor t) { *out = new at::Tensor(std::move(t)); }
 
 at::ScalarType scalar_type(int type) {
   switch (type) {
@@ -50,6 +38,8 @@ at::ScalarType scalar_type(int type) {
     return at::kHalf;
   case 3:
     return at::kLong;
+  case 4:
+    return at::kInt;
   }
   throw std::runtime_error("unknown type " + std::to_string(type));
 }
@@ -128,6 +118,9 @@ at::Tensor rms_norm(const at::Tensor &x, const at::Tensor &w, double epsilon, bo
     }
     return out;
   }
+  if (x.is_cuda() && x.scalar_type() == w.scalar_type() && !add_one) {
+    return at::rms_norm(x, {n}, w, epsilon); // one kernel, which rounds once
+  }
   at::Tensor f = x.to(at::kFloat);
   f = f * at::rsqrt(f.square().mean(-1, true) + epsilon);
   at::Tensor weight = add_one ? w.to(at::kFloat) + 1 : w;
@@ -186,6 +179,30 @@ at::Tensor attend(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
   return at::cat(parts, 1);
 }
 
+// All sequences at once on a GPU: q [tokens, heads, size], k and v [tokens, kv heads, size], offsets int32 [sequences + 1]. Returns
+// an undefined tensor where libtorch has no kernel for it.
+at::Tensor attend_packed(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const at::Tensor &offsets, int64_t longest, double scale,
+                         int64_t window) {
+  int64_t size = q.size(2), group = q.size(1) / k.size(1);
+  std::optional<int64_t> none;
+  if ((q.scalar_type() == at::kBFloat16 || q.scalar_type() == at::kHalf) && size <= 256 && size % 8 == 0) {
+    // A query sees so many keys before its own (Dao, arXiv:2307.08691).
+    std::optional<c10::SymInt> before = window > 0 ? std::optional<c10::SymInt>(window - 1) : std::nullopt;
+    std::optional<c10::SymInt> after = window > 0 ? std::optional<c10::SymInt>(0) : std::nullopt;
+    return std::get<0>(
+        at::_flash_attention_forward_symint(q, k, v, offsets, offsets, longest, longest, 0, true, false, scale, before, after));
+  }
+  if (q.scalar_type() == at::kFloat && size % 4 == 0) {
+    const int64_t causal = 1;
+    auto heads = [&](const at::Tensor &t) { return (group > 1 ? t.repeat_interleave(group, 1) : t).unsqueeze(0); };
+    std::optional<int64_t> keys = window > 0 ? std::optional<int64_t>(window) : none;
+    return std::get<0>(at::_efficient_attention_forward(q.unsqueeze(0), heads(k), heads(v), {}, offsets, offsets, longest, longest, 0, causal,
+                                                        false, scale, {}, keys))
+        .squeeze(0);
+  }
+  return {};
+}
+
 // Says whether attention.cpp can do it.
 bool vectorized(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v) {
   for (const at::Tensor *t : {&q, &k, &v}) {
@@ -196,27 +213,45 @@ bool vectorized(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v) {
   return (q.scalar_type() == at::kFloat || q.scalar_type() == at::kBFloat16) && attention::supported();
 }
 
-template <class T> void gate_vectors(const at::Tensor &gate, const at::Tensor &up, elements::activation a) {
-  T *g = static_cast<T *>(gate.data_ptr());
-  const T *u = static_cast<const T *>(up.const_data_ptr());
-  parallel::each(gate.numel(), 1 << 14, [&](int64_t begin, int64_t end) {
-    elements::gate(g + begin, u + begin, end - begin, a);
+// up may be undefined.
+template <class T> void activate_vectors(const at::Tensor &x, const at::Tensor &up, elements::activation a) {
+  T *data = static_cast<T *>(x.data_ptr());
+  const T *u = up.defined() ? static_cast<const T *>(up.const_data_ptr()) : nullptr;
+  parallel::each(x.numel(), 1 << 14, [&](int64_t begin, int64_t end) {
+    if (u == nullptr) {
+      elements::activate(data + begin, end - begin, a);
+    } else {
+      elements::gate(data + begin, u + begin, end - begin, a);
+    }
   });
 }
 
-void gate(const at::Tensor &gate, const at::Tensor &up, elements::activation a, bool portable) {
-  if (gate.sizes() != up.sizes() || gate.scalar_type() != up.scalar_type()) {
+at::Tensor activated(const at::Tensor &x, elements::activation a) {
+  switch (a) {
+  case elements::activation::silu:
+    return at::silu(x);
+  case elements::activation::gelu_tanh:
+    return at::gelu(x, "tanh");
+  case elements::activation::gelu:
+    return at::gelu(x);
+  }
+  throw std::runtime_error("unknown activation " + std::to_string(static_cast<int>(a)));
+}
+
+// Loops of libtorch compute what is left of a vector in another way than the others, and where that is depends on all rows.
+void activate(const at::Tensor &x, const at::Tensor &up, elements::activation a, bool portable) {
+  if (up.defined() && (x.sizes() != up.sizes() || x.scalar_type() != up.scalar_type())) {
     throw std::runtime_error("a gate of another shape or type");
   }
-  if (!portable && gate.is_cpu() && gate.is_contiguous() && up.is_contiguous()) {
-    if (gate.scalar_type() == at::kFloat) {
-      return gate_vectors<float>(gate, up, a);
+  if (!portable && x.is_cpu() && x.is_contiguous() && (!up.defined() || up.is_contiguous())) {
+    if (x.scalar_type() == at::kFloat) {
+      return activate_vectors<float>(x, up, a);
     }
-    if (gate.scalar_type() == at::kBFloat16) {
-      return gate_vectors<uint16_t>(gate, up, a);
+    if (x.scalar_type() == at::kBFloat16) {
+      return activate_vectors<uint16_t>(x, up, a);
     }
   }
-  gate.copy_((a == elements::silu ? at::silu(gate) : at::gelu(gate, "tanh")) * up);
+  x.copy_(up.defined() ? activated(x, a) * up : activated(x, a));
 }
 
 // Of each row of logits, as far as they are known: the greatest, the sum of e^(logit - greatest), and the target's.
@@ -232,15 +267,24 @@ struct partial {
   }
 };
 
-// Adds logits [rows, columns], in order, to rows; targets count from the first column.
-template <class T> void add_logits(const T *logits, int64_t rows, int64_t columns, int64_t first, const int64_t *targets, partial to) {
+// Adds logits [rows, columns], in order and without a cap yet, to rows; targets count from the first column.
+template <class T> void add_logits(const T *logits, int64_t rows, int64_t columns, int64_t first, const int64_t *targets, float cap, partial to) {
+  auto add = [&](int64_t i, auto *row) {
+    to.add(i, elements::reduce_row(row, columns));
+    int64_t target = targets[i] - first;
+    if (target >= 0 && target < columns) {
+      to.logits[i] = elements::wide(row[target]);
+    }
+  };
   parallel::each(rows, 8, [&](int64_t begin, int64_t end) {
+    std::vector<float> capped(cap != 0 ? columns : 0);
     for (int64_t i = begin; i < end; i++) {
       const T *row = logits + i * columns;
-      to.add(i, elements::reduce_row(row, columns));
-      int64_t target = targets[i] - first;
-      if (target >= 0 && target < columns) {
-        to.logits[i] = elements::wide(row[target]);
+      if (cap == 0) {
+        add(i, row);
+      } else {
+        elements::soften(row, capped.data(), columns, cap);
+        add(i, capped.data());
       }
     }
   });
@@ -300,15 +344,12 @@ void losses(const at::Tensor &hidden, const at::Tensor &head, int64_t height, in
     for (int64_t column = 0; column < vocabulary; column += width) {
       int64_t columns = std::min(width, vocabulary - column);
       at::Tensor logits = product(in, packed(head.narrow(0, column, columns), height), {});
-      if (softcap != 0) {
-        logits = at::tanh(logits.to(at::kFloat) / softcap) * softcap;
-      }
       if (portable) {
-        sum->add(logits, first + column);
+        sum->add(softcap != 0 ? at::tanh(logits.to(at::kFloat) / softcap) * softcap : logits, first + column);
       } else if (logits.scalar_type() == at::kFloat) {
-        add_logits(logits.const_data_ptr<float>(), rows, columns, first + column, targets + from, part);
+        add_logits(logits.const_data_ptr<float>(), rows, columns, first + column, targets + from, softcap, part);
       } else {
-        add_logits(reinterpret_cast<const uint16_t *>(logits.const_data_ptr()), rows, columns, first + column, targets + from, part);
+        add_logits(reinterpret_cast<const uint16_t *>(logits.const_data_ptr()), rows, columns, first + column, targets + from, softcap, part);
       }
     }
     if (portable) {
@@ -409,16 +450,18 @@ char *extra_rms_norm(extra_tensor *out, extra_tensor x, extra_tensor w, double e
   return guarded([&] { give(out, rms_norm(tensor(x), tensor(w), epsilon, add_one != 0, float32_product != 0)); });
 }
 
-char *extra_gate(extra_tensor g, extra_tensor up, int tanh, int portable) {
-  return guarded([&] { gate(tensor(g), tensor(up), tanh != 0 ? elements::gelu_tanh : elements::silu, portable != 0); });
+char *extra_activate(extra_tensor x, extra_tensor up, int activation, int portable) {
+  return guarded([&] {
+    activate(tensor(x), up == nullptr ? at::Tensor() : tensor(up), static_cast<elements::activation>(activation), portable != 0);
+  });
 }
 
 char *extra_rotate(extra_tensor x, extra_tensor cosines, extra_tensor sines) {
   return guarded([&] { rotate(tensor(x), tensor(cosines), tensor(sines)); });
 }
 
-char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_tensor v, const int64_t *ends, size_t n, double scale,
-                      int64_t window, int portable) {
+char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_tensor v, const int64_t *ends, size_t n,
+                      extra_tensor offsets, double scale, int64_t window, int portable) {
   return guarded([&] {
     const at::Tensor &queries = tensor(q), &keys = tensor(k), &values = tensor(v);
     at::Tensor result = at::empty_like(queries, at::MemoryFormat::Contiguous);
@@ -428,6 +471,17 @@ char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_t
                       keys.size(1), queries.size(2), ends, n, scale, window});
       give(out, result);
       return;
+    }
+    if (!portable && offsets != nullptr) {
+      int64_t longest = 0;
+      for (size_t i = 0; i < n; i++) {
+        longest = std::max(longest, ends[i] - (i == 0 ? 0 : ends[i - 1]));
+      }
+      at::Tensor packed = attend_packed(queries, keys, values, tensor(offsets), longest, scale, window);
+      if (packed.defined()) {
+        give(out, packed);
+        return;
+      }
     }
     int64_t from = 0;
     for (size_t i = 0; i < n; i++) {

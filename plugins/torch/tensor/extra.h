@@ -28,7 +28,7 @@ int extra_independent_rows(void);
 char *extra_load_cuda(const char *library);
 int extra_cuda_devices(void);
 
-// A tensor of type float32, bfloat16, float16 or int64 (0, 1, 2, 3) copied from data.
+// A tensor of type float32, bfloat16, float16, int64 or int32 (0 to 4) copied from data.
 char *extra_from_data(extra_tensor *out, const void *data, const int64_t *shape, size_t dims, int type);
 // A tensor without values yet.
 char *extra_empty(extra_tensor *out, const int64_t *shape, size_t dims, int type, int device);
@@ -47,17 +47,19 @@ char *extra_linear(extra_tensor *out, extra_tensor x, extra_tensor w, extra_tens
 // product is made before the result is rounded to x's type, else after.
 char *extra_rms_norm(extra_tensor *out, extra_tensor x, extra_tensor w, double epsilon, int add_one, int float32_product);
 
-// gate becomes up times silu(gate) or, with tanh, GELU's approximation, rounded before the product as after it.
-char *extra_gate(extra_tensor gate, extra_tensor up, int tanh, int portable);
+// x becomes its SiLU, its GELU by the approximation with tanh, or its GELU (0, 1, 2), times up unless that is NULL; what is multiplied
+// is rounded before as after it.
+char *extra_activate(extra_tensor x, extra_tensor up, int activation, int portable);
 
 // Turns the pairs (i, i+size/2) of the first size elements of each head of x [tokens, heads, head size], by the angles whose
 // cosines and sines are float32 [tokens, size/2]. x is changed.
 char *extra_rotate(extra_tensor x, extra_tensor cosines, extra_tensor sines);
 
 // Causal attention within each of n sequences that follow each other: q [tokens, heads, head size], k and v [tokens, kv heads,
-// head size]; sequence i is the rows ends[i-1] to ends[i]. With window > 0 a query sees so many keys, its own included.
+// head size]; sequence i is the rows ends[i-1] to ends[i]. offsets are 0 and the ends as int32 on a GPU, or NULL. With window > 0 a
+// query sees so many keys, its own included.
 char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_tensor v, const int64_t *ends, size_t n,
-                      double scale, int64_t window, int portable);
+                      extra_tensor offsets, double scale, int64_t window, int portable);
 
 // Of the logits z_i = softcap(hidden_i head^T), hidden [rows, width], head [size, width], which are those of the tokens from first
 // on: maxima[i], the sums of e^(z - maxima[i]), and z_i[targets[i]], -infinity where the token is not among them. The logits of so

@@ -20,7 +20,7 @@ func (t Tensor) x() C.extra_tensor { return C.extra_tensor(t.p) }
 
 // Element is a type of Go whose slices become tensors.
 type Element interface {
-	~float32 | ~int64 | ~uint16
+	~float32 | ~int32 | ~int64 | ~uint16
 }
 
 // New copies data into a tensor of a shape. The elements of a []uint16 are the bits of type t, BFloat16 or Float16.
@@ -102,24 +102,21 @@ func (s *Scope) Multiply(x, y Tensor) Tensor {
 	return s.call("multiply", func(out *libtch.Ctensor) { libtch.AtgMul(out, x.c(), y.c()) })
 }
 
-// SiLU returns x / (1 + e^-x).
-func (s *Scope) SiLU(x Tensor) Tensor {
-	return s.call("silu", func(out *libtch.Ctensor) { libtch.AtgSilu(out, x.c()) })
-}
+// Activation is a function of single elements.
+type Activation int
 
-// Gate makes gate the product of up and gate's SiLU or, with tanh, GELU by the approximation with tanh (Shazeer,
-// arXiv:2002.05202). portable leaves out what only some processors can do.
-func (s *Scope) Gate(gate, up Tensor, tanh, portable bool) {
-	s.do("gate", func() *C.char { return C.extra_gate(gate.x(), up.x(), flag(tanh), flag(portable)) })
-}
+// Activations: x / (1 + e^-x); x times the normal distribution's probability below x, by the approximation with tanh and exactly
+// (Hendrycks and Gimpel, arXiv:1606.08415).
+const (
+	SiLU Activation = iota
+	GELUTanh
+	GELU
+)
 
-// GELU returns x times the normal distribution's probability below x: exactly, or by the approximation with tanh.
-func (s *Scope) GELU(x Tensor, tanh bool) Tensor {
-	approximation := "none"
-	if tanh {
-		approximation = "tanh"
-	}
-	return s.call("gelu", func(out *libtch.Ctensor) { libtch.AtgGelu(out, x.c(), approximation) })
+// Activate makes x its activation, times up (Shazeer, arXiv:2002.05202) unless that is none. portable leaves out what only some
+// processors can do.
+func (s *Scope) Activate(x, up Tensor, a Activation, portable bool) {
+	s.do("activate", func() *C.char { return C.extra_activate(x.x(), up.x(), C.int(a), flag(portable)) })
 }
 
 // View returns x with another shape.
@@ -188,11 +185,31 @@ type Attention struct {
 	Portable bool
 }
 
+// Sequences are runs of rows that follow each other.
+type Sequences struct {
+	ends []int64
+	// offsets are where sequences start and the last one ends, int32 on a GPU; none on the CPU.
+	offsets Tensor
+}
+
+// NewSequences returns the sequences of which ends has the row after each, for tensors on a device.
+func NewSequences(s *Scope, ends []int64, d Device) Sequences {
+	q := Sequences{ends: ends}
+	if d != CPU {
+		offsets := make([]int32, 1, len(ends)+1)
+		for _, end := range ends {
+			offsets = append(offsets, int32(end))
+		}
+		q.offsets = s.To(New(s, offsets, Int32, int64(len(offsets))), Int32, d)
+	}
+	return q
+}
+
 // Attend lets the queries q [tokens, heads, head size] see keys and values [tokens, key heads, head size] that do not come
-// after them in the same sequence. Sequences follow each other; ends has the row after each.
-func (s *Scope) Attend(q, k, v Tensor, ends []int64, a Attention) Tensor {
+// after them in the same sequence.
+func (s *Scope) Attend(q, k, v Tensor, in Sequences, a Attention) Tensor {
 	return s.extra("attention", func(out *C.extra_tensor) *C.char {
-		return C.extra_attention(out, q.x(), k.x(), v.x(), (*C.int64_t)(unsafe.SliceData(ends)), C.size_t(len(ends)),
+		return C.extra_attention(out, q.x(), k.x(), v.x(), (*C.int64_t)(unsafe.SliceData(in.ends)), C.size_t(len(in.ends)), in.offsets.x(),
 			C.double(a.Scale), C.int64_t(a.Window), flag(a.Portable))
 	})
 }

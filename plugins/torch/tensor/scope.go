@@ -27,12 +27,13 @@ const (
 	BFloat16
 	Float16
 	Int64
+	Int32
 )
 
 // Bytes returns the size of an element.
 func (t Type) Bytes() int64 {
 	switch t {
-	case Float32:
+	case Float32, Int32:
 		return 4
 	case Int64:
 		return 8

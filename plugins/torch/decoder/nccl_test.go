@@ -1,0 +1,120 @@
+//go:build torch
+
+package decoder
+
+import (
+	"context"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"surprisal.dev/plugins/torch/tensor"
+)
+
+// standIn builds testdata/nccl.c. No GPU is to be had here: what is tested is which functions of NCCL are called, in which order
+// and with what, and not NCCL.
+func standIn(t *testing.T) string {
+	t.Helper()
+	library := filepath.Join(t.TempDir(), "libnccl.so.2")
+	out, err := exec.CommandContext(t.Context(), "cc", "-O2", "-shared", "-fPIC", "-pthread", "-o", library, "testdata/nccl.c").CombinedOutput()
+	if err != nil {
+		t.Fatalf("cc: %v\n%s", err, out)
+	}
+	return library
+}
+
+func withNCCL(t *testing.T, folder string, kind tensor.Type, library string, ranks int) (*Decoder, *tensor.Heap) {
+	t.Helper()
+	var devices, numbers []tensor.Device
+	for i := range ranks {
+		devices, numbers = append(devices, tensor.CPU), append(numbers, tensor.Device(i))
+	}
+	d, heap := load(t, folder, Options{Type: kind, Devices: devices})
+	c, err := newNCCL(library, numbers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.collective.Close()
+	d.collective = c
+	return d, heap
+}
+
+// TestNCCL computes the goldens with sums over ranks by NCCL's functions.
+func TestNCCL(t *testing.T) {
+	library := standIn(t)
+	for _, folder := range families(t) {
+		t.Run(filepath.Base(folder), func(t *testing.T) {
+			sequences, want := readGolden(t, folder)
+			for _, ranks := range []int{2, 4} {
+				d, heap := withNCCL(t, folder, tensor.Float32, library, ranks)
+				compareGolden(t, d, heap, sequences, want, float32Near)
+				d, heap = withNCCL(t, folder, tensor.BFloat16, library, ranks)
+				compareGolden(t, d, heap, sequences, want, bfloat16Near)
+			}
+		})
+	}
+}
+
+// TestNCCLFailure checks that ranks do not wait for one that fails, before a sum or in it.
+func TestNCCLFailure(t *testing.T) {
+	library := standIn(t)
+	for _, missing := range []struct{ library, want string }{
+		{filepath.Join(t.TempDir(), "none.so"), "none.so"},
+		{"libm.so.6", "ncclCommInitAll"},
+	} {
+		if _, err := newNCCL(missing.library, []tensor.Device{0, 1}); err == nil || !strings.Contains(err.Error(), missing.want) {
+			t.Errorf("%s: %v", missing.library, err)
+		}
+	}
+	if _, err := newNCCL(library, []tensor.Device{1, 1}); err == nil || !strings.Contains(err.Error(), "invalid argument") {
+		t.Errorf("a device twice: %v", err)
+	}
+	if _, err := newCollective([]tensor.Device{0, 0, 1}); err == nil || !strings.Contains(err.Error(), "share one") {
+		t.Errorf("three ranks on two devices: %v", err)
+	}
+
+	folder := filepath.Join(goldenFolder, "llama")
+	sequences, want := readGolden(t, folder)
+	d, heap := withNCCL(t, folder, tensor.Float32, library, 2)
+	weights := heap.Live()
+	// The second rank has a vector in place of a matrix: it never comes to the first sum.
+	first := &d.ranks[1].layers[0]
+	matrix := first.out.weight
+	first.out.weight = first.attentionNorm.weight
+	within(t, func() {
+		if _, err := d.Losses(t.Context(), sequences); err == nil || strings.Contains(err.Error(), errAborted.Error()) {
+			t.Errorf("a vector in place of a matrix: %v", err)
+		}
+	})
+	if heap.Live() != weights {
+		t.Errorf("%d tensors before, %d after", weights, heap.Live())
+	}
+	first.out.weight = matrix
+	compareGolden(t, d, heap, sequences, want, float32Near)
+
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	within(t, func() {
+		if _, err := d.Losses(cancelled, sequences); err == nil {
+			t.Error("cancelled, and there are losses")
+		}
+	})
+	compareGolden(t, d, heap, sequences, want, float32Near)
+}
+
+// within fails the test if f takes so long that a rank must be waiting.
+func within(t *testing.T, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		t.Fatal("a rank waits for another that has failed")
+	}
+}

@@ -1,0 +1,122 @@
+//go:build torch
+
+#include "nccl.h"
+#include "handle.h"
+
+#include <dlfcn.h>
+
+#include <atomic>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <c10/core/DeviceGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+namespace {
+
+// What is used of NCCL's C API. Types are numbers in it, the same since bfloat16 came with version 2.10.
+typedef struct communicator *communicator_handle;
+const int sum_operation = 0;
+
+int type_number(at::ScalarType type) {
+  switch (type) {
+  case at::kHalf:
+    return 6;
+  case at::kFloat:
+    return 7;
+  case at::kDouble:
+    return 8;
+  case at::kBFloat16:
+    return 9;
+  default:
+    throw std::runtime_error(std::string("no sum over ranks for elements of type ") + at::toString(type));
+  }
+}
+
+struct library {
+  int (*init_all)(communicator_handle *, int ranks, const int *devices);
+  int (*all_reduce)(const void *from, void *to, size_t count, int type, int operation, communicator_handle, void *stream);
+  int (*destroy)(communicator_handle);
+  int (*abort)(communicator_handle);
+  const char *(*describe)(int);
+
+  explicit library(const char *name) {
+    // Never closed: libtorch_cuda.so may use the same one.
+    void *found = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    if (found == nullptr) {
+      throw std::runtime_error(dlerror());
+    }
+    resolve(found, "ncclCommInitAll", init_all);
+    resolve(found, "ncclAllReduce", all_reduce);
+    resolve(found, "ncclCommDestroy", destroy);
+    resolve(found, "ncclCommAbort", abort);
+    resolve(found, "ncclGetErrorString", describe);
+  }
+
+  void check(int code, const char *what) const {
+    if (code != 0) {
+      throw std::runtime_error(std::string(what) + ": " + describe(code) + "; NCCL_DEBUG=WARN tells more");
+    }
+  }
+
+private:
+  template <class F> static void resolve(void *found, const char *name, F &function) {
+    function = reinterpret_cast<F>(dlsym(found, name));
+    if (function == nullptr) {
+      throw std::runtime_error(std::string("there is no ") + name + " in it");
+    }
+  }
+};
+
+struct group {
+  library nccl;
+  std::vector<communicator_handle> ranks;
+  std::atomic<bool> aborted{false};
+};
+
+} // namespace
+
+char *nccl_open(void **out, const char *name, const int *devices, int n) {
+  return handle::guarded([&] {
+    std::unique_ptr<group> g(new group{library(name), std::vector<communicator_handle>(n)});
+    g->nccl.check(g->nccl.init_all(g->ranks.data(), n, devices), "ncclCommInitAll");
+    *out = g.release();
+  });
+}
+
+char *nccl_sum(void **out, void *x, void *opened, int rank) {
+  return handle::guarded([&] {
+    group *g = static_cast<group *>(opened);
+    at::Tensor in = handle::tensor(x).contiguous(), sum = at::empty_like(in);
+    c10::OptionalDeviceGuard on_device;
+    void *stream = nullptr;
+    if (!in.is_cpu()) {
+      on_device.reset_device(in.device());
+      stream = c10::impl::VirtualGuardImpl(in.device().type()).getStream(in.device()).native_handle();
+    }
+    int code = g->nccl.all_reduce(in.const_data_ptr(), sum.data_ptr(), in.numel(), type_number(in.scalar_type()), sum_operation, g->ranks[rank],
+                                  stream);
+    g->nccl.check(code, "ncclAllReduce");
+    handle::give(out, sum);
+  });
+}
+
+void nccl_abort(void *opened) {
+  group *g = static_cast<group *>(opened);
+  if (!g->aborted.exchange(true)) {
+    for (communicator_handle c : g->ranks) {
+      g->nccl.abort(c);
+    }
+  }
+}
+
+void nccl_close(void *opened) {
+  std::unique_ptr<group> g(static_cast<group *>(opened));
+  if (!g->aborted) {
+    for (communicator_handle c : g->ranks) {
+      g->nccl.destroy(c);
+    }
+  }
+}

@@ -1,0 +1,57 @@
+//go:build torch
+
+package tensor
+
+// #include <stdlib.h>
+// #include "nccl.h"
+import "C"
+
+import (
+	"fmt"
+	"unsafe"
+)
+
+// NCCL is the name of the library that NewGroup takes: the one that came with libtorch_cuda.so.
+const NCCL = "libnccl.so.2"
+
+// Group joins ranks that each have a CUDA device of their own.
+type Group struct{ p unsafe.Pointer }
+
+// NewGroup joins a rank for each of the devices by the NCCL in library.
+func NewGroup(library string, devices []Device) (*Group, error) {
+	name := C.CString(library)
+	defer C.free(unsafe.Pointer(name))
+	numbers := make([]C.int, len(devices))
+	for i, d := range devices {
+		numbers[i] = C.int(d)
+	}
+	g := &Group{}
+	if message := C.nccl_open(&g.p, name, unsafe.SliceData(numbers), C.int(len(numbers))); message != nil {
+		defer C.free(unsafe.Pointer(message))
+		return nil, fmt.Errorf("%s: %s", library, C.GoString(message))
+	}
+	return g, nil
+}
+
+// Abort ends the sums that wait for a rank that failed. The group can only be closed then.
+func (g *Group) Abort() { C.nccl_abort(g.p) }
+
+// Close parts the ranks.
+func (g *Group) Close() {
+	C.nccl_close(g.p)
+	g.p = nil
+}
+
+// Sum returns the sum of all ranks' x, [any shape]. Each rank calls it on a thread of its own.
+func (s *Scope) Sum(x Tensor, g *Group, rank int) Tensor {
+	var out unsafe.Pointer
+	if s.err != nil {
+		return Tensor{}
+	}
+	if message := C.nccl_sum(&out, x.p, g.p, C.int(rank)); message != nil {
+		s.fail("sum over ranks", C.GoString((*C.char)(unsafe.Pointer(message))))
+		C.free(unsafe.Pointer(message))
+		return Tensor{}
+	}
+	return s.own(out)
+}
