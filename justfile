@@ -60,6 +60,19 @@ test-models:
     @python3 examples/torch/models.py {{ cache }}/models
     @{{ torch }}; SURPRISAL_MODELS="{{ cache }}/models" go test -tags torch,models -timeout 40m -v -run 'RealModels|Memory' ./plugins/torch/backend
 
+# what needs an NVIDIA GPU: tests, and the throughput of a model of 8 billion random weights, which folder keeps (16 GB)
+test-cuda folder *options: cuda-programs
+    plugins/torch/cuda.sh bin/cuda {{ folder }} {{ options }}
+
+# the programs of test-cuda, for plugins/torch/cuda.sh on a machine without Go
+cuda-programs:
+    mkdir -p bin/cuda
+    CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags="-s -w" -o bin/cuda/runner ./runner
+    @{{ torch }}; go build -tags torch -buildvcs=false -ldflags="-s -w" -o bin/cuda/ ./plugins/torch/cmd/runner-backend-torch; \
+      for package in tensor decoder backend; do \
+        go test -c -tags torch,cuda -ldflags="-s -w" -o bin/cuda/$package.test ./plugins/torch/$package; \
+      done
+
 # go vet and golangci-lint (staticcheck among its linters), installed when missing
 lint: (_install-golangci)
     go vet -tags slow,s3,python ./...

@@ -9,8 +9,11 @@ import (
 	"testing"
 )
 
-// TestAttend compares both ways of attending with attention computed in float64.
-func TestAttend(t *testing.T) {
+func TestAttend(t *testing.T) { testAttend(t, CPU, 1e-5) }
+
+// testAttend compares both ways of attending on a device with attention computed in float64; float32 may be so far off.
+func testAttend(t *testing.T, device Device, tolerance float64) {
+	t.Helper()
 	heap := NewHeap()
 	for _, test := range []struct {
 		lengths           []int
@@ -50,14 +53,14 @@ func TestAttend(t *testing.T) {
 		for _, kind := range []struct {
 			Type
 			tolerance float64
-		}{{Float32, 1e-5}, {BFloat16, 0.02}} {
+		}{{Float32, tolerance}, {BFloat16, 0.02}} {
 			for _, portable := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%v heads %d of %d size %d window %d type %d portable %v", test.lengths, test.heads, test.keys, test.size, test.window, kind.Type, portable), func(t *testing.T) {
 					s := heap.NewScope()
 					place := func(data []float32, heads int) Tensor {
-						return s.To(New(s, data, Float32, int64(tokens), int64(heads), int64(test.size)), kind.Type, CPU)
+						return s.To(New(s, data, Float32, int64(tokens), int64(heads), int64(test.size)), kind.Type, device)
 					}
-					got := s.Float64s(s.Attend(place(q, test.heads), place(k, test.keys), place(v, test.keys), NewSequences(s, ends, CPU),
+					got := s.Float64s(s.Attend(place(q, test.heads), place(k, test.keys), place(v, test.keys), NewSequences(s, ends, device),
 						Attention{Scale: scale, Window: test.window, Portable: portable}))
 					if err := s.Close(); err != nil {
 						t.Fatal(err)

@@ -57,7 +57,7 @@ struct library {
 
   void check(int code, const char *what) const {
     if (code != 0) {
-      throw std::runtime_error(std::string(what) + ": " + describe(code) + "; NCCL_DEBUG=WARN tells more");
+      throw std::runtime_error(std::string(what) + ": " + describe(code));
     }
   }
 

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Runs the tests that need an NVIDIA GPU, and the throughput of a model of the shape of Llama 3 8B with random weights.
+# Usage, in a checkout: plugins/torch/cuda.sh PROGRAMS WORK [OPTIONS OF bench/torch/throughput.py]
+# PROGRAMS is what `./just cuda-programs` built, here or on another machine: nothing but Python with torch 2.11 for CUDA
+# (`pip install torch==2.11.0 safetensors numpy`) and the driver is needed here. WORK keeps the 16 GB of weights.
+set -euo pipefail
+programs="$(cd "$1" && pwd)"
+work="$2"
+shift 2
+torch="$(python3 -c 'import os, torch; assert torch.cuda.is_available(), "torch finds no GPU"; print(os.path.dirname(torch.__file__))')"
+export LIBTORCH_LIBRARY_PATH="$torch/lib"
+libraries="$torch/lib"
+for folder in "$(dirname "$torch")"/nvidia/*/lib; do
+  [ -d "$folder" ] && libraries="$libraries:$folder"
+done
+export LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader
+failed=0
+for package in tensor decoder backend; do
+  echo "== tests of plugins/torch/$package"
+  (cd "$(dirname "$0")/$package" && "$programs/$package.test" -test.run '^TestCUDA' -test.v) || failed=1
+done
+echo "== throughput"
+python3 "$(dirname "$0")/../../bench/torch/throughput.py" --work "$work" --runner "$programs/runner" "$@" || failed=1
+exit $failed

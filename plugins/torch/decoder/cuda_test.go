@@ -1,0 +1,35 @@
+//go:build torch && cuda
+
+package decoder
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"surprisal.dev/plugins/torch/tensor"
+)
+
+// TestCUDA compares each family with transformers on one GPU, with one rank and with two that share it, and on two GPUs where
+// there are two.
+func TestCUDA(t *testing.T) {
+	if err := tensor.LoadCUDA(filepath.Join(os.Getenv("LIBTORCH_LIBRARY_PATH"), "libtorch_cuda.so")); err != nil {
+		t.Fatal(err)
+	}
+	placements := [][]tensor.Device{{0}, {0, 0}}
+	switch n := tensor.CUDADevices(); {
+	case n == 0:
+		t.Fatal("there is no CUDA device")
+	case n > 1:
+		placements = append(placements, []tensor.Device{0, 1})
+	}
+	for _, folder := range families(t) {
+		for _, devices := range placements {
+			t.Run(fmt.Sprintf("%s/%v", filepath.Base(folder), devices), func(t *testing.T) {
+				testGolden(t, folder, Options{Type: tensor.Float32, Devices: devices}, float32Near)
+				testGolden(t, folder, Options{Type: tensor.BFloat16, Devices: devices}, bfloat16Near)
+			})
+		}
+	}
+}

@@ -1,0 +1,103 @@
+//go:build torch && cuda
+
+package tensor
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestCUDA compares what a GPU computes with what this processor does.
+func TestCUDA(t *testing.T) {
+	if err := LoadCUDA(filepath.Join(os.Getenv("LIBTORCH_LIBRARY_PATH"), "libtorch_cuda.so")); err != nil {
+		t.Fatal(err)
+	}
+	if CUDADevices() == 0 {
+		t.Fatal("there is no CUDA device")
+	}
+	t.Run("attention", func(t *testing.T) { testAttend(t, 0, 5e-5) })
+
+	const rows, width, vocabulary = 70, 96, 3000
+	random := rand.New(rand.NewPCG(3, 4))
+	normal := func(n int, spread float64) []float32 {
+		x := make([]float32, n)
+		for i := range x {
+			x[i] = math.Float32frombits(math.Float32bits(float32(random.NormFloat64()*spread)) &^ 0xffff)
+		}
+		return x
+	}
+	x, y, w, table := normal(rows*width, 2), normal(rows*width, 2), normal(width, 1), normal(vocabulary*width, 0.3)
+	cosines, sines := normal(rows*16, 1), normal(rows*16, 1)
+	targets := make([]int64, rows)
+	for i := range targets {
+		targets[i] = random.Int64N(vocabulary)
+	}
+	// place puts data on the device and, but for angles, into the type of the test.
+	type place func(data []float32, shape ...int64) Tensor
+	type operation struct {
+		name    string
+		compute func(s *Scope, place, angles place) []float64
+	}
+	operations := []operation{
+		{"linear", func(s *Scope, place, angles place) []float64 {
+			return s.Float64s(s.Linear(place(x, rows, width), place(y, rows, width), Tensor{}))
+		}},
+		{"layer norm", func(s *Scope, place, angles place) []float64 {
+			return s.Float64s(s.LayerNorm(place(x, rows, width), place(w, width), Tensor{}, 1e-5))
+		}},
+		{"rotate", func(s *Scope, place, angles place) []float64 {
+			turned := place(x, rows, 2, width/2)
+			s.Rotate(turned, angles(cosines, rows, 16), angles(sines, rows, 16))
+			return s.Float64s(turned)
+		}},
+		{"losses", func(s *Scope, place, angles place) []float64 {
+			return Losses(s.Logits(place(x, rows, width), Head{Weights: place(table, vocabulary, width), Rows: 32, Columns: 700, Softcap: 20}, targets))
+		}},
+	}
+	for _, n := range []RMSNorm{{Epsilon: 1e-5}, {Epsilon: 1e-6, Float32Product: true}, {Epsilon: 1e-6, Float32Product: true, AddOne: true}} {
+		operations = append(operations, operation{fmt.Sprintf("rms norm %+v", n), func(s *Scope, place, angles place) []float64 {
+			return s.Float64s(s.RMSNormalise(place(x, rows, width), place(w, width), n))
+		}})
+	}
+	for _, a := range []Activation{SiLU, GELUTanh, GELU} {
+		operations = append(operations, operation{fmt.Sprintf("activation %d", a), func(s *Scope, place, angles place) []float64 {
+			activated := place(x, rows, width)
+			s.Activate(activated, place(y, rows, width), a, false)
+			return s.Float64s(activated)
+		}})
+	}
+	heap := NewHeap()
+	for _, kind := range []struct {
+		Type
+		tolerance float64
+	}{{Float32, 2e-5}, {BFloat16, 0.02}} {
+		for _, o := range operations {
+			t.Run(fmt.Sprintf("%s, type %d", o.name, kind.Type), func(t *testing.T) {
+				on := func(d Device) []float64 {
+					s := heap.NewScope()
+					as := func(t Type) place {
+						return func(data []float32, shape ...int64) Tensor { return s.To(New(s, data, Float32, shape...), t, d) }
+					}
+					values := o.compute(s, as(kind.Type), as(Float32))
+					if err := s.Close(); err != nil {
+						t.Fatal(err)
+					}
+					return values
+				}
+				got, want := on(0), on(CPU)
+				for i := range want {
+					if d := math.Abs(got[i] - want[i]); !(d <= kind.tolerance*(1+math.Abs(want[i]))) {
+						t.Fatalf("element %d is %v on the GPU and %v on the processor", i, got[i], want[i])
+					}
+				}
+			})
+		}
+	}
+	if heap.Live() != 0 {
+		t.Errorf("%d tensors are left", heap.Live())
+	}
+}
