@@ -52,8 +52,9 @@ test-tokenizer:
       go test -tags torch,python ./plugins/torch/tokenizer
 
 # the torch backend
-test-torch:
-    @{{ torch }}; go vet -tags torch ./plugins/torch/... && go test -tags torch ./plugins/torch/...
+test-torch: (_install-golangci)
+    @{{ torch }}; go vet -tags torch,models,cuda ./plugins/torch/... && \
+      {{ golangci }} run --build-tags torch,models,cuda ./plugins/torch/... && go test -tags torch ./plugins/torch/...
 
 # the torch backend on real models: against transformers, documents alone and together, memory against plans (330 MB, fetched once)
 test-models:

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/go-hclog"
+
 	"surprisal.dev/plugins/conformance"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
@@ -63,7 +65,7 @@ func byteTokenizer(t testing.TB) []byte {
 	next := rune(0x100)
 	for b := range 256 {
 		r := rune(b)
-		if !(b >= '!' && b <= '~' || b >= 0xa1 && b <= 0xac || b >= 0xae) {
+		if printed := b >= '!' && b <= '~' || b >= 0xa1 && b <= 0xac || b >= 0xae; !printed {
 			r = next
 			next++
 		}
@@ -119,7 +121,10 @@ func score(t testing.TB, m sdk.Model, s protocol.Settings, texts ...string) []pr
 	if err != nil {
 		t.Fatal(err)
 	}
-	for d := range documents(texts...) {
+	for d, err := range documents(texts...) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		if _, _, err := protocol.Project(d, answers[d.Index], m.Describe()); err != nil {
 			t.Error(err)
 		}
@@ -212,6 +217,43 @@ func TestPrefix(t *testing.T) {
 		t.Errorf("losses of the end of the text: %v and %v", none.EOSNLL, all.EOSNLL)
 	}
 }
+
+// TestBatches checks that the answers of a batch leave before the next one is computed, so that no crash costs more than one.
+func TestBatches(t *testing.T) {
+	m := tiny(t)
+	m.Config = json.RawMessage(strings.Replace(defaults, "2048", "100", 1))
+	loaded := opened(t, m)
+	var texts []string
+	for i := range 60 {
+		texts = append(texts, strings.Repeat("x", 1+i*7%59))
+	}
+	batches, computed, answered := 0, 0, 0
+	log := hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, JSONFormat: true, Output: writerFunc(func(line []byte) (int, error) {
+		var batch struct{ Tokens int }
+		if err := json.Unmarshal(line, &batch); err != nil {
+			t.Errorf("log line %s: %v", line, err)
+		}
+		if computed != answered {
+			t.Errorf("%d tokens are computed and %d answered when a batch of %d is done", computed, answered, batch.Tokens)
+		}
+		batches, computed = batches+1, computed+batch.Tokens
+		return len(line), nil
+	})})
+	err := loaded.Score(hclog.WithContext(t.Context(), log), protocol.Settings{}, documents(texts...), func(a protocol.ScoredDocument) error {
+		answered += len(a.TokenIDs) // as many as are read: the last token is not, and a prefix is
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if computed != answered || batches < 15 {
+		t.Errorf("%d tokens in %d batches, %d answered", computed, batches, answered)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(data []byte) (int, error) { return f(data) }
 
 // TestErrors checks what is said about models that cannot be loaded.
 func TestErrors(t *testing.T) {

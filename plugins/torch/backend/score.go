@@ -277,13 +277,18 @@ func (m *model) batch(ctx context.Context, windows []window) (int, []float64, er
 		var sequences []decoder.Sequence
 		budget, tokens := m.budget.Load(), int64(0)
 		for _, w := range windows {
-			if tokens += int64(w.sequence.Read()); tokens > budget && len(sequences) > 0 {
+			if n := int64(w.sequence.Read()); len(sequences) == 0 || tokens+n <= budget {
+				tokens += n
+				sequences = append(sequences, w.sequence)
+			} else {
 				break
 			}
-			sequences = append(sequences, w.sequence)
 		}
 		losses, err := m.decoder.Losses(ctx, sequences)
 		if !errors.Is(err, tensor.ErrMemory) {
+			if err == nil {
+				hclog.FromContext(ctx).Debug("computed a batch", "windows", len(sequences), "tokens", tokens)
+			}
 			return len(sequences), losses, err
 		}
 		if len(sequences) == 1 {

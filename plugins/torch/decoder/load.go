@@ -50,13 +50,13 @@ func (l *loader) load() error {
 	r := l.to
 	a := &r.architecture
 	vocabulary, hidden := int64(a.Vocabulary), int64(a.Hidden)
-	r.embedding = l.tensor("embedding.weight", span{}, span{}, vocabulary, hidden)
+	r.embedding = l.tensor("embedding.weight", span{}, vocabulary, hidden)
 	if a.EmbeddingScale != 0 {
 		scale := tensor.New(l.scope, []float32{float32(a.EmbeddingScale)}, tensor.Float32, 1)
 		r.scale = l.keep(l.scope.To(scale, r.kind, r.device))
 	}
 	if a.Positions > 0 {
-		r.positions = l.tensor("positions.weight", span{}, span{}, int64(a.Positions), hidden)
+		r.positions = l.tensor("positions.weight", span{}, int64(a.Positions), hidden)
 	}
 	var ropes []*checkpoint.Rope
 	for i, part := range a.Layers {
@@ -73,7 +73,7 @@ func (l *loader) load() error {
 	share := r.share(vocabulary)
 	switch {
 	case !a.TiedHead:
-		r.head.Weights = l.tensor("head.weight", share, span{}, vocabulary, hidden)
+		r.head.Weights = l.tensor("head.weight", share, vocabulary, hidden)
 	case r.ranks == 1:
 		r.head.Weights = r.embedding
 	default:
@@ -172,7 +172,7 @@ func (r *rank) heads(a checkpoint.Attention) (heads, error) {
 func (l *loader) rows(name string, rows span, height, width int64) affine {
 	m := affine{weight: l.matrix(name+".weight", rows, span{}, height, width)}
 	if l.unread[name+".bias"] {
-		m.bias = l.tensor(name+".bias", rows, span{}, height)
+		m.bias = l.tensor(name+".bias", rows, height)
 	}
 	return m
 }
@@ -181,15 +181,15 @@ func (l *loader) rows(name string, rows span, height, width int64) affine {
 func (l *loader) columns(name string, columns span, height, width int64) affine {
 	m := affine{weight: l.matrix(name+".weight", span{}, columns, height, width)}
 	if l.unread[name+".bias"] {
-		m.bias = l.tensor(name+".bias", span{}, span{}, height)
+		m.bias = l.tensor(name+".bias", span{}, height)
 	}
 	return m
 }
 
 func (l *loader) vector(name string, size int64) affine {
-	v := affine{weight: l.tensor(name+".weight", span{}, span{}, size)}
+	v := affine{weight: l.tensor(name+".weight", span{}, size)}
 	if l.unread[name+".bias"] {
-		v.bias = l.tensor(name+".bias", span{}, span{}, size)
+		v.bias = l.tensor(name+".bias", span{}, size)
 	}
 	return v
 }
@@ -202,9 +202,9 @@ func (l *loader) matrix(name string, rows, columns span, height, width int64) te
 	return l.keep(packed)
 }
 
-// tensor reads some rows and columns of a matrix, or a vector.
-func (l *loader) tensor(name string, rows, columns span, shape ...int64) tensor.Tensor {
-	return l.keep(l.read(name, rows, columns, shape...))
+// tensor reads some rows of a matrix, or a vector.
+func (l *loader) tensor(name string, rows span, shape ...int64) tensor.Tensor {
+	return l.keep(l.read(name, rows, span{}, shape...))
 }
 
 func (l *loader) read(name string, rows, columns span, shape ...int64) tensor.Tensor {

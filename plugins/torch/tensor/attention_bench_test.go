@@ -20,10 +20,14 @@ func BenchmarkAttend(b *testing.B) {
 					for b.Loop() {
 						t := h.NewScope()
 						t.Attend(q, k, k, NewSequences(t, []int64{1024, 2048}, CPU), Attention{Scale: 1, Window: c.window, Portable: portable})
-						t.Close()
+						if err := t.Close(); err != nil {
+							b.Fatal(err)
+						}
 					}
 					b.ReportMetric(4*float64(c.heads*c.size)*2048*512*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
-					s.Close()
+					if err := s.Close(); err != nil {
+						b.Fatal(err)
+					}
 				})
 			}
 		}

@@ -86,7 +86,7 @@ char *nccl_open(void **out, const char *name, const int *devices, int n) {
   });
 }
 
-char *nccl_sum(void **out, void *x, void *opened, int rank) {
+char *nccl_sum(extra_tensor *out, extra_tensor x, void *opened, int rank) {
   return handle::guarded([&] {
     group *g = static_cast<group *>(opened);
     at::Tensor in = handle::tensor(x).contiguous(), sum = at::empty_like(in);

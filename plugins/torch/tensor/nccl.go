@@ -26,7 +26,10 @@ func NewGroup(library string, devices []Device) (*Group, error) {
 		numbers[i] = C.int(d)
 	}
 	g := &Group{}
-	if message := C.nccl_open(&g.p, name, unsafe.SliceData(numbers), C.int(len(numbers))); message != nil {
+	open := func(out *unsafe.Pointer) *C.char {
+		return C.nccl_open(out, name, unsafe.SliceData(numbers), C.int(len(numbers)))
+	}
+	if message := open(&g.p); message != nil {
 		defer C.free(unsafe.Pointer(message))
 		return nil, fmt.Errorf("%s: %s", library, C.GoString(message))
 	}
@@ -44,14 +47,5 @@ func (g *Group) Close() {
 
 // Sum returns the sum of all ranks' x, [any shape]. Each rank calls it on a thread of its own.
 func (s *Scope) Sum(x Tensor, g *Group, rank int) Tensor {
-	var out unsafe.Pointer
-	if s.err != nil {
-		return Tensor{}
-	}
-	if message := C.nccl_sum(&out, x.p, g.p, C.int(rank)); message != nil {
-		s.fail("sum over ranks", C.GoString((*C.char)(unsafe.Pointer(message))))
-		C.free(unsafe.Pointer(message))
-		return Tensor{}
-	}
-	return s.own(out)
+	return s.extra("sum over ranks", func(out *C.extra_tensor) *C.char { return C.nccl_sum(out, x.x(), g.p, C.int(rank)) })
 }

@@ -1,7 +1,7 @@
 // Sums over ranks that each have a GPU of their own, by NCCL. Functions return NULL, or an error message to free.
 #ifndef SURPRISAL_TENSOR_NCCL_H
 #define SURPRISAL_TENSOR_NCCL_H
-#include <stddef.h>
+#include "extra.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -10,7 +10,7 @@ extern "C" {
 // Joins n ranks with the CUDA devices of these numbers, by the NCCL in this library.
 char *nccl_open(void **group, const char *library, const int *devices, int n);
 // Makes out the sum of all ranks' x. All ranks of a group must call it, each on a thread of its own.
-char *nccl_sum(void **out, void *x, void *group, int rank);
+char *nccl_sum(extra_tensor *out, extra_tensor x, void *group, int rank);
 // Ends the sums that wait for a rank that failed; the group can only be closed then.
 void nccl_abort(void *group);
 void nccl_close(void *group);
