@@ -11,8 +11,9 @@ and the bits per byte in the table show it.
 
 Every measurement is a process of its own. A round runs each peer once, and every round starts with another one. Seconds
 are those of scoring; loading is not in them. Memory is the largest sum of the resident sets of a peer's processes. A
-matrix product of 2048 x 2048 x 2048 measured in the same rounds says what the machine could do. Loads that others put on
-the machine spoil it all: see the spread.
+matrix product of 2048 x 2048 x 2048 measured in the same rounds says what the machine could do: the last two columns are the
+shares of its rate that the products with weights are, and with attention's added (a query and the keys that it may see).
+Loads that others put on the machine spoil it all: see the spread.
 """
 
 import argparse
@@ -300,14 +301,27 @@ def label(peer):
     return f"{name}, {dtype}" + (f", batches of {batch}" if batch > 1 else "")
 
 
+def attention_operations(work):
+    """Floating-point operations of attention, a token: two products with each key that a query may see."""
+    config = json.loads((work / "float32/config.json").read_text())
+    lengths = [len(row) - 1 for row in encoded(work)]
+    width = config["num_attention_heads"] * config.get("head_dim", config["hidden_size"] // config["num_attention_heads"])
+    keys = 0
+    for kind in config.get("layer_types") or ["full_attention"] * config["num_hidden_layers"]:
+        window = config["sliding_window"] if kind == "sliding_attention" else CONTEXT
+        keys += sum(min(i, window) for n in lengths for i in range(1, n + 1))
+    return 4 * width * keys / sum(lengths)
+
+
 def table(arguments, results):
+    attention = attention_operations(arguments.work)
     prepared = json.loads((arguments.work / "prepared.json").read_text())
     size = sum(len(text.encode()) for text in documents(arguments.work))
     speed = {peer: statistics.median(r["tokens"] / r["seconds"] for r in runs) for peer, runs in results.items()}
     ours = {dtype: speed[peer] for peer in results if peer[0] == "runner" for dtype in [peer[1]]}
     print(f"\n{arguments.model.name}: {size:,} bytes, {arguments.threads} threads, medians of {arguments.rounds} rounds\n")
-    print("| | tokens/s | least - most | peak MB | bpb | " + "".join(f"runner {dtype} / this | " for dtype in ours) + "of GEMM |")
-    print("| --- | ---: | ---: | ---: | ---: | " + "---: | " * len(ours) + "---: |")
+    print("| | tokens/s | least - most | peak MB | bpb | " + "".join(f"runner {dtype} / this | " for dtype in ours) + "of GEMM | with attention |")
+    print("| --- | ---: | ---: | ---: | ---: | " + "---: | " * (len(ours) + 1) + "---: |")
     for peer, runs in results.items():
         if peer[0] == "gemm":
             continue
@@ -316,7 +330,8 @@ def table(arguments, results):
         cells = [label(peer), f"{speed[peer]:,.0f}", f"{min(each):,.0f} - {max(each):,.0f}", f"{statistics.median(r['peak'] for r in runs) / 1e6:,.0f}", f"{bpb:.5f}"]
         cells += [f"{rate / speed[peer]:.2f}x" for rate in ours.values()]
         gemm = speed.get(("gemm", peer[1], 0))
-        cells.append(f"{100 * speed[peer] * 2 * prepared['matrices'] / gemm:.0f}%" if gemm else "")
+        for operations in (2 * prepared["matrices"], 2 * prepared["matrices"] + attention):
+            cells.append(f"{100 * speed[peer] * operations / gemm:.0f}%" if gemm else "")
         print("| " + " | ".join(cells) + " |")
     for peer in results:
         if peer[0] == "gemm":

@@ -210,11 +210,15 @@ template <class T> VECTORS void attend(const job &j, int64_t from, int64_t lengt
   typedef typename T::element element;
   int64_t words = rounded_up(j.size, T::packed) / T::packed, keys = rounded_up(length, panel), width = rounded_up(j.size, lanes);
   int64_t n = std::min(query_block, length - first), rows = rounded_up(n, strip);
-  s.queries.assign(rows * words, 0);
+  s.queries.resize(rows * words);
   s.out.assign(rows * width, 0);
   s.scores.resize(rows * key_block);
-  s.weights.assign(rows * key_block / T::packed, 0);
+  s.weights.resize(rows * key_block / T::packed);
+  // What makes the last strip whole, and a head of odd size a whole word, is computed with and not kept.
+  std::fill(s.queries.begin() + n * words, s.queries.end(), 0);
+  std::fill(s.weights.begin() + n * key_block / T::packed, s.weights.end(), 0);
   for (int64_t r = 0; r < n; r++) {
+    s.queries[(r + 1) * words - 1] = 0;
     std::memcpy(&s.queries[r * words], at<T>(j.q, from + first + r, head), j.size * sizeof(element));
     s.maximum[r] = -std::numeric_limits<float>::infinity();
     s.sum[r] = 0;
