@@ -151,6 +151,15 @@ func (b behaviour) misbehave() {
 		select {}
 	case "freeze":
 		must(0, syscall.Kill(os.Getpid(), syscall.SIGSTOP))
+	case "wait": // as long as a model that computes, here until the file "go" is in the temporary folder
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			if _, err := os.Stat(filepath.Join(os.TempDir(), "go")); err == nil {
+				return
+			}
+			if time.Now().After(deadline) {
+				panic("nobody said go")
+			}
+		}
 	case "flood":
 		fmt.Println("go line")
 		fmt.Println(strings.Repeat("o", 300<<10), "go long line")

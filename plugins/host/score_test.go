@@ -149,6 +149,26 @@ func TestScoreReplaysTheUnanswered(t *testing.T) {
 	}
 }
 
+// Answers reach the runner while the model computes the next ones, so that a death does not cost them.
+func TestScoreAnswersLeave(t *testing.T) {
+	h, _ := newHost(t)
+	m, err := backend(t, h).Load(t.Context(), model(`{"batch": 8, "at": 23, "do": "wait"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := 0
+	err = m.Score(t.Context(), protocol.Settings{}, documents(1000, 100), func(protocol.Document, protocol.ScoredDocument) error {
+		// The backend answers a batch from its end: it has answered 0 to 15 when it waits.
+		if count++; count != 16 {
+			return nil
+		}
+		return os.WriteFile(filepath.Join(h.folder.path, "go"), nil, 0o600)
+	})
+	if err != nil || count != 1000 {
+		t.Errorf("%v after %d documents", err, count)
+	}
+}
+
 func TestScoreStops(t *testing.T) {
 	h, _ := newHost(t)
 	m, err := backend(t, h).Load(t.Context(), model(`{"batch": 3}`))

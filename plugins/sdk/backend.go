@@ -9,6 +9,7 @@ import (
 	"iter"
 	"strconv"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -161,6 +162,7 @@ func (s *backendServer) Score(stream grpc.BidiStreamingServer[pluginpb.ScoreRequ
 			return stream.Send(&pluginpb.ScoreResponse{Documents: documents})
 		}),
 	}
+	defer c.close()
 	go c.receive(stream, first)
 	settings := wire.ToSettings(first.GetSettings())
 	for !c.ended {
@@ -179,8 +181,13 @@ func (s *backendServer) Score(stream grpc.BidiStreamingServer[pluginpb.ScoreRequ
 	return nil
 }
 
-// answerBytes is how much of answers gathers before it is sent, unless the backend waits for documents.
-const answerBytes = 64 << 10
+// answerBytes is how much of answers gathers before it is sent, and answerDelay how long one waits for others, unless the backend
+// waits for documents: what a model answers at once goes together, and is gone before it has computed for long again, so that
+// a crash does not cost it.
+const (
+	answerBytes = 64 << 10
+	answerDelay = 20 * time.Millisecond
+)
 
 // scoring is one Score call of the runner. It is one Score call of the model too, or several one after another where the
 // runner asked in between for the answers that the model held back.
@@ -198,6 +205,9 @@ type scoring struct {
 	answers *wire.AnswerWriter
 	owed    int  // documents pulled less documents answered
 	waiting bool // the model waits for documents, so answers must not wait for more of their kind
+	timed   bool // sendDue is about to be called
+	failed  error
+	closed  bool
 }
 
 type scoreRequest struct {
@@ -277,7 +287,7 @@ func (c *scoring) next() (r scoreRequest, ok bool, err error) {
 		c.mu.Lock()
 		owes := c.owed > 0
 		c.waiting = true
-		err := c.answers.Flush()
+		err := c.send()
 		c.mu.Unlock()
 		defer func() {
 			c.mu.Lock()
@@ -308,7 +318,32 @@ func (c *scoring) next() (r scoreRequest, ok bool, err error) {
 func (c *scoring) sendAnswers() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.answers.Flush()
+	return c.send()
+}
+
+// send sends the answers that have gathered. mu is held.
+func (c *scoring) send() error {
+	if c.failed == nil {
+		c.failed = c.answers.Flush()
+	}
+	return c.failed
+}
+
+// sendDue sends answers that have waited for answerDelay, unless they have been sent. The next call that sends reports an error.
+func (c *scoring) sendDue() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timed = false
+	if !c.closed {
+		_ = c.send()
+	}
+}
+
+// close keeps the stream from being used when its handler has returned.
+func (c *scoring) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
 }
 
 func (c *scoring) emit(s protocol.ScoredDocument) error {
@@ -322,7 +357,11 @@ func (c *scoring) emit(s protocol.ScoredDocument) error {
 		return err
 	}
 	if c.waiting || c.answers.Bytes() >= answerBytes {
-		return c.answers.Flush()
+		return c.send()
 	}
-	return nil
+	if !c.timed {
+		c.timed = true
+		time.AfterFunc(answerDelay, c.sendDue)
+	}
+	return c.failed
 }
