@@ -13,8 +13,12 @@
 #include <limits>
 
 // Loops that the compiler turns into the widest vectors of the machine.
-#if defined(__x86_64__) && defined(__gnu_linux__) && (defined(__clang__) || __GNUC__ >= 12)
+#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__)
+#if __GNUC__ >= 12
 #define VECTOR_CLONES __attribute__((target_clones("arch=x86-64-v4", "avx2,fma", "default")))
+#else
+#define VECTOR_CLONES __attribute__((target_clones("avx512f", "avx2,fma", "default")))
+#endif
 #else
 #define VECTOR_CLONES
 #endif

@@ -252,7 +252,7 @@ func ledgerRow(d protocol.Document, answer protocol.ScoredDocument, l protocol.L
 const (
 	noiseDocuments = 4
 	noiseBytes     = 64 << 10
-	noiseShare     = 32
+	noiseShare     = 128
 )
 
 // measureNoise scores the sample again, by itself and the longest first. A document that had no company cannot have other.

@@ -288,10 +288,10 @@ func TestNoise(t *testing.T) {
 	t.Parallel()
 	l := actiontest.New(t, "fake")
 	// Of seven documents the first four are scored again, the longest first: "ab" moves from place 2 to 3.
-	l.Text("d", "abcd", "abcdefgh", "ab", "abc", "a", "b", strings.Repeat("x", 17*32))
+	l.Text("d", "abcd", "abcdefgh", "ab", "abc", "a", "b", strings.Repeat("x", 17*128))
 	l.Text("large", strings.Repeat("x", 65<<10), "small")
 	// A second scoring of more than the shortest two would cost too much: "abc" moves from place 2 to 0.
-	l.Text("short", "abcd", "ab", "abc", strings.Repeat("x", 6*32))
+	l.Text("short", "abcd", "ab", "abc", strings.Repeat("x", 6*128))
 	l.Text("single", "abcd")
 	l.Model("noisy", "fake", `{"Answer":"noisy"}`)
 	l.Model("quiet", "fake", `{}`)
