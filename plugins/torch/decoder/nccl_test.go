@@ -102,6 +102,13 @@ func TestNCCLFailure(t *testing.T) {
 		}
 	})
 	compareGolden(t, d, heap, sequences, want, float32Near)
+
+	d.collective.(*nccl).group.Abort()
+	within(t, func() {
+		if _, err := d.Losses(t.Context(), sequences); err == nil || !strings.Contains(err.Error(), "load the model again") {
+			t.Errorf("after a sum that was aborted: %v", err)
+		}
+	})
 }
 
 // within fails the test if f takes so long that a rank must be waiting.

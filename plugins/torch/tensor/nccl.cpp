@@ -89,6 +89,9 @@ char *nccl_open(void **out, const char *name, const int *devices, int n) {
 char *nccl_sum(extra_tensor *out, extra_tensor x, void *opened, int rank) {
   return handle::guarded([&] {
     group *g = static_cast<group *>(opened);
+    if (g->aborted) {
+      throw std::runtime_error("the ranks were parted when one failed; load the model again");
+    }
     at::Tensor in = handle::tensor(x).contiguous(), sum = at::empty_like(in);
     c10::OptionalDeviceGuard on_device;
     void *stream = nullptr;
