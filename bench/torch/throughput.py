@@ -38,7 +38,7 @@ def tokenizer():
             "pre_tokenizer": level, "decoder": level, "model": model}
 
 
-def make(folder, shape):
+def make(folder, shape, device):
     import torch
     from safetensors.torch import save_file
 
@@ -49,11 +49,11 @@ def make(folder, shape):
                   num_attention_heads=heads, num_key_value_heads=key_heads, head_dim=size, intermediate_size=width,
                   vocab_size=vocabulary, max_position_embeddings=CONTEXT, rms_norm_eps=1e-5, rope_theta=500000.0, hidden_act="silu",
                   tie_word_embeddings=False, bos_token_id=0, eos_token_id=0, attention_bias=False, mlp_bias=False, torch_dtype="bfloat16")
-    generator = torch.Generator().manual_seed(1)
+    generator = torch.Generator(device).manual_seed(1)
     index = {}
 
     def matrix(rows, columns):
-        return (torch.randn(rows, columns, generator=generator) / columns**0.5).bfloat16()
+        return (torch.randn(rows, columns, generator=generator, device=device) / columns**0.5).bfloat16().cpu()
 
     def save(name, tensors):
         save_file(tensors, folder / name)
@@ -136,7 +136,7 @@ def main():
     arguments.work, arguments.runner = arguments.work.resolve(), arguments.runner.resolve()
     if not (arguments.work / arguments.shape / "config.json").exists():
         shutil.rmtree(arguments.work / arguments.shape, ignore_errors=True)
-        make(arguments.work / arguments.shape, arguments.shape)
+        make(arguments.work / arguments.shape, arguments.shape, arguments.device)
     # A line is a window: its last token is predicted and not read, and the prefix stands before the first.
     line = ("The quick brown fox jumps over the lazy dog. " * CONTEXT)[: CONTEXT - 1]
     lines = max(arguments.tokens // len(line), 2)

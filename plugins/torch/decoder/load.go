@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"unsafe"
 
 	"surprisal.dev/plugins/torch/checkpoint"
 	"surprisal.dev/plugins/torch/tensor"
@@ -29,7 +30,8 @@ type span struct{ from, to int64 }
 
 func loadRank(ctx context.Context, c *checkpoint.Checkpoint, heap *tensor.Heap, o Options, index int) (_ *rank, err error) {
 	a := c.Architecture()
-	r := &rank{architecture: a, kind: o.Type, device: o.Devices[index], index: index, ranks: len(o.Devices), heap: heap}
+	r := &rank{architecture: a, kind: o.Type, device: o.Devices[index], index: index, ranks: len(o.Devices), heap: heap,
+		angles: map[*checkpoint.Rope]angles{}}
 	l := &loader{ctx: ctx, from: c, to: r, scope: heap.NewScope(), unread: map[string]bool{}}
 	defer func() {
 		err = errors.Join(err, l.scope.Close())
@@ -242,22 +244,43 @@ func (l *loader) read(name string, rows, columns span, shape ...int64) tensor.Te
 	step := max(checkpoint.ConvertedElements/width, 1)
 	for from := rows.from; from < rows.to; from += step {
 		to := min(from+step, rows.to)
-		n := (to - from) * width
-		if int64(cap(l.buffer)) < n {
-			l.buffer = make([]float32, n)
-		}
-		l.buffer = l.buffer[:n]
-		if err := stored.Rows(l.buffer, from, to); err != nil {
+		if err := l.fill(t, from-rows.from, stored, from, to, columns.from); err != nil {
 			l.err = fmt.Errorf("tensor %s: %w", name, err)
 			return tensor.Tensor{}
 		}
-		l.scope.Fill(t, from-rows.from, l.buffer, width, columns.from)
 	}
 	// What stands in both forms at a time is one tensor, not all.
 	if err := errors.Join(l.scope.Err(), l.from.Forget()); err != nil {
 		l.err = fmt.Errorf("tensor %s: %w", name, err)
 	}
 	return t
+}
+
+// elementTypes are the types of files that are types of tensors too.
+var elementTypes = map[checkpoint.Type]tensor.Type{checkpoint.F32: tensor.Float32, checkpoint.F16: tensor.Float16, checkpoint.BF16: tensor.BFloat16}
+
+// fill copies some columns, from column on, of the rows from to to-1 of what is stored into t's rows from row on.
+func (l *loader) fill(t tensor.Tensor, row int64, stored checkpoint.Tensor, from, to, column int64) error {
+	width := stored.Elements() / stored.Shape[0]
+	if kind, ok := elementTypes[stored.Type]; ok {
+		if data, ok := stored.Raw(); ok && aligned(data, kind) {
+			stride := width * kind.Bytes()
+			tensor.Fill(l.scope, t, row, data[from*stride:to*stride], kind, width, column)
+			return nil
+		}
+	}
+	n := (to - from) * width
+	l.buffer = slices.Grow(l.buffer[:0], int(n))[:n]
+	if err := stored.Rows(l.buffer, from, to); err != nil {
+		return err
+	}
+	tensor.Fill(l.scope, t, row, l.buffer, tensor.Float32, width, column)
+	return nil
+}
+
+// aligned reports whether data begins where elements may; files do not have to see to it.
+func aligned(data []byte, t tensor.Type) bool {
+	return uintptr(unsafe.Pointer(unsafe.SliceData(data)))%uintptr(t.Bytes()) == 0
 }
 
 func (l *loader) keep(t tensor.Tensor) tensor.Tensor {

@@ -37,6 +37,7 @@ type rank struct {
 	norm                        affine
 	layers                      []layer
 	head                        tensor.Head
+	angles                      map[*checkpoint.Rope]angles
 }
 
 // affine is a weight and a bias, which may be none.
@@ -144,8 +145,8 @@ func (r *rank) attention(s *tensor.Scope, l *layer, x tensor.Tensor, p placed, c
 	}
 	if a.Rope != nil {
 		t := p.turns[a.Rope]
-		s.Rotate(q, t.cosines, t.sines)
-		s.Rotate(k, t.cosines, t.sines)
+		s.Rotate(q, t.cosines, t.sines, false)
+		s.Rotate(k, t.cosines, t.sines, false)
 	}
 	out := s.Attend(q, k, v, p.sequences, tensor.Attention{Scale: a.Scale, Window: int64(a.Window)})
 	return r.sum(s, s.View(out, tokens, (h.to-h.from)*size), l.out, c)
@@ -202,26 +203,31 @@ func (r *rank) place(s *tensor.Scope, b *batch) placed {
 		if positions.IsNone() {
 			positions = r.indices(s, b.positions)
 		}
-		all := r.turn(s, rope, slices.Max(b.positions)+1)
-		p.turns[rope] = turns{s.Rows(all.cosines, positions), s.Rows(all.sines, positions)}
+		n, half := int(slices.Max(b.positions)+1), len(rope.InverseFrequencies)
+		angles := r.angles[rope].grown(rope, n)
+		r.angles[rope] = angles
+		rows := func(all []float32) tensor.Tensor {
+			table := tensor.New(s, all[:n*half], tensor.Float32, int64(n), int64(half))
+			return s.Rows(r.onDevice(s, table, tensor.Float32), positions)
+		}
+		p.turns[rope] = turns{rows(angles.cosines), rows(angles.sines)}
 	}
 	return p
 }
 
-// turn computes the turns of the positions up to n.
-func (r *rank) turn(s *tensor.Scope, rope *checkpoint.Rope, n int64) turns {
+// angles are the cosines and sines of the first positions, one after the other.
+type angles struct{ cosines, sines []float32 }
+
+// grown returns those of n positions at least.
+func (a angles) grown(rope *checkpoint.Rope, n int) angles {
 	half := len(rope.InverseFrequencies)
-	cosines, sines := make([]float32, 0, int(n)*half), make([]float32, 0, int(n)*half)
-	for position := range n {
+	for position := len(a.cosines) / max(half, 1); position < n; position++ {
 		for _, frequency := range rope.InverseFrequencies {
 			sine, cosine := math.Sincos(float64(float32(position) * frequency))
-			cosines, sines = append(cosines, float32(cosine*rope.Factor)), append(sines, float32(sine*rope.Factor))
+			a.cosines, a.sines = append(a.cosines, float32(cosine*rope.Factor)), append(a.sines, float32(sine*rope.Factor))
 		}
 	}
-	place := func(values []float32) tensor.Tensor {
-		return r.onDevice(s, tensor.New(s, values, tensor.Float32, n, int64(half)), tensor.Float32)
-	}
-	return turns{place(cosines), place(sines)}
+	return a
 }
 
 func (r *rank) indices(s *tensor.Scope, values []int64) tensor.Tensor {

@@ -1,4 +1,4 @@
-// Attention of its own for processors that multiply bfloat16 in vectors of 512 bits.
+// Attention of its own for processors with vectors of 512 bits that multiply bfloat16, or of 256 bits.
 #ifndef SURPRISAL_TENSOR_ATTENTION_H
 #define SURPRISAL_TENSOR_ATTENTION_H
 #include <cstddef>
@@ -26,10 +26,12 @@ struct job {
   int64_t window;
 };
 
-// Says whether this processor has what run takes.
-bool supported();
+// The bits of the vectors that run computes with on this processor: 512, 256, or 0 where it cannot.
+int vector_bits();
 // Says whether this processor multiplies bfloat16 in tiles (AMX), for which libraries have products of their own.
 bool has_tiles();
+// Says whether this is a processor of AMD's.
+bool is_amd();
 // Computes causal attention within each sequence.
 void run(const job &j);
 

@@ -20,6 +20,7 @@ func TestCUDA(t *testing.T) {
 		t.Fatal("there is no CUDA device")
 	}
 	t.Run("attention", func(t *testing.T) { testAttend(t, 0, 5e-5) })
+	t.Run("rotate", func(t *testing.T) { testRotate(t, 0) })
 
 	const rows, width, vocabulary = 70, 96, 3000
 	random := rand.New(rand.NewPCG(3, 4))
@@ -31,40 +32,34 @@ func TestCUDA(t *testing.T) {
 		return x
 	}
 	x, y, w, table := normal(rows*width, 2), normal(rows*width, 2), normal(width, 1), normal(vocabulary*width, 0.3)
-	cosines, sines := normal(rows*16, 1), normal(rows*16, 1)
 	targets := make([]int64, rows)
 	for i := range targets {
 		targets[i] = random.Int64N(vocabulary)
 	}
-	// place puts data on the device and, but for angles, into the type of the test.
+	// place puts data on the device and into the type of the test.
 	type place func(data []float32, shape ...int64) Tensor
 	type operation struct {
 		name    string
-		compute func(s *Scope, place, angles place) []float64
+		compute func(s *Scope, place place) []float64
 	}
 	operations := []operation{
-		{"linear", func(s *Scope, place, angles place) []float64 {
+		{"linear", func(s *Scope, place place) []float64 {
 			return s.Float64s(s.Linear(place(x, rows, width), place(y, rows, width), Tensor{}))
 		}},
-		{"layer norm", func(s *Scope, place, angles place) []float64 {
+		{"layer norm", func(s *Scope, place place) []float64 {
 			return s.Float64s(s.LayerNorm(place(x, rows, width), place(w, width), Tensor{}, 1e-5))
 		}},
-		{"rotate", func(s *Scope, place, angles place) []float64 {
-			turned := place(x, rows, 2, width/2)
-			s.Rotate(turned, angles(cosines, rows, 16), angles(sines, rows, 16))
-			return s.Float64s(turned)
-		}},
-		{"losses", func(s *Scope, place, angles place) []float64 {
+		{"losses", func(s *Scope, place place) []float64 {
 			return Losses(s.Logits(place(x, rows, width), Head{Weights: place(table, vocabulary, width), Rows: 32, Columns: 700, Softcap: 20}, targets))
 		}},
 	}
 	for _, n := range []RMSNorm{{Epsilon: 1e-5}, {Epsilon: 1e-6, Float32Product: true}, {Epsilon: 1e-6, Float32Product: true, AddOne: true}} {
-		operations = append(operations, operation{fmt.Sprintf("rms norm %+v", n), func(s *Scope, place, angles place) []float64 {
+		operations = append(operations, operation{fmt.Sprintf("rms norm %+v", n), func(s *Scope, place place) []float64 {
 			return s.Float64s(s.RMSNormalise(place(x, rows, width), place(w, width), n))
 		}})
 	}
 	for _, a := range []Activation{SiLU, GELUTanh, GELU} {
-		operations = append(operations, operation{fmt.Sprintf("activation %d", a), func(s *Scope, place, angles place) []float64 {
+		operations = append(operations, operation{fmt.Sprintf("activation %d", a), func(s *Scope, place place) []float64 {
 			activated := place(x, rows, width)
 			s.Activate(activated, place(y, rows, width), a, false)
 			return s.Float64s(activated)
@@ -82,7 +77,7 @@ func TestCUDA(t *testing.T) {
 					as := func(t Type) place {
 						return func(data []float32, shape ...int64) Tensor { return s.To(New(s, data, Float32, shape...), t, d) }
 					}
-					values := o.compute(s, as(kind.Type), as(Float32))
+					values := o.compute(s, as(kind.Type))
 					if err := s.Close(); err != nil {
 						t.Fatal(err)
 					}

@@ -44,8 +44,11 @@ at::ScalarType scalar_type(int type) {
   throw std::runtime_error("unknown type " + std::to_string(type));
 }
 
-// oneDNN's own matrix products, as torch.compile calls them. at::linear takes MKL for float32, which leaves half of the width
-// of AMD's vectors unused, and puts the weights into the order of their use at every call.
+bool has_capability(const char *name) { return std::strcmp(extra_cpu_capability(), name) == 0; }
+
+// oneDNN's own matrix products, as torch.compile calls them. With vectors of 512 bits at::linear takes MKL for float32, which
+// leaves half of the width of AMD's unused, and puts the weights into the order of their use at every call. With vectors of 256
+// bits MKL is as fast, and its rows do not depend on each other.
 struct onednn {
   typedef at::Tensor linear_type(const at::Tensor &, const at::Tensor &, const std::optional<at::Tensor> &, c10::string_view,
                                  c10::List<std::optional<at::Scalar>>, std::optional<c10::string_view>);
@@ -57,7 +60,7 @@ struct onednn {
   onednn() {
     auto linear = c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""});
     auto pack = c10::Dispatcher::singleton().findSchema({"mkldnn::_reorder_linear_weight", ""});
-    if (linear && pack && at::globalContext().userEnabledMkldnn() && std::strcmp(extra_cpu_capability(), "AVX512") == 0) {
+    if (linear && pack && at::globalContext().userEnabledMkldnn() && has_capability("AVX512")) {
       linear_op = linear->typed<linear_type>();
       pack_op = pack->typed<pack_type>();
     }
@@ -81,16 +84,35 @@ struct onednn {
   at::Tensor pack(const at::Tensor &w, int64_t rows) const { return pack_op->call(w, rows); }
 };
 
-// Each row of a product with packed weights has the same bits whatever the other rows and however many: so it was for 64 numbers
-// of rows up to 2,048 and the shapes of two models. A single row was an exception, so that it gets company.
+// On an x86 processor that does not multiply bfloat16 libtorch does so an element at a time, a hundred times slower than float32.
+bool widens(const at::Tensor &w) {
+#if defined(__x86_64__)
+  return w.is_cpu() && w.scalar_type() == at::kBFloat16 && !onednn::get().takes(w);
+#else
+  return false;
+#endif
+}
+
+at::Tensor full_product(const at::Tensor &x, const at::Tensor &w, const std::optional<at::Tensor> &b) {
+  if (onednn::get().takes(w)) {
+    return onednn::get().linear(x, w, b);
+  }
+  if (widens(w)) {
+    std::optional<at::Tensor> wide = b ? std::optional<at::Tensor>(b->to(at::kFloat)) : std::nullopt;
+    return at::linear(x.to(at::kFloat), w.to(at::kFloat), wide).to(at::kBFloat16);
+  }
+  return at::linear(x, w, b);
+}
+
+// Each row of a product has the same bits whatever the other rows and however many, from a number of rows on: so it was with packed
+// weights for 64 numbers of rows up to 2,048 and the shapes of two models, from 2 rows on; and with MKL on an AMD processor with
+// vectors of 256 bits, for 165 numbers up to 2,299 and 20 shapes, from 12 rows on. Fewer rows get company.
 at::Tensor product(const at::Tensor &x, const at::Tensor &w, const std::optional<at::Tensor> &b) {
-  if (!onednn::get().takes(w)) {
-    return at::linear(x, w, b);
+  int64_t rows = x.size(0), least = onednn::get().takes(w) ? 2 : 12;
+  if (!x.is_cpu() || rows == 0 || rows >= least) {
+    return full_product(x, w, b);
   }
-  if (x.size(0) == 1) {
-    return onednn::get().linear(x.expand({2, x.size(1)}).contiguous(), w, b).narrow(0, 0, 1);
-  }
-  return onednn::get().linear(x, w, b);
+  return full_product(at::constant_pad_nd(x, {0, 0, 0, least - rows}), w, b).narrow(0, 0, rows);
 }
 
 at::Tensor packed(const at::Tensor &w, int64_t rows) { return onednn::get().takes(w) ? onednn::get().pack(w, rows) : w; }
@@ -141,9 +163,9 @@ template <class T> void rotate_vectors(const at::Tensor &x, const at::Tensor &co
   });
 }
 
-void rotate(at::Tensor &x, const at::Tensor &cosines, const at::Tensor &sines) {
+void rotate(const at::Tensor &x, const at::Tensor &cosines, const at::Tensor &sines, bool portable) {
   int64_t half = cosines.size(1);
-  if (x.is_cpu() && x.is_contiguous() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16)) {
+  if (!portable && x.is_cpu() && x.is_contiguous() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16)) {
     if (x.scalar_type() == at::kFloat) {
       rotate_vectors<float>(x, cosines, sines);
     } else {
@@ -151,10 +173,11 @@ void rotate(at::Tensor &x, const at::Tensor &cosines, const at::Tensor &sines) {
     }
     return;
   }
-  at::Tensor a = x.narrow(2, 0, half), b = x.narrow(2, half, half);
-  at::Tensor p = a.to(at::kFloat), q = b.to(at::kFloat), c = cosines.unsqueeze(1), s = sines.unsqueeze(1);
-  a.copy_(p * c - q * s);
-  b.copy_(q * c + p * s);
+  // The angles are float32, and so is what is computed with them, whatever x is.
+  at::Tensor a = x.narrow(2, 0, half), b = x.narrow(2, half, half), c = cosines.unsqueeze(1), s = sines.unsqueeze(1);
+  at::Tensor first = (a * c).addcmul_(b, s, -1), second = (b * c).addcmul_(a, s);
+  a.copy_(first);
+  b.copy_(second);
 }
 
 // One sequence: q [heads, length, size], k and v [kv heads, length, size].
@@ -210,7 +233,7 @@ bool vectorized(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v) {
       return false;
     }
   }
-  return (q.scalar_type() == at::kFloat || q.scalar_type() == at::kBFloat16) && attention::supported();
+  return (q.scalar_type() == at::kFloat || q.scalar_type() == at::kBFloat16) && attention::vector_bits() != 0;
 }
 
 // up may be undefined.
@@ -226,14 +249,17 @@ template <class T> void activate_vectors(const at::Tensor &x, const at::Tensor &
   });
 }
 
-at::Tensor activated(const at::Tensor &x, elements::activation a) {
+void activate_in_place(at::Tensor x, elements::activation a) {
   switch (a) {
   case elements::activation::silu:
-    return at::silu(x);
+    at::silu_(x);
+    return;
   case elements::activation::gelu_tanh:
-    return at::gelu(x, "tanh");
+    at::gelu_(x, "tanh");
+    return;
   case elements::activation::gelu:
-    return at::gelu(x);
+    at::gelu_(x);
+    return;
   }
   throw std::runtime_error("unknown activation " + std::to_string(static_cast<int>(a)));
 }
@@ -251,7 +277,10 @@ void activate(const at::Tensor &x, const at::Tensor &up, elements::activation a,
       return activate_vectors<uint16_t>(x, up, a);
     }
   }
-  x.copy_(up.defined() ? activated(x, a) * up : activated(x, a));
+  activate_in_place(x, a);
+  if (up.defined()) {
+    x.mul_(up);
+  }
 }
 
 // Of each row of logits, as far as they are known: the greatest, the sum of e^(logit - greatest), and the target's.
@@ -301,15 +330,17 @@ public:
     wanted = at::from_blob(const_cast<int64_t *>(targets), {rows}, at::kLong).to(device);
   }
 
-  void add(const at::Tensor &of_type, int64_t first) {
-    at::Tensor z = of_type.to(at::kFloat), target = wanted - first;
-    at::Tensor inside = (target >= 0) & (target < z.size(1));
-    logits = at::where(inside, z.gather(1, target.clamp(0, z.size(1) - 1).unsqueeze(1)).squeeze(1).to(at::kDouble), logits);
-    at::Tensor greatest = z.amax(1);
-    at::Tensor more = (z - greatest.unsqueeze(1)).exp_().sum(1, false, at::kDouble);
-    at::Tensor maximum = at::maximum(maxima, greatest.to(at::kDouble));
-    sums = sums * (maxima - maximum).exp() + more * (greatest.to(at::kDouble) - maximum).exp();
-    maxima = maximum;
+  void add(const at::Tensor &z, int64_t first) {
+    at::Tensor target = wanted - first, column = target.clamp(0, z.size(1) - 1).unsqueeze(1);
+    at::Tensor found = z.gather(1, column).squeeze(1).to(at::kDouble);
+    logits = at::where((target >= 0) & (target < z.size(1)), found, logits);
+    if (z.is_cuda() && z.scalar_type() != at::kFloat) {
+      // One kernel, which reads what is rounded already and sums in float32.
+      join(found - at::_log_softmax(z, 1, true).gather(1, column).squeeze(1), at::ones_like(found));
+      return;
+    }
+    at::Tensor of_float = z.to(at::kFloat), greatest = of_float.amax(1);
+    join(greatest.to(at::kDouble), (of_float - greatest.unsqueeze(1)).exp_().sum(1, false, at::kDouble));
   }
 
   void give(partial to) {
@@ -322,6 +353,13 @@ public:
   }
 
 private:
+  // Adds sums of e^(logit - maximum).
+  void join(const at::Tensor &other, const at::Tensor &more) {
+    at::Tensor maximum = at::maximum(maxima, other);
+    sums = sums * (maxima - maximum).exp() + more * (other - maximum).exp();
+    maxima = maximum;
+  }
+
   at::Tensor maxima, sums, logits, wanted;
 };
 
@@ -376,7 +414,15 @@ void extra_trim(void) {
 #endif
 }
 
-int extra_independent_rows(void) { return onednn::get().linear_op && attention::supported() && !attention::has_tiles() ? 1 : 0; }
+int extra_independent_rows(void) {
+  switch (attention::vector_bits()) {
+  case 512:
+    return onednn::get().linear_op && !attention::has_tiles();
+  case 256:
+    return has_capability("AVX2") && at::hasMKL() && attention::is_amd();
+  }
+  return 0;
+}
 
 char *extra_load_cuda(const char *library) {
   if (dlopen(library, RTLD_NOW | RTLD_GLOBAL) == nullptr) {
@@ -404,13 +450,13 @@ char *extra_empty(extra_tensor *out, const int64_t *shape, size_t dims, int type
   });
 }
 
-char *extra_fill(extra_tensor x, int64_t row, const float *data, int64_t rows, int64_t width, int64_t first) {
+char *extra_fill(extra_tensor x, int64_t row, const void *data, int type, int64_t rows, int64_t width, int64_t first) {
   return guarded([&] {
     at::Tensor t = tensor(x);
     if (t.dim() == 1) {
       t = t.unsqueeze(1);
     }
-    at::Tensor in = at::from_blob(const_cast<float *>(data), {rows, width}, at::TensorOptions().dtype(at::kFloat));
+    at::Tensor in = at::from_blob(const_cast<void *>(data), {rows, width}, at::TensorOptions().dtype(scalar_type(type)));
     t.narrow(0, row, rows).copy_(in.narrow(1, first, t.size(1)));
   });
 }
@@ -456,8 +502,8 @@ char *extra_activate(extra_tensor x, extra_tensor up, int activation, int portab
   });
 }
 
-char *extra_rotate(extra_tensor x, extra_tensor cosines, extra_tensor sines) {
-  return guarded([&] { rotate(tensor(x), tensor(cosines), tensor(sines)); });
+char *extra_rotate(extra_tensor x, extra_tensor cosines, extra_tensor sines, int portable) {
+  return guarded([&] { rotate(tensor(x), tensor(cosines), tensor(sines), portable != 0); });
 }
 
 char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_tensor v, const int64_t *ends, size_t n,

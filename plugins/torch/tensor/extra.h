@@ -32,8 +32,8 @@ int extra_cuda_devices(void);
 char *extra_from_data(extra_tensor *out, const void *data, const int64_t *shape, size_t dims, int type);
 // A tensor without values yet.
 char *extra_empty(extra_tensor *out, const int64_t *shape, size_t dims, int type, int device);
-// Copies columns of the float32 rows [rows, width] from column first into x's rows from row on, as many columns as x has.
-char *extra_fill(extra_tensor x, int64_t row, const float *data, int64_t rows, int64_t width, int64_t first);
+// Copies columns of the rows [rows, width] of a type from column first into x's rows from row on, as many columns as x has.
+char *extra_fill(extra_tensor x, int64_t row, const void *data, int type, int64_t rows, int64_t width, int64_t first);
 // Moves to another type and, where device >= 0, to that CUDA device. Type -1 keeps the type.
 char *extra_to(extra_tensor *out, extra_tensor x, int type, int device);
 char *extra_to_doubles(extra_tensor x, double *out, size_t n);
@@ -53,7 +53,7 @@ char *extra_activate(extra_tensor x, extra_tensor up, int activation, int portab
 
 // Turns the pairs (i, i+size/2) of the first size elements of each head of x [tokens, heads, head size], by the angles whose
 // cosines and sines are float32 [tokens, size/2]. x is changed.
-char *extra_rotate(extra_tensor x, extra_tensor cosines, extra_tensor sines);
+char *extra_rotate(extra_tensor x, extra_tensor cosines, extra_tensor sines, int portable);
 
 // Causal attention within each of n sequences that follow each other: q [tokens, heads, head size], k and v [tokens, kv heads,
 // head size]; sequence i is the rows ends[i-1] to ends[i]. offsets are 0 and the ends as int32 on a GPU, or NULL. With window > 0 a

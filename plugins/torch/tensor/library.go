@@ -19,8 +19,8 @@ func Version() string { return C.GoString(C.extra_torch_version()) }
 func Capability() string { return C.GoString(C.extra_cpu_capability()) }
 
 // IndependentRows reports whether what Linear, Attend and Logits compute on this processor has, for each sequence, the same bits
-// whatever other sequences are computed with it and on however many threads. It takes vectors of 512 bits with bfloat16 and
-// packed weights, and is not known of processors with tiles (AMX).
+// whatever other sequences are computed with it and on however many threads. It is known of processors with vectors of 512 bits,
+// bfloat16 and no tiles (AMX), where weights are packed, and of AMD's with vectors of 256 bits.
 func IndependentRows() bool { return C.extra_independent_rows() != 0 }
 
 // Trim gives memory that tensors had back to the system, which the allocator keeps otherwise.

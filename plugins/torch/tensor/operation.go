@@ -50,11 +50,13 @@ func (s *Scope) Empty(t Type, d Device, shape ...int64) Tensor {
 	})
 }
 
-// Fill copies rows of data [rows, width] into x's rows from row on: the columns from first, as many as x has. A vector has
-// rows of one column.
-func (s *Scope) Fill(x Tensor, row int64, data []float32, width, first int64) {
+// Fill copies rows of data [rows, width], elements of type t, into x's rows from row on: the columns from first, as many as x
+// has. A vector has rows of one column.
+func Fill[E Element | byte](s *Scope, x Tensor, row int64, data []E, t Type, width, first int64) {
+	var e E
+	rows := int64(len(data)) * int64(unsafe.Sizeof(e)) / t.Bytes() / width
 	s.do("fill", func() *C.char {
-		return C.extra_fill(x.x(), C.int64_t(row), (*C.float)(unsafe.SliceData(data)), C.int64_t(int64(len(data))/width), C.int64_t(width), C.int64_t(first))
+		return C.extra_fill(x.x(), C.int64_t(row), unsafe.Pointer(unsafe.SliceData(data)), C.int(t), C.int64_t(rows), C.int64_t(width), C.int64_t(first))
 	})
 }
 
@@ -170,9 +172,10 @@ func flag(b bool) C.int {
 }
 
 // Rotate turns, in place, the pairs (i, i+n) of each head of x [tokens, heads, head size] by the angles whose cosines and
-// sines are float32 [tokens, n] (Su et al., arXiv:2104.09864, with the pairs half a head apart).
-func (s *Scope) Rotate(x, cosines, sines Tensor) {
-	s.do("rotate", func() *C.char { return C.extra_rotate(x.x(), cosines.x(), sines.x()) })
+// sines are float32 [tokens, n] (Su et al., arXiv:2104.09864, with the pairs half a head apart). portable leaves out what only
+// some processors can do.
+func (s *Scope) Rotate(x, cosines, sines Tensor, portable bool) {
+	s.do("rotate", func() *C.char { return C.extra_rotate(x.x(), cosines.x(), sines.x(), flag(portable)) })
 }
 
 // Attention is how Attend weighs keys.
