@@ -3,9 +3,10 @@
 Usage: throughput.py --work FOLDER [--device cuda] [--dtype bfloat16] [--shape 8b] [--ranks 1] [--tokens 400000] [--rounds 3]
 
 The weights, of the shape of a Llama of 8 billion parameters or a smaller one, are made once, under FOLDER, with a tokenizer of
-single bytes: random text costs as much as any other. Rounds measure a large matrix product and a run in turn. A model's
-operations are two for each weight that is multiplied and four for each query and the keys that it sees; the share is of the
-median rate of the products. On a machine with a GPU, `pip install torch safetensors numpy` and a built bin/runner beside
+single bytes: random text costs as much as any other. Rounds measure a large matrix product, a run, and transformers on the same weights
+and windows, one by one and four at a time, in turn. A model's operations are two for each weight that is multiplied and four
+for each query and the keys that it sees; shares are of the median rate of the products. On a GPU the most memory that a run
+takes there stands beside what the plan says. `pip install torch safetensors numpy transformers` and a built bin/runner beside
 bin/runner-backend-torch are all it takes.
 """
 
@@ -104,7 +105,14 @@ def product_rate(device, dtype):
     return count * 2 * n**3 / (time.perf_counter() - started)
 
 
+def text(arguments):
+    """Lines that are windows: the last token of each is predicted and not read, and the prefix stands before the first."""
+    line = ("The quick brown fox jumps over the lazy dog. " * CONTEXT)[: CONTEXT - 1]
+    return [f"{i:08}{line[8:]}" for i in range(max(arguments.tokens // len(line), 2))]
+
+
 def run(arguments, number):
+    """Tokens a second, and the bytes that the plan says and that the GPU held."""
     folder = arguments.work / f"run-{number}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -115,10 +123,54 @@ def run(arguments, number):
         f'models: model: {{backend: torch: {json.dumps(backend)}, weights: safetensors: path: "{arguments.work}/{arguments.shape}"}}\n'
         f"scoring: {{context: {CONTEXT}, stride: {CONTEXT}}}\n"
     )
-    subprocess.run([arguments.runner, "--plugins", arguments.runner.parent, "run", folder], check=True, stdout=subprocess.DEVNULL)
+    runner = [arguments.runner, "--plugins", arguments.runner.parent]
+    plan = json.loads(subprocess.run([*runner, "plan", "--json", folder], check=True, capture_output=True).stdout)
+    (planned,) = [action["cost"]["memory"] for action in plan["actions"] if action["kind"] == "score"]
+    with subprocess.Popen([*runner, "run", folder], stdout=subprocess.DEVNULL) as process:
+        before = peak = gpu_memory(arguments.device)
+        while process.poll() is None:
+            peak = max(peak, gpu_memory(arguments.device))
+            time.sleep(0.2)
+    if process.returncode:
+        raise SystemExit(f"runner: exit {process.returncode}")
     records = [json.loads(path.read_text()) for path in (folder / ".surprisal/store/actions").glob("*/*.json")]
     (measured,) = [record["measured"] for record in records if record["kind"] == "score"]
-    return measured["tokensPerSecond"]
+    return measured["tokensPerSecond"], planned, peak - before
+
+
+def gpu_memory(device):
+    """Bytes in use on the first GPU."""
+    if not device.startswith("cuda"):
+        return 0
+    command = ["nvidia-smi", "--id=0", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) << 20
+
+
+class Transformers:
+    def __init__(self, arguments):
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        self.arguments = arguments
+        self.device = "cpu" if arguments.device == "cpu" else "cuda:0"
+        dtype = getattr(torch, arguments.dtype)
+        self.model = AutoModelForCausalLM.from_pretrained(arguments.work / arguments.shape, dtype=dtype).to(self.device).eval()
+
+    def speed(self, batch):
+        """Tokens a second over a quarter of the text, so many windows at a time."""
+        import torch
+
+        lines = text(self.arguments)
+        ids = torch.tensor([[0, *line.encode()] for line in lines[: max(len(lines) // 4, 1)]], device=self.device)
+        with torch.inference_mode():
+            self.model(ids[:batch, :-1])
+            nats, started = 0.0, time.perf_counter()
+            for rows in ids.split(batch):
+                for logits, targets in zip(self.model(rows[:, :-1]).logits, rows[:, 1:]):
+                    nats += torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum").item()
+        seconds = time.perf_counter() - started
+        print(f"transformers, {batch} at a time: {nats / ids[:, 1:].numel():.4f} nats a token", flush=True)
+        return ids[:, 1:].numel() / seconds
 
 
 def main():
@@ -137,19 +189,31 @@ def main():
     if not (arguments.work / arguments.shape / "config.json").exists():
         shutil.rmtree(arguments.work / arguments.shape, ignore_errors=True)
         make(arguments.work / arguments.shape, arguments.shape, arguments.device)
-    # A line is a window: its last token is predicted and not read, and the prefix stands before the first.
-    line = ("The quick brown fox jumps over the lazy dog. " * CONTEXT)[: CONTEXT - 1]
-    lines = max(arguments.tokens // len(line), 2)
-    (arguments.work / "text.txt").write_text("".join(f"{i:08}{line[8:]}\n" for i in range(lines)))
-    products, speeds = [], []
+    (arguments.work / "text.txt").write_text("".join(line + "\n" for line in text(arguments)))
+    peer = Transformers(arguments)
+    products, ours, theirs = [], [], {1: [], 4: []}
     for number in range(arguments.rounds):
         products.append(product_rate(arguments.device, arguments.dtype))
-        speeds.append(run(arguments, number))
-        print(f"round {number + 1}: products {products[-1] / 1e12:.3g} TFLOP/s, {speeds[-1]:,.0f} tokens/s", flush=True)
-    product, speed, each = statistics.median(products), statistics.median(speeds), operations(arguments.shape)
-    print(f"{arguments.shape}, {arguments.dtype} on {arguments.device}, {arguments.ranks} ranks: {speed:,.0f} tokens/s "
-          f"({min(speeds):,.0f} - {max(speeds):,.0f}), {speed * each / 1e12:.3g} TFLOP/s, "
-          f"{100 * speed * each / product:.0f}% of the products' {product / 1e12:.3g}")
+        speed, planned, held = run(arguments, number)
+        ours.append(speed)
+        for batch, speeds in theirs.items():
+            speeds.append(peer.speed(batch))
+        print(f"round {number + 1}: products {products[-1] / 1e12:.3g} TFLOP/s, runner {speed:,.0f} tokens/s, transformers "
+              + ", ".join(f"{speeds[-1]:,.0f} ({batch} at a time)" for batch, speeds in theirs.items()), flush=True)
+    product, each = statistics.median(products), operations(arguments.shape)
+
+    def line(name, speeds):
+        speed = statistics.median(speeds)
+        print(f"| {name} | {speed:,.0f} ({min(speeds):,.0f} - {max(speeds):,.0f}) | {speed * each / 1e12:.3g} | "
+              f"{100 * speed * each / product:.0f}% | {statistics.median(ours) / speed:.2f}x |")
+
+    print(f"\n{arguments.shape}, {arguments.dtype} on {arguments.device}, medians of {arguments.rounds} rounds; products run at {product / 1e12:.3g} TFLOP/s\n")
+    print("| | tokens/s | TFLOP/s | of the products | runner / this |\n| --- | ---: | ---: | ---: | ---: |")
+    line(f"runner, {arguments.ranks} ranks", ours)
+    for batch, speeds in theirs.items():
+        line(f"transformers, {batch} at a time", speeds)
+    if held:
+        print(f"\nGPU memory: {held / 1e9:.3g} GB, planned {planned / 1e9:.3g} GB")
 
 
 if __name__ == "__main__":

@@ -69,6 +69,9 @@ func serveFake(kind protocol.Kind, name string) {
 	} else {
 		sdk.ServeBackend(fakeBackend{name})
 	}
+	if name == "lingers" { // once it was asked to end
+		time.Sleep(200 * time.Millisecond)
+	}
 }
 
 func die() { must(0, syscall.Kill(os.Getpid(), syscall.SIGKILL)) }

@@ -65,7 +65,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 func newHost(t *testing.T) (*Host, *journal) {
 	t.Helper()
 	var log journal
-	names := []string{"honest", "ends", "dies", "faints", "hangs", "deaf", "newer", "chatty", "impostor"}
+	names := []string{"honest", "ends", "dies", "faints", "hangs", "deaf", "newer", "chatty", "impostor", "lingers"}
 	h, err := New(Options{
 		Providers: names, Backends: names, Dir: t.TempDir(),
 		Log: hclog.New(&hclog.LoggerOptions{Output: &log, Level: hclog.Debug}),
@@ -409,6 +409,22 @@ func TestCloseStoppedPlugin(t *testing.T) {
 	}
 	if _, err := p.Resolve(t.Context(), protocol.ResolveRequest{}); err == nil || !strings.Contains(err.Error(), "closed") {
 		t.Errorf("got %v from a closed host", err)
+	}
+}
+
+// TestLingeringPlugin checks that a plugin which takes its time to end, as one does that frees a GPU, is not taken for one that
+// hangs.
+func TestLingeringPlugin(t *testing.T) {
+	h, log := newHost(t)
+	h.timing.ping = 10 * time.Millisecond
+	if _, err := h.Provider(t.Context(), "lingers"); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if text := log.String(); strings.Contains(text, "no longer answers") {
+		t.Errorf("the log says\n%s", text)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math"
 	"os/exec"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -50,6 +51,8 @@ type process struct {
 	command *command
 	log     hclog.Logger
 	timing  timing
+	// stopping is set when the process has been asked to end: from then on it does not have to answer.
+	stopping atomic.Bool
 }
 
 // startProcess starts args and waits until it answers.
@@ -161,6 +164,7 @@ func (p *process) kill() {
 
 // stop asks the process to end, kills it if it does not, and returns when it is gone.
 func (p *process) stop() {
+	p.stopping.Store(true)
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -183,7 +187,7 @@ func (p *process) watch() {
 		ctx, cancel := context.WithTimeout(context.Background(), p.timing.answer)
 		err := p.askAlive(ctx)
 		cancel()
-		if err != nil && !p.exited(0) {
+		if err != nil && !p.stopping.Load() && !p.exited(0) {
 			p.log.Error("the plugin no longer answers; killing it", "waited", p.timing.answer)
 			p.kill()
 			return

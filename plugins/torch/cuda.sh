@@ -2,7 +2,7 @@
 # Runs the tests that need an NVIDIA GPU, and the throughput of a model of the shape of Llama 3 8B with random weights.
 # Usage, in a checkout: plugins/torch/cuda.sh PROGRAMS WORK [OPTIONS OF bench/torch/throughput.py]
 # PROGRAMS is what `./just cuda-programs` built, here or on another machine: nothing but Python with torch 2.11 for CUDA
-# (`pip install torch==2.11.0 safetensors numpy`) and the driver is needed here. WORK keeps the 16 GB of weights.
+# (`pip install torch==2.11.0 safetensors numpy transformers`) and the driver is needed here. WORK keeps the 16 GB of weights.
 set -euo pipefail
 programs="$(cd "$1" && pwd)"
 work="$2"

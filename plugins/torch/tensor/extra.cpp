@@ -334,13 +334,9 @@ public:
     at::Tensor target = wanted - first, column = target.clamp(0, z.size(1) - 1).unsqueeze(1);
     at::Tensor found = z.gather(1, column).squeeze(1).to(at::kDouble);
     logits = at::where((target >= 0) & (target < z.size(1)), found, logits);
-    if (z.is_cuda() && z.scalar_type() != at::kFloat) {
-      // One kernel, which reads what is rounded already and sums in float32.
-      join(found - at::_log_softmax(z, 1, true).gather(1, column).squeeze(1), at::ones_like(found));
-      return;
-    }
-    at::Tensor of_float = z.to(at::kFloat), greatest = of_float.amax(1);
-    join(greatest.to(at::kDouble), (of_float - greatest.unsqueeze(1)).exp_().sum(1, false, at::kDouble));
+    // The difference is float32, whatever z is.
+    at::Tensor greatest = z.amax(1).to(at::kFloat);
+    join(greatest.to(at::kDouble), (z - greatest.unsqueeze(1)).exp_().sum(1, false, at::kDouble));
   }
 
   void give(partial to) {
