@@ -65,7 +65,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 func newHost(t *testing.T) (*Host, *journal) {
 	t.Helper()
 	var log journal
-	names := []string{"honest", "ends", "dies", "faints", "hangs", "deaf", "newer", "chatty", "impostor", "lingers"}
+	names := []string{"honest", "ends", "dies", "faints", "hangs", "deaf", "newer", "chatty", "impostor"}
 	h, err := New(Options{
 		Providers: names, Backends: names, Dir: t.TempDir(),
 		Log: hclog.New(&hclog.LoggerOptions{Output: &log, Level: hclog.Debug}),
@@ -415,11 +415,13 @@ func TestCloseStoppedPlugin(t *testing.T) {
 // TestLingeringPlugin checks that a plugin which takes its time to end, as one does that frees a GPU, is not taken for one that
 // hangs.
 func TestLingeringPlugin(t *testing.T) {
-	h, log := newHost(t)
-	h.timing.ping = 10 * time.Millisecond
-	if _, err := h.Provider(t.Context(), "lingers"); err != nil {
+	var log journal
+	h, err := New(Options{Providers: []string{"lingers"}, Dir: t.TempDir(), Log: hclog.New(&hclog.LoggerOptions{Output: &log})})
+	if err != nil {
 		t.Fatal(err)
 	}
+	h.timing.ping = 10 * time.Millisecond
+	provider(t, h, "lingers")
 	if err := h.Close(); err != nil {
 		t.Fatal(err)
 	}
