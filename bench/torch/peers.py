@@ -1,6 +1,7 @@
 """Measures `runner` beside what people would use instead: tokens a second and peak memory, on one model and one text.
 
 Usage: peers.py MODEL.gguf --work FOLDER [--tokenizer tokenizer.json] [--runner bin/runner] [--bytes 120000] [--rounds 3]
+                [--peers runner,transformers/float32]
 
 Peers are transformers (one document at a time, and padded batches of 8), lm-evaluation-harness's rolling likelihood
 (one at a time) and llama.cpp by llama-cpp-python, each in float32 and bfloat16, llama.cpp also on the file as it is. The model's
@@ -347,7 +348,7 @@ def main():
     parser.add_argument("--bytes", type=int, default=120_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--peers", default=",".join(WORK), help="which ones, separated by commas")
+    parser.add_argument("--peers", default=",".join(WORK), help="which ones, separated by commas: a name, or NAME/TYPE for one of its types")
     parser.add_argument("--only", choices=WORK, help=argparse.SUPPRESS)
     parser.add_argument("--dtype", help=argparse.SUPPRESS)
     parser.add_argument("--batch", type=int, help=argparse.SUPPRESS)
@@ -357,11 +358,12 @@ def main():
         print(json.dumps(WORK[arguments.only](arguments)))
         return
     wanted = arguments.peers.split(",")
-    if unknown := set(wanted) - set(WORK):
-        parser.error(f"--peers: no {min(unknown)!r}; there are {', '.join(WORK)}")
+    known = {name for peer in PEERS for name in (peer[0], f"{peer[0]}/{peer[1]}")}
+    if unknown := set(wanted) - known:
+        parser.error(f"--peers: no {min(unknown)!r}; there are {', '.join(sorted(known))}")
     arguments.work.mkdir(parents=True, exist_ok=True)
     prepare(arguments)
-    peers = [peer for peer in PEERS if peer[0] in wanted]
+    peers = [peer for peer in PEERS if peer[0] in wanted or f"{peer[0]}/{peer[1]}" in wanted]
     results = {peer: [] for peer in peers}
     for n in range(arguments.rounds):
         turn = n * len(peers) // arguments.rounds

@@ -53,8 +53,11 @@ type backend struct {
 	processor *sync.Mutex
 }
 
-// New returns the backend.
-func New() sdk.Backend { return backend{new(sync.Mutex)} }
+// New returns the backend. This process's allocator is set for it.
+func New() sdk.Backend {
+	tensor.KeepMemory()
+	return backend{new(sync.Mutex)}
+}
 
 func (backend) Describe(context.Context) (protocol.BackendDescription, error) {
 	return protocol.BackendDescription{

@@ -32,7 +32,7 @@ func estimate(c *checkpoint.Checkpoint, o config, s protocol.Settings) (protocol
 		device = 0
 	}
 	w := checkpoint.Workload{
-		Context: context, Tokens: max(o.BatchTokens, context), Type: checkpoint.F32,
+		Context: context, Tokens: max(o.BatchTokens, context), Type: checkpoint.F32, Ranks: o.TensorParallel,
 		Logits: decoder.LogitRows * min(int64(o.TensorParallel)*decoder.LogitColumns(device), int64(a.Vocabulary)),
 	}
 	if o.Dtype == "bfloat16" {

@@ -16,7 +16,7 @@ func TestEstimate(t *testing.T) {
 		}},
 	}
 	const matrices, embedding, norms = 64 + 32 + 32 + 64 + 3*96, 80, 3 * 8
-	got, err := a.Estimate(checkpoint.Workload{Context: 4, Tokens: 16, Logits: 50, Type: checkpoint.BF16})
+	got, err := a.Estimate(checkpoint.Workload{Context: 4, Tokens: 16, Logits: 50, Ranks: 1, Type: checkpoint.BF16})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,14 +29,28 @@ func TestEstimate(t *testing.T) {
 
 	// With a window of 2, the four queries see 1, 2, 2 and 2 keys.
 	a.Layers[0].Attention.Window = 2
-	windowed, err := a.Estimate(checkpoint.Workload{Context: 4, Tokens: 16, Logits: 50, Type: checkpoint.F32})
+	windowed, err := a.Estimate(checkpoint.Workload{Context: 4, Tokens: 16, Logits: 50, Ranks: 1, Type: checkpoint.F32})
 	if err != nil {
 		t.Fatal(err)
 	}
 	equal(t, "operations within a window", windowed.FLOPsPerToken, 2*(matrices+embedding)+4*8*7.0/4)
 	equal(t, "weights in float32", windowed.Weights, 2*weights)
 
-	if _, err := a.Estimate(checkpoint.Workload{Context: 4, Tokens: 16, Logits: 50, Type: checkpoint.Q8_0}); err == nil {
+	sharded, err := a.Estimate(checkpoint.Workload{Context: 4, Tokens: 16, Logits: 50, Ranks: 2, Type: checkpoint.BF16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "weights of two ranks", sharded.Weights, int64(2*(matrices+2*embedding+2*norms)))
+	equal(t, "activations of two ranks", sharded.Activations, int64(16*(2*4*8+2*12)*2))
+	a.Layers[0].Attention.QKNorm = checkpoint.FullQKNorm
+	full, err := a.Estimate(checkpoint.Workload{Context: 4, Tokens: 16, Logits: 50, Ranks: 2, Type: checkpoint.BF16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const queriesAndKeys, theirNorms = 64 + 32, 8 + 4
+	equal(t, "weights of two ranks that norm all heads", full.Weights, sharded.Weights+2*(queriesAndKeys+2*theirNorms))
+
+	if _, err := a.Estimate(checkpoint.Workload{Context: 4, Tokens: 16, Logits: 50, Ranks: 1, Type: checkpoint.Q8_0}); err == nil {
 		t.Error("a workload computes in Q8_0")
 	}
 }

@@ -93,26 +93,33 @@ bool widens(const at::Tensor &w) {
 #endif
 }
 
-at::Tensor full_product(const at::Tensor &x, const at::Tensor &w, const std::optional<at::Tensor> &b) {
-  if (onednn::get().takes(w)) {
-    return onednn::get().linear(x, w, b);
+at::Tensor product(const at::Tensor &x, const at::Tensor &w, const std::optional<at::Tensor> &b);
+
+// Some rows at a time, so that what is widened stays in the caches.
+at::Tensor widened_product(const at::Tensor &x, const at::Tensor &w, const std::optional<at::Tensor> &b) {
+  const int64_t block = 512;
+  at::Tensor wide = w.to(at::kFloat), out = at::empty({x.size(0), w.size(0)}, x.options());
+  std::optional<at::Tensor> wide_b = b ? std::optional<at::Tensor>(b->to(at::kFloat)) : std::nullopt;
+  for (int64_t from = 0; from < x.size(0); from += block) {
+    int64_t rows = std::min(block, x.size(0) - from);
+    out.narrow(0, from, rows).copy_(product(x.narrow(0, from, rows).to(at::kFloat), wide, wide_b));
   }
-  if (widens(w)) {
-    std::optional<at::Tensor> wide = b ? std::optional<at::Tensor>(b->to(at::kFloat)) : std::nullopt;
-    return at::linear(x.to(at::kFloat), w.to(at::kFloat), wide).to(at::kBFloat16);
-  }
-  return at::linear(x, w, b);
+  return out;
 }
 
 // Each row of a product has the same bits whatever the other rows and however many, from a number of rows on: so it was with packed
 // weights for 64 numbers of rows up to 2,048 and the shapes of two models, from 2 rows on; and with MKL on an AMD processor with
 // vectors of 256 bits, for 165 numbers up to 2,299 and 20 shapes, from 12 rows on. Fewer rows get company.
 at::Tensor product(const at::Tensor &x, const at::Tensor &w, const std::optional<at::Tensor> &b) {
-  int64_t rows = x.size(0), least = onednn::get().takes(w) ? 2 : 12;
-  if (!x.is_cpu() || rows == 0 || rows >= least) {
-    return full_product(x, w, b);
+  if (widens(w)) {
+    return widened_product(x, w, b);
   }
-  return full_product(at::constant_pad_nd(x, {0, 0, 0, least - rows}), w, b).narrow(0, 0, rows);
+  bool packed = onednn::get().takes(w);
+  int64_t rows = x.size(0), least = packed ? 2 : 12;
+  bool company = x.is_cpu() && rows > 0 && rows < least;
+  at::Tensor in = company ? at::constant_pad_nd(x, {0, 0, 0, least - rows}) : x;
+  at::Tensor out = packed ? onednn::get().linear(in, w, b) : at::linear(in, w, b);
+  return company ? out.narrow(0, 0, rows) : out;
 }
 
 at::Tensor packed(const at::Tensor &w, int64_t rows) { return onednn::get().takes(w) ? onednn::get().pack(w, rows) : w; }
@@ -402,6 +409,15 @@ const char *extra_torch_version(void) { return TORCH_VERSION; }
 const char *extra_cpu_capability(void) {
   static const std::string capability = at::get_cpu_capability();
   return capability.c_str();
+}
+
+void extra_keep_memory(void) {
+#if defined(__GLIBC__)
+  // Pools of each thread, of 64 MB, hold few activations and leave gaps; how many depends on chance, and so does the peak.
+  mallopt(M_ARENA_MAX, 1);
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
+#endif
 }
 
 void extra_trim(void) {

@@ -19,6 +19,8 @@ const char *extra_torch_version(void);
 // The best vector instructions that libtorch uses here, such as "AVX512".
 const char *extra_cpu_capability(void);
 
+// Has the allocator take memory for tensors from one place for all threads and keep what is freed there.
+void extra_keep_memory(void);
 // Gives memory that was freed back to the system.
 void extra_trim(void);
 // Says whether the rows of what is computed on this processor have the same bits whatever the other rows.

@@ -23,6 +23,10 @@ func Capability() string { return C.GoString(C.extra_cpu_capability()) }
 // bfloat16 and no tiles (AMX), where weights are packed, and of AMD's with vectors of 256 bits.
 func IndependentRows() bool { return C.extra_independent_rows() != 0 }
 
+// KeepMemory has the allocator of this process take memory for tensors from one place for all threads and keep what is freed
+// there: the peak is then lower and the same in each run. Trim gives it back all the same.
+func KeepMemory() { C.extra_keep_memory() }
+
 // Trim gives memory that tensors had back to the system, which the allocator keeps otherwise.
 func Trim() { C.extra_trim() }
 

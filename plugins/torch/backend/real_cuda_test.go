@@ -1,0 +1,32 @@
+//go:build torch && models && cuda
+
+package backend
+
+import (
+	"bytes"
+	"testing"
+
+	"surprisal.dev/plugins/protocol"
+)
+
+// TestRealModelsCUDA does on a GPU what TestRealModels does on the processor, for those of the models that are there.
+func TestRealModelsCUDA(t *testing.T) {
+	texts := mixed(t)
+	for _, test := range []struct{ file, reference string }{{"smollm2.gguf", "smollm2.json"}, {"gemma3-270m.gguf", "gemma3.json"}} {
+		for _, c := range []struct {
+			dtype   string
+			company float64
+		}{{"float32", 1e-4}, {"bfloat16", 0.5}} {
+			t.Run(test.file+" "+c.dtype, func(t *testing.T) {
+				model := real(t, test.file, c.dtype)
+				model.Config = bytes.Replace(model.Config, []byte(`"cpu"`), []byte(`"cuda:0"`), 1)
+				m := opened(t, model)
+				together := score(t, m, protocol.Settings{}, texts...)
+				if c.dtype == "float32" {
+					agrees(t, read(t, test.reference), texts, together)
+				}
+				independent(t, m, c.company, texts, together)
+			})
+		}
+	}
+}
