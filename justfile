@@ -68,10 +68,11 @@ test-cuda folder *options: cuda-programs
 # the programs of test-cuda, for plugins/torch/cuda.sh on a machine without Go
 cuda-programs:
     mkdir -p bin/cuda
+    python3 testdata/torch/agree.py documents bin/cuda/documents.jsonl
     CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags="-s -w" -o bin/cuda/runner ./runner
     @{{ torch }}; go build -tags torch -buildvcs=false -ldflags="-s -w" -o bin/cuda/ ./plugins/torch/cmd/runner-backend-torch; \
       for package in tensor decoder backend; do \
-        go test -c -tags torch,cuda -ldflags="-s -w" -o bin/cuda/$package.test ./plugins/torch/$package; \
+        go test -c -tags torch,cuda,models -ldflags="-s -w" -o bin/cuda/$package.test ./plugins/torch/$package; \
       done
 
 # go vet and golangci-lint (staticcheck among its linters), installed when missing

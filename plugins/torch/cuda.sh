@@ -3,9 +3,11 @@
 # Usage, in a checkout: plugins/torch/cuda.sh PROGRAMS WORK [OPTIONS OF bench/torch/throughput.py]
 # PROGRAMS is what `./just cuda-programs` built, here or on another machine: nothing but Python with torch 2.11 for CUDA
 # (`pip install torch==2.11.0 safetensors numpy transformers`) and the driver is needed here. WORK keeps the 16 GB of weights.
+# Where WORK/models has the models of examples/torch/models.py, or one of them, they are compared with transformers' losses too.
 set -euo pipefail
 programs="$(cd "$1" && pwd)"
-work="$2"
+mkdir -p "$2"
+work="$(cd "$2" && pwd)"
 shift 2
 torch="$(python3 -c 'import os, torch; assert torch.cuda.is_available(), "torch finds no GPU"; print(os.path.dirname(torch.__file__))')"
 export LIBTORCH_LIBRARY_PATH="$torch/lib"
@@ -20,6 +22,11 @@ for package in tensor decoder backend; do
   echo "== tests of plugins/torch/$package"
   (cd "$(dirname "$0")/$package" && "$programs/$package.test" -test.run '^TestCUDA' -test.v) || failed=1
 done
+if [ -d "$work/models" ]; then
+  echo "== real models"
+  (cd "$(dirname "$0")/backend" && SURPRISAL_MODELS="$work/models" SURPRISAL_DOCUMENTS="$programs/documents.jsonl" \
+    "$programs/backend.test" -test.run '^TestRealModelsCUDA$' -test.v) || failed=1
+fi
 echo "== throughput"
 python3 "$(dirname "$0")/../../bench/torch/throughput.py" --work "$work" --runner "$programs/runner" "$@" || failed=1
 exit $failed

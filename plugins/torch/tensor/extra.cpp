@@ -107,12 +107,31 @@ at::Tensor widened_product(const at::Tensor &x, const at::Tensor &w, const std::
   return out;
 }
 
+// cuBLAS sums float32 in an order that depends on the number of rows, whatever that is; so it is always the same.
+at::Tensor fixed_product(const at::Tensor &x, const at::Tensor &w, const std::optional<at::Tensor> &b) {
+  const int64_t block = 2048;
+  int64_t rows = x.size(0), more = (block - rows % block) % block;
+  at::Tensor in = more > 0 ? at::constant_pad_nd(x, {0, 0, 0, more}) : x, out = at::empty({rows + more, w.size(0)}, x.options());
+  for (int64_t from = 0; from < rows; from += block) {
+    at::Tensor part = out.narrow(0, from, block), left = in.narrow(0, from, block);
+    if (b) {
+      at::addmm_out(part, *b, left, w.t());
+    } else {
+      at::mm_out(part, left, w.t());
+    }
+  }
+  return out.narrow(0, 0, rows);
+}
+
 // Each row of a product has the same bits whatever the other rows and however many, from a number of rows on: so it was with packed
 // weights for 64 numbers of rows up to 2,048 and the shapes of two models, from 2 rows on; and with MKL on an AMD processor with
 // vectors of 256 bits, for 165 numbers up to 2,299 and 20 shapes, from 12 rows on. Fewer rows get company.
 at::Tensor product(const at::Tensor &x, const at::Tensor &w, const std::optional<at::Tensor> &b) {
   if (widens(w)) {
     return widened_product(x, w, b);
+  }
+  if (x.is_cuda() && x.scalar_type() == at::kFloat) {
+    return fixed_product(x, w, b);
   }
   bool packed = onednn::get().takes(w);
   int64_t rows = x.size(0), least = packed ? 2 : 12;
