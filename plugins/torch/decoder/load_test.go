@@ -1,0 +1,84 @@
+//go:build torch
+
+package decoder
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"surprisal.dev/plugins/torch/tensor"
+)
+
+// TestStoredTypes checks that the same weights give the same losses however a file stores them: in the decoder's type, in another, and
+// where elements do not begin at a multiple of their size.
+func TestStoredTypes(t *testing.T) {
+	golden := filepath.Join(goldenFolder, "llama")
+	sequences, _ := readGolden(t, golden)
+	losses := func(folder string, kind tensor.Type) []float64 {
+		t.Helper()
+		d, _ := load(t, folder, Options{Type: kind, Devices: []tensor.Device{tensor.CPU}})
+		got, err := d.Losses(t.Context(), sequences)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	for _, kind := range []tensor.Type{tensor.Float32, tensor.BFloat16} {
+		want := losses(golden, kind)
+		for padding := range 4 {
+			if !slices.Equal(losses(widened(t, golden, padding), kind), want) {
+				t.Errorf("type %d: other losses with weights in float32, %d bytes further on", kind, padding)
+			}
+		}
+	}
+}
+
+// widened copies a golden with its weights, which are in bfloat16, in float32, behind a header with so many more spaces.
+func widened(t *testing.T, golden string, padding int) string {
+	t.Helper()
+	const config, weights = "config.json", "model.safetensors"
+	folder := t.TempDir()
+	data, err := os.ReadFile(filepath.Join(golden, config))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(folder, config), data, 0o600)
+	}
+	if err == nil {
+		data, err = os.ReadFile(filepath.Join(golden, weights))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	length := binary.LittleEndian.Uint64(data)
+	header, body := map[string]any{}, data[8+length:]
+	if err := json.Unmarshal(data[8:8+length], &header); err != nil {
+		t.Fatal(err)
+	}
+	for name, entry := range header {
+		if fields, ok := entry.(map[string]any); ok && name != "__metadata__" {
+			if fields["dtype"] != "BF16" {
+				t.Fatalf("%s is stored in %v", name, fields["dtype"])
+			}
+			fields["dtype"] = "F32"
+			offsets := fields["data_offsets"].([]any)
+			offsets[0], offsets[1] = 2*offsets[0].(float64), 2*offsets[1].(float64)
+		}
+	}
+	text, err := json.Marshal(header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = append(text, strings.Repeat(" ", (8-len(text)%8)%8+padding)...)
+	out := append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...)
+	for ; len(body) > 0; body = body[2:] {
+		out = append(out, 0, 0, body[0], body[1])
+	}
+	if err := os.WriteFile(filepath.Join(folder, weights), out, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
