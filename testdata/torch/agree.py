@@ -273,7 +273,7 @@ def keep(reference_path, out):
     reference = json.loads(reference_path.read_text())
     for document in reference["documents"]:
         tokens = "".join(f"{i} {s} {e}\n" for i, s, e in zip(document["ids"], document["starts"], document["ends"]))
-        losses = np.asarray(document["losses"], dtype="<f4").tobytes()
+        losses = np.asarray(document["losses"], dtype="<f8").tobytes()
         document["losses"] = base64.b64encode(losses).decode()
         document["tokens"] = hashlib.sha256(tokens.encode()).hexdigest()
         document["text"] = hashlib.sha256(document["text"].encode()).hexdigest()

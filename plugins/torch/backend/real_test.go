@@ -32,7 +32,7 @@ const (
 type reference struct {
 	Documents []struct {
 		ID string
-		// Text and Tokens are SHA-256, Losses float32 in little-endian order.
+		// Text and Tokens are SHA-256, Losses float64 in little-endian order.
 		Text, Tokens string
 		Losses       []byte
 	}
@@ -136,7 +136,7 @@ func agrees(t *testing.T, r reference, texts []string, answers []protocol.Scored
 		}
 		var nats float64
 		for j, nll := range got.TokenNLL {
-			delta := nll - float64(math.Float32frombits(binary.LittleEndian.Uint32(want.Losses[4*j:])))
+			delta := nll - math.Float64frombits(binary.LittleEndian.Uint64(want.Losses[8*j:]))
 			nats += delta
 			sum += math.Abs(delta)
 			greatest = max(greatest, math.Abs(delta))
