@@ -10,11 +10,11 @@ import (
 )
 
 // What the process holds besides the graph's tensors, fitted to the models of TestMemory: libtorch itself, the tokenizer's tables, and for
-// each byte of activations and logits about one more that the allocator and oneDNN keep.
+// each byte of activations and logits one to two more that the allocator, oneDNN and MKL keep.
 const (
 	libraryBytes    = 150 << 20
 	vocabularyBytes = 380 // a token
-	keptShare       = 2
+	keptShare       = 2.5
 )
 
 func estimate(c *checkpoint.Checkpoint, o config, s protocol.Settings) (protocol.Estimate, error) {
@@ -35,15 +35,20 @@ func estimate(c *checkpoint.Checkpoint, o config, s protocol.Settings) (protocol
 		Context: context, Tokens: max(o.BatchTokens, context), Type: checkpoint.F32, Ranks: o.TensorParallel,
 		Logits: decoder.LogitRows * min(int64(o.TensorParallel)*decoder.LogitColumns(device), int64(a.Vocabulary)),
 	}
+	kind := tensor.Float32
 	if o.Dtype == "bfloat16" {
-		w.Type = checkpoint.BF16
+		w.Type, kind = checkpoint.BF16, tensor.BFloat16
+	}
+	if device == tensor.CPU {
+		w.PackedHead, w.WidenedRows = tensor.Packs(kind), tensor.WidenedRows(kind)
 	}
 	cost, err := a.Estimate(w)
 	if err != nil {
 		return protocol.Estimate{}, err
 	}
+	held := cost.Weights + cost.Copies
 	return protocol.Estimate{
 		Parameters: c.Parameters(), WeightBytes: cost.Weights, FLOPsPerToken: cost.FLOPsPerToken,
-		MemoryBytes: libraryBytes + vocabularyBytes*int64(a.Vocabulary) + cost.Weights + keptShare*(cost.Peak-cost.Weights),
+		MemoryBytes: libraryBytes + vocabularyBytes*int64(a.Vocabulary) + held + int64(keptShare*float64(cost.Peak-held)),
 	}, nil
 }

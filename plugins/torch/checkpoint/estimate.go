@@ -1,5 +1,7 @@
 package checkpoint
 
+import "strings"
+
 // Workload is a way to score texts with a model.
 type Workload struct {
 	// Context is the number of tokens of each sequence, Tokens that of a batch.
@@ -10,6 +12,10 @@ type Workload struct {
 	Ranks int
 	// Type is that of weights and activations: F32, F16 or BF16.
 	Type Type
+	// PackedHead says that a head is kept in the order of its product, so that one that is the embeddings too stands there twice.
+	PackedHead bool
+	// WidenedRows is how many rows, beside the matrix, are brought into float32 at a time for a product; 0: none.
+	WidenedRows int64
 }
 
 // ConvertedElements is about how many elements of a tensor are converted at a time when weights are loaded.
@@ -17,7 +23,9 @@ const ConvertedElements = 4 << 20
 
 // Cost is what a workload takes: bytes, and floating-point operations, a multiplication and an addition counting as two.
 type Cost struct {
-	Weights     int64
+	Weights int64
+	// Copies are weights that are kept in a second order.
+	Copies      int64
 	Activations int64
 	Logits      int64
 	// Peak is the most that all ranks hold at once, while loading or scoring, without the pages of mapped files and what the
@@ -36,7 +44,7 @@ func (a Architecture) Estimate(w Workload) (Cost, error) {
 		return Cost{}, invalid("context %d, tokens %d, logits %d and ranks %d must be at least 1", w.Context, w.Tokens, w.Logits, w.Ranks)
 	}
 	var c Cost
-	var largest int64
+	var largest, widened int64
 	ranks := int64(w.Ranks)
 	for p := range a.parts() {
 		n, ok := elements(p.shape)
@@ -53,10 +61,17 @@ func (a Architecture) Estimate(w Workload) (Cost, error) {
 		lookup := p.key == "positions" || p.key == "embedding" && !a.TiedHead
 		if len(p.shape) == 2 && !lookup {
 			c.FLOPsPerToken += 2 * float64(n)
+			// Of the head, a part of it is multiplied by at a time.
+			if w.WidenedRows > 0 && strings.HasPrefix(p.key, "layers.") {
+				widened = max(widened, (n+w.WidenedRows*(p.shape[0]+p.shape[1]))*formats[F32].bytes)
+			}
 		}
 	}
 
 	tokens, hidden := int64(w.Tokens), int64(a.Hidden)
+	if w.PackedHead && a.TiedHead {
+		c.Copies = int64(a.Vocabulary) * hidden * f.bytes
+	}
 	var widest int64
 	for _, l := range a.Layers {
 		at := l.Attention
@@ -80,7 +95,7 @@ func (a Architecture) Estimate(w Workload) (Cost, error) {
 	c.Activations = tokens * widest * f.bytes
 	c.Logits = w.Logits * f.bytes
 	// Loading holds the largest tensor, or as many of its rows as are converted at a time, in float32 too.
-	c.Peak = c.Weights + c.Logits + max(c.Activations, min(largest, ConvertedElements)*formats[F32].bytes)
+	c.Peak = c.Weights + c.Copies + c.Logits + max(c.Activations+widened, min(largest, ConvertedElements)*formats[F32].bytes)
 	return c, nil
 }
 

@@ -27,6 +27,19 @@ func TestEstimate(t *testing.T) {
 		FLOPsPerToken: 2*(matrices+embedding) + 4*8*2.5,
 	})
 
+	packed, err := a.Estimate(checkpoint.Workload{Context: 4, Tokens: 16, Logits: 50, Ranks: 1, Type: checkpoint.BF16, PackedHead: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "a packed head", packed.Copies, int64(2*embedding))
+	equal(t, "peak with a packed head", packed.Peak, got.Peak+2*embedding)
+
+	widened, err := a.Estimate(checkpoint.Workload{Context: 4, Tokens: 16, Logits: 50, Ranks: 1, Type: checkpoint.BF16, WidenedRows: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "peak with gate, up or down in float32", widened.Peak, got.Peak+4*(96+3*(8+12)))
+
 	// With a window of 2, the four queries see 1, 2, 2 and 2 keys.
 	a.Layers[0].Attention.Window = 2
 	windowed, err := a.Estimate(checkpoint.Workload{Context: 4, Tokens: 16, Logits: 50, Ranks: 1, Type: checkpoint.F32})

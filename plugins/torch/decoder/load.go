@@ -73,16 +73,7 @@ func (l *loader) load() error {
 	}
 	r.norm = l.vector("norm", hidden)
 	share := r.share(vocabulary)
-	switch {
-	case !a.TiedHead:
-		r.head.Weights = l.tensor("head.weight", share, vocabulary, hidden)
-	case r.ranks == 1:
-		r.head.Weights = r.embedding
-	default:
-		r.head.Weights = l.keep(l.scope.Narrow(r.embedding, 0, share.from, share.to-share.from))
-	}
-	r.head.First, r.head.Softcap = share.from, a.LogitSoftcap
-	r.head.Rows, r.head.Columns = LogitRows, LogitColumns(r.device)
+	r.head = tensor.Head{Weights: l.head(share, vocabulary, hidden), First: share.from, Softcap: a.LogitSoftcap, Rows: LogitRows}
 	if l.err == nil {
 		l.err = l.scope.Err()
 	}
@@ -194,6 +185,26 @@ func (l *loader) vector(name string, size int64) affine {
 		v.bias = l.tensor(name+".bias", span{}, size)
 	}
 	return v
+}
+
+// head reads a share of the head's rows in pieces that are multiplied by one at a time.
+func (l *loader) head(share span, vocabulary, hidden int64) []tensor.Tensor {
+	columns := LogitColumns(l.to.device)
+	var pieces []tensor.Tensor
+	if !l.to.architecture.TiedHead {
+		for from := share.from; from < share.to; from += columns {
+			rows := span{from, min(from+columns, share.to)}
+			pieces = append(pieces, l.matrix("head.weight", rows, span{}, vocabulary, hidden))
+		}
+		return pieces
+	}
+	if l.err != nil {
+		return nil
+	}
+	for _, piece := range l.scope.Pieces(l.scope.Narrow(l.to.embedding, 0, share.from, share.to-share.from), columns) {
+		pieces = append(pieces, l.keep(l.scope.Pack(piece, LogitRows)))
+	}
+	return pieces
 }
 
 // matrix reads some rows and columns of a matrix that is only multiplied by.

@@ -50,7 +50,7 @@ func TestCUDA(t *testing.T) {
 			return s.Float64s(s.LayerNorm(place(x, rows, width), place(w, width), Tensor{}, 1e-5))
 		}},
 		{"losses", func(s *Scope, place place) []float64 {
-			return Losses(s.Logits(place(x, rows, width), Head{Weights: place(table, vocabulary, width), Rows: 32, Columns: 700, Softcap: 20}, targets))
+			return Losses(s.Logits(place(x, rows, width), Head{Weights: s.Pieces(place(table, vocabulary, width), 700), Rows: 32, Softcap: 20}, targets))
 		}},
 	}
 	for _, n := range []RMSNorm{{Epsilon: 1e-5}, {Epsilon: 1e-6, Float32Product: true}, {Epsilon: 1e-6, Float32Product: true, AddOne: true}} {

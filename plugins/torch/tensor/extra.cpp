@@ -72,10 +72,8 @@ struct onednn {
   }
 
   // Says whether products with w can be left to oneDNN.
-  bool takes(const at::Tensor &w) const {
-    bool type = w.scalar_type() == at::kFloat || w.scalar_type() == at::kBFloat16;
-    return linear_op && w.is_cpu() && w.dim() == 2 && type;
-  }
+  bool takes(const at::Tensor &w) const { return w.is_cpu() && w.dim() == 2 && takes(w.scalar_type()); }
+  bool takes(at::ScalarType type) const { return linear_op && (type == at::kFloat || type == at::kBFloat16); }
 
   at::Tensor linear(const at::Tensor &x, const at::Tensor &w, const std::optional<at::Tensor> &b) const {
     return linear_op->call(x, w, b, "none", c10::List<std::optional<at::Scalar>>(), "");
@@ -85,23 +83,24 @@ struct onednn {
 };
 
 // On an x86 processor that does not multiply bfloat16 libtorch does so an element at a time, at a ninth of float32's speed.
-bool widens(const at::Tensor &w) {
+bool widens(at::ScalarType type) {
 #if defined(__x86_64__)
-  return w.is_cpu() && w.scalar_type() == at::kBFloat16 && !onednn::get().takes(w);
+  return type == at::kBFloat16 && !onednn::get().takes(type);
 #else
   return false;
 #endif
 }
 
+// Some rows at a time, so that what is widened stays in the caches.
+const int64_t widened_rows = 1024;
+
 at::Tensor product(const at::Tensor &x, const at::Tensor &w, const std::optional<at::Tensor> &b);
 
-// Some rows at a time, so that what is widened stays in the caches.
 at::Tensor widened_product(const at::Tensor &x, const at::Tensor &w, const std::optional<at::Tensor> &b) {
-  const int64_t block = 1024;
   at::Tensor wide = w.to(at::kFloat), out = at::empty({x.size(0), w.size(0)}, x.options());
   std::optional<at::Tensor> wide_b = b ? std::optional<at::Tensor>(b->to(at::kFloat)) : std::nullopt;
-  for (int64_t from = 0; from < x.size(0); from += block) {
-    int64_t rows = std::min(block, x.size(0) - from);
+  for (int64_t from = 0; from < x.size(0); from += widened_rows) {
+    int64_t rows = std::min(widened_rows, x.size(0) - from);
     out.narrow(0, from, rows).copy_(product(x.narrow(0, from, rows).to(at::kFloat), wide, wide_b));
   }
   return out;
@@ -127,7 +126,7 @@ at::Tensor fixed_product(const at::Tensor &x, const at::Tensor &w, const std::op
 // weights for 64 numbers of rows up to 2,048 and the shapes of two models, from 2 rows on; and with MKL on an AMD processor with
 // vectors of 256 bits, for 165 numbers up to 2,299 and 20 shapes, from 12 rows on. Fewer rows get company.
 at::Tensor product(const at::Tensor &x, const at::Tensor &w, const std::optional<at::Tensor> &b) {
-  if (widens(w)) {
+  if (w.is_cpu() && widens(w.scalar_type())) {
     return widened_product(x, w, b);
   }
   if (x.is_cuda() && x.scalar_type() == at::kFloat) {
@@ -140,8 +139,6 @@ at::Tensor product(const at::Tensor &x, const at::Tensor &w, const std::optional
   at::Tensor out = packed ? onednn::get().linear(in, w, b) : at::linear(in, w, b);
   return company ? out.narrow(0, 0, rows) : out;
 }
-
-at::Tensor packed(const at::Tensor &w, int64_t rows) { return onednn::get().takes(w) ? onednn::get().pack(w, rows) : w; }
 
 template <class T> void norm_vectors(const at::Tensor &in, const at::Tensor &weight, const at::Tensor &out, elements::norm o) {
   int64_t n = in.size(-1), rows = n == 0 ? 0 : in.numel() / n;
@@ -386,9 +383,8 @@ private:
 };
 
 // The number of columns that are computed at a time does not depend on the number of rows, so that sums of a row do not either.
-void losses(const at::Tensor &hidden, const at::Tensor &head, int64_t height, int64_t width, int64_t first, const int64_t *targets, partial to,
+void losses(const at::Tensor &hidden, const std::vector<at::Tensor> &head, int64_t height, int64_t first, const int64_t *targets, partial to,
             double softcap, bool portable) {
-  int64_t vocabulary = head.size(0);
   portable = portable || !hidden.is_cpu() || hidden.scalar_type() != at::kFloat && hidden.scalar_type() != at::kBFloat16;
   for (int64_t from = 0; from < hidden.size(0); from += height) {
     int64_t rows = std::min(height, hidden.size(0) - from);
@@ -401,16 +397,18 @@ void losses(const at::Tensor &hidden, const at::Tensor &head, int64_t height, in
     if (portable) {
       sum.emplace(rows, targets + from, hidden.device());
     }
-    for (int64_t column = 0; column < vocabulary; column += width) {
-      int64_t columns = std::min(width, vocabulary - column);
-      at::Tensor logits = product(in, packed(head.narrow(0, column, columns), height), {});
+    int64_t token = first;
+    for (const at::Tensor &piece : head) {
+      at::Tensor logits = product(in, piece, {});
+      int64_t columns = logits.size(1);
       if (portable) {
-        sum->add(softcap != 0 ? at::tanh(logits.to(at::kFloat) / softcap) * softcap : logits, first + column);
+        sum->add(softcap != 0 ? at::tanh(logits.to(at::kFloat) / softcap) * softcap : logits, token);
       } else if (logits.scalar_type() == at::kFloat) {
-        add_logits(logits.const_data_ptr<float>(), rows, columns, first + column, targets + from, softcap, part);
+        add_logits(logits.const_data_ptr<float>(), rows, columns, token, targets + from, softcap, part);
       } else {
-        add_logits(reinterpret_cast<const uint16_t *>(logits.const_data_ptr()), rows, columns, first + column, targets + from, softcap, part);
+        add_logits(reinterpret_cast<const uint16_t *>(logits.const_data_ptr()), rows, columns, token, targets + from, softcap, part);
       }
+      token += columns;
     }
     if (portable) {
       sum->give(part);
@@ -516,8 +514,11 @@ char *extra_to_doubles(extra_tensor x, double *out, size_t n) {
 }
 
 char *extra_pack(extra_tensor *out, extra_tensor w, int64_t rows) {
-  return guarded([&] { give(out, packed(tensor(w), rows)); });
+  return guarded([&] { give(out, onednn::get().takes(tensor(w)) ? onednn::get().pack(tensor(w), rows) : tensor(w)); });
 }
+
+int extra_packs(int type) { return onednn::get().takes(scalar_type(type)); }
+int64_t extra_widened_rows(int type) { return widens(scalar_type(type)) ? widened_rows : 0; }
 
 char *extra_linear(extra_tensor *out, extra_tensor x, extra_tensor w, extra_tensor b) {
   return guarded([&] { give(out, product(tensor(x), tensor(w), b == nullptr ? std::nullopt : std::optional<at::Tensor>(tensor(b)))); });
@@ -572,7 +573,11 @@ char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_t
   });
 }
 
-char *extra_losses(extra_tensor hidden, extra_tensor head, int64_t rows, int64_t columns, int64_t first, const int64_t *targets, double *maxima,
+char *extra_losses(extra_tensor hidden, const extra_tensor *head, size_t n, int64_t rows, int64_t first, const int64_t *targets, double *maxima,
                    double *sums, double *logits, double softcap, int portable) {
-  return guarded([&] { losses(tensor(hidden), tensor(head), rows, columns, first, targets, {maxima, sums, logits}, softcap, portable != 0); });
+  return guarded([&] {
+    std::vector<at::Tensor> pieces;
+    std::transform(head, head + n, std::back_inserter(pieces), tensor);
+    losses(tensor(hidden), pieces, rows, first, targets, {maxima, sums, logits}, softcap, portable != 0);
+  });
 }

@@ -40,8 +40,13 @@ char *extra_fill(extra_tensor x, int64_t row, const void *data, int type, int64_
 char *extra_to(extra_tensor *out, extra_tensor x, int type, int device);
 char *extra_to_doubles(extra_tensor x, double *out, size_t n);
 
-// w in the order in which extra_linear reads it, for nothing else, best for products with so many rows.
+// w in the order in which extra_linear reads it, for nothing else, best for products with so many rows; w itself where there is no
+// other order than its own.
 char *extra_pack(extra_tensor *out, extra_tensor w, int64_t rows);
+// Says whether a matrix of a type on the processor has another order.
+int extra_packs(int type);
+// How many rows at a time, and a matrix of the type, are brought into float32 for a product on the processor; 0 where none are.
+int64_t extra_widened_rows(int type);
 // x w^T + b; w may be packed, b may be NULL.
 char *extra_linear(extra_tensor *out, extra_tensor x, extra_tensor w, extra_tensor b);
 
@@ -63,10 +68,10 @@ char *extra_rotate(extra_tensor x, extra_tensor cosines, extra_tensor sines, int
 char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_tensor v, const int64_t *ends, size_t n,
                       extra_tensor offsets, double scale, int64_t window, int portable);
 
-// Of the logits z_i = softcap(hidden_i head^T), hidden [rows, width], head [size, width], which are those of the tokens from first
-// on: maxima[i], the sums of e^(z - maxima[i]), and z_i[targets[i]], -infinity where the token is not among them. The logits of so
-// many rows and columns exist at a time.
-char *extra_losses(extra_tensor hidden, extra_tensor head, int64_t rows, int64_t columns, int64_t first, const int64_t *targets, double *maxima,
+// Of the logits z_i = softcap(hidden_i head^T), hidden [rows, width], which are those of the tokens from first on: maxima[i], the sums of
+// e^(z - maxima[i]), and z_i[targets[i]], -infinity where the token is not among them. The head is in n pieces [some tokens, width], which
+// may be packed; the logits of so many rows and of one piece exist at a time.
+char *extra_losses(extra_tensor hidden, const extra_tensor *head, size_t n, int64_t rows, int64_t first, const int64_t *targets, double *maxima,
                    double *sums, double *logits, double softcap, int portable);
 
 #ifdef __cplusplus

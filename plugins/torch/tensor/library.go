@@ -23,6 +23,13 @@ func Capability() string { return C.GoString(C.extra_cpu_capability()) }
 // bfloat16 and no tiles (AMX), where weights are packed, and of AMD's with vectors of 256 bits.
 func IndependentRows() bool { return C.extra_independent_rows() != 0 }
 
+// Packs reports whether matrices of a type on the processor have an order of their own, in which Pack copies them.
+func Packs(t Type) bool { return C.extra_packs(C.int(t)) != 0 }
+
+// WidenedRows returns how many rows of a type, beside the matrix, Linear and Logits bring into float32 at a time on the processor; 0 where
+// it multiplies the type itself.
+func WidenedRows(t Type) int64 { return int64(C.extra_widened_rows(C.int(t))) }
+
 // KeepMemory has the allocator of this process take memory for tensors from one place for all threads and keep what is freed
 // there: the peak is then lower and the same in each run. Trim gives it back all the same.
 func KeepMemory() { C.extra_keep_memory() }

@@ -23,7 +23,7 @@ func TestLosses(t *testing.T) {
 	nan := float32(math.NaN())
 	s := heap.NewScope()
 	got := Losses(s.Logits(New(s, []float32{1}, Float32, 1, 1), Head{
-		Weights: New(s, []float32{0, 1, nan}, Float32, 3, 1), Rows: 1, Columns: 2,
+		Weights: s.Pieces(New(s, []float32{0, 1, nan}, Float32, 3, 1), 2), Rows: 1,
 	}, []int64{0}))
 	if err := s.Close(); err != nil || !math.IsNaN(got[0]) {
 		t.Errorf("the loss among NaN is %v, %v", got, err)
@@ -45,7 +45,7 @@ func testLosses(t *testing.T, heap *Heap, vocabulary, columns int64, portable bo
 		targets := []int64{0, vocabulary / 2, vocabulary - 1}
 		s := heap.NewScope()
 		got := Losses(s.Logits(New(s, hidden, Float32, rows, width), Head{
-			Weights: New(s, head, Float32, vocabulary, width), Rows: 2, Columns: columns, Portable: portable,
+			Weights: s.Pieces(New(s, head, Float32, vocabulary, width), columns), Rows: 2, Portable: portable,
 		}, targets))
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
@@ -90,7 +90,7 @@ func TestBFloat16(t *testing.T) {
 		targets[i] = random.Int64N(vocabulary)
 	}
 	losses := func(portable bool) []float64 {
-		return Losses(s.Logits(hidden, Head{Weights: weights, Softcap: 30, Rows: 32, Columns: 700, Portable: portable}, targets))
+		return Losses(s.Logits(hidden, Head{Weights: s.Pieces(weights, 700), Softcap: 30, Rows: 32, Portable: portable}, targets))
 	}
 	for i, loss := range losses(false) {
 		if want := losses(true)[i]; math.Abs(loss-want) > 2e-6*want {

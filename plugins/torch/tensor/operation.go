@@ -84,7 +84,8 @@ func (s *Scope) Rows(table, indices Tensor) Tensor {
 	return s.call("rows", func(out *libtch.Ctensor) { libtch.AtgIndexSelect(out, table.c(), 0, indices.c()) })
 }
 
-// Pack returns the matrix w in the order in which Linear reads it fastest where x has so many rows. It serves for nothing else.
+// Pack returns the matrix w in the order in which Linear and Logits read it fastest where x has so many rows. It serves for nothing else.
+// Where Packs is false that is w.
 func (s *Scope) Pack(w Tensor, rows int64) Tensor {
 	return s.extra("pack", func(out *C.extra_tensor) *C.char { return C.extra_pack(out, w.x(), C.int64_t(rows)) })
 }
@@ -129,6 +130,18 @@ func (s *Scope) View(x Tensor, shape ...int64) Tensor {
 // Narrow returns x[..., start:start+length, ...] of a dimension.
 func (s *Scope) Narrow(x Tensor, dimension, start, length int64) Tensor {
 	return s.call("narrow", func(out *libtch.Ctensor) { libtch.AtgNarrow(out, x.c(), dimension, start, length) })
+}
+
+// Pieces returns x in pieces of so many rows, the last of what is left. They share x's memory.
+func (s *Scope) Pieces(x Tensor, rows int64) []Tensor {
+	if s.err != nil {
+		return nil
+	}
+	var pieces []Tensor
+	for from, all := int64(0), x.Shape()[0]; from < all; from += rows {
+		pieces = append(pieces, s.Narrow(x, 0, from, min(rows, all-from)))
+	}
+	return pieces
 }
 
 // Contiguous returns x with its elements in order.
@@ -219,14 +232,14 @@ func (s *Scope) Attend(q, k, v Tensor, in Sequences, a Attention) Tensor {
 
 // Head turns hidden states into the logits of a vocabulary, or of a shard of one.
 type Head struct {
-	// Weights are [tokens, width].
-	Weights Tensor
+	// Weights are the rows of tokens, in pieces [some tokens, width] whose logits exist at a time. They may be packed.
+	Weights []Tensor
 	// First is the token of the first row.
 	First int64
 	// Softcap c makes c*tanh(z/c) of each logit z; 0: none.
 	Softcap float64
-	// Rows and Columns say of how many rows, and of how many tokens, the logits exist at a time.
-	Rows, Columns int64
+	// Rows says of how many rows the logits exist at a time.
+	Rows int64
 	// Portable leaves out what only some processors can do.
 	Portable bool
 }
@@ -241,8 +254,12 @@ type Partial struct {
 func (s *Scope) Logits(hidden Tensor, head Head, targets []int64) Partial {
 	n := len(targets)
 	p := Partial{make([]float64, n), make([]float64, n), make([]float64, n)}
+	pieces := make([]C.extra_tensor, len(head.Weights))
+	for i, w := range head.Weights {
+		pieces[i] = w.x()
+	}
 	s.do("logits", func() *C.char {
-		return C.extra_losses(hidden.x(), head.Weights.x(), C.int64_t(head.Rows), C.int64_t(head.Columns), C.int64_t(head.First),
+		return C.extra_losses(hidden.x(), unsafe.SliceData(pieces), C.size_t(len(pieces)), C.int64_t(head.Rows), C.int64_t(head.First),
 			(*C.int64_t)(unsafe.SliceData(targets)), (*C.double)(unsafe.SliceData(p.Maxima)), (*C.double)(unsafe.SliceData(p.Sums)),
 			(*C.double)(unsafe.SliceData(p.Logits)), C.double(head.Softcap), flag(head.Portable))
 	})
