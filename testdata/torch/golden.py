@@ -72,6 +72,10 @@ MODELS = {
     }),
     # No known model of this family has one, but its config allows it. (transformers reads attn_logit_softcapping and ignores it.)
     "gemma3-softcap": ("Gemma3", {**GEMMA3, "final_logit_softcapping": 3.0}, {}),
+    # A model of text inside one that sees images; its files have what sees them too.
+    "gemma3-images": ("Gemma3ForConditionalGeneration", {"text_config": GEMMA3, "vision_config": dict(
+        hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, image_size=28, patch_size=14,
+    ), "mm_tokens_per_image": 4}, {}),
     # Biases of q, k and v only; two shards and an index.
     "qwen2": ("Qwen2", QWEN2, {"shards": "60KB"}),
     # Layers from the second on have a window.
@@ -160,8 +164,9 @@ def save(path, value):
 
 def make(name, folder):
     class_name, parameters, files = MODELS[name]
-    config_class = getattr(transformers, class_name + ("TextConfig" if class_name == "Gemma3" else "Config"))
-    model_class = getattr(transformers, class_name + {"GPT2": "LMHeadModel"}.get(class_name, "ForCausalLM"))
+    family = class_name.removesuffix("ForConditionalGeneration")
+    config_class = getattr(transformers, family + ("TextConfig" if class_name == "Gemma3" else "Config"))
+    model_class = getattr(transformers, class_name + ("" if family != class_name else {"GPT2": "LMHeadModel"}.get(class_name, "ForCausalLM")))
     model = model_class(config_class(**parameters)).to(torch.bfloat16)
     fill(name, model)
     model.tie_weights()
@@ -174,7 +179,7 @@ def make(name, folder):
 
     # The losses are those of the files as a user would load them.
     model = load(folder)
-    found = [dict(ids=ids, losses=losses(model, ids)) for ids in sequences(name, model.config.vocab_size)]
+    found = [dict(ids=ids, losses=losses(model, ids)) for ids in sequences(name, model.config.get_text_config().vocab_size)]
     if "v4" in files:
         with tempfile.TemporaryDirectory() as old:
             shutil.copytree(folder, old, dirs_exist_ok=True)

@@ -60,6 +60,9 @@ func New() sdk.Backend {
 }
 
 func (backend) Describe(context.Context) (protocol.BackendDescription, error) {
+	if err := tensor.CheckVersion(); err != nil {
+		return protocol.BackendDescription{}, sdk.Invalid("%v", err)
+	}
 	return protocol.BackendDescription{
 		Name: "torch", Version: "1 on libtorch " + tensor.Version(), Schema: schema,
 		Environment: []string{"CUDA_VISIBLE_DEVICES", libraryVariable, "OMP_NUM_THREADS"},
@@ -155,7 +158,7 @@ func parse(m protocol.Model) (config, error) {
 // open opens the weights: one file, or the folder that holds several.
 func open(m protocol.Model) (*checkpoint.Checkpoint, error) {
 	path := m.Files[0].Path
-	if len(m.Files) > 1 {
+	if len(m.Files) > 1 || filepath.Ext(path) == ".json" {
 		path = filepath.Dir(path)
 	}
 	c, err := checkpoint.Open(path)
@@ -235,6 +238,10 @@ func openTokenizer(c *checkpoint.Checkpoint) (*tokenizer.Tokenizer, error) {
 			return nil, sdk.Invalid("tokenizer.json: %v", err)
 		}
 		return t, nil
+	}
+	if c.Metadata() == nil {
+		return nil, sdk.Invalid("there is no tokenizer.json beside the weights; AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER) makes it " +
+			"from a tokenizer's older files")
 	}
 	t, err := tokenizer.FromGGUF(c.Metadata())
 	if err != nil {

@@ -278,6 +278,18 @@ func TestErrors(t *testing.T) {
 				t.Fatal(err)
 			}
 		}), "model.safetensors"},
+		{"no tokenizer", change(func(m *protocol.Model, dir string) {
+			m.Files = m.Files[:2]
+			if err := os.Remove(filepath.Join(dir, "tokenizer.json")); err != nil {
+				t.Fatal(err)
+			}
+		}), "no tokenizer.json beside the weights"},
+		{"a configuration alone", change(func(m *protocol.Model, dir string) {
+			m.Files = m.Files[:1]
+			if err := os.Remove(filepath.Join(dir, "model.safetensors")); err != nil {
+				t.Fatal(err)
+			}
+		}), "neither model.safetensors nor"},
 		{"no such GPU", change(func(m *protocol.Model, _ string) {
 			m.Config = json.RawMessage(strings.Replace(defaults, `"cpu"`, `"cuda:63"`, 1))
 		}), "runner doctor"},
@@ -285,6 +297,11 @@ func TestErrors(t *testing.T) {
 			m.Config = json.RawMessage(strings.Replace(defaults, `"tensorParallel": 1`, `"tensorParallel": 7`, 1))
 		}), "7 ranks cannot share"},
 	} {
+		if test.what == "too many ranks" {
+			if _, err := New().Plan(t.Context(), test.model, protocol.Settings{}); protocol.KindOf(err) != protocol.InvalidInput {
+				t.Errorf("a plan with %s: %v", test.what, err)
+			}
+		}
 		loaded, err := New().Load(t.Context(), test.model)
 		if err == nil {
 			t.Errorf("%s: no error", test.what)
@@ -338,6 +355,32 @@ func resident(t *testing.T) int64 {
 		t.Fatal(err)
 	}
 	return pages * int64(os.Getpagesize())
+}
+
+// TestByteWindows checks that windows of bytes are bounded by what the model can see, and that a plan knows it.
+func TestByteWindows(t *testing.T) {
+	m := tiny(t) // sees 128 tokens, each of one byte
+	loaded := opened(t, m)
+	text := strings.Repeat("It snowed. ", 40)
+	settings := protocol.Settings{Anchor: protocol.AnchorBytes, Context: 128}
+	score(t, loaded, settings, text)
+	settings.Context = 129
+	err := loaded.Score(t.Context(), settings, documents(text), func(protocol.ScoredDocument) error { return nil })
+	if protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), "more than the 128 that the model can see") {
+		t.Errorf("a window of 129 tokens: %v", err)
+	}
+	m.Config = json.RawMessage(strings.Replace(defaults, `"batchTokens": 2048`, `"batchTokens": 1`, 1))
+	plan := func(s protocol.Settings) protocol.Estimate {
+		e, err := New().Plan(t.Context(), m, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	few, all := plan(protocol.Settings{Anchor: protocol.AnchorBytes, Context: 15}), plan(protocol.Settings{Anchor: protocol.AnchorTokens, Context: 16})
+	if few != all {
+		t.Errorf("a plan for windows of 15 bytes says %+v, for those of 16 tokens %+v", few, all)
+	}
 }
 
 // TestEstimate checks that a plan knows the weights exactly.

@@ -23,7 +23,11 @@ func estimate(c *checkpoint.Checkpoint, o config, s protocol.Settings) (protocol
 	if err != nil {
 		return protocol.Estimate{}, err
 	}
-	context := a.Context
+	if err := a.Shardable(o.TensorParallel); err != nil {
+		return protocol.Estimate{}, err
+	}
+	// Nearly every token has a byte at least; one more may straddle the window's start.
+	context := int(min(s.Context+1, int64(a.Context)))
 	if s.Anchor == protocol.AnchorTokens {
 		context = int(s.Context)
 	}

@@ -253,6 +253,10 @@ func (m *model) cut(d protocol.Document, s protocol.Settings, e tokenizer.Encodi
 		}
 		x.sequence.From = len(x.sequence.Tokens) + w.Score - w.Start
 		x.sequence.Tokens = append(x.sequence.Tokens, ids[w.Start:w.End]...)
+		if n := x.sequence.Read(); n > m.architecture.Context {
+			return nil, sdk.Invalid("%s: a window of %d bytes has %d tokens, which is more than the %d that the model can see; lower scoring.context",
+				position(d, w.Start, starts[w.Start]), s.Context, n, m.architecture.Context)
+		}
 		if x.sequence.From == 0 {
 			// The document's first token follows nothing.
 			x.sequence.From, x.score = 1, 1

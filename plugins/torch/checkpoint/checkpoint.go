@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -136,10 +137,10 @@ func (c *Checkpoint) Metadata() map[string]any { return c.metadata }
 // TokenizerJSON is the tokenizer.json of a folder.
 func (c *Checkpoint) TokenizerJSON() (data []byte, ok bool) { return c.tokenizer, c.tokenizer != nil }
 
-// BOS is the id of the token that begins a text.
+// BOS is the id of the token that begins a text, where a folder names one. Those of a GGUF file are in its metadata.
 func (c *Checkpoint) BOS() (id int32, ok bool) { return c.bos.id, c.bos.ok }
 
-// EOS is the id of the token that ends a text, the first if there are several.
+// EOS is the id of the token that ends a text, the first if there are several, where a folder names one.
 func (c *Checkpoint) EOS() (id int32, ok bool) { return c.eos.id, c.eos.ok }
 
 // mapped opens a file, keeps it for Files and Close, and returns its bytes.
@@ -205,13 +206,6 @@ func (c *Checkpoint) openGGUF(path string) error {
 	if c.tensors, err = m.resolve(path, tensors); err != nil {
 		return err
 	}
-	for key, token := range map[string]*special{"tokenizer.ggml.bos_token_id": &c.bos, "tokenizer.ggml.eos_token_id": &c.eos} {
-		if value, has := metadata[key]; has {
-			if *token, err = specialID(path, key, value, m.architecture.Vocabulary); err != nil {
-				return err
-			}
-		}
-	}
 	return nil
 }
 
@@ -230,7 +224,7 @@ func (c *Checkpoint) openFolder(folder, file string) error {
 		return err
 	}
 	c.architecture = m.architecture
-	tensors, err := c.safetensors(folder, file)
+	tensors, err := c.safetensors(folder, file, m.unused)
 	if err != nil {
 		return err
 	}
@@ -243,8 +237,8 @@ func (c *Checkpoint) openFolder(folder, file string) error {
 	return c.specials(folder, config)
 }
 
-// safetensors opens one file, or those that a folder has.
-func (c *Checkpoint) safetensors(folder, file string) (map[string]stored, error) {
+// safetensors opens one file, or those that a folder has, of which nothing reads the tensors that unused matches.
+func (c *Checkpoint) safetensors(folder, file string, unused *regexp.Regexp) (map[string]stored, error) {
 	const single, index = "model.safetensors", "model.safetensors.index.json"
 	if file == "" {
 		there, err := exists(folder, single)
@@ -256,7 +250,7 @@ func (c *Checkpoint) safetensors(folder, file string) (map[string]stored, error)
 				return nil, err
 			}
 			if there {
-				return c.shards(folder, index)
+				return c.shards(folder, index, unused)
 			}
 			return nil, invalid("%s has neither %s nor %s", folder, single, index)
 		}
@@ -285,8 +279,8 @@ func (c *Checkpoint) shard(path string, tensors map[string]stored) error {
 	return nil
 }
 
-// shards opens the files that an index lists, which must hold just the tensors that it says.
-func (c *Checkpoint) shards(folder, index string) (map[string]stored, error) {
+// shards opens the files that an index lists, which must hold just the tensors that it says, but for unused ones.
+func (c *Checkpoint) shards(folder, index string, unused *regexp.Regexp) (map[string]stored, error) {
 	path := filepath.Join(folder, index)
 	data, err := c.mapped(path)
 	if err != nil {
@@ -308,6 +302,9 @@ func (c *Checkpoint) shards(folder, index string) (map[string]stored, error) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(content.WeightMap)) {
+		if unused.MatchString(name) {
+			continue
+		}
 		file := filepath.Join(folder, content.WeightMap[name])
 		if t, ok := tensors[name]; !ok {
 			return nil, invalid("%s: tensor %q is not in %s as the index says; fetch the files again", path, name, file)
@@ -316,7 +313,7 @@ func (c *Checkpoint) shards(folder, index string) (map[string]stored, error) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(tensors)) {
-		if _, listed := content.WeightMap[name]; !listed {
+		if _, listed := content.WeightMap[name]; !listed && !unused.MatchString(name) {
 			return nil, invalid("%s: the index does not list tensor %q of %s; fetch the files again", path, name, tensors[name].file)
 		}
 	}

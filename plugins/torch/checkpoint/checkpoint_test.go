@@ -1,6 +1,7 @@
 package checkpoint_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -183,6 +184,28 @@ func TestFilesOfOneModel(t *testing.T) {
 	}
 }
 
+// TestTextOfImages reads the text model of one that sees images, by the names that two versions of transformers give its tensors.
+func TestTextOfImages(t *testing.T) {
+	const golden = "../../../testdata/torch/golden/gemma3-images/"
+	read := func(name string) []byte {
+		data, err := os.ReadFile(golden + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	weights := read("model.safetensors")
+	renamed := bytes.ReplaceAll(weights, []byte("language_model.model."), []byte("model.language_model."))
+	if bytes.Equal(weights, renamed) {
+		t.Fatal("the golden has other names")
+	}
+	first, second := open(t, golden), open(t, folder(t, map[string]any{"config.json": read("config.json"), "model.safetensors": renamed}))
+	equal(t, "names", second.Tensors(), first.Tensors())
+	for _, name := range first.Tensors() {
+		equal(t, name, values(t, second, name), values(t, first, name))
+	}
+}
+
 func TestGPT2(t *testing.T) {
 	tensors := map[string]array{
 		"wte.weight": ramp(0, 6, 4), "wpe.weight": ramp(100, 5, 4), "ln_f.weight": ramp(0, 4), "ln_f.bias": ramp(0, 4),
@@ -358,11 +381,11 @@ func TestRefusedConfigurations(t *testing.T) {
 		value any
 		want  string
 	}{
-		{"model_type", "mamba", `model_type is "mamba", which is not supported (supported: gemma3_text, gpt2, gpt_neox, llama`},
+		{"model_type", "mamba", `model_type is "mamba", which is not supported (supported: gemma3, gemma3_text, gpt2, gpt_neox, llama`},
 		{"model_type", drop, `model_type is ""`},
 		{"residual_multiplier", 0.5, "field residual_multiplier (0.5) is not known and may change the graph"},
 		{"quantization_config", scaling("bits", 4), "field quantization_config"},
-		{"hidden_act", "relu", `hidden_act is "relu", which is not supported (supported: gelu, gelu_new`},
+		{"hidden_act", "relu", `hidden_act is "relu", which is not supported (supported: gelu, gelu_accurate, gelu_fast, gelu_new`},
 		{"rope_scaling", scaling("rope_type", "yarn", "factor", 4), `rope_type is "yarn", which is not supported`},
 		{"rope_scaling", scaling("type", "linear"), "rope_scaling: no field factor"},
 		{"rope_scaling", scaling("type", "linear", "factor", 2, "mscale", 1), "field mscale (1) is not known"},

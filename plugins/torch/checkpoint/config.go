@@ -15,8 +15,9 @@ var irrelevant = []string{
 	"transformers.js_config", "is_llama_config", "pretraining_tp", "initializer_range", "use_return_dict",
 	"return_dict", "return_dict_in_generate", "output_hidden_states", "output_attentions", "output_scores", "torchscript",
 	"gradient_checkpointing", "tf_legacy_loss", "use_bfloat16", "tokenizer_class", "finetuning_task", "task_specific_params",
-	"problem_type", "id2label", "label2id", "num_labels", "prefix", "chunk_size_feed_forward", "is_decoder",
-	"attention_dropout", "hidden_dropout", "classifier_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop",
+	"problem_type", "id2label", "label2id", "num_labels", "_num_labels", "prefix", "chunk_size_feed_forward", "is_decoder",
+	"attention_dropout", "hidden_dropout", "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "resid_pdrop", "embd_pdrop",
+	"attn_pdrop", "output_past", "max_sequence_length", "unsloth_fixed", "unsloth_version",
 	"bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "sep_token_id", "decoder_start_token_id", "forced_bos_token_id",
 	"forced_eos_token_id", "begin_suppress_tokens", "suppress_tokens", "bad_words_ids",
 	"do_sample", "early_stopping", "max_length", "min_length", "max_new_tokens", "num_beams", "num_beam_groups", "diversity_penalty",
@@ -38,8 +39,9 @@ type model struct {
 	architecture Architecture
 	// names maps canonical names without ".weight" to those of the files. The number of a layer is N in both.
 	names map[string]string
-	// prefix begins names in the files, all of them or none.
+	// prefix begins names in the files, all of them or none, or what others puts in its place.
 	prefix string
+	others []string
 	// biases has the presence of biases by canonical name.
 	biases map[string]presence
 	// view says how a canonical tensor of this name and shape lies in the stored one, and the stored one's shape. If nil, all
@@ -101,6 +103,8 @@ var (
 	}
 	// Older checkpoints hold the masks and frequencies that the code computes.
 	computed = regexp.MustCompile(`\.(attn|attention)\.(bias|masked_bias)$|\.rotary_emb\.inv_freq$`)
+	// What sees images, and brings them among the tokens.
+	imageTower = regexp.MustCompile(`^(model\.)?(vision_tower|multi_modal_projector)\.|\.rotary_emb\.inv_freq$`)
 )
 
 var attentionBiases = map[string]presence{
@@ -134,7 +138,9 @@ func when(condition bool, part map[string]presence) map[string]presence {
 }
 
 var activations = map[string]Activation{
-	"silu": SiLU, "swish": SiLU, "gelu": GELU, "gelu_new": GELUTanh, "gelu_pytorch_tanh": GELUTanh,
+	"silu": SiLU, "swish": SiLU, "gelu": GELU, "gelu_python": GELU,
+	// One formula, written in different ways.
+	"gelu_new": GELUTanh, "gelu_pytorch_tanh": GELUTanh, "gelu_fast": GELUTanh, "gelu_accurate": GELUTanh,
 }
 
 func (f *fields) activation(name, fallback string) Activation {
@@ -154,6 +160,7 @@ var families = map[string]func(*fields) model{
 	"qwen2":       qwen2Config,
 	"qwen3":       qwen3Config,
 	"gemma3_text": gemma3Config,
+	"gemma3":      gemma3WithImages,
 	"olmo2":       olmo2Config,
 	"gpt2":        gpt2Config,
 	"gpt_neox":    gptNeoXConfig,
@@ -181,20 +188,30 @@ func configModel(path string, values map[string]any) (model, error) {
 	return m, f.finish()
 }
 
+// blockDefaults are what a family means by fields that are not there; 0: there is no meaning, or it follows from others.
+type blockDefaults struct{ vocabulary, context, heads, kvHeads, headSize int }
+
 // decoderBlocks reads the fields that Llama's descendants share. The caller adds windows and rotations.
-func decoderBlocks(f *fields, headSize int, activation Activation) Architecture {
+func decoderBlocks(f *fields, d blockDefaults, activation Activation) Architecture {
 	a := Architecture{
-		Vocabulary: f.size("vocab_size", 0),
+		Vocabulary: f.size("vocab_size", d.vocabulary),
 		Hidden:     f.size("hidden_size", 0),
-		Context:    f.size("max_position_embeddings", 0),
+		Context:    f.size("max_position_embeddings", d.context),
 		Norm:       Norm{Kind: RMSNorm, Epsilon: f.positive("rms_norm_eps", 1e-6)},
 	}
-	heads := f.count("num_attention_heads", 0)
-	kvHeads := f.count("num_key_value_heads", heads)
+	heads := f.count("num_attention_heads", d.heads)
+	kvHeads := heads
+	// A null says that there are as many as heads.
+	if _, written := f.values["num_key_value_heads"]; written || d.kvHeads == 0 {
+		kvHeads = f.count("num_key_value_heads", heads)
+	} else {
+		kvHeads = d.kvHeads
+	}
 	if heads%kvHeads != 0 {
 		f.fail("num_attention_heads %d is not a multiple of num_key_value_heads %d", heads, kvHeads)
 	}
-	if headSize = f.headSize("head_dim", headSize); headSize == 0 {
+	headSize := f.headSize("head_dim", d.headSize)
+	if headSize == 0 {
 		headSize = f.divided("hidden_size", a.Hidden, "num_attention_heads", heads)
 	}
 	a.Layers = slices.Repeat([]Layer{{
@@ -282,7 +299,7 @@ func (f *fields) scaledRope(parameters *fields, s ropeSettings, context int) *Ro
 }
 
 func llamaConfig(f *fields) model {
-	a := decoderBlocks(f, 0, f.activation("hidden_act", "silu"))
+	a := decoderBlocks(f, blockDefaults{}, f.activation("hidden_act", "silu"))
 	a.TiedHead = f.boolean("tie_word_embeddings", false)
 	rope := rotation(f, a.Layers[0].Attention.HeadSize, a.Context)
 	a.eachAttention(func(_ int, at *Attention) { at.Rope = rope })
@@ -295,22 +312,19 @@ func llamaConfig(f *fields) model {
 }
 
 func mistralConfig(f *fields) model {
-	a := decoderBlocks(f, 0, f.activation("hidden_act", "silu"))
+	a := decoderBlocks(f, blockDefaults{kvHeads: 8}, f.activation("hidden_act", "silu"))
 	a.TiedHead = f.boolean("tie_word_embeddings", false)
 	rope := rotation(f, a.Layers[0].Attention.HeadSize, a.Context)
-	window := 0
-	if _, written := f.values["sliding_window"]; written {
-		window = f.window()
-	} else {
-		// The first Mistral's window, which a file without the field means; later ones write null.
-		window = 4096
-	}
+	window := f.windowOr(4096)
 	a.eachAttention(func(_ int, at *Attention) { at.Rope, at.Window = rope, window })
 	return model{architecture: a, names: llamaNames, prefix: "model.", unused: computed}
 }
 
-// window reads sliding_window; 0: none.
-func (f *fields) window() int {
+// windowOr reads sliding_window, which may be missing; 0: it is null, which says that there is none.
+func (f *fields) windowOr(missing int) int {
+	if _, written := f.values["sliding_window"]; !written {
+		return missing
+	}
 	if _, ok := f.get("sliding_window"); !ok {
 		return 0
 	}
@@ -346,7 +360,7 @@ func (f *fields) layerWindows(a *Architecture, window int, sliding func(layer in
 
 // qwenWindows reads the sliding windows of Qwen 2 and 3, which are off in most files.
 func (f *fields) qwenWindows(a *Architecture) {
-	window := f.window()
+	window := f.windowOr(4096)
 	if !f.boolean("use_sliding_window", false) {
 		window = 0
 	}
@@ -355,7 +369,8 @@ func (f *fields) qwenWindows(a *Architecture) {
 }
 
 func qwen2Config(f *fields) model {
-	a := decoderBlocks(f, 0, f.activation("hidden_act", "silu"))
+	f.only("use_mrope", false)
+	a := decoderBlocks(f, blockDefaults{kvHeads: 32}, f.activation("hidden_act", "silu"))
 	a.TiedHead = f.boolean("tie_word_embeddings", false)
 	rope := rotation(f, a.Layers[0].Attention.HeadSize, a.Context)
 	a.eachAttention(func(_ int, at *Attention) { at.Rope = rope })
@@ -364,7 +379,7 @@ func qwen2Config(f *fields) model {
 }
 
 func qwen3Config(f *fields) model {
-	a := decoderBlocks(f, 128, f.activation("hidden_act", "silu"))
+	a := decoderBlocks(f, blockDefaults{kvHeads: 32, headSize: 128}, f.activation("hidden_act", "silu"))
 	a.TiedHead = f.boolean("tie_word_embeddings", false)
 	rope := rotation(f, a.Layers[0].Attention.HeadSize, a.Context)
 	a.eachAttention(func(_ int, at *Attention) { at.Rope, at.QKNorm = rope, HeadQKNorm })
@@ -376,7 +391,7 @@ func qwen3Config(f *fields) model {
 }
 
 func gemma3Config(f *fields) model {
-	a := decoderBlocks(f, 256, f.activation("hidden_activation", "gelu_pytorch_tanh"))
+	a := decoderBlocks(f, blockDefaults{vocabulary: 262208, context: 131072, heads: 8, kvHeads: 4, headSize: 256}, f.activation("hidden_activation", "gelu_pytorch_tanh"))
 	// Some files repeat the activation under its older name, which transformers does not read for this family.
 	f.ignore("hidden_act", "_sliding_window_pattern")
 	f.only("use_bidirectional_attention", false)
@@ -386,10 +401,7 @@ func gemma3Config(f *fields) model {
 	a.LogitSoftcap = f.softcap("final_logit_softcapping")
 	scale := 1 / math.Sqrt(f.positive("query_pre_attn_scalar", 256))
 
-	window := 4096
-	if _, written := f.values["sliding_window"]; written {
-		window = f.window()
-	}
+	window := f.windowOr(4096)
 	pattern := f.count("sliding_window_pattern", 6)
 	f.layerWindows(&a, window, func(n int) bool { return (n+1)%pattern != 0 })
 
@@ -425,6 +437,28 @@ func gemma3Config(f *fields) model {
 	}
 }
 
+// gemma3WithImages reads the configuration of a model that sees images too. Without one it computes what its text model does.
+func gemma3WithImages(f *fields) model {
+	f.ignore("vision_config", "boi_token_index", "eoi_token_index", "image_token_index", "image_token_id", "mm_tokens_per_image")
+	text := f.object("text_config")
+	if text == nil {
+		f.fail("no field text_config")
+		text = newFields(f.where, nil)
+	}
+	text.ignore(irrelevant...)
+	text.only("model_type", "gemma3_text")
+	// transformers ties by the field of the whole.
+	tied := f.boolean("tie_word_embeddings", true)
+	m := gemma3Config(text)
+	m.architecture.TiedHead = tied
+	if err := text.finish(); err != nil && f.err == nil {
+		f.err = err
+	}
+	m.others = []string{"language_model.model.", "model.language_model."}
+	m.unused = imageTower
+	return m
+}
+
 // softcap reads the bound of a soft cap; 0: none.
 func (f *fields) softcap(name string) float64 {
 	if _, ok := f.get(name); !ok {
@@ -434,7 +468,7 @@ func (f *fields) softcap(name string) float64 {
 }
 
 func olmo2Config(f *fields) model {
-	a := decoderBlocks(f, 0, f.activation("hidden_act", "silu"))
+	a := decoderBlocks(f, blockDefaults{}, f.activation("hidden_act", "silu"))
 	a.TiedHead = f.boolean("tie_word_embeddings", false)
 	a.Norm.Epsilon = f.positive("rms_norm_eps", 1e-5)
 	a.Norm.Float32Product = true
@@ -454,7 +488,7 @@ func olmo2Config(f *fields) model {
 
 func gpt2Config(f *fields) model {
 	f.ignore("n_ctx", "layer_norm_eps", "reorder_and_upcast_attn", "summary_type", "summary_use_proj", "summary_activation",
-		"summary_proj_to_labels", "summary_first_dropout")
+		"summary_proj_to_labels", "summary_first_dropout", "n_special", "predict_special_tokens")
 	hidden, heads := f.size("n_embd", 0), f.count("n_head", 0)
 	positions := f.size("n_positions", 1024)
 	headSize := f.divided("n_embd", hidden, "n_head", heads)

@@ -51,9 +51,6 @@ func TestGGUFLlama(t *testing.T) {
 	equal(t, "vocabulary, tied head", fmt.Sprint(a.Vocabulary, a.TiedHead), "10 true")
 	equal(t, "frequencies over the file's factors 1 and 8", a.Layers[0].Attention.Rope.InverseFrequencies, []float32{1, 0.00125})
 	equal(t, "tokens", c.Metadata()["tokenizer.ggml.tokens"], any([]string{"a", "\xff"}))
-	bos, hasBOS := c.BOS()
-	_, hasEOS := c.EOS()
-	equal(t, "BOS and EOS", fmt.Sprint(bos, hasBOS, hasEOS), "1 true false")
 	if c.Has("head.weight") {
 		t.Error("a tied head has a tensor")
 	}

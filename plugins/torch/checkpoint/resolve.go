@@ -10,10 +10,16 @@ import (
 // resolve finds the canonical tensors of a model among the stored ones, and refuses any stored one that is left.
 func (m model) resolve(where string, files map[string]stored) (map[string]Tensor, error) {
 	r := resolver{where: where, model: m, files: files, used: map[string]bool{}, tensors: map[string]Tensor{}}
-	// A model saved without its head has names without the prefix.
-	if _, ok := files[m.names["embedding"]+".weight"]; !ok {
-		if _, ok := files[strings.TrimPrefix(m.names["embedding"], m.prefix)+".weight"]; ok {
-			r.strip = m.prefix
+	r.prefix = m.prefix
+	if !r.has("embedding") {
+		// A model saved without its head has names without the prefix.
+		for _, r.prefix = range append(slices.Clone(m.others), "") {
+			if r.has("embedding") {
+				break
+			}
+		}
+		if !r.has("embedding") {
+			r.prefix = m.prefix
 		}
 	}
 	for p := range m.architecture.parts() {
@@ -38,17 +44,29 @@ func (m model) resolve(where string, files map[string]stored) (map[string]Tensor
 }
 
 type resolver struct {
-	where   string
-	model   model
-	files   map[string]stored
-	strip   string
+	where string
+	model model
+	files map[string]stored
+	// prefix stands in the files where the model's names have theirs.
+	prefix  string
 	used    map[string]bool
 	tensors map[string]Tensor
 }
 
+// named returns a canonical name as the files have it.
+func (r *resolver) named(key string) string {
+	name := r.model.names[key]
+	if rest, has := strings.CutPrefix(name, r.model.prefix); has {
+		return r.prefix + rest
+	}
+	return name
+}
+
+func (r *resolver) has(key string) bool { _, ok := r.files[r.named(key)+".weight"]; return ok }
+
 // stored gives the stored tensor of a part.
 func (r *resolver) stored(p part, suffix string) (string, stored, bool) {
-	name := p.name(strings.TrimPrefix(r.model.names[p.key], r.strip)) + suffix
+	name := p.name(r.named(p.key)) + suffix
 	s, ok := r.files[name]
 	if !ok && p.key == "head" {
 		// transformers 5 knows all heads by this name, whatever the family writes.

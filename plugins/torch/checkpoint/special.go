@@ -61,7 +61,10 @@ func (c *Checkpoint) special(folder, key string, objects map[string]map[string]a
 	}
 	for _, name := range []string{"config.json", "generation_config.json"} {
 		value := objects[name][key+"_id"]
-		if list, ok := value.([]any); ok && len(list) > 0 {
+		if list, ok := value.([]any); ok {
+			if len(list) == 0 {
+				continue
+			}
 			value = list[0]
 		}
 		// transformers writes the ids of a family's first model for models with other vocabularies too; those name no token.

@@ -51,6 +51,9 @@ func loadRank(ctx context.Context, c *checkpoint.Checkpoint, heap *tensor.Heap, 
 func (l *loader) load() error {
 	r := l.to
 	a := &r.architecture
+	if err := a.Shardable(r.ranks); err != nil {
+		return err
+	}
 	vocabulary, hidden := int64(a.Vocabulary), int64(a.Hidden)
 	r.embedding = l.tensor("embedding.weight", span{}, vocabulary, hidden)
 	if a.EmbeddingScale != 0 {
@@ -65,11 +68,7 @@ func (l *loader) load() error {
 		if part.Attention.Rope != nil {
 			part.Attention.Rope = intern(&ropes, part.Attention.Rope)
 		}
-		next, err := l.layer(fmt.Sprintf("layers.%d.", i), part)
-		if err != nil {
-			return err
-		}
-		r.layers = append(r.layers, next)
+		r.layers = append(r.layers, l.layer(fmt.Sprintf("layers.%d.", i), part))
 	}
 	r.norm = l.vector("norm", hidden)
 	share := r.share(vocabulary)
@@ -102,14 +101,11 @@ func (r *rank) share(n int64) span {
 	return span{i * n / ranks, (i + 1) * n / ranks}
 }
 
-func (l *loader) layer(prefix string, part checkpoint.Layer) (layer, error) {
+func (l *loader) layer(prefix string, part checkpoint.Layer) layer {
 	r := l.to
 	a := part.Attention
 	hidden, size := int64(r.architecture.Hidden), int64(a.HeadSize)
-	h, err := r.heads(a)
-	if err != nil {
-		return layer{}, err
-	}
+	h := r.heads(a)
 	x := layer{Layer: part, heads: h}
 	if part.PreNorm {
 		x.attentionNorm = l.vector(prefix+"attention.norm", hidden)
@@ -141,24 +137,20 @@ func (l *loader) layer(prefix string, part checkpoint.Layer) (layer, error) {
 	}
 	x.up = l.rows(prefix+"mlp.up", share, width, hidden)
 	x.down = l.columns(prefix+"mlp.down", share, hidden, width)
-	return x, l.err
+	return x
 }
 
 // heads divides the heads of attention among the ranks: key-value heads with their queries, or, where there are more ranks
 // than key-value heads, the queries of one.
-func (r *rank) heads(a checkpoint.Attention) (heads, error) {
+func (r *rank) heads(a checkpoint.Attention) heads {
 	ranks, all, keys := int64(r.ranks), int64(a.Heads), int64(a.KVHeads)
 	group := all / keys
 	if keys >= ranks {
 		mine := r.share(keys)
-		return heads{mine.from * group, mine.to * group, mine.from, mine.to}, nil
-	}
-	if ranks%keys != 0 || all%ranks != 0 {
-		return heads{}, fmt.Errorf("tensorParallel: %d ranks cannot share %d heads with %d key-value heads; "+
-			"take at most %d, or a multiple of it that divides the heads", ranks, all, keys, keys)
+		return heads{mine.from * group, mine.to * group, mine.from, mine.to}
 	}
 	mine := r.share(all)
-	return heads{mine.from, mine.to, mine.from / group, (mine.to-1)/group + 1}, nil
+	return heads{mine.from, mine.to, mine.from / group, (mine.to-1)/group + 1}
 }
 
 // rows reads some rows of a matrix [height, width], and the same of its bias if there is one.

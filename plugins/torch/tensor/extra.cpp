@@ -423,6 +423,19 @@ void extra_set_threads(int threads) { at::set_num_threads(threads); }
 int extra_get_threads(void) { return at::get_num_threads(); }
 const char *extra_torch_version(void) { return TORCH_VERSION; }
 
+const char *extra_loaded_version(void) {
+  static const std::string version = [] {
+    const std::string config = at::show_config(), name = "TORCH_VERSION=";
+    size_t from = config.find(name);
+    if (from == std::string::npos) {
+      return std::string("of no known version");
+    }
+    from += name.size();
+    return config.substr(from, config.find_first_of(", \n", from) - from);
+  }();
+  return version.c_str();
+}
+
 const char *extra_cpu_capability(void) {
   static const std::string capability = at::get_cpu_capability();
   return capability.c_str();

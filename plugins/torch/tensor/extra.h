@@ -15,7 +15,9 @@ typedef void *extra_tensor;
 void extra_no_grad(void);
 void extra_set_threads(int threads);
 int extra_get_threads(void);
+// The version of the libtorch that this was compiled with, and that of the one that was loaded.
 const char *extra_torch_version(void);
+const char *extra_loaded_version(void);
 // The best vector instructions that libtorch uses here, such as "AVX512".
 const char *extra_cpu_capability(void);
 

@@ -12,8 +12,16 @@ import (
 	"unsafe"
 )
 
-// Version returns the version of libtorch.
+// Version returns the version of libtorch that this program was compiled with.
 func Version() string { return C.GoString(C.extra_torch_version()) }
+
+// CheckVersion fails where the dynamic linker found another version of libtorch, which may compute other numbers if it works at all.
+func CheckVersion() error {
+	if loaded := C.GoString(C.extra_loaded_version()); loaded != Version() {
+		return fmt.Errorf("built with libtorch %s, but the one that is found is %s; run ./just torch, and see LD_LIBRARY_PATH", Version(), loaded)
+	}
+	return nil
+}
 
 // Capability returns the vector instructions that libtorch uses on this machine, such as "AVX512".
 func Capability() string { return C.GoString(C.extra_cpu_capability()) }
