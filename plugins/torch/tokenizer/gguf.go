@@ -87,6 +87,12 @@ func wordExpression(number string) string {
 // begin and end a turn as ordinary ones.
 var gemmaSpecial = []string{
 	"<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>",
+	"<image_soft_token>",
+}
+
+// qwenOrdinary are tokens of Qwen 2 and 3 that look special, so that GGUF files mark them as control tokens, and are found in any text.
+var qwenOrdinary = []string{
+	"<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>",
 }
 
 // rebuilt is a tokenizer made from the metadata of a GGUF file.
@@ -103,7 +109,7 @@ func rebuild(metadata map[string]any) (rebuilt, error) {
 	fault := func(format string, values ...any) (rebuilt, error) {
 		return rebuilt{}, &protocol.Error{
 			Kind:    protocol.InvalidInput,
-			Message: "the tokenizer in this GGUF file cannot be rebuilt: " + fmt.Sprintf(format, values...) + "; give a tokenizer.json instead",
+			Message: "the tokenizer in this GGUF file cannot be rebuilt: " + fmt.Sprintf(format, values...) + "; use the model's folder of safetensors and tokenizer.json instead",
 		}
 	}
 	tokens, _ := metadata["tokenizer.ggml.tokens"].([]string)
@@ -114,6 +120,7 @@ func rebuild(metadata map[string]any) (rebuilt, error) {
 	f := file{Version: "1.0", Model: model{Type: "BPE", Merges: [][2]string{}}}
 	kind, _ := metadata["tokenizer.ggml.model"].(string)
 	special := func(id int) bool { return types[id] == ggufControl || types[id] == ggufUnknown }
+	hasBOS := true
 	var err error
 	switch kind {
 	case "gpt2":
@@ -121,6 +128,14 @@ func rebuild(metadata map[string]any) (rebuilt, error) {
 		steps, ok := byteLevelPre(pre)
 		if !ok {
 			return fault(`tokenizer.ggml.pre is %q; "gpt-2", "smollm", "llama-bpe" and "qwen2" are known`, pre)
+		}
+		if prefix, _ := metadata["tokenizer.ggml.add_space_prefix"].(bool); prefix {
+			return fault("tokenizer.ggml.add_space_prefix is true; only false is known")
+		}
+		if pre == "qwen2" {
+			special = func(id int) bool { return types[id] == ggufControl && !slices.Contains(qwenOrdinary, tokens[id]) }
+			// Qwen's tokenizers have no such token. The file has the id that config.json names for another use.
+			hasBOS, _ = metadata["tokenizer.ggml.add_bos_token"].(bool)
 		}
 		f.Normalizer, f.PreTokenizer, f.Model.IgnoreMerges = steps.normalizer, steps.preTokenizer, steps.ignoreMerges
 		if f.Model.Vocabulary, err = indexTokens(tokens, types); err != nil {
@@ -178,7 +193,7 @@ func rebuild(metadata map[string]any) (rebuilt, error) {
 		if ok && (value < 0 || value >= int64(len(tokens))) {
 			return fault("%s is %d, and there are %d tokens", key, value, len(tokens))
 		}
-		if ok {
+		if ok && (id != &out.bos || hasBOS) {
 			*id = int32(value)
 		}
 	}

@@ -17,11 +17,20 @@ func TestRebuildRefuses(t *testing.T) {
 	if r, err := rebuild(good); err != nil || r.size != 4 || r.bos != 0 || r.eos != 3 {
 		t.Fatalf("%d tokens, BOS %d, EOS %d, %v", r.size, r.bos, r.eos, err)
 	}
+	// Qwen's tokenizers have no token that begins a text, whatever config.json names for it.
+	for flag, want := range map[any]int32{nil: -1, false: -1, true: 0} {
+		qwen := maps.Clone(good)
+		qwen["tokenizer.ggml.pre"], qwen["tokenizer.ggml.add_bos_token"] = "qwen2", flag
+		if r, err := rebuild(qwen); err != nil || r.bos != want || r.eos != 3 {
+			t.Errorf("add_bos_token %v: BOS %d, EOS %d, %v; want BOS %d", flag, r.bos, r.eos, err, want)
+		}
+	}
 	for _, c := range []struct {
 		key   string
 		value any
 		want  string
 	}{
+		{"tokenizer.ggml.add_space_prefix", true, "add_space_prefix is true"},
 		{"tokenizer.ggml.model", "t5", `tokenizer.ggml.model is "t5"`},
 		{"tokenizer.ggml.model", nil, `tokenizer.ggml.model is ""`},
 		{"tokenizer.ggml.model", "llama", `architecture "llama"`},

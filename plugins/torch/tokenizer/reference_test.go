@@ -5,6 +5,7 @@ package tokenizer
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -46,7 +47,10 @@ func python(t *testing.T, input []byte, script string, arguments ...string) []by
 // goroot is a folder with real text that every Go installation carries.
 func goroot(t *testing.T) string {
 	t.Helper()
-	output, err := exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output()
+	command := exec.CommandContext(t.Context(), "go", "env", "GOROOT")
+	// A Go that was fetched in the place of the installed one lacks doc/.
+	command.Dir, command.Env = "/", append(os.Environ(), "GOTOOLCHAIN=local")
+	output, err := command.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,6 +145,30 @@ func hostile(t *testing.T) []string {
 	return texts
 }
 
+// addedTokens returns texts with the tokens that a file adds to its model's, each between words.
+func addedTokens(t *testing.T, path string) []string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f struct {
+		AddedTokens []struct{ Content string } `json:"added_tokens"`
+	}
+	if err := json.Unmarshal(data, &f); err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	for tokens := range slices.Chunk(f.AddedTokens, 16) {
+		var text strings.Builder
+		for _, token := range tokens {
+			fmt.Fprintf(&text, "see %s here,%s;", token.Content, token.Content)
+		}
+		texts = append(texts, text.String())
+	}
+	return texts
+}
+
 func load(t *testing.T, path string) *Tokenizer {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -159,6 +187,7 @@ func load(t *testing.T, path string) *Tokenizer {
 // the numbers of tokens, of inexact ones and of unscored bytes.
 func compare(t *testing.T, tokenizer *Tokenizer, file string, texts []string) (tokens, inexact, unscored int) {
 	t.Helper()
+	texts = slices.Concat(texts, addedTokens(t, file))
 	expected := answers(t, file, texts)
 	input := make([][]byte, len(texts))
 	for i, text := range texts {

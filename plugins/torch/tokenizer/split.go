@@ -13,7 +13,7 @@ const (
 	partBytes = 64 << 10
 	// contextBytes is how much text on each side of a cut is looked at.
 	contextBytes = 256
-	// cutTries bounds how many cuts are tried before the part is made longer by partBytes.
+	// cutTries bounds how many cuts of a kind are tried before the part is made longer by partBytes.
 	cutTries = 16
 )
 
@@ -45,12 +45,13 @@ func (t *Tokenizer) split(text []byte, parseSpecial bool) ([]part, error) {
 
 // cut returns where, in the partBytes from byte from on, one part can end and the next begin; -1 for nowhere.
 func (t *Tokenizer) cut(text []byte, from int, parseSpecial bool) (end, next int, err error) {
-	tries := 0
-	for at := from; at+1 < min(from+partBytes, len(text)) && tries < cutTries; at++ {
-		if !cuttable(text[at-1], text[at], text[at+1]) {
+	tries := map[bool]int{} // of spaces, and of what begins a line, where some tokenizers always begin another word
+	for at := from; at+1 < min(from+partBytes, len(text)); at++ {
+		space := text[at] == ' '
+		if tries[space] == cutTries || !cuttable(text[at-1], text[at], text[at+1]) {
 			continue
 		}
-		tries++
+		tries[space]++
 		left, right := at-contextBytes, min(at+contextBytes, len(text))
 		for left = max(left, 0); left < at && !utf8.RuneStart(text[left]); left++ {
 		}
@@ -58,7 +59,7 @@ func (t *Tokenizer) cut(text []byte, from int, parseSpecial bool) (end, next int
 			right++
 		}
 		call := [][]byte{text[left:right], text[left:at], text[at:right]}
-		if text[at] == ' ' {
+		if space {
 			call = append(call, text[at+1:right])
 		}
 		results, err := t.call(call, parseSpecial)

@@ -31,6 +31,9 @@ type Tokenizer struct {
 	digest     string
 }
 
+// maxID bounds what memory is made for.
+const maxID = 1<<24 - 1
+
 // FromJSON reads a tokenizer.json. It adds no special tokens, truncates and pads nothing, and leaves nothing to chance,
 // whatever the file says. BOS and EOS are what the file's template puts around
 // a text.
@@ -57,6 +60,11 @@ func FromJSON(data []byte) (*Tokenizer, error) {
 	for i, end := range ends {
 		// The library's memory goes; one copy of each content is kept.
 		content := string([]byte(contents[start:end]))
+		if ids[i] > maxID {
+			t.Close()
+			return nil, &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(
+				"this tokenizer.json cannot be used: %q has the id %d, and ids are at most %d", content, ids[i], maxID)}
+		}
 		tokens[i] = token{ids[i], content, kinds[i] == 1}
 		t.ids[content] = ids[i]
 		start = end
@@ -212,5 +220,9 @@ func check(reply *C.surprisal_reply) (*C.surprisal_reply, error) {
 }
 
 func view(data *C.int32_t, size C.size_t) []int32 {
+	if size == 0 {
+		// Rust's pointer to nothing is no address, and Go's collector would not stand it.
+		return nil
+	}
 	return unsafe.Slice((*int32)(data), size)
 }

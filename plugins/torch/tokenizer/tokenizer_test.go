@@ -5,6 +5,7 @@ package tokenizer
 import (
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -99,9 +100,20 @@ func TestEncode(t *testing.T) {
 			t.Errorf("%q, special tokens parsed: %v: %s, want %s", c.text, c.parseSpecial, got, c.want)
 		}
 	}
-	e := encode(t, tokenizer, false, "a\x04\x04b\x04")[0]
-	if want := []Range{{1, 3}, {4, 5}}; !slices.Equal(e.Unscored, want) {
-		t.Errorf("unscored %v, want %v", e.Unscored, want)
+	// Older files do not say the type of their model.
+	untyped := small(t, "\x04", func(file map[string]any) { delete(file["model"].(map[string]any), "type") })
+	for _, tokenizer := range []*Tokenizer{tokenizer, untyped} {
+		e := encode(t, tokenizer, false, "a\x04\x04b\x04")[0]
+		if want := []Range{{1, 3}, {4, 5}}; !slices.Equal(e.Unscored, want) {
+			t.Errorf("unscored %v, want %v", e.Unscored, want)
+		}
+	}
+	// Pointers to nothing must not reach the collector.
+	for range 1000 {
+		if e := encode(t, tokenizer, false, "")[0]; len(e.IDs) != 0 {
+			t.Fatalf("no text has the ids %v", e.IDs)
+		}
+		runtime.GC()
 	}
 }
 
@@ -118,6 +130,7 @@ func TestEncodeLong(t *testing.T) {
 	}{
 		{"words", words, nil, true},
 		{"words, each text with a space before", words, prepend, true},
+		{"lines, each text with a space before", strings.Repeat("12,345\n12,345 12\n", 12000), prepend, true},
 		{"one word", strings.Repeat("wolo", 50000), nil, false},
 		{"white space", strings.Repeat(" \n", 50000), nil, false},
 		{"lines that begin with characters of several bytes", strings.Repeat("é👍\n", 12000), nil, true},
@@ -143,7 +156,8 @@ func TestEncodeLong(t *testing.T) {
 }
 
 func TestRefuses(t *testing.T) {
-	for _, file := range []string{``, `{`, `{"model": {"type": "BPE"}}`, `{"version": "1.0", "model": {"type": "Other", "vocab": {}, "merges": []}}`} {
+	for _, file := range []string{``, `{`, `{"model": {"type": "BPE"}}`, `{"version": "1.0", "model": {"type": "Other", "vocab": {}, "merges": []}}`,
+		`{"version": "1.0", "model": {"type": "BPE", "vocab": {"a": 2147483647}, "merges": []}}`} {
 		if _, err := FromJSON([]byte(file)); protocol.KindOf(err) != protocol.InvalidInput {
 			t.Errorf("%s: %v", file, err)
 		}

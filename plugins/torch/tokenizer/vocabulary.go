@@ -49,6 +49,8 @@ type settings struct {
 		Prefix       string  `json:"continuing_subword_prefix"`
 		Suffix       string  `json:"end_of_word_suffix"`
 		ByteFallback bool    `json:"byte_fallback"`
+		// Older files say by it what type the model has.
+		Merges json.RawMessage `json:"merges"`
 	} `json:"model"`
 }
 
@@ -88,7 +90,7 @@ func newVocabulary(s settings, tokens []token) *vocabulary {
 		lowLine: !byteLevel && mentions(steps, func(text string) bool {
 			return text == "Metaspace" || strings.ContainsRune(text, lowLine)
 		}),
-		drops:   s.Model.Type == "BPE" && s.Model.UnknownToken == nil && s.Model.Prefix == "" && s.Model.Suffix == "",
+		drops:   (s.Model.Type == "BPE" || s.Model.Type == "" && len(s.Model.Merges) > 0) && s.Model.UnknownToken == nil && s.Model.Prefix == "" && s.Model.Suffix == "",
 		bytes:   byteLevel,
 		hasRune: map[rune]bool{},
 	}

@@ -201,7 +201,11 @@ pub unsafe extern "C" fn surprisal_tokenizer_encode(
                 .par_iter()
                 .enumerate()
                 .map(|(i, text)| {
-                    let encoding = engine.encode(*text, false).map_err(|e| format!("text {i}: {e}"))?;
+                    // One text that the library does not stand must be told from the others.
+                    let encoding = match catch_unwind(AssertUnwindSafe(|| engine.encode(*text, false))) {
+                        Ok(result) => result.map_err(|e| format!("text {i}: {e}"))?,
+                        Err(panic) => return Err(format!("text {i}: the tokenizer library panicked: {}", message(&*panic))),
+                    };
                     let mut part = Owned::default();
                     for (&id, &(start, end)) in encoding.get_ids().iter().zip(encoding.get_offsets()) {
                         part.ids.push(small(id as usize)?);
