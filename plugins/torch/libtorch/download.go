@@ -25,14 +25,23 @@ func (i *Installer) download(ctx context.Context, w wheel, url, path string, rep
 			case <-time.After(i.pause << (try - 1)):
 			}
 		}
-		err := i.fetch(ctx, w, url, path, report)
+		info, err := os.Stat(path)
+		resumed := err == nil && info.Size() > 0
+		err = i.fetch(ctx, w, url, path, report)
 		switch {
 		case err == nil:
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, errWrongHash), errors.Is(err, errRefused), errors.As(err, new(*os.PathError)), try == i.tries-1:
+		case errors.Is(err, errWrongHash) && resumed && try < i.tries-1:
+			// What was there may have been damaged; it is gone now.
+		case errors.Is(err, errRefused):
+			return fmt.Errorf("%s from %s: %w; `pip install torch==%s` in an environment that is active is the way around it", w.requirement(), url, err, Version)
+		case errors.Is(err, errWrongHash), errors.As(err, new(*os.PathError)):
 			return fmt.Errorf("%s from %s: %w", w.requirement(), url, err)
+		case try == i.tries-1:
+			return fmt.Errorf("%s from %s: %w; run it again to go on where it stopped, or `pip install torch==%s` in an environment that is active",
+				w.requirement(), url, err, Version)
 		}
 		i.Log(fmt.Sprintf("%s: %v; trying again", w.requirement(), err))
 	}
@@ -41,6 +50,9 @@ func (i *Installer) download(ctx context.Context, w wheel, url, path string, rep
 
 // errRefused says that the server will not hand out the file, however often it is asked.
 var errRefused = errors.New("refused")
+
+// errSilent says that the server keeps a connection open and sends nothing.
+var errSilent = errors.New("the server sent nothing")
 
 // fetch tries once.
 func (i *Installer) fetch(ctx context.Context, w wheel, url, path string, report func(done int64)) (err error) {
@@ -61,6 +73,16 @@ func (i *Installer) fetch(ctx context.Context, w wheel, url, path string, report
 		return err
 	}
 	if have < w.size {
+		ctx, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		watch := time.AfterFunc(i.silence, func() { cancel(errSilent) })
+		defer watch.Stop()
+		// A cancelled request says so, and not why.
+		defer func() {
+			if err != nil && errors.Is(context.Cause(ctx), errSilent) {
+				err = fmt.Errorf("%w for %v", errSilent, i.silence)
+			}
+		}()
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			return err
@@ -92,7 +114,10 @@ func (i *Installer) fetch(ctx context.Context, w wheel, url, path string, report
 		}
 		report(have)
 		// One byte too many is enough to tell that the file is another one.
-		body := &counter{in: io.LimitReader(response.Body, w.size-have+1), n: have, report: report}
+		body := &counter{in: io.LimitReader(response.Body, w.size-have+1), n: have, report: func(done int64) {
+			watch.Reset(i.silence)
+			report(done)
+		}}
 		if _, err := io.Copy(io.MultiWriter(file, hash), body); err != nil {
 			return err
 		}

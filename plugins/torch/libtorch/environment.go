@@ -58,13 +58,21 @@ func Build(cache string) (string, error) {
 	return dir, nil
 }
 
+// checkPath refuses a folder that cannot be named to a compiler.
+func checkPath(dir string) error {
+	if strings.ContainsAny(dir, " \t\n'\"\\:,$") {
+		return fmt.Errorf("%s: compilers and linkers do not take this path whole; use one without spaces, quotes, colons, commas, "+
+			"backslashes and dollars (LIBTORCH and XDG_CACHE_HOME choose it)", dir)
+	}
+	return nil
+}
+
 // Environment returns the variables, as NAME=value, with which go build -tags torch finds libtorch. build is Build's
 // folder. gotch adds flags of its own after these.
 func Environment(t Torch, build string) ([]string, error) {
 	for _, dir := range []string{t.Dir, build} {
-		if strings.ContainsAny(dir, " \t\n'\"\\:,$") {
-			return nil, fmt.Errorf("%s: compilers and linkers do not take this path whole; use one without spaces, quotes, colons, commas, "+
-				"backslashes and dollars (LIBTORCH and XDG_CACHE_HOME choose it)", dir)
+		if err := checkPath(dir); err != nil {
+			return nil, err
 		}
 	}
 	// Empty archives come first on the path: they win over the libraries of the same names in torch's own folder.

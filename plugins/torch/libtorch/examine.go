@@ -56,7 +56,7 @@ func (f Finder) examineLibrary(ctx context.Context) (Torch, Finding) {
 
 // examineProgram looks for the backend, and for the libraries that it was linked to.
 func examineProgram(folders []string) Finding {
-	finding := Finding{Name: program, Found: "in none of the plugin folders and not on the PATH", Mend: buildCommand + `; PATH="$PWD/bin:$PATH"`}
+	finding := Finding{Name: program, Found: "not beside runner, in none of the plugin folders and not on the PATH", Mend: buildCommand}
 	for _, dir := range folders {
 		path := filepath.Join(dir, program)
 		info, err := os.Stat(path)
@@ -93,7 +93,7 @@ func examineTools(python string) Finding {
 	finding.Found = strings.Join(found, ", ")
 	if len(missing) > 0 {
 		finding.Found = strings.Join(append(found, "no "+strings.Join(missing, ", no ")), ", ")
-		finding.Mend = "install " + strings.Join(missing, ", ") + " (Go 1.26, g++ of GCC 11 or later, Rust 1.82, Python 3 with pip)"
+		finding.Mend = "install " + strings.Join(missing, ", ") + " (Go 1.26, g++ of GCC 11 or later, Rust 1.87, Python 3 with pip)"
 	}
 	return finding
 }

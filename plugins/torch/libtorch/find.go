@@ -90,6 +90,9 @@ func (f Finder) fromPython(ctx context.Context) string {
 
 // check says why a folder is no libtorch that fits.
 func check(dir string) error {
+	if err := checkPath(dir); err != nil {
+		return err
+	}
 	version, err := versionOf(dir)
 	if err != nil {
 		return err

@@ -20,6 +20,8 @@ func pythonWith(t *testing.T, dir string) string {
 func TestFind(t *testing.T) {
 	t.Setenv("LD_LIBRARY_PATH", "")
 	good, old, broken, ancient := t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir()
+	spaced := filepath.Join(t.TempDir(), "my projects")
+	write(t, spaced, torchFiles(t, Version))
 	write(t, good, torchFiles(t, Version))
 	write(t, old, torchFiles(t, "2.5.1"))
 	write(t, broken, torchFiles(t, Version))
@@ -50,6 +52,7 @@ func TestFind(t *testing.T) {
 		{name: "Python's", finder: Finder{Python: pythonWith(t, good+"/torch"), Cache: cached}, dir: good + "/torch"},
 		{name: "the cache's", finder: Finder{Python: pythonWith(t, ""), Cache: cached}, dir: cached + "/libtorch-2.11.0/torch"},
 		{name: "Python has another version", finder: Finder{Python: pythonWith(t, old+"/torch"), Cache: cached}, dir: cached + "/libtorch-2.11.0/torch", passed: "2.5.1"},
+		{name: "Python's path has a space", finder: Finder{Python: pythonWith(t, spaced+"/torch"), Cache: cached}, dir: cached + "/libtorch-2.11.0/torch", passed: "spaces"},
 		{name: "nothing fits", finder: Finder{Python: pythonWith(t, broken+"/torch")}, errorHas: "no libtorch", passed: "libcudart.so.13"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package libtorch
 import (
 	"archive/zip"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,15 +34,17 @@ type Installer struct {
 	free   func(dir string) (int64, error) // bytes
 	tries  int
 	pause  time.Duration // before the second try; doubles
+	// silence is how long a server may send nothing.
+	silence time.Duration
 }
 
-// NewInstaller returns an installer of the pinned wheels, which asks pip where they are.
+// NewInstaller returns an installer of the pinned wheels, which finds them where pip would.
 func NewInstaller(f Finder, log func(line string), progress func(done, total int64)) *Installer {
 	i := &Installer{
 		Finder: f, Log: log, Progress: progress,
-		client: &http.Client{Transport: transport()}, wheels: wheels, free: freeSpace, tries: 5, pause: time.Second,
+		client: &http.Client{Transport: transport()}, wheels: wheels, free: freeSpace, tries: 5, pause: time.Second, silence: time.Minute,
 	}
-	i.locate = i.askPip
+	i.locate = i.find
 	return i
 }
 
@@ -87,17 +90,19 @@ func (i *Installer) Install(ctx context.Context) error {
 	if err := i.checkSpace(total-have, unpacked); err != nil {
 		return err
 	}
-	urls, err := i.locate(ctx, i.wheels)
-	if err != nil {
-		return err
-	}
-	i.Log(fmt.Sprintf("downloading libtorch %s (%s; %s are here already)", Version, size(total), size(have)))
-	var before int64
-	for n, w := range i.wheels {
-		if err := i.download(ctx, w, urls[n], paths[n], func(done int64) { i.Progress(before+done, total) }); err != nil {
-			return i.explain(err)
+	if have < total || !i.whole(paths) {
+		urls, err := i.locate(ctx, i.wheels)
+		if err != nil {
+			return err
 		}
-		before += w.size
+		i.Log(fmt.Sprintf("downloading libtorch %s (%s; %s are here already)", Version, size(total), size(have)))
+		var before int64
+		for n, w := range i.wheels {
+			if err := i.download(ctx, w, urls[n], paths[n], func(done int64) { i.Progress(before+done, total) }); err != nil {
+				return i.explain(err)
+			}
+			before += w.size
+		}
 	}
 	i.Log(fmt.Sprintf("unpacking libtorch (%s)", size(unpacked)))
 	part := target + ".part"
@@ -120,6 +125,22 @@ func (i *Installer) Install(ctx context.Context) error {
 		return err
 	}
 	return check(i.Finder.installed())
+}
+
+// whole reports whether the files are the wheels, so that nobody need be asked for them.
+func (i *Installer) whole(paths []string) bool {
+	for n, w := range i.wheels {
+		file, err := os.Open(paths[n])
+		if err != nil {
+			return false
+		}
+		hash := sha256.New()
+		_, err = io.Copy(hash, file)
+		if err = errors.Join(err, file.Close()); err != nil || fmt.Sprintf("%x", hash.Sum(nil)) != w.sha256 {
+			return false
+		}
+	}
+	return true
 }
 
 func size(bytes int64) string { return humanize.Bytes(uint64(max(bytes, 0))) }
@@ -150,7 +171,7 @@ func freeSpace(dir string) (int64, error) {
 	if err := unix.Statfs(dir, &stat); err != nil {
 		return 0, err
 	}
-	return int64(stat.Bavail) * stat.Bsize, nil
+	return int64(stat.Bavail) * int64(stat.Bsize), nil
 }
 
 // lock takes the lock of a file and returns the function that gives it back.

@@ -230,6 +230,76 @@ func TestInstall(t *testing.T) {
 	}
 }
 
+// TestInstallGoesOn starts with what an earlier call left.
+func TestInstallGoesOn(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		left   func(torch []byte) []byte
+		ranges []string
+	}{
+		{"a part", func(torch []byte) []byte { return torch[:10] }, []string{"bytes=10-", ""}},
+		{"a damaged part", func([]byte) []byte { return []byte("0123456789") }, []string{"bytes=10-", "", ""}},
+		{"damaged as a whole", func(torch []byte) []byte { return bytes.Repeat([]byte("x"), len(torch)) }, []string{"", ""}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			i, x := testInstaller(t)
+			leave(t, i, 0, test.left(x.files["/torch.whl"]))
+			if err := i.Install(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(x.ranges, test.ranges) {
+				t.Errorf("ranges asked for: %q, want %q", x.ranges, test.ranges)
+			}
+		})
+	}
+	i, x := testInstaller(t)
+	leave(t, i, 0, x.files["/torch.whl"])
+	leave(t, i, 1, x.files["/runtime.whl"])
+	i.locate = func(context.Context, []wheel) ([]string, error) { return nil, errors.New("there is no network") }
+	if err := i.Install(t.Context()); err != nil || len(x.ranges) != 0 {
+		t.Errorf("with all wheels there: %v after %d requests", err, len(x.ranges))
+	}
+}
+
+// leave writes what an earlier call downloaded of a wheel.
+func leave(t *testing.T, i *Installer, n int, content []byte) {
+	t.Helper()
+	dir := filepath.Dir(i.Finder.installed()) + ".download"
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, i.wheels[n].sha256+".whl"), content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestInstallDoesNotWaitForSilence(t *testing.T) {
+	i, x := testInstaller(t)
+	i.silence = 100 * time.Millisecond
+	over := make(chan struct{})
+	defer close(over)
+	x.disturb = func(n int, w http.ResponseWriter, r *http.Request) bool {
+		if n > 0 {
+			return false
+		}
+		_, _ = w.Write(x.files[r.URL.Path][:10])
+		w.(http.Flusher).Flush()
+		<-over
+		return true
+	}
+	var lines []string
+	i.Log = func(line string) { lines = append(lines, line) }
+	if err := i.Install(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"", "bytes=10-", ""}; !slices.Equal(x.ranges, want) {
+		t.Errorf("ranges asked for: %q, want %q", x.ranges, want)
+	}
+	if text := strings.Join(lines, "\n"); !strings.Contains(text, "the server sent nothing for 100ms; trying again") {
+		t.Errorf("it said\n%s", text)
+	}
+}
+
 func TestInstallOnceForTwoCallers(t *testing.T) {
 	i, x := testInstaller(t)
 	var calls sync.WaitGroup
