@@ -1,9 +1,12 @@
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
-cache := env("XDG_CACHE_HOME", env("HOME") / ".cache") / "surprisal"
+caches := env("XDG_CACHE_HOME", "")
+cache := (if caches == "" { env("HOME") / ".cache" } else { caches }) / "surprisal"
 golangci_version := "v2.15.0"
 golangci := cache / "golangci-lint-" + golangci_version / "golangci-lint"
 fuzz_seconds := "30"
+# for the shell: the folder of the Go that is installed; one that it fetches in its place lacks doc/
+installed_go := '$(cd / && GOTOOLCHAIN=local go env GOROOT)'
 # for the shell: what go build -tags torch takes, installed and built first where it is missing; the same flags for all
 # commands, or each would compile gotch anew
 torch := 'environment="$(go run ./plugins/torch/libtorch/cmd)"; eval "$environment"; ' + \
@@ -14,15 +17,15 @@ _default:
 
 # gap reports over real text that every Go installation carries, on the embedded backend
 demo: build
-    @ln -sfn "$(go env GOROOT)" examples/first/text
+    @ln -sfn "{{ installed_go }}" examples/first/text
     @bin/runner run examples/first
 
 # the same text on SmolLM2-135M and Gemma-3-270M; installs libtorch and fetches the models where they are missing
 demo-torch: build torch
     @python3 examples/torch/models.py {{ cache }}/models
-    @ln -sfn "$(go env GOROOT)" examples/torch/text
+    @ln -sfn "{{ installed_go }}" examples/torch/text
     @ln -sfn {{ cache }}/models examples/torch/models
-    @bin/runner run --plugins bin examples/torch
+    @bin/runner run examples/torch
 
 # everything: check, tests with real servers, crashes and Python, generated code, fuzzing
 test: check test-race test-slow test-s3 test-python test-examples test-torch fresh fuzz

@@ -18,6 +18,7 @@ Loads that others put on the machine spoil it all: see the spread.
 """
 
 import argparse
+import hashlib
 import importlib.util
 import json
 import math
@@ -51,11 +52,19 @@ def prepare(arguments):
     work = arguments.work
     if not (work / "prepared.json").exists():
         weights(arguments.model, work, arguments.tokenizer)
+    if (other := json.loads((work / "prepared.json").read_text()).get("model")) != digest(arguments.model):
+        raise SystemExit(f"--work {work} holds the forms of another model ({other}); take a folder for each")
     texts(work, arguments.bytes)
 
 
+def digest(path):
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def texts(work, size):
-    root = subprocess.run(["go", "env", "GOROOT"], check=True, capture_output=True, text=True).stdout.strip()
+    local = {**os.environ, "GOTOOLCHAIN": "local"}  # a Go that was fetched in its place may carry other text
+    root = subprocess.run(["go", "env", "GOROOT"], check=True, capture_output=True, text=True, cwd="/", env=local).stdout.strip()
     data = (pathlib.Path(root) / BOOK).read_bytes()
     position = data.index(b"\n", len(data) // 10) + 1
     documents, total = [], 0
@@ -90,7 +99,7 @@ def weights(path, work, tokenizer_path):
         model.to(getattr(torch, dtype)).save_pretrained(work / dtype)
         tokenizer.save_pretrained(work / dtype)
         convert(reader, gguf, work / f"{dtype}.gguf", {"float32": "F32", "bfloat16": "BF16"}[dtype])
-    (work / "prepared.json").write_text(json.dumps(dict(bos=bos, matrices=matrices)))
+    (work / "prepared.json").write_text(json.dumps(dict(bos=bos, matrices=matrices, model=digest(path))))
 
 
 def convert(reader, gguf, path, kind):

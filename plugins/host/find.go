@@ -61,7 +61,7 @@ func (h *Host) find(kind protocol.Kind, name string) ([]string, error) {
 	if names := h.Names(kind); len(names) > 0 {
 		known = "known are " + strings.Join(names, ", ")
 	}
-	return nil, invalid("no %s is called %q; %s; another one is a program called %s on the PATH", kind, name, known, file)
+	return nil, invalid("no %s is called %q; %s; another one is a program called %s beside this one, on the PATH or in a --plugins folder", kind, name, known, file)
 }
 
 // Names returns the names of the plugins of a kind that can be found, sorted, those among them that cannot be started.

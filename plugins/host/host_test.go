@@ -186,7 +186,7 @@ func TestStart(t *testing.T) {
 		{"locked", []string{"is not executable; run chmod +x"}},
 		{"honest", []string{`provider "honest" is built in, and`, "rename or remove"}},
 		{"double", []string{`provider "double" is ambiguous`, folder, second}},
-		{"missing", []string{`no provider is called "missing"; known are`, "chatty", "runner-provider-missing on the PATH"}},
+		{"missing", []string{`no provider is called "missing"; known are`, "chatty", "runner-provider-missing beside this one, on the PATH or in a --plugins folder"}},
 		{"../evil", []string{`provider "../evil"`, "letters, digits"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/go-hclog"
@@ -67,7 +69,7 @@ Exit codes: 0 done, 1 failed, 2 invalid input, 3 some actions failed, 130 cancel
 	flags.StringVarP(&a.dir, "dir", "C", ".", "the spec's folder, for commands that take no folder as an argument")
 	flags.StringVar(&a.store, "store", "", "where artifacts are kept: a folder or a URL (s3://, gs://); default .surprisal/store beside the spec")
 	flags.StringArrayVarP(&a.inject, "inject", "t", nil, "set a field of the spec that has a @tag attribute, as key=value")
-	flags.StringArrayVar(&a.plugins, "plugins", nil, "a folder to look for plugins in, besides the PATH")
+	flags.StringArrayVar(&a.plugins, "plugins", nil, "a folder to look for plugins in, besides that of this program and the PATH")
 	flags.StringVar(&a.logLevel, "log-level", "warn", "which log lines to print: debug, info, warn or error")
 	root.AddCommand(
 		a.initCommand(), a.schemaCommand(), a.pinCommand(), a.planCommand(), a.runCommand(),
@@ -104,6 +106,16 @@ func (a *app) folder(args []string) string {
 	return a.dir
 }
 
+// pluginFolders returns where plugins are looked for before the PATH: the folders that were named, and that of this program, in which
+// those that are built with it lie.
+func (a *app) pluginFolders() []string {
+	program, err := os.Executable()
+	if err != nil {
+		return a.plugins
+	}
+	return append(slices.Clone(a.plugins), filepath.Dir(program))
+}
+
 // open opens the workspace of a folder and hands it to work.
 func (a *app) open(ctx context.Context, dir string, work func(*workspace.Workspace) error) (err error) {
 	level := hclog.LevelFromString(a.logLevel)
@@ -116,7 +128,7 @@ func (a *app) open(ctx context.Context, dir string, work func(*workspace.Workspa
 		}
 	}
 	w, err := workspace.Open(ctx, workspace.Options{
-		Dir: dir, Store: a.store, Inject: a.inject, PluginDirs: a.plugins, Builtins: a.builtins,
+		Dir: dir, Store: a.store, Inject: a.inject, PluginDirs: a.pluginFolders(), Builtins: a.builtins,
 		Log: hclog.New(&hclog.LoggerOptions{Name: "runner", Level: level, Output: a.stderr, DisableTime: true}),
 	})
 	if err != nil {

@@ -21,7 +21,7 @@ func (a *app) doctorCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			findings := libtorch.Examine(c.Context(), finder, slices.Concat(a.plugins, filepath.SplitList(os.Getenv("PATH"))))
+			findings := libtorch.Examine(c.Context(), finder, slices.Concat(a.pluginFolders(), filepath.SplitList(os.Getenv("PATH"))))
 			if a.asJSON {
 				return writeJSON(a.stdout, findings)
 			}

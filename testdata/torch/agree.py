@@ -20,6 +20,7 @@ import argparse
 import base64
 import hashlib
 import json
+import os
 import math
 import pathlib
 import subprocess
@@ -75,7 +76,8 @@ def cut(data, start):
 
 
 def documents():
-    root = pathlib.Path(subprocess.run(["go", "env", "GOROOT"], check=True, capture_output=True, text=True).stdout.strip())
+    local = {**os.environ, "GOTOOLCHAIN": "local"}  # a Go that was fetched in its place lacks doc/
+    root = pathlib.Path(subprocess.run(["go", "env", "GOROOT"], check=True, capture_output=True, text=True, cwd="/", env=local).stdout.strip())
     for kind, name, places in CUTS:
         data = (root / name).read_bytes()
         data.decode()  # so that only the end of a cut can be a broken character
