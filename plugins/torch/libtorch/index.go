@@ -2,6 +2,7 @@ package libtorch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"html"
 	"io"
@@ -55,7 +56,7 @@ func (i *Installer) readIndexes(ctx context.Context, wheels []wheel) ([]string, 
 	return urls, nil
 }
 
-var setting = regexp.MustCompile(`(?m)^[^=\s]*\.(index-url|extra-index-url|no-index|find-links)='(.*)'\s*$`)
+var setting = regexp.MustCompile(`(?m)^[^=\s]*\.(index-url|extra-index-url|no-index)='(.*)'\s*$`)
 
 // configured takes the indexes from what `pip config list` prints, where later sources overrule earlier ones.
 func configured(settings string) ([]string, error) {
@@ -67,7 +68,7 @@ func configured(settings string) ([]string, error) {
 		case "extra-index-url":
 			extra = m[2]
 		default:
-			return nil, fmt.Errorf("pip is configured with %s", m[1])
+			return nil, errors.New("pip is configured without an index")
 		}
 	}
 	// pip prints the spaces and lines between several as they are, or escaped.

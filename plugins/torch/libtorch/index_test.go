@@ -71,7 +71,7 @@ func TestConfigured(t *testing.T) {
 		indexes  string // "" is an error
 	}{
 		{"", defaultIndex},
-		{"global.timeout='60'\nglobal.cert='/a'\n", defaultIndex},
+		{"global.timeout='60'\nglobal.cert='/a'\n:env:.find-links='/wheels'\n", defaultIndex},
 		{"global.index-url='https://a/simple'\n", "https://a/simple"},
 		{"global.index-url='https://a/simple'\nuser.extra-index-url='https://b/simple https://c/simple'\n:env:.index-url='https://d/simple/'\n",
 			"https://d/simple/ https://b/simple https://c/simple"},
