@@ -62,17 +62,38 @@ type group struct {
 type text struct {
 	document protocol.Document
 	answer   protocol.ScoredDocument
-	windows  []window
+	// tokens are those of the document, and the one that ends it where that is scored; prefix is what may stand before.
+	tokens  []int32
+	prefix  int32
+	windows []window
 	// left is how many of the windows have no losses yet.
 	left int
 }
 
-// window is a part of a text that the model sees at once.
+// window is a part of a text that the model sees at once: tokens [start, end) of it. With a small stride a text has as many as tokens.
 type window struct {
-	of       *text
-	sequence decoder.Sequence
+	of         *text
+	start, end int
 	// score is the text's token whose loss comes first.
 	score int
+	// prefixed says that the prefix token stands before them.
+	prefixed bool
+}
+
+// read returns how many tokens the model reads.
+func (w window) read() int {
+	if w.prefixed {
+		return w.end - w.start
+	}
+	return w.end - w.start - 1
+}
+
+func (w window) sequence() decoder.Sequence {
+	tokens := w.of.tokens[w.start:w.end]
+	if !w.prefixed {
+		return decoder.Sequence{Tokens: tokens, From: w.score - w.start}
+	}
+	return decoder.Sequence{Tokens: append([]int32{w.of.prefix}, tokens...), From: w.score - w.start + 1}
 }
 
 // Score answers documents in order, each as soon as its last window is computed, so that whoever asked can go on from there if
@@ -130,7 +151,7 @@ func (q *queue) add(texts []*text) {
 	for _, t := range texts {
 		t.left = len(t.windows)
 		for _, w := range t.windows {
-			q.tokens += w.sequence.Read()
+			q.tokens += w.read()
 		}
 		q.windows = append(q.windows, t.windows...)
 	}
@@ -144,7 +165,7 @@ func (q *queue) take(n int, losses []float64) (err error) {
 			return err
 		}
 		w.of.left--
-		q.tokens -= w.sequence.Read()
+		q.tokens -= w.read()
 	}
 	clear(q.windows[:n])
 	q.windows = q.windows[n:]
@@ -242,24 +263,23 @@ func (m *model) cut(d protocol.Document, s protocol.Settings, e tokenizer.Encodi
 		}
 		ids, starts = append(slices.Clone(ids), end), append(slices.Clone(starts), int32(len(d.Text)))
 	}
+	t.tokens = ids
 	for w := range s.Windows(starts) {
-		x := window{of: t, score: w.Score}
+		x := window{of: t, start: w.Start, end: w.End, score: w.Score}
 		if s.Prefix == protocol.PrefixBOS || s.Prefix == protocol.PrefixFirst && w.Start == 0 {
 			prefix, err := m.prefix.need("beginning-of-text or end-of-text", `use scoring.prefix: "none"`)
 			if err != nil {
 				return nil, err
 			}
-			x.sequence.Tokens = append(x.sequence.Tokens, prefix)
+			t.prefix, x.prefixed = prefix, true
 		}
-		x.sequence.From = len(x.sequence.Tokens) + w.Score - w.Start
-		x.sequence.Tokens = append(x.sequence.Tokens, ids[w.Start:w.End]...)
-		if n := x.sequence.Read(); n > m.architecture.Context {
+		if n := x.read(); n > m.architecture.Context {
 			return nil, sdk.Invalid("%s: a window of %d bytes has %d tokens, which is more than the %d that the model can see; lower scoring.context",
 				position(d, w.Start, starts[w.Start]), s.Context, n, m.architecture.Context)
 		}
-		if x.sequence.From == 0 {
+		if !x.prefixed && x.score == x.start {
 			// The document's first token follows nothing.
-			x.sequence.From, x.score = 1, 1
+			x.score++
 			if len(e.IDs) > 0 && e.Ends[0] > e.Starts[0] {
 				*unscored = append(*unscored, protocol.Unscored{Start: e.Starts[0], End: e.Ends[0], Reason: protocol.ReasonNoContext})
 				slices.SortFunc(*unscored, func(a, b protocol.Unscored) int { return int(a.Start) - int(b.Start) })
@@ -281,9 +301,9 @@ func (m *model) batch(ctx context.Context, windows []window) (int, []float64, er
 		var sequences []decoder.Sequence
 		budget, tokens := m.budget.Load(), int64(0)
 		for _, w := range windows {
-			if n := int64(w.sequence.Read()); len(sequences) == 0 || tokens+n <= budget {
+			if n := int64(w.read()); len(sequences) == 0 || tokens+n <= budget {
 				tokens += n
-				sequences = append(sequences, w.sequence)
+				sequences = append(sequences, w.sequence())
 			} else {
 				break
 			}
@@ -306,7 +326,7 @@ func (m *model) batch(ctx context.Context, windows []window) (int, []float64, er
 // take moves the window's losses to its text and returns the others.
 func (w window) take(losses []float64) ([]float64, error) {
 	answer, d := &w.of.answer, w.of.document
-	n := len(w.sequence.Tokens) - w.sequence.From
+	n := w.end - w.score
 	for i, loss := range losses[:n] {
 		token := w.score + i
 		at := int32(len(d.Text))
