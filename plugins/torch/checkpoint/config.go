@@ -200,12 +200,10 @@ func decoderBlocks(f *fields, d blockDefaults, activation Activation) Architectu
 		Norm:       Norm{Kind: RMSNorm, Epsilon: f.positive("rms_norm_eps", 1e-6)},
 	}
 	heads := f.count("num_attention_heads", d.heads)
-	kvHeads := heads
+	kvHeads := d.kvHeads
 	// A null says that there are as many as heads.
-	if _, written := f.values["num_key_value_heads"]; written || d.kvHeads == 0 {
+	if _, written := f.values["num_key_value_heads"]; written || kvHeads == 0 {
 		kvHeads = f.count("num_key_value_heads", heads)
-	} else {
-		kvHeads = d.kvHeads
 	}
 	if heads%kvHeads != 0 {
 		f.fail("num_attention_heads %d is not a multiple of num_key_value_heads %d", heads, kvHeads)

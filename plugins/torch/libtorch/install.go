@@ -171,7 +171,7 @@ func freeSpace(dir string) (int64, error) {
 	if err := unix.Statfs(dir, &stat); err != nil {
 		return 0, err
 	}
-	return int64(stat.Bavail) * int64(stat.Bsize), nil
+	return int64(stat.Bavail * uint64(stat.Bsize)), nil
 }
 
 // lock takes the lock of a file and returns the function that gives it back.
