@@ -4,7 +4,7 @@ caches := env("XDG_CACHE_HOME", "")
 cache := (if caches == "" { env("HOME") / ".cache" } else { caches }) / "surprisal"
 golangci_version := "v2.15.0"
 golangci := cache / "golangci-lint-" + golangci_version / "golangci-lint"
-fuzz_seconds := "20"
+fuzz_seconds := "30"
 # for the shell: the folder of the Go that is installed; one that it fetches in its place lacks doc/
 installed_go := '$(cd / && GOTOOLCHAIN=local go env GOROOT)'
 # for the shell: what go build -tags torch takes, installed and built first where it is missing; the same flags for all
