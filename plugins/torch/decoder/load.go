@@ -69,6 +69,9 @@ func (l *loader) load() error {
 			part.Attention.Rope = intern(&ropes, part.Attention.Rope)
 		}
 		r.layers = append(r.layers, l.layer(fmt.Sprintf("layers.%d.", i), part))
+		if l.err != nil {
+			return l.err
+		}
 	}
 	r.norm = l.vector("norm", hidden)
 	share := r.share(vocabulary)
@@ -202,7 +205,11 @@ func (l *loader) head(share span, vocabulary, hidden int64) []tensor.Tensor {
 // matrix reads some rows and columns of a matrix that is only multiplied by.
 func (l *loader) matrix(name string, rows, columns span, height, width int64) tensor.Tensor {
 	mark := l.scope.Mark()
-	packed := l.scope.Pack(l.read(name, rows, columns, height, width), LogitRows)
+	read := l.read(name, rows, columns, height, width)
+	if l.err != nil {
+		return tensor.Tensor{}
+	}
+	packed := l.scope.Pack(read, LogitRows)
 	l.scope.FreeTo(mark, packed)
 	return l.keep(packed)
 }

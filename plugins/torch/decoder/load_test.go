@@ -3,14 +3,17 @@
 package decoder
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"surprisal.dev/plugins/torch/checkpoint"
 	"surprisal.dev/plugins/torch/tensor"
 )
 
@@ -81,4 +84,23 @@ func widened(t *testing.T, golden string, padding int) string {
 		t.Fatal(err)
 	}
 	return folder
+}
+
+// TestCancelledLoad stops loading a model, with a head of its own and with one that is the embeddings.
+func TestCancelledLoad(t *testing.T) {
+	for _, name := range []string{"llama", "llama-bias"} {
+		c, err := checkpoint.Open(filepath.Join(goldenFolder, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		heap := tensor.NewHeap()
+		if _, err := New(ctx, c, heap, Options{Devices: []tensor.Device{tensor.CPU}}); !errors.Is(err, context.Canceled) || heap.Live() != 0 {
+			t.Errorf("%s: %v, %d tensors", name, err, heap.Live())
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }
