@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 )
@@ -36,16 +37,24 @@ func (i *Installer) download(ctx context.Context, w wheel, url, path string, rep
 		case errors.Is(err, errWrongHash) && resumed && try < i.tries-1:
 			// What was there may have been damaged; it is gone now.
 		case errors.Is(err, errRefused):
-			return fmt.Errorf("%s from %s: %w; `pip install torch==%s` in an environment that is active is the way around it", w.requirement(), url, err, Version)
+			return fmt.Errorf("%s from %s: %w; `pip install torch==%s` in an environment that is active is the way around it", w.requirement(), redacted(url), err, Version)
 		case errors.Is(err, errWrongHash), errors.As(err, new(*os.PathError)):
-			return fmt.Errorf("%s from %s: %w", w.requirement(), url, err)
+			return fmt.Errorf("%s from %s: %w", w.requirement(), redacted(url), err)
 		case try == i.tries-1:
 			return fmt.Errorf("%s from %s: %w; run it again to go on where it stopped, or `pip install torch==%s` in an environment that is active",
-				w.requirement(), url, err, Version)
+				w.requirement(), redacted(url), err, Version)
 		}
 		i.Log(fmt.Sprintf("%s: %v; trying again", w.requirement(), err))
 	}
 	return nil
+}
+
+// redacted leaves the password out of a URL.
+func redacted(text string) string {
+	if u, err := url.Parse(text); err == nil {
+		return u.Redacted()
+	}
+	return text
 }
 
 // errRefused says that the server will not hand out the file, however often it is asked.

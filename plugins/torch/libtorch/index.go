@@ -56,19 +56,24 @@ func (i *Installer) readIndexes(ctx context.Context, wheels []wheel) ([]string, 
 	return urls, nil
 }
 
-var setting = regexp.MustCompile(`(?m)^[^=\s]*\.(index-url|extra-index-url|no-index)='(.*)'\s*$`)
+var setting = regexp.MustCompile(`(?m)^(global|install|:env:)\.(index-url|extra-index-url|no-index)='(.*)'\s*$`)
 
-// configured takes the indexes from what `pip config list` prints, where later sources overrule earlier ones.
+// configured takes the indexes from what `pip config list` prints, in the order of the alphabet.
 func configured(settings string) ([]string, error) {
 	index, extra := defaultIndex, ""
-	for _, m := range setting.FindAllStringSubmatch(settings, -1) {
-		switch m[1] {
-		case "index-url":
-			index = m[2]
-		case "extra-index-url":
-			extra = m[2]
-		default:
-			return nil, errors.New("pip is configured without an index")
+	found := setting.FindAllStringSubmatch(settings, -1)
+	// Of pip's sections, those further on overrule those before.
+	for _, section := range []string{"global", "install", ":env:"} {
+		for _, m := range found {
+			switch {
+			case m[1] != section:
+			case m[2] == "index-url":
+				index = m[3]
+			case m[2] == "extra-index-url":
+				extra = m[3]
+			default:
+				return nil, errors.New("pip is configured without an index")
+			}
 		}
 	}
 	// pip prints the spaces and lines between several as they are, or escaped.
@@ -79,6 +84,8 @@ var link = regexp.MustCompile(`(?i)<a\s[^>]*href\s*=\s*["']([^"']+)["']`)
 
 // readPage returns the URL of a wheel on an index's page of its project (PEP 503), or "" if it is not there.
 func (i *Installer) readPage(ctx context.Context, index string, w wheel) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, i.silence)
+	defer cancel()
 	page, err := url.Parse(strings.TrimSuffix(index, "/") + "/" + w.name + "/")
 	if err != nil {
 		return "", err

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -36,7 +37,9 @@ func TestInstallReadsIndexes(t *testing.T) {
 				"<a data-requires-python=\"&gt;=3.10\" HREF='../../files%s#sha256=%s'>%s</a></body></html>", w.name, path, w.sha256, w.name)
 		})
 	}
-	mux.Handle("/files/", http.StripPrefix("/files", x))
+	var current atomic.Pointer[index]
+	current.Store(x)
+	mux.Handle("/files/", http.StripPrefix("/files", http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) { current.Load().ServeHTTP(out, r) })))
 	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		if user, password, _ := r.BasicAuth(); user != "user" || password != "word" {
 			out.WriteHeader(http.StatusUnauthorized)
@@ -45,10 +48,10 @@ func TestInstallReadsIndexes(t *testing.T) {
 		mux.ServeHTTP(out, r)
 	}))
 	defer server.Close()
-	index := strings.Replace(server.URL, "http://", "http://user:word@", 1) + "/simple/"
+	address := strings.Replace(server.URL, "http://", "http://user:word@", 1) + "/simple/"
 
 	i.locate = i.find
-	i.Finder.Python = pipWith(t, "global.index-url='http://127.0.0.1:1/simple'\n:env:.index-url='"+index+"'\n")
+	i.Finder.Python = pipWith(t, ":env:.index-url='"+address+"'\nglobal.index-url='http://127.0.0.1:1/simple'\n")
 	if err := i.Install(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -56,10 +59,22 @@ func TestInstallReadsIndexes(t *testing.T) {
 		t.Errorf("ranges asked for: %q, want %q", x.ranges, want)
 	}
 
+	// A password is not repeated in errors.
+	i, x = testInstaller(t)
+	i.locate, i.Finder.Python = i.find, pipWith(t, ":env:.index-url='"+address+"'\n")
+	x.disturb = func(_ int, out http.ResponseWriter, _ *http.Request) bool {
+		out.WriteHeader(http.StatusForbidden)
+		return true
+	}
+	current.Store(x)
+	if err := i.Install(t.Context()); err == nil || strings.Contains(err.Error(), "word") || !strings.Contains(err.Error(), "403") {
+		t.Errorf("a refused download: %v", err)
+	}
+
 	// What no page has pip is asked for, in vain here.
 	i, _ = testInstaller(t)
 	i.locate, i.wheels[0].sha256 = i.find, strings.Repeat("0", 64)
-	i.Finder.Python = pipWith(t, ":env:.index-url='"+index+"'\n")
+	i.Finder.Python = pipWith(t, ":env:.index-url='"+address+"'\n")
 	if err := i.Install(t.Context()); err == nil || !strings.Contains(err.Error(), "asked") {
 		t.Errorf("a wheel that no page has: %v", err)
 	}
@@ -73,7 +88,8 @@ func TestConfigured(t *testing.T) {
 		{"", defaultIndex},
 		{"global.timeout='60'\nglobal.cert='/a'\n:env:.find-links='/wheels'\n", defaultIndex},
 		{"global.index-url='https://a/simple'\n", "https://a/simple"},
-		{"global.index-url='https://a/simple'\nuser.extra-index-url='https://b/simple https://c/simple'\n:env:.index-url='https://d/simple/'\n",
+		{":env:.index-url='https://d/simple/'\ndownload.index-url='https://e/simple'\nglobal.extra-index-url='https://b/simple https://c/simple'\n" +
+			"global.index-url='https://a/simple'\n",
 			"https://d/simple/ https://b/simple https://c/simple"},
 		{`global.extra-index-url='\nhttps://b/simple\nhttps://c/simple'` + "\n", defaultIndex + " https://b/simple https://c/simple"},
 		{"global.no-index='1'\n", ""},
