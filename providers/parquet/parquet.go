@@ -1,12 +1,12 @@
 package parquet
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 
 	"github.com/parquet-go/parquet-go"
 
+	"surprisal.dev/plugins/footer"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
 	"surprisal.dev/providers/source"
@@ -44,7 +44,7 @@ func (c config) Reader(fields []string) (source.Reader, error) {
 }
 
 func read(f *source.File, fields []string, paths [][]string, rows *source.Rows) error {
-	file, err := open(f)
+	file, err := footer.Open(f.Label, f, f.Size(), parquet.FileReadMode(parquet.ReadModeSync))
 	if err != nil {
 		return err
 	}
@@ -105,37 +105,6 @@ func readGroup(group parquet.RowGroup, columns []*column, skip int64, rows *sour
 		}
 	}
 	return nil
-}
-
-// open reads the footer of a file.
-func open(f *source.File) (_ *parquet.File, err error) {
-	defer damaged(f, &err)
-	const frame = 12 // the magic bytes at both ends and the footer's size
-	var head, tail [8]byte
-	if f.Size() < frame {
-		return nil, sdk.Invalid("%s: %d bytes are no Parquet file", f.Label, f.Size())
-	}
-	for _, at := range []struct {
-		b      []byte
-		offset int64
-	}{{head[:4], 0}, {tail[:], f.Size() - 8}} {
-		if _, err := f.ReadAt(at.b, at.offset); err != nil {
-			return nil, err
-		}
-	}
-	if string(head[:4]) == "PARE" || string(tail[4:]) == "PARE" {
-		return nil, sdk.Invalid("%s is encrypted; decrypt it first", f.Label)
-	}
-	if string(head[:4]) != "PAR1" || string(tail[4:]) != "PAR1" {
-		return nil, sdk.Invalid("%s is no Parquet file, or is cut off: it begins with %q and ends with %q, not PAR1; get the file again",
-			f.Label, head[:4], tail[4:])
-	}
-	// The library allocates what the footer claims to need.
-	if size := int64(binary.LittleEndian.Uint32(tail[:4])); size > f.Size()-frame {
-		return nil, sdk.Invalid("%s: the footer claims %d bytes of a file of %d; get the file again", f.Label, size, f.Size())
-	}
-	return parquet.OpenFile(f, f.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true),
-		parquet.FileReadMode(parquet.ReadModeSync))
 }
 
 // damaged makes an error of the library, or a panic on what it did not expect, an error that names the file. The

@@ -170,10 +170,10 @@ func TestBadFiles(t *testing.T) {
 	for name, test := range map[string]struct{ content, want string }{
 		"empty":     {"", "0 bytes are no Parquet file"},
 		"text":      {"this is no such file", `it begins with "this" and ends with "file", not PAR1`},
-		"cut":       {good[:len(good)/2], "is no Parquet file, or is cut off"},
-		"encrypted": {"PARE" + good[4:], "is encrypted; decrypt it first"},
-		"footer":    {good[:len(good)-8] + string(footer) + "PAR1", "the footer claims 2147483648 bytes of a file of"},
-		"zeros":     {"PAR1" + strings.Repeat("\x00", 100) + "\x20\x00\x00\x00PAR1", "damaged Parquet data"},
+		"cut":       {good[:len(good)/2], "no Parquet file, or one that is cut off"},
+		"encrypted": {"PARE" + good[4:], "the Parquet file is encrypted; decrypt it first"},
+		"footer":    {good[:len(good)-8] + string(footer) + "PAR1", "damaged Parquet footer: it claims 2147483648 bytes of a file of"},
+		"zeros":     {"PAR1" + strings.Repeat("\x00", 100) + "\x20\x00\x00\x00PAR1", "damaged Parquet footer"},
 		"page":      {good[:40] + strings.Repeat("\xff", 400) + good[440:], "damaged Parquet data"},
 	} {
 		dir := sourcetest.Folder(t, map[string]string{name: test.content})

@@ -108,6 +108,12 @@ func (c *cursor) enter(chunks []parquet.ColumnChunk, row int64) error {
 		if c.index >= len(chunks) {
 			return c.fault("missing from a row group")
 		}
+		if row > 0 {
+			// SeekToRow uses the offset index if it has been loaded.
+			if _, err := chunks[c.index].OffsetIndex(); err != nil && !errors.Is(err, parquet.ErrMissingOffsetIndex) {
+				return c.fault("%v", err)
+			}
+		}
 		c.pages = chunks[c.index].Pages()
 		if row > 0 {
 			return c.pages.SeekToRow(row)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 
+	"surprisal.dev/plugins/footer"
 	"surprisal.dev/plugins/protocol"
 )
 
@@ -44,11 +45,11 @@ func open[T any](path string, columns []column, row func([]*cursor, *T) error) (
 	if err != nil {
 		return nil, err
 	}
+	f, err := footer.Open(path, file, info.Size(), parquet.ReadBufferSize(64<<10))
+	if err != nil {
+		return nil, err
+	}
 	err = guard(func() error {
-		f, err := parquet.OpenFile(file, info.Size(), parquet.SkipBloomFilters(true), parquet.ReadBufferSize(64<<10))
-		if err != nil {
-			return fmt.Errorf("not a whole parquet file: %w", err)
-		}
 		r.groups, r.rows = f.RowGroups(), f.NumRows()
 		total := int64(0)
 		for _, group := range r.groups {

@@ -295,7 +295,7 @@ func TestRefusals(t *testing.T) {
 				t.Fatal(err)
 			}
 			return a, b
-		}, `scored_documents.parquet: not a whole parquet file`},
+		}, `scored_documents.parquet: no Parquet file, or one that is cut off`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, b := test.make(t)

@@ -1,0 +1,172 @@
+package footer_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"iter"
+	"math"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/parquet-go/parquet-go"
+
+	"surprisal.dev/plugins/footer"
+	"surprisal.dev/plugins/protocol"
+)
+
+type record struct {
+	Text string   `parquet:"text"`
+	Tags []string `parquet:"tags,list"`
+}
+
+// whole is a file of two row groups with an index.
+func whole(t testing.TB) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := parquet.NewGenericWriter[record](&b, parquet.KeyValueMetadata("made", "by a test"))
+	for range 2 {
+		if _, err := w.Write([]record{{"a", []string{"x", "y"}}, {"b", nil}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// framed puts a footer where a file has it.
+func framed(footer ...byte) []byte {
+	b := append([]byte("PAR1"), footer...)
+	return append(binary.LittleEndian.AppendUint32(b, uint32(len(footer))), "PAR1"...)
+}
+
+// list begins a list of structs in the field with the id, right after the field before it.
+func list(size uint64) []byte { return binary.AppendUvarint([]byte{0x19, 0xfc}, size) }
+
+func open(content []byte) (*parquet.File, error) {
+	return footer.Open("a.parquet", bytes.NewReader(content), int64(len(content)))
+}
+
+func TestOpen(t *testing.T) {
+	file, err := open(whole(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if file.NumRows() != 4 || len(file.RowGroups()) != 2 {
+		t.Errorf("found %d rows in %d groups, wanted 4 in 2", file.NumRows(), len(file.RowGroups()))
+	}
+	if index, err := file.RowGroups()[1].ColumnChunks()[0].OffsetIndex(); err != nil || index.NumPages() != 1 {
+		t.Errorf("the index that was left unread: %v, %v", index, err)
+	}
+}
+
+// No claim of a damaged footer is believed, however large: not its own size, not that of a list, not that of an index.
+func TestClaims(t *testing.T) {
+	good := whole(t)
+	resized := slices.Clone(good)
+	binary.LittleEndian.PutUint32(resized[len(resized)-8:], math.MaxUint32-16)
+	version := []byte{0x15, 0x02} // field 1: the number 1
+	for name, test := range map[string]struct {
+		content []byte
+		want    string
+	}{
+		"empty":     {nil, "0 bytes are no Parquet file"},
+		"text":      {[]byte("this is no such file"), `it begins with "this" and ends with "file", not PAR1`},
+		"cut":       {good[:len(good)/2], "no Parquet file, or one that is cut off"},
+		"encrypted": {append([]byte("PARE"), good[4:]...), "encrypted; decrypt it first"},
+		"footer":    {resized, "it claims 4294967279 bytes of a file of"},
+		"schema":    {framed(append(version, list(math.MaxInt32)...)...), "a list of 2147483647 values in 0 bytes"},
+		"text size": {framed(slices.Concat(version, list(1), binary.AppendUvarint([]byte{0x48}, math.MaxInt32), []byte("abc"))...), "a value of 2147483647 bytes where 3 are left"},
+		"unknown":   {framed(append(version, 0x1f)...), "unknown type 15"},
+		"nested":    {framed(bytes.Repeat([]byte{0x1c}, 1<<20)...), "values nested more than 32 deep"},
+		"no number": {framed(0x15), "unexpected EOF"},
+		"long":      {framed(append([]byte{0x15}, bytes.Repeat([]byte{0xff}, 11)...)...), "a number of more than 64 bits"},
+		"no column": {framed(append(version, 0)...), "damaged Parquet footer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := open(test.content)
+			runtime.ReadMemStats(&after)
+			if err == nil || !strings.HasPrefix(err.Error(), "a.parquet: ") || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput {
+				t.Errorf("found error %v of kind %q\nwanted one of invalid input that begins with the name and has %q", err, protocol.KindOf(err), test.want)
+			}
+			if n := after.TotalAlloc - before.TotalAlloc; n > 16<<20 {
+				t.Errorf("%d bytes were allocated to open a file of %d", n, len(test.content))
+			}
+		})
+	}
+}
+
+type broken struct {
+	io.ReaderAt
+	whole int64
+}
+
+var errBroken = errors.New("the disk is gone")
+
+func (b broken) ReadAt(to []byte, offset int64) (int, error) {
+	if offset+int64(len(to)) > b.whole {
+		return 0, errBroken
+	}
+	return b.ReaderAt.ReadAt(to, offset)
+}
+
+// A file that can't be read is not called damaged.
+func TestBrokenReader(t *testing.T) {
+	good := whole(t)
+	for _, whole := range []int{0, 4, len(good) - 8} {
+		_, err := footer.Open("a.parquet", broken{bytes.NewReader(good), int64(whole)}, int64(len(good)))
+		if !errors.Is(err, errBroken) || protocol.KindOf(err) != "" {
+			t.Errorf("with %d bytes that can be read: found %v of kind %q, wanted the reader's error", whole, err, protocol.KindOf(err))
+		}
+	}
+}
+
+func damages(content []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for i := range content {
+			for _, b := range []byte{0, 0x0f, 0x7f, 0x80, 0xf9, 0xff} {
+				damaged := slices.Clone(content)
+				damaged[i] = b
+				if !yield(damaged) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Whatever byte of a file is damaged, opening it ends with the file or with an error of invalid input.
+func TestDamagedFiles(t *testing.T) {
+	refused := 0
+	for content := range damages(whole(t)) {
+		if _, err := open(content); err != nil {
+			refused++
+			if protocol.KindOf(err) != protocol.InvalidInput {
+				t.Fatalf("error %v of kind %q", err, protocol.KindOf(err))
+			}
+		}
+	}
+	if refused == 0 {
+		t.Error("no damage was noticed")
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	f.Add(whole(f))
+	f.Add(framed(0))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		if _, err := open(content); err != nil && protocol.KindOf(err) != protocol.InvalidInput {
+			t.Errorf("error %v of kind %q", err, protocol.KindOf(err))
+		}
+	})
+}
