@@ -5,12 +5,13 @@ cache := (if caches == "" { env("HOME") / ".cache" } else { caches }) / "surpris
 golangci_version := "v2.15.0"
 golangci := cache / "golangci-lint-" + golangci_version / "golangci-lint"
 fuzz_seconds := "30"
+# the same for all commands, or each would compile its own copy of every dependency
+export GOFLAGS := "-trimpath " + `go env GOFLAGS`
 # for the shell: the folder of the Go that is installed; one that it fetches in its place lacks doc/
 installed_go := '$(cd / && GOTOOLCHAIN=local go env GOROOT)'
-# for the shell: what go build -tags torch takes, installed and built first where it is missing; the same flags for all
-# commands, or each would compile gotch anew
+# for the shell: what go build -tags torch takes, installed and built first where it is missing
 torch := 'environment="$(go run ./plugins/torch/libtorch/cmd)"; eval "$environment"; ' + \
-    'tokenizer="$(plugins/torch/tokenizer/build.sh "' + cache + '")"; export CGO_LDFLAGS="$tokenizer $CGO_LDFLAGS" GOFLAGS="-trimpath ${GOFLAGS:-}"'
+    'tokenizer="$(plugins/torch/tokenizer/build.sh "' + cache + '")"; export CGO_LDFLAGS="$tokenizer $CGO_LDFLAGS"'
 
 _default:
     @{{ just_executable() }} --justfile {{ justfile() }} --list --unsorted
@@ -30,14 +31,14 @@ demo-torch: build torch
 # everything: check, tests with real servers, crashes and Python, generated code, fuzzing
 test: check test-race test-slow test-s3 test-python test-examples test-torch fresh fuzz
 
-# the inner loop: build, vet, lint, unit tests
+# the inner loop: build, vet, lint, unit tests; what the other recipes test was vetted here, tags included
 check: build lint
     go test ./...
 
 # build bin/runner
 build:
     @test -x bin/runner || echo "building bin/runner; the first time takes a minute or two" >&2
-    @go build -trimpath -buildvcs=false -ldflags="-s -w" -o bin/runner ./runner
+    @go build -buildvcs=false -ldflags="-s -w" -o bin/runner ./runner
 
 # build bin/runner-backend-torch; installs libtorch where there is none
 torch:
@@ -57,7 +58,7 @@ test-tokenizer:
 # the torch backend
 test-torch: (_install-golangci)
     @{{ torch }}; go vet -tags torch,models,cuda ./plugins/torch/... && \
-      {{ golangci }} run --build-tags torch,models,cuda ./plugins/torch/... && go test -tags torch ./plugins/torch/...
+      {{ golangci }} run --build-tags torch,models,cuda ./plugins/torch/... && go test -vet=off -tags torch ./plugins/torch/...
 
 # the torch backend on real models: against transformers, documents alone and together, memory against plans (330 MB, fetched once)
 test-models:
@@ -72,7 +73,7 @@ test-cuda folder *options: cuda-programs
 cuda-programs:
     mkdir -p bin/cuda
     python3 testdata/torch/agree.py documents bin/cuda/documents.jsonl
-    CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags="-s -w" -o bin/cuda/runner ./runner
+    CGO_ENABLED=0 go build -buildvcs=false -ldflags="-s -w" -o bin/cuda/runner ./runner
     @{{ torch }}; go build -tags torch -buildvcs=false -ldflags="-s -w" -o bin/cuda/ ./plugins/torch/cmd/runner-backend-torch; \
       for package in tensor decoder backend; do \
         go test -c -tags torch,cuda,models -ldflags="-s -w" -o bin/cuda/$package.test ./plugins/torch/$package; \
@@ -93,19 +94,19 @@ fmt: (_install-golangci)
 
 # what runs at the same time, under the race detector
 test-race:
-    go test -race ./runner/engine ./runner/executor ./runner/action/score ./plugins/host
+    go test -vet=off -race ./runner/engine ./runner/executor ./runner/action/score ./plugins/host
 
 # kill -9, full disks, read-only stores, two runs that must agree
 test-slow:
-    go test -tags slow -timeout 20m ./runner
+    go test -vet=off -tags slow -timeout 20m ./runner
 
 # the store and the providers against a real S3 server
 test-s3:
-    SURPRISAL_S3_SERVER="$(testdata/s3/install.sh {{ cache }})" go test -tags s3 -run S3 ./runner/store ./providers/source
+    SURPRISAL_S3_SERVER="$(testdata/s3/install.sh {{ cache }})" go test -vet=off -tags s3 -run S3 ./runner/store ./providers/source
 
 # tables read back by DuckDB and pyarrow, the gap report against a reference in Python, and dequantisation against gguf
 test-python: _python
-    SURPRISAL_PYTHON="{{ cache }}/python/bin/python" go test -tags python ./runner/table ./runner/action/gap ./plugins/torch/libtorch ./plugins/torch/checkpoint
+    SURPRISAL_PYTHON="{{ cache }}/python/bin/python" go test -vet=off -tags python ./runner/table ./runner/action/gap ./plugins/torch/libtorch ./plugins/torch/checkpoint
 
 _python:
     @cmp -s testdata/python/requirements.txt {{ cache }}/python/requirements.txt || { \
@@ -137,7 +138,7 @@ fuzz:
     fuzz() {
       local output; output="$(mktemp)"
       for attempt in 1 2 3; do
-        if go test "$1" -run '^$' -fuzz "^$2\$" -fuzztime {{ fuzz_seconds }}s -fuzzminimizetime 10x -parallel 1 >"$output" 2>&1; then
+        if go test "$1" -vet=off -run '^$' -fuzz "^$2\$" -fuzztime {{ fuzz_seconds }}s -fuzzminimizetime 10x -parallel 1 >"$output" 2>&1; then
           echo "$2 $(tail -1 "$output")"; rm "$output"; return 0
         fi
         if ! grep -q 'context deadline exceeded' "$output" || grep -q 'Failing input written' "$output"; then break; fi

@@ -16,7 +16,7 @@ if [ ! -x "$binary" ]; then
 	new=$(mktemp -d "$cache/new.XXXXXX")
 	trap 'rm -rf "$new"' EXIT
 	# A package with a version is built by its own go.mod, not by the one of the current folder.
-	CGO_ENABLED=0 GOBIN=$new GOFLAGS= go install -ldflags='-s -w' "github.com/versity/versitygw/cmd/versitygw@$version" >&2
+	CGO_ENABLED=0 GOBIN=$new GOFLAGS=-trimpath go install -ldflags='-s -w' "github.com/versity/versitygw/cmd/versitygw@$version" >&2
 	mv "$new/versitygw" "$binary"
 fi
 echo "$binary"

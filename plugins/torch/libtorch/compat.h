@@ -1,7 +1,8 @@
 // Force-included into gotch's C++ (CGO_CXXFLAGS=-include): its generated wrappers call three operators with arguments
-// that changed before torch 2.11. The names are redirected after torch's own headers have been read.
+// that changed before torch 2.11. The names are redirected after torch's own headers have been read. Our own C++ defines
+// SURPRISAL and needs none of it.
 #pragma once
-#ifdef __cplusplus
+#if defined(__cplusplus) && !defined(SURPRISAL)
 #include <torch/torch.h>
 
 #include <tuple>
@@ -20,6 +21,11 @@ std::tuple<Tensor, Tensor> gotch_scaled_mm(const Arguments&...) {
 }
 
 }  // namespace torch
+
+// gotch asks for -O3, which nothing on the command line can take back. Its file is 3,000 calls of something else: no
+// faster for it, and two minutes of compiling.
+#pragma GCC optimize("O0")
+#define STBI_NO_SIMD  // its image reader has intrinsics that want optimisation
 
 #define _cslt_sparse_mm gotch_cslt_sparse_mm
 #define _scaled_mm gotch_scaled_mm

@@ -68,7 +68,7 @@ func checkPath(dir string) error {
 }
 
 // Environment returns the variables, as NAME=value, with which go build -tags torch finds libtorch. build is Build's
-// folder. gotch adds flags of its own after these.
+// folder. Packages add flags of their own after these: gotch -g, and so do we, which -gtoggle turns off wherever it stands.
 func Environment(t Torch, build string) ([]string, error) {
 	for _, dir := range []string{t.Dir, build} {
 		if err := checkPath(dir); err != nil {
@@ -80,7 +80,7 @@ func Environment(t Torch, build string) ([]string, error) {
 	return []string{
 		"CGO_ENABLED=1",
 		"CGO_CFLAGS=-O2 -g0",
-		"CGO_CXXFLAGS=-O2 -g0 -Wno-deprecated-declarations -include " + filepath.Join(build, "compat.h") +
+		"CGO_CXXFLAGS=-O2 -gtoggle -Wno-deprecated-declarations -include " + filepath.Join(build, "compat.h") +
 			" -I" + t.include() + " -I" + filepath.Join(t.include(), "torch/csrc/api/include"),
 		"CGO_LDFLAGS=" + strings.Join(link, " "),
 	}, nil

@@ -2,7 +2,7 @@
 
 package tensor
 
-// #cgo CXXFLAGS: -std=c++17 -O3
+// #cgo CXXFLAGS: -std=c++17 -O3 -DSURPRISAL -g
 // #include <stdlib.h>
 // #include "extra.h"
 import "C"
