@@ -48,7 +48,7 @@ func framed(footer ...byte) []byte {
 	return append(binary.LittleEndian.AppendUint32(b, uint32(len(footer))), "PAR1"...)
 }
 
-// list begins a list of structs in the field with the id, right after the field before it.
+// list begins a list of structs in the field whose id follows that of the field before it.
 func list(size uint64) []byte { return binary.AppendUvarint([]byte{0x19, 0xfc}, size) }
 
 func open(content []byte) (*parquet.File, error) {
