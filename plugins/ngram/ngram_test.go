@@ -216,6 +216,7 @@ func TestPieces(t *testing.T) {
 		"   ":                          {"   "},
 		"e\u0301te\u0301":              {"e\u0301te\u0301"},
 		"中文, ١٢٣":                      {"中文", ",", " ١٢٣"},
+		strings.Repeat("a", 65):        {strings.Repeat("a", 64), "a"},
 		"  " + strings.Repeat("é", 40): {" ", " " + strings.Repeat("é", 31), strings.Repeat("é", 9)},
 	} {
 		var got []string
