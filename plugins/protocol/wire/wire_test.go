@@ -237,8 +237,8 @@ func TestValuesCross(t *testing.T) {
 			ToSettings(FromSettings(protocol.Settings{Prefix: "bos", Context: 1, Stride: 2, Anchor: "bytes", EOS: true})),
 		},
 		{
-			protocol.Estimate{Parameters: 1, WeightBytes: 2, FLOPsPerToken: 3, MemoryBytes: 4, BytesPerToken: 5, DeviceMemoryBytes: 6, Devices: 7},
-			ToEstimate(FromEstimate(protocol.Estimate{Parameters: 1, WeightBytes: 2, FLOPsPerToken: 3, MemoryBytes: 4, BytesPerToken: 5, DeviceMemoryBytes: 6, Devices: 7})),
+			protocol.Estimate{Parameters: 1, WeightBytes: 2, FLOPsPerToken: 3, MemoryBytes: 4, BytesPerToken: 5, DeviceMemoryBytes: 6, Devices: 7, TrainingMemoryPerByte: 8, MemoryPerTrainingByte: 9},
+			ToEstimate(FromEstimate(protocol.Estimate{Parameters: 1, WeightBytes: 2, FLOPsPerToken: 3, MemoryBytes: 4, BytesPerToken: 5, DeviceMemoryBytes: 6, Devices: 7, TrainingMemoryPerByte: 8, MemoryPerTrainingByte: 9})),
 		},
 		{
 			protocol.LoadedModel{ContextLimit: 1, VocabularySize: 2, Device: "d", Dtype: "t", Computed: map[string]string{"p": "q"}},
