@@ -8,11 +8,11 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// baseMemory is the resident size of the process that serves the backend, without models, in bytes: the program, the
-// transport's buffers, a document of usual size. memoryPerFileByte is what a loaded model takes per byte of its file, the
-// file that is read and what the collector has not freed yet included.
+// baseMemory is the resident size in bytes of the process that serves the backend, without models: the program, the
+// transport's buffers, documents of usual size (61 MB on Linux). memoryPerFileByte is what a loaded model takes per byte of
+// its file, the file that is read and what the collector has not freed yet included.
 const (
-	baseMemory        = 64 << 20
+	baseMemory        = 80 << 20
 	memoryPerFileByte = 50
 )
 
