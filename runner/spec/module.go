@@ -52,10 +52,10 @@ func CheckSchema(source string) error {
 	return err
 }
 
-// WriteSchema writes the definitions of the spec language and of the configurations of the plugins that can be used, as CUE
-// source.
-func WriteSchema(w io.Writer, providers, backends map[string]Schema) error {
-	files, err := languageFiles(providers, backends)
+// WriteSchema writes the definitions of the spec language, of its sections and of the configurations of the plugins that can
+// be used, as CUE source.
+func WriteSchema(w io.Writer, o Options) error {
+	files, err := languageFiles(o)
 	if err != nil {
 		return err
 	}
@@ -73,8 +73,8 @@ func WriteSchema(w io.Writer, providers, backends map[string]Schema) error {
 }
 
 // languageFiles returns the spec language with the plugins' schemas as the packages below it, by file name.
-func languageFiles(providers, backends map[string]Schema) (map[string][]byte, error) {
-	files, err := plainLanguageFiles()
+func languageFiles(o Options) (map[string][]byte, error) {
+	files, err := plainLanguageFiles(o.Sections)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func languageFiles(providers, backends map[string]Schema) (map[string][]byte, er
 		}
 		return nil
 	}
-	if err := errors.Join(add("provider", "#Source", providers), add("backend", "#Backend", backends)); err != nil {
+	if err := errors.Join(add("provider", "#Source", o.Providers), add("backend", "#Backend", o.Backends)); err != nil {
 		return nil, err
 	}
 	if fields.Len() > 0 {
@@ -106,8 +106,11 @@ func languageFiles(providers, backends map[string]Schema) (map[string][]byte, er
 }
 
 // plainLanguageFiles returns the spec language without plugins, by file name.
-func plainLanguageFiles() (map[string][]byte, error) {
+func plainLanguageFiles(sections []Section) (map[string][]byte, error) {
 	files := map[string][]byte{}
+	for _, s := range sections {
+		files["experiment/"+s.Kind+".cue"] = s.CUE
+	}
 	names, err := fs.Glob(language.Module, "experiment/*.cue")
 	if err != nil {
 		return nil, err
