@@ -43,7 +43,7 @@ func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.Read
 	for i := range h.BPB {
 		h.BPB[i] = make([]*float64, len(h.Models))
 	}
-	sums := make([]artifact.Summary, len(h.Models))
+	sums := make([]artifact.ScoreSummary, len(h.Models))
 	missing := make([]bool, len(h.Models))
 	for _, a := range actions {
 		column := slices.Index(h.Models, a.Labels.Model)
@@ -51,7 +51,7 @@ func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.Read
 			missing[column] = true
 			continue
 		}
-		var summary artifact.Summary
+		var summary artifact.ScoreSummary
 		if err := read.JSON(ctx, a, artifact.SummaryFile, &summary); err != nil {
 			return nil, err
 		}
