@@ -218,3 +218,17 @@ func (p plugins) backend(ctx context.Context) (*host.Backend, error) {
 	}
 	return backend, same(wanted, backend.Info())
 }
+
+// Model implements action.Plugins.
+func (p plugins) Model(ctx context.Context, m protocol.Model) (action.Model, func() error, error) {
+	if p.job.Model == nil {
+		return nil, nil, fmt.Errorf("%s was planned without a model", p.job.Name)
+	}
+	backend, err := p.backend(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := p.job.Model.Resources
+	return p.w.pool.Acquire(ctx, p.job.Model.ID, host.Resources{Memory: r.Memory, Devices: r.Devices, DeviceMemory: r.DeviceMemory},
+		func(ctx context.Context) (host.Loaded, error) { return backend.Load(ctx, m) })
+}

@@ -31,8 +31,10 @@ const (
 	languageModule  = "surprisal.dev"
 	languagePackage = languageModule + "/experiment"
 	// languageDir is where CUE looks for packages that a module carries along.
-	languageDir  = "cue.mod/pkg/" + languageModule
-	moduleFile   = "cue.mod/module.cue"
+	languageDir = "cue.mod/pkg/" + languageModule
+	moduleFile  = "cue.mod/module.cue"
+	// pluginsFile ties the configurations of plugins to the language. A module's copy of the language has no such file.
+	pluginsFile  = "experiment/plugins.cue"
 	moduleSource = "module: %q\nlanguage: version: \"v0.17.0\"\n"
 )
 
@@ -100,7 +102,7 @@ func languageFiles(o Options) (map[string][]byte, error) {
 		return nil, err
 	}
 	if fields.Len() > 0 {
-		files["experiment/plugins.cue"] = fmt.Appendf(nil, "package experiment\n\nimport (\n%s)\n\n%s", &imports, &fields)
+		files[pluginsFile] = fmt.Appendf(nil, "package experiment\n\nimport (\n%s)\n\n%s", &imports, &fields)
 	}
 	return files, nil
 }
@@ -277,10 +279,8 @@ func (t *tree) unreadable(file string, err error) Error {
 
 // addLanguage serves the spec language in place of the copy that the module may carry, and notes whether that is stale.
 func (t *tree) addLanguage(language map[string][]byte) error {
-	own, err := plainLanguageFiles()
-	if err != nil {
-		return err
-	}
+	own := maps.Clone(language)
+	maps.DeleteFunc(own, func(name string, _ []byte) bool { return path.Dir(name) != "experiment" || name == pluginsFile })
 	folder := filepath.Join(t.root, languageDir, "experiment")
 	carried, err := filepath.Glob(filepath.Join(folder, "*.cue"))
 	if err != nil {
