@@ -43,7 +43,7 @@ func (a *app) explainCommand() *cobra.Command {
 				for _, warning := range x.Record.Warnings {
 					fmt.Fprintf(a.stdout, "warning %s\n", warning)
 				}
-				parts, err := plan.Diff([]byte("{}"), x.Record.Parts)
+				parts, err := plan.Diff([]byte("{}"), x.Record.Descriptor)
 				if err != nil {
 					return err
 				}
@@ -83,7 +83,7 @@ func (a *app) diffCommand() *cobra.Command {
 }
 
 func (a *app) printDiff(x, y *store.Record) error {
-	fields, err := plan.Diff(x.Parts, y.Parts)
+	fields, err := plan.Diff(x.Descriptor, y.Descriptor)
 	if err != nil {
 		return err
 	}
@@ -103,16 +103,13 @@ func (a *app) printDiff(x, y *store.Record) error {
 	if a.asJSON {
 		return writeJSON(a.stdout, map[string][]plan.Field{"parts": fields, "outputs": outputs})
 	}
-	if x.Kind != y.Kind {
-		fmt.Fprintf(a.stdout, "kind: %s -> %s\n", x.Kind, y.Kind)
-	}
 	for _, f := range fields {
 		fmt.Fprintf(a.stdout, "part    %s\n", f)
 	}
 	for _, f := range outputs {
 		fmt.Fprintf(a.stdout, "output  %s\n", f)
 	}
-	if x.Kind == y.Kind && len(fields)+len(outputs) == 0 {
+	if len(fields)+len(outputs) == 0 {
 		fmt.Fprintln(a.stdout, "no difference")
 	}
 	return nil

@@ -370,7 +370,7 @@ func (w *walk) attempt(ctx context.Context, a *plan.Action, parts []byte) (recor
 		return nil, err
 	}
 	record = &store.Record{
-		Key: a.Key, Kind: string(a.Kind), Schema: a.Kind.Schema(), Name: a.Name, Parts: parts,
+		Key: a.Key, Descriptor: parts, Name: a.Name,
 		Warnings: result.Warnings, Measured: result.Measured, Started: started.UTC(),
 	}
 	for _, name := range result.Files {
@@ -385,8 +385,12 @@ func (w *walk) attempt(ctx context.Context, a *plan.Action, parts []byte) (recor
 		record.Measured = map[string]float64{}
 	}
 	record.Measured[plan.MeasuredSeconds] = record.Finished.Sub(started).Seconds()
-	if err := w.Store.PutRecord(ctx, record); err != nil {
+	stored, err := w.Store.PutRecord(ctx, record)
+	if err != nil {
 		return nil, fmt.Errorf("%s: publish the record: %w", a.Name, err)
 	}
-	return record, nil
+	if files := stored.Differs(record); len(files) > 0 {
+		log.Warn("the store held another result of this action, which stays", "key", a.Key, "files", files)
+	}
+	return stored, nil
 }

@@ -15,6 +15,8 @@ import (
 // Parts is what an action's key is made of. Paths, display names that no artifact holds, parallelism and log levels are
 // left out, so that moving or renaming a thing recomputes nothing.
 type Parts struct {
+	Kind   Kind `json:"kind"`
+	Schema int  `json:"schema"`
 	// Inputs maps roles to digests of the content that is read, so that equal content cuts off early.
 	Inputs map[string]string `json:"inputs"`
 	// Parameters holds the kind's own parameters.
@@ -65,17 +67,18 @@ func (a *Action) scoreParts(inputs map[string]string) []byte {
 	if model, trained := inputs["model"]; trained {
 		b = append(append(b, `","model":"`...), model...)
 	}
-	b = append(append(b, `"},"parameters":{"label":`...), a.Dataset.label...)
+	b = append(append(b, `"},"kind":"score","parameters":{"label":`...), a.Dataset.label...)
 	b = append(append(b, `,"model":`...), a.Model.score...)
 	b = strconv.AppendBool(append(b, `,"parseSpecial":`...), a.Dataset.ParseSpecial)
 	b = strconv.AppendInt(append(b, `,"truncation":`...), a.Dataset.Limits.Bytes, 10)
 	b = append(append(b, `},"plugin":`...), a.Model.plugin...)
+	b = strconv.AppendInt(append(b, `,"schema":`...), int64(a.Kind.Schema()), 10)
 	return append(b, '}')
 }
 
 // parts returns the parts of an action that is no score, with the given input digests.
 func (a *Action) parts(inputs map[string]string) Parts {
-	p := Parts{Inputs: inputs}
+	p := Parts{Kind: a.Kind, Schema: a.Kind.Schema(), Inputs: inputs}
 	switch a.Kind {
 	case Materialize:
 		d := a.Dataset
@@ -104,13 +107,13 @@ func (a *Action) parts(inputs map[string]string) Parts {
 func (a *Action) key(inputs map[string]string) (string, []byte, error) {
 	if a.Kind == Score {
 		parts := a.scoreParts(inputs)
-		return store.KeyOf(string(a.Kind), a.Kind.Schema(), parts), parts, nil
+		return store.KeyOf(parts), parts, nil
 	}
-	key, canonical, err := store.Key(string(a.Kind), a.Kind.Schema(), a.parts(inputs))
+	canonical, err := store.MarshalCanonical(a.parts(inputs))
 	if err != nil {
 		return "", nil, fmt.Errorf("key of %s: %w", a.Name, err)
 	}
-	return key, canonical, nil
+	return store.KeyOf(canonical), canonical, nil
 }
 
 // digests returns the digest of what the action reads of each input; false while an upstream has no outputs.

@@ -98,7 +98,7 @@ func (c cache) Lookup(_ context.Context, key string) (*store.Record, bool, error
 }
 
 func (c cache) add(a *plan.Action, measured map[string]float64) {
-	r := &store.Record{Key: a.Key, Kind: string(a.Kind), Measured: measured}
+	r := &store.Record{Key: a.Key, Descriptor: []byte(`{"kind":"` + string(a.Kind) + `","schema":1}`), Measured: measured}
 	for _, name := range []string{
 		plan.CountsFile, plan.DocumentsFile, plan.LedgerFile, plan.ModelFile, plan.ScoredFile, plan.SummaryFile,
 	} {
@@ -241,8 +241,8 @@ func TestParts(t *testing.T) {
 			t.Fatal(err)
 		}
 		a.State = plan.Cached
-		key, canonical, err := store.Key(string(a.Kind), a.Kind.Schema(), json.RawMessage(parts))
-		if err != nil || key != a.Key || !bytes.Equal(canonical, parts) {
+		canonical, err := store.Canonical(parts)
+		if key := store.KeyOf(parts); err != nil || key != a.Key || !bytes.Equal(canonical, parts) {
 			t.Errorf("%s: the key %s belongs to %s (%v)", a.Name, a.Key, canonical, err)
 		}
 	}

@@ -263,7 +263,7 @@ func (w *Workspace) Explain(ctx context.Context, what string) (Explanation, erro
 			return x, err
 		}
 		x.Why += "; since the run before, its parts changed:"
-		x.Changed, err = plan.Diff(old.Parts, r.Parts)
+		x.Changed, err = plan.Diff(old.Descriptor, r.Descriptor)
 		return x, err
 	}
 	return x, nil

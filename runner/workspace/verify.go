@@ -46,7 +46,7 @@ func (w *Workspace) Verify(ctx context.Context) (Verification, error) {
 			}
 			seen[a.Key] = true
 			record, hit, err := w.Store.Lookup(ctx, a.Key)
-			if err != nil || !hit || record.Kind != string(plan.Score) {
+			if err != nil || !hit || record.Kind() != string(plan.Score) {
 				// What is damaged or gone is among the problems already.
 				continue
 			}
