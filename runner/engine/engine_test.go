@@ -82,7 +82,9 @@ type fake struct {
 	b *bench
 }
 
-func (f fake) Work(ctx context.Context, t *action.Task) (action.Result, error) { return f.b.Work(ctx, t) }
+func (f fake) Work(ctx context.Context, t *action.Task) (action.Result, error) {
+	return f.b.Work(ctx, t)
+}
 
 func (b *bench) Work(ctx context.Context, t *action.Task) (action.Result, error) {
 	b.mu.Lock()
@@ -167,7 +169,7 @@ func (b *bench) planned() []plan.Kind {
 
 func (b *bench) run(ctx context.Context, p *plan.Plan) {
 	b.t.Helper()
-	if err := p.Resolve(ctx, b.store); err != nil && ctx.Err() == nil {
+	if err := p.Resolve(ctx, plan.Lookup(b.store.Lookup)); err != nil && ctx.Err() == nil {
 		b.t.Fatal(err)
 	}
 	if err := b.engine.Run(ctx, p, b.stop); err != nil {

@@ -225,7 +225,11 @@ func TestKeys(t *testing.T) {
 			"materialize b, score big b, score flat b, score small b, gap big-small"},
 		{"the field that is read", func(w *world) { w.key("b").Fields = []string{"body"} },
 			"materialize b, score big b, score flat b, score small b, gap big-small"},
-		{"a source's parameters", func(w *world) { s := w.Sources["b"]; s.Parameters = json.RawMessage(`{"split":"file"}`); w.Sources["b"] = s },
+		{"a source's parameters", func(w *world) {
+			s := w.Sources["b"]
+			s.Parameters = json.RawMessage(`{"split":"file"}`)
+			w.Sources["b"] = s
+		},
 			"materialize b, score big b, score flat b, score small b, gap big-small"},
 		{"a source's revision", func(w *world) { s := w.Sources["b"]; s.Revision = "r2"; w.Sources["b"] = s },
 			"materialize b, score big b, score flat b, score small b, gap big-small"},

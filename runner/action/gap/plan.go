@@ -21,7 +21,7 @@ func (Kind) Name() string { return name }
 func (Kind) Schema() int { return 2 }
 
 // MainFile implements action.Shower.
-func (Kind) MainFile() string { return reportFile }
+func (Kind) MainFile() string { return "report.md" }
 
 // parameters are what a report depends on besides the scores: labels, and what may differ.
 type parameters struct {
