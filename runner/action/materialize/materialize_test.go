@@ -21,9 +21,9 @@ import (
 	"surprisal.dev/providers/text"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/action/materialize"
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/spec"
-	"surprisal.dev/runner/table"
 )
 
 var providers = map[string]sdk.Provider{"jsonl": jsonl.New(), "text": text.New()}
@@ -60,8 +60,8 @@ func (d *dataset) with(set func(*spec.Dataset)) *dataset {
 // made is what an action made of a dataset.
 type made struct {
 	dir       string
-	documents []table.Document
-	metadata  materialize.Metadata
+	documents []artifact.Document
+	metadata  artifact.Metadata
 	result    action.Result
 	progress  action.Progress
 }
@@ -86,18 +86,13 @@ func (d *dataset) materialize(t testing.TB) (m made, err error) {
 		t.Fatal(err)
 	}
 	m.dir = t.TempDir()
-	worker := materialize.New(source, func(_ context.Context, name string) (materialize.Provider, error) { return providers[name], nil })
-	m.result, err = worker.Work(t.Context(), &action.Task{
-		Action: &plan.Action{
-			Kind: plan.Materialize, Name: "materialize key",
-			Dataset: &plan.Dataset{Dataset: &d.Dataset, Limits: d.Limits, Source: resolved, Plugin: plan.Plugin{Name: d.provider}},
-		},
-		Dir: m.dir, Advance: m.progress.Add,
-	})
+	task := d.task(t, source, resolved)
+	task.Dir, task.Advance = m.dir, m.progress.Add
+	m.result, err = materialize.Kind{}.Work(t.Context(), task)
 	if err != nil {
 		return m, err
 	}
-	in, err := table.OpenDocuments(filepath.Join(m.dir, plan.DocumentsFile))
+	in, err := artifact.OpenDocuments(filepath.Join(m.dir, artifact.DocumentsFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,24 +102,75 @@ func (d *dataset) materialize(t testing.TB) (m made, err error) {
 		}
 		m.documents = append(m.documents, row)
 	}
-	if err := errors.Join(in.Close(), action.ReadJSON(filepath.Join(m.dir, plan.MetadataFile), &m.metadata)); err != nil {
+	if err := errors.Join(in.Close(), artifact.ReadJSON(filepath.Join(m.dir, artifact.MetadataFile), &m.metadata)); err != nil {
 		t.Fatal(err)
 	}
 	m.check(t)
 	return m, nil
 }
 
+// task returns the task that a plan makes of the dataset.
+func (d *dataset) task(t testing.TB, dir string, resolved protocol.Resolution) *action.Task {
+	t.Helper()
+	e := &spec.Experiment{Dir: dir, Datasets: []spec.Dataset{d.Dataset}}
+	c := plan.Catalog{
+		Providers: map[string]plan.Plugin{d.provider: {Worker: plan.Worker{Name: d.provider}}},
+		Sources:   map[string]protocol.Resolution{d.Key: resolved},
+	}
+	p, err := plan.Build(e, c, []plan.Kind{materialize.Kind{}, reader{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := p.Actions[0]
+	if _, err := a.SetKey(); err != nil {
+		t.Fatal(err)
+	}
+	job, err := a.Job()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &action.Task{
+		Descriptor: job.Descriptor, Name: job.Name, Labels: job.Labels, Machine: job.Machine, Plugins: plugins{d.provider},
+	}
+}
+
+// reader is a kind that reads every dataset.
+type reader struct{}
+
+func (reader) Name() string { return "read" }
+func (reader) Schema() int  { return 1 }
+func (reader) Plan(b *plan.Builder) error {
+	for i := range b.Experiment.Datasets {
+		d := &b.Experiment.Datasets[i]
+		if _, err := materialize.Documents(b, d, d.Limits); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// plugins gives a task a provider within this process.
+type plugins struct{ provider string }
+
+func (p plugins) Provider(context.Context) (action.Provider, error) {
+	return providers[p.provider], nil
+}
+func (plugins) Backend(context.Context) (action.Backend, error) { return nil, errors.New("no backend") }
+func (plugins) Model(context.Context, protocol.Model) (action.Model, func() error, error) {
+	return nil, nil, errors.New("no model")
+}
+
 // check compares the counts with the documents.
 func (m made) check(t testing.TB) {
 	t.Helper()
-	var want materialize.Counts
+	var want artifact.Counts
 	for _, d := range m.documents {
 		want.Documents++
 		want.Bytes += int64(len(d.Text))
 		want.ScoredBytes += int64(d.ScoreEnd - d.ScoreStart)
 	}
-	var counts materialize.Counts
-	if err := action.ReadJSON(filepath.Join(m.dir, plan.CountsFile), &counts); err != nil {
+	var counts artifact.Counts
+	if err := artifact.ReadJSON(filepath.Join(m.dir, artifact.CountsFile), &counts); err != nil {
 		t.Fatal(err)
 	}
 	if counts != m.metadata.Counts {
@@ -149,7 +195,7 @@ func (m made) check(t testing.TB) {
 }
 
 // show writes a document as INPUT[TARGET]REST, with its row and what its meta column says.
-func show(d table.Document) string {
+func show(d artifact.Document) string {
 	s := fmt.Sprintf("%d: %s[%s]%s", d.Row, d.Text[:d.ScoreStart], d.Text[d.ScoreStart:d.ScoreEnd], d.Text[d.ScoreEnd:])
 	if d.Meta != "{}" {
 		s += " " + d.Meta
@@ -459,13 +505,12 @@ func TestChangedSource(t *testing.T) {
 	if err := os.WriteFile(path, []byte("after."), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	worker := materialize.New(dir, func(_ context.Context, name string) (materialize.Provider, error) { return providers[name], nil })
-	_, err = worker.Work(t.Context(), &action.Task{
-		Action: &plan.Action{Dataset: &plan.Dataset{
-			Dataset: &spec.Dataset{Source: spec.Source{Provider: "text", Config: config}, Fields: []string{"text"}}, Source: resolved,
-		}},
-		Dir: t.TempDir(), Advance: func(action.Progress) {},
-	})
+	d := &dataset{provider: "text", Dataset: spec.Dataset{
+		Key: "key", Source: spec.Source{Provider: "text", Config: config}, Fields: []string{"text"},
+	}}
+	task := d.task(t, dir, resolved)
+	task.Dir, task.Advance = t.TempDir(), func(action.Progress) {}
+	_, err = materialize.Kind{}.Work(t.Context(), task)
 	if protocol.KindOf(err) != protocol.Changed {
 		t.Errorf("found error %v", err)
 	}
