@@ -201,7 +201,9 @@ func (fakeProvider) Resolve(ctx context.Context, r protocol.ResolveRequest) (pro
 		return protocol.Resolution{}, errors.New("no such luck")
 	}
 	environment, err := json.Marshal(os.Environ())
-	return protocol.Resolution{Parameters: environment, Revision: os.Getenv(token)}, err
+	return protocol.Resolution{
+		Parameters: environment, Files: []protocol.File{{Name: "s", Digest: protocol.Digest(nil)}}, Revision: os.Getenv(token),
+	}, err
 }
 
 func (fakeProvider) Read(ctx context.Context, r protocol.ReadRequest, emit func(protocol.Row) error) error {
