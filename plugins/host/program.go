@@ -31,7 +31,6 @@ type program struct {
 type fileState struct {
 	size     int64
 	modified time.Time
-	changed  unix.Timespec
 }
 
 // ownProgram returns the running binary, even if another has taken its place on disk.
@@ -101,11 +100,7 @@ func stateOf(f *os.File) (fileState, error) {
 	if err != nil {
 		return fileState{}, err
 	}
-	var s unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &s); err != nil {
-		return fileState{}, fmt.Errorf("reading the state of %s: %w", f.Name(), err)
-	}
-	return fileState{info.Size(), info.ModTime(), s.Ctim}, nil
+	return fileState{info.Size(), info.ModTime()}, nil
 }
 
 func digestOf(f *os.File) (string, error) {
