@@ -311,7 +311,7 @@ func (c *comparison) document(x, y *record, dataset int, row int64) error {
 	c.running(lossesA, lossesB, start, end)
 
 	var worst [2]worstSegment
-	segments := newSegmenter(text)
+	segments := segmenter{text}
 	for from := 0; from < end; {
 		to, kind := segments.next(from)
 		first, last := max(from, start), min(to, end)

@@ -9,12 +9,12 @@ import (
 	"os"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/clipperhouse/uax29/v2/words"
 
 	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/unicode17"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/table"
@@ -252,7 +252,7 @@ const leakBytes = 16
 
 // leaks reports whether an input gives its target away.
 func leaks(input, target string) bool {
-	input, target = strings.TrimSpace(input), strings.TrimSpace(target)
+	input, target = strings.TrimFunc(input, unicode17.IsSpace), strings.TrimFunc(target, unicode17.IsSpace)
 	return target != "" && (strings.HasSuffix(input, target) || len(target) >= leakBytes && strings.Contains(input, target))
 }
 
@@ -377,11 +377,16 @@ func (m *materializer) warnings() []string {
 func countWords(span string) int64 {
 	var n int64
 	for segments := words.FromString(span); segments.Next(); {
-		if strings.IndexFunc(segments.Value(), func(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) }) >= 0 {
+		if strings.ContainsFunc(segments.Value(), isWordCharacter) {
 			n++
 		}
 	}
 	return n
+}
+
+func isWordCharacter(r rune) bool {
+	class := unicode17.ClassOf(r)
+	return class == unicode17.Letter || class == unicode17.Number
 }
 
 func invalid(format string, args ...any) error {

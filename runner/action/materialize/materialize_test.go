@@ -318,7 +318,7 @@ func TestRefused(t *testing.T) {
 
 func TestWords(t *testing.T) {
 	for text, want := range map[string]int64{
-		"It's 3.5 km – não?": 4, "...": 0, "snake_case x-y": 3, "½ Ⅷ": 2, "a🙂b": 2,
+		"It's 3.5 km – não?": 4, "...": 0, "snake_case x-y": 3, "½ Ⅷ": 2, "a🙂b": 2, "\ua7d2 \U00016ea0 \u0558": 2,
 	} {
 		m, err := lines(text).materialize(t)
 		if err != nil {
