@@ -19,6 +19,7 @@ import (
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/executor"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/spec"
@@ -90,8 +91,8 @@ func (b *bench) Work(ctx context.Context, t *action.Task) (action.Result, error)
 		content += "(" + string(data) + ")"
 	}
 	files := map[plan.Kind][]string{
-		plan.Materialize: {plan.CountsFile, plan.DocumentsFile}, plan.Train: {plan.ModelFile},
-		plan.Score: {plan.LedgerFile, plan.ScoredFile, plan.SummaryFile}, plan.Gap: {plan.SummaryFile},
+		plan.Materialize: {artifact.CountsFile, artifact.DocumentsFile}, plan.Train: {artifact.ModelFile},
+		plan.Score: {artifact.LedgerFile, artifact.ScoredFile, artifact.SummaryFile}, plan.Gap: {artifact.SummaryFile},
 	}[t.Action.Kind]
 	for _, name := range files {
 		if err := os.WriteFile(t.Path(name), []byte(name+" of "+content), 0o644); err != nil {
@@ -441,7 +442,7 @@ func TestPublishFailure(t *testing.T) {
 type promising struct{}
 
 func (promising) Work(context.Context, *action.Task) (action.Result, error) {
-	return action.Result{Files: []string{plan.SummaryFile}}, nil
+	return action.Result{Files: []string{artifact.SummaryFile}}, nil
 }
 
 func TestNoWorker(t *testing.T) {

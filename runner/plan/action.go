@@ -26,17 +26,6 @@ func (k Kind) Schema() int {
 	return 1
 }
 
-// Files of artifacts that other actions read.
-const (
-	DocumentsFile = "documents.parquet"
-	CountsFile    = "counts.json"
-	MetadataFile  = "metadata.json"
-	ScoredFile    = "scored_documents.parquet"
-	LedgerFile    = "ledger.parquet"
-	SummaryFile   = "summary.json"
-	ModelFile     = "model.bin"
-)
-
 // State says what a plan or a run makes of an action.
 type State string
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/spec"
 )
 
@@ -201,9 +202,9 @@ func (b *builder) model(m *spec.Model, datasets []spec.Dataset) error {
 }
 
 var (
-	scoreFiles = []string{DocumentsFile, CountsFile}
-	modelFiles = []string{ModelFile}
-	textFiles  = []string{DocumentsFile}
+	scoreFiles = []string{artifact.DocumentsFile, artifact.CountsFile}
+	modelFiles = []string{artifact.ModelFile}
+	textFiles  = []string{artifact.DocumentsFile}
 )
 
 // train returns the action that trains a model; models that differ only in how they score share it.
@@ -280,7 +281,7 @@ func (b *builder) gap(g *spec.Gap) error {
 	return nil
 }
 
-var gapFiles = []string{ScoredFile, LedgerFile, SummaryFile}
+var gapFiles = []string{artifact.ScoredFile, artifact.LedgerFile, artifact.SummaryFile}
 
 // Count returns how many actions are in a state.
 func (p *Plan) Count(s State) int {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/spec"
 	"surprisal.dev/runner/store"
@@ -100,7 +101,7 @@ func (c cache) Lookup(_ context.Context, key string) (*store.Record, bool, error
 func (c cache) add(a *plan.Action, measured map[string]float64) {
 	r := &store.Record{Key: a.Key, Kind: string(a.Kind), Measured: measured}
 	for _, name := range []string{
-		plan.CountsFile, plan.DocumentsFile, plan.LedgerFile, plan.ModelFile, plan.ScoredFile, plan.SummaryFile,
+		artifact.CountsFile, artifact.DocumentsFile, artifact.LedgerFile, artifact.ModelFile, artifact.ScoredFile, artifact.SummaryFile,
 	} {
 		r.Outputs = append(r.Outputs, store.File{Name: name, Digest: digest(a.Key + name), Bytes: 1})
 	}

@@ -8,7 +8,7 @@ import (
 	"io"
 	"slices"
 
-	"surprisal.dev/runner/action/score"
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/store"
 )
@@ -66,7 +66,7 @@ func New(ctx context.Context, p *plan.Plan, s *store.Store) (*Headline, error) {
 				GapBPB *float64 `json:"gap_bpb"`
 			} `json:"overall"`
 		}
-		if err := readJSON(ctx, s, a, plan.SummaryFile, &summary); err != nil {
+		if err := readJSON(ctx, s, a, artifact.SummaryFile, &summary); err != nil {
 			return nil, err
 		}
 		o := summary.Overall
@@ -88,7 +88,7 @@ func (h *Headline) scores(ctx context.Context, scores []*plan.Action, s *store.S
 	for i := range h.BPB {
 		h.BPB[i] = make([]*float64, len(h.Models))
 	}
-	sums := make([]score.Summary, len(h.Models))
+	sums := make([]artifact.ScoreSummary, len(h.Models))
 	missing := make([]bool, len(h.Models))
 	for _, a := range scores {
 		column := slices.Index(h.Models, a.Model.Name)
@@ -96,8 +96,8 @@ func (h *Headline) scores(ctx context.Context, scores []*plan.Action, s *store.S
 			missing[column] = true
 			continue
 		}
-		var summary score.Summary
-		if err := readJSON(ctx, s, a, plan.SummaryFile, &summary); err != nil {
+		var summary artifact.ScoreSummary
+		if err := readJSON(ctx, s, a, artifact.SummaryFile, &summary); err != nil {
 			return err
 		}
 		sums[column].ScoredBytes += summary.ScoredBytes
@@ -110,7 +110,7 @@ func (h *Headline) scores(ctx context.Context, scores []*plan.Action, s *store.S
 	h.Total = make([]*float64, len(h.Models))
 	for i := range sums {
 		if !missing[i] && sums[i].ScoredBytes > 0 {
-			bpb := score.BitsPerByte(sums[i].Ledger.Span, sums[i].ScoredBytes)
+			bpb := artifact.BitsPerByte(sums[i].Ledger.Span, sums[i].ScoredBytes)
 			h.Total[i] = &bpb
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"surprisal.dev/runner/action/actiontest"
-	"surprisal.dev/runner/action/score"
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/report"
 	"surprisal.dev/runner/spec"
@@ -52,7 +52,7 @@ func TestHeadline(t *testing.T) {
 	for column, model := range h.Models {
 		var nats, bytes, mean, nats2, bytes2 float64
 		for row, dataset := range h.Datasets {
-			s := actiontest.JSON[score.Summary](l, p, "score "+model+" "+dataset, plan.SummaryFile)
+			s := actiontest.JSON[artifact.ScoreSummary](l, p, "score "+model+" "+dataset, artifact.SummaryFile)
 			if got := h.BPB[row][column]; got == nil || *got != s.BPB {
 				t.Errorf("%s on %s: found %v, wanted %v", model, dataset, got, s.BPB)
 			}
@@ -125,14 +125,14 @@ func TestDamage(t *testing.T) {
 	for name, damage := range map[string]func(path string, a *plan.Action) error{
 		"damaged":    func(path string, _ *plan.Action) error { return os.WriteFile(path, []byte("{}"), 0o600) },
 		"gone":       func(path string, _ *plan.Action) error { return os.Remove(path) },
-		"no summary": func(_ string, a *plan.Action) error { a.Outputs[1].Name = plan.SummaryFile; return nil },
+		"no summary": func(_ string, a *plan.Action) error { a.Outputs[1].Name = artifact.SummaryFile; return nil },
 		"no file":    func(_ string, a *plan.Action) error { a.Outputs = a.Outputs[:1]; return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
 			p := l.MustRun()
 			a := p.Action("score big x")
-			path := l.Path(p, a.Name, plan.SummaryFile)
+			path := l.Path(p, a.Name, artifact.SummaryFile)
 			if err := os.Chmod(path, 0o600); err != nil {
 				t.Fatal(err)
 			}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/report"
@@ -192,7 +193,7 @@ func (w *Workspace) FindFile(ctx context.Context, args []string) (*store.Record,
 
 // MainFile names the file of an artifact that a person reads first, "" if it has none.
 func MainFile(r *store.Record) string {
-	for _, name := range []string{ReportFile, plan.SummaryFile, plan.MetadataFile} {
+	for _, name := range []string{ReportFile, artifact.SummaryFile, artifact.MetadataFile} {
 		if slices.ContainsFunc(r.Outputs, func(f store.File) bool { return f.Name == name }) {
 			return name
 		}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"surprisal.dev/runner/action/score"
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/store"
 )
@@ -67,7 +68,7 @@ func (w *Workspace) Verify(ctx context.Context) (Verification, error) {
 
 func (w *Workspace) replay(ctx context.Context, r *store.Record) error {
 	var paths []string
-	for _, name := range []string{plan.ScoredFile, plan.LedgerFile} {
+	for _, name := range []string{artifact.ScoredFile, artifact.LedgerFile} {
 		i := slices.IndexFunc(r.Outputs, func(f store.File) bool { return f.Name == name })
 		if i < 0 {
 			return fmt.Errorf("it has no %s", name)

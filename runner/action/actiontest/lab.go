@@ -28,6 +28,7 @@ import (
 	"surprisal.dev/runner/action/materialize"
 	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/action/train"
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/executor"
 	"surprisal.dev/runner/plan"
@@ -236,7 +237,7 @@ func (l *Lab) Path(p *plan.Plan, name, file string) string {
 // JSON reads a JSON file of an action's artifact.
 func JSON[T any](l *Lab, p *plan.Plan, name, file string) (v T) {
 	l.t.Helper()
-	if err := action.ReadJSON(l.Path(p, name, file), &v); err != nil {
+	if err := artifact.ReadJSON(l.Path(p, name, file), &v); err != nil {
 		l.t.Fatal(err)
 	}
 	return v

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 )
 
@@ -90,7 +91,7 @@ func readSide(ctx context.Context, t *action.Task, role, model string) (side Sid
 	protocols = map[string]json.RawMessage{}
 	add := func(dataset, role, prefix string) error {
 		var paths [3]string
-		for i, name := range []string{plan.ScoredFile, plan.LedgerFile, plan.SummaryFile} {
+		for i, name := range []string{artifact.ScoredFile, artifact.LedgerFile, artifact.SummaryFile} {
 			if paths[i], err = t.Input(ctx, role, prefix+name); err != nil {
 				return err
 			}
@@ -98,7 +99,7 @@ func readSide(ctx context.Context, t *action.Task, role, model string) (side Sid
 		var summary struct {
 			Protocol json.RawMessage `json:"protocol"`
 		}
-		if err := action.ReadJSON(paths[2], &summary); err != nil {
+		if err := artifact.ReadJSON(paths[2], &summary); err != nil {
 			return err
 		}
 		protocols[dataset] = summary.Protocol
@@ -110,7 +111,7 @@ func readSide(ctx context.Context, t *action.Task, role, model string) (side Sid
 		switch {
 		case in.Role == role:
 			for _, f := range in.Upstream.Outputs {
-				dataset, ok := strings.CutSuffix(f.Name, "/"+plan.ScoredFile)
+				dataset, ok := strings.CutSuffix(f.Name, "/"+artifact.ScoredFile)
 				if ok && (len(wanted) == 0 || slices.Contains(wanted, dataset)) {
 					err = add(dataset, in.Role, dataset+"/")
 				}

@@ -16,8 +16,8 @@ import (
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/unicode17"
 	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
-	"surprisal.dev/runner/table"
 )
 
 // Provider reads the rows of a source in order.
@@ -36,46 +36,8 @@ func New(dir string, provider func(ctx context.Context, name string) (Provider, 
 	return &Worker{provider: provider, dir: dir}
 }
 
-// Counts are facts about the documents that depend on nothing but the documents.
-type Counts struct {
-	Documents int64 `json:"documents"`
-	// Bytes counts the bytes of the texts, ScoredBytes those inside the scored spans.
-	Bytes       int64 `json:"bytes"`
-	ScoredBytes int64 `json:"scoredBytes"`
-	// Words counts the words inside the scored spans: segments by the default rule of Unicode Standard Annex 29 that hold
-	// a letter or a number.
-	Words int64 `json:"words"`
-}
-
 // maxExamples bounds how many examples the metadata holds of what was dropped, for each reason.
 const maxExamples = 20
-
-// Metadata is metadata.json: where the documents come from and what was left out.
-type Metadata struct {
-	Provider  plan.Plugin     `json:"provider"`
-	Source    json.RawMessage `json:"source"`
-	Revision  string          `json:"revision,omitempty"`
-	Files     []protocol.File `json:"files"`
-	Fields    []string        `json:"fields"`
-	Rows      any             `json:"rows"`
-	Sample    any             `json:"sample,omitempty"`
-	Limits    any             `json:"limits"`
-	RowsRead  int64           `json:"rowsRead"`
-	Counts    Counts          `json:"counts"`
-	Truncated int64           `json:"truncated"`
-	// ReplacedBytes counts invalid UTF-8 bytes that became U+FFFD, and ReplacedRows the rows that held them.
-	ReplacedBytes int64 `json:"replacedBytes"`
-	ReplacedRows  int64 `json:"replacedRows"`
-	// TargetInInput counts supervised documents whose input already holds the target.
-	TargetInInput int64              `json:"targetInInput"`
-	Dropped       map[string]Dropped `json:"dropped"`
-}
-
-// Dropped says how many rows were left out for a reason, and shows some of them.
-type Dropped struct {
-	Rows     int64    `json:"rows"`
-	Examples []string `json:"examples"`
-}
 
 // Reasons why a row is left out.
 const (
@@ -97,9 +59,9 @@ func (w *Worker) Work(ctx context.Context, t *action.Task) (action.Result, error
 		Source: protocol.Source{Config: d.Dataset.Source.Config, Dir: w.dir},
 		Pinned: d.Source, Fields: d.Fields, From: d.Rows.From, To: d.Rows.To,
 	}
-	m := &materializer{dataset: d, metadata: Metadata{
-		Provider: d.Plugin, Source: d.Source.Parameters, Revision: d.Source.Revision, Files: d.Source.Files,
-		Fields: d.Fields, Rows: d.Rows, Limits: d.Limits, Dropped: map[string]Dropped{},
+	m := &materializer{dataset: d, metadata: artifact.Metadata{
+		Provider: artifact.Plugin(d.Plugin), Source: d.Source.Parameters, Revision: d.Source.Revision, Files: d.Source.Files,
+		Fields: d.Fields, Rows: d.Rows, Limits: d.Limits, Dropped: map[string]artifact.Dropped{},
 	}, advance: t.Advance}
 	started := time.Now()
 	if d.Sample != nil {
@@ -108,7 +70,7 @@ func (w *Worker) Work(ctx context.Context, t *action.Task) (action.Result, error
 			return action.Result{}, err
 		}
 	}
-	if err := m.write(ctx, t.Path(plan.DocumentsFile), provider, request); err != nil {
+	if err := m.write(ctx, t.Path(artifact.DocumentsFile), provider, request); err != nil {
 		return action.Result{}, err
 	}
 	c := m.metadata.Counts
@@ -116,14 +78,14 @@ func (w *Worker) Work(ctx context.Context, t *action.Task) (action.Result, error
 		return action.Result{}, invalid("no documents are left of %d rows: %s; check the source, the field names, rows and limits",
 			m.metadata.RowsRead, m.dropped())
 	}
-	if err := action.WriteJSON(t.Path(plan.CountsFile), c); err != nil {
+	if err := artifact.WriteJSON(t.Path(artifact.CountsFile), c); err != nil {
 		return action.Result{}, err
 	}
-	if err := action.WriteJSON(t.Path(plan.MetadataFile), m.metadata); err != nil {
+	if err := artifact.WriteJSON(t.Path(artifact.MetadataFile), m.metadata); err != nil {
 		return action.Result{}, err
 	}
 	return action.Result{
-		Files:    []string{plan.CountsFile, plan.DocumentsFile, plan.MetadataFile},
+		Files:    []string{artifact.CountsFile, artifact.DocumentsFile, artifact.MetadataFile},
 		Warnings: m.warnings(),
 		Measured: map[string]float64{
 			plan.MeasuredDocuments: float64(c.Documents), plan.MeasuredBytes: float64(c.Bytes),
@@ -138,12 +100,12 @@ var errEnough = errors.New("enough documents")
 // materializer makes documents of rows, one at a time.
 type materializer struct {
 	dataset  *plan.Dataset
-	metadata Metadata
+	metadata artifact.Metadata
 	// picked holds the ordinals of the sampled rows; nil takes all.
 	picked   map[int64]bool
 	refused  []string
 	advance  func(action.Progress)
-	document table.Document
+	document artifact.Document
 }
 
 func (m *materializer) write(ctx context.Context, path string, p Provider, r protocol.ReadRequest) (err error) {
@@ -152,7 +114,7 @@ func (m *materializer) write(ctx context.Context, path string, p Provider, r pro
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	out := table.NewDocumentWriter(f)
+	out := artifact.NewDocumentWriter(f)
 	limit := m.dataset.Limits.Documents
 	err = p.Read(ctx, r, func(row protocol.Row) error {
 		m.metadata.RowsRead++
@@ -240,7 +202,7 @@ func (m *materializer) make(row protocol.Row) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	m.document = table.Document{
+	m.document = artifact.Document{
 		ID: fmt.Sprintf("%s:%d", row.Shard, row.Number), Shard: row.Shard, Row: row.Number,
 		Text: text, ScoreStart: int32(start), ScoreEnd: int32(end), Meta: string(encoded),
 	}

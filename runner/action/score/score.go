@@ -13,16 +13,8 @@ import (
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
-	"surprisal.dev/runner/action/materialize"
-	"surprisal.dev/runner/action/train"
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
-	"surprisal.dev/runner/table"
-)
-
-// Output files besides those that package plan names.
-const (
-	TokenCountsFile        = "token_counts.parquet"
-	TokenCountsSummaryFile = "token_counts_summary.json"
 )
 
 // Worker scores documents.
@@ -34,15 +26,15 @@ func New(models *Models) *Worker { return &Worker{models: models} }
 // Work scores the action's dataset with its model.
 func (w *Worker) Work(ctx context.Context, t *action.Task) (result action.Result, err error) {
 	a := t.Action
-	var counts materialize.Counts
-	countsPath, err := t.Input(ctx, "documents", plan.CountsFile)
+	var counts artifact.Counts
+	countsPath, err := t.Input(ctx, "documents", artifact.CountsFile)
 	if err != nil {
 		return result, err
 	}
-	if err := action.ReadJSON(countsPath, &counts); err != nil {
+	if err := artifact.ReadJSON(countsPath, &counts); err != nil {
 		return result, err
 	}
-	documents, err := t.Input(ctx, "documents", plan.DocumentsFile)
+	documents, err := t.Input(ctx, "documents", artifact.DocumentsFile)
 	if err != nil {
 		return result, err
 	}
@@ -59,11 +51,11 @@ func (w *Worker) Work(ctx context.Context, t *action.Task) (result action.Result
 	s := &scorer{
 		task: t, model: model, loaded: loaded, settings: settings, documents: documents,
 		tokens: map[int32]*tokenCount{},
-		summary: Summary{
+		summary: artifact.ScoreSummary{
 			Words: counts.Words, Device: loaded.Device,
-			Protocol: Protocol{
+			Protocol: artifact.Protocol{
 				Prefix: settings.Prefix, Context: settings.Context, Stride: settings.Stride, Anchor: settings.Anchor,
-				EOS: settings.EOS, Dtype: loaded.Dtype, Truncation: a.Dataset.Limits.Bytes, Span: SpanEven,
+				EOS: settings.EOS, Dtype: loaded.Dtype, Truncation: a.Dataset.Limits.Bytes, Span: artifact.SpanEven,
 			},
 		},
 	}
@@ -79,7 +71,7 @@ func (w *Worker) Work(ctx context.Context, t *action.Task) (result action.Result
 	}
 	seconds := max(time.Since(started).Seconds(), math.SmallestNonzeroFloat64)
 	return action.Result{
-		Files: []string{plan.LedgerFile, plan.ScoredFile, plan.SummaryFile, TokenCountsFile, TokenCountsSummaryFile},
+		Files: []string{artifact.LedgerFile, artifact.ScoredFile, artifact.SummaryFile, artifact.TokenCountsFile, artifact.TokenCountsSummaryFile},
 		Measured: map[string]float64{
 			plan.MeasuredDocuments: float64(s.summary.Documents), plan.MeasuredBytes: float64(s.summary.Bytes),
 			plan.MeasuredTokens: float64(s.summary.Tokens),
@@ -92,7 +84,7 @@ func (w *Worker) model(ctx context.Context, t *action.Task) (Model, func() error
 	b := t.Action.Model.Backend
 	m := protocol.Model{Config: b.Config, Files: slices.Clone(t.Action.Model.Weights)}
 	if len(b.Train) > 0 {
-		path, err := t.Input(ctx, "model", plan.ModelFile)
+		path, err := t.Input(ctx, "model", artifact.ModelFile)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -101,7 +93,7 @@ func (w *Worker) model(ctx context.Context, t *action.Task) (Model, func() error
 			return nil, nil, err
 		}
 		for _, f := range files {
-			if f.Name == plan.ModelFile {
+			if f.Name == artifact.ModelFile {
 				m.Files = append(m.Files, protocol.ModelFile{Name: f.Name, Path: path, Digest: f.Digest})
 			}
 		}
@@ -116,7 +108,7 @@ type scorer struct {
 	loaded    protocol.LoadedModel
 	settings  protocol.Settings
 	documents string
-	summary   Summary
+	summary   artifact.ScoreSummary
 	tokens    map[int32]*tokenCount
 	sample    []sampled
 }
@@ -132,17 +124,17 @@ type sampled struct {
 }
 
 func (s *scorer) run(ctx context.Context) (err error) {
-	scoredFile, err := os.Create(s.task.Path(plan.ScoredFile))
+	scoredFile, err := os.Create(s.task.Path(artifact.ScoredFile))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, scoredFile.Close()) }()
-	ledgerFile, err := os.Create(s.task.Path(plan.LedgerFile))
+	ledgerFile, err := os.Create(s.task.Path(artifact.LedgerFile))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, ledgerFile.Close()) }()
-	scored, ledgers := table.NewScoredWriter(scoredFile), table.NewLedgerWriter(ledgerFile)
+	scored, ledgers := artifact.NewScoredWriter(scoredFile), artifact.NewLedgerWriter(ledgerFile)
 
 	err = s.model.Score(ctx, s.settings, s.read(), func(d protocol.Document, answer protocol.ScoredDocument) error {
 		perByte, ledger, err := protocol.Project(d, answer, s.loaded)
@@ -164,16 +156,16 @@ func (s *scorer) run(ctx context.Context) (err error) {
 	if err := s.measureNoise(ctx); err != nil {
 		return err
 	}
-	s.summary.finish()
+	s.summary.Finish()
 	if err := s.writeTokens(); err != nil {
 		return err
 	}
-	return action.WriteJSON(s.task.Path(plan.SummaryFile), s.summary)
+	return artifact.WriteJSON(s.task.Path(artifact.SummaryFile), s.summary)
 }
 
 func (s *scorer) read() iter.Seq2[protocol.Document, error] {
 	return func(yield func(protocol.Document, error) bool) {
-		for d, err := range train.Documents([]string{s.documents}, func(protocol.Document) {}) {
+		for d, err := range artifact.ReadDocuments([]string{s.documents}, func(protocol.Document) {}) {
 			d.Dataset = s.task.Action.Dataset.Key
 			d.ParseSpecial = s.task.Action.Dataset.ParseSpecial
 			if !yield(d, err) {
@@ -189,7 +181,7 @@ func (s *scorer) count(d protocol.Document, answer protocol.ScoredDocument, l pr
 	t.Bytes += int64(len(d.Text))
 	t.ScoredBytes += l.ScoredBytes
 	t.Tokens += int64(len(answer.TokenIDs))
-	t.Ledger.add(l)
+	t.Ledger.Add(l)
 	for i, id := range answer.TokenIDs {
 		c := s.tokens[id]
 		if c == nil {
@@ -226,16 +218,16 @@ func scoredTokens(d protocol.Document, answer protocol.ScoredDocument) (n int64)
 	return n
 }
 
-func (s *scorer) row(d protocol.Document, answer protocol.ScoredDocument, perByte []float64) table.ScoredDocument {
-	return table.ScoredDocument{
+func (s *scorer) row(d protocol.Document, answer protocol.ScoredDocument, perByte []float64) artifact.ScoredDocument {
+	return artifact.ScoredDocument{
 		Dataset: d.Dataset, Tags: s.task.Action.Dataset.Tags, Shard: d.Shard, Row: d.Row, Text: d.Text,
 		ScoreStart: d.ScoreStart, ScoreEnd: d.ScoreEnd,
 		TokenIDs: answer.TokenIDs, TokenStarts: answer.TokenStarts, TokenEnds: answer.TokenEnds, PerByteLoss: perByte,
 	}
 }
 
-func ledgerRow(d protocol.Document, answer protocol.ScoredDocument, l protocol.Ledger) table.LedgerRow {
-	r := table.LedgerRow{
+func ledgerRow(d protocol.Document, answer protocol.ScoredDocument, l protocol.Ledger) artifact.LedgerRow {
+	r := artifact.LedgerRow{
 		Shard: d.Shard, Row: d.Row, TokenNats: l.Tokens, SpanNats: l.Span, OutsideNats: l.Outside, EOSNats: l.EOS,
 		NoBytesNats: l.NoBytes, ScoredBytes: int32(l.ScoredBytes),
 	}

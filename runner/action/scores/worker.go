@@ -12,7 +12,7 @@ import (
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
-	"surprisal.dev/runner/action/score"
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/store"
 )
@@ -41,17 +41,17 @@ func (w *Worker) Work(ctx context.Context, t *action.Task) (result action.Result
 	}
 	var documents, bytes int64
 	for _, d := range datasets {
-		summary := score.Summary{
+		summary := artifact.ScoreSummary{
 			Documents: d.Documents, Bytes: d.Bytes, ScoredBytes: d.ScoredBytes, Tokens: d.Tokens, Nats: d.Nats,
-			BPB:      score.BitsPerByte(d.Nats, d.ScoredBytes),
-			Ledger:   score.Ledger{Tokens: d.Nats, Span: d.Nats},
-			Protocol: score.Protocol{Imported: m.Model.Scores.Protocol},
+			BPB:      artifact.BitsPerByte(d.Nats, d.ScoredBytes),
+			Ledger:   artifact.LedgerTotals{Tokens: d.Nats, Span: d.Nats},
+			Protocol: artifact.Protocol{Imported: m.Model.Scores.Protocol},
 		}
-		name := path.Join(d.Key, plan.SummaryFile)
-		if err := action.WriteJSON(t.Path(name), summary); err != nil {
+		name := path.Join(d.Key, artifact.SummaryFile)
+		if err := artifact.WriteJSON(t.Path(name), summary); err != nil {
 			return result, err
 		}
-		result.Files = append(result.Files, name, path.Join(d.Key, plan.ScoredFile), path.Join(d.Key, plan.LedgerFile))
+		result.Files = append(result.Files, name, path.Join(d.Key, artifact.ScoredFile), path.Join(d.Key, artifact.LedgerFile))
 		if d.ZeroLossBytes > 0 {
 			result.Warnings = append(result.Warnings, fmt.Sprintf("%s: %s: %d of %d scored bytes have a loss of exactly zero; the scorer may have left them out and still counted them",
 				m.Name, d.Key, d.ZeroLossBytes, d.ScoredBytes))

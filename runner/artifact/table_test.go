@@ -1,4 +1,4 @@
-package table_test
+package artifact_test
 
 import (
 	"bytes"
@@ -18,12 +18,12 @@ import (
 	"github.com/parquet-go/parquet-go"
 
 	"surprisal.dev/plugins/protocol"
-	"surprisal.dev/runner/table"
+	"surprisal.dev/runner/artifact"
 )
 
 // scored returns a valid scored document of n bytes in tokens of up to four bytes.
-func scored(r *rand.Rand, row int64, n int) table.ScoredDocument {
-	d := table.ScoredDocument{Dataset: "a/b", Tags: []string{"x/y", "z"}, Shard: "s.jsonl", Row: row, ScoreEnd: int32(n)}
+func scored(r *rand.Rand, row int64, n int) artifact.ScoredDocument {
+	d := artifact.ScoredDocument{Dataset: "a/b", Tags: []string{"x/y", "z"}, Shard: "s.jsonl", Row: row, ScoreEnd: int32(n)}
 	d.Text = strings.Repeat("x", n)
 	for at := 0; at < n; {
 		size := min(1+r.IntN(4), n-at)
@@ -39,17 +39,17 @@ func scored(r *rand.Rand, row int64, n int) table.ScoredDocument {
 	return d
 }
 
-func equal(a, b table.ScoredDocument) bool {
+func equal(a, b artifact.ScoredDocument) bool {
 	return a.Dataset == b.Dataset && slices.Equal(a.Tags, b.Tags) && a.Shard == b.Shard && a.Row == b.Row && a.Text == b.Text &&
 		a.ScoreStart == b.ScoreStart && a.ScoreEnd == b.ScoreEnd && slices.Equal(a.TokenIDs, b.TokenIDs) &&
 		slices.Equal(a.PerByteLoss, b.PerByteLoss) && slices.Equal(a.TokenStarts, b.TokenStarts) && slices.Equal(a.TokenEnds, b.TokenEnds)
 }
 
-func writeScored(t testing.TB, documents ...table.ScoredDocument) string {
+func writeScored(t testing.TB, documents ...artifact.ScoredDocument) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "scored_documents.parquet")
 	var buffer bytes.Buffer
-	w := table.NewScoredWriter(&buffer)
+	w := artifact.NewScoredWriter(&buffer)
 	for _, d := range documents {
 		if err := w.Write(d); err != nil {
 			t.Fatal(err)
@@ -68,7 +68,7 @@ func writeScored(t testing.TB, documents ...table.ScoredDocument) string {
 // way of opening the file, from the start and after a seek.
 func TestScoredRoundTrip(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	var want []table.ScoredDocument
+	var want []artifact.ScoredDocument
 	for i, n := range []int{0, 1, 7, 100_000, 0, 3, 32_768, 32_767, 1_000_000, 5, 3_000_000, 0} {
 		want = append(want, scored(r, int64(i), n))
 	}
@@ -76,12 +76,12 @@ func TestScoredRoundTrip(t *testing.T) {
 	path := writeScored(t, want...)
 
 	ways := map[string]struct {
-		open func(string) (*table.ScoredReader, error)
-		lack func(*table.ScoredDocument)
+		open func(string) (*artifact.ScoredReader, error)
+		lack func(*artifact.ScoredDocument)
 	}{
-		"all":    {table.OpenScored, func(*table.ScoredDocument) {}},
-		"losses": {table.OpenLosses, func(d *table.ScoredDocument) { d.TokenIDs, d.TokenStarts, d.TokenEnds = nil, nil, nil }},
-		"tokens": {table.OpenTokens, func(d *table.ScoredDocument) { d.PerByteLoss = nil }},
+		"all":    {artifact.OpenScored, func(*artifact.ScoredDocument) {}},
+		"losses": {artifact.OpenLosses, func(d *artifact.ScoredDocument) { d.TokenIDs, d.TokenStarts, d.TokenEnds = nil, nil, nil }},
+		"tokens": {artifact.OpenTokens, func(d *artifact.ScoredDocument) { d.PerByteLoss = nil }},
 	}
 	for name, way := range ways {
 		t.Run(name, func(t *testing.T) {
@@ -93,7 +93,7 @@ func TestScoredRoundTrip(t *testing.T) {
 			if reader.Len() != int64(len(want)) {
 				t.Fatalf("Len: found %d, wanted %d", reader.Len(), len(want))
 			}
-			check := func(i int, got table.ScoredDocument) {
+			check := func(i int, got artifact.ScoredDocument) {
 				t.Helper()
 				want := want[i]
 				way.lack(&want)
@@ -113,7 +113,7 @@ func TestScoredRoundTrip(t *testing.T) {
 				t.Fatalf("found %d rows, wanted %d", i, len(want))
 			}
 			for _, i := range []int{9, 2, 2, 3, 11, 0, 10} {
-				var got table.ScoredDocument
+				var got artifact.ScoredDocument
 				if err := errors.Join(reader.SeekRow(int64(i)), reader.Read(&got)); err != nil {
 					t.Fatal(err)
 				}
@@ -129,35 +129,35 @@ func TestScoredRoundTrip(t *testing.T) {
 // Keys are read without the rest of a row.
 func TestKeys(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	keys, err := table.OpenKeys(writeScored(t, scored(r, 7, 10), scored(r, 3, 0)))
+	keys, err := artifact.OpenKeys(writeScored(t, scored(r, 7, 10), scored(r, 3, 0)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer keys.Close()
 	for _, row := range []int64{7, 3} {
-		var got table.Key
-		if err := keys.Read(&got); err != nil || got != (table.Key{Shard: "s.jsonl", Row: row}) {
+		var got artifact.Key
+		if err := keys.Read(&got); err != nil || got != (artifact.Key{Shard: "s.jsonl", Row: row}) {
 			t.Errorf("found %v, %v", got, err)
 		}
 	}
-	if err := keys.Read(new(table.Key)); !errors.Is(err, io.EOF) {
+	if err := keys.Read(new(artifact.Key)); !errors.Is(err, io.EOF) {
 		t.Errorf("after the last: found error %v", err)
 	}
 }
 
 func TestOtherTables(t *testing.T) {
-	documents := []table.Document{{ID: "1", Shard: "a", Row: 3, Text: "né", ScoreStart: 1, ScoreEnd: 3, Meta: `{"k":1}`}, {}}
-	ledger := []table.LedgerRow{
+	documents := []artifact.Document{{ID: "1", Shard: "a", Row: 3, Text: "né", ScoreStart: 1, ScoreEnd: 3, Meta: `{"k":1}`}, {}}
+	ledger := []artifact.LedgerRow{
 		{Shard: "a", Row: 3, TokenNats: 3, SpanNats: 1, OutsideNats: 1, EOSNats: 0.5, NoBytesNats: 0.5, ScoredBytes: 2},
 		{Shard: "a", Row: 4, ScoredBytes: 1, UnscoredStarts: []int32{0, 4}, UnscoredEnds: []int32{2, 5}, UnscoredReasons: []string{"no context", "no token"}},
 	}
-	counts := []table.TokenCount{{Dataset: "d", ID: 7, Count: 1 << 40, Text: "\n"}}
-	roundTrip(t, documents, table.NewDocumentWriter, table.OpenDocuments)
-	roundTrip(t, ledger, table.NewLedgerWriter, table.OpenLedger)
-	roundTrip(t, counts, table.NewTokenCountWriter, table.OpenTokenCounts)
+	counts := []artifact.TokenCount{{Dataset: "d", ID: 7, Count: 1 << 40, Text: "\n"}}
+	roundTrip(t, documents, artifact.NewDocumentWriter, artifact.OpenDocuments)
+	roundTrip(t, ledger, artifact.NewLedgerWriter, artifact.OpenLedger)
+	roundTrip(t, counts, artifact.NewTokenCountWriter, artifact.OpenTokenCounts)
 }
 
-func roundTrip[T any](t *testing.T, want []T, writer func(io.Writer) *table.Writer[T], open func(string) (*table.Reader[T], error)) {
+func roundTrip[T any](t *testing.T, want []T, writer func(io.Writer) *artifact.Writer[T], open func(string) (*artifact.Reader[T], error)) {
 	t.Helper()
 	var files [2]bytes.Buffer
 	for i := range files {
@@ -197,31 +197,31 @@ func roundTrip[T any](t *testing.T, want []T, writer func(io.Writer) *table.Writ
 
 // A writer and a reader refuse the same rows, with the key, what was found and what was wanted.
 func TestRefusedRows(t *testing.T) {
-	good := table.ScoredDocument{
+	good := artifact.ScoredDocument{
 		Dataset: "d", Shard: "s", Row: 7, Text: "aé", ScoreEnd: 3,
 		TokenIDs: []int32{1}, TokenStarts: []int32{0}, TokenEnds: []int32{3}, PerByteLoss: []float64{1, -1e-17, 0},
 	}
-	if err := table.NewScoredWriter(io.Discard).Write(good); err != nil {
+	if err := artifact.NewScoredWriter(io.Discard).Write(good); err != nil {
 		t.Fatalf("a good row was refused: %v", err)
 	}
 	for name, test := range map[string]struct {
-		change func(*table.ScoredDocument)
+		change func(*artifact.ScoredDocument)
 		want   string
 	}{
-		"no name":           {func(d *table.ScoredDocument) { d.Dataset = "" }, `dataset_name: found an empty name`},
-		"names not UTF-8":   {func(d *table.ScoredDocument) { d.Tags = []string{"\xff"} }, `names: found "\xff", wanted UTF-8`},
-		"text not UTF-8":    {func(d *table.ScoredDocument) { d.Text = "a\xffb" }, `text: found invalid UTF-8 at byte 1`},
-		"span past the end": {func(d *table.ScoredDocument) { d.ScoreEnd = 4 }, `found [0, 4), wanted 0 <= start <= end <= 3`},
-		"span backwards":    {func(d *table.ScoredDocument) { d.ScoreStart, d.ScoreEnd = 2, 1 }, `found [2, 1), wanted`},
-		"span before 0":     {func(d *table.ScoredDocument) { d.ScoreStart = -1 }, `found [-1, 3), wanted`},
-		"too few losses":    {func(d *table.ScoredDocument) { d.PerByteLoss = []float64{1, 2} }, `found 2 losses, wanted 3`},
-		"NaN":               {func(d *table.ScoredDocument) { d.PerByteLoss = []float64{1, math.NaN(), 2} }, `found NaN at byte 1`},
-		"infinite":          {func(d *table.ScoredDocument) { d.PerByteLoss = []float64{1, 2, math.Inf(1)} }, `found +Inf at byte 2`},
-		"negative":          {func(d *table.ScoredDocument) { d.PerByteLoss = []float64{-2e-9, 1, 2} }, `found -2e-09 at byte 0, wanted a finite loss of -1e-09 or more`},
-		"token past end":    {func(d *table.ScoredDocument) { d.TokenEnds = []int32{4} }, `token 0: found bytes [0, 4), wanted`},
-		"token half there":  {func(d *table.ScoredDocument) { d.TokenStarts = []int32{-1} }, `token 0: found bytes [-1, 3), wanted`},
-		"fewer ids":         {func(d *table.ScoredDocument) { d.TokenIDs = nil }, `found 0 ids and 1 starts`},
-		"fewer ends":        {func(d *table.ScoredDocument) { d.TokenEnds = nil }, `found 1 starts and 0 ends`},
+		"no name":           {func(d *artifact.ScoredDocument) { d.Dataset = "" }, `dataset_name: found an empty name`},
+		"names not UTF-8":   {func(d *artifact.ScoredDocument) { d.Tags = []string{"\xff"} }, `names: found "\xff", wanted UTF-8`},
+		"text not UTF-8":    {func(d *artifact.ScoredDocument) { d.Text = "a\xffb" }, `text: found invalid UTF-8 at byte 1`},
+		"span past the end": {func(d *artifact.ScoredDocument) { d.ScoreEnd = 4 }, `found [0, 4), wanted 0 <= start <= end <= 3`},
+		"span backwards":    {func(d *artifact.ScoredDocument) { d.ScoreStart, d.ScoreEnd = 2, 1 }, `found [2, 1), wanted`},
+		"span before 0":     {func(d *artifact.ScoredDocument) { d.ScoreStart = -1 }, `found [-1, 3), wanted`},
+		"too few losses":    {func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{1, 2} }, `found 2 losses, wanted 3`},
+		"NaN":               {func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{1, math.NaN(), 2} }, `found NaN at byte 1`},
+		"infinite":          {func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{1, 2, math.Inf(1)} }, `found +Inf at byte 2`},
+		"negative":          {func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{-2e-9, 1, 2} }, `found -2e-09 at byte 0, wanted a finite loss of -1e-09 or more`},
+		"token past end":    {func(d *artifact.ScoredDocument) { d.TokenEnds = []int32{4} }, `token 0: found bytes [0, 4), wanted`},
+		"token half there":  {func(d *artifact.ScoredDocument) { d.TokenStarts = []int32{-1} }, `token 0: found bytes [-1, 3), wanted`},
+		"fewer ids":         {func(d *artifact.ScoredDocument) { d.TokenIDs = nil }, `found 0 ids and 1 starts`},
+		"fewer ends":        {func(d *artifact.ScoredDocument) { d.TokenEnds = nil }, `found 1 starts and 0 ends`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bad := good
@@ -231,7 +231,7 @@ func TestRefusedRows(t *testing.T) {
 					t.Errorf("%s: found error %v, wanted %q of kind invalid input", who, err, test.want)
 				}
 			}
-			check("writer", table.NewScoredWriter(io.Discard).Write(bad))
+			check("writer", artifact.NewScoredWriter(io.Discard).Write(bad))
 			check("reader", readAll(foreign(t, row{bad, int32(len(bad.Text))})))
 		})
 	}
@@ -244,14 +244,14 @@ func TestRefusedRows(t *testing.T) {
 	})
 	t.Run("ledger", func(t *testing.T) {
 		for _, test := range []struct {
-			row  table.LedgerRow
+			row  artifact.LedgerRow
 			want string
 		}{
-			{table.LedgerRow{UnscoredStarts: []int32{1}}, "1 unscored starts, 0 ends and 0 reasons"},
-			{table.LedgerRow{UnscoredStarts: []int32{1, 1}, UnscoredEnds: []int32{2, 2}, UnscoredReasons: []string{"", ""}}, "range [1, 2) after byte 2"},
-			{table.LedgerRow{SpanNats: math.NaN()}, "found NaN nats"},
+			{artifact.LedgerRow{UnscoredStarts: []int32{1}}, "1 unscored starts, 0 ends and 0 reasons"},
+			{artifact.LedgerRow{UnscoredStarts: []int32{1, 1}, UnscoredEnds: []int32{2, 2}, UnscoredReasons: []string{"", ""}}, "range [1, 2) after byte 2"},
+			{artifact.LedgerRow{SpanNats: math.NaN()}, "found NaN nats"},
 		} {
-			if err := table.NewLedgerWriter(io.Discard).Write(test.row); err == nil || !strings.Contains(err.Error(), test.want) {
+			if err := artifact.NewLedgerWriter(io.Discard).Write(test.row); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("found error %v, wanted %q", err, test.want)
 			}
 		}
@@ -259,7 +259,7 @@ func TestRefusedRows(t *testing.T) {
 }
 
 type row struct {
-	table.ScoredDocument
+	artifact.ScoredDocument
 	NumBytes int32 `parquet:"num_bytes"`
 }
 
@@ -274,7 +274,7 @@ func foreign[T any](t testing.TB, rows ...T) string {
 }
 
 func readAll(path string) error {
-	reader, err := table.OpenScored(path)
+	reader, err := artifact.OpenScored(path)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,6 @@
 //go:build python
 
-package table_test
+package artifact_test
 
 import (
 	"encoding/json"
@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"surprisal.dev/runner/table"
+	"surprisal.dev/runner/artifact"
 )
 
 // python runs a script of testdata/gap with the interpreter that SURPRISAL_PYTHON names, which has the packages of
@@ -38,7 +38,7 @@ type readBack struct {
 	Values        map[string][]any
 }
 
-func read[T any](t *testing.T, writer func(io.Writer) *table.Writer[T], rows ...T) (r readBack) {
+func read[T any](t *testing.T, writer func(io.Writer) *artifact.Writer[T], rows ...T) (r readBack) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "t.parquet")
 	f, err := os.Create(path)
@@ -70,7 +70,7 @@ func decodeReadBack(t *testing.T, path string) (r readBack) {
 
 // pyarrow and DuckDB find the columns of artifacts.md with their types, and in them the values that were written.
 func TestReadBack(t *testing.T) {
-	scored := []table.ScoredDocument{
+	scored := []artifact.ScoredDocument{
 		{
 			Dataset: "d/é", Tags: []string{"a", "b/c"}, Shard: "s", Row: 1 << 40, Text: "aé\n\x00", ScoreStart: 1, ScoreEnd: 3, TokenIDs: []int32{7, 1<<31 - 1},
 			TokenStarts: []int32{-1, 0}, TokenEnds: []int32{-1, 5}, PerByteLoss: []float64{0.1, -1e-17, 0, 1e300, 1},
@@ -105,12 +105,12 @@ func TestReadBack(t *testing.T) {
 		}
 	}
 
-	ledger := read(t, table.NewLedgerWriter, table.LedgerRow{
+	ledger := read(t, artifact.NewLedgerWriter, artifact.LedgerRow{
 		Shard: "s", Row: 2, TokenNats: 1, SpanNats: 0.5, OutsideNats: 0.25, EOSNats: 0.25, ScoredBytes: 3, UnscoredStarts: []int32{4}, UnscoredEnds: []int32{6},
 		UnscoredReasons: []string{"no token"},
 	})
-	documents := read(t, table.NewDocumentWriter, table.Document{ID: "i", Shard: "s", Row: 1, Text: "t", ScoreEnd: 1, Meta: "{}"})
-	counts := read(t, table.NewTokenCountWriter, table.TokenCount{Dataset: "d", ID: 3, Count: 1 << 40, Text: "x"})
+	documents := read(t, artifact.NewDocumentWriter, artifact.Document{ID: "i", Shard: "s", Row: 1, Text: "t", ScoreEnd: 1, Meta: "{}"})
+	counts := read(t, artifact.NewTokenCountWriter, artifact.TokenCount{Dataset: "d", ID: 3, Count: 1 << 40, Text: "x"})
 	for _, check := range []struct{ want, got map[string]string }{
 		{map[string]string{
 			"shard_name": "VARCHAR", "row_index": "BIGINT", "token_nats": "DOUBLE", "span_nats": "DOUBLE", "outside_nats": "DOUBLE", "eos_nats": "DOUBLE",
@@ -154,7 +154,7 @@ func TestReadPyarrow(t *testing.T) {
 		t.Fatalf("found %v (%v)", files, err)
 	}
 	for _, path := range files {
-		reader, err := table.OpenScored(path)
+		reader, err := artifact.OpenScored(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +164,7 @@ func TestReadPyarrow(t *testing.T) {
 				t.Fatal(err)
 			}
 			w := want[i]
-			if !equal(got, table.ScoredDocument{
+			if !equal(got, artifact.ScoredDocument{
 				Dataset: w.Dataset, Tags: w.Tags, Shard: w.Shard, Row: w.Row, Text: w.Text, ScoreStart: w.Start, ScoreEnd: w.End,
 				TokenIDs: w.IDs, PerByteLoss: w.Losses, TokenStarts: w.Starts, TokenEnds: w.Ends,
 			}) {

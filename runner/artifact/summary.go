@@ -1,4 +1,4 @@
-package score
+package artifact
 
 import (
 	"math"
@@ -26,8 +26,8 @@ type Protocol struct {
 // SpanEven spreads a token's loss evenly over its bytes; scoring.md 5.
 const SpanEven = "even"
 
-// Summary is summary.json of a score.
-type Summary struct {
+// ScoreSummary is summary.json of a score.
+type ScoreSummary struct {
 	Documents   int64 `json:"documents"`
 	Bytes       int64 `json:"bytes"`
 	ScoredBytes int64 `json:"scoredBytes"`
@@ -36,13 +36,13 @@ type Summary struct {
 	// ScoredTokens counts the tokens that put loss on the scored span.
 	ScoredTokens int64 `json:"scoredTokens"`
 	// Nats is the loss on the scored span.
-	Nats       float64    `json:"nats"`
-	BPB        float64    `json:"bpb"`
-	Perplexity Perplexity `json:"perplexity"`
-	Ledger     Ledger     `json:"ledger"`
-	Protocol   Protocol   `json:"protocol"`
-	Device     string     `json:"device"`
-	Noise      Noise      `json:"noise"`
+	Nats       float64      `json:"nats"`
+	BPB        float64      `json:"bpb"`
+	Perplexity Perplexity   `json:"perplexity"`
+	Ledger     LedgerTotals `json:"ledger"`
+	Protocol   Protocol     `json:"protocol"`
+	Device     string       `json:"device"`
+	Noise      Noise        `json:"noise"`
 }
 
 // Perplexity is exp(nats / n) for the number n of tokens, words or bytes. A perplexity too large for a float64 is null.
@@ -52,9 +52,9 @@ type Perplexity struct {
 	PerByte  *float64 `json:"perByte"`
 }
 
-// Ledger holds the dataset's totals of all accounts in nats, and the bytes of the scored spans that have no loss, by
+// LedgerTotals holds the dataset's totals of all accounts in nats, and the bytes of the scored spans that have no loss, by
 // reason.
-type Ledger struct {
+type LedgerTotals struct {
 	Tokens        float64          `json:"tokens"`
 	Span          float64          `json:"span"`
 	Outside       float64          `json:"outside"`
@@ -63,7 +63,8 @@ type Ledger struct {
 	UnscoredBytes map[string]int64 `json:"unscoredBytes,omitempty"`
 }
 
-func (l *Ledger) add(d protocol.Ledger) {
+// Add adds a document's ledger.
+func (l *LedgerTotals) Add(d protocol.Ledger) {
 	l.Tokens += d.Tokens
 	l.Span += d.Span
 	l.Outside += d.Outside
@@ -85,7 +86,8 @@ type Noise struct {
 	BitsPerByte     float64 `json:"bitsPerByte"`
 }
 
-func (s *Summary) finish() {
+// Finish fills what follows from the counts and the ledger: Nats, BPB and Perplexity.
+func (s *ScoreSummary) Finish() {
 	s.Nats = s.Ledger.Span
 	s.BPB = BitsPerByte(s.Nats, s.ScoredBytes)
 	s.Perplexity = Perplexity{
@@ -107,4 +109,21 @@ func perplexity(nats float64, n int64) *float64 {
 		return nil
 	}
 	return &p
+}
+
+// TokenCountsSummary is token_counts_summary.json.
+type TokenCountsSummary struct {
+	Tokens int64 `json:"tokens"`
+	// Distinct counts the token ids that occur, of VocabularySize there are.
+	Distinct       int64       `json:"distinct"`
+	VocabularySize int64       `json:"vocabularySize"`
+	Once           int64       `json:"once"`
+	Top            []TokenRank `json:"top"`
+}
+
+// TokenRank is one of the most frequent tokens.
+type TokenRank struct {
+	ID    int32  `json:"id"`
+	Count int64  `json:"count"`
+	Text  string `json:"text"`
 }
