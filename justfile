@@ -106,7 +106,7 @@ test-s3:
 
 # tables read back by DuckDB and pyarrow, the gap report against a reference in Python, Unicode classes against regex, and dequantisation against gguf
 test-python: _python
-    SURPRISAL_PYTHON="{{ cache }}/python/bin/python" go test -vet=off -tags python ./plugins/unicode17 ./runner/table ./runner/action/gap ./plugins/torch/libtorch ./plugins/torch/checkpoint
+    SURPRISAL_PYTHON="{{ cache }}/python/bin/python" go test -vet=off -tags python ./plugins/unicode17 ./runner/artifact ./runner/action/gap ./plugins/torch/libtorch ./plugins/torch/checkpoint
 
 _python:
     @cmp -s testdata/python/requirements.txt {{ cache }}/python/requirements.txt || { \
