@@ -75,7 +75,7 @@ func (w *Worker) Work(ctx context.Context, t *action.Task) (action.Result, error
 	}
 	c := m.metadata.Counts
 	if c.Documents == 0 {
-		return action.Result{}, invalid("no documents are left of %d rows: %s; check the source, the field names, rows and limits",
+		return action.Result{}, protocol.Invalid("no documents are left of %d rows: %s; check the source, the field names, rows and limits",
 			m.metadata.RowsRead, m.dropped())
 	}
 	if err := artifact.WriteJSON(t.Path(artifact.CountsFile), c); err != nil {
@@ -188,7 +188,7 @@ func (m *materializer) make(row protocol.Row) (bool, error) {
 		m.metadata.Truncated++
 	}
 	if len(text) > math.MaxInt32 {
-		return false, invalid("%s row %d has %d bytes, more than %d; set limits.bytes", row.Shard, row.Number, len(text), math.MaxInt32)
+		return false, protocol.Invalid("%s row %d has %d bytes, more than %d; set limits.bytes", row.Shard, row.Number, len(text), math.MaxInt32)
 	}
 	if leaked {
 		m.metadata.TargetInInput++
@@ -301,7 +301,7 @@ func (m *materializer) refusal() error {
 	if len(m.refused) == maxExamples {
 		atLeast = "at least "
 	}
-	return invalid("%s%d of the rows cannot be read:\n  %s\nmend the source, or set badRows: \"skip\" to leave such rows out and count them",
+	return protocol.Invalid("%s%d of the rows cannot be read:\n  %s\nmend the source, or set badRows: \"skip\" to leave such rows out and count them",
 		atLeast, len(m.refused), strings.Join(m.refused, "\n  "))
 }
 
@@ -349,8 +349,4 @@ func countWords(span string) int64 {
 func isWordCharacter(r rune) bool {
 	class := unicode17.ClassOf(r)
 	return class == unicode17.Letter || class == unicode17.Number
-}
-
-func invalid(format string, args ...any) error {
-	return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(format, args...)}
 }
