@@ -25,7 +25,7 @@ type Provider interface {
 	Read(ctx context.Context, r protocol.ReadRequest, emit func(protocol.Row) error) error
 }
 
-// Worker materialises datasets.
+// Worker materializes datasets.
 type Worker struct {
 	provider func(ctx context.Context, name string) (Provider, error)
 	dir      string
@@ -89,7 +89,8 @@ func (w *Worker) Work(ctx context.Context, t *action.Task) (action.Result, error
 		Warnings: m.warnings(),
 		Measured: map[string]float64{
 			plan.MeasuredDocuments: float64(c.Documents), plan.MeasuredBytes: float64(c.Bytes),
-			"bytesPerSecond": float64(c.Bytes) / max(time.Since(started).Seconds(), math.SmallestNonzeroFloat64),
+			"largestDocument": float64(c.LargestDocument),
+			"bytesPerSecond":  float64(c.Bytes) / max(time.Since(started).Seconds(), math.SmallestNonzeroFloat64),
 		},
 	}, nil
 }
@@ -125,6 +126,7 @@ func (m *materializer) write(ctx context.Context, path string, p Provider, r pro
 		c := &m.metadata.Counts
 		c.Documents++
 		c.Bytes += int64(len(m.document.Text))
+		c.LargestDocument = max(c.LargestDocument, int64(len(m.document.Text)))
 		span := m.document.Text[m.document.ScoreStart:m.document.ScoreEnd]
 		c.ScoredBytes += int64(len(span))
 		c.Words += countWords(span)
@@ -150,14 +152,7 @@ func (m *materializer) write(ctx context.Context, path string, p Provider, r pro
 func (m *materializer) make(row protocol.Row) (bool, error) {
 	problem, reason := check(m.dataset, row)
 	if problem != "" {
-		if m.dataset.BadRows != "skip" {
-			m.refused = append(m.refused, fmt.Sprintf("%s row %d: %s", row.Shard, row.Number, problem))
-			if len(m.refused) >= maxExamples {
-				return false, m.refusal()
-			}
-		}
-		m.drop(droppedBad, row, problem)
-		return false, nil
+		return false, m.bad(row, problem)
 	}
 	if reason == "" && m.picked != nil && !m.picked[row.Ordinal] {
 		reason = droppedSample
@@ -166,22 +161,13 @@ func (m *materializer) make(row protocol.Row) (bool, error) {
 		m.drop(reason, row, "")
 		return false, nil
 	}
-	text, replaced := m.join(row.Values)
-	start, end := 0, len(text)
-	leaked := false
-	if len(row.Values) == 2 {
-		start = len(text) - len(m.valid(row.Values[1]))
-		leaked = leaks(text[:start], text[start:])
-	}
-	meta := documentMeta{}
-	if limit := m.dataset.Limits.Bytes; limit > 0 && int64(end) > limit {
-		meta.TruncatedFrom = end
-		end = int(limit)
-		for end > 0 && !utf8.RuneStart(text[end]) {
-			end--
-		}
-		text = text[:end]
-		if start >= end {
+	text, start, replaced := join(row.Values)
+	leaked := len(row.Values) == 2 && leaks(text[:start], text[start:])
+	meta := documentMeta{ReplacedBytes: replaced}
+	if limit := m.dataset.Limits.Bytes; limit > 0 && int64(len(text)) > limit {
+		meta.TruncatedFrom = len(text)
+		text = truncate(text, int(limit))
+		if start >= len(text) {
 			m.drop(droppedCutTarget, row, "")
 			return false, nil
 		}
@@ -194,7 +180,6 @@ func (m *materializer) make(row protocol.Row) (bool, error) {
 		m.metadata.TargetInInput++
 	}
 	if replaced > 0 {
-		meta.ReplacedBytes = replaced
 		m.metadata.ReplacedBytes += int64(replaced)
 		m.metadata.ReplacedRows++
 	}
@@ -204,9 +189,29 @@ func (m *materializer) make(row protocol.Row) (bool, error) {
 	}
 	m.document = artifact.Document{
 		ID: fmt.Sprintf("%s:%d", row.Shard, row.Number), Shard: row.Shard, Row: row.Number,
-		Text: text, ScoreStart: int32(start), ScoreEnd: int32(end), Meta: string(encoded),
+		Text: text, ScoreStart: int32(start), ScoreEnd: int32(len(text)), Meta: string(encoded),
 	}
 	return true, nil
+}
+
+// bad counts a row with a problem. It returns an error as soon as a page of such rows is full, where they are refused.
+func (m *materializer) bad(row protocol.Row, problem string) error {
+	if m.dataset.BadRows != "skip" {
+		m.refused = append(m.refused, fmt.Sprintf("%s row %d: %s", row.Shard, row.Number, problem))
+		if len(m.refused) >= maxExamples {
+			return m.refusal()
+		}
+	}
+	m.drop(droppedBad, row, problem)
+	return nil
+}
+
+// truncate cuts a text of more than limit bytes at the character boundary at or below limit.
+func truncate(text string, limit int) string {
+	for limit > 0 && !utf8.RuneStart(text[limit]) {
+		limit--
+	}
+	return text[:limit]
 }
 
 // leakBytes is the length from which a target that stands anywhere in its input is more than chance.
@@ -262,25 +267,30 @@ func invalidAt(b []byte) int {
 	return -1
 }
 
-// join returns the document's text, and how many invalid bytes in it became U+FFFD.
-func (m *materializer) join(values [][]byte) (string, int) {
+// join returns the document's text, the byte at which the last value starts, and how many invalid bytes became U+FFFD.
+func join(values [][]byte) (text string, start, replaced int) {
 	var b strings.Builder
-	replaced := 0
+	size := 0
 	for _, v := range values {
-		valid := m.valid(v)
-		// Each replaced byte grew from one byte to three.
-		replaced += (len(valid) - len(v)) / (utf8.RuneLen(utf8.RuneError) - 1)
-		b.WriteString(valid)
+		size += len(v)
 	}
-	return b.String(), replaced
-}
-
-// valid returns v with each invalid byte replaced by U+FFFD.
-func (m *materializer) valid(v []byte) string {
-	if utf8.Valid(v) {
-		return string(v)
+	b.Grow(size)
+	for _, v := range values {
+		start = b.Len()
+		for len(v) > 0 {
+			valid := len(v)
+			if at := invalidAt(v); at >= 0 {
+				valid = at
+			}
+			b.Write(v[:valid])
+			if v = v[valid:]; len(v) > 0 {
+				b.WriteRune(utf8.RuneError)
+				v = v[1:]
+				replaced++
+			}
+		}
 	}
-	return string([]rune(string(v)))
+	return b.String(), start, replaced
 }
 
 func (m *materializer) drop(reason string, row protocol.Row, problem string) {
@@ -301,7 +311,7 @@ func (m *materializer) refusal() error {
 	if len(m.refused) == maxExamples {
 		atLeast = "at least "
 	}
-	return protocol.Invalid("%s%d of the rows cannot be read:\n  %s\nmend the source, or set badRows: \"skip\" to leave such rows out and count them",
+	return protocol.Invalid("%s%d of the rows cannot be read:\n  %s\nfix the source, or set badRows: \"skip\" to leave such rows out and count them",
 		atLeast, len(m.refused), strings.Join(m.refused, "\n  "))
 }
 
@@ -318,20 +328,21 @@ func (m *materializer) dropped() string {
 	return strings.Join(parts, ", ")
 }
 
+// warnings says what people should know of the documents. It names no dataset: datasets that are defined alike share the
+// action.
 func (m *materializer) warnings() []string {
 	var out []string
-	key := m.dataset.Key
 	for _, reason := range []string{droppedBad, droppedEmptyTarget, droppedCutTarget} {
 		if d := m.metadata.Dropped[reason]; d.Rows > 0 {
-			out = append(out, fmt.Sprintf("%s: %d of %d rows left out: %s (%s)", key, d.Rows, m.metadata.RowsRead, reason, d.Examples[0]))
+			out = append(out, fmt.Sprintf("%d of %d rows left out: %s (%s)", d.Rows, m.metadata.RowsRead, reason, d.Examples[0]))
 		}
 	}
 	if n := m.metadata.ReplacedRows; n > 0 {
-		out = append(out, fmt.Sprintf("%s: %d of %d rows are not valid UTF-8; bytes that became U+FFFD: %d",
-			key, n, m.metadata.RowsRead, m.metadata.ReplacedBytes))
+		out = append(out, fmt.Sprintf("%d of %d rows are not valid UTF-8; bytes that became U+FFFD: %d",
+			n, m.metadata.RowsRead, m.metadata.ReplacedBytes))
 	}
 	if n := m.metadata.TargetInInput; n > 0 {
-		out = append(out, fmt.Sprintf("%s: in %d of %d rows the input already holds the target", key, n, m.metadata.Counts.Documents))
+		out = append(out, fmt.Sprintf("in %d of %d rows the input already holds the target", n, m.metadata.Counts.Documents))
 	}
 	return out
 }
