@@ -134,6 +134,7 @@ func (m *materializer) write(ctx context.Context, path string, p Provider, r pro
 		if err := out.Write(m.document); err != nil {
 			return err
 		}
+		m.document = artifact.Document{} // a large text must not stay while the next is read
 		if c.Documents == limit {
 			return errEnough
 		}
