@@ -11,6 +11,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
 
+	"surprisal.dev/plugins/footer"
 	"surprisal.dev/plugins/sdk"
 	"surprisal.dev/providers/source"
 )
@@ -23,7 +24,7 @@ type column struct {
 	// elements are the wanted element numbers, one for each repeated group on the path.
 	elements []int
 
-	pages  parquet.Pages
+	pages  *footer.Pages
 	page   parquet.Page
 	reader parquet.ValueReader
 	// values[at:n] are read and not used yet.
@@ -33,7 +34,7 @@ type column struct {
 	copied []byte
 }
 
-func newColumn(f *source.File, file *parquet.File, field string, path []string) (_ *column, err error) {
+func newColumn(f *source.File, file *footer.File, field string, path []string) (_ *column, err error) {
 	defer damaged(f, &err)
 	c := &column{file: f, field: field}
 	if c.leaf, c.elements, err = locate(file.Root(), path); err != nil {
@@ -130,20 +131,10 @@ func leaves(c *parquet.Column) []string {
 }
 
 // seek starts at a row of a row group.
-func (c *column) seek(group parquet.RowGroup, row int64) (err error) {
+func (c *column) seek(file *footer.File, group int, row int64) (err error) {
 	defer damaged(c.file, &err)
-	chunk := group.ColumnChunks()[c.leaf.Index()]
-	if row > 0 {
-		// SeekToRow uses the offset index if it has been loaded.
-		if _, err := chunk.OffsetIndex(); err != nil && !errors.Is(err, parquet.ErrMissingOffsetIndex) {
-			return err
-		}
-	}
-	c.pages = chunk.Pages()
-	if row > 0 {
-		return c.pages.SeekToRow(row)
-	}
-	return nil
+	c.pages, err = file.Pages(group, c.leaf.Index(), row)
+	return err
 }
 
 // close releases the row group.
