@@ -3,7 +3,7 @@
 //
 // # Rows
 //
-// A row is a line that holds one JSON object. Lines of nothing but white space are no rows. A byte order mark at the
+// A row is a line that holds one JSON object. Lines of nothing but white space are not rows. A byte order mark at the
 // start of a file is passed over. A file that begins with "[" is an error, for it is one JSON array.
 //
 // # Fields

@@ -21,6 +21,8 @@ const maxDepth = 10000
 // encoding/json would decode every other field too, replace invalid UTF-8 and half surrogate pairs silently, and take the
 // last of two equal names.
 type scanner struct {
+	// most is how many bytes a line may have.
+	most   int
 	fields []string
 	paths  [][]string
 	root   node

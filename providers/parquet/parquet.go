@@ -21,6 +21,7 @@ func New() sdk.Provider {
 			Version: "1",
 			Schema:  "#Config: {" + source.LocationSchema + "}\n",
 		},
+		Compressed: true,
 		Parse: func(raw json.RawMessage) (source.Config, error) {
 			var c config
 			err := source.Decode(raw, &c)

@@ -34,6 +34,18 @@ type record struct {
 	Tags     []string  `parquet:"tags,list"`
 	Plain    []string  `parquet:"plain"`
 	Messages []message `parquet:"messages,list"`
+	Turns    []turn    `parquet:"turns"`
+	Body     string    `parquet:"page.body"`
+	Both     string    `parquet:"both.ways"`
+	Group    ways      `parquet:"both"`
+}
+
+type turn struct {
+	Words []string `parquet:"words"`
+}
+
+type ways struct {
+	Ways string `parquet:"ways"`
 }
 
 type meta struct {
@@ -50,7 +62,8 @@ func records(n int) []record {
 		s := fmt.Sprint(i)
 		r := record{
 			Text: "text " + s, Language: []string{"en", "fr"}[i%2], Raw: []byte{0xff, byte(i)}, ID: int64(i),
-			Dotted: "title " + s, Plain: []string{"p" + s},
+			Dotted: "title " + s, Plain: []string{"p" + s}, Body: "body " + s, Both: "column " + s, Group: ways{"path " + s},
+			Turns: []turn{{[]string{"w0.0." + s, "w0.1." + s}}, {[]string{"w1.0." + s}}}[:i%3],
 		}
 		if i%3 > 0 {
 			r.Maybe = new("maybe " + s)
@@ -101,6 +114,16 @@ func TestFields(t *testing.T) {
 		{"language", []string{`"en"`, `"fr"`, `"en"`, `"fr"`}},
 		{"raw", []string{`"\xff\x00"`, `"\xff\x01"`, `"\xff\x02"`, `"\xff\x03"`}},
 		{`meta\.title`, []string{`"title 0"`, `"title 1"`, `"title 2"`, `"title 3"`}},
+		{"meta.title", []string{`"title 0"`, `"title 1"`, `"title 2"`, `"title 3"`}},
+		{"page.body", []string{`"body 0"`, `"body 1"`, `"body 2"`, `"body 3"`}},
+		{`both\.ways`, []string{`"column 0"`, `"column 1"`, `"column 2"`, `"column 3"`}},
+		{`\both.ways`, []string{`"path 0"`, `"path 1"`, `"path 2"`, `"path 3"`}},
+		{"turns.0.words.1", []string{`!field "turns.0.words.1": the list has no such element`, `"w0.1.1"`, `"w0.1.2"`,
+			`!field "turns.0.words.1": the list has no such element`}},
+		{"turns.1.words.0", []string{`!field "turns.1.words.0": the list has no such element`,
+			`!field "turns.1.words.0": the list has no such element`, `"w1.0.2"`, `!field "turns.1.words.0": the list has no such element`}},
+		{"turns.1.words.1", []string{`!field "turns.1.words.1": the list has no such element`, `!field "turns.1.words.1": the list has no such element`,
+			`!field "turns.1.words.1": the list has no such element`, `!field "turns.1.words.1": the list has no such element`}},
 		{"meta.source.url", []string{`!field "meta.source.url" is null`, `"https://example.com/1"`, `"https://example.com/2"`,
 			`!field "meta.source.url" is null`}},
 		{"tags.0", []string{`!field "tags.0" is null or missing`, `"tag 1 0"`, `"tag 2 0"`, `"tag 3 0"`}},
@@ -141,6 +164,9 @@ func TestColumnsThatCannotBeRead(t *testing.T) {
 		"id":                         `field "id" is a column of INT(64,true), not of strings`,
 		"key":                        `field "key" is a column of UUID, not of strings`,
 		"text.x":                     `no column "x" in "text"`,
+		"Text":                       `no column "Text"; columns are "text", `,
+		"TEXT":                       `; did you mean "text"?`,
+		"both.ways":                  `it is both a column with that name and a path through groups; write "both\\.ways" for the column, or "\\both.ways" for the path`,
 	} {
 		_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, field)
 		if err == nil || !strings.Contains(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
@@ -171,7 +197,7 @@ func TestBadFiles(t *testing.T) {
 		"empty":     {"", "0 bytes are no Parquet file"},
 		"text":      {"this is no such file", `it begins with "this" and ends with "file", not PAR1`},
 		"cut":       {good[:len(good)/2], "no Parquet file, or one that is cut off"},
-		"encrypted": {"PARE" + good[4:], "the Parquet file is encrypted; decrypt it first"},
+		"encrypted": {"PARE" + good[4:], "the Parquet file is encrypted; decrypt it first, and name the decrypted file"},
 		"footer":    {good[:len(good)-8] + string(footer) + "PAR1", "damaged Parquet footer: it claims 2147483648 bytes of a file of"},
 		"zeros":     {"PAR1" + strings.Repeat("\x00", 100) + "\x20\x00\x00\x00PAR1", "damaged Parquet footer"},
 		"page":      {good[:40] + strings.Repeat("\xff", 400) + good[440:], "damaged Parquet data"},
