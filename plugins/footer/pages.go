@@ -184,17 +184,17 @@ func (s *stream) page() error {
 		s.at, s.jump = s.jump, -1
 		return nil
 	}
+	if n := header.UncompressedPageSize; n < 0 {
+		return fmt.Errorf("a page of %d bytes", n)
+	} else if n > MaxPage {
+		return tooLarge(int64(n), MaxPage, "bytes")
+	}
 	size := int64(header.CompressedPageSize)
 	if size < 0 || size > s.end-body {
 		return fmt.Errorf("a page of %d bytes where %d are left", size, s.end-body)
 	}
-	for _, n := range []int32{header.CompressedPageSize, header.UncompressedPageSize} {
-		if n < 0 {
-			return fmt.Errorf("a page of %d bytes", n)
-		}
-		if n > MaxPage {
-			return tooLarge(int64(n), MaxPage, "bytes")
-		}
+	if size > MaxPage {
+		return tooLarge(size, MaxPage, "bytes")
 	}
 	s.at = body + size
 	if header.Type == format.DictionaryPage && s.jump >= 0 {

@@ -26,6 +26,14 @@ func TestLines(t *testing.T) {
 		{`{"a": {"b": [1, {"c": "deep"}]}}`, "a.b.1.c", `"deep"`},
 		{`{"0": "a name"}`, "0", `"a name"`},
 		{`{"a.b": "one name"}`, `a\.b`, `"one name"`},
+		{`{"a.b": "one name"}`, "a.b", `"one name"`},
+		{`{"a": {"b": "a path", "a.b": ""}}`, "a.b", `"a path"`},
+		{`{"a": {"b": "a path"}, "a.b": "one name"}`, `\a.b`, `"a path"`},
+		{`{"a": {"b": "a path"}, "a.b": "one name"}`, `a\.b`, `"one name"`},
+		{`{"a.b": "one name", "a": {"b": "a path"}}`, "a.b",
+			`!line 1: field "a.b" is both a name and a path; write "a\\.b" for the name, or "\\a.b" for the path`},
+		{`{"a.b": "one", "a.b": "two"}`, "a.b", `!line 1: the name "a.b" stands twice in an object`},
+		{`{"a.b": 3}`, "a.b", `!line 1: field "a.b" is a number, not a string`},
 		{`{"t\u0065xt": "escaped name"}`, "text", `"escaped name"`},
 		{`{"text": "\"\\\/\b\f\n\r\t\u00e9\u0000"}`, "text", `"\"\\/\b\f\n\r\té\x00"`},
 		{`{"text": "\ud83d\ude00"}`, "text", `"😀"`},
@@ -258,6 +266,12 @@ func FuzzJSONL(f *testing.F) {
 		}
 		first, firstOK := reference(line, "t")
 		second, secondOK := reference(line, "a", "b")
+		if strings.Contains(message, "both a name and a path") {
+			return
+		}
+		if whole, ok := reference(line, "a.b"); ok {
+			second, secondOK = whole, ok
+		}
 		if (err == nil) != (firstOK && secondOK) {
 			t.Fatalf("%q: encoding/json finds %v and %v, the scanner %q", line, firstOK, secondOK, message)
 		}

@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/providers/source/sourcetest"
@@ -175,6 +177,36 @@ func TestColumnsThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// Of two columns with a name none is taken.
+func TestTwoColumnsOfAName(t *testing.T) {
+	content := strings.ReplaceAll(file(t, records(2), 2), "tags", "text")
+	dir := sourcetest.Folder(t, map[string]string{"a.parquet": content})
+	for _, field := range []string{"text", "text.0"} {
+		_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, field)
+		if want := `there are several columns "text"; give them different names; columns are `; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v; want %q", err, want)
+		}
+	}
+}
+
+// A page that is too large is not called damaged: another copy of the file would not help.
+func TestLargePage(t *testing.T) {
+	good := file(t, records(1), 1)
+	// The first page's header begins with its kind, 0, and its size, both in zigzag.
+	at := strings.Index(good, "\x15\x06\x15")
+	if at != 4 {
+		t.Fatalf("the first page's header begins with % x", good[4:12])
+	}
+	_, n := binary.Varint([]byte(good[7:]))
+	content := good[:7] + string(binary.AppendVarint(nil, 1<<30)) + good[7+n:]
+	dir := sourcetest.Folder(t, map[string]string{"a.parquet": content})
+	_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, "text")
+	want := dir + "/a.parquet: a page of 1073741824 bytes, and at most 268435456 are read; write the file again with smaller pages"
+	if err == nil || !strings.HasPrefix(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
+		t.Errorf("error %v; want %q", err, want)
+	}
+}
+
 func TestReading(t *testing.T) {
 	list := records(20)
 	files := map[string]string{
@@ -190,6 +222,25 @@ func TestReading(t *testing.T) {
 	}
 }
 
+// footerWith is a good file with another footer.
+func footerWith(t *testing.T, change func(*format.FileMetaData)) string {
+	t.Helper()
+	good := file(t, records(2), 2)
+	size := int(binary.LittleEndian.Uint32([]byte(good[len(good)-8:])))
+	begin := len(good) - 8 - size
+	var protocol thrift.CompactProtocol
+	var metadata format.FileMetaData
+	if err := thrift.Unmarshal(&protocol, []byte(good[begin:begin+size]), &metadata); err != nil {
+		t.Fatal(err)
+	}
+	change(&metadata)
+	footer, err := thrift.Marshal(&protocol, &metadata)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return good[:begin] + string(footer) + string(binary.LittleEndian.AppendUint32(nil, uint32(len(footer)))) + "PAR1"
+}
+
 func TestBadFiles(t *testing.T) {
 	good := file(t, records(50), 50)
 	footer := binary.LittleEndian.AppendUint32(nil, 1<<31)
@@ -199,8 +250,11 @@ func TestBadFiles(t *testing.T) {
 		"cut":       {good[:len(good)/2], "no Parquet file, or one that is cut off"},
 		"encrypted": {"PARE" + good[4:], "the Parquet file is encrypted; decrypt it first, and name the decrypted file"},
 		"footer":    {good[:len(good)-8] + string(footer) + "PAR1", "damaged Parquet footer: it claims 2147483648 bytes of a file of"},
-		"zeros":     {"PAR1" + strings.Repeat("\x00", 100) + "\x20\x00\x00\x00PAR1", "damaged Parquet footer"},
-		"page":      {good[:40] + strings.Repeat("\xff", 400) + good[440:], "damaged Parquet data"},
+		"encrypted columns": {footerWith(t, func(m *format.FileMetaData) {
+			m.EncryptionAlgorithm.Value = &format.AesGcmV1{AadFileUnique: []byte("unique")}
+		}), "encrypted columns: the Parquet file is encrypted; decrypt it first"},
+		"zeros": {"PAR1" + strings.Repeat("\x00", 100) + "\x20\x00\x00\x00PAR1", "damaged Parquet footer"},
+		"page":  {good[:40] + strings.Repeat("\xff", 400) + good[440:], "damaged Parquet data"},
 	} {
 		dir := sourcetest.Folder(t, map[string]string{name: test.content})
 		_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "`+name+`"}`), 0, 0, "text")

@@ -116,7 +116,7 @@ func findLocal(ctx context.Context, dir, path string) (*set, error) {
 		return nil, err
 	}
 	if len(s.entries) == 0 {
-		return nil, sdk.Invalid("path %q: no file under %s matches%s; check the glob", path, root, nearby(root, filepath.Base(pattern)))
+		return nil, sdk.Invalid("path %q: no file under %s matches%s", path, root, advise(nearby(root, filepath.Base(pattern)), "check the glob"))
 	}
 	s.sort()
 	return s, nil
@@ -171,7 +171,7 @@ func missing(path, full, kind string) error {
 		}
 		folder, name, kind = filepath.Dir(folder), filepath.Base(folder), "directory"
 	}
-	return sdk.Invalid("path %q: no %s %q under %s%s; check the path", path, kind, name, folder, nearby(folder, name))
+	return sdk.Invalid("path %q: no %s %q under %s%s", path, kind, name, folder, advise(nearby(folder, name), "check the path"))
 }
 
 // nearby names what folder holds that is most like name, for the end of a sentence.

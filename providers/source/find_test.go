@@ -135,7 +135,7 @@ func TestPathsThatDoNot(t *testing.T) {
 		{"data/*.tx", `no file under ` + dir + `/data matches, which holds "a.txt"; check the glob`, protocol.InvalidInput},
 		{"data", `path "data" is a directory; name the files in it, as in "data/**"`, protocol.InvalidInput},
 		{"data/[a", "not a glob", protocol.InvalidInput},
-		{"Train.txt", `; did you mean "train.txt"?; check the path`, protocol.InvalidInput},
+		{"Train.txt", `; did you mean "train.txt"?`, protocol.InvalidInput},
 		{"gone\x1b\u202e", `no file "gone\x1b\u202e" under`, protocol.InvalidInput},
 		{".surprisal/*", `no directory ".surprisal" under`, protocol.InvalidInput},
 		{"dangling", `dangling leads to "gone.txt", which does not exist`, protocol.InvalidInput},

@@ -34,6 +34,14 @@ func Candidates(missing string, names []string) string {
 	return text
 }
 
+// advise adds what to do to a list of candidates that does not ask already.
+func advise(candidates, todo string) string {
+	if strings.HasSuffix(candidates, "?") {
+		return candidates
+	}
+	return candidates + "; " + todo
+}
+
 // compareBool orders false before true.
 func compareBool(a, b bool) int {
 	switch {

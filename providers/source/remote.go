@@ -85,7 +85,8 @@ func (s *set) list(ctx context.Context, prefix, key string) error {
 		}
 	}
 	if len(s.entries) == 0 {
-		return sdk.Invalid("path %q: no object matches; under %s there are %s; check the key", prefix+key, prefix+root, Candidates(pattern, others))
+		return sdk.Invalid("path %q: no object matches; under %s there are %s", prefix+key, prefix+root,
+			advise(Candidates(pattern, others), "check the key"))
 	}
 	s.sort()
 	return nil
