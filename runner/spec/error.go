@@ -41,6 +41,12 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// tidy sorts errors and drops repetitions.
+func tidy(all []Error) Errors {
+	slices.SortFunc(all, CompareErrors)
+	return slices.Compact(all)
+}
+
 // Warning is something in a spec that is allowed and probably not meant.
 type Warning Error
 
