@@ -81,8 +81,9 @@ func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 		d.warn(Position{File: relativeTo(t.dir, t.stale)}, "", "this copy of the spec language is not that of this program, which was "+
 			"used instead; `runner init --refresh` renews the copy, so that `cue vet` agrees")
 	}
-	slices.SortFunc(d.warnings, func(a, b Warning) int { return CompareErrors(Error(a), Error(b)) })
-	e.Warnings = d.warnings
+	for _, w := range tidy(d.warnings) {
+		e.Warnings = append(e.Warnings, Warning(w))
+	}
 	return e, nil
 }
 

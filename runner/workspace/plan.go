@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -24,7 +23,7 @@ func (w *Workspace) Experiment(ctx context.Context) (*spec.Experiment, error) {
 	if w.experiment != nil {
 		return w.experiment, nil
 	}
-	e, err := w.load(ctx, w.Dir)
+	e, err := w.load(ctx, w.Dir, w.options.Confine)
 	if err != nil {
 		return nil, err
 	}
@@ -35,12 +34,17 @@ func (w *Workspace) Experiment(ctx context.Context) (*spec.Experiment, error) {
 	return e, nil
 }
 
-func (w *Workspace) load(ctx context.Context, dir string) (*spec.Experiment, error) {
+// load reads the spec in a directory; see spec.Options for confine.
+func (w *Workspace) load(ctx context.Context, dir, confine string) (*spec.Experiment, error) {
 	providers, backends, err := w.Schemas(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return spec.Load(ctx, dir, spec.Options{Tags: w.options.Inject, Providers: providers, Backends: backends})
+	evaluator := w.options.Evaluator
+	if evaluator == nil {
+		evaluator = spec.InProcess{}
+	}
+	return evaluator.Load(ctx, dir, spec.Options{Tags: w.options.Inject, Providers: providers, Backends: backends, Confine: confine})
 }
 
 // Plan reads the spec, resolves its sources and makes its plan. It asks no network. What the store holds is not looked
@@ -73,7 +77,11 @@ func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, past bool, d
 		Providers: identities(plugins, protocol.KindProvider), Backends: identities(plugins, protocol.KindBackend),
 		Scores: map[string]protocol.File{}, Weights: map[string][]protocol.ModelFile{}, Estimates: map[string]protocol.Estimate{},
 	}
-	lock, err := spec.ReadLock(os.DirFS(dirs[0]))
+	confine := w.options.Confine
+	if past && confine != "" {
+		confine = dirs[0]
+	}
+	lock, err := spec.ReadLock(dirs[0], confine)
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,11 @@ type Options struct {
 	// Store is a folder or a URL; "" is the store beside the spec.
 	Store string
 	// Inject sets fields of the spec with a @tag attribute, as "key=value".
-	Inject     []string
+	Inject []string
+	// Evaluator reads the spec; nil reads it in this process.
+	Evaluator spec.Evaluator
+	// Confine, if set, is a directory around the spec's outside of which nothing is read for it.
+	Confine    string
 	PluginDirs []string
 	Builtins   Builtins
 	Log        hclog.Logger
