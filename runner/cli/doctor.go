@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,12 +22,12 @@ func (a *app) doctorCommand() *cobra.Command {
 			}
 			findings := libtorch.Examine(c.Context(), finder, slices.Concat(a.pluginFolders(), filepath.SplitList(os.Getenv("PATH"))))
 			if a.asJSON {
-				return writeJSON(a.stdout, findings)
+				return a.printJSON(findings)
 			}
 			for _, f := range findings {
-				fmt.Fprintf(a.stdout, "%-20s  %s\n", f.Name, f.Found)
+				say(a.stdout, "%-20s  %s\n", f.Name, f.Found)
 				if f.Mend != "" {
-					fmt.Fprintf(a.stdout, "%-20s  mend it with: %s\n", "", f.Mend)
+					say(a.stdout, "%-20s  mend it with: %s\n", "", f.Mend)
 				}
 			}
 			return nil

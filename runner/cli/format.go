@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+
+	"surprisal.dev/plugins/protocol"
 )
 
 // count writes a number with its noun: "1 document", "2 documents".
@@ -33,10 +35,20 @@ func duration(seconds float64) string {
 	return time.Duration(seconds * float64(time.Second)).Round(100 * time.Millisecond).String()
 }
 
-func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
+// printJSON prints a result for programs, as it is.
+func (a *app) printJSON(v any) error {
+	e := json.NewEncoder(a.stdout.data())
 	e.SetIndent("", "  ")
 	return e.Encode(v)
+}
+
+// few joins names, the first few of many.
+func few(names []string) string {
+	const most = 5
+	if n := len(names) - most; n > 1 {
+		return fmt.Sprintf("%s and %s more", strings.Join(names[:most], ", "), humanize.Comma(int64(n)))
+	}
+	return strings.Join(names, ", ")
 }
 
 // columns prints rows in aligned columns; the first row is the head. Columns but the first are right-aligned where every
@@ -44,6 +56,11 @@ func writeJSON(w io.Writer, v any) error {
 func columns(w io.Writer, rows [][]string) {
 	if len(rows) == 0 {
 		return
+	}
+	for _, row := range rows {
+		for c, cell := range row {
+			row[c] = protocol.Visible(cell)
+		}
 	}
 	widths := make([]int, len(rows[0]))
 	numeric := make([]bool, len(rows[0]))
@@ -69,7 +86,7 @@ func columns(w io.Writer, rows [][]string) {
 				b.WriteString(cell + pad)
 			}
 		}
-		fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
+		say(w, "%s\n", strings.TrimRight(b.String(), " "))
 	}
 }
 
@@ -80,7 +97,7 @@ func parseSize(s string) (int64, error) {
 	}
 	n, err := humanize.ParseBytes(s)
 	if err != nil || n == 0 || n > 1<<62 {
-		return 0, usage("%q is no size; write it like 512MB or 8GiB", s)
+		return 0, usage("invalid size %q: use a value such as 512MB or 8GiB", s)
 	}
 	return int64(n), nil
 }

@@ -3,6 +3,9 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
+
+	"github.com/maruel/natural"
 
 	"surprisal.dev/runner/report"
 	"surprisal.dev/runner/workspace"
@@ -16,26 +19,46 @@ const (
 
 func printHeadline(w io.Writer, h *report.Headline) {
 	if len(h.Models) > 0 {
-		models := h.Models[:min(len(h.Models), maxModels)]
-		rows := [][]string{append([]string{"bits per byte"}, models...)}
-		for i, dataset := range h.Datasets[:min(len(h.Datasets), maxRows)] {
-			rows = append(rows, append([]string{dataset}, bpbCells(h.BPB[i][:len(models)])...))
+		columnsOf := naturalOrder(h.Models)[:min(len(h.Models), maxModels)]
+		rows := [][]string{{"bits per byte"}}
+		for _, i := range columnsOf {
+			rows[0] = append(rows[0], h.Models[i])
+		}
+		cells := func(values []*float64) []string {
+			shown := make([]*float64, len(columnsOf))
+			for c, i := range columnsOf {
+				shown[c] = values[i]
+			}
+			return bpbCells(shown)
+		}
+		for _, i := range naturalOrder(h.Datasets)[:min(len(h.Datasets), maxRows)] {
+			rows = append(rows, append([]string{h.Datasets[i]}, cells(h.BPB[i])...))
 		}
 		if len(h.Datasets) > 1 {
-			rows = append(rows, append([]string{"all datasets"}, bpbCells(h.Total[:len(models)])...))
+			rows = append(rows, append([]string{"all datasets"}, cells(h.Total)...))
 		}
 		columns(w, rows)
 		if len(h.Datasets) > maxRows || len(h.Models) > maxModels {
-			fmt.Fprintf(w, "... %s and %s in all; runner show --json lists them\n", count(len(h.Datasets), "dataset"), count(len(h.Models), "model"))
+			say(w, "... %s and %s in all; runner show --json lists them\n", count(len(h.Datasets), "dataset"), count(len(h.Models), "model"))
 		}
-		fmt.Fprintln(w)
+		say(w, "\n")
 	}
 	for _, g := range h.Gaps {
-		fmt.Fprintf(w, "gap %s: %s\n", g.Name, gapSentence(g))
+		say(w, "gap %s: %s\n", g.Name, gapSentence(g))
 	}
 	if len(h.Gaps) > 0 {
-		fmt.Fprintln(w)
+		say(w, "\n")
 	}
+}
+
+// naturalOrder returns the indices of names in natural order, "d2" before "d10".
+func naturalOrder(names []string) []int {
+	order := make([]int, len(names))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int { return natural.Compare(names[i], names[j]) })
+	return order
 }
 
 func bpbCells(values []*float64) []string {
@@ -65,6 +88,6 @@ func gapSentence(g report.Gap) string {
 
 func printReports(w io.Writer, reports []workspace.Report) {
 	for _, r := range reports {
-		fmt.Fprintf(w, "report of %s: %s\n", r.Gap, r.Path)
+		say(w, "report of %s: %s\n", r.Gap, r.Path)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/dustin/go-humanize"
 	"golang.org/x/sync/semaphore"
 
 	"surprisal.dev/plugins/protocol"
@@ -39,21 +40,25 @@ func (l *Local) Slots() int { return int(l.has.Cores) }
 
 // Check returns an error of kind InvalidInput if the machine can never run an action that takes these resources.
 func (l *Local) Check(takes Resources) error {
-	const mebibyte = 1 << 20
+	comma := humanize.Comma
 	switch {
 	case takes.Cores > l.has.Cores:
-		return refuse("%d cores", "cores", takes.Cores, l.has.Cores)
+		return refuse("cores", comma(takes.Cores)+" cores", comma(l.has.Cores))
 	case takes.Memory > l.has.Memory:
-		return refuse("%d MiB of memory", "memory", (takes.Memory+mebibyte-1)/mebibyte, l.has.Memory/mebibyte)
+		needs, has := humanize.IBytes(uint64(takes.Memory)), humanize.IBytes(uint64(l.has.Memory))
+		if needs == has {
+			needs, has = comma(takes.Memory)+" bytes", comma(l.has.Memory)+" bytes"
+		}
+		return refuse("memory", needs+" of memory", has)
 	case takes.Devices > l.has.Devices:
-		return refuse("%d devices", "devices", takes.Devices, l.has.Devices)
+		return refuse("devices", comma(takes.Devices)+" devices", comma(l.has.Devices))
 	}
 	return nil
 }
 
-func refuse(format, what string, needs, has int64) error {
+func refuse(what, needs, has string) error {
 	return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(
-		"needs "+format+" and runs may take %d; raise the bound on %s, make the work smaller or take a larger machine", needs, has, what)}
+		"needs %s and runs may take %s; raise the bound on %s, make the work smaller or take a larger machine", needs, has, what)}
 }
 
 // Run calls work once the resources are free, and frees them when it returns. It returns work's error, or why the work

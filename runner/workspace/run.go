@@ -237,7 +237,10 @@ func (r *recorder) Observe(e engine.Event) {
 }
 
 // Advance implements engine.Observer.
-func (r *recorder) Advance(a *plan.Action, p action.Progress) { r.next.Advance(a, p) }
+func (r *recorder) Advance(a *plan.Action, p action.Progress) {
+	r.journal.Advance(a, p)
+	r.next.Advance(a, p)
+}
 
 func (r *recorder) close(state string) error {
 	r.from.DeregisterSink(r.sink)

@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,8 @@ type Options struct {
 	Dir string
 	// Store is a folder or a URL; "" is the store beside the spec.
 	Store string
+	// State is the folder that holds runs, reports and the cache; "" is the one beside the spec.
+	State string
 	// Inject sets fields of the spec with a @tag attribute, as "key=value".
 	Inject     []string
 	PluginDirs []string
@@ -69,7 +72,11 @@ func Open(ctx context.Context, o Options) (*Workspace, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Workspace{Dir: dir, options: o, state: filepath.Join(dir, stateDir)}
+	state, err := filepath.Abs(cmp.Or(o.State, filepath.Join(dir, stateDir)))
+	if err != nil {
+		return nil, err
+	}
+	w := &Workspace{Dir: dir, options: o, state: state}
 	w.digests = openDigests(filepath.Join(w.state, "digests.json"))
 	location := o.Store
 	if location == "" {

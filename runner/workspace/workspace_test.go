@@ -187,7 +187,7 @@ func TestRun(t *testing.T) {
 	if d := cmp.Diff(map[plan.State]int{plan.Cached: 7}, second.Counts); d != "" || second.ID == first.ID {
 		t.Errorf("again: %s", d)
 	}
-	last, err := workspace.LastRun(f.dir)
+	last, err := workspace.LastRun(f.dir, "")
 	if err != nil || last.Run != second.ID || last.State != workspace.StateDone || len(last.Entries) != 7 {
 		t.Errorf("the last run is %+v, %v", last, err)
 	}
@@ -719,7 +719,7 @@ func TestOpenRefuses(t *testing.T) {
 			t.Errorf("%s: found error %v", dir, err)
 		}
 	}
-	if _, err := workspace.LastRun(newFolder(t).dir); protocol.KindOf(err) != protocol.InvalidInput {
+	if _, err := workspace.LastRun(newFolder(t).dir, ""); protocol.KindOf(err) != protocol.InvalidInput {
 		t.Errorf("no run: found error %v", err)
 	}
 }
