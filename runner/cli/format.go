@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -35,11 +36,22 @@ func duration(seconds float64) string {
 	return time.Duration(seconds * float64(time.Second)).Round(100 * time.Millisecond).String()
 }
 
-// printJSON prints a result for programs, as it is.
+// printJSON prints a result for programs: what others wrote is the same to them, and visible to people.
 func (a *app) printJSON(v any) error {
-	e := json.NewEncoder(a.stdout.data())
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetIndent("", "  ")
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	return a.printJSONText(b.Bytes())
+}
+
+// printJSONText prints JSON with escapes, which JSON takes anywhere in a string, for hidden characters and commands.
+func (a *app) printJSONText(document []byte) error {
+	visible := commandInside.ReplaceAll(protocol.VisibleJSON(document), []byte(`#\u0023$1`))
+	_, err := a.stdout.data().Write(visible)
+	return err
 }
 
 // few joins names, the first few of many.

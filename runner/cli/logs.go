@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -137,7 +136,9 @@ func (a *app) printLogs(journal, log *logLines, action string, level hclog.Level
 		if line := from.next; action == "" || line.fields["action"] == action {
 			switch {
 			case a.asJSON && line.fields != nil:
-				fmt.Fprintf(a.stdout.data(), "%s\n", line.raw)
+				if err := a.printJSONText(append(line.raw, '\n')); err != nil {
+					return err
+				}
 			case line.fields == nil:
 				say(a.stdout, "half a line: %s\n", string(line.raw))
 			case from == journal:

@@ -73,6 +73,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"appears":   appears,
 			"exits":     exits,
+			"harmless":  harmless,
 			"overwrite": overwrite,
 			"plugin":    linkPlugin,
 			"sorted":    sorted,
@@ -169,6 +170,41 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	_, err = ts.Stdout().Write([]byte(stdout))
 	_, err2 := ts.Stderr().Write([]byte(stderr))
 	ts.Check(cmp.Or(err, err2))
+}
+
+// commands are what a CI system that reads a log would obey.
+var commands = regexp.MustCompile(`(?m)^(\s|\p{Z})*::|##[A-Za-z]*\[`)
+
+// harmless FILE... checks that files hold no control character but line breaks and tabs, no bidirectional override and no
+// command to a CI system. A file is stdout or stderr of the last command, or a pattern.
+func harmless(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: harmless FILE...")
+	}
+	for _, pattern := range args {
+		files := []string{pattern}
+		if pattern != "stdout" && pattern != "stderr" {
+			var err error
+			files, err = filepath.Glob(ts.MkAbs(pattern))
+			ts.Check(err)
+		}
+		if len(files) == 0 {
+			ts.Fatalf("no file fits %s", pattern)
+		}
+		for _, file := range files {
+			text := ts.ReadFile(file)
+			// What is not printed is not in the log of a CI system.
+			if command := commands.FindString(text); command != "" && file == pattern {
+				ts.Fatalf("%s holds the command %q", file, command)
+			}
+			for line := range strings.Lines(text) {
+				plain := strings.ReplaceAll(strings.TrimSuffix(line, "\n"), "\t", "")
+				if protocol.Visible(plain) != plain {
+					ts.Fatalf("%s: hidden characters in %q", file, line)
+				}
+			}
+		}
+	}
 }
 
 // sorted stderr sorts the lines of what the last command printed to stderr, where actions that run at the same time print.

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/plan"
 )
@@ -157,7 +158,7 @@ func (j *Journal) write(e Entry) {
 	}
 	line, err := json.Marshal(e)
 	if err == nil {
-		_, err = j.file.Write(append(line, '\n'))
+		_, err = j.file.Write(append(protocol.VisibleJSON(line), '\n'))
 	}
 	if err != nil {
 		j.err = fmt.Errorf("journal %s: %w", j.file.Name(), err)
