@@ -6,9 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/maruel/natural"
-
 	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/terminal"
 )
 
 // cause is a difference that changes actions of itself: what differs in their keys other than what other changes bring.
@@ -49,7 +48,7 @@ func printChanges(out io.Writer, revision string, changes []plan.Change) {
 
 // naturally sorts names, "d2" before "d10".
 func naturally(names []string) []string {
-	return slices.SortedFunc(slices.Values(names), natural.Compare)
+	return slices.SortedFunc(slices.Values(names), terminal.Compare)
 }
 
 // causes groups changed actions by what differs in them that is not a consequence, in the order in which the plan has them.

@@ -14,7 +14,6 @@ import (
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/plan"
-	"surprisal.dev/runner/report"
 	"surprisal.dev/runner/store"
 	"surprisal.dev/runner/workspace"
 )
@@ -51,7 +50,7 @@ func (a *app) explainCommand() *cobra.Command {
 				for _, warning := range x.Record.Warnings {
 					say(a.stdout, "warning %s\n", warning)
 				}
-				parts, err := plan.Diff([]byte("{}"), x.Record.Parts)
+				parts, err := plan.Diff([]byte("{}"), x.Record.Descriptor)
 				if err != nil {
 					return err
 				}
@@ -94,7 +93,7 @@ func (a *app) diffCommand() *cobra.Command {
 }
 
 func (a *app) printDiff(x, y *store.Record) error {
-	fields, err := plan.Diff(x.Parts, y.Parts)
+	fields, err := plan.Diff(x.Descriptor, y.Descriptor)
 	if err != nil {
 		return err
 	}
@@ -114,16 +113,13 @@ func (a *app) printDiff(x, y *store.Record) error {
 	if a.asJSON {
 		return a.printJSON(map[string][]plan.Field{"parts": fields, "outputs": outputs})
 	}
-	if x.Kind != y.Kind {
-		say(a.stdout, "kind: %s -> %s\n", x.Kind, y.Kind)
-	}
 	for _, f := range fields {
 		say(a.stdout, "part    %s\n", f)
 	}
 	for _, f := range outputs {
 		say(a.stdout, "output  %s\n", f)
 	}
-	if x.Kind == y.Kind && len(fields)+len(outputs) == 0 {
+	if len(fields)+len(outputs) == 0 {
 		say(a.stdout, "no difference\n")
 	}
 	return nil
@@ -165,14 +161,7 @@ file of it.`,
 }
 
 func (a *app) showHeadline(c *cobra.Command, w *workspace.Workspace) error {
-	p, err := w.Plan(c.Context())
-	if err != nil {
-		return err
-	}
-	if err := w.Resolve(c.Context(), p); err != nil {
-		return err
-	}
-	h, reports, err := w.HeadlineOf(c.Context(), p)
+	p, s, err := w.Latest(c.Context())
 	if err != nil {
 		return err
 	}
@@ -182,17 +171,16 @@ func (a *app) showHeadline(c *cobra.Command, w *workspace.Workspace) error {
 	}
 	if a.asJSON {
 		return a.printJSON(struct {
-			LastRun string `json:"lastRun,omitempty"`
-			*report.Headline
-		}{last.Run, h})
+			LastRun string            `json:"lastRun,omitempty"`
+			Results workspace.Summary `json:"results"`
+		}{last.Run, s})
 	}
 	say(a.stdout, "experiment %s: the store holds %d of %s\n", p.Experiment, p.Count(plan.Cached), count(len(p.Actions)-p.Count(plan.Skipped), "action"))
 	if last.Run != "" {
 		say(a.stdout, "last run %s\n", aboutRun(p, last))
 	}
 	say(a.stdout, "\n")
-	printHeadline(a.stdout, h)
-	printReports(a.stdout, reports)
+	printSummary(a.stdout, s)
 	return nil
 }
 
@@ -220,7 +208,7 @@ func aboutRun(p *plan.Plan, last engine.Report) string {
 
 // printMain prints the file of an artifact that a person reads first, or lists its files if none is text.
 func (a *app) printMain(c *cobra.Command, w *workspace.Workspace, r *store.Record) error {
-	if name := workspace.MainFile(r); isText(name) {
+	if name := w.MainFile(r); isText(name) {
 		return a.copyFile(c, w, r, name, a.stdout)
 	}
 	rows := [][]string{{"file", "size", "digest"}}

@@ -19,6 +19,8 @@ import (
 // app is what all commands share.
 type app struct {
 	stdout, stderr *output
+	// pipe is stdout without a buffer, for what talks to another program.
+	pipe io.Writer
 	// terminal is the file that stderr is a terminal of, nil if it is none.
 	terminal *os.File
 	// screen is whether stdout is a terminal.
@@ -45,6 +47,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, builtins 
 		stdout:   newOutput(bufio.NewWriterSize(stdout, 1<<16), colors(stdout)),
 		stderr:   newOutput(stderr, colors(stderr)),
 		screen:   isTerminal(stdout),
+		pipe:     stdout,
 		builtins: builtins,
 	}
 	if isTerminal(stderr) {
@@ -94,7 +97,7 @@ Exit codes: 0 done, 1 failed, 2 invalid input, 3 some actions failed, 130 cancel
 	flags.StringVar(&a.logLevel, "log-level", "warn", "the lowest `level` of log lines to print: debug, info, warn or error")
 	root.AddCommand(
 		a.initCommand(), a.schemaCommand(), a.pinCommand(), a.planCommand(), a.runCommand(),
-		a.statusCommand(), a.logsCommand(), a.explainCommand(), a.showCommand(), a.diffCommand(),
+		a.statusCommand(), a.logsCommand(), a.execCommand(), a.explainCommand(), a.showCommand(), a.diffCommand(),
 		a.verifyCommand(), a.exportCommand(), a.gcCommand(), a.pluginCommand(), a.doctorCommand(), a.versionCommand(),
 	)
 	root.SetHelpCommand(helpCommand())
@@ -173,9 +176,18 @@ func (a *app) level() (hclog.Level, error) {
 	return level, nil
 }
 
+// logger returns what prints log lines, as far as --log-level allows.
+func (a *app) logger() (hclog.Logger, error) {
+	level, err := a.level()
+	if err != nil {
+		return nil, err
+	}
+	return hclog.New(&hclog.LoggerOptions{Name: "runner", Level: level, Output: a.stderr, DisableTime: true}), nil
+}
+
 // open opens the workspace of a folder and hands it to work.
 func (a *app) open(ctx context.Context, dir string, work func(*workspace.Workspace) error) (err error) {
-	level, err := a.level()
+	log, err := a.logger()
 	if err != nil {
 		return err
 	}
@@ -186,7 +198,7 @@ func (a *app) open(ctx context.Context, dir string, work func(*workspace.Workspa
 	}
 	w, err := workspace.Open(ctx, workspace.Options{
 		Dir: dir, Store: a.store, State: a.state, Inject: a.inject, PluginDirs: a.pluginFolders(), Builtins: a.builtins,
-		Log: hclog.New(&hclog.LoggerOptions{Name: "runner", Level: level, Output: a.stderr, DisableTime: true}),
+		Log: log,
 	})
 	if err != nil {
 		return err

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/maruel/natural"
 	"github.com/spf13/cobra"
 
 	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/terminal"
 	"surprisal.dev/runner/workspace"
 )
 
@@ -89,7 +89,7 @@ func (a *app) warn(warnings []string) {
 func planWarnings(w *workspace.Workspace, p *plan.Plan) []string {
 	warnings := slices.Clone(w.Warnings())
 	for _, a := range p.Actions {
-		warnings = append(warnings, a.Warnings...)
+		warnings = append(warnings, workspace.Warnings(a)...)
 	}
 	return warnings
 }
@@ -113,12 +113,12 @@ func printPlan(out io.Writer, p *plan.Plan) {
 func inOrder(actions []*plan.Action) []*plan.Action {
 	kinds := map[string]int{}
 	for _, a := range actions {
-		if _, ok := kinds[string(a.Kind)]; !ok {
-			kinds[string(a.Kind)] = len(kinds)
+		if _, ok := kinds[a.Kind]; !ok {
+			kinds[a.Kind] = len(kinds)
 		}
 	}
 	return slices.SortedStableFunc(slices.Values(actions), func(x, y *plan.Action) int {
-		return cmp.Or(cmp.Compare(kinds[string(x.Kind)], kinds[string(y.Kind)]), natural.Compare(x.Name, y.Name))
+		return cmp.Or(cmp.Compare(kinds[x.Kind], kinds[y.Kind]), terminal.Compare(x.Name, y.Name))
 	})
 }
 
@@ -132,7 +132,7 @@ func waitsPhrase(n int) string {
 // planCounts tabulates actions by kind and state.
 func planCounts(p *plan.Plan) [][]string {
 	states := []plan.State{plan.Pending, plan.Waits, plan.Cached, plan.Skipped}
-	n := map[plan.Kind]map[plan.State]int{}
+	n := map[string]map[plan.State]int{}
 	for _, a := range p.Actions {
 		if n[a.Kind] == nil {
 			n[a.Kind] = map[plan.State]int{}
@@ -144,11 +144,11 @@ func planCounts(p *plan.Plan) [][]string {
 		head = append(head, string(s))
 	}
 	rows := [][]string{head}
-	for _, k := range plan.Kinds() {
+	for _, k := range p.Kinds {
 		if n[k] == nil {
 			continue
 		}
-		row := []string{string(k)}
+		row := []string{k}
 		for _, s := range states {
 			cell := "-"
 			if n[k][s] > 0 {

@@ -25,7 +25,7 @@ func TestProgressOnATerminal(t *testing.T) {
 	var p plan.Plan
 	for i := range 200 {
 		p.Actions = append(p.Actions, &plan.Action{
-			Index: i, Kind: plan.Score, Name: fmt.Sprintf("score m d%d", i), State: plan.Pending, Cost: plan.Cost{Documents: 50},
+			Index: i, Kind: "score", Name: fmt.Sprintf("score m d%d", i), Status: plan.Status{State: plan.Pending}, Cost: plan.Cost{Documents: 50},
 		})
 	}
 	var b bytes.Buffer
@@ -135,7 +135,7 @@ func TestProgressOfAStoppedRun(t *testing.T) {
 	d := newProgress(newOutput(&b, false), nil, &plan.Plan{})
 	want := ""
 	for i := range 25 {
-		a := &plan.Action{Name: fmt.Sprintf("score m d%d\n", i), Reason: "train m failed"}
+		a := &plan.Action{Name: fmt.Sprintf("score m d%d\n", i), Status: plan.Status{Reason: "train m failed"}}
 		d.Observe(engine.Event{Action: a, State: plan.Failed, Err: errors.New("no\n::error::memory")})
 		want += fmt.Sprintf("failed    score m d%d\n  : no\n  :\\:error::memory\n", i)
 		d.Observe(engine.Event{Action: a, State: plan.Blocked})

@@ -17,7 +17,6 @@ import (
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/plan"
-	"surprisal.dev/runner/report"
 	"surprisal.dev/runner/workspace"
 )
 
@@ -54,6 +53,7 @@ were not finished; run it again and it goes on. The first Ctrl-C finishes what i
 	f.Int64Var(&o.Cores, "cores", int64(runtime.NumCPU()), "the most actions that run at the same time")
 	f.StringVar(&memory, "memory", "", "the memory that running actions may take together, a `size` such as 8GB; default all of the machine's")
 	f.Int64Var(&o.Devices, "devices", 0, "the number of accelerators that actions may use")
+	f.BoolVar(&o.Processes, "processes", false, "do actions in processes, one for all that share a model, instead of in this one")
 	f.IntVar(&o.Retries, "retries", 1, "how often an action is tried again that failed for a reason other than its input")
 	return c
 }
@@ -93,7 +93,7 @@ func (a *app) run(ctx context.Context, w *workspace.Workspace, o workspace.RunOp
 // conclude prints the result of a run and says how it ended.
 func (a *app) conclude(ctx context.Context, w *workspace.Workspace, p *plan.Plan, o workspace.Outcome, took time.Duration) error {
 	// A stopped run still shows what it has.
-	headline, err := report.New(context.WithoutCancel(ctx), p, w.Store)
+	summary, err := w.Summarise(context.WithoutCancel(ctx), p)
 	if err != nil {
 		return err
 	}
@@ -106,19 +106,17 @@ func (a *app) conclude(ctx context.Context, w *workspace.Workspace, p *plan.Plan
 	}
 	if a.asJSON {
 		result := struct {
-			Run      string             `json:"run"`
-			State    string             `json:"state"`
-			Counts   map[plan.State]int `json:"counts"`
-			Headline *report.Headline   `json:"headline"`
-			Reports  []workspace.Report `json:"reports"`
-			Seconds  float64            `json:"seconds"`
-		}{o.ID, o.State, o.Counts, headline, o.Reports, took.Seconds()}
+			Run     string             `json:"run"`
+			State   string             `json:"state"`
+			Counts  map[plan.State]int `json:"counts"`
+			Results workspace.Summary  `json:"results"`
+			Seconds float64            `json:"seconds"`
+		}{o.ID, o.State, o.Counts, summary, took.Seconds()}
 		if err := a.printJSON(result); err != nil {
 			return err
 		}
 	} else {
-		printHeadline(a.stdout, headline)
-		printReports(a.stdout, o.Reports)
+		printSummary(a.stdout, summary)
 		printSkipped(a.stdout, p)
 		a.warn(o.Warnings)
 		say(a.stdout, "%s\n", closing(o, took))
@@ -132,6 +130,17 @@ func (a *app) conclude(ctx context.Context, w *workspace.Workspace, p *plan.Plan
 		return &exitError{exitInvalid, failures(o)}
 	}
 	return &exitError{exitSome, failures(o)}
+}
+
+// printSummary prints what the kinds of actions say, and where to read more.
+func printSummary(w io.Writer, s workspace.Summary) {
+	for _, r := range s.Reports {
+		r.Print(w)
+		say(w, "\n")
+	}
+	for _, p := range s.Published {
+		say(w, "report of %s: %s\n", p.Action, p.Path)
+	}
 }
 
 func closing(o workspace.Outcome, took time.Duration) string {

@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/action/kinds"
 	"surprisal.dev/runner/spec"
 )
 
@@ -54,7 +56,7 @@ func thisVersion() (version, error) {
 		CUE: cue.LanguageVersion(), Protocol: protocol.Version,
 	}
 	language := sha256.New()
-	if err := spec.WriteSchema(language, nil, nil); err != nil {
+	if err := spec.WriteSchema(language, spec.Options{Sections: action.Sections(kinds.All())}); err != nil {
 		return v, err
 	}
 	v.Language = hex.EncodeToString(language.Sum(nil))[:12]

@@ -23,6 +23,7 @@ import (
 	"surprisal.dev/providers/text"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/action/actiontest"
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/store"
@@ -333,15 +334,15 @@ func TestFind(t *testing.T) {
 		}
 	}
 
-	r, file, err := w.FindFile(t.Context(), []string{"score", "big", "books/a", plan.LedgerFile})
-	if err != nil || r.Key != now.Key || file != plan.LedgerFile {
+	r, file, err := w.FindFile(t.Context(), []string{"score", "big", "books/a", artifact.LedgerFile})
+	if err != nil || r.Key != now.Key || file != artifact.LedgerFile {
 		t.Errorf("found %v, %q, %v", r, file, err)
 	}
 	if r, file, err = w.FindFile(t.Context(), []string{"score", "big", "books/a"}); err != nil || r.Key != now.Key || file != "" {
 		t.Errorf("found %v, %q, %v", r, file, err)
 	}
 	for kind, want := range map[string]string{
-		"score big books/a": plan.SummaryFile, "gap big-small": workspace.ReportFile, "materialize corpus": plan.MetadataFile, "train big": plan.ModelFile,
+		"score big books/a": artifact.SummaryFile, "gap big-small": workspace.ReportFile, "materialize corpus": artifact.MetadataFile, "train big": artifact.ModelFile,
 	} {
 		r, err := w.Find(t.Context(), kind)
 		if err != nil || workspace.MainFile(r) != want {
@@ -445,7 +446,7 @@ func TestVerify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := slices.IndexFunc(r.Outputs, func(o store.File) bool { return o.Name == plan.LedgerFile })
+	i := slices.IndexFunc(r.Outputs, func(o store.File) bool { return o.Name == artifact.LedgerFile })
 	path, err := w.Store.LocalPath(t.Context(), r.Outputs[i].Digest, "")
 	if err != nil {
 		t.Fatal(err)

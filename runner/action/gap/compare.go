@@ -11,7 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"surprisal.dev/runner/table"
+	"surprisal.dev/runner/artifact"
 )
 
 // Side is one model's scores.
@@ -176,7 +176,7 @@ func (c *comparison) run(ctx context.Context) error {
 	c.tagged = -1
 	type key struct {
 		dataset int
-		table.Key
+		artifact.Key
 	}
 	before := key{dataset: -1}
 	row := int64(0)
@@ -199,19 +199,19 @@ func (c *comparison) run(ctx context.Context) error {
 		case y == nil:
 			order = -1
 		default:
-			order = cmp.Or(cmp.Compare(i, j), table.CompareKeys(x.Shard, x.Row, y.Shard, y.Row))
+			order = cmp.Or(cmp.Compare(i, j), artifact.CompareKeys(x.Shard, x.Row, y.Shard, y.Row))
 		}
 		if order != 0 {
 			has, lacks := c.a.Name, c.b.Name
 			if order > 0 {
 				x, i, has, lacks = y, j, lacks, has
 			}
-			if before == (key{i, table.Key{Shard: x.Shard, Row: x.Row}}) {
+			if before == (key{i, artifact.Key{Shard: x.Shard, Row: x.Row}}) {
 				return c.fault(x, "found twice in the scores of model %q, wanted once", has)
 			}
 			return c.fault(x, "found in the scores of model %q, not in those of model %q; score both on the same documents", has, lacks)
 		}
-		now := key{i, table.Key{Shard: x.Shard, Row: x.Row}}
+		now := key{i, artifact.Key{Shard: x.Shard, Row: x.Row}}
 		if now == before {
 			return c.fault(x, "found twice in the scores of models %q and %q, wanted once", c.a.Name, c.b.Name)
 		}

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"unicode"
 
-	"surprisal.dev/runner/table"
+	"surprisal.dev/runner/artifact"
 )
 
 // sample is text that the segmenter and the buckets treat in special ways.
@@ -55,10 +55,10 @@ func hostile(t testing.TB, dir string, seed uint64, n int) (a, b Side) {
 			}
 			shard := []string{"p-1", "p-10"}[int(row)*2/n]
 			for m, f := range files {
-				d := table.ScoredDocument{
+				d := artifact.ScoredDocument{
 					Dataset: key, Tags: tags[(i+int(row%2))%4], Shard: shard, Row: row * 3, Text: text, ScoreStart: int32(start), ScoreEnd: int32(end),
 				}
-				l := table.LedgerRow{Shard: shard, Row: row * 3, ScoredBytes: int32(end - start)}
+				l := artifact.LedgerRow{Shard: shard, Row: row * 3, ScoredBytes: int32(end - start)}
 				for at := 0; at < len(text); {
 					size := min(1+r.IntN(5+m), len(text)-at)
 					loss := r.ExpFloat64()
@@ -93,8 +93,8 @@ func hostile(t testing.TB, dir string, seed uint64, n int) (a, b Side) {
 
 type tableFiles struct {
 	files  []*os.File
-	scored *table.ScoredWriter
-	ledger *table.LedgerWriter
+	scored *artifact.ScoredWriter
+	ledger *artifact.LedgerWriter
 }
 
 func createFiles(t testing.TB, dir string) *tableFiles {
@@ -110,11 +110,11 @@ func createFiles(t testing.TB, dir string) *tableFiles {
 		}
 		f.files = append(f.files, file)
 	}
-	f.scored, f.ledger = table.NewScoredWriter(f.files[0]), table.NewLedgerWriter(f.files[1])
+	f.scored, f.ledger = artifact.NewScoredWriter(f.files[0]), artifact.NewLedgerWriter(f.files[1])
 	return f
 }
 
-func (f *tableFiles) write(t testing.TB, d table.ScoredDocument, l table.LedgerRow) {
+func (f *tableFiles) write(t testing.TB, d artifact.ScoredDocument, l artifact.LedgerRow) {
 	t.Helper()
 	if err := f.scored.Write(d); err != nil {
 		t.Fatal(err)

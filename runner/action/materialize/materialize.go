@@ -16,66 +16,12 @@ import (
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
-	"surprisal.dev/runner/table"
 )
-
-// Provider reads the rows of a source in order.
-type Provider interface {
-	Read(ctx context.Context, r protocol.ReadRequest, emit func(protocol.Row) error) error
-}
-
-// Worker materialises datasets.
-type Worker struct {
-	provider func(ctx context.Context, name string) (Provider, error)
-	dir      string
-}
-
-// New returns a worker that gets providers by name; relative paths of sources start at dir.
-func New(dir string, provider func(ctx context.Context, name string) (Provider, error)) *Worker {
-	return &Worker{provider: provider, dir: dir}
-}
-
-// Counts are facts about the documents that depend on nothing but the documents.
-type Counts struct {
-	Documents int64 `json:"documents"`
-	// Bytes counts the bytes of the texts, ScoredBytes those inside the scored spans.
-	Bytes       int64 `json:"bytes"`
-	ScoredBytes int64 `json:"scoredBytes"`
-	// Words counts the words inside the scored spans: segments by the default rule of Unicode Standard Annex 29 that hold
-	// a letter or a number.
-	Words int64 `json:"words"`
-}
 
 // maxExamples bounds how many examples the metadata holds of what was dropped, for each reason.
 const maxExamples = 20
-
-// Metadata is metadata.json: where the documents come from and what was left out.
-type Metadata struct {
-	Provider  plan.Plugin     `json:"provider"`
-	Source    json.RawMessage `json:"source"`
-	Revision  string          `json:"revision,omitempty"`
-	Files     []protocol.File `json:"files"`
-	Fields    []string        `json:"fields"`
-	Rows      any             `json:"rows"`
-	Sample    any             `json:"sample,omitempty"`
-	Limits    any             `json:"limits"`
-	RowsRead  int64           `json:"rowsRead"`
-	Counts    Counts          `json:"counts"`
-	Truncated int64           `json:"truncated"`
-	// ReplacedBytes counts invalid UTF-8 bytes that became U+FFFD, and ReplacedRows the rows that held them.
-	ReplacedBytes int64 `json:"replacedBytes"`
-	ReplacedRows  int64 `json:"replacedRows"`
-	// TargetInInput counts supervised documents whose input already holds the target.
-	TargetInInput int64              `json:"targetInInput"`
-	Dropped       map[string]Dropped `json:"dropped"`
-}
-
-// Dropped says how many rows were left out for a reason, and shows some of them.
-type Dropped struct {
-	Rows     int64    `json:"rows"`
-	Examples []string `json:"examples"`
-}
 
 // Reasons why a row is left out.
 const (
@@ -86,29 +32,36 @@ const (
 	droppedSample      = "not sampled"
 )
 
-// Work reads the action's dataset and writes documents.parquet, counts.json and metadata.json.
-func (w *Worker) Work(ctx context.Context, t *action.Task) (action.Result, error) {
-	d := t.Action.Dataset
-	provider, err := w.provider(ctx, d.Dataset.Source.Provider)
+// Work implements action.Kind: it writes documents.parquet, counts.json and metadata.json.
+func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
+	var d parameters
+	var at places
+	if err := errors.Join(t.Parameters(&d), t.Places(&at)); err != nil {
+		return action.Result{}, err
+	}
+	provider, err := t.Plugins.Provider(ctx)
 	if err != nil {
 		return action.Result{}, err
 	}
 	request := protocol.ReadRequest{
-		Source: protocol.Source{Config: d.Dataset.Source.Config, Dir: w.dir},
-		Pinned: d.Source, Fields: d.Fields, From: d.Rows.From, To: d.Rows.To,
+		Source: protocol.Source{Config: at.Config, Dir: at.Dir},
+		Pinned: protocol.Resolution{Parameters: d.Source, Revision: d.Revision, Local: at.Local, Files: d.Files},
+		Fields: d.Fields, From: d.Rows.From, To: d.Rows.To,
 	}
-	m := &materializer{dataset: d, metadata: Metadata{
-		Provider: d.Plugin, Source: d.Source.Parameters, Revision: d.Source.Revision, Files: d.Source.Files,
-		Fields: d.Fields, Rows: d.Rows, Limits: d.Limits, Dropped: map[string]Dropped{},
+	w := t.Descriptor.Worker
+	m := &materializer{dataset: &d, metadata: artifact.Metadata{
+		Provider: artifact.Plugin{Name: w.Name, Version: w.Version, Protocol: w.Protocol, Digest: w.Digest},
+		Source:   d.Source, Revision: d.Revision, Files: d.Files,
+		Fields: d.Fields, Rows: d.Rows, Limits: d.Limits, Dropped: map[string]artifact.Dropped{},
 	}, advance: t.Advance}
 	started := time.Now()
 	if d.Sample != nil {
 		m.metadata.Sample = d.Sample
-		if m.picked, err = pick(ctx, provider, request, d); err != nil {
+		if m.picked, err = pick(ctx, provider, request, &d); err != nil {
 			return action.Result{}, err
 		}
 	}
-	if err := m.write(ctx, t.Path(plan.DocumentsFile), provider, request); err != nil {
+	if err := m.write(ctx, t.Path(artifact.DocumentsFile), provider, request); err != nil {
 		return action.Result{}, err
 	}
 	c := m.metadata.Counts
@@ -116,14 +69,14 @@ func (w *Worker) Work(ctx context.Context, t *action.Task) (action.Result, error
 		return action.Result{}, invalid("no documents are left of %d rows: %s; check the source, the field names, rows and limits",
 			m.metadata.RowsRead, m.dropped())
 	}
-	if err := action.WriteJSON(t.Path(plan.CountsFile), c); err != nil {
+	if err := artifact.WriteJSON(t.Path(artifact.CountsFile), c); err != nil {
 		return action.Result{}, err
 	}
-	if err := action.WriteJSON(t.Path(plan.MetadataFile), m.metadata); err != nil {
+	if err := artifact.WriteJSON(t.Path(artifact.MetadataFile), m.metadata); err != nil {
 		return action.Result{}, err
 	}
 	return action.Result{
-		Files:    []string{plan.CountsFile, plan.DocumentsFile, plan.MetadataFile},
+		Files:    []string{artifact.CountsFile, artifact.DocumentsFile, artifact.MetadataFile},
 		Warnings: m.warnings(),
 		Measured: map[string]float64{
 			plan.MeasuredDocuments: float64(c.Documents), plan.MeasuredBytes: float64(c.Bytes),
@@ -137,22 +90,22 @@ var errEnough = errors.New("enough documents")
 
 // materializer makes documents of rows, one at a time.
 type materializer struct {
-	dataset  *plan.Dataset
-	metadata Metadata
+	dataset  *parameters
+	metadata artifact.Metadata
 	// picked holds the ordinals of the sampled rows; nil takes all.
 	picked   map[int64]bool
 	refused  []string
 	advance  func(action.Progress)
-	document table.Document
+	document artifact.Document
 }
 
-func (m *materializer) write(ctx context.Context, path string, p Provider, r protocol.ReadRequest) (err error) {
+func (m *materializer) write(ctx context.Context, path string, p action.Provider, r protocol.ReadRequest) (err error) {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	out := table.NewDocumentWriter(f)
+	out := artifact.NewDocumentWriter(f)
 	limit := m.dataset.Limits.Documents
 	err = p.Read(ctx, r, func(row protocol.Row) error {
 		m.metadata.RowsRead++
@@ -240,7 +193,7 @@ func (m *materializer) make(row protocol.Row) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	m.document = table.Document{
+	m.document = artifact.Document{
 		ID: fmt.Sprintf("%s:%d", row.Shard, row.Number), Shard: row.Shard, Row: row.Number,
 		Text: text, ScoreStart: int32(start), ScoreEnd: int32(end), Meta: string(encoded),
 	}
@@ -264,7 +217,7 @@ type documentMeta struct {
 }
 
 // check returns what is wrong with a row, or why it makes no document.
-func check(d *plan.Dataset, row protocol.Row) (problem, reason string) {
+func check(d *parameters, row protocol.Row) (problem, reason string) {
 	if row.Problem != "" {
 		return row.Problem, ""
 	}
@@ -358,18 +311,17 @@ func (m *materializer) dropped() string {
 
 func (m *materializer) warnings() []string {
 	var out []string
-	key := m.dataset.Key
 	for _, reason := range []string{droppedBad, droppedEmptyTarget, droppedCutTarget} {
 		if d := m.metadata.Dropped[reason]; d.Rows > 0 {
-			out = append(out, fmt.Sprintf("%s: %d of %d rows left out: %s (%s)", key, d.Rows, m.metadata.RowsRead, reason, d.Examples[0]))
+			out = append(out, fmt.Sprintf("%d of %d rows left out: %s (%s)", d.Rows, m.metadata.RowsRead, reason, d.Examples[0]))
 		}
 	}
 	if n := m.metadata.ReplacedRows; n > 0 {
-		out = append(out, fmt.Sprintf("%s: %d of %d rows are not valid UTF-8; bytes that became U+FFFD: %d",
-			key, n, m.metadata.RowsRead, m.metadata.ReplacedBytes))
+		out = append(out, fmt.Sprintf("%d of %d rows are not valid UTF-8; bytes that became U+FFFD: %d",
+			n, m.metadata.RowsRead, m.metadata.ReplacedBytes))
 	}
 	if n := m.metadata.TargetInInput; n > 0 {
-		out = append(out, fmt.Sprintf("%s: in %d of %d rows the input already holds the target", key, n, m.metadata.Counts.Documents))
+		out = append(out, fmt.Sprintf("in %d of %d rows the input already holds the target", n, m.metadata.Counts.Documents))
 	}
 	return out
 }

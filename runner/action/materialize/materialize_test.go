@@ -21,9 +21,9 @@ import (
 	"surprisal.dev/providers/text"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/action/materialize"
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/spec"
-	"surprisal.dev/runner/table"
 )
 
 var providers = map[string]sdk.Provider{"jsonl": jsonl.New(), "text": text.New()}
@@ -60,8 +60,8 @@ func (d *dataset) with(set func(*spec.Dataset)) *dataset {
 // made is what an action made of a dataset.
 type made struct {
 	dir       string
-	documents []table.Document
-	metadata  materialize.Metadata
+	documents []artifact.Document
+	metadata  artifact.Metadata
 	result    action.Result
 	progress  action.Progress
 }
@@ -97,7 +97,7 @@ func (d *dataset) materialize(t testing.TB) (m made, err error) {
 	if err != nil {
 		return m, err
 	}
-	in, err := table.OpenDocuments(filepath.Join(m.dir, plan.DocumentsFile))
+	in, err := artifact.OpenDocuments(filepath.Join(m.dir, artifact.DocumentsFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func (d *dataset) materialize(t testing.TB) (m made, err error) {
 		}
 		m.documents = append(m.documents, row)
 	}
-	if err := errors.Join(in.Close(), action.ReadJSON(filepath.Join(m.dir, plan.MetadataFile), &m.metadata)); err != nil {
+	if err := errors.Join(in.Close(), artifact.ReadJSON(filepath.Join(m.dir, artifact.MetadataFile), &m.metadata)); err != nil {
 		t.Fatal(err)
 	}
 	m.check(t)
@@ -117,14 +117,14 @@ func (d *dataset) materialize(t testing.TB) (m made, err error) {
 // check compares the counts with the documents.
 func (m made) check(t testing.TB) {
 	t.Helper()
-	var want materialize.Counts
+	var want artifact.Counts
 	for _, d := range m.documents {
 		want.Documents++
 		want.Bytes += int64(len(d.Text))
 		want.ScoredBytes += int64(d.ScoreEnd - d.ScoreStart)
 	}
-	var counts materialize.Counts
-	if err := action.ReadJSON(filepath.Join(m.dir, plan.CountsFile), &counts); err != nil {
+	var counts artifact.Counts
+	if err := artifact.ReadJSON(filepath.Join(m.dir, artifact.CountsFile), &counts); err != nil {
 		t.Fatal(err)
 	}
 	if counts != m.metadata.Counts {
@@ -149,7 +149,7 @@ func (m made) check(t testing.TB) {
 }
 
 // show writes a document as INPUT[TARGET]REST, with its row and what its meta column says.
-func show(d table.Document) string {
+func show(d artifact.Document) string {
 	s := fmt.Sprintf("%d: %s[%s]%s", d.Row, d.Text[:d.ScoreStart], d.Text[d.ScoreStart:d.ScoreEnd], d.Text[d.ScoreEnd:])
 	if d.Meta != "{}" {
 		s += " " + d.Meta
