@@ -124,23 +124,23 @@ func subcommand(c *cobra.Command, args []string) error {
 	return usage("%s has no command %q; commands are %s%s", c.CommandPath(), args[0], strings.Join(names, ", "), meant)
 }
 
-// folder returns a command's folder: its argument, or the -C flag.
-func (a *app) folder(args []string) string {
+// directory returns a command's directory: its argument, or the -C flag.
+func (a *app) directory(args []string) string {
 	if len(args) > 0 {
 		return args[0]
 	}
 	return a.dir
 }
 
-// oneFolder accepts a folder as the only argument, unless -C names it.
-func oneFolder(c *cobra.Command, args []string) error {
+// oneDirectory accepts a directory as the only argument, unless -C names it.
+func oneDirectory(c *cobra.Command, args []string) error {
 	if len(args) > 0 && c.Flags().Changed("dir") {
 		return usage("%s: the directory is given twice, as %q and with -C; give it once", c.CommandPath(), args[0])
 	}
 	return maxArgs(1)(c, args)
 }
 
-// after takes the experiment's folder off the arguments of a command that names actions: the first one, if it is a folder
+// after takes the experiment's directory off the arguments of a command that names actions: the first one, if it is a directory
 // that holds an experiment and -C does not name another. least is how many arguments must be left.
 func (a *app) after(c *cobra.Command, args []string, least int) ([]string, error) {
 	rest := args
@@ -157,9 +157,9 @@ func holdsExperiment(dir string) bool {
 	})
 }
 
-// pluginFolders returns where plugins are looked for before the PATH: the folders that were named, and that of this program, in which
+// pluginDirectories returns where plugins are looked for before the PATH: the directories that were named, and that of this program, in which
 // those that are built with it lie.
-func (a *app) pluginFolders() []string {
+func (a *app) pluginDirectories() []string {
 	program, err := os.Executable()
 	if err != nil {
 		return a.plugins
@@ -185,19 +185,19 @@ func (a *app) logger() (hclog.Logger, error) {
 	return hclog.New(&hclog.LoggerOptions{Name: "runner", Level: level, Output: a.stderr, DisableTime: true}), nil
 }
 
-// open opens the workspace of a folder and hands it to work.
+// open opens the workspace of a directory and hands it to work.
 func (a *app) open(ctx context.Context, dir string, work func(*workspace.Workspace) error) (err error) {
 	log, err := a.logger()
 	if err != nil {
 		return err
 	}
-	for _, folder := range a.plugins {
-		if info, err := os.Stat(folder); err != nil || !info.IsDir() {
-			return usage("--plugins %s: no such directory; give the one that holds programs called runner-provider-NAME or runner-backend-NAME", folder)
+	for _, dir := range a.plugins {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return usage("--plugins %s: no such directory; give the one that holds programs called runner-provider-NAME or runner-backend-NAME", dir)
 		}
 	}
 	w, err := workspace.Open(ctx, workspace.Options{
-		Dir: dir, Store: a.store, State: a.state, Inject: a.inject, PluginDirs: a.pluginFolders(), Builtins: a.builtins,
+		Dir: dir, Store: a.store, State: a.state, Inject: a.inject, PluginDirs: a.pluginDirectories(), Builtins: a.builtins,
 		Log: log,
 	})
 	if err != nil {

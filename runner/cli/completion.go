@@ -46,7 +46,7 @@ func mustComplete(err error) {
 	}
 }
 
-// completeAction completes the name of an action with those of the last run, and the first argument with folders, too.
+// completeAction completes the name of an action with those of the last run, and the first argument with directories, too.
 func (a *app) completeAction(c *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 	rest, err := a.after(c, args, 0)
 	if err != nil {
@@ -54,7 +54,7 @@ func (a *app) completeAction(c *cobra.Command, args []string, toComplete string)
 	}
 	last, err := workspace.LastRun(a.dir, a.state)
 	if err != nil {
-		// Nothing has run here: the argument may be the folder where something has.
+		// Nothing has run here: the argument may be the directory where something has.
 		return nil, cobra.ShellCompDirectiveFilterDirs
 	}
 	var names []string

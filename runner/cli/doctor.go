@@ -13,21 +13,21 @@ import (
 func (a *app) doctorCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "Say what the torch backend finds on this machine, and how to mend what is missing",
+		Short: "Check what the torch backend needs on this machine, and suggest fixes",
 		Args:  maxArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			finder, err := libtorch.DefaultFinder()
 			if err != nil {
 				return err
 			}
-			findings := libtorch.Examine(c.Context(), finder, slices.Concat(a.pluginFolders(), filepath.SplitList(os.Getenv("PATH"))))
+			findings := libtorch.Examine(c.Context(), finder, slices.Concat(a.pluginDirectories(), filepath.SplitList(os.Getenv("PATH"))))
 			if a.asJSON {
 				return a.printJSON(findings)
 			}
 			for _, f := range findings {
 				say(a.stdout, "%-20s  %s\n", f.Name, f.Found)
 				if f.Mend != "" {
-					say(a.stdout, "%-20s  mend it with: %s\n", "", f.Mend)
+					say(a.stdout, "%-20s  fix: %s\n", "", f.Mend)
 				}
 			}
 			return nil

@@ -17,11 +17,11 @@ func (a *app) initCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "init [DIR]",
 		Short: "Write a small experiment to start from",
-		Args:  oneFolder,
+		Args:  oneDirectory,
 		Example: `  runner init mine
   runner init experiments/2026 --name held-out`,
 		RunE: func(c *cobra.Command, args []string) error {
-			dir := a.folder(args)
+			dir := a.directory(args)
 			absolute, err := filepath.Abs(dir)
 			if err != nil {
 				return err

@@ -13,9 +13,9 @@ func (a *app) verifyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "verify [DIR]",
 		Short: "Rehash everything in the store and replay the ledgers of all scores",
-		Args:  oneFolder,
+		Args:  oneDirectory,
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.open(c.Context(), a.folder(args), func(w *workspace.Workspace) error {
+			return a.open(c.Context(), a.directory(args), func(w *workspace.Workspace) error {
 				report, err := w.Verify(c.Context())
 				if err != nil {
 					return err
@@ -50,7 +50,7 @@ func (a *app) gcCommand() *cobra.Command {
 ago than a duration. gc may be used while runs are going on.`,
 		Example: `  runner gc mine --dry-run
   runner gc mine --older-than 720h`,
-		Args: oneFolder,
+		Args: oneDirectory,
 		RunE: func(c *cobra.Command, args []string) error {
 			if c.Flags().Changed("older-than") {
 				if older < 0 {
@@ -58,7 +58,7 @@ ago than a duration. gc may be used while runs are going on.`,
 				}
 				o.DropBefore = time.Now().Add(-older)
 			}
-			return a.open(c.Context(), a.folder(args), func(w *workspace.Workspace) error {
+			return a.open(c.Context(), a.directory(args), func(w *workspace.Workspace) error {
 				r, err := w.Store.GC(c.Context(), o)
 				if err != nil {
 					return err

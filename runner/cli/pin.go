@@ -10,9 +10,9 @@ func (a *app) pinCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "pin [DIR]",
 		Short: "Resolve revisions and digests of all sources and write them to the lock file",
-		Args:  oneFolder,
+		Args:  oneDirectory,
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.open(c.Context(), a.folder(args), func(w *workspace.Workspace) error {
+			return a.open(c.Context(), a.directory(args), func(w *workspace.Workspace) error {
 				pinned, err := w.Pin(c.Context())
 				if err != nil {
 					return err

@@ -27,7 +27,7 @@ changes, which settings are the cause, and how many actions follow from each.`,
 		Example: `  runner plan mine
   runner plan mine --against main
   runner plan mine --graph svg > plan.svg`,
-		Args: oneFolder,
+		Args: oneDirectory,
 		RunE: func(c *cobra.Command, args []string) error {
 			if c.Flags().Changed("against") && against == "" {
 				return usage("--against is empty; give a branch, a tag or a commit")
@@ -38,7 +38,7 @@ changes, which settings are the cause, and how many actions follow from each.`,
 			if graph != "" && a.asJSON {
 				return usage("--graph and --json: give one of them; the JSON holds the graph too")
 			}
-			return a.open(c.Context(), a.folder(args), func(w *workspace.Workspace) error {
+			return a.open(c.Context(), a.directory(args), func(w *workspace.Workspace) error {
 				p, err := w.Plan(c.Context())
 				if err != nil {
 					return err

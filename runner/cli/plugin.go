@@ -27,9 +27,9 @@ func (a *app) pluginListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list [DIR]",
 		Short: "List the plugins that can be found",
-		Args:  oneFolder,
+		Args:  oneDirectory,
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.open(c.Context(), a.folder(args), func(w *workspace.Workspace) error {
+			return a.open(c.Context(), a.directory(args), func(w *workspace.Workspace) error {
 				plugins, err := w.Plugins(c.Context())
 				if err != nil {
 					return err

@@ -31,7 +31,7 @@ were not finished; run it again and it goes on. The first Ctrl-C finishes what i
 		Example: `  runner run mine
   runner run mine --cores 8 --memory 64GB
   runner run mine --store s3://bucket/prefix`,
-		Args: oneFolder,
+		Args: oneDirectory,
 		RunE: func(c *cobra.Command, args []string) error {
 			var err error
 			if o.Memory, err = parseSize(memory); err != nil {
@@ -46,7 +46,7 @@ were not finished; run it again and it goes on. The first Ctrl-C finishes what i
 			if o.Retries < 0 {
 				return usage("--retries %d: give 0 or more", o.Retries)
 			}
-			return a.open(c.Context(), a.folder(args), func(w *workspace.Workspace) error { return a.run(c.Context(), w, o) })
+			return a.open(c.Context(), a.directory(args), func(w *workspace.Workspace) error { return a.run(c.Context(), w, o) })
 		},
 	}
 	f := c.Flags()

@@ -13,9 +13,9 @@ func (a *app) schemaCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema [DIR]",
 		Short: "Print the definitions of the spec language, those of the plugins included",
-		Args:  oneFolder,
+		Args:  oneDirectory,
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.open(c.Context(), a.folder(args), func(w *workspace.Workspace) error {
+			return a.open(c.Context(), a.directory(args), func(w *workspace.Workspace) error {
 				language, err := w.Language(c.Context())
 				if err != nil {
 					return err

@@ -16,9 +16,9 @@ func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status [DIR]",
 		Short: "Say what the last run did or is doing",
-		Args:  oneFolder,
+		Args:  oneDirectory,
 		RunE: func(_ *cobra.Command, args []string) error {
-			r, err := workspace.LastRun(a.folder(args), a.state)
+			r, err := workspace.LastRun(a.directory(args), a.state)
 			if err != nil {
 				return err
 			}
