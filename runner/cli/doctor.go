@@ -26,8 +26,8 @@ func (a *app) doctorCommand() *cobra.Command {
 			}
 			for _, f := range findings {
 				say(a.stdout, "%-20s  %s\n", f.Name, f.Found)
-				if f.Mend != "" {
-					say(a.stdout, "%-20s  fix: %s\n", "", f.Mend)
+				if f.Fix != "" {
+					say(a.stdout, "%-20s  fix: %s\n", "", f.Fix)
 				}
 			}
 			return nil
