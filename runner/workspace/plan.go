@@ -50,11 +50,18 @@ func (w *Workspace) Plan(ctx context.Context) (*plan.Plan, error) {
 
 // Resolve looks up in the store what of a plan is done.
 func (w *Workspace) Resolve(ctx context.Context, p *plan.Plan) error {
-	index, err := w.Store.Index(ctx)
-	if err != nil {
-		return err
-	}
-	return p.Resolve(ctx, plan.Lookup(index.Lookup))
+	return p.Resolve(ctx, lookups{w.Store, w.lookupDir})
+}
+
+// lookups looks up keys in a store, and keeps what it learns of a bucket in a directory, unless that is "".
+type lookups struct {
+	store *store.Store
+	dir   string
+}
+
+// LookupMany implements plan.Cache.
+func (l lookups) LookupMany(ctx context.Context, keys []string) (map[string]*store.Record, error) {
+	return l.store.LookupMany(ctx, keys, l.dir)
 }
 
 // planOf makes the plan of an experiment whose relative paths start in the first of dirs that has the file. The plan of a

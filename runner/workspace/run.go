@@ -69,6 +69,7 @@ func (w *Workspace) Run(ctx context.Context, p *plan.Plan, o RunOptions) (outcom
 		return w.withoutLease(ctx, p, outcome, err)
 	}
 	defer func() { err = errors.Join(err, w.Store.Release(context.WithoutCancel(ctx))) }()
+	w.lookupDir = w.cacheDir()
 	if err := w.Resolve(ctx, p); err != nil {
 		return outcome, err
 	}

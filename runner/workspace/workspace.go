@@ -62,6 +62,8 @@ type Workspace struct {
 	kinds       []action.Kind
 	// location is that of the store, and program the path of this program.
 	location, program string
+	// lookupDir keeps what a run learns of a store in a bucket; "" before there is a run, for a plan writes nothing.
+	lookupDir string
 
 	experiment *spec.Experiment
 	plugins    []Plugin

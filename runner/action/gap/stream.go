@@ -74,7 +74,7 @@ func (s *stream) read(ctx context.Context, index int, dataset Table) (err error)
 		}
 		defer ledger.Close()
 		if documents.Len() != ledger.Len() {
-			return fault("%s: found %d documents, the ledger %s has %d; both must come from one score", dataset.ScoredPath,
+			return protocol.Invalid("%s: found %d documents, the ledger %s has %d; both must come from one score", dataset.ScoredPath,
 				documents.Len(), dataset.LedgerPath, ledger.Len())
 		}
 	}
@@ -100,7 +100,7 @@ func (s *stream) read(ctx context.Context, index int, dataset Table) (err error)
 				b.losses = b.losses[:used]
 			}
 			if r.Dataset != dataset.Key {
-				return fault("%s: dataset %q, shard %q, row %d: found a document of another dataset, wanted %q", dataset.ScoredPath,
+				return protocol.Invalid("%s: dataset %q, shard %q, row %d: found a document of another dataset, wanted %q", dataset.ScoredPath,
 					r.Dataset, r.Shard, r.Row, dataset.Key)
 			}
 			if ledger == nil {
@@ -129,20 +129,20 @@ func readLedger(ledger *artifact.LedgerReader, r *record, dataset Table) error {
 		return err
 	}
 	if r.ledger.Shard != r.Shard || r.ledger.Row != r.Row {
-		return fault("%s: dataset %q: found shard %q, row %d, wanted shard %q, row %d as in %s", dataset.LedgerPath, r.Dataset,
+		return protocol.Invalid("%s: dataset %q: found shard %q, row %d, wanted shard %q, row %d as in %s", dataset.LedgerPath, r.Dataset,
 			r.ledger.Shard, r.ledger.Row, r.Shard, r.Row, dataset.ScoredPath)
 	}
 	scored := r.ScoreEnd - r.ScoreStart
 	for i, start := range r.ledger.UnscoredStarts {
 		end := r.ledger.UnscoredEnds[i]
 		if int(end) > len(r.Text) {
-			return fault("%s: dataset %q, shard %q, row %d: found unscored bytes [%d, %d), wanted them within the text's %d",
+			return protocol.Invalid("%s: dataset %q, shard %q, row %d: found unscored bytes [%d, %d), wanted them within the text's %d",
 				dataset.LedgerPath, r.Dataset, r.Shard, r.Row, start, end, len(r.Text))
 		}
 		scored -= max(0, min(end, r.ScoreEnd)-max(start, r.ScoreStart))
 	}
 	if r.ledger.ScoredBytes != scored {
-		return fault("%s: dataset %q, shard %q, row %d: found %d scored bytes, wanted %d: the span less its unscored bytes",
+		return protocol.Invalid("%s: dataset %q, shard %q, row %d: found %d scored bytes, wanted %d: the span less its unscored bytes",
 			dataset.LedgerPath, r.Dataset, r.Shard, r.Row, r.ledger.ScoredBytes, scored)
 	}
 	return nil
@@ -261,8 +261,4 @@ func sortFile[T any, W interface {
 		return err
 	}
 	return out.Close()
-}
-
-func fault(format string, args ...any) error {
-	return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(format, args...)}
 }

@@ -10,6 +10,7 @@ import (
 	"math"
 	"slices"
 
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/artifact"
 )
 
@@ -132,7 +133,7 @@ func protocolDifferences(a, b Side) ([]string, error) {
 			continue
 		}
 		if err := json.Unmarshal(side.Protocol, &protocols[i]); err != nil {
-			return nil, fault("model %q: its protocol is no JSON object: %v", side.Name, err)
+			return nil, protocol.Invalid("model %q: its protocol is no JSON object: %v", side.Name, err)
 		}
 	}
 	differences := []string{}
