@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+
+	"cuelang.org/go/cue/token"
 )
 
 //go:embed scaffold
@@ -161,7 +163,8 @@ func identifier(name string) string {
 		}
 		return r
 	}, name)
-	if id[0] >= '0' && id[0] <= '9' {
+	// A keyword of CUE, such as true, is no name of a package.
+	if id[0] >= '0' && id[0] <= '9' || token.Lookup(id).IsKeyword() {
 		id = "experiment_" + id
 	}
 	return id

@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,8 @@ type Options struct {
 	Dir string
 	// Store is a folder or a URL; "" is the store beside the spec.
 	Store string
+	// State is the folder that holds runs, reports and the cache; "" is the one beside the spec.
+	State string
 	// Inject sets fields of the spec with a @tag attribute, as "key=value".
 	Inject []string
 	// Evaluator reads the spec; nil reads it in this process.
@@ -79,7 +82,11 @@ func Open(ctx context.Context, o Options) (*Workspace, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Workspace{Dir: dir, options: o, state: filepath.Join(dir, stateDir), kinds: kinds.All()}
+	state, err := filepath.Abs(cmp.Or(o.State, filepath.Join(dir, stateDir)))
+	if err != nil {
+		return nil, err
+	}
+	w := &Workspace{Dir: dir, options: o, state: state, kinds: kinds.All()}
 	w.digests = openDigests(filepath.Join(w.state, "digests.json"))
 	if w.program, err = os.Executable(); err != nil {
 		return nil, err
