@@ -40,6 +40,7 @@ func (h *Host) openBackend(ctx context.Context, args []string, name string) (_ *
 	}
 	info, err := h.describe(s, name, Info{
 		Name: d.GetName(), Version: d.GetVersion(), Schema: d.GetSchema(), Environment: d.GetEnvironment(),
+		Capabilities: d.GetCapabilities(), NeutralSettings: d.GetNeutralSettings(),
 	})
 	if err != nil {
 		return nil, err

@@ -22,9 +22,12 @@ import (
 )
 
 // The test binary is the runner too: started with "plugin serve KIND NAME" it is the plugin NAME, and with "host" it is a
-// runner that gets killed.
+// runner that gets killed. Under the name runner-KIND-NAME it is a plugin in a program of its own.
 func TestMain(m *testing.M) {
+	kind, name, external := strings.Cut(strings.TrimPrefix(filepath.Base(os.Args[0]), "runner-"), "-")
 	switch {
+	case external && strings.HasPrefix(filepath.Base(os.Args[0]), "runner-"):
+		serveFake(protocol.Kind(kind), name)
 	case len(os.Args) == 5 && os.Args[1] == "plugin":
 		serveFake(protocol.Kind(os.Args[3]), os.Args[4])
 	case len(os.Args) == 3 && os.Args[1] == "host":
@@ -181,7 +184,8 @@ const token = "SURPRISAL_TEST_TOKEN"
 type fakeProvider struct{ name string }
 
 func (p fakeProvider) Describe(context.Context) (protocol.ProviderDescription, error) {
-	return protocol.ProviderDescription{Name: p.name, Version: "1", Schema: "#Config: {...}", Environment: []string{token}}, nil
+	return protocol.ProviderDescription{Name: p.name, Version: "1", Schema: "#Config: {...}", Environment: []string{token},
+		Capabilities: []string{"flight"}}, nil
 }
 
 func (fakeProvider) Resolve(ctx context.Context, r protocol.ResolveRequest) (protocol.Resolution, error) {
@@ -228,7 +232,8 @@ func (fakeProvider) Read(ctx context.Context, r protocol.ReadRequest, emit func(
 type fakeBackend struct{ name string }
 
 func (f fakeBackend) Describe(context.Context) (protocol.BackendDescription, error) {
-	return protocol.BackendDescription{Name: f.name, Version: "1", Schema: "#Config: {...}", Trains: true}, nil
+	return protocol.BackendDescription{Name: f.name, Version: "1", Schema: "#Config: {...}", Trains: true,
+		Capabilities: []string{"flight"}, NeutralSettings: []string{"batch"}}, nil
 }
 
 func (fakeBackend) Plan(_ context.Context, m protocol.Model, s protocol.Settings) (protocol.Estimate, error) {

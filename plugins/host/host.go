@@ -159,6 +159,10 @@ func (h *Host) describe(s *subprocess, name string, info Info) (Info, error) {
 	if name != "" && info.Name != name {
 		return Info{}, fmt.Errorf("plugin %s calls itself %q; its file must be called runner-%s-%s", info.Path, info.Name, s.kind, info.Name)
 	}
+	s.askFor(info.Environment)
+	if info.Builtin {
+		return info, nil
+	}
 	digest, err := slotOf(h, h.digests, info.Path).get(func() (*string, error) {
 		digest, err := digestFile(info.Path)
 		return &digest, err
@@ -167,6 +171,5 @@ func (h *Host) describe(s *subprocess, name string, info Info) (Info, error) {
 		return Info{}, fmt.Errorf("plugin %s: %w", info.Path, err)
 	}
 	info.BinaryDigest = *digest
-	s.askFor(info.Environment)
 	return info, nil
 }

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
 
 	"surprisal.dev/plugins/protocol"
@@ -130,16 +131,33 @@ func TestInfo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The binary's digest would change with every other part of the runner.
+	want := Info{
+		Name: "honest", Kind: protocol.KindProvider, Version: "1", Protocol: 1, Path: program, Builtin: true,
+		Schema: "#Config: {...}", Environment: []string{token}, Capabilities: []string{"flight"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("a provider that is built in (-want +got):\n%s", diff)
+	}
+	h.options.Folders = []string{t.TempDir()}
+	external := filepath.Join(h.options.Folders[0], "runner-backend-external")
+	if err := os.Symlink(program, external); err != nil {
+		t.Fatal(err)
+	}
 	content, err := os.ReadFile(program)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Info{
-		Name: "honest", Kind: protocol.KindProvider, Version: "1", Protocol: 1, Path: program, BinaryDigest: protocol.Digest(content),
-		Builtin: true, Schema: "#Config: {...}", Environment: []string{token},
+	b, err := h.Backend(t.Context(), "external")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
-		t.Errorf("got %+v, want %+v", got, want)
+	want = Info{
+		Name: "external", Kind: protocol.KindBackend, Version: "1", Protocol: 1, Path: external, BinaryDigest: protocol.Digest(content),
+		Schema: "#Config: {...}", Capabilities: []string{"flight"}, NeutralSettings: []string{"batch"},
+	}
+	if diff := cmp.Diff(want, b.Info()); diff != "" {
+		t.Errorf("a backend in a program of its own (-want +got):\n%s", diff)
 	}
 	if again := provider(t, h, "honest"); again.pid(t) != provider(t, h, "honest").pid(t) {
 		t.Error("a second process was started for the same plugin")

@@ -28,14 +28,21 @@ type Info struct {
 	Version string
 	// Protocol is the version of the plugin protocol.
 	Protocol int
-	// Path is the binary, and BinaryDigest "sha256:" and 64 hex digits of its content.
-	Path, BinaryDigest string
-	// Builtin is true for a plugin that the runner's own binary holds.
+	// Path is the binary.
+	Path string
+	// BinaryDigest is "sha256:" and 64 hex digits of the binary's content, "" for a plugin that is built in.
+	BinaryDigest string
+	// Builtin is true for a plugin that the runner's own binary holds. Its name and the version that its authors raise say
+	// all that decides its answers; the binary's digest would change with every other part of the runner.
 	Builtin bool
 	// Schema is CUE source that defines #Config.
 	Schema string
 	// Environment names the variables that the plugin asked for.
 	Environment []string
+	// Capabilities names what the plugin can do beyond what every plugin of its kind can.
+	Capabilities []string
+	// NeutralSettings are dotted names of configuration fields that do not change a backend's results.
+	NeutralSettings []string
 }
 
 // subprocess is a plugin that is running whenever someone needs it.

@@ -38,6 +38,7 @@ func (h *Host) openProvider(ctx context.Context, args []string, name string) (_ 
 	}
 	info, err := h.describe(s, name, Info{
 		Name: d.GetName(), Version: d.GetVersion(), Schema: d.GetSchema(), Environment: d.GetEnvironment(),
+		Capabilities: d.GetCapabilities(),
 	})
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -268,7 +269,7 @@ func TestPlan(t *testing.T) {
 	if want := (protocol.Estimate{Parameters: 7, WeightBytes: 8, FLOPsPerToken: 9, MemoryBytes: 10, BytesPerToken: 11}); err != nil || e != want {
 		t.Errorf("got %+v and %v, want %+v", e, err, want)
 	}
-	if m, err := backend(t, h).Load(t.Context(), model(`{}`)); err != nil || m.Describe() != (&fakeModel{}).Describe() {
+	if m, err := backend(t, h).Load(t.Context(), model(`{}`)); err != nil || !reflect.DeepEqual(m.Describe(), (&fakeModel{}).Describe()) {
 		t.Errorf("got %+v and %v", m, err)
 	}
 }

@@ -61,8 +61,6 @@ func (backend) Describe(context.Context) (protocol.BackendDescription, error) {
 		Version: version,
 		Schema:  schema,
 		Trains:  true,
-		Devices: []string{device},
-		Dtypes:  []string{dtype},
 	}, nil
 }
 

@@ -15,6 +15,8 @@ type ProviderDescription struct {
 	// Environment names the environment variables that the provider needs, credentials among them. The runner passes no
 	// others but a small fixed set.
 	Environment []string
+	// Capabilities names what the provider can do beyond what every provider can. Names that are not known mean nothing.
+	Capabilities []string
 }
 
 // Source is a configured source: what a spec's `source: NAME: {...}` became.

@@ -174,6 +174,14 @@ func (k *bucket) write(ctx context.Context, name string, data []byte) error {
 	return k.explain("write", name, k.b.WriteAll(ctx, name, data, &blob.WriterOptions{ContentType: "application/json"}))
 }
 
+func (k *bucket) create(ctx context.Context, name string, data []byte) error {
+	err := k.b.WriteAll(ctx, name, data, &blob.WriterOptions{ContentType: "application/json", IfNotExist: true})
+	if gcerrors.Code(err) == gcerrors.FailedPrecondition {
+		return &fs.PathError{Op: "create", Path: k.where(name), Err: fs.ErrExist}
+	}
+	return k.explain("create", name, err)
+}
+
 func (k *bucket) temp() (*os.File, error) { return k.spool.temp() }
 
 func (k *bucket) adopt(ctx context.Context, name, digest string, f *os.File) error {

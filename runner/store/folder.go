@@ -155,6 +155,18 @@ func (d *folder) write(_ context.Context, name string, data []byte) error {
 	return d.publish(name, f)
 }
 
+func (d *folder) create(_ context.Context, name string, data []byte) error {
+	f, err := d.temp()
+	if err != nil {
+		return err
+	}
+	defer discard(f)
+	if _, err := f.Write(data); err != nil {
+		return explain(err)
+	}
+	return d.place(name, f, os.Link)
+}
+
 // temp returns a new file under tmp.
 func (d *folder) temp() (*os.File, error) {
 	path, err := d.tempName()
@@ -195,7 +207,10 @@ func (d *folder) adopt(_ context.Context, name, digest string, f *os.File) error
 }
 
 // publish flushes a file and renames it into place.
-func (d *folder) publish(name string, f *os.File) error {
+func (d *folder) publish(name string, f *os.File) error { return d.place(name, f, os.Rename) }
+
+// place flushes a file and gives it its name by a rename, or by a link, which leaves what has the name alone.
+func (d *folder) place(name string, f *os.File, move func(from, to string) error) error {
 	if err := d.mkdir(d.parent(name)); err != nil {
 		return explain(err)
 	}
@@ -206,7 +221,7 @@ func (d *folder) publish(name string, f *os.File) error {
 	if err := f.Sync(); err != nil {
 		return explain(err)
 	}
-	if err := os.Rename(f.Name(), d.where(name)); err != nil {
+	if err := move(f.Name(), d.where(name)); err != nil {
 		return explain(err)
 	}
 	return explain(syncDir(d.parent(name)))

@@ -30,6 +30,8 @@ type GCReport struct {
 	// Runs are the ids of dropped runs.
 	Runs           []string
 	Records, Blobs int
+	// Jobs counts what PutJob left for actions that nothing reaches.
+	Jobs int
 	// Bytes is the size of the removed blobs.
 	Bytes int64
 }
@@ -74,7 +76,7 @@ func (g *collection) run(ctx context.Context) (_ GCReport, err error) {
 		<-done
 		err = errors.Join(err, g.s.b.unclaim(context.WithoutCancel(ctx), g.name))
 	}()
-	steps := []func(context.Context) error{g.awaitAnswers, g.readRuns, g.sweepRecords, g.sweepBlobs, g.sweepLeases}
+	steps := []func(context.Context) error{g.awaitAnswers, g.readRuns, g.sweepRecords, g.sweepJobs, g.sweepBlobs, g.sweepLeases}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			if cause := context.Cause(ctx); cause != nil {
@@ -266,6 +268,21 @@ func (g *collection) sweepRecords(ctx context.Context) error {
 		return err
 	}
 	g.report.Records = len(garbage)
+	return g.remove(ctx, garbage)
+}
+
+// sweepJobs removes the jobs of actions that nothing reaches.
+func (g *collection) sweepJobs(ctx context.Context) error {
+	var garbage []string
+	for o, err := range g.s.b.list(ctx, "jobs/") {
+		if err != nil {
+			return err
+		}
+		if key := jobKey(o.name); key != "" && !g.keys[key] {
+			garbage = append(garbage, o.name)
+		}
+	}
+	g.report.Jobs = len(garbage)
 	return g.remove(ctx, garbage)
 }
 

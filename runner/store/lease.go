@@ -75,6 +75,22 @@ func (s *Store) generation() generation {
 // Begin publishes a run and takes the lease that writing needs. It waits while a collection is under way. A store has one
 // lease at a time. What was looked up before is not held: look it up again.
 func (s *Store) Begin(ctx context.Context, r Run) error {
+	return s.begin(ctx, r, func(l *lease) error {
+		if err := s.alone(ctx, l); err != nil {
+			return err
+		}
+		return s.PutRun(ctx, r)
+	})
+}
+
+// Join takes the lease that writing needs for a run that another process began: what this one records, that run reaches. It
+// waits as Begin does.
+func (s *Store) Join(ctx context.Context, run string) error {
+	return s.begin(ctx, Run{ID: run, Started: time.Now().UTC()}, func(*lease) error { return s.hasRun(ctx, run) })
+}
+
+// begin takes a lease; once it is held, it calls ready, and gives the lease up if that fails.
+func (s *Store) begin(ctx context.Context, r Run, ready func(*lease) error) error {
 	if err := checkName("run", r.ID); err != nil {
 		return err
 	}
@@ -104,9 +120,7 @@ func (s *Store) Begin(ctx context.Context, r Run) error {
 	if err != nil {
 		err = fmt.Errorf("store %s: %w", s, err)
 	} else if _, err = s.hold(ctx); err == nil {
-		if err = s.alone(ctx, l); err == nil {
-			err = s.PutRun(ctx, r)
-		}
+		err = ready(l)
 	}
 	if err != nil {
 		return errors.Join(err, s.Release(context.WithoutCancel(ctx)))

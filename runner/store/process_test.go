@@ -111,11 +111,10 @@ func writeForever(ctx context.Context, s *store.Store) error {
 		if err != nil {
 			return err
 		}
-		key, parts, err := store.Key("test", 1, []int{os.Getpid(), i})
+		r, err := describe([]int{os.Getpid(), i})
 		if err != nil {
 			return err
 		}
-		r := &store.Record{Key: key, Kind: "test", Schema: 1, Name: "test", Parts: parts}
 		for j := range 3 {
 			path := filepath.Join(dir, fmt.Sprint(j))
 			content := strings.Repeat(fmt.Sprintln(os.Getpid(), i, j), 1+rand.IntN(40000))
@@ -131,10 +130,10 @@ func writeForever(ctx context.Context, s *store.Store) error {
 		if err := os.RemoveAll(dir); err != nil {
 			return err
 		}
-		if err := s.PutRecord(ctx, r); err != nil {
+		if _, err := s.PutRecord(ctx, r); err != nil {
 			return err
 		}
-		fmt.Println(key)
+		fmt.Println(r.Key)
 	}
 }
 
@@ -161,8 +160,12 @@ func TestKill(t *testing.T) {
 	for range 20 {
 		c := start(t, "write", dir)
 		run := c.line(t)
-		time.Sleep(rand.N(60 * time.Millisecond))
-		keys := c.kill(t)
+		var keys []string
+		for range rand.IntN(4) {
+			keys = append(keys, c.line(t))
+		}
+		time.Sleep(rand.N(10 * time.Millisecond))
+		keys = append(keys, c.kill(t)...)
 		stored = append(stored, keys...)
 
 		s, err := store.Open(t.Context(), dir)
@@ -277,11 +280,11 @@ func runBesideGC(ctx context.Context, s *store.Store) error {
 	if err := s.Begin(ctx, store.Run{ID: id, Started: time.Now(), State: "running"}); err != nil {
 		return err
 	}
-	old, _, err := store.Key("test", 1, "old")
+	old, err := describe("old")
 	if err != nil {
 		return err
 	}
-	if _, hit, err := s.Lookup(ctx, old); err != nil || !hit {
+	if _, hit, err := s.Lookup(ctx, old.Key); err != nil || !hit {
 		return fmt.Errorf("the old action is no hit: %w", err)
 	}
 	orphan, size, err := s.Put(ctx, strings.NewReader("orphan"))
@@ -294,7 +297,7 @@ func runBesideGC(ctx context.Context, s *store.Store) error {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		close(stop)
 	}()
-	run := store.Run{ID: id, Started: time.Now(), State: "done", Actions: []store.RunAction{{Name: "old", Key: old, State: "done"}}}
+	run := store.Run{ID: id, Started: time.Now(), State: "done", Actions: []store.RunAction{{Name: "old", Key: old.Key, State: "done"}}}
 	for i := 0; ; i++ {
 		// Outputs equal to garbage that others leave, put while collections start and end.
 		r, err := record(ctx, s, []int{os.Getpid(), i}, fmt.Sprint("garbage ", i), fmt.Sprint(os.Getpid(), i))
@@ -309,15 +312,15 @@ func runBesideGC(ctx context.Context, s *store.Store) error {
 		}
 		break
 	}
-	key, parts, err := store.Key("test", 1, []string{id, "late"})
+	late, err := describe([]string{id, "late"})
 	if err != nil {
 		return err
 	}
-	late := &store.Record{Key: key, Kind: "test", Schema: 1, Parts: parts, Outputs: []store.File{{Name: "orphan", Digest: orphan, Bytes: size}}}
-	if err := s.PutRecord(ctx, late); err != nil {
+	late.Outputs = []store.File{{Name: "orphan", Digest: orphan, Bytes: size}}
+	if _, err := s.PutRecord(ctx, late); err != nil {
 		return err
 	}
-	run.Actions = append(run.Actions, store.RunAction{Name: "late", Key: key, State: "done"})
+	run.Actions = append(run.Actions, store.RunAction{Name: "late", Key: late.Key, State: "done"})
 	for _, a := range run.Actions {
 		if _, hit, err := s.Lookup(ctx, a.Key); err != nil || !hit {
 			return fmt.Errorf("action %s (%s) is gone: %w", a.Name, a.Key, err)

@@ -20,6 +20,9 @@ import (
 
 // Store is an open store. Its methods may be called from many goroutines.
 type Store struct {
+	// Warn, if not nil, is told of damage that was passed over, from many goroutines. It is set before the store is used.
+	Warn func(message string)
+
 	b backend
 
 	mu     sync.Mutex
@@ -41,6 +44,8 @@ type backend interface {
 	remove(ctx context.Context, name string) error
 	// write publishes a small object, whole or not at all, over what was there.
 	write(ctx context.Context, name string, data []byte) error
+	// create is write, but fails with fs.ErrExist where there is an object.
+	create(ctx context.Context, name string, data []byte) error
 	// temp returns a file to fill, for adopt. adopt publishes a file's content, whole or not at all, and may take the file.
 	temp() (*os.File, error)
 	adopt(ctx context.Context, name, digest string, f *os.File) error
@@ -261,6 +266,12 @@ func (s *Store) folder(cacheDir string) (*folder, error) {
 	}
 	s.caches[cacheDir] = d
 	return d, nil
+}
+
+func (s *Store) warn(message string) {
+	if s.Warn != nil {
+		s.Warn(message)
+	}
 }
 
 // readAll reads a small object.

@@ -59,13 +59,19 @@ func finish(t testing.TB, s *store.Store, id string, keys ...string) {
 	}
 }
 
-// record makes and stores an action with one output per content; parts tell it from others.
-func record(ctx context.Context, s *store.Store, parts any, contents ...string) (*store.Record, error) {
-	key, canonical, err := store.Key("test", 1, parts)
+// describe returns a record without outputs; parameters tell it from others.
+func describe(parameters any) (*store.Record, error) {
+	descriptor, err := store.MarshalCanonical(map[string]any{"kind": "test", "schema": 1, "parameters": parameters})
+	key := store.KeyOf(descriptor)
+	return &store.Record{Key: key, Descriptor: descriptor, Name: "test " + key[:8], Started: time.Now().UTC(), Finished: time.Now().UTC()}, err
+}
+
+// record makes and stores an action with one output per content; parameters tell it from others.
+func record(ctx context.Context, s *store.Store, parameters any, contents ...string) (*store.Record, error) {
+	r, err := describe(parameters)
 	if err != nil {
 		return nil, err
 	}
-	r := &store.Record{Key: key, Kind: "test", Schema: 1, Name: "test " + key[:8], Parts: canonical, Started: time.Now().UTC(), Finished: time.Now().UTC()}
 	for i, content := range contents {
 		digest, size, err := s.Put(ctx, strings.NewReader(content))
 		if err != nil {
@@ -73,7 +79,7 @@ func record(ctx context.Context, s *store.Store, parts any, contents ...string) 
 		}
 		r.Outputs = append(r.Outputs, store.File{Name: fmt.Sprintf("out/%d.txt", i), Digest: digest, Bytes: size})
 	}
-	return r, s.PutRecord(ctx, r)
+	return s.PutRecord(ctx, r)
 }
 
 func mustRecord(t testing.TB, s *store.Store, parts any, contents ...string) *store.Record {
@@ -207,11 +213,21 @@ func testStore(t *testing.T, s *store.Store) {
 		t.Errorf("LocalPath of an absent blob: %v", err)
 	}
 
-	a := mustRecord(t, s, map[string]any{"n": 1, "html": "<&>\u2028"}, "one", "two")
-	a.Warnings, a.Measured = []string{"slow"}, map[string]float64{"mbps": 1.5}
-	if err := s.PutRecord(ctx, a); err != nil {
+	a, err := describe(map[string]any{"n": 1, "html": "<&>\u2028"})
+	if err != nil {
 		t.Fatal(err)
 	}
+	a.Warnings, a.Measured, a.Computed = []string{"slow"}, map[string]float64{"mbps": 1.5}, map[string]string{"device": "cpu"}
+	for i, content := range []string{"one", "two"} {
+		a.Outputs = append(a.Outputs, store.File{Name: fmt.Sprintf("out/%d.txt", i), Digest: put(t, s, content), Bytes: 3})
+	}
+	if stored, err := s.PutRecord(ctx, a); err != nil || stored != a {
+		t.Fatalf("PutRecord: %v, %v", stored, err)
+	}
+	if a.Kind() != "test" || a.Schema() != 1 {
+		t.Errorf("kind %q, schema %d", a.Kind(), a.Schema())
+	}
+	testCreateOnly(t, s, a)
 	got, ok, err := s.Lookup(ctx, a.Key)
 	if err != nil || !ok {
 		t.Fatalf("Lookup: %v, %v", ok, err)
@@ -262,7 +278,7 @@ func testStore(t *testing.T, s *store.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := store.GCReport{Blobs: 3, Bytes: int64(len(large) + len("same"))} // and the empty blob
+	want := store.GCReport{Blobs: 5, Bytes: int64(len(large) + len("same") + len("2wo") + len("more"))} // and the empty blob
 	if diff := cmp.Diff(want, dry); diff != "" {
 		t.Errorf("dry run (-want +got):\n%s", diff)
 	}
@@ -319,6 +335,28 @@ func testStore(t *testing.T, s *store.Store) {
 	}
 }
 
+// testCreateOnly puts another result under the key of a record that is in the store.
+func testCreateOnly(t *testing.T, s *store.Store, first *store.Record) {
+	second := *first
+	second.Outputs = slices.Clone(first.Outputs)
+	second.Outputs[1].Digest = put(t, s, "2wo")
+	second.Outputs = append(second.Outputs, store.File{Name: "more", Digest: put(t, s, "more"), Bytes: 4})
+	stored, err := s.PutRecord(t.Context(), &second)
+	if diff := cmp.Diff(first, stored); err != nil || diff != "" {
+		t.Errorf("PutRecord of a second result: %v (-first +stored):\n%s", err, diff)
+	}
+	if got, want := stored.Differs(&second), []string{"more", "out/1.txt"}; !slices.Equal(got, want) {
+		t.Errorf("the results differ in %v, want %v", got, want)
+	}
+	if got := first.Differs(stored); len(got) != 0 {
+		t.Errorf("equal results differ in %v", got)
+	}
+	got, err := s.GetRecord(t.Context(), first.Key)
+	if diff := cmp.Diff(first, got); err != nil || diff != "" {
+		t.Errorf("record changed: %v (-first +got):\n%s", err, diff)
+	}
+}
+
 // A hit needs every blob; a blob that went missing is made again.
 func TestMissingBlob(t *testing.T) {
 	dir := t.TempDir()
@@ -350,6 +388,8 @@ func TestMissingBlob(t *testing.T) {
 func TestDamage(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
+	var warnings []string
+	s.Warn = func(message string) { warnings = append(warnings, message) }
 	begin(t, s, "r")
 	r := mustRecord(t, s, 1, "content one", "content two", "content three")
 	finish(t, s, "r", r.Key)
@@ -415,9 +455,14 @@ func TestDamage(t *testing.T) {
 	if err := opened.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Lookup(t.Context(), r.Key); err == nil || !strings.Contains(err.Error(), "it has 4 bytes, not 11; delete it") {
-		t.Errorf("Lookup of a truncated blob: %v", err)
+	miss := func(want string) {
+		t.Helper()
+		warnings = nil
+		if hit(t, s, r.Key) || len(warnings) != 1 || !strings.Contains(warnings[0], want) {
+			t.Errorf("warnings %q, want a miss with %q", warnings, want)
+		}
 	}
+	miss(blob(1) + ": is damaged: it has 4 bytes, not 11; delete it")
 	// Putting the right content mends a truncated blob.
 	begin(t, s, "again")
 	put(t, s, "content two")
@@ -427,14 +472,13 @@ func TestDamage(t *testing.T) {
 
 	overwrite(recordPath, string(good[:len(good)/2]))
 	check(recordPath + ": unexpected end of JSON input")
-	if _, _, err := s.Lookup(t.Context(), r.Key); err == nil || !strings.Contains(err.Error(), recordPath+": is damaged") {
-		t.Errorf("Lookup of a damaged record: %v", err)
-	}
+	miss(recordPath + ": is damaged")
 	if _, err := s.GC(t.Context(), store.GCOptions{}); err == nil || !strings.Contains(err.Error(), recordPath) {
 		t.Errorf("gc over a damaged record: %v", err)
 	}
-	overwrite(recordPath, strings.Replace(string(good), `"parts":1`, `"parts":2`, 1))
-	check("its parts hash to")
+	overwrite(recordPath, strings.Replace(string(good), `"parameters":1`, `"parameters":2`, 1))
+	check("its descriptor hashes to")
+	miss(recordPath + ": is damaged: its descriptor hashes to")
 	overwrite(recordPath, strings.Replace(string(good), `"out/1.txt"`, `"../../1.txt"`, 1))
 	check(`output name "../../1.txt" is not a relative path`)
 	overwrite(recordPath, string(good))
@@ -498,18 +542,31 @@ func TestBadInput(t *testing.T) {
 	}
 	digest := put(t, s, "x")
 	valid := func(name string) *store.Record {
-		key, parts, err := store.Key("k", 1, name)
+		r, err := describe(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &store.Record{Key: key, Kind: "k", Schema: 1, Parts: parts, Outputs: []store.File{{Name: name, Digest: digest, Bytes: 1}}}
+		r.Outputs = []store.File{{Name: name, Digest: digest, Bytes: 1}}
+		return r
 	}
 	for _, c := range []struct {
 		want   string
 		change func(*store.Record)
 	}{
-		{"hash to", func(r *store.Record) { r.Schema = 2 }},
-		{"not in canonical form", func(r *store.Record) { r.Parts = append(r.Parts, ' ') }},
+		{"hashes to", func(r *store.Record) { r.Descriptor = []byte(`{"kind":"k","schema":1}`) }},
+		{"not in canonical form", func(r *store.Record) { r.Descriptor = append(r.Descriptor, ' ') }},
+		{`"kind" is missing`, func(r *store.Record) {
+			r.Descriptor = []byte(`{"schema":1}`)
+			r.Key = store.KeyOf(r.Descriptor)
+		}},
+		{`"schema" is missing`, func(r *store.Record) {
+			r.Descriptor = []byte(`{"kind":"k"}`)
+			r.Key = store.KeyOf(r.Descriptor)
+		}},
+		{"its descriptor: ", func(r *store.Record) {
+			r.Descriptor = []byte(`"text"`)
+			r.Key = store.KeyOf(r.Descriptor)
+		}},
 		{"two outputs are named", func(r *store.Record) { r.Outputs = append(r.Outputs, r.Outputs[0]) }},
 		{"lies within output", func(r *store.Record) {
 			r.Outputs = append(r.Outputs, store.File{Name: "a/b", Digest: digest, Bytes: 1})
@@ -522,7 +579,7 @@ func TestBadInput(t *testing.T) {
 	} {
 		r := valid("a")
 		c.change(r)
-		if err := s.PutRecord(t.Context(), r); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := s.PutRecord(t.Context(), r); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("PutRecord: %v; want an error with %q", err, c.want)
 		}
 	}

@@ -7,13 +7,16 @@ import (
 
 // FromProviderDescription converts a description to its message.
 func FromProviderDescription(d protocol.ProviderDescription) *pluginpb.ProviderDescription {
-	return &pluginpb.ProviderDescription{Name: d.Name, Version: d.Version, Schema: d.Schema, Environment: d.Environment}
+	return &pluginpb.ProviderDescription{
+		Name: d.Name, Version: d.Version, Schema: d.Schema, Environment: d.Environment, Capabilities: d.Capabilities,
+	}
 }
 
 // ToProviderDescription undoes FromProviderDescription.
 func ToProviderDescription(d *pluginpb.ProviderDescription) protocol.ProviderDescription {
 	return protocol.ProviderDescription{
 		Name: d.GetName(), Version: d.GetVersion(), Schema: d.GetSchema(), Environment: d.GetEnvironment(),
+		Capabilities: d.GetCapabilities(),
 	}
 }
 
@@ -21,7 +24,7 @@ func ToProviderDescription(d *pluginpb.ProviderDescription) protocol.ProviderDes
 func FromBackendDescription(d protocol.BackendDescription) *pluginpb.BackendDescription {
 	return &pluginpb.BackendDescription{
 		Name: d.Name, Version: d.Version, Schema: d.Schema, Environment: d.Environment,
-		Trains: d.Trains, Devices: d.Devices, Dtypes: d.Dtypes,
+		Trains: d.Trains, Capabilities: d.Capabilities, NeutralSettings: d.NeutralSettings,
 	}
 }
 
@@ -29,7 +32,7 @@ func FromBackendDescription(d protocol.BackendDescription) *pluginpb.BackendDesc
 func ToBackendDescription(d *pluginpb.BackendDescription) protocol.BackendDescription {
 	return protocol.BackendDescription{
 		Name: d.GetName(), Version: d.GetVersion(), Schema: d.GetSchema(), Environment: d.GetEnvironment(),
-		Trains: d.GetTrains(), Devices: d.GetDevices(), Dtypes: d.GetDtypes(),
+		Trains: d.GetTrains(), Capabilities: d.GetCapabilities(), NeutralSettings: d.GetNeutralSettings(),
 	}
 }
 
@@ -117,7 +120,7 @@ func ToSettings(s *pluginpb.Settings) protocol.Settings {
 func FromEstimate(e protocol.Estimate) *pluginpb.Estimate {
 	return &pluginpb.Estimate{
 		Parameters: e.Parameters, WeightBytes: e.WeightBytes, FlopsPerToken: e.FLOPsPerToken, MemoryBytes: e.MemoryBytes,
-		BytesPerToken: e.BytesPerToken,
+		BytesPerToken: e.BytesPerToken, DeviceMemoryBytes: e.DeviceMemoryBytes, Devices: e.Devices,
 	}
 }
 
@@ -126,6 +129,7 @@ func ToEstimate(e *pluginpb.Estimate) protocol.Estimate {
 	return protocol.Estimate{
 		Parameters: e.GetParameters(), WeightBytes: e.GetWeightBytes(), FLOPsPerToken: e.GetFlopsPerToken(),
 		MemoryBytes: e.GetMemoryBytes(), BytesPerToken: e.GetBytesPerToken(),
+		DeviceMemoryBytes: e.GetDeviceMemoryBytes(), Devices: e.GetDevices(),
 	}
 }
 
@@ -133,6 +137,7 @@ func ToEstimate(e *pluginpb.Estimate) protocol.Estimate {
 func FromLoadedModel(handle string, m protocol.LoadedModel) *pluginpb.LoadedModel {
 	return &pluginpb.LoadedModel{
 		Handle: handle, ContextLimit: m.ContextLimit, VocabularySize: m.VocabularySize, Device: m.Device, Dtype: m.Dtype,
+		Computed: m.Computed,
 	}
 }
 
@@ -140,5 +145,6 @@ func FromLoadedModel(handle string, m protocol.LoadedModel) *pluginpb.LoadedMode
 func ToLoadedModel(m *pluginpb.LoadedModel) protocol.LoadedModel {
 	return protocol.LoadedModel{
 		ContextLimit: m.GetContextLimit(), VocabularySize: m.GetVocabularySize(), Device: m.GetDevice(), Dtype: m.GetDtype(),
+		Computed: m.GetComputed(),
 	}
 }

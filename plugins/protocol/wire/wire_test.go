@@ -225,24 +225,24 @@ func TestValuesCross(t *testing.T) {
 			ToResolveRequest(FromResolveRequest(protocol.ResolveRequest{Source: source, Network: true})),
 		},
 		{
-			protocol.ProviderDescription{Name: "n", Version: "v", Schema: "s", Environment: []string{"e"}},
-			ToProviderDescription(FromProviderDescription(protocol.ProviderDescription{Name: "n", Version: "v", Schema: "s", Environment: []string{"e"}})),
+			protocol.ProviderDescription{Name: "n", Version: "v", Schema: "s", Environment: []string{"e"}, Capabilities: []string{"c"}},
+			ToProviderDescription(FromProviderDescription(protocol.ProviderDescription{Name: "n", Version: "v", Schema: "s", Environment: []string{"e"}, Capabilities: []string{"c"}})),
 		},
 		{
-			protocol.BackendDescription{Name: "n", Version: "v", Schema: "s", Environment: []string{"e"}, Trains: true, Devices: []string{"d"}, Dtypes: []string{"f"}},
-			ToBackendDescription(FromBackendDescription(protocol.BackendDescription{Name: "n", Version: "v", Schema: "s", Environment: []string{"e"}, Trains: true, Devices: []string{"d"}, Dtypes: []string{"f"}})),
+			protocol.BackendDescription{Name: "n", Version: "v", Schema: "s", Environment: []string{"e"}, Trains: true, Capabilities: []string{"c"}, NeutralSettings: []string{"a.b"}},
+			ToBackendDescription(FromBackendDescription(protocol.BackendDescription{Name: "n", Version: "v", Schema: "s", Environment: []string{"e"}, Trains: true, Capabilities: []string{"c"}, NeutralSettings: []string{"a.b"}})),
 		},
 		{
 			protocol.Settings{Prefix: "bos", Context: 1, Stride: 2, Anchor: "bytes", EOS: true},
 			ToSettings(FromSettings(protocol.Settings{Prefix: "bos", Context: 1, Stride: 2, Anchor: "bytes", EOS: true})),
 		},
 		{
-			protocol.Estimate{Parameters: 1, WeightBytes: 2, FLOPsPerToken: 3, MemoryBytes: 4, BytesPerToken: 5},
-			ToEstimate(FromEstimate(protocol.Estimate{Parameters: 1, WeightBytes: 2, FLOPsPerToken: 3, MemoryBytes: 4, BytesPerToken: 5})),
+			protocol.Estimate{Parameters: 1, WeightBytes: 2, FLOPsPerToken: 3, MemoryBytes: 4, BytesPerToken: 5, DeviceMemoryBytes: 6, Devices: 7},
+			ToEstimate(FromEstimate(protocol.Estimate{Parameters: 1, WeightBytes: 2, FLOPsPerToken: 3, MemoryBytes: 4, BytesPerToken: 5, DeviceMemoryBytes: 6, Devices: 7})),
 		},
 		{
-			protocol.LoadedModel{ContextLimit: 1, VocabularySize: 2, Device: "d", Dtype: "t"},
-			ToLoadedModel(FromLoadedModel("h", protocol.LoadedModel{ContextLimit: 1, VocabularySize: 2, Device: "d", Dtype: "t"})),
+			protocol.LoadedModel{ContextLimit: 1, VocabularySize: 2, Device: "d", Dtype: "t", Computed: map[string]string{"p": "q"}},
+			ToLoadedModel(FromLoadedModel("h", protocol.LoadedModel{ContextLimit: 1, VocabularySize: 2, Device: "d", Dtype: "t", Computed: map[string]string{"p": "q"}})),
 		},
 	} {
 		if diff := cmp.Diff(test.want, test.got); diff != "" {

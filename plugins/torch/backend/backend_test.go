@@ -383,13 +383,33 @@ func TestByteWindows(t *testing.T) {
 	}
 }
 
+// TestEstimateOnDevices checks that what a model takes of accelerators is told apart from the host's memory.
+func TestEstimateOnDevices(t *testing.T) {
+	for _, test := range []struct {
+		device  string
+		devices int64
+	}{{"cuda", 2}, {"cuda:1", 1}} {
+		m := tiny(t)
+		m.Config = json.RawMessage(strings.NewReplacer("cpu", test.device, `"tensorParallel": 1`, `"tensorParallel": 2`,
+			`"batchTokens": 2048`, `"batchTokens": 1000000`).Replace(defaults))
+		e, err := New().Plan(t.Context(), m, protocol.Settings{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Devices != test.devices || e.DeviceMemoryBytes < 1_000_000*128 || e.MemoryBytes > 2<<30 {
+			t.Errorf("device %q: estimate %+v", test.device, e)
+		}
+	}
+}
+
 // TestEstimate checks that a plan knows the weights exactly.
 func TestEstimate(t *testing.T) {
 	e, err := New().Plan(t.Context(), tiny(t), protocol.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e.Parameters == 0 || e.WeightBytes != 4*e.Parameters || e.FLOPsPerToken == 0 || e.MemoryBytes <= e.WeightBytes {
+	if e.Parameters == 0 || e.WeightBytes != 4*e.Parameters || e.FLOPsPerToken == 0 || e.MemoryBytes <= e.WeightBytes ||
+		e.DeviceMemoryBytes != 0 || e.Devices != 0 {
 		t.Errorf("estimate %+v", e)
 	}
 }
