@@ -2,6 +2,7 @@ package gap
 
 import (
 	"fmt"
+	"slices"
 
 	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/artifact"
@@ -53,7 +54,7 @@ func (Kind) Plan(b *plan.Builder) error {
 			}
 			inputs = append(inputs, of...)
 		}
-		p := parameters{A: g.A, Allow: g.Allow, B: g.B, Datasets: g.Datasets, Tags: map[string][]string{}}
+		p := parameters{A: g.A, Allow: slices.Sorted(slices.Values(g.Allow)), B: g.B, Datasets: g.Datasets, Tags: map[string][]string{}}
 		for _, key := range g.Datasets {
 			if tags := b.Dataset(key).Tags; len(tags) > 0 {
 				p.Tags[key] = tags

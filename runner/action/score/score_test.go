@@ -362,11 +362,11 @@ func TestModels(t *testing.T) {
 			for _, f := range a.Outputs {
 				digests[a.Name+" "+f.Name] = f.Digest
 			}
-			if a.Kind != plan.Score {
+			if a.Kind != "score" {
 				continue
 			}
 			s := actiontest.JSON[artifact.ScoreSummary](l, p, a.Name, artifact.SummaryFile)
-			if s.Bytes != 26 || s.ScoredBytes != 26 || s.BPB < 1 || s.BPB > 8 || (s.Ledger.EOS > 0) != (a.Model.Name == "words") || s.Noise.MaxNatsPerToken != 0 {
+			if s.Bytes != 26 || s.ScoredBytes != 26 || s.BPB < 1 || s.BPB > 8 || (s.Ledger.EOS > 0) != (a.Labels.Model == "words") || s.Noise.MaxNatsPerToken != 0 {
 				t.Errorf("%s: %+v", a.Name, s)
 			}
 		}
