@@ -26,8 +26,9 @@ type Side struct {
 
 // Table is one model's scores on one dataset. Tables that are not in the order of their keys are sorted first.
 type Table struct {
-	// Key is the dataset's name, and that of every row.
+	// Key is the dataset's name, and Tags are its tags.
 	Key        string
+	Tags       []string
 	ScoredPath string
 	// LedgerPath is empty where no ledger was kept: then every byte of a span counts as scored.
 	LedgerPath string

@@ -21,10 +21,13 @@ const (
 	batchesInFlight = 2
 )
 
-// record is a scored document and its row of the ledger.
+// record is a scored document with its labels, the loss in nats of each of its bytes and its row of the ledger.
 type record struct {
 	artifact.ScoredDocument
-	ledger artifact.LedgerRow
+	Dataset     string
+	Tags        []string
+	PerByteLoss []float64
+	ledger      artifact.LedgerRow
 }
 
 // batch holds documents of one dataset. The losses of most lie in one array, to be reused as a whole.
@@ -92,16 +95,12 @@ func (s *stream) read(ctx context.Context, index int, dataset Table) (err error)
 				b.records = append(b.records, record{})
 			}
 			r := &b.records[n]
-			r.PerByteLoss = b.losses[len(b.losses):]
 			if err := documents.Read(&r.ScoredDocument); err != nil {
 				return err
 			}
+			r.Dataset, r.Tags, r.PerByteLoss = dataset.Key, dataset.Tags, r.Losses(b.losses[len(b.losses):])
 			if used := len(b.losses) + len(r.PerByteLoss); used <= cap(b.losses) {
 				b.losses = b.losses[:used]
-			}
-			if r.Dataset != dataset.Key {
-				return protocol.Invalid("%s: dataset %q, shard %q, row %d: found a document of another dataset, wanted %q", dataset.ScoredPath,
-					r.Dataset, r.Shard, r.Row, dataset.Key)
 			}
 			if ledger == nil {
 				r.ledger.UnscoredStarts, r.ledger.UnscoredEnds = r.ledger.UnscoredStarts[:0], r.ledger.UnscoredEnds[:0]

@@ -249,7 +249,7 @@ func (c *comparison) examples(positive, negative []literal) (a, b []Literal, err
 			n = len(all)
 		}
 		for side, path := range []string{c.a.Datasets[dataset].ScoredPath, c.b.Datasets[dataset].ScoredPath} {
-			reader, err := artifact.OpenTokens(path)
+			reader, err := artifact.OpenLosses(path)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -262,7 +262,7 @@ func (c *comparison) examples(positive, negative []literal) (a, b []Literal, err
 					}
 					at = place.row
 				}
-				c.example(w.from, w.to, &document, side)
+				c.example(w.from, w.to, &document, c.a.Datasets[dataset].Key, side)
 			}
 			if err := reader.Close(); err != nil {
 				return nil, nil, err
@@ -273,9 +273,9 @@ func (c *comparison) examples(positive, negative []literal) (a, b []Literal, err
 	return a, b, nil
 }
 
-func (c *comparison) example(from *literal, to *Literal, document *artifact.ScoredDocument, side int) {
+func (c *comparison) example(from *literal, to *Literal, document *artifact.ScoredDocument, dataset string, side int) {
 	at := from.example
-	boundaries := tokenBoundaries(document.Text, at.start, at.end, document.TokenStarts, document.TokenEnds)
+	boundaries := tokenBoundaries(document.Text, at.start, at.end, document.Starts(nil), document.TokenEnds)
 	if side == 1 {
 		to.BBoundaries = boundaries
 		return
@@ -284,7 +284,7 @@ func (c *comparison) example(from *literal, to *Literal, document *artifact.Scor
 	start, end := nextBoundary(document.Text, int(at.start)), nextBoundary(document.Text, int(at.end))
 	*to = Literal{
 		Name: row.Name, Bucket: bucketNames[from.bucket], Documents: row.Documents, Bytes: row.Bytes, ABPB: row.ABPB, BBPB: row.BBPB,
-		GapBPB: row.GapBPB, DeltaBits: row.DeltaBits, ExampleDataset: document.Dataset, ExampleShard: document.Shard,
+		GapBPB: row.GapBPB, DeltaBits: row.DeltaBits, ExampleDataset: dataset, ExampleShard: document.Shard,
 		ExampleRowIndex: document.Row, ExamplePreview: preview(document.Text, start, end), ABoundaries: boundaries,
 	}
 }

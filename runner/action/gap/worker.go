@@ -87,6 +87,17 @@ func shared(protocols map[string]json.RawMessage) ([]byte, error) {
 func readSide(t *action.Task, role, model string, p parameters) (side Side, protocols map[string]json.RawMessage, err error) {
 	side.Name = model
 	protocols = map[string]json.RawMessage{}
+	tags := p.Tags
+	if path, ok := t.Inputs[role+"/"+artifact.ImportFile]; ok {
+		var found artifact.Import
+		if err := artifact.ReadJSON(path, &found); err != nil {
+			return side, nil, err
+		}
+		tags = map[string][]string{}
+		for _, d := range found.Datasets {
+			tags[d.Key] = d.Tags
+		}
+	}
 	for _, scored := range t.Roles(role + "/") {
 		prefix, ok := strings.CutSuffix(scored, "/"+artifact.ScoredFile)
 		dataset := strings.TrimPrefix(prefix, role+"/")
@@ -109,7 +120,7 @@ func readSide(t *action.Task, role, model string, p parameters) (side Side, prot
 			return side, nil, err
 		}
 		protocols[dataset] = summary.Protocol
-		side.Datasets = append(side.Datasets, Table{Key: dataset, ScoredPath: t.Inputs[scored], LedgerPath: ledger})
+		side.Datasets = append(side.Datasets, Table{Key: dataset, Tags: tags[dataset], ScoredPath: t.Inputs[scored], LedgerPath: ledger})
 	}
 	return side, protocols, nil
 }
