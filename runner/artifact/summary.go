@@ -127,3 +127,26 @@ type TokenRank struct {
 	Count int64  `json:"count"`
 	Text  string `json:"text"`
 }
+
+// Import is import.json: what a table scored elsewhere holds. The files of each dataset are in the directory of its key.
+type Import struct {
+	// Datasets are in the order of their keys.
+	Datasets []ImportedDataset `json:"datasets"`
+}
+
+// ImportedDataset is a dataset of a table scored elsewhere.
+type ImportedDataset struct {
+	Key string `json:"key"`
+	// Tags are those of all its documents, sorted.
+	Tags      []string `json:"tags"`
+	Documents int64    `json:"documents"`
+	// Bytes counts the texts' bytes, ScoredBytes those of the scored spans, Tokens what the tokenizer made of the texts.
+	Bytes       int64 `json:"bytes"`
+	ScoredBytes int64 `json:"scoredBytes"`
+	Tokens      int64 `json:"tokens"`
+	// ZeroLossBytes counts scored bytes with a loss of exactly zero: those that a scorer skipped and still counted look
+	// like this.
+	ZeroLossBytes int64 `json:"zeroLossBytes"`
+	// Nats is the loss on the scored bytes.
+	Nats float64 `json:"nats"`
+}

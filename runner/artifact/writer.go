@@ -35,6 +35,7 @@ func NewWriter[T any](w io.Writer, size func(*T) int) *Writer[T] {
 		parquet.CreatedBy("surprisal", "1", "0"),
 		parquet.SkipPageBounds("text"),
 		parquet.SkipPageBounds("per_byte_loss", "list", "element"),
+		parquet.SkipPageBounds("token_nll", "list", "element"),
 	)}
 }
 

@@ -125,7 +125,7 @@ func score(t testing.TB, m sdk.Model, s protocol.Settings, texts ...string) []pr
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := protocol.Project(d, answers[d.Index], m.Describe()); err != nil {
+		if _, err := protocol.Account(d, answers[d.Index], m.Describe()); err != nil {
 			t.Error(err)
 		}
 	}

@@ -90,9 +90,9 @@ func shared(protocols map[string]json.RawMessage) ([]byte, error) {
 func readSide(ctx context.Context, t *action.Task, role, model string) (side Side, protocols map[string]json.RawMessage, err error) {
 	side.Name = model
 	protocols = map[string]json.RawMessage{}
-	add := func(dataset, role, prefix string) error {
-		var paths [3]string
-		for i, name := range []string{artifact.ScoredFile, artifact.LedgerFile, artifact.SummaryFile} {
+	add := func(dataset string, tags []string, role, prefix string) error {
+		var paths [2]string
+		for i, name := range []string{artifact.ScoredFile, artifact.SummaryFile} {
 			if paths[i], err = t.Input(ctx, role, prefix+name); err != nil {
 				return err
 			}
@@ -100,28 +100,35 @@ func readSide(ctx context.Context, t *action.Task, role, model string) (side Sid
 		var summary struct {
 			Protocol json.RawMessage `json:"protocol"`
 		}
-		if err := artifact.ReadJSON(paths[2], &summary); err != nil {
+		if err := artifact.ReadJSON(paths[1], &summary); err != nil {
 			return err
 		}
 		protocols[dataset] = summary.Protocol
-		side.Datasets = append(side.Datasets, Table{Key: dataset, ScoredPath: paths[0], LedgerPath: paths[1]})
+		side.Datasets = append(side.Datasets, Table{Key: dataset, Tags: tags, ScoredPath: paths[0]})
 		return nil
 	}
 	wanted := t.Action.Gap.Datasets
 	for _, in := range t.Action.Inputs {
 		switch {
 		case in.Role == role:
-			for _, f := range in.Upstream.Outputs {
-				dataset, ok := strings.CutSuffix(f.Name, "/"+artifact.ScoredFile)
-				if ok && (len(wanted) == 0 || slices.Contains(wanted, dataset)) {
-					err = add(dataset, in.Role, dataset+"/")
+			path, err := t.Input(ctx, in.Role, artifact.ImportFile)
+			if err != nil {
+				return side, nil, err
+			}
+			var found artifact.Import
+			if err := artifact.ReadJSON(path, &found); err != nil {
+				return side, nil, err
+			}
+			for _, d := range found.Datasets {
+				if len(wanted) > 0 && !slices.Contains(wanted, d.Key) {
+					continue
 				}
-				if err != nil {
+				if err := add(d.Key, d.Tags, in.Role, d.Key+"/"); err != nil {
 					return side, nil, err
 				}
 			}
 		case strings.HasPrefix(in.Role, role+"/"):
-			if err := add(strings.TrimPrefix(in.Role, role+"/"), in.Role, ""); err != nil {
+			if err := add(strings.TrimPrefix(in.Role, role+"/"), in.Upstream.Dataset.Tags, in.Role, ""); err != nil {
 				return side, nil, err
 			}
 		}

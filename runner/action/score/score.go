@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"surprisal.dev/plugins/protocol"
@@ -137,12 +138,12 @@ func (s *scorer) run(ctx context.Context) (err error) {
 	scored, ledgers := artifact.NewScoredWriter(scoredFile), artifact.NewLedgerWriter(ledgerFile)
 
 	err = s.model.Score(ctx, s.settings, s.read(), func(d protocol.Document, answer protocol.ScoredDocument) error {
-		perByte, ledger, err := protocol.Project(d, answer, s.loaded)
+		ledger, err := protocol.Account(d, answer, s.loaded)
 		if err != nil {
 			return err
 		}
 		s.count(d, answer, ledger)
-		if err := scored.Write(s.row(d, answer, perByte)); err != nil {
+		if err := scored.Write(scoredRow(d, answer)); err != nil {
 			return err
 		}
 		return ledgers.Write(ledgerRow(d, answer, ledger))
@@ -185,7 +186,8 @@ func (s *scorer) count(d protocol.Document, answer protocol.ScoredDocument, l pr
 	for i, id := range answer.TokenIDs {
 		c := s.tokens[id]
 		if c == nil {
-			c = &tokenCount{text: visible(d.Text[answer.TokenStarts[i]:answer.TokenEnds[i]])}
+			// A part of the text would keep the whole of it in memory.
+			c = &tokenCount{text: strings.Clone(visible(d.Text[answer.TokenStarts[i]:answer.TokenEnds[i]]))}
 			s.tokens[id] = c
 		}
 		c.count++
@@ -218,11 +220,12 @@ func scoredTokens(d protocol.Document, answer protocol.ScoredDocument) (n int64)
 	return n
 }
 
-func (s *scorer) row(d protocol.Document, answer protocol.ScoredDocument, perByte []float64) artifact.ScoredDocument {
+func scoredRow(d protocol.Document, answer protocol.ScoredDocument) artifact.ScoredDocument {
+	tokens := answer.Tokens()
 	return artifact.ScoredDocument{
-		Dataset: d.Dataset, Tags: s.task.Action.Dataset.Tags, Shard: d.Shard, Row: d.Row, Text: d.Text,
-		ScoreStart: d.ScoreStart, ScoreEnd: d.ScoreEnd,
-		TokenIDs: answer.TokenIDs, TokenStarts: answer.TokenStarts, TokenEnds: answer.TokenEnds, PerByteLoss: perByte,
+		Shard: d.Shard, Row: d.Row, Text: d.Text, ScoreStart: d.ScoreStart, ScoreEnd: d.ScoreEnd, TokenIDs: answer.TokenIDs,
+		TokenStarts: tokens.Starts, TokenEnds: tokens.Ends, TokenNLL: tokens.NLL,
+		UnscoredStarts: tokens.UnscoredStarts, UnscoredEnds: tokens.UnscoredEnds,
 	}
 }
 
