@@ -31,7 +31,7 @@ func hostile(t testing.TB, dir string, seed uint64, n int) (a, b Side) {
 			at := filepath.Join(dir, string('a'+rune(m)), string('0'+rune(i)))
 			files[m] = createFiles(t, at)
 			side.Datasets = append(side.Datasets, Table{
-				Key: key, ScoredPath: filepath.Join(at, "scored_documents.parquet"), LedgerPath: filepath.Join(at, "ledger.parquet"),
+				Key: key, ScoredPath: filepath.Join(at, "scored_documents.parquet"),
 			})
 		}
 		for row := range int64(n) {
@@ -126,10 +126,24 @@ func (f *tableFiles) write(t testing.TB, d artifact.ExportedDocument, l artifact
 			f.tags = append(f.tags, tag)
 		}
 	}
-	if err := f.scored.Write(artifact.ScoredDocument{
+	scored := artifact.ScoredDocument{
 		Shard: d.Shard, Row: d.Row, Text: d.Text, ScoreStart: d.ScoreStart, ScoreEnd: d.ScoreEnd, TokenIDs: d.TokenIDs,
-		TokenStarts: d.TokenStarts, TokenEnds: d.TokenEnds, PerByteLoss: d.PerByteLoss,
-	}); err != nil {
+		TokenStarts: d.TokenStarts, TokenEnds: d.TokenEnds, UnscoredStarts: l.UnscoredStarts, UnscoredEnds: l.UnscoredEnds,
+	}
+	// Some documents have losses by token, the others by byte.
+	if d.Row%2 == 0 {
+		for i, start := range d.TokenStarts {
+			nats := 0.0
+			for _, loss := range d.PerByteLoss[start:d.TokenEnds[i]] {
+				nats += loss
+			}
+			scored.TokenNLL = append(scored.TokenNLL, nats)
+		}
+		d.PerByteLoss = scored.Losses(nil)
+	} else {
+		scored.PerByteLoss = d.PerByteLoss
+	}
+	if err := f.scored.Write(scored); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.exported.Write(d); err != nil {

@@ -105,10 +105,6 @@ func readSide(t *action.Task, role, model string, p parameters) (side Side, prot
 		if !ok || len(p.Datasets) > 0 && !slices.Contains(p.Datasets, dataset) {
 			continue
 		}
-		ledger, err := t.Input(prefix + "/" + artifact.LedgerFile)
-		if err != nil {
-			return side, nil, err
-		}
 		summaryPath, err := t.Input(prefix + "/" + artifact.SummaryFile)
 		if err != nil {
 			return side, nil, err
@@ -120,7 +116,7 @@ func readSide(t *action.Task, role, model string, p parameters) (side Side, prot
 			return side, nil, err
 		}
 		protocols[dataset] = summary.Protocol
-		side.Datasets = append(side.Datasets, Table{Key: dataset, Tags: tags[dataset], ScoredPath: t.Inputs[scored], LedgerPath: ledger})
+		side.Datasets = append(side.Datasets, Table{Key: dataset, Tags: tags[dataset], ScoredPath: t.Inputs[scored]})
 	}
 	return side, protocols, nil
 }
