@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -33,7 +35,8 @@ func digest(content string) string {
 }
 
 // lay writes the records of n actions and their blobs behind the server's back: four outputs each, of which one is the
-// action's alone and three are of a thousand that actions share.
+// action's alone and three are of a thousand that actions share. The records are in packs of a thousand, too, as runs of that
+// size leave them.
 func (b *bench) lay(prefix string, n int) (keys []string, err error) {
 	root := filepath.Join(b.dir, "server", bucketName, prefix)
 	write := func(name string, data []byte) error {
@@ -49,6 +52,8 @@ func (b *bench) lay(prefix string, n int) (keys []string, err error) {
 	if err := write("store.json", []byte(`{"layout":2,"kind":"store"}`)); err != nil {
 		return nil, err
 	}
+	var pack bytes.Buffer
+	lines := gzip.NewWriter(&pack)
 	for i := range n {
 		r, err := describe(i)
 		if err != nil {
@@ -72,6 +77,19 @@ func (b *bench) lay(prefix string, n int) (keys []string, err error) {
 			return nil, err
 		}
 		keys = append(keys, r.Key)
+		if _, err := fmt.Fprintf(lines, "%s %s\n", r.Key, data); err != nil {
+			return nil, err
+		}
+		if i%1000 == 999 || i == n-1 {
+			if err := lines.Close(); err != nil {
+				return nil, err
+			}
+			if err := write(fmt.Sprintf("packs/run-%d.%016x.jsonl.gz", i/1000, i), pack.Bytes()); err != nil {
+				return nil, err
+			}
+			pack.Reset()
+			lines.Reset(&pack)
+		}
 	}
 	return keys, nil
 }

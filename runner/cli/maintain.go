@@ -46,11 +46,14 @@ func (a *app) gcCommand() *cobra.Command {
 	var older time.Duration
 	c := &cobra.Command{
 		Use:   "gc [FOLDER]",
-		Short: "Free what no run and no tag reaches",
-		Long: `gc frees artifacts that no run and no tag reaches. --older-than also drops the runs that started longer ago and are
-not tagged. It is safe beside a running run.`,
+		Short: "Free what no run reaches",
+		Long: `gc frees artifacts that no run reaches. --older-than first drops the runs that started longer ago, but for those that
+work. It is safe beside a running run.`,
 		Args: maxArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if older < 0 {
+				return usage("--older-than %s is negative; name how long ago the runs that are dropped started, such as 720h", older)
+			}
 			if c.Flags().Changed("older-than") {
 				o.DropBefore = time.Now().Add(-older)
 			}
@@ -72,6 +75,6 @@ not tagged. It is safe beside a running run.`,
 		},
 	}
 	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "say what would be freed and free nothing")
-	c.Flags().DurationVar(&older, "older-than", 0, "drop untagged runs that started longer ago than this, such as 720h")
+	c.Flags().DurationVar(&older, "older-than", 0, "drop runs that started longer ago than this, such as 720h")
 	return c
 }
