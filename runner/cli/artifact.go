@@ -134,7 +134,7 @@ summary; with a file's name as the last argument, that file of it.`,
 					return writeJSON(a.stdout, r)
 				}
 				if file == "" {
-					file = workspace.MainFile(r)
+					file = w.MainFile(r)
 				}
 				return a.printFile(c, w, r, file)
 			})
@@ -143,15 +143,14 @@ summary; with a file's name as the last argument, that file of it.`,
 }
 
 func (a *app) showHeadline(c *cobra.Command, w *workspace.Workspace) error {
-	h, reports, err := w.Headline(c.Context())
+	s, err := w.Latest(c.Context())
 	if err != nil {
 		return err
 	}
 	if a.asJSON {
-		return writeJSON(a.stdout, h)
+		return writeJSON(a.stdout, s)
 	}
-	printHeadline(a.stdout, h)
-	printReports(a.stdout, reports)
+	printSummary(a.stdout, s)
 	return nil
 }
 
