@@ -225,7 +225,7 @@ func (s *suite) neutral(b *host.Backend, c Case, settings protocol.Settings, wan
 			return err
 		}
 		for i := range answers {
-			if err := sameLosses(want[i], answers[i], 0); err != nil {
+			if err := sameLosses(want[i], answers[i], c.Tolerance); err != nil {
 				return fmt.Errorf("document %d: %w", i, err)
 			}
 		}
