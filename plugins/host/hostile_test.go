@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -623,22 +622,63 @@ func TestChildren(t *testing.T) {
 	h, _ := newHost(t)
 	h.options.Folders = []string{t.TempDir()}
 	path := filepath.Join(h.options.Folders[0], "runner-provider-parent")
-	script := fmt.Sprintf("#!/bin/sh\nsleep 1000 &\necho child $! >&2\n%q plugin serve provider parent\n", os.Args[0])
+	script := fmt.Sprintf("#!/bin/sh\nsleep 1000 &\nset $!\nsetsid sleep 1000 &\necho children $1 $! >&2\n%q plugin serve provider parent\n", os.Args[0])
 	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	p := provider(t, h, "parent")
-	_, after, _ := strings.Cut(p.current.command.out.quote(), "child ")
-	var child int
-	if _, err := fmt.Sscan(after, &child); err != nil {
+	_, after, _ := strings.Cut(p.current.command.out.quote(), "children ")
+	var child, escaped int
+	if _, err := fmt.Sscan(after, &child, &escaped); err != nil {
 		t.Fatal(err)
 	}
-	if !alive(child) {
-		t.Fatal("the child does not run")
+	if !alive(child) || !alive(escaped) {
+		t.Fatal("the children do not run")
 	}
 	p.Kill()
 	eventually(t, "the child ends", func() bool { return !alive(child) })
-	if err := syscall.Kill(child, 0); err == nil && alive(child) {
-		t.Error("the child lives on")
+	if runtime.GOOS == "linux" {
+		eventually(t, "the child that left the session ends", func() bool { return !alive(escaped) })
+	}
+}
+
+// TestSweep checks that only directories which hosts have made and left behind are removed.
+func TestSweep(t *testing.T) {
+	dir := t.TempDir()
+	f, err := newRunFolder(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent := filepath.Dir(f.path)
+	elsewhere := t.TempDir()
+	for _, name := range []string{"run12", "run", "mine", "run12x"} {
+		if err := os.MkdirAll(filepath.Join(parent, name, "inside"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(parent, "run13"), []byte("a file"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(elsewhere, filepath.Join(parent, "run14")); err != nil {
+		t.Fatal(err)
+	}
+	next, err := newRunFolder(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, name := range []string{"run12", "run", "mine", "run12x", "run13", "run14", filepath.Base(f.path), filepath.Base(next.path)} {
+		if _, err := os.Lstat(filepath.Join(parent, name)); err == nil {
+			left = append(left, name)
+		}
+	}
+	if want := "run mine run12x run13 run14 " + filepath.Base(f.path) + " " + filepath.Base(next.path); strings.Join(left, " ") != want {
+		t.Errorf("left are %q, want %q", left, want)
+	}
+	if err := f.remove(); err != nil {
+		t.Error(err)
+	}
+	if err := next.remove(); err != nil {
+		t.Error(err)
 	}
 }
