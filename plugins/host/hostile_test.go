@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -593,27 +594,29 @@ func TestAnswerAhead(t *testing.T) {
 // TestHeldTexts checks that few documents wait for the answer to the first one, however many of the others are answered.
 func TestHeldTexts(t *testing.T) {
 	h, _ := newHost(t)
-	h.window = 1000
+	h.window = 4 * sendBytes
 	b := backend(t, h)
 	m, err := b.Load(t.Context(), model(`{"do": "last", "at": 0}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	pulled, most, emitted := 0, 0, 0
+	pulled, most := 0, 0
+	var emitted atomic.Int64
 	err = m.Score(t.Context(), protocol.Settings{}, func(yield func(protocol.Document, error) bool) {
-		for range 500 {
+		for range 200 {
 			pulled++
-			most = max(most, pulled-emitted)
-			if !yield(protocol.Document{Text: strings.Repeat("x", 20), ScoreEnd: 20}, nil) {
+			most = max(most, pulled-int(emitted.Load()))
+			time.Sleep(2 * time.Millisecond) // a slow source, so that the others are answered before there are too many
+			if !yield(protocol.Document{Text: strings.Repeat("x", sendBytes/4), ScoreEnd: sendBytes / 4}, nil) {
 				return
 			}
 		}
-	}, func(protocol.Document, protocol.ScoredDocument) error { emitted++; return nil })
-	if err != nil || emitted != 500 {
-		t.Fatalf("%d documents of 500, %v", emitted, err)
+	}, func(protocol.Document, protocol.ScoredDocument) error { emitted.Add(1); return nil })
+	if err != nil || emitted.Load() != 200 {
+		t.Fatalf("%d documents of 200, %v", emitted.Load(), err)
 	}
-	if most > 60 {
-		t.Errorf("%d documents of 20 bytes were held, with room for 1000 bytes", most)
+	if most > 16+3 {
+		t.Errorf("%d documents were held, with room for 16", most)
 	}
 }
 
