@@ -56,7 +56,9 @@ func (p fakeProvider) Describe(context.Context) (protocol.ProviderDescription, e
 
 func (fakeProvider) Resolve(_ context.Context, r protocol.ResolveRequest) (protocol.Resolution, error) {
 	_, err := rows(r.Source)
-	return protocol.Resolution{Parameters: r.Source.Config, Local: true}, err
+	return protocol.Resolution{
+		Parameters: r.Source.Config, Local: true, Files: []protocol.File{{Name: "rows", Digest: protocol.Digest(r.Source.Config)}},
+	}, err
 }
 
 func rows(s protocol.Source) (int64, error) {
