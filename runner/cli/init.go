@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 
@@ -11,17 +12,21 @@ import (
 
 func (a *app) initCommand() *cobra.Command {
 	var refresh bool
+	var name string
 	c := &cobra.Command{
 		Use:   "init [FOLDER]",
 		Short: "Write a small experiment to start from",
 		Args:  maxArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if refresh && name != "" {
+				return usage("--name and --refresh: give one of them; an experiment that is there keeps its name")
+			}
 			dir := a.folder(args)
 			absolute, err := filepath.Abs(dir)
 			if err != nil {
 				return err
 			}
-			write := func() ([]string, error) { return spec.Init(dir, filepath.Base(absolute)) }
+			write := func() ([]string, error) { return spec.Init(dir, cmp.Or(name, filepath.Base(absolute))) }
 			if refresh {
 				write = func() ([]string, error) { return spec.Refresh(dir) }
 			}
@@ -42,6 +47,7 @@ func (a *app) initCommand() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&refresh, "refresh", false, "renew the copy of the spec language that cue vet reads, and nothing else")
+	c.Flags().StringVar(&name, "name", "", "what the experiment is called; default the name of the directory")
 	return c
 }
 

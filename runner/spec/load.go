@@ -73,6 +73,8 @@ func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	// An embedded definition does not close the package that embeds it, so that unknown fields pass; this does.
 	d := &decoder{place: p, language: schema, context: c, root: user.Unify(definition), options: o}
 	e := d.experiment()
+	d.checkConfined(e, t.dir)
+	d.checkGapNames(e.Gaps)
 	if len(d.errors) > 0 {
 		return nil, tidy(d.errors)
 	}

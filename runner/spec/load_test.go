@@ -44,6 +44,7 @@ func plugins() Options {
 					discount?: number & >0 & <1
 					smooth: {method: *"kn" | "wb", floor: number | *0}
 				}`},
+			"talk": {CUE: `#Config: voice: *"low" | string`},
 			"echo": {CUE: `#Config: {loss: number | *1.0, dtype: *"float32" | "bfloat16"}`},
 		},
 	}
