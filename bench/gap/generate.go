@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"surprisal.dev/runner/table"
+	"surprisal.dev/runner/artifact"
 )
 
 // datasets are the generated datasets, each a quarter of the text.
@@ -55,8 +55,8 @@ func generate(dir string, text int, seed uint64) (written int, onDisk int64, err
 }
 
 // score gives a document random losses over tokens of up to longest bytes, each spread evenly over its bytes.
-func score(r *rand.Rand, key string, row int64, text string, longest int) table.ScoredDocument {
-	d := table.ScoredDocument{
+func score(r *rand.Rand, key string, row int64, text string, longest int) artifact.ScoredDocument {
+	d := artifact.ScoredDocument{
 		Dataset: key, Tags: []string{"bench/" + key, "generated"}, Shard: "part-00000.jsonl", Row: row, Text: text, ScoreEnd: int32(len(text)),
 	}
 	for at := 0; at < len(text); {
@@ -127,8 +127,8 @@ func (w *writer) document(bytes int) string {
 // tables are the files of one model on one dataset.
 type tables struct {
 	files  [2]*os.File
-	scored *table.ScoredWriter
-	ledger *table.LedgerWriter
+	scored *artifact.ScoredWriter
+	ledger *artifact.LedgerWriter
 }
 
 func createTables(dir string) (*tables, error) {
@@ -143,16 +143,16 @@ func createTables(dir string) (*tables, error) {
 		}
 		t.files[i] = f
 	}
-	t.scored, t.ledger = table.NewScoredWriter(t.files[0]), table.NewLedgerWriter(t.files[1])
+	t.scored, t.ledger = artifact.NewScoredWriter(t.files[0]), artifact.NewLedgerWriter(t.files[1])
 	return t, nil
 }
 
-func (t *tables) write(d table.ScoredDocument) error {
+func (t *tables) write(d artifact.ScoredDocument) error {
 	nats := 0.0
 	for _, loss := range d.PerByteLoss {
 		nats += loss
 	}
-	return errors.Join(t.scored.Write(d), t.ledger.Write(table.LedgerRow{
+	return errors.Join(t.scored.Write(d), t.ledger.Write(artifact.LedgerRow{
 		Shard: d.Shard, Row: d.Row, TokenNats: nats, SpanNats: nats, ScoredBytes: d.ScoreEnd - d.ScoreStart,
 	}))
 }

@@ -22,9 +22,12 @@ import (
 )
 
 // The test binary is the runner too: started with "plugin serve KIND NAME" it is the plugin NAME, and with "host" it is a
-// runner that gets killed.
+// runner that gets killed. Under the name runner-KIND-NAME it is a plugin in a program of its own.
 func TestMain(m *testing.M) {
+	kind, name, external := strings.Cut(strings.TrimPrefix(filepath.Base(os.Args[0]), "runner-"), "-")
 	switch {
+	case external && strings.HasPrefix(filepath.Base(os.Args[0]), "runner-"):
+		serveFake(protocol.Kind(kind), name)
 	case len(os.Args) == 5 && os.Args[1] == "plugin":
 		serveFake(protocol.Kind(os.Args[3]), os.Args[4])
 	case len(os.Args) == 3 && os.Args[1] == "host":
@@ -63,6 +66,9 @@ func serveFake(kind protocol.Kind, name string) {
 		must(syscall.Write(1, []byte("a line without an end")))
 	case "impostor":
 		name = "someone-else"
+	case "raw", "mute", "rude":
+		serveRaw(kind, name)
+		return
 	}
 	if kind == protocol.KindProvider {
 		sdk.ServeProvider(fakeProvider{name})
@@ -181,7 +187,8 @@ const token = "SURPRISAL_TEST_TOKEN"
 type fakeProvider struct{ name string }
 
 func (p fakeProvider) Describe(context.Context) (protocol.ProviderDescription, error) {
-	return protocol.ProviderDescription{Name: p.name, Version: "1", Schema: "#Config: {...}", Environment: []string{token}}, nil
+	return protocol.ProviderDescription{Name: p.name, Version: "1", Schema: "#Config: {...}", Environment: []string{token},
+		Capabilities: []string{"flight"}}, nil
 }
 
 func (fakeProvider) Resolve(ctx context.Context, r protocol.ResolveRequest) (protocol.Resolution, error) {
@@ -197,7 +204,9 @@ func (fakeProvider) Resolve(ctx context.Context, r protocol.ResolveRequest) (pro
 		return protocol.Resolution{}, errors.New("no such luck")
 	}
 	environment, err := json.Marshal(os.Environ())
-	return protocol.Resolution{Parameters: environment, Revision: os.Getenv(token)}, err
+	return protocol.Resolution{
+		Parameters: environment, Files: []protocol.File{{Name: "s", Digest: protocol.Digest(nil)}}, Revision: os.Getenv(token),
+	}, err
 }
 
 func (fakeProvider) Read(ctx context.Context, r protocol.ReadRequest, emit func(protocol.Row) error) error {
@@ -228,7 +237,8 @@ func (fakeProvider) Read(ctx context.Context, r protocol.ReadRequest, emit func(
 type fakeBackend struct{ name string }
 
 func (f fakeBackend) Describe(context.Context) (protocol.BackendDescription, error) {
-	return protocol.BackendDescription{Name: f.name, Version: "1", Schema: "#Config: {...}", Trains: true}, nil
+	return protocol.BackendDescription{Name: f.name, Version: "1", Schema: "#Config: {...}", Trains: true,
+		Capabilities: []string{"flight"}, NeutralSettings: []string{"batch"}}, nil
 }
 
 func (fakeBackend) Plan(_ context.Context, m protocol.Model, s protocol.Settings) (protocol.Estimate, error) {
@@ -276,6 +286,7 @@ func (m *fakeModel) Close() error { m.record("close"); return nil }
 // Score gives each document of n bytes one token of n nats.
 func (m *fakeModel) Score(ctx context.Context, _ protocol.Settings, documents iter.Seq2[protocol.Document, error], emit func(protocol.ScoredDocument) error) error {
 	var batch []protocol.Document
+	var held []protocol.ScoredDocument // answered when documents end
 	flush := func() error {
 		if m.Memory > 0 && len(batch) > m.Memory {
 			m.record(fmt.Sprintf("no memory for %d", len(batch)))
@@ -294,6 +305,9 @@ func (m *fakeModel) Score(ctx context.Context, _ protocol.Settings, documents it
 				m.misbehave()
 				switch m.Do {
 				case "never":
+					continue
+				case "last":
+					held = append(held, s)
 					continue
 				case "twice":
 					if err := emit(s); err != nil {
@@ -329,6 +343,11 @@ func (m *fakeModel) Score(ctx context.Context, _ protocol.Settings, documents it
 			if err := flush(); err != nil {
 				return err
 			}
+		}
+	}
+	for _, s := range held {
+		if err := emit(s); err != nil {
+			return err
 		}
 	}
 	return flush()

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -72,7 +73,7 @@ func TestScore(t *testing.T) {
 		{name: "panic", config: `{"batch": 8, "at": 500, "do": "panic", "times": 1}`, count: 1000, size: 100},
 		{name: "killed again and again", config: `{"batch": 8, "at": 500, "do": "die"}`, count: 1000, size: 100,
 			want: `scoring documents from dataset "d", shard "s", row `},
-		{name: "last words", config: `{"at": 0, "do": "die"}`, count: 1, want: "its last output:\n  something terrible happened"},
+		{name: "last words", config: `{"at": 0, "do": "die"}`, count: 1, want: "its last output:\n  | something terrible happened"},
 		{name: "out of memory", config: `{"batch": 64, "memory": 5}`, count: 500, size: 100, window: 10000, log: "sending half as much at a time"},
 		{name: "out of memory for a single document", config: `{"batch": 3, "at": 5, "do": "exhaust"}`, count: 10, size: 10, kind: protocol.OutOfMemory, want: "no memory for document 5"},
 		{name: "twice", config: `{"at": 5, "do": "twice"}`, count: 10, size: 10, want: "it answered document 5 twice"},
@@ -268,7 +269,7 @@ func TestPlan(t *testing.T) {
 	if want := (protocol.Estimate{Parameters: 7, WeightBytes: 8, FLOPsPerToken: 9, MemoryBytes: 10, BytesPerToken: 11}); err != nil || e != want {
 		t.Errorf("got %+v and %v, want %+v", e, err, want)
 	}
-	if m, err := backend(t, h).Load(t.Context(), model(`{}`)); err != nil || m.Describe() != (&fakeModel{}).Describe() {
+	if m, err := backend(t, h).Load(t.Context(), model(`{}`)); err != nil || !reflect.DeepEqual(m.Describe(), (&fakeModel{}).Describe()) {
 		t.Errorf("got %+v and %v", m, err)
 	}
 }

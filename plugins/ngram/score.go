@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"math"
+	"runtime"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
@@ -18,7 +19,10 @@ type model struct {
 }
 
 func (m model) Describe() protocol.LoadedModel {
-	return protocol.LoadedModel{VocabularySize: int64(m.language.vocabulary()), Device: device, Dtype: dtype}
+	return protocol.LoadedModel{
+		VocabularySize: int64(m.language.vocabulary()), Device: device, Dtype: dtype,
+		Computed: map[string]string{"device": device, "architecture": runtime.GOARCH},
+	}
 }
 
 func (m model) Close() error { return nil }

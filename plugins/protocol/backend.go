@@ -1,6 +1,9 @@
 package protocol
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"math"
+)
 
 // BackendDescription says what a backend is and what it accepts.
 type BackendDescription struct {
@@ -14,9 +17,15 @@ type BackendDescription struct {
 	// Trains is true if the backend makes its model from datasets. Its configuration then has a field `train`, a list of
 	// dataset keys.
 	Trains bool
-	// Devices and Dtypes list what the backend can compute with, the default first.
-	Devices, Dtypes []string
+	// Capabilities names what the backend can do beyond what every backend can. Names that are not known mean nothing.
+	Capabilities []string
+	// NeutralSettings are dotted names of configuration fields that do not change results, such as a number of threads.
+	NeutralSettings []string
 }
+
+// CapabilitySpecialTokens says that a model has special tokens which Document.ParseSpecial can bring into a text. A backend
+// without it scores the same with and without.
+const CapabilitySpecialTokens = "specialTokens"
 
 // Model is a configured model.
 type Model struct {
@@ -37,10 +46,29 @@ type Estimate struct {
 	Parameters    int64   `json:"parameters,omitempty"`
 	WeightBytes   int64   `json:"weightBytes,omitempty"`
 	FLOPsPerToken float64 `json:"flopsPerToken,omitempty"`
-	// MemoryBytes is the peak resident size while scoring.
+	// MemoryBytes is the peak resident size while scoring, without the memory of accelerators.
 	MemoryBytes int64 `json:"memoryBytes,omitempty"`
+	// DeviceMemoryBytes is the peak memory of all accelerators together, Devices how many of them the model takes.
+	DeviceMemoryBytes int64 `json:"deviceMemoryBytes,omitempty"`
+	Devices           int64 `json:"devices,omitempty"`
+	// A model that is trained needs more the more text it is trained on: MemoryBytes and, for each byte of that text,
+	// TrainingMemoryPerByte while it is trained and MemoryPerTrainingByte while it scores. The latter is 0 where the
+	// estimate is of a model whose file is there.
+	TrainingMemoryPerByte float64 `json:"trainingMemoryPerByte,omitempty"`
+	MemoryPerTrainingByte float64 `json:"memoryPerTrainingByte,omitempty"`
 	// BytesPerToken is the expected mean number of text bytes a token covers.
 	BytesPerToken float64 `json:"bytesPerToken,omitempty"`
+}
+
+// TrainingMemory is the peak resident size of training on a text of that many bytes, 0 if unknown.
+func (e Estimate) TrainingMemory(bytes int64) int64 {
+	return e.MemoryBytes + int64(math.Ceil(e.TrainingMemoryPerByte*float64(bytes)))
+}
+
+// ScoringMemory is the peak resident size of scoring with a model that is trained on a text of that many bytes, 0 if
+// unknown.
+func (e Estimate) ScoringMemory(trainingBytes int64) int64 {
+	return e.MemoryBytes + int64(math.Ceil(e.MemoryPerTrainingByte*float64(trainingBytes)))
 }
 
 // LoadedModel describes a model that is ready to score.
@@ -50,6 +78,9 @@ type LoadedModel struct {
 	// VocabularySize bounds token ids: 0 <= id < VocabularySize.
 	VocabularySize int64
 	Device, Dtype  string
+	// Computed says what computes: the device, the class of processor, versions of libraries. It is recorded with results,
+	// which may differ between processors in their last bits.
+	Computed map[string]string
 }
 
 // Prefixes of a window, scoring.md 2.

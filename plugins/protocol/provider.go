@@ -5,6 +5,14 @@ import "encoding/json"
 // Version is the plugin protocol's version. A plugin built for another version is refused at the handshake.
 const Version = 1
 
+// Bounds of what crosses the wire, which both sides keep.
+const (
+	// MaxTextBytes is the most bytes that a value of a row, or the text of a document, may have.
+	MaxTextBytes = 64 << 20
+	// MaxProblemBytes is the most bytes that Row.Problem may have.
+	MaxProblemBytes = 64 << 10
+)
+
 // ProviderDescription says what a provider is and what it accepts.
 type ProviderDescription struct {
 	// Name is the name that a spec uses: source: NAME: {...}.
@@ -15,6 +23,8 @@ type ProviderDescription struct {
 	// Environment names the environment variables that the provider needs, credentials among them. The runner passes no
 	// others but a small fixed set.
 	Environment []string
+	// Capabilities names what the provider can do beyond what every provider can. Names that are not known mean nothing.
+	Capabilities []string
 }
 
 // Source is a configured source: what a spec's `source: NAME: {...}` became.
@@ -31,6 +41,10 @@ type ResolveRequest struct {
 	// Network allows the provider to ask remote services. Without it a remote source answers an error of kind
 	// NeedsNetwork.
 	Network bool
+	// Cache is a directory in which providers may remember the digests of files from one process to the next (package
+	// plugins/digests), or "". With CacheReadOnly nothing is written to it.
+	Cache         string
+	CacheReadOnly bool
 }
 
 // Resolution is the pinned identity of a source: two sources with equal Parameters and Files give equal rows.
@@ -52,7 +66,10 @@ type File struct {
 	Name string `json:"name"`
 	// Digest is "sha256:" and 64 hex digits, of the stored bytes (compressed files as they are stored).
 	Digest string `json:"digest"`
-	Bytes  int64  `json:"bytes"`
+	// Bytes is the size of the stored bytes: the most that the file's text can have, unless Compressed.
+	Bytes int64 `json:"bytes"`
+	// Compressed is true if the file is stored compressed: its text may be larger than Bytes, by an unknown factor.
+	Compressed bool `json:"compressed,omitempty"`
 }
 
 // ReadRequest asks for the rows of a source.

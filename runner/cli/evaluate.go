@@ -5,6 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/action/kinds"
 	"surprisal.dev/runner/spec"
 )
 
@@ -51,7 +53,7 @@ func (a *app) evaluateCommand() *cobra.Command {
 		Hidden: true,
 		Args:   maxArgs(0),
 		RunE: func(*cobra.Command, []string) error {
-			if code := spec.Serve(os.Stdin, a.stdout); code != 0 {
+			if code := spec.Serve(os.Stdin, a.stdout, action.Sections(kinds.All())); code != 0 {
 				return &exitError{code, nil}
 			}
 			return nil

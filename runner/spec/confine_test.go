@@ -1,4 +1,4 @@
-package spec
+package spec_test
 
 import (
 	"errors"
@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	. "surprisal.dev/runner/spec"
 )
 
 // TestSpecOfAnotherKind checks that CUE files that are no regular files, or of no bounded size, are not read, wherever CUE

@@ -1,4 +1,4 @@
-package spec
+package spec_test
 
 import (
 	"errors"
@@ -8,12 +8,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	. "surprisal.dev/runner/spec"
 )
 
 // The test binary is the process that evaluates, too.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "evaluate" {
-		os.Exit(Serve(os.Stdin, os.Stdout))
+		os.Exit(Serve(os.Stdin, os.Stdout, plugins().Sections))
 	}
 	os.Exit(m.Run())
 }

@@ -19,6 +19,8 @@ type Options struct {
 	Tags []string
 	// Providers and Backends are the plugins that the spec may use, by name.
 	Providers, Backends map[string]Schema
+	// Sections are the parts of the language that the kinds of actions bring. Bounded leaves them to Serve.
+	Sections []Section `json:"-"`
 	// Confine, if set, is a directory around the spec's. What lies outside of it, links followed, is not read, and a spec
 	// that names it is refused.
 	Confine string
@@ -30,7 +32,7 @@ func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	files, err := languageFiles(o.Providers, o.Backends)
+	files, err := languageFiles(o)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +76,6 @@ func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	d := &decoder{place: p, language: schema, context: c, root: user.Unify(definition), options: o}
 	e := d.experiment()
 	d.checkConfined(e, t.dir)
-	d.checkGapNames(e.Gaps)
 	if len(d.errors) > 0 {
 		return nil, tidy(d.errors)
 	}

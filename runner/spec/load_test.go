@@ -1,7 +1,8 @@
-package spec
+package spec_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -10,9 +11,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
+
+	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/action/kinds"
+	. "surprisal.dev/runner/spec"
 )
 
 var update = flag.Bool("update", false, "write the wanted output of testdata from what is found")
@@ -20,6 +26,7 @@ var update = flag.Bool("update", false, "write the wanted output of testdata fro
 // plugins are schemas such as plugins have them: required fields, defaults, lists, bounds and definitions of their own.
 func plugins() Options {
 	return Options{
+		Sections: action.Sections(kinds.All()),
 		Providers: map[string]Schema{
 			"text": {CUE: `
 				package text
@@ -85,7 +92,10 @@ func TestSpecs(t *testing.T) {
 				t.Setenv(name, "/nonexistent")
 			}
 			t.Setenv("CUE_REGISTRY", "127.0.0.1:1")
-			got := outcome(t, at, o)
+			got := outcome(t, at, o, Load)
+			if diff := cmp.Diff(got, outcome(t, at, o, bounded(t, time.Minute, 1<<30).Load)); diff != "" {
+				t.Errorf("another process reads otherwise: here - there +\n%s", diff)
+			}
 			if diff := cmp.Diff(want, got); diff != "" && !*update {
 				t.Errorf("wanted - found +\n%s", diff)
 			} else if diff != "" {
@@ -99,9 +109,9 @@ func TestSpecs(t *testing.T) {
 }
 
 // outcome returns what loading folder dir gives, as the files that stand in a txtar archive.
-func outcome(t *testing.T, dir string, o Options) map[string]string {
+func outcome(t *testing.T, dir string, o Options, load func(context.Context, string, Options) (*Experiment, error)) map[string]string {
 	t.Helper()
-	e, err := Load(t.Context(), dir, o)
+	e, err := load(t.Context(), dir, o)
 	if err != nil {
 		if _, ok := errors.AsType[Errors](err); !ok {
 			t.Fatalf("not a mistake of the spec: %v", err)

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -22,19 +23,28 @@ func TestCheckNames(t *testing.T) {
 		{[]string{"m/" + long}, []string{"has 201 bytes"}},
 	}
 	for _, test := range tests {
-		var all []named
+		var all []Named
 		for _, name := range test.names {
-			all = append(all, named{name: name})
+			all = append(all, Named{Name: name})
 		}
-		got := checkNames("gap", all)
+		var got []string
+		checkNames("gap", all, func(_ Node, format string, args ...any) { got = append(got, fmt.Sprintf(format, args...)) })
 		if len(got) != len(test.want) {
 			t.Errorf("%q: found %v; want %q", test.names, got, test.want)
 			continue
 		}
 		for i, want := range test.want {
-			if !strings.Contains(got[i].Message, want) {
+			if !strings.Contains(got[i], want) {
 				t.Errorf("%q: found %v; want %s", test.names, got[i], want)
 			}
+		}
+	}
+}
+
+func TestIdentifier(t *testing.T) {
+	for _, name := range []string{"true", "string", "len", "2026"} {
+		if id := identifier(name); id != "experiment_"+name {
+			t.Errorf("the package of %s is %s", name, id)
 		}
 	}
 }

@@ -120,7 +120,10 @@ type ProviderDescription struct {
 	// CUE source that defines #Config.
 	Schema string `protobuf:"bytes,3,opt,name=schema,proto3" json:"schema,omitempty"`
 	// Names of environment variables that the provider needs.
-	Environment   []string `protobuf:"bytes,4,rep,name=environment,proto3" json:"environment,omitempty"`
+	Environment []string `protobuf:"bytes,4,rep,name=environment,proto3" json:"environment,omitempty"`
+	// What the provider can do beyond what every provider can. The runner ignores names that it does not know, and does
+	// not ask for what is not named.
+	Capabilities  []string `protobuf:"bytes,5,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -183,6 +186,13 @@ func (x *ProviderDescription) GetEnvironment() []string {
 	return nil
 }
 
+func (x *ProviderDescription) GetCapabilities() []string {
+	if x != nil {
+		return x.Capabilities
+	}
+	return nil
+}
+
 type Source struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// JSON.
@@ -237,9 +247,13 @@ func (x *Source) GetDir() string {
 }
 
 type ResolveRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Source        *Source                `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
-	Network       bool                   `protobuf:"varint,2,opt,name=network,proto3" json:"network,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Source  *Source                `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	Network bool                   `protobuf:"varint,2,opt,name=network,proto3" json:"network,omitempty"`
+	// A directory in which providers may remember digests from one process to the next, or empty.
+	Cache string `protobuf:"bytes,3,opt,name=cache,proto3" json:"cache,omitempty"`
+	// Nothing may be written to it.
+	CacheReadOnly bool `protobuf:"varint,4,opt,name=cache_read_only,json=cacheReadOnly,proto3" json:"cache_read_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -284,6 +298,20 @@ func (x *ResolveRequest) GetSource() *Source {
 func (x *ResolveRequest) GetNetwork() bool {
 	if x != nil {
 		return x.Network
+	}
+	return false
+}
+
+func (x *ResolveRequest) GetCache() string {
+	if x != nil {
+		return x.Cache
+	}
+	return ""
+}
+
+func (x *ResolveRequest) GetCacheReadOnly() bool {
+	if x != nil {
+		return x.CacheReadOnly
 	}
 	return false
 }
@@ -361,8 +389,11 @@ type File struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// "sha256:" and 64 hex digits.
-	Digest        string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
-	Bytes         int64  `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Digest string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Of the stored bytes.
+	Bytes int64 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// The file is stored compressed: its text may be larger than its bytes, by an unknown factor.
+	Compressed    bool `protobuf:"varint,4,opt,name=compressed,proto3" json:"compressed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -416,6 +447,13 @@ func (x *File) GetBytes() int64 {
 		return x.Bytes
 	}
 	return 0
+}
+
+func (x *File) GetCompressed() bool {
+	if x != nil {
+		return x.Compressed
+	}
+	return false
 }
 
 type ReadRequest struct {
@@ -630,13 +668,15 @@ type BackendDescription struct {
 	Name    string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Version string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
 	// CUE source that defines #Config.
-	Schema        string   `protobuf:"bytes,3,opt,name=schema,proto3" json:"schema,omitempty"`
-	Environment   []string `protobuf:"bytes,4,rep,name=environment,proto3" json:"environment,omitempty"`
-	Trains        bool     `protobuf:"varint,5,opt,name=trains,proto3" json:"trains,omitempty"`
-	Devices       []string `protobuf:"bytes,6,rep,name=devices,proto3" json:"devices,omitempty"`
-	Dtypes        []string `protobuf:"bytes,7,rep,name=dtypes,proto3" json:"dtypes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Schema      string   `protobuf:"bytes,3,opt,name=schema,proto3" json:"schema,omitempty"`
+	Environment []string `protobuf:"bytes,4,rep,name=environment,proto3" json:"environment,omitempty"`
+	Trains      bool     `protobuf:"varint,5,opt,name=trains,proto3" json:"trains,omitempty"`
+	// As in ProviderDescription.
+	Capabilities []string `protobuf:"bytes,8,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
+	// Dotted names of configuration fields that do not change results.
+	NeutralSettings []string `protobuf:"bytes,9,rep,name=neutral_settings,json=neutralSettings,proto3" json:"neutral_settings,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *BackendDescription) Reset() {
@@ -704,16 +744,16 @@ func (x *BackendDescription) GetTrains() bool {
 	return false
 }
 
-func (x *BackendDescription) GetDevices() []string {
+func (x *BackendDescription) GetCapabilities() []string {
 	if x != nil {
-		return x.Devices
+		return x.Capabilities
 	}
 	return nil
 }
 
-func (x *BackendDescription) GetDtypes() []string {
+func (x *BackendDescription) GetNeutralSettings() []string {
 	if x != nil {
-		return x.Dtypes
+		return x.NeutralSettings
 	}
 	return nil
 }
@@ -888,10 +928,20 @@ type Estimate struct {
 	Parameters    int64                  `protobuf:"varint,1,opt,name=parameters,proto3" json:"parameters,omitempty"`
 	WeightBytes   int64                  `protobuf:"varint,2,opt,name=weight_bytes,json=weightBytes,proto3" json:"weight_bytes,omitempty"`
 	FlopsPerToken float64                `protobuf:"fixed64,3,opt,name=flops_per_token,json=flopsPerToken,proto3" json:"flops_per_token,omitempty"`
-	MemoryBytes   int64                  `protobuf:"varint,4,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
-	BytesPerToken float64                `protobuf:"fixed64,5,opt,name=bytes_per_token,json=bytesPerToken,proto3" json:"bytes_per_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Of the host, without that of accelerators.
+	MemoryBytes   int64   `protobuf:"varint,4,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	BytesPerToken float64 `protobuf:"fixed64,5,opt,name=bytes_per_token,json=bytesPerToken,proto3" json:"bytes_per_token,omitempty"`
+	// Of all accelerators together.
+	DeviceMemoryBytes int64 `protobuf:"varint,6,opt,name=device_memory_bytes,json=deviceMemoryBytes,proto3" json:"device_memory_bytes,omitempty"`
+	// How many accelerators the model takes.
+	Devices int64 `protobuf:"varint,7,opt,name=devices,proto3" json:"devices,omitempty"`
+	// What training needs of the host beyond memory_bytes, per byte of training text.
+	TrainingMemoryPerByte float64 `protobuf:"fixed64,8,opt,name=training_memory_per_byte,json=trainingMemoryPerByte,proto3" json:"training_memory_per_byte,omitempty"`
+	// What scoring needs of the host beyond memory_bytes, per byte of the text that the model is trained on; 0 where the
+	// request names the model's files.
+	MemoryPerTrainingByte float64 `protobuf:"fixed64,9,opt,name=memory_per_training_byte,json=memoryPerTrainingByte,proto3" json:"memory_per_training_byte,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
 }
 
 func (x *Estimate) Reset() {
@@ -955,6 +1005,34 @@ func (x *Estimate) GetMemoryBytes() int64 {
 func (x *Estimate) GetBytesPerToken() float64 {
 	if x != nil {
 		return x.BytesPerToken
+	}
+	return 0
+}
+
+func (x *Estimate) GetDeviceMemoryBytes() int64 {
+	if x != nil {
+		return x.DeviceMemoryBytes
+	}
+	return 0
+}
+
+func (x *Estimate) GetDevices() int64 {
+	if x != nil {
+		return x.Devices
+	}
+	return 0
+}
+
+func (x *Estimate) GetTrainingMemoryPerByte() float64 {
+	if x != nil {
+		return x.TrainingMemoryPerByte
+	}
+	return 0
+}
+
+func (x *Estimate) GetMemoryPerTrainingByte() float64 {
+	if x != nil {
+		return x.MemoryPerTrainingByte
 	}
 	return 0
 }
@@ -1187,8 +1265,10 @@ type LoadedModel struct {
 	VocabularySize int64  `protobuf:"varint,3,opt,name=vocabulary_size,json=vocabularySize,proto3" json:"vocabulary_size,omitempty"`
 	Device         string `protobuf:"bytes,4,opt,name=device,proto3" json:"device,omitempty"`
 	Dtype          string `protobuf:"bytes,5,opt,name=dtype,proto3" json:"dtype,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What computes, by name: the device, the class of processor, versions of libraries.
+	Computed      map[string]string `protobuf:"bytes,6,rep,name=computed,proto3" json:"computed,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LoadedModel) Reset() {
@@ -1254,6 +1334,13 @@ func (x *LoadedModel) GetDtype() string {
 		return x.Dtype
 	}
 	return ""
+}
+
+func (x *LoadedModel) GetComputed() map[string]string {
+	if x != nil {
+		return x.Computed
+	}
+	return nil
 }
 
 type UnloadRequest struct {
@@ -1739,18 +1826,21 @@ const file_plugin_proto_rawDesc = "" +
 	"\fplugin.proto\x12\x13surprisal.plugin.v1\"\x1b\n" +
 	"\x05Error\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\"\x11\n" +
-	"\x0fDescribeRequest\"}\n" +
+	"\x0fDescribeRequest\"\xa1\x01\n" +
 	"\x13ProviderDescription\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
 	"\x06schema\x18\x03 \x01(\tR\x06schema\x12 \n" +
-	"\venvironment\x18\x04 \x03(\tR\venvironment\"2\n" +
+	"\venvironment\x18\x04 \x03(\tR\venvironment\x12\"\n" +
+	"\fcapabilities\x18\x05 \x03(\tR\fcapabilities\"2\n" +
 	"\x06Source\x12\x16\n" +
 	"\x06config\x18\x01 \x01(\fR\x06config\x12\x10\n" +
-	"\x03dir\x18\x02 \x01(\tR\x03dir\"_\n" +
+	"\x03dir\x18\x02 \x01(\tR\x03dir\"\x9d\x01\n" +
 	"\x0eResolveRequest\x123\n" +
 	"\x06source\x18\x01 \x01(\v2\x1b.surprisal.plugin.v1.SourceR\x06source\x12\x18\n" +
-	"\anetwork\x18\x02 \x01(\bR\anetwork\"\x8f\x01\n" +
+	"\anetwork\x18\x02 \x01(\bR\anetwork\x12\x14\n" +
+	"\x05cache\x18\x03 \x01(\tR\x05cache\x12&\n" +
+	"\x0fcache_read_only\x18\x04 \x01(\bR\rcacheReadOnly\"\x8f\x01\n" +
 	"\n" +
 	"Resolution\x12\x1e\n" +
 	"\n" +
@@ -1758,11 +1848,14 @@ const file_plugin_proto_rawDesc = "" +
 	"parameters\x12/\n" +
 	"\x05files\x18\x02 \x03(\v2\x19.surprisal.plugin.v1.FileR\x05files\x12\x1a\n" +
 	"\brevision\x18\x03 \x01(\tR\brevision\x12\x14\n" +
-	"\x05local\x18\x04 \x01(\bR\x05local\"H\n" +
+	"\x05local\x18\x04 \x01(\bR\x05local\"h\n" +
 	"\x04File\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x14\n" +
-	"\x05bytes\x18\x03 \x01(\x03R\x05bytes\"\xb7\x01\n" +
+	"\x05bytes\x18\x03 \x01(\x03R\x05bytes\x12\x1e\n" +
+	"\n" +
+	"compressed\x18\x04 \x01(\bR\n" +
+	"compressed\"\xb7\x01\n" +
 	"\vReadRequest\x123\n" +
 	"\x06source\x18\x01 \x01(\v2\x1b.surprisal.plugin.v1.SourceR\x06source\x127\n" +
 	"\x06pinned\x18\x02 \x01(\v2\x1f.surprisal.plugin.v1.ResolutionR\x06pinned\x12\x16\n" +
@@ -1777,15 +1870,15 @@ const file_plugin_proto_rawDesc = "" +
 	"\x06number\x18\x03 \x01(\x03R\x06number\x12\x16\n" +
 	"\x06values\x18\x04 \x03(\fR\x06values\x12\x18\n" +
 	"\aproblem\x18\x05 \x01(\tR\aproblem\x12\x1c\n" +
-	"\tcontinued\x18\x06 \x01(\bR\tcontinued\"\xc6\x01\n" +
+	"\tcontinued\x18\x06 \x01(\bR\tcontinued\"\xef\x01\n" +
 	"\x12BackendDescription\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
 	"\x06schema\x18\x03 \x01(\tR\x06schema\x12 \n" +
 	"\venvironment\x18\x04 \x03(\tR\venvironment\x12\x16\n" +
-	"\x06trains\x18\x05 \x01(\bR\x06trains\x12\x18\n" +
-	"\adevices\x18\x06 \x03(\tR\adevices\x12\x16\n" +
-	"\x06dtypes\x18\a \x03(\tR\x06dtypes\"U\n" +
+	"\x06trains\x18\x05 \x01(\bR\x06trains\x12\"\n" +
+	"\fcapabilities\x18\b \x03(\tR\fcapabilities\x12)\n" +
+	"\x10neutral_settings\x18\t \x03(\tR\x0fneutralSettingsJ\x04\b\x06\x10\aJ\x04\b\a\x10\b\"U\n" +
 	"\x05Model\x12\x16\n" +
 	"\x06config\x18\x01 \x01(\fR\x06config\x124\n" +
 	"\x05files\x18\x02 \x03(\v2\x1e.surprisal.plugin.v1.ModelFileR\x05files\"K\n" +
@@ -1795,7 +1888,7 @@ const file_plugin_proto_rawDesc = "" +
 	"\x06digest\x18\x03 \x01(\tR\x06digest\"z\n" +
 	"\vPlanRequest\x120\n" +
 	"\x05model\x18\x01 \x01(\v2\x1a.surprisal.plugin.v1.ModelR\x05model\x129\n" +
-	"\bsettings\x18\x02 \x01(\v2\x1d.surprisal.plugin.v1.SettingsR\bsettings\"\xc0\x01\n" +
+	"\bsettings\x18\x02 \x01(\v2\x1d.surprisal.plugin.v1.SettingsR\bsettings\"\xfc\x02\n" +
 	"\bEstimate\x12\x1e\n" +
 	"\n" +
 	"parameters\x18\x01 \x01(\x03R\n" +
@@ -1803,7 +1896,11 @@ const file_plugin_proto_rawDesc = "" +
 	"\fweight_bytes\x18\x02 \x01(\x03R\vweightBytes\x12&\n" +
 	"\x0fflops_per_token\x18\x03 \x01(\x01R\rflopsPerToken\x12!\n" +
 	"\fmemory_bytes\x18\x04 \x01(\x03R\vmemoryBytes\x12&\n" +
-	"\x0fbytes_per_token\x18\x05 \x01(\x01R\rbytesPerToken\"~\n" +
+	"\x0fbytes_per_token\x18\x05 \x01(\x01R\rbytesPerToken\x12.\n" +
+	"\x13device_memory_bytes\x18\x06 \x01(\x03R\x11deviceMemoryBytes\x12\x18\n" +
+	"\adevices\x18\a \x01(\x03R\adevices\x127\n" +
+	"\x18training_memory_per_byte\x18\b \x01(\x01R\x15trainingMemoryPerByte\x127\n" +
+	"\x18memory_per_training_byte\x18\t \x01(\x01R\x15memoryPerTrainingByte\"~\n" +
 	"\bSettings\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x18\n" +
 	"\acontext\x18\x02 \x01(\x03R\acontext\x12\x16\n" +
@@ -1816,13 +1913,17 @@ const file_plugin_proto_rawDesc = "" +
 	"\rTrainResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\"?\n" +
 	"\vLoadRequest\x120\n" +
-	"\x05model\x18\x01 \x01(\v2\x1a.surprisal.plugin.v1.ModelR\x05model\"\xa1\x01\n" +
+	"\x05model\x18\x01 \x01(\v2\x1a.surprisal.plugin.v1.ModelR\x05model\"\xaa\x02\n" +
 	"\vLoadedModel\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\tR\x06handle\x12#\n" +
 	"\rcontext_limit\x18\x02 \x01(\x03R\fcontextLimit\x12'\n" +
 	"\x0fvocabulary_size\x18\x03 \x01(\x03R\x0evocabularySize\x12\x16\n" +
 	"\x06device\x18\x04 \x01(\tR\x06device\x12\x14\n" +
-	"\x05dtype\x18\x05 \x01(\tR\x05dtype\"'\n" +
+	"\x05dtype\x18\x05 \x01(\tR\x05dtype\x12J\n" +
+	"\bcomputed\x18\x06 \x03(\v2..surprisal.plugin.v1.LoadedModel.ComputedEntryR\bcomputed\x1a;\n" +
+	"\rComputedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"'\n" +
 	"\rUnloadRequest\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\tR\x06handle\"\x10\n" +
 	"\x0eUnloadResponse\"\xb4\x01\n" +
@@ -1883,7 +1984,7 @@ func file_plugin_proto_rawDescGZIP() []byte {
 	return file_plugin_proto_rawDescData
 }
 
-var file_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_plugin_proto_goTypes = []any{
 	(*Error)(nil),               // 0: surprisal.plugin.v1.Error
 	(*DescribeRequest)(nil),     // 1: surprisal.plugin.v1.DescribeRequest
@@ -1912,6 +2013,7 @@ var file_plugin_proto_goTypes = []any{
 	(*ScoreResponse)(nil),       // 24: surprisal.plugin.v1.ScoreResponse
 	(*ScoredDocument)(nil),      // 25: surprisal.plugin.v1.ScoredDocument
 	(*Unscored)(nil),            // 26: surprisal.plugin.v1.Unscored
+	nil,                         // 27: surprisal.plugin.v1.LoadedModel.ComputedEntry
 }
 var file_plugin_proto_depIdxs = []int32{
 	3,  // 0: surprisal.plugin.v1.ResolveRequest.source:type_name -> surprisal.plugin.v1.Source
@@ -1925,33 +2027,34 @@ var file_plugin_proto_depIdxs = []int32{
 	11, // 8: surprisal.plugin.v1.TrainRequest.model:type_name -> surprisal.plugin.v1.Model
 	23, // 9: surprisal.plugin.v1.TrainRequest.documents:type_name -> surprisal.plugin.v1.Document
 	11, // 10: surprisal.plugin.v1.LoadRequest.model:type_name -> surprisal.plugin.v1.Model
-	15, // 11: surprisal.plugin.v1.ScoreRequest.settings:type_name -> surprisal.plugin.v1.Settings
-	23, // 12: surprisal.plugin.v1.ScoreRequest.documents:type_name -> surprisal.plugin.v1.Document
-	25, // 13: surprisal.plugin.v1.ScoreResponse.documents:type_name -> surprisal.plugin.v1.ScoredDocument
-	26, // 14: surprisal.plugin.v1.ScoredDocument.unscored:type_name -> surprisal.plugin.v1.Unscored
-	1,  // 15: surprisal.plugin.v1.Provider.Describe:input_type -> surprisal.plugin.v1.DescribeRequest
-	4,  // 16: surprisal.plugin.v1.Provider.Resolve:input_type -> surprisal.plugin.v1.ResolveRequest
-	7,  // 17: surprisal.plugin.v1.Provider.Read:input_type -> surprisal.plugin.v1.ReadRequest
-	1,  // 18: surprisal.plugin.v1.Backend.Describe:input_type -> surprisal.plugin.v1.DescribeRequest
-	13, // 19: surprisal.plugin.v1.Backend.Plan:input_type -> surprisal.plugin.v1.PlanRequest
-	16, // 20: surprisal.plugin.v1.Backend.Train:input_type -> surprisal.plugin.v1.TrainRequest
-	18, // 21: surprisal.plugin.v1.Backend.Load:input_type -> surprisal.plugin.v1.LoadRequest
-	22, // 22: surprisal.plugin.v1.Backend.Score:input_type -> surprisal.plugin.v1.ScoreRequest
-	20, // 23: surprisal.plugin.v1.Backend.Unload:input_type -> surprisal.plugin.v1.UnloadRequest
-	2,  // 24: surprisal.plugin.v1.Provider.Describe:output_type -> surprisal.plugin.v1.ProviderDescription
-	5,  // 25: surprisal.plugin.v1.Provider.Resolve:output_type -> surprisal.plugin.v1.Resolution
-	8,  // 26: surprisal.plugin.v1.Provider.Read:output_type -> surprisal.plugin.v1.ReadResponse
-	10, // 27: surprisal.plugin.v1.Backend.Describe:output_type -> surprisal.plugin.v1.BackendDescription
-	14, // 28: surprisal.plugin.v1.Backend.Plan:output_type -> surprisal.plugin.v1.Estimate
-	17, // 29: surprisal.plugin.v1.Backend.Train:output_type -> surprisal.plugin.v1.TrainResponse
-	19, // 30: surprisal.plugin.v1.Backend.Load:output_type -> surprisal.plugin.v1.LoadedModel
-	24, // 31: surprisal.plugin.v1.Backend.Score:output_type -> surprisal.plugin.v1.ScoreResponse
-	21, // 32: surprisal.plugin.v1.Backend.Unload:output_type -> surprisal.plugin.v1.UnloadResponse
-	24, // [24:33] is the sub-list for method output_type
-	15, // [15:24] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	27, // 11: surprisal.plugin.v1.LoadedModel.computed:type_name -> surprisal.plugin.v1.LoadedModel.ComputedEntry
+	15, // 12: surprisal.plugin.v1.ScoreRequest.settings:type_name -> surprisal.plugin.v1.Settings
+	23, // 13: surprisal.plugin.v1.ScoreRequest.documents:type_name -> surprisal.plugin.v1.Document
+	25, // 14: surprisal.plugin.v1.ScoreResponse.documents:type_name -> surprisal.plugin.v1.ScoredDocument
+	26, // 15: surprisal.plugin.v1.ScoredDocument.unscored:type_name -> surprisal.plugin.v1.Unscored
+	1,  // 16: surprisal.plugin.v1.Provider.Describe:input_type -> surprisal.plugin.v1.DescribeRequest
+	4,  // 17: surprisal.plugin.v1.Provider.Resolve:input_type -> surprisal.plugin.v1.ResolveRequest
+	7,  // 18: surprisal.plugin.v1.Provider.Read:input_type -> surprisal.plugin.v1.ReadRequest
+	1,  // 19: surprisal.plugin.v1.Backend.Describe:input_type -> surprisal.plugin.v1.DescribeRequest
+	13, // 20: surprisal.plugin.v1.Backend.Plan:input_type -> surprisal.plugin.v1.PlanRequest
+	16, // 21: surprisal.plugin.v1.Backend.Train:input_type -> surprisal.plugin.v1.TrainRequest
+	18, // 22: surprisal.plugin.v1.Backend.Load:input_type -> surprisal.plugin.v1.LoadRequest
+	22, // 23: surprisal.plugin.v1.Backend.Score:input_type -> surprisal.plugin.v1.ScoreRequest
+	20, // 24: surprisal.plugin.v1.Backend.Unload:input_type -> surprisal.plugin.v1.UnloadRequest
+	2,  // 25: surprisal.plugin.v1.Provider.Describe:output_type -> surprisal.plugin.v1.ProviderDescription
+	5,  // 26: surprisal.plugin.v1.Provider.Resolve:output_type -> surprisal.plugin.v1.Resolution
+	8,  // 27: surprisal.plugin.v1.Provider.Read:output_type -> surprisal.plugin.v1.ReadResponse
+	10, // 28: surprisal.plugin.v1.Backend.Describe:output_type -> surprisal.plugin.v1.BackendDescription
+	14, // 29: surprisal.plugin.v1.Backend.Plan:output_type -> surprisal.plugin.v1.Estimate
+	17, // 30: surprisal.plugin.v1.Backend.Train:output_type -> surprisal.plugin.v1.TrainResponse
+	19, // 31: surprisal.plugin.v1.Backend.Load:output_type -> surprisal.plugin.v1.LoadedModel
+	24, // 32: surprisal.plugin.v1.Backend.Score:output_type -> surprisal.plugin.v1.ScoreResponse
+	21, // 33: surprisal.plugin.v1.Backend.Unload:output_type -> surprisal.plugin.v1.UnloadResponse
+	25, // [25:34] is the sub-list for method output_type
+	16, // [16:25] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_plugin_proto_init() }
@@ -1965,7 +2068,7 @@ func file_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_plugin_proto_rawDesc), len(file_plugin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   27,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

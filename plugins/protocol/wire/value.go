@@ -7,13 +7,16 @@ import (
 
 // FromProviderDescription converts a description to its message.
 func FromProviderDescription(d protocol.ProviderDescription) *pluginpb.ProviderDescription {
-	return &pluginpb.ProviderDescription{Name: d.Name, Version: d.Version, Schema: d.Schema, Environment: d.Environment}
+	return &pluginpb.ProviderDescription{
+		Name: d.Name, Version: d.Version, Schema: d.Schema, Environment: d.Environment, Capabilities: d.Capabilities,
+	}
 }
 
 // ToProviderDescription undoes FromProviderDescription.
 func ToProviderDescription(d *pluginpb.ProviderDescription) protocol.ProviderDescription {
 	return protocol.ProviderDescription{
 		Name: d.GetName(), Version: d.GetVersion(), Schema: d.GetSchema(), Environment: d.GetEnvironment(),
+		Capabilities: d.GetCapabilities(),
 	}
 }
 
@@ -21,7 +24,7 @@ func ToProviderDescription(d *pluginpb.ProviderDescription) protocol.ProviderDes
 func FromBackendDescription(d protocol.BackendDescription) *pluginpb.BackendDescription {
 	return &pluginpb.BackendDescription{
 		Name: d.Name, Version: d.Version, Schema: d.Schema, Environment: d.Environment,
-		Trains: d.Trains, Devices: d.Devices, Dtypes: d.Dtypes,
+		Trains: d.Trains, Capabilities: d.Capabilities, NeutralSettings: d.NeutralSettings,
 	}
 }
 
@@ -29,18 +32,20 @@ func FromBackendDescription(d protocol.BackendDescription) *pluginpb.BackendDesc
 func ToBackendDescription(d *pluginpb.BackendDescription) protocol.BackendDescription {
 	return protocol.BackendDescription{
 		Name: d.GetName(), Version: d.GetVersion(), Schema: d.GetSchema(), Environment: d.GetEnvironment(),
-		Trains: d.GetTrains(), Devices: d.GetDevices(), Dtypes: d.GetDtypes(),
+		Trains: d.GetTrains(), Capabilities: d.GetCapabilities(), NeutralSettings: d.GetNeutralSettings(),
 	}
 }
 
 // FromResolveRequest converts a request to its message.
 func FromResolveRequest(r protocol.ResolveRequest) *pluginpb.ResolveRequest {
-	return &pluginpb.ResolveRequest{Source: fromSource(r.Source), Network: r.Network}
+	return &pluginpb.ResolveRequest{Source: fromSource(r.Source), Network: r.Network, Cache: r.Cache, CacheReadOnly: r.CacheReadOnly}
 }
 
 // ToResolveRequest undoes FromResolveRequest.
 func ToResolveRequest(r *pluginpb.ResolveRequest) protocol.ResolveRequest {
-	return protocol.ResolveRequest{Source: toSource(r.GetSource()), Network: r.GetNetwork()}
+	return protocol.ResolveRequest{
+		Source: toSource(r.GetSource()), Network: r.GetNetwork(), Cache: r.GetCache(), CacheReadOnly: r.GetCacheReadOnly(),
+	}
 }
 
 // FromReadRequest converts a request to its message.
@@ -69,7 +74,7 @@ func toSource(s *pluginpb.Source) protocol.Source {
 func FromResolution(r protocol.Resolution) *pluginpb.Resolution {
 	files := make([]*pluginpb.File, len(r.Files))
 	for i, f := range r.Files {
-		files[i] = &pluginpb.File{Name: f.Name, Digest: f.Digest, Bytes: f.Bytes}
+		files[i] = &pluginpb.File{Name: f.Name, Digest: f.Digest, Bytes: f.Bytes, Compressed: f.Compressed}
 	}
 	return &pluginpb.Resolution{Parameters: r.Parameters, Files: files, Revision: r.Revision, Local: r.Local}
 }
@@ -78,7 +83,7 @@ func FromResolution(r protocol.Resolution) *pluginpb.Resolution {
 func ToResolution(r *pluginpb.Resolution) protocol.Resolution {
 	var files []protocol.File
 	for _, f := range r.GetFiles() {
-		files = append(files, protocol.File{Name: f.GetName(), Digest: f.GetDigest(), Bytes: f.GetBytes()})
+		files = append(files, protocol.File{Name: f.GetName(), Digest: f.GetDigest(), Bytes: f.GetBytes(), Compressed: f.GetCompressed()})
 	}
 	return protocol.Resolution{Parameters: r.GetParameters(), Files: files, Revision: r.GetRevision(), Local: r.GetLocal()}
 }
@@ -117,7 +122,8 @@ func ToSettings(s *pluginpb.Settings) protocol.Settings {
 func FromEstimate(e protocol.Estimate) *pluginpb.Estimate {
 	return &pluginpb.Estimate{
 		Parameters: e.Parameters, WeightBytes: e.WeightBytes, FlopsPerToken: e.FLOPsPerToken, MemoryBytes: e.MemoryBytes,
-		BytesPerToken: e.BytesPerToken,
+		BytesPerToken: e.BytesPerToken, DeviceMemoryBytes: e.DeviceMemoryBytes, Devices: e.Devices,
+		TrainingMemoryPerByte: e.TrainingMemoryPerByte, MemoryPerTrainingByte: e.MemoryPerTrainingByte,
 	}
 }
 
@@ -126,6 +132,8 @@ func ToEstimate(e *pluginpb.Estimate) protocol.Estimate {
 	return protocol.Estimate{
 		Parameters: e.GetParameters(), WeightBytes: e.GetWeightBytes(), FLOPsPerToken: e.GetFlopsPerToken(),
 		MemoryBytes: e.GetMemoryBytes(), BytesPerToken: e.GetBytesPerToken(),
+		DeviceMemoryBytes: e.GetDeviceMemoryBytes(), Devices: e.GetDevices(),
+		TrainingMemoryPerByte: e.GetTrainingMemoryPerByte(), MemoryPerTrainingByte: e.GetMemoryPerTrainingByte(),
 	}
 }
 
@@ -133,6 +141,7 @@ func ToEstimate(e *pluginpb.Estimate) protocol.Estimate {
 func FromLoadedModel(handle string, m protocol.LoadedModel) *pluginpb.LoadedModel {
 	return &pluginpb.LoadedModel{
 		Handle: handle, ContextLimit: m.ContextLimit, VocabularySize: m.VocabularySize, Device: m.Device, Dtype: m.Dtype,
+		Computed: m.Computed,
 	}
 }
 
@@ -140,5 +149,6 @@ func FromLoadedModel(handle string, m protocol.LoadedModel) *pluginpb.LoadedMode
 func ToLoadedModel(m *pluginpb.LoadedModel) protocol.LoadedModel {
 	return protocol.LoadedModel{
 		ContextLimit: m.GetContextLimit(), VocabularySize: m.GetVocabularySize(), Device: m.GetDevice(), Dtype: m.GetDtype(),
+		Computed: m.GetComputed(),
 	}
 }

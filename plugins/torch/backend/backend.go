@@ -65,8 +65,10 @@ func (backend) Describe(context.Context) (protocol.BackendDescription, error) {
 	}
 	return protocol.BackendDescription{
 		Name: "torch", Version: "1 on libtorch " + tensor.Version(), Schema: schema,
-		Environment: []string{"CUDA_VISIBLE_DEVICES", libraryVariable, "OMP_NUM_THREADS"},
-		Devices:     []string{"cpu", "cuda"}, Dtypes: []string{"float32", "bfloat16"},
+		Environment:  []string{"CUDA_VISIBLE_DEVICES", libraryVariable, "OMP_NUM_THREADS"},
+		Capabilities: []string{protocol.CapabilitySpecialTokens},
+		// The losses of a document depend neither on what is computed with it nor on the number of threads.
+		NeutralSettings: []string{"threads", "batchTokens"},
 	}, nil
 }
 
@@ -133,7 +135,7 @@ func trim() {
 	tensor.Trim()
 }
 
-// asInvalid makes an error about a model's files one that the user can mend.
+// asInvalid makes an error about a model's files one that the user can fix.
 func asInvalid(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || protocol.KindOf(err) != "" {
 		return err

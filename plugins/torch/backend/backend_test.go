@@ -151,22 +151,22 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// companyTolerance is by how many nats a token's loss may depend on the other documents.
-func companyTolerance(dtype string) float64 {
+// batchTolerance is by how many nats a token's loss may depend on what else is in the batch.
+func batchTolerance(dtype string) float64 {
 	if tensor.IndependentRows() {
 		return 0
 	}
 	return map[string]float64{"float32": 1e-5, "bfloat16": 0.1}[dtype]
 }
 
-// TestCompany checks that the losses of a document do not depend on what is scored with it, in any order, however little fits
+// TestBatchInvariance checks that the losses of a document do not depend on what is scored with it, in any order, however little fits
 // a batch and on how many threads.
-func TestCompany(t *testing.T) {
+func TestBatchInvariance(t *testing.T) {
 	texts := []string{"", "a", "The train was late.", strings.Repeat("It snowed for three days. ", 20), "❄️ 🚂", "\x00\n\n\t", "x y z"}
 	for _, dtype := range []string{"float32", "bfloat16"} {
 		m := tiny(t)
 		m.Config = json.RawMessage(strings.Replace(defaults, "float32", dtype, 1))
-		tolerance := companyTolerance(dtype)
+		tolerance := batchTolerance(dtype)
 		settings := protocol.Settings{Context: 64, Stride: 32}
 		want := score(t, opened(t, m), settings, texts...)
 		worst := 0.0
@@ -383,13 +383,33 @@ func TestByteWindows(t *testing.T) {
 	}
 }
 
+// TestEstimateOnDevices checks that what a model takes of accelerators is told apart from the host's memory.
+func TestEstimateOnDevices(t *testing.T) {
+	for _, test := range []struct {
+		device  string
+		devices int64
+	}{{"cuda", 2}, {"cuda:1", 1}} {
+		m := tiny(t)
+		m.Config = json.RawMessage(strings.NewReplacer("cpu", test.device, `"tensorParallel": 1`, `"tensorParallel": 2`,
+			`"batchTokens": 2048`, `"batchTokens": 1000000`).Replace(defaults))
+		e, err := New().Plan(t.Context(), m, protocol.Settings{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Devices != test.devices || e.DeviceMemoryBytes < 1_000_000*128 || e.MemoryBytes > 2<<30 {
+			t.Errorf("device %q: estimate %+v", test.device, e)
+		}
+	}
+}
+
 // TestEstimate checks that a plan knows the weights exactly.
 func TestEstimate(t *testing.T) {
 	e, err := New().Plan(t.Context(), tiny(t), protocol.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e.Parameters == 0 || e.WeightBytes != 4*e.Parameters || e.FLOPsPerToken == 0 || e.MemoryBytes <= e.WeightBytes {
+	if e.Parameters == 0 || e.WeightBytes != 4*e.Parameters || e.FLOPsPerToken == 0 || e.MemoryBytes <= e.WeightBytes ||
+		e.DeviceMemoryBytes != 0 || e.Devices != 0 {
 		t.Errorf("estimate %+v", e)
 	}
 }

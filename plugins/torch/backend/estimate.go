@@ -15,6 +15,8 @@ const (
 	libraryBytes    = 150 << 20
 	vocabularyBytes = 380 // a token
 	keptShare       = 2.5
+	// cudaBytes is for what the libraries of CUDA take of the host's memory. It is a round figure, not fitted.
+	cudaBytes = 1 << 30
 )
 
 func estimate(c *checkpoint.Checkpoint, o config, s protocol.Settings) (protocol.Estimate, error) {
@@ -51,8 +53,21 @@ func estimate(c *checkpoint.Checkpoint, o config, s protocol.Settings) (protocol
 		return protocol.Estimate{}, err
 	}
 	held := cost.Weights + cost.Copies
-	return protocol.Estimate{
+	tensors := held + int64(keptShare*float64(cost.Peak-held))
+	e := protocol.Estimate{
 		Parameters: c.Parameters(), WeightBytes: cost.Weights, FLOPsPerToken: cost.FLOPsPerToken,
-		MemoryBytes: libraryBytes + vocabularyBytes*int64(a.Vocabulary) + held + int64(keptShare*float64(cost.Peak-held)),
-	}, nil
+		MemoryBytes: libraryBytes + vocabularyBytes*int64(a.Vocabulary),
+	}
+	if device == tensor.CPU {
+		e.MemoryBytes += tensors
+		return e, nil
+	}
+	// A tensor is converted on the host, a part at a time, before it goes to its device.
+	e.MemoryBytes += cudaBytes + int64(o.TensorParallel)*checkpoint.ConvertedElements*4
+	e.DeviceMemoryBytes = libraryBytes + tensors
+	e.Devices = 1 // that of "cuda:1", which all ranks share
+	if o.Device == "cuda" {
+		e.Devices = int64(o.TensorParallel)
+	}
+	return e, nil
 }

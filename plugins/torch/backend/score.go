@@ -7,6 +7,7 @@ import (
 	"errors"
 	"iter"
 	"math"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -42,6 +43,9 @@ func (m *model) Describe() protocol.LoadedModel {
 	return protocol.LoadedModel{
 		ContextLimit: int64(m.architecture.Context), VocabularySize: int64(m.architecture.Vocabulary),
 		Device: m.config.Device, Dtype: m.config.Dtype,
+		Computed: map[string]string{
+			"device": m.config.Device, "architecture": runtime.GOARCH, "instructions": tensor.Capability(), "libtorch": tensor.Version(),
+		},
 	}
 }
 

@@ -11,7 +11,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"surprisal.dev/runner/table"
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/artifact"
 )
 
 // Side is one model's scores.
@@ -62,7 +63,7 @@ func Compare(ctx context.Context, a, b Side, out string, options Options) (_ *Su
 		return nil, err
 	}
 	if len(differences) > 0 && !options.Force {
-		return nil, fault("models %q and %q were scored under different protocols (%s); score both under one, or force the comparison",
+		return nil, protocol.Invalid("models %q and %q were scored under different protocols (%s); score both under one, or force the comparison",
 			a.Name, b.Name, strings.Join(differences, "; "))
 	}
 	scratch, err := os.MkdirTemp(options.Scratch, "gap-*")
@@ -116,7 +117,7 @@ func sameDatasets(a, b Side) error {
 	for _, side := range []Side{a, b} {
 		for i := 1; i < len(side.Datasets); i++ {
 			if key := side.Datasets[i].Key; key == side.Datasets[i-1].Key {
-				return fault("model %q: found dataset %q twice, wanted it once", side.Name, key)
+				return protocol.Invalid("model %q: found dataset %q twice, wanted it once", side.Name, key)
 			}
 		}
 	}
@@ -126,7 +127,7 @@ func sameDatasets(a, b Side) error {
 	for _, pair := range [][2]Side{{a, b}, {b, a}} {
 		for _, t := range pair[0].Datasets {
 			if !has(pair[1], t.Key) {
-				return fault("dataset %q: found scores of model %q, none of model %q; score both on it", t.Key, pair[0].Name, pair[1].Name)
+				return protocol.Invalid("dataset %q: found scores of model %q, none of model %q; score both on it", t.Key, pair[0].Name, pair[1].Name)
 			}
 		}
 	}
@@ -176,7 +177,7 @@ func (c *comparison) run(ctx context.Context) error {
 	c.tagged = -1
 	type key struct {
 		dataset int
-		table.Key
+		artifact.Key
 	}
 	before := key{dataset: -1}
 	row := int64(0)
@@ -199,19 +200,19 @@ func (c *comparison) run(ctx context.Context) error {
 		case y == nil:
 			order = -1
 		default:
-			order = cmp.Or(cmp.Compare(i, j), table.CompareKeys(x.Shard, x.Row, y.Shard, y.Row))
+			order = cmp.Or(cmp.Compare(i, j), artifact.CompareKeys(x.Shard, x.Row, y.Shard, y.Row))
 		}
 		if order != 0 {
 			has, lacks := c.a.Name, c.b.Name
 			if order > 0 {
 				x, i, has, lacks = y, j, lacks, has
 			}
-			if before == (key{i, table.Key{Shard: x.Shard, Row: x.Row}}) {
+			if before == (key{i, artifact.Key{Shard: x.Shard, Row: x.Row}}) {
 				return c.fault(x, "found twice in the scores of model %q, wanted once", has)
 			}
 			return c.fault(x, "found in the scores of model %q, not in those of model %q; score both on the same documents", has, lacks)
 		}
-		now := key{i, table.Key{Shard: x.Shard, Row: x.Row}}
+		now := key{i, artifact.Key{Shard: x.Shard, Row: x.Row}}
 		if now == before {
 			return c.fault(x, "found twice in the scores of models %q and %q, wanted once", c.a.Name, c.b.Name)
 		}
@@ -235,7 +236,7 @@ func (c *comparison) run(ctx context.Context) error {
 }
 
 func (c *comparison) fault(r *record, format string, args ...any) error {
-	return fault("dataset %q, shard %q, row %d: %s", r.Dataset, r.Shard, r.Row, fmt.Sprintf(format, args...))
+	return protocol.Invalid("dataset %q, shard %q, row %d: %s", r.Dataset, r.Shard, r.Row, fmt.Sprintf(format, args...))
 }
 
 // same refuses two records that do not describe one document.
@@ -311,7 +312,7 @@ func (c *comparison) document(x, y *record, dataset int, row int64) error {
 	c.running(lossesA, lossesB, start, end)
 
 	var worst [2]worstSegment
-	segments := newSegmenter(text)
+	segments := segmenter{text}
 	for from := 0; from < end; {
 		to, kind := segments.next(from)
 		first, last := max(from, start), min(to, end)

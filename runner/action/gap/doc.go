@@ -5,5 +5,5 @@
 // its memory is bounded by a batch of documents and a table of literals that spills to disk. Numbers are computed in the
 // order and with the roundings of Marin's report, so that the two can be compared digit for digit.
 //
-// The package imports runner/table and plugins/protocol; its worker imports runner/action and runner/plan.
+// The package imports runner/artifact and plugins/protocol; its worker imports runner/action and runner/plan.
 package gap

@@ -12,14 +12,14 @@ import (
 	"reflect"
 	"strconv"
 
-	"surprisal.dev/runner/table"
+	"surprisal.dev/runner/artifact"
 )
 
 // tableFile writes rows as NAME.csv and NAME.parquet. A null is an empty cell.
 type tableFile[T any] struct {
 	files   []*os.File
 	csv     *csv.Writer
-	parquet *table.Writer[T]
+	parquet *artifact.Writer[T]
 	cells   []string
 }
 
@@ -38,7 +38,7 @@ func createTable[T any](dir, name string) (_ *tableFile[T], err error) {
 		t.files = append(t.files, f)
 	}
 	t.csv = csv.NewWriter(t.files[0])
-	t.parquet = table.NewWriter(t.files[1], func(*T) int { return 256 })
+	t.parquet = artifact.NewWriter(t.files[1], func(*T) int { return 256 })
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[T]()) {
 		t.cells = append(t.cells, field.Tag.Get("json"))
 	}

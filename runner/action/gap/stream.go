@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 
 	"surprisal.dev/plugins/protocol"
-	"surprisal.dev/runner/table"
+	"surprisal.dev/runner/artifact"
 )
 
 // Bounds of a batch of documents, which is what passes between the goroutine that decodes a side and the one that
@@ -23,8 +23,8 @@ const (
 
 // record is a scored document and its row of the ledger.
 type record struct {
-	table.ScoredDocument
-	ledger table.LedgerRow
+	artifact.ScoredDocument
+	ledger artifact.LedgerRow
 }
 
 // batch holds documents of one dataset. The losses of most lie in one array, to be reused as a whole.
@@ -62,19 +62,19 @@ func newStream(ctx context.Context, side Side) *stream {
 
 // read sends the documents of one table.
 func (s *stream) read(ctx context.Context, index int, dataset Table) (err error) {
-	documents, err := table.OpenLosses(dataset.ScoredPath)
+	documents, err := artifact.OpenLosses(dataset.ScoredPath)
 	if err != nil {
 		return err
 	}
 	defer documents.Close()
-	var ledger *table.LedgerReader
+	var ledger *artifact.LedgerReader
 	if dataset.LedgerPath != "" {
-		if ledger, err = table.OpenLedger(dataset.LedgerPath); err != nil {
+		if ledger, err = artifact.OpenLedger(dataset.LedgerPath); err != nil {
 			return err
 		}
 		defer ledger.Close()
 		if documents.Len() != ledger.Len() {
-			return fault("%s: found %d documents, the ledger %s has %d; both must come from one score", dataset.ScoredPath,
+			return protocol.Invalid("%s: found %d documents, the ledger %s has %d; both must come from one score", dataset.ScoredPath,
 				documents.Len(), dataset.LedgerPath, ledger.Len())
 		}
 	}
@@ -100,7 +100,7 @@ func (s *stream) read(ctx context.Context, index int, dataset Table) (err error)
 				b.losses = b.losses[:used]
 			}
 			if r.Dataset != dataset.Key {
-				return fault("%s: dataset %q, shard %q, row %d: found a document of another dataset, wanted %q", dataset.ScoredPath,
+				return protocol.Invalid("%s: dataset %q, shard %q, row %d: found a document of another dataset, wanted %q", dataset.ScoredPath,
 					r.Dataset, r.Shard, r.Row, dataset.Key)
 			}
 			if ledger == nil {
@@ -124,25 +124,25 @@ func (s *stream) read(ctx context.Context, index int, dataset Table) (err error)
 }
 
 // readLedger reads a record's ledger row and checks that it is this record's.
-func readLedger(ledger *table.LedgerReader, r *record, dataset Table) error {
+func readLedger(ledger *artifact.LedgerReader, r *record, dataset Table) error {
 	if err := ledger.Read(&r.ledger); err != nil {
 		return err
 	}
 	if r.ledger.Shard != r.Shard || r.ledger.Row != r.Row {
-		return fault("%s: dataset %q: found shard %q, row %d, wanted shard %q, row %d as in %s", dataset.LedgerPath, r.Dataset,
+		return protocol.Invalid("%s: dataset %q: found shard %q, row %d, wanted shard %q, row %d as in %s", dataset.LedgerPath, r.Dataset,
 			r.ledger.Shard, r.ledger.Row, r.Shard, r.Row, dataset.ScoredPath)
 	}
 	scored := r.ScoreEnd - r.ScoreStart
 	for i, start := range r.ledger.UnscoredStarts {
 		end := r.ledger.UnscoredEnds[i]
 		if int(end) > len(r.Text) {
-			return fault("%s: dataset %q, shard %q, row %d: found unscored bytes [%d, %d), wanted them within the text's %d",
+			return protocol.Invalid("%s: dataset %q, shard %q, row %d: found unscored bytes [%d, %d), wanted them within the text's %d",
 				dataset.LedgerPath, r.Dataset, r.Shard, r.Row, start, end, len(r.Text))
 		}
 		scored -= max(0, min(end, r.ScoreEnd)-max(start, r.ScoreStart))
 	}
 	if r.ledger.ScoredBytes != scored {
-		return fault("%s: dataset %q, shard %q, row %d: found %d scored bytes, wanted %d: the span less its unscored bytes",
+		return protocol.Invalid("%s: dataset %q, shard %q, row %d: found %d scored bytes, wanted %d: the span less its unscored bytes",
 			dataset.LedgerPath, r.Dataset, r.Shard, r.Row, r.ledger.ScoredBytes, scored)
 	}
 	return nil
@@ -187,16 +187,20 @@ func sorted(ctx context.Context, side Side, dir string) (Side, error) {
 			return side, err
 		}
 		tables[i].ScoredPath = filepath.Join(into, "scored_documents.parquet")
-		if err := sortFile(t.ScoredPath, tables[i].ScoredPath, table.OpenScored, table.NewScoredWriter,
-			func(r *table.ScoredReader) rows[table.ScoredDocument] { return table.SortScored(ctx, r.All(), into) }); err != nil {
+		if err := sortFile(t.ScoredPath, tables[i].ScoredPath, artifact.OpenScored, artifact.NewScoredWriter,
+			func(r *artifact.ScoredReader) rows[artifact.ScoredDocument] {
+				return artifact.SortScored(ctx, r.All(), into)
+			}); err != nil {
 			return side, fmt.Errorf("sorting %s: %w", t.ScoredPath, err)
 		}
 		if t.LedgerPath == "" {
 			continue
 		}
 		tables[i].LedgerPath = filepath.Join(into, "ledger.parquet")
-		if err := sortFile(t.LedgerPath, tables[i].LedgerPath, table.OpenLedger, table.NewLedgerWriter,
-			func(r *table.LedgerReader) rows[table.LedgerRow] { return table.SortLedger(ctx, r.All(), into) }); err != nil {
+		if err := sortFile(t.LedgerPath, tables[i].LedgerPath, artifact.OpenLedger, artifact.NewLedgerWriter,
+			func(r *artifact.LedgerReader) rows[artifact.LedgerRow] {
+				return artifact.SortLedger(ctx, r.All(), into)
+			}); err != nil {
 			return side, fmt.Errorf("sorting %s: %w", t.LedgerPath, err)
 		}
 	}
@@ -207,12 +211,12 @@ func sorted(ctx context.Context, side Side, dir string) (Side, error) {
 type rows[T any] = func(yield func(T, error) bool)
 
 func inOrder(ctx context.Context, path string) (bool, error) {
-	keys, err := table.OpenKeys(path)
+	keys, err := artifact.OpenKeys(path)
 	if err != nil {
 		return false, err
 	}
 	defer keys.Close()
-	var before, key table.Key
+	var before, key artifact.Key
 	for first := true; ; first = false {
 		switch err := keys.Read(&key); {
 		case errors.Is(err, io.EOF):
@@ -220,7 +224,7 @@ func inOrder(ctx context.Context, path string) (bool, error) {
 		case err != nil:
 			return false, err
 		}
-		if !first && table.CompareKeys(before.Shard, before.Row, key.Shard, key.Row) > 0 {
+		if !first && artifact.CompareKeys(before.Shard, before.Row, key.Shard, key.Row) > 0 {
 			return false, nil
 		}
 		if err := ctx.Err(); err != nil {
@@ -233,7 +237,7 @@ func inOrder(ctx context.Context, path string) (bool, error) {
 func sortFile[T any, W interface {
 	Write(T) error
 	Close() error
-}](from, to string, open func(string) (*table.Reader[T], error), create func(io.Writer) W, order func(*table.Reader[T]) rows[T]) error {
+}](from, to string, open func(string) (*artifact.Reader[T], error), create func(io.Writer) W, order func(*artifact.Reader[T]) rows[T]) error {
 	in, err := open(from)
 	if err != nil {
 		return err
@@ -257,8 +261,4 @@ func sortFile[T any, W interface {
 		return err
 	}
 	return out.Close()
-}
-
-func fault(format string, args ...any) error {
-	return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(format, args...)}
 }

@@ -10,7 +10,8 @@ import (
 	"math"
 	"slices"
 
-	"surprisal.dev/runner/table"
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/artifact"
 )
 
 // Row is the sum over a slice: a dataset, a group, a bucket or all. Bits per byte are null where no byte was scored.
@@ -132,7 +133,7 @@ func protocolDifferences(a, b Side) ([]string, error) {
 			continue
 		}
 		if err := json.Unmarshal(side.Protocol, &protocols[i]); err != nil {
-			return nil, fault("model %q: its protocol is no JSON object: %v", side.Name, err)
+			return nil, protocol.Invalid("model %q: its protocol is no JSON object: %v", side.Name, err)
 		}
 	}
 	differences := []string{}
@@ -248,11 +249,11 @@ func (c *comparison) examples(positive, negative []literal) (a, b []Literal, err
 			n = len(all)
 		}
 		for side, path := range []string{c.a.Datasets[dataset].ScoredPath, c.b.Datasets[dataset].ScoredPath} {
-			reader, err := table.OpenTokens(path)
+			reader, err := artifact.OpenTokens(path)
 			if err != nil {
 				return nil, nil, err
 			}
-			var document table.ScoredDocument
+			var document artifact.ScoredDocument
 			at := int64(-1)
 			for _, w := range all[:n] {
 				if place := w.from.example; place.row != at {
@@ -272,7 +273,7 @@ func (c *comparison) examples(positive, negative []literal) (a, b []Literal, err
 	return a, b, nil
 }
 
-func (c *comparison) example(from *literal, to *Literal, document *table.ScoredDocument, side int) {
+func (c *comparison) example(from *literal, to *Literal, document *artifact.ScoredDocument, side int) {
 	at := from.example
 	boundaries := tokenBoundaries(document.Text, at.start, at.end, document.TokenStarts, document.TokenEnds)
 	if side == 1 {

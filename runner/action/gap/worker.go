@@ -8,46 +8,45 @@ import (
 	"slices"
 	"strings"
 
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 )
 
-// Worker does gap actions.
-type Worker struct{}
-
-// New returns a worker.
-func New() *Worker { return &Worker{} }
-
-// Work compares the scores of the action's two sides.
-func (*Worker) Work(ctx context.Context, t *action.Task) (action.Result, error) {
-	g := t.Action.Gap
+// Work implements action.Kind: it compares the scores of the two sides.
+func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
+	var p parameters
+	if err := t.Parameters(&p); err != nil {
+		return action.Result{}, err
+	}
 	var sides [2]Side
 	var protocols [2]map[string]json.RawMessage
 	var err error
-	for i, side := range []struct{ role, model string }{{"a", g.A}, {"b", g.B}} {
-		if sides[i], protocols[i], err = readSide(ctx, t, side.role, side.model); err != nil {
-			return action.Result{}, fmt.Errorf("%s: %w", t.Action.Name, err)
+	for i, side := range []struct{ role, model string }{{"a", p.A}, {"b", p.B}} {
+		if sides[i], protocols[i], err = readSide(t, side.role, side.model, p); err != nil {
+			return action.Result{}, err
 		}
 	}
-	a, b, err := common(sides[0].Datasets, sides[1].Datasets, g.A, g.B)
+	a, b, err := common(sides[0].Datasets, sides[1].Datasets, p.A, p.B)
 	if err != nil {
-		return action.Result{}, fmt.Errorf("%s: %w", t.Action.Name, err)
+		return action.Result{}, err
 	}
-	if len(g.Datasets) == 0 {
+	if len(p.Datasets) == 0 {
 		sides[0].Datasets, sides[1].Datasets = a, b
 	}
-	forced, err := checkProtocols(protocols, sides, g.Allow)
+	forced, err := checkProtocols(protocols, sides, p.Allow)
 	if err != nil {
-		return action.Result{}, fmt.Errorf("%s: %w", t.Action.Name, err)
+		return action.Result{}, err
 	}
 	for i := range sides {
 		if sides[i].Protocol, err = shared(protocols[i]); err != nil {
-			return action.Result{}, fmt.Errorf("%s: %w", t.Action.Name, err)
+			return action.Result{}, err
 		}
 	}
 	summary, err := Compare(ctx, sides[0], sides[1], t.Dir, Options{Force: forced, Scratch: t.Dir})
 	if err != nil {
-		return action.Result{}, fmt.Errorf("%s: %w", t.Action.Name, err)
+		return action.Result{}, err
 	}
 	return action.Result{
 		Files: Files(),
@@ -84,45 +83,33 @@ func shared(protocols map[string]json.RawMessage) ([]byte, error) {
 	return json.Marshal(same)
 }
 
-// readSide finds the tables of one side: one score a dataset, or an import that holds several.
-func readSide(ctx context.Context, t *action.Task, role, model string) (side Side, protocols map[string]json.RawMessage, err error) {
+// readSide finds the tables of one side: ROLE/DATASET/FILE for each dataset.
+func readSide(t *action.Task, role, model string, p parameters) (side Side, protocols map[string]json.RawMessage, err error) {
 	side.Name = model
 	protocols = map[string]json.RawMessage{}
-	add := func(dataset, role, prefix string) error {
-		var paths [3]string
-		for i, name := range []string{plan.ScoredFile, plan.LedgerFile, plan.SummaryFile} {
-			if paths[i], err = t.Input(ctx, role, prefix+name); err != nil {
-				return err
-			}
+	for _, scored := range t.Roles(role + "/") {
+		prefix, ok := strings.CutSuffix(scored, "/"+artifact.ScoredFile)
+		dataset := strings.TrimPrefix(prefix, role+"/")
+		// An imported table has more datasets than a gap may name.
+		if !ok || len(p.Datasets) > 0 && !slices.Contains(p.Datasets, dataset) {
+			continue
+		}
+		ledger, err := t.Input(prefix + "/" + artifact.LedgerFile)
+		if err != nil {
+			return side, nil, err
+		}
+		summaryPath, err := t.Input(prefix + "/" + artifact.SummaryFile)
+		if err != nil {
+			return side, nil, err
 		}
 		var summary struct {
 			Protocol json.RawMessage `json:"protocol"`
 		}
-		if err := action.ReadJSON(paths[2], &summary); err != nil {
-			return err
+		if err := artifact.ReadJSON(summaryPath, &summary); err != nil {
+			return side, nil, err
 		}
 		protocols[dataset] = summary.Protocol
-		side.Datasets = append(side.Datasets, Table{Key: dataset, ScoredPath: paths[0], LedgerPath: paths[1]})
-		return nil
-	}
-	wanted := t.Action.Gap.Datasets
-	for _, in := range t.Action.Inputs {
-		switch {
-		case in.Role == role:
-			for _, f := range in.Upstream.Outputs {
-				dataset, ok := strings.CutSuffix(f.Name, "/"+plan.ScoredFile)
-				if ok && (len(wanted) == 0 || slices.Contains(wanted, dataset)) {
-					err = add(dataset, in.Role, dataset+"/")
-				}
-				if err != nil {
-					return side, nil, err
-				}
-			}
-		case strings.HasPrefix(in.Role, role+"/"):
-			if err := add(strings.TrimPrefix(in.Role, role+"/"), in.Role, ""); err != nil {
-				return side, nil, err
-			}
-		}
+		side.Datasets = append(side.Datasets, Table{Key: dataset, ScoredPath: t.Inputs[scored], LedgerPath: ledger})
 	}
 	return side, protocols, nil
 }
@@ -136,7 +123,7 @@ func common(a, b []Table, nameA, nameB string) ([]Table, []Table, error) {
 	}
 	x, y := within(a, b), within(b, a)
 	if len(x) == 0 {
-		return nil, nil, fault("the tables of models %q and %q have no dataset in common; "+
+		return nil, nil, protocol.Invalid("the tables of models %q and %q have no dataset in common; "+
 			"a table that was made elsewhere has the key of the dataset in its column dataset_name", nameA, nameB)
 	}
 	return x, y, nil
@@ -158,7 +145,7 @@ func checkProtocols(protocols [2]map[string]json.RawMessage, sides [2]Side, allo
 		for _, f := range fields {
 			forced = true
 			if !slices.Contains(allow, f.Path) {
-				return false, fault("dataset %q: models %q and %q were scored under different protocols: %s; score both under one, or say allow: [%q] in the gap to compare them all the same",
+				return false, protocol.Invalid("dataset %q: models %q and %q were scored under different protocols: %s; score both under one, or say allow: [%q] in the gap to compare them all the same",
 					dataset, sides[0].Name, sides[1].Name, f, f.Path)
 			}
 		}
@@ -168,7 +155,7 @@ func checkProtocols(protocols [2]map[string]json.RawMessage, sides [2]Side, allo
 
 func differing(a, b json.RawMessage) ([]plan.Field, error) {
 	if len(a) == 0 || len(b) == 0 {
-		return nil, fault("a score does not say under which protocol it was made")
+		return nil, protocol.Invalid("a score does not say under which protocol it was made")
 	}
 	fields, err := plan.Diff(a, b)
 	if i := slices.IndexFunc(fields, func(f plan.Field) bool { return f.Path == "imported" }); i >= 0 {

@@ -9,73 +9,19 @@ import (
 	"os"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/clipperhouse/uax29/v2/words"
 
 	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/unicode17"
 	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
-	"surprisal.dev/runner/table"
 )
-
-// Provider reads the rows of a source in order.
-type Provider interface {
-	Read(ctx context.Context, r protocol.ReadRequest, emit func(protocol.Row) error) error
-}
-
-// Worker materialises datasets.
-type Worker struct {
-	provider func(ctx context.Context, name string) (Provider, error)
-	dir      string
-}
-
-// New returns a worker that gets providers by name; relative paths of sources start at dir.
-func New(dir string, provider func(ctx context.Context, name string) (Provider, error)) *Worker {
-	return &Worker{provider: provider, dir: dir}
-}
-
-// Counts are facts about the documents that depend on nothing but the documents.
-type Counts struct {
-	Documents int64 `json:"documents"`
-	// Bytes counts the bytes of the texts, ScoredBytes those inside the scored spans.
-	Bytes       int64 `json:"bytes"`
-	ScoredBytes int64 `json:"scoredBytes"`
-	// Words counts the words inside the scored spans: segments by the default rule of Unicode Standard Annex 29 that hold
-	// a letter or a number.
-	Words int64 `json:"words"`
-}
 
 // maxExamples bounds how many examples the metadata holds of what was dropped, for each reason.
 const maxExamples = 20
-
-// Metadata is metadata.json: where the documents come from and what was left out.
-type Metadata struct {
-	Provider  plan.Plugin     `json:"provider"`
-	Source    json.RawMessage `json:"source"`
-	Revision  string          `json:"revision,omitempty"`
-	Files     []protocol.File `json:"files"`
-	Fields    []string        `json:"fields"`
-	Rows      any             `json:"rows"`
-	Sample    any             `json:"sample,omitempty"`
-	Limits    any             `json:"limits"`
-	RowsRead  int64           `json:"rowsRead"`
-	Counts    Counts          `json:"counts"`
-	Truncated int64           `json:"truncated"`
-	// ReplacedBytes counts invalid UTF-8 bytes that became U+FFFD, and ReplacedRows the rows that held them.
-	ReplacedBytes int64 `json:"replacedBytes"`
-	ReplacedRows  int64 `json:"replacedRows"`
-	// TargetInInput counts supervised documents whose input already holds the target.
-	TargetInInput int64              `json:"targetInInput"`
-	Dropped       map[string]Dropped `json:"dropped"`
-}
-
-// Dropped says how many rows were left out for a reason, and shows some of them.
-type Dropped struct {
-	Rows     int64    `json:"rows"`
-	Examples []string `json:"examples"`
-}
 
 // Reasons why a row is left out.
 const (
@@ -86,48 +32,56 @@ const (
 	droppedSample      = "not sampled"
 )
 
-// Work reads the action's dataset and writes documents.parquet, counts.json and metadata.json.
-func (w *Worker) Work(ctx context.Context, t *action.Task) (action.Result, error) {
-	d := t.Action.Dataset
-	provider, err := w.provider(ctx, d.Dataset.Source.Provider)
+// Work implements action.Kind: it writes documents.parquet, counts.json and metadata.json.
+func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
+	var d parameters
+	var at places
+	if err := errors.Join(t.Parameters(&d), t.Places(&at)); err != nil {
+		return action.Result{}, err
+	}
+	provider, err := t.Plugins.Provider(ctx)
 	if err != nil {
 		return action.Result{}, err
 	}
 	request := protocol.ReadRequest{
-		Source: protocol.Source{Config: d.Dataset.Source.Config, Dir: w.dir},
-		Pinned: d.Source, Fields: d.Fields, From: d.Rows.From, To: d.Rows.To,
+		Source: protocol.Source{Config: at.Config, Dir: at.Dir},
+		Pinned: protocol.Resolution{Parameters: d.Source, Revision: d.Revision, Local: at.Local, Files: d.Files},
+		Fields: d.Fields, From: d.Rows.From, To: d.Rows.To,
 	}
-	m := &materializer{dataset: d, metadata: Metadata{
-		Provider: d.Plugin, Source: d.Source.Parameters, Revision: d.Source.Revision, Files: d.Source.Files,
-		Fields: d.Fields, Rows: d.Rows, Limits: d.Limits, Dropped: map[string]Dropped{},
+	w := t.Descriptor.Worker
+	m := &materializer{dataset: &d, metadata: artifact.Metadata{
+		Provider: artifact.Plugin{Name: w.Name, Version: w.Version, Protocol: w.Protocol, Digest: w.Digest},
+		Source:   d.Source, Revision: d.Revision, Files: d.Files,
+		Fields: d.Fields, Rows: d.Rows, Limits: d.Limits, Dropped: map[string]artifact.Dropped{},
 	}, advance: t.Advance}
 	started := time.Now()
 	if d.Sample != nil {
 		m.metadata.Sample = d.Sample
-		if m.picked, err = pick(ctx, provider, request, d); err != nil {
+		if m.picked, err = pick(ctx, provider, request, &d); err != nil {
 			return action.Result{}, err
 		}
 	}
-	if err := m.write(ctx, t.Path(plan.DocumentsFile), provider, request); err != nil {
+	if err := m.write(ctx, t.Path(artifact.DocumentsFile), provider, request); err != nil {
 		return action.Result{}, err
 	}
 	c := m.metadata.Counts
 	if c.Documents == 0 {
-		return action.Result{}, invalid("no documents are left of %d rows: %s; check the source, the field names, rows and limits",
+		return action.Result{}, protocol.Invalid("no documents are left of %d rows: %s; check the source, the field names, rows and limits",
 			m.metadata.RowsRead, m.dropped())
 	}
-	if err := action.WriteJSON(t.Path(plan.CountsFile), c); err != nil {
+	if err := artifact.WriteJSON(t.Path(artifact.CountsFile), c); err != nil {
 		return action.Result{}, err
 	}
-	if err := action.WriteJSON(t.Path(plan.MetadataFile), m.metadata); err != nil {
+	if err := artifact.WriteJSON(t.Path(artifact.MetadataFile), m.metadata); err != nil {
 		return action.Result{}, err
 	}
 	return action.Result{
-		Files:    []string{plan.CountsFile, plan.DocumentsFile, plan.MetadataFile},
+		Files:    []string{artifact.CountsFile, artifact.DocumentsFile, artifact.MetadataFile},
 		Warnings: m.warnings(),
 		Measured: map[string]float64{
 			plan.MeasuredDocuments: float64(c.Documents), plan.MeasuredBytes: float64(c.Bytes),
-			"bytesPerSecond": float64(c.Bytes) / max(time.Since(started).Seconds(), math.SmallestNonzeroFloat64),
+			"largestDocument": float64(c.LargestDocument),
+			"bytesPerSecond":  float64(c.Bytes) / max(time.Since(started).Seconds(), math.SmallestNonzeroFloat64),
 		},
 	}, nil
 }
@@ -137,22 +91,22 @@ var errEnough = errors.New("enough documents")
 
 // materializer makes documents of rows, one at a time.
 type materializer struct {
-	dataset  *plan.Dataset
-	metadata Metadata
+	dataset  *parameters
+	metadata artifact.Metadata
 	// picked holds the ordinals of the sampled rows; nil takes all.
 	picked   map[int64]bool
 	refused  []string
 	advance  func(action.Progress)
-	document table.Document
+	document artifact.Document
 }
 
-func (m *materializer) write(ctx context.Context, path string, p Provider, r protocol.ReadRequest) (err error) {
+func (m *materializer) write(ctx context.Context, path string, p action.Provider, r protocol.ReadRequest) (err error) {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	out := table.NewDocumentWriter(f)
+	out := artifact.NewDocumentWriter(f)
 	limit := m.dataset.Limits.Documents
 	err = p.Read(ctx, r, func(row protocol.Row) error {
 		m.metadata.RowsRead++
@@ -163,6 +117,7 @@ func (m *materializer) write(ctx context.Context, path string, p Provider, r pro
 		c := &m.metadata.Counts
 		c.Documents++
 		c.Bytes += int64(len(m.document.Text))
+		c.LargestDocument = max(c.LargestDocument, int64(len(m.document.Text)))
 		span := m.document.Text[m.document.ScoreStart:m.document.ScoreEnd]
 		c.ScoredBytes += int64(len(span))
 		c.Words += countWords(span)
@@ -170,6 +125,7 @@ func (m *materializer) write(ctx context.Context, path string, p Provider, r pro
 		if err := out.Write(m.document); err != nil {
 			return err
 		}
+		m.document = artifact.Document{} // a large text must not stay while the next is read
 		if c.Documents == limit {
 			return errEnough
 		}
@@ -188,14 +144,7 @@ func (m *materializer) write(ctx context.Context, path string, p Provider, r pro
 func (m *materializer) make(row protocol.Row) (bool, error) {
 	problem, reason := check(m.dataset, row)
 	if problem != "" {
-		if m.dataset.BadRows != "skip" {
-			m.refused = append(m.refused, fmt.Sprintf("%s row %d: %s", row.Shard, row.Number, problem))
-			if len(m.refused) >= maxExamples {
-				return false, m.refusal()
-			}
-		}
-		m.drop(droppedBad, row, problem)
-		return false, nil
+		return false, m.bad(row, problem)
 	}
 	if reason == "" && m.picked != nil && !m.picked[row.Ordinal] {
 		reason = droppedSample
@@ -204,35 +153,25 @@ func (m *materializer) make(row protocol.Row) (bool, error) {
 		m.drop(reason, row, "")
 		return false, nil
 	}
-	text, replaced := m.join(row.Values)
-	start, end := 0, len(text)
-	leaked := false
-	if len(row.Values) == 2 {
-		start = len(text) - len(m.valid(row.Values[1]))
-		leaked = leaks(text[:start], text[start:])
-	}
-	meta := documentMeta{}
-	if limit := m.dataset.Limits.Bytes; limit > 0 && int64(end) > limit {
-		meta.TruncatedFrom = end
-		end = int(limit)
-		for end > 0 && !utf8.RuneStart(text[end]) {
-			end--
-		}
-		text = text[:end]
-		if start >= end {
+	text, start, replaced := join(row.Values)
+	leaked := len(row.Values) == 2 && leaks(text[:start], text[start:])
+	meta := documentMeta{ReplacedBytes: replaced}
+	if limit := m.dataset.Limits.Bytes; limit > 0 && int64(len(text)) > limit {
+		meta.TruncatedFrom = len(text)
+		text = truncate(text, int(limit))
+		if start >= len(text) {
 			m.drop(droppedCutTarget, row, "")
 			return false, nil
 		}
 		m.metadata.Truncated++
 	}
 	if len(text) > math.MaxInt32 {
-		return false, invalid("%s row %d has %d bytes, more than %d; set limits.bytes", row.Shard, row.Number, len(text), math.MaxInt32)
+		return false, protocol.Invalid("%s row %d has %d bytes, more than %d; set limits.bytes", row.Shard, row.Number, len(text), math.MaxInt32)
 	}
 	if leaked {
 		m.metadata.TargetInInput++
 	}
 	if replaced > 0 {
-		meta.ReplacedBytes = replaced
 		m.metadata.ReplacedBytes += int64(replaced)
 		m.metadata.ReplacedRows++
 	}
@@ -240,11 +179,31 @@ func (m *materializer) make(row protocol.Row) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	m.document = table.Document{
+	m.document = artifact.Document{
 		ID: fmt.Sprintf("%s:%d", row.Shard, row.Number), Shard: row.Shard, Row: row.Number,
-		Text: text, ScoreStart: int32(start), ScoreEnd: int32(end), Meta: string(encoded),
+		Text: text, ScoreStart: int32(start), ScoreEnd: int32(len(text)), Meta: string(encoded),
 	}
 	return true, nil
+}
+
+// bad counts a row with a problem. It returns an error as soon as a page of such rows is full, where they are refused.
+func (m *materializer) bad(row protocol.Row, problem string) error {
+	if m.dataset.BadRows != "skip" {
+		m.refused = append(m.refused, fmt.Sprintf("%s row %d: %s", row.Shard, row.Number, problem))
+		if len(m.refused) >= maxExamples {
+			return m.refusal()
+		}
+	}
+	m.drop(droppedBad, row, problem)
+	return nil
+}
+
+// truncate cuts a text of more than limit bytes at the character boundary at or below limit.
+func truncate(text string, limit int) string {
+	for limit > 0 && !utf8.RuneStart(text[limit]) {
+		limit--
+	}
+	return text[:limit]
 }
 
 // leakBytes is the length from which a target that stands anywhere in its input is more than chance.
@@ -252,7 +211,7 @@ const leakBytes = 16
 
 // leaks reports whether an input gives its target away.
 func leaks(input, target string) bool {
-	input, target = strings.TrimSpace(input), strings.TrimSpace(target)
+	input, target = strings.TrimFunc(input, unicode17.IsSpace), strings.TrimFunc(target, unicode17.IsSpace)
 	return target != "" && (strings.HasSuffix(input, target) || len(target) >= leakBytes && strings.Contains(input, target))
 }
 
@@ -264,7 +223,7 @@ type documentMeta struct {
 }
 
 // check returns what is wrong with a row, or why it makes no document.
-func check(d *plan.Dataset, row protocol.Row) (problem, reason string) {
+func check(d *parameters, row protocol.Row) (problem, reason string) {
 	if row.Problem != "" {
 		return row.Problem, ""
 	}
@@ -300,25 +259,30 @@ func invalidAt(b []byte) int {
 	return -1
 }
 
-// join returns the document's text, and how many invalid bytes in it became U+FFFD.
-func (m *materializer) join(values [][]byte) (string, int) {
+// join returns the document's text, the byte at which the last value starts, and how many invalid bytes became U+FFFD.
+func join(values [][]byte) (text string, start, replaced int) {
 	var b strings.Builder
-	replaced := 0
+	size := 0
 	for _, v := range values {
-		valid := m.valid(v)
-		// Each replaced byte grew from one byte to three.
-		replaced += (len(valid) - len(v)) / (utf8.RuneLen(utf8.RuneError) - 1)
-		b.WriteString(valid)
+		size += len(v)
 	}
-	return b.String(), replaced
-}
-
-// valid returns v with each invalid byte replaced by U+FFFD.
-func (m *materializer) valid(v []byte) string {
-	if utf8.Valid(v) {
-		return string(v)
+	b.Grow(size)
+	for _, v := range values {
+		start = b.Len()
+		for len(v) > 0 {
+			valid := len(v)
+			if at := invalidAt(v); at >= 0 {
+				valid = at
+			}
+			b.Write(v[:valid])
+			if v = v[valid:]; len(v) > 0 {
+				b.WriteRune(utf8.RuneError)
+				v = v[1:]
+				replaced++
+			}
+		}
 	}
-	return string([]rune(string(v)))
+	return b.String(), start, replaced
 }
 
 func (m *materializer) drop(reason string, row protocol.Row, problem string) {
@@ -339,7 +303,7 @@ func (m *materializer) refusal() error {
 	if len(m.refused) == maxExamples {
 		atLeast = "at least "
 	}
-	return invalid("%s%d of the rows cannot be read:\n  %s\nmend the source, or set badRows: \"skip\" to leave such rows out and count them",
+	return protocol.Invalid("%s%d of the rows cannot be read:\n  %s\nfix the source, or set badRows: \"skip\" to leave such rows out and count them",
 		atLeast, len(m.refused), strings.Join(m.refused, "\n  "))
 }
 
@@ -356,20 +320,21 @@ func (m *materializer) dropped() string {
 	return strings.Join(parts, ", ")
 }
 
+// warnings says what people should know of the documents. It names no dataset: datasets that are defined alike share the
+// action.
 func (m *materializer) warnings() []string {
 	var out []string
-	key := m.dataset.Key
 	for _, reason := range []string{droppedBad, droppedEmptyTarget, droppedCutTarget} {
 		if d := m.metadata.Dropped[reason]; d.Rows > 0 {
-			out = append(out, fmt.Sprintf("%s: %d of %d rows left out: %s (%s)", key, d.Rows, m.metadata.RowsRead, reason, d.Examples[0]))
+			out = append(out, fmt.Sprintf("%d of %d rows left out: %s (%s)", d.Rows, m.metadata.RowsRead, reason, d.Examples[0]))
 		}
 	}
 	if n := m.metadata.ReplacedRows; n > 0 {
-		out = append(out, fmt.Sprintf("%s: %d of %d rows are not valid UTF-8; bytes that became U+FFFD: %d",
-			key, n, m.metadata.RowsRead, m.metadata.ReplacedBytes))
+		out = append(out, fmt.Sprintf("%d of %d rows are not valid UTF-8; bytes that became U+FFFD: %d",
+			n, m.metadata.RowsRead, m.metadata.ReplacedBytes))
 	}
 	if n := m.metadata.TargetInInput; n > 0 {
-		out = append(out, fmt.Sprintf("%s: in %d of %d rows the input already holds the target", key, n, m.metadata.Counts.Documents))
+		out = append(out, fmt.Sprintf("in %d of %d rows the input already holds the target", n, m.metadata.Counts.Documents))
 	}
 	return out
 }
@@ -377,13 +342,14 @@ func (m *materializer) warnings() []string {
 func countWords(span string) int64 {
 	var n int64
 	for segments := words.FromString(span); segments.Next(); {
-		if strings.IndexFunc(segments.Value(), func(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) }) >= 0 {
+		if strings.ContainsFunc(segments.Value(), isWordCharacter) {
 			n++
 		}
 	}
 	return n
 }
 
-func invalid(format string, args ...any) error {
-	return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(format, args...)}
+func isWordCharacter(r rune) bool {
+	class := unicode17.ClassOf(r)
+	return class == unicode17.Letter || class == unicode17.Number
 }

@@ -7,19 +7,19 @@ import (
 	"math"
 
 	"surprisal.dev/plugins/protocol"
-	"surprisal.dev/runner/table"
+	"surprisal.dev/runner/artifact"
 )
 
 // Replay checks a score's tables against each other: for every document, the losses of the bytes add up to the ledger's
 // accounts, and the accounts to the losses of the tokens, all within protocol.LedgerTolerance. It returns how many
 // documents it checked.
 func Replay(scoredPath, ledgerPath string) (documents int64, err error) {
-	scored, err := table.OpenLosses(scoredPath)
+	scored, err := artifact.OpenLosses(scoredPath)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, scored.Close()) }()
-	ledger, err := table.OpenLedger(ledgerPath)
+	ledger, err := artifact.OpenLedger(ledgerPath)
 	if err != nil {
 		return 0, err
 	}
@@ -52,7 +52,7 @@ func Replay(scoredPath, ledgerPath string) (documents int64, err error) {
 	return documents, nil
 }
 
-func replay(d table.ScoredDocument, l table.LedgerRow) error {
+func replay(d artifact.ScoredDocument, l artifact.LedgerRow) error {
 	if d.Shard != l.Shard || d.Row != l.Row {
 		return fmt.Errorf("the ledger's row is shard %q row %d", l.Shard, l.Row)
 	}

@@ -8,16 +8,16 @@ import (
 	"testing"
 
 	"surprisal.dev/runner/action/score"
-	"surprisal.dev/runner/table"
+	"surprisal.dev/runner/artifact"
 )
 
 // documents are two scored documents and their ledger, which balances.
-func documents() ([]table.ScoredDocument, []table.LedgerRow) {
-	scored := []table.ScoredDocument{
+func documents() ([]artifact.ScoredDocument, []artifact.LedgerRow) {
+	scored := []artifact.ScoredDocument{
 		{Dataset: "d", Shard: "s", Row: 1, Text: "abcd", ScoreStart: 1, ScoreEnd: 4, PerByteLoss: []float64{1, 2, 0, 4}},
 		{Dataset: "d", Shard: "s", Row: 2, Text: "e", ScoreEnd: 1, PerByteLoss: []float64{0.5}},
 	}
-	ledger := []table.LedgerRow{
+	ledger := []artifact.LedgerRow{
 		{
 			Shard: "s", Row: 1, TokenNats: 17, SpanNats: 6, OutsideNats: 1, EOSNats: 7, NoBytesNats: 3, ScoredBytes: 2,
 			UnscoredStarts: []int32{2}, UnscoredEnds: []int32{3}, UnscoredReasons: []string{"no token"},
@@ -27,7 +27,7 @@ func documents() ([]table.ScoredDocument, []table.LedgerRow) {
 	return scored, ledger
 }
 
-func replay(t *testing.T, scored []table.ScoredDocument, ledger []table.LedgerRow) (int64, error) {
+func replay(t *testing.T, scored []artifact.ScoredDocument, ledger []artifact.LedgerRow) (int64, error) {
 	t.Helper()
 	dir := t.TempDir()
 	var paths []string
@@ -39,13 +39,13 @@ func replay(t *testing.T, scored []table.ScoredDocument, ledger []table.LedgerRo
 			t.Fatal(err)
 		}
 		if name == "scored" {
-			w := table.NewScoredWriter(f)
+			w := artifact.NewScoredWriter(f)
 			for _, d := range scored {
 				err = errors.Join(err, w.Write(d))
 			}
 			err = errors.Join(err, w.Close())
 		} else {
-			w := table.NewLedgerWriter(f)
+			w := artifact.NewLedgerWriter(f)
 			for _, l := range ledger {
 				err = errors.Join(err, w.Write(l))
 			}
@@ -68,20 +68,20 @@ func TestReplay(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name  string
-		spoil func(d, e *table.ScoredDocument, l, m *table.LedgerRow)
+		spoil func(d, e *artifact.ScoredDocument, l, m *artifact.LedgerRow)
 		want  string
 	}{
-		{"a loss in the span", func(d, _ *table.ScoredDocument, _, _ *table.LedgerRow) { d.PerByteLoss[1] += 1e-7 }, "row 1: the scored span: losses add up to"},
-		{"a loss that moved into the span", func(d, _ *table.ScoredDocument, _, _ *table.LedgerRow) { d.ScoreStart = 0 }, "row 1: the scored span: losses add up to 7 nats and the ledger says 6"},
-		{"a loss outside", func(d, _ *table.ScoredDocument, _, _ *table.LedgerRow) { d.PerByteLoss[0] = 0 }, "row 1: the bytes outside of it"},
-		{"an account", func(_, _ *table.ScoredDocument, l, _ *table.LedgerRow) { l.EOSNats = 8 }, "row 1: all accounts"},
-		{"the tokens' total", func(_, _ *table.ScoredDocument, _, m *table.LedgerRow) { m.TokenNats = 1 }, "row 2: all accounts"},
-		{"a loss that is not scored", func(d, _ *table.ScoredDocument, _, _ *table.LedgerRow) { d.PerByteLoss[2] = 1 }, "row 1: byte 2 is unscored and has a loss of 1 nats"},
-		{"how many bytes are scored", func(_, _ *table.ScoredDocument, l, _ *table.LedgerRow) { l.ScoredBytes = 3 }, "row 1: 2 bytes are scored and the ledger says 3"},
-		{"unscored bytes beyond the text", func(_, _ *table.ScoredDocument, _, m *table.LedgerRow) {
+		{"a loss in the span", func(d, _ *artifact.ScoredDocument, _, _ *artifact.LedgerRow) { d.PerByteLoss[1] += 1e-7 }, "row 1: the scored span: losses add up to"},
+		{"a loss that moved into the span", func(d, _ *artifact.ScoredDocument, _, _ *artifact.LedgerRow) { d.ScoreStart = 0 }, "row 1: the scored span: losses add up to 7 nats and the ledger says 6"},
+		{"a loss outside", func(d, _ *artifact.ScoredDocument, _, _ *artifact.LedgerRow) { d.PerByteLoss[0] = 0 }, "row 1: the bytes outside of it"},
+		{"an account", func(_, _ *artifact.ScoredDocument, l, _ *artifact.LedgerRow) { l.EOSNats = 8 }, "row 1: all accounts"},
+		{"the tokens' total", func(_, _ *artifact.ScoredDocument, _, m *artifact.LedgerRow) { m.TokenNats = 1 }, "row 2: all accounts"},
+		{"a loss that is not scored", func(d, _ *artifact.ScoredDocument, _, _ *artifact.LedgerRow) { d.PerByteLoss[2] = 1 }, "row 1: byte 2 is unscored and has a loss of 1 nats"},
+		{"how many bytes are scored", func(_, _ *artifact.ScoredDocument, l, _ *artifact.LedgerRow) { l.ScoredBytes = 3 }, "row 1: 2 bytes are scored and the ledger says 3"},
+		{"unscored bytes beyond the text", func(_, _ *artifact.ScoredDocument, _, m *artifact.LedgerRow) {
 			m.UnscoredStarts, m.UnscoredEnds, m.UnscoredReasons = []int32{1}, []int32{2}, []string{"no token"}
 		}, "row 2: the unscored range [1, 2) lies outside the text of 1 bytes"},
-		{"another document", func(_, _ *table.ScoredDocument, _, m *table.LedgerRow) { m.Row = 3 }, `row 2: the ledger's row is shard "s" row 3`},
+		{"another document", func(_, _ *artifact.ScoredDocument, _, m *artifact.LedgerRow) { m.Row = 3 }, `row 2: the ledger's row is shard "s" row 3`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			scored, ledger := documents()

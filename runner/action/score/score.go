@@ -13,57 +13,43 @@ import (
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
-	"surprisal.dev/runner/action/materialize"
-	"surprisal.dev/runner/action/train"
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
-	"surprisal.dev/runner/table"
 )
 
-// Output files besides those that package plan names.
-const (
-	TokenCountsFile        = "token_counts.parquet"
-	TokenCountsSummaryFile = "token_counts_summary.json"
-)
-
-// Worker scores documents.
-type Worker struct{ models *Models }
-
-// New returns a worker that scores with models of the pool.
-func New(models *Models) *Worker { return &Worker{models: models} }
-
-// Work scores the action's dataset with its model.
-func (w *Worker) Work(ctx context.Context, t *action.Task) (result action.Result, err error) {
-	a := t.Action
-	var counts materialize.Counts
-	countsPath, err := t.Input(ctx, "documents", plan.CountsFile)
+// Work implements action.Kind.
+func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err error) {
+	var p parameters
+	var counts artifact.Counts
+	countsPath, err := t.Input("documents/" + artifact.CountsFile)
 	if err != nil {
 		return result, err
 	}
-	if err := action.ReadJSON(countsPath, &counts); err != nil {
-		return result, err
-	}
-	documents, err := t.Input(ctx, "documents", plan.DocumentsFile)
+	documents, err := t.Input("documents/" + artifact.DocumentsFile)
 	if err != nil {
 		return result, err
 	}
-	model, release, err := w.model(ctx, t)
+	if err := errors.Join(t.Parameters(&p), artifact.ReadJSON(countsPath, &counts)); err != nil {
+		return result, err
+	}
+	model, release, err := load(ctx, t, p)
 	if err != nil {
-		return result, fmt.Errorf("%s: %w", a.Name, err)
+		return result, err
 	}
 	defer func() { err = errors.Join(err, release()) }()
 	loaded := model.Describe()
-	settings, err := a.Model.Settings().Resolve(loaded.ContextLimit)
+	settings, err := p.Settings.Resolve(loaded.ContextLimit)
 	if err != nil {
-		return result, fmt.Errorf("%s: %w", a.Name, err)
+		return result, err
 	}
 	s := &scorer{
-		task: t, model: model, loaded: loaded, settings: settings, documents: documents,
+		task: t, model: model, loaded: loaded, settings: settings, documents: documents, parseSpecial: p.ParseSpecial,
 		tokens: map[int32]*tokenCount{},
-		summary: Summary{
+		summary: artifact.ScoreSummary{
 			Words: counts.Words, Device: loaded.Device,
-			Protocol: Protocol{
+			Protocol: artifact.Protocol{
 				Prefix: settings.Prefix, Context: settings.Context, Stride: settings.Stride, Anchor: settings.Anchor,
-				EOS: settings.EOS, Dtype: loaded.Dtype, Truncation: a.Dataset.Limits.Bytes, Span: SpanEven,
+				EOS: settings.EOS, Dtype: loaded.Dtype, Truncation: p.Truncation, Span: artifact.SpanEven,
 			},
 		},
 	}
@@ -72,53 +58,59 @@ func (w *Worker) Work(ctx context.Context, t *action.Task) (result action.Result
 		if protocol.KindOf(err) == protocol.OutOfMemory {
 			err = fmt.Errorf("%w; one document alone is too much: lower limits.bytes or scoring.context, or take a device with more memory", err)
 		}
-		return result, fmt.Errorf("%s: %w", a.Name, err)
+		return result, err
 	}
 	if s.summary.Documents != counts.Documents {
-		return result, fmt.Errorf("%s: the backend answered %d of %d documents", a.Name, s.summary.Documents, counts.Documents)
+		return result, fmt.Errorf("the backend answered %d of %d documents", s.summary.Documents, counts.Documents)
 	}
 	seconds := max(time.Since(started).Seconds(), math.SmallestNonzeroFloat64)
 	return action.Result{
-		Files: []string{plan.LedgerFile, plan.ScoredFile, plan.SummaryFile, TokenCountsFile, TokenCountsSummaryFile},
+		Files: []string{
+			artifact.LedgerFile, artifact.ScoredFile, artifact.SummaryFile, artifact.TokenCountsFile, artifact.TokenCountsSummaryFile,
+		},
 		Measured: map[string]float64{
 			plan.MeasuredDocuments: float64(s.summary.Documents), plan.MeasuredBytes: float64(s.summary.Bytes),
 			plan.MeasuredTokens: float64(s.summary.Tokens),
 			"tokensPerSecond":   float64(s.summary.Tokens) / seconds, "bytesPerSecond": float64(s.summary.Bytes) / seconds,
 		},
+		Computed: loaded.Computed,
 	}, nil
 }
 
-func (w *Worker) model(ctx context.Context, t *action.Task) (Model, func() error, error) {
-	b := t.Action.Model.Backend
-	m := protocol.Model{Config: b.Config, Files: slices.Clone(t.Action.Model.Weights)}
-	if len(b.Train) > 0 {
-		path, err := t.Input(ctx, "model", plan.ModelFile)
-		if err != nil {
-			return nil, nil, err
-		}
-		files, err := t.Inputs("model")
-		if err != nil {
-			return nil, nil, err
-		}
-		for _, f := range files {
-			if f.Name == plan.ModelFile {
-				m.Files = append(m.Files, protocol.ModelFile{Name: f.Name, Path: path, Digest: f.Digest})
-			}
-		}
+// load returns the loaded model of a task, with its weights where they lie on this machine.
+func load(ctx context.Context, t *action.Task, p parameters) (action.Model, func() error, error) {
+	var at places
+	if err := t.Places(&at); err != nil {
+		return nil, nil, err
 	}
-	return w.models.Acquire(ctx, b.Name, m)
+	config, err := plan.JoinSettings(p.Config, at.Settings)
+	if err != nil {
+		return nil, nil, err
+	}
+	m := protocol.Model{Config: config}
+	for i, w := range p.Weights {
+		if i >= len(at.Weights) || at.Weights[i].Name != w.Name {
+			return nil, nil, fmt.Errorf("where the weights %s lie on this machine is not said", w.Name)
+		}
+		m.Files = append(m.Files, protocol.ModelFile{Name: w.Name, Path: at.Weights[i].Path, Digest: w.Digest})
+	}
+	if role := "model/" + artifact.ModelFile; t.Inputs[role] != "" {
+		m.Files = append(m.Files, protocol.ModelFile{Name: artifact.ModelFile, Path: t.Inputs[role], Digest: t.Descriptor.Inputs[role]})
+	}
+	return t.Plugins.Model(ctx, m)
 }
 
 // scorer scores one dataset.
 type scorer struct {
-	task      *action.Task
-	model     Model
-	loaded    protocol.LoadedModel
-	settings  protocol.Settings
-	documents string
-	summary   Summary
-	tokens    map[int32]*tokenCount
-	sample    []sampled
+	task         *action.Task
+	model        action.Model
+	loaded       protocol.LoadedModel
+	settings     protocol.Settings
+	documents    string
+	parseSpecial bool
+	summary      artifact.ScoreSummary
+	tokens       map[int32]*tokenCount
+	sample       []sampled
 }
 
 type tokenCount struct {
@@ -132,17 +124,17 @@ type sampled struct {
 }
 
 func (s *scorer) run(ctx context.Context) (err error) {
-	scoredFile, err := os.Create(s.task.Path(plan.ScoredFile))
+	scoredFile, err := os.Create(s.task.Path(artifact.ScoredFile))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, scoredFile.Close()) }()
-	ledgerFile, err := os.Create(s.task.Path(plan.LedgerFile))
+	ledgerFile, err := os.Create(s.task.Path(artifact.LedgerFile))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, ledgerFile.Close()) }()
-	scored, ledgers := table.NewScoredWriter(scoredFile), table.NewLedgerWriter(ledgerFile)
+	scored, ledgers := artifact.NewScoredWriter(scoredFile), artifact.NewLedgerWriter(ledgerFile)
 
 	err = s.model.Score(ctx, s.settings, s.read(), func(d protocol.Document, answer protocol.ScoredDocument) error {
 		perByte, ledger, err := protocol.Project(d, answer, s.loaded)
@@ -164,18 +156,17 @@ func (s *scorer) run(ctx context.Context) (err error) {
 	if err := s.measureNoise(ctx); err != nil {
 		return err
 	}
-	s.summary.finish()
+	s.summary.Finish()
 	if err := s.writeTokens(); err != nil {
 		return err
 	}
-	return action.WriteJSON(s.task.Path(plan.SummaryFile), s.summary)
+	return artifact.WriteJSON(s.task.Path(artifact.SummaryFile), s.summary)
 }
 
 func (s *scorer) read() iter.Seq2[protocol.Document, error] {
 	return func(yield func(protocol.Document, error) bool) {
-		for d, err := range train.Documents([]string{s.documents}, func(protocol.Document) {}) {
-			d.Dataset = s.task.Action.Dataset.Key
-			d.ParseSpecial = s.task.Action.Dataset.ParseSpecial
+		for d, err := range artifact.ReadDocuments([]string{s.documents}, func(protocol.Document) {}) {
+			d.ParseSpecial = s.parseSpecial
 			if !yield(d, err) {
 				return
 			}
@@ -189,7 +180,7 @@ func (s *scorer) count(d protocol.Document, answer protocol.ScoredDocument, l pr
 	t.Bytes += int64(len(d.Text))
 	t.ScoredBytes += l.ScoredBytes
 	t.Tokens += int64(len(answer.TokenIDs))
-	t.Ledger.add(l)
+	t.Ledger.Add(l)
 	for i, id := range answer.TokenIDs {
 		c := s.tokens[id]
 		if c == nil {
@@ -226,16 +217,16 @@ func scoredTokens(d protocol.Document, answer protocol.ScoredDocument) (n int64)
 	return n
 }
 
-func (s *scorer) row(d protocol.Document, answer protocol.ScoredDocument, perByte []float64) table.ScoredDocument {
-	return table.ScoredDocument{
-		Dataset: d.Dataset, Tags: s.task.Action.Dataset.Tags, Shard: d.Shard, Row: d.Row, Text: d.Text,
+func (s *scorer) row(d protocol.Document, answer protocol.ScoredDocument, perByte []float64) artifact.ScoredDocument {
+	return artifact.ScoredDocument{
+		Dataset: d.Dataset, Tags: s.task.Labels.Tags, Shard: d.Shard, Row: d.Row, Text: d.Text,
 		ScoreStart: d.ScoreStart, ScoreEnd: d.ScoreEnd,
 		TokenIDs: answer.TokenIDs, TokenStarts: answer.TokenStarts, TokenEnds: answer.TokenEnds, PerByteLoss: perByte,
 	}
 }
 
-func ledgerRow(d protocol.Document, answer protocol.ScoredDocument, l protocol.Ledger) table.LedgerRow {
-	r := table.LedgerRow{
+func ledgerRow(d protocol.Document, answer protocol.ScoredDocument, l protocol.Ledger) artifact.LedgerRow {
+	r := artifact.LedgerRow{
 		Shard: d.Shard, Row: d.Row, TokenNats: l.Tokens, SpanNats: l.Span, OutsideNats: l.Outside, EOSNats: l.EOS,
 		NoBytesNats: l.NoBytes, ScoredBytes: int32(l.ScoredBytes),
 	}

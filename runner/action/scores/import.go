@@ -10,13 +10,7 @@ import (
 	"slices"
 
 	"surprisal.dev/plugins/protocol"
-	"surprisal.dev/runner/table"
-)
-
-// Names of the files of a dataset.
-const (
-	ScoredFile = "scored_documents.parquet"
-	LedgerFile = "ledger.parquet"
+	"surprisal.dev/runner/artifact"
 )
 
 // Dataset is what an import found of one dataset. Its files are in the folder of its key.
@@ -39,7 +33,7 @@ type Dataset struct {
 // sorts in files under scratch. It returns the datasets in the order of their keys. A row that is not valid, a key that
 // comes twice and a file without rows are errors of kind InvalidInput; what is in dir then is incomplete.
 func Import(ctx context.Context, path, dir, scratch string) (_ []Dataset, err error) {
-	in, err := table.OpenScored(path)
+	in, err := artifact.OpenScored(path)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +41,7 @@ func Import(ctx context.Context, path, dir, scratch string) (_ []Dataset, err er
 	var (
 		datasets []Dataset
 		out      *writer
-		before   table.Key
+		before   artifact.Key
 	)
 	defer func() {
 		if out != nil {
@@ -61,11 +55,11 @@ func Import(ctx context.Context, path, dir, scratch string) (_ []Dataset, err er
 		datasets = append(datasets, out.found)
 		return out.close()
 	}
-	for d, err := range table.SortScored(ctx, in.All(), scratch) {
+	for d, err := range artifact.SortScored(ctx, in.All(), scratch) {
 		if err != nil {
 			return nil, err
 		}
-		key := table.Key{Shard: d.Shard, Row: d.Row}
+		key := artifact.Key{Shard: d.Shard, Row: d.Row}
 		if out != nil && out.found.Key == d.Dataset {
 			if key == before {
 				return nil, fault("%s: dataset %q, shard %q, row %d: found twice, wanted once", path, d.Dataset, d.Shard, d.Row)
@@ -96,8 +90,8 @@ func Import(ctx context.Context, path, dir, scratch string) (_ []Dataset, err er
 type writer struct {
 	found  Dataset
 	files  []*os.File
-	scored *table.ScoredWriter
-	ledger *table.LedgerWriter
+	scored *artifact.ScoredWriter
+	ledger *artifact.LedgerWriter
 }
 
 func create(from, dir, key string) (*writer, error) {
@@ -109,7 +103,7 @@ func create(from, dir, key string) (*writer, error) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, err
 	}
-	for _, name := range []string{ScoredFile, LedgerFile} {
+	for _, name := range []string{artifact.ScoredFile, artifact.LedgerFile} {
 		f, err := os.Create(filepath.Join(folder, name))
 		if err != nil {
 			w.abandon()
@@ -117,12 +111,12 @@ func create(from, dir, key string) (*writer, error) {
 		}
 		w.files = append(w.files, f)
 	}
-	w.scored, w.ledger = table.NewScoredWriter(w.files[0]), table.NewLedgerWriter(w.files[1])
+	w.scored, w.ledger = artifact.NewScoredWriter(w.files[0]), artifact.NewLedgerWriter(w.files[1])
 	return w, nil
 }
 
-func (w *writer) write(d table.ScoredDocument) error {
-	l := table.LedgerRow{Shard: d.Shard, Row: d.Row, ScoredBytes: d.ScoreEnd - d.ScoreStart}
+func (w *writer) write(d artifact.ScoredDocument) error {
+	l := artifact.LedgerRow{Shard: d.Shard, Row: d.Row, ScoredBytes: d.ScoreEnd - d.ScoreStart}
 	for i, loss := range d.PerByteLoss {
 		if int32(i) < d.ScoreStart || int32(i) >= d.ScoreEnd {
 			l.OutsideNats += loss

@@ -12,7 +12,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 
 	"surprisal.dev/plugins/protocol"
-	"surprisal.dev/runner/table"
+	"surprisal.dev/runner/artifact"
 )
 
 // foreign is a row as another tool writes it, with optional columns.
@@ -67,34 +67,34 @@ func TestImport(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	scored, err := table.OpenScored(filepath.Join(dir, "b", "x", ScoredFile))
+	scored, err := artifact.OpenScored(filepath.Join(dir, "b", "x", artifact.ScoredFile))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer scored.Close()
-	var keys []table.Key
+	var keys []artifact.Key
 	for d, err := range scored.All() {
 		if err != nil {
 			t.Fatal(err)
 		}
-		keys = append(keys, table.Key{Shard: d.Shard, Row: d.Row})
+		keys = append(keys, artifact.Key{Shard: d.Shard, Row: d.Row})
 	}
-	if want := []table.Key{{Shard: "s10", Row: 9}, {Shard: "s2", Row: 1}, {Shard: "s2", Row: 4}}; !slices.Equal(keys, want) {
+	if want := []artifact.Key{{Shard: "s10", Row: 9}, {Shard: "s2", Row: 1}, {Shard: "s2", Row: 4}}; !slices.Equal(keys, want) {
 		t.Errorf("found %v, wanted %v", keys, want)
 	}
-	ledger, err := table.OpenLedger(filepath.Join(dir, "b", "x", LedgerFile))
+	ledger, err := artifact.OpenLedger(filepath.Join(dir, "b", "x", artifact.LedgerFile))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ledger.Close()
-	var rows []table.LedgerRow
+	var rows []artifact.LedgerRow
 	for l, err := range ledger.All() {
 		if err != nil {
 			t.Fatal(err)
 		}
 		rows = append(rows, l)
 	}
-	wantRows := []table.LedgerRow{
+	wantRows := []artifact.LedgerRow{
 		{Shard: "s10", Row: 9, TokenNats: 2, SpanNats: 2, ScoredBytes: 2},
 		{Shard: "s2", Row: 1, TokenNats: 2, OutsideNats: 2},
 		{Shard: "s2", Row: 4, TokenNats: 9, SpanNats: 1, OutsideNats: 8, ScoredBytes: 2},

@@ -12,49 +12,47 @@ import (
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
-	"surprisal.dev/runner/action/score"
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/store"
 )
 
-// Worker imports tables.
-type Worker struct{ dir string }
-
-// New returns a worker; relative paths of tables start at dir.
-func New(dir string) *Worker { return &Worker{dir} }
-
-// Work imports the table of the action's model: the files of a score for each of its datasets, in a folder of its key.
-func (w *Worker) Work(ctx context.Context, t *action.Task) (result action.Result, err error) {
-	m := t.Action.Model
+// Work implements action.Kind: it writes the files of a score for each dataset of the table, in a directory of its key.
+func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err error) {
+	var p parameters
+	var at places
+	if err := errors.Join(t.Parameters(&p), t.Places(&at)); err != nil {
+		return result, err
+	}
 	scratch, err := os.MkdirTemp(t.Dir, "scratch-")
 	if err != nil {
 		return result, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
-	table, err := w.fetch(ctx, m, scratch)
+	table, err := fetch(ctx, at, p.Table, scratch)
 	if err != nil {
-		return result, fmt.Errorf("%s: %w", t.Action.Name, err)
+		return result, err
 	}
 	datasets, err := Import(ctx, table, t.Dir, scratch)
 	if err != nil {
-		return result, fmt.Errorf("%s: %w", t.Action.Name, err)
+		return result, err
 	}
 	var documents, bytes int64
 	for _, d := range datasets {
-		summary := score.Summary{
+		summary := artifact.ScoreSummary{
 			Documents: d.Documents, Bytes: d.Bytes, ScoredBytes: d.ScoredBytes, Tokens: d.Tokens, Nats: d.Nats,
-			BPB:      score.BitsPerByte(d.Nats, d.ScoredBytes),
-			Ledger:   score.Ledger{Tokens: d.Nats, Span: d.Nats},
-			Protocol: score.Protocol{Imported: m.Model.Scores.Protocol},
+			BPB:      artifact.BitsPerByte(d.Nats, d.ScoredBytes),
+			Ledger:   artifact.LedgerTotals{Tokens: d.Nats, Span: d.Nats},
+			Protocol: artifact.Protocol{Imported: p.Protocol},
 		}
-		name := path.Join(d.Key, plan.SummaryFile)
-		if err := action.WriteJSON(t.Path(name), summary); err != nil {
+		name := path.Join(d.Key, artifact.SummaryFile)
+		if err := artifact.WriteJSON(t.Path(name), summary); err != nil {
 			return result, err
 		}
-		result.Files = append(result.Files, name, path.Join(d.Key, plan.ScoredFile), path.Join(d.Key, plan.LedgerFile))
+		result.Files = append(result.Files, name, path.Join(d.Key, artifact.ScoredFile), path.Join(d.Key, artifact.LedgerFile))
 		if d.ZeroLossBytes > 0 {
-			result.Warnings = append(result.Warnings, fmt.Sprintf("%s: %s: %d of %d scored bytes have a loss of exactly zero; the scorer may have left them out and still counted them",
-				m.Name, d.Key, d.ZeroLossBytes, d.ScoredBytes))
+			result.Warnings = append(result.Warnings, fmt.Sprintf("%s: %d of %d scored bytes have a loss of exactly zero; the scorer may have left them out and still counted them",
+				d.Key, d.ZeroLossBytes, d.ScoredBytes))
 		}
 		documents += d.Documents
 		bytes += d.Bytes
@@ -64,10 +62,10 @@ func (w *Worker) Work(ctx context.Context, t *action.Task) (result action.Result
 	return result, nil
 }
 
-// fetch returns the path of the model's table on this machine, brought into dir if it is elsewhere. It refuses a table
-// that is no longer what the plan was made with.
-func (w *Worker) fetch(ctx context.Context, m *plan.Model, dir string) (_ string, err error) {
-	location := m.Model.Scores.Path
+// fetch returns the path of a table on this machine, brought into dir if it is elsewhere. It refuses a table that is no
+// longer what the plan was made with.
+func fetch(ctx context.Context, at places, want, dir string) (_ string, err error) {
+	location := at.Path
 	local := location
 	copied := io.Discard
 	if store.IsURL(location) {
@@ -79,14 +77,14 @@ func (w *Worker) fetch(ctx context.Context, m *plan.Model, dir string) (_ string
 		defer func() { err = errors.Join(err, f.Close()) }()
 		copied = f
 	} else if !filepath.IsAbs(location) {
-		location = filepath.Join(w.dir, location)
+		location = filepath.Join(at.Dir, location)
 		local = location
 	}
 	digest, _, err := store.CopyObject(ctx, copied, location)
 	if err != nil {
 		return "", err
 	}
-	if want := m.Scores.Digest; digest != want {
+	if digest != want {
 		return "", &protocol.Error{Kind: protocol.Changed, Message: fmt.Sprintf("%s changed since the plan was made, from %s to %s; restore it, or accept it with runner pin",
 			location, want, digest)}
 	}

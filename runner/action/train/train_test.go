@@ -17,10 +17,9 @@ import (
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
 	"surprisal.dev/runner/action/actiontest"
-	"surprisal.dev/runner/action/train"
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/spec"
-	"surprisal.dev/runner/table"
 )
 
 func TestMain(m *testing.M) { actiontest.Main(m, map[string]sdk.Backend{"echo": echo{}}) }
@@ -93,11 +92,11 @@ func TestTrain(t *testing.T) {
 			l := training(t, test.config, test.on...)
 			// The backend cannot load what it trained.
 			p, _ := l.Run()
-			got, err := os.ReadFile(l.Path(p, "train m", plan.ModelFile))
+			got, err := os.ReadFile(l.Path(p, "train m", artifact.ModelFile))
 			if err != nil || string(got) != test.want {
 				t.Errorf("trained on %q (%v), want %q", got, err, test.want)
 			}
-			if again := l.Plan(); again.Resolve(t.Context(), l.Store) != nil || again.Action("train m").State != plan.Cached {
+			if again := l.Plan(); again.Resolve(t.Context(), actiontest.Cache{Store: l.Store}) != nil || again.Action("train m").State != plan.Cached {
 				t.Error("it is not cached")
 			}
 		})
@@ -154,9 +153,9 @@ func TestDocuments(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := table.NewDocumentWriter(f)
+		w := artifact.NewDocumentWriter(f)
 		for row := range int64(2) {
-			if err := w.Write(table.Document{Shard: shard, Row: row, Text: "text", ScoreStart: 1, ScoreEnd: 3}); err != nil {
+			if err := w.Write(artifact.Document{Shard: shard, Row: row, Text: "text", ScoreStart: 1, ScoreEnd: 3}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -166,7 +165,7 @@ func TestDocuments(t *testing.T) {
 		paths = append(paths, path)
 	}
 	read := func(stopAt int64, paths ...string) (names []string, failed error) {
-		for d, err := range train.Documents(paths, func(protocol.Document) {}) {
+		for d, err := range artifact.ReadDocuments(paths, func(protocol.Document) {}) {
 			if err != nil {
 				return names, err
 			}

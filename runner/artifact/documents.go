@@ -1,0 +1,100 @@
+package artifact
+
+import (
+	"encoding/json"
+	"iter"
+
+	"surprisal.dev/plugins/protocol"
+)
+
+// Counts are facts about the documents that depend on nothing but the documents.
+type Counts struct {
+	Documents int64 `json:"documents"`
+	// Bytes counts the bytes of the texts, ScoredBytes those inside the scored spans.
+	Bytes       int64 `json:"bytes"`
+	ScoredBytes int64 `json:"scoredBytes"`
+	// LargestDocument is the size in bytes of the longest text, which bounds the memory that later actions need.
+	LargestDocument int64 `json:"largestDocument"`
+	// Words counts the words inside the scored spans: segments by the default rule of Unicode Standard Annex 29 that hold
+	// a letter or a number.
+	Words int64 `json:"words"`
+}
+
+// Metadata is metadata.json: where the documents come from and what was left out.
+type Metadata struct {
+	Provider  Plugin          `json:"provider"`
+	Source    json.RawMessage `json:"source"`
+	Revision  string          `json:"revision,omitempty"`
+	Files     []protocol.File `json:"files"`
+	Fields    []string        `json:"fields"`
+	Rows      any             `json:"rows"`
+	Sample    any             `json:"sample,omitempty"`
+	Limits    any             `json:"limits"`
+	RowsRead  int64           `json:"rowsRead"`
+	Counts    Counts          `json:"counts"`
+	Truncated int64           `json:"truncated"`
+	// ReplacedBytes counts invalid UTF-8 bytes that became U+FFFD, and ReplacedRows the rows that held them.
+	ReplacedBytes int64 `json:"replacedBytes"`
+	ReplacedRows  int64 `json:"replacedRows"`
+	// TargetInInput counts supervised documents whose input already holds the target.
+	TargetInInput int64              `json:"targetInInput"`
+	Dropped       map[string]Dropped `json:"dropped"`
+}
+
+// Dropped says how many rows were left out for a reason, and shows some of them.
+type Dropped struct {
+	Rows     int64    `json:"rows"`
+	Examples []string `json:"examples"`
+}
+
+// Plugin names the plugin that did an artifact's work.
+type Plugin struct {
+	Name     string `json:"name"`
+	Version  string `json:"version"`
+	Protocol int    `json:"protocol"`
+	// Digest is the sha256 of the plugin's binary.
+	Digest string `json:"digest"`
+}
+
+// ReadDocuments reads tables of documents one after the other, and calls each as it goes.
+func ReadDocuments(paths []string, each func(protocol.Document)) iter.Seq2[protocol.Document, error] {
+	return func(yield func(protocol.Document, error) bool) {
+		var index int64
+		for _, path := range paths {
+			for row, err := range documentRows(path) {
+				if err != nil {
+					yield(protocol.Document{}, err)
+					return
+				}
+				d := protocol.Document{
+					Index: index, Shard: row.Shard, Row: row.Row, Text: row.Text, ScoreStart: row.ScoreStart, ScoreEnd: row.ScoreEnd,
+				}
+				index++
+				each(d)
+				if !yield(d, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// documentRows reads a table of documents and closes it. It stops after an error.
+func documentRows(path string) iter.Seq2[Document, error] {
+	return func(yield func(Document, error) bool) {
+		in, err := OpenDocuments(path)
+		if err != nil {
+			yield(Document{}, err)
+			return
+		}
+		stopped := false
+		for row, err := range in.All() {
+			if stopped = !yield(row, err) || err != nil; stopped {
+				break
+			}
+		}
+		if err := in.Close(); err != nil && !stopped {
+			yield(Document{}, err)
+		}
+	}
+}

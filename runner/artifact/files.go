@@ -1,0 +1,14 @@
+package artifact
+
+// Names of the files that artifacts consist of.
+const (
+	DocumentsFile          = "documents.parquet"
+	CountsFile             = "counts.json"
+	MetadataFile           = "metadata.json"
+	ScoredFile             = "scored_documents.parquet"
+	LedgerFile             = "ledger.parquet"
+	TokenCountsFile        = "token_counts.parquet"
+	TokenCountsSummaryFile = "token_counts_summary.json"
+	SummaryFile            = "summary.json"
+	ModelFile              = "model.bin"
+)

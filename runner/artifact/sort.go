@@ -1,0 +1,213 @@
+package artifact
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"os"
+	"slices"
+)
+
+// sortBytes bounds the rows that a sort holds at once; more are written to sorted runs.
+const sortBytes = 64 << 20
+
+// mergeRuns is the most runs that are merged at once: each has a page of every column in memory.
+const mergeRuns = 16
+
+// SortScored yields rows in the order of dataset, shard (byte by byte) and row number. What does not fit in a bounded
+// buffer goes to files in dir, which are gone when the loop ends. Rows with equal keys come one after the other.
+func SortScored(ctx context.Context, rows iter.Seq2[ScoredDocument, error], dir string) iter.Seq2[ScoredDocument, error] {
+	return sortScored(ctx, rows, dir, sortBytes)
+}
+
+func sortScored(ctx context.Context, rows iter.Seq2[ScoredDocument, error], dir string, limit int) iter.Seq2[ScoredDocument, error] {
+	s := sorter[ScoredDocument]{
+		limit: limit, size: scoredSize, open: OpenScored,
+		create: func(w io.Writer) rowWriter[ScoredDocument] { return NewScoredWriter(w) },
+		compare: func(a, b *ScoredDocument) int {
+			return cmp.Or(cmp.Compare(a.Dataset, b.Dataset), CompareKeys(a.Shard, a.Row, b.Shard, b.Row))
+		},
+	}
+	return s.sort(ctx, rows, dir)
+}
+
+// SortLedger yields rows in the order of shard (byte by byte) and row number, like SortScored.
+func SortLedger(ctx context.Context, rows iter.Seq2[LedgerRow, error], dir string) iter.Seq2[LedgerRow, error] {
+	s := sorter[LedgerRow]{
+		limit: sortBytes, size: ledgerSize, open: OpenLedger,
+		create:  func(w io.Writer) rowWriter[LedgerRow] { return NewLedgerWriter(w) },
+		compare: func(a, b *LedgerRow) int { return CompareKeys(a.Shard, a.Row, b.Shard, b.Row) },
+	}
+	return s.sort(ctx, rows, dir)
+}
+
+type rowWriter[T any] interface {
+	Write(T) error
+	Close() error
+}
+
+type sorter[T any] struct {
+	limit   int
+	size    func(*T) int
+	compare func(a, b *T) int
+	create  func(io.Writer) rowWriter[T]
+	open    func(string) (*Reader[T], error)
+}
+
+func (s sorter[T]) sort(ctx context.Context, rows iter.Seq2[T, error], dir string) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		stopped := false
+		err := s.work(ctx, rows, dir, func(row T) bool {
+			stopped = !yield(row, nil)
+			return !stopped
+		})
+		if err != nil && !stopped {
+			var none T
+			yield(none, err)
+		}
+	}
+}
+
+func (s sorter[T]) work(ctx context.Context, rows iter.Seq2[T, error], dir string, emit func(T) bool) (err error) {
+	var runs []string
+	defer func() {
+		for _, run := range runs {
+			err = errors.Join(err, os.Remove(run))
+		}
+	}()
+	var held []T
+	size := 0
+	order := func() {
+		slices.SortFunc(held, func(a, b T) int { return s.compare(&a, &b) })
+	}
+	for row, err := range rows {
+		if err := cmp.Or(err, ctx.Err()); err != nil {
+			return err
+		}
+		held = append(held, row)
+		if size += s.size(&row); size < s.limit {
+			continue
+		}
+		order()
+		run, err := s.spill(dir, slices.Values(held))
+		if err != nil {
+			return err
+		}
+		runs = append(runs, run)
+		clear(held)
+		held, size = held[:0], 0
+	}
+	order()
+	if len(runs) == 0 {
+		for _, row := range held {
+			if !emit(row) {
+				return nil
+			}
+		}
+		return nil
+	}
+	if len(held) > 0 {
+		run, err := s.spill(dir, slices.Values(held))
+		if err != nil {
+			return err
+		}
+		runs = append(runs, run)
+		held = nil
+	}
+	for len(runs) > mergeRuns {
+		var failed error
+		run, err := s.spill(dir, func(yield func(T) bool) { failed = s.merge(ctx, runs[:mergeRuns], yield) })
+		if err != nil || failed != nil {
+			if err == nil {
+				runs = append(runs, run)
+			}
+			return errors.Join(err, failed)
+		}
+		old := slices.Clone(runs[:mergeRuns])
+		runs = append(runs[mergeRuns:], run)
+		for _, path := range old {
+			if err := os.Remove(path); err != nil {
+				return err
+			}
+		}
+	}
+	return s.merge(ctx, runs, emit)
+}
+
+// spill writes rows to a file in dir.
+func (s sorter[T]) spill(dir string, rows iter.Seq[T]) (path string, err error) {
+	f, err := os.CreateTemp(dir, "run-*.parquet")
+	if err != nil {
+		return "", err
+	}
+	defer func() {
+		err = errors.Join(err, f.Close())
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	w := s.create(f)
+	for row := range rows {
+		if err := w.Write(row); err != nil {
+			return "", err
+		}
+	}
+	return f.Name(), w.Close()
+}
+
+func (s sorter[T]) merge(ctx context.Context, runs []string, emit func(T) bool) (err error) {
+	type head struct {
+		reader *Reader[T]
+		row    T
+	}
+	var heads []*head
+	defer func() {
+		for _, h := range heads {
+			err = errors.Join(err, h.reader.Close())
+		}
+	}()
+	// step reads the next row of heads[i], or drops a run that has none.
+	step := func(i int) error {
+		var row T
+		switch err := heads[i].reader.Read(&row); {
+		case errors.Is(err, io.EOF):
+			err := heads[i].reader.Close()
+			heads = slices.Delete(heads, i, i+1)
+			return err
+		case err != nil:
+			return err
+		}
+		heads[i].row = row
+		return nil
+	}
+	for _, run := range runs {
+		reader, err := s.open(run)
+		if err != nil {
+			return err
+		}
+		heads = append(heads, &head{reader: reader})
+		if err := step(len(heads) - 1); err != nil {
+			return err
+		}
+	}
+	for len(heads) > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		least := 0
+		for i := range heads {
+			if s.compare(&heads[i].row, &heads[least].row) < 0 {
+				least = i
+			}
+		}
+		if !emit(heads[least].row) {
+			return nil
+		}
+		if err := step(least); err != nil {
+			return err
+		}
+	}
+	return nil
+}

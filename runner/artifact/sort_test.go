@@ -1,0 +1,129 @@
+package artifact
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A sort gives the same order however little it may hold, and leaves no file behind.
+func TestSortScored(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	var rows []ScoredDocument
+	for i := range 200 {
+		text := strings.Repeat("y", r.IntN(50))
+		rows = append(rows, ScoredDocument{
+			Dataset: []string{"b", "a/é", "a"}[i%3], Shard: []string{"s2", "s10"}[r.IntN(2)], Row: int64(r.IntN(500)),
+			Text: text, PerByteLoss: make([]float64, len(text)),
+		})
+	}
+	sortKey := func(d ScoredDocument) string { return fmt.Sprintf("%s\x00%s\x00%05d", d.Dataset, d.Shard, d.Row) }
+	key := func(d ScoredDocument) string {
+		return fmt.Sprintf("%s|%s|%05d|%d", d.Dataset, d.Shard, d.Row, len(d.Text))
+	}
+	source := func(yield func(ScoredDocument, error) bool) {
+		for _, row := range rows {
+			if !yield(row, nil) {
+				return
+			}
+		}
+	}
+	for _, limit := range []int{1, 300, 5000, 1 << 20} {
+		dir := t.TempDir()
+		var got []string
+		last := ""
+		for row, err := range sortScored(t.Context(), source, dir, limit) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, key(row))
+			if next := sortKey(row); next < last {
+				t.Fatalf("limit %d: found %s after %s", limit, next, last)
+			} else {
+				last = next
+			}
+		}
+		// Rows with equal keys may come in any order among themselves.
+		var wanted []string
+		for _, row := range rows {
+			wanted = append(wanted, key(row))
+		}
+		slices.Sort(got)
+		slices.Sort(wanted)
+		if !slices.Equal(got, wanted) {
+			t.Errorf("limit %d: rows differ", limit)
+		}
+		for _, err := range sortScored(t.Context(), source, dir, limit) {
+			if err != nil {
+				t.Error(err)
+			}
+			break
+		}
+		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+			t.Errorf("limit %d: found %v (%v) left behind", limit, left, err)
+		}
+	}
+	broken := errors.New("broken")
+	for _, err := range sortScored(t.Context(), func(yield func(ScoredDocument, error) bool) {
+		if yield(rows[0], nil) {
+			yield(rows[1], broken)
+		}
+	}, t.TempDir(), 1) {
+		if !errors.Is(err, broken) {
+			t.Errorf("found error %v, wanted the source's", err)
+		}
+	}
+}
+
+func TestSortLedger(t *testing.T) {
+	rows := []LedgerRow{{Shard: "s2", Row: 1}, {Shard: "s10", Row: 30}, {Shard: "s10", Row: 4, UnscoredStarts: []int32{1}, UnscoredEnds: []int32{2}, UnscoredReasons: []string{"r"}}}
+	var got []string
+	for row, err := range SortLedger(t.Context(), func(yield func(LedgerRow, error) bool) {
+		for _, row := range rows {
+			if !yield(row, nil) {
+				return
+			}
+		}
+	}, t.TempDir()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprintf("%s %d %v", row.Shard, row.Row, row.UnscoredReasons))
+	}
+	if want := []string{"s10 4 [r]", "s10 30 []", "s2 1 []"}; !slices.Equal(got, want) {
+		t.Errorf("found %q, wanted %q", got, want)
+	}
+}
+
+// A cancelled sort ends with the context's error, wherever it is, and leaves no file behind.
+func TestSortCancelled(t *testing.T) {
+	for _, at := range []string{"reading", "merging"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		dir := t.TempDir()
+		source := func(yield func(ScoredDocument, error) bool) {
+			for row := range int64(100) {
+				if at == "reading" && row == 50 {
+					cancel()
+				}
+				if !yield(ScoredDocument{Dataset: "d", Shard: "s", Row: row}, nil) {
+					return
+				}
+			}
+		}
+		var failed error
+		for row, err := range sortScored(ctx, source, dir, 200) {
+			if failed = err; err == nil && row.Row == 10 {
+				cancel()
+			}
+		}
+		if left, err := os.ReadDir(dir); !errors.Is(failed, context.Canceled) || err != nil || len(left) > 0 {
+			t.Errorf("%s: found error %v, and %v (%v) left behind", at, failed, left, err)
+		}
+		cancel()
+	}
+}

@@ -1,0 +1,406 @@
+package artifact_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/parquet-go/parquet-go"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/artifact"
+)
+
+// scored returns a valid scored document of n bytes in tokens of up to four bytes.
+func scored(r *rand.Rand, row int64, n int) artifact.ScoredDocument {
+	d := artifact.ScoredDocument{Dataset: "a/b", Tags: []string{"x/y", "z"}, Shard: "s.jsonl", Row: row, ScoreEnd: int32(n)}
+	d.Text = strings.Repeat("x", n)
+	for at := 0; at < n; {
+		size := min(1+r.IntN(4), n-at)
+		d.TokenIDs = append(d.TokenIDs, r.Int32N(1000))
+		d.TokenStarts = append(d.TokenStarts, int32(at))
+		d.TokenEnds = append(d.TokenEnds, int32(at+size))
+		loss := r.ExpFloat64()
+		for range size {
+			d.PerByteLoss = append(d.PerByteLoss, loss)
+		}
+		at += size
+	}
+	return d
+}
+
+func equal(a, b artifact.ScoredDocument) bool {
+	return a.Dataset == b.Dataset && slices.Equal(a.Tags, b.Tags) && a.Shard == b.Shard && a.Row == b.Row && a.Text == b.Text &&
+		a.ScoreStart == b.ScoreStart && a.ScoreEnd == b.ScoreEnd && slices.Equal(a.TokenIDs, b.TokenIDs) &&
+		slices.Equal(a.PerByteLoss, b.PerByteLoss) && slices.Equal(a.TokenStarts, b.TokenStarts) && slices.Equal(a.TokenEnds, b.TokenEnds)
+}
+
+func writeScored(t testing.TB, documents ...artifact.ScoredDocument) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "scored_documents.parquet")
+	var buffer bytes.Buffer
+	w := artifact.NewScoredWriter(&buffer)
+	for _, d := range documents {
+		if err := w.Write(d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, buffer.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Rows of every size, empty ones and ones that cross many pages included, come back as they were written, through every
+// way of opening the file, from the start and after a seek.
+func TestScoredRoundTrip(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var want []artifact.ScoredDocument
+	for i, n := range []int{0, 1, 7, 100_000, 0, 3, 32_768, 32_767, 1_000_000, 5, 3_000_000, 0} {
+		want = append(want, scored(r, int64(i), n))
+	}
+	want[2].Tags = nil
+	path := writeScored(t, want...)
+
+	ways := map[string]struct {
+		open func(string) (*artifact.ScoredReader, error)
+		lack func(*artifact.ScoredDocument)
+	}{
+		"all":    {artifact.OpenScored, func(*artifact.ScoredDocument) {}},
+		"losses": {artifact.OpenLosses, func(d *artifact.ScoredDocument) { d.TokenIDs, d.TokenStarts, d.TokenEnds = nil, nil, nil }},
+		"tokens": {artifact.OpenTokens, func(d *artifact.ScoredDocument) { d.PerByteLoss = nil }},
+	}
+	for name, way := range ways {
+		t.Run(name, func(t *testing.T) {
+			reader, err := way.open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer reader.Close()
+			if reader.Len() != int64(len(want)) {
+				t.Fatalf("Len: found %d, wanted %d", reader.Len(), len(want))
+			}
+			check := func(i int, got artifact.ScoredDocument) {
+				t.Helper()
+				want := want[i]
+				way.lack(&want)
+				if !equal(want, got) {
+					t.Fatalf("row %d, of %d bytes, came back different", i, len(want.Text))
+				}
+			}
+			i := 0
+			for got, err := range reader.All() {
+				if err != nil {
+					t.Fatal(err)
+				}
+				check(i, got)
+				i++
+			}
+			if i != len(want) {
+				t.Fatalf("found %d rows, wanted %d", i, len(want))
+			}
+			for _, i := range []int{9, 2, 2, 3, 11, 0, 10} {
+				var got artifact.ScoredDocument
+				if err := errors.Join(reader.SeekRow(int64(i)), reader.Read(&got)); err != nil {
+					t.Fatal(err)
+				}
+				check(i, got)
+			}
+			if err := reader.SeekRow(12); err == nil {
+				t.Error("a seek past the end succeeded")
+			}
+		})
+	}
+}
+
+// Keys are read without the rest of a row.
+func TestKeys(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	keys, err := artifact.OpenKeys(writeScored(t, scored(r, 7, 10), scored(r, 3, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer keys.Close()
+	for _, row := range []int64{7, 3} {
+		var got artifact.Key
+		if err := keys.Read(&got); err != nil || got != (artifact.Key{Shard: "s.jsonl", Row: row}) {
+			t.Errorf("found %v, %v", got, err)
+		}
+	}
+	if err := keys.Read(new(artifact.Key)); !errors.Is(err, io.EOF) {
+		t.Errorf("after the last: found error %v", err)
+	}
+}
+
+func TestOtherTables(t *testing.T) {
+	documents := []artifact.Document{{ID: "1", Shard: "a", Row: 3, Text: "né", ScoreStart: 1, ScoreEnd: 3, Meta: `{"k":1}`}, {}}
+	ledger := []artifact.LedgerRow{
+		{Shard: "a", Row: 3, TokenNats: 3, SpanNats: 1, OutsideNats: 1, EOSNats: 0.5, NoBytesNats: 0.5, ScoredBytes: 2},
+		{Shard: "a", Row: 4, ScoredBytes: 1, UnscoredStarts: []int32{0, 4}, UnscoredEnds: []int32{2, 5}, UnscoredReasons: []string{"no context", "no token"}},
+	}
+	counts := []artifact.TokenCount{{Dataset: "d", ID: 7, Count: 1 << 40, Text: "\n"}}
+	roundTrip(t, documents, artifact.NewDocumentWriter, artifact.OpenDocuments)
+	roundTrip(t, ledger, artifact.NewLedgerWriter, artifact.OpenLedger)
+	roundTrip(t, counts, artifact.NewTokenCountWriter, artifact.OpenTokenCounts)
+}
+
+func roundTrip[T any](t *testing.T, want []T, writer func(io.Writer) *artifact.Writer[T], open func(string) (*artifact.Reader[T], error)) {
+	t.Helper()
+	var files [2]bytes.Buffer
+	for i := range files {
+		w := writer(&files[i])
+		for _, row := range want {
+			if err := w.Write(row); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(files[0].Bytes(), files[1].Bytes()) {
+		t.Errorf("%T: the same rows gave different bytes", want)
+	}
+	path := filepath.Join(t.TempDir(), "t.parquet")
+	if err := os.WriteFile(path, files[0].Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	var got []T
+	for row, err := range reader.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, row)
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A writer and a reader refuse the same rows, with the key, what was found and what was wanted.
+func TestRefusedRows(t *testing.T) {
+	good := artifact.ScoredDocument{
+		Dataset: "d", Shard: "s", Row: 7, Text: "aé", ScoreEnd: 3,
+		TokenIDs: []int32{1}, TokenStarts: []int32{0}, TokenEnds: []int32{3}, PerByteLoss: []float64{1, -1e-17, 0},
+	}
+	if err := artifact.NewScoredWriter(io.Discard).Write(good); err != nil {
+		t.Fatalf("a good row was refused: %v", err)
+	}
+	for name, test := range map[string]struct {
+		change func(*artifact.ScoredDocument)
+		want   string
+	}{
+		"no name":           {func(d *artifact.ScoredDocument) { d.Dataset = "" }, `dataset_name: found an empty name`},
+		"names not UTF-8":   {func(d *artifact.ScoredDocument) { d.Tags = []string{"\xff"} }, `names: found "\xff", wanted UTF-8`},
+		"text not UTF-8":    {func(d *artifact.ScoredDocument) { d.Text = "a\xffb" }, `text: found invalid UTF-8 at byte 1`},
+		"span past the end": {func(d *artifact.ScoredDocument) { d.ScoreEnd = 4 }, `found [0, 4), wanted 0 <= start <= end <= 3`},
+		"span backwards":    {func(d *artifact.ScoredDocument) { d.ScoreStart, d.ScoreEnd = 2, 1 }, `found [2, 1), wanted`},
+		"span before 0":     {func(d *artifact.ScoredDocument) { d.ScoreStart = -1 }, `found [-1, 3), wanted`},
+		"too few losses":    {func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{1, 2} }, `found 2 losses, wanted 3`},
+		"NaN":               {func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{1, math.NaN(), 2} }, `found NaN at byte 1`},
+		"infinite":          {func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{1, 2, math.Inf(1)} }, `found +Inf at byte 2`},
+		"negative":          {func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{-2e-9, 1, 2} }, `found -2e-09 at byte 0, wanted a finite loss of -1e-09 or more`},
+		"token past end":    {func(d *artifact.ScoredDocument) { d.TokenEnds = []int32{4} }, `token 0: found bytes [0, 4), wanted`},
+		"token half there":  {func(d *artifact.ScoredDocument) { d.TokenStarts = []int32{-1} }, `token 0: found bytes [-1, 3), wanted`},
+		"fewer ids":         {func(d *artifact.ScoredDocument) { d.TokenIDs = nil }, `found 0 ids and 1 starts`},
+		"fewer ends":        {func(d *artifact.ScoredDocument) { d.TokenEnds = nil }, `found 1 starts and 0 ends`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bad := good
+			test.change(&bad)
+			check := func(who string, err error) {
+				if err == nil || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput {
+					t.Errorf("%s: found error %v, wanted %q of kind invalid input", who, err, test.want)
+				}
+			}
+			check("writer", artifact.NewScoredWriter(io.Discard).Write(bad))
+			check("reader", readAll(foreign(t, row{bad, int32(len(bad.Text))})))
+		})
+	}
+	t.Run("num_bytes", func(t *testing.T) {
+		err := readAll(foreign(t, row{good, 4}))
+		want := `dataset "d", shard "s", row 7: num_bytes: found 4, wanted 3, the text's bytes`
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("found error %v, wanted %q", err, want)
+		}
+	})
+	t.Run("ledger", func(t *testing.T) {
+		for _, test := range []struct {
+			row  artifact.LedgerRow
+			want string
+		}{
+			{artifact.LedgerRow{UnscoredStarts: []int32{1}}, "1 unscored starts, 0 ends and 0 reasons"},
+			{artifact.LedgerRow{UnscoredStarts: []int32{1, 1}, UnscoredEnds: []int32{2, 2}, UnscoredReasons: []string{"", ""}}, "range [1, 2) after byte 2"},
+			{artifact.LedgerRow{SpanNats: math.NaN()}, "found NaN nats"},
+		} {
+			if err := artifact.NewLedgerWriter(io.Discard).Write(test.row); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("found error %v, wanted %q", err, test.want)
+			}
+		}
+	})
+}
+
+type row struct {
+	artifact.ScoredDocument
+	NumBytes int32 `parquet:"num_bytes"`
+}
+
+// foreign writes rows without any check.
+func foreign[T any](t testing.TB, rows ...T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "foreign.parquet")
+	if err := parquet.WriteFile(path, rows); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func readAll(path string) error {
+	reader, err := artifact.OpenScored(path)
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	for _, err := range reader.All() {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A file with other columns is refused by name and type; optional columns and lists, as pyarrow writes them, are read.
+func TestColumns(t *testing.T) {
+	type optional struct {
+		Dataset     string    `parquet:"dataset_name,optional,dict"`
+		Tags        []string  `parquet:"tags,optional,list"`
+		Shard       string    `parquet:"shard_name,optional"`
+		Row         int64     `parquet:"row_index,optional"`
+		Text        string    `parquet:"text,optional,dict"`
+		ScoreStart  *int32    `parquet:"score_byte_start,optional"`
+		ScoreEnd    *int32    `parquet:"score_byte_end,optional"`
+		TokenIDs    []int32   `parquet:"token_ids,optional,list"`
+		PerByteLoss []float64 `parquet:"per_byte_loss,optional,list" parquet-element:",dict"`
+		TokenStarts []int32   `parquet:"token_byte_starts,optional,list"`
+		TokenEnds   []int32   `parquet:"token_byte_ends,optional,list"`
+		NumBytes    int32     `parquet:"num_bytes,optional"`
+		More        float32   `parquet:"more"`
+	}
+	start, end := int32(0), int32(2)
+	full := optional{
+		"d", []string{"t"}, "s", 1, "ab", &start, &end, []int32{5}, []float64{1, 1}, []int32{0}, []int32{2}, 2, 1,
+	}
+	if err := readAll(foreign(t, full, full)); err != nil {
+		t.Errorf("optional columns: %v", err)
+	}
+	null := full
+	null.ScoreEnd = nil
+	for _, test := range []struct{ name, path, want string }{
+		{"null", foreign(t, full, null), `row 1 of 2: column "score_byte_end": found null, wanted a value`},
+		{"missing", foreign(t, struct {
+			Dataset string `parquet:"dataset_name"`
+			Tag     string `parquet:"tag"`
+		}{}), `column "tags": found none, wanted list<string>; columns are dataset_name, tag`},
+		{"another type", foreign(t, struct {
+			Dataset int32 `parquet:"dataset_name"`
+		}{}), `column "dataset_name": found int32, wanted string`},
+		{"unsigned", foreign(t, struct {
+			Dataset string   `parquet:"dataset_name"`
+			Tags    []string `parquet:"tags,list"`
+			Shard   string   `parquet:"shard_name"`
+			Row     uint64   `parquet:"row_index"`
+		}{}), `column "row_index": found INT(64,false), wanted int64`},
+		{"no list", foreign(t, struct {
+			Dataset string   `parquet:"dataset_name"`
+			Tags    []string `parquet:"tags"`
+		}{}), `column "tags": found repeated string, wanted list<string>`},
+		{"another list", foreign(t, struct {
+			Dataset string  `parquet:"dataset_name"`
+			Tags    []int32 `parquet:"tags,list"`
+		}{}), `column "tags": found list<int32>, wanted list<string>`},
+		{"a struct", foreign(t, struct {
+			Dataset struct{ A, B string } `parquet:"dataset_name"`
+		}{}), `column "dataset_name": found a struct, wanted string`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			err := readAll(test.path)
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), test.path) || protocol.KindOf(err) != protocol.InvalidInput {
+				t.Errorf("found error %v\nwanted %s: %s", err, test.path, test.want)
+			}
+		})
+	}
+}
+
+// Every prefix of a file and every file with a damaged byte is refused or read; none panics.
+func TestDamagedFiles(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	whole, err := os.ReadFile(writeScored(t, scored(r, 0, 40), scored(r, 1, 0), scored(r, 2, 300)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "damaged.parquet")
+	write := func(data []byte) {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := 0; n < len(whole); n += 1 + n/50 {
+		write(whole[:n])
+		if err := readAll(path); err == nil {
+			t.Fatalf("the first %d of %d bytes were read as a whole file", n, len(whole))
+		}
+	}
+	refused := 0
+	for i := 0; i < len(whole); i += 7 {
+		damaged := bytes.Clone(whole)
+		damaged[i] ^= byte(1 + r.IntN(255))
+		write(damaged)
+		if readAll(path) != nil {
+			refused++
+		}
+	}
+	if refused < len(whole)/20 {
+		t.Errorf("only %d of %d damaged files were refused", refused, len(whole)/7)
+	}
+	if err := readAll(filepath.Join(t.TempDir(), "none.parquet")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing file: found %v, wanted one that says so", err)
+	}
+}
+
+func FuzzScored(f *testing.F) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for _, n := range []int{0, 3, 200} {
+		data, err := os.ReadFile(writeScored(f, scored(r, 0, n), scored(r, 1, 5)))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	path := filepath.Join(f.TempDir(), fmt.Sprint(os.Getpid()))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := readAll(path); err != nil && !strings.HasPrefix(err.Error(), path+": ") {
+			t.Errorf("an error that does not name the file: %v", err)
+		}
+	})
+}
