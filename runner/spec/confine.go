@@ -1,12 +1,14 @@
 package spec
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -34,6 +36,67 @@ func Confined(dir, file string) error {
 			file = fmt.Sprintf("%s, which leads to %s,", file, real)
 		}
 		return fmt.Errorf("%s is outside of %s, and nothing outside may be read (--confine)", file, root)
+	}
+	return nil
+}
+
+// checkConfined refuses what an experiment names outside of the directory that it is confined to: the files of its models,
+// imported tables, and sources by the field path, which is what providers of files call it. A glob is checked up to its
+// first wildcard; what it matches is for whoever opens it.
+func (d *decoder) checkConfined(e *Experiment, dir string) {
+	confine := d.options.Confine
+	if confine == "" {
+		return
+	}
+	check := func(pos Position, path, file string, glob bool) {
+		if rest, ok := strings.CutPrefix(file, "file://"); ok {
+			file = rest
+		} else if strings.Contains(file, "://") {
+			return
+		}
+		if i := strings.IndexAny(file, "*?[{\\"); i >= 0 && glob {
+			if slices.Contains(strings.Split(file[i:], "/"), "..") {
+				d.errors = append(d.errors, Error{pos, path, fmt.Sprintf("%q has .. after a wildcard and may lead outside of %s (--confine); "+
+					"write it without", file, confine)})
+				return
+			}
+			file = file[:strings.LastIndex(file[:i], "/")+1]
+		}
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(dir, file)
+		}
+		if err := Confined(confine, file); err != nil {
+			d.errors = append(d.errors, Error{pos, path, err.Error()})
+		}
+	}
+	for _, x := range e.Datasets {
+		for _, file := range sourceFiles(x.Source.Config) {
+			check(x.Source.Pos, FieldPath("datasets", x.Key, "source", x.Source.Provider), file, true)
+		}
+	}
+	for _, m := range e.Models {
+		if m.Weights != nil {
+			check(m.Weights.Pos, FieldPath("models", m.Name, "weights", m.Weights.Format), m.Weights.Path, false)
+		}
+		if m.Scores != nil {
+			check(m.Scores.Pos, FieldPath("models", m.Name, "scores", "path"), m.Scores.Path, false)
+		}
+	}
+}
+
+// sourceFiles returns the field path of a provider's configuration, a string or a list of them.
+func sourceFiles(config json.RawMessage) []string {
+	var one struct {
+		Path string `json:"path"`
+	}
+	if json.Unmarshal(config, &one) == nil {
+		return []string{one.Path}
+	}
+	var many struct {
+		Path []string `json:"path"`
+	}
+	if json.Unmarshal(config, &many) == nil {
+		return many.Path
 	}
 	return nil
 }

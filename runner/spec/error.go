@@ -4,11 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"cuelang.org/go/cue"
+
+	"surprisal.dev/plugins/protocol"
 )
 
 // Error is one mistake in a spec.
@@ -74,22 +75,6 @@ func abbreviate(s string, most int) string {
 	return fmt.Sprintf("%s...(%d bytes)...%s", s[:head], tail-head, s[tail:])
 }
 
-// visible writes characters that do not print, line ends and changes of the writing direction among them, as escapes.
-func visible(s string) string {
-	if strings.IndexFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) < 0 {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		if strconv.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		}
-	}
-	return b.String()
-}
-
 // Warning is something in a spec that is allowed and probably not meant.
 type Warning Error
 
@@ -104,7 +89,7 @@ func (p Position) String() string {
 
 func line(p Position, path, message string) string {
 	parts := slices.DeleteFunc([]string{p.String(), path, message}, func(s string) bool { return s == "" })
-	return visible(strings.Join(parts, ": "))
+	return protocol.Visible(strings.Join(parts, ": "))
 }
 
 // CompareErrors orders errors by place, then by path and message.

@@ -19,19 +19,11 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// Evaluator reads specs.
+// Evaluator reads specs, in another process than Load.
 type Evaluator interface {
 	// Load reads the experiment in directory dir. What is wrong with the spec, or more than may be spent on it, is returned
 	// as Errors.
 	Load(ctx context.Context, dir string, o Options) (*Experiment, error)
-}
-
-// InProcess reads specs in this process. A spec that asks for more memory than there is ends it.
-type InProcess struct{}
-
-// Load is the function Load.
-func (InProcess) Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
-	return Load(ctx, dir, o)
 }
 
 // What reading a spec may cost unless something else is asked for. 100 models and 1,000 datasets take about a second and
@@ -44,7 +36,8 @@ const (
 // Bounded reads each spec in another process, within bounds of time and memory: Go cannot go on after it has run out of
 // memory or stack, and CUE does not stop when it is asked to.
 type Bounded struct {
-	// Command is a program and its arguments. It calls Serve with its standard input and output.
+	// Command is a program and its arguments. It calls Serve with its standard input and output, and the sections of the
+	// language.
 	Command []string
 	// Time and Memory are the most that a spec may take, in bytes of memory.
 	Time   time.Duration
@@ -174,8 +167,7 @@ func (h *head) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Serve answers one request for Bounded, with the sections that both processes know, and returns the exit code of the
-// process. It changes the limits of the process,
+// Serve answers one request for Bounded, in the language with these sections, and returns the exit code of the process. It changes the limits of the process,
 // and ends it when it takes more memory than it may or when in ends early.
 func Serve(in io.Reader, out io.Writer, sections []Section) int {
 	var r request

@@ -19,7 +19,7 @@ type Options struct {
 	Tags []string
 	// Providers and Backends are the plugins that the spec may use, by name.
 	Providers, Backends map[string]Schema
-	// Sections are the parts of the language that the kinds of actions bring.
+	// Sections are the parts of the language that the kinds of actions bring. Bounded leaves them to Serve.
 	Sections []Section `json:"-"`
 	// Confine, if set, is a directory around the spec's. What lies outside of it, links followed, is not read, and a spec
 	// that names it is refused.
@@ -75,6 +75,7 @@ func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	// An embedded definition does not close the package that embeds it, so that unknown fields pass; this does.
 	d := &decoder{place: p, language: schema, context: c, root: user.Unify(definition), options: o}
 	e := d.experiment()
+	d.checkConfined(e, t.dir)
 	if len(d.errors) > 0 {
 		return nil, tidy(d.errors)
 	}

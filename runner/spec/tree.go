@@ -68,9 +68,7 @@ func newTree(dir, confine string, language map[string][]byte) (_ *tree, err erro
 	if t.opened != nil {
 		defer func() { err = errors.Join(err, t.opened.Close()) }()
 	}
-	if err := t.read(language); err != nil {
-		return nil, err
-	}
+	t.read(language)
 	if len(t.problems) > 0 {
 		return nil, tidy(t.problems)
 	}
@@ -104,7 +102,7 @@ func (t *tree) open(confine string) error {
 }
 
 // read takes the module file, the spec's package and all packages that it imports.
-func (t *tree) read(language map[string][]byte) error {
+func (t *tree) read(language map[string][]byte) {
 	var inModule bool
 	t.root, inModule = moduleRoot(t.dir, func(file string) bool {
 		name, ok := t.name(file)
@@ -125,7 +123,7 @@ func (t *tree) read(language map[string][]byte) error {
 		t.files[module] = fmt.Appendf(nil, moduleSource, modulePath)
 	}
 	t.visit(t.dir, t.root, modulePath)
-	return t.addLanguage(language)
+	t.addLanguage(language)
 }
 
 // visit takes the CUE files of a package and of the directories around it up to base, which CUE takes for parts of it, and
@@ -265,7 +263,7 @@ func existsOnDisk(file string) bool {
 }
 
 // addLanguage adds the spec language in place of the copy that the module may carry, and notes whether that is stale.
-func (t *tree) addLanguage(language map[string][]byte) error {
+func (t *tree) addLanguage(language map[string][]byte) {
 	own := maps.Clone(language)
 	maps.DeleteFunc(own, func(name string, _ []byte) bool { return path.Dir(name) != "experiment" || name == pluginsFile })
 	dir := filepath.Join(t.root, languageDir, "experiment")
@@ -282,7 +280,6 @@ func (t *tree) addLanguage(language map[string][]byte) error {
 	for name, data := range language {
 		t.files[filepath.Join(t.root, languageDir, name)] = data
 	}
-	return nil
 }
 
 // overlay returns the files as the CUE loader takes them.

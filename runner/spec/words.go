@@ -252,6 +252,9 @@ func source(x ast.Node) string {
 
 // short cuts text to one line of at most 80 characters.
 func short(s string) string {
+	if len(s) > 4096 {
+		s = strings.ToValidUTF8(s[:4096], "")
+	}
 	r := []rune(strings.Join(strings.Fields(s), " "))
 	if len(r) > 80 {
 		return string(r[:77]) + "..."

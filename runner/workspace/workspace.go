@@ -202,13 +202,13 @@ func (w *Workspace) ask(ctx context.Context, p *Plugin) error {
 // Language returns the spec language with the configurations of all plugins.
 func (w *Workspace) Language(ctx context.Context) (spec.Options, error) {
 	plugins, err := w.Plugins(ctx)
-	return w.language(plugins, ""), err
+	return w.language(plugins), err
 }
 
 // language returns the spec language with the configurations of those plugins that were asked. Of others, anything goes.
-func (w *Workspace) language(plugins []Plugin, confine string) spec.Options {
+func (w *Workspace) language(plugins []Plugin) spec.Options {
 	o := spec.Options{
-		Tags: w.options.Inject, Sections: action.Sections(w.kinds), Confine: confine,
+		Tags: w.options.Inject, Sections: action.Sections(w.kinds),
 		Providers: map[string]spec.Schema{}, Backends: map[string]spec.Schema{},
 	}
 	schemas := map[protocol.Kind]map[string]spec.Schema{protocol.KindProvider: o.Providers, protocol.KindBackend: o.Backends}
@@ -222,18 +222,22 @@ func (w *Workspace) language(plugins []Plugin, confine string) spec.Options {
 	return o
 }
 
-// load reads the spec in a directory; see spec.Options for confine. Of the plugins on the machine it starts those that are built in and those that the
-// spec names.
+// load reads the spec in a directory. Of the plugins on the machine it starts those that are built in and those that the
+// spec names. See spec.Options for confine.
 func (w *Workspace) load(ctx context.Context, dir, confine string) (*spec.Experiment, error) {
-	evaluator := w.options.Evaluator
-	if evaluator == nil {
-		evaluator = spec.InProcess{}
+	read := func(plugins []Plugin) (*spec.Experiment, error) {
+		o := w.language(plugins)
+		o.Confine = confine
+		if w.options.Evaluator == nil {
+			return spec.Load(ctx, dir, o)
+		}
+		return w.options.Evaluator.Load(ctx, dir, o)
 	}
 	plugins, err := w.askAll(ctx, func(kind protocol.Kind, name string) bool { return w.isBuiltin(kind, name) })
 	if err != nil {
 		return nil, err
 	}
-	e, err := evaluator.Load(ctx, dir, w.language(plugins, confine))
+	e, err := read(plugins)
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +249,7 @@ func (w *Workspace) load(ctx context.Context, dir, confine string) (*spec.Experi
 	if plugins, err = w.askAll(ctx, func(kind protocol.Kind, name string) bool { return named[kind][name] }); err != nil {
 		return nil, err
 	}
-	return evaluator.Load(ctx, dir, w.language(plugins, confine))
+	return read(plugins)
 }
 
 func (w *Workspace) isBuiltin(kind protocol.Kind, name string) bool {
