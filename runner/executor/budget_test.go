@@ -98,7 +98,7 @@ func TestWaitingKeepsNoCore(t *testing.T) {
 func TestTooLarge(t *testing.T) {
 	l := executor.NewBudget(plan.Resources{Cores: 2, Memory: 3 << 20, Devices: 1}, nil, nil)
 	for _, test := range []struct {
-		takes executor.Resources
+		takes plan.Resources
 		says  string
 	}{
 		{plan.Resources{Cores: 3}, "needs 3 cores and runs may take 2"},

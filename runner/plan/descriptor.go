@@ -76,6 +76,21 @@ func (d *Descriptor) Key() (key string, canonical []byte, err error) {
 	return store.KeyOf(canonical), canonical, nil
 }
 
+// UnmarshalJSON implements json.Unmarshaler. It restores the form of Parameters, which encoding/json changes on the way.
+func (d *Descriptor) UnmarshalJSON(data []byte) error {
+	type plain Descriptor
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode((*plain)(d)); err != nil {
+		return fmt.Errorf("descriptor: %w", err)
+	}
+	var err error
+	if d.Parameters, err = store.Canonical(d.Parameters); err != nil {
+		return fmt.Errorf("descriptor: parameters: %w", err)
+	}
+	return nil
+}
+
 // appendJSON appends v as canonical JSON.
 func appendJSON(b []byte, v any) ([]byte, error) {
 	text, err := Canonical(v)
@@ -102,10 +117,6 @@ func plainText(s string) bool {
 // ReadDescriptor parses a descriptor, as the records of a store hold them.
 func ReadDescriptor(canonical []byte) (Descriptor, error) {
 	var d Descriptor
-	decoder := json.NewDecoder(bytes.NewReader(canonical))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&d); err != nil {
-		return Descriptor{}, fmt.Errorf("the descriptor cannot be read: %w", err)
-	}
-	return d, nil
+	err := json.Unmarshal(canonical, &d)
+	return d, err
 }

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"surprisal.dev/runner/store"
 )
@@ -14,6 +17,32 @@ import (
 type Cache interface {
 	// LookupMany calls hit for each key that has run, in any order and from one goroutine.
 	LookupMany(ctx context.Context, keys []string, hit func(*store.Record)) error
+}
+
+// Lookup is a cache that answers for one key at a time. It may be called from many goroutines.
+type Lookup func(ctx context.Context, key string) (r *store.Record, hit bool, err error)
+
+// lookups is how many keys are looked up at the same time.
+const lookups = 64
+
+// LookupMany implements Cache.
+func (l Lookup) LookupMany(ctx context.Context, keys []string, hit func(*store.Record)) error {
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(lookups)
+	for _, key := range keys {
+		group.Go(func() error {
+			r, ok, err := l(ctx, key)
+			if err != nil || !ok {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			hit(r)
+			return nil
+		})
+	}
+	return group.Wait()
 }
 
 // Resolve computes the keys that can be known and asks the cache for each.

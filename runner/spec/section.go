@@ -146,7 +146,9 @@ func (d *decoder) sections() map[string]json.RawMessage {
 			d.fail(node{v: d.root}, "%v", fmt.Errorf("section of kind %s: %w", s.Kind, err))
 			continue
 		}
-		all[s.Kind] = x
+		if string(x) != "null" {
+			all[s.Kind] = x
+		}
 	}
 	return all
 }

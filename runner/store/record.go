@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"maps"
 	"path"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // File is a file of an artifact.
@@ -168,26 +171,12 @@ func decodeRecord(key string, data []byte) (*Record, error) {
 // that is damaged, or whose blobs are gone or truncated, is a miss, of which Warn is told. Where the store has a lease, what
 // was found stays until the lease ends.
 func (s *Store) Lookup(ctx context.Context, key string) (*Record, bool, error) {
-	return s.lookup(ctx, key, s.b.stat)
-}
-
-func (s *Store) lookup(ctx context.Context, key string, stat func(context.Context, string) (int64, error)) (*Record, bool, error) {
 	if s.leased() != nil {
 		if _, err := s.hold(ctx, key); err != nil {
 			return nil, false, err
 		}
 	}
-	r, err := s.complete(ctx, key, stat)
-	if err != nil {
-		if flaw, ok := errors.AsType[*flaw](err); ok {
-			s.warn(flaw.Error())
-			return nil, false, nil
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, false, nil
-		}
-	}
-	return r, err == nil, err
+	return s.lookupHeld(ctx, key, s.b.stat)
 }
 
 // flaw says why the record that stands under a key is as good as none.
@@ -229,64 +218,53 @@ func (a *absent) Error() string {
 
 // missing fails with absent or damage if a blob does not exist with its size.
 func (s *Store) missing(ctx context.Context, files []File, stat func(context.Context, string) (int64, error)) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(requests)
 	for _, f := range files {
-		size, err := stat(ctx, blobName(f.Digest))
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return &absent{s.b.where(blobName(f.Digest)), f}
-		case err != nil:
-			return fmt.Errorf("store %s: %w", s, err)
-		case size != f.Bytes:
-			return &damage{s.b.where(blobName(f.Digest)), fmt.Sprintf("it has %d bytes, not %d", size, f.Bytes)}
-		}
-	}
-	return nil
-}
-
-// Index is a list of what a store holds, for looking up many keys in a bucket without a request for each blob.
-type Index struct {
-	s *Store
-	// sizes is nil for a folder, where looking is as cheap as listing.
-	sizes map[string]int64
-	// at tells whether blobs may have been collected since.
-	at generation
-}
-
-// Index lists the store once. A record made later may be missed.
-func (s *Store) Index(ctx context.Context) (*Index, error) {
-	x := &Index{s: s, at: s.generation()}
-	if s.b.local() != nil {
-		return x, nil
-	}
-	x.sizes = map[string]int64{}
-	for _, prefix := range []string{"actions/", "blobs/"} {
-		for o, err := range s.b.list(ctx, prefix) {
-			if err != nil {
-				return nil, fmt.Errorf("store %s: %w", s, err)
+		check := func() error {
+			size, err := stat(ctx, blobName(f.Digest))
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
+				return &absent{s.b.where(blobName(f.Digest)), f}
+			case err != nil:
+				return fmt.Errorf("store %s: %w", s, err)
+			case size != f.Bytes:
+				return &damage{s.b.where(blobName(f.Digest)), fmt.Sprintf("it has %d bytes, not %d", size, f.Bytes)}
 			}
-			x.sizes[o.name] = o.bytes
+			return nil
+		}
+		if s.b.local() == nil {
+			group.Go(check)
+		} else if err := check(); err != nil {
+			return err
 		}
 	}
-	return x, nil
+	return group.Wait()
 }
 
-// Lookup is Store.Lookup from the list.
-func (x *Index) Lookup(ctx context.Context, key string) (*Record, bool, error) {
-	if err := checkKey(key); err != nil {
-		return nil, false, err
-	}
-	if x.sizes == nil {
-		return x.s.Lookup(ctx, key)
-	}
-	if _, ok := x.sizes[recordName(key)]; !ok {
-		return nil, false, nil
-	}
-	return x.s.lookup(ctx, key, func(ctx context.Context, name string) (int64, error) {
-		if size, ok := x.sizes[name]; ok && x.at == x.s.generation() {
-			return size, nil
+// Records returns the records of all actions in no order, those apart that cannot be read: of them Verify tells. A record
+// may lack blobs.
+func (s *Store) Records(ctx context.Context) iter.Seq2[*Record, error] {
+	return func(yield func(*Record, error) bool) {
+		for o, err := range s.b.list(ctx, "actions/") {
+			if err != nil {
+				yield(nil, fmt.Errorf("store %s: %w", s, err))
+				return
+			}
+			key := recordKey(o.name)
+			if key == "" {
+				continue
+			}
+			r, err := s.GetRecord(ctx, key)
+			_, bad := errors.AsType[*damage](err)
+			if bad || errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if !yield(r, err) || err != nil {
+				return
+			}
 		}
-		return x.s.b.stat(ctx, name)
-	})
+	}
 }
 
 // PutRecord publishes a finished action and returns the record that now stands under its key: r, unless one stood there
@@ -305,14 +283,20 @@ func (s *Store) PutRecord(ctx context.Context, r *Record) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.missing(ctx, r.Outputs, s.b.stat); err != nil {
+	stat := func(ctx context.Context, name string) (int64, error) {
+		if size, ok := l.stat(name); ok {
+			return size, nil
+		}
+		return s.b.stat(ctx, name)
+	}
+	if err := s.missing(ctx, r.Outputs, stat); err != nil {
 		return nil, fmt.Errorf("action %s: %w; put it first", r.Name, err)
 	}
 	data, err := encode(r)
 	if err != nil {
 		return nil, fmt.Errorf("action %s: %w", r.Name, err)
 	}
-	if err := s.write(ctx, noteName(l.Run, r.Key), nil); err != nil {
+	if err := s.write(ctx, noteName(l.run, r.Key), nil); err != nil {
 		return nil, err
 	}
 	err = s.b.create(ctx, recordName(r.Key), data)
@@ -325,8 +309,16 @@ func (s *Store) PutRecord(ctx context.Context, r *Record) (*Record, error) {
 	return r, nil
 }
 
-// replaceRecord publishes a record over one that is damaged or lacks blobs. A complete one stays and is returned.
-func (s *Store) replaceRecord(ctx context.Context, r *Record, data []byte) (*Record, error) {
+// replaceRecord publishes a record over one that is damaged or lacks blobs. A complete one stays and is returned. In a
+// directory one process at a time does so; in a bucket the last one of those that do so at the same moment stays.
+func (s *Store) replaceRecord(ctx context.Context, r *Record, data []byte) (_ *Record, err error) {
+	if d := s.b.local(); d != nil {
+		release, err := d.lockFile(ctx, replaceLock)
+		if err != nil {
+			return nil, fmt.Errorf("store %s: %w", s, err)
+		}
+		defer func() { err = errors.Join(err, release()) }()
+	}
 	old, err := s.complete(ctx, r.Key, s.b.stat)
 	if err == nil {
 		return old, nil

@@ -13,7 +13,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/engine"
@@ -53,30 +52,20 @@ func (w *Workspace) exportReport(ctx context.Context, a *plan.Action, dir string
 	if holds(dir, a) {
 		return nil
 	}
-	parent := filepath.Dir(dir)
-	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return err
-	}
-	// Another run of this folder may be about to do the same.
-	lock, err := os.Open(parent)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return fmt.Errorf("lock %s: %w", parent, err)
-	}
-	if holds(dir, a) {
-		return nil
-	}
 	r, err := w.Store.GetRecord(ctx, a.Key)
 	if err != nil {
 		return err
 	}
-	if err := os.RemoveAll(dir); err != nil {
+	root, err := os.OpenRoot(w.state)
+	if err != nil {
 		return err
 	}
-	return w.Store.Export(ctx, r, dir)
+	defer func() { err = errors.Join(err, root.Close()) }()
+	name, err := filepath.Rel(w.state, dir)
+	if err != nil {
+		return err
+	}
+	return w.Store.ExportTo(ctx, r, root, filepath.ToSlash(name))
 }
 
 // holds reports whether a folder holds what the action made. One that cannot be read does not.

@@ -50,7 +50,11 @@ func (w *Workspace) Plan(ctx context.Context) (*plan.Plan, error) {
 
 // Resolve looks up in the store what of a plan is done.
 func (w *Workspace) Resolve(ctx context.Context, p *plan.Plan) error {
-	return p.Resolve(ctx, w.Store)
+	index, err := w.Store.Index(ctx)
+	if err != nil {
+		return err
+	}
+	return p.Resolve(ctx, plan.Lookup(index.Lookup))
 }
 
 // planOf makes the plan of an experiment whose relative paths start in the first of dirs that has the file. The plan of a

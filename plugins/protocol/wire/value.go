@@ -123,6 +123,7 @@ func FromEstimate(e protocol.Estimate) *pluginpb.Estimate {
 	return &pluginpb.Estimate{
 		Parameters: e.Parameters, WeightBytes: e.WeightBytes, FlopsPerToken: e.FLOPsPerToken, MemoryBytes: e.MemoryBytes,
 		BytesPerToken: e.BytesPerToken, DeviceMemoryBytes: e.DeviceMemoryBytes, Devices: e.Devices,
+		TrainingMemoryPerByte: e.TrainingMemoryPerByte, MemoryPerTrainingByte: e.MemoryPerTrainingByte,
 	}
 }
 
@@ -132,6 +133,7 @@ func ToEstimate(e *pluginpb.Estimate) protocol.Estimate {
 		Parameters: e.GetParameters(), WeightBytes: e.GetWeightBytes(), FLOPsPerToken: e.GetFlopsPerToken(),
 		MemoryBytes: e.GetMemoryBytes(), BytesPerToken: e.GetBytesPerToken(),
 		DeviceMemoryBytes: e.GetDeviceMemoryBytes(), Devices: e.GetDevices(),
+		TrainingMemoryPerByte: e.GetTrainingMemoryPerByte(), MemoryPerTrainingByte: e.GetMemoryPerTrainingByte(),
 	}
 }
 

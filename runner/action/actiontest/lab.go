@@ -4,7 +4,6 @@
 package actiontest
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -25,6 +24,7 @@ import (
 	"surprisal.dev/providers/text"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/action/kinds"
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/executor"
 	"surprisal.dev/runner/plan"
@@ -177,7 +177,7 @@ func (l *Lab) Section(kind string, v any) {
 func (l *Lab) Run() (*plan.Plan, map[string]error) {
 	l.t.Helper()
 	p := l.Plan()
-	if err := p.Resolve(l.t.Context(), l.Store); err != nil {
+	if err := p.Resolve(l.t.Context(), plan.Lookup(l.Store.Lookup)); err != nil {
 		l.t.Fatal(err)
 	}
 	pool := host.NewPool()
@@ -232,7 +232,7 @@ func (l *Lab) Path(p *plan.Plan, name, file string) string {
 // JSON reads a JSON file of an action's artifact.
 func JSON[T any](l *Lab, p *plan.Plan, name, file string) (v T) {
 	l.t.Helper()
-	if err := action.ReadJSON(l.Path(p, name, file), &v); err != nil {
+	if err := artifact.ReadJSON(l.Path(p, name, file), &v); err != nil {
 		l.t.Fatal(err)
 	}
 	return v

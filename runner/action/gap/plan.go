@@ -2,6 +2,7 @@ package gap
 
 import (
 	"fmt"
+	"slices"
 
 	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/artifact"
@@ -21,7 +22,7 @@ func (Kind) Name() string { return name }
 func (Kind) Schema() int { return 2 }
 
 // MainFile implements action.Shower.
-func (Kind) MainFile() string { return reportFile }
+func (Kind) MainFile() string { return "report.md" }
 
 // parameters are what a report depends on besides the scores: labels, and what may differ.
 type parameters struct {
@@ -53,7 +54,7 @@ func (Kind) Plan(b *plan.Builder) error {
 			}
 			inputs = append(inputs, of...)
 		}
-		p := parameters{A: g.A, Allow: g.Allow, B: g.B, Datasets: g.Datasets, Tags: map[string][]string{}}
+		p := parameters{A: g.A, Allow: slices.Sorted(slices.Values(g.Allow)), B: g.B, Datasets: g.Datasets, Tags: map[string][]string{}}
 		for _, key := range g.Datasets {
 			if tags := b.Dataset(key).Tags; len(tags) > 0 {
 				p.Tags[key] = tags

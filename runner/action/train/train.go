@@ -3,11 +3,7 @@ package train
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"iter"
 	"os"
-	"strings"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
