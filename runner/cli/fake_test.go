@@ -48,7 +48,7 @@ func (p fakeProvider) Describe(context.Context) (protocol.ProviderDescription, e
 		schema = "#Config: {rows!: int"
 	}
 	version := "1"
-	if p.name == "hostile" {
+	if p.name == "hostile-version" {
 		version += hostile
 	}
 	return protocol.ProviderDescription{Name: p.name, Version: version, Schema: schema}, nil

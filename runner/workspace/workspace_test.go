@@ -240,7 +240,7 @@ func TestStop(t *testing.T) {
 	if err != nil || outcome.State != workspace.StateCancelled || outcome.Counts[plan.Cancelled] != 7 {
 		t.Errorf("found %+v, %v", outcome, err)
 	}
-	if _, err := w.Latest(t.Context()); protocol.KindOf(err) != protocol.InvalidInput {
+	if _, _, err := w.Latest(t.Context()); protocol.KindOf(err) != protocol.InvalidInput {
 		t.Errorf("a headline of nothing: found error %v", err)
 	}
 }
@@ -251,7 +251,7 @@ func TestReports(t *testing.T) {
 	f := newFolder(t)
 	w, _ := f.runs()
 	before := f.report()
-	s, err := w.Latest(t.Context())
+	_, s, err := w.Latest(t.Context())
 	if err != nil || len(s.Published) != 1 || len(s.Reports) != 2 || s.Reports[1].Kind != "gap" {
 		t.Fatalf("found %+v, %v", s, err)
 	}
@@ -274,7 +274,7 @@ func TestReports(t *testing.T) {
 	}
 	f.replace("order: 2", "order: 3")
 	w = f.open()
-	if s, err = w.Latest(t.Context()); err != nil || len(s.Published) > 0 {
+	if _, s, err = w.Latest(t.Context()); err != nil || len(s.Published) > 0 {
 		t.Errorf("found the reports %v, %v; wanted none, for the directory holds another spec's", s.Published, err)
 	}
 	f.run(w)
