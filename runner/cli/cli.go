@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
@@ -34,6 +35,10 @@ type app struct {
 	inject   []string
 	plugins  []string
 	logLevel string
+
+	confine    string
+	specTime   time.Duration
+	specMemory string
 }
 
 // Main runs the command with the arguments of the process and returns its exit code.
@@ -95,10 +100,11 @@ Exit codes: 0 done, 1 failed, 2 invalid input, 3 some actions failed, 130 cancel
 	flags.StringArrayVarP(&a.inject, "inject", "t", nil, "set a field of the spec that has a @tag attribute, as `key=value`")
 	flags.StringArrayVar(&a.plugins, "plugins", nil, "a `directory` to look for plugins in, besides that of this program and the PATH")
 	flags.StringVar(&a.logLevel, "log-level", "warn", "the lowest `level` of log lines to print: debug, info, warn or error")
+	a.specFlags(root)
 	root.AddCommand(
 		a.initCommand(), a.schemaCommand(), a.pinCommand(), a.planCommand(), a.runCommand(),
 		a.statusCommand(), a.logsCommand(), a.execCommand(), a.explainCommand(), a.showCommand(), a.diffCommand(),
-		a.verifyCommand(), a.exportCommand(), a.gcCommand(), a.pluginCommand(), a.doctorCommand(), a.versionCommand(),
+		a.verifyCommand(), a.exportCommand(), a.gcCommand(), a.pluginCommand(), a.doctorCommand(), a.versionCommand(), a.evaluateCommand(),
 	)
 	root.SetHelpCommand(helpCommand())
 	a.completions(root)
@@ -196,7 +202,12 @@ func (a *app) open(ctx context.Context, dir string, work func(*workspace.Workspa
 			return usage("--plugins %s: no such directory; give the one that holds programs called runner-provider-NAME or runner-backend-NAME", dir)
 		}
 	}
+	evaluator, err := a.evaluator()
+	if err != nil {
+		return err
+	}
 	w, err := workspace.Open(ctx, workspace.Options{
+		Evaluator: evaluator, Confine: a.confinement(dir),
 		Dir: dir, Store: a.store, State: a.state, Inject: a.inject, PluginDirs: a.pluginDirectories(), Builtins: a.builtins,
 		Log: log,
 	})

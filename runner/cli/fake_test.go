@@ -56,7 +56,8 @@ func (p fakeProvider) Describe(context.Context) (protocol.ProviderDescription, e
 
 func (fakeProvider) Resolve(_ context.Context, r protocol.ResolveRequest) (protocol.Resolution, error) {
 	_, err := rows(r.Source)
-	return protocol.Resolution{Parameters: r.Source.Config, Local: true}, err
+	file := protocol.File{Name: "rows", Digest: protocol.Digest(r.Source.Config)}
+	return protocol.Resolution{Parameters: r.Source.Config, Files: []protocol.File{file}, Local: true}, err
 }
 
 func rows(s protocol.Source) (int64, error) {
@@ -79,7 +80,7 @@ func (p fakeProvider) Read(_ context.Context, r protocol.ReadRequest, emit func(
 			if i == 1 {
 				return sdk.Invalid("an error%s", hostile)
 			}
-			row := protocol.Row{Ordinal: i, Shard: "rows" + hostile, Number: i, Problem: "a problem" + hostile}
+			row := protocol.Row{Ordinal: i, Shard: "rows", Number: i, Problem: "a problem" + hostile}
 			if err := emit(row); err != nil {
 				return err
 			}

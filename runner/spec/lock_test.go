@@ -41,7 +41,7 @@ const goldenLock = `{
 
 func TestLock(t *testing.T) {
 	dir := t.TempDir()
-	l, err := ReadLock(os.DirFS(dir))
+	l, err := ReadLock(dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestLock(t *testing.T) {
 		if diff := cmp.Diff(goldenLock, string(data)); diff != "" {
 			t.Error(diff)
 		}
-		if l, err = ReadLock(os.DirFS(dir)); err != nil {
+		if l, err = ReadLock(dir, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -109,7 +109,7 @@ func TestBadLock(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := ReadLock(fstest.MapFS{LockFile: {Data: []byte(test.lock)}})
+			_, err := readLock(fstest.MapFS{LockFile: {Data: []byte(test.lock)}})
 			if err == nil || err.Error() != test.want {
 				t.Errorf("found %v\nwant  %s", err, test.want)
 			}
@@ -122,7 +122,7 @@ func FuzzReadLock(f *testing.F) {
 	f.Add([]byte(goldenLock))
 	f.Add([]byte(`{"version": 1, "sources": [{"provider": "p", "config": 1e999, "resolution": "\ud800"}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		l, err := ReadLock(fstest.MapFS{LockFile: {Data: data}})
+		l, err := readLock(fstest.MapFS{LockFile: {Data: data}})
 		if err != nil {
 			return
 		}
@@ -130,7 +130,7 @@ func FuzzReadLock(f *testing.F) {
 		if err := l.Write(dir); err != nil {
 			t.Fatal(err)
 		}
-		again, err := ReadLock(os.DirFS(dir))
+		again, err := ReadLock(dir, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,6 +156,11 @@ func TestNearest(t *testing.T) {
 		{"", []string{"a", "ab"}, "a"},
 		{"größe", []string{"grosse", "größen"}, "größen"},
 		{"anything", nil, ""},
+		{"doc", []string{"bytes", "documents"}, "documents"},
+		{"documentsToRead", []string{"bytes", "documents"}, "documents"},
+		{"d", []string{"documents", "data"}, ""},
+		{"cat", []string{"bat", "cab"}, "cab"},
+		{"model-9", []string{"model-10", "model-1"}, "model-1"},
 	}
 	for _, test := range tests {
 		if got := nearest(test.found, test.names); got != test.want {

@@ -292,7 +292,7 @@ func ownWords(errs []cueerrors.Error) string {
 			text = strings.TrimPrefix(text, path+": ")
 		}
 		text, _, _ = strings.Cut(text, ", found _|_")
-		if !slices.Contains(all, text) {
+		if text = abbreviate(text, 500); !slices.Contains(all, text) {
 			all = append(all, text)
 		}
 	}

@@ -40,7 +40,11 @@ type Options struct {
 	// State is the folder that holds runs, reports and the cache; "" is the one beside the spec.
 	State string
 	// Inject sets fields of the spec with a @tag attribute, as "key=value".
-	Inject     []string
+	Inject []string
+	// Evaluator reads the spec; nil reads it in this process.
+	Evaluator spec.Evaluator
+	// Confine, if set, is a directory around the spec's outside of which nothing is read for it.
+	Confine    string
 	PluginDirs []string
 	Builtins   Builtins
 	Log        hclog.Logger
@@ -198,13 +202,13 @@ func (w *Workspace) ask(ctx context.Context, p *Plugin) error {
 // Language returns the spec language with the configurations of all plugins.
 func (w *Workspace) Language(ctx context.Context) (spec.Options, error) {
 	plugins, err := w.Plugins(ctx)
-	return w.language(plugins), err
+	return w.language(plugins, ""), err
 }
 
 // language returns the spec language with the configurations of those plugins that were asked. Of others, anything goes.
-func (w *Workspace) language(plugins []Plugin) spec.Options {
+func (w *Workspace) language(plugins []Plugin, confine string) spec.Options {
 	o := spec.Options{
-		Tags: w.options.Inject, Sections: action.Sections(w.kinds),
+		Tags: w.options.Inject, Sections: action.Sections(w.kinds), Confine: confine,
 		Providers: map[string]spec.Schema{}, Backends: map[string]spec.Schema{},
 	}
 	schemas := map[protocol.Kind]map[string]spec.Schema{protocol.KindProvider: o.Providers, protocol.KindBackend: o.Backends}
@@ -218,14 +222,18 @@ func (w *Workspace) language(plugins []Plugin) spec.Options {
 	return o
 }
 
-// load reads the spec in a directory. Of the plugins on the machine it starts those that are built in and those that the
+// load reads the spec in a directory; see spec.Options for confine. Of the plugins on the machine it starts those that are built in and those that the
 // spec names.
-func (w *Workspace) load(ctx context.Context, dir string) (*spec.Experiment, error) {
+func (w *Workspace) load(ctx context.Context, dir, confine string) (*spec.Experiment, error) {
+	evaluator := w.options.Evaluator
+	if evaluator == nil {
+		evaluator = spec.InProcess{}
+	}
 	plugins, err := w.askAll(ctx, func(kind protocol.Kind, name string) bool { return w.isBuiltin(kind, name) })
 	if err != nil {
 		return nil, err
 	}
-	e, err := spec.Load(ctx, dir, w.language(plugins))
+	e, err := evaluator.Load(ctx, dir, w.language(plugins, confine))
 	if err != nil {
 		return nil, err
 	}
@@ -237,7 +245,7 @@ func (w *Workspace) load(ctx context.Context, dir string) (*spec.Experiment, err
 	if plugins, err = w.askAll(ctx, func(kind protocol.Kind, name string) bool { return named[kind][name] }); err != nil {
 		return nil, err
 	}
-	return spec.Load(ctx, dir, w.language(plugins))
+	return evaluator.Load(ctx, dir, w.language(plugins, confine))
 }
 
 func (w *Workspace) isBuiltin(kind protocol.Kind, name string) bool {

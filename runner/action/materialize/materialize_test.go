@@ -153,7 +153,7 @@ func (reader) Plan(b *plan.Builder) error {
 type plugins struct{ provider action.Provider }
 
 func (p plugins) Provider(context.Context) (action.Provider, error) {
-	return providers[p.provider], nil
+func (p plugins) Provider(context.Context) (action.Provider, error) { return p.provider, nil }
 }
 func (plugins) Backend(context.Context) (action.Backend, error) { return nil, errors.New("no backend") }
 func (plugins) Model(context.Context, protocol.Model) (action.Model, func() error, error) {
