@@ -53,7 +53,7 @@ func (a *app) evaluateCommand() *cobra.Command {
 		Hidden: true,
 		Args:   maxArgs(0),
 		RunE: func(*cobra.Command, []string) error {
-			if code := spec.Serve(os.Stdin, a.stdout, action.Sections(kinds.All())); code != 0 {
+			if code := spec.Serve(os.Stdin, a.pipe, action.Sections(kinds.All())); code != 0 {
 				return &exitError{code, nil}
 			}
 			return nil

@@ -48,7 +48,7 @@ func (p fakeProvider) Describe(context.Context) (protocol.ProviderDescription, e
 		schema = "#Config: {rows!: int"
 	}
 	version := "1"
-	if p.name == "hostile" {
+	if p.name == "hostile-version" {
 		version += hostile
 	}
 	return protocol.ProviderDescription{Name: p.name, Version: version, Schema: schema}, nil
@@ -81,7 +81,7 @@ func (p fakeProvider) Read(_ context.Context, r protocol.ReadRequest, emit func(
 			if i == 1 {
 				return sdk.Invalid("an error%s", hostile)
 			}
-			row := protocol.Row{Ordinal: i, Shard: "rows" + hostile, Number: i, Problem: "a problem" + hostile}
+			row := protocol.Row{Ordinal: i, Shard: "rows", Number: i, Problem: "a problem" + hostile}
 			if err := emit(row); err != nil {
 				return err
 			}
