@@ -110,9 +110,9 @@ test-slow:
 test-s3:
     SURPRISAL_S3_SERVER="$(testdata/s3/install.sh {{ cache }})" go test -vet=off -tags s3 -run S3 ./runner/store ./providers/source
 
-# tables read back by DuckDB and pyarrow, the gap report against a reference in Python, and dequantisation against gguf
+# tables read back by DuckDB and pyarrow, the gap report against a reference in Python, Unicode classes against regex, and dequantisation against gguf
 test-python: _python
-    SURPRISAL_PYTHON="{{ cache }}/python/bin/python" go test -vet=off -tags python ./runner/table ./runner/action/gap ./plugins/torch/libtorch ./plugins/torch/checkpoint
+    SURPRISAL_PYTHON="{{ cache }}/python/bin/python" go test -vet=off -tags python ./plugins/unicode17 ./runner/artifact ./runner/action/gap ./plugins/torch/libtorch ./plugins/torch/checkpoint
 
 _python:
     @cmp -s testdata/python/requirements.txt {{ cache }}/python/requirements.txt || { \
@@ -125,14 +125,16 @@ test-examples:
     for dir in examples/plugins/*/; do (cd "$dir" && go vet ./... && go test ./...); done
 
 # write all generated code again
-generate:
+generate: _python
     go generate ./...
+    "{{ cache }}/python/bin/python" plugins/unicode17/generate.py plugins/unicode17/tables.go
 
 # fail if generated code is not what its command makes
-fresh:
+fresh: _python
     rm -rf bin/generated && mkdir -p bin/generated
     plugins/protocol/generate.sh "$PWD/bin/generated"
     diff -r --exclude=doc.go plugins/protocol/pluginpb bin/generated
+    "{{ cache }}/python/bin/python" plugins/unicode17/generate.py | diff plugins/unicode17/tables.go -
     go mod tidy -diff
 
 # each fuzz target for a while, two at a time

@@ -5,8 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"slices"
+	"sync"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
 
 	"surprisal.dev/plugins/protocol"
 )
@@ -14,26 +19,35 @@ import (
 // frame counts the bytes of a file around its pages and its footer: PAR1 at both ends and the footer's size, in 4 bytes.
 const frame = 12
 
+// File is an open Parquet file. Its chunks have no usable pages of their own: read them with Pages.
+type File struct {
+	*parquet.File
+
+	source *source
+	size   int64
+	// groups are the row groups as the file describes them.
+	groups []format.RowGroup
+}
+
 // Open opens a Parquet file of size bytes with its page index and bloom filters left unread. What is wrong with its
 // content is an error of the kind InvalidInput that begins with the name and a colon; an error of r is returned as it is.
-func Open(name string, r io.ReaderAt, size int64, options ...parquet.FileOption) (*parquet.File, error) {
-	source := &source{ReaderAt: r, opening: true}
+func Open(name string, r io.ReaderAt, size int64, options ...parquet.FileOption) (*File, error) {
+	source := &source{ReaderAt: r}
 	file, err := open(source, size, options)
-	source.opening = false
 	switch {
-	case source.err != nil:
-		return nil, source.err
+	case source.failure() != nil:
+		return nil, source.failure()
 	case err != nil:
 		return nil, &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf("%s: %v", name, err)}
 	}
 	return file, nil
 }
 
-// source keeps a reader's first error in opening, to tell it from those of the content.
+// source keeps a reader's first error, to tell it from those of the content.
 type source struct {
 	io.ReaderAt
-	opening bool
-	err     error
+	mu  sync.Mutex
+	err error
 }
 
 func (s *source) ReadAt(b []byte, offset int64) (int, error) {
@@ -41,13 +55,23 @@ func (s *source) ReadAt(b []byte, offset int64) (int, error) {
 		return 0, fmt.Errorf("no byte %d", offset)
 	}
 	n, err := s.ReaderAt.ReadAt(b, offset)
-	if err != nil && s.opening && s.err == nil && !errors.Is(err, io.EOF) {
-		s.err = err
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.err == nil {
+			s.err = err
+		}
 	}
 	return n, err
 }
 
-func open(r io.ReaderAt, size int64, options []parquet.FileOption) (file *parquet.File, err error) {
+func (s *source) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+func open(r *source, size int64, options []parquet.FileOption) (file *File, err error) {
 	if err := checkFrame(r, size); err != nil {
 		return nil, err
 	}
@@ -55,7 +79,7 @@ func open(r io.ReaderAt, size int64, options []parquet.FileOption) (file *parque
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%v", p)
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, errEncrypted) {
 			err = fmt.Errorf("damaged Parquet footer: %w; get the file again", err)
 		}
 	}()
@@ -66,19 +90,73 @@ func open(r io.ReaderAt, size int64, options []parquet.FileOption) (file *parque
 	if err := check(footer); err != nil {
 		return nil, err
 	}
-	file, err = parquet.OpenFile(r, size, append(options, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))...)
+	file = &File{source: r, size: size}
+	plain, err := file.take(footer)
 	if err != nil {
 		return nil, err
 	}
-	for _, group := range file.Metadata().RowGroups {
-		for _, c := range group.Columns {
+	// The library reads the footer at the end, and all else where the file has it.
+	body := size - int64(len(footer)) - 8
+	end := slices.Concat(plain, binary.LittleEndian.AppendUint32(nil, uint32(len(plain))), []byte("PAR1"))
+	options = append(options, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	file.File, err = parquet.OpenFile(&spliced{r, body, end}, body+int64(len(end)), options...)
+	return file, err
+}
+
+// errEncrypted says that only the owner of a key can read the file.
+var errEncrypted = errors.New("the Parquet file is encrypted; decrypt it first, and name the decrypted file")
+
+// take keeps what a footer says of the row groups, and returns a footer for the library that says that no chunk is
+// compressed or has a page yet: its pages come from a stream.
+func (f *File) take(footer []byte) (plain []byte, err error) {
+	var metadata format.FileMetaData
+	var protocol thrift.CompactProtocol
+	decoder := thrift.NewDecoder(protocol.NewReaderFromBytes(slices.Clone(footer)))
+	if err := decoder.Decode(&metadata); err != nil {
+		return nil, err
+	}
+	if metadata.EncryptionAlgorithm.Value != nil {
+		return nil, errEncrypted
+	}
+	f.groups = slices.Clone([]format.RowGroup(metadata.RowGroups))
+	for i, group := range f.groups {
+		f.groups[i].Columns = slices.Clone(group.Columns)
+		for j, c := range group.Columns {
 			offset, length := c.OffsetIndexOffset, int64(c.OffsetIndexLength)
-			if offset < 0 || length < 0 || length > size || offset > size-length {
-				return nil, fmt.Errorf("an index of %d bytes at byte %d of %d", length, offset, size)
+			if offset < 0 || length < 0 || length > f.size || offset > f.size-length {
+				return nil, fmt.Errorf("an index of %d bytes at byte %d of %d", length, offset, f.size)
 			}
+			m := &metadata.RowGroups[i].Columns[j].MetaData
+			m.Codec, m.DictionaryPageOffset, m.DataPageOffset, m.TotalCompressedSize = format.Uncompressed, 0, 0, math.MaxInt64
 		}
 	}
-	return file, nil
+	return thrift.Marshal(&protocol, &metadata)
+}
+
+// spliced is a file with another end from a byte on.
+type spliced struct {
+	*source
+	body int64
+	end  []byte
+}
+
+func (s *spliced) ReadAt(b []byte, offset int64) (n int, err error) {
+	if offset < s.body {
+		part := b[:min(int64(len(b)), s.body-offset)]
+		if n, err = s.source.ReadAt(part, offset); n < len(part) {
+			return n, err
+		}
+	}
+	if n < len(b) {
+		at := offset + int64(n) - s.body
+		if at < int64(len(s.end)) {
+			n += copy(b[n:], s.end[at:])
+		}
+		if n < len(b) {
+			return n, io.EOF
+		}
+	}
+	return n, nil
 }
 
 func checkFrame(r io.ReaderAt, size int64) error {
@@ -90,7 +168,7 @@ func checkFrame(r io.ReaderAt, size int64) error {
 		return err
 	}
 	if string(head[:]) == "PARE" || string(tail[:]) == "PARE" {
-		return errors.New("the Parquet file is encrypted; decrypt it first")
+		return errEncrypted
 	}
 	if string(head[:]) != "PAR1" || string(tail[:]) != "PAR1" {
 		return fmt.Errorf("no Parquet file, or one that is cut off: it begins with %q and ends with %q, not PAR1; get the file again", head, tail)

@@ -19,7 +19,7 @@ import (
 const (
 	name = "ngram"
 	// version changes whenever the same training text would give another model or another loss.
-	version = "1"
+	version = "2"
 	device  = "cpu"
 	dtype   = "float64"
 )

@@ -1,8 +1,9 @@
 package ngram
 
 import (
-	"unicode"
 	"unicode/utf8"
+
+	"surprisal.dev/plugins/unicode17"
 )
 
 // maxPiece is the most bytes of a piece. It bounds the vocabulary's memory where text has no word boundaries.
@@ -27,12 +28,12 @@ var asciiClasses = func() (table [utf8.RuneSelf]class) {
 }()
 
 func classOf(r rune) class {
-	switch {
-	case unicode.IsLetter(r), unicode.IsMark(r):
+	switch unicode17.ClassOf(r) {
+	case unicode17.Letter, unicode17.Mark:
 		return letter
-	case unicode.IsNumber(r):
+	case unicode17.Number:
 		return digit
-	case unicode.IsSpace(r):
+	case unicode17.Space:
 		return space
 	}
 	return other

@@ -1,6 +1,9 @@
 package protocol
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // ErrorKind says what a plugin's error means for the person who runs it.
 type ErrorKind string
@@ -24,6 +27,11 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return e.Message }
+
+// Invalid returns an error of kind InvalidInput. Its message says where, what was found, what is allowed and what to do.
+func Invalid(format string, args ...any) error {
+	return &Error{Kind: InvalidInput, Message: fmt.Sprintf(format, args...)}
+}
 
 // KindOf returns the kind of err, or "" if it has none.
 func KindOf(err error) ErrorKind {

@@ -41,6 +41,10 @@ type ResolveRequest struct {
 	// Network allows the provider to ask remote services. Without it a remote source answers an error of kind
 	// NeedsNetwork.
 	Network bool
+	// Cache is a directory in which providers may remember the digests of files from one process to the next (package
+	// plugins/digests), or "". With CacheReadOnly nothing is written to it.
+	Cache         string
+	CacheReadOnly bool
 }
 
 // Resolution is the pinned identity of a source: two sources with equal Parameters and Files give equal rows.
@@ -62,7 +66,10 @@ type File struct {
 	Name string `json:"name"`
 	// Digest is "sha256:" and 64 hex digits, of the stored bytes (compressed files as they are stored).
 	Digest string `json:"digest"`
-	Bytes  int64  `json:"bytes"`
+	// Bytes is the size of the stored bytes: the most that the file's text can have, unless Compressed.
+	Bytes int64 `json:"bytes"`
+	// Compressed is true if the file is stored compressed: its text may be larger than Bytes, by an unknown factor.
+	Compressed bool `json:"compressed,omitempty"`
 }
 
 // ReadRequest asks for the rows of a source.

@@ -26,36 +26,63 @@ func (s ScoredDocument) Tokens() Tokens {
 // on either side. A token without bytes passes its loss on to the next scored token with bytes; Spread returns what no
 // token took.
 func (t Tokens) Spread(give func(start, end int32, share float64)) (noBytes float64) {
-	var carried compensated
-	carries := false
-	next, last := 0, int32(0)
-	for i, nll := range t.NLL {
-		start, end := last, t.Ends[i]
+	shares := t.Shares()
+	for {
+		start, end, share, ok := shares.Next()
+		if !ok {
+			return shares.NoBytes()
+		}
+		give(start, end, share)
+	}
+}
+
+// Shares walks the scored tokens as Spread does, one at a time.
+type Shares struct {
+	tokens  Tokens
+	token   int   // the next one
+	last    int32 // where the one before it ended
+	unscored  int   // the first unscored range that may hold it
+	carried compensated
+	carries bool
+}
+
+// Shares returns a walk over the tokens, whose slices it shares.
+func (t Tokens) Shares() Shares { return Shares{tokens: t} }
+
+// Next returns the bytes [start, end) of the next scored token and the loss in nats of each of these bytes; ok is false
+// after the last.
+func (s *Shares) Next() (start, end int32, share float64, ok bool) {
+	t := &s.tokens
+	for s.token < len(t.NLL) {
+		i := s.token
+		nll := t.NLL[i]
+		start, end = s.last, t.Ends[i]
 		if len(t.Starts) > 0 {
 			start = t.Starts[i]
 		}
-		last = end
+		s.token, s.last = i+1, end
 		if start == end {
-			carried.add(nll)
-			carries = true
+			s.carried.add(nll)
+			s.carries = true
 			continue
 		}
-		if next < len(t.UnscoredEnds) {
-			for next < len(t.UnscoredEnds) && t.UnscoredEnds[next] <= start {
-				next++
-			}
-			if next < len(t.UnscoredEnds) && t.UnscoredStarts[next] < end {
-				continue
-			}
+		for s.unscored < len(t.UnscoredEnds) && t.UnscoredEnds[s.unscored] <= start {
+			s.unscored++
 		}
-		if carries {
-			carried.add(nll)
-			nll, carried, carries = carried.value(), compensated{}, false
+		if s.unscored < len(t.UnscoredEnds) && t.UnscoredStarts[s.unscored] < end {
+			continue
 		}
-		give(start, end, nll/float64(end-start))
+		if s.carries {
+			s.carried.add(nll)
+			nll, s.carried, s.carries = s.carried.value(), compensated{}, false
+		}
+		return start, end, nll / float64(end-start), true
 	}
-	return carried.value()
+	return 0, 0, 0, false
 }
+
+// NoBytes returns the loss of tokens without bytes that no token took so far.
+func (s *Shares) NoBytes() float64 { return s.carried.value() }
 
 // PerByte sets losses, which has an element for each byte of the text, to the bytes' losses in nats; 0 for those without.
 func (t Tokens) PerByte(losses []float64) {

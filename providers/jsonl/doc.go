@@ -3,13 +3,14 @@
 //
 // # Rows
 //
-// A row is a line that holds one JSON object. Lines of nothing but white space are no rows. A byte order mark at the
+// A row is a line that holds one JSON object. Lines of nothing but white space are not rows. A byte order mark at the
 // start of a file is passed over. A file that begins with "[" is an error, for it is one JSON array.
 //
 // # Fields
 //
-// A field is a dotted path: names of objects, and numbers of array elements from 0, as in messages.0.content. A backslash
-// takes a dot as part of a name. The value has to be a string. Its bytes are the string's own: escapes are decoded, and
+// A field is a name, dots included, or a dotted path: names of objects, and numbers of array elements from 0, as in
+// messages.0.content. A backslash takes a dot as part of a name. A row that has both the name and the path is a problem; a
+// field with a backslash is a path. The value has to be a string. Its bytes are the string's own: escapes are decoded, and
 // bytes that are not valid UTF-8 are passed on for the dataset's policy to judge.
 //
 // # Problems

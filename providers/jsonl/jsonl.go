@@ -12,22 +12,28 @@ import (
 )
 
 // New returns the provider.
-func New() sdk.Provider {
+func New() sdk.Provider { return newProvider(source.MaxRow) }
+
+// newProvider returns a provider whose lines have at most the given bytes.
+func newProvider(most int) sdk.Provider {
 	return source.New(source.Format{
 		Description: protocol.ProviderDescription{
 			Name:    "jsonl",
-			Version: "1",
+			Version: "2",
 			Schema:  "#Config: {" + source.LocationSchema + "}\n",
 		},
 		Parse: func(raw json.RawMessage) (source.Config, error) {
-			var c config
+			c := config{most: most}
 			err := source.Decode(raw, &c)
 			return c, err
 		},
 	})
 }
 
-type config struct{ source.Location }
+type config struct {
+	source.Location
+	most int
+}
 
 func (c config) Parameters() any { return struct{}{} }
 
@@ -36,6 +42,7 @@ func (c config) Reader(fields []string) (source.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.most = c.most
 	return s.read, nil
 }
 
@@ -47,7 +54,7 @@ func (s *scanner) read(f *source.File, rows *source.Rows) error {
 		return err
 	}
 	defer content.Close()
-	lines := source.NewLines(content)
+	lines := source.NewLines(content, s.most)
 	begun := false
 	for {
 		line, err := lines.Next()
@@ -57,15 +64,12 @@ func (s *scanner) read(f *source.File, rows *source.Rows) error {
 		if err != nil {
 			return err
 		}
-		if line.Number == 1 {
-			line.Text = bytes.TrimPrefix(line.Text, []byte("\ufeff"))
-		}
 		text := bytes.TrimLeft(line.Text, blank)
 		if len(text) == 0 && !line.Long {
 			continue
 		}
 		if !begun && !line.Long && text[0] == '[' {
-			return sdk.Invalid("%s begins with \"[\": it is a JSON array, and jsonl wants one object a line; "+
+			return sdk.Invalid("%s begins with \"[\": it is a JSON array, and jsonl wants one object on each line; "+
 				"convert it: jq -c '.[]' FILE > FILE.jsonl", f.Label)
 		}
 		begun = true
@@ -73,7 +77,7 @@ func (s *scanner) read(f *source.File, rows *source.Rows) error {
 		case rows.Behind() > 0:
 			err = rows.Skip(1)
 		case line.Long:
-			err = rows.Problem("line %d has more than %d bytes, the most that a row may have", line.Number, source.MaxRow)
+			err = rows.Problem("line %d has more than %d bytes, the most that a row may have", line.Number, s.most)
 		default:
 			values, problem := s.scan(line.Text)
 			if problem != nil {

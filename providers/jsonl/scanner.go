@@ -21,6 +21,8 @@ const maxDepth = 10000
 // encoding/json would decode every other field too, replace invalid UTF-8 and half surrogate pairs silently, and take the
 // last of two equal names.
 type scanner struct {
+	// most is how many bytes a line may have.
+	most   int
 	fields []string
 	paths  [][]string
 	root   node
@@ -29,6 +31,7 @@ type scanner struct {
 	at    int
 	depth int
 	twice string // a wanted name that stands twice in an object
+	// found holds the value at each field's path, and after those the value under each field as one name.
 	found [][]byte
 	// values holds the decoded fields and buffers the bytes of those that had escapes.
 	values, buffers [][]byte
@@ -48,7 +51,7 @@ type node struct {
 func newScanner(fields []string) (*scanner, error) {
 	s := &scanner{
 		fields: fields,
-		found:  make([][]byte, len(fields)), values: make([][]byte, len(fields)), buffers: make([][]byte, len(fields)),
+		found:  make([][]byte, 2*len(fields)), values: make([][]byte, len(fields)), buffers: make([][]byte, len(fields)),
 	}
 	for i, field := range fields {
 		path, err := source.SplitField(field)
@@ -57,6 +60,9 @@ func newScanner(fields []string) (*scanner, error) {
 		}
 		s.paths = append(s.paths, path)
 		s.root.add(path, i)
+		if len(path) > 1 && !strings.Contains(field, `\`) {
+			s.root.add([]string{field}, len(fields)+i)
+		}
 	}
 	return s, nil
 }
@@ -104,7 +110,13 @@ func (s *scanner) scan(data []byte) ([][]byte, error) {
 	if s.twice != "" {
 		return nil, problemf(": the name %q stands twice in an object", s.twice)
 	}
-	for i, raw := range s.found {
+	for i, raw := range s.found[:len(s.fields)] {
+		if whole := s.found[len(s.fields)+i]; whole != nil && raw != nil {
+			return nil, problemf(": field %q is both a name and a path; write %q for the name, or %q for the path", s.fields[i],
+				strings.ReplaceAll(s.fields[i], ".", `\.`), `\`+s.fields[i])
+		} else if whole != nil {
+			raw = whole
+		}
 		if raw == nil {
 			return nil, explainMissing(data, s.fields[i], s.paths[i])
 		}

@@ -1,6 +1,7 @@
 package parquet
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
 
+	"surprisal.dev/plugins/footer"
 	"surprisal.dev/plugins/sdk"
 	"surprisal.dev/providers/source"
 )
@@ -23,7 +25,7 @@ type column struct {
 	// elements are the wanted element numbers, one for each repeated group on the path.
 	elements []int
 
-	pages  parquet.Pages
+	pages  *footer.Pages
 	page   parquet.Page
 	reader parquet.ValueReader
 	// values[at:n] are read and not used yet.
@@ -33,15 +35,16 @@ type column struct {
 	copied []byte
 }
 
-func newColumn(f *source.File, file *parquet.File, field string, path []string) (_ *column, err error) {
+func newColumn(f *source.File, file *footer.File, field string, path []string) (_ *column, err error) {
 	defer damaged(f, &err)
 	c := &column{file: f, field: field}
-	if c.leaf, c.elements, err = locate(file.Root(), path); err != nil {
+	if c.leaf, c.elements, err = find(file.Root(), field, path); err != nil {
 		return nil, sdk.Invalid("%s: field %q: %v; columns are %s", f.Label, field, err,
 			source.Candidates(field, leaves(file.Root())))
 	}
 	if !isText(c.leaf.Type()) {
-		return nil, sdk.Invalid("%s: field %q is a column of %s, not of strings", f.Label, field, c.leaf.Type())
+		return nil, sdk.Invalid("%s: field %q is a column of %s, not of strings; columns of strings are %s", f.Label, field, c.leaf.Type(),
+			source.Candidates(field, texts(file.Root())))
 	}
 	return c, nil
 }
@@ -62,11 +65,47 @@ func isText(t parquet.Type) bool {
 	return false
 }
 
+// find finds the column that a field names: the one whose name is the whole field, or the leaf at its path. A field with a
+// backslash is a path only.
+func find(root *parquet.Column, field string, path []string) (leaf *parquet.Column, elements []int, err error) {
+	leaf, elements, err = locate(root, path)
+	if len(path) == 1 || strings.Contains(field, `\`) {
+		return leaf, elements, err
+	}
+	whole, twice := child(root, field)
+	switch {
+	case twice != nil || whole == nil:
+		return leaf, elements, cmp.Or(twice, err)
+	case err == nil:
+		return nil, nil, fmt.Errorf("it is both a column with that name and a path through groups; write %q for the column, or %q for the path",
+			strings.ReplaceAll(field, ".", `\.`), `\`+field)
+	}
+	return locate(root, []string{field})
+}
+
+// child returns the column inside c with a name, or nil.
+func child(c *parquet.Column, name string) (found *parquet.Column, err error) {
+	for _, next := range c.Columns() {
+		if next.Name() != name {
+			continue
+		}
+		if found != nil {
+			return nil, fmt.Errorf("there are several columns %q; give them different names", name)
+		}
+		found = next
+	}
+	return found, nil
+}
+
 // locate walks from the root to the leaf at path.
 func locate(root *parquet.Column, path []string) (leaf *parquet.Column, elements []int, err error) {
 	c := root
 	for i := 0; i < len(path); i++ {
-		if next := c.Column(path[i]); next != nil {
+		next, err := child(c, path[i])
+		if err != nil {
+			return nil, nil, err
+		}
+		if next != nil {
 			c = next
 		} else if list := onlyRepeated(c); list != nil && isNumber(path[i]) {
 			// The repeated group is left out of the path: its element number comes next.
@@ -96,7 +135,7 @@ func locate(root *parquet.Column, path []string) (leaf *parquet.Column, elements
 	}
 	if !c.Leaf() {
 		if onlyRepeated(c) != nil {
-			return nil, nil, fmt.Errorf("it is a list; add the number of an element")
+			return nil, nil, errors.New("it is a list; add the number of an element")
 		}
 		return nil, nil, errors.New("it is a group of columns")
 	}
@@ -118,32 +157,35 @@ func isNumber(s string) bool {
 	return strings.Trim(s, "0123456789") == ""
 }
 
+// leaves names the columns, as fields name them.
 func leaves(c *parquet.Column) []string {
+	return columns(c, func(*parquet.Column) bool { return true })
+}
+
+// texts names the columns that hold text.
+func texts(c *parquet.Column) []string {
+	return columns(c, func(leaf *parquet.Column) bool { return isText(leaf.Type()) })
+}
+
+func columns(c *parquet.Column, wanted func(*parquet.Column) bool) []string {
 	if c.Leaf() {
+		if !wanted(c) {
+			return nil
+		}
 		return []string{strings.Join(c.Path(), ".")}
 	}
 	var names []string
-	for _, child := range c.Columns() {
-		names = append(names, leaves(child)...)
+	for _, next := range c.Columns() {
+		names = append(names, columns(next, wanted)...)
 	}
 	return names
 }
 
 // seek starts at a row of a row group.
-func (c *column) seek(group parquet.RowGroup, row int64) (err error) {
+func (c *column) seek(file *footer.File, group int, row int64) (err error) {
 	defer damaged(c.file, &err)
-	chunk := group.ColumnChunks()[c.leaf.Index()]
-	if row > 0 {
-		// SeekToRow uses the offset index if it has been loaded.
-		if _, err := chunk.OffsetIndex(); err != nil && !errors.Is(err, parquet.ErrMissingOffsetIndex) {
-			return err
-		}
-	}
-	c.pages = chunk.Pages()
-	if row > 0 {
-		return c.pages.SeekToRow(row)
-	}
-	return nil
+	c.pages, err = file.Pages(group, c.leaf.Index(), row)
+	return err
 }
 
 // close releases the row group.
@@ -217,7 +259,7 @@ func (c *column) check(v parquet.Value, b []byte) (value []byte, problem string,
 		return nil, fmt.Sprintf("field %q is null", c.field), nil
 	}
 	if len(b) > source.MaxRow {
-		return nil, fmt.Sprintf("field %q has more than %d bytes, the most that a row may have", c.field, source.MaxRow), nil
+		return nil, fmt.Sprintf("field %q has %d bytes; at most %d are allowed in a row", c.field, len(b), source.MaxRow), nil
 	}
 	return b, "", nil
 }

@@ -2,6 +2,7 @@ package parquet
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/parquet-go/parquet-go"
@@ -17,9 +18,10 @@ func New() sdk.Provider {
 	return source.New(source.Format{
 		Description: protocol.ProviderDescription{
 			Name:    "parquet",
-			Version: "1",
+			Version: "2",
 			Schema:  "#Config: {" + source.LocationSchema + "}\n",
 		},
+		Compressed: true,
 		Parse: func(raw json.RawMessage) (source.Config, error) {
 			var c config
 			err := source.Decode(raw, &c)
@@ -54,7 +56,7 @@ func read(f *source.File, fields []string, paths [][]string, rows *source.Rows) 
 			return err
 		}
 	}
-	for _, group := range file.RowGroups() {
+	for i, group := range file.RowGroups() {
 		n := group.NumRows()
 		skip := min(n, rows.Behind())
 		if err := rows.Skip(skip); err != nil {
@@ -63,26 +65,26 @@ func read(f *source.File, fields []string, paths [][]string, rows *source.Rows) 
 		if skip == n {
 			continue
 		}
-		if err := readGroup(group, columns, skip, rows); err != nil {
+		if err := readGroup(file, i, columns, skip, rows); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func readGroup(group parquet.RowGroup, columns []*column, skip int64, rows *source.Rows) error {
+func readGroup(file *footer.File, group int, columns []*column, skip int64, rows *source.Rows) error {
 	defer func() {
 		for _, c := range columns {
 			c.close()
 		}
 	}()
 	for _, c := range columns {
-		if err := c.seek(group, skip); err != nil {
+		if err := c.seek(file, group, skip); err != nil {
 			return err
 		}
 	}
 	values := make([][]byte, len(columns))
-	for range group.NumRows() - skip {
+	for range file.RowGroups()[group].NumRows() - skip {
 		problem := ""
 		for i, c := range columns {
 			value, columnProblem, err := c.next()
@@ -118,6 +120,10 @@ func damaged(f *source.File, err *error) {
 	}
 	if ctxErr := f.Err(); ctxErr != nil {
 		*err = ctxErr
+		return
+	}
+	if _, ok := errors.AsType[*footer.LimitError](*err); ok {
+		*err = sdk.Invalid("%s: %v", f.Label, *err)
 		return
 	}
 	*err = sdk.Invalid("%s: damaged Parquet data: %v; get the file again", f.Label, *err)

@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/providers/source/sourcetest"
@@ -34,6 +36,18 @@ type record struct {
 	Tags     []string  `parquet:"tags,list"`
 	Plain    []string  `parquet:"plain"`
 	Messages []message `parquet:"messages,list"`
+	Turns    []turn    `parquet:"turns"`
+	Body     string    `parquet:"page.body"`
+	Both     string    `parquet:"both.ways"`
+	Group    ways      `parquet:"both"`
+}
+
+type turn struct {
+	Words []string `parquet:"words"`
+}
+
+type ways struct {
+	Ways string `parquet:"ways"`
 }
 
 type meta struct {
@@ -50,7 +64,8 @@ func records(n int) []record {
 		s := fmt.Sprint(i)
 		r := record{
 			Text: "text " + s, Language: []string{"en", "fr"}[i%2], Raw: []byte{0xff, byte(i)}, ID: int64(i),
-			Dotted: "title " + s, Plain: []string{"p" + s},
+			Dotted: "title " + s, Plain: []string{"p" + s}, Body: "body " + s, Both: "column " + s, Group: ways{"path " + s},
+			Turns: []turn{{[]string{"w0.0." + s, "w0.1." + s}}, {[]string{"w1.0." + s}}}[:i%3],
 		}
 		if i%3 > 0 {
 			r.Maybe = new("maybe " + s)
@@ -101,6 +116,16 @@ func TestFields(t *testing.T) {
 		{"language", []string{`"en"`, `"fr"`, `"en"`, `"fr"`}},
 		{"raw", []string{`"\xff\x00"`, `"\xff\x01"`, `"\xff\x02"`, `"\xff\x03"`}},
 		{`meta\.title`, []string{`"title 0"`, `"title 1"`, `"title 2"`, `"title 3"`}},
+		{"meta.title", []string{`"title 0"`, `"title 1"`, `"title 2"`, `"title 3"`}},
+		{"page.body", []string{`"body 0"`, `"body 1"`, `"body 2"`, `"body 3"`}},
+		{`both\.ways`, []string{`"column 0"`, `"column 1"`, `"column 2"`, `"column 3"`}},
+		{`\both.ways`, []string{`"path 0"`, `"path 1"`, `"path 2"`, `"path 3"`}},
+		{"turns.0.words.1", []string{`!field "turns.0.words.1": the list has no such element`, `"w0.1.1"`, `"w0.1.2"`,
+			`!field "turns.0.words.1": the list has no such element`}},
+		{"turns.1.words.0", []string{`!field "turns.1.words.0": the list has no such element`,
+			`!field "turns.1.words.0": the list has no such element`, `"w1.0.2"`, `!field "turns.1.words.0": the list has no such element`}},
+		{"turns.1.words.1", []string{`!field "turns.1.words.1": the list has no such element`, `!field "turns.1.words.1": the list has no such element`,
+			`!field "turns.1.words.1": the list has no such element`, `!field "turns.1.words.1": the list has no such element`}},
 		{"meta.source.url", []string{`!field "meta.source.url" is null`, `"https://example.com/1"`, `"https://example.com/2"`,
 			`!field "meta.source.url" is null`}},
 		{"tags.0", []string{`!field "tags.0" is null or missing`, `"tag 1 0"`, `"tag 2 0"`, `"tag 3 0"`}},
@@ -141,11 +166,44 @@ func TestColumnsThatCannotBeRead(t *testing.T) {
 		"id":                         `field "id" is a column of INT(64,true), not of strings`,
 		"key":                        `field "key" is a column of UUID, not of strings`,
 		"text.x":                     `no column "x" in "text"`,
+		"Text":                       `no column "Text"; columns are "text", `,
+		"TEXT":                       `; did you mean "text"?`,
+		"both.ways":                  `it is both a column with that name and a path through groups; write "both\\.ways" for the column, or "\\both.ways" for the path`,
 	} {
 		_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, field)
 		if err == nil || !strings.Contains(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
 			t.Errorf("%s: error %v of kind %q; want one of invalid input with %q", field, err, protocol.KindOf(err), want)
 		}
+	}
+}
+
+// Of two columns with a name none is taken.
+func TestTwoColumnsOfAName(t *testing.T) {
+	content := strings.ReplaceAll(file(t, records(2), 2), "tags", "text")
+	dir := sourcetest.Folder(t, map[string]string{"a.parquet": content})
+	for _, field := range []string{"text", "text.0"} {
+		_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, field)
+		if want := `there are several columns "text"; give them different names; columns are `; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v; want %q", err, want)
+		}
+	}
+}
+
+// A page that is too large is not called damaged: another copy of the file would not help.
+func TestLargePage(t *testing.T) {
+	good := file(t, records(1), 1)
+	// The first page's header begins with its kind, 0, and its size, both in zigzag.
+	at := strings.Index(good, "\x15\x06\x15")
+	if at != 4 {
+		t.Fatalf("the first page's header begins with % x", good[4:12])
+	}
+	_, n := binary.Varint([]byte(good[7:]))
+	content := good[:7] + string(binary.AppendVarint(nil, 1<<30)) + good[7+n:]
+	dir := sourcetest.Folder(t, map[string]string{"a.parquet": content})
+	_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, "text")
+	want := dir + "/a.parquet: a page of 1073741824 bytes, and at most 268435456 are read; write the file again with smaller pages"
+	if err == nil || !strings.HasPrefix(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
+		t.Errorf("error %v; want %q", err, want)
 	}
 }
 
@@ -164,6 +222,25 @@ func TestReading(t *testing.T) {
 	}
 }
 
+// footerWith is a good file with another footer.
+func footerWith(t *testing.T, change func(*format.FileMetaData)) string {
+	t.Helper()
+	good := file(t, records(2), 2)
+	size := int(binary.LittleEndian.Uint32([]byte(good[len(good)-8:])))
+	begin := len(good) - 8 - size
+	var protocol thrift.CompactProtocol
+	var metadata format.FileMetaData
+	if err := thrift.Unmarshal(&protocol, []byte(good[begin:begin+size]), &metadata); err != nil {
+		t.Fatal(err)
+	}
+	change(&metadata)
+	footer, err := thrift.Marshal(&protocol, &metadata)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return good[:begin] + string(footer) + string(binary.LittleEndian.AppendUint32(nil, uint32(len(footer)))) + "PAR1"
+}
+
 func TestBadFiles(t *testing.T) {
 	good := file(t, records(50), 50)
 	footer := binary.LittleEndian.AppendUint32(nil, 1<<31)
@@ -171,10 +248,13 @@ func TestBadFiles(t *testing.T) {
 		"empty":     {"", "0 bytes are no Parquet file"},
 		"text":      {"this is no such file", `it begins with "this" and ends with "file", not PAR1`},
 		"cut":       {good[:len(good)/2], "no Parquet file, or one that is cut off"},
-		"encrypted": {"PARE" + good[4:], "the Parquet file is encrypted; decrypt it first"},
+		"encrypted": {"PARE" + good[4:], "the Parquet file is encrypted; decrypt it first, and name the decrypted file"},
 		"footer":    {good[:len(good)-8] + string(footer) + "PAR1", "damaged Parquet footer: it claims 2147483648 bytes of a file of"},
-		"zeros":     {"PAR1" + strings.Repeat("\x00", 100) + "\x20\x00\x00\x00PAR1", "damaged Parquet footer"},
-		"page":      {good[:40] + strings.Repeat("\xff", 400) + good[440:], "damaged Parquet data"},
+		"encrypted columns": {footerWith(t, func(m *format.FileMetaData) {
+			m.EncryptionAlgorithm.Value = &format.AesGcmV1{AadFileUnique: []byte("unique")}
+		}), "encrypted columns: the Parquet file is encrypted; decrypt it first"},
+		"zeros": {"PAR1" + strings.Repeat("\x00", 100) + "\x20\x00\x00\x00PAR1", "damaged Parquet footer"},
+		"page":  {good[:40] + strings.Repeat("\xff", 400) + good[440:], "damaged Parquet data"},
 	} {
 		dir := sourcetest.Folder(t, map[string]string{name: test.content})
 		_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "`+name+`"}`), 0, 0, "text")

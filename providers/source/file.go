@@ -1,8 +1,6 @@
 package source
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,12 +8,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strings"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 	"gocloud.dev/blob"
 
+	"surprisal.dev/plugins/digests"
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
 )
 
@@ -48,7 +45,7 @@ func (e entry) openLocal() (*os.File, error) {
 		return nil, unreadable(e.label, err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, sdk.Invalid("cannot read %s: it is no regular file (%s)", e.label, info.Mode())
+		return nil, sdk.Invalid("cannot read %s: it is not a regular file (%s)", e.label, info.Mode())
 	}
 	f, err := os.Open(e.path)
 	if err != nil {
@@ -57,27 +54,66 @@ func (e entry) openLocal() (*os.File, error) {
 	return f, nil
 }
 
-// digest hashes the stored bytes.
-func (e entry) digest(ctx context.Context) (digest string, size int64, err error) {
-	r, err := e.stored(ctx)
-	if err != nil {
-		return "", 0, err
+// digest hashes the stored bytes, or remembers their digest.
+func (e entry) digest(ctx context.Context, known *digests.Cache) (_ protocol.File, err error) {
+	file := protocol.File{Name: e.name}
+	var head []byte
+	if e.bucket == nil {
+		f, err := e.openLocal()
+		if err != nil {
+			return file, err
+		}
+		defer f.Close()
+		head = make([]byte, headBytes)
+		n, err := f.ReadAt(head, 0)
+		if err == nil || errors.Is(err, io.EOF) {
+			head = head[:n]
+			file.Digest, file.Bytes, err = known.Digest(ctx, f)
+		}
+		if err != nil {
+			return file, e.unreadable(ctx, err)
+		}
+	} else {
+		r, err := e.stored(ctx)
+		if err != nil {
+			return file, err
+		}
+		defer r.Close()
+		first := firstBytes{}
+		if file.Digest, file.Bytes, err = e.copyHashed(ctx, &first, r); err != nil {
+			return file, err
+		}
+		head = first.head
 	}
-	defer r.Close()
-	return e.copyHashed(ctx, io.Discard, r)
+	file.Compressed = compressionOf(head) != nil
+	return file, nil
+}
+
+// firstBytes keeps the first headBytes of what is written to it.
+type firstBytes struct{ head []byte }
+
+func (f *firstBytes) Write(b []byte) (int, error) {
+	f.head = append(f.head, b[:min(len(b), headBytes-len(f.head))]...)
+	return len(b), nil
+}
+
+// unreadable explains an error of reading the stored bytes.
+func (e entry) unreadable(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if e.bucket != nil {
+		return remoteError(e.label, err)
+	}
+	return unreadable(e.label, err)
 }
 
 // copyHashed copies r to w and returns the digest of what it copied.
 func (e entry) copyHashed(ctx context.Context, w io.Writer, r io.Reader) (digest string, size int64, err error) {
 	h := sha256.New()
 	size, err = io.CopyBuffer(io.MultiWriter(h, w), contextReader{ctx, r}, make([]byte, 256<<10))
-	switch {
-	case ctx.Err() != nil:
-		return "", 0, ctx.Err()
-	case err != nil && e.bucket != nil:
-		return "", 0, remoteError(e.label, err)
-	case err != nil:
-		return "", 0, unreadable(e.label, err)
+	if err != nil {
+		return "", 0, e.unreadable(ctx, err)
 	}
 	return "sha256:" + hex.EncodeToString(h.Sum(nil)), size, nil
 }
@@ -187,76 +223,4 @@ func (f *File) unchanged() error {
 		return sdk.Changed("%s: the file changed while it was read; plan again when nothing writes to it", f.Label)
 	}
 	return nil
-}
-
-// compression is a format that Content decompresses. The first bytes decide, so that a wrong name does no harm; neither
-// format's first bytes are valid UTF-8.
-type compression struct {
-	name, extension string
-	magic           []byte
-	open            func(io.Reader) (io.ReadCloser, error)
-}
-
-var compressions = []compression{
-	{"gzip", ".gz", []byte{0x1f, 0x8b}, func(r io.Reader) (io.ReadCloser, error) { return gzip.NewReader(r) }},
-	{"zstd", ".zst", []byte{0x28, 0xb5, 0x2f, 0xfd}, func(r io.Reader) (io.ReadCloser, error) {
-		// One decoder at a time keeps the reads on the caller's goroutine; 128 MiB is the window of zstd --ultra -22 --long.
-		d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(128<<20))
-		if err != nil {
-			return nil, err
-		}
-		return d.IOReadCloser(), nil
-	}},
-}
-
-// Content returns the file's bytes, decompressed if they are gzip or zstd. Damaged data is an error of kind InvalidInput.
-func (f *File) Content() (io.ReadCloser, error) {
-	stored := bufio.NewReaderSize(contextReader{f.ctx, f.file}, 256<<10)
-	first, err := stored.Peek(4)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, unreadable(f.Label, err)
-	}
-	for _, c := range compressions {
-		if bytes.HasPrefix(first, c.magic) {
-			r, err := c.open(stored)
-			content := &decompressed{file: f, format: c.name, ReadCloser: r}
-			if err != nil {
-				return nil, content.explain(err)
-			}
-			return content, nil
-		}
-		if strings.HasSuffix(strings.ToLower(f.Name), c.extension) {
-			return nil, sdk.Invalid("%s: its name ends in %s, and its first bytes %q are not %s; get the file again, or rename it",
-				f.Label, c.extension, first, c.name)
-		}
-	}
-	return io.NopCloser(stored), nil
-}
-
-// decompressed explains errors of a decompressor.
-type decompressed struct {
-	io.ReadCloser
-	file   *File
-	format string
-	read   int64
-}
-
-func (d *decompressed) Read(b []byte) (int, error) {
-	n, err := d.ReadCloser.Read(b)
-	d.read += int64(n)
-	if err != nil && err != io.EOF { //nolint:errorlint // A wrapped EOF is no end of the data.
-		err = d.explain(err)
-	}
-	return n, err
-}
-
-func (d *decompressed) explain(err error) error {
-	if ctxErr := d.file.ctx.Err(); ctxErr != nil {
-		return ctxErr
-	}
-	what := "damaged"
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		what = "cut off"
-	}
-	return sdk.Invalid("%s: %s %s data after %d bytes of content: %v; get the file again", d.file.Label, what, d.format, d.read, err)
 }

@@ -17,8 +17,8 @@ import (
 	"gocloud.dev/blob"
 	"golang.org/x/sync/errgroup"
 
+	"surprisal.dev/plugins/digests"
 	"surprisal.dev/plugins/protocol"
-
 	"surprisal.dev/plugins/sdk"
 )
 
@@ -80,7 +80,7 @@ func findLocal(ctx context.Context, dir, path string) (*set, error) {
 	info, err := os.Stat(one)
 	switch {
 	case err == nil && info.IsDir():
-		return nil, sdk.Invalid("path %q is a folder; name the files in it, as in %q", path, filepath.ToSlash(filepath.Join(path, "**")))
+		return nil, sdk.Invalid("path %q is a directory; name the files in it, as in %q", path, filepath.ToSlash(filepath.Join(path, "**")))
 	case err == nil:
 		return &set{entries: []entry{{name: filepath.Base(one), label: one, path: one}}}, nil
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR):
@@ -93,12 +93,12 @@ func findLocal(ctx context.Context, dir, path string) (*set, error) {
 
 	root := full(base)
 	if _, err := os.Stat(root); errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-		return nil, missing(path, root, "folder")
+		return nil, missing(path, root, "directory")
 	} else if err != nil {
 		return nil, unreadable(root, err)
 	}
 	s := &set{}
-	err = doublestar.GlobWalk(os.DirFS(root), pattern, func(name string, _ fs.DirEntry) error {
+	err = doublestar.GlobWalk(sources{os.DirFS(root)}, pattern, func(name string, _ fs.DirEntry) error {
 		file := filepath.Join(root, name)
 		info, err := os.Stat(file)
 		if err != nil {
@@ -116,11 +116,34 @@ func findLocal(ctx context.Context, dir, path string) (*set, error) {
 		return nil, err
 	}
 	if len(s.entries) == 0 {
-		return nil, sdk.Invalid("path %q: no file under %s matches%s; check the glob", path, root, nearby(root, filepath.Base(pattern)))
+		return nil, sdk.Invalid("path %q: no file under %s matches%s", path, root, advise(nearby(root, filepath.Base(pattern)), "check the glob"))
 	}
 	s.sort()
 	return s, nil
 }
+
+// stateDir is where the runner keeps its state beside a spec.
+const stateDir = ".surprisal"
+
+// sources is a tree of files without the runner's own state: "**" must not find the journal of the run that reads it.
+type sources struct{ fs.FS }
+
+func (s sources) Open(name string) (fs.File, error) {
+	if isState(name) {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	return s.FS.Open(name)
+}
+
+func (s sources) ReadDir(name string) ([]fs.DirEntry, error) {
+	if isState(name) {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	list, err := fs.ReadDir(s.FS, name)
+	return slices.DeleteFunc(list, func(e fs.DirEntry) bool { return e.Name() == stateDir }), err
+}
+
+func isState(name string) bool { return slices.Contains(strings.Split(name, "/"), stateDir) }
 
 // sort puts the entries in reading order. A glob with alternatives can match a file twice.
 func (s *set) sort() {
@@ -128,7 +151,7 @@ func (s *set) sort() {
 	s.entries = slices.CompactFunc(s.entries, func(a, b entry) bool { return a.name == b.name })
 }
 
-// missing explains that full, the file or folder that path stands for, does not exist.
+// missing explains that full, the file or directory that path stands for, does not exist.
 func missing(path, full, kind string) error {
 	if info, err := os.Lstat(full); err == nil && info.Mode()&fs.ModeSymlink != 0 {
 		target, err := os.Readlink(full)
@@ -141,14 +164,14 @@ func missing(path, full, kind string) error {
 	for {
 		info, err := os.Stat(folder)
 		if err == nil && !info.IsDir() {
-			return sdk.Invalid("path %q: %s is a file, not a folder", path, folder)
+			return sdk.Invalid("path %q: %s is a file, not a directory", path, folder)
 		}
 		if err == nil || folder == filepath.Dir(folder) {
 			break
 		}
-		folder, name, kind = filepath.Dir(folder), filepath.Base(folder), "folder"
+		folder, name, kind = filepath.Dir(folder), filepath.Base(folder), "directory"
 	}
-	return sdk.Invalid("path %q: no %s %q under %s%s; check the path", path, kind, name, folder, nearby(folder, name))
+	return sdk.Invalid("path %q: no %s %q under %s%s", path, kind, name, folder, advise(nearby(folder, name), "check the path"))
 }
 
 // nearby names what folder holds that is most like name, for the end of a sentence.
@@ -175,7 +198,7 @@ func unreadable(file string, err error) error {
 }
 
 // resolve hashes the files, several at a time.
-func (s *set) resolve(ctx context.Context, where Location) ([]protocol.File, error) {
+func (s *set) resolve(ctx context.Context, where Location, known *digests.Cache) ([]protocol.File, error) {
 	if where.SHA256 != "" && len(s.entries) != 1 {
 		return nil, sdk.Invalid("path %q matches %d files, and sha256 pins one; leave sha256 out: the plan holds the digest of "+
 			"every local file, and the lock file that of every remote one", where.Path, len(s.entries))
@@ -184,9 +207,8 @@ func (s *set) resolve(ctx context.Context, where Location) ([]protocol.File, err
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, e := range s.entries {
-		group.Go(func() error {
-			digest, size, err := e.digest(groupCtx)
-			files[i] = protocol.File{Name: e.name, Digest: digest, Bytes: size}
+		group.Go(func() (err error) {
+			files[i], err = e.digest(groupCtx, known)
 			return err
 		})
 	}

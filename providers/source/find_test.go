@@ -11,10 +11,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"gocloud.dev/blob/memblob"
 
+	"surprisal.dev/plugins/digests"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
 	"surprisal.dev/providers/source/sourcetest"
@@ -61,6 +63,7 @@ func TestPathsThatMatch(t *testing.T) {
 	dir := sourcetest.Folder(t, map[string]string{
 		"a.txt": "", "b-1.txt": "", "b-2.txt": "", "star*.txt": "", "starry.txt": "", "[x]/q?.txt": "", "[x]/qq.txt": "",
 		"sub/a.txt": "", "sub/deep/.hidden.txt": "", "sub/deep/c.txt": "", "sub/Z.txt": "", "sub/z.md": "",
+		".surprisal/runs/1/log.txt": "", "sub/.surprisal/c.txt": "", "sub/deep/not.surprisal.txt": "",
 	})
 	for link, target := range map[string]string{"sub/link.txt": "../a.txt", "sub/cycle": "../sub", "linked": "sub"} {
 		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
@@ -82,10 +85,13 @@ func TestPathsThatMatch(t *testing.T) {
 		{`star\*.txt`, []string{"star*.txt"}},
 		{`\[x\]/q?.*`, []string{"q?.txt", "qq.txt"}},
 		{"sub/*.txt", []string{"Z.txt", "a.txt", "link.txt"}},
-		{"sub/**/*.txt", []string{"Z.txt", "a.txt", "deep/.hidden.txt", "deep/c.txt", "link.txt"}},
+		{"sub/**/*.txt", []string{"Z.txt", "a.txt", "deep/.hidden.txt", "deep/c.txt", "deep/not.surprisal.txt", "link.txt"}},
 		{"linked/**/c.txt", []string{"deep/c.txt"}},
 		{"s*/deep/c.txt", []string{"sub/deep/c.txt"}},
-		{"sub/deep/**", []string{".hidden.txt", "c.txt"}},
+		{"sub/deep/**", []string{".hidden.txt", "c.txt", "not.surprisal.txt"}},
+		{"{**/c.txt,sub/deep/c*}", []string{"sub/deep/c.txt"}}, // a file that matches twice is read once
+		{".surprisal/runs/*/log.txt", []string{"1/log.txt"}},   // whoever names the state means it
+		{"{.,sub}/{.surprisal,deep}/c.txt", []string{"sub/deep/c.txt"}},
 	}
 	for _, test := range tests {
 		resolution, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: sourcetest.Source(dir, pathConfig(t, test.path))})
@@ -121,18 +127,21 @@ func TestPathsThatDoNot(t *testing.T) {
 		kind       protocol.ErrorKind
 	}{
 		{"trian.txt", `no file "trian.txt" under ` + dir + `, which holds "train.txt", `, protocol.InvalidInput},
-		{"dta/deeper/a.txt", `no folder "dta" under ` + dir + `, which holds "data", `, protocol.InvalidInput},
-		{"dta/*.txt", `no folder "dta" under ` + dir + `, which holds "data", `, protocol.InvalidInput},
-		{"train.txt/a", dir + "/train.txt is a file, not a folder", protocol.InvalidInput},
+		{"dta/deeper/a.txt", `no directory "dta" under ` + dir + `, which holds "data", `, protocol.InvalidInput},
+		{"dta/*.txt", `no directory "dta" under ` + dir + `, which holds "data", `, protocol.InvalidInput},
+		{"train.txt/a", dir + "/train.txt is a file, not a directory", protocol.InvalidInput},
 		{"train.txt/*", dir + "/train.txt: not a directory", protocol.InvalidInput},
 		{"empty/a.txt", `no file "a.txt" under ` + dir + `/empty, which is empty`, protocol.InvalidInput},
 		{"data/*.tx", `no file under ` + dir + `/data matches, which holds "a.txt"; check the glob`, protocol.InvalidInput},
-		{"data", `path "data" is a folder; name the files in it, as in "data/**"`, protocol.InvalidInput},
+		{"data", `path "data" is a directory; name the files in it, as in "data/**"`, protocol.InvalidInput},
 		{"data/[a", "not a glob", protocol.InvalidInput},
+		{"Train.txt", `; did you mean "train.txt"?`, protocol.InvalidInput},
+		{"gone\x1b\u202e", `no file "gone\x1b\u202e" under`, protocol.InvalidInput},
+		{".surprisal/*", `no directory ".surprisal" under`, protocol.InvalidInput},
 		{"dangling", `dangling leads to "gone.txt", which does not exist`, protocol.InvalidInput},
 		{"dangl*", "dangling: no such file or directory", protocol.InvalidInput},
 		{"self", "self: too many levels of symbolic links", protocol.InvalidInput},
-		{"pipe", "pipe: it is no regular file (p", protocol.InvalidInput},
+		{"pipe", "pipe: it is not a regular file (p", protocol.InvalidInput},
 		{"hdfs://a/b", `scheme "hdfs" is not known; schemes are file, gs and s3`, protocol.InvalidInput},
 		{"file://host/a", `want "file:///" and an absolute path`, protocol.InvalidInput},
 		{"s3://bucket/a.txt", "is remote; run `runner pin`", protocol.NeedsNetwork},
@@ -140,7 +149,7 @@ func TestPathsThatDoNot(t *testing.T) {
 	}
 	for _, test := range tests {
 		_, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: sourcetest.Source(dir, pathConfig(t, test.path))})
-		if err == nil || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != test.kind {
+		if err == nil || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != test.kind || err.Error() != protocol.Visible(err.Error()) {
 			t.Errorf("%s: error %v of kind %q; want one of kind %q with %q", test.path, err, protocol.KindOf(err), test.kind, test.want)
 		}
 	}
@@ -149,6 +158,20 @@ func TestPathsThatDoNot(t *testing.T) {
 			Source: sourcetest.Source(dir, pathConfig(t, path)), Network: true})
 		if err == nil || !strings.Contains(err.Error(), "BUCKET/KEY") || protocol.KindOf(err) != protocol.InvalidInput {
 			t.Errorf("%s: error %v", path, err)
+		}
+	}
+}
+
+// A spec may be a stranger's: package bucket says what its URLs must not.
+func TestOptionsOfSpecs(t *testing.T) {
+	for path, want := range map[string]string{
+		"s3://bucket/a?profile=work":                        `s3://bucket: the option "profile" is not allowed in a spec`,
+		"s3://bucket/a?region=eu&endpoint=http://evil.test": "the spec names the endpoint http://evil.test, and your credentials would go there",
+		"gs://bucket/a?private_key_path=/etc/passwd":        `the option "private_key_path" is not allowed in a spec`,
+	} {
+		_, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: sourcetest.Source("", pathConfig(t, path)), Network: true})
+		if err == nil || !strings.Contains(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
+			t.Errorf("%s: error %v of kind %q; want one of invalid input with %q", path, err, protocol.KindOf(err), want)
 		}
 	}
 }
@@ -226,17 +249,154 @@ func TestReadNoticesChanges(t *testing.T) {
 }
 
 func TestReadNoticesAWriteInBetween(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.txt": "a"})
+	for name, content := range map[string]string{"longer": "longer", "as long": "b"} {
+		t.Run(name, func(t *testing.T) {
+			dir := sourcetest.Folder(t, map[string]string{"a.txt": "a"})
+			path := filepath.Join(dir, "a.txt")
+			s := sourcetest.Source(dir, `{"path": "a.txt"}`)
+			pinned, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: s})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = newWhole().Read(t.Context(), protocol.ReadRequest{Source: s, Pinned: pinned, Fields: []string{"text"}}, func(protocol.Row) error {
+				later := time.Now().Add(time.Second) // the clock of a file system may be coarse
+				return errors.Join(os.WriteFile(path, []byte(content), 0o644), os.Chtimes(path, later, later))
+			})
+			if protocol.KindOf(err) != protocol.Changed || !strings.Contains(err.Error(), "changed while it was read") {
+				t.Errorf("error %v of kind %q", err, protocol.KindOf(err))
+			}
+		})
+	}
+}
+
+// TestHashingStops would read a file of 1 TiB, all holes, to its end if hashing did not look at its context.
+func TestHashingStops(t *testing.T) {
+	dir := sourcetest.Folder(t, map[string]string{"a.txt": ""})
+	if err := os.Truncate(filepath.Join(dir, "a.txt"), 1<<40); err != nil {
+		t.Skip(err)
+	}
 	s := sourcetest.Source(dir, `{"path": "a.txt"}`)
-	pinned, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: s})
+	pinned := protocol.Resolution{Files: []protocol.File{{Name: "a.txt", Digest: protocol.Digest(nil)}}}
+	for name, work := range map[string]func(context.Context) error{
+		"resolve": func(ctx context.Context) error {
+			_, err := newWhole().Resolve(ctx, protocol.ResolveRequest{Source: s})
+			return err
+		},
+		"read": func(ctx context.Context) error {
+			return newWhole().Read(ctx, protocol.ReadRequest{Source: s, Pinned: pinned, Fields: []string{"text"}}, nil)
+		},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		stop := time.AfterFunc(20*time.Millisecond, cancel)
+		if err := work(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: error %v", name, err)
+		}
+		stop.Stop()
+		cancel()
+	}
+}
+
+// openFiles counts the open files of this process.
+func openFiles(t *testing.T) int {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip(err)
+	}
+	return len(list)
+}
+
+// However a reading ends, its files are closed.
+func TestFilesAreClosed(t *testing.T) {
+	dir := sourcetest.Folder(t, map[string]string{"a.txt": "a", "b.txt": "b", "bad.txt.gz": "\x1f\x8bdamaged", "utf16.txt": "\xff\xfea\x00"})
+	before := openFiles(t)
+	for range 50 {
+		s := sourcetest.Source(dir, `{"path": "?.txt"}`)
+		pinned, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sourcetest.ReadPinned(t, newWhole(), s, pinned, 0, 0, "text"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sourcetest.ReadPinned(t, newWhole(), s, pinned, 0, 1, "text"); err != nil {
+			t.Fatal(err)
+		}
+		stop := errors.New("stop")
+		if err := newWhole().Read(t.Context(), protocol.ReadRequest{Source: s, Pinned: pinned, Fields: []string{"text"}},
+			func(protocol.Row) error { return stop }); !errors.Is(err, stop) {
+			t.Fatal(err)
+		}
+		pinned.Files[0].Digest = protocol.Digest([]byte("other"))
+		if _, err := sourcetest.ReadPinned(t, newWhole(), s, pinned, 0, 0, "text"); protocol.KindOf(err) != protocol.Changed {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"bad.txt.gz", "utf16.txt"} {
+			if _, err := sourcetest.Read(t, newWhole(), sourcetest.Source(dir, pathConfig(t, name)), 0, 0, "text"); protocol.KindOf(err) != protocol.InvalidInput {
+				t.Fatal(err)
+			}
+		}
+	}
+	if after := openFiles(t); after > before {
+		t.Errorf("%d files are open, %d were before", after, before)
+	}
+}
+
+// Digests are remembered where the runner says, and written where it allows that.
+func TestRememberedDigests(t *testing.T) {
+	t.Parallel()
+	dir, state := sourcetest.Folder(t, map[string]string{"a.txt": "a"}), t.TempDir()
+	time.Sleep(2100 * time.Millisecond) // a file has to settle
+	resolve := func(readOnly bool) string {
+		r, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{
+			Source: sourcetest.Source(dir, `{"path": "a.txt"}`), Cache: state, CacheReadOnly: readOnly})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Files[0].Digest
+	}
+	want := protocol.Digest([]byte("a"))
+	if got := resolve(true); got != want {
+		t.Errorf("digest %s, wanted %s", got, want)
+	}
+	if list, err := os.ReadDir(state); err != nil || len(list) > 0 {
+		t.Errorf("a directory for reading holds %v, %v", list, err)
+	}
+	resolve(false)
+	kept := filepath.Join(state, "digests.json")
+	data, err := os.ReadFile(kept)
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = newWhole().Read(t.Context(), protocol.ReadRequest{Source: s, Pinned: pinned, Fields: []string{"text"}}, func(protocol.Row) error {
-		return os.WriteFile(filepath.Join(dir, "a.txt"), []byte("longer"), 0o644)
-	})
-	if protocol.KindOf(err) != protocol.Changed || !strings.Contains(err.Error(), "changed while it was read") {
-		t.Errorf("error %v of kind %q", err, protocol.KindOf(err))
+	if err := os.WriteFile(kept, []byte(strings.ReplaceAll(string(data), want, "remembered")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := resolve(true); got != "remembered" {
+		t.Errorf("the file was read again: %s", got)
+	}
+}
+
+// pair is a Format whose one row has two values of 40 MiB.
+type pair struct{ whole }
+
+func (pair) Reader([]string) (Reader, error) {
+	value := make([]byte, 40<<20)
+	return func(_ *File, rows *Rows) error { return rows.Emit([][]byte{value, value}) }, nil
+}
+
+func TestRowOfManyLongFields(t *testing.T) {
+	p := New(Format{Parse: func(raw json.RawMessage) (Config, error) {
+		var c pair
+		err := Decode(raw, &c)
+		return c, err
+	}})
+	rows, err := sourcetest.Read(t, p, sourcetest.Source(sourcetest.Folder(t, map[string]string{"a": ""}), `{"path": "a"}`), 0, 0, "x", "y")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"0 a:0 !the row has 83886080 bytes in its fields; at most 67108864 are allowed"}
+	if diff := cmp.Diff(want, sourcetest.Format(rows)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
@@ -321,9 +481,19 @@ func TestObjects(t *testing.T) {
 	if err := s.list(t.Context(), "mem://bucket/", "in/b.txt"); err != nil {
 		t.Fatal(err)
 	}
-	files, err := s.resolve(t.Context(), Location{})
+	files, err := s.resolve(t.Context(), Location{}, digests.New())
 	if err != nil {
 		t.Fatal(err)
+	}
+	compressed := &set{bucket: bucket}
+	if err := bucket.WriteAll(t.Context(), "in/b.gz", append([]byte{0x1f, 0x8b}, make([]byte, 2*headBytes)...), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := compressed.list(t.Context(), "mem://bucket/", "in/b.gz"); err != nil {
+		t.Fatal(err)
+	}
+	if files, err := compressed.resolve(t.Context(), Location{}, digests.New()); err != nil || !files[0].Compressed || files[0].Bytes != 2*headBytes+2 {
+		t.Errorf("files %v, error %v; want a compressed one", files, err)
 	}
 	if want := []protocol.File{{Name: "b.txt", Digest: protocol.Digest([]byte("bee")), Bytes: 3}}; !cmp.Equal(want, files) {
 		t.Errorf("files are %v; want %v", files, want)
@@ -352,7 +522,7 @@ func TestObjects(t *testing.T) {
 	if err := bucket.Delete(t.Context(), "in/b.txt"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.resolve(t.Context(), Location{}); protocol.KindOf(err) != protocol.InvalidInput {
+	if _, err := s.resolve(t.Context(), Location{}, digests.New()); protocol.KindOf(err) != protocol.InvalidInput {
 		t.Errorf("hashing a deleted object: %v", err)
 	}
 }

@@ -15,7 +15,7 @@ type Line struct {
 	End []byte
 	// Number counts lines from 1.
 	Number int64
-	// Long is true if the line has more than MaxRow bytes.
+	// Long is true if the line has too many bytes.
 	Long bool
 }
 
@@ -28,10 +28,8 @@ type Lines struct {
 	line Line
 }
 
-// NewLines returns the lines of r.
-func NewLines(r io.Reader) *Lines { return newLines(r, MaxRow) }
-
-func newLines(r io.Reader, max int) *Lines {
+// NewLines returns the lines of r. Those of more than max bytes are Long, and not kept.
+func NewLines(r io.Reader, max int) *Lines {
 	return &Lines{r: bufio.NewReaderSize(r, 1<<20), max: max}
 }
 

@@ -15,15 +15,42 @@ const (
 	nameBytes = 60
 )
 
-// Candidates lists names for a message, the ones most like the missing name first.
+// Candidates lists names for a message, the ones most like the missing name first, and asks whether the first was meant
+// where it is very much like it.
 func Candidates(missing string, names []string) string {
 	sorted := slices.Clone(names)
 	slices.Sort(sorted)
 	sorted = slices.Compact(sorted)
-	if len(sorted) <= 1000 { // a longer list takes too long to measure
-		slices.SortStableFunc(sorted, func(a, b string) int { return cmp.Compare(distance(missing, a), distance(missing, b)) })
+	if len(sorted) > 1000 || len(sorted) == 0 { // a longer list takes too long to measure
+		return list(sorted)
 	}
-	return list(sorted)
+	slices.SortStableFunc(sorted, func(a, b string) int {
+		return cmp.Or(-compareBool(strings.EqualFold(missing, a), strings.EqualFold(missing, b)), cmp.Compare(distance(missing, a), distance(missing, b)))
+	})
+	text := list(sorted)
+	if first := sorted[0]; strings.EqualFold(missing, first) || distance(missing, first) <= min(2, len(missing)/3) {
+		text += "; did you mean " + list(sorted[:1]) + "?"
+	}
+	return text
+}
+
+// advise adds what to do to a list of candidates that does not ask already.
+func advise(candidates, todo string) string {
+	if strings.HasSuffix(candidates, "?") {
+		return candidates
+	}
+	return candidates + "; " + todo
+}
+
+// compareBool orders false before true.
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
 }
 
 func list(names []string) string {

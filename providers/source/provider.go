@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"sync"
 
+	"surprisal.dev/plugins/digests"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
 )
@@ -22,6 +24,8 @@ type Format struct {
 	Description protocol.ProviderDescription
 	// Parse decodes and checks a configuration.
 	Parse func(config json.RawMessage) (Config, error)
+	// Compressed says that files of this format hold their text compressed, whatever their first bytes are.
+	Compressed bool
 }
 
 // Config is a provider's decoded configuration.
@@ -78,16 +82,22 @@ func Decode(config json.RawMessage, into interface{ Where() Location }) error {
 // New returns the provider of a format.
 func New(f Format) sdk.Provider {
 	f.Description.Environment = slices.Concat(f.Description.Environment, remoteEnvironment)
-	return provider{f}
+	return &provider{format: f, known: map[string]*digests.Cache{"": digests.New()}}
 }
 
-type provider struct{ format Format }
+type provider struct {
+	format Format
+	mu     sync.Mutex
+	// known are the digests of local files, by the directory that keeps them.
+	known map[string]*digests.Cache
+}
 
-func (p provider) Describe(context.Context) (protocol.ProviderDescription, error) {
+func (p *provider) Describe(context.Context) (protocol.ProviderDescription, error) {
 	return p.format.Description, nil
 }
 
-func (p provider) Resolve(ctx context.Context, r protocol.ResolveRequest) (protocol.Resolution, error) {
+func (p *provider) Resolve(ctx context.Context, r protocol.ResolveRequest) (_ protocol.Resolution, err error) {
+	defer visible(&err)
 	config, err := p.format.Parse(r.Source.Config)
 	if err != nil {
 		return protocol.Resolution{}, err
@@ -96,13 +106,41 @@ func (p provider) Resolve(ctx context.Context, r protocol.ResolveRequest) (proto
 	if err != nil {
 		return protocol.Resolution{}, err
 	}
+	known := p.digests(r.Cache)
 	var resolution protocol.Resolution
 	err = withFiles(ctx, r.Source.Dir, config.Where().Path, r.Network, func(s *set) error {
-		files, err := s.resolve(ctx, config.Where())
+		files, err := s.resolve(ctx, config.Where(), known)
+		for i := range files {
+			files[i].Compressed = files[i].Compressed || p.format.Compressed
+		}
 		resolution = protocol.Resolution{Parameters: parameters, Files: files, Local: s.bucket == nil}
 		return err
 	})
+	if err == nil && !r.CacheReadOnly {
+		err = known.Save()
+	}
 	return resolution, err
+}
+
+// digests returns what is remembered in a directory, or in this process alone if dir is empty.
+func (p *provider) digests(dir string) *digests.Cache {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.known[dir] == nil {
+		p.known[dir] = digests.Open(dir)
+	}
+	return p.known[dir]
+}
+
+// visible writes out what must not reach a terminal as it is: messages name files, columns and values of strangers.
+func visible(err *error) {
+	e, ok := errors.AsType[*protocol.Error](*err)
+	if !ok {
+		return
+	}
+	if shown := protocol.Visible((*err).Error()); shown != (*err).Error() {
+		*err = &protocol.Error{Kind: e.Kind, Message: shown}
+	}
 }
 
 func compactJSON(v any) (json.RawMessage, error) {
@@ -115,13 +153,14 @@ func compactJSON(v any) (json.RawMessage, error) {
 	return bytes.TrimSpace(b.Bytes()), nil
 }
 
-func (p provider) Read(ctx context.Context, r protocol.ReadRequest, emit func(protocol.Row) error) error {
+func (p *provider) Read(ctx context.Context, r protocol.ReadRequest, emit func(protocol.Row) error) (err error) {
+	defer visible(&err)
 	config, err := p.format.Parse(r.Source.Config)
 	if err != nil {
 		return err
 	}
 	if r.From < 0 || r.To < 0 || r.To > 0 && r.To < r.From {
-		return sdk.Invalid("rows [%d, %d) are no range; want 0 <= from <= to, or to 0 for the end", r.From, r.To)
+		return sdk.Invalid("rows [%d, %d) are not a range; want 0 <= from <= to, or to 0 for the end", r.From, r.To)
 	}
 	read, err := config.Reader(r.Fields)
 	if err != nil {
@@ -187,12 +226,22 @@ func (r *Rows) Skip(n int64) error {
 	return r.ctx.Err()
 }
 
-// Emit counts a row and passes it on if it is wanted. The values are free again when it returns.
-func (r *Rows) Emit(values [][]byte) error { return r.pass(values, "") }
+// Emit counts a row and passes it on if it is wanted. The values are free again when it returns. More than MaxRow bytes
+// are a problem.
+func (r *Rows) Emit(values [][]byte) error {
+	size := 0
+	for _, v := range values {
+		size += len(v)
+	}
+	if size > MaxRow {
+		return r.Problem("the row has %d bytes in its fields; at most %d are allowed", size, MaxRow)
+	}
+	return r.pass(values, "")
+}
 
 // Problem counts a row that cannot be used and says why.
 func (r *Rows) Problem(format string, args ...any) error {
-	return r.pass(nil, fmt.Sprintf(format, args...))
+	return r.pass(nil, protocol.Visible(fmt.Sprintf(format, args...)))
 }
 
 func (r *Rows) pass(values [][]byte, problem string) error {

@@ -9,10 +9,9 @@ import (
 
 	"github.com/bmatcuk/doublestar/v4"
 	"gocloud.dev/blob"
-	_ "gocloud.dev/blob/gcsblob" // gs://
-	_ "gocloud.dev/blob/s3blob"  // s3://
 	"gocloud.dev/gcerrors"
 
+	"surprisal.dev/plugins/bucket"
 	"surprisal.dev/plugins/sdk"
 )
 
@@ -24,25 +23,21 @@ var remoteEnvironment = []string{
 	"AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
 	"AWS_EC2_METADATA_DISABLED",
 	"GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CONFIG", "GCE_METADATA_HOST", "STORAGE_EMULATOR_HOST",
-	"HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR",
+	bucket.Endpoints, "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR",
 }
 
 // findRemote finds the objects that address, SCHEME://BUCKET/KEY?OPTIONS, names. The key is taken as it stands, without
 // percent escapes.
 func findRemote(ctx context.Context, address string) (*set, error) {
-	rest, options, hasOptions := strings.Cut(address, "?")
+	rest, options, _ := strings.Cut(address, "?")
 	scheme, rest, _ := strings.Cut(rest, "://")
 	name, key, _ := strings.Cut(rest, "/")
 	if name == "" || key == "" || strings.HasSuffix(key, "/") {
 		return nil, sdk.Invalid("path %q: want %s://BUCKET/KEY, where KEY is an object or a glob", address, scheme)
 	}
-	bucketURL := scheme + "://" + name
-	if hasOptions {
-		bucketURL += "?" + options
-	}
-	bucket, err := blob.OpenBucket(ctx, bucketURL)
+	bucket, err := bucket.Open(ctx, scheme, name, options, bucket.FromSpec)
 	if err != nil {
-		return nil, sdk.Invalid("path %q: %v", address, err)
+		return nil, err
 	}
 	s := &set{bucket: bucket}
 	if err := s.list(ctx, scheme+"://"+name+"/", key); err != nil {
@@ -82,7 +77,7 @@ func (s *set) list(ctx context.Context, prefix, key string) error {
 		}
 		name := strings.TrimPrefix(o.Key, root)
 		switch {
-		case name == "" || strings.HasSuffix(name, "/"): // a marker of a folder
+		case name == "" || strings.HasSuffix(name, "/"): // a marker of a directory
 		case isGlob && doublestar.MatchUnvalidated(pattern, name):
 			s.entries = append(s.entries, entry{name: name, label: prefix + o.Key, bucket: s.bucket, key: o.Key})
 		case len(others) < 1000:
@@ -90,7 +85,8 @@ func (s *set) list(ctx context.Context, prefix, key string) error {
 		}
 	}
 	if len(s.entries) == 0 {
-		return sdk.Invalid("path %q: no object matches; under %s there are %s", prefix+key, prefix+root, Candidates(pattern, others))
+		return sdk.Invalid("path %q: no object matches; under %s there are %s", prefix+key, prefix+root,
+			advise(Candidates(pattern, others), "check the key"))
 	}
 	s.sort()
 	return nil

@@ -1,7 +1,8 @@
 // Package text is the provider of plain text files: source: text: {path: ..., split: ..., separator: ...}.
 //
-// A row has the field text. Its bytes are what the file holds, unchanged: no trimming, no decoding, a byte order mark
-// stays. Files that are gzip or zstd are decompressed first. Package source says what a path may be.
+// A row has the field text. Its bytes are what the file holds, unchanged: no trimming, no decoding. Files that are gzip or
+// zstd are decompressed first, and a byte order mark at the start of a file is passed over. Package source says what a path
+// may be.
 //
 // # Rows
 //

@@ -21,16 +21,20 @@ const schema = `#Config: {` + source.LocationSchema + `
 `
 
 // New returns the provider.
-func New() sdk.Provider {
+func New() sdk.Provider { return newProvider(source.MaxRow) }
+
+// newProvider returns a provider whose rows have at most the given bytes.
+func newProvider(most int) sdk.Provider {
 	return source.New(source.Format{
-		Description: protocol.ProviderDescription{Name: "text", Version: "1", Schema: schema},
-		Parse:       parse,
+		Description: protocol.ProviderDescription{Name: "text", Version: "2", Schema: schema},
+		Parse:       func(raw json.RawMessage) (source.Config, error) { return parse(raw, most) },
 	})
 }
 
 type config struct {
 	source.Location
 	parameters
+	most int
 }
 
 type parameters struct {
@@ -38,8 +42,8 @@ type parameters struct {
 	Split     string `json:"split"`
 }
 
-func parse(raw json.RawMessage) (source.Config, error) {
-	c := config{parameters: parameters{Split: "file"}}
+func parse(raw json.RawMessage, most int) (source.Config, error) {
+	c := config{parameters: parameters{Split: "file"}, most: most}
 	if err := source.Decode(raw, &c); err != nil {
 		return nil, err
 	}
@@ -57,7 +61,7 @@ func (c config) Reader(fields []string) (source.Reader, error) {
 	if c.Separator != "" {
 		known = []string{"input", "target"}
 	}
-	cut := cutter{separator: []byte(c.Separator), values: make([][]byte, len(fields))}
+	cut := cutter{separator: []byte(c.Separator), most: c.most, values: make([][]byte, len(fields))}
 	for _, field := range fields {
 		index := slices.Index(known, field)
 		if index < 0 {
@@ -79,12 +83,14 @@ func (c config) Reader(fields []string) (source.Reader, error) {
 // cutter makes rows of pieces of text.
 type cutter struct {
 	separator []byte // nil for raw text
+	// most is how many bytes a row may have.
+	most int
 	// fields says what each value is: 0 for text or input, 1 for target.
 	fields []int
 	values [][]byte
 }
 
-// longer ends the problem of a row of more than source.MaxRow bytes.
+// longer ends the problem of a row of too many bytes.
 const longer = "has more than %d bytes, the most that a row may have"
 
 // emit makes a row of a piece; where says where it stands, for problems.
@@ -113,12 +119,12 @@ func (c cutter) file(f *source.File, rows *source.Rows) error {
 	if rows.Behind() > 0 {
 		return rows.Skip(1)
 	}
-	text, err := io.ReadAll(io.LimitReader(content, source.MaxRow+1))
+	text, err := io.ReadAll(io.LimitReader(content, int64(c.most)+1))
 	if err != nil {
 		return err
 	}
-	if len(text) > source.MaxRow {
-		return rows.Problem("the file "+longer+`; use split: "paragraphs" or "lines"`, source.MaxRow)
+	if len(text) > c.most {
+		return rows.Problem("the file "+longer+`; use split: "paragraphs" or "lines"`, c.most)
 	}
 	return c.emit(rows, text, "the file")
 }
@@ -129,7 +135,7 @@ func (c cutter) lines(f *source.File, rows *source.Rows) error {
 		return err
 	}
 	defer content.Close()
-	lines := source.NewLines(content)
+	lines := source.NewLines(content, c.most)
 	for {
 		line, err := lines.Next()
 		if errors.Is(err, io.EOF) {
@@ -142,7 +148,7 @@ func (c cutter) lines(f *source.File, rows *source.Rows) error {
 		case rows.Behind() > 0:
 			err = rows.Skip(1)
 		case line.Long:
-			err = rows.Problem("line %d "+longer, line.Number, source.MaxRow)
+			err = rows.Problem("line %d "+longer, line.Number, c.most)
 		default:
 			err = c.emit(rows, line.Text, "line %d", line.Number)
 		}
@@ -158,7 +164,7 @@ func (c cutter) paragraphs(f *source.File, rows *source.Rows) error {
 		return err
 	}
 	defer content.Close()
-	p := paragraphs{lines: source.NewLines(content), max: source.MaxRow}
+	p := paragraphs{lines: source.NewLines(content, c.most), max: c.most}
 	for {
 		piece, first, err := p.next()
 		if errors.Is(err, io.EOF) {
@@ -168,7 +174,7 @@ func (c cutter) paragraphs(f *source.File, rows *source.Rows) error {
 			return err
 		}
 		if piece == nil {
-			err = rows.Problem("the paragraph at line %d "+longer, first, source.MaxRow)
+			err = rows.Problem("the paragraph at line %d "+longer, first, c.most)
 		} else {
 			err = c.emit(rows, piece, "the paragraph at line %d", first)
 		}

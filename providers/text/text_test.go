@@ -7,12 +7,14 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/cuecontext"
 	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
 	"pgregory.net/rapid"
 
 	"surprisal.dev/plugins/protocol"
@@ -27,7 +29,12 @@ func TestRows(t *testing.T) {
 		content string
 		want    []string
 	}{
-		{"a file is a row, to the byte", `"split": "file"`, "\ufeffone\r\n\xff\n\n", []string{`0 a.txt:0 "\ufeffone\r\n\xff\n\n"`}},
+		{"a file is a row, to the byte", `"split": "file"`, "one\r\n\xff\n\n", []string{`0 a.txt:0 "one\r\n\xff\n\n"`}},
+		{"a byte order mark at the start is passed over, once", `"split": "file"`, "\ufeff\ufeffone\ufeff", []string{`0 a.txt:0 "\ufeffone\ufeff"`}},
+		{"nothing but a byte order mark", `"split": "file"`, "\ufeff", []string{`0 a.txt:0 ""`}},
+		{"half a byte order mark", `"split": "file"`, "\xef\xbb", []string{`0 a.txt:0 "\xef\xbb"`}},
+		{"a byte order mark before lines", `"split": "lines"`, "\ufeffone\n\ufefftwo", []string{`0 a.txt:0 "one"`, `1 a.txt:1 "\ufefftwo"`}},
+		{"a byte order mark before paragraphs", `"split": "paragraphs"`, "\ufeff\n\none", []string{`0 a.txt:0 "one"`}},
 		{"an empty file is an empty row", `"split": "file"`, "", []string{`0 a.txt:0 ""`}},
 
 		{"lines with a final end", `"split": "lines"`, "one\ntwo\n", []string{`0 a.txt:0 "one"`, `1 a.txt:1 "two"`}},
@@ -107,27 +114,78 @@ func TestReading(t *testing.T) {
 }
 
 func TestLongRowsAreProblems(t *testing.T) {
-	long := strings.Repeat("x", source.MaxRow+1)
-	dir := sourcetest.Folder(t, map[string]string{"a.txt": "one\n\n" + long + "\n\ntwo\n\n" + long[1:] + "\r\n"})
-	for split, want := range map[string][]string{
-		"lines":      {`line 3 has more than 67108864 bytes, the most that a row may have`},
-		"paragraphs": {`the paragraph at line 3 has more than 67108864 bytes, the most that a row may have`},
+	const most = 3 << 20 // more than one read of the lines
+	long := strings.Repeat("x", most+1)
+	halves := long[:most/2] + "\r\n" + long[:most/2-2]
+	dir := sourcetest.Folder(t, map[string]string{
+		"a.txt": "one\n\n" + long + "\n\ntwo\n\n" + long[1:] + "\r\n", "halves.txt": halves, "longer.txt": halves + "x",
+	})
+	for _, test := range []struct {
+		path, split string
+		want        []string
+		sizes       []int
+	}{
+		{"a.txt", "lines", []string{`line 3 has more than 3145728 bytes, the most that a row may have`}, []int{3, 0, 0, 3, 0, most}},
+		{"a.txt", "paragraphs", []string{`the paragraph at line 3 has more than 3145728 bytes, the most that a row may have`}, []int{3, 3, most}},
+		{"a.txt", "file", []string{`the file has more than 3145728 bytes, the most that a row may have; use split: "paragraphs" or "lines"`}, nil},
+		{"halves.txt", "file", nil, []int{most}},
+		{"halves.txt", "paragraphs", nil, []int{most}},
+		{"longer.txt", "paragraphs", []string{`the paragraph at line 1 has more than 3145728 bytes, the most that a row may have`}, nil},
 	} {
-		rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.txt", "split": "`+split+`"}`), 0, 0, "text")
+		rows, err := sourcetest.Read(t, newProvider(most), sourcetest.Source(dir, `{"path": "`+test.path+`", "split": "`+test.split+`"}`), 0, 0, "text")
 		if err != nil {
 			t.Fatal(err)
 		}
 		var problems []string
+		var sizes []int
 		for _, r := range rows {
 			if r.Problem != "" {
 				problems = append(problems, r.Problem)
+				continue
 			}
+			sizes = append(sizes, len(r.Values[0]))
 		}
-		if diff := cmp.Diff(want, problems); diff != "" {
-			t.Errorf("%s: problems (-want +got):\n%s", split, diff)
+		if diff := cmp.Diff(test.want, problems) + cmp.Diff(test.sizes, sizes); diff != "" {
+			t.Errorf("%s, %s: problems and sizes (-want +got):\n%s", test.path, test.split, diff)
 		}
-		if last := rows[len(rows)-1]; len(last.Values) != 1 || len(last.Values[0]) != source.MaxRow {
-			t.Errorf("%s: a row of exactly the most bytes does not come whole", split)
+	}
+}
+
+// A small file that decompresses to one long row costs no more memory than the longest row that is allowed.
+func TestBombs(t *testing.T) {
+	const most, long = 1 << 20, 128 << 20
+	var zip bytes.Buffer
+	w := gzip.NewWriter(&zip)
+	z, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer z.Close()
+	var zst bytes.Buffer
+	z.Reset(&zst)
+	for range long / most {
+		_, err := w.Write(bytes.Repeat([]byte("x"), most))
+		_, zErr := z.Write(bytes.Repeat([]byte("x"), most))
+		if err := errors.Join(err, zErr); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Close(), z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	dir := sourcetest.Folder(t, map[string]string{"a.gz": zip.String(), "a.zst": zst.String()})
+	for _, path := range []string{"a.gz", "a.zst"} {
+		for _, split := range []string{"file", "lines", "paragraphs"} {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			rows, err := sourcetest.Read(t, newProvider(most), sourcetest.Source(dir, `{"path": "`+path+`", "split": "`+split+`"}`), 0, 0, "text")
+			runtime.ReadMemStats(&after)
+			if err != nil || len(rows) != 1 || !strings.Contains(rows[0].Problem, "has more than 1048576 bytes") {
+				t.Errorf("%s, %s: rows %.200v, error %v", path, split, rows, err)
+			}
+			if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20 {
+				t.Errorf("%s, %s: %d bytes were allocated for a file that holds %d", path, split, n, long)
+			}
 		}
 	}
 }
@@ -188,7 +246,7 @@ func TestParagraphsAgreeWithARegexp(t *testing.T) {
 				want[i] = strings.TrimSuffix(strings.TrimSuffix(p, "\n"), "\r")
 			}
 		}
-		p := paragraphs{lines: source.NewLines(strings.NewReader(text)), max: source.MaxRow}
+		p := paragraphs{lines: source.NewLines(strings.NewReader(text), source.MaxRow), max: source.MaxRow}
 		var got []string
 		for {
 			piece, _, err := p.next()
@@ -219,7 +277,11 @@ func FuzzText(f *testing.F) {
 		if bytes.HasPrefix(content, []byte{0x1f, 0x8b}) || bytes.HasPrefix(content, []byte{0x28, 0xb5, 0x2f, 0xfd}) {
 			return // read as compressed
 		}
+		if bytes.HasPrefix(content, []byte{0xff, 0xfe}) || bytes.HasPrefix(content, []byte{0xfe, 0xff}) {
+			return // refused as UTF-16
+		}
 		dir := sourcetest.Folder(t, map[string]string{"a": string(content)})
+		content = bytes.TrimPrefix(content, []byte("\ufeff"))
 		for _, split := range []string{"file", "lines", "paragraphs"} {
 			config, err := json.Marshal(map[string]string{"path": "a", "split": split})
 			if err != nil {

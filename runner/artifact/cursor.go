@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
+
+	"surprisal.dev/plugins/footer"
 )
 
 // cursor reads one column's values row by row, straight from decoded pages. Parquet describes nesting by two levels a
@@ -20,7 +22,7 @@ type cursor struct {
 	nullable bool // the column itself may be null
 	defined  byte // definition level of a value that is there
 
-	pages       parquet.Pages
+	pages       *footer.Pages
 	page        parquet.Page
 	repetition  []byte
 	definition  []byte
@@ -102,22 +104,14 @@ func (c *cursor) fault(format string, args ...any) error {
 }
 
 // enter opens the column's pages of a row group at a row.
-func (c *cursor) enter(chunks []parquet.ColumnChunk, row int64) error {
+func (c *cursor) enter(file *footer.File, group int, row int64) error {
 	c.leave()
 	return guard(func() error {
-		if c.index >= len(chunks) {
-			return c.fault("missing from a row group")
+		pages, err := file.Pages(group, c.index, row)
+		if err != nil {
+			return c.fault("%v", err)
 		}
-		if row > 0 {
-			// SeekToRow uses the offset index if it has been loaded.
-			if _, err := chunks[c.index].OffsetIndex(); err != nil && !errors.Is(err, parquet.ErrMissingOffsetIndex) {
-				return c.fault("%v", err)
-			}
-		}
-		c.pages = chunks[c.index].Pages()
-		if row > 0 {
-			return c.pages.SeekToRow(row)
-		}
+		c.pages = pages
 		return nil
 	})
 }

@@ -13,6 +13,8 @@ type Counts struct {
 	// Bytes counts the bytes of the texts, ScoredBytes those inside the scored spans.
 	Bytes       int64 `json:"bytes"`
 	ScoredBytes int64 `json:"scoredBytes"`
+	// LargestDocument is the size in bytes of the longest text, which bounds the memory that later actions need.
+	LargestDocument int64 `json:"largestDocument"`
 	// Words counts the words inside the scored spans: segments by the default rule of Unicode Standard Annex 29 that hold
 	// a letter or a number.
 	Words int64 `json:"words"`

@@ -21,6 +21,7 @@ type column struct{ name, kind string }
 type Reader[T any] struct {
 	path    string
 	file    *os.File
+	parquet *footer.File
 	groups  []parquet.RowGroup
 	rows    int64
 	cursors []*cursor
@@ -50,7 +51,7 @@ func open[T any](path string, columns []column, row func([]*cursor, *T) error) (
 		return nil, err
 	}
 	err = guard(func() error {
-		r.groups, r.rows = f.RowGroups(), f.NumRows()
+		r.parquet, r.groups, r.rows = f, f.RowGroups(), f.NumRows()
 		total := int64(0)
 		for _, group := range r.groups {
 			if group.NumRows() < 0 {
@@ -120,9 +121,8 @@ func (r *Reader[T]) Read(row *T) error {
 
 // enter puts the cursors at a row of a row group.
 func (r *Reader[T]) enter(group int, row int64) error {
-	chunks := r.groups[group].ColumnChunks()
 	for _, c := range r.cursors {
-		if err := c.enter(chunks, row); err != nil {
+		if err := c.enter(r.parquet, group, row); err != nil {
 			return r.fault(err)
 		}
 	}

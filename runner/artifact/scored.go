@@ -35,13 +35,18 @@ type ScoredDocument struct {
 	PerByteLoss    []float64 `parquet:"per_byte_loss,list"`
 }
 
+// Tokens returns the document's tokens, which share its slices. They explain its losses unless it has some for each byte.
+func (d *ScoredDocument) Tokens() protocol.Tokens {
+	return protocol.Tokens{
+		Starts: d.TokenStarts, Ends: d.TokenEnds, NLL: d.TokenNLL, UnscoredStarts: d.UnscoredStarts, UnscoredEnds: d.UnscoredEnds,
+	}
+}
+
 // Spread calls give with bytes [start, end), in order, and the loss in nats of each of them. Bytes that it leaves out have
 // none. It returns the loss of tokens without bytes that no later token took.
 func (d *ScoredDocument) Spread(give func(start, end int32, share float64)) (noBytes float64) {
 	if len(d.PerByteLoss) == 0 {
-		return protocol.Tokens{
-			Starts: d.TokenStarts, Ends: d.TokenEnds, NLL: d.TokenNLL, UnscoredStarts: d.UnscoredStarts, UnscoredEnds: d.UnscoredEnds,
-		}.Spread(give)
+		return d.Tokens().Spread(give)
 	}
 	start := 0
 	for i, loss := range d.PerByteLoss {

@@ -77,6 +77,13 @@ func (b *bench) open(cores int64) {
 	b.engine.backoff = time.Millisecond
 }
 
+// cache looks up keys in a store on this machine.
+type cache struct{ store *store.Store }
+
+func (c cache) LookupMany(ctx context.Context, keys []string) (map[string]*store.Record, error) {
+	return c.store.LookupMany(ctx, keys, "")
+}
+
 // fake is a kind whose work is that of a test.
 type fake struct {
 	action.Kind
@@ -170,7 +177,7 @@ func (b *bench) planned() []plan.Kind {
 
 func (b *bench) run(ctx context.Context, p *plan.Plan) {
 	b.t.Helper()
-	if err := p.Resolve(ctx, plan.Lookup(b.store.Lookup)); err != nil && ctx.Err() == nil {
+	if err := p.Resolve(ctx, cache{b.store}); err != nil && ctx.Err() == nil {
 		b.t.Fatal(err)
 	}
 	if err := b.engine.Run(ctx, p, b.stop); err != nil {

@@ -58,6 +58,11 @@ func (w *Worker) Do(ctx context.Context, job plan.Job, advance func(action.Progr
 	if err != nil {
 		return nil, false, err
 	}
+	release, err := w.store.Claim(ctx, job.Key)
+	if err != nil {
+		return nil, false, err
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	if record, found, err = w.store.Lookup(ctx, job.Key); err != nil || found {
 		return record, found, err
 	}

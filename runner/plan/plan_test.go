@@ -110,13 +110,14 @@ func (w *world) build() (*plan.Plan, error) {
 // cache answers with what was made before. Outputs depend on the key alone, as those of a deterministic action do.
 type cache map[string]*store.Record
 
-func (c cache) LookupMany(_ context.Context, keys []string, hit func(*store.Record)) error {
+func (c cache) LookupMany(_ context.Context, keys []string) (map[string]*store.Record, error) {
+	hits := map[string]*store.Record{}
 	for _, key := range keys {
 		if r := c[key]; r != nil {
-			hit(r)
+			hits[key] = r
 		}
 	}
-	return nil
+	return hits, nil
 }
 
 func (c cache) add(a *plan.Action, measured map[string]float64) {

@@ -6,43 +6,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"surprisal.dev/runner/store"
 )
 
-// Cache answers which actions have run. A hit means that every output exists.
+// Cache answers which actions have run.
 type Cache interface {
-	// LookupMany calls hit for each key that has run, in any order and from one goroutine.
-	LookupMany(ctx context.Context, keys []string, hit func(*store.Record)) error
-}
-
-// Lookup is a cache that answers for one key at a time. It may be called from many goroutines.
-type Lookup func(ctx context.Context, key string) (r *store.Record, hit bool, err error)
-
-// lookups is how many keys are looked up at the same time.
-const lookups = 64
-
-// LookupMany implements Cache.
-func (l Lookup) LookupMany(ctx context.Context, keys []string, hit func(*store.Record)) error {
-	var mu sync.Mutex
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(lookups)
-	for _, key := range keys {
-		group.Go(func() error {
-			r, ok, err := l(ctx, key)
-			if err != nil || !ok {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			hit(r)
-			return nil
-		})
-	}
-	return group.Wait()
+	// LookupMany returns the records of those keys that have run and whose outputs all exist.
+	LookupMany(ctx context.Context, keys []string) (map[string]*store.Record, error)
 }
 
 // Resolve computes the keys that can be known and asks the cache for each.
@@ -77,13 +48,14 @@ func (p *Plan) Resolve(ctx context.Context, cache Cache) error {
 		if len(keys) == 0 {
 			break
 		}
-		err := cache.LookupMany(ctx, keys, func(r *store.Record) {
-			for _, a := range asked[r.Key] {
-				a.Found(r)
-			}
-		})
+		records, err := cache.LookupMany(ctx, keys)
 		if err != nil {
 			return fmt.Errorf("look up what has run: %w", err)
+		}
+		for key, r := range records {
+			for _, a := range asked[key] {
+				a.Found(r)
+			}
 		}
 		rest = waiting
 	}

@@ -71,7 +71,7 @@ func openDirectory(root, kind string) (*directory, error) {
 		return nil, invalid("%s %s: is a file; name a directory, or a URL such as s3://bucket", kind, root)
 	}
 	d := &directory{
-		path: root, kind: kind, live: liveness{poll: 200 * time.Millisecond, patience: 2 * time.Minute}, claims: map[string]*os.File{},
+		path: root, kind: kind, live: liveness{poll: 200 * time.Millisecond, idle: 4 * time.Second, patience: 2 * time.Minute}, claims: map[string]*os.File{},
 		verified: map[string]identity{},
 	}
 	_, err = d.at()
@@ -293,6 +293,11 @@ func (d *directory) adopt(ctx context.Context, name, digest string, f *os.File) 
 	return d.receive(ctx, name, unchanged(f, digest))
 }
 
+// adoptNew is never called.
+func (d *directory) adoptNew(context.Context, string, string, *os.File) error {
+	return errors.ErrUnsupported
+}
+
 // receive publishes what r gives, whose errors say that it is not what it should be.
 func (d *directory) receive(ctx context.Context, name string, r io.Reader) error {
 	f, temporary, err := d.temp()
@@ -510,6 +515,9 @@ func (d *directory) names(name string) ([]string, error) {
 	if err != nil {
 		return nil, noError(err)
 	}
+	if _, err := root.Lstat(name); err != nil {
+		return nil, noError(explain(err))
+	}
 	f, err := root.Open(name)
 	if err != nil {
 		return nil, noError(explain(err))
@@ -565,9 +573,6 @@ func (d *directory) removeOwned(owner string) error {
 
 // claim publishes a lease whose lock this process holds: the file is locked before it gets its name.
 func (d *directory) claim(_ context.Context, name string, data []byte) error {
-	if err := d.mkdir(path.Dir(name)); err != nil {
-		return explain(err)
-	}
 	f, temporary, err := d.temp()
 	if err != nil {
 		return err
@@ -580,7 +585,7 @@ func (d *directory) claim(_ context.Context, name string, data []byte) error {
 		_, err = f.Write(data)
 	}
 	if err == nil {
-		err = d.root.Rename(temporary, name)
+		err = d.moveInto(temporary, name)
 	}
 	if err != nil {
 		d.discard(f, temporary)
@@ -595,6 +600,21 @@ func (d *directory) claim(_ context.Context, name string, data []byte) error {
 	return nil
 }
 
+// moveInto renames a file into a directory that another process may remove while it is empty.
+func (d *directory) moveInto(from, to string) error {
+	for {
+		if err := d.mkdir(path.Dir(to)); err != nil {
+			return err
+		}
+		if err := d.root.Rename(from, to); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if _, err := d.root.Lstat(from); err != nil {
+			return err
+		}
+	}
+}
+
 func (d *directory) unclaim(ctx context.Context, name string) error {
 	d.mu.Lock()
 	f := d.claims[name]
@@ -603,6 +623,10 @@ func (d *directory) unclaim(ctx context.Context, name string) error {
 	err := d.remove(ctx, name)
 	if f != nil {
 		err = errors.Join(err, f.Close())
+	}
+	if path.Dir(name)+"/" == collectors {
+		// Looking for collectors where there is no such directory costs the least.
+		err = errors.Join(err, d.prune("collectors"))
 	}
 	return err
 }

@@ -12,7 +12,7 @@ import (
 // ErrLeaseLost says that this process could not refresh its lease in time, so that what it held may be gone.
 var ErrLeaseLost = errors.New("lease lost")
 
-// invalid is an error that the person who gave the input can mend.
+// invalid is an error that the person who gave the input can fix.
 func invalid(format string, args ...any) error {
 	return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(format, args...)}
 }
@@ -36,7 +36,7 @@ func explain(err error) error {
 	advice := ""
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		advice = "free some space (runner gc removes what no run and no tag needs), then run again: finished actions are kept"
+		advice = "free some space (runner gc removes what no run needs), then run again: finished actions are kept"
 	case errors.Is(err, syscall.EROFS):
 		advice = "this disk can only be read; choose a store on another one, or mount it for writing"
 	case errors.Is(err, fs.ErrPermission):

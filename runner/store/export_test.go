@@ -14,7 +14,7 @@ import (
 
 // SetLiveness shortens the waiting of a store under test.
 func SetLiveness(s *Store, poll, patience, expiry time.Duration) {
-	live := liveness{poll, patience, expiry}
+	live := liveness{poll, poll, patience, expiry}
 	switch b := s.b.(type) {
 	case *directory:
 		b.live = live

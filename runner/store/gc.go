@@ -45,7 +45,7 @@ func (s *Store) GC(ctx context.Context, o GCOptions) (GCReport, error) {
 	if err := o.check(time.Now()); err != nil {
 		return GCReport{}, err
 	}
-	g := &collection{s: s, GCOptions: o, name: collectorName(), bodies: map[string]stamped{}, keys: map[string]bool{}, digests: map[string]bool{}}
+	g := &collection{s: s, GCOptions: o, name: collectorName(), bodies: map[string]stamped{}, kept: map[string]bool{}, keys: map[string]bool{}, digests: map[string]bool{}}
 	report, err := g.run(ctx)
 	if err != nil {
 		return report, fmt.Errorf("gc of store %s: %w", s, err)
@@ -75,6 +75,8 @@ type collection struct {
 	// bodies are the leases that were read, which need not be read again unless they change.
 	bodies map[string]stamped
 	report GCReport
+	// kept are the runs that stay.
+	kept map[string]bool
 	// announced is true once everybody's facts are old.
 	announced bool
 
@@ -102,7 +104,7 @@ func (g *collection) run(ctx context.Context) (_ GCReport, err error) {
 		<-done
 		err = errors.Join(err, g.s.b.unclaim(context.WithoutCancel(ctx), g.name))
 	}()
-	steps := []func(context.Context) error{g.awaitAnswers, g.readRuns, g.sweepRecords, g.sweepJobs, g.sweepBlobs, g.sweepLeases}
+	steps := []func(context.Context) error{g.awaitAnswers, g.readRuns, g.sweepRecords, g.sweepJobs, g.sweepPacks, g.sweepBlobs, g.sweepLeases}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			if cause := context.Cause(ctx); cause != nil {
@@ -247,6 +249,7 @@ func (g *collection) readRuns(ctx context.Context) error {
 			g.report.Runs = append(g.report.Runs, r.ID)
 			continue
 		}
+		g.kept[r.ID] = true
 		for _, a := range r.Actions {
 			g.keys[a.Key] = true
 		}

@@ -54,6 +54,8 @@ type lease struct {
 	stop   context.CancelFunc
 	done   chan struct{}
 
+	pack pack
+
 	mu   sync.Mutex
 	held map[string]struct{}
 	// sizes are those of blobs that were put under this lease, by name, and so stay until it ends.
@@ -170,8 +172,13 @@ func (s *Store) Release(ctx context.Context) error {
 	if l == nil {
 		return nil
 	}
+	packed := s.putPack(ctx, l)
 	l.stop()
 	<-l.done
+	if packed != nil {
+		// It is only a copy, and what it copies is in the store.
+		s.warn(fmt.Sprintf("store %s: run %s: %v", s, l.run, packed))
+	}
 	if err := s.b.unclaim(ctx, l.name); err != nil {
 		return fmt.Errorf("store %s: %w", s, err)
 	}
@@ -252,6 +259,13 @@ func (l *lease) aging() bool {
 	return l.expiry > 0 && time.Now().Round(0).Sub(l.refreshed) > l.expiry/6
 }
 
+// count returns how many digests and keys are held, and whether those who want more have to wait.
+func (l *lease) count() (held int, paused bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.held), l.paused != nil
+}
+
 // keep publishes the lease, then answers collectors and refreshes it until its context is done. The lease comes first and
 // the look for collectors second; GC does the same the other way round.
 func (s *Store) keep(ctx context.Context, l *lease, published chan<- error) {
@@ -264,13 +278,14 @@ func (s *Store) keep(ctx context.Context, l *lease, published chan<- error) {
 	if err != nil {
 		return
 	}
-	tick := time.NewTicker(s.b.liveness().poll)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
+	live := s.b.liveness()
+	held := 0
+	for wait := live.poll; sleep(ctx, wait) == nil; {
+		// Who holds nothing new has nothing to lose by an answer that comes later.
+		if now, paused := l.count(); now == held && !paused {
+			wait = min(2*wait, live.idle)
+		} else {
+			wait, held = live.poll, now
 		}
 		err := s.answer(ctx, l)
 		if err == nil && l.aging() {

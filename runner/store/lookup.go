@@ -110,7 +110,37 @@ func (s *Store) lookupBucket(ctx context.Context, keys []string, found *hits) er
 			return 0, &fs.PathError{Op: "stat", Path: s.b.where(name), Err: fs.ErrNotExist}
 		}
 	}
-	return s.lookupEach(ctx, keys, stat, found)
+	if len(keys) < listInstead {
+		return s.lookupEach(ctx, keys, stat, found)
+	}
+	rest, err := s.lookupPacked(ctx, keys, stat, found)
+	if err != nil {
+		return err
+	}
+	return s.lookupEach(ctx, rest, stat, found)
+}
+
+// lookupPacked looks up keys that have records in packs, and returns the others.
+func (s *Store) lookupPacked(
+	ctx context.Context, keys []string, stat func(context.Context, string) (int64, error), found *hits,
+) (rest []string, err error) {
+	wanted := make(map[string]bool, len(keys))
+	for _, key := range keys {
+		wanted[key] = true
+	}
+	packed, err := s.readPacks(ctx, wanted)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range keys {
+		// Where blobs are gone, the record under its own name may be another one by now.
+		if r := packed[key]; r != nil && s.missing(ctx, r.Outputs, stat) == nil {
+			found.add(key, r)
+		} else {
+			rest = append(rest, key)
+		}
+	}
+	return rest, nil
 }
 
 // sizes returns the sizes of what is under a prefix, by name.

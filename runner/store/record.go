@@ -299,6 +299,11 @@ func (s *Store) PutRecord(ctx context.Context, r *Record) (*Record, error) {
 	if err := s.write(ctx, noteName(l.run, r.Key), nil); err != nil {
 		return nil, err
 	}
+	if s.b.local() == nil {
+		if err := l.pack.add(r.Key, data); err != nil {
+			return nil, fmt.Errorf("action %s: %w", r.Name, err)
+		}
+	}
 	err = s.b.create(ctx, recordName(r.Key), data)
 	if errors.Is(err, fs.ErrExist) {
 		return s.replaceRecord(ctx, r, data)

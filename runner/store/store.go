@@ -57,6 +57,8 @@ type backend interface {
 	create(ctx context.Context, name string, data []byte) error
 	// adopt publishes a file's content, whole or not at all, and may take the file.
 	adopt(ctx context.Context, name, digest string, f *os.File) error
+	// adoptNew is adopt, but fails with fs.ErrExist where there is an object; only of a bucket.
+	adoptNew(ctx context.Context, name, digest string, f *os.File) error
 	// setAside moves a blob whose content is not what its name says to damagedPrefix.
 	setAside(ctx context.Context, name string) error
 	// prune removes a directory if it is empty.
@@ -87,10 +89,10 @@ type claim struct {
 	refreshed time.Time
 }
 
-// liveness says how leases are watched: how often, how long to wait for an answer, and how long a lease lives without a
-// refresh (0 for ever).
+// liveness says how leases are watched: how often, how often if nothing happens, how long to wait for an answer, and how long
+// a lease lives without a refresh (0 for ever).
 type liveness struct {
-	poll, patience, expiry time.Duration
+	poll, idle, patience, expiry time.Duration
 }
 
 // Open opens the store at location: a directory, or a URL: file:///path, s3://bucket/prefix, gs://bucket/prefix, mem://. The
@@ -185,6 +187,17 @@ func (s *Store) publish(ctx context.Context, digest string, size int64, f *os.Fi
 		return err
 	}
 	name := blobName(digest)
+	if size <= smallBlob && s.b.local() == nil {
+		// Sending it takes no longer than asking whether it is there.
+		err := s.b.adoptNew(ctx, name, digest, f)
+		if err == nil {
+			l.remember(name, size)
+			return nil
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("store %s: %w", s, err)
+		}
+	}
 	there, err := s.has(ctx, name, digest, size)
 	if err != nil {
 		return fmt.Errorf("store %s: %w", s, err)
@@ -366,6 +379,9 @@ func (s *Store) write(ctx context.Context, name string, data []byte) error {
 	}
 	return nil
 }
+
+// smallBlob is the size up to which a blob is sent to a bucket without asking whether it is there.
+const smallBlob = 256 << 10
 
 const digestPrefix = "sha256:"
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -27,7 +26,7 @@ func (w *Workspace) Experiment(ctx context.Context) (*spec.Experiment, error) {
 	if w.experiment != nil {
 		return w.experiment, nil
 	}
-	e, err := w.load(ctx, w.Dir)
+	e, err := w.load(ctx, w.Dir, w.options.Confine)
 	if err != nil {
 		return nil, err
 	}
@@ -50,11 +49,18 @@ func (w *Workspace) Plan(ctx context.Context) (*plan.Plan, error) {
 
 // Resolve looks up in the store what of a plan is done.
 func (w *Workspace) Resolve(ctx context.Context, p *plan.Plan) error {
-	index, err := w.Store.Index(ctx)
-	if err != nil {
-		return err
-	}
-	return p.Resolve(ctx, plan.Lookup(index.Lookup))
+	return p.Resolve(ctx, lookups{w.Store, w.lookupDir})
+}
+
+// lookups looks up keys in a store, and keeps what it learns of a bucket in a directory, unless that is "".
+type lookups struct {
+	store *store.Store
+	dir   string
+}
+
+// LookupMany implements plan.Cache.
+func (l lookups) LookupMany(ctx context.Context, keys []string) (map[string]*store.Record, error) {
+	return l.store.LookupMany(ctx, keys, l.dir)
 }
 
 // planOf makes the plan of an experiment whose relative paths start in the first of dirs that has the file. The plan of a
@@ -64,7 +70,11 @@ func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, past bool, d
 		Providers: identities(w.plugins, protocol.KindProvider), Backends: identities(w.plugins, protocol.KindBackend),
 		Scores: map[string]protocol.File{}, Weights: map[string][]protocol.ModelFile{}, Estimates: map[string]protocol.Estimate{},
 	}
-	lock, err := spec.ReadLock(os.DirFS(dirs[0]))
+	confine := w.options.Confine
+	if past && confine != "" {
+		confine = dirs[0]
+	}
+	lock, err := spec.ReadLock(dirs[0], confine)
 	if err != nil {
 		return nil, err
 	}

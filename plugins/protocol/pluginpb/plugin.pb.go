@@ -4,7 +4,8 @@
 // protocol version 1), and serves one of the two services below. Go authors need none of this: see plugins/sdk.
 //
 // Messages of a stream hold about 1 MiB. A row, document or answer that is larger continues in the next element of its
-// kind, as the field `continued` says; a receiver accepts a message of up to 256 MiB.
+// kind, as the field `continued` says. A receiver accepts a message of up to 4 MiB in a stream and of up to 64 MiB elsewhere,
+// a value of a row or the text of a document of up to 64 MiB, and a row's problem of up to 64 KiB.
 //
 // A failure that has a kind carries an Error in the details of its gRPC status.
 
@@ -247,9 +248,13 @@ func (x *Source) GetDir() string {
 }
 
 type ResolveRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Source        *Source                `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
-	Network       bool                   `protobuf:"varint,2,opt,name=network,proto3" json:"network,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Source  *Source                `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	Network bool                   `protobuf:"varint,2,opt,name=network,proto3" json:"network,omitempty"`
+	// A directory in which providers may remember digests from one process to the next, or empty.
+	Cache string `protobuf:"bytes,3,opt,name=cache,proto3" json:"cache,omitempty"`
+	// Nothing may be written to it.
+	CacheReadOnly bool `protobuf:"varint,4,opt,name=cache_read_only,json=cacheReadOnly,proto3" json:"cache_read_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -294,6 +299,20 @@ func (x *ResolveRequest) GetSource() *Source {
 func (x *ResolveRequest) GetNetwork() bool {
 	if x != nil {
 		return x.Network
+	}
+	return false
+}
+
+func (x *ResolveRequest) GetCache() string {
+	if x != nil {
+		return x.Cache
+	}
+	return ""
+}
+
+func (x *ResolveRequest) GetCacheReadOnly() bool {
+	if x != nil {
+		return x.CacheReadOnly
 	}
 	return false
 }
@@ -371,8 +390,11 @@ type File struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// "sha256:" and 64 hex digits.
-	Digest        string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
-	Bytes         int64  `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Digest string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Of the stored bytes.
+	Bytes int64 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// The file is stored compressed: its text may be larger than its bytes, by an unknown factor.
+	Compressed    bool `protobuf:"varint,4,opt,name=compressed,proto3" json:"compressed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -426,6 +448,13 @@ func (x *File) GetBytes() int64 {
 		return x.Bytes
 	}
 	return 0
+}
+
+func (x *File) GetCompressed() bool {
+	if x != nil {
+		return x.Compressed
+	}
+	return false
 }
 
 type ReadRequest struct {
@@ -1807,10 +1836,12 @@ const file_plugin_proto_rawDesc = "" +
 	"\fcapabilities\x18\x05 \x03(\tR\fcapabilities\"2\n" +
 	"\x06Source\x12\x16\n" +
 	"\x06config\x18\x01 \x01(\fR\x06config\x12\x10\n" +
-	"\x03dir\x18\x02 \x01(\tR\x03dir\"_\n" +
+	"\x03dir\x18\x02 \x01(\tR\x03dir\"\x9d\x01\n" +
 	"\x0eResolveRequest\x123\n" +
 	"\x06source\x18\x01 \x01(\v2\x1b.surprisal.plugin.v1.SourceR\x06source\x12\x18\n" +
-	"\anetwork\x18\x02 \x01(\bR\anetwork\"\x8f\x01\n" +
+	"\anetwork\x18\x02 \x01(\bR\anetwork\x12\x14\n" +
+	"\x05cache\x18\x03 \x01(\tR\x05cache\x12&\n" +
+	"\x0fcache_read_only\x18\x04 \x01(\bR\rcacheReadOnly\"\x8f\x01\n" +
 	"\n" +
 	"Resolution\x12\x1e\n" +
 	"\n" +
@@ -1818,11 +1849,14 @@ const file_plugin_proto_rawDesc = "" +
 	"parameters\x12/\n" +
 	"\x05files\x18\x02 \x03(\v2\x19.surprisal.plugin.v1.FileR\x05files\x12\x1a\n" +
 	"\brevision\x18\x03 \x01(\tR\brevision\x12\x14\n" +
-	"\x05local\x18\x04 \x01(\bR\x05local\"H\n" +
+	"\x05local\x18\x04 \x01(\bR\x05local\"h\n" +
 	"\x04File\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x14\n" +
-	"\x05bytes\x18\x03 \x01(\x03R\x05bytes\"\xb7\x01\n" +
+	"\x05bytes\x18\x03 \x01(\x03R\x05bytes\x12\x1e\n" +
+	"\n" +
+	"compressed\x18\x04 \x01(\bR\n" +
+	"compressed\"\xb7\x01\n" +
 	"\vReadRequest\x123\n" +
 	"\x06source\x18\x01 \x01(\v2\x1b.surprisal.plugin.v1.SourceR\x06source\x127\n" +
 	"\x06pinned\x18\x02 \x01(\v2\x1f.surprisal.plugin.v1.ResolutionR\x06pinned\x12\x16\n" +

@@ -38,12 +38,14 @@ func ToBackendDescription(d *pluginpb.BackendDescription) protocol.BackendDescri
 
 // FromResolveRequest converts a request to its message.
 func FromResolveRequest(r protocol.ResolveRequest) *pluginpb.ResolveRequest {
-	return &pluginpb.ResolveRequest{Source: fromSource(r.Source), Network: r.Network}
+	return &pluginpb.ResolveRequest{Source: fromSource(r.Source), Network: r.Network, Cache: r.Cache, CacheReadOnly: r.CacheReadOnly}
 }
 
 // ToResolveRequest undoes FromResolveRequest.
 func ToResolveRequest(r *pluginpb.ResolveRequest) protocol.ResolveRequest {
-	return protocol.ResolveRequest{Source: toSource(r.GetSource()), Network: r.GetNetwork()}
+	return protocol.ResolveRequest{
+		Source: toSource(r.GetSource()), Network: r.GetNetwork(), Cache: r.GetCache(), CacheReadOnly: r.GetCacheReadOnly(),
+	}
 }
 
 // FromReadRequest converts a request to its message.
@@ -72,7 +74,7 @@ func toSource(s *pluginpb.Source) protocol.Source {
 func FromResolution(r protocol.Resolution) *pluginpb.Resolution {
 	files := make([]*pluginpb.File, len(r.Files))
 	for i, f := range r.Files {
-		files[i] = &pluginpb.File{Name: f.Name, Digest: f.Digest, Bytes: f.Bytes}
+		files[i] = &pluginpb.File{Name: f.Name, Digest: f.Digest, Bytes: f.Bytes, Compressed: f.Compressed}
 	}
 	return &pluginpb.Resolution{Parameters: r.Parameters, Files: files, Revision: r.Revision, Local: r.Local}
 }
@@ -81,7 +83,7 @@ func FromResolution(r protocol.Resolution) *pluginpb.Resolution {
 func ToResolution(r *pluginpb.Resolution) protocol.Resolution {
 	var files []protocol.File
 	for _, f := range r.GetFiles() {
-		files = append(files, protocol.File{Name: f.GetName(), Digest: f.GetDigest(), Bytes: f.GetBytes()})
+		files = append(files, protocol.File{Name: f.GetName(), Digest: f.GetDigest(), Bytes: f.GetBytes(), Compressed: f.GetCompressed()})
 	}
 	return protocol.Resolution{Parameters: r.GetParameters(), Files: files, Revision: r.GetRevision(), Local: r.GetLocal()}
 }

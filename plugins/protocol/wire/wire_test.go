@@ -289,7 +289,7 @@ func TestErrorsCross(t *testing.T) {
 func TestValuesCross(t *testing.T) {
 	source := protocol.Source{Config: []byte(`{"a":1}`), Dir: "dir"}
 	resolution := protocol.Resolution{
-		Parameters: []byte(`{}`), Files: []protocol.File{{Name: "n", Digest: "sha256:0", Bytes: 3}, {Name: "m"}}, Revision: "r", Local: true,
+		Parameters: []byte(`{}`), Files: []protocol.File{{Name: "n", Digest: "sha256:0", Bytes: 3, Compressed: true}, {Name: "m"}}, Revision: "r", Local: true,
 	}
 	m := protocol.Model{Config: []byte(`{"b":2}`), Files: []protocol.ModelFile{{Name: "n", Path: "p", Digest: "d"}}}
 	for _, test := range []struct{ want, got any }{
@@ -300,8 +300,8 @@ func TestValuesCross(t *testing.T) {
 			ToReadRequest(FromReadRequest(protocol.ReadRequest{Source: source, Pinned: resolution, Fields: []string{"x", "y"}, From: 1, To: 2})),
 		},
 		{
-			protocol.ResolveRequest{Source: source, Network: true},
-			ToResolveRequest(FromResolveRequest(protocol.ResolveRequest{Source: source, Network: true})),
+			protocol.ResolveRequest{Source: source, Network: true, Cache: "c", CacheReadOnly: true},
+			ToResolveRequest(FromResolveRequest(protocol.ResolveRequest{Source: source, Network: true, Cache: "c", CacheReadOnly: true})),
 		},
 		{
 			protocol.ProviderDescription{Name: "n", Version: "v", Schema: "s", Environment: []string{"e"}, Capabilities: []string{"c"}},

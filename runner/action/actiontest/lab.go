@@ -4,6 +4,7 @@
 package actiontest
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -177,7 +178,7 @@ func (l *Lab) Section(kind string, v any) {
 func (l *Lab) Run() (*plan.Plan, map[string]error) {
 	l.t.Helper()
 	p := l.Plan()
-	if err := p.Resolve(l.t.Context(), plan.Lookup(l.Store.Lookup)); err != nil {
+	if err := p.Resolve(l.t.Context(), Cache{Store: l.Store}); err != nil {
 		l.t.Fatal(err)
 	}
 	pool := host.NewPool()
@@ -236,4 +237,12 @@ func JSON[T any](l *Lab, p *plan.Plan, name, file string) (v T) {
 		l.t.Fatal(err)
 	}
 	return v
+}
+
+// Cache looks up keys in a store on this machine.
+type Cache struct{ Store *store.Store }
+
+// LookupMany implements plan.Cache.
+func (c Cache) LookupMany(ctx context.Context, keys []string) (map[string]*store.Record, error) {
+	return c.Store.LookupMany(ctx, keys, "")
 }

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-	"unicode"
+	"unicode/utf8"
 
 	"surprisal.dev/runner/artifact"
 )
@@ -16,11 +16,10 @@ var sample = []string{
 	"word", "it's", "x-y", "naïve", "snake_case", "_", "__", "!_a", "-_-", "a'", "don’t", "Ⅷ", "½", "٣", "1,000.5", "12:30", "1-", "3.", "１２",
 	"http://a", "https://", "http:// ", "xhttp://a", "www.", "www.é", "HTTP://A", "!www.x", "http://a\x1fb", " ", "  ", "\n", "\n\n", "\t", "\r\n", " \n",
 	"\u00a0", "\u2028", "\u3000", "\u0085", "\u200b", "\x1c", "\x1c\x1d", "\x1f!", "\v", "\f", "\u0301", "\ufe0f", "e\u0301", "🙂", "👩‍👩‍👧", "中文", "...", "“", "⏎", "␠",
-	"\x00", "averyveryveryverylongwordthatgoesonandon", "éééééééééééééééééééé",
+	"\ua7d2x", "\U00016ea0", "\U00011b60", "\U00011de0", "\u0558", "\x00", "averyveryveryverylongwordthatgoesonandon", "éééééééééééééééééééé",
 }
 
-// hostile writes the tables of two models under dir/a and dir/b, over a few datasets of n random documents each. All
-// characters are ones that Unicode 15 knows, so that a newer table agrees.
+// hostile writes the tables of two models under dir/a and dir/b, over a few datasets of n random documents each.
 func hostile(t testing.TB, dir string, seed uint64, n int) (a, b Side) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(seed, 99))
@@ -32,7 +31,7 @@ func hostile(t testing.TB, dir string, seed uint64, n int) (a, b Side) {
 			at := filepath.Join(dir, string('a'+rune(m)), string('0'+rune(i)))
 			files[m] = createFiles(t, at)
 			side.Datasets = append(side.Datasets, Table{
-				Key: key, ScoredPath: filepath.Join(at, "scored_documents.parquet"), LedgerPath: filepath.Join(at, "ledger.parquet"),
+				Key: key, ScoredPath: filepath.Join(at, "scored_documents.parquet"),
 			})
 		}
 		for row := range int64(n) {
@@ -40,7 +39,7 @@ func hostile(t testing.TB, dir string, seed uint64, n int) (a, b Side) {
 			for range r.IntN(60) {
 				if r.IntN(8) == 0 {
 					for {
-						if c := r.Int32N(0x20000); unicode.In(c, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Z, unicode.Cc) {
+						if c := r.Int32N(0x33480); utf8.ValidRune(c) {
 							text += string(c)
 							break
 						}
@@ -127,10 +126,24 @@ func (f *tableFiles) write(t testing.TB, d artifact.ExportedDocument, l artifact
 			f.tags = append(f.tags, tag)
 		}
 	}
-	if err := f.scored.Write(artifact.ScoredDocument{
+	scored := artifact.ScoredDocument{
 		Shard: d.Shard, Row: d.Row, Text: d.Text, ScoreStart: d.ScoreStart, ScoreEnd: d.ScoreEnd, TokenIDs: d.TokenIDs,
-		TokenStarts: d.TokenStarts, TokenEnds: d.TokenEnds, PerByteLoss: d.PerByteLoss,
-	}); err != nil {
+		TokenStarts: d.TokenStarts, TokenEnds: d.TokenEnds, UnscoredStarts: l.UnscoredStarts, UnscoredEnds: l.UnscoredEnds,
+	}
+	// Some documents have losses by token, the others by byte.
+	if d.Row%2 == 0 {
+		for i, start := range d.TokenStarts {
+			nats := 0.0
+			for _, loss := range d.PerByteLoss[start:d.TokenEnds[i]] {
+				nats += loss
+			}
+			scored.TokenNLL = append(scored.TokenNLL, nats)
+		}
+		d.PerByteLoss = scored.Losses(nil)
+	} else {
+		scored.PerByteLoss = d.PerByteLoss
+	}
+	if err := f.scored.Write(scored); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.exported.Write(d); err != nil {

@@ -2,10 +2,11 @@ package gap
 
 import (
 	"fmt"
-	"html"
 	"io"
 	"strconv"
 	"strings"
+
+	"surprisal.dev/plugins/protocol"
 )
 
 // report writes the report that a person reads, in Markdown. Every sentence is made from the numbers.
@@ -21,9 +22,9 @@ func (s *Summary) report(w io.Writer) error {
 		fmt.Fprintf(&out, "- Left out on both sides: %s inside the scored spans (a lacks a loss for %s, b for %s).\n",
 			count(s.Unscored.Either, "byte"), number(s.Unscored.A), number(s.Unscored.B))
 	}
-	if s.Free.Either > 0 {
+	if s.ZeroLoss.Either > 0 {
 		fmt.Fprintf(&out, "- Scored with a loss of exactly zero: %s for a, %s for b. A byte that a scorer skipped and still counted looks like this.\n",
-			count(s.Free.A, "byte"), number(s.Free.B))
+			count(s.ZeroLoss.A, "byte"), number(s.ZeroLoss.B))
 	}
 	out.WriteString("\n")
 	sums := func(title, name, counted string, rows []Row) {
@@ -113,16 +114,40 @@ func writeRows(out *strings.Builder, title string, heads []string, n int, row fu
 	}
 	fmt.Fprintf(out, "| %s |\n|%s\n", strings.Join(heads, " | "), strings.Repeat(" --- |", len(heads)))
 	for i := range n {
-		fmt.Fprintf(out, "| %s |\n", strings.Join(row(i), " | "))
+		cells := row(i)
+		for j, cell := range cells {
+			// A bar ends a cell even within a code span; no other character needs a backslash there.
+			cells[j] = strings.ReplaceAll(cell, "|", `\|`)
+		}
+		fmt.Fprintf(out, "| %s |\n", strings.Join(cells, " | "))
 	}
 	out.WriteString("\n")
 }
 
-var markdown = strings.NewReplacer(`\`, `\\`, "|", `\|`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "#", `\#`, "~", `\~`,
-	"\n", " ", "\r", " ")
-
-// quote shows text from a dataset or a spec as it is, whatever Markdown or HTML it holds.
-func quote(s string) string { return markdown.Replace(html.EscapeString(s)) }
+// quote shows text that a dataset or a spec holds as a code span. Nothing in it is Markdown,
+// HTML, a link, a mention or an emoji to a reader of GitHub's flavor, and what cannot be seen is shown by an escape.
+func quote(s string) string {
+	s = protocol.Visible(s)
+	if s == "" {
+		return ""
+	}
+	longest, run := 0, 0
+	for i := range len(s) {
+		if s[i] == '`' {
+			run++
+			longest = max(longest, run)
+		} else {
+			run = 0
+		}
+	}
+	fence := strings.Repeat("`", longest+1)
+	// A space at both ends is taken off again, unless the text is nothing but spaces.
+	first, last := s[0], s[len(s)-1]
+	if first == '`' || last == '`' || first == ' ' && last == ' ' && strings.Trim(s, " ") != "" {
+		s = " " + s + " "
+	}
+	return fence + s + fence
+}
 
 func decimal(v *float64) string {
 	if v == nil {

@@ -2,9 +2,9 @@ package gap
 
 import (
 	"strings"
-	"sync"
-	"unicode"
 	"unicode/utf8"
+
+	"surprisal.dev/plugins/unicode17"
 )
 
 // segmentKind says which alternative of the segment expression matched:
@@ -12,7 +12,7 @@ import (
 //	(?:https?://|www\.)\S+ | \s+ | \p{N}+(?:[.,:/-]\p{N}+)* |
 //	[\p{L}\p{M}_]+(?:['’-][\p{L}\p{M}_]+)* | [^\p{L}\p{M}\p{N}\s]+
 //
-// where \s is Unicode's White_Space. Every character starts one of them, so segments tile any text.
+// where \s is the property White_Space and all classes are Unicode 17's. Every character starts one of them, so segments tile any text.
 type segmentKind uint8
 
 const (
@@ -32,44 +32,31 @@ const (
 	classSpace
 )
 
-// classes maps every code point to its class.
-var classes = sync.OnceValue(func() *[unicode.MaxRune + 1]uint8 {
-	table := new([unicode.MaxRune + 1]uint8)
-	fill := func(ranges *unicode.RangeTable, class uint8) {
-		for _, r := range ranges.R16 {
-			for c := uint32(r.Lo); c <= uint32(r.Hi); c += uint32(r.Stride) {
-				table[c] = class
-			}
-		}
-		for _, r := range ranges.R32 {
-			for c := r.Lo; c <= r.Hi; c += r.Stride {
-				table[c] = class
-			}
-		}
-	}
-	fill(unicode.L, classLetter)
-	fill(unicode.M, classLetter)
-	fill(unicode.N, classNumber)
-	fill(unicode.White_Space, classSpace)
-	table['_'] = classUnderscore
-	return table
-})
-
-// segmenter finds segments in a text of valid UTF-8.
-type segmenter struct {
-	text    string
-	classes *[unicode.MaxRune + 1]uint8
+// unicodeClasses gives the class for each of Unicode's.
+var unicodeClasses = [...]uint8{
+	unicode17.Other: classOther, unicode17.Letter: classLetter, unicode17.Mark: classLetter, unicode17.Number: classNumber,
+	unicode17.Space: classSpace,
 }
 
-func newSegmenter(text string) segmenter { return segmenter{text, classes()} }
+// asciiClasses are the classes of the characters below utf8.RuneSelf.
+var asciiClasses = func() (table [utf8.RuneSelf]uint8) {
+	for r := range table {
+		table[r] = unicodeClasses[unicode17.ClassOf(rune(r))]
+	}
+	table['_'] = classUnderscore
+	return table
+}()
+
+// segmenter finds segments in a text of valid UTF-8.
+type segmenter struct{ text string }
 
 // class returns the class and size of the character at byte i < len(text).
 func (s segmenter) class(i int) (uint8, int) {
 	if c := s.text[i]; c < utf8.RuneSelf {
-		return s.classes[c], 1
+		return asciiClasses[c], 1
 	}
 	r, n := utf8.DecodeRuneInString(s.text[i:])
-	return s.classes[r], n
+	return unicodeClasses[unicode17.ClassOf(r)], n
 }
 
 // next returns the end of the segment that starts at byte i < len(text).
@@ -191,7 +178,7 @@ func bucketOf(segment string, kind segmentKind) bucket {
 
 // clippedBucket returns the bucket of what is left of a segment that the scored span cut: its own shape decides.
 func clippedBucket(piece string) bucket {
-	if end, kind := newSegmenter(piece).next(0); end == len(piece) {
+	if end, kind := (segmenter{piece}).next(0); end == len(piece) {
 		return bucketOf(piece, kind)
 	}
 	return bucketOf(piece, segmentPunctuation)

@@ -10,6 +10,7 @@ import (
 	"math"
 	"slices"
 
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/artifact"
 )
 
@@ -92,29 +93,35 @@ type Directions[T any] struct {
 
 // Bytes counts bytes that one side or the other has a property on; Either counts a byte of both once.
 type Bytes struct {
-	A      int64 `json:"model_a"`
-	B      int64 `json:"model_b"`
+	A      int64 `json:"a"`
+	B      int64 `json:"b"`
 	Either int64 `json:"either"`
+}
+
+func (b *Bytes) add(other Bytes) {
+	b.A += other.A
+	b.B += other.B
+	b.Either += other.Either
 }
 
 // Protocols are how the two sides were scored, null where it is not known, and what differs between them.
 type Protocols struct {
-	A           json.RawMessage `json:"model_a"`
-	B           json.RawMessage `json:"model_b"`
+	A           json.RawMessage `json:"a"`
+	B           json.RawMessage `json:"b"`
 	Differences []string        `json:"differences"`
 }
 
 // Summary is the report's facts, and the content of summary.json. Lists are sorted by |delta bits|, the largest first,
 // then by name.
 type Summary struct {
-	ModelA    string    `json:"model_a"`
-	ModelB    string    `json:"model_b"`
+	ModelA    string    `json:"modelA"`
+	ModelB    string    `json:"modelB"`
 	Protocols Protocols `json:"protocols"`
 	// Unscored counts bytes inside scored spans without a loss; they are left out of both sides' sums and bytes. A and B
 	// count each side's own.
-	Unscored Bytes `json:"unscored_bytes"`
-	// Free counts bytes whose loss is exactly zero and that still count as scored.
-	Free         Bytes                `json:"zero_loss_bytes"`
+	Unscored Bytes `json:"unscoredBytes"`
+	// ZeroLoss counts bytes whose loss is exactly zero and that still count as scored.
+	ZeroLoss     Bytes                `json:"zeroLossBytes"`
 	Overall      Row                  `json:"overall"`
 	Datasets     []Row                `json:"datasets"`
 	Groups       []Row                `json:"dataset_groups"`
@@ -132,7 +139,7 @@ func protocolDifferences(a, b Side) ([]string, error) {
 			continue
 		}
 		if err := json.Unmarshal(side.Protocol, &protocols[i]); err != nil {
-			return nil, fault("model %q: its protocol is no JSON object: %v", side.Name, err)
+			return nil, protocol.Invalid("model %q: its protocol is no JSON object: %v", side.Name, err)
 		}
 	}
 	differences := []string{}
@@ -172,7 +179,7 @@ func compact(value json.RawMessage) string {
 
 func (c *comparison) summary(differences []string) (*Summary, error) {
 	s := &Summary{
-		ModelA: c.a.Name, ModelB: c.b.Name, Unscored: c.unscored, Free: c.free,
+		ModelA: c.a.Name, ModelB: c.b.Name, Unscored: c.unscored, ZeroLoss: c.zeroLoss,
 		Protocols:    Protocols{c.a.Protocol, c.b.Protocol, differences},
 		Datasets:     []Row{},
 		Groups:       []Row{},

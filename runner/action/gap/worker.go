@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
@@ -104,10 +105,6 @@ func readSide(t *action.Task, role, model string, p parameters) (side Side, prot
 		if !ok || len(p.Datasets) > 0 && !slices.Contains(p.Datasets, dataset) {
 			continue
 		}
-		ledger, err := t.Input(prefix + "/" + artifact.LedgerFile)
-		if err != nil {
-			return side, nil, err
-		}
 		summaryPath, err := t.Input(prefix + "/" + artifact.SummaryFile)
 		if err != nil {
 			return side, nil, err
@@ -119,7 +116,7 @@ func readSide(t *action.Task, role, model string, p parameters) (side Side, prot
 			return side, nil, err
 		}
 		protocols[dataset] = summary.Protocol
-		side.Datasets = append(side.Datasets, Table{Key: dataset, Tags: tags[dataset], ScoredPath: t.Inputs[scored], LedgerPath: ledger})
+		side.Datasets = append(side.Datasets, Table{Key: dataset, Tags: tags[dataset], ScoredPath: t.Inputs[scored]})
 	}
 	return side, protocols, nil
 }
@@ -133,7 +130,7 @@ func common(a, b []Table, nameA, nameB string) ([]Table, []Table, error) {
 	}
 	x, y := within(a, b), within(b, a)
 	if len(x) == 0 {
-		return nil, nil, fault("the tables of models %q and %q have no dataset in common; "+
+		return nil, nil, protocol.Invalid("the tables of models %q and %q have no dataset in common; "+
 			"a table that was made elsewhere has the key of the dataset in its column dataset_name", nameA, nameB)
 	}
 	return x, y, nil
@@ -155,7 +152,7 @@ func checkProtocols(protocols [2]map[string]json.RawMessage, sides [2]Side, allo
 		for _, f := range fields {
 			forced = true
 			if !slices.Contains(allow, f.Path) {
-				return false, fault("dataset %q: models %q and %q were scored under different protocols: %s; score both under one, or say allow: [%q] in the gap to compare them all the same",
+				return false, protocol.Invalid("dataset %q: models %q and %q were scored under different protocols: %s; score both under one, or say allow: [%q] in the gap to compare them all the same",
 					dataset, sides[0].Name, sides[1].Name, f, f.Path)
 			}
 		}
@@ -165,7 +162,7 @@ func checkProtocols(protocols [2]map[string]json.RawMessage, sides [2]Side, allo
 
 func differing(a, b json.RawMessage) ([]plan.Field, error) {
 	if len(a) == 0 || len(b) == 0 {
-		return nil, fault("a score does not say under which protocol it was made")
+		return nil, protocol.Invalid("a score does not say under which protocol it was made")
 	}
 	fields, err := plan.Diff(a, b)
 	if i := slices.IndexFunc(fields, func(f plan.Field) bool { return f.Path == "imported" }); i >= 0 {

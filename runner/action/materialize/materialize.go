@@ -9,12 +9,12 @@ import (
 	"os"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/clipperhouse/uax29/v2/words"
 
 	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/unicode17"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
@@ -66,7 +66,7 @@ func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
 	}
 	c := m.metadata.Counts
 	if c.Documents == 0 {
-		return action.Result{}, invalid("no documents are left of %d rows: %s; check the source, the field names, rows and limits",
+		return action.Result{}, protocol.Invalid("no documents are left of %d rows: %s; check the source, the field names, rows and limits",
 			m.metadata.RowsRead, m.dropped())
 	}
 	if err := artifact.WriteJSON(t.Path(artifact.CountsFile), c); err != nil {
@@ -80,7 +80,8 @@ func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
 		Warnings: m.warnings(),
 		Measured: map[string]float64{
 			plan.MeasuredDocuments: float64(c.Documents), plan.MeasuredBytes: float64(c.Bytes),
-			"bytesPerSecond": float64(c.Bytes) / max(time.Since(started).Seconds(), math.SmallestNonzeroFloat64),
+			"largestDocument": float64(c.LargestDocument),
+			"bytesPerSecond":  float64(c.Bytes) / max(time.Since(started).Seconds(), math.SmallestNonzeroFloat64),
 		},
 	}, nil
 }
@@ -116,6 +117,7 @@ func (m *materializer) write(ctx context.Context, path string, p action.Provider
 		c := &m.metadata.Counts
 		c.Documents++
 		c.Bytes += int64(len(m.document.Text))
+		c.LargestDocument = max(c.LargestDocument, int64(len(m.document.Text)))
 		span := m.document.Text[m.document.ScoreStart:m.document.ScoreEnd]
 		c.ScoredBytes += int64(len(span))
 		c.Words += countWords(span)
@@ -123,6 +125,7 @@ func (m *materializer) write(ctx context.Context, path string, p action.Provider
 		if err := out.Write(m.document); err != nil {
 			return err
 		}
+		m.document = artifact.Document{} // a large text must not stay while the next is read
 		if c.Documents == limit {
 			return errEnough
 		}
@@ -141,14 +144,7 @@ func (m *materializer) write(ctx context.Context, path string, p action.Provider
 func (m *materializer) make(row protocol.Row) (bool, error) {
 	problem, reason := check(m.dataset, row)
 	if problem != "" {
-		if m.dataset.BadRows != "skip" {
-			m.refused = append(m.refused, fmt.Sprintf("%s row %d: %s", row.Shard, row.Number, problem))
-			if len(m.refused) >= maxExamples {
-				return false, m.refusal()
-			}
-		}
-		m.drop(droppedBad, row, problem)
-		return false, nil
+		return false, m.bad(row, problem)
 	}
 	if reason == "" && m.picked != nil && !m.picked[row.Ordinal] {
 		reason = droppedSample
@@ -157,35 +153,25 @@ func (m *materializer) make(row protocol.Row) (bool, error) {
 		m.drop(reason, row, "")
 		return false, nil
 	}
-	text, replaced := m.join(row.Values)
-	start, end := 0, len(text)
-	leaked := false
-	if len(row.Values) == 2 {
-		start = len(text) - len(m.valid(row.Values[1]))
-		leaked = leaks(text[:start], text[start:])
-	}
-	meta := documentMeta{}
-	if limit := m.dataset.Limits.Bytes; limit > 0 && int64(end) > limit {
-		meta.TruncatedFrom = end
-		end = int(limit)
-		for end > 0 && !utf8.RuneStart(text[end]) {
-			end--
-		}
-		text = text[:end]
-		if start >= end {
+	text, start, replaced := join(row.Values)
+	leaked := len(row.Values) == 2 && leaks(text[:start], text[start:])
+	meta := documentMeta{ReplacedBytes: replaced}
+	if limit := m.dataset.Limits.Bytes; limit > 0 && int64(len(text)) > limit {
+		meta.TruncatedFrom = len(text)
+		text = truncate(text, int(limit))
+		if start >= len(text) {
 			m.drop(droppedCutTarget, row, "")
 			return false, nil
 		}
 		m.metadata.Truncated++
 	}
 	if len(text) > math.MaxInt32 {
-		return false, invalid("%s row %d has %d bytes, more than %d; set limits.bytes", row.Shard, row.Number, len(text), math.MaxInt32)
+		return false, protocol.Invalid("%s row %d has %d bytes, more than %d; set limits.bytes", row.Shard, row.Number, len(text), math.MaxInt32)
 	}
 	if leaked {
 		m.metadata.TargetInInput++
 	}
 	if replaced > 0 {
-		meta.ReplacedBytes = replaced
 		m.metadata.ReplacedBytes += int64(replaced)
 		m.metadata.ReplacedRows++
 	}
@@ -195,9 +181,29 @@ func (m *materializer) make(row protocol.Row) (bool, error) {
 	}
 	m.document = artifact.Document{
 		ID: fmt.Sprintf("%s:%d", row.Shard, row.Number), Shard: row.Shard, Row: row.Number,
-		Text: text, ScoreStart: int32(start), ScoreEnd: int32(end), Meta: string(encoded),
+		Text: text, ScoreStart: int32(start), ScoreEnd: int32(len(text)), Meta: string(encoded),
 	}
 	return true, nil
+}
+
+// bad counts a row with a problem. It returns an error as soon as a page of such rows is full, where they are refused.
+func (m *materializer) bad(row protocol.Row, problem string) error {
+	if m.dataset.BadRows != "skip" {
+		m.refused = append(m.refused, fmt.Sprintf("%s row %d: %s", row.Shard, row.Number, problem))
+		if len(m.refused) >= maxExamples {
+			return m.refusal()
+		}
+	}
+	m.drop(droppedBad, row, problem)
+	return nil
+}
+
+// truncate cuts a text of more than limit bytes at the character boundary at or below limit.
+func truncate(text string, limit int) string {
+	for limit > 0 && !utf8.RuneStart(text[limit]) {
+		limit--
+	}
+	return text[:limit]
 }
 
 // leakBytes is the length from which a target that stands anywhere in its input is more than chance.
@@ -205,7 +211,7 @@ const leakBytes = 16
 
 // leaks reports whether an input gives its target away.
 func leaks(input, target string) bool {
-	input, target = strings.TrimSpace(input), strings.TrimSpace(target)
+	input, target = strings.TrimFunc(input, unicode17.IsSpace), strings.TrimFunc(target, unicode17.IsSpace)
 	return target != "" && (strings.HasSuffix(input, target) || len(target) >= leakBytes && strings.Contains(input, target))
 }
 
@@ -253,25 +259,30 @@ func invalidAt(b []byte) int {
 	return -1
 }
 
-// join returns the document's text, and how many invalid bytes in it became U+FFFD.
-func (m *materializer) join(values [][]byte) (string, int) {
+// join returns the document's text, the byte at which the last value starts, and how many invalid bytes became U+FFFD.
+func join(values [][]byte) (text string, start, replaced int) {
 	var b strings.Builder
-	replaced := 0
+	size := 0
 	for _, v := range values {
-		valid := m.valid(v)
-		// Each replaced byte grew from one byte to three.
-		replaced += (len(valid) - len(v)) / (utf8.RuneLen(utf8.RuneError) - 1)
-		b.WriteString(valid)
+		size += len(v)
 	}
-	return b.String(), replaced
-}
-
-// valid returns v with each invalid byte replaced by U+FFFD.
-func (m *materializer) valid(v []byte) string {
-	if utf8.Valid(v) {
-		return string(v)
+	b.Grow(size)
+	for _, v := range values {
+		start = b.Len()
+		for len(v) > 0 {
+			valid := len(v)
+			if at := invalidAt(v); at >= 0 {
+				valid = at
+			}
+			b.Write(v[:valid])
+			if v = v[valid:]; len(v) > 0 {
+				b.WriteRune(utf8.RuneError)
+				v = v[1:]
+				replaced++
+			}
+		}
 	}
-	return string([]rune(string(v)))
+	return b.String(), start, replaced
 }
 
 func (m *materializer) drop(reason string, row protocol.Row, problem string) {
@@ -292,7 +303,7 @@ func (m *materializer) refusal() error {
 	if len(m.refused) == maxExamples {
 		atLeast = "at least "
 	}
-	return invalid("%s%d of the rows cannot be read:\n  %s\nmend the source, or set badRows: \"skip\" to leave such rows out and count them",
+	return protocol.Invalid("%s%d of the rows cannot be read:\n  %s\nfix the source, or set badRows: \"skip\" to leave such rows out and count them",
 		atLeast, len(m.refused), strings.Join(m.refused, "\n  "))
 }
 
@@ -309,6 +320,8 @@ func (m *materializer) dropped() string {
 	return strings.Join(parts, ", ")
 }
 
+// warnings says what people should know of the documents. It names no dataset: datasets that are defined alike share the
+// action.
 func (m *materializer) warnings() []string {
 	var out []string
 	for _, reason := range []string{droppedBad, droppedEmptyTarget, droppedCutTarget} {
@@ -329,13 +342,14 @@ func (m *materializer) warnings() []string {
 func countWords(span string) int64 {
 	var n int64
 	for segments := words.FromString(span); segments.Next(); {
-		if strings.IndexFunc(segments.Value(), func(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) }) >= 0 {
+		if strings.ContainsFunc(segments.Value(), isWordCharacter) {
 			n++
 		}
 	}
 	return n
 }
 
-func invalid(format string, args ...any) error {
-	return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(format, args...)}
+func isWordCharacter(r rune) bool {
+	class := unicode17.ClassOf(r)
+	return class == unicode17.Letter || class == unicode17.Number
 }

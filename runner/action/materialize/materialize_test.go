@@ -130,7 +130,7 @@ func (d *dataset) task(t testing.TB, dir string, resolved protocol.Resolution) *
 		t.Fatal(err)
 	}
 	return &action.Task{
-		Descriptor: job.Descriptor, Name: job.Name, Labels: job.Labels, Machine: job.Machine, Plugins: plugins{d.provider},
+		Descriptor: job.Descriptor, Name: job.Name, Labels: job.Labels, Machine: job.Machine, Plugins: plugins{providers[d.provider]},
 	}
 }
 
@@ -150,12 +150,10 @@ func (reader) Plan(b *plan.Builder) error {
 }
 
 // plugins gives a task a provider within this process.
-type plugins struct{ provider string }
+type plugins struct{ provider action.Provider }
 
-func (p plugins) Provider(context.Context) (action.Provider, error) {
-	return providers[p.provider], nil
-}
-func (plugins) Backend(context.Context) (action.Backend, error) { return nil, errors.New("no backend") }
+func (p plugins) Provider(context.Context) (action.Provider, error) { return p.provider, nil }
+func (plugins) Backend(context.Context) (action.Backend, error)     { return nil, errors.New("no backend") }
 func (plugins) Model(context.Context, protocol.Model) (action.Model, func() error, error) {
 	return nil, nil, errors.New("no model")
 }
@@ -164,9 +162,14 @@ func (plugins) Model(context.Context, protocol.Model) (action.Model, func() erro
 func (m made) check(t testing.TB) {
 	t.Helper()
 	var want artifact.Counts
+	truncated := int64(0)
 	for _, d := range m.documents {
+		if strings.Contains(d.Meta, `"truncatedFrom"`) {
+			truncated++
+		}
 		want.Documents++
 		want.Bytes += int64(len(d.Text))
+		want.LargestDocument = max(want.LargestDocument, int64(len(d.Text)))
 		want.ScoredBytes += int64(d.ScoreEnd - d.ScoreStart)
 	}
 	var counts artifact.Counts
@@ -184,6 +187,12 @@ func (m made) check(t testing.TB) {
 	}
 	if got := m.result.Measured[plan.MeasuredBytes]; got != float64(want.Bytes) {
 		t.Errorf("measured %v bytes of %d", got, want.Bytes)
+	}
+	if got := m.result.Measured["largestDocument"]; got != float64(want.LargestDocument) {
+		t.Errorf("measured a largest document of %v bytes, found one of %d", got, want.LargestDocument)
+	}
+	if m.metadata.Truncated != truncated {
+		t.Errorf("counted %d truncated documents of %d", m.metadata.Truncated, truncated)
 	}
 	rows := want.Documents
 	for _, d := range m.metadata.Dropped {
@@ -241,7 +250,7 @@ func TestDocuments(t *testing.T) {
 			"an empty target leaves nothing to score",
 			pair(`{"in":"x","out":""}`, `{"in":"x","out":"y"}`),
 			[]string{"1: x[y]"}, []string{"empty target x1 [f row 0]"},
-			[]string{"key: 1 of 2 rows left out: empty target (f row 0)"},
+			[]string{"1 of 2 rows left out: empty target (f row 0)"},
 		}, {
 			"rows by ordinal, the first included and the last not",
 			lines("0", "1", "2", "3").with(func(d *spec.Dataset) { d.Rows = spec.Range{From: 1, To: 3} }),
@@ -259,20 +268,20 @@ func TestDocuments(t *testing.T) {
 			pair(`{"in":"ab","out":"cd"}`, `{"in":"abc","out":"d"}`, `{"in":"abcd","out":"e"}`).with(func(d *spec.Dataset) { d.Limits.Bytes = 3 }),
 			[]string{`0: ab[c] {"truncatedFrom":4}`},
 			[]string{"target beyond the byte limit x2 [f row 1 f row 2]"},
-			[]string{"key: 2 of 3 rows left out: target beyond the byte limit (f row 1)"},
+			[]string{"2 of 3 rows left out: target beyond the byte limit (f row 1)"},
 		}, {
 			"invalid bytes become U+FFFD, each its own, input and target apart",
 			pair("{\"in\":\"a\xff\xfe\",\"out\":\"b\xe2\x82\"}", `{"in":"é","out":"é"}`).with(func(d *spec.Dataset) { d.InvalidUTF8 = "replace" }),
 			[]string{`0: a` + "\ufffd\ufffd" + `[b` + "\ufffd\ufffd" + `] {"replacedBytes":4}`, "1: é[é]"}, nil,
 			[]string{
-				"key: 1 of 2 rows are not valid UTF-8; bytes that became U+FFFD: 4",
-				"key: in 1 of 2 rows the input already holds the target",
+				"1 of 2 rows are not valid UTF-8; bytes that became U+FFFD: 4",
+				"in 1 of 2 rows the input already holds the target",
 			},
 		}, {
 			"halves of a character do not join across input and target",
 			pair("{\"in\":\"\xc3\",\"out\":\"\xa9\"}").with(func(d *spec.Dataset) { d.InvalidUTF8 = "replace" }),
 			[]string{"0: \ufffd[\ufffd] {\"replacedBytes\":2}"}, nil,
-			[]string{"key: 1 of 1 rows are not valid UTF-8; bytes that became U+FFFD: 2", "key: in 1 of 1 rows the input already holds the target"},
+			[]string{"1 of 1 rows are not valid UTF-8; bytes that became U+FFFD: 2", "in 1 of 1 rows the input already holds the target"},
 		}, {
 			"what U+FFFD stands in a source by itself is text", lines("a\ufffdb"),
 			[]string{"0: [a\ufffdb]"}, nil, nil,
@@ -281,17 +290,22 @@ func TestDocuments(t *testing.T) {
 			objects([]string{"t"}, `{"t":"a"}`, `{"t":1}`, "{\"t\":\"\xff\"}").with(func(d *spec.Dataset) { d.BadRows = "skip" }),
 			[]string{"0: [a]"},
 			[]string{`bad row x2 [f row 1: line 2: field "t" is a number, not a string f row 2: field "t" is not valid UTF-8 at byte 0 (0xFF); set invalidUTF8: "replace" to read it with U+FFFD]`},
-			[]string{`key: 2 of 3 rows left out: bad row (f row 1: line 2: field "t" is a number, not a string)`},
+			[]string{`2 of 3 rows left out: bad row (f row 1: line 2: field "t" is a number, not a string)`},
 		}, {
 			"a target that its input ends with, or that stands in it and is long, is given away",
 			pair(`{"in":"the answer is 4","out":" 4"}`, `{"in":"4 is the answer","out":"4"}`, `{"in":"a long target, indeed?","out":"a long target, indeed"}`),
 			[]string{"0: the answer is 4[ 4]", "1: 4 is the answer[4]", "2: a long target, indeed?[a long target, indeed]"}, nil,
-			[]string{"key: in 2 of 3 rows the input already holds the target"},
+			[]string{"in 2 of 3 rows the input already holds the target"},
+		}, {
+			"a target inside its input is given away from 16 bytes on",
+			pair(`{"in":"<0123456789abcdef>","out":"0123456789abcdef"}`, `{"in":"<0123456789abcde>","out":"0123456789abcde"}`),
+			[]string{"0: <0123456789abcdef>[0123456789abcdef]", "1: <0123456789abcde>[0123456789abcde]"}, nil,
+			[]string{"in 1 of 2 rows the input already holds the target"},
 		}, {
 			"what a limit cuts away is given away to nobody",
 			pair(`{"in":"aa","out":"a"}`, `{"in":"a","out":"b"}`).with(func(d *spec.Dataset) { d.Limits.Bytes = 2 }),
 			[]string{"1: a[b]"}, []string{"target beyond the byte limit x1 [f row 0]"},
-			[]string{"key: 1 of 2 rows left out: target beyond the byte limit (f row 0)"},
+			[]string{"1 of 2 rows left out: target beyond the byte limit (f row 0)"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -364,7 +378,7 @@ func TestRefused(t *testing.T) {
 
 func TestWords(t *testing.T) {
 	for text, want := range map[string]int64{
-		"It's 3.5 km – não?": 4, "...": 0, "snake_case x-y": 3, "½ Ⅷ": 2, "a🙂b": 2,
+		"It's 3.5 km – não?": 4, "...": 0, "snake_case x-y": 3, "½ Ⅷ": 2, "a🙂b": 2, "\ua7d2 \U00016ea0 \u0558": 2,
 	} {
 		m, err := lines(text).materialize(t)
 		if err != nil {
@@ -427,18 +441,20 @@ func TestSample(t *testing.T) {
 	}
 }
 
-// Each row is as likely as any other: over many seeds, the counts of 20 rows follow a uniform distribution. The bound is the
-// 0.999 quantile of chi squared with 19 degrees of freedom.
+// Each row is as likely as any other, in whatever shard: over many seeds, the counts of 20 rows of 4 shards follow a
+// uniform distribution. The bound is the 0.999 quantile of chi squared with 19 degrees of freedom.
 func TestSampleIsFair(t *testing.T) {
-	const rows, seeds, documents = 20, 400, 5
+	const shards, rows, seeds, documents = 4, 20, 400, 5
+	var source fakeSource
+	for i := range int64(rows) {
+		source = append(source, protocol.Row{
+			Shard: fmt.Sprintf("shard-%d", i*shards/rows), Number: i % (rows / shards), Ordinal: i, Values: [][]byte{fmt.Appendf(nil, "row %d", i)},
+		})
+	}
 	counts := map[string]float64{}
-	d := lines(numbers(rows)...)
 	for seed := range int64(seeds) {
-		m, err := d.with(func(d *spec.Dataset) { d.Sample = &spec.Sample{Documents: documents, Seed: seed} }).materialize(t)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, document := range m.documents {
+		_, found := source.materialize(t, spec.Dataset{Sample: &spec.Sample{Documents: documents, Seed: seed}})
+		for _, document := range found {
 			counts[document.Text]++
 		}
 	}
@@ -448,6 +464,60 @@ func TestSampleIsFair(t *testing.T) {
 	}
 	if len(counts) != rows || chi > 43.8 {
 		t.Errorf("chi squared is %v over %v", chi, counts)
+	}
+}
+
+// fakeSource is a provider of these rows.
+type fakeSource []protocol.Row
+
+func (s fakeSource) Read(_ context.Context, _ protocol.ReadRequest, emit func(protocol.Row) error) error {
+	for _, row := range s {
+		if err := emit(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s fakeSource) materialize(t *testing.T, d spec.Dataset) (result action.Result, documents []artifact.Document) {
+	t.Helper()
+	dir := t.TempDir()
+	d.Fields = []string{"text"}
+	d.Key = "key"
+	of := &dataset{provider: "fake", Dataset: d}
+	task := of.task(t, dir, protocol.Resolution{Parameters: json.RawMessage("{}")})
+	task.Dir, task.Advance, task.Plugins = dir, func(action.Progress) {}, plugins{s}
+	result, err := materialize.Kind{}.Work(t.Context(), task)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := artifact.OpenDocuments(filepath.Join(dir, artifact.DocumentsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	for row, err := range in.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		documents = append(documents, row)
+	}
+	return result, documents
+}
+
+// Of many bad rows the metadata shows the first 20 and counts them all.
+func TestExamples(t *testing.T) {
+	rows := []string{`{"t":"a"}`}
+	for range 25 {
+		rows = append(rows, "{}")
+	}
+	m, err := objects([]string{"t"}, rows...).with(func(d *spec.Dataset) { d.BadRows = "skip" }).materialize(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := m.metadata.Dropped["bad row"]
+	if got.Rows != 25 || len(got.Examples) != 20 || !strings.HasPrefix(got.Examples[19], "f row 20: ") {
+		t.Errorf("found %d rows and the examples %q", got.Rows, got.Examples)
 	}
 }
 

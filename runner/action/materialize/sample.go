@@ -12,60 +12,61 @@ import (
 )
 
 // pick returns the ordinals of the rows that the dataset's sample takes: those whose hash of seed, shard and row number
-// is smallest among the rows that can become documents. A row's luck depends on nothing else, so rows added to a source
-// push out others and change none.
+// is smallest among the rows that can become documents. A row's hash depends on nothing else, so rows added to a source
+// displace others and change none.
 func pick(ctx context.Context, p action.Provider, r protocol.ReadRequest, d *parameters) (map[int64]bool, error) {
-	var lots lots
+	var sample candidates
 	err := p.Read(ctx, r, func(row protocol.Row) error {
 		if problem, reason := check(d, row); problem != "" || reason != "" {
 			return nil
 		}
-		l := lot{draw(d.Sample.Seed, row), row.Ordinal}
+		c := candidate{sampleHash(d.Sample.Seed, row), row.Ordinal}
 		switch {
-		case int64(len(lots)) < d.Sample.Documents:
-			heap.Push(&lots, l)
-		case compareLots(l, lots[0]) < 0:
-			lots[0] = l
-			heap.Fix(&lots, 0)
+		case int64(len(sample)) < d.Sample.Documents:
+			heap.Push(&sample, c)
+		case compareCandidates(c, sample[0]) < 0:
+			sample[0] = c
+			heap.Fix(&sample, 0)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	picked := make(map[int64]bool, len(lots))
-	for _, l := range lots {
-		picked[l.ordinal] = true
+	picked := make(map[int64]bool, len(sample))
+	for _, c := range sample {
+		picked[c.ordinal] = true
 	}
 	return picked, nil
 }
 
-func draw(seed int64, row protocol.Row) uint64 {
+func sampleHash(seed int64, row protocol.Row) uint64 {
 	h := binary.BigEndian.AppendUint64([]byte("surprisal/sample/v1\x00"), uint64(seed))
 	h = binary.BigEndian.AppendUint64(h, uint64(row.Number))
 	sum := sha256.Sum256(append(h, row.Shard...))
 	return binary.BigEndian.Uint64(sum[:])
 }
 
-type lot struct {
-	draw    uint64
+// candidate is a row that may be sampled.
+type candidate struct {
+	hash    uint64
 	ordinal int64
 }
 
-func compareLots(x, y lot) int {
-	return cmp.Or(cmp.Compare(x.draw, y.draw), cmp.Compare(x.ordinal, y.ordinal))
+func compareCandidates(x, y candidate) int {
+	return cmp.Or(cmp.Compare(x.hash, y.hash), cmp.Compare(x.ordinal, y.ordinal))
 }
 
-// lots is a heap with the largest draw first.
-type lots []lot
+// candidates is a heap with the largest hash first.
+type candidates []candidate
 
-func (l lots) Len() int           { return len(l) }
-func (l lots) Less(i, j int) bool { return compareLots(l[i], l[j]) > 0 }
-func (l lots) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
-func (l *lots) Push(x any)        { *l = append(*l, x.(lot)) }
-func (l *lots) Pop() any {
-	old := *l
+func (c candidates) Len() int           { return len(c) }
+func (c candidates) Less(i, j int) bool { return compareCandidates(c[i], c[j]) > 0 }
+func (c candidates) Swap(i, j int)      { c[i], c[j] = c[j], c[i] }
+func (c *candidates) Push(x any)        { *c = append(*c, x.(candidate)) }
+func (c *candidates) Pop() any {
+	old := *c
 	last := old[len(old)-1]
-	*l = old[:len(old)-1]
+	*c = old[:len(old)-1]
 	return last
 }

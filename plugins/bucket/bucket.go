@@ -1,0 +1,149 @@
+package bucket
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/blob/gcsblob"
+	"gocloud.dev/blob/s3blob"
+	"gocloud.dev/gcp"
+
+	"surprisal.dev/plugins/protocol"
+)
+
+// Origin says who wrote a URL.
+type Origin int
+
+// Origins of URLs.
+const (
+	// FromUser is the user's own: all options are allowed.
+	FromUser Origin = iota
+	// FromSpec may be a stranger's.
+	FromSpec
+)
+
+// Endpoints is the environment variable that allows endpoints of specs.
+const Endpoints = "SURPRISAL_ENDPOINTS"
+
+// allowed are the options of a spec's URLs, by scheme.
+var allowed = map[string][]string{
+	s3blob.Scheme:  {"accelerate", "anonymous", "dualstack", "endpoint", "fips", "region", "use_path_style"},
+	gcsblob.Scheme: {"anonymous"},
+}
+
+var (
+	bucketPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+	regionPattern = regexp.MustCompile(`^[a-z0-9-]+$`)
+)
+
+func invalid(format string, values ...any) error {
+	return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(format, values...)}
+}
+
+// Open opens the bucket of a URL, SCHEME://BUCKET?OPTIONS. It asks nothing of the service. Its errors begin with the
+// bucket, never with an option's value that may be secret, and are of the kind InvalidInput.
+func Open(ctx context.Context, scheme, name, options string, origin Origin) (*blob.Bucket, error) {
+	where := scheme + "://" + name
+	query, err := url.ParseQuery(options)
+	if err != nil {
+		return nil, invalid("%s: its options are not those of a URL: %v", where, err)
+	}
+	if _, ok := allowed[scheme]; !ok {
+		return nil, invalid("%s: scheme %q is not known; schemes are gs and s3", where, scheme)
+	}
+	if origin == FromSpec {
+		if err := check(scheme, name, query); err != nil {
+			return nil, err
+		}
+	}
+	u := &url.URL{Scheme: scheme, Host: name, RawQuery: options}
+	var b *blob.Bucket
+	if scheme == gcsblob.Scheme {
+		b, err = google(ctx, u)
+	} else {
+		b, err = new(s3blob.URLOpener).OpenBucketURL(ctx, u)
+	}
+	if err != nil {
+		return nil, invalid("%s: %v", where, err)
+	}
+	return b, nil
+}
+
+// check refuses what a spec must not say.
+func check(scheme, name string, query url.Values) error {
+	where := scheme + "://" + name
+	if !bucketPattern.MatchString(name) {
+		return invalid("%s: %q is not the name of a bucket; want letters, digits, dots, hyphens and low lines", where, name)
+	}
+	for option, values := range query {
+		if !slices.Contains(allowed[scheme], option) {
+			return invalid("%s: the option %q is not allowed in a spec; allowed are %s. What depends on the user or the machine, "+
+				"such as a profile, belongs in the environment", where, option, strings.Join(allowed[scheme], ", "))
+		}
+		if len(values) != 1 {
+			return invalid("%s: the option %q stands %d times; write it once", where, option, len(values))
+		}
+	}
+	if region := query.Get("region"); region != "" && !regionPattern.MatchString(region) {
+		return invalid("%s: region %q: want lower-case letters, digits and hyphens, as in eu-west-1", where, region)
+	}
+	anonymous, _ := strconv.ParseBool(query.Get("anonymous")) // what is no boolean is refused later
+	if !query.Has("endpoint") || anonymous {
+		return nil
+	}
+	endpoint, err := url.Parse(query.Get("endpoint"))
+	if err != nil || endpoint.Host == "" || endpoint.Scheme != "http" && endpoint.Scheme != "https" {
+		return invalid("%s: endpoint %q: want http:// or https:// and a host", where, query.Get("endpoint"))
+	}
+	if userAllows(endpoint) {
+		return nil
+	}
+	return invalid("%s: the spec names the endpoint %s, and your credentials would go there; set %s=%s to allow that, or read "+
+		"without credentials: anonymous=true", where, endpoint.Redacted(), Endpoints, endpoint.Host)
+}
+
+// userAllows says whether the environment names the host of an endpoint.
+func userAllows(endpoint *url.URL) bool {
+	for _, variable := range []string{"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"} {
+		if own, err := url.Parse(os.Getenv(variable)); err == nil && own.Host != "" && same(own, endpoint) {
+			return true
+		}
+	}
+	for host := range strings.SplitSeq(os.Getenv(Endpoints), ",") {
+		host = strings.TrimSpace(host)
+		_, _, err := net.SplitHostPort(host)
+		if host != "" && (strings.EqualFold(host, endpoint.Host) || err != nil && strings.EqualFold(strings.Trim(host, "[]"), endpoint.Hostname())) {
+			return true
+		}
+	}
+	return false
+}
+
+func same(a, b *url.URL) bool { return a.Scheme == b.Scheme && strings.EqualFold(a.Host, b.Host) }
+
+// google opens a bucket with Google's application default credentials, found now. gocloud.dev's own opener prints a
+// warning on standard output where there are none.
+func google(ctx context.Context, u *url.URL) (*blob.Bucket, error) {
+	opener := gcsblob.URLOpener{Client: &gcp.HTTPClient{Client: http.Client{Transport: gcp.DefaultTransport()}}}
+	anonymous, _ := strconv.ParseBool(u.Query().Get("anonymous")) // what is no boolean is refused below
+	if os.Getenv("STORAGE_EMULATOR_HOST") == "" && !anonymous {
+		credentials, err := gcp.DefaultCredentials(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("no credentials: %w; run gcloud auth application-default login, set GOOGLE_APPLICATION_CREDENTIALS, "+
+				"or read a public bucket without: ?anonymous=true", err)
+		}
+		if opener.Client, err = gcp.NewHTTPClient(gcp.DefaultTransport(), gcp.CredentialsTokenSource(credentials)); err != nil {
+			return nil, err
+		}
+	}
+	return opener.OpenBucketURL(ctx, u)
+}

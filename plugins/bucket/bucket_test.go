@@ -1,0 +1,144 @@
+package bucket_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"surprisal.dev/plugins/bucket"
+	"surprisal.dev/plugins/protocol"
+)
+
+// offline sets credentials, and keeps what this machine has of them out of the test.
+func offline(t *testing.T) {
+	t.Helper()
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "not a secret", "AWS_SESSION_TOKEN": "the session", "AWS_PROFILE": "",
+		"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+		"AWS_ENDPOINT_URL": "", "AWS_ENDPOINT_URL_S3": "", bucket.Endpoints: "",
+		"GOOGLE_APPLICATION_CREDENTIALS": "", "CLOUDSDK_CONFIG": t.TempDir(), "HOME": t.TempDir(), "STORAGE_EMULATOR_HOST": "",
+		"GCE_METADATA_HOST": "",
+	} {
+		t.Setenv(name, value)
+	}
+}
+
+// listener is a server that counts requests, and keeps what of their headers is secret.
+type listener struct {
+	*httptest.Server
+	mu       sync.Mutex
+	requests int
+	secrets  string
+}
+
+func listen(t *testing.T) *listener {
+	l := &listener{}
+	l.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.requests++
+		l.secrets += r.Header.Get("Authorization") + r.Header.Get("X-Amz-Security-Token")
+		w.Header().Set("Content-Length", "3")
+		if _, err := io.WriteString(w, "bee"); err != nil && r.Method != http.MethodHead {
+			t.Error(err)
+		}
+	}))
+	t.Cleanup(l.Close)
+	return l
+}
+
+// Credentials go to an endpoint that a spec names only where the environment names it, too.
+func TestEndpoints(t *testing.T) {
+	offline(t)
+	server := listen(t)
+	host := strings.TrimPrefix(server.URL, "http://")
+	_, port, _ := strings.Cut(host, ":")
+	const refused, anonymous, signed = "refused", "anonymous", "signed"
+	for _, test := range []struct {
+		name     string
+		origin   bucket.Origin
+		options  string
+		variable string
+		value    string
+		want     string
+	}{
+		{"a spec's", bucket.FromSpec, "", "", "", refused},
+		{"a spec's, anonymous", bucket.FromSpec, "&anonymous=true", "", "", anonymous},
+		{"a spec's, not anonymous", bucket.FromSpec, "&anonymous=false", "", "", refused},
+		{"the user's", bucket.FromUser, "", "", "", signed},
+		{"allowed", bucket.FromSpec, "", bucket.Endpoints, "other, " + host, signed},
+		{"its host is allowed", bucket.FromSpec, "", bucket.Endpoints, "127.0.0.1", signed},
+		{"another port is allowed", bucket.FromSpec, "", bucket.Endpoints, "127.0.0.1:1" + port, refused},
+		{"a longer host is allowed", bucket.FromSpec, "", bucket.Endpoints, "x." + host, refused},
+		{"AWS_ENDPOINT_URL", bucket.FromSpec, "", "AWS_ENDPOINT_URL", server.URL, signed},
+		{"AWS_ENDPOINT_URL_S3", bucket.FromSpec, "", "AWS_ENDPOINT_URL_S3", server.URL + "/", signed},
+		{"another AWS_ENDPOINT_URL", bucket.FromSpec, "", "AWS_ENDPOINT_URL", "http://127.0.0.1:1", refused},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if test.variable != "" {
+				t.Setenv(test.variable, test.value)
+			}
+			server.requests, server.secrets = 0, ""
+			b, err := bucket.Open(t.Context(), "s3", "data", "region=eu-west-1&use_path_style=true&endpoint="+url.QueryEscape(server.URL)+test.options, test.origin)
+			if test.want == refused {
+				want := "s3://data: the spec names the endpoint " + server.URL + ", and your credentials would go there; set SURPRISAL_ENDPOINTS=" +
+					host + " to allow that, or read without credentials: anonymous=true"
+				if err == nil || err.Error() != want || protocol.KindOf(err) != protocol.InvalidInput || server.requests > 0 {
+					t.Errorf("error %v of kind %q after %d requests\nwanted %q", err, protocol.KindOf(err), server.requests, want)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer b.Close()
+			if content, err := b.ReadAll(t.Context(), "b.txt"); err != nil || string(content) != "bee" {
+				t.Errorf("content %q, error %v", content, err)
+			}
+			if server.requests == 0 || (server.secrets != "") != (test.want == signed) {
+				t.Errorf("%d requests with the secrets %q, wanted %s ones", server.requests, server.secrets, test.want)
+			}
+		})
+	}
+}
+
+// A spec names no file, profile or role of this machine, and no address in the place of a name.
+func TestOptions(t *testing.T) {
+	offline(t)
+	for address, want := range map[string]string{
+		"s3://data?profile=work":               `s3://data: the option "profile" is not allowed in a spec; allowed are accelerate, anonymous, dualstack, endpoint, fips, region, use_path_style.`,
+		"s3://data?role=arn:aws:iam::1:role/x": `the option "role" is not allowed in a spec`,
+		"s3://data?disable_https=true":         `the option "disable_https" is not allowed in a spec`,
+		"s3://data?hostname_immutable=true":    `the option "hostname_immutable" is not allowed in a spec`,
+		"gs://data?private_key_path=/etc/key":  `the option "private_key_path" is not allowed in a spec; allowed are anonymous.`,
+		"gs://data?access_id=me":               `the option "access_id" is not allowed in a spec`,
+		"gs://data?universe_domain=evil.com":   `the option "universe_domain" is not allowed in a spec`,
+		"s3://data?region=evil.com/":           `region "evil.com/": want lower-case letters`,
+		"s3://data?region=a&region=b":          `the option "region" stands 2 times; write it once`,
+		"s3://data?endpoint=evil.com":          `endpoint "evil.com": want http:// or https:// and a host`,
+		"s3://data?endpoint=ftp://evil.com":    `endpoint "ftp://evil.com": want http:// or https:// and a host`,
+		"s3://data?endpoint=":                  `endpoint "": want http:// or https:// and a host`,
+		"s3://data?%zz":                        `its options are not those of a URL`,
+		"s3://a@evil.com?region=eu-west-1":     `"a@evil.com" is not the name of a bucket`,
+		"gs://data":                            "gs://data: no credentials: ",
+	} {
+		rest, options, _ := strings.Cut(address, "?")
+		scheme, name, _ := strings.Cut(rest, "://")
+		b, err := bucket.Open(t.Context(), scheme, name, options, bucket.FromSpec)
+		if err == nil || !strings.Contains(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
+			t.Errorf("%s: bucket %v, error %v of kind %q; wanted one of invalid input with %q", address, b, err, protocol.KindOf(err), want)
+		}
+	}
+	b, err := bucket.Open(t.Context(), "gs", "data", "anonymous=true", bucket.FromSpec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+}

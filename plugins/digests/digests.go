@@ -1,0 +1,269 @@
+package digests
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// name is the file of a directory that holds the digests; lock is locked to write it.
+	name = "digests.json"
+	lock = "digests.lock"
+	// version is raised when a file means something else than before.
+	version = 2
+	// most is how many digests are written, those used last.
+	most = 10_000
+	// settled is how old a file's last change has to be for its digest to be remembered.
+	settled = 2 * time.Second
+)
+
+// Cache remembers digests. Its methods may be called from many goroutines.
+type Cache struct {
+	dir string
+
+	mu      sync.Mutex
+	known   map[identity]entry
+	changed bool
+	running singleflight.Group
+}
+
+// identity is how a file is known. Times are nanoseconds since 1970.
+type identity struct {
+	Device   uint64 `json:"device"`
+	Inode    uint64 `json:"inode"`
+	Bytes    int64  `json:"bytes"`
+	Modified int64  `json:"modified"`
+	Changed  int64  `json:"changed"`
+}
+
+// entry is what is remembered of a file: its digest, and the day since 1970 when it was last asked for.
+type entry struct {
+	Digest string `json:"digest"`
+	Used   int64  `json:"used"`
+}
+
+// record is an entry as it is written.
+type record struct {
+	identity
+	entry
+}
+
+type document struct {
+	Version int      `json:"version"`
+	Files   []record `json:"files"`
+}
+
+// New returns a cache that begins empty and is not written.
+func New() *Cache { return &Cache{known: map[identity]entry{}} }
+
+// Open returns a cache that begins with what was saved in a directory. A directory, or a file in it, that cannot be read
+// counts as empty.
+func Open(dir string) *Cache {
+	c := &Cache{dir: dir, known: map[identity]entry{}}
+	if root, err := os.OpenRoot(dir); err == nil {
+		defer root.Close()
+		c.known = read(root)
+	}
+	return c
+}
+
+func read(root *os.Root) map[identity]entry {
+	known := map[identity]entry{}
+	data, err := root.ReadFile(name)
+	if err != nil {
+		return known
+	}
+	var d document
+	if json.Unmarshal(data, &d) != nil || d.Version != version {
+		return known
+	}
+	for _, r := range d.Files {
+		known[r.identity] = r.entry
+	}
+	return known
+}
+
+// Digest returns the digest of an open regular file, "sha256:" and 64 hexadecimal digits, and its size, from memory or by
+// reading it all. It does not move the file's offset. Callers that ask for the same file at the same time wait for one
+// reading.
+func (c *Cache) Digest(ctx context.Context, f *os.File) (digest string, size int64, err error) {
+	for {
+		id, err := identify(f)
+		if err != nil {
+			return "", 0, err
+		}
+		if digest := c.get(id); digest != "" {
+			return digest, id.Bytes, nil
+		}
+		answer := c.running.DoChan(fmt.Sprint(id), func() (any, error) { return c.sum(ctx, f, id) })
+		select {
+		case <-ctx.Done():
+			// A reading for this caller ends now, too; f must not be closed before.
+			<-answer
+			return "", 0, ctx.Err()
+		case r := <-answer:
+			if r.Err != nil && r.Shared && ctx.Err() == nil && errors.Is(r.Err, context.Canceled) {
+				continue // another caller gave up
+			}
+			if r.Err != nil {
+				return "", 0, r.Err
+			}
+			s := r.Val.(summed) //nolint:forcetypeassert // sum returns no other.
+			return s.digest, s.size, nil
+		}
+	}
+}
+
+func identify(f *os.File) (identity, error) {
+	var s unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &s); err != nil {
+		return identity{}, &fs.PathError{Op: "stat", Path: f.Name(), Err: err}
+	}
+	return identity{
+		Device: uint64(s.Dev), Inode: s.Ino, Bytes: s.Size, Modified: s.Mtim.Nano(), Changed: s.Ctim.Nano(), //nolint:unconvert // Dev has another type elsewhere.
+	}, nil
+}
+
+type summed struct {
+	digest string
+	size   int64
+}
+
+// sum hashes a file, and remembers the digest if nothing wrote to it meanwhile or shortly before.
+func (c *Cache) sum(ctx context.Context, f *os.File, before identity) (summed, error) {
+	start := time.Now()
+	h := sha256.New()
+	size := int64(0)
+	buffer := make([]byte, 256<<10)
+	for {
+		if err := ctx.Err(); err != nil {
+			return summed{}, err
+		}
+		n, err := f.ReadAt(buffer, size)
+		size += int64(n)
+		_, _ = h.Write(buffer[:n]) // never fails
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return summed{}, err
+		}
+	}
+	digest := "sha256:" + hex.EncodeToString(h.Sum(nil))
+	after, err := identify(f)
+	if err != nil {
+		return summed{}, err
+	}
+	last := time.Unix(0, max(before.Modified, before.Changed))
+	if before == after && size == before.Bytes && start.Sub(last) > settled {
+		c.put(before, digest)
+	}
+	return summed{digest, size}, nil
+}
+
+func today() int64 { return time.Now().Unix() / (24 * 60 * 60) }
+
+func (c *Cache) get(id identity) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, ok := c.known[id]
+	if ok && e.Used != today() {
+		e.Used = today()
+		c.known[id], c.changed = e, true
+	}
+	return e.Digest
+}
+
+func (c *Cache) put(id identity, digest string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.known[id], c.changed = entry{digest, today()}, true
+}
+
+// Save writes what was learned since Open to its directory, which has to exist, together with what others saved there
+// meanwhile. What it replaces is replaced whole. A cache made by New, or one that learned nothing, writes nothing.
+func (c *Cache) Save() (err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dir == "" || !c.changed {
+		return nil
+	}
+	root, err := os.OpenRoot(c.dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	held, err := root.OpenFile(lock, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, held.Close()) }() // ends the lock
+	if err := exclusive(held); err != nil {
+		return err
+	}
+	all := read(root)
+	for id, e := range c.known {
+		e.Used = max(e.Used, all[id].Used)
+		all[id] = e
+	}
+	d := document{Version: version}
+	for id, e := range all {
+		d.Files = append(d.Files, record{id, e})
+	}
+	slices.SortFunc(d.Files, func(a, b record) int {
+		return cmp.Or(cmp.Compare(b.Used, a.Used), cmp.Compare(a.Device, b.Device), cmp.Compare(a.Inode, b.Inode),
+			cmp.Compare(a.Changed, b.Changed), cmp.Compare(a.Modified, b.Modified), cmp.Compare(a.Bytes, b.Bytes))
+	})
+	d.Files = d.Files[:min(len(d.Files), most)]
+	if err := write(root, d); err != nil {
+		return err
+	}
+	maps.Copy(c.known, all)
+	c.changed = false
+	return nil
+}
+
+func exclusive(f *os.File) error {
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		if err == nil || !errors.Is(err, unix.EINTR) {
+			return os.NewSyscallError("flock "+f.Name(), err)
+		}
+	}
+}
+
+// write replaces the file. The lock is held, so that the one temporary name is free, or left by a process that died.
+func write(root *os.Root, d document) error {
+	data, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	const temporary = name + ".new"
+	if err := root.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := root.OpenFile(temporary, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, root.Remove(temporary))
+	}
+	return root.Rename(temporary, name)
+}

@@ -1,0 +1,391 @@
+package footer_test
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
+
+	"surprisal.dev/plugins/footer"
+)
+
+type paged struct {
+	Text   string   `parquet:"text"`
+	Word   string   `parquet:"word,dict"`
+	Maybe  *string  `parquet:"maybe,optional"`
+	Prefix string   `parquet:"prefix,delta"`
+	Length string   `parquet:"length,delta"`
+	Number int64    `parquet:"number,delta"`
+	Tags   []string `parquet:"tags,list"`
+	Ratio  float64  `parquet:"ratio,split"`
+}
+
+func pagedFile(t testing.TB, options ...parquet.WriterOption) []byte {
+	t.Helper()
+	rows := make([]paged, 500)
+	for i := range rows {
+		s := fmt.Sprint("value ", i)
+		rows[i] = paged{Text: s, Word: []string{"a", "b", "c"}[i%3], Prefix: "the same " + s, Length: s, Number: int64(i * i), Ratio: 1 / float64(i+1)}
+		if i%5 > 0 {
+			rows[i].Maybe = &s
+		}
+		for j := range i % 4 {
+			rows[i].Tags = append(rows[i].Tags, fmt.Sprint(s, j))
+		}
+	}
+	var b bytes.Buffer
+	w := parquet.NewGenericWriter[paged](&b, append(options, parquet.PageBufferSize(256))...)
+	for _, part := range [][]paged{rows[:300], rows[300:]} {
+		if _, err := w.Write(part); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+type pageReader interface {
+	ReadPage() (parquet.Page, error)
+	Close() error
+}
+
+func readAll(p pageReader) (values []parquet.Value, err error) {
+	defer p.Close()
+	for {
+		page, err := p.ReadPage()
+		if errors.Is(err, io.EOF) {
+			return values, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		buffer := make([]parquet.Value, page.NumValues())
+		n, err := page.Values().ReadValues(buffer)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		for _, v := range buffer[:n] {
+			values = append(values, v.Clone())
+		}
+		parquet.Release(page)
+	}
+}
+
+// Pages gives what the library gives, for every codec and encoding, from every row.
+func TestPages(t *testing.T) {
+	for _, codec := range []compress.Codec{&parquet.Uncompressed, &parquet.Snappy, &parquet.Gzip, &parquet.Brotli, &parquet.Zstd, &parquet.Lz4Raw} {
+		for _, version := range []int{1, 2} {
+			t.Run(fmt.Sprint(codec, version), func(t *testing.T) {
+				content := pagedFile(t, parquet.Compression(codec), parquet.DataPageVersion(version))
+				file, err := open(content)
+				if err != nil {
+					t.Fatal(err)
+				}
+				plain, err := parquet.OpenFile(bytes.NewReader(content), int64(len(content)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for group, g := range plain.RowGroups() {
+					for column, chunk := range g.ColumnChunks() {
+						for _, row := range []int64{0, 1, 57, g.NumRows() - 1} {
+							pages, err := file.Pages(group, column, row)
+							if err != nil {
+								t.Fatal(err)
+							}
+							got, err := readAll(pages)
+							if err != nil {
+								t.Fatalf("group %d, column %d, row %d: %v", group, column, row, err)
+							}
+							reference := chunk.Pages()
+							if err := reference.SeekToRow(row); err != nil {
+								t.Fatal(err)
+							}
+							want, err := readAll(reference)
+							if err != nil {
+								t.Fatal(err)
+							}
+							if len(want) == 0 || !slices.EqualFunc(want, got, func(a, b parquet.Value) bool {
+								return parquet.DeepEqual(a, b)
+							}) {
+								t.Fatalf("group %d, column %d, row %d: %d values, wanted %d like the library's", group, column, row, len(got), len(want))
+							}
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
+// crafted is a file of one row and one column of strings, whose pages claim what they like.
+type crafted struct {
+	codec      format.CompressionCodec
+	repetition format.FieldRepetitionType
+	kind       format.Type
+	headers    []format.PageHeader
+	bodies     [][]byte
+	// size is the size that the footer gives the column, or 0 for the true one.
+	size int64
+}
+
+func (c crafted) file(t testing.TB) []byte {
+	t.Helper()
+	var protocol thrift.CompactProtocol
+	b := []byte("PAR1")
+	for i, h := range c.headers {
+		h.CompressedPageSize = cmp.Or(h.CompressedPageSize, int32(len(c.bodies[i])))
+		header, err := thrift.Marshal(&protocol, &h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b = append(append(b, header...), c.bodies[i]...)
+	}
+	metadata := format.FileMetaData{
+		Version: 1, NumRows: 1,
+		Schema: []format.SchemaElement{
+			{Name: "root", NumChildren: thrift.New[int32](1)},
+			{Name: "text", Type: thrift.New(c.kind), RepetitionType: thrift.New(c.repetition)},
+		},
+		RowGroups: []format.RowGroup{{NumRows: 1, Columns: []format.ColumnChunk{{MetaData: format.ColumnMetaData{
+			Type: c.kind, Encoding: []format.Encoding{format.Plain}, PathInSchema: []string{"text"}, Codec: c.codec, NumValues: 1,
+			TotalCompressedSize: cmp.Or(c.size, int64(len(b)-4)), DataPageOffset: 4,
+		}}}}},
+	}
+	end, err := thrift.Marshal(&protocol, &metadata)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(binary.LittleEndian.AppendUint32(append(b, end...), uint32(len(end))), "PAR1"...)
+}
+
+func v1(values int32, encoding format.Encoding, size int32) format.PageHeader {
+	return format.PageHeader{Type: format.DataPage, UncompressedPageSize: size, DataPageHeader: thrift.New(format.DataPageHeader{
+		NumValues: values, Encoding: encoding, DefinitionLevelEncoding: format.RLE, RepetitionLevelEncoding: format.RLE,
+	})}
+}
+
+func v2(values, repetition, definition int32, encoding format.Encoding, size int32) format.PageHeader {
+	return format.PageHeader{Type: format.DataPageV2, UncompressedPageSize: size, DataPageHeaderV2: thrift.New(format.DataPageHeaderV2{
+		NumValues: values, NumRows: values, Encoding: encoding,
+		RepetitionLevelsByteLength: repetition, DefinitionLevelsByteLength: definition,
+	})}
+}
+
+func dictionary(values, size int32) format.PageHeader {
+	return format.PageHeader{Type: format.DictionaryPage, UncompressedPageSize: size,
+		DictionaryPageHeader: thrift.New(format.DictionaryPageHeader{NumValues: values, Encoding: format.Plain})}
+}
+
+// run is one run that repeats a value n times.
+func run(n uint64, value ...byte) []byte { return append(binary.AppendUvarint(nil, n<<1), value...) }
+
+// packed begins integers packed by their differences, one block of 65536 at a time, all zero.
+func packed(n int) []byte {
+	b := slices.Concat(binary.AppendUvarint(nil, 65536), []byte{1}, binary.AppendUvarint(nil, uint64(n)), []byte{0})
+	for ; n > 0; n -= 65536 {
+		b = append(b, 0, 0) // the least difference, no bits
+	}
+	return b
+}
+
+func zeros(t testing.TB, codec format.CompressionCodec, n int) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	var w io.WriteCloser
+	switch codec {
+	case format.Gzip:
+		w = gzip.NewWriter(&b)
+	case format.Brotli:
+		w = brotli.NewWriter(&b)
+	case format.Zstd: // written piece by piece, the frame does not say how much it holds
+		var err error
+		if w, err = zstd.NewWriter(&b, zstd.WithEncoderConcurrency(1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range n >> 20 {
+		if _, err := w.Write(make([]byte, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// Whatever a page claims, and whatever it decompresses to, little memory is spent on it.
+func TestBombs(t *testing.T) {
+	const huge = math.MaxInt32
+	const much = 64 << 20
+	text := []byte("\x01\x00\x00\x00x")
+	levels := func(b []byte) []byte { return append(binary.LittleEndian.AppendUint32(nil, uint32(len(b))), b...) }
+	one := func(codec format.CompressionCodec, h format.PageHeader, body []byte) crafted {
+		return crafted{codec: codec, kind: format.ByteArray, headers: []format.PageHeader{h}, bodies: [][]byte{body}}
+	}
+	with := func(r format.FieldRepetitionType, c crafted) crafted { c.repetition = r; return c }
+	sized := func(n int32, c crafted) crafted { c.headers[0].CompressedPageSize = n; return c }
+	inside := func(size int64, c crafted) crafted { c.size = size; return c }
+	prefixes := slices.Concat(binary.AppendUvarint(nil, 128), []byte{4, 3}, binary.AppendVarint(nil, 0), binary.AppendVarint(nil, 200<<20),
+		[]byte{0, 0, 0, 0}, packed(3))
+	tests := map[string]struct {
+		crafted
+		want  string
+		limit bool
+	}{
+		"claimed size":           {one(format.Zstd, v1(1, format.Plain, huge), text), "a page of 2147483647 bytes, and at most 268435456 are read", true},
+		"claimed size, v2":       {one(format.Zstd, v2(1, 0, 0, format.Plain, huge), text), "a page of 2147483647 bytes", true},
+		"claimed dictionary":     {one(format.Zstd, dictionary(1, huge), text), "a page of 2147483647 bytes", true},
+		"negative size":          {one(format.Zstd, v1(1, format.Plain, -1), text), "a page of -1 bytes", false},
+		"stored size":            {sized(huge, one(format.Uncompressed, v1(1, format.Plain, 5), text)), "a page of 2147483647 bytes where 5 are left", false},
+		"negative stored size":   {sized(-1, one(format.Uncompressed, v1(1, format.Plain, 5), text)), "a page of -1 bytes where", false},
+		"chunk":                  {inside(1<<40, one(format.Uncompressed, v1(1, format.Plain, 5), text)), "a column of 1099511627776 bytes at byte 4", false},
+		"values":                 {one(format.Uncompressed, v1(huge, format.Plain, 5), text), "a page of 2147483647 values, and at most 67108864 are read", true},
+		"negative values":        {one(format.Uncompressed, v1(-1, format.Plain, 5), text), "a page of -1 values", false},
+		"values, v2":             {one(format.Uncompressed, v2(huge, 0, 0, format.Plain, 5), text), "a page of 2147483647 values", true},
+		"dictionary's values":    {one(format.Uncompressed, dictionary(huge, 5), text), "a dictionary of 2147483647 values in 5 bytes", false},
+		"dictionary's few bytes": {one(format.Uncompressed, dictionary(6, 5), text), "a dictionary of 6 values in 5 bytes", false},
+		"snappy":                 {one(format.Snappy, v1(1, format.Plain, 5), binary.AppendUvarint(nil, much)), "a page of 67108864 bytes where its header says 5", false},
+		"snappy, v2":             {one(format.Snappy, v2(1, 0, 0, format.Plain, 5), snappy.Encode(nil, make([]byte, 1<<20))), "where its header says 5", false},
+		"gzip":                   {one(format.Gzip, v1(1, format.Plain, 5), zeros(t, format.Gzip, much)), "a page of 6 bytes where its header says 5", false},
+		"brotli":                 {one(format.Brotli, v1(1, format.Plain, 5), zeros(t, format.Brotli, much)), "a page of 6 bytes where its header says 5", false},
+		"zstd":                   {one(format.Zstd, v1(1, format.Plain, 5), zeros(t, format.Zstd, much)), "a page of 6 bytes where its header says 5", false},
+		"zstd dictionary":        {one(format.Zstd, dictionary(1, 5), zeros(t, format.Zstd, much)), "a page of 6 bytes where its header says 5", false},
+		"lz4":                    {one(format.Lz4Raw, v1(1, format.Plain, 5), bytes.Repeat([]byte{0xff}, 1000)), "LZ4_RAW data: ", false},
+		"definition levels": {with(format.Optional, one(format.Uncompressed, v1(1, format.Plain, 15), append(levels(run(huge, 1)), text...))),
+			"levels: a page of 2147483647 values", true},
+		"many runs of levels": {with(format.Optional, one(format.Uncompressed, v1(1, format.Plain, 329), levels(bytes.Repeat(run(1<<20, 0), 65)))),
+			"levels: a page of 68157440 values", true},
+		"repetition levels": {with(format.Repeated, one(format.Uncompressed, v1(1, format.Plain, 15), append(levels(run(huge, 0)), text...))),
+			"levels: a page of 2147483647 values", true},
+		"levels, v2": {with(format.Optional, one(format.Uncompressed, v2(1, 0, 6, format.Plain, 11), append(run(huge, 1), text...))),
+			"levels: a page of 2147483647 values", true},
+		"levels longer than the page": {with(format.Optional, one(format.Uncompressed, v2(1, 6, huge, format.Plain, 11), text)),
+			"levels of 6 and 2147483647 bytes in a page of 5", false},
+		"indexes": {crafted{kind: format.ByteArray, headers: []format.PageHeader{dictionary(1, 5), v1(1, format.RLEDictionary, 7)},
+			bodies: [][]byte{text, append([]byte{1}, run(huge, 0)...)}}, "a page of 2147483647 values", true},
+		"indexes of no bits": {crafted{kind: format.ByteArray, headers: []format.PageHeader{dictionary(1, 5), v1(1, format.PlainDictionary, 6)},
+			bodies: [][]byte{text, append([]byte{0}, run(huge)...)}}, "a page of 2147483647 values", true},
+		"packed lengths":  {one(format.Uncompressed, v1(1, format.DeltaLengthByteArray, 0), packed(footer.MaxValues+1)), "a page of 67108865 values", true},
+		"packed prefixes": {one(format.Uncompressed, v1(3, format.DeltaByteArray, int32(len(prefixes))), prefixes), "bytes, and at most 268435456", true},
+		"runs of booleans": {crafted{kind: format.Boolean, headers: []format.PageHeader{v1(1, format.RLE, 10)},
+			bodies: [][]byte{levels(run(huge, 1))}}, "values of the type BOOLEAN in the encoding RLE, which is not known for them", true},
+		"no dictionary": {one(format.Uncompressed, v1(1, format.RLEDictionary, 3), []byte{1, 2, 0}), "a chunk without its dictionary", false},
+		"LZO":           {one(format.LZO, v1(1, format.Plain, 5), text), "pages compressed with LZO, which is not known; write the file again with zstd", true},
+		"checksum":      {one(format.Uncompressed, func() format.PageHeader { h := v1(1, format.Plain, 5); h.CRC = 7; return h }(), text), "a page's checksum is not that of its bytes", false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if test.headers[0].UncompressedPageSize == 0 {
+				test.headers[0].UncompressedPageSize = int32(len(test.bodies[0]))
+			}
+			content := test.file(t)
+			file, err := open(content)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			pages, err := file.Pages(0, 0, 0)
+			if err == nil {
+				_, err = readAll(pages)
+			}
+			runtime.ReadMemStats(&after)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("found error %v\nwanted one with %q", err, test.want)
+			}
+			if _, isLimit := errors.AsType[*footer.LimitError](err); isLimit != test.limit {
+				t.Errorf("error %v is a limit: %v, wanted %v", err, isLimit, test.limit)
+			}
+			if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20 {
+				t.Errorf("%d bytes were allocated for a file of %d", n, len(content))
+			}
+		})
+	}
+}
+
+// A reader's error is not called damage.
+func TestBrokenPages(t *testing.T) {
+	content := pagedFile(t)
+	r := &late{ReaderAt: bytes.NewReader(content)}
+	file, err := footer.Open("a.parquet", r, int64(len(content)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.broken = true
+	pages, err := file.Pages(0, 0, 0)
+	if err == nil {
+		_, err = readAll(pages)
+	}
+	if !errors.Is(err, errBroken) {
+		t.Errorf("found %v, wanted the reader's error", err)
+	}
+}
+
+type late struct {
+	io.ReaderAt
+	broken bool
+}
+
+func (l *late) ReadAt(b []byte, offset int64) (int, error) {
+	if l.broken {
+		return 0, errBroken
+	}
+	return l.ReaderAt.ReadAt(b, offset)
+}
+
+// FuzzPages damages a byte of a file and reads all its pages from a row: that ends with an error or with values.
+func FuzzPages(f *testing.F) {
+	for _, version := range []int{1, 2} {
+		f.Add(pagedFile(f, parquet.DataPageVersion(version)), uint32(0), byte(0), byte(0))
+		f.Add(pagedFile(f, parquet.DataPageVersion(version), parquet.Compression(&parquet.Zstd)), uint32(200), byte(0x80), byte(70))
+	}
+	f.Fuzz(func(t *testing.T, content []byte, at uint32, flip, row byte) {
+		content = slices.Clone(content)
+		if int64(at) < int64(len(content)) {
+			content[at] ^= flip
+		}
+		file, err := open(content)
+		if err != nil {
+			return
+		}
+		for group, g := range file.RowGroups() {
+			for column := range g.ColumnChunks() {
+				pages, err := file.Pages(group, column, int64(row))
+				if err != nil {
+					continue
+				}
+				for err == nil {
+					var page parquet.Page
+					if page, err = pages.ReadPage(); err == nil {
+						parquet.Release(page)
+					}
+				}
+				if err := pages.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	})
+}
