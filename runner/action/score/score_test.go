@@ -215,6 +215,22 @@ func TestTables(t *testing.T) {
 	}
 }
 
+// A backend is told where a dataset has its special tokens read.
+func TestParseSpecial(t *testing.T) {
+	t.Parallel()
+	l := actiontest.New(t, "fake")
+	l.Text("plain", "ab")
+	l.Text("special", "ab").ParseSpecial = true
+	l.Model("m", "fake", `{}`)
+	p := l.MustRun()
+	for dataset, want := range map[string]int32{"plain": 'a', "special": 255} {
+		rows := read(t, l, p, "score m "+dataset, artifact.ScoredFile, artifact.OpenScored)
+		if len(rows) != 1 || rows[0].TokenIDs[0] != want {
+			t.Errorf("%s: found %+v, wanted first token %d", dataset, rows, want)
+		}
+	}
+}
+
 // A backend that breaks the ledger is refused, with the document named, and nothing of it is kept.
 func TestBrokenBackend(t *testing.T) {
 	t.Parallel()
@@ -241,10 +257,10 @@ func TestBrokenBackend(t *testing.T) {
 			l.Model("m", "fake", fmt.Sprintf(`{"Answer":%q}`, answer))
 			p, failed := l.Run()
 			err := failed["score m d"]
-			if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "score m d: ") {
+			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Fatalf("found error %v, wanted %q in it", err, want)
 			}
-			document := `dataset "d", shard "d.txt", row 1`
+			document := `shard "d.txt", row 1`
 			switch answer {
 			case "silent", "twice", "failing": // The host knows the document only by its number, if at all.
 			default:
@@ -333,6 +349,10 @@ func TestDeath(t *testing.T) {
 		for _, f := range p.Action("score m d").Outputs {
 			digests[f.Name] = f.Digest
 		}
+		// The configurations differ, and the summary holds them.
+		summary := actiontest.JSON[artifact.ScoreSummary](l, p, "score m d", artifact.SummaryFile)
+		summary.Parameters = nil
+		digests[artifact.SummaryFile] = fmt.Sprintf("%+v", summary.Ledger)
 		if l.Progress.Documents != 600 || l.Progress.ScoredBytes*2 != l.Progress.Bytes {
 			t.Errorf("told progress %+v, wanted each document read once and scored once", l.Progress)
 		}
