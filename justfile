@@ -32,8 +32,14 @@ demo-torch: build torch
 test: check test-race test-slow test-s3 test-python test-examples test-torch fresh fuzz
 
 # the inner loop: build, vet, lint, unit tests; what the other recipes test was vetted here, tags included
-check: build lint
+check: build lint vet-platforms
     go test ./...
+
+# go vet for the platforms that tests do not run on; the first time compiles what the module depends on for each
+vet-platforms:
+    for platform in linux/arm64 darwin/arm64; do \
+      CGO_ENABLED=0 GOOS="${platform%/*}" GOARCH="${platform#*/}" go vet -tags slow,s3,python ./...; \
+    done
 
 # build bin/runner
 build:

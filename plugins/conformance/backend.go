@@ -143,6 +143,7 @@ func (s *suite) backend(b *host.Backend, cases []Case) {
 			}
 			return nil
 		})
+		s.neutral(b, c, settings, together)
 		s.check("scoring stops when cancelled", func() error {
 			ctx, cancel := context.WithCancel(s.ctx)
 			defer cancel()
@@ -187,6 +188,48 @@ func (s *suite) backend(b *host.Backend, cases []Case) {
 			return err
 		})
 		s.check("a model unloads", m.Close)
+	})
+}
+
+// neutral checks that settings which are said to change no results change none.
+func (s *suite) neutral(b *host.Backend, c Case, settings protocol.Settings, want []protocol.ScoredDocument) {
+	const name = "neutral settings do not change the losses"
+	names := b.Info().NeutralSettings
+	switch {
+	case len(names) == 0:
+		return
+	case c.Neutral == nil:
+		s.notRun(name, "the case has no configuration that differs in them")
+		return
+	}
+	s.check(name, func() (err error) {
+		same, err := protocol.WithoutSettings(c.Model.Config, names)
+		if err != nil {
+			return err
+		}
+		other, err := protocol.WithoutSettings(c.Neutral, names)
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(same, other) || bytes.Equal(c.Model.Config, c.Neutral) {
+			return fmt.Errorf("the case's configurations %s and %s must differ in %s and nothing else",
+				c.Model.Config, c.Neutral, strings.Join(names, ", "))
+		}
+		m, err := b.Load(s.ctx, protocol.Model{Config: c.Neutral, Files: c.Model.Files})
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, m.Close()) }()
+		answers, err := scoreAll(s.ctx, m, settings, documents(texts()))
+		if err != nil {
+			return err
+		}
+		for i := range answers {
+			if err := sameLosses(want[i], answers[i], 0); err != nil {
+				return fmt.Errorf("document %d: %w", i, err)
+			}
+		}
+		return nil
 	})
 }
 

@@ -3,6 +3,7 @@ package conformance
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -25,8 +26,14 @@ type Case struct {
 	// Large is a provider's source with a row of at least LargeBytes bytes. Without it the suite does not check that such
 	// rows pass.
 	Large *protocol.Source
+	// TooLarge is a provider's source with a value of more than protocol.MaxTextBytes bytes. Without it the suite does not
+	// check that such rows are problems.
+	TooLarge *protocol.Source
 	// Model is a backend's model. Where the backend trains its models and Model has no files, the suite trains one.
 	Model protocol.Model
+	// Neutral is the configuration of Model with other values of settings that the backend's description calls neutral.
+	// Without it the suite does not check that they change nothing.
+	Neutral json.RawMessage
 	// Tolerance is how far the losses of a document may depend on what it is scored with, in nats a token; 0 means
 	// DefaultTolerance.
 	Tolerance float64
@@ -166,18 +173,13 @@ func (s *suite) cases(cases []Case, f func(Case)) {
 
 func (s *suite) plugin(info host.Info) {
 	s.report.Info = info
-	s.check("name and version", func() error {
-		if info.Name == "" || info.Version == "" {
-			return fmt.Errorf("the name is %q and the version %q; neither may be empty", info.Name, info.Version)
-		}
-		return nil
-	})
-	s.check("the schema is CUE and defines #Config", func() error {
+	var config cue.Value
+	if !s.check("the schema is CUE and defines #Config", func() error {
 		schema := cuecontext.New().CompileString(info.Schema)
 		if err := schema.Err(); err != nil {
 			return err
 		}
-		config := schema.LookupPath(cue.ParsePath("#Config"))
+		config = schema.LookupPath(cue.ParsePath("#Config"))
 		if err := config.Err(); err != nil {
 			return err
 		}
@@ -185,7 +187,30 @@ func (s *suite) plugin(info host.Info) {
 			return fmt.Errorf("#Config is a %s, not a struct", config.IncompleteKind())
 		}
 		return nil
+	}) || len(info.NeutralSettings) == 0 {
+		return
+	}
+	s.check("neutral settings are fields of #Config", func() error {
+		for _, name := range info.NeutralSettings {
+			if err := hasField(config, name); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
+}
+
+// hasField says whether a struct may have the field that a dotted path names.
+func hasField(config cue.Value, path string) error {
+	at := config
+	for name := range strings.SplitSeq(path, ".") {
+		field := at.LookupPath(cue.MakePath(cue.Str(name).Optional()))
+		if !field.Exists() {
+			return fmt.Errorf("#Config has no field %q", path)
+		}
+		at = field
+	}
+	return nil
 }
 
 // wantInvalid says whether err is what a user should be told of bad input.

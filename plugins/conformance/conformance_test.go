@@ -28,6 +28,8 @@ func TestMain(m *testing.M) {
 		sdk.ServeProvider(text.New())
 	case "careless":
 		sdk.ServeProvider(careless{})
+	case "nameless":
+		sdk.ServeProvider(nameless{})
 	case "ngram":
 		sdk.ServeBackend(ngram.New())
 	case "sloppy":
@@ -55,15 +57,16 @@ func TestTextProvider(t *testing.T) {
 		"a.txt":     "one\ntwo\nthree\n",
 		"b.txt":     "four\n\nfünf\n" + strings.Repeat("a line of many that fill some messages\n", 30_000),
 		"large.txt": strings.Repeat("no line ends here ,", DefaultLargeBytes/19+1)[:DefaultLargeBytes],
+		"huge.txt":  strings.Repeat("no line ends here ,", DefaultLargeBytes/19+2),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	source := func(config string) protocol.Source { return protocol.Source{Config: json.RawMessage(config), Dir: dir} }
-	large := source(`{"path": "large.txt", "split": "file"}`)
+	large, huge := source(`{"path": "large.txt", "split": "file"}`), source(`{"path": "huge.txt", "split": "file"}`)
 	wantAllPassed(t, run(t, protocol.KindProvider, "text", Case{
-		Name: "lines", Source: source(`{"path": "[ab].txt", "split": "lines"}`), Fields: []string{"text"}, Large: &large,
+		Name: "lines", Source: source(`{"path": "[ab].txt", "split": "lines"}`), Fields: []string{"text"}, Large: &large, TooLarge: &huge,
 	}))
 }
 
@@ -146,11 +149,11 @@ func wantReport(t *testing.T, r Report, want string) {
 type careless struct{}
 
 func (careless) Describe(context.Context) (protocol.ProviderDescription, error) {
-	return protocol.ProviderDescription{Name: "careless", Schema: "#Config: 1 &"}, nil
+	return protocol.ProviderDescription{Name: "careless", Version: "1", Schema: "#Config: 1 &"}, nil
 }
 
 func (careless) Resolve(context.Context, protocol.ResolveRequest) (protocol.Resolution, error) {
-	return protocol.Resolution{Parameters: []byte("{}"), Files: []protocol.File{{Name: "f"}}}, nil
+	return protocol.Resolution{Parameters: []byte("{}"), Files: []protocol.File{{Name: "f", Digest: protocol.Digest(nil)}}}, nil
 }
 
 // Read ignores To and Pinned, numbers rows from where it starts, and gives other rows in every process.
@@ -168,7 +171,6 @@ func TestCarelessProvider(t *testing.T) {
 	t.Parallel()
 	wantReport(t, run(t, protocol.KindProvider, "careless", Case{Fields: []string{"text"}}), `
 		passed handshake
-		failed name and version: the name is "careless" and the version ""; neither may be empty
 		failed the schema is CUE
 		failed a configuration that is not a struct is refused as invalid input: it was accepted
 		passed case 1: a source resolves twice
@@ -178,28 +180,52 @@ func TestCarelessProvider(t *testing.T) {
 		failed an unknown field is refused
 		failed a content that is not the pinned one is refused
 		failed a crash in mid-stream
-		not a row of 64 MiB passes: the case has no large source`)
+		not a row of 64 MiB passes: the case has no large source
+		not a row of more than 64 MiB is a problem: the case has no source with such a row`)
+	wantReport(t, run(t, protocol.KindProvider, "careless", Case{Fields: []string{"text"}, TooLarge: &protocol.Source{}}), `
+		failed a row of more than 64 MiB is a problem: no row is a problem`)
+}
+
+// nameless is a provider whose description is refused.
+type nameless struct{ careless }
+
+func (nameless) Describe(context.Context) (protocol.ProviderDescription, error) {
+	return protocol.ProviderDescription{Name: "nameless", Schema: "#Config: {}"}, nil
+}
+
+func TestNamelessProvider(t *testing.T) {
+	t.Parallel()
+	wantReport(t, run(t, protocol.KindProvider, "nameless"), `failed handshake and description: plugin `)
 }
 
 // sloppy is a backend whose losses depend on the company, and which knows no prefix.
 type sloppy struct{}
 
 func (sloppy) Describe(context.Context) (protocol.BackendDescription, error) {
-	return protocol.BackendDescription{Name: "sloppy", Version: "1", Schema: "#Config: {}"}, nil
+	return protocol.BackendDescription{
+		Name: "sloppy", Version: "1", Schema: "#Config: {threads: *1 | int, batch?: tokens?: int}",
+		NeutralSettings: []string{"threads", "batch.tokens", "batch.size"},
+	}, nil
 }
 
 func (sloppy) Plan(context.Context, protocol.Model, protocol.Settings) (protocol.Estimate, error) {
 	return protocol.Estimate{}, nil
 }
 
-func (sloppy) Load(context.Context, protocol.Model) (sdk.Model, error) { return sloppyModel{}, nil }
+func (sloppy) Load(_ context.Context, m protocol.Model) (sdk.Model, error) {
+	var model sloppyModel
+	return model, json.Unmarshal(m.Config, &model)
+}
 
-type sloppyModel struct{}
+// sloppyModel adds the number of threads to each loss.
+type sloppyModel struct{ Threads float64 }
 
-func (sloppyModel) Describe() protocol.LoadedModel { return protocol.LoadedModel{VocabularySize: 1} }
+func (sloppyModel) Describe() protocol.LoadedModel {
+	return protocol.LoadedModel{VocabularySize: 1, Device: "cpu", Dtype: "float32"}
+}
 
-func (sloppyModel) Score(_ context.Context, _ protocol.Settings, documents iter.Seq2[protocol.Document, error], emit func(protocol.ScoredDocument) error) error {
-	count := 0.
+func (m sloppyModel) Score(_ context.Context, _ protocol.Settings, documents iter.Seq2[protocol.Document, error], emit func(protocol.ScoredDocument) error) error {
+	count := m.Threads
 	for d, err := range documents {
 		if err != nil {
 			return err
@@ -220,10 +246,20 @@ func (sloppyModel) Close() error { return io.ErrUnexpectedEOF }
 
 func TestSloppyBackend(t *testing.T) {
 	t.Parallel()
-	wantReport(t, run(t, protocol.KindBackend, "sloppy", Case{Name: "any", LargeBytes: 1 << 20}), `
+	wantReport(t, run(t, protocol.KindBackend, "sloppy", Case{
+		Name: "any", Model: protocol.Model{Config: json.RawMessage(`{"a": 1}`)}, Neutral: json.RawMessage(`{"a":1, "threads": 2}`), LargeBytes: 1 << 20,
+	}, Case{
+		Name: "without", Model: protocol.Model{Config: json.RawMessage(`{"a": 1}`)}, LargeBytes: 1 << 20,
+	}, Case{
+		Name: "unequal", Model: protocol.Model{Config: json.RawMessage(`{"a": 1}`)}, Neutral: json.RawMessage(`{"a": 2}`), LargeBytes: 1 << 20,
+	}), `
 		passed the schema is CUE
+		failed neutral settings are fields of #Config: #Config has no field "batch.size"
+		failed any: neutral settings do not change the losses: document 0: token 0 has the losses 1 and 3 nats
+		not without: neutral settings do not change the losses: the case has no configuration that differs in them
+		failed unequal: neutral settings do not change the losses: the case's configurations {"a": 1} and {"a": 2} must differ in threads, batch.tokens, batch.size and
 		failed by Plan: it was accepted
-		failed by Load: it was accepted
+		failed by Load: the error has the kind "", not "invalid input"
 		failed any: unknown settings are refused
 		failed any: the ledger holds with prefix "none"
 		passed any: the ledger holds with prefix "bos"

@@ -109,6 +109,7 @@ func (s *suite) provider(p *host.Provider, cases []Case) {
 			p.Kill()
 			return wantRows(s.ctx, p, request, rows)
 		})
+		s.tooLarge(p, c)
 		name := fmt.Sprintf("a row of %d MiB passes", c.LargeBytes>>20)
 		if c.Large == nil {
 			s.notRun(name, "the case has no large source")
@@ -134,6 +135,32 @@ func (s *suite) provider(p *host.Provider, cases []Case) {
 			}
 			return err
 		})
+	})
+}
+
+// tooLarge checks that a row which is larger than it may be is a problem, and does not end the reading.
+func (s *suite) tooLarge(p *host.Provider, c Case) {
+	name := fmt.Sprintf("a row of more than %d MiB is a problem", protocol.MaxTextBytes>>20)
+	if c.TooLarge == nil {
+		s.notRun(name, "the case has no source with such a row")
+		return
+	}
+	s.check(name, func() error {
+		pinned, err := s.resolve(p, *c.TooLarge)
+		if err != nil {
+			return err
+		}
+		problems := 0
+		err = p.Read(s.ctx, protocol.ReadRequest{Source: *c.TooLarge, Pinned: pinned, Fields: c.Fields}, func(r protocol.Row) error {
+			if r.Problem != "" {
+				problems++
+			}
+			return nil
+		})
+		if err == nil && problems == 0 {
+			err = errors.New("no row is a problem")
+		}
+		return err
 	})
 }
 

@@ -7,8 +7,12 @@ import (
 	"io"
 	"iter"
 	"sync"
+	"sync/atomic"
 
+	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/protocol/pluginpb"
@@ -32,7 +36,7 @@ func (h *Host) openBackend(ctx context.Context, args []string, name string) (_ *
 			s.close()
 		}
 	}()
-	d, err := call(ctx, s, "describing the backend", func(ctx context.Context, conn grpc.ClientConnInterface, r *pluginpb.DescribeRequest) (*pluginpb.BackendDescription, error) {
+	d, err := call(ctx, s, "describing the backend", h.timing.describe, func(ctx context.Context, conn grpc.ClientConnInterface, r *pluginpb.DescribeRequest) (*pluginpb.BackendDescription, error) {
 		return pluginpb.NewBackendClient(conn).Describe(ctx, r)
 	}, &pluginpb.DescribeRequest{})
 	if err != nil {
@@ -58,13 +62,17 @@ func (b *Backend) Describe(context.Context) (protocol.BackendDescription, error)
 
 // Plan estimates what a model needs.
 func (b *Backend) Plan(ctx context.Context, m protocol.Model, s protocol.Settings) (protocol.Estimate, error) {
-	e, err := call(ctx, b.subprocess, "estimating a model", func(ctx context.Context, conn grpc.ClientConnInterface, r *pluginpb.PlanRequest) (*pluginpb.Estimate, error) {
+	e, err := call(ctx, b.subprocess, "estimating a model", b.host.timing.plan, func(ctx context.Context, conn grpc.ClientConnInterface, r *pluginpb.PlanRequest) (*pluginpb.Estimate, error) {
 		return pluginpb.NewBackendClient(conn).Plan(ctx, r)
 	}, &pluginpb.PlanRequest{Model: wire.FromModel(m), Settings: wire.FromSettings(s)})
 	if err != nil {
 		return protocol.Estimate{}, err
 	}
-	return wire.ToEstimate(e), nil
+	estimate := wire.ToEstimate(e)
+	if err := checkEstimate(estimate); err != nil {
+		return protocol.Estimate{}, b.broken(fmt.Errorf("its estimate of a model is refused: %w", err))
+	}
+	return estimate, nil
 }
 
 // Train writes a model file made from documents to w. If the plugin dies, Train fails and what it has written is of no
@@ -76,13 +84,15 @@ func (b *Backend) Train(ctx context.Context, m protocol.Model, documents iter.Se
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stream, err := pluginpb.NewBackendClient(process.conn).Train(ctx)
+	var moved atomic.Int64
+	defer b.watchSilence(hclog.FromContext(ctx), func() string { return "training a model" }, moved.Load)()
+	stream, err := pluginpb.NewBackendClient(process.conn).Train(ctx, maxChunk)
 	if err != nil {
 		return b.trainError(ctx, process, err)
 	}
 	var sender sync.WaitGroup
 	sender.Go(func() {
-		if err := sendTraining(stream, m, documents); err != nil && !errors.Is(err, io.EOF) {
+		if err := sendTraining(stream, m, documents, &moved); err != nil && !errors.Is(err, io.EOF) {
 			cancel(err)
 		}
 	})
@@ -97,6 +107,7 @@ func (b *Backend) Train(ctx context.Context, m protocol.Model, documents iter.Se
 		if err != nil {
 			return b.trainError(ctx, process, err)
 		}
+		moved.Add(1)
 		if _, err := w.Write(response.GetData()); err != nil {
 			return err
 		}
@@ -110,13 +121,16 @@ func (b *Backend) trainError(ctx context.Context, p *process, err error) error {
 	if p.died(err) {
 		return fmt.Errorf("training a model: plugin %s ended (%s)%s", b.args[0], p.command.ending(), p.command.out.quote())
 	}
+	if tooLarge(err) {
+		return b.broken(received(err))
+	}
 	return b.named(err)
 }
 
 // sendTraining returns io.EOF if the plugin wants no more.
 func sendTraining(
 	stream grpc.BidiStreamingClient[pluginpb.TrainRequest, pluginpb.TrainResponse], m protocol.Model,
-	documents iter.Seq2[protocol.Document, error],
+	documents iter.Seq2[protocol.Document, error], moved *atomic.Int64,
 ) error {
 	if err := stream.Send(&pluginpb.TrainRequest{Model: wire.FromModel(m)}); err != nil {
 		return err
@@ -137,6 +151,7 @@ func sendTraining(
 		if err := w.Write(d); err != nil {
 			return err
 		}
+		moved.Add(1)
 	}
 	return errors.Join(w.Flush(), stream.CloseSend())
 }
@@ -176,7 +191,11 @@ func (m *Model) loadedIn(ctx context.Context, p *process) (string, error) {
 	if err != nil {
 		return "", remote(err)
 	}
-	m.process, m.handle, m.loaded = p, loaded.GetHandle(), wire.ToLoadedModel(loaded)
+	description := wire.ToLoadedModel(loaded)
+	if err := checkLoaded(loaded.GetHandle(), description); err != nil {
+		return "", m.backend.broken(fmt.Errorf("its description of a loaded model is refused: %w", err))
+	}
+	m.process, m.handle, m.loaded = p, loaded.GetHandle(), description
 	return m.handle, nil
 }
 
@@ -187,7 +206,8 @@ func (m *Model) Describe() protocol.LoadedModel {
 	return m.loaded
 }
 
-// Close unloads the model. No Score call may be running.
+// Close unloads the model. No Score call may be running. A plugin that does not answer is killed, for what the model holds
+// counts as free afterwards.
 func (m *Model) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -196,9 +216,13 @@ func (m *Model) Close() error {
 		return nil
 	}
 	m.process = nil
-	ctx, cancel := context.WithTimeout(context.Background(), p.timing.answer)
+	ctx, cancel := context.WithTimeout(context.Background(), p.timing.unload)
 	defer cancel()
 	_, err := pluginpb.NewBackendClient(p.conn).Unload(ctx, &pluginpb.UnloadRequest{Handle: m.handle})
+	if status.Code(err) == codes.DeadlineExceeded {
+		p.kill()
+		return fmt.Errorf("plugin %s: it did not unload a model within %v, and was killed", m.backend, p.timing.unload)
+	}
 	if err != nil && !p.died(err) {
 		return m.backend.named(err)
 	}

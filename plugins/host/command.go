@@ -25,6 +25,7 @@ const pipeDelay = time.Second
 // which is killed as a whole, that the process ends with the runner's, and that no output can jam or crash the runner.
 type command struct {
 	cmd      *exec.Cmd
+	path     string // of the program, for people
 	out      *output
 	stdout   io.Reader // the handshake line and nothing else
 	version  string    // of the protocol, as the handshake says; read it after done
@@ -40,9 +41,9 @@ type command struct {
 
 var _ runner.Runner = (*command)(nil)
 
-func newCommand(args, env []string, out *output) *command {
-	c := &command{cmd: exec.Command(args[0], args[1:]...), out: out, done: make(chan struct{})}
-	c.cmd.Env = env
+// newCommand prepares the process of a program, which needs it until the process has started.
+func newCommand(from *program, args, env []string, out *output) *command {
+	c := &command{cmd: &exec.Cmd{Path: from.run, Args: args, Env: env}, path: from.path, out: out, done: make(chan struct{})}
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	c.cmd.WaitDelay = pipeDelay
 	return c
@@ -79,6 +80,7 @@ func (c *command) Start(context.Context) (err error) {
 		}
 		stdout.flush()
 		stderr.flush()
+		c.out.end()
 		c.mu.Lock()
 		// What it has started must not outlive it; there is mostly nothing left to kill.
 		_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
@@ -93,9 +95,9 @@ func (c *command) Start(context.Context) (err error) {
 }
 
 // firstHandshake returns a function that passes the first handshake line to w and all other lines to the log.
-func (c *command) firstHandshake(w *io.PipeWriter) func([]byte) {
+func (c *command) firstHandshake(w *io.PipeWriter) func([]byte, int64) {
 	seen := false
-	return func(line []byte) {
+	return func(line []byte, cut int64) {
 		if match := handshakeLine.FindSubmatch(line); match != nil && !seen {
 			seen = true
 			c.version = string(match[1])
@@ -103,7 +105,7 @@ func (c *command) firstHandshake(w *io.PipeWriter) func([]byte) {
 			_ = w.Close() // a pipe in memory
 			return
 		}
-		c.out.print(line)
+		c.out.print(line, cut)
 	}
 }
 
@@ -163,7 +165,7 @@ func (c *command) Stdout() io.ReadCloser { return io.NopCloser(c.stdout) }
 func (c *command) Stderr() io.ReadCloser { return io.NopCloser(strings.NewReader("")) }
 
 // Name returns the program's path.
-func (c *command) Name() string { return c.cmd.Path }
+func (c *command) Name() string { return c.path }
 
 // ID returns the process's number.
 func (c *command) ID() string {

@@ -66,6 +66,9 @@ func serveFake(kind protocol.Kind, name string) {
 		must(syscall.Write(1, []byte("a line without an end")))
 	case "impostor":
 		name = "someone-else"
+	case "raw", "mute", "rude":
+		serveRaw(kind, name)
+		return
 	}
 	if kind == protocol.KindProvider {
 		sdk.ServeProvider(fakeProvider{name})
@@ -201,7 +204,9 @@ func (fakeProvider) Resolve(ctx context.Context, r protocol.ResolveRequest) (pro
 		return protocol.Resolution{}, errors.New("no such luck")
 	}
 	environment, err := json.Marshal(os.Environ())
-	return protocol.Resolution{Parameters: environment, Revision: os.Getenv(token)}, err
+	return protocol.Resolution{
+		Parameters: environment, Files: []protocol.File{{Name: "s", Digest: protocol.Digest(nil)}}, Revision: os.Getenv(token),
+	}, err
 }
 
 func (fakeProvider) Read(ctx context.Context, r protocol.ReadRequest, emit func(protocol.Row) error) error {
@@ -281,6 +286,7 @@ func (m *fakeModel) Close() error { m.record("close"); return nil }
 // Score gives each document of n bytes one token of n nats.
 func (m *fakeModel) Score(ctx context.Context, _ protocol.Settings, documents iter.Seq2[protocol.Document, error], emit func(protocol.ScoredDocument) error) error {
 	var batch []protocol.Document
+	var held []protocol.ScoredDocument // answered when documents end
 	flush := func() error {
 		if m.Memory > 0 && len(batch) > m.Memory {
 			m.record(fmt.Sprintf("no memory for %d", len(batch)))
@@ -299,6 +305,9 @@ func (m *fakeModel) Score(ctx context.Context, _ protocol.Settings, documents it
 				m.misbehave()
 				switch m.Do {
 				case "never":
+					continue
+				case "last":
+					held = append(held, s)
 					continue
 				case "twice":
 					if err := emit(s); err != nil {
@@ -334,6 +343,11 @@ func (m *fakeModel) Score(ctx context.Context, _ protocol.Settings, documents it
 			if err := flush(); err != nil {
 				return err
 			}
+		}
+	}
+	for _, s := range held {
+		if err := emit(s); err != nil {
+			return err
 		}
 	}
 	return flush()

@@ -40,7 +40,6 @@ type Host struct {
 	opened    []*subprocess
 	providers map[string]*slot[Provider]
 	backends  map[string]*slot[Backend]
-	digests   map[string]*slot[string] // of binaries, by path
 }
 
 // slot holds a value that is made once, by the first who needs it. A failure is not kept.
@@ -86,7 +85,6 @@ func New(o Options) (*Host, error) {
 
 		providers: map[string]*slot[Provider]{},
 		backends:  map[string]*slot[Backend]{},
-		digests:   map[string]*slot[string]{},
 	}, nil
 }
 
@@ -147,7 +145,11 @@ func (h *Host) open(kind protocol.Kind, name string, args []string) (*subprocess
 	if h.closed {
 		return nil, errors.New("the plugin host is closed")
 	}
-	s := &subprocess{host: h, kind: kind, args: args, log: h.log.With("plugin", cmp.Or(name, args[0]))}
+	s := &subprocess{
+		host: h, kind: kind, args: args, log: h.log.With("plugin", cmp.Or(name, args[0])),
+		// Who names no name has a command for the plugin, whatever it starts.
+		builtin: name != "" && len(args) > 1, gate: newGate(),
+	}
 	h.opened = append(h.opened, s)
 	return s, nil
 }
@@ -155,21 +157,14 @@ func (h *Host) open(kind protocol.Kind, name string, args []string) (*subprocess
 // describe completes info, which a plugin has just given, and refuses a plugin that is not what was looked for.
 func (h *Host) describe(s *subprocess, name string, info Info) (Info, error) {
 	info.Kind, info.Path, info.Protocol = s.kind, s.args[0], protocol.Version
-	info.Builtin = name != "" && len(s.args) > 1
+	info.Builtin = s.builtin
+	if err := checkDescription(info); err != nil {
+		return Info{}, s.broken(err)
+	}
 	if name != "" && info.Name != name {
 		return Info{}, fmt.Errorf("plugin %s calls itself %q; its file must be called runner-%s-%s", info.Path, info.Name, s.kind, info.Name)
 	}
 	s.askFor(info.Environment)
-	if info.Builtin {
-		return info, nil
-	}
-	digest, err := slotOf(h, h.digests, info.Path).get(func() (*string, error) {
-		digest, err := digestFile(info.Path)
-		return &digest, err
-	})
-	if err != nil {
-		return Info{}, fmt.Errorf("plugin %s: %w", info.Path, err)
-	}
-	info.BinaryDigest = *digest
+	info.BinaryDigest = s.binary()
 	return info, nil
 }

@@ -2,10 +2,8 @@ package host
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"sync"
@@ -51,8 +49,12 @@ type subprocess struct {
 	kind protocol.Kind
 	args []string
 	log  hclog.Logger
+	// builtin is true if args start this binary again.
+	builtin bool
+	gate    *gate // bounds what the plugin's processes write to the log
 
 	mu      sync.Mutex
+	digest  string   // of the program that was started first, "" if it is this binary
 	asked   []string // the environment variables the plugin asked for
 	current *process
 	closed  bool
@@ -72,12 +74,28 @@ func (s *subprocess) running(ctx context.Context) (*process, error) {
 		return s.current, nil
 	}
 	s.stopCurrent()
-	env := append(environment(s.asked), "TMPDIR="+s.host.folder.path)
-	p, err := startProcess(ctx, s.args, env, s.kind, s.host.folder.path, s.log, s.host.timing)
+	return s.start(ctx)
+}
+
+// start starts a process. It needs s.mu.
+func (s *subprocess) start(ctx context.Context) (_ *process, err error) {
+	from := ownProgram(s.args[0])
+	if !s.builtin {
+		if from, err = openProgram(s.args[0]); err != nil {
+			return nil, err
+		}
+	}
+	defer func() { err = errors.Join(err, from.close()) }()
+	if s.digest != "" && from.digest != s.digest {
+		return nil, &protocol.Error{Kind: protocol.Changed, Message: fmt.Sprintf(
+			"plugin %s is no longer what it was when this run began (%s, now %s), and its answers would pass for the other's; run again",
+			s, s.digest, from.digest)}
+	}
+	p, err := s.startProcess(ctx, from)
 	if err != nil {
 		return nil, err
 	}
-	s.current = p
+	s.digest, s.current = from.digest, p
 	return p, nil
 }
 
@@ -87,6 +105,13 @@ func (s *subprocess) stopCurrent() {
 		s.current.stop()
 		s.current = nil
 	}
+}
+
+// binary returns the digest of the program that was started.
+func (s *subprocess) binary() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.digest
 }
 
 // askFor gives the plugin the environment variables it asked for, at the price of a new start if any of them is set.
@@ -147,7 +172,9 @@ func (s *subprocess) do(ctx context.Context, what func() string, progress func()
 		p, err := s.running(ctx)
 		var died *diedError
 		if err == nil {
+			stop := s.watchSilence(log, what, progress)
 			err = f(ctx, p)
+			stop()
 			var r *remoteError
 			if !errors.As(err, &r) {
 				return err
@@ -160,7 +187,7 @@ func (s *subprocess) do(ctx context.Context, what func() string, progress func()
 			}
 			died = &diedError{p.command}
 			err = died
-		} else if ctx.Err() != nil || !errors.As(err, &died) && deaths == 0 {
+		} else if ctx.Err() != nil || !errors.As(err, &died) && (deaths == 0 || protocol.KindOf(err) != "") {
 			return err
 		}
 		if now := progress(); now > reached {
@@ -180,26 +207,80 @@ func (s *subprocess) do(ctx context.Context, what func() string, progress func()
 	}
 }
 
+// watchSilence warns in the log while progress does not grow for long, each time after twice as long, until stop is called.
+func (s *subprocess) watchSilence(log hclog.Logger, what func() string, progress func() int64) (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		wait, since, reached := s.host.timing.silence, time.Now(), progress()
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(wait):
+			}
+			if now := progress(); now != reached {
+				wait, since, reached = s.host.timing.silence, time.Now(), now
+				continue
+			}
+			log.Warn("no sign of progress from the plugin", "work", what(), "for", time.Since(since).Round(time.Second))
+			wait *= 2
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+	}
+}
+
 // named adds the plugin to an error that it sent, and keeps its kind.
 func (s *subprocess) named(err error) error {
 	if status.Code(err) == codes.Unimplemented {
-		return fmt.Errorf("plugin %s: it is not a %s that can do this: %w", s, s.kind, err)
+		return fmt.Errorf("plugin %s: it is not a %s that can do this: %w", s, s.kind, shown(err))
 	}
-	err = wire.FromStatus(err)
+	err = received(err)
 	if protocol.KindOf(err) != "" {
 		return err
 	}
 	return fmt.Errorf("plugin %s: %w", s, err)
 }
 
-// call makes a call that can simply be made again.
+// received returns an error that came over the wire, ready to be shown.
+func received(err error) error { return shown(wire.FromStatus(err)) }
+
+// shown returns err without what a plugin may have put into its text to deceive a terminal or a log.
+func shown(err error) error {
+	text := protocol.Visible(err.Error())
+	if kind := protocol.KindOf(err); kind != "" {
+		return &protocol.Error{Kind: kind, Message: text}
+	}
+	if text == err.Error() {
+		return err
+	}
+	return &shownError{text, err}
+}
+
+type shownError struct {
+	text string
+	err  error
+}
+
+func (e *shownError) Error() string { return e.text }
+func (e *shownError) Unwrap() error { return e.err }
+
+// call makes a call that can simply be made again, and gives each try so long.
 func call[Request, Response any](
-	ctx context.Context, s *subprocess, what string,
+	ctx context.Context, s *subprocess, what string, limit time.Duration,
 	method func(context.Context, grpc.ClientConnInterface, Request) (Response, error), request Request,
 ) (Response, error) {
 	var response Response
 	err := s.do(ctx, func() string { return what }, func() int64 { return 0 }, func(ctx context.Context, p *process) (err error) {
-		response, err = method(ctx, p.conn, request)
+		limited, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		response, err = method(limited, p.conn, request)
+		if ctx.Err() == nil && (limited.Err() != nil || status.Code(err) == codes.DeadlineExceeded) {
+			return fmt.Errorf("plugin %s: %s took more than %v, and was given up", s, what, limit)
+		}
 		return remote(err)
 	})
 	return response, err
@@ -228,17 +309,4 @@ func environment(asked []string) []string {
 		}
 	}
 	return env
-}
-
-func digestFile(path string) (_ string, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", fmt.Errorf("reading %s: %w", path, err)
-	}
-	return fmt.Sprintf("sha256:%x", h.Sum(nil)), nil
 }

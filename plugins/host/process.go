@@ -27,6 +27,10 @@ import (
 type timing struct {
 	// start bounds the time to the handshake and the first answer.
 	start time.Duration
+	// describe, resolve and plan bound the time to an answer to these questions, unload that to the end of a model.
+	describe, resolve, plan, unload time.Duration
+	// silence is how long a plugin may work without a sign of progress before the log says so.
+	silence time.Duration
 	// ping is the time between two questions whether a plugin is alive, answer the time it has for one.
 	ping, answer time.Duration
 	// stop is the time a plugin has to end by itself when asked to.
@@ -39,7 +43,8 @@ type timing struct {
 
 func defaultTiming() timing {
 	return timing{
-		start: 30 * time.Second, ping: 10 * time.Second, answer: 30 * time.Second,
+		start: 30 * time.Second, describe: 30 * time.Second, resolve: 10 * time.Minute, plan: 2 * time.Minute,
+		unload: 30 * time.Second, silence: 2 * time.Minute, ping: 10 * time.Second, answer: 30 * time.Second,
 		stop: time.Second, backoff: 100 * time.Millisecond, attempts: 3,
 	}
 }
@@ -56,14 +61,16 @@ type process struct {
 }
 
 // startProcess starts args and waits until it answers.
-func startProcess(ctx context.Context, args, env []string, kind protocol.Kind, tempDir string, log hclog.Logger, t timing) (_ *process, err error) {
+func (s *subprocess) startProcess(ctx context.Context, from *program) (_ *process, err error) {
+	t, tempDir := s.host.timing, s.host.folder.path
+	env := append(environment(s.asked), "TMPDIR="+tempDir)
 	ctx, cancel := context.WithTimeoutCause(ctx, t.start, fmt.Errorf("no handshake within %v; a plugin calls "+
 		"sdk.ServeProvider or sdk.ServeBackend from main before anything slow", t.start))
 	defer cancel()
-	p := &process{command: newCommand(args, env, &output{log: log}), log: log, timing: t}
+	p := &process{command: newCommand(from, s.args, env, &output{log: s.log, gate: s.gate}), log: s.log, timing: t}
 	p.client = plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  wire.Handshake(),
-		Plugins:          plugin.PluginSet{string(kind): plugin.NetRPCUnsupportedPlugin{}},
+		Plugins:          plugin.PluginSet{string(s.kind): plugin.NetRPCUnsupportedPlugin{}},
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		RunnerFunc: func(_ hclog.Logger, spec *exec.Cmd, _ string) (runner.Runner, error) {
 			p.command.cmd.Env = append(p.command.cmd.Env, spec.Env...)
@@ -99,6 +106,10 @@ func startProcess(ctx context.Context, args, env []string, kind protocol.Kind, t
 	}
 	if err != nil {
 		err = p.startError(ctx, err)
+	} else {
+		err = from.verify()
+	}
+	if err != nil {
 		p.stop()
 		return nil, err
 	}
@@ -131,7 +142,7 @@ func (p *process) startError(ctx context.Context, err error) error {
 		return fmt.Errorf("plugin %s speaks version %s of the plugin protocol, this runner speaks version %d; "+
 			"build the plugin with the sdk of this version", path, version, protocol.Version)
 	}
-	return fmt.Errorf("starting plugin %s: %w%s", path, err, p.command.out.quote())
+	return fmt.Errorf("starting plugin %s: %w%s", path, shown(err), p.command.out.quote())
 }
 
 // diedError says that a process came to its end by a signal, which may not happen again.
@@ -172,9 +183,15 @@ func (p *process) stop() {
 	}()
 	select {
 	case <-stopped:
+		return
 	case <-time.After(p.timing.stop):
-		p.kill()
-		<-stopped
+	}
+	p.kill()
+	select {
+	case <-stopped:
+	case <-time.After(p.timing.answer):
+		// Not even the system can end a process that waits within a driver.
+		p.log.Error("the plugin was killed and has not ended; leaving it behind", "process", p.command.ID(), "waited", p.timing.answer)
 	}
 }
 

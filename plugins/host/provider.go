@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/protocol/pluginpb"
@@ -30,7 +33,7 @@ func (h *Host) openProvider(ctx context.Context, args []string, name string) (_ 
 			s.close()
 		}
 	}()
-	d, err := call(ctx, s, "describing the provider", func(ctx context.Context, conn grpc.ClientConnInterface, r *pluginpb.DescribeRequest) (*pluginpb.ProviderDescription, error) {
+	d, err := call(ctx, s, "describing the provider", h.timing.describe, func(ctx context.Context, conn grpc.ClientConnInterface, r *pluginpb.DescribeRequest) (*pluginpb.ProviderDescription, error) {
 		return pluginpb.NewProviderClient(conn).Describe(ctx, r)
 	}, &pluginpb.DescribeRequest{})
 	if err != nil {
@@ -56,53 +59,59 @@ func (p *Provider) Describe(context.Context) (protocol.ProviderDescription, erro
 
 // Resolve says what a source is right now.
 func (p *Provider) Resolve(ctx context.Context, r protocol.ResolveRequest) (protocol.Resolution, error) {
-	resolution, err := call(ctx, p.subprocess, "resolving a source", func(ctx context.Context, conn grpc.ClientConnInterface, r *pluginpb.ResolveRequest) (*pluginpb.Resolution, error) {
+	resolution, err := call(ctx, p.subprocess, "resolving a source", p.host.timing.resolve, func(ctx context.Context, conn grpc.ClientConnInterface, r *pluginpb.ResolveRequest) (*pluginpb.Resolution, error) {
 		return pluginpb.NewProviderClient(conn).Resolve(ctx, r)
 	}, wire.FromResolveRequest(r))
 	if err != nil {
 		return protocol.Resolution{}, err
 	}
-	return wire.ToResolution(resolution), nil
+	resolved := wire.ToResolution(resolution)
+	if err := checkResolution(resolved); err != nil {
+		return protocol.Resolution{}, p.broken(fmt.Errorf("its answer for a source is refused: %w", err))
+	}
+	return resolved, nil
 }
 
 // Read calls emit for each row, in order and each once, even if the plugin dies in between. emit may keep the row. Its
 // error ends the reading and is returned as it is.
 func (p *Provider) Read(ctx context.Context, r protocol.ReadRequest, emit func(protocol.Row) error) error {
-	next := r.From
+	var reached atomic.Int64
+	reached.Store(r.From)
+	rows := &rowCheck{request: r, next: r.From}
 	return p.do(ctx,
-		func() string { return fmt.Sprintf("reading row %d", next) },
-		func() int64 { return next },
+		func() string { return fmt.Sprintf("reading row %d", reached.Load()) },
+		reached.Load,
 		func(ctx context.Context, process *process) error {
-			if r.To != 0 && next >= r.To {
+			if r.To != 0 && rows.next >= r.To {
 				return nil
 			}
 			ctx, cancel := context.WithCancel(ctx)
 			defer cancel()
 			rest := r
-			rest.From = next
-			stream, err := pluginpb.NewProviderClient(process.conn).Read(ctx, wire.FromReadRequest(rest))
+			rest.From = rows.next
+			stream, err := pluginpb.NewProviderClient(process.conn).Read(ctx, wire.FromReadRequest(rest), maxChunk)
 			if err != nil {
 				return remote(err)
 			}
-			var joiner wire.RowJoiner
+			joiner := wire.NewRowJoiner(len(r.Fields))
 			for {
 				response, err := stream.Recv()
 				if errors.Is(err, io.EOF) {
 					return p.broken(joiner.End())
+				}
+				if tooLarge(err) {
+					return p.broken(received(err))
 				}
 				if err != nil {
 					return remote(err)
 				}
 				var emitErr error
 				err = joiner.Join(response.GetRows(), func(row protocol.Row) error {
-					if row.Ordinal != next || r.To != 0 && next >= r.To {
-						return fmt.Errorf("it sent row %d of shard %q where row %d of [%d, %d) was due",
-							row.Ordinal, row.Shard, next, r.From, r.To)
+					if err := rows.check(row); err != nil {
+						return err
 					}
-					if row.Problem == "" && len(row.Values) != len(r.Fields) {
-						return fmt.Errorf("row %d of shard %q has %d values for %d fields", row.Ordinal, row.Shard, len(row.Values), len(r.Fields))
-					}
-					next++
+					reached.Store(rows.next)
+					row.Problem = protocol.Visible(row.Problem)
 					emitErr = emit(row)
 					return emitErr
 				})
@@ -114,6 +123,14 @@ func (p *Provider) Read(ctx context.Context, r protocol.ReadRequest, emit func(p
 				}
 			}
 		})
+}
+
+// maxChunk bounds the messages of a stream.
+var maxChunk = grpc.MaxCallRecvMsgSize(wire.MaxChunkBytes)
+
+// tooLarge says whether err is the transport's complaint about a message.
+func tooLarge(err error) bool {
+	return status.Code(err) == codes.ResourceExhausted && protocol.KindOf(wire.FromStatus(err)) == ""
 }
 
 // broken names the plugin in an error about what it sent.

@@ -94,7 +94,7 @@ func (c *scoring) score(ctx context.Context, p *process) error {
 			return err
 		}
 		c.model.backend.log.With(hclog.FromContext(ctx).ImpliedArgs()...).Warn(
-			"the backend ran out of memory; sending half as much at a time", "bytes", c.window, "error", wire.FromStatus(r.err))
+			"the backend ran out of memory; sending half as much at a time", "bytes", c.window, "error", received(r.err))
 	}
 }
 
@@ -122,7 +122,7 @@ func (c *scoring) stream(ctx context.Context, p *process) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := pluginpb.NewBackendClient(p.conn).Score(ctx)
+	stream, err := pluginpb.NewBackendClient(p.conn).Score(ctx, maxChunk)
 	if err != nil {
 		return remote(err)
 	}
@@ -236,7 +236,7 @@ func (c *scoring) unsent() (*pendingDocument, error) {
 }
 
 func (c *scoring) receive(stream grpc.BidiStreamingClient[pluginpb.ScoreRequest, pluginpb.ScoreResponse]) error {
-	var joiner wire.AnswerJoiner
+	joiner := wire.NewAnswerJoiner(c.expect)
 	for {
 		response, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -248,27 +248,53 @@ func (c *scoring) receive(stream grpc.BidiStreamingClient[pluginpb.ScoreRequest,
 			}
 			return c.model.backend.broken(fmt.Errorf("%s: it ended without an answer", c.what()))
 		}
+		if tooLarge(err) {
+			return c.model.backend.broken(received(err))
+		}
 		if err != nil {
 			return remote(err)
 		}
-		if err := joiner.Join(response.GetDocuments(), c.answer); err != nil {
-			return err
+		var answerErr error
+		err = joiner.Join(response.GetDocuments(), func(s protocol.ScoredDocument) error {
+			answerErr = c.answer(s)
+			return answerErr
+		})
+		if answerErr != nil {
+			return answerErr
+		}
+		if err != nil {
+			return c.model.backend.broken(err)
 		}
 	}
 }
 
-// answer takes an answer and emits what has become complete, in order.
+// Bounds of an answer: text may be written in more tokens than it has bytes where the tokenizer normalises it, but a long
+// one is not.
+const (
+	tokensPerByte = 16
+	fewTokens     = 1 << 20
+)
+
+// expect returns how many tokens the answer for a document may have.
+func (c *scoring) expect(index int64) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := index - c.first
+	switch {
+	case at >= int64(len(c.pending)) || at >= 0 && !c.pending[at].sent || index < 0:
+		return 0, fmt.Errorf("it answered document %d, which it was not sent", index)
+	case at < 0 || c.pending[at].answered:
+		return 0, fmt.Errorf("it answered document %d twice", index)
+	}
+	bytes := len(c.pending[at].document.Text)
+	return max(2*bytes, min(tokensPerByte*bytes+1000, fewTokens)), nil
+}
+
+// answer takes an answer to a document that one is expected for and emits what has become complete, in order.
 func (c *scoring) answer(s protocol.ScoredDocument) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	at := s.Index - c.first
-	switch {
-	case at >= int64(len(c.pending)) || at >= 0 && !c.pending[at].sent || s.Index < 0:
-		return c.model.backend.broken(fmt.Errorf("it answered document %d, which it was not sent", s.Index))
-	case at < 0 || c.pending[at].answered:
-		return c.model.backend.broken(fmt.Errorf("it answered document %d twice", s.Index))
-	}
-	d := c.pending[at]
+	d := c.pending[s.Index-c.first]
 	c.mu.Unlock()
 	err := protocol.Check(d.document, s, c.model.Describe())
 	c.mu.Lock()

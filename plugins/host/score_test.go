@@ -73,7 +73,7 @@ func TestScore(t *testing.T) {
 		{name: "panic", config: `{"batch": 8, "at": 500, "do": "panic", "times": 1}`, count: 1000, size: 100},
 		{name: "killed again and again", config: `{"batch": 8, "at": 500, "do": "die"}`, count: 1000, size: 100,
 			want: `scoring documents from dataset "d", shard "s", row `},
-		{name: "last words", config: `{"at": 0, "do": "die"}`, count: 1, want: "its last output:\n  something terrible happened"},
+		{name: "last words", config: `{"at": 0, "do": "die"}`, count: 1, want: "its last output:\n  | something terrible happened"},
 		{name: "out of memory", config: `{"batch": 64, "memory": 5}`, count: 500, size: 100, window: 10000, log: "sending half as much at a time"},
 		{name: "out of memory for a single document", config: `{"batch": 3, "at": 5, "do": "exhaust"}`, count: 10, size: 10, kind: protocol.OutOfMemory, want: "no memory for document 5"},
 		{name: "twice", config: `{"at": 5, "do": "twice"}`, count: 10, size: 10, want: "it answered document 5 twice"},

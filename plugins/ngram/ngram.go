@@ -64,7 +64,8 @@ func (backend) Describe(context.Context) (protocol.BackendDescription, error) {
 	}, nil
 }
 
-// Plan checks the settings. What a model needs depends on its training text, so only the bytes of a token are known.
+// Plan checks the settings, and says what memory a model of them needs per byte of its training text or, once it is
+// trained, by the size of its file.
 func (backend) Plan(_ context.Context, m protocol.Model, s protocol.Settings) (protocol.Estimate, error) {
 	c, err := parse(m.Config)
 	if err != nil {
@@ -73,10 +74,14 @@ func (backend) Plan(_ context.Context, m protocol.Model, s protocol.Settings) (p
 	if _, err := s.Resolve(0); err != nil {
 		return protocol.Estimate{}, err
 	}
-	if c.Tokens == tokensBytes {
-		return protocol.Estimate{BytesPerToken: 1}, nil
+	e, err := memory(c, m.Files)
+	if err != nil {
+		return protocol.Estimate{}, err
 	}
-	return protocol.Estimate{}, nil
+	if c.Tokens == tokensBytes {
+		e.BytesPerToken = 1
+	}
+	return e, nil
 }
 
 // Load reads the model's one file, made by Train with the same settings.

@@ -216,6 +216,7 @@ func TestPieces(t *testing.T) {
 		"   ":                          {"   "},
 		"e\u0301te\u0301":              {"e\u0301te\u0301"},
 		"中文, ١٢٣":                      {"中文", ",", " ١٢٣"},
+		strings.Repeat("a", 65):        {strings.Repeat("a", 64), "a"},
 		"  " + strings.Repeat("é", 40): {" ", " " + strings.Repeat("é", 31), strings.Repeat("é", 9)},
 	} {
 		var got []string
@@ -465,8 +466,10 @@ func TestSchema(t *testing.T) {
 
 func TestPlan(t *testing.T) {
 	for config, want := range map[string]protocol.Estimate{
-		`{"order": 3, "tokens": "bytes"}`: {BytesPerToken: 1},
-		`{"order": 3, "tokens": "words"}`: {},
+		`{"order": 3, "tokens": "bytes"}`: {
+			BytesPerToken: 1, MemoryBytes: baseMemory, TrainingMemoryPerByte: 10, MemoryPerTrainingByte: 6,
+		},
+		`{"order": 3, "tokens": "words"}`: {MemoryBytes: baseMemory, TrainingMemoryPerByte: 60, MemoryPerTrainingByte: 36},
 	} {
 		got, err := New().Plan(t.Context(), protocol.Model{Config: []byte(config)}, protocol.Settings{})
 		if err != nil || got != want {

@@ -1,6 +1,9 @@
 package protocol
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"math"
+)
 
 // BackendDescription says what a backend is and what it accepts.
 type BackendDescription struct {
@@ -48,8 +51,24 @@ type Estimate struct {
 	// DeviceMemoryBytes is the peak memory of all accelerators together, Devices how many of them the model takes.
 	DeviceMemoryBytes int64 `json:"deviceMemoryBytes,omitempty"`
 	Devices           int64 `json:"devices,omitempty"`
+	// A model that is trained needs more the more text it is trained on: MemoryBytes and, for each byte of that text,
+	// TrainingMemoryPerByte while it is trained and MemoryPerTrainingByte while it scores. The latter is 0 where the
+	// estimate is of a model whose file is there.
+	TrainingMemoryPerByte float64 `json:"trainingMemoryPerByte,omitempty"`
+	MemoryPerTrainingByte float64 `json:"memoryPerTrainingByte,omitempty"`
 	// BytesPerToken is the expected mean number of text bytes a token covers.
 	BytesPerToken float64 `json:"bytesPerToken,omitempty"`
+}
+
+// TrainingMemory is the peak resident size of training on a text of that many bytes, 0 if unknown.
+func (e Estimate) TrainingMemory(bytes int64) int64 {
+	return e.MemoryBytes + int64(math.Ceil(e.TrainingMemoryPerByte*float64(bytes)))
+}
+
+// ScoringMemory is the peak resident size of scoring with a model that is trained on a text of that many bytes, 0 if
+// unknown.
+func (e Estimate) ScoringMemory(trainingBytes int64) int64 {
+	return e.MemoryBytes + int64(math.Ceil(e.MemoryPerTrainingByte*float64(trainingBytes)))
 }
 
 // LoadedModel describes a model that is ready to score.

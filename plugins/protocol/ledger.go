@@ -13,6 +13,9 @@ const LossFloor = -1e-9
 // one nat.
 const LedgerTolerance = 1e-9
 
+// maxReasonBytes bounds Unscored.Reason.
+const maxReasonBytes = 100
+
 // Ledger says where a document's losses went. Tokens = Span + Outside + EOS + NoBytes within LedgerTolerance; all five are
 // in nats.
 type Ledger struct {
@@ -36,8 +39,9 @@ func (d Document) Check() error {
 		return &Error{Kind: InvalidInput, Message: d.String() + ": " + fmt.Sprintf(format, values...)}
 	}
 	switch {
-	case len(d.Text) > math.MaxInt32:
-		return fault("the text has %d bytes, more than the %d that a document can have; split it", len(d.Text), math.MaxInt32)
+	case len(d.Text) > MaxTextBytes:
+		return fault("the text has %d bytes, more than the %d that a document can have; split it, or lower limits.bytes",
+			len(d.Text), MaxTextBytes)
 	case d.ScoreStart < 0 || d.ScoreEnd < d.ScoreStart || int(d.ScoreEnd) > len(d.Text):
 		return fault("the scored span is [%d, %d), outside the text of %d bytes", d.ScoreStart, d.ScoreEnd, len(d.Text))
 	case !utf8.ValidString(d.Text):
@@ -75,6 +79,10 @@ func Check(d Document, s ScoredDocument, m LoadedModel) error {
 		}
 		if u.Reason == "" {
 			return fault("unscored range %d, [%d, %d), gives no reason", i, u.Start, u.End)
+		}
+		if len(u.Reason) > maxReasonBytes || Visible(u.Reason) != u.Reason {
+			return fault("unscored range %d, [%d, %d), gives the reason %.100q; a reason is one line of at most %d bytes",
+				i, u.Start, u.End, u.Reason, maxReasonBytes)
 		}
 		last = u.End
 	}
@@ -198,7 +206,7 @@ func Account(d Document, s ScoredDocument, m LoadedModel) (l Ledger, err error) 
 
 // agree is false if either value is not finite.
 func agree(a, b float64) bool {
-	return math.Abs(a-b) <= LedgerTolerance*max(1, math.Abs(a), math.Abs(b)) && !math.IsInf(a, 0)
+	return math.Abs(a-b) <= LedgerTolerance*max(1, math.Abs(a), math.Abs(b)) && !math.IsInf(a, 0) && !math.IsInf(b, 0)
 }
 
 // compensated adds with an error that does not grow with the number of terms: Neumaier, "Rundungsfehleranalyse einiger

@@ -96,6 +96,17 @@ func TestAccount(t *testing.T) {
 			[]float64{},
 			Ledger{Tokens: 2, NoBytes: 2},
 		}, {
+			"losses that rounding left just below zero",
+			func(d *Document, s *ScoredDocument) {
+				d.Text, d.ScoreStart, d.ScoreEnd = "ab", 0, 2
+				*s = ScoredDocument{
+					Index: 3, TokenIDs: []int32{1, 2}, TokenStarts: []int32{0, 1}, TokenEnds: []int32{1, 2}, TokenNLL: []float64{-1e-10, 2},
+					EOSNLL: -1e-10, TotalNLL: 2,
+				}
+			},
+			[]float64{-1e-10, 2},
+			Ledger{Tokens: 2 - 2e-10, Span: 2 - 1e-10, EOS: -1e-10, ScoredBytes: 2},
+		}, {
 			"a document that the tokenizer has no token for",
 			func(_ *Document, s *ScoredDocument) {
 				*s = ScoredDocument{Index: 3, Unscored: []Unscored{{0, 9, ReasonNoToken}}}
@@ -139,6 +150,11 @@ func TestBrokenAnswers(t *testing.T) {
 		{"the end-of-text token has the loss NaN nats", func(_ *Document, s *ScoredDocument) { s.EOSNLL = math.NaN() }},
 		{"its losses add up to 28.5 nats, but it says 28.500001; something was lost or changed on the way", func(_ *Document, s *ScoredDocument) { s.TotalNLL = 28.500001 }},
 		{"its losses add up to 28.5 nats, but it says NaN", func(_ *Document, s *ScoredDocument) { s.TotalNLL = math.NaN() }},
+		{"its losses add up to 28.5 nats, but it says +Inf", func(_ *Document, s *ScoredDocument) { s.TotalNLL = math.Inf(1) }},
+		{"its losses add up to 28.5 nats, but it says -Inf", func(_ *Document, s *ScoredDocument) { s.TotalNLL = math.Inf(-1) }},
+		{`gives the reason "a\nb"; a reason is one line of at most 100 bytes`, func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{2, 3, "a\nb"}} }},
+		{`; a reason is one line of at most 100 bytes`, func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{2, 3, strings.Repeat("x", 101)}} }},
+		{"more than the 67108864 that a document can have; split it, or lower limits.bytes", func(d *Document, _ *ScoredDocument) { d.Text = strings.Repeat("x", MaxTextBytes+1) }},
 		{"its losses add up to NaN nats, but it says +Inf", func(_ *Document, s *ScoredDocument) {
 			s.TokenNLL[0], s.TokenNLL[1], s.TotalNLL = math.MaxFloat64, math.MaxFloat64, math.Inf(1)
 		}},

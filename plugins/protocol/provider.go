@@ -5,6 +5,14 @@ import "encoding/json"
 // Version is the plugin protocol's version. A plugin built for another version is refused at the handshake.
 const Version = 1
 
+// Bounds of what crosses the wire, which both sides keep.
+const (
+	// MaxTextBytes is the most bytes that a value of a row, or the text of a document, may have.
+	MaxTextBytes = 64 << 20
+	// MaxProblemBytes is the most bytes that Row.Problem may have.
+	MaxProblemBytes = 64 << 10
+)
+
 // ProviderDescription says what a provider is and what it accepts.
 type ProviderDescription struct {
 	// Name is the name that a spec uses: source: NAME: {...}.

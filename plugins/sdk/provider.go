@@ -3,6 +3,8 @@ package sdk
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 
 	"google.golang.org/grpc"
 
@@ -10,6 +12,9 @@ import (
 	"surprisal.dev/plugins/protocol/pluginpb"
 	"surprisal.dev/plugins/protocol/wire"
 )
+
+// cutMark ends a problem that was too long.
+const cutMark = " ..."
 
 type providerServer struct {
 	pluginpb.UnimplementedProviderServer
@@ -39,6 +44,15 @@ func (s *providerServer) Read(r *pluginpb.ReadRequest, stream grpc.ServerStreami
 		// A row is sent only when a message is full, so the transport alone would stop the provider late.
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		for _, value := range row.Values {
+			if len(value) > protocol.MaxTextBytes {
+				return fmt.Errorf("row %d of shard %q has a value of %d bytes; it may have %d, and a longer one is a problem of its row",
+					row.Ordinal, row.Shard, len(value), protocol.MaxTextBytes)
+			}
+		}
+		if len(row.Problem) > protocol.MaxProblemBytes {
+			row.Problem = strings.ToValidUTF8(row.Problem[:protocol.MaxProblemBytes-len(cutMark)], "") + cutMark
 		}
 		return rows.Write(row)
 	})

@@ -2,36 +2,76 @@ package action
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
+	"iter"
+	"maps"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/hashicorp/go-hclog"
 
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/plan"
-	"surprisal.dev/runner/store"
 )
 
-// Task is one action to do.
+// Task is an action as its worker gets it: its descriptor and what that names, and nothing else.
 type Task struct {
-	Action *plan.Action
-	// Dir is an empty folder of the task's own, on the store's file system.
+	Descriptor plan.Descriptor
+	// Name and Labels are for messages. What a task makes must not depend on them.
+	Name   string
+	Labels plan.Labels
+	// Machine says where things lie on this machine, as the kind's plan wrote it.
+	Machine json.RawMessage
+	// Dir is an empty directory, on the store's file system, for what the task makes.
 	Dir string
-	// Blob returns the path of a blob on this machine.
-	Blob func(ctx context.Context, digest string) (string, error)
-	Log  hclog.Logger
+	// Inputs holds the path of each input by its role in the descriptor.
+	Inputs  map[string]string
+	Plugins Plugins
+	Log     hclog.Logger
 	// Advance tells the progress since it was last called; it may be called from many goroutines.
 	Advance func(Progress)
 }
 
-// Progress counts work.
-type Progress struct {
-	Documents, Bytes, Tokens int64
-	// Nats and ScoredBytes give the loss so far.
-	Nats        float64
-	ScoredBytes int64
+// Plugins gives a task the plugin that its descriptor names.
+type Plugins interface {
+	Provider(ctx context.Context) (Provider, error)
+	Backend(ctx context.Context) (Backend, error)
+	// Model returns a loaded model of the backend and a function that gives it back.
+	Model(ctx context.Context, m protocol.Model) (Model, func() error, error)
 }
 
-// Add adds q to p.
+// Provider reads the rows of a source in order.
+type Provider interface {
+	Read(ctx context.Context, r protocol.ReadRequest, emit func(protocol.Row) error) error
+}
+
+// Backend makes a model file of documents.
+type Backend interface {
+	Train(ctx context.Context, m protocol.Model, documents iter.Seq2[protocol.Document, error], w io.Writer) error
+}
+
+// Model is a loaded model.
+type Model interface {
+	Describe() protocol.LoadedModel
+	// Score calls emit with every document and its answer, in order.
+	Score(ctx context.Context, s protocol.Settings, documents iter.Seq2[protocol.Document, error],
+		emit func(protocol.Document, protocol.ScoredDocument) error) error
+}
+
+// Progress counts work done.
+type Progress struct {
+	Documents int64 `json:"documents,omitempty"`
+	Bytes     int64 `json:"bytes,omitempty"`
+	Tokens    int64 `json:"tokens,omitempty"`
+	// Nats and ScoredBytes give the loss so far.
+	Nats        float64 `json:"nats,omitempty"`
+	ScoredBytes int64   `json:"scoredBytes,omitempty"`
+}
+
+// Add adds what q counts.
 func (p *Progress) Add(q Progress) {
 	p.Documents += q.Documents
 	p.Bytes += q.Bytes
@@ -40,38 +80,44 @@ func (p *Progress) Add(q Progress) {
 	p.ScoredBytes += q.ScoredBytes
 }
 
-// Result is what an action made.
+// Result is what a task made.
 type Result struct {
 	// Files are the names of the output files within Task.Dir, sorted.
-	Files    []string
+	Files []string
+	// Warnings are worth telling. They name no labels, for equal actions share them.
 	Warnings []string
 	// Measured holds figures that may differ between equal runs.
 	Measured map[string]float64
+	// Computed says what computed the result: the processor, the device, versions of libraries.
+	Computed map[string]string
 }
 
-// Path returns a path in the task's folder.
+// Path returns where an output file goes.
 func (t *Task) Path(name string) string { return filepath.Join(t.Dir, filepath.FromSlash(name)) }
 
-// Input returns the path on this machine of a file of the input with the role.
-func (t *Task) Input(ctx context.Context, role, file string) (string, error) {
-	files, err := t.Inputs(role)
-	if err != nil {
-		return "", err
+// Parameters decodes the descriptor's parameters.
+func (t *Task) Parameters(v any) error { return t.decode("parameters", t.Descriptor.Parameters, v) }
+
+// Places decodes Machine.
+func (t *Task) Places(v any) error { return t.decode("places on this machine", t.Machine, v) }
+
+func (t *Task) decode(what string, data json.RawMessage, v any) error {
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("%s of a %s: %w", what, t.Descriptor.Kind, err)
 	}
-	for _, f := range files {
-		if f.Name == file {
-			return t.Blob(ctx, f.Digest)
-		}
-	}
-	return "", fmt.Errorf("%s: input %s has no file %s", t.Action.Name, role, file)
+	return nil
 }
 
-// Inputs returns all files of the input with the role.
-func (t *Task) Inputs(role string) ([]store.File, error) {
-	for _, in := range t.Action.Inputs {
-		if in.Role == role {
-			return in.Upstream.Outputs, nil
-		}
+// Input returns the path of an input.
+func (t *Task) Input(role string) (string, error) {
+	path, ok := t.Inputs[role]
+	if !ok {
+		return "", fmt.Errorf("%s has no input %s; inputs are %s", t.Name, role, strings.Join(t.Roles(""), ", "))
 	}
-	return nil, fmt.Errorf("%s has no input %s", t.Action.Name, role)
+	return path, nil
+}
+
+// Roles returns the roles of inputs that start with prefix, sorted.
+func (t *Task) Roles(prefix string) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(t.Inputs)), func(role string) bool { return !strings.HasPrefix(role, prefix) })
 }

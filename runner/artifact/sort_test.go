@@ -105,8 +105,10 @@ func TestSortCancelled(t *testing.T) {
 	for _, at := range []string{"reading", "merging"} {
 		ctx, cancel := context.WithCancel(t.Context())
 		dir := t.TempDir()
+		given := 0
 		source := func(yield func(ExportedDocument, error) bool) {
 			for row := range int64(100) {
+				given++
 				if at == "reading" && row == 50 {
 					cancel()
 				}
@@ -123,6 +125,9 @@ func TestSortCancelled(t *testing.T) {
 		}
 		if left, err := os.ReadDir(dir); !errors.Is(failed, context.Canceled) || err != nil || len(left) > 0 {
 			t.Errorf("%s: found error %v, and %v (%v) left behind", at, failed, left, err)
+		}
+		if at == "reading" && given > 51 {
+			t.Errorf("%d rows were read after the 50th, where it was cancelled", given-50)
 		}
 		cancel()
 	}

@@ -1,6 +1,7 @@
 package artifact
 
 import (
+	"encoding/json"
 	"math"
 
 	"surprisal.dev/plugins/protocol"
@@ -41,8 +42,11 @@ type ScoreSummary struct {
 	Perplexity Perplexity   `json:"perplexity"`
 	Ledger     LedgerTotals `json:"ledger"`
 	Protocol   Protocol     `json:"protocol"`
-	Device     string       `json:"device"`
-	Noise      Noise        `json:"noise"`
+	// Parameters are those of the action: all that the losses depend on besides the documents and a trained model.
+	Parameters json.RawMessage `json:"parameters,omitempty"`
+	// Computed says what computed the losses: the device, the class of processor, versions of libraries.
+	Computed map[string]string `json:"computed,omitempty"`
+	Noise    Noise             `json:"noise"`
 }
 
 // Perplexity is exp(nats / n) for the number n of tokens, words or bytes. A perplexity too large for a float64 is null.

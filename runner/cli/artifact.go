@@ -43,7 +43,7 @@ func (a *app) explainCommand() *cobra.Command {
 				for _, warning := range x.Record.Warnings {
 					fmt.Fprintf(a.stdout, "warning %s\n", warning)
 				}
-				parts, err := plan.Diff([]byte("{}"), x.Record.Parts)
+				parts, err := plan.Diff([]byte("{}"), x.Record.Descriptor)
 				if err != nil {
 					return err
 				}
@@ -83,7 +83,7 @@ func (a *app) diffCommand() *cobra.Command {
 }
 
 func (a *app) printDiff(x, y *store.Record) error {
-	fields, err := plan.Diff(x.Parts, y.Parts)
+	fields, err := plan.Diff(x.Descriptor, y.Descriptor)
 	if err != nil {
 		return err
 	}
@@ -103,16 +103,13 @@ func (a *app) printDiff(x, y *store.Record) error {
 	if a.asJSON {
 		return writeJSON(a.stdout, map[string][]plan.Field{"parts": fields, "outputs": outputs})
 	}
-	if x.Kind != y.Kind {
-		fmt.Fprintf(a.stdout, "kind: %s -> %s\n", x.Kind, y.Kind)
-	}
 	for _, f := range fields {
 		fmt.Fprintf(a.stdout, "part    %s\n", f)
 	}
 	for _, f := range outputs {
 		fmt.Fprintf(a.stdout, "output  %s\n", f)
 	}
-	if x.Kind == y.Kind && len(fields)+len(outputs) == 0 {
+	if len(fields)+len(outputs) == 0 {
 		fmt.Fprintln(a.stdout, "no difference")
 	}
 	return nil
@@ -137,7 +134,7 @@ summary; with a file's name as the last argument, that file of it.`,
 					return writeJSON(a.stdout, r)
 				}
 				if file == "" {
-					file = workspace.MainFile(r)
+					file = w.MainFile(r)
 				}
 				return a.printFile(c, w, r, file)
 			})
@@ -146,15 +143,14 @@ summary; with a file's name as the last argument, that file of it.`,
 }
 
 func (a *app) showHeadline(c *cobra.Command, w *workspace.Workspace) error {
-	h, reports, err := w.Headline(c.Context())
+	s, err := w.Latest(c.Context())
 	if err != nil {
 		return err
 	}
 	if a.asJSON {
-		return writeJSON(a.stdout, h)
+		return writeJSON(a.stdout, s)
 	}
-	printHeadline(a.stdout, h)
-	printReports(a.stdout, reports)
+	printSummary(a.stdout, s)
 	return nil
 }
 

@@ -73,7 +73,7 @@ Exit codes: 0 done, 1 failed, 2 invalid input, 3 some actions failed, 130 cancel
 	flags.StringVar(&a.logLevel, "log-level", "warn", "which log lines to print: debug, info, warn or error")
 	root.AddCommand(
 		a.initCommand(), a.schemaCommand(), a.pinCommand(), a.planCommand(), a.runCommand(),
-		a.statusCommand(), a.logsCommand(), a.explainCommand(), a.showCommand(), a.diffCommand(),
+		a.statusCommand(), a.logsCommand(), a.execCommand(), a.explainCommand(), a.showCommand(), a.diffCommand(),
 		a.verifyCommand(), a.exportCommand(), a.gcCommand(), a.pluginCommand(), a.doctorCommand(),
 	)
 	return root
@@ -116,11 +116,20 @@ func (a *app) pluginFolders() []string {
 	return append(slices.Clone(a.plugins), filepath.Dir(program))
 }
 
-// open opens the workspace of a folder and hands it to work.
-func (a *app) open(ctx context.Context, dir string, work func(*workspace.Workspace) error) (err error) {
+// logger returns what prints log lines, as far as --log-level allows.
+func (a *app) logger() (hclog.Logger, error) {
 	level := hclog.LevelFromString(a.logLevel)
 	if level == hclog.NoLevel {
-		return usage("--log-level %q is not debug, info, warn or error", a.logLevel)
+		return nil, usage("--log-level %q is not debug, info, warn or error", a.logLevel)
+	}
+	return hclog.New(&hclog.LoggerOptions{Name: "runner", Level: level, Output: a.stderr, DisableTime: true}), nil
+}
+
+// open opens the workspace of a folder and hands it to work.
+func (a *app) open(ctx context.Context, dir string, work func(*workspace.Workspace) error) (err error) {
+	log, err := a.logger()
+	if err != nil {
+		return err
 	}
 	for _, folder := range a.plugins {
 		if info, err := os.Stat(folder); err != nil || !info.IsDir() {
@@ -129,7 +138,7 @@ func (a *app) open(ctx context.Context, dir string, work func(*workspace.Workspa
 	}
 	w, err := workspace.Open(ctx, workspace.Options{
 		Dir: dir, Store: a.store, Inject: a.inject, PluginDirs: a.pluginFolders(), Builtins: a.builtins,
-		Log: hclog.New(&hclog.LoggerOptions{Name: "runner", Level: level, Output: a.stderr, DisableTime: true}),
+		Log: log,
 	})
 	if err != nil {
 		return err

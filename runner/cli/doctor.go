@@ -14,7 +14,7 @@ import (
 func (a *app) doctorCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "Say what the torch backend finds on this machine, and how to mend what is missing",
+		Short: "Say what the torch backend finds on this machine, and how to fix what is missing",
 		Args:  maxArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			finder, err := libtorch.DefaultFinder()
@@ -27,8 +27,8 @@ func (a *app) doctorCommand() *cobra.Command {
 			}
 			for _, f := range findings {
 				fmt.Fprintf(a.stdout, "%-20s  %s\n", f.Name, f.Found)
-				if f.Mend != "" {
-					fmt.Fprintf(a.stdout, "%-20s  mend it with: %s\n", "", f.Mend)
+				if f.Fix != "" {
+					fmt.Fprintf(a.stdout, "%-20s  fix it with: %s\n", "", f.Fix)
 				}
 			}
 			return nil

@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/action/kinds"
 	"surprisal.dev/runner/spec"
 )
 
@@ -21,9 +23,10 @@ func (a *app) initCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			write := func() ([]string, error) { return spec.Init(dir, filepath.Base(absolute)) }
+			sections := action.Sections(kinds.All())
+			write := func() ([]string, error) { return spec.Init(dir, filepath.Base(absolute), sections) }
 			if refresh {
-				write = func() ([]string, error) { return spec.Refresh(dir) }
+				write = func() ([]string, error) { return spec.Refresh(dir, sections) }
 			}
 			files, err := write()
 			if err != nil {

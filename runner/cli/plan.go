@@ -83,7 +83,7 @@ func printPlan(out io.Writer, p *plan.Plan, warnings []string, against string, c
 		fmt.Fprintf(out, "\n%s for what has not run yet; %s known then.\n", waitsPhrase(waits), map[bool]string{true: "its key is", false: "their keys are"}[waits == 1])
 	}
 	for _, a := range p.Actions {
-		warnings = append(warnings, a.Warnings...)
+		warnings = append(warnings, workspace.Warnings(a)...)
 	}
 	for _, w := range warnings {
 		fmt.Fprintf(out, "\nwarning: %s\n", w)
@@ -119,7 +119,7 @@ func waitsPhrase(n int) string {
 // planCounts tabulates actions by kind and state.
 func planCounts(p *plan.Plan) [][]string {
 	states := []plan.State{plan.Pending, plan.Waits, plan.Cached, plan.Skipped}
-	n := map[plan.Kind]map[plan.State]int{}
+	n := map[string]map[plan.State]int{}
 	for _, a := range p.Actions {
 		if n[a.Kind] == nil {
 			n[a.Kind] = map[plan.State]int{}
@@ -131,11 +131,11 @@ func planCounts(p *plan.Plan) [][]string {
 		head = append(head, string(s))
 	}
 	rows := [][]string{head}
-	for _, k := range plan.Kinds() {
+	for _, k := range p.Kinds {
 		if n[k] == nil {
 			continue
 		}
-		row := []string{string(k)}
+		row := []string{k}
 		for _, s := range states {
 			cell := "-"
 			if n[k][s] > 0 {

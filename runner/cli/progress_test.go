@@ -18,7 +18,7 @@ func TestProgressOnATerminal(t *testing.T) {
 	var p plan.Plan
 	for i := range 200 {
 		p.Actions = append(p.Actions, &plan.Action{
-			Index: i, Kind: plan.Score, Name: fmt.Sprintf("score m d%d", i), State: plan.Pending, Cost: plan.Cost{Documents: 50},
+			Index: i, Kind: "score", Name: fmt.Sprintf("score m d%d", i), Status: plan.Status{State: plan.Pending}, Cost: plan.Cost{Documents: 50},
 		})
 	}
 	var out bytes.Buffer

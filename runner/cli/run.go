@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime"
@@ -16,7 +17,6 @@ import (
 
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/plan"
-	"surprisal.dev/runner/report"
 	"surprisal.dev/runner/workspace"
 )
 
@@ -50,6 +50,7 @@ were not finished; run it again and it goes on. The first Ctrl-C finishes what i
 	f.Int64Var(&o.Cores, "cores", int64(runtime.NumCPU()), "how many actions to do at the same time")
 	f.StringVar(&memory, "memory", "", "how much memory actions may take together, such as 8GB; default all of the machine's")
 	f.Int64Var(&o.Devices, "devices", 0, "how many accelerators actions may use")
+	f.BoolVar(&o.Processes, "processes", false, "do actions in processes, one for all that share a model, instead of in this one")
 	f.IntVar(&o.Retries, "retries", 1, "how often an action that failed for no fault of its input is tried again")
 	return c
 }
@@ -87,7 +88,7 @@ func (a *app) run(ctx context.Context, w *workspace.Workspace, o workspace.RunOp
 // conclude prints the result of a run and says how it ended.
 func (a *app) conclude(ctx context.Context, w *workspace.Workspace, p *plan.Plan, o workspace.Outcome, took time.Duration) error {
 	// A stopped run still shows what it has.
-	headline, err := report.New(context.WithoutCancel(ctx), p, w.Store)
+	summary, err := w.Summarise(context.WithoutCancel(ctx), p)
 	if err != nil {
 		return err
 	}
@@ -100,19 +101,17 @@ func (a *app) conclude(ctx context.Context, w *workspace.Workspace, p *plan.Plan
 	}
 	if a.asJSON {
 		result := struct {
-			Run      string             `json:"run"`
-			State    string             `json:"state"`
-			Counts   map[plan.State]int `json:"counts"`
-			Headline *report.Headline   `json:"headline"`
-			Reports  []workspace.Report `json:"reports"`
-			Seconds  float64            `json:"seconds"`
-		}{o.ID, o.State, o.Counts, headline, o.Reports, took.Seconds()}
+			Run     string             `json:"run"`
+			State   string             `json:"state"`
+			Counts  map[plan.State]int `json:"counts"`
+			Results workspace.Summary  `json:"results"`
+			Seconds float64            `json:"seconds"`
+		}{o.ID, o.State, o.Counts, summary, took.Seconds()}
 		if err := writeJSON(a.stdout, result); err != nil {
 			return err
 		}
 	} else {
-		printHeadline(a.stdout, headline)
-		printReports(a.stdout, o.Reports)
+		printSummary(a.stdout, summary)
 		for _, warning := range o.Warnings {
 			fmt.Fprintf(a.stderr, "warning: %s\n", warning)
 		}
@@ -127,6 +126,17 @@ func (a *app) conclude(ctx context.Context, w *workspace.Workspace, p *plan.Plan
 		return &exitError{exitInvalid, failures(o)}
 	}
 	return &exitError{exitSome, failures(o)}
+}
+
+// printSummary prints what the kinds of actions say, and where to read more.
+func printSummary(w io.Writer, s workspace.Summary) {
+	for _, r := range s.Reports {
+		r.Print(w)
+		fmt.Fprintln(w)
+	}
+	for _, p := range s.Published {
+		fmt.Fprintf(w, "report of %s: %s\n", p.Action, p.Path)
+	}
 }
 
 func closing(o workspace.Outcome, took time.Duration) string {

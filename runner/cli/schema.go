@@ -16,11 +16,11 @@ func (a *app) schemaCommand() *cobra.Command {
 		Args:  maxArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.open(c.Context(), a.dir, func(w *workspace.Workspace) error {
-				providers, backends, err := w.Schemas(c.Context())
+				language, err := w.Language(c.Context())
 				if err != nil {
 					return err
 				}
-				if err := spec.WriteSchema(a.stdout, providers, backends); err != nil {
+				if err := spec.WriteSchema(a.stdout, language); err != nil {
 					return err
 				}
 				plugins, err := w.Plugins(c.Context())

@@ -1,13 +1,9 @@
 package engine
 
 import (
-	"cmp"
 	"container/heap"
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -19,19 +15,7 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// Worker does the work of a kind of action.
-type Worker interface {
-	Work(ctx context.Context, t *action.Task) (action.Result, error)
-}
-
-// Executor runs work when there is room for it.
-type Executor interface {
-	// Slots returns the most actions that can run at the same time.
-	Slots() int
-	Run(ctx context.Context, takes executor.Resources, work func(context.Context) error) error
-}
-
-// Observer is told what happens, from one goroutine at a time except for Advance.
+// Observer is told what happens in a run. Its methods are called one at a time.
 type Observer interface {
 	Observe(Event)
 	// Advance tells progress of a running action.
@@ -49,15 +33,12 @@ type Event struct {
 	Attempt int
 }
 
-// Options are what an Engine works with.
+// Options say how to run plans.
 type Options struct {
 	Store    *store.Store
-	Executor Executor
-	Workers  map[plan.Kind]Worker
+	Executor executor.Executor
 	Observer Observer
 	Log      hclog.Logger
-	// CacheDir holds blobs of a remote store on this machine.
-	CacheDir string
 	// Retries is how often an action that failed for a reason other than its input is tried again.
 	Retries int
 }
@@ -71,25 +52,34 @@ type Engine struct {
 // New returns an engine.
 func New(o Options) *Engine { return &Engine{Options: o, backoff: time.Second} }
 
-// lookAhead bounds how many actions are looked up, or wait for a slot after that.
+// lookAhead bounds the actions that are being looked up or wait to be handed to the executor. It is what an engine needs to
+// see many hits at the same time.
 const lookAhead = 64
 
-var errStopped = errors.New("stopped before it started")
+// maxBackoff is the longest wait before an action is tried again.
+const maxBackoff = time.Minute
 
-// Run does every action of a resolved plan that is neither cached nor skipped. When stop is closed it starts nothing new
-// and waits for what is in flight; when ctx is done it ends that, too. Actions that did not get their turn are
-// Cancelled. A store that cannot be written to stops it, too, and is the error that Run returns; what became of each action
-// is in its State.
+// Run does all actions of the plan that are not cached. Once stop is closed nothing new starts; what runs is finished. An
+// error means that the run could not go on; that actions failed is in their states alone.
 func (e *Engine) Run(ctx context.Context, p *plan.Plan, stop <-chan struct{}) error {
 	w := newWalk(e, p, stop)
+	defer close(w.over)
 	w.start(ctx)
+	cancelled := ctx.Done()
 	// Work in flight sees the context, too; it is waited for, so that nothing outlives the run.
-	for w.looking+w.working > 0 {
+	for w.looking+w.working+len(w.delayed) > 0 {
 		select {
 		case l := <-w.looked:
 			w.lookedUp(ctx, l)
-		case f := <-w.worked:
-			w.finished(ctx, f)
+		case u := <-w.Executor.Updates():
+			w.update(ctx, u)
+		case a := <-w.again:
+			w.tryAgain(ctx, a)
+		case <-w.stopping:
+			w.stopNow(ctx)
+		case <-cancelled:
+			cancelled = nil
+			w.endDelays(ctx)
 		}
 		w.dispatch(ctx)
 	}
@@ -97,39 +87,42 @@ func (e *Engine) Run(ctx context.Context, p *plan.Plan, stop <-chan struct{}) er
 	return w.unwritable
 }
 
-// walk is the state of one Run. It belongs to the goroutine of Run.
+// walk is one pass over a plan.
 type walk struct {
 	*Engine
 	plan       *plan.Plan
 	dependents [][]*plan.Action
-	missing    []int                     // inputs that are not final, by action
-	ready      queue                     // all inputs are there
-	missed     queue                     // the store has no result
-	parts      map[*plan.Action][]byte   // of the keys of missed actions
-	leaders    map[string][]*plan.Action // followers of the action at work on a key
-	ended      map[string]error          // what became of the keys that were worked on
+	missing    []int                   // inputs that are not final, by action
+	users      map[string]int          // actions that still need a model, by its ID
+	ready      queue                   // all inputs are there
+	missed     queue                   // the store has no result
+	leaders    map[string]*leader      // keys at work
+	ended      map[string]error        // what became of the keys that were worked on
+	delayed    map[*leader]*time.Timer // to be tried again
+	stopped    bool                    // nothing new starts
+	stopping   <-chan struct{}         // nil once it was seen
+	unwritable error                   // why the store takes nothing more
 	looking    int
 	working    int
-	stop       <-chan struct{}
-	unwritable error         // why the store takes nothing more
-	full       chan struct{} // closed when it does not
-	observing  sync.Mutex
 	looked     chan lookedUp
-	worked     chan finished
+	again      chan *leader
+	over       chan struct{} // closed when the walk has ended
+}
+
+// leader is the action that is at work on a key; followers have the same key.
+type leader struct {
+	action    *plan.Action
+	followers []*plan.Action
+	attempt   int
+	// err is why the attempt before failed.
+	err error
 }
 
 type lookedUp struct {
 	action *plan.Action
-	parts  []byte
 	record *store.Record
 	hit    bool
 	again  bool
-	err    error
-}
-
-type finished struct {
-	action *plan.Action
-	record *store.Record
 	err    error
 }
 
@@ -137,12 +130,14 @@ func newWalk(e *Engine, p *plan.Plan, stop <-chan struct{}) *walk {
 	n := len(p.Actions)
 	w := &walk{
 		Engine: e, plan: p,
-		dependents: make([][]*plan.Action, n), missing: make([]int, n),
-		leaders: map[string][]*plan.Action{}, ended: map[string]error{}, parts: map[*plan.Action][]byte{},
-		stop: stop, full: make(chan struct{}),
-		looked: make(chan lookedUp), worked: make(chan finished),
+		dependents: make([][]*plan.Action, n), missing: make([]int, n), users: map[string]int{},
+		leaders: map[string]*leader{}, ended: map[string]error{}, delayed: map[*leader]*time.Timer{},
+		stopping: stop, looked: make(chan lookedUp), again: make(chan *leader), over: make(chan struct{}),
 	}
 	for _, a := range p.Actions {
+		if a.Model != nil && !isFinal(a.State) {
+			w.users[a.Model.ID]++
+		}
 		for _, in := range a.Inputs {
 			if in.Upstream.State != plan.Cached {
 				w.missing[a.Index]++
@@ -153,55 +148,83 @@ func newWalk(e *Engine, p *plan.Plan, stop <-chan struct{}) *walk {
 	return w
 }
 
+func isFinal(s plan.State) bool { return s == plan.Cached || s == plan.Skipped }
+
 func (w *walk) start(ctx context.Context) {
 	for _, a := range w.plan.Actions {
-		switch a.State {
-		case plan.Cached, plan.Skipped:
+		switch {
+		case isFinal(a.State):
 			w.observe(a, a.State, nil, 0)
-		default:
-			if w.missing[a.Index] == 0 {
-				heap.Push(&w.ready, a)
-			}
+		case w.missing[a.Index] == 0:
+			heap.Push(&w.ready, a)
 		}
 	}
 	w.dispatch(ctx)
 }
 
-// stopped reports whether nothing new may start.
-func (w *walk) stopped(ctx context.Context) bool {
+func (w *walk) observe(a *plan.Action, state plan.State, err error, attempt int) {
+	w.Observer.Observe(Event{Time: time.Now(), Action: a, State: state, Err: err, Attempt: attempt})
+}
+
+// closed reports whether nothing new may start.
+func (w *walk) closed(ctx context.Context) bool {
+	if w.stopped || ctx.Err() != nil {
+		return true
+	}
 	select {
-	case <-w.stop:
-		return true
-	case <-w.full:
-		return true
-	case <-ctx.Done():
+	case <-w.stopping:
+		w.stopNow(ctx)
 		return true
 	default:
 		return false
 	}
 }
 
-func (w *walk) observe(a *plan.Action, state plan.State, err error, attempt int) {
-	w.observing.Lock()
-	defer w.observing.Unlock()
-	w.Observer.Observe(Event{Time: time.Now(), Action: a, State: state, Err: err, Attempt: attempt})
+// stopNow lets nothing new start: what the executor has not begun comes back, and what was to be tried again has failed.
+func (w *walk) stopNow(ctx context.Context) {
+	w.stopped, w.stopping = true, nil
+	w.Executor.Stop()
+	w.endDelays(ctx)
 }
 
-// dispatch starts what there is a slot for and looks up what is ready, the earliest of the plan first, so that all datasets
-// of a model come together and it is loaded once.
-func (w *walk) dispatch(ctx context.Context) {
-	for w.missed.Len() > 0 && w.working < max(w.Executor.Slots(), 1) && !w.stopped(ctx) {
-		a := heap.Pop(&w.missed).(*plan.Action)
-		parts := w.parts[a]
-		delete(w.parts, a)
-		w.working++
-		go func() {
-			record, err := w.work(ctx, a, parts)
-			w.worked <- finished{a, record, err}
-		}()
+func (w *walk) endDelays(ctx context.Context) {
+	for l, timer := range w.delayed {
+		timer.Stop()
+		delete(w.delayed, l)
+		w.conclude(ctx, l, executor.Update{Err: l.err})
 	}
-	for w.ready.Len() > 0 && w.looking+w.missed.Len() < lookAhead && !w.stopped(ctx) {
+}
+
+// dispatch hands what missed to the executor, in groups that use one model, and looks up what is ready.
+func (w *walk) dispatch(ctx context.Context) {
+	for w.missed.Len() > 0 && w.working < w.Executor.Slots() && !w.closed(ctx) {
+		group := []*plan.Action{heap.Pop(&w.missed).(*plan.Action)}
+		if model := group[0].Model; model != nil {
+			group = append(group, w.missed.take(w.Executor.Group()-1, func(a *plan.Action) bool {
+				return a.Model != nil && a.Model.ID == model.ID
+			})...)
+		}
+		w.submit(ctx, group)
+	}
+	for w.ready.Len() > 0 && w.looking+w.missed.Len() < lookAhead && !w.closed(ctx) {
 		w.lookUp(ctx, heap.Pop(&w.ready).(*plan.Action), false)
+	}
+}
+
+func (w *walk) submit(ctx context.Context, group []*plan.Action) {
+	var jobs []plan.Job
+	for _, a := range group {
+		job, err := a.Job()
+		if err != nil {
+			w.conclude(ctx, w.leaders[a.Key], executor.Update{Err: err})
+			continue
+		}
+		w.leaders[a.Key].attempt++
+		jobs = append(jobs, job)
+	}
+	w.working += len(jobs)
+	if len(jobs) > 0 {
+		w.Executor.Submit(ctx, jobs)
 	}
 }
 
@@ -209,7 +232,7 @@ func (w *walk) lookUp(ctx context.Context, a *plan.Action, again bool) {
 	w.looking++
 	go func() {
 		l := lookedUp{action: a, again: again}
-		l.parts, l.err = a.SetKey()
+		_, l.err = a.SetKey()
 		if l.err == nil {
 			l.record, l.hit, l.err = w.Store.Lookup(ctx, a.Key)
 		}
@@ -220,7 +243,7 @@ func (w *walk) lookUp(ctx context.Context, a *plan.Action, again bool) {
 func (w *walk) lookedUp(ctx context.Context, l lookedUp) {
 	w.looking--
 	a := l.action
-	followers, leading := w.leaders[a.Key]
+	at := w.leaders[a.Key]
 	end, ended := w.ended[a.Key]
 	switch {
 	case l.err != nil:
@@ -228,47 +251,99 @@ func (w *walk) lookedUp(ctx context.Context, l lookedUp) {
 	case l.hit:
 		a.Found(l.record)
 		w.settle(ctx, a, nil, nil)
-	case leading:
-		w.leaders[a.Key] = append(followers, a)
+	case at != nil:
+		at.followers = append(at.followers, a)
 	case end != nil:
 		w.settle(ctx, a, nil, end)
 	case ended && !l.again:
 		// Another action made it while this one was looked up.
 		w.lookUp(ctx, a, true)
 	default:
-		w.leaders[a.Key] = nil
-		w.parts[a] = l.parts
+		w.leaders[a.Key] = &leader{action: a}
 		heap.Push(&w.missed, a)
 	}
 }
 
-func (w *walk) finished(ctx context.Context, f finished) {
-	w.working--
-	followers := w.leaders[f.action.Key]
-	delete(w.leaders, f.action.Key)
-	w.ended[f.action.Key] = f.err
-	// All that is left would be computed in vain.
-	if err := w.Store.Unwritable(f.err); err != nil && w.unwritable == nil {
-		w.unwritable = err
-		close(w.full)
+func (w *walk) update(ctx context.Context, u executor.Update) {
+	l := w.leaders[u.Key]
+	if l == nil {
+		w.Log.Warn("news of a job that nobody waits for", "key", u.Key)
+		return
 	}
-	for i, a := range append([]*plan.Action{f.action}, followers...) {
-		switch {
-		case f.err != nil:
-			w.settle(ctx, a, nil, f.err)
-		case i == 0:
-			w.settle(ctx, a, f.record, nil)
-		default:
-			a.Found(f.record)
-			w.settle(ctx, a, nil, nil)
+	if u.Started {
+		w.observe(l.action, plan.Running, l.err, l.attempt)
+	}
+	if u.Progress != (action.Progress{}) {
+		w.Observer.Advance(l.action, u.Progress)
+	}
+	if !u.Ended {
+		return
+	}
+	w.working--
+	if executor.IsStopped(u.Err) && l.err != nil {
+		u.Err = l.err
+	}
+	if u.Err == nil || !w.retries(ctx, l, u.Err) {
+		w.conclude(ctx, l, u)
+		return
+	}
+	w.Log.Warn("trying again", "action", l.action.Name, "attempt", l.attempt, "error", u.Err)
+	l.err = u.Err
+	wait := maxBackoff
+	if shift := l.attempt - 1; shift < 16 {
+		wait = min(wait, w.backoff<<shift)
+	}
+	w.delayed[l] = time.AfterFunc(wait, func() {
+		select {
+		case w.again <- l:
+		case <-w.over:
 		}
+	})
+}
+
+// retries reports whether an action that failed is tried again: not if its input is at fault, or nothing may start.
+func (w *walk) retries(ctx context.Context, l *leader, err error) bool {
+	return l.attempt <= w.Retries && protocol.KindOf(err) == "" && !w.closed(ctx) && w.Store.Unwritable(err) == nil
+}
+
+func (w *walk) tryAgain(ctx context.Context, l *leader) {
+	if _, waiting := w.delayed[l]; !waiting {
+		return
+	}
+	delete(w.delayed, l)
+	w.submit(ctx, []*plan.Action{l.action})
+}
+
+// conclude ends the work on a key.
+func (w *walk) conclude(ctx context.Context, l *leader, u executor.Update) {
+	key := l.action.Key
+	delete(w.leaders, key)
+	w.ended[key] = u.Err
+	// All that is left would be computed in vain.
+	if err := w.Store.Unwritable(u.Err); err != nil && w.unwritable == nil {
+		w.unwritable = err
+		w.stopNow(ctx)
+	}
+	if u.Err != nil || u.Found {
+		if u.Err == nil {
+			l.action.Found(u.Record)
+		}
+		w.settle(ctx, l.action, nil, u.Err)
+	} else {
+		w.settle(ctx, l.action, u.Record, nil)
+	}
+	for _, a := range l.followers {
+		if u.Err == nil {
+			a.Found(u.Record)
+		}
+		w.settle(ctx, a, nil, u.Err)
 	}
 }
 
-// settle makes an action's state final and readies or blocks what depends on it.
+// settle ends an action: with what was made, with an error, or as found.
 func (w *walk) settle(ctx context.Context, a *plan.Action, made *store.Record, err error) {
 	switch {
-	case errors.Is(err, errStopped) || err != nil && ctx.Err() != nil:
+	case executor.IsStopped(err) || err != nil && ctx.Err() != nil:
 		a.State = plan.Cancelled
 	case err != nil:
 		a.State = plan.Failed
@@ -276,6 +351,7 @@ func (w *walk) settle(ctx context.Context, a *plan.Action, made *store.Record, e
 		a.Finished(made)
 	}
 	w.observe(a, a.State, err, 0)
+	w.retire(a)
 	for _, d := range w.dependents[a.Index] {
 		w.missing[d.Index]--
 		if err != nil {
@@ -297,8 +373,19 @@ func (w *walk) block(a, by *plan.Action) {
 		a.State = plan.Cancelled
 	}
 	w.observe(a, a.State, nil, 0)
+	w.retire(a)
 	for _, d := range w.dependents[a.Index] {
 		w.block(d, a)
+	}
+}
+
+// retire tells the executor when the last action that uses a model has ended.
+func (w *walk) retire(a *plan.Action) {
+	if a.Model == nil {
+		return
+	}
+	if w.users[a.Model.ID]--; w.users[a.Model.ID] == 0 {
+		w.Executor.Retire(a.Model.ID)
 	}
 }
 
@@ -309,84 +396,4 @@ func (w *walk) cancelRest() {
 			w.observe(a, a.State, nil, 0)
 		}
 	}
-}
-
-// work does an action, as often as Retries allows, and publishes what it made.
-func (w *walk) work(ctx context.Context, a *plan.Action, parts []byte) (record *store.Record, err error) {
-	for attempt := 1; ; attempt++ {
-		before := err
-		err = w.Executor.Run(ctx, takes(a), func(ctx context.Context) (err error) {
-			if w.stopped(ctx) {
-				return cmp.Or(before, errStopped)
-			}
-			w.observe(a, plan.Running, before, attempt)
-			record, err = w.attempt(ctx, a, parts)
-			return err
-		})
-		if err == nil || attempt > w.Retries || w.stopped(ctx) || protocol.KindOf(err) != "" || w.Store.Unwritable(err) != nil {
-			return record, err
-		}
-		w.Log.Warn("trying again", "action", a.Name, "attempt", attempt, "error", err)
-		select {
-		case <-time.After(w.backoff << (attempt - 1)):
-		case <-w.stop:
-			return nil, err
-		case <-ctx.Done():
-			return nil, err
-		}
-	}
-}
-
-func takes(a *plan.Action) executor.Resources {
-	return executor.Resources{Cores: 1, Memory: a.Cost.Memory}
-}
-
-func (w *walk) attempt(ctx context.Context, a *plan.Action, parts []byte) (record *store.Record, err error) {
-	worker := w.Workers[a.Kind]
-	if worker == nil {
-		return nil, fmt.Errorf("%s: nothing does actions of kind %s", a.Name, a.Kind)
-	}
-	dir, err := w.Store.Scratch(w.CacheDir)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = cmp.Or(err, os.RemoveAll(dir)) }()
-	log := w.Log.With("action", a.Name)
-	if a.Model != nil {
-		log = log.With("model", a.Model.Name)
-	}
-	task := &action.Task{
-		Action: a, Dir: dir,
-		Log: log,
-		Blob: func(ctx context.Context, digest string) (string, error) {
-			return w.Store.LocalPath(ctx, digest, w.CacheDir)
-		},
-		Advance: func(p action.Progress) { w.Observer.Advance(a, p) },
-	}
-	started := time.Now()
-	// A plugin's lines say for which action it works.
-	result, err := worker.Work(hclog.WithContext(ctx, log), task)
-	if err != nil {
-		return nil, err
-	}
-	record = &store.Record{
-		Key: a.Key, Kind: string(a.Kind), Schema: a.Kind.Schema(), Name: a.Name, Parts: parts,
-		Warnings: result.Warnings, Measured: result.Measured, Started: started.UTC(),
-	}
-	for _, name := range result.Files {
-		f := store.File{Name: name}
-		if f.Digest, f.Bytes, err = w.Store.PutFile(ctx, task.Path(name)); err != nil {
-			return nil, fmt.Errorf("%s: publish %s: %w", a.Name, name, err)
-		}
-		record.Outputs = append(record.Outputs, f)
-	}
-	record.Finished = time.Now().UTC()
-	if record.Measured == nil {
-		record.Measured = map[string]float64{}
-	}
-	record.Measured[plan.MeasuredSeconds] = record.Finished.Sub(started).Seconds()
-	if err := w.Store.PutRecord(ctx, record); err != nil {
-		return nil, fmt.Errorf("%s: publish the record: %w", a.Name, err)
-	}
-	return record, nil
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,8 +18,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
 
+	"surprisal.dev/plugins/host"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/action/kinds"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/executor"
 	"surprisal.dev/runner/plan"
@@ -30,6 +33,7 @@ import (
 type bench struct {
 	t      *testing.T
 	store  *store.Store
+	kinds  []action.Kind
 	engine *Engine
 	stop   chan struct{}
 
@@ -55,32 +59,44 @@ func newBench(t *testing.T, cores int64) *bench {
 		}
 	})
 	b := &bench{t: t, store: s, stop: make(chan struct{}), failed: map[string]error{}, work: func(context.Context, *action.Task) error { return nil }}
-	workers := map[plan.Kind]Worker{}
-	for _, k := range plan.Kinds() {
-		workers[k] = b
+	b.kinds = kinds.All()
+	for i, k := range b.kinds {
+		b.kinds[i] = fake{k, b}
 	}
-	b.engine = New(Options{
-		Store: s, Executor: executor.NewLocal(executor.Resources{Cores: cores, Memory: 1 << 20}), Workers: workers,
-		Observer: b, Log: hclog.NewNullLogger(),
-	})
-	b.engine.backoff = time.Millisecond
+	b.open(cores)
 	return b
 }
 
 // Work implements Worker. What an action makes follows from what it is and from its inputs.
+// open makes the engine.
+func (b *bench) open(cores int64) {
+	x := executor.NewLocal(
+		executor.NewBudget(plan.Resources{Cores: cores, Memory: 1 << 20}, host.NewPool(), nil),
+		executor.NewWorker(executor.WorkerOptions{Store: b.store, Kinds: b.kinds, Log: hclog.NewNullLogger()}))
+	b.engine = New(Options{Store: b.store, Executor: x, Observer: b, Log: hclog.NewNullLogger()})
+	b.engine.backoff = time.Millisecond
+}
+
+// fake is a kind whose work is that of a test.
+type fake struct {
+	action.Kind
+	b *bench
+}
+
+func (f fake) Work(ctx context.Context, t *action.Task) (action.Result, error) {
+	return f.b.Work(ctx, t)
+}
+
 func (b *bench) Work(ctx context.Context, t *action.Task) (action.Result, error) {
 	b.mu.Lock()
-	b.tasks = append(b.tasks, t.Action.Name)
+	b.tasks = append(b.tasks, t.Name)
 	b.mu.Unlock()
 	if err := b.work(ctx, t); err != nil {
 		return action.Result{}, err
 	}
-	content := string(t.Action.Kind)
-	if d := t.Action.Dataset; d != nil {
-		content += " " + d.Source.Files[0].Digest
-	}
-	for _, in := range t.Action.Inputs {
-		path, err := t.Input(ctx, in.Role, in.Upstream.Outputs[0].Name)
+	content := t.Descriptor.Kind + " " + string(t.Descriptor.Parameters)
+	for _, role := range t.Roles("") {
+		path, err := t.Input(role)
 		if err != nil {
 			return action.Result{}, err
 		}
@@ -88,12 +104,12 @@ func (b *bench) Work(ctx context.Context, t *action.Task) (action.Result, error)
 		if err != nil {
 			return action.Result{}, err
 		}
-		content += "(" + string(data) + ")"
+		content += "(" + role + string(data) + ")"
 	}
-	files := map[plan.Kind][]string{
-		plan.Materialize: {artifact.CountsFile, artifact.DocumentsFile}, plan.Train: {artifact.ModelFile},
-		plan.Score: {artifact.LedgerFile, artifact.ScoredFile, artifact.SummaryFile}, plan.Gap: {artifact.SummaryFile},
-	}[t.Action.Kind]
+	files := map[string][]string{
+		"materialize": {artifact.CountsFile, artifact.DocumentsFile}, "train": {artifact.ModelFile},
+		"score": {artifact.LedgerFile, artifact.ScoredFile, artifact.SummaryFile}, "gap": {artifact.SummaryFile},
+	}[t.Descriptor.Kind]
 	for _, name := range files {
 		if err := os.WriteFile(t.Path(name), []byte(name+" of "+content), 0o644); err != nil {
 			return action.Result{}, err
@@ -102,7 +118,6 @@ func (b *bench) Work(ctx context.Context, t *action.Task) (action.Result, error)
 	return action.Result{Files: files, Warnings: []string{"warned"}}, nil
 }
 
-// Observe implements Observer.
 func (b *bench) Observe(e Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -123,7 +138,9 @@ func (b *bench) Advance(*plan.Action, action.Progress) {}
 // models on a.
 func (b *bench) plan() *plan.Plan {
 	b.t.Helper()
-	e := spec.Experiment{Name: "test", Gaps: []spec.Gap{{Name: "g", A: "x", B: "y", Datasets: []string{"a"}}}}
+	e := spec.Experiment{Name: "test", Sections: map[string]json.RawMessage{
+		"gap": json.RawMessage(`[{"name":"g","a":"x","b":"y","datasets":["a"]}]`),
+	}}
 	c := plan.Catalog{Sources: map[string]protocol.Resolution{}}
 	for key, content := range map[string]string{"a": "1", "b": "2", "c": "2"} {
 		e.Datasets = append(e.Datasets, spec.Dataset{Key: key})
@@ -136,16 +153,24 @@ func (b *bench) plan() *plan.Plan {
 		e.Models = append(e.Models, spec.Model{Name: name, Backend: &spec.Backend{Config: []byte("{}"), Train: train}})
 	}
 	slices.SortFunc(e.Models, func(x, y spec.Model) int { return strings.Compare(x.Name, y.Name) })
-	p, err := plan.Build(&e, c)
+	p, err := plan.Build(&e, c, b.planned())
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	return p
 }
 
+func (b *bench) planned() []plan.Kind {
+	var all []plan.Kind
+	for _, k := range b.kinds {
+		all = append(all, k)
+	}
+	return all
+}
+
 func (b *bench) run(ctx context.Context, p *plan.Plan) {
 	b.t.Helper()
-	if err := p.Resolve(ctx, b.store); err != nil && ctx.Err() == nil {
+	if err := p.Resolve(ctx, plan.Lookup(b.store.Lookup)); err != nil && ctx.Err() == nil {
 		b.t.Fatal(err)
 	}
 	if err := b.engine.Run(ctx, p, b.stop); err != nil {
@@ -186,21 +211,22 @@ func check(t *testing.T, p *plan.Plan, want ...string) {
 func TestRun(t *testing.T) {
 	b := newBench(t, 4)
 	finished := map[string]bool{}
+	p := b.plan()
 	b.work = func(_ context.Context, task *action.Task) error {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		for _, in := range task.Action.Inputs {
+		a := p.Action(task.Name)
+		for _, in := range a.Inputs {
 			if !slices.Contains(b.events, in.Upstream.Name+": done") && !slices.Contains(b.events, in.Upstream.Name+": cached") {
-				t.Errorf("%s began before %s had ended", task.Action.Name, in.Upstream.Name)
+				t.Errorf("%s began before %s had ended", task.Name, in.Upstream.Name)
 			}
 		}
-		if finished[task.Action.Key] {
-			t.Errorf("%s was done twice", task.Action.Name)
+		if finished[a.Key] {
+			t.Errorf("%s was done twice", task.Name)
 		}
-		finished[task.Action.Key] = true
+		finished[a.Key] = true
 		return nil
 	}
-	p := b.plan()
 	b.run(t.Context(), p)
 	if p.Count(plan.Done)+p.Count(plan.Cached) != len(p.Actions) {
 		t.Error(states(p))
@@ -236,7 +262,7 @@ func TestOrder(t *testing.T) {
 			scores = append(scores, rest[:1])
 		}
 	}
-	if d := cmp.Diff([]string{"x", "x", "x", "y", "y", "y"}, scores); d != "" {
+	if d := cmp.Diff([]string{"x", "x", "y", "y"}, scores); d != "" {
 		t.Errorf("a model's datasets do not come together: %q", b.tasks)
 	}
 }
@@ -245,7 +271,7 @@ func TestFailureBlocksOnlyDependents(t *testing.T) {
 	b := newBench(t, 2)
 	failure := &protocol.Error{Kind: protocol.InvalidInput, Message: "bad text"}
 	b.work = func(_ context.Context, task *action.Task) error {
-		if task.Action.Name == "train y" {
+		if task.Name == "train y" {
 			return failure
 		}
 		return nil
@@ -272,7 +298,7 @@ func TestFailureBlocksOnlyDependents(t *testing.T) {
 func TestFailureIsShared(t *testing.T) {
 	b := newBench(t, 2)
 	b.work = func(_ context.Context, task *action.Task) error {
-		if task.Action.Name == "materialize b" || task.Action.Name == "materialize c" {
+		if task.Name == "materialize b" || task.Name == "materialize c" {
 			return errors.New("disk on fire")
 		}
 		return nil
@@ -292,7 +318,7 @@ func TestRetries(t *testing.T) {
 	b := newBench(t, 1)
 	attempts := 0
 	b.work = func(_ context.Context, task *action.Task) error {
-		if task.Action.Name != "train y" {
+		if task.Name != "train y" {
 			return nil
 		}
 		if attempts++; attempts < 3 {
@@ -329,7 +355,7 @@ func TestTooFewRetries(t *testing.T) {
 func TestCancelledByNobody(t *testing.T) {
 	b := newBench(t, 2)
 	b.work = func(_ context.Context, task *action.Task) error {
-		if task.Action.Name == "materialize a" {
+		if task.Name == "materialize a" {
 			return fmt.Errorf("the stream ended: %w", context.Canceled)
 		}
 		return nil
@@ -402,7 +428,7 @@ func TestCancel(t *testing.T) {
 		b.engine.Retries = 3
 		ctx, cancel := context.WithCancelCause(t.Context())
 		b.work = func(ctx context.Context, task *action.Task) error {
-			if task.Action.Name == "materialize a" {
+			if task.Name == "materialize a" {
 				return nil
 			}
 			<-ctx.Done()
@@ -427,7 +453,8 @@ func TestCancel(t *testing.T) {
 // An output that was promised and not made fails the action; nothing of it is found later.
 func TestPublishFailure(t *testing.T) {
 	b := newBench(t, 2)
-	b.engine.Workers[plan.Gap] = promising{}
+	b.kinds[len(b.kinds)-1] = promising{b.kinds[len(b.kinds)-1]}
+	b.open(2)
 	p := b.plan()
 	b.run(t.Context(), p)
 	gap := p.Action("gap g")
@@ -439,18 +466,20 @@ func TestPublishFailure(t *testing.T) {
 	}
 }
 
-type promising struct{}
+type promising struct{ action.Kind }
 
 func (promising) Work(context.Context, *action.Task) (action.Result, error) {
 	return action.Result{Files: []string{artifact.SummaryFile}}, nil
 }
 
-func TestNoWorker(t *testing.T) {
+// A plan of another runner may have kinds that this one does not know.
+func TestNoKind(t *testing.T) {
 	b := newBench(t, 2)
-	delete(b.engine.Workers, plan.Gap)
 	p := b.plan()
+	b.kinds = b.kinds[:len(b.kinds)-1]
+	b.open(2)
 	b.run(t.Context(), p)
-	if err := b.failed["gap g"]; err == nil || err.Error() != "gap g: nothing does actions of kind gap" {
+	if err := b.failed["gap g"]; err == nil || !strings.HasPrefix(err.Error(), `this runner does no actions of kind "gap"`) {
 		t.Errorf("%v", b.failed)
 	}
 }
@@ -459,9 +488,9 @@ func TestTooLargeForTheMachine(t *testing.T) {
 	b := newBench(t, 2)
 	b.engine.Retries = 3
 	p := b.plan()
-	p.Action("train y").Cost.Memory = 2 << 20
+	p.Action("train y").Resources.Memory = 2 << 20
 	b.run(t.Context(), p)
-	if err := b.failed["train y"]; err == nil || !strings.HasPrefix(err.Error(), "needs 2 MiB of memory and runs may take 1") {
+	if err := b.failed["train y"]; err == nil || !strings.HasPrefix(err.Error(), "needs 2.0 MiB of memory and runs may take 1.0 MiB") {
 		t.Errorf("%v", b.failed)
 	}
 	if slices.ContainsFunc(b.events, func(s string) bool { return strings.HasPrefix(s, "train y: running") }) {
@@ -488,7 +517,7 @@ func TestManyActions(t *testing.T) {
 		}})
 		e.Datasets[i].TrainOnly = true
 	}
-	p, err := plan.Build(&e, c)
+	p, err := plan.Build(&e, c, b.planned())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ type Entry struct {
 	Actions    int        `json:"actions,omitempty"`
 	Finished   string     `json:"finished,omitempty"`
 	Action     string     `json:"action,omitempty"`
-	Kind       plan.Kind  `json:"kind,omitempty"`
+	Kind       string     `json:"kind,omitempty"`
 	Who        string     `json:"who,omitempty"` // the model or provider that worked
 	State      plan.State `json:"state,omitempty"`
 	Key        string     `json:"key,omitempty"`
@@ -75,7 +75,7 @@ func NewJournal(dir, run, experiment string, actions int) (*Journal, error) {
 func (j *Journal) Observe(e Event) {
 	a := e.Action
 	entry := Entry{
-		Time: e.Time.UTC(), Action: a.Name, Kind: a.Kind, Who: a.Worker(), State: e.State, Key: a.Key, Attempt: e.Attempt, Reason: a.Reason,
+		Time: e.Time.UTC(), Action: a.Name, Kind: a.Kind, Who: a.Rates.Who, State: e.State, Key: a.Key, Attempt: e.Attempt, Reason: a.Reason,
 	}
 	if e.Err != nil {
 		entry.Error = e.Err.Error()

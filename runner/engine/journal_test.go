@@ -54,14 +54,14 @@ func TestJournal(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "runs", "id")
 	j := newJournal(t, dir)
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	a := &plan.Action{Kind: plan.Materialize, Name: "materialize a", Key: "k1", Seconds: 2, Cost: plan.Cost{Bytes: 7}}
-	b := &plan.Action{Kind: plan.Gap, Name: "gap g", Key: "k2"}
+	a := &plan.Action{Kind: "materialize", Name: "materialize a", Status: plan.Status{Key: "k1", Seconds: 2}, Cost: plan.Cost{Bytes: 7}}
+	b := &plan.Action{Kind: "gap", Name: "gap g", Status: plan.Status{Key: "k2"}}
 	j.Observe(Event{Time: at, Action: a, State: plan.Running, Attempt: 1})
 	j.Observe(Event{Time: at, Action: b, State: plan.Running, Attempt: 1})
 	j.Observe(Event{Time: at, Action: a, State: plan.Running, Attempt: 2, Err: errors.New("line\nbreak")})
 	want := []Entry{
-		{Time: at, Action: "materialize a", Kind: plan.Materialize, State: plan.Running, Key: "k1", Attempt: 2, Error: "line\nbreak"},
-		{Time: at, Action: "gap g", Kind: plan.Gap, State: plan.Running, Key: "k2", Attempt: 1},
+		{Time: at, Action: "materialize a", Kind: "materialize", State: plan.Running, Key: "k1", Attempt: 2, Error: "line\nbreak"},
+		{Time: at, Action: "gap g", Kind: "gap", State: plan.Running, Key: "k2", Attempt: 1},
 	}
 	r := readJournal(t, dir)
 	if d := cmp.Diff(want, r.Entries); d != "" || r.State != "running" || r.Run != "id" || r.Experiment != "test" || r.Actions != 2 || !r.Ended.IsZero() {
@@ -73,8 +73,8 @@ func TestJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	want = []Entry{
-		{Time: at, Action: "materialize a", Kind: plan.Materialize, State: plan.Done, Key: "k1", Bytes: 7, Seconds: 2},
-		{Time: at, Action: "gap g", Kind: plan.Gap, State: plan.Failed, Key: "k2", Error: "failure"},
+		{Time: at, Action: "materialize a", Kind: "materialize", State: plan.Done, Key: "k1", Bytes: 7, Seconds: 2},
+		{Time: at, Action: "gap g", Kind: "gap", State: plan.Failed, Key: "k2", Error: "failure"},
 	}
 	r = readJournal(t, dir)
 	if d := cmp.Diff(want, r.Entries); d != "" || r.State != "failed" || r.Ended.Before(r.Started) {

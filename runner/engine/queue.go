@@ -1,6 +1,10 @@
 package engine
 
-import "surprisal.dev/runner/plan"
+import (
+	"container/heap"
+
+	"surprisal.dev/runner/plan"
+)
 
 // queue is a heap of actions in plan order.
 type queue []*plan.Action
@@ -14,4 +18,18 @@ func (q *queue) Pop() any {
 	last := old[len(old)-1]
 	*q = old[:len(old)-1]
 	return last
+}
+
+// take removes and returns at most n of the actions that match, in plan order.
+func (q *queue) take(n int, match func(*plan.Action) bool) []*plan.Action {
+	var taken, rest []*plan.Action
+	for q.Len() > 0 {
+		if a := heap.Pop(q).(*plan.Action); len(taken) < n && match(a) {
+			taken = append(taken, a)
+		} else {
+			rest = append(rest, a)
+		}
+	}
+	*q = rest
+	return taken
 }

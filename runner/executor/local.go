@@ -2,80 +2,74 @@ package executor
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
-	"golang.org/x/sync/semaphore"
-
-	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/store"
 )
 
-// Resources are what a machine has, or what an action takes of it.
-type Resources struct {
-	Cores int64
-	// Memory is in bytes.
-	Memory int64
-	// Devices counts accelerators.
-	Devices int64
+// Doer does a job in this process.
+type Doer interface {
+	// Do returns the record of the job, and whether somebody else made it in the meantime.
+	Do(ctx context.Context, job plan.Job, advance func(action.Progress)) (record *store.Record, found bool, err error)
 }
 
-// Local runs actions on this machine, as many at a time as its resources allow.
+// Local does jobs in this process.
 type Local struct {
-	has                    Resources
-	cores, memory, devices *semaphore.Weighted
+	budget  *Budget
+	slots   int
+	doer    Doer
+	updates chan Update
 }
 
-// NewLocal returns an executor for a machine with the given resources.
-func NewLocal(has Resources) *Local {
-	return &Local{
-		has:     has,
-		cores:   semaphore.NewWeighted(has.Cores),
-		memory:  semaphore.NewWeighted(has.Memory),
-		devices: semaphore.NewWeighted(has.Devices),
-	}
+// NewLocal returns an executor that does as many jobs at the same time as the budget has cores.
+func NewLocal(b *Budget, d Doer) *Local {
+	return &Local{budget: b, slots: int(b.has.Cores), doer: d, updates: make(chan Update)}
 }
 
-// Slots returns how many actions can run at the same time if each takes one core.
-func (l *Local) Slots() int { return int(l.has.Cores) }
+// Slots implements Executor.
+func (l *Local) Slots() int { return l.slots }
 
-// Check returns an error of kind InvalidInput if the machine can never run an action that takes these resources.
-func (l *Local) Check(takes Resources) error {
-	const mebibyte = 1 << 20
-	switch {
-	case takes.Cores > l.has.Cores:
-		return refuse("%d cores", "cores", takes.Cores, l.has.Cores)
-	case takes.Memory > l.has.Memory:
-		return refuse("%d MiB of memory", "memory", (takes.Memory+mebibyte-1)/mebibyte, l.has.Memory/mebibyte)
-	case takes.Devices > l.has.Devices:
-		return refuse("%d devices", "devices", takes.Devices, l.has.Devices)
+// Group implements Executor. Jobs share loaded models without it.
+func (l *Local) Group() int { return 1 }
+
+// Submit implements Executor.
+func (l *Local) Submit(ctx context.Context, group []plan.Job) {
+	go func() {
+		for _, job := range group {
+			l.updates <- l.do(ctx, job)
+		}
+	}()
+}
+
+func (l *Local) do(ctx context.Context, job plan.Job) Update {
+	release, err := l.budget.Acquire(ctx, job.Resources, job.Model)
+	if err != nil {
+		return Update{Key: job.Key, Ended: true, Err: err}
 	}
+	defer release()
+	l.updates <- Update{Key: job.Key, Started: true}
+	m := &meter{tell: func(p action.Progress) { l.updates <- Update{Key: job.Key, Progress: p} }}
+	record, found, err := l.doer.Do(ctx, job, m.advance)
+	m.flush()
+	return Update{Key: job.Key, Ended: true, Record: record, Found: found, Err: err}
+}
+
+// Updates implements Executor.
+func (l *Local) Updates() <-chan Update { return l.updates }
+
+// Stop implements Executor.
+func (l *Local) Stop() { l.budget.Stop() }
+
+// Retire implements Executor.
+func (l *Local) Retire(model string) { l.budget.Retire(model) }
+
+// Close implements Executor.
+func (l *Local) Close() error {
+	l.budget.Wait()
 	return nil
 }
 
-func refuse(format, what string, needs, has int64) error {
-	return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(
-		"needs "+format+" and runs may take %d; raise the bound on %s, make the work smaller or take a larger machine", needs, has, what)}
-}
-
-// Run calls work once the resources are free, and frees them when it returns. It returns work's error, or why the work
-// could not start.
-func (l *Local) Run(ctx context.Context, takes Resources, work func(context.Context) error) error {
-	if err := l.Check(takes); err != nil {
-		return err
-	}
-	// Always taken in this order, so that two actions never wait for each other. Cores come last: nothing keeps a core idle
-	// while it waits for memory.
-	for _, slot := range []struct {
-		of *semaphore.Weighted
-		n  int64
-	}{{l.devices, takes.Devices}, {l.memory, takes.Memory}, {l.cores, takes.Cores}} {
-		if slot.n == 0 {
-			// Acquire would queue behind those who wait for more than nothing.
-			continue
-		}
-		if err := slot.of.Acquire(ctx, slot.n); err != nil {
-			return err
-		}
-		defer slot.of.Release(slot.n)
-	}
-	return work(ctx)
-}
+// IsStopped reports whether a job had not started when nothing new was to start.
+func IsStopped(err error) bool { return errors.Is(err, ErrStopped) }

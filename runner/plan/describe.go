@@ -2,9 +2,9 @@ package plan
 
 // Description is a plan for machines.
 type Description struct {
-	Experiment string                 `json:"experiment"`
-	Counts     map[Kind]map[State]int `json:"counts"`
-	Actions    []ActionDescription    `json:"actions"`
+	Experiment string                   `json:"experiment"`
+	Counts     map[string]map[State]int `json:"counts"`
+	Actions    []ActionDescription      `json:"actions"`
 	// Changes is set when the plan was compared with another.
 	Changes []Change `json:"changes,omitempty"`
 }
@@ -12,7 +12,7 @@ type Description struct {
 // ActionDescription is an action for machines.
 type ActionDescription struct {
 	Name   string   `json:"name"`
-	Kind   Kind     `json:"kind"`
+	Kind   string   `json:"kind"`
 	State  State    `json:"state"`
 	Key    string   `json:"key,omitempty"`
 	Reason string   `json:"reason,omitempty"`
@@ -22,7 +22,7 @@ type ActionDescription struct {
 
 // Describe describes the plan and, if it was compared, what changes.
 func (p *Plan) Describe(changes []Change) Description {
-	d := Description{Experiment: p.Experiment, Counts: map[Kind]map[State]int{}, Actions: []ActionDescription{}, Changes: changes}
+	d := Description{Experiment: p.Experiment, Counts: map[string]map[State]int{}, Actions: []ActionDescription{}, Changes: changes}
 	for _, a := range p.Actions {
 		if d.Counts[a.Kind] == nil {
 			d.Counts[a.Kind] = map[State]int{}

@@ -12,14 +12,14 @@ import (
 // Change is what differs between two plans for one action.
 type Change struct {
 	Name string `json:"name"`
-	Kind Kind   `json:"kind"`
+	Kind string `json:"kind"`
 	// What is "added", "dropped" or "changed".
 	What string `json:"what"`
-	// Fields say which parts of the key differ, for a changed action.
+	// Fields say which parts of the descriptor differ, for a changed action.
 	Fields []Field `json:"fields,omitempty"`
 }
 
-// Field is a part of a key that differs. Before or After is empty where the part is missing on that side.
+// Field is a part of a descriptor that differs. Before or After is empty where the part is missing on that side.
 type Field struct {
 	Path   string `json:"path"`
 	Before string `json:"before,omitempty"`
@@ -67,7 +67,7 @@ func (p *Plan) Against(base *Plan) ([]Change, error) {
 		if x.key == y.key {
 			continue
 		}
-		fields, err := Diff(x.parts, y.parts)
+		fields, err := Diff(x.descriptor, y.descriptor)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", a.Name, err)
 		}
@@ -94,8 +94,8 @@ func (p *Plan) Against(base *Plan) ([]Change, error) {
 type identities map[*Action]identity
 
 type identity struct {
-	key   string
-	parts []byte
+	key        string
+	descriptor []byte
 }
 
 func (ids identities) of(a *Action) (identity, error) {
@@ -110,11 +110,12 @@ func (ids identities) of(a *Action) (identity, error) {
 		}
 		inputs[in.Role] = up.key
 	}
-	key, parts, err := a.key(inputs)
+	d := a.describe(inputs)
+	key, descriptor, err := d.Key()
 	if err != nil {
-		return identity{}, err
+		return identity{}, fmt.Errorf("%s: %w", a.Name, err)
 	}
-	ids[a] = identity{key, parts}
+	ids[a] = identity{key, descriptor}
 	return ids[a], nil
 }
 

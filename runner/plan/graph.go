@@ -10,14 +10,14 @@ import (
 	"unicode/utf8"
 )
 
-// maxNodes is how many actions a picture shows one by one; of a larger plan it shows one node for all scores of a model
-// and one for all other actions of a kind.
+// maxNodes is how many actions a picture shows one by one; of a larger plan it shows one node for all actions of a kind
+// that have the same model.
 const maxNodes = 150
 
 // node is a box of the picture: an action, or several that are drawn as one.
 type node struct {
 	id, label string
-	kind      Kind
+	kind      string
 	actions   int
 	states    map[State]int
 	from      []*node
@@ -30,12 +30,8 @@ func (p *Plan) nodes() []*node {
 	var nodes []*node
 	for _, a := range p.Actions {
 		label := a.Name
-		switch {
-		case whole:
-		case a.Kind == Score:
-			label = "score " + a.Model.Name
-		default:
-			label = string(a.Kind)
+		if !whole {
+			label = strings.TrimSpace(a.Kind + " " + a.Labels.Model)
 		}
 		n := byLabel[label]
 		if n == nil {
@@ -112,7 +108,7 @@ func (p *Plan) WriteSVG(w io.Writer) error {
 	places := map[*node]place{}
 	nodes := p.nodes()
 	x, height := margin, 0
-	for _, k := range Kinds() {
+	for _, k := range p.Kinds {
 		var column []*node
 		width := 0
 		for _, n := range nodes {

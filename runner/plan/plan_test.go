@@ -15,6 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/action/gap"
+	"surprisal.dev/runner/action/kinds"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/spec"
@@ -25,6 +27,7 @@ import (
 type world struct {
 	spec.Experiment
 	plan.Catalog
+	Gaps []gap.Gap
 }
 
 // newWorld has the datasets a, b and corpus (for training only); the models flat, which reads no data, and big and small,
@@ -33,12 +36,13 @@ func newWorld() *world {
 	w := &world{
 		Experiment: spec.Experiment{Name: "test"},
 		Catalog: plan.Catalog{
-			Providers: map[string]plan.Plugin{"text": {Name: "text", Version: "1", Protocol: 1, Digest: digest("provider")}},
+			Providers: map[string]plan.Plugin{"text": {Worker: plan.Worker{Name: "text", Version: "1", Protocol: 1, Digest: digest("provider")}}},
 			Backends: map[string]plan.Plugin{
-				"ngram": {Name: "ngram", Version: "1", Protocol: 1, Digest: digest("ngram")},
-				"flat":  {Name: "flat", Version: "1", Protocol: 1, Digest: digest("flat")},
+				"ngram": {Worker: plan.Worker{Name: "ngram", Version: "1", Protocol: 1, Digest: digest("ngram")}, Neutral: []string{"threads", "batch.tokens"}},
+				"flat":  {Worker: plan.Worker{Name: "flat", Version: "1", Protocol: 1, Digest: digest("flat")}},
 			},
 			Sources: map[string]protocol.Resolution{}, Scores: map[string]protocol.File{}, Estimates: map[string]protocol.Estimate{},
+			Weights: map[string][]protocol.ModelFile{"flat": {{Name: "flat.bin", Path: "/models/flat.bin", Digest: digest("weights")}}},
 		},
 	}
 	for _, key := range []string{"a", "b", "corpus"} {
@@ -47,7 +51,7 @@ func newWorld() *world {
 	w.model("big", "ngram", `{"order":5}`, "corpus")
 	w.model("flat", "flat", `{}`)
 	w.model("small", "ngram", `{"order":2}`, "corpus")
-	w.Gaps = []spec.Gap{{Name: "big-small", A: "big", B: "small", Datasets: []string{"a", "b"}, Allow: []string{"context", "eos"}}}
+	w.Gaps = []gap.Gap{{Name: "big-small", A: "big", B: "small", Datasets: []string{"a", "b"}, Allow: []string{"context", "eos"}}}
 	return w
 }
 
@@ -83,23 +87,40 @@ func (w *world) called(name string) *spec.Model {
 
 func (w *world) plan(t testing.TB) *plan.Plan {
 	t.Helper()
-	p, err := plan.Build(&w.Experiment, w.Catalog)
+	p, err := w.build()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
 
+func (w *world) build() (*plan.Plan, error) {
+	text, err := json.Marshal(w.Gaps)
+	if err != nil {
+		return nil, err
+	}
+	w.Sections = map[string]json.RawMessage{"gap": text}
+	var all []plan.Kind
+	for _, k := range kinds.All() {
+		all = append(all, k)
+	}
+	return plan.Build(&w.Experiment, w.Catalog, all)
+}
+
 // cache answers with what was made before. Outputs depend on the key alone, as those of a deterministic action do.
 type cache map[string]*store.Record
 
-func (c cache) Lookup(_ context.Context, key string) (*store.Record, bool, error) {
-	r, ok := c[key]
-	return r, ok, nil
+func (c cache) LookupMany(_ context.Context, keys []string, hit func(*store.Record)) error {
+	for _, key := range keys {
+		if r := c[key]; r != nil {
+			hit(r)
+		}
+	}
+	return nil
 }
 
 func (c cache) add(a *plan.Action, measured map[string]float64) {
-	r := &store.Record{Key: a.Key, Kind: string(a.Kind), Measured: measured}
+	r := &store.Record{Key: a.Key, Measured: measured}
 	for _, name := range []string{
 		artifact.CountsFile, artifact.DocumentsFile, artifact.LedgerFile, artifact.ModelFile, artifact.ScoredFile, artifact.SummaryFile,
 	} {
@@ -118,7 +139,7 @@ func resolve(t testing.TB, p *plan.Plan, c plan.Cache) {
 // fill does every action of the plan.
 func (c cache) fill(t testing.TB, p *plan.Plan) {
 	t.Helper()
-	for _, kind := range plan.Kinds() {
+	for _, kind := range p.Kinds {
 		resolve(t, p, c)
 		for _, a := range p.Actions {
 			if a.Kind == kind && a.State == plan.Pending {
@@ -191,7 +212,35 @@ func TestKeys(t *testing.T) {
 			"materialize a, score big a, score flat a, score small a, gap big-small"},
 		{"a limit of bytes", func(w *world) { w.key("a").Limits.Bytes = 101 },
 			"materialize a, score big a, score flat a, score small a, gap big-small"},
-		{"tags", func(w *world) { w.key("a").Tags = []string{"x"} }, "score big a, score flat a, score small a, gap big-small"},
+		{"tags", func(w *world) { w.key("a").Tags = []string{"x"} }, "gap big-small"},
+		{"threads", func(w *world) { w.called("small").Backend.Config = json.RawMessage(`{"order":2,"threads":7}`) }, ""},
+		{"a setting in a struct that changes no result", func(w *world) {
+			w.called("small").Backend.Config = json.RawMessage(`{"batch":{"tokens":9,"size":1},"order":2}`)
+		}, "train small, score small a, score small b, gap big-small"},
+		{"the truncation in force, set by a sweep", func(w *world) { w.called("flat").Limits = &spec.Limits{Documents: -1, Bytes: 50} },
+			"score flat a, score flat b, materialize a@documents=10,bytes=50, materialize b@documents=10,bytes=50"},
+		{"what happens to bad rows", func(w *world) { w.key("b").BadRows = "skip" },
+			"materialize b, score big b, score flat b, score small b, gap big-small"},
+		{"what happens to text that is not UTF-8", func(w *world) { w.key("b").InvalidUTF8 = "replace" },
+			"materialize b, score big b, score flat b, score small b, gap big-small"},
+		{"the field that is read", func(w *world) { w.key("b").Fields = []string{"body"} },
+			"materialize b, score big b, score flat b, score small b, gap big-small"},
+		{"a source's parameters", func(w *world) {
+			s := w.Sources["b"]
+			s.Parameters = json.RawMessage(`{"split":"file"}`)
+			w.Sources["b"] = s
+		},
+			"materialize b, score big b, score flat b, score small b, gap big-small"},
+		{"a source's revision", func(w *world) { s := w.Sources["b"]; s.Revision = "r2"; w.Sources["b"] = s },
+			"materialize b, score big b, score flat b, score small b, gap big-small"},
+		{"the content of weights", func(w *world) { w.Weights["flat"][0].Digest = digest("new") }, "score flat a, score flat b"},
+		{"the name of a file of weights", func(w *world) { w.Weights["flat"][0].Name = "other.bin" }, "score flat a, score flat b"},
+		{"the place of weights", func(w *world) { w.Weights["flat"][0].Path = "/elsewhere" }, ""},
+		{"the version of a backend", func(w *world) {
+			b := w.Backends["ngram"]
+			b.Version = "2"
+			w.Backends["ngram"] = b
+		}, "train big, train small, score big a, score big b, score small a, score small b, gap big-small"},
 		{"special tokens", func(w *world) { w.key("a").ParseSpecial = true }, "score big a, score flat a, score small a, gap big-small"},
 		{"a row range", func(w *world) { w.key("corpus").Rows.From = 1 },
 			"materialize corpus, train big, train small, score big a, score big b, score small a, score small b, gap big-small"},
@@ -201,7 +250,7 @@ func TestKeys(t *testing.T) {
 			"train small, score small a, score small b, gap big-small"},
 		{"how a model scores", func(w *world) { w.called("small").Scoring.Prefix = "none" }, "score small a, score small b, gap big-small"},
 		{"a backend's binary", func(w *world) {
-			w.Backends["flat"] = plan.Plugin{Name: "flat", Version: "1", Protocol: 1, Digest: digest("new")}
+			w.Backends["flat"] = plan.Plugin{Worker: plan.Worker{Name: "flat", Version: "1", Protocol: 1, Digest: digest("new")}}
 		},
 			"score flat a, score flat b"},
 		{"what a gap allows", func(w *world) { w.Gaps[0].Allow = []string{"stride"} }, "gap big-small"},
@@ -212,7 +261,7 @@ func TestKeys(t *testing.T) {
 			test.change(w)
 			after := w.keys(t)
 			var moved []string
-			for _, name := range newWorld().plan(t).Names() {
+			for name := range after {
 				if before[name] != after[name] {
 					moved = append(moved, name)
 				}
@@ -230,21 +279,45 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// The parts that an action gives are those that its key is made of, in the form in which a store takes them.
-func TestParts(t *testing.T) {
+// The descriptor of an action is in the form in which a store takes it, and can be read back.
+func TestDescriptors(t *testing.T) {
 	w := newWorld()
+	w.dataset("odd/é\u2028<&>")
+	w.Gaps[0].Datasets = append(w.Gaps[0].Datasets, "odd/é\u2028<&>")
 	w.key("a").Tags = []string{"<&>", `"\`, "é\u2028"}
 	p := w.plan(t)
 	cache{}.fill(t, p)
 	for _, a := range p.Actions {
-		parts, err := a.SetKey()
+		descriptor, err := a.SetKey()
 		if err != nil {
 			t.Fatal(err)
 		}
 		a.State = plan.Cached
-		key, canonical, err := store.Key(string(a.Kind), a.Kind.Schema(), json.RawMessage(parts))
-		if err != nil || key != a.Key || !bytes.Equal(canonical, parts) {
+		canonical, err := store.Canonical(descriptor)
+		if err != nil || store.KeyOf(canonical) != a.Key || !bytes.Equal(canonical, descriptor) {
 			t.Errorf("%s: the key %s belongs to %s (%v)", a.Name, a.Key, canonical, err)
+		}
+		d, err := plan.ReadDescriptor(descriptor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := d.Canonical(); err != nil || !bytes.Equal(again, descriptor) {
+			t.Errorf("%s: read back, %s became %s (%v)", a.Name, descriptor, again, err)
+		}
+		job, err := a.Job()
+		if err != nil {
+			t.Fatal(err)
+		}
+		travelled, err := json.Marshal(job)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back plan.Job
+		if err := json.Unmarshal(travelled, &back); err != nil {
+			t.Fatal(err)
+		}
+		if key, _, err := back.Descriptor.Key(); err != nil || key != a.Key {
+			t.Errorf("%s: after a journey as JSON its key is %s, not %s (%v)", a.Name, key, a.Key, err)
 		}
 	}
 }
@@ -252,6 +325,7 @@ func TestParts(t *testing.T) {
 func TestKeysIgnoreModelNames(t *testing.T) {
 	w := newWorld()
 	w.called("flat").Name = "zero"
+	w.Weights["zero"] = w.Weights["flat"]
 	before, after := newWorld().keys(t), w.keys(t)
 	if before["score flat a"] != after["score zero a"] {
 		t.Error("a model's name moved the key of its scores")
@@ -264,8 +338,8 @@ func TestKeysIgnoreModelNames(t *testing.T) {
 	if before["materialize a"] != after["materialize renamed"] {
 		t.Error("a dataset's name moved the key of its documents, which do not hold it")
 	}
-	if before["score flat a"] == after["score flat renamed"] {
-		t.Error("a dataset's name, which the scores hold, did not move their key")
+	if before["score flat a"] != after["score flat renamed"] {
+		t.Error("a dataset's name moved the key of its scores, which do not hold it")
 	}
 }
 
@@ -293,6 +367,7 @@ func TestLimitsSweep(t *testing.T) {
 	m := w.model("flat@documents=5", "flat", `{}`)
 	m.Limits = &spec.Limits{Documents: 5, Bytes: -1}
 	m = w.model("flat@documents=10", "flat", `{}`)
+	w.Weights[m.Name] = w.Weights["flat"]
 	m.Limits = &spec.Limits{Documents: 10, Bytes: -1}
 	p := w.plan(t)
 	if p.Action("materialize a@documents=5,bytes=100") == nil {
@@ -322,7 +397,7 @@ func TestStates(t *testing.T) {
 		return b.String()
 	}
 	if d := cmp.Diff(`materialize broken: skipped
-materialize corpus: to run
+materialize corpus: pending
 train big: waits
 score flat a: waits
 score big a: waits
@@ -341,8 +416,8 @@ gap big-small: waits
 	resolve(t, p, done)
 	if d := cmp.Diff(`materialize broken: skipped
 materialize corpus: cached
-train big: to run
-score flat a: to run
+train big: pending
+score flat a: pending
 score big a: waits
 gap big-small: waits
 `, states()); d != "" {
@@ -361,20 +436,20 @@ gap big-small: waits
 
 func TestCost(t *testing.T) {
 	w := newWorld()
-	w.SecondsPerByte = map[plan.Kind]map[string]float64{plan.Score: {"flat": 0.5}, plan.Materialize: {"text": 0.25}}
+	w.SecondsPerByte = map[string]map[string]float64{"score": {"flat": 0.5}, "materialize": {"text": 0.25}}
 	p := w.plan(t)
 	resolve(t, p, cache{})
-	bounds := plan.Cost{Documents: 10, Bytes: 1000, Tokens: 250, FLOPs: 2500, Memory: 1 << 20, Seconds: 500, AtMost: true}
+	bounds := plan.Cost{Documents: 10, Bytes: 1000, Largest: 100, Tokens: 250, FLOPs: 2500, Memory: 1 << 20, Seconds: 500, AtMost: true}
 	if d := cmp.Diff(bounds, p.Action("score flat a").Cost); d != "" {
 		t.Errorf("before the documents are counted: %s", d)
 	}
-	if got := p.Action("materialize a").Cost; got.Seconds != 1250 || !got.AtMost {
-		t.Errorf("reading 5000 bytes costs %+v", got)
+	if got := p.Action("materialize a").Cost; got.Seconds != 250 || !got.AtMost {
+		t.Errorf("reading at most 1000 bytes costs %+v", got)
 	}
 	done := cache{}
-	done.add(p.Action("materialize a"), map[string]float64{plan.MeasuredDocuments: 3, plan.MeasuredBytes: 40, plan.MeasuredSeconds: 2})
+	done.add(p.Action("materialize a"), map[string]float64{plan.MeasuredDocuments: 3, plan.MeasuredBytes: 40, plan.MeasuredLargest: 30, plan.MeasuredSeconds: 2})
 	resolve(t, p, done)
-	counted := plan.Cost{Documents: 3, Bytes: 40, Tokens: 10, FLOPs: 100, Memory: 1 << 20, Seconds: 20}
+	counted := plan.Cost{Documents: 3, Bytes: 40, Largest: 30, Tokens: 10, FLOPs: 100, Memory: 1 << 20, Seconds: 20}
 	if d := cmp.Diff(counted, p.Action("score flat a").Cost); d != "" {
 		t.Errorf("after: %s", d)
 	}
@@ -399,7 +474,7 @@ func TestBuildRefuses(t *testing.T) {
 	} {
 		w := newWorld()
 		test.change(w)
-		if _, err := plan.Build(&w.Experiment, w.Catalog); err == nil || !strings.Contains(err.Error(), test.says) {
+		if _, err := w.build(); err == nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%v, want %q", err, test.says)
 		}
 	}
@@ -411,7 +486,7 @@ func TestImport(t *testing.T) {
 		w.Models = append(w.Models, spec.Model{Name: name, Scores: &spec.Scores{Path: name + ".parquet", Protocol: "marin"}})
 		w.Scores[name] = protocol.File{Name: name + ".parquet", Digest: digest(name), Bytes: 7}
 	}
-	w.Gaps = append(w.Gaps, spec.Gap{Name: "elsewhere", A: "x", B: "y"}, spec.Gap{Name: "mixed", A: "flat", B: "y", Datasets: []string{"a"}})
+	w.Gaps = append(w.Gaps, gap.Gap{Name: "elsewhere", A: "x", B: "y"}, gap.Gap{Name: "mixed", A: "flat", B: "y", Datasets: []string{"a"}})
 	p := w.plan(t)
 	inputs := func(name string) (roles []string) {
 		for _, in := range p.Action(name).Inputs {
@@ -464,7 +539,7 @@ changed score flat a
     inputs.documents: as it was -> changed materialize a
 changed score small a
     inputs.documents: as it was -> changed materialize a
-    parameters.model.settings.stride: 0 -> 8
+    parameters.settings.stride: 0 -> 8
 added score new a
 dropped score big b
 dropped score flat b
@@ -548,7 +623,7 @@ func TestGraph(t *testing.T) {
 		boxes int
 	}{
 		"each action":      {small, 14},
-		"scores by model":  {large, 3 + 4}, // materialize, train, gap; scores of four models
+		"actions by model": {large, 2 + 2 + 4}, // materialize, gap; trainings of two models, scores of four
 		"an empty picture": {&world{}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -614,7 +689,7 @@ func TestDescribe(t *testing.T) {
 	if d := cmp.Diff(d, back); d != "" {
 		t.Error(d)
 	}
-	if d.Counts[plan.Score][plan.Waits] != 6 || len(d.Actions) != len(p.Actions) || d.Actions[5].Inputs[0] != "materialize a" {
+	if d.Counts["score"][plan.Waits] != 6 || len(d.Actions) != len(p.Actions) || d.Actions[5].Inputs[0] != "materialize a" {
 		t.Errorf("%+v", d)
 	}
 }

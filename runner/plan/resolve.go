@@ -2,45 +2,113 @@ package plan
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"surprisal.dev/runner/store"
 )
 
 // Cache answers which actions have run. A hit means that every output exists.
 type Cache interface {
-	Lookup(ctx context.Context, key string) (*store.Record, bool, error)
+	// LookupMany calls hit for each key that has run, in any order and from one goroutine.
+	LookupMany(ctx context.Context, keys []string, hit func(*store.Record)) error
+}
+
+// Lookup is a cache that answers for one key at a time. It may be called from many goroutines.
+type Lookup func(ctx context.Context, key string) (r *store.Record, hit bool, err error)
+
+// lookups is how many keys are looked up at the same time.
+const lookups = 64
+
+// LookupMany implements Cache.
+func (l Lookup) LookupMany(ctx context.Context, keys []string, hit func(*store.Record)) error {
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(lookups)
+	for _, key := range keys {
+		group.Go(func() error {
+			r, ok, err := l(ctx, key)
+			if err != nil || !ok {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			hit(r)
+			return nil
+		})
+	}
+	return group.Wait()
 }
 
 // Resolve computes the keys that can be known and asks the cache for each.
 func (p *Plan) Resolve(ctx context.Context, cache Cache) error {
 	for _, a := range p.Actions {
-		if _, err := a.SetKey(); err != nil {
-			return err
+		if a.State != Skipped {
+			a.State = Waits
 		}
-		if a.State != Pending {
-			continue
+	}
+	// Each round settles the actions whose upstreams the rounds before settled.
+	rest := p.Actions
+	for len(rest) > 0 {
+		var waiting []*Action
+		asked := map[string][]*Action{}
+		var keys []string
+		for _, a := range rest {
+			if a.unsettled(asked) {
+				waiting = append(waiting, a)
+				continue
+			}
+			if _, err := a.SetKey(); err != nil {
+				return err
+			}
+			if a.State != Pending {
+				continue
+			}
+			if asked[a.Key] == nil {
+				keys = append(keys, a.Key)
+			}
+			asked[a.Key] = append(asked[a.Key], a)
 		}
-		record, hit, err := cache.Lookup(ctx, a.Key)
+		if len(keys) == 0 {
+			break
+		}
+		err := cache.LookupMany(ctx, keys, func(r *store.Record) {
+			for _, a := range asked[r.Key] {
+				a.Found(r)
+			}
+		})
 		if err != nil {
-			return fmt.Errorf("%s: look up %s: %w", a.Name, a.Key, err)
+			return fmt.Errorf("look up what has run: %w", err)
 		}
-		if hit {
-			a.Found(record)
-		}
+		rest = waiting
 	}
 	return nil
 }
 
+// unsettled reports whether an input of the action is among those that the cache is asked for in this round, or waits for
+// one that is.
+func (a *Action) unsettled(asked map[string][]*Action) bool {
+	for _, in := range a.Inputs {
+		if up := in.Upstream; up.State == Pending && asked[up.Key] != nil || up.State == Waits && up.unsettled(asked) {
+			return true
+		}
+	}
+	return false
+}
+
 // SetKey computes the action's key and makes it Pending if all its inputs exist; else it Waits. It returns the canonical
-// JSON behind the key, nil while there is none.
+// JSON of its descriptor, nil while there is none.
 func (a *Action) SetKey() ([]byte, error) {
 	if a.State == Skipped {
 		return nil, nil
 	}
 	a.refine()
-	inputs, known, err := a.digests()
+	d, known, err := a.Descriptor()
 	if err != nil {
 		return nil, err
 	}
@@ -48,12 +116,65 @@ func (a *Action) SetKey() ([]byte, error) {
 		a.State = Waits
 		return nil, nil
 	}
-	key, parts, err := a.key(inputs)
+	key, canonical, err := d.Key()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", a.Name, err)
 	}
 	a.Key, a.State = key, Pending
-	return parts, nil
+	return canonical, nil
+}
+
+// Descriptor returns what the action is, false while an upstream has no outputs.
+func (a *Action) Descriptor() (d Descriptor, known bool, err error) {
+	d = a.describe(make(map[string]string, 2*len(a.Inputs)))
+	for _, in := range a.Inputs {
+		if up := in.Upstream; up.State != Cached && up.State != Done {
+			return d, false, nil
+		}
+		if err := in.digests(d.Inputs); err != nil {
+			return d, false, fmt.Errorf("%s: input %s: %w", a.Name, in.Role, err)
+		}
+	}
+	return d, true, nil
+}
+
+func (a *Action) describe(inputs map[string]string) Descriptor {
+	return Descriptor{Kind: a.Kind, Schema: a.Schema, Parameters: a.Parameters, Inputs: inputs, Worker: a.Worker}
+}
+
+// digests adds the digests of the upstream's files that are read, by their roles in the descriptor.
+func (in Input) digests(to map[string]string) error {
+	n := 0
+	for _, f := range in.Upstream.Outputs {
+		if in.Files == nil || slices.Contains(in.Files, f.Name) {
+			to[in.Role+"/"+f.Name] = f.Digest
+			n++
+		}
+	}
+	if n < len(in.Files) {
+		return fmt.Errorf("%s has %d of the files %s", in.Upstream.Name, n, strings.Join(in.Files, ", "))
+	}
+	return nil
+}
+
+// Job is an action as a worker gets it: data that can travel to another process.
+type Job struct {
+	Key        string          `json:"key"`
+	Descriptor Descriptor      `json:"descriptor"`
+	Name       string          `json:"name"`
+	Labels     Labels          `json:"labels"`
+	Machine    json.RawMessage `json:"machine,omitempty"`
+	Resources  Resources       `json:"resources"`
+	Model      *Model          `json:"model,omitempty"`
+}
+
+// Job returns the action as a worker gets it. Its key must be known.
+func (a *Action) Job() (Job, error) {
+	d, known, err := a.Descriptor()
+	if err == nil && !known {
+		err = fmt.Errorf("%s: an upstream has not run", a.Name)
+	}
+	return Job{Key: a.Key, Descriptor: d, Name: a.Name, Labels: a.Labels, Machine: a.Machine, Resources: a.Resources, Model: a.Model}, err
 }
 
 // Found marks the action as cached with what the record holds.
@@ -72,6 +193,7 @@ func (a *Action) Finished(r *store.Record) {
 const (
 	MeasuredDocuments = "documents"
 	MeasuredBytes     = "bytes"
+	MeasuredLargest   = "largestDocument"
 	MeasuredTokens    = "tokens"
 	MeasuredSeconds   = "seconds"
 )
@@ -84,24 +206,25 @@ func (a *Action) learn(measured map[string]float64) {
 	}
 	a.Cost.Documents, a.Cost.Bytes = int64(documents), int64(measured[MeasuredBytes])
 	a.Cost.Tokens = int64(measured[MeasuredTokens])
+	if largest, ok := measured[MeasuredLargest]; ok {
+		a.Cost.Largest = int64(largest)
+	}
 	a.Cost.AtMost = false
 }
 
 // refine replaces the bounds of a cost by the counts of what is read, once these exist.
 func (a *Action) refine() {
 	var read Cost
+	counted := false
 	for _, in := range a.Inputs {
-		// A score reads a model, too, and a gap the same documents from both sides.
-		if in.Role == "documents" || a.Kind == Train || a.Kind == Gap && strings.HasPrefix(in.Role, "a") {
-			read.add(in.Upstream.Cost)
+		if in.Counted {
+			read.read(in.Upstream.Cost)
+			counted = true
 		}
 	}
-	if len(a.Inputs) == 0 || read.AtMost {
+	if !counted || read.AtMost {
 		return
 	}
-	a.Cost.Documents, a.Cost.Bytes, a.Cost.AtMost = read.Documents, read.Bytes, false
-	a.Cost.Seconds = a.rate * float64(read.Bytes)
-	if a.Kind == Score {
-		a.Cost.count(a.Model)
-	}
+	a.Cost.Documents, a.Cost.Bytes, a.Cost.Largest, a.Cost.AtMost = read.Documents, read.Bytes, read.Largest, false
+	a.estimate()
 }

@@ -1,12 +1,15 @@
-package spec
+package spec_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+
+	. "surprisal.dev/runner/spec"
 )
 
 const header = "package big\n\nimport (\n\t\"surprisal.dev/experiment\"\n%s)\n\nexperiment.#Experiment\n\nname: \"big\"\nlimits: {documents: 256, bytes: 32768}\n"
@@ -54,8 +57,8 @@ func TestLargeSpec(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(e.Datasets) != 1001 || len(e.Models) != 100 || len(e.Gaps) != 3 || len(e.Gaps[0].Datasets) != 1000 {
-			t.Fatalf("%d datasets, %d models, %d gaps", len(e.Datasets), len(e.Models), len(e.Gaps))
+		if len(e.Datasets) != 1001 || len(e.Models) != 100 || bytes.Count(e.Sections["gap"], []byte("area-0/set-0")) != 3 {
+			t.Fatalf("%d datasets, %d models, gaps %s", len(e.Datasets), len(e.Models), e.Sections["gap"])
 		}
 		var lines []string
 		for _, d := range e.Datasets {

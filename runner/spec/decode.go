@@ -61,15 +61,12 @@ func (d *decoder) experiment() *Experiment {
 	d.checkEmpty(root)
 	d.checkTraining(root)
 
-	gaps := d.gaps(root)
+	e.Sections = d.sections()
 	for _, key := range slices.Sorted(maps.Keys(d.datasets)) {
 		e.Datasets = append(e.Datasets, *d.datasets[key])
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.models)) {
 		e.Models = append(e.Models, *d.models[name])
-	}
-	for _, name := range slices.Sorted(maps.Keys(gaps)) {
-		e.Gaps = append(e.Gaps, gaps[name])
 	}
 	return e
 }

@@ -9,7 +9,8 @@ type Experiment struct {
 	Dir      string
 	Datasets []Dataset // sorted by key, skipped ones included
 	Models   []Model   // sorted by name, sweep points included
-	Gaps     []Gap     // sorted by name
+	// Sections holds what the sections of the kinds say, as JSON, by name of the kind.
+	Sections map[string]json.RawMessage
 	Warnings []Warning // sorted by place
 }
 
@@ -129,16 +130,6 @@ type Scoring struct {
 	Context, Stride int64
 	Anchor          string
 	EOS             bool
-}
-
-// Gap compares model A with model B on datasets.
-type Gap struct {
-	Name, A, B string
-	Pos        Position
-	// Datasets are the keys compared, sorted; empty for two imported tables, whose own datasets are compared.
-	Datasets []string
-	// Allow lists protocol fields in which the two sides may differ.
-	Allow []string
 }
 
 // LimitsOn returns the limits that hold when m is scored on d.

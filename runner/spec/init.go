@@ -24,7 +24,7 @@ var experimentName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
 // Init writes a small experiment that runs as it is to folder dir, and returns the files it wrote, relative to dir. In a
 // folder that no CUE module surrounds it makes one. It overwrites nothing: a file that is there already is an error,
 // before anything is written, and so is CUE that is there.
-func Init(dir, name string) ([]string, error) {
+func Init(dir, name string, sections []Section) ([]string, error) {
 	if !experimentName.MatchString(name) {
 		return nil, Errors{{Message: fmt.Sprintf("%q is not a name for an experiment; allowed are letters, digits, dots, "+
 			"underscores, hyphens and plus signs, a letter or digit first", name)}}
@@ -45,7 +45,7 @@ func Init(dir, name string) ([]string, error) {
 		files[filepath.Join(root, moduleFile)] = fmt.Appendf(nil, moduleSource, domainLabel(name)+".example")
 	}
 	if _, err := os.Stat(filepath.Join(root, languageDir)); errors.Is(err, fs.ErrNotExist) {
-		if err := addCopy(files, root); err != nil {
+		if err := addCopy(files, root, sections); err != nil {
 			return nil, err
 		}
 	}
@@ -77,7 +77,7 @@ func Init(dir, name string) ([]string, error) {
 
 // Refresh renews the copy of the spec language in the CUE module around folder dir and returns the copy's files, relative
 // to dir.
-func Refresh(dir string) ([]string, error) {
+func Refresh(dir string, sections []Section) ([]string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func Refresh(dir string) ([]string, error) {
 		return nil, Errors{{Message: fmt.Sprintf("%q is in no CUE module, so there is no copy of the spec language to renew", dir)}}
 	}
 	files := map[string][]byte{}
-	if err := addCopy(files, root); err != nil {
+	if err := addCopy(files, root, sections); err != nil {
 		return nil, err
 	}
 	old, err := filepath.Glob(filepath.Join(root, languageDir, "experiment", "*.cue"))
@@ -119,8 +119,8 @@ func writeAll(files map[string][]byte, dir string) ([]string, error) {
 	return written, nil
 }
 
-func addCopy(files map[string][]byte, root string) error {
-	language, err := plainLanguageFiles()
+func addCopy(files map[string][]byte, root string, sections []Section) error {
+	language, err := plainLanguageFiles(sections)
 	for name, data := range language {
 		files[filepath.Join(root, languageDir, name)] = data
 	}

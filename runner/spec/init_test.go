@@ -1,4 +1,4 @@
-package spec
+package spec_test
 
 import (
 	"bytes"
@@ -9,6 +9,8 @@ import (
 
 	"cuelang.org/go/cmd/cue/cmd"
 	"github.com/google/go-cmp/cmp"
+
+	. "surprisal.dev/runner/spec"
 )
 
 // vet runs the cue command on the package in the working folder, with no registry to ask.
@@ -29,7 +31,7 @@ func vet(t *testing.T) (output string, err error) {
 
 func TestInit(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "tides", "first")
-	written, err := Init(dir, "first-2.0")
+	written, err := Init(dir, "first-2.0", plugins().Sections)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +48,7 @@ func TestInit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e.Name != "first-2.0" || len(e.Datasets) != 2 || len(e.Models) != 3 || len(e.Gaps) != 3 || len(e.Warnings) != 0 {
+	if e.Name != "first-2.0" || len(e.Datasets) != 2 || len(e.Models) != 3 || bytes.Count(e.Sections["gap"], []byte(`"name"`)) != 3 || len(e.Warnings) != 0 {
 		t.Errorf("the scaffold is %+v", e)
 	}
 
@@ -70,7 +72,7 @@ func TestInit(t *testing.T) {
 func TestInitOverwritesNothing(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "README.md"), "mine")
-	_, err := Init(dir, "a")
+	_, err := Init(dir, "a", plugins().Sections)
 	want := "README.md: the file is there already and is not overwritten; choose another folder or move it away"
 	if err == nil || err.Error() != want {
 		t.Errorf("found %v; want %s", err, want)
@@ -83,12 +85,12 @@ func TestInitOverwritesNothing(t *testing.T) {
 
 func TestInitNames(t *testing.T) {
 	for _, name := range []string{"", "a b", "a/b", "-a", "a@b"} {
-		if _, err := Init(t.TempDir(), name); err == nil {
+		if _, err := Init(t.TempDir(), name, plugins().Sections); err == nil {
 			t.Errorf("Init accepts the name %q", name)
 		}
 	}
 	dir := t.TempDir()
-	if _, err := Init(dir, "2026"); err != nil {
+	if _, err := Init(dir, "2026", plugins().Sections); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Load(t.Context(), dir, plugins()); err != nil {
@@ -99,10 +101,10 @@ func TestInitNames(t *testing.T) {
 // TestInitInModule adds a second experiment to a module, which keeps its own module file and copy of the language.
 func TestInitInModule(t *testing.T) {
 	root := t.TempDir()
-	if _, err := Init(root, "one"); err != nil {
+	if _, err := Init(root, "one", plugins().Sections); err != nil {
 		t.Fatal(err)
 	}
-	written, err := Init(filepath.Join(root, "two"), "two")
+	written, err := Init(filepath.Join(root, "two"), "two", plugins().Sections)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +120,7 @@ func TestInitInModule(t *testing.T) {
 // TestRefresh renews a copy of the language that another version of the program wrote.
 func TestRefresh(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := Init(dir, "a"); err != nil {
+	if _, err := Init(dir, "a", plugins().Sections); err != nil {
 		t.Fatal(err)
 	}
 	folder := filepath.Join(dir, "cue.mod/pkg/surprisal.dev/experiment")
@@ -128,13 +130,13 @@ func TestRefresh(t *testing.T) {
 	if err != nil || len(e.Warnings) != 1 || !strings.HasPrefix(e.Warnings[0].String(), "cue.mod/pkg/surprisal.dev/experiment/old.cue: ") {
 		t.Fatalf("%+v %v", e, err)
 	}
-	if _, err := Refresh(dir); err != nil {
+	if _, err := Refresh(dir, plugins().Sections); err != nil {
 		t.Fatal(err)
 	}
 	if e, err = Load(t.Context(), dir, plugins()); err != nil || len(e.Warnings) != 0 {
 		t.Errorf("%+v %v", e, err)
 	}
-	if _, err := Refresh(t.TempDir()); err == nil {
+	if _, err := Refresh(t.TempDir(), plugins().Sections); err == nil {
 		t.Error("Refresh outside of a module does something")
 	}
 }

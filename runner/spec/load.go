@@ -20,6 +20,8 @@ type Options struct {
 	Tags []string
 	// Providers and Backends are the plugins that the spec may use, by name.
 	Providers, Backends map[string]Schema
+	// Sections are the parts of the language that the kinds of actions bring.
+	Sections []Section
 	// FS, if set, is read instead of the file system: the tree of another revision, say. The folder given to Load is then
 	// a slash-separated path in it.
 	FS fs.FS
@@ -30,7 +32,7 @@ func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	files, err := languageFiles(o.Providers, o.Backends)
+	files, err := languageFiles(o)
 	if err != nil {
 		return nil, err
 	}

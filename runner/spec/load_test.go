@@ -1,4 +1,4 @@
-package spec
+package spec_test
 
 import (
 	"bytes"
@@ -13,6 +13,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
+
+	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/action/kinds"
+	. "surprisal.dev/runner/spec"
 )
 
 var update = flag.Bool("update", false, "write the wanted output of testdata from what is found")
@@ -20,6 +24,7 @@ var update = flag.Bool("update", false, "write the wanted output of testdata fro
 // plugins are schemas such as plugins have them: required fields, defaults, lists, bounds and definitions of their own.
 func plugins() Options {
 	return Options{
+		Sections: action.Sections(kinds.All()),
 		Providers: map[string]Schema{
 			"text": {CUE: `
 				package text

@@ -31,8 +31,10 @@ const (
 	languageModule  = "surprisal.dev"
 	languagePackage = languageModule + "/experiment"
 	// languageDir is where CUE looks for packages that a module carries along.
-	languageDir  = "cue.mod/pkg/" + languageModule
-	moduleFile   = "cue.mod/module.cue"
+	languageDir = "cue.mod/pkg/" + languageModule
+	moduleFile  = "cue.mod/module.cue"
+	// pluginsFile ties the configurations of plugins to the language. A module's copy of the language has no such file.
+	pluginsFile  = "experiment/plugins.cue"
 	moduleSource = "module: %q\nlanguage: version: \"v0.17.0\"\n"
 )
 
@@ -52,10 +54,10 @@ func CheckSchema(source string) error {
 	return err
 }
 
-// WriteSchema writes the definitions of the spec language and of the configurations of the plugins that can be used, as CUE
-// source.
-func WriteSchema(w io.Writer, providers, backends map[string]Schema) error {
-	files, err := languageFiles(providers, backends)
+// WriteSchema writes the definitions of the spec language, of its sections and of the configurations of the plugins that can
+// be used, as CUE source.
+func WriteSchema(w io.Writer, o Options) error {
+	files, err := languageFiles(o)
 	if err != nil {
 		return err
 	}
@@ -73,8 +75,8 @@ func WriteSchema(w io.Writer, providers, backends map[string]Schema) error {
 }
 
 // languageFiles returns the spec language with the plugins' schemas as the packages below it, by file name.
-func languageFiles(providers, backends map[string]Schema) (map[string][]byte, error) {
-	files, err := plainLanguageFiles()
+func languageFiles(o Options) (map[string][]byte, error) {
+	files, err := plainLanguageFiles(o.Sections)
 	if err != nil {
 		return nil, err
 	}
@@ -96,18 +98,21 @@ func languageFiles(providers, backends map[string]Schema) (map[string][]byte, er
 		}
 		return nil
 	}
-	if err := errors.Join(add("provider", "#Source", providers), add("backend", "#Backend", backends)); err != nil {
+	if err := errors.Join(add("provider", "#Source", o.Providers), add("backend", "#Backend", o.Backends)); err != nil {
 		return nil, err
 	}
 	if fields.Len() > 0 {
-		files["experiment/plugins.cue"] = fmt.Appendf(nil, "package experiment\n\nimport (\n%s)\n\n%s", &imports, &fields)
+		files[pluginsFile] = fmt.Appendf(nil, "package experiment\n\nimport (\n%s)\n\n%s", &imports, &fields)
 	}
 	return files, nil
 }
 
 // plainLanguageFiles returns the spec language without plugins, by file name.
-func plainLanguageFiles() (map[string][]byte, error) {
+func plainLanguageFiles(sections []Section) (map[string][]byte, error) {
 	files := map[string][]byte{}
+	for _, s := range sections {
+		files["experiment/"+s.Kind+".cue"] = s.CUE
+	}
 	names, err := fs.Glob(language.Module, "experiment/*.cue")
 	if err != nil {
 		return nil, err
@@ -274,10 +279,8 @@ func (t *tree) unreadable(file string, err error) Error {
 
 // addLanguage serves the spec language in place of the copy that the module may carry, and notes whether that is stale.
 func (t *tree) addLanguage(language map[string][]byte) error {
-	own, err := plainLanguageFiles()
-	if err != nil {
-		return err
-	}
+	own := maps.Clone(language)
+	maps.DeleteFunc(own, func(name string, _ []byte) bool { return path.Dir(name) != "experiment" || name == pluginsFile })
 	folder := filepath.Join(t.root, languageDir, "experiment")
 	carried, err := filepath.Glob(filepath.Join(folder, "*.cue"))
 	if err != nil {

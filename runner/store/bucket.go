@@ -10,10 +10,13 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
+	"path"
 	"strings"
+	"sync"
 	"time"
 
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/gcsblob"
 	"gocloud.dev/blob/memblob"
@@ -27,8 +30,21 @@ type bucket struct {
 	b    *blob.Bucket
 	name string // scheme://bucket/prefix, for people
 	live liveness
-	// spool holds what is hashed before it has a name. Like a folder store it sweeps what dead processes left.
-	spool *folder
+
+	mu     sync.Mutex
+	marked bool // it carries our marker
+}
+
+// openStoreBucket opens a bucket as a store. It refuses what is not ours, and creates nothing.
+func openStoreBucket(ctx context.Context, location string) (*bucket, error) {
+	k, err := openBucket(ctx, location)
+	if err != nil {
+		return nil, err
+	}
+	if err := k.inspect(ctx); err != nil {
+		return nil, errors.Join(err, k.close())
+	}
+	return k, nil
 }
 
 // openBucket opens a bucket by URL. The URL's path is the prefix of every name, so that several stores can share a bucket;
@@ -36,14 +52,14 @@ type bucket struct {
 func openBucket(ctx context.Context, location string) (*bucket, error) {
 	u, err := url.Parse(location)
 	if err != nil {
-		return nil, invalid("store %q: not a URL (%v); write a folder, or a URL such as s3://bucket/prefix", location, err)
+		return nil, invalid("store %q: not a URL (%v); write a directory, or a URL such as s3://bucket/prefix", location, err)
 	}
 	mux := new(blob.URLMux)
-	mux.RegisterBucket(s3blob.Scheme, new(s3blob.URLOpener))
+	mux.RegisterBucket(s3blob.Scheme, amazonOpener{})
 	mux.RegisterBucket(memblob.Scheme, new(memblob.URLOpener))
 	mux.RegisterBucket(gcsblob.Scheme, googleOpener{})
 	if !mux.ValidBucketScheme(u.Scheme) {
-		return nil, invalid("store %s: unknown scheme %q; use a folder, file://, s3://, gs:// or mem://", u.Redacted(), u.Scheme)
+		return nil, invalid("store %s: unknown scheme %q; use a directory, file://, s3://, gs:// or mem://", u.Redacted(), u.Scheme)
 	}
 	if u.Host == "" && u.Scheme != memblob.Scheme {
 		return nil, invalid("store %s://%s: names no bucket; write %s://BUCKET or %s://BUCKET/PREFIX", u.Scheme, u.Path, u.Scheme, u.Scheme)
@@ -57,12 +73,8 @@ func openBucket(ctx context.Context, location string) (*bucket, error) {
 	if err != nil {
 		return nil, invalid("store %s: %v", u.Redacted(), err)
 	}
-	spool, err := openFolder(filepath.Join(os.TempDir(), fmt.Sprintf("surprisal-%d", os.Getuid())))
-	if err != nil {
-		return nil, errors.Join(err, b.Close())
-	}
 	k := &bucket{
-		b: b, spool: spool, name: u.Scheme + "://" + u.Host,
+		b: b, name: u.Scheme + "://" + u.Host,
 		live: liveness{poll: 10 * time.Second, patience: 10 * time.Minute, expiry: 2 * time.Minute},
 	}
 	if ok, err := b.IsAccessible(ctx); err != nil || !ok {
@@ -77,6 +89,77 @@ func openBucket(ctx context.Context, location string) (*bucket, error) {
 		k.name += "/" + prefix
 	}
 	return k, nil
+}
+
+// inspect looks for the marker. A bucket without objects has none, and is no error.
+func (k *bucket) inspect(ctx context.Context) error {
+	data, err := k.b.ReadAll(ctx, markerName)
+	if err == nil {
+		k.marked = true
+		return checkMarker(k.name, kindStore, data)
+	}
+	if gcerrors.Code(err) != gcerrors.NotFound {
+		return k.explain("read", markerName, err)
+	}
+	it := k.b.List(&blob.ListOptions{Delimiter: "/"})
+	var names []string
+	for len(names) < 100 {
+		o, err := it.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return k.explain("list", "", err)
+		}
+		names = append(names, strings.TrimSuffix(o.Key, "/"))
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return checkForeign(k.name, kindStore, names)
+}
+
+// ensure makes the bucket ours before the first write.
+func (k *bucket) ensure(ctx context.Context) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.marked {
+		return nil
+	}
+	err := k.b.WriteAll(ctx, markerName, markerOf(kindStore), &blob.WriterOptions{ContentType: "application/json", IfNotExist: true})
+	if gcerrors.Code(err) == gcerrors.FailedPrecondition {
+		return k.inspect(ctx) // another process was first
+	}
+	k.marked = err == nil
+	return k.explain("write", markerName, err)
+}
+
+// connections is how many idle connections to a server are kept: as many as there are requests at once.
+const connections = lookups
+
+// amazonOpener opens s3 URLs with a client that keeps enough connections.
+type amazonOpener struct{}
+
+func (amazonOpener) OpenBucketURL(ctx context.Context, u *url.URL) (*blob.Bucket, error) {
+	var opener s3blob.URLOpener
+	b, err := opener.OpenBucketURL(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	var client *s3.Client
+	if !b.As(&client) {
+		return b, nil
+	}
+	o := client.Options()
+	if h, ok := o.HTTPClient.(*awshttp.BuildableClient); ok {
+		o.HTTPClient = h.WithTransportOptions(func(t *http.Transport) {
+			t.MaxIdleConns, t.MaxIdleConnsPerHost = connections, connections
+		})
+	}
+	if err := b.Close(); err != nil {
+		return nil, err
+	}
+	return s3blob.OpenBucket(ctx, s3.New(o), u.Host, &opener.Options)
 }
 
 // googleOpener finds Google's application default credentials when a gs URL is opened, not before.
@@ -98,8 +181,8 @@ func (googleOpener) OpenBucketURL(ctx context.Context, u *url.URL) (*blob.Bucket
 
 func (k *bucket) base() string             { return k.name }
 func (k *bucket) where(name string) string { return k.name + "/" + name }
-func (k *bucket) close() error             { return errors.Join(k.spool.close(), k.b.Close()) }
-func (k *bucket) local() *folder           { return nil }
+func (k *bucket) close() error             { return k.b.Close() }
+func (k *bucket) local() *directory        { return nil }
 func (k *bucket) liveness() liveness       { return k.live }
 
 func (k *bucket) explain(op, name string, err error) error {
@@ -144,19 +227,37 @@ func (k *bucket) list(ctx context.Context, prefix string) iter.Seq2[object, erro
 	}
 }
 
+func (k *bucket) children(ctx context.Context, prefix string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for o, err := range k.listing(ctx, &blob.ListOptions{Prefix: prefix, Delimiter: "/"}) {
+			if err != nil {
+				yield("", err)
+				return
+			}
+			if !yield(strings.TrimPrefix(o.Key, prefix), nil) {
+				return
+			}
+		}
+	}
+}
+
 func (k *bucket) objects(ctx context.Context, prefix string) iter.Seq2[*blob.ListObject, error] {
+	return k.listing(ctx, &blob.ListOptions{Prefix: prefix})
+}
+
+func (k *bucket) listing(ctx context.Context, o *blob.ListOptions) iter.Seq2[*blob.ListObject, error] {
 	return func(yield func(*blob.ListObject, error) bool) {
-		it := k.b.List(&blob.ListOptions{Prefix: prefix})
+		it := k.b.List(o)
 		for {
-			o, err := it.Next(ctx)
+			found, err := it.Next(ctx)
 			if errors.Is(err, io.EOF) {
 				return
 			}
 			if err != nil {
-				yield(nil, k.explain("list", prefix, err))
+				yield(nil, k.explain("list", o.Prefix, err))
 				return
 			}
-			if !yield(o, nil) {
+			if !yield(found, nil) {
 				return
 			}
 		}
@@ -171,13 +272,28 @@ func (k *bucket) remove(ctx context.Context, name string) error {
 }
 
 func (k *bucket) write(ctx context.Context, name string, data []byte) error {
+	if err := k.ensure(ctx); err != nil {
+		return err
+	}
 	return k.explain("write", name, k.b.WriteAll(ctx, name, data, &blob.WriterOptions{ContentType: "application/json"}))
 }
 
-func (k *bucket) temp() (*os.File, error) { return k.spool.temp() }
+func (k *bucket) create(ctx context.Context, name string, data []byte) error {
+	if err := k.ensure(ctx); err != nil {
+		return err
+	}
+	err := k.b.WriteAll(ctx, name, data, &blob.WriterOptions{ContentType: "application/json", IfNotExist: true})
+	if gcerrors.Code(err) == gcerrors.FailedPrecondition {
+		return &fs.PathError{Op: "create", Path: k.where(name), Err: fs.ErrExist}
+	}
+	return k.explain("create", name, err)
+}
 
 func (k *bucket) adopt(ctx context.Context, name, digest string, f *os.File) error {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	if err := k.ensure(ctx); err != nil {
 		return err
 	}
 	// Closing a writer publishes what it was given unless its context is done.
@@ -195,40 +311,58 @@ func (k *bucket) adopt(ctx context.Context, name, digest string, f *os.File) err
 	return k.explain("write", name, w.Close())
 }
 
-func (k *bucket) claim(ctx context.Context, name string, data []byte) error {
-	return k.write(ctx, "leases/"+name, data)
+// setAside moves a damaged blob away from where it would count as one.
+func (k *bucket) setAside(ctx context.Context, name string) error {
+	if err := k.b.Copy(ctx, damagedPrefix+path.Base(name), name, nil); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
+		return k.explain("copy", name, err)
+	}
+	return k.remove(ctx, name)
 }
 
-func (k *bucket) unclaim(ctx context.Context, name string) error {
-	return k.remove(ctx, "leases/"+name)
+// prune has nothing to do: a bucket has no directories.
+func (k *bucket) prune(string) error { return nil }
+
+func (k *bucket) claim(ctx context.Context, name string, data []byte) error {
+	return k.write(ctx, name, data)
 }
+
+func (k *bucket) unclaim(ctx context.Context, name string) error { return k.remove(ctx, name) }
 
 // claimed takes the newest refresh of any lease for the present, which errs towards life and needs no clock but the
 // storage's own.
-func (k *bucket) claimed(ctx context.Context) ([]claim, error) {
-	var found []*blob.ListObject
+func (k *bucket) claimed(ctx context.Context, prefix string) ([]claim, error) {
+	var claims []claim
 	var now time.Time
-	for o, err := range k.objects(ctx, "leases/") {
+	for o, err := range k.objects(ctx, prefix) {
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, o)
-		if o.ModTime.After(now) {
-			now = o.ModTime
+		if claimName.MatchString(strings.TrimPrefix(o.Key, prefix)) {
+			claims = append(claims, claim{name: o.Key, refreshed: o.ModTime, stamp: fmt.Sprintf("%x %d %d", o.MD5, o.Size, o.ModTime.UnixNano())})
+			now = latest(now, o.ModTime)
 		}
 	}
-	var claims []claim
-	for _, o := range found {
-		data, err := k.b.ReadAll(ctx, o.Key)
-		if gcerrors.Code(err) == gcerrors.NotFound {
-			continue
+	other := collectors
+	if prefix == collectors {
+		other = writers
+	}
+	if len(claims) > 0 {
+		for o, err := range k.objects(ctx, other) {
+			if err != nil {
+				return nil, err
+			}
+			now = latest(now, o.ModTime)
 		}
-		if err != nil {
-			return nil, k.explain("read", o.Key, err)
-		}
-		claims = append(claims, claim{
-			name: strings.TrimPrefix(o.Key, "leases/"), data: data, live: now.Sub(o.ModTime) < k.live.expiry, refreshed: o.ModTime,
-		})
+	}
+	for i := range claims {
+		claims[i].live = now.Sub(claims[i].refreshed) < k.live.expiry
 	}
 	return claims, nil
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }

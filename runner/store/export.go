@@ -9,62 +9,239 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"syscall"
+
+	"surprisal.dev/internal/filelock"
 )
 
 // sidecar is the file beside an exported artifact that says what it is.
 const sidecar = ".artifact"
 
 // Export writes a record's outputs and a file .artifact, which is the record itself, to dir: whole or not at all. dir must
-// not exist, or be empty. The files are made beside it as .NAME.partial, which the next Export there removes if it was left
-// by a process that died.
-func (s *Store) Export(ctx context.Context, r *Record, dir string) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("export %s to %s: %w", r.Name, dir, explain(err))
-		}
-	}()
-	if err := r.checkOutputs(); err != nil {
-		return err
+// not exist, or be empty.
+func (s *Store) Export(ctx context.Context, r *Record, dir string) error {
+	err := s.exportNew(ctx, r, dir)
+	if err != nil {
+		return fmt.Errorf("export %s to %s: %w", r.Name, dir, explain(err))
 	}
+	return nil
+}
+
+func (s *Store) exportNew(ctx context.Context, r *Record, dir string) (err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
-		return err
-	}
-	entries, err := os.ReadDir(dir)
-	if len(entries) > 0 {
-		return invalid("it is not empty; remove it or name another folder")
-	}
-	if errors.Is(err, syscall.ENOTDIR) {
-		return invalid("it is a file; remove it or name a folder")
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
 		return err
 	}
-	partial := filepath.Join(filepath.Dir(dir), "."+filepath.Base(dir)+".partial")
-	lock, err := os.OpenFile(partial+".lock", os.O_RDWR|os.O_CREATE, 0o666)
+	root, err := os.OpenRoot(filepath.Dir(dir))
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
-	if free, err := tryLock(lock, syscall.LOCK_EX); err != nil {
-		return err
-	} else if !free || !isAt(lock, lock.Name()) {
-		return errors.New("another export to this folder is under way; wait for it")
+	defer func() { err = errors.Join(err, root.Close()) }()
+	x := &export{s: s, r: r, root: root, name: filepath.Base(dir)}
+	return x.do(ctx)
+}
+
+// ExportTo is Export to the directory called name, a relative path with slashes, within root; no link leads outside of it. It
+// replaces the artifact that an earlier ExportTo wrote there, unless somebody changed or added a file.
+func (s *Store) ExportTo(ctx context.Context, r *Record, root *os.Root, name string) error {
+	x := &export{s: s, r: r, root: root, name: name, replaces: true}
+	if err := x.do(ctx); err != nil {
+		return fmt.Errorf("export %s to %s: %w", r.Name, filepath.Join(root.Name(), filepath.FromSlash(name)), explain(err))
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(partial), os.Remove(lock.Name())) }()
-	if err := os.RemoveAll(partial); err != nil {
+	return nil
+}
+
+type export struct {
+	s        *Store
+	r        *Record
+	root     *os.Root
+	name     string
+	replaces bool
+}
+
+func (x *export) do(ctx context.Context) (err error) {
+	if err := x.r.checkOutputs(); err != nil {
 		return err
 	}
-	for _, f := range r.Outputs {
-		if err := s.exportFile(ctx, f, filepath.Join(partial, filepath.FromSlash(f.Name))); err != nil {
+	if !fs.ValidPath(x.name) || x.name == "." {
+		return invalid("%q is not a relative path with slashes", x.name)
+	}
+	if err := x.makeParents(); err != nil {
+		return err
+	}
+	base := "." + path.Base(x.name)
+	lock, err := filelock.Acquire(ctx, x.root, path.Join(path.Dir(x.name), base+".lock"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	old, err := x.inspect(ctx)
+	if err != nil {
+		return err
+	}
+	if old != nil && old.Key == x.r.Key && len(old.Differs(x.r)) == 0 && x.whole(old) {
+		return nil
+	}
+	if err := x.sweep(base); err != nil {
+		return err
+	}
+	partial := path.Join(path.Dir(x.name), base+"."+random()+".partial")
+	if err := x.fill(ctx, partial); err != nil {
+		return errors.Join(err, x.root.RemoveAll(partial))
+	}
+	if err := x.removeOld(old); err != nil {
+		return errors.Join(err, x.root.RemoveAll(partial))
+	}
+	if err := x.root.Rename(partial, x.name); err != nil {
+		return errors.Join(err, x.root.RemoveAll(partial))
+	}
+	return syncIn(x.root, path.Dir(x.name))
+}
+
+// makeParents makes the directories above the artifact. None of them may be an artifact itself.
+func (x *export) makeParents() error {
+	for dir := path.Dir(x.name); x.replaces && dir != "."; dir = path.Dir(dir) {
+		_, err := x.root.Lstat(path.Join(dir, sidecar))
+		if err == nil {
+			return invalid("it would lie within %s, which is another artifact; choose other names", dir)
+		}
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
 			return err
 		}
 	}
-	record, err := encode(r)
+	return x.root.MkdirAll(path.Dir(x.name), 0o777)
+}
+
+// inspect says which artifact is there, nil if the place is free. Anything that an export did not write is refused.
+func (x *export) inspect(ctx context.Context) (*Record, error) {
+	info, err := x.root.Lstat(x.name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return nil, invalid("it is a file or a link; remove it or name another directory")
+	}
+	files, dirs, err := tree(x.root, x.name)
+	if err != nil || len(files)+len(dirs) == 0 {
+		return nil, err
+	}
+	if !x.replaces {
+		return nil, invalid("it is not empty; remove it or name another directory")
+	}
+	old, err := exportedIn(x.root, x.name)
+	if err != nil {
+		return nil, invalid("it is not empty and holds no artifact (%v); move away what is there", err)
+	}
+	return old, x.checkOurs(ctx, old, files, dirs)
+}
+
+// checkOurs fails if a directory holds anything that the export of a record did not write.
+func (x *export) checkOurs(ctx context.Context, old *Record, files, dirs []string) error {
+	digests := map[string]string{}
+	above := map[string]bool{}
+	for _, f := range old.Outputs {
+		digests[f.Name] = f.Digest
+		for dir := path.Dir(f.Name); dir != "."; dir = path.Dir(dir) {
+			above[dir] = true
+		}
+	}
+	for _, dir := range dirs {
+		if !above[dir] {
+			return invalid("it holds the directory %s, which is not part of the artifact; move it away", dir)
+		}
+	}
+	for _, name := range files {
+		if name == sidecar {
+			continue
+		}
+		digest, ok := digests[name]
+		if !ok {
+			return invalid("it holds %s, which is not part of the artifact; move it away", name)
+		}
+		if got, err := hashIn(ctx, x.root, path.Join(x.name, name)); err != nil {
+			return err
+		} else if got != digest {
+			return invalid("its file %s was changed; move it away", name)
+		}
+	}
+	return nil
+}
+
+// whole says whether all files of an artifact are there.
+func (x *export) whole(r *Record) bool {
+	return !slices.ContainsFunc(r.Outputs, func(f File) bool {
+		_, err := x.root.Lstat(path.Join(x.name, f.Name))
+		return err != nil
+	})
+}
+
+// sweep removes what exports to this place left that were killed. This one holds the lock, so none is under way.
+func (x *export) sweep(base string) error {
+	left := regexp.MustCompile(`^` + regexp.QuoteMeta(base) + `\.[0-9a-f]{16}\.partial$`)
+	dir, err := x.root.Open(path.Dir(x.name))
+	if err != nil {
+		return err
+	}
+	names, err := dir.Readdirnames(-1)
+	if err := errors.Join(err, dir.Close()); err != nil {
+		return err
+	}
+	for _, name := range names {
+		if left.MatchString(name) {
+			if err := x.root.RemoveAll(path.Join(path.Dir(x.name), name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// removeOld removes the files of an artifact that was inspected, the sidecar last, so that a directory that is left half
+// removed still says whose it is.
+func (x *export) removeOld(old *Record) error {
+	if old != nil {
+		for _, f := range append(slices.Clone(old.Outputs), File{Name: sidecar}) {
+			if err := removeOne(x.root, path.Join(x.name, f.Name)); err != nil {
+				return err
+			}
+		}
+		_, dirs, err := tree(x.root, x.name)
+		if err != nil {
+			return err
+		}
+		for _, dir := range slices.Backward(dirs) {
+			if err := removeOne(x.root, path.Join(x.name, dir)); err != nil {
+				return err
+			}
+		}
+	}
+	return removeOne(x.root, x.name)
+}
+
+// fill writes the artifact to a new directory.
+func (x *export) fill(ctx context.Context, dir string) error {
+	if err := x.root.Mkdir(dir, 0o777); err != nil {
+		return err
+	}
+	for _, f := range x.r.Outputs {
+		r, err := x.s.Open(ctx, f.Digest)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(writeIn(x.root, path.Join(dir, f.Name), contextReader{ctx, r}), r.Close()); err != nil {
+			return err
+		}
+	}
+	record, err := encode(x.r)
 	if err != nil {
 		return err
 	}
@@ -72,49 +249,78 @@ func (s *Store) Export(ctx context.Context, r *Record, dir string) (err error) {
 	if err := json.Indent(&pretty, record, "", "  "); err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(partial, sidecar), &pretty); err != nil {
+	if err := writeIn(x.root, path.Join(dir, sidecar), &pretty); err != nil {
 		return err
 	}
-	if err := syncDir(partial); err != nil {
-		return err
-	}
-	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := os.Rename(partial, dir); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(dir))
+	return syncIn(x.root, dir)
 }
 
 // Exported returns the record of the artifact that Export wrote to dir. Where there is none, it is fs.ErrNotExist.
-func Exported(dir string) (*Record, error) {
-	path := filepath.Join(dir, sidecar)
-	data, err := os.ReadFile(path)
+func Exported(dir string) (_ *Record, err error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	return exportedIn(root, ".")
+}
+
+func exportedIn(root *os.Root, dir string) (*Record, error) {
+	name := path.Join(dir, sidecar)
+	data, err := root.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
 	r := new(Record)
 	if err := json.Unmarshal(data, r); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if err := r.checkOutputs(); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return r, nil
 }
 
-func (s *Store) exportFile(ctx context.Context, f File, path string) error {
-	r, err := s.Open(ctx, f.Digest)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	return writeFile(path, contextReader{ctx, r})
+// tree lists what is in a directory, at any depth, relative to it: what is no directory, and directories, each after those
+// above it.
+func tree(root *os.Root, dir string) (files, dirs []string, err error) {
+	err = fs.WalkDir(root.FS(), dir, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || name == dir {
+			return err
+		}
+		rel := name[len(dir)+1:]
+		if entry.IsDir() {
+			dirs = append(dirs, rel)
+		} else {
+			files = append(files, rel)
+		}
+		return nil
+	})
+	return files, dirs, err
 }
 
-func writeFile(path string, r io.Reader) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+// hashIn returns the digest of a regular file, "" of anything else.
+func hashIn(ctx context.Context, root *os.Root, name string) (_ string, err error) {
+	if info, err := root.Lstat(name); err != nil || !info.Mode().IsRegular() {
+		return "", err
+	}
+	f, err := root.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	h := newHash()
+	if _, err := io.Copy(h, contextReader{ctx, f}); err != nil {
+		return "", err
+	}
+	return digestOf(h), nil
+}
+
+func writeIn(root *os.Root, name string, r io.Reader) error {
+	if err := root.MkdirAll(path.Dir(name), 0o777); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return err
 	}
@@ -123,4 +329,12 @@ func writeFile(path string, r io.Reader) error {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
+}
+
+func syncIn(root *os.Root, dir string) error {
+	f, err := root.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }

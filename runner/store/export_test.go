@@ -2,15 +2,21 @@ package store
 
 import (
 	"context"
+	"errors"
+	"io"
 	"os"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"gocloud.dev/blob/memblob"
 )
 
 // SetLiveness shortens the waiting of a store under test.
 func SetLiveness(s *Store, poll, patience, expiry time.Duration) {
 	live := liveness{poll, patience, expiry}
 	switch b := s.b.(type) {
-	case *folder:
+	case *directory:
 		b.live = live
 	case *bucket:
 		b.live = live
@@ -19,8 +25,8 @@ func SetLiveness(s *Store, poll, patience, expiry time.Duration) {
 
 // Share returns another store on the same bucket, as another machine would open it.
 func Share(s *Store) *Store {
-	shared := *s.b.(*bucket)
-	return &Store{b: &shared, caches: map[string]*folder{}}
+	b := s.b.(*bucket)
+	return &Store{b: &bucket{b: b.b, name: b.name, live: b.live, marked: true}, caches: map[string]*directory{}, facts: map[string]*facts{}}
 }
 
 // Strand ends a lease as if its process had died: nobody refreshes it.
@@ -30,9 +36,57 @@ func Strand(s *Store) {
 	<-l.done
 }
 
-// ClaimCollector publishes a collector's marker that does nothing.
-func ClaimCollector(ctx context.Context, s *Store) error {
-	return s.b.claim(ctx, collectorPrefix+random(), nil)
+// ClaimCollector publishes a collector's marker that does nothing. end removes it.
+func ClaimCollector(ctx context.Context, s *Store) (end func() error, err error) {
+	name := collectorName()
+	return func() error { return s.b.unclaim(context.WithoutCancel(ctx), name) }, s.b.claim(ctx, name, nil)
+}
+
+// FailClaims makes the next publications of leases fail. It returns how many have failed so far.
+func FailClaims(s *Store, n int64) (failed func() int64) {
+	f := &failing{backend: s.b}
+	f.left.Store(n)
+	s.b = f
+	return f.failed.Load
+}
+
+type failing struct {
+	backend
+	left, failed atomic.Int64
+}
+
+func (f *failing) claim(ctx context.Context, name string, data []byte) error {
+	if f.left.Add(-1) >= 0 {
+		f.failed.Add(1)
+		return errors.New("the network is down")
+	}
+	return f.backend.claim(ctx, name, data)
+}
+
+// OnWait is called when a hold starts to wait for a collection.
+func OnWait(s *Store, f func()) { s.onWait = f }
+
+// Inspect looks at a bucket with the given objects as opening a store there does, and returns what the bucket then holds.
+func Inspect(ctx context.Context, objects map[string]string) (after map[string]string, err error) {
+	k := &bucket{b: memblob.OpenBucket(nil), name: "mem://bucket"}
+	for name, content := range objects {
+		if err := k.b.WriteAll(ctx, name, []byte(content), nil); err != nil {
+			return nil, err
+		}
+	}
+	inspected := k.inspect(ctx)
+	after = map[string]string{}
+	for o, err := range k.list(ctx, "") {
+		if err != nil {
+			return nil, err
+		}
+		data, err := k.b.ReadAll(ctx, o.name)
+		if err != nil {
+			return nil, err
+		}
+		after[o.name] = string(data)
+	}
+	return after, errors.Join(inspected, k.close())
 }
 
 // Overwrite replaces a blob's content.
@@ -43,4 +97,35 @@ func Overwrite(ctx context.Context, s *Store, digest, content string) error {
 // Adopt publishes a file under a digest that may not be its own, as if it had changed after it was hashed.
 func Adopt(ctx context.Context, s *Store, digest string, f *os.File) error {
 	return s.b.adopt(ctx, blobName(digest), digest, f)
+}
+
+// CountReads returns the names of the objects that a store reads from now on.
+func CountReads(s *Store) (names func() []string) {
+	c := &counting{backend: s.b}
+	s.b = c
+	return func() []string {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.names
+	}
+}
+
+type counting struct {
+	backend
+	mu    sync.Mutex
+	names []string
+}
+
+func (c *counting) open(ctx context.Context, name string) (io.ReadCloser, error) {
+	c.mu.Lock()
+	c.names = append(c.names, name)
+	c.mu.Unlock()
+	return c.backend.open(ctx, name)
+}
+
+func (c *counting) stat(ctx context.Context, name string) (int64, error) {
+	c.mu.Lock()
+	c.names = append(c.names, name)
+	c.mu.Unlock()
+	return c.backend.stat(ctx, name)
 }

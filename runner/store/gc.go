@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,28 +20,48 @@ const requests = 16
 type GCOptions struct {
 	// DryRun counts and removes nothing.
 	DryRun bool
-	// DropBefore, if not zero, first drops the runs that started before it, are not working and have no tag.
+	// DropBefore, if not zero, and KeepLast, if not zero, first drop runs that are not working and have no tag: those that
+	// started before DropBefore, and all but the last KeepLast of each experiment. Where both are given a run goes if both
+	// say so. DropBefore does not lie in the future.
 	DropBefore time.Time
+	KeepLast   int
 }
 
 // GCReport says what a collection removed, or would remove.
 type GCReport struct {
 	// Runs are the ids of dropped runs.
-	Runs           []string
-	Records, Blobs int
+	Runs    []string `json:"runs"`
+	Records int      `json:"records"`
+	Blobs   int      `json:"blobs"`
+	// Jobs counts what PutJob left for actions that nothing reaches.
+	Jobs int `json:"jobs"`
 	// Bytes is the size of the removed blobs.
-	Bytes int64
+	Bytes int64 `json:"bytes"`
 }
 
 // GC removes the records and blobs that no run, tag or working run reaches. It is safe beside working runs, here and on
 // other machines, which wait while it works; the package comment says why.
 func (s *Store) GC(ctx context.Context, o GCOptions) (GCReport, error) {
-	g := &collection{s: s, GCOptions: o, name: collectorPrefix + random(), keys: map[string]bool{}, digests: map[string]bool{}}
+	if err := o.check(time.Now()); err != nil {
+		return GCReport{}, err
+	}
+	g := &collection{s: s, GCOptions: o, name: collectorName(), bodies: map[string]stamped{}, keys: map[string]bool{}, digests: map[string]bool{}}
 	report, err := g.run(ctx)
 	if err != nil {
 		return report, fmt.Errorf("gc of store %s: %w", s, err)
 	}
 	return report, nil
+}
+
+func (o GCOptions) check(now time.Time) error {
+	if o.DropBefore.After(now) {
+		return invalid("gc: runs from before %s would be dropped, which is in the future; name a time that has passed",
+			o.DropBefore.Format(time.RFC3339))
+	}
+	if o.KeepLast < 0 {
+		return invalid("gc: the last %d runs would be kept; keep at least 1, or leave it out", o.KeepLast)
+	}
+	return nil
 }
 
 type collection struct {
@@ -53,10 +72,19 @@ type collection struct {
 	keys, digests map[string]bool
 	working       map[string]bool
 	dead          []string
-	report        GCReport
+	// bodies are the leases that were read, which need not be read again unless they change.
+	bodies map[string]stamped
+	report GCReport
+	// announced is true once everybody's facts are old.
+	announced bool
 
 	mu        sync.Mutex
 	refreshed time.Time
+}
+
+type stamped struct {
+	stamp string
+	leaseBody
 }
 
 func (g *collection) run(ctx context.Context) (_ GCReport, err error) {
@@ -74,7 +102,7 @@ func (g *collection) run(ctx context.Context) (_ GCReport, err error) {
 		<-done
 		err = errors.Join(err, g.s.b.unclaim(context.WithoutCancel(ctx), g.name))
 	}()
-	steps := []func(context.Context) error{g.awaitAnswers, g.readRuns, g.sweepRecords, g.sweepBlobs, g.sweepLeases}
+	steps := []func(context.Context) error{g.awaitAnswers, g.readRuns, g.sweepRecords, g.sweepJobs, g.sweepBlobs, g.sweepLeases}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			if cause := context.Cause(ctx); cause != nil {
@@ -130,11 +158,11 @@ func (g *collection) awaitAnswers(ctx context.Context) error {
 	live := g.s.b.liveness()
 	deadline := time.Now().Add(live.patience)
 	for {
-		claims, err := g.s.b.claimed(ctx)
+		claims, err := g.s.b.claimed(ctx, writers)
 		if err != nil {
 			return err
 		}
-		waiting, err := g.answers(claims)
+		waiting, err := g.answers(ctx, claims)
 		if err != nil || len(waiting) == 0 {
 			return err
 		}
@@ -148,7 +176,7 @@ func (g *collection) awaitAnswers(ctx context.Context) error {
 	}
 }
 
-func (g *collection) answers(claims []claim) (waiting []string, err error) {
+func (g *collection) answers(ctx context.Context, claims []claim) (waiting []string, err error) {
 	g.working, g.dead = map[string]bool{}, nil
 	for _, c := range claims {
 		run, isWriter := writerOf(c.name)
@@ -159,9 +187,12 @@ func (g *collection) answers(claims []claim) (waiting []string, err error) {
 		case !isWriter:
 			continue
 		}
-		var body leaseBody
-		if err := json.Unmarshal(c.data, &body); err != nil {
-			return nil, &badManifest{g.s.b.where("leases/" + c.name), err.Error()}
+		body, err := g.body(ctx, c)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
 		}
 		if !slices.Contains(body.Answered, g.name) {
 			waiting = append(waiting, run)
@@ -179,6 +210,19 @@ func (g *collection) answers(claims []claim) (waiting []string, err error) {
 	return waiting, nil
 }
 
+// body returns what a lease says.
+func (g *collection) body(ctx context.Context, c claim) (leaseBody, error) {
+	if known, ok := g.bodies[c.name]; ok && c.stamp != "" && known.stamp == c.stamp {
+		return known.leaseBody, nil
+	}
+	body, err := g.s.readLease(ctx, c.name)
+	if err != nil {
+		return leaseBody{}, err
+	}
+	g.bodies[c.name] = stamped{c.stamp, body}
+	return body, nil
+}
+
 // readRuns keeps the actions of runs and drops those that may go.
 func (g *collection) readRuns(ctx context.Context) error {
 	tags, err := g.s.Tags(ctx)
@@ -189,13 +233,16 @@ func (g *collection) readRuns(ctx context.Context) error {
 	for _, run := range tags {
 		tagged[run] = true
 	}
-	runs, err := g.s.Runs(ctx)
-	if err != nil {
-		return err
+	runs, damaged, err := g.s.runs(ctx)
+	if err := errors.Join(append(damaged, err)...); err != nil {
+		return err // what a damaged run names would be lost
 	}
 	dropped := map[string]bool{}
-	for _, r := range runs {
-		if r.Started.Before(g.DropBefore) && !tagged[r.ID] && !g.working[r.ID] {
+	later := map[string]int{} // runs of the experiment that started later
+	for _, r := range slices.Backward(runs) {
+		goes := g.drops(r, later[r.Experiment])
+		later[r.Experiment]++
+		if goes && !tagged[r.ID] && !g.working[r.ID] {
 			dropped[r.ID] = true
 			g.report.Runs = append(g.report.Runs, r.ID)
 			continue
@@ -212,6 +259,7 @@ func (g *collection) readRuns(ctx context.Context) error {
 			g.keys[key] = true
 		}
 	}
+	slices.Sort(g.report.Runs)
 	if g.DryRun {
 		return nil
 	}
@@ -230,11 +278,18 @@ func (g *collection) readRuns(ctx context.Context) error {
 	return nil
 }
 
-// sweepRecords keeps the blobs of reachable records and removes the other records.
+// drops says whether the options drop a run of whose experiment so many runs started later.
+func (g *collection) drops(r Run, later int) bool {
+	old, beyond := !g.DropBefore.IsZero(), g.KeepLast > 0
+	return (old || beyond) && (!old || r.Started.Before(g.DropBefore)) && (!beyond || later >= g.KeepLast)
+}
+
+// sweepRecords keeps the blobs of reachable records and removes the other records. A damaged record stays, and keeps nothing:
+// it is no hit, and is replaced when its action runs again.
 func (g *collection) sweepRecords(ctx context.Context) error {
 	var garbage []string
 	read, readCtx := errgroup.WithContext(ctx)
-	read.SetLimit(requests)
+	read.SetLimit(lookups)
 	for o, err := range g.s.b.list(ctx, "actions/") {
 		if err != nil {
 			return errors.Join(err, read.Wait())
@@ -249,6 +304,10 @@ func (g *collection) sweepRecords(ctx context.Context) error {
 				r, err := g.s.GetRecord(readCtx, key)
 				if errors.Is(err, fs.ErrNotExist) {
 					return nil // another collection dropped its run and removed it
+				}
+				if _, bad := errors.AsType[*damage](err); bad {
+					g.s.warn(err.Error())
+					return nil
 				}
 				if err != nil {
 					return err
@@ -266,28 +325,73 @@ func (g *collection) sweepRecords(ctx context.Context) error {
 		return err
 	}
 	g.report.Records = len(garbage)
+	return g.removeContent(ctx, garbage)
+}
+
+// sweepJobs removes the jobs of actions that nothing reaches.
+func (g *collection) sweepJobs(ctx context.Context) error {
+	var garbage []string
+	for o, err := range g.s.b.list(ctx, "jobs/") {
+		if err != nil {
+			return err
+		}
+		if key := jobKey(o.name); key != "" && !g.keys[key] {
+			garbage = append(garbage, o.name)
+		}
+	}
+	g.report.Jobs = len(garbage)
 	return g.remove(ctx, garbage)
 }
 
 func (g *collection) sweepBlobs(ctx context.Context) error {
 	var garbage []string
-	for o, err := range g.s.b.list(ctx, "blobs/") {
+	err := g.s.listed(ctx, "blobs/sha256/", func(objects []object) {
+		for _, o := range objects {
+			if digest := blobDigest(o.name); digest != "" && !g.digests[digest] {
+				garbage = append(garbage, o.name)
+				g.report.Bytes += o.bytes
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for o, err := range g.s.b.list(ctx, damagedPrefix) {
 		if err != nil {
 			return err
 		}
-		if digest := blobDigest(o.name); digest != "" && !g.digests[digest] {
+		if isHex64(strings.TrimPrefix(o.name, damagedPrefix)) {
 			garbage = append(garbage, o.name)
 			g.report.Bytes += o.bytes
 		}
 	}
 	g.report.Blobs = len(garbage)
-	return g.remove(ctx, garbage)
+	return g.removeContent(ctx, garbage)
 }
 
 func (g *collection) sweepLeases(ctx context.Context) error {
-	var names []string
-	for _, name := range g.dead {
-		names = append(names, "leases/"+name)
+	claims, err := g.s.b.claimed(ctx, collectors)
+	if err != nil {
+		return err
+	}
+	for _, c := range claims {
+		if !c.live {
+			g.dead = append(g.dead, c.name)
+		}
+	}
+	return g.remove(ctx, g.dead)
+}
+
+// removeContent removes records or blobs, of which some may have been noted elsewhere.
+func (g *collection) removeContent(ctx context.Context, names []string) error {
+	if len(names) == 0 || g.DryRun {
+		return nil
+	}
+	if !g.announced {
+		if err := g.s.forget(ctx); err != nil {
+			return err
+		}
+		g.announced = true
 	}
 	return g.remove(ctx, names)
 }

@@ -16,41 +16,28 @@ import (
 )
 
 // keyDomain separates action keys from every other use of SHA-256, and one layout of what is hashed from the next.
-const keyDomain = "surprisal.dev/action/v1\n"
+const keyDomain = "surprisal.dev/action/v2\n"
 
-// Key returns the key of an action, 64 hex digits, and the canonical JSON of its parts. The key is the SHA-256 of a domain
-// tag and the canonical JSON of {"kind": kind, "parts": parts, "schema": schema}. Parts is JSON text (json.RawMessage) or
-// any value that encoding/json can marshal.
-func Key(kind string, schema int, parts any) (key string, canonical []byte, err error) {
-	if !utf8.ValidString(kind) {
-		return "", nil, fmt.Errorf("action kind %q: not valid UTF-8", kind)
-	}
-	text, isText := parts.(json.RawMessage)
-	if !isText {
-		if text, err = json.Marshal(parts); err != nil {
-			return "", nil, fmt.Errorf("action %s: parts of the key: %w", kind, err)
-		}
-		// encoding/json replaces invalid UTF-8, which would give different names one key.
-		if s, bad := invalidString(reflect.ValueOf(parts)); bad {
-			return "", nil, fmt.Errorf("action %s: parts of the key: %q is not valid UTF-8", kind, s)
-		}
-	}
-	if canonical, err = Canonical(text); err != nil {
-		return "", nil, fmt.Errorf("action %s: parts of the key: %w", kind, err)
-	}
-	return KeyOf(kind, schema, canonical), canonical, nil
+// KeyOf returns the key of an action, 64 hex digits: the SHA-256 of a domain tag and the action's descriptor, which is
+// canonical JSON. Of other bytes it returns a key under which nothing can be published.
+func KeyOf(descriptor []byte) string {
+	h := sha256.New()
+	h.Write([]byte(keyDomain))
+	h.Write(descriptor)
+	return hex.EncodeToString(h.Sum(nil))
 }
 
-// KeyOf returns the key of an action whose kind is valid UTF-8 and whose parts are canonical JSON already. Of other parts
-// it returns a key under which nothing can be published.
-func KeyOf(kind string, schema int, canonical []byte) string {
-	text := make([]byte, 0, len(keyDomain)+len(kind)+len(canonical)+64)
-	text = append(text, keyDomain...)
-	text = appendString(append(text, `{"kind":`...), []byte(kind))
-	text = append(append(text, `,"parts":`...), canonical...)
-	text = append(strconv.AppendInt(append(text, `,"schema":`...), int64(schema), 10), '}')
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
+// MarshalCanonical returns the canonical JSON of a value that encoding/json can marshal. Unlike encoding/json it refuses
+// strings that are not valid UTF-8, which would give different values the same JSON.
+func MarshalCanonical(v any) ([]byte, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	if s, bad := invalidString(reflect.ValueOf(v)); bad {
+		return nil, fmt.Errorf("%q is not valid UTF-8", s)
+	}
+	return Canonical(text)
 }
 
 // invalidString finds a string within v that is not valid UTF-8. The value has been marshalled, so it has no cycle.

@@ -5,27 +5,40 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 )
 
-// Names in leases/: writers and collectors.
+// Where leases are. Collectors have a place of their own, which is empty nearly always, so that looking for them costs next
+// to nothing however many writers there are.
 const (
-	writerPrefix    = "run-"
-	collectorPrefix = "gc-"
+	writers    = "leases/"
+	collectors = "collectors/"
 )
 
-// Lease is a run that is working.
-type Lease struct {
-	Run     string    `json:"run"`
-	Started time.Time `json:"started"`
+// claimName is the last part of a lease's name: of a run, of a process that waits for collectors, or of a collector.
+var claimName = regexp.MustCompile(`^(?:run-([A-Za-z0-9][A-Za-z0-9._-]*)|wait|gc)\.[0-9a-f]{16}$`)
+
+func writerName(run string) string { return writers + "run-" + run + "." + random() }
+func waiterName() string           { return writers + "wait." + random() }
+func collectorName() string        { return collectors + "gc." + random() }
+
+// writerOf returns the run of a writer's lease; false for other leases.
+func writerOf(name string) (run string, ok bool) {
+	m := claimName.FindStringSubmatch(strings.TrimPrefix(name, writers))
+	if m == nil || m[1] == "" {
+		return "", false
+	}
+	return m[1], true
 }
 
 // leaseBody is what a writer's lease says.
 type leaseBody struct {
-	Lease
+	Run     string    `json:"run"`
+	Started time.Time `json:"started"`
 	// Answered names the collectors that may rely on Held, the digests and keys that the writer uses.
 	Answered []string `json:"answered,omitempty"`
 	Held     []string `json:"held,omitempty"`
@@ -33,7 +46,9 @@ type leaseBody struct {
 
 // lease is this process's own.
 type lease struct {
-	Lease
+	run     string
+	started time.Time
+
 	name   string
 	expiry time.Duration
 	stop   context.CancelFunc
@@ -41,10 +56,14 @@ type lease struct {
 
 	mu   sync.Mutex
 	held map[string]struct{}
+	// sizes are those of blobs that were put under this lease, by name, and so stay until it ends.
+	sizes map[string]int64
 	// paused is closed when no collector is under way; nil while holds are granted.
 	paused   chan struct{}
 	answered []string
-	pauses   int
+	// unanswered is true until a refresh has published answered.
+	unanswered bool
+	pauses     int
 	// refreshed is when the last successful refresh began, by the wall clock: a laptop's sleep counts.
 	refreshed time.Time
 	lost      error
@@ -75,13 +94,29 @@ func (s *Store) generation() generation {
 // Begin publishes a run and takes the lease that writing needs. It waits while a collection is under way. A store has one
 // lease at a time. What was looked up before is not held: look it up again.
 func (s *Store) Begin(ctx context.Context, r Run) error {
+	return s.begin(ctx, r, func(l *lease) error {
+		if err := s.alone(ctx, l); err != nil {
+			return err
+		}
+		return s.PutRun(ctx, r)
+	})
+}
+
+// Join takes the lease that writing needs for a run that another process began: what this one records, that run reaches. It
+// waits as Begin does.
+func (s *Store) Join(ctx context.Context, run string) error {
+	return s.begin(ctx, Run{ID: run, Started: time.Now().UTC()}, func(*lease) error { return s.hasRun(ctx, run) })
+}
+
+// begin takes a lease; once it is held, it calls ready, and gives the lease up if that fails.
+func (s *Store) begin(ctx context.Context, r Run, ready func(*lease) error) error {
 	if err := checkName("run", r.ID); err != nil {
 		return err
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	l := &lease{
-		Lease: Lease{r.ID, r.Started}, name: writerPrefix + r.ID + "." + random(), expiry: s.b.liveness().expiry,
-		stop: stop, done: make(chan struct{}), held: map[string]struct{}{}, paused: make(chan struct{}), refreshed: time.Now().Round(0),
+		run: r.ID, started: r.Started, name: writerName(r.ID), expiry: s.b.liveness().expiry,
+		stop: stop, done: make(chan struct{}), held: map[string]struct{}{}, sizes: map[string]int64{}, paused: make(chan struct{}), refreshed: time.Now().Round(0),
 	}
 	s.mu.Lock()
 	taken := s.lease != nil
@@ -104,9 +139,7 @@ func (s *Store) Begin(ctx context.Context, r Run) error {
 	if err != nil {
 		err = fmt.Errorf("store %s: %w", s, err)
 	} else if _, err = s.hold(ctx); err == nil {
-		if err = s.alone(ctx, l); err == nil {
-			err = s.PutRun(ctx, r)
-		}
+		err = ready(l)
 	}
 	if err != nil {
 		return errors.Join(err, s.Release(context.WithoutCancel(ctx)))
@@ -116,24 +149,16 @@ func (s *Store) Begin(ctx context.Context, r Run) error {
 
 // alone refuses a run that another process works on.
 func (s *Store) alone(ctx context.Context, own *lease) error {
-	claims, err := s.b.claimed(ctx)
+	claims, err := s.b.claimed(ctx, writers)
 	if err != nil {
 		return fmt.Errorf("store %s: %w", s, err)
 	}
 	for _, c := range claims {
-		if id, ok := writerOf(c.name); ok && c.live && id == own.Run && c.name != own.name {
-			return invalid("store %s: run %s is working already; wait for it, or begin another run", s, own.Run)
+		if id, ok := writerOf(c.name); ok && c.live && id == own.run && c.name != own.name {
+			return invalid("store %s: run %s is working already; wait for it, or begin another run", s, own.run)
 		}
 	}
 	return nil
-}
-
-func writerOf(name string) (run string, ok bool) {
-	run, ok = strings.CutPrefix(name, writerPrefix)
-	if i := strings.LastIndexByte(run, '.'); ok && i > 0 {
-		return run[:i], true
-	}
-	return "", false
 }
 
 // Release ends the lease, if there is one. PutRun comes first, or gc may free what the run looked up.
@@ -153,28 +178,31 @@ func (s *Store) Release(ctx context.Context) error {
 	return nil
 }
 
-// Leases returns the runs that are working, on this machine or another.
-func (s *Store) Leases(ctx context.Context) ([]Lease, error) {
-	claims, err := s.b.claimed(ctx)
+func (s *Store) readLease(ctx context.Context, name string) (leaseBody, error) {
+	data, err := s.readAll(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("store %s: %w", s, err)
+		return leaseBody{}, err
 	}
-	var leases []Lease
-	for _, c := range claims {
-		if _, ok := writerOf(c.name); !ok || !c.live {
-			continue
-		}
-		// Nobody refreshed anything just now, so this clock must do.
-		if expiry := s.b.liveness().expiry; expiry > 0 && time.Since(c.refreshed) > expiry {
-			continue
-		}
-		var body leaseBody
-		if err := json.Unmarshal(c.data, &body); err != nil {
-			return nil, &badManifest{s.b.where("leases/" + c.name), err.Error()}
-		}
-		leases = append(leases, body.Lease)
+	var body leaseBody
+	if err := json.Unmarshal(data, &body); err != nil {
+		return leaseBody{}, &badManifest{s.b.where(name), err.Error()}
 	}
-	return leases, nil
+	return body, nil
+}
+
+// remember keeps in mind that a blob was put.
+func (l *lease) remember(name string, size int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sizes[name] = size
+}
+
+// stat returns the size of a blob that was put under this lease.
+func (l *lease) stat(name string) (int64, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	size, ok := l.sizes[name]
+	return size, ok
 }
 
 // hold keeps digests and keys from collection until the lease ends. It waits while a collection is under way.
@@ -190,7 +218,7 @@ func (s *Store) hold(ctx context.Context, names ...string) (*lease, error) {
 		}
 		if l.lost != nil {
 			defer l.mu.Unlock()
-			return nil, fmt.Errorf("store %s: run %s: %w: %w; run again: finished actions are kept", s, l.Run, ErrLeaseLost, l.lost)
+			return nil, fmt.Errorf("store %s: run %s: %w: %w; run again: finished actions are kept", s, l.run, ErrLeaseLost, l.lost)
 		}
 		paused := l.paused
 		if paused == nil {
@@ -201,6 +229,9 @@ func (s *Store) hold(ctx context.Context, names ...string) (*lease, error) {
 			return l, nil
 		}
 		l.mu.Unlock()
+		if s.onWait != nil {
+			s.onWait()
+		}
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("store %s: waiting for gc to finish: %w", s, ctx.Err())
@@ -212,6 +243,13 @@ func (s *Store) hold(ctx context.Context, names ...string) (*lease, error) {
 // stale says whether the lease may soon count as dead. The caller holds l.mu.
 func (l *lease) stale() bool {
 	return l.expiry > 0 && time.Now().Round(0).Sub(l.refreshed) > l.expiry/2
+}
+
+// aging says whether it is time for a refresh, which leaves two more attempts before the lease is stale.
+func (l *lease) aging() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.expiry > 0 && time.Now().Round(0).Sub(l.refreshed) > l.expiry/6
 }
 
 // keep publishes the lease, then answers collectors and refreshes it until its context is done. The lease comes first and
@@ -235,7 +273,7 @@ func (s *Store) keep(ctx context.Context, l *lease, published chan<- error) {
 		case <-tick.C:
 		}
 		err := s.answer(ctx, l)
-		if err == nil && l.expiry > 0 {
+		if err == nil && l.aging() {
 			err = s.refresh(ctx, l)
 		}
 		l.mu.Lock()
@@ -250,25 +288,18 @@ func (s *Store) keep(ctx context.Context, l *lease, published chan<- error) {
 // answer looks for collectors. If there are new ones it stops new holds and publishes what is held; when all have gone it
 // lets holds go on.
 func (s *Store) answer(ctx context.Context, l *lease) error {
-	claims, err := s.b.claimed(ctx)
+	found, err := s.liveCollectors(ctx)
 	if err != nil {
 		return err
 	}
-	var collectors []string
-	for _, c := range claims {
-		if strings.HasPrefix(c.name, collectorPrefix) && c.live {
-			collectors = append(collectors, c.name)
-		}
-	}
-	slices.Sort(collectors)
 	l.mu.Lock()
-	news := !slices.Equal(collectors, l.answered)
-	l.answered = collectors
+	news := l.unanswered || !slices.Equal(found, l.answered)
+	l.answered, l.unanswered = found, news
 	switch {
-	case len(collectors) > 0 && l.paused == nil:
+	case len(found) > 0 && l.paused == nil:
 		l.paused = make(chan struct{})
 		l.pauses++
-	case len(collectors) == 0 && l.paused != nil:
+	case len(found) == 0 && l.paused != nil:
 		close(l.paused)
 		l.paused = nil
 	}
@@ -276,20 +307,31 @@ func (s *Store) answer(ctx context.Context, l *lease) error {
 	if !news {
 		return nil
 	}
-	if err := s.refresh(ctx, l); err != nil {
-		l.mu.Lock()
-		l.answered = nil // so that the next tick tries again
-		l.mu.Unlock()
-		return err
+	// Where this fails, the next tick tries again.
+	return s.refresh(ctx, l)
+}
+
+// liveCollectors returns the names of the collectors that live, sorted.
+func (s *Store) liveCollectors(ctx context.Context) ([]string, error) {
+	claims, err := s.b.claimed(ctx, collectors)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	var found []string
+	for _, c := range claims {
+		if c.live {
+			found = append(found, c.name)
+		}
+	}
+	slices.Sort(found)
+	return found, nil
 }
 
 // refresh publishes the lease.
 func (s *Store) refresh(ctx context.Context, l *lease) error {
 	began := time.Now().Round(0)
 	l.mu.Lock()
-	body := leaseBody{Lease: l.Lease, Answered: l.answered}
+	body := leaseBody{Run: l.run, Started: l.started, Answered: l.answered}
 	if l.paused != nil {
 		body.Held = sortedKeys(l.held)
 	}
@@ -304,6 +346,7 @@ func (s *Store) refresh(ctx context.Context, l *lease) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.refreshed = began
+	l.unanswered = l.unanswered && !slices.Equal(l.answered, body.Answered)
 	return nil
 }
 
@@ -314,18 +357,15 @@ func (s *Store) awaitCollectors(ctx context.Context) (err error) {
 			err = fmt.Errorf("store %s: waiting for gc to finish: %w", s, err)
 		}
 	}()
-	name := "tag-" + random()
+	name := waiterName()
 	defer func() { err = errors.Join(err, s.b.unclaim(context.WithoutCancel(ctx), name)) }()
 	for {
 		if err := s.b.claim(ctx, name, nil); err != nil {
 			return err
 		}
-		claims, err := s.b.claimed(ctx)
-		if err != nil {
+		found, err := s.liveCollectors(ctx)
+		if err != nil || len(found) == 0 {
 			return err
-		}
-		if !slices.ContainsFunc(claims, func(c claim) bool { return c.live && strings.HasPrefix(c.name, collectorPrefix) }) {
-			return nil
 		}
 		if err := sleep(ctx, s.b.liveness().poll); err != nil {
 			return err

@@ -17,7 +17,7 @@ import (
 // IsURL reports whether a location is a URL and not a path.
 func IsURL(location string) bool { return strings.Contains(location, "://") }
 
-// CopyObject writes one object, which need not be in a store, to w: a file, or a URL such as s3://bucket/folder/name. It
+// CopyObject writes one object, which need not be in a store, to w: a file, or a URL such as s3://bucket/directory/name. It
 // returns the digest and the size of what it wrote. That there is no such object is an error of kind InvalidInput.
 func CopyObject(ctx context.Context, w io.Writer, location string) (digest string, size int64, err error) {
 	in, err := openObject(ctx, location)
@@ -38,7 +38,7 @@ func CopyObject(ctx context.Context, w io.Writer, location string) (digest strin
 func openObject(ctx context.Context, location string) (io.ReadCloser, error) {
 	if !IsURL(location) {
 		if info, err := os.Stat(location); err == nil && !info.Mode().IsRegular() {
-			return nil, invalid("%s is no regular file (%s)", location, info.Mode())
+			return nil, invalid("%s is not a regular file (%s)", location, info.Mode())
 		}
 		return os.Open(location)
 	}

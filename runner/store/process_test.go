@@ -6,16 +6,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/store"
 )
 
@@ -28,7 +34,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	children := map[string]func(context.Context, *store.Store) error{
-		"write": writeForever, "upload": upload, "same": writeSame, "beside": runBesideGC, "collect": collectForever, "idle": idle,
+		"write": writeForever, "upload": upload, "same": writeSame, "beside": runBesideGC, "collect": collectForever, "idle": idle, "others": putOthers, "count": count, "claim": claimForever,
 	}
 	if err := runChild(os.Args[len(os.Args)-1], children[name]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -111,11 +117,10 @@ func writeForever(ctx context.Context, s *store.Store) error {
 		if err != nil {
 			return err
 		}
-		key, parts, err := store.Key("test", 1, []int{os.Getpid(), i})
+		r, err := describe([]int{os.Getpid(), i})
 		if err != nil {
 			return err
 		}
-		r := &store.Record{Key: key, Kind: "test", Schema: 1, Name: "test", Parts: parts}
 		for j := range 3 {
 			path := filepath.Join(dir, fmt.Sprint(j))
 			content := strings.Repeat(fmt.Sprintln(os.Getpid(), i, j), 1+rand.IntN(40000))
@@ -131,10 +136,10 @@ func writeForever(ctx context.Context, s *store.Store) error {
 		if err := os.RemoveAll(dir); err != nil {
 			return err
 		}
-		if err := s.PutRecord(ctx, r); err != nil {
+		if _, err := s.PutRecord(ctx, r); err != nil {
 			return err
 		}
-		fmt.Println(key)
+		fmt.Println(r.Key)
 	}
 }
 
@@ -161,8 +166,12 @@ func TestKill(t *testing.T) {
 	for range 20 {
 		c := start(t, "write", dir)
 		run := c.line(t)
-		time.Sleep(rand.N(60 * time.Millisecond))
-		keys := c.kill(t)
+		var keys []string
+		for range rand.IntN(4) {
+			keys = append(keys, c.line(t))
+		}
+		time.Sleep(rand.N(10 * time.Millisecond))
+		keys = append(keys, c.kill(t)...)
 		stored = append(stored, keys...)
 
 		s, err := store.Open(t.Context(), dir)
@@ -175,9 +184,6 @@ func TestKill(t *testing.T) {
 			}
 		}
 		verify(t, s)
-		if leases, err := s.Leases(t.Context()); err != nil || len(leases) != 0 {
-			t.Errorf("a dead run works: %v, %v", leases, err)
-		}
 		// The run's manifest names no action yet, and still the run reaches what it finished.
 		if _, err := s.GC(t.Context(), store.GCOptions{}); err != nil {
 			t.Fatal(err)
@@ -277,14 +283,14 @@ func runBesideGC(ctx context.Context, s *store.Store) error {
 	if err := s.Begin(ctx, store.Run{ID: id, Started: time.Now(), State: "running"}); err != nil {
 		return err
 	}
-	old, _, err := store.Key("test", 1, "old")
+	old, err := describe("old")
 	if err != nil {
 		return err
 	}
-	if _, hit, err := s.Lookup(ctx, old); err != nil || !hit {
+	if _, hit, err := s.Lookup(ctx, old.Key); err != nil || !hit {
 		return fmt.Errorf("the old action is no hit: %w", err)
 	}
-	orphan, size, err := s.Put(ctx, strings.NewReader("orphan"))
+	orphan, size, err := putContent(ctx, s, "orphan")
 	if err != nil {
 		return err
 	}
@@ -294,7 +300,7 @@ func runBesideGC(ctx context.Context, s *store.Store) error {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		close(stop)
 	}()
-	run := store.Run{ID: id, Started: time.Now(), State: "done", Actions: []store.RunAction{{Name: "old", Key: old, State: "done"}}}
+	run := store.Run{ID: id, Started: time.Now(), State: "done", Actions: []store.RunAction{{Name: "old", Key: old.Key, State: "done"}}}
 	for i := 0; ; i++ {
 		// Outputs equal to garbage that others leave, put while collections start and end.
 		r, err := record(ctx, s, []int{os.Getpid(), i}, fmt.Sprint("garbage ", i), fmt.Sprint(os.Getpid(), i))
@@ -309,15 +315,15 @@ func runBesideGC(ctx context.Context, s *store.Store) error {
 		}
 		break
 	}
-	key, parts, err := store.Key("test", 1, []string{id, "late"})
+	late, err := describe([]string{id, "late"})
 	if err != nil {
 		return err
 	}
-	late := &store.Record{Key: key, Kind: "test", Schema: 1, Parts: parts, Outputs: []store.File{{Name: "orphan", Digest: orphan, Bytes: size}}}
-	if err := s.PutRecord(ctx, late); err != nil {
+	late.Outputs = []store.File{{Name: "orphan", Digest: orphan, Bytes: size}}
+	if _, err := s.PutRecord(ctx, late); err != nil {
 		return err
 	}
-	run.Actions = append(run.Actions, store.RunAction{Name: "late", Key: key, State: "done"})
+	run.Actions = append(run.Actions, store.RunAction{Name: "late", Key: late.Key, State: "done"})
 	for _, a := range run.Actions {
 		if _, hit, err := s.Lookup(ctx, a.Key); err != nil || !hit {
 			return fmt.Errorf("action %s (%s) is gone: %w", a.Name, a.Key, err)
@@ -399,7 +405,7 @@ func testGCBesideRuns(t *testing.T, s *store.Store, location string, env ...stri
 // collectForever collects until it is killed.
 func collectForever(ctx context.Context, s *store.Store) error {
 	for {
-		if err := store.ClaimCollector(ctx, s); err != nil {
+		if _, err := store.ClaimCollector(ctx, s); err != nil {
 			return err
 		}
 		fmt.Println("ready")
@@ -413,11 +419,12 @@ func TestRunWaitsForGC(t *testing.T) {
 	c := start(t, "collect", dir)
 	c.line(t)
 	s := open(t, dir)
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-	defer cancel()
-	if err := s.Begin(ctx, store.Run{ID: "r"}); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "waiting for gc") {
+	ctx, cancel := context.WithCancel(t.Context())
+	store.OnWait(s, cancel)
+	if err := s.Begin(ctx, store.Run{ID: "r"}); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "waiting for gc") {
 		t.Errorf("Begin beside gc: %v", err)
 	}
+	store.OnWait(s, nil)
 	c.kill(t)
 	begin(t, s, "r")
 	mustRecord(t, s, 1, "x")
@@ -448,24 +455,253 @@ func TestGCGivesUpOnAStoppedRun(t *testing.T) {
 
 // In a bucket a lease dies with its refreshes; its owner, if it lives after all, commits nothing more.
 func TestLeaseExpires(t *testing.T) {
-	s := open(t, "mem://")
-	store.SetLiveness(s, 20*time.Millisecond, 10*time.Second, 500*time.Millisecond)
-	other := store.Share(s)
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, "mem://")
+		other := store.Share(s)
+		begin(t, s, "r")
+		r := mustRecord(t, s, 1, "finished")
+		digest := put(t, s, "not finished")
+		store.Strand(s)
+		report, err := other.GC(t.Context(), store.GCOptions{})
+		if err != nil || report.Blobs != 1 {
+			t.Errorf("gc: %+v, %v", report, err)
+		}
+		if _, err := other.Open(t.Context(), digest); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the dead run's unfinished output is still there: %v", err)
+		}
+		if !hit(t, other, r.Key) {
+			t.Error("the dead run's finished action is gone")
+		}
+		if _, _, err := putContent(t.Context(), s, "late"); !errors.Is(err, store.ErrLeaseLost) {
+			t.Errorf("PutFile without a refreshed lease: %v", err)
+		}
+	})
+}
+
+// An idle lease lives as long as its owner refreshes it.
+func TestIdleLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, "mem://")
+		other := store.Share(s)
+		begin(t, s, "r")
+		digest := put(t, s, "not finished")
+		time.Sleep(time.Hour)
+		if report, err := other.GC(t.Context(), store.GCOptions{}); err != nil || report.Blobs != 0 {
+			t.Errorf("gc: %+v, %v", report, err)
+		}
+		mustRecord(t, s, 1, "finished")
+		read(t, s, digest)
+	})
+}
+
+// A writer that could not publish its answer tries again, and GC waits for it.
+func TestFailedAnswerIsRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, "mem://")
+		other := store.Share(s)
+		begin(t, s, "r")
+		digest := put(t, s, "not finished")
+		failed := store.FailClaims(s, 1)
+		began := time.Now()
+		if report, err := other.GC(t.Context(), store.GCOptions{}); err != nil || report.Blobs != 0 {
+			t.Errorf("gc: %+v, %v", report, err)
+		}
+		// The clock is that of the test: looks at 10 s and at 20 s, and a refresh for its own sake not before 30 s.
+		if waited := time.Since(began); failed() != 1 || waited > 25*time.Second {
+			t.Errorf("%d answers failed, and gc waited for %v; want the second answer at the second look", failed(), waited)
+		}
+		read(t, s, digest)
+	})
+}
+
+// An answer to one collector says nothing to another: what was held since is only in a new answer.
+func TestAnswerToAnotherCollector(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, "mem://")
+		begin(t, s, "r")
+		first := store.Share(s)
+		end, err := store.ClaimCollector(t.Context(), first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute) // the writer has answered
+		store.Strand(s)         // and answers nobody else
+		second := store.Share(s)
+		store.SetLiveness(second, time.Second, 10*time.Second, time.Hour)
+		if _, err := second.GC(t.Context(), store.GCOptions{}); err == nil || !strings.Contains(err.Error(), "run r works on this store and does not answer") {
+			t.Errorf("gc: %v", err)
+		}
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Results of one action that differ: the first record stays, and all who put one get it.
+func TestManyProcessesPutOthers(t *testing.T) {
+	dir := t.TempDir()
+	var children []*child
+	for range 4 {
+		children = append(children, start(t, "others", dir))
+	}
+	for range 20 {
+		digests := map[string]bool{}
+		for _, c := range children {
+			digests[c.line(t)] = true
+		}
+		if len(digests) != 1 {
+			t.Errorf("a key has the results %v", digests)
+		}
+	}
+	for _, c := range children {
+		if err := c.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+	verify(t, open(t, dir))
+}
+
+func putOthers(ctx context.Context, s *store.Store) error {
+	id := fmt.Sprint("others-", os.Getpid())
+	if err := s.Begin(ctx, store.Run{ID: id, Started: time.Now(), State: "running"}); err != nil {
+		return err
+	}
+	for i := range 20 {
+		r, err := record(ctx, s, i, id)
+		if err != nil {
+			return err
+		}
+		fmt.Println(r.Outputs[0].Digest)
+	}
+	return nil
+}
+
+// One process at a time works on a key, and a claim ends with its process.
+func TestClaim(t *testing.T) {
+	dir := t.TempDir()
+	var children []*child
+	for range 4 {
+		children = append(children, start(t, "count", dir))
+	}
+	for _, c := range children {
+		if err := c.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "..", filepath.Base(dir)+".count")); err != nil || string(got) != "100" {
+		t.Errorf("counted %s, %v; want 100", got, err)
+	}
+	if left := files(t, filepath.Join(dir, "locks")); len(left) != 0 {
+		t.Errorf("left %v", left)
+	}
+	s := open(t, dir)
+	c := start(t, "claim", dir)
+	c.line(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Claim(ctx, claimedKey); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "another process holds") {
+		t.Errorf("Claim of a claimed key: %v", err)
+	}
+	other, err := s.Claim(t.Context(), strings.Repeat("b", 64))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := other(); err != nil {
+			t.Error(err)
+		}
+	}()
+	c.kill(t)
+	release, err := s.Claim(t.Context(), claimedKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := release(); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Claim(t.Context(), "../x"); protocol.KindOf(err) != protocol.InvalidInput {
+		t.Errorf("Claim of a bad key: %v", err)
+	}
+	bucket := open(t, "mem://")
+	for range 2 {
+		if _, err := bucket.Claim(t.Context(), claimedKey); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+var claimedKey = strings.Repeat("a", 64)
+
+// count adds to a number in a file, which only a claim keeps from being lost.
+func count(ctx context.Context, s *store.Store) error {
+	path := s.String() + ".count"
+	for range 25 {
+		release, err := s.Claim(ctx, claimedKey)
+		if err != nil {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		n, _ := strconv.Atoi(string(data))
+		if err := os.WriteFile(path, []byte(strconv.Itoa(n+1)), 0o666); err != nil {
+			return err
+		}
+		if err := release(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func claimForever(ctx context.Context, s *store.Store) error {
+	if _, err := s.Claim(ctx, claimedKey); err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// What another process does for a run that this one began is kept by that run.
+func TestJoin(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	worker := open(t, dir)
+	if err := worker.Join(t.Context(), "r"); protocol.KindOf(err) != protocol.InvalidInput {
+		t.Errorf("Join of an absent run: %v", err)
+	}
 	begin(t, s, "r")
-	r := mustRecord(t, s, 1, "finished")
-	digest := put(t, s, "not finished")
-	store.Strand(s)
-	report, err := other.GC(t.Context(), store.GCOptions{})
-	if err != nil || report.Blobs != 1 {
-		t.Errorf("gc: %+v, %v", report, err)
+	waiting, err := describe("waiting")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := other.Open(t.Context(), digest); err == nil {
-		t.Error("the dead run's unfinished output is still there")
+	if err := s.PutJob(t.Context(), waiting.Key, []byte("do it")); err != nil {
+		t.Fatal(err)
 	}
-	if !hit(t, other, r.Key) {
-		t.Error("the dead run's finished action is gone")
+	if err := worker.Join(t.Context(), "r"); err != nil {
+		t.Fatal(err)
 	}
-	if _, _, err := s.Put(t.Context(), strings.NewReader("late")); !errors.Is(err, store.ErrLeaseLost) {
-		t.Errorf("Put without a refreshed lease: %v", err)
+	if job, err := worker.Job(t.Context(), waiting.Key); err != nil || string(job) != "do it" {
+		t.Errorf("Job: %q, %v", job, err)
+	}
+	r := mustRecord(t, worker, 1, "content")
+	if err := worker.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	report, err := worker.GC(t.Context(), store.GCOptions{})
+	if diff := cmp.Diff(store.GCReport{}, report); err != nil || diff != "" {
+		t.Errorf("gc: %v (-want +got):\n%s", err, diff)
+	}
+	finish(t, s, "r", r.Key)
+	if report, err := s.GC(t.Context(), store.GCOptions{}); err != nil || report.Jobs != 1 {
+		t.Errorf("gc: %+v, %v; want a job less", report, err)
+	}
+	if _, err := s.Job(t.Context(), waiting.Key); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Job after gc: %v", err)
+	}
+	if !hit(t, s, r.Key) {
+		t.Error("what the worker made is gone")
 	}
 }

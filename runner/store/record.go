@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"maps"
 	"path"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // File is a file of an artifact.
@@ -25,32 +28,85 @@ type File struct {
 
 // Record is a finished action: what it was and what it made.
 type Record struct {
-	// Key is the hash of Kind, Schema and Parts; see Key.
-	Key    string `json:"key"`
-	Kind   string `json:"kind"`
-	Schema int    `json:"schema"`
+	// Key is the key of Descriptor; see KeyOf.
+	Key string `json:"key"`
+	// Descriptor is all there is of the action, as canonical JSON: an object with at least "kind", a string, and "schema", a
+	// whole number.
+	Descriptor json.RawMessage `json:"descriptor"`
 	// Name is for people and is not part of the key.
-	Name string `json:"name"`
-	// Parts is the canonical JSON that went into the key.
-	Parts    json.RawMessage `json:"parts"`
-	Outputs  []File          `json:"outputs"`
-	Warnings []string        `json:"warnings,omitempty"`
-	Started  time.Time       `json:"started"`
-	Finished time.Time       `json:"finished"`
+	Name     string    `json:"name"`
+	Outputs  []File    `json:"outputs"`
+	Warnings []string  `json:"warnings,omitempty"`
+	Started  time.Time `json:"started"`
+	Finished time.Time `json:"finished"`
 	// Measured holds figures that differ between equal runs, such as bytes per second.
 	Measured map[string]float64 `json:"measured,omitempty"`
+	// Computed says what computed the outputs, such as the class of the processor, the device and versions of libraries. It
+	// is not part of the key, though outputs may depend on it in their last bits.
+	Computed map[string]string `json:"computed,omitempty"`
+}
+
+// Kind returns the kind that the descriptor names, "" if it names none.
+func (r *Record) Kind() string {
+	kind, _, _ := kindAndSchema(r.Descriptor)
+	return kind
+}
+
+// Schema returns the schema that the descriptor names, 0 if it names none.
+func (r *Record) Schema() int {
+	_, schema, _ := kindAndSchema(r.Descriptor)
+	return schema
+}
+
+func kindAndSchema(descriptor []byte) (kind string, schema int, err error) {
+	var d struct {
+		Kind   *string `json:"kind"`
+		Schema *int    `json:"schema"`
+	}
+	switch err := json.Unmarshal(descriptor, &d); {
+	case err != nil:
+		return "", 0, err
+	case d.Kind == nil || *d.Kind == "":
+		return "", 0, errors.New(`"kind" is missing`)
+	case d.Schema == nil:
+		return *d.Kind, 0, errors.New(`"schema" is missing`)
+	}
+	return *d.Kind, *d.Schema, nil
+}
+
+// Differs names the files in which the outputs of two records differ, sorted.
+func (r *Record) Differs(other *Record) []string {
+	digests := map[string]string{}
+	for _, f := range r.Outputs {
+		digests[f.Name] = f.Digest
+	}
+	differ := map[string]bool{}
+	for _, f := range other.Outputs {
+		if digests[f.Name] != f.Digest {
+			differ[f.Name] = true
+		}
+		delete(digests, f.Name)
+	}
+	for name := range digests {
+		differ[name] = true
+	}
+	return sortedKeys(differ)
 }
 
 // check says what is wrong with a record, short of looking at its blobs.
 func (r *Record) check() error {
-	key, canonical, err := Key(r.Kind, r.Schema, r.Parts)
-	switch {
-	case err != nil:
-		return err
-	case !bytes.Equal(canonical, r.Parts):
-		return errors.New("its parts are not in canonical form")
-	case key != r.Key:
-		return fmt.Errorf("its parts hash to %s, not to its key %q", key, r.Key)
+	canonical, err := Canonical(r.Descriptor)
+	if err != nil {
+		return fmt.Errorf("its descriptor: %w", err)
+	}
+	if !bytes.Equal(canonical, r.Descriptor) {
+		return errors.New("its descriptor is not in canonical form")
+	}
+	if key := KeyOf(r.Descriptor); key != r.Key {
+		return fmt.Errorf("its descriptor hashes to %s, not to its key %q", key, r.Key)
+	}
+	if _, _, err := kindAndSchema(r.Descriptor); err != nil {
+		return fmt.Errorf("its descriptor: %w", err)
 	}
 	return r.checkOutputs()
 }
@@ -88,112 +144,136 @@ func (s *Store) GetRecord(ctx context.Context, key string) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := new(Record)
-	if err := json.Unmarshal(data, r); err != nil {
-		return nil, &damage{s.b.where(recordName(key)), err.Error()}
-	}
-	if r.Key != key {
-		return nil, &damage{s.b.where(recordName(key)), fmt.Sprintf("it holds key %q", r.Key)}
-	}
-	if err := r.checkOutputs(); err != nil {
+	r, err := decodeRecord(key, data)
+	if err != nil {
 		return nil, &damage{s.b.where(recordName(key)), err.Error()}
 	}
 	return r, nil
 }
 
-// Lookup returns the record of a key if it is a hit, that is if all its blobs exist. A blob that exists with another size
-// than recorded is an error. Where the store has a lease, what was found stays until the lease ends.
-func (s *Store) Lookup(ctx context.Context, key string) (*Record, bool, error) {
-	return s.lookup(ctx, key, s.b.stat)
+// decodeRecord reads the record that was published under a key. A descriptor that hashes to its key is in the form in which
+// the key was made, so that is not checked again.
+func decodeRecord(key string, data []byte) (*Record, error) {
+	r := new(Record)
+	if err := json.Unmarshal(data, r); err != nil {
+		return nil, err
+	}
+	if r.Key != key {
+		return nil, fmt.Errorf("it holds key %q", r.Key)
+	}
+	if got := KeyOf(r.Descriptor); got != key {
+		return nil, fmt.Errorf("its descriptor hashes to %s", got)
+	}
+	return r, r.checkOutputs()
 }
 
-func (s *Store) lookup(ctx context.Context, key string, stat func(context.Context, string) (int64, error)) (*Record, bool, error) {
+// Lookup returns the record of a key if it is a hit, that is if it and all its blobs exist and have their sizes. A record
+// that is damaged, or whose blobs are gone or truncated, is a miss, of which Warn is told. Where the store has a lease, what
+// was found stays until the lease ends.
+func (s *Store) Lookup(ctx context.Context, key string) (*Record, bool, error) {
 	if s.leased() != nil {
 		if _, err := s.hold(ctx, key); err != nil {
 			return nil, false, err
 		}
 	}
+	return s.lookupHeld(ctx, key, s.b.stat)
+}
+
+// flaw says why the record that stands under a key is as good as none.
+type flaw struct {
+	name string
+	err  error
+}
+
+func (f *flaw) Error() string { return f.name + " is made again: " + f.err.Error() }
+func (f *flaw) Unwrap() error { return f.err }
+
+// complete returns the record of a key if all its blobs exist. Otherwise the error is fs.ErrNotExist where there is no
+// record, and a flaw where there is one.
+func (s *Store) complete(ctx context.Context, key string, stat func(context.Context, string) (int64, error)) (*Record, error) {
 	r, err := s.GetRecord(ctx, key)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, false, nil
+	if _, bad := errors.AsType[*damage](err); bad {
+		return nil, &flaw{"the action " + key, err}
 	}
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	missing, err := s.missing(ctx, r.Outputs, stat)
-	if err != nil || missing != "" {
-		return nil, false, err
+	err = s.missing(ctx, r.Outputs, stat)
+	_, bad := errors.AsType[*damage](err)
+	if _, gone := errors.AsType[*absent](err); bad || gone {
+		return nil, &flaw{r.Name, err}
 	}
-	return r, true, nil
+	return r, err
 }
 
-// missing returns the digest of a blob that does not exist, "" if all do.
-func (s *Store) missing(ctx context.Context, files []File, stat func(context.Context, string) (int64, error)) (string, error) {
+// absent is an output whose blob is not in the store.
+type absent struct {
+	where string
+	file  File
+}
+
+func (a *absent) Error() string {
+	return fmt.Sprintf("%s: does not exist; it is the output %s", a.where, a.file.Name)
+}
+
+// missing fails with absent or damage if a blob does not exist with its size.
+func (s *Store) missing(ctx context.Context, files []File, stat func(context.Context, string) (int64, error)) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(requests)
 	for _, f := range files {
-		size, err := stat(ctx, blobName(f.Digest))
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return f.Digest, nil
-		case err != nil:
-			return "", fmt.Errorf("store %s: %w", s, err)
-		case size != f.Bytes:
-			return "", &damage{s.b.where(blobName(f.Digest)), fmt.Sprintf("it has %d bytes, not %d", size, f.Bytes)}
-		}
-	}
-	return "", nil
-}
-
-// Index is a list of what a store holds, for looking up many keys in a bucket without a request for each blob.
-type Index struct {
-	s *Store
-	// sizes is nil for a folder, where looking is as cheap as listing.
-	sizes map[string]int64
-	// at tells whether blobs may have been collected since.
-	at generation
-}
-
-// Index lists the store once. A record made later may be missed.
-func (s *Store) Index(ctx context.Context) (*Index, error) {
-	x := &Index{s: s, at: s.generation()}
-	if s.b.local() != nil {
-		return x, nil
-	}
-	x.sizes = map[string]int64{}
-	for _, prefix := range []string{"actions/", "blobs/"} {
-		for o, err := range s.b.list(ctx, prefix) {
-			if err != nil {
-				return nil, fmt.Errorf("store %s: %w", s, err)
+		check := func() error {
+			size, err := stat(ctx, blobName(f.Digest))
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
+				return &absent{s.b.where(blobName(f.Digest)), f}
+			case err != nil:
+				return fmt.Errorf("store %s: %w", s, err)
+			case size != f.Bytes:
+				return &damage{s.b.where(blobName(f.Digest)), fmt.Sprintf("it has %d bytes, not %d", size, f.Bytes)}
 			}
-			x.sizes[o.name] = o.bytes
+			return nil
+		}
+		if s.b.local() == nil {
+			group.Go(check)
+		} else if err := check(); err != nil {
+			return err
 		}
 	}
-	return x, nil
+	return group.Wait()
 }
 
-// Lookup is Store.Lookup from the list.
-func (x *Index) Lookup(ctx context.Context, key string) (*Record, bool, error) {
-	if err := checkKey(key); err != nil {
-		return nil, false, err
-	}
-	if x.sizes == nil {
-		return x.s.Lookup(ctx, key)
-	}
-	if _, ok := x.sizes[recordName(key)]; !ok {
-		return nil, false, nil
-	}
-	return x.s.lookup(ctx, key, func(ctx context.Context, name string) (int64, error) {
-		if size, ok := x.sizes[name]; ok && x.at == x.s.generation() {
-			return size, nil
+// Records returns the records of all actions in no order, those apart that cannot be read: of them Verify tells. A record
+// may lack blobs.
+func (s *Store) Records(ctx context.Context) iter.Seq2[*Record, error] {
+	return func(yield func(*Record, error) bool) {
+		for o, err := range s.b.list(ctx, "actions/") {
+			if err != nil {
+				yield(nil, fmt.Errorf("store %s: %w", s, err))
+				return
+			}
+			key := recordKey(o.name)
+			if key == "" {
+				continue
+			}
+			r, err := s.GetRecord(ctx, key)
+			_, bad := errors.AsType[*damage](err)
+			if bad || errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if !yield(r, err) || err != nil {
+				return
+			}
 		}
-		return x.s.b.stat(ctx, name)
-	})
+	}
 }
 
-// PutRecord publishes a finished action. Its blobs must be there already. It needs a lease, whose run then reaches the
-// action even if it is killed.
-func (s *Store) PutRecord(ctx context.Context, r *Record) error {
+// PutRecord publishes a finished action and returns the record that now stands under its key: r, unless one stood there
+// already whose blobs all exist. That one stays, since results may differ in their last bits between machines; Differs names
+// the outputs in which it is another. The blobs of r must be in the store already. PutRecord needs a lease, whose run then
+// reaches the action even if it is killed.
+func (s *Store) PutRecord(ctx context.Context, r *Record) (*Record, error) {
 	if err := r.check(); err != nil {
-		return fmt.Errorf("action %s: %w", r.Name, err)
+		return nil, fmt.Errorf("action %s: %w", r.Name, err)
 	}
 	holds := []string{r.Key}
 	for _, f := range r.Outputs {
@@ -201,23 +281,52 @@ func (s *Store) PutRecord(ctx context.Context, r *Record) error {
 	}
 	l, err := s.hold(ctx, holds...)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	missing, err := s.missing(ctx, r.Outputs, s.b.stat)
-	if err != nil {
-		return fmt.Errorf("action %s: %w", r.Name, err)
+	stat := func(ctx context.Context, name string) (int64, error) {
+		if size, ok := l.stat(name); ok {
+			return size, nil
+		}
+		return s.b.stat(ctx, name)
 	}
-	if missing != "" {
-		return fmt.Errorf("action %s: output %s is not in store %s; put it first", r.Name, missing, s)
+	if err := s.missing(ctx, r.Outputs, stat); err != nil {
+		return nil, fmt.Errorf("action %s: %w; put it first", r.Name, err)
 	}
 	data, err := encode(r)
 	if err != nil {
-		return fmt.Errorf("action %s: %w", r.Name, err)
+		return nil, fmt.Errorf("action %s: %w", r.Name, err)
 	}
-	if err := s.write(ctx, noteName(l.Run, r.Key), nil); err != nil {
-		return err
+	if err := s.write(ctx, noteName(l.run, r.Key), nil); err != nil {
+		return nil, err
 	}
-	return s.write(ctx, recordName(r.Key), data)
+	err = s.b.create(ctx, recordName(r.Key), data)
+	if errors.Is(err, fs.ErrExist) {
+		return s.replaceRecord(ctx, r, data)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store %s: %w", s, err)
+	}
+	return r, nil
+}
+
+// replaceRecord publishes a record over one that is damaged or lacks blobs. A complete one stays and is returned. In a
+// directory one process at a time does so; in a bucket the last one of those that do so at the same moment stays.
+func (s *Store) replaceRecord(ctx context.Context, r *Record, data []byte) (_ *Record, err error) {
+	if d := s.b.local(); d != nil {
+		release, err := d.lockFile(ctx, replaceLock)
+		if err != nil {
+			return nil, fmt.Errorf("store %s: %w", s, err)
+		}
+		defer func() { err = errors.Join(err, release()) }()
+	}
+	old, err := s.complete(ctx, r.Key, s.b.stat)
+	if err == nil {
+		return old, nil
+	}
+	if _, bad := errors.AsType[*flaw](err); !bad && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return r, s.write(ctx, recordName(r.Key), data)
 }
 
 // encode keeps canonical JSON as it is, which json.Marshal would not.

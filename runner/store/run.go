@@ -7,11 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
-	"syscall"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Run is the manifest of a run.
@@ -61,20 +62,25 @@ func (s *Store) PutRun(ctx context.Context, r Run) error {
 	return s.removeNotes(ctx, r.ID, func(key string) bool { return named[key] })
 }
 
+// removeNotes removes the notes of a run for which remove says so.
 func (s *Store) removeNotes(ctx context.Context, id string, remove func(key string) bool) error {
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(lookups)
 	for o, err := range s.b.list(ctx, noteName(id, "")) {
-		if err == nil && remove(strings.TrimPrefix(o.name, noteName(id, ""))) {
-			err = s.b.remove(ctx, o.name)
-		}
 		if err != nil {
-			return fmt.Errorf("store %s: %w", s, err)
+			return errors.Join(fmt.Errorf("store %s: %w", s, err), group.Wait())
+		}
+		if key := strings.TrimPrefix(o.name, noteName(id, "")); isHex64(key) && remove(key) {
+			group.Go(func() error { return s.b.remove(groupCtx, o.name) })
 		}
 	}
-	if d := s.b.local(); d != nil {
-		// The folder of the notes; it stays if a note does.
-		if err := os.Remove(d.where(noteName(id, ""))); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTEMPTY) {
-			return fmt.Errorf("store %s: %w", s, explain(err))
-		}
+	err := group.Wait()
+	if err == nil {
+		// The directory of the notes stays if a note does.
+		err = s.b.prune("runs/" + id)
+	}
+	if err != nil {
+		return fmt.Errorf("store %s: %w", s, err)
 	}
 	return nil
 }
@@ -112,45 +118,47 @@ func (b *badManifest) Error() string {
 	return b.where + ": is damaged: " + b.found + "; " + mendManifest
 }
 
-// Runs returns all runs, the oldest first.
+// Runs returns all runs, the oldest first. Warn is told of those that are damaged.
 func (s *Store) Runs(ctx context.Context) ([]Run, error) {
-	var runs []Run
-	for o, err := range s.b.list(ctx, "runs/") {
+	runs, damaged, err := s.runs(ctx)
+	for _, d := range damaged {
+		s.warn(d.Error())
+	}
+	return runs, err
+}
+
+// runs returns all runs, the oldest first, and what is wrong with those that cannot be read.
+func (s *Store) runs(ctx context.Context) (runs []Run, damaged []error, err error) {
+	var mu sync.Mutex
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(requests)
+	for name, err := range s.b.children(ctx, "runs/") {
 		if err != nil {
-			return nil, fmt.Errorf("store %s: %w", s, err)
+			return nil, nil, errors.Join(fmt.Errorf("store %s: %w", s, err), group.Wait())
 		}
-		id, ok := strings.CutSuffix(strings.TrimPrefix(o.name, "runs/"), ".json")
+		id, ok := strings.CutSuffix(name, ".json")
 		if !ok || !isName(id) {
 			continue
 		}
-		r, err := s.GetRun(ctx, id)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		runs = append(runs, r)
+		group.Go(func() error {
+			r, err := s.GetRun(groupCtx, id)
+			mu.Lock()
+			defer mu.Unlock()
+			if _, bad := errors.AsType[*badManifest](err); bad {
+				damaged = append(damaged, err)
+				return nil
+			}
+			if err == nil {
+				runs = append(runs, r)
+			}
+			return noError(err) // it may have been removed meanwhile
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, nil, err
 	}
 	slices.SortFunc(runs, func(a, b Run) int { return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.ID, b.ID)) })
-	return runs, nil
-}
-
-// FinishedActions returns the keys of actions that a run recorded and that its manifest, unfinished, does not name yet.
-func (s *Store) FinishedActions(ctx context.Context, run string) ([]string, error) {
-	if err := checkName("run", run); err != nil {
-		return nil, err
-	}
-	var keys []string
-	for o, err := range s.b.list(ctx, noteName(run, "")) {
-		if err != nil {
-			return nil, fmt.Errorf("store %s: %w", s, err)
-		}
-		if key := strings.TrimPrefix(o.name, noteName(run, "")); isHex64(key) {
-			keys = append(keys, key)
-		}
-	}
-	return keys, nil
+	return runs, damaged, nil
 }
 
 type tag struct {

@@ -11,21 +11,31 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 )
 
 // Store is an open store. Its methods may be called from many goroutines.
 type Store struct {
+	// Warn, if not nil, is told of damage that was passed over, from many goroutines. It is set before the store is used.
+	Warn func(message string)
+
 	b backend
+
+	// onWait, if not nil, is called when a hold starts to wait; for tests.
+	onWait func()
 
 	mu     sync.Mutex
 	lease  *lease
-	caches map[string]*folder
-	// downloads keeps goroutines that want the same blob from fetching it twice.
+	caches map[string]*directory
+	// facts is what was learnt of a bucket, by cache directory.
+	facts map[string]*facts
+	// downloads keeps goroutines that want the same blob from fetching or hashing it twice.
 	downloads singleflight.Group
 }
 
@@ -38,19 +48,26 @@ type backend interface {
 	stat(ctx context.Context, name string) (int64, error)
 	open(ctx context.Context, name string) (io.ReadCloser, error)
 	list(ctx context.Context, prefix string) iter.Seq2[object, error]
+	// children lists the names right under a prefix that ends with a slash, without those that lie deeper.
+	children(ctx context.Context, prefix string) iter.Seq2[string, error]
 	remove(ctx context.Context, name string) error
 	// write publishes a small object, whole or not at all, over what was there.
 	write(ctx context.Context, name string, data []byte) error
-	// temp returns a file to fill, for adopt. adopt publishes a file's content, whole or not at all, and may take the file.
-	temp() (*os.File, error)
+	// create is write, but fails with fs.ErrExist where there is an object.
+	create(ctx context.Context, name string, data []byte) error
+	// adopt publishes a file's content, whole or not at all, and may take the file.
 	adopt(ctx context.Context, name, digest string, f *os.File) error
-	// local returns the folder that the store is, or nil.
-	local() *folder
-	// claim publishes or refreshes a lease of this process, unclaim ends one, claimed lists all with whether their owners
-	// live. A bucket's claimed is exact only soon after a claim.
+	// setAside moves a blob whose content is not what its name says to damagedPrefix.
+	setAside(ctx context.Context, name string) error
+	// prune removes a directory if it is empty.
+	prune(name string) error
+	// local returns the directory that the store is, or nil.
+	local() *directory
+	// claim publishes or refreshes a lease of this process, unclaim ends one, claimed lists all of a prefix with whether
+	// their owners live. A bucket's claimed is exact only soon after a claim.
 	claim(ctx context.Context, name string, data []byte) error
 	unclaim(ctx context.Context, name string) error
-	claimed(ctx context.Context) ([]claim, error)
+	claimed(ctx context.Context, prefix string) ([]claim, error)
 	liveness() liveness
 	close() error
 }
@@ -60,10 +77,12 @@ type object struct {
 	bytes int64
 }
 
+// claim is a lease as a listing shows it. What it says is read only where it is wanted.
 type claim struct {
 	name string
-	data []byte
 	live bool
+	// stamp changes when the lease does; "" where it has to be read to know.
+	stamp string
 	// refreshed is the storage's time of the last refresh; zero where life does not depend on it.
 	refreshed time.Time
 }
@@ -74,22 +93,23 @@ type liveness struct {
 	poll, patience, expiry time.Duration
 }
 
-// Open opens the store at location: a folder, or a URL: file:///folder, s3://bucket/prefix, gs://bucket/prefix, mem://.
-// A folder need not exist; the first write makes it. An s3 URL takes the query parameters of gocloud.dev (region, endpoint,
+// Open opens the store at location: a directory, or a URL: file:///path, s3://bucket/prefix, gs://bucket/prefix, mem://. The
+// first write makes a directory that does not exist, and makes an empty place a store, which then carries a marker. What
+// holds anything else is refused. An s3 URL takes the query parameters of gocloud.dev (region, endpoint,
 // use_path_style, profile, ...) and finds credentials as the AWS SDK does. Close the store to remove its temporary files.
 func Open(ctx context.Context, location string) (*Store, error) {
-	s := &Store{caches: map[string]*folder{}}
+	s := &Store{caches: map[string]*directory{}, facts: map[string]*facts{}}
 	path, isFile := strings.CutPrefix(location, "file://")
 	var err error
 	switch {
 	case location == "":
-		return nil, invalid("store: no location; name a folder, or a URL such as s3://bucket/prefix")
+		return nil, invalid("store: no location; name a directory, or a URL such as s3://bucket/prefix")
 	case isFile && !strings.HasPrefix(path, "/"):
 		return nil, invalid("store %s: a file URL has three slashes and an absolute path; write the path alone", location)
 	case isFile || !strings.Contains(location, "://"):
-		s.b, err = openFolder(path)
+		s.b, err = openDirectory(path, kindStore)
 	default:
-		s.b, err = openBucket(ctx, location)
+		s.b, err = openStoreBucket(ctx, location)
 	}
 	if err != nil {
 		return nil, err
@@ -103,6 +123,9 @@ func (s *Store) String() string { return s.b.base() }
 // Close ends the lease, if there is one, and removes this process's temporary files.
 func (s *Store) Close() error {
 	err := s.Release(context.Background())
+	for _, f := range s.facts {
+		err = errors.Join(err, f.close())
+	}
 	for _, d := range s.caches {
 		err = errors.Join(err, d.close())
 	}
@@ -138,44 +161,71 @@ func (s *Store) PutFile(ctx context.Context, path string) (digest string, size i
 	return digest, size, nil
 }
 
-// Put stores what r gives and returns its digest and size. The content goes through a temporary file. It needs a lease.
-func (s *Store) Put(ctx context.Context, r io.Reader) (digest string, size int64, err error) {
-	f, err := s.b.temp()
-	if err != nil {
-		return "", 0, fmt.Errorf("store %s: %w", s, err)
+// PutFiles moves the files with the given names, relative paths with slashes, from dir into the store, several at once. It
+// returns them in the order of their names' list. It needs a lease.
+func (s *Store) PutFiles(ctx context.Context, dir string, names []string) ([]File, error) {
+	files := make([]File, len(names))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(requests)
+	for i, name := range names {
+		group.Go(func() (err error) {
+			files[i].Name = name
+			if files[i].Digest, files[i].Bytes, err = s.PutFile(ctx, filepath.Join(dir, filepath.FromSlash(name))); err != nil {
+				return fmt.Errorf("publish %s: %w", name, err)
+			}
+			return nil
+		})
 	}
-	defer discard(f)
-	h := newHash()
-	if size, err = io.Copy(io.MultiWriter(f, h), contextReader{ctx, r}); err != nil {
-		return "", 0, fmt.Errorf("store %s: %w", s, explain(err))
-	}
-	digest = digestOf(h)
-	return digest, size, s.publish(ctx, digest, size, f)
+	return files, group.Wait()
 }
 
 func (s *Store) publish(ctx context.Context, digest string, size int64, f *os.File) error {
-	if _, err := s.hold(ctx, digest); err != nil {
+	l, err := s.hold(ctx, digest)
+	if err != nil {
 		return err
 	}
 	name := blobName(digest)
-	// A blob of another size is damaged; the right content replaces it.
-	if found, err := s.b.stat(ctx, name); err == nil && found == size {
-		return nil
-	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	there, err := s.has(ctx, name, digest, size)
+	if err != nil {
 		return fmt.Errorf("store %s: %w", s, err)
 	}
-	if err := s.b.adopt(ctx, name, digest, f); err != nil {
-		return fmt.Errorf("store %s: %w", s, err)
+	if !there {
+		if err := s.b.adopt(ctx, name, digest, f); err != nil {
+			return fmt.Errorf("store %s: %w", s, err)
+		}
 	}
+	l.remember(name, size)
 	return nil
 }
 
-// Open opens a blob. Reading it to the end fails if the content is not what the digest says. A missing blob is
-// fs.ErrNotExist.
+// has says whether a blob need not be published again. One that is damaged need be.
+func (s *Store) has(ctx context.Context, name, digest string, size int64) (bool, error) {
+	found, err := s.b.stat(ctx, name)
+	if d := s.b.local(); d != nil && err == nil && found == size {
+		err = d.check(ctx, name, digest)
+	}
+	if _, bad := errors.AsType[*damage](err); bad || errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return found == size, err
+}
+
+// Open opens a blob. A missing blob is fs.ErrNotExist. So is one of a directory whose content is not what the digest says;
+// it is set aside, and Warn is told. In a bucket that shows only when it is read to the end, which then fails.
 func (s *Store) Open(ctx context.Context, digest string) (io.ReadCloser, error) {
 	if err := checkDigest(digest); err != nil {
 		return nil, err
 	}
+	if d := s.b.local(); d != nil {
+		if _, err := s.LocalPath(ctx, digest, ""); err != nil {
+			return nil, err
+		}
+	}
+	return s.open(ctx, digest)
+}
+
+// open opens a blob. Reading it to the end fails if the content is not what the digest says.
+func (s *Store) open(ctx context.Context, digest string) (io.ReadCloser, error) {
 	r, err := s.b.open(ctx, blobName(digest))
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", s, err)
@@ -185,53 +235,78 @@ func (s *Store) Open(ctx context.Context, digest string) (io.ReadCloser, error) 
 	}}, r}, nil
 }
 
-// LocalPath returns a path at which a blob can be read: in the store itself if it is a folder, else in a copy under
-// cacheDir that was verified when it was made. Nobody may write to it.
+// LocalPath returns a path at which a blob can be read: in the store itself if it is a directory, else in a copy under
+// cacheDir. Nobody may write to it. The content is compared with the digest, once for a process as long as the file stays
+// the same. A blob that is damaged is set aside, Warn is told, and it is as missing as one that is not there: fs.ErrNotExist.
 func (s *Store) LocalPath(ctx context.Context, digest, cacheDir string) (string, error) {
 	if err := checkDigest(digest); err != nil {
 		return "", err
 	}
-	name := blobName(digest)
-	d, err := s.folder(cacheDir)
+	d, err := s.directory(ctx, cacheDir)
 	if err != nil {
 		return "", err
 	}
-	if _, err := d.stat(ctx, name); err == nil {
-		return d.where(name), nil
-	} else if !errors.Is(err, fs.ErrNotExist) || d == s.b.local() {
-		return "", fmt.Errorf("store %s: %w", s, err)
+	for {
+		_, err, shared := s.downloads.Do(digest, func() (any, error) { return nil, s.provide(ctx, digest, d) })
+		switch {
+		case err == nil:
+			return d.where(blobName(digest)), nil
+		case shared && ctx.Err() == nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
+			// Another goroutine, which did it for both, was stopped.
+		default:
+			return "", err
+		}
 	}
-	_, err, _ = s.downloads.Do(digest, func() (any, error) { return nil, s.download(ctx, digest, d) })
-	if err != nil {
-		return "", err
-	}
-	return d.where(name), nil
 }
 
-func (s *Store) download(ctx context.Context, digest string, to *folder) error {
-	r, err := s.Open(ctx, digest)
-	if err != nil {
+// provide makes sure that a directory holds a blob with the right content.
+func (s *Store) provide(ctx context.Context, digest string, d *directory) error {
+	name := blobName(digest)
+	err := d.check(ctx, name, digest)
+	if damage, bad := errors.AsType[*damage](err); bad {
+		if err := d.setAside(ctx, name); err != nil {
+			return fmt.Errorf("store %s: %w: %w", s, damage, err)
+		}
+		s.warn(fmt.Sprintf("%s: is damaged: %s; it was moved to %s", damage.where, damage.found, d.where(damagedPrefix)))
+		err = &fs.PathError{Op: "open", Path: d.where(name), Err: fs.ErrNotExist}
+	}
+	if d == s.b.local() || !errors.Is(err, fs.ErrNotExist) {
+		if err != nil {
+			err = fmt.Errorf("store %s: %w", s, err)
+		}
 		return err
 	}
-	defer r.Close()
-	f, err := to.temp()
+	return s.download(ctx, digest, d)
+}
+
+// download copies a blob of a bucket to a cache.
+func (s *Store) download(ctx context.Context, digest string, to *directory) error {
+	name := blobName(digest)
+	r, err := s.open(ctx, digest)
+	if err == nil {
+		err = errors.Join(to.receive(ctx, name, r), r.Close())
+	}
+	if damage, bad := errors.AsType[*damage](err); bad {
+		if err := errors.Join(s.b.setAside(ctx, name), s.forget(ctx)); err != nil {
+			return fmt.Errorf("store %s: %w: %w", s, damage, err)
+		}
+		s.warn(fmt.Sprintf("%s: is damaged: %s; it was moved to %s", damage.where, damage.found, s.b.where(damagedPrefix)))
+		return fmt.Errorf("store %s: %w", s, &fs.PathError{Op: "open", Path: damage.where, Err: fs.ErrNotExist})
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		// Somebody removed it, of which nobody was told.
+		err = errors.Join(err, s.forget(ctx))
+	}
 	if err != nil {
-		return fmt.Errorf("cache %s: %w", to.root, err)
-	}
-	defer discard(f)
-	if _, err := io.Copy(f, contextReader{ctx, r}); err != nil {
-		return fmt.Errorf("store %s: copy of %s to %s: %w", s, digest, to.root, explain(err))
-	}
-	if err := to.publish(blobName(digest), f); err != nil {
-		return fmt.Errorf("cache %s: %w", to.root, err)
+		return fmt.Errorf("copy of %s to %s: %w", digest, to.path, err)
 	}
 	return nil
 }
 
-// Scratch returns a new empty folder for files in the making: in the store if that is a folder, so that PutFile need not
+// Scratch returns a new empty directory for files in the making: in the store if that is a directory, so that PutFile need not
 // copy, else under cacheDir. The caller removes it; if the process dies, the next Open or Scratch there does.
 func (s *Store) Scratch(cacheDir string) (string, error) {
-	d, err := s.folder(cacheDir)
+	d, err := s.directory(context.Background(), cacheDir)
 	if err != nil {
 		return "", err
 	}
@@ -242,8 +317,8 @@ func (s *Store) Scratch(cacheDir string) (string, error) {
 	return path, nil
 }
 
-// folder returns the store's own folder, or that of a cache.
-func (s *Store) folder(cacheDir string) (*folder, error) {
+// directory returns the store's own directory, or that of a cache.
+func (s *Store) directory(ctx context.Context, cacheDir string) (*directory, error) {
 	if d := s.b.local(); d != nil {
 		return d, nil
 	}
@@ -253,14 +328,23 @@ func (s *Store) folder(cacheDir string) (*folder, error) {
 		return d, nil
 	}
 	if cacheDir == "" {
-		return nil, fmt.Errorf("store %s: no cache folder was named", s)
+		return nil, fmt.Errorf("store %s: no cache directory was named", s)
 	}
-	d, err := openFolder(cacheDir)
+	d, err := openDirectory(cacheDir, kindCache)
 	if err != nil {
 		return nil, err
 	}
+	if err := d.use(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("cache %s: %w", cacheDir, err), d.close())
+	}
 	s.caches[cacheDir] = d
 	return d, nil
+}
+
+func (s *Store) warn(message string) {
+	if s.Warn != nil {
+		s.Warn(message)
+	}
 }
 
 // readAll reads a small object.
@@ -287,6 +371,9 @@ const digestPrefix = "sha256:"
 
 func newHash() hash.Hash          { return sha256.New() }
 func digestOf(h hash.Hash) string { return digestPrefix + hex.EncodeToString(h.Sum(nil)) }
+
+// damagedPrefix holds blobs that were set aside.
+const damagedPrefix = "damaged/"
 
 func isHex64(s string) bool {
 	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""

@@ -59,21 +59,27 @@ func finish(t testing.TB, s *store.Store, id string, keys ...string) {
 	}
 }
 
-// record makes and stores an action with one output per content; parts tell it from others.
-func record(ctx context.Context, s *store.Store, parts any, contents ...string) (*store.Record, error) {
-	key, canonical, err := store.Key("test", 1, parts)
+// describe returns a record without outputs; parameters tell it from others.
+func describe(parameters any) (*store.Record, error) {
+	descriptor, err := store.MarshalCanonical(map[string]any{"kind": "test", "schema": 1, "parameters": parameters})
+	key := store.KeyOf(descriptor)
+	return &store.Record{Key: key, Descriptor: descriptor, Name: "test " + key[:8], Started: time.Now().UTC(), Finished: time.Now().UTC()}, err
+}
+
+// record makes and stores an action with one output per content; parameters tell it from others.
+func record(ctx context.Context, s *store.Store, parameters any, contents ...string) (*store.Record, error) {
+	r, err := describe(parameters)
 	if err != nil {
 		return nil, err
 	}
-	r := &store.Record{Key: key, Kind: "test", Schema: 1, Name: "test " + key[:8], Parts: canonical, Started: time.Now().UTC(), Finished: time.Now().UTC()}
 	for i, content := range contents {
-		digest, size, err := s.Put(ctx, strings.NewReader(content))
+		digest, size, err := putContent(ctx, s, content)
 		if err != nil {
 			return nil, err
 		}
 		r.Outputs = append(r.Outputs, store.File{Name: fmt.Sprintf("out/%d.txt", i), Digest: digest, Bytes: size})
 	}
-	return r, s.PutRecord(ctx, r)
+	return s.PutRecord(ctx, r)
 }
 
 func mustRecord(t testing.TB, s *store.Store, parts any, contents ...string) *store.Record {
@@ -94,9 +100,23 @@ func hit(t testing.TB, s *store.Store, key string) bool {
 	return ok
 }
 
+// putContent stores a file with the given content.
+func putContent(ctx context.Context, s *store.Store, content string) (digest string, size int64, err error) {
+	dir, err := os.MkdirTemp("", "store-test-")
+	if err != nil {
+		return "", 0, err
+	}
+	path := filepath.Join(dir, "file")
+	if err := os.WriteFile(path, []byte(content), 0o666); err != nil {
+		return "", 0, err
+	}
+	digest, size, err = s.PutFile(ctx, path)
+	return digest, size, errors.Join(err, os.RemoveAll(dir))
+}
+
 func put(t testing.TB, s *store.Store, content string) string {
 	t.Helper()
-	digest, _, err := s.Put(t.Context(), strings.NewReader(content))
+	digest, _, err := putContent(t.Context(), s, content)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,16 +164,16 @@ func files(t testing.TB, dir string) []string {
 	return names
 }
 
-func TestFolder(t *testing.T) { testStore(t, open(t, t.TempDir())) }
-func TestURL(t *testing.T)    { testStore(t, open(t, "file://"+t.TempDir())) }
-func TestMemory(t *testing.T) { testStore(t, open(t, "mem://")) }
+func TestDirectory(t *testing.T) { testStore(t, open(t, t.TempDir())) }
+func TestURL(t *testing.T)       { testStore(t, open(t, "file://"+t.TempDir())) }
+func TestMemory(t *testing.T)    { testStore(t, open(t, "mem://")) }
 
 // testStore is what every kind of store must do. The store is empty.
 func testStore(t *testing.T, s *store.Store) {
 	ctx := t.Context()
 	cache := t.TempDir()
-	if _, _, err := s.Put(ctx, strings.NewReader("x")); err == nil || !strings.Contains(err.Error(), "needs a lease") {
-		t.Errorf("Put without a lease: %v", err)
+	if _, _, err := putContent(ctx, s, "x"); err == nil || !strings.Contains(err.Error(), "needs a lease") {
+		t.Errorf("PutFile without a lease: %v", err)
 	}
 	begin(t, s, "first")
 
@@ -207,11 +227,21 @@ func testStore(t *testing.T, s *store.Store) {
 		t.Errorf("LocalPath of an absent blob: %v", err)
 	}
 
-	a := mustRecord(t, s, map[string]any{"n": 1, "html": "<&>\u2028"}, "one", "two")
-	a.Warnings, a.Measured = []string{"slow"}, map[string]float64{"mbps": 1.5}
-	if err := s.PutRecord(ctx, a); err != nil {
+	a, err := describe(map[string]any{"n": 1, "html": "<&>\u2028"})
+	if err != nil {
 		t.Fatal(err)
 	}
+	a.Warnings, a.Measured, a.Computed = []string{"slow"}, map[string]float64{"mbps": 1.5}, map[string]string{"device": "cpu"}
+	for i, content := range []string{"one", "two"} {
+		a.Outputs = append(a.Outputs, store.File{Name: fmt.Sprintf("out/%d.txt", i), Digest: put(t, s, content), Bytes: 3})
+	}
+	if stored, err := s.PutRecord(ctx, a); err != nil || stored != a {
+		t.Fatalf("PutRecord: %v, %v", stored, err)
+	}
+	if a.Kind() != "test" || a.Schema() != 1 {
+		t.Errorf("kind %q, schema %d", a.Kind(), a.Schema())
+	}
+	testCreateOnly(t, s, a)
 	got, ok, err := s.Lookup(ctx, a.Key)
 	if err != nil || !ok {
 		t.Fatalf("Lookup: %v, %v", ok, err)
@@ -219,29 +249,16 @@ func testStore(t *testing.T, s *store.Store) {
 	if diff := cmp.Diff(a, got); diff != "" {
 		t.Errorf("record changed (-put +got):\n%s", diff)
 	}
-	index, err := s.Index(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, ok, err := index.Lookup(ctx, a.Key); err != nil || !ok || got.Key != a.Key {
-		t.Errorf("Index.Lookup: %v, %v", ok, err)
-	}
-	if _, ok, err := index.Lookup(ctx, absent[7:]); err != nil || ok {
-		t.Errorf("Index.Lookup of an absent key: %v, %v", ok, err)
+	for range 2 { // the second time from what was learnt
+		many, err := s.LookupMany(ctx, []string{a.Key, absent[7:]}, cache)
+		if diff := cmp.Diff(map[string]*store.Record{a.Key: a}, many); err != nil || diff != "" {
+			t.Errorf("LookupMany: %v (-want +got):\n%s", err, diff)
+		}
 	}
 	if _, err := s.GetRecord(ctx, absent[7:]); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("GetRecord of an absent key: %v", err)
 	}
-	if keys, err := s.FinishedActions(ctx, "first"); err != nil || !slices.Equal(keys, []string{a.Key}) {
-		t.Errorf("FinishedActions: %v, %v", keys, err)
-	}
-	if leases, err := s.Leases(ctx); err != nil || len(leases) != 1 || leases[0].Run != "first" {
-		t.Errorf("Leases: %v, %v", leases, err)
-	}
 	finish(t, s, "first", a.Key)
-	if keys, err := s.FinishedActions(ctx, "first"); err != nil || len(keys) != 0 {
-		t.Errorf("FinishedActions of a finished run: %v, %v", keys, err)
-	}
 
 	// "second" shares a blob with "first" and is tagged. What no run names is garbage.
 	begin(t, s, "second")
@@ -262,7 +279,7 @@ func testStore(t *testing.T, s *store.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := store.GCReport{Blobs: 3, Bytes: int64(len(large) + len("same"))} // and the empty blob
+	want := store.GCReport{Blobs: 5, Bytes: int64(len(large) + len("same") + len("2wo") + len("more"))} // and the empty blob
 	if diff := cmp.Diff(want, dry); diff != "" {
 		t.Errorf("dry run (-want +got):\n%s", diff)
 	}
@@ -279,7 +296,7 @@ func testStore(t *testing.T, s *store.Store) {
 		t.Error("gc removed what runs reach")
 	}
 	// Dropping old runs leaves what the tag reaches.
-	freed, err := s.GC(ctx, store.GCOptions{DropBefore: time.Now().Add(time.Hour)})
+	freed, err := s.GC(ctx, store.GCOptions{DropBefore: time.Now()})
 	if want := (store.GCReport{Runs: []string{"first"}, Records: 1, Blobs: 1, Bytes: 3}); err != nil || !cmp.Equal(freed, want) {
 		t.Errorf("gc: %+v, %v; want %+v", freed, err, want)
 	}
@@ -319,6 +336,28 @@ func testStore(t *testing.T, s *store.Store) {
 	}
 }
 
+// testCreateOnly puts another result under the key of a record that is in the store.
+func testCreateOnly(t *testing.T, s *store.Store, first *store.Record) {
+	second := *first
+	second.Outputs = slices.Clone(first.Outputs)
+	second.Outputs[1].Digest = put(t, s, "2wo")
+	second.Outputs = append(second.Outputs, store.File{Name: "more", Digest: put(t, s, "more"), Bytes: 4})
+	stored, err := s.PutRecord(t.Context(), &second)
+	if diff := cmp.Diff(first, stored); err != nil || diff != "" {
+		t.Errorf("PutRecord of a second result: %v (-first +stored):\n%s", err, diff)
+	}
+	if got, want := stored.Differs(&second), []string{"more", "out/1.txt"}; !slices.Equal(got, want) {
+		t.Errorf("the results differ in %v, want %v", got, want)
+	}
+	if got := first.Differs(stored); len(got) != 0 {
+		t.Errorf("equal results differ in %v", got)
+	}
+	got, err := s.GetRecord(t.Context(), first.Key)
+	if diff := cmp.Diff(first, got); err != nil || diff != "" {
+		t.Errorf("record changed: %v (-first +got):\n%s", err, diff)
+	}
+}
+
 // A hit needs every blob; a blob that went missing is made again.
 func TestMissingBlob(t *testing.T) {
 	dir := t.TempDir()
@@ -350,6 +389,8 @@ func TestMissingBlob(t *testing.T) {
 func TestDamage(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
+	var warnings []string
+	s.Warn = func(message string) { warnings = append(warnings, message) }
 	begin(t, s, "r")
 	r := mustRecord(t, s, 1, "content one", "content two", "content three")
 	finish(t, s, "r", r.Key)
@@ -405,19 +446,14 @@ func TestDamage(t *testing.T) {
 	overwrite(blob(0), "content 0ne") // same size, other bytes
 	overwrite(blob(1), "cont")
 	check(blob(0)+": its content is sha256:", blob(1)+": its content is sha256:", blob(1)+": has 4 bytes; out/1.txt")
-	opened, err := s.Open(t.Context(), r.Outputs[0].Digest)
-	if err != nil {
-		t.Fatal(err)
+	miss := func(want string) {
+		t.Helper()
+		warnings = nil
+		if hit(t, s, r.Key) || len(warnings) != 1 || !strings.Contains(warnings[0], want) {
+			t.Errorf("warnings %q, want a miss with %q", warnings, want)
+		}
 	}
-	if _, err := io.ReadAll(opened); err == nil || !strings.Contains(err.Error(), blob(0)+": is damaged") {
-		t.Errorf("reading changed content: %v", err)
-	}
-	if err := opened.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := s.Lookup(t.Context(), r.Key); err == nil || !strings.Contains(err.Error(), "it has 4 bytes, not 11; delete it") {
-		t.Errorf("Lookup of a truncated blob: %v", err)
-	}
+	miss(blob(1) + ": is damaged: it has 4 bytes, not 11; delete it")
 	// Putting the right content mends a truncated blob.
 	begin(t, s, "again")
 	put(t, s, "content two")
@@ -427,14 +463,15 @@ func TestDamage(t *testing.T) {
 
 	overwrite(recordPath, string(good[:len(good)/2]))
 	check(recordPath + ": unexpected end of JSON input")
-	if _, _, err := s.Lookup(t.Context(), r.Key); err == nil || !strings.Contains(err.Error(), recordPath+": is damaged") {
-		t.Errorf("Lookup of a damaged record: %v", err)
+	miss(recordPath + ": is damaged")
+	// It keeps nothing, and nothing else suffers from it.
+	warnings = nil
+	if report, err := s.GC(t.Context(), store.GCOptions{DryRun: true}); err != nil || report.Blobs != 3 || len(warnings) != 1 {
+		t.Errorf("gc over a damaged record: %+v, %v, warnings %q", report, err, warnings)
 	}
-	if _, err := s.GC(t.Context(), store.GCOptions{}); err == nil || !strings.Contains(err.Error(), recordPath) {
-		t.Errorf("gc over a damaged record: %v", err)
-	}
-	overwrite(recordPath, strings.Replace(string(good), `"parts":1`, `"parts":2`, 1))
-	check("its parts hash to")
+	overwrite(recordPath, strings.Replace(string(good), `"parameters":1`, `"parameters":2`, 1))
+	check("its descriptor hashes to")
+	miss(recordPath + ": is damaged: its descriptor hashes to")
 	overwrite(recordPath, strings.Replace(string(good), `"out/1.txt"`, `"../../1.txt"`, 1))
 	check(`output name "../../1.txt" is not a relative path`)
 	overwrite(recordPath, string(good))
@@ -444,6 +481,10 @@ func TestDamage(t *testing.T) {
 	if _, err := s.GC(t.Context(), store.GCOptions{}); err == nil || !strings.Contains(err.Error(), "runs/r.json: is damaged") {
 		t.Errorf("gc over a damaged run: %v", err)
 	}
+	warnings = nil
+	if runs, err := s.Runs(t.Context()); err != nil || len(runs) != 1 || len(warnings) != 1 || !strings.Contains(warnings[0], "runs/r.json: is damaged") {
+		t.Errorf("Runs over a damaged run: %v, %v, warnings %q", runs, err, warnings)
+	}
 	if err := os.Remove(filepath.Join(dir, "runs", "r.json")); err != nil {
 		t.Fatal(err)
 	}
@@ -451,7 +492,11 @@ func TestDamage(t *testing.T) {
 	overwrite(filepath.Join(dir, "tags", "t.json"), `{"run":"../x"}`)
 	overwrite(filepath.Join(dir, "blobs", "sha256", "ab", "notes.txt"), "hello")
 	overwrite(filepath.Join(dir, "actions", "x.json"), "hello")
-	check(`names run "../x"`, "notes.txt: is not part of a store", "x.json: is not part of a store")
+	overwrite(filepath.Join(dir, "jobs", "x.json"), "hello")
+	overwrite(filepath.Join(dir, "runs", "r", "x"), "")
+	overwrite(filepath.Join(dir, "damaged", r.Key), "hello")
+	check(`names run "../x"`, "notes.txt: is not part of a store", "actions/x.json: is not part of a store", "jobs/x.json: is not part of a store",
+		"runs/r/x: is not part of a store", "was set aside")
 }
 
 func TestBadInput(t *testing.T) {
@@ -461,10 +506,10 @@ func TestBadInput(t *testing.T) {
 	}
 	for _, c := range []struct{ location, want string }{
 		{"", "no location"},
-		{file, "is a file; name a folder"},
+		{file, "is a file; name a directory"},
 		{filepath.Join(file, "below"), "a part of the path is a file"},
 		{"file://relative", "three slashes"},
-		{"ftp://host/x", `unknown scheme "ftp"; use a folder, file://, s3://, gs:// or mem://`},
+		{"ftp://host/x", `unknown scheme "ftp"; use a directory, file://, s3://, gs:// or mem://`},
 		{"s3://", "names no bucket"},
 		{"s3://bucket?nonsense=1", "nonsense"},
 		{"s3://bucket?prefix=x", "s3://bucket/PREFIX"},
@@ -494,22 +539,35 @@ func TestBadInput(t *testing.T) {
 		t.Errorf("Open of a bad digest: %v", err)
 	}
 	if _, _, err := s.PutFile(t.Context(), t.TempDir()); err == nil || !strings.Contains(err.Error(), "not a regular file") {
-		t.Errorf("PutFile of a folder: %v", err)
+		t.Errorf("PutFile of a directory: %v", err)
 	}
 	digest := put(t, s, "x")
 	valid := func(name string) *store.Record {
-		key, parts, err := store.Key("k", 1, name)
+		r, err := describe(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &store.Record{Key: key, Kind: "k", Schema: 1, Parts: parts, Outputs: []store.File{{Name: name, Digest: digest, Bytes: 1}}}
+		r.Outputs = []store.File{{Name: name, Digest: digest, Bytes: 1}}
+		return r
 	}
 	for _, c := range []struct {
 		want   string
 		change func(*store.Record)
 	}{
-		{"hash to", func(r *store.Record) { r.Schema = 2 }},
-		{"not in canonical form", func(r *store.Record) { r.Parts = append(r.Parts, ' ') }},
+		{"hashes to", func(r *store.Record) { r.Descriptor = []byte(`{"kind":"k","schema":1}`) }},
+		{"not in canonical form", func(r *store.Record) { r.Descriptor = append(r.Descriptor, ' ') }},
+		{`"kind" is missing`, func(r *store.Record) {
+			r.Descriptor = []byte(`{"schema":1}`)
+			r.Key = store.KeyOf(r.Descriptor)
+		}},
+		{`"schema" is missing`, func(r *store.Record) {
+			r.Descriptor = []byte(`{"kind":"k"}`)
+			r.Key = store.KeyOf(r.Descriptor)
+		}},
+		{"its descriptor: ", func(r *store.Record) {
+			r.Descriptor = []byte(`"text"`)
+			r.Key = store.KeyOf(r.Descriptor)
+		}},
 		{"two outputs are named", func(r *store.Record) { r.Outputs = append(r.Outputs, r.Outputs[0]) }},
 		{"lies within output", func(r *store.Record) {
 			r.Outputs = append(r.Outputs, store.File{Name: "a/b", Digest: digest, Bytes: 1})
@@ -522,7 +580,7 @@ func TestBadInput(t *testing.T) {
 	} {
 		r := valid("a")
 		c.change(r)
-		if err := s.PutRecord(t.Context(), r); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := s.PutRecord(t.Context(), r); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("PutRecord: %v; want an error with %q", err, c.want)
 		}
 	}

@@ -18,19 +18,21 @@ import (
 // Problem is something wrong in a store.
 type Problem struct {
 	// Path is where it is.
-	Path string
+	Path string `json:"path"`
 	// Found says what is wrong, Do what to do about it.
-	Found, Do string
+	Found string `json:"found"`
+	Do    string `json:"do"`
 }
 
 func (p Problem) String() string { return p.Path + ": " + p.Found + "; " + p.Do }
 
-// Verify reads the whole store: each blob against its digest, each record against its key and its blobs, each run and tag.
-// It returns every problem, by path. progress, if not nil, is told how many of the blobs' bytes have been read, from many
+// Verify reads the whole store: each blob against its digest, each record against its key and its blobs, each run, job and
+// tag. Whether outputs are what the action of their record makes it cannot tell: whoever can write to a store can point a
+// record at other blobs that are in it. That takes looking into the outputs, or doing the action again; see Records. It returns every problem, by path. progress, if not nil, is told how many of the blobs' bytes have been read, from many
 // goroutines.
 func (s *Store) Verify(ctx context.Context, progress func(done, total int64)) ([]Problem, error) {
 	v := &verification{s: s, progress: progress}
-	for _, step := range []func(context.Context) error{v.blobs, v.records, v.runs, v.tags} {
+	for _, step := range []func(context.Context) error{v.blobs, v.damaged, v.records, v.runs, v.jobs, v.tags} {
 		if err := step(ctx); err != nil {
 			return nil, fmt.Errorf("verify store %s: %w", s, err)
 		}
@@ -112,13 +114,31 @@ func (v *verification) blobs(ctx context.Context) error {
 			v.add(o.name, notOurs, "move it away")
 			return nil
 		}
-		r, err := v.s.Open(ctx, digest)
+		r, err := v.s.open(ctx, digest)
 		if err != nil {
 			return v.fault(ctx, o.name, err)
 		}
 		_, err = io.Copy(progressWriter{v}, contextReader{ctx, r})
 		return v.fault(ctx, o.name, errors.Join(err, r.Close()))
 	})
+}
+
+func (v *verification) damaged(ctx context.Context) error {
+	objects, err := v.list(ctx, damagedPrefix)
+	for _, o := range objects {
+		v.add(o.name, "was set aside: its content is not what its name says", "check the disk; runner gc removes it")
+	}
+	return err
+}
+
+func (v *verification) jobs(ctx context.Context) error {
+	objects, err := v.list(ctx, "jobs/")
+	for _, o := range objects {
+		if jobKey(o.name) == "" {
+			v.add(o.name, notOurs, "move it away")
+		}
+	}
+	return err
 }
 
 type progressWriter struct{ v *verification }

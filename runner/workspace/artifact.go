@@ -2,6 +2,7 @@ package workspace
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,39 +13,38 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 
-	"surprisal.dev/runner/artifact"
+	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/plan"
-	"surprisal.dev/runner/report"
 	"surprisal.dev/runner/store"
 )
 
-// ReportFile is the file of a gap that a person reads.
-const ReportFile = "report.md"
-
-// Report says where the report of a gap is.
-type Report struct {
-	Gap string `json:"gap"`
-	// Path is relative to the working folder if it is below it.
+// Published says where people find what an action made.
+type Published struct {
+	Action string `json:"action"`
+	// Path is the file that a person reads first. It is relative to the working directory if it is below it.
 	Path string `json:"path"`
 }
 
-// exportReports puts the files of every gap that has run where a person finds them: .surprisal/reports/NAME.
-func (w *Workspace) exportReports(ctx context.Context, p *plan.Plan) ([]Report, error) {
-	var reports []Report
+// publish puts the files of every action that is published where a person finds them: .surprisal/reports/KIND/NAME.
+func (w *Workspace) publish(ctx context.Context, p *plan.Plan) ([]Published, error) {
+	var all []Published
 	for _, a := range p.Actions {
-		if a.Kind != plan.Gap || a.State != plan.Cached && a.State != plan.Done {
+		if a.Publish == "" || a.State != plan.Cached && a.State != plan.Done {
 			continue
 		}
-		dir := w.reportDir(a.Gap.Name)
+		dir := w.reportDir(a)
 		if err := w.exportReport(ctx, a, dir); err != nil {
-			return nil, fmt.Errorf("report of %s: %w", a.Gap.Name, err)
+			return nil, fmt.Errorf("report of %s: %w", a.Name, err)
 		}
-		reports = append(reports, Report{a.Gap.Name, relative(filepath.Join(dir, ReportFile))})
+		all = append(all, w.published(a, dir))
 	}
-	return reports, nil
+	return all, nil
+}
+
+func (w *Workspace) published(a *plan.Action, dir string) Published {
+	return Published{a.Name, relative(filepath.Join(dir, w.mainFile(a.Kind, a.Outputs)))}
 }
 
 // exportReport exports a report that is not in its place yet.
@@ -52,30 +52,20 @@ func (w *Workspace) exportReport(ctx context.Context, a *plan.Action, dir string
 	if holds(dir, a) {
 		return nil
 	}
-	parent := filepath.Dir(dir)
-	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return err
-	}
-	// Another run of this folder may be about to do the same.
-	lock, err := os.Open(parent)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return fmt.Errorf("lock %s: %w", parent, err)
-	}
-	if holds(dir, a) {
-		return nil
-	}
 	r, err := w.Store.GetRecord(ctx, a.Key)
 	if err != nil {
 		return err
 	}
-	if err := os.RemoveAll(dir); err != nil {
+	root, err := os.OpenRoot(w.state)
+	if err != nil {
 		return err
 	}
-	return w.Store.Export(ctx, r, dir)
+	defer func() { err = errors.Join(err, root.Close()) }()
+	name, err := filepath.Rel(w.state, dir)
+	if err != nil {
+		return err
+	}
+	return w.Store.ExportTo(ctx, r, root, filepath.ToSlash(name))
 }
 
 // holds reports whether a folder holds what the action made. One that cannot be read does not.
@@ -84,8 +74,8 @@ func holds(dir string, a *plan.Action) bool {
 	return err == nil && r.Key == a.Key
 }
 
-func (w *Workspace) reportDir(gap string) string {
-	return filepath.Join(w.state, "reports", filepath.FromSlash(gap))
+func (w *Workspace) reportDir(a *plan.Action) string {
+	return filepath.Join(w.state, "reports", filepath.FromSlash(a.Publish))
 }
 
 // relative returns path as seen from the working folder, if it lies below it.
@@ -101,32 +91,82 @@ func relative(path string) string {
 	return rel
 }
 
-// Headline returns the result of the plan as far as the store holds it, and where its reports are.
-func (w *Workspace) Headline(ctx context.Context) (*report.Headline, []Report, error) {
-	p, err := w.Plan(ctx)
-	if err != nil {
-		return nil, nil, err
+// Summary is what the finished actions of a plan came to.
+type Summary struct {
+	// Reports are those of the kinds, in plan order, each under the name of its kind.
+	Reports   []KindReport
+	Published []Published
+}
+
+// KindReport is what the actions of a kind came to.
+type KindReport struct {
+	Kind string
+	action.Report
+}
+
+// MarshalJSON gives an object with a field for each kind, and the published files.
+func (s Summary) MarshalJSON() ([]byte, error) {
+	fields := map[string]any{"published": s.Published}
+	for _, r := range s.Reports {
+		fields[r.Kind] = r.Report
 	}
-	if err := w.Resolve(ctx, p); err != nil {
-		return nil, nil, err
-	}
-	if p.Count(plan.Cached) == 0 {
-		return nil, nil, invalid("nothing of %s has run yet; start it with runner run", p.Experiment)
-	}
-	h, err := report.New(ctx, p, w.Store)
-	if err != nil {
-		return nil, nil, err
-	}
-	var reports []Report
-	for _, a := range p.Actions {
-		if a.Kind != plan.Gap || a.State != plan.Cached {
+	return json.Marshal(fields)
+}
+
+// Summarise returns what the finished actions of a plan came to.
+func (w *Workspace) Summarise(ctx context.Context, p *plan.Plan) (Summary, error) {
+	s := Summary{Published: []Published{}}
+	for _, k := range w.kinds {
+		reporter, ok := k.(action.Reporter)
+		if !ok {
 			continue
 		}
-		if dir := w.reportDir(a.Gap.Name); holds(dir, a) {
-			reports = append(reports, Report{a.Gap.Name, relative(filepath.Join(dir, ReportFile))})
+		r, err := reporter.Report(ctx, p.Of(k.Name()), w.readFile)
+		if err != nil {
+			return s, err
+		}
+		if r != nil {
+			s.Reports = append(s.Reports, KindReport{k.Name(), r})
 		}
 	}
-	return h, reports, nil
+	for _, a := range p.Actions {
+		if a.Publish == "" || a.Outputs == nil {
+			continue
+		}
+		if dir := w.reportDir(a); holds(dir, a) {
+			s.Published = append(s.Published, w.published(a, dir))
+		}
+	}
+	return s, nil
+}
+
+// readFile implements action.ReadFile.
+func (w *Workspace) readFile(ctx context.Context, a *plan.Action, name string) (data []byte, err error) {
+	f, err := store.FileOf(a.Outputs, name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", a.Name, err)
+	}
+	r, err := w.Store.Open(ctx, f.Digest)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", a.Name, err)
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	return io.ReadAll(r)
+}
+
+// Latest returns the plan with what the store holds of it, and what that came to.
+func (w *Workspace) Latest(ctx context.Context) (Summary, error) {
+	p, err := w.Plan(ctx)
+	if err != nil {
+		return Summary{}, err
+	}
+	if err := w.Resolve(ctx, p); err != nil {
+		return Summary{}, err
+	}
+	if p.Count(plan.Cached) == 0 {
+		return Summary{}, invalid("nothing of %s has run yet; start it with runner run", p.Experiment)
+	}
+	return w.Summarise(ctx, p)
 }
 
 var keyPrefix = regexp.MustCompile(`^[0-9a-f]{6,64}$`)
@@ -192,16 +232,23 @@ func (w *Workspace) FindFile(ctx context.Context, args []string) (*store.Record,
 }
 
 // MainFile names the file of an artifact that a person reads first, "" if it has none.
-func MainFile(r *store.Record) string {
-	for _, name := range []string{ReportFile, artifact.SummaryFile, artifact.MetadataFile} {
-		if slices.ContainsFunc(r.Outputs, func(f store.File) bool { return f.Name == name }) {
-			return name
-		}
-	}
-	if len(r.Outputs) == 0 {
+func (w *Workspace) MainFile(r *store.Record) string {
+	d, err := plan.ReadDescriptor(r.Descriptor)
+	if err != nil {
 		return ""
 	}
-	return r.Outputs[0].Name
+	return w.mainFile(d.Kind, r.Outputs)
+}
+
+func (w *Workspace) mainFile(kind string, outputs []store.File) string {
+	shower, ok := w.kind(kind).(action.Shower)
+	if !ok {
+		return ""
+	}
+	if _, err := store.FileOf(outputs, shower.MainFile()); err != nil {
+		return ""
+	}
+	return shower.MainFile()
 }
 
 // known returns the last entry of each action in the latest journals, newest first.
@@ -264,7 +311,7 @@ func (w *Workspace) Explain(ctx context.Context, what string) (Explanation, erro
 			return x, err
 		}
 		x.Why += "; since the run before, its parts changed:"
-		x.Changed, err = plan.Diff(old.Parts, r.Parts)
+		x.Changed, err = plan.Diff(old.Descriptor, r.Descriptor)
 		return x, err
 	}
 	return x, nil

@@ -13,7 +13,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/engine"
+	"surprisal.dev/runner/executor"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/spec"
 	"surprisal.dev/runner/store"
@@ -35,14 +38,6 @@ func (w *Workspace) Experiment(ctx context.Context) (*spec.Experiment, error) {
 	return e, nil
 }
 
-func (w *Workspace) load(ctx context.Context, dir string) (*spec.Experiment, error) {
-	providers, backends, err := w.Schemas(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return spec.Load(ctx, dir, spec.Options{Tags: w.options.Inject, Providers: providers, Backends: backends})
-}
-
 // Plan reads the spec, resolves its sources and makes its plan. It asks no network. What the store holds is not looked
 // up; see Resolve.
 func (w *Workspace) Plan(ctx context.Context) (*plan.Plan, error) {
@@ -59,18 +54,14 @@ func (w *Workspace) Resolve(ctx context.Context, p *plan.Plan) error {
 	if err != nil {
 		return err
 	}
-	return p.Resolve(ctx, index)
+	return p.Resolve(ctx, plan.Lookup(index.Lookup))
 }
 
 // planOf makes the plan of an experiment whose relative paths start in the first of dirs that has the file. The plan of a
 // past experiment trusts its lock file, for the files may have gone on.
 func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, past bool, dirs ...string) (*plan.Plan, error) {
-	plugins, err := w.Plugins(ctx)
-	if err != nil {
-		return nil, err
-	}
 	c := plan.Catalog{
-		Providers: identities(plugins, protocol.KindProvider), Backends: identities(plugins, protocol.KindBackend),
+		Providers: identities(w.plugins, protocol.KindProvider), Backends: identities(w.plugins, protocol.KindBackend),
 		Scores: map[string]protocol.File{}, Weights: map[string][]protocol.ModelFile{}, Estimates: map[string]protocol.Estimate{},
 	}
 	lock, err := spec.ReadLock(os.DirFS(dirs[0]))
@@ -111,17 +102,25 @@ func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, past bool, d
 	if c.SecondsPerByte, err = w.rates(); err != nil {
 		return nil, err
 	}
-	return plan.Build(e, c)
+	return plan.Build(e, c, planKinds(w.kinds))
 }
 
 func identities(plugins []Plugin, kind protocol.Kind) map[string]plan.Plugin {
 	usable := map[string]plan.Plugin{}
 	for _, p := range plugins {
-		if p.Kind == kind && p.Problem == "" {
-			usable[p.Name] = plan.Plugin{Name: p.Name, Version: p.Version, Protocol: p.Protocol, Digest: p.BinaryDigest}
+		if p.Kind == kind && p.asked && p.Problem == "" {
+			usable[p.Name] = plan.Plugin{Worker: executor.WorkerOf(p.Info), Neutral: p.neutral}
 		}
 	}
 	return usable
+}
+
+func planKinds(kinds []action.Kind) []plan.Kind {
+	of := make([]plan.Kind, len(kinds))
+	for i, k := range kinds {
+		of[i] = k
+	}
+	return of
 }
 
 // maxResolving bounds how many sources are resolved at the same time.
@@ -199,7 +198,7 @@ func (w *Workspace) estimate(ctx context.Context, e *spec.Experiment, c plan.Cat
 		if m.Backend == nil || m.Weights != nil && len(files) == 0 {
 			continue
 		}
-		settings := (&plan.Model{Model: m}).Settings()
+		settings := score.Settings(m.Scoring)
 		id := fmt.Sprintf("%s %s %+v %v", m.Backend.Name, m.Backend.Config, settings, files)
 		estimate, ok := known[id]
 		if !ok {
@@ -261,14 +260,13 @@ func (w *Workspace) table(ctx context.Context, m *spec.Scores, past bool, dirs [
 const ratedRuns = 5
 
 // rates returns seconds a byte that the latest runs measured, by kind and model or provider.
-func (w *Workspace) rates() (map[plan.Kind]map[string]float64, error) {
+func (w *Workspace) rates() (map[string]map[string]float64, error) {
 	dirs, err := engine.JournalDirs(w.runs())
 	if err != nil {
 		return nil, err
 	}
 	type work struct {
-		kind plan.Kind
-		who  string
+		kind, who string
 	}
 	bytes, seconds := map[work]float64{}, map[work]float64{}
 	for _, dir := range dirs[:min(len(dirs), ratedRuns)] {
@@ -283,7 +281,7 @@ func (w *Workspace) rates() (map[plan.Kind]map[string]float64, error) {
 			}
 		}
 	}
-	rates := map[plan.Kind]map[string]float64{}
+	rates := map[string]map[string]float64{}
 	for of, n := range bytes {
 		if rates[of.kind] == nil {
 			rates[of.kind] = map[string]float64{}

@@ -11,13 +11,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/host"
 	"surprisal.dev/runner/action"
-	"surprisal.dev/runner/action/gap"
-	"surprisal.dev/runner/action/materialize"
-	"surprisal.dev/runner/action/score"
-	"surprisal.dev/runner/action/scores"
-	"surprisal.dev/runner/action/train"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/executor"
 	"surprisal.dev/runner/plan"
@@ -39,6 +34,8 @@ type RunOptions struct {
 	Memory  int64
 	Devices int64
 	Retries int
+	// Processes has actions done in processes of their own, one for each group that shares a model.
+	Processes bool
 	// Stop, once closed, lets nothing new start.
 	Stop <-chan struct{}
 	// Observer makes what is told about the run, once it is known what is cached.
@@ -51,7 +48,7 @@ type Outcome struct {
 	Counts    map[plan.State]int
 	Failures  []Failure
 	Warnings  []string
-	Reports   []Report
+	Published []Published
 	// Unrecorded says why a run that had nothing to do left no trace in the store.
 	Unrecorded error
 }
@@ -85,11 +82,9 @@ func (w *Workspace) Run(ctx context.Context, p *plan.Plan, o RunOptions) (outcom
 
 	// A cancelled run does not wait for a plugin that may never answer. Close returns the error.
 	defer context.AfterFunc(ctx, func() { _ = w.stopPlugins() })()
-	models := score.NewModels(int(o.Cores), w.loadModel)
-	e := engine.New(engine.Options{
-		Store: w.Store, Executor: executor.NewLocal(machine(o)), Workers: w.workers(models), Observer: recorder,
-		Log: w.log, CacheDir: filepath.Join(w.state, "cache"), Retries: o.Retries,
-	})
+	pool := host.NewPool()
+	x := w.executor(o, outcome.ID, pool)
+	e := engine.New(engine.Options{Store: w.Store, Executor: x, Observer: recorder, Log: w.log, Retries: o.Retries})
 	runErr := e.Run(ctx, p, o.Stop)
 	outcome.conclude(p, recorder.failures)
 	if runErr != nil {
@@ -97,10 +92,10 @@ func (w *Workspace) Run(ctx context.Context, p *plan.Plan, o RunOptions) (outcom
 	}
 	manifest.State, manifest.Finished, manifest.Actions = outcome.State, time.Now().UTC(), actionsOf(p)
 	background := context.WithoutCancel(ctx)
-	if err := errors.Join(runErr, models.Close(), w.Store.PutRun(background, manifest)); err != nil {
+	if err := errors.Join(runErr, x.Close(), pool.Close(), w.Store.PutRun(background, manifest)); err != nil {
 		return outcome, err
 	}
-	outcome.Reports, err = w.exportReports(background, p)
+	outcome.Published, err = w.publish(background, p)
 	return outcome, err
 }
 
@@ -121,7 +116,7 @@ func (o *Outcome) conclude(p *plan.Plan, failures []Failure) {
 	o.Failures = failures
 	for _, a := range p.Actions {
 		o.Counts[a.State]++
-		o.Warnings = append(o.Warnings, a.Warnings...)
+		o.Warnings = append(o.Warnings, Warnings(a)...)
 	}
 	switch {
 	case o.Counts[plan.Cancelled] > 0:
@@ -131,6 +126,15 @@ func (o *Outcome) conclude(p *plan.Plan, failures []Failure) {
 	default:
 		o.State = StateDone
 	}
+}
+
+// Warnings returns what an action warns of, with its name.
+func Warnings(a *plan.Action) []string {
+	var all []string
+	for _, warning := range a.Warnings {
+		all = append(all, a.Name+": "+warning)
+	}
+	return all
 }
 
 func actionsOf(p *plan.Plan) []store.RunAction {
@@ -151,39 +155,33 @@ func newRunID() string {
 	return time.Now().UTC().Format("20060102-150405.000-") + hex.EncodeToString(random[:])
 }
 
-func (w *Workspace) workers(models *score.Models) map[plan.Kind]engine.Worker {
-	return map[plan.Kind]engine.Worker{
-		plan.Materialize: materialize.New(w.Dir, func(ctx context.Context, name string) (materialize.Provider, error) {
-			return w.host.Provider(ctx, name)
-		}),
-		plan.Train: train.New(func(ctx context.Context, name string) (train.Backend, error) {
-			return w.host.Backend(ctx, name)
-		}),
-		plan.Import: scores.New(w.Dir),
-		plan.Score:  score.New(models),
-		plan.Gap:    gap.New(),
+// executor returns what does the jobs of a run.
+func (w *Workspace) executor(o RunOptions, run string, pool *host.Pool) executor.Executor {
+	budget := executor.NewBudget(machine(o), pool, func(model string, err error) {
+		w.log.Warn("a model could not be closed", "model", model, "error", err)
+	})
+	if o.Processes {
+		return executor.NewProcesses(budget, w.process(run), w.Store, w.log)
 	}
+	return executor.NewLocal(budget, w.worker(pool))
 }
 
-func (w *Workspace) loadModel(ctx context.Context, backend string, m protocol.Model) (score.Model, error) {
-	b, err := w.host.Backend(ctx, backend)
-	if err != nil {
-		return nil, err
-	}
-	model, err := b.Load(ctx, m)
-	if err != nil {
-		return nil, err
-	}
-	return model, nil
+// worker returns what does a job in this process.
+func (w *Workspace) worker(pool *host.Pool) *executor.Worker {
+	return executor.NewWorker(executor.WorkerOptions{
+		Store: w.Store, Kinds: w.kinds, Host: w.host, Pool: pool, Log: w.log, CacheDir: w.cacheDir(),
+	})
 }
+
+func (w *Workspace) cacheDir() string { return filepath.Join(w.state, "cache") }
 
 // machine returns what actions may take of this machine.
-func machine(o RunOptions) executor.Resources {
+func machine(o RunOptions) plan.Resources {
 	memory := o.Memory
 	if memory == 0 {
 		memory = physicalMemory()
 	}
-	return executor.Resources{Cores: o.Cores, Memory: memory, Devices: o.Devices}
+	return plan.Resources{Cores: o.Cores, Memory: memory, Devices: o.Devices}
 }
 
 // recorder writes the journal and the log of a run and passes on what it observes.

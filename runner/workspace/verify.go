@@ -3,12 +3,9 @@ package workspace
 import (
 	"context"
 	"fmt"
-	"path/filepath"
-	"slices"
 	"sync/atomic"
 
-	"surprisal.dev/runner/action/score"
-	"surprisal.dev/runner/artifact"
+	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/store"
 )
@@ -21,7 +18,7 @@ type Verification struct {
 	Problems []store.Problem `json:"problems"`
 }
 
-// Verify rehashes the whole store and replays the ledgers of every score that the runs name.
+// Verify rehashes the whole store and replays the ledgers of every action that the runs name.
 func (w *Workspace) Verify(ctx context.Context) (Verification, error) {
 	v := Verification{Problems: []store.Problem{}}
 	var bytes atomic.Int64
@@ -33,7 +30,7 @@ func (w *Workspace) Verify(ctx context.Context) (Verification, error) {
 	v.Problems = append(v.Problems, problems...)
 	runs, err := w.Store.Runs(ctx)
 	if err != nil && len(problems) > 0 {
-		// A damaged run is among the problems; which scores it names is not known.
+		// A damaged run is among the problems; which actions it names is not known.
 		return v, nil
 	}
 	if err != nil {
@@ -46,39 +43,58 @@ func (w *Workspace) Verify(ctx context.Context) (Verification, error) {
 				continue
 			}
 			seen[a.Key] = true
-			record, hit, err := w.Store.Lookup(ctx, a.Key)
-			if err != nil || !hit || record.Kind != string(plan.Score) {
-				// What is damaged or gone is among the problems already.
-				continue
-			}
-			v.Ledgers++
-			err = w.replay(ctx, record)
-			if ctx.Err() != nil {
-				return v, ctx.Err()
-			}
-			if err != nil {
-				v.Problems = append(v.Problems, store.Problem{
-					Path: record.Name, Found: fmt.Sprintf("its ledger does not balance: %v", err), Do: "remove the action " + record.Key + " and run again",
-				})
+			if err := w.verify(ctx, a.Key, &v); err != nil {
+				return v, err
 			}
 		}
 	}
 	return v, nil
 }
 
-func (w *Workspace) replay(ctx context.Context, r *store.Record) error {
-	var paths []string
-	for _, name := range []string{artifact.ScoredFile, artifact.LedgerFile} {
-		i := slices.IndexFunc(r.Outputs, func(f store.File) bool { return f.Name == name })
-		if i < 0 {
-			return fmt.Errorf("it has no %s", name)
-		}
-		path, err := w.Store.LocalPath(ctx, r.Outputs[i].Digest, filepath.Join(w.state, "cache"))
-		if err != nil {
-			return err
-		}
-		paths = append(paths, path)
+// verify checks what an action made, as its kind does.
+func (w *Workspace) verify(ctx context.Context, key string, v *Verification) error {
+	record, hit, err := w.Store.Lookup(ctx, key)
+	if err != nil || !hit {
+		// What is damaged or gone is among the problems already.
+		return ctx.Err()
 	}
-	_, err := score.Replay(paths[0], paths[1])
-	return err
+	d, err := plan.ReadDescriptor(record.Descriptor)
+	if err != nil {
+		v.Problems = append(v.Problems, store.Problem{
+			Path: record.Name, Found: err.Error(), Do: "remove the action " + record.Key + " and run again",
+		})
+		return nil
+	}
+	verifier, ok := w.kind(d.Kind).(action.Verifier)
+	if !ok {
+		return nil
+	}
+	n, err := verifier.Verify(ctx, w.files(record))
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	v.Ledgers += n
+	if err != nil {
+		v.Problems = append(v.Problems, store.Problem{
+			Path: record.Name, Found: fmt.Sprintf("its ledger does not balance: %v", err), Do: "remove the action " + record.Key + " and run again",
+		})
+	}
+	return nil
+}
+
+// kind returns the kind with a name, or nil.
+func (w *Workspace) kind(name string) action.Kind {
+	for _, k := range w.kinds {
+		if k.Name() == name {
+			return k
+		}
+	}
+	return nil
+}
+
+// files returns the files of an artifact.
+func (w *Workspace) files(r *store.Record) action.Files {
+	return action.NewFiles(r.Outputs, func(ctx context.Context, digest string) (string, error) {
+		return w.Store.LocalPath(ctx, digest, w.cacheDir())
+	})
 }

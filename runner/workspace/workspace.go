@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +15,8 @@ import (
 	"surprisal.dev/plugins/host"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
+	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/action/kinds"
 	"surprisal.dev/runner/spec"
 	"surprisal.dev/runner/store"
 )
@@ -55,6 +56,9 @@ type Workspace struct {
 	log         hclog.InterceptLogger
 	warnings    []string
 	digests     *digests
+	kinds       []action.Kind
+	// location is that of the store, and program the path of this program.
+	location, program string
 
 	experiment *spec.Experiment
 	plugins    []Plugin
@@ -69,23 +73,21 @@ func Open(ctx context.Context, o Options) (*Workspace, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Workspace{Dir: dir, options: o, state: filepath.Join(dir, stateDir)}
+	w := &Workspace{Dir: dir, options: o, state: filepath.Join(dir, stateDir), kinds: kinds.All()}
 	w.digests = openDigests(filepath.Join(w.state, "digests.json"))
-	location := o.Store
-	if location == "" {
-		location = filepath.Join(w.state, "store")
+	if w.program, err = os.Executable(); err != nil {
+		return nil, err
 	}
-	if w.Store, err = store.Open(ctx, location); err != nil {
+	if w.location = o.Store; o.Store == "" {
+		w.location = filepath.Join(w.state, "store")
+	}
+	if w.Store, err = store.Open(ctx, w.location); err != nil {
 		return nil, err
 	}
 	// What plugins and actions log goes to the terminal as far as its level allows, and to the run's log in full.
 	w.log = hclog.NewInterceptLogger(&hclog.LoggerOptions{Name: "runner", Level: hclog.Trace, Output: io.Discard})
 	w.log.RegisterSink(forward{o.Log})
-	w.host, err = host.New(host.Options{
-		Providers: slices.Sorted(maps.Keys(o.Builtins.Providers)), Backends: slices.Sorted(maps.Keys(o.Builtins.Backends)),
-		Folders: o.PluginDirs, Log: w.log,
-	})
-	if err != nil {
+	if w.host, err = newHost(o.Builtins, o.PluginDirs, w.log); err != nil {
 		return nil, errors.Join(err, w.Store.Close())
 	}
 	w.stopPlugins = sync.OnceValue(w.host.Close)
@@ -117,26 +119,35 @@ type Plugin struct {
 	host.Info
 	// Problem says why it cannot be used, if it cannot; then not much more than its kind and name is known.
 	Problem string `json:",omitempty"`
-	// trains says whether a backend makes its models.
-	trains bool
+	// trains says whether a backend makes its models, and neutral names its settings that change no result.
+	trains  bool
+	neutral []string
+	asked   bool
 }
 
 // Plugins starts all plugins that can be found and asks what they are. It lists them by kind, providers first, and name.
 func (w *Workspace) Plugins(ctx context.Context) ([]Plugin, error) {
-	if w.plugins != nil {
-		return w.plugins, nil
-	}
-	var found []Plugin
-	for _, kind := range []protocol.Kind{protocol.KindProvider, protocol.KindBackend} {
-		for _, name := range w.host.Names(kind) {
-			found = append(found, Plugin{Info: host.Info{Kind: kind, Name: name}})
+	return w.askAll(ctx, func(protocol.Kind, string) bool { return true })
+}
+
+// askAll lists the plugins that can be found. Those that are wanted, or were before, are started and asked what they are.
+func (w *Workspace) askAll(ctx context.Context, wanted func(kind protocol.Kind, name string) bool) ([]Plugin, error) {
+	if w.plugins == nil {
+		for _, kind := range []protocol.Kind{protocol.KindProvider, protocol.KindBackend} {
+			for _, name := range w.host.Names(kind) {
+				w.plugins = append(w.plugins, Plugin{Info: host.Info{Kind: kind, Name: name}})
+			}
 		}
 	}
 	var group sync.WaitGroup
-	for i := range found {
+	for i := range w.plugins {
+		p := &w.plugins[i]
+		if p.asked || !wanted(p.Kind, p.Name) {
+			continue
+		}
 		group.Go(func() {
-			if err := w.ask(ctx, &found[i]); err != nil {
-				found[i].Problem = err.Error()
+			if err := w.ask(ctx, p); err != nil {
+				p.Problem = err.Error()
 			}
 		})
 	}
@@ -144,8 +155,10 @@ func (w *Workspace) Plugins(ctx context.Context) ([]Plugin, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	w.plugins = found
-	return found, nil
+	for i := range w.plugins {
+		w.plugins[i].asked = w.plugins[i].asked || wanted(w.plugins[i].Kind, w.plugins[i].Name)
+	}
+	return w.plugins, nil
 }
 
 // ask starts a plugin and asks what it is.
@@ -165,7 +178,7 @@ func (w *Workspace) ask(ctx context.Context, p *Plugin) error {
 		if err != nil {
 			return err
 		}
-		p.Info, p.trains = backend.Info(), d.Trains
+		p.Info, p.trains, p.neutral = backend.Info(), d.Trains, d.NeutralSettings
 	}
 	if err := spec.CheckSchema(p.Schema); err != nil {
 		return fmt.Errorf("the schema of plugin %s is not valid CUE, which is a mistake of the plugin: %w", p.Path, err)
@@ -173,17 +186,73 @@ func (w *Workspace) ask(ctx context.Context, p *Plugin) error {
 	return nil
 }
 
-// Schemas returns the CUE schemas of all plugins.
-func (w *Workspace) Schemas(ctx context.Context) (providers, backends map[string]spec.Schema, err error) {
+// Language returns the spec language with the configurations of all plugins.
+func (w *Workspace) Language(ctx context.Context) (spec.Options, error) {
 	plugins, err := w.Plugins(ctx)
-	if err != nil {
-		return nil, nil, err
+	return w.language(plugins), err
+}
+
+// language returns the spec language with the configurations of those plugins that were asked. Of others, anything goes.
+func (w *Workspace) language(plugins []Plugin) spec.Options {
+	o := spec.Options{
+		Tags: w.options.Inject, Sections: action.Sections(w.kinds),
+		Providers: map[string]spec.Schema{}, Backends: map[string]spec.Schema{},
 	}
-	schemas := map[protocol.Kind]map[string]spec.Schema{protocol.KindProvider: {}, protocol.KindBackend: {}}
+	schemas := map[protocol.Kind]map[string]spec.Schema{protocol.KindProvider: o.Providers, protocol.KindBackend: o.Backends}
 	for _, p := range plugins {
-		schemas[p.Kind][p.Name] = spec.Schema{CUE: p.Schema, Trains: p.trains, Problem: p.Problem}
+		s := spec.Schema{CUE: p.Schema, Trains: p.trains, Problem: p.Problem}
+		if !p.asked {
+			s = spec.Schema{CUE: "#Config: {...}"}
+		}
+		schemas[p.Kind][p.Name] = s
 	}
-	return schemas[protocol.KindProvider], schemas[protocol.KindBackend], nil
+	return o
+}
+
+// load reads the spec in a directory. Of the plugins on the machine it starts those that are built in and those that the
+// spec names.
+func (w *Workspace) load(ctx context.Context, dir string) (*spec.Experiment, error) {
+	plugins, err := w.askAll(ctx, func(kind protocol.Kind, name string) bool { return w.isBuiltin(kind, name) })
+	if err != nil {
+		return nil, err
+	}
+	e, err := spec.Load(ctx, dir, w.language(plugins))
+	if err != nil {
+		return nil, err
+	}
+	named := pluginsOf(e)
+	unknown := func(p Plugin) bool { return !p.asked && named[p.Kind][p.Name] }
+	if !slices.ContainsFunc(plugins, unknown) {
+		return e, nil
+	}
+	if plugins, err = w.askAll(ctx, func(kind protocol.Kind, name string) bool { return named[kind][name] }); err != nil {
+		return nil, err
+	}
+	return spec.Load(ctx, dir, w.language(plugins))
+}
+
+func (w *Workspace) isBuiltin(kind protocol.Kind, name string) bool {
+	var is bool
+	if kind == protocol.KindProvider {
+		_, is = w.options.Builtins.Providers[name]
+	} else {
+		_, is = w.options.Builtins.Backends[name]
+	}
+	return is
+}
+
+// pluginsOf returns the names of the plugins that an experiment uses.
+func pluginsOf(e *spec.Experiment) map[protocol.Kind]map[string]bool {
+	named := map[protocol.Kind]map[string]bool{protocol.KindProvider: {}, protocol.KindBackend: {}}
+	for _, d := range e.Datasets {
+		named[protocol.KindProvider][d.Source.Provider] = true
+	}
+	for _, m := range e.Models {
+		if m.Backend != nil {
+			named[protocol.KindBackend][m.Backend.Name] = true
+		}
+	}
+	return named
 }
 
 func invalid(format string, args ...any) error {

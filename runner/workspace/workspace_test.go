@@ -23,6 +23,7 @@ import (
 	"surprisal.dev/providers/text"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/action/actiontest"
+	"surprisal.dev/runner/action/gap"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/plan"
@@ -158,7 +159,7 @@ func wantInvalid(t *testing.T, err error, wants ...string) {
 	}
 }
 
-const reportFile = ".surprisal/reports/big-small/report.md"
+const reportFile = ".surprisal/reports/gap/big-small/report.md"
 
 func (f *folder) report() string {
 	f.t.Helper()
@@ -180,8 +181,8 @@ func TestRun(t *testing.T) {
 	if err != nil || r.State != workspace.StateDone || len(r.Actions) != 7 || r.Finished.Before(r.Started) {
 		t.Errorf("found %+v, %v", r, err)
 	}
-	if len(first.Reports) != 1 || !strings.HasSuffix(first.Reports[0].Path, reportFile) || f.report() == "" {
-		t.Errorf("found the reports %v", first.Reports)
+	if len(first.Published) != 1 || !strings.HasSuffix(first.Published[0].Path, reportFile) || f.report() == "" {
+		t.Errorf("found the reports %v", first.Published)
 	}
 
 	w, second := f.runs()
@@ -239,7 +240,7 @@ func TestStop(t *testing.T) {
 	if err != nil || outcome.State != workspace.StateCancelled || outcome.Counts[plan.Cancelled] != 7 {
 		t.Errorf("found %+v, %v", outcome, err)
 	}
-	if _, _, err := w.Headline(t.Context()); protocol.KindOf(err) != protocol.InvalidInput {
+	if _, err := w.Latest(t.Context()); protocol.KindOf(err) != protocol.InvalidInput {
 		t.Errorf("a headline of nothing: found error %v", err)
 	}
 }
@@ -250,12 +251,15 @@ func TestReports(t *testing.T) {
 	f := newFolder(t)
 	w, _ := f.runs()
 	before := f.report()
-	h, reports, err := w.Headline(t.Context())
-	if err != nil || len(reports) != 1 || len(h.Gaps) != 1 || h.Gaps[0].GapBPB == nil || *h.Gaps[0].GapBPB >= 0 {
-		t.Fatalf("found %+v, %v, %v; wanted the larger model to do better", h, reports, err)
+	s, err := w.Latest(t.Context())
+	if err != nil || len(s.Published) != 1 || len(s.Reports) != 2 || s.Reports[1].Kind != "gap" {
+		t.Fatalf("found %+v, %v", s, err)
+	}
+	if gaps := s.Reports[1].Report.(gap.Headlines); len(gaps) != 1 || gaps[0].GapBPB == nil || *gaps[0].GapBPB >= 0 {
+		t.Fatalf("found %+v; wanted the larger model to do better", gaps)
 	}
 
-	if err := os.RemoveAll(filepath.Join(f.dir, ".surprisal/reports/big-small")); err != nil {
+	if err := os.RemoveAll(filepath.Join(f.dir, ".surprisal/reports/gap/big-small")); err != nil {
 		t.Fatal(err)
 	}
 	f.runs()
@@ -270,8 +274,8 @@ func TestReports(t *testing.T) {
 	}
 	f.replace("order: 2", "order: 3")
 	w = f.open()
-	if _, reports, err = w.Headline(t.Context()); err != nil || len(reports) > 0 {
-		t.Errorf("found the reports %v, %v; wanted none, for the folder holds another spec's", reports, err)
+	if s, err = w.Latest(t.Context()); err != nil || len(s.Published) > 0 {
+		t.Errorf("found the reports %v, %v; wanted none, for the directory holds another spec's", s.Published, err)
 	}
 	f.run(w)
 	if f.report() != before {
@@ -287,13 +291,13 @@ func TestReportNames(t *testing.T) {
 matrix: g: models: ["big", "small"]`)
 	for range 2 {
 		_, o := f.runs()
-		for _, r := range o.Reports {
+		for _, r := range o.Published {
 			if _, err := os.Stat(r.Path); err != nil {
 				t.Error(err)
 			}
 		}
-		if len(o.Reports) != 3 {
-			t.Errorf("found the reports %v", o.Reports)
+		if len(o.Published) != 3 {
+			t.Errorf("found the reports %v", o.Published)
 		}
 	}
 }
@@ -342,14 +346,14 @@ func TestFind(t *testing.T) {
 		t.Errorf("found %v, %q, %v", r, file, err)
 	}
 	for kind, want := range map[string]string{
-		"score big books/a": artifact.SummaryFile, "gap big-small": workspace.ReportFile, "materialize corpus": artifact.MetadataFile, "train big": artifact.ModelFile,
+		"score big books/a": artifact.SummaryFile, "gap big-small": "report.md", "materialize corpus": artifact.MetadataFile, "train big": "",
 	} {
 		r, err := w.Find(t.Context(), kind)
-		if err != nil || workspace.MainFile(r) != want {
+		if err != nil || w.MainFile(r) != want {
 			t.Errorf("%s: found %v, wanted %s: %v", kind, r, want, err)
 		}
 	}
-	if got := workspace.MainFile(&store.Record{}); got != "" {
+	if got := w.MainFile(&store.Record{}); got != "" {
 		t.Errorf("of nothing, the main file is %q", got)
 	}
 }
@@ -630,7 +634,7 @@ func TestPlanAt(t *testing.T) {
 	f.replace("name: \"test\"", "name: \"renamed\"")
 	want := []string{
 		"changed train big [parameters.config.order: 3 -> 2]",
-		"changed score big books/a [inputs.model: as it was -> changed train big parameters.model.config.order: 3 -> 2]",
+		"changed score big books/a [inputs.model: as it was -> changed train big parameters.config.order: 3 -> 2]",
 		"changed gap big-small [inputs.a/books/a: as it was -> changed score big books/a]",
 	}
 	if d := cmp.Diff(want, f.against("first")); d != "" {

@@ -180,10 +180,12 @@ func TestDiscounts(t *testing.T) {
 		want  [4]float64
 	}{
 		// n1..n4 = 4, 3, 2, 1: Y = 0.4, D1 = 1 - 0.8*3/4, D2 = 2 - 1.2*2/3, D3 = 3 - 1.6*1/2.
-		"usual":                       {[]int{1, 1, 1, 1, 2, 2, 2, 3, 3, 4}, [4]float64{0, 0.4, 1.2, 2.2}},
-		"no text":                     {nil, [4]float64{0, 0.5, 1, 1.5}},
-		"no symbol occurs once":       {[]int{2, 2, 3, 4}, [4]float64{0, 0.5, 1, 1.5}},
-		"all occur once":              {[]int{1, 1, 1}, [4]float64{0, 0.5, 1, 1.5}},
+		"usual":                 {[]int{1, 1, 1, 1, 2, 2, 2, 3, 3, 4}, [4]float64{0, 0.4, 1.2, 2.2}},
+		"no text":               {nil, [4]float64{0, 0.5, 1, 1.5}},
+		"no symbol occurs once": {[]int{2, 2, 3, 4}, [4]float64{0, 0.5, 1, 1.5}},
+		"all occur once":        {[]int{1, 1, 1}, [4]float64{0, 0.5, 1, 1.5}},
+		// n1..n4 = 4, 1, 1, 0: Y = 2/3, D1 = 1 - 4/3*1/4, D2 = 2 - 2.
+		"a discount would be 0":       {[]int{1, 1, 1, 1, 2, 3}, [4]float64{0, 2. / 3, 1, 1.5}},
 		"a discount would be below 0": {[]int{1, 2, 3, 3, 3, 3, 3}, [4]float64{0, 1 - 2./3, 1, 1.5}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -906,9 +906,14 @@ type Estimate struct {
 	// Of all accelerators together.
 	DeviceMemoryBytes int64 `protobuf:"varint,6,opt,name=device_memory_bytes,json=deviceMemoryBytes,proto3" json:"device_memory_bytes,omitempty"`
 	// How many accelerators the model takes.
-	Devices       int64 `protobuf:"varint,7,opt,name=devices,proto3" json:"devices,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Devices int64 `protobuf:"varint,7,opt,name=devices,proto3" json:"devices,omitempty"`
+	// What training needs of the host beyond memory_bytes, per byte of training text.
+	TrainingMemoryPerByte float64 `protobuf:"fixed64,8,opt,name=training_memory_per_byte,json=trainingMemoryPerByte,proto3" json:"training_memory_per_byte,omitempty"`
+	// What scoring needs of the host beyond memory_bytes, per byte of the text that the model is trained on; 0 where the
+	// request names the model's files.
+	MemoryPerTrainingByte float64 `protobuf:"fixed64,9,opt,name=memory_per_training_byte,json=memoryPerTrainingByte,proto3" json:"memory_per_training_byte,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
 }
 
 func (x *Estimate) Reset() {
@@ -986,6 +991,20 @@ func (x *Estimate) GetDeviceMemoryBytes() int64 {
 func (x *Estimate) GetDevices() int64 {
 	if x != nil {
 		return x.Devices
+	}
+	return 0
+}
+
+func (x *Estimate) GetTrainingMemoryPerByte() float64 {
+	if x != nil {
+		return x.TrainingMemoryPerByte
+	}
+	return 0
+}
+
+func (x *Estimate) GetMemoryPerTrainingByte() float64 {
+	if x != nil {
+		return x.MemoryPerTrainingByte
 	}
 	return 0
 }
@@ -1836,7 +1855,7 @@ const file_plugin_proto_rawDesc = "" +
 	"\x06digest\x18\x03 \x01(\tR\x06digest\"z\n" +
 	"\vPlanRequest\x120\n" +
 	"\x05model\x18\x01 \x01(\v2\x1a.surprisal.plugin.v1.ModelR\x05model\x129\n" +
-	"\bsettings\x18\x02 \x01(\v2\x1d.surprisal.plugin.v1.SettingsR\bsettings\"\x8a\x02\n" +
+	"\bsettings\x18\x02 \x01(\v2\x1d.surprisal.plugin.v1.SettingsR\bsettings\"\xfc\x02\n" +
 	"\bEstimate\x12\x1e\n" +
 	"\n" +
 	"parameters\x18\x01 \x01(\x03R\n" +
@@ -1846,7 +1865,9 @@ const file_plugin_proto_rawDesc = "" +
 	"\fmemory_bytes\x18\x04 \x01(\x03R\vmemoryBytes\x12&\n" +
 	"\x0fbytes_per_token\x18\x05 \x01(\x01R\rbytesPerToken\x12.\n" +
 	"\x13device_memory_bytes\x18\x06 \x01(\x03R\x11deviceMemoryBytes\x12\x18\n" +
-	"\adevices\x18\a \x01(\x03R\adevices\"~\n" +
+	"\adevices\x18\a \x01(\x03R\adevices\x127\n" +
+	"\x18training_memory_per_byte\x18\b \x01(\x01R\x15trainingMemoryPerByte\x127\n" +
+	"\x18memory_per_training_byte\x18\t \x01(\x01R\x15memoryPerTrainingByte\"~\n" +
 	"\bSettings\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x18\n" +
 	"\acontext\x18\x02 \x01(\x03R\acontext\x12\x16\n" +

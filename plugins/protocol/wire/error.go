@@ -52,9 +52,10 @@ func code(kind protocol.ErrorKind) codes.Code {
 		return codes.InvalidArgument
 	case protocol.OutOfMemory:
 		return codes.ResourceExhausted
-	default:
+	case protocol.NeedsNetwork, protocol.Changed:
 		return codes.FailedPrecondition
 	}
+	return codes.Unknown
 }
 
 // FromStatus undoes ToStatus. An error that the plugin did not send, such as a broken connection, is returned as it is.
@@ -64,7 +65,7 @@ func FromStatus(err error) error {
 		return err
 	}
 	for _, detail := range s.Details() {
-		if e, ok := detail.(*pluginpb.Error); ok {
+		if e, ok := detail.(*pluginpb.Error); ok && code(protocol.ErrorKind(e.Kind)) != codes.Unknown {
 			return &protocol.Error{Kind: protocol.ErrorKind(e.Kind), Message: s.Message()}
 		}
 	}

@@ -6,12 +6,15 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// MaxMessageBytes is the largest message that either side accepts. Streams stay far below it; it bounds the messages that
-// are not cut, such as a resolution of very many files.
-const MaxMessageBytes = 256 << 20
+// MaxMessageBytes is the largest message that either side accepts outside streams, such as a resolution of very many files.
+const MaxMessageBytes = 64 << 20
 
-// ChunkBytes is the size of a stream's messages, which the transport moves fastest.
-const ChunkBytes = 1 << 20
+// ChunkBytes is about the size of a stream's messages, which the transport moves fastest, and MaxChunkBytes the largest that
+// is accepted.
+const (
+	ChunkBytes    = 1 << 20
+	MaxChunkBytes = 4 << 20
+)
 
 // LifelineVariable names the environment variable that holds the number of the lifeline's file descriptor: a pipe whose
 // other end only the runner holds, so that its end of file means that the runner is gone.

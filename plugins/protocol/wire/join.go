@@ -2,53 +2,83 @@ package wire
 
 import (
 	"fmt"
-	"math"
+	"slices"
 	"strings"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/protocol/pluginpb"
 )
 
-// RowJoiner puts the rows of a stream together again.
+// RowJoiner puts the rows of a stream together again. It refuses what breaks the protocol's bounds as soon as it arrives.
 type RowJoiner struct {
-	row   protocol.Row
-	bytes int
-	open  bool
+	fields int
+	row    protocol.Row
+	last   parts[byte] // of the row's last value
+	open   bool
 }
 
-// Join calls emit with each row that parts complete. emit may keep it.
-func (j *RowJoiner) Join(parts []*pluginpb.Row, emit func(protocol.Row) error) error {
-	for _, part := range parts {
-		values := part.GetValues()
-		if !j.open {
-			j.row = protocol.Row{
-				Ordinal: part.GetOrdinal(), Shard: part.GetShard(), Number: part.GetNumber(), Problem: part.GetProblem(),
-			}
-			j.bytes = 0
-		} else if len(values) > 0 {
-			if len(j.row.Values) == 0 {
-				return fmt.Errorf("row %d continues a value that it has not begun", j.row.Ordinal)
-			}
-			last := &j.row.Values[len(j.row.Values)-1]
-			*last = append(*last, values[0]...)
-			j.bytes += len(values[0])
-			values = values[1:]
+// NewRowJoiner returns a joiner of rows with at most so many values.
+func NewRowJoiner(fields int) *RowJoiner { return &RowJoiner{fields: fields} }
+
+// Join calls emit with each row that messages complete. emit may keep it.
+func (j *RowJoiner) Join(messages []*pluginpb.Row, emit func(protocol.Row) error) error {
+	for _, m := range messages {
+		if err := j.take(m); err != nil {
+			return fmt.Errorf("row %d %w", j.row.Ordinal, err)
 		}
-		for _, value := range values {
-			j.row.Values = append(j.row.Values, value)
-			j.bytes += len(value)
-		}
-		if j.bytes > math.MaxInt32 {
-			return fmt.Errorf("row %d has more than %d bytes", j.row.Ordinal, math.MaxInt32)
-		}
-		if j.open = part.GetContinued(); j.open {
+		if j.open = m.GetContinued(); j.open {
 			continue
 		}
+		j.endValue()
 		if err := emit(j.row); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (j *RowJoiner) take(m *pluginpb.Row) error {
+	values := m.GetValues()
+	if !j.open {
+		j.row = protocol.Row{Ordinal: m.GetOrdinal(), Shard: m.GetShard(), Number: m.GetNumber(), Problem: m.GetProblem()}
+		if n := len(j.row.Problem); n > protocol.MaxProblemBytes {
+			return fmt.Errorf("has a problem of %d bytes; it may have %d", n, protocol.MaxProblemBytes)
+		}
+	} else if len(values) > 0 {
+		if len(j.row.Values) == 0 {
+			return fmt.Errorf("continues a value that it has not begun")
+		}
+		if err := j.add(values[0]); err != nil {
+			return err
+		}
+		values = values[1:]
+	}
+	for _, value := range values {
+		j.endValue()
+		if len(j.row.Values) == j.fields {
+			return fmt.Errorf("has more than %d values, one for each field", j.fields)
+		}
+		j.row.Values = append(j.row.Values, nil)
+		if err := j.add(value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *RowJoiner) add(part []byte) error {
+	if j.last.add(part); j.last.n > protocol.MaxTextBytes {
+		return fmt.Errorf("has a value of more than %d bytes, the most that a value may have", protocol.MaxTextBytes)
+	}
+	return nil
+}
+
+func (j *RowJoiner) endValue() {
+	if n := len(j.row.Values); n > 0 {
+		if j.row.Values[n-1] = j.last.join(); j.row.Values[n-1] == nil {
+			j.row.Values[n-1] = []byte{}
+		}
+	}
 }
 
 // End says whether the stream may end here.
@@ -62,33 +92,43 @@ func (j *RowJoiner) End() error {
 // DocumentJoiner puts the documents of a stream together again.
 type DocumentJoiner struct {
 	document protocol.Document
-	text     strings.Builder
+	text     parts[byte]
 	open     bool
 }
 
-// Join calls emit with each document that parts complete.
-func (j *DocumentJoiner) Join(parts []*pluginpb.Document, emit func(protocol.Document) error) error {
-	for _, part := range parts {
+// Join calls emit with each document that messages complete.
+func (j *DocumentJoiner) Join(messages []*pluginpb.Document, emit func(protocol.Document) error) error {
+	for _, m := range messages {
 		if !j.open {
 			j.document = protocol.Document{
-				Index: part.GetIndex(), Dataset: part.GetDataset(), Shard: part.GetShard(), Row: part.GetRow(),
-				ScoreStart: part.GetScoreStart(), ScoreEnd: part.GetScoreEnd(), ParseSpecial: part.GetParseSpecial(),
+				Index: m.GetIndex(), Dataset: m.GetDataset(), Shard: m.GetShard(), Row: m.GetRow(),
+				ScoreStart: m.GetScoreStart(), ScoreEnd: m.GetScoreEnd(), ParseSpecial: m.GetParseSpecial(),
 			}
-			j.text = strings.Builder{}
 		}
-		j.text.Write(part.GetText())
-		if j.text.Len() > math.MaxInt32 {
-			return fmt.Errorf("document %d has more than %d bytes", j.document.Index, math.MaxInt32)
+		if j.text.add(m.GetText()); j.text.n > protocol.MaxTextBytes {
+			return fmt.Errorf("document %d has more than %d bytes, the most that a document may have",
+				j.document.Index, protocol.MaxTextBytes)
 		}
-		if j.open = part.GetContinued(); j.open {
+		if j.open = m.GetContinued(); j.open {
 			continue
 		}
-		j.document.Text = j.text.String()
+		j.document.Text = text(&j.text)
 		if err := emit(j.document); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// text returns what the pieces spell, and forgets them.
+func text(p *parts[byte]) string {
+	var b strings.Builder
+	b.Grow(p.n)
+	for _, part := range p.all {
+		b.Write(part)
+	}
+	*p = parts[byte]{}
+	return b.String()
 }
 
 // End says whether the stream may end here.
@@ -101,35 +141,63 @@ func (j *DocumentJoiner) End() error {
 
 // AnswerJoiner puts the scored documents of a stream together again.
 type AnswerJoiner struct {
-	answer protocol.ScoredDocument
-	open   bool
+	begin func(index int64) (tokens int, err error)
+
+	answer            protocol.ScoredDocument
+	ids, starts, ends parts[int32]
+	nll               parts[float64]
+	unscored          parts[protocol.Unscored]
+	tokens            int
+	open              bool
 }
 
-// Join calls emit with each scored document that parts complete. emit may keep it.
-func (j *AnswerJoiner) Join(parts []*pluginpb.ScoredDocument, emit func(protocol.ScoredDocument) error) error {
-	for _, part := range parts {
+// NewAnswerJoiner returns a joiner that asks begin, at the first message of each answer, how many tokens and unscored ranges
+// the answer may have.
+func NewAnswerJoiner(begin func(index int64) (tokens int, err error)) *AnswerJoiner {
+	return &AnswerJoiner{begin: begin}
+}
+
+// Join calls emit with each scored document that messages complete. emit may keep it.
+func (j *AnswerJoiner) Join(messages []*pluginpb.ScoredDocument, emit func(protocol.ScoredDocument) error) error {
+	for _, m := range messages {
 		if !j.open {
-			j.answer = protocol.ScoredDocument{Index: part.GetIndex(), EOSNLL: part.GetEosNll(), TotalNLL: part.GetTotalNll()}
+			j.answer = protocol.ScoredDocument{Index: m.GetIndex(), EOSNLL: m.GetEosNll(), TotalNLL: m.GetTotalNll()}
+			var err error
+			if j.tokens, err = j.begin(j.answer.Index); err != nil {
+				return err
+			}
 		}
-		a := &j.answer
-		a.TokenIDs = extend(a.TokenIDs, part.GetTokenIds())
-		a.TokenStarts = extend(a.TokenStarts, part.GetTokenStarts())
-		a.TokenEnds = extend(a.TokenEnds, part.GetTokenEnds())
-		a.TokenNLL = extend(a.TokenNLL, part.GetTokenNll())
-		for _, u := range part.GetUnscored() {
-			a.Unscored = append(a.Unscored, protocol.Unscored{Start: u.GetStart(), End: u.GetEnd(), Reason: u.GetReason()})
+		j.take(m)
+		if n := max(j.ids.n, j.starts.n, j.ends.n, j.nll.n, j.unscored.n); n > j.tokens {
+			return fmt.Errorf("the answer for document %d has more than %d tokens or unscored ranges, far more than its text has bytes",
+				j.answer.Index, j.tokens)
 		}
-		if len(a.TokenIDs) > math.MaxInt32 {
-			return fmt.Errorf("the answer for document %d has more than %d tokens", a.Index, math.MaxInt32)
-		}
-		if j.open = part.GetContinued(); j.open {
+		if j.open = m.GetContinued(); j.open {
 			continue
 		}
-		if err := emit(j.answer); err != nil {
+		a := &j.answer
+		a.TokenIDs, a.TokenStarts, a.TokenEnds = j.ids.join(), j.starts.join(), j.ends.join()
+		a.TokenNLL, a.Unscored = j.nll.join(), j.unscored.join()
+		if err := emit(*a); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (j *AnswerJoiner) take(m *pluginpb.ScoredDocument) {
+	j.ids.add(m.GetTokenIds())
+	j.starts.add(m.GetTokenStarts())
+	j.ends.add(m.GetTokenEnds())
+	j.nll.add(m.GetTokenNll())
+	if len(m.GetUnscored()) == 0 {
+		return
+	}
+	unscored := make([]protocol.Unscored, len(m.GetUnscored()))
+	for i, u := range m.GetUnscored() {
+		unscored[i] = protocol.Unscored{Start: u.GetStart(), End: u.GetEnd(), Reason: u.GetReason()}
+	}
+	j.unscored.add(unscored)
 }
 
 // End says whether the stream may end here.
@@ -140,10 +208,25 @@ func (j *AnswerJoiner) End() error {
 	return nil
 }
 
-// extend takes over tail where there is nothing to extend, which spares most answers a copy.
-func extend[T any](s, tail []T) []T {
-	if len(s) == 0 {
-		return tail
+// parts are the pieces of a slice, which are copied once, when all are there.
+type parts[T any] struct {
+	all [][]T
+	n   int
+}
+
+func (p *parts[T]) add(part []T) {
+	if len(part) > 0 {
+		p.all = append(p.all, part)
+		p.n += len(part)
 	}
-	return append(s, tail...)
+}
+
+// join returns the slice and forgets the pieces. It takes over a single one, which spares most a copy.
+func (p *parts[T]) join() []T {
+	all := p.all
+	*p = parts[T]{}
+	if len(all) == 1 {
+		return all[0]
+	}
+	return slices.Concat(all...)
 }

@@ -121,6 +121,7 @@ func FromEstimate(e protocol.Estimate) *pluginpb.Estimate {
 	return &pluginpb.Estimate{
 		Parameters: e.Parameters, WeightBytes: e.WeightBytes, FlopsPerToken: e.FLOPsPerToken, MemoryBytes: e.MemoryBytes,
 		BytesPerToken: e.BytesPerToken, DeviceMemoryBytes: e.DeviceMemoryBytes, Devices: e.Devices,
+		TrainingMemoryPerByte: e.TrainingMemoryPerByte, MemoryPerTrainingByte: e.MemoryPerTrainingByte,
 	}
 }
 
@@ -130,6 +131,7 @@ func ToEstimate(e *pluginpb.Estimate) protocol.Estimate {
 		Parameters: e.GetParameters(), WeightBytes: e.GetWeightBytes(), FLOPsPerToken: e.GetFlopsPerToken(),
 		MemoryBytes: e.GetMemoryBytes(), BytesPerToken: e.GetBytesPerToken(),
 		DeviceMemoryBytes: e.GetDeviceMemoryBytes(), Devices: e.GetDevices(),
+		TrainingMemoryPerByte: e.GetTrainingMemoryPerByte(), MemoryPerTrainingByte: e.GetMemoryPerTrainingByte(),
 	}
 }
 

@@ -50,7 +50,7 @@ func TestRowsCross(t *testing.T) {
 				protocol.Row{Ordinal: i + 1, Shard: "s", Number: i + 1, Problem: "unreadable"})
 		}
 	}
-	var j RowJoiner
+	j := NewRowJoiner(2)
 	w := NewRowWriter(func(rows []*pluginpb.Row) error {
 		m := crosses(t, &pluginpb.ReadResponse{Rows: rows}, &pluginpb.ReadResponse{})
 		return j.Join(m.Rows, func(r protocol.Row) error { got = append(got, r); return nil })
@@ -98,6 +98,8 @@ func TestDocumentsCross(t *testing.T) {
 	}
 }
 
+func anything(int64) (int, error) { return 1 << 30, nil }
+
 func TestAnswersCross(t *testing.T) {
 	var want, got []protocol.ScoredDocument
 	for _, size := range append(sizes(ChunkBytes/tokenBytes), 1, ChunkBytes/tokenBytes-20) {
@@ -116,7 +118,7 @@ func TestAnswersCross(t *testing.T) {
 		broken.TokenNLL = s.TokenNLL[:size/2]
 		want = append(want, s, broken)
 	}
-	var j AnswerJoiner
+	j := NewAnswerJoiner(anything)
 	w := NewAnswerWriter(func(documents []*pluginpb.ScoredDocument) error {
 		m := crosses(t, &pluginpb.ScoreResponse{Documents: documents}, &pluginpb.ScoreResponse{})
 		return j.Join(m.Documents, func(s protocol.ScoredDocument) error { got = append(got, s); return nil })
@@ -145,7 +147,7 @@ func TestManyUnscoredRangesCross(t *testing.T) {
 	for i := range int32(100_000) {
 		want.Unscored = append(want.Unscored, protocol.Unscored{Start: 2 * i, End: 2*i + 1, Reason: protocol.ReasonNoToken})
 	}
-	var j AnswerJoiner
+	j := NewAnswerJoiner(anything)
 	messages, got := 0, protocol.ScoredDocument{}
 	w := NewAnswerWriter(func(documents []*pluginpb.ScoredDocument) error {
 		messages++
@@ -162,7 +164,7 @@ func TestManyUnscoredRangesCross(t *testing.T) {
 // What a stream that breaks off, or makes no sense, is told.
 func TestBrokenStreams(t *testing.T) {
 	nothing := func(protocol.Row) error { return nil }
-	var rows RowJoiner
+	rows := NewRowJoiner(1)
 	err := rows.Join([]*pluginpb.Row{{Ordinal: 4, Continued: true}}, nothing)
 	if err := errors.Join(err, rows.End()); err == nil || err.Error() != "the stream ended within row 4" {
 		t.Error(err)
@@ -175,10 +177,80 @@ func TestBrokenStreams(t *testing.T) {
 	if err := errors.Join(err, documents.End()); err == nil || err.Error() != "the stream ended within document 4" {
 		t.Error(err)
 	}
-	var answers AnswerJoiner
+	answers := NewAnswerJoiner(anything)
 	err = answers.Join([]*pluginpb.ScoredDocument{{Index: 4, Continued: true}}, func(protocol.ScoredDocument) error { return nil })
 	if err := errors.Join(err, answers.End()); err == nil || err.Error() != "the stream ended within the answer for document 4" {
 		t.Error(err)
+	}
+}
+
+// TestBounds checks that what is larger than it may be is refused when the first piece too many arrives, and that what is as
+// large as it may be passes.
+func TestBounds(t *testing.T) {
+	piece := make([]byte, ChunkBytes)
+	row := func(values ...[]byte) *pluginpb.Row {
+		return &pluginpb.Row{Ordinal: 3, Values: values, Continued: true}
+	}
+	for _, test := range []struct {
+		name  string
+		parts func(i int) *pluginpb.Row
+		want  int // pieces that are taken
+		err   string
+	}{
+		{"a value", func(int) *pluginpb.Row { return row(piece) }, 64, "row 3 has a value of more than 67108864 bytes"},
+		{"a second value", func(i int) *pluginpb.Row {
+			if i == 10 {
+				return row(piece, piece)
+			}
+			return row(piece)
+		}, 10 + 64, "row 3 has a value of more than 67108864 bytes"},
+		{"a value too many", func(i int) *pluginpb.Row { return row(piece, nil) }, 1, "row 3 has more than 2 values, one for each field"},
+		{"a problem", func(i int) *pluginpb.Row {
+			return &pluginpb.Row{Ordinal: 3, Problem: strings.Repeat("x", protocol.MaxProblemBytes+i), Continued: i == 1}
+		}, 1, "row 3 has a problem of 65537 bytes; it may have 65536"},
+	} {
+		t.Run("row: "+test.name, func(t *testing.T) {
+			j := NewRowJoiner(2)
+			for i := 0; ; i++ {
+				err := j.Join([]*pluginpb.Row{test.parts(i)}, func(protocol.Row) error { return nil })
+				if err == nil && i <= test.want {
+					continue
+				}
+				if err == nil || !strings.Contains(err.Error(), test.err) || i != test.want {
+					t.Errorf("after %d pieces: %v; want %d and %q", i, err, test.want, test.err)
+				}
+				break
+			}
+		})
+	}
+	var documents DocumentJoiner
+	for i := 0; ; i++ {
+		err := documents.Join([]*pluginpb.Document{{Index: 4, Text: piece, Continued: true}}, func(protocol.Document) error { return nil })
+		if err == nil && i < 64 {
+			continue
+		}
+		if err == nil || i != 64 || !strings.Contains(err.Error(), "document 4 has more than 67108864 bytes") {
+			t.Errorf("document: after %d pieces: %v", i, err)
+		}
+		break
+	}
+	for _, part := range []*pluginpb.ScoredDocument{
+		{TokenIds: make([]int32, 5)}, {TokenStarts: make([]int32, 5)}, {TokenEnds: make([]int32, 5)}, {TokenNll: make([]float64, 5)},
+		{Unscored: make([]*pluginpb.Unscored, 5)},
+	} {
+		part.Index, part.Continued = 6, true
+		j := NewAnswerJoiner(func(index int64) (int, error) { return int(index) + 4, nil })
+		for i := range 3 {
+			err := j.Join([]*pluginpb.ScoredDocument{part}, func(protocol.ScoredDocument) error { return nil })
+			if i < 2 && err != nil || i == 2 && (err == nil || !strings.Contains(err.Error(), "the answer for document 6 has more than 10 tokens")) {
+				t.Errorf("answer: after %d pieces: %v", i, err)
+			}
+		}
+	}
+	j := NewAnswerJoiner(func(int64) (int, error) { return 0, errors.New("nobody asked") })
+	err := j.Join([]*pluginpb.ScoredDocument{{Index: 6, Continued: true}}, func(protocol.ScoredDocument) error { return nil })
+	if err == nil || err.Error() != "nobody asked" {
+		t.Errorf("an answer that nobody asked for: %v", err)
 	}
 }
 
@@ -201,6 +273,13 @@ func TestErrorsCross(t *testing.T) {
 	}
 	if err := FromStatus(ToStatus(errors.New("\xff" + strings.Repeat("long", 1<<20)))); !strings.HasPrefix(err.Error(), "\uFFFDlong") || len(err.Error()) > maxErrorBytes+10 {
 		t.Errorf("a long error came with %d bytes", len(err.Error()))
+	}
+	odd, err := status.New(codes.Unknown, "no").WithDetails(&pluginpb.Error{Kind: "rude"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := FromStatus(odd.Err()); protocol.KindOf(err) != "" || err.Error() != "no" {
+		t.Errorf("an error of an unknown kind came as %q: %v", protocol.KindOf(err), err)
 	}
 	if ToStatus(nil) != nil || FromStatus(nil) != nil {
 		t.Error("no error became one")
@@ -237,8 +316,8 @@ func TestValuesCross(t *testing.T) {
 			ToSettings(FromSettings(protocol.Settings{Prefix: "bos", Context: 1, Stride: 2, Anchor: "bytes", EOS: true})),
 		},
 		{
-			protocol.Estimate{Parameters: 1, WeightBytes: 2, FLOPsPerToken: 3, MemoryBytes: 4, BytesPerToken: 5, DeviceMemoryBytes: 6, Devices: 7},
-			ToEstimate(FromEstimate(protocol.Estimate{Parameters: 1, WeightBytes: 2, FLOPsPerToken: 3, MemoryBytes: 4, BytesPerToken: 5, DeviceMemoryBytes: 6, Devices: 7})),
+			protocol.Estimate{Parameters: 1, WeightBytes: 2, FLOPsPerToken: 3, MemoryBytes: 4, BytesPerToken: 5, DeviceMemoryBytes: 6, Devices: 7, TrainingMemoryPerByte: 8, MemoryPerTrainingByte: 9},
+			ToEstimate(FromEstimate(protocol.Estimate{Parameters: 1, WeightBytes: 2, FLOPsPerToken: 3, MemoryBytes: 4, BytesPerToken: 5, DeviceMemoryBytes: 6, Devices: 7, TrainingMemoryPerByte: 8, MemoryPerTrainingByte: 9})),
 		},
 		{
 			protocol.LoadedModel{ContextLimit: 1, VocabularySize: 2, Device: "d", Dtype: "t", Computed: map[string]string{"p": "q"}},

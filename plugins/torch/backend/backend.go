@@ -135,7 +135,7 @@ func trim() {
 	tensor.Trim()
 }
 
-// asInvalid makes an error about a model's files one that the user can mend.
+// asInvalid makes an error about a model's files one that the user can fix.
 func asInvalid(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || protocol.KindOf(err) != "" {
 		return err

@@ -151,22 +151,22 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// companyTolerance is by how many nats a token's loss may depend on the other documents.
-func companyTolerance(dtype string) float64 {
+// batchTolerance is by how many nats a token's loss may depend on what else is in the batch.
+func batchTolerance(dtype string) float64 {
 	if tensor.IndependentRows() {
 		return 0
 	}
 	return map[string]float64{"float32": 1e-5, "bfloat16": 0.1}[dtype]
 }
 
-// TestCompany checks that the losses of a document do not depend on what is scored with it, in any order, however little fits
+// TestBatchInvariance checks that the losses of a document do not depend on what is scored with it, in any order, however little fits
 // a batch and on how many threads.
-func TestCompany(t *testing.T) {
+func TestBatchInvariance(t *testing.T) {
 	texts := []string{"", "a", "The train was late.", strings.Repeat("It snowed for three days. ", 20), "❄️ 🚂", "\x00\n\n\t", "x y z"}
 	for _, dtype := range []string{"float32", "bfloat16"} {
 		m := tiny(t)
 		m.Config = json.RawMessage(strings.Replace(defaults, "float32", dtype, 1))
-		tolerance := companyTolerance(dtype)
+		tolerance := batchTolerance(dtype)
 		settings := protocol.Settings{Context: 64, Stride: 32}
 		want := score(t, opened(t, m), settings, texts...)
 		worst := 0.0

@@ -27,16 +27,16 @@ func TestCUDA(t *testing.T) {
 			m.Config = json.RawMessage(strings.NewReplacer("float32", test.dtype, `"cpu"`, `"cuda:0"`, `"tensorParallel": 1`, `"tensorParallel": `+test.ranks).
 				Replace(defaults))
 			loaded := opened(t, m)
-			worst, company := 0.0, 0.0
+			worst, batched := 0.0, 0.0
 			together := score(t, loaded, settings, texts...)
 			for i, text := range texts {
 				alone := score(t, loaded, settings, text)[0]
 				for j, nll := range want[i].TokenNLL {
 					worst = max(worst, math.Abs(nll-together[i].TokenNLL[j]))
-					company = max(company, math.Abs(alone.TokenNLL[j]-together[i].TokenNLL[j]))
+					batched = max(batched, math.Abs(alone.TokenNLL[j]-together[i].TokenNLL[j]))
 				}
 			}
-			t.Logf("losses differ from the processor's by %.2g nats at most, and by %.2g in company", worst, company)
+			t.Logf("losses differ from the processor's by %.2g nats at most, and by %.2g with other documents in the batch", worst, batched)
 			if worst > test.tolerance {
 				t.Errorf("losses differ from the processor's by %g nats", worst)
 			}

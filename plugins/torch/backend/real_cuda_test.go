@@ -23,8 +23,8 @@ func TestRealModelsCUDA(t *testing.T) {
 		}
 		seen++
 		for _, c := range []struct {
-			dtype   string
-			company float64
+			dtype string
+			batch float64
 		}{{"float32", 1e-5}, {"bfloat16", 0.5}} {
 			t.Run(test.file+" "+c.dtype, func(t *testing.T) {
 				model := real(t, test.file, c.dtype)
@@ -34,7 +34,7 @@ func TestRealModelsCUDA(t *testing.T) {
 				if c.dtype == "float32" {
 					agrees(t, read(t, test.reference), texts, together)
 				}
-				independent(t, m, c.company, texts, together)
+				independent(t, m, c.batch, texts, together)
 			})
 		}
 	}

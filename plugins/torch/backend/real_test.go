@@ -50,7 +50,7 @@ func TestRealModels(t *testing.T) {
 				if dtype == "float32" {
 					agrees(t, read(t, test.reference), texts, together)
 				}
-				independent(t, m, companyTolerance(dtype), texts, together)
+				independent(t, m, batchTolerance(dtype), texts, together)
 			})
 		}
 	}

@@ -130,23 +130,26 @@ func TestLlama(t *testing.T) {
 
 func TestSpecialTokens(t *testing.T) {
 	tokenizer := map[string]any{"added_tokens": []any{map[string]any{"id": 7, "content": "<s>"}, map[string]any{"id": 8, "content": "</s>"}}}
-	config := with(llamaConfig, "eos_token_id", 50256)
 	for _, test := range []struct {
 		name      string
+		eos       int // in config.json
 		tokenizer map[string]any
 		want      string
 	}{
-		{"of config.json, if in the vocabulary", map[string]any{}, "1 true 0 false"},
-		{"as text, in tokenizer.json", map[string]any{"bos_token": "<s>", "eos_token": "</s>"}, "7 true 8 true"},
-		{"as object, in added_tokens_decoder", map[string]any{
+		{"of config.json, if in the vocabulary", 50256, map[string]any{}, "1 true 0 false"},
+		{"of config.json, the last of the vocabulary", 9, map[string]any{}, "1 true 9 true"},
+		{"of config.json, one past the vocabulary", 10, map[string]any{}, "1 true 0 false"},
+		{"as text, in tokenizer.json", 50256, map[string]any{"bos_token": "<s>", "eos_token": "</s>"}, "7 true 8 true"},
+		{"as object, in added_tokens_decoder", 50256, map[string]any{
 			"bos_token":            map[string]any{"content": "<s>"},
 			"added_tokens_decoder": map[string]any{"9": map[string]any{"content": "<s>"}}}, "9 true 0 false"},
-		{"null: none, whatever config.json says", map[string]any{"bos_token": nil}, "0 false 0 false"},
+		{"null: none, whatever config.json says", 50256, map[string]any{"bos_token": nil}, "0 false 0 false"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := open(t, folder(t, map[string]any{
-				"config.json": config, "model.safetensors": safetensors(t, llamaTensors("model.", nil)),
-				"tokenizer.json": tokenizer, "tokenizer_config.json": test.tokenizer,
+				"config.json":       with(llamaConfig, "eos_token_id", test.eos),
+				"model.safetensors": safetensors(t, llamaTensors("model.", nil)), "tokenizer.json": tokenizer,
+				"tokenizer_config.json": test.tokenizer,
 			}))
 			bos, hasBOS := c.BOS()
 			eos, hasEOS := c.EOS()
@@ -432,6 +435,11 @@ func TestRefusedFiles(t *testing.T) {
 		return append(append([]byte{byte(len(header)), 0, 0, 0, 0, 0, 0, 0}, header...), make([]byte, body)...)
 	}
 	good := map[string]any{"config.json": llamaConfig, "model.safetensors": whole}
+	listed := map[string]string{}
+	for name := range llamaTensors("model.", nil) {
+		listed[name] = "a.safetensors"
+	}
+	delete(listed, "model.norm.weight")
 	for _, test := range []struct {
 		name  string
 		files map[string]any
@@ -458,6 +466,11 @@ func TestRefusedFiles(t *testing.T) {
 			"model.safetensors.index.json": map[string]any{"weight_map": map[string]string{"a": "../a.safetensors"}}}, `"../a.safetensors" is not a file of the folder`},
 		{"index of another model", map[string]any{"config.json": llamaConfig, "a.safetensors": whole,
 			"model.safetensors.index.json": map[string]any{"weight_map": map[string]string{"a": "a.safetensors"}}}, `tensor "a" is not in`},
+		{"index that leaves a tensor out", map[string]any{"config.json": llamaConfig, "a.safetensors": whole,
+			"model.safetensors.index.json": map[string]any{"weight_map": listed}}, `the index does not list tensor "model.norm.weight" of`},
+		{"special token one past the vocabulary", with(good, "tokenizer_config.json", map[string]any{"bos_token": "<s>"},
+			"tokenizer.json", map[string]any{"added_tokens": []any{map[string]any{"id": 10, "content": "<s>"}}}),
+			"bos_token is 10, not the id of one of 10 tokens"},
 		{"special token that is no number", with(good, "config.json", with(llamaConfig, "bos_token_id", "a")), "bos_token_id is a, not the id of one of 10 tokens"},
 	} {
 		t.Run(test.name, func(t *testing.T) { refused(t, folder(t, test.files), test.want) })

@@ -331,7 +331,7 @@ func (f *fields) windowOr(missing int) int {
 
 // layerWindows reads layer_types, or makes them by a rule where there are none, and sets the window of sliding layers.
 func (f *fields) layerWindows(a *Architecture, window int, sliding func(layer int) bool) {
-	types := f.texts("layer_types")
+	types := f.strings("layer_types")
 	if len(types) != 0 && len(types) != len(a.Layers) {
 		f.fail("layer_types has %d elements, num_hidden_layers is %d", len(types), len(a.Layers))
 		return

@@ -111,8 +111,8 @@ func field[T any](f *fields, name string, fallback T, what string) T {
 	return x
 }
 
-// texts reads a list of strings.
-func (f *fields) texts(name string) []string {
+// strings reads a list of strings.
+func (f *fields) strings(name string) []string {
 	list := field(f, name, []any(nil), "a list")
 	texts := make([]string, len(list))
 	for i, x := range list {

@@ -208,15 +208,9 @@ func parseGGUF(path string, data []byte) (map[string]any, []stored, error) {
 	if r.err != nil {
 		return nil, nil, r.err
 	}
-	metadata := map[string]any{}
-	for range pairCount {
-		key := r.string()
-		if _, twice := metadata[key]; twice {
-			r.fail("metadata key %q is there twice", key)
-		}
-		if metadata[key] = r.value(); r.err != nil {
-			return nil, nil, fmt.Errorf("metadata key %q: %w", key, r.err)
-		}
+	metadata, err := r.pairs(pairCount)
+	if err != nil {
+		return nil, nil, err
 	}
 	if shards, ok := integer(metadata["split.count"]); ok && shards > 1 {
 		return nil, nil, invalid("%s is one of %d pieces of a model; join them with llama-gguf-split --merge", path, shards)
@@ -229,17 +223,48 @@ func parseGGUF(path string, data []byte) (map[string]any, []stored, error) {
 		}
 	}
 
+	tensors, err := r.tensors(tensorCount)
+	if err != nil {
+		return nil, nil, err
+	}
+	// The data begins at the next multiple of the alignment; a file without tensors may end before it.
+	start := (int64(r.at) + alignment - 1) / alignment * alignment
+	body := data[min(start, int64(len(data))):]
+	for i := range tensors {
+		if err := tensors[i].place(body, alignment); err != nil {
+			return nil, nil, err
+		}
+	}
+	return metadata, tensors, overlap(tensors)
+}
+
+// pairs reads the metadata.
+func (r *ggufReader) pairs(count int) (map[string]any, error) {
+	metadata := map[string]any{}
+	for range count {
+		key := r.string()
+		if _, twice := metadata[key]; twice {
+			r.fail("metadata key %q is there twice", key)
+		}
+		if metadata[key] = r.value(); r.err != nil {
+			return nil, fmt.Errorf("metadata key %q: %w", key, r.err)
+		}
+	}
+	return metadata, nil
+}
+
+// tensors reads what the file says of its tensors: name, type, shape and offset.
+func (r *ggufReader) tensors(count int) ([]stored, error) {
 	var tensors []stored
-	var offsets []uint64
 	seen := map[string]bool{}
-	for range tensorCount {
-		t := stored{name: r.string(), file: path}
+	for range count {
+		t := stored{name: r.string(), file: r.path}
 		dimensions := r.uint32()
 		if dimensions > 4 {
 			r.fail("tensor %q has %d dimensions", t.name, dimensions)
 		}
 		if r.err != nil {
-			return nil, nil, r.err
+			return nil, r.err
 		}
 		// ggml writes the size of a row first.
 		t.shape = make([]int64, dimensions)
@@ -247,44 +272,41 @@ func parseGGUF(path string, data []byte) (map[string]any, []stored, error) {
 			t.shape[len(t.shape)-1-i] = int64(r.uint64())
 		}
 		kind := r.uint32()
-		offsets = append(offsets, r.uint64())
+		t.offset = r.uint64()
 		if r.err != nil {
-			return nil, nil, r.err
+			return nil, r.err
 		}
 		if seen[t.name] {
-			return nil, nil, invalid("%s: tensor %q is there twice", path, t.name)
+			return nil, invalid("%s: tensor %q is there twice", r.path, t.name)
 		}
 		seen[t.name] = true
 		var known bool
 		if t.typ, known = ggufTypes[kind]; !known {
-			return nil, nil, invalid("%s: tensor %q has unknown type %d", path, t.name, kind)
+			return nil, invalid("%s: tensor %q has unknown type %d", r.path, t.name, kind)
 		}
 		tensors = append(tensors, t)
 	}
+	return tensors, nil
+}
 
-	// The data begins at the next multiple of the alignment; a file without tensors may end before it.
-	start := (int64(r.at) + alignment - 1) / alignment * alignment
-	body := data[min(start, int64(len(data))):]
-	for i := range tensors {
-		t := &tensors[i]
-		f, ok := formats[t.typ]
-		if !ok {
-			return nil, nil, invalid("%s: tensor %q has type %s, which is not supported", path, t.name, t.typ)
-		}
-		n, ok := elements(t.shape)
-		if !ok || len(t.shape) == 0 || t.shape[len(t.shape)-1]%f.elements != 0 {
-			return nil, nil, invalid("%s: tensor %q of type %s cannot have shape %v", path, t.name, t.typ, t.shape)
-		}
-		size, begin := uint64(n/f.elements)*uint64(f.bytes), offsets[i]
-		if begin%uint64(alignment) != 0 {
-			return nil, nil, invalid("%s: tensor %q begins at byte %d of the data, not a multiple of %d", path, t.name, begin, alignment)
-		}
-		if begin > uint64(len(body)) || size > uint64(len(body))-begin {
-			return nil, nil, invalid("%s is cut short: tensor %q of type %s and shape %v needs bytes %d to %d of the data, %d are there; fetch the file again",
-				path, t.name, t.typ, t.shape, begin, begin+size, len(body))
-		}
-		t.data = body[begin : begin+size : begin+size]
-		t.offset = begin
+// place finds the tensor's bytes in the data, where it begins at a multiple of the alignment.
+func (t *stored) place(body []byte, alignment int64) error {
+	f, ok := formats[t.typ]
+	if !ok {
+		return invalid("%s: tensor %q has type %s, which is not supported", t.file, t.name, t.typ)
 	}
-	return metadata, tensors, overlap(tensors)
+	n, ok := elements(t.shape)
+	if !ok || len(t.shape) == 0 || t.shape[len(t.shape)-1]%f.elements != 0 {
+		return invalid("%s: tensor %q of type %s cannot have shape %v", t.file, t.name, t.typ, t.shape)
+	}
+	size, begin := uint64(n/f.elements)*uint64(f.bytes), t.offset
+	if begin%uint64(alignment) != 0 {
+		return invalid("%s: tensor %q begins at byte %d of the data, not a multiple of %d", t.file, t.name, begin, alignment)
+	}
+	if begin > uint64(len(body)) || size > uint64(len(body))-begin {
+		return invalid("%s is cut short: tensor %q of type %s and shape %v needs bytes %d to %d of the data, %d are there; fetch the file again",
+			t.file, t.name, t.typ, t.shape, begin, begin+size, len(body))
+	}
+	t.data = body[begin : begin+size : begin+size]
+	return nil
 }

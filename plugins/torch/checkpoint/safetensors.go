@@ -50,30 +50,15 @@ func parseSafetensors(path string, data []byte) ([]stored, error) {
 			}
 			continue
 		}
-		var entry struct {
-			Type    Type     `json:"dtype"`
-			Shape   []int64  `json:"shape"`
-			Offsets []uint64 `json:"data_offsets"`
-		}
+		var entry safetensorsEntry
 		if err := d.Decode(&entry); err != nil {
 			return nil, broken(err)
 		}
-		if len(entry.Offsets) != 2 || entry.Offsets[0] > entry.Offsets[1] {
-			return nil, invalid("%s: tensor %q: data_offsets %v are no range", path, name, entry.Offsets)
+		t, err := entry.stored(path, name, body)
+		if err != nil {
+			return nil, err
 		}
-		size, known := safetensorsSizes[entry.Type]
-		if !known {
-			return nil, invalid("%s: tensor %q has type %s, which is not supported", path, name, entry.Type)
-		}
-		begin, end := entry.Offsets[0], entry.Offsets[1]
-		if end > uint64(len(body)) {
-			return nil, invalid("%s is cut short: tensor %q ends at byte %d of the data, %d are there", path, name, end, len(body))
-		}
-		n, ok := elements(entry.Shape)
-		if !ok || uint64(n) > uint64(len(body)) || uint64(n*size) != end-begin {
-			return nil, invalid("%s: tensor %q of type %s and shape %v cannot have %d bytes", path, name, entry.Type, entry.Shape, end-begin)
-		}
-		tensors = append(tensors, stored{name: name, file: path, typ: entry.Type, shape: entry.Shape, offset: begin, data: body[begin:end:end]})
+		tensors = append(tensors, t)
 	}
 	if _, err := d.Token(); err != nil {
 		return nil, broken(err)
@@ -85,4 +70,31 @@ func parseSafetensors(path string, data []byte) ([]stored, error) {
 		return nil, err
 	}
 	return tensors, nil
+}
+
+// safetensorsEntry is what a header says of a tensor.
+type safetensorsEntry struct {
+	Type    Type     `json:"dtype"`
+	Shape   []int64  `json:"shape"`
+	Offsets []uint64 `json:"data_offsets"`
+}
+
+// stored finds the tensor's bytes in the data that follows the header.
+func (e safetensorsEntry) stored(path, name string, body []byte) (stored, error) {
+	if len(e.Offsets) != 2 || e.Offsets[0] > e.Offsets[1] {
+		return stored{}, invalid("%s: tensor %q: data_offsets %v are no range", path, name, e.Offsets)
+	}
+	size, known := safetensorsSizes[e.Type]
+	if !known {
+		return stored{}, invalid("%s: tensor %q has type %s, which is not supported", path, name, e.Type)
+	}
+	begin, end := e.Offsets[0], e.Offsets[1]
+	if end > uint64(len(body)) {
+		return stored{}, invalid("%s is cut short: tensor %q ends at byte %d of the data, %d are there", path, name, end, len(body))
+	}
+	n, ok := elements(e.Shape)
+	if !ok || uint64(n) > uint64(len(body)) || uint64(n*size) != end-begin {
+		return stored{}, invalid("%s: tensor %q of type %s and shape %v cannot have %d bytes", path, name, e.Type, e.Shape, end-begin)
+	}
+	return stored{name: name, file: path, typ: e.Type, shape: e.Shape, offset: begin, data: body[begin:end:end]}, nil
 }

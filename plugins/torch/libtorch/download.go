@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// errWrongHash says that a download is not the pinned file, which no further try can mend.
+// errWrongHash says that a download is not the pinned file, which no further try can fix.
 var errWrongHash = errors.New("not the pinned file")
 
 // download fetches a wheel into path, going on where a broken download ended. report gets the bytes that are there.

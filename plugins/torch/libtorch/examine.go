@@ -17,8 +17,8 @@ import (
 type Finding struct {
 	Name  string `json:"name"`
 	Found string `json:"found"`
-	// Mend is the command that mends what is missing; "" if nothing is.
-	Mend string `json:"mend,omitempty"`
+	// Fix is the command that installs or repairs what is missing; "" if nothing is.
+	Fix string `json:"fix,omitempty"`
 }
 
 const (
@@ -31,7 +31,7 @@ const (
 func Examine(ctx context.Context, f Finder, folders []string) []Finding {
 	torch, finding := f.examineLibrary(ctx)
 	findings := []Finding{finding, examineProgram(folders)}
-	if findings[1].Mend != "" {
+	if findings[1].Fix != "" {
 		findings = append(findings, examineTools(f.Python))
 	}
 	return append(findings, examineCPU(), examineThreads(), examineCUDA(ctx, torch))
@@ -42,9 +42,9 @@ func (f Finder) examineLibrary(ctx context.Context) (Torch, Finding) {
 	finding := Finding{Name: "libtorch"}
 	switch {
 	case errors.Is(err, ErrNotFound):
-		finding.Found, finding.Mend = "none of version "+Version, buildCommand
+		finding.Found, finding.Fix = "none of version "+Version, buildCommand
 	case err != nil:
-		finding.Found, finding.Mend = err.Error(), "unset LIBTORCH"
+		finding.Found, finding.Fix = err.Error(), "unset LIBTORCH"
 	default:
 		finding.Found = fmt.Sprintf("%s, C++11 ABI, %s (%s)", Version, torch.Dir, torch.Origin)
 	}
@@ -56,23 +56,23 @@ func (f Finder) examineLibrary(ctx context.Context) (Torch, Finding) {
 
 // examineProgram looks for the backend, and for the libraries that it was linked to.
 func examineProgram(folders []string) Finding {
-	finding := Finding{Name: program, Found: "not beside runner, in none of the plugin folders and not on the PATH", Mend: buildCommand}
+	finding := Finding{Name: program, Found: "not beside runner, in none of the plugin folders and not on the PATH", Fix: buildCommand}
 	for _, dir := range folders {
 		path := filepath.Join(dir, program)
 		info, err := os.Stat(path)
 		if err != nil || info.IsDir() {
 			continue
 		}
-		finding.Found, finding.Mend = path, ""
+		finding.Found, finding.Fix = path, ""
 		missing, err := missingLibraries(path)
 		switch {
 		case info.Mode().Perm()&0o111 == 0:
-			finding.Found, finding.Mend = path+" is not executable", "chmod +x "+path
+			finding.Found, finding.Fix = path+" is not executable", "chmod +x "+path
 		case err != nil:
-			finding.Found, finding.Mend = fmt.Sprintf("not a program that can be used: %v", err), buildCommand
+			finding.Found, finding.Fix = fmt.Sprintf("not a program that can be used: %v", err), buildCommand
 		case len(missing) > 0:
 			finding.Found = fmt.Sprintf("%s does not find %s", path, strings.Join(missing, ", "))
-			finding.Mend = buildCommand + ", or export LD_LIBRARY_PATH=FOLDER with the lib folder of torch " + Version
+			finding.Fix = buildCommand + ", or export LD_LIBRARY_PATH=FOLDER with the lib folder of torch " + Version
 		}
 		break
 	}
@@ -93,7 +93,7 @@ func examineTools(python string) Finding {
 	finding.Found = strings.Join(found, ", ")
 	if len(missing) > 0 {
 		finding.Found = strings.Join(append(found, "no "+strings.Join(missing, ", no ")), ", ")
-		finding.Mend = "install " + strings.Join(missing, ", ") + " (Go 1.26, g++ of GCC 11 or later, Rust 1.87, Python 3 with pip)"
+		finding.Fix = "install " + strings.Join(missing, ", ") + " (Go 1.26, g++ of GCC 11 or later, Rust 1.87, Python 3 with pip)"
 	}
 	return finding
 }
@@ -143,7 +143,7 @@ func examineCUDA(ctx context.Context, torch Torch) Finding {
 	out, err := exec.CommandContext(ctx, smi, "--query-gpu=name,memory.total,compute_cap,driver_version", "--format=csv,noheader").CombinedOutput()
 	text := strings.TrimSpace(string(out))
 	if err != nil {
-		finding.Found, finding.Mend = fmt.Sprintf("%s: %v: %s", smi, err, text), smi
+		finding.Found, finding.Fix = fmt.Sprintf("%s: %v: %s", smi, err, text), smi
 		return finding
 	}
 	finding.Found = strings.ReplaceAll(text, "\n", "; ")
@@ -162,6 +162,6 @@ func examineCUDA(ctx context.Context, torch Torch) Finding {
 	default:
 		return finding
 	}
-	finding.Mend = pythonCommand + " && " + buildCommand
+	finding.Fix = pythonCommand + " && " + buildCommand
 	return finding
 }

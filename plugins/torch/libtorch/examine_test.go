@@ -33,22 +33,22 @@ func TestExamine(t *testing.T) {
 		path    string // the PATH
 		finding string
 		found   string // part of what is found
-		mend    string // part of the command; "-" for none
+		fix     string // part of the command; "-" for none
 	}{
-		{name: "libtorch is there", finder: full, finding: "libtorch", found: Version + ", C++11 ABI, " + site, mend: "-"},
-		{name: "libtorch is missing", finder: Finder{Python: "/no/python3", Cache: t.TempDir()}, finding: "libtorch", found: "none", mend: "./just torch"},
-		{name: "LIBTORCH is wrong", finder: Finder{LibTorch: "/no"}, finding: "libtorch", found: "LIBTORCH=/no", mend: "unset LIBTORCH"},
-		{name: "the backend is there", finder: full, folder: "bin", finding: program, found: site + "/bin/", mend: "-"},
-		{name: "the backend is missing", finder: full, finding: program, found: "none", mend: "./just torch"},
-		{name: "the backend lost its libraries", finder: full, folder: "alone", finding: program, found: "does not find libtorch_cpu.so", mend: "LD_LIBRARY_PATH"},
-		{name: "the backend is no program", finder: full, folder: "text", finding: program, found: "not a program", mend: "./just torch"},
-		{name: "the backend is not executable", finder: full, folder: "locked", finding: program, found: "not executable", mend: "chmod +x"},
-		{name: "no tools", finder: full, finding: "build tools", found: "no go, no g++, no cargo, no /no/python3", mend: "install go"},
-		{name: "threads", finder: full, finding: "threads", found: "OMP_NUM_THREADS=3", mend: "-"},
-		{name: "the CPU", finder: full, finding: "CPU", found: "float32", mend: "-"},
-		{name: "no GPU", finder: full, finding: "CUDA", found: "no device", mend: "-"},
-		{name: "CUDA's libraries are incomplete", finder: full, path: site + "/smi", finding: "CUDA", found: "does not find libcublas.so.13", mend: "pip install torch==2.11.0"},
-		{name: "the driver is sick", finder: full, path: site + "/sick", finding: "CUDA", found: "driver mismatch", mend: "nvidia-smi"},
+		{name: "libtorch is there", finder: full, finding: "libtorch", found: Version + ", C++11 ABI, " + site, fix: "-"},
+		{name: "libtorch is missing", finder: Finder{Python: "/no/python3", Cache: t.TempDir()}, finding: "libtorch", found: "none", fix: "./just torch"},
+		{name: "LIBTORCH is wrong", finder: Finder{LibTorch: "/no"}, finding: "libtorch", found: "LIBTORCH=/no", fix: "unset LIBTORCH"},
+		{name: "the backend is there", finder: full, folder: "bin", finding: program, found: site + "/bin/", fix: "-"},
+		{name: "the backend is missing", finder: full, finding: program, found: "none", fix: "./just torch"},
+		{name: "the backend lost its libraries", finder: full, folder: "alone", finding: program, found: "does not find libtorch_cpu.so", fix: "LD_LIBRARY_PATH"},
+		{name: "the backend is no program", finder: full, folder: "text", finding: program, found: "not a program", fix: "./just torch"},
+		{name: "the backend is not executable", finder: full, folder: "locked", finding: program, found: "not executable", fix: "chmod +x"},
+		{name: "no tools", finder: full, finding: "build tools", found: "no go, no g++, no cargo, no /no/python3", fix: "install go"},
+		{name: "threads", finder: full, finding: "threads", found: "OMP_NUM_THREADS=3", fix: "-"},
+		{name: "the CPU", finder: full, finding: "CPU", found: "float32", fix: "-"},
+		{name: "no GPU", finder: full, finding: "CUDA", found: "no device", fix: "-"},
+		{name: "CUDA's libraries are incomplete", finder: full, path: site + "/smi", finding: "CUDA", found: "does not find libcublas.so.13", fix: "pip install torch==2.11.0"},
+		{name: "the driver is sick", finder: full, path: site + "/sick", finding: "CUDA", found: "driver mismatch", fix: "nvidia-smi"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Setenv("PATH", test.path)
@@ -59,8 +59,8 @@ func TestExamine(t *testing.T) {
 				t.Fatalf("no finding %q in %v", test.finding, findings)
 			}
 			f := findings[i]
-			if !strings.Contains(f.Found, test.found) || test.mend == "-" && f.Mend != "" || test.mend != "-" && !strings.Contains(f.Mend, test.mend) {
-				t.Errorf("found %q, mend %q; want %q, %q", f.Found, f.Mend, test.found, test.mend)
+			if !strings.Contains(f.Found, test.found) || test.fix == "-" && f.Fix != "" || test.fix != "-" && !strings.Contains(f.Fix, test.fix) {
+				t.Errorf("found %q, fix %q; want %q, %q", f.Found, f.Fix, test.found, test.fix)
 			}
 		})
 	}

@@ -124,7 +124,7 @@ at::Tensor fixed_product(const at::Tensor &x, const at::Tensor &w, const std::op
 
 // Each row of a product has the same bits whatever the other rows and however many, from a number of rows on: so it was with packed
 // weights for 64 numbers of rows up to 2,048 and the shapes of two models, from 2 rows on; and with MKL on an AMD processor with
-// vectors of 256 bits, for 165 numbers up to 2,299 and 20 shapes, from 12 rows on. Fewer rows get company.
+// vectors of 256 bits, for 165 numbers up to 2,299 and 20 shapes, from 12 rows on. Fewer rows are padded with rows of zeros.
 at::Tensor product(const at::Tensor &x, const at::Tensor &w, const std::optional<at::Tensor> &b) {
   if (w.is_cpu() && widens(w.scalar_type())) {
     return widened_product(x, w, b);
@@ -134,10 +134,10 @@ at::Tensor product(const at::Tensor &x, const at::Tensor &w, const std::optional
   }
   bool packed = onednn::get().takes(w);
   int64_t rows = x.size(0), least = packed ? 2 : 12;
-  bool company = x.is_cpu() && rows > 0 && rows < least;
-  at::Tensor in = company ? at::constant_pad_nd(x, {0, 0, 0, least - rows}) : x;
+  bool padded = x.is_cpu() && rows > 0 && rows < least;
+  at::Tensor in = padded ? at::constant_pad_nd(x, {0, 0, 0, least - rows}) : x;
   at::Tensor out = packed ? onednn::get().linear(in, w, b) : at::linear(in, w, b);
-  return company ? out.narrow(0, 0, rows) : out;
+  return padded ? out.narrow(0, 0, rows) : out;
 }
 
 template <class T> void norm_vectors(const at::Tensor &in, const at::Tensor &weight, const at::Tensor &out, elements::norm o) {

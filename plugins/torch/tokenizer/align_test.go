@@ -13,6 +13,7 @@ const (
 	byteLevel     = `{"pre_tokenizer": {"type": "ByteLevel"}, "model": {"type": "BPE"}}`
 	sentencePiece = `{"normalizer": {"type": "Replace", "content": "▁"}, "model": {"type": "BPE", "unk_token": "<unk>", "byte_fallback": true}}`
 	characters    = `{"model": {"type": "BPE"}}`
+	metaspace     = `{"pre_tokenizer": {"type": "Metaspace"}, "model": {"type": "BPE"}}`
 )
 
 // vocabularyOf numbers the contents from 0; a + before one makes it an added token.
@@ -97,6 +98,14 @@ func TestAlign(t *testing.T) {
 		{"text that the normaliser took away goes to the token before", byteLevel, []string{"a", "ĠA", "Ġ"}, "a   A", [][3]int32{{0, 0, 1}, {1, 3, 5}},
 			`"a  " " A"`, 0},
 		{"or after, where none is before", byteLevel, []string{"a", "Ġ"}, "  a", [][3]int32{{0, 2, 3}}, `"  a"`, 0},
+		{"characters that the normaliser took away stay whole", characters, []string{"a", "é", "b"}, "aéb", [][3]int32{{0, 0, 1}, {2, 3, 4}},
+			`"a\u00e9" "b"`, 0},
+		{"a space that the normaliser took away, of a vocabulary that writes it as a low line", metaspace, []string{"▁", "a", "b"}, "a b",
+			[][3]int32{{1, 0, 1}, {2, 2, 3}}, `"a " "b"`, 0},
+		{"an added token whose range has text after it", byteLevel, []string{"+<s>", "x"}, "<s>x", [][3]int32{{0, 0, 4}, {1, 3, 4}}, `"<s>" "x"`, 0},
+		{"unscored bytes on both sides of an empty token", byteLevel, []string{"a"}, "\x04\x06", [][3]int32{{0, 1, 1}}, `["\x04"] "" ["\x06"]`, 0},
+		{"unscored bytes before tokens that cannot be laid", byteLevel, []string{"x", "y", "z"}, "\x04\x06zz", [][3]int32{{0, 1, 4}, {1, 1, 4}},
+			`["\x04"] "\x06zz" ""`, 2},
 		{"a character without a token", characters, []string{"a", "b"}, "aéb", [][3]int32{{0, 0, 1}, {1, 1, 2}}, `"a" ["\u00e9"] "b"`, 0},
 		{"an empty text", byteLevel, []string{"a"}, "", nil, ``, 0},
 	} {

@@ -4,7 +4,6 @@
 package actiontest
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -24,10 +23,7 @@ import (
 	"surprisal.dev/providers/jsonl"
 	"surprisal.dev/providers/text"
 	"surprisal.dev/runner/action"
-	"surprisal.dev/runner/action/gap"
-	"surprisal.dev/runner/action/materialize"
-	"surprisal.dev/runner/action/score"
-	"surprisal.dev/runner/action/train"
+	"surprisal.dev/runner/action/kinds"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/executor"
@@ -64,10 +60,9 @@ type Lab struct {
 	Cores int64
 	// Progress is what the actions of all runs told.
 	Progress action.Progress
-	// Loads counts how often a model was loaded.
-	Loads int
 
-	t testing.TB
+	t     testing.TB
+	kinds []action.Kind
 	observer
 }
 
@@ -75,7 +70,7 @@ type Lab struct {
 func New(t testing.TB, backends ...string) *Lab {
 	t.Helper()
 	dir := t.TempDir()
-	l := &Lab{t: t, Cores: 1, Experiment: spec.Experiment{Name: "test", Dir: dir}}
+	l := &Lab{t: t, kinds: kinds.All(), Cores: 1, Experiment: spec.Experiment{Name: "test", Dir: dir}}
 	var err error
 	if l.Store, err = store.Open(t.Context(), filepath.Join(dir, "store")); err != nil {
 		t.Fatal(err)
@@ -141,7 +136,7 @@ func (l *Lab) Plan() *plan.Plan {
 		if err != nil {
 			l.t.Fatal(err)
 		}
-		c.Providers[d.Source.Provider] = plugin(p.Info())
+		c.Providers[d.Source.Provider] = plan.Plugin{Worker: executor.WorkerOf(p.Info())}
 		c.Sources[d.Key], err = p.Resolve(l.t.Context(), protocol.ResolveRequest{Source: protocol.Source{Config: d.Source.Config, Dir: l.Dir}})
 		if err != nil {
 			l.t.Fatal(err)
@@ -152,52 +147,52 @@ func (l *Lab) Plan() *plan.Plan {
 		if err != nil {
 			l.t.Fatal(err)
 		}
-		c.Backends[m.Backend.Name] = plugin(b.Info())
+		c.Backends[m.Backend.Name] = plan.Plugin{Worker: executor.WorkerOf(b.Info())}
 	}
-	p, err := plan.Build(&l.Experiment, c)
+	var planned []plan.Kind
+	for _, k := range l.kinds {
+		planned = append(planned, k)
+	}
+	p, err := plan.Build(&l.Experiment, c, planned)
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	return p
 }
 
-func plugin(i host.Info) plan.Plugin {
-	return plan.Plugin{Name: i.Name, Version: i.Version, Protocol: i.Protocol, Digest: i.BinaryDigest}
+// Section sets what the spec says in the section of a kind.
+func (l *Lab) Section(kind string, v any) {
+	l.t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if l.Sections == nil {
+		l.Sections = map[string]json.RawMessage{}
+	}
+	l.Sections[kind] = text
 }
 
 // Run makes the plan and does what is left of it. It returns the errors of actions by name.
 func (l *Lab) Run() (*plan.Plan, map[string]error) {
 	l.t.Helper()
 	p := l.Plan()
-	if err := p.Resolve(l.t.Context(), l.Store); err != nil {
+	if err := p.Resolve(l.t.Context(), plan.Lookup(l.Store.Lookup)); err != nil {
 		l.t.Fatal(err)
 	}
-	models := score.NewModels(int(l.Cores), func(ctx context.Context, backend string, m protocol.Model) (score.Model, error) {
-		l.count(func() { l.Loads++ })
-		b, err := l.Host.Backend(ctx, backend)
-		if err != nil {
-			return nil, err
-		}
-		return b.Load(ctx, m)
-	})
+	pool := host.NewPool()
 	l.failed = map[string]error{}
 	l.advance = func(p action.Progress) { l.Progress.Add(p) }
-	e := engine.New(engine.Options{
-		Store: l.Store, Executor: executor.NewLocal(executor.Resources{Cores: l.Cores, Memory: 1 << 30}),
-		Workers: map[plan.Kind]engine.Worker{
-			plan.Materialize: materialize.New(l.Dir, func(ctx context.Context, name string) (materialize.Provider, error) {
-				return l.Host.Provider(ctx, name)
-			}),
-			plan.Train: train.New(func(ctx context.Context, name string) (train.Backend, error) { return l.Host.Backend(ctx, name) }),
-			plan.Score: score.New(models),
-			plan.Gap:   gap.New(),
-		},
-		Observer: &l.observer, Log: hclog.NewNullLogger(),
-	})
+	x := executor.NewLocal(
+		executor.NewBudget(plan.Resources{Cores: l.Cores, Memory: 1 << 30}, pool, func(model string, err error) { l.t.Error(model, err) }),
+		executor.NewWorker(executor.WorkerOptions{
+			Store: l.Store, Kinds: l.kinds, Host: l.Host, Pool: pool, Log: hclog.NewNullLogger(),
+		}))
+	e := engine.New(engine.Options{Store: l.Store, Executor: x, Observer: &l.observer, Log: hclog.NewNullLogger()})
 	if err := e.Run(l.t.Context(), p, nil); err != nil {
 		l.t.Fatal(err)
 	}
-	if err := models.Close(); err != nil {
+	if err := errors.Join(x.Close(), pool.Close()); err != nil {
 		l.t.Error(err)
 	}
 	return p, maps.Clone(l.failed)
@@ -223,11 +218,11 @@ func (l *Lab) Path(p *plan.Plan, name, file string) string {
 	if a == nil {
 		l.t.Fatalf("no action %q; actions are %q", name, p.Names())
 	}
-	i := slices.IndexFunc(a.Outputs, func(f store.File) bool { return f.Name == file })
-	if i < 0 {
-		l.t.Fatalf("%s (%s) has no file %s: %v", name, a.State, file, a.Outputs)
+	f, err := store.FileOf(a.Outputs, file)
+	if err != nil {
+		l.t.Fatalf("%s (%s): %v", name, a.State, err)
 	}
-	path, err := l.Store.LocalPath(l.t.Context(), a.Outputs[i].Digest, "")
+	path, err := l.Store.LocalPath(l.t.Context(), f.Digest, "")
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -14,42 +14,39 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// Worker does gap actions.
-type Worker struct{}
-
-// New returns a worker.
-func New() *Worker { return &Worker{} }
-
-// Work compares the scores of the action's two sides.
-func (*Worker) Work(ctx context.Context, t *action.Task) (action.Result, error) {
-	g := t.Action.Gap
+// Work implements action.Kind: it compares the scores of the two sides.
+func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
+	var p parameters
+	if err := t.Parameters(&p); err != nil {
+		return action.Result{}, err
+	}
 	var sides [2]Side
 	var protocols [2]map[string]json.RawMessage
 	var err error
-	for i, side := range []struct{ role, model string }{{"a", g.A}, {"b", g.B}} {
-		if sides[i], protocols[i], err = readSide(ctx, t, side.role, side.model); err != nil {
-			return action.Result{}, fmt.Errorf("%s: %w", t.Action.Name, err)
+	for i, side := range []struct{ role, model string }{{"a", p.A}, {"b", p.B}} {
+		if sides[i], protocols[i], err = readSide(t, side.role, side.model, p); err != nil {
+			return action.Result{}, err
 		}
 	}
-	a, b, err := common(sides[0].Datasets, sides[1].Datasets, g.A, g.B)
+	a, b, err := common(sides[0].Datasets, sides[1].Datasets, p.A, p.B)
 	if err != nil {
-		return action.Result{}, fmt.Errorf("%s: %w", t.Action.Name, err)
+		return action.Result{}, err
 	}
-	if len(g.Datasets) == 0 {
+	if len(p.Datasets) == 0 {
 		sides[0].Datasets, sides[1].Datasets = a, b
 	}
-	forced, err := checkProtocols(protocols, sides, g.Allow)
+	forced, err := checkProtocols(protocols, sides, p.Allow)
 	if err != nil {
-		return action.Result{}, fmt.Errorf("%s: %w", t.Action.Name, err)
+		return action.Result{}, err
 	}
 	for i := range sides {
 		if sides[i].Protocol, err = shared(protocols[i]); err != nil {
-			return action.Result{}, fmt.Errorf("%s: %w", t.Action.Name, err)
+			return action.Result{}, err
 		}
 	}
 	summary, err := Compare(ctx, sides[0], sides[1], t.Dir, Options{Force: forced, Scratch: t.Dir})
 	if err != nil {
-		return action.Result{}, fmt.Errorf("%s: %w", t.Action.Name, err)
+		return action.Result{}, err
 	}
 	return action.Result{
 		Files: Files(),
@@ -86,52 +83,40 @@ func shared(protocols map[string]json.RawMessage) ([]byte, error) {
 	return json.Marshal(same)
 }
 
-// readSide finds the tables of one side: one score a dataset, or an import that holds several.
-func readSide(ctx context.Context, t *action.Task, role, model string) (side Side, protocols map[string]json.RawMessage, err error) {
+// readSide finds the tables of one side: ROLE/DATASET/FILE for each dataset.
+func readSide(t *action.Task, role, model string, p parameters) (side Side, protocols map[string]json.RawMessage, err error) {
 	side.Name = model
 	protocols = map[string]json.RawMessage{}
-	add := func(dataset string, tags []string, role, prefix string) error {
-		var paths [2]string
-		for i, name := range []string{artifact.ScoredFile, artifact.SummaryFile} {
-			if paths[i], err = t.Input(ctx, role, prefix+name); err != nil {
-				return err
-			}
+	tags := p.Tags
+	if path, ok := t.Inputs[role+"/"+artifact.ImportFile]; ok {
+		var found artifact.Import
+		if err := artifact.ReadJSON(path, &found); err != nil {
+			return side, nil, err
+		}
+		tags = map[string][]string{}
+		for _, d := range found.Datasets {
+			tags[d.Key] = d.Tags
+		}
+	}
+	for _, scored := range t.Roles(role + "/") {
+		prefix, ok := strings.CutSuffix(scored, "/"+artifact.ScoredFile)
+		dataset := strings.TrimPrefix(prefix, role+"/")
+		// An imported table has more datasets than a gap may name.
+		if !ok || len(p.Datasets) > 0 && !slices.Contains(p.Datasets, dataset) {
+			continue
+		}
+		summaryPath, err := t.Input(prefix + "/" + artifact.SummaryFile)
+		if err != nil {
+			return side, nil, err
 		}
 		var summary struct {
 			Protocol json.RawMessage `json:"protocol"`
 		}
-		if err := artifact.ReadJSON(paths[1], &summary); err != nil {
-			return err
+		if err := artifact.ReadJSON(summaryPath, &summary); err != nil {
+			return side, nil, err
 		}
 		protocols[dataset] = summary.Protocol
-		side.Datasets = append(side.Datasets, Table{Key: dataset, Tags: tags, ScoredPath: paths[0]})
-		return nil
-	}
-	wanted := t.Action.Gap.Datasets
-	for _, in := range t.Action.Inputs {
-		switch {
-		case in.Role == role:
-			path, err := t.Input(ctx, in.Role, artifact.ImportFile)
-			if err != nil {
-				return side, nil, err
-			}
-			var found artifact.Import
-			if err := artifact.ReadJSON(path, &found); err != nil {
-				return side, nil, err
-			}
-			for _, d := range found.Datasets {
-				if len(wanted) > 0 && !slices.Contains(wanted, d.Key) {
-					continue
-				}
-				if err := add(d.Key, d.Tags, in.Role, d.Key+"/"); err != nil {
-					return side, nil, err
-				}
-			}
-		case strings.HasPrefix(in.Role, role+"/"):
-			if err := add(strings.TrimPrefix(in.Role, role+"/"), in.Upstream.Dataset.Tags, in.Role, ""); err != nil {
-				return side, nil, err
-			}
-		}
+		side.Datasets = append(side.Datasets, Table{Key: dataset, Tags: tags[dataset], ScoredPath: t.Inputs[scored]})
 	}
 	return side, protocols, nil
 }

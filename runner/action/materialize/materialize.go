@@ -20,22 +20,6 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// Provider reads the rows of a source in order.
-type Provider interface {
-	Read(ctx context.Context, r protocol.ReadRequest, emit func(protocol.Row) error) error
-}
-
-// Worker materializes datasets.
-type Worker struct {
-	provider func(ctx context.Context, name string) (Provider, error)
-	dir      string
-}
-
-// New returns a worker that gets providers by name; relative paths of sources start at dir.
-func New(dir string, provider func(ctx context.Context, name string) (Provider, error)) *Worker {
-	return &Worker{provider: provider, dir: dir}
-}
-
 // maxExamples bounds how many examples the metadata holds of what was dropped, for each reason.
 const maxExamples = 20
 
@@ -48,25 +32,32 @@ const (
 	droppedSample      = "not sampled"
 )
 
-// Work reads the action's dataset and writes documents.parquet, counts.json and metadata.json.
-func (w *Worker) Work(ctx context.Context, t *action.Task) (action.Result, error) {
-	d := t.Action.Dataset
-	provider, err := w.provider(ctx, d.Dataset.Source.Provider)
+// Work implements action.Kind: it writes documents.parquet, counts.json and metadata.json.
+func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
+	var d parameters
+	var at places
+	if err := errors.Join(t.Parameters(&d), t.Places(&at)); err != nil {
+		return action.Result{}, err
+	}
+	provider, err := t.Plugins.Provider(ctx)
 	if err != nil {
 		return action.Result{}, err
 	}
 	request := protocol.ReadRequest{
-		Source: protocol.Source{Config: d.Dataset.Source.Config, Dir: w.dir},
-		Pinned: d.Source, Fields: d.Fields, From: d.Rows.From, To: d.Rows.To,
+		Source: protocol.Source{Config: at.Config, Dir: at.Dir},
+		Pinned: protocol.Resolution{Parameters: d.Source, Revision: d.Revision, Local: at.Local, Files: d.Files},
+		Fields: d.Fields, From: d.Rows.From, To: d.Rows.To,
 	}
-	m := &materializer{dataset: d, metadata: artifact.Metadata{
-		Provider: artifact.Plugin(d.Plugin), Source: d.Source.Parameters, Revision: d.Source.Revision, Files: d.Source.Files,
+	w := t.Descriptor.Worker
+	m := &materializer{dataset: &d, metadata: artifact.Metadata{
+		Provider: artifact.Plugin{Name: w.Name, Version: w.Version, Protocol: w.Protocol, Digest: w.Digest},
+		Source:   d.Source, Revision: d.Revision, Files: d.Files,
 		Fields: d.Fields, Rows: d.Rows, Limits: d.Limits, Dropped: map[string]artifact.Dropped{},
 	}, advance: t.Advance}
 	started := time.Now()
 	if d.Sample != nil {
 		m.metadata.Sample = d.Sample
-		if m.picked, err = pick(ctx, provider, request, d); err != nil {
+		if m.picked, err = pick(ctx, provider, request, &d); err != nil {
 			return action.Result{}, err
 		}
 	}
@@ -100,7 +91,7 @@ var errEnough = errors.New("enough documents")
 
 // materializer makes documents of rows, one at a time.
 type materializer struct {
-	dataset  *plan.Dataset
+	dataset  *parameters
 	metadata artifact.Metadata
 	// picked holds the ordinals of the sampled rows; nil takes all.
 	picked   map[int64]bool
@@ -109,7 +100,7 @@ type materializer struct {
 	document artifact.Document
 }
 
-func (m *materializer) write(ctx context.Context, path string, p Provider, r protocol.ReadRequest) (err error) {
+func (m *materializer) write(ctx context.Context, path string, p action.Provider, r protocol.ReadRequest) (err error) {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
@@ -232,7 +223,7 @@ type documentMeta struct {
 }
 
 // check returns what is wrong with a row, or why it makes no document.
-func check(d *plan.Dataset, row protocol.Row) (problem, reason string) {
+func check(d *parameters, row protocol.Row) (problem, reason string) {
 	if row.Problem != "" {
 		return row.Problem, ""
 	}

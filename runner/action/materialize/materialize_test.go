@@ -86,14 +86,9 @@ func (d *dataset) materialize(t testing.TB) (m made, err error) {
 		t.Fatal(err)
 	}
 	m.dir = t.TempDir()
-	worker := materialize.New(source, func(_ context.Context, name string) (materialize.Provider, error) { return providers[name], nil })
-	m.result, err = worker.Work(t.Context(), &action.Task{
-		Action: &plan.Action{
-			Kind: plan.Materialize, Name: "materialize key",
-			Dataset: &plan.Dataset{Dataset: &d.Dataset, Limits: d.Limits, Source: resolved, Plugin: plan.Plugin{Name: d.provider}},
-		},
-		Dir: m.dir, Advance: m.progress.Add,
-	})
+	task := d.task(t, source, resolved)
+	task.Dir, task.Advance = m.dir, m.progress.Add
+	m.result, err = materialize.Kind{}.Work(t.Context(), task)
 	if err != nil {
 		return m, err
 	}
@@ -112,6 +107,57 @@ func (d *dataset) materialize(t testing.TB) (m made, err error) {
 	}
 	m.check(t)
 	return m, nil
+}
+
+// task returns the task that a plan makes of the dataset.
+func (d *dataset) task(t testing.TB, dir string, resolved protocol.Resolution) *action.Task {
+	t.Helper()
+	e := &spec.Experiment{Dir: dir, Datasets: []spec.Dataset{d.Dataset}}
+	c := plan.Catalog{
+		Providers: map[string]plan.Plugin{d.provider: {Worker: plan.Worker{Name: d.provider}}},
+		Sources:   map[string]protocol.Resolution{d.Key: resolved},
+	}
+	p, err := plan.Build(e, c, []plan.Kind{materialize.Kind{}, reader{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := p.Actions[0]
+	if _, err := a.SetKey(); err != nil {
+		t.Fatal(err)
+	}
+	job, err := a.Job()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &action.Task{
+		Descriptor: job.Descriptor, Name: job.Name, Labels: job.Labels, Machine: job.Machine, Plugins: plugins{d.provider},
+	}
+}
+
+// reader is a kind that reads every dataset.
+type reader struct{}
+
+func (reader) Name() string { return "read" }
+func (reader) Schema() int  { return 1 }
+func (reader) Plan(b *plan.Builder) error {
+	for i := range b.Experiment.Datasets {
+		d := &b.Experiment.Datasets[i]
+		if _, err := materialize.Documents(b, d, d.Limits); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// plugins gives a task a provider within this process.
+type plugins struct{ provider string }
+
+func (p plugins) Provider(context.Context) (action.Provider, error) {
+	return providers[p.provider], nil
+}
+func (plugins) Backend(context.Context) (action.Backend, error) { return nil, errors.New("no backend") }
+func (plugins) Model(context.Context, protocol.Model) (action.Model, func() error, error) {
+	return nil, nil, errors.New("no model")
 }
 
 // check compares the counts with the documents.
@@ -409,8 +455,7 @@ func TestSampleIsFair(t *testing.T) {
 	}
 	counts := map[string]float64{}
 	for seed := range int64(seeds) {
-		_, found := source.materialize(t, spec.Dataset{Sample: &spec.Sample{Documents: documents, Seed: seed}})
-		for _, document := range found {
+		for _, document := range source.materialize(t, &spec.Sample{Documents: documents, Seed: seed}) {
 			counts[document.Text]++
 		}
 	}
@@ -435,15 +480,22 @@ func (s fakeSource) Read(_ context.Context, _ protocol.ReadRequest, emit func(pr
 	return nil
 }
 
-func (s fakeSource) materialize(t *testing.T, d spec.Dataset) (result action.Result, documents []artifact.Document) {
+// fakePlugins gives fakeSource to a task.
+type fakePlugins struct {
+	plugins
+	source fakeSource
+}
+
+func (p fakePlugins) Provider(context.Context) (action.Provider, error) { return p.source, nil }
+
+func (s fakeSource) materialize(t *testing.T, sample *spec.Sample) (documents []artifact.Document) {
 	t.Helper()
 	dir := t.TempDir()
-	d.Fields = []string{"text"}
-	worker := materialize.New(dir, func(context.Context, string) (materialize.Provider, error) { return s, nil })
-	result, err := worker.Work(t.Context(), &action.Task{
-		Action: &plan.Action{Dataset: &plan.Dataset{Dataset: &d, Limits: d.Limits}}, Dir: dir, Advance: func(action.Progress) {},
-	})
-	if err != nil {
+	d := lines().with(func(d *spec.Dataset) { d.Sample = sample })
+	d.Key, d.Source = "key", spec.Source{Provider: d.provider, Config: json.RawMessage("{}")}
+	task := d.task(t, dir, protocol.Resolution{})
+	task.Dir, task.Advance, task.Plugins = dir, func(action.Progress) {}, fakePlugins{source: s}
+	if _, err := (materialize.Kind{}).Work(t.Context(), task); err != nil {
 		t.Fatal(err)
 	}
 	in, err := artifact.OpenDocuments(filepath.Join(dir, artifact.DocumentsFile))
@@ -457,7 +509,7 @@ func (s fakeSource) materialize(t *testing.T, d spec.Dataset) (result action.Res
 		}
 		documents = append(documents, row)
 	}
-	return result, documents
+	return documents
 }
 
 // Of many bad rows the metadata shows the first 20 and counts them all.
@@ -530,13 +582,12 @@ func TestChangedSource(t *testing.T) {
 	if err := os.WriteFile(path, []byte("after."), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	worker := materialize.New(dir, func(_ context.Context, name string) (materialize.Provider, error) { return providers[name], nil })
-	_, err = worker.Work(t.Context(), &action.Task{
-		Action: &plan.Action{Dataset: &plan.Dataset{
-			Dataset: &spec.Dataset{Source: spec.Source{Provider: "text", Config: config}, Fields: []string{"text"}}, Source: resolved,
-		}},
-		Dir: t.TempDir(), Advance: func(action.Progress) {},
-	})
+	d := &dataset{provider: "text", Dataset: spec.Dataset{
+		Key: "key", Source: spec.Source{Provider: "text", Config: config}, Fields: []string{"text"},
+	}}
+	task := d.task(t, dir, resolved)
+	task.Dir, task.Advance = t.TempDir(), func(action.Progress) {}
+	_, err = materialize.Kind{}.Work(t.Context(), task)
 	if protocol.KindOf(err) != protocol.Changed {
 		t.Errorf("found error %v", err)
 	}

@@ -8,13 +8,13 @@ import (
 	"encoding/binary"
 
 	"surprisal.dev/plugins/protocol"
-	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/action"
 )
 
 // pick returns the ordinals of the rows that the dataset's sample takes: those whose hash of seed, shard and row number
 // is smallest among the rows that can become documents. A row's hash depends on nothing else, so rows added to a source
 // displace others and change none.
-func pick(ctx context.Context, p Provider, r protocol.ReadRequest, d *plan.Dataset) (map[int64]bool, error) {
+func pick(ctx context.Context, p action.Provider, r protocol.ReadRequest, d *parameters) (map[int64]bool, error) {
 	var sample candidates
 	err := p.Read(ctx, r, func(row protocol.Row) error {
 		if problem, reason := check(d, row); problem != "" || reason != "" {

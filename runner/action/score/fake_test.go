@@ -51,7 +51,7 @@ func (fake) Load(_ context.Context, m protocol.Model) (sdk.Model, error) {
 }
 
 func (m fakeModel) Describe() protocol.LoadedModel {
-	return protocol.LoadedModel{ContextLimit: m.Limit, VocabularySize: 256, Device: "abacus", Dtype: "beads"}
+	return protocol.LoadedModel{ContextLimit: m.Limit, VocabularySize: 256, Device: "abacus", Dtype: "beads", Computed: map[string]string{"beads": "wood"}}
 }
 
 func (fakeModel) Close() error { return nil }

@@ -58,8 +58,8 @@ func replay(d artifact.ScoredDocument, l artifact.LedgerRow) error {
 		return fmt.Errorf("the ledger's row is shard %q row %d", l.Shard, l.Row)
 	}
 	if !slices.Equal(d.UnscoredStarts, l.UnscoredStarts) || !slices.Equal(d.UnscoredEnds, l.UnscoredEnds) {
-		return fmt.Errorf("the ledger's unscored ranges are [%d, %d) and the document's [%d, %d)",
-			l.UnscoredStarts, l.UnscoredEnds, d.UnscoredStarts, d.UnscoredEnds)
+		return fmt.Errorf("unscored ranges start at %d and end at %d, and those of the ledger start at %d and end at %d",
+			d.UnscoredStarts, d.UnscoredEnds, l.UnscoredStarts, l.UnscoredEnds)
 	}
 	scored := d.ScoreEnd - d.ScoreStart
 	for i, start := range d.UnscoredStarts {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -18,45 +19,39 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// Worker scores documents.
-type Worker struct{ models *Models }
-
-// New returns a worker that scores with models of the pool.
-func New(models *Models) *Worker { return &Worker{models: models} }
-
-// Work scores the action's dataset with its model.
-func (w *Worker) Work(ctx context.Context, t *action.Task) (result action.Result, err error) {
-	a := t.Action
+// Work implements action.Kind.
+func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err error) {
+	var p parameters
 	var counts artifact.Counts
-	countsPath, err := t.Input(ctx, "documents", artifact.CountsFile)
+	countsPath, err := t.Input("documents/" + artifact.CountsFile)
 	if err != nil {
 		return result, err
 	}
-	if err := artifact.ReadJSON(countsPath, &counts); err != nil {
-		return result, err
-	}
-	documents, err := t.Input(ctx, "documents", artifact.DocumentsFile)
+	documents, err := t.Input("documents/" + artifact.DocumentsFile)
 	if err != nil {
 		return result, err
 	}
-	model, release, err := w.model(ctx, t)
+	if err := errors.Join(t.Parameters(&p), artifact.ReadJSON(countsPath, &counts)); err != nil {
+		return result, err
+	}
+	model, release, err := load(ctx, t, p)
 	if err != nil {
-		return result, fmt.Errorf("%s: %w", a.Name, err)
+		return result, err
 	}
 	defer func() { err = errors.Join(err, release()) }()
 	loaded := model.Describe()
-	settings, err := a.Model.Settings().Resolve(loaded.ContextLimit)
+	settings, err := p.Settings.Resolve(loaded.ContextLimit)
 	if err != nil {
-		return result, fmt.Errorf("%s: %w", a.Name, err)
+		return result, err
 	}
 	s := &scorer{
-		task: t, model: model, loaded: loaded, settings: settings, documents: documents,
+		task: t, model: model, loaded: loaded, settings: settings, documents: documents, parseSpecial: p.ParseSpecial,
 		tokens: map[int32]*tokenCount{},
 		summary: artifact.ScoreSummary{
-			Words: counts.Words, Device: loaded.Device,
+			Words: counts.Words, Parameters: t.Descriptor.Parameters, Computed: computed(loaded),
 			Protocol: artifact.Protocol{
 				Prefix: settings.Prefix, Context: settings.Context, Stride: settings.Stride, Anchor: settings.Anchor,
-				EOS: settings.EOS, Dtype: loaded.Dtype, Truncation: a.Dataset.Limits.Bytes, Span: artifact.SpanEven,
+				EOS: settings.EOS, Dtype: loaded.Dtype, Truncation: p.Truncation, Span: artifact.SpanEven,
 			},
 		},
 	}
@@ -65,53 +60,66 @@ func (w *Worker) Work(ctx context.Context, t *action.Task) (result action.Result
 		if protocol.KindOf(err) == protocol.OutOfMemory {
 			err = fmt.Errorf("%w; one document alone is too much: lower limits.bytes or scoring.context, or take a device with more memory", err)
 		}
-		return result, fmt.Errorf("%s: %w", a.Name, err)
+		return result, err
 	}
 	if s.summary.Documents != counts.Documents {
-		return result, fmt.Errorf("%s: the backend answered %d of %d documents", a.Name, s.summary.Documents, counts.Documents)
+		return result, fmt.Errorf("the backend answered %d of %d documents", s.summary.Documents, counts.Documents)
 	}
 	seconds := max(time.Since(started).Seconds(), math.SmallestNonzeroFloat64)
 	return action.Result{
-		Files: []string{artifact.LedgerFile, artifact.ScoredFile, artifact.SummaryFile, artifact.TokenCountsFile, artifact.TokenCountsSummaryFile},
+		Files: []string{
+			artifact.LedgerFile, artifact.ScoredFile, artifact.SummaryFile, artifact.TokenCountsFile, artifact.TokenCountsSummaryFile,
+		},
 		Measured: map[string]float64{
 			plan.MeasuredDocuments: float64(s.summary.Documents), plan.MeasuredBytes: float64(s.summary.Bytes),
 			plan.MeasuredTokens: float64(s.summary.Tokens),
 			"tokensPerSecond":   float64(s.summary.Tokens) / seconds, "bytesPerSecond": float64(s.summary.Bytes) / seconds,
 		},
+		Computed: s.summary.Computed,
 	}, nil
 }
 
-func (w *Worker) model(ctx context.Context, t *action.Task) (Model, func() error, error) {
-	b := t.Action.Model.Backend
-	m := protocol.Model{Config: b.Config, Files: slices.Clone(t.Action.Model.Weights)}
-	if len(b.Train) > 0 {
-		path, err := t.Input(ctx, "model", artifact.ModelFile)
-		if err != nil {
-			return nil, nil, err
-		}
-		files, err := t.Inputs("model")
-		if err != nil {
-			return nil, nil, err
-		}
-		for _, f := range files {
-			if f.Name == artifact.ModelFile {
-				m.Files = append(m.Files, protocol.ModelFile{Name: f.Name, Path: path, Digest: f.Digest})
-			}
-		}
+// computed returns what a model computes on; at least its device.
+func computed(m protocol.LoadedModel) map[string]string {
+	computed := map[string]string{"device": m.Device}
+	maps.Copy(computed, m.Computed)
+	return computed
+}
+
+// load returns the loaded model of a task, with its weights where they lie on this machine.
+func load(ctx context.Context, t *action.Task, p parameters) (action.Model, func() error, error) {
+	var at places
+	if err := t.Places(&at); err != nil {
+		return nil, nil, err
 	}
-	return w.models.Acquire(ctx, b.Name, m)
+	config, err := plan.JoinSettings(p.Config, at.Settings)
+	if err != nil {
+		return nil, nil, err
+	}
+	m := protocol.Model{Config: config}
+	for i, w := range p.Weights {
+		if i >= len(at.Weights) || at.Weights[i].Name != w.Name {
+			return nil, nil, fmt.Errorf("where the weights %s lie on this machine is not said", w.Name)
+		}
+		m.Files = append(m.Files, protocol.ModelFile{Name: w.Name, Path: at.Weights[i].Path, Digest: w.Digest})
+	}
+	if role := "model/" + artifact.ModelFile; t.Inputs[role] != "" {
+		m.Files = append(m.Files, protocol.ModelFile{Name: artifact.ModelFile, Path: t.Inputs[role], Digest: t.Descriptor.Inputs[role]})
+	}
+	return t.Plugins.Model(ctx, m)
 }
 
 // scorer scores one dataset.
 type scorer struct {
-	task      *action.Task
-	model     Model
-	loaded    protocol.LoadedModel
-	settings  protocol.Settings
-	documents string
-	summary   artifact.ScoreSummary
-	tokens    map[int32]*tokenCount
-	sample    []sampled
+	task         *action.Task
+	model        action.Model
+	loaded       protocol.LoadedModel
+	settings     protocol.Settings
+	documents    string
+	parseSpecial bool
+	summary      artifact.ScoreSummary
+	tokens       map[int32]*tokenCount
+	sample       []sampled
 }
 
 type tokenCount struct {
@@ -167,8 +175,7 @@ func (s *scorer) run(ctx context.Context) (err error) {
 func (s *scorer) read() iter.Seq2[protocol.Document, error] {
 	return func(yield func(protocol.Document, error) bool) {
 		for d, err := range artifact.ReadDocuments([]string{s.documents}, func(protocol.Document) {}) {
-			d.Dataset = s.task.Action.Dataset.Key
-			d.ParseSpecial = s.task.Action.Dataset.ParseSpecial
+			d.ParseSpecial = s.parseSpecial
 			if !yield(d, err) {
 				return
 			}

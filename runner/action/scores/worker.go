@@ -4,33 +4,35 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/store"
 )
 
-// Worker imports tables.
-type Worker struct{ dir string }
-
-// New returns a worker; relative paths of tables start at dir.
-func New(dir string) *Worker { return &Worker{dir} }
-
-// Work imports the table of the action's model: the files of a score for each of its datasets, in a folder of its key.
-func (w *Worker) Work(ctx context.Context, t *action.Task) (result action.Result, err error) {
-	m := t.Action.Model
+// Work implements action.Kind: it writes the files of a score for each dataset of the table, in a directory of its key.
+func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err error) {
+	var p parameters
+	var at places
+	if err := errors.Join(t.Parameters(&p), t.Places(&at)); err != nil {
+		return result, err
+	}
 	scratch, err := os.MkdirTemp(t.Dir, "scratch-")
 	if err != nil {
 		return result, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
-	table, err := fetch(ctx, m.Model.Scores.Path, w.dir, m.Scores.Digest, scratch)
+	table, err := fetch(ctx, at, p.Table, scratch)
 	if err != nil {
-		return result, fmt.Errorf("%s: %w", t.Action.Name, err)
+		return result, err
 	}
-	found, err := Import(ctx, table, t.Dir, scratch, m.Model.Scores.Protocol)
+	found, err := Import(ctx, table, t.Dir, scratch, p.Protocol)
 	if err != nil {
-		return result, fmt.Errorf("%s: %w", t.Action.Name, err)
+		return result, err
 	}
 	var documents, bytes int64
 	for _, d := range found.Datasets {
@@ -41,4 +43,33 @@ func (w *Worker) Work(ctx context.Context, t *action.Task) (result action.Result
 		Files: Files(found), Warnings: Warnings(found),
 		Measured: map[string]float64{plan.MeasuredDocuments: float64(documents), plan.MeasuredBytes: float64(bytes)},
 	}, nil
+}
+
+// fetch returns the path of a table on this machine, brought into dir if it is elsewhere. It refuses a table that is no
+// longer what the plan was made with.
+func fetch(ctx context.Context, at places, want, dir string) (_ string, err error) {
+	location := at.Path
+	local := location
+	copied := io.Discard
+	if store.IsURL(location) {
+		local = filepath.Join(dir, "table.parquet")
+		f, err := os.Create(local)
+		if err != nil {
+			return "", err
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		copied = f
+	} else if !filepath.IsAbs(location) {
+		location = filepath.Join(at.Dir, location)
+		local = location
+	}
+	digest, _, err := store.CopyObject(ctx, copied, location)
+	if err != nil {
+		return "", err
+	}
+	if digest != want {
+		return "", &protocol.Error{Kind: protocol.Changed, Message: fmt.Sprintf("%s changed since the plan was made, from %s to %s; restore it, or accept it with runner pin",
+			location, want, digest)}
+	}
+	return local, nil
 }

@@ -3,11 +3,7 @@ package train
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"iter"
 	"os"
-	"strings"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
@@ -15,31 +11,24 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// Backend makes a model file of documents.
-type Backend interface {
-	Train(ctx context.Context, m protocol.Model, documents iter.Seq2[protocol.Document, error], w io.Writer) error
-}
-
-// Worker trains models.
-type Worker struct {
-	backend func(ctx context.Context, name string) (Backend, error)
-}
-
-// New returns a worker that gets backends by name.
-func New(backend func(ctx context.Context, name string) (Backend, error)) *Worker {
-	return &Worker{backend: backend}
-}
-
-// Work trains the action's model on its datasets, in the order of the spec, and writes the model file.
-func (w *Worker) Work(ctx context.Context, t *action.Task) (result action.Result, err error) {
-	m := t.Action.Model
-	backend, err := w.backend(ctx, m.Backend.Name)
+// Work implements action.Kind: it trains a model on its datasets, in the order of the spec, and writes the model file.
+func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err error) {
+	var p parameters
+	var at places
+	if err := errors.Join(t.Parameters(&p), t.Places(&at)); err != nil {
+		return result, err
+	}
+	config, err := plan.JoinSettings(p.Config, at.Settings)
 	if err != nil {
-		return result, fmt.Errorf("%s: %w", t.Action.Name, err)
+		return result, err
+	}
+	backend, err := t.Plugins.Backend(ctx)
+	if err != nil {
+		return result, err
 	}
 	var paths []string
-	for _, in := range t.Action.Inputs {
-		path, err := t.Input(ctx, in.Role, artifact.DocumentsFile)
+	for _, role := range t.Roles("") {
+		path, err := t.Input(role)
 		if err != nil {
 			return result, err
 		}
@@ -56,8 +45,8 @@ func (w *Worker) Work(ctx context.Context, t *action.Task) (result action.Result
 		read.Add(p)
 		t.Advance(p)
 	})
-	if err := backend.Train(ctx, protocol.Model{Config: m.Backend.Config}, documents, f); err != nil {
-		return result, fmt.Errorf("%s on %s: %w", t.Action.Name, strings.Join(m.Backend.Train, ", "), err)
+	if err := backend.Train(ctx, protocol.Model{Config: config}, documents, f); err != nil {
+		return result, err
 	}
 	return action.Result{
 		Files: []string{artifact.ModelFile},

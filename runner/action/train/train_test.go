@@ -96,7 +96,7 @@ func TestTrain(t *testing.T) {
 			if err != nil || string(got) != test.want {
 				t.Errorf("trained on %q (%v), want %q", got, err, test.want)
 			}
-			if again := l.Plan(); again.Resolve(t.Context(), l.Store) != nil || again.Action("train m").State != plan.Cached {
+			if again := l.Plan(); again.Resolve(t.Context(), plan.Lookup(l.Store.Lookup)) != nil || again.Action("train m").State != plan.Cached {
 				t.Error("it is not cached")
 			}
 		})

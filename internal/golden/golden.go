@@ -1,0 +1,110 @@
+// Package golden compares what a package computes with digests that were recorded before.
+//
+// Results are stored under keys that hold the version of what computed them. A result that changes while the version stays
+// would be mixed with older ones. So the digests of a package's results on small inputs are committed, in
+// testdata/golden.json, together with the version that gave them.
+package golden
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+const path = "testdata/golden.json"
+
+var update = flag.Bool("update", false, "record the digests of results in "+path)
+
+// file is the content of golden.json.
+type file struct {
+	Version string            `json:"version"`
+	Digests map[string]string `json:"digests"` // hexadecimal SHA-256 by the name of the result
+}
+
+// Check fails the test unless each result, by name, has the digest that is recorded for it under this version of what
+// computed it. With the flag -update it records them instead, which it refuses for a result that changed under the same version.
+// Names that are recorded and not among the results are left alone: they are of another platform.
+//
+// Only one test of a package may call it. The package's tests must have no other flag of the name update.
+func Check(t *testing.T, version string, results map[string][]byte) {
+	t.Helper()
+	digests := make(map[string]string, len(results))
+	for name, result := range results {
+		sum := sha256.Sum256(result)
+		digests[name] = hex.EncodeToString(sum[:])
+	}
+	for _, problem := range check(path, version, digests, *update) {
+		t.Error(problem)
+	}
+}
+
+func check(path, version string, digests map[string]string, write bool) []error {
+	recorded, err := read(path)
+	if err != nil {
+		return []error{err}
+	}
+	if recorded.Version != version {
+		if !write {
+			return []error{fmt.Errorf("%s is of version %q, the code of version %q; write its digests with go test -run Golden -update .",
+				path, recorded.Version, version)}
+		}
+		recorded = file{Version: version}
+	}
+	var problems []error
+	for _, name := range slices.Sorted(maps.Keys(digests)) {
+		switch old, ok := recorded.Digests[name]; {
+		case ok && old != digests[name]:
+			problems = append(problems, fmt.Errorf("%s: the result changed (SHA-256 %s, recorded %s) and the version is still %q: "+
+				"stored results would be mixed with new ones; raise the version, then run go test -run Golden -update .",
+				name, digests[name], old, version))
+		case !ok && !write:
+			problems = append(problems, fmt.Errorf("%s: no digest in %s; write it with go test -run Golden -update .", name, path))
+		}
+	}
+	if !write || len(problems) > 0 {
+		return problems
+	}
+	if recorded.Digests == nil {
+		recorded.Digests = map[string]string{}
+	}
+	maps.Copy(recorded.Digests, digests)
+	if err := record(path, recorded); err != nil {
+		return []error{err}
+	}
+	return nil
+}
+
+// read returns the content of golden.json, the zero file if there is none.
+func read(path string) (f file, err error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return file{}, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &f)
+	}
+	if err != nil {
+		return file{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	return f, nil
+}
+
+func record(path string, f file) error {
+	data, err := json.MarshalIndent(f, "", "\t")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(data, '\n'), 0o644)
+}

@@ -1,0 +1,644 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"surprisal.dev/plugins/protocol"
+)
+
+// texts are documents of dataset d, a row for each text.
+func textsOf(texts ...string) iter.Seq2[protocol.Document, error] {
+	return func(yield func(protocol.Document, error) bool) {
+		for i, text := range texts {
+			d := protocol.Document{Dataset: "d", Shard: "s", Row: int64(i), Text: text, ScoreEnd: int32(len(text))}
+			if !yield(d, nil) {
+				return
+			}
+		}
+	}
+}
+
+// request makes each kind of call to a raw plugin.
+func request(t *testing.T, h *Host, call, config string) error {
+	t.Helper()
+	raw := json.RawMessage(config)
+	if call == "resolve" || call == "read" {
+		p := provider(t, h, "raw")
+		if call == "resolve" {
+			_, err := p.Resolve(t.Context(), protocol.ResolveRequest{Source: protocol.Source{Config: raw}})
+			return err
+		}
+		return p.Read(t.Context(), protocol.ReadRequest{
+			Source: protocol.Source{Config: raw}, Fields: []string{"text"},
+			Pinned: protocol.Resolution{Files: []protocol.File{{Name: "a"}, {Name: "b"}}},
+		}, func(protocol.Row) error { return nil })
+	}
+	b, err := h.Backend(t.Context(), "raw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := protocol.Model{Config: raw}
+	switch call {
+	case "plan":
+		_, err := b.Plan(t.Context(), m, protocol.Settings{})
+		return err
+	case "train":
+		return b.Train(t.Context(), m, textsOf("abc"), io.Discard)
+	}
+	loaded, err := b.Load(t.Context(), m)
+	switch {
+	case err != nil || call == "load":
+		return err
+	case call == "unload":
+		return loaded.Close()
+	}
+	return loaded.Score(t.Context(), protocol.Settings{}, textsOf("abc", "abc"), func(protocol.Document, protocol.ScoredDocument) error { return nil })
+}
+
+const loadable = `"loaded": {"handle": "1", "device": "cpu", "dtype": "float32", "vocabularySize": 10}`
+
+// TestHostileAnswers checks that what breaks the protocol is refused, with the plugin's name and why, and not asked for again.
+func TestHostileAnswers(t *testing.T) {
+	good := strings.Repeat("0", 64)
+	for _, test := range []struct{ call, config, want string }{
+		{"resolve", `{"resolution": {"parameters": "e30="}}`, "lists no files"},
+		{"resolve", `{"resolution": {"parameters": "e30=", "files": [{"name": "f", "digest": "sha256:../../x"}]}}`, `the digest of file "f" is "sha256:../../x"`},
+		{"resolve", `{"resolution": {"parameters": "e30=", "files": [{"name": "f", "digest": "sha256:` + good + `", "bytes": -1}]}}`, `the size of file "f" is -1 bytes`},
+		{"plan", `{"estimate": {"memoryBytes": -5}}`, "the memory in bytes is -5"},
+		{"plan", `{"estimate": {"flopsPerToken": "NaN"}}`, "the number of operations a token is NaN"},
+		{"load", `{"loaded": {"handle": "1", "device": "cpu", "dtype": "float32", "vocabularySize": -1}}`, "the size of the vocabulary is -1"},
+		{"load", `{"loaded": {"handle": "1", "device": "cpu", "dtype": "all of them"}}`, `the dtype is "all of them"`},
+		{"read", `{"rows": [{"shard": "c", "values": ["eA=="]}]}`, `row 0 is of shard "c", which is none of the source's files`},
+		{"read", `{"rows": [{"shard": "b", "values": ["eA=="]}, {"shard": "a", "ordinal": 1, "values": ["eA=="]}]}`, "or comes before that of the row before"},
+		{"read", `{"rows": [{"shard": "a", "values": ["eA=="]}, {"shard": "a", "ordinal": 1, "number": 2, "values": ["eA=="]}]}`, `has the number 2 in shard "a" where 1 was due`},
+		{"read", `{"rows": [{"shard": "a", "ordinal": 1, "values": ["eA=="]}]}`, "it sent row 1 of shard \"a\" where row 0"},
+		{"read", `{"rows": [{"shard": "a"}]}`, "has 0 values for 1 fields"},
+		{"read", `{"rows": [{"shard": "a", "values": ["eA==", "eA=="]}]}`, "row 0 has more than 1 values"},
+		{"read", `{"endless": 1000000}`, "row 0 has a value of more than 67108864 bytes"},
+		{"read", `{"endless": 5000000}`, "larger than max"},
+		{"train", `{"endless": 5000000}`, "larger than max"},
+		{"score", `{"endless": 100000, ` + loadable + `}`, "the answer for document 0 has more than"},
+		{"score", `{"endless": 5000000, ` + loadable + `}`, "larger than max"},
+		{"score", `{"answers": [{"index": "7"}], ` + loadable + `}`, "it answered document 7, which it was not sent"},
+		{"score", `{"answers": [{"index": "0", "continued": true}], ` + loadable + `}`, "ended within the answer for document 0"},
+		{"score", `{` + loadable + `}`, `it ended without an answer`},
+		{"score", `{"answers": [{"index": "0", "tokenIds": [1], "tokenStarts": [0], "tokenEnds": [3], "tokenNll": [1], "totalNll": 1}], ` + loadable + `}`,
+			`scoring documents from dataset "d", shard "s", row 1 on: it ended without an answer`},
+		{"score", `{"answers": [{"index": "0", "tokenIds": [11], "tokenStarts": [0], "tokenEnds": [3], "tokenNll": [1], "totalNll": 1}], ` + loadable + `}`,
+			"has id 11, outside the vocabulary of 10"},
+	} {
+		name, _, _ := strings.Cut(test.config+`"`, loadable)
+		t.Run(test.call+" "+name[:min(len(name), 60)], func(t *testing.T) {
+			h, _ := newHost(t)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			// A backend that answers before it has been asked anything would be refused for that.
+			config := strings.Replace(test.config, "{", `{"log": "calls", "after": 1, `, 1)
+			if err := os.WriteFile(filepath.Join(h.folder.path, "go"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			err := request(t, h, test.call, config)
+			runtime.ReadMemStats(&after)
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			for _, want := range []string{test.want, "plugin " + os.Args[0], "breaks the protocol"} {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("got %.500v, want %q in it", err, want)
+				}
+			}
+			if n := strings.Count(must(readAll(h, "calls")), test.call+"\n"); n != 1 {
+				t.Errorf("%d calls", n)
+			}
+			if spent := int64(after.TotalAlloc - before.TotalAlloc); spent > 300<<20 {
+				t.Errorf("%d MiB of memory were taken", spent>>20)
+			}
+		})
+	}
+}
+
+func readAll(h *Host, name string) (string, error) {
+	data, err := os.ReadFile(filepath.Join(h.folder.path, name))
+	return string(data), err
+}
+
+// TestChecks checks the bounds of what plugins say, one by one.
+func TestChecks(t *testing.T) {
+	describe := func(change func(*Info)) error {
+		i := Info{Name: "n", Version: "1"}
+		change(&i)
+		return checkDescription(i)
+	}
+	resolve := func(change func(*protocol.Resolution)) error {
+		r := protocol.Resolution{Parameters: json.RawMessage("{}"), Files: []protocol.File{{Name: "f", Digest: protocol.Digest(nil)}}}
+		change(&r)
+		return checkResolution(r)
+	}
+	load := func(change func(*protocol.LoadedModel)) error {
+		m := protocol.LoadedModel{Device: "cuda:1", Dtype: "q4_1", Computed: map[string]string{"device": "NVIDIA H200"}}
+		change(&m)
+		return checkLoaded("1", m)
+	}
+	long := strings.Repeat("x", maxNameBytes+1)
+	for _, test := range []struct {
+		err  error
+		want string // "" if it is to be accepted
+	}{
+		{describe(func(*Info) {}), ""},
+		{describe(func(i *Info) { i.Name = "a b" }), `it calls itself "a b"`},
+		{describe(func(i *Info) { i.Name = "" }), `it calls itself ""`},
+		{describe(func(i *Info) { i.Name = long }), `it calls itself "xxx`},
+		{describe(func(i *Info) { i.Version = "" }), `its version is ""`},
+		{describe(func(i *Info) { i.Version = long }), `its version is "xxx`},
+		{describe(func(i *Info) { i.Version = "1\u202e" }), `its version is "1\u202e"`},
+		{describe(func(i *Info) { i.Schema = strings.Repeat(" ", maxSchemaBytes+1) }), "its schema has 1048577 bytes"},
+		{describe(func(i *Info) { i.Environment = []string{"A=B"} }), `the environment variable "A=B"`},
+		{describe(func(i *Info) { i.Environment = make([]string, maxNames+1) }), "it names 101 environment variables"},
+		{describe(func(i *Info) { i.Capabilities = []string{"from.the.future"} }), ""},
+		{describe(func(i *Info) { i.Capabilities = []string{"a\n"} }), `the capability "a\n"`},
+		{describe(func(i *Info) { i.NeutralSettings = []string{"batch.tokens"} }), ""},
+		{describe(func(i *Info) { i.NeutralSettings = []string{"batch."} }), `the neutral setting "batch."`},
+		{resolve(func(*protocol.Resolution) {}), ""},
+		{resolve(func(r *protocol.Resolution) { r.Parameters = nil }), "the parameters are not JSON"},
+		{resolve(func(r *protocol.Resolution) { r.Revision = "a\nb" }), `the revision is "a\nb"`},
+		{resolve(func(r *protocol.Resolution) { r.Files = nil }), "it lists no files"},
+		{resolve(func(r *protocol.Resolution) { r.Files[0].Name = "" }), "file 0 has a name of 0 bytes"},
+		{resolve(func(r *protocol.Resolution) { r.Files = append(r.Files, r.Files[0]) }), `the file "f" twice`},
+		{resolve(func(r *protocol.Resolution) { r.Files[0].Digest = strings.ToUpper(r.Files[0].Digest) }), `the digest of file "f"`},
+		{resolve(func(r *protocol.Resolution) { r.Files[0].Digest += "0" }), `the digest of file "f"`},
+		{resolve(func(r *protocol.Resolution) { r.Files[0].Bytes = -1 }), `the size of file "f" is -1`},
+		{checkEstimate(protocol.Estimate{}), ""},
+		{checkEstimate(protocol.Estimate{Parameters: -1}), "the number of parameters is -1"},
+		{checkEstimate(protocol.Estimate{WeightBytes: math.MaxInt64}), "the size of the weights in bytes is 9223372036854775807"},
+		{checkEstimate(protocol.Estimate{MemoryBytes: -1}), "the memory in bytes is -1"},
+		{checkEstimate(protocol.Estimate{DeviceMemoryBytes: 1}), "it expects 1 bytes on devices, and no devices"},
+		{checkEstimate(protocol.Estimate{DeviceMemoryBytes: -1, Devices: 1}), "the memory of devices in bytes is -1"},
+		{checkEstimate(protocol.Estimate{DeviceMemoryBytes: 1, Devices: 1}), ""},
+		{checkEstimate(protocol.Estimate{Devices: -1}), "the number of devices is -1"},
+		{checkEstimate(protocol.Estimate{FLOPsPerToken: math.Inf(1)}), "the number of operations a token is +Inf"},
+		{checkEstimate(protocol.Estimate{BytesPerToken: math.NaN()}), "the number of bytes a token is NaN"},
+		{checkEstimate(protocol.Estimate{BytesPerToken: -0.5}), "the number of bytes a token is -0.5"},
+		{load(func(*protocol.LoadedModel) {}), ""},
+		{checkLoaded("", protocol.LoadedModel{Device: "cpu", Dtype: "f"}), `the model's handle is ""`},
+		{load(func(m *protocol.LoadedModel) { m.ContextLimit = -1 }), "the number of tokens that the model can see is -1"},
+		{load(func(m *protocol.LoadedModel) { m.VocabularySize = 1 << 31 }), "the size of the vocabulary is 2147483648"},
+		{load(func(m *protocol.LoadedModel) { m.Device = "cuda:" }), `the device is "cuda:"`},
+		{load(func(m *protocol.LoadedModel) { m.Dtype = "" }), `the dtype is ""`},
+		{load(func(m *protocol.LoadedModel) { m.Computed["device"] = "a\x1b[2J" }), `what computes as device is "a\x1b[2J"`},
+		{load(func(m *protocol.LoadedModel) { m.Computed[""] = "a" }), `the name of what computes is ""`},
+	} {
+		switch {
+		case test.want == "" && test.err != nil:
+			t.Error(test.err)
+		case test.want != "" && (test.err == nil || !strings.Contains(test.err.Error(), test.want)):
+			t.Errorf("got %v, want %q in it", test.err, test.want)
+		}
+	}
+}
+
+func TestRowCheck(t *testing.T) {
+	files := []protocol.File{{Name: "a"}, {Name: "b"}, {Name: "c"}}
+	row := func(ordinal int64, shard string, number int64) protocol.Row {
+		return protocol.Row{Ordinal: ordinal, Shard: shard, Number: number, Problem: "p"}
+	}
+	for _, test := range []struct {
+		name     string
+		from, to int64
+		rows     []protocol.Row
+		bad      bool // the last of them
+	}{
+		{"files without rows are passed over", 0, 0, []protocol.Row{row(0, "a", 0), row(1, "c", 0), row(2, "c", 1)}, false},
+		{"a reading starts anywhere", 5, 0, []protocol.Row{row(5, "b", 3), row(6, "b", 4), row(7, "c", 0)}, false},
+		{"but not before a shard", 5, 0, []protocol.Row{row(5, "b", -1)}, true},
+		{"a shard starts at its first row", 0, 0, []protocol.Row{row(0, "a", 1)}, true},
+		{"each shard does", 0, 0, []protocol.Row{row(0, "a", 0), row(1, "b", 1)}, true},
+		{"no row twice", 0, 0, []protocol.Row{row(0, "a", 0), row(0, "a", 0)}, true},
+		{"shards in order", 0, 0, []protocol.Row{row(0, "b", 0), row(1, "a", 0)}, true},
+		{"up to the end of the range", 0, 1, []protocol.Row{row(0, "a", 0), row(1, "a", 1)}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := &rowCheck{next: test.from, request: protocol.ReadRequest{From: test.from, To: test.to, Pinned: protocol.Resolution{Files: files}}}
+			for i, r := range test.rows {
+				if err := c.check(r); (err != nil) != (test.bad && i == len(test.rows)-1) {
+					t.Errorf("row %d: %v", i, err)
+				}
+			}
+		})
+	}
+}
+
+// TestTimeLimits checks that a plugin which never answers is named, with what it was asked.
+func TestTimeLimits(t *testing.T) {
+	for _, test := range []struct{ call, want string }{
+		{"describe", "describing the provider took more than 100ms, and was given up"},
+		{"resolve", "resolving a source took more than 100ms, and was given up"},
+		{"plan", "estimating a model took more than 100ms, and was given up"},
+		{"unload", "it did not unload a model within 100ms, and was killed"},
+	} {
+		t.Run(test.call, func(t *testing.T) {
+			h, _ := newHost(t)
+			var err error
+			if test.call == "describe" {
+				h.timing.describe = 100 * time.Millisecond
+				_, err = h.Provider(t.Context(), "mute")
+			} else {
+				h.timing.resolve, h.timing.plan, h.timing.unload = 100*time.Millisecond, 100*time.Millisecond, 100*time.Millisecond
+				err = request(t, h, test.call, `{"hangs": "`+test.call+`"}`)
+			}
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "plugin "+os.Args[0]) {
+				t.Errorf("got %v, want %q in it", err, test.want)
+			}
+		})
+	}
+}
+
+// TestSilence checks that the log tells of a plugin that works without a sign of progress, again and again.
+func TestSilence(t *testing.T) {
+	h, log := newHost(t)
+	h.timing.silence = 20 * time.Millisecond
+	ctx, cancel := context.WithCancel(hclog.WithContext(t.Context(), h.log.With("action", "a1")))
+	done := make(chan error, 1)
+	go func() {
+		_, err := provider(t, h, "raw").Resolve(ctx, protocol.ResolveRequest{Source: source(`{"hangs": "resolve"}`)})
+		done <- err
+	}()
+	eventually(t, "two warnings", func() bool { return strings.Count(log.String(), "no sign of progress from the plugin") >= 2 })
+	cancel()
+	if err := <-done; err == nil {
+		t.Error("no error")
+	}
+	for _, want := range []string{"plugin=raw", "action=a1", `work="resolving a source"`} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("not in the log: %q", want)
+		}
+	}
+}
+
+// TestStrangeText checks that nothing which a plugin says ends a line, begins one or reaches a terminal as a command.
+func TestStrangeText(t *testing.T) {
+	h, log := newHost(t)
+	const evil = "a\n::error::b\r\x1b[2J\u202ec\u2028::error::d"
+	quoted, err := json.Marshal(evil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, call := range []string{"resolve", "plan", "read", "load", "train"} {
+		err := request(t, h, call, fmt.Sprintf(`{"fails": %s, "prints": %s}`, quoted, quoted))
+		if err == nil || !strings.Contains(err.Error(), `a\n::error::b\r\x1b[2J\u202ec\u2028::error::d`) {
+			t.Errorf("%s: got %q", call, err)
+		}
+	}
+	var problem string
+	err = provider(t, h, "raw").Read(t.Context(), protocol.ReadRequest{Source: source(`{"rows": [{"shard": "s", "problem": %s}]}`, quoted)},
+		func(r protocol.Row) error { problem = r.Problem; return nil })
+	if err != nil || problem != `a\n::error::b\r\x1b[2J\u202ec\u2028::error::d` {
+		t.Errorf("got the problem %q and %v", problem, err)
+	}
+	if _, err := h.Provider(t.Context(), "rude"); err == nil || !strings.Contains(err.Error(), `its version is "1\n::error::you have been hacked"`) {
+		t.Errorf("got %v", err)
+	}
+	eventually(t, "what was printed is in the log", func() bool { return strings.Contains(log.String(), `::error::b\r\x1b[2J`) })
+	for _, line := range strings.Split(log.String(), "\n") {
+		if strings.HasPrefix(strings.TrimSpace(line), "::") {
+			t.Errorf("a line of the log begins with %q", line)
+		}
+	}
+	out := &output{log: hclog.NewNullLogger(), gate: newGate()}
+	out.print([]byte(`{"@level": "error", "@message": "x\n::error::y", "k\n": "v\n", "n": {"deep": "\u001b"}}`), 0)
+	out.print([]byte("::error::z"), 0)
+	if got, want := out.quote(), "; its last output:\n  | x\\n::error::y k\\n=v\\n n=map[deep:\\x1b]\n  | ::error::z"; got != want {
+		t.Errorf("quoted as %q, want %q", got, want)
+	}
+}
+
+// TestFlood checks that a plugin which prints without end fills no log, and that the log says what is missing.
+func TestFlood(t *testing.T) {
+	h, log := newHost(t)
+	const printed = 16 << 20
+	err := request(t, h, "resolve", fmt.Sprintf(`{"flood": %d, "fails": "done"}`, printed))
+	if err == nil || !strings.Contains(err.Error(), "done") {
+		t.Fatal(err)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	text := log.String()
+	if len(text) > 8<<20 || !strings.Contains(text, "what it printed is left out: plugin=raw lines=") {
+		t.Errorf("the log has %d bytes and ends with %q", len(text), text[max(0, len(text)-300):])
+	}
+	h.folder = must(newRunFolder(t.TempDir())) // for the cleanup
+}
+
+func TestGate(t *testing.T) {
+	now := time.Unix(0, 0)
+	g := newGate()
+	g.now = func() time.Time { return now }
+	pass := func(n int) (passed int64) {
+		for range n {
+			if ok, _, _ := g.pass(1000 - lineOverhead); ok {
+				passed++
+			}
+		}
+		return passed
+	}
+	if got, want := pass(10_000), g.burst/1000; got != want {
+		t.Errorf("%d lines passed at once, want %d", got, want)
+	}
+	now = now.Add(time.Second)
+	if got := pass(100); got != 0 {
+		t.Errorf("%d lines passed a second later", got)
+	}
+	now = now.Add(time.Minute)
+	ok, lines, bytes := g.pass(100)
+	if dropped := 10_100 - g.burst/1000; !ok || lines != dropped || bytes != dropped*(1000-lineOverhead) {
+		t.Errorf("a minute later: %v, with %d lines and %d bytes dropped", ok, lines, bytes)
+	}
+	for range 200 {
+		now = now.Add(time.Minute)
+		pass(4500)
+	}
+	if g.written > g.total || g.written < g.total-1000 {
+		t.Errorf("%d bytes were written in all, of %d", g.written, g.total)
+	}
+	lines, _ = g.rest()
+	if again, _ := g.rest(); lines == 0 || again != 0 {
+		t.Errorf("told %d lines at the end, and then %d", lines, again)
+	}
+}
+
+func TestLineWriter(t *testing.T) {
+	var got []string
+	w := &lineWriter{line: func(line []byte, cut int64) { got = append(got, fmt.Sprintf("%.3s %d %d", line, len(line), cut)) }}
+	long := strings.Repeat("x", maxLineBytes)
+	for _, piece := range []string{"ab", "c\nd\n\n", long, "\n", long, "y", long + "\nz"} {
+		if n, err := io.WriteString(w, piece); n != len(piece) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	w.flush()
+	w.flush()
+	want := []string{"abc 3 0", "d 1 0", " 0 0", "xxx 65536 0", "xxx 65536 65537", "z 1 0"}
+	if strings.Join(got, "|") != strings.Join(want, "|") {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// copyProgram writes the test binary under another name, and what follows it. A program is not changed by what follows it.
+func copyProgram(t *testing.T, path, after string) {
+	t.Helper()
+	content, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path+".new", append(content, after...), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestUpgrade checks that a plugin which is replaced during a run goes on as it was, and after a crash is not started as
+// something else.
+func TestUpgrade(t *testing.T) {
+	h, _ := newHost(t)
+	h.options.Folders = []string{t.TempDir()}
+	path := filepath.Join(h.options.Folders[0], "runner-provider-upgraded")
+	copyProgram(t, path, "")
+	p := provider(t, h, "upgraded")
+	resolve := func() error {
+		_, err := p.Resolve(t.Context(), protocol.ResolveRequest{Source: source(`{"rows": 1}`)})
+		return err
+	}
+	p.Kill()
+	if err := resolve(); err != nil {
+		t.Fatal(err)
+	}
+	copyProgram(t, path, "new")
+	if err := resolve(); err != nil {
+		t.Fatal(err)
+	}
+	p.Kill()
+	err := resolve()
+	if protocol.KindOf(err) != protocol.Changed || !strings.Contains(err.Error(), "plugin "+path+" is no longer what it was when this run began (sha256:") ||
+		!strings.Contains(err.Error(), "run again") {
+		t.Errorf("got %v of kind %q", err, protocol.KindOf(err))
+	}
+	// In the middle of work, too.
+	again, _ := newHost(t)
+	again.options.Folders = h.options.Folders
+	p = provider(t, again, "upgraded")
+	err = p.Read(t.Context(), protocol.ReadRequest{Source: source(`{"rows": 50000, "bytes": 100}`), Fields: []string{"text"}}, func(r protocol.Row) error {
+		if r.Ordinal == 1 {
+			copyProgram(t, path, "newer")
+			p.Kill()
+		}
+		return nil
+	})
+	if protocol.KindOf(err) != protocol.Changed {
+		t.Errorf("got %v of kind %q", err, protocol.KindOf(err))
+	}
+	copyProgram(t, path, "new")
+	if err := resolve(); err != nil {
+		t.Errorf("with the old program back: %v", err)
+	}
+}
+
+// TestStartsWhatWasDigested checks that a path which changes between the digest and the start starts nothing else.
+func TestStartsWhatWasDigested(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "runner-provider-ends")
+	start := func(from *program) string {
+		out := &output{log: hclog.NewNullLogger(), gate: newGate()}
+		c := newCommand(from, []string{path}, nil, out)
+		if err := c.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return c.ending() + out.quote()
+	}
+	open := func() *program {
+		from, err := openProgram(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := from.close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return from
+	}
+	write := func(path, content string) {
+		if err := os.WriteFile(path, []byte(content), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	copyProgram(t, path, "")
+	from := open()
+	write(path+".other", "#!/bin/sh\nexit 7\n")
+	if err := os.Rename(path+".other", path); err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS == "linux" {
+		if got := start(from); !strings.Contains(got, "cannot find my library") {
+			t.Errorf("another program was started: %s", got)
+		}
+		if err := from.verify(); err != nil {
+			t.Error(err)
+		}
+	}
+	script := open()
+	if err := script.verify(); err != nil {
+		t.Error(err)
+	}
+	write(path+".other", "#!/bin/sh\nexit 8\n")
+	if err := os.Rename(path+".other", path); err != nil {
+		t.Fatal(err)
+	}
+	if err := script.verify(); protocol.KindOf(err) != protocol.Changed || !strings.Contains(err.Error(), path+" changed while it was being started") {
+		t.Errorf("a script that was replaced: %v", err)
+	}
+	copyProgram(t, path, "")
+	rewritten := open()
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err == nil {
+		_, err = f.WriteString("more")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := rewritten.verify(); protocol.KindOf(err) != protocol.Changed {
+		t.Errorf("a program that was written to: %v", err)
+	}
+}
+
+// TestDied checks which errors of a call mean that the process is gone.
+func TestDied(t *testing.T) {
+	h, _ := newHost(t)
+	p := provider(t, h, "honest")
+	process := p.current
+	for _, code := range []codes.Code{codes.Canceled, codes.Internal, codes.Unknown} {
+		if process.died(status.Error(code, "")) {
+			t.Errorf("%v: a living process counts as dead", code)
+		}
+	}
+	p.Kill()
+	for code, want := range map[codes.Code]bool{codes.Unavailable: true, codes.Canceled: true, codes.Internal: true, codes.Unknown: false} {
+		if process.died(status.Error(code, "")) != want {
+			t.Errorf("%v: the process is dead; want %v", code, want)
+		}
+	}
+}
+
+// TestLinkedTwice checks that one program under two directories of the PATH is one plugin.
+func TestLinkedTwice(t *testing.T) {
+	h, _ := newHost(t)
+	a, b := t.TempDir(), t.TempDir()
+	h.options.Folders = []string{a, b}
+	copyProgram(t, filepath.Join(a, "runner-provider-linked"), "")
+	if err := os.Symlink(filepath.Join(a, "runner-provider-linked"), filepath.Join(b, "runner-provider-linked")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Provider(t.Context(), "linked"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAnswerAhead checks that an answer to a document is refused that is known here and not yet sent.
+func TestAnswerAhead(t *testing.T) {
+	h, _ := newHost(t)
+	h.window = 1
+	b, err := h.Backend(t.Context(), "raw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := b.Load(t.Context(), model(`{"after": 1, "answers": [
+		{"index": "1", "tokenIds": [1], "tokenStarts": [0], "tokenEnds": [3], "tokenNll": [1], "totalNll": 1}], %s}`, loadable))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = m.Score(t.Context(), protocol.Settings{}, func(yield func(protocol.Document, error) bool) {
+		for d, err := range textsOf("abc", "abc", "abc") {
+			if !yield(d, err) {
+				return
+			}
+			if d.Row == 0 {
+				// The second document is known when the sender waits for room to send it.
+				time.AfterFunc(200*time.Millisecond, func() { must(0, os.WriteFile(filepath.Join(h.folder.path, "go"), nil, 0o600)) })
+			}
+		}
+	}, func(protocol.Document, protocol.ScoredDocument) error { return nil })
+	if err == nil || !strings.Contains(err.Error(), "it answered document 1, which it was not sent") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestHeldTexts checks that few documents wait for the answer to the first one, however many of the others are answered.
+func TestHeldTexts(t *testing.T) {
+	h, _ := newHost(t)
+	h.window = 1000
+	b := backend(t, h)
+	m, err := b.Load(t.Context(), model(`{"do": "last", "at": 0}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pulled, most, emitted := 0, 0, 0
+	err = m.Score(t.Context(), protocol.Settings{}, func(yield func(protocol.Document, error) bool) {
+		for range 500 {
+			pulled++
+			most = max(most, pulled-emitted)
+			if !yield(protocol.Document{Text: strings.Repeat("x", 20), ScoreEnd: 20}, nil) {
+				return
+			}
+		}
+	}, func(protocol.Document, protocol.ScoredDocument) error { emitted++; return nil })
+	if err != nil || emitted != 500 {
+		t.Fatalf("%d documents of 500, %v", emitted, err)
+	}
+	if most > 60 {
+		t.Errorf("%d documents of 20 bytes were held, with room for 1000 bytes", most)
+	}
+}
+
+// TestChildren checks that what a plugin has started does not outlive it.
+func TestChildren(t *testing.T) {
+	h, _ := newHost(t)
+	h.options.Folders = []string{t.TempDir()}
+	path := filepath.Join(h.options.Folders[0], "runner-provider-parent")
+	script := fmt.Sprintf("#!/bin/sh\nsleep 1000 &\necho child $! >&2\n%q plugin serve provider parent\n", os.Args[0])
+	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p := provider(t, h, "parent")
+	_, after, _ := strings.Cut(p.current.command.out.quote(), "child ")
+	var child int
+	if _, err := fmt.Sscan(after, &child); err != nil {
+		t.Fatal(err)
+	}
+	if !alive(child) {
+		t.Fatal("the child does not run")
+	}
+	p.Kill()
+	eventually(t, "the child ends", func() bool { return !alive(child) })
+	if err := syscall.Kill(child, 0); err == nil && alive(child) {
+		t.Error("the child lives on")
+	}
+}

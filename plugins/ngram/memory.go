@@ -1,0 +1,45 @@
+package ngram
+
+import (
+	"fmt"
+	"os"
+
+	"surprisal.dev/plugins/ngram/kneserney"
+	"surprisal.dev/plugins/protocol"
+)
+
+// baseMemory is the resident size in bytes of the process that serves the backend, without models: the program, the
+// transport's buffers, documents of usual size (61 MB on Linux). memoryPerFileByte is what a loaded model takes per byte of
+// its file, the file that is read and what the collector has not freed yet included.
+const (
+	baseMemory        = 80 << 20
+	memoryPerFileByte = 50
+)
+
+// trainingMemory is how much memory training takes per byte of text, by order, for bytes and for words: the counts of
+// distinct n-grams, twice while they are written, and what the collector has not freed yet. They are bounds for half a
+// megabyte of prose and more, 1.3 to 2 times what Newton's Opticks takes; larger texts repeat themselves and take less per
+// byte. Text without repetition takes more: random base64 takes 210 bytes a byte at order 5 and 950 at order 10.
+var trainingMemory = map[string][kneserney.MaxOrder + 1]float64{
+	tokensBytes: {1: 1, 2: 4, 3: 10, 4: 22, 5: 45, 6: 80, 7: 120, 8: 170, 9: 220, 10: 280},
+	tokensWords: {1: 16, 2: 32, 3: 60, 4: 100, 5: 130, 6: 160, 7: 200, 8: 230, 9: 260, 10: 290},
+}
+
+// loadedShare is what a loaded model takes of what its training took.
+const loadedShare = 0.6
+
+// memory is the part of an estimate that is about memory. A model that is trained has one file.
+func memory(c config, files []protocol.ModelFile) (protocol.Estimate, error) {
+	perByte := trainingMemory[c.Tokens][c.Order]
+	e := protocol.Estimate{MemoryBytes: baseMemory, TrainingMemoryPerByte: perByte, MemoryPerTrainingByte: loadedShare * perByte}
+	if len(files) != 1 {
+		return e, nil
+	}
+	info, err := os.Stat(files[0].Path)
+	if err != nil {
+		return protocol.Estimate{}, fmt.Errorf("model file: %w", err)
+	}
+	e.MemoryBytes += memoryPerFileByte * info.Size()
+	e.MemoryPerTrainingByte = 0
+	return e, nil
+}

@@ -1,0 +1,89 @@
+package gap
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/artifact"
+	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/terminal"
+)
+
+// Headlines are the overall results of gaps.
+type Headlines []Headline
+
+// Headline is the overall result of a gap.
+type Headline struct {
+	Name string `json:"name"`
+	A    string `json:"a"`
+	B    string `json:"b"`
+	// ABPB and BBPB are bits per byte of both models over the same bytes, and GapBPB = ABPB - BBPB. They are null where
+	// the gap has no scored bytes.
+	ABPB   *float64 `json:"aBpb"`
+	BBPB   *float64 `json:"bBpb"`
+	GapBPB *float64 `json:"gapBpb"`
+	Bytes  int64    `json:"bytes"`
+	// Differences are the fields of the scoring protocol in which the two sides differ.
+	Differences []string `json:"differences,omitempty"`
+}
+
+// Report implements action.Reporter.
+func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.ReadFile) (action.Report, error) {
+	var all Headlines
+	for _, a := range actions {
+		if a.Outputs == nil {
+			continue
+		}
+		var summary struct {
+			Overall struct {
+				Bytes  int64    `json:"bytes"`
+				ABPB   *float64 `json:"model_a_bpb"`
+				BBPB   *float64 `json:"model_b_bpb"`
+				GapBPB *float64 `json:"gap_bpb"`
+			} `json:"overall"`
+			Protocols struct {
+				Differences []string `json:"differences"`
+			} `json:"protocols"`
+		}
+		if err := read.JSON(ctx, a, artifact.SummaryFile, &summary); err != nil {
+			return nil, err
+		}
+		var p parameters
+		if err := json.Unmarshal(a.Parameters, &p); err != nil {
+			return nil, fmt.Errorf("%s: %w", a.Name, err)
+		}
+		o := summary.Overall
+		all = append(all, Headline{a.Labels.Section, p.A, p.B, o.ABPB, o.BBPB, o.GapBPB, o.Bytes, summary.Protocols.Differences})
+	}
+	if all == nil {
+		return nil, nil
+	}
+	return all, nil
+}
+
+// Print implements action.Report.
+func (h Headlines) Print(w io.Writer) {
+	for _, g := range h {
+		fmt.Fprintf(w, "gap %s: %s\n", g.Name, g.sentence())
+		for _, d := range g.Differences {
+			fmt.Fprintf(w, "  the two sides were scored under different protocols: %s\n", d)
+		}
+	}
+}
+
+func (h Headline) sentence() string {
+	if h.GapBPB == nil || h.ABPB == nil || h.BBPB == nil {
+		return fmt.Sprintf("%s and %s share no scored bytes", h.A, h.B)
+	}
+	verdict := fmt.Sprintf("%s is worse than %s", h.A, h.B)
+	switch {
+	case *h.GapBPB == 0:
+		verdict = fmt.Sprintf("%s equals %s", h.A, h.B)
+	case *h.GapBPB < 0:
+		verdict = fmt.Sprintf("%s is better than %s", h.A, h.B)
+	}
+	return fmt.Sprintf("%+.4f bits per byte over %s: %s (%.4f and %.4f)", *h.GapBPB, terminal.Size(h.Bytes), verdict, *h.ABPB, *h.BBPB)
+}

@@ -1,0 +1,72 @@
+package gap
+
+import (
+	"fmt"
+	"slices"
+
+	"surprisal.dev/runner/action/score"
+	"surprisal.dev/runner/artifact"
+	"surprisal.dev/runner/plan"
+)
+
+// name is the kind's name.
+const name = "gap"
+
+// Kind compares the scores of two models.
+type Kind struct{}
+
+// Name implements plan.Kind.
+func (Kind) Name() string { return name }
+
+// Schema implements plan.Kind.
+func (Kind) Schema() int { return 2 }
+
+// MainFile implements action.Shower.
+func (Kind) MainFile() string { return "report.md" }
+
+// parameters are what a report depends on besides the scores: labels, and what may differ.
+type parameters struct {
+	A        string   `json:"a"`
+	Allow    []string `json:"allow"`
+	B        string   `json:"b"`
+	Datasets []string `json:"datasets"`
+	// Tags are those of the datasets that have some.
+	Tags map[string][]string `json:"tags,omitempty"`
+}
+
+// Plan implements plan.Kind.
+func (Kind) Plan(b *plan.Builder) error {
+	var gaps []Gap
+	if err := b.Section(name, &gaps); err != nil {
+		return err
+	}
+	files := []string{artifact.LedgerFile, artifact.ScoredFile, artifact.SummaryFile}
+	for _, g := range gaps {
+		var inputs []plan.Input
+		for _, side := range []struct{ role, model string }{{"a", g.A}, {"b", g.B}} {
+			of, err := score.Inputs(b, side.role, side.model, g.Datasets, files)
+			if err != nil {
+				return fmt.Errorf("gap %q: %w", g.Name, err)
+			}
+			for i := range of {
+				// The same documents come from both sides.
+				of[i].Counted = side.role == "a"
+			}
+			inputs = append(inputs, of...)
+		}
+		p := parameters{A: g.A, Allow: slices.Sorted(slices.Values(g.Allow)), B: g.B, Datasets: g.Datasets, Tags: map[string][]string{}}
+		for _, key := range g.Datasets {
+			if tags := b.Dataset(key).Tags; len(tags) > 0 {
+				p.Tags[key] = tags
+			}
+		}
+		_, err := b.Add(name, plan.Parts{
+			Name: name + " " + g.Name, Labels: plan.Labels{Section: g.Name}, Parameters: p, Inputs: inputs,
+			Publish: name + "/" + g.Name,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,71 @@
+package gap
+
+import (
+	_ "embed"
+	"maps"
+	"slices"
+
+	"surprisal.dev/runner/spec"
+)
+
+//go:embed schema.cue
+var schema []byte
+
+// Gap compares model A with model B on datasets.
+type Gap struct {
+	Name string `json:"name"`
+	A    string `json:"a"`
+	B    string `json:"b"`
+	// Datasets are the keys compared, sorted; empty for two imported tables, whose own datasets are compared.
+	Datasets []string `json:"datasets"`
+	// Allow lists protocol fields in which the two sides may differ, sorted.
+	Allow []string `json:"allow"`
+}
+
+// Section implements action.Sectioner.
+func (Kind) Section() spec.Section {
+	return spec.Section{Kind: name, CUE: schema, Decode: func(d spec.Decoding) any { return decode(d) }}
+}
+
+// decode returns the gaps and those that the matrices make, by name.
+func decode(d spec.Decoding) []Gap {
+	gaps := map[string]Gap{}
+	for name, n := range d.Field("gaps").Fields() {
+		a, b := d.Model(n.Field("a")), d.Model(n.Field("b"))
+		switch {
+		case a == nil || b == nil:
+		case a == b:
+			d.Fail(n, "a and b are the same model, %q", a.Name)
+		default:
+			allow := n.Field("allow").Texts()
+			slices.Sort(allow)
+			gaps[name] = Gap{Name: name, A: a.Name, B: b.Name, Datasets: compared(d, n, a, b), Allow: slices.Compact(allow)}
+		}
+	}
+	for name, n := range d.Field("matrix").Fields() {
+		models := d.Models(n.Field("models"))
+		for i, a := range models {
+			for _, b := range models[i+1:] {
+				g := Gap{Name: name + "/" + a.Name + "-vs-" + b.Name, A: a.Name, B: b.Name, Datasets: compared(d, n, a, b)}
+				if _, taken := gaps[g.Name]; taken {
+					d.Fail(n, "the gap %q that the matrix makes is already there; rename one", g.Name)
+					continue
+				}
+				gaps[g.Name] = g
+			}
+		}
+	}
+	var sorted []Gap
+	for _, name := range slices.Sorted(maps.Keys(gaps)) {
+		sorted = append(sorted, gaps[name])
+	}
+	return sorted
+}
+
+// compared returns the keys of the datasets that a gap or matrix at n compares models a and b on.
+func compared(d spec.Decoding, n spec.Node, a, b *spec.Model) []string {
+	if !n.Field("datasets").Set() && a.Scores != nil && b.Scores != nil {
+		return nil
+	}
+	return d.Match(n.Field("datasets"))
+}

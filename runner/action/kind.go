@@ -1,0 +1,105 @@
+package action
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+
+	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/spec"
+	"surprisal.dev/runner/store"
+)
+
+// Kind is a kind of action. What it can do besides is said by the interfaces below, which it implements or does not.
+type Kind interface {
+	plan.Kind
+	// Work does what t's descriptor says. An error that is the input's fault has the kind InvalidInput.
+	Work(ctx context.Context, t *Task) (Result, error)
+}
+
+// Sectioner is a kind with a section in the spec language.
+type Sectioner interface {
+	Section() spec.Section
+}
+
+// Shower is a kind whose artifacts have a file that a person reads first.
+type Shower interface {
+	// MainFile names that file.
+	MainFile() string
+}
+
+// Verifier is a kind whose artifacts can be checked without doing the work again.
+type Verifier interface {
+	// Verify says what is wrong within an artifact whose files are intact. It returns the number of ledgers that it replayed.
+	Verify(ctx context.Context, files Files) (ledgers int, err error)
+}
+
+// Exporter is a kind whose artifacts other tools read in another form than the store keeps them.
+type Exporter interface {
+	// Export writes the files of an artifact to an empty directory, and returns their names.
+	Export(ctx context.Context, files Files, labels plan.Labels, dir string) ([]string, error)
+}
+
+// Reporter is a kind that sums up what its actions came to.
+type Reporter interface {
+	// Report sums up the actions of the kind, of which some may have no outputs; nil where there is nothing to say.
+	Report(ctx context.Context, actions []*plan.Action, read ReadFile) (Report, error)
+}
+
+// Report is a summary. It encodes as JSON for machines.
+type Report interface {
+	// Print writes the summary for a terminal.
+	Print(w io.Writer)
+}
+
+// ReadFile returns the content of a file of an action's artifact.
+type ReadFile func(ctx context.Context, a *plan.Action, name string) ([]byte, error)
+
+// JSON decodes a JSON file of an action's artifact.
+func (read ReadFile) JSON(ctx context.Context, a *plan.Action, name string, v any) error {
+	data, err := read(ctx, a, name)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, v)
+}
+
+// Files are the files of an artifact on this machine.
+type Files struct {
+	outputs []store.File
+	fetch   func(ctx context.Context, digest string) (string, error)
+}
+
+// NewFiles returns the files of an artifact; fetch returns the path of a blob.
+func NewFiles(outputs []store.File, fetch func(ctx context.Context, digest string) (string, error)) Files {
+	return Files{outputs, fetch}
+}
+
+// Names returns the names of the files.
+func (f Files) Names() []string {
+	names := make([]string, len(f.outputs))
+	for i, o := range f.outputs {
+		names[i] = o.Name
+	}
+	return names
+}
+
+// Path returns where a file lies.
+func (f Files) Path(ctx context.Context, name string) (string, error) {
+	o, err := store.FileOf(f.outputs, name)
+	if err != nil {
+		return "", err
+	}
+	return f.fetch(ctx, o.Digest)
+}
+
+// Sections returns the sections of those kinds that have one.
+func Sections(kinds []Kind) []spec.Section {
+	var sections []spec.Section
+	for _, k := range kinds {
+		if s, ok := k.(Sectioner); ok {
+			sections = append(sections, s.Section())
+		}
+	}
+	return sections
+}

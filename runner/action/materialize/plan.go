@@ -1,0 +1,121 @@
+package materialize
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/artifact"
+	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/spec"
+)
+
+// name is the kind's name.
+const name = "materialize"
+
+// Kind reads the source of a dataset into documents.
+type Kind struct{}
+
+// Name implements plan.Kind.
+func (Kind) Name() string { return name }
+
+// Schema implements plan.Kind.
+func (Kind) Schema() int { return 2 }
+
+// MainFile implements action.Shower.
+func (Kind) MainFile() string { return artifact.MetadataFile }
+
+// parameters are what documents depend on.
+type parameters struct {
+	BadRows     string          `json:"badRows"`
+	Fields      []string        `json:"fields"`
+	Files       []protocol.File `json:"files"`
+	InvalidUTF8 string          `json:"invalidUTF8"`
+	Limits      spec.Limits     `json:"limits"`
+	Revision    string          `json:"revision"`
+	Rows        spec.Range      `json:"rows"`
+	Sample      *spec.Sample    `json:"sample"`
+	Source      json.RawMessage `json:"source"`
+}
+
+// places say where a source lies on this machine.
+type places struct {
+	// Config is the configuration of the provider, whose relative paths start at Dir.
+	Config json.RawMessage `json:"config"`
+	Dir    string          `json:"dir"`
+	Local  bool            `json:"local"`
+}
+
+// documents identifies the documents of a dataset: the dataset and the limits it is read with.
+type documents struct {
+	dataset string
+	limits  spec.Limits
+}
+
+// Plan implements plan.Kind. Datasets that are skipped are listed; others are read where Documents asks for them.
+func (Kind) Plan(b *plan.Builder) error {
+	skipped := map[string]string{}
+	for _, d := range b.Experiment.Datasets {
+		if d.Skip != "" {
+			skipped[d.Key] = d.Skip
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(skipped)) {
+		parts := plan.Parts{Name: name + " " + key, Labels: plan.Labels{Dataset: key}, Skip: skipped[key]}
+		if _, err := b.Add(name, parts); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Documents returns the action that reads a dataset under limits. It is added when it is first asked for: a dataset is
+// read once for all models.
+func Documents(b *plan.Builder, d *spec.Dataset, limits spec.Limits) (*plan.Action, error) {
+	id := documents{d.Key, limits}
+	if a := b.Shared(id); a != nil {
+		return a, nil
+	}
+	source, ok := b.Catalog.Sources[d.Key]
+	if !ok {
+		return nil, fmt.Errorf("dataset %q has no resolved source", d.Key)
+	}
+	called := name + " " + d.Key
+	if limits != d.Limits {
+		called += fmt.Sprintf("@documents=%d,bytes=%d", limits.Documents, limits.Bytes)
+	}
+	provider := b.Catalog.Providers[d.Source.Provider].Worker
+	a, err := b.Add(name, plan.Parts{
+		Name: called, Labels: plan.Labels{Dataset: d.Key, Tags: d.Tags}, Worker: &provider,
+		Parameters: parameters{
+			BadRows: d.BadRows, Fields: d.Fields, Files: source.Files, InvalidUTF8: d.InvalidUTF8, Limits: limits,
+			Revision: source.Revision, Rows: d.Rows, Sample: d.Sample, Source: source.Parameters,
+		},
+		Machine: places{Config: d.Source.Config, Dir: b.Experiment.Dir, Local: source.Local},
+		Cost:    bound(source, limits),
+		Rates:   plan.Rates{Who: d.Source.Provider},
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.Share(id, a)
+	return a, nil
+}
+
+// bound returns the most that a source can give under limits.
+func bound(source protocol.Resolution, limits spec.Limits) plan.Cost {
+	c := plan.Cost{Documents: limits.Documents, AtMost: true}
+	for _, f := range source.Files {
+		c.Bytes += f.Bytes
+	}
+	if limits.Bytes > 0 && limits.Documents > 0 && limits.Documents <= c.Bytes/limits.Bytes {
+		c.Bytes = limits.Documents * limits.Bytes
+	}
+	c.Largest = c.Bytes
+	if limits.Bytes > 0 {
+		c.Largest = min(c.Largest, limits.Bytes)
+	}
+	return c
+}

@@ -1,0 +1,107 @@
+package score
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/artifact"
+	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/terminal"
+)
+
+// Headline is the bits per byte of every model on every dataset.
+type Headline struct {
+	Datasets []string `json:"datasets"`
+	Models   []string `json:"models"`
+	// BPB holds bits per byte by dataset and model; null where a score is missing or has no scored bytes.
+	BPB [][]*float64 `json:"bpb"`
+	// Total holds bits per byte by model over all datasets: a ratio of sums. It is null where a score is missing.
+	Total []*float64 `json:"total"`
+}
+
+// maxCells bounds the table: of a plan with more scores than this no table is made.
+const maxCells = 4000
+
+// Report implements action.Reporter.
+func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.ReadFile) (action.Report, error) {
+	if len(actions) == 0 || len(actions) > maxCells {
+		return nil, nil
+	}
+	h := &Headline{}
+	for _, a := range actions {
+		h.Datasets = append(h.Datasets, a.Labels.Dataset)
+		if !slices.Contains(h.Models, a.Labels.Model) {
+			h.Models = append(h.Models, a.Labels.Model)
+		}
+	}
+	slices.Sort(h.Datasets)
+	h.Datasets = slices.Compact(h.Datasets)
+	h.BPB = make([][]*float64, len(h.Datasets))
+	for i := range h.BPB {
+		h.BPB[i] = make([]*float64, len(h.Models))
+	}
+	sums := make([]artifact.ScoreSummary, len(h.Models))
+	missing := make([]bool, len(h.Models))
+	for _, a := range actions {
+		column := slices.Index(h.Models, a.Labels.Model)
+		if a.Outputs == nil {
+			missing[column] = true
+			continue
+		}
+		var summary artifact.ScoreSummary
+		if err := read.JSON(ctx, a, artifact.SummaryFile, &summary); err != nil {
+			return nil, err
+		}
+		sums[column].ScoredBytes += summary.ScoredBytes
+		sums[column].Nats += summary.Nats
+		if summary.ScoredBytes > 0 {
+			row, _ := slices.BinarySearch(h.Datasets, a.Labels.Dataset)
+			h.BPB[row][column] = &summary.BPB
+		}
+	}
+	h.Total = make([]*float64, len(h.Models))
+	for i, sum := range sums {
+		if !missing[i] && sum.ScoredBytes > 0 {
+			bpb := artifact.BitsPerByte(sum.Nats, sum.ScoredBytes)
+			h.Total[i] = &bpb
+		}
+	}
+	return h, nil
+}
+
+// maxRows and maxModels bound the table on a terminal; the artifacts hold all of it.
+const (
+	maxRows   = 40
+	maxModels = 12
+)
+
+// Print implements action.Report.
+func (h *Headline) Print(w io.Writer) {
+	models := h.Models[:min(len(h.Models), maxModels)]
+	rows := [][]string{append([]string{"bits per byte"}, models...)}
+	for i, dataset := range h.Datasets[:min(len(h.Datasets), maxRows)] {
+		rows = append(rows, append([]string{dataset}, cells(h.BPB[i][:len(models)])...))
+	}
+	if len(h.Datasets) > 1 {
+		rows = append(rows, append([]string{"all datasets"}, cells(h.Total[:len(models)])...))
+	}
+	terminal.Columns(w, rows)
+	if len(h.Datasets) > maxRows || len(h.Models) > maxModels {
+		fmt.Fprintf(w, "... %s and %s in all; runner show --json lists them\n",
+			terminal.Count(len(h.Datasets), "dataset"), terminal.Count(len(h.Models), "model"))
+	}
+}
+
+func cells(values []*float64) []string {
+	all := make([]string, len(values))
+	for i, v := range values {
+		all[i] = "-"
+		if v != nil {
+			all[i] = fmt.Sprintf("%.4f", *v)
+		}
+	}
+	return all
+}

@@ -1,0 +1,198 @@
+package score
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/action/materialize"
+	"surprisal.dev/runner/action/train"
+	"surprisal.dev/runner/artifact"
+	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/spec"
+)
+
+// name is the kind's name.
+const name = "score"
+
+// Kind has a model score the documents of a dataset.
+type Kind struct{}
+
+// Name implements plan.Kind.
+func (Kind) Name() string { return name }
+
+// Schema implements plan.Kind.
+func (Kind) Schema() int { return 2 }
+
+// MainFile implements action.Shower.
+func (Kind) MainFile() string { return artifact.SummaryFile }
+
+// parameters are what losses depend on besides documents and a trained model.
+type parameters struct {
+	// Config is the backend's configuration without the settings that change no result.
+	Config       json.RawMessage   `json:"config"`
+	ParseSpecial bool              `json:"parseSpecial"`
+	Settings     protocol.Settings `json:"settings"`
+	// Truncation is the byte limit under which the documents were read; a score records it as part of its protocol.
+	Truncation int64         `json:"truncation"`
+	Weights    []weightsFile `json:"weights,omitempty"`
+}
+
+type weightsFile struct {
+	Digest string `json:"digest"`
+	Name   string `json:"name"`
+}
+
+// places say where weights lie on this machine, and hold the settings that change no result.
+type places struct {
+	Settings map[string]json.RawMessage `json:"settings,omitempty"`
+	Weights  []protocol.ModelFile       `json:"weights,omitempty"`
+}
+
+// scored identifies the scores of a model on a dataset, and imported those of a model scored elsewhere, on all its datasets.
+type (
+	scored   struct{ model, dataset string }
+	imported struct{ model string }
+)
+
+// ShareImported lets Inputs find the action that imports the scores of a model.
+func ShareImported(b *plan.Builder, model string, a *plan.Action) { b.Share(imported{model}, a) }
+
+// Inputs returns the files of a model's scores as inputs of another action: ROLE/DATASET/FILE for each dataset. Of a model
+// scored elsewhere they are the files of all its datasets.
+func Inputs(b *plan.Builder, role, model string, datasets, files []string) ([]plan.Input, error) {
+	if a := b.Shared(imported{model}); a != nil {
+		return []plan.Input{{Role: role, Upstream: a}}, nil
+	}
+	inputs := make([]plan.Input, len(datasets))
+	for i, key := range datasets {
+		a := b.Shared(scored{model, key})
+		if a == nil {
+			return nil, fmt.Errorf("model %q does not score dataset %q", model, key)
+		}
+		inputs[i] = plan.Input{Role: role + "/" + key, Upstream: a, Files: files}
+	}
+	return inputs, nil
+}
+
+// Plan implements plan.Kind: every model with a backend scores every dataset that is not for training alone.
+func (Kind) Plan(b *plan.Builder) error {
+	for i := range b.Experiment.Models {
+		m := &b.Experiment.Models[i]
+		if m.Backend == nil {
+			continue
+		}
+		p, err := newPlanner(b, m)
+		if err != nil {
+			return fmt.Errorf("model %q: %w", m.Name, err)
+		}
+		for j := range b.Experiment.Datasets {
+			d := &b.Experiment.Datasets[j]
+			if d.TrainOnly || d.Skip != "" {
+				continue
+			}
+			if err := p.score(d); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// planner plans the scores of a model. What they share is encoded once: a plan has as many scores as all its models have
+// datasets.
+type planner struct {
+	b        *plan.Builder
+	spec     *spec.Model
+	base     parameters
+	encoded  map[variant]json.RawMessage
+	worker   *plan.Worker
+	machine  json.RawMessage
+	model    *plan.Model
+	training *plan.Action
+	rates    plan.Rates
+}
+
+// variant is what differs between the parameters of a model's scores.
+type variant struct {
+	parseSpecial bool
+	truncation   int64
+}
+
+func newPlanner(b *plan.Builder, m *spec.Model) (*planner, error) {
+	backend := b.Catalog.Backends[m.Backend.Name]
+	p := &planner{b: b, spec: m, worker: &backend.Worker, encoded: map[variant]json.RawMessage{}}
+	config, settings, err := plan.SplitSettings(m.Backend.Config, backend.Neutral)
+	if err != nil {
+		return nil, err
+	}
+	p.base = parameters{Config: config, Settings: Settings(m.Scoring)}
+	weights := b.Catalog.Weights[m.Name]
+	for _, f := range weights {
+		p.base.Weights = append(p.base.Weights, weightsFile{f.Digest, f.Name})
+	}
+	if p.machine, err = json.Marshal(places{settings, weights}); err != nil {
+		return nil, err
+	}
+	if p.training, err = train.Model(b, m); err != nil {
+		return nil, err
+	}
+	identity := struct {
+		Backend  plan.Worker
+		Config   json.RawMessage
+		Weights  []weightsFile
+		Training string
+	}{backend.Worker, m.Backend.Config, p.base.Weights, ""}
+	if p.training != nil {
+		identity.Training = p.training.Name
+	}
+	id, err := plan.Canonical(identity)
+	if err != nil {
+		return nil, err
+	}
+	e := b.Catalog.Estimates[m.Name]
+	p.model = &plan.Model{ID: protocol.Digest(id), Resources: plan.Resources{Memory: e.MemoryBytes}}
+	p.rates = plan.Rates{Who: m.Name, BytesPerToken: e.BytesPerToken, FLOPsPerToken: e.FLOPsPerToken}
+	return p, nil
+}
+
+// Settings returns scoring settings as backends take them.
+func Settings(s spec.Scoring) protocol.Settings {
+	return protocol.Settings{Prefix: s.Prefix, Context: s.Context, Stride: s.Stride, Anchor: s.Anchor, EOS: s.EOS}
+}
+
+func (p *planner) score(d *spec.Dataset) error {
+	limits := p.spec.LimitsOn(*d)
+	documents, err := materialize.Documents(p.b, d, limits)
+	if err != nil {
+		return err
+	}
+	v := variant{d.ParseSpecial, limits.Bytes}
+	encoded, ok := p.encoded[v]
+	if !ok {
+		of := p.base
+		of.ParseSpecial, of.Truncation = v.parseSpecial, v.truncation
+		if encoded, err = plan.Canonical(of); err != nil {
+			return fmt.Errorf("model %q: %w", p.spec.Name, err)
+		}
+		p.encoded[v] = encoded
+	}
+	inputs := []plan.Input{{Role: "documents", Upstream: documents, Files: documentFiles, Counted: true}}
+	if p.training != nil {
+		inputs = append(inputs, plan.Input{Role: "model", Upstream: p.training, Files: modelFiles})
+	}
+	a, err := p.b.Add(name, plan.Parts{
+		Name: name + " " + p.spec.Name + " " + d.Key, Labels: plan.Labels{Dataset: d.Key, Tags: d.Tags, Model: p.spec.Name},
+		Parameters: encoded, Worker: p.worker, Inputs: inputs, Machine: p.machine, Model: p.model, Rates: p.rates,
+	})
+	if err != nil {
+		return err
+	}
+	p.b.Share(scored{p.spec.Name, d.Key}, a)
+	return nil
+}
+
+var (
+	documentFiles = []string{artifact.CountsFile, artifact.DocumentsFile}
+	modelFiles    = []string{artifact.ModelFile}
+)

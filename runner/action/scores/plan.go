@@ -1,0 +1,55 @@
+package scores
+
+import (
+	"fmt"
+
+	"surprisal.dev/runner/action/score"
+	"surprisal.dev/runner/plan"
+)
+
+// name is the kind's name.
+const name = "import"
+
+// Kind takes over the scores of a model that were made elsewhere.
+type Kind struct{}
+
+// Name implements plan.Kind.
+func (Kind) Name() string { return name }
+
+// Schema implements plan.Kind.
+func (Kind) Schema() int { return 2 }
+
+type parameters struct {
+	// Protocol is the name that the spec gives to the protocol of the table, and Table the digest of the table.
+	Protocol string `json:"protocol"`
+	Table    string `json:"table"`
+}
+
+// places say where a table is: a URL, or a path that starts at Dir if it is relative.
+type places struct {
+	Path string `json:"path"`
+	Dir  string `json:"dir"`
+}
+
+// Plan implements plan.Kind.
+func (Kind) Plan(b *plan.Builder) error {
+	for _, m := range b.Experiment.Models {
+		if m.Scores == nil {
+			continue
+		}
+		file, ok := b.Catalog.Scores[m.Name]
+		if !ok {
+			return fmt.Errorf("model %q: the table %q has no digest", m.Name, m.Scores.Path)
+		}
+		a, err := b.Add(name, plan.Parts{
+			Name: name + " " + m.Name, Labels: plan.Labels{Model: m.Name},
+			Parameters: parameters{m.Scores.Protocol, file.Digest}, Machine: places{m.Scores.Path, b.Experiment.Dir},
+			Cost: plan.Cost{Bytes: file.Bytes, AtMost: true}, Rates: plan.Rates{Who: m.Name},
+		})
+		if err != nil {
+			return err
+		}
+		score.ShareImported(b, m.Name, a)
+	}
+	return nil
+}

@@ -1,0 +1,79 @@
+package train
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"surprisal.dev/runner/action/materialize"
+	"surprisal.dev/runner/artifact"
+	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/spec"
+)
+
+// name is the kind's name.
+const name = "train"
+
+// Kind has a backend make a model of documents.
+type Kind struct{}
+
+// Name implements plan.Kind.
+func (Kind) Name() string { return name }
+
+// Schema implements plan.Kind.
+func (Kind) Schema() int { return 2 }
+
+// Plan implements plan.Kind. Models are trained where Model asks for them.
+func (Kind) Plan(*plan.Builder) error { return nil }
+
+type parameters struct {
+	Config json.RawMessage `json:"config"`
+}
+
+// places hold the settings that change no result.
+type places struct {
+	Settings map[string]json.RawMessage `json:"settings,omitempty"`
+}
+
+// trained identifies a model: its backend and configuration, and what it is trained on.
+type trained struct{ backend, config, datasets string }
+
+// Model returns the action that trains a model, nil if nothing does. Models that differ only in how they score share it.
+func Model(b *plan.Builder, m *spec.Model) (*plan.Action, error) {
+	if len(m.Backend.Train) == 0 {
+		return nil, nil
+	}
+	id := trained{backend: m.Backend.Name, config: string(m.Backend.Config)}
+	inputs := make([]plan.Input, 0, len(m.Backend.Train))
+	for _, key := range m.Backend.Train {
+		d := b.Dataset(key)
+		if d == nil {
+			return nil, fmt.Errorf("model %q: no dataset %q to train on", m.Name, key)
+		}
+		read, err := materialize.Documents(b, d, d.Limits)
+		if err != nil {
+			return nil, err
+		}
+		id.datasets += "\x00" + key
+		inputs = append(inputs, plan.Input{
+			Role: fmt.Sprintf("%03d", len(inputs)), Upstream: read, Files: []string{artifact.DocumentsFile}, Counted: true,
+		})
+	}
+	if a := b.Shared(id); a != nil {
+		return a, nil
+	}
+	backend := b.Catalog.Backends[m.Backend.Name]
+	config, settings, err := plan.SplitSettings(m.Backend.Config, backend.Neutral)
+	if err != nil {
+		return nil, fmt.Errorf("model %q: %w", m.Name, err)
+	}
+	a, err := b.Add(name, plan.Parts{
+		Name: name + " " + m.Name, Labels: plan.Labels{Model: m.Name}, Worker: &backend.Worker,
+		Parameters: parameters{config}, Machine: places{settings}, Inputs: inputs,
+		Rates: plan.Rates{Who: m.Name},
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.Share(id, a)
+	return a, nil
+}

@@ -1,0 +1,294 @@
+package executor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/dustin/go-humanize"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/plan"
+)
+
+// ErrStopped is what becomes of work that had not started when nothing new was to start.
+var ErrStopped = errors.New("stopped before it started")
+
+// Models closes loaded models.
+type Models interface {
+	// Evict closes a model that nothing uses; it does nothing if the model is not loaded.
+	Evict(id string) error
+}
+
+// Budget admits work to a machine. Work that needs more than is free waits, in the order in which it came for each resource.
+// A loaded model holds what it takes until it is evicted: models that nothing uses give way to work that does not fit
+// otherwise, the one that was not used for longest first.
+type Budget struct {
+	has    plan.Resources
+	models Models
+	failed func(model string, err error)
+
+	mu      sync.Mutex
+	taken   plan.Resources
+	waiting []*waiter
+	held    map[string]*hold
+	uses    int64
+	stopped chan struct{}
+	closing sync.WaitGroup
+}
+
+type waiter struct {
+	own     plan.Resources
+	model   *plan.Model
+	granted chan struct{}
+}
+
+// hold is a model that is loaded or being loaded.
+type hold struct {
+	resources plan.Resources
+	users     int
+	lastUse   int64
+	retired   bool
+	// leaving is true while the model is being closed.
+	leaving bool
+}
+
+// NewBudget returns a budget of what work may take. failed is told of models that could not be closed.
+func NewBudget(has plan.Resources, models Models, failed func(model string, err error)) *Budget {
+	return &Budget{has: has, models: models, failed: failed, held: map[string]*hold{}, stopped: make(chan struct{})}
+}
+
+// kinds of resources, as arrays of amounts have them.
+const (
+	cores = iota
+	memory
+	devices
+	deviceMemory
+	kinds
+)
+
+type amounts [kinds]int64
+
+func amountsOf(r plan.Resources) amounts {
+	return amounts{r.Cores, r.Memory, r.Devices, r.DeviceMemory}
+}
+
+func (a amounts) plus(b amounts) amounts {
+	for i := range a {
+		a[i] += b[i]
+	}
+	return a
+}
+
+// Check refuses work that can never be admitted.
+func (b *Budget) Check(own plan.Resources, model *plan.Model) error {
+	need, has := amountsOf(own), amountsOf(b.has)
+	if model != nil {
+		need = need.plus(amountsOf(model.Resources))
+	}
+	for i, n := range need {
+		if n < 0 {
+			return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf("asks for %d of %s, which no work takes", n, kindNames[i])}
+		}
+		// How much memory devices have is not known here; the backend says so when it does not suffice.
+		if n > has[i] && i != deviceMemory {
+			return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(
+				"needs %s and runs may take %s; raise --%s, make the work smaller or take a larger machine", amount(i, n), amount(i, has[i]), kindNames[i])}
+		}
+	}
+	return nil
+}
+
+var kindNames = [kinds]string{"cores", "memory", "devices", "device-memory"}
+
+func amount(kind int, n int64) string {
+	if kind == memory || kind == deviceMemory {
+		return humanize.IBytes(uint64(n)) + " of memory"
+	}
+	return fmt.Sprintf("%d %s", n, kindNames[kind])
+}
+
+// Acquire waits until the machine has room for what work takes itself and for the model that it uses, if any. It returns a
+// function that gives both back; the model then stays until it has to make room.
+func (b *Budget) Acquire(ctx context.Context, own plan.Resources, model *plan.Model) (release func(), err error) {
+	if err := b.Check(own, model); err != nil {
+		return nil, err
+	}
+	w := &waiter{own: own, model: model, granted: make(chan struct{})}
+	b.mu.Lock()
+	b.waiting = append(b.waiting, w)
+	b.admit()
+	b.mu.Unlock()
+	select {
+	case <-w.granted:
+		// A stop that came first wins.
+		select {
+		case <-b.stopped:
+			b.release(w)
+			return nil, ErrStopped
+		default:
+		}
+		return sync.OnceFunc(func() { b.release(w) }), nil
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-b.stopped:
+		err = ErrStopped
+	}
+	b.mu.Lock()
+	i := slices.Index(b.waiting, w)
+	if i >= 0 {
+		b.waiting = slices.Delete(b.waiting, i, i+1)
+		b.admit()
+	}
+	b.mu.Unlock()
+	if i < 0 {
+		b.release(w)
+	}
+	return nil, err
+}
+
+// Stop gives back all that waits, with ErrStopped, and admits nothing more.
+func (b *Budget) Stop() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	select {
+	case <-b.stopped:
+	default:
+		close(b.stopped)
+	}
+}
+
+// admit grants what fits, in order. What an earlier waiter lacks, a later one does not take.
+func (b *Budget) admit() {
+	var lacking [kinds]bool
+	b.waiting = slices.DeleteFunc(b.waiting, func(w *waiter) bool {
+		need := amountsOf(w.own)
+		fits := true
+		var h *hold
+		if w.model != nil {
+			if h = b.held[w.model.ID]; h == nil {
+				need = need.plus(amountsOf(w.model.Resources))
+			} else if h.leaving {
+				fits = false
+			}
+		}
+		var short [kinds]bool
+		taken, has := amountsOf(b.taken), amountsOf(b.has)
+		for i, n := range need {
+			short[i] = n > 0 && (taken[i]+n > has[i] && i != deviceMemory || lacking[i])
+			fits = fits && !short[i]
+		}
+		if fits {
+			b.grant(w, h, need)
+			return true
+		}
+		for i := range short {
+			lacking[i] = lacking[i] || short[i]
+		}
+		b.makeRoom(w, short)
+		return false
+	})
+}
+
+func (b *Budget) grant(w *waiter, h *hold, need amounts) {
+	b.take(need, 1)
+	if w.model != nil {
+		if h == nil {
+			h = &hold{resources: w.model.Resources}
+			b.held[w.model.ID] = h
+		}
+		h.users++
+	}
+	close(w.granted)
+}
+
+func (b *Budget) take(n amounts, sign int64) {
+	b.taken.Cores += sign * n[cores]
+	b.taken.Memory += sign * n[memory]
+	b.taken.Devices += sign * n[devices]
+	b.taken.DeviceMemory += sign * n[deviceMemory]
+}
+
+// makeRoom closes the model that was not used for longest of those that hold what w lacks.
+func (b *Budget) makeRoom(w *waiter, short [kinds]bool) {
+	oldest := ""
+	for id, h := range b.held {
+		if h.users > 0 || h.leaving || w.model != nil && w.model.ID == id {
+			continue
+		}
+		helps := false
+		for i, n := range amountsOf(h.resources) {
+			helps = helps || short[i] && n > 0
+		}
+		if helps && (oldest == "" || h.lastUse < b.held[oldest].lastUse) {
+			oldest = id
+		}
+	}
+	if oldest != "" {
+		b.evict(oldest)
+	}
+}
+
+// evict closes a model that nothing uses and then takes back what it held.
+func (b *Budget) evict(id string) {
+	h := b.held[id]
+	h.leaving = true
+	b.closing.Go(func() {
+		if err := b.models.Evict(id); err != nil {
+			b.failed(id, err)
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.take(amountsOf(h.resources), -1)
+		delete(b.held, id)
+		b.admit()
+	})
+}
+
+func (b *Budget) release(w *waiter) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.take(amountsOf(w.own), -1)
+	if w.model != nil {
+		h := b.held[w.model.ID]
+		h.users--
+		b.uses++
+		h.lastUse = b.uses
+		if h.users == 0 && h.retired {
+			b.evict(w.model.ID)
+		}
+	}
+	b.admit()
+}
+
+// Retire says that no work to come needs a model: it is closed as soon as nothing uses it.
+func (b *Budget) Retire(id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	h := b.held[id]
+	if h == nil || h.leaving {
+		return
+	}
+	h.retired = true
+	if h.users == 0 {
+		b.evict(id)
+	}
+}
+
+// Wait waits for the models that are being closed.
+func (b *Budget) Wait() { b.closing.Wait() }
+
+// Whole returns what work on a model takes together with the model.
+func Whole(own plan.Resources, model *plan.Model) plan.Resources {
+	if model == nil {
+		return own
+	}
+	m := model.Resources
+	return plan.Resources{
+		Cores: max(own.Cores, cmp.Or(m.Cores, own.Cores)), Memory: own.Memory + m.Memory,
+		Devices: own.Devices + m.Devices, DeviceMemory: own.DeviceMemory + m.DeviceMemory,
+	}
+}

@@ -1,0 +1,316 @@
+package executor_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/executor"
+	"surprisal.dev/runner/plan"
+)
+
+// Whatever the mix of work, its sum stays within what the machine has, and all of it gets done.
+// run does work once the budget has room for it.
+func run(ctx context.Context, b *executor.Budget, takes plan.Resources, work func(context.Context) error) error {
+	release, err := b.Acquire(ctx, takes, nil)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return work(ctx)
+}
+
+func TestBounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		has := plan.Resources{Cores: 4, Memory: 100, Devices: 2}
+		l := executor.NewBudget(has, nil, nil)
+		random := rand.New(rand.NewPCG(1, 2))
+		var cores, memory, devices, done atomic.Int64
+		var most atomic.Int64
+		var work sync.WaitGroup
+		for range 500 {
+			takes := plan.Resources{Cores: 1 + random.Int64N(4), Memory: random.Int64N(101), Devices: random.Int64N(3)}
+			seconds := time.Duration(random.IntN(10)) * time.Second
+			work.Go(func() {
+				err := run(t.Context(), l, takes, func(context.Context) error {
+					c, m, d := cores.Add(takes.Cores), memory.Add(takes.Memory), devices.Add(takes.Devices)
+					if c > has.Cores || m > has.Memory || d > has.Devices {
+						t.Errorf("%d cores, %d bytes and %d devices are taken", c, m, d)
+					}
+					most.Store(max(most.Load(), c))
+					time.Sleep(seconds)
+					cores.Add(-takes.Cores)
+					memory.Add(-takes.Memory)
+					devices.Add(-takes.Devices)
+					done.Add(1)
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		work.Wait()
+		if done.Load() != 500 || most.Load() != has.Cores {
+			t.Errorf("%d of 500 were done, on %d cores at once", done.Load(), most.Load())
+		}
+	})
+}
+
+// Work that waits for memory leaves the cores to work that needs none.
+func TestWaitingKeepsNoCore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := executor.NewBudget(plan.Resources{Cores: 2, Memory: 10}, nil, nil)
+		hold := make(chan struct{})
+		var work sync.WaitGroup
+		for range 4 {
+			work.Go(func() {
+				_ = run(t.Context(), l, plan.Resources{Cores: 1, Memory: 10}, func(context.Context) error {
+					<-hold
+					return nil
+				})
+			})
+			synctest.Wait()
+		}
+		ran := false
+		work.Go(func() {
+			_ = run(t.Context(), l, plan.Resources{Cores: 1}, func(context.Context) error {
+				ran = true
+				return nil
+			})
+		})
+		synctest.Wait()
+		if !ran {
+			t.Error("a free core is not used")
+		}
+		close(hold)
+		work.Wait()
+	})
+}
+
+func TestTooLarge(t *testing.T) {
+	l := executor.NewBudget(plan.Resources{Cores: 2, Memory: 3 << 20, Devices: 1}, nil, nil)
+	for _, test := range []struct {
+		takes plan.Resources
+		says  string
+	}{
+		{plan.Resources{Cores: 3}, "needs 3 cores and runs may take 2"},
+		{plan.Resources{Cores: 1, Memory: 3<<20 + 1}, "needs 3.0 MiB of memory and runs may take 3.0 MiB of memory"},
+		{plan.Resources{Cores: 1, Devices: 2}, "needs 2 devices and runs may take 1"},
+	} {
+		err := run(t.Context(), l, test.takes, func(context.Context) error {
+			t.Errorf("%+v ran", test.takes)
+			return nil
+		})
+		if err == nil || !strings.HasPrefix(err.Error(), test.says) || protocol.KindOf(err) != protocol.InvalidInput {
+			t.Errorf("%+v: %v, want %q of kind %s", test.takes, err, test.says, protocol.InvalidInput)
+		}
+	}
+}
+
+func TestCancelledWhileWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := executor.NewBudget(plan.Resources{Cores: 1}, nil, nil)
+		hold := make(chan struct{})
+		var work sync.WaitGroup
+		work.Go(func() {
+			_ = run(t.Context(), l, one, func(context.Context) error {
+				<-hold
+				return nil
+			})
+		})
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		work.Go(func() {
+			err := run(ctx, l, one, func(context.Context) error {
+				t.Error("work ran after its context was cancelled")
+				return nil
+			})
+			if !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		close(hold)
+		work.Wait()
+		failure := errors.New("failure")
+		if err := run(t.Context(), l, one, func(context.Context) error { return failure }); !errors.Is(err, failure) {
+			t.Errorf("after all: %v", err)
+		}
+	})
+}
+
+// shelf holds models that do nothing.
+type shelf struct {
+	mu      sync.Mutex
+	evicted []string
+	gate    chan struct{} // closing a model waits for it, if there is one
+	fail    error
+}
+
+func (s *shelf) Evict(id string) error {
+	if s.gate != nil {
+		<-s.gate
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.evicted = append(s.evicted, id)
+	return s.fail
+}
+
+func (s *shelf) names() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.evicted, " ")
+}
+
+func model(id string, memory, devices int64) *plan.Model {
+	return &plan.Model{ID: id, Resources: plan.Resources{Memory: memory, Devices: devices}}
+}
+
+// acquire takes what must be free at once.
+func acquire(t *testing.T, b *executor.Budget, own plan.Resources, m *plan.Model) func() {
+	t.Helper()
+	release, err := b.Acquire(t.Context(), own, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return release
+}
+
+var one = plan.Resources{Cores: 1}
+
+func TestModelsHoldWhatTheyTake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{gate: make(chan struct{})}
+		b := executor.NewBudget(plan.Resources{Cores: 4, Memory: 10, Devices: 2}, s, nil)
+		acquire(t, b, one, model("a", 4, 1))()
+		acquire(t, b, one, model("b", 4, 1))()
+		// Both are loaded still, and take nothing more when they are used again.
+		acquire(t, b, one, model("a", 4, 1))()
+		acquire(t, b, plan.Resources{Cores: 1, Memory: 2}, nil)()
+		if got := s.names(); got != "" {
+			t.Errorf("evicted %s although all had room", got)
+		}
+		// b was not used for longest. What it held is free once it is closed, and not before.
+		granted := make(chan func(), 1)
+		go func() { granted <- acquire(t, b, plan.Resources{Cores: 1, Memory: 3}, nil) }()
+		synctest.Wait()
+		if len(granted) > 0 {
+			t.Error("memory was given twice")
+		}
+		close(s.gate)
+		synctest.Wait()
+		release := <-granted
+		if got := s.names(); got != "b" {
+			t.Errorf("evicted %q, wanted b", got)
+		}
+		release()
+		// A device is held, too.
+		acquire(t, b, plan.Resources{Cores: 1, Devices: 2}, nil)()
+		if got := s.names(); got != "b a" {
+			t.Errorf("evicted %q, wanted b and then a", got)
+		}
+	})
+}
+
+func TestModelsInUseStay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{}
+		b := executor.NewBudget(plan.Resources{Cores: 4, Memory: 10}, s, nil)
+		release := acquire(t, b, one, model("a", 8, 0))
+		ctx, cancel := context.WithCancel(t.Context())
+		over := make(chan error, 1)
+		go func() {
+			_, err := b.Acquire(ctx, one, model("b", 8, 0))
+			over <- err
+		}()
+		synctest.Wait()
+		if len(over) > 0 || s.names() != "" {
+			t.Errorf("a model in use gave way: %q", s.names())
+		}
+		cancel()
+		if err := <-over; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		release()
+		acquire(t, b, one, model("b", 8, 0))()
+		if got := s.names(); got != "a" {
+			t.Errorf("evicted %q, wanted a", got)
+		}
+	})
+}
+
+// A hundred models one at a time never hold more than one.
+func TestRetire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{}
+		b := executor.NewBudget(plan.Resources{Cores: 16, Memory: 1000}, s, nil)
+		for i := range 100 {
+			id := string(rune('A' + i))
+			release := acquire(t, b, one, model(id, 1, 0))
+			b.Retire(id)
+			if strings.Contains(s.names(), id) {
+				t.Fatal("a model in use was closed")
+			}
+			release()
+			b.Wait()
+			if !strings.HasSuffix(s.names(), id) {
+				t.Fatalf("%s stayed: %s", id, s.names())
+			}
+		}
+		b.Retire("never loaded")
+	})
+}
+
+func TestStoppedWhileWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := executor.NewBudget(plan.Resources{Cores: 1}, nil, nil)
+		release := acquire(t, b, one, nil)
+		over := make(chan error, 1)
+		go func() {
+			_, err := b.Acquire(t.Context(), one, nil)
+			over <- err
+		}()
+		synctest.Wait()
+		b.Stop()
+		b.Stop()
+		if err := <-over; !executor.IsStopped(err) {
+			t.Error(err)
+		}
+		release()
+		if _, err := b.Acquire(t.Context(), one, nil); !executor.IsStopped(err) {
+			t.Errorf("after the stop: %v", err)
+		}
+	})
+}
+
+func TestFailingEviction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told := make(chan string, 1)
+		b := executor.NewBudget(plan.Resources{Cores: 1, Memory: 1}, &shelf{fail: errors.New("hangs")}, func(model string, err error) {
+			told <- model + " " + err.Error()
+		})
+		acquire(t, b, one, model("a", 1, 0))()
+		acquire(t, b, plan.Resources{Memory: 1}, nil)()
+		if got := <-told; got != "a hangs" {
+			t.Error(got)
+		}
+	})
+}
+
+func TestNegativeAmounts(t *testing.T) {
+	b := executor.NewBudget(plan.Resources{Cores: 1, Memory: 1}, nil, nil)
+	if _, err := b.Acquire(t.Context(), plan.Resources{Memory: -1}, nil); protocol.KindOf(err) != protocol.InvalidInput {
+		t.Errorf("found error %v", err)
+	}
+}

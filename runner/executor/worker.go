@@ -1,0 +1,229 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"surprisal.dev/plugins/host"
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/store"
+)
+
+// Worker turns a job into a record of the store. It implements Doer.
+type Worker struct {
+	store *store.Store
+	kinds map[string]action.Kind
+	host  *host.Host
+	pool  *host.Pool
+	log   hclog.Logger
+	// cache holds blobs of a remote store on this machine.
+	cache string
+}
+
+// WorkerOptions say what a worker works with.
+type WorkerOptions struct {
+	Store *store.Store
+	Kinds []action.Kind
+	Host  *host.Host
+	Pool  *host.Pool
+	Log   hclog.Logger
+	// CacheDir holds blobs of a remote store on this machine.
+	CacheDir string
+}
+
+// NewWorker returns a worker.
+func NewWorker(o WorkerOptions) *Worker {
+	w := &Worker{store: o.Store, kinds: map[string]action.Kind{}, host: o.Host, pool: o.Pool, log: o.Log, cache: o.CacheDir}
+	for _, k := range o.Kinds {
+		w.kinds[k.Name()] = k
+	}
+	return w
+}
+
+// Do implements Doer. Where another process works on the same key, it waits and takes that one's record.
+func (w *Worker) Do(ctx context.Context, job plan.Job, advance func(action.Progress)) (record *store.Record, found bool, err error) {
+	kind, canonical, err := w.check(job)
+	if err != nil {
+		return nil, false, err
+	}
+	if record, found, err = w.store.Lookup(ctx, job.Key); err != nil || found {
+		return record, found, err
+	}
+	dir, err := w.store.Scratch(w.cache)
+	if err != nil {
+		return nil, false, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	log := w.log.With("action", job.Name)
+	if job.Labels.Model != "" {
+		log = log.With("model", job.Labels.Model)
+	}
+	started := time.Now()
+	// A plugin's lines say for which action it works.
+	ctx = hclog.WithContext(ctx, log)
+	result, err := w.work(ctx, kind, job, dir, log, advance)
+	if err != nil {
+		return nil, false, err
+	}
+	record = &store.Record{
+		Key: job.Key, Descriptor: canonical, Name: job.Name, Warnings: result.Warnings, Measured: result.Measured,
+		Started: started.UTC(), Computed: computed(result.Computed),
+	}
+	for _, name := range result.Files {
+		f := store.File{Name: name}
+		if f.Digest, f.Bytes, err = w.store.PutFile(ctx, filepath.Join(dir, filepath.FromSlash(name))); err != nil {
+			return nil, false, fmt.Errorf("publish %s: %w", name, err)
+		}
+		record.Outputs = append(record.Outputs, f)
+	}
+	record.Finished = time.Now().UTC()
+	if record.Measured == nil {
+		record.Measured = map[string]float64{}
+	}
+	record.Measured[plan.MeasuredSeconds] = record.Finished.Sub(started).Seconds()
+	return w.publish(ctx, record, log)
+}
+
+// publish puts a record into the store, where another one may have been put under the key in the meantime: the first stays.
+func (w *Worker) publish(ctx context.Context, made *store.Record, log hclog.Logger) (*store.Record, bool, error) {
+	kept, err := w.store.PutRecord(ctx, made)
+	if err != nil {
+		return nil, false, fmt.Errorf("publish the record: %w", err)
+	}
+	if kept != made && !slices.Equal(kept.Outputs, made.Outputs) {
+		log.Warn("another result was published first, and is kept, although it differs", "key", made.Key,
+			"computed", made.Computed, "kept", kept.Computed)
+	}
+	return kept, kept != made, nil
+}
+
+// check refuses a job that this program does not do, or that is not what its key says.
+func (w *Worker) check(job plan.Job) (action.Kind, []byte, error) {
+	key, canonical, err := job.Descriptor.Key()
+	if err != nil {
+		return nil, nil, err
+	}
+	if key != job.Key {
+		return nil, nil, fmt.Errorf("the descriptor of job %s has the key %s", job.Key, key)
+	}
+	kind := w.kinds[job.Descriptor.Kind]
+	if kind == nil {
+		return nil, nil, fmt.Errorf("this runner does no actions of kind %q; its kinds are %s", job.Descriptor.Kind,
+			strings.Join(slices.Sorted(maps.Keys(w.kinds)), ", "))
+	}
+	if kind.Schema() != job.Descriptor.Schema {
+		return nil, nil, fmt.Errorf("the job asks for schema %d of kind %s and this runner has schema %d; use the runner that planned it",
+			job.Descriptor.Schema, kind.Name(), kind.Schema())
+	}
+	return kind, canonical, nil
+}
+
+func (w *Worker) work(
+	ctx context.Context, kind action.Kind, job plan.Job, dir string, log hclog.Logger, advance func(action.Progress),
+) (action.Result, error) {
+	inputs := make(map[string]string, len(job.Descriptor.Inputs))
+	for role, digest := range job.Descriptor.Inputs {
+		at, err := w.store.LocalPath(ctx, digest, w.cache)
+		if err != nil {
+			return action.Result{}, fmt.Errorf("input %s: %w", role, err)
+		}
+		inputs[role] = at
+	}
+	return kind.Work(ctx, &action.Task{
+		Descriptor: job.Descriptor, Name: job.Name, Labels: job.Labels, Machine: job.Machine, Dir: dir, Inputs: inputs,
+		Plugins: plugins{w, job}, Log: log, Advance: advance,
+	})
+}
+
+// computed says what computed a result, besides what the work itself says.
+func computed(by map[string]string) map[string]string {
+	all := map[string]string{"go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH}
+	maps.Copy(all, by)
+	return all
+}
+
+// plugins gives a job the plugin of its descriptor.
+type plugins struct {
+	w   *Worker
+	job plan.Job
+}
+
+// WorkerOf returns what a descriptor says of a plugin: one that is built in is known by its version, others by their binary.
+func WorkerOf(i host.Info) plan.Worker {
+	w := plan.Worker{Name: i.Name, Version: i.Version, Protocol: i.Protocol}
+	if !i.Builtin {
+		w.Digest = i.BinaryDigest
+	}
+	return w
+}
+
+func (p plugins) named() (plan.Worker, error) {
+	if p.job.Descriptor.Worker == nil {
+		return plan.Worker{}, fmt.Errorf("%s names no plugin", p.job.Name)
+	}
+	return *p.job.Descriptor.Worker, nil
+}
+
+// same refuses a plugin that is not the one that the descriptor names.
+func same(wanted plan.Worker, found host.Info) error {
+	if got := WorkerOf(found); got != wanted {
+		return &protocol.Error{Kind: protocol.Changed, Message: fmt.Sprintf(
+			"the plugin %s is not the one that the plan was made with: version %s %s, not %s %s; run again", wanted.Name,
+			got.Version, got.Digest, wanted.Version, wanted.Digest)}
+	}
+	return nil
+}
+
+// Provider implements action.Plugins.
+func (p plugins) Provider(ctx context.Context) (action.Provider, error) {
+	wanted, err := p.named()
+	if err != nil {
+		return nil, err
+	}
+	provider, err := p.w.host.Provider(ctx, wanted.Name)
+	if err != nil {
+		return nil, err
+	}
+	return provider, same(wanted, provider.Info())
+}
+
+// Backend implements action.Plugins.
+func (p plugins) Backend(ctx context.Context) (action.Backend, error) { return p.backend(ctx) }
+
+func (p plugins) backend(ctx context.Context) (*host.Backend, error) {
+	wanted, err := p.named()
+	if err != nil {
+		return nil, err
+	}
+	backend, err := p.w.host.Backend(ctx, wanted.Name)
+	if err != nil {
+		return nil, err
+	}
+	return backend, same(wanted, backend.Info())
+}
+
+// Model implements action.Plugins.
+func (p plugins) Model(ctx context.Context, m protocol.Model) (action.Model, func() error, error) {
+	if p.job.Model == nil {
+		return nil, nil, fmt.Errorf("%s was planned without a model", p.job.Name)
+	}
+	backend, err := p.backend(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := p.job.Model.Resources
+	return p.w.pool.Acquire(ctx, p.job.Model.ID, host.Resources{Memory: r.Memory, Devices: r.Devices, DeviceMemory: r.DeviceMemory},
+		func(ctx context.Context) (host.Loaded, error) { return backend.Load(ctx, m) })
+}

@@ -1,0 +1,154 @@
+package spec
+
+import (
+	"encoding/json"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+
+	"github.com/bmatcuk/doublestar/v4"
+)
+
+// Section is the part of the spec language that a kind of action brings.
+type Section struct {
+	// Kind names the kind; Experiment.Sections holds what is decoded under it.
+	Kind string
+	// CUE is the source of a file of package experiment, which adds fields to #Experiment.
+	CUE []byte
+	// Decode returns what the spec says in these fields, as a value that encodes as JSON. It reports every mistake to d.
+	Decode func(d Decoding) any
+}
+
+// Decoding is a spec that is being decoded: datasets and models are known, and their references checked.
+type Decoding struct{ d *decoder }
+
+// Node is a value of a spec that is being decoded. What is not there, or was refused already, is the zero value of its type.
+type Node struct{ n node }
+
+// Field returns a field of the spec.
+func (s Decoding) Field(name string) Node { return Node{node{v: s.d.root}.field(name)} }
+
+// Field returns a field of a struct.
+func (n Node) Field(name string) Node { return Node{n.n.field(name)} }
+
+// Set reports whether the spec says anything there.
+func (n Node) Set() bool { return n.n.set() }
+
+// Fields yields the fields of a struct that are set.
+func (n Node) Fields() iter.Seq2[string, Node] {
+	return func(yield func(string, Node) bool) {
+		for name, field := range n.n.fields() {
+			if !yield(name, Node{field}) {
+				return
+			}
+		}
+	}
+}
+
+// Elements yields the elements of a list.
+func (n Node) Elements() iter.Seq2[int, Node] {
+	return func(yield func(int, Node) bool) {
+		for i, element := range n.n.elements() {
+			if !yield(i, Node{element}) {
+				return
+			}
+		}
+	}
+}
+
+// Text returns a string.
+func (n Node) Text() string { return n.n.text() }
+
+// Texts returns a list of strings.
+func (n Node) Texts() []string { return n.n.texts() }
+
+// Number returns an integer.
+func (n Node) Number() int64 { return n.n.number() }
+
+// Fail reports a mistake at n.
+func (s Decoding) Fail(n Node, format string, args ...any) { s.d.fail(n.n, format, args...) }
+
+// Position returns where n was written.
+func (s Decoding) Position(n Node) Position { return s.d.writtenAt(n.n) }
+
+// Model returns the model that n names. It reports a name that no model has, and returns nil.
+func (s Decoding) Model(n Node) *Model {
+	name := n.Text()
+	if !n.Set() || !s.d.intact(n.n) {
+		return nil
+	}
+	m, ok := s.d.models[name]
+	if !ok {
+		s.d.unknown(n.n, "model", name, slices.Collect(maps.Keys(s.d.models)))
+		return nil
+	}
+	return m
+}
+
+// Models returns the models that a list names, nil if one is unknown or named twice, which it reports.
+func (s Decoding) Models(list Node) []*Model {
+	var models []*Model
+	good := true
+	for _, n := range list.Elements() {
+		m := s.Model(n)
+		if m != nil && slices.Contains(models, m) {
+			s.Fail(n, "the model %q is there twice", m.Name)
+			m = nil
+		}
+		good = good && m != nil
+		models = append(models, m)
+	}
+	if !good {
+		return nil
+	}
+	return models
+}
+
+// Scored returns the keys of the datasets that models are scored on, sorted.
+func (s Decoding) Scored() []string { return s.d.scored() }
+
+// Match returns the keys of the scored datasets that a list of keys and globs names, sorted; all if the list is not set.
+func (s Decoding) Match(list Node) []string {
+	if !list.Set() {
+		return s.Scored()
+	}
+	matched := map[string]bool{}
+	for _, n := range list.Elements() {
+		pattern := n.Text()
+		if !doublestar.ValidatePattern(pattern) {
+			s.Fail(n, "%q is not a glob; * stands for anything but /, ** for anything, {a,b} for either", pattern)
+			continue
+		}
+		found := false
+		for key := range s.d.datasets {
+			if doublestar.MatchUnvalidated(pattern, key) {
+				matched[key], found = true, true
+			}
+		}
+		if !found {
+			s.d.unknown(n.n, "dataset", pattern, slices.Collect(maps.Keys(s.d.datasets)))
+		}
+	}
+	keys := slices.DeleteFunc(s.Scored(), func(key string) bool { return !matched[key] })
+	if len(keys) == 0 && len(matched) > 0 {
+		s.Fail(list, "no dataset is left: each of those named is skipped or has use \"train\"")
+	}
+	return keys
+}
+
+// sections decodes the sections of the kinds.
+func (d *decoder) sections() map[string]json.RawMessage {
+	all := map[string]json.RawMessage{}
+	for _, s := range d.options.Sections {
+		x, err := json.Marshal(s.Decode(Decoding{d}))
+		if err != nil {
+			d.fail(node{v: d.root}, "%v", fmt.Errorf("section of kind %s: %w", s.Kind, err))
+			continue
+		}
+		if string(x) != "null" {
+			all[s.Kind] = x
+		}
+	}
+	return all
+}

@@ -1,0 +1,49 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+func jobName(key string) string { return "jobs/" + key + ".json" }
+
+// jobKey is the inverse of jobName, "" for other names.
+func jobKey(name string) string {
+	key, ok := strings.CutSuffix(strings.TrimPrefix(name, "jobs/"), ".json")
+	if !ok || !isHex64(key) || jobName(key) != name {
+		return ""
+	}
+	return key
+}
+
+// PutJob keeps what another process needs to know to do an action, over what was there. It needs a lease. GC removes the
+// jobs of actions that no run reaches.
+func (s *Store) PutJob(ctx context.Context, key string, data []byte) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	if _, err := s.hold(ctx, key); err != nil {
+		return err
+	}
+	return s.write(ctx, jobName(key), data)
+}
+
+// Job returns what PutJob kept for an action. Where there is nothing, it is fs.ErrNotExist.
+func (s *Store) Job(ctx context.Context, key string) ([]byte, error) {
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	return s.readAll(ctx, jobName(key))
+}
+
+// RemoveJob removes what PutJob kept for an action. It is no error if there is nothing.
+func (s *Store) RemoveJob(ctx context.Context, key string) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	if err := s.b.remove(ctx, jobName(key)); err != nil {
+		return fmt.Errorf("store %s: %w", s, err)
+	}
+	return nil
+}

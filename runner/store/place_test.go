@@ -1,0 +1,544 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/store"
+)
+
+// lay writes files with slashes in their names, and directories where a name ends with one.
+func lay(t testing.TB, dir string, content map[string]string) {
+	t.Helper()
+	for name, text := range content {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		var err error
+		if strings.HasSuffix(name, "/") {
+			err = os.MkdirAll(path, 0o777)
+		} else if err = os.MkdirAll(filepath.Dir(path), 0o777); err == nil {
+			err = os.WriteFile(path, []byte(text), 0o666)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// laid is what is in a directory: files with their content, links with their target, directories with a slash.
+func laid(t testing.TB, dir string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || path == dir {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		switch {
+		case err != nil:
+		case entry.IsDir():
+			found[name+"/"] = ""
+		case entry.Type()&fs.ModeSymlink != 0:
+			found[name], err = os.Readlink(path)
+		default:
+			var data []byte
+			data, err = os.ReadFile(path)
+			found[name] = string(data)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+const marker = `{"layout":2,"kind":"store"}`
+
+// What is not a store of this layout is refused, and nothing in it changes.
+func TestForeignPlaces(t *testing.T) {
+	for name, c := range map[string]struct {
+		content map[string]string
+		want    string
+	}{
+		"home":      {map[string]string{"tmp/letter.txt": "dear", "leases/flat.pdf": "rent", "x/": ""}, "is not a store: it holds leases and no store.json; name an empty or a new directory"},
+		"layout 1":  {map[string]string{"actions/ab/x.json": "{}", "blobs/sha256/": "", "runs/r.json": "{}", "tmp/1-00112233aabbccdd.1": "x"}, "was made by an older runner"},
+		"newer":     {map[string]string{"store.json": `{"layout":3,"kind":"store"}`, "tmp/1-00112233aabbccdd.1": "x"}, "has layout 3, which a newer runner made; this one knows layout 2"},
+		"older":     {map[string]string{"store.json": `{"layout":1,"kind":"store"}`, "blobs/": ""}, "was made by an older runner"},
+		"damaged":   {map[string]string{"store.json": `{"layout"`, "blobs/": ""}, "its store.json is damaged"},
+		"no layout": {map[string]string{"store.json": `{}`, "blobs/": ""}, "its store.json is damaged"},
+		"cache":     {map[string]string{"store.json": `{"layout":2,"kind":"cache"}`, "blobs/": ""}, "holds a cache, not a store"},
+		"cut off":   {map[string]string{"store.json": "", "letter.txt": "dear"}, "is not a store: it holds letter.txt"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			lay(t, dir, c.content)
+			before := laid(t, dir)
+			s, err := store.Open(t.Context(), dir)
+			if protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "Nothing was changed") {
+				t.Errorf("Open: %v, %v; want an error with %q", s, err, c.want)
+			}
+			if diff := cmp.Diff(before, laid(t, dir)); diff != "" {
+				t.Errorf("it changed (-before +after):\n%s", diff)
+			}
+			if bytes, err := store.PruneCache(t.Context(), dir, false); name != "cache" && protocol.KindOf(err) != protocol.InvalidInput {
+				t.Errorf("PruneCache: %d, %v", bytes, err)
+			}
+			objects := map[string]string{}
+			for name, content := range c.content {
+				if !strings.HasSuffix(name, "/") {
+					objects[name] = content
+				}
+			}
+			after, err := store.Inspect(t.Context(), objects)
+			if name != "cut off" && (protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), c.want[:15])) {
+				t.Errorf("a bucket: %v; want an error with %q", err, c.want)
+			}
+			if diff := cmp.Diff(objects, after); diff != "" {
+				t.Errorf("the bucket changed (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A link that is called like the marker is not one: writing it would write to where the link leads.
+func TestLinkedMarker(t *testing.T) {
+	dir, target := t.TempDir(), filepath.Join(t.TempDir(), "letter.txt")
+	lay(t, filepath.Dir(target), map[string]string{"letter.txt": marker})
+	if err := os.Symlink(target, filepath.Join(dir, "store.json")); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := store.Open(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("Open: %v, %v", s, err)
+	}
+}
+
+// An empty or absent place becomes a store at the first write, not before, and one whose maker was killed right then is empty.
+func TestFirstWriteMarks(t *testing.T) {
+	for name, content := range map[string]map[string]string{"absent": nil, "empty": {"store/": ""}, "cut off": {"store/store.json": ""}} {
+		t.Run(name, func(t *testing.T) {
+			parent := t.TempDir()
+			lay(t, parent, content)
+			before := laid(t, parent)
+			dir := filepath.Join(parent, "store")
+			s := open(t, dir)
+			if hit(t, s, strings.Repeat("0", 64)) {
+				t.Error("a hit in an empty store")
+			}
+			verify(t, s)
+			if diff := cmp.Diff(before, laid(t, parent)); diff != "" {
+				t.Errorf("reading changed it (-before +after):\n%s", diff)
+			}
+			begin(t, s, "r")
+			data, err := os.ReadFile(filepath.Join(dir, "store.json"))
+			if err != nil || strings.TrimSpace(string(data)) != marker {
+				t.Errorf("store.json: %q, %v", data, err)
+			}
+			if other := open(t, dir); len(mustRuns(t, other)) != 1 {
+				t.Error("another process does not find the run")
+			}
+		})
+	}
+	// What gets there between the look and the first write is not ours either.
+	dir := t.TempDir()
+	s := open(t, dir)
+	lay(t, dir, map[string]string{"letter.txt": "dear"})
+	if err := s.Begin(t.Context(), store.Run{ID: "r"}); err == nil || !strings.Contains(err.Error(), "is not a store: it holds letter.txt") {
+		t.Errorf("Begin: %v", err)
+	}
+	if diff := cmp.Diff(map[string]string{"letter.txt": "dear"}, laid(t, dir)); diff != "" {
+		t.Errorf("it changed (-want +got):\n%s", diff)
+	}
+}
+
+func mustRuns(t testing.TB, s *store.Store) []store.Run {
+	t.Helper()
+	runs, err := s.Runs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return runs
+}
+
+// Sweeping takes what a dead process made, and nothing that is only in the same place.
+func TestSweepTakesOnlyItsOwn(t *testing.T) {
+	dir := t.TempDir()
+	theirs := map[string]string{
+		"tmp/letter.txt": "dear", "tmp/letter.lock": "", "tmp/1-00112233aabbccdd.txt": "x", "tmp/1-00112233aabbccdd.1.txt": "x",
+		"tmp/2-00112233aabbccdd.1": "no lock, so not of a store's making", "tmp/x-00112233aabbccdd.lock": "",
+		"leases/flat.pdf": "rent", "leases/run-x": "", "collectors/gc": "", "locks/door": "", "locks/" + strings.Repeat("g", 64): "",
+	}
+	ours := map[string]string{
+		"tmp/1-00112233aabbccdd.lock": "", "tmp/1-00112233aabbccdd.1": "x", "tmp/1-00112233aabbccdd.2/a/b": "x",
+		"leases/run-x.00112233aabbccdd": "{}", "leases/wait.00112233aabbccdd": "", "collectors/gc.00112233aabbccdd": "",
+		"locks/" + strings.Repeat("a", 64): "", "locks/replace": "",
+	}
+	lay(t, dir, map[string]string{"store.json": marker})
+	lay(t, dir, theirs)
+	before := laid(t, dir)
+	lay(t, dir, ours)
+	open(t, dir)
+	if diff := cmp.Diff(before, laid(t, dir)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// Links in a store that somebody else laid out lead nowhere outside.
+func TestLinksLeadNowhere(t *testing.T) {
+	for _, name := range []string{"tmp", "leases", "collectors", "locks", "blobs", "blobs/sha256", "actions", "runs", "tags", "jobs", "damaged"} {
+		t.Run(strings.ReplaceAll(name, "/", " "), func(t *testing.T) {
+			victim := t.TempDir()
+			v := open(t, victim)
+			begin(t, v, "r")
+			r := mustRecord(t, v, 1, "content")
+			if err := v.Tag(t.Context(), "t", "r"); err != nil {
+				t.Fatal(err)
+			}
+			if err := v.PutJob(t.Context(), r.Key, []byte("{}")); err != nil {
+				t.Fatal(err)
+			}
+			finish(t, v, "r")
+			digest := strings.TrimPrefix(r.Outputs[0].Digest, "sha256:")
+			lay(t, victim, map[string]string{
+				"tmp/1-00112233aabbccdd.lock": "", "tmp/1-00112233aabbccdd.1": "x", "leases/run-x.00112233aabbccdd": "{}",
+				"collectors/gc.00112233aabbccdd": "", "locks/" + r.Key: "", "damaged/" + digest: "x",
+			})
+			before := laid(t, victim)
+
+			dir := t.TempDir()
+			lay(t, dir, map[string]string{"store.json": marker, filepath.Dir(name) + "/": ""})
+			if err := os.Symlink(filepath.Join(victim, name), filepath.Join(dir, name)); err != nil {
+				t.Fatal(err)
+			}
+			s, err := store.Open(t.Context(), dir)
+			if err == nil {
+				// Whether these work does not matter here.
+				_, _ = s.GC(t.Context(), store.GCOptions{DropBefore: time.Now()})
+				if s.Begin(t.Context(), store.Run{ID: "r", Started: time.Now()}) == nil {
+					_, _ = record(t.Context(), s, 2, "other content")
+					_ = s.PutJob(t.Context(), r.Key, []byte("other"))
+					_ = s.Tag(t.Context(), "t", "r")
+				}
+				_, _ = s.LocalPath(t.Context(), r.Outputs[0].Digest, "")
+				if release, err := s.Claim(t.Context(), r.Key); err == nil {
+					_ = release()
+				}
+				_ = s.Untag(t.Context(), "t")
+				_ = s.Close()
+			}
+			if diff := cmp.Diff(before, laid(t, victim)); diff != "" {
+				t.Errorf("another store changed (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A blob whose content is not that of its digest is as missing as one that is not there, and is made again.
+func TestCorruptBlob(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	begin(t, s, "r")
+	r := mustRecord(t, s, 1, "content")
+	digest := r.Outputs[0].Digest
+	path, err := s.LocalPath(t.Context(), digest, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	corrupt := func(content string, at time.Time) {
+		t.Helper()
+		if err := errors.Join(os.Chmod(path, 0o666), os.WriteFile(path, []byte(content), 0o666), os.Chtimes(path, at, at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The same file is hashed once: a change that leaves no trace is not seen by this process, but by the next.
+	corrupt("c0ntent", info.ModTime())
+	if _, err := s.LocalPath(t.Context(), digest, ""); err != nil {
+		t.Errorf("the file was hashed twice: %v", err)
+	}
+	for name, get := range map[string]func(*store.Store) error{
+		"LocalPath": func(s *store.Store) error { _, err := s.LocalPath(t.Context(), digest, ""); return err },
+		"Open":      func(s *store.Store) error { _, err := s.Open(t.Context(), digest); return err },
+	} {
+		corrupt("c0ntent", time.Now())
+		var warnings []string
+		next := open(t, dir)
+		next.Warn = func(message string) { warnings = append(warnings, message) }
+		if err := get(next); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if len(warnings) != 1 || !strings.Contains(warnings[0], path+": is damaged: its content is sha256:") {
+			t.Errorf("%s warned %q", name, warnings)
+		}
+		if hit(t, s, r.Key) {
+			t.Errorf("%s: its record is still a hit", name)
+		}
+		mustRecord(t, s, 1, "content")
+		if !hit(t, s, r.Key) || read(t, next, digest) != "content" {
+			t.Errorf("%s: making it again did not help", name)
+		}
+	}
+	// What is put over a damaged file of the same size replaces it.
+	corrupt("c0ntent", time.Now())
+	put(t, s, "content")
+	if got := read(t, s, digest); got != "content" {
+		t.Errorf("read %q", got)
+	}
+	if report, err := s.GC(t.Context(), store.GCOptions{}); err != nil || report.Blobs != 1 || len(files(t, filepath.Join(dir, "damaged"))) != 0 {
+		t.Errorf("gc of what was set aside: %+v, %v", report, err)
+	}
+}
+
+// In a bucket the copy is checked, and so is a copy that is there already.
+func TestCorruptBlobInBucket(t *testing.T) {
+	s, cache := open(t, "mem://"), t.TempDir()
+	var warnings []string
+	s.Warn = func(message string) { warnings = append(warnings, message) }
+	begin(t, s, "r")
+	r := mustRecord(t, s, 1, "content")
+	digest := r.Outputs[0].Digest
+	path, err := s.LocalPath(t.Context(), digest, cache)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Chmod(path, 0o666), os.WriteFile(path, []byte("c0ntents"), 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := s.LocalPath(t.Context(), digest, cache); err != nil || again != path || len(warnings) != 1 {
+		t.Errorf("LocalPath of a damaged copy: %s, %v, warnings %q", again, err, warnings)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != "content" {
+		t.Errorf("the copy holds %q, %v", got, err)
+	}
+	many := func() int {
+		t.Helper()
+		found, err := s.LookupMany(t.Context(), []string{r.Key}, cache)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(found)
+	}
+	if many() != 1 {
+		t.Error("no hit")
+	}
+	if err := store.Overwrite(t.Context(), s, digest, "c0ntent"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.LocalPath(t.Context(), digest, t.TempDir()); !errors.Is(err, fs.ErrNotExist) || len(warnings) != 2 {
+		t.Errorf("LocalPath: %v, warnings %q", err, warnings)
+	}
+	if hit(t, s, r.Key) || many() != 0 {
+		t.Error("its record is still a hit")
+	}
+}
+
+// What was learnt of a bucket holds until a collection removes something, and for the store that it was learnt of.
+func TestFacts(t *testing.T) {
+	s, cache := open(t, "mem://"), t.TempDir()
+	begin(t, s, "r")
+	var keys []string
+	want := map[string]*store.Record{}
+	for i := range 20 {
+		r := mustRecord(t, s, i, fmt.Sprint("content ", i), "<&>\u2028")
+		keys, want[r.Key] = append(keys, r.Key), r
+	}
+	many := func(s *store.Store) map[string]*store.Record {
+		t.Helper()
+		found, err := s.LookupMany(t.Context(), keys, cache)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	if diff := cmp.Diff(want, many(s)); diff != "" {
+		t.Fatalf("-want +got:\n%s", diff)
+	}
+	// Another process with the same cache asks for no record.
+	other := store.Share(s)
+	asked := store.CountReads(other)
+	if diff := cmp.Diff(want, many(other)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if got := asked(); len(got) != 1 || got[0] != "generation" {
+		t.Errorf("it read %q", got)
+	}
+	// The run names half of what it made; the notes of the others keep them until the run is dropped.
+	finish(t, s, "r", keys[:10]...)
+	if report, err := s.GC(t.Context(), store.GCOptions{}); err != nil || report.Records != 0 {
+		t.Errorf("gc: %+v, %v", report, err)
+	}
+	begin(t, s, "r2")
+	finish(t, s, "r2", keys[:10]...)
+	if report, err := s.GC(t.Context(), store.GCOptions{DropBefore: time.Now()}); err != nil || report.Records != 20 {
+		t.Errorf("gc: %+v, %v", report, err)
+	}
+	if got := many(s); len(got) != 0 {
+		t.Errorf("after gc there are still %d", len(got))
+	}
+	if got := many(other); len(got) != 0 {
+		t.Errorf("after gc another process still knows %d", len(got))
+	}
+	if left := files(t, filepath.Join(cache, "facts")); len(left) != 0 {
+		t.Errorf("old facts are left: %v", left)
+	}
+}
+
+func TestGCOptions(t *testing.T) {
+	s := open(t, t.TempDir())
+	for i, c := range []struct{ experiment, id string }{{"a", "a1"}, {"b", "b1"}, {"a", "a2"}, {"a", "a3"}, {"b", "b2"}} {
+		run := store.Run{ID: c.id, Experiment: c.experiment, Started: time.Now().Add(-time.Hour * time.Duration(10-i))}
+		if err := s.Begin(t.Context(), run); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		o    store.GCOptions
+		want []string
+	}{
+		{store.GCOptions{}, nil},
+		{store.GCOptions{KeepLast: 1}, []string{"a1", "a2", "b1"}},
+		{store.GCOptions{KeepLast: 2}, []string{"a1"}},
+		{store.GCOptions{DropBefore: time.Now().Add(-7*time.Hour - time.Minute)}, []string{"a1", "a2", "b1"}},
+		{store.GCOptions{DropBefore: time.Now().Add(-9*time.Hour - time.Minute), KeepLast: 1}, []string{"a1"}},
+	} {
+		c.o.DryRun = true
+		if report, err := s.GC(t.Context(), c.o); err != nil || !cmp.Equal(report.Runs, c.want) {
+			t.Errorf("gc %+v: %v, %v; want %v", c.o, report.Runs, err, c.want)
+		}
+	}
+	for _, bad := range []store.GCOptions{{DropBefore: time.Now().Add(5 * time.Hour)}, {KeepLast: -1}} {
+		if report, err := s.GC(t.Context(), bad); protocol.KindOf(err) != protocol.InvalidInput {
+			t.Errorf("gc %+v: %+v, %v", bad, report, err)
+		}
+	}
+	if got := len(mustRuns(t, s)); got != 5 {
+		t.Errorf("%d runs are left", got)
+	}
+}
+
+// The notes of an unfinished run that is dropped keep nothing, and those of a finished run that does not name all it made do.
+func TestNotes(t *testing.T) {
+	s := open(t, t.TempDir())
+	begin(t, s, "killed")
+	killed := mustRecord(t, s, 1, "killed")
+	if err := s.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	dropBefore := time.Now()
+	begin(t, s, "r")
+	named, unnamed := mustRecord(t, s, 2, "named"), mustRecord(t, s, 3, "unnamed")
+	finish(t, s, "r", named.Key)
+	if report, err := s.GC(t.Context(), store.GCOptions{}); err != nil || report.Records != 0 {
+		t.Errorf("gc: %+v, %v", report, err)
+	}
+	if report, err := s.GC(t.Context(), store.GCOptions{DropBefore: dropBefore}); err != nil || report.Records != 1 || report.Blobs != 1 {
+		t.Errorf("gc: %+v, %v", report, err)
+	}
+	if hit(t, s, killed.Key) || !hit(t, s, named.Key) || !hit(t, s, unnamed.Key) {
+		t.Error("gc kept what nothing reaches, or removed what a note reaches")
+	}
+}
+
+// A blob that is larger than its record says is no hit, as one that is smaller.
+func TestLargerBlob(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	begin(t, s, "r")
+	r := mustRecord(t, s, 1, "content")
+	hex := strings.TrimPrefix(r.Outputs[0].Digest, "sha256:")
+	path := filepath.Join(dir, "blobs", "sha256", hex[:2], hex)
+	if err := errors.Join(os.Chmod(path, 0o666), os.WriteFile(path, []byte("content and more"), 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	if hit(t, s, r.Key) {
+		t.Error("a record with a larger blob is a hit")
+	}
+}
+
+// A cache is pruned when nobody uses it, and only of what a store put there.
+func TestPruneCache(t *testing.T) {
+	cache := t.TempDir()
+	s, err := store.Open(t.Context(), "mem://")
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin(t, s, "r")
+	r := mustRecord(t, s, 1, "content")
+	if _, err := s.LocalPath(t.Context(), r.Outputs[0].Digest, cache); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.LookupMany(t.Context(), []string{r.Key}, cache); err != nil {
+		t.Fatal(err)
+	}
+	theirs := map[string]string{"blobs/letter.txt": "dear", "facts/letter.txt": "dear", "letter.txt": "dear"}
+	lay(t, cache, theirs)
+	before := laid(t, cache)
+	if _, err := store.PruneCache(t.Context(), cache, false); err == nil || !strings.Contains(err.Error(), "another process uses it") {
+		t.Errorf("PruneCache beside a user: %v", err)
+	}
+	if diff := cmp.Diff(before, laid(t, cache)); diff != "" {
+		t.Errorf("it changed (-before +after):\n%s", diff)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	dry, err := store.PruneCache(t.Context(), cache, true)
+	if err != nil || dry < 7 {
+		t.Errorf("dry run: %d, %v", dry, err)
+	}
+	if bytes, err := store.PruneCache(t.Context(), cache, false); err != nil || bytes != dry {
+		t.Errorf("PruneCache: %d, %v; the dry run said %d", bytes, err, dry)
+	}
+	left := laid(t, cache)
+	maps.DeleteFunc(left, func(name, _ string) bool { return strings.HasSuffix(name, "/") })
+	maps.Copy(theirs, map[string]string{"store.json": "{\"layout\":2,\"kind\":\"cache\"}\n", "users.lock": ""})
+	if diff := cmp.Diff(theirs, left); diff != "" {
+		t.Errorf("-want +left:\n%s", diff)
+	}
+	if bytes, err := store.PruneCache(t.Context(), filepath.Join(cache, "absent"), false); err != nil || bytes != 0 {
+		t.Errorf("PruneCache of an absent one: %d, %v", bytes, err)
+	}
+}
+
+func TestPruneRuns(t *testing.T) {
+	dir := t.TempDir()
+	lay(t, dir, map[string]string{
+		"r1/journal.jsonl": "x", "r1/log.jsonl": "x", "r2/journal.jsonl": "x", "r2/letter.txt": "dear", "r3/journal.jsonl": "x", "r5": "a file",
+	})
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	ids, names := []string{"r1", "r2", "r4", "r5"}, []string{"journal.jsonl", "log.jsonl"}
+	before := laid(t, dir)
+	want := []string{"r1", "r2"}
+	if removed, err := store.PruneRuns(root, ids, names, true); err != nil || !cmp.Equal(removed, want) || !cmp.Equal(before, laid(t, dir)) {
+		t.Errorf("dry run: %v, %v", removed, err)
+	}
+	if removed, err := store.PruneRuns(root, ids, names, false); err != nil || !cmp.Equal(removed, want) {
+		t.Errorf("PruneRuns: %v, %v", removed, err)
+	}
+	left := map[string]string{"r2/": "", "r2/letter.txt": "dear", "r3/": "", "r3/journal.jsonl": "x", "r5": "a file"}
+	if diff := cmp.Diff(left, laid(t, dir)); diff != "" {
+		t.Errorf("-want +left:\n%s", diff)
+	}
+	if _, err := store.PruneRuns(root, []string{"../x"}, names, false); protocol.KindOf(err) != protocol.InvalidInput {
+		t.Errorf("PruneRuns of a bad id: %v", err)
+	}
+}

@@ -1,0 +1,64 @@
+// Package terminal formats what people read on a terminal: aligned columns, and numbers with their nouns and units.
+//
+// It imports nothing of the project.
+package terminal
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+)
+
+// Count returns a number with its noun: "1 document", "2 documents".
+func Count[N int | int64](n N, noun string) string {
+	s := humanize.Comma(int64(n)) + " " + noun
+	if n != 1 {
+		s += "s"
+	}
+	return s
+}
+
+// Size returns a number of bytes with a unit: "813 kB".
+func Size(bytes int64) string { return humanize.Bytes(uint64(max(bytes, 0))) }
+
+// Duration returns seconds with units: "1m3.5s".
+func Duration(seconds float64) string {
+	return time.Duration(seconds * float64(time.Second)).Round(100 * time.Millisecond).String()
+}
+
+// Columns prints rows in aligned columns; the first row is the head. Columns but the first are right-aligned where every
+// cell below the head starts with a digit, a sign or a dash.
+func Columns(w io.Writer, rows [][]string) {
+	if len(rows) == 0 {
+		return
+	}
+	widths := make([]int, len(rows[0]))
+	numeric := make([]bool, len(rows[0]))
+	for c := range widths {
+		numeric[c] = c > 0
+		for r, row := range rows {
+			widths[c] = max(widths[c], len([]rune(row[c])))
+			if r > 0 && row[c] != "" && !strings.ContainsAny(row[c][:1], "0123456789+-") {
+				numeric[c] = false
+			}
+		}
+	}
+	for _, row := range rows {
+		var b strings.Builder
+		for c, cell := range row {
+			pad := strings.Repeat(" ", widths[c]-len([]rune(cell)))
+			if c > 0 {
+				b.WriteString("  ")
+			}
+			if numeric[c] {
+				b.WriteString(pad + cell)
+			} else {
+				b.WriteString(cell + pad)
+			}
+		}
+		fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
+	}
+}
