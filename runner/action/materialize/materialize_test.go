@@ -130,7 +130,7 @@ func (d *dataset) task(t testing.TB, dir string, resolved protocol.Resolution) *
 		t.Fatal(err)
 	}
 	return &action.Task{
-		Descriptor: job.Descriptor, Name: job.Name, Labels: job.Labels, Machine: job.Machine, Plugins: plugins{providers[d.provider]},
+		Descriptor: job.Descriptor, Name: job.Name, Labels: job.Labels, Machine: job.Machine, Plugins: plugins{d.provider},
 	}
 }
 
@@ -150,10 +150,12 @@ func (reader) Plan(b *plan.Builder) error {
 }
 
 // plugins gives a task a provider within this process.
-type plugins struct{ provider action.Provider }
+type plugins struct{ provider string }
 
-func (p plugins) Provider(context.Context) (action.Provider, error) { return p.provider, nil }
-func (plugins) Backend(context.Context) (action.Backend, error)     { return nil, errors.New("no backend") }
+func (p plugins) Provider(context.Context) (action.Provider, error) {
+	return providers[p.provider], nil
+}
+func (plugins) Backend(context.Context) (action.Backend, error) { return nil, errors.New("no backend") }
 func (plugins) Model(context.Context, protocol.Model) (action.Model, func() error, error) {
 	return nil, nil, errors.New("no model")
 }
@@ -453,8 +455,7 @@ func TestSampleIsFair(t *testing.T) {
 	}
 	counts := map[string]float64{}
 	for seed := range int64(seeds) {
-		_, found := source.materialize(t, spec.Dataset{Sample: &spec.Sample{Documents: documents, Seed: seed}})
-		for _, document := range found {
+		for _, document := range source.materialize(t, &spec.Sample{Documents: documents, Seed: seed}) {
 			counts[document.Text]++
 		}
 	}
@@ -479,16 +480,22 @@ func (s fakeSource) Read(_ context.Context, _ protocol.ReadRequest, emit func(pr
 	return nil
 }
 
-func (s fakeSource) materialize(t *testing.T, d spec.Dataset) (result action.Result, documents []artifact.Document) {
+// fakePlugins gives fakeSource to a task.
+type fakePlugins struct {
+	plugins
+	source fakeSource
+}
+
+func (p fakePlugins) Provider(context.Context) (action.Provider, error) { return p.source, nil }
+
+func (s fakeSource) materialize(t *testing.T, sample *spec.Sample) (documents []artifact.Document) {
 	t.Helper()
 	dir := t.TempDir()
-	d.Fields = []string{"text"}
-	d.Key = "key"
-	of := &dataset{provider: "fake", Dataset: d}
-	task := of.task(t, dir, protocol.Resolution{Parameters: json.RawMessage("{}")})
-	task.Dir, task.Advance, task.Plugins = dir, func(action.Progress) {}, plugins{s}
-	result, err := materialize.Kind{}.Work(t.Context(), task)
-	if err != nil {
+	d := lines().with(func(d *spec.Dataset) { d.Sample = sample })
+	d.Key, d.Source = "key", spec.Source{Provider: d.provider, Config: json.RawMessage("{}")}
+	task := d.task(t, dir, protocol.Resolution{})
+	task.Dir, task.Advance, task.Plugins = dir, func(action.Progress) {}, fakePlugins{source: s}
+	if _, err := (materialize.Kind{}).Work(t.Context(), task); err != nil {
 		t.Fatal(err)
 	}
 	in, err := artifact.OpenDocuments(filepath.Join(dir, artifact.DocumentsFile))
@@ -502,7 +509,7 @@ func (s fakeSource) materialize(t *testing.T, d spec.Dataset) (result action.Res
 		}
 		documents = append(documents, row)
 	}
-	return result, documents
+	return documents
 }
 
 // Of many bad rows the metadata shows the first 20 and counts them all.

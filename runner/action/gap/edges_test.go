@@ -1,0 +1,118 @@
+package gap
+
+import (
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"surprisal.dev/runner/artifact"
+)
+
+// Of equal scores a full list keeps those that came first.
+func TestTopTies(t *testing.T) {
+	list := top[string]{limit: 2}
+	for _, name := range []string{"first", "second", "third"} {
+		list.add(1, func() string { return name })
+	}
+	if want := []string{"first", "second"}; !slices.Equal(list.rows, want) {
+		t.Errorf("found %q, wanted %q", list.rows, want)
+	}
+}
+
+// Of the occurrences that differ most, a literal's example is the first, in whichever direction.
+func TestLiteralExample(t *testing.T) {
+	l := newLiterals(t.TempDir(), 10)
+	for i, nats := range []float64{1, 2, -2, 2} {
+		if err := l.add(&occurrence{bucket: bucketWord, text: "ab", lossA: nats, bytes: 2, order: int64(i), place: place{row: int64(i)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.each(func(found *literal) {
+		if found.example.row != 1 || found.order != 0 || found.count != 4 {
+			t.Errorf("found %+v, wanted the example of row 1", found)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A literal has at most 32 bytes.
+func TestLongestLiteral(t *testing.T) {
+	longest, longer := strings.Repeat("x", 32), strings.Repeat("y", 33)
+	a, b := sides(t, doc{dataset: "d", shard: "s", text: longest + " " + longer, a: []float64{2}, b: []float64{1}})
+	var names []string
+	for _, literal := range compare(t, a, b).TopLiterals.AWorse {
+		names = append(names, literal.Name)
+	}
+	if want := []string{longest, "␠"}; !slices.Equal(names, want) {
+		t.Errorf("found the literals %q, wanted %q", names, want)
+	}
+}
+
+// A range that lies within a longer one of the other side excludes no byte twice, and excluded bytes do not count among those
+// whose loss is zero.
+func TestNestedUnscored(t *testing.T) {
+	a, b := sides(t, doc{dataset: "d", shard: "s", text: "abcdefg", a: []float64{3}, b: []float64{1}, unscoredA: []int32{0, 5}, unscoredB: []int32{1, 2, 4, 6}})
+	s := compare(t, a, b)
+	if s.Overall.Bytes != 1 || s.Unscored != (Bytes{A: 5, B: 3, Either: 6}) || s.ZeroLoss != (Bytes{}) {
+		t.Errorf("found %d scored bytes, %+v unscored, %+v of zero loss", s.Overall.Bytes, s.Unscored, s.ZeroLoss)
+	}
+}
+
+// A comparison leaves no file open, whether it ends well or not.
+func TestClosesFiles(t *testing.T) {
+	count := func() int {
+		files, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Skip("the system does not list open files")
+		}
+		return len(files)
+	}
+	a, b := sides(t, doc{dataset: "d", shard: "s", text: "ab cd", a: []float64{2}, b: []float64{1}}, doc{dataset: "e", shard: "s", text: "x", a: []float64{2}, b: []float64{1}})
+	c := &comparison{a: a, b: b}
+	literals := []literal{{bucket: bucketWord, text: "ab", example: place{end: 2}}, {bucket: bucketWord, text: "x", example: place{dataset: 1, end: 1}}}
+	before := count()
+	for range 3 {
+		compare(t, a, b)
+		if _, _, err := c.examples(literals, nil); err != nil {
+			t.Fatal(err)
+		}
+		missing := slices.Clone(literals)
+		missing[1].example.row = 7
+		if _, _, err := c.examples(missing, nil); err == nil {
+			t.Error("found no error for a row that is not there")
+		}
+	}
+	if after := count(); after != before {
+		t.Errorf("found %d open files, wanted %d as before", after, before)
+	}
+}
+
+// A side's common protocol has the fields that are equal in all its datasets.
+func TestSharedProtocol(t *testing.T) {
+	got, err := shared(map[string]json.RawMessage{"a": json.RawMessage(`{"bytes":1,"dtype":"f32","eos":true}`), "b": json.RawMessage(`{"bytes":2,"dtype":"f32"}`)})
+	if err != nil || string(got) != `{"dtype":"f32"}` {
+		t.Errorf("found %s, %v", got, err)
+	}
+}
+
+// What a walk gives byte by byte is what the document's losses are, excluded bytes apart.
+func TestLosses(t *testing.T) {
+	d := &artifact.ScoredDocument{
+		Text: "0123456789", TokenEnds: []int32{2, 2, 5, 7, 9}, TokenNLL: []float64{2, 1, 5, 4, 6}, UnscoredStarts: []int32{5}, UnscoredEnds: []int32{7},
+	}
+	want := d.Losses(nil)
+	want[1], want[2] = 0, 0
+	got := make([]float64, len(want))
+	for _, size := range []int{1, 3, 10} {
+		l := newLosses(d, []span{{1, 3}})
+		for at := 0; at < len(got); at += size {
+			l.take(got[at:min(at+size, len(got))])
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%d at a time: found %v, wanted %v", size, got, want)
+		}
+	}
+}
