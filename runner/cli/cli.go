@@ -28,7 +28,9 @@ type app struct {
 	screen   bool
 	builtins workspace.Builtins
 
-	asJSON   bool
+	asJSON bool
+	// remember is set by commands that may write to the state directory.
+	remember bool
 	dir      string
 	store    string
 	state    string
@@ -207,7 +209,7 @@ func (a *app) open(ctx context.Context, dir string, work func(*workspace.Workspa
 		return err
 	}
 	w, err := workspace.Open(ctx, workspace.Options{
-		Evaluator: evaluator, Confine: a.confinement(dir),
+		Evaluator: evaluator, Confine: a.confinement(dir), Remember: a.remember,
 		Dir: dir, Store: a.store, State: a.state, Inject: a.inject, PluginDirs: a.pluginDirectories(), Builtins: a.builtins,
 		Log: log,
 	})

@@ -12,6 +12,7 @@ func (a *app) pinCommand() *cobra.Command {
 		Short: "Resolve revisions and digests of all sources and write them to the lock file",
 		Args:  oneDirectory,
 		RunE: func(c *cobra.Command, args []string) error {
+			a.remember = true
 			return a.open(c.Context(), a.directory(args), func(w *workspace.Workspace) error {
 				pinned, err := w.Pin(c.Context())
 				if err != nil {

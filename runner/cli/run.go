@@ -46,6 +46,7 @@ were not finished; run it again and it goes on. The first Ctrl-C finishes what i
 			if o.Retries < 0 {
 				return usage("--retries %d: give 0 or more", o.Retries)
 			}
+			a.remember = true
 			return a.open(c.Context(), a.directory(args), func(w *workspace.Workspace) error { return a.run(c.Context(), w, o) })
 		},
 	}

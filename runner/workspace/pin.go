@@ -103,7 +103,7 @@ func (w *Workspace) resolve(ctx context.Context, s source) (protocol.Resolution,
 	if err != nil {
 		return protocol.Resolution{}, err
 	}
-	return provider.Resolve(ctx, protocol.ResolveRequest{Source: protocol.Source{Config: s.config, Dir: w.Dir}, Network: true})
+	return provider.Resolve(ctx, w.request(s.config, w.Dir, true))
 }
 
 func (w *Workspace) resolveTable(ctx context.Context, config json.RawMessage) (protocol.Resolution, error) {

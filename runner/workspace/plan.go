@@ -180,7 +180,7 @@ func (w *Workspace) source(ctx context.Context, d spec.Dataset, past bool, dirs 
 	}
 	var r protocol.Resolution
 	for i, dir := range dirs {
-		r, err = provider.Resolve(ctx, protocol.ResolveRequest{Source: protocol.Source{Config: d.Source.Config, Dir: dir}})
+		r, err = provider.Resolve(ctx, w.request(d.Source.Config, dir, false))
 		if err == nil || protocol.KindOf(err) != protocol.InvalidInput || i == len(dirs)-1 {
 			break
 		}

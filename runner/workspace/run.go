@@ -79,7 +79,7 @@ func (w *Workspace) Run(ctx context.Context, p *plan.Plan, o RunOptions) (outcom
 	}
 	defer func() { err = errors.Join(err, recorder.close(outcome.State)) }()
 	recorder.next = o.Observer(p)
-	if err := w.digests.save(); err != nil {
+	if err := w.digests.Save(); err != nil {
 		return outcome, err
 	}
 

@@ -4,17 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/spec"
-	"surprisal.dev/runner/store"
 )
 
 // weights identifies the files of a model, in the first of dirs that has them.
@@ -70,79 +67,26 @@ func (w *Workspace) weightsAt(ctx context.Context, format, path string) ([]proto
 	return files, nil
 }
 
-// modelFile digests a file, or takes the digest of a file that has not changed since a run wrote it down.
-func (w *Workspace) modelFile(ctx context.Context, path string) (f protocol.ModelFile, err error) {
-	if f.Path, err = filepath.Abs(path); err != nil {
-		return f, err
+// modelFile digests a file, or takes the digest of a file that has not changed since it was remembered.
+func (w *Workspace) modelFile(ctx context.Context, path string) (m protocol.ModelFile, err error) {
+	if m.Path, err = filepath.Abs(path); err != nil {
+		return m, err
 	}
-	f.Name = filepath.Base(path)
-	info, err := os.Stat(path)
+	m.Name = filepath.Base(path)
+	f, err := os.Open(path)
 	if err != nil {
-		return f, err
+		return m, err
 	}
-	known := w.digests.get(f.Path, info)
-	if known == "" {
-		if known, _, err = store.CopyObject(ctx, io.Discard, path); err != nil {
-			return f, err
-		}
-		w.digests.put(f.Path, info, known)
-	}
-	f.Digest = known
-	return f, nil
+	defer f.Close()
+	m.Digest, _, err = w.digests.Digest(ctx, f)
+	return m, err
 }
 
-// digests remembers the digests of large files, because reading them takes longer than the rest of a plan. A file is
-// known by its size and the time of its last change, as in make; a file that changed in the last seconds is not
-// remembered, for the clock of a file system may be coarse.
-type digests struct {
-	path    string
-	entries map[string]digestEntry
-	changed bool
-}
-
-type digestEntry struct {
-	Bytes    int64     `json:"bytes"`
-	Modified time.Time `json:"modified"`
-	Digest   string    `json:"digest"`
-}
-
-// openDigests reads what runs of this folder wrote down. A file that cannot be read is as good as none.
-func openDigests(path string) *digests {
-	d := &digests{path: path, entries: map[string]digestEntry{}}
-	if data, err := os.ReadFile(path); err == nil && json.Unmarshal(data, &d.entries) != nil {
-		d.entries = map[string]digestEntry{}
+// request asks a provider what a source is now.
+func (w *Workspace) request(config json.RawMessage, dir string, network bool) protocol.ResolveRequest {
+	r := protocol.ResolveRequest{Source: protocol.Source{Config: config, Dir: dir}, Network: network, CacheReadOnly: !w.options.Remember}
+	if info, err := os.Stat(w.state); err == nil && info.IsDir() {
+		r.Cache = w.state
 	}
-	return d
-}
-
-func (d *digests) get(path string, info fs.FileInfo) string {
-	if e, ok := d.entries[path]; ok && e.Bytes == info.Size() && e.Modified.Equal(info.ModTime()) {
-		return e.Digest
-	}
-	return ""
-}
-
-func (d *digests) put(path string, info fs.FileInfo, digest string) {
-	const settled = 2 * time.Second
-	if time.Since(info.ModTime()) > settled {
-		d.entries[path] = digestEntry{info.Size(), info.ModTime(), digest}
-		d.changed = true
-	}
-}
-
-// save writes the digests down, whole or not at all. Only runs do that: a plan writes nothing.
-func (d *digests) save() error {
-	if !d.changed {
-		return nil
-	}
-	data, err := json.MarshalIndent(d.entries, "", "\t")
-	if err != nil {
-		return err
-	}
-	temporary := d.path + ".new"
-	if err := os.WriteFile(temporary, data, 0o644); err != nil {
-		return errors.Join(err, os.Remove(temporary))
-	}
-	d.changed = false
-	return os.Rename(temporary, d.path)
+	return r
 }

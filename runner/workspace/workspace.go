@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"surprisal.dev/plugins/digests"
 	"surprisal.dev/plugins/host"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
@@ -46,8 +47,10 @@ type Options struct {
 	// Confine, if set, is a directory around the spec's outside of which nothing is read for it.
 	Confine    string
 	PluginDirs []string
-	Builtins   Builtins
-	Log        hclog.Logger
+	// Remember has the digests of files written to the state directory, where there is one, so that they are read once.
+	Remember bool
+	Builtins Builtins
+	Log      hclog.Logger
 }
 
 // Workspace is an opened folder.
@@ -62,7 +65,7 @@ type Workspace struct {
 	stopPlugins func() error
 	log         hclog.InterceptLogger
 	warnings    []string
-	digests     *digests
+	digests     *digests.Cache
 	kinds       []action.Kind
 	// location is that of the store, and program the path of this program.
 	location, program string
@@ -87,7 +90,7 @@ func Open(ctx context.Context, o Options) (*Workspace, error) {
 		return nil, err
 	}
 	w := &Workspace{Dir: dir, options: o, state: state, kinds: kinds.All()}
-	w.digests = openDigests(filepath.Join(w.state, "digests.json"))
+	w.digests = digests.Open(w.state)
 	if w.program, err = os.Executable(); err != nil {
 		return nil, err
 	}

@@ -108,6 +108,10 @@ func Documents(b *plan.Builder, d *spec.Dataset, limits spec.Limits) (*plan.Acti
 func bound(source protocol.Resolution, limits spec.Limits) plan.Cost {
 	c := plan.Cost{Documents: limits.Documents, AtMost: true}
 	for _, f := range source.Files {
+		if f.Compressed {
+			// Its size says nothing of the text's.
+			return c
+		}
 		c.Bytes += f.Bytes
 	}
 	if limits.Bytes > 0 && limits.Documents > 0 && limits.Documents <= c.Bytes/limits.Bytes {

@@ -151,8 +151,17 @@ func newPlanner(b *plan.Builder, m *spec.Model) (*planner, error) {
 		return nil, err
 	}
 	e := b.Catalog.Estimates[m.Name]
-	p.model = &plan.Model{ID: protocol.Digest(id), Resources: plan.Resources{Memory: e.MemoryBytes}}
-	p.rates = plan.Rates{Who: m.Name, BytesPerToken: e.BytesPerToken, FLOPsPerToken: e.FLOPsPerToken}
+	memory := e.MemoryBytes
+	if p.training != nil {
+		memory = e.ScoringMemory(p.training.Cost.Bytes)
+	}
+	p.model = &plan.Model{ID: protocol.Digest(id), Resources: plan.Resources{
+		Memory: memory, Devices: e.Devices, DeviceMemory: e.DeviceMemoryBytes,
+	}}
+	p.rates = plan.Rates{
+		Who: m.Name, BytesPerToken: e.BytesPerToken, FLOPsPerToken: e.FLOPsPerToken,
+		Memory: func(largest, _ int64) int64 { return artifact.ScoreMemory(largest) },
+	}
 	return p, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action/materialize"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
@@ -32,6 +33,14 @@ type parameters struct {
 // places hold the settings that change no result.
 type places struct {
 	Settings map[string]json.RawMessage `json:"settings,omitempty"`
+}
+
+// trainingMemory returns how the memory of training follows from the size of the text, nil if that is unknown.
+func trainingMemory(e protocol.Estimate) func(largest, total int64) int64 {
+	if e.TrainingMemory(1) == 0 {
+		return nil
+	}
+	return func(_, total int64) int64 { return e.TrainingMemory(total) }
 }
 
 // trained identifies a model: its backend and configuration, and what it is trained on.
@@ -69,7 +78,7 @@ func Model(b *plan.Builder, m *spec.Model) (*plan.Action, error) {
 	a, err := b.Add(name, plan.Parts{
 		Name: name + " " + m.Name, Labels: plan.Labels{Model: m.Name}, Worker: &backend.Worker,
 		Parameters: parameters{config}, Machine: places{settings}, Inputs: inputs,
-		Rates: plan.Rates{Who: m.Name},
+		Rates: plan.Rates{Who: m.Name, Memory: trainingMemory(b.Catalog.Estimates[m.Name])},
 	})
 	if err != nil {
 		return nil, err
