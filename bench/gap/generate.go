@@ -37,7 +37,7 @@ func generate(dir string, text int, seed uint64) (written int, onDisk int64, err
 			document := w.document(int(documentBytes * r.ExpFloat64()))
 			bytes += len(document)
 			for m, t := range models {
-				if err := t.write(score(r, key, row, document, 2+2*m)); err != nil {
+				if err := t.write(score(r, row, document, 2+2*m)); err != nil {
 					return 0, 0, err
 				}
 			}
@@ -54,21 +54,14 @@ func generate(dir string, text int, seed uint64) (written int, onDisk int64, err
 	return written, onDisk, nil
 }
 
-// score gives a document random losses over tokens of up to longest bytes, each spread evenly over its bytes.
-func score(r *rand.Rand, key string, row int64, text string, longest int) artifact.ScoredDocument {
-	d := artifact.ScoredDocument{
-		Dataset: key, Tags: []string{"bench/" + key, "generated"}, Shard: "part-00000.jsonl", Row: row, Text: text, ScoreEnd: int32(len(text)),
-	}
+// score gives a document random losses over tokens of up to longest bytes.
+func score(r *rand.Rand, row int64, text string, longest int) artifact.ScoredDocument {
+	d := artifact.ScoredDocument{Shard: "part-00000.jsonl", Row: row, Text: text, ScoreEnd: int32(len(text))}
 	for at := 0; at < len(text); {
-		n := min(1+r.IntN(2*longest), len(text)-at)
-		loss := r.ExpFloat64() / float64(n)
-		for range n {
-			d.PerByteLoss = append(d.PerByteLoss, loss)
-		}
+		at += min(1+r.IntN(2*longest), len(text)-at)
 		d.TokenIDs = append(d.TokenIDs, r.Int32N(50_000))
-		d.TokenStarts = append(d.TokenStarts, int32(at))
-		at += n
 		d.TokenEnds = append(d.TokenEnds, int32(at))
+		d.TokenNLL = append(d.TokenNLL, r.ExpFloat64())
 	}
 	return d
 }
@@ -149,8 +142,8 @@ func createTables(dir string) (*tables, error) {
 
 func (t *tables) write(d artifact.ScoredDocument) error {
 	nats := 0.0
-	for _, loss := range d.PerByteLoss {
-		nats += loss
+	for _, nll := range d.TokenNLL {
+		nats += nll
 	}
 	return errors.Join(t.scored.Write(d), t.ledger.Write(artifact.LedgerRow{
 		Shard: d.Shard, Row: d.Row, TokenNats: nats, SpanNats: nats, ScoredBytes: d.ScoreEnd - d.ScoreStart,

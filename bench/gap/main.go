@@ -114,7 +114,7 @@ func side(dir, model string) gap.Side {
 	for _, key := range datasets {
 		at := filepath.Join(dir, model, key)
 		s.Datasets = append(s.Datasets, gap.Table{
-			Key: key, ScoredPath: filepath.Join(at, "scored_documents.parquet"), LedgerPath: filepath.Join(at, "ledger.parquet"),
+			Key: key, Tags: []string{"bench/" + key, "generated"}, ScoredPath: filepath.Join(at, "scored_documents.parquet"),
 		})
 	}
 	return s

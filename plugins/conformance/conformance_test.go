@@ -198,7 +198,7 @@ func TestNamelessProvider(t *testing.T) {
 	wantReport(t, run(t, protocol.KindProvider, "nameless"), `failed handshake and description: plugin `)
 }
 
-// sloppy is a backend whose losses depend on the company, and which knows no prefix.
+// sloppy is a backend whose losses depend on what else is scored, and which knows no prefix.
 type sloppy struct{}
 
 func (sloppy) Describe(context.Context) (protocol.BackendDescription, error) {
@@ -264,7 +264,7 @@ func TestSloppyBackend(t *testing.T) {
 		failed any: the ledger holds with prefix "none"
 		passed any: the ledger holds with prefix "bos"
 		failed any: the loss of the end-of-text token
-		failed any: the same document has the same losses in any company: document 0 in reversed order: token 0 has the losses 1 and 10 nats
+		failed any: a document has the same losses whatever is scored with it: document 0 in reversed order: token 0 has the losses 1 and 10 nats
 		failed any: a model unloads`)
 }
 

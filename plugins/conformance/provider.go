@@ -216,7 +216,7 @@ func checkShards(r protocol.Resolution, rows []protocol.Row) error {
 			file++
 		}
 		if file == len(r.Files) {
-			return fmt.Errorf("row %d is of shard %q, which is no file of the resolution or comes too late", row.Ordinal, row.Shard)
+			return fmt.Errorf("row %d is of shard %q, which is not a file of the resolution, or comes too late", row.Ordinal, row.Shard)
 		}
 		if row.Number != next[row.Shard] {
 			return fmt.Errorf("row %d has the number %d in shard %q; %d was due", row.Ordinal, row.Number, row.Shard, next[row.Shard])

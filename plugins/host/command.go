@@ -2,11 +2,14 @@ package host
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,7 +25,7 @@ import (
 const pipeDelay = time.Second
 
 // command is a plugin's process, as go-plugin wants to see one. It differs from go-plugin's own in that it leads a session
-// which is killed as a whole, that the process ends with the runner's, and that no output can jam or crash the runner.
+// which is killed as a whole with what it has started, that the process ends with the runner's, and that no output can jam or crash the runner.
 type command struct {
 	cmd      *exec.Cmd
 	path     string // of the program, for people
@@ -62,7 +65,8 @@ func (c *command) Start(context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, read.Close()) }()
 	c.cmd.ExtraFiles = []*os.File{read}
-	c.cmd.Env = append(c.cmd.Env, wire.LifelineVariable+"=3")
+	mark := wire.ProcessVariable + "=" + rand.Text()
+	c.cmd.Env = append(c.cmd.Env, wire.LifelineVariable+"=3", mark)
 
 	handshake, handshakeIn := io.Pipe()
 	c.stdout = handshake
@@ -84,6 +88,7 @@ func (c *command) Start(context.Context) (err error) {
 		c.mu.Lock()
 		// What it has started must not outlive it; there is mostly nothing left to kill.
 		_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
+		killMarked(mark)
 		c.ended = true
 		c.mu.Unlock()
 		// Whoever waits for the handshake kills the plugin at its end: that must not look like the reason of the end.
@@ -92,6 +97,20 @@ func (c *command) Start(context.Context) (err error) {
 		close(c.done)
 	}()
 	return nil
+}
+
+// killMarked kills the processes that have mark in their environment: those that a plugin has started and that have left its
+// session. It finds them where the system shows environments, as Linux does.
+func killMarked(mark string) {
+	processes, _ := filepath.Glob("/proc/[0-9]*/environ") // its only error is of the pattern
+	for _, path := range processes {
+		// What cannot be read is another user's, or has ended.
+		environment, _ := os.ReadFile(path)
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err == nil && slices.Contains(strings.Split(string(environment), "\x00"), mark) {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended by itself
+		}
+	}
 }
 
 // firstHandshake returns a function that passes the first handshake line to w and all other lines to the log.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -87,13 +88,18 @@ func (f *runFolder) remove() error {
 	return errors.Join(os.RemoveAll(f.path), f.lock.Close())
 }
 
-// sweep removes the run folders under parent that no process holds.
+var runFolderName = regexp.MustCompile(`^run[0-9]+$`)
+
+// sweep removes the run folders under parent that no process holds. All else stays.
 func sweep(parent string) error {
 	entries, err := os.ReadDir(parent)
 	if err != nil {
 		return err
 	}
 	for _, entry := range entries {
+		if !entry.IsDir() || !runFolderName.MatchString(entry.Name()) {
+			continue
+		}
 		path := filepath.Join(parent, entry.Name())
 		abandoned, err := lock(path, unix.LOCK_EX|unix.LOCK_NB)
 		if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, os.ErrNotExist) {

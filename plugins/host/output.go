@@ -22,7 +22,7 @@ const (
 	// lastLines and lastLineBytes bound what an error quotes of a plugin's output.
 	lastLines     = 20
 	lastLineBytes = 1000
-	// lineOverhead is about what a line costs in the log beside its text.
+	// lineOverhead is about what a line costs in the log besides its text.
 	lineOverhead = 128
 )
 

@@ -129,8 +129,9 @@ func (p *Pool) load(ctx context.Context, m *pooled, load func(context.Context) (
 	model, err := load(ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	m.model, m.err = model, err
-	if err != nil {
+	if m.err = err; err == nil {
+		m.model = model
+	} else {
 		m.abandoned = ctx.Err() != nil
 		p.drop(m)
 	}
@@ -175,7 +176,7 @@ func (p *Pool) Retire(id string) error {
 
 // closeIf needs p.mu, which it unlocks. It closes m if it is asked to and nothing uses m.
 func (p *Pool) closeIf(m *pooled, asked bool) error {
-	if !asked || m.users > 0 || m.err != nil || m.gone != nil {
+	if !asked || m.users > 0 || m.model == nil || m.gone != nil {
 		p.mu.Unlock()
 		return nil
 	}

@@ -158,50 +158,28 @@ func Check(d Document, s ScoredDocument, m LoadedModel) error {
 	return nil
 }
 
-// Project checks the answer s of a model m for the document d and gives each byte its loss. perByte has one loss in nats
-// for each byte of the text, 0 for an unscored one.
-//
-// A token's loss is spread evenly over its bytes, so a token that straddles the span's edge leaves its share on either
-// side. A token without bytes passes its loss to the next scored token with bytes.
-func Project(d Document, s ScoredDocument, m LoadedModel) (perByte []float64, l Ledger, err error) {
+// Account checks the answer s of a model m for the document d and says where its losses go, as Tokens.Spread gives them to
+// bytes.
+func Account(d Document, s ScoredDocument, m LoadedModel) (l Ledger, err error) {
 	if err := d.Check(); err != nil {
-		return nil, Ledger{}, err
+		return Ledger{}, err
 	}
 	if err := Check(d, s, m); err != nil {
-		return nil, Ledger{}, err
+		return Ledger{}, err
 	}
-	perByte = make([]float64, len(d.Text))
 	l.EOS = s.EOSNLL
 
-	var tokens, span, outside, carried compensated
-	unscored := s.Unscored
-	for i, nll := range s.TokenNLL {
+	var tokens, span, outside compensated
+	for _, nll := range s.TokenNLL {
 		tokens.add(nll)
-		start, end := s.TokenStarts[i], s.TokenEnds[i]
-		if start == end {
-			carried.add(nll)
-			continue
-		}
-		for len(unscored) > 0 && unscored[0].End <= start {
-			unscored = unscored[1:]
-		}
-		if len(unscored) > 0 && unscored[0].Start < end {
-			continue
-		}
-		carried.add(nll)
-		share := carried.value() / float64(end-start)
-		carried = compensated{}
-		for b := start; b < end; b++ {
-			perByte[b] = share
-			if d.ScoreStart <= b && b < d.ScoreEnd {
-				span.add(share)
-			} else {
-				outside.add(share)
-			}
-		}
 	}
+	l.NoBytes = s.Tokens().Spread(func(start, end int32, share float64) {
+		inside := max(0, min(end, d.ScoreEnd)-max(start, d.ScoreStart))
+		span.add(share * float64(inside))
+		outside.add(share * float64(end-start-inside))
+	})
 	tokens.add(s.EOSNLL)
-	l.Tokens, l.Span, l.Outside, l.NoBytes = tokens.value(), span.value(), outside.value(), carried.value()
+	l.Tokens, l.Span, l.Outside = tokens.value(), span.value(), outside.value()
 
 	l.ScoredBytes = int64(d.ScoreEnd - d.ScoreStart)
 	for _, u := range s.Unscored {
@@ -221,9 +199,9 @@ func Project(d Document, s ScoredDocument, m LoadedModel) (perByte []float64, l 
 		accounts.add(nats)
 	}
 	if total := accounts.value(); !agree(total, l.Tokens) {
-		return nil, Ledger{}, fmt.Errorf("%v: the ledger does not balance: tokens lost %v nats, the accounts hold %v", d, l.Tokens, total)
+		return Ledger{}, fmt.Errorf("%v: the ledger does not balance: tokens lost %v nats, the accounts hold %v", d, l.Tokens, total)
 	}
-	return perByte, l, nil
+	return l, nil
 }
 
 // agree is false if either value is not finite.

@@ -28,7 +28,18 @@ func answer() ScoredDocument {
 	}
 }
 
-func TestProject(t *testing.T) {
+// project gives each byte its loss and the document its ledger.
+func project(d Document, s ScoredDocument, m LoadedModel) ([]float64, Ledger, error) {
+	l, err := Account(d, s, m)
+	if err != nil {
+		return nil, l, err
+	}
+	perByte := make([]float64, len(d.Text))
+	s.Tokens().PerByte(perByte)
+	return perByte, l, nil
+}
+
+func TestAccount(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(*Document, *ScoredDocument)
@@ -107,7 +118,7 @@ func TestProject(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			d, s := document(), answer()
 			test.change(&d, &s)
-			perByte, ledger, err := Project(d, s, LoadedModel{VocabularySize: 7})
+			perByte, ledger, err := project(d, s, LoadedModel{VocabularySize: 7})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -171,7 +182,7 @@ func TestBrokenAnswers(t *testing.T) {
 		t.Run(test.want, func(t *testing.T) {
 			d, s := document(), answer()
 			test.change(&d, &s)
-			_, _, err := Project(d, s, LoadedModel{VocabularySize: 7})
+			_, _, err := project(d, s, LoadedModel{VocabularySize: 7})
 			if err == nil {
 				t.Fatal("accepted")
 			}
@@ -224,7 +235,7 @@ func scored(t *rapid.T) (Document, ScoredDocument) {
 func TestLedgerBalances(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d, s := scored(t)
-		perByte, l, err := Project(d, s, LoadedModel{VocabularySize: 100})
+		perByte, l, err := project(d, s, LoadedModel{VocabularySize: 100})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -314,7 +325,7 @@ func FuzzLedger(f *testing.F) {
 		}
 		sum.add(eos)
 		s.TotalNLL = sum.value()
-		perByte, l, err := Project(d, s, LoadedModel{})
+		perByte, l, err := project(d, s, LoadedModel{})
 		if err != nil {
 			if !utf8.ValidString(err.Error()) {
 				t.Errorf("the message is not text: %q", err)

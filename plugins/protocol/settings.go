@@ -21,7 +21,7 @@ func WithoutSettings(config json.RawMessage, names []string) (json.RawMessage, e
 func withoutFields(config json.RawMessage, names []string) (json.RawMessage, error) {
 	d := json.NewDecoder(bytes.NewReader(config))
 	if open, err := d.Token(); err != nil || open != json.Delim('{') {
-		return config, err // a value that is no object has no fields to remove
+		return config, err // only an object has fields to remove
 	}
 	kept := []byte{'{'}
 	for d.More() {

@@ -11,7 +11,7 @@ import (
 // Provider reads rows of text from a source.
 //
 // Its methods are called at the same time from many goroutines. They return errors made by Invalid for what a user can
-// mend, and stop soon after ctx is done.
+// correct, and stop soon after ctx is done.
 type Provider interface {
 	Describe(ctx context.Context) (protocol.ProviderDescription, error)
 	// Resolve says what a source is right now, content digests included. It reads no rows.

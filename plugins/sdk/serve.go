@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 
@@ -40,6 +41,8 @@ func serve(kind protocol.Kind, register func(*grpc.Server)) {
 			"and check it with: runner plugin test %s\n", kind, kind, os.Args[0])
 		os.Exit(1)
 	}
+	// A process that is started by its descriptor would be called by that in lists of processes.
+	_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0) // for people; there may be no such file
 	log := hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: os.Stderr, JSONFormat: true})
 	followLifeline(log)
 	streams, err := divertStdout()
@@ -134,7 +137,8 @@ func (s *standardStreams) restore() {
 	})
 }
 
-// followLifeline ends the process, and what it has started in its process group, when the runner is gone.
+// followLifeline ends the process, and what it has started in its process group, when the runner is gone. The runner starts
+// a plugin as the leader of a session, so that the group is not the runner's, even where the plugin is the child of a script.
 func followLifeline(log hclog.Logger) {
 	fd, err := strconv.Atoi(os.Getenv(wire.LifelineVariable))
 	if err != nil {
@@ -145,7 +149,7 @@ func followLifeline(log hclog.Logger) {
 	go func() {
 		_, err := io.Copy(io.Discard, os.NewFile(uintptr(fd), "lifeline"))
 		log.Error("the runner is gone", "error", err)
-		if unix.Getpgrp() == os.Getpid() {
+		if session, err := unix.Getsid(0); err == nil && session == unix.Getpgrp() {
 			_ = unix.Kill(0, unix.SIGKILL) // if this fails, Exit follows
 		}
 		os.Exit(1)

@@ -10,14 +10,20 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// The test binary is a plugin too: "plugin". All that a plugin does once the runner has started it is tested in package
-// host, with real processes on both ends.
+// The test binary is every plugin that the tests start: "plugin NAME". How the runner treats one that misbehaves is tested in
+// package host.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && os.Args[1] == "plugin" {
-		ServeProvider(nil)
-		return
+	if len(os.Args) != 3 || os.Args[1] != "plugin" {
+		os.Exit(m.Run())
 	}
-	os.Exit(m.Run())
+	switch os.Args[2] {
+	case "provider":
+		ServeProvider(testProvider{})
+	case "backend":
+		ServeBackend(testBackend{})
+	case "idle":
+		ServeBackend(idleBackend{})
+	}
 }
 
 func TestStartedByHand(t *testing.T) {
@@ -25,7 +31,7 @@ func TestStartedByHand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	output, err := exec.Command(program, "plugin").CombinedOutput()
+	output, err := exec.Command(program, "plugin", "provider").CombinedOutput()
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	if !ok || exit.ExitCode() != 1 {
 		t.Errorf("it ended with %v, want exit status 1", err)

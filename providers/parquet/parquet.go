@@ -18,7 +18,7 @@ func New() sdk.Provider {
 	return source.New(source.Format{
 		Description: protocol.ProviderDescription{
 			Name:    "parquet",
-			Version: "1",
+			Version: "2",
 			Schema:  "#Config: {" + source.LocationSchema + "}\n",
 		},
 		Compressed: true,

@@ -125,6 +125,15 @@ func (c *cursor) leave() {
 	}
 }
 
+// finish releases a page whose values have all been read, so that a large row's pages are not in memory with the row.
+func (c *cursor) finish() {
+	if c.page != nil && c.level >= c.count {
+		parquet.Release(c.page)
+		c.page, c.count, c.level, c.value = nil, 0, 0, 0
+		c.repetition, c.definition, c.indexes, c.int32Values, c.int64Values, c.doubles64, c.bytes, c.offsets = nil, nil, nil, nil, nil, nil, nil, nil
+	}
+}
+
 // load reads the next page that has levels. The error after the last is io.EOF.
 func (c *cursor) load() error {
 	return guard(func() error {

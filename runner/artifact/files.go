@@ -11,4 +11,5 @@ const (
 	TokenCountsSummaryFile = "token_counts_summary.json"
 	SummaryFile            = "summary.json"
 	ModelFile              = "model.bin"
+	ImportFile             = "import.json"
 )

@@ -70,14 +70,14 @@ func decodeReadBack(t *testing.T, path string) (r readBack) {
 
 // pyarrow and DuckDB find the columns of artifacts.md with their types, and in them the values that were written.
 func TestReadBack(t *testing.T) {
-	scored := []artifact.ScoredDocument{
+	scored := []artifact.ExportedDocument{
 		{
 			Dataset: "d/é", Tags: []string{"a", "b/c"}, Shard: "s", Row: 1 << 40, Text: "aé\n\x00", ScoreStart: 1, ScoreEnd: 3, TokenIDs: []int32{7, 1<<31 - 1},
 			TokenStarts: []int32{-1, 0}, TokenEnds: []int32{-1, 5}, PerByteLoss: []float64{0.1, -1e-17, 0, 1e300, 1},
 		},
 		{Dataset: "e", Shard: "s", Row: 0},
 	}
-	r := decodeReadBack(t, writeScored(t, scored...))
+	r := decodeReadBack(t, writeExported(t, scored...))
 	list := func(v ...any) []any { return append([]any{}, v...) }
 	for _, check := range []struct{ want, got any }{
 		{map[string]string{
@@ -110,7 +110,7 @@ func TestReadBack(t *testing.T) {
 		UnscoredReasons: []string{"no token"},
 	})
 	documents := read(t, artifact.NewDocumentWriter, artifact.Document{ID: "i", Shard: "s", Row: 1, Text: "t", ScoreEnd: 1, Meta: "{}"})
-	counts := read(t, artifact.NewTokenCountWriter, artifact.TokenCount{Dataset: "d", ID: 3, Count: 1 << 40, Text: "x"})
+	counts := read(t, artifact.NewTokenCountWriter, artifact.TokenCount{ID: 3, Count: 1 << 40, Text: "x"})
 	for _, check := range []struct{ want, got map[string]string }{
 		{map[string]string{
 			"shard_name": "VARCHAR", "row_index": "BIGINT", "token_nats": "DOUBLE", "span_nats": "DOUBLE", "outside_nats": "DOUBLE", "eos_nats": "DOUBLE",
@@ -119,13 +119,13 @@ func TestReadBack(t *testing.T) {
 		{map[string]string{
 			"id": "VARCHAR", "shard": "VARCHAR", "row": "BIGINT", "text": "VARCHAR", "score_start": "INTEGER", "score_end": "INTEGER", "meta": "VARCHAR",
 		}, documents.DuckDB},
-		{map[string]string{"dataset_name": "VARCHAR", "token_id": "INTEGER", "count": "BIGINT", "token_text": "VARCHAR"}, counts.DuckDB},
+		{map[string]string{"token_id": "INTEGER", "count": "BIGINT", "token_text": "VARCHAR"}, counts.DuckDB},
 	} {
 		if diff := cmp.Diff(check.want, check.got); diff != "" {
 			t.Error(diff)
 		}
 	}
-	if diff := cmp.Diff(map[string][]any{"dataset_name": list("d"), "token_id": list(3.0), "count": list(float64(1 << 40)), "token_text": list("x")}, counts.Values); diff != "" {
+	if diff := cmp.Diff(map[string][]any{"token_id": list(3.0), "count": list(float64(1 << 40)), "token_text": list("x")}, counts.Values); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -154,7 +154,7 @@ func TestReadPyarrow(t *testing.T) {
 		t.Fatalf("found %v (%v)", files, err)
 	}
 	for _, path := range files {
-		reader, err := artifact.OpenScored(path)
+		reader, err := artifact.OpenExported(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +164,7 @@ func TestReadPyarrow(t *testing.T) {
 				t.Fatal(err)
 			}
 			w := want[i]
-			if !equal(got, artifact.ScoredDocument{
+			if !equal(got, artifact.ExportedDocument{
 				Dataset: w.Dataset, Tags: w.Tags, Shard: w.Shard, Row: w.Row, Text: w.Text, ScoreStart: w.Start, ScoreEnd: w.End,
 				TokenIDs: w.IDs, PerByteLoss: w.Losses, TokenStarts: w.Starts, TokenEnds: w.Ends,
 			}) {

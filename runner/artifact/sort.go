@@ -16,17 +16,27 @@ const sortBytes = 64 << 20
 // mergeRuns is the most runs that are merged at once: each has a page of every column in memory.
 const mergeRuns = 16
 
-// SortScored yields rows in the order of dataset, shard (byte by byte) and row number. What does not fit in a bounded
-// buffer goes to files in dir, which are gone when the loop ends. Rows with equal keys come one after the other.
+// SortScored yields rows in the order of shard (byte by byte) and row number. What does not fit in a bounded buffer goes
+// to files in dir, which are gone when the loop ends. Rows with equal keys come one after the other.
 func SortScored(ctx context.Context, rows iter.Seq2[ScoredDocument, error], dir string) iter.Seq2[ScoredDocument, error] {
-	return sortScored(ctx, rows, dir, sortBytes)
+	s := sorter[ScoredDocument]{
+		limit: sortBytes, size: scoredSize, open: OpenScored,
+		create:  func(w io.Writer) rowWriter[ScoredDocument] { return NewScoredWriter(w) },
+		compare: func(a, b *ScoredDocument) int { return CompareKeys(a.Shard, a.Row, b.Shard, b.Row) },
+	}
+	return s.sort(ctx, rows, dir)
 }
 
-func sortScored(ctx context.Context, rows iter.Seq2[ScoredDocument, error], dir string, limit int) iter.Seq2[ScoredDocument, error] {
-	s := sorter[ScoredDocument]{
-		limit: limit, size: scoredSize, open: OpenScored,
-		create: func(w io.Writer) rowWriter[ScoredDocument] { return NewScoredWriter(w) },
-		compare: func(a, b *ScoredDocument) int {
+// SortExported yields rows in the order of dataset, shard (byte by byte) and row number, like SortScored.
+func SortExported(ctx context.Context, rows iter.Seq2[ExportedDocument, error], dir string) iter.Seq2[ExportedDocument, error] {
+	return sortExported(ctx, rows, dir, sortBytes)
+}
+
+func sortExported(ctx context.Context, rows iter.Seq2[ExportedDocument, error], dir string, limit int) iter.Seq2[ExportedDocument, error] {
+	s := sorter[ExportedDocument]{
+		limit: limit, size: exportedSize, open: OpenExported,
+		create: func(w io.Writer) rowWriter[ExportedDocument] { return NewExportedWriter(w) },
+		compare: func(a, b *ExportedDocument) int {
 			return cmp.Or(cmp.Compare(a.Dataset, b.Dataset), CompareKeys(a.Shard, a.Row, b.Shard, b.Row))
 		},
 	}

@@ -12,32 +12,32 @@ import (
 )
 
 // A sort gives the same order however little it may hold, and leaves no file behind.
-func TestSortScored(t *testing.T) {
+func TestSortExported(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
-	var rows []ScoredDocument
+	var rows []ExportedDocument
 	for i := range 200 {
 		text := strings.Repeat("y", r.IntN(50))
-		rows = append(rows, ScoredDocument{
+		rows = append(rows, ExportedDocument{
 			Dataset: []string{"b", "a/é", "a"}[i%3], Shard: []string{"s2", "s10"}[r.IntN(2)], Row: int64(r.IntN(500)),
 			Text: text, PerByteLoss: make([]float64, len(text)),
 		})
 	}
-	sortKey := func(d ScoredDocument) string { return fmt.Sprintf("%s\x00%s\x00%05d", d.Dataset, d.Shard, d.Row) }
-	key := func(d ScoredDocument) string {
+	sortKey := func(d ExportedDocument) string { return fmt.Sprintf("%s\x00%s\x00%05d", d.Dataset, d.Shard, d.Row) }
+	key := func(d ExportedDocument) string {
 		return fmt.Sprintf("%s|%s|%05d|%d", d.Dataset, d.Shard, d.Row, len(d.Text))
 	}
-	source := func(yield func(ScoredDocument, error) bool) {
+	source := func(yield func(ExportedDocument, error) bool) {
 		for _, row := range rows {
 			if !yield(row, nil) {
 				return
 			}
 		}
 	}
-	for _, limit := range []int{1, 300, 5000, 1 << 20} {
+	for _, limit := range []int{1, 300, 5000, 7000, 1 << 20} {
 		dir := t.TempDir()
 		var got []string
 		last := ""
-		for row, err := range sortScored(t.Context(), source, dir, limit) {
+		for row, err := range sortExported(t.Context(), source, dir, limit) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -58,7 +58,7 @@ func TestSortScored(t *testing.T) {
 		if !slices.Equal(got, wanted) {
 			t.Errorf("limit %d: rows differ", limit)
 		}
-		for _, err := range sortScored(t.Context(), source, dir, limit) {
+		for _, err := range sortExported(t.Context(), source, dir, limit) {
 			if err != nil {
 				t.Error(err)
 			}
@@ -69,7 +69,7 @@ func TestSortScored(t *testing.T) {
 		}
 	}
 	broken := errors.New("broken")
-	for _, err := range sortScored(t.Context(), func(yield func(ScoredDocument, error) bool) {
+	for _, err := range sortExported(t.Context(), func(yield func(ExportedDocument, error) bool) {
 		if yield(rows[0], nil) {
 			yield(rows[1], broken)
 		}
@@ -105,24 +105,29 @@ func TestSortCancelled(t *testing.T) {
 	for _, at := range []string{"reading", "merging"} {
 		ctx, cancel := context.WithCancel(t.Context())
 		dir := t.TempDir()
-		source := func(yield func(ScoredDocument, error) bool) {
+		given := 0
+		source := func(yield func(ExportedDocument, error) bool) {
 			for row := range int64(100) {
+				given++
 				if at == "reading" && row == 50 {
 					cancel()
 				}
-				if !yield(ScoredDocument{Dataset: "d", Shard: "s", Row: row}, nil) {
+				if !yield(ExportedDocument{Dataset: "d", Shard: "s", Row: row}, nil) {
 					return
 				}
 			}
 		}
 		var failed error
-		for row, err := range sortScored(ctx, source, dir, 200) {
+		for row, err := range sortExported(ctx, source, dir, 200) {
 			if failed = err; err == nil && row.Row == 10 {
 				cancel()
 			}
 		}
 		if left, err := os.ReadDir(dir); !errors.Is(failed, context.Canceled) || err != nil || len(left) > 0 {
 			t.Errorf("%s: found error %v, and %v (%v) left behind", at, failed, left, err)
+		}
+		if at == "reading" && given > 51 {
+			t.Errorf("%d rows were read after the 50th, where it was cancelled", given-50)
 		}
 		cancel()
 	}

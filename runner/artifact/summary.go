@@ -1,6 +1,7 @@
 package artifact
 
 import (
+	"encoding/json"
 	"math"
 
 	"surprisal.dev/plugins/protocol"
@@ -41,8 +42,11 @@ type ScoreSummary struct {
 	Perplexity Perplexity   `json:"perplexity"`
 	Ledger     LedgerTotals `json:"ledger"`
 	Protocol   Protocol     `json:"protocol"`
-	Device     string       `json:"device"`
-	Noise      Noise        `json:"noise"`
+	// Parameters are those of the action: all that the losses depend on besides the documents and a trained model.
+	Parameters json.RawMessage `json:"parameters,omitempty"`
+	// Computed says what computed the losses: the device, the class of processor, versions of libraries.
+	Computed map[string]string `json:"computed,omitempty"`
+	Noise    Noise             `json:"noise"`
 }
 
 // Perplexity is exp(nats / n) for the number n of tokens, words or bytes. A perplexity too large for a float64 is null.
@@ -126,4 +130,27 @@ type TokenRank struct {
 	ID    int32  `json:"id"`
 	Count int64  `json:"count"`
 	Text  string `json:"text"`
+}
+
+// Import is import.json: what a table scored elsewhere holds. The files of each dataset are in the directory of its key.
+type Import struct {
+	// Datasets are in the order of their keys.
+	Datasets []ImportedDataset `json:"datasets"`
+}
+
+// ImportedDataset is a dataset of a table scored elsewhere.
+type ImportedDataset struct {
+	Key string `json:"key"`
+	// Tags are those of all its documents, sorted.
+	Tags      []string `json:"tags"`
+	Documents int64    `json:"documents"`
+	// Bytes counts the texts' bytes, ScoredBytes those of the scored spans, Tokens what the tokenizer made of the texts.
+	Bytes       int64 `json:"bytes"`
+	ScoredBytes int64 `json:"scoredBytes"`
+	Tokens      int64 `json:"tokens"`
+	// ZeroLossBytes counts scored bytes with a loss of exactly zero: those that a scorer skipped and still counted look
+	// like this.
+	ZeroLossBytes int64 `json:"zeroLossBytes"`
+	// Nats is the loss on the scored bytes.
+	Nats float64 `json:"nats"`
 }

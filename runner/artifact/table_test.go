@@ -21,9 +21,9 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// scored returns a valid scored document of n bytes in tokens of up to four bytes.
-func scored(r *rand.Rand, row int64, n int) artifact.ScoredDocument {
-	d := artifact.ScoredDocument{Dataset: "a/b", Tags: []string{"x/y", "z"}, Shard: "s.jsonl", Row: row, ScoreEnd: int32(n)}
+// exported returns a valid exported document of n bytes in tokens of up to four bytes.
+func exported(r *rand.Rand, row int64, n int) artifact.ExportedDocument {
+	d := artifact.ExportedDocument{Dataset: "a/b", Tags: []string{"x/y", "z"}, Shard: "s.jsonl", Row: row, ScoreEnd: int32(n)}
 	d.Text = strings.Repeat("x", n)
 	for at := 0; at < n; {
 		size := min(1+r.IntN(4), n-at)
@@ -39,17 +39,17 @@ func scored(r *rand.Rand, row int64, n int) artifact.ScoredDocument {
 	return d
 }
 
-func equal(a, b artifact.ScoredDocument) bool {
+func equal(a, b artifact.ExportedDocument) bool {
 	return a.Dataset == b.Dataset && slices.Equal(a.Tags, b.Tags) && a.Shard == b.Shard && a.Row == b.Row && a.Text == b.Text &&
 		a.ScoreStart == b.ScoreStart && a.ScoreEnd == b.ScoreEnd && slices.Equal(a.TokenIDs, b.TokenIDs) &&
 		slices.Equal(a.PerByteLoss, b.PerByteLoss) && slices.Equal(a.TokenStarts, b.TokenStarts) && slices.Equal(a.TokenEnds, b.TokenEnds)
 }
 
-func writeScored(t testing.TB, documents ...artifact.ScoredDocument) string {
+func writeExported(t testing.TB, documents ...artifact.ExportedDocument) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "scored_documents.parquet")
 	var buffer bytes.Buffer
-	w := artifact.NewScoredWriter(&buffer)
+	w := artifact.NewExportedWriter(&buffer)
 	for _, d := range documents {
 		if err := w.Write(d); err != nil {
 			t.Fatal(err)
@@ -64,72 +64,40 @@ func writeScored(t testing.TB, documents ...artifact.ScoredDocument) string {
 	return path
 }
 
-// Rows of every size, empty ones and ones that cross many pages included, come back as they were written, through every
-// way of opening the file, from the start and after a seek.
-func TestScoredRoundTrip(t *testing.T) {
+// Rows of every size, empty ones included, come back as they were written.
+func TestExportedRoundTrip(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	var want []artifact.ScoredDocument
+	var want []artifact.ExportedDocument
 	for i, n := range []int{0, 1, 7, 100_000, 0, 3, 32_768, 32_767, 1_000_000, 5, 3_000_000, 0} {
-		want = append(want, scored(r, int64(i), n))
+		want = append(want, exported(r, int64(i), n))
 	}
 	want[2].Tags = nil
-	path := writeScored(t, want...)
+	path := writeExported(t, want...)
 
-	ways := map[string]struct {
-		open func(string) (*artifact.ScoredReader, error)
-		lack func(*artifact.ScoredDocument)
-	}{
-		"all":    {artifact.OpenScored, func(*artifact.ScoredDocument) {}},
-		"losses": {artifact.OpenLosses, func(d *artifact.ScoredDocument) { d.TokenIDs, d.TokenStarts, d.TokenEnds = nil, nil, nil }},
-		"tokens": {artifact.OpenTokens, func(d *artifact.ScoredDocument) { d.PerByteLoss = nil }},
+	reader, err := artifact.OpenExported(path)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for name, way := range ways {
-		t.Run(name, func(t *testing.T) {
-			reader, err := way.open(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer reader.Close()
-			if reader.Len() != int64(len(want)) {
-				t.Fatalf("Len: found %d, wanted %d", reader.Len(), len(want))
-			}
-			check := func(i int, got artifact.ScoredDocument) {
-				t.Helper()
-				want := want[i]
-				way.lack(&want)
-				if !equal(want, got) {
-					t.Fatalf("row %d, of %d bytes, came back different", i, len(want.Text))
-				}
-			}
-			i := 0
-			for got, err := range reader.All() {
-				if err != nil {
-					t.Fatal(err)
-				}
-				check(i, got)
-				i++
-			}
-			if i != len(want) {
-				t.Fatalf("found %d rows, wanted %d", i, len(want))
-			}
-			for _, i := range []int{9, 2, 2, 3, 11, 0, 10} {
-				var got artifact.ScoredDocument
-				if err := errors.Join(reader.SeekRow(int64(i)), reader.Read(&got)); err != nil {
-					t.Fatal(err)
-				}
-				check(i, got)
-			}
-			if err := reader.SeekRow(12); err == nil {
-				t.Error("a seek past the end succeeded")
-			}
-		})
+	defer reader.Close()
+	i := 0
+	for got, err := range reader.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !equal(want[i], got) {
+			t.Fatalf("row %d, of %d bytes, came back different", i, len(want[i].Text))
+		}
+		i++
+	}
+	if i != len(want) {
+		t.Fatalf("found %d rows, wanted %d", i, len(want))
 	}
 }
 
 // Keys are read without the rest of a row.
 func TestKeys(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	keys, err := artifact.OpenKeys(writeScored(t, scored(r, 7, 10), scored(r, 3, 0)))
+	keys, err := artifact.OpenKeys(writeExported(t, exported(r, 7, 10), exported(r, 3, 0)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +119,7 @@ func TestOtherTables(t *testing.T) {
 		{Shard: "a", Row: 3, TokenNats: 3, SpanNats: 1, OutsideNats: 1, EOSNats: 0.5, NoBytesNats: 0.5, ScoredBytes: 2},
 		{Shard: "a", Row: 4, ScoredBytes: 1, UnscoredStarts: []int32{0, 4}, UnscoredEnds: []int32{2, 5}, UnscoredReasons: []string{"no context", "no token"}},
 	}
-	counts := []artifact.TokenCount{{Dataset: "d", ID: 7, Count: 1 << 40, Text: "\n"}}
+	counts := []artifact.TokenCount{{ID: 7, Count: 1 << 40, Text: "\n"}}
 	roundTrip(t, documents, artifact.NewDocumentWriter, artifact.OpenDocuments)
 	roundTrip(t, ledger, artifact.NewLedgerWriter, artifact.OpenLedger)
 	roundTrip(t, counts, artifact.NewTokenCountWriter, artifact.OpenTokenCounts)
@@ -197,31 +165,31 @@ func roundTrip[T any](t *testing.T, want []T, writer func(io.Writer) *artifact.W
 
 // A writer and a reader refuse the same rows, with the key, what was found and what was wanted.
 func TestRefusedRows(t *testing.T) {
-	good := artifact.ScoredDocument{
+	good := artifact.ExportedDocument{
 		Dataset: "d", Shard: "s", Row: 7, Text: "aé", ScoreEnd: 3,
 		TokenIDs: []int32{1}, TokenStarts: []int32{0}, TokenEnds: []int32{3}, PerByteLoss: []float64{1, -1e-17, 0},
 	}
-	if err := artifact.NewScoredWriter(io.Discard).Write(good); err != nil {
+	if err := artifact.NewExportedWriter(io.Discard).Write(good); err != nil {
 		t.Fatalf("a good row was refused: %v", err)
 	}
 	for name, test := range map[string]struct {
-		change func(*artifact.ScoredDocument)
+		change func(*artifact.ExportedDocument)
 		want   string
 	}{
-		"no name":           {func(d *artifact.ScoredDocument) { d.Dataset = "" }, `dataset_name: found an empty name`},
-		"names not UTF-8":   {func(d *artifact.ScoredDocument) { d.Tags = []string{"\xff"} }, `names: found "\xff", wanted UTF-8`},
-		"text not UTF-8":    {func(d *artifact.ScoredDocument) { d.Text = "a\xffb" }, `text: found invalid UTF-8 at byte 1`},
-		"span past the end": {func(d *artifact.ScoredDocument) { d.ScoreEnd = 4 }, `found [0, 4), wanted 0 <= start <= end <= 3`},
-		"span backwards":    {func(d *artifact.ScoredDocument) { d.ScoreStart, d.ScoreEnd = 2, 1 }, `found [2, 1), wanted`},
-		"span before 0":     {func(d *artifact.ScoredDocument) { d.ScoreStart = -1 }, `found [-1, 3), wanted`},
-		"too few losses":    {func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{1, 2} }, `found 2 losses, wanted 3`},
-		"NaN":               {func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{1, math.NaN(), 2} }, `found NaN at byte 1`},
-		"infinite":          {func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{1, 2, math.Inf(1)} }, `found +Inf at byte 2`},
-		"negative":          {func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{-2e-9, 1, 2} }, `found -2e-09 at byte 0, wanted a finite loss of -1e-09 or more`},
-		"token past end":    {func(d *artifact.ScoredDocument) { d.TokenEnds = []int32{4} }, `token 0: found bytes [0, 4), wanted`},
-		"token half there":  {func(d *artifact.ScoredDocument) { d.TokenStarts = []int32{-1} }, `token 0: found bytes [-1, 3), wanted`},
-		"fewer ids":         {func(d *artifact.ScoredDocument) { d.TokenIDs = nil }, `found 0 ids and 1 starts`},
-		"fewer ends":        {func(d *artifact.ScoredDocument) { d.TokenEnds = nil }, `found 1 starts and 0 ends`},
+		"no name":           {func(d *artifact.ExportedDocument) { d.Dataset = "" }, `dataset_name: found an empty name`},
+		"names not UTF-8":   {func(d *artifact.ExportedDocument) { d.Tags = []string{"\xff"} }, `names: found "\xff", wanted UTF-8`},
+		"text not UTF-8":    {func(d *artifact.ExportedDocument) { d.Text = "a\xffb" }, `text: found invalid UTF-8 at byte 1`},
+		"span past the end": {func(d *artifact.ExportedDocument) { d.ScoreEnd = 4 }, `found [0, 4), wanted 0 <= start <= end <= 3`},
+		"span backwards":    {func(d *artifact.ExportedDocument) { d.ScoreStart, d.ScoreEnd = 2, 1 }, `found [2, 1), wanted`},
+		"span before 0":     {func(d *artifact.ExportedDocument) { d.ScoreStart = -1 }, `found [-1, 3), wanted`},
+		"too few losses":    {func(d *artifact.ExportedDocument) { d.PerByteLoss = []float64{1, 2} }, `found 2 losses, wanted 3`},
+		"NaN":               {func(d *artifact.ExportedDocument) { d.PerByteLoss = []float64{1, math.NaN(), 2} }, `found NaN at byte 1`},
+		"infinite":          {func(d *artifact.ExportedDocument) { d.PerByteLoss = []float64{1, 2, math.Inf(1)} }, `found +Inf at byte 2`},
+		"negative":          {func(d *artifact.ExportedDocument) { d.PerByteLoss = []float64{-2e-9, 1, 2} }, `found -2e-09 at byte 0, wanted a finite loss of -1e-09 or more`},
+		"token past end":    {func(d *artifact.ExportedDocument) { d.TokenEnds = []int32{4} }, `token 0: found bytes [0, 4), wanted`},
+		"token half there":  {func(d *artifact.ExportedDocument) { d.TokenStarts = []int32{-1} }, `token 0: found bytes [-1, 3), wanted`},
+		"fewer ids":         {func(d *artifact.ExportedDocument) { d.TokenIDs = nil }, `found 0 ids and 1 starts`},
+		"fewer ends":        {func(d *artifact.ExportedDocument) { d.TokenEnds = nil }, `found 1 starts and 0 ends`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bad := good
@@ -231,7 +199,7 @@ func TestRefusedRows(t *testing.T) {
 					t.Errorf("%s: found error %v, wanted %q of kind invalid input", who, err, test.want)
 				}
 			}
-			check("writer", artifact.NewScoredWriter(io.Discard).Write(bad))
+			check("writer", artifact.NewExportedWriter(io.Discard).Write(bad))
 			check("reader", readAll(foreign(t, row{bad, int32(len(bad.Text))})))
 		})
 	}
@@ -259,7 +227,7 @@ func TestRefusedRows(t *testing.T) {
 }
 
 type row struct {
-	artifact.ScoredDocument
+	artifact.ExportedDocument
 	NumBytes int32 `parquet:"num_bytes"`
 }
 
@@ -274,7 +242,7 @@ func foreign[T any](t testing.TB, rows ...T) string {
 }
 
 func readAll(path string) error {
-	reader, err := artifact.OpenScored(path)
+	reader, err := artifact.OpenExported(path)
 	if err != nil {
 		return err
 	}
@@ -352,7 +320,7 @@ func TestColumns(t *testing.T) {
 // Every prefix of a file and every file with a damaged byte is refused or read; none panics.
 func TestDamagedFiles(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	whole, err := os.ReadFile(writeScored(t, scored(r, 0, 40), scored(r, 1, 0), scored(r, 2, 300)))
+	whole, err := os.ReadFile(writeExported(t, exported(r, 0, 40), exported(r, 1, 0), exported(r, 2, 300)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -385,10 +353,10 @@ func TestDamagedFiles(t *testing.T) {
 	}
 }
 
-func FuzzScored(f *testing.F) {
+func FuzzExported(f *testing.F) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for _, n := range []int{0, 3, 200} {
-		data, err := os.ReadFile(writeScored(f, scored(r, 0, n), scored(r, 1, 5)))
+		data, err := os.ReadFile(writeExported(f, exported(r, 0, n), exported(r, 1, 5)))
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -8,11 +8,12 @@ import (
 	"github.com/parquet-go/parquet-go/compress/zstd"
 )
 
-// groupBytes bounds the uncompressed bytes of a row group, and with them what a writer holds.
-const groupBytes = 32 << 20
+// groupBytes bounds the uncompressed bytes of a row group, and with them what a writer holds. A row group of one large
+// row may have more.
+const groupBytes = 8 << 20
 
-// pageBytes is the size of a page before compression: large enough to compress, small enough that a reader of a dozen
-// columns stays in a core's cache.
+// pageBytes is the size of a page before compression: large enough that a score takes at most three bytes for each byte of
+// text, small enough that a reader by range gets little more than the document it wants.
 const pageBytes = 256 << 10
 
 // Writer writes rows of T, a struct with parquet tags, as a zstd-compressed parquet file. The same rows give the same
@@ -35,6 +36,7 @@ func NewWriter[T any](w io.Writer, size func(*T) int) *Writer[T] {
 		parquet.CreatedBy("surprisal", "1", "0"),
 		parquet.SkipPageBounds("text"),
 		parquet.SkipPageBounds("per_byte_loss", "list", "element"),
+		parquet.SkipPageBounds("token_nll", "list", "element"),
 	)}
 }
 

@@ -4,11 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/store"
 	"surprisal.dev/runner/workspace"
@@ -16,32 +20,35 @@ import (
 
 func (a *app) explainCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "explain KEY|ACTION",
+		Use:   "explain [DIR] KEY|ACTION",
 		Short: "Say why an action ran or was cached, and what its key is made of",
-		Args:  minArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			args, err := a.after(c, args, 1)
+			if err != nil {
+				return err
+			}
 			return a.open(c.Context(), a.dir, func(w *workspace.Workspace) error {
 				x, err := w.Explain(c.Context(), strings.Join(args, " "))
 				if err != nil {
 					return err
 				}
 				if a.asJSON {
-					return writeJSON(a.stdout, x)
+					return a.printJSON(x)
 				}
-				fmt.Fprintf(a.stdout, "%s\nkey     %s\n", x.Record.Name, x.Record.Key)
+				say(a.stdout, "%s\nkey     %s\n", x.Record.Name, x.Record.Key)
 				if x.Why != "" {
-					fmt.Fprintf(a.stdout, "why     %s\n", x.Why)
+					say(a.stdout, "why     %s\n", x.Why)
 				}
 				for _, f := range x.Changed {
-					fmt.Fprintf(a.stdout, "        %s\n", f)
+					say(a.stdout, "        %s\n", f)
 				}
-				fmt.Fprintf(a.stdout, "ran     %s, %s\n", x.Record.Started.Format("2006-01-02 15:04:05Z07:00"),
+				say(a.stdout, "ran     %s, %s\n", x.Record.Started.Format("2006-01-02 15:04:05Z07:00"),
 					duration(x.Record.Finished.Sub(x.Record.Started).Seconds()))
 				for _, f := range x.Record.Outputs {
-					fmt.Fprintf(a.stdout, "output  %s  %s  %s\n", f.Digest, f.Name, size(f.Bytes))
+					say(a.stdout, "output  %s  %s  %s\n", f.Digest, f.Name, size(f.Bytes))
 				}
 				for _, warning := range x.Record.Warnings {
-					fmt.Fprintf(a.stdout, "warning %s\n", warning)
+					say(a.stdout, "warning %s\n", warning)
 				}
 				parts, err := plan.Diff([]byte("{}"), x.Record.Descriptor)
 				if err != nil {
@@ -49,7 +56,7 @@ func (a *app) explainCommand() *cobra.Command {
 				}
 				for _, f := range parts {
 					if f.After != "" {
-						fmt.Fprintf(a.stdout, "part    %s = %s\n", f.Path, f.After)
+						say(a.stdout, "part    %s = %s\n", f.Path, f.After)
 					}
 				}
 				return nil
@@ -60,10 +67,13 @@ func (a *app) explainCommand() *cobra.Command {
 
 func (a *app) diffCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "diff KEY KEY",
+		Use:   "diff [DIR] KEY KEY",
 		Short: "Say in what the keys of two actions differ, and which of their outputs do",
-		Args:  minArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
+			args, err := a.after(c, args, 2)
+			if err != nil {
+				return err
+			}
 			if len(args) != 2 {
 				return usage("%s takes two keys and got %d arguments; quote an action's name", c.CommandPath(), len(args))
 			}
@@ -101,27 +111,35 @@ func (a *app) printDiff(x, y *store.Record) error {
 		}
 	}
 	if a.asJSON {
-		return writeJSON(a.stdout, map[string][]plan.Field{"parts": fields, "outputs": outputs})
+		return a.printJSON(map[string][]plan.Field{"parts": fields, "outputs": outputs})
 	}
 	for _, f := range fields {
-		fmt.Fprintf(a.stdout, "part    %s\n", f)
+		say(a.stdout, "part    %s\n", f)
 	}
 	for _, f := range outputs {
-		fmt.Fprintf(a.stdout, "output  %s\n", f)
+		say(a.stdout, "output  %s\n", f)
 	}
 	if len(fields)+len(outputs) == 0 {
-		fmt.Fprintln(a.stdout, "no difference")
+		say(a.stdout, "no difference\n")
 	}
 	return nil
 }
 
 func (a *app) showCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "show [KEY|ACTION [FILE]]",
-		Short: "Print the result of the last run, or an artifact",
-		Long: `show prints the headline table of the last run. With a key or an action's name it prints that action's report or
-summary; with a file's name as the last argument, that file of it.`,
+		Use:   "show [DIR] [KEY|ACTION [FILE]]",
+		Short: "Print the results of an experiment, or an artifact",
+		Long: `show prints the table of the results that the store holds of an experiment, and says which run was the last. With a
+key or an action's name it prints that action's report or summary; with a file's name as the last argument, that
+file of it.`,
+		Example: `  runner show mine
+  runner show mine gap words-vs-bytes > report.md
+  runner show mine score order-3 books/opticks summary.json`,
 		RunE: func(c *cobra.Command, args []string) error {
+			args, err := a.after(c, args, 0)
+			if err != nil {
+				return err
+			}
 			return a.open(c.Context(), a.dir, func(w *workspace.Workspace) error {
 				if len(args) == 0 {
 					return a.showHeadline(c, w)
@@ -130,31 +148,94 @@ summary; with a file's name as the last argument, that file of it.`,
 				if err != nil {
 					return err
 				}
-				if a.asJSON && file == "" {
-					return writeJSON(a.stdout, r)
+				if file != "" {
+					return a.printFile(c, w, r, file)
 				}
-				if file == "" {
-					file = w.MainFile(r)
+				if a.asJSON {
+					return a.printJSON(r)
 				}
-				return a.printFile(c, w, r, file)
+				return a.printMain(c, w, r)
 			})
 		},
 	}
 }
 
 func (a *app) showHeadline(c *cobra.Command, w *workspace.Workspace) error {
-	s, err := w.Latest(c.Context())
+	p, s, err := w.Latest(c.Context())
 	if err != nil {
 		return err
 	}
-	if a.asJSON {
-		return writeJSON(a.stdout, s)
+	last, err := workspace.LastRun(a.dir, a.state)
+	if err != nil && protocol.KindOf(err) != protocol.InvalidInput {
+		return err
 	}
+	if a.asJSON {
+		return a.printJSON(struct {
+			LastRun string            `json:"lastRun,omitempty"`
+			Results workspace.Summary `json:"results"`
+		}{last.Run, s})
+	}
+	say(a.stdout, "experiment %s: the store holds %d of %s\n", p.Experiment, p.Count(plan.Cached), count(len(p.Actions)-p.Count(plan.Skipped), "action"))
+	if last.Run != "" {
+		say(a.stdout, "last run %s\n", aboutRun(p, last))
+	}
+	say(a.stdout, "\n")
 	printSummary(a.stdout, s)
 	return nil
 }
 
-func (a *app) printFile(c *cobra.Command, w *workspace.Workspace, r *store.Record, name string) (err error) {
+// aboutRun says which run it was, and what the results of a plan have to do with it.
+func aboutRun(p *plan.Plan, last engine.Report) string {
+	s := fmt.Sprintf("%s: %s", last.Run, last.State)
+	if !last.Started.IsZero() {
+		s += ", started " + last.Started.Format(time.RFC3339)
+	}
+	keys := map[string]string{}
+	for _, e := range last.Entries {
+		keys[e.Action] = e.Key
+	}
+	others := 0
+	for _, a := range p.Actions {
+		if key, ok := keys[a.Name]; a.State == plan.Cached && (!ok || key != a.Key) {
+			others++
+		}
+	}
+	if others > 0 {
+		s += fmt.Sprintf("; %s below %s not of that run, which had other settings", count(others, "result"), map[bool]string{true: "is", false: "are"}[others == 1])
+	}
+	return s
+}
+
+// printMain prints the file of an artifact that a person reads first, or lists its files if none is text.
+func (a *app) printMain(c *cobra.Command, w *workspace.Workspace, r *store.Record) error {
+	if name := w.MainFile(r); isText(name) {
+		return a.copyFile(c, w, r, name, a.stdout)
+	}
+	rows := [][]string{{"file", "size", "digest"}}
+	for _, f := range r.Outputs {
+		rows = append(rows, []string{f.Name, size(f.Bytes), f.Digest})
+	}
+	say(a.stdout, "%s\n", r.Name)
+	columns(a.stdout, rows)
+	return nil
+}
+
+// isText reports whether a file of an artifact is for people to read.
+func isText(name string) bool { return slices.Contains([]string{".md", ".json"}, filepath.Ext(name)) }
+
+// printFile prints a file of an artifact as it is, but no binary file to a terminal.
+func (a *app) printFile(c *cobra.Command, w *workspace.Workspace, r *store.Record, name string) error {
+	switch {
+	case !a.screen:
+		return a.copyFile(c, w, r, name, a.stdout.data())
+	case isText(name):
+		return a.copyFile(c, w, r, name, a.stdout)
+	}
+	return usage("%s of %s is not text and is not printed to a terminal; redirect the output, or use runner export", name, r.Name)
+}
+
+// copyFile writes a file of an artifact.
+func (a *app) copyFile(c *cobra.Command, w *workspace.Workspace, r *store.Record, name string, to io.Writer) (err error) {
 	i := slices.IndexFunc(r.Outputs, func(f store.File) bool { return f.Name == name })
 	if i < 0 {
 		var names []string
@@ -168,16 +249,19 @@ func (a *app) printFile(c *cobra.Command, w *workspace.Workspace, r *store.Recor
 		return err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
-	_, err = io.Copy(a.stdout, in)
+	_, err = io.Copy(to, in)
 	return err
 }
 
 func (a *app) exportCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "export KEY|ACTION FOLDER",
-		Short: "Write the files of an artifact to a new folder",
-		Args:  minArgs(2),
+		Use:   "export [DIR] KEY|ACTION DESTINATION",
+		Short: "Write the files of an artifact to a new directory",
 		RunE: func(c *cobra.Command, args []string) error {
+			args, err := a.after(c, args, 2)
+			if err != nil {
+				return err
+			}
 			return a.open(c.Context(), a.dir, func(w *workspace.Workspace) error {
 				r, err := w.Find(c.Context(), strings.Join(args[:len(args)-1], " "))
 				if err != nil {
@@ -187,7 +271,7 @@ func (a *app) exportCommand() *cobra.Command {
 				if err := w.Store.Export(c.Context(), r, dir); err != nil {
 					return err
 				}
-				fmt.Fprintf(a.stdout, "%s: %s in %s\n", r.Name, count(len(r.Outputs), "file"), dir)
+				say(a.stdout, "%s: %s in %s\n", r.Name, count(len(r.Outputs), "file"), dir)
 				return nil
 			})
 		},

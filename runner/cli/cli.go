@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
@@ -17,15 +19,26 @@ import (
 
 // app is what all commands share.
 type app struct {
-	stdout, stderr io.Writer
-	builtins       workspace.Builtins
+	stdout, stderr *output
+	// pipe is stdout without a buffer, for what talks to another program.
+	pipe io.Writer
+	// terminal is the file that stderr is a terminal of, nil if it is none.
+	terminal *os.File
+	// screen is whether stdout is a terminal.
+	screen   bool
+	builtins workspace.Builtins
 
 	asJSON   bool
 	dir      string
 	store    string
+	state    string
 	inject   []string
 	plugins  []string
 	logLevel string
+
+	confine    string
+	specTime   time.Duration
+	specMemory string
 }
 
 // Main runs the command with the arguments of the process and returns its exit code.
@@ -35,15 +48,27 @@ func Main(ctx context.Context, builtins workspace.Builtins) int {
 
 // Run runs the command and returns its exit code.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer, builtins workspace.Builtins) int {
-	a := &app{stdout: stdout, stderr: stderr, builtins: builtins}
+	a := &app{
+		stdout:   newOutput(bufio.NewWriterSize(stdout, 1<<16), colors(stdout)),
+		stderr:   newOutput(stderr, colors(stderr)),
+		screen:   isTerminal(stdout),
+		pipe:     stdout,
+		builtins: builtins,
+	}
+	if isTerminal(stderr) {
+		a.terminal = stderr.(*os.File)
+	}
 	root := a.root()
 	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetOut(a.stdout.data())
+	root.SetErr(a.stderr)
 	err := root.ExecuteContext(ctx)
-	if err != nil && err.Error() != "" {
-		fmt.Fprintf(stderr, "%v\n", err)
+	if flushErr := a.stdout.Flush(); err == nil {
+		err = flushErr
 	}
+	printError(a.stderr, err)
+	// There is nowhere to tell that the standard error cannot be written to.
+	_ = a.stderr.Flush()
 	return exitCode(err)
 }
 
@@ -58,24 +83,31 @@ stdout, logs and progress to stderr.
 Exit codes: 0 done, 1 failed, 2 invalid input, 3 some actions failed, 130 cancelled.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          subcommand,
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+		Example: `  runner init mine     # write a small experiment that runs as it is
+  runner plan mine     # check it, and say what a run would do
+  runner run mine      # do it, and print the result`,
+		Args: subcommand,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage("%v; see %s --help", err, c.CommandPath())
 	})
 	flags := root.PersistentFlags()
 	flags.BoolVar(&a.asJSON, "json", false, "print the result as JSON")
-	flags.StringVarP(&a.dir, "dir", "C", ".", "the spec's folder, for commands that take no folder as an argument")
-	flags.StringVar(&a.store, "store", "", "where artifacts are kept: a folder or a URL (s3://, gs://); default .surprisal/store beside the spec")
-	flags.StringArrayVarP(&a.inject, "inject", "t", nil, "set a field of the spec that has a @tag attribute, as key=value")
-	flags.StringArrayVar(&a.plugins, "plugins", nil, "a folder to look for plugins in, besides that of this program and the PATH")
-	flags.StringVar(&a.logLevel, "log-level", "warn", "which log lines to print: debug, info, warn or error")
+	flags.StringVarP(&a.dir, "dir", "C", ".", "the experiment's `directory`, where no argument names it")
+	flags.StringVar(&a.store, "store", "", "where artifacts are kept: a `directory` or a URL (s3://, gs://); default .surprisal/store in the experiment's directory")
+	flags.StringVar(&a.state, "state", "", "the `directory` of journals, logs, reports and caches; default .surprisal in the experiment's directory")
+	flags.StringArrayVarP(&a.inject, "inject", "t", nil, "set a field of the spec that has a @tag attribute, as `key=value`")
+	flags.StringArrayVar(&a.plugins, "plugins", nil, "a `directory` to look for plugins in, besides that of this program and the PATH")
+	flags.StringVar(&a.logLevel, "log-level", "warn", "the lowest `level` of log lines to print: debug, info, warn or error")
+	a.specFlags(root)
 	root.AddCommand(
 		a.initCommand(), a.schemaCommand(), a.pinCommand(), a.planCommand(), a.runCommand(),
 		a.statusCommand(), a.logsCommand(), a.execCommand(), a.explainCommand(), a.showCommand(), a.diffCommand(),
-		a.verifyCommand(), a.exportCommand(), a.gcCommand(), a.pluginCommand(), a.doctorCommand(),
+		a.verifyCommand(), a.exportCommand(), a.gcCommand(), a.pluginCommand(), a.doctorCommand(), a.versionCommand(), a.evaluateCommand(),
 	)
+	root.SetHelpCommand(helpCommand())
+	a.completions(root)
 	return root
 }
 
@@ -98,17 +130,42 @@ func subcommand(c *cobra.Command, args []string) error {
 	return usage("%s has no command %q; commands are %s%s", c.CommandPath(), args[0], strings.Join(names, ", "), meant)
 }
 
-// folder returns a command's folder: its argument, or the -C flag.
-func (a *app) folder(args []string) string {
+// directory returns a command's directory: its argument, or the -C flag.
+func (a *app) directory(args []string) string {
 	if len(args) > 0 {
 		return args[0]
 	}
 	return a.dir
 }
 
-// pluginFolders returns where plugins are looked for before the PATH: the folders that were named, and that of this program, in which
+// oneDirectory accepts a directory as the only argument, unless -C names it.
+func oneDirectory(c *cobra.Command, args []string) error {
+	if len(args) > 0 && c.Flags().Changed("dir") {
+		return usage("%s: the directory is given twice, as %q and with -C; give it once", c.CommandPath(), args[0])
+	}
+	return maxArgs(1)(c, args)
+}
+
+// after takes the experiment's directory off the arguments of a command that names actions: the first one, if it is a directory
+// that holds an experiment and -C does not name another. least is how many arguments must be left.
+func (a *app) after(c *cobra.Command, args []string, least int) ([]string, error) {
+	rest := args
+	if len(args) > 0 && !c.Flags().Changed("dir") && holdsExperiment(args[0]) {
+		a.dir, rest = args[0], args[1:]
+	}
+	return rest, minArgs(least)(c, rest)
+}
+
+func holdsExperiment(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	return err == nil && slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		return e.Name() == ".surprisal" || filepath.Ext(e.Name()) == ".cue"
+	})
+}
+
+// pluginDirectories returns where plugins are looked for before the PATH: the directories that were named, and that of this program, in which
 // those that are built with it lie.
-func (a *app) pluginFolders() []string {
+func (a *app) pluginDirectories() []string {
 	program, err := os.Executable()
 	if err != nil {
 		return a.plugins
@@ -116,28 +173,42 @@ func (a *app) pluginFolders() []string {
 	return append(slices.Clone(a.plugins), filepath.Dir(program))
 }
 
-// logger returns what prints log lines, as far as --log-level allows.
-func (a *app) logger() (hclog.Logger, error) {
+// level returns the lowest level of log lines to print.
+func (a *app) level() (hclog.Level, error) {
 	level := hclog.LevelFromString(a.logLevel)
 	if level == hclog.NoLevel {
-		return nil, usage("--log-level %q is not debug, info, warn or error", a.logLevel)
+		return level, usage("--log-level %q is not debug, info, warn or error", a.logLevel)
+	}
+	return level, nil
+}
+
+// logger returns what prints log lines, as far as --log-level allows.
+func (a *app) logger() (hclog.Logger, error) {
+	level, err := a.level()
+	if err != nil {
+		return nil, err
 	}
 	return hclog.New(&hclog.LoggerOptions{Name: "runner", Level: level, Output: a.stderr, DisableTime: true}), nil
 }
 
-// open opens the workspace of a folder and hands it to work.
+// open opens the workspace of a directory and hands it to work.
 func (a *app) open(ctx context.Context, dir string, work func(*workspace.Workspace) error) (err error) {
 	log, err := a.logger()
 	if err != nil {
 		return err
 	}
-	for _, folder := range a.plugins {
-		if info, err := os.Stat(folder); err != nil || !info.IsDir() {
-			return usage("--plugins %s: no such folder; give the folder that holds programs called runner-provider-NAME or runner-backend-NAME", folder)
+	for _, dir := range a.plugins {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return usage("--plugins %s: no such directory; give the one that holds programs called runner-provider-NAME or runner-backend-NAME", dir)
 		}
 	}
+	evaluator, err := a.evaluator()
+	if err != nil {
+		return err
+	}
 	w, err := workspace.Open(ctx, workspace.Options{
-		Dir: dir, Store: a.store, Inject: a.inject, PluginDirs: a.pluginFolders(), Builtins: a.builtins,
+		Evaluator: evaluator, Confine: a.confinement(dir),
+		Dir: dir, Store: a.store, State: a.state, Inject: a.inject, PluginDirs: a.pluginDirectories(), Builtins: a.builtins,
 		Log: log,
 	})
 	if err != nil {

@@ -20,7 +20,7 @@ Without keys it reads them from its input, a line each up to an empty line, as r
 then stops when its input ends.`,
 		Example: `  runner exec --store s3://bucket/store 6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d`,
 		RunE: func(c *cobra.Command, args []string) error {
-			o.Keys, o.Store, o.PluginDirs, o.Builtins = args, a.store, a.pluginFolders(), a.builtins
+			o.Keys, o.Store, o.PluginDirs, o.Builtins = args, a.store, a.pluginDirectories(), a.builtins
 			var err error
 			if o.Log, err = a.logger(); err != nil {
 				return err
@@ -28,7 +28,7 @@ then stops when its input ends.`,
 			if o.Store == "" {
 				return usage("exec takes the store from --store, a directory or a URL")
 			}
-			return workspace.Exec(c.Context(), o, os.Stdin, a.stdout)
+			return workspace.Exec(c.Context(), o, os.Stdin, a.pipe)
 		},
 	}
 	c.Flags().StringVar(&o.Run, "run", "", "the run that the actions belong to; without it they make one")

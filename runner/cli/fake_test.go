@@ -11,6 +11,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
 )
@@ -34,6 +36,9 @@ func serveFake(kind protocol.Kind, name string) {
 	}
 }
 
+// hostile is text that tries to command a terminal and a CI system.
+const hostile = " \n::error::planted\r##[error]planted ##vso[task.setvariable]planted \x1b[2J\x1b]0;planted\a\u202etxt\u2066\u0085"
+
 // fakeProvider reads as many rows as it is told to.
 type fakeProvider struct{ name string }
 
@@ -42,12 +47,18 @@ func (p fakeProvider) Describe(context.Context) (protocol.ProviderDescription, e
 	if p.name == "garbled" {
 		schema = "#Config: {rows!: int"
 	}
-	return protocol.ProviderDescription{Name: p.name, Version: "1", Schema: schema}, nil
+	version := "1"
+	if p.name == "hostile-version" {
+		version += hostile
+	}
+	return protocol.ProviderDescription{Name: p.name, Version: version, Schema: schema}, nil
 }
 
 func (fakeProvider) Resolve(_ context.Context, r protocol.ResolveRequest) (protocol.Resolution, error) {
 	_, err := rows(r.Source)
-	return protocol.Resolution{Parameters: r.Source.Config, Local: true}, err
+	return protocol.Resolution{
+		Parameters: r.Source.Config, Local: true, Files: []protocol.File{{Name: "rows", Digest: protocol.Digest(r.Source.Config)}},
+	}, err
 }
 
 func rows(s protocol.Source) (int64, error) {
@@ -64,6 +75,18 @@ func (p fakeProvider) Read(_ context.Context, r protocol.ReadRequest, emit func(
 		return err
 	}
 	for i := r.From; i < count && (r.To == 0 || i < r.To); i++ {
+		if p.name == "hostile" {
+			fmt.Fprintln(os.Stderr, hostile)
+			hclog.New(&hclog.LoggerOptions{JSONFormat: true}).Warn("a warning"+hostile, "field"+hostile, hostile)
+			if i == 1 {
+				return sdk.Invalid("an error%s", hostile)
+			}
+			row := protocol.Row{Ordinal: i, Shard: "rows", Number: i, Problem: "a problem" + hostile}
+			if err := emit(row); err != nil {
+				return err
+			}
+			continue
+		}
 		if p.name == "dying" && i == 1 {
 			fmt.Fprintln(os.Stderr, "lost the connection to the archive")
 			os.Exit(4)
@@ -134,6 +157,8 @@ func (m fakeModel) Score(
 			if err := emit(s); err != nil {
 				return err
 			}
+		case "hostile":
+			return errors.New("a bug" + hostile)
 		case "out of memory":
 			return sdk.OutOfMemory("no memory for %d bytes", len(d.Text))
 		case "bug":

@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"fmt"
+	"cmp"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -13,18 +13,24 @@ import (
 
 func (a *app) initCommand() *cobra.Command {
 	var refresh bool
+	var name string
 	c := &cobra.Command{
-		Use:   "init [FOLDER]",
+		Use:   "init [DIR]",
 		Short: "Write a small experiment to start from",
-		Args:  maxArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			dir := a.folder(args)
+		Args:  oneDirectory,
+		Example: `  runner init mine
+  runner init experiments/2026 --name held-out`,
+		RunE: func(c *cobra.Command, args []string) error {
+			dir := a.directory(args)
 			absolute, err := filepath.Abs(dir)
 			if err != nil {
 				return err
 			}
+			if c.Flags().Changed("name") && (refresh || name == "") {
+				return usage("--name %q: give the name of a new experiment", name)
+			}
 			sections := action.Sections(kinds.All())
-			write := func() ([]string, error) { return spec.Init(dir, filepath.Base(absolute), sections) }
+			write := func() ([]string, error) { return spec.Init(dir, cmp.Or(name, filepath.Base(absolute)), sections) }
 			if refresh {
 				write = func() ([]string, error) { return spec.Refresh(dir, sections) }
 			}
@@ -33,17 +39,18 @@ func (a *app) initCommand() *cobra.Command {
 				return err
 			}
 			if a.asJSON {
-				return writeJSON(a.stdout, files)
+				return a.printJSON(files)
 			}
 			for _, f := range files {
-				fmt.Fprintf(a.stdout, "wrote %s\n", f)
+				say(a.stdout, "wrote %s\n", f)
 			}
 			if !refresh {
-				fmt.Fprintf(a.stdout, "next: runner plan %s, then runner run %s\n", dir, dir)
+				say(a.stdout, "next: runner plan %s, then runner run %s\n", dir, dir)
 			}
 			return nil
 		},
 	}
+	c.Flags().StringVar(&name, "name", "", "the experiment's `name`; default the directory's")
 	c.Flags().BoolVar(&refresh, "refresh", false, "renew the copy of the spec language that cue vet reads, and nothing else")
 	return c
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,24 +11,24 @@ import (
 
 func (a *app) verifyCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "verify [FOLDER]",
+		Use:   "verify [DIR]",
 		Short: "Rehash everything in the store and replay the ledgers of all scores",
-		Args:  maxArgs(1),
+		Args:  oneDirectory,
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.open(c.Context(), a.folder(args), func(w *workspace.Workspace) error {
+			return a.open(c.Context(), a.directory(args), func(w *workspace.Workspace) error {
 				report, err := w.Verify(c.Context())
 				if err != nil {
 					return err
 				}
 				if a.asJSON {
-					if err := writeJSON(a.stdout, report); err != nil {
+					if err := a.printJSON(report); err != nil {
 						return err
 					}
 				} else {
 					for _, p := range report.Problems {
-						fmt.Fprintf(a.stdout, "%s: %s; %s\n", p.Path, p.Found, p.Do)
+						say(a.stdout, "%s: %s; %s\n", p.Path, p.Found, p.Do)
 					}
-					fmt.Fprintf(a.stdout, "%s rehashed, %s replayed, %s\n", size(report.Bytes),
+					say(a.stdout, "%s rehashed, %s replayed, %s\n", size(report.Bytes),
 						count(report.Ledgers, "ledger"), count(len(report.Problems), "problem"))
 				}
 				if len(report.Problems) > 0 {
@@ -45,36 +44,38 @@ func (a *app) gcCommand() *cobra.Command {
 	var o store.GCOptions
 	var older time.Duration
 	c := &cobra.Command{
-		Use:   "gc [FOLDER]",
-		Short: "Free what no run reaches",
-		Long: `gc frees artifacts that no run reaches. --older-than first drops the runs that started longer ago, but for those that
-work. It is safe beside a running run.`,
-		Args: maxArgs(1),
+		Use:   "gc [DIR]",
+		Short: "Delete what no run refers to from the store",
+		Long: `gc deletes artifacts that no recorded run refers to. --older-than first deletes the records of runs that started longer
+ago than a duration. gc may be used while runs are going on.`,
+		Example: `  runner gc mine --dry-run
+  runner gc mine --older-than 720h`,
+		Args: oneDirectory,
 		RunE: func(c *cobra.Command, args []string) error {
-			if older < 0 {
-				return usage("--older-than %s is negative; name how long ago the runs that are dropped started, such as 720h", older)
-			}
 			if c.Flags().Changed("older-than") {
+				if older < 0 {
+					return usage("--older-than %s: give a duration of 0 or more, such as 720h", older)
+				}
 				o.DropBefore = time.Now().Add(-older)
 			}
-			return a.open(c.Context(), a.folder(args), func(w *workspace.Workspace) error {
+			return a.open(c.Context(), a.directory(args), func(w *workspace.Workspace) error {
 				r, err := w.Store.GC(c.Context(), o)
 				if err != nil {
 					return err
 				}
 				if a.asJSON {
-					return writeJSON(a.stdout, r)
+					return a.printJSON(r)
 				}
 				verb := "freed"
 				if o.DryRun {
 					verb = "would free"
 				}
-				fmt.Fprintf(a.stdout, "%s %s: %s, %s, %s\n", verb, size(r.Bytes), count(r.Blobs, "blob"), count(r.Records, "action"), count(len(r.Runs), "run"))
+				say(a.stdout, "%s %s: %s, %s, %s\n", verb, size(r.Bytes), count(r.Blobs, "blob"), count(r.Records, "action"), count(len(r.Runs), "run"))
 				return nil
 			})
 		},
 	}
-	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "say what would be freed and free nothing")
-	c.Flags().DurationVar(&older, "older-than", 0, "drop runs that started longer ago than this, such as 720h")
+	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "say what would be deleted and delete nothing")
+	c.Flags().DurationVar(&older, "older-than", 0, "also delete the records of runs that started longer ago than this `duration`, such as 720h")
 	return c
 }

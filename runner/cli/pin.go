@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"surprisal.dev/runner/workspace"
@@ -10,22 +8,22 @@ import (
 
 func (a *app) pinCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "pin [FOLDER]",
+		Use:   "pin [DIR]",
 		Short: "Resolve revisions and digests of all sources and write them to the lock file",
-		Args:  maxArgs(1),
+		Args:  oneDirectory,
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.open(c.Context(), a.folder(args), func(w *workspace.Workspace) error {
+			return a.open(c.Context(), a.directory(args), func(w *workspace.Workspace) error {
 				pinned, err := w.Pin(c.Context())
 				if err != nil {
 					return err
 				}
 				if a.asJSON {
-					return writeJSON(a.stdout, pinned)
+					return a.printJSON(pinned)
 				}
 				for _, p := range pinned {
-					fmt.Fprintf(a.stdout, "%-9s %s  %s\n", p.Change, p.Source, count(len(p.Resolution.Files), "file"))
+					say(a.stdout, "%-9s %s  %s\n", p.Change, p.Source, count(len(p.Resolution.Files), "file"))
 				}
-				fmt.Fprintf(a.stdout, "%s pinned; commit the lock file with the spec\n", count(len(pinned), "source"))
+				say(a.stdout, "%s pinned; commit the lock file with the spec\n", count(len(pinned), "source"))
 				return nil
 			})
 		},

@@ -1,37 +1,44 @@
 package cli
 
 import (
-	"bufio"
-	"errors"
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/terminal"
 	"surprisal.dev/runner/workspace"
 )
 
 func (a *app) planCommand() *cobra.Command {
 	var against, graph string
 	c := &cobra.Command{
-		Use:   "plan [FOLDER]",
+		Use:   "plan [DIR]",
 		Short: "Check a spec and say what a run would do, what it would cost and what changes",
 		Long: `plan checks everything that can be known before a run and prints what the run would do. It loads no model, writes
 nothing and asks no network.
 
 --against REV compares with the spec as it is at a git revision: which actions the working tree adds, drops or
-changes, and which fields moved their keys.`,
-		Args: maxArgs(1),
+changes, which settings are the cause, and how many actions follow from each.`,
+		Example: `  runner plan mine
+  runner plan mine --against main
+  runner plan mine --graph svg > plan.svg`,
+		Args: oneDirectory,
 		RunE: func(c *cobra.Command, args []string) error {
+			if c.Flags().Changed("against") && against == "" {
+				return usage("--against is empty; give a branch, a tag or a commit")
+			}
 			if graph != "" && graph != "dot" && graph != "svg" {
 				return usage("--graph %q is not dot or svg", graph)
 			}
 			if graph != "" && a.asJSON {
 				return usage("--graph and --json: give one of them; the JSON holds the graph too")
 			}
-			return a.open(c.Context(), a.folder(args), func(w *workspace.Workspace) error {
+			return a.open(c.Context(), a.directory(args), func(w *workspace.Workspace) error {
 				p, err := w.Plan(c.Context())
 				if err != nil {
 					return err
@@ -49,18 +56,20 @@ changes, and which fields moved their keys.`,
 						return err
 					}
 				}
-				out := bufio.NewWriterSize(a.stdout, 1<<16)
 				switch {
 				case graph == "dot":
-					err = p.WriteDOT(out)
+					return p.WriteDOT(a.stdout.data())
 				case graph == "svg":
-					err = p.WriteSVG(out)
+					return p.WriteSVG(a.stdout.data())
 				case a.asJSON:
-					err = writeJSON(out, p.Describe(changes))
-				default:
-					printPlan(out, p, w.Warnings(), against, changes)
+					return a.printJSON(p.Describe(changes))
 				}
-				return errors.Join(err, out.Flush())
+				printPlan(a.stdout, p)
+				if against != "" {
+					printChanges(a.stdout, against, changes)
+				}
+				a.warn(planWarnings(w, p))
+				return nil
 			})
 		},
 	}
@@ -69,44 +78,48 @@ changes, and which fields moved their keys.`,
 	return c
 }
 
-func printPlan(out io.Writer, p *plan.Plan, warnings []string, against string, changes []plan.Change) {
-	fmt.Fprintf(out, "experiment %s: %s\n\n", p.Experiment, count(len(p.Actions), "action"))
+// warn prints warnings to stderr.
+func (a *app) warn(warnings []string) {
+	for _, w := range warnings {
+		say(a.stderr, "%s: %s\n", painted{yellow, "warning"}, block(w))
+	}
+}
+
+// planWarnings returns what was found in the spec, and in what of the plan is cached.
+func planWarnings(w *workspace.Workspace, p *plan.Plan) []string {
+	warnings := slices.Clone(w.Warnings())
+	for _, a := range p.Actions {
+		warnings = append(warnings, workspace.Warnings(a)...)
+	}
+	return warnings
+}
+
+func printPlan(out io.Writer, p *plan.Plan) {
+	say(out, "experiment %s: %s\n\n", p.Experiment, count(len(p.Actions), "action"))
 	columns(out, planCounts(p))
-	fmt.Fprintln(out)
+	say(out, "\n")
 	var rows [][]string
 	rows = append(rows, []string{"state", "action", "documents", "bytes", "tokens", "memory", "time", "key"})
-	for _, a := range p.Actions {
+	for _, a := range inOrder(p.Actions) {
 		rows = append(rows, planRow(a))
 	}
 	columns(out, rows)
 	if waits := p.Count(plan.Waits); waits > 0 {
-		fmt.Fprintf(out, "\n%s for what has not run yet; %s known then.\n", waitsPhrase(waits), map[bool]string{true: "its key is", false: "their keys are"}[waits == 1])
+		say(out, "\n%s for what has not run yet; %s known then.\n", waitsPhrase(waits), map[bool]string{true: "its key is", false: "their keys are"}[waits == 1])
 	}
-	for _, a := range p.Actions {
-		warnings = append(warnings, workspace.Warnings(a)...)
-	}
-	for _, w := range warnings {
-		fmt.Fprintf(out, "\nwarning: %s\n", w)
-	}
-	if against == "" {
-		return
-	}
-	fmt.Fprintf(out, "\nagainst %s: ", against)
-	if len(changes) == 0 {
-		fmt.Fprintln(out, "nothing changes")
-		return
-	}
-	n := map[string]int{}
-	for _, c := range changes {
-		n[c.What]++
-	}
-	fmt.Fprintf(out, "%d added, %d dropped, %d changed\n", n["added"], n["dropped"], n["changed"])
-	for _, c := range changes {
-		fmt.Fprintf(out, "  %-8s %s\n", c.What, c.Name)
-		for _, f := range c.Fields {
-			fmt.Fprintf(out, "             %s\n", f)
+}
+
+// inOrder returns actions of a plan by kind and name, "d2" before "d10".
+func inOrder(actions []*plan.Action) []*plan.Action {
+	kinds := map[string]int{}
+	for _, a := range actions {
+		if _, ok := kinds[a.Kind]; !ok {
+			kinds[a.Kind] = len(kinds)
 		}
 	}
+	return slices.SortedStableFunc(slices.Values(actions), func(x, y *plan.Action) int {
+		return cmp.Or(cmp.Compare(kinds[x.Kind], kinds[y.Kind]), terminal.Compare(x.Name, y.Name))
+	})
 }
 
 func waitsPhrase(n int) string {

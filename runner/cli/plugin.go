@@ -25,17 +25,17 @@ func (a *app) pluginCommand() *cobra.Command {
 
 func (a *app) pluginListCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "list",
+		Use:   "list [DIR]",
 		Short: "List the plugins that can be found",
-		Args:  maxArgs(0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			return a.open(c.Context(), a.dir, func(w *workspace.Workspace) error {
+		Args:  oneDirectory,
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.open(c.Context(), a.directory(args), func(w *workspace.Workspace) error {
 				plugins, err := w.Plugins(c.Context())
 				if err != nil {
 					return err
 				}
 				if a.asJSON {
-					err = writeJSON(a.stdout, plugins)
+					err = a.printJSON(plugins)
 				} else {
 					printPlugins(a.stdout, plugins)
 				}

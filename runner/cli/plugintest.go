@@ -42,7 +42,7 @@ model. A provider's --config is a source with at least 3 rows, a backend's a mod
 				return err
 			}
 			if a.asJSON {
-				err = writeJSON(a.stdout, report)
+				err = a.printJSON(report)
 			} else {
 				_, err = report.WriteTo(a.stdout)
 			}

@@ -6,12 +6,15 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/mattn/go-runewidth"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/plan"
@@ -19,54 +22,113 @@ import (
 
 // progress shows a run on stderr: live bars on a terminal, a line for each finished action elsewhere.
 type progress struct {
-	out   io.Writer
-	bars  *mpb.Progress
-	total *mpb.Bar
+	out     *output
+	restore func() // of out, at the end of the display
+	bars    *mpb.Progress
+	total   *mpb.Bar
 
 	started time.Time
-	// mu guards what follows. It is never held while a bar is touched: a bar asks for rates when it is drawn, and a call
+	todo    int64
+	// mu guards what follows. It is never held while a bar is touched: a bar asks for its line when it is drawn, and a call
 	// to it may wait for the drawing.
-	mu      sync.Mutex
-	sum     action.Progress
-	running map[*plan.Action]*runningAction
+	mu        sync.Mutex
+	ended     int64
+	sum       action.Progress
+	running   map[*plan.Action]*runningAction
+	unstarted map[plan.State]int // actions that could not start, by state
 }
 
 type runningAction struct {
-	bar *mpb.Bar
-	sum action.Progress
+	bar     *mpb.Bar
+	started time.Time
+	sum     action.Progress
 }
 
-// newProgress shows the plan's actions that are not done yet.
-func newProgress(out io.Writer, terminal bool, p *plan.Plan) *progress {
-	d := &progress{out: out, started: time.Now(), running: map[*plan.Action]*runningAction{}}
-	if !terminal {
+// maxTold is how many actions that could not start are listed, by why; of the others there is a count.
+var maxTold = map[plan.State]int{plan.Blocked: 20, plan.Cancelled: 3}
+
+// newProgress shows the plan's actions that are not done yet, with bars if screen, which shows what out writes, is not nil.
+func newProgress(out *output, screen io.Writer, p *plan.Plan) *progress {
+	d := &progress{
+		out: out, restore: func() {}, started: time.Now(),
+		running: map[*plan.Action]*runningAction{}, unstarted: map[plan.State]int{},
+	}
+	if screen == nil {
 		return d
 	}
-	var todo int64
 	for _, a := range p.Actions {
 		if a.State == plan.Pending || a.State == plan.Waits {
-			todo++
+			d.todo++
 		}
 	}
-	d.bars = mpb.New(mpb.WithOutput(out), mpb.WithWidth(40), mpb.WithRefreshRate(150*time.Millisecond), mpb.WithAutoRefresh())
-	d.total = d.bars.AddBar(todo, mpb.BarPriority(math.MaxInt),
-		mpb.PrependDecorators(decor.Name("actions "), decor.CountersNoUnit("%d/%d")),
-		mpb.AppendDecorators(decor.AverageETA(decor.ET_STYLE_GO, decor.WCSyncSpaceR),
-			decor.Any(func(decor.Statistics) string { return d.rates() })),
-	)
+	d.bars = mpb.New(mpb.WithOutput(screen), mpb.WithRefreshRate(150*time.Millisecond), mpb.WithAutoRefresh())
+	d.total = d.bar(math.MaxInt, d.totalLine)
+	d.restore = out.above(d.bars)
 	return d
 }
 
-// rates describes how fast the run goes and the loss so far.
-func (d *progress) rates() string {
+// bar adds a bar that is drawn as a line that fits a width, and that ends when it is aborted.
+func (d *progress) bar(priority int, line func(width int) string) *mpb.Bar {
+	fill := mpb.BarFillerFunc(func(w io.Writer, s decor.Statistics) error {
+		_, err := io.WriteString(w, line(s.AvailableWidth))
+		return err
+	})
+	return d.bars.MustAdd(0, fill, mpb.BarFillerTrim(), mpb.BarPriority(priority))
+}
+
+// totalLine says how much of the run is done and how fast it goes.
+func (d *progress) totalLine(width int) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	seconds := time.Since(d.started).Seconds()
-	s := fmt.Sprintf("%.0f documents/s  %.0f tokens/s", float64(d.sum.Documents)/seconds, float64(d.sum.Tokens)/seconds)
-	if d.sum.ScoredBytes > 0 {
-		s += fmt.Sprintf("  %.4f bpb so far", d.sum.Nats/math.Ln2/float64(d.sum.ScoredBytes))
+	elapsed := time.Since(d.started)
+	perSecond := func(n int64) float64 { return float64(n) / elapsed.Seconds() }
+	return fit(width, fmt.Sprintf("actions %d/%d", d.ended, d.todo), share(d.ended, d.todo), left(elapsed, d.ended, d.todo),
+		fmt.Sprintf("%.0f documents/s", perSecond(d.sum.Documents)), fmt.Sprintf("%.0f tokens/s", perSecond(d.sum.Tokens)))
+}
+
+// actionLine says how much of an action is done.
+func (d *progress) actionLine(a *plan.Action, r *runningAction, width int) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	name, n, of := protocol.Visible(a.Name), r.sum.Documents, a.Cost.Documents
+	if a.Cost.AtMost || of == 0 {
+		return fit(width, name, -1, count(n, "document"))
 	}
-	return s
+	return fit(width, name, share(n, of), fmt.Sprintf("%d/%d", n, of), left(time.Since(r.started), n, of))
+}
+
+func share(n, of int64) float64 { return min(float64(n)/float64(max(of, 1)), 1) }
+
+// left says how long what is left takes, if it goes on as it went; "" if that cannot be told.
+func left(elapsed time.Duration, n, of int64) string {
+	if n == 0 || n >= of {
+		return ""
+	}
+	return (time.Duration(float64(elapsed) / float64(n) * float64(of-n))).Round(time.Second).String() + " left"
+}
+
+// fit returns a line of at most width columns: a name, as many of the facts as there is room for, and between them a bar
+// that shows a share, unless that is negative or there is no room.
+func fit(width int, name string, share float64, facts ...string) string {
+	const leastBar, mostBar = 10, 40
+	if width < 1 {
+		return ""
+	}
+	name = runewidth.Truncate(name, width, "…")
+	room := width - runewidth.StringWidth(name)
+	tail := ""
+	for _, fact := range facts {
+		if n := runewidth.StringWidth(fact) + 2; fact != "" && n <= room {
+			tail += "  " + fact
+			room -= n
+		}
+	}
+	bar := ""
+	if inner := min(room-4, mostBar); share >= 0 && inner >= leastBar {
+		done := int(share * float64(inner))
+		bar = "  [" + strings.Repeat("=", done) + strings.Repeat("-", inner-done) + "]"
+	}
+	return name + bar + tail
 }
 
 // Observe shows a change of state.
@@ -79,51 +141,49 @@ func (d *progress) Observe(e engine.Event) {
 	d.mu.Lock()
 	r := d.running[a]
 	delete(d.running, a)
+	if e.State != plan.Cached && e.State != plan.Skipped {
+		d.ended++
+	}
 	d.mu.Unlock()
 	if r != nil && r.bar != nil {
 		r.bar.Abort(true)
 	}
 	switch e.State {
 	case plan.Cached, plan.Skipped:
-		return
 	case plan.Done:
-		d.line("%-9s %s  %s", e.State, a.Name, describe(a, r))
+		say(d.out, "%s %s  %s\n", state(e.State), a.Name, describe(a, r))
 	case plan.Failed:
-		d.line("%-9s %s", e.State, failure(a.Name, e.Err.Error()))
+		say(d.out, "%s %s\n", state(e.State), block(failure(a.Name, e.Err.Error())))
 	default:
-		d.line("%-9s %s  %s", e.State, a.Name, a.Reason)
+		d.mu.Lock()
+		d.unstarted[e.State]++
+		told := d.unstarted[e.State] <= maxTold[e.State]
+		d.mu.Unlock()
+		if told {
+			say(d.out, "%s %s\n", state(e.State), strings.TrimSpace(a.Name+"  "+a.Reason))
+		}
 	}
-	if d.total != nil {
-		d.total.Increment()
-	}
+}
+
+// state is the state of an action at the beginning of a line.
+func state(s plan.State) painted {
+	colors := map[plan.State]color{plan.Done: green, plan.Failed: red, plan.Blocked: yellow, plan.Cancelled: yellow}
+	return painted{colors[s], fmt.Sprintf("%-9s", s)}
 }
 
 func (d *progress) start(a *plan.Action) {
-	r := &runningAction{}
+	r := &runningAction{started: time.Now()}
 	if d.bars != nil {
-		counters := decor.CountersNoUnit("%d/%d")
-		if a.Cost.AtMost || a.Cost.Documents == 0 {
-			counters = decor.CurrentNoUnit("%d documents")
-		}
-		r.bar = d.bars.AddBar(a.Cost.Documents,
-			mpb.PrependDecorators(decor.Name(a.Name+" "), counters),
-			mpb.AppendDecorators(decor.AverageETA(decor.ET_STYLE_GO)), mpb.BarRemoveOnComplete())
+		r.bar = d.bar(a.Index, func(width int) string { return d.actionLine(a, r, width) })
 	}
 	d.mu.Lock()
+	before := d.running[a]
 	d.running[a] = r
 	d.mu.Unlock()
-}
-
-// line prints above the bars.
-func (d *progress) line(format string, args ...any) {
-	text := fmt.Sprintf(format, args...) + "\n"
-	if d.bars != nil {
-		// A write to a closed display falls through to the plain output below.
-		if _, err := d.bars.Write([]byte(text)); err == nil {
-			return
-		}
+	// Another attempt begins anew.
+	if before != nil && before.bar != nil {
+		before.bar.Abort(true)
 	}
-	fmt.Fprint(d.out, text)
 }
 
 func describe(a *plan.Action, r *runningAction) string {
@@ -143,28 +203,29 @@ func describe(a *plan.Action, r *runningAction) string {
 // Advance adds to the figures of a running action.
 func (d *progress) Advance(a *plan.Action, p action.Progress) {
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.sum.Add(p)
-	r := d.running[a]
-	if r != nil {
+	if r := d.running[a]; r != nil {
 		r.sum.Add(p)
-	}
-	d.mu.Unlock()
-	if r != nil && r.bar != nil {
-		r.bar.IncrBy(int(p.Documents))
 	}
 }
 
-// Close takes the bars off the screen.
+// Close takes the bars off the screen and counts what was not listed.
 func (d *progress) Close() {
-	if d.bars == nil {
-		return
+	if d.bars != nil {
+		d.mu.Lock()
+		running := slices.Collect(maps.Values(d.running))
+		d.mu.Unlock()
+		for _, r := range running {
+			r.bar.Abort(true)
+		}
+		d.total.Abort(true)
+		d.bars.Wait()
 	}
-	d.mu.Lock()
-	running := slices.Collect(maps.Values(d.running))
-	d.mu.Unlock()
-	for _, r := range running {
-		r.bar.Abort(true)
+	d.restore()
+	for _, s := range []plan.State{plan.Blocked, plan.Cancelled} {
+		if n := d.unstarted[s] - maxTold[s]; n > 0 {
+			say(d.out, "%s and %s more\n", state(s), count(n, "action"))
+		}
 	}
-	d.total.Abort(true)
-	d.bars.Wait()
 }

@@ -2,18 +2,25 @@ package cli
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/mattn/go-runewidth"
 
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/plan"
 )
 
-// A display that is drawn while actions start, advance and end must neither hang nor lose a line.
+// A display that is drawn while actions start, advance and end must neither hang nor lose a line, and leaves nothing else on
+// the screen.
 func TestProgressOnATerminal(t *testing.T) {
 	var p plan.Plan
 	for i := range 200 {
@@ -21,8 +28,9 @@ func TestProgressOnATerminal(t *testing.T) {
 			Index: i, Kind: "score", Name: fmt.Sprintf("score m d%d", i), Status: plan.Status{State: plan.Pending}, Cost: plan.Cost{Documents: 50},
 		})
 	}
-	var out bytes.Buffer
-	d := newProgress(&out, true, &p)
+	var b bytes.Buffer
+	out := newOutput(&b, false)
+	d := newProgress(out, &b, &p)
 	var observing sync.Mutex
 	observe := func(a *plan.Action, s plan.State) {
 		observing.Lock()
@@ -45,10 +53,102 @@ func TestProgressOnATerminal(t *testing.T) {
 	}
 	group.Wait()
 	d.Close()
-	if got := strings.Count(out.String(), "done      score m d"); got != len(p.Actions) {
+	if got := strings.Count(b.String(), "done      score m d"); got != len(p.Actions) {
 		t.Errorf("found %d lines about finished actions, wanted %d", got, len(p.Actions))
 	}
-	if want := "actions 200/200"; !strings.Contains(out.String(), want) {
-		t.Errorf("the display never says %q", want)
+	if !strings.Contains(b.String(), "/200  [") {
+		t.Error("there never is a bar of all actions")
+	}
+	for _, line := range screen(t, b.String()) {
+		if !strings.HasPrefix(line, "done      score m d") {
+			t.Errorf("at the end the screen shows %q", line)
+		}
+	}
+}
+
+var moves = regexp.MustCompile("\x1b\\[(\\d*)([AJ])")
+
+// screen returns the lines that a terminal shows after output in which the cursor goes up (A) and what is below is deleted (J).
+func screen(t *testing.T, output string) []string {
+	var lines []string
+	at := 0
+	for at < len(output) {
+		if m := moves.FindStringSubmatchIndex(output[at:]); m != nil && m[0] == 0 {
+			move := output[at+m[2] : at+m[3]]
+			if output[at+m[4]:at+m[5]] == "A" {
+				up, err := strconv.Atoi(move)
+				if err != nil || up > len(lines) {
+					t.Fatalf("the cursor goes up by %q of %d lines", move, len(lines))
+				}
+				lines = lines[:len(lines)-up]
+			}
+			at += m[1]
+			continue
+		}
+		line, _, _ := strings.Cut(output[at:], "\n")
+		if i := strings.IndexByte(line, 0x1b); i >= 0 {
+			t.Fatalf("a control character within the line %q", line)
+		}
+		lines = append(lines, line)
+		at += len(line) + 1
+	}
+	return slices.DeleteFunc(lines, func(s string) bool { return s == "" })
+}
+
+// Whatever the width, a line fits and says what matters most.
+func TestFit(t *testing.T) {
+	facts := []string{"3/40", "1m0s left", "12 documents/s"}
+	for _, test := range []struct {
+		width int
+		want  string
+	}{
+		{0, ""}, {1, "…"}, {4, "sco…"}, {9, "score m a"}, {14, "score m a"}, {15, "score m a  3/40"},
+		{26, "score m a  3/40  1m0s left"}, {39, "score m a  3/40  1m0s left"}, {40, "score m a  [=====-----]  3/40  1m0s left"}, {42, "score m a  3/40  1m0s left  12 documents/s"},
+		{56, "score m a  [=====-----]  3/40  1m0s left  12 documents/s"},
+		{200, "score m a  [" + strings.Repeat("=", 20) + strings.Repeat("-", 20) + "]  3/40  1m0s left  12 documents/s"},
+	} {
+		if got := fit(test.width, "score m a", 0.5, facts...); got != test.want {
+			t.Errorf("width %d: %q, want %q", test.width, got, test.want)
+		}
+	}
+	for width := range 100 {
+		if got := fit(width, "score 文字 文字", 1, facts...); runewidth.StringWidth(got) > width {
+			t.Errorf("%q does not fit %d columns", got, width)
+		}
+	}
+}
+
+// The rates of a run are of all models together, and a mean over their losses would say nothing.
+func TestTotalLine(t *testing.T) {
+	d := newProgress(newOutput(&bytes.Buffer{}, false), nil, &plan.Plan{})
+	d.todo, d.started = 4, time.Now().Add(-10*time.Second)
+	d.Observe(engine.Event{Action: &plan.Action{Name: "a"}, State: plan.Done})
+	d.Advance(nil, action.Progress{Documents: 100, Tokens: 1000, Nats: 7, ScoredBytes: 10})
+	if got := d.totalLine(200); !regexp.MustCompile(`^actions 1/4  \[=+-+\]  \d+s left  \d+ documents/s  \d+ tokens/s$`).MatchString(got) {
+		t.Errorf("%q", got)
+	}
+}
+
+// Of many actions that could not start a few are listed and the others counted; each that failed is told.
+func TestProgressOfAStoppedRun(t *testing.T) {
+	var b bytes.Buffer
+	d := newProgress(newOutput(&b, false), nil, &plan.Plan{})
+	want := ""
+	for i := range 25 {
+		a := &plan.Action{Name: fmt.Sprintf("score m d%d\n", i), Status: plan.Status{Reason: "train m failed"}}
+		d.Observe(engine.Event{Action: a, State: plan.Failed, Err: errors.New("no\n::error::memory")})
+		want += fmt.Sprintf("failed    score m d%d\n  : no\n  :\\:error::memory\n", i)
+		d.Observe(engine.Event{Action: a, State: plan.Blocked})
+		if i < 20 {
+			want += fmt.Sprintf("blocked   score m d%d\\n  train m failed\n", i)
+		}
+		d.Observe(engine.Event{Action: &plan.Action{Name: fmt.Sprintf("gap %d", i)}, State: plan.Cancelled})
+		if i < 3 {
+			want += fmt.Sprintf("cancelled gap %d\n", i)
+		}
+	}
+	d.Close()
+	if want += "blocked   and 5 actions more\ncancelled and 22 actions more\n"; b.String() != want {
+		t.Errorf("printed\n%s\nwant\n%s", b.String(), want)
 	}
 }

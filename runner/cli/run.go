@@ -12,9 +12,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/workspace"
@@ -24,11 +24,14 @@ func (a *app) runCommand() *cobra.Command {
 	var o workspace.RunOptions
 	var memory string
 	c := &cobra.Command{
-		Use:   "run [FOLDER]",
+		Use:   "run [DIR]",
 		Short: "Do what the plan says is left to do, and print the result",
 		Long: `run does the actions of the plan that the store does not hold yet. Killed at any moment, it loses only actions that
 were not finished; run it again and it goes on. The first Ctrl-C finishes what is in flight, the second stops at once.`,
-		Args: maxArgs(1),
+		Example: `  runner run mine
+  runner run mine --cores 8 --memory 64GB
+  runner run mine --store s3://bucket/prefix`,
+		Args: oneDirectory,
 		RunE: func(c *cobra.Command, args []string) error {
 			var err error
 			if o.Memory, err = parseSize(memory); err != nil {
@@ -43,15 +46,15 @@ were not finished; run it again and it goes on. The first Ctrl-C finishes what i
 			if o.Retries < 0 {
 				return usage("--retries %d: give 0 or more", o.Retries)
 			}
-			return a.open(c.Context(), a.folder(args), func(w *workspace.Workspace) error { return a.run(c.Context(), w, o) })
+			return a.open(c.Context(), a.directory(args), func(w *workspace.Workspace) error { return a.run(c.Context(), w, o) })
 		},
 	}
 	f := c.Flags()
-	f.Int64Var(&o.Cores, "cores", int64(runtime.NumCPU()), "how many actions to do at the same time")
-	f.StringVar(&memory, "memory", "", "how much memory actions may take together, such as 8GB; default all of the machine's")
-	f.Int64Var(&o.Devices, "devices", 0, "how many accelerators actions may use")
+	f.Int64Var(&o.Cores, "cores", int64(runtime.NumCPU()), "the most actions that run at the same time")
+	f.StringVar(&memory, "memory", "", "the memory that running actions may take together, a `size` such as 8GB; default all of the machine's")
+	f.Int64Var(&o.Devices, "devices", 0, "the number of accelerators that actions may use")
 	f.BoolVar(&o.Processes, "processes", false, "do actions in processes, one for all that share a model, instead of in this one")
-	f.IntVar(&o.Retries, "retries", 1, "how often an action that failed for no fault of its input is tried again")
+	f.IntVar(&o.Retries, "retries", 1, "how often an action is tried again that failed for a reason other than its input")
 	return c
 }
 
@@ -61,15 +64,17 @@ func (a *app) run(ctx context.Context, w *workspace.Workspace, o workspace.RunOp
 	if err != nil {
 		return err
 	}
-	for _, warning := range w.Warnings() {
-		fmt.Fprintf(a.stderr, "warning: %s\n", warning)
-	}
+	a.warn(w.Warnings())
 	ctx, stop, done := a.interrupts(ctx)
 	defer done()
 	o.Stop = stop
 	var display *progress
 	o.Observer = func(p *plan.Plan) engine.Observer {
-		display = newProgress(a.stderr, a.isTerminal(), p)
+		var screen io.Writer
+		if a.terminal != nil {
+			screen = a.terminal
+		}
+		display = newProgress(a.stderr, screen, p)
 		return display
 	}
 	outcome, err := w.Run(ctx, p, o)
@@ -80,7 +85,7 @@ func (a *app) run(ctx context.Context, w *workspace.Workspace, o workspace.RunOp
 		return err
 	}
 	if outcome.Unrecorded != nil {
-		fmt.Fprintf(a.stderr, "nothing to do, and the run could not be recorded: %v\n", outcome.Unrecorded)
+		say(a.stderr, "everything is cached, but the run could not be recorded: %s\n", block(outcome.Unrecorded.Error()))
 	}
 	return a.conclude(ctx, w, p, outcome, time.Since(started))
 }
@@ -107,15 +112,14 @@ func (a *app) conclude(ctx context.Context, w *workspace.Workspace, p *plan.Plan
 			Results workspace.Summary  `json:"results"`
 			Seconds float64            `json:"seconds"`
 		}{o.ID, o.State, o.Counts, summary, took.Seconds()}
-		if err := writeJSON(a.stdout, result); err != nil {
+		if err := a.printJSON(result); err != nil {
 			return err
 		}
 	} else {
 		printSummary(a.stdout, summary)
-		for _, warning := range o.Warnings {
-			fmt.Fprintf(a.stderr, "warning: %s\n", warning)
-		}
-		fmt.Fprintln(a.stdout, closing(o, took))
+		printSkipped(a.stdout, p)
+		a.warn(o.Warnings)
+		say(a.stdout, "%s\n", closing(o, took))
 	}
 	switch {
 	case o.State == workspace.StateCancelled:
@@ -132,37 +136,68 @@ func (a *app) conclude(ctx context.Context, w *workspace.Workspace, p *plan.Plan
 func printSummary(w io.Writer, s workspace.Summary) {
 	for _, r := range s.Reports {
 		r.Print(w)
-		fmt.Fprintln(w)
+		say(w, "\n")
 	}
 	for _, p := range s.Published {
-		fmt.Fprintf(w, "report of %s: %s\n", p.Action, p.Path)
+		say(w, "report of %s: %s\n", p.Action, p.Path)
 	}
 }
 
 func closing(o workspace.Outcome, took time.Duration) string {
-	ran := o.Counts[plan.Done]
-	all := 0
+	ran, skipped := o.Counts[plan.Done], o.Counts[plan.Skipped]
+	all := -skipped
 	for _, n := range o.Counts {
 		all += n
 	}
-	if ran == 0 && o.State == workspace.StateDone {
-		return fmt.Sprintf("nothing to do: all %s are cached (%.2f s)", count(o.Counts[plan.Cached], "action"), took.Seconds())
+	rest := ""
+	for _, s := range []plan.State{plan.Failed, plan.Blocked, plan.Cancelled} {
+		if n := o.Counts[s]; n > 0 {
+			rest += fmt.Sprintf(", %d %s", n, s)
+		}
 	}
-	return fmt.Sprintf("%d of %s ran, %d were cached (%.1f s)", ran, count(all, "action"), o.Counts[plan.Cached], took.Seconds())
+	if skipped > 0 {
+		rest += fmt.Sprintf(", %d skipped", skipped)
+	}
+	if ran == 0 && o.State == workspace.StateDone {
+		return fmt.Sprintf("nothing to do: all %s are cached%s (%.2f s)", count(o.Counts[plan.Cached], "action"), rest, took.Seconds())
+	}
+	return fmt.Sprintf("%d of %s ran, %d were cached%s (%.1f s)", ran, count(all, "action"), o.Counts[plan.Cached], rest, took.Seconds())
+}
+
+// printSkipped says which actions the spec skips, and why.
+func printSkipped(out io.Writer, p *plan.Plan) {
+	const most = 5
+	n := 0
+	for _, a := range inOrder(p.Actions) {
+		if a.State != plan.Skipped {
+			continue
+		}
+		if n++; n <= most {
+			say(out, "skipped %s: %s\n", a.Name, a.Reason)
+		}
+	}
+	if n > most {
+		say(out, "skipped %s more; runner plan lists them\n", count(n-most, "action"))
+	}
 }
 
 // failures says what failed, once for each action; the display has shown each as it happened.
 func failures(o workspace.Outcome) error {
+	const most = 20
 	var lines []string
-	for _, f := range o.Failures {
-		lines = append(lines, "  "+f.Action)
+	for _, f := range o.Failures[:min(len(o.Failures), most)] {
+		lines = append(lines, "  "+protocol.Visible(f.Action))
+	}
+	if n := len(o.Failures) - most; n > 0 {
+		lines = append(lines, fmt.Sprintf("  and %s more", count(n, "action")))
 	}
 	blocked := ""
 	if n := o.Counts[plan.Blocked]; n > 0 {
 		blocked = fmt.Sprintf(" and %s could not start", count(n, "action"))
 	}
-	return fmt.Errorf("%s failed%s:\n%s\nsee runner logs; what is done is kept, so mend it and run again",
-		count(len(o.Failures), "action"), blocked, strings.Join(lines, "\n"))
+	return errors.Join(
+		fmt.Errorf("%s failed%s:\n%s", count(len(o.Failures), "action"), blocked, strings.Join(lines, "\n")),
+		errors.New("runner status and runner logs say more; completed actions are kept: fix the problem and run again"))
 }
 
 // interrupts returns a context that ends at the second Ctrl-C and a channel that closes at the first.
@@ -179,18 +214,13 @@ func (a *app) interrupts(ctx context.Context) (context.Context, <-chan struct{},
 			case <-signals:
 			}
 			if first {
-				fmt.Fprintln(a.stderr, "finishing what is in flight; press Ctrl-C again to stop at once")
+				say(a.stderr, "finishing what is in flight; press Ctrl-C again to stop at once\n")
 				close(stop)
 				continue
 			}
-			fmt.Fprintln(a.stderr, "stopping")
+			say(a.stderr, "stopping\n")
 			cancel()
 		}
 	}()
 	return ctx, stop, func() { signal.Stop(signals); cancel() }
-}
-
-func (a *app) isTerminal() bool {
-	f, ok := a.stderr.(*os.File)
-	return ok && isatty.IsTerminal(f.Fd())
 }

@@ -11,11 +11,11 @@ import (
 
 func (a *app) schemaCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "schema",
+		Use:   "schema [DIR]",
 		Short: "Print the definitions of the spec language, those of the plugins included",
-		Args:  maxArgs(0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			return a.open(c.Context(), a.dir, func(w *workspace.Workspace) error {
+		Args:  oneDirectory,
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.open(c.Context(), a.directory(args), func(w *workspace.Workspace) error {
 				language, err := w.Language(c.Context())
 				if err != nil {
 					return err

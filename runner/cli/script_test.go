@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 		serveFake(kind, name)
 		return
 	}
-	if len(os.Args) == 5 && os.Args[1] == "plugin" && os.Args[2] == "serve" {
+	if len(os.Args) == 5 && os.Args[1] == "plugin" && os.Args[2] == "serve" || len(os.Args) == 2 && os.Args[1] == "evaluate" {
 		runner()
 	}
 	testscript.Main(m, map[string]func(){"runner": runner})
@@ -62,7 +62,7 @@ func pluginOf(program string) (protocol.Kind, string, bool) {
 }
 
 // TestScripts runs the scripts of testdata/script, which show what each command does and what each bad input gives. In
-// what they compare, $WORK stands for the script's folder, 0.0 s for a duration, and so on; see varying.
+// what they compare, $WORK stands for the script's directory, 0.0 s for a duration, and so on; see varying.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -73,6 +73,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"appears":   appears,
 			"exits":     exits,
+			"harmless":  harmless,
 			"overwrite": overwrite,
 			"plugin":    linkPlugin,
 			"sorted":    sorted,
@@ -81,7 +82,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// setup gives each script a temporary folder whose path is short enough for sockets, and checks in the end that nothing
+// setup gives each script a temporary directory whose path is short enough for sockets, and checks in the end that nothing
 // half-written is left there or in a store.
 func setup(e *testscript.Env) error {
 	tmp, err := os.MkdirTemp("", "cli")
@@ -171,6 +172,41 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(cmp.Or(err, err2))
 }
 
+// commands are what a CI system that reads a log would obey.
+var commands = regexp.MustCompile(`(?m)^(\s|\p{Z})*::|##[A-Za-z]*\[`)
+
+// harmless FILE... checks that files hold no control character but line breaks and tabs, no bidirectional override and no
+// command to a CI system. A file is stdout or stderr of the last command, or a pattern.
+func harmless(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: harmless FILE...")
+	}
+	for _, pattern := range args {
+		files := []string{pattern}
+		if pattern != "stdout" && pattern != "stderr" {
+			var err error
+			files, err = filepath.Glob(ts.MkAbs(pattern))
+			ts.Check(err)
+		}
+		if len(files) == 0 {
+			ts.Fatalf("no file fits %s", pattern)
+		}
+		for _, file := range files {
+			text := ts.ReadFile(file)
+			// What is not printed is not in the log of a CI system.
+			if command := commands.FindString(text); command != "" && file == pattern {
+				ts.Fatalf("%s holds the command %q", file, command)
+			}
+			for line := range strings.Lines(text) {
+				plain := strings.ReplaceAll(strings.TrimSuffix(line, "\n"), "\t", "")
+				if protocol.Visible(plain) != plain {
+					ts.Fatalf("%s: hidden characters in %q", file, line)
+				}
+			}
+		}
+	}
+}
+
 // sorted stderr sorts the lines of what the last command printed to stderr, where actions that run at the same time print.
 func sorted(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 || args[0] != "stderr" {
@@ -181,7 +217,7 @@ func sorted(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
-// plugin FILE makes a plugin of one of the fakes of this package: FOLDER/runner-KIND-NAME.
+// plugin FILE makes a plugin of one of the fakes of this package: DIR/runner-KIND-NAME.
 func linkPlugin(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: plugin FILE")
@@ -209,11 +245,11 @@ func overwrite(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(files[0], []byte(args[1]), 0o644))
 }
 
-// stored VARIABLE FOLDER ACTION [FILE] sets a variable to where the store of the spec in a folder keeps the record of an
+// stored VARIABLE DIR ACTION [FILE] sets a variable to where the store of the spec in a directory keeps the record of an
 // action, or a file of it.
 func stored(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 || len(args) > 4 {
-		ts.Fatalf("usage: stored VARIABLE FOLDER ACTION [FILE]")
+		ts.Fatalf("usage: stored VARIABLE DIR ACTION [FILE]")
 	}
 	ts.Check(ts.Exec("runner", "show", "-C", args[1], "--json", args[2]))
 	var record store.Record

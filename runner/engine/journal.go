@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,9 +11,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/plan"
 )
 
@@ -22,25 +26,42 @@ const JournalFile = "journal.jsonl"
 // Journal records what happens in a run, a JSON object a line, so that it can be read while the run goes on and after
 // it was killed.
 type Journal struct {
+	mu   sync.Mutex
 	file *os.File
 	err  error
+	// advances are the figures of running actions. They are written at most once in every.
+	advances map[*plan.Action]*advance
+	every    time.Duration
 }
+
+type advance struct {
+	documents int64
+	written   time.Time
+}
+
+// advanceEvery is how often the journal says how far a running action is.
+const advanceEvery = 5 * time.Second
 
 // Entry is a line of a journal. The first line of a run has Run set, the last one Finished; the others Action.
 type Entry struct {
-	Time       time.Time  `json:"time"`
-	Run        string     `json:"run,omitempty"`
-	Experiment string     `json:"experiment,omitempty"`
-	Actions    int        `json:"actions,omitempty"`
-	Finished   string     `json:"finished,omitempty"`
-	Action     string     `json:"action,omitempty"`
-	Kind       string     `json:"kind,omitempty"`
-	Who        string     `json:"who,omitempty"` // the model or provider that worked
-	State      plan.State `json:"state,omitempty"`
-	Key        string     `json:"key,omitempty"`
-	Attempt    int        `json:"attempt,omitempty"`
-	Error      string     `json:"error,omitempty"`
-	Reason     string     `json:"reason,omitempty"`
+	Time       time.Time `json:"time"`
+	Run        string    `json:"run,omitempty"`
+	Experiment string    `json:"experiment,omitempty"`
+	Actions    int       `json:"actions,omitempty"`
+	// Sequence is 1 more than that of every run that the folder held when this one began: clocks may be wrong.
+	Sequence int        `json:"sequence,omitempty"`
+	Finished string     `json:"finished,omitempty"`
+	Action   string     `json:"action,omitempty"`
+	Kind     string     `json:"kind,omitempty"`
+	Who      string     `json:"who,omitempty"` // the model or provider that worked
+	State    plan.State `json:"state,omitempty"`
+	Key      string     `json:"key,omitempty"`
+	Attempt  int        `json:"attempt,omitempty"`
+	Error    string     `json:"error,omitempty"`
+	Reason   string     `json:"reason,omitempty"`
+	// Documents says how far a running action is, of Expected documents where that is known.
+	Documents int64 `json:"documents,omitempty"`
+	Expected  int64 `json:"expected,omitempty"`
 	// Bytes and Seconds say what a finished action took.
 	Bytes   int64   `json:"bytes,omitempty"`
 	Seconds float64 `json:"seconds,omitempty"`
@@ -50,6 +71,14 @@ type Entry struct {
 func NewJournal(dir, run, experiment string, actions int) (*Journal, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
+	}
+	before, err := JournalDirs(filepath.Dir(dir))
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	number := 1
+	if len(before) > 0 {
+		number += sequence(before[0])
 	}
 	f, err := os.OpenFile(filepath.Join(dir, JournalFile), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
@@ -63,8 +92,8 @@ func NewJournal(dir, run, experiment string, actions int) (*Journal, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("journal: lock %s: %w", f.Name(), err), f.Close())
 	}
-	j := &Journal{file: f}
-	j.write(Entry{Run: run, Experiment: experiment, Actions: actions})
+	j := &Journal{file: f, advances: map[*plan.Action]*advance{}, every: advanceEvery}
+	j.write(Entry{Run: run, Experiment: experiment, Actions: actions, Sequence: number})
 	if j.err != nil {
 		return nil, errors.Join(j.err, f.Close())
 	}
@@ -83,12 +112,39 @@ func (j *Journal) Observe(e Event) {
 	if e.State == plan.Done {
 		entry.Bytes, entry.Seconds = a.Cost.Bytes, a.Seconds
 	}
+	if e.State == plan.Running && !a.Cost.AtMost {
+		entry.Expected = a.Cost.Documents
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.advances, a)
+	if e.State == plan.Running {
+		j.advances[a] = &advance{written: e.Time}
+	}
 	j.write(entry)
 }
 
-// Close writes how the run ended and closes the file. It returns the first error of all writes.
+// Advance writes how far a running action is, unless it did a moment ago.
+func (j *Journal) Advance(a *plan.Action, p action.Progress) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	of := j.advances[a]
+	if of == nil {
+		return
+	}
+	of.documents += p.Documents
+	if now := time.Now(); now.Sub(of.written) >= j.every {
+		of.written = now
+		j.write(Entry{Action: a.Name, State: plan.Running, Documents: of.documents})
+	}
+}
+
+// Close writes how the run ended, as failed if it does not say, and closes the file. It returns the first error of all
+// writes.
 func (j *Journal) Close(state string) error {
-	j.write(Entry{Finished: state})
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.write(Entry{Finished: cmp.Or(state, string(plan.Failed))})
 	return errors.Join(j.err, j.file.Close())
 }
 
@@ -102,7 +158,7 @@ func (j *Journal) write(e Entry) {
 	}
 	line, err := json.Marshal(e)
 	if err == nil {
-		_, err = j.file.Write(append(line, '\n'))
+		_, err = j.file.Write(append(protocol.VisibleJSON(line), '\n'))
 	}
 	if err != nil {
 		j.err = fmt.Errorf("journal %s: %w", j.file.Name(), err)
@@ -111,10 +167,11 @@ func (j *Journal) write(e Entry) {
 
 // Report is a run as its journal tells it.
 type Report struct {
-	Run        string    `json:"run"`
-	Experiment string    `json:"experiment"`
-	Started    time.Time `json:"started"`
-	Ended      time.Time `json:"ended,omitzero"`
+	Run        string `json:"run"`
+	Experiment string `json:"experiment"`
+	// Started is zero where the run ended before it could say so.
+	Started time.Time `json:"started,omitzero"`
+	Ended   time.Time `json:"ended,omitzero"`
 	// State is "running", "interrupted" (the process is gone and did not say goodbye) or what the run ended as.
 	State string `json:"state"`
 	// Actions counts the plan's actions; Entries holds the last entry of each that is known of, in the order of the plan.
@@ -125,6 +182,7 @@ type Report struct {
 // ReadJournal reads the journal in a run's folder, whether or not the run is over.
 func ReadJournal(dir string) (r Report, err error) {
 	path := filepath.Join(dir, JournalFile)
+	r.Run = filepath.Base(dir)
 	f, err := os.Open(path)
 	if err != nil {
 		return r, fmt.Errorf("journal: %w", err)
@@ -154,8 +212,14 @@ func ReadJournal(dir string) (r Report, err error) {
 			r.Run, r.Experiment, r.Started, r.Actions = e.Run, e.Experiment, e.Time, e.Actions
 		case e.Finished != "":
 			r.State, r.Ended = e.Finished, e.Time
+		case e.Action == "":
+			// Nothing is known of it.
 		default:
 			if i, ok := last[e.Action]; ok {
+				if e.State == plan.Running && e.Attempt == 0 {
+					r.Entries[i].Documents = e.Documents
+					continue
+				}
 				r.Entries[i] = e
 				continue
 			}
@@ -173,18 +237,41 @@ func ReadJournal(dir string) (r Report, err error) {
 	return r, nil
 }
 
-// JournalDirs lists the folders of runs, newest first.
+// JournalDirs lists the folders of runs, the one that was begun last first, whatever the clock said then.
 func JournalDirs(runs string) ([]string, error) {
 	entries, err := os.ReadDir(runs)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
 	var dirs []string
+	sequences := map[string]int{}
 	for _, e := range entries {
-		if _, err := os.Stat(filepath.Join(runs, e.Name(), JournalFile)); err == nil {
-			dirs = append(dirs, filepath.Join(runs, e.Name()))
+		dir := filepath.Join(runs, e.Name())
+		if _, err := os.Stat(filepath.Join(dir, JournalFile)); err == nil {
+			dirs = append(dirs, dir)
+			sequences[dir] = sequence(dir)
 		}
 	}
-	slices.SortFunc(dirs, func(x, y string) int { return strings.Compare(y, x) })
+	slices.SortFunc(dirs, func(x, y string) int {
+		return cmp.Or(cmp.Compare(sequences[y], sequences[x]), strings.Compare(y, x))
+	})
 	return dirs, nil
+}
+
+// maxFirstLine bounds what is read of a journal for the run's number.
+const maxFirstLine = 1 << 16
+
+// sequence returns the number of a run, 0 where its journal does not say.
+func sequence(dir string) int {
+	f, err := os.Open(filepath.Join(dir, JournalFile))
+	if err != nil {
+		return 0
+	}
+	// It is only read.
+	defer func() { _ = f.Close() }()
+	var first Entry
+	if json.NewDecoder(io.LimitReader(f, maxFirstLine)).Decode(&first) != nil {
+		return 0
+	}
+	return first.Sequence
 }

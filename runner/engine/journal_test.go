@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/plan"
 )
 
@@ -82,6 +83,76 @@ func TestJournal(t *testing.T) {
 	}
 	if _, err := NewJournal(dir, "id", "test", 2); !errors.Is(err, os.ErrExist) {
 		t.Errorf("a second run in the same folder: %v", err)
+	}
+}
+
+// A run tells how far its actions are, from the start of each attempt, and when the attempt began.
+func TestJournalTellsProgress(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "runs", "id")
+	j := newJournal(t, dir)
+	j.every = 0
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	a := &plan.Action{Name: "score m a", Cost: plan.Cost{Documents: 9}}
+	j.Advance(a, action.Progress{Documents: 100}) // before it began
+	for attempt := 1; attempt <= 2; attempt++ {
+		j.Observe(Event{Time: at, Action: a, State: plan.Running, Attempt: attempt})
+		j.Advance(a, action.Progress{Documents: 1})
+		j.Advance(a, action.Progress{Documents: 2})
+	}
+	want := []Entry{{Time: at, Action: "score m a", State: plan.Running, Attempt: 2, Documents: 3, Expected: 9}}
+	if d := cmp.Diff(want, readJournal(t, dir).Entries); d != "" {
+		t.Error(d)
+	}
+	j.Observe(Event{Time: at, Action: a, State: plan.Done})
+	j.Advance(a, action.Progress{Documents: 100}) // after its end
+	want = []Entry{{Time: at, Action: "score m a", State: plan.Done}}
+	if d := cmp.Diff(want, readJournal(t, dir).Entries); d != "" {
+		t.Error(d)
+	}
+	if err := j.Close("done"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Figures that come often are written seldom.
+func TestJournalIsNotFlooded(t *testing.T) {
+	dir := t.TempDir()
+	j := newJournal(t, dir)
+	j.every = time.Hour
+	a := &plan.Action{Name: "score m a"}
+	j.Observe(Event{Time: time.Now(), Action: a, State: plan.Running, Attempt: 1})
+	for range 1000 {
+		j.Advance(a, action.Progress{Documents: 1})
+	}
+	if err := j.Close("done"); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, JournalFile))
+	if lines := strings.Count(string(data), "\n"); err != nil || lines != 3 {
+		t.Errorf("%d lines, %v", lines, err)
+	}
+}
+
+// A run that ends before it has done anything says so, and names no action; one that could write nothing has a name.
+func TestRunThatEndsEarly(t *testing.T) {
+	dir := t.TempDir()
+	if err := newJournal(t, dir).Close(""); err != nil {
+		t.Fatal(err)
+	}
+	if r := readJournal(t, dir); r.State != "failed" || len(r.Entries) != 0 || r.Ended.IsZero() {
+		t.Errorf("%+v", r)
+	}
+	empty := filepath.Join(t.TempDir(), "20260102-1")
+	if err := os.Mkdir(empty, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, content := range []string{"", "{\"time\":\"2026-01-02T03:04:05Z\"}\n"} {
+		if err := os.WriteFile(filepath.Join(empty, JournalFile), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if r := readJournal(t, empty); r.Run != "20260102-1" || r.State != "interrupted" || !r.Started.IsZero() || len(r.Entries) != 0 {
+			t.Errorf("%q: %+v", content, r)
+		}
 	}
 }
 
@@ -168,7 +239,7 @@ func TestDamagedJournal(t *testing.T) {
 
 func TestJournalDirs(t *testing.T) {
 	runs := t.TempDir()
-	for _, id := range []string{"20260102-1", "20260103-1", "20251231-9"} {
+	for _, id := range []string{"20251231-9", "20260102-1", "20260103-1"} {
 		if err := newJournal(t, filepath.Join(runs, id)).Close("done"); err != nil {
 			t.Fatal(err)
 		}
@@ -183,6 +254,17 @@ func TestJournalDirs(t *testing.T) {
 	}
 	if d := cmp.Diff([]string{"20260103-1", "20260102-1", "20251231-9"}, got); d != "" || err != nil {
 		t.Error(d, err)
+	}
+	// A clock that is put right does not hide what ran since.
+	if err := newJournal(t, filepath.Join(runs, "20991231-1")).Close("done"); err != nil {
+		t.Fatal(err)
+	}
+	if err := newJournal(t, filepath.Join(runs, "20260104-1")).Close("done"); err != nil {
+		t.Fatal(err)
+	}
+	dirs, err = JournalDirs(runs)
+	if err != nil || len(dirs) != 5 || filepath.Base(dirs[0]) != "20260104-1" || filepath.Base(dirs[1]) != "20991231-1" {
+		t.Errorf("after a run in the future: %v %v", dirs, err)
 	}
 	if dirs, err := JournalDirs(filepath.Join(runs, "missing")); err != nil || len(dirs) > 0 {
 		t.Errorf("no runs yet: %v %v", dirs, err)

@@ -32,8 +32,7 @@ func (p *place) buildErrors(instance *build.Instance, c *load.Config, err error)
 		}
 		all = append(all, p.buildError(instance, e))
 	}
-	slices.SortFunc(all, CompareErrors)
-	return slices.Compact(all)
+	return tidy(all)
 }
 
 func (p *place) buildError(instance *build.Instance, e cueerrors.Error) Error {

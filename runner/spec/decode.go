@@ -20,7 +20,7 @@ type decoder struct {
 	context        *cue.Context
 	options        Options
 	errors         []Error
-	warnings       []Warning
+	warnings       []Error
 	// refused holds the paths that the schema refused; what depends on them is not looked at.
 	refused map[string]bool
 
@@ -86,11 +86,11 @@ func (d *decoder) unknown(n node, what, name string, known []string) {
 	if d.refused[what+"s"] {
 		return
 	}
-	d.fail(n, "no %s %q; %s", what, name, alternatives(what+"s", name, known))
+	d.fail(n, "no %s %q; %s", what, abbreviate(name, 100), alternatives(what+"s", name, known))
 }
 
 func (d *decoder) warn(pos Position, path, format string, args ...any) {
-	d.warnings = append(d.warnings, Warning{pos, path, fmt.Sprintf(format, args...)})
+	d.warnings = append(d.warnings, Error{pos, path, fmt.Sprintf(format, args...)})
 }
 
 // nearestPosition returns where the field at path, or else the nearest struct around it, was written.

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"cuelang.org/go/cue"
+
+	"surprisal.dev/plugins/protocol"
 )
 
 // Error is one mistake in a spec.
@@ -27,7 +30,7 @@ func FieldPath(names ...string) string {
 	for i, name := range names {
 		path[i] = cue.Str(name)
 	}
-	return pathString(path)
+	return abbreviate(pathString(path), longestPath)
 }
 
 // Errors are all mistakes of a spec, sorted by place, without repetition.
@@ -39,6 +42,37 @@ func (e Errors) Error() string {
 		lines[i] = x.Error()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// Errors quote what is in a spec, which may be of any size. Longer paths and messages are cut.
+const (
+	longestPath    = 300
+	longestMessage = 3000
+)
+
+// tidy sorts errors, drops repetitions and cuts what is very long.
+func tidy(all []Error) Errors {
+	for i := range all {
+		all[i].Path = abbreviate(all[i].Path, longestPath)
+		all[i].Message = abbreviate(all[i].Message, longestMessage)
+	}
+	slices.SortFunc(all, CompareErrors)
+	return slices.Compact(all)
+}
+
+// abbreviate cuts the middle out of a text of more than most bytes.
+func abbreviate(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	head, tail := most*3/4, len(s)-most/4
+	for head > 0 && !utf8.RuneStart(s[head]) {
+		head--
+	}
+	for tail < len(s) && !utf8.RuneStart(s[tail]) {
+		tail++
+	}
+	return fmt.Sprintf("%s...(%d bytes)...%s", s[:head], tail-head, s[tail:])
 }
 
 // Warning is something in a spec that is allowed and probably not meant.
@@ -55,7 +89,7 @@ func (p Position) String() string {
 
 func line(p Position, path, message string) string {
 	parts := slices.DeleteFunc([]string{p.String(), path, message}, func(s string) bool { return s == "" })
-	return strings.Join(parts, ": ")
+	return protocol.Visible(strings.Join(parts, ": "))
 }
 
 // CompareErrors orders errors by place, then by path and message.
@@ -72,6 +106,9 @@ func alternatives(what, found string, allowed []string) string {
 		return "there are no " + what
 	}
 	allowed = slices.Compact(slices.Sorted(slices.Values(allowed)))
+	for i, name := range allowed {
+		allowed[i] = abbreviate(name, 100)
+	}
 	if len(allowed) == 1 {
 		return "the only one is " + allowed[0]
 	}
@@ -86,15 +123,45 @@ func alternatives(what, found string, allowed []string) string {
 }
 
 // nearest returns the name that is most likely meant by found, or "" if none is near: at most a third of its letters
-// differ. The first of equals wins.
+// differ, or one is the beginning of the other. Of names that are equally far the one with the longest common beginning
+// wins, then the first.
 func nearest(found string, names []string) string {
-	best, bestDistance := "", max(1, len([]rune(found))/3)+1
+	const longest = 100
+	letters := []rune(strings.ToLower(found))
+	if len(letters) > longest {
+		return ""
+	}
+	best, bestDistance, bestCommon := "", max(1, len(letters)/3)+1, 0
 	for _, name := range names {
-		if d := distance(strings.ToLower(found), strings.ToLower(name)); d < bestDistance {
-			best, bestDistance = name, d
+		if len(name) > 4*longest {
+			continue
+		}
+		lower := strings.ToLower(name)
+		d, common := distance(string(letters), lower), commonPrefix(letters, []rune(lower))
+		if d < bestDistance || d == bestDistance && best != "" && common > bestCommon {
+			best, bestDistance, bestCommon = name, d, common
+		}
+	}
+	if best != "" {
+		return best
+	}
+	for _, name := range names {
+		lower := []rune(strings.ToLower(name))
+		common := commonPrefix(letters, lower)
+		if common > max(1, bestCommon) && (common == len(letters) || common == len(lower)) {
+			best, bestCommon = name, common
 		}
 	}
 	return best
+}
+
+// commonPrefix returns how many letters a and b begin with in common.
+func commonPrefix(a, b []rune) int {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // distance is the optimal string alignment distance: how many letters must be inserted, deleted, replaced or swapped with

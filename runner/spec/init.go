@@ -14,20 +14,24 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/cuecontext"
+	"cuelang.org/go/cue/parser"
 )
 
 //go:embed scaffold
 var scaffold embed.FS
 
-var experimentName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
+var experimentName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$`)
 
 // Init writes a small experiment that runs as it is to folder dir, and returns the files it wrote, relative to dir. In a
 // folder that no CUE module surrounds it makes one. It overwrites nothing: a file that is there already is an error,
 // before anything is written, and so is CUE that is there.
 func Init(dir, name string, sections []Section) ([]string, error) {
 	if !experimentName.MatchString(name) {
-		return nil, Errors{{Message: fmt.Sprintf("%q is not a name for an experiment; allowed are letters, digits, dots, "+
-			"underscores, hyphens and plus signs, a letter or digit first", name)}}
+		return nil, Errors{{Message: fmt.Sprintf("%q is not a name for an experiment; allowed are at most 100 letters, digits, "+
+			"dots, underscores, hyphens and plus signs, a letter or digit first; give one with --name", abbreviate(name, 100))}}
 	}
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -86,6 +90,9 @@ func Refresh(dir string, sections []Section) ([]string, error) {
 	if !inModule {
 		return nil, Errors{{Message: fmt.Sprintf("%q is in no CUE module, so there is no copy of the spec language to renew", dir)}}
 	}
+	if err := noLinks(root, filepath.Join(root, languageDir, "experiment")); err != nil {
+		return nil, err
+	}
 	files := map[string][]byte{}
 	if err := addCopy(files, root, sections); err != nil {
 		return nil, err
@@ -102,6 +109,16 @@ func Refresh(dir string, sections []Section) ([]string, error) {
 		}
 	}
 	return writeAll(files, abs)
+}
+
+// noLinks refuses a directory below root that is reached by a link: what lies there is somebody else's.
+func noLinks(root, dir string) error {
+	for at := dir; at != root; at = filepath.Dir(at) {
+		if target, err := os.Readlink(at); err == nil {
+			return Errors{{Pos: Position{File: relativeTo(root, at)}, Message: fmt.Sprintf("it is a link to %q, and nothing there is replaced; remove the link", target)}}
+		}
+	}
+	return nil
 }
 
 // writeAll writes files and returns their paths relative to dir.
@@ -153,7 +170,8 @@ func addScaffold(files map[string][]byte, dir, name string) error {
 	})
 }
 
-// identifier makes a CUE identifier of a name.
+// identifier makes a CUE identifier of a name, not one that means something to CUE already: package true does not parse,
+// and package string hides a type from those who import it.
 func identifier(name string) string {
 	id := strings.Map(func(r rune) rune {
 		if strings.ContainsRune(".+-", r) {
@@ -161,10 +179,20 @@ func identifier(name string) string {
 		}
 		return r
 	}, name)
-	if id[0] >= '0' && id[0] <= '9' {
+	if !ast.IsValidIdent(id) || known(id) {
 		id = "experiment_" + id
 	}
 	return id
+}
+
+// known reports whether CUE takes an identifier for something without a declaration.
+func known(id string) bool {
+	file, err := parser.ParseFile("name.cue", "package "+id+"\nx: "+id)
+	if err != nil {
+		return true
+	}
+	err = cuecontext.New().BuildFile(file).Err()
+	return err == nil || !strings.Contains(err.Error(), "reference")
 }
 
 // domainLabel makes the first element of a module path of a name.

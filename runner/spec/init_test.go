@@ -2,6 +2,7 @@ package spec_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -84,17 +85,28 @@ func TestInitOverwritesNothing(t *testing.T) {
 }
 
 func TestInitNames(t *testing.T) {
-	for _, name := range []string{"", "a b", "a/b", "-a", "a@b"} {
+	for _, name := range []string{"", "a b", "a/b", "-a", "a@b", strings.Repeat("a", 101)} {
 		if _, err := Init(t.TempDir(), name, plugins().Sections); err == nil {
 			t.Errorf("Init accepts the name %q", name)
 		}
 	}
-	dir := t.TempDir()
-	if _, err := Init(dir, "2026", plugins().Sections); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Load(t.Context(), dir, plugins()); err != nil {
-		t.Error(err)
+	for _, name := range []string{
+		"2026", "true", "null", "for", "if", "in", "let", "import", "package", "func", "string", "int8", "len", "and", "div",
+		"experiment", "name", "models", "a.b-c+d", "1.5", strings.Repeat("a", 100),
+	} {
+		dir := t.TempDir()
+		if _, err := Init(dir, name, plugins().Sections); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		e, err := Load(t.Context(), dir, plugins())
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if e.Name != name {
+			t.Errorf("%s is called %s", name, e.Name)
+		}
 	}
 }
 
@@ -135,6 +147,17 @@ func TestRefresh(t *testing.T) {
 	}
 	if e, err = Load(t.Context(), dir, plugins()); err != nil || len(e.Warnings) != 0 {
 		t.Errorf("%+v %v", e, err)
+	}
+	mine := t.TempDir()
+	writeFile(t, filepath.Join(mine, "mine.cue"), "package mine\n")
+	if err := errors.Join(os.RemoveAll(folder), os.Symlink(mine, folder)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Refresh(dir, plugins().Sections); err == nil {
+		t.Error("Refresh follows a link")
+	}
+	if entries, err := os.ReadDir(mine); err != nil || len(entries) != 1 {
+		t.Errorf("Refresh leaves %v %v where a link leads to", entries, err)
 	}
 	if _, err := Refresh(t.TempDir(), plugins().Sections); err == nil {
 		t.Error("Refresh outside of a module does something")

@@ -3,7 +3,6 @@ package spec
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,14 +19,15 @@ type Options struct {
 	Tags []string
 	// Providers and Backends are the plugins that the spec may use, by name.
 	Providers, Backends map[string]Schema
-	// Sections are the parts of the language that the kinds of actions bring.
-	Sections []Section
-	// FS, if set, is read instead of the file system: the tree of another revision, say. The folder given to Load is then
-	// a slash-separated path in it.
-	FS fs.FS
+	// Sections are the parts of the language that the kinds of actions bring. Bounded leaves them to Serve.
+	Sections []Section `json:"-"`
+	// Confine, if set, is a directory around the spec's. What lies outside of it, links followed, is not read, and a spec
+	// that names it is refused.
+	Confine string
 }
 
-// Load reads the experiment in folder dir. What is wrong with the spec itself is returned as Errors, all of it at once.
+// Load reads the experiment in directory dir, in this process: nothing bounds what evaluating it costs. What is wrong with
+// the spec itself is returned as Errors, all of it at once.
 func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -36,13 +36,14 @@ func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := newTree(dir, o.FS, files)
+	t, err := newTree(dir, o.Confine, files)
 	if err != nil {
 		return nil, err
 	}
-	p := &place{dir: t.dir, language: filepath.Join(t.root, languageDir) + string(filepath.Separator)}
+	root := filepath.Join(virtualRoot, t.root)
+	p := &place{dir: filepath.Join(virtualRoot, t.dir), language: filepath.Join(root, languageDir) + string(filepath.Separator)}
 	config := &load.Config{
-		Dir: t.dir, ModuleRoot: t.root, Overlay: t.overlay(), Tags: o.Tags, Registry: offline{}, Env: []string{},
+		Dir: p.dir, ModuleRoot: root, Overlay: t.overlay(), Tags: o.Tags, Registry: offline{}, Env: []string{},
 	}
 	instances := load.Instances([]string{".", languagePackage}, config)
 	if err := instances[0].Err; err != nil {
@@ -74,23 +75,25 @@ func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	// An embedded definition does not close the package that embeds it, so that unknown fields pass; this does.
 	d := &decoder{place: p, language: schema, context: c, root: user.Unify(definition), options: o}
 	e := d.experiment()
+	d.checkConfined(e, t.dir)
 	if len(d.errors) > 0 {
-		slices.SortFunc(d.errors, CompareErrors)
-		return nil, Errors(slices.Compact(d.errors))
+		return nil, tidy(d.errors)
 	}
 	e.Dir = dir
 	if t.stale != "" {
-		d.warn(Position{File: p.relative(t.stale)}, "", "this copy of the spec language is not that of this program, which was "+
+		d.warn(Position{File: relativeTo(t.dir, t.stale)}, "", "this copy of the spec language is not that of this program, which was "+
 			"used instead; `runner init --refresh` renews the copy, so that `cue vet` agrees")
 	}
-	slices.SortFunc(d.warnings, func(a, b Warning) int { return CompareErrors(Error(a), Error(b)) })
-	e.Warnings = d.warnings
+	for _, w := range tidy(d.warnings) {
+		e.Warnings = append(e.Warnings, Warning(w))
+	}
 	return e, nil
 }
 
 // place turns positions of CUE into positions relative to the spec's folder.
 type place struct {
-	// dir is the spec's folder, and language the folder of the spec language, with a separator at its end.
+	// dir is the spec's directory as the loader has it, and language the one of the spec language, with a separator at its
+	// end.
 	dir, language string
 	// start is the beginning of the spec's first file.
 	start token.Pos
@@ -108,14 +111,8 @@ func (p *place) position(pos token.Pos) Position {
 	return Position{File: p.relative(pos.Filename()), Line: pos.Line(), Column: pos.Column()}
 }
 
-// relative returns a file's path from the spec's folder.
-func (p *place) relative(file string) string {
-	rel, err := filepath.Rel(p.dir, file)
-	if err != nil {
-		return file
-	}
-	return filepath.ToSlash(rel)
-}
+// relative returns a file's path from the spec's directory.
+func (p *place) relative(file string) string { return relativeTo(p.dir, file) }
 
 // better orders positions by how well they point to a mistake: in the spec's own folder first, then by file and place.
 func (p *place) better(a, b token.Pos) bool {

@@ -38,16 +38,28 @@ type lockEntry struct {
 	Resolution json.RawMessage `json:"resolution"`
 }
 
-// ReadLock reads the lock file in fsys, the spec's folder. Without a file the lock is empty. What is wrong with the file is
-// returned as Errors.
-func ReadLock(fsys fs.FS) (*Lock, error) {
+// maxLock bounds the bytes of a lock file: a hundred thousand sources with a file each take about half of it.
+const maxLock = 64 << 20
+
+// ReadLock reads the lock file in directory dir, that of the spec. Without a file the lock is empty. What is wrong with the
+// file is returned as Errors. If confine is set, a link that leads out of that directory is wrong.
+func ReadLock(dir, confine string) (*Lock, error) {
+	if confine != "" {
+		if err := Confined(confine, filepath.Join(dir, LockFile)); err != nil {
+			return nil, Errors{{Pos: Position{File: LockFile}, Message: err.Error()}}
+		}
+	}
+	return readLock(os.DirFS(dir))
+}
+
+func readLock(fsys fs.FS) (*Lock, error) {
 	l := &Lock{entries: map[sourceKey]json.RawMessage{}}
-	data, err := fs.ReadFile(fsys, LockFile)
+	data, err := readRegular(fsys, LockFile, maxLock)
 	if errors.Is(err, fs.ErrNotExist) {
 		return l, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, Errors{{Pos: Position{File: LockFile}, Message: fmt.Sprintf("cannot be read: %v; restore the file, or delete it and run `runner pin`", err)}}
 	}
 	if n := conflictLine(data); n > 0 {
 		return nil, lockError(n, "a merge left a conflict here; resolve it, or delete the file and run `runner pin`")
@@ -74,7 +86,7 @@ func ReadLock(fsys fs.FS) (*Lock, error) {
 			return nil, err
 		}
 		if _, twice := l.entries[key]; twice {
-			return nil, lockError(1, "source %d, %s %s, is there twice; delete one and run `runner pin`", i, e.Provider, key.config)
+			return nil, lockError(1, "source %d, %s %s, is there twice; delete one and run `runner pin`", i, abbreviate(e.Provider, 100), abbreviate(key.config, 300))
 		}
 		if err := l.Set(e.Provider, e.Config, e.Resolution); err != nil {
 			return nil, err
@@ -84,7 +96,7 @@ func ReadLock(fsys fs.FS) (*Lock, error) {
 }
 
 func lockError(line int, format string, args ...any) Errors {
-	return Errors{{Pos: Position{LockFile, line, 1}, Message: fmt.Sprintf(format, args...)}}
+	return tidy([]Error{{Pos: Position{LockFile, line, 1}, Message: fmt.Sprintf(format, args...)}})
 }
 
 // conflictLine returns the line of the first conflict marker that a merge left, counted from 1, or 0.
@@ -120,9 +132,9 @@ func jsonProblem(err error) string {
 		return "the file ends early"
 	}
 	if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fmt.Sprintf("the field %q is not what it should be: found %s", kind.Field, kind.Value)
+		return fmt.Sprintf("the field %q is not what it should be: found %s", abbreviate(kind.Field, 100), abbreviate(kind.Value, 100))
 	}
-	return strings.TrimPrefix(err.Error(), "json: ")
+	return abbreviate(strings.TrimPrefix(err.Error(), "json: "), 300)
 }
 
 // Get returns what a source was resolved to.

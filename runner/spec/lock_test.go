@@ -2,9 +2,11 @@ package spec
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/fstest"
 
@@ -25,6 +27,13 @@ const goldenLock = `{
 			}
 		},
 		{
+			"provider": "scores",
+			"config": {
+				"path": "scores.parquet"
+			},
+			"resolution": {}
+		},
+		{
 			"provider": "text",
 			"config": {
 				"path": "a.txt",
@@ -34,6 +43,20 @@ const goldenLock = `{
 				"bytes": 12345678901234567890,
 				"files": []
 			}
+		},
+		{
+			"provider": "text",
+			"config": {
+				"path": "b.txt"
+			},
+			"resolution": {}
+		},
+		{
+			"provider": "text",
+			"config": {
+				"path": "c.txt"
+			},
+			"resolution": {}
 		}
 	]
 }
@@ -41,13 +64,17 @@ const goldenLock = `{
 
 func TestLock(t *testing.T) {
 	dir := t.TempDir()
-	l, err := ReadLock(os.DirFS(dir))
+	l, err := ReadLock(dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, source := range [][3]string{
 		{"text", `{"split":"lines","path":"a.txt"}`, `{"files":[],"bytes":12345678901234567890}`},
 		{"text", `{"path":"gone.txt"}`, `{}`},
+		{"text", `{"path":"c.txt"}`, `{}`},
+		{"text", `{"path":"b.txt"}`, `{}`},
+		{ScoresProvider, `{"path":"scores.parquet"}`, `{}`},
+		{ScoresProvider, `{"path":"gone.parquet"}`, `{}`},
 		{"jsonl", `{"path":"s3://bucket/b.jsonl"}`, `{"digest":"one"}`},
 		{"jsonl", `{"path": "s3://bucket/b.jsonl"}`, `{"digest":"<two> & three"}`},
 	} {
@@ -55,11 +82,13 @@ func TestLock(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	l.Retain(&Experiment{Datasets: []Dataset{
+	l.Retain(&Experiment{Models: []Model{{Name: "scored here"}, {Scores: &Scores{Path: "scores.parquet"}}}, Datasets: []Dataset{
+		{Source: Source{Provider: "text", Config: json.RawMessage(`{"path":"b.txt"}`)}},
+		{Source: Source{Provider: "text", Config: json.RawMessage(`{"path":"c.txt"}`)}},
 		{Source: Source{Provider: "text", Config: json.RawMessage(`{"path":"a.txt","split":"lines"}`)}},
 		{Source: Source{Provider: "jsonl", Config: json.RawMessage(`{"path":"s3://bucket/b.jsonl"}`)}},
 	}})
-	for range 2 {
+	for range 8 {
 		if err := l.Write(dir); err != nil {
 			t.Fatal(err)
 		}
@@ -70,7 +99,7 @@ func TestLock(t *testing.T) {
 		if diff := cmp.Diff(goldenLock, string(data)); diff != "" {
 			t.Error(diff)
 		}
-		if l, err = ReadLock(os.DirFS(dir)); err != nil {
+		if l, err = ReadLock(dir, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -105,11 +134,11 @@ func TestBadLock(t *testing.T) {
 			"surprisal.lock:1:1: source 0 has no provider, config or resolution; restore the file, or delete it and run `runner pin`"},
 		{"twice", `{"version": 1, "sources": [{"provider": "text", "config": {}, "resolution": {}}, {"provider": "text", "config": {}, "resolution": {}}]}`,
 			"surprisal.lock:1:1: source 1, text {}, is there twice; delete one and run `runner pin`"},
-		{"more", goldenLock + "{}", "surprisal.lock:26:1: there is more after the end; restore the file, or delete it and run `runner pin`"},
+		{"more", goldenLock + "{}", "surprisal.lock:47:1: there is more after the end; restore the file, or delete it and run `runner pin`"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := ReadLock(fstest.MapFS{LockFile: {Data: []byte(test.lock)}})
+			_, err := readLock(fstest.MapFS{LockFile: {Data: []byte(test.lock)}})
 			if err == nil || err.Error() != test.want {
 				t.Errorf("found %v\nwant  %s", err, test.want)
 			}
@@ -122,7 +151,7 @@ func FuzzReadLock(f *testing.F) {
 	f.Add([]byte(goldenLock))
 	f.Add([]byte(`{"version": 1, "sources": [{"provider": "p", "config": 1e999, "resolution": "\ud800"}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		l, err := ReadLock(fstest.MapFS{LockFile: {Data: data}})
+		l, err := readLock(fstest.MapFS{LockFile: {Data: data}})
 		if err != nil {
 			return
 		}
@@ -130,7 +159,7 @@ func FuzzReadLock(f *testing.F) {
 		if err := l.Write(dir); err != nil {
 			t.Fatal(err)
 		}
-		again, err := ReadLock(os.DirFS(dir))
+		again, err := ReadLock(dir, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,6 +185,11 @@ func TestNearest(t *testing.T) {
 		{"", []string{"a", "ab"}, "a"},
 		{"größe", []string{"grosse", "größen"}, "größen"},
 		{"anything", nil, ""},
+		{"doc", []string{"bytes", "documents"}, "documents"},
+		{"documentsToRead", []string{"bytes", "documents"}, "documents"},
+		{"d", []string{"documents", "data"}, ""},
+		{"cat", []string{"bat", "cab"}, "cab"},
+		{"model-9", []string{"model-10", "model-1"}, "model-1"},
 	}
 	for _, test := range tests {
 		if got := nearest(test.found, test.names); got != test.want {
@@ -178,4 +212,37 @@ func TestDistance(t *testing.T) {
 			t.Errorf("an inserted letter is %d away from %q", got, a)
 		}
 	})
+}
+
+// TestLockOfAnotherKind checks that a lock file that is no regular file, or of no bounded size, is not read.
+func TestLockOfAnotherKind(t *testing.T) {
+	tests := []struct {
+		name string
+		make func(file string) error
+		want string
+	}{
+		{"pipe", func(file string) error { return syscall.Mkfifo(file, 0o644) }, "it is not a regular file (prw"},
+		{"device", func(file string) error { return os.Symlink("/dev/zero", file) }, "it is not a regular file (D"},
+		{"directory", func(file string) error { return os.Mkdir(file, 0o755) }, "it is not a regular file (d"},
+		{"huge", func(file string) error {
+			return errors.Join(os.WriteFile(file, nil, 0o644), os.Truncate(file, 1<<40))
+		}, "it is larger than 64 MiB"},
+		{"outside", func(file string) error { return os.Symlink("/etc/hostname", file) }, "which leads to /etc/hostname, is outside of"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := test.make(filepath.Join(dir, LockFile)); err != nil {
+				t.Fatal(err)
+			}
+			confine := ""
+			if test.name == "outside" {
+				confine = dir
+			}
+			_, err := ReadLock(dir, confine)
+			if _, ok := errors.AsType[Errors](err); !ok || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("found %v; want %s", err, test.want)
+			}
+		})
+	}
 }

@@ -252,6 +252,9 @@ func source(x ast.Node) string {
 
 // short cuts text to one line of at most 80 characters.
 func short(s string) string {
+	if len(s) > 4096 {
+		s = strings.ToValidUTF8(s[:4096], "")
+	}
 	r := []rune(strings.Join(strings.Fields(s), " "))
 	if len(r) > 80 {
 		return string(r[:77]) + "..."
@@ -292,7 +295,7 @@ func ownWords(errs []cueerrors.Error) string {
 			text = strings.TrimPrefix(text, path+": ")
 		}
 		text, _, _ = strings.Cut(text, ", found _|_")
-		if !slices.Contains(all, text) {
+		if text = abbreviate(text, 500); !slices.Contains(all, text) {
 			all = append(all, text)
 		}
 	}

@@ -4,12 +4,14 @@
 package terminal
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/maruel/natural"
 )
 
 // Count returns a number with its noun: "1 document", "2 documents".
@@ -28,6 +30,9 @@ func Size(bytes int64) string { return humanize.Bytes(uint64(max(bytes, 0))) }
 func Duration(seconds float64) string {
 	return time.Duration(seconds * float64(time.Second)).Round(100 * time.Millisecond).String()
 }
+
+// Compare orders names as people count: "d2" before "d10".
+func Compare(a, b string) int { return cmp.Or(natural.Compare(a, b), cmp.Compare(a, b)) }
 
 // Columns prints rows in aligned columns; the first row is the head. Columns but the first are right-aligned where every
 // cell below the head starts with a digit, a sign or a dash.

@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -155,18 +156,19 @@ func (w *Workspace) readFile(ctx context.Context, a *plan.Action, name string) (
 }
 
 // Latest returns the plan with what the store holds of it, and what that came to.
-func (w *Workspace) Latest(ctx context.Context) (Summary, error) {
+func (w *Workspace) Latest(ctx context.Context) (*plan.Plan, Summary, error) {
 	p, err := w.Plan(ctx)
 	if err != nil {
-		return Summary{}, err
+		return nil, Summary{}, err
 	}
 	if err := w.Resolve(ctx, p); err != nil {
-		return Summary{}, err
+		return nil, Summary{}, err
 	}
 	if p.Count(plan.Cached) == 0 {
-		return Summary{}, invalid("nothing of %s has run yet; start it with runner run", p.Experiment)
+		return nil, Summary{}, invalid("nothing of %s has run yet; start it with runner run", p.Experiment)
 	}
-	return w.Summarise(ctx, p)
+	s, err := w.Summarise(ctx, p)
+	return p, s, err
 }
 
 var keyPrefix = regexp.MustCompile(`^[0-9a-f]{6,64}$`)
@@ -317,33 +319,45 @@ func (w *Workspace) Explain(ctx context.Context, what string) (Explanation, erro
 	return x, nil
 }
 
-// LastRun tells what the last run in a folder did or is doing.
-func LastRun(dir string) (engine.Report, error) {
-	last, err := lastRunDir(dir)
+// LastRun tells what the last run of a folder did or is doing. state is the folder of its runs as in Options.
+func LastRun(dir, state string) (engine.Report, error) {
+	last, err := lastRunDir(dir, state)
 	if err != nil {
 		return engine.Report{}, err
 	}
 	return engine.ReadJournal(last)
 }
 
-// OpenLog opens the log of the last run in a folder.
-func OpenLog(dir string) (io.ReadCloser, error) {
-	last, err := lastRunDir(dir)
+// OpenLog opens the log of the last run of a folder, and its journal.
+func OpenLog(dir, state string) (log, journal io.ReadCloser, err error) {
+	last, err := lastRunDir(dir, state)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return os.Open(filepath.Join(last, logFile))
+	journal, err = os.Open(filepath.Join(last, engine.JournalFile))
+	if err != nil {
+		return nil, nil, err
+	}
+	log, err = os.Open(filepath.Join(last, logFile))
+	if errors.Is(err, os.ErrNotExist) {
+		// The run ended before it had a log.
+		return io.NopCloser(strings.NewReader("")), journal, nil
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, journal.Close())
+	}
+	return log, journal, nil
 }
 
 func nothingRan(dir string) error {
 	return invalid("nothing has run in %s yet; start it with runner run", dir)
 }
 
-func lastRunDir(dir string) (string, error) {
+func lastRunDir(dir, state string) (string, error) {
 	if err := checkFolder(dir); err != nil {
 		return "", err
 	}
-	dirs, err := engine.JournalDirs(filepath.Join(dir, stateDir, "runs"))
+	dirs, err := engine.JournalDirs(filepath.Join(cmp.Or(state, filepath.Join(dir, stateDir)), "runs"))
 	if err != nil {
 		return "", err
 	}

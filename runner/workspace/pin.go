@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -31,7 +30,7 @@ func (w *Workspace) Pin(ctx context.Context) ([]Pinned, error) {
 	if err != nil {
 		return nil, err
 	}
-	lock, err := spec.ReadLock(os.DirFS(w.Dir))
+	lock, err := spec.ReadLock(w.Dir, w.options.Confine)
 	if err != nil {
 		return nil, err
 	}

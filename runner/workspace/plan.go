@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -27,7 +26,7 @@ func (w *Workspace) Experiment(ctx context.Context) (*spec.Experiment, error) {
 	if w.experiment != nil {
 		return w.experiment, nil
 	}
-	e, err := w.load(ctx, w.Dir)
+	e, err := w.load(ctx, w.Dir, w.options.Confine)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +70,11 @@ func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, past bool, d
 		Providers: identities(w.plugins, protocol.KindProvider), Backends: identities(w.plugins, protocol.KindBackend),
 		Scores: map[string]protocol.File{}, Weights: map[string][]protocol.ModelFile{}, Estimates: map[string]protocol.Estimate{},
 	}
-	lock, err := spec.ReadLock(os.DirFS(dirs[0]))
+	confine := w.options.Confine
+	if past && confine != "" {
+		confine = dirs[0]
+	}
+	lock, err := spec.ReadLock(dirs[0], confine)
 	if err != nil {
 		return nil, err
 	}

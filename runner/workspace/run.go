@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"surprisal.dev/plugins/host"
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/executor"
@@ -211,9 +213,19 @@ func (w *Workspace) record(id string, p *plan.Plan) (*recorder, error) {
 	if err != nil {
 		return nil, errors.Join(err, journal.Close(StateFailed))
 	}
-	sink := hclog.NewSinkAdapter(&hclog.LoggerOptions{Level: hclog.Debug, Output: log, JSONFormat: true})
+	sink := hclog.NewSinkAdapter(&hclog.LoggerOptions{Level: hclog.Debug, Output: visibleJSON{log}, JSONFormat: true})
 	w.log.RegisterSink(sink)
 	return &recorder{journal: journal, log: log, sink: sink, from: w.log}, nil
+}
+
+// visibleJSON writes JSON lines of which each is written at once.
+type visibleJSON struct{ to io.Writer }
+
+func (w visibleJSON) Write(line []byte) (int, error) {
+	if _, err := w.to.Write(protocol.VisibleJSON(line)); err != nil {
+		return 0, err
+	}
+	return len(line), nil
 }
 
 // ignoreState keeps the state of runs out of the git repository that holds the spec. A run that was killed may have left
@@ -236,7 +248,10 @@ func (r *recorder) Observe(e engine.Event) {
 }
 
 // Advance implements engine.Observer.
-func (r *recorder) Advance(a *plan.Action, p action.Progress) { r.next.Advance(a, p) }
+func (r *recorder) Advance(a *plan.Action, p action.Progress) {
+	r.journal.Advance(a, p)
+	r.next.Advance(a, p)
+}
 
 func (r *recorder) close(state string) error {
 	r.from.DeregisterSink(r.sink)

@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,8 +37,14 @@ type Options struct {
 	Dir string
 	// Store is a folder or a URL; "" is the store beside the spec.
 	Store string
+	// State is the folder that holds runs, reports and the cache; "" is the one beside the spec.
+	State string
 	// Inject sets fields of the spec with a @tag attribute, as "key=value".
-	Inject     []string
+	Inject []string
+	// Evaluator reads the spec; nil reads it in this process.
+	Evaluator spec.Evaluator
+	// Confine, if set, is a directory around the spec's outside of which nothing is read for it.
+	Confine    string
 	PluginDirs []string
 	Builtins   Builtins
 	Log        hclog.Logger
@@ -75,7 +82,11 @@ func Open(ctx context.Context, o Options) (*Workspace, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Workspace{Dir: dir, options: o, state: filepath.Join(dir, stateDir), kinds: kinds.All()}
+	state, err := filepath.Abs(cmp.Or(o.State, filepath.Join(dir, stateDir)))
+	if err != nil {
+		return nil, err
+	}
+	w := &Workspace{Dir: dir, options: o, state: state, kinds: kinds.All()}
 	w.digests = openDigests(filepath.Join(w.state, "digests.json"))
 	if w.program, err = os.Executable(); err != nil {
 		return nil, err
@@ -212,13 +223,21 @@ func (w *Workspace) language(plugins []Plugin) spec.Options {
 }
 
 // load reads the spec in a directory. Of the plugins on the machine it starts those that are built in and those that the
-// spec names.
-func (w *Workspace) load(ctx context.Context, dir string) (*spec.Experiment, error) {
+// spec names. See spec.Options for confine.
+func (w *Workspace) load(ctx context.Context, dir, confine string) (*spec.Experiment, error) {
+	read := func(plugins []Plugin) (*spec.Experiment, error) {
+		o := w.language(plugins)
+		o.Confine = confine
+		if w.options.Evaluator == nil {
+			return spec.Load(ctx, dir, o)
+		}
+		return w.options.Evaluator.Load(ctx, dir, o)
+	}
 	plugins, err := w.askAll(ctx, func(kind protocol.Kind, name string) bool { return w.isBuiltin(kind, name) })
 	if err != nil {
 		return nil, err
 	}
-	e, err := spec.Load(ctx, dir, w.language(plugins))
+	e, err := read(plugins)
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +249,7 @@ func (w *Workspace) load(ctx context.Context, dir string) (*spec.Experiment, err
 	if plugins, err = w.askAll(ctx, func(kind protocol.Kind, name string) bool { return named[kind][name] }); err != nil {
 		return nil, err
 	}
-	return spec.Load(ctx, dir, w.language(plugins))
+	return read(plugins)
 }
 
 func (w *Workspace) isBuiltin(kind protocol.Kind, name string) bool {

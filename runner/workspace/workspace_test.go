@@ -189,7 +189,7 @@ func TestRun(t *testing.T) {
 	if d := cmp.Diff(map[plan.State]int{plan.Cached: 7}, second.Counts); d != "" || second.ID == first.ID {
 		t.Errorf("again: %s", d)
 	}
-	last, err := workspace.LastRun(f.dir)
+	last, err := workspace.LastRun(f.dir, "")
 	if err != nil || last.Run != second.ID || last.State != workspace.StateDone || len(last.Entries) != 7 {
 		t.Errorf("the last run is %+v, %v", last, err)
 	}
@@ -240,7 +240,7 @@ func TestStop(t *testing.T) {
 	if err != nil || outcome.State != workspace.StateCancelled || outcome.Counts[plan.Cancelled] != 7 {
 		t.Errorf("found %+v, %v", outcome, err)
 	}
-	if _, err := w.Latest(t.Context()); protocol.KindOf(err) != protocol.InvalidInput {
+	if _, _, err := w.Latest(t.Context()); protocol.KindOf(err) != protocol.InvalidInput {
 		t.Errorf("a headline of nothing: found error %v", err)
 	}
 }
@@ -251,7 +251,7 @@ func TestReports(t *testing.T) {
 	f := newFolder(t)
 	w, _ := f.runs()
 	before := f.report()
-	s, err := w.Latest(t.Context())
+	_, s, err := w.Latest(t.Context())
 	if err != nil || len(s.Published) != 1 || len(s.Reports) != 2 || s.Reports[1].Kind != "gap" {
 		t.Fatalf("found %+v, %v", s, err)
 	}
@@ -274,7 +274,7 @@ func TestReports(t *testing.T) {
 	}
 	f.replace("order: 2", "order: 3")
 	w = f.open()
-	if s, err = w.Latest(t.Context()); err != nil || len(s.Published) > 0 {
+	if _, s, err = w.Latest(t.Context()); err != nil || len(s.Published) > 0 {
 		t.Errorf("found the reports %v, %v; wanted none, for the directory holds another spec's", s.Published, err)
 	}
 	f.run(w)
@@ -724,7 +724,7 @@ func TestOpenRefuses(t *testing.T) {
 			t.Errorf("%s: found error %v", dir, err)
 		}
 	}
-	if _, err := workspace.LastRun(newFolder(t).dir); protocol.KindOf(err) != protocol.InvalidInput {
+	if _, err := workspace.LastRun(newFolder(t).dir, ""); protocol.KindOf(err) != protocol.InvalidInput {
 		t.Errorf("no run: found error %v", err)
 	}
 }

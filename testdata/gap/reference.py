@@ -2,7 +2,7 @@
 
 Usage: reference.py A B OUT
 
-A and B are folders with one folder a dataset, each with scored_documents.parquet and, if it has one, ledger.parquet.
+A and B are folders with one folder a dataset, each with exported.parquet and, if it has one, ledger.parquet.
 Writes to OUT, as JSON, the lists of summary.json that Marin's report has too. Bytes that a ledger calls unscored are
 taken out of both sides first.
 """
@@ -103,7 +103,7 @@ def boundaries(raw, low, high, document):
 
 def read(folder):
     documents = {}
-    for path in sorted(pathlib.Path(folder).glob("**/scored_documents.parquet")):
+    for path in sorted(pathlib.Path(folder).glob("**/exported.parquet")):
         ledger = path.with_name("ledger.parquet")
         unscored = {}
         if ledger.exists():

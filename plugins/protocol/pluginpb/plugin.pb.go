@@ -4,7 +4,8 @@
 // protocol version 1), and serves one of the two services below. Go authors need none of this: see plugins/sdk.
 //
 // Messages of a stream hold about 1 MiB. A row, document or answer that is larger continues in the next element of its
-// kind, as the field `continued` says; a receiver accepts a message of up to 256 MiB.
+// kind, as the field `continued` says. A receiver accepts a message of up to 4 MiB in a stream and of up to 64 MiB elsewhere,
+// a value of a row or the text of a document of up to 64 MiB, and a row's problem of up to 64 KiB.
 //
 // A failure that has a kind carries an Error in the details of its gRPC status.
 

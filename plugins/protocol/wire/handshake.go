@@ -20,6 +20,10 @@ const (
 // other end only the runner holds, so that its end of file means that the runner is gone.
 const LifelineVariable = "SURPRISAL_PLUGIN_LIFELINE"
 
+// ProcessVariable names an environment variable whose value no other process has that the runner starts. What a plugin
+// starts inherits it, so that the runner finds it even where it has left the plugin's session.
+const ProcessVariable = "SURPRISAL_PLUGIN_PROCESS"
+
 // Handshake returns what both sides must agree on before they speak.
 func Handshake() plugin.HandshakeConfig {
 	return plugin.HandshakeConfig{

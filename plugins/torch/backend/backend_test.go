@@ -125,7 +125,7 @@ func score(t testing.TB, m sdk.Model, s protocol.Settings, texts ...string) []pr
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := protocol.Project(d, answers[d.Index], m.Describe()); err != nil {
+		if _, err := protocol.Account(d, answers[d.Index], m.Describe()); err != nil {
 			t.Error(err)
 		}
 	}
@@ -140,7 +140,10 @@ func TestConformance(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	report, err := conformance.Run(t.Context(), []string{program}, protocol.KindBackend,
-		conformance.Case{Name: "tiny llama", Model: tiny(t), LargeBytes: 1 << 18})
+		conformance.Case{
+			Name: "tiny llama", Model: tiny(t), LargeBytes: 1 << 18,
+			Neutral: json.RawMessage(strings.NewReplacer(`"threads": 0`, `"threads": 1`, "2048", "100").Replace(defaults)),
+		})
 	if err != nil {
 		t.Fatal(err)
 	}

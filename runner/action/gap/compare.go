@@ -26,11 +26,10 @@ type Side struct {
 
 // Table is one model's scores on one dataset. Tables that are not in the order of their keys are sorted first.
 type Table struct {
-	// Key is the dataset's name, and that of every row.
+	// Key is the dataset's name, and Tags are its tags.
 	Key        string
+	Tags       []string
 	ScoredPath string
-	// LedgerPath is empty where no ledger was kept: then every byte of a span counts as scored.
-	LedgerPath string
 }
 
 // Options say how to compare.
@@ -141,23 +140,23 @@ type comparison struct {
 	buckets  [bucketCount]aggregate
 	groups   map[string]map[int]bool // the datasets in each group
 	literals *literals
-	segments int64 // segments so far
+	segments int64
 
 	topDocuments [2]top[Document]
 	topSegments  [2]top[Segment]
 	documents    *tableFile[DocumentRow]
 
 	unscored Bytes
-	free     Bytes
+	zeroLoss Bytes
 
-	prefixA, prefixB []float64
-	prefixScored     []int32 // scored bytes before each byte; empty where all are
-	excluded         []span
-	tags             []string // registered last, of dataset tagged
-	tagged           int
+	excluded []span // exclude's own, kept to be used again
 }
 
-type span struct{ start, end int32 }
+// documentKey names a document of the comparison.
+type documentKey struct {
+	dataset int
+	artifact.Key
+}
 
 // run joins the two sides on their keys.
 func (c *comparison) run(ctx context.Context) error {
@@ -168,18 +167,8 @@ func (c *comparison) run(ctx context.Context) error {
 		a.stop()
 		b.stop()
 	}()
-	for i, dataset := range c.a.Datasets {
-		c.group(dataset.Key, i)
-		for prefix := range prefixes(dataset.Key) {
-			c.group(prefix, i)
-		}
-	}
-	c.tagged = -1
-	type key struct {
-		dataset int
-		artifact.Key
-	}
-	before := key{dataset: -1}
+	c.registerGroups()
+	before := documentKey{dataset: -1}
 	row := int64(0)
 	for {
 		x, i, err := a.peek()
@@ -193,36 +182,13 @@ func (c *comparison) run(ctx context.Context) error {
 		if x == nil && y == nil {
 			return nil
 		}
-		order := 0
-		switch {
-		case x == nil:
-			order = 1
-		case y == nil:
-			order = -1
-		default:
-			order = cmp.Or(cmp.Compare(i, j), artifact.CompareKeys(x.Shard, x.Row, y.Shard, y.Row))
-		}
-		if order != 0 {
-			has, lacks := c.a.Name, c.b.Name
-			if order > 0 {
-				x, i, has, lacks = y, j, lacks, has
-			}
-			if before == (key{i, artifact.Key{Shard: x.Shard, Row: x.Row}}) {
-				return c.fault(x, "found twice in the scores of model %q, wanted once", has)
-			}
-			return c.fault(x, "found in the scores of model %q, not in those of model %q; score both on the same documents", has, lacks)
-		}
-		now := key{i, artifact.Key{Shard: x.Shard, Row: x.Row}}
-		if now == before {
-			return c.fault(x, "found twice in the scores of models %q and %q, wanted once", c.a.Name, c.b.Name)
-		}
-		if now.dataset != before.dataset {
-			row = 0
-		}
-		before = now
-		if err := c.same(x, y); err != nil {
+		if err := c.match(x, y, i, j, before); err != nil {
 			return err
 		}
+		if i != before.dataset {
+			row = 0
+		}
+		before = documentKey{i, artifact.Key{Shard: x.Shard, Row: x.Row}}
 		if err := c.document(x, y, i, row); err != nil {
 			return err
 		}
@@ -235,8 +201,35 @@ func (c *comparison) run(ctx context.Context) error {
 	}
 }
 
+// match refuses two records, of datasets i and j and of which one may be missing, that are not of one document, and a
+// document with the key of the one before.
+func (c *comparison) match(x, y *record, i, j int, before documentKey) error {
+	order := 0
+	switch {
+	case x == nil:
+		order = 1
+	case y == nil:
+		order = -1
+	default:
+		order = cmp.Or(cmp.Compare(i, j), artifact.CompareKeys(x.Shard, x.Row, y.Shard, y.Row))
+	}
+	has, lacks := c.a.Name, c.b.Name
+	if order > 0 {
+		x, i, has, lacks = y, j, lacks, has
+	}
+	switch again := before == (documentKey{i, artifact.Key{Shard: x.Shard, Row: x.Row}}); {
+	case order != 0 && again:
+		return c.fault(x, "found twice in the scores of model %q, wanted once", has)
+	case order != 0:
+		return c.fault(x, "found in the scores of model %q, not in those of model %q; score both on the same documents", has, lacks)
+	case again:
+		return c.fault(x, "found twice in the scores of models %q and %q, wanted once", c.a.Name, c.b.Name)
+	}
+	return c.same(x, y)
+}
+
 func (c *comparison) fault(r *record, format string, args ...any) error {
-	return protocol.Invalid("dataset %q, shard %q, row %d: %s", r.Dataset, r.Shard, r.Row, fmt.Sprintf(format, args...))
+	return protocol.Invalid("dataset %q, shard %q, row %d: %s", r.dataset, r.Shard, r.Row, fmt.Sprintf(format, args...))
 }
 
 // same refuses two records that do not describe one document.
@@ -252,9 +245,6 @@ func (c *comparison) same(x, y *record) error {
 	if x.ScoreStart != y.ScoreStart || x.ScoreEnd != y.ScoreEnd {
 		return c.fault(x, "found scored span [%d, %d) for model %q and [%d, %d) for %q, wanted one span", x.ScoreStart, x.ScoreEnd,
 			c.a.Name, y.ScoreStart, y.ScoreEnd, c.b.Name)
-	}
-	if !slices.Equal(x.Tags, y.Tags) {
-		return c.fault(x, "found tags %q for model %q and %q for %q, wanted the same", x.Tags, c.a.Name, y.Tags, c.b.Name)
 	}
 	return nil
 }
@@ -279,111 +269,137 @@ func (c *comparison) group(name string, dataset int) {
 	members[dataset] = true
 }
 
-func (c *comparison) register(tags []string, dataset int) {
-	if dataset == c.tagged && slices.Equal(tags, c.tags) {
-		return
-	}
-	for _, tag := range tags {
-		c.group(tag, dataset)
-		for prefix := range prefixes(tag) {
-			c.group(prefix, dataset)
+// registerGroups puts each dataset into the groups of its key and of its tags on either side.
+func (c *comparison) registerGroups() {
+	for i, dataset := range c.a.Datasets {
+		for _, name := range slices.Concat([]string{dataset.Key}, dataset.Tags, c.b.Datasets[i].Tags) {
+			c.group(name, i)
+			for prefix := range prefixes(name) {
+				c.group(prefix, i)
+			}
 		}
 	}
-	c.tags, c.tagged = slices.Clone(tags), dataset
 }
 
 // document adds a document that both sides scored; row is its position in its dataset's tables.
 func (c *comparison) document(x, y *record, dataset int, row int64) error {
-	c.register(x.Tags, dataset)
-	text, start, end := x.Text, int(x.ScoreStart), int(x.ScoreEnd)
-	scored := int64(end-start) - c.exclude(x, y)
-	lossesA, lossesB := x.PerByteLoss, y.PerByteLoss
-	lossA, lossB := pairwise(lossesA[start:end]), pairwise(lossesB[start:end])
-	c.datasets[dataset].add(lossA, lossB, scored, 1)
-	whole := aggregate{lossA: lossA, lossB: lossB, bytes: scored, count: 1}
+	start, end := x.ScoreStart, x.ScoreEnd
+	excluded, without := c.exclude(x, y)
+	var totals [2]float64
+	for i, r := range []*record{x, y} {
+		l := newLosses(&r.ScoredDocument, excluded)
+		l.skip(start)
+		totals[i] = l.sum(int(end - start))
+	}
+	whole := aggregate{lossA: totals[0], lossB: totals[1], bytes: int64(end-start) - without, count: 1}
+	c.datasets[dataset].add(whole.lossA, whole.lossB, whole.bytes, 1)
 	total := whole.row("")
 	out := DocumentRow{
-		Dataset: x.Dataset, Shard: x.Shard, Row: x.Row, Bytes: scored, ScoreStart: x.ScoreStart, ScoreEnd: x.ScoreEnd,
+		Dataset: x.dataset, Shard: x.Shard, Row: x.Row, Bytes: whole.bytes, ScoreStart: start, ScoreEnd: end,
 		ABPB: total.ABPB, BBPB: total.BBPB, GapBPB: total.GapBPB, DeltaBits: total.DeltaBits,
 	}
-	if scored == 0 {
-		return c.documents.write(&out)
-	}
-	c.running(lossesA, lossesB, start, end)
-
-	var worst [2]worstSegment
-	segments := segmenter{text}
-	for from := 0; from < end; {
-		to, kind := segments.next(from)
-		first, last := max(from, start), min(to, end)
-		clipped := first != from || last != to
-		from = to
-		if first >= last {
-			continue
-		}
-		if err := c.segment(x, first, last, kind, clipped, place{int32(dataset), row, int32(first), int32(last)}, &worst); err != nil {
+	if whole.bytes > 0 {
+		w := &walk{a: newLosses(&x.ScoredDocument, excluded), b: newLosses(&y.ScoredDocument, excluded)}
+		if err := c.documentSegments(x, w, dataset, row, &out); err != nil {
 			return err
 		}
-	}
-
-	direction := 0
-	if total.DeltaBits < 0 {
-		direction = 1
-	}
-	if w := &worst[direction]; w.deltaBits != 0 && total.DeltaBits != 0 {
-		name, quoted, bpb := bucketNames[w.bucket], shorten(visible(text[w.textStart:w.textEnd]), segmentLimit), w.deltaBits/float64(w.bytes)
-		from, to := int32(w.start), int32(w.end)
-		out.WorstBucket, out.WorstText, out.WorstGapBPB, out.WorstStart, out.WorstEnd = &name, &quoted, &bpb, &from, &to
-	}
-	if total.DeltaBits != 0 {
-		c.topDocuments[direction].add(math.Abs(total.DeltaBits), func() Document {
-			if w := &worst[direction]; w.deltaBits != 0 {
-				return Document{out, preview(text, w.textStart, w.textEnd)}
-			}
-			return Document{out, shorten(visible(text), previewLimit)}
-		})
 	}
 	return c.documents.write(&out)
 }
 
+// documentSegments adds the segments of a document that has scored bytes, and sets its worst one.
+func (c *comparison) documentSegments(x *record, w *walk, dataset int, row int64, out *DocumentRow) error {
+	text, start, end := x.Text, x.ScoreStart, x.ScoreEnd
+	w.advance(start)
+	w.zeroLoss = Bytes{}
+	var worst [2]worstSegment
+	segments := segmenter{text}
+	for from := 0; from < int(end); {
+		to, kind := segments.next(from)
+		first, last := max(int32(from), start), min(int32(to), end)
+		clipped := int(first) != from || int(last) != to
+		from = to
+		if first >= last {
+			continue
+		}
+		sumA, sumB, scored := w.sumA, w.sumB, w.scored
+		w.advance(last)
+		s := segment{
+			start: first, end: last, kind: kind, clipped: clipped,
+			lossA: w.sumA - sumA, lossB: w.sumB - sumB, bytes: w.scored - scored,
+		}
+		if err := c.segment(x, s, place{int32(dataset), row, first, last}, &worst); err != nil {
+			return err
+		}
+	}
+	c.zeroLoss.add(w.zeroLoss)
+	if out.DeltaBits == 0 {
+		return nil
+	}
+	direction := directionOf(out.DeltaBits)
+	worstOne := &worst[direction]
+	if worstOne.deltaBits != 0 {
+		name, quoted := bucketNames[worstOne.bucket], shorten(visible(text[worstOne.textStart:worstOne.textEnd]), segmentLimit)
+		bpb := worstOne.deltaBits / float64(worstOne.bytes)
+		out.WorstBucket, out.WorstText, out.WorstGapBPB, out.WorstStart, out.WorstEnd = &name, &quoted, &bpb, &worstOne.start, &worstOne.end
+	}
+	c.topDocuments[direction].add(math.Abs(out.DeltaBits), func() Document {
+		if worstOne.deltaBits != 0 {
+			return Document{*out, preview(text, worstOne.textStart, worstOne.textEnd)}
+		}
+		return Document{*out, shorten(visible(text), previewLimit)}
+	})
+	return nil
+}
+
+// directionOf returns 0 where a is worse and 1 where b is.
+func directionOf(deltaBits float64) int {
+	if deltaBits < 0 {
+		return 1
+	}
+	return 0
+}
+
+// segment is the bytes [start, end) of a text: a segment, or what the scored span leaves of one.
+type segment struct {
+	start, end   int32
+	kind         segmentKind
+	clipped      bool
+	lossA, lossB float64
+	bytes        int64 // scored ones
+}
+
 type worstSegment struct {
 	deltaBits          float64
-	start, end         int // the bytes that differ
-	textStart, textEnd int // widened to whole characters
+	start, end         int32 // the bytes that differ
+	textStart, textEnd int   // widened to whole characters
 	bytes              int64
 	bucket             bucket
 }
 
-// segment adds the bytes [start, end) of a segment.
-func (c *comparison) segment(x *record, start, end int, kind segmentKind, clipped bool, at place, worst *[2]worstSegment) error {
+// segment adds a segment.
+func (c *comparison) segment(x *record, s segment, at place, worst *[2]worstSegment) error {
 	text := x.Text
 	// Where the span cuts a character, the character belongs to what is before the cut.
-	textStart, textEnd := start, end
-	if clipped {
-		textStart, textEnd = nextBoundary(text, start), nextBoundary(text, end)
-		if textStart == textEnd {
-			return nil
-		}
+	textStart, textEnd := int(s.start), int(s.end)
+	if s.clipped {
+		textStart, textEnd = nextBoundary(text, textStart), nextBoundary(text, textEnd)
 	}
-	bytes := int64(end - start)
-	if len(c.prefixScored) > 0 {
-		if bytes = int64(c.prefixScored[end] - c.prefixScored[start]); bytes == 0 {
-			return nil
-		}
+	if textStart == textEnd || s.bytes == 0 {
+		return nil
 	}
 	piece := text[textStart:textEnd]
 	var in bucket
-	if clipped {
+	if s.clipped {
 		in = clippedBucket(piece)
 	} else {
-		in = bucketOf(piece, kind)
+		in = bucketOf(piece, s.kind)
 	}
-	lossA, lossB := c.prefixA[end]-c.prefixA[start], c.prefixB[end]-c.prefixB[start]
-	delta := (lossA - lossB) * math.Log2E
-	c.buckets[in].add(lossA, lossB, bytes, 1)
+	delta := (s.lossA - s.lossB) * math.Log2E
+	c.buckets[in].add(s.lossA, s.lossB, s.bytes, 1)
 	c.segments++
-	if end-start <= literalBytes {
-		o := occurrence{bucket: in, text: piece, lossA: lossA, lossB: lossB, bytes: bytes, order: c.segments, place: at}
+	if s.end-s.start <= literalBytes {
+		o := occurrence{bucket: in, text: piece, lossA: s.lossA, lossB: s.lossB, bytes: s.bytes, order: c.segments, place: at}
 		if err := c.literals.add(&o); err != nil {
 			return err
 		}
@@ -391,18 +407,15 @@ func (c *comparison) segment(x *record, start, end int, kind segmentKind, clippe
 	if delta == 0 {
 		return nil
 	}
-	direction := 0
-	if delta < 0 {
-		direction = 1
-	}
+	direction := directionOf(delta)
 	if w := &worst[direction]; math.Abs(delta) > math.Abs(w.deltaBits) {
-		*w = worstSegment{delta, start, end, textStart, textEnd, bytes, in}
+		*w = worstSegment{delta, s.start, s.end, textStart, textEnd, s.bytes, in}
 	}
 	c.topSegments[direction].add(math.Abs(delta), func() Segment {
 		return Segment{
-			Dataset: x.Dataset, Bucket: bucketNames[in], Bytes: bytes, DeltaBits: delta, GapBPB: delta / float64(bytes),
+			Dataset: x.dataset, Bucket: bucketNames[in], Bytes: s.bytes, DeltaBits: delta, GapBPB: delta / float64(s.bytes),
 			Text: shorten(visible(piece), segmentLimit), Preview: preview(text, textStart, textEnd),
-			Shard: x.Shard, Row: x.Row, Start: int32(start), End: int32(end),
+			Shard: x.Shard, Row: x.Row, Start: s.start, End: s.end,
 		}
 	})
 	return nil
@@ -416,71 +429,33 @@ func nextBoundary(text string, i int) int {
 	return i
 }
 
-// exclude takes the bytes that either side has no loss for out of both sides, and returns how many of them lie in the
-// scored span.
-func (c *comparison) exclude(x, y *record) int64 {
-	c.prefixScored = c.prefixScored[:0]
-	if len(x.ledger.UnscoredStarts)+len(y.ledger.UnscoredStarts) == 0 {
-		return 0
-	}
-	c.excluded = c.excluded[:0]
+// exclude returns the bytes of the scored span that either side has no loss for, in order and disjoint, and how many
+// they are. They leave both sides' sums and counts. The spans are valid until the next call.
+func (c *comparison) exclude(x, y *record) (spans []span, bytes int64) {
+	all := c.excluded[:0]
 	for side, r := range []*record{x, y} {
-		for i, start := range r.ledger.UnscoredStarts {
-			s := span{max(start, x.ScoreStart), min(r.ledger.UnscoredEnds[i], x.ScoreEnd)}
+		own := []*int64{&c.unscored.A, &c.unscored.B}[side]
+		for i, start := range r.UnscoredStarts {
+			s := span{max(start, x.ScoreStart), min(r.UnscoredEnds[i], x.ScoreEnd)}
 			if s.start < s.end {
-				c.excluded = append(c.excluded, s)
-				*[]*int64{&c.unscored.A, &c.unscored.B}[side] += int64(s.end - s.start)
+				all = append(all, s)
+				*own += int64(s.end - s.start)
 			}
 		}
 	}
-	if len(c.excluded) == 0 {
-		return 0
-	}
-	slices.SortFunc(c.excluded, func(a, b span) int { return cmp.Compare(a.start, b.start) })
-	count, covered, next, at := int64(0), int32(0), 0, int32(0)
-	c.prefixScored = append(slices.Grow(c.prefixScored, len(x.Text)+1), 0)
-	for i := int32(0); int(i) < len(x.Text); i++ {
-		for next < len(c.excluded) && c.excluded[next].start <= i {
-			covered = max(covered, c.excluded[next].end)
-			next++
-		}
-		if i < covered {
-			x.PerByteLoss[i], y.PerByteLoss[i] = 0, 0
-			count++
+	c.excluded = all
+	slices.SortFunc(all, func(a, b span) int { return cmp.Compare(a.start, b.start) })
+	spans = all[:0]
+	for _, s := range all {
+		if n := len(spans); n > 0 && s.start <= spans[n-1].end {
+			spans[n-1].end = max(spans[n-1].end, s.end)
 		} else {
-			at++
+			spans = append(spans, s)
 		}
-		c.prefixScored = append(c.prefixScored, at)
 	}
-	c.unscored.Either += count
-	return count
-}
-
-// running fills the running sums of both sides' losses up to byte end, and counts the bytes of the span that cost
-// nothing.
-func (c *comparison) running(lossesA, lossesB []float64, start, end int) {
-	c.prefixA = slices.Grow(c.prefixA[:0], end+1)[:end+1]
-	c.prefixB = slices.Grow(c.prefixB[:0], end+1)[:end+1]
-	sumA, sumB := 0.0, 0.0
-	c.prefixA[0], c.prefixB[0] = 0, 0
-	prefixA, prefixB := c.prefixA[1:end+1], c.prefixB[1:end+1]
-	lossesA, lossesB = lossesA[:end], lossesB[:end]
-	for i := range prefixA {
-		sumA += lossesA[i]
-		sumB += lossesB[i]
-		prefixA[i], prefixB[i] = sumA, sumB
+	for _, s := range spans {
+		bytes += int64(s.end - s.start)
 	}
-	for i := start; i < end; i++ {
-		zeroA, zeroB := lossesA[i] == 0, lossesB[i] == 0
-		if !zeroA && !zeroB || len(c.prefixScored) > 0 && c.prefixScored[i] == c.prefixScored[i+1] {
-			continue
-		}
-		if zeroA {
-			c.free.A++
-		}
-		if zeroB {
-			c.free.B++
-		}
-		c.free.Either++
-	}
+	c.unscored.Either += bytes
+	return spans, bytes
 }

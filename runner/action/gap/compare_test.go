@@ -36,8 +36,8 @@ type doc struct {
 	unscoredB      []int32
 }
 
-func (d doc) scored(nats []float64, unscored []int32) (artifact.ScoredDocument, artifact.LedgerRow) {
-	s := artifact.ScoredDocument{Dataset: d.dataset, Tags: d.tags, Shard: d.shard, Row: d.row, Text: d.text, ScoreStart: d.start, ScoreEnd: d.end}
+func (d doc) scored(nats []float64, unscored []int32) (artifact.ExportedDocument, artifact.LedgerRow) {
+	s := artifact.ExportedDocument{Dataset: d.dataset, Tags: d.tags, Shard: d.shard, Row: d.row, Text: d.text, ScoreStart: d.start, ScoreEnd: d.end}
 	if s.ScoreEnd == 0 {
 		s.ScoreEnd = int32(len(d.text))
 	}
@@ -78,7 +78,7 @@ func side(t testing.TB, name string, docs []doc, losses func(doc) ([]float64, []
 			f.write(t, scored, ledger)
 		}
 		f.close(t)
-		s.Datasets = append(s.Datasets, Table{key, filepath.Join(dir, "scored_documents.parquet"), filepath.Join(dir, "ledger.parquet")})
+		s.Datasets = append(s.Datasets, Table{key, f.tags, filepath.Join(dir, "scored_documents.parquet")})
 	}
 	return s
 }
@@ -148,7 +148,7 @@ func TestSums(t *testing.T) {
 		documents = append(documents, fmt.Sprintf("%s:%d %.3g %s[%d,%d) %.3g %q", d.Dataset, d.Row, d.DeltaBits*math.Ln2, *d.WorstText, *d.WorstStart, *d.WorstEnd, *d.WorstGapBPB*math.Ln2, d.Preview))
 	}
 	check("documents", documents, []string{`web/y:0 6 ab[0,2) 3 "ab"`, `web/x:0 3 ab[5,7) 1 "ab␠1⏎ab"`})
-	check("free", s.Free, Bytes{B: 5, Either: 5})
+	check("zero-loss bytes", s.ZeroLoss, Bytes{B: 5, Either: 5})
 }
 
 // Segments are clipped to the scored span before their bucket is decided; a cut character belongs to what is before the
@@ -262,23 +262,6 @@ func TestRefusals(t *testing.T) {
 		"another text": {change(func(d []doc) []doc { d[1].text = "twO!"; return d }),
 			`dataset "d", shard "s", row 1: found different texts, of 3 bytes for model "A" and 4 for "B", that differ from byte 2`},
 		"another span": {change(func(d []doc) []doc { d[1].start = 1; return d }), `row 1: found scored span [0, 3) for model "A" and [1, 3) for "B"`},
-		"other tags":   {change(func(d []doc) []doc { d[1].tags = []string{"u"}; return d }), `row 1: found tags ["t"] for model "A" and ["u"] for "B"`},
-		"another dataset in the table": {func(t *testing.T) (Side, Side) {
-			a, b := sides(t, base...)
-			b.Datasets[1].ScoredPath, b.Datasets[1].LedgerPath = b.Datasets[0].ScoredPath, b.Datasets[0].LedgerPath
-			return a, b
-		}, `dataset "d", shard "s", row 0: found a document of another dataset, wanted "e"`},
-		"another ledger": {func(t *testing.T) (Side, Side) {
-			a, b := sides(t, base...)
-			b.Datasets[0].LedgerPath = b.Datasets[1].LedgerPath
-			return a, b
-		}, `found 2 documents, the ledger`},
-		"ledger out of order": {func(t *testing.T) (Side, Side) {
-			a, b := sides(t, base[:2]...)
-			_, other := sides(t, base[1], base[0])
-			b.Datasets[0].LedgerPath = other.Datasets[0].LedgerPath
-			return a, b
-		}, `dataset "d": found shard "s", row 1, wanted shard "s", row 0`},
 		"protocols": {func(t *testing.T) (Side, Side) {
 			a, b := sides(t, base...)
 			a.Protocol, b.Protocol = []byte(`{"stride": 1, "dtype":"f32"}`), []byte(`{"dtype":"bf16","stride":1,"eos":true}`)
@@ -380,28 +363,26 @@ func files(t *testing.T, a, b Side, literals int) map[string]string {
 // reversed replaces a table by one with its rows in reverse.
 func reversed(t *testing.T, tab *Table) {
 	t.Helper()
-	scored, err := artifact.OpenScored(tab.ScoredPath)
+	in, err := artifact.OpenScored(tab.ScoredPath)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer scored.Close()
-	ledger, err := artifact.OpenLedger(tab.LedgerPath)
+	defer in.Close()
+	tab.ScoredPath = filepath.Join(t.TempDir(), artifact.ScoredFile)
+	file, err := os.Create(tab.ScoredPath)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ledger.Close()
-	dir := t.TempDir()
-	f := createFiles(t, dir)
-	for i := scored.Len() - 1; i >= 0; i-- {
+	out := artifact.NewScoredWriter(file)
+	for i := in.Len() - 1; i >= 0; i-- {
 		var d artifact.ScoredDocument
-		var l artifact.LedgerRow
-		if err := errors.Join(scored.SeekRow(i), scored.Read(&d), ledger.SeekRow(i), ledger.Read(&l)); err != nil {
+		if err := errors.Join(in.SeekRow(i), in.Read(&d), out.Write(d)); err != nil {
 			t.Fatal(err)
 		}
-		f.write(t, d, l)
 	}
-	f.close(t)
-	tab.ScoredPath, tab.LedgerPath = filepath.Join(dir, "scored_documents.parquet"), filepath.Join(dir, "ledger.parquet")
+	if err := errors.Join(out.Close(), file.Close()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // The tables hold what the summary does: as many rows, in its order, and every document.

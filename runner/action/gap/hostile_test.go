@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"unicode/utf8"
 
@@ -30,7 +31,7 @@ func hostile(t testing.TB, dir string, seed uint64, n int) (a, b Side) {
 			at := filepath.Join(dir, string('a'+rune(m)), string('0'+rune(i)))
 			files[m] = createFiles(t, at)
 			side.Datasets = append(side.Datasets, Table{
-				Key: key, ScoredPath: filepath.Join(at, "scored_documents.parquet"), LedgerPath: filepath.Join(at, "ledger.parquet"),
+				Key: key, ScoredPath: filepath.Join(at, "scored_documents.parquet"),
 			})
 		}
 		for row := range int64(n) {
@@ -54,7 +55,7 @@ func hostile(t testing.TB, dir string, seed uint64, n int) (a, b Side) {
 			}
 			shard := []string{"p-1", "p-10"}[int(row)*2/n]
 			for m, f := range files {
-				d := artifact.ScoredDocument{
+				d := artifact.ExportedDocument{
 					Dataset: key, Tags: tags[(i+int(row%2))%4], Shard: shard, Row: row * 3, Text: text, ScoreStart: int32(start), ScoreEnd: int32(end),
 				}
 				l := artifact.LedgerRow{Shard: shard, Row: row * 3, ScoredBytes: int32(end - start)}
@@ -83,17 +84,21 @@ func hostile(t testing.TB, dir string, seed uint64, n int) (a, b Side) {
 				f.write(t, d, l)
 			}
 		}
-		for _, f := range files {
-			f.close(t)
+		for m, side := range []*Side{&a, &b} {
+			files[m].close(t)
+			side.Datasets[i].Tags = files[m].tags
 		}
 	}
 	return a, b
 }
 
+// tableFiles are a score's tables, and the exported one for the reference.
 type tableFiles struct {
-	files  []*os.File
-	scored *artifact.ScoredWriter
-	ledger *artifact.LedgerWriter
+	files    []*os.File
+	scored   *artifact.ScoredWriter
+	ledger   *artifact.LedgerWriter
+	exported *artifact.ExportedWriter
+	tags     []string // of all documents
 }
 
 func createFiles(t testing.TB, dir string) *tableFiles {
@@ -102,7 +107,7 @@ func createFiles(t testing.TB, dir string) *tableFiles {
 		t.Fatal(err)
 	}
 	f := &tableFiles{}
-	for _, name := range []string{"scored_documents.parquet", "ledger.parquet"} {
+	for _, name := range []string{"scored_documents.parquet", "ledger.parquet", "exported.parquet"} {
 		file, err := os.Create(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
@@ -110,12 +115,38 @@ func createFiles(t testing.TB, dir string) *tableFiles {
 		f.files = append(f.files, file)
 	}
 	f.scored, f.ledger = artifact.NewScoredWriter(f.files[0]), artifact.NewLedgerWriter(f.files[1])
+	f.exported = artifact.NewExportedWriter(f.files[2])
 	return f
 }
 
-func (f *tableFiles) write(t testing.TB, d artifact.ScoredDocument, l artifact.LedgerRow) {
+func (f *tableFiles) write(t testing.TB, d artifact.ExportedDocument, l artifact.LedgerRow) {
 	t.Helper()
-	if err := f.scored.Write(d); err != nil {
+	for _, tag := range d.Tags {
+		if !slices.Contains(f.tags, tag) {
+			f.tags = append(f.tags, tag)
+		}
+	}
+	scored := artifact.ScoredDocument{
+		Shard: d.Shard, Row: d.Row, Text: d.Text, ScoreStart: d.ScoreStart, ScoreEnd: d.ScoreEnd, TokenIDs: d.TokenIDs,
+		TokenStarts: d.TokenStarts, TokenEnds: d.TokenEnds, UnscoredStarts: l.UnscoredStarts, UnscoredEnds: l.UnscoredEnds,
+	}
+	// Some documents have losses by token, the others by byte.
+	if d.Row%2 == 0 {
+		for i, start := range d.TokenStarts {
+			nats := 0.0
+			for _, loss := range d.PerByteLoss[start:d.TokenEnds[i]] {
+				nats += loss
+			}
+			scored.TokenNLL = append(scored.TokenNLL, nats)
+		}
+		d.PerByteLoss = scored.Losses(nil)
+	} else {
+		scored.PerByteLoss = d.PerByteLoss
+	}
+	if err := f.scored.Write(scored); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.exported.Write(d); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.ledger.Write(l); err != nil {
@@ -129,6 +160,9 @@ func (f *tableFiles) close(t testing.TB) {
 		t.Fatal(err)
 	}
 	if err := f.ledger.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.exported.Close(); err != nil {
 		t.Fatal(err)
 	}
 	for _, file := range f.files {

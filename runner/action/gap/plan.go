@@ -40,7 +40,7 @@ func (Kind) Plan(b *plan.Builder) error {
 	if err := b.Section(name, &gaps); err != nil {
 		return err
 	}
-	files := []string{artifact.LedgerFile, artifact.ScoredFile, artifact.SummaryFile}
+	files := []string{artifact.ScoredFile, artifact.SummaryFile}
 	for _, g := range gaps {
 		var inputs []plan.Input
 		for _, side := range []struct{ role, model string }{{"a", g.A}, {"b", g.B}} {

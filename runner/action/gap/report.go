@@ -22,9 +22,9 @@ func (s *Summary) report(w io.Writer) error {
 		fmt.Fprintf(&out, "- Left out on both sides: %s inside the scored spans (a lacks a loss for %s, b for %s).\n",
 			count(s.Unscored.Either, "byte"), number(s.Unscored.A), number(s.Unscored.B))
 	}
-	if s.Free.Either > 0 {
+	if s.ZeroLoss.Either > 0 {
 		fmt.Fprintf(&out, "- Scored with a loss of exactly zero: %s for a, %s for b. A byte that a scorer skipped and still counted looks like this.\n",
-			count(s.Free.A, "byte"), number(s.Free.B))
+			count(s.ZeroLoss.A, "byte"), number(s.ZeroLoss.B))
 	}
 	out.WriteString("\n")
 	sums := func(title, name, counted string, rows []Row) {

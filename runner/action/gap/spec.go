@@ -30,6 +30,7 @@ func (Kind) Section() spec.Section {
 // decode returns the gaps and those that the matrices make, by name.
 func decode(d spec.Decoding) []Gap {
 	gaps := map[string]Gap{}
+	var names []spec.Named
 	for name, n := range d.Field("gaps").Fields() {
 		a, b := d.Model(n.Field("a")), d.Model(n.Field("b"))
 		switch {
@@ -39,6 +40,7 @@ func decode(d spec.Decoding) []Gap {
 		default:
 			allow := n.Field("allow").Texts()
 			slices.Sort(allow)
+			names = append(names, spec.Named{Name: name, At: n})
 			gaps[name] = Gap{Name: name, A: a.Name, B: b.Name, Datasets: compared(d, n, a, b), Allow: slices.Compact(allow)}
 		}
 	}
@@ -51,10 +53,12 @@ func decode(d spec.Decoding) []Gap {
 					d.Fail(n, "the gap %q that the matrix makes is already there; rename one", g.Name)
 					continue
 				}
+				names = append(names, spec.Named{Name: g.Name, At: n})
 				gaps[g.Name] = g
 			}
 		}
 	}
+	d.CheckNames("gap", names)
 	var sorted []Gap
 	for _, name := range slices.Sorted(maps.Keys(gaps)) {
 		sorted = append(sorted, gaps[name])

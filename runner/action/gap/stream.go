@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/artifact"
 )
 
@@ -19,24 +18,90 @@ const (
 	batchRows  = 512
 	// batchesInFlight lets a side decode ahead of the comparison.
 	batchesInFlight = 2
+	// largeBytes is the size from which a batch is compared before its side reads on, so that no more than one large
+	// document of a side is in memory.
+	largeBytes = 4 * batchBytes
 )
 
-// record is a scored document and its row of the ledger.
+// record is a scored document and the name of its dataset.
 type record struct {
 	artifact.ScoredDocument
-	ledger artifact.LedgerRow
+	dataset string
 }
 
-// batch holds documents of one dataset. The losses of most lie in one array, to be reused as a whole.
+// batch holds documents of one dataset. The lists of most lie in a few arrays, which are used again as a whole.
 type batch struct {
-	dataset int
-	records []record
-	losses  []float64
+	dataset                      int
+	records                      []record
+	bytes                        int // of the texts
+	starts, ends                 arena[int32]
+	nll, perByte                 arena[float64]
+	unscoredStarts, unscoredEnds arena[int32]
+}
+
+// arena is memory for the lists of a batch's documents.
+type arena[T any] struct {
+	held []T
+	need int // what the lists took, or would have
+}
+
+// arenaLimit is the most values of an arena: a batch of documents that are not large has no more bytes.
+const arenaLimit = 2 * batchBytes
+
+// reset frees the memory, and gets more of it if there was too little.
+func (a *arena[T]) reset() {
+	if a.need > cap(a.held) && a.need <= arenaLimit {
+		a.held = make([]T, 0, min(a.need+a.need/2, arenaLimit))
+	}
+	a.held, a.need = a.held[:0], 0
+}
+
+// free returns the memory that is left, for a list to be appended to it.
+func (a *arena[T]) free() []T { return a.held[len(a.held):] }
+
+// keep keeps a list that was appended to free, and which lies elsewhere if it did not fit.
+func (a *arena[T]) keep(list []T) {
+	a.need += len(list)
+	if n := len(a.held) + len(list); n <= cap(a.held) {
+		a.held = a.held[:n]
+	}
+}
+
+// read reads the next document into the batch.
+func (b *batch) read(documents *artifact.ScoredReader, dataset string) error {
+	n := len(b.records)
+	if n == cap(b.records) {
+		b.records = append(b.records, record{})
+	}
+	b.records = b.records[:n+1]
+	r := &b.records[n]
+	r.dataset = dataset
+	r.TokenStarts, r.TokenEnds, r.TokenNLL, r.PerByteLoss = b.starts.free(), b.ends.free(), b.nll.free(), b.perByte.free()
+	r.UnscoredStarts, r.UnscoredEnds = b.unscoredStarts.free(), b.unscoredEnds.free()
+	if err := documents.Read(&r.ScoredDocument); err != nil {
+		return err
+	}
+	b.starts.keep(r.TokenStarts)
+	b.ends.keep(r.TokenEnds)
+	b.nll.keep(r.TokenNLL)
+	b.perByte.keep(r.PerByteLoss)
+	b.unscoredStarts.keep(r.UnscoredStarts)
+	b.unscoredEnds.keep(r.UnscoredEnds)
+	b.bytes += len(r.Text)
+	return nil
+}
+
+// reset empties the batch. What it read can be freed.
+func (b *batch) reset() {
+	clear(b.records)
+	b.records, b.bytes = b.records[:0], 0
+	for _, a := range []interface{ reset() }{&b.starts, &b.ends, &b.nll, &b.perByte, &b.unscoredStarts, &b.unscoredEnds} {
+		a.reset()
+	}
 }
 
 // stream decodes the tables of one side, in the order of the datasets, in a goroutine of its own.
 type stream struct {
-	side   string
 	filled chan *batch
 	spare  chan *batch
 	err    error // set before filled is closed
@@ -45,9 +110,9 @@ type stream struct {
 }
 
 func newStream(ctx context.Context, side Side) *stream {
-	s := &stream{side: side.Name, filled: make(chan *batch, batchesInFlight), spare: make(chan *batch, batchesInFlight+2)}
+	s := &stream{filled: make(chan *batch, batchesInFlight), spare: make(chan *batch, batchesInFlight+2)}
 	for range cap(s.spare) {
-		s.spare <- &batch{losses: make([]float64, 0, batchBytes+batchBytes/4)}
+		s.spare <- &batch{}
 	}
 	go func() {
 		defer close(s.filled)
@@ -67,17 +132,6 @@ func (s *stream) read(ctx context.Context, index int, dataset Table) (err error)
 		return err
 	}
 	defer documents.Close()
-	var ledger *artifact.LedgerReader
-	if dataset.LedgerPath != "" {
-		if ledger, err = artifact.OpenLedger(dataset.LedgerPath); err != nil {
-			return err
-		}
-		defer ledger.Close()
-		if documents.Len() != ledger.Len() {
-			return protocol.Invalid("%s: found %d documents, the ledger %s has %d; both must come from one score", dataset.ScoredPath,
-				documents.Len(), dataset.LedgerPath, ledger.Len())
-		}
-	}
 	for left := documents.Len(); left > 0; {
 		var b *batch
 		select {
@@ -85,65 +139,40 @@ func (s *stream) read(ctx context.Context, index int, dataset Table) (err error)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		b.dataset, b.losses, b.records = index, b.losses[:0], b.records[:cap(b.records)]
-		bytes, n := 0, 0
-		for ; left > 0 && n < batchRows && bytes < batchBytes; left-- {
-			if n == len(b.records) {
-				b.records = append(b.records, record{})
-			}
-			r := &b.records[n]
-			r.PerByteLoss = b.losses[len(b.losses):]
-			if err := documents.Read(&r.ScoredDocument); err != nil {
+		b.dataset = index
+		for ; left > 0 && len(b.records) < batchRows && b.bytes < batchBytes; left-- {
+			if err := b.read(documents, dataset.Key); err != nil {
 				return err
 			}
-			if used := len(b.losses) + len(r.PerByteLoss); used <= cap(b.losses) {
-				b.losses = b.losses[:used]
-			}
-			if r.Dataset != dataset.Key {
-				return protocol.Invalid("%s: dataset %q, shard %q, row %d: found a document of another dataset, wanted %q", dataset.ScoredPath,
-					r.Dataset, r.Shard, r.Row, dataset.Key)
-			}
-			if ledger == nil {
-				r.ledger.UnscoredStarts, r.ledger.UnscoredEnds = r.ledger.UnscoredStarts[:0], r.ledger.UnscoredEnds[:0]
-			} else {
-				if err := readLedger(ledger, r, dataset); err != nil {
-					return err
-				}
-			}
-			bytes += len(r.Text)
-			n++
 		}
-		b.records = b.records[:n]
+		large := b.bytes >= largeBytes
 		select {
 		case s.filled <- b:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		if large {
+			if err := s.drain(ctx); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
 
-// readLedger reads a record's ledger row and checks that it is this record's.
-func readLedger(ledger *artifact.LedgerReader, r *record, dataset Table) error {
-	if err := ledger.Read(&r.ledger); err != nil {
-		return err
-	}
-	if r.ledger.Shard != r.Shard || r.ledger.Row != r.Row {
-		return protocol.Invalid("%s: dataset %q: found shard %q, row %d, wanted shard %q, row %d as in %s", dataset.LedgerPath, r.Dataset,
-			r.ledger.Shard, r.ledger.Row, r.Shard, r.Row, dataset.ScoredPath)
-	}
-	scored := r.ScoreEnd - r.ScoreStart
-	for i, start := range r.ledger.UnscoredStarts {
-		end := r.ledger.UnscoredEnds[i]
-		if int(end) > len(r.Text) {
-			return protocol.Invalid("%s: dataset %q, shard %q, row %d: found unscored bytes [%d, %d), wanted them within the text's %d",
-				dataset.LedgerPath, r.Dataset, r.Shard, r.Row, start, end, len(r.Text))
+// drain waits until all batches have been compared.
+func (s *stream) drain(ctx context.Context) error {
+	all := make([]*batch, 0, cap(s.spare))
+	for range cap(s.spare) {
+		select {
+		case b := <-s.spare:
+			all = append(all, b)
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-		scored -= max(0, min(end, r.ScoreEnd)-max(start, r.ScoreStart))
 	}
-	if r.ledger.ScoredBytes != scored {
-		return protocol.Invalid("%s: dataset %q, shard %q, row %d: found %d scored bytes, wanted %d: the span less its unscored bytes",
-			dataset.LedgerPath, r.Dataset, r.Shard, r.Row, r.ledger.ScoredBytes, scored)
+	for _, b := range all {
+		s.spare <- b
 	}
 	return nil
 }
@@ -153,6 +182,7 @@ func readLedger(ledger *artifact.LedgerReader, r *record, dataset Table) error {
 func (s *stream) peek() (*record, int, error) {
 	if s.last == nil || s.next == len(s.last.records) {
 		if s.last != nil {
+			s.last.reset()
 			s.spare <- s.last
 		}
 		s.last, s.next = <-s.filled, 0
@@ -186,29 +216,14 @@ func sorted(ctx context.Context, side Side, dir string) (Side, error) {
 		if err != nil {
 			return side, err
 		}
-		tables[i].ScoredPath = filepath.Join(into, "scored_documents.parquet")
-		if err := sortFile(t.ScoredPath, tables[i].ScoredPath, artifact.OpenScored, artifact.NewScoredWriter,
-			func(r *artifact.ScoredReader) rows[artifact.ScoredDocument] {
-				return artifact.SortScored(ctx, r.All(), into)
-			}); err != nil {
+		tables[i].ScoredPath = filepath.Join(into, artifact.ScoredFile)
+		if err := sortFile(ctx, t.ScoredPath, tables[i].ScoredPath, into); err != nil {
 			return side, fmt.Errorf("sorting %s: %w", t.ScoredPath, err)
-		}
-		if t.LedgerPath == "" {
-			continue
-		}
-		tables[i].LedgerPath = filepath.Join(into, "ledger.parquet")
-		if err := sortFile(t.LedgerPath, tables[i].LedgerPath, artifact.OpenLedger, artifact.NewLedgerWriter,
-			func(r *artifact.LedgerReader) rows[artifact.LedgerRow] {
-				return artifact.SortLedger(ctx, r.All(), into)
-			}); err != nil {
-			return side, fmt.Errorf("sorting %s: %w", t.LedgerPath, err)
 		}
 	}
 	side.Datasets = tables
 	return side, nil
 }
-
-type rows[T any] = func(yield func(T, error) bool)
 
 func inOrder(ctx context.Context, path string) (bool, error) {
 	keys, err := artifact.OpenKeys(path)
@@ -234,11 +249,9 @@ func inOrder(ctx context.Context, path string) (bool, error) {
 	}
 }
 
-func sortFile[T any, W interface {
-	Write(T) error
-	Close() error
-}](from, to string, open func(string) (*artifact.Reader[T], error), create func(io.Writer) W, order func(*artifact.Reader[T]) rows[T]) error {
-	in, err := open(from)
+// sortFile sorts a table into another, with files in dir for what does not fit in memory.
+func sortFile(ctx context.Context, from, to, dir string) error {
+	in, err := artifact.OpenScored(from)
 	if err != nil {
 		return err
 	}
@@ -248,8 +261,8 @@ func sortFile[T any, W interface {
 		return err
 	}
 	defer out.Close()
-	w := create(out)
-	for row, err := range order(in) {
+	w := artifact.NewScoredWriter(out)
+	for row, err := range artifact.SortScored(ctx, in.All(), dir) {
 		if err != nil {
 			return err
 		}

@@ -27,16 +27,12 @@ func (g *aggregate) row(name string) Row {
 	return row
 }
 
-// pairwise sums losses in blocks of 128 with eight running sums each, the blocks two by two (pairwise summation; Higham
-// 1993). It is the order in which numpy sums a contiguous array, so that totals agree to the last bit.
-func pairwise(x []float64) float64 {
-	n := len(x)
-	if n > 128 {
-		half := n / 2
-		half -= half % 8
-		return pairwise(x[:half]) + pairwise(x[half:])
-	}
-	if n < 8 {
+// sumBlock is the most values that are summed at once.
+const sumBlock = 128
+
+// sumOf sums up to sumBlock values as numpy does, with eight running sums.
+func sumOf(x []float64) float64 {
+	if len(x) < 8 {
 		sum := 0.0
 		for _, v := range x {
 			sum += v
@@ -45,13 +41,13 @@ func pairwise(x []float64) float64 {
 	}
 	r := [8]float64(x)
 	i := 8
-	for ; i+8 <= n; i += 8 {
+	for ; i+8 <= len(x); i += 8 {
 		for j, v := range [8]float64(x[i:]) {
 			r[j] += v
 		}
 	}
 	sum := ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]))
-	for ; i < n; i++ {
+	for ; i < len(x); i++ {
 		sum += x[i]
 	}
 	return sum

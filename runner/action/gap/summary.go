@@ -93,29 +93,35 @@ type Directions[T any] struct {
 
 // Bytes counts bytes that one side or the other has a property on; Either counts a byte of both once.
 type Bytes struct {
-	A      int64 `json:"model_a"`
-	B      int64 `json:"model_b"`
+	A      int64 `json:"a"`
+	B      int64 `json:"b"`
 	Either int64 `json:"either"`
+}
+
+func (b *Bytes) add(other Bytes) {
+	b.A += other.A
+	b.B += other.B
+	b.Either += other.Either
 }
 
 // Protocols are how the two sides were scored, null where it is not known, and what differs between them.
 type Protocols struct {
-	A           json.RawMessage `json:"model_a"`
-	B           json.RawMessage `json:"model_b"`
+	A           json.RawMessage `json:"a"`
+	B           json.RawMessage `json:"b"`
 	Differences []string        `json:"differences"`
 }
 
 // Summary is the report's facts, and the content of summary.json. Lists are sorted by |delta bits|, the largest first,
 // then by name.
 type Summary struct {
-	ModelA    string    `json:"model_a"`
-	ModelB    string    `json:"model_b"`
+	ModelA    string    `json:"modelA"`
+	ModelB    string    `json:"modelB"`
 	Protocols Protocols `json:"protocols"`
 	// Unscored counts bytes inside scored spans without a loss; they are left out of both sides' sums and bytes. A and B
 	// count each side's own.
-	Unscored Bytes `json:"unscored_bytes"`
-	// Free counts bytes whose loss is exactly zero and that still count as scored.
-	Free         Bytes                `json:"zero_loss_bytes"`
+	Unscored Bytes `json:"unscoredBytes"`
+	// ZeroLoss counts bytes whose loss is exactly zero and that still count as scored.
+	ZeroLoss     Bytes                `json:"zeroLossBytes"`
 	Overall      Row                  `json:"overall"`
 	Datasets     []Row                `json:"datasets"`
 	Groups       []Row                `json:"dataset_groups"`
@@ -173,7 +179,7 @@ func compact(value json.RawMessage) string {
 
 func (c *comparison) summary(differences []string) (*Summary, error) {
 	s := &Summary{
-		ModelA: c.a.Name, ModelB: c.b.Name, Unscored: c.unscored, Free: c.free,
+		ModelA: c.a.Name, ModelB: c.b.Name, Unscored: c.unscored, ZeroLoss: c.zeroLoss,
 		Protocols:    Protocols{c.a.Protocol, c.b.Protocol, differences},
 		Datasets:     []Row{},
 		Groups:       []Row{},
@@ -249,7 +255,7 @@ func (c *comparison) examples(positive, negative []literal) (a, b []Literal, err
 			n = len(all)
 		}
 		for side, path := range []string{c.a.Datasets[dataset].ScoredPath, c.b.Datasets[dataset].ScoredPath} {
-			reader, err := artifact.OpenTokens(path)
+			reader, err := artifact.OpenLosses(path)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -262,7 +268,7 @@ func (c *comparison) examples(positive, negative []literal) (a, b []Literal, err
 					}
 					at = place.row
 				}
-				c.example(w.from, w.to, &document, side)
+				c.example(w.from, w.to, &document, c.a.Datasets[dataset].Key, side)
 			}
 			if err := reader.Close(); err != nil {
 				return nil, nil, err
@@ -273,9 +279,9 @@ func (c *comparison) examples(positive, negative []literal) (a, b []Literal, err
 	return a, b, nil
 }
 
-func (c *comparison) example(from *literal, to *Literal, document *artifact.ScoredDocument, side int) {
+func (c *comparison) example(from *literal, to *Literal, document *artifact.ScoredDocument, dataset string, side int) {
 	at := from.example
-	boundaries := tokenBoundaries(document.Text, at.start, at.end, document.TokenStarts, document.TokenEnds)
+	boundaries := tokenBoundaries(document.Text, at.start, at.end, document.Starts(nil), document.TokenEnds)
 	if side == 1 {
 		to.BBoundaries = boundaries
 		return
@@ -284,7 +290,7 @@ func (c *comparison) example(from *literal, to *Literal, document *artifact.Scor
 	start, end := nextBoundary(document.Text, int(at.start)), nextBoundary(document.Text, int(at.end))
 	*to = Literal{
 		Name: row.Name, Bucket: bucketNames[from.bucket], Documents: row.Documents, Bytes: row.Bytes, ABPB: row.ABPB, BBPB: row.BBPB,
-		GapBPB: row.GapBPB, DeltaBits: row.DeltaBits, ExampleDataset: document.Dataset, ExampleShard: document.Shard,
+		GapBPB: row.GapBPB, DeltaBits: row.DeltaBits, ExampleDataset: dataset, ExampleShard: document.Shard,
 		ExampleRowIndex: document.Row, ExamplePreview: preview(document.Text, start, end), ABoundaries: boundaries,
 	}
 }

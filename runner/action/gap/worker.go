@@ -87,16 +87,23 @@ func shared(protocols map[string]json.RawMessage) ([]byte, error) {
 func readSide(t *action.Task, role, model string, p parameters) (side Side, protocols map[string]json.RawMessage, err error) {
 	side.Name = model
 	protocols = map[string]json.RawMessage{}
+	tags := p.Tags
+	if path, ok := t.Inputs[role+"/"+artifact.ImportFile]; ok {
+		var found artifact.Import
+		if err := artifact.ReadJSON(path, &found); err != nil {
+			return side, nil, err
+		}
+		tags = map[string][]string{}
+		for _, d := range found.Datasets {
+			tags[d.Key] = d.Tags
+		}
+	}
 	for _, scored := range t.Roles(role + "/") {
 		prefix, ok := strings.CutSuffix(scored, "/"+artifact.ScoredFile)
 		dataset := strings.TrimPrefix(prefix, role+"/")
 		// An imported table has more datasets than a gap may name.
 		if !ok || len(p.Datasets) > 0 && !slices.Contains(p.Datasets, dataset) {
 			continue
-		}
-		ledger, err := t.Input(prefix + "/" + artifact.LedgerFile)
-		if err != nil {
-			return side, nil, err
 		}
 		summaryPath, err := t.Input(prefix + "/" + artifact.SummaryFile)
 		if err != nil {
@@ -109,7 +116,7 @@ func readSide(t *action.Task, role, model string, p parameters) (side Side, prot
 			return side, nil, err
 		}
 		protocols[dataset] = summary.Protocol
-		side.Datasets = append(side.Datasets, Table{Key: dataset, ScoredPath: t.Inputs[scored], LedgerPath: ledger})
+		side.Datasets = append(side.Datasets, Table{Key: dataset, Tags: tags[dataset], ScoredPath: t.Inputs[scored]})
 	}
 	return side, protocols, nil
 }

@@ -152,10 +152,8 @@ func (reader) Plan(b *plan.Builder) error {
 // plugins gives a task a provider within this process.
 type plugins struct{ provider action.Provider }
 
-func (p plugins) Provider(context.Context) (action.Provider, error) {
-	return providers[p.provider], nil
-}
-func (plugins) Backend(context.Context) (action.Backend, error) { return nil, errors.New("no backend") }
+func (p plugins) Provider(context.Context) (action.Provider, error) { return p.provider, nil }
+func (plugins) Backend(context.Context) (action.Backend, error)     { return nil, errors.New("no backend") }
 func (plugins) Model(context.Context, protocol.Model) (action.Model, func() error, error) {
 	return nil, nil, errors.New("no model")
 }

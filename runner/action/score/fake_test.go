@@ -27,6 +27,8 @@ type fakeModel struct {
 	Answer string
 	// Limit is the most tokens that the model sees.
 	Limit int64
+	// Size is how many bytes a token has, for texts of ASCII alone; 0 makes each character a token.
+	Size int
 	// Deaths is a file whose absence makes the process die, once, at a document that holds "odd".
 	Deaths string
 }
@@ -51,7 +53,7 @@ func (fake) Load(_ context.Context, m protocol.Model) (sdk.Model, error) {
 }
 
 func (m fakeModel) Describe() protocol.LoadedModel {
-	return protocol.LoadedModel{ContextLimit: m.Limit, VocabularySize: 256, Device: "abacus", Dtype: "beads"}
+	return protocol.LoadedModel{ContextLimit: m.Limit, VocabularySize: 256, Device: "abacus", Dtype: "beads", Computed: map[string]string{"beads": "wood"}}
 }
 
 func (fakeModel) Close() error { return nil }
@@ -63,7 +65,7 @@ func (m fakeModel) Score(
 		if err != nil {
 			return err
 		}
-		s := answer(d, settings)
+		s := answer(d, settings, m.Size)
 		if strings.Contains(d.Text, "odd") {
 			if err := m.spoil(&s); err != nil {
 				return err
@@ -91,11 +93,17 @@ func (m fakeModel) Score(
 	return nil
 }
 
-// answer gives each character a token, whose id is the first byte.
-func answer(d protocol.Document, settings protocol.Settings) protocol.ScoredDocument {
+// answer gives each character, or every size bytes, a token, whose id is the first byte. A special token's id is 255.
+func answer(d protocol.Document, settings protocol.Settings, size int) protocol.ScoredDocument {
 	s := protocol.ScoredDocument{Index: d.Index}
 	for start, r := range d.Text {
 		end := start + utf8.RuneLen(r)
+		if size > 0 {
+			if start%size != 0 {
+				continue
+			}
+			end = min(start+size, len(d.Text))
+		}
 		nll := 8 * math.Ln2 * float64(end-start)
 		if start == 0 && settings.Prefix == protocol.PrefixNone {
 			nll = 0
@@ -105,6 +113,9 @@ func answer(d protocol.Document, settings protocol.Settings) protocol.ScoredDocu
 		s.TokenStarts, s.TokenEnds = append(s.TokenStarts, int32(start)), append(s.TokenEnds, int32(end))
 		s.TokenNLL = append(s.TokenNLL, nll)
 		s.TotalNLL += nll
+	}
+	if d.ParseSpecial {
+		s.TokenIDs[0] = 255
 	}
 	if settings.EOS {
 		s.EOSNLL = 3

@@ -37,7 +37,8 @@ func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.Read
 			h.Models = append(h.Models, a.Labels.Model)
 		}
 	}
-	slices.Sort(h.Datasets)
+	slices.SortFunc(h.Datasets, terminal.Compare)
+	slices.SortFunc(h.Models, terminal.Compare)
 	h.Datasets = slices.Compact(h.Datasets)
 	h.BPB = make([][]*float64, len(h.Datasets))
 	for i := range h.BPB {
@@ -58,7 +59,7 @@ func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.Read
 		sums[column].ScoredBytes += summary.ScoredBytes
 		sums[column].Nats += summary.Nats
 		if summary.ScoredBytes > 0 {
-			row, _ := slices.BinarySearch(h.Datasets, a.Labels.Dataset)
+			row, _ := slices.BinarySearchFunc(h.Datasets, a.Labels.Dataset, terminal.Compare)
 			h.BPB[row][column] = &summary.BPB
 		}
 	}

@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/artifact"
 )
 
-// Replay checks a score's tables against each other: for every document, the losses of the bytes add up to the ledger's
-// accounts, and the accounts to the losses of the tokens, all within protocol.LedgerTolerance. It returns how many
+// Replay checks a score's tables against each other: for every document, the losses of the bytes and those of the tokens
+// add up to the ledger's accounts, and these to each other, all within protocol.LedgerTolerance. It returns how many
 // documents it checked.
 func Replay(scoredPath, ledgerPath string) (documents int64, err error) {
 	scored, err := artifact.OpenLosses(scoredPath)
@@ -56,46 +57,44 @@ func replay(d artifact.ScoredDocument, l artifact.LedgerRow) error {
 	if d.Shard != l.Shard || d.Row != l.Row {
 		return fmt.Errorf("the ledger's row is shard %q row %d", l.Shard, l.Row)
 	}
-	unscored := make([]bool, len(d.PerByteLoss))
-	for i, start := range l.UnscoredStarts {
-		end := l.UnscoredEnds[i]
-		if int(end) > len(unscored) {
-			return fmt.Errorf("the unscored range [%d, %d) lies outside the text of %d bytes", start, end, len(unscored))
-		}
-		for b := start; b < end; b++ {
-			unscored[b] = true
-		}
+	if !slices.Equal(d.UnscoredStarts, l.UnscoredStarts) || !slices.Equal(d.UnscoredEnds, l.UnscoredEnds) {
+		return fmt.Errorf("unscored ranges start at %d and end at %d, and those of the ledger start at %d and end at %d",
+			d.UnscoredStarts, d.UnscoredEnds, l.UnscoredStarts, l.UnscoredEnds)
+	}
+	scored := d.ScoreEnd - d.ScoreStart
+	for i, start := range d.UnscoredStarts {
+		scored -= max(0, min(d.UnscoredEnds[i], d.ScoreEnd)-max(start, d.ScoreStart))
 	}
 	var span, outside float64
-	var bytes int32
-	for b, nats := range d.PerByteLoss {
-		inside := d.ScoreStart <= int32(b) && int32(b) < d.ScoreEnd
-		switch {
-		case unscored[b] && nats != 0:
-			return fmt.Errorf("byte %d is unscored and has a loss of %v nats", b, nats)
-		case inside:
-			span += nats
-			if !unscored[b] {
-				bytes++
-			}
-		default:
-			outside += nats
-		}
-	}
-	for _, account := range []struct {
+	noBytes := d.Spread(func(start, end int32, share float64) {
+		inside := max(0, min(end, d.ScoreEnd)-max(start, d.ScoreStart))
+		span += share * float64(inside)
+		outside += share * float64(end-start-inside)
+	})
+	type account struct {
 		name        string
-		bytes, kept float64
-	}{
+		found, kept float64
+	}
+	accounts := []account{
 		{"the scored span", span, l.SpanNats},
 		{"the bytes outside of it", outside, l.OutsideNats},
+		{"tokens without bytes", noBytes, l.NoBytesNats},
 		{"all accounts", l.SpanNats + l.OutsideNats + l.EOSNats + l.NoBytesNats, l.TokenNats},
-	} {
-		if math.Abs(account.bytes-account.kept) > protocol.LedgerTolerance*max(1, math.Abs(account.kept)) {
-			return fmt.Errorf("%s: losses add up to %v nats and the ledger says %v", account.name, account.bytes, account.kept)
+	}
+	if len(d.PerByteLoss) == 0 {
+		tokens := l.EOSNats
+		for _, nll := range d.TokenNLL {
+			tokens += nll
+		}
+		accounts = append(accounts, account{"the tokens", tokens, l.TokenNats})
+	}
+	for _, account := range accounts {
+		if math.Abs(account.found-account.kept) > protocol.LedgerTolerance*max(1, math.Abs(account.kept)) {
+			return fmt.Errorf("%s: losses add up to %v nats and the ledger says %v", account.name, account.found, account.kept)
 		}
 	}
-	if bytes != l.ScoredBytes {
-		return fmt.Errorf("%d bytes are scored and the ledger says %d", bytes, l.ScoredBytes)
+	if scored != l.ScoredBytes {
+		return fmt.Errorf("%d bytes are scored and the ledger says %d", scored, l.ScoredBytes)
 	}
 	return nil
 }

@@ -14,8 +14,11 @@ import (
 // documents are two scored documents and their ledger, which balances.
 func documents() ([]artifact.ScoredDocument, []artifact.LedgerRow) {
 	scored := []artifact.ScoredDocument{
-		{Dataset: "d", Shard: "s", Row: 1, Text: "abcd", ScoreStart: 1, ScoreEnd: 4, PerByteLoss: []float64{1, 2, 0, 4}},
-		{Dataset: "d", Shard: "s", Row: 2, Text: "e", ScoreEnd: 1, PerByteLoss: []float64{0.5}},
+		{
+			Shard: "s", Row: 1, Text: "abcd", ScoreStart: 1, ScoreEnd: 4, TokenIDs: make([]int32, 5), TokenEnds: []int32{1, 2, 3, 4, 4},
+			TokenNLL: []float64{1, 2, 0, 4, 3}, UnscoredStarts: []int32{2}, UnscoredEnds: []int32{3},
+		},
+		{Shard: "s", Row: 2, Text: "e", ScoreEnd: 1, PerByteLoss: []float64{0.5}},
 	}
 	ledger := []artifact.LedgerRow{
 		{
@@ -71,16 +74,17 @@ func TestReplay(t *testing.T) {
 		spoil func(d, e *artifact.ScoredDocument, l, m *artifact.LedgerRow)
 		want  string
 	}{
-		{"a loss in the span", func(d, _ *artifact.ScoredDocument, _, _ *artifact.LedgerRow) { d.PerByteLoss[1] += 1e-7 }, "row 1: the scored span: losses add up to"},
+		{"a loss in the span", func(d, _ *artifact.ScoredDocument, _, _ *artifact.LedgerRow) { d.TokenNLL[1] += 1e-7 }, "row 1: the scored span: losses add up to"},
 		{"a loss that moved into the span", func(d, _ *artifact.ScoredDocument, _, _ *artifact.LedgerRow) { d.ScoreStart = 0 }, "row 1: the scored span: losses add up to 7 nats and the ledger says 6"},
-		{"a loss outside", func(d, _ *artifact.ScoredDocument, _, _ *artifact.LedgerRow) { d.PerByteLoss[0] = 0 }, "row 1: the bytes outside of it"},
+		{"a loss outside", func(d, _ *artifact.ScoredDocument, _, _ *artifact.LedgerRow) { d.TokenNLL[0] = 0 }, "row 1: the bytes outside of it"},
 		{"an account", func(_, _ *artifact.ScoredDocument, l, _ *artifact.LedgerRow) { l.EOSNats = 8 }, "row 1: all accounts"},
 		{"the tokens' total", func(_, _ *artifact.ScoredDocument, _, m *artifact.LedgerRow) { m.TokenNats = 1 }, "row 2: all accounts"},
-		{"a loss that is not scored", func(d, _ *artifact.ScoredDocument, _, _ *artifact.LedgerRow) { d.PerByteLoss[2] = 1 }, "row 1: byte 2 is unscored and has a loss of 1 nats"},
+		{"a loss that is not scored", func(d, _ *artifact.ScoredDocument, _, _ *artifact.LedgerRow) { d.TokenNLL[2] = 1 }, "row 1: the tokens: losses add up to 18 nats and the ledger says 17"},
+		{"a loss without bytes", func(d, _ *artifact.ScoredDocument, _, _ *artifact.LedgerRow) { d.TokenNLL[4] = 0 }, "row 1: tokens without bytes: losses add up to 0 nats and the ledger says 3"},
 		{"how many bytes are scored", func(_, _ *artifact.ScoredDocument, l, _ *artifact.LedgerRow) { l.ScoredBytes = 3 }, "row 1: 2 bytes are scored and the ledger says 3"},
 		{"unscored bytes beyond the text", func(_, _ *artifact.ScoredDocument, _, m *artifact.LedgerRow) {
 			m.UnscoredStarts, m.UnscoredEnds, m.UnscoredReasons = []int32{1}, []int32{2}, []string{"no token"}
-		}, "row 2: the unscored range [1, 2) lies outside the text of 1 bytes"},
+		}, "row 2: unscored ranges start at [] and end at [], and those of the ledger start at [1] and end at [2]"},
 		{"another document", func(_, _ *artifact.ScoredDocument, _, m *artifact.LedgerRow) { m.Row = 3 }, `row 2: the ledger's row is shard "s" row 3`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"surprisal.dev/plugins/protocol"
@@ -46,7 +48,7 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 		task: t, model: model, loaded: loaded, settings: settings, documents: documents, parseSpecial: p.ParseSpecial,
 		tokens: map[int32]*tokenCount{},
 		summary: artifact.ScoreSummary{
-			Words: counts.Words, Device: loaded.Device,
+			Words: counts.Words, Parameters: t.Descriptor.Parameters, Computed: computed(loaded),
 			Protocol: artifact.Protocol{
 				Prefix: settings.Prefix, Context: settings.Context, Stride: settings.Stride, Anchor: settings.Anchor,
 				EOS: settings.EOS, Dtype: loaded.Dtype, Truncation: p.Truncation, Span: artifact.SpanEven,
@@ -73,8 +75,15 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 			plan.MeasuredTokens: float64(s.summary.Tokens),
 			"tokensPerSecond":   float64(s.summary.Tokens) / seconds, "bytesPerSecond": float64(s.summary.Bytes) / seconds,
 		},
-		Computed: loaded.Computed,
+		Computed: s.summary.Computed,
 	}, nil
+}
+
+// computed returns what a model computes on; at least its device.
+func computed(m protocol.LoadedModel) map[string]string {
+	computed := map[string]string{"device": m.Device}
+	maps.Copy(computed, m.Computed)
+	return computed
 }
 
 // load returns the loaded model of a task, with its weights where they lie on this machine.
@@ -137,12 +146,12 @@ func (s *scorer) run(ctx context.Context) (err error) {
 	scored, ledgers := artifact.NewScoredWriter(scoredFile), artifact.NewLedgerWriter(ledgerFile)
 
 	err = s.model.Score(ctx, s.settings, s.read(), func(d protocol.Document, answer protocol.ScoredDocument) error {
-		perByte, ledger, err := protocol.Project(d, answer, s.loaded)
+		ledger, err := protocol.Account(d, answer, s.loaded)
 		if err != nil {
 			return err
 		}
 		s.count(d, answer, ledger)
-		if err := scored.Write(s.row(d, answer, perByte)); err != nil {
+		if err := scored.Write(scoredRow(d, answer)); err != nil {
 			return err
 		}
 		return ledgers.Write(ledgerRow(d, answer, ledger))
@@ -184,7 +193,8 @@ func (s *scorer) count(d protocol.Document, answer protocol.ScoredDocument, l pr
 	for i, id := range answer.TokenIDs {
 		c := s.tokens[id]
 		if c == nil {
-			c = &tokenCount{text: visible(d.Text[answer.TokenStarts[i]:answer.TokenEnds[i]])}
+			// A part of the text would keep the whole of it in memory.
+			c = &tokenCount{text: strings.Clone(visible(d.Text[answer.TokenStarts[i]:answer.TokenEnds[i]]))}
 			s.tokens[id] = c
 		}
 		c.count++
@@ -217,11 +227,12 @@ func scoredTokens(d protocol.Document, answer protocol.ScoredDocument) (n int64)
 	return n
 }
 
-func (s *scorer) row(d protocol.Document, answer protocol.ScoredDocument, perByte []float64) artifact.ScoredDocument {
+func scoredRow(d protocol.Document, answer protocol.ScoredDocument) artifact.ScoredDocument {
+	tokens := answer.Tokens()
 	return artifact.ScoredDocument{
-		Dataset: d.Dataset, Tags: s.task.Labels.Tags, Shard: d.Shard, Row: d.Row, Text: d.Text,
-		ScoreStart: d.ScoreStart, ScoreEnd: d.ScoreEnd,
-		TokenIDs: answer.TokenIDs, TokenStarts: answer.TokenStarts, TokenEnds: answer.TokenEnds, PerByteLoss: perByte,
+		Shard: d.Shard, Row: d.Row, Text: d.Text, ScoreStart: d.ScoreStart, ScoreEnd: d.ScoreEnd, TokenIDs: answer.TokenIDs,
+		TokenStarts: tokens.Starts, TokenEnds: tokens.Ends, TokenNLL: tokens.NLL,
+		UnscoredStarts: tokens.UnscoredStarts, UnscoredEnds: tokens.UnscoredEnds,
 	}
 }
 

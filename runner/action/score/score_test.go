@@ -138,7 +138,7 @@ func TestSummary(t *testing.T) {
 			}
 			p := l.MustRun()
 			want := test.want
-			want.Device = "abacus"
+			want.Computed = map[string]string{"device": "abacus", "beads": "wood"}
 			if want.Documents > 1 {
 				want.Noise.Documents = 1
 			}
@@ -150,7 +150,12 @@ func TestSummary(t *testing.T) {
 			if w.Context == 0 {
 				w.Context, w.Stride, w.Anchor = 64, 32, protocol.AnchorTokens
 			}
-			if d := cmp.Diff(want, actiontest.JSON[artifact.ScoreSummary](l, p, "score m d", artifact.SummaryFile), approximately); d != "" {
+			got := actiontest.JSON[artifact.ScoreSummary](l, p, "score m d", artifact.SummaryFile)
+			if parameters := string(got.Parameters); !strings.Contains(parameters, `"Limit": 64`) {
+				t.Errorf("found parameters %s", parameters)
+			}
+			got.Parameters = nil
+			if d := cmp.Diff(want, got, approximately); d != "" {
 				t.Error(d)
 			}
 			if n, err := score.Replay(l.Path(p, "score m d", artifact.ScoredFile), l.Path(p, "score m d", artifact.LedgerFile)); n != want.Documents || err != nil {
@@ -168,14 +173,13 @@ func TestTables(t *testing.T) {
 	p := l.MustRun()
 	const name = "score m d"
 
-	loss := b(1)
 	scored := []artifact.ScoredDocument{
 		{
-			Dataset: "d", Tags: []string{"t", "u:v"}, Shard: "d.jsonl", Row: 0, Text: "aé", ScoreEnd: 3,
-			TokenIDs: []int32{'a', 0xc3}, PerByteLoss: []float64{0, loss, loss}, TokenStarts: []int32{0, 1}, TokenEnds: []int32{1, 3},
+			Shard: "d.jsonl", Row: 0, Text: "aé", ScoreEnd: 3, TokenIDs: []int32{'a', 0xc3}, TokenEnds: []int32{1, 3},
+			TokenNLL: []float64{0, b(2)}, UnscoredStarts: []int32{0}, UnscoredEnds: []int32{1},
 		}, {
-			Dataset: "d", Tags: []string{"t", "u:v"}, Shard: "d.jsonl", Row: 1, Text: "éb", ScoreStart: 2, ScoreEnd: 3,
-			TokenIDs: []int32{0xc3, 'b'}, PerByteLoss: []float64{0, 0, loss}, TokenStarts: []int32{0, 2}, TokenEnds: []int32{2, 3},
+			Shard: "d.jsonl", Row: 1, Text: "éb", ScoreStart: 2, ScoreEnd: 3, TokenIDs: []int32{0xc3, 'b'}, TokenEnds: []int32{2, 3},
+			TokenNLL: []float64{0, b(1)}, UnscoredStarts: []int32{0}, UnscoredEnds: []int32{2},
 		},
 	}
 	if d := cmp.Diff(scored, read(t, l, p, name, artifact.ScoredFile, artifact.OpenScored), approximately); d != "" {
@@ -194,7 +198,7 @@ func TestTables(t *testing.T) {
 	if d := cmp.Diff(ledger, read(t, l, p, name, artifact.LedgerFile, artifact.OpenLedger), approximately); d != "" {
 		t.Error(d)
 	}
-	counts := []artifact.TokenCount{{Dataset: "d", ID: 'a', Count: 1, Text: "a"}, {Dataset: "d", ID: 'b', Count: 1, Text: "b"}, {Dataset: "d", ID: 0xc3, Count: 2, Text: "é"}}
+	counts := []artifact.TokenCount{{ID: 'a', Count: 1, Text: "a"}, {ID: 'b', Count: 1, Text: "b"}, {ID: 0xc3, Count: 2, Text: "é"}}
 	if d := cmp.Diff(counts, read(t, l, p, name, artifact.TokenCountsFile, artifact.OpenTokenCounts)); d != "" {
 		t.Error(d)
 	}
@@ -208,6 +212,22 @@ func TestTables(t *testing.T) {
 	r, err := l.Store.GetRecord(t.Context(), p.Action(name).Key)
 	if err != nil || r.Measured[plan.MeasuredTokens] != 4 || r.Measured[plan.MeasuredBytes] != 6 {
 		t.Errorf("measured %v, %v", r.Measured, err)
+	}
+}
+
+// A backend is told where a dataset has its special tokens read.
+func TestParseSpecial(t *testing.T) {
+	t.Parallel()
+	l := actiontest.New(t, "fake")
+	l.Text("plain", "ab")
+	l.Text("special", "ab").ParseSpecial = true
+	l.Model("m", "fake", `{}`)
+	p := l.MustRun()
+	for dataset, want := range map[string]int32{"plain": 'a', "special": 255} {
+		rows := read(t, l, p, "score m "+dataset, artifact.ScoredFile, artifact.OpenScored)
+		if len(rows) != 1 || rows[0].TokenIDs[0] != want {
+			t.Errorf("%s: found %+v, wanted first token %d", dataset, rows, want)
+		}
 	}
 }
 
@@ -237,10 +257,10 @@ func TestBrokenBackend(t *testing.T) {
 			l.Model("m", "fake", fmt.Sprintf(`{"Answer":%q}`, answer))
 			p, failed := l.Run()
 			err := failed["score m d"]
-			if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "score m d: ") {
+			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Fatalf("found error %v, wanted %q in it", err, want)
 			}
-			document := `dataset "d", shard "d.txt", row 1`
+			document := `shard "d.txt", row 1`
 			switch answer {
 			case "silent", "twice", "failing": // The host knows the document only by its number, if at all.
 			default:
@@ -329,6 +349,10 @@ func TestDeath(t *testing.T) {
 		for _, f := range p.Action("score m d").Outputs {
 			digests[f.Name] = f.Digest
 		}
+		// The configurations differ, and the summary holds them.
+		summary := actiontest.JSON[artifact.ScoreSummary](l, p, "score m d", artifact.SummaryFile)
+		summary.Parameters = nil
+		digests[artifact.SummaryFile] = fmt.Sprintf("%+v", summary.Ledger)
 		if l.Progress.Documents != 600 || l.Progress.ScoredBytes*2 != l.Progress.Bytes {
 			t.Errorf("told progress %+v, wanted each document read once and scored once", l.Progress)
 		}

@@ -27,7 +27,7 @@ func (s *scorer) writeTokens() (err error) {
 	out := artifact.NewTokenCountWriter(f)
 	for _, id := range slices.Sorted(maps.Keys(s.tokens)) {
 		c := s.tokens[id]
-		if err := out.Write(artifact.TokenCount{Dataset: s.task.Labels.Dataset, ID: id, Count: c.count, Text: c.text}); err != nil {
+		if err := out.Write(artifact.TokenCount{ID: id, Count: c.count, Text: c.text}); err != nil {
 			return err
 		}
 		if c.count == 1 {

@@ -8,38 +8,84 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/artifact"
 )
 
-// Dataset is what an import found of one dataset. Its files are in the folder of its key.
-type Dataset struct {
-	Key string
-	// Tags are those of all its documents, sorted.
-	Tags      []string
-	Documents int64
-	// Bytes counts the texts' bytes, ScoredBytes those of the scored spans, Tokens what the tokenizer made of the texts.
-	Bytes, ScoredBytes, Tokens int64
-	// ZeroLossBytes counts scored bytes with a loss of exactly zero: those that a scorer skipped and still counted look
-	// like this.
-	ZeroLossBytes int64
-	// Nats is the loss on the scored bytes.
-	Nats float64
+// Import reads an exported table in any order and writes, for each dataset, DIR/KEY/scored_documents.parquet and
+// DIR/KEY/ledger.parquet in the order of shard and row, with the foreign numbers as they are, and DIR/KEY/summary.json,
+// which gives the losses' protocol the name; and DIR/import.json. Its memory is bounded; it sorts in files under scratch.
+// It returns what import.json holds. A row that is not valid, a key that comes twice and a file without rows are errors
+// of kind InvalidInput; what is in dir then is incomplete.
+func Import(ctx context.Context, path, dir, scratch, protocol string) (found artifact.Import, err error) {
+	if found.Datasets, err = split(ctx, path, dir, scratch); err != nil {
+		return artifact.Import{}, err
+	}
+	for _, d := range found.Datasets {
+		summary := artifact.ScoreSummary{
+			Documents: d.Documents, Bytes: d.Bytes, ScoredBytes: d.ScoredBytes, Tokens: d.Tokens, Nats: d.Nats,
+			BPB:      artifact.BitsPerByte(d.Nats, d.ScoredBytes),
+			Ledger:   artifact.LedgerTotals{Tokens: d.Nats, Span: d.Nats},
+			Protocol: artifact.Protocol{Imported: protocol},
+		}
+		if err := artifact.WriteJSON(filepath.Join(dir, filepath.FromSlash(d.Key), artifact.SummaryFile), summary); err != nil {
+			return artifact.Import{}, err
+		}
+	}
+	return found, artifact.WriteJSON(filepath.Join(dir, artifact.ImportFile), found)
 }
 
-// Import reads a scored_documents.parquet in any order and writes, for each dataset, DIR/KEY/scored_documents.parquet and
-// DIR/KEY/ledger.parquet in the order of shard and row, with the foreign numbers as they are. Its memory is bounded; it
-// sorts in files under scratch. It returns the datasets in the order of their keys. A row that is not valid, a key that
-// comes twice and a file without rows are errors of kind InvalidInput; what is in dir then is incomplete.
-func Import(ctx context.Context, path, dir, scratch string) (_ []Dataset, err error) {
-	in, err := artifact.OpenScored(path)
+// Files returns the names of the files of an import, sorted.
+func Files(i artifact.Import) []string {
+	files := []string{artifact.ImportFile}
+	for _, d := range i.Datasets {
+		for _, name := range []string{artifact.SummaryFile, artifact.ScoredFile, artifact.LedgerFile} {
+			files = append(files, d.Key+"/"+name)
+		}
+	}
+	slices.Sort(files)
+	return files
+}
+
+// shownFlaws is how many datasets with a flaw a warning names.
+const shownFlaws = 3
+
+// Warnings says what may be wrong with the losses of an import: how many datasets, and the first of them.
+func Warnings(i artifact.Import) []string {
+	var shown []string
+	datasets, bytes := 0, int64(0)
+	for _, d := range i.Datasets {
+		if d.ZeroLossBytes == 0 {
+			continue
+		}
+		datasets++
+		bytes += d.ZeroLossBytes
+		if len(shown) < shownFlaws {
+			shown = append(shown, fmt.Sprintf("%s (%d of %d)", d.Key, d.ZeroLossBytes, d.ScoredBytes))
+		}
+	}
+	if datasets == 0 {
+		return nil
+	}
+	more := ""
+	if datasets > len(shown) {
+		more = fmt.Sprintf(" and %d more, which %s lists", datasets-len(shown), artifact.ImportFile)
+	}
+	return []string{fmt.Sprintf("%d scored bytes in %d of %d datasets have a loss of exactly zero, and the scorer may have left them out and still counted them: %s%s",
+		bytes, datasets, len(i.Datasets), strings.Join(shown, ", "), more)}
+}
+
+// split writes the tables of each dataset.
+func split(ctx context.Context, path, dir, scratch string) (_ []artifact.ImportedDataset, err error) {
+	in, err := artifact.OpenExported(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
 	var (
-		datasets []Dataset
+		datasets []artifact.ImportedDataset
 		out      *writer
 		before   artifact.Key
 	)
@@ -55,7 +101,7 @@ func Import(ctx context.Context, path, dir, scratch string) (_ []Dataset, err er
 		datasets = append(datasets, out.found)
 		return out.close()
 	}
-	for d, err := range artifact.SortScored(ctx, in.All(), scratch) {
+	for d, err := range artifact.SortExported(ctx, in.All(), scratch) {
 		if err != nil {
 			return nil, err
 		}
@@ -88,7 +134,7 @@ func Import(ctx context.Context, path, dir, scratch string) (_ []Dataset, err er
 
 // writer writes the files of one dataset.
 type writer struct {
-	found  Dataset
+	found  artifact.ImportedDataset
 	files  []*os.File
 	scored *artifact.ScoredWriter
 	ledger *artifact.LedgerWriter
@@ -98,7 +144,7 @@ func create(from, dir, key string) (*writer, error) {
 	if local := filepath.FromSlash(key); !filepath.IsLocal(local) || filepath.Clean(local) != local || key == "." {
 		return nil, fault("%s: dataset_name: found %q, wanted a key without empty, \".\" or \"..\" parts", from, key)
 	}
-	w := &writer{found: Dataset{Key: key}}
+	w := &writer{found: artifact.ImportedDataset{Key: key, Tags: []string{}}}
 	folder := filepath.Join(dir, filepath.FromSlash(key))
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, err
@@ -115,7 +161,7 @@ func create(from, dir, key string) (*writer, error) {
 	return w, nil
 }
 
-func (w *writer) write(d artifact.ScoredDocument) error {
+func (w *writer) write(d artifact.ExportedDocument) error {
 	l := artifact.LedgerRow{Shard: d.Shard, Row: d.Row, ScoredBytes: d.ScoreEnd - d.ScoreStart}
 	for i, loss := range d.PerByteLoss {
 		if int32(i) < d.ScoreStart || int32(i) >= d.ScoreEnd {
@@ -141,7 +187,10 @@ func (w *writer) write(d artifact.ScoredDocument) error {
 	w.found.ScoredBytes += int64(l.ScoredBytes)
 	w.found.Tokens += int64(len(d.TokenIDs))
 	w.found.Nats += l.SpanNats
-	if err := w.scored.Write(d); err != nil {
+	if err := w.scored.Write(artifact.ScoredDocument{
+		Shard: d.Shard, Row: d.Row, Text: d.Text, ScoreStart: d.ScoreStart, ScoreEnd: d.ScoreEnd, TokenIDs: d.TokenIDs,
+		TokenStarts: d.TokenStarts, TokenEnds: d.TokenEnds, PerByteLoss: d.PerByteLoss,
+	}); err != nil {
 		return err
 	}
 	return w.ledger.Write(l)

@@ -1,6 +1,9 @@
 package scores
 
 import (
+	"errors"
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,23 +52,51 @@ func write(t *testing.T, rows ...foreign) string {
 }
 
 func TestImport(t *testing.T) {
+	// A span that ends before its text: the zero after it is outside.
+	ends := row("b/x", "s2", 12, "abc!", 1, 8, 1, 0, 0)
+	*ends.ScoreEnd, ends.TokenEnds[1] = 3, 4
+	four := int32(4)
+	ends.NumBytes = &four
 	path := write(t,
-		row("b/x", "s2", 4, "abc", 1, 8, 1, 0),
+		ends,
 		row("a", "s", 0, "d", 0, 2),
 		row("b/x", "s10", 9, "ef", 0, 1, 1),
-		row("b/x", "s2", 1, "gh", 2, 1, 1),
+		row("b/x", "s2", 9, "gh", 2, 1, 1),
+		row("b/x", "s10", 4, "i", 0, 0.5),
 	)
 	dir, scratch := t.TempDir(), t.TempDir()
-	got, err := Import(t.Context(), path, dir, scratch)
+	got, err := Import(t.Context(), path, dir, scratch, "theirs")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Dataset{
+	want := artifact.Import{Datasets: []artifact.ImportedDataset{
 		{Key: "a", Tags: []string{"a", "t"}, Documents: 1, Bytes: 1, ScoredBytes: 1, Tokens: 2, Nats: 2},
-		{Key: "b/x", Tags: []string{"b/x", "t"}, Documents: 3, Bytes: 7, ScoredBytes: 4, Tokens: 6, ZeroLossBytes: 1, Nats: 3},
-	}
+		{Key: "b/x", Tags: []string{"b/x", "t"}, Documents: 4, Bytes: 9, ScoredBytes: 5, Tokens: 8, ZeroLossBytes: 1, Nats: 3.5},
+	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+	var written artifact.Import
+	if err := artifact.ReadJSON(filepath.Join(dir, artifact.ImportFile), &written); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, written); diff != "" {
+		t.Error(diff)
+	}
+	var summary artifact.ScoreSummary
+	if err := artifact.ReadJSON(filepath.Join(dir, "b", "x", artifact.SummaryFile), &summary); err != nil {
+		t.Fatal(err)
+	}
+	nats := artifact.LedgerTotals{Tokens: 3.5, Span: 3.5}
+	if diff := cmp.Diff(artifact.ScoreSummary{
+		Documents: 4, Bytes: 9, ScoredBytes: 5, Tokens: 8, Nats: 3.5, BPB: 3.5 / math.Ln2 / 5, Ledger: nats, Protocol: artifact.Protocol{Imported: "theirs"},
+	}, summary); diff != "" {
+		t.Error(diff)
+	}
+	for _, name := range Files(got) {
+		if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name))); err != nil {
+			t.Error(err)
+		}
 	}
 	scored, err := artifact.OpenScored(filepath.Join(dir, "b", "x", artifact.ScoredFile))
 	if err != nil {
@@ -79,7 +110,7 @@ func TestImport(t *testing.T) {
 		}
 		keys = append(keys, artifact.Key{Shard: d.Shard, Row: d.Row})
 	}
-	if want := []artifact.Key{{Shard: "s10", Row: 9}, {Shard: "s2", Row: 1}, {Shard: "s2", Row: 4}}; !slices.Equal(keys, want) {
+	if want := []artifact.Key{{Shard: "s10", Row: 4}, {Shard: "s10", Row: 9}, {Shard: "s2", Row: 9}, {Shard: "s2", Row: 12}}; !slices.Equal(keys, want) {
 		t.Errorf("found %v, wanted %v", keys, want)
 	}
 	ledger, err := artifact.OpenLedger(filepath.Join(dir, "b", "x", artifact.LedgerFile))
@@ -95,12 +126,32 @@ func TestImport(t *testing.T) {
 		rows = append(rows, l)
 	}
 	wantRows := []artifact.LedgerRow{
+		{Shard: "s10", Row: 4, TokenNats: 0.5, SpanNats: 0.5, ScoredBytes: 1},
 		{Shard: "s10", Row: 9, TokenNats: 2, SpanNats: 2, ScoredBytes: 2},
-		{Shard: "s2", Row: 1, TokenNats: 2, OutsideNats: 2},
-		{Shard: "s2", Row: 4, TokenNats: 9, SpanNats: 1, OutsideNats: 8, ScoredBytes: 2},
+		{Shard: "s2", Row: 9, TokenNats: 2, OutsideNats: 2},
+		{Shard: "s2", Row: 12, TokenNats: 9, SpanNats: 1, OutsideNats: 8, ScoredBytes: 2},
 	}
 	if diff := cmp.Diff(wantRows, rows, cmpopts.EquateEmpty()); diff != "" {
 		t.Error(diff)
+	}
+	// What was imported is exported as it was.
+	out, err := os.Create(filepath.Join(scratch, "exported.parquet"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = artifact.ExportScored(t.Context(), filepath.Join(dir, "b", "x", artifact.ScoredFile), out, artifact.Labels{Dataset: "b/x", Tags: []string{"t", "b/x"}})
+	if err := errors.Join(err, out.Close()); err != nil {
+		t.Fatal(err)
+	}
+	again, err := parquet.ReadFile[foreign](out.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(ends, again[3]); diff != "" {
+		t.Error(diff)
+	}
+	if err := os.Remove(out.Name()); err != nil {
+		t.Fatal(err)
 	}
 	if left, err := os.ReadDir(scratch); err != nil || len(left) > 0 {
 		t.Errorf("found %v (%v) in the scratch folder", left, err)
@@ -130,10 +181,49 @@ func TestImportRefuses(t *testing.T) {
 		{"sum", []foreign{row("a", "s", 1, "xy", 0, 1e308, 1e308)}, `losses whose sum is not finite`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := Import(t.Context(), write(t, test.rows...), t.TempDir(), t.TempDir())
+			_, err := Import(t.Context(), write(t, test.rows...), t.TempDir(), t.TempDir(), "p")
 			if err == nil || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput {
 				t.Errorf("found error %v, wanted %q of kind invalid input", err, test.want)
 			}
 		})
+	}
+}
+
+// However many datasets have a flaw, a warning counts them and names three.
+func TestWarnings(t *testing.T) {
+	var found artifact.Import
+	flawed := func(n int) []string {
+		found.Datasets = []artifact.ImportedDataset{{Key: "sound", ScoredBytes: 4}}
+		for i := range n {
+			found.Datasets = append(found.Datasets, artifact.ImportedDataset{Key: fmt.Sprintf("d%d", i), ScoredBytes: 9, ZeroLossBytes: 2})
+		}
+		return Warnings(found)
+	}
+	const flaw = "a loss of exactly zero, and the scorer may have left them out and still counted them: "
+	for n, want := range map[int][]string{
+		0:   nil,
+		3:   {"6 scored bytes in 3 of 4 datasets have " + flaw + "d0 (2 of 9), d1 (2 of 9), d2 (2 of 9)"},
+		400: {"800 scored bytes in 400 of 401 datasets have " + flaw + "d0 (2 of 9), d1 (2 of 9), d2 (2 of 9) and 397 more, which import.json lists"},
+	} {
+		if diff := cmp.Diff(want, flawed(n)); diff != "" {
+			t.Errorf("%d: %s", n, diff)
+		}
+	}
+}
+
+// A table that is not the one of the plan is refused.
+func TestFetch(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "t.parquet"), []byte("now"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	digest := protocol.Digest([]byte("now"))
+	path, err := fetch(t.Context(), places{Path: "t.parquet", Dir: dir}, digest, t.TempDir())
+	if err != nil || path != filepath.Join(dir, "t.parquet") {
+		t.Errorf("found %s, %v", path, err)
+	}
+	_, err = fetch(t.Context(), places{Path: "t.parquet", Dir: dir}, protocol.Digest([]byte("then")), t.TempDir())
+	if err == nil || protocol.KindOf(err) != protocol.Changed || !strings.Contains(err.Error(), "t.parquet changed since the plan was made") {
+		t.Errorf("a table that changed: found error %v", err)
 	}
 }

@@ -6,13 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"path/filepath"
-	"slices"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
-	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/store"
 )
@@ -33,33 +30,19 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 	if err != nil {
 		return result, err
 	}
-	datasets, err := Import(ctx, table, t.Dir, scratch)
+	found, err := Import(ctx, table, t.Dir, scratch, p.Protocol)
 	if err != nil {
 		return result, err
 	}
 	var documents, bytes int64
-	for _, d := range datasets {
-		summary := artifact.ScoreSummary{
-			Documents: d.Documents, Bytes: d.Bytes, ScoredBytes: d.ScoredBytes, Tokens: d.Tokens, Nats: d.Nats,
-			BPB:      artifact.BitsPerByte(d.Nats, d.ScoredBytes),
-			Ledger:   artifact.LedgerTotals{Tokens: d.Nats, Span: d.Nats},
-			Protocol: artifact.Protocol{Imported: p.Protocol},
-		}
-		name := path.Join(d.Key, artifact.SummaryFile)
-		if err := artifact.WriteJSON(t.Path(name), summary); err != nil {
-			return result, err
-		}
-		result.Files = append(result.Files, name, path.Join(d.Key, artifact.ScoredFile), path.Join(d.Key, artifact.LedgerFile))
-		if d.ZeroLossBytes > 0 {
-			result.Warnings = append(result.Warnings, fmt.Sprintf("%s: %d of %d scored bytes have a loss of exactly zero; the scorer may have left them out and still counted them",
-				d.Key, d.ZeroLossBytes, d.ScoredBytes))
-		}
+	for _, d := range found.Datasets {
 		documents += d.Documents
 		bytes += d.Bytes
 	}
-	slices.Sort(result.Files)
-	result.Measured = map[string]float64{plan.MeasuredDocuments: float64(documents), plan.MeasuredBytes: float64(bytes)}
-	return result, nil
+	return action.Result{
+		Files: Files(found), Warnings: Warnings(found),
+		Measured: map[string]float64{plan.MeasuredDocuments: float64(documents), plan.MeasuredBytes: float64(bytes)},
+	}, nil
 }
 
 // fetch returns the path of a table on this machine, brought into dir if it is elsewhere. It refuses a table that is no

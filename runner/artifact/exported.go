@@ -1,0 +1,178 @@
+package artifact
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"surprisal.dev/plugins/protocol"
+)
+
+// ExportedDocument is a row of an exported table, which has Marin's columns: a scored document with the labels of its
+// dataset. Dataset, Shard and Row are its key. TokenIDs, TokenStarts and TokenEnds have equal length; a token without bytes
+// has start and end -1 or an empty span. PerByteLoss has one loss in nats for each byte of Text.
+type ExportedDocument struct {
+	Dataset     string    `parquet:"dataset_name,dict"`
+	Tags        []string  `parquet:"tags,list"`
+	Shard       string    `parquet:"shard_name,dict"`
+	Row         int64     `parquet:"row_index"`
+	Text        string    `parquet:"text,plain"`
+	ScoreStart  int32     `parquet:"score_byte_start"`
+	ScoreEnd    int32     `parquet:"score_byte_end"`
+	TokenIDs    []int32   `parquet:"token_ids,list"`
+	PerByteLoss []float64 `parquet:"per_byte_loss,list"`
+	TokenStarts []int32   `parquet:"token_byte_starts,list"`
+	TokenEnds   []int32   `parquet:"token_byte_ends,list"`
+}
+
+// checkText refuses a document whose text, names or span cannot be right.
+func (d *ExportedDocument) checkText() error {
+	if d.Dataset == "" {
+		return d.fault("dataset_name: found an empty name, wanted the dataset's key")
+	}
+	for _, name := range append([]string{d.Dataset, d.Shard}, d.Tags...) {
+		if !utf8.ValidString(name) {
+			return d.fault("names: found %q, wanted UTF-8", name)
+		}
+	}
+	if err := checkSpan(d.Text, d.ScoreStart, d.ScoreEnd); err != nil {
+		return d.fault("%v", err)
+	}
+	return nil
+}
+
+func (d *ExportedDocument) checkLosses() error {
+	if len(d.PerByteLoss) != len(d.Text) {
+		return d.fault("per_byte_loss: found %d losses, wanted %d, one for each byte of the text", len(d.PerByteLoss), len(d.Text))
+	}
+	if i := badLoss(d.PerByteLoss); i >= 0 {
+		return d.fault("per_byte_loss: found %v at byte %d, wanted a finite loss of %v or more", d.PerByteLoss[i], i, protocol.LossFloor)
+	}
+	return nil
+}
+
+func (d *ExportedDocument) checkTokens() error {
+	if len(d.TokenIDs) != len(d.TokenStarts) {
+		return d.fault("tokens: found %d ids and %d starts, wanted as many", len(d.TokenIDs), len(d.TokenStarts))
+	}
+	if len(d.TokenStarts) != len(d.TokenEnds) {
+		return d.fault("tokens: found %d starts and %d ends, wanted as many", len(d.TokenStarts), len(d.TokenEnds))
+	}
+	for i, start := range d.TokenStarts {
+		if err := checkToken(i, start, d.TokenEnds[i], len(d.Text)); err != nil {
+			return d.fault("%v", err)
+		}
+	}
+	return nil
+}
+
+func (d *ExportedDocument) fault(format string, args ...any) error {
+	return invalid("dataset %q, shard %q, row %d: %s", d.Dataset, d.Shard, d.Row, fmt.Sprintf(format, args...))
+}
+
+// exportedRow adds the column that follows from the others.
+type exportedRow struct {
+	ExportedDocument
+	NumBytes int32 `parquet:"num_bytes"`
+}
+
+func exportedSize(d *ExportedDocument) int {
+	return len(d.Dataset) + len(d.Shard) + len(d.Text) + 8*len(d.PerByteLoss) + 12*len(d.TokenStarts) + 32
+}
+
+// ExportedWriter writes an exported table. It refuses what its reader would.
+type ExportedWriter struct{ rows *Writer[exportedRow] }
+
+// NewExportedWriter returns a writer of an exported table.
+func NewExportedWriter(w io.Writer) *ExportedWriter {
+	return &ExportedWriter{NewWriter(w, func(r *exportedRow) int { return exportedSize(&r.ExportedDocument) })}
+}
+
+// Write appends a row. It keeps no reference to the row's slices.
+func (w *ExportedWriter) Write(d ExportedDocument) error {
+	for _, check := range []func(*ExportedDocument) error{(*ExportedDocument).checkText, (*ExportedDocument).checkLosses, (*ExportedDocument).checkTokens} {
+		if err := check(&d); err != nil {
+			return err
+		}
+	}
+	return w.rows.Write(exportedRow{d, int32(len(d.Text))})
+}
+
+// Close writes the footer; it does not close the underlying writer.
+func (w *ExportedWriter) Close() error { return w.rows.Close() }
+
+// ExportedReader reads an exported table.
+type ExportedReader = Reader[ExportedDocument]
+
+// OpenExported opens an exported table, ours or one that Marin wrote.
+func OpenExported(path string) (*ExportedReader, error) {
+	columns := []column{
+		{"dataset_name", "string"}, {"tags", "list<string>"}, {"shard_name", "string"}, {"row_index", "int64"},
+		{"text", "string"}, {"score_byte_start", "int32"}, {"score_byte_end", "int32"}, {"num_bytes", "int32"},
+		{"per_byte_loss", "list<double>"}, {"token_ids", "list<int32>"}, {"token_byte_starts", "list<int32>"},
+		{"token_byte_ends", "list<int32>"},
+	}
+	return open(path, columns, func(c []*cursor, d *ExportedDocument) error {
+		var numBytes int32
+		if err := decode(
+			c[0].string(&d.Dataset), c[1].strings(&d.Tags), c[2].string(&d.Shard), c[3].int64(&d.Row), c[4].string(&d.Text),
+			c[5].int32(&d.ScoreStart), c[6].int32(&d.ScoreEnd), c[7].int32(&numBytes),
+		); err != nil {
+			return err
+		}
+		if int(numBytes) != len(d.Text) {
+			return d.fault("num_bytes: found %d, wanted %d, the text's bytes", numBytes, len(d.Text))
+		}
+		if err := d.checkText(); err != nil {
+			return err
+		}
+		if err := decode(
+			c[8].doubles(&d.PerByteLoss), c[9].int32s(&d.TokenIDs), c[10].int32s(&d.TokenStarts), c[11].int32s(&d.TokenEnds),
+		); err != nil {
+			return err
+		}
+		if err := d.checkLosses(); err != nil {
+			return err
+		}
+		return d.checkTokens()
+	})
+}
+
+// Labels are what people call the documents of a score. They are no part of it.
+type Labels struct {
+	Dataset string
+	Tags    []string
+}
+
+// ExportScored writes the scored documents of the file src with labels to dst, as an exported table.
+func ExportScored(ctx context.Context, src string, dst io.Writer, labels Labels) (err error) {
+	in, err := OpenScored(src)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	out := NewExportedWriter(dst)
+	var d ScoredDocument
+	var e ExportedDocument
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		switch err := in.Read(&d); {
+		case errors.Is(err, io.EOF):
+			return out.Close()
+		case err != nil:
+			return err
+		}
+		e = ExportedDocument{
+			Dataset: labels.Dataset, Tags: labels.Tags, Shard: d.Shard, Row: d.Row, Text: d.Text, ScoreStart: d.ScoreStart,
+			ScoreEnd: d.ScoreEnd, TokenIDs: d.TokenIDs, TokenStarts: d.Starts(e.TokenStarts), TokenEnds: d.TokenEnds,
+			PerByteLoss: d.Losses(e.PerByteLoss),
+		}
+		if err := out.Write(e); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,348 @@
+package artifact_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/parquet-go/parquet-go"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/artifact"
+)
+
+// scored returns a valid scored document of n bytes in tokens of up to four bytes, some without bytes and some unscored.
+func scored(r *rand.Rand, row int64, n int) artifact.ScoredDocument {
+	d := artifact.ScoredDocument{Shard: "s.jsonl", Row: row, Text: strings.Repeat("x", n), ScoreEnd: int32(n)}
+	for at := 0; at < n; {
+		size := min(r.IntN(5), n-at)
+		nll := r.ExpFloat64()
+		if size > 0 && r.IntN(100) == 0 {
+			nll = 0
+			d.UnscoredStarts, d.UnscoredEnds = append(d.UnscoredStarts, int32(at)), append(d.UnscoredEnds, int32(at+size))
+		}
+		at += size
+		d.TokenIDs = append(d.TokenIDs, r.Int32N(1000))
+		d.TokenEnds = append(d.TokenEnds, int32(at))
+		d.TokenNLL = append(d.TokenNLL, nll)
+	}
+	return d
+}
+
+func create(t testing.TB, name string, write func(io.Writer) error) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(write(f), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func writeScored(t testing.TB, documents ...artifact.ScoredDocument) string {
+	t.Helper()
+	return create(t, artifact.ScoredFile, func(f io.Writer) error {
+		w := artifact.NewScoredWriter(f)
+		for _, d := range documents {
+			if err := w.Write(d); err != nil {
+				return err
+			}
+		}
+		return w.Close()
+	})
+}
+
+// special are documents out of the ordinary.
+var special = []artifact.ScoredDocument{
+	{Shard: "a", Row: 1, Text: "abcd", ScoreStart: 1, ScoreEnd: 3, TokenIDs: []int32{1, 2}, TokenStarts: []int32{0, 3}, TokenEnds: []int32{1, 4},
+		TokenNLL: []float64{1, 2}, UnscoredStarts: []int32{1}, UnscoredEnds: []int32{3}},
+	{Shard: "a", Row: 2, Text: "ab", ScoreEnd: 2, TokenIDs: []int32{1, 2}, TokenStarts: []int32{-1, 0}, TokenEnds: []int32{-1, 2},
+		PerByteLoss: []float64{0.5, 0.25}},
+	{Shard: "a", Row: 3, TokenIDs: []int32{1}, TokenStarts: []int32{-1}, TokenEnds: []int32{-1}},
+	{Shard: "a", Row: 4, TokenIDs: []int32{9}, TokenEnds: []int32{0}, TokenNLL: []float64{3}},
+	{Shard: "b", Row: 4, Text: "no token", UnscoredStarts: []int32{0}, UnscoredEnds: []int32{8}},
+}
+
+// Rows of every size, empty ones and ones that fill many pages included, come back as they were written, from the start
+// and after a seek, and equal rows give equal bytes.
+func TestScoredRoundTrip(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	want := slices.Clone(special)
+	for i, n := range []int{0, 1, 7, 100_000, 0, 3, 32_768, 32_767, 1_000_000, 5, 3_000_000, 0} {
+		want = append(want, scored(r, int64(i), n))
+	}
+	path := writeScored(t, want...)
+	one, errOne := os.ReadFile(path)
+	two, errTwo := os.ReadFile(writeScored(t, want...))
+	if errOne != nil || errTwo != nil || !bytes.Equal(one, two) {
+		t.Errorf("the same rows gave different bytes (%v, %v)", errOne, errTwo)
+	}
+	for name, open := range map[string]func(string) (*artifact.ScoredReader, error){"all": artifact.OpenScored, "losses": artifact.OpenLosses} {
+		t.Run(name, func(t *testing.T) {
+			reader, err := open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer reader.Close()
+			check := func(i int, got artifact.ScoredDocument) {
+				t.Helper()
+				want := want[i]
+				if name == "losses" {
+					want.TokenIDs = nil
+				}
+				if want.Shard != got.Shard || want.Row != got.Row || want.Text != got.Text || want.ScoreStart != got.ScoreStart || want.ScoreEnd != got.ScoreEnd ||
+					!slices.Equal(want.TokenIDs, got.TokenIDs) || !slices.Equal(want.TokenStarts, got.TokenStarts) || !slices.Equal(want.TokenEnds, got.TokenEnds) ||
+					!slices.Equal(want.TokenNLL, got.TokenNLL) || !slices.Equal(want.UnscoredStarts, got.UnscoredStarts) ||
+					!slices.Equal(want.UnscoredEnds, got.UnscoredEnds) || !slices.Equal(want.PerByteLoss, got.PerByteLoss) {
+					t.Fatalf("row %d, of %d bytes, came back different", i, len(want.Text))
+				}
+			}
+			i := 0
+			for got, err := range reader.All() {
+				if err != nil {
+					t.Fatal(err)
+				}
+				check(i, got)
+				i++
+			}
+			if i != len(want) || reader.Len() != int64(i) {
+				t.Fatalf("found %d rows and length %d, wanted %d", i, reader.Len(), len(want))
+			}
+			var got artifact.ScoredDocument // its slices are used again
+			for _, i := range []int{9, 2, 2, 3, 15, 0, 13, 1} {
+				if err := errors.Join(reader.SeekRow(int64(i)), reader.Read(&got)); err != nil {
+					t.Fatal(err)
+				}
+				check(i, got)
+			}
+			if err := reader.SeekRow(int64(len(want))); err == nil {
+				t.Error("a seek past the end succeeded")
+			}
+		})
+	}
+}
+
+// Losses of bytes follow from those of tokens, or are as another tool gave them.
+func TestLosses(t *testing.T) {
+	for _, test := range []struct {
+		d       artifact.ScoredDocument
+		want    []float64
+		noBytes float64
+	}{
+		{special[0], []float64{1, 0, 0, 2}, 0},
+		{special[1], []float64{0.5, 0.25}, 0},
+		{special[2], []float64{}, 0},
+		{special[3], []float64{}, 3},
+		{special[4], make([]float64, 8), 0},
+		{ // A token without bytes passes its loss over an unscored token to the next that is scored.
+			artifact.ScoredDocument{
+				Text: "abcdef", TokenEnds: []int32{0, 2, 4, 6, 6}, TokenNLL: []float64{1, 0, 3, 5, 7}, UnscoredStarts: []int32{0}, UnscoredEnds: []int32{2},
+			},
+			[]float64{0, 0, 2, 2, 2.5, 2.5}, 7,
+		},
+	} {
+		got := test.d.Losses([]float64{9, 9, 9, 9, 9, 9, 9, 9})
+		noBytes := test.d.Spread(func(int32, int32, float64) {})
+		if !slices.Equal(got, test.want) || noBytes != test.noBytes {
+			t.Errorf("%q: found %v and %v, wanted %v and %v", test.d.Text, got, noBytes, test.want, test.noBytes)
+		}
+	}
+}
+
+// A writer and a reader refuse the same rows, with the key, what was found and what was wanted.
+func TestRefusedScores(t *testing.T) {
+	good := artifact.ScoredDocument{
+		Shard: "s", Row: 7, Text: "aé", ScoreEnd: 3, TokenIDs: []int32{1, 2}, TokenEnds: []int32{1, 3}, TokenNLL: []float64{1, -1e-17},
+	}
+	imported := good
+	imported.TokenNLL, imported.PerByteLoss = nil, []float64{1, 2, 3}
+	for name, test := range map[string]struct {
+		from   artifact.ScoredDocument
+		change func(*artifact.ScoredDocument)
+		want   string
+	}{
+		"shard":              {good, func(d *artifact.ScoredDocument) { d.Shard = "\xff" }, `names: found "\xff", wanted UTF-8`},
+		"text":               {good, func(d *artifact.ScoredDocument) { d.Text = "a\xffb" }, `text: found invalid UTF-8 at byte 1`},
+		"span":               {good, func(d *artifact.ScoredDocument) { d.ScoreEnd = 4 }, `found [0, 4), wanted 0 <= start <= end <= 3`},
+		"fewer ids":          {good, func(d *artifact.ScoredDocument) { d.TokenIDs = nil }, `found 0 ids and 2 ends`},
+		"fewer starts":       {good, func(d *artifact.ScoredDocument) { d.TokenStarts = []int32{1} }, `found 1 starts and 2 ends`},
+		"fewer losses":       {good, func(d *artifact.ScoredDocument) { d.TokenNLL = []float64{1} }, `token_nll: found 1 losses, wanted 2`},
+		"no losses":          {good, func(d *artifact.ScoredDocument) { d.TokenNLL = nil }, `token_nll: found 0 losses, wanted 2`},
+		"NaN":                {good, func(d *artifact.ScoredDocument) { d.TokenNLL = []float64{1, math.NaN()} }, `token_nll: found NaN for token 1`},
+		"infinite":           {good, func(d *artifact.ScoredDocument) { d.TokenNLL = []float64{math.Inf(1), 1} }, `token_nll: found +Inf for token 0`},
+		"negative":           {good, func(d *artifact.ScoredDocument) { d.TokenNLL = []float64{-2e-9, 1} }, `token_nll: found -2e-09 for token 0`},
+		"past the end":       {good, func(d *artifact.ScoredDocument) { d.TokenEnds = []int32{1, 4} }, `token 1: found bytes [1, 4), wanted a span from byte 1 on within the text's 3 bytes`},
+		"backwards":          {good, func(d *artifact.ScoredDocument) { d.TokenEnds = []int32{2, 1} }, `token 1: found bytes [2, 1)`},
+		"overlapping":        {good, func(d *artifact.ScoredDocument) { d.TokenStarts = []int32{0, 0} }, `token 1: found bytes [0, 3), wanted a span from byte 1 on`},
+		"unscored":           {good, func(d *artifact.ScoredDocument) { d.UnscoredStarts, d.UnscoredEnds = []int32{2}, []int32{4} }, `found unscored range [2, 4) after byte 0 of 3`},
+		"unscored starts":    {good, func(d *artifact.ScoredDocument) { d.UnscoredStarts = []int32{2} }, `found 1 unscored starts and 0 ends`},
+		"both losses":        {good, func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{1, 2, 3} }, `token_nll: found 2 losses, wanted none`},
+		"bytes":              {imported, func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{1} }, `per_byte_loss: found 1 losses, wanted 3`},
+		"bytes NaN":          {imported, func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{1, 2, math.NaN()} }, `per_byte_loss: found NaN at byte 2`},
+		"imported past end":  {imported, func(d *artifact.ScoredDocument) { d.TokenEnds = []int32{1, 4} }, `token 1: found bytes [1, 4)`},
+		"imported half open": {imported, func(d *artifact.ScoredDocument) { d.TokenStarts = []int32{-1, 1} }, `token 0: found bytes [-1, 1)`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := artifact.NewScoredWriter(io.Discard).Write(test.from); err != nil {
+				t.Fatalf("a good row was refused: %v", err)
+			}
+			bad := test.from
+			test.change(&bad)
+			check := func(who string, err error) {
+				if err == nil || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput {
+					t.Errorf("%s: found error %v, wanted %q of kind invalid input", who, err, test.want)
+				}
+			}
+			check("writer", artifact.NewScoredWriter(io.Discard).Write(bad))
+			check("reader", readScored(foreign(t, bad)))
+		})
+	}
+}
+
+func readScored(path string) error {
+	reader, err := artifact.OpenScored(path)
+	if err != nil {
+		return err
+	}
+	for _, err := range reader.All() {
+		if err != nil {
+			return errors.Join(err, reader.Close())
+		}
+	}
+	return reader.Close()
+}
+
+// A list that goes on in the next page, as other writers leave it, is read whole.
+func TestListOverPages(t *testing.T) {
+	type row struct {
+		Shard  string  `parquet:"shard_name"`
+		Row    int64   `parquet:"row_index"`
+		Starts []int32 `parquet:"unscored_starts,list"`
+	}
+	path := create(t, "pages.parquet", func(f io.Writer) error {
+		w := parquet.NewWriter(f, parquet.SchemaOf(row{}), parquet.PageBufferSize(64), parquet.DataPageVersion(1))
+		columns := w.ColumnWriters()
+		next := int32(0)
+		for i := range 4 {
+			if _, err := columns[0].WriteRowValues([]parquet.Value{parquet.ValueOf("s").Level(0, 0, 0)}); err != nil {
+				return err
+			}
+			if _, err := columns[1].WriteRowValues([]parquet.Value{parquet.ValueOf(int64(i)).Level(0, 0, 1)}); err != nil {
+				return err
+			}
+			// Each page holds about ten values, and the writer ends it wherever it is full.
+			for part := range 4 - i {
+				var values []parquet.Value
+				for j := range 7 {
+					repetition := 1
+					if part == 0 && j == 0 {
+						repetition = 0
+					}
+					values = append(values, parquet.ValueOf(next).Level(repetition, 1, 2))
+					next++
+				}
+				if _, err := columns[2].WriteRowValues(values); err != nil {
+					return err
+				}
+			}
+		}
+		return w.Close()
+	})
+	starts, err := artifact.OpenLists(path, "unscored_starts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer starts.Close()
+	next := int32(0)
+	rows := 0
+	for list, err := range starts.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := 7 * (4 - rows); len(list) != want {
+			t.Errorf("row %d: found %d values, wanted %d", rows, len(list), want)
+		}
+		for _, v := range list {
+			if v != next {
+				t.Fatalf("row %d: found %d, wanted %d", rows, v, next)
+			}
+			next++
+		}
+		rows++
+	}
+	if rows != 4 {
+		t.Errorf("found %d rows, wanted 4", rows)
+	}
+}
+
+// An optional list may be empty, and is refused if it is null.
+func TestNullLists(t *testing.T) {
+	type row struct {
+		List []int32 `parquet:"list,optional,list"`
+	}
+	read := func(rows ...row) (lists [][]int32, err error) {
+		reader, err := artifact.OpenLists(foreign(t, rows...), "list")
+		if err != nil {
+			return nil, err
+		}
+		defer reader.Close()
+		for list, err := range reader.All() {
+			if err != nil {
+				return nil, err
+			}
+			lists = append(lists, list)
+		}
+		return lists, nil
+	}
+	got, err := read(row{[]int32{1}}, row{[]int32{}}, row{[]int32{2, 3}})
+	if diff := cmp.Diff([][]int32{{1}, {}, {2, 3}}, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
+		t.Errorf("%v: %s", err, diff)
+	}
+	if _, err := read(row{[]int32{1}}, row{}); err == nil || !strings.Contains(err.Error(), `row 1 of 2: column "list": found null, wanted a list of values`) {
+		t.Errorf("a null list: found error %v", err)
+	}
+}
+
+// An exported table says the same in Marin's columns.
+func TestExportScored(t *testing.T) {
+	path := create(t, "exported.parquet", func(f io.Writer) error {
+		return artifact.ExportScored(t.Context(), writeScored(t, special...), f, artifact.Labels{Dataset: "d", Tags: []string{"t"}})
+	})
+	reader, err := artifact.OpenExported(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	var got []artifact.ExportedDocument
+	for d, err := range reader.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, d)
+	}
+	want := []artifact.ExportedDocument{
+		{Shard: "a", Row: 1, Text: "abcd", ScoreStart: 1, ScoreEnd: 3, TokenIDs: []int32{1, 2}, TokenStarts: []int32{0, 3}, TokenEnds: []int32{1, 4}, PerByteLoss: []float64{1, 0, 0, 2}},
+		{Shard: "a", Row: 2, Text: "ab", ScoreEnd: 2, TokenIDs: []int32{1, 2}, TokenStarts: []int32{-1, 0}, TokenEnds: []int32{-1, 2}, PerByteLoss: []float64{0.5, 0.25}},
+		{Shard: "a", Row: 3, TokenIDs: []int32{1}, TokenStarts: []int32{-1}, TokenEnds: []int32{-1}},
+		{Shard: "a", Row: 4, TokenIDs: []int32{9}, TokenStarts: []int32{0}, TokenEnds: []int32{0}},
+		{Shard: "b", Row: 4, Text: "no token", PerByteLoss: make([]float64, 8)},
+	}
+	for i := range want {
+		want[i].Dataset, want[i].Tags = "d", []string{"t"}
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/workspace"
+)
+
+// completions says what a shell completes arguments and values of flags with.
+func (a *app) completions(root *cobra.Command) {
+	values := map[string][]string{
+		"log-level": {"debug", "info", "warn", "error"},
+		"graph":     {"dot", "svg"},
+		"kind":      {string(protocol.KindProvider), string(protocol.KindBackend)},
+	}
+	var visit func(*cobra.Command)
+	visit = func(c *cobra.Command) {
+		for flag, allowed := range values {
+			if c.Flags().Lookup(flag) != nil || c.PersistentFlags().Lookup(flag) != nil {
+				mustComplete(c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(allowed, cobra.ShellCompDirectiveNoFileComp)))
+			}
+		}
+		switch {
+		case strings.Contains(c.Use, "ACTION") || c.Name() == "diff":
+			c.ValidArgsFunction = a.completeAction
+		case strings.Contains(c.Use, "[DIR]"):
+			c.ValidArgsFunction = cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs)
+		}
+		for _, sub := range c.Commands() {
+			visit(sub)
+		}
+	}
+	visit(root)
+	for _, flag := range []string{"dir", "state", "plugins", "store"} {
+		mustComplete(root.MarkPersistentFlagDirname(flag))
+	}
+}
+
+// mustComplete takes the error of a completion for a flag that the command does not have.
+func mustComplete(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// completeAction completes the name of an action with those of the last run, and the first argument with directories, too.
+func (a *app) completeAction(c *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	rest, err := a.after(c, args, 0)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	last, err := workspace.LastRun(a.dir, a.state)
+	if err != nil {
+		// Nothing has run here: the argument may be the directory where something has.
+		return nil, cobra.ShellCompDirectiveFilterDirs
+	}
+	var names []string
+	for _, e := range last.Entries {
+		// A shell could not show others, and a line break would end the name.
+		if strings.HasPrefix(e.Action, toComplete) && protocol.Visible(e.Action) == e.Action {
+			names = append(names, e.Action)
+		}
+	}
+	if len(rest) == 0 && len(names) == 0 {
+		return nil, cobra.ShellCompDirectiveFilterDirs
+	}
+	return naturally(names), cobra.ShellCompDirectiveNoFileComp
+}

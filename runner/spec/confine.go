@@ -1,0 +1,163 @@
+package spec
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+)
+
+// Confined returns an error if a file lies outside of directory dir after all links are followed. A relative path starts
+// in dir. What does not exist lies where its nearest parent that exists does.
+func Confined(dir, file string) error {
+	root, err := filepath.Abs(dir)
+	if err == nil {
+		root, err = filepath.EvalSymlinks(root)
+	}
+	if err != nil {
+		return fmt.Errorf("the directory %s, outside of which nothing may be read: %w", dir, err)
+	}
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(root, file)
+	}
+	real, err := resolved(filepath.Clean(file))
+	if err != nil {
+		return fmt.Errorf("it cannot be told whether %s lies in %s, outside of which nothing may be read: %w", file, root, err)
+	}
+	if !within(root, real) {
+		if real != file {
+			file = fmt.Sprintf("%s, which leads to %s,", file, real)
+		}
+		return fmt.Errorf("%s is outside of %s, and nothing outside may be read (--confine)", file, root)
+	}
+	return nil
+}
+
+// checkConfined refuses what an experiment names outside of the directory that it is confined to: the files of its models,
+// imported tables, and sources by the field path, which is what providers of files call it. A glob is checked up to its
+// first wildcard; what it matches is for whoever opens it.
+func (d *decoder) checkConfined(e *Experiment, dir string) {
+	confine := d.options.Confine
+	if confine == "" {
+		return
+	}
+	check := func(pos Position, path, file string, glob bool) {
+		if rest, ok := strings.CutPrefix(file, "file://"); ok {
+			file = rest
+		} else if strings.Contains(file, "://") {
+			return
+		}
+		if i := strings.IndexAny(file, "*?[{\\"); i >= 0 && glob {
+			if slices.Contains(strings.Split(file[i:], "/"), "..") {
+				d.errors = append(d.errors, Error{pos, path, fmt.Sprintf("%q has .. after a wildcard and may lead outside of %s (--confine); "+
+					"write it without", file, confine)})
+				return
+			}
+			file = file[:strings.LastIndex(file[:i], "/")+1]
+		}
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(dir, file)
+		}
+		if err := Confined(confine, file); err != nil {
+			d.errors = append(d.errors, Error{pos, path, err.Error()})
+		}
+	}
+	for _, x := range e.Datasets {
+		for _, file := range sourceFiles(x.Source.Config) {
+			check(x.Source.Pos, FieldPath("datasets", x.Key, "source", x.Source.Provider), file, true)
+		}
+	}
+	for _, m := range e.Models {
+		if m.Weights != nil {
+			check(m.Weights.Pos, FieldPath("models", m.Name, "weights", m.Weights.Format), m.Weights.Path, false)
+		}
+		if m.Scores != nil {
+			check(m.Scores.Pos, FieldPath("models", m.Name, "scores", "path"), m.Scores.Path, false)
+		}
+	}
+}
+
+// sourceFiles returns the field path of a provider's configuration, a string or a list of them.
+func sourceFiles(config json.RawMessage) []string {
+	var one struct {
+		Path string `json:"path"`
+	}
+	if json.Unmarshal(config, &one) == nil {
+		return []string{one.Path}
+	}
+	var many struct {
+		Path []string `json:"path"`
+	}
+	if json.Unmarshal(config, &many) == nil {
+		return many.Path
+	}
+	return nil
+}
+
+// resolved follows the links of a path as far as it exists.
+func resolved(file string) (string, error) {
+	real, err := filepath.EvalSymlinks(file)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return real, err
+	}
+	dir := filepath.Dir(file)
+	if dir == file {
+		return file, nil
+	}
+	if dir, err = resolved(dir); err != nil {
+		return "", err
+	}
+	// A link to what does not exist yet.
+	target, err := os.Readlink(filepath.Join(dir, filepath.Base(file)))
+	switch {
+	case err != nil:
+		return filepath.Join(dir, filepath.Base(file)), nil
+	case !filepath.IsAbs(target):
+		target = filepath.Join(dir, target)
+	}
+	return resolved(target)
+}
+
+// within reports whether a path is dir or lies below it. Both are absolute and clean.
+func within(dir, file string) bool {
+	return file == dir || strings.HasPrefix(file, strings.TrimSuffix(dir, string(filepath.Separator))+string(filepath.Separator))
+}
+
+// tooLargeError says that a file has more bytes than may be read.
+type tooLargeError struct{ most int64 }
+
+func (e *tooLargeError) Error() string {
+	return fmt.Sprintf("it is larger than %s", humanize.IBytes(uint64(e.most)))
+}
+
+// readRegular reads a regular file of at most most bytes. Anything else, such as a named pipe or a device, is not opened:
+// that could wait for ever.
+func readRegular(fsys fs.FS, name string, most int64) (_ []byte, err error) {
+	info, err := fs.Stat(fsys, name)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("it is not a regular file (%s)", info.Mode())
+	case info.Size() > most:
+		return nil, &tooLargeError{most}
+	}
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	// The file may have grown, and some files of the kernel's have no size.
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(data)) > most {
+		err = &tooLargeError{most}
+	}
+	return data, err
+}

@@ -1,0 +1,104 @@
+package spec_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	. "surprisal.dev/runner/spec"
+)
+
+// The test binary is the process that evaluates, too.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == "evaluate" {
+		os.Exit(Serve(os.Stdin, os.Stdout, plugins().Sections))
+	}
+	os.Exit(m.Run())
+}
+
+// bounded evaluates in this binary, started again.
+func bounded(t *testing.T, limit time.Duration, memory int64) Bounded {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Bounded{Command: []string{program, "evaluate"}, Time: limit, Memory: memory}
+}
+
+// TestBombs checks that a spec that wants more than there is ends with an error that names the bound, not with a trace,
+// and takes no other process down.
+func TestBombs(t *testing.T) {
+	nested := func(open, middle, end string, n int) string {
+		return "x: " + strings.Repeat(open, n) + middle + strings.Repeat(end, n)
+	}
+	doubling, interpolated := "a0: \"0123456789abcdef\"\n", "a0: \"0123456789abcdef\"\n"
+	for i := range 60 {
+		doubling += fmt.Sprintf("a%d: a%d + a%d\n", i+1, i, i)
+		interpolated += fmt.Sprintf("a%d: \"\\(a%d)\\(a%d)\"\n", i+1, i, i)
+	}
+	var chain strings.Builder
+	fmt.Fprintln(&chain, "a0: 0")
+	for i := range 200_000 {
+		fmt.Fprintf(&chain, "a%d: a%d + 1\n", i+1, i)
+	}
+	const (
+		slow, quick = time.Minute, 2 * time.Second
+		memory      = "the spec cannot be evaluated within 1m0s and 256 MiB of memory: it needs more memory"
+		either      = "the spec cannot be evaluated within 2s and 256 MiB of memory: it "
+	)
+	huge := "strings.Repeat(strings.Repeat(\"0123456789\", 10000), 10)"
+	tests := []struct {
+		name, source string
+		limit        time.Duration
+		want         string
+	}{
+		{"doubling strings", doubling, slow, memory},
+		{"doubling interpolations", interpolated, slow, memory},
+		{"comprehension", "import \"list\"\nx: [for i in list.Range(0, 100000000, 1) {i}]\n", quick, either},
+		{"nested comprehensions", "_l: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]\nx: [for a in _l for b in _l for c in _l for d in _l " +
+			"for e in _l for f in _l for g in _l for h in _l {a + h}]\n", quick, either},
+		{"repeated string", "import \"strings\"\nx: strings.Repeat(\"0123456789\", 1099511627776)\n", slow, "exceeds limit"},
+		{"string that no machine has", "import \"strings\"\nx: strings.Repeat(strings.Repeat(strings.Repeat(\"0\", 1000000), 1000), 1000000)\n", slow, memory},
+		{"string that the machine would grant", "import \"strings\"\nx: strings.Repeat(strings.Repeat(\"0123456789\", 1000000), 400)\n", slow, memory},
+		{"repeated list", "import \"list\"\nx: list.Repeat([1, 2, 3], 1000000000)\n", slow, "exceeds limit"},
+		{"repeated lists", "import \"list\"\n_a: list.Repeat([1, 2, 3], 1000000)\nx: list.Repeat([_a], 1000000)\n", quick, either},
+		{"nested lists", nested("[", "1", "]", 100_000), slow, "exceeds maximum nesting depth"},
+		{"nested structs", nested("{a: ", "1", "}", 100_000), slow, "exceeds maximum nesting depth"},
+		{"nested parentheses", nested("(", "1", ")", 100_000), slow, "exceeds maximum nesting depth"},
+		{"chain of references", chain.String(), quick, ""},
+		{"structure that holds itself", "#A: {n: int, next: #A}\nx: #A & {n: 1}\n", slow, "structural cycle"},
+		{"disjunctions", "x: " + strings.TrimSuffix(strings.Repeat("({a: 1} | {b: 2} | {c: 3} | {d: 4}) & ", 30), "& ") + "\n", quick, either},
+		{"power", "import \"math\"\nx: math.Pow(10, 1000000000)\n", slow, "exponent out of range"},
+		{"large file", "x: \"" + strings.Repeat("0123456789abcdef", 1<<22) + "\"\n", slow, "larger than 32 MiB together"},
+		{"large names", "import \"strings\"\nmodels: (" + huge + "): {}\nskip: (" + huge + "): \"gone\"\n", slow, "bytes)..."},
+		{"large values", "import \"strings\"\nmodels: m: family: 1\nmodels: m: family: " + huge + "\nscoring: prefix: " + huge + "\n", slow, "..."},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			imports, rest, _ := strings.Cut(test.source, "\n")
+			if !strings.HasPrefix(imports, "import") {
+				imports, rest = "", test.source
+			}
+			writeFile(t, filepath.Join(dir, "x.cue"), "package x\n"+imports+"\nimport \"surprisal.dev/experiment\"\nexperiment.#Experiment\nname: \"x\"\n"+rest)
+			_, err := bounded(t, test.limit, 256<<20).Load(t.Context(), dir, plugins())
+			wrong, ok := errors.AsType[Errors](err)
+			if !ok {
+				t.Fatalf("found %v; want an error of the spec", err)
+			}
+			if len(err.Error()) > 4000 || strings.Contains(err.Error(), "goroutine") {
+				t.Errorf("the error is %.4000s", err)
+			}
+			t.Logf("%.300v", wrong)
+			if !strings.Contains(err.Error(), test.want) {
+				t.Errorf("found %.1000v\nwant %s", err, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,292 @@
+package spec
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/load"
+	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/mod/modfile"
+	"github.com/dustin/go-humanize"
+)
+
+const (
+	// maxSource bounds the bytes of all CUE files that are read for one spec.
+	maxSource = 32 << 20
+	// virtualRoot is where the CUE loader finds all files. Nothing is there on disk, so that it opens none by itself: it would
+	// open all that lies in a directory, data and named pipes too, and follow every link.
+	virtualRoot = "/surprisal.spec"
+)
+
+// tree is the CUE module that a spec is in: the files that the spec needs, read before CUE sees them, with the spec
+// language in place of whatever copy of it the module carries.
+type tree struct {
+	// root and dir are the absolute paths of the module and of the spec's directory.
+	root, dir string
+	// confine is the directory that nothing outside of is read from, an absolute path without links; "/" is all there is.
+	confine string
+	// disk holds what lies in confine; opened is behind it, unless that is all there is.
+	disk   fs.FS
+	opened *os.Root
+	// files are what CUE is given, by absolute path.
+	files map[string][]byte
+	// stale is a file of the module's copy of the spec language that differs from the program's, or "".
+	stale string
+
+	seen     map[string]bool // the directories that were read
+	left     int64           // how many bytes may still be read
+	problems []Error
+}
+
+// newTree reads the module that dir is in, as far as the spec in dir needs it. A directory in no module is a module of its
+// own. If confine is not "", nothing outside of that directory is read.
+func newTree(dir, confine string, language map[string][]byte) (_ *tree, err error) {
+	t := &tree{confine: "/", files: map[string][]byte{}, seen: map[string]bool{}, left: maxSource}
+	if t.dir, err = filepath.Abs(dir); err != nil {
+		return nil, err
+	}
+	switch info, err := os.Stat(t.dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, Errors{{Message: fmt.Sprintf("no directory %q; a spec is a directory with a CUE package, and `runner init DIR` makes one", short(dir))}}
+	case err != nil:
+		return nil, err
+	case !info.IsDir():
+		return nil, Errors{{Message: fmt.Sprintf("%q is a file; a spec is the directory of a CUE package, here %q", dir, filepath.Dir(dir))}}
+	}
+	if err := t.open(confine); err != nil {
+		return nil, err
+	}
+	if t.opened != nil {
+		defer func() { err = errors.Join(err, t.opened.Close()) }()
+	}
+	t.read(language)
+	if len(t.problems) > 0 {
+		return nil, tidy(t.problems)
+	}
+	return t, nil
+}
+
+// open opens what the spec may be read from.
+func (t *tree) open(confine string) error {
+	if confine == "" {
+		t.disk = os.DirFS("/")
+		return nil
+	}
+	real, err := filepath.Abs(confine)
+	if err == nil {
+		real, err = filepath.EvalSymlinks(real)
+	}
+	if err != nil {
+		return Errors{{Message: fmt.Sprintf("the directory %q, outside of which nothing may be read, cannot be read itself: %v", confine, err)}}
+	}
+	if err := Confined(real, t.dir); err != nil {
+		return Errors{{Message: err.Error()}}
+	}
+	if t.dir, err = filepath.EvalSymlinks(t.dir); err != nil {
+		return err
+	}
+	if t.opened, err = os.OpenRoot(real); err != nil {
+		return err
+	}
+	t.confine, t.disk = real, t.opened.FS()
+	return nil
+}
+
+// read takes the module file, the spec's package and all packages that it imports.
+func (t *tree) read(language map[string][]byte) {
+	var inModule bool
+	t.root, inModule = moduleRoot(t.dir, func(file string) bool {
+		name, ok := t.name(file)
+		if !ok {
+			return false
+		}
+		_, err := fs.Stat(t.disk, name)
+		return err == nil
+	})
+	modulePath := "experiment.example"
+	if module := filepath.Join(t.root, moduleFile); inModule {
+		t.take(module)
+		// What is wrong with it is left for the loader to say.
+		if m, err := modfile.ParseNonStrict(t.files[module], moduleFile); err == nil {
+			modulePath, _, _ = strings.Cut(m.Module, "@")
+		}
+	} else {
+		t.files[module] = fmt.Appendf(nil, moduleSource, modulePath)
+	}
+	t.visit(t.dir, t.root, modulePath)
+	t.addLanguage(language)
+}
+
+// visit takes the CUE files of a package and of the directories around it up to base, which CUE takes for parts of it, and
+// of the packages that they import.
+func (t *tree) visit(dir, base, modulePath string) {
+	for at := dir; within(base, at) && !t.seen[at]; at = filepath.Dir(at) {
+		t.seen[at] = true
+		for _, file := range t.list(at) {
+			if !t.take(file) {
+				continue
+			}
+			// What is wrong with the file is left for the loader to say.
+			syntax, err := parser.ParseFile(file, t.files[file], parser.ImportsOnly)
+			if err != nil && syntax == nil {
+				continue
+			}
+			for spec := range syntax.ImportSpecs() {
+				t.visitImport(spec, modulePath)
+			}
+		}
+	}
+}
+
+func (t *tree) visitImport(spec *ast.ImportSpec, modulePath string) {
+	name, err := strconv.Unquote(spec.Path.Value)
+	if err != nil {
+		return
+	}
+	name = ast.ParseImportPath(name).Path
+	// A path that leaves its directory is one that the loader refuses.
+	if !fs.ValidPath(name) || name == languageModule || strings.HasPrefix(name, languageModule+"/") {
+		return
+	}
+	if rest, ok := strings.CutPrefix(name, modulePath); ok && (rest == "" || rest[0] == '/') {
+		t.visit(filepath.Join(t.root, filepath.FromSlash(rest)), t.root, modulePath)
+	}
+	for _, sub := range []string{"gen", "pkg", "usr"} {
+		base := filepath.Join(t.root, "cue.mod", sub)
+		t.visit(filepath.Join(base, filepath.FromSlash(name)), base, modulePath)
+	}
+}
+
+// list returns the CUE files of a directory, links and what else is called so included.
+func (t *tree) list(dir string) []string {
+	name, ok := t.name(dir)
+	if !ok {
+		return nil
+	}
+	entries, err := fs.ReadDir(t.disk, name)
+	if err != nil {
+		t.note(dir, err)
+	}
+	var files []string
+	for _, e := range entries {
+		if !e.IsDir() && path.Ext(e.Name()) == ".cue" {
+			files = append(files, filepath.Join(dir, e.Name()))
+		}
+	}
+	return files
+}
+
+// take reads a file for CUE and reports whether it did. An editor's lock or the like is passed over: CUE takes no file
+// whose name starts with a dot or an underscore, and says so only of those that can be read.
+func (t *tree) take(file string) bool {
+	data, err := t.fromDisk(file)
+	if err == nil {
+		t.files[file] = data
+		return true
+	}
+	if base := filepath.Base(file); base[0] != '.' && base[0] != '_' {
+		t.note(file, err)
+	}
+	return false
+}
+
+func (t *tree) fromDisk(file string) ([]byte, error) {
+	name, ok := t.name(file)
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	data, err := readRegular(t.disk, name, t.left)
+	if _, ok := errors.AsType[*tooLargeError](err); ok {
+		return nil, fmt.Errorf("with it the CUE files of the spec are larger than %s together, which is the most; text belongs into datasets",
+			humanize.IBytes(maxSource))
+	}
+	t.left -= int64(len(data))
+	return data, err
+}
+
+// name returns what disk calls a file; ok is false for a file that is not in confine.
+func (t *tree) name(file string) (name string, ok bool) {
+	if !within(t.confine, file) {
+		return "", false
+	}
+	rel, err := filepath.Rel(t.confine, file)
+	return filepath.ToSlash(rel), err == nil
+}
+
+// note keeps why a file or directory that is there could not be read.
+func (t *tree) note(file string, err error) {
+	name, ok := t.name(file)
+	if !ok {
+		return
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		target, linkErr := fs.ReadLink(t.disk, name)
+		if linkErr != nil {
+			return
+		}
+		err = fmt.Errorf("it is a link to %q, which does not exist", target)
+	}
+	advice := "remove or replace it"
+	if outside := Confined(t.confine, file); outside != nil {
+		err, advice = outside, "move it there, or confine less"
+	}
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		err = pathErr.Err
+	}
+	t.problems = append(t.problems, Error{Pos: Position{File: relativeTo(t.dir, file)}, Message: fmt.Sprintf("cannot be read: %v; %s", err, advice)})
+}
+
+// moduleRoot returns the root of the CUE module around dir, or dir itself if there is none.
+func moduleRoot(dir string, exists func(file string) bool) (root string, inModule bool) {
+	for at := dir; ; at = filepath.Dir(at) {
+		if exists(filepath.Join(at, moduleFile)) {
+			return at, true
+		}
+		if at == filepath.Dir(at) {
+			return dir, false
+		}
+	}
+}
+
+func existsOnDisk(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}
+
+// addLanguage adds the spec language in place of the copy that the module may carry, and notes whether that is stale.
+func (t *tree) addLanguage(language map[string][]byte) {
+	own := maps.Clone(language)
+	maps.DeleteFunc(own, func(name string, _ []byte) bool { return path.Dir(name) != "experiment" || name == pluginsFile })
+	dir := filepath.Join(t.root, languageDir, "experiment")
+	carried := t.list(dir)
+	if len(carried) > 0 && len(carried) < len(own) {
+		t.stale = dir
+	}
+	for _, file := range carried {
+		data, err := t.fromDisk(file)
+		if err != nil || !bytes.Equal(data, own["experiment/"+filepath.Base(file)]) {
+			t.stale = file
+		}
+	}
+	for name, data := range language {
+		t.files[filepath.Join(t.root, languageDir, name)] = data
+	}
+}
+
+// overlay returns the files as the CUE loader takes them.
+func (t *tree) overlay() map[string]load.Source {
+	all := make(map[string]load.Source, len(t.files))
+	for name, data := range t.files {
+		all[filepath.Join(virtualRoot, name)] = load.FromBytes(data)
+	}
+	return all
+}
