@@ -123,6 +123,9 @@ func (d *directory) lstat(name string) (fs.FileInfo, error) {
 		return nil, err
 	}
 	info, err := root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &fs.PathError{Op: "open", Path: d.where(name), Err: syscall.ENOENT}
+	}
 	if err != nil {
 		return nil, explain(err)
 	}

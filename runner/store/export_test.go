@@ -129,3 +129,25 @@ func (c *counting) stat(ctx context.Context, name string) (int64, error) {
 	c.mu.Unlock()
 	return c.backend.stat(ctx, name)
 }
+
+// ListInstead is how many keys are looked up by listing.
+const ListInstead = listInstead
+
+// Names lists the objects of a store under a prefix.
+func Names(ctx context.Context, s *Store, prefix string) (names []string, err error) {
+	for o, err := range s.b.list(ctx, prefix) {
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, o.name)
+	}
+	return names, nil
+}
+
+// Remove removes an object behind the store's back.
+func Remove(ctx context.Context, s *Store, name string) error { return s.b.remove(ctx, name) }
+
+// Write writes an object behind the store's back.
+func Write(ctx context.Context, s *Store, name, content string) error {
+	return s.b.write(ctx, name, []byte(content))
+}

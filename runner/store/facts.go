@@ -3,6 +3,7 @@ package store
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -14,6 +15,7 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -209,16 +211,23 @@ func (f *facts) known(ctx context.Context, keys []string, found *hits) (unknown 
 	group, ctx := errgroup.WithContext(ctx)
 	workers := runtime.GOMAXPROCS(0)
 	others := make([][]string, workers)
+	// In the order of the files, so that few reads serve many.
+	keys = slices.Clone(keys)
+	slices.SortFunc(keys, func(a, b string) int {
+		x, y := f.where[a], f.where[b]
+		return cmp.Or(cmp.Compare(x.segment, y.segment), cmp.Compare(x.start, y.start))
+	})
 	for w := range workers {
 		group.Go(func() error {
 			part := map[string]*Record{}
-			for i := w; i < len(keys); i += workers {
-				r := f.read(keys[i])
+			window := window{f: f}
+			for _, key := range keys[w*len(keys)/workers : (w+1)*len(keys)/workers] {
+				r := window.read(key)
 				if r == nil {
-					others[w] = append(others[w], keys[i])
+					others[w] = append(others[w], key)
 					continue
 				}
-				part[keys[i]] = r
+				part[key] = r
 			}
 			found.mu.Lock()
 			defer found.mu.Unlock()
@@ -233,17 +242,31 @@ func (f *facts) known(ctx context.Context, keys []string, found *hits) (unknown 
 	return unknown, err
 }
 
+// window is a part of a segment that was read.
+type window struct {
+	f       *facts
+	segment int
+	start   int64
+	data    []byte
+}
+
+const windowBytes = 1 << 20
+
 // read returns the record of a key, nil if there is none that can be read: it is only a cache.
-func (f *facts) read(key string) *Record {
-	at, ok := f.where[key]
+func (w *window) read(key string) *Record {
+	at, ok := w.f.where[key]
 	if !ok {
 		return nil
 	}
-	data := make([]byte, at.len)
-	if _, err := f.segments[at.segment].ReadAt(data, at.start); err != nil {
-		return nil
+	if w.segment != at.segment || at.start < w.start || at.start+at.len > w.start+int64(len(w.data)) {
+		data := make([]byte, max(windowBytes, at.len))
+		n, err := w.f.segments[at.segment].ReadAt(data, at.start)
+		if err != nil && !errors.Is(err, io.EOF) || int64(n) < at.len {
+			return nil
+		}
+		w.segment, w.start, w.data = at.segment, at.start, data[:n]
 	}
-	r, err := decodeRecord(key, data)
+	r, err := decodeRecord(key, w.data[at.start-w.start:][:at.len])
 	if err != nil {
 		return nil
 	}

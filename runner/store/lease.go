@@ -295,7 +295,7 @@ func (s *Store) keep(ctx context.Context, l *lease, published chan<- error) {
 		if l.stale() && l.lost == nil {
 			l.lost = fmt.Errorf("no refresh since %s: %w", l.refreshed.Format(time.TimeOnly), err)
 		}
-		// A single failure is no matter: a folder's lease lives on, a bucket's has minutes, and a collector waits.
+		// A single failure is no matter: a directory's lease lives on, a bucket's has minutes, and a collector waits.
 		l.mu.Unlock()
 	}
 }

@@ -542,3 +542,60 @@ func TestPruneRuns(t *testing.T) {
 		t.Errorf("PruneRuns of a bad id: %v", err)
 	}
 }
+
+// A process leaves all that it recorded in one object, from which many records are read at once. It is only a copy: a record
+// that is gone is no hit, and a pack that is damaged or goes with its run costs requests, not results.
+func TestPacks(t *testing.T) {
+	s := open(t, "mem://")
+	var warnings []string
+	s.Warn = func(message string) { warnings = append(warnings, message) }
+	begin(t, s, "r")
+	var keys []string
+	for i := range store.ListInstead {
+		keys = append(keys, mustRecord(t, s, i, "shared").Key)
+	}
+	finish(t, s, "r", keys...)
+	names, err := store.Names(t.Context(), s, "packs/")
+	if err != nil || len(names) != 1 {
+		t.Fatalf("packs: %v, %v", names, err)
+	}
+	many := func(want int) []string {
+		t.Helper()
+		other := store.Share(s)
+		other.Warn = s.Warn
+		read := store.CountReads(other)
+		found, err := other.LookupMany(t.Context(), keys, t.TempDir())
+		if err != nil || len(found) != want {
+			t.Errorf("%d hits, %v; want %d", len(found), err, want)
+		}
+		return read()
+	}
+	if read := many(len(keys)); len(read) != 2 { // the generation and the pack
+		t.Errorf("it read %d objects: %.200q", len(read), read)
+	}
+	last := keys[len(keys)-1]
+	if err := store.Remove(t.Context(), s, "actions/"+last[:2]+"/"+last+".json"); err != nil {
+		t.Fatal(err)
+	}
+	many(len(keys) - 1)
+	begin(t, s, "again")
+	keys[len(keys)-1] = mustRecord(t, s, "another", "shared").Key
+	if err := s.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Write(t.Context(), s, names[0], "nonsense"); err != nil {
+		t.Fatal(err)
+	}
+	many(len(keys))
+	if len(warnings) != 1 || !strings.Contains(warnings[0], names[0]+": cannot be read") {
+		t.Errorf("warnings %q", warnings)
+	}
+	if _, err := s.GC(t.Context(), store.GCOptions{KeepLast: 1}); err != nil {
+		t.Fatal(err)
+	}
+	left, err := store.Names(t.Context(), s, "packs/")
+	if err != nil || len(left) != 1 || !strings.HasPrefix(left[0], "packs/again.") {
+		t.Errorf("packs after gc: %v, %v", left, err)
+	}
+	many(1) // what the run that was kept made
+}

@@ -280,8 +280,7 @@ func (s *Store) provide(ctx context.Context, digest string, d *directory) error 
 		if err := d.setAside(ctx, name); err != nil {
 			return fmt.Errorf("store %s: %w: %w", s, damage, err)
 		}
-		s.warn(fmt.Sprintf("%s: is damaged: %s; it was moved to %s", damage.where, damage.found, d.where(damagedPrefix)))
-		err = &fs.PathError{Op: "open", Path: d.where(name), Err: fs.ErrNotExist}
+		err = s.nowMissing(damage, d.where(damagedPrefix))
 	}
 	if d == s.b.local() || !errors.Is(err, fs.ErrNotExist) {
 		if err != nil {
@@ -291,6 +290,25 @@ func (s *Store) provide(ctx context.Context, digest string, d *directory) error 
 	}
 	return s.download(ctx, digest, d)
 }
+
+// nowMissing tells Warn that a damaged blob was moved, and returns the error that it is not there.
+func (s *Store) nowMissing(d *damage, to string) error {
+	err := &aside{d, to}
+	s.warn(err.Error())
+	return err
+}
+
+// aside is the error of a blob that was set aside: it is not there.
+type aside struct {
+	*damage
+	to string
+}
+
+func (a *aside) Error() string {
+	return a.where + ": is damaged: " + a.found + "; it was moved to " + a.to + ": run again, and the action that made it runs anew"
+}
+
+func (a *aside) Is(target error) bool { return target == fs.ErrNotExist }
 
 // download copies a blob of a bucket to a cache.
 func (s *Store) download(ctx context.Context, digest string, to *directory) error {
@@ -303,8 +321,7 @@ func (s *Store) download(ctx context.Context, digest string, to *directory) erro
 		if err := errors.Join(s.b.setAside(ctx, name), s.forget(ctx)); err != nil {
 			return fmt.Errorf("store %s: %w: %w", s, damage, err)
 		}
-		s.warn(fmt.Sprintf("%s: is damaged: %s; it was moved to %s", damage.where, damage.found, s.b.where(damagedPrefix)))
-		return fmt.Errorf("store %s: %w", s, &fs.PathError{Op: "open", Path: damage.where, Err: fs.ErrNotExist})
+		return s.nowMissing(damage, s.b.where(damagedPrefix))
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		// Somebody removed it, of which nobody was told.
