@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"surprisal.dev/plugins/digests"
 	"surprisal.dev/runner/spec"
 )
 
@@ -32,7 +33,7 @@ func TestWeights(t *testing.T) {
 	writeFiles(t, dir, map[string]string{
 		"a.gguf": "gguf", "b/config.json": "{}", "b/model.safetensors": "weights", "b/notes.txt": "no part of it", "c/model.safetensors": "weights",
 	})
-	w := &Workspace{digests: openDigests(filepath.Join(dir, "digests.json"))}
+	w := &Workspace{digests: digests.New()}
 	names := func(m spec.Weights) string {
 		files, err := w.weights(t.Context(), &m, []string{t.TempDir(), dir})
 		if err != nil {
@@ -62,42 +63,3 @@ func TestWeights(t *testing.T) {
 	}
 }
 
-// TestDigests checks that a digest is remembered for as long as the file has not changed, and not for a file that may
-// still be changing.
-func TestDigests(t *testing.T) {
-	dir := t.TempDir()
-	writeFiles(t, dir, map[string]string{"a": "one", "b": "two"})
-	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
-	kept := filepath.Join(dir, "digests.json")
-	read := func(path string) string {
-		w := &Workspace{digests: openDigests(kept)}
-		f, err := w.modelFile(t.Context(), path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := w.digests.save(); err != nil {
-			t.Fatal(err)
-		}
-		return f.Digest
-	}
-	before := read(a)
-	info, err := os.Stat(a)
-	if err != nil || openDigests(kept).get(a, info) != before {
-		t.Errorf("the digest was not remembered: %v", err)
-	}
-	if err := os.WriteFile(a, []byte("two"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if read(a) == before || read(a) != read(b) {
-		t.Error("the digest of a changed file is the one it had before")
-	}
-	if info, err = os.Stat(a); err != nil || openDigests(kept).get(a, info) != "" {
-		t.Errorf("the digest of a file that has just changed is remembered: %v", err)
-	}
-	if err := os.WriteFile(kept, []byte("{"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if read(b) != read(a) {
-		t.Error("digests that cannot be read are in the way")
-	}
-}
