@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -86,12 +85,8 @@ func (w *Worker) Do(ctx context.Context, job plan.Job, advance func(action.Progr
 		Key: job.Key, Descriptor: canonical, Name: job.Name, Warnings: result.Warnings, Measured: result.Measured,
 		Started: started.UTC(), Computed: computed(result.Computed),
 	}
-	for _, name := range result.Files {
-		f := store.File{Name: name}
-		if f.Digest, f.Bytes, err = w.store.PutFile(ctx, filepath.Join(dir, filepath.FromSlash(name))); err != nil {
-			return nil, false, fmt.Errorf("publish %s: %w", name, err)
-		}
-		record.Outputs = append(record.Outputs, f)
+	if record.Outputs, err = w.store.PutFiles(ctx, dir, result.Files); err != nil {
+		return nil, false, err
 	}
 	record.Finished = time.Now().UTC()
 	if record.Measured == nil {
@@ -121,18 +116,22 @@ func (w *Worker) check(job plan.Job) (action.Kind, []byte, error) {
 		return nil, nil, err
 	}
 	if key != job.Key {
-		return nil, nil, fmt.Errorf("the descriptor of job %s has the key %s", job.Key, key)
+		return nil, nil, invalid("the descriptor of job %s has the key %s: it was changed; run the plan again", job.Key, key)
 	}
 	kind := w.kinds[job.Descriptor.Kind]
 	if kind == nil {
-		return nil, nil, fmt.Errorf("this runner does no actions of kind %q; its kinds are %s", job.Descriptor.Kind,
+		return nil, nil, invalid("this runner does no actions of kind %q; its kinds are %s", job.Descriptor.Kind,
 			strings.Join(slices.Sorted(maps.Keys(w.kinds)), ", "))
 	}
 	if kind.Schema() != job.Descriptor.Schema {
-		return nil, nil, fmt.Errorf("the job asks for schema %d of kind %s and this runner has schema %d; use the runner that planned it",
+		return nil, nil, invalid("the job asks for schema %d of kind %s and this runner has schema %d; use the runner that planned it",
 			job.Descriptor.Schema, kind.Name(), kind.Schema())
 	}
 	return kind, canonical, nil
+}
+
+func invalid(format string, args ...any) error {
+	return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(format, args...)}
 }
 
 func (w *Worker) work(
