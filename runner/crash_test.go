@@ -163,10 +163,12 @@ func (s *suite) killedProcesses(t *testing.T) {
 	workers := 0
 	for kills := 0; kills < killedProcesses; {
 		p := newPlace(t, s.binary, "")
+		done := false
 		for again := true; again && kills < killedProcesses; again = random.IntN(4) > 0 {
 			c := p.start("run", "--processes")
 			time.Sleep(moment())
 			if random.IntN(2) == 0 {
+				done = true
 				if p.killWorker(c, random) {
 					workers++
 					kills++
@@ -177,6 +179,7 @@ func (s *suite) killedProcesses(t *testing.T) {
 				break
 			}
 			if c.ended() {
+				done = true
 				if code := c.wait(); code != 0 {
 					t.Fatalf("exit code %d\n%s%s", code, &c.stdout, &c.stderr)
 				}
@@ -187,7 +190,9 @@ func (s *suite) killedProcesses(t *testing.T) {
 			kills++
 			p.noProcesses()
 		}
-		p.do(0, "run", "--processes")
+		if !done {
+			p.do(0, "run")
+		}
 		p.mustEqual(s.reference)
 	}
 	if workers == 0 || workers == killedProcesses {
@@ -207,6 +212,7 @@ func (p *place) killWorker(c *process, random *rand.Rand) bool {
 			}
 		}
 		if len(workers) == 0 {
+			time.Sleep(time.Millisecond)
 			continue
 		}
 		err := syscall.Kill(workers[random.IntN(len(workers))], syscall.SIGKILL)

@@ -47,9 +47,12 @@ func (a *app) gcCommand() *cobra.Command {
 		Use:   "gc [DIR]",
 		Short: "Delete what no run refers to from the store",
 		Long: `gc deletes artifacts that no recorded run refers to. --older-than first deletes the records of runs that started longer
-ago than a duration. gc may be used while runs are going on.`,
+ago than a duration, --keep-last those of all but the last N runs of each experiment; where both are given a run goes if
+both say so. The journals and logs of those runs go, too, and copies of a bucket's blobs on this machine. gc may be used while
+runs are going on.`,
 		Example: `  runner gc mine --dry-run
-  runner gc mine --older-than 720h`,
+  runner gc mine --older-than 720h
+  runner gc mine --keep-last 10`,
 		Args: oneDirectory,
 		RunE: func(c *cobra.Command, args []string) error {
 			if c.Flags().Changed("older-than") {
@@ -58,11 +61,15 @@ ago than a duration. gc may be used while runs are going on.`,
 				}
 				o.DropBefore = time.Now().Add(-older)
 			}
+			if c.Flags().Changed("keep-last") && o.KeepLast < 1 {
+				return usage("--keep-last %d: give at least 1", o.KeepLast)
+			}
 			return a.open(c.Context(), a.directory(args), func(w *workspace.Workspace) error {
-				r, err := w.Store.GC(c.Context(), o)
+				r, err := w.GC(c.Context(), o)
 				if err != nil {
 					return err
 				}
+				a.warn(r.Warnings)
 				if a.asJSON {
 					return a.printJSON(r)
 				}
@@ -76,6 +83,7 @@ ago than a duration. gc may be used while runs are going on.`,
 		},
 	}
 	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "say what would be deleted and delete nothing")
+	c.Flags().IntVar(&o.KeepLast, "keep-last", 0, "also delete the records of all but the last `N` runs of each experiment")
 	c.Flags().DurationVar(&older, "older-than", 0, "also delete the records of runs that started longer ago than this `duration`, such as 720h")
 	return c
 }
