@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -94,6 +96,32 @@ func (w *Worker) Do(ctx context.Context, job plan.Job, advance func(action.Progr
 	}
 	record.Measured[plan.MeasuredSeconds] = record.Finished.Sub(started).Seconds()
 	return w.publish(ctx, record, log)
+}
+
+// Again does the work of a job in a temporary directory and returns what it made. Nothing is looked up or published.
+func (w *Worker) Again(ctx context.Context, job plan.Job) (files []store.File, err error) {
+	kind, _, err := w.check(job)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "surprisal-again-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	log := w.log.With("action", job.Name)
+	result, err := w.work(hclog.WithContext(ctx, log), kind, job, dir, log, func(action.Progress) {})
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range result.Files {
+		f := store.File{Name: name}
+		if f.Digest, f.Bytes, err = store.CopyObject(ctx, io.Discard, filepath.Join(dir, filepath.FromSlash(name))); err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
 }
 
 // publish puts a record into the store, where another one may have been put under the key in the meantime: the first stays.
