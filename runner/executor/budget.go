@@ -171,6 +171,7 @@ func (b *Budget) admit() {
 		if w.model != nil {
 			if h = b.held[w.model.ID]; h == nil {
 				need = need.plus(amountsOf(w.model.Resources))
+				fits = !b.closeUnknown()
 			} else if h.leaving {
 				fits = false
 			}
@@ -210,6 +211,21 @@ func (b *Budget) take(n amounts, sign int64) {
 	b.taken.Memory += sign * n[memory]
 	b.taken.Devices += sign * n[devices]
 	b.taken.DeviceMemory += sign * n[deviceMemory]
+}
+
+// closeUnknown closes idle models of which nobody knows what they take, so that none piles up beside a model that is to be
+// loaded. It reports whether any is still open.
+func (b *Budget) closeUnknown() (open bool) {
+	for id, h := range b.held {
+		if h.users > 0 || amountsOf(h.resources) != (amounts{}) {
+			continue
+		}
+		open = true
+		if !h.leaving {
+			b.evict(id)
+		}
+	}
+	return open
 }
 
 // makeRoom closes the model that was not used for longest of those that hold what w lacks.
