@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/dustin/go-humanize"
@@ -108,7 +109,11 @@ func amount(kind int, n int64) string {
 	if kind == memory || kind == deviceMemory {
 		return humanize.IBytes(uint64(n)) + " of memory"
 	}
-	return fmt.Sprintf("%d %s", n, kindNames[kind])
+	name := kindNames[kind]
+	if n == 1 {
+		name = strings.TrimSuffix(name, "s")
+	}
+	return fmt.Sprintf("%d %s", n, name)
 }
 
 // Acquire waits until the machine has room for what work takes itself and for the model that it uses, if any. It returns a
