@@ -288,7 +288,7 @@ func TestReportNames(t *testing.T) {
 	t.Parallel()
 	f := newFolder(t)
 	f.replace(`gaps: "big-small": {a: "big", b: "small"}`, `gaps: {g: {a: "big", b: "small"}, "g.key": {a: "small", b: "big"}}
-matrix: g: models: ["big", "small"]`)
+matrix: h: models: ["big", "small"]`)
 	for range 2 {
 		_, o := f.runs()
 		for _, r := range o.Published {
@@ -379,7 +379,7 @@ func TestExplain(t *testing.T) {
 	if want := []plan.Field{{Path: "parameters.config.order", Before: "3", After: "2"}}; !slices.Equal(x.Changed, want) || !strings.HasPrefix(x.Why, "done") {
 		t.Errorf("found %+v, wanted %v", x, want)
 	}
-	if x := why(w, "score big books/a"); len(x.Changed) != 2 || x.Changed[0].Path != "inputs.model" {
+	if x := why(w, "score big books/a"); len(x.Changed) != 2 || x.Changed[0].Path != "inputs.model/model.bin" {
 		t.Errorf("found %+v", x)
 	}
 	// A run that failed in between has nothing to compare with.
