@@ -140,6 +140,7 @@ type comparison struct {
 	buckets  [bucketCount]aggregate
 	groups   map[string]map[int]bool // the datasets in each group
 	literals *literals
+	counter  *counter // adds to literals while documents are compared
 	segments int64
 
 	topDocuments [2]top[Document]
@@ -160,7 +161,7 @@ type documentKey struct {
 }
 
 // run joins the two sides on their keys.
-func (c *comparison) run(ctx context.Context) error {
+func (c *comparison) run(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	a, b := newStream(ctx, c.a), newStream(ctx, c.b)
 	defer func() {
@@ -168,6 +169,8 @@ func (c *comparison) run(ctx context.Context) error {
 		a.stop()
 		b.stop()
 	}()
+	c.counter = newCounter(c.literals)
+	defer func() { err = errors.Join(err, c.counter.close()) }()
 	c.registerGroups()
 	before := documentKey{dataset: -1}
 	row := int64(0)
@@ -288,10 +291,7 @@ func (c *comparison) document(x, y *record, dataset int, row int64) error {
 	whole := aggregate{bytes: int64(x.ScoreEnd-x.ScoreStart) - without, count: 1}
 	v := &c.visit
 	if whole.bytes > 0 {
-		var err error
-		if whole.lossA, whole.lossB, err = v.run(c, x, y, excluded, place{dataset: int32(dataset), row: row}); err != nil {
-			return err
-		}
+		whole.lossA, whole.lossB = v.run(c, x, y, excluded, place{dataset: int32(dataset), row: row})
 	}
 	c.datasets[dataset].add(whole.lossA, whole.lossB, whole.bytes, 1)
 	total := whole.row("")
@@ -336,7 +336,7 @@ type visit struct {
 }
 
 // run adds a document with scored bytes but its total, which it returns.
-func (v *visit) run(c *comparison, x, y *record, excluded []span, at place) (a, b float64, err error) {
+func (v *visit) run(c *comparison, x, y *record, excluded []span, at place) (a, b float64) {
 	v.c, v.x, v.place, v.excluded, v.worst, v.from, v.segment = c, x, at, excluded, [2]worstSegment{}, 0, segment{}
 	w := &v.walk
 	w.a, w.b = newLosses(&x.ScoredDocument, excluded), newLosses(&y.ScoredDocument, excluded)
@@ -344,9 +344,9 @@ func (v *visit) run(c *comparison, x, y *record, excluded []span, at place) (a, 
 	w.skip(x.ScoreStart)
 	v.sumA, v.sumB = w.sumsA[w.at-w.from], w.sumsB[w.at-w.from]
 	v.next()
-	a, b, err = w.sum(int(x.ScoreEnd-x.ScoreStart), v.block)
+	a, b = w.sum(int(x.ScoreEnd-x.ScoreStart), v.block)
 	c.zeroLoss.add(w.zeroLoss)
-	return a, b, err
+	return a, b
 }
 
 // next finds the next segment that has bytes in the scored span.
@@ -367,7 +367,7 @@ func (v *visit) next() {
 }
 
 // block adds the segments that end in the walk's current block.
-func (v *visit) block() error {
+func (v *visit) block() {
 	for s := &v.segment; s.start < s.end && s.end <= v.walk.at; v.next() {
 		sumA, sumB := v.walk.sumsA[s.end-v.walk.from], v.walk.sumsB[s.end-v.walk.from]
 		s.lossA, s.lossB, s.bytes = sumA-v.sumA, sumB-v.sumB, int64(s.end-s.start)
@@ -382,11 +382,8 @@ func (v *visit) block() error {
 		}
 		v.sumA, v.sumB = sumA, sumB
 		v.place.start, v.place.end = s.start, s.end
-		if err := v.c.segment(v.x, *s, v.place, &v.worst); err != nil {
-			return err
-		}
+		v.c.segment(v.x, *s, v.place, &v.worst)
 	}
-	return nil
 }
 
 // directionOf returns 0 where a is worse and 1 where b is.
@@ -415,7 +412,7 @@ type worstSegment struct {
 }
 
 // segment adds a segment.
-func (c *comparison) segment(x *record, s segment, at place, worst *[2]worstSegment) error {
+func (c *comparison) segment(x *record, s segment, at place, worst *[2]worstSegment) {
 	text := x.Text
 	// Where the span cuts a character, the character belongs to what is before the cut.
 	textStart, textEnd := int(s.start), int(s.end)
@@ -423,7 +420,7 @@ func (c *comparison) segment(x *record, s segment, at place, worst *[2]worstSegm
 		textStart, textEnd = nextBoundary(text, textStart), nextBoundary(text, textEnd)
 	}
 	if textStart == textEnd || s.bytes == 0 {
-		return nil
+		return
 	}
 	piece := text[textStart:textEnd]
 	var in bucket
@@ -436,13 +433,10 @@ func (c *comparison) segment(x *record, s segment, at place, worst *[2]worstSegm
 	c.buckets[in].add(s.lossA, s.lossB, s.bytes, 1)
 	c.segments++
 	if s.end-s.start <= literalBytes {
-		o := occurrence{bucket: in, text: piece, lossA: s.lossA, lossB: s.lossB, bytes: s.bytes, order: c.segments, place: at}
-		if err := c.literals.add(&o); err != nil {
-			return err
-		}
+		c.counter.add(occurrence{bucket: in, text: piece, lossA: s.lossA, lossB: s.lossB, bytes: s.bytes, order: c.segments, place: at})
 	}
 	if delta == 0 {
-		return nil
+		return
 	}
 	direction := directionOf(delta)
 	if w := &worst[direction]; math.Abs(delta) > math.Abs(w.deltaBits) {
@@ -455,7 +449,6 @@ func (c *comparison) segment(x *record, s segment, at place, worst *[2]worstSegm
 			Shard: x.Shard, Row: x.Row, Start: s.start, End: s.end,
 		}
 	})
-	return nil
 }
 
 // nextBoundary returns the first character boundary at or after byte i.

@@ -178,20 +178,18 @@ func (w *walk) skip(end int32) {
 // sum adds up the losses of the n bytes that come next, in blocks of up to 128 with eight running sums each, the blocks
 // two by two (pairwise summation; Higham 1993). It is the order in which numpy sums a contiguous array, so that totals
 // agree to the last bit. After each block it calls visit.
-func (w *walk) sum(n int, visit func() error) (a, b float64, err error) {
+func (w *walk) sum(n int, visit func()) (a, b float64) {
 	if n <= sumBlock {
 		w.next(n)
 		w.countZeros()
-		return sumOf(w.blockA[:n]), sumOf(w.blockB[:n]), visit()
+		visit()
+		return sumOf(w.blockA[:n]), sumOf(w.blockB[:n])
 	}
 	half := n / 2
 	half -= half % 8
-	a, b, err = w.sum(half, visit)
-	if err != nil {
-		return 0, 0, err
-	}
-	restA, restB, err := w.sum(n-half, visit)
-	return a + restA, b + restB, err
+	a, b = w.sum(half, visit)
+	restA, restB := w.sum(n-half, visit)
+	return a + restA, b + restB
 }
 
 // countZeros counts the block's scored bytes that cost nothing.
