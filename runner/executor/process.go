@@ -38,6 +38,8 @@ type Processes struct {
 	log     hclog.Logger
 	updates chan Update
 
+	working sync.WaitGroup
+
 	mu      sync.Mutex
 	inputs  map[io.Writer]struct{}
 	stopped bool
@@ -60,8 +62,11 @@ func (p *Processes) Updates() <-chan Update { return p.updates }
 // Retire implements Executor. A process takes its model along when it ends.
 func (p *Processes) Retire(string) {}
 
-// Close implements Executor.
-func (p *Processes) Close() error { return nil }
+// Close implements Executor. It waits for processes that have done their jobs and are about to end.
+func (p *Processes) Close() error {
+	p.working.Wait()
+	return nil
+}
 
 // Stop implements Executor.
 func (p *Processes) Stop() {
@@ -77,7 +82,7 @@ func (p *Processes) Stop() {
 
 // Submit implements Executor. A process that dies fails the jobs that it had begun; another one goes on with the others.
 func (p *Processes) Submit(ctx context.Context, group []plan.Job) {
-	go func() {
+	p.working.Go(func() {
 		group = p.possible(group)
 		for len(group) > 0 {
 			open := make(map[string]*jobState, len(group))
@@ -88,12 +93,12 @@ func (p *Processes) Submit(ctx context.Context, group []plan.Job) {
 			if err == nil && len(open) > 0 {
 				err = errors.New("the process ended without a word about the job")
 			}
-			if err != nil && len(open) == 0 {
+			if err != nil && len(open) == 0 && ctx.Err() == nil {
 				p.log.Warn("a process did its jobs and then failed", "error", err)
 			}
 			group = p.fail(ctx, group, open, err)
 		}
-	}()
+	})
 }
 
 // jobState is what is known of a job that a process works on.
