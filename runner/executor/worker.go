@@ -130,11 +130,12 @@ func (w *Worker) publish(ctx context.Context, made *store.Record, log hclog.Logg
 	if err != nil {
 		return nil, false, fmt.Errorf("publish the record: %w", err)
 	}
-	if kept != made && !slices.Equal(kept.Outputs, made.Outputs) {
+	differs := kept.Differs(made)
+	if len(differs) > 0 {
 		log.Warn("another result was published first, and is kept, although it differs", "key", made.Key,
-			"computed", made.Computed, "kept", kept.Computed)
+			"files", strings.Join(differs, ", "), "computed", made.Computed, "kept", kept.Computed)
 	}
-	return kept, kept != made, nil
+	return kept, len(differs) > 0, nil
 }
 
 // check refuses a job that this program does not do, or that is not what its key says.

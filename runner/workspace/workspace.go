@@ -245,13 +245,14 @@ func (w *Workspace) load(ctx context.Context, dir, confine string) (*spec.Experi
 		return nil, err
 	}
 	e, err := read(plugins)
-	if err != nil {
+	if e == nil {
 		return nil, err
 	}
+	// Of a spec with mistakes the others are found with what the plugins say.
 	named := pluginsOf(e)
 	unknown := func(p Plugin) bool { return !p.asked && named[p.Kind][p.Name] }
 	if !slices.ContainsFunc(plugins, unknown) {
-		return e, nil
+		return e, err
 	}
 	if plugins, err = w.askAll(ctx, func(kind protocol.Kind, name string) bool { return named[kind][name] }); err != nil {
 		return nil, err
