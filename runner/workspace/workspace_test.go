@@ -394,7 +394,7 @@ func TestExplain(t *testing.T) {
 	}
 	f.write("a.txt", "the mat")
 	w, _ = f.runs()
-	if x := why(w, "materialize books/a"); len(x.Changed) != 2 || x.Changed[1].Path != "parameters.files.0.digest" {
+	if x := why(w, "materialize books/a"); len(x.Changed) != 1 || x.Changed[0].Path != "parameters.files.0.digest" {
 		t.Errorf("found %+v", x)
 	}
 	if x := why(w, "train small"); !strings.HasPrefix(x.Why, "cached") {
@@ -644,7 +644,7 @@ func TestPlanAt(t *testing.T) {
 
 	// A committed source is read as it was at the revision.
 	f.write("a.txt", "another text")
-	if got := f.against("HEAD"); len(got) != 4 || !strings.HasPrefix(got[0], "changed materialize books/a [parameters.files.0.bytes: ") {
+	if got := f.against("HEAD"); len(got) != 4 || !strings.HasPrefix(got[0], "changed materialize books/a [parameters.files.0.digest: ") {
 		t.Errorf("found %q", got)
 	}
 	w := f.open()
@@ -682,7 +682,7 @@ func TestPlanAtPinned(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := f.against("HEAD")
-	if len(got) != 4 || !strings.HasPrefix(got[0], "changed materialize books/a [parameters.files.0.bytes: ") {
+	if len(got) != 4 || !strings.HasPrefix(got[0], "changed materialize books/a [parameters.files.0.digest: ") {
 		t.Errorf("found %q", got)
 	}
 }
