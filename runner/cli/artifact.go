@@ -263,15 +263,16 @@ func (a *app) exportCommand() *cobra.Command {
 				return err
 			}
 			return a.open(c.Context(), a.dir, func(w *workspace.Workspace) error {
-				r, err := w.Find(c.Context(), strings.Join(args[:len(args)-1], " "))
+				what, dir := strings.Join(args[:len(args)-1], " "), args[len(args)-1]
+				r, err := w.Find(c.Context(), what)
 				if err != nil {
 					return err
 				}
-				dir := args[len(args)-1]
-				if err := w.Store.Export(c.Context(), r, dir); err != nil {
+				names, err := w.Export(c.Context(), r, what, dir)
+				if err != nil {
 					return err
 				}
-				say(a.stdout, "%s: %s in %s\n", r.Name, count(len(r.Outputs), "file"), dir)
+				say(a.stdout, "%s: %s in %s\n", r.Name, count(len(names), "file"), dir)
 				return nil
 			})
 		},

@@ -440,7 +440,7 @@ func TestCost(t *testing.T) {
 	w.SecondsPerByte = map[string]map[string]float64{"score": {"flat": 0.5}, "materialize": {"text": 0.25}}
 	p := w.plan(t)
 	resolve(t, p, cache{})
-	bounds := plan.Cost{Documents: 10, Bytes: 1000, Largest: 100, Tokens: 250, FLOPs: 2500, Memory: 1 << 20, Seconds: 500, AtMost: true}
+	bounds := plan.Cost{Documents: 10, Bytes: 1000, Largest: 100, Tokens: 250, FLOPs: 2500, Memory: 1<<20 + artifact.ScoreMemory(100), Seconds: 500, AtMost: true}
 	if d := cmp.Diff(bounds, p.Action("score flat a").Cost); d != "" {
 		t.Errorf("before the documents are counted: %s", d)
 	}
@@ -450,7 +450,7 @@ func TestCost(t *testing.T) {
 	done := cache{}
 	done.add(p.Action("materialize a"), map[string]float64{plan.MeasuredDocuments: 3, plan.MeasuredBytes: 40, plan.MeasuredLargest: 30, plan.MeasuredSeconds: 2})
 	resolve(t, p, done)
-	counted := plan.Cost{Documents: 3, Bytes: 40, Largest: 30, Tokens: 10, FLOPs: 100, Memory: 1 << 20, Seconds: 20}
+	counted := plan.Cost{Documents: 3, Bytes: 40, Largest: 30, Tokens: 10, FLOPs: 100, Memory: 1<<20 + artifact.ScoreMemory(30), Seconds: 20}
 	if d := cmp.Diff(counted, p.Action("score flat a").Cost); d != "" {
 		t.Errorf("after: %s", d)
 	}

@@ -18,7 +18,8 @@ import (
 // buildErrors are the mistakes for which CUE cannot make a value of a package at all.
 func (p *place) buildErrors(instance *build.Instance, c *load.Config, err error) Errors {
 	// Without files on disk, as in another revision, CUE says that nothing matches the folder.
-	if _, ok := errors.AsType[*load.NoFilesError](err); ok || strings.HasSuffix(err.Error(), "matched no packages") {
+	if _, ok := errors.AsType[*load.NoFilesError](err); ok || strings.HasSuffix(err.Error(), "matched no packages") ||
+		len(instance.Files) == 0 && strings.HasPrefix(err.Error(), "cannot find package") {
 		return p.noFiles(instance)
 	}
 	if many, ok := errors.AsType[*load.MultiplePackageError](err); ok {

@@ -89,7 +89,14 @@ func (p Position) String() string {
 
 func line(p Position, path, message string) string {
 	parts := slices.DeleteFunc([]string{p.String(), path, message}, func(s string) bool { return s == "" })
-	return protocol.Visible(strings.Join(parts, ": "))
+	lines := strings.Split(strings.Join(parts, ": "), "\n")
+	for i, text := range lines {
+		lines[i] = protocol.Visible(text)
+		if i > 0 && !strings.HasPrefix(text, "  ") {
+			lines[i] = "    " + lines[i]
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // CompareErrors orders errors by place, then by path and message.

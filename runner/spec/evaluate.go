@@ -44,8 +44,8 @@ type Bounded struct {
 	Memory int64
 }
 
-// request is what the process is asked, and answer what it says: one of an experiment, the spec's mistakes, and what
-// else went wrong. Both are JSON.
+// request is what the process is asked, and answer what it says: an experiment, the spec's mistakes, and what else
+// went wrong. Both are JSON.
 type request struct {
 	Dir     string  `json:"dir"`
 	Options Options `json:"options"`
@@ -122,7 +122,7 @@ func decodeAnswer(data []byte) (*Experiment, error) {
 	case a.Failure != "":
 		return nil, errors.New(a.Failure)
 	case len(a.Errors) > 0:
-		return nil, a.Errors
+		return a.Experiment, a.Errors
 	case a.Experiment == nil:
 		return nil, errors.New("the process that reads the spec gave no answer")
 	}
@@ -175,6 +175,8 @@ func Serve(in io.Reader, out io.Writer, sections []Section) int {
 		return 1
 	}
 	r.Options.Sections = sections
+	// It ends when it has answered: memory below the limit is there to be used, not to be collected.
+	debug.SetGCPercent(400)
 	debug.SetMemoryLimit(r.Memory - r.Memory/8)
 	debug.SetMaxStack(int(r.Memory / 8))
 	// What lets a single allocation fail that is larger than the watcher could notice in time.
@@ -205,7 +207,7 @@ func answerTo(r request) (a answer) {
 		return answer{Experiment: e}
 	}
 	if wrong, ok := errors.AsType[Errors](err); ok {
-		return answer{Errors: wrong}
+		return answer{Experiment: e, Errors: wrong}
 	}
 	return answer{Failure: err.Error()}
 }

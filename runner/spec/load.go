@@ -27,7 +27,7 @@ type Options struct {
 }
 
 // Load reads the experiment in directory dir, in this process: nothing bounds what evaluating it costs. What is wrong with
-// the spec itself is returned as Errors, all of it at once.
+// the spec itself is returned as Errors, all of it at once, with as much of the experiment as could be read.
 func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	e := d.experiment()
 	d.checkConfined(e, t.dir)
 	if len(d.errors) > 0 {
-		return nil, tidy(d.errors)
+		return e, tidy(d.errors)
 	}
 	e.Dir = dir
 	if t.stale != "" {

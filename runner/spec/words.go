@@ -72,7 +72,7 @@ func (d *decoder) unknownField(parent cue.Value, path []cue.Selector) string {
 		return fmt.Sprintf("no backend %q; %s", name, alternatives("backends", name, slices.Collect(maps.Keys(d.options.Backends))))
 	}
 	if key, _, ok := pattern(parent); ok {
-		return fmt.Sprintf("%q is not a valid name here; allowed is %s", name, d.allowed(key))
+		return fmt.Sprintf("%q is not a valid name here; allowed is %s", short(name), d.allowed(key))
 	}
 	return fmt.Sprintf("there is no field %q here; %s", name, alternatives("fields", name, fieldNames(parent)))
 }

@@ -18,8 +18,8 @@ import (
 	"surprisal.dev/internal/filelock"
 )
 
-// sidecar is the file beside an exported artifact that says what it is.
-const sidecar = ".artifact"
+// Sidecar is the file beside an exported artifact that says what it is.
+const Sidecar = ".artifact"
 
 // Export writes a record's outputs and a file .artifact, which is the record itself, to dir: whole or not at all. dir must
 // not exist, or be empty.
@@ -107,7 +107,7 @@ func (x *export) do(ctx context.Context) (err error) {
 // makeParents makes the directories above the artifact. None of them may be an artifact itself.
 func (x *export) makeParents() error {
 	for dir := path.Dir(x.name); x.replaces && dir != "."; dir = path.Dir(dir) {
-		_, err := x.root.Lstat(path.Join(dir, sidecar))
+		_, err := x.root.Lstat(path.Join(dir, Sidecar))
 		if err == nil {
 			return invalid("it would lie within %s, which is another artifact; choose other names", dir)
 		}
@@ -137,7 +137,7 @@ func (x *export) inspect(ctx context.Context) (*Record, error) {
 	if !x.replaces {
 		return nil, invalid("it is not empty; remove it or name another directory")
 	}
-	old, err := exportedIn(x.root, x.name)
+	old, err := ExportedIn(x.root, x.name)
 	if err != nil {
 		return nil, invalid("it is not empty and holds no artifact (%v); move away what is there", err)
 	}
@@ -160,7 +160,7 @@ func (x *export) checkOurs(ctx context.Context, old *Record, files, dirs []strin
 		}
 	}
 	for _, name := range files {
-		if name == sidecar {
+		if name == Sidecar {
 			continue
 		}
 		digest, ok := digests[name]
@@ -209,7 +209,7 @@ func (x *export) sweep(base string) error {
 // removed still says whose it is.
 func (x *export) removeOld(old *Record) error {
 	if old != nil {
-		for _, f := range append(slices.Clone(old.Outputs), File{Name: sidecar}) {
+		for _, f := range append(slices.Clone(old.Outputs), File{Name: Sidecar}) {
 			if err := removeOne(x.root, path.Join(x.name, f.Name)); err != nil {
 				return err
 			}
@@ -249,7 +249,7 @@ func (x *export) fill(ctx context.Context, dir string) error {
 	if err := json.Indent(&pretty, record, "", "  "); err != nil {
 		return err
 	}
-	if err := writeIn(x.root, path.Join(dir, sidecar), &pretty); err != nil {
+	if err := writeIn(x.root, path.Join(dir, Sidecar), &pretty); err != nil {
 		return err
 	}
 	return syncIn(x.root, dir)
@@ -262,11 +262,12 @@ func Exported(dir string) (_ *Record, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
-	return exportedIn(root, ".")
+	return ExportedIn(root, ".")
 }
 
-func exportedIn(root *os.Root, dir string) (*Record, error) {
-	name := path.Join(dir, sidecar)
+// ExportedIn is Exported for a directory within root, a relative path with slashes.
+func ExportedIn(root *os.Root, dir string) (*Record, error) {
+	name := path.Join(dir, Sidecar)
 	data, err := root.ReadFile(name)
 	if err != nil {
 		return nil, err

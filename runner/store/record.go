@@ -114,7 +114,7 @@ func (r *Record) check() error {
 func (r *Record) checkOutputs() error {
 	names := map[string]bool{}
 	for _, f := range r.Outputs {
-		if !fs.ValidPath(f.Name) || f.Name == "." || f.Name == sidecar || strings.ContainsAny(f.Name, "\\\x00") {
+		if !fs.ValidPath(f.Name) || f.Name == "." || f.Name == Sidecar || strings.ContainsAny(f.Name, "\\\x00") {
 			return fmt.Errorf("output name %q is not a relative path with slashes", f.Name)
 		}
 		if names[f.Name] {

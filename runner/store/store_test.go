@@ -318,8 +318,8 @@ func testStore(t *testing.T, s *store.Store) {
 	if data, err := os.ReadFile(filepath.Join(dir, "out", "1.txt")); err != nil || string(data) != "three" {
 		t.Errorf("exported %q, %v", data, err)
 	}
-	var sidecar store.Record
-	if data, err := os.ReadFile(filepath.Join(dir, ".artifact")); err != nil || json.Unmarshal(data, &sidecar) != nil || sidecar.Key != b.Key {
+	var Sidecar store.Record
+	if data, err := os.ReadFile(filepath.Join(dir, ".artifact")); err != nil || json.Unmarshal(data, &Sidecar) != nil || Sidecar.Key != b.Key {
 		t.Errorf(".artifact holds %s, %v", data, err)
 	}
 	if err := s.Export(ctx, b, dir); protocol.KindOf(err) != protocol.InvalidInput {

@@ -16,6 +16,8 @@ type Verification struct {
 	Bytes    int64           `json:"bytes"`
 	Ledgers  int             `json:"ledgers"`
 	Problems []store.Problem `json:"problems"`
+	// Redone names the actions that were done again.
+	Redone []string `json:"redone,omitempty"`
 }
 
 // Verify rehashes the whole store and replays the ledgers of every action that the runs name.

@@ -84,9 +84,14 @@ func (w *Workspace) modelFile(ctx context.Context, path string) (m protocol.Mode
 
 // request asks a provider what a source is now.
 func (w *Workspace) request(config json.RawMessage, dir string, network bool) protocol.ResolveRequest {
-	r := protocol.ResolveRequest{Source: protocol.Source{Config: config, Dir: dir}, Network: network, CacheReadOnly: !w.options.Remember}
-	if info, err := os.Stat(w.state); err == nil && info.IsDir() {
-		r.Cache = w.state
+	r := protocol.ResolveRequest{Source: protocol.Source{Config: config, Dir: dir}, Network: network, CacheReadOnly: true}
+	root, marked, err := openState(w.state)
+	if err != nil {
+		// Without a state directory of ours, nothing is remembered.
+		return r
 	}
+	r.Cache, r.CacheReadOnly = w.state, !marked || !w.options.Remember
+	// It was only read.
+	_ = root.Close()
 	return r
 }

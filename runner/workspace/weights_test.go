@@ -62,4 +62,3 @@ func TestWeights(t *testing.T) {
 		}
 	}
 }
-

@@ -288,7 +288,7 @@ func TestReportNames(t *testing.T) {
 	t.Parallel()
 	f := newFolder(t)
 	f.replace(`gaps: "big-small": {a: "big", b: "small"}`, `gaps: {g: {a: "big", b: "small"}, "g.key": {a: "small", b: "big"}}
-matrix: g: models: ["big", "small"]`)
+matrix: h: models: ["big", "small"]`)
 	for range 2 {
 		_, o := f.runs()
 		for _, r := range o.Published {
@@ -379,7 +379,7 @@ func TestExplain(t *testing.T) {
 	if want := []plan.Field{{Path: "parameters.config.order", Before: "3", After: "2"}}; !slices.Equal(x.Changed, want) || !strings.HasPrefix(x.Why, "done") {
 		t.Errorf("found %+v, wanted %v", x, want)
 	}
-	if x := why(w, "score big books/a"); len(x.Changed) != 2 || x.Changed[0].Path != "inputs.model" {
+	if x := why(w, "score big books/a"); len(x.Changed) != 2 || x.Changed[0].Path != "inputs.model/model.bin" {
 		t.Errorf("found %+v", x)
 	}
 	// A run that failed in between has nothing to compare with.
@@ -394,7 +394,7 @@ func TestExplain(t *testing.T) {
 	}
 	f.write("a.txt", "the mat")
 	w, _ = f.runs()
-	if x := why(w, "materialize books/a"); len(x.Changed) != 1 || x.Changed[0].Path != "parameters.files.0.digest" {
+	if x := why(w, "materialize books/a"); len(x.Changed) != 2 || x.Changed[1].Path != "parameters.files.0.digest" {
 		t.Errorf("found %+v", x)
 	}
 	if x := why(w, "train small"); !strings.HasPrefix(x.Why, "cached") {
@@ -644,7 +644,7 @@ func TestPlanAt(t *testing.T) {
 
 	// A committed source is read as it was at the revision.
 	f.write("a.txt", "another text")
-	if got := f.against("HEAD"); len(got) != 4 || !strings.HasPrefix(got[0], "changed materialize books/a [parameters.files.0.digest: ") {
+	if got := f.against("HEAD"); len(got) != 4 || !strings.HasPrefix(got[0], "changed materialize books/a [parameters.files.0.bytes: ") {
 		t.Errorf("found %q", got)
 	}
 	w := f.open()
@@ -682,7 +682,7 @@ func TestPlanAtPinned(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := f.against("HEAD")
-	if len(got) != 4 || !strings.HasPrefix(got[0], "changed materialize books/a [parameters.files.0.digest: ") {
+	if len(got) != 4 || !strings.HasPrefix(got[0], "changed materialize books/a [parameters.files.0.bytes: ") {
 		t.Errorf("found %q", got)
 	}
 }

@@ -39,19 +39,22 @@ func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
 	if err := errors.Join(t.Parameters(&d), t.Places(&at)); err != nil {
 		return action.Result{}, err
 	}
+	if err := at.check(d); err != nil {
+		return action.Result{}, err
+	}
 	provider, err := t.Plugins.Provider(ctx)
 	if err != nil {
 		return action.Result{}, err
 	}
 	request := protocol.ReadRequest{
 		Source: protocol.Source{Config: at.Config, Dir: at.Dir},
-		Pinned: protocol.Resolution{Parameters: d.Source, Revision: d.Revision, Local: at.Local, Files: d.Files},
+		Pinned: protocol.Resolution{Parameters: d.Source, Revision: d.Revision, Local: at.Source.Local, Files: at.Source.Files},
 		Fields: d.Fields, From: d.Rows.From, To: d.Rows.To,
 	}
 	w := t.Descriptor.Worker
 	m := &materializer{dataset: &d, metadata: artifact.Metadata{
 		Provider: artifact.Plugin{Name: w.Name, Version: w.Version, Protocol: w.Protocol, Digest: w.Digest},
-		Source:   d.Source, Revision: d.Revision, Files: d.Files,
+		Source:   d.Source, Revision: d.Revision, Files: at.Source.Files,
 		Fields: d.Fields, Rows: d.Rows, Limits: d.Limits, Dropped: map[string]artifact.Dropped{},
 	}, advance: t.Advance}
 	started := time.Now()

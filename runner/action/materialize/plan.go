@@ -2,6 +2,7 @@ package materialize
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -31,7 +32,7 @@ func (Kind) MainFile() string { return artifact.MetadataFile }
 type parameters struct {
 	BadRows     string          `json:"badRows"`
 	Fields      []string        `json:"fields"`
-	Files       []protocol.File `json:"files"`
+	Files       []shard         `json:"files"`
 	InvalidUTF8 string          `json:"invalidUTF8"`
 	Limits      spec.Limits     `json:"limits"`
 	Revision    string          `json:"revision"`
@@ -40,12 +41,19 @@ type parameters struct {
 	Source      json.RawMessage `json:"source"`
 }
 
+// shard is a file of a source. Its name is part of the documents.
+type shard struct {
+	Digest string `json:"digest"`
+	Name   string `json:"name"`
+}
+
 // places say where a source lies on this machine.
 type places struct {
 	// Config is the configuration of the provider, whose relative paths start at Dir.
 	Config json.RawMessage `json:"config"`
 	Dir    string          `json:"dir"`
-	Local  bool            `json:"local"`
+	// Source is what the source was resolved to; its files are those of the parameters.
+	Source protocol.Resolution `json:"source"`
 }
 
 // documents identifies the documents of a dataset: the dataset and the limits it is read with.
@@ -86,14 +94,18 @@ func Documents(b *plan.Builder, d *spec.Dataset, limits spec.Limits) (*plan.Acti
 	if limits != d.Limits {
 		called += fmt.Sprintf("@documents=%d,bytes=%d", limits.Documents, limits.Bytes)
 	}
+	shards := make([]shard, len(source.Files))
+	for i, f := range source.Files {
+		shards[i] = shard{f.Digest, f.Name}
+	}
 	provider := b.Catalog.Providers[d.Source.Provider].Worker
 	a, err := b.Add(name, plan.Parts{
 		Name: called, Labels: plan.Labels{Dataset: d.Key, Tags: d.Tags}, Worker: &provider,
 		Parameters: parameters{
-			BadRows: d.BadRows, Fields: d.Fields, Files: source.Files, InvalidUTF8: d.InvalidUTF8, Limits: limits,
+			BadRows: d.BadRows, Fields: d.Fields, Files: shards, InvalidUTF8: d.InvalidUTF8, Limits: limits,
 			Revision: source.Revision, Rows: d.Rows, Sample: d.Sample, Source: source.Parameters,
 		},
-		Machine: places{Config: d.Source.Config, Dir: b.Experiment.Dir, Local: source.Local},
+		Machine: places{Config: d.Source.Config, Dir: b.Experiment.Dir, Source: source},
 		Cost:    bound(source, limits),
 		Rates: plan.Rates{
 			Who:    d.Source.Provider,
@@ -126,4 +138,16 @@ func bound(source protocol.Resolution, limits spec.Limits) plan.Cost {
 		c.Largest = min(c.Largest, limits.Bytes)
 	}
 	return c
+}
+
+// check refuses places that are not those of what the documents depend on.
+func (p places) check(d parameters) error {
+	same := len(p.Source.Files) == len(d.Files)
+	for i := range d.Files {
+		same = same && d.Files[i] == shard{p.Source.Files[i].Digest, p.Source.Files[i].Name}
+	}
+	if !same {
+		return errors.New("the files of the source on this machine are not those of the plan; run again")
+	}
+	return nil
 }

@@ -5,56 +5,40 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
-	"strings"
 
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 )
 
-// Export implements action.Exporter.
+// Export implements action.Exporter: the table of scored documents gets the columns that other tools read.
 func (Kind) Export(ctx context.Context, files action.Files, labels plan.Labels, dir string) ([]string, error) {
-	of := func(string) artifact.Labels { return artifact.Labels{Dataset: labels.Dataset, Tags: labels.Tags} }
-	return ExportTables(ctx, files, dir, of)
+	return ExportTables(ctx, files, dir, func(string) artifact.Labels {
+		return artifact.Labels{Dataset: labels.Dataset, Tags: labels.Tags}
+	})
 }
 
-// ExportTables copies the files of scores to dir, their tables of scored documents with Marin's columns. Of says what the
-// documents are labelled with in the table whose name has a prefix, which is empty or ends in a slash.
-func ExportTables(
-	ctx context.Context, files action.Files, dir string, of func(prefix string) artifact.Labels,
-) ([]string, error) {
-	names := files.Names()
-	for _, name := range names {
-		if !filepath.IsLocal(filepath.FromSlash(name)) {
-			return nil, errors.New("the artifact has a file outside its directory: " + name)
-		}
+// ExportTables writes the files of an artifact to dir, its tables of scored documents in the columns that other tools read.
+// Labels returns what a table says of its dataset, by the directory of the table within the artifact, "." for none.
+func ExportTables(ctx context.Context, files action.Files, dir string, labels func(in string) artifact.Labels) ([]string, error) {
+	for _, name := range files.Names() {
 		from, err := files.Path(ctx, name)
 		if err != nil {
 			return nil, err
 		}
-		write := func(to io.Writer) error { return copyFile(to, from) }
-		if prefix, ok := strings.CutSuffix(name, artifact.ScoredFile); ok && (prefix == "" || strings.HasSuffix(prefix, "/")) {
-			write = func(to io.Writer) error { return artifact.ExportScored(ctx, from, to, of(prefix)) }
+		write := func(to io.Writer) error {
+			if path.Base(name) == artifact.ScoredFile {
+				return artifact.ExportScored(ctx, from, to, labels(path.Dir(name)))
+			}
+			return copyFile(to, from)
 		}
-		if err := create(filepath.Join(dir, filepath.FromSlash(name)), write); err != nil {
+		if err := writeFile(filepath.Join(dir, filepath.FromSlash(name)), write); err != nil {
 			return nil, err
 		}
 	}
-	return names, nil
-}
-
-// create makes a file, and the directories that it is in, with what write writes.
-func create(path string, write func(io.Writer) error) (err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	return write(f)
+	return files.Names(), nil
 }
 
 func copyFile(to io.Writer, from string) (err error) {
@@ -65,4 +49,16 @@ func copyFile(to io.Writer, from string) (err error) {
 	defer func() { err = errors.Join(err, f.Close()) }()
 	_, err = io.Copy(to, f)
 	return err
+}
+
+func writeFile(at string, write func(io.Writer) error) (err error) {
+	if err := os.MkdirAll(filepath.Dir(at), 0o777); err != nil {
+		return err
+	}
+	f, err := os.Create(at)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return write(f)
 }

@@ -176,6 +176,8 @@ func (s *scorer) read() iter.Seq2[protocol.Document, error] {
 	return func(yield func(protocol.Document, error) bool) {
 		for d, err := range artifact.ReadDocuments([]string{s.documents}, func(protocol.Document) {}) {
 			d.ParseSpecial = s.parseSpecial
+			// For messages: no table holds it.
+			d.Dataset = s.task.Labels.Dataset
 			if !yield(d, err) {
 				return
 			}
