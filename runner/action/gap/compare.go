@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"surprisal.dev/plugins/protocol"
@@ -163,7 +164,8 @@ type documentKey struct {
 // run joins the two sides on their keys.
 func (c *comparison) run(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	a, b := newStream(ctx, c.a), newStream(ctx, c.b)
+	var reading sync.Mutex
+	a, b := newStream(ctx, c.a, &reading), newStream(ctx, c.b, &reading)
 	defer func() {
 		cancel()
 		a.stop()
