@@ -268,7 +268,8 @@ func say(w io.Writer, format string, args ...any) {
 
 // printError writes an error: each of several on lines that begin with it, and what continues one indented.
 func printError(w io.Writer, err error) {
-	switch e := err.(type) {
+	// Each layer is looked at by itself, so that the parts of what joins several are printed apart.
+	switch e := err.(type) { //nolint:errorlint
 	case nil:
 	case *exitError:
 		printError(w, e.err)

@@ -65,7 +65,7 @@ func draw(p *plan.Plan, o RedoOptions) (chosen []*plan.Action, err error) {
 	for _, what := range o.Actions {
 		found := false
 		for _, a := range p.Actions {
-			if a.State != plan.Cached || a.Name != what && !(keyPrefix.MatchString(what) && strings.HasPrefix(a.Key, what)) {
+			if a.State != plan.Cached || a.Name != what && (!keyPrefix.MatchString(what) || !strings.HasPrefix(a.Key, what)) {
 				continue
 			}
 			if found = true; !seen[a.Key] {

@@ -60,10 +60,10 @@ func (w *Workspace) verify(ctx context.Context, key string, v *Verification) err
 		// What is damaged or gone is among the problems already.
 		return ctx.Err()
 	}
-	d, err := plan.ReadDescriptor(record.Descriptor)
-	if err != nil {
+	d, bad := plan.ReadDescriptor(record.Descriptor)
+	if bad != nil {
 		v.Problems = append(v.Problems, store.Problem{
-			Path: record.Name, Found: err.Error(), Do: "remove the action " + record.Key + " and run again",
+			Path: record.Name, Found: bad.Error(), Do: "remove the action " + record.Key + " and run again",
 		})
 		return nil
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"unicode/utf8"
 
 	"surprisal.dev/plugins/protocol"
@@ -164,8 +163,7 @@ type documentKey struct {
 // run joins the two sides on their keys.
 func (c *comparison) run(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	var reading sync.Mutex
-	a, b := newStream(ctx, c.a, &reading), newStream(ctx, c.b, &reading)
+	a, b := newStream(ctx, c.a), newStream(ctx, c.b)
 	defer func() {
 		cancel()
 		a.stop()

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"sync"
 
 	"surprisal.dev/runner/artifact"
 )
@@ -108,12 +107,10 @@ type stream struct {
 	err    error // set before filled is closed
 	last   *batch
 	next   int
-	// reading is held while a document is read: what that takes of memory, beyond the document, is taken once for both sides.
-	reading *sync.Mutex
 }
 
-func newStream(ctx context.Context, side Side, reading *sync.Mutex) *stream {
-	s := &stream{reading: reading, filled: make(chan *batch, batchesInFlight), spare: make(chan *batch, batchesInFlight+2)}
+func newStream(ctx context.Context, side Side) *stream {
+	s := &stream{filled: make(chan *batch, batchesInFlight), spare: make(chan *batch, batchesInFlight+2)}
 	for range cap(s.spare) {
 		s.spare <- &batch{}
 	}
@@ -144,10 +141,7 @@ func (s *stream) read(ctx context.Context, index int, dataset Table) (err error)
 		}
 		b.dataset = index
 		for ; left > 0 && len(b.records) < batchRows && b.bytes < batchBytes; left-- {
-			s.reading.Lock()
-			err := b.read(documents, dataset.Key)
-			s.reading.Unlock()
-			if err != nil {
+			if err := b.read(documents, dataset.Key); err != nil {
 				return err
 			}
 		}

@@ -26,7 +26,6 @@ func TestMemory(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "f"), []byte("small\n"+text+"\nsmall\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		text = ""
 		d := lines()
 		config := json.RawMessage(`{"path":"f","split":"lines"}`)
 		d.Key, d.Source = "key", spec.Source{Provider: "text", Config: config}

@@ -47,7 +47,6 @@ func scoreLarge(t *testing.T, documents, bytes int) {
 			t.Fatal(err)
 		}
 	}
-	line = ""
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
