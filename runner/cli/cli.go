@@ -64,7 +64,10 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, builtins 
 	root.SetArgs(args)
 	root.SetOut(a.stdout.data())
 	root.SetErr(a.stderr)
+	release := func() {}
+	root.PersistentPreRun = func(c *cobra.Command, _ []string) { release = interruptible(c) }
 	err := root.ExecuteContext(ctx)
+	release()
 	if flushErr := a.stdout.Flush(); err == nil {
 		err = flushErr
 	}

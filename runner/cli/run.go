@@ -209,6 +209,19 @@ func failures(o workspace.Outcome) error {
 		errors.New("runner status and runner logs say more; completed actions are kept: fix the problem and run again"))
 }
 
+// interruptible lets Ctrl-C and SIGTERM end the context of a command, so that it stops the plugins that it started and
+// removes what it had for itself; the second one ends the program. It leaves alone the commands that have their own way:
+// run, exec, which run stops, and what this program starts itself.
+func interruptible(c *cobra.Command) (release func()) {
+	if c.Hidden || c.Name() == "run" || c.Name() == "exec" {
+		return func() {}
+	}
+	ctx, release := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, release)
+	c.SetContext(ctx)
+	return release
+}
+
 // interrupts returns a context that ends at the second Ctrl-C and a channel that closes at the first.
 func (a *app) interrupts(ctx context.Context) (context.Context, <-chan struct{}, func()) {
 	ctx, cancel := context.WithCancel(ctx)
