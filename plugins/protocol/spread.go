@@ -38,12 +38,12 @@ func (t Tokens) Spread(give func(start, end int32, share float64)) (noBytes floa
 
 // Shares walks the scored tokens as Spread does, one at a time.
 type Shares struct {
-	tokens  Tokens
-	token   int   // the next one
-	last    int32 // where the one before it ended
-	unscored  int   // the first unscored range that may hold it
-	carried compensated
-	carries bool
+	tokens   Tokens
+	token    int   // the next one
+	last     int32 // where the one before it ended
+	unscored int   // the first unscored range that may hold it
+	carried  compensated
+	carries  bool
 }
 
 // Shares returns a walk over the tokens, whose slices it shares.
