@@ -361,6 +361,11 @@ func TestTrainingIsShared(t *testing.T) {
 	if keys["train bigger"] == keys["train big"] || keys["train bigger"] == keys["train reordered"] || keys["train reordered"] == "" {
 		t.Error("models with other training data share a key")
 	}
+	p = w.plan(t)
+	id := func(name string) string { return p.Action("score " + name + " a").Model.ID }
+	if id("big") != id("big-without-prefix") || id("big") == id("bigger") || id("bigger") == id("reordered") {
+		t.Error("loaded models are shared by other than what they were trained on")
+	}
 }
 
 func TestLimitsSweep(t *testing.T) {
