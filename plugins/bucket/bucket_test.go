@@ -77,6 +77,7 @@ func TestEndpoints(t *testing.T) {
 		{"a longer host is allowed", bucket.FromSpec, "", bucket.Endpoints, "x." + host, refused},
 		{"AWS_ENDPOINT_URL", bucket.FromSpec, "", "AWS_ENDPOINT_URL", server.URL, signed},
 		{"AWS_ENDPOINT_URL_S3", bucket.FromSpec, "", "AWS_ENDPOINT_URL_S3", server.URL + "/", signed},
+		{"AWS_ENDPOINT_URL with https", bucket.FromSpec, "", "AWS_ENDPOINT_URL", "https://" + host, refused},
 		{"another AWS_ENDPOINT_URL", bucket.FromSpec, "", "AWS_ENDPOINT_URL", "http://127.0.0.1:1", refused},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -126,6 +126,32 @@ func TestDigest(t *testing.T) {
 	}
 }
 
+// A save keeps the last day on which anybody asked for a file.
+func TestUseByOthers(t *testing.T) {
+	t.Parallel()
+	dir, state := t.TempDir(), t.TempDir()
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	old(t, a, "one")
+	old(t, b, "two")
+	wait(t)
+	c := digests.Open(state)
+	digest(t, c, a)
+	if err := c.Save(); err != nil {
+		t.Fatal(err)
+	}
+	// Another process asks for a on a later day, while this one goes on.
+	today := fmt.Sprint(time.Now().Unix() / (24 * 60 * 60))
+	forge(t, state, `"used":`+today, `"used":999999`)
+	digest(t, c, b)
+	if err := c.Save(); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(state, "digests.json"))
+	if err != nil || strings.Count(string(data), `"used":999999`) != 1 || strings.Count(string(data), "sha256:") != 2 {
+		t.Errorf("%s, %v", data, err)
+	}
+}
+
 // What cannot be read counts as empty, and is replaced.
 func TestDamagedFile(t *testing.T) {
 	for _, content := range []string{"", "{", `{"version": 1}`, `{"a": {"bytes": 3}}`} {

@@ -138,6 +138,34 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// Packed integers may end with a whole block.
+func TestWholeBlocks(t *testing.T) {
+	type row struct {
+		Number int64 `parquet:"number,delta"`
+	}
+	for _, n := range []int{1, 2, 128, 129, 130, 257} {
+		rows := make([]row, n)
+		for i := range rows {
+			rows[i].Number = int64(i * i)
+		}
+		var b bytes.Buffer
+		if err := parquet.Write(&b, rows); err != nil {
+			t.Fatal(err)
+		}
+		file, err := open(b.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages, err := file.Pages(0, 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if values, err := readAll(pages); err != nil || len(values) != n || values[n-1].Int64() != rows[n-1].Number {
+			t.Errorf("%d of %d numbers: %v", len(values), n, err)
+		}
+	}
+}
+
 // crafted is a file of one row and one column of strings, whose pages claim what they like.
 type crafted struct {
 	codec      format.CompressionCodec

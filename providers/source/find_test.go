@@ -248,6 +248,22 @@ func TestReadNoticesChanges(t *testing.T) {
 	}
 }
 
+// What lies behind the wanted rows is neither read nor checked.
+func TestReadStopsAtTo(t *testing.T) {
+	dir := sourcetest.Folder(t, map[string]string{"a.txt": "a", "b.txt": "b"})
+	s := sourcetest.Source(dir, `{"path": "*.txt"}`)
+	pinned, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir+"/b.txt", []byte("B"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if rows, err := sourcetest.ReadPinned(t, newWhole(), s, pinned, 0, 1, "text"); err != nil || len(rows) != 1 {
+		t.Errorf("rows %v, error %v", rows, err)
+	}
+}
+
 func TestReadNoticesAWriteInBetween(t *testing.T) {
 	for name, content := range map[string]string{"longer": "longer", "as long": "b"} {
 		t.Run(name, func(t *testing.T) {

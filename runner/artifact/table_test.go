@@ -217,7 +217,11 @@ func TestRefusedRows(t *testing.T) {
 		}{
 			{artifact.LedgerRow{UnscoredStarts: []int32{1}}, "1 unscored starts, 0 ends and 0 reasons"},
 			{artifact.LedgerRow{UnscoredStarts: []int32{1, 1}, UnscoredEnds: []int32{2, 2}, UnscoredReasons: []string{"", ""}}, "range [1, 2) after byte 2"},
+			{artifact.LedgerRow{TokenNats: math.Inf(-1)}, "found -Inf nats"},
 			{artifact.LedgerRow{SpanNats: math.NaN()}, "found NaN nats"},
+			{artifact.LedgerRow{OutsideNats: math.NaN()}, "found NaN nats"},
+			{artifact.LedgerRow{EOSNats: math.NaN()}, "found NaN nats"},
+			{artifact.LedgerRow{NoBytesNats: math.Inf(1)}, "found +Inf nats"},
 		} {
 			if err := artifact.NewLedgerWriter(io.Discard).Write(test.row); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("found error %v, wanted %q", err, test.want)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"container/heap"
 	"context"
 	"encoding/json"
 	"errors"
@@ -347,6 +348,124 @@ func TestRetries(t *testing.T) {
 	}
 }
 
+// What failed and then was not started again has failed as it did.
+func TestStopWhileRetrying(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 1)
+		b.engine.Retries = 3
+		release := make(chan struct{})
+		begun := 0
+		b.work = func(context.Context, *action.Task) error {
+			if begun++; begun == 1 {
+				return errors.New("crash")
+			}
+			<-release
+			return nil
+		}
+		p := b.plan()
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			b.run(t.Context(), p)
+		}()
+		time.Sleep(time.Second) // by now the first is handed out again, and waits for the core
+		close(b.stop)
+		synctest.Wait()
+		close(release)
+		<-over
+		if err := b.failed[b.tasks[0]]; len(b.tasks) != 2 || err == nil || err.Error() != "crash" {
+			t.Errorf("%q, error %v: %s", b.tasks, err, states(p))
+		}
+	})
+}
+
+// retiring notes which models are retired.
+type retiring struct {
+	executor.Executor
+	models []string
+}
+
+func (r *retiring) Retire(model string) {
+	r.models = append(r.models, model)
+	r.Executor.Retire(model)
+}
+
+// A model is retired when the last action that is to use it has ended. Those whose results were there do not count.
+func TestModelsAreRetired(t *testing.T) {
+	b := newBench(t, 2)
+	b.work = func(_ context.Context, task *action.Task) error {
+		if task.Name == "score x b" || task.Name == "score x c" {
+			return errors.New("crash")
+		}
+		return nil
+	}
+	for _, want := range []int{2, 1} { // models
+		p := b.plan()
+		r := &retiring{Executor: b.engine.Executor}
+		b.engine.Executor = r
+		b.run(t.Context(), p)
+		if len(r.models) != want || !slices.Contains(r.models, p.Action("score x b").Model.ID) {
+			t.Errorf("retired %q, wanted %d models: %s", r.models, want, states(p))
+		}
+		b.engine.Executor = r.Executor
+		b.work = func(context.Context, *action.Task) error { return nil }
+	}
+}
+
+// Where another result stands under the key by the time that one is made, it is found and not made.
+func TestPublishedMeanwhile(t *testing.T) {
+	b := newBench(t, 1)
+	b.work = func(ctx context.Context, task *action.Task) error {
+		if task.Name != "materialize a" {
+			return nil
+		}
+		key, canonical, err := task.Descriptor.Key()
+		if err != nil {
+			return err
+		}
+		r := &store.Record{Key: key, Descriptor: canonical, Name: "theirs"}
+		for _, name := range []string{artifact.CountsFile, artifact.DocumentsFile} {
+			path := task.Path("their " + name)
+			if err := os.WriteFile(path, []byte("their "+name), 0o644); err != nil {
+				return err
+			}
+			f := store.File{Name: name}
+			if f.Digest, f.Bytes, err = b.store.PutFile(ctx, path); err != nil {
+				return err
+			}
+			r.Outputs = append(r.Outputs, f)
+		}
+		_, err = b.store.PutRecord(ctx, r)
+		return err
+	}
+	p := b.plan()
+	b.run(t.Context(), p)
+	if a := p.Action("materialize a"); a.State != plan.Cached || a.Outputs[0].Digest != protocol.Digest([]byte("their "+artifact.CountsFile)) {
+		t.Errorf("%+v: %s", a.Outputs, states(p))
+	}
+}
+
+// A group has as many actions as it may, in plan order, and the others stay in line.
+func TestTake(t *testing.T) {
+	var q queue
+	for i := range 6 {
+		heap.Push(&q, &plan.Action{Index: 5 - i})
+	}
+	indexes := func(actions []*plan.Action) (all []int) {
+		for _, a := range actions {
+			all = append(all, a.Index)
+		}
+		return all
+	}
+	taken := q.take(2, func(a *plan.Action) bool { return a.Index%2 == 0 })
+	if got := indexes(taken); !slices.Equal(got, []int{0, 2}) {
+		t.Errorf("took %v", got)
+	}
+	if got := indexes(q.take(9, func(*plan.Action) bool { return true })); !slices.Equal(got, []int{1, 3, 4, 5}) {
+		t.Errorf("left %v", got)
+	}
+}
+
 func TestTooFewRetries(t *testing.T) {
 	b := newBench(t, 2)
 	b.work = func(context.Context, *action.Task) error { return errors.New("crash") }
@@ -460,15 +579,16 @@ func TestCancel(t *testing.T) {
 // An output that was promised and not made fails the action; nothing of it is found later.
 func TestPublishFailure(t *testing.T) {
 	b := newBench(t, 2)
-	b.kinds[len(b.kinds)-1] = promising{b.kinds[len(b.kinds)-1]}
+	gap := slices.IndexFunc(b.kinds, func(k action.Kind) bool { return k.Name() == "gap" })
+	b.kinds[gap] = promising{b.kinds[gap]}
 	b.open(2)
 	p := b.plan()
 	b.run(t.Context(), p)
-	gap := p.Action("gap g")
-	if gap.State != plan.Failed || !errors.Is(b.failed["gap g"], fs.ErrNotExist) || !strings.Contains(b.failed["gap g"].Error(), "summary.json") {
-		t.Errorf("%s: %v", gap.State, b.failed)
+	of := p.Action("gap g")
+	if of.State != plan.Failed || !errors.Is(b.failed["gap g"], fs.ErrNotExist) || !strings.Contains(b.failed["gap g"].Error(), "summary.json") {
+		t.Errorf("%s: %v", of.State, b.failed)
 	}
-	if _, err := b.store.GetRecord(t.Context(), gap.Key); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := b.store.GetRecord(t.Context(), of.Key); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the failed action has a record: %v", err)
 	}
 }
@@ -483,7 +603,7 @@ func (promising) Work(context.Context, *action.Task) (action.Result, error) {
 func TestNoKind(t *testing.T) {
 	b := newBench(t, 2)
 	p := b.plan()
-	b.kinds = b.kinds[:len(b.kinds)-1]
+	b.kinds = slices.DeleteFunc(b.kinds, func(k action.Kind) bool { return k.Name() == "gap" })
 	b.open(2)
 	b.run(t.Context(), p)
 	if err := b.failed["gap g"]; err == nil || !strings.HasPrefix(err.Error(), `this runner does no actions of kind "gap"`) {

@@ -56,7 +56,7 @@ func TestJournal(t *testing.T) {
 	j := newJournal(t, dir)
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	a := &plan.Action{Kind: "materialize", Name: "materialize a", Status: plan.Status{Key: "k1", Seconds: 2}, Cost: plan.Cost{Bytes: 7}}
-	b := &plan.Action{Kind: "gap", Name: "gap g", Status: plan.Status{Key: "k2"}}
+	b := &plan.Action{Kind: "gap", Name: "gap g", Status: plan.Status{Key: "k2"}, Cost: plan.Cost{Documents: 9, AtMost: true}}
 	j.Observe(Event{Time: at, Action: a, State: plan.Running, Attempt: 1})
 	j.Observe(Event{Time: at, Action: b, State: plan.Running, Attempt: 1})
 	j.Observe(Event{Time: at, Action: a, State: plan.Running, Attempt: 2, Err: errors.New("line\nbreak")})

@@ -272,6 +272,77 @@ func TestRetire(t *testing.T) {
 	})
 }
 
+// A model that no work to come needs stays until the last that uses it has ended.
+func TestRetireWhileShared(t *testing.T) {
+	s := &shelf{}
+	b := executor.NewBudget(plan.Resources{Cores: 2, Memory: 1}, s, nil)
+	first, second := acquire(t, b, one, model("a", 1, 0)), acquire(t, b, one, model("a", 1, 0))
+	b.Retire("a")
+	first()
+	b.Wait()
+	if got := s.names(); got != "" {
+		t.Errorf("%s was closed while it was in use", got)
+		return
+	}
+	second()
+	b.Wait()
+	if got := s.names(); got != "a" {
+		t.Errorf("evicted %q, wanted a", got)
+	}
+}
+
+// Work does not close the model that it waits to use itself.
+func TestOwnModelStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{}
+		b := executor.NewBudget(plan.Resources{Cores: 2, Memory: 10}, s, nil)
+		acquire(t, b, one, model("a", 4, 0))()
+		other := acquire(t, b, plan.Resources{Cores: 1, Memory: 4}, nil)
+		granted := make(chan func(), 1)
+		go func() { granted <- acquire(t, b, plan.Resources{Cores: 1, Memory: 4}, model("a", 4, 0)) }()
+		synctest.Wait()
+		if len(granted) > 0 || s.names() != "" {
+			t.Errorf("granted %d, evicted %q, wanted neither", len(granted), s.names())
+		}
+		other()
+		(<-granted)()
+		if got := s.names(); got != "" {
+			t.Errorf("evicted %q, wanted none", got)
+		}
+	})
+}
+
+// Work that gives up no longer keeps what it lacked from others.
+func TestGivingUpMakesWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := executor.NewBudget(plan.Resources{Cores: 3, Memory: 10}, nil, nil)
+		release := acquire(t, b, plan.Resources{Cores: 1, Memory: 5}, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		gave := make(chan error, 1)
+		go func() {
+			_, err := b.Acquire(ctx, plan.Resources{Cores: 1, Memory: 10}, nil)
+			gave <- err
+		}()
+		synctest.Wait()
+		granted := make(chan func(), 1)
+		go func() { granted <- acquire(t, b, plan.Resources{Cores: 1, Memory: 5}, nil) }()
+		synctest.Wait()
+		if len(granted) > 0 {
+			t.Error("what came later took what the first lacks")
+		}
+		cancel()
+		if err := <-gave; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if len(granted) == 0 {
+			t.Error("what fits still waits for work that gave up")
+		}
+		release()
+		(<-granted)()
+	})
+}
+
 func TestStoppedWhileWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := executor.NewBudget(plan.Resources{Cores: 1}, nil, nil)

@@ -361,6 +361,11 @@ func TestTrainingIsShared(t *testing.T) {
 	if keys["train bigger"] == keys["train big"] || keys["train bigger"] == keys["train reordered"] || keys["train reordered"] == "" {
 		t.Error("models with other training data share a key")
 	}
+	p = w.plan(t)
+	id := func(name string) string { return p.Action("score " + name + " a").Model.ID }
+	if id("big") != id("big-without-prefix") || id("big") == id("bigger") || id("bigger") == id("reordered") {
+		t.Error("loaded models are shared by other than what they were trained on")
+	}
 }
 
 func TestLimitsSweep(t *testing.T) {
@@ -435,6 +440,20 @@ gap big-small: waits
 	}
 }
 
+// A key stands on every file that is read: an upstream that lacks one of them has not made what it should.
+func TestMissingOutput(t *testing.T) {
+	p := newWorld().plan(t)
+	done := cache{}
+	resolve(t, p, done)
+	a := p.Action("materialize a")
+	done.add(a, nil)
+	done[a.Key].Outputs = done[a.Key].Outputs[:1]
+	const want = "materialize a has 1 of the files counts.json, documents.parquet"
+	if err := p.Resolve(t.Context(), done); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %q", err, want)
+	}
+}
+
 func TestCost(t *testing.T) {
 	w := newWorld()
 	w.SecondsPerByte = map[string]map[string]float64{"score": {"flat": 0.5}, "materialize": {"text": 0.25}}
@@ -443,6 +462,9 @@ func TestCost(t *testing.T) {
 	bounds := plan.Cost{Documents: 10, Bytes: 1000, Largest: 100, Tokens: 250, FLOPs: 2500, Memory: 1<<20 + artifact.ScoreMemory(100), Seconds: 500, AtMost: true}
 	if d := cmp.Diff(bounds, p.Action("score flat a").Cost); d != "" {
 		t.Errorf("before the documents are counted: %s", d)
+	}
+	if got := p.Action("score big a").Cost; got.Documents != 10 || got.Bytes != 1000 {
+		t.Errorf("a score by a trained model reads its documents alone: %+v", got)
 	}
 	if got := p.Action("materialize a").Cost; got.Seconds != 250 || !got.AtMost {
 		t.Errorf("reading at most 1000 bytes costs %+v", got)
@@ -578,6 +600,17 @@ func TestAgainstNamesUpstreams(t *testing.T) {
 	}
 	if d := cmp.Diff(want, last.Fields); d != "" || last.Name != "gap big-small" {
 		t.Errorf("%s: %s", last.Name, d)
+	}
+	// An input that was not there before did not change.
+	base := newWorld()
+	base.Gaps[0].Datasets = []string{"a"}
+	if changes, err = newWorld().plan(t).Against(base.plan(t)); err != nil || len(changes) != 1 {
+		t.Fatalf("%v, %v", changes, err)
+	}
+	for _, f := range changes[0].Fields {
+		if strings.HasPrefix(f.Path, "inputs.") && (f.Before != "" || strings.Contains(f.After, "changed")) {
+			t.Errorf("an input that was added: %s", f)
+		}
 	}
 }
 

@@ -598,7 +598,8 @@ func TestPacks(t *testing.T) {
 	var warnings []string
 	s.Warn = func(message string) { warnings = append(warnings, message) }
 	begin(t, s, "r")
-	var keys []string
+	first := mustRecord(t, s, "first", "own")
+	keys, own := []string{first.Key}, first.Outputs[0].Digest
 	for i := range store.ListInstead {
 		keys = append(keys, mustRecord(t, s, i, "shared").Key)
 	}
@@ -620,6 +621,21 @@ func TestPacks(t *testing.T) {
 	}
 	if read := many(len(keys)); len(read) != 2 { // the generation and the pack
 		t.Errorf("it read %d objects: %.200q", len(read), read)
+	}
+	// It says nothing of blobs.
+	hex := strings.TrimPrefix(own, "sha256:")
+	if err := store.Remove(t.Context(), s, "blobs/sha256/"+hex[:2]+"/"+hex); err != nil {
+		t.Fatal(err)
+	}
+	many(len(keys) - 1)
+	if len(warnings) != 1 || !strings.Contains(warnings[0], "is made again: ") {
+		t.Errorf("warnings %q", warnings)
+	}
+	warnings = nil
+	begin(t, s, "restores")
+	put(t, s, "own")
+	if err := s.Release(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 	last := keys[len(keys)-1]
 	if err := store.Remove(t.Context(), s, "actions/"+last[:2]+"/"+last+".json"); err != nil {

@@ -478,6 +478,21 @@ func TestLeaseExpires(t *testing.T) {
 	})
 }
 
+// A run that died is begun again as soon as its lease has expired, although nobody removed that.
+func TestDeadRunIsBegunAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, "mem://")
+		other := store.Share(s)
+		begin(t, s, "r")
+		store.Strand(s)
+		if err := other.Begin(t.Context(), store.Run{ID: "r"}); err == nil || !strings.Contains(err.Error(), "working already") {
+			t.Errorf("Begin of a run that may be working: %v", err)
+		}
+		time.Sleep(time.Hour)
+		begin(t, other, "r")
+	})
+}
+
 // An idle lease lives as long as its owner refreshes it.
 func TestIdleLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/spec"
 )
@@ -90,8 +92,13 @@ func (w *Workspace) request(config json.RawMessage, dir string, network bool) pr
 		// Without a state directory of ours, nothing is remembered.
 		return r
 	}
-	r.Cache, r.CacheReadOnly = w.state, !marked || !w.options.Remember
+	r.Cache, r.CacheReadOnly = w.state, !marked || !w.remembers()
 	// It was only read.
 	_ = root.Close()
 	return r
+}
+
+// remembers reports whether digests are written to the state directory: not where nothing can be, for they only save time.
+func (w *Workspace) remembers() bool {
+	return w.options.Remember && unix.Access(w.state, unix.W_OK) == nil
 }

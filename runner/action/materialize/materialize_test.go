@@ -468,6 +468,36 @@ func TestSampleIsFair(t *testing.T) {
 	}
 }
 
+// What a sample takes of a shard does not depend on the shards before it, but that their rows push out others.
+func TestSampleBehindOtherShards(t *testing.T) {
+	var source fakeSource
+	for i := range int64(80) {
+		shard := []string{"a", "b"}[i/40]
+		source = append(source, protocol.Row{Shard: shard, Number: i % 40, Ordinal: i, Values: [][]byte{fmt.Appendf(nil, "%s %d", shard, i%40)}})
+	}
+	alone := slices.Clone(source[40:])
+	for i := range alone {
+		alone[i].Ordinal = int64(i)
+	}
+	sample := &spec.Sample{Documents: 10, Seed: 1}
+	taken := map[string]bool{}
+	for _, document := range alone.materialize(t, sample) {
+		taken[document.Text] = true
+	}
+	of := 0
+	for _, document := range source.materialize(t, sample) {
+		if document.Shard == "b" {
+			of++
+			if !taken[document.Text] {
+				t.Errorf("%q is taken behind another shard and not alone", document.Text)
+			}
+		}
+	}
+	if len(taken) != 10 || of == 0 || of == 10 {
+		t.Errorf("found %d rows of one shard, %d of both", len(taken), of)
+	}
+}
+
 // fakeSource is a provider of these rows.
 type fakeSource []protocol.Row
 

@@ -218,11 +218,12 @@ func TestFetch(t *testing.T) {
 		t.Fatal(err)
 	}
 	digest := protocol.Digest([]byte("now"))
-	path, err := fetch(t.Context(), places{Path: "t.parquet", Dir: dir}, digest, t.TempDir())
-	if err != nil || path != filepath.Join(dir, "t.parquet") {
-		t.Errorf("found %s, %v", path, err)
+	for _, at := range []places{{Path: "t.parquet", Dir: dir}, {Path: filepath.Join(dir, "t.parquet"), Dir: "/elsewhere"}} {
+		if path, err := fetch(t.Context(), at, digest, t.TempDir()); err != nil || path != filepath.Join(dir, "t.parquet") {
+			t.Errorf("%+v: found %s, %v", at, path, err)
+		}
 	}
-	_, err = fetch(t.Context(), places{Path: "t.parquet", Dir: dir}, protocol.Digest([]byte("then")), t.TempDir())
+	_, err := fetch(t.Context(), places{Path: "t.parquet", Dir: dir}, protocol.Digest([]byte("then")), t.TempDir())
 	if err == nil || protocol.KindOf(err) != protocol.Changed || !strings.Contains(err.Error(), "t.parquet changed since the plan was made") {
 		t.Errorf("a table that changed: found error %v", err)
 	}
