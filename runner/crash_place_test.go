@@ -278,8 +278,9 @@ func (p *place) size() (bytes int64) {
 // page is the unit in which a disk's space is used.
 const page = 4096
 
-// perRun are the files whose names and content are a run's own.
-var perRun = regexp.MustCompile(`^dir/\.surprisal/runs/[^/]+/(journal|log)\.jsonl$|^store/runs/[^/]+\.json$|^store/runs/[^/]+/[0-9a-f]{64}$`)
+// perRun are the files whose names and content are a run's own: journals, the digests of files as they were on a disk, and the
+// jobs of runs that use processes.
+var perRun = regexp.MustCompile(`^dir/\.surprisal/(runs/[^/]+/(journal|log)\.jsonl|digests\.(json|lock))$|^store/runs/[^/]+\.json$|^store/runs/[^/]+/[0-9a-f]{64}$|^store/jobs/[0-9a-f]{64}\.json$`)
 
 // isRecord matches the paths of actions' records.
 var isRecord = regexp.MustCompile(`/actions/[0-9a-f]{2}/[0-9a-f]{64}\.json$|/\.artifact$`)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,8 +17,9 @@ import (
 
 // How often a process is killed.
 const (
-	killedRunners = 50
-	killedPlugins = 20
+	killedRunners   = 50
+	killedPlugins   = 20
+	killedProcesses = 20
 )
 
 // suite is what the tests have in common.
@@ -48,11 +50,14 @@ func TestCrash(t *testing.T) {
 
 	t.Run("killed runner", s.killedRunner)
 	t.Run("killed plugin", s.killedPlugin)
+	t.Run("killed processes", s.killedProcesses)
 	t.Run("full disk", s.fullDisk)
 	t.Run("read-only disk", s.readOnlyDisk)
 	t.Run("machines", s.machines)
-	t.Run("one interrupt", s.oneInterrupt)
-	t.Run("two interrupts", s.twoInterrupts)
+	for _, mode := range [][]string{nil, {"--processes"}} {
+		t.Run(strings.Join(append([]string{"one interrupt"}, mode...), " "), func(t *testing.T) { s.oneInterrupt(t, mode...) })
+		t.Run(strings.Join(append([]string{"two interrupts"}, mode...), " "), func(t *testing.T) { s.twoInterrupts(t, mode...) })
+	}
 	t.Run("two runners", s.twoRunners)
 }
 
@@ -135,7 +140,10 @@ func (s *suite) killedPlugin(t *testing.T) {
 		time.Sleep(moment())
 		var plugins []int
 		for !c.ended() && len(plugins) == 0 {
-			plugins = p.processes(c.cmd.Process.Pid)
+			// What evaluates the spec is no plugin: a run cannot go on without it.
+			plugins = slices.DeleteFunc(p.processes(c.cmd.Process.Pid), func(pid int) bool {
+				return !strings.Contains(commandLine(pid), " plugin serve ")
+			})
 		}
 		victim := "none"
 		if len(plugins) > 0 {
@@ -150,6 +158,56 @@ func (s *suite) killedPlugin(t *testing.T) {
 		}
 		p.mustEqual(s.reference)
 	}
+}
+
+// Runs that have their actions done by processes go on as others do after they, or those processes, were killed.
+func (s *suite) killedProcesses(t *testing.T) {
+	t.Parallel()
+	moment, random := s.moments()
+	const killsEach = 4
+	for kills := 0; kills < killedProcesses; {
+		p := newPlace(t, s.binary, "")
+		for range killsEach {
+			c := p.start("run", "--processes")
+			time.Sleep(moment())
+			c.signal(t, syscall.SIGKILL)
+			c.wait()
+			kills++
+			p.noProcesses()
+		}
+		c := p.start("run", "--processes", "--retries", "20")
+		for killed := 0; killed < killsEach && p.killWorker(c, random); killed++ {
+			kills++
+			time.Sleep(moment() / killsEach)
+		}
+		if code := c.wait(); code != 0 {
+			t.Fatalf("workers were killed: exit code %d\n%s%s", code, &c.stdout, &c.stderr)
+		}
+		p.mustEqual(s.reference)
+	}
+}
+
+// killWorker waits for a process that does actions for a run and kills it. It returns false where the run ends before.
+func (p *place) killWorker(c *process, random *rand.Rand) bool {
+	p.t.Helper()
+	for !c.ended() {
+		var workers []int
+		for _, pid := range p.processes(c.cmd.Process.Pid) {
+			if strings.Contains(commandLine(pid), " exec ") {
+				workers = append(workers, pid)
+			}
+		}
+		if len(workers) == 0 {
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		err := syscall.Kill(workers[random.IntN(len(workers))], syscall.SIGKILL)
+		if err != nil && err != syscall.ESRCH {
+			p.t.Fatal(err)
+		}
+		return err == nil
+	}
+	return false
 }
 
 // Where and how a run is made changes nothing that it makes.
@@ -168,15 +226,17 @@ func (s *suite) machines(t *testing.T) {
 }
 
 // The first Ctrl-C finishes what is in flight and starts nothing new.
-func (s *suite) oneInterrupt(t *testing.T) {
+func (s *suite) oneInterrupt(t *testing.T, mode ...string) {
 	t.Parallel()
 	p := newPlace(t, s.binary, "")
-	c, backend := p.startAndStopBackend()
+	c, backends := p.startAndStopBackends(mode...)
 	inFlight := p.status().count("running")
 	c.signal(t, syscall.SIGINT)
 	c.await(t, "finishing what is in flight")
-	if err := syscall.Kill(backend, syscall.SIGCONT); err != nil {
-		t.Fatal(err)
+	for _, backend := range backends {
+		if err := syscall.Kill(backend, syscall.SIGCONT); err != nil && err != syscall.ESRCH {
+			t.Fatal(err)
+		}
 	}
 	if code := c.wait(); code != 130 || !strings.Contains(c.stderr.String(), "run again to go on") {
 		t.Errorf("exit code %d\n%s", code, &c.stderr)
@@ -190,10 +250,10 @@ func (s *suite) oneInterrupt(t *testing.T) {
 }
 
 // The second Ctrl-C stops at once, even if what is in flight would never end.
-func (s *suite) twoInterrupts(t *testing.T) {
+func (s *suite) twoInterrupts(t *testing.T, mode ...string) {
 	t.Parallel()
 	p := newPlace(t, s.binary, "")
-	c, _ := p.startAndStopBackend()
+	c, _ := p.startAndStopBackends(mode...)
 	before := p.status()
 	c.signal(t, syscall.SIGINT)
 	c.await(t, "finishing what is in flight")
@@ -209,23 +269,25 @@ func (s *suite) twoInterrupts(t *testing.T) {
 	p.mustEqual(s.reference)
 }
 
-// startAndStopBackend starts a run and stops its backend, as SIGSTOP does, while scores are in flight, which then wait for it.
-func (p *place) startAndStopBackend() (c *process, backend int) {
+// startAndStopBackends starts a run and stops its backends, as SIGSTOP does, while scores are in flight, which then wait.
+func (p *place) startAndStopBackends(mode ...string) (c *process, backends []int) {
 	p.t.Helper()
-	c = p.start("run")
+	c = p.start(append([]string{"run"}, mode...)...)
 	c.await(p.t, "done      score ")
-	for _, pid := range p.processes(c.cmd.Process.Pid) {
-		if strings.Contains(commandLine(pid), "ngram") {
-			backend = pid
+	for _, pid := range p.processes(0) {
+		if strings.HasSuffix(commandLine(pid), " ngram") {
+			backends = append(backends, pid)
 		}
 	}
-	if backend == 0 {
+	if len(backends) == 0 {
 		p.t.Fatal("the run has no backend")
 	}
-	if err := syscall.Kill(backend, syscall.SIGSTOP); err != nil {
-		p.t.Fatal(err)
+	for _, backend := range backends {
+		if err := syscall.Kill(backend, syscall.SIGSTOP); err != nil {
+			p.t.Fatal(err)
+		}
 	}
-	return c, backend
+	return c, backends
 }
 
 // Two people who run the same thing in the same folder get in each other's way no more than by doing work twice.

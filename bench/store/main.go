@@ -39,6 +39,7 @@ type bench struct {
 	latency time.Duration
 	dir     string
 	command *exec.Cmd
+	address string // of the server itself
 	proxy   *proxy
 }
 
@@ -66,26 +67,26 @@ func (b *bench) start() (err error) {
 	if err != nil {
 		return err
 	}
-	address := l.Addr().String()
+	b.address = l.Addr().String()
 	if err := l.Close(); err != nil {
 		return err
 	}
-	b.command = exec.Command(b.server, "--port", address, "--access", "tester", "--secret", "not a secret", "--quiet", "posix", filepath.Join(b.dir, "server"))
+	b.command = exec.Command(b.server, "--port", b.address, "--access", "tester", "--secret", "not a secret", "--quiet", "posix", filepath.Join(b.dir, "server"))
 	b.command.Stderr = os.Stderr
 	if err := b.command.Start(); err != nil {
 		return err
 	}
 	for range 500 {
-		if c, err := net.Dial("tcp", address); err == nil {
+		if c, err := net.Dial("tcp", b.address); err == nil {
 			if err := c.Close(); err != nil {
 				return err
 			}
-			b.proxy, err = newProxy(address, b.latency)
+			b.proxy, err = newProxy(b.address, b.latency)
 			return err
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	return fmt.Errorf("%s does not answer at %s", b.server, address)
+	return fmt.Errorf("%s does not answer at %s", b.server, b.address)
 }
 
 func (b *bench) stop() error {
@@ -100,9 +101,9 @@ func (b *bench) stop() error {
 	return err
 }
 
-// location is the URL of a store in the bucket.
-func (b *bench) location(prefix string) string {
-	return "s3://" + bucketName + "/" + prefix + "?use_path_style=true&endpoint=http://" + b.proxy.address
+// location is the URL of a store in the bucket, at the server or at the proxy.
+func location(address, prefix string) string {
+	return "s3://" + bucketName + "/" + prefix + "?use_path_style=true&endpoint=http://" + address
 }
 
 // cpu returns the processor time of this process.

@@ -102,7 +102,7 @@ func (b *bench) lookups(n int) error {
 	cache := filepath.Join(b.dir, "cache")
 	for _, what := range []string{"cold", "warm", "warm"} {
 		began, used, before := time.Now(), cpu(), b.proxy.requests.Load()
-		s, err := store.Open(background, b.location("lookups"))
+		s, err := store.Open(background, location(b.proxy.address, "lookups"))
 		if err != nil {
 			return err
 		}
@@ -122,7 +122,7 @@ func (b *bench) lookups(n int) error {
 // run does n small actions of two files each, one after the other, so that what one takes tells how many requests wait for
 // each other.
 func (b *bench) run(n int) (err error) {
-	s, err := store.Open(background, b.location("run"))
+	s, err := store.Open(background, location(b.proxy.address, "run"))
 	if err != nil {
 		return err
 	}
@@ -182,9 +182,9 @@ func (b *bench) act(s *store.Store, r *store.Record) error {
 	return os.RemoveAll(dir)
 }
 
-// leases holds n leases that do nothing, in a bucket and in a directory.
+// leases holds n leases that do nothing, in a bucket and in a directory. It passes the proxy by, whose work would count.
 func (b *bench) leases(n int, idle time.Duration) error {
-	for _, location := range []string{b.location("leases"), filepath.Join(b.dir, "leases")} {
+	for _, location := range []string{location(b.address, "leases"), filepath.Join(b.dir, "leases")} {
 		var stores []*store.Store
 		for i := range n {
 			s, err := store.Open(background, location)
@@ -196,11 +196,10 @@ func (b *bench) leases(n int, idle time.Duration) error {
 				return err
 			}
 		}
-		used, before := cpu(), b.proxy.requests.Load()
+		used := cpu()
 		time.Sleep(idle)
 		used = cpu() - used
-		fmt.Printf("%d idle leases at %s: %.2f%% of a core, %.1f requests a second\n", n, stores[0], 100*used.Seconds()/idle.Seconds(),
-			float64(b.proxy.requests.Load()-before)/idle.Seconds())
+		fmt.Printf("%d idle leases at %s: %.2f%% of a core\n", n, stores[0], 100*used.Seconds()/idle.Seconds())
 		for _, s := range stores {
 			if err := s.Close(); err != nil {
 				return err

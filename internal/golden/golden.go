@@ -54,7 +54,7 @@ func check(path, version string, digests map[string]string, write bool) []error 
 	}
 	if recorded.Version != version {
 		if !write {
-			return []error{fmt.Errorf("%s is of version %q, the code of version %q; write its digests with go test -run Golden -update .",
+			return []error{fmt.Errorf("%s is of version %q, the code of version %q; write its digests with `go test -run Golden -update .`",
 				path, recorded.Version, version)}
 		}
 		recorded = file{Version: version}
@@ -64,10 +64,10 @@ func check(path, version string, digests map[string]string, write bool) []error 
 		switch old, ok := recorded.Digests[name]; {
 		case ok && old != digests[name]:
 			problems = append(problems, fmt.Errorf("%s: the result changed (SHA-256 %s, recorded %s) and the version is still %q: "+
-				"stored results would be mixed with new ones; raise the version, then run go test -run Golden -update .",
+				"stored results would be mixed with new ones; raise the version, then run `go test -run Golden -update .`",
 				name, digests[name], old, version))
 		case !ok && !write:
-			problems = append(problems, fmt.Errorf("%s: no digest in %s; write it with go test -run Golden -update .", name, path))
+			problems = append(problems, fmt.Errorf("%s: no digest in %s; write it with `go test -run Golden -update .`", name, path))
 		}
 	}
 	if !write || len(problems) > 0 {

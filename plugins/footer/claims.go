@@ -38,7 +38,7 @@ func (s *stream) checkV1(h *format.DataPageHeader, data []byte) error {
 		}
 		data = data[4+n:]
 	}
-	return s.checkValues(h.Encoding, int64(h.NumValues), data)
+	return s.checkValues(h.Encoding, data)
 }
 
 func (s *stream) checkV2(h *format.DataPageHeaderV2, data []byte) error {
@@ -50,7 +50,7 @@ func (s *stream) checkV2(h *format.DataPageHeaderV2, data []byte) error {
 	if err := errors.Join(runs(repetition, s.repetition), runs(definition, s.definition)); err != nil {
 		return fmt.Errorf("levels: %w", err)
 	}
-	return s.checkValues(h.Encoding, int64(h.NumValues), data)
+	return s.checkValues(h.Encoding, data)
 }
 
 func values(n int64) error {
@@ -64,11 +64,11 @@ func values(n int64) error {
 }
 
 // checkValues checks that values decode to at most MaxPage bytes and MaxValues values.
-func (s *stream) checkValues(encoding format.Encoding, n int64, data []byte) error {
+func (s *stream) checkValues(encoding format.Encoding, data []byte) error {
 	switch encoding {
 	case format.Plain, format.ByteStreamSplit:
 		return nil
-	case format.PlainDictionary, format.RLEDictionary:
+	case format.PlainDictionary, format.RLEDictionary: //nolint:staticcheck // Old files have it.
 		if len(data) == 0 {
 			return nil
 		}

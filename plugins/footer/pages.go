@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 	"math/bits"
+	"slices"
 	"sort"
 
 	"github.com/parquet-go/parquet-go"
@@ -274,7 +275,7 @@ func (s *stream) open(h *format.PageHeader, stored []byte) (plain []byte, err er
 			if err != nil {
 				return nil, err
 			}
-			plain = append(stored[:levels:levels], values...)
+			plain = slices.Concat(stored[:levels], values)
 		}
 		v.IsCompressed = thrift.New(false)
 		return plain, s.checkV2(v, plain)

@@ -313,7 +313,7 @@ func TestBombs(t *testing.T) {
 			"levels of 6 and 2147483647 bytes in a page of 5", false},
 		"indexes": {crafted{kind: format.ByteArray, headers: []format.PageHeader{dictionary(1, 5), v1(1, format.RLEDictionary, 7)},
 			bodies: [][]byte{text, append([]byte{1}, run(huge, 0)...)}}, "a page of 2147483647 values", true},
-		"indexes of no bits": {crafted{kind: format.ByteArray, headers: []format.PageHeader{dictionary(1, 5), v1(1, format.PlainDictionary, 6)},
+		"indexes of no bits": {crafted{kind: format.ByteArray, headers: []format.PageHeader{dictionary(1, 5), v1(1, format.RLEDictionary, 6)},
 			bodies: [][]byte{text, append([]byte{0}, run(huge)...)}}, "a page of 2147483647 values", true},
 		"packed lengths":  {one(format.Uncompressed, v1(1, format.DeltaLengthByteArray, 0), packed(footer.MaxValues+1)), "a page of 67108865 values", true},
 		"packed prefixes": {one(format.Uncompressed, v1(3, format.DeltaByteArray, int32(len(prefixes))), prefixes), "bytes, and at most 268435456", true},

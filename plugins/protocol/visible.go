@@ -16,6 +16,9 @@ import (
 // text cannot be made from it again.
 func Visible(s string) string {
 	clean := 0 // s[:clean] can be seen as it is
+	for clean < len(s) && s[clean] < utf8.RuneSelf && !hidden(rune(s[clean])) {
+		clean++
+	}
 	for clean < len(s) {
 		r, n := utf8.DecodeRuneInString(s[clean:])
 		if hidden(r) || r == utf8.RuneError && n == 1 {

@@ -85,7 +85,7 @@ func (f *File) Content() (io.ReadCloser, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, unreadable(f.Label, err)
 	}
-	var content io.ReadCloser = io.NopCloser(stored)
+	content := io.NopCloser(stored)
 	if c := compressionOf(head); c != nil {
 		r, err := c.open(stored)
 		d := &decompressed{file: f, format: c.name, head: bytes.Clone(head[:min(len(head), 64)]), ReadCloser: r}

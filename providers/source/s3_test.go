@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"surprisal.dev/plugins/bucket"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/providers/source/sourcetest"
 )
@@ -37,6 +38,7 @@ func serve(t *testing.T, root string) (options string) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv(bucket.Endpoints, address)
 	server := exec.Command(binary, "--port", address, "--access", "tester", "--secret", "not a secret", "--quiet",
 		"posix", "--sidecar", t.TempDir(), root)
 	var out strings.Builder

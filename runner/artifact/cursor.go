@@ -125,7 +125,8 @@ func (c *cursor) leave() {
 	}
 }
 
-// finish releases a page whose values have all been read, so that a large row's pages are not in memory with the row.
+// finish releases a page whose values have all been read, so that a large row's pages are not in memory with the row, nor
+// two of its columns' at the same time.
 func (c *cursor) finish() {
 	if c.page != nil && c.level >= c.count {
 		parquet.Release(c.page)
@@ -293,6 +294,7 @@ func (c *cursor) int32(to *int32) error {
 		return err
 	}
 	*to = c.int32Values[i]
+	c.finish()
 	return nil
 }
 
@@ -302,6 +304,7 @@ func (c *cursor) int64(to *int64) error {
 		return err
 	}
 	*to = c.int64Values[i]
+	c.finish()
 	return nil
 }
 
@@ -311,6 +314,7 @@ func (c *cursor) double(to *float64) error {
 		return err
 	}
 	*to = c.doubles64[i]
+	c.finish()
 	return nil
 }
 
@@ -320,6 +324,7 @@ func (c *cursor) string(to *string) error {
 		return err
 	}
 	*to = c.at(i)
+	c.finish()
 	return nil
 }
 
@@ -336,6 +341,7 @@ func (c *cursor) int32s(to *[]int32) error {
 	list := (*to)[:0]
 	err := c.spans(func(from, end int) { list = gather(list, c.int32Values, c.indexes, c.dictionary, from, end) })
 	*to = list
+	c.finish()
 	return err
 }
 
@@ -343,6 +349,7 @@ func (c *cursor) doubles(to *[]float64) error {
 	list := (*to)[:0]
 	err := c.spans(func(from, end int) { list = gather(list, c.doubles64, c.indexes, c.dictionary, from, end) })
 	*to = list
+	c.finish()
 	return err
 }
 
@@ -363,6 +370,7 @@ func (c *cursor) strings(to *[]string) error {
 		}
 	})
 	*to = list
+	c.finish()
 	return err
 }
 

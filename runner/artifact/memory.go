@@ -1,5 +1,13 @@
 package artifact
 
-// ScoreMemory returns how many bytes of memory the runner takes at most while it scores documents of which the largest has
-// so many bytes, in tokens of four bytes or more on average, if the runtime's memory limit is at most 7/8 of it.
-func ScoreMemory(largest int64) int64 { return 160<<20 + 24*largest }
+// What the runner's process takes of memory while it does an action, in bytes, if the runtime's memory limit is at most 7/8
+// of it. Largest is the bytes of the largest document; tokens have four bytes or more on average.
+
+// ScoreMemory returns the memory of a score.
+func ScoreMemory(largest int64) int64 { return 128<<20 + 16*largest }
+
+// MaterializeMemory returns the memory of reading documents.
+func MaterializeMemory(largest int64) int64 { return 128<<20 + 10*largest }
+
+// GapMemory returns the memory of a comparison of two scores.
+func GapMemory(largest int64) int64 { return 128<<20 + 24*largest }

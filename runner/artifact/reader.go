@@ -111,9 +111,6 @@ func (r *Reader[T]) Read(row *T) error {
 	if err := r.row(r.cursors, row); err != nil {
 		return r.fault(fmt.Errorf("row %d of %d: %w", r.next, r.rows, err))
 	}
-	for _, c := range r.cursors {
-		c.finish()
-	}
 	r.next++
 	r.left--
 	return nil

@@ -226,6 +226,19 @@ func OpenScored(path string) (*ScoredReader, error) { return openScored(path, tr
 // OpenLosses opens scored_documents.parquet without reading what the tokens are: TokenIDs stays empty.
 func OpenLosses(path string) (*ScoredReader, error) { return openScored(path, false) }
 
+// OpenCuts opens scored_documents.parquet to read only its keys and texts, and where the tokens lie in them.
+func OpenCuts(path string) (*ScoredReader, error) {
+	columns := []column{
+		{"shard_name", "string"}, {"row_index", "int64"}, {"text", "string"}, {"token_byte_starts", "list<int32>"},
+		{"token_byte_ends", "list<int32>"},
+	}
+	return open(path, columns, func(c []*cursor, d *ScoredDocument) error {
+		return decode(
+			c[0].string(&d.Shard), c[1].int64(&d.Row), c[2].string(&d.Text), c[3].int32s(&d.TokenStarts), c[4].int32s(&d.TokenEnds),
+		)
+	})
+}
+
 func openScored(path string, ids bool) (*ScoredReader, error) {
 	columns := []column{
 		{"shard_name", "string"}, {"row_index", "int64"}, {"text", "string"}, {"score_byte_start", "int32"},

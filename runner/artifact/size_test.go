@@ -2,7 +2,6 @@ package artifact_test
 
 import (
 	"hash/fnv"
-	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -46,7 +45,7 @@ func TestSize(t *testing.T) {
 		for at := 0; at < len(source); {
 			n := min(1+r.IntN(7), len(source)-at)
 			hash := fnv.New32a()
-			io.WriteString(hash, source[at:at+n])
+			hash.Write([]byte(source[at : at+n]))
 			at += n
 			d.TokenIDs = append(d.TokenIDs, int32(hash.Sum32()%50_000))
 			d.TokenEnds = append(d.TokenEnds, int32(at))

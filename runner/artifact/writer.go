@@ -34,6 +34,9 @@ func NewWriter[T any](w io.Writer, size func(*T) int) *Writer[T] {
 		parquet.PageBufferSize(pageBytes),
 		// The library's default names the build, which would make equal tables differ between binaries.
 		parquet.CreatedBy("surprisal", "1", "0"),
+		// The header of a page would hold the page's least and greatest value: of a large text, the text itself, twice, and
+		// not compressed. The index of the columns has what a reader can use.
+		parquet.DataPageStatistics(false),
 		parquet.SkipPageBounds("text"),
 		parquet.SkipPageBounds("per_byte_loss", "list", "element"),
 		parquet.SkipPageBounds("token_nll", "list", "element"),

@@ -111,8 +111,15 @@ func (b fakeBackend) Describe(context.Context) (protocol.BackendDescription, err
 	return protocol.BackendDescription{Name: b.name, Version: "1", Schema: `#Config: answer: *"honest" | string`}, nil
 }
 
-func (fakeBackend) Plan(context.Context, protocol.Model, protocol.Settings) (protocol.Estimate, error) {
-	return protocol.Estimate{BytesPerToken: 1}, nil
+func (fakeBackend) Plan(_ context.Context, m protocol.Model, _ protocol.Settings) (protocol.Estimate, error) {
+	var model fakeModel
+	// It takes for a configuration what is none, which the conformance suite finds.
+	_ = json.Unmarshal(m.Config, &model)
+	e := protocol.Estimate{BytesPerToken: 1}
+	if model.Answer == "device" {
+		e.Devices = 1
+	}
+	return e, nil
 }
 
 func (fakeBackend) Load(_ context.Context, m protocol.Model) (sdk.Model, error) {

@@ -175,6 +175,9 @@ func (w dataWriter) Write(p []byte) (int, error) {
 
 // visibleLine is protocol.Visible for a line of text, in which tabs are no surprise.
 func visibleLine(s string) string {
+	if !strings.Contains(s, "\t") {
+		return protocol.Visible(s)
+	}
 	parts := strings.Split(s, "\t")
 	for i, part := range parts {
 		parts[i] = protocol.Visible(part)
@@ -191,6 +194,9 @@ var (
 
 // withoutCommands puts a backslash into what a CI system would take for a command.
 func withoutCommands(line string) string {
+	if !strings.Contains(line, "::") && !strings.Contains(line, "##") {
+		return line
+	}
 	return commandInside.ReplaceAllString(commandAtStart.ReplaceAllString(line, `$1\:`), `#\#$1`)
 }
 
@@ -262,7 +268,8 @@ func say(w io.Writer, format string, args ...any) {
 
 // printError writes an error: each of several on lines that begin with it, and what continues one indented.
 func printError(w io.Writer, err error) {
-	switch e := err.(type) {
+	// Each layer is looked at by itself, so that the parts of what joins several are printed apart.
+	switch e := err.(type) { //nolint:errorlint
 	case nil:
 	case *exitError:
 		printError(w, e.err)

@@ -71,7 +71,7 @@ func TestPrintError(t *testing.T) {
 		{join, "first\nsecond\n  its output\n"},
 		{fmt.Errorf("wrapped: %w", join), "wrapped: first\n  second\n  its output\n"},
 		{&protocol.Error{Message: "a\n::error::b\n  kept"}, "a\n  :\\:error::b\n  kept\n"},
-		{spec.Errors{{Message: "a\nb"}, {Path: "::warning::"}}, "a\\nb\n:\\:warning::\n"},
+		{spec.Errors{{Message: "a\nb"}, {Path: "::warning::"}}, "a\n    b\n:\\:warning::\n"},
 	} {
 		var b bytes.Buffer
 		o := newOutput(&b, false)

@@ -118,7 +118,10 @@ func inOrder(actions []*plan.Action) []*plan.Action {
 		}
 	}
 	return slices.SortedStableFunc(slices.Values(actions), func(x, y *plan.Action) int {
-		return cmp.Or(cmp.Compare(kinds[x.Kind], kinds[y.Kind]), terminal.Compare(x.Name, y.Name))
+		if x.Kind != y.Kind {
+			return cmp.Compare(kinds[x.Kind], kinds[y.Kind])
+		}
+		return terminal.Compare(x.Name, y.Name)
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -19,6 +20,9 @@ import (
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/workspace"
 )
+
+// leastMemory is the least limit of memory that the runtime is given: below it a process would do nothing but collect garbage.
+const leastMemory = 64 << 20
 
 func (a *app) runCommand() *cobra.Command {
 	var o workspace.RunOptions
@@ -36,6 +40,10 @@ were not finished; run it again and it goes on. The first Ctrl-C finishes what i
 			var err error
 			if o.Memory, err = parseSize(memory); err != nil {
 				return err
+			}
+			if o.Memory > 0 {
+				// What the plan says of memory counts on it.
+				debug.SetMemoryLimit(max(o.Memory-o.Memory/8, leastMemory))
 			}
 			if o.Cores < 1 {
 				return usage("--cores %d: give at least 1", o.Cores)

@@ -39,7 +39,8 @@ func TestMain(m *testing.M) {
 		serveFake(kind, name)
 		return
 	}
-	if len(os.Args) == 5 && os.Args[1] == "plugin" && os.Args[2] == "serve" || len(os.Args) == 2 && os.Args[1] == "evaluate" {
+	if len(os.Args) == 5 && os.Args[1] == "plugin" && os.Args[2] == "serve" || len(os.Args) == 2 && os.Args[1] == "evaluate" ||
+		len(os.Args) > 2 && os.Args[1] == "exec" {
 		runner()
 	}
 	testscript.Main(m, map[string]func(){"runner": runner})

@@ -247,7 +247,8 @@ func JournalDirs(runs string) ([]string, error) {
 	sequences := map[string]int{}
 	for _, e := range entries {
 		dir := filepath.Join(runs, e.Name())
-		if _, err := os.Stat(filepath.Join(dir, JournalFile)); err == nil {
+		// A link or a pipe is nothing that a run left.
+		if info, err := os.Lstat(filepath.Join(dir, JournalFile)); e.IsDir() && err == nil && info.Mode().IsRegular() {
 			dirs = append(dirs, dir)
 			sequences[dir] = sequence(dir)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/dustin/go-humanize"
@@ -108,7 +109,11 @@ func amount(kind int, n int64) string {
 	if kind == memory || kind == deviceMemory {
 		return humanize.IBytes(uint64(n)) + " of memory"
 	}
-	return fmt.Sprintf("%d %s", n, kindNames[kind])
+	name := kindNames[kind]
+	if n == 1 {
+		name = strings.TrimSuffix(name, "s")
+	}
+	return fmt.Sprintf("%d %s", n, name)
 }
 
 // Acquire waits until the machine has room for what work takes itself and for the model that it uses, if any. It returns a
@@ -171,6 +176,7 @@ func (b *Budget) admit() {
 		if w.model != nil {
 			if h = b.held[w.model.ID]; h == nil {
 				need = need.plus(amountsOf(w.model.Resources))
+				fits = !b.closeUnknown()
 			} else if h.leaving {
 				fits = false
 			}
@@ -210,6 +216,21 @@ func (b *Budget) take(n amounts, sign int64) {
 	b.taken.Memory += sign * n[memory]
 	b.taken.Devices += sign * n[devices]
 	b.taken.DeviceMemory += sign * n[deviceMemory]
+}
+
+// closeUnknown closes idle models of which nobody knows what they take, so that none piles up beside a model that is to be
+// loaded. It reports whether any is still open.
+func (b *Budget) closeUnknown() (open bool) {
+	for id, h := range b.held {
+		if h.users > 0 || amountsOf(h.resources) != (amounts{}) {
+			continue
+		}
+		open = true
+		if !h.leaving {
+			b.evict(id)
+		}
+	}
+	return open
 }
 
 // makeRoom closes the model that was not used for longest of those that hold what w lacks.

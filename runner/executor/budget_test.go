@@ -103,7 +103,7 @@ func TestTooLarge(t *testing.T) {
 	}{
 		{plan.Resources{Cores: 3}, "needs 3 cores and runs may take 2"},
 		{plan.Resources{Cores: 1, Memory: 3<<20 + 1}, "needs 3.0 MiB of memory and runs may take 3.0 MiB of memory"},
-		{plan.Resources{Cores: 1, Devices: 2}, "needs 2 devices and runs may take 1"},
+		{plan.Resources{Cores: 1, Devices: 2}, "needs 2 devices and runs may take 1 device; raise --devices"},
 	} {
 		err := run(t.Context(), l, test.takes, func(context.Context) error {
 			t.Errorf("%+v ran", test.takes)

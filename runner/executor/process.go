@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -36,6 +38,8 @@ type Processes struct {
 	log     hclog.Logger
 	updates chan Update
 
+	working sync.WaitGroup
+
 	mu      sync.Mutex
 	inputs  map[io.Writer]struct{}
 	stopped bool
@@ -58,8 +62,11 @@ func (p *Processes) Updates() <-chan Update { return p.updates }
 // Retire implements Executor. A process takes its model along when it ends.
 func (p *Processes) Retire(string) {}
 
-// Close implements Executor.
-func (p *Processes) Close() error { return nil }
+// Close implements Executor. It waits for processes that have done their jobs and are about to end.
+func (p *Processes) Close() error {
+	p.working.Wait()
+	return nil
+}
 
 // Stop implements Executor.
 func (p *Processes) Stop() {
@@ -73,31 +80,76 @@ func (p *Processes) Stop() {
 	}
 }
 
-// Submit implements Executor.
+// Submit implements Executor. A process that dies fails the jobs that it had begun; another one goes on with the others.
 func (p *Processes) Submit(ctx context.Context, group []plan.Job) {
-	go func() {
-		open := make(map[string]plan.Job, len(group))
-		var own plan.Resources
-		for _, job := range group {
-			open[job.Key] = job
-			own = plan.Resources{
-				Cores: max(own.Cores, job.Resources.Cores), Memory: max(own.Memory, job.Resources.Memory),
-				Devices: max(own.Devices, job.Resources.Devices), DeviceMemory: max(own.DeviceMemory, job.Resources.DeviceMemory),
+	p.working.Go(func() {
+		group = p.possible(group)
+		for len(group) > 0 {
+			open := make(map[string]*jobState, len(group))
+			for _, job := range group {
+				open[job.Key] = &jobState{}
 			}
+			err := p.do(ctx, group, open)
+			if err == nil && len(open) > 0 {
+				err = errors.New("the process ended without a word about the job")
+			}
+			if err != nil && len(open) == 0 && ctx.Err() == nil {
+				p.log.Warn("a process did its jobs and then failed", "error", err)
+			}
+			group = p.fail(ctx, group, open, err)
 		}
-		err := p.do(ctx, group, Whole(own, group[0].Model), open)
-		if err == nil && len(open) > 0 {
-			err = errors.New("the process ended without a word about the job")
+	})
+}
+
+// jobState is what is known of a job that a process works on.
+type jobState struct{ started bool }
+
+// possible ends the jobs for which this machine is too small, so that they do not fail those with which they share a model.
+func (p *Processes) possible(group []plan.Job) []plan.Job {
+	return slices.DeleteFunc(group, func(job plan.Job) bool {
+		err := p.budget.Check(Whole(job.Resources, job.Model), nil)
+		if err != nil {
+			p.updates <- Update{Key: job.Key, Ended: true, Err: err}
 		}
-		for key := range open {
-			p.updates <- Update{Key: key, Ended: true, Err: err}
+		return err != nil
+	})
+}
+
+// fail ends those of the open jobs that are to blame for a process that failed: those that had begun, or all if none had or
+// if nothing may go on. It returns the others, in order.
+func (p *Processes) fail(ctx context.Context, group []plan.Job, open map[string]*jobState, err error) (rest []plan.Job) {
+	begun := len(open) < len(group)
+	for _, state := range open {
+		begun = begun || state.started
+	}
+	for _, job := range group {
+		state, ok := open[job.Key]
+		switch {
+		case !ok:
+		case !begun || state.started || IsStopped(err) || ctx.Err() != nil:
+			p.updates <- Update{Key: job.Key, Ended: true, Err: err}
+		default:
+			rest = append(rest, job)
 		}
-	}()
+	}
+	return rest
+}
+
+// groupTakes returns what a process takes that does the jobs of a group one after the other.
+func groupTakes(group []plan.Job) plan.Resources {
+	var own plan.Resources
+	for _, job := range group {
+		own = plan.Resources{
+			Cores: max(own.Cores, job.Resources.Cores), Memory: max(own.Memory, job.Resources.Memory),
+			Devices: max(own.Devices, job.Resources.Devices), DeviceMemory: max(own.DeviceMemory, job.Resources.DeviceMemory),
+		}
+	}
+	return Whole(own, group[0].Model)
 }
 
 // do runs a process for a group and takes the jobs that it ends out of open.
-func (p *Processes) do(ctx context.Context, group []plan.Job, takes plan.Resources, open map[string]plan.Job) error {
-	release, err := p.budget.Acquire(ctx, takes, nil)
+func (p *Processes) do(ctx context.Context, group []plan.Job, open map[string]*jobState) error {
+	release, err := p.budget.Acquire(ctx, groupTakes(group), nil)
 	if err != nil {
 		return err
 	}
@@ -141,7 +193,7 @@ func (p *Processes) do(ctx context.Context, group []plan.Job, takes plan.Resourc
 }
 
 // talk tells a process its keys and passes on what it says, until its output ends.
-func (p *Processes) talk(ctx context.Context, keys []string, input io.WriteCloser, output io.Reader, open map[string]plan.Job) error {
+func (p *Processes) talk(ctx context.Context, keys []string, input io.WriteCloser, output io.Reader, open map[string]*jobState) error {
 	if _, err := io.WriteString(input, strings.Join(keys, "\n")+"\n\n"); err != nil {
 		return err
 	}
@@ -166,10 +218,12 @@ func (p *Processes) talk(ctx context.Context, keys []string, input io.WriteClose
 			}
 			return fmt.Errorf("its output: %w", err)
 		}
-		if _, ours := open[m.Key]; !ours {
+		state, ours := open[m.Key]
+		if !ours {
 			return fmt.Errorf("it speaks of the key %q, which is not its job", m.Key)
 		}
 		u := m.update()
+		state.started = state.started || u.Started
 		if u.Ended && u.Err == nil {
 			// The truth is in the store.
 			record, hit, err := p.store.Lookup(ctx, m.Key)
@@ -237,17 +291,13 @@ func (m message) update() Update {
 
 // Serve is the other side of Processes: it reads keys from in, a line each up to an empty line, does the stored jobs one
 // after the other and writes what becomes of them to out. The end of in, which is the end of the process that asked, cancels
-// the work; a line "stop" lets no other job begin.
-func Serve(ctx context.Context, s *store.Store, d Doer, in io.Reader, out io.Writer) error {
+// the work; a line "stop" lets no other job begin. It returns the keys, and as Do does the errors of jobs.
+func Serve(ctx context.Context, s *store.Store, d Doer, in io.Reader, out io.Writer) (keys []string, failed map[string]error, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	lines := bufio.NewScanner(in)
-	var keys []string
-	for lines.Scan() && lines.Text() != "" {
-		keys = append(keys, lines.Text())
-	}
-	if err := lines.Err(); err != nil {
-		return err
+	if keys, err = readKeys(lines); err != nil {
+		return nil, nil, err
 	}
 	stop := make(chan struct{})
 	go func() {
@@ -259,11 +309,30 @@ func Serve(ctx context.Context, s *store.Store, d Doer, in io.Reader, out io.Wri
 		}
 		cancel()
 	}()
-	return Do(ctx, s, d, keys, stop, out)
+	failed, err = Do(ctx, s, d, keys, stop, out)
+	return keys, failed, err
 }
 
-// Do does stored jobs one after the other and writes what becomes of them to out. Once stop is closed no other job begins.
-func Do(ctx context.Context, s *store.Store, d Doer, keys []string, stop <-chan struct{}, out io.Writer) error {
+// readKeys reads keys up to an empty line. Without one, whoever asked is gone and nothing is to be done.
+func readKeys(lines *bufio.Scanner) (keys []string, err error) {
+	for lines.Scan() {
+		if lines.Text() == "" {
+			return keys, nil
+		}
+		keys = append(keys, lines.Text())
+	}
+	if err := lines.Err(); err != nil {
+		return nil, err
+	}
+	return nil, errors.New("the list of keys on the input ends without an empty line")
+}
+
+// Do does stored jobs one after the other and writes what becomes of them to out. Once stop is closed no other job begins. It
+// returns the errors of jobs by their keys; err says that out could not be written to.
+func Do(
+	ctx context.Context, s *store.Store, d Doer, keys []string, stop <-chan struct{}, out io.Writer,
+) (failed map[string]error, err error) {
+	failed = map[string]error{}
 	var mu sync.Mutex
 	encoder := json.NewEncoder(out)
 	var writeErr error
@@ -275,26 +344,26 @@ func Do(ctx context.Context, s *store.Store, d Doer, keys []string, stop <-chan 
 	for _, key := range keys {
 		select {
 		case <-stop:
+			failed[key] = ErrStopped
 			tell(Update{Key: key, Ended: true, Err: ErrStopped})
 			continue
 		default:
 		}
-		tell(doStored(ctx, s, d, key, tell))
+		u := doStored(ctx, s, d, key, tell)
+		if tell(u); u.Err != nil {
+			failed[key] = u.Err
+		}
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	return writeErr
+	return failed, writeErr
 }
 
 func doStored(ctx context.Context, s *store.Store, d Doer, key string, tell func(Update)) Update {
 	u := Update{Key: key, Ended: true}
-	var job plan.Job
-	data, err := s.Job(ctx, key)
-	if err == nil {
-		err = json.Unmarshal(data, &job)
-	}
+	job, err := Stored(ctx, s, key)
 	if err != nil {
-		u.Err = fmt.Errorf("job %s: %w", key, err)
+		u.Err = err
 		return u
 	}
 	tell(Update{Key: key, Started: true})
@@ -302,4 +371,20 @@ func doStored(ctx context.Context, s *store.Store, d Doer, key string, tell func
 	u.Record, u.Found, u.Err = d.Do(ctx, job, m.advance)
 	m.flush()
 	return u
+}
+
+// Stored returns the job that a run put into the store under a key.
+func Stored(ctx context.Context, s *store.Store, key string) (job plan.Job, err error) {
+	data, err := s.Job(ctx, key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return job, &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(
+			"the store %s holds no job with the key %s; runner run --processes puts jobs there", s, key)}
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &job)
+	}
+	if err != nil {
+		return job, fmt.Errorf("job %s: %w", key, err)
+	}
+	return job, nil
 }

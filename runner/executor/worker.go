@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -86,12 +87,8 @@ func (w *Worker) Do(ctx context.Context, job plan.Job, advance func(action.Progr
 		Key: job.Key, Descriptor: canonical, Name: job.Name, Warnings: result.Warnings, Measured: result.Measured,
 		Started: started.UTC(), Computed: computed(result.Computed),
 	}
-	for _, name := range result.Files {
-		f := store.File{Name: name}
-		if f.Digest, f.Bytes, err = w.store.PutFile(ctx, filepath.Join(dir, filepath.FromSlash(name))); err != nil {
-			return nil, false, fmt.Errorf("publish %s: %w", name, err)
-		}
-		record.Outputs = append(record.Outputs, f)
+	if record.Outputs, err = w.store.PutFiles(ctx, dir, result.Files); err != nil {
+		return nil, false, err
 	}
 	record.Finished = time.Now().UTC()
 	if record.Measured == nil {
@@ -99,6 +96,32 @@ func (w *Worker) Do(ctx context.Context, job plan.Job, advance func(action.Progr
 	}
 	record.Measured[plan.MeasuredSeconds] = record.Finished.Sub(started).Seconds()
 	return w.publish(ctx, record, log)
+}
+
+// Again does the work of a job in a temporary directory and returns what it made. Nothing is looked up or published.
+func (w *Worker) Again(ctx context.Context, job plan.Job) (files []store.File, err error) {
+	kind, _, err := w.check(job)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "surprisal-again-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	log := w.log.With("action", job.Name)
+	result, err := w.work(hclog.WithContext(ctx, log), kind, job, dir, log, func(action.Progress) {})
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range result.Files {
+		f := store.File{Name: name}
+		if f.Digest, f.Bytes, err = store.CopyObject(ctx, io.Discard, filepath.Join(dir, filepath.FromSlash(name))); err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
 }
 
 // publish puts a record into the store, where another one may have been put under the key in the meantime: the first stays.
@@ -122,18 +145,22 @@ func (w *Worker) check(job plan.Job) (action.Kind, []byte, error) {
 		return nil, nil, err
 	}
 	if key != job.Key {
-		return nil, nil, fmt.Errorf("the descriptor of job %s has the key %s", job.Key, key)
+		return nil, nil, invalid("the descriptor of job %s has the key %s: it was changed; run the plan again", job.Key, key)
 	}
 	kind := w.kinds[job.Descriptor.Kind]
 	if kind == nil {
-		return nil, nil, fmt.Errorf("this runner does no actions of kind %q; its kinds are %s", job.Descriptor.Kind,
+		return nil, nil, invalid("this runner does no actions of kind %q; its kinds are %s", job.Descriptor.Kind,
 			strings.Join(slices.Sorted(maps.Keys(w.kinds)), ", "))
 	}
 	if kind.Schema() != job.Descriptor.Schema {
-		return nil, nil, fmt.Errorf("the job asks for schema %d of kind %s and this runner has schema %d; use the runner that planned it",
+		return nil, nil, invalid("the job asks for schema %d of kind %s and this runner has schema %d; use the runner that planned it",
 			job.Descriptor.Schema, kind.Name(), kind.Schema())
 	}
 	return kind, canonical, nil
+}
+
+func invalid(format string, args ...any) error {
+	return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(format, args...)}
 }
 
 func (w *Worker) work(

@@ -46,7 +46,7 @@ func takeSetting(fields map[string]json.RawMessage, path []string) (value json.R
 		return value, true, nil
 	}
 	var inner map[string]json.RawMessage
-	if err := json.Unmarshal(value, &inner); err != nil || inner == nil {
+	if json.Unmarshal(value, &inner) != nil || inner == nil {
 		// A setting that is not a struct here has no such field.
 		return nil, false, nil
 	}

@@ -115,9 +115,9 @@ func resolved(file string) (string, error) {
 		return "", err
 	}
 	// A link to what does not exist yet.
-	target, err := os.Readlink(filepath.Join(dir, filepath.Base(file)))
+	target, linkErr := os.Readlink(filepath.Join(dir, filepath.Base(file)))
 	switch {
-	case err != nil:
+	case linkErr != nil:
 		return filepath.Join(dir, filepath.Base(file)), nil
 	case !filepath.IsAbs(target):
 		target = filepath.Join(dir, target)

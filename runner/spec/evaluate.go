@@ -175,6 +175,8 @@ func Serve(in io.Reader, out io.Writer, sections []Section) int {
 		return 1
 	}
 	r.Options.Sections = sections
+	// It ends when it has answered: memory below the limit is there to be used, not to be collected.
+	debug.SetGCPercent(400)
 	debug.SetMemoryLimit(r.Memory - r.Memory/8)
 	debug.SetMaxStack(int(r.Memory / 8))
 	// What lets a single allocation fail that is larger than the watcher could notice in time.

@@ -71,6 +71,10 @@ func TestBombs(t *testing.T) {
 	for i := range 200_000 {
 		fmt.Fprintf(&chain, "a%d: a%d + 1\n", i+1, i)
 	}
+	var alternatives strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&alternatives, "({a%d: 1} | {b%d: 1}) & ", i, i)
+	}
 	const (
 		slow, quick = time.Minute, 2 * time.Second
 		memory      = "the spec cannot be evaluated within 1m0s and 256 MiB of memory: it needs more memory"
@@ -97,7 +101,7 @@ func TestBombs(t *testing.T) {
 		{"nested parentheses", nested("(", "1", ")", 100_000), slow, "exceeds maximum nesting depth"},
 		{"chain of references", chain.String(), quick, ""},
 		{"structure that holds itself", "#A: {n: int, next: #A}\nx: #A & {n: 1}\n", slow, "structural cycle"},
-		{"disjunctions", "x: " + strings.TrimSuffix(strings.Repeat("({a: int} | {b: int} | {c: int} | {d: int} | {...}) & ", 60), "& ") + "\n", quick, either},
+		{"disjunctions", "_x: " + strings.TrimSuffix(alternatives.String(), "& ") + "\n", quick, either},
 		{"power", "import \"math\"\nx: math.Pow(10, 1000000000)\n", slow, "exponent out of range"},
 		{"large file", "x: \"" + strings.Repeat("0123456789abcdef", 1<<22) + "\"\n", slow, "larger than 32 MiB together"},
 		{"large names", "import \"strings\"\nmodels: (" + huge + "): {}\nskip: (" + huge + "): \"gone\"\n", slow, "bytes)..."},

@@ -137,7 +137,7 @@ func (x *export) inspect(ctx context.Context) (*Record, error) {
 	if !x.replaces {
 		return nil, invalid("it is not empty; remove it or name another directory")
 	}
-	old, err := exportedIn(x.root, x.name)
+	old, err := ExportedIn(x.root, x.name)
 	if err != nil {
 		return nil, invalid("it is not empty and holds no artifact (%v); move away what is there", err)
 	}
@@ -262,10 +262,11 @@ func Exported(dir string) (_ *Record, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
-	return exportedIn(root, ".")
+	return ExportedIn(root, ".")
 }
 
-func exportedIn(root *os.Root, dir string) (*Record, error) {
+// ExportedIn is Exported for a directory within root, a relative path with slashes.
+func ExportedIn(root *os.Root, dir string) (*Record, error) {
 	name := path.Join(dir, Sidecar)
 	data, err := root.ReadFile(name)
 	if err != nil {

@@ -2,22 +2,23 @@ package store
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"regexp"
 	"runtime"
 	"slices"
 	"sync"
 
+	"github.com/fxamacker/cbor/v2"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -51,20 +52,41 @@ func (s *Store) forget(ctx context.Context) error {
 
 // facts are records of a bucket whose blobs all exist, in files under a cache. They hold for one generation.
 //
-//	facts/<16 hex of the store's address>/<generation>/<16 hex>.jsonl    lines of a key, a space and a record
+//	facts/<16 hex of the store's address>/<generation>/<16 hex>.cbor    entries of a head and a record in CBOR
+//
+// The head of an entry is the 32 bytes of the key, and then, as big-endian 32-bit numbers, the length of the record in bytes
+// and the CRC-32C of key and record.
 type facts struct {
 	cache      *directory
 	place      string // facts/<store>
 	mu         sync.Mutex
 	generation string
 	segments   []*os.File
-	where      map[string]span
+	where      map[rawKey]span
 }
 
-// span is where the JSON of a record is.
+// rawKey is a key as bytes.
+type rawKey [sha256.Size]byte
+
+// parseKey returns the bytes of a key that checkKey accepts.
+func parseKey(key string) (raw rawKey) {
+	_, _ = hex.Decode(raw[:], []byte(key)) // checkKey has seen that these are 64 hex digits
+	return raw
+}
+
+// span is where the CBOR of a record is, and its checksum.
 type span struct {
 	segment    int
 	start, len int64
+	sum        uint32
+}
+
+const headBytes = sha256.Size + 4 + 4
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func checksum(key rawKey, record []byte) uint32 {
+	return crc32.Update(crc32.Checksum(key[:], castagnoli), castagnoli, record)
 }
 
 // factsIn returns what a cache knows of the bucket as it is now.
@@ -98,13 +120,13 @@ func (f *facts) close() error {
 	for _, segment := range f.segments {
 		errs = append(errs, segment.Close())
 	}
-	f.segments, f.where = nil, map[string]span{}
+	f.segments, f.where = nil, map[rawKey]span{}
 	return errors.Join(errs...)
 }
 
 var (
-	segmentName    = regexp.MustCompile(`^[0-9a-f]{16}\.jsonl$`)
-	segmentPath    = regexp.MustCompile(`^facts/[0-9a-f]{16}/(?:first|[0-9a-f]{16})/[0-9a-f]{16}\.jsonl$`)
+	segmentName    = regexp.MustCompile(`^[0-9a-f]{16}\.cbor$`)
+	segmentPath    = regexp.MustCompile(`^facts/[0-9a-f]{16}/(?:first|[0-9a-f]{16})/[0-9a-f]{16}\.cbor$`)
 	generationPath = regexp.MustCompile(`^(first|[0-9a-f]{16})$`)
 )
 
@@ -159,32 +181,23 @@ func (f *facts) scan(ctx context.Context, segment *os.File) error {
 	r := bufio.NewReaderSize(contextReader{ctx, segment}, 1<<20)
 	var at int64
 	for {
-		var key [65]byte
-		n, err := io.ReadFull(r, key[:])
+		var head [headBytes]byte
+		_, err := io.ReadFull(r, head[:])
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil
 		}
 		if err != nil {
 			return explain(err)
 		}
-		length := int64(0)
-		for {
-			part, err := r.ReadSlice('\n')
-			length += int64(len(part))
-			if err == nil {
-				break
-			}
-			if errors.Is(err, io.EOF) {
-				return nil // cut off
-			}
-			if !errors.Is(err, bufio.ErrBufferFull) {
-				return explain(err)
-			}
+		length := int64(binary.BigEndian.Uint32(head[sha256.Size:]))
+		if _, err := io.CopyN(io.Discard, r, length); errors.Is(err, io.EOF) {
+			return nil // cut off
+		} else if err != nil {
+			return explain(err)
 		}
-		if isHex64(string(key[:64])) {
-			f.where[string(key[:64])] = span{len(f.segments) - 1, at + int64(n), length}
-		}
-		at += int64(n) + length
+		sum := binary.BigEndian.Uint32(head[sha256.Size+4:])
+		f.where[rawKey(head[:sha256.Size])] = span{len(f.segments) - 1, at + headBytes, length, sum}
+		at += headBytes + length
 	}
 }
 
@@ -204,41 +217,56 @@ func (f *facts) drop(ctx context.Context, dir string) error {
 	return f.cache.prune(dir)
 }
 
+// fact is a key and where its record is.
+type fact struct {
+	key string
+	raw rawKey
+	at  span
+}
+
 // known adds the keys of which there are facts to found and returns the others.
 func (f *facts) known(ctx context.Context, keys []string, found *hits) (unknown []string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	var there []fact
+	for _, key := range keys {
+		raw := parseKey(key)
+		if at, ok := f.where[raw]; ok {
+			there = append(there, fact{key, raw, at})
+		} else {
+			unknown = append(unknown, key)
+		}
+	}
+	// In the order of the files, so that few reads serve many.
+	slices.SortFunc(there, func(a, b fact) int {
+		return cmp.Or(cmp.Compare(a.at.segment, b.at.segment), cmp.Compare(a.at.start, b.at.start))
+	})
 	group, ctx := errgroup.WithContext(ctx)
 	workers := runtime.GOMAXPROCS(0)
-	others := make([][]string, workers)
-	// In the order of the files, so that few reads serve many.
-	keys = slices.Clone(keys)
-	slices.SortFunc(keys, func(a, b string) int {
-		x, y := f.where[a], f.where[b]
-		return cmp.Or(cmp.Compare(x.segment, y.segment), cmp.Compare(x.start, y.start))
-	})
 	for w := range workers {
 		group.Go(func() error {
-			part := map[string]*Record{}
+			part := there[w*len(there)/workers : (w+1)*len(there)/workers]
+			records := make([]*Record, len(part))
 			window := window{f: f}
-			for _, key := range keys[w*len(keys)/workers : (w+1)*len(keys)/workers] {
-				r := window.read(key)
-				if r == nil {
-					others[w] = append(others[w], key)
-					continue
+			for i, x := range part {
+				if ctx.Err() != nil {
+					return ctx.Err()
 				}
-				part[key] = r
+				records[i] = window.read(x)
 			}
 			found.mu.Lock()
 			defer found.mu.Unlock()
-			maps.Copy(found.records, part)
-			return ctx.Err()
+			for i, x := range part {
+				if records[i] != nil {
+					found.records[x.key] = records[i]
+				} else {
+					unknown = append(unknown, x.key)
+				}
+			}
+			return nil
 		})
 	}
 	err = group.Wait()
-	for _, other := range others {
-		unknown = append(unknown, other...)
-	}
 	return unknown, err
 }
 
@@ -252,13 +280,10 @@ type window struct {
 
 const windowBytes = 1 << 20
 
-// read returns the record of a key, nil if there is none that can be read: it is only a cache.
-func (w *window) read(key string) *Record {
-	at, ok := w.f.where[key]
-	if !ok {
-		return nil
-	}
-	if w.segment != at.segment || at.start < w.start || at.start+at.len > w.start+int64(len(w.data)) {
+// read returns the record of a fact, nil if it cannot be read: it is only a cache.
+func (w *window) read(x fact) *Record {
+	at := x.at
+	if w.data == nil || w.segment != at.segment || at.start < w.start || at.start+at.len > w.start+int64(len(w.data)) {
 		data := make([]byte, max(windowBytes, at.len))
 		n, err := w.f.segments[at.segment].ReadAt(data, at.start)
 		if err != nil && !errors.Is(err, io.EOF) || int64(n) < at.len {
@@ -266,8 +291,9 @@ func (w *window) read(key string) *Record {
 		}
 		w.segment, w.start, w.data = at.segment, at.start, data[:n]
 	}
-	r, err := decodeRecord(key, w.data[at.start-w.start:][:at.len])
-	if err != nil {
+	data := w.data[at.start-w.start:][:at.len]
+	r := new(Record)
+	if checksum(x.raw, data) != at.sum || cbor.Unmarshal(data, r) != nil || r.Key != x.key {
 		return nil
 	}
 	return r
@@ -278,20 +304,27 @@ func (f *facts) add(records map[string]*Record) error {
 	if len(records) == 0 {
 		return nil
 	}
-	var b bytes.Buffer
+	// Times keep their nanoseconds.
+	mode, err := cbor.EncOptions{Time: cbor.TimeRFC3339Nano}.EncMode()
+	if err != nil {
+		return err
+	}
+	var b []byte
 	for _, key := range sortedKeys(records) {
-		line, err := encode(records[key]) // it ends the line
+		record, err := mode.Marshal(records[key])
 		if err != nil {
-			return err
+			return fmt.Errorf("action %s: %w", key, err)
 		}
-		b.WriteString(key)
-		b.WriteByte(' ')
-		b.Write(line)
+		raw := parseKey(key)
+		b = append(b, raw[:]...)
+		b = binary.BigEndian.AppendUint32(b, uint32(len(record)))
+		b = binary.BigEndian.AppendUint32(b, checksum(raw, record))
+		b = append(b, record...)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	name := f.place + "/" + f.generation + "/" + random() + ".jsonl"
-	if err := f.cache.write(context.Background(), name, b.Bytes()); err != nil {
+	name := f.place + "/" + f.generation + "/" + random() + ".cbor"
+	if err := f.cache.write(context.Background(), name, b); err != nil {
 		return err
 	}
 	file, err := f.cache.file(name)

@@ -71,26 +71,10 @@ type lease struct {
 	lost      error
 }
 
-// generation tells states of a store apart between which a collection may have happened.
-type generation struct {
-	l      *lease
-	pauses int
-}
-
 func (s *Store) leased() *lease {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.lease
-}
-
-func (s *Store) generation() generation {
-	l := s.leased()
-	if l == nil {
-		return generation{}
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return generation{l, l.pauses}
 }
 
 // Begin publishes a run and takes the lease that writing needs. It waits while a collection is under way. A store has one

@@ -8,17 +8,19 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/url"
 	"os"
-	"path"
 	"strings"
+
+	buckets "surprisal.dev/plugins/bucket"
 )
 
 // IsURL reports whether a location is a URL and not a path.
 func IsURL(location string) bool { return strings.Contains(location, "://") }
 
-// CopyObject writes one object, which need not be in a store, to w: a file, or a URL such as s3://bucket/directory/name. It
-// returns the digest and the size of what it wrote. That there is no such object is an error of kind InvalidInput.
+// CopyObject writes one object that a spec names, which need not be in a store, to w: a file, or a URL such as
+// s3://bucket/directory/name. It returns the digest and the size of what it wrote. A URL may have the options that package
+// bucket allows in a spec, and credentials go to an endpoint of it only where the user allows that. Another URL, and that
+// there is no such object, are errors of kind InvalidInput.
 func CopyObject(ctx context.Context, w io.Writer, location string) (digest string, size int64, err error) {
 	in, err := openObject(ctx, location)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -42,21 +44,22 @@ func openObject(ctx context.Context, location string) (io.ReadCloser, error) {
 		}
 		return os.Open(location)
 	}
-	u, err := url.Parse(location)
-	if err != nil || u.Path == "" || strings.HasSuffix(u.Path, "/") {
+	scheme, rest, _ := strings.Cut(location, "://")
+	rest, options, _ := strings.Cut(rest, "?")
+	name, key, _ := strings.Cut(rest, "/")
+	if name == "" || key == "" || strings.HasSuffix(key, "/") {
 		return nil, invalid("%q names no object; write s3://BUCKET/NAME or gs://BUCKET/NAME", location)
 	}
-	name := path.Base(u.Path)
-	u.Path = path.Dir(u.Path)
-	b, err := openBucket(ctx, u.String())
+	b, err := buckets.Open(ctx, scheme, name, options, buckets.FromSpec)
 	if err != nil {
 		return nil, err
 	}
-	in, err := b.open(ctx, name)
+	k := &bucket{b: b, name: scheme + "://" + name}
+	in, err := k.open(ctx, key)
 	if err != nil {
-		return nil, errors.Join(err, b.close())
+		return nil, errors.Join(err, k.close())
 	}
-	return &objectReader{in, b}, nil
+	return &objectReader{in, k}, nil
 }
 
 // objectReader closes the bucket together with the object.

@@ -1,12 +1,14 @@
 package store_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -392,6 +394,52 @@ func TestFacts(t *testing.T) {
 	}
 	if left := files(t, filepath.Join(cache, "facts")); len(left) != 0 {
 		t.Errorf("old facts are left: %v", left)
+	}
+}
+
+// Facts that were cut off or changed are no facts: what they told is looked up again.
+func TestDamagedFacts(t *testing.T) {
+	for name, damage := range map[string]func([]byte) []byte{
+		"cut off in a record":       func(b []byte) []byte { return b[:len(b)-1] },
+		"cut off in a head":         func(b []byte) []byte { return b[:20] },
+		"empty":                     func([]byte) []byte { return nil },
+		"changed in a record":       func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("name"), []byte("mane")) },
+		"changed in a digest":       func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("sha256:"), []byte("sha256;")) },
+		"changed in its first head": func(b []byte) []byte { b[0], b[33] = b[0]^1, b[33]^1; return b },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, cache := open(t, "mem://"), t.TempDir()
+			begin(t, s, "r")
+			want := map[string]*store.Record{}
+			for i := range 3 {
+				r := mustRecord(t, s, i, fmt.Sprint("content ", i))
+				want[r.Key] = r
+			}
+			keys := slices.Collect(maps.Keys(want))
+			if _, err := s.LookupMany(t.Context(), keys, cache); err != nil {
+				t.Fatal(err)
+			}
+			segments, err := filepath.Glob(filepath.Join(cache, "facts", "*", "*", "*"))
+			if err != nil || len(segments) != 1 {
+				t.Fatalf("facts are in %q, %v", segments, err)
+			}
+			data, err := os.ReadFile(segments[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(os.Chmod(segments[0], 0o600), os.WriteFile(segments[0], damage(data), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			other := store.Share(s)
+			asked := store.CountReads(other)
+			found, err := other.LookupMany(t.Context(), keys, cache)
+			if diff := cmp.Diff(want, found); diff != "" || err != nil {
+				t.Errorf("%v, -want +got:\n%s", err, diff)
+			}
+			if got := asked(); len(got) < 2 {
+				t.Errorf("it read %q", got)
+			}
+		})
 	}
 }
 

@@ -4,11 +4,13 @@
 package terminal
 
 import (
+	"bytes"
 	"cmp"
-	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
 	"github.com/maruel/natural"
@@ -24,7 +26,7 @@ func Count[N int | int64](n N, noun string) string {
 }
 
 // Size returns a number of bytes with a unit: "813 kB".
-func Size(bytes int64) string { return humanize.Bytes(uint64(max(bytes, 0))) }
+func Size(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }
 
 // Duration returns seconds with units: "1m3.5s".
 func Duration(seconds float64) string {
@@ -45,25 +47,28 @@ func Columns(w io.Writer, rows [][]string) {
 	for c := range widths {
 		numeric[c] = c > 0
 		for r, row := range rows {
-			widths[c] = max(widths[c], len([]rune(row[c])))
+			widths[c] = max(widths[c], utf8.RuneCountInString(row[c]))
 			if r > 0 && row[c] != "" && !strings.ContainsAny(row[c][:1], "0123456789+-") {
 				numeric[c] = false
 			}
 		}
 	}
+	spaces := strings.Repeat(" ", slices.Max(append(widths, 0)))
+	var line []byte
 	for _, row := range rows {
-		var b strings.Builder
+		line = line[:0]
 		for c, cell := range row {
-			pad := strings.Repeat(" ", widths[c]-len([]rune(cell)))
+			pad := spaces[:widths[c]-utf8.RuneCountInString(cell)]
 			if c > 0 {
-				b.WriteString("  ")
+				line = append(line, "  "...)
 			}
 			if numeric[c] {
-				b.WriteString(pad + cell)
+				line = append(append(line, pad...), cell...)
 			} else {
-				b.WriteString(cell + pad)
+				line = append(append(line, cell...), pad...)
 			}
 		}
-		fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
+		line = append(bytes.TrimRight(line, " "), '\n')
+		_, _ = w.Write(line) // a writer for a terminal keeps its error
 	}
 }

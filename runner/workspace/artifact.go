@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -28,55 +29,58 @@ type Published struct {
 	Path string `json:"path"`
 }
 
-// publish puts the files of every action that is published where a person finds them: .surprisal/reports/KIND/NAME.
-func (w *Workspace) publish(ctx context.Context, p *plan.Plan) ([]Published, error) {
-	var all []Published
+// publish puts the files of every action that is published where a person finds them: .surprisal/reports/KIND/NAME. A report
+// whose place is taken is left out, and the error says so.
+func (w *Workspace) publish(ctx context.Context, p *plan.Plan) (all []Published, err error) {
+	if !slices.ContainsFunc(p.Actions, isPublished) {
+		return nil, nil
+	}
+	root, err := w.ownState()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	var refused []error
 	for _, a := range p.Actions {
-		if a.Publish == "" || a.State != plan.Cached && a.State != plan.Done {
+		if !isPublished(a) {
 			continue
 		}
-		dir := w.reportDir(a)
-		if err := w.exportReport(ctx, a, dir); err != nil {
-			return nil, fmt.Errorf("report of %s: %w", a.Name, err)
+		if err := w.exportReport(ctx, a, root); err != nil {
+			refused = append(refused, fmt.Errorf("report of %s: %w", a.Name, err))
+			continue
 		}
-		all = append(all, w.published(a, dir))
+		all = append(all, w.published(a))
 	}
-	return all, nil
+	return all, errors.Join(refused...)
 }
 
-func (w *Workspace) published(a *plan.Action, dir string) Published {
-	return Published{a.Name, relative(filepath.Join(dir, w.mainFile(a.Kind, a.Outputs)))}
+func isPublished(a *plan.Action) bool {
+	return a.Publish != "" && (a.State == plan.Cached || a.State == plan.Done)
 }
+
+func (w *Workspace) published(a *plan.Action) Published {
+	return Published{a.Name, relative(filepath.Join(w.state, filepath.FromSlash(reportName(a)), w.mainFile(a.Kind, a.Outputs)))}
+}
+
+// reportName returns the place of an action's report in the state directory, with slashes.
+func reportName(a *plan.Action) string { return path.Join(reportsName, a.Publish) }
 
 // exportReport exports a report that is not in its place yet.
-func (w *Workspace) exportReport(ctx context.Context, a *plan.Action, dir string) (err error) {
-	if holds(dir, a) {
+func (w *Workspace) exportReport(ctx context.Context, a *plan.Action, root *os.Root) error {
+	if holds(root, a) {
 		return nil
 	}
 	r, err := w.Store.GetRecord(ctx, a.Key)
 	if err != nil {
 		return err
 	}
-	root, err := os.OpenRoot(w.state)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, root.Close()) }()
-	name, err := filepath.Rel(w.state, dir)
-	if err != nil {
-		return err
-	}
-	return w.Store.ExportTo(ctx, r, root, filepath.ToSlash(name))
+	return w.Store.ExportTo(ctx, r, root, reportName(a))
 }
 
-// holds reports whether a folder holds what the action made. One that cannot be read does not.
-func holds(dir string, a *plan.Action) bool {
-	r, err := store.Exported(dir)
+// holds reports whether the place of a report holds what the action made. One that cannot be read does not.
+func holds(root *os.Root, a *plan.Action) bool {
+	r, err := store.ExportedIn(root, reportName(a))
 	return err == nil && r.Key == a.Key
-}
-
-func (w *Workspace) reportDir(a *plan.Action) string {
-	return filepath.Join(w.state, "reports", filepath.FromSlash(a.Publish))
 }
 
 // relative returns path as seen from the working folder, if it lies below it.
@@ -130,12 +134,15 @@ func (w *Workspace) Summarise(ctx context.Context, p *plan.Plan) (Summary, error
 			s.Reports = append(s.Reports, KindReport{k.Name(), r})
 		}
 	}
+	root, _, err := openState(w.state)
+	if err != nil {
+		// There are no reports where there is no state directory of ours.
+		return s, nil
+	}
+	defer root.Close()
 	for _, a := range p.Actions {
-		if a.Publish == "" || a.Outputs == nil {
-			continue
-		}
-		if dir := w.reportDir(a); holds(dir, a) {
-			s.Published = append(s.Published, w.published(a, dir))
+		if a.Publish != "" && a.Outputs != nil && holds(root, a) {
+			s.Published = append(s.Published, w.published(a))
 		}
 	}
 	return s, nil
@@ -334,11 +341,16 @@ func OpenLog(dir, state string) (log, journal io.ReadCloser, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	journal, err = os.Open(filepath.Join(last, engine.JournalFile))
+	root, err := os.OpenRoot(last)
 	if err != nil {
 		return nil, nil, err
 	}
-	log, err = os.Open(filepath.Join(last, logFile))
+	defer func() { err = errors.Join(err, root.Close()) }()
+	journal, err = openRegular(root, engine.JournalFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	log, err = openRegular(root, logFile)
 	if errors.Is(err, os.ErrNotExist) {
 		// The run ended before it had a log.
 		return io.NopCloser(strings.NewReader("")), journal, nil
@@ -357,7 +369,12 @@ func lastRunDir(dir, state string) (string, error) {
 	if err := checkFolder(dir); err != nil {
 		return "", err
 	}
-	dirs, err := engine.JournalDirs(filepath.Join(cmp.Or(state, filepath.Join(dir, stateDir)), "runs"))
+	named := state != ""
+	state = cmp.Or(state, filepath.Join(dir, stateDir))
+	if err := checkLinks(state, named, false); err != nil {
+		return "", err
+	}
+	dirs, err := engine.JournalDirs(filepath.Join(state, runsName))
 	if err != nil {
 		return "", err
 	}

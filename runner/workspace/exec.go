@@ -1,21 +1,26 @@
 package workspace
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
 	"surprisal.dev/plugins/host"
+	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/action/kinds"
 	"surprisal.dev/runner/executor"
+	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/store"
 )
 
@@ -27,20 +32,28 @@ type ExecOptions struct {
 	Run string
 	// CacheDir holds blobs of a remote store on this machine; "" is a directory that goes when the work is done.
 	CacheDir string
-	// Keys are those of the jobs; nil reads them from the input, as executor.Serve does.
+	// Keys are those of the jobs; without any they are read from the input, as executor.Serve does.
 	Keys       []string
 	PluginDirs []string
 	Builtins   Builtins
 	Log        hclog.Logger
 }
 
-// Exec does jobs that a run put into the store, and writes what becomes of them to out. It needs no spec.
+// Exec does jobs that a run put into the store, and writes what becomes of them to out. It needs no spec. Where the jobs are
+// named by o.Keys, the error says which of them failed.
 func Exec(ctx context.Context, o ExecOptions, in io.Reader, out io.Writer) (err error) {
 	s, err := store.Open(ctx, o.Store)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	s.Warn = func(message string) { o.Log.Warn(message) }
+	for _, key := range o.Keys {
+		// Nothing is written for jobs that are not there.
+		if _, err := executor.Stored(ctx, s, key); err != nil {
+			return err
+		}
+	}
 	if o.CacheDir == "" {
 		if o.CacheDir, err = os.MkdirTemp("", "surprisal-cache-"); err != nil {
 			return err
@@ -51,26 +64,70 @@ func Exec(ctx context.Context, o ExecOptions, in io.Reader, out io.Writer) (err 
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, h.Close()) }()
+	closeHost := sync.OnceValue(h.Close)
+	defer func() { err = errors.Join(err, closeHost()) }()
 	pool := host.NewPool()
 	defer func() { err = errors.Join(err, pool.Close()) }()
-	if o.Run == "" {
-		run := store.Run{ID: newRunID(), Experiment: "exec", Started: time.Now().UTC(), State: StateRunning}
-		err = s.Begin(ctx, run)
-	} else {
-		err = s.Join(ctx, o.Run)
-	}
+	finish, err := takeLease(ctx, s, o.Run)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Release(context.WithoutCancel(ctx))) }()
-	worker := executor.NewWorker(executor.WorkerOptions{
+	worker := prompt{closeHost, executor.NewWorker(executor.WorkerOptions{
 		Store: s, Kinds: kinds.All(), Host: h, Pool: pool, Log: o.Log, CacheDir: o.CacheDir,
-	})
-	if o.Keys != nil {
-		return executor.Do(ctx, s, worker, o.Keys, nil, out)
+	})}
+	if len(o.Keys) == 0 {
+		keys, failed, err := executor.Serve(ctx, s, worker, in, out)
+		return errors.Join(err, finish(keys, failed))
 	}
-	return executor.Serve(ctx, s, worker, in, out)
+	failed, err := executor.Do(ctx, s, worker, o.Keys, nil, out)
+	return errors.Join(err, finish(o.Keys, failed), failures(o.Keys, failed))
+}
+
+// takeLease begins a run of this process, or joins one. finish ends what it began; it says of which jobs a run of this
+// process consists and which of them failed.
+func takeLease(ctx context.Context, s *store.Store, id string) (finish func(keys []string, failed map[string]error) error, err error) {
+	background := context.WithoutCancel(ctx)
+	if id != "" {
+		return func([]string, map[string]error) error { return s.Release(background) }, s.Join(ctx, id)
+	}
+	run := store.Run{ID: newRunID(), Experiment: "exec", Started: time.Now().UTC(), State: StateRunning}
+	finish = func(keys []string, failed map[string]error) error {
+		run.State, run.Finished = StateDone, time.Now().UTC()
+		if len(failed) > 0 {
+			run.State = StateFailed
+		}
+		for _, key := range keys {
+			if failed[key] == nil {
+				run.Actions = append(run.Actions, store.RunAction{Name: key, Key: key, State: string(plan.Done)})
+			}
+		}
+		return errors.Join(s.PutRun(background, run), s.Release(background))
+	}
+	return finish, s.Begin(ctx, run)
+}
+
+// failures returns an error that names the jobs that failed, nil if there are none.
+func failures(keys []string, failed map[string]error) error {
+	var all []error
+	for _, key := range keys {
+		if err := failed[key]; err != nil {
+			all = append(all, fmt.Errorf("%s: %w", key, err))
+		}
+	}
+	return errors.Join(all...)
+}
+
+// prompt is a worker whose plugins are stopped when its work is cancelled: one that never answers would hold it up.
+type prompt struct {
+	stopPlugins func() error
+	executor.Doer
+}
+
+// Do implements executor.Doer.
+func (p prompt) Do(ctx context.Context, job plan.Job, advance func(action.Progress)) (*store.Record, bool, error) {
+	// Exec returns the error of stopping them.
+	defer context.AfterFunc(ctx, func() { _ = p.stopPlugins() })()
+	return p.Doer.Do(ctx, job, advance)
 }
 
 func newHost(b Builtins, dirs []string, log hclog.Logger) (*host.Host, error) {
@@ -87,17 +144,34 @@ func (w *Workspace) process(run string) func(ctx context.Context) *exec.Cmd {
 			args = append(args, "--plugins", dir)
 		}
 		c := exec.CommandContext(ctx, w.program, args...)
-		c.Stderr = logLines{w.log}
+		c.Stderr = &logLines{log: w.log}
 		return c
 	}
 }
 
-// logLines passes on the log of a process.
-type logLines struct{ log hclog.Logger }
+// logLines passes on the log of a process, at the levels that its lines have.
+type logLines struct {
+	log  hclog.Logger
+	rest []byte // of an unfinished line
+}
 
-func (l logLines) Write(b []byte) (int, error) {
-	for line := range strings.Lines(string(b)) {
-		l.log.Debug(strings.TrimSpace(line))
+// maxLogLine bounds in bytes what is kept of a line that does not end.
+const maxLogLine = 1 << 16
+
+func (l *logLines) Write(b []byte) (int, error) {
+	l.rest = append(l.rest, b...)
+	for {
+		line, after, whole := bytes.Cut(l.rest, []byte{'\n'})
+		if !whole && len(line) < maxLogLine {
+			return len(b), nil
+		}
+		l.rest = after
+		if level, message, ok := strings.Cut(string(line), "]"); ok && level == "[WARN" {
+			l.log.Warn(strings.TrimSpace(message))
+		} else if ok && level == "[ERROR" {
+			l.log.Error(strings.TrimSpace(message))
+		} else {
+			l.log.Debug(strings.TrimSpace(string(line)))
+		}
 	}
-	return len(b), nil
 }

@@ -301,4 +301,4 @@ func (w *Workspace) rates() (map[string]map[string]float64, error) {
 	return rates, nil
 }
 
-func (w *Workspace) runs() string { return filepath.Join(w.state, "runs") }
+func (w *Workspace) runs() string { return filepath.Join(w.state, runsName) }

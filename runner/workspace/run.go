@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"time"
 
@@ -65,6 +66,9 @@ type Failure struct {
 func (w *Workspace) Run(ctx context.Context, p *plan.Plan, o RunOptions) (outcome Outcome, err error) {
 	outcome = Outcome{ID: newRunID(), Counts: map[plan.State]int{}}
 	manifest := store.Run{ID: outcome.ID, Experiment: p.Experiment, Started: time.Now().UTC(), State: StateRunning}
+	if err := w.foreignState(); err != nil {
+		return outcome, err
+	}
 	if err := w.Store.Begin(ctx, manifest); err != nil {
 		return w.withoutLease(ctx, p, outcome, err)
 	}
@@ -79,8 +83,10 @@ func (w *Workspace) Run(ctx context.Context, p *plan.Plan, o RunOptions) (outcom
 	}
 	defer func() { err = errors.Join(err, recorder.close(outcome.State)) }()
 	recorder.next = o.Observer(p)
-	if err := w.digests.Save(); err != nil {
-		return outcome, err
+	if w.remembers() {
+		if err := w.digests.Save(); err != nil {
+			return outcome, err
+		}
 	}
 
 	// A cancelled run does not wait for a plugin that may never answer. Close returns the error.
@@ -176,7 +182,7 @@ func (w *Workspace) worker(pool *host.Pool) *executor.Worker {
 	})
 }
 
-func (w *Workspace) cacheDir() string { return filepath.Join(w.state, "cache") }
+func (w *Workspace) cacheDir() string { return filepath.Join(w.state, cacheName) }
 
 // machine returns what actions may take of this machine.
 func machine(o RunOptions) plan.Resources {
@@ -200,15 +206,24 @@ type recorder struct {
 // logFile is the name of the log in a run's folder.
 const logFile = "log.jsonl"
 
-func (w *Workspace) record(id string, p *plan.Plan) (*recorder, error) {
-	dir := filepath.Join(w.runs(), id)
-	journal, err := engine.NewJournal(dir, id, p.Experiment, len(p.Actions))
+func (w *Workspace) record(id string, p *plan.Plan) (_ *recorder, err error) {
+	root, err := w.ownState()
 	if err != nil {
 		return nil, err
 	}
-	log, err := os.Create(filepath.Join(dir, logFile))
+	// What is made here stays open, or is reached by paths of which no part is a link.
+	defer func() { err = errors.Join(err, root.Close()) }()
+	dir := path.Join(runsName, id)
+	if err := root.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	journal, err := engine.NewJournal(filepath.Join(w.runs(), id), id, p.Experiment, len(p.Actions))
+	if err != nil {
+		return nil, err
+	}
+	log, err := root.Create(path.Join(dir, logFile))
 	if err == nil {
-		err = ignoreState(w.state)
+		err = ignoreState(root)
 	}
 	if err != nil {
 		return nil, errors.Join(err, journal.Close(StateFailed))
@@ -226,16 +241,6 @@ func (w visibleJSON) Write(line []byte) (int, error) {
 		return 0, err
 	}
 	return len(line), nil
-}
-
-// ignoreState keeps the state of runs out of the git repository that holds the spec. A run that was killed may have left
-// the file empty; what a user put there stays.
-func ignoreState(state string) error {
-	path := filepath.Join(state, ".gitignore")
-	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
-		return nil
-	}
-	return os.WriteFile(path, []byte("*\n"), 0o644)
 }
 
 // Observe implements engine.Observer.

@@ -15,7 +15,7 @@ func TestIgnoreState(t *testing.T) {
 			dir := t.TempDir()
 			path := filepath.Join(dir, ".gitignore")
 			writeFiles(t, dir, map[string]string{".gitignore": test.before})
-			if err := ignoreState(dir); err != nil {
+			if err := ignoreState(openRoot(t, dir)); err != nil {
 				t.Fatal(err)
 			}
 			if got, err := os.ReadFile(path); err != nil || string(got) != test.want {
@@ -24,10 +24,24 @@ func TestIgnoreState(t *testing.T) {
 		})
 	}
 	dir := t.TempDir()
-	if err := ignoreState(dir); err != nil {
+	if err := ignoreState(openRoot(t, dir)); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := os.ReadFile(filepath.Join(dir, ".gitignore")); err != nil || string(got) != "*\n" {
 		t.Errorf("found %q, wanted a pattern for everything (%v)", got, err)
 	}
+}
+
+func openRoot(t *testing.T, dir string) *os.Root {
+	t.Helper()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := root.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return root
 }

@@ -16,6 +16,8 @@ type Verification struct {
 	Bytes    int64           `json:"bytes"`
 	Ledgers  int             `json:"ledgers"`
 	Problems []store.Problem `json:"problems"`
+	// Redone names the actions that were done again.
+	Redone []string `json:"redone,omitempty"`
 }
 
 // Verify rehashes the whole store and replays the ledgers of every action that the runs name.
@@ -58,10 +60,10 @@ func (w *Workspace) verify(ctx context.Context, key string, v *Verification) err
 		// What is damaged or gone is among the problems already.
 		return ctx.Err()
 	}
-	d, err := plan.ReadDescriptor(record.Descriptor)
-	if err != nil {
+	d, bad := plan.ReadDescriptor(record.Descriptor)
+	if bad != nil {
 		v.Problems = append(v.Problems, store.Problem{
-			Path: record.Name, Found: err.Error(), Do: "remove the action " + record.Key + " and run again",
+			Path: record.Name, Found: bad.Error(), Do: "remove the action " + record.Key + " and run again",
 		})
 		return nil
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/spec"
 )
@@ -84,9 +86,19 @@ func (w *Workspace) modelFile(ctx context.Context, path string) (m protocol.Mode
 
 // request asks a provider what a source is now.
 func (w *Workspace) request(config json.RawMessage, dir string, network bool) protocol.ResolveRequest {
-	r := protocol.ResolveRequest{Source: protocol.Source{Config: config, Dir: dir}, Network: network, CacheReadOnly: !w.options.Remember}
-	if info, err := os.Stat(w.state); err == nil && info.IsDir() {
-		r.Cache = w.state
+	r := protocol.ResolveRequest{Source: protocol.Source{Config: config, Dir: dir}, Network: network, CacheReadOnly: true}
+	root, marked, err := openState(w.state)
+	if err != nil {
+		// Without a state directory of ours, nothing is remembered.
+		return r
 	}
+	r.Cache, r.CacheReadOnly = w.state, !marked || !w.remembers()
+	// It was only read.
+	_ = root.Close()
 	return r
+}
+
+// remembers reports whether digests are written to the state directory: not where nothing can be, for they only save time.
+func (w *Workspace) remembers() bool {
+	return w.options.Remember && unix.Access(w.state, unix.W_OK) == nil
 }

@@ -89,13 +89,16 @@ func Open(ctx context.Context, o Options) (*Workspace, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkLinks(state, o.State != "", o.Store == ""); err != nil {
+		return nil, err
+	}
 	w := &Workspace{Dir: dir, options: o, state: state, kinds: kinds.All()}
 	w.digests = digests.Open(w.state)
 	if w.program, err = os.Executable(); err != nil {
 		return nil, err
 	}
 	if w.location = o.Store; o.Store == "" {
-		w.location = filepath.Join(w.state, "store")
+		w.location = filepath.Join(w.state, storeName)
 	}
 	if w.Store, err = store.Open(ctx, w.location); err != nil {
 		return nil, err
@@ -103,6 +106,7 @@ func Open(ctx context.Context, o Options) (*Workspace, error) {
 	// What plugins and actions log goes to the terminal as far as its level allows, and to the run's log in full.
 	w.log = hclog.NewInterceptLogger(&hclog.LoggerOptions{Name: "runner", Level: hclog.Trace, Output: io.Discard})
 	w.log.RegisterSink(forward{o.Log})
+	w.Store.Warn = func(message string) { w.log.Warn(message) }
 	if w.host, err = newHost(o.Builtins, o.PluginDirs, w.log); err != nil {
 		return nil, errors.Join(err, w.Store.Close())
 	}

@@ -50,7 +50,7 @@ const (
 )
 
 // maxLiterals bounds the literals in memory, at about 200 bytes each.
-const maxLiterals = 1 << 14
+const maxLiterals = 1 << 16
 
 // Compare compares two sides and writes the report's files into the folder out: summary.json, report.md,
 // worst_documents.jsonl, and datasets, groups, buckets, segments, literals and documents as .csv and .parquet. Equal input
@@ -140,6 +140,7 @@ type comparison struct {
 	buckets  [bucketCount]aggregate
 	groups   map[string]map[int]bool // the datasets in each group
 	literals *literals
+	counter  *counter // adds to literals while documents are compared
 	segments int64
 
 	topDocuments [2]top[Document]
@@ -150,6 +151,7 @@ type comparison struct {
 	zeroLoss Bytes
 
 	excluded []span // exclude's own, kept to be used again
+	visit    visit  // likewise of document
 }
 
 // documentKey names a document of the comparison.
@@ -159,7 +161,7 @@ type documentKey struct {
 }
 
 // run joins the two sides on their keys.
-func (c *comparison) run(ctx context.Context) error {
+func (c *comparison) run(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	a, b := newStream(ctx, c.a), newStream(ctx, c.b)
 	defer func() {
@@ -167,6 +169,8 @@ func (c *comparison) run(ctx context.Context) error {
 		a.stop()
 		b.stop()
 	}()
+	c.counter = newCounter(c.literals)
+	defer func() { err = errors.Join(err, c.counter.close()) }()
 	c.registerGroups()
 	before := documentKey{dataset: -1}
 	row := int64(0)
@@ -283,73 +287,103 @@ func (c *comparison) registerGroups() {
 
 // document adds a document that both sides scored; row is its position in its dataset's tables.
 func (c *comparison) document(x, y *record, dataset int, row int64) error {
-	start, end := x.ScoreStart, x.ScoreEnd
 	excluded, without := c.exclude(x, y)
-	var totals [2]float64
-	for i, r := range []*record{x, y} {
-		l := newLosses(&r.ScoredDocument, excluded)
-		l.skip(start)
-		totals[i] = l.sum(int(end - start))
+	whole := aggregate{bytes: int64(x.ScoreEnd-x.ScoreStart) - without, count: 1}
+	v := &c.visit
+	if whole.bytes > 0 {
+		whole.lossA, whole.lossB = v.run(c, x, y, excluded, place{dataset: int32(dataset), row: row})
 	}
-	whole := aggregate{lossA: totals[0], lossB: totals[1], bytes: int64(end-start) - without, count: 1}
 	c.datasets[dataset].add(whole.lossA, whole.lossB, whole.bytes, 1)
 	total := whole.row("")
 	out := DocumentRow{
-		Dataset: x.dataset, Shard: x.Shard, Row: x.Row, Bytes: whole.bytes, ScoreStart: start, ScoreEnd: end,
+		Dataset: x.dataset, Shard: x.Shard, Row: x.Row, Bytes: whole.bytes, ScoreStart: x.ScoreStart, ScoreEnd: x.ScoreEnd,
 		ABPB: total.ABPB, BBPB: total.BBPB, GapBPB: total.GapBPB, DeltaBits: total.DeltaBits,
 	}
-	if whole.bytes > 0 {
-		w := &walk{a: newLosses(&x.ScoredDocument, excluded), b: newLosses(&y.ScoredDocument, excluded)}
-		if err := c.documentSegments(x, w, dataset, row, &out); err != nil {
-			return err
-		}
+	if out.DeltaBits != 0 {
+		c.worst(&out, x.Text, &v.worst[directionOf(out.DeltaBits)])
 	}
 	return c.documents.write(&out)
 }
 
-// documentSegments adds the segments of a document that has scored bytes, and sets its worst one.
-func (c *comparison) documentSegments(x *record, w *walk, dataset int, row int64, out *DocumentRow) error {
-	text, start, end := x.Text, x.ScoreStart, x.ScoreEnd
-	w.advance(start)
-	w.zeroLoss = Bytes{}
-	var worst [2]worstSegment
-	segments := segmenter{text}
-	for from := 0; from < int(end); {
-		to, kind := segments.next(from)
-		first, last := max(int32(from), start), min(int32(to), end)
-		clipped := int(first) != from || int(last) != to
-		from = to
-		if first >= last {
-			continue
-		}
-		sumA, sumB, scored := w.sumA, w.sumB, w.scored
-		w.advance(last)
-		s := segment{
-			start: first, end: last, kind: kind, clipped: clipped,
-			lossA: w.sumA - sumA, lossB: w.sumB - sumB, bytes: w.scored - scored,
-		}
-		if err := c.segment(x, s, place{int32(dataset), row, first, last}, &worst); err != nil {
-			return err
-		}
+// worst sets a document's worst segment, and offers the document to those that are listed.
+func (c *comparison) worst(out *DocumentRow, text string, of *worstSegment) {
+	if of.deltaBits != 0 {
+		name, quoted := bucketNames[of.bucket], shorten(visible(text[of.textStart:of.textEnd]), segmentLimit)
+		bpb := of.deltaBits / float64(of.bytes)
+		start, end := of.start, of.end
+		out.WorstBucket, out.WorstText, out.WorstGapBPB, out.WorstStart, out.WorstEnd = &name, &quoted, &bpb, &start, &end
 	}
-	c.zeroLoss.add(w.zeroLoss)
-	if out.DeltaBits == 0 {
-		return nil
-	}
-	direction := directionOf(out.DeltaBits)
-	worstOne := &worst[direction]
-	if worstOne.deltaBits != 0 {
-		name, quoted := bucketNames[worstOne.bucket], shorten(visible(text[worstOne.textStart:worstOne.textEnd]), segmentLimit)
-		bpb := worstOne.deltaBits / float64(worstOne.bytes)
-		out.WorstBucket, out.WorstText, out.WorstGapBPB, out.WorstStart, out.WorstEnd = &name, &quoted, &bpb, &worstOne.start, &worstOne.end
-	}
-	c.topDocuments[direction].add(math.Abs(out.DeltaBits), func() Document {
-		if worstOne.deltaBits != 0 {
-			return Document{*out, preview(text, worstOne.textStart, worstOne.textEnd)}
+	c.topDocuments[directionOf(out.DeltaBits)].add(math.Abs(out.DeltaBits), func() Document {
+		if of.deltaBits != 0 {
+			return Document{*out, preview(text, of.textStart, of.textEnd)}
 		}
 		return Document{*out, shorten(visible(text), previewLimit)}
 	})
-	return nil
+}
+
+// visit is the state of a document that is being compared: its segments are found as its losses go by.
+type visit struct {
+	c        *comparison
+	x        *record
+	place    place
+	excluded []span
+	walk     walk
+	worst    [2]worstSegment
+
+	from       int     // where the next segment starts
+	segment    segment // the current one; its start is its end after the last
+	sumA, sumB float64 // the running sums of the losses before it
+}
+
+// run adds a document with scored bytes but its total, which it returns.
+func (v *visit) run(c *comparison, x, y *record, excluded []span, at place) (a, b float64) {
+	v.c, v.x, v.place, v.excluded, v.worst, v.from, v.segment = c, x, at, excluded, [2]worstSegment{}, 0, segment{}
+	w := &v.walk
+	w.a, w.b = newLosses(&x.ScoredDocument, excluded), newLosses(&y.ScoredDocument, excluded)
+	w.excluded, w.zeroLoss, w.from, w.at, w.sumsA[0], w.sumsB[0] = excluded, Bytes{}, 0, 0, 0, 0
+	w.skip(x.ScoreStart)
+	v.sumA, v.sumB = w.sumsA[w.at-w.from], w.sumsB[w.at-w.from]
+	v.next()
+	a, b = w.sum(int(x.ScoreEnd-x.ScoreStart), v.block)
+	c.zeroLoss.add(w.zeroLoss)
+	return a, b
+}
+
+// next finds the next segment that has bytes in the scored span.
+func (v *visit) next() {
+	segments := segmenter{v.x.Text}
+	start, end := v.x.ScoreStart, v.x.ScoreEnd
+	for v.from < int(end) {
+		from := v.from
+		to, kind := segments.next(from)
+		v.from = to
+		first, last := max(int32(from), start), min(int32(to), end)
+		if first < last {
+			v.segment = segment{start: first, end: last, kind: kind, clipped: int(first) != from || int(last) != to}
+			return
+		}
+	}
+	v.segment = segment{start: end, end: end}
+}
+
+// block adds the segments that end in the walk's current block.
+func (v *visit) block() {
+	for s := &v.segment; s.start < s.end && s.end <= v.walk.at; v.next() {
+		sumA, sumB := v.walk.sumsA[s.end-v.walk.from], v.walk.sumsB[s.end-v.walk.from]
+		s.lossA, s.lossB, s.bytes = sumA-v.sumA, sumB-v.sumB, int64(s.end-s.start)
+		for len(v.excluded) > 0 && v.excluded[0].end <= s.start {
+			v.excluded = v.excluded[1:]
+		}
+		for _, e := range v.excluded {
+			if e.start >= s.end {
+				break
+			}
+			s.bytes -= int64(min(e.end, s.end) - max(e.start, s.start))
+		}
+		v.sumA, v.sumB = sumA, sumB
+		v.place.start, v.place.end = s.start, s.end
+		v.c.segment(v.x, *s, v.place, &v.worst)
+	}
 }
 
 // directionOf returns 0 where a is worse and 1 where b is.
@@ -378,7 +412,7 @@ type worstSegment struct {
 }
 
 // segment adds a segment.
-func (c *comparison) segment(x *record, s segment, at place, worst *[2]worstSegment) error {
+func (c *comparison) segment(x *record, s segment, at place, worst *[2]worstSegment) {
 	text := x.Text
 	// Where the span cuts a character, the character belongs to what is before the cut.
 	textStart, textEnd := int(s.start), int(s.end)
@@ -386,7 +420,7 @@ func (c *comparison) segment(x *record, s segment, at place, worst *[2]worstSegm
 		textStart, textEnd = nextBoundary(text, textStart), nextBoundary(text, textEnd)
 	}
 	if textStart == textEnd || s.bytes == 0 {
-		return nil
+		return
 	}
 	piece := text[textStart:textEnd]
 	var in bucket
@@ -399,13 +433,10 @@ func (c *comparison) segment(x *record, s segment, at place, worst *[2]worstSegm
 	c.buckets[in].add(s.lossA, s.lossB, s.bytes, 1)
 	c.segments++
 	if s.end-s.start <= literalBytes {
-		o := occurrence{bucket: in, text: piece, lossA: s.lossA, lossB: s.lossB, bytes: s.bytes, order: c.segments, place: at}
-		if err := c.literals.add(&o); err != nil {
-			return err
-		}
+		c.counter.add(occurrence{bucket: in, text: piece, lossA: s.lossA, lossB: s.lossB, bytes: s.bytes, order: c.segments, place: at})
 	}
 	if delta == 0 {
-		return nil
+		return
 	}
 	direction := directionOf(delta)
 	if w := &worst[direction]; math.Abs(delta) > math.Abs(w.deltaBits) {
@@ -418,7 +449,6 @@ func (c *comparison) segment(x *record, s segment, at place, worst *[2]worstSegm
 			Shard: x.Shard, Row: x.Row, Start: s.start, End: s.end,
 		}
 	})
-	return nil
 }
 
 // nextBoundary returns the first character boundary at or after byte i.

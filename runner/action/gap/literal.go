@@ -56,11 +56,13 @@ type literals struct {
 	limit int
 	dir   string
 	seed  maphash.Seed
-	index [bucketCount]map[string]int32
+	// slots is a hash table with linear probing, whose size is a power of 2: positions in held, plus 1.
+	slots []int32
 	// single holds the position, plus 1, of literals of one ASCII character: most segments are such, and the character
 	// implies the bucket.
 	single [utf8.RuneSelf]int32
 	held   []literal
+	hashes []uint64 // of the literals held
 	files  []*os.File
 	spill  []*bufio.Writer
 	record []byte // put's own, kept to be used again
@@ -71,9 +73,14 @@ func newLiterals(dir string, limit int) *literals {
 }
 
 func (l *literals) add(o *occurrence) error {
-	held := l.find(o)
+	hash := uint64(0)
+	single := len(o.text) == 1 && o.text[0] < utf8.RuneSelf
+	if !single {
+		hash = maphash.String(l.seed, o.text)
+	}
+	held := l.find(o, hash, single)
 	if held == nil {
-		return l.put(o)
+		return l.put(o, hash)
 	}
 	held.add(o.lossA, o.lossB, o.bytes, 1)
 	if extreme := math.Abs((o.lossA - o.lossB) * math.Log2E); extreme > held.extreme {
@@ -83,34 +90,62 @@ func (l *literals) add(o *occurrence) error {
 }
 
 // find returns the sum that an occurrence belongs to, or nil if it has no place.
-func (l *literals) find(o *occurrence) *literal {
-	single := len(o.text) == 1 && o.text[0] < utf8.RuneSelf
+func (l *literals) find(o *occurrence, hash uint64, single bool) *literal {
+	var slot *int32
 	if single {
-		if i := l.single[o.text[0]]; i > 0 {
-			return &l.held[i-1]
-		}
-	} else if i, ok := l.index[o.bucket][o.text]; ok {
-		return &l.held[i]
+		slot = &l.single[o.text[0]]
+	} else {
+		slot = l.slot(o, hash)
 	}
-	i := int32(len(l.held))
-	if int(i) >= l.limit {
+	if *slot > 0 {
+		return &l.held[*slot-1]
+	}
+	if len(l.held) >= l.limit {
 		return nil
 	}
-	text := strings.Clone(o.text)
-	l.held = append(l.held, literal{bucket: o.bucket, text: text, order: o.order, extreme: -1})
-	switch {
-	case single:
-		l.single[text[0]] = i + 1
-	case l.index[o.bucket] == nil:
-		l.index[o.bucket] = map[string]int32{text: i}
-	default:
-		l.index[o.bucket][text] = i
+	l.held = append(l.held, literal{bucket: o.bucket, text: strings.Clone(o.text), order: o.order, extreme: -1})
+	l.hashes = append(l.hashes, hash)
+	*slot = int32(len(l.held))
+	if !single && 2*len(l.held) > len(l.slots) {
+		l.grow()
 	}
-	return &l.held[i]
+	return &l.held[len(l.held)-1]
+}
+
+// slot returns the place of an occurrence's literal in the hash table.
+func (l *literals) slot(o *occurrence, hash uint64) *int32 {
+	if len(l.slots) == 0 {
+		l.slots = make([]int32, 1<<10)
+	}
+	for i := hash; ; i++ {
+		slot := &l.slots[i&uint64(len(l.slots)-1)]
+		if *slot == 0 {
+			return slot
+		}
+		at := *slot - 1
+		if held := &l.held[at]; l.hashes[at] == hash && held.text == o.text && held.bucket == o.bucket {
+			return slot
+		}
+	}
+}
+
+// grow doubles the hash table.
+func (l *literals) grow() {
+	l.slots = make([]int32, 2*len(l.slots))
+	for n := range l.held {
+		if text := l.held[n].text; len(text) == 1 && text[0] < utf8.RuneSelf {
+			continue
+		}
+		i := l.hashes[n]
+		for l.slots[i&uint64(len(l.slots)-1)] != 0 {
+			i++
+		}
+		l.slots[i&uint64(len(l.slots)-1)] = int32(n + 1)
+	}
 }
 
 // put appends an occurrence to its spill file.
-func (l *literals) put(o *occurrence) error {
+func (l *literals) put(o *occurrence, hash uint64) error {
 	if l.files == nil {
 		for range spillFiles {
 			f, err := os.CreateTemp(l.dir, "literals-*")
@@ -121,7 +156,7 @@ func (l *literals) put(o *occurrence) error {
 			l.spill = append(l.spill, bufio.NewWriterSize(f, 32<<10))
 		}
 	}
-	w := l.spill[maphash.String(l.seed, o.text)%spillFiles]
+	w := l.spill[hash%spillFiles]
 	b := l.record[:0]
 	b = append(b, byte(o.bucket), byte(len(o.text)), byte(o.bytes))
 	b = append(b, o.text...)
@@ -142,7 +177,7 @@ func (l *literals) each(visit func(*literal)) error {
 	for i := range l.held {
 		visit(&l.held[i])
 	}
-	l.held, l.index, l.single = nil, [bucketCount]map[string]int32{}, [utf8.RuneSelf]int32{}
+	l.held, l.hashes, l.slots, l.single = nil, nil, nil, [utf8.RuneSelf]int32{}
 	for i, file := range l.files {
 		if err := l.spill[i].Flush(); err != nil {
 			return err

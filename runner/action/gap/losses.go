@@ -12,25 +12,47 @@ type span struct{ start, end int32 }
 // the losses: a document of any size costs what its tokens do.
 type losses struct {
 	perByte []float64       // what is left of losses by byte, or
-	shares  protocol.Shares // tokens that explain them
-	size    int32           // bytes of the text
-	rest    []span          // excluded bytes that are still to come, in order and disjoint
+	shares  protocol.Shares // tokens that explain them, or
+	ends    []int32         // where those tokens end that are still to come, if they are plain, and
+	nll     []float64       // their losses
+	plain   bool
+	size    int32  // bytes of the text
+	rest    []span // excluded bytes that are still to come, in order and disjoint
 
 	from, end int32 // the bytes of the share that was read last
 	share     float64
 
 	at, to int32 // the bytes of the current run that are still to come
 	loss   float64
-	scored bool // false for excluded bytes, whose loss is 0
 }
 
 // newLosses returns the losses on all bytes of a document but the excluded ones.
 func newLosses(d *artifact.ScoredDocument, excluded []span) losses {
 	l := losses{perByte: d.PerByteLoss, size: int32(len(d.Text)), rest: excluded}
-	if len(d.PerByteLoss) == 0 {
+	switch {
+	case len(d.PerByteLoss) > 0:
+	case len(excluded) == 0 && plain(d):
+		l.plain, l.ends, l.nll = true, d.TokenEnds, d.TokenNLL
+	default:
 		l.shares = d.Tokens().Shares()
 	}
 	return l
+}
+
+// plain says whether the tokens of a document tile its text from byte 0, have bytes each, and are all scored: then each
+// keeps its own loss.
+func plain(d *artifact.ScoredDocument) bool {
+	if len(d.TokenStarts) > 0 || len(d.UnscoredStarts) > 0 {
+		return false
+	}
+	last := int32(0)
+	for _, end := range d.TokenEnds {
+		if end == last {
+			return false
+		}
+		last = end
+	}
+	return true
 }
 
 // read reads the next share. After the last one, a share without loss reaches to the end of the text.
@@ -59,7 +81,6 @@ func (l *losses) fill() {
 	for l.end <= l.at {
 		l.read()
 	}
-	l.scored = true
 	if l.at < l.from {
 		l.loss, l.to = 0, l.from // bytes that no token has
 	} else {
@@ -71,7 +92,7 @@ func (l *losses) fill() {
 	switch {
 	case len(l.rest) == 0:
 	case l.rest[0].start <= l.at:
-		l.loss, l.scored, l.to = 0, false, min(l.to, l.rest[0].end)
+		l.loss, l.to = 0, min(l.to, l.rest[0].end)
 	default:
 		l.to = min(l.to, l.rest[0].start)
 	}
@@ -79,6 +100,10 @@ func (l *losses) fill() {
 
 // take sets into to the losses of the bytes that come next.
 func (l *losses) take(into []float64) {
+	if l.plain {
+		l.takePlain(into)
+		return
+	}
 	for len(into) > 0 {
 		l.fill()
 		n := min(int32(len(into)), l.to-l.at)
@@ -90,62 +115,104 @@ func (l *losses) take(into []float64) {
 	}
 }
 
+// takePlain is take for plain tokens: most documents have no others.
+func (l *losses) takePlain(into []float64) {
+	at, to, loss := l.at, l.to, l.loss
+	for len(into) > 0 {
+		if at == to {
+			if len(l.ends) > 0 {
+				to = l.ends[0]
+				loss = l.nll[0] / float64(to-at)
+				l.ends, l.nll = l.ends[1:], l.nll[1:]
+			} else {
+				to, loss = l.size, 0
+			}
+		}
+		n := min(len(into), int(to-at))
+		for i := range into[:n] {
+			into[i] = loss
+		}
+		into = into[n:]
+		at += int32(n)
+	}
+	l.at, l.to, l.loss = at, to, loss
+}
+
+// walk goes once over a document's bytes with the losses of both sides, a block at a time.
+type walk struct {
+	a, b     losses
+	excluded []span // those that do not end before the block
+	at       int32  // where the block ends
+	zeroLoss Bytes  // scored bytes that cost nothing
+	from     int32  // where the block starts
+	// blockA and blockB are the losses of the block's bytes. sumsA and sumsB are the running sums of all losses before each
+	// of these bytes, and before the byte after them.
+	blockA, blockB [sumBlock]float64
+	sumsA, sumsB   [sumBlock + 1]float64
+}
+
+// next goes on by a block of n bytes.
+func (w *walk) next(n int) {
+	a, b := w.blockA[:n], w.blockB[:n]
+	w.a.take(a)
+	w.b.take(b)
+	last := w.at - w.from
+	sumA, sumB := w.sumsA[last], w.sumsB[last]
+	sumsA, sumsB := w.sumsA[:n+1], w.sumsB[:n+1]
+	for i := range n {
+		sumsA[i], sumsB[i] = sumA, sumB
+		sumA += a[i]
+		sumB += b[i]
+	}
+	sumsA[n], sumsB[n] = sumA, sumB
+	w.from, w.at = w.at, w.at+int32(n)
+}
+
 // skip passes over bytes up to end.
-func (l *losses) skip(end int32) {
-	for l.at < end {
-		l.fill()
-		l.at = min(end, l.to)
+func (w *walk) skip(end int32) {
+	for w.at < end {
+		w.next(int(min(end-w.at, sumBlock)))
 	}
 }
 
 // sum adds up the losses of the n bytes that come next, in blocks of up to 128 with eight running sums each, the blocks
 // two by two (pairwise summation; Higham 1993). It is the order in which numpy sums a contiguous array, so that totals
-// agree to the last bit.
-func (l *losses) sum(n int) float64 {
-	if n > sumBlock {
-		half := n / 2
-		half -= half % 8
-		first := l.sum(half)
-		return first + l.sum(n-half)
+// agree to the last bit. After each block it calls visit.
+func (w *walk) sum(n int, visit func()) (a, b float64) {
+	if n <= sumBlock {
+		w.next(n)
+		w.countZeros()
+		visit()
+		return sumOf(w.blockA[:n]), sumOf(w.blockB[:n])
 	}
-	var block [sumBlock]float64
-	l.take(block[:n])
-	return sumOf(block[:n])
+	half := n / 2
+	half -= half % 8
+	a, b = w.sum(half, visit)
+	restA, restB := w.sum(n-half, visit)
+	return a + restA, b + restB
 }
 
-// walk goes over a document's bytes with the losses of both sides.
-type walk struct {
-	a, b losses
-	at   int32
-	// sumA and sumB are the running sums of the losses of the bytes before at.
-	sumA, sumB float64
-	scored     int64 // bytes before at that are not excluded
-	zeroLoss   Bytes // those of them that cost nothing
-}
-
-// advance goes on to byte end.
-func (w *walk) advance(end int32) {
-	for w.at < end {
-		w.a.fill()
-		w.b.fill()
-		to := min(end, w.a.to, w.b.to)
-		a, b, n := w.a.loss, w.b.loss, int64(to-w.at)
-		for range n {
-			w.sumA += a
-			w.sumB += b
+// countZeros counts the block's scored bytes that cost nothing.
+func (w *walk) countZeros() {
+	a := w.blockA[:w.at-w.from]
+	b := w.blockB[:len(a)]
+	for i := range a {
+		if a[i] != 0 && b[i] != 0 {
+			continue
 		}
-		if w.a.scored {
-			w.scored += n
-			if a == 0 || b == 0 {
-				w.zeroLoss.Either += n
-				if a == 0 {
-					w.zeroLoss.A += n
-				}
-				if b == 0 {
-					w.zeroLoss.B += n
-				}
-			}
+		at := w.from + int32(i)
+		for len(w.excluded) > 0 && w.excluded[0].end <= at {
+			w.excluded = w.excluded[1:]
 		}
-		w.at, w.a.at, w.b.at = to, to, to
+		if len(w.excluded) > 0 && w.excluded[0].start <= at {
+			continue
+		}
+		w.zeroLoss.Either++
+		if a[i] == 0 {
+			w.zeroLoss.A++
+		}
+		if b[i] == 0 {
+			w.zeroLoss.B++
+		}
 	}
 }

@@ -63,6 +63,7 @@ func (Kind) Plan(b *plan.Builder) error {
 		_, err := b.Add(name, plan.Parts{
 			Name: name + " " + g.Name, Labels: plan.Labels{Section: g.Name}, Parameters: p, Inputs: inputs,
 			Publish: name + "/" + g.Name,
+			Rates:   plan.Rates{Memory: func(largest, _ int64) int64 { return artifact.GapMemory(largest) }},
 		})
 		if err != nil {
 			return err

@@ -255,7 +255,7 @@ func (c *comparison) examples(positive, negative []literal) (a, b []Literal, err
 			n = len(all)
 		}
 		for side, path := range []string{c.a.Datasets[dataset].ScoredPath, c.b.Datasets[dataset].ScoredPath} {
-			reader, err := artifact.OpenLosses(path)
+			reader, err := artifact.OpenCuts(path)
 			if err != nil {
 				return nil, nil, err
 			}

@@ -6,6 +6,7 @@ import (
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/action/gap"
 	"surprisal.dev/runner/action/materialize"
+	"surprisal.dev/runner/action/scaling"
 	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/action/scores"
 	"surprisal.dev/runner/action/train"
@@ -19,5 +20,6 @@ func All() []action.Kind {
 		scores.Kind{},
 		score.Kind{},
 		gap.Kind{},
+		scaling.Kind{},
 	}
 }

@@ -107,7 +107,10 @@ func Documents(b *plan.Builder, d *spec.Dataset, limits spec.Limits) (*plan.Acti
 		},
 		Machine: places{Config: d.Source.Config, Dir: b.Experiment.Dir, Source: source},
 		Cost:    bound(source, limits),
-		Rates:   plan.Rates{Who: d.Source.Provider},
+		Rates: plan.Rates{
+			Who:    d.Source.Provider,
+			Memory: func(largest, _ int64) int64 { return artifact.MaterializeMemory(largest) },
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -129,7 +132,8 @@ func bound(source protocol.Resolution, limits spec.Limits) plan.Cost {
 	if limits.Bytes > 0 && limits.Documents > 0 && limits.Documents <= c.Bytes/limits.Bytes {
 		c.Bytes = limits.Documents * limits.Bytes
 	}
-	c.Largest = c.Bytes
+	// A plugin gives no longer value, and a document has at most an input and a target.
+	c.Largest = min(c.Bytes, 2*protocol.MaxTextBytes)
 	if limits.Bytes > 0 {
 		c.Largest = min(c.Largest, limits.Bytes)
 	}

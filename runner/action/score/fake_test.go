@@ -82,6 +82,10 @@ func (m fakeModel) Score(
 		if m.Answer == "noisy" && len(d.Text) > 0 {
 			s.TokenNLL[0] += float64(d.Index) / 1024
 			s.TotalNLL += float64(d.Index) / 1024
+			if d.Text[0] == '=' {
+				s.TokenNLL[1] -= float64(d.Index) / 2048
+				s.TotalNLL -= float64(d.Index) / 2048
+			}
 		}
 		if m.Answer == "fickle" && d.Index == 0 && len(d.Text) > 0 {
 			s.TokenIDs[0]++

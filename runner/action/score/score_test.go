@@ -312,16 +312,19 @@ func TestNoise(t *testing.T) {
 	l.Text("large", strings.Repeat("x", 65<<10), "small")
 	// A second scoring of more than the shortest two would cost too much: "abc" moves from place 2 to 0.
 	l.Text("short", "abcd", "ab", "abc", strings.Repeat("x", 6*128))
+	// What "=b" loses on its first token it half gains on its second: "ab", which moves as far, has the larger sum.
+	l.Text("opposed", "ab", "=b", strings.Repeat("x", 4*128))
 	l.Text("single", "abcd")
 	l.Model("noisy", "fake", `{"Answer":"noisy"}`)
 	l.Model("quiet", "fake", `{}`)
 	p := l.MustRun()
 	for action, want := range map[string]artifact.Noise{
-		"score noisy d":      {Documents: 4, MaxNatsPerToken: 1.0 / 1024, BitsPerByte: 1.0 / 1024 / math.Ln2 / 2},
-		"score quiet d":      {Documents: 4},
-		"score noisy large":  {Documents: 1, MaxNatsPerToken: 1.0 / 1024, BitsPerByte: 1.0 / 1024 / math.Ln2 / 5},
-		"score noisy short":  {Documents: 2, MaxNatsPerToken: 2.0 / 1024, BitsPerByte: 2.0 / 1024 / math.Ln2 / 3},
-		"score quiet single": {},
+		"score noisy d":       {Documents: 4, MaxNatsPerToken: 1.0 / 1024, BitsPerByte: 1.0 / 1024 / math.Ln2 / 2},
+		"score quiet d":       {Documents: 4},
+		"score noisy large":   {Documents: 1, MaxNatsPerToken: 1.0 / 1024, BitsPerByte: 1.0 / 1024 / math.Ln2 / 5},
+		"score noisy short":   {Documents: 2, MaxNatsPerToken: 2.0 / 1024, BitsPerByte: 2.0 / 1024 / math.Ln2 / 3},
+		"score noisy opposed": {Documents: 2, MaxNatsPerToken: 1.0 / 1024, BitsPerByte: 1.0 / 1024 / math.Ln2 / 2},
+		"score quiet single":  {},
 	} {
 		if d := cmp.Diff(want, actiontest.JSON[artifact.ScoreSummary](l, p, action, artifact.SummaryFile).Noise, approximately); d != "" {
 			t.Errorf("%s: %s", action, d)

@@ -1,0 +1,57 @@
+package actiontest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// memoryTest names the environment variable that makes a test the process that is measured.
+const memoryTest = "SURPRISAL_MEMORY_TEST"
+
+// Peak does work in a process of its own whose runtime has seven eighths of limit bytes as its memory limit, as a runner has
+// of --memory, and returns the most memory that the process held, in bytes. The process runs the calling test, which must
+// come to Peak again; there Peak does not return.
+func Peak(t *testing.T, limit int64, work func()) int64 {
+	t.Helper()
+	const says = "peak of the process in KiB: "
+	if os.Getenv(memoryTest) == t.Name() {
+		work()
+		status, err := os.ReadFile("/proc/self/status")
+		if err != nil {
+			t.Skip(err)
+		}
+		_, peak, _ := strings.Cut(string(status), "VmHWM:")
+		fmt.Println(says + strings.Fields(peak)[0])
+		t.SkipNow()
+	}
+	var run []string
+	for part := range strings.SplitSeq(t.Name(), "/") {
+		run = append(run, "^"+part+"$")
+	}
+	command := exec.Command(os.Args[0], "-test.run="+strings.Join(run, "/"), "-test.v")
+	command.Env = append(os.Environ(), memoryTest+"="+t.Name(), fmt.Sprintf("GOMEMLIMIT=%d", limit-limit/8))
+	out, err := command.CombinedOutput()
+	_, peak, ok := strings.Cut(string(out), says)
+	if err != nil || !ok {
+		t.Fatalf("%v: %s", err, out)
+	}
+	kib, err := strconv.ParseInt(strings.Fields(peak)[0], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kib << 10
+}
+
+// WithinMemory fails a test whose work, done as Peak does it, takes more than limit bytes of memory.
+func WithinMemory(t *testing.T, limit int64, work func()) {
+	t.Helper()
+	peak := Peak(t, limit, work)
+	t.Logf("%d MB of %d", peak/1e6, limit/1e6)
+	if peak > limit {
+		t.Errorf("found %d MB of memory, wanted at most %d", peak/1e6, limit/1e6)
+	}
+}

@@ -1,0 +1,57 @@
+package gap
+
+// counter adds occurrences to literals in a goroutine, while the comparison finds more.
+type counter struct {
+	filled chan []occurrence
+	spare  chan []occurrence
+	done   chan struct{}
+	err    error // set before done is closed
+	held   []occurrence
+}
+
+// occurrencesInFlight is how many occurrences go from one goroutine to the other at once. They keep the texts of their
+// documents in memory.
+const occurrencesInFlight = 1 << 10
+
+func newCounter(l *literals) *counter {
+	c := &counter{filled: make(chan []occurrence, 2), spare: make(chan []occurrence, 4), done: make(chan struct{})}
+	for range cap(c.spare) {
+		c.spare <- make([]occurrence, 0, occurrencesInFlight)
+	}
+	c.held = <-c.spare
+	go func() {
+		defer close(c.done)
+		for batch := range c.filled {
+			for i := range batch {
+				if c.err == nil {
+					c.err = l.add(&batch[i])
+				}
+			}
+			clear(batch)
+			c.spare <- batch[:0]
+		}
+	}()
+	return c
+}
+
+// add passes an occurrence on, in order.
+func (c *counter) add(o occurrence) {
+	if len(c.held) == cap(c.held) {
+		c.flush()
+	}
+	c.held = append(c.held, o)
+}
+
+// flush passes on what add has kept.
+func (c *counter) flush() {
+	c.filled <- c.held
+	c.held = <-c.spare
+}
+
+// close waits until all occurrences are counted, and returns the first error.
+func (c *counter) close() error {
+	c.flush()
+	close(c.filled)
+	<-c.done
+	return c.err
+}

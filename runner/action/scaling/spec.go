@@ -1,0 +1,44 @@
+package scaling
+
+import (
+	"cmp"
+	_ "embed"
+	"slices"
+
+	"surprisal.dev/runner/spec"
+)
+
+//go:embed schema.cue
+var schema []byte
+
+// Table is an entry of the section.
+type Table struct {
+	Name   string   `json:"name"`
+	Models []string `json:"models"`
+	// Datasets are keys, sorted.
+	Datasets []string `json:"datasets"`
+}
+
+// Section implements action.Sectioner.
+func (Kind) Section() spec.Section {
+	return spec.Section{Kind: name, CUE: schema, Decode: func(d spec.Decoding) any { return decode(d) }}
+}
+
+func decode(d spec.Decoding) []Table {
+	var tables []Table
+	var names []spec.Named
+	for name, n := range d.Field("scaling").Fields() {
+		names = append(names, spec.Named{Name: name, At: n})
+		t := Table{Name: name, Datasets: d.Match(n.Field("datasets"))}
+		for i, m := range d.Models(n.Field("models")) {
+			t.Models = append(t.Models, m.Name)
+			if m.Scores != nil {
+				d.Fail(n.Field("models"), "model %d, %q, was scored elsewhere; its documents cannot be told to be those of the others", i+1, m.Name)
+			}
+		}
+		tables = append(tables, t)
+	}
+	d.CheckNames("scaling", names)
+	slices.SortFunc(tables, func(a, b Table) int { return cmp.Compare(a.Name, b.Name) })
+	return tables
+}

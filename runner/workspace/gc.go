@@ -1,0 +1,72 @@
+package workspace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"surprisal.dev/runner/engine"
+	"surprisal.dev/runner/store"
+)
+
+// Collection is what GC removed, or would remove.
+type Collection struct {
+	store.GCReport
+	// Journals are the ids of dropped runs whose journals and logs lay in the state directory.
+	Journals []string `json:"journals"`
+	// CacheBytes is the size of the copies of a bucket's blobs that this machine kept.
+	CacheBytes int64 `json:"cacheBytes"`
+	// Warnings say what was left as it was.
+	Warnings []string `json:"warnings"`
+}
+
+// GC removes from the store what no run reaches, and from the state directory what dropped runs left and the copies of a
+// bucket's blobs.
+func (w *Workspace) GC(ctx context.Context, o store.GCOptions) (c Collection, err error) {
+	c.Journals, c.Warnings = []string{}, []string{}
+	if err := w.foreignState(); err != nil {
+		return c, err
+	}
+	if c.GCReport, err = w.Store.GC(ctx, o); err != nil {
+		return c, err
+	}
+	if c.CacheBytes, err = store.PruneCache(ctx, w.cacheDir(), o.DryRun); err != nil {
+		if ctx.Err() != nil {
+			return c, err
+		}
+		c.Warnings = append(c.Warnings, err.Error())
+	}
+	removed, err := w.pruneJournals(c.Runs, o.DryRun)
+	c.Journals = append(c.Journals, removed...)
+	return c, err
+}
+
+// pruneJournals removes what runs left in the state directory, if it is ours.
+func (w *Workspace) pruneJournals(ids []string, dryRun bool) (removed []string, err error) {
+	state, marked, err := openState(w.state)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, state.Close()) }()
+	if !marked {
+		return nil, nil
+	}
+	runs, err := state.OpenRoot(runsName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func(runs *os.Root) { err = errors.Join(err, runs.Close()) }(runs)
+	removed, err = store.PruneRuns(runs, ids, []string{engine.JournalFile, logFile}, dryRun)
+	if err != nil {
+		return removed, fmt.Errorf("journals of dropped runs: %w", err)
+	}
+	return removed, nil
+}
