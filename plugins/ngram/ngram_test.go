@@ -504,6 +504,7 @@ func TestLoad(t *testing.T) {
 		"too many words":     {`{"order": 3}`, "number of words is out of range", sealed(append(unsealed(words)[:18:18], 200))},
 		"a word too long":    {`{"order": 3}`, "word 0 of 1 is out of range", sealed(append(unsealed(words)[:18:18], 1, 9, 'a'))},
 		"words out of order": {`{"order": 3}`, `word 1, "a", is not after "b"`, sealed(append(unsealed(words)[:18:18], 2, 1, 'b', 1, 'a'))},
+		"a word twice":       {`{"order": 3}`, `word 1, "a", is not after "a"`, sealed(append(unsealed(words)[:18:18], 2, 1, 'a', 1, 'a'))},
 		"an unknown setting": {`{"ordr": 3}`, `unknown field "ordr"`, good},
 		"an order too high":  {`{"order": 11}`, "order 11; it is between 1 and 10", good},
 		"unknown settings":   {`{"order": 3, "tokens": "bpe"}`, `tokens "bpe"; they are "bytes" or "words"`, good},

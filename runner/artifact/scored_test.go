@@ -287,38 +287,6 @@ func TestListOverPages(t *testing.T) {
 	}
 }
 
-// What goes on in the next page is values: an empty list there is damage, and not the end of the list.
-func TestEmptyListWithinAList(t *testing.T) {
-	type row struct {
-		Starts []int32 `parquet:"unscored_starts,list"`
-	}
-	path := create(t, "pages.parquet", func(f io.Writer) error {
-		w := parquet.NewWriter(f, parquet.SchemaOf(row{}), parquet.DataPageVersion(1))
-		column := w.ColumnWriters()[0]
-		for _, page := range [][]parquet.Value{
-			{parquet.ValueOf(int32(1)).Level(0, 1, 0), parquet.ValueOf(int32(2)).Level(1, 1, 0)}, {parquet.Value{}.Level(1, 0, 0)},
-		} {
-			if _, err := column.WriteRowValues(page); err != nil {
-				return err
-			}
-			if err := column.Flush(); err != nil {
-				return err
-			}
-		}
-		return w.Close()
-	})
-	lists, err := artifact.OpenLists(path, "unscored_starts")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lists.Close()
-	for list, err := range lists.All() {
-		if err == nil || !strings.Contains(err.Error(), "found null, wanted a list of values") {
-			t.Errorf("found %v and error %v", list, err)
-		}
-	}
-}
-
 // An optional list may be empty, and is refused if it is null.
 func TestNullLists(t *testing.T) {
 	type row struct {

@@ -457,6 +457,7 @@ func TestMissingOutput(t *testing.T) {
 func TestCost(t *testing.T) {
 	w := newWorld()
 	w.SecondsPerByte = map[string]map[string]float64{"score": {"flat": 0.5}, "materialize": {"text": 0.25}}
+	w.Estimates["big"] = protocol.Estimate{MemoryBytes: 1 << 20, TrainingMemoryPerByte: 2, MemoryPerTrainingByte: 3}
 	p := w.plan(t)
 	resolve(t, p, cache{})
 	bounds := plan.Cost{Documents: 10, Bytes: 1000, Largest: 100, Tokens: 250, FLOPs: 2500, Memory: 1<<20 + artifact.ScoreMemory(100), Seconds: 500, AtMost: true}
@@ -465,6 +466,10 @@ func TestCost(t *testing.T) {
 	}
 	if got := p.Action("score big a").Cost; got.Documents != 10 || got.Bytes != 1000 {
 		t.Errorf("a score by a trained model reads its documents alone: %+v", got)
+	}
+	training, scoring := p.Action("train big").Cost.Memory, p.Action("score big a").Model.Resources.Memory
+	if training != 1<<20+2*1000 || scoring != 1<<20+3*1000 {
+		t.Errorf("training on at most 1000 bytes takes %d, scoring with the model %d", training, scoring)
 	}
 	if got := p.Action("materialize a").Cost; got.Seconds != 250 || !got.AtMost {
 		t.Errorf("reading at most 1000 bytes costs %+v", got)

@@ -30,6 +30,31 @@ func bounded(t *testing.T, limit time.Duration, memory int64) Bounded {
 	return Bounded{Command: []string{program, "evaluate"}, Time: limit, Memory: memory}
 }
 
+// A spec with mistakes comes back as far as it could be read, from another process as from this one.
+func TestPartOfASpec(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "x.cue"), "package x\nimport \"surprisal.dev/experiment\"\nexperiment.#Experiment\nname: \"partial\"\n")
+	here, err := Load(t.Context(), dir, plugins())
+	if _, ok := errors.AsType[Errors](err); !ok || here == nil {
+		t.Fatalf("found %+v, %v", here, err)
+	}
+	there, err := bounded(t, time.Minute, 1<<30).Load(t.Context(), dir, plugins())
+	if _, ok := errors.AsType[Errors](err); !ok || there == nil || there.Name != here.Name {
+		t.Errorf("found %+v, %v; want %+v", there, err, here)
+	}
+}
+
+// The bound on the size of files is on all of them together.
+func TestLargeFilesTogether(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a.cue", "b.cue"} {
+		writeFile(t, filepath.Join(dir, name), "package x\n"+strings.Repeat("// a remark\n", 17<<20/12))
+	}
+	if _, err := Load(t.Context(), dir, plugins()); err == nil || !strings.Contains(err.Error(), "larger than 32 MiB together") {
+		t.Errorf("found %.200v", err)
+	}
+}
+
 // TestBombs checks that a spec that wants more than there is ends with an error that names the bound, not with a trace,
 // and takes no other process down.
 func TestBombs(t *testing.T) {

@@ -17,6 +17,7 @@ func TestCheckNames(t *testing.T) {
 		{[]string{"a", "a/b/c"}, []string{`the gap "a/b/c" would be kept inside of that called "a"`}},
 		{[]string{"m/a@path=../../x-vs-b"}, []string{`an element is ".."`}},
 		{[]string{"m/a@path=/x", "."}, []string{`an element is "."`}},
+		{[]string{"m/.../x"}, []string{`an element is "..."`}},
 		{[]string{"m//x"}, []string{`an element is ""`}},
 		{[]string{"/etc"}, []string{`an element is ""`}},
 		{[]string{"m/a\nb"}, []string{"does not print"}},

@@ -490,6 +490,9 @@ func TestDeadRunIsBegunAgain(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		begin(t, other, "r")
+		if err := other.Release(t.Context()); err != nil {
+			t.Error(err)
+		}
 	})
 }
 

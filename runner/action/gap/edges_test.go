@@ -116,3 +116,11 @@ func TestLosses(t *testing.T) {
 		}
 	}
 }
+
+// Bytes outside of the scored span are not among those whose loss is zero.
+func TestZeroLossOutside(t *testing.T) {
+	a, b := sides(t, doc{dataset: "d", shard: "s", text: "abcde", start: 2, end: 4, a: []float64{0, 0, 1, 1, 0}, b: []float64{0, 1, 0, 1, 0}})
+	if got := compare(t, a, b).ZeroLoss; got != (Bytes{B: 1, Either: 1}) {
+		t.Errorf("%+v of zero loss", got)
+	}
+}
