@@ -23,7 +23,8 @@ func TestGolden(t *testing.T) {
 	}
 	results := map[string][]byte{}
 	for _, split := range []string{"file", "paragraphs", "lines"} {
-		for separator, fields := range map[string][]string{"": {"text"}, ": ": {"input", "target"}} {
+		const pair = ": "
+	for separator, fields := range map[string][]string{"": {"text"}, pair: {"input", "target"}} {
 			config := fmt.Sprintf(`{"path": "*.txt", "split": %q, "separator": %q}`, split, separator)
 			if separator == "" {
 				config = fmt.Sprintf(`{"path": "*.txt", "split": %q}`, split)

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -45,10 +46,13 @@ func takeSetting(fields map[string]json.RawMessage, path []string) (value json.R
 		delete(fields, path[0])
 		return value, true, nil
 	}
-	var inner map[string]json.RawMessage
-	if json.Unmarshal(value, &inner) != nil || inner == nil {
+	if !bytes.HasPrefix(bytes.TrimSpace(value), []byte("{")) {
 		// A setting that is not a struct here has no such field.
 		return nil, false, nil
+	}
+	var inner map[string]json.RawMessage
+	if err := json.Unmarshal(value, &inner); err != nil {
+		return nil, false, err
 	}
 	if value, ok, err = takeSetting(inner, path[1:]); err != nil || !ok {
 		return nil, false, err

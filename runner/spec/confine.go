@@ -118,7 +118,7 @@ func resolved(file string) (string, error) {
 	target, linkErr := os.Readlink(filepath.Join(dir, filepath.Base(file)))
 	switch {
 	case linkErr != nil:
-		return filepath.Join(dir, filepath.Base(file)), nil
+		return filepath.Join(dir, filepath.Base(file)), nil //nolint:nilerr // It is not a link.
 	case !filepath.IsAbs(target):
 		target = filepath.Join(dir, target)
 	}

@@ -65,7 +65,7 @@ func (w *Workspace) verify(ctx context.Context, key string, v *Verification) err
 		v.Problems = append(v.Problems, store.Problem{
 			Path: record.Name, Found: bad.Error(), Do: "remove the action " + record.Key + " and run again",
 		})
-		return nil
+		return nil //nolint:nilerr // It is told as a problem.
 	}
 	verifier, ok := w.kind(d.Kind).(action.Verifier)
 	if !ok {
