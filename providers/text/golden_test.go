@@ -24,7 +24,7 @@ func TestGolden(t *testing.T) {
 	results := map[string][]byte{}
 	for _, split := range []string{"file", "paragraphs", "lines"} {
 		const pair = ": "
-	for separator, fields := range map[string][]string{"": {"text"}, pair: {"input", "target"}} {
+		for separator, fields := range map[string][]string{"": {"text"}, pair: {"input", "target"}} {
 			config := fmt.Sprintf(`{"path": "*.txt", "split": %q, "separator": %q}`, split, separator)
 			if separator == "" {
 				config = fmt.Sprintf(`{"path": "*.txt", "split": %q}`, split)
