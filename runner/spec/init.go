@@ -55,6 +55,9 @@ func Init(dir, name string, sections []Section) ([]string, error) {
 	}
 	var there Errors
 	for _, file := range slices.Sorted(maps.Keys(files)) {
+		if err := noLinks(root, filepath.Dir(file)); err != nil {
+			return nil, err
+		}
 		if _, err := os.Lstat(file); err == nil {
 			there = append(there, Error{Pos: Position{File: relativeTo(abs, file)},
 				Message: "the file is there already and is not overwritten; choose another folder or move it away"})

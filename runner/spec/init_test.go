@@ -170,3 +170,23 @@ func writeFile(t *testing.T, name, text string) {
 		t.Fatal(err)
 	}
 }
+
+// A directory that a link leads to is somebody else's: nothing is written there.
+func TestInitFollowsNoLink(t *testing.T) {
+	for _, name := range []string{"cue.mod", "text"} {
+		dir, elsewhere := t.TempDir(), t.TempDir()
+		if err := os.Symlink(elsewhere, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Init(dir, "a", plugins().Sections)
+		if _, ok := errors.AsType[Errors](err); !ok || !strings.Contains(err.Error(), "it is a link to") {
+			t.Errorf("%s: found error %v", name, err)
+		}
+		for _, at := range []string{dir, elsewhere} {
+			entries, err := os.ReadDir(at)
+			if err != nil || len(entries) > 0 && (at == elsewhere || len(entries) > 1) {
+				t.Errorf("%s: %s holds %v, %v", name, at, entries, err)
+			}
+		}
+	}
+}
