@@ -18,6 +18,8 @@ import (
 
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/sys/unix"
+
+	"surprisal.dev/internal/filelock"
 )
 
 const (
@@ -196,8 +198,8 @@ func (c *Cache) put(id identity, digest string) {
 }
 
 // Save writes what was learned since Open to its directory, which has to exist, together with what others saved there
-// meanwhile. What it replaces is replaced whole. A cache made by New, or one that learned nothing, writes nothing.
-func (c *Cache) Save() (err error) {
+// meanwhile. It waits for the lock until ctx is done. What it replaces is replaced whole. A cache made by New, or one that learned nothing, writes nothing.
+func (c *Cache) Save(ctx context.Context) (err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.dir == "" || !c.changed {
@@ -213,7 +215,7 @@ func (c *Cache) Save() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, held.Close()) }() // ends the lock
-	if err := exclusive(held); err != nil {
+	if err := filelock.Wait(ctx, held, filelock.Exclusive); err != nil {
 		return err
 	}
 	all := read(root)
@@ -236,15 +238,6 @@ func (c *Cache) Save() (err error) {
 	maps.Copy(c.known, all)
 	c.changed = false
 	return nil
-}
-
-func exclusive(f *os.File) error {
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
-		if err == nil || !errors.Is(err, unix.EINTR) {
-			return os.NewSyscallError("flock "+f.Name(), err)
-		}
-	}
 }
 
 // write replaces the file. The lock is held, so that the one temporary name is free, or left by a process that died.

@@ -77,7 +77,7 @@ func TestDigest(t *testing.T) {
 	if got := digest(t, c, a); got != one {
 		t.Fatalf("digest %s, wanted %s", got, one)
 	}
-	if err := c.Save(); err != nil {
+	if err := c.Save(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(state, "digests.json")); !errors.Is(err, os.ErrNotExist) {
@@ -86,7 +86,7 @@ func TestDigest(t *testing.T) {
 
 	wait(t)
 	digest(t, c, a)
-	if err := c.Save(); err != nil {
+	if err := c.Save(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	forged := strings.Replace(one, one[7:15], "00000000", 1)
@@ -136,14 +136,14 @@ func TestUseByOthers(t *testing.T) {
 	wait(t)
 	c := digests.Open(state)
 	digest(t, c, a)
-	if err := c.Save(); err != nil {
+	if err := c.Save(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	// Another process asks for a on a later day, while this one goes on.
 	today := fmt.Sprint(time.Now().Unix() / (24 * 60 * 60))
 	forge(t, state, `"used":`+today, `"used":999999`)
 	digest(t, c, b)
-	if err := c.Save(); err != nil {
+	if err := c.Save(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(filepath.Join(state, "digests.json"))
@@ -164,7 +164,7 @@ func TestDamagedFile(t *testing.T) {
 		}
 	}
 	c := digests.Open(filepath.Join(t.TempDir(), "no such directory"))
-	if err := c.Save(); err != nil {
+	if err := c.Save(t.Context()); err != nil {
 		t.Errorf("nothing was learned, and Save fails: %v", err)
 	}
 }
@@ -231,7 +231,7 @@ func TestSaver(t *testing.T) {
 	for i := from; i < from+each; i++ {
 		c := digests.Open(state)
 		digest(t, c, filepath.Join(dir, fmt.Sprint(i)))
-		if err := c.Save(); err != nil {
+		if err := c.Save(t.Context()); err != nil {
 			t.Error(err)
 		}
 	}

@@ -392,6 +392,22 @@ func TestRememberedDigests(t *testing.T) {
 	}
 }
 
+// Remembering digests only saves time: where they cannot be saved, for example on a full disk, files are resolved all the
+// same.
+func TestUnsavedDigests(t *testing.T) {
+	t.Parallel()
+	dir, state := sourcetest.Folder(t, map[string]string{"a.txt": "a"}), t.TempDir()
+	// No file can take the place of a directory.
+	if err := os.Mkdir(filepath.Join(state, "digests.json"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2100 * time.Millisecond) // a file has to settle
+	r, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: sourcetest.Source(dir, `{"path": "a.txt"}`), Cache: state})
+	if err != nil || r.Files[0].Digest != protocol.Digest([]byte("a")) {
+		t.Errorf("resolved %+v, %v", r, err)
+	}
+}
+
 // pair is a Format whose one row has two values of 40 MiB.
 type pair struct{ whole }
 

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/hashicorp/go-hclog"
+
 	"surprisal.dev/plugins/digests"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
@@ -117,7 +119,9 @@ func (p *provider) Resolve(ctx context.Context, r protocol.ResolveRequest) (_ pr
 		return err
 	})
 	if err == nil && !r.CacheReadOnly {
-		err = known.Save()
+		if err := known.Save(ctx); err != nil {
+			hclog.FromContext(ctx).Warn("the digests of files are not saved, so that the next plan reads the files again", "error", err)
+		}
 	}
 	return resolution, err
 }

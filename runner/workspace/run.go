@@ -83,11 +83,7 @@ func (w *Workspace) Run(ctx context.Context, p *plan.Plan, o RunOptions) (outcom
 	}
 	defer func() { err = errors.Join(err, recorder.close(outcome.State)) }()
 	recorder.next = o.Observer(p)
-	if w.remembers() {
-		if err := w.digests.Save(); err != nil {
-			return outcome, err
-		}
-	}
+	w.saveDigests(ctx)
 
 	// A cancelled run does not wait for a plugin that may never answer. Close returns the error.
 	defer context.AfterFunc(ctx, func() { _ = w.stopPlugins() })()

@@ -102,3 +102,13 @@ func (w *Workspace) request(config json.RawMessage, dir string, network bool) pr
 func (w *Workspace) remembers() bool {
 	return w.options.Remember && unix.Access(w.state, unix.W_OK) == nil
 }
+
+// saveDigests writes the digests of weights where they are remembered. A run goes on without: the next one takes longer.
+func (w *Workspace) saveDigests(ctx context.Context) {
+	if !w.remembers() {
+		return
+	}
+	if err := w.digests.Save(ctx); err != nil {
+		w.log.Warn("the digests of weights are not saved, so that the next plan reads the files again", "error", err)
+	}
+}

@@ -1,11 +1,14 @@
 package workspace
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 
 	"surprisal.dev/plugins/digests"
 	"surprisal.dev/runner/spec"
@@ -60,5 +63,26 @@ func TestWeights(t *testing.T) {
 		if got := names(spec.Weights{Format: test.format, Path: test.path}); !strings.Contains(got, test.want) {
 			t.Errorf("%s %s: found %q, wanted %q", test.format, test.path, got, test.want)
 		}
+	}
+}
+
+// Where digests cannot be saved, the log says so.
+func TestUnsavedDigests(t *testing.T) {
+	t.Parallel()
+	dir, state := t.TempDir(), t.TempDir()
+	writeFiles(t, dir, map[string]string{"a.gguf": "gguf"})
+	time.Sleep(2100 * time.Millisecond) // a file has to settle
+	var log bytes.Buffer
+	w := &Workspace{state: state, options: Options{Remember: true}, digests: digests.Open(state), log: hclog.NewInterceptLogger(&hclog.LoggerOptions{Output: &log})}
+	if _, err := w.weights(t.Context(), &spec.Weights{Format: "gguf", Path: "a.gguf"}, []string{dir}); err != nil {
+		t.Fatal(err)
+	}
+	// No file can take the place of a directory.
+	if err := os.Mkdir(filepath.Join(state, "digests.json"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w.saveDigests(t.Context())
+	if !strings.Contains(log.String(), "[WARN]") || !strings.Contains(log.String(), "digests.json") {
+		t.Errorf("the log is %q", &log)
 	}
 }
