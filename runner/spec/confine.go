@@ -70,7 +70,7 @@ func (d *decoder) checkConfined(e *Experiment, dir string) {
 		}
 	}
 	for _, x := range e.Datasets {
-		for _, file := range sourceFiles(x.Source.Config) {
+		for _, file := range SourceFiles(x.Source.Config) {
 			check(x.Source.Pos, FieldPath("datasets", x.Key, "source", x.Source.Provider), file, true)
 		}
 	}
@@ -84,12 +84,16 @@ func (d *decoder) checkConfined(e *Experiment, dir string) {
 	}
 }
 
-// sourceFiles returns the field path of a provider's configuration, a string or a list of them.
-func sourceFiles(config json.RawMessage) []string {
+// SourceFiles returns the field path of a provider's configuration, a string or a list of them, which is what providers of
+// files call what they read; nil if there is none.
+func SourceFiles(config json.RawMessage) []string {
 	var one struct {
 		Path string `json:"path"`
 	}
 	if json.Unmarshal(config, &one) == nil {
+		if one.Path == "" {
+			return nil
+		}
 		return []string{one.Path}
 	}
 	var many struct {
