@@ -1,7 +1,6 @@
 package host
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -10,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -443,13 +443,15 @@ func TestLingeringPlugin(t *testing.T) {
 	}
 }
 
-func TestKilledHost(t *testing.T) {
-	dir := t.TempDir()
+// killedHost starts a host that uses the plugin called name, and returns what is to be killed, the process number of the
+// plugin and what the plugin printed.
+func killedHost(t *testing.T, dir, name string) (cmd *exec.Cmd, pid int, printed string) {
+	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, "host", dir)
+	cmd = exec.Command(program, "host", dir, name)
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -458,14 +460,55 @@ func TestKilledHost(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // where the test does not
+	if _, err := fmt.Fscanf(stdout, "%d %q\n", &pid, &printed); err != nil {
 		t.Fatal(err)
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(line))
-	if err != nil {
+	if !alive(pid) {
+		t.Fatal("the plugin does not run")
+	}
+	return cmd, pid, printed
+}
+
+func kill(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
+	if err := cmd.Wait(); err == nil {
+		t.Fatal("the host was not killed")
+	}
+}
+
+// TestKilledHostOfStayingPlugin kills a host whose plugin does not listen for that.
+func TestKilledHostOfStayingPlugin(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink(must(os.Executable()), filepath.Join(dir, "runner-provider-stays")); err != nil {
+		t.Fatal(err)
+	}
+	cmd, pid, printed := killedHost(t, dir, "stays")
+	_, after, _ := strings.Cut(printed, "child ")
+	var child, escaped int
+	if _, err := fmt.Sscanf(after, "%d\n  | child %d", &child, &escaped); err != nil {
+		t.Fatalf("the plugin printed %q: %v", printed, err)
+	}
+	for _, process := range []int{pid, child, escaped} {
+		if !alive(process) {
+			t.Fatal("the plugin or one of its children does not run")
+		}
+		t.Cleanup(func() { _ = syscall.Kill(process, syscall.SIGKILL) }) // what the test finds alive
+	}
+	kill(t, cmd)
+	eventually(t, "the plugin ends", func() bool { return !alive(pid) })
+	eventually(t, "its child ends", func() bool { return !alive(child) })
+	if runtime.GOOS == "linux" {
+		eventually(t, "its child that left the session ends", func() bool { return !alive(escaped) })
+	}
+}
+
+func TestKilledHost(t *testing.T) {
+	dir := t.TempDir()
+	cmd, pid, _ := killedHost(t, dir, "honest")
 	left := func() []string {
 		names, err := filepath.Glob(filepath.Join(dir, "*", "run*"))
 		if err != nil {
@@ -485,15 +528,7 @@ func TestKilledHost(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if !alive(pid) {
-		t.Fatal("the plugin does not run")
-	}
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err == nil {
-		t.Fatal("the host was not killed")
-	}
+	kill(t, cmd)
 	eventually(t, "the orphan ends", func() bool { return !alive(pid) })
 
 	next, err := New(Options{Dir: dir})
