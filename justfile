@@ -31,8 +31,8 @@ demo-torch: build torch
 # everything: check, tests with real servers, crashes and Python, generated code, fuzzing
 test: check test-race test-slow test-s3 test-python test-examples test-torch fresh fuzz
 
-# the inner loop: build, vet, lint, unit tests; what the other recipes test was vetted here, tags included
-check: build lint
+# the inner loop: build, vet for all platforms, lint, unit tests; what the other recipes test was vetted here, tags included
+check: build lint vet-platforms
     go test ./...
 
 # go vet for the platforms that tests do not run on; the first time compiles what the module depends on for each
