@@ -20,6 +20,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
@@ -453,6 +454,7 @@ func killedHost(t *testing.T, dir, name string) (cmd *exec.Cmd, pid int, printed
 	}
 	cmd = exec.Command(program, "host", dir, name)
 	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -504,6 +506,30 @@ func TestKilledHostOfStayingPlugin(t *testing.T) {
 	if runtime.GOOS == "linux" {
 		eventually(t, "its child that left the session ends", func() bool { return !alive(escaped) })
 	}
+}
+
+// TestSession checks that a plugin leads a session, so that a signal to the runner's process group does not reach it.
+func TestSession(t *testing.T) {
+	cmd, pid, _ := killedHost(t, t.TempDir(), "honest")
+	if session, err := unix.Getsid(pid); err != nil || session != pid {
+		t.Errorf("process %d is in session %d: %v", pid, session, err)
+	}
+	group, err := syscall.Getpgid(pid)
+	if err != nil || group != pid {
+		t.Errorf("process %d is in group %d: %v", pid, group, err)
+	}
+	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("the host has not stopped: %v, %v", status, err)
+	}
+	if state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && strings.Contains(string(state), ") T ") {
+		t.Error("a signal to the host's group stopped the plugin")
+	}
+	kill(t, cmd)
+	eventually(t, "the plugin ends", func() bool { return !alive(pid) })
 }
 
 func TestKilledHost(t *testing.T) {
