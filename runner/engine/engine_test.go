@@ -9,9 +9,11 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -379,6 +381,45 @@ func TestStopWhileRetrying(t *testing.T) {
 	})
 }
 
+// What waits to be tried again when a run is stopped has failed, and the run does not wait for it.
+func TestStopInBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 1)
+		b.engine.Retries, b.engine.backoff = 3, maxBackoff
+		b.work = func(_ context.Context, task *action.Task) error {
+			if task.Name == "train y" {
+				return errors.New("crash")
+			}
+			return nil
+		}
+		time.AfterFunc(maxBackoff/2, func() { close(b.stop) })
+		p, began := b.plan(), time.Now()
+		b.run(t.Context(), p)
+		if err := b.failed["train y"]; err == nil || err.Error() != "crash" || time.Since(began) != maxBackoff/2 {
+			t.Errorf("error %v after %v: %s", err, time.Since(began), states(p))
+		}
+	})
+}
+
+// A store that takes nothing more ends the run: all that is left would be computed in vain.
+func TestUnwritableStore(t *testing.T) {
+	b := newBench(t, 1)
+	b.engine.Retries = 3
+	b.work = func(context.Context, *action.Task) error {
+		return &fs.PathError{Op: "write", Path: filepath.Join(b.store.String(), "blobs"), Err: syscall.ENOSPC}
+	}
+	p := b.plan()
+	if err := p.Resolve(t.Context(), cache{b.store}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.engine.Run(t.Context(), p, b.stop); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("the run ended with %v", err)
+	}
+	if len(b.tasks) != 1 || p.Action(b.tasks[0]).State != plan.Failed || p.Count(plan.Done) > 0 || p.Count(plan.Cancelled) == 0 {
+		t.Errorf("%q: %s", b.tasks, states(p))
+	}
+}
+
 // retiring notes which models are retired.
 type retiring struct {
 	executor.Executor
@@ -464,6 +505,36 @@ func TestTake(t *testing.T) {
 	if got := indexes(q.take(9, func(*plan.Action) bool { return true })); !slices.Equal(got, []int{1, 3, 4, 5}) {
 		t.Errorf("left %v", got)
 	}
+}
+
+// However often an action is tried again, each wait is as long as the one before or longer, and none is longer than a minute.
+func TestBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 1)
+		b.engine.Retries = 100
+		var tries []time.Time
+		b.work = func(_ context.Context, task *action.Task) error {
+			if task.Name != "train y" {
+				return nil
+			}
+			tries = append(tries, time.Now())
+			return errors.New("crash")
+		}
+		far := time.AfterFunc(200*maxBackoff, func() { close(b.stop) })
+		b.run(t.Context(), b.plan())
+		far.Stop()
+		before := time.Duration(0)
+		for i := 1; i < len(tries); i++ {
+			wait := tries[i].Sub(tries[i-1])
+			if wait < before || wait > maxBackoff {
+				t.Errorf("try %d came after %v, the one before after %v", i+1, wait, before)
+			}
+			before = wait
+		}
+		if len(tries) != 101 || before != maxBackoff {
+			t.Errorf("%d tries, the last after %v", len(tries), before)
+		}
+	})
 }
 
 func TestTooFewRetries(t *testing.T) {
