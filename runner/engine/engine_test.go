@@ -49,11 +49,17 @@ type bench struct {
 
 func newBench(t *testing.T, cores int64) *bench {
 	t.Helper()
-	s, err := store.Open(t.Context(), t.TempDir())
+	return newBenchIn(t, cores, t.TempDir(), "run")
+}
+
+// newBenchIn returns a bench with a store of a directory, for a run.
+func newBenchIn(t *testing.T, cores int64, dir, run string) *bench {
+	t.Helper()
+	s, err := store.Open(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Begin(t.Context(), store.Run{ID: "run", Started: time.Now(), State: "running"}); err != nil {
+	if err := s.Begin(t.Context(), store.Run{ID: run, Started: time.Now(), State: "running"}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -483,6 +489,50 @@ func TestPublishedMeanwhile(t *testing.T) {
 	b.run(t.Context(), p)
 	if a := p.Action("materialize a"); a.State != plan.Cached || a.Outputs[0].Digest != protocol.Digest([]byte("their "+artifact.CountsFile)) {
 		t.Errorf("%+v: %s", a.Outputs, states(p))
+	}
+}
+
+// Two runs of the same in one store do each action once, and both have its result.
+func TestRunsShareWork(t *testing.T) {
+	first := newBench(t, 1)
+	second := newBenchIn(t, 4, first.store.String(), "other")
+	begun := make(chan struct{})
+	first.work = func(_ context.Context, task *action.Task) error {
+		if len(first.tasks) > 1 {
+			return nil
+		}
+		// Time enough for the other run to begin the same, if it does not wait.
+		close(begun)
+		for end := time.Now().Add(200 * time.Millisecond); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			second.mu.Lock()
+			twice := slices.Contains(second.tasks, task.Name)
+			second.mu.Unlock()
+			if twice {
+				break
+			}
+		}
+		return nil
+	}
+	p, q := first.plan(), second.plan()
+	var runs sync.WaitGroup
+	run := func(b *bench, p *plan.Plan) {
+		if err := errors.Join(p.Resolve(t.Context(), cache{b.store}), b.engine.Run(t.Context(), p, b.stop)); err != nil {
+			t.Error(err)
+		}
+	}
+	runs.Go(func() { run(first, p) })
+	<-begun
+	runs.Go(func() { run(second, q) })
+	runs.Wait()
+	keys := map[string]bool{}
+	for _, a := range p.Actions {
+		keys[a.Key] = true
+		if other := q.Action(a.Name); other.Key != a.Key || len(a.Outputs) == 0 || other.Outputs[0] != a.Outputs[0] {
+			t.Errorf("%s: %v and %v", a.Name, a.Outputs, other.Outputs)
+		}
+	}
+	if n := len(first.tasks) + len(second.tasks); n != len(keys) {
+		t.Errorf("%d actions were done %d times: %q and %q", len(keys), n, first.tasks, second.tasks)
 	}
 }
 
