@@ -118,7 +118,8 @@ func (o *output) endLine() { o.emit("\n") }
 func (o *output) emit(end string) {
 	o.settle()
 	if o.err == nil && len(o.line)+len(end) > 0 {
-		_, o.err = io.WriteString(o.to, withoutCommands(string(o.line))+end)
+		o.line = append(withoutCommands(o.line), end...)
+		_, o.err = o.to.Write(o.line)
 	}
 	o.line = o.line[:0]
 }
@@ -193,11 +194,11 @@ var (
 )
 
 // withoutCommands puts a backslash into what a CI system would take for a command.
-func withoutCommands(line string) string {
-	if !strings.Contains(line, "::") && !strings.Contains(line, "##") {
+func withoutCommands(line []byte) []byte {
+	if !bytes.Contains(line, []byte("::")) && !bytes.Contains(line, []byte("##")) {
 		return line
 	}
-	return commandInside.ReplaceAllString(commandAtStart.ReplaceAllString(line, `$1\:`), `#\#$1`)
+	return commandInside.ReplaceAll(commandAtStart.ReplaceAll(line, []byte(`$1\:`)), []byte(`#\#$1`))
 }
 
 // color is the code of a color.

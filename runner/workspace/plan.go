@@ -2,6 +2,7 @@ package workspace
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -78,10 +79,35 @@ func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, past bool, d
 	if err != nil {
 		return nil, err
 	}
-	var problems spec.Errors
-	if c.Sources, problems, err = w.sources(ctx, e, past, dirs, lock); err != nil {
+	// Providers and backends are plugins of their own, which work at the same time.
+	var problems, ofModels spec.Errors
+	group, both := errgroup.WithContext(ctx)
+	var sources map[string]protocol.Resolution
+	group.Go(func() (err error) {
+		sources, problems, err = w.sources(both, e, past, dirs, lock)
+		return err
+	})
+	group.Go(func() error {
+		ofModels = w.modelFiles(both, e, c, past, dirs, lock)
+		return w.estimate(both, e, c, &ofModels)
+	})
+	if err := errors.Join(group.Wait(), ctx.Err()); err != nil {
 		return nil, err
 	}
+	c.Sources = sources
+	if problems = append(problems, ofModels...); len(problems) > 0 {
+		slices.SortFunc(problems, spec.CompareErrors)
+		return nil, problems
+	}
+	if c.SecondsPerByte, err = w.rates(); err != nil {
+		return nil, err
+	}
+	return plan.Build(e, c, planKinds(w.kinds))
+}
+
+// modelFiles identifies the files of weights and the tables of models, and returns what is wrong with them.
+func (w *Workspace) modelFiles(ctx context.Context, e *spec.Experiment, c plan.Catalog, past bool, dirs []string, lock *spec.Lock) spec.Errors {
+	var problems spec.Errors
 	for _, m := range e.Models {
 		if m.Weights != nil {
 			files, err := w.weights(ctx, m.Weights, dirs)
@@ -102,17 +128,7 @@ func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, past bool, d
 		}
 		c.Scores[m.Name] = file
 	}
-	if err := w.estimate(ctx, e, c, &problems); err != nil {
-		return nil, err
-	}
-	if len(problems) > 0 {
-		slices.SortFunc(problems, spec.CompareErrors)
-		return nil, problems
-	}
-	if c.SecondsPerByte, err = w.rates(); err != nil {
-		return nil, err
-	}
-	return plan.Build(e, c, planKinds(w.kinds))
+	return problems
 }
 
 func identities(plugins []Plugin, kind protocol.Kind) map[string]plan.Plugin {
