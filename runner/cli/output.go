@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -278,16 +277,13 @@ func printError(w io.Writer, err error) {
 		for _, one := range e {
 			say(w, "%s\n", block(one.Error()))
 		}
-	case interface{ Unwrap() []error }:
-		parts := e.Unwrap()
-		if errors.Join(parts...).Error() != err.Error() {
-			say(w, "%s\n", block(err.Error()))
+	default:
+		if parts := joined(err); parts != nil {
+			for _, part := range parts {
+				printError(w, part)
+			}
 			return
 		}
-		for _, part := range parts {
-			printError(w, part)
-		}
-	default:
 		say(w, "%s\n", block(err.Error()))
 	}
 }

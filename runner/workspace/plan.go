@@ -15,7 +15,6 @@ import (
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/action/score"
-	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/executor"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/spec"
@@ -99,8 +98,8 @@ func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, past bool, d
 		slices.SortFunc(problems, spec.CompareErrors)
 		return nil, problems
 	}
-	if c.SecondsPerByte, err = w.rates(); err != nil {
-		return nil, err
+	if !past {
+		c.SecondsPerByte = w.rates()
 	}
 	return plan.Build(e, c, planKinds(w.kinds))
 }
@@ -280,41 +279,6 @@ func (w *Workspace) table(ctx context.Context, m *spec.Scores, past bool, dirs [
 		return file, nil
 	}
 	return protocol.File{}, err
-}
-
-// ratedRuns is how many of the latest runs tell how long actions take.
-const ratedRuns = 5
-
-// rates returns seconds a byte that the latest runs measured, by kind and model or provider.
-func (w *Workspace) rates() (map[string]map[string]float64, error) {
-	dirs, err := engine.JournalDirs(w.runs())
-	if err != nil {
-		return nil, err
-	}
-	type work struct {
-		kind, who string
-	}
-	bytes, seconds := map[work]float64{}, map[work]float64{}
-	for _, dir := range dirs[:min(len(dirs), ratedRuns)] {
-		r, err := engine.ReadJournal(dir)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range r.Entries {
-			if e.State == plan.Done && e.Bytes > 0 {
-				bytes[work{e.Kind, e.Who}] += float64(e.Bytes)
-				seconds[work{e.Kind, e.Who}] += e.Seconds
-			}
-		}
-	}
-	rates := map[string]map[string]float64{}
-	for of, n := range bytes {
-		if rates[of.kind] == nil {
-			rates[of.kind] = map[string]float64{}
-		}
-		rates[of.kind][of.who] = seconds[of] / n
-	}
-	return rates, nil
 }
 
 func (w *Workspace) runs() string { return filepath.Join(w.state, runsName) }
