@@ -173,6 +173,14 @@ func (w dataWriter) Write(p []byte) (int, error) {
 	return len(p), w.o.err
 }
 
+// safeWriter writes text that the command has made safe to an output.
+type safeWriter struct{ o *output }
+
+func (w safeWriter) Write(p []byte) (int, error) {
+	w.o.say(string(p))
+	return len(p), nil
+}
+
 // visibleLine is protocol.Visible for a line of text, in which tabs are no surprise.
 func visibleLine(s string) string {
 	if !strings.Contains(s, "\t") {
