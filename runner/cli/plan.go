@@ -99,11 +99,15 @@ func printPlan(out io.Writer, p *plan.Plan) {
 	say(out, "experiment %s: %s\n\n", p.Experiment, count(len(p.Actions), "action"))
 	columns(out, planCounts(p))
 	say(out, "\n")
+	head := []string{"state", "action", "documents", "bytes", "tokens", "memory", "time", "key"}
 	rows := make([][]string, 0, len(p.Actions)+1)
-	rows = append(rows, []string{"state", "action", "documents", "bytes", "tokens", "memory", "time", "key"})
+	rows = append(rows, head)
+	cells := make([]string, 0, len(p.Actions)*len(head))
 	sizes := sizeTexts{}
 	for _, a := range inOrder(p.Actions) {
-		rows = append(rows, planRow(a, sizes))
+		begin := len(cells)
+		cells = appendRow(cells, a, sizes)
+		rows = append(rows, cells[begin:len(cells):len(cells)])
 	}
 	columns(out, rows)
 	if waits := p.Count(plan.Waits); waits > 0 {
@@ -119,12 +123,15 @@ func inOrder(actions []*plan.Action) []*plan.Action {
 			kinds[a.Kind] = len(kinds)
 		}
 	}
-	return slices.SortedStableFunc(slices.Values(actions), func(x, y *plan.Action) int {
+	ordered := slices.Clone(actions)
+	// Names are unique.
+	slices.SortFunc(ordered, func(x, y *plan.Action) int {
 		if x.Kind != y.Kind {
 			return cmp.Compare(kinds[x.Kind], kinds[y.Kind])
 		}
 		return terminal.Compare(x.Name, y.Name)
 	})
+	return ordered
 }
 
 func waitsPhrase(n int) string {
@@ -178,7 +185,8 @@ func (t sizeTexts) of(bytes int64) string {
 	return text
 }
 
-func planRow(a *plan.Action, sizes sizeTexts) []string {
+// appendRow appends the cells of an action's row.
+func appendRow(cells []string, a *plan.Action, sizes sizeTexts) []string {
 	c := a.Cost
 	bound := ""
 	if c.AtMost {
@@ -210,7 +218,7 @@ func planRow(a *plan.Action, sizes sizeTexts) []string {
 	case plan.Waits:
 		key = "waits for " + strings.Join(waitsFor(a), ", ")
 	}
-	return []string{string(a.State), a.Name, counted(c.Documents), bytes, counted(c.Tokens), memory, took, key}
+	return append(cells, string(a.State), a.Name, counted(c.Documents), bytes, counted(c.Tokens), memory, took, key)
 }
 
 // waitsFor names the inputs that an action waits for, the first few of them.
