@@ -590,3 +590,54 @@ func TestRunFolder(t *testing.T) {
 		t.Errorf("got %v for a folder that others can open", err)
 	}
 }
+
+// TestDescribed checks that a built-in plugin of which the host has a description starts no sooner than it gets work, and that
+// a program of its own is asked all the same.
+func TestDescribed(t *testing.T) {
+	folder := t.TempDir()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(program, filepath.Join(folder, "runner-provider-honest")); err != nil {
+		t.Fatal(err)
+	}
+	described := protocol.ProviderDescription{Name: "ends", Version: "7", Schema: "#Config: {}", Environment: []string{"TOKEN"}, Capabilities: []string{"much"}}
+	h, err := New(Options{
+		Providers: []string{"ends"}, Backends: []string{"ends"}, Folders: []string{folder}, Dir: t.TempDir(),
+		ProviderDescriptions: map[string]protocol.ProviderDescription{"ends": described, "honest": {Name: "honest", Version: "not asked"}},
+		BackendDescriptions:  map[string]protocol.BackendDescription{"ends": {Name: "ends", Version: "8", NeutralSettings: []string{"threads"}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	p, err := h.Provider(t.Context(), "ends")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := h.Backend(t.Context(), "ends")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i := p.Info(); !i.Builtin || i.Version != "7" || i.Schema != described.Schema || i.BinaryDigest != "" || len(i.Capabilities) != 1 {
+		t.Errorf("the provider is %+v", i)
+	}
+	if i := b.Info(); !i.Builtin || i.Version != "8" || len(i.NeutralSettings) != 1 {
+		t.Errorf("the backend is %+v", i)
+	}
+	// Its process ends before the handshake.
+	if _, err := p.Resolve(t.Context(), protocol.ResolveRequest{}); err == nil || !strings.Contains(err.Error(), "cannot find my library") {
+		t.Errorf("resolved with error %v", err)
+	}
+	if _, err := b.Plan(t.Context(), protocol.Model{}, protocol.Settings{}); err == nil || !strings.Contains(err.Error(), "cannot find my library") {
+		t.Errorf("estimated with error %v", err)
+	}
+	if own := provider(t, h, "honest"); own.Info().Version == "not asked" || own.Info().Builtin {
+		t.Errorf("the provider in a program of its own is %+v", own.Info())
+	}
+}
