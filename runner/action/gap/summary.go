@@ -281,7 +281,7 @@ func (c *comparison) examples(positive, negative []literal) (a, b []Literal, err
 
 func (c *comparison) example(from *literal, to *Literal, document *artifact.ScoredDocument, dataset string, side int) {
 	at := from.example
-	boundaries := tokenBoundaries(document.Text, at.start, at.end, document.Starts(nil), document.TokenEnds)
+	boundaries := tokenBoundaries(document.Text, at.start, at.end, document.TokenStarts, document.TokenEnds)
 	if side == 1 {
 		to.BBoundaries = boundaries
 		return
