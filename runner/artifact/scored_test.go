@@ -224,6 +224,41 @@ func readScored(path string) error {
 	return reader.Close()
 }
 
+// Rows whose lists are most of a page have the page's memory: nothing that is read later is written there.
+func TestLargeRows(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 8))
+	var want []artifact.ScoredDocument
+	for row := range int64(3) {
+		const n = 150_000
+		d := artifact.ScoredDocument{Shard: "s", Row: row, Text: strings.Repeat("x", n), ScoreEnd: n}
+		for at := range int32(n) {
+			d.TokenIDs, d.TokenEnds, d.TokenNLL = append(d.TokenIDs, r.Int32()), append(d.TokenEnds, at+1), append(d.TokenNLL, r.ExpFloat64())
+		}
+		want = append(want, d, artifact.ScoredDocument{Shard: "t", Row: row})
+	}
+	reader, err := artifact.OpenScored(writeScored(t, want...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	var got []artifact.ScoredDocument
+	for d, err := range reader.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, d)
+	}
+	if len(got) != len(want) {
+		t.Fatalf("found %d rows, wanted %d", len(got), len(want))
+	}
+	for i, d := range got {
+		w := want[i]
+		if d.Row != w.Row || d.Text != w.Text || !slices.Equal(d.TokenIDs, w.TokenIDs) || !slices.Equal(d.TokenEnds, w.TokenEnds) || !slices.Equal(d.TokenNLL, w.TokenNLL) {
+			t.Errorf("row %d differs from that which was written", i)
+		}
+	}
+}
+
 // A list that goes on in the next page, as other writers leave it, is read whole; one without values is none that goes on,
 // wherever its page ends.
 func TestListOverPages(t *testing.T) {
