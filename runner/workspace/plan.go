@@ -13,7 +13,6 @@ import (
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
-	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/executor"
 	"surprisal.dev/runner/plan"
@@ -208,7 +207,7 @@ func (w *Workspace) estimate(ctx context.Context, e *spec.Experiment, c plan.Cat
 		if m.Backend == nil || m.Weights != nil && len(files) == 0 {
 			continue
 		}
-		settings := score.Settings(m.Scoring)
+		settings := m.Scoring.Settings()
 		id := fmt.Sprintf("%s %s %+v %v", m.Backend.Name, m.Backend.Config, settings, files)
 		estimate, ok := known[id]
 		if !ok {
