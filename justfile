@@ -102,9 +102,10 @@ fmt: (_install-golangci)
 test-race:
     go test -vet=off -race ./runner/engine ./runner/executor ./runner/action/score ./plugins/host
 
-# kill -9, full disks, read-only stores, two runs that must agree
+# kill -9, full disks, read-only stores, two runs that must agree; the memory of large documents, one package at a time
 test-slow:
     go test -vet=off -tags slow -timeout 20m ./runner
+    go test -vet=off -tags slow -p 1 -run '^TestMemory$' -v ./runner/action/materialize ./runner/action/score ./runner/action/gap
 
 # the store and the providers against a real S3 server
 test-s3:

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -221,9 +222,43 @@ func TestPreviews(t *testing.T) {
 		{shorten("123456", 5), "1234…"},
 		{tokenBoundaries("ab cd", 1, 4, []int32{0, -1, 2, 2, 3}, []int32{2, -1, 2, 3, 5}), "|…b|␠|c…|"},
 		{tokenBoundaries("ab", 0, 2, nil, nil), "(no aligned tokens)"},
+		{tokenBoundaries("ab cd", 1, 4, nil, []int32{2, 2, 3, 5}), "|…b|␠|c…|"},
+		{tokenBoundaries("ab cd", 2, 3, nil, []int32{0, 2, 3, 3, 5}), "|␠|"},
+		{tokenBoundaries("ab cd", 0, 1, nil, []int32{1, 5}), "|a|"},
+		{tokenBoundaries("ab cd", 4, 5, nil, []int32{2, 4}), "(no aligned tokens)"},
 	} {
 		if test.got != test.want {
 			t.Errorf("found %q\nwanted %q", test.got, test.want)
+		}
+	}
+}
+
+// A preview is the window of code points around the middle of what it shows, moved to lie within the text.
+func TestPreviewWindow(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 5))
+	for range 2000 {
+		text := make([]rune, 100+r.IntN(200))
+		for i := range text {
+			text[i] = []rune("aé€🙂")[r.IntN(4)]
+		}
+		first := r.IntN(len(text))
+		last := first + r.IntN(min(len(text)-first, 1+r.IntN(200))) + 1
+		const content = previewLimit - 2
+		from := max(0, (first+last)/2-content/2)
+		to := min(len(text), from+content)
+		from = max(0, to-content)
+		want := string(text[from:to])
+		if len(text) <= previewLimit {
+			from, to, want = 0, len(text), string(text)
+		}
+		if from > 0 {
+			want = "…" + want
+		}
+		if to < len(text) {
+			want += "…"
+		}
+		if got := preview(string(text), len(string(text[:first])), len(string(text[:last]))); got != want {
+			t.Fatalf("code points [%d, %d) of %d: found %q\nwanted %q", first, last, len(text), got, want)
 		}
 	}
 }
