@@ -90,8 +90,9 @@ func TestPathsThatMatch(t *testing.T) {
 		{"linked/**/c.txt", []string{"deep/c.txt"}},
 		{"s*/deep/c.txt", []string{"sub/deep/c.txt"}},
 		{"sub/deep/**", []string{".hidden.txt", "c.txt", "not.surprisal.txt"}},
-		{"{**/c.txt,sub/deep/c*}", []string{"sub/deep/c.txt"}}, // a file that matches twice is read once
-		{".surprisal/runs/*/log.txt", []string{"1/log.txt"}},   // whoever names the state means it
+		{"**/**/c.txt", []string{"sub/deep/c.txt"}}, // a file that matches twice is read once
+		{"{**/c.txt,sub/deep/c*}", []string{"sub/deep/c.txt"}},
+		{".surprisal/runs/*/log.txt", []string{"1/log.txt"}}, // whoever names the state means it
 		{"{.,sub}/{.surprisal,deep}/c.txt", []string{"sub/deep/c.txt"}},
 	}
 	for _, test := range tests {

@@ -10,4 +10,4 @@ func ScoreMemory(largest int64) int64 { return 128<<20 + 16*largest }
 func MaterializeMemory(largest int64) int64 { return 128<<20 + 10*largest }
 
 // GapMemory returns the memory of a comparison of two scores.
-func GapMemory(largest int64) int64 { return 128<<20 + 24*largest }
+func GapMemory(largest int64) int64 { return 128<<20 + 16*largest }

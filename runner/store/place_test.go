@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/store"
@@ -125,6 +126,31 @@ func TestLinkedMarker(t *testing.T) {
 }
 
 // An empty or absent place becomes a store at the first write, not before, and one whose maker was killed right then is empty.
+// Those who use a new store first, at the same time, do not take each other's files for a stranger's.
+func TestFirstWritesTogether(t *testing.T) {
+	t.Parallel()
+	for range 50 {
+		dir := filepath.Join(t.TempDir(), "store")
+		var group errgroup.Group
+		for range 8 {
+			group.Go(func() error {
+				s, err := store.Open(t.Context(), dir)
+				if err != nil {
+					return err
+				}
+				release, err := s.Claim(t.Context(), strings.Repeat("a", 64))
+				if err == nil {
+					err = release()
+				}
+				return errors.Join(err, s.Close())
+			})
+		}
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestFirstWriteMarks(t *testing.T) {
 	for name, content := range map[string]map[string]string{"absent": nil, "empty": {"store/": ""}, "cut off": {"store/store.json": ""}} {
 		t.Run(name, func(t *testing.T) {
