@@ -86,6 +86,7 @@ func TestPathsThatMatch(t *testing.T) {
 		{`\[x\]/q?.*`, []string{"q?.txt", "qq.txt"}},
 		{"sub/*.txt", []string{"Z.txt", "a.txt", "link.txt"}},
 		{"sub/**/*.txt", []string{"Z.txt", "a.txt", "deep/.hidden.txt", "deep/c.txt", "deep/not.surprisal.txt", "link.txt"}},
+		{"sub/**/**/c.txt", []string{"deep/c.txt"}}, // likewise what is found in two ways
 		{"linked/**/c.txt", []string{"deep/c.txt"}},
 		{"s*/deep/c.txt", []string{"sub/deep/c.txt"}},
 		{"sub/deep/**", []string{".hidden.txt", "c.txt", "not.surprisal.txt"}},

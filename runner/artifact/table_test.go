@@ -384,3 +384,36 @@ func FuzzExported(f *testing.F) {
 		}
 	})
 }
+
+// A row group ends when its rows have 8 MiB, and the next one begins anew.
+func TestRowGroups(t *testing.T) {
+	path := create(t, "documents.parquet", func(f io.Writer) error {
+		w := artifact.NewDocumentWriter(f)
+		for row := range int64(6) {
+			if err := w.Write(artifact.Document{Shard: "s", Row: row, Text: strings.Repeat("x", 3<<20)}); err != nil {
+				return err
+			}
+		}
+		return w.Close()
+	})
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := parquet.OpenFile(f, info.Size())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []int64
+	for _, group := range table.RowGroups() {
+		rows = append(rows, group.NumRows())
+	}
+	if !slices.Equal(rows, []int64{3, 3}) {
+		t.Errorf("found row groups of %d rows, wanted two of 3", rows)
+	}
+}
