@@ -64,7 +64,7 @@ test-tokenizer:
 # the torch backend
 test-torch: (_install-golangci)
     @{{ torch }}; go vet -tags torch,models,cuda ./plugins/torch/... && \
-      {{ golangci }} run --build-tags torch,models,cuda ./plugins/torch/... && go test -vet=off -tags torch ./plugins/torch/...
+      {{ golangci }} run --build-tags torch,models,cuda ./plugins/torch/... && go test -vet=off -tags torch -timeout 30m ./plugins/torch/...
 
 # the torch backend on real models: against transformers, documents alone and together, memory against plans (330 MB, fetched once)
 test-models:

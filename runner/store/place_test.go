@@ -423,6 +423,33 @@ func TestFacts(t *testing.T) {
 	}
 }
 
+// A blob of a bucket that somebody removed does not stay known: whoever misses it makes all look again.
+func TestRemovedBlob(t *testing.T) {
+	s, cache := open(t, "mem://"), t.TempDir()
+	begin(t, s, "r")
+	r := mustRecord(t, s, 1, "content")
+	look := func(s *store.Store, want int) {
+		t.Helper()
+		if found, err := s.LookupMany(t.Context(), []string{r.Key}, cache); err != nil || len(found) != want {
+			t.Errorf("found %v, %v; want %d", found, err, want)
+		}
+	}
+	look(s, 1)
+	digest := r.Outputs[0].Digest
+	blobs, err := store.Names(t.Context(), s, "blobs/")
+	if err != nil || len(blobs) != 1 {
+		t.Fatalf("the blobs are %q, %v", blobs, err)
+	}
+	if err := store.Remove(t.Context(), s, blobs[0]); err != nil {
+		t.Fatal(err)
+	}
+	look(store.Share(s), 1)
+	if _, err := s.LocalPath(t.Context(), digest, t.TempDir()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("LocalPath: %v", err)
+	}
+	look(store.Share(s), 0)
+}
+
 // Facts that were cut off or changed are no facts: what they told is looked up again.
 func TestDamagedFacts(t *testing.T) {
 	for name, damage := range map[string]func([]byte) []byte{

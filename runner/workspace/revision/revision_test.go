@@ -46,10 +46,10 @@ func (r repository) git(input string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// object stores an object and returns its id.
-func (r repository) object(kind, content string) string {
+// object stores a blob and returns its id.
+func (r repository) object(content string) string {
 	r.t.Helper()
-	return r.git(content, "hash-object", "-w", "--stdin", "-t", kind)
+	return r.git(content, "hash-object", "-w", "--stdin")
 }
 
 // commit makes a branch called main of files and links; a link is written "-> TARGET".
@@ -61,7 +61,7 @@ func (r repository) commit(files map[string]string) {
 		if target, ok := strings.CutPrefix(content, "-> "); ok {
 			mode, content = "120000", target
 		}
-		fmt.Fprintf(&index, "%s %s\t%s\n", mode, r.object("blob", content), name)
+		fmt.Fprintf(&index, "%s %s\t%s\n", mode, r.object(content), name)
 	}
 	r.git("", "read-tree", "--empty")
 	r.git(index.String(), "update-index", "--index-info")
@@ -192,7 +192,7 @@ func TestBounds(t *testing.T) {
 		want  string
 	}{
 		"a bomb of names": {func(r repository) string {
-			tree := r.object("blob", "")
+			tree := r.object("")
 			kind := "100644 blob"
 			for range 10 {
 				var list strings.Builder
@@ -216,7 +216,7 @@ func TestBounds(t *testing.T) {
 				"which is the most that is read of a revision; "},
 		"many links": {func(r repository) string {
 			var list strings.Builder
-			target := r.object("blob", "a.cue")
+			target := r.object("a.cue")
 			for i := range 100_001 {
 				fmt.Fprintf(&list, "120000 blob %s\t%d\n", target, i)
 			}
@@ -242,11 +242,11 @@ func TestBounds(t *testing.T) {
 func (r repository) many(ext string, n int, content string) string {
 	r.t.Helper()
 	var list strings.Builder
-	id := r.object("blob", content)
+	id := r.object(content)
 	for i := range n {
 		fmt.Fprintf(&list, "100644 blob %s\t%d%s\n", id, i, ext)
 	}
 	directory := r.git(list.String(), "mktree", "--missing")
-	spec := r.git(fmt.Sprintf("040000 tree %s\tmany\n100644 blob %s\ta.cue\n", directory, r.object("blob", "package x\n")), "mktree", "--missing")
+	spec := r.git(fmt.Sprintf("040000 tree %s\tmany\n100644 blob %s\ta.cue\n", directory, r.object("package x\n")), "mktree", "--missing")
 	return r.git("040000 tree "+r.git("040000 tree "+spec+"\tspec\n", "mktree", "--missing")+"\tx\n", "mktree", "--missing")
 }
