@@ -65,7 +65,7 @@ func openDirectory(root, kind string) (*directory, error) {
 		return nil, invalid("%s %s: is a file; name a directory, or a URL such as s3://bucket", kind, root)
 	}
 	d := &directory{
-		path: root, kind: kind, live: liveness{poll: 200 * time.Millisecond, idle: 4 * time.Second, patience: 2 * time.Minute}, claims: map[string]*os.File{},
+		path: root, kind: kind, live: liveness{poll: 200 * time.Millisecond, idle: 6 * time.Second, patience: 2 * time.Minute}, claims: map[string]*os.File{},
 		verified: map[string]identity{},
 	}
 	_, err = d.at()
