@@ -18,6 +18,7 @@ import (
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action/gap"
 	"surprisal.dev/runner/action/kinds"
+	"surprisal.dev/runner/action/scaling"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/spec"
@@ -28,7 +29,8 @@ import (
 type world struct {
 	spec.Experiment
 	plan.Catalog
-	Gaps []gap.Gap
+	Gaps   []gap.Gap
+	tables []scaling.Table
 }
 
 // newWorld has the datasets a, b and corpus (for training only); the models flat, which reads no data, and big and small,
@@ -100,7 +102,11 @@ func (w *world) build() (*plan.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.Sections = map[string]json.RawMessage{"gap": text}
+	tables, err := json.Marshal(w.tables)
+	if err != nil {
+		return nil, err
+	}
+	w.Sections = map[string]json.RawMessage{"gap": text, "scaling": tables}
 	var all []plan.Kind
 	for _, k := range kinds.All() {
 		all = append(all, k)
@@ -353,6 +359,125 @@ func TestKeysOfSamples(t *testing.T) {
 	}
 	if len(keys) != 3 {
 		t.Errorf("found %d keys of three samples", len(keys))
+	}
+}
+
+// What a kind of action says of its actions: what they are about, what is told of this machine, what they read and take.
+func TestKinds(t *testing.T) {
+	w := newWorld()
+	w.Estimates["big"] = protocol.Estimate{MemoryBytes: 10, TrainingMemoryPerByte: 2, MemoryPerTrainingByte: 3, Devices: 1, DeviceMemoryBytes: 70}
+	w.Estimates["small"] = protocol.Estimate{Parameters: 12}
+	w.called("big").Backend.Config = json.RawMessage(`{"order":5,"threads":4,"batch":{"tokens":7}}`)
+	w.key("b").Tags = nil
+	w.key("b").ParseSpecial = true
+	w.Dir = "/specs"
+	w.Models = append(w.Models, spec.Model{Name: "theirs", Scores: &spec.Scores{Path: "s.parquet", Protocol: "marin"}})
+	w.Scores["theirs"] = protocol.File{Name: "s.parquet", Digest: digest("table"), Bytes: 7}
+	w.Gaps[0].Allow = []string{"stride", "eos"}
+	w.tables = []scaling.Table{{Name: "order", Models: []string{"small", "big"}, Datasets: []string{"a", "b"}}}
+	p := w.plan(t)
+	inputs := func(a *plan.Action) (all []string) {
+		for _, in := range a.Inputs {
+			all = append(all, fmt.Sprintf("%s < %s %s %t", in.Role, in.Upstream.Name, in.Files, in.Counted))
+		}
+		return all
+	}
+	for _, test := range []struct {
+		name, parameters, machine, who, publish, worker string
+		labels                                          plan.Labels
+		inputs                                          []string
+	}{
+		{
+			name: "materialize a", who: "text", worker: "text", labels: plan.Labels{Dataset: "a", Tags: []string{"tag:a"}},
+			parameters: `{"badRows":"error","fields":["text"],"files":[{"digest":"` + digest("a") + `","name":"text.txt"}],"invalidUTF8":"error",` +
+				`"limits":{"bytes":100,"documents":10},"revision":"","rows":{"from":0,"to":0},"sample":null,"source":{"split":"lines"}}`,
+			machine: `{"config":{"path":"/data/a.txt"},"dir":"/specs","source":{"parameters":{"split":"lines"},"files":[{"name":"text.txt","digest":"` + digest("a") + `","bytes":5000}],"local":true}}`,
+		}, {
+			name: "train big", who: "big", worker: "ngram", labels: plan.Labels{Model: "big"}, parameters: `{"config":{"batch":{},"order":5}}`,
+			machine: `{"settings":{"batch.tokens":7,"threads":4}}`, inputs: []string{"000 < materialize corpus [documents.parquet] true"},
+		}, {
+			name: "score big b", who: "big", worker: "ngram", labels: plan.Labels{Dataset: "b", Model: "big"},
+			parameters: `{"config":{"batch":{},"order":5},"parseSpecial":true,"settings":{"anchor":"","context":0,"eos":false,"prefix":"bos","stride":0},"truncation":100}`,
+			machine:    `{"settings":{"batch.tokens":7,"threads":4}}`,
+			inputs:     []string{"documents < materialize b [counts.json documents.parquet] true", "model < train big [model.bin] false"},
+		}, {
+			name: "score flat a", who: "flat", worker: "flat", labels: plan.Labels{Dataset: "a", Model: "flat", Tags: []string{"tag:a"}},
+			parameters: `{"config":{},"parseSpecial":false,"settings":{"anchor":"","context":0,"eos":false,"prefix":"bos","stride":0},"truncation":100,` +
+				`"weights":[{"digest":"` + digest("weights") + `","name":"flat.bin"}]}`,
+			machine: `{"weights":[{"Name":"flat.bin","Path":"/models/flat.bin","Digest":"` + digest("weights") + `"}]}`,
+			inputs:  []string{"documents < materialize a [counts.json documents.parquet] true"},
+		}, {
+			name: "import theirs", who: "theirs", labels: plan.Labels{Model: "theirs"},
+			parameters: `{"protocol":"marin","table":"` + digest("table") + `"}`, machine: `{"path":"s.parquet","dir":"/specs"}`,
+		}, {
+			name: "gap big-small", publish: "gap/big-small", labels: plan.Labels{Section: "big-small"},
+			parameters: `{"a":"big","allow":["eos","stride"],"b":"small","datasets":["a","b"],"tags":{"a":["tag:a"]}}`,
+			inputs: []string{
+				"a/a < score big a [scored_documents.parquet summary.json] true", "a/b < score big b [scored_documents.parquet summary.json] true",
+				"b/a < score small a [scored_documents.parquet summary.json] false", "b/b < score small b [scored_documents.parquet summary.json] false",
+			},
+		}, {
+			name: "scaling order", publish: "scaling/order", labels: plan.Labels{Section: "order"},
+			parameters: `{"datasets":["a","b"],"models":[{"name":"small","parameters":12},{"name":"big","parameters":0}]}`,
+			inputs: []string{
+				"000/a < score small a [summary.json] true", "000/b < score small b [summary.json] true",
+				"001/a < score big a [summary.json] false", "001/b < score big b [summary.json] false",
+			},
+		},
+	} {
+		a := p.Action(test.name)
+		if a == nil {
+			t.Fatalf("no action %s among %q", test.name, p.Names())
+		}
+		worker := ""
+		if a.Worker != nil {
+			worker = a.Worker.Name
+		}
+		if d := cmp.Diff(test.labels, a.Labels); d != "" || string(a.Parameters) != test.parameters || string(a.Machine) != test.machine || a.Rates.Who != test.who ||
+			a.Publish != test.publish || worker != test.worker {
+			t.Errorf("%s: parameters %s, machine %s, who %q, publish %q, worker %q: %s", test.name, a.Parameters, a.Machine, a.Rates.Who, a.Publish, worker, d)
+		}
+		if d := cmp.Diff(test.inputs, inputs(a)); d != "" {
+			t.Errorf("%s: %s", test.name, d)
+		}
+	}
+	if got, want := p.Action("score big a").Model.Resources, (plan.Resources{Memory: 10 + 3*1000, Devices: 1, DeviceMemory: 70}); got != want {
+		t.Errorf("the model takes %+v, wanted %+v", got, want)
+	}
+	if p.Action("score big a").Model.ID != p.Action("score big b").Model.ID || p.Action("score big a").Model.ID == p.Action("score small a").Model.ID {
+		t.Error("models are not told apart, or one is taken for two")
+	}
+	for name, want := range map[string]int64{
+		"gap big-small": artifact.GapMemory(100), "materialize a": artifact.MaterializeMemory(100), "train big": 10 + 2*1000, "train small": 0, "score big a": artifact.ScoreMemory(100),
+		"scaling order": 0, "import theirs": 0,
+	} {
+		if got := p.Action(name).Resources; got != (plan.Resources{Cores: 1, Memory: want}) {
+			t.Errorf("%s takes %+v, wanted %d bytes", name, got, want)
+		}
+	}
+	for name, want := range map[string]plan.Cost{
+		"gap big-small": {Documents: 20, Bytes: 2000, Largest: 100, AtMost: true}, "scaling order": {Documents: 20, Bytes: 2000, Largest: 100, AtMost: true},
+		"import theirs": {Bytes: 7, AtMost: true}, "train big": {Documents: 10, Bytes: 1000, Largest: 100, AtMost: true},
+	} {
+		got := p.Action(name).Cost
+		if got.Memory = 0; got != want {
+			t.Errorf("%s costs %+v, wanted %+v", name, got, want)
+		}
+	}
+}
+
+// A table of models that read a dataset under other limits is refused.
+func TestScalingLimits(t *testing.T) {
+	w := newWorld()
+	w.called("small").Limits = &spec.Limits{Documents: -1, Bytes: 50}
+	w.tables = []scaling.Table{{Name: "order", Models: []string{"big", "flat", "small"}, Datasets: []string{"a", "b"}}}
+	want := `scaling "order": models "big" and "small" read the dataset "a" under different limits; take the limits out of the sweep`
+	if _, err := w.build(); err == nil || err.Error() != want {
+		t.Errorf("found error %v, wanted %s", err, want)
+	}
+	w.tables[0].Models = []string{"big", "other"}
+	if _, err := w.build(); err == nil || err.Error() != `scaling "order": model "other" does not score dataset "a"` {
+		t.Errorf("found error %v", err)
 	}
 }
 
