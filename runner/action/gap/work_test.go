@@ -242,9 +242,9 @@ func TestTop(t *testing.T) {
 
 // An occurrence that cannot be kept is an error of the comparison.
 func TestCounterFails(t *testing.T) {
-	c := newCounter(newLiterals(filepath.Join(t.TempDir(), "missing"), 0))
-	for range 3 * occurrencesInFlight {
-		c.add(occurrence{text: "ab"})
+	c := newCounter(newLiterals(filepath.Join(t.TempDir(), "missing"), 1))
+	for i := range 3 * occurrencesInFlight {
+		c.add(occurrence{text: []string{"ab", "cd"}[i%3/2]}) // every third has no place
 	}
 	if err := c.close(); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("found error %v", err)
