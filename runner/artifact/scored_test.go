@@ -3,6 +3,7 @@ package artifact_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
@@ -208,6 +209,124 @@ func TestRefusedScores(t *testing.T) {
 			check("writer", artifact.NewScoredWriter(io.Discard).Write(bad))
 			check("reader", readScored(foreign(t, bad)))
 		})
+	}
+}
+
+// Rows at the bounds of what is allowed are written and read.
+func TestAcceptedScores(t *testing.T) {
+	for name, d := range map[string]artifact.ScoredDocument{
+		"ranges that touch, to the end": {Text: "abc", ScoreEnd: 3, TokenIDs: []int32{1}, TokenEnds: []int32{3}, TokenNLL: []float64{0},
+			UnscoredStarts: []int32{0, 1, 2}, UnscoredEnds: []int32{1, 2, 3}},
+		"an empty span at the end":   {Text: "abc", ScoreStart: 3, ScoreEnd: 3, TokenIDs: []int32{1}, TokenEnds: []int32{3}, TokenNLL: []float64{1}},
+		"the least and largest loss": {Text: "ab", ScoreEnd: 2, TokenIDs: []int32{1, 2}, TokenEnds: []int32{1, 2}, TokenNLL: []float64{protocol.LossFloor, math.MaxFloat64}},
+		"the same by byte":           {Text: "ab", ScoreEnd: 2, PerByteLoss: []float64{protocol.LossFloor, math.MaxFloat64}},
+		"tokens without bytes": {Text: "ab", ScoreEnd: 2, TokenIDs: []int32{1, 2, 3}, TokenStarts: []int32{0, 1, 1}, TokenEnds: []int32{0, 1, 2},
+			TokenNLL: []float64{1, 2, 3}},
+		"tokens of another tool": {Text: "ab", ScoreEnd: 2, TokenIDs: []int32{1, 2, 3}, TokenStarts: []int32{-1, 1, 0}, TokenEnds: []int32{-1, 2, 2}, PerByteLoss: []float64{1, 2}},
+	} {
+		if err := errors.Join(artifact.NewScoredWriter(io.Discard).Write(d), readScored(foreign(t, d))); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, test := range map[string]struct {
+		d    artifact.ScoredDocument
+		want string
+	}{
+		"an empty range":               {artifact.ScoredDocument{Text: "ab", UnscoredStarts: []int32{1}, UnscoredEnds: []int32{1}}, "found unscored range [1, 1) after byte 0 of 2"},
+		"a range before the text":      {artifact.ScoredDocument{Text: "ab", UnscoredStarts: []int32{-1}, UnscoredEnds: []int32{1}}, "found unscored range [-1, 1)"},
+		"a loss for a text of nothing": {artifact.ScoredDocument{PerByteLoss: []float64{1}}, "per_byte_loss: found 1 losses, wanted 0"},
+		"a token before the text":      {artifact.ScoredDocument{Text: "a", TokenIDs: []int32{1}, TokenStarts: []int32{-2}, TokenEnds: []int32{-2}, PerByteLoss: []float64{1}}, "token 0: found bytes [-2, -2)"},
+		"a token that ends early":      {artifact.ScoredDocument{Text: "a", TokenIDs: []int32{1}, TokenStarts: []int32{1}, TokenEnds: []int32{0}, PerByteLoss: []float64{1}}, "token 0: found bytes [1, 0)"},
+		"an endless loss":              {artifact.ScoredDocument{Text: "a", PerByteLoss: []float64{math.Inf(1)}}, "per_byte_loss: found +Inf at byte 0"},
+		"a loss below the least":       {artifact.ScoredDocument{Text: "a", PerByteLoss: []float64{math.Nextafter(protocol.LossFloor, -1)}}, "per_byte_loss: found -1.0"},
+	} {
+		for who, err := range map[string]error{"writer": artifact.NewScoredWriter(io.Discard).Write(test.d), "reader": readScored(foreign(t, test.d))} {
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%s: %s: found error %v, wanted %q", name, who, err, test.want)
+			}
+		}
+	}
+}
+
+// Rows are read from a row on, wherever their groups end; a reader says how large the group of the next row is.
+func TestGroupsOfRows(t *testing.T) {
+	var documents []artifact.ScoredDocument
+	for row := range int64(7) {
+		n := 10
+		if row%2 == 1 {
+			n = 9 << 20
+		}
+		documents = append(documents, artifact.ScoredDocument{Shard: "s", Row: row, Text: strings.Repeat("x", n), UnscoredStarts: []int32{0}, UnscoredEnds: []int32{int32(n)}})
+	}
+	reader, err := artifact.OpenCuts(writeScored(t, documents...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	for _, from := range []int64{5, 0, 6, 2, 1} {
+		if err := reader.SeekRow(from); err != nil {
+			t.Fatal(err)
+		}
+		for row := from; row < 7; row++ {
+			if large := reader.GroupBytes() > 8<<20; large != (row < 6) {
+				t.Errorf("before row %d its group has %d bytes", row, reader.GroupBytes())
+			}
+			var d artifact.ScoredDocument
+			if err := reader.Read(&d); err != nil || d.Row != row || len(d.Text) != len(documents[row].Text) {
+				t.Fatalf("from row %d: found row %d of %d bytes, %v", from, d.Row, len(d.Text), err)
+			}
+		}
+		if err := reader.Read(&artifact.ScoredDocument{}); !errors.Is(err, io.EOF) || reader.GroupBytes() != 0 {
+			t.Errorf("after the last row: %d bytes, %v", reader.GroupBytes(), err)
+		}
+	}
+	for _, row := range []int64{-1, 7} {
+		if err := reader.SeekRow(row); err == nil || !strings.HasSuffix(err.Error(), fmt.Sprintf("no row %d; it has 7", row)) {
+			t.Errorf("found error %v", err)
+		}
+	}
+}
+
+// A document's cuts are read without its losses.
+func TestCuts(t *testing.T) {
+	reader, err := artifact.OpenCuts(writeScored(t, special...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	for _, want := range special {
+		want = artifact.ScoredDocument{Shard: want.Shard, Row: want.Row, Text: want.Text, TokenStarts: want.TokenStarts, TokenEnds: want.TokenEnds}
+		var got artifact.ScoredDocument
+		if err := reader.Read(&got); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+// Starts that follow from the ends are not stored, and are told all the same.
+func TestStarts(t *testing.T) {
+	for _, test := range []struct{ starts, ends, stored, want []int32 }{
+		{[]int32{0, 2, 2}, []int32{2, 2, 5}, nil, []int32{0, 2, 2}},
+		{[]int32{0, 3}, []int32{2, 5}, []int32{0, 3}, []int32{0, 3}},
+		{[]int32{1}, []int32{5}, []int32{1}, []int32{1}},
+		{nil, []int32{4}, nil, []int32{0}},
+		{nil, nil, nil, nil},
+	} {
+		d := artifact.ScoredDocument{Text: "abcde", ScoreEnd: 5, TokenIDs: make([]int32, len(test.ends)), TokenStarts: test.starts, TokenEnds: test.ends, TokenNLL: make([]float64, len(test.ends))}
+		reader, err := artifact.OpenScored(writeScored(t, d))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got artifact.ScoredDocument
+		if err := errors.Join(reader.Read(&got), reader.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if starts := got.Starts([]int32{9, 9}); !slices.Equal(got.TokenStarts, test.stored) || !slices.Equal(starts, test.want) {
+			t.Errorf("%v: stored %v, told %v, wanted %v and %v", test.starts, got.TokenStarts, starts, test.stored, test.want)
+		}
 	}
 }
 

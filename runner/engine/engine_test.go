@@ -614,6 +614,150 @@ func TestCancelledByNobody(t *testing.T) {
 	}
 }
 
+// telling notes the events and the progress of a run.
+type telling struct {
+	events   []Event
+	progress map[string]action.Progress
+}
+
+func (o *telling) Observe(e Event) { o.events = append(o.events, e) }
+func (o *telling) Advance(a *plan.Action, p action.Progress) {
+	sum := o.progress[a.Name]
+	sum.Add(p)
+	o.progress[a.Name] = sum
+}
+
+// Progress is told of the action that makes it; an event has its time, and the error and the number of the attempt where
+// there is one.
+func TestObserver(t *testing.T) {
+	b := newBench(t, 1)
+	b.work = func(_ context.Context, task *action.Task) error {
+		task.Advance(action.Progress{Documents: 3, Nats: 1})
+		if task.Name == "train y" {
+			return errors.New("crash")
+		}
+		return nil
+	}
+	o := &telling{progress: map[string]action.Progress{}}
+	b.engine.Observer, b.engine.Retries = o, 1
+	began := time.Now()
+	p := b.plan()
+	b.run(t.Context(), p)
+	of := map[string][]string{}
+	for _, e := range o.events {
+		if e.Time.Before(began) || e.Time.After(time.Now()) {
+			t.Errorf("%s: it was %v", e.Action.Name, e.Time)
+		}
+		of[e.Action.Name] = append(of[e.Action.Name], fmt.Sprint(e.State, " ", e.Attempt, " ", e.Err))
+	}
+	for name, want := range map[string][]string{
+		"materialize a": {"running 1 <nil>", "done 0 <nil>"}, "score x a": {"running 1 <nil>", "done 0 <nil>"},
+		"train y": {"running 1 <nil>", "running 2 crash", "failed 0 crash"}, "score y a": {"blocked 0 <nil>"}, "gap g": {"blocked 0 <nil>"},
+	} {
+		if d := cmp.Diff(want, of[name]); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+	if o.progress["materialize a"] != (action.Progress{Documents: 3, Nats: 1}) || o.progress["train y"] != (action.Progress{Documents: 6, Nats: 2}) || len(o.progress) < 4 {
+		t.Errorf("told the progress %v", o.progress)
+	}
+	if p.Action("score y a").Reason != "train y failed" || p.Action("gap g").Reason != "score y a blocked" {
+		t.Errorf("found the reasons %q and %q", p.Action("score y a").Reason, p.Action("gap g").Reason)
+	}
+}
+
+// What is cached and what is skipped is told, and not done.
+func TestFinalStates(t *testing.T) {
+	b := newBench(t, 1)
+	p := b.plan()
+	b.run(t.Context(), p)
+	b.events, b.tasks = nil, nil
+	p = b.plan()
+	if err := p.Resolve(t.Context(), cache{b.store}); err != nil {
+		t.Fatal(err)
+	}
+	p.Action("gap g").State = plan.Skipped
+	if err := b.engine.Run(t.Context(), p, b.stop); err != nil {
+		t.Fatal(err)
+	}
+	if len(b.tasks) > 0 || p.Action("gap g").State != plan.Skipped || !slices.Contains(b.events, "gap g: skipped") || !slices.Contains(b.events, "train y: cached") {
+		t.Errorf("%q: %q", b.tasks, b.events)
+	}
+}
+
+// groups is an executor that notes what it is given.
+type groups struct {
+	executor.Executor
+	given [][]string
+	size  int
+}
+
+func (g *groups) Group() int { return g.size }
+func (g *groups) Submit(ctx context.Context, group []plan.Job) {
+	var names []string
+	for _, job := range group {
+		names = append(names, job.Name)
+	}
+	g.given = append(g.given, names)
+	g.Executor.Submit(ctx, group)
+}
+
+// Actions that use one model are handed out together, as many as an executor takes; others are handed out alone.
+func TestGroups(t *testing.T) {
+	for size, want := range map[int]string{1: "1 1", 2: "2", 32: "2"} {
+		b := newBench(t, 1)
+		g := &groups{Executor: b.engine.Executor, size: size}
+		b.engine.Executor = g
+		p := b.plan()
+		// The datasets are there, so that all scores of x are ready at once.
+		for _, name := range []string{"materialize a", "materialize b"} {
+			if err := p.Resolve(t.Context(), cache{b.store}); err != nil {
+				t.Fatal(err)
+			}
+			canonical, err := p.Action(name).SetKey()
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := &store.Record{Key: p.Action(name).Key, Descriptor: canonical, Name: name}
+			for _, file := range []string{artifact.CountsFile, artifact.DocumentsFile} {
+				path := filepath.Join(t.TempDir(), file)
+				if err := os.WriteFile(path, []byte(name+file), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				f := store.File{Name: file}
+				if f.Digest, f.Bytes, err = b.store.PutFile(t.Context(), path); err != nil {
+					t.Fatal(err)
+				}
+				r.Outputs = append(r.Outputs, f)
+			}
+			if _, err := b.store.PutRecord(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.run(t.Context(), p)
+		var sizes []string
+		for _, names := range g.given {
+			models := map[string]bool{}
+			for _, name := range names {
+				model := ""
+				if a := p.Action(name); a.Model != nil {
+					model = a.Model.ID
+				}
+				models[model] = true
+			}
+			if len(models) != 1 || models[""] && len(names) > 1 {
+				t.Errorf("size %d: handed out together: %q", size, names)
+			}
+			if strings.HasPrefix(names[0], "score y") {
+				sizes = append(sizes, fmt.Sprint(len(names)))
+			}
+		}
+		if got := strings.Join(sizes, " "); got != want {
+			t.Errorf("size %d: found groups of %s of y, wanted %s: %q", size, got, want, g.given)
+		}
+	}
+}
+
 // Once stopped, what runs may end, and nothing starts.
 func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

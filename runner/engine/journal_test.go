@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -111,6 +112,90 @@ func TestJournalTellsProgress(t *testing.T) {
 	}
 	if err := j.Close("done"); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What an action took is told of what was done, not of what was found, and what is expected only where it was counted.
+func TestJournalFigures(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "runs", "id")
+	j := newJournal(t, dir)
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))
+	for name, state := range map[string]plan.State{"a": plan.Running, "b": plan.Done, "c": plan.Cached, "d": plan.Blocked} {
+		j.Observe(Event{Time: at, Action: &plan.Action{
+			Name: name, Kind: "k", Rates: plan.Rates{Who: "w"}, Cost: plan.Cost{Documents: 9, Bytes: 7}, Status: plan.Status{Key: "key", Seconds: 2, Reason: "why " + name},
+		}, State: state, Attempt: 3})
+	}
+	if err := j.Close("done"); err != nil {
+		t.Fatal(err)
+	}
+	r := readJournal(t, dir)
+	slices.SortFunc(r.Entries, func(a, b Entry) int { return strings.Compare(a.Action, b.Action) })
+	entry := func(name string, state plan.State) Entry {
+		return Entry{Time: at.UTC(), Action: name, Kind: "k", Who: "w", State: state, Key: "key", Attempt: 3, Reason: "why " + name}
+	}
+	want := []Entry{entry("a", plan.Running), entry("b", plan.Done), entry("c", plan.Cached), entry("d", plan.Blocked)}
+	want[0].Expected = 9
+	want[1].Bytes, want[1].Seconds = 7, 2
+	if d := cmp.Diff(want, r.Entries); d != "" || r.State != "done" {
+		t.Errorf("%s: %s", r.State, d)
+	}
+}
+
+// Nothing in a journal is a command to a terminal.
+func TestJournalIsVisible(t *testing.T) {
+	dir := t.TempDir()
+	j := newJournal(t, dir)
+	j.Observe(Event{Time: time.Now(), Action: &plan.Action{Name: "a\u202e\x1b"}, State: plan.Failed, Err: errors.New("\u2066")})
+	if err := j.Close("failed"); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, JournalFile))
+	if err != nil || strings.ContainsAny(string(data), "\u202e\u2066\x1b") {
+		t.Errorf("found %q, %v", data, err)
+	}
+	if r := readJournal(t, dir); len(r.Entries) != 1 || r.Entries[0].Action != "a\u202e\x1b" || r.Entries[0].Error != "\u2066" {
+		t.Errorf("found %+v", r.Entries)
+	}
+}
+
+// Only folders that hold a journal of their own are runs. Of those with equal numbers the last by name comes first.
+func TestJournalDirsOfOthers(t *testing.T) {
+	runs := t.TempDir()
+	for dir, content := range map[string]string{
+		"a": `{"run":"a","sequence":2}` + "\n", "b": `{"run":"b","sequence":2}` + "\n", "c": `{"run":"c","sequence":10}` + "\n", "d": "damaged", "e": "",
+		"f": `{"run":"` + strings.Repeat("f", 1<<16) + `","sequence":99}` + "\n",
+	} {
+		if err := os.Mkdir(filepath.Join(runs, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(runs, dir, JournalFile), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(
+		os.Mkdir(filepath.Join(runs, "linked"), 0o755), os.Symlink(filepath.Join(runs, "a", JournalFile), filepath.Join(runs, "linked", JournalFile)),
+		os.Mkdir(filepath.Join(runs, "folder"), 0o755), os.Mkdir(filepath.Join(runs, "folder", JournalFile), 0o755),
+		os.WriteFile(filepath.Join(runs, "file"), nil, 0o644), os.Symlink(filepath.Join(runs, "a"), filepath.Join(runs, "link")),
+	); err != nil {
+		t.Fatal(err)
+	}
+	dirs, err := JournalDirs(runs)
+	var got []string
+	for _, d := range dirs {
+		got = append(got, filepath.Base(d))
+	}
+	if d := cmp.Diff([]string{"c", "b", "a", "f", "e", "d"}, got); d != "" || err != nil {
+		t.Errorf("%v: %s", err, d)
+	}
+	// The next run counts on from the largest number.
+	if err := newJournal(t, filepath.Join(runs, "next")).Close("done"); err != nil {
+		t.Fatal(err)
+	}
+	if n := sequence(filepath.Join(runs, "next")); n != 11 {
+		t.Errorf("found the number %d, wanted 11", n)
+	}
+	if _, err := JournalDirs(filepath.Join(runs, "file")); err == nil {
+		t.Error("a file has runs")
 	}
 }
 

@@ -385,3 +385,151 @@ func TestNegativeAmounts(t *testing.T) {
 		t.Errorf("found error %v", err)
 	}
 }
+
+// What a machine has is what work and its model may take together; how much memory its devices have is not known.
+func TestCheck(t *testing.T) {
+	b := executor.NewBudget(plan.Resources{Cores: 2, Memory: 10, Devices: 1}, nil, nil)
+	for _, test := range []struct {
+		own   plan.Resources
+		model *plan.Model
+		says  string
+	}{
+		{plan.Resources{Cores: 2, Memory: 10, Devices: 1}, nil, ""},
+		{plan.Resources{Cores: 2, Memory: 4}, model("m", 6, 1), ""},
+		{plan.Resources{Cores: 2, Memory: 5}, model("m", 6, 1), "needs 11 B of memory and runs may take 10 B of memory; raise --memory"},
+		{plan.Resources{Cores: 1, Devices: 1}, model("m", 6, 1), "needs 2 devices and runs may take 1 device; raise --devices"},
+		{plan.Resources{Cores: 1, DeviceMemory: 1 << 40}, nil, ""},
+		{plan.Resources{Cores: -1}, nil, "asks for -1 of cores"},
+		{plan.Resources{Devices: -2}, nil, "asks for -2 of devices"},
+		{plan.Resources{DeviceMemory: -3}, nil, "asks for -3 of device-memory"},
+	} {
+		err := b.Check(test.own, test.model)
+		if (err == nil) != (test.says == "") || err != nil && (!strings.HasPrefix(err.Error(), test.says) || protocol.KindOf(err) != protocol.InvalidInput) {
+			t.Errorf("%+v: found %v, wanted %q", test.own, err, test.says)
+		}
+	}
+}
+
+// free reports whether work gets what it takes at once, and then gives it back.
+func free(t *testing.T, b *executor.Budget, own plan.Resources, m *plan.Model) bool {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	got := make(chan func(), 1)
+	go func() {
+		release, err := b.Acquire(ctx, own, m)
+		if err == nil {
+			release()
+		}
+		got <- release
+	}()
+	synctest.Wait()
+	defer cancel()
+	if len(got) == 0 {
+		cancel()
+		<-got
+		return false
+	}
+	<-got
+	return true
+}
+
+// What is given back twice is free once.
+func TestReleaseTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := executor.NewBudget(plan.Resources{Cores: 1}, nil, nil)
+		release := acquire(t, b, one, nil)
+		release()
+		release()
+		release = acquire(t, b, one, nil)
+		if free(t, b, one, nil) {
+			t.Error("one core was given to two")
+		}
+		release()
+	})
+}
+
+// Models of which it is not known what they take give way to any that is to be loaded, unless they are used; others stay
+// where they are not in the way.
+func TestUnknownModelsGiveWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{}
+		b := executor.NewBudget(plan.Resources{Cores: 4, Memory: 10, Devices: 1}, s, nil)
+		used := acquire(t, b, one, model("used", 0, 0))
+		acquire(t, b, one, model("known", 1, 0))()
+		acquire(t, b, one, model("device", 0, 1))()
+		acquire(t, b, one, nil)()
+		if got := s.names(); got != "" {
+			t.Errorf("evicted %q, wanted none", got)
+		}
+		used()
+		acquire(t, b, one, nil)()
+		acquire(t, b, one, model("known", 1, 0))()
+		if got := s.names(); got != "" {
+			t.Errorf("evicted %q for what is not to be loaded", got)
+		}
+		acquire(t, b, one, model("new", 2, 0))()
+		if got := s.names(); got != "used" {
+			t.Errorf("evicted %q, wanted used", got)
+		}
+		// Memory is not made by closing a model that has none.
+		acquire(t, b, plan.Resources{Cores: 1, Memory: 10}, nil)()
+		b.Wait()
+		if got := s.names(); got != "used known new" {
+			t.Errorf("evicted %q, wanted used, known and then new", got)
+		}
+	})
+}
+
+// A model that is being closed is loaded anew for who comes then, and closed once.
+func TestModelBeingClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{gate: make(chan struct{})}
+		b := executor.NewBudget(plan.Resources{Cores: 4, Memory: 10}, s, nil)
+		acquire(t, b, one, model("a", 4, 0))()
+		b.Retire("a")
+		b.Retire("a")
+		if free(t, b, one, model("a", 4, 0)) {
+			t.Error("a model that is being closed was used")
+		}
+		if free(t, b, plan.Resources{Cores: 1, Memory: 7}, nil) {
+			t.Error("what a model holds that is being closed was given away")
+		}
+		close(s.gate)
+		b.Wait()
+		if !free(t, b, plan.Resources{Cores: 1, Memory: 10}, nil) || s.names() != "a" {
+			t.Errorf("evicted %q, wanted a once", s.names())
+		}
+		// It is not retired for good.
+		acquire(t, b, one, model("a", 4, 0))()
+		b.Wait()
+		if got := s.names(); got != "a" {
+			t.Errorf("evicted %q after it was loaded anew", got)
+		}
+	})
+}
+
+// All that work takes is given back, and no more.
+func TestAllIsGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		whole := plan.Resources{Cores: 3, Memory: 20, Devices: 2, DeviceMemory: 50}
+		b := executor.NewBudget(whole, &shelf{}, nil)
+		release := acquire(t, b, plan.Resources{Cores: 1, Memory: 5, Devices: 1, DeviceMemory: 9}, model("a", 5, 0))
+		for _, test := range []struct {
+			own  plan.Resources
+			want bool
+		}{
+			{plan.Resources{Cores: 2, Memory: 10, Devices: 1}, true}, {plan.Resources{Cores: 3}, false}, {plan.Resources{Memory: 11}, false},
+			{plan.Resources{Devices: 2}, false}, {plan.Resources{DeviceMemory: 1 << 40}, true},
+		} {
+			if got := free(t, b, test.own, nil); got != test.want {
+				t.Errorf("%+v beside it: %t", test.own, got)
+			}
+		}
+		release()
+		acquire(t, b, whole, nil)()
+		b.Wait()
+		if !free(t, b, whole, nil) {
+			t.Error("not all was given back")
+		}
+	})
+}

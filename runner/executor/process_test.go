@@ -55,3 +55,59 @@ func TestSilentProcess(t *testing.T) {
 		t.Errorf("%+v, wanted an error", u)
 	}
 }
+
+// A process that dies fails the job that it had begun, and another one goes on with the next. What a process was to do is in
+// the store.
+func TestProcessDies(t *testing.T) {
+	s, err := store.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Begin(t.Context(), store.Run{ID: "run", Started: time.Now(), State: "running"}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Release(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}()
+	a, b := plan.Job{Key: strings.Repeat("a", 64), Name: "a", Resources: one}, plan.Job{Key: strings.Repeat("b", 64), Name: "b", Resources: one}
+	a.Descriptor.Parameters, b.Descriptor.Parameters = []byte("{}"), []byte("{}")
+	for _, test := range []struct{ program, want, says string }{
+		{`read key; echo "{\"key\":\"$key\",\"started\":true}"; exit 3`, "started a, ended a, started b, ended b", "the process that worked on it: exit status 3"},
+		{"exit 4", "ended a, ended b", "the process that worked on it: "},
+		{`read key; echo what; read end; read end`, "ended a, ended b", "its output: invalid character"},
+		{"", "ended a, ended b", "start a process for 2 actions: "},
+	} {
+		program := func(ctx context.Context) *exec.Cmd {
+			if test.program == "" {
+				return exec.CommandContext(ctx, "./no such program")
+			}
+			return exec.CommandContext(ctx, "sh", "-c", test.program)
+		}
+		p := executor.NewProcesses(executor.NewBudget(plan.Resources{Cores: 1}, nil, nil), program, s, hclog.NewNullLogger())
+		p.Submit(t.Context(), []plan.Job{a, b})
+		var got []string
+		for ended := 0; ended < 2; {
+			u := <-p.Updates()
+			what := "started "
+			if u.Ended {
+				what = "ended "
+				ended++
+				if u.Err == nil || !strings.Contains(u.Err.Error(), test.says) {
+					t.Errorf("%s: found %+v, wanted %q", test.program, u, test.says)
+				}
+			}
+			got = append(got, what+u.Key[:1])
+		}
+		if strings.Join(got, ", ") != test.want || p.Close() != nil {
+			t.Errorf("%s: found %q, wanted %s", test.program, got, test.want)
+		}
+		for _, job := range []plan.Job{a, b} {
+			if stored, err := executor.Stored(t.Context(), s, job.Key); err != nil || stored.Name != job.Name || stored.Key != job.Key {
+				t.Errorf("found the job %+v, %v", stored, err)
+			}
+		}
+	}
+}

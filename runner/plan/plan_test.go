@@ -18,6 +18,7 @@ import (
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action/gap"
 	"surprisal.dev/runner/action/kinds"
+	"surprisal.dev/runner/action/scaling"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/spec"
@@ -28,7 +29,8 @@ import (
 type world struct {
 	spec.Experiment
 	plan.Catalog
-	Gaps []gap.Gap
+	Gaps   []gap.Gap
+	tables []scaling.Table
 }
 
 // newWorld has the datasets a, b and corpus (for training only); the models flat, which reads no data, and big and small,
@@ -100,7 +102,11 @@ func (w *world) build() (*plan.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.Sections = map[string]json.RawMessage{"gap": text}
+	tables, err := json.Marshal(w.tables)
+	if err != nil {
+		return nil, err
+	}
+	w.Sections = map[string]json.RawMessage{"gap": text, "scaling": tables}
 	var all []plan.Kind
 	for _, k := range kinds.All() {
 		all = append(all, k)
@@ -246,6 +252,25 @@ func TestKeys(t *testing.T) {
 		{"special tokens", func(w *world) { w.key("a").ParseSpecial = true }, "score big a, score flat a, score small a, gap big-small"},
 		{"a row range", func(w *world) { w.key("corpus").Rows.From = 1 },
 			"materialize corpus, train big, train small, score big a, score big b, score small a, score small b, gap big-small"},
+		{"the end of a row range", func(w *world) { w.key("b").Rows.To = 5 },
+			"materialize b, score big b, score flat b, score small b, gap big-small"},
+		{"the binary of a provider", func(w *world) {
+			w.Providers["text"] = plan.Plugin{Worker: plan.Worker{Name: "text", Version: "1", Protocol: 1, Digest: digest("new")}}
+		}, "materialize a, materialize b, materialize corpus, train big, train small, score big a, score big b, score flat a, score flat b, score small a, score small b, gap big-small"},
+		{"the protocol of a backend", func(w *world) {
+			w.Backends["flat"] = plan.Plugin{Worker: plan.Worker{Name: "flat", Version: "1", Protocol: 2, Digest: digest("flat")}}
+		}, "score flat a, score flat b"},
+		{"one more shard", func(w *world) {
+			s := w.Sources["b"]
+			s.Files = append(s.Files, protocol.File{Name: "more.txt", Digest: digest("more")})
+			w.Sources["b"] = s
+		}, "materialize b, score big b, score flat b, score small b, gap big-small"},
+		{"the context of a model", func(w *world) { w.called("flat").Scoring.Context = 64 }, "score flat a, score flat b"},
+		{"the stride of a model", func(w *world) { w.called("flat").Scoring.Stride = 64 }, "score flat a, score flat b"},
+		{"what a model's context counts", func(w *world) { w.called("flat").Scoring.Anchor = "bytes" }, "score flat a, score flat b"},
+		{"the end of text", func(w *world) { w.called("flat").Scoring.EOS = true }, "score flat a, score flat b"},
+		{"the sides of a gap", func(w *world) { w.Gaps[0].A, w.Gaps[0].B = w.Gaps[0].B, w.Gaps[0].A }, "gap big-small"},
+		{"the datasets of a gap", func(w *world) { w.Gaps[0].Datasets = []string{"a"} }, "gap big-small"},
 		{"a sample", func(w *world) { w.key("b").Sample = &spec.Sample{Documents: 3, Seed: 1} },
 			"materialize b, score big b, score flat b, score small b, gap big-small"},
 		{"a model's setting", func(w *world) { w.called("small").Backend.Config = json.RawMessage(`{"order":3}`) },
@@ -321,6 +346,138 @@ func TestDescriptors(t *testing.T) {
 		if key, _, err := back.Descriptor.Key(); err != nil || key != a.Key {
 			t.Errorf("%s: after a journey as JSON its key is %s, not %s (%v)", a.Name, key, a.Key, err)
 		}
+	}
+}
+
+// Samples of other sizes or by other seeds are other documents.
+func TestKeysOfSamples(t *testing.T) {
+	keys := map[string]bool{}
+	for _, sample := range []spec.Sample{{Documents: 3, Seed: 1}, {Documents: 4, Seed: 1}, {Documents: 3, Seed: 2}} {
+		w := newWorld()
+		w.key("b").Sample = &sample
+		keys[w.keys(t)["materialize b"]] = true
+	}
+	if len(keys) != 3 {
+		t.Errorf("found %d keys of three samples", len(keys))
+	}
+}
+
+// What a kind of action says of its actions: what they are about, what is told of this machine, what they read and take.
+func TestKinds(t *testing.T) {
+	w := newWorld()
+	w.Estimates["big"] = protocol.Estimate{MemoryBytes: 10, TrainingMemoryPerByte: 2, MemoryPerTrainingByte: 3, Devices: 1, DeviceMemoryBytes: 70}
+	w.Estimates["small"] = protocol.Estimate{Parameters: 12}
+	w.called("big").Backend.Config = json.RawMessage(`{"order":5,"threads":4,"batch":{"tokens":7}}`)
+	w.key("b").Tags = nil
+	w.key("b").ParseSpecial = true
+	w.Dir = "/specs"
+	w.Models = append(w.Models, spec.Model{Name: "theirs", Scores: &spec.Scores{Path: "s.parquet", Protocol: "marin"}})
+	w.Scores["theirs"] = protocol.File{Name: "s.parquet", Digest: digest("table"), Bytes: 7}
+	w.Gaps[0].Allow = []string{"stride", "eos"}
+	w.tables = []scaling.Table{{Name: "order", Models: []string{"small", "big"}, Datasets: []string{"a", "b"}}}
+	p := w.plan(t)
+	inputs := func(a *plan.Action) (all []string) {
+		for _, in := range a.Inputs {
+			all = append(all, fmt.Sprintf("%s < %s %s %t", in.Role, in.Upstream.Name, in.Files, in.Counted))
+		}
+		return all
+	}
+	for _, test := range []struct {
+		name, parameters, machine, who, publish, worker string
+		labels                                          plan.Labels
+		inputs                                          []string
+	}{
+		{
+			name: "materialize a", who: "text", worker: "text", labels: plan.Labels{Dataset: "a", Tags: []string{"tag:a"}},
+			parameters: `{"badRows":"error","fields":["text"],"files":[{"digest":"` + digest("a") + `","name":"text.txt"}],"invalidUTF8":"error",` +
+				`"limits":{"bytes":100,"documents":10},"revision":"","rows":{"from":0,"to":0},"sample":null,"source":{"split":"lines"}}`,
+			machine: `{"config":{"path":"/data/a.txt"},"dir":"/specs","source":{"parameters":{"split":"lines"},"files":[{"name":"text.txt","digest":"` + digest("a") + `","bytes":5000}],"local":true}}`,
+		}, {
+			name: "train big", who: "big", worker: "ngram", labels: plan.Labels{Model: "big"}, parameters: `{"config":{"batch":{},"order":5}}`,
+			machine: `{"settings":{"batch.tokens":7,"threads":4}}`, inputs: []string{"000 < materialize corpus [documents.parquet] true"},
+		}, {
+			name: "score big b", who: "big", worker: "ngram", labels: plan.Labels{Dataset: "b", Model: "big"},
+			parameters: `{"config":{"batch":{},"order":5},"parseSpecial":true,"settings":{"anchor":"","context":0,"eos":false,"prefix":"bos","stride":0},"truncation":100}`,
+			machine:    `{"settings":{"batch.tokens":7,"threads":4}}`,
+			inputs:     []string{"documents < materialize b [counts.json documents.parquet] true", "model < train big [model.bin] false"},
+		}, {
+			name: "score flat a", who: "flat", worker: "flat", labels: plan.Labels{Dataset: "a", Model: "flat", Tags: []string{"tag:a"}},
+			parameters: `{"config":{},"parseSpecial":false,"settings":{"anchor":"","context":0,"eos":false,"prefix":"bos","stride":0},"truncation":100,` +
+				`"weights":[{"digest":"` + digest("weights") + `","name":"flat.bin"}]}`,
+			machine: `{"weights":[{"Name":"flat.bin","Path":"/models/flat.bin","Digest":"` + digest("weights") + `"}]}`,
+			inputs:  []string{"documents < materialize a [counts.json documents.parquet] true"},
+		}, {
+			name: "import theirs", who: "theirs", labels: plan.Labels{Model: "theirs"},
+			parameters: `{"protocol":"marin","table":"` + digest("table") + `"}`, machine: `{"path":"s.parquet","dir":"/specs"}`,
+		}, {
+			name: "gap big-small", publish: "gap/big-small", labels: plan.Labels{Section: "big-small"},
+			parameters: `{"a":"big","allow":["eos","stride"],"b":"small","datasets":["a","b"],"tags":{"a":["tag:a"]}}`,
+			inputs: []string{
+				"a/a < score big a [scored_documents.parquet summary.json] true", "a/b < score big b [scored_documents.parquet summary.json] true",
+				"b/a < score small a [scored_documents.parquet summary.json] false", "b/b < score small b [scored_documents.parquet summary.json] false",
+			},
+		}, {
+			name: "scaling order", publish: "scaling/order", labels: plan.Labels{Section: "order"},
+			parameters: `{"datasets":["a","b"],"models":[{"name":"small","parameters":12},{"name":"big","parameters":0}]}`,
+			inputs: []string{
+				"000/a < score small a [summary.json] true", "000/b < score small b [summary.json] true",
+				"001/a < score big a [summary.json] false", "001/b < score big b [summary.json] false",
+			},
+		},
+	} {
+		a := p.Action(test.name)
+		if a == nil {
+			t.Fatalf("no action %s among %q", test.name, p.Names())
+		}
+		worker := ""
+		if a.Worker != nil {
+			worker = a.Worker.Name
+		}
+		if d := cmp.Diff(test.labels, a.Labels); d != "" || string(a.Parameters) != test.parameters || string(a.Machine) != test.machine || a.Rates.Who != test.who ||
+			a.Publish != test.publish || worker != test.worker {
+			t.Errorf("%s: parameters %s, machine %s, who %q, publish %q, worker %q: %s", test.name, a.Parameters, a.Machine, a.Rates.Who, a.Publish, worker, d)
+		}
+		if d := cmp.Diff(test.inputs, inputs(a)); d != "" {
+			t.Errorf("%s: %s", test.name, d)
+		}
+	}
+	if got, want := p.Action("score big a").Model.Resources, (plan.Resources{Memory: 10 + 3*1000, Devices: 1, DeviceMemory: 70}); got != want {
+		t.Errorf("the model takes %+v, wanted %+v", got, want)
+	}
+	if p.Action("score big a").Model.ID != p.Action("score big b").Model.ID || p.Action("score big a").Model.ID == p.Action("score small a").Model.ID {
+		t.Error("models are not told apart, or one is taken for two")
+	}
+	for name, want := range map[string]int64{
+		"gap big-small": artifact.GapMemory(100), "materialize a": artifact.MaterializeMemory(100), "train big": 10 + 2*1000, "train small": 0, "score big a": artifact.ScoreMemory(100),
+		"scaling order": 0, "import theirs": 0,
+	} {
+		if got := p.Action(name).Resources; got != (plan.Resources{Cores: 1, Memory: want}) {
+			t.Errorf("%s takes %+v, wanted %d bytes", name, got, want)
+		}
+	}
+	for name, want := range map[string]plan.Cost{
+		"gap big-small": {Documents: 20, Bytes: 2000, Largest: 100, AtMost: true}, "scaling order": {Documents: 20, Bytes: 2000, Largest: 100, AtMost: true},
+		"import theirs": {Bytes: 7, AtMost: true}, "train big": {Documents: 10, Bytes: 1000, Largest: 100, AtMost: true},
+	} {
+		got := p.Action(name).Cost
+		if got.Memory = 0; got != want {
+			t.Errorf("%s costs %+v, wanted %+v", name, got, want)
+		}
+	}
+}
+
+// A table of models that read a dataset under other limits is refused.
+func TestScalingLimits(t *testing.T) {
+	w := newWorld()
+	w.called("small").Limits = &spec.Limits{Documents: -1, Bytes: 50}
+	w.tables = []scaling.Table{{Name: "order", Models: []string{"big", "flat", "small"}, Datasets: []string{"a", "b"}}}
+	want := `scaling "order": models "big" and "small" read the dataset "a" under different limits; take the limits out of the sweep`
+	if _, err := w.build(); err == nil || err.Error() != want {
+		t.Errorf("found error %v, wanted %s", err, want)
+	}
+	w.tables[0].Models = []string{"big", "other"}
+	if _, err := w.build(); err == nil || err.Error() != `scaling "order": model "other" does not score dataset "a"` {
+		t.Errorf("found error %v", err)
 	}
 }
 
@@ -672,6 +829,10 @@ func TestDiff(t *testing.T) {
 		{`{"a":[1,2]}`, `{"a":[1]}`, "a.1: no longer 2"},
 		{`{"a":[]}`, `{"a":null}`, "a: [] -> null"},
 		{`{"a":true}`, `{"a":false}`, "a: true -> false"},
+		{`{"a":[{"b":1},{"b":2}]}`, `{"a":[{"b":1},{"b":3}]}`, "a.1.b: 2 -> 3"},
+		{`{"b":{"c":1},"a":1}`, `{"b":{"c":2},"a":2}`, "a: 1 -> 2; b.c: 1 -> 2"},
+		{`{"a":{}}`, `{"a":{"b":1}}`, "a: no longer {}; a.b: now 1"},
+		{`{"a":null}`, `{}`, ": now {}; a: no longer null"},
 	} {
 		fields, err := plan.Diff([]byte(test.before), []byte(test.after))
 		if err != nil {
@@ -685,8 +846,10 @@ func TestDiff(t *testing.T) {
 			t.Errorf("%s to %s: %q, want %q", test.before, test.after, got, test.want)
 		}
 	}
-	if _, err := plan.Diff([]byte(`{`), []byte(`{}`)); err == nil {
-		t.Error("half a document has a difference")
+	for _, half := range [][2]string{{`{`, `{}`}, {`{}`, `{`}} {
+		if _, err := plan.Diff([]byte(half[0]), []byte(half[1])); err == nil || !strings.HasPrefix(err.Error(), "not JSON: ") {
+			t.Errorf("half a document: found error %v", err)
+		}
 	}
 }
 
@@ -752,6 +915,92 @@ func TestGraph(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A picture has a column for each kind that has actions, a box for each action and a line for each input.
+func TestPicture(t *testing.T) {
+	var up []plan.Input
+	p, err := plan.Build(&spec.Experiment{Name: "e"}, plan.Catalog{}, []plan.Kind{
+		step{"none", func(*plan.Builder) error { return nil }},
+		step{"k1", func(b *plan.Builder) error {
+			for _, name := range []string{"a", "bé"} {
+				a, err := b.Add("k1", plan.Parts{Name: name})
+				if err != nil {
+					return err
+				}
+				up = append(up, plan.Input{Role: name, Upstream: a}, plan.Input{Role: name + " again", Upstream: a})
+			}
+			return nil
+		}},
+		step{"k2", func(b *plan.Builder) error {
+			_, err := b.Add("k2", plan.Parts{Name: "c & co.", Inputs: up})
+			return err
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Action("a").State, p.Action("bé").State = plan.Cached, plan.Pending
+	var svg, dot bytes.Buffer
+	if err := errors.Join(p.WriteSVG(&svg), p.WriteDOT(&dot)); err != nil {
+		t.Fatal(err)
+	}
+	want := `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 268 134" width="268" height="134" font-family="sans-serif" font-size="12">
+<title>e</title>
+<rect width="100%" height="100%" fill="white"/>
+<path d="M89 40 C134 40 134 40 179 40" fill="none" stroke="#99a" stroke-width="1"/>
+<path d="M89 94 C134 94 134 40 179 40" fill="none" stroke="#99a" stroke-width="1"/>
+<rect x="20" y="20" width="69" height="40" rx="4" fill="#d9ead3" stroke="#667"/>
+<text x="30" y="37">a</text><text x="30" y="52" fill="#556">cached</text>
+<rect x="20" y="74" width="69" height="40" rx="4" fill="#cfe2f3" stroke="#667"/>
+<text x="30" y="91">bé</text><text x="30" y="106" fill="#556">pending</text>
+<rect x="179" y="20" width="69" height="40" rx="4" fill="#fff2cc" stroke="#667"/>
+<text x="189" y="37">c &amp; co.</text><text x="189" y="52" fill="#556">waits</text>
+</svg>
+`
+	if d := cmp.Diff(want, svg.String()); d != "" {
+		t.Error(d)
+	}
+	want = `digraph "e" {
+  rankdir=LR
+  node [shape=box style=filled fontname="sans-serif"]
+  n0 [label="a\ncached" fillcolor="#d9ead3"]
+  n1 [label="bé\npending" fillcolor="#cfe2f3"]
+  n2 [label="c & co.\nwaits" fillcolor="#fff2cc"]
+  n0 -> n2
+  n1 -> n2
+}
+`
+	if d := cmp.Diff(want, dot.String()); d != "" {
+		t.Error(d)
+	}
+}
+
+// Up to 150 actions are shown one by one. In a box of several stands how many are in which state.
+func TestPictureOfMany(t *testing.T) {
+	for n, want := range map[int]string{150: "a0\\nskipped\" fillcolor=\"#eeeeee\"", 151: "k m\\n149 pending, 1 cached, 1 skipped\" fillcolor=\"#cfe2f3\""} {
+		parts := make([]plan.Parts, n)
+		for i := range parts {
+			parts[i] = plan.Parts{Name: fmt.Sprintf("a%d", i), Labels: plan.Labels{Model: "m"}}
+		}
+		p, err := plan.Build(&spec.Experiment{}, plan.Catalog{}, []plan.Kind{added("k", parts...)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, a := range p.Actions {
+			a.State = map[int]plan.State{0: plan.Skipped, 1: plan.Cached}[i]
+			if i > 1 {
+				a.State = plan.Pending
+			}
+		}
+		var dot strings.Builder
+		if err := p.WriteDOT(&dot); err != nil {
+			t.Fatal(err)
+		}
+		if boxes := strings.Count(dot.String(), "[label="); !strings.Contains(dot.String(), `[label="`+want) || boxes != map[int]int{150: 150, 151: 1}[n] {
+			t.Errorf("%d actions: found %d boxes, wanted %s in\n%.300s", n, boxes, want, dot.String())
+		}
 	}
 }
 

@@ -3,6 +3,8 @@ package materialize_test
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -304,6 +306,21 @@ func TestDocuments(t *testing.T) {
 			[]string{"0: <0123456789abcdef>[0123456789abcdef]", "1: <0123456789abcde>[0123456789abcde]"}, nil,
 			[]string{"in 1 of 2 rows the input already holds the target"},
 		}, {
+			"the second value of a pair may be at fault, and is named; nothing is wrong with an empty input",
+			pair("{\"in\":\"x\",\"out\":\"ab\xff\"}", `{"in":"","out":"y"}`).with(func(d *spec.Dataset) { d.BadRows = "skip" }),
+			[]string{"1: [y]"},
+			[]string{`bad row x1 [f row 0: field "out" is not valid UTF-8 at byte 2 (0xFF); set invalidUTF8: "replace" to read it with U+FFFD]`},
+			[]string{`1 of 2 rows left out: bad row (f row 0: field "out" is not valid UTF-8 at byte 2 (0xFF); set invalidUTF8: "replace" to read it with U+FFFD)`},
+		}, {
+			"a text of a limit's size is whole, and one that is emptied by a limit makes no document",
+			objects([]string{"t"}, `{"t":"abc"}`, `{"t":"abcd"}`).with(func(d *spec.Dataset) { d.Limits.Bytes = 3 }),
+			[]string{"0: [abc]", `1: [abc] {"truncatedFrom":4}`}, nil, nil,
+		}, {
+			"what is cut and what is replaced are both told",
+			objects([]string{"t"}, "{\"t\":\"a\xffbcdefg\"}").with(func(d *spec.Dataset) { d.Limits.Bytes, d.InvalidUTF8 = 5, "replace" }),
+			[]string{"0: [a\ufffdb] {\"truncatedFrom\":10,\"replacedBytes\":1}"}, nil,
+			[]string{"1 of 1 rows are not valid UTF-8; bytes that became U+FFFD: 1"},
+		}, {
 			"what a limit cuts away is given away to nobody",
 			pair(`{"in":"aa","out":"a"}`, `{"in":"a","out":"b"}`).with(func(d *spec.Dataset) { d.Limits.Bytes = 2 }),
 			[]string{"1: a[b]"}, []string{"target beyond the byte limit x1 [f row 0]"},
@@ -353,6 +370,12 @@ func TestRefused(t *testing.T) {
 		}, {
 			"nothing left", objects([]string{"t"}, `{"t":""}`, `{"t":""}`),
 			[]string{"no documents are left of 2 rows: 2 empty"},
+		}, {
+			"nothing left for several reasons",
+			pair(`{"in":"x","out":""}`, `{}`, `{"in":"xyz","out":"y"}`).with(func(d *spec.Dataset) { d.BadRows, d.Limits.Bytes = "skip", 2 }),
+			[]string{"no documents are left of 3 rows: 1 bad row, 1 empty target, 1 target beyond the byte limit; check the source"},
+		}, {
+			"a page of them, and there may be more", objects([]string{"t"}, many[:20]...), []string{"at least 20 of the rows cannot be read"},
 		}, {
 			"no rows in the range", lines("a").with(func(d *spec.Dataset) { d.Rows.From = 7 }),
 			[]string{"no documents are left of 0 rows", "no rows in the range"},
@@ -501,6 +524,156 @@ func TestSampleBehindOtherShards(t *testing.T) {
 	if len(taken) != 10 || of == 0 || of == 10 {
 		t.Errorf("found %d rows of one shard, %d of both", len(taken), of)
 	}
+}
+
+// A sample takes the rows whose hash of seed, number and shard is least.
+func TestSampleHash(t *testing.T) {
+	var source fakeSource
+	type row struct {
+		hash uint64
+		text string
+	}
+	var rows []row
+	for i := range int64(30) {
+		shard, number := []string{"a", "b", "c"}[i/10], i%10
+		text := fmt.Sprintf("%s %d", shard, number)
+		source = append(source, protocol.Row{Shard: shard, Number: number, Ordinal: 7 * i, Values: [][]byte{[]byte(text)}})
+		of := []byte("surprisal/sample/v1\x00\x00\x00\x00\x00\x00\x00\x01\x02\x00\x00\x00\x00\x00\x00\x00" + string(rune(number)) + shard)
+		sum := sha256.Sum256(of)
+		rows = append(rows, row{binary.BigEndian.Uint64(sum[:]), text})
+	}
+	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.hash, b.hash) })
+	var want, got []string
+	for _, r := range rows[:11] {
+		want = append(want, r.text)
+	}
+	for _, d := range source.materialize(t, &spec.Sample{Documents: 11, Seed: 0x102}) {
+		got = append(got, d.Text)
+	}
+	slices.Sort(want)
+	if d := gocmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// asking is a provider that notes what it is asked for.
+type asking struct {
+	fakeSource
+	requests *[]protocol.ReadRequest
+	fail     error
+}
+
+func (a asking) Read(ctx context.Context, r protocol.ReadRequest, emit func(protocol.Row) error) error {
+	*a.requests = append(*a.requests, r)
+	return errors.Join(a.fakeSource.Read(ctx, r, emit), a.fail)
+}
+
+type askingPlugins struct {
+	plugins
+	asking
+	none error
+}
+
+func (p askingPlugins) Provider(context.Context) (action.Provider, error) { return p.asking, p.none }
+
+// A provider is asked for what the plan names, where it lies on this machine; a sample asks twice for the same.
+func TestRequest(t *testing.T) {
+	files := []protocol.File{{Name: "f", Digest: "d1", Bytes: 3}, {Name: "g", Digest: "d2", Bytes: 4}}
+	resolved := protocol.Resolution{Parameters: json.RawMessage(`{"split":"x"}`), Revision: "r", Local: true, Files: files}
+	d := lines().with(func(d *spec.Dataset) {
+		d.Key, d.Source = "key", spec.Source{Provider: "text", Config: json.RawMessage(`{"path":"f"}`)}
+		d.Rows, d.Sample, d.Fields = spec.Range{From: 2, To: 9}, &spec.Sample{Documents: 3, Seed: 1}, []string{"in", "out"}
+	})
+	dir := t.TempDir()
+	task := d.task(t, dir, resolved)
+	var requests []protocol.ReadRequest
+	a := asking{fakeSource: fakeSource{{Shard: "f", Number: 1, Values: [][]byte{[]byte("a"), []byte("b")}}}, requests: &requests}
+	task.Dir, task.Advance, task.Plugins = t.TempDir(), func(action.Progress) {}, askingPlugins{asking: a}
+	task.Descriptor.Worker = &plan.Worker{Name: "text", Version: "v", Protocol: 3, Digest: "d"}
+	result, err := materialize.Kind{}.Work(t.Context(), task)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := protocol.ReadRequest{
+		Source: protocol.Source{Config: json.RawMessage(`{"path":"f"}`), Dir: dir}, Pinned: resolved, Fields: []string{"in", "out"}, From: 2, To: 9,
+	}
+	if d := gocmp.Diff([]protocol.ReadRequest{request, request}, requests); d != "" {
+		t.Error(d)
+	}
+	var m artifact.Metadata
+	if err := artifact.ReadJSON(task.Path(artifact.MetadataFile), &m); err != nil {
+		t.Fatal(err)
+	}
+	if d := gocmp.Diff(artifact.Plugin{Name: "text", Version: "v", Protocol: 3, Digest: "d"}, m.Provider); d != "" || m.Revision != "r" || fmt.Sprint(m.Rows) != "map[from:2 to:9]" ||
+		len(m.Files) != 2 || !slices.Equal(m.Fields, []string{"in", "out"}) || result.Measured[plan.MeasuredDocuments] != 1 {
+		t.Errorf("found %+v: %s", m, d)
+	}
+	// A row that has other values than were asked for is a bad one.
+	a.fakeSource = append(a.fakeSource, protocol.Row{Shard: "f", Number: 2, Values: [][]byte{[]byte("c")}})
+	task.Plugins = askingPlugins{asking: a}
+	if _, err := (materialize.Kind{}).Work(t.Context(), task); protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), "f row 2: has 1 values for the fields in, out") {
+		t.Errorf("found error %v", err)
+	}
+	// What fails is told, also where enough has been read.
+	for _, documents := range []int64{0, 1} {
+		a.fakeSource, a.fail = a.fakeSource[:1], errors.New("the line is dead")
+		task.Plugins = askingPlugins{asking: a}
+		task.Descriptor.Parameters = json.RawMessage(strings.Replace(string(task.Descriptor.Parameters), `"documents":3`, fmt.Sprintf(`"documents":%d`, documents+3), 1))
+		if _, err := (materialize.Kind{}).Work(t.Context(), task); !errors.Is(err, a.fail) {
+			t.Errorf("found error %v", err)
+		}
+	}
+	task.Plugins = askingPlugins{asking: a, none: errors.New("no provider")}
+	if _, err := (materialize.Kind{}).Work(t.Context(), task); err == nil || err.Error() != "no provider" {
+		t.Errorf("found error %v", err)
+	}
+}
+
+// Files on this machine that are not those of the plan are not read.
+func TestOtherFiles(t *testing.T) {
+	files := []protocol.File{{Name: "f", Digest: "d1"}, {Name: "g", Digest: "d2"}}
+	for _, other := range [][]protocol.File{nil, files[:1], {files[1], files[0]}, {{Name: "f", Digest: "d1"}, {Name: "h", Digest: "d2"}}, {{Name: "f", Digest: "d1"}, {Name: "g", Digest: "d3"}}, append(slices.Clone(files), files[1])} {
+		d := lines()
+		d.Key, d.Source = "key", spec.Source{Provider: "text", Config: json.RawMessage("{}")}
+		task := d.task(t, "/specs", protocol.Resolution{Files: files})
+		moved := d.task(t, "/specs", protocol.Resolution{Files: other})
+		var requests []protocol.ReadRequest
+		task.Machine, task.Dir, task.Plugins = moved.Machine, t.TempDir(), askingPlugins{asking: asking{requests: &requests}}
+		if _, err := (materialize.Kind{}).Work(t.Context(), task); err == nil || !strings.Contains(err.Error(), "are not those of the plan; run again") || len(requests) > 0 {
+			t.Errorf("%+v: found error %v after %d requests", other, err, len(requests))
+		}
+	}
+}
+
+// A skipped dataset is listed with its reason; two models that read a dataset under the same limits read it once.
+func TestPlan(t *testing.T) {
+	e := &spec.Experiment{Datasets: []spec.Dataset{{Key: "b", Skip: "why b"}, {Key: "a", Skip: "why a"}, {Key: "c", Limits: spec.Limits{Bytes: 5}}}}
+	c := plan.Catalog{Sources: map[string]protocol.Resolution{"c": {Parameters: json.RawMessage("{}")}}}
+	p, err := plan.Build(e, c, []plan.Kind{materialize.Kind{}, limited{{Bytes: 5}, {Bytes: 6, Documents: 7}, {Bytes: 5}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, a := range p.Actions {
+		got = append(got, a.Name+" "+a.Labels.Dataset+" "+string(a.State)+" "+a.Reason)
+	}
+	if d := gocmp.Diff([]string{"materialize a a skipped why a", "materialize b b skipped why b", "materialize c c waits ", "materialize c@documents=7,bytes=6 c waits "}, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// limited is a kind that reads dataset c under limits.
+type limited []spec.Limits
+
+func (limited) Name() string { return "read" }
+func (limited) Schema() int  { return 1 }
+func (l limited) Plan(b *plan.Builder) error {
+	for _, limits := range l {
+		if _, err := materialize.Documents(b, b.Dataset("c"), limits); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fakeSource is a provider of these rows.

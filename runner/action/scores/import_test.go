@@ -1,6 +1,7 @@
 package scores
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -18,6 +19,7 @@ import (
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/store"
 )
 
 // foreign is a row as another tool writes it, with optional columns.
@@ -180,6 +182,10 @@ func TestImportRefuses(t *testing.T) {
 		{"span", []foreign{row("a", "s", 1, "x", 2, 1)}, `scored span: found [2, 1)`},
 		{"key that leads elsewhere", []foreign{row("../a", "s", 1, "x", 0, 1)}, `dataset_name: found "../a"`},
 		{"key with an empty part", []foreign{row("a//b", "s", 1, "x", 0, 1)}, `dataset_name: found "a//b"`},
+		{"key that ends in a slash", []foreign{row("a/", "s", 1, "x", 0, 1)}, `dataset_name: found "a/", wanted a key without empty`},
+		{"key of the whole file system", []foreign{row("/a", "s", 1, "x", 0, 1)}, `dataset_name: found "/a"`},
+		{"key of no dataset", []foreign{row(".", "s", 1, "x", 0, 1)}, `dataset_name: found "."`},
+		{"key with a part of this folder", []foreign{row("a/./b", "s", 1, "x", 0, 1)}, `dataset_name: found "a/./b"`},
 		{"sum", []foreign{row("a", "s", 1, "xy", 0, 1e308, 1e308)}, `losses whose sum is not finite`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -229,12 +235,54 @@ func TestMeasured(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Kind{}.Work(t.Context(), &action.Task{Descriptor: plan.Descriptor{Kind: name, Parameters: of}, Machine: at, Dir: t.TempDir()})
+	task := &action.Task{Descriptor: plan.Descriptor{Kind: name, Parameters: of}, Machine: at, Dir: t.TempDir()}
+	r, err := Kind{}.Work(t.Context(), task)
 	if err != nil {
 		t.Fatal(err)
 	}
+	left, err := filepath.Glob(filepath.Join(task.Dir, "*"))
+	for i := range left {
+		left[i] = filepath.Base(left[i])
+	}
+	if want := []string{"a", "b", artifact.ImportFile}; err != nil || !slices.Equal(left, want) || len(r.Warnings) > 0 || len(r.Files) != 7 || !slices.IsSorted(r.Files) {
+		t.Errorf("found %q, %v, wanted %q; warned %q of %q", left, err, want, r.Warnings, r.Files)
+	}
+	var summary artifact.ScoreSummary
+	if err := artifact.ReadJSON(task.Path("b/x/"+artifact.SummaryFile), &summary); err != nil || summary.Protocol.Imported != "theirs" {
+		t.Errorf("found %+v, %v", summary, err)
+	}
 	if d := cmp.Diff(map[string]float64{plan.MeasuredDocuments: 2, plan.MeasuredBytes: 3}, r.Measured); d != "" {
 		t.Error(d)
+	}
+}
+
+// A verification replays the ledger of each dataset, and says which is wrong.
+func TestVerify(t *testing.T) {
+	dir := t.TempDir()
+	found, err := Import(t.Context(), write(t, row("a", "s", 3, "d", 0, 2), row("b/x", "s", 9, "ef", 0, 1, 1)), dir, t.TempDir(), "theirs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var outputs []store.File
+	for _, name := range Files(found) {
+		outputs = append(outputs, store.File{Name: name, Digest: filepath.Join(dir, filepath.FromSlash(name))})
+	}
+	files := action.NewFiles(outputs, func(_ context.Context, path string) (string, error) { return path, nil })
+	if n, err := (Kind{}).Verify(t.Context(), files); n != 2 || err != nil {
+		t.Errorf("found %d ledgers, %v", n, err)
+	}
+	for i, f := range outputs {
+		if f.Name == "b/x/"+artifact.LedgerFile {
+			outputs[i].Digest = filepath.Join(dir, "a", artifact.LedgerFile)
+		}
+	}
+	if _, err := (Kind{}).Verify(t.Context(), files); err == nil || !strings.HasPrefix(err.Error(), `dataset b/x: shard "s" row 9: the ledger's row is shard "s" row 3`) {
+		t.Errorf("found error %v", err)
+	}
+	some := action.NewFiles(slices.DeleteFunc(outputs, func(f store.File) bool { return f.Name == "a/"+artifact.LedgerFile }),
+		func(_ context.Context, path string) (string, error) { return path, nil })
+	if _, err := (Kind{}).Verify(t.Context(), some); err == nil {
+		t.Error("found no error for a ledger that is missing")
 	}
 }
 

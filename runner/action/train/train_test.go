@@ -16,7 +16,9 @@ import (
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
+	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/action/actiontest"
+	"surprisal.dev/runner/action/train"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/spec"
@@ -86,6 +88,7 @@ func TestTrain(t *testing.T) {
 	}{
 		{"the order is the spec's", []string{"b", "a"}, `{}`, "b1\nb2\nb3\na1\na2\n"},
 		{"a dataset counts as often as it is named", []string{"a", "a"}, `{}`, "a1\na2\na1\na2\n"},
+		{"the order of many is the spec's, too", append(slices.Repeat([]string{"a"}, 10), "b"), `{}`, strings.Repeat("a1\na2\n", 10) + "b1\nb2\nb3\n"},
 		{"a backend may have read enough", []string{"a", "b"}, `{"Stop":1}`, "a1\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -159,6 +162,50 @@ func TestTrainIsDeterministic(t *testing.T) {
 	}
 	if digests[0] != digests[1] {
 		t.Errorf("two trainings gave %v", digests)
+	}
+}
+
+// backends gives a task a backend that notes its model.
+type backends struct {
+	action.Plugins
+	model *protocol.Model
+	none  error
+}
+
+func (b backends) Backend(context.Context) (action.Backend, error) { return b, b.none }
+
+func (b backends) Train(ctx context.Context, m protocol.Model, documents iter.Seq2[protocol.Document, error], w io.Writer) error {
+	*b.model = m
+	return echo{}.Train(ctx, protocol.Model{Config: json.RawMessage("{}")}, documents, w)
+}
+
+// A backend gets its whole configuration, the settings that change no result among them.
+func TestSettings(t *testing.T) {
+	var m protocol.Model
+	task := &action.Task{
+		Descriptor: plan.Descriptor{Kind: "train", Parameters: json.RawMessage(`{"config":{"order":3,"batch":{}}}`)}, Dir: t.TempDir(),
+		Machine: json.RawMessage(`{"settings":{"threads":4,"batch.tokens":7}}`), Plugins: backends{model: &m}, Advance: func(action.Progress) {},
+	}
+	result, err := train.Kind{}.Work(t.Context(), task)
+	if want := `{"batch":{"tokens":7},"order":3,"threads":4}`; err != nil || string(m.Config) != want || len(m.Files) > 0 || !slices.Equal(result.Files, []string{artifact.ModelFile}) {
+		t.Errorf("found %s, %v, wanted %s", m.Config, err, want)
+	}
+	for name, test := range map[string]struct {
+		change func(*action.Task)
+		want   string
+	}{
+		"no backend": {func(task *action.Task) { task.Plugins = backends{model: &m, none: errors.New("no backend")} }, "no backend"},
+		"parameters": {func(task *action.Task) { task.Descriptor.Parameters = json.RawMessage("[]") }, "parameters of a train: "},
+		"places":     {func(task *action.Task) { task.Machine = json.RawMessage("[]") }, "places on this machine of a train: "},
+		"settings":   {func(task *action.Task) { task.Machine = json.RawMessage(`{"settings":{"order.x":1}}`) }, "configuration "},
+		"documents":  {func(task *action.Task) { task.Inputs = map[string]string{"000/documents.parquet": "/missing"} }, "open /missing: "},
+		"folder":     {func(task *action.Task) { task.Dir = filepath.Join(task.Dir, "missing") }, "no such file or directory"},
+	} {
+		bad := *task
+		test.change(&bad)
+		if _, err := (train.Kind{}).Work(t.Context(), &bad); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: found error %v, wanted %q", name, err, test.want)
+		}
 	}
 }
 

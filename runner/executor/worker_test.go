@@ -1,0 +1,247 @@
+package executor
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/go-hclog"
+
+	"surprisal.dev/plugins/host"
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/store"
+)
+
+// made is a kind of action whose work is that of a test.
+type made func(ctx context.Context, t *action.Task) (action.Result, error)
+
+func (made) Name() string             { return "kind" }
+func (made) Schema() int              { return 3 }
+func (made) Plan(*plan.Builder) error { return nil }
+func (m made) Work(ctx context.Context, t *action.Task) (action.Result, error) {
+	return m(ctx, t)
+}
+
+func workerOf(s *store.Store, log hclog.Logger, work made) *Worker {
+	return NewWorker(WorkerOptions{Store: s, Kinds: []action.Kind{work}, Log: log})
+}
+
+func none(action.Progress) {}
+
+// writes makes a file of a task.
+func writes(t *action.Task, name, content string) error {
+	if err := os.MkdirAll(filepath.Dir(t.Path(name)), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(t.Path(name), []byte(content), 0o644)
+}
+
+// A worker hands a job over as it is, with its inputs where they lie, and keeps what was made with how it was made.
+func TestWorker(t *testing.T) {
+	s := openStore(t)
+	path := filepath.Join(t.TempDir(), "input")
+	if err := os.WriteFile(path, []byte("what is read"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	digest, _, err := s.PutFile(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	job := plan.Job{
+		Descriptor: plan.Descriptor{Kind: "kind", Schema: 3, Parameters: json.RawMessage(`{"p":1}`), Inputs: map[string]string{"in/file": digest}},
+		Name:       "kind m d", Labels: plan.Labels{Dataset: "d", Model: "m", Tags: []string{"t"}}, Machine: json.RawMessage(`{"at":"home"}`),
+	}
+	key, canonical, err := job.Descriptor.Key()
+	if err != nil {
+		t.Fatal(err)
+	}
+	job.Key = key
+	done, dir := 0, ""
+	var progress action.Progress
+	w := workerOf(s, hclog.NewNullLogger(), func(_ context.Context, task *action.Task) (action.Result, error) {
+		done++
+		dir = task.Dir
+		if d := cmp.Diff(job, plan.Job{Key: key, Descriptor: task.Descriptor, Name: task.Name, Labels: task.Labels, Machine: task.Machine}); d != "" {
+			t.Error(d)
+		}
+		if data, err := os.ReadFile(task.Inputs["in/file"]); err != nil || string(data) != "what is read" || len(task.Inputs) != 1 {
+			t.Errorf("found the inputs %v: %q, %v", task.Inputs, data, err)
+		}
+		task.Advance(action.Progress{Documents: 2})
+		return action.Result{
+			Files: []string{"a", "b/c"}, Warnings: []string{"w"}, Measured: map[string]float64{"m": 1}, Computed: map[string]string{"device": "abacus"},
+		}, errors.Join(writes(task, "a", "1"), writes(task, "b/c", "22"), writes(task, "left", "behind"))
+	})
+	record, found, err := w.Do(t.Context(), job, progress.Add)
+	if err != nil || found || progress != (action.Progress{Documents: 2}) {
+		t.Fatalf("found %v, %v; progress %+v", found, err, progress)
+	}
+	if _, ok := record.Measured[plan.MeasuredSeconds]; !ok || record.Started.IsZero() || record.Finished.Before(record.Started) {
+		t.Errorf("measured %v from %v to %v", record.Measured, record.Started, record.Finished)
+	}
+	want := &store.Record{
+		Key: key, Descriptor: canonical, Name: "kind m d", Warnings: []string{"w"}, Started: record.Started, Finished: record.Finished,
+		Measured: map[string]float64{"m": 1, plan.MeasuredSeconds: record.Measured[plan.MeasuredSeconds]},
+		Computed: map[string]string{"device": "abacus", "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH},
+		Outputs:  []store.File{{Name: "a", Digest: protocol.Digest([]byte("1")), Bytes: 1}, {Name: "b/c", Digest: protocol.Digest([]byte("22")), Bytes: 2}},
+	}
+	if d := cmp.Diff(want, record); d != "" {
+		t.Error(d)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what it worked in is left: %v", err)
+	}
+	again, found, err := w.Do(t.Context(), job, none)
+	if err != nil || !found || done != 1 || again == nil || again.Key != key || len(again.Outputs) != 2 {
+		t.Errorf("once more: found %+v, %v, %v; it was done %d times", again, found, err, done)
+	}
+	// Doing it again tells what it makes, and leaves the store and the folder of temporary files as they are.
+	t.Setenv("TMPDIR", t.TempDir())
+	files, err := w.Again(t.Context(), job)
+	if d := cmp.Diff(want.Outputs, files); d != "" || err != nil || done != 2 {
+		t.Errorf("again: %v: %s; it was done %d times", err, d, done)
+	}
+	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
+		t.Errorf("found %v, %v left behind", left, err)
+	}
+}
+
+// Work that fails leaves nothing, and lets others try. Without figures of its own a result has its time.
+func TestWorkerFails(t *testing.T) {
+	s := openStore(t)
+	failure := errors.New("disk on fire")
+	for _, test := range []struct {
+		name   string
+		inputs map[string]string
+		result action.Result
+		err    error
+		want   string
+	}{
+		{"fails", nil, action.Result{}, failure, "disk on fire"},
+		{"promises", nil, action.Result{Files: []string{"missing"}}, nil, "missing"},
+		{"lacks", map[string]string{"in/file": protocol.Digest([]byte("nothing"))}, action.Result{}, nil, "input in/file: "},
+	} {
+		job := jobOf(t, test.name)
+		job.Descriptor.Inputs = test.inputs
+		var err error
+		if job.Key, _, err = job.Descriptor.Key(); err != nil {
+			t.Fatal(err)
+		}
+		dirs := []string{}
+		w := workerOf(s, hclog.NewNullLogger(), func(_ context.Context, task *action.Task) (action.Result, error) {
+			dirs = append(dirs, task.Dir)
+			return test.result, test.err
+		})
+		for range 2 {
+			record, found, err := w.Do(t.Context(), job, none)
+			if record != nil || found || err == nil || !strings.Contains(err.Error(), test.want) || test.err != nil && !errors.Is(err, test.err) {
+				t.Errorf("%s: found %v, %v, %v", test.name, record, found, err)
+			}
+		}
+		if files, err := w.Again(t.Context(), job); err == nil || files != nil {
+			t.Errorf("%s: again, found %v, %v", test.name, files, err)
+		}
+		if _, hit, err := s.Lookup(t.Context(), job.Key); hit || err != nil {
+			t.Errorf("%s: found a record (%v)", test.name, err)
+		}
+		for _, dir := range dirs {
+			if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s: what it worked in is left: %v", test.name, err)
+			}
+		}
+	}
+	w := workerOf(s, hclog.NewNullLogger(), func(context.Context, *action.Task) (action.Result, error) { return action.Result{}, nil })
+	record, _, err := w.Do(t.Context(), jobOf(t, "nothing"), none)
+	if err != nil || len(record.Measured) != 1 {
+		t.Errorf("found %+v, %v", record, err)
+	}
+	if _, err := w.Again(t.Context(), plan.Job{Descriptor: plan.Descriptor{Parameters: json.RawMessage("{}")}}); protocol.KindOf(err) != protocol.InvalidInput {
+		t.Errorf("a job without its key is done again: %v", err)
+	}
+}
+
+// The result that was published first stays. Only where it is another one was it somebody else's work.
+func TestFirstResultStays(t *testing.T) {
+	s := openStore(t)
+	for content, differs := range map[string]bool{"same": false, "other": true} {
+		job := jobOf(t, content)
+		var log bytes.Buffer
+		w := workerOf(s, hclog.New(&hclog.LoggerOptions{Output: &log}), func(ctx context.Context, task *action.Task) (action.Result, error) {
+			if err := writes(task, "theirs", content); err != nil {
+				return action.Result{}, err
+			}
+			digest, size, err := s.PutFile(ctx, task.Path("theirs"))
+			if err != nil {
+				return action.Result{}, err
+			}
+			canonical, err := task.Descriptor.Canonical()
+			if err != nil {
+				return action.Result{}, err
+			}
+			theirs := &store.Record{Key: job.Key, Descriptor: canonical, Name: "theirs", Outputs: []store.File{{Name: "f", Digest: digest, Bytes: size}}}
+			if _, err := s.PutRecord(ctx, theirs); err != nil {
+				return action.Result{}, err
+			}
+			return action.Result{Files: []string{"f"}}, writes(task, "f", "same")
+		})
+		record, found, err := w.Do(t.Context(), job, none)
+		if err != nil || found != differs || record.Name != "theirs" || record.Outputs[0].Digest != protocol.Digest([]byte(content)) {
+			t.Errorf("%s: found %+v, %v, %v", content, record, found, err)
+		}
+		if warned := strings.Contains(log.String(), "another result was published first") && strings.Contains(log.String(), "files=f"); warned != differs {
+			t.Errorf("%s: found the log %s", content, log.String())
+		}
+	}
+}
+
+// A plugin that is built in is known by its version, another by its binary, and a job is done by the one that it names.
+func TestPluginIdentity(t *testing.T) {
+	info := host.Info{Name: "n", Version: "v", Protocol: 4, BinaryDigest: "sha256:x", Path: "/p"}
+	outside := plan.Worker{Name: "n", Version: "v", Protocol: 4, Digest: "sha256:x"}
+	if got := WorkerOf(info); got != outside {
+		t.Errorf("found %+v, wanted %+v", got, outside)
+	}
+	builtin := info
+	builtin.Builtin = true
+	inside := plan.Worker{Name: "n", Version: "v", Protocol: 4}
+	if got := WorkerOf(builtin); got != inside {
+		t.Errorf("found %+v, wanted %+v", got, inside)
+	}
+	if err := errors.Join(same(outside, info), same(inside, builtin)); err != nil {
+		t.Error(err)
+	}
+	for _, change := range []func(*host.Info){
+		func(i *host.Info) { i.Version = "w" }, func(i *host.Info) { i.BinaryDigest = "sha256:y" }, func(i *host.Info) { i.Protocol = 5 }, func(i *host.Info) { i.Builtin = true },
+	} {
+		other := info
+		change(&other)
+		if err := same(outside, other); protocol.KindOf(err) != protocol.Changed || !strings.HasPrefix(err.Error(), "the plugin n is not the one that the plan was made with: ") {
+			t.Errorf("%+v: found error %v", other, err)
+		}
+	}
+	p := plugins{job: plan.Job{Name: "kind d"}}
+	_, _, modelErr := p.Model(t.Context(), protocol.Model{})
+	_, providerErr := p.Provider(t.Context())
+	_, backendErr := p.Backend(t.Context())
+	var says []string
+	for _, err := range []error{providerErr, backendErr, modelErr} {
+		if err == nil {
+			t.Fatal("found no error")
+		}
+		says = append(says, err.Error())
+	}
+	if want := []string{"kind d names no plugin", "kind d names no plugin", "kind d was planned without a model"}; !slices.Equal(says, want) {
+		t.Errorf("found %q, wanted %q", says, want)
+	}
+}
