@@ -34,7 +34,7 @@ func writeFiles(t *testing.T, dir string, files map[string]string) {
 func TestWeights(t *testing.T) {
 	dir := t.TempDir()
 	writeFiles(t, dir, map[string]string{
-		"a.gguf": "gguf", "b/config.json": "{}", "b/model.safetensors": "weights", "b/notes.txt": "no part of it", "c/model.safetensors": "weights",
+		"a.gguf": "gguf", "b/config.json": "{}", "b/model.safetensors": "weights", "b/notes.txt": "no part of it", "b/.cache.json": "{}", "b/old.json/x": "", "b/old.safetensors/x": "", "c/model.safetensors": "weights",
 	})
 	w := &Workspace{digests: digests.New()}
 	names := func(m spec.Weights) string {
