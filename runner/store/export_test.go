@@ -154,6 +154,32 @@ func (c *counting) stat(ctx context.Context, name string) (int64, error) {
 	return c.backend.stat(ctx, name)
 }
 
+// BlockFirstOpen makes the first opening of an object wait until its context is done.
+func BlockFirstOpen(s *Store) (began <-chan struct{}) {
+	b := &blocking{backend: s.b, began: make(chan struct{})}
+	s.b = b
+	return b.began
+}
+
+type blocking struct {
+	backend
+	first sync.Once
+	began chan struct{}
+}
+
+func (b *blocking) open(ctx context.Context, name string) (io.ReadCloser, error) {
+	var err error
+	b.first.Do(func() {
+		close(b.began)
+		<-ctx.Done()
+		err = ctx.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return b.backend.open(ctx, name)
+}
+
 // ListInstead is how many keys are looked up by listing.
 const ListInstead = listInstead
 

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -377,6 +378,33 @@ func TestFactsOfManyLookups(t *testing.T) {
 	if _, err := s.LookupMany(t.Context(), keys, cache); err == nil || !strings.Contains(err.Error(), `generation: is damaged: it holds "nonsense"; delete it`) {
 		t.Errorf("LookupMany under a damaged generation: %v", err)
 	}
+}
+
+// Who waits for a download that another began gets the blob although that other one gives up, and only then stops itself.
+func TestSharedDownload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, cache := open(t, "mem://"), t.TempDir()
+		begin(t, s, "r")
+		digest := put(t, s, "content")
+		began := store.BlockFirstOpen(s)
+		first, give := context.WithCancel(t.Context())
+		results := [2]chan error{make(chan error, 1), make(chan error, 1)}
+		get := func(ctx context.Context, i int) {
+			_, err := s.LocalPath(ctx, digest, cache)
+			results[i] <- err
+		}
+		go get(first, 0)
+		<-began
+		go get(t.Context(), 1)
+		synctest.Wait()
+		give()
+		if err := <-results[0]; !errors.Is(err, context.Canceled) {
+			t.Errorf("the one who gave up: %v", err)
+		}
+		if err := <-results[1]; err != nil {
+			t.Errorf("the other one: %v", err)
+		}
+	})
 }
 
 // Of many keys those are hits that have a record, however the store finds them.

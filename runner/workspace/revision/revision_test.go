@@ -192,6 +192,40 @@ func TestCopy(t *testing.T) {
 	}
 }
 
+// TestModule copies the CUE files of the module that the spec is in, of the spec's directory if it is in none, and nothing where
+// that directory has no package.
+func TestModule(t *testing.T) {
+	t.Parallel()
+	chain := map[string]string{"x/spec/a.cue": "a", "x/spec/end": "end"}
+	linked := map[string]string{"x/spec/a.cue": "a", "x/spec/h00": "-> what the repository does not hold at this revision"}
+	for i := range 41 {
+		chain[fmt.Sprintf("x/spec/h%02d", i)] = fmt.Sprintf("-> h%02d", i+1)
+		if i > 0 {
+			linked[fmt.Sprintf("x/spec/h%02d", i)] = fmt.Sprintf("-> h%02d", i+1)
+		}
+	}
+	chain["x/spec/h40"], linked["x/spec/h40"] = "-> end", "-> end"
+	for name, c := range map[string]struct{ files, want map[string]string }{
+		"no package": {map[string]string{"x/spec/sub/a.cue": "a", "x/spec-old/b.cue": "b", "x/spec/a.txt": "a", "x/a.cue": "a"}, nil},
+		"no module": {map[string]string{"top.cue": "t", "x/a.cue": "a", "x/spec/a.cue": "a", "x/spec/sub/b.cue": "b", "x/spec0/c.cue": "c"},
+			map[string]string{"x/spec/a.cue": "a", "x/spec/sub/b.cue": "b"}},
+		"module at the top": {map[string]string{"cue.mod/module.cue": "m", "top.cue": "t", "x/spec/a.cue": "a", "x/spec0/c.cue": "c", "y": "y"},
+			map[string]string{"cue.mod/module.cue": "m", "top.cue": "t", "x/spec/a.cue": "a", "x/spec0/c.cue": "c"}},
+		"module of its own": {map[string]string{"cue.mod/module.cue": "m", "x/spec/cue.mod/module.cue": "n", "x/spec/a.cue": "a", "top.cue": "t"},
+			map[string]string{"x/spec/cue.mod/module.cue": "n", "x/spec/a.cue": "a"}},
+		"a long chain of links": {chain, linked},
+	} {
+		r := newRepository(t)
+		r.commit(c.files)
+		got, err := r.copy()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if d := cmp.Diff(c.want, got); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+}
+
 // TestBounds refuses trees that are too large before it writes any of them.
 func TestBounds(t *testing.T) {
 	t.Parallel()
