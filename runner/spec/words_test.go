@@ -236,6 +236,13 @@ func TestBoundedEnds(t *testing.T) {
 	if _, err := late.Load(cancelled, ".", Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("a load that was cancelled: %v", err)
 	}
+	// Whoever gives up while the process works is told so, and not that the spec takes too long.
+	soon, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer stop()
+	patient := Bounded{Command: late.Command, Time: time.Hour, Memory: 1 << 30}
+	if _, err := patient.Load(soon, ".", Options{}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a load that was given up: %v", err)
+	}
 	if _, err := Load(cancelled, t.TempDir(), Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("a load in this process that was cancelled: %v", err)
 	}

@@ -270,7 +270,7 @@ func TestTagWaitsForGC(t *testing.T) {
 				time.Sleep(5 * time.Minute)
 				select {
 				case err := <-tagged:
-					t.Errorf("it did not wait: %v", err)
+					t.Fatalf("it did not wait: %v", err)
 				default:
 				}
 				if c.drops {

@@ -214,6 +214,9 @@ func TestDraw(t *testing.T) {
 	if len(strings.Fields(all)) != 6 || all != drawn(RedoOptions{Count: 6, Seed: 1}) || all == drawn(RedoOptions{Count: 6, Seed: 2}) {
 		t.Errorf("drawn are %q", all)
 	}
+	if all := drawn(RedoOptions{Count: 100, Seed: 1, Actions: []string{"a9"}}); !strings.HasPrefix(all, "a9 ") || len(strings.Fields(all)) != 6 {
+		t.Errorf("drawn are %q", all)
+	}
 	if some := drawn(RedoOptions{Count: 2, Seed: 1, Actions: []string{"a9"}}); !strings.HasPrefix(some, "a9 ") || len(strings.Fields(some)) != 3 {
 		t.Errorf("drawn are %q", some)
 	}
