@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"surprisal.dev/internal/filelock"
@@ -46,8 +47,138 @@ func TestTry(t *testing.T) {
 	if err := filelock.Wait(t.Context(), c, filelock.Exclusive); err != nil {
 		t.Error(err)
 	}
-	if _, err := filelock.Try(a, filelock.Shared); err == nil {
-		t.Error("a closed file was locked")
+	var of *fs.PathError
+	if _, err := filelock.Try(a, filelock.Shared); !errors.As(err, &of) || of.Path != path || !errors.Is(err, syscall.EBADF) {
+		t.Errorf("Try of a closed file: %v", err)
+	}
+	if err := filelock.Wait(ctx, a, filelock.Shared); !errors.Is(err, syscall.EBADF) {
+		t.Errorf("Wait for a closed file: %v", err)
+	}
+}
+
+// Wait takes the lock in the mode that it is given: those who share do not wait for each other.
+func TestWaitShared(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	a, b := openFile(t, path), openFile(t, path)
+	for _, f := range []*os.File{a, b} {
+		if err := filelock.Wait(ctx, f, filelock.Shared); err != nil {
+			t.Errorf("Wait for a lock that is shared: %v", err)
+		}
+	}
+	if held, err := filelock.Try(openFile(t, path), filelock.Exclusive); err != nil || held {
+		t.Errorf("Try of a lock that is shared: %v, %v", held, err)
+	}
+}
+
+// Only the name of the open file itself counts, not a link to it, nor another file that took its place.
+func TestIsAt(t *testing.T) {
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	f := openFile(t, filepath.Join(dir, "lock"))
+	openFile(t, filepath.Join(dir, "other"))
+	if err := os.Symlink("lock", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"lock": true, "other": false, "link": false, "absent": false} {
+		if got := filelock.IsAt(f, root, name); got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if filelock.IsAt(f, root, "lock") {
+		t.Error("a closed file is said to be there")
+	}
+}
+
+// A lock is given up whatever became of its file, and the error tells of a file that stays.
+func TestRelease(t *testing.T) {
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	acquire := func() *filelock.Lock {
+		t.Helper()
+		l, err := filelock.Acquire(t.Context(), root, "lock")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	path := filepath.Join(dir, "lock")
+	l := acquire()
+	old := openFile(t, path)
+	if err := errors.Join(os.Remove(path), l.Release()); err != nil {
+		t.Errorf("Release without the file: %v", err)
+	}
+	if held, err := filelock.Try(old, filelock.Exclusive); err != nil || !held {
+		t.Errorf("the lock is still held: %v, %v", held, err)
+	}
+	l = acquire()
+	old = openFile(t, path)
+	if err := errors.Join(os.Remove(path), os.MkdirAll(filepath.Join(path, "below"), 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Release(); !errors.Is(err, syscall.ENOTEMPTY) {
+		t.Errorf("Release where the file cannot be removed: %v", err)
+	}
+	if held, err := filelock.Try(old, filelock.Exclusive); err != nil || !held {
+		t.Errorf("the lock is still held: %v, %v", held, err)
+	}
+}
+
+// openFiles counts the open files of this process; false where the system does not tell.
+func openFiles(t *testing.T) (int, bool) {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, false
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries), true
+}
+
+// A lock that was not taken leaves no file open, and neither does one that was given up.
+func TestNoFileStaysOpen(t *testing.T) {
+	root, err := os.OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	before, counts := 0, false
+	for i := range 30 {
+		l, err := filelock.Acquire(t.Context(), root, "lock")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if other, err := filelock.TryAcquire(root, "lock"); err != nil || other != nil {
+			t.Errorf("TryAcquire of a lock that is held: %v, %v", other, err)
+		}
+		if other, err := filelock.Acquire(ctx, root, "lock"); !errors.Is(err, context.Canceled) || other != nil {
+			t.Errorf("Acquire of a lock that is held: %v, %v", other, err)
+		}
+		if err := l.Release(); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			before, counts = openFiles(t)
+		}
+	}
+	if after, _ := openFiles(t); counts && after != before {
+		t.Errorf("%d files are open, and before there were %d", after, before)
 	}
 }
 

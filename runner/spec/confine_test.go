@@ -115,6 +115,8 @@ func TestConfine(t *testing.T) {
 		{name: "a linked source", confine: "root", source: minimal, link: "root/spec/a.txt", target: "../../outside/secret.txt", want: "leads to"},
 		{name: "a glob outside", confine: "root", source: strings.Replace(minimal, "a.txt", "../../outside/*.txt", 1), want: "is outside of"},
 		{name: "a glob that climbs", confine: "root", source: strings.Replace(minimal, "a.txt", "*/../../../outside/secret.txt", 1), want: "has .. after a wildcard"},
+		{name: "a glob below a link", confine: "root", source: strings.Replace(minimal, "a.txt", "far/*.txt", 1), link: "root/spec/far", target: "../../outside", want: "leads to"},
+		{name: "a glob inside", confine: "root", source: strings.Replace(minimal, "a.txt", "../*.txt", 1)},
 		{name: "a list", confine: "root", source: strings.Replace(minimal, `"a.txt"`, `["a.txt", "../../outside/x"]`, 1), want: "is outside of"},
 		{name: "weights outside", confine: "root", source: minimal + "models: w: {backend: echo: {}, weights: gguf: path: \"../../outside/x.gguf\"}\n", want: "models.w.weights.gguf: "},
 		{name: "scores outside", confine: "root", source: minimal + "models: w: scores: {path: \"../../outside/x.parquet\", protocol: \"p\"}\n", want: "models.w.scores.path: "},

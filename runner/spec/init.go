@@ -190,7 +190,8 @@ func identifier(name string) string {
 
 // known reports whether CUE takes an identifier for something without a declaration.
 func known(id string) bool {
-	file, err := parser.ParseFile("name.cue", "package "+id+"\nx: "+id)
+	// A field in quotes declares no name, not even x.
+	file, err := parser.ParseFile("name.cue", "package "+id+"\n\"x\": "+id)
 	if err != nil {
 		return true
 	}

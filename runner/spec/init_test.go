@@ -148,6 +148,27 @@ func TestRefresh(t *testing.T) {
 	if e, err = Load(t.Context(), dir, plugins()); err != nil || len(e.Warnings) != 0 {
 		t.Errorf("%+v %v", e, err)
 	}
+	// A copy that lacks a file is stale, too. In a directory below, the same copy is renewed, and nothing but it.
+	if err := os.Remove(filepath.Join(folder, "gap.cue")); err != nil {
+		t.Fatal(err)
+	}
+	if e, err = Load(t.Context(), dir, plugins()); err != nil || len(e.Warnings) != 1 || !strings.HasPrefix(e.Warnings[0].String(), "cue.mod/pkg/surprisal.dev/experiment: this copy") {
+		t.Errorf("%+v %v", e, err)
+	}
+	writeFile(t, filepath.Join(folder, "notes.md"), "mine")
+	writeFile(t, filepath.Join(dir, "README.md"), "mine")
+	files, err := Refresh(filepath.Join(dir, "text"), plugins().Sections)
+	if err != nil || len(files) != 5 || files[0] != "../cue.mod/pkg/surprisal.dev/experiment/dataset.cue" || files[2] != "../cue.mod/pkg/surprisal.dev/experiment/gap.cue" {
+		t.Errorf("renewed %q, %v", files, err)
+	}
+	if e, err = Load(t.Context(), dir, plugins()); err != nil || len(e.Warnings) != 0 {
+		t.Errorf("%+v %v", e, err)
+	}
+	for _, name := range []string{filepath.Join(folder, "notes.md"), filepath.Join(dir, "README.md")} {
+		if data, err := os.ReadFile(name); err != nil || string(data) != "mine" {
+			t.Errorf("%s holds %q, %v", name, data, err)
+		}
+	}
 	mine := t.TempDir()
 	writeFile(t, filepath.Join(mine, "mine.cue"), "package mine\n")
 	if err := errors.Join(os.RemoveAll(folder), os.Symlink(mine, folder)); err != nil {

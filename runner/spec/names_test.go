@@ -22,6 +22,9 @@ func TestCheckNames(t *testing.T) {
 		{[]string{"/etc"}, []string{`an element is ""`}},
 		{[]string{"m/a\nb"}, []string{"does not print"}},
 		{[]string{"m/" + long}, []string{"has 201 bytes"}},
+		{[]string{long[1:] + "/" + long[1:]}, nil},
+		{[]string{`m/a\b`}, []string{"or a backslash"}},
+		{[]string{"a", "a/b", "a/b/c"}, []string{`"a/b" would be kept inside of that called "a"`, `"a/b/c" would be kept inside of that called "a"`, `"a/b/c" would be kept inside of that called "a/b"`}},
 	}
 	for _, test := range tests {
 		var all []Named

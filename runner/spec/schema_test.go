@@ -63,3 +63,14 @@ func TestPluginNames(t *testing.T) {
 		t.Errorf("%+v %v", e, err)
 	}
 }
+
+// CheckSchema takes what defines #Config, and says what is wrong with anything else.
+func TestCheckSchema(t *testing.T) {
+	for schema, want := range map[string]string{
+		"#Config: {}": "", "package other\n#Config: path!: string": "", "#Config: {": "expected '}'", "#Configuration: {}": "it defines no #Config", "#Config: x": `reference "x" not found`,
+	} {
+		if err := CheckSchema(schema); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v; want %q", schema, err, want)
+		}
+	}
+}

@@ -1,8 +1,12 @@
 package store_test
 
 import (
+	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -109,4 +113,150 @@ func TestExportTo(t *testing.T) {
 	if diff := cmp.Diff(beforeOutside, laid(t, outside)); diff != "" {
 		t.Errorf("what links lead to changed (-before +after):\n%s", diff)
 	}
+}
+
+// ExportTo takes what is there for the artifact only if it is the same to the last file, and then does not touch it.
+func TestExportToReplaces(t *testing.T) {
+	s := open(t, t.TempDir())
+	begin(t, s, "r")
+	first := mustRecord(t, s, 1, "one", "two")
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	export := func(r *store.Record) fs.FileInfo {
+		t.Helper()
+		if err := s.ExportTo(t.Context(), r, root, "a/g"); err != nil {
+			t.Fatal(err)
+		}
+		info, err := root.Stat("a/g/.artifact")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := store.ExportedIn(root, "a/g"); err != nil || !sameRecord(r, got) {
+			t.Errorf("exported %+v, %v; want %+v", got, err, r)
+		}
+		return info
+	}
+	before := export(first)
+	if !os.SameFile(before, export(first)) {
+		t.Error("the same artifact was written again")
+	}
+	// The same key may have other outputs, which a change of their names, their content or their number shows.
+	for _, outputs := range [][]store.File{
+		{first.Outputs[0], {Name: "out/1.txt", Digest: put(t, s, "2wo"), Bytes: 3}},
+		{first.Outputs[0], {Name: "deep/er/x", Digest: first.Outputs[1].Digest, Bytes: 3}, {Name: "deep/y", Digest: first.Outputs[0].Digest, Bytes: 3}},
+		{{Name: "deep", Digest: first.Outputs[0].Digest, Bytes: 3}},
+		{},
+	} {
+		other := *first
+		other.Outputs = outputs
+		export(&other)
+		want := []string{".artifact"}
+		for _, f := range outputs {
+			want = append(want, f.Name)
+		}
+		var got []string
+		for name := range laid(t, filepath.Join(dir, "a", "g")) {
+			if !strings.HasSuffix(name, "/") {
+				got = append(got, name)
+			}
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("the artifact holds %q, want %q", got, want)
+		}
+	}
+	if left := laid(t, filepath.Join(dir, "a")); len(left) != 2 {
+		t.Errorf("beside the artifact there is %v", left)
+	}
+}
+
+// What says that it is an artifact and names files elsewhere, or one file twice, is none, and nothing that it names is removed.
+func TestForgedArtifact(t *testing.T) {
+	s := open(t, t.TempDir())
+	begin(t, s, "r")
+	r := mustRecord(t, s, 1, "one")
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	digest := protocol.Digest([]byte("dear"))
+	for _, outputs := range []string{
+		`{"name":"../letter.txt","digest":"` + digest + `"}`, `{"name":"a","digest":"sha256:x"}`,
+		`{"name":"a","digest":"` + digest + `"},{"name":"a","digest":"` + digest + `"}`,
+	} {
+		lay(t, dir, map[string]string{"letter.txt": "dear", "g/.artifact": `{"outputs":[` + outputs + `]}`})
+		before := laid(t, dir)
+		if err := s.ExportTo(t.Context(), r, root, "g"); protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), "holds no artifact (g/.artifact: ") {
+			t.Errorf("export over %s: %v", outputs, err)
+		}
+		if _, err := store.Exported(filepath.Join(dir, "g")); err == nil || errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("Exported of %s: %v", outputs, err)
+		}
+		if diff := cmp.Diff(before, laid(t, dir)); diff != "" {
+			t.Errorf("it changed (-before +after):\n%s", diff)
+		}
+	}
+	for _, none := range []string{dir, filepath.Join(dir, "absent")} {
+		if got, err := store.Exported(none); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("Exported of no artifact: %v, %v", got, err)
+		}
+	}
+}
+
+// Export takes an empty directory, and nothing else that is there; it leaves nothing where it is cancelled.
+func TestExportPlaces(t *testing.T) {
+	s := open(t, t.TempDir())
+	begin(t, s, "r")
+	r := mustRecord(t, s, 1, "one")
+	dir := t.TempDir()
+	lay(t, dir, map[string]string{"empty/": "", "file": "dear", "full/letter.txt": "dear", "within/directory/": ""})
+	if err := s.Export(t.Context(), r, filepath.Join(dir, "done")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("empty", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	before := laid(t, dir)
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Export(cancelled, r, filepath.Join(dir, "new")); !errors.Is(err, context.Canceled) {
+		t.Errorf("Export that was cancelled: %v", err)
+	}
+	bad := *r
+	bad.Outputs = []store.File{{Name: "../x", Digest: r.Outputs[0].Digest, Bytes: 3}}
+	if err := s.Export(t.Context(), &bad, filepath.Join(dir, "new")); err == nil || !strings.Contains(err.Error(), "is not a relative path") {
+		t.Errorf("Export of an output that lies elsewhere: %v", err)
+	}
+	for name, want := range map[string]string{
+		"file": "it is a file or a link", "link": "it is a file or a link", "full": "it is not empty", "within": "it is not empty", "done": "it is not empty",
+	} {
+		path := filepath.Join(dir, name)
+		if err := s.Export(t.Context(), r, path); protocol.KindOf(err) != protocol.InvalidInput || !strings.HasPrefix(err.Error(), "export "+r.Name+" to "+path+": "+want) {
+			t.Errorf("Export to %s: %v; want an error with %q", name, err, want)
+		}
+	}
+	if diff := cmp.Diff(before, laid(t, dir)); diff != "" {
+		t.Errorf("it changed (-before +after):\n%s", diff)
+	}
+	if err := s.Export(t.Context(), r, filepath.Join(dir, "empty")); err != nil {
+		t.Error(err)
+	}
+	if got, err := store.Exported(filepath.Join(dir, "empty")); err != nil || !sameRecord(r, got) {
+		t.Errorf("exported %+v, %v; want %+v", got, err, r)
+	}
+}
+
+// sameRecord reports whether an exported record is that of the store, but for the space in its descriptor.
+func sameRecord(want, exported *store.Record) bool {
+	got := *exported
+	var err error
+	got.Descriptor, err = store.Canonical(exported.Descriptor)
+	return err == nil && cmp.Equal(want, &got)
 }

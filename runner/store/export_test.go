@@ -29,6 +29,30 @@ func Share(s *Store) *Store {
 	return &Store{b: &bucket{b: b.b, name: b.name, live: b.live, marked: true}, caches: map[string]*directory{}, facts: map[string]*facts{}}
 }
 
+// ShareUnmarked is Share for a bucket of which this process does not know yet whether it has a marker.
+func ShareUnmarked(s *Store) *Store {
+	other := Share(s)
+	other.b.(*bucket).marked = false
+	return other
+}
+
+// Unmarked is a store in a bucket that is empty.
+func Unmarked() *Store {
+	live := liveness{poll: time.Second, idle: time.Second, patience: time.Minute, expiry: 8 * time.Minute}
+	return &Store{b: &bucket{b: memblob.OpenBucket(nil), name: "mem://bucket", live: live}, caches: map[string]*directory{}, facts: map[string]*facts{}}
+}
+
+// WriteUnmarked writes an object of a bucket as somebody else would, without a marker.
+func WriteUnmarked(ctx context.Context, s *Store, name, content string) error {
+	return s.b.(*bucket).b.WriteAll(ctx, name, []byte(content), nil)
+}
+
+// Content is what an object holds.
+func Content(ctx context.Context, s *Store, name string) (string, error) {
+	data, err := s.readAll(ctx, name)
+	return string(data), err
+}
+
 // Strand ends a lease as if its process had died: nobody refreshes it.
 func Strand(s *Store) {
 	l := s.leased()
@@ -130,11 +154,40 @@ func (c *counting) stat(ctx context.Context, name string) (int64, error) {
 	return c.backend.stat(ctx, name)
 }
 
+// BlockFirstOpen makes the first opening of an object wait until its context is done.
+func BlockFirstOpen(s *Store) (began <-chan struct{}) {
+	b := &blocking{backend: s.b, began: make(chan struct{})}
+	s.b = b
+	return b.began
+}
+
+type blocking struct {
+	backend
+	first sync.Once
+	began chan struct{}
+}
+
+func (b *blocking) open(ctx context.Context, name string) (io.ReadCloser, error) {
+	var err error
+	b.first.Do(func() {
+		close(b.began)
+		<-ctx.Done()
+		err = ctx.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return b.backend.open(ctx, name)
+}
+
 // ListInstead is how many keys are looked up by listing.
 const ListInstead = listInstead
 
-// Names lists the objects of a store under a prefix.
+// Names lists the objects of a store under a prefix, "" for all.
 func Names(ctx context.Context, s *Store, prefix string) (names []string, err error) {
+	if prefix == "" && s.b.local() != nil {
+		prefix = "."
+	}
 	for o, err := range s.b.list(ctx, prefix) {
 		if err != nil {
 			return nil, err

@@ -30,6 +30,14 @@ func TestCanonical(t *testing.T) {
 		{`100000000000000000000`, `100000000000000000000`}, {`1e21`, `1e21`}, {`1000000000000000000000`, `1e21`},
 		{`"a\/b\u002f\t\u0001\u007f\"\\"`, `"a/b/\t\u0001` + "\x7f" + `\"\\"`},
 		{`"\u003cé\u00e9\ud83d\ude00\ufffd"`, `"<éé😀` + "\ufffd" + `"`},
+		{"\t\r\n [\r\n1\t,\r2 ]\n\t\r ", `[1,2]`}, {`[{ },[ [] ],""]`, `[{},[[]],""]`}, {"{\r\"a\"\t:\n1\r}", `{"a":1}`},
+		{`"\b\f\n\r\t"`, `"\b\f\n\r\t"`}, {`"\u0008\u000c\u000a\u000D\u0009\u001F\u0000"`, `"\b\f\n\r\t\u001f\u0000"`},
+		{`"\u00E9\uD83D\uDE00\u0020"`, `"é😀 "`}, {"\"a\x7f\u2028\"", "\"a\x7f\u2028\""},
+		{`123456789012345678901.5`, `123456789012345678901.5`}, {`1234567890123456789012.5`, `1.2345678901234567890125e21`},
+		{`123456789012345678901`, `123456789012345678901`}, {`120`, `120`}, {`0.00120`, `0.0012`}, {`10.05`, `10.05`}, {`-1e30`, `-1e30`},
+		{`-0.000001`, `-0.000001`}, {`-12e-8`, `-1.2e-7`}, {`1E-2`, `0.01`}, {`9e+0`, `9`}, {`0e2147483647`, `0`},
+		{`1e2147483647`, `1e2147483647`}, {`1e-2147483648`, `1e-2147483648`}, {`0.1e2147483647`, `1e2147483646`},
+		{strings.Repeat("[", 1001) + strings.Repeat("]", 1001), strings.Repeat("[", 1001) + strings.Repeat("]", 1001)},
 	} {
 		got, err := store.Canonical([]byte(c.in))
 		if err != nil || string(got) != c.want {
@@ -51,7 +59,15 @@ func TestCanonicalRefuses(t *testing.T) {
 		{`[1,]`, "want a value"}, {`[1 2]`, "found '2', want ','"}, {`[`, "want a value"}, {`{"a"}`, "want ':'"}, {`{"a":1,}`, "want a member's name"},
 		{`{a:1}`, "want a member's name in quotes"}, {`1 2`, "'2' after the value"}, {"\"\n\"", "within a string"}, {`"\x"`, "after a backslash"},
 		{`"\u00"`, "four hex digits"}, {`"abc`, "the end of the text within a string"},
-		{strings.Repeat("[", 1002), "nested deeper than 1000"},
+		{strings.Repeat("[", 1002), "nested deeper than 1000"}, {strings.Repeat(`{"a":`, 1002), "nested deeper than 1000"},
+		{`10e2147483647`, "exponent of 10e2147483647 is out of range"}, {`0e99999999999`, "out of range"}, {`-`, "found the end of the text, want a digit"},
+		{`-01`, "number -01 starts with 0"}, {`00`, "starts with 0"}, {`1e+`, "want a digit"}, {`1e-x`, "found 'x', want a digit"}, {`1.e5`, "found 'e', want a digit"},
+		{`"\u0041`, "the end of the text within a string"}, {`"\u004`, "four hex digits"}, {`"\u00g0"`, "four hex digits"}, {`"\`, "the end of the text after a backslash"},
+		{`"\ud800x"`, "half a surrogate pair"}, {`"\ud800\n"`, "half a surrogate pair"}, {`"\udc00"`, "half a surrogate pair"},
+		{"\"a\x00b\"", `byte 2: found '\x00' within a string`}, {"\x00", `byte 0: found '\x00', want a value`}, {"1\x00", `byte 1: '\x00' after the value`},
+		{"\"a\x1f\"", "within a string"}, {`nul`, "found 'n', want a value"}, {`truefalse`, "byte 4: 'f' after the value"},
+		{`[1}`, "found '}', want ','"}, {`{"a":1]`, "found ']', want ','"}, {`{"a":}`, "found '}', want a value"}, {`[1 2]`, "byte 3: "}, {`{"a":1 "b":2}`, "byte 7: "},
+		{`{"b":1,"a":2,"b":3}`, `two members are named "b"`}, {`{"x":{"a":1,"a":2}}`, `two members are named "a"`},
 	} {
 		got, err := store.Canonical([]byte(c.in))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -107,6 +123,55 @@ func TestKey(t *testing.T) {
 
 type parts2 struct {
 	Name string
+}
+
+// embedded has a field that encoding/json takes for one of the struct around it.
+type embedded struct{ Inner string }
+
+// text and document write themselves, whatever they hold.
+type (
+	text     struct{ S string }
+	document struct{ S string }
+)
+
+func (text) MarshalText() ([]byte, error)     { return []byte("text"), nil }
+func (document) MarshalJSON() ([]byte, error) { return []byte(`"document"`), nil }
+
+// A string that is not UTF-8 is found wherever encoding/json would take it from, and nowhere else.
+func TestMarshalCanonicalFindsInvalidText(t *testing.T) {
+	const bad = "a\xff"
+	name := bad
+	for _, v := range []any{
+		map[string]string{"a": bad}, [1]string{bad}, []any{1, &name}, struct{ embedded }{embedded{bad}}, struct{ V any }{parts2{bad}},
+		struct{ M map[string][]string }{map[string][]string{"a": {"", bad}}}, []*parts2{nil, {bad}},
+		struct {
+			First int `json:"-"`
+			Last  string
+		}{0, bad},
+	} {
+		if got, err := store.MarshalCanonical(v); err == nil || !strings.Contains(err.Error(), `"a\xff" is not valid UTF-8`) {
+			t.Errorf("MarshalCanonical(%+v) = %s, %v", v, got, err)
+		}
+	}
+	for _, c := range []struct {
+		v    any
+		want string
+	}{
+		{struct {
+			A string `json:"-"`
+			B string
+		}{bad, "b"}, `{"B":"b"}`},
+		{struct {
+			a string
+			B string
+		}{bad, "b"}, `{"B":"b"}`},
+		{[]byte(bad), `"Yf8="`}, {text{bad}, `"text"`}, {&document{bad}, `"document"`}, {(*parts2)(nil), "null"}, {nil, "null"},
+		{map[string]any{"b": nil, "a": []string{}}, `{"a":[],"b":null}`},
+	} {
+		if got, err := store.MarshalCanonical(c.v); err != nil || string(got) != c.want {
+			t.Errorf("MarshalCanonical(%+v) = %s, %v; want %s", c.v, got, err, c.want)
+		}
+	}
 }
 
 func FuzzCanonical(f *testing.F) {

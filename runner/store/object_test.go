@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,43 @@ import (
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/store"
 )
+
+// A file is copied with its digest and size, and what is no regular file is refused: opening a pipe would wait for ever.
+func TestCopyObjectFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "table")
+	if err := os.WriteFile(path, []byte("bee"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	var copied strings.Builder
+	digest, n, err := store.CopyObject(t.Context(), &copied, path)
+	if err != nil || copied.String() != "bee" || n != 3 || digest != protocol.Digest([]byte("bee")) {
+		t.Errorf("copied %q, %d bytes, %s, %v", copied.String(), n, digest, err)
+	}
+	for location, want := range map[string]string{
+		dir: "is not a regular file (d", os.DevNull: "is not a regular file (D", path + "x": "there is no " + path + "x; check the path",
+	} {
+		if _, _, err := store.CopyObject(t.Context(), io.Discard, location); protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), want) {
+			t.Errorf("CopyObject(%s): %v; want an error with %q", location, err, want)
+		}
+	}
+	for location, want := range map[string]bool{"s3://b/x": true, "file:///x": true, "/x": false, "x:y": false, "C:/x": false} {
+		if store.IsURL(location) != want {
+			t.Errorf("IsURL(%q) is not %v", location, want)
+		}
+	}
+}
+
+// FileOf finds a file by its whole name.
+func TestFileOf(t *testing.T) {
+	files := []store.File{{Name: "a", Bytes: 1}, {Name: "b/c", Bytes: 2}}
+	if f, err := store.FileOf(files, "b/c"); err != nil || f != files[1] {
+		t.Errorf("found %v, %v", f, err)
+	}
+	if f, err := store.FileOf(files, "c"); err == nil || err.Error() != `there is no file "c"; the files are a, b/c` || f != (store.File{}) {
+		t.Errorf("found %v, %v", f, err)
+	}
+}
 
 // What a spec names may be a stranger's server: it gets no credentials unless the user allows it, and a URL has no option
 // that names something of this machine.

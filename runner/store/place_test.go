@@ -74,6 +74,9 @@ func TestForeignPlaces(t *testing.T) {
 		want    string
 	}{
 		"home":      {map[string]string{"tmp/letter.txt": "dear", "leases/flat.pdf": "rent", "x/": ""}, "is not a store: it holds leases and no store.json; name an empty or a new directory"},
+		"only tmp":  {map[string]string{"tmp/letter.txt": "dear", "leases/flat.pdf": "rent"}, "is not a store: it holds leases and no store.json"},
+		"no kind":   {map[string]string{"store.json": `{"layout":2}`, "blobs/": ""}, "holds a , not a store"},
+		"layout -1": {map[string]string{"store.json": `{"layout":-1,"kind":"store"}`, "blobs/": ""}, "its store.json is damaged"},
 		"layout 1":  {map[string]string{"actions/ab/x.json": "{}", "blobs/sha256/": "", "runs/r.json": "{}", "tmp/1-00112233aabbccdd.1": "x"}, "was made by an older runner"},
 		"newer":     {map[string]string{"store.json": `{"layout":3,"kind":"store"}`, "tmp/1-00112233aabbccdd.1": "x"}, "has layout 3, which a newer runner made; this one knows layout 2"},
 		"older":     {map[string]string{"store.json": `{"layout":1,"kind":"store"}`, "blobs/": ""}, "was made by an older runner"},
@@ -369,6 +372,9 @@ func TestCorruptBlobInBucket(t *testing.T) {
 	}
 	if hit(t, s, r.Key) || many() != 0 {
 		t.Error("its record is still a hit")
+	}
+	if names, err := store.Names(t.Context(), s, "damaged/"); err != nil || len(names) != 1 || names[0] != "damaged/"+strings.TrimPrefix(digest, "sha256:") {
+		t.Errorf("set aside are %q, %v", names, err)
 	}
 }
 

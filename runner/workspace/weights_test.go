@@ -34,7 +34,7 @@ func writeFiles(t *testing.T, dir string, files map[string]string) {
 func TestWeights(t *testing.T) {
 	dir := t.TempDir()
 	writeFiles(t, dir, map[string]string{
-		"a.gguf": "gguf", "b/config.json": "{}", "b/model.safetensors": "weights", "b/notes.txt": "no part of it", "c/model.safetensors": "weights",
+		"a.gguf": "gguf", "b/config.json": "{}", "b/model.safetensors": "weights", "b/notes.txt": "no part of it", "b/.cache.json": "{}", "b/old.json/x": "", "b/old.safetensors/x": "", "c/model.safetensors": "weights",
 	})
 	w := &Workspace{digests: digests.New()}
 	names := func(m spec.Weights) string {
@@ -84,5 +84,45 @@ func TestUnsavedDigests(t *testing.T) {
 	w.saveDigests(t.Context())
 	if !strings.Contains(log.String(), "[WARN]") || !strings.Contains(log.String(), "digests.json") {
 		t.Errorf("the log is %q", &log)
+	}
+}
+
+// Of several directories the first that has a model's files counts, also where they are not what they should be.
+func TestWeightsOfTheFirst(t *testing.T) {
+	first, second := t.TempDir(), t.TempDir()
+	writeFiles(t, first, map[string]string{"both.gguf": "first", "folder/x": ""})
+	writeFiles(t, second, map[string]string{"both.gguf": "second", "folder/config.json": "{}", "later.gguf": "second"})
+	w := &Workspace{digests: digests.New()}
+	for name, want := range map[string]string{"both.gguf": filepath.Join(first, "both.gguf"), "later.gguf": filepath.Join(second, "later.gguf")} {
+		files, err := w.weights(t.Context(), &spec.Weights{Format: "gguf", Path: name}, []string{first, second})
+		if err != nil || len(files) != 1 || files[0].Path != want || files[0].Name != name {
+			t.Errorf("%s: %+v, %v; want %s", name, files, err, want)
+		}
+	}
+	if files, err := w.weights(t.Context(), &spec.Weights{Format: "safetensors", Path: "folder"}, []string{first, second}); err == nil || !strings.Contains(err.Error(), "holds no config.json") {
+		t.Errorf("found %+v, %v", files, err)
+	}
+}
+
+// What providers learn of files is kept in a state directory of ours, where a command may write there, and only read elsewhere.
+func TestRequest(t *testing.T) {
+	marked, empty, foreign := t.TempDir(), t.TempDir(), t.TempDir()
+	writeFiles(t, marked, map[string]string{stateMarker: `{"layout":1,"kind":"state"}`})
+	writeFiles(t, foreign, map[string]string{"thesis.md": "mine"})
+	for _, test := range []struct {
+		state    string
+		remember bool
+		cache    string
+		readOnly bool
+	}{
+		{marked, true, marked, false}, {marked, false, marked, true}, {empty, true, empty, true}, {foreign, true, "", true}, {filepath.Join(empty, "none"), true, "", true},
+	} {
+		w := &Workspace{state: test.state, options: Options{Remember: test.remember}}
+		for _, network := range []bool{true, false} {
+			r := w.request([]byte(`{"path":"a"}`), "/dir", network)
+			if r.Cache != test.cache || r.CacheReadOnly != test.readOnly || r.Network != network || r.Source.Dir != "/dir" || string(r.Source.Config) != `{"path":"a"}` {
+				t.Errorf("%+v: %+v", test, r)
+			}
+		}
 	}
 }

@@ -389,8 +389,12 @@ func TestExplain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o, err := w.Run(t.Context(), p, options); err != nil || o.State != workspace.StateFailed || len(o.Failures) != 1 || o.Counts[plan.Blocked] != 3 {
+	o, err := w.Run(t.Context(), p, options)
+	if err != nil || o.State != workspace.StateFailed || len(o.Failures) != 1 || o.Counts[plan.Blocked] != 3 {
 		t.Fatalf("found %+v, %v", o, err)
+	}
+	if r, err := w.Store.GetRun(t.Context(), o.ID); err != nil || r.State != workspace.StateFailed || r.Experiment != "test" || r.Finished.IsZero() {
+		t.Errorf("found %+v, %v", r, err)
 	}
 	f.write("a.txt", "the mat")
 	w, _ = f.runs()
@@ -398,6 +402,21 @@ func TestExplain(t *testing.T) {
 		t.Errorf("found %+v", x)
 	}
 	if x := why(w, "train small"); !strings.HasPrefix(x.Why, "cached") {
+		t.Errorf("found %+v", x)
+	}
+	// The same once more, since the store lost it, has nothing that changed.
+	key := why(w, "train small").Record.Key
+	if err := os.RemoveAll(filepath.Join(f.dir, ".surprisal/store")); err != nil {
+		t.Fatal(err)
+	}
+	w, _ = f.runs()
+	if x := why(w, "train small"); x.Why != "done: the store did not hold this key" || len(x.Changed) > 0 || x.Record.Key != key {
+		t.Errorf("found %+v", x)
+	}
+	if err := os.RemoveAll(filepath.Join(f.dir, ".surprisal/runs")); err != nil {
+		t.Fatal(err)
+	}
+	if x := why(w, key); x.Why != "it is in the store, and no run of this folder knows it" || x.Record.Name != "train small" {
 		t.Errorf("found %+v", x)
 	}
 }

@@ -52,12 +52,16 @@ func (r repository) object(content string) string {
 	return r.git(content, "hash-object", "-w", "--stdin")
 }
 
-// commit makes a branch called main of files and links; a link is written "-> TARGET".
+// commit makes a branch called main of files and links; a link is written "-> TARGET", a submodule "@ ID".
 func (r repository) commit(files map[string]string) {
 	r.t.Helper()
 	var index strings.Builder
 	for name, content := range files {
 		mode := "100644"
+		if id, ok := strings.CutPrefix(content, "@ "); ok {
+			fmt.Fprintf(&index, "160000 %s\t%s\n", id, name)
+			continue
+		}
 		if target, ok := strings.CutPrefix(content, "-> "); ok {
 			mode, content = "120000", target
 		}
@@ -129,7 +133,8 @@ func TestCopy(t *testing.T) {
 		"top.cue": "outside of the module", "x/cue.mod/module.cue": "module", "x/shared/s.cue": "shared", "x/shared/s.txt": "data",
 		"x/spec/a.cue": "spec", "x/spec/surprisal.lock": "lock", "x/spec/a.txt": "a", "x/spec/b.txt": "b", "x/spec/sub/c.txt": "c",
 		"data/d/1.txt": "1", "data/d/2.bin": "2", "data/e.txt": "e", "data/l.cue": "language", "data/to-e": "-> e.txt",
-		"x/spec/b[1].txt": "a name like a glob",
+		"x/spec/b[1].txt": "a name like a glob", "data/d0/3.txt": "3", "data/d.md": "d", "data/d-e/4.txt": "4",
+		"x/spec/module": "@ " + strings.Repeat("1", 40), "x/spec/module.cue/x": "@ " + strings.Repeat("2", 40),
 	}
 	links := map[string]string{
 		"x/spec/in": "-> ../../data", "x/spec/e.txt": "-> in/to-e", "x/spec/absolute": "-> /etc", "x/spec/up": "-> ../../../etc",
@@ -160,6 +165,10 @@ func TestCopy(t *testing.T) {
 		{"sub/../a.txt", []string{"x/spec/a.txt"}},
 		{"b[1].txt", []string{"x/spec/b[1].txt"}},
 		{"b[0-9].txt", nil},
+		{"module", nil},
+		{"[", nil},
+		{"../spec/sub", []string{"x/spec/sub/c.txt"}},
+		{"../../data/d*/*.txt", []string{"data/d/1.txt", "data/d0/3.txt", "data/d-e/4.txt"}},
 		{"*.txt", []string{"x/spec/a.txt", "x/spec/b.txt", "x/spec/b[1].txt", "data/e.txt"}},
 		{"**/*.txt", []string{"x/spec/a.txt", "x/spec/b.txt", "x/spec/b[1].txt", "x/spec/sub/c.txt", "data/e.txt"}},
 		{"e.txt", []string{"data/e.txt"}},
@@ -179,6 +188,40 @@ func TestCopy(t *testing.T) {
 			t.Errorf("%q: %v", c.named, err)
 		} else if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("%q: %s", c.named, d)
+		}
+	}
+}
+
+// TestModule copies the CUE files of the module that the spec is in, of the spec's directory if it is in none, and nothing where
+// that directory has no package.
+func TestModule(t *testing.T) {
+	t.Parallel()
+	chain := map[string]string{"x/spec/a.cue": "a", "x/spec/end": "end"}
+	linked := map[string]string{"x/spec/a.cue": "a", "x/spec/h00": "-> what the repository does not hold at this revision"}
+	for i := range 41 {
+		chain[fmt.Sprintf("x/spec/h%02d", i)] = fmt.Sprintf("-> h%02d", i+1)
+		if i > 0 {
+			linked[fmt.Sprintf("x/spec/h%02d", i)] = fmt.Sprintf("-> h%02d", i+1)
+		}
+	}
+	chain["x/spec/h40"], linked["x/spec/h40"] = "-> end", "-> end"
+	for name, c := range map[string]struct{ files, want map[string]string }{
+		"no package": {map[string]string{"x/spec/sub/a.cue": "a", "x/spec-old/b.cue": "b", "x/spec/a.txt": "a", "x/a.cue": "a"}, nil},
+		"no module": {map[string]string{"top.cue": "t", "x/a.cue": "a", "x/spec/a.cue": "a", "x/spec/sub/b.cue": "b", "x/spec0/c.cue": "c"},
+			map[string]string{"x/spec/a.cue": "a", "x/spec/sub/b.cue": "b"}},
+		"module at the top": {map[string]string{"cue.mod/module.cue": "m", "top.cue": "t", "x/spec/a.cue": "a", "x/spec0/c.cue": "c", "y": "y"},
+			map[string]string{"cue.mod/module.cue": "m", "top.cue": "t", "x/spec/a.cue": "a", "x/spec0/c.cue": "c"}},
+		"module of its own": {map[string]string{"cue.mod/module.cue": "m", "x/spec/cue.mod/module.cue": "n", "x/spec/a.cue": "a", "top.cue": "t"},
+			map[string]string{"x/spec/cue.mod/module.cue": "n", "x/spec/a.cue": "a"}},
+		"a long chain of links": {chain, linked},
+	} {
+		r := newRepository(t)
+		r.commit(c.files)
+		got, err := r.copy()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if d := cmp.Diff(c.want, got); d != "" {
+			t.Errorf("%s: %s", name, d)
 		}
 	}
 }
