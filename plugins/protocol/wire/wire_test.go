@@ -268,7 +268,7 @@ func TestRowsAreCopied(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(got) != 2 || string(got[0].Values[0]) != "one" || string(got[1].Values[0]) != "two" {
-		t.Errorf("found %q", got)
+		t.Errorf("found %v", got)
 	}
 }
 
