@@ -386,6 +386,38 @@ func TestLargePages(t *testing.T) {
 	}
 }
 
+// Large pages of indexes need the dictionary that stands once before them.
+func TestLargePagesOfIndexes(t *testing.T) {
+	type row struct {
+		Word string `parquet:"word,dict"`
+	}
+	rows := make([]row, 700_000)
+	for i := range rows {
+		rows[i].Word = []string{"a", "b", "c"}[i%3]
+	}
+	var b bytes.Buffer
+	if err := parquet.Write(&b, rows, parquet.PageBufferSize(1200<<10)); err != nil {
+		t.Fatal(err)
+	}
+	file, err := open(b.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := file.Pages(0, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values, err := readAll(pages)
+	if err != nil || len(values) != len(rows) {
+		t.Fatalf("%d values, %v", len(values), err)
+	}
+	for i, v := range values {
+		if string(v.ByteArray()) != rows[i].Word {
+			t.Fatalf("row %d is %q, wanted %q", i, v.ByteArray(), rows[i].Word)
+		}
+	}
+}
+
 // Whether a row may go on in the next page depends on the page's version.
 func TestWholeRows(t *testing.T) {
 	for _, version := range []int{1, 2} {
