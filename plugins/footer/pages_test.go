@@ -588,7 +588,7 @@ func TestBombs(t *testing.T) {
 		"short brotli":  {one(format.Brotli, v1(1, format.Plain, 6), small(t, format.Brotli, text)), "a page of 5 bytes where its header says 6", false},
 		"short zstd":    {one(format.Zstd, v1(1, format.Plain, 6), small(t, format.Zstd, text)), "a page of 5 bytes where its header says 6", false},
 		"short snappy":  {one(format.Snappy, v1(1, format.Plain, 6), snappy.Encode(nil, text)), "a page of 5 bytes where its header says 6", false},
-		"empty gzip": {one(format.Gzip, v1(1, format.Plain, 5), small(t, format.Gzip, nil)), "a page of 0 bytes where its header says 5", false},
+		"empty gzip":    {one(format.Gzip, v1(1, format.Plain, 5), small(t, format.Gzip, nil)), "a page of 0 bytes where its header says 5", false},
 		"no gzip":       {one(format.Gzip, v1(1, format.Plain, 5), text), "gzip data: ", false},
 		"cut gzip":      {one(format.Gzip, v1(1, format.Plain, 5), small(t, format.Gzip, text)[:12]), "where its header says 5", false},
 		"no snappy":     {one(format.Snappy, v1(1, format.Plain, 5), []byte{5, 0xff}), "SNAPPY data: ", false},

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +24,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/protocol/wire"
 	"surprisal.dev/plugins/sdk"
 )
 
@@ -271,7 +273,10 @@ func TestEnvironment(t *testing.T) {
 	if strings.Contains(string(r.Parameters), "must not pass") {
 		t.Errorf("a variable that the plugin did not ask for: %s", r.Parameters)
 	}
-	for _, want := range []string{`"TMPDIR=` + h.folder.path + `"`, `"PATH=` + os.Getenv("PATH") + `"`} {
+	if strings.Contains(string(r.Parameters), wire.LifelineVariable) {
+		t.Errorf("what the plugin starts would inherit its lifeline: %s", r.Parameters)
+	}
+	for _, want := range []string{`"` + wire.ProcessVariable + `=`, `"TMPDIR=` + h.folder.path + `"`, `"PATH=` + os.Getenv("PATH") + `"`} {
 		if !strings.Contains(string(r.Parameters), want) {
 			t.Errorf("not in the environment: %s", want)
 		}
@@ -439,6 +444,8 @@ func TestNothingStaysOpen(t *testing.T) {
 	if err := os.Symlink(must(os.Executable()), path); err != nil {
 		t.Fatal(err)
 	}
+	// The collector would close what was forgotten.
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	open := func() int { return len(must(os.ReadDir("/proc/self/fd"))) }
 	before := 0
 	for i := range 5 {
@@ -561,6 +568,9 @@ func TestCloseStoppedPlugin(t *testing.T) {
 	}
 	if _, err := p.Resolve(t.Context(), protocol.ResolveRequest{}); err == nil || !strings.Contains(err.Error(), "closed") {
 		t.Errorf("got %v from a closed host", err)
+	}
+	if _, err := h.OpenProvider(t.Context(), p.args); err == nil || err.Error() != "the plugin host is closed" {
+		t.Errorf("a closed host opens a plugin: %v", err)
 	}
 }
 

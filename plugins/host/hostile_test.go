@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -328,16 +329,17 @@ func TestTimeLimits(t *testing.T) {
 func TestSilence(t *testing.T) {
 	h, log := newHost(t)
 	h.timing.silence = 20 * time.Millisecond
-	ctx, cancel := context.WithCancel(hclog.WithContext(t.Context(), h.log.With("action", "a1")))
+	ctx, cancel := context.WithCancelCause(hclog.WithContext(t.Context(), h.log.With("action", "a1")))
+	errEnough := errors.New("waited long enough")
 	done := make(chan error, 1)
 	go func() {
 		_, err := provider(t, h, "raw").Resolve(ctx, protocol.ResolveRequest{Source: source(`{"hangs": "resolve"}`)})
 		done <- err
 	}()
 	eventually(t, "two warnings", func() bool { return strings.Count(log.String(), "no sign of progress from the plugin") >= 2 })
-	cancel()
-	if err := <-done; err == nil {
-		t.Error("no error")
+	cancel(errEnough)
+	if err := <-done; !errors.Is(err, errEnough) || err.Error() != errEnough.Error() {
+		t.Errorf("got %v, wanted the cause of the end", err)
 	}
 	for _, want := range []string{"plugin=raw", "action=a1", `work="resolving a source"`} {
 		if !strings.Contains(log.String(), want) {

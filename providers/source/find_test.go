@@ -393,6 +393,19 @@ func TestRememberedDigests(t *testing.T) {
 	if got := resolve(true); got != "remembered" {
 		t.Errorf("the file was read again: %s", got)
 	}
+	// One provider keeps the directories that it is given apart.
+	p := newWhole()
+	states := []string{t.TempDir(), "", t.TempDir()}
+	for _, cache := range states {
+		if _, err := p.Resolve(t.Context(), protocol.ResolveRequest{Source: sourcetest.Source(dir, `{"path": "a.txt"}`), Cache: cache}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, cache := range []string{states[0], states[2]} {
+		if data, err := os.ReadFile(filepath.Join(cache, "digests.json")); err != nil || !strings.Contains(string(data), want) {
+			t.Errorf("a directory keeps %s, %v", data, err)
+		}
+	}
 }
 
 // Remembering digests only saves time: where they cannot be saved, for example on a full disk, files are resolved all the
