@@ -737,8 +737,11 @@ func TestRunFolder(t *testing.T) {
 	if _, err := newRunFolder(open); err == nil || !strings.Contains(err.Error(), "only you can open") {
 		t.Errorf("got %v for a folder that others can open", err)
 	}
-	linked := t.TempDir()
-	if err := os.Symlink(t.TempDir(), filepath.Join(linked, fmt.Sprintf("runner-plugins-%d", os.Getuid()))); err != nil {
+	linked, private := t.TempDir(), t.TempDir()
+	if err := os.Chmod(private, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(private, filepath.Join(linked, fmt.Sprintf("runner-plugins-%d", os.Getuid()))); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := newRunFolder(linked); err == nil || !strings.Contains(err.Error(), "only you can open") {
