@@ -211,6 +211,38 @@ func TestTypes(t *testing.T) {
 	}
 }
 
+// Only the groups that the format puts between a list and its elements may be left out of a path.
+func TestGroupsOfLists(t *testing.T) {
+	type inner struct {
+		Content string `parquet:"content"`
+	}
+	type row struct {
+		Messages []inner  `parquet:"messages"`
+		Tags     []string `parquet:"tags,list"`
+		Deep     []inner  `parquet:"deep,list"`
+	}
+	var b bytes.Buffer
+	if err := parquet.Write(&b, []row{{[]inner{{"a"}, {"b"}}, []string{"c", "d"}, []inner{{"e"}, {"f"}}}}); err != nil {
+		t.Fatal(err)
+	}
+	dir := sourcetest.Folder(t, map[string]string{"a.parquet": b.String()})
+	for field, want := range map[string]string{
+		"messages.1.content": `"b"`, "tags.1": `"d"`, "tags.1.element": `"d"`, "tags.list.0": `"c"`, "tags.list.0.element": `"c"`,
+		"deep.1.content": `"f"`, "deep.1.element.content": `"f"`, "deep.list.0.content": `"e"`, "deep.list.0.element.content": `"e"`,
+		"messages.1": "!it is a group of columns", "deep.0": "!it is a group of columns", "messages.content": `!"messages" is a list; add the number of an element, as in "messages.0"`,
+		"tags.list": `!"tags.list" is a list; add the number of an element, as in "tags.list.0"`, "tags.1.x": `!no column "x" in `, "messages.1.content.x": `!no column "x" in "messages.content"`,
+	} {
+		rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, field)
+		if text, isError := strings.CutPrefix(want, "!"); isError {
+			if err == nil || !strings.Contains(err.Error(), text) || protocol.KindOf(err) != protocol.InvalidInput {
+				t.Errorf("%s: rows %q, error %v; wanted %q", field, sourcetest.Format(rows), err, text)
+			}
+		} else if err != nil || strings.Join(sourcetest.Format(rows), " ") != "0 a.parquet:0 "+want {
+			t.Errorf("%s: found %q, %v; wanted %s", field, sourcetest.Format(rows), err, want)
+		}
+	}
+}
+
 // Of a row with several problems the first field's is told, and the fields of the next rows stay together.
 func TestSeveralProblems(t *testing.T) {
 	dir := sourcetest.Folder(t, map[string]string{"a.parquet": file(t, records(4), 3)})

@@ -147,12 +147,14 @@ func TestRemoteSource(t *testing.T) {
 
 // One object is named by its key, and an object that is not there by what there is.
 func TestRemoteObject(t *testing.T) {
-	_, options := serveObjects(t, map[string]string{"in/b.txt": "bee", "in/c[1].txt": "sea"})
+	_, options := serveObjects(t, map[string]string{"in/b.txt": "bee", "in/c[1].txt": "sea", "deep/er/d.txt": "dee"})
 	for path, want := range map[string]string{
-		"s3://bucket/in/b.txt":    "b.txt",
-		"s3://bucket/in/c[1].txt": "c[1].txt",
-		"s3://bucket/in/b.tx":     `!path "s3://bucket/in/b.tx": no object matches; under s3://bucket/in/ there are "b.txt", "c[1].txt"; did you mean "b.txt"?`,
-		"s3://bucket/out/*":       `!path "s3://bucket/out/*": no object matches; under s3://bucket/out/ there are none; check the key`,
+		"s3://bucket/in/b.txt":      "b.txt",
+		"s3://bucket/in/c[1].txt":   "c[1].txt",
+		"s3://bucket/deep/er/d.txt": "d.txt",
+		"s3://bucket/deep/*/d.txt":  "er/d.txt",
+		"s3://bucket/in/b.tx":       `!path "s3://bucket/in/b.tx": no object matches; under s3://bucket/in/ there are "b.txt", "c[1].txt"; did you mean "b.txt"?`,
+		"s3://bucket/out/*":         `!path "s3://bucket/out/*": no object matches; under s3://bucket/out/ there are none; check the key`,
 	} {
 		got, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: sourcetest.Source("", pathConfig(t, path+options)), Network: true})
 		if text, isError := strings.CutPrefix(want, "!"); isError {
