@@ -53,7 +53,6 @@ func TestSaved(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	a, b, future := filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "future")
-	one, two := protocol.Digest([]byte("one")), protocol.Digest([]byte("two"))
 	old(t, a, "one")
 	old(t, b, "two")
 	old(t, future, "three")
@@ -62,31 +61,8 @@ func TestSaved(t *testing.T) {
 		t.Fatal(err)
 	}
 	wait(t)
-	today := time.Now().Unix() / (24 * 60 * 60)
 
-	t.Run("the day of the last use", func(t *testing.T) {
-		state := t.TempDir()
-		c := digests.Open(state)
-		digest(t, c, a)
-		save(t, c)
-		used, _ := kept(t, state)
-		if len(used) != 1 || used[one] < today || used[one] > today+1 {
-			t.Fatalf("kept %v on day %d", used, today)
-		}
-		forge(t, state, fmt.Sprintf(`"used":%d`, used[one]), `"used":5`)
-		c = digests.Open(state)
-		digest(t, c, b) // a is not asked for
-		save(t, c)
-		if used, _ := kept(t, state); used[one] != 5 || used[two] < today {
-			t.Errorf("kept %v, wanted the first on day 5", used)
-		}
-		c = digests.Open(state)
-		digest(t, c, a)
-		save(t, c)
-		if used, _ := kept(t, state); used[one] < today {
-			t.Errorf("kept %v, though the first was used today", used)
-		}
-	})
+	t.Run("the day of the last use", func(t *testing.T) { daysKept(t, a, b) })
 	t.Run("nothing new", func(t *testing.T) {
 		state := t.TempDir()
 		c := digests.Open(state)
@@ -113,50 +89,80 @@ func TestSaved(t *testing.T) {
 			t.Errorf("remembered: %v", used)
 		}
 	})
-	t.Run("another version", func(t *testing.T) {
-		state := t.TempDir()
-		c := digests.Open(state)
-		digest(t, c, a)
-		save(t, c)
-		forge(t, state, one, "forged")
-		forge(t, state, `"version":2`, `"version":1`)
-		if got := digest(t, digests.Open(state), a); got != one {
-			t.Errorf("digest %s from a file of another version", got)
-		}
-	})
-	t.Run("what others have saved is known after a save", func(t *testing.T) {
-		state := t.TempDir()
-		first, second := digests.Open(state), digests.Open(state)
-		digest(t, first, a)
-		save(t, first)
-		forge(t, state, one, "sha256:of another")
-		digest(t, second, b)
-		save(t, second)
-		if got := digest(t, second, a); got != "sha256:of another" {
-			t.Errorf("digest %s", got)
-		}
-	})
-	t.Run("no more than 10,000", func(t *testing.T) { mostKept(t, a, one) })
-	t.Run("after a process that died", func(t *testing.T) {
-		state := t.TempDir()
-		if err := os.WriteFile(filepath.Join(state, "digests.json.new"), []byte("half a f"), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		c := digests.Open(state)
-		digest(t, c, a)
-		save(t, c)
-		if used, _ := kept(t, state); len(used) != 1 {
-			t.Errorf("kept %v", used)
-		}
-		if _, err := os.Stat(filepath.Join(state, "digests.json.new")); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("the temporary file: %v", err)
-		}
-	})
-	t.Run("while another saves", func(t *testing.T) { locked(t, a) })
+	t.Run("no more than 10,000", func(t *testing.T) { mostKept(t, a) })
+	t.Run("with what others know", func(t *testing.T) { others(t, a, b) })
+	t.Run("while another saves", func(t *testing.T) { locked(t, a, b) })
+}
+
+var one, two = protocol.Digest([]byte("one")), protocol.Digest([]byte("two"))
+
+// daysKept uses a file today, and then another.
+func daysKept(t *testing.T, a, b string) {
+	today := time.Now().Unix() / (24 * 60 * 60)
+	state := t.TempDir()
+	c := digests.Open(state)
+	digest(t, c, a)
+	save(t, c)
+	used, _ := kept(t, state)
+	if len(used) != 1 || used[one] < today || used[one] > today+1 {
+		t.Fatalf("kept %v on day %d", used, today)
+	}
+	forge(t, state, fmt.Sprintf(`"used":%d`, used[one]), `"used":5`)
+	c = digests.Open(state)
+	digest(t, c, b) // a is not asked for
+	save(t, c)
+	if used, _ := kept(t, state); used[one] != 5 || used[two] < today {
+		t.Errorf("kept %v, wanted the first on day 5", used)
+	}
+	c = digests.Open(state)
+	digest(t, c, a)
+	save(t, c)
+	if used, _ := kept(t, state); used[one] < today {
+		t.Errorf("kept %v, though the first was used today", used)
+	}
+}
+
+// others opens what is of another version, what another process has saved meanwhile, and what one has left that died.
+func others(t *testing.T, a, b string) {
+	state := t.TempDir()
+	c := digests.Open(state)
+	digest(t, c, a)
+	save(t, c)
+	forge(t, state, one, "forged")
+	forge(t, state, `"version":2`, `"version":1`)
+	if got := digest(t, digests.Open(state), a); got != one {
+		t.Errorf("digest %s from a file of another version", got)
+	}
+
+	state = t.TempDir()
+	first, second := digests.Open(state), digests.Open(state)
+	digest(t, first, a)
+	save(t, first)
+	forge(t, state, one, "sha256:of another")
+	digest(t, second, b)
+	save(t, second)
+	if got := digest(t, second, a); got != "sha256:of another" {
+		t.Errorf("digest %s, which another has saved otherwise", got)
+	}
+
+	state = t.TempDir()
+	temporary := filepath.Join(state, "digests.json.new")
+	if err := os.WriteFile(temporary, []byte("half a f"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c = digests.Open(state)
+	digest(t, c, a)
+	save(t, c)
+	if used, _ := kept(t, state); len(used) != 1 {
+		t.Errorf("kept %v", used)
+	}
+	if _, err := os.Stat(temporary); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the temporary file: %v", err)
+	}
 }
 
 // mostKept saves one digest more than are kept.
-func mostKept(t *testing.T, a, one string) {
+func mostKept(t *testing.T, a string) {
 	state := t.TempDir()
 	var files []string
 	for i := range 10_000 {
@@ -181,7 +187,7 @@ func mostKept(t *testing.T, a, one string) {
 }
 
 // locked saves while another process would hold the lock: that waits until its context ends, and loses nothing.
-func locked(t *testing.T, a string) {
+func locked(t *testing.T, a, b string) {
 	state := t.TempDir()
 	lock, err := os.Create(filepath.Join(state, "digests.lock"))
 	if err != nil {
@@ -209,7 +215,7 @@ func locked(t *testing.T, a string) {
 	}
 	save(t, digests.Open(state)) // the lock is free again
 	other := digests.Open(state)
-	digest(t, other, filepath.Join(filepath.Dir(a), "b"))
+	digest(t, other, b)
 	save(t, other)
 }
 

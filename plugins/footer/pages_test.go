@@ -495,19 +495,24 @@ func TestIndexes(t *testing.T) {
 			t.Errorf("%s: found %q, wanted %q", test.name, got, test.want)
 		}
 	}
+}
+
+// What the footer says of an index lies within the file, and what lies there is an index.
+func TestClaimedIndexes(t *testing.T) {
+	one := crafted{kind: format.ByteArray, headers: []format.PageHeader{v1(1, format.Plain, 5)}, bodies: [][]byte{[]byte("\x01\x00\x00\x00x")}}
 	for name, change := range map[string]func(*format.ColumnChunk){
 		"an index of 5 bytes at byte -1 of":         func(c *format.ColumnChunk) { c.OffsetIndexOffset, c.OffsetIndexLength = -1, 5 },
 		"an index of -1 bytes at byte 4 of":         func(c *format.ColumnChunk) { c.OffsetIndexOffset, c.OffsetIndexLength = 4, -1 },
 		"an index of 2147483647 bytes at byte 4 of": func(c *format.ColumnChunk) { c.OffsetIndexOffset, c.OffsetIndexLength = 4, math.MaxInt32 },
 		"an index of 1 bytes at byte 1048576 of":    func(c *format.ColumnChunk) { c.OffsetIndexOffset, c.OffsetIndexLength = 1<<20, 1 },
 	} {
-		c := two
+		c := one
 		c.change = change
 		if _, err := open(c.file(t)); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("found error %v, wanted %q", err, name)
 		}
 	}
-	damaged := two
+	damaged := one
 	damaged.change = func(c *format.ColumnChunk) { c.OffsetIndexOffset, c.OffsetIndexLength = 4, 5 }
 	file, err := open(damaged.file(t))
 	if err != nil {
