@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -511,6 +512,57 @@ func TestOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	provider(t, h, "late")
+}
+
+// A plugin that is started by a command is known by its program, whatever the program is; one that is found is started once,
+// however many ask for it.
+func TestOpened(t *testing.T) {
+	h, _ := newHost(t)
+	program := must(os.Executable())
+	command := []string{program, "plugin", "serve", "provider", "honest"}
+	p, err := h.OpenProvider(t.Context(), command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := must(os.ReadFile(program))
+	if i := p.Info(); i.Builtin || i.BinaryDigest != protocol.Digest(content) || i.Path != program || i.Name != "honest" {
+		t.Errorf("started as %+v", i)
+	}
+	if got := p.String(); got != strings.Join(command, " ") {
+		t.Errorf("called %s", got)
+	}
+	var group sync.WaitGroup
+	var found [8]*Provider
+	for i := range found {
+		group.Go(func() { found[i], _ = h.Provider(t.Context(), "honest") })
+	}
+	group.Wait()
+	for _, p := range found {
+		if p == nil || p != found[0] {
+			t.Fatalf("found %p, wanted %p", p, found[0])
+		}
+	}
+	if len(h.opened) != 2 {
+		t.Errorf("%d plugins were opened, wanted 2", len(h.opened))
+	}
+}
+
+// Of what a plugin prints at its start, the first line that is a handshake is one, and every other line goes to the log.
+func TestFirstHandshake(t *testing.T) {
+	c := &command{out: &output{log: hclog.NewNullLogger(), gate: newGate()}}
+	read, write := io.Pipe()
+	take := c.firstHandshake(write)
+	passed := make(chan string)
+	go func() { passed <- string(must(io.ReadAll(read))) }()
+	for _, line := range []string{"hello", "1|x|unix|/a|grpc", "1|7|unix|/b|grpc|", "1|8|unix|/c|grpc|", "bye"} {
+		take([]byte(line), 0)
+	}
+	if got := <-passed; got != "1|7|unix|/b|grpc|\n" || c.version != "7" {
+		t.Errorf("passed on %q of version %q", got, c.version)
+	}
+	if got, want := c.out.quote(), "; its last output:\n  | hello\n  | 1|x|unix|/a|grpc\n  | 1|8|unix|/c|grpc|\n  | bye"; got != want {
+		t.Errorf("logged %q, wanted %q", got, want)
+	}
 }
 
 // What an error quotes of a plugin's output: the last lines, cut, without what is only for those who look for more.
