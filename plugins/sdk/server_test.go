@@ -113,7 +113,7 @@ func TestErrorsOfPlugins(t *testing.T) {
 		t.Errorf("%d models are loaded", len(b.models))
 	}
 	// The rows before an error are not lost.
-	if len(rows.sent) != 1 || len(rows.sent[0].GetRows()) != 2 || len(rows.sent[0].GetRows()[1].GetProblem()) != protocol.MaxProblemBytes {
+	if len(rows.sent) != 1 || len(rows.sent[0].GetRows()) != 2 || strings.Trim(rows.sent[0].GetRows()[1].GetProblem(), "x") != "" {
 		t.Errorf("sent %d messages", len(rows.sent))
 	}
 	for name, work := range map[string]func() error{

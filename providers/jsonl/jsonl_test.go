@@ -139,6 +139,32 @@ func TestSeveralFields(t *testing.T) {
 	}
 }
 
+// What is wrong with a row is not held against the next one.
+func TestProblemsPass(t *testing.T) {
+	good := `{"t": "good"}`
+	var lines, want []string
+	for i, bad := range []string{`{"t": "a", "t": "b"}`, `{"t": "\ud800"}`, `{"t": 1}`, `{"x": "a"}`, `{"t": [[[`, `{"t": {"x": `, `{"t": "a`, `"t"`} {
+		lines = append(lines, bad, good)
+		want = append(want, fmt.Sprintf(`%d a.jsonl:%[1]d "good"`, 2*i+1))
+	}
+	dir := sourcetest.Folder(t, map[string]string{"a.jsonl": strings.Join(lines, "\n")})
+	rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.jsonl"}`), 0, 0, "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for i, row := range sourcetest.Format(rows) {
+		if i%2 == 1 {
+			got = append(got, row)
+		} else if rows[i].Problem == "" {
+			t.Errorf("no problem: %s", row)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // Values that are not wanted are checked as deep as wanted ones, and no deeper than encoding/json does.
 func TestDepth(t *testing.T) {
 	s, err := newScanner([]string{"t"})
