@@ -124,6 +124,13 @@ func TestOptions(t *testing.T) {
 		"s3://data?endpoint=evil.com":          `endpoint "evil.com": want http:// or https:// and a host`,
 		"s3://data?endpoint=ftp://evil.com":    `endpoint "ftp://evil.com": want http:// or https:// and a host`,
 		"s3://data?endpoint=":                  `endpoint "": want http:// or https:// and a host`,
+		"s3://data?region=eu&use_path_style=x": "s3://data: ",
+		"s3://data?anonymous=perhaps":          "s3://data: ",
+		"s3://data?region=a_b":                 `region "a_b": want lower-case letters`,
+		"s3://data?endpoint=https://evil.com":  "the spec names the endpoint https://evil.com, and your credentials would go there",
+		"s3://data?endpoint=http://":           `endpoint "http://": want http:// or https:// and a host`,
+		"s3://-data?region=eu":                 `"-data" is not the name of a bucket`,
+		"az://data":                            `az://data: scheme "az" is not known; schemes are gs and s3`,
 		"s3://data?%zz":                        `its options are not those of a URL`,
 		"s3://a@evil.com?region=eu-west-1":     `"a@evil.com" is not the name of a bucket`,
 		"gs://data":                            "gs://data: no credentials: ",
@@ -137,6 +144,70 @@ func TestOptions(t *testing.T) {
 	}
 	b, err := bucket.Open(t.Context(), "gs", "data", "anonymous=true", bucket.FromSpec)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// An endpoint is allowed whose host and port, or whose host alone, stands in the list; and no part of a name does for it.
+func TestAllowedHosts(t *testing.T) {
+	offline(t)
+	for _, test := range []struct {
+		endpoint, variable, value string
+		allowed                   bool
+	}{
+		{"http://store.test:9000", bucket.Endpoints, "a.test,store.test:9000,b.test", true},
+		{"http://store.test:9000", bucket.Endpoints, " STORE.Test ", true},
+		{"https://store.test", bucket.Endpoints, "store.test", true},
+		{"https://store.test", bucket.Endpoints, "store.test:443", false},
+		{"http://store.test:9000", bucket.Endpoints, ", ,,", false},
+		{"http://store.test.evil", bucket.Endpoints, "store.test", false},
+		{"http://store", bucket.Endpoints, "store.test", false},
+		{"http://[::1]:9000", bucket.Endpoints, "[::1]", true},
+		{"http://[::1]:9000", bucket.Endpoints, "::1", true},
+		{"http://[::1]:9000", bucket.Endpoints, "[::1]:9000", true},
+		{"http://[::1]:9000", bucket.Endpoints, "[::1]:9001", false},
+		{"http://store.test:9000", "AWS_ENDPOINT_URL", "http://STORE.test:9000/path", true},
+		{"http://store.test:9000", "AWS_ENDPOINT_URL_S3", "http://store.test", false},
+		{"http://store.test:9000", "AWS_ENDPOINT_URL", "store.test:9000", false},
+		{"http://store.test:9000", "HTTP_PROXY", "http://store.test:9000", false},
+	} {
+		t.Run(test.endpoint+" and "+test.value, func(t *testing.T) {
+			t.Setenv(test.variable, test.value)
+			b, err := bucket.Open(t.Context(), "s3", "data", "region=eu-west-1&endpoint="+url.QueryEscape(test.endpoint), bucket.FromSpec)
+			if (err == nil) != test.allowed {
+				t.Errorf("error %v, wanted allowed %v", err, test.allowed)
+			}
+			if err == nil {
+				if err := b.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	_, err := bucket.Open(t.Context(), "s3", "data", "region=eu&endpoint="+url.QueryEscape("http://me:secret@store.test"), bucket.FromSpec)
+	if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), bucket.Endpoints+"=store.test to") {
+		t.Errorf("an endpoint with a password: %v", err)
+	}
+}
+
+// The user's own URLs may say what a spec's must not, and an emulator of Google's storage needs no credentials.
+func TestOfUser(t *testing.T) {
+	offline(t)
+	b, err := bucket.Open(t.Context(), "s3", "data", "region=eu-west-1&disable_https=true", bucket.FromUser)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := bucket.Open(t.Context(), "gs", "data", "", bucket.FromUser); err == nil || !strings.Contains(err.Error(), "no credentials: ") {
+		t.Errorf("without credentials: %v", err)
+	}
+	t.Setenv("STORAGE_EMULATOR_HOST", "127.0.0.1:1")
+	if b, err = bucket.Open(t.Context(), "gs", "data", "", bucket.FromUser); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Close(); err != nil {

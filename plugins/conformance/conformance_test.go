@@ -23,6 +23,10 @@ func TestMain(m *testing.M) {
 	if len(os.Args) != 3 || os.Args[1] != "plugin" {
 		os.Exit(m.Run())
 	}
+	if kind, fault, ok := strings.Cut(os.Args[2], ": "); ok {
+		serveFaulty(kind, fault)
+		return
+	}
 	switch os.Args[2] {
 	case "text":
 		sdk.ServeProvider(text.New())

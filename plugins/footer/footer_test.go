@@ -65,6 +65,11 @@ func TestOpen(t *testing.T) {
 	if index, err := file.RowGroups()[1].ColumnChunks()[0].OffsetIndex(); err != nil || index.NumPages() != 1 {
 		t.Errorf("the index that was left unread: %v, %v", index, err)
 	}
+	for i, group := range file.Metadata().RowGroups {
+		if got := file.GroupBytes(i); got != group.TotalByteSize || got == 0 {
+			t.Errorf("group %d has %d bytes, wanted %d", i, got, group.TotalByteSize)
+		}
+	}
 }
 
 // No claim of a damaged footer is believed, however large: not its own size, not that of a list, not that of an index.
@@ -81,6 +86,11 @@ func TestClaims(t *testing.T) {
 		"text":      {[]byte("this is no such file"), `it begins with "this" and ends with "file", not PAR1`},
 		"cut":       {good[:len(good)/2], "no Parquet file, or one that is cut off"},
 		"encrypted": {append([]byte("PARE"), good[4:]...), "encrypted; decrypt it first"},
+		"11 bytes":  {[]byte("PAR1xxxPAR1"), "11 bytes are no Parquet file"},
+		"no footer": {framed(), "damaged Parquet footer: byte 0 of 0: unexpected EOF; get the file again"},
+		"a byte":    {[]byte("PAR1\x01\x00\x00\x00PAR1"), "damaged Parquet footer: it claims 1 bytes of a file of 12"},
+		"its end":   {append(slices.Clone(good[:len(good)-4]), "PARE"...), "encrypted; decrypt it first"},
+		"begin":     {append([]byte("PAR2"), good[4:]...), `it begins with "PAR2" and ends with "PAR1"`},
 		"footer":    {resized, "it claims 4294967279 bytes of a file of"},
 		"schema":    {framed(append(version, list(math.MaxInt32)...)...), "a list of 2147483647 values in 0 bytes"},
 		"text size": {framed(slices.Concat(version, list(1), binary.AppendUvarint([]byte{0x48}, math.MaxInt32), []byte("abc"))...), "a value of 2147483647 bytes where 3 are left"},

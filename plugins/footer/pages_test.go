@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"math"
 	"runtime"
@@ -173,6 +174,9 @@ type crafted struct {
 	bodies     [][]byte
 	// size is the size that the footer gives the column, or 0 for the true one.
 	size int64
+	// index is the column's offset index, if any, and change is made to what the footer says of the column.
+	index  []format.PageLocation
+	change func(*format.ColumnChunk)
 }
 
 func (c crafted) file(t testing.TB) []byte {
@@ -197,6 +201,18 @@ func (c crafted) file(t testing.TB) []byte {
 			Type: c.kind, Encoding: []format.Encoding{format.Plain}, PathInSchema: []string{"text"}, Codec: c.codec, NumValues: 1,
 			TotalCompressedSize: cmp.Or(c.size, int64(len(b)-4)), DataPageOffset: 4,
 		}}}}},
+	}
+	column := &metadata.RowGroups[0].Columns[0]
+	if c.index != nil {
+		index, err := thrift.Marshal(&protocol, &format.OffsetIndex{PageLocations: c.index})
+		if err != nil {
+			t.Fatal(err)
+		}
+		column.OffsetIndexOffset, column.OffsetIndexLength = int64(len(b)), int32(len(index))
+		b = append(b, index...)
+	}
+	if c.change != nil {
+		c.change(column)
 	}
 	end, err := thrift.Marshal(&protocol, &metadata)
 	if err != nil {
@@ -262,6 +278,257 @@ func zeros(t testing.TB, codec format.CompressionCodec) []byte {
 	return b.Bytes()
 }
 
+// small is a little content, compressed piece by piece.
+func small(t testing.TB, codec format.CompressionCodec, content []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	var w io.WriteCloser
+	switch codec {
+	case format.Gzip:
+		w = gzip.NewWriter(&b)
+	case format.Brotli:
+		w = brotli.NewWriter(&b)
+	default:
+		var err error
+		if w, err = zstd.NewWriter(&b, zstd.WithEncoderConcurrency(1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := w.Write(content)
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// What is unusual and right is read: checksums, long headers, a page of version 2 that is stored as it is in a compressed
+// column, and compressed frames that do not say how much they hold.
+func TestUnusualPages(t *testing.T) {
+	text := []byte("\x01\x00\x00\x00x")
+	stored := v2(1, 0, 0, 5)
+	stored.DataPageHeaderV2.V.IsCompressed = thrift.New(false)
+	described := v1(1, format.Plain, 5)
+	described.DataPageHeader.V.Statistics.MaxValue = make([]byte, 200_000)
+	sums := map[bool]format.PageHeader{} // by whether the sum is negative as Thrift has it
+	bodies := map[bool][]byte{}
+	for b := byte('a'); b <= 'z'; b++ {
+		body := []byte{1, 0, 0, 0, b}
+		h := v1(1, format.Plain, 5)
+		h.CRC = int32(crc32.ChecksumIEEE(body))
+		sums[h.CRC < 0], bodies[h.CRC < 0] = h, body
+	}
+	for name, test := range map[string]struct {
+		codec  format.CompressionCodec
+		header format.PageHeader
+		body   []byte
+		want   string
+	}{
+		"plain":               {format.Uncompressed, v1(1, format.Plain, 5), text, "x"},
+		"a checksum":          {format.Uncompressed, sums[false], bodies[false], string(bodies[false][4:])},
+		"a negative checksum": {format.Uncompressed, sums[true], bodies[true], string(bodies[true][4:])},
+		"a long header":       {format.Uncompressed, described, text, "x"},
+		"stored as it is":     {format.Zstd, stored, text, "x"},
+		"gzip":                {format.Gzip, v1(1, format.Plain, 5), small(t, format.Gzip, text), "x"},
+		"brotli, v2":          {format.Brotli, v2(1, 0, 0, 5), small(t, format.Brotli, text), "x"},
+		"zstd":                {format.Zstd, v1(1, format.Plain, 5), small(t, format.Zstd, text), "x"},
+		"zstd, v2":            {format.Zstd, v2(1, 0, 0, 5), small(t, format.Zstd, text), "x"},
+	} {
+		file, err := open(crafted{codec: test.codec, kind: format.ByteArray, headers: []format.PageHeader{test.header}, bodies: [][]byte{test.body}}.file(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages, err := file.Pages(0, 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if values, err := readAll(pages); err != nil || len(values) != 1 || string(values[0].ByteArray()) != test.want {
+			t.Errorf("%s: found %v, %v; wanted %q", name, values, err, test.want)
+		}
+	}
+}
+
+// Large pages, which are let go of at once, are read as others are, with a dictionary and without, from every row.
+func TestLargePages(t *testing.T) {
+	type row struct {
+		Text string `parquet:"text"`
+		Word string `parquet:"word,dict"`
+	}
+	rows := make([]row, 6)
+	for i := range rows {
+		rows[i] = row{strings.Repeat(fmt.Sprint(i), 700_000), strings.Repeat(fmt.Sprint("w", i%2), 700_000)}
+	}
+	for _, version := range []int{1, 2} {
+		var b bytes.Buffer
+		if err := parquet.Write(&b, rows, parquet.PageBufferSize(1<<20), parquet.DataPageVersion(version), parquet.Compression(&parquet.Zstd)); err != nil {
+			t.Fatal(err)
+		}
+		file, err := open(b.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for column := range 2 {
+			for from := range rows {
+				pages, err := file.Pages(0, column, int64(from))
+				if err != nil {
+					t.Fatal(err)
+				}
+				values, err := readAll(pages)
+				if err != nil || len(values) != len(rows)-from {
+					t.Fatalf("version %d, column %d, row %d: %d values, %v", version, column, from, len(values), err)
+				}
+				for i, v := range values {
+					if want := []string{rows[from+i].Text, rows[from+i].Word}[column]; v.String() != want {
+						t.Errorf("version %d, column %d: row %d has %d bytes, %.3q", version, column, from+i, len(v.String()), v.String())
+					}
+				}
+			}
+		}
+	}
+}
+
+// Large pages of indexes need the dictionary that stands once before them.
+func TestLargePagesOfIndexes(t *testing.T) {
+	type row struct {
+		Word string `parquet:"word,dict"`
+	}
+	rows := make([]row, 700_000)
+	for i := range rows {
+		rows[i].Word = []string{"a", "b", "c"}[i%3]
+	}
+	var b bytes.Buffer
+	if err := parquet.Write(&b, rows, parquet.PageBufferSize(1200<<10)); err != nil {
+		t.Fatal(err)
+	}
+	file, err := open(b.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := file.Pages(0, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values, err := readAll(pages)
+	if err != nil || len(values) != len(rows) {
+		t.Fatalf("%d values, %v", len(values), err)
+	}
+	for i, v := range values {
+		if string(v.ByteArray()) != rows[i].Word {
+			t.Fatalf("row %d is %q, wanted %q", i, v.ByteArray(), rows[i].Word)
+		}
+	}
+}
+
+// Whether a row may go on in the next page depends on the page's version.
+func TestWholeRows(t *testing.T) {
+	for _, version := range []int{1, 2} {
+		file, err := open(pagedFile(t, parquet.DataPageVersion(version)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for column := range file.RowGroups()[0].ColumnChunks() {
+			pages, err := file.Pages(0, column, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			page, err := pages.ReadPage()
+			if err != nil {
+				t.Fatal(err)
+			}
+			parquet.Release(page)
+			if pages.WholeRows() != (version == 2) {
+				t.Errorf("column %d of version %d: rows are whole: %v", column, version, pages.WholeRows())
+			}
+			if err := pages.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// An index leads to the page that has a row, and nowhere outside of its column.
+func TestIndexes(t *testing.T) {
+	text := []byte("\x01\x00\x00\x00x")
+	two := crafted{kind: format.ByteArray, headers: []format.PageHeader{v1(1, format.Plain, 5), v1(1, format.Plain, 5)}, bodies: [][]byte{text, []byte("\x01\x00\x00\x00y")}}
+	header, err := thrift.Marshal(new(thrift.CompactProtocol), func() *format.PageHeader { h := v1(1, format.Plain, 5); h.CompressedPageSize = 5; return &h }())
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := int64(len(header) + 5)
+	at := func(locations ...int64) (index []format.PageLocation) { // offsets and rows
+		for i := 0; i < len(locations); i += 2 {
+			index = append(index, format.PageLocation{Offset: locations[i], FirstRowIndex: locations[i+1]})
+		}
+		return index
+	}
+	for _, test := range []struct {
+		name  string
+		index []format.PageLocation
+		row   int64
+		want  string // the values, or the error
+	}{
+		{"the second page", at(4, 0, 4+page, 1), 1, "y"},
+		{"the first page of a later row is passed over", at(4, 0, 4+page, 2), 1, "y"},
+		{"no page has the row", at(4, 3, 4+page, 5), 1, "y"},
+		{"before the column", at(4, 0, 3, 1), 1, "!a page at byte 3 of a column at [4, "},
+		{"behind the column", at(4, 0, 4+2*page, 1), 1, fmt.Sprintf("!a page at byte %d of a column at [4, %[1]d)", 4+2*page)},
+		{"from the first row, it is not looked at", at(4, 0, 3, 1), 0, "xy"},
+	} {
+		c := two
+		c.index = test.index
+		file, err := open(c.file(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages, err := file.Pages(0, 0, test.row)
+		var got string
+		if err == nil {
+			var values []parquet.Value
+			values, err = readAll(pages)
+			for _, v := range values {
+				got += v.String()
+			}
+		}
+		if err != nil {
+			got = "!" + err.Error()
+		}
+		if !strings.HasPrefix(got, test.want) || err == nil && got != test.want {
+			t.Errorf("%s: found %q, wanted %q", test.name, got, test.want)
+		}
+	}
+}
+
+// What the footer says of an index lies within the file, and what lies there is an index.
+func TestClaimedIndexes(t *testing.T) {
+	one := crafted{kind: format.ByteArray, headers: []format.PageHeader{v1(1, format.Plain, 5)}, bodies: [][]byte{[]byte("\x01\x00\x00\x00x")}}
+	for name, change := range map[string]func(*format.ColumnChunk){
+		"an index of 5 bytes at byte -1 of":         func(c *format.ColumnChunk) { c.OffsetIndexOffset, c.OffsetIndexLength = -1, 5 },
+		"an index of -1 bytes at byte 4 of":         func(c *format.ColumnChunk) { c.OffsetIndexOffset, c.OffsetIndexLength = 4, -1 },
+		"an index of 2147483647 bytes at byte 4 of": func(c *format.ColumnChunk) { c.OffsetIndexOffset, c.OffsetIndexLength = 4, math.MaxInt32 },
+		"an index of 1 bytes at byte 1048576 of":    func(c *format.ColumnChunk) { c.OffsetIndexOffset, c.OffsetIndexLength = 1<<20, 1 },
+	} {
+		c := one
+		c.change = change
+		if _, err := open(c.file(t)); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("found error %v, wanted %q", err, name)
+		}
+	}
+	damaged := one
+	damaged.change = func(c *format.ColumnChunk) { c.OffsetIndexOffset, c.OffsetIndexLength = 4, 5 }
+	file, err := open(damaged.file(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.Pages(0, 0, 1); err == nil || !strings.HasPrefix(err.Error(), "offset index: ") {
+		t.Errorf("an index that is none: %v", err)
+	}
+	for _, place := range [][2]int{{1, 0}, {0, 1}} {
+		want := fmt.Sprintf("row group %d has no column %d", place[0], place[1])
+		if _, err := file.Pages(place[0], place[1], 0); err == nil || err.Error() != want {
+			t.Errorf("found error %v, wanted %q", err, want)
+		}
+	}
+}
+
 // Whatever a page claims, and whatever it decompresses to, little memory is spent on it.
 func TestBombs(t *testing.T) {
 	const huge = math.MaxInt32
@@ -272,6 +539,7 @@ func TestBombs(t *testing.T) {
 		return crafted{codec: codec, kind: format.ByteArray, headers: []format.PageHeader{h}, bodies: [][]byte{body}}
 	}
 	with := func(r format.FieldRepetitionType, c crafted) crafted { c.repetition = r; return c }
+	changed := func(change func(*format.ColumnChunk), c crafted) crafted { c.change = change; return c }
 	sized := func(n int32, c crafted) crafted { c.headers[0].CompressedPageSize = n; return c }
 	inside := func(size int64, c crafted) crafted { c.size = size; return c }
 	prefixes := slices.Concat(binary.AppendUvarint(nil, 128), []byte{4, 3}, binary.AppendVarint(nil, 0), binary.AppendVarint(nil, 200<<20),
@@ -319,8 +587,23 @@ func TestBombs(t *testing.T) {
 		"runs of booleans": {crafted{kind: format.Boolean, headers: []format.PageHeader{v1(1, format.RLE, 10)},
 			bodies: [][]byte{levels(run(huge, 1))}}, "values of the type BOOLEAN in the encoding RLE, which is not known for them", true},
 		"no dictionary": {one(format.Uncompressed, v1(1, format.RLEDictionary, 3), []byte{1, 2, 0}), "a chunk without its dictionary", false},
-		"LZO":           {one(format.LZO, v1(1, format.Plain, 5), text), "pages compressed with LZO, which is not known; write the file again with zstd", true},
-		"checksum":      {one(format.Uncompressed, func() format.PageHeader { h := v1(1, format.Plain, 5); h.CRC = 7; return h }(), text), "a page's checksum is not that of its bytes", false},
+		"index page":    {one(format.Uncompressed, format.PageHeader{Type: format.IndexPage, UncompressedPageSize: 5, IndexPageHeader: thrift.New(format.IndexPageHeader{})}, text), "a page of the unknown type 1", false},
+		"short page":    {one(format.Uncompressed, v1(1, format.Plain, 6), text), "a page of 5 bytes where its header says 6", false},
+		"short gzip":    {one(format.Gzip, v1(1, format.Plain, 6), small(t, format.Gzip, text)), "a page of 5 bytes where its header says 6", false},
+		"short brotli":  {one(format.Brotli, v1(1, format.Plain, 6), small(t, format.Brotli, text)), "a page of 5 bytes where its header says 6", false},
+		"short zstd":    {one(format.Zstd, v1(1, format.Plain, 6), small(t, format.Zstd, text)), "a page of 5 bytes where its header says 6", false},
+		"short snappy":  {one(format.Snappy, v1(1, format.Plain, 6), snappy.Encode(nil, text)), "a page of 5 bytes where its header says 6", false},
+		"empty gzip":    {one(format.Gzip, v1(1, format.Plain, 5), small(t, format.Gzip, nil)), "a page of 0 bytes where its header says 5", false},
+		"no gzip":       {one(format.Gzip, v1(1, format.Plain, 5), text), "gzip data: ", false},
+		"cut gzip":      {one(format.Gzip, v1(1, format.Plain, 5), small(t, format.Gzip, text)[:12]), "where its header says 5", false},
+		"no snappy":     {one(format.Snappy, v1(1, format.Plain, 5), []byte{5, 0xff}), "SNAPPY data: ", false},
+		"no zstd":       {one(format.Zstd, v1(1, format.Plain, 5), text), "ZSTD data: ", false},
+		"cut header":    {inside(3, one(format.Uncompressed, v1(1, format.Plain, 5), text)), "header of the page at byte 4: ", false},
+		"page outside":  {changed(func(c *format.ColumnChunk) { c.MetaData.DataPageOffset = -1 }, one(format.Uncompressed, v1(1, format.Plain, 5), text)), "bytes at byte -1 of", false},
+		"negative chunk": {changed(func(c *format.ColumnChunk) { c.MetaData.TotalCompressedSize = -1 }, one(format.Uncompressed, v1(1, format.Plain, 5), text)),
+			"a column of -1 bytes at byte 4 of", false},
+		"LZO":      {one(format.LZO, v1(1, format.Plain, 5), text), "pages compressed with LZO, which is not known; write the file again with zstd", true},
+		"checksum": {one(format.Uncompressed, func() format.PageHeader { h := v1(1, format.Plain, 5); h.CRC = 7; return h }(), text), "a page's checksum is not that of its bytes", false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -65,7 +65,7 @@ func serveFake(kind protocol.Kind, name string) {
 		time.Sleep(time.Hour)
 	case "chatty": // before the handshake
 		fmt.Println("loading", strings.Repeat("x", 200<<10))
-		must(syscall.Write(1, []byte("a line without an end")))
+		writeRaw("a line without an end")
 	case "stays": // when the runner is gone, and so do its children, one of which leaves the session
 		must(0, os.Unsetenv(wire.LifelineVariable))
 		for _, outside := range []bool{false, true} {
@@ -87,6 +87,17 @@ func serveFake(kind protocol.Kind, name string) {
 	}
 	if name == "lingers" { // once it was asked to end
 		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+// writeRaw writes to standard output as a library in C does, past os.Stdout. A signal may end a write before its end.
+func writeRaw(text string) {
+	for len(text) > 0 {
+		n, err := syscall.Write(1, []byte(text))
+		if !errors.Is(err, syscall.EINTR) {
+			must(n, err)
+		}
+		text = text[max(n, 0):]
 	}
 }
 
@@ -182,7 +193,7 @@ func (b behaviour) misbehave() {
 	case "flood":
 		fmt.Println("go line")
 		fmt.Println(strings.Repeat("o", 300<<10), "go long line")
-		must(syscall.Write(1, []byte("c line\n"+strings.Repeat("c", 300<<10)+" c long line\n")))
+		writeRaw("c line\n" + strings.Repeat("c", 300<<10) + " c long line\n")
 		fmt.Fprintln(os.Stderr, "error line")
 		fmt.Fprintln(os.Stderr, `{"@message": 1, "@level": {}}`)
 		for i := range 20_000 {

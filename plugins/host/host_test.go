@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/protocol/wire"
 	"surprisal.dev/plugins/sdk"
 )
 
@@ -271,6 +274,14 @@ func TestEnvironment(t *testing.T) {
 	if strings.Contains(string(r.Parameters), "must not pass") {
 		t.Errorf("a variable that the plugin did not ask for: %s", r.Parameters)
 	}
+	if strings.Contains(string(r.Parameters), wire.LifelineVariable) {
+		t.Errorf("what the plugin starts would inherit its lifeline: %s", r.Parameters)
+	}
+	for _, want := range []string{`"` + wire.ProcessVariable + `=`, `"TMPDIR=` + h.folder.path + `"`, `"PATH=` + os.Getenv("PATH") + `"`} {
+		if !strings.Contains(string(r.Parameters), want) {
+			t.Errorf("not in the environment: %s", want)
+		}
+	}
 }
 
 func TestErrorsKeepTheirKind(t *testing.T) {
@@ -284,10 +295,11 @@ func TestErrorsKeepTheirKind(t *testing.T) {
 	if protocol.KindOf(err) != "" || !strings.Contains(err.Error(), "no such luck") || !strings.Contains(err.Error(), p.Info().Path) {
 		t.Errorf("got %v of kind %q", err, protocol.KindOf(err))
 	}
+	rows := 0
 	err = p.Read(t.Context(), protocol.ReadRequest{Source: source(`{"rows": 5, "at": 2, "do": "fail"}`), Fields: []string{"text"}},
-		func(protocol.Row) error { return nil })
-	if protocol.KindOf(err) != protocol.Changed || err.Error() != "file x is not what it was" {
-		t.Errorf("got %v of kind %q", err, protocol.KindOf(err))
+		func(protocol.Row) error { rows++; return nil })
+	if protocol.KindOf(err) != protocol.Changed || err.Error() != "file x is not what it was" || rows != 2 {
+		t.Errorf("got %v of kind %q after %d rows", err, protocol.KindOf(err), rows)
 	}
 }
 
@@ -402,6 +414,191 @@ func TestOutput(t *testing.T) {
 	}
 }
 
+// A plugin that dies often is started again as long as there is progress in between.
+func TestReadManyDeaths(t *testing.T) {
+	h, _ := newHost(t)
+	p := provider(t, h, "honest")
+	next, deaths := int64(0), 0
+	err := p.Read(t.Context(), protocol.ReadRequest{Source: source(`{"rows": 200000, "bytes": 100}`), Fields: []string{"text"}}, func(r protocol.Row) error {
+		if r.Ordinal != next {
+			return fmt.Errorf("got row %d, want %d", r.Ordinal, next)
+		}
+		if next++; next%40_000 == 0 {
+			deaths++
+			p.Kill()
+		}
+		return nil
+	})
+	if err != nil || next != 200_000 || deaths < 4 {
+		t.Errorf("%d rows and %d deaths: %v", next, deaths, err)
+	}
+}
+
+// What a process takes of this one is given back when it ends.
+func TestNothingStaysOpen(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("open files are counted in /proc")
+	}
+	h, _ := newHost(t)
+	h.options.Folders = []string{t.TempDir()}
+	path := filepath.Join(h.options.Folders[0], "runner-provider-opened")
+	if err := os.Symlink(must(os.Executable()), path); err != nil {
+		t.Fatal(err)
+	}
+	// The collector would close what was forgotten.
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	open := func() int { return len(must(os.ReadDir("/proc/self/fd"))) }
+	before := 0
+	for i := range 5 {
+		p, err := h.OpenProvider(t.Context(), []string{path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Resolve(t.Context(), protocol.ResolveRequest{Source: source(`{"rows": 1}`)}); err != nil {
+			t.Fatal(err)
+		}
+		p.close()
+		if _, err := h.OpenProvider(t.Context(), []string{"/bin/true"}); err == nil {
+			t.Error("/bin/true is a plugin")
+		}
+		if i == 0 {
+			before = open() // what the runtime opens once is open now
+		}
+	}
+	eventually(t, "all files are closed", func() bool { return open() <= before })
+}
+
+// A command may be stopped before it has started, and then does not start.
+func TestStoppedBeforeItStarts(t *testing.T) {
+	path := must(os.Executable())
+	c := newCommand(ownProgram(path), []string{path, "plugin", "serve", "provider", "honest"}, nil, &output{log: hclog.NewNullLogger(), gate: newGate()})
+	if c.ID() != "not started" || c.Name() != path {
+		t.Errorf("process %q of %q", c.ID(), c.Name())
+	}
+	if err := c.Kill(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := c.Start(t.Context()); err == nil || err.Error() != "stopped before it started" || c.ID() != "not started" {
+		t.Errorf("started as %s: %v", c.ID(), err)
+	}
+}
+
+// What cannot be a plugin's command.
+func TestOpen(t *testing.T) {
+	h, _ := newHost(t)
+	locked := filepath.Join(t.TempDir(), "locked")
+	if err := os.WriteFile(locked, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for want, command := range map[string][]string{
+		"no command to start a plugin with":                                  nil,
+		"plugin /nonexistent/plugin: ":                                       {"/nonexistent/plugin"},
+		"plugin " + locked + " is not executable; run chmod +x on it":        {locked},
+		"plugin no-such-program: exec: \"no-such-program\": executable file": {"no-such-program"},
+	} {
+		if _, err := h.OpenProvider(t.Context(), command); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("provider %q: %v", command, err)
+		}
+		if _, err := h.OpenBackend(t.Context(), command); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("backend %q: %v", command, err)
+		}
+	}
+	// A failure is not kept.
+	h.options.Folders = []string{t.TempDir()}
+	if _, err := h.Provider(t.Context(), "late"); err == nil {
+		t.Fatal("a provider that is not there")
+	}
+	if err := os.Symlink(must(os.Executable()), filepath.Join(h.options.Folders[0], "runner-provider-late")); err != nil {
+		t.Fatal(err)
+	}
+	provider(t, h, "late")
+}
+
+// A plugin that is started by a command is known by its program, whatever the program is; one that is found is started once,
+// however many ask for it.
+func TestOpened(t *testing.T) {
+	h, _ := newHost(t)
+	program := must(os.Executable())
+	command := []string{program, "plugin", "serve", "provider", "honest"}
+	p, err := h.OpenProvider(t.Context(), command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := must(os.ReadFile(program))
+	if i := p.Info(); i.Builtin || i.BinaryDigest != protocol.Digest(content) || i.Path != program || i.Name != "honest" {
+		t.Errorf("started as %+v", i)
+	}
+	if got := p.String(); got != strings.Join(command, " ") {
+		t.Errorf("called %s", got)
+	}
+	var group sync.WaitGroup
+	var found [8]*Provider
+	for i := range found {
+		group.Go(func() { found[i], _ = h.Provider(t.Context(), "honest") })
+	}
+	group.Wait()
+	for _, p := range found {
+		if p == nil || p != found[0] {
+			t.Fatalf("found %p, wanted %p", p, found[0])
+		}
+	}
+	if len(h.opened) != 2 {
+		t.Errorf("%d plugins were opened, wanted 2", len(h.opened))
+	}
+}
+
+// Of what a plugin prints at its start, the first line that is a handshake is one, and every other line goes to the log.
+func TestFirstHandshake(t *testing.T) {
+	c := &command{out: &output{log: hclog.NewNullLogger(), gate: newGate()}}
+	read, write := io.Pipe()
+	take := c.firstHandshake(write)
+	passed := make(chan string)
+	go func() { passed <- string(must(io.ReadAll(read))) }()
+	for _, line := range []string{"hello", "1|x|unix|/a|grpc", "1|7|unix|/b|grpc|", "1|8|unix|/c|grpc|", "bye"} {
+		take([]byte(line), 0)
+	}
+	if got := <-passed; got != "1|7|unix|/b|grpc|\n" || c.version != "7" {
+		t.Errorf("passed on %q of version %q", got, c.version)
+	}
+	if got, want := c.out.quote(), "; its last output:\n  | hello\n  | 1|x|unix|/a|grpc\n  | 1|8|unix|/c|grpc|\n  | bye"; got != want {
+		t.Errorf("logged %q, wanted %q", got, want)
+	}
+}
+
+// What an error quotes of a plugin's output: the last lines, cut, without what is only for those who look for more.
+func TestQuote(t *testing.T) {
+	var log journal
+	out := &output{log: hclog.New(&hclog.LoggerOptions{Output: &log, Level: hclog.Debug}), gate: newGate()}
+	if out.quote() != "" {
+		t.Errorf("nothing is quoted as %q", out.quote())
+	}
+	for i := range 30 {
+		out.print(fmt.Append(nil, "line ", i), 0)
+	}
+	long := strings.Repeat("é", 600)
+	out.print([]byte(long), 0)
+	for line, cut := range map[string]int64{"": 0, "\r\r": 0, `{"@level": "debug", "@message": "detail", "n": 1}`: 0} {
+		out.print([]byte(line), cut)
+	}
+	out.print([]byte(`{"@level": "info", "@message": "known", "@timestamp": "now", "b": true, "a": 1}`), 0)
+	out.print([]byte("ends\r"), 0)
+	out.print([]byte(`{"@level": "info", "@message": "cut"}`), 3)
+	out.print([]byte(`{"@level": "loud", "@message": "x"}`), 0)
+	lines := strings.Split(out.quote(), "\n  | ")
+	want := []string{
+		"; its last output:", "line 15", long[:1000] + " ...", "known a=1 b=true", "ends",
+		`{"@level": "info", "@message": "cut"} ... (3 bytes more)`, `{"@level": "loud", "@message": "x"}`,
+	}
+	if len(lines) != 1+lastLines || !slices.Equal(slices.Concat(lines[:2], lines[len(lines)-5:]), want) {
+		t.Errorf("%d lines are quoted:\n%s", len(lines)-1, strings.Join(lines, "\n"))
+	}
+	for _, want := range []string{"[DEBUG] detail: n=1", "[INFO]  known: a=1 b=true", "[DEBUG] ends\n", "[DEBUG] line 0\n", "(3 bytes more)"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("not in the log: %q", want)
+		}
+	}
+}
+
 // A stopped plugin neither ends by itself nor answers; closing the host must not wait for either.
 func TestCloseStoppedPlugin(t *testing.T) {
 	h, err := New(Options{Providers: []string{"honest"}, Dir: t.TempDir()})
@@ -423,6 +620,9 @@ func TestCloseStoppedPlugin(t *testing.T) {
 	}
 	if _, err := p.Resolve(t.Context(), protocol.ResolveRequest{}); err == nil || !strings.Contains(err.Error(), "closed") {
 		t.Errorf("got %v from a closed host", err)
+	}
+	if _, err := h.OpenProvider(t.Context(), p.args); err == nil || err.Error() != "the plugin host is closed" {
+		t.Errorf("a closed host opens a plugin: %v", err)
 	}
 }
 
@@ -588,6 +788,40 @@ func TestRunFolder(t *testing.T) {
 	}
 	if _, err := newRunFolder(open); err == nil || !strings.Contains(err.Error(), "only you can open") {
 		t.Errorf("got %v for a folder that others can open", err)
+	}
+	linked, private := t.TempDir(), t.TempDir()
+	if err := os.Chmod(private, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(private, filepath.Join(linked, fmt.Sprintf("runner-plugins-%d", os.Getuid()))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newRunFolder(linked); err == nil || !strings.Contains(err.Error(), "only you can open") {
+		t.Errorf("got %v for a link in the place of the folder", err)
+	}
+
+	// A path is used as long as a socket fits in it.
+	base := t.TempDir()
+	room := maxSocketPath - len(base) - len(fmt.Sprintf("//runner-plugins-%d/run4294967295", os.Getuid())) - len(socketSuffix)
+	if room < 2 {
+		t.Skipf("%s is too long", base)
+	}
+	for size, fits := range map[int]bool{room: true, room + 1: false} {
+		dir := filepath.Join(base, strings.Repeat("x", size))
+		f, err := newRunFolder(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(f.path, dir) != fits {
+			t.Errorf("the folder is %s, whose given parent has %d bytes", f.path, len(dir))
+		}
+		if err := f.remove(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("TMPDIR", long)
+	if _, err := newRunFolder(""); err == nil || !strings.Contains(err.Error(), "the path of the temporary folder "+long+" is too long for a socket; set TMPDIR") {
+		t.Errorf("got %v for a temporary folder whose path is too long", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -199,6 +201,50 @@ func TestChecks(t *testing.T) {
 		{checkEstimate(protocol.Estimate{TrainingMemoryPerByte: -1}), "the memory of training for each byte of text is -1"},
 		{checkEstimate(protocol.Estimate{MemoryPerTrainingByte: 1<<20 + 1}), "the memory of a model for each byte of its training is 1.048577e+06"},
 		{load(func(*protocol.LoadedModel) {}), ""},
+		// What is as large as it may be, and not a byte larger.
+		{describe(func(i *Info) { i.Name = long[1:] }), ""},
+		{describe(func(i *Info) { i.Version = long[1:] }), ""},
+		{describe(func(i *Info) { i.Schema = strings.Repeat(" ", maxSchemaBytes) }), ""},
+		{describe(func(i *Info) { i.Environment = slices.Repeat([]string{"A_1"}, maxNames) }), ""},
+		{describe(func(i *Info) { i.Environment = []string{"A", "1A"} }), `the environment variable "1A"`},
+		{describe(func(i *Info) { i.Environment = []string{long} }), `the environment variable "xxx`},
+		{describe(func(i *Info) { i.Environment = []string{long[1:]} }), ""},
+		{describe(func(i *Info) { i.Environment = []string{"A.B"} }), `the environment variable "A.B"`},
+		{describe(func(i *Info) { i.Capabilities = slices.Repeat([]string{"a"}, maxNames+1) }), "it names 101 capabilitys"},
+		{describe(func(i *Info) { i.NeutralSettings = slices.Repeat([]string{"a"}, maxNames+1) }), "it names 101 neutral settings"},
+		{resolve(func(r *protocol.Resolution) { r.Revision = long[1:] }), ""},
+		{resolve(func(r *protocol.Resolution) { r.Revision = long }), `the revision is "xxx`},
+		{resolve(func(r *protocol.Resolution) { r.Files[0].Name = strings.Repeat("x", maxPathBytes) }), ""},
+		{resolve(func(r *protocol.Resolution) { r.Files[0].Name = strings.Repeat("x", maxPathBytes+1) }), "file 0 has a name of 4097 bytes"},
+		{resolve(func(r *protocol.Resolution) {
+			r.Files = append(r.Files, protocol.File{Name: "g", Digest: "sha256:0"})
+		}), `the digest of file "g" is "sha256:0"`},
+		{checkEstimate(protocol.Estimate{Parameters: maxQuantity, WeightBytes: maxQuantity, MemoryBytes: maxQuantity, DeviceMemoryBytes: maxQuantity,
+			Devices: maxDevices, FLOPsPerToken: math.MaxFloat64, BytesPerToken: math.MaxFloat64}), ""},
+		{checkEstimate(protocol.Estimate{Parameters: maxQuantity + 1}), "the number of parameters is 1125899906842625"},
+		{checkEstimate(protocol.Estimate{WeightBytes: -1}), "the size of the weights in bytes is -1"},
+		{checkEstimate(protocol.Estimate{MemoryBytes: maxQuantity + 1}), "the memory in bytes is 1125899906842625"},
+		{checkEstimate(protocol.Estimate{Devices: maxDevices + 1}), "the number of devices is 65537"},
+		{checkEstimate(protocol.Estimate{DeviceMemoryBytes: maxQuantity + 1, Devices: 1}), "the memory of devices in bytes is 1125899906842625"},
+		{checkEstimate(protocol.Estimate{FLOPsPerToken: -1}), "the number of operations a token is -1"},
+		{checkEstimate(protocol.Estimate{BytesPerToken: math.Inf(1)}), "the number of bytes a token is +Inf"},
+		{checkEstimate(protocol.Estimate{MemoryPerTrainingByte: -1}), "the memory of a model for each byte of its training is -1"},
+		{checkLoaded(long[1:], protocol.LoadedModel{Device: "cpu", Dtype: "f"}), ""},
+		{checkLoaded(long, protocol.LoadedModel{Device: "cpu", Dtype: "f"}), `the model's handle is "xxx`},
+		{load(func(m *protocol.LoadedModel) { m.ContextLimit, m.VocabularySize = maxQuantity, math.MaxInt32 }), ""},
+		{load(func(m *protocol.LoadedModel) { m.ContextLimit = maxQuantity + 1 }), "the number of tokens that the model can see is 1125899906842625"},
+		{load(func(m *protocol.LoadedModel) { m.Device = long }), `the device is "xxx`},
+		{load(func(m *protocol.LoadedModel) { m.Dtype = long }), `the dtype is "xxx`},
+		{load(func(m *protocol.LoadedModel) {
+			for i := range maxNames - 1 {
+				m.Computed[fmt.Sprint("part", i)] = "x"
+			}
+		}), ""},
+		{load(func(m *protocol.LoadedModel) {
+			for i := range maxNames {
+				m.Computed[fmt.Sprint("part", i)] = "x"
+			}
+		}), "it names 101 things that compute; it may name 100"},
 		{checkLoaded("", protocol.LoadedModel{Device: "cpu", Dtype: "f"}), `the model's handle is ""`},
 		{load(func(m *protocol.LoadedModel) { m.ContextLimit = -1 }), "the number of tokens that the model can see is -1"},
 		{load(func(m *protocol.LoadedModel) { m.VocabularySize = 1 << 31 }), "the size of the vocabulary is 2147483648"},
@@ -234,6 +280,13 @@ func TestRowCheck(t *testing.T) {
 		{"each shard does", 0, 0, []protocol.Row{row(0, "a", 0), row(1, "b", 1)}, true},
 		{"no row twice", 0, 0, []protocol.Row{row(0, "a", 0), row(0, "a", 0)}, true},
 		{"shards in order", 0, 0, []protocol.Row{row(0, "b", 0), row(1, "a", 0)}, true},
+		{"a row before its time", 0, 0, []protocol.Row{row(1, "a", 0)}, true},
+		{"the last of the range", 0, 2, []protocol.Row{row(0, "a", 0), row(1, "a", 1)}, false},
+		{"a reading starts anywhere once", 5, 0, []protocol.Row{row(5, "b", 3), row(6, "c", 1)}, true},
+		{"no shard twice", 0, 0, []protocol.Row{row(0, "a", 0), row(1, "b", 0), row(2, "a", 0)}, true},
+		{"no row of a shard left out", 0, 0, []protocol.Row{row(0, "a", 0), row(1, "a", 2)}, true},
+		{"no number twice", 0, 0, []protocol.Row{row(0, "a", 0), row(1, "a", 0)}, true},
+		{"a shard that nobody knows", 0, 0, []protocol.Row{row(0, "d", 0)}, true},
 		{"up to the end of the range", 0, 1, []protocol.Row{row(0, "a", 0), row(1, "a", 1)}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -276,16 +329,17 @@ func TestTimeLimits(t *testing.T) {
 func TestSilence(t *testing.T) {
 	h, log := newHost(t)
 	h.timing.silence = 20 * time.Millisecond
-	ctx, cancel := context.WithCancel(hclog.WithContext(t.Context(), h.log.With("action", "a1")))
+	ctx, cancel := context.WithCancelCause(hclog.WithContext(t.Context(), h.log.With("action", "a1")))
+	errEnough := errors.New("waited long enough")
 	done := make(chan error, 1)
 	go func() {
 		_, err := provider(t, h, "raw").Resolve(ctx, protocol.ResolveRequest{Source: source(`{"hangs": "resolve"}`)})
 		done <- err
 	}()
 	eventually(t, "two warnings", func() bool { return strings.Count(log.String(), "no sign of progress from the plugin") >= 2 })
-	cancel()
-	if err := <-done; err == nil {
-		t.Error("no error")
+	cancel(errEnough)
+	if err := <-done; !errors.Is(err, errEnough) || err.Error() != errEnough.Error() {
+		t.Errorf("got %v, wanted the cause of the end", err)
 	}
 	for _, want := range []string{"plugin=raw", "action=a1", `work="resolving a source"`} {
 		if !strings.Contains(log.String(), want) {

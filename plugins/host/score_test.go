@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"os"
 	"path/filepath"
@@ -274,6 +275,12 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+type fullDisk struct{}
+
+var errFull = errors.New("disk full")
+
+func (fullDisk) Write([]byte) (int, error) { return 0, errFull }
+
 func TestTrain(t *testing.T) {
 	h, _ := newHost(t)
 	b := backend(t, h)
@@ -301,26 +308,187 @@ func TestTrain(t *testing.T) {
 		{"killed", `{"at": 50, "do": "die"}`, documents(1000, 10_000), "ended (signal: killed"},
 		{"source fails", `{}`, func(yield func(protocol.Document, error) bool) { yield(protocol.Document{}, errSource) }, "the source fails"},
 		{"bad configuration", `{"x": 1}`, documents(1000, 10_000), "unknown field"},
+		{"bad text", `{}`, textsOf("fine", "\xff"), `dataset "d", shard "s", row 1: the text is not valid UTF-8`},
 	} {
 		err := b.Train(t.Context(), model("%s", test.config), test.documents, &file)
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v, want %q in it", test.name, err, test.want)
 		}
 	}
+	if err := b.Train(t.Context(), model(`{}`), documents(300, 100_000), fullDisk{}); !errors.Is(err, errFull) {
+		t.Errorf("a file that cannot be written: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	err := b.Train(ctx, model(`{}`), func(yield func(protocol.Document, error) bool) {
+		for d := range documents(1<<30, 100) {
+			if d.Row == 1000 {
+				cancel()
+			}
+			if !yield(d, nil) {
+				return
+			}
+		}
+	}, io.Discard)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want it to be cancelled", err)
+	}
 }
 
+// Names are those of files, each once; a file that cannot be started is named so that somebody sees why, but directories,
+// links to nothing and relative folders on the PATH are passed over.
 func TestNames(t *testing.T) {
 	h, _ := newHost(t)
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "runner-backend-mine"), nil, 0o755); err != nil {
+	dir, onPath := t.TempDir(), t.TempDir()
+	t.Chdir(t.TempDir())
+	t.Setenv("PATH", strings.Join([]string{onPath, "relative", ".", "", "/nonexistent"}, ":"))
+	for path, mode := range map[string]os.FileMode{
+		dir + "/runner-backend-mine": 0o755, onPath + "/runner-backend-mine": 0o755, onPath + "/runner-backend-a": 0o644,
+		dir + "/runner-provider-other": 0o755, dir + "/runner-backendx": 0o755, dir + "/xrunner-backend-b": 0o755,
+		"runner-backend-here": 0o755, "relative/runner-backend-there": 0o755,
+	} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Mkdir(dir+"/runner-backend-folder", 0o755), os.Symlink("gone", dir+"/runner-backend-link")); err != nil {
 		t.Fatal(err)
 	}
-	h.options.Folders = []string{dir}
-	if got := h.Names(protocol.KindBackend); !slices.Contains(got, "mine") || !slices.Contains(got, "honest") || !slices.IsSorted(got) {
-		t.Errorf("got %q", got)
+	h.options.Folders, h.options.Backends, h.options.Providers = []string{dir}, []string{"z", "mine"}, nil
+	if got := h.Names(protocol.KindBackend); !slices.Equal(got, []string{"a", "mine", "z"}) {
+		t.Errorf("backends are %q", got)
 	}
-	if got := h.Names(protocol.KindProvider); slices.Contains(got, "mine") {
-		t.Errorf("a backend among the providers: %q", got)
+	if got := h.Names(protocol.KindProvider); !slices.Equal(got, []string{"other"}) {
+		t.Errorf("providers are %q", got)
+	}
+	if got := h.options.Backends; !slices.Equal(got, []string{"z", "mine"}) {
+		t.Errorf("the options are %q", got)
+	}
+	for name, want := range map[string]string{
+		"folder": `no backend is called "folder"; known are a, mine, z; another one is a program called runner-backend-folder`,
+		"here":   `no backend is called "here"`, "there": `no backend is called "there"`, "link": `no backend is called "link"`,
+		"": `a plugin's name consists of`, ".x": `a plugin's name consists of`, "a/b": `a plugin's name consists of`,
+	} {
+		if _, err := h.find(protocol.KindBackend, name); err == nil || !strings.Contains(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
+			t.Errorf("%q: error %v of kind %q, wanted %q", name, err, protocol.KindOf(err), want)
+		}
+	}
+	h.options.Folders = []string{t.TempDir()}
+	t.Setenv("PATH", "")
+	if _, err := h.find(protocol.KindProvider, "x"); err == nil || !strings.Contains(err.Error(), `no provider is called "x"; none is known; `) {
+		t.Errorf("where there is none: %v", err)
+	}
+	own := must(os.Executable())
+	if got, err := h.find(protocol.KindBackend, "mine"); err != nil || !slices.Equal(got, []string{own, "plugin", "serve", "backend", "mine"}) {
+		t.Errorf("a plugin that is built in: %q, %v", got, err)
+	}
+	// A file that cannot be started does not hide one that can.
+	h.options.Folders, h.options.Backends = []string{onPath, dir}, nil
+	if err := errors.Join(os.Chmod(onPath+"/runner-backend-mine", 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := h.find(protocol.KindBackend, "mine"); err != nil || !slices.Equal(got, []string{dir + "/runner-backend-mine"}) {
+		t.Errorf("beside one that is not executable: %q, %v", got, err)
+	}
+}
+
+// Whom an answer may come for, and how long it may be.
+func TestExpect(t *testing.T) {
+	c := &scoring{first: 5}
+	for i, size := range []int{3, 100_000, 1 << 20, 0, 7, 7} {
+		c.pending = append(c.pending, &pendingDocument{document: protocol.Document{Text: strings.Repeat("x", size)}, sent: i != 4})
+	}
+	c.pending[5].answered = true
+	for _, test := range []struct {
+		index  int64
+		tokens int
+		want   string
+	}{
+		{5, 1048, ""}, {6, 1 << 20, ""}, {7, 2 << 20, ""}, {8, 1000, ""},
+		{9, 0, "it answered document 9, which it was not sent"},
+		{11, 0, "it answered document 11, which it was not sent"},
+		{-1, 0, "it answered document -1, which it was not sent"},
+		{10, 0, "it answered document 10 twice"},
+		{4, 0, "it answered document 4 twice"},
+		{0, 0, "it answered document 0 twice"},
+	} {
+		tokens, err := c.expect(test.index)
+		if tokens != test.tokens || (err == nil) != (test.want == "") || err != nil && err.Error() != test.want {
+			t.Errorf("document %d: %d tokens, %v; wanted %d, %q", test.index, tokens, err, test.tokens, test.want)
+		}
+	}
+}
+
+// What is sent at a time, and how that shrinks when memory runs out.
+func TestRoom(t *testing.T) {
+	d := &pendingDocument{document: protocol.Document{Text: strings.Repeat("x", 10)}}
+	for _, test := range []struct {
+		c    *scoring
+		want bool
+	}{
+		{&scoring{window: 1, held: 10, limit: 1}, true}, // one is always sent
+		{&scoring{sentCount: 1, sent: 90, window: 100, held: 100, limit: 100}, true},
+		{&scoring{sentCount: 1, sent: 91, window: 100, held: 100, limit: 100}, false},
+		{&scoring{sentCount: 1, sent: 10, window: 100, held: 101, limit: 100}, false},
+	} {
+		if got := test.c.hasRoom(d); got != test.want {
+			t.Errorf("%+v has room for 10 bytes: %v", test.c, got)
+		}
+	}
+	for _, test := range []struct {
+		count        int
+		sent, window int64
+		halved       bool
+		want         int64
+	}{
+		{0, 0, 100, false, 100}, {1, 50, 100, false, 100}, {2, 50, 100, true, 25}, {2, 200, 100, true, 50}, {2, 1, 100, true, 1}, {3, 0, 8, true, 1},
+	} {
+		c := &scoring{sentCount: test.count, sent: test.sent, window: test.window, limit: 100}
+		if halved := c.halve(); halved != test.halved || c.window != test.want || c.limit != 100 {
+			t.Errorf("%+v: halved %v to %d", test, halved, c.window)
+		}
+	}
+}
+
+// A loss of the end-of-text token is taken where it is asked for, and documents keep all that is said of them.
+func TestScoreWithEnds(t *testing.T) {
+	h, _ := newHost(t)
+	m, err := backend(t, h).Load(t.Context(), model(`{"at": 1, "do": "eos"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	err = m.Score(t.Context(), protocol.Settings{EOS: true}, textsOf("a", "bc"), func(d protocol.Document, s protocol.ScoredDocument) error {
+		got = append(got, fmt.Sprint(d.Index, d.Dataset, d.Shard, d.Row, d.Text, d.ScoreEnd, s.EOSNLL))
+		return nil
+	})
+	if want := []string{"0 d s 0 a 1 0", "1 d s 1 bc 2 1"}; err != nil || !slices.EqualFunc(got, want, func(a, b string) bool { return strings.ReplaceAll(a, " ", "") == strings.ReplaceAll(b, " ", "") }) {
+		t.Errorf("found %q, %v; wanted %q", got, err, want)
+	}
+}
+
+// A model is unloaded once, whatever becomes of its process, and loaded again by who needs it all the same.
+func TestModelCloses(t *testing.T) {
+	h, _ := newHost(t)
+	b := backend(t, h)
+	m, err := b.Load(t.Context(), model(`{"log": "log"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(m.Close(), m.Close()); err != nil {
+		t.Errorf("closed twice: %v", err)
+	}
+	if count, err := score(t.Context(), m, documents(2, 3)); err != nil || count != 2 {
+		t.Errorf("scored %d with a closed model: %v", count, err)
+	}
+	b.Kill()
+	if err := m.Close(); err != nil {
+		t.Errorf("closed after the plugin ended: %v", err)
+	}
+	if log := must(readAll(h, "log")); log != "load\nclose\nload\ndocument 0\ndocument 1\n" {
+		t.Errorf("the plugin was asked %q", log)
+	}
+	if got := b.current.command.ending(); got != "signal: killed" {
+		t.Errorf("the plugin that was killed ended with %q", got)
 	}
 }
 

@@ -7,11 +7,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -626,6 +628,119 @@ func TestTrainRefuses(t *testing.T) {
 
 func failing(err error) iter.Seq2[protocol.Document, error] {
 	return func(yield func(protocol.Document, error) bool) { yield(protocol.Document{}, err) }
+}
+
+// patient is a context that is cancelled once it has been asked so often.
+type patient struct {
+	context.Context
+	asks int
+}
+
+func (p *patient) Err() error {
+	if p.asks--; p.asks < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// A document that takes long to score is given up in its middle, and training between two documents.
+func TestStopsWithin(t *testing.T) {
+	m := trained(t, `{"order": 2}`, "some text")
+	long := strings.Repeat("a", 3*checkEvery)
+	for asks, want := range map[int]error{0: context.Canceled, 1: context.Canceled, 2: context.Canceled, 3: context.Canceled, 9: nil} {
+		scored := 0
+		err := m.Score(&patient{t.Context(), asks}, protocol.Settings{Context: 1 << 20, Stride: 1 << 19}, documents(long),
+			func(protocol.ScoredDocument) error { scored++; return nil })
+		if !errors.Is(err, want) || (err == nil) != (want == nil) || (scored == 1) != (want == nil) {
+			t.Errorf("asked %d times: %v after %d documents", asks, err, scored)
+		}
+	}
+	for asks, want := range map[int]error{1: context.Canceled, 2: nil} {
+		err := (backend{}).Train(&patient{t.Context(), asks}, protocol.Model{Config: []byte(`{}`)}, documents("a", "b"), io.Discard)
+		if !errors.Is(err, want) || (err == nil) != (want == nil) {
+			t.Errorf("training, asked %d times: %v", asks, err)
+		}
+	}
+}
+
+// fullDisk takes so many writes.
+type fullDisk struct{ writes int }
+
+var errFull = errors.New("disk full")
+
+func (d *fullDisk) Write(b []byte) (int, error) {
+	if d.writes--; d.writes < 0 {
+		return 0, errFull
+	}
+	return len(b), nil
+}
+
+// A model file that cannot be written whole is an error, whichever part is missing.
+func TestFullDisk(t *testing.T) {
+	for _, config := range []string{`{}`, `{"tokens": "words"}`} {
+		for writes, want := range map[int]error{0: errFull, 1: errFull, 2: nil} { // the content, and its checksum
+			err := (backend{}).Train(t.Context(), protocol.Model{Config: []byte(config)}, documents("some text"), &fullDisk{writes})
+			if !errors.Is(err, want) || (err == nil) != (want == nil) {
+				t.Errorf("%s: a disk that takes %d writes: %v", config, writes, err)
+			}
+		}
+	}
+}
+
+// What a loaded model says of itself, and of files that are none.
+func TestLoaded(t *testing.T) {
+	for _, test := range []struct {
+		config string
+		size   int64
+	}{{`{"order": 2}`, bytesVocabulary}, {`{"order": 2, "tokens": "words"}`, firstWord + 2}} {
+		path := filepath.Join(t.TempDir(), "model")
+		if err := os.WriteFile(path, file(t, test.config, "red green blue", " green blue grey", "x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		files := []protocol.ModelFile{{Path: path}}
+		m, err := New().Load(t.Context(), protocol.Model{Config: []byte(test.config), Files: files})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := protocol.LoadedModel{VocabularySize: test.size, Device: "cpu", Dtype: "float64", Computed: map[string]string{"device": "cpu", "architecture": runtime.GOARCH}}
+		if diff := cmp.Diff(want, m.Describe()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.config, diff)
+		}
+		_, err = New().Load(t.Context(), protocol.Model{Config: []byte(test.config), Files: slices.Repeat(files, 2)})
+		if err == nil || !strings.Contains(err.Error(), "got 2 files") {
+			t.Errorf("two files: %v", err)
+		}
+	}
+	// A file that cannot be read may be readable later: it is no fault of the configuration.
+	_, err := New().Load(t.Context(), protocol.Model{Config: []byte(`{}`), Files: []protocol.ModelFile{{Path: t.TempDir()}}})
+	if err == nil || !strings.HasPrefix(err.Error(), "read model file: ") || protocol.KindOf(err) != "" {
+		t.Errorf("a directory: %v of kind %q", err, protocol.KindOf(err))
+	}
+	for config, want := range map[string]string{`{"order": 0}`: "order 0; it is between 1 and 10", `{"order": -1}`: "order -1", `[]`: "ngram: configuration []: ", `{"tokens": ""}`: `tokens ""`} {
+		if _, err := New().Plan(t.Context(), protocol.Model{Config: []byte(config)}, protocol.Settings{}); err == nil || !strings.Contains(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
+			t.Errorf("%s: %v", config, err)
+		}
+	}
+	for _, order := range []int{1, kneserney.MaxOrder} {
+		if _, err := New().Plan(t.Context(), protocol.Model{Config: fmt.Appendf(nil, `{"order": %d}`, order)}, protocol.Settings{}); err != nil {
+			t.Errorf("order %d: %v", order, err)
+		}
+	}
+}
+
+// Every order has an estimate of its own, and higher ones take more.
+func TestEstimatesGrow(t *testing.T) {
+	for tokens, table := range trainingMemory {
+		if table[0] != 0 {
+			t.Errorf("%s: order 0 takes %v", tokens, table[0])
+		}
+		for order := 1; order <= kneserney.MaxOrder; order++ {
+			e, err := New().Plan(t.Context(), protocol.Model{Config: fmt.Appendf(nil, `{"order": %d, "tokens": %q}`, order, tokens)}, protocol.Settings{})
+			if err != nil || e.TrainingMemoryPerByte <= table[order-1] || e.MemoryPerTrainingByte != loadedShare*e.TrainingMemoryPerByte {
+				t.Errorf("%s of order %d: %+v, %v; order %d takes %v", tokens, order, e, err, order-1, table[order-1])
+			}
+		}
+	}
 }
 
 func TestScoreRefuses(t *testing.T) {

@@ -148,6 +148,13 @@ func TestBrokenAnswers(t *testing.T) {
 		{"token 5 at byte 6 has the loss +Inf, which is not finite", func(_ *Document, s *ScoredDocument) { s.TokenNLL[5] = math.Inf(1) }},
 		{"token 1 at byte 1 has the loss -0.1 nats; a loss is at least -1e-09", func(_ *Document, s *ScoredDocument) { s.TokenNLL[1] = -.1 }},
 		{"the end-of-text token has the loss NaN nats", func(_ *Document, s *ScoredDocument) { s.EOSNLL = math.NaN() }},
+		{"it has 6 token ids, 6 starts, 5 ends and 6 losses", func(_ *Document, s *ScoredDocument) { s.TokenEnds = s.TokenEnds[:5] }},
+		{"it has 5 token ids, 6 starts, 6 ends and 6 losses", func(_ *Document, s *ScoredDocument) { s.TokenIDs = s.TokenIDs[:5] }},
+		{"token 3 at byte 3 has the loss -Inf, which is not finite", func(_ *Document, s *ScoredDocument) { s.TokenNLL[3] = math.Inf(-1) }},
+		{"the end-of-text token has the loss +Inf nats", func(_ *Document, s *ScoredDocument) { s.EOSNLL = math.Inf(1) }},
+		{"the end-of-text token has the loss -0.1 nats; a loss is finite and at least -1e-09", func(_ *Document, s *ScoredDocument) { s.EOSNLL = -.1 }},
+		{"token 4, [3, 6), lies partly in the unscored range [3, 5)", func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{3, 5, "rare"}} }},
+		{"its losses add up to 28.5 nats, but it says 28.4999999", func(_ *Document, s *ScoredDocument) { s.TotalNLL = 28.4999999 }},
 		{"its losses add up to 28.5 nats, but it says 28.500001; something was lost or changed on the way", func(_ *Document, s *ScoredDocument) { s.TotalNLL = 28.500001 }},
 		{"its losses add up to 28.5 nats, but it says NaN", func(_ *Document, s *ScoredDocument) { s.TotalNLL = math.NaN() }},
 		{"its losses add up to 28.5 nats, but it says +Inf", func(_ *Document, s *ScoredDocument) { s.TotalNLL = math.Inf(1) }},
@@ -190,6 +197,51 @@ func TestBrokenAnswers(t *testing.T) {
 				t.Errorf("got %q, want %q and %q", err, want, test.want)
 			}
 		})
+	}
+}
+
+// What stands at the bounds of what is allowed passes.
+func TestBoundsOfAnswers(t *testing.T) {
+	d := Document{Text: strings.Repeat("x", MaxTextBytes), ScoreStart: MaxTextBytes, ScoreEnd: MaxTextBytes}
+	if err := d.Check(); err != nil {
+		t.Errorf("the largest text, with an empty span at its end: %v", err)
+	}
+	for name, test := range map[string]struct {
+		model  LoadedModel
+		change func(*ScoredDocument)
+	}{
+		"a reason of 100 bytes": {LoadedModel{VocabularySize: 7}, func(s *ScoredDocument) {
+			s.TokenNLL[0], s.TotalNLL, s.Unscored = 0, 27.5, []Unscored{{0, 1, strings.Repeat("x", maxReasonBytes)}}
+		}},
+		"an id in a vocabulary of unknown size": {LoadedModel{}, func(s *ScoredDocument) { s.TokenIDs[0] = math.MaxInt32 }},
+		"the first id and the last":             {LoadedModel{VocabularySize: 7}, func(s *ScoredDocument) { s.TokenIDs[0], s.TokenIDs[1] = 0, 6 }},
+		"losses at the floor": {LoadedModel{}, func(s *ScoredDocument) {
+			s.TokenNLL[0], s.EOSNLL, s.TotalNLL = LossFloor, LossFloor, 27+2*LossFloor
+		}},
+		"a sum that differs by rounding": {LoadedModel{}, func(s *ScoredDocument) { s.TotalNLL += 28e-9 }},
+	} {
+		s := answer()
+		test.change(&s)
+		if _, _, err := project(document(), s, test.model); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Two sums agree if they differ by a billionth of the larger, or of one nat.
+func TestAgree(t *testing.T) {
+	for _, test := range []struct {
+		a, b float64
+		want bool
+	}{
+		{0, 0.9e-9, true}, {0, 1.1e-9, false}, {0.5, 0.5 + 0.9e-9, true}, {1e6, 1e6 + 0.9e-3, true}, {1e6, 1e6 + 1.1e-3, false},
+		{1e6 + 0.9e-3, 1e6, true}, {-1e6, -1e6 - 0.9e-3, true}, {-1e6, -1e6 - 1.1e-3, false}, {1, -1, false},
+		{math.Inf(1), math.Inf(1), false}, {math.Inf(-1), math.Inf(-1), false}, {1, math.Inf(1), false}, {math.Inf(-1), 1, false},
+		{math.NaN(), 1, false}, {1, math.NaN(), false},
+	} {
+		if got := agree(test.a, test.b); got != test.want {
+			t.Errorf("%v and %v agree: %v, wanted %v", test.a, test.b, got, test.want)
+		}
 	}
 }
 

@@ -35,6 +35,30 @@ func TestResolve(t *testing.T) {
 			settings: Settings{Context: 1},
 			want:     Settings{Prefix: "bos", Anchor: "tokens", Context: 1, Stride: 1},
 		},
+		"as much as the model sees": {
+			settings: Settings{Context: 512}, limit: 512,
+			want: Settings{Prefix: "bos", Anchor: "tokens", Context: 512, Stride: 256},
+		},
+		"an odd context": {
+			settings: Settings{Prefix: "none", Context: 5},
+			want:     Settings{Prefix: "none", Anchor: "tokens", Context: 5, Stride: 2},
+		},
+		"a stride as long as the context": {
+			settings: Settings{Context: 8, Stride: 8},
+			want:     Settings{Prefix: "bos", Anchor: "tokens", Context: 8, Stride: 8},
+		},
+		"the longest stride without a prefix": {
+			settings: Settings{Prefix: "first", Context: 8, Stride: 7},
+			want:     Settings{Prefix: "first", Anchor: "tokens", Context: 8, Stride: 7},
+		},
+		"a model that sees one token": {
+			limit: 1,
+			want:  Settings{Prefix: "bos", Anchor: "tokens", Context: 1, Stride: 1},
+		},
+		"bytes, whose windows the model's limit does not bound": {
+			settings: Settings{Anchor: "bytes", Context: 513}, limit: 512,
+			want: Settings{Prefix: "bos", Anchor: "bytes", Context: 513, Stride: 256},
+		},
 		"unknown prefix":   {settings: Settings{Prefix: "eos"}, problem: `prefix "eos"; it is "bos", "first" or "none"`},
 		"unknown anchor":   {settings: Settings{Anchor: "words"}, problem: `anchor "words"; it is "tokens" or "bytes"`},
 		"negative context": {settings: Settings{Context: -1}, problem: "context -1; it is at least 1"},

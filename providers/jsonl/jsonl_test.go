@@ -61,6 +61,39 @@ func TestLines(t *testing.T) {
 		{`{"text": "\ude00\ud83d"}`, "text", `!line 1: field "text" has the escape \ude00, half of a surrogate pair, which is no character`},
 		{`"text"`, "text", `!line 1: a string, not an object`},
 
+		{`{"a": ["x", "y"]}`, "a.0", `"x"`},
+		{`{"a": [["x", "y"], ["z"]]}`, "a.1.0", `"z"`},
+		{`{"a": ["x", "y"]}`, "a.01", `!line 1: no field "a.01"`},
+		{`{"a": ["x", "y"]}`, "a.2", `!line 1: no element "2" in "a", an array of 2 elements`},
+		{`{"a": ["x", "y"]}`, "a.-1", `!line 1: no element "-1" in "a", an array of 2 elements`},
+		{`{"a": ["x", "y"]}`, "a.b", `!line 1: no element "b" in "a", an array of 2 elements`},
+		{`{"a": []}`, "a.0", `!line 1: no element "0" in "a", an array of 0 elements`},
+		{`{"a": {"b": {}}}`, "a.b.c", `!line 1: no field "c" in "a.b"; fields are none`},
+		{`{"a": {"b": 1}}`, "a.b.c", `!line 1: no field "c" in "a.b", which is a number`},
+		{`{"a": null}`, "a.b", `!line 1: no field "b" in "a", which is null`},
+		{`{"\ud800": 1, "text": "a"}`, "text", `"a"`},
+		{`{"text\ud800": 1, "text": "a", "x\u0041": {"text": "b"}}`, "text", `"a"`},
+		{`{"x": {"text": "inner"}, "text": "outer"}`, "text", `"outer"`},
+		{`{"x": ["inner"], "0": "outer"}`, "0", `"outer"`},
+		{`{"text": "\u00E9\uD83D\uDE00x"}`, "text", `"é😀x"`},
+		{`{"text": "\ud83d\ude00\ud83d\ude01"}`, "text", `"😀😁"`},
+		{`{"text": "x\ud83d"}`, "text", `!line 1: field "text" has the escape \ud83d, half of a surrogate pair, which is no character`},
+		{`{"text": "\ud83d\u0041"}`, "text", `!line 1: field "text" has the escape \ud83d, half of a surrogate pair, which is no character`},
+		{`{"text": "\ud83d\ud83d"}`, "text", `!line 1: field "text" has the escape \ud83d, half of a surrogate pair, which is no character`},
+		{`{"x": -0.0E-10, "y": [1e5,0], "text": "a"}`, "text", `"a"`},
+		{`{"x": -}`, "text", `!line 1, column 8: found '}' where a digit should stand`},
+		{`{"x": 1e+}`, "text", `!line 1, column 10: found '}' where a digit should stand`},
+		{`{"x": .5}`, "text", `!line 1, column 7: found '.' where a value should stand`},
+		{`{"x": +5}`, "text", `!line 1, column 7: found '+' where a value should stand`},
+		{`{"x" 1}`, "text", `!line 1, column 6: found '1' where a colon should stand`},
+		{`{"x": [1 2]}`, "text", `!line 1, column 10: found '2' where a comma or "]" should stand`},
+		{`{"x": [1,]}`, "text", `!line 1, column 10: found ']' where a value should stand`},
+		{`{"x": "a`, "text", `!line 1, column 9: the line ends where the string's closing quote should stand; a row is one line`},
+		{`{"x": "\u12`, "text", `!line 1, column 12: the line ends where one of the four hexadecimal digits of an escape should stand; a row is one line`},
+		{`{"x": falsy}`, "text", `!line 1, column 11: found 'y' where false should stand`},
+		{`1`, "text", `!line 1: a number, not an object`},
+		{`null`, "text", `!line 1: null, not an object`},
+		{`true`, "text", `!line 1: a boolean, not an object`},
 		{`{"text": "a"`, "text", `!line 1, column 13: the line ends where a comma or "}" should stand; a row is one line`},
 		{`{`, "text", `!line 1, column 2: the line ends where a name in double quotes should stand; a row is one line`},
 		{`{"text": "a",}`, "text", `!line 1, column 14: found '}' where a name in double quotes should stand`},
@@ -85,6 +118,68 @@ func TestLines(t *testing.T) {
 		}
 		if diff := cmp.Diff([]string{"0 a.jsonl:0 " + test.want}, sourcetest.Format(rows)); diff != "" {
 			t.Errorf("%.60s (-want +got):\n%s", test.line, diff)
+		}
+	}
+}
+
+// Several fields of a row do not share what they are decoded into, nor do rows.
+func TestSeveralFields(t *testing.T) {
+	dir := sourcetest.Folder(t, map[string]string{"a.jsonl": `{"a": {"b": "\n1", "c": "\t2"}, "t": "\u00e9"}` + "\n" + `{"t": "\u00fc", "a": {"c": "plain", "b": "\r"}}` + "\n" +
+		`{"t": "x", "a": {"c": 1, "b": 2}}` + "\n" + `{"t": "x", "a": {"c": "y"}}`})
+	rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.jsonl"}`), 0, 0, "a.c", "t", "a.b", "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`0 a.jsonl:0 "\t2" "é" "\n1" "é"`, `1 a.jsonl:1 "plain" "ü" "\r" "ü"`,
+		`2 a.jsonl:2 !line 3: field "a.c" is a number, not a string`, `3 a.jsonl:3 !line 4: no field "b" in "a"; fields are "c"`,
+	}
+	if diff := cmp.Diff(want, sourcetest.Format(rows)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// What is wrong with a row is not held against the next one.
+func TestProblemsPass(t *testing.T) {
+	good := `{"t": "good"}`
+	var lines, want []string
+	for i, bad := range []string{`{"t": "a", "t": "b"}`, `{"t": "\ud800"}`, `{"t": 1}`, `{"x": "a"}`, `{"t": [[[`, `{"t": {"x": `, `{"t": "a`, `"t"`} {
+		lines = append(lines, bad, good)
+		want = append(want, fmt.Sprintf(`%d a.jsonl:%[1]d "good"`, 2*i+1))
+	}
+	dir := sourcetest.Folder(t, map[string]string{"a.jsonl": strings.Join(lines, "\n")})
+	rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.jsonl"}`), 0, 0, "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for i, row := range sourcetest.Format(rows) {
+		if i%2 == 1 {
+			got = append(got, row)
+		} else if rows[i].Problem == "" {
+			t.Errorf("no problem: %s", row)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Values that are not wanted are checked as deep as wanted ones, and no deeper than encoding/json does.
+func TestDepth(t *testing.T) {
+	s, err := newScanner([]string{"t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nested := func(n int) []byte {
+		return []byte(`{"x": ` + strings.Repeat("[", n) + strings.Repeat("]", n) + `, "y": [{}], "t": "a"}`)
+	}
+	for range 2 { // the depth of a row does not add to the next one's
+		if values, err := s.scan(nested(maxDepth - 1)); err != nil || string(values[0]) != "a" {
+			t.Errorf("found %q, %v", values, err)
+		}
+		if _, err := s.scan(nested(maxDepth)); err == nil || !strings.Contains(err.Error(), "nested more than 10000 deep") {
+			t.Errorf("found %v", err)
 		}
 	}
 }
@@ -156,6 +251,7 @@ func TestBadFiles(t *testing.T) {
 	flip[len(flip)-6] ^= 1
 	tests := []struct{ name, content, want string }{
 		{"a.json", "[\n{\"t\": \"one\"}\n]\n", `begins with "[": it is a JSON array, and jsonl wants one object on each line; convert it: jq -c '.[]'`},
+		{"b.json", "\n \r\n\t[1, 2]", `b.json begins with "["`},
 		{"cut.jsonl.gz", gz[:len(gz)/4], "cut.jsonl.gz: cut off gzip data after"},
 		{"sum.jsonl.gz", string(flip), "sum.jsonl.gz: damaged gzip data after 160000 bytes of content"},
 		{"tail.jsonl.gz", gz + "tail", "tail.jsonl.gz: "},

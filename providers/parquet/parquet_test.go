@@ -2,7 +2,9 @@ package parquet
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -16,6 +18,7 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 
 	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/providers/source"
 	"surprisal.dev/providers/source/sourcetest"
 )
 
@@ -173,6 +176,137 @@ func TestColumnsThatCannotBeRead(t *testing.T) {
 		_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, field)
 		if err == nil || !strings.Contains(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
 			t.Errorf("%s: error %v of kind %q; want one of invalid input with %q", field, err, protocol.KindOf(err), want)
+		}
+	}
+}
+
+// Strings are read whatever their type says of them, and other bytes are not.
+func TestTypes(t *testing.T) {
+	type row struct {
+		JSON  string   `parquet:"json,json"`
+		Enum  string   `parquet:"enum,enum"`
+		Fixed [4]byte  `parquet:"fixed"`
+		Price [5]byte  `parquet:"price,decimal(2:10)"`
+		Ratio float64  `parquet:"ratio"`
+		Flag  bool     `parquet:"flag"`
+		List  []string `parquet:"list"`
+	}
+	var b bytes.Buffer
+	if err := parquet.Write(&b, []row{{JSON: `{"a":1}`, Enum: "red", Fixed: [4]byte{'a', 0, 'c', 'd'}, List: []string{"x"}}}); err != nil {
+		t.Fatal(err)
+	}
+	dir := sourcetest.Folder(t, map[string]string{"a.parquet": b.String()})
+	for field, want := range map[string]string{
+		"json": `0 a.parquet:0 "{\"a\":1}"`, "enum": `0 a.parquet:0 "red"`, "fixed": `0 a.parquet:0 "a\x00cd"`,
+		"price": "!, not of strings; columns of strings are \"", "ratio": "!is a column of DOUBLE, not of strings", "flag": "!is a column of BOOLEAN, not of strings",
+	} {
+		rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, field)
+		if text, isError := strings.CutPrefix(want, "!"); isError {
+			if err == nil || !strings.Contains(err.Error(), text) || strings.Contains(err.Error(), `"ratio", `) || protocol.KindOf(err) != protocol.InvalidInput {
+				t.Errorf("%s: error %v, wanted %q", field, err, text)
+			}
+		} else if err != nil || strings.Join(sourcetest.Format(rows), " ") != want {
+			t.Errorf("%s: found %q, %v; wanted %q", field, sourcetest.Format(rows), err, want)
+		}
+	}
+}
+
+// Only the groups that the format puts between a list and its elements may be left out of a path.
+func TestGroupsOfLists(t *testing.T) {
+	type inner struct {
+		Content string `parquet:"content"`
+	}
+	type row struct {
+		Messages []inner  `parquet:"messages"`
+		Tags     []string `parquet:"tags,list"`
+		Deep     []inner  `parquet:"deep,list"`
+	}
+	var b bytes.Buffer
+	if err := parquet.Write(&b, []row{{[]inner{{"a"}, {"b"}}, []string{"c", "d"}, []inner{{"e"}, {"f"}}}}); err != nil {
+		t.Fatal(err)
+	}
+	dir := sourcetest.Folder(t, map[string]string{"a.parquet": b.String()})
+	for field, want := range map[string]string{
+		"messages.1.content": `"b"`, "tags.1": `"d"`, "tags.1.element": `"d"`, "tags.list.0": `"c"`, "tags.list.0.element": `"c"`,
+		"deep.1.content": `"f"`, "deep.1.element.content": `"f"`, "deep.list.0.content": `"e"`, "deep.list.0.element.content": `"e"`,
+		"messages.1": "!it is a group of columns", "deep.0": "!it is a group of columns", "messages.content": `!"messages" is a list; add the number of an element, as in "messages.0"`,
+		"tags.list": `!"tags.list" is a list; add the number of an element, as in "tags.list.0"`, "tags.1.x": `!no column "x" in `, "messages.1.content.x": `!no column "x" in "messages.content"`,
+	} {
+		rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, field)
+		if text, isError := strings.CutPrefix(want, "!"); isError {
+			if err == nil || !strings.Contains(err.Error(), text) || protocol.KindOf(err) != protocol.InvalidInput {
+				t.Errorf("%s: rows %q, error %v; wanted %q", field, sourcetest.Format(rows), err, text)
+			}
+		} else if err != nil || strings.Join(sourcetest.Format(rows), " ") != "0 a.parquet:0 "+want {
+			t.Errorf("%s: found %q, %v; wanted %s", field, sourcetest.Format(rows), err, want)
+		}
+	}
+}
+
+// Of a row with several problems the first field's is told, and the fields of the next rows stay together.
+func TestSeveralProblems(t *testing.T) {
+	dir := sourcetest.Folder(t, map[string]string{"a.parquet": file(t, records(4), 3)})
+	rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, "maybe", "tags.1", "text", "maybe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`0 a.parquet:0 !field "maybe" is null`, `1 a.parquet:1 !field "tags.1": the list has no such element`,
+		`2 a.parquet:2 "maybe 2" "tag 2 1" "text 2" "maybe 2"`, `3 a.parquet:3 !field "maybe" is null`,
+	}
+	if diff := cmp.Diff(want, sourcetest.Format(rows)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A value has as many bytes as a row may have, and a reading that is stopped does not call its file damaged.
+func TestLongValuesAndStops(t *testing.T) {
+	c := &column{field: "x"}
+	value := make([]byte, source.MaxRow+1)
+	got, problem, err := c.check(parquet.ByteArrayValue(value[1:]), value[1:])
+	if err != nil || problem != "" || len(got) != source.MaxRow {
+		t.Errorf("the longest value: %d bytes, %q, %v", len(got), problem, err)
+	}
+	got, problem, err = c.check(parquet.ByteArrayValue(value), value)
+	if err != nil || problem != `field "x" has 67108865 bytes; at most 67108864 are allowed in a row` || got != nil {
+		t.Errorf("a longer one: %d bytes, %q, %v", len(got), problem, err)
+	}
+
+	dir := sourcetest.Folder(t, map[string]string{"a.parquet": file(t, records(2000), 1000)})
+	s := sourcetest.Source(dir, `{"path": "a.parquet"}`)
+	pinned, err := New().Resolve(t.Context(), protocol.ResolveRequest{Source: s})
+	if err != nil || !pinned.Files[0].Compressed {
+		t.Fatalf("resolved %+v, %v", pinned, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	rows := 0
+	err = New().Read(ctx, protocol.ReadRequest{Source: s, Pinned: pinned, Fields: []string{"text"}}, func(protocol.Row) error {
+		rows++
+		cancel()
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) || protocol.KindOf(err) != "" || rows != 1 {
+		t.Errorf("stopped after %d rows with %v", rows, err)
+	}
+	f := &source.File{Label: "the file"}
+	for _, test := range []struct{ err, want error }{{nil, nil}, {protocol.Invalid("as it is"), errors.New("as it is")}} {
+		err := test.err
+		damaged(f, &err)
+		if fmt.Sprint(err) != fmt.Sprint(test.want) {
+			t.Errorf("%v became %v", test.err, err)
+		}
+	}
+}
+
+// Row counts that differ from what is there are damage.
+func TestRowsThatAreNotThere(t *testing.T) {
+	content := footerWith(t, func(m *format.FileMetaData) { m.NumRows, m.RowGroups[0].NumRows = 3, 3 })
+	dir := sourcetest.Folder(t, map[string]string{"a.parquet": content})
+	for _, field := range []string{"text", "plain.0", "maybe"} {
+		_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, field)
+		want := fmt.Sprintf("a.parquet: damaged Parquet data: column %q has fewer rows than its row group; get the file again", field)
+		if err == nil || !strings.HasSuffix(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
+			t.Errorf("%s: error %v, wanted %q", field, err, want)
 		}
 	}
 }

@@ -67,6 +67,18 @@ func TestContent(t *testing.T) {
 		// Frames that hold nothing, with a window of 2 GiB and with a dictionary.
 		{"a", "\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00", "!a: its zstd data needs a window of 2147483648 bytes, and at most 134217728 bytes are allowed; compress it again", true},
 		{"a", "\x28\xb5\x2f\xfd\x01\x08\x07\x01\x00\x00", "!a: it was compressed with the zstd dictionary 7, which is not read; compress it again without one", true},
+		{"a", "\x1f\x8b", "!a: cut off gzip data after 0 bytes of content: ", true},
+		{"a", "\x1f\x8bdamaged data", "!a: damaged gzip data after 0 bytes of content: ", true},
+		{"a", gz(t, "text")[:15], "!a: cut off gzip data after ", true},
+		{"a", gz(t, "one ") + gz(t, "two"), "one two", true},
+		{"a", "\x1f", "\x1f", false},
+		{"a", "\xfe", "\xfe", false},
+		{"a", "\x60\x2a\x4d\x18\x00\x00\x00\x00" + zst(t, "text"), "\x60\x2a\x4d\x18\x00\x00\x00\x00" + zst(t, "text"), false},
+		{"a", "\x5f\x2a\x4d\x18\x00\x00\x00\x00" + zst(t, "text"), "text", true},
+		{"a", "\x50\x2a\x4d\x18\x00\x00\x00", "\x50\x2a\x4d\x18\x00\x00\x00", false},
+		{"a.zst.txt", "text", "text", false},
+		{"a.gz", zst(t, "text"), "text", true},
+		{"a.zst", gz(t, "text"), "text", true},
 		{"a", zst(t, strings.Repeat("text", 1000))[:20], "!a: cut off zstd data after 0 bytes of content: unexpected EOF; get the file again", true},
 	} {
 		s := sourcetest.Source(sourcetest.Folder(t, map[string]string{test.name: test.content}), pathConfig(t, test.name))

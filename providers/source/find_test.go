@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -392,6 +393,19 @@ func TestRememberedDigests(t *testing.T) {
 	if got := resolve(true); got != "remembered" {
 		t.Errorf("the file was read again: %s", got)
 	}
+	// One provider keeps the directories that it is given apart.
+	p := newWhole()
+	states := []string{t.TempDir(), "", t.TempDir()}
+	for _, cache := range states {
+		if _, err := p.Resolve(t.Context(), protocol.ResolveRequest{Source: sourcetest.Source(dir, `{"path": "a.txt"}`), Cache: cache}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, cache := range []string{states[0], states[2]} {
+		if data, err := os.ReadFile(filepath.Join(cache, "digests.json")); err != nil || !strings.Contains(string(data), want) {
+			t.Errorf("a directory keeps %s, %v", data, err)
+		}
+	}
 }
 
 // Remembering digests only saves time: where they cannot be saved, for example on a full disk, files are resolved all the
@@ -410,12 +424,203 @@ func TestUnsavedDigests(t *testing.T) {
 	}
 }
 
-// pair is a Format whose one row has two values of 40 MiB.
+// pair is a Format whose rows have two values of up to 40 MiB.
 type pair struct{ whole }
 
 func (pair) Reader([]string) (Reader, error) {
 	value := make([]byte, 40<<20)
-	return func(_ *File, rows *Rows) error { return rows.Emit([][]byte{value, value}) }, nil
+	return func(_ *File, rows *Rows) error {
+		// As much as is allowed, and a byte more.
+		return errors.Join(rows.Emit([][]byte{value, value[:24<<20]}), rows.Emit([][]byte{value, value[:24<<20+1]}), rows.Emit([][]byte{value, value}))
+	}, nil
+}
+
+// custom is a Format of any reader.
+type custom struct {
+	Location
+	reader Reader
+}
+
+func (custom) Parameters() any { return map[string]string{"a": "<&>"} }
+
+func (c custom) Reader([]string) (Reader, error) { return c.reader, nil }
+
+func newCustom(read Reader) sdk.Provider {
+	return New(Format{
+		Description: protocol.ProviderDescription{Name: "custom", Environment: []string{"MY_TOKEN"}},
+		Parse: func(raw json.RawMessage) (Config, error) {
+			var l Location
+			err := Decode(raw, &l)
+			return custom{l, read}, err
+		},
+		Compressed: true,
+	})
+}
+
+// An error of a reader is the answer, unless the file changed under it; an error of who takes the rows always is.
+func TestErrorsOfReaders(t *testing.T) {
+	errRead, errTaken := errors.New("cannot read on"), errors.New("taken enough")
+	for _, test := range []struct {
+		name            string
+		changes, refuse bool
+		fails           error
+		want            error
+		kind            protocol.ErrorKind
+	}{
+		{"the reader's", false, false, errRead, errRead, ""},
+		{"a change explains it", true, false, errRead, nil, protocol.Changed},
+		{"a change alone", true, false, nil, nil, protocol.Changed},
+		{"who takes the rows", false, true, nil, errTaken, ""},
+		{"who takes the rows, and a change", true, true, nil, errTaken, ""},
+		{"none", false, false, nil, nil, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := sourcetest.Folder(t, map[string]string{"a.txt": "a", "b.txt": "b"})
+			var names []string
+			p := newCustom(func(f *File, rows *Rows) error {
+				names = append(names, f.Name)
+				if f.Size() != 1 || f.Label != filepath.Join(dir, f.Name) || f.Err() != nil {
+					t.Errorf("file %q of %d bytes, labelled %q: %v", f.Name, f.Size(), f.Label, f.Err())
+				}
+				if test.changes {
+					sourcetest.Write(t, f.Label, "changed")
+				}
+				err := rows.Emit([][]byte{nil})
+				return errors.Join(err, test.fails)
+			})
+			s := sourcetest.Source(dir, `{"path": "*.txt"}`)
+			pinned, err := p.Resolve(t.Context(), protocol.ResolveRequest{Source: s})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = p.Read(t.Context(), protocol.ReadRequest{Source: s, Pinned: pinned, Fields: []string{"x"}}, func(protocol.Row) error {
+				if test.refuse {
+					return errTaken
+				}
+				return nil
+			})
+			if test.want != nil && !errors.Is(err, test.want) || protocol.KindOf(err) != test.kind || (err == nil) != (test.want == nil && test.kind == "") {
+				t.Errorf("found %v of kind %q; wanted %v of kind %q", err, protocol.KindOf(err), test.want, test.kind)
+			}
+			if want := map[bool]int{true: 2, false: 1}[err == nil]; len(names) != want {
+				t.Errorf("%q were read, wanted %d", names, want)
+			}
+		})
+	}
+}
+
+// What a reader is told of the rows that are wanted, and how they are numbered whatever it passes over.
+func TestRowsOfReaders(t *testing.T) {
+	dir := sourcetest.Folder(t, map[string]string{"a.txt": "a", "b.txt": "b"})
+	s := sourcetest.Source(dir, `{"path": "*.txt"}`)
+	for _, test := range []struct {
+		from, to int64
+		behind   []int64 // at the beginning of each file
+		want     []string
+	}{
+		{0, 0, []int64{0, 0}, []string{`0 a.txt:0 "one"`, "1 a.txt:1 !a\\x1b", `2 a.txt:2 "three"`, `3 b.txt:0 "one"`, "4 b.txt:1 !a\\x1b", `5 b.txt:2 "three"`}},
+		{1, 5, []int64{1, 0}, []string{"1 a.txt:1 !a\\x1b", `2 a.txt:2 "three"`, `3 b.txt:0 "one"`, "4 b.txt:1 !a\\x1b"}},
+		{4, 0, []int64{4, 1}, []string{"4 b.txt:1 !a\\x1b", `5 b.txt:2 "three"`}},
+		{2, 3, []int64{2}, []string{`2 a.txt:2 "three"`}},
+		{2, 2, []int64{2}, []string{}},
+		{7, 9, []int64{7, 4}, []string{}},
+		{0, 3, []int64{0}, []string{`0 a.txt:0 "one"`, "1 a.txt:1 !a\\x1b", `2 a.txt:2 "three"`}},
+	} {
+		var behind []int64
+		p := newCustom(func(_ *File, rows *Rows) error {
+			behind = append(behind, rows.Behind())
+			if rows.Behind() > 0 {
+				if err := rows.Skip(1); err != nil {
+					return err
+				}
+			} else if err := rows.Emit([][]byte{[]byte("one")}); err != nil {
+				return err
+			}
+			if err := rows.Problem("%s\x1b", "a"); err != nil {
+				return err
+			}
+			return rows.Emit([][]byte{[]byte("three")})
+		})
+		rows, err := sourcetest.Read(t, p, s, test.from, test.to, "x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(test.want, sourcetest.Format(rows)) + cmp.Diff(test.behind, behind); diff != "" {
+			t.Errorf("rows [%d, %d) (-want +got):\n%s", test.from, test.to, diff)
+		}
+	}
+}
+
+// A provider names the variables that its format and remote services need, keeps parameters as they are written, and says
+// that all files of a compressed format are.
+func TestFormats(t *testing.T) {
+	p := newCustom(nil)
+	d, err := p.Describe(t.Context())
+	if err != nil || d.Name != "custom" {
+		t.Fatalf("described %+v, %v", d, err)
+	}
+	for _, name := range []string{"MY_TOKEN", "AWS_SECRET_ACCESS_KEY", "GOOGLE_APPLICATION_CREDENTIALS", "SURPRISAL_ENDPOINTS", "HTTPS_PROXY"} {
+		if !slices.Contains(d.Environment, name) {
+			t.Errorf("%s is not asked for", name)
+		}
+	}
+	dir := sourcetest.Folder(t, map[string]string{"a.txt": "a"})
+	for _, path := range []string{"a.txt", "*.txt"} {
+		got, err := p.Resolve(t.Context(), protocol.ResolveRequest{Source: sourcetest.Source(dir, pathConfig(t, path))})
+		want := protocol.Resolution{Parameters: json.RawMessage(`{"a":"<&>"}`), Local: true,
+			Files: []protocol.File{{Name: "a.txt", Digest: protocol.Digest([]byte("a")), Bytes: 1, Compressed: true}}}
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v (-want +got):\n%s", path, err, diff)
+		}
+	}
+	for config, want := range map[string]string{
+		`{"path": ""}`:                 "path is empty; name a file, a glob or a URL",
+		`{}`:                           "path is empty",
+		`[]`:                           "configuration []: ",
+		`{"path": 3}`:                  `configuration {"path": 3}: `,
+		`{"path": "a.txt", "more": 1}`: `unknown field "more"`,
+		`{"path": "a.txt", "sha256": "` + strings.Repeat("0", 63) + `"}`: "want the 64 lower-case",
+		`{"path": "a.txt", "sha256": "` + strings.Repeat("0", 65) + `"}`: "want the 64 lower-case",
+	} {
+		for name, ask := range map[string]func() error{
+			"resolve": func() error {
+				_, err := p.Resolve(t.Context(), protocol.ResolveRequest{Source: sourcetest.Source(dir, config)})
+				return err
+			},
+			"read": func() error {
+				return p.Read(t.Context(), protocol.ReadRequest{Source: sourcetest.Source(dir, config)}, nil)
+			},
+		} {
+			if err := ask(); err == nil || !strings.Contains(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
+				t.Errorf("%s %s: error %v of kind %q, wanted %q", name, config, err, protocol.KindOf(err), want)
+			}
+		}
+	}
+}
+
+// What a remote service's error means.
+func TestRemoteErrors(t *testing.T) {
+	b := memblob.OpenBucket(nil)
+	_, missing := b.ReadAll(t.Context(), "gone")
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	errOther := errors.New("weather")
+	for _, test := range []struct {
+		err, is error
+		want    string
+		kind    protocol.ErrorKind
+	}{
+		{missing, nil, "s3://b/k does not exist: ", protocol.InvalidInput},
+		{context.Canceled, context.Canceled, "context canceled", ""},
+		{context.DeadlineExceeded, context.DeadlineExceeded, "context deadline exceeded", ""},
+		{errOther, errOther, "reading s3://b/k: weather", ""},
+	} {
+		got := remoteError("s3://b/k", test.err)
+		if !strings.HasPrefix(got.Error(), test.want) || protocol.KindOf(got) != test.kind || test.is != nil && !errors.Is(got, test.is) {
+			t.Errorf("%v became %v of kind %q", test.err, got, protocol.KindOf(got))
+		}
+	}
 }
 
 func TestRowOfManyLongFields(t *testing.T) {
@@ -428,8 +633,14 @@ func TestRowOfManyLongFields(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"0 a:0 !the row has 83886080 bytes in its fields; at most 67108864 are allowed"}
-	if diff := cmp.Diff(want, sourcetest.Format(rows)); diff != "" {
+	if len(rows) != 3 || rows[0].Problem != "" || len(rows[0].Values) != 2 || len(rows[0].Values[1]) != 24<<20 {
+		t.Fatalf("%d rows", len(rows))
+	}
+	want := []string{
+		"1 a:1 !the row has 67108865 bytes in its fields; at most 67108864 are allowed",
+		"2 a:2 !the row has 83886080 bytes in its fields; at most 67108864 are allowed",
+	}
+	if diff := cmp.Diff(want, sourcetest.Format(rows[1:])); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

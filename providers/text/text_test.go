@@ -84,6 +84,61 @@ func TestSeparatorCutsAtItsFirstPlace(t *testing.T) {
 	}
 }
 
+// What decides the rows is part of a source's identity, with its defaults and in the way it is written.
+func TestParameters(t *testing.T) {
+	dir := sourcetest.Folder(t, map[string]string{"a.txt": "one"})
+	for config, want := range map[string]string{
+		``:                               `{"split":"file"}`,
+		`, "split": "lines"`:             `{"split":"lines"}`,
+		`, "separator": "<&>\t"`:         `{"separator":"<&>\t","split":"file"}`,
+		`, "sha256": "` + sumOfOne + `"`: `{"split":"file"}`,
+		`, "separator": "", "split": "paragraphs"`: `{"split":"paragraphs"}`,
+	} {
+		got, err := New().Resolve(t.Context(), protocol.ResolveRequest{Source: sourcetest.Source(dir, `{"path": "a.txt"`+config+`}`)})
+		if err != nil || string(got.Parameters) != want {
+			t.Errorf("%s: parameters %s, %v; wanted %s", config, got.Parameters, err, want)
+		}
+	}
+}
+
+// sumOfOne is what sha256sum prints of "one".
+const sumOfOne = "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed"
+
+// Rows are cut in two whatever they are, and what cannot be cut says where it stands.
+func TestSeparators(t *testing.T) {
+	dir := sourcetest.Folder(t, map[string]string{"a.txt": "\n\none => 1\nmore\n\ntwo =>\n\nthree\n\n => 4", "empty.txt": "", "none.txt": "a=b"})
+	for _, test := range []struct {
+		split, path string
+		fields      []string
+		want        []string
+	}{
+		{"file", "a.txt", []string{"input", "target"}, []string{`0 a.txt:0 "\n\none => " "1\nmore\n\ntwo =>\n\nthree\n\n => 4"`}},
+		{"file", "empty.txt", []string{"input", "target"}, []string{`0 empty.txt:0 "" ""`}},
+		{"file", "none.txt", []string{"input"}, []string{`0 none.txt:0 !the file: no separator " => "`}},
+		{"lines", "none.txt", []string{"input"}, []string{`0 none.txt:0 !line 1: no separator " => "`}},
+		{"paragraphs", "a.txt", []string{"target", "input"}, []string{
+			`0 a.txt:0 "1\nmore" "one => "`, `1 a.txt:1 !the paragraph at line 6: no separator " => "`,
+			`2 a.txt:2 !the paragraph at line 8: no separator " => "`, `3 a.txt:3 "4" " => "`}},
+		{"paragraphs", "a.txt", []string{"input", "input"}, []string{
+			`0 a.txt:0 "one => " "one => "`, `1 a.txt:1 !the paragraph at line 6: no separator " => "`,
+			`2 a.txt:2 !the paragraph at line 8: no separator " => "`, `3 a.txt:3 " => " " => "`}},
+	} {
+		rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "`+test.path+`", "split": "`+test.split+`", "separator": " => "}`), 0, 0, test.fields...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(test.want, sourcetest.Format(rows)); diff != "" {
+			t.Errorf("%s of %s (-want +got):\n%s", test.split, test.path, diff)
+		}
+	}
+	supervised := map[string]string{"x/a.txt": "a => b\nc => d\n\ne", "x/b.txt": "f => g\n"}
+	for _, split := range []string{"file", "lines", "paragraphs"} {
+		t.Run(split, func(t *testing.T) {
+			sourcetest.Check(t, New(), supervised, `{"path": "x/*", "split": "`+split+`", "separator": " => "}`, "target", "input")
+		})
+	}
+}
+
 func TestGlobOrderAndCompression(t *testing.T) {
 	var gz bytes.Buffer
 	w := gzip.NewWriter(&gz)

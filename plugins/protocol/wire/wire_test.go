@@ -46,8 +46,8 @@ func TestRowsCross(t *testing.T) {
 		for _, b := range sizes(ChunkBytes) {
 			i := int64(len(want))
 			want = append(want,
-				protocol.Row{Ordinal: i, Shard: "s", Number: i, Values: [][]byte{bytes.Repeat([]byte("a"), a), bytes.Repeat([]byte("b"), b)}},
-				protocol.Row{Ordinal: i + 1, Shard: "s", Number: i + 1, Problem: "unreadable"})
+				protocol.Row{Ordinal: i, Shard: fmt.Sprint("s", i), Number: i + 7, Values: [][]byte{bytes.Repeat([]byte("a"), a), bytes.Repeat([]byte("b"), b)}},
+				protocol.Row{Ordinal: i + 1, Shard: "s", Number: i + 8, Problem: "unreadable"})
 		}
 	}
 	j := NewRowJoiner(2)
@@ -254,6 +254,121 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// A row's values may be reused once they are written.
+func TestRowsAreCopied(t *testing.T) {
+	var got []protocol.Row
+	j := NewRowJoiner(1)
+	w := NewRowWriter(func(rows []*pluginpb.Row) error {
+		return j.Join(rows, func(r protocol.Row) error { got = append(got, r); return nil })
+	})
+	value := []byte("one")
+	first := w.Write(protocol.Row{Values: [][]byte{value}})
+	copy(value, "two")
+	if err := errors.Join(first, w.Write(protocol.Row{Ordinal: 1, Values: [][]byte{value}}), w.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 2 || string(got[0].Values[0]) != "one" || string(got[1].Values[0]) != "two" {
+		t.Errorf("found %v", got)
+	}
+}
+
+// An error of who takes what arrives, or of what is to send, ends the work and is returned as it is.
+func TestErrorsOfOthers(t *testing.T) {
+	errStop := errors.New("stop")
+	count := 0
+	stop := func() error { count++; return errStop }
+	var documents DocumentJoiner
+	begun := 0
+	answers := NewAnswerJoiner(func(int64) (int, error) { begun++; return 5, nil })
+	piece := &pluginpb.ScoredDocument{TokenIds: []int32{1}, Continued: true}
+	for name, work := range map[string]func() error{
+		"rows": func() error {
+			return NewRowJoiner(1).Join([]*pluginpb.Row{{}, {}}, func(protocol.Row) error { return stop() })
+		},
+		"documents": func() error {
+			return documents.Join([]*pluginpb.Document{{}, {}}, func(protocol.Document) error { return stop() })
+		},
+		"answers": func() error {
+			return answers.Join([]*pluginpb.ScoredDocument{piece, piece, {}, {}}, func(protocol.ScoredDocument) error { return stop() })
+		},
+		"sent rows": func() error {
+			w := NewRowWriter(func([]*pluginpb.Row) error { return stop() })
+			return w.Write(protocol.Row{Values: [][]byte{make([]byte, 3*ChunkBytes)}})
+		},
+		"sent documents": func() error {
+			w := NewDocumentWriter(func([]*pluginpb.Document) error { return stop() })
+			return w.Write(protocol.Document{Text: strings.Repeat("x", 3*ChunkBytes)})
+		},
+		"sent answers": func() error {
+			w := NewAnswerWriter(func([]*pluginpb.ScoredDocument) error { return stop() })
+			return w.Write(protocol.ScoredDocument{TokenIDs: make([]int32, ChunkBytes)})
+		},
+		"flushed rows": func() error {
+			w := NewRowWriter(func([]*pluginpb.Row) error { return stop() })
+			return errors.Join(w.Flush(), w.Write(protocol.Row{}), w.Flush())
+		},
+	} {
+		count = 0
+		err := work()
+		if !errors.Is(err, errStop) || !strings.HasSuffix(err.Error(), "stop") || len(err.Error()) > len("stop") || count != 1 {
+			t.Errorf("%s: error %v after %d times", name, err, count)
+		}
+	}
+	if begun != 1 {
+		t.Errorf("an answer of three messages was begun %d times", begun)
+	}
+}
+
+// Bytes says what waits for Flush, so that whoever sends what is due does not wait too long.
+func TestWaitingBytes(t *testing.T) {
+	sent := 0
+	w := NewDocumentWriter(func([]*pluginpb.Document) error { sent++; return nil })
+	if err := w.Write(protocol.Document{Text: strings.Repeat("x", 1000)}); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.Bytes(); n < 1000 || n > 1200 || sent != 0 {
+		t.Errorf("%d bytes wait after a document of 1000, and %d messages are sent", n, sent)
+	}
+	if err := errors.Join(w.Flush(), w.Flush()); err != nil || w.Bytes() != 0 || sent != 1 {
+		t.Errorf("%d bytes wait after two flushes, and %d messages are sent: %v", w.Bytes(), sent, err)
+	}
+}
+
+// What gRPC's own logs show of an error, and what becomes of errors that are not a plugin's.
+func TestStatuses(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want codes.Code
+	}{
+		{&protocol.Error{Kind: protocol.InvalidInput}, codes.InvalidArgument},
+		{&protocol.Error{Kind: protocol.OutOfMemory}, codes.ResourceExhausted},
+		{&protocol.Error{Kind: protocol.NeedsNetwork}, codes.FailedPrecondition},
+		{&protocol.Error{Kind: protocol.Changed}, codes.FailedPrecondition},
+		{fmt.Errorf("reading: %w", context.DeadlineExceeded), codes.DeadlineExceeded},
+		{status.Error(codes.NotFound, "no"), codes.NotFound},
+		{errors.New("plain"), codes.Unknown},
+	} {
+		if got := status.Code(ToStatus(test.err)); got != test.want {
+			t.Errorf("%v became %v, wanted %v", test.err, got, test.want)
+		}
+	}
+	for _, code := range []codes.Code{codes.Unavailable, codes.Canceled, codes.NotFound} {
+		if err := FromStatus(status.Error(code, "no")); status.Code(err) != code {
+			t.Errorf("%v came as %v", code, err)
+		}
+	}
+	own := errors.New("not of the wire")
+	if err := FromStatus(own); !errors.Is(err, own) {
+		t.Errorf("%v became %v", own, err)
+	}
+	for _, n := range []int{maxErrorBytes, maxErrorBytes + 1} {
+		err := FromStatus(ToStatus(errors.New(strings.Repeat("x", n))))
+		if cut := strings.HasSuffix(err.Error(), " ..."); cut != (n > maxErrorBytes) || strings.Count(err.Error(), "x") != maxErrorBytes {
+			t.Errorf("a message of %d bytes came with %d", n, len(err.Error()))
+		}
+	}
+}
+
 func TestErrorsCross(t *testing.T) {
 	for _, kind := range []protocol.ErrorKind{protocol.InvalidInput, protocol.NeedsNetwork, protocol.Changed, protocol.OutOfMemory} {
 		err := FromStatus(ToStatus(fmt.Errorf("datasets.x: %w", &protocol.Error{Kind: kind, Message: "no"})))
@@ -323,6 +438,14 @@ func TestValuesCross(t *testing.T) {
 			protocol.LoadedModel{ContextLimit: 1, VocabularySize: 2, Device: "d", Dtype: "t", Computed: map[string]string{"p": "q"}},
 			ToLoadedModel(FromLoadedModel("h", protocol.LoadedModel{ContextLimit: 1, VocabularySize: 2, Device: "d", Dtype: "t", Computed: map[string]string{"p": "q"}})),
 		},
+		{protocol.ResolveRequest{Network: true}, ToResolveRequest(FromResolveRequest(protocol.ResolveRequest{Network: true}))},
+		{protocol.ResolveRequest{CacheReadOnly: true}, ToResolveRequest(FromResolveRequest(protocol.ResolveRequest{CacheReadOnly: true}))},
+		{protocol.Resolution{Local: true}, ToResolution(FromResolution(protocol.Resolution{Local: true}))},
+		{
+			protocol.Resolution{Files: []protocol.File{{Name: "a", Compressed: true}}},
+			ToResolution(FromResolution(protocol.Resolution{Files: []protocol.File{{Name: "a", Compressed: true}}})),
+		},
+		{"h", FromLoadedModel("h", protocol.LoadedModel{}).GetHandle()},
 	} {
 		if diff := cmp.Diff(test.want, test.got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
