@@ -390,6 +390,7 @@ func TestReadStops(t *testing.T) {
 }
 
 // Whatever a plugin prints, before the handshake and after, in Go and in C, reaches the log and disturbs nothing.
+// The transport may print in the middle of a long line, so that how much of one is left out is not said here.
 func TestOutput(t *testing.T) {
 	h, log := newHost(t)
 	p := provider(t, h, "chatty")
@@ -403,7 +404,7 @@ func TestOutput(t *testing.T) {
 	eventually(t, "the last line is in the log", func() bool { return strings.Contains(log.String(), "last line") })
 	text := log.String()
 	for _, want := range []string{
-		"loading xxxx", "a line without an end", "go line", "ooo ... (241677 bytes more)", "c line", "ccc ... (241676 bytes more)", "error line",
+		"loading xxxx", "a line without an end", "go line", "ooo ... (", "c line", "ccc ... (", "error line",
 		`{"@message": 1, "@level": {}}`, "flood 0\x00", "flood 19999\x00", "last line",
 		"plugin=chatty", "resolving", "action=a1", "model=m",
 	} {
