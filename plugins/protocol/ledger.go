@@ -55,7 +55,7 @@ func (d Document) String() string {
 	return fmt.Sprintf("dataset %q, shard %q, row %d", d.Dataset, d.Shard, d.Row)
 }
 
-// Check says whether s is a well-formed answer of a model m for the document d: one span, id and finite loss for each
+// Check reports whether s is a well-formed answer of a model m for the document d: one span, id and finite loss for each
 // token, spans that tile the text together with the ranges that have no token, and losses that add up to TotalNLL.
 func Check(d Document, s ScoredDocument, m LoadedModel) error {
 	fault := func(format string, values ...any) error {

@@ -109,7 +109,7 @@ func rebuild(metadata map[string]any) (rebuilt, error) {
 	fault := func(format string, values ...any) (rebuilt, error) {
 		return rebuilt{}, &protocol.Error{
 			Kind:    protocol.InvalidInput,
-			Message: "the tokenizer in this GGUF file cannot be rebuilt: " + fmt.Sprintf(format, values...) + "; use the model's folder of safetensors and tokenizer.json instead",
+			Message: "the tokenizer in this GGUF file cannot be rebuilt: " + fmt.Sprintf(format, values...) + "; use the model's directory of safetensors and tokenizer.json instead",
 		}
 	}
 	tokens, _ := metadata["tokenizer.ggml.tokens"].([]string)
