@@ -31,8 +31,8 @@ demo-torch: build torch
 # everything: check, tests with real servers, crashes and Python, generated code, fuzzing
 test: check test-race test-slow test-s3 test-python test-examples test-torch fresh fuzz
 
-# the inner loop: build, vet, lint, unit tests; what the other recipes test was vetted here, tags included
-check: build lint
+# the inner loop: build, vet for all platforms, lint, unit tests; what the other recipes test was vetted here, tags included
+check: build lint vet-platforms
     go test ./...
 
 # go vet for the platforms that tests do not run on; the first time compiles what the module depends on for each
@@ -64,7 +64,7 @@ test-tokenizer:
 # the torch backend
 test-torch: (_install-golangci)
     @{{ torch }}; go vet -tags torch,models,cuda ./plugins/torch/... && \
-      {{ golangci }} run --build-tags torch,models,cuda ./plugins/torch/... && go test -vet=off -tags torch ./plugins/torch/...
+      {{ golangci }} run --build-tags torch,models,cuda ./plugins/torch/... && go test -vet=off -tags torch -timeout 30m ./plugins/torch/...
 
 # the torch backend on real models: against transformers, documents alone and together, memory against plans (330 MB, fetched once)
 test-models:
@@ -102,9 +102,10 @@ fmt: (_install-golangci)
 test-race:
     go test -vet=off -race ./runner/engine ./runner/executor ./runner/action/score ./plugins/host
 
-# kill -9, full disks, read-only stores, two runs that must agree
+# kill -9, full disks, read-only stores, two runs that must agree; the memory of large documents, one package at a time
 test-slow:
     go test -vet=off -tags slow -timeout 20m ./runner
+    go test -vet=off -tags slow -p 1 -run '^TestMemory$' -v ./runner/action/materialize ./runner/action/score ./runner/action/gap
 
 # the store and the providers against a real S3 server
 test-s3:

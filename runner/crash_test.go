@@ -290,7 +290,7 @@ func (p *place) startAndStopBackends(mode ...string) (c *process, backends []int
 	return c, backends
 }
 
-// Two people who run the same thing in the same folder get in each other's way no more than by doing work twice.
+// Two people who run the same thing in the same directory do not get in each other's way.
 func (s *suite) twoRunners(t *testing.T) {
 	t.Parallel()
 	for i := range 5 {

@@ -54,7 +54,7 @@ func run(runner string, repeats int) (err error) {
 		return fmt.Errorf("first run: %w\n%s", err, out)
 	}
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "command\tactions\tmedian\tmost memory")
+	fmt.Fprintln(out, "command\tactions\tmedian\tprocessor time\tmost memory")
 	for _, m := range []struct {
 		name    string
 		args    []string
@@ -63,27 +63,46 @@ func run(runner string, repeats int) (err error) {
 		{"runner plan, nothing cached", []string{"plan", large}, "experiment"},
 		{"runner run, all cached", []string{"run", small}, "nothing to do"},
 	} {
-		seconds := make([]float64, repeats)
-		var memory int64
-		var line string
-		for i := range seconds {
-			c := exec.Command(runner, m.args...)
-			var stdout, stderr bytes.Buffer
-			c.Stdout, c.Stderr = &stdout, &stderr
-			started := time.Now()
-			if err := c.Run(); err != nil {
-				return fmt.Errorf("%s: %w\n%s", m.name, err, stderr.String())
-			}
-			seconds[i] = time.Since(started).Seconds()
-			memory = max(memory, c.ProcessState.SysUsage().(*syscall.Rusage).Maxrss<<10)
-			if line = lineWith(stdout.String(), m.actions); line == "" {
-				return fmt.Errorf("%s: its output has no line with %q", m.name, m.actions)
-			}
+		took, err := measure(runner, m.args, m.actions, repeats)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
 		}
-		slices.Sort(seconds)
-		fmt.Fprintf(out, "%s\t%s\t%.2f s\t%d MB\n", m.name, line, seconds[repeats/2], memory/1e6)
+		fmt.Fprintf(out, "%s\t%s\t%.2f s\t%.2f s\t%d MB\n", m.name, took.line, took.seconds, took.processor, took.memory/1e6)
 	}
 	return out.Flush()
+}
+
+// figures are the medians of what a command takes in seconds, and the most memory in bytes of one of its processes.
+type figures struct {
+	seconds float64
+	// processor is the processor time of all processes of the command, which other work on the machine changes less.
+	processor float64
+	memory    int64
+	// line is that of its output which says how many actions there are.
+	line string
+}
+
+func measure(runner string, args []string, mark string, repeats int) (f figures, err error) {
+	var seconds, processor []float64
+	for range repeats {
+		c := exec.Command(runner, args...)
+		var stdout, stderr bytes.Buffer
+		c.Stdout, c.Stderr = &stdout, &stderr
+		started := time.Now()
+		if err := c.Run(); err != nil {
+			return f, fmt.Errorf("%w\n%s", err, stderr.String())
+		}
+		seconds = append(seconds, time.Since(started).Seconds())
+		processor = append(processor, (c.ProcessState.UserTime() + c.ProcessState.SystemTime()).Seconds())
+		f.memory = max(f.memory, c.ProcessState.SysUsage().(*syscall.Rusage).Maxrss<<10)
+		if f.line = lineWith(stdout.String(), mark); f.line == "" {
+			return f, fmt.Errorf("its output has no line with %q", mark)
+		}
+	}
+	slices.Sort(seconds)
+	slices.Sort(processor)
+	f.seconds, f.processor = seconds[repeats/2], processor[repeats/2]
+	return f, nil
 }
 
 func lineWith(text, part string) string {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/gzip"
@@ -17,31 +18,34 @@ import (
 // decompressors decompresses pages, one after the other.
 type decompressors struct{ zstd *zstd.Decoder }
 
-// decompress returns the size bytes that stored holds. No more than MaxPage bytes are made of it, whatever it holds.
-func (d *decompressors) decompress(codec format.CompressionCodec, stored []byte, size int) (plain []byte, err error) {
+// decompress returns size bytes: head, and what stored holds. No more than MaxPage bytes are made of stored, whatever it
+// holds.
+func (d *decompressors) decompress(codec format.CompressionCodec, head, stored []byte, size int) (plain []byte, err error) {
+	rest := size - len(head)
 	switch codec {
 	case format.Uncompressed:
 		plain = stored
 	case format.Snappy:
 		var n int
-		if n, err = snappy.DecodedLen(stored); err == nil && n != size {
-			return nil, fmt.Errorf("a page of %d bytes where its header says %d", n, size)
+		if n, err = snappy.DecodedLen(stored); err == nil && n != rest {
+			return nil, fmt.Errorf("a page of %d bytes where its header says %d", len(head)+n, size)
 		}
 		if err == nil {
-			plain, err = snappy.Decode(make([]byte, size), stored)
+			plain, err = snappy.Decode(make([]byte, rest), stored)
 		}
 	case format.Zstd:
-		plain, err = d.unzstd(stored, size)
+		plain, err = d.unzstd(head, stored, size)
+		head = nil
 	case format.Gzip:
 		r, openErr := gzip.NewReader(bytes.NewReader(stored))
 		if openErr != nil {
 			return nil, fmt.Errorf("gzip data: %w", openErr)
 		}
-		plain, err = exactly(r, size)
+		plain, err = exactly(r, rest)
 	case format.Brotli:
-		plain, err = exactly(brotli.NewReader(bytes.NewReader(stored)), size)
+		plain, err = exactly(brotli.NewReader(bytes.NewReader(stored)), rest)
 	case format.Lz4Raw:
-		plain = make([]byte, size)
+		plain = make([]byte, rest)
 		n, blockErr := lz4.UncompressBlock(stored, plain)
 		plain, err = plain[:max(n, 0)], blockErr
 	default:
@@ -50,27 +54,38 @@ func (d *decompressors) decompress(codec format.CompressionCodec, stored []byte,
 	if err != nil {
 		return nil, fmt.Errorf("%v data: %w", codec, err)
 	}
-	if len(plain) != size {
+	if plain = join(head, plain); len(plain) != size {
 		return nil, fmt.Errorf("a page of %d bytes where its header says %d", len(plain), size)
 	}
 	return plain, nil
 }
 
-// unzstd decodes a frame that says how much it holds at once, and others piece by piece: at once, they may take MaxPage.
-func (d *decompressors) unzstd(stored []byte, size int) (plain []byte, err error) {
+// unzstd is decompress for zstd. It decodes a frame that says how much it holds at once, to where head is, and others piece
+// by piece: at once, they may take MaxPage.
+func (d *decompressors) unzstd(head, stored []byte, size int) (plain []byte, err error) {
 	if d.zstd == nil {
 		if d.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxPage)); err != nil {
 			return nil, err
 		}
 	}
-	var head zstd.Header
-	if err := head.Decode(stored); err == nil && head.HasFCS && head.FrameContentSize == uint64(size) {
-		return d.zstd.DecodeAll(stored, make([]byte, 0, size))
+	rest := size - len(head)
+	var frame zstd.Header
+	if err := frame.Decode(stored); err == nil && frame.HasFCS && frame.FrameContentSize == uint64(rest) {
+		return d.zstd.DecodeAll(stored, append(make([]byte, 0, size), head...))
 	}
 	if err := d.zstd.Reset(bytes.NewReader(stored)); err != nil {
 		return nil, err
 	}
-	return exactly(d.zstd, size)
+	plain, err = exactly(d.zstd, rest)
+	return join(head, plain), err
+}
+
+// join returns head and rest together, and rest alone without a copy.
+func join(head, rest []byte) []byte {
+	if len(head) == 0 {
+		return rest
+	}
+	return slices.Concat(head, rest)
 }
 
 // exactly reads the size bytes of r, and one more where it has more.

@@ -103,6 +103,9 @@ func open(r *source, size int64, options []parquet.FileOption) (file *File, err 
 	return file, err
 }
 
+// GroupBytes returns the bytes of a row group before compression, as the file says.
+func (f *File) GroupBytes(group int) int64 { return f.groups[group].TotalByteSize }
+
 // errEncrypted says that only the owner of a key can read the file.
 var errEncrypted = errors.New("the Parquet file is encrypted; decrypt it first, and name the decrypted file")
 

@@ -7,7 +7,6 @@ import (
 	"hash/crc32"
 	"io"
 	"math/bits"
-	"slices"
 	"sort"
 
 	"github.com/parquet-go/parquet-go"
@@ -24,10 +23,13 @@ const (
 	MaxValues = 64 << 20
 	// maxHeader is the most bytes of a page's header, which holds the least and the greatest value where a writer says so.
 	maxHeader = 16 << 20
+	// largePage is the size, decoded, from which a page is not kept for longer than its reader wants it.
+	largePage = 1 << 20
 )
 
 // Pages reads the pages of a chunk: those of one column in one row group.
 type Pages struct {
+	chunk  *parquet.FileColumnChunk
 	pages  *parquet.FilePages
 	stream *stream
 	// skip is how many rows of the first page are not wanted.
@@ -76,7 +78,7 @@ func (f *File) Pages(group, column int, row int64) (*Pages, error) {
 			return nil, err
 		}
 	}
-	return &Pages{chunk.PagesFrom(s), s, row}, nil
+	return &Pages{chunk, chunk.PagesFrom(s), s, row}, nil
 }
 
 // Close releases the last page.
@@ -126,7 +128,33 @@ func (p *Pages) ReadPage() (page parquet.Page, err error) {
 			return nil, err
 		}
 	}
-	return p.pages.ReadPage()
+	if page, err = p.pages.ReadPage(); err != nil {
+		return nil, err
+	}
+	if page.Size() >= largePage {
+		err = p.forget()
+	}
+	return page, err
+}
+
+// WholeRows says whether the page that ReadPage returned last ends with the end of a row, as pages of version 2 do. After
+// others, a list may go on in the next page.
+func (p *Pages) WholeRows() bool { return p.stream.wholeRows }
+
+// forget makes the library let go of a large page. It holds the page that it gave last, for a seek back to it, until there is
+// another: with every column of a large row, that is the row once more. A reader that starts anew has no dictionary. The
+// decoder of zstd holds what it decoded last.
+func (p *Pages) forget() error {
+	p.stream.codecs = decompressors{}
+	if p.stream.dictionary {
+		return nil
+	}
+	if err := p.pages.Close(); err != nil {
+		return err
+	}
+	p.pages = p.chunk.PagesFrom(p.stream)
+	p.stream.given = 0
+	return nil
 }
 
 // stream gives the library the pages of a chunk, one after the other, each decompressed and with a header that says so.
@@ -142,7 +170,9 @@ type stream struct {
 	repetition, definition int
 
 	codecs decompressors
-	// given is how many bytes the library has; rest is what comes next.
+	// wholeRows says whether the last page is of version 2, and dictionary whether there was a dictionary.
+	wholeRows, dictionary bool
+	// given is how many bytes the library's reader has; rest is what comes next.
 	given int64
 	rest  []byte
 	// next is the page after its header.
@@ -211,6 +241,7 @@ func (s *stream) page() error {
 	if s.next, err = s.open(header, stored); err != nil {
 		return err
 	}
+	s.wholeRows, s.dictionary = header.Type == format.DataPageV2, s.dictionary || header.Type == format.DictionaryPage
 	header.CompressedPageSize, header.UncompressedPageSize, header.CRC = int32(len(s.next)), int32(len(s.next)), 0
 	s.rest, err = thrift.Marshal(new(thrift.CompactProtocol), header)
 	return err
@@ -245,7 +276,7 @@ func (s *stream) open(h *format.PageHeader, stored []byte) (plain []byte, err er
 	size := int(h.UncompressedPageSize)
 	switch h.Type {
 	case format.DictionaryPage:
-		if plain, err = s.codecs.decompress(s.codec, stored, size); err != nil {
+		if plain, err = s.codecs.decompress(s.codec, nil, stored, size); err != nil {
 			return nil, err
 		}
 		if n := h.DictionaryPageHeader.V.NumValues; !h.DictionaryPageHeader.Valid || n < 0 || int64(n) > int64(len(plain)) {
@@ -257,7 +288,7 @@ func (s *stream) open(h *format.PageHeader, stored []byte) (plain []byte, err er
 	case format.DataPage:
 		v := &h.DataPageHeader.V
 		v.Statistics = format.Statistics{}
-		if plain, err = s.codecs.decompress(s.codec, stored, size); err != nil {
+		if plain, err = s.codecs.decompress(s.codec, nil, stored, size); err != nil {
 			return nil, err
 		}
 		return plain, s.checkV1(v, plain)
@@ -271,11 +302,9 @@ func (s *stream) open(h *format.PageHeader, stored []byte) (plain []byte, err er
 		}
 		plain = stored
 		if compressed := v.IsCompressed; (!compressed.Valid || compressed.V) && s.codec != format.Uncompressed {
-			values, err := s.codecs.decompress(s.codec, stored[levels:], size-int(levels))
-			if err != nil {
+			if plain, err = s.codecs.decompress(s.codec, stored[:levels], stored[levels:], size); err != nil {
 				return nil, err
 			}
-			plain = slices.Concat(stored[:levels], values)
 		}
 		v.IsCompressed = thrift.New(false)
 		return plain, s.checkV2(v, plain)

@@ -18,7 +18,9 @@ const (
 	maxPathBytes   = 4096
 	// maxQuantity bounds sizes and counts, so that sums of some thousands of them do not overflow.
 	maxQuantity = 1 << 50
-	maxDevices  = 1 << 16
+	// maxFactor bounds what a size of up to a terabyte is multiplied by, so that the product does not overflow.
+	maxFactor  = 1 << 20
+	maxDevices = 1 << 16
 )
 
 var (
@@ -60,6 +62,14 @@ func quantity(what string, n, most int64) error {
 func number(what string, x float64) error {
 	if !(x >= 0 && x <= math.MaxFloat64) {
 		return fmt.Errorf("%s is %v; it must be a finite number of at least 0", what, x)
+	}
+	return nil
+}
+
+// factor is a number by which sizes are multiplied.
+func factor(what string, x float64) error {
+	if !(x >= 0 && x <= maxFactor) {
+		return fmt.Errorf("%s is %v; it must be at least 0 and at most %d", what, x, maxFactor)
 	}
 	return nil
 }
@@ -126,6 +136,8 @@ func checkEstimate(e protocol.Estimate) error {
 		quantity("the number of devices", e.Devices, maxDevices),
 		number("the number of operations a token", e.FLOPsPerToken),
 		number("the number of bytes a token", e.BytesPerToken),
+		factor("the memory of training for each byte of text", e.TrainingMemoryPerByte),
+		factor("the memory of a model for each byte of its training", e.MemoryPerTrainingByte),
 	)
 }
 

@@ -25,7 +25,8 @@ import (
 const pipeDelay = time.Second
 
 // command is a plugin's process, as go-plugin wants to see one. It differs from go-plugin's own in that it leads a session
-// which is killed as a whole with what it has started, that the process ends with the runner's, and that no output can jam or crash the runner.
+// which is killed as a whole with what it has started, that the process ends with the runner's, whether it listens for that or
+// not, and that no output can jam or crash the runner.
 type command struct {
 	cmd      *exec.Cmd
 	path     string // of the program, for people
@@ -35,6 +36,8 @@ type command struct {
 	done     chan struct{}
 	err      error // how it ended; read it after done
 	lifeline *os.File
+	guarded  bool // whether another process is to end it with the runner
+	guard    *guard
 
 	mu      sync.Mutex
 	killed  bool
@@ -44,9 +47,10 @@ type command struct {
 
 var _ runner.Runner = (*command)(nil)
 
-// newCommand prepares the process of a program, which needs it until the process has started.
+// newCommand prepares the process of a program, which needs it until the process has started. The runner's own binary is known
+// to end with the runner; others are guarded.
 func newCommand(from *program, args, env []string, out *output) *command {
-	c := &command{cmd: &exec.Cmd{Path: from.run, Args: args, Env: env}, path: from.path, out: out, done: make(chan struct{})}
+	c := &command{cmd: &exec.Cmd{Path: from.run, Args: args, Env: env}, path: from.path, out: out, done: make(chan struct{}), guarded: from.file != nil}
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	c.cmd.WaitDelay = pipeDelay
 	return c
@@ -77,6 +81,12 @@ func (c *command) Start(context.Context) (err error) {
 		return errors.Join(err, write.Close())
 	}
 	c.lifeline, c.started = write, true
+	if c.guarded {
+		if c.guard, err = startGuard(read, c.cmd.Process.Pid, mark); err != nil {
+			// Without one the plugin does not stay.
+			_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
+		}
+	}
 	go func() {
 		err := c.cmd.Wait()
 		if errors.Is(err, exec.ErrWaitDelay) {
@@ -93,10 +103,10 @@ func (c *command) Start(context.Context) (err error) {
 		c.mu.Unlock()
 		// Whoever waits for the handshake kills the plugin at its end: that must not look like the reason of the end.
 		_ = handshakeIn.Close() // a pipe in memory
-		c.err = errors.Join(err, c.lifeline.Close())
+		c.err = errors.Join(err, c.guard.dismiss(), c.lifeline.Close())
 		close(c.done)
 	}()
-	return nil
+	return err
 }
 
 // killMarked kills the processes that have mark in their environment: those that a plugin has started and that have left its

@@ -5,5 +5,5 @@
 // not answered is asked again; what it prints goes to the log. The connection is not encrypted: its socket lies in a
 // folder that only the user can open, and encryption would cost a third of the throughput and 35 ms at each start.
 //
-// The package imports plugins/protocol and the plugin transport, and nothing of the runner.
+// The package imports plugins/protocol, internal/filelock and the plugin transport, and nothing of the runner.
 package host

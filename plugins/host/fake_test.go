@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -18,6 +19,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/protocol/wire"
 	"surprisal.dev/plugins/sdk"
 )
 
@@ -30,8 +32,8 @@ func TestMain(m *testing.M) {
 		serveFake(protocol.Kind(kind), name)
 	case len(os.Args) == 5 && os.Args[1] == "plugin":
 		serveFake(protocol.Kind(os.Args[3]), os.Args[4])
-	case len(os.Args) == 3 && os.Args[1] == "host":
-		runDoomedHost(os.Args[2])
+	case len(os.Args) == 4 && os.Args[1] == "host":
+		runDoomedHost(os.Args[2], os.Args[3])
 	default:
 		os.Exit(m.Run())
 	}
@@ -64,6 +66,14 @@ func serveFake(kind protocol.Kind, name string) {
 	case "chatty": // before the handshake
 		fmt.Println("loading", strings.Repeat("x", 200<<10))
 		must(syscall.Write(1, []byte("a line without an end")))
+	case "stays": // when the runner is gone, and so do its children, one of which leaves the session
+		must(0, os.Unsetenv(wire.LifelineVariable))
+		for _, outside := range []bool{false, true} {
+			child := exec.Command("sleep", "1000")
+			child.SysProcAttr = &syscall.SysProcAttr{Setsid: outside}
+			must(0, child.Start())
+			fmt.Fprintln(os.Stderr, "child", child.Process.Pid)
+		}
 	case "impostor":
 		name = "someone-else"
 	case "raw", "mute", "rude":
@@ -353,21 +363,22 @@ func (m *fakeModel) Score(ctx context.Context, _ protocol.Settings, documents it
 	return flush()
 }
 
-// runDoomedHost reads rows from a plugin, prints the plugin's process number, and goes on until it is killed.
-func runDoomedHost(dir string) {
+// runDoomedHost reads rows from a plugin, prints its process number and what it has printed itself, and goes on until it is
+// killed.
+func runDoomedHost(dir, name string) {
 	err := func() error {
-		h, err := New(Options{Providers: []string{"honest"}, Dir: dir})
+		h, err := New(Options{Providers: []string{"honest"}, Dir: dir, Folders: []string{dir}})
 		if err != nil {
 			return err
 		}
-		p, err := h.Provider(context.Background(), "honest")
+		p, err := h.Provider(context.Background(), name)
 		if err != nil {
 			return err
 		}
 		source := protocol.Source{Config: json.RawMessage(`{"rows": 1000000000, "bytes": 10}`)}
 		return p.Read(context.Background(), protocol.ReadRequest{Source: source, Fields: []string{"text"}}, func(r protocol.Row) error {
 			if r.Ordinal == 0 {
-				fmt.Println(p.current.command.ID())
+				fmt.Printf("%s %q\n", p.current.command.ID(), p.current.command.out.quote())
 			}
 			return nil
 		})

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -8,7 +9,7 @@ import (
 	"regexp"
 	"syscall"
 
-	"golang.org/x/sys/unix"
+	"surprisal.dev/internal/filelock"
 )
 
 // maxSocketPath is what the shortest of the systems we run on allows for a socket's path.
@@ -65,7 +66,7 @@ func makeRunFolder(parent string) (_ *runFolder, err error) {
 	if owner, ok := info.Sys().(*syscall.Stat_t); !info.IsDir() || !ok || int(owner.Uid) != os.Getuid() || info.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("%s is not a folder that only you can open; remove it", parent)
 	}
-	guard, err := lock(parent, unix.LOCK_EX)
+	guard, err := lock(parent, true)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +78,8 @@ func makeRunFolder(parent string) (_ *runFolder, err error) {
 	if err != nil {
 		return nil, err
 	}
-	held, err := lock(path, unix.LOCK_EX|unix.LOCK_NB)
+	// No other process sweeps while this one holds the guard.
+	held, err := lock(path, true)
 	if err != nil {
 		return nil, errors.Join(err, os.Remove(path))
 	}
@@ -101,8 +103,8 @@ func sweep(parent string) error {
 			continue
 		}
 		path := filepath.Join(parent, entry.Name())
-		abandoned, err := lock(path, unix.LOCK_EX|unix.LOCK_NB)
-		if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, os.ErrNotExist) {
+		abandoned, err := lock(path, false)
+		if errors.Is(err, os.ErrNotExist) || err == nil && abandoned == nil {
 			continue
 		}
 		if err != nil {
@@ -115,18 +117,20 @@ func sweep(parent string) error {
 	return nil
 }
 
-func lock(dir string, how int) (*os.File, error) {
+// lock opens a directory and locks it. It returns nil if another process holds the lock and wait is false.
+func lock(dir string, wait bool) (*os.File, error) {
 	f, err := os.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	for {
-		err := unix.Flock(int(f.Fd()), how)
-		if err == nil {
-			return f, nil
-		}
-		if err != unix.EINTR {
-			return nil, fmt.Errorf("locking %s: %w", dir, errors.Join(err, f.Close()))
-		}
+	held := true
+	if wait {
+		err = filelock.Wait(context.Background(), f, filelock.Exclusive)
+	} else {
+		held, err = filelock.Try(f, filelock.Exclusive)
 	}
+	if err != nil || !held {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }

@@ -17,6 +17,10 @@ type Options struct {
 	// Providers and Backends name the plugins that this binary holds: it is started again with the arguments
 	// "plugin serve KIND NAME".
 	Providers, Backends []string
+	// ProviderDescriptions and BackendDescriptions hold, by name, what plugins that this binary holds say of themselves. Who
+	// is in them is not asked, so that its process starts only when it gets work.
+	ProviderDescriptions map[string]protocol.ProviderDescription
+	BackendDescriptions  map[string]protocol.BackendDescription
 	// Folders are searched for plugins as the PATH is.
 	Folders []string
 	// Dir is a folder for sockets and temporary files, made if there is none; "" means the system's temporary folder. A
@@ -103,7 +107,7 @@ func (h *Host) Close() error {
 	return h.folder.remove()
 }
 
-// Provider returns the provider called name, found by its name and started at the first call.
+// Provider returns the provider called name, found by its name, and started when it is first asked something.
 func (h *Host) Provider(ctx context.Context, name string) (*Provider, error) {
 	return slotOf(h, h.providers, name).get(func() (*Provider, error) {
 		args, err := h.find(protocol.KindProvider, name)
@@ -114,7 +118,7 @@ func (h *Host) Provider(ctx context.Context, name string) (*Provider, error) {
 	})
 }
 
-// Backend returns the backend called name, found by its name and started at the first call.
+// Backend returns the backend called name, found by its name, and started when it is first asked something.
 func (h *Host) Backend(ctx context.Context, name string) (*Backend, error) {
 	return slotOf(h, h.backends, name).get(func() (*Backend, error) {
 		args, err := h.find(protocol.KindBackend, name)

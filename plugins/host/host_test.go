@@ -1,7 +1,6 @@
 package host
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -10,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +20,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
@@ -443,14 +444,17 @@ func TestLingeringPlugin(t *testing.T) {
 	}
 }
 
-func TestKilledHost(t *testing.T) {
-	dir := t.TempDir()
+// killedHost starts a host that uses the plugin called name, and returns what is to be killed, the process number of the
+// plugin and what the plugin printed.
+func killedHost(t *testing.T, dir, name string) (cmd *exec.Cmd, pid int, printed string) {
+	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, "host", dir)
+	cmd = exec.Command(program, "host", dir, name)
 	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -458,14 +462,79 @@ func TestKilledHost(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // where the test does not
+	if _, err := fmt.Fscanf(stdout, "%d %q\n", &pid, &printed); err != nil {
 		t.Fatal(err)
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(line))
-	if err != nil {
+	if !alive(pid) {
+		t.Fatal("the plugin does not run")
+	}
+	return cmd, pid, printed
+}
+
+func kill(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
+	if err := cmd.Wait(); err == nil {
+		t.Fatal("the host was not killed")
+	}
+}
+
+// TestKilledHostOfStayingPlugin kills a host whose plugin does not listen for that.
+func TestKilledHostOfStayingPlugin(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink(must(os.Executable()), filepath.Join(dir, "runner-provider-stays")); err != nil {
+		t.Fatal(err)
+	}
+	cmd, pid, printed := killedHost(t, dir, "stays")
+	_, after, _ := strings.Cut(printed, "child ")
+	var child, escaped int
+	if _, err := fmt.Sscanf(after, "%d\n  | child %d", &child, &escaped); err != nil {
+		t.Fatalf("the plugin printed %q: %v", printed, err)
+	}
+	for _, process := range []int{pid, child, escaped} {
+		if !alive(process) {
+			t.Fatal("the plugin or one of its children does not run")
+		}
+		t.Cleanup(func() { _ = syscall.Kill(process, syscall.SIGKILL) }) // what the test finds alive
+	}
+	kill(t, cmd)
+	eventually(t, "the plugin ends", func() bool { return !alive(pid) })
+	eventually(t, "its child ends", func() bool { return !alive(child) })
+	if runtime.GOOS == "linux" {
+		eventually(t, "its child that left the session ends", func() bool { return !alive(escaped) })
+	}
+}
+
+// TestSession checks that a plugin leads a session, so that a signal to the runner's process group does not reach it.
+func TestSession(t *testing.T) {
+	cmd, pid, _ := killedHost(t, t.TempDir(), "honest")
+	if session, err := unix.Getsid(pid); err != nil || session != pid {
+		t.Errorf("process %d is in session %d: %v", pid, session, err)
+	}
+	group, err := syscall.Getpgid(pid)
+	if err != nil || group != pid {
+		t.Errorf("process %d is in group %d: %v", pid, group, err)
+	}
+	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("the host has not stopped: %v, %v", status, err)
+	}
+	if state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && strings.Contains(string(state), ") T ") {
+		t.Error("a signal to the host's group stopped the plugin")
+	}
+	kill(t, cmd)
+	eventually(t, "the plugin ends", func() bool { return !alive(pid) })
+}
+
+func TestKilledHost(t *testing.T) {
+	dir := t.TempDir()
+	cmd, pid, _ := killedHost(t, dir, "honest")
 	left := func() []string {
 		names, err := filepath.Glob(filepath.Join(dir, "*", "run*"))
 		if err != nil {
@@ -485,15 +554,7 @@ func TestKilledHost(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if !alive(pid) {
-		t.Fatal("the plugin does not run")
-	}
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err == nil {
-		t.Fatal("the host was not killed")
-	}
+	kill(t, cmd)
 	eventually(t, "the orphan ends", func() bool { return !alive(pid) })
 
 	next, err := New(Options{Dir: dir})
@@ -527,5 +588,56 @@ func TestRunFolder(t *testing.T) {
 	}
 	if _, err := newRunFolder(open); err == nil || !strings.Contains(err.Error(), "only you can open") {
 		t.Errorf("got %v for a folder that others can open", err)
+	}
+}
+
+// TestDescribed checks that a built-in plugin of which the host has a description starts no sooner than it gets work, and that
+// a program of its own is asked all the same.
+func TestDescribed(t *testing.T) {
+	folder := t.TempDir()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(program, filepath.Join(folder, "runner-provider-honest")); err != nil {
+		t.Fatal(err)
+	}
+	described := protocol.ProviderDescription{Name: "ends", Version: "7", Schema: "#Config: {}", Environment: []string{"TOKEN"}, Capabilities: []string{"much"}}
+	h, err := New(Options{
+		Providers: []string{"ends"}, Backends: []string{"ends"}, Folders: []string{folder}, Dir: t.TempDir(),
+		ProviderDescriptions: map[string]protocol.ProviderDescription{"ends": described, "honest": {Name: "honest", Version: "not asked"}},
+		BackendDescriptions:  map[string]protocol.BackendDescription{"ends": {Name: "ends", Version: "8", NeutralSettings: []string{"threads"}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	p, err := h.Provider(t.Context(), "ends")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := h.Backend(t.Context(), "ends")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i := p.Info(); !i.Builtin || i.Version != "7" || i.Schema != described.Schema || i.BinaryDigest != "" || len(i.Capabilities) != 1 {
+		t.Errorf("the provider is %+v", i)
+	}
+	if i := b.Info(); !i.Builtin || i.Version != "8" || len(i.NeutralSettings) != 1 {
+		t.Errorf("the backend is %+v", i)
+	}
+	// Its process ends before the handshake.
+	if _, err := p.Resolve(t.Context(), protocol.ResolveRequest{}); err == nil || !strings.Contains(err.Error(), "cannot find my library") {
+		t.Errorf("resolved with error %v", err)
+	}
+	if _, err := b.Plan(t.Context(), protocol.Model{}, protocol.Settings{}); err == nil || !strings.Contains(err.Error(), "cannot find my library") {
+		t.Errorf("estimated with error %v", err)
+	}
+	if own := provider(t, h, "honest"); own.Info().Version == "not asked" || own.Info().Builtin {
+		t.Errorf("the provider in a program of its own is %+v", own.Info())
 	}
 }

@@ -476,6 +476,16 @@ func TestPlan(t *testing.T) {
 			t.Errorf("%s: %+v, %v; want %+v", config, got, err, want)
 		}
 	}
+	// The size of a trained model's file says what it takes; its training text adds nothing.
+	path := filepath.Join(t.TempDir(), "model")
+	if err := os.WriteFile(path, make([]byte, 100), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	trained := protocol.Model{Config: []byte(`{"order": 3}`), Files: []protocol.ModelFile{{Path: path}}}
+	want := protocol.Estimate{BytesPerToken: 1, MemoryBytes: baseMemory + 100*memoryPerFileByte, TrainingMemoryPerByte: 10}
+	if got, err := New().Plan(t.Context(), trained, protocol.Settings{}); err != nil || got != want {
+		t.Errorf("a trained model: %+v, %v; want %+v", got, err, want)
+	}
 	if _, err := New().Plan(t.Context(), protocol.Model{Config: []byte(`{}`)}, protocol.Settings{Stride: -1}); protocol.KindOf(err) != protocol.InvalidInput {
 		t.Errorf("a negative stride: %v", err)
 	}

@@ -3,8 +3,9 @@ package protocol
 import (
 	"fmt"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"surprisal.dev/plugins/unicode17"
 )
 
 // Visible returns s with an escape of Go, such as "\n", "\x1b" or "\u202e", in place of every character that a reader does
@@ -12,16 +13,18 @@ import (
 // characters, separators of lines and paragraphs, and characters of format, such as bidirectional overrides and those
 // without a width. What is left can neither end a line nor steer a terminal.
 //
+// Files that are kept, such as reports, are made with it: the characters are those of Unicode 17, whatever Go knows.
+//
 // A backslash stays as it is, so that text without such characters does not change: the result is for people, and the
 // text cannot be made from it again.
 func Visible(s string) string {
 	clean := 0 // s[:clean] can be seen as it is
-	for clean < len(s) && s[clean] < utf8.RuneSelf && !hidden(rune(s[clean])) {
+	for clean < len(s) && s[clean] < utf8.RuneSelf && !unicode17.IsHidden(rune(s[clean])) {
 		clean++
 	}
 	for clean < len(s) {
 		r, n := utf8.DecodeRuneInString(s[clean:])
-		if hidden(r) || r == utf8.RuneError && n == 1 {
+		if unicode17.IsHidden(r) || r == utf8.RuneError && n == 1 {
 			break
 		}
 		clean += n
@@ -36,7 +39,7 @@ func Visible(s string) string {
 		switch {
 		case r == utf8.RuneError && n == 1:
 			fmt.Fprintf(&b, `\x%02x`, s[0])
-		case hidden(r):
+		case unicode17.IsHidden(r):
 			quoted := fmt.Sprintf("%+q", string(r))
 			b.WriteString(quoted[1 : len(quoted)-1])
 		default:
@@ -45,12 +48,4 @@ func Visible(s string) string {
 		s = s[n:]
 	}
 	return b.String()
-}
-
-func hidden(r rune) bool {
-	if r < utf8.RuneSelf {
-		return r < ' ' || r == 0x7f
-	}
-	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point) &&
-		!unicode.Is(unicode.Prepended_Concatenation_Mark, r) // signs of numbers and verses in Arabic and Syriac
 }

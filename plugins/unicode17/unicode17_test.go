@@ -52,4 +52,19 @@ func TestUnchanged(t *testing.T) {
 	if sum := sha256.Sum256(all); hex.EncodeToString(sum[:]) != want || unicode17.Version != "17.0.0" {
 		t.Errorf("found classes with digest %x of Unicode %s, wanted %s of 17.0.0", sum, unicode17.Version, want)
 	}
+	for r := range all {
+		all[r] = 0
+		if unicode17.IsHidden(rune(r)) {
+			all[r] = 1
+		}
+	}
+	const wantHidden = "19647ec961f0ead356cea6b3b80358e6b1545147b7146bd2103bb706fa487049"
+	if sum := sha256.Sum256(all); hex.EncodeToString(sum[:]) != wantHidden {
+		t.Errorf("found hidden code points with digest %x, wanted %s", sum, wantHidden)
+	}
+	for _, r := range []rune{-1, unicode.MaxRune + 1, 0x7fffffff} {
+		if unicode17.IsHidden(r) {
+			t.Errorf("%#x is hidden", r)
+		}
+	}
 }

@@ -57,6 +57,7 @@ func TestLines(t *testing.T) {
 		{`{"text": "a", "text": "b"}`, "text", `!line 1: the name "text" stands twice in an object`},
 		{`{"a": {"b": "a"}, "a": {}}`, "a.b", `!line 1: the name "a" stands twice in an object`},
 		{`{"text": "a\ud800b"}`, "text", `!line 1: field "text" has the escape \ud800, half of a surrogate pair, which is no character`},
+		{`{"text": "\ud83d\nde00"}`, "text", `!line 1: field "text" has the escape \ud83d, half of a surrogate pair, which is no character`},
 		{`{"text": "\ude00\ud83d"}`, "text", `!line 1: field "text" has the escape \ude00, half of a surrogate pair, which is no character`},
 		{`"text"`, "text", `!line 1: a string, not an object`},
 
@@ -193,6 +194,19 @@ func TestByteOrderMarkInside(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{`0 a.jsonl:0 "one"`, `1 a.jsonl:1 !line 2, column 1: found '\ufeff' where a value should stand`}
+	if diff := cmp.Diff(want, sourcetest.Format(rows)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// An array elsewhere than at the start of a file is a bad row, as any other value.
+func TestArrayInside(t *testing.T) {
+	dir := sourcetest.Folder(t, map[string]string{"a.jsonl": "{\"t\": \"one\"}\n[]\n{\"t\": \"two\"}\n"})
+	rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.jsonl"}`), 0, 0, "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{`0 a.jsonl:0 "one"`, `1 a.jsonl:1 !line 2: an array, not an object`, `2 a.jsonl:2 "two"`}
 	if diff := cmp.Diff(want, sourcetest.Format(rows)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

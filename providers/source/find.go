@@ -145,7 +145,7 @@ func (s sources) ReadDir(name string) ([]fs.DirEntry, error) {
 
 func isState(name string) bool { return slices.Contains(strings.Split(name, "/"), stateDir) }
 
-// sort puts the entries in reading order. A glob with alternatives can match a file twice.
+// sort puts the entries in reading order. A glob with several ** can match a file twice.
 func (s *set) sort() {
 	slices.SortFunc(s.entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
 	s.entries = slices.CompactFunc(s.entries, func(a, b entry) bool { return a.name == b.name })

@@ -86,11 +86,13 @@ func TestPathsThatMatch(t *testing.T) {
 		{`\[x\]/q?.*`, []string{"q?.txt", "qq.txt"}},
 		{"sub/*.txt", []string{"Z.txt", "a.txt", "link.txt"}},
 		{"sub/**/*.txt", []string{"Z.txt", "a.txt", "deep/.hidden.txt", "deep/c.txt", "deep/not.surprisal.txt", "link.txt"}},
+		{"sub/**/**/c.txt", []string{"deep/c.txt"}}, // likewise what is found in two ways
 		{"linked/**/c.txt", []string{"deep/c.txt"}},
 		{"s*/deep/c.txt", []string{"sub/deep/c.txt"}},
 		{"sub/deep/**", []string{".hidden.txt", "c.txt", "not.surprisal.txt"}},
-		{"{**/c.txt,sub/deep/c*}", []string{"sub/deep/c.txt"}}, // a file that matches twice is read once
-		{".surprisal/runs/*/log.txt", []string{"1/log.txt"}},   // whoever names the state means it
+		{"**/**/c.txt", []string{"sub/deep/c.txt"}}, // a file that matches twice is read once
+		{"{**/c.txt,sub/deep/c*}", []string{"sub/deep/c.txt"}},
+		{".surprisal/runs/*/log.txt", []string{"1/log.txt"}}, // whoever names the state means it
 		{"{.,sub}/{.surprisal,deep}/c.txt", []string{"sub/deep/c.txt"}},
 	}
 	for _, test := range tests {

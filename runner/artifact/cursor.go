@@ -24,6 +24,7 @@ type cursor struct {
 
 	pages       *footer.Pages
 	page        parquet.Page
+	lent        bool // a row has values of the page, which is then not for the library to use again
 	repetition  []byte
 	definition  []byte
 	count       int // levels in the page, or values where it has no levels
@@ -117,8 +118,7 @@ func (c *cursor) enter(file *footer.File, group int, row int64) error {
 }
 
 func (c *cursor) leave() {
-	parquet.Release(c.page)
-	c.page, c.count, c.level = nil, 0, 0
+	c.release()
 	if c.pages != nil {
 		_ = c.pages.Close()
 		c.pages = nil
@@ -129,18 +129,24 @@ func (c *cursor) leave() {
 // two of its columns' at the same time.
 func (c *cursor) finish() {
 	if c.page != nil && c.level >= c.count {
-		parquet.Release(c.page)
-		c.page, c.count, c.level, c.value = nil, 0, 0, 0
+		c.release()
 		c.repetition, c.definition, c.indexes, c.int32Values, c.int64Values, c.doubles64, c.bytes, c.offsets = nil, nil, nil, nil, nil, nil, nil, nil
 	}
+}
+
+// release gives a page back to the library, unless a row has its values.
+func (c *cursor) release() {
+	if !c.lent {
+		parquet.Release(c.page)
+	}
+	c.page, c.lent, c.count, c.level, c.value = nil, false, 0, 0, 0
 }
 
 // load reads the next page that has levels. The error after the last is io.EOF.
 func (c *cursor) load() error {
 	return guard(func() error {
 		for {
-			parquet.Release(c.page)
-			c.page, c.count, c.level, c.value = nil, 0, 0, 0
+			c.release()
 			if c.pages == nil {
 				return io.EOF
 			}
@@ -274,7 +280,8 @@ func (c *cursor) spans(take func(from, to int)) error {
 		}
 		take(c.value, c.value+present)
 		c.level, c.value = end, c.value+present
-		if end < c.count {
+		// The next page, which may have another large list, is loaded only if this one may go on in it.
+		if end < c.count || c.pages.WholeRows() {
 			return nil
 		}
 		switch err := c.load(); {
@@ -328,9 +335,15 @@ func (c *cursor) string(to *string) error {
 	return nil
 }
 
+// nameBytes is the most bytes of a string that is looked for again in the next row. A text is not, and may be large.
+const nameBytes = 1 << 10
+
 // at returns a string of the page, the one before again if it is equal: names repeat row after row.
 func (c *cursor) at(i int) string {
 	b := c.bytes[c.offsets[i]:c.offsets[i+1]]
+	if len(b) > nameBytes {
+		return string(b)
+	}
 	if string(b) != c.last {
 		c.last = string(b)
 	}
@@ -339,7 +352,7 @@ func (c *cursor) at(i int) string {
 
 func (c *cursor) int32s(to *[]int32) error {
 	list := (*to)[:0]
-	err := c.spans(func(from, end int) { list = gather(list, c.int32Values, c.indexes, c.dictionary, from, end) })
+	err := c.spans(func(from, end int) { list = gather(c, list, c.int32Values, from, end) })
 	*to = list
 	c.finish()
 	return err
@@ -347,7 +360,7 @@ func (c *cursor) int32s(to *[]int32) error {
 
 func (c *cursor) doubles(to *[]float64) error {
 	list := (*to)[:0]
-	err := c.spans(func(from, end int) { list = gather(list, c.doubles64, c.indexes, c.dictionary, from, end) })
+	err := c.spans(func(from, end int) { list = gather(c, list, c.doubles64, from, end) })
 	*to = list
 	c.finish()
 	return err
@@ -374,12 +387,21 @@ func (c *cursor) strings(to *[]string) error {
 	return err
 }
 
-func gather[V any](list, values []V, indexes []int32, dictionary bool, from, to int) []V {
-	if !dictionary {
-		return append(list, values[from:to]...)
+// lendValues is how many values a list has at least that is not copied out of its page.
+const lendValues = 128 << 10
+
+// gather appends values of the cursor's page to a row's list. A large list that is most of its page gets the page's memory
+// instead of a copy.
+func gather[V any](c *cursor, list, values []V, from, to int) []V {
+	if c.dictionary {
+		for _, i := range c.indexes[from:to] {
+			list = append(list, values[i])
+		}
+		return list
 	}
-	for _, i := range indexes[from:to] {
-		list = append(list, values[i])
+	if n := to - from; len(list) == 0 && n >= lendValues && n > len(values)/2 && n > cap(list) {
+		c.lent = true
+		return values[from:to:to]
 	}
-	return list
+	return append(list, values[from:to]...)
 }

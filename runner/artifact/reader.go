@@ -98,6 +98,19 @@ func guard(work func() error) (err error) {
 // Len returns the number of rows.
 func (r *Reader[T]) Len() int64 { return r.rows }
 
+// GroupBytes returns the bytes before compression of the row group that holds the next row: what the writers here make has
+// more than 16 MiB only where one row has most of them.
+func (r *Reader[T]) GroupBytes() int64 {
+	group := r.group
+	if r.left > 0 {
+		group--
+	}
+	if group >= len(r.groups) {
+		return 0
+	}
+	return r.parquet.GroupBytes(group)
+}
+
 // Read reads the next row into row, whose slices it reuses. The error after the last row is io.EOF.
 func (r *Reader[T]) Read(row *T) error {
 	if r.next >= r.rows {

@@ -224,33 +224,74 @@ func readScored(path string) error {
 	return reader.Close()
 }
 
-// A list that goes on in the next page, as other writers leave it, is read whole.
+// Rows whose lists are most of a page have the page's memory: nothing that is read later is written there.
+func TestLargeRows(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 8))
+	var want []artifact.ScoredDocument
+	for row := range int64(3) {
+		const n = 150_000
+		d := artifact.ScoredDocument{Shard: "s", Row: row, Text: strings.Repeat("x", n), ScoreEnd: n}
+		for at := range int32(n) {
+			d.TokenIDs, d.TokenEnds, d.TokenNLL = append(d.TokenIDs, r.Int32()), append(d.TokenEnds, at+1), append(d.TokenNLL, r.ExpFloat64())
+		}
+		want = append(want, d, artifact.ScoredDocument{Shard: "t", Row: row})
+	}
+	reader, err := artifact.OpenScored(writeScored(t, want...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	var got []artifact.ScoredDocument
+	for d, err := range reader.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, d)
+	}
+	if len(got) != len(want) {
+		t.Fatalf("found %d rows, wanted %d", len(got), len(want))
+	}
+	for i, d := range got {
+		w := want[i]
+		if d.Row != w.Row || d.Text != w.Text || !slices.Equal(d.TokenIDs, w.TokenIDs) || !slices.Equal(d.TokenEnds, w.TokenEnds) || !slices.Equal(d.TokenNLL, w.TokenNLL) {
+			t.Errorf("row %d differs from that which was written", i)
+		}
+	}
+}
+
+// A list that goes on in the next page, as other writers leave it, is read whole; one without values is none that goes on,
+// wherever its page ends.
 func TestListOverPages(t *testing.T) {
 	type row struct {
 		Shard  string  `parquet:"shard_name"`
 		Row    int64   `parquet:"row_index"`
 		Starts []int32 `parquet:"unscored_starts,list"`
 	}
+	// Each page holds about ten values, and the writer ends it wherever it is full, a list of nothing among them.
+	sizes := []int{28, 0, 21, 14, 0, 0, 7, 10, 0, 9, 0, 1, 0, 0, 8, 0}
+	for empty := range 24 {
+		sizes = append(sizes, empty%3, 0)
+	}
 	path := create(t, "pages.parquet", func(f io.Writer) error {
 		w := parquet.NewWriter(f, parquet.SchemaOf(row{}), parquet.PageBufferSize(64), parquet.DataPageVersion(1))
 		columns := w.ColumnWriters()
 		next := int32(0)
-		for i := range 4 {
+		for i, size := range sizes {
 			if _, err := columns[0].WriteRowValues([]parquet.Value{parquet.ValueOf("s").Level(0, 0, 0)}); err != nil {
 				return err
 			}
 			if _, err := columns[1].WriteRowValues([]parquet.Value{parquet.ValueOf(int64(i)).Level(0, 0, 1)}); err != nil {
 				return err
 			}
-			// Each page holds about ten values, and the writer ends it wherever it is full.
-			for part := range 4 - i {
+			if size == 0 {
+				if _, err := columns[2].WriteRowValues([]parquet.Value{parquet.NullValue().Level(0, 0, 2)}); err != nil {
+					return err
+				}
+			}
+			for at := 0; at < size; at += 7 {
 				var values []parquet.Value
-				for j := range 7 {
-					repetition := 1
-					if part == 0 && j == 0 {
-						repetition = 0
-					}
-					values = append(values, parquet.ValueOf(next).Level(repetition, 1, 2))
+				for j := at; j < min(at+7, size); j++ {
+					values = append(values, parquet.ValueOf(next).Level(min(j, 1), 1, 2))
 					next++
 				}
 				if _, err := columns[2].WriteRowValues(values); err != nil {
@@ -269,9 +310,9 @@ func TestListOverPages(t *testing.T) {
 	rows := 0
 	for list, err := range starts.All() {
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("row %d: %v", rows, err)
 		}
-		if want := 7 * (4 - rows); len(list) != want {
+		if want := sizes[rows]; len(list) != want {
 			t.Errorf("row %d: found %d values, wanted %d", rows, len(list), want)
 		}
 		for _, v := range list {
@@ -282,8 +323,8 @@ func TestListOverPages(t *testing.T) {
 		}
 		rows++
 	}
-	if rows != 4 {
-		t.Errorf("found %d rows, wanted 4", rows)
+	if rows != len(sizes) {
+		t.Errorf("found %d rows, wanted %d", rows, len(sizes))
 	}
 }
 

@@ -66,8 +66,11 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, builtins 
 	root.SetErr(a.stderr)
 	release := func() {}
 	root.PersistentPreRun = func(c *cobra.Command, _ []string) { release = interruptible(c) }
-	err := root.ExecuteContext(ctx)
+	command, err := root.ExecuteContextC(ctx)
 	release()
+	if exitCode(err) == exitCancelled {
+		err = interrupted(command, err)
+	}
 	if flushErr := a.stdout.Flush(); err == nil {
 		err = flushErr
 	}

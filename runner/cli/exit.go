@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/spf13/cobra"
+
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/spec"
 )
@@ -53,6 +55,36 @@ func exitCode(err error) int {
 		return exitFailed
 	}
 	return exitDone
+}
+
+// interrupted returns what to say of a command that was interrupted, given its error: which command that was, where the
+// error says only that its context ended, and what else went wrong.
+func interrupted(c *cobra.Command, err error) error {
+	if _, ok := errors.AsType[*exitError](err); ok {
+		return err // it says so itself
+	}
+	var others []error
+	var sort func(error)
+	sort = func(err error) {
+		if parts := joined(err); parts != nil {
+			for _, part := range parts {
+				sort(part)
+			}
+		} else if !errors.Is(err, context.Canceled) {
+			others = append(others, err)
+		}
+	}
+	sort(err)
+	return &exitError{exitCancelled, errors.Join(append(others, fmt.Errorf("interrupted: %s did not finish", c.CommandPath()))...)}
+}
+
+// joined returns the parts of an error that errors.Join made, nil of any other.
+func joined(err error) []error {
+	of, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // Only of the outermost layer.
+	if !ok || errors.Join(of.Unwrap()...).Error() != err.Error() {
+		return nil
+	}
+	return of.Unwrap()
 }
 
 // isInvalid reports whether an error is about what the user gave.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -61,7 +62,14 @@ func columns(w io.Writer, rows [][]string) {
 			row[c] = protocol.Visible(cell)
 		}
 	}
-	terminal.Columns(w, rows)
+	o, ok := w.(*output)
+	if !ok {
+		terminal.Columns(w, rows)
+		return
+	}
+	b := bufio.NewWriterSize(safeWriter{o}, 1<<16)
+	terminal.Columns(b, rows)
+	_ = b.Flush() // the output keeps its error
 }
 
 // parseSize reads a size such as "8GB"; "" is 0.

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -118,7 +117,8 @@ func (o *output) endLine() { o.emit("\n") }
 func (o *output) emit(end string) {
 	o.settle()
 	if o.err == nil && len(o.line)+len(end) > 0 {
-		_, o.err = io.WriteString(o.to, withoutCommands(string(o.line))+end)
+		o.line = append(withoutCommands(o.line), end...)
+		_, o.err = o.to.Write(o.line)
 	}
 	o.line = o.line[:0]
 }
@@ -173,6 +173,14 @@ func (w dataWriter) Write(p []byte) (int, error) {
 	return len(p), w.o.err
 }
 
+// safeWriter writes text that the command has made safe to an output.
+type safeWriter struct{ o *output }
+
+func (w safeWriter) Write(p []byte) (int, error) {
+	w.o.say(string(p))
+	return len(p), nil
+}
+
 // visibleLine is protocol.Visible for a line of text, in which tabs are no surprise.
 func visibleLine(s string) string {
 	if !strings.Contains(s, "\t") {
@@ -193,11 +201,11 @@ var (
 )
 
 // withoutCommands puts a backslash into what a CI system would take for a command.
-func withoutCommands(line string) string {
-	if !strings.Contains(line, "::") && !strings.Contains(line, "##") {
+func withoutCommands(line []byte) []byte {
+	if !bytes.Contains(line, []byte("::")) && !bytes.Contains(line, []byte("##")) {
 		return line
 	}
-	return commandInside.ReplaceAllString(commandAtStart.ReplaceAllString(line, `$1\:`), `#\#$1`)
+	return commandInside.ReplaceAll(commandAtStart.ReplaceAll(line, []byte(`$1\:`)), []byte(`#\#$1`))
 }
 
 // color is the code of a color.
@@ -277,16 +285,13 @@ func printError(w io.Writer, err error) {
 		for _, one := range e {
 			say(w, "%s\n", block(one.Error()))
 		}
-	case interface{ Unwrap() []error }:
-		parts := e.Unwrap()
-		if errors.Join(parts...).Error() != err.Error() {
-			say(w, "%s\n", block(err.Error()))
+	default:
+		if parts := joined(err); parts != nil {
+			for _, part := range parts {
+				printError(w, part)
+			}
 			return
 		}
-		for _, part := range parts {
-			printError(w, part)
-		}
-	default:
 		say(w, "%s\n", block(err.Error()))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -98,10 +99,15 @@ func printPlan(out io.Writer, p *plan.Plan) {
 	say(out, "experiment %s: %s\n\n", p.Experiment, count(len(p.Actions), "action"))
 	columns(out, planCounts(p))
 	say(out, "\n")
-	var rows [][]string
-	rows = append(rows, []string{"state", "action", "documents", "bytes", "tokens", "memory", "time", "key"})
+	head := []string{"state", "action", "documents", "bytes", "tokens", "memory", "time", "key"}
+	rows := make([][]string, 0, len(p.Actions)+1)
+	rows = append(rows, head)
+	cells := make([]string, 0, len(p.Actions)*len(head))
+	sizes := sizeTexts{}
 	for _, a := range inOrder(p.Actions) {
-		rows = append(rows, planRow(a))
+		begin := len(cells)
+		cells = appendRow(cells, a, sizes)
+		rows = append(rows, cells[begin:len(cells):len(cells)])
 	}
 	columns(out, rows)
 	if waits := p.Count(plan.Waits); waits > 0 {
@@ -117,12 +123,15 @@ func inOrder(actions []*plan.Action) []*plan.Action {
 			kinds[a.Kind] = len(kinds)
 		}
 	}
-	return slices.SortedStableFunc(slices.Values(actions), func(x, y *plan.Action) int {
+	ordered := slices.Clone(actions)
+	// Names are unique.
+	slices.SortFunc(ordered, func(x, y *plan.Action) int {
 		if x.Kind != y.Kind {
 			return cmp.Compare(kinds[x.Kind], kinds[y.Kind])
 		}
 		return terminal.Compare(x.Name, y.Name)
 	})
+	return ordered
 }
 
 func waitsPhrase(n int) string {
@@ -164,17 +173,40 @@ func planCounts(p *plan.Plan) [][]string {
 	return rows
 }
 
-func planRow(a *plan.Action) []string {
-	dash := func(known bool, s string) string {
-		if !known {
-			return "-"
-		}
-		return s
+// sizeTexts remembers how sizes are written: a plan has those of a dataset once for each model.
+type sizeTexts map[int64]string
+
+func (t sizeTexts) of(bytes int64) string {
+	text, ok := t[bytes]
+	if !ok {
+		text = size(bytes)
+		t[bytes] = text
 	}
+	return text
+}
+
+// appendRow appends the cells of an action's row.
+func appendRow(cells []string, a *plan.Action, sizes sizeTexts) []string {
 	c := a.Cost
 	bound := ""
 	if c.AtMost {
 		bound = "≤"
+	}
+	counted := func(n int64) string {
+		if n <= 0 {
+			return "-"
+		}
+		return bound + strconv.FormatInt(n, 10)
+	}
+	took, memory, bytes := "-", "-", "-"
+	if c.Bytes > 0 {
+		bytes = bound + sizes.of(c.Bytes)
+	}
+	if c.Memory > 0 {
+		memory = sizes.of(c.Memory)
+	}
+	if c.Seconds > 0 && a.State != plan.Cached {
+		took = bound + duration(c.Seconds)
 	}
 	key := a.Key
 	if len(key) > 12 {
@@ -186,12 +218,7 @@ func planRow(a *plan.Action) []string {
 	case plan.Waits:
 		key = "waits for " + strings.Join(waitsFor(a), ", ")
 	}
-	return []string{
-		string(a.State), a.Name,
-		dash(c.Documents > 0, bound+fmt.Sprint(c.Documents)), dash(c.Bytes > 0, bound+size(c.Bytes)),
-		dash(c.Tokens > 0, bound+fmt.Sprint(c.Tokens)), dash(c.Memory > 0, size(c.Memory)),
-		dash(c.Seconds > 0 && a.State != plan.Cached, bound+duration(c.Seconds)), key,
-	}
+	return append(cells, string(a.State), a.Name, counted(c.Documents), bytes, counted(c.Tokens), memory, took, key)
 }
 
 // waitsFor names the inputs that an action waits for, the first few of them.

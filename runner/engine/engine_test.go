@@ -9,9 +9,11 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,11 +49,17 @@ type bench struct {
 
 func newBench(t *testing.T, cores int64) *bench {
 	t.Helper()
-	s, err := store.Open(t.Context(), t.TempDir())
+	return newBenchIn(t, cores, t.TempDir(), "run")
+}
+
+// newBenchIn returns a bench with a store of a directory, for a run.
+func newBenchIn(t *testing.T, cores int64, dir, run string) *bench {
+	t.Helper()
+	s, err := store.Open(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Begin(t.Context(), store.Run{ID: "run", Started: time.Now(), State: "running"}); err != nil {
+	if err := s.Begin(t.Context(), store.Run{ID: run, Started: time.Now(), State: "running"}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -379,6 +387,45 @@ func TestStopWhileRetrying(t *testing.T) {
 	})
 }
 
+// What waits to be tried again when a run is stopped has failed, and the run does not wait for it.
+func TestStopInBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 1)
+		b.engine.Retries, b.engine.backoff = 3, maxBackoff
+		b.work = func(_ context.Context, task *action.Task) error {
+			if task.Name == "train y" {
+				return errors.New("crash")
+			}
+			return nil
+		}
+		time.AfterFunc(maxBackoff/2, func() { close(b.stop) })
+		p, began := b.plan(), time.Now()
+		b.run(t.Context(), p)
+		if err := b.failed["train y"]; err == nil || err.Error() != "crash" || time.Since(began) != maxBackoff/2 {
+			t.Errorf("error %v after %v: %s", err, time.Since(began), states(p))
+		}
+	})
+}
+
+// A store that takes nothing more ends the run: all that is left would be computed in vain.
+func TestUnwritableStore(t *testing.T) {
+	b := newBench(t, 1)
+	b.engine.Retries = 3
+	b.work = func(context.Context, *action.Task) error {
+		return &fs.PathError{Op: "write", Path: filepath.Join(b.store.String(), "blobs"), Err: syscall.ENOSPC}
+	}
+	p := b.plan()
+	if err := p.Resolve(t.Context(), cache{b.store}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.engine.Run(t.Context(), p, b.stop); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("the run ended with %v", err)
+	}
+	if len(b.tasks) != 1 || p.Action(b.tasks[0]).State != plan.Failed || p.Count(plan.Done) > 0 || p.Count(plan.Cancelled) == 0 {
+		t.Errorf("%q: %s", b.tasks, states(p))
+	}
+}
+
 // retiring notes which models are retired.
 type retiring struct {
 	executor.Executor
@@ -445,6 +492,50 @@ func TestPublishedMeanwhile(t *testing.T) {
 	}
 }
 
+// Two runs of the same in one store do each action once, and both have its result.
+func TestRunsShareWork(t *testing.T) {
+	first := newBench(t, 1)
+	second := newBenchIn(t, 4, first.store.String(), "other")
+	begun := make(chan struct{})
+	first.work = func(_ context.Context, task *action.Task) error {
+		if len(first.tasks) > 1 {
+			return nil
+		}
+		// Time enough for the other run to begin the same, if it does not wait.
+		close(begun)
+		for end := time.Now().Add(200 * time.Millisecond); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			second.mu.Lock()
+			twice := slices.Contains(second.tasks, task.Name)
+			second.mu.Unlock()
+			if twice {
+				break
+			}
+		}
+		return nil
+	}
+	p, q := first.plan(), second.plan()
+	var runs sync.WaitGroup
+	run := func(b *bench, p *plan.Plan) {
+		if err := errors.Join(p.Resolve(t.Context(), cache{b.store}), b.engine.Run(t.Context(), p, b.stop)); err != nil {
+			t.Error(err)
+		}
+	}
+	runs.Go(func() { run(first, p) })
+	<-begun
+	runs.Go(func() { run(second, q) })
+	runs.Wait()
+	keys := map[string]bool{}
+	for _, a := range p.Actions {
+		keys[a.Key] = true
+		if other := q.Action(a.Name); other.Key != a.Key || len(a.Outputs) == 0 || other.Outputs[0] != a.Outputs[0] {
+			t.Errorf("%s: %v and %v", a.Name, a.Outputs, other.Outputs)
+		}
+	}
+	if n := len(first.tasks) + len(second.tasks); n != len(keys) {
+		t.Errorf("%d actions were done %d times: %q and %q", len(keys), n, first.tasks, second.tasks)
+	}
+}
+
 // A group has as many actions as it may, in plan order, and the others stay in line.
 func TestTake(t *testing.T) {
 	var q queue
@@ -464,6 +555,36 @@ func TestTake(t *testing.T) {
 	if got := indexes(q.take(9, func(*plan.Action) bool { return true })); !slices.Equal(got, []int{1, 3, 4, 5}) {
 		t.Errorf("left %v", got)
 	}
+}
+
+// However often an action is tried again, each wait is as long as the one before or longer, and none is longer than a minute.
+func TestBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 1)
+		b.engine.Retries = 100
+		var tries []time.Time
+		b.work = func(_ context.Context, task *action.Task) error {
+			if task.Name != "train y" {
+				return nil
+			}
+			tries = append(tries, time.Now())
+			return errors.New("crash")
+		}
+		far := time.AfterFunc(200*maxBackoff, func() { close(b.stop) })
+		b.run(t.Context(), b.plan())
+		far.Stop()
+		before := time.Duration(0)
+		for i := 1; i < len(tries); i++ {
+			wait := tries[i].Sub(tries[i-1])
+			if wait < before || wait > maxBackoff {
+				t.Errorf("try %d came after %v, the one before after %v", i+1, wait, before)
+			}
+			before = wait
+		}
+		if len(tries) != 101 || before != maxBackoff {
+			t.Errorf("%d tries, the last after %v", len(tries), before)
+		}
+	})
 }
 
 func TestTooFewRetries(t *testing.T) {

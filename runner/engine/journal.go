@@ -3,6 +3,7 @@ package engine
 import (
 	"bufio"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,9 +13,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
+	"surprisal.dev/internal/filelock"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/plan"
@@ -85,12 +86,8 @@ func NewJournal(dir, run, experiment string, actions int) (*Journal, error) {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
 	// A reader may hold the lock for the moment in which it reads.
-	err = syscall.EINTR
-	for errors.Is(err, syscall.EINTR) {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("journal: lock %s: %w", f.Name(), err), f.Close())
+	if err := filelock.Wait(context.Background(), f, filelock.Exclusive); err != nil {
+		return nil, errors.Join(fmt.Errorf("journal: %w", err), f.Close())
 	}
 	j := &Journal{file: f, advances: map[*plan.Action]*advance{}, every: advanceEvery}
 	j.write(Entry{Run: run, Experiment: experiment, Actions: actions, Sequence: number})
@@ -188,10 +185,11 @@ func ReadJournal(dir string) (r Report, err error) {
 		return r, fmt.Errorf("journal: %w", err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	alive := false
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
-		alive = true
+	free, err := filelock.Try(f, filelock.Shared)
+	if err != nil {
+		return r, fmt.Errorf("journal: %w", err)
 	}
+	alive := !free
 	last := map[string]int{}
 	in := bufio.NewReader(f)
 	for n := 1; ; n++ {

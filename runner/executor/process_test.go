@@ -14,6 +14,23 @@ import (
 	"surprisal.dev/runner/store"
 )
 
+// Jobs that a stop keeps from beginning have not been done, and whoever asked for them is told so.
+func TestDoStopped(t *testing.T) {
+	stop := make(chan struct{})
+	close(stop)
+	keys := []string{strings.Repeat("a", 64), strings.Repeat("b", 64)}
+	var out strings.Builder
+	failed, err := executor.Do(t.Context(), nil, nil, keys, stop, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range keys {
+		if !executor.IsStopped(failed[key]) || !strings.Contains(out.String(), `{"key":"`+key+`","ended":true,"stopped":true}`) {
+			t.Errorf("%.8s: found %v and the output\n%s", key, failed[key], out.String())
+		}
+	}
+}
+
 // A job of which its process says nothing has failed, however well the process ended.
 func TestSilentProcess(t *testing.T) {
 	s, err := store.Open(t.Context(), t.TempDir())

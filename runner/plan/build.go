@@ -99,12 +99,19 @@ type Builder struct {
 
 // Build makes the plan of an experiment. States and keys of its actions are unknown until Plan.Resolve.
 func Build(e *spec.Experiment, c Catalog, kinds []Kind) (*Plan, error) {
+	// Most plans have an action for each dataset and for each pair of a model that runs here and a dataset.
+	likely := len(e.Datasets)
+	for i := range e.Models {
+		if e.Models[i].Backend != nil {
+			likely += len(e.Datasets)
+		}
+	}
 	b := &Builder{
 		Experiment: e, Catalog: c,
-		plan:     &Plan{Experiment: e.Name, byName: map[string]*Action{}},
+		plan:     &Plan{Experiment: e.Name, Actions: make([]*Action, 0, likely), byName: make(map[string]*Action, likely)},
 		kinds:    make(map[string]Kind, len(kinds)),
 		datasets: make(map[string]*spec.Dataset, len(e.Datasets)),
-		shared:   map[any]*Action{},
+		shared:   make(map[any]*Action, likely),
 	}
 	for i := range e.Datasets {
 		b.datasets[e.Datasets[i].Key] = &e.Datasets[i]

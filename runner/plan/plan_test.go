@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -361,10 +362,15 @@ func TestTrainingIsShared(t *testing.T) {
 	if keys["train bigger"] == keys["train big"] || keys["train bigger"] == keys["train reordered"] || keys["train reordered"] == "" {
 		t.Error("models with other training data share a key")
 	}
+	w.Backends["other"] = plan.Plugin{Worker: plan.Worker{Name: "other", Version: "1", Protocol: 1, Digest: digest("other")}}
+	w.model("elsewhere", "other", `{"order":5}`, "corpus")
 	p = w.plan(t)
 	id := func(name string) string { return p.Action("score " + name + " a").Model.ID }
 	if id("big") != id("big-without-prefix") || id("big") == id("bigger") || id("bigger") == id("reordered") {
 		t.Error("loaded models are shared by other than what they were trained on")
+	}
+	if a := p.Action("train elsewhere"); a == nil || a.Worker.Name != "other" {
+		t.Error("a model is trained by another model's backend")
 	}
 }
 
@@ -385,6 +391,20 @@ func TestLimitsSweep(t *testing.T) {
 	cache{}.fill(t, p)
 	if p.Action("score flat@documents=10 a").Key != p.Action("score flat a").Key {
 		t.Error("equal scores have two keys")
+	}
+	// Where no document is as long as the limits, they make the same documents, but scores under another protocol.
+	m = w.model("flat@bytes=50", "flat", `{}`)
+	w.Weights[m.Name] = w.Weights["flat"]
+	m.Limits = &spec.Limits{Documents: -1, Bytes: 50}
+	p = w.plan(t)
+	done := cache{}
+	resolve(t, p, done)
+	under100, under50 := p.Action("materialize a"), p.Action("materialize a@documents=10,bytes=50")
+	done.add(under100, nil)
+	done[under50.Key] = &store.Record{Key: under50.Key, Outputs: done[under100.Key].Outputs}
+	resolve(t, p, done)
+	if key := p.Action("score flat@bytes=50 a").Key; key == "" || key == p.Action("score flat a").Key {
+		t.Errorf("scores under two limits have the key %q", key)
 	}
 }
 
@@ -483,6 +503,29 @@ func TestCost(t *testing.T) {
 	}
 	if got := p.Action("materialize a").Seconds; got != 2 {
 		t.Errorf("the action took %v s, not 2", got)
+	}
+}
+
+// A source bounds its documents by its size, unless that is what it has when compressed, and by the limits, whose product
+// may be larger than any number of bytes.
+func TestBounds(t *testing.T) {
+	for _, test := range []struct {
+		limits     spec.Limits
+		compressed bool
+		want       plan.Cost
+	}{
+		{spec.Limits{}, false, plan.Cost{Bytes: 5000, Largest: 5000}},
+		{spec.Limits{Documents: 10, Bytes: 100}, false, plan.Cost{Documents: 10, Bytes: 1000, Largest: 100}},
+		{spec.Limits{Documents: math.MaxInt64, Bytes: math.MaxInt64}, false, plan.Cost{Documents: math.MaxInt64, Bytes: 5000, Largest: 5000}},
+		{spec.Limits{Documents: 10, Bytes: 100}, true, plan.Cost{Documents: 10}},
+	} {
+		w := newWorld()
+		w.key("a").Limits = test.limits
+		w.Sources["a"].Files[0].Compressed = test.compressed
+		got := w.plan(t).Action("materialize a").Cost
+		if got = (plan.Cost{Documents: got.Documents, Bytes: got.Bytes, Largest: got.Largest}); got != test.want {
+			t.Errorf("%+v, compressed %v: found %+v, wanted %+v", test.limits, test.compressed, got, test.want)
+		}
 	}
 }
 

@@ -70,7 +70,7 @@ func (d *decoder) checkConfined(e *Experiment, dir string) {
 		}
 	}
 	for _, x := range e.Datasets {
-		for _, file := range sourceFiles(x.Source.Config) {
+		for _, file := range SourceFiles(x.Source.Config) {
 			check(x.Source.Pos, FieldPath("datasets", x.Key, "source", x.Source.Provider), file, true)
 		}
 	}
@@ -84,12 +84,47 @@ func (d *decoder) checkConfined(e *Experiment, dir string) {
 	}
 }
 
-// sourceFiles returns the field path of a provider's configuration, a string or a list of them.
-func sourceFiles(config json.RawMessage) []string {
+// warnOfRelativePaths warns where another package, such as an imported suite, gives a source a relative path: it starts at the
+// directory of the experiment, as all do. There is one warning for each directory.
+func (d *decoder) warnOfRelativePaths(e *Experiment) {
+	type first struct {
+		dataset Dataset
+		file    string
+		more    int
+	}
+	packages := map[string]*first{}
+	for _, x := range e.Datasets {
+		dir := filepath.Dir(x.Source.Pos.File)
+		for _, file := range SourceFiles(x.Source.Config) {
+			if dir == "." || filepath.IsAbs(file) || strings.Contains(file, "://") {
+				continue
+			}
+			if packages[dir] == nil {
+				packages[dir] = &first{dataset: x, file: file, more: -1}
+			}
+			packages[dir].more++
+		}
+	}
+	for dir, f := range packages {
+		others := ""
+		if f.more > 0 {
+			others = fmt.Sprintf(", and so do %d more paths of that package", f.more)
+		}
+		d.warn(f.dataset.Source.Pos, FieldPath("datasets", f.dataset.Key, "source", f.dataset.Source.Provider),
+			"the path %q is in a package of the directory %s, but starts at the directory of the experiment%s; check that it is meant so", f.file, dir, others)
+	}
+}
+
+// SourceFiles returns the field path of a provider's configuration, a string or a list of them, which is what providers of
+// files call what they read; nil if there is none.
+func SourceFiles(config json.RawMessage) []string {
 	var one struct {
 		Path string `json:"path"`
 	}
 	if json.Unmarshal(config, &one) == nil {
+		if one.Path == "" {
+			return nil
+		}
 		return []string{one.Path}
 	}
 	var many struct {

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"surprisal.dev/runner/spec"
 	. "surprisal.dev/runner/spec"
 )
 
@@ -84,7 +85,7 @@ models: m: backend: echo: {}
 func TestConfine(t *testing.T) {
 	top := t.TempDir()
 	root := filepath.Join(top, "root")
-	for _, dir := range []string{"root/spec", "root/lib", "root/cue.mod/pkg", "outside"} {
+	for _, dir := range []string{"root/spec", "root/lib", "root/cue.mod/pkg", "outside", "root-private"} {
 		if err := os.MkdirAll(filepath.Join(top, dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -108,6 +109,7 @@ func TestConfine(t *testing.T) {
 			link: "root/cue.mod/pkg/example.com", target: "../../../outside", want: "leads to"},
 		{name: "a source inside", confine: "root", source: strings.Replace(minimal, "a.txt", "../inside.txt", 1)},
 		{name: "a source outside", confine: "root", source: strings.Replace(minimal, "a.txt", "../../outside/secret.txt", 1), want: "datasets.a.source.text: "},
+		{name: "a source in a directory whose name begins the same", confine: "root", source: strings.Replace(minimal, "a.txt", "../../root-private/a.txt", 1), want: "is outside of"},
 		{name: "an absolute source", confine: "root", source: strings.Replace(minimal, "a.txt", "/etc/passwd", 1), want: "/etc/passwd is outside of"},
 		{name: "a source by URL", confine: "root", source: strings.Replace(minimal, "a.txt", "file:///etc/passwd", 1), want: "/etc/passwd is outside of"},
 		{name: "a remote source", confine: "root", source: strings.Replace(minimal, "a.txt", "s3://bucket/a.txt", 1)},
@@ -145,5 +147,24 @@ func TestConfine(t *testing.T) {
 				t.Errorf("what is outside was read: %v", err)
 			}
 		})
+	}
+}
+
+// A model's limits hold before those of a dataset, also where they lift them.
+func TestLimitsOn(t *testing.T) {
+	dataset := spec.Dataset{Limits: spec.Limits{Documents: 7, Bytes: 100}}
+	for _, test := range []struct {
+		of   *spec.Limits
+		want spec.Limits
+	}{
+		{nil, spec.Limits{Documents: 7, Bytes: 100}},
+		{&spec.Limits{Documents: -1, Bytes: -1}, spec.Limits{Documents: 7, Bytes: 100}},
+		{&spec.Limits{Documents: 0, Bytes: -1}, spec.Limits{Documents: 0, Bytes: 100}},
+		{&spec.Limits{Documents: -1, Bytes: 0}, spec.Limits{Documents: 7, Bytes: 0}},
+		{&spec.Limits{Documents: 9, Bytes: 200}, spec.Limits{Documents: 9, Bytes: 200}},
+	} {
+		if got := (spec.Model{Limits: test.of}).LimitsOn(dataset); got != test.want {
+			t.Errorf("%+v on a dataset: %+v, want %+v", test.of, got, test.want)
+		}
 	}
 }

@@ -86,6 +86,9 @@ func (b Bounded) Load(ctx context.Context, dir string, o Options) (*Experiment, 
 		return nil, err
 	}
 	if err := c.Start(); err != nil {
+		if ctx.Err() == nil && limited.Err() != nil {
+			return nil, b.late()
+		}
 		return nil, fmt.Errorf("starting %s to read the spec: %w", b.Command[0], err)
 	}
 	// Its input stays open: its end tells the process that this one has died. If the process dies first, it says why.
@@ -103,7 +106,7 @@ func (b Bounded) Load(ctx context.Context, dir string, o Options) (*Experiment, 
 	case tooLarge:
 		return nil, b.beyond("its experiment is larger than " + humanize.IBytes(uint64(most)) + ", a quarter of the memory that it may take")
 	case limited.Err() != nil:
-		return nil, b.beyond(fmt.Sprintf("it takes longer than %v", b.Time))
+		return nil, b.late()
 	case waitErr != nil:
 		return nil, b.died(waitErr, last.String())
 	}
@@ -128,6 +131,9 @@ func decodeAnswer(data []byte) (*Experiment, error) {
 	}
 	return a.Experiment, nil
 }
+
+// late says that a spec takes too long.
+func (b Bounded) late() Errors { return b.beyond(fmt.Sprintf("it takes longer than %v", b.Time)) }
 
 // beyond says that a spec needs more than it may have.
 func (b Bounded) beyond(what string) Errors {

@@ -1,6 +1,10 @@
 package spec
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"surprisal.dev/plugins/protocol"
+)
 
 // Experiment is a spec as plain values: references resolved, sweeps and matrices expanded, defaults filled.
 type Experiment struct {
@@ -130,6 +134,11 @@ type Scoring struct {
 	Context, Stride int64
 	Anchor          string
 	EOS             bool
+}
+
+// Settings are s as backends take them.
+func (s Scoring) Settings() protocol.Settings {
+	return protocol.Settings{Prefix: s.Prefix, Context: s.Context, Stride: s.Stride, Anchor: s.Anchor, EOS: s.EOS}
 }
 
 // LimitsOn returns the limits that hold when m is scored on d.

@@ -76,6 +76,7 @@ func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	d := &decoder{place: p, language: schema, context: c, root: user.Unify(definition), options: o}
 	e := d.experiment()
 	d.checkConfined(e, t.dir)
+	d.warnOfRelativePaths(e)
 	if len(d.errors) > 0 {
 		return e, tidy(d.errors)
 	}

@@ -75,7 +75,7 @@ func openBucket(ctx context.Context, location string) (*bucket, error) {
 	}
 	k := &bucket{
 		b: b, name: u.Scheme + "://" + u.Host,
-		live: liveness{poll: 10 * time.Second, idle: 30 * time.Second, patience: 15 * time.Minute, expiry: 5 * time.Minute},
+		live: liveness{poll: 10 * time.Second, idle: 45 * time.Second, patience: 15 * time.Minute, expiry: 8 * time.Minute},
 	}
 	if ok, err := b.IsAccessible(ctx); err != nil || !ok {
 		_ = b.Close()

@@ -4,22 +4,16 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"iter"
 	"math/rand/v2"
 	"os"
-	"path"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
-
-	"surprisal.dev/internal/filelock"
 )
 
 // directory keeps objects as files. gocloud's fileblob would do for reading, but it neither flushes nor locks. All access is
@@ -71,7 +65,7 @@ func openDirectory(root, kind string) (*directory, error) {
 		return nil, invalid("%s %s: is a file; name a directory, or a URL such as s3://bucket", kind, root)
 	}
 	d := &directory{
-		path: root, kind: kind, live: liveness{poll: 200 * time.Millisecond, idle: 4 * time.Second, patience: 2 * time.Minute}, claims: map[string]*os.File{},
+		path: root, kind: kind, live: liveness{poll: 200 * time.Millisecond, idle: 6 * time.Second, patience: 2 * time.Minute}, claims: map[string]*os.File{},
 		verified: map[string]identity{},
 	}
 	_, err = d.at()
@@ -242,82 +236,6 @@ func (d *directory) prune(name string) error {
 	return nil
 }
 
-func (d *directory) write(_ context.Context, name string, data []byte) error {
-	return d.fill(name, data, (*os.Root).Rename)
-}
-
-func (d *directory) create(_ context.Context, name string, data []byte) error {
-	return d.fill(name, data, (*os.Root).Link)
-}
-
-func (d *directory) fill(name string, data []byte, move func(root *os.Root, from, to string) error) error {
-	f, temporary, err := d.temp()
-	if err != nil {
-		return err
-	}
-	defer d.discard(f, temporary)
-	if _, err := f.Write(data); err != nil {
-		return explain(err)
-	}
-	return d.place(f, temporary, name, move)
-}
-
-// temp returns a new file under tmp, and its name.
-func (d *directory) temp() (*os.File, string, error) {
-	name, err := d.tempName()
-	if err != nil {
-		return nil, "", err
-	}
-	f, err := d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
-	return f, name, explain(err)
-}
-
-// tempDir returns the path of a new directory under tmp.
-func (d *directory) tempDir() (string, error) {
-	name, err := d.tempName()
-	if err != nil {
-		return "", err
-	}
-	return d.where(name), explain(d.root.Mkdir(name, 0o777))
-}
-
-// adopt moves a finished file of this directory into place, or copies another one.
-func (d *directory) adopt(ctx context.Context, name, digest string, f *os.File) error {
-	if from, err := filepath.Rel(d.path, f.Name()); err == nil && filepath.IsLocal(from) {
-		if err := d.place(f, filepath.ToSlash(from), name, (*os.Root).Rename); err != nil {
-			return err
-		}
-		d.trust(name)
-		return nil
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return explain(err)
-	}
-	return d.receive(ctx, name, unchanged(f, digest))
-}
-
-// adoptNew is never called.
-func (d *directory) adoptNew(context.Context, string, string, *os.File) error {
-	return errors.ErrUnsupported
-}
-
-// receive publishes what r gives, whose errors say that it is not what it should be.
-func (d *directory) receive(ctx context.Context, name string, r io.Reader) error {
-	f, temporary, err := d.temp()
-	if err != nil {
-		return err
-	}
-	defer d.discard(f, temporary)
-	if _, err := io.Copy(f, contextReader{ctx, r}); err != nil {
-		return explain(err)
-	}
-	if err := d.place(f, temporary, name, (*os.Root).Rename); err != nil {
-		return err
-	}
-	d.trust(name)
-	return nil
-}
-
 // trust remembers that a file was just published with the content of its digest.
 func (d *directory) trust(name string) {
 	if info, err := d.lstat(name); err == nil {
@@ -360,158 +278,6 @@ func (d *directory) check(ctx context.Context, name, digest string) error {
 	return nil
 }
 
-// setAside moves a damaged blob away from where it would count as one.
-func (d *directory) setAside(_ context.Context, name string) error {
-	root, err := d.at()
-	if err != nil {
-		return err
-	}
-	aside := damagedPrefix + path.Base(name)
-	if err := d.mkdir(path.Dir(aside)); err != nil {
-		return explain(err)
-	}
-	if err := root.Rename(name, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return explain(err)
-	}
-	return explain(d.syncDir(path.Dir(name)))
-}
-
-// place flushes a file and gives it its name: by a rename, or by a link, which leaves alone what has the name.
-func (d *directory) place(f *os.File, from, to string, move func(root *os.Root, from, to string) error) error {
-	if err := d.mkdir(path.Dir(to)); err != nil {
-		return explain(err)
-	}
-	// Artifacts are never edited in place.
-	if err := f.Chmod(0o444); err != nil {
-		return explain(err)
-	}
-	if err := f.Sync(); err != nil {
-		return explain(err)
-	}
-	if err := move(d.root, from, to); err != nil {
-		return explain(err)
-	}
-	return explain(d.syncDir(path.Dir(to)))
-}
-
-// mkdir makes a directory within the root, and those above it, durable.
-func (d *directory) mkdir(name string) error {
-	root, err := d.ensure()
-	if err != nil || name == "." {
-		return err
-	}
-	if info, err := root.Lstat(name); err == nil && info.IsDir() {
-		return nil
-	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := d.mkdir(path.Dir(name)); err != nil {
-		return err
-	}
-	if err := root.Mkdir(name, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return d.syncDir(path.Dir(name))
-}
-
-func (d *directory) syncDir(name string) error { return syncIn(d.root, name) }
-
-// makeDirs makes a directory and those above it durable.
-func makeDirs(path string) error {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return nil
-	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := makeDirs(filepath.Dir(path)); err != nil {
-		return err
-	}
-	if err := os.Mkdir(path, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	f, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-// discard closes and removes a temporary file that may have been renamed away. Its errors do not matter: whatever is left
-// under tmp is swept.
-func (d *directory) discard(f *os.File, name string) {
-	_ = f.Close()
-	_ = d.root.Remove(name)
-}
-
-func lockName(owner string) string { return "tmp/" + owner + ".lock" }
-
-func (d *directory) tempName() (string, error) {
-	if err := d.mkdir("tmp"); err != nil {
-		return "", explain(err)
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for d.lock == nil {
-		if err := d.becomeOwner(); err != nil {
-			return "", explain(err)
-		}
-	}
-	d.next++
-	return "tmp/" + d.owner + "." + strconv.Itoa(d.next), nil
-}
-
-// becomeOwner tries to make and lock tmp/<owner>.lock. A sweeper may take the file between its making and its locking;
-// then the name is given up and another tried.
-func (d *directory) becomeOwner() error {
-	owner := fmt.Sprintf("%d-%s", os.Getpid(), random())
-	f, err := d.root.OpenFile(lockName(owner), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
-	if err != nil {
-		return err
-	}
-	held, err := filelock.Try(f, filelock.Exclusive)
-	if err == nil && held && filelock.IsAt(f, d.root, lockName(owner)) {
-		d.owner, d.lock = owner, f
-		return nil
-	}
-	return errors.Join(err, f.Close())
-}
-
-// Names that only this package makes: nothing else is swept.
-var (
-	ownerLock = regexp.MustCompile(`^([0-9]+-[0-9a-f]{16})\.lock$`)
-	ownedFile = regexp.MustCompile(`^([0-9]+-[0-9a-f]{16})\.[0-9]+$`)
-)
-
-// sweep removes what dead processes left: their files under tmp, their leases and the files that they locked.
-func (d *directory) sweep() error {
-	ctx := context.Background()
-	for _, prefix := range []string{writers, collectors} {
-		claims, err := d.claimed(ctx, prefix)
-		if err != nil {
-			return err
-		}
-		for _, c := range claims {
-			if !c.live {
-				if err := d.remove(ctx, c.name); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	names, err := d.names("tmp")
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if m := ownerLock.FindStringSubmatch(name); m != nil {
-			if err := d.sweepOwner(m[1]); err != nil {
-				return err
-			}
-		}
-	}
-	return d.sweepLocks()
-}
-
 // names lists a directory within the root that may not be there.
 func (d *directory) names(name string) ([]string, error) {
 	root, err := d.at()
@@ -535,150 +301,6 @@ func noError(err error) error {
 		return nil
 	}
 	return err
-}
-
-// sweepOwner removes the files of an owner that does not live. An owner makes its lock before its first file and holds it as
-// long as it lives, and a sweep removes the lock last, so files without a lock are not of this package's making.
-func (d *directory) sweepOwner(owner string) error {
-	lock, err := d.root.OpenFile(lockName(owner), os.O_RDWR|syscall.O_NOFOLLOW, 0)
-	if err != nil {
-		return noError(err)
-	}
-	defer lock.Close()
-	if dead, err := filelock.Try(lock, filelock.Exclusive); err != nil || !dead {
-		return err
-	}
-	if err := d.removeOwned(owner); err != nil {
-		return err
-	}
-	return removeOne(d.root, lockName(owner))
-}
-
-// removeOwned removes what an owner made under tmp, but not its lock.
-func (d *directory) removeOwned(owner string) error {
-	f, err := d.root.Open("tmp")
-	if err != nil {
-		return noError(err)
-	}
-	names, err := f.Readdirnames(-1)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	for _, name := range names {
-		if m := ownedFile.FindStringSubmatch(name); m != nil && m[1] == owner {
-			if err := d.root.RemoveAll("tmp/" + name); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// claim publishes a lease whose lock this process holds: the file is locked before it gets its name.
-func (d *directory) claim(_ context.Context, name string, data []byte) error {
-	f, temporary, err := d.temp()
-	if err != nil {
-		return err
-	}
-	locked, err := filelock.Try(f, filelock.Exclusive)
-	if err == nil && !locked {
-		err = fmt.Errorf("%s: another process locked a new file", f.Name())
-	}
-	if err == nil {
-		_, err = f.Write(data)
-	}
-	if err == nil {
-		err = d.moveInto(temporary, name)
-	}
-	if err != nil {
-		d.discard(f, temporary)
-		return explain(err)
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if old := d.claims[name]; old != nil {
-		_ = old.Close()
-	}
-	d.claims[name] = f
-	return nil
-}
-
-// moveInto renames a file into a directory that another process may remove while it is empty.
-func (d *directory) moveInto(from, to string) error {
-	for {
-		if err := d.mkdir(path.Dir(to)); err != nil {
-			return err
-		}
-		if err := d.root.Rename(from, to); !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		if _, err := d.root.Lstat(from); err != nil {
-			return err
-		}
-	}
-}
-
-func (d *directory) unclaim(ctx context.Context, name string) error {
-	d.mu.Lock()
-	f := d.claims[name]
-	delete(d.claims, name)
-	d.mu.Unlock()
-	err := d.remove(ctx, name)
-	if f != nil {
-		err = errors.Join(err, f.Close())
-	}
-	if path.Dir(name)+"/" == collectors {
-		// Looking for collectors where there is no such directory costs the least.
-		err = errors.Join(err, d.prune("collectors"))
-	}
-	return err
-}
-
-func (d *directory) claimed(_ context.Context, prefix string) ([]claim, error) {
-	names, err := d.names(strings.TrimSuffix(prefix, "/"))
-	if err != nil {
-		return nil, err
-	}
-	var claims []claim
-	for _, name := range names {
-		if !claimName.MatchString(name) {
-			continue
-		}
-		c, err := d.probe(prefix + name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, explain(err)
-		}
-		claims = append(claims, c)
-	}
-	return claims, nil
-}
-
-// probe finds out whether the owner of a lease lives. An owner that renews its lease renames a new locked file over the old
-// one, so a file that has lost its name says nothing.
-func (d *directory) probe(name string) (claim, error) {
-	d.mu.Lock()
-	own := d.claims[name] != nil
-	d.mu.Unlock()
-	for {
-		f, err := d.file(name)
-		if err != nil {
-			return claim{}, err
-		}
-		dead := false
-		if !own {
-			dead, err = filelock.Try(f, filelock.Shared)
-		}
-		current := filelock.IsAt(f, d.root, name)
-		if err := errors.Join(err, f.Close()); err != nil {
-			return claim{}, err
-		}
-		if current {
-			return claim{name: name, live: !dead}, nil
-		}
-	}
 }
 
 // random returns 16 hex digits for names that must not meet.

@@ -69,7 +69,7 @@
 //
 // Who is alive: in a directory, whoever holds the flock of its lease, so a killed process is dead at once and a stopped one
 // never is (GC gives up on it with an error after two minutes, having deleted nothing). In a bucket, whoever refreshed its
-// lease in the last five minutes by the storage's clock; clocks of machines do not matter. A process that could not refresh
+// lease in the last eight minutes by the storage's clock; clocks of machines do not matter. A process that could not refresh
 // for half of that time stops itself: a writer's commits fail with ErrLeaseLost, and GC stops deleting. What remains is a
 // single request to a bucket that hangs for minutes after that check. The worst it can do is remove a blob of a record, which
 // is then no hit and is made again.

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"strings"
 )
 
@@ -35,15 +34,4 @@ func (s *Store) Job(ctx context.Context, key string) ([]byte, error) {
 		return nil, err
 	}
 	return s.readAll(ctx, jobName(key))
-}
-
-// RemoveJob removes what PutJob kept for an action. It is no error if there is nothing.
-func (s *Store) RemoveJob(ctx context.Context, key string) error {
-	if err := checkKey(key); err != nil {
-		return err
-	}
-	if err := s.b.remove(ctx, jobName(key)); err != nil {
-		return fmt.Errorf("store %s: %w", s, err)
-	}
-	return nil
 }

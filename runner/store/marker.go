@@ -70,38 +70,48 @@ func checkForeign(place, kind string, names []string) error {
 		place, kind, names[0], markerName)
 }
 
-// inspect reports whether a directory carries our marker. One that is empty does not, and is no error.
+// inspect reports whether a directory carries our marker. One that is empty does not, and is no error. What the directory
+// holds is read before the marker: whatever a process of ours puts there is preceded by the marker, so a name without a
+// marker after it is not ours, even while another process makes the place.
 func (d *directory) inspect(root *os.Root) (marked bool, err error) {
-	info, err := root.Lstat(markerName)
-	if err == nil && info.Size() > 0 {
-		if !info.Mode().IsRegular() {
-			return false, invalid("%s %s: its %s is not a regular file; name another place. Nothing was changed", d.kind, d.path, markerName)
-		}
-		data, err := root.ReadFile(markerName)
-		if err != nil {
-			return false, err
-		}
-		return true, checkMarker(d.path, d.kind, data)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return false, err
-	}
-	top, err := root.Open(".")
+	names, err := topNames(root)
 	if err != nil {
 		return false, err
+	}
+	// A process that was killed while it made the marker leaves it empty.
+	info, err := root.Lstat(markerName)
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return false, err
+	case err != nil || info.Size() == 0:
+		if len(names) == 0 {
+			return false, nil
+		}
+		return false, checkForeign(d.path, d.kind, names)
+	case !info.Mode().IsRegular():
+		return false, invalid("%s %s: its %s is not a regular file; name another place. Nothing was changed", d.kind, d.path, markerName)
+	}
+	data, err := root.ReadFile(markerName)
+	if err != nil {
+		return false, err
+	}
+	return true, checkMarker(d.path, d.kind, data)
+}
+
+// topNames returns some of what is at the top of a directory besides a marker, sorted.
+func topNames(root *os.Root) ([]string, error) {
+	top, err := root.Open(".")
+	if err != nil {
+		return nil, err
 	}
 	defer top.Close()
 	names, err := top.Readdirnames(100)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return false, err
+		return nil, err
 	}
-	// A process that was killed while it made the marker leaves it empty.
 	names = slices.DeleteFunc(names, func(name string) bool { return name == markerName })
-	if len(names) == 0 {
-		return false, nil
-	}
 	slices.Sort(names)
-	return false, checkForeign(d.path, d.kind, names)
+	return names, nil
 }
 
 // ensure makes the directory ours before the first write: an absent or empty one gets the marker.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/store"
@@ -125,6 +126,31 @@ func TestLinkedMarker(t *testing.T) {
 }
 
 // An empty or absent place becomes a store at the first write, not before, and one whose maker was killed right then is empty.
+// Those who use a new store first, at the same time, do not take each other's files for a stranger's.
+func TestFirstWritesTogether(t *testing.T) {
+	t.Parallel()
+	for range 50 {
+		dir := filepath.Join(t.TempDir(), "store")
+		var group errgroup.Group
+		for range 8 {
+			group.Go(func() error {
+				s, err := store.Open(t.Context(), dir)
+				if err != nil {
+					return err
+				}
+				release, err := s.Claim(t.Context(), strings.Repeat("a", 64))
+				if err == nil {
+					err = release()
+				}
+				return errors.Join(err, s.Close())
+			})
+		}
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestFirstWriteMarks(t *testing.T) {
 	for name, content := range map[string]map[string]string{"absent": nil, "empty": {"store/": ""}, "cut off": {"store/store.json": ""}} {
 		t.Run(name, func(t *testing.T) {
@@ -395,6 +421,33 @@ func TestFacts(t *testing.T) {
 	if left := files(t, filepath.Join(cache, "facts")); len(left) != 0 {
 		t.Errorf("old facts are left: %v", left)
 	}
+}
+
+// A blob of a bucket that somebody removed does not stay known: whoever misses it makes all look again.
+func TestRemovedBlob(t *testing.T) {
+	s, cache := open(t, "mem://"), t.TempDir()
+	begin(t, s, "r")
+	r := mustRecord(t, s, 1, "content")
+	look := func(s *store.Store, want int) {
+		t.Helper()
+		if found, err := s.LookupMany(t.Context(), []string{r.Key}, cache); err != nil || len(found) != want {
+			t.Errorf("found %v, %v; want %d", found, err, want)
+		}
+	}
+	look(s, 1)
+	digest := r.Outputs[0].Digest
+	blobs, err := store.Names(t.Context(), s, "blobs/")
+	if err != nil || len(blobs) != 1 {
+		t.Fatalf("the blobs are %q, %v", blobs, err)
+	}
+	if err := store.Remove(t.Context(), s, blobs[0]); err != nil {
+		t.Fatal(err)
+	}
+	look(store.Share(s), 1)
+	if _, err := s.LocalPath(t.Context(), digest, t.TempDir()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("LocalPath: %v", err)
+	}
+	look(store.Share(s), 0)
 }
 
 // Facts that were cut off or changed are no facts: what they told is looked up again.

@@ -27,6 +27,9 @@ type Store struct {
 
 	b backend
 
+	// warned holds what Warn was told.
+	warned sync.Map
+
 	// onWait, if not nil, is called when a hold starts to wait; for tests.
 	onWait func()
 
@@ -371,8 +374,12 @@ func (s *Store) directory(ctx context.Context, cacheDir string) (*directory, err
 	return d, nil
 }
 
+// warn tells Warn of damage, once: a command may come upon the same several times.
 func (s *Store) warn(message string) {
-	if s.Warn != nil {
+	if s.Warn == nil {
+		return
+	}
+	if _, told := s.warned.LoadOrStore(message, true); !told {
 		s.Warn(message)
 	}
 }

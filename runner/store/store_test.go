@@ -209,6 +209,15 @@ func testStore(t *testing.T, s *store.Store) {
 	if again, err := s.LocalPath(ctx, digest, cache); err != nil || again != local {
 		t.Errorf("LocalPath again: %s, %v; was %s", again, err, local)
 	}
+	// Nothing is published for somebody who has given up.
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := os.WriteFile(path, []byte("late"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.PutFile(gone, path); !errors.Is(err, context.Canceled) {
+		t.Errorf("PutFile of a cancelled action: %v", err)
+	}
 	if err := os.RemoveAll(scratch); err != nil {
 		t.Fatal(err)
 	}

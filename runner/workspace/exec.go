@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"surprisal.dev/plugins/host"
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/action/kinds"
 	"surprisal.dev/runner/executor"
@@ -60,7 +61,7 @@ func Exec(ctx context.Context, o ExecOptions, in io.Reader, out io.Writer) (err 
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(o.CacheDir)) }()
 	}
-	h, err := newHost(o.Builtins, o.PluginDirs, o.Log)
+	h, err := newHost(ctx, o.Builtins, o.PluginDirs, o.Log)
 	if err != nil {
 		return err
 	}
@@ -130,10 +131,23 @@ func (p prompt) Do(ctx context.Context, job plan.Job, advance func(action.Progre
 	return p.Doer.Do(ctx, job, advance)
 }
 
-func newHost(b Builtins, dirs []string, log hclog.Logger) (*host.Host, error) {
-	return host.New(host.Options{
+func newHost(ctx context.Context, b Builtins, dirs []string, log hclog.Logger) (*host.Host, error) {
+	o := host.Options{
 		Providers: slices.Sorted(maps.Keys(b.Providers)), Backends: slices.Sorted(maps.Keys(b.Backends)), Folders: dirs, Log: log,
-	})
+		ProviderDescriptions: map[string]protocol.ProviderDescription{}, BackendDescriptions: map[string]protocol.BackendDescription{},
+	}
+	var err error
+	for name, p := range b.Providers {
+		if o.ProviderDescriptions[name], err = p.Describe(ctx); err != nil {
+			return nil, fmt.Errorf("describing the built-in provider %s: %w", name, err)
+		}
+	}
+	for name, p := range b.Backends {
+		if o.BackendDescriptions[name], err = p.Describe(ctx); err != nil {
+			return nil, fmt.Errorf("describing the built-in backend %s: %w", name, err)
+		}
+	}
+	return host.New(o)
 }
 
 // process returns what starts a process that does jobs of a run.

@@ -64,7 +64,7 @@ func (w *Workspace) pruneJournals(ids []string, dryRun bool) (removed []string, 
 		return nil, err
 	}
 	defer func(runs *os.Root) { err = errors.Join(err, runs.Close()) }(runs)
-	removed, err = store.PruneRuns(runs, ids, []string{engine.JournalFile, logFile}, dryRun)
+	removed, err = store.PruneRuns(runs, ids, []string{engine.JournalFile, logFile, ratesFile}, dryRun)
 	if err != nil {
 		return removed, fmt.Errorf("journals of dropped runs: %w", err)
 	}

@@ -2,6 +2,7 @@ package workspace
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -13,8 +14,6 @@ import (
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
-	"surprisal.dev/runner/action/score"
-	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/executor"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/spec"
@@ -78,10 +77,35 @@ func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, past bool, d
 	if err != nil {
 		return nil, err
 	}
-	var problems spec.Errors
-	if c.Sources, problems, err = w.sources(ctx, e, past, dirs, lock); err != nil {
+	// Providers and backends are plugins of their own, which work at the same time.
+	var problems, ofModels spec.Errors
+	group, both := errgroup.WithContext(ctx)
+	var sources map[string]protocol.Resolution
+	group.Go(func() (err error) {
+		sources, problems, err = w.sources(both, e, past, dirs, lock)
+		return err
+	})
+	group.Go(func() error {
+		ofModels = w.modelFiles(both, e, c, past, dirs, lock)
+		return w.estimate(both, e, c, &ofModels)
+	})
+	if err := errors.Join(group.Wait(), ctx.Err()); err != nil {
 		return nil, err
 	}
+	c.Sources = sources
+	if problems = append(problems, ofModels...); len(problems) > 0 {
+		slices.SortFunc(problems, spec.CompareErrors)
+		return nil, problems
+	}
+	if !past {
+		c.SecondsPerByte = w.rates()
+	}
+	return plan.Build(e, c, planKinds(w.kinds))
+}
+
+// modelFiles identifies the files of weights and the tables of models, and returns what is wrong with them.
+func (w *Workspace) modelFiles(ctx context.Context, e *spec.Experiment, c plan.Catalog, past bool, dirs []string, lock *spec.Lock) spec.Errors {
+	var problems spec.Errors
 	for _, m := range e.Models {
 		if m.Weights != nil {
 			files, err := w.weights(ctx, m.Weights, dirs)
@@ -102,17 +126,7 @@ func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, past bool, d
 		}
 		c.Scores[m.Name] = file
 	}
-	if err := w.estimate(ctx, e, c, &problems); err != nil {
-		return nil, err
-	}
-	if len(problems) > 0 {
-		slices.SortFunc(problems, spec.CompareErrors)
-		return nil, problems
-	}
-	if c.SecondsPerByte, err = w.rates(); err != nil {
-		return nil, err
-	}
-	return plan.Build(e, c, planKinds(w.kinds))
+	return problems
 }
 
 func identities(plugins []Plugin, kind protocol.Kind) map[string]plan.Plugin {
@@ -208,7 +222,7 @@ func (w *Workspace) estimate(ctx context.Context, e *spec.Experiment, c plan.Cat
 		if m.Backend == nil || m.Weights != nil && len(files) == 0 {
 			continue
 		}
-		settings := score.Settings(m.Scoring)
+		settings := m.Scoring.Settings()
 		id := fmt.Sprintf("%s %s %+v %v", m.Backend.Name, m.Backend.Config, settings, files)
 		estimate, ok := known[id]
 		if !ok {
@@ -264,41 +278,6 @@ func (w *Workspace) table(ctx context.Context, m *spec.Scores, past bool, dirs [
 		return file, nil
 	}
 	return protocol.File{}, err
-}
-
-// ratedRuns is how many of the latest runs tell how long actions take.
-const ratedRuns = 5
-
-// rates returns seconds a byte that the latest runs measured, by kind and model or provider.
-func (w *Workspace) rates() (map[string]map[string]float64, error) {
-	dirs, err := engine.JournalDirs(w.runs())
-	if err != nil {
-		return nil, err
-	}
-	type work struct {
-		kind, who string
-	}
-	bytes, seconds := map[work]float64{}, map[work]float64{}
-	for _, dir := range dirs[:min(len(dirs), ratedRuns)] {
-		r, err := engine.ReadJournal(dir)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range r.Entries {
-			if e.State == plan.Done && e.Bytes > 0 {
-				bytes[work{e.Kind, e.Who}] += float64(e.Bytes)
-				seconds[work{e.Kind, e.Who}] += e.Seconds
-			}
-		}
-	}
-	rates := map[string]map[string]float64{}
-	for of, n := range bytes {
-		if rates[of.kind] == nil {
-			rates[of.kind] = map[string]float64{}
-		}
-		rates[of.kind][of.who] = seconds[of] / n
-	}
-	return rates, nil
 }
 
 func (w *Workspace) runs() string { return filepath.Join(w.state, runsName) }

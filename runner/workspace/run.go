@@ -197,6 +197,9 @@ type recorder struct {
 	from     hclog.InterceptLogger
 	next     engine.Observer
 	failures []Failure
+	// taken is what the run's work took so far, and dir the run's directory, where close leaves that.
+	taken map[work]taken
+	dir   *os.Root
 }
 
 // logFile is the name of the log in a run's folder.
@@ -221,12 +224,19 @@ func (w *Workspace) record(id string, p *plan.Plan) (_ *recorder, err error) {
 	if err == nil {
 		err = ignoreState(root)
 	}
+	var opened *os.Root
+	if err == nil {
+		opened, err = root.OpenRoot(dir)
+	}
 	if err != nil {
+		if log != nil {
+			err = errors.Join(err, log.Close())
+		}
 		return nil, errors.Join(err, journal.Close(StateFailed))
 	}
 	sink := hclog.NewSinkAdapter(&hclog.LoggerOptions{Level: hclog.Debug, Output: visibleJSON{log}, JSONFormat: true})
 	w.log.RegisterSink(sink)
-	return &recorder{journal: journal, log: log, sink: sink, from: w.log}, nil
+	return &recorder{journal: journal, log: log, sink: sink, from: w.log, taken: map[work]taken{}, dir: opened}, nil
 }
 
 // visibleJSON writes JSON lines of which each is written at once.
@@ -241,8 +251,11 @@ func (w visibleJSON) Write(line []byte) (int, error) {
 
 // Observe implements engine.Observer.
 func (r *recorder) Observe(e engine.Event) {
-	if e.State == plan.Failed {
+	switch e.State {
+	case plan.Failed:
 		r.failures = append(r.failures, Failure{e.Action.Name, e.Err})
+	case plan.Done:
+		measure(r.taken, e.Action)
 	}
 	r.journal.Observe(e)
 	r.next.Observe(e)
@@ -255,6 +268,9 @@ func (r *recorder) Advance(a *plan.Action, p action.Progress) {
 }
 
 func (r *recorder) close(state string) error {
+	if err := saveRates(r.dir, r.taken); err != nil {
+		r.from.Warn("how long the actions of this run took cannot be saved; the next plan does without", "error", err)
+	}
 	r.from.DeregisterSink(r.sink)
-	return errors.Join(r.journal.Close(state), r.log.Close())
+	return errors.Join(r.journal.Close(state), r.log.Close(), r.dir.Close())
 }

@@ -107,7 +107,7 @@ func Open(ctx context.Context, o Options) (*Workspace, error) {
 	w.log = hclog.NewInterceptLogger(&hclog.LoggerOptions{Name: "runner", Level: hclog.Trace, Output: io.Discard})
 	w.log.RegisterSink(forward{o.Log})
 	w.Store.Warn = func(message string) { w.log.Warn(message) }
-	if w.host, err = newHost(o.Builtins, o.PluginDirs, w.log); err != nil {
+	if w.host, err = newHost(ctx, o.Builtins, o.PluginDirs, w.log); err != nil {
 		return nil, errors.Join(err, w.Store.Close())
 	}
 	w.stopPlugins = sync.OnceValue(w.host.Close)
@@ -145,12 +145,12 @@ type Plugin struct {
 	asked   bool
 }
 
-// Plugins starts all plugins that can be found and asks what they are. It lists them by kind, providers first, and name.
+// Plugins asks all plugins that can be found what they are. Those that are not built in are started for it. It lists them by kind, providers first, and name.
 func (w *Workspace) Plugins(ctx context.Context) ([]Plugin, error) {
 	return w.askAll(ctx, func(protocol.Kind, string) bool { return true })
 }
 
-// askAll lists the plugins that can be found. Those that are wanted, or were before, are started and asked what they are.
+// askAll lists the plugins that can be found. Those that are wanted, or were before, are asked what they are.
 func (w *Workspace) askAll(ctx context.Context, wanted func(kind protocol.Kind, name string) bool) ([]Plugin, error) {
 	if w.plugins == nil {
 		for _, kind := range []protocol.Kind{protocol.KindProvider, protocol.KindBackend} {
@@ -181,7 +181,7 @@ func (w *Workspace) askAll(ctx context.Context, wanted func(kind protocol.Kind, 
 	return w.plugins, nil
 }
 
-// ask starts a plugin and asks what it is.
+// ask asks a plugin what it is.
 func (w *Workspace) ask(ctx context.Context, p *Plugin) error {
 	if p.Kind == protocol.KindProvider {
 		provider, err := w.host.Provider(ctx, p.Name)
@@ -229,8 +229,8 @@ func (w *Workspace) language(plugins []Plugin) spec.Options {
 	return o
 }
 
-// load reads the spec in a directory. Of the plugins on the machine it starts those that are built in and those that the
-// spec names. See spec.Options for confine.
+// load reads the spec in a directory. Of the plugins on the machine it asks those that are built in, which starts none, and
+// those that the spec names. See spec.Options for confine.
 func (w *Workspace) load(ctx context.Context, dir, confine string) (*spec.Experiment, error) {
 	read := func(plugins []Plugin) (*spec.Experiment, error) {
 		o := w.language(plugins)

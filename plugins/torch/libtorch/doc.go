@@ -20,5 +20,5 @@
 // directory to cgo. The program that results needs nothing but libtorch_cpu.so and what lies beside it. It finds them by
 // the path it was linked with, or else by LD_LIBRARY_PATH, so it can be copied to a machine that has torch but no Go.
 //
-// The package imports nothing of this module.
+// The package imports internal/filelock of this module.
 package libtorch

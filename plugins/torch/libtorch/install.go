@@ -18,6 +18,8 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"golang.org/x/sys/unix"
+
+	"surprisal.dev/internal/filelock"
 )
 
 // Installer installs libtorch into the cache.
@@ -180,22 +182,10 @@ func lock(ctx context.Context, path string) (func(), error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
-		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return func() { _ = file.Close() }, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) {
-			_ = file.Close()
-			return nil, fmt.Errorf("lock %s: %w", path, err)
-		}
-		select {
-		case <-ctx.Done():
-			_ = file.Close()
-			return nil, ctx.Err()
-		case <-time.After(200 * time.Millisecond):
-		}
+	if err := filelock.Wait(ctx, file, filelock.Exclusive); err != nil {
+		return nil, errors.Join(err, file.Close())
 	}
+	return func() { _ = file.Close() }, nil
 }
 
 // askPip returns the URLs of wheels as pip finds them, by the user's own configuration of indexes, proxies and directories.

@@ -185,7 +185,7 @@ func (l *Lab) Run() (*plan.Plan, map[string]error) {
 	l.failed = map[string]error{}
 	l.advance = func(p action.Progress) { l.Progress.Add(p) }
 	x := executor.NewLocal(
-		executor.NewBudget(plan.Resources{Cores: l.Cores, Memory: 1 << 30}, pool, func(model string, err error) { l.t.Error(model, err) }),
+		executor.NewBudget(plan.Resources{Cores: l.Cores, Memory: 2 << 30}, pool, func(model string, err error) { l.t.Error(model, err) }),
 		executor.NewWorker(executor.WorkerOptions{
 			Store: l.Store, Kinds: l.kinds, Host: l.Host, Pool: pool, Log: hclog.NewNullLogger(),
 		}))

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"surprisal.dev/plugins/protocol"
@@ -163,7 +164,8 @@ type documentKey struct {
 // run joins the two sides on their keys.
 func (c *comparison) run(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	a, b := newStream(ctx, c.a), newStream(ctx, c.b)
+	var large sync.Mutex
+	a, b := newStream(ctx, c.a, &large), newStream(ctx, c.b, &large)
 	defer func() {
 		cancel()
 		a.stop()
@@ -308,7 +310,7 @@ func (c *comparison) document(x, y *record, dataset int, row int64) error {
 // worst sets a document's worst segment, and offers the document to those that are listed.
 func (c *comparison) worst(out *DocumentRow, text string, of *worstSegment) {
 	if of.deltaBits != 0 {
-		name, quoted := bucketNames[of.bucket], shorten(visible(text[of.textStart:of.textEnd]), segmentLimit)
+		name, quoted := bucketNames[of.bucket], visible(shorten(text[of.textStart:of.textEnd], segmentLimit))
 		bpb := of.deltaBits / float64(of.bytes)
 		start, end := of.start, of.end
 		out.WorstBucket, out.WorstText, out.WorstGapBPB, out.WorstStart, out.WorstEnd = &name, &quoted, &bpb, &start, &end
@@ -317,7 +319,7 @@ func (c *comparison) worst(out *DocumentRow, text string, of *worstSegment) {
 		if of.deltaBits != 0 {
 			return Document{*out, preview(text, of.textStart, of.textEnd)}
 		}
-		return Document{*out, shorten(visible(text), previewLimit)}
+		return Document{*out, visible(shorten(text, previewLimit))}
 	})
 }
 
@@ -346,6 +348,10 @@ func (v *visit) run(c *comparison, x, y *record, excluded []span, at place) (a, 
 	v.next()
 	a, b = w.sum(int(x.ScoreEnd-x.ScoreStart), v.block)
 	c.zeroLoss.add(w.zeroLoss)
+	v.x, w.a, w.b = nil, losses{}, losses{} // which hold the documents, as do the segments that are to be counted
+	if len(x.Text) >= largeBytes {
+		c.counter.flush()
+	}
 	return a, b
 }
 
@@ -445,7 +451,7 @@ func (c *comparison) segment(x *record, s segment, at place, worst *[2]worstSegm
 	c.topSegments[direction].add(math.Abs(delta), func() Segment {
 		return Segment{
 			Dataset: x.dataset, Bucket: bucketNames[in], Bytes: s.bytes, DeltaBits: delta, GapBPB: delta / float64(s.bytes),
-			Text: shorten(visible(piece), segmentLimit), Preview: preview(text, textStart, textEnd),
+			Text: visible(shorten(piece, segmentLimit)), Preview: preview(text, textStart, textEnd),
 			Shard: x.Shard, Row: x.Row, Start: s.start, End: s.end,
 		}
 	})

@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -220,9 +222,43 @@ func TestPreviews(t *testing.T) {
 		{shorten("123456", 5), "1234…"},
 		{tokenBoundaries("ab cd", 1, 4, []int32{0, -1, 2, 2, 3}, []int32{2, -1, 2, 3, 5}), "|…b|␠|c…|"},
 		{tokenBoundaries("ab", 0, 2, nil, nil), "(no aligned tokens)"},
+		{tokenBoundaries("ab cd", 1, 4, nil, []int32{2, 2, 3, 5}), "|…b|␠|c…|"},
+		{tokenBoundaries("ab cd", 2, 3, nil, []int32{0, 2, 3, 3, 5}), "|␠|"},
+		{tokenBoundaries("ab cd", 0, 1, nil, []int32{1, 5}), "|a|"},
+		{tokenBoundaries("ab cd", 4, 5, nil, []int32{2, 4}), "(no aligned tokens)"},
 	} {
 		if test.got != test.want {
 			t.Errorf("found %q\nwanted %q", test.got, test.want)
+		}
+	}
+}
+
+// A preview is the window of code points around the middle of what it shows, moved to lie within the text.
+func TestPreviewWindow(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 5))
+	for range 2000 {
+		text := make([]rune, 100+r.IntN(200))
+		for i := range text {
+			text[i] = []rune("aé€🙂")[r.IntN(4)]
+		}
+		first := r.IntN(len(text))
+		last := first + r.IntN(min(len(text)-first, 1+r.IntN(200))) + 1
+		const content = previewLimit - 2
+		from := max(0, (first+last)/2-content/2)
+		to := min(len(text), from+content)
+		from = max(0, to-content)
+		want := string(text[from:to])
+		if len(text) <= previewLimit {
+			from, to, want = 0, len(text), string(text)
+		}
+		if from > 0 {
+			want = "…" + want
+		}
+		if to < len(text) {
+			want += "…"
+		}
+		if got := preview(string(text), len(string(text[:first])), len(string(text[:last]))); got != want {
+			t.Fatalf("code points [%d, %d) of %d: found %q\nwanted %q", first, last, len(text), got, want)
 		}
 	}
 }
@@ -385,6 +421,109 @@ func reversed(t *testing.T, tab *Table) {
 	}
 }
 
+// records returns what values say as JSON, by field.
+func records[T any](t *testing.T, values []T) (all []map[string]any) {
+	t.Helper()
+	data, err := json.Marshal(values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	if err := d.Decode(&all); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func ranked[T any](t *testing.T, d Directions[T]) (all []map[string]any) {
+	t.Helper()
+	for i, record := range append(records(t, d.AWorse), records(t, d.BWorse)...) {
+		record["direction"], record["rank"] = "model_a_worse", json.Number(strconv.Itoa(i+1))
+		if n := len(d.AWorse); i >= n {
+			record["direction"], record["rank"] = "model_b_worse", json.Number(strconv.Itoa(i-n+1))
+		}
+		all = append(all, record)
+	}
+	return all
+}
+
+// cellOf writes a value of JSON as a cell of a table: numbers in as few digits as tell them apart, null as nothing.
+func cellOf(t *testing.T, v any) string {
+	t.Helper()
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case json.Number:
+		f, err := v.Float64()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.ContainsAny(v.String(), ".eE") {
+			return v.String()
+		}
+		return strconv.FormatFloat(f, 'g', -1, 64)
+	}
+	t.Fatalf("found %v in a table", v)
+	return ""
+}
+
+// readCSV returns the rows of a table by column.
+func readCSV(t *testing.T, path string) (rows []map[string]string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := csv.NewReader(bytes.NewReader(data)).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range lines[1:] {
+		row := map[string]string{}
+		for i, name := range lines[0] {
+			row[name] = line[i]
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// readParquet returns the rows of a table by column, in the form of those of readCSV.
+func readParquet(t *testing.T, path string) (rows []map[string]string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := parquet.OpenFile(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader := parquet.NewReader(file)
+	buffer := make([]parquet.Row, 1)
+	for range file.NumRows() {
+		if n, err := reader.ReadRows(buffer); n != 1 {
+			t.Fatal(n, err)
+		}
+		row := map[string]string{}
+		for _, v := range buffer[0] {
+			text := v.String()
+			switch {
+			case v.IsNull():
+				text = ""
+			case v.Kind() == parquet.Double:
+				text = strconv.FormatFloat(v.Double(), 'g', -1, 64)
+			}
+			row[file.Schema().Fields()[v.Column()].Name()] = text
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
 // The tables hold what the summary does: as many rows, in its order, and every document.
 func TestTables(t *testing.T) {
 	a, b := hostile(t, t.TempDir(), 2, 10)
@@ -396,25 +535,31 @@ func TestTables(t *testing.T) {
 	if n := int64(40); s.Overall.Documents != n {
 		t.Fatalf("found %d documents, wanted %d", s.Overall.Documents, n)
 	}
-	for name, want := range map[string]int{
-		"datasets": len(s.Datasets), "groups": len(s.Groups), "buckets": len(s.Buckets), "segments": len(s.TopSegments.AWorse) + len(s.TopSegments.BWorse),
-		"literals": len(s.TopLiterals.AWorse) + len(s.TopLiterals.BWorse), "documents": 40,
+	for name, want := range map[string][]map[string]any{
+		"datasets": records(t, s.Datasets), "groups": records(t, s.Groups), "buckets": records(t, s.Buckets),
+		"segments": ranked(t, s.TopSegments), "literals": ranked(t, s.TopLiterals), "documents": nil,
 	} {
-		data, err := os.ReadFile(filepath.Join(out, name+".csv"))
-		if err != nil {
-			t.Fatal(err)
+		rows := readCSV(t, filepath.Join(out, name+".csv"))
+		if diff := cmp.Diff(rows, readParquet(t, filepath.Join(out, name+".parquet"))); diff != "" {
+			t.Errorf("%s (-csv +parquet): %s", name, diff)
 		}
-		cells, err := csv.NewReader(bytes.NewReader(data)).ReadAll()
-		if err != nil || len(cells) != want+1 {
-			t.Errorf("%s.csv: found %d rows (%v), wanted %d", name, len(cells)-1, err, want)
+		if name == "documents" {
+			// The summary holds only the worst of them.
+			if len(rows) != 40 {
+				t.Errorf("documents.csv: found %d rows, wanted 40", len(rows))
+			}
+			continue
 		}
-		data, err = os.ReadFile(filepath.Join(out, name+".parquet"))
-		if err != nil {
-			t.Fatal(err)
+		if len(rows) != len(want) || len(want) == 0 {
+			t.Errorf("%s.csv: found %d rows, wanted %d", name, len(rows), len(want))
+			continue
 		}
-		file, err := parquet.OpenFile(bytes.NewReader(data), int64(len(data)))
-		if err != nil || file.NumRows() != int64(want) || len(file.Schema().Fields()) != len(cells[0]) {
-			t.Errorf("%s.parquet: found %v (%v), wanted %d rows of %d columns", name, file, err, want, len(cells[0]))
+		for i, row := range rows {
+			for column, got := range row {
+				if want, ok := want[i][column]; !ok || got != cellOf(t, want) {
+					t.Errorf("%s.csv: row %d, column %s: found %q, wanted %v", name, i, column, got, want)
+				}
+			}
 		}
 	}
 	var read Summary

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"surprisal.dev/runner/artifact"
 )
 
@@ -119,8 +121,42 @@ func TestLosses(t *testing.T) {
 
 // Bytes outside of the scored span are not among those whose loss is zero.
 func TestZeroLossOutside(t *testing.T) {
-	a, b := sides(t, doc{dataset: "d", shard: "s", text: "abcde", start: 2, end: 4, a: []float64{0, 0, 1, 1, 0}, b: []float64{0, 1, 0, 1, 0}})
-	if got := compare(t, a, b).ZeroLoss; got != (Bytes{B: 1, Either: 1}) {
-		t.Errorf("%+v of zero loss", got)
+	for _, test := range []struct {
+		doc  doc
+		want Bytes
+	}{
+		{doc{text: "abcde", start: 2, end: 4, a: []float64{0, 0, 1, 1, 0}, b: []float64{0, 1, 0, 1, 0}}, Bytes{B: 1, Either: 1}},
+		{doc{text: "abc", a: []float64{0, 0, 0}, b: []float64{1, 1, 1}, unscoredA: []int32{0, 1}}, Bytes{A: 2, Either: 2}}, // the byte right after counts
+	} {
+		test.doc.dataset, test.doc.shard = "d", "s"
+		a, b := sides(t, test.doc)
+		if got := compare(t, a, b).ZeroLoss; got != test.want {
+			t.Errorf("%s: %+v of zero loss, wanted %+v", test.doc.text, got, test.want)
+		}
+	}
+}
+
+// A name that is a dataset's and begins those of others has a group, with the dataset in it.
+func TestGroupOfADatasetsName(t *testing.T) {
+	a, b := sides(t, doc{dataset: "d", shard: "s", text: "ab", a: []float64{2}, b: []float64{1}}, doc{dataset: "d/e", shard: "s", text: "cd", a: []float64{4}, b: []float64{1}})
+	if diff := cmp.Diff([]Row{row("d", 2, 4, 12, 4)}, compare(t, a, b).Groups, near); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// The headline's percentage is of the better side.
+func TestHeadline(t *testing.T) {
+	for _, test := range []struct {
+		a, b float64
+		want string
+	}{
+		{3, 2, "**a is worse by 1.4427 (50.00%)**"},
+		{2, 3, "**b is worse by 1.4427 (50.00%)**"},
+		{2, 2, "**the two are equal**"},
+	} {
+		a, b := sides(t, doc{dataset: "d", shard: "s", text: "ab", a: []float64{test.a}, b: []float64{test.b}})
+		if got := compare(t, a, b).headline(); !strings.Contains(got, test.want) {
+			t.Errorf("found %q, wanted %q", got, test.want)
+		}
 	}
 }

@@ -3,9 +3,9 @@
 package gap_test
 
 import (
+	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"surprisal.dev/runner/action/actiontest"
@@ -17,6 +17,9 @@ import (
 func TestMemory(t *testing.T) {
 	const size = 16_000_000
 	limit := artifact.GapMemory(size)
+	if limit > 400e6 {
+		t.Fatalf("found %d MB in the plan, wanted at most 400", limit/1e6)
+	}
 	dir := os.Getenv("SURPRISAL_MEMORY_TABLES")
 	if dir == "" {
 		dir = t.TempDir()
@@ -36,19 +39,21 @@ func TestMemory(t *testing.T) {
 	})
 }
 
-// writeLarge writes a table of three documents, the one in the middle of size bytes, in tokens of four bytes.
+// writeLarge writes a table of four documents, the two in the middle of size bytes, in tokens of four bytes. The words and
+// the losses are random, so that neither compresses well and there are many literals.
 func writeLarge(t *testing.T, path string, size int) {
 	f, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
+	r := rand.New(rand.NewPCG(1, uint64(path[len(path)-1])))
 	w := artifact.NewScoredWriter(f)
-	for row, n := range []int{100, size, 100} {
-		d := artifact.ScoredDocument{Shard: "s", Row: int64(row), Text: strings.Repeat("the text, again; ", n/17+1)[:n], ScoreEnd: int32(n)}
+	for row, n := range []int{100, size, size, 100} {
+		d := artifact.ScoredDocument{Shard: "s", Row: int64(row), Text: words(n), ScoreEnd: int32(n)}
 		for at := 4; at <= n; at += 4 {
 			d.TokenIDs, d.TokenEnds = append(d.TokenIDs, int32(at)), append(d.TokenEnds, int32(at))
-			d.TokenNLL = append(d.TokenNLL, float64(at%7)+float64(len(path)%3))
+			d.TokenNLL = append(d.TokenNLL, r.ExpFloat64())
 		}
 		if err := w.Write(d); err != nil {
 			t.Fatal(err)
@@ -57,4 +62,16 @@ func writeLarge(t *testing.T, path string, size int) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// words returns n bytes of random words.
+func words(n int) string {
+	r := rand.New(rand.NewPCG(2, 2))
+	text := make([]byte, n)
+	for i := range text {
+		if text[i] = ' '; r.Uint32()%6 > 0 {
+			text[i] = 'a' + byte(r.Uint32()%16)
+		}
+	}
+	return string(text)
 }

@@ -1,6 +1,7 @@
 package gap
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -42,32 +43,37 @@ func preview(text string, start, end int) string {
 		return strings.Clone(visible(text))
 	}
 	const content = previewLimit - 2
-	first := utf8.RuneCountInString(text[:start])
-	last := first + utf8.RuneCountInString(text[start:end])
-	total := last + utf8.RuneCountInString(text[end:])
-	from := max(0, (first+last)/2-content/2)
-	to := min(total, from+content)
-	from = max(0, to-content)
-	left := runeOffset(text, from)
-	window := visible(text[left : left+runeOffset(text[left:], to-from)])
+	middle := start + runeOffset(text[start:end], utf8.RuneCountInString(text[start:end])/2)
+	from := runesBefore(text, middle, content/2)
+	to := from + runeOffset(text[from:], content)
+	if to == len(text) {
+		from = runesBefore(text, to, content)
+	}
+	window := visible(text[from:to])
 	if from > 0 {
 		window = "…" + window
 	}
-	if to < total {
+	if to < len(text) {
 		window += "…"
 	}
 	return strings.Clone(window)
 }
 
+// runesBefore returns where the n code points before byte i begin, or 0 if there are no more.
+func runesBefore(text string, i, n int) int {
+	for ; i > 0 && n > 0; n-- {
+		_, size := utf8.DecodeLastRuneInString(text[:i])
+		i -= size
+	}
+	return i
+}
+
 // tokenBoundaries shows how tokens cut the bytes [start, end) of a text: bars stand between tokens, an ellipsis where
-// a token goes on outside. A token that ends inside a character is shown with U+FFFD.
+// a token goes on outside. A token that ends inside a character is shown with U+FFFD. Without starts, each token starts where
+// the one before it ended, the first at byte 0.
 func tokenBoundaries(text string, start, end int32, starts, ends []int32) string {
 	var out strings.Builder
-	for i, from := range starts {
-		to := ends[i]
-		if from < 0 || to <= from || to <= start || from >= end {
-			continue
-		}
+	show := func(from, to int32) {
 		out.WriteByte('|')
 		if from < start {
 			out.WriteString("…")
@@ -75,6 +81,26 @@ func tokenBoundaries(text string, start, end int32, starts, ends []int32) string
 		out.WriteString(visible(strings.ToValidUTF8(text[max(from, start):min(to, end)], "\ufffd")))
 		if to > end {
 			out.WriteString("…")
+		}
+	}
+	if len(starts) == 0 {
+		first, _ := slices.BinarySearch(ends, start+1)
+		for i := first; i < len(ends); i++ {
+			from := int32(0)
+			if i > 0 {
+				from = ends[i-1]
+			}
+			if from >= end {
+				break
+			}
+			if ends[i] > from {
+				show(from, ends[i])
+			}
+		}
+	}
+	for i, from := range starts {
+		if to := ends[i]; from >= 0 && to > from && to > start && from < end {
+			show(from, to)
 		}
 	}
 	if out.Len() == 0 {

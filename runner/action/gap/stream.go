@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"surprisal.dev/runner/artifact"
 )
@@ -21,6 +22,9 @@ const (
 	// largeBytes is the size from which a batch is compared before its side reads on, so that no more than one large
 	// document of a side is in memory.
 	largeBytes = 4 * batchBytes
+	// largeGroup is the size from which row groups are decoded by one side at a time: a row takes several times its size while
+	// its pages are decoded.
+	largeGroup = 16 << 20
 )
 
 // record is a scored document and the name of its dataset.
@@ -102,6 +106,7 @@ func (b *batch) reset() {
 
 // stream decodes the tables of one side, in the order of the datasets, in a goroutine of its own.
 type stream struct {
+	large  *sync.Mutex // held while a row of a large row group is decoded; both sides have the same
 	filled chan *batch
 	spare  chan *batch
 	err    error // set before filled is closed
@@ -109,8 +114,8 @@ type stream struct {
 	next   int
 }
 
-func newStream(ctx context.Context, side Side) *stream {
-	s := &stream{filled: make(chan *batch, batchesInFlight), spare: make(chan *batch, batchesInFlight+2)}
+func newStream(ctx context.Context, side Side, large *sync.Mutex) *stream {
+	s := &stream{large: large, filled: make(chan *batch, batchesInFlight), spare: make(chan *batch, batchesInFlight+2)}
 	for range cap(s.spare) {
 		s.spare <- &batch{}
 	}
@@ -141,7 +146,7 @@ func (s *stream) read(ctx context.Context, index int, dataset Table) (err error)
 		}
 		b.dataset = index
 		for ; left > 0 && len(b.records) < batchRows && b.bytes < batchBytes; left-- {
-			if err := b.read(documents, dataset.Key); err != nil {
+			if err := s.decode(b, documents, dataset.Key); err != nil {
 				return err
 			}
 		}
@@ -158,6 +163,15 @@ func (s *stream) read(ctx context.Context, index int, dataset Table) (err error)
 		}
 	}
 	return nil
+}
+
+// decode reads the next document into a batch.
+func (s *stream) decode(b *batch, documents *artifact.ScoredReader, dataset string) error {
+	if documents.GroupBytes() > largeGroup {
+		s.large.Lock()
+		defer s.large.Unlock()
+	}
+	return b.read(documents, dataset)
 }
 
 // drain waits until all batches have been compared.
@@ -177,14 +191,9 @@ func (s *stream) drain(ctx context.Context) error {
 	return nil
 }
 
-// peek returns the side's current document and its dataset's position, or nil at the end. It stays valid until the next
-// peek after an advance.
+// peek returns the side's current document and its dataset's position, or nil at the end. It stays valid until advance.
 func (s *stream) peek() (*record, int, error) {
-	if s.last == nil || s.next == len(s.last.records) {
-		if s.last != nil {
-			s.last.reset()
-			s.spare <- s.last
-		}
+	if s.last == nil {
 		s.last, s.next = <-s.filled, 0
 		if s.last == nil {
 			return nil, 0, s.err
@@ -193,7 +202,14 @@ func (s *stream) peek() (*record, int, error) {
 	return &s.last.records[s.next], s.last.dataset, nil
 }
 
-func (s *stream) advance() { s.next++ }
+// advance goes on to the next document. A batch that has none is at once free to be read into.
+func (s *stream) advance() {
+	if s.next++; s.next == len(s.last.records) {
+		s.last.reset()
+		s.spare <- s.last
+		s.last = nil
+	}
+}
 
 // stop waits for the goroutine, whose context is done, to close its files.
 func (s *stream) stop() {

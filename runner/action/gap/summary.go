@@ -1,7 +1,6 @@
 package gap
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -12,6 +11,7 @@ import (
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/artifact"
+	"surprisal.dev/runner/plan"
 )
 
 // Row is the sum over a slice: a dataset, a group, a bucket or all. Bits per byte are null where no byte was scored.
@@ -153,28 +153,11 @@ func protocolDifferences(a, b Side) ([]string, error) {
 		}
 		return differences, nil
 	}
-	for _, name := range slices.Sorted(maps.Keys(protocols[0])) {
-		x := compact(protocols[0][name])
-		if value, ok := protocols[1][name]; !ok {
-			differences = append(differences, fmt.Sprintf("%s: a %s, b has none", name, x))
-		} else if y := compact(value); x != y {
-			differences = append(differences, fmt.Sprintf("%s: a %s, b %s", name, x, y))
-		}
+	fields, err := plan.Diff(a.Protocol, b.Protocol)
+	for _, f := range fields {
+		differences = append(differences, fmt.Sprintf("%s: a %s, b %s", f.Path, cmp.Or(f.Before, "has none"), cmp.Or(f.After, "has none")))
 	}
-	for _, name := range slices.Sorted(maps.Keys(protocols[1])) {
-		if _, ok := protocols[0][name]; !ok {
-			differences = append(differences, fmt.Sprintf("%s: a has none, b %s", name, compact(protocols[1][name])))
-		}
-	}
-	return differences, nil
-}
-
-func compact(value json.RawMessage) string {
-	var out bytes.Buffer
-	if json.Compact(&out, value) != nil {
-		return string(value)
-	}
-	return out.String()
+	return differences, err
 }
 
 func (c *comparison) summary(differences []string) (*Summary, error) {
@@ -281,7 +264,7 @@ func (c *comparison) examples(positive, negative []literal) (a, b []Literal, err
 
 func (c *comparison) example(from *literal, to *Literal, document *artifact.ScoredDocument, dataset string, side int) {
 	at := from.example
-	boundaries := tokenBoundaries(document.Text, at.start, at.end, document.Starts(nil), document.TokenEnds)
+	boundaries := tokenBoundaries(document.Text, at.start, at.end, document.TokenStarts, document.TokenEnds)
 	if side == 1 {
 		to.BBoundaries = boundaries
 		return

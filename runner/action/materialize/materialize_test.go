@@ -441,6 +441,11 @@ func TestSample(t *testing.T) {
 	if few := sample(lines(numbers(3)...), 10, 1); len(few) != 3 {
 		t.Errorf("found %q, wanted all there are", few)
 	}
+	// Rows that make no document take no place of one that does.
+	empty := objects([]string{"t"}, append(slices.Repeat([]string{`{"t":""}`}, 30), `{"t":"a"}`, `{"t":"b"}`)...)
+	if both := sample(empty, 2, 1); len(both) != 2 {
+		t.Errorf("found %q among empty rows, wanted 2 documents", both)
+	}
 }
 
 // Each row is as likely as any other, in whatever shard: over many seeds, the counts of 20 rows of 4 shards follow a

@@ -126,7 +126,7 @@ func newPlanner(b *plan.Builder, m *spec.Model) (*planner, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.base = parameters{Config: config, Settings: Settings(m.Scoring)}
+	p.base = parameters{Config: config, Settings: m.Scoring.Settings()}
 	weights := b.Catalog.Weights[m.Name]
 	for _, f := range weights {
 		p.base.Weights = append(p.base.Weights, weightsFile{f.Digest, f.Name})
@@ -163,11 +163,6 @@ func newPlanner(b *plan.Builder, m *spec.Model) (*planner, error) {
 		Memory: func(largest, _ int64) int64 { return artifact.ScoreMemory(largest) },
 	}
 	return p, nil
-}
-
-// Settings returns scoring settings as backends take them.
-func Settings(s spec.Scoring) protocol.Settings {
-	return protocol.Settings{Prefix: s.Prefix, Context: s.Context, Stride: s.Stride, Anchor: s.Anchor, EOS: s.EOS}
 }
 
 func (p *planner) score(d *spec.Dataset) error {

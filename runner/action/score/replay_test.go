@@ -19,6 +19,10 @@ func documents() ([]artifact.ScoredDocument, []artifact.LedgerRow) {
 			TokenNLL: []float64{1, 2, 0, 4, 3}, UnscoredStarts: []int32{2}, UnscoredEnds: []int32{3},
 		},
 		{Shard: "s", Row: 2, Text: "e", ScoreEnd: 1, PerByteLoss: []float64{0.5}},
+		{
+			Shard: "s", Row: 3, Text: "fgh", ScoreStart: 2, ScoreEnd: 3, TokenIDs: make([]int32, 3), TokenEnds: []int32{1, 2, 3},
+			TokenNLL: []float64{0, 1, 2}, UnscoredStarts: []int32{0}, UnscoredEnds: []int32{1},
+		},
 	}
 	ledger := []artifact.LedgerRow{
 		{
@@ -26,6 +30,10 @@ func documents() ([]artifact.ScoredDocument, []artifact.LedgerRow) {
 			UnscoredStarts: []int32{2}, UnscoredEnds: []int32{3}, UnscoredReasons: []string{"no token"},
 		},
 		{Shard: "s", Row: 2, TokenNats: 0.5, SpanNats: 0.5, ScoredBytes: 1},
+		{
+			Shard: "s", Row: 3, TokenNats: 3, SpanNats: 2, OutsideNats: 1, ScoredBytes: 1,
+			UnscoredStarts: []int32{0}, UnscoredEnds: []int32{1}, UnscoredReasons: []string{"no context"},
+		},
 	}
 	return scored, ledger
 }
@@ -66,7 +74,7 @@ func TestReplay(t *testing.T) {
 		t.Errorf("empty tables: found %d, %v", n, err)
 	}
 	scored, ledger := documents()
-	if n, err := replay(t, scored, ledger); n != 2 || err != nil {
+	if n, err := replay(t, scored, ledger); n != 3 || err != nil {
 		t.Errorf("found %d, %v", n, err)
 	}
 	for _, test := range []struct {

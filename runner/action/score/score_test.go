@@ -165,6 +165,18 @@ func TestSummary(t *testing.T) {
 	}
 }
 
+// A byte limit that a sweep sets for a model is the one that its scores record.
+func TestSweptTruncation(t *testing.T) {
+	t.Parallel()
+	l := actiontest.New(t, "fake")
+	l.Text("d", "abcd").Limits.Bytes = 3
+	l.Model("m", "fake", `{}`).Limits = &spec.Limits{Documents: -1, Bytes: 2}
+	s := actiontest.JSON[artifact.ScoreSummary](l, l.MustRun(), "score m d", artifact.SummaryFile)
+	if s.Protocol.Truncation != 2 || s.Bytes != 2 {
+		t.Errorf("found %d bytes under a truncation of %d, wanted 2 under 2", s.Bytes, s.Protocol.Truncation)
+	}
+}
+
 func TestTables(t *testing.T) {
 	t.Parallel()
 	l := actiontest.New(t, "fake")

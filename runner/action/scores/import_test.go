@@ -15,7 +15,9 @@ import (
 	"github.com/parquet-go/parquet-go"
 
 	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/artifact"
+	"surprisal.dev/runner/plan"
 )
 
 // foreign is a row as another tool writes it, with optional columns.
@@ -212,6 +214,30 @@ func TestWarnings(t *testing.T) {
 }
 
 // A table that is not the one of the plan is refused.
+// What an import measures counts whole texts, not their scored spans.
+func TestMeasured(t *testing.T) {
+	path := write(t, row("a", "s", 3, "d", 0, 2), row("b/x", "s", 9, "ef", 1, 1, 1))
+	table, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of, err := plan.Canonical(parameters{Protocol: "theirs", Table: protocol.Digest(table)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := plan.Canonical(places{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Kind{}.Work(t.Context(), &action.Task{Descriptor: plan.Descriptor{Kind: name, Parameters: of}, Machine: at, Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(map[string]float64{plan.MeasuredDocuments: 2, plan.MeasuredBytes: 3}, r.Measured); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestFetch(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "t.parquet"), []byte("now"), 0o600); err != nil {

@@ -103,6 +103,24 @@ func TestTrain(t *testing.T) {
 	}
 }
 
+// Models share a training only where they are trained on the same datasets, whatever these are called.
+func TestTrainShares(t *testing.T) {
+	l := actiontest.New(t, "echo")
+	for _, key := range []string{"a", "ab", "bc", "c"} {
+		l.Text(key, key)
+	}
+	l.Model("one", "echo", `{}`, "ab", "c")
+	l.Model("other", "echo", `{}`, "a", "bc")
+	l.Model("same", "echo", `{}`, "ab", "c")
+	var names []string
+	for _, a := range l.Plan().Of("train") {
+		names = append(names, a.Name)
+	}
+	if d := cmp.Diff([]string{"train one", "train other"}, names); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestTrainCounts(t *testing.T) {
 	l := training(t, `{}`, "a", "b")
 	p, _ := l.Run()

@@ -1,0 +1,139 @@
+package workspace
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"surprisal.dev/runner/engine"
+	"surprisal.dev/runner/plan"
+)
+
+const (
+	// ratesFile is the file in a run's directory that says how long its work took. A run that did none has no such file.
+	ratesFile = "rates.json"
+	// ratedRuns is how many of the latest runs that did something tell how long actions take.
+	ratedRuns = 5
+	// maxRates bounds in bytes what is read of such a file.
+	maxRates = 8 << 20
+)
+
+// work is what is compared between runs: actions of a kind that a model or a provider did.
+type work struct{ kind, who string }
+
+// taken is how many bytes were worked on, and for how many seconds.
+type taken struct {
+	bytes, seconds float64
+}
+
+// rate is an element of a ratesFile.
+type rate struct {
+	Kind    string  `json:"kind"`
+	Who     string  `json:"who"`
+	Bytes   float64 `json:"bytes"`
+	Seconds float64 `json:"seconds"`
+}
+
+// measure adds what an action took that is done.
+func measure(all map[work]taken, a *plan.Action) {
+	if a.Cost.Bytes <= 0 {
+		return
+	}
+	of := work{a.Kind, a.Rates.Who}
+	t := all[of]
+	all[of] = taken{t.bytes + float64(a.Cost.Bytes), t.seconds + a.Seconds}
+}
+
+// saveRates writes what a run measured into its directory.
+func saveRates(dir *os.Root, all map[work]taken) error {
+	if len(all) == 0 {
+		return nil
+	}
+	order := func(a, b work) int { return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.who, b.who)) }
+	var rates []rate
+	for _, of := range slices.SortedFunc(maps.Keys(all), order) {
+		rates = append(rates, rate{of.kind, of.who, all[of].bytes, all[of].seconds})
+	}
+	data, err := json.Marshal(rates)
+	if err != nil {
+		return err
+	}
+	return dir.WriteFile(ratesFile, append(data, '\n'), 0o644)
+}
+
+// readRates reads what saveRates wrote; it is fs.ErrNotExist where a run left nothing, one that was killed included.
+func readRates(dir string) (rates []rate, err error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	f, err := openRegular(root, ratesFile)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	data, err := io.ReadAll(io.LimitReader(f, maxRates+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(data) == 0:
+		return nil, fs.ErrNotExist
+	case len(data) > maxRates:
+		return nil, fmt.Errorf("it is larger than %d bytes", maxRates)
+	}
+	if err := json.Unmarshal(data, &rates); err != nil {
+		return nil, err
+	}
+	for _, r := range rates {
+		if !(r.Bytes > 0 && r.Bytes < math.MaxInt64 && r.Seconds >= 0 && r.Seconds < math.MaxInt64) {
+			return nil, fmt.Errorf("%v bytes in %v seconds is nothing that was measured", r.Bytes, r.Seconds)
+		}
+	}
+	return rates, nil
+}
+
+// rates returns seconds a byte that the latest runs measured, by kind and model or provider. What cannot be read is passed
+// over with a warning: it costs a plan its projections of time, and nothing else.
+func (w *Workspace) rates() map[string]map[string]float64 {
+	dirs, err := engine.JournalDirs(w.runs())
+	if err != nil {
+		w.warnings = append(w.warnings, fmt.Sprintf("earlier runs cannot tell how long actions take: %v", err))
+	}
+	all := map[work]taken{}
+	found := 0
+	for _, dir := range dirs {
+		rates, err := readRates(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			w.warnings = append(w.warnings, fmt.Sprintf("%s: how long the actions of this run took cannot be read: %v; remove the file",
+				filepath.Join(dir, ratesFile), err))
+			continue
+		}
+		for _, r := range rates {
+			of := work{r.Kind, r.Who}
+			all[of] = taken{all[of].bytes + r.Bytes, all[of].seconds + r.Seconds}
+		}
+		if found++; found == ratedRuns {
+			break
+		}
+	}
+	rates := map[string]map[string]float64{}
+	for of, t := range all {
+		if rates[of.kind] == nil {
+			rates[of.kind] = map[string]float64{}
+		}
+		rates[of.kind][of.who] = t.seconds / t.bytes
+	}
+	return rates
+}

@@ -1,0 +1,252 @@
+package revision_test
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/workspace/revision"
+)
+
+// repository is a repository with the spec in its directory x/spec, which is a CUE module.
+type repository struct {
+	t   *testing.T
+	dir string
+}
+
+func newRepository(t *testing.T) repository {
+	t.Helper()
+	r := repository{t, t.TempDir()}
+	r.git("", "init", "--quiet", "--initial-branch", "main")
+	if err := os.MkdirAll(r.spec(), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func (r repository) spec() string { return filepath.Join(r.dir, "x", "spec") }
+
+func (r repository) git(input string, args ...string) string {
+	r.t.Helper()
+	c := exec.CommandContext(r.t.Context(), "git", append([]string{"-C", r.dir}, args...)...)
+	c.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
+		"GIT_AUTHOR_NAME=t", "GIT_AUTHOR_EMAIL=t@example.org", "GIT_COMMITTER_NAME=t", "GIT_COMMITTER_EMAIL=t@example.org")
+	c.Stdin = strings.NewReader(input)
+	out, err := c.Output()
+	if err != nil {
+		r.t.Fatalf("git %q: %v\n%s", args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// object stores a blob and returns its id.
+func (r repository) object(content string) string {
+	r.t.Helper()
+	return r.git(content, "hash-object", "-w", "--stdin")
+}
+
+// commit makes a branch called main of files and links; a link is written "-> TARGET".
+func (r repository) commit(files map[string]string) {
+	r.t.Helper()
+	var index strings.Builder
+	for name, content := range files {
+		mode := "100644"
+		if target, ok := strings.CutPrefix(content, "-> "); ok {
+			mode, content = "120000", target
+		}
+		fmt.Fprintf(&index, "%s %s\t%s\n", mode, r.object(content), name)
+	}
+	r.git("", "read-tree", "--empty")
+	r.git(index.String(), "update-index", "--index-info")
+	r.branch(r.git("", "write-tree"))
+}
+
+// branch makes main a commit of a tree.
+func (r repository) branch(tree string) {
+	r.t.Helper()
+	r.git("", "update-ref", "refs/heads/main", r.git("", "commit-tree", tree, "-m", "one"))
+}
+
+// copy copies main as for a spec that names these paths, and returns what was written by its path in the repository, links
+// as in commit.
+func (r repository) copy(paths ...string) (map[string]string, error) {
+	r.t.Helper()
+	tree, err := revision.Open(r.t.Context(), r.spec(), "main")
+	if err != nil {
+		return nil, err
+	}
+	if !tree.HasPackage() {
+		return nil, nil
+	}
+	to := r.t.TempDir()
+	c, err := tree.Copy(r.t.Context(), to, "surprisal.lock")
+	if err == nil {
+		err = c.Add(r.t.Context(), paths)
+	}
+	if err != nil {
+		return nil, err
+	}
+	top := filepath.Join(c.Dir, "..", "..")
+	if depth := strings.Count(top, "/") - strings.Count(to, "/"); depth < strings.Count(r.dir, "/") {
+		r.t.Errorf("the copy lies %d deep, so that ../../.. can lead to what is not in it", depth)
+	}
+	found := map[string]string{}
+	if err := filepath.WalkDir(to, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(top, path)
+		if err != nil {
+			return err
+		}
+		if d.Type()&fs.ModeSymlink != 0 {
+			target, err := os.Readlink(path)
+			found[name] = "-> " + target
+			return err
+		}
+		content, err := os.ReadFile(path)
+		found[name] = string(content)
+		return err
+	}); err != nil {
+		r.t.Fatal(err)
+	}
+	return found, nil
+}
+
+// TestCopy copies what a spec needs and no more, by the files that it names.
+func TestCopy(t *testing.T) {
+	t.Parallel()
+	const outside = "-> what the repository does not hold at this revision"
+	r := newRepository(t)
+	files := map[string]string{
+		"top.cue": "outside of the module", "x/cue.mod/module.cue": "module", "x/shared/s.cue": "shared", "x/shared/s.txt": "data",
+		"x/spec/a.cue": "spec", "x/spec/surprisal.lock": "lock", "x/spec/a.txt": "a", "x/spec/b.txt": "b", "x/spec/sub/c.txt": "c",
+		"data/d/1.txt": "1", "data/d/2.bin": "2", "data/e.txt": "e", "data/l.cue": "language", "data/to-e": "-> e.txt",
+		"x/spec/b[1].txt": "a name like a glob",
+	}
+	links := map[string]string{
+		"x/spec/in": "-> ../../data", "x/spec/e.txt": "-> in/to-e", "x/spec/absolute": "-> /etc", "x/spec/up": "-> ../../../etc",
+		"x/spec/round": "-> round", "x/spec/long": "-> " + strings.Repeat("x/", 4000), "x/spec/up.cue": "-> in/../../../up.cue",
+	}
+	for name, target := range links {
+		files[name] = target
+	}
+	r.commit(files)
+	// What is there for every spec: the files that CUE reads, and links in the module, which lead nowhere outside.
+	base := map[string]string{
+		"x/cue.mod/module.cue": "module", "x/shared/s.cue": "shared", "x/spec/a.cue": "spec", "x/spec/surprisal.lock": "lock",
+		"data/l.cue": "language", "data/to-e": "-> e.txt", "x/spec/in": "-> ../../data", "x/spec/e.txt": "-> in/to-e",
+		"x/spec/absolute": outside, "x/spec/up": outside, "x/spec/round": outside, "x/spec/long": outside, "x/spec/up.cue": outside,
+	}
+	for _, c := range []struct {
+		named string
+		adds  []string
+	}{
+		{"", nil},
+		{"none.txt", nil},
+		{"/etc/passwd", nil},
+		{"s3://bucket/a.txt", nil},
+		{"../../../../etc/passwd", nil},
+		{"absolute/passwd", nil},
+		{"up/passwd", nil},
+		{"a.txt", []string{"x/spec/a.txt"}},
+		{"sub/../a.txt", []string{"x/spec/a.txt"}},
+		{"b[1].txt", []string{"x/spec/b[1].txt"}},
+		{"b[0-9].txt", nil},
+		{"*.txt", []string{"x/spec/a.txt", "x/spec/b.txt", "x/spec/b[1].txt", "data/e.txt"}},
+		{"**/*.txt", []string{"x/spec/a.txt", "x/spec/b.txt", "x/spec/b[1].txt", "x/spec/sub/c.txt", "data/e.txt"}},
+		{"e.txt", []string{"data/e.txt"}},
+		{"in/d/*.txt", []string{"data/d/1.txt"}},
+		{"../../data/d", []string{"data/d/1.txt", "data/d/2.bin"}},
+		{"../shared/{s,t}.txt", []string{"x/shared/s.txt"}},
+	} {
+		want := map[string]string{}
+		for name, content := range base {
+			want[name] = content
+		}
+		for _, name := range c.adds {
+			want[name] = files[name]
+		}
+		got, err := r.copy(c.named)
+		if err != nil {
+			t.Errorf("%q: %v", c.named, err)
+		} else if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%q: %s", c.named, d)
+		}
+	}
+}
+
+// TestBounds refuses trees that are too large before it writes any of them.
+func TestBounds(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		tree  func(r repository) string
+		paths []string
+		want  string
+	}{
+		"a bomb of names": {func(r repository) string {
+			tree := r.object("")
+			kind := "100644 blob"
+			for range 10 {
+				var list strings.Builder
+				for i := range 10 {
+					fmt.Fprintf(&list, "%s %s\t%d\n", kind, tree, i)
+				}
+				tree, kind = r.git(list.String(), "mktree", "--missing"), "040000 tree"
+			}
+			return tree
+		}, nil, "reading main from git: its tree has more than 1,048,576 files, or more than 256 MiB of names; " +
+			"no more is read of a repository; compare with a revision that has less"},
+		"many CUE files": {func(r repository) string { return r.many(".cue", 100_001, "package x\n") }, nil,
+			"main: the CUE module around the spec has 100,002 files, and at most 100,000 are read of a revision; " +
+				"put the spec into a module with fewer CUE files, a directory with its own cue.mod"},
+		"many files": {func(r repository) string { return r.many(".txt", 100_000, "") }, []string{"many/*"},
+			"main: what the spec names and its lock file does not has 100,001 files, and at most 100,000 are read of a revision; " +
+				"compare with a revision whose lock file has the sources (runner pin), for their files are not read, or name fewer files"},
+		"many that are not named": {func(r repository) string { return r.many(".txt", 100_000, "") }, []string{"many/1.txt"}, ""},
+		"many bytes": {func(r repository) string { return r.many(".txt", 65, strings.Repeat("x", 16<<20)) }, []string{"many"},
+			"main: with x/spec/many/8.txt, what the spec names and its lock file does not has more than 1.0 GiB in 66 files, " +
+				"which is the most that is read of a revision; "},
+		"many links": {func(r repository) string {
+			var list strings.Builder
+			target := r.object("a.cue")
+			for i := range 100_001 {
+				fmt.Fprintf(&list, "120000 blob %s\t%d\n", target, i)
+			}
+			return r.git(list.String(), "mktree", "--missing")
+		}, nil, "reading main from git: its tree has 100,001 links, and at most 100,000 are read; compare with a revision that has fewer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRepository(t)
+			r.branch(c.tree(r))
+			_, err := r.copy(c.paths...)
+			switch {
+			case c.want == "" && err != nil:
+				t.Error(err)
+			case c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), c.want) || protocol.KindOf(err) != protocol.InvalidInput):
+				t.Errorf("found error %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// many makes a tree with a CUE file and n equal files in x/spec/many.
+func (r repository) many(ext string, n int, content string) string {
+	r.t.Helper()
+	var list strings.Builder
+	id := r.object(content)
+	for i := range n {
+		fmt.Fprintf(&list, "100644 blob %s\t%d%s\n", id, i, ext)
+	}
+	directory := r.git(list.String(), "mktree", "--missing")
+	spec := r.git(fmt.Sprintf("040000 tree %s\tmany\n100644 blob %s\ta.cue\n", directory, r.object("package x\n")), "mktree", "--missing")
+	return r.git("040000 tree "+r.git("040000 tree "+spec+"\tspec\n", "mktree", "--missing")+"\tx\n", "mktree", "--missing")
+}

@@ -1,0 +1,263 @@
+package revision
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+	"github.com/dustin/go-humanize"
+
+	"surprisal.dev/plugins/protocol"
+)
+
+// What may be read of a revision at most.
+const (
+	// maxListed and maxListedBytes bound the names in the whole tree. A few objects of git can stand for more names than fit
+	// into any memory.
+	maxListed      = 1 << 20
+	maxListedBytes = 256 << 20
+	// maxFiles and maxBytes bound what is copied, both parts together.
+	maxFiles = 100_000
+	maxBytes = 1 << 30
+)
+
+const (
+	// maxTarget is the most bytes of a link's target, as on Linux.
+	maxTarget = 4096
+	// maxHops is how many links are followed for a name.
+	maxHops = 40
+)
+
+// Tree is what a repository holds at a revision. Names in it are slash-separated paths from the top of the repository.
+type Tree struct {
+	git      git
+	revision string
+	// dir is the directory that was opened, and real where it lies on disk, without links.
+	dir, real string
+	// files are all files and links of the repository, by name.
+	files []*file
+	// pending is what is to be written next, count and bytes what was written so far.
+	pending      []*file
+	count, bytes int64
+}
+
+// file is a file or a link at a revision. Submodules are left out.
+type file struct {
+	name, id string
+	link     bool
+	// target is what a link leads to, "" where that is too long or git lacks it.
+	target string
+	taken  bool
+}
+
+// Open lists what the repository around directory dir holds at a revision.
+func Open(ctx context.Context, dir, revision string) (*Tree, error) {
+	t := &Tree{git: git{dir}, revision: revision}
+	prefix, err := t.git.ask(ctx, "rev-parse", "--show-prefix")
+	if err != nil {
+		return nil, protocol.Invalid("%s is in no git repository, so there is no %s to compare with: %v", dir, revision, err)
+	}
+	t.dir = path.Clean(strings.TrimSuffix(string(prefix), "\n"))
+	if t.real, err = filepath.EvalSymlinks(dir); err != nil {
+		return nil, err
+	}
+	commit, err := t.git.ask(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", revision+"^{commit}")
+	if err != nil {
+		return nil, protocol.Invalid("%q is no revision of the git repository; give a branch, a tag or a commit", revision)
+	}
+	err = t.git.stream(ctx, "", t.list, "ls-tree", "-r", "-z", "--full-tree", strings.TrimSpace(string(commit)))
+	if err == nil {
+		err = t.readLinks(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading %s from git: %w", revision, err)
+	}
+	return t, nil
+}
+
+// list reads what git ls-tree -r -z prints.
+func (t *Tree) list(out *bufio.Reader) error {
+	limited := &io.LimitedReader{R: out, N: maxListedBytes}
+	lines := bufio.NewScanner(limited)
+	lines.Buffer(nil, maxListedBytes)
+	lines.Split(func(data []byte, _ bool) (int, []byte, error) {
+		if i := bytes.IndexByte(data, 0); i >= 0 {
+			return i + 1, data[:i], nil
+		}
+		return 0, nil, nil
+	})
+	listed := 0
+	for ; listed <= maxListed && lines.Scan(); listed++ {
+		line := lines.Text()
+		head, name, ok := strings.Cut(line, "\t")
+		fields := strings.Fields(head)
+		if !ok || len(fields) != 3 {
+			return fmt.Errorf("git ls-tree printed %q", line)
+		}
+		if fields[1] == "blob" {
+			t.files = append(t.files, &file{name: name, id: fields[2], link: fields[0] == "120000"})
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	if listed > maxListed || limited.N == 0 {
+		return protocol.Invalid("its tree has more than %s files, or more than %s of names; no more is read of a repository; "+
+			"compare with a revision that has less", humanize.Comma(maxListed), humanize.IBytes(maxListedBytes))
+	}
+	slices.SortFunc(t.files, func(a, b *file) int { return strings.Compare(a.name, b.name) })
+	return nil
+}
+
+// readLinks reads the targets of all links.
+func (t *Tree) readLinks(ctx context.Context) error {
+	var links []*file
+	for _, f := range t.files {
+		if f.link {
+			links = append(links, f)
+		}
+	}
+	if len(links) > maxFiles {
+		return protocol.Invalid("its tree has %s links, and at most %s are read; compare with a revision that has fewer",
+			humanize.Comma(int64(len(links))), humanize.Comma(maxFiles))
+	}
+	sizes, err := t.sizes(ctx, links)
+	if err != nil {
+		return err
+	}
+	var short []*file
+	for i, f := range links {
+		if sizes[i] >= 0 && sizes[i] <= maxTarget {
+			short = append(short, f)
+		}
+	}
+	return t.contents(ctx, short, func(f *file, content io.Reader) error {
+		target, err := io.ReadAll(content)
+		f.target = string(target)
+		return err
+	})
+}
+
+// HasPackage reports whether the revision holds CUE files in the directory itself.
+func (t *Tree) HasPackage() bool {
+	return slices.ContainsFunc(t.below(t.dir), func(f *file) bool { return path.Dir(f.name) == t.dir && path.Ext(f.name) == ".cue" })
+}
+
+// module returns the root of the CUE module around the directory, or the directory if it is in none.
+func (t *Tree) module() string {
+	for at := t.dir; ; at = path.Dir(at) {
+		if t.find(path.Join(at, "cue.mod/module.cue")) != nil {
+			return at
+		}
+		if at == "." {
+			return t.dir
+		}
+	}
+}
+
+func (t *Tree) search(name string) int {
+	i, _ := slices.BinarySearchFunc(t.files, name, func(f *file, name string) int { return strings.Compare(f.name, name) })
+	return i
+}
+
+// find returns a file or link, nil if there is none.
+func (t *Tree) find(name string) *file {
+	if i := t.search(name); i < len(t.files) && t.files[i].name == name {
+		return t.files[i]
+	}
+	return nil
+}
+
+// below returns what lies in a directory, at any depth.
+func (t *Tree) below(dir string) []*file {
+	if dir == "." {
+		return t.files
+	}
+	return t.files[t.search(dir+"/"):t.search(dir+"0")] // "0" comes next after "/"
+}
+
+// follow returns what name stands for once every link in it is followed, and takes these links. It returns false where they
+// lead out of the repository, into a circle, or to what is not known.
+func (t *Tree) follow(name string) (real string, ok bool) {
+	real, left := ".", strings.Split(name, "/")
+	for hops := 0; len(left) > 0; {
+		at := path.Join(real, left[0])
+		left = left[1:]
+		if at == ".." {
+			return "", false
+		}
+		f := t.find(at)
+		if f == nil || !f.link {
+			real = at
+			continue
+		}
+		t.take(f)
+		if hops++; hops > maxHops || f.target == "" || path.IsAbs(f.target) {
+			return "", false
+		}
+		left = append(strings.Split(f.target, "/"), left...)
+	}
+	return real, true
+}
+
+// take has a file written next, once.
+func (t *Tree) take(f *file) {
+	if !f.taken {
+		f.taken = true
+		t.pending = append(t.pending, f)
+	}
+}
+
+// takeAll takes what name stands for, and of a directory what is wanted, with all links and what these stand for. It returns
+// false where there is nothing.
+func (t *Tree) takeAll(name string, wanted func(name string) bool, seen map[string]bool) bool {
+	real, ok := t.follow(name)
+	if !ok || seen[real] {
+		return ok
+	}
+	seen[real] = true
+	all := t.below(real)
+	if f := t.find(real); f != nil {
+		all = []*file{f}
+	}
+	for _, f := range all {
+		if f.link {
+			t.takeAll(f.name, wanted, seen)
+		} else if wanted(f.name) {
+			t.take(f)
+		}
+	}
+	return len(all) > 0
+}
+
+// takeNamed takes what a spec in the directory calls by this path: a file, a directory or a glob.
+func (t *Tree) takeNamed(named string) {
+	if named == "" || path.IsAbs(named) || strings.Contains(named, "://") {
+		return
+	}
+	if t.takeAll(path.Join(t.dir, named), func(string) bool { return true }, map[string]bool{}) {
+		return
+	}
+	base, pattern := doublestar.SplitPattern(named)
+	dir, ok := t.follow(path.Join(t.dir, base))
+	if !ok || !doublestar.ValidatePattern(pattern) {
+		return
+	}
+	for _, f := range t.below(dir) {
+		if !doublestar.MatchUnvalidated(pattern, strings.TrimPrefix(f.name, dir+"/")) {
+			continue
+		}
+		if real, ok := t.follow(f.name); ok {
+			if at := t.find(real); at != nil {
+				t.take(at)
+			}
+		}
+	}
+}

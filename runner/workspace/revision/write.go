@@ -1,0 +1,191 @@
+package revision
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+
+	"surprisal.dev/plugins/protocol"
+)
+
+// leadsOut is the target of the links that stand in for those that lead out of the repository, into a circle or to what git
+// lacks. Nothing is called so: whoever needs such a link says that it leads to what does not exist.
+const leadsOut = "what the repository does not hold at this revision"
+
+// Copy is a part of a Tree on disk.
+type Copy struct {
+	tree *Tree
+	// Dir is where the directory that was opened lies in the copy.
+	Dir string
+	// top is where the top of the repository lies.
+	top string
+}
+
+// Copy writes to directory to what CUE may read for the package in the directory: the CUE files of its module, all links
+// there and the CUE files that these lead to; and those of the directory's files that are called as in others. The copy lies
+// as deep in to as the repository lies on disk, so that a path that leads out of the repository leads to nothing in it.
+func (t *Tree) Copy(ctx context.Context, to string, others ...string) (*Copy, error) {
+	c := &Copy{tree: t, top: filepath.Join(to, strings.TrimSuffix(t.real, string(filepath.Separator)+filepath.FromSlash(t.dir)))}
+	c.Dir = filepath.Join(c.top, filepath.FromSlash(t.dir))
+	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
+		return nil, err
+	}
+	t.takeAll(t.module(), func(name string) bool { return path.Ext(name) == ".cue" }, map[string]bool{})
+	for _, name := range others {
+		t.takeNamed(name)
+	}
+	return c, c.write(ctx, "the CUE module around the spec", "put the spec into a module with fewer CUE files, a directory with its own cue.mod")
+}
+
+// Add writes what the spec names by these paths from its directory: files, directories and globs. What the revision does not
+// hold is passed over.
+func (c *Copy) Add(ctx context.Context, paths []string) error {
+	for _, name := range paths {
+		c.tree.takeNamed(name)
+	}
+	return c.write(ctx, "what the spec names and its lock file does not",
+		"compare with a revision whose lock file has the sources (runner pin), for their files are not read, or name fewer files")
+}
+
+// write writes what was taken, unless that is too much.
+func (c *Copy) write(ctx context.Context, what, advice string) (err error) {
+	t := c.tree
+	defer func() {
+		if _, ok := errors.AsType[*protocol.Error](err); !ok && err != nil {
+			err = fmt.Errorf("reading %s from git: %w", t.revision, err)
+		}
+	}()
+	files := t.pending
+	t.pending = nil
+	if t.count += int64(len(files)); t.count > maxFiles {
+		return protocol.Invalid("%s: %s has %s files, and at most %s are read of a revision; %s",
+			t.revision, what, humanize.Comma(t.count), humanize.Comma(maxFiles), advice)
+	}
+	sizes, err := t.sizes(ctx, files)
+	if err != nil {
+		return err
+	}
+	for i, size := range sizes {
+		if size < 0 {
+			return fmt.Errorf("%s: the repository has no content for it; fetch it with git", files[i].name)
+		}
+		// No sum of sizes below the bound and another size overflows.
+		if t.bytes += size; t.bytes > maxBytes {
+			return protocol.Invalid("%s: with %s, %s has more than %s in %s files, which is the most that is read of a revision; %s",
+				t.revision, files[i].name, what, humanize.IBytes(maxBytes), humanize.Comma(t.count), advice)
+		}
+	}
+	root, err := os.OpenRoot(c.top)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	var regular []*file
+	for _, f := range files {
+		if err := root.MkdirAll(path.Dir(f.name), 0o755); err != nil {
+			return err
+		}
+		if !f.link {
+			regular = append(regular, f)
+			continue
+		}
+		target := f.target
+		if _, ok := t.follow(f.name); !ok {
+			target = leadsOut
+		}
+		if err := root.Symlink(target, f.name); err != nil {
+			return err
+		}
+	}
+	return t.contents(ctx, regular, func(f *file, content io.Reader) error { return copyFile(root, f.name, content) })
+}
+
+func copyFile(root *os.Root, name string, content io.Reader) error {
+	// A name that is there twice is one that git does not make.
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, content)
+	return errors.Join(err, f.Close())
+}
+
+// ids returns the ids of files, a line each.
+func ids(files []*file) string {
+	var ids strings.Builder
+	for _, f := range files {
+		ids.WriteString(f.id)
+		ids.WriteByte('\n')
+	}
+	return ids.String()
+}
+
+// sizes returns the sizes of files in bytes, -1 for one whose content the repository lacks.
+func (t *Tree) sizes(ctx context.Context, files []*file) ([]int64, error) {
+	if len(files) == 0 {
+		return nil, nil
+	}
+	sizes := make([]int64, len(files))
+	return sizes, t.git.stream(ctx, ids(files), func(out *bufio.Reader) (err error) {
+		for i, f := range files {
+			if sizes[i], err = header(out, f); err != nil {
+				return fmt.Errorf("%s: %w", f.name, err)
+			}
+		}
+		return nil
+	}, "cat-file", "--batch-check")
+}
+
+// contents calls each with the content of every file, in order.
+func (t *Tree) contents(ctx context.Context, files []*file, each func(f *file, content io.Reader) error) error {
+	if len(files) == 0 {
+		return nil
+	}
+	return t.git.stream(ctx, ids(files), func(out *bufio.Reader) error {
+		for _, f := range files {
+			size, err := header(out, f)
+			if err == nil && size < 0 {
+				err = errors.New("the repository has no content for it; fetch it with git")
+			}
+			if err == nil {
+				err = each(f, io.LimitReader(out, size))
+			}
+			if err == nil {
+				_, err = out.Discard(1) // the end of the line
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", f.name, err)
+			}
+		}
+		return nil
+	}, "cat-file", "--batch")
+}
+
+// header reads the line that git cat-file prints of a file, its id, type and size, and returns the size in bytes; -1 if the
+// repository lacks the content.
+func header(out *bufio.Reader, f *file) (int64, error) {
+	line, err := out.ReadString('\n')
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(line)
+	if len(fields) == 2 && fields[0] == f.id && fields[1] == "missing" {
+		return -1, nil
+	}
+	if len(fields) != 3 || fields[0] != f.id || fields[1] != "blob" {
+		return 0, fmt.Errorf("git cat-file printed %q", line)
+	}
+	return strconv.ParseInt(fields[2], 10, 64)
+}
