@@ -280,7 +280,7 @@ const page = 4096
 
 // perRun are the files whose names and content are a run's own: journals, the digests of files as they were on a disk, and the
 // jobs of runs that use processes.
-var perRun = regexp.MustCompile(`^dir/\.surprisal/(runs/[^/]+/(journal|log)\.jsonl|digests\.(json|lock))$|^store/runs/[^/]+\.json$|^store/runs/[^/]+/[0-9a-f]{64}$|^store/jobs/[0-9a-f]{64}\.json$`)
+var perRun = regexp.MustCompile(`^dir/\.surprisal/(runs/[^/]+/(journal\.jsonl|log\.jsonl|rates\.json)|digests\.(json|lock))$|^store/runs/[^/]+\.json$|^store/runs/[^/]+/[0-9a-f]{64}$|^store/jobs/[0-9a-f]{64}\.json$`)
 
 // isRecord matches the paths of actions' records.
 var isRecord = regexp.MustCompile(`/actions/[0-9a-f]{2}/[0-9a-f]{64}\.json$|/\.artifact$`)

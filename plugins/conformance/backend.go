@@ -91,97 +91,13 @@ func (s *suite) backend(b *host.Backend, cases []Case) {
 			s.notRun("all else", "the documents could not be scored")
 			return
 		}
-		s.check("the loss of the end-of-text token is given where asked for", func() error {
-			with := settings
-			with.EOS = true
-			answers, err := scoreAll(s.ctx, m, with, documents(texts()))
-			for i, a := range answers {
-				if a.EOSNLL <= 0 {
-					return fmt.Errorf("document %d has the loss %v", i, a.EOSNLL)
-				}
-			}
-			return err
-		})
-		s.check("a document has the same losses whatever is scored with it", func() error {
-			reversed := slices.Clone(texts())
-			slices.Reverse(reversed)
-			answers, err := scoreAll(s.ctx, m, settings, documents(reversed))
-			if err != nil {
-				return err
-			}
-			slices.Reverse(answers)
-			for i, text := range texts() {
-				if err := sameLosses(together[i], answers[i], c.Tolerance); err != nil {
-					return fmt.Errorf("document %d in reversed order: %w", i, err)
-				}
-				alone, err := scoreAll(s.ctx, m, settings, documents([]string{text}))
-				if err != nil {
-					return err
-				}
-				if err := sameLosses(together[i], alone[0], c.Tolerance); err != nil {
-					return fmt.Errorf("document %d alone: %w", i, err)
-				}
-			}
-			return nil
-		})
-		s.check("the scored span does not change the losses", func() error {
-			answers, err := scoreAll(s.ctx, m, settings, func(yield func(protocol.Document, error) bool) {
-				for d, err := range documents(texts()) {
-					d.ScoreStart = d.ScoreEnd / 2
-					if !yield(d, err) {
-						return
-					}
-				}
-			})
-			if err != nil {
-				return err
-			}
-			for i := range answers {
-				if err := sameLosses(together[i], answers[i], c.Tolerance); err != nil {
-					return fmt.Errorf("document %d: %w", i, err)
-				}
-			}
-			return nil
-		})
+		scored := &scoring{s.ctx, b, m, settings, c.Tolerance, together}
+		s.check("the loss of the end-of-text token is given where asked for", scored.endOfText)
+		s.check("a document has the same losses whatever is scored with it", scored.alone)
+		s.check("the scored span does not change the losses", scored.spans)
 		s.neutral(b, c, settings, together)
-		s.check("scoring stops when cancelled", func() error {
-			ctx, cancel := context.WithCancel(s.ctx)
-			defer cancel()
-			err := m.Score(ctx, settings, documents(texts()), func(protocol.Document, protocol.ScoredDocument) error { cancel(); return ctx.Err() })
-			if !errors.Is(err, context.Canceled) {
-				return endedWith(err)
-			}
-			_, err = scoreAll(s.ctx, m, settings, documents(texts()))
-			return err
-		})
-		s.check("a crash in mid-stream loses nothing and changes nothing", func() error {
-			var answers []protocol.ScoredDocument
-			err := m.Score(s.ctx, settings, documents(texts()), func(_ protocol.Document, a protocol.ScoredDocument) error {
-				if len(answers) == 0 {
-					b.Kill()
-				}
-				answers = append(answers, a)
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-			// All answers may have been on their way when the plugin died.
-			b.Kill()
-			again, err := scoreAll(s.ctx, m, settings, documents(texts()))
-			if err != nil {
-				return err
-			}
-			for i := range answers {
-				if err := sameLosses(together[i], again[i], c.Tolerance); err != nil {
-					return fmt.Errorf("document %d: %w", i, err)
-				}
-				if err := sameLosses(together[i], answers[i], c.Tolerance); err != nil {
-					return fmt.Errorf("document %d: %w", i, err)
-				}
-			}
-			return nil
-		})
+		s.check("scoring stops when cancelled", scored.cancelled)
+		s.check("a crash in mid-stream loses nothing and changes nothing", scored.crash)
 		s.check(fmt.Sprintf("a document of %d MiB passes", c.LargeBytes>>20), func() error {
 			large := strings.Repeat("All work and no play makes a dull document.\n", c.LargeBytes/44+1)[:c.LargeBytes]
 			_, err := scoreAll(s.ctx, m, settings, documents([]string{large}))
@@ -189,6 +105,116 @@ func (s *suite) backend(b *host.Backend, cases []Case) {
 		})
 		s.check("a model unloads", m.Close)
 	})
+}
+
+// scoring is a loaded model and what it answered to documents(texts()).
+type scoring struct {
+	ctx       context.Context
+	plugin    *host.Backend
+	model     *host.Model
+	settings  protocol.Settings
+	tolerance float64
+	together  []protocol.ScoredDocument
+}
+
+// endOfText checks that every document has a loss of the end-of-text token where it is asked for.
+func (m *scoring) endOfText() error {
+	with := m.settings
+	with.EOS = true
+	answers, err := scoreAll(m.ctx, m.model, with, documents(texts()))
+	for i, a := range answers {
+		if a.EOSNLL <= 0 {
+			return fmt.Errorf("document %d has the loss %v", i, a.EOSNLL)
+		}
+	}
+	return err
+}
+
+// alone checks that losses do not depend on what is scored with a document.
+func (m *scoring) alone() error {
+	reversed := slices.Clone(texts())
+	slices.Reverse(reversed)
+	answers, err := scoreAll(m.ctx, m.model, m.settings, documents(reversed))
+	if err != nil {
+		return err
+	}
+	slices.Reverse(answers)
+	for i, text := range texts() {
+		if err := sameLosses(m.together[i], answers[i], m.tolerance); err != nil {
+			return fmt.Errorf("document %d in reversed order: %w", i, err)
+		}
+		alone, err := scoreAll(m.ctx, m.model, m.settings, documents([]string{text}))
+		if err != nil {
+			return err
+		}
+		if err := sameLosses(m.together[i], alone[0], m.tolerance); err != nil {
+			return fmt.Errorf("document %d alone: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// spans checks that losses do not depend on the span.
+func (m *scoring) spans() error {
+	answers, err := scoreAll(m.ctx, m.model, m.settings, func(yield func(protocol.Document, error) bool) {
+		for d, err := range documents(texts()) {
+			d.ScoreStart = d.ScoreEnd / 2
+			if !yield(d, err) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for i := range answers {
+		if err := sameLosses(m.together[i], answers[i], m.tolerance); err != nil {
+			return fmt.Errorf("document %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// cancelled checks that scoring ends with its context, and works after that.
+func (m *scoring) cancelled() error {
+	ctx, cancel := context.WithCancel(m.ctx)
+	defer cancel()
+	err := m.model.Score(ctx, m.settings, documents(texts()), func(protocol.Document, protocol.ScoredDocument) error { cancel(); return ctx.Err() })
+	if !errors.Is(err, context.Canceled) {
+		return endedWith(err)
+	}
+	_, err = scoreAll(m.ctx, m.model, m.settings, documents(texts()))
+	return err
+}
+
+// crash checks that the losses are the same when the plugin dies meanwhile.
+func (m *scoring) crash() error {
+	var answers []protocol.ScoredDocument
+	err := m.model.Score(m.ctx, m.settings, documents(texts()), func(_ protocol.Document, a protocol.ScoredDocument) error {
+		if len(answers) == 0 {
+			m.plugin.Kill()
+		}
+		answers = append(answers, a)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	// All answers may have been on their way when the plugin died.
+	m.plugin.Kill()
+	again, err := scoreAll(m.ctx, m.model, m.settings, documents(texts()))
+	if err != nil {
+		return err
+	}
+	for i := range answers {
+		if err := sameLosses(m.together[i], again[i], m.tolerance); err != nil {
+			return fmt.Errorf("document %d: %w", i, err)
+		}
+		if err := sameLosses(m.together[i], answers[i], m.tolerance); err != nil {
+			return fmt.Errorf("document %d: %w", i, err)
+		}
+	}
+	return nil
 }
 
 // neutral checks that settings which are said to change no results change none.

@@ -37,18 +37,10 @@ func (s *suite) provider(p *host.Provider, cases []Case) {
 		}) {
 			return
 		}
+		read := &reading{s.ctx, p, request, rows}
 		s.check("shards are the resolution's files, and rows are counted in each from 0", func() error { return checkShards(pinned, rows) })
 		s.check("reading twice gives the same rows", func() error { return wantRows(s.ctx, p, request, rows) })
-		s.check("reading resumes from any row", func() error {
-			for _, from := range []int{1, len(rows) / 2, len(rows) - 1, len(rows)} {
-				resumed := request
-				resumed.From = int64(from)
-				if err := wantRows(s.ctx, p, resumed, rows[from:]); err != nil {
-					return fmt.Errorf("from row %d: %w", from, err)
-				}
-			}
-			return nil
-		})
+		s.check("reading resumes from any row", read.resumes)
 		s.check("a range of rows can be read", func() error {
 			part := request
 			part.From, part.To = 1, 2
@@ -60,81 +52,118 @@ func (s *suite) provider(p *host.Provider, cases []Case) {
 			unknown.Fields[0] = "no.such.field"
 			return checkUnknownField(s.ctx, p, unknown)
 		})
-		s.check("reading stops when cancelled", func() error {
-			ctx, cancel := context.WithCancel(s.ctx)
-			defer cancel()
-			err := p.Read(ctx, request, func(protocol.Row) error { cancel(); return ctx.Err() })
-			if !errors.Is(err, context.Canceled) {
-				return endedWith(err)
-			}
-			return wantRows(s.ctx, p, request, rows)
-		})
-		s.check("many readers at the same time get the same rows", func() error {
-			failures := make(chan error, 4)
-			for range cap(failures) {
-				go func() { failures <- wantRows(s.ctx, p, request, rows) }()
-			}
-			var err error
-			for range cap(failures) {
-				err = errors.Join(err, <-failures)
-			}
+		s.check("reading stops when cancelled", read.cancelled)
+		s.check("many readers at the same time get the same rows", read.together)
+		s.check("a content that is not the pinned one is refused as changed", read.changed)
+		s.check("a crash in mid-stream loses and repeats nothing", read.crash)
+		s.tooLarge(p, c)
+		s.large(p, c)
+	})
+}
+
+// reading is a pinned source and the rows that it gave.
+type reading struct {
+	ctx     context.Context
+	plugin  *host.Provider
+	request protocol.ReadRequest
+	rows    []protocol.Row
+}
+
+// resumes checks that reading begins at any row.
+func (r *reading) resumes() error {
+	for _, from := range []int{1, len(r.rows) / 2, len(r.rows) - 1, len(r.rows)} {
+		resumed := r.request
+		resumed.From = int64(from)
+		if err := wantRows(r.ctx, r.plugin, resumed, r.rows[from:]); err != nil {
+			return fmt.Errorf("from row %d: %w", from, err)
+		}
+	}
+	return nil
+}
+
+// cancelled checks that reading ends with its context, and works after that.
+func (r *reading) cancelled() error {
+	ctx, cancel := context.WithCancel(r.ctx)
+	defer cancel()
+	err := r.plugin.Read(ctx, r.request, func(protocol.Row) error { cancel(); return ctx.Err() })
+	if !errors.Is(err, context.Canceled) {
+		return endedWith(err)
+	}
+	return wantRows(r.ctx, r.plugin, r.request, r.rows)
+}
+
+// together checks that several readers do not disturb each other.
+func (r *reading) together() error {
+	failures := make(chan error, 4)
+	for range cap(failures) {
+		go func() { failures <- wantRows(r.ctx, r.plugin, r.request, r.rows) }()
+	}
+	var err error
+	for range cap(failures) {
+		err = errors.Join(err, <-failures)
+	}
+	return err
+}
+
+// changed checks that a content which is not the pinned one is refused.
+func (r *reading) changed() error {
+	if len(r.request.Pinned.Files) == 0 {
+		return errors.New("the resolution lists no files")
+	}
+	changed := r.request
+	changed.Pinned.Files = slices.Clone(r.request.Pinned.Files)
+	changed.Pinned.Files[0].Digest = protocol.Digest([]byte("something else"))
+	_, err := readAll(r.ctx, r.plugin, changed)
+	if protocol.KindOf(err) != protocol.Changed {
+		return endedWith(err)
+	}
+	return nil
+}
+
+// crash checks that the rows are the same when the plugin dies meanwhile.
+func (r *reading) crash() error {
+	var got []protocol.Row
+	err := r.plugin.Read(r.ctx, r.request, func(row protocol.Row) error {
+		if len(got) == 1 {
+			r.plugin.Kill()
+		}
+		got = append(got, row)
+		return nil
+	})
+	if err := compareRows(got, err, r.rows); err != nil {
+		return err
+	}
+	// All of a small source may have been on its way when the plugin died.
+	r.plugin.Kill()
+	return wantRows(r.ctx, r.plugin, r.request, r.rows)
+}
+
+// large checks that a row of the size that the case says passes.
+func (s *suite) large(p *host.Provider, c Case) {
+	name := fmt.Sprintf("a row of %d MiB passes", c.LargeBytes>>20)
+	if c.Large == nil {
+		s.notRun(name, "the case has no large source")
+		return
+	}
+	s.check(name, func() error {
+		pinned, err := s.resolve(p, *c.Large)
+		if err != nil {
 			return err
-		})
-		s.check("a content that is not the pinned one is refused as changed", func() error {
-			if len(pinned.Files) == 0 {
-				return errors.New("the resolution lists no files")
+		}
+		largest := 0
+		err = p.Read(s.ctx, protocol.ReadRequest{Source: *c.Large, Pinned: pinned, Fields: c.Fields}, func(r protocol.Row) error {
+			if r.Problem != "" {
+				return fmt.Errorf("row %d: %s", r.Ordinal, r.Problem)
 			}
-			changed := request
-			changed.Pinned.Files = slices.Clone(pinned.Files)
-			changed.Pinned.Files[0].Digest = protocol.Digest([]byte("something else"))
-			_, err := readAll(s.ctx, p, changed)
-			if protocol.KindOf(err) != protocol.Changed {
-				return endedWith(err)
+			for _, value := range r.Values {
+				largest = max(largest, len(value))
 			}
 			return nil
 		})
-		s.check("a crash in mid-stream loses and repeats nothing", func() error {
-			var got []protocol.Row
-			err := p.Read(s.ctx, request, func(r protocol.Row) error {
-				if len(got) == 1 {
-					p.Kill()
-				}
-				got = append(got, r)
-				return nil
-			})
-			if err := compareRows(got, err, rows); err != nil {
-				return err
-			}
-			// All of a small source may have been on its way when the plugin died.
-			p.Kill()
-			return wantRows(s.ctx, p, request, rows)
-		})
-		s.tooLarge(p, c)
-		name := fmt.Sprintf("a row of %d MiB passes", c.LargeBytes>>20)
-		if c.Large == nil {
-			s.notRun(name, "the case has no large source")
-			return
+		if err == nil && largest < c.LargeBytes {
+			err = fmt.Errorf("the largest value has %d bytes", largest)
 		}
-		s.check(name, func() error {
-			pinned, err := s.resolve(p, *c.Large)
-			if err != nil {
-				return err
-			}
-			largest := 0
-			err = p.Read(s.ctx, protocol.ReadRequest{Source: *c.Large, Pinned: pinned, Fields: c.Fields}, func(r protocol.Row) error {
-				if r.Problem != "" {
-					return fmt.Errorf("row %d: %s", r.Ordinal, r.Problem)
-				}
-				for _, value := range r.Values {
-					largest = max(largest, len(value))
-				}
-				return nil
-			})
-			if err == nil && largest < c.LargeBytes {
-				err = fmt.Errorf("the largest value has %d bytes", largest)
-			}
-			return err
-		})
+		return err
 	})
 }
 

@@ -58,103 +58,126 @@ func (d Document) String() string {
 // Check reports whether s is a well-formed answer of a model m for the document d: one span, id and finite loss for each
 // token, spans that tile the text together with the ranges that have no token, and losses that add up to TotalNLL.
 func Check(d Document, s ScoredDocument, m LoadedModel) error {
-	fault := func(format string, values ...any) error {
-		return fmt.Errorf("%v: the backend's answer is broken: %w", d, fmt.Errorf(format, values...))
+	if err := check(d, s, m); err != nil {
+		return fmt.Errorf("%v: the backend's answer is broken: %w", d, err)
 	}
+	return nil
+}
+
+func check(d Document, s ScoredDocument, m LoadedModel) error {
 	n := len(s.TokenIDs)
 	if s.Index != d.Index {
-		return fault("it is for document %d, not %d", s.Index, d.Index)
+		return fmt.Errorf("it is for document %d, not %d", s.Index, d.Index)
 	}
 	if len(s.TokenStarts) != n || len(s.TokenEnds) != n || len(s.TokenNLL) != n {
-		return fault("it has %d token ids, %d starts, %d ends and %d losses; their numbers must be equal",
+		return fmt.Errorf("it has %d token ids, %d starts, %d ends and %d losses; their numbers must be equal",
 			n, len(s.TokenStarts), len(s.TokenEnds), len(s.TokenNLL))
 	}
-
 	length := int32(len(d.Text))
+	if err := checkUnscored(s.Unscored, length); err != nil {
+		return err
+	}
+	var sum compensated
+	c := coverage{length: length, vocabulary: m.VocabularySize, unscored: s.Unscored}
+	for i := range n {
+		if err := c.token(i, s.TokenIDs[i], s.TokenStarts[i], s.TokenEnds[i], s.TokenNLL[i]); err != nil {
+			return err
+		}
+		sum.add(s.TokenNLL[i])
+	}
+	if c.skip(length); c.at != length {
+		return fmt.Errorf("no token covers the bytes [%d, %d) at the end, and they are not marked %q", c.at, length, ReasonNoToken)
+	}
+	if math.IsNaN(s.EOSNLL) || math.IsInf(s.EOSNLL, 0) || s.EOSNLL < LossFloor {
+		return fmt.Errorf("the end-of-text token has the loss %v nats; a loss is finite and at least %v", s.EOSNLL, LossFloor)
+	}
+	sum.add(s.EOSNLL)
+	if total := sum.value(); !agree(total, s.TotalNLL) {
+		return fmt.Errorf("its losses add up to %v nats, but it says %v; something was lost or changed on the way", total, s.TotalNLL)
+	}
+	return nil
+}
+
+// checkUnscored checks the ranges of a text of length bytes that have no loss.
+func checkUnscored(ranges []Unscored, length int32) error {
 	last := int32(0)
-	for i, u := range s.Unscored {
+	for i, u := range ranges {
 		if u.Start < last || u.End <= u.Start || u.End > length {
-			return fault("unscored range %d is [%d, %d); ranges must not be empty, follow each other and end by byte %d",
+			return fmt.Errorf("unscored range %d is [%d, %d); ranges must not be empty, follow each other and end by byte %d",
 				i, u.Start, u.End, length)
 		}
 		if u.Reason == "" {
-			return fault("unscored range %d, [%d, %d), gives no reason", i, u.Start, u.End)
+			return fmt.Errorf("unscored range %d, [%d, %d), gives no reason", i, u.Start, u.End)
 		}
 		if len(u.Reason) > maxReasonBytes || Visible(u.Reason) != u.Reason {
-			return fault("unscored range %d, [%d, %d), gives the reason %.100q; a reason is one line of at most %d bytes",
+			return fmt.Errorf("unscored range %d, [%d, %d), gives the reason %.100q; a reason is one line of at most %d bytes",
 				i, u.Start, u.End, u.Reason, maxReasonBytes)
 		}
 		last = u.End
 	}
+	return nil
+}
 
-	var sum compensated
-	unscored := s.Unscored
-	at := int32(0) // every byte before it is covered
-	// skip moves over the ranges before byte to: those without a token cover their bytes themselves, tokens the others.
-	skip := func(to int32) {
-		for len(unscored) > 0 {
-			u := unscored[0]
-			switch {
-			case u.End <= at:
-			case at < to && u.Start == at && u.Reason == ReasonNoToken:
-				at = u.End
-			default:
-				return
-			}
-			unscored = unscored[1:]
-		}
-	}
-	for i := range n {
-		id, start, end, nll := s.TokenIDs[i], s.TokenStarts[i], s.TokenEnds[i], s.TokenNLL[i]
-		if id < 0 || m.VocabularySize > 0 && int64(id) >= m.VocabularySize {
-			return fault("token %d at byte %d has id %d, outside the vocabulary of %d; the tokenizer may not be this model's",
-				i, start, id, m.VocabularySize)
-		}
-		skip(start)
+// coverage follows the tokens of a text of length bytes.
+type coverage struct {
+	length     int32
+	vocabulary int64
+	// at is the end of the bytes that are covered.
+	at int32
+	// unscored are the ranges that do not end before at.
+	unscored []Unscored
+}
+
+// skip moves over the ranges before byte to: those without a token cover their bytes themselves, tokens the others.
+func (c *coverage) skip(to int32) {
+	for len(c.unscored) > 0 {
+		u := c.unscored[0]
 		switch {
-		case start < at:
-			return fault("token %d, [%d, %d), starts before byte %d, where the one before it ended", i, start, end, at)
-		case start > at:
-			return fault("no token covers the bytes [%d, %d) before token %d, and they are not marked %q", at, start, i, ReasonNoToken)
-		case end < start || end > length:
-			return fault("token %d, [%d, %d), does not lie inside the text of %d bytes", i, start, end, length)
+		case u.End <= c.at:
+		case c.at < to && u.Start == c.at && u.Reason == ReasonNoToken:
+			c.at = u.End
+		default:
+			return
 		}
-		if math.IsNaN(nll) || math.IsInf(nll, 0) {
-			return fault("token %d at byte %d has the loss %v, which is not finite; the weights or the tokenizer may not match the model",
-				i, start, nll)
-		}
-		if nll < LossFloor {
-			return fault("token %d at byte %d has the loss %v nats; a loss is at least %v", i, start, nll, LossFloor)
-		}
-		if end > start {
-			if len(unscored) > 0 && unscored[0].Start < end {
-				u := unscored[0]
-				if start < u.Start || end > u.End {
-					return fault("token %d, [%d, %d), lies partly in the unscored range [%d, %d)", i, start, end, u.Start, u.End)
-				}
-				if u.Reason == ReasonNoToken {
-					return fault("token %d, [%d, %d), lies in a range marked %q", i, start, end, ReasonNoToken)
-				}
-				if nll != 0 {
-					return fault("token %d at byte %d is unscored (%s) but has a loss of %v nats", i, start, u.Reason, nll)
-				}
-			}
-		}
-		sum.add(nll)
-		at = end
+		c.unscored = c.unscored[1:]
 	}
-	skip(length)
-	if at != length {
-		return fault("no token covers the bytes [%d, %d) at the end, and they are not marked %q", at, length, ReasonNoToken)
-	}
+}
 
-	if math.IsNaN(s.EOSNLL) || math.IsInf(s.EOSNLL, 0) || s.EOSNLL < LossFloor {
-		return fault("the end-of-text token has the loss %v nats; a loss is finite and at least %v", s.EOSNLL, LossFloor)
+// token checks token i and moves behind it.
+func (c *coverage) token(i int, id, start, end int32, nll float64) error {
+	if id < 0 || c.vocabulary > 0 && int64(id) >= c.vocabulary {
+		return fmt.Errorf("token %d at byte %d has id %d, outside the vocabulary of %d; the tokenizer may not be this model's",
+			i, start, id, c.vocabulary)
 	}
-	sum.add(s.EOSNLL)
-	if total := sum.value(); !agree(total, s.TotalNLL) {
-		return fault("its losses add up to %v nats, but it says %v; something was lost or changed on the way", total, s.TotalNLL)
+	c.skip(start)
+	switch {
+	case start < c.at:
+		return fmt.Errorf("token %d, [%d, %d), starts before byte %d, where the one before it ended", i, start, end, c.at)
+	case start > c.at:
+		return fmt.Errorf("no token covers the bytes [%d, %d) before token %d, and they are not marked %q", c.at, start, i, ReasonNoToken)
+	case end < start || end > c.length:
+		return fmt.Errorf("token %d, [%d, %d), does not lie inside the text of %d bytes", i, start, end, c.length)
 	}
+	if math.IsNaN(nll) || math.IsInf(nll, 0) {
+		return fmt.Errorf("token %d at byte %d has the loss %v, which is not finite; the weights or the tokenizer may not match the model",
+			i, start, nll)
+	}
+	if nll < LossFloor {
+		return fmt.Errorf("token %d at byte %d has the loss %v nats; a loss is at least %v", i, start, nll, LossFloor)
+	}
+	if end > start && len(c.unscored) > 0 && c.unscored[0].Start < end {
+		u := c.unscored[0]
+		if start < u.Start || end > u.End {
+			return fmt.Errorf("token %d, [%d, %d), lies partly in the unscored range [%d, %d)", i, start, end, u.Start, u.End)
+		}
+		if u.Reason == ReasonNoToken {
+			return fmt.Errorf("token %d, [%d, %d), lies in a range marked %q", i, start, end, ReasonNoToken)
+		}
+		if nll != 0 {
+			return fmt.Errorf("token %d at byte %d is unscored (%s) but has a loss of %v nats", i, start, u.Reason, nll)
+		}
+	}
+	c.at = end
 	return nil
 }
 

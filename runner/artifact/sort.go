@@ -127,23 +127,32 @@ func (s sorter[T]) work(ctx context.Context, rows iter.Seq2[T, error], dir strin
 		held = nil
 	}
 	for len(runs) > mergeRuns {
-		var failed error
-		run, err := s.spill(dir, func(yield func(T) bool) { failed = s.merge(ctx, runs[:mergeRuns], yield) })
-		if err != nil || failed != nil {
-			if err == nil {
-				runs = append(runs, run)
-			}
-			return errors.Join(err, failed)
-		}
-		old := slices.Clone(runs[:mergeRuns])
-		runs = append(runs[mergeRuns:], run)
-		for _, path := range old {
-			if err := os.Remove(path); err != nil {
-				return err
-			}
+		if runs, err = s.shorten(ctx, dir, runs); err != nil {
+			return err
 		}
 	}
 	return s.merge(ctx, runs, emit)
+}
+
+// shorten merges the first mergeRuns of runs into one, which comes last. It returns the files that there are, also after an
+// error.
+func (s sorter[T]) shorten(ctx context.Context, dir string, runs []string) ([]string, error) {
+	var failed error
+	run, err := s.spill(dir, func(yield func(T) bool) { failed = s.merge(ctx, runs[:mergeRuns], yield) })
+	if err != nil {
+		return runs, errors.Join(err, failed)
+	}
+	if failed != nil {
+		return append(runs, run), failed
+	}
+	old := slices.Clone(runs[:mergeRuns])
+	runs = append(runs[mergeRuns:], run)
+	for i, path := range old {
+		if err := os.Remove(path); err != nil {
+			return append(runs, old[i:]...), err
+		}
+	}
+	return runs, nil
 }
 
 // spill writes rows to a file in dir.

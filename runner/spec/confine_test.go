@@ -8,7 +8,6 @@ import (
 	"syscall"
 	"testing"
 
-	"surprisal.dev/runner/spec"
 	. "surprisal.dev/runner/spec"
 )
 
@@ -152,18 +151,18 @@ func TestConfine(t *testing.T) {
 
 // A model's limits hold before those of a dataset, also where they lift them.
 func TestLimitsOn(t *testing.T) {
-	dataset := spec.Dataset{Limits: spec.Limits{Documents: 7, Bytes: 100}}
+	dataset := Dataset{Limits: Limits{Documents: 7, Bytes: 100}}
 	for _, test := range []struct {
-		of   *spec.Limits
-		want spec.Limits
+		of   *Limits
+		want Limits
 	}{
-		{nil, spec.Limits{Documents: 7, Bytes: 100}},
-		{&spec.Limits{Documents: -1, Bytes: -1}, spec.Limits{Documents: 7, Bytes: 100}},
-		{&spec.Limits{Documents: 0, Bytes: -1}, spec.Limits{Documents: 0, Bytes: 100}},
-		{&spec.Limits{Documents: -1, Bytes: 0}, spec.Limits{Documents: 7, Bytes: 0}},
-		{&spec.Limits{Documents: 9, Bytes: 200}, spec.Limits{Documents: 9, Bytes: 200}},
+		{nil, Limits{Documents: 7, Bytes: 100}},
+		{&Limits{Documents: -1, Bytes: -1}, Limits{Documents: 7, Bytes: 100}},
+		{&Limits{Documents: 0, Bytes: -1}, Limits{Documents: 0, Bytes: 100}},
+		{&Limits{Documents: -1, Bytes: 0}, Limits{Documents: 7, Bytes: 0}},
+		{&Limits{Documents: 9, Bytes: 200}, Limits{Documents: 9, Bytes: 200}},
 	} {
-		if got := (spec.Model{Limits: test.of}).LimitsOn(dataset); got != test.want {
+		if got := (Model{Limits: test.of}).LimitsOn(dataset); got != test.want {
 			t.Errorf("%+v on a dataset: %+v, want %+v", test.of, got, test.want)
 		}
 	}

@@ -98,35 +98,9 @@ func (d *decoder) point(at node, name string, base node, point []value) {
 		return
 	}
 	scoring, limits := map[string]any{}, map[string]any{}
-	var labels []string
-	for _, v := range point {
-		x, err := plain(v.v)
-		if err != nil {
-			d.fail(v.node, "%v", err)
-			return
-		}
-		label, err := valueText(x)
-		if err != nil {
-			d.fail(v.node, "%v", err)
-			return
-		}
-		labels = append(labels, v.axis.setting[len(v.axis.setting)-1]+"="+label)
-		switch v.axis.setting[0] {
-		case "scoring":
-			err = setPath(scoring, v.axis.setting[1:], x)
-		case "limits":
-			err = setPath(limits, v.axis.setting[1:], x)
-		default:
-			if v.axis.setting[1] != m.Backend.Name {
-				d.fail(v.axis.node, "model %q has the backend %s, not %s", name, m.Backend.Name, v.axis.setting[1])
-				return
-			}
-			err = setPath(settings, v.axis.setting[2:], x)
-		}
-		if err != nil {
-			d.fail(v.axis.node, "%v", err)
-			return
-		}
+	labels, ok := d.setPoint(name, m.Backend.Name, point, settings, scoring, limits)
+	if !ok {
+		return
 	}
 	settled, ok1 := d.check(settings, cue.MakePath(cue.Def("#Backend"), cue.Str(m.Backend.Name).Optional()), point, "backend", m.Backend.Name)
 	window, ok2 := d.check(scoring, cue.MakePath(cue.Def("#Scoring")), point, "scoring")
@@ -152,19 +126,7 @@ func (d *decoder) point(at node, name string, base node, point []value) {
 	}
 	m.Backend = &backend
 	for name := range scoring {
-		x := node{v: window}.field(name)
-		switch name {
-		case "prefix":
-			m.Scoring.Prefix = x.text()
-		case "context":
-			m.Scoring.Context = x.number()
-		case "stride":
-			m.Scoring.Stride = x.number()
-		case "anchor":
-			m.Scoring.Anchor = x.text()
-		case "eos":
-			m.Scoring.EOS = x.truth()
-		}
+		m.Scoring.set(name, node{v: window}.field(name))
 	}
 	d.checkScoring(at, m.Scoring)
 	if len(limits) > 0 {
@@ -177,6 +139,57 @@ func (d *decoder) point(at node, name string, base node, point []value) {
 		}
 	}
 	d.models[m.Name] = &m
+}
+
+// setPoint sets the values of a point in the settings of a model, and returns the labels of the values. It reports false
+// after an error.
+func (d *decoder) setPoint(model, backend string, point []value, settings, scoring, limits map[string]any) (labels []string, ok bool) {
+	for _, v := range point {
+		x, err := plain(v.v)
+		if err != nil {
+			d.fail(v.node, "%v", err)
+			return nil, false
+		}
+		label, err := valueText(x)
+		if err != nil {
+			d.fail(v.node, "%v", err)
+			return nil, false
+		}
+		labels = append(labels, v.axis.setting[len(v.axis.setting)-1]+"="+label)
+		switch v.axis.setting[0] {
+		case "scoring":
+			err = setPath(scoring, v.axis.setting[1:], x)
+		case "limits":
+			err = setPath(limits, v.axis.setting[1:], x)
+		default:
+			if v.axis.setting[1] != backend {
+				d.fail(v.axis.node, "model %q has the backend %s, not %s", model, backend, v.axis.setting[1])
+				return nil, false
+			}
+			err = setPath(settings, v.axis.setting[2:], x)
+		}
+		if err != nil {
+			d.fail(v.axis.node, "%v", err)
+			return nil, false
+		}
+	}
+	return labels, true
+}
+
+// set sets the field with a name in the language.
+func (s *Scoring) set(name string, x node) {
+	switch name {
+	case "prefix":
+		s.Prefix = x.text()
+	case "context":
+		s.Context = x.number()
+	case "stride":
+		s.Stride = x.number()
+	case "anchor":
+		s.Anchor = x.text()
+	case "eos":
+		s.EOS = x.truth()
+	}
 }
 
 // check unifies settings with a definition and reports what it refuses at the values of the point below prefix.

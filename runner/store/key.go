@@ -398,6 +398,13 @@ func (c *canonicaliser) number() error {
 	if negative {
 		c.out = append(c.out, '-')
 	}
+	c.decimal(digits, point)
+	return nil
+}
+
+// decimal writes a number in the shortest of the forms that ECMAScript has: point is where its point is among the digits,
+// of which neither the first nor the last is 0.
+func (c *canonicaliser) decimal(digits []byte, point int64) {
 	n := int64(len(digits))
 	switch {
 	case n <= point && point <= 21:
@@ -418,5 +425,4 @@ func (c *canonicaliser) number() error {
 		}
 		c.out = strconv.AppendInt(append(c.out, 'e'), point-1, 10)
 	}
-	return nil
 }

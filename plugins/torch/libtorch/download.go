@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"net/http"
 	"net/url"
@@ -76,70 +77,77 @@ func (i *Installer) fetch(ctx context.Context, w wheel, url, path string, report
 		}
 		err = errors.Join(err, closeErr)
 	}()
-	hash := sha256.New()
-	have, err := io.Copy(hash, file)
+	sum := sha256.New()
+	have, err := io.Copy(sum, file)
 	if err != nil {
 		return err
 	}
 	if have < w.size {
-		ctx, cancel := context.WithCancelCause(ctx)
-		defer cancel(nil)
-		watch := time.AfterFunc(i.silence, func() { cancel(errSilent) })
-		defer watch.Stop()
-		// A cancelled request says so, and not why.
-		defer func() {
-			if err != nil && errors.Is(context.Cause(ctx), errSilent) {
-				err = fmt.Errorf("%w for %v", errSilent, i.silence)
-			}
-		}()
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
+		if have, err = i.rest(ctx, w, url, file, sum, have, report); err != nil {
 			return err
 		}
-		if have > 0 {
-			request.Header.Set("Range", fmt.Sprintf("bytes=%d-", have))
-		}
-		response, err := i.client.Do(request)
-		if err != nil {
-			return err
-		}
-		defer response.Body.Close()
-		switch {
-		case response.StatusCode == http.StatusPartialContent && have > 0:
-		case response.StatusCode == http.StatusOK:
-			// The server does not know ranges: it sends the whole file.
-			have = 0
-			hash.Reset()
-			if _, err := file.Seek(0, io.SeekStart); err != nil {
-				return err
-			}
-			if err := file.Truncate(0); err != nil {
-				return err
-			}
-		case response.StatusCode >= 500 || response.StatusCode == http.StatusTooManyRequests:
-			return fmt.Errorf("the server answered %s", response.Status)
-		default:
-			return fmt.Errorf("%w: the server answered %s", errRefused, response.Status)
-		}
-		report(have)
-		// One byte too many is enough to tell that the file is another one.
-		body := &counter{in: io.LimitReader(response.Body, w.size-have+1), n: have, report: func(done int64) {
-			watch.Reset(i.silence)
-			report(done)
-		}}
-		if _, err := io.Copy(io.MultiWriter(file, hash), body); err != nil {
-			return err
-		}
-		have = body.n
 	}
 	if have < w.size {
 		return fmt.Errorf("the connection ended after %d of %d bytes", have, w.size)
 	}
-	if sum := fmt.Sprintf("%x", hash.Sum(nil)); sum != w.sha256 {
-		return fmt.Errorf("%w: its sha256 is %s, not %s", errWrongHash, sum, w.sha256)
+	if got := fmt.Sprintf("%x", sum.Sum(nil)); got != w.sha256 {
+		return fmt.Errorf("%w: its sha256 is %s, not %s", errWrongHash, got, w.sha256)
 	}
 	report(have)
 	return nil
+}
+
+// rest requests what a file of have bytes lacks of a wheel, or all of it from a server that knows no ranges. It returns how
+// much there is then.
+func (i *Installer) rest(ctx context.Context, w wheel, url string, file *os.File, sum hash.Hash, have int64, report func(done int64)) (_ int64, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watch := time.AfterFunc(i.silence, func() { cancel(errSilent) })
+	defer watch.Stop()
+	// A cancelled request says so, and not why.
+	defer func() {
+		if err != nil && errors.Is(context.Cause(ctx), errSilent) {
+			err = fmt.Errorf("%w for %v", errSilent, i.silence)
+		}
+	}()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return have, err
+	}
+	if have > 0 {
+		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", have))
+	}
+	response, err := i.client.Do(request)
+	if err != nil {
+		return have, err
+	}
+	defer response.Body.Close()
+	switch {
+	case response.StatusCode == http.StatusPartialContent && have > 0:
+	case response.StatusCode == http.StatusOK:
+		have = 0
+		sum.Reset()
+		if _, err := file.Seek(0, io.SeekStart); err != nil {
+			return have, err
+		}
+		if err := file.Truncate(0); err != nil {
+			return have, err
+		}
+	case response.StatusCode >= 500 || response.StatusCode == http.StatusTooManyRequests:
+		return have, fmt.Errorf("the server answered %s", response.Status)
+	default:
+		return have, fmt.Errorf("%w: the server answered %s", errRefused, response.Status)
+	}
+	report(have)
+	// One byte too many is enough to tell that the file is another one.
+	body := &counter{in: io.LimitReader(response.Body, w.size-have+1), n: have, report: func(done int64) {
+		watch.Reset(i.silence)
+		report(done)
+	}}
+	if _, err := io.Copy(io.MultiWriter(file, sum), body); err != nil {
+		return have, err
+	}
+	return body.n, nil
 }
 
 type counter struct {

@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -106,99 +107,130 @@ type rebuilt struct {
 
 // rebuild makes a tokenizer.json from the metadata of a GGUF file.
 func rebuild(metadata map[string]any) (rebuilt, error) {
-	fault := func(format string, values ...any) (rebuilt, error) {
+	out, err := rebuildOf(metadata)
+	if err != nil {
 		return rebuilt{}, &protocol.Error{
-			Kind:    protocol.InvalidInput,
-			Message: "the tokenizer in this GGUF file cannot be rebuilt: " + fmt.Sprintf(format, values...) + "; use the model's directory of safetensors and tokenizer.json instead",
+			Kind: protocol.InvalidInput,
+			Message: "the tokenizer in this GGUF file cannot be rebuilt: " + err.Error() +
+				"; use the model's directory of safetensors and tokenizer.json instead",
 		}
 	}
-	tokens, _ := metadata["tokenizer.ggml.tokens"].([]string)
-	types, _ := metadata["tokenizer.ggml.token_type"].([]int32)
-	if len(tokens) == 0 || len(types) != len(tokens) {
-		return fault("tokenizer.ggml.tokens has %d strings and tokenizer.ggml.token_type %d numbers", len(tokens), len(types))
-	}
-	f := file{Version: "1.0", Model: model{Type: "BPE", Merges: [][2]string{}}}
-	kind, _ := metadata["tokenizer.ggml.model"].(string)
-	special := func(id int) bool { return types[id] == ggufControl || types[id] == ggufUnknown }
-	hasBOS := true
-	var err error
-	switch kind {
-	case "gpt2":
-		pre, _ := metadata["tokenizer.ggml.pre"].(string)
-		steps, ok := byteLevelPre(pre)
-		if !ok {
-			return fault(`tokenizer.ggml.pre is %q; "gpt-2", "smollm", "llama-bpe" and "qwen2" are known`, pre)
-		}
-		if prefix, _ := metadata["tokenizer.ggml.add_space_prefix"].(bool); prefix {
-			return fault("tokenizer.ggml.add_space_prefix is true; only false is known")
-		}
-		if pre == "qwen2" {
-			special = func(id int) bool { return types[id] == ggufControl && !slices.Contains(qwenOrdinary, tokens[id]) }
-			// Qwen's tokenizers have no such token. The file has the id that config.json names for another use.
-			hasBOS, _ = metadata["tokenizer.ggml.add_bos_token"].(bool)
-		}
-		f.Normalizer, f.PreTokenizer, f.Model.IgnoreMerges = steps.normalizer, steps.preTokenizer, steps.ignoreMerges
-		if f.Model.Vocabulary, err = indexTokens(tokens, types); err != nil {
-			return fault("%v", err)
-		}
-		merges, _ := metadata["tokenizer.ggml.merges"].([]string)
-		for i, merge := range merges {
-			// A space is written as another character, so the first one separates.
-			left, right, found := strings.Cut(merge, " ")
-			if !found {
-				return fault("tokenizer.ggml.merges: number %d is %q, without a space", i, merge)
-			}
-			f.Model.Merges = append(f.Model.Merges, [2]string{left, right})
-		}
-		if len(merges) == 0 {
-			return fault("tokenizer.ggml.merges has no strings")
-		}
-	case "llama":
-		if architecture, _ := metadata["general.architecture"].(string); architecture != "gemma3" {
-			return fault(`tokenizer.ggml.model is "llama" in a model of architecture %q; only "gemma3" is known`, architecture)
-		}
-		if prefix, ok := metadata["tokenizer.ggml.add_space_prefix"].(bool); !ok || prefix {
-			return fault("tokenizer.ggml.add_space_prefix is %v; only false is known", metadata["tokenizer.ggml.add_space_prefix"])
-		}
-		tokens = slices.Clone(tokens)
-		for i := range tokens {
-			tokens[i] = strings.ReplaceAll(tokens[i], " ", string(lowLine))
-		}
-		if f.Model.Vocabulary, err = indexTokens(tokens, types); err != nil {
-			return fault("%v", err)
-		}
-		unknown, ok := number(metadata["tokenizer.ggml.unknown_token_id"])
-		if !ok || unknown < 0 || unknown >= int64(len(tokens)) {
-			return fault("tokenizer.ggml.unknown_token_id is %v, and there are %d tokens", metadata["tokenizer.ggml.unknown_token_id"], len(tokens))
-		}
-		f.Model.UnknownToken, f.Model.FuseUnknown, f.Model.ByteFallback = &tokens[unknown], true, true
-		f.Model.Merges = mergesOf(tokens, types, f.Model.Vocabulary)
-		f.Normalizer = object{"type": "Replace", "pattern": object{"String": " "}, "content": string(lowLine)}
-		special = func(id int) bool { return slices.Contains(gemmaSpecial, tokens[id]) }
-	default:
-		return fault(`tokenizer.ggml.model is %q; "gpt2" and "llama" are known`, kind)
-	}
+	return out, nil
+}
 
-	for id, content := range tokens {
-		if t := types[id]; t == ggufControl || t == ggufUserDefined || special(id) {
-			f.AddedTokens = append(f.AddedTokens, object{
-				"id": id, "content": content, "special": special(id),
+func rebuildOf(metadata map[string]any) (rebuilt, error) {
+	b := builder{metadata: metadata, file: file{Version: "1.0", Model: model{Type: "BPE", Merges: [][2]string{}}}, hasBOS: true}
+	b.tokens, _ = metadata["tokenizer.ggml.tokens"].([]string)
+	b.types, _ = metadata["tokenizer.ggml.token_type"].([]int32)
+	if len(b.tokens) == 0 || len(b.types) != len(b.tokens) {
+		return rebuilt{}, fmt.Errorf("tokenizer.ggml.tokens has %d strings and tokenizer.ggml.token_type %d numbers", len(b.tokens), len(b.types))
+	}
+	var err error
+	switch kind, _ := metadata["tokenizer.ggml.model"].(string); kind {
+	case "gpt2":
+		err = b.byteLevel()
+	case "llama":
+		err = b.gemma()
+	default:
+		err = fmt.Errorf(`tokenizer.ggml.model is %q; "gpt2" and "llama" are known`, kind)
+	}
+	if err != nil {
+		return rebuilt{}, err
+	}
+	for id, content := range b.tokens {
+		if t := b.types[id]; t == ggufControl || t == ggufUserDefined || b.special(id) {
+			b.file.AddedTokens = append(b.file.AddedTokens, object{
+				"id": id, "content": content, "special": b.special(id),
 				"single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
 			})
 		}
 	}
-	out := rebuilt{size: len(tokens), bos: -1, eos: -1}
+	out := rebuilt{size: len(b.tokens), bos: -1, eos: -1}
 	for key, id := range map[string]*int32{"tokenizer.ggml.bos_token_id": &out.bos, "tokenizer.ggml.eos_token_id": &out.eos} {
 		value, ok := number(metadata[key])
-		if ok && (value < 0 || value >= int64(len(tokens))) {
-			return fault("%s is %d, and there are %d tokens", key, value, len(tokens))
+		if ok && (value < 0 || value >= int64(len(b.tokens))) {
+			return rebuilt{}, fmt.Errorf("%s is %d, and there are %d tokens", key, value, len(b.tokens))
 		}
-		if ok && (id != &out.bos || hasBOS) {
+		if ok && (id != &out.bos || b.hasBOS) {
 			*id = int32(value)
 		}
 	}
-	out.json, err = json.Marshal(f)
+	out.json, err = json.Marshal(b.file)
 	return out, err
+}
+
+// builder makes a tokenizer from the metadata of a GGUF file.
+type builder struct {
+	metadata map[string]any
+	tokens   []string
+	types    []int32
+	file     file
+	hasBOS   bool
+	// special reports whether a token is a special one.
+	special func(id int) bool
+}
+
+// byteLevel rebuilds a tokenizer of bytes, as GPT-2 has it.
+func (b *builder) byteLevel() (err error) {
+	pre, _ := b.metadata["tokenizer.ggml.pre"].(string)
+	steps, ok := byteLevelPre(pre)
+	if !ok {
+		return fmt.Errorf(`tokenizer.ggml.pre is %q; "gpt-2", "smollm", "llama-bpe" and "qwen2" are known`, pre)
+	}
+	if prefix, _ := b.metadata["tokenizer.ggml.add_space_prefix"].(bool); prefix {
+		return errors.New("tokenizer.ggml.add_space_prefix is true; only false is known")
+	}
+	b.special = func(id int) bool { return b.types[id] == ggufControl || b.types[id] == ggufUnknown }
+	if pre == "qwen2" {
+		b.special = func(id int) bool { return b.types[id] == ggufControl && !slices.Contains(qwenOrdinary, b.tokens[id]) }
+		// Qwen's tokenizers have no such token. The file has the id that config.json names for another use.
+		b.hasBOS, _ = b.metadata["tokenizer.ggml.add_bos_token"].(bool)
+	}
+	f := &b.file
+	f.Normalizer, f.PreTokenizer, f.Model.IgnoreMerges = steps.normalizer, steps.preTokenizer, steps.ignoreMerges
+	if f.Model.Vocabulary, err = indexTokens(b.tokens, b.types); err != nil {
+		return err
+	}
+	merges, _ := b.metadata["tokenizer.ggml.merges"].([]string)
+	for i, merge := range merges {
+		// A space is written as another character, so the first one separates.
+		left, right, found := strings.Cut(merge, " ")
+		if !found {
+			return fmt.Errorf("tokenizer.ggml.merges: number %d is %q, without a space", i, merge)
+		}
+		f.Model.Merges = append(f.Model.Merges, [2]string{left, right})
+	}
+	if len(merges) == 0 {
+		return errors.New("tokenizer.ggml.merges has no strings")
+	}
+	return nil
+}
+
+// gemma rebuilds the tokenizer of Gemma 3, which falls back to bytes.
+func (b *builder) gemma() (err error) {
+	if architecture, _ := b.metadata["general.architecture"].(string); architecture != "gemma3" {
+		return fmt.Errorf(`tokenizer.ggml.model is "llama" in a model of architecture %q; only "gemma3" is known`, architecture)
+	}
+	if prefix, ok := b.metadata["tokenizer.ggml.add_space_prefix"].(bool); !ok || prefix {
+		return fmt.Errorf("tokenizer.ggml.add_space_prefix is %v; only false is known", b.metadata["tokenizer.ggml.add_space_prefix"])
+	}
+	b.tokens = slices.Clone(b.tokens)
+	for i := range b.tokens {
+		b.tokens[i] = strings.ReplaceAll(b.tokens[i], " ", string(lowLine))
+	}
+	f := &b.file
+	if f.Model.Vocabulary, err = indexTokens(b.tokens, b.types); err != nil {
+		return err
+	}
+	unknown, ok := number(b.metadata["tokenizer.ggml.unknown_token_id"])
+	if !ok || unknown < 0 || unknown >= int64(len(b.tokens)) {
+		return fmt.Errorf("tokenizer.ggml.unknown_token_id is %v, and there are %d tokens", b.metadata["tokenizer.ggml.unknown_token_id"], len(b.tokens))
+	}
+	f.Model.UnknownToken, f.Model.FuseUnknown, f.Model.ByteFallback = &b.tokens[unknown], true, true
+	f.Model.Merges = mergesOf(b.tokens, b.types, f.Model.Vocabulary)
+	f.Normalizer = object{"type": "Replace", "pattern": object{"String": " "}, "content": string(lowLine)}
+	b.special = func(id int) bool { return slices.Contains(gemmaSpecial, b.tokens[id]) }
+	return nil
 }
 
 // indexTokens returns the ids of the tokens that a text can have.
