@@ -89,6 +89,8 @@ func write(s summary, path string, ink color.Color) error {
 		names = append(names, b.Name)
 	}
 	p.NominalY(names...)
+	width := p.X.Max - p.X.Min
+	p.X.Min, p.X.Max = p.X.Min-width/12, p.X.Max+width/12
 	p.X.Padding, p.Y.Padding = vg.Points(6), vg.Points(6)
 	for _, line := range []*draw.LineStyle{&p.X.LineStyle, &p.X.Tick.LineStyle, &p.Y.LineStyle} {
 		line.Color = ink
