@@ -29,7 +29,7 @@ demo-torch: build torch
     @bin/runner run examples/torch
 
 # everything: check, tests with real servers, crashes and Python, generated code, fuzzing
-test: check test-race test-slow test-s3 test-python test-examples test-torch fresh fuzz
+test: check test-race test-slow test-s3 test-python test-examples test-torch test-docs-torch fresh fuzz
 
 # the inner loop: build, vet for all platforms, lint, unit tests; what the other recipes test was vetted here, tags included
 check: build lint vet-platforms
@@ -65,6 +65,15 @@ test-tokenizer:
 test-torch: (_install-golangci)
     @{{ torch }}; go vet -tags torch,models,cuda ./plugins/torch/... && \
       {{ golangci }} run --build-tags torch,models,cuda ./plugins/torch/... && go test -vet=off -tags torch -timeout 30m ./plugins/torch/...
+
+# the pages of docs/ that need the torch backend, with the two real models (330 MB, fetched once)
+test-docs-torch: torch
+    @python3 examples/torch/models.py {{ cache }}/models
+    SURPRISAL_DOCS_TORCH="$PWD/bin" SURPRISAL_MODELS="{{ cache }}/models" go test -vet=off -run 'TestPages/(tutorial|torch)' ./docs
+
+# the picture of README, from a run of demo-torch
+picture: demo-torch
+    go run ./docs/picture examples/torch/.surprisal/reports/gap/smollm2-vs-gemma3/summary.json docs/picture
 
 # the torch backend on real models: against transformers, documents alone and together, memory against plans (330 MB, fetched once)
 test-models:
@@ -111,9 +120,10 @@ test-slow:
 test-s3:
     SURPRISAL_S3_SERVER="$(testdata/s3/install.sh {{ cache }})" go test -vet=off -tags s3 -run S3 ./runner/store ./providers/source
 
-# tables read back by DuckDB and pyarrow, the gap report against a reference in Python, Unicode classes against regex, and dequantisation against gguf
+# tables read back by DuckDB and pyarrow, pages of docs/ with pandas, the gap report against a reference in Python, Unicode classes against regex, and dequantisation against gguf
 test-python: _python
     SURPRISAL_PYTHON="{{ cache }}/python/bin/python" go test -vet=off -tags python ./plugins/unicode17 ./runner/artifact ./runner/action/gap ./plugins/torch/libtorch ./plugins/torch/checkpoint
+    SURPRISAL_DOCS_PYTHON="{{ cache }}/python/bin" go test -vet=off -run TestPages/how-to ./docs
 
 _python:
     @cmp -s testdata/python/requirements.txt {{ cache }}/python/requirements.txt || { \

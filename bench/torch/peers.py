@@ -1,11 +1,11 @@
 """Measures `runner` beside what people would use instead: tokens a second and peak memory, on one model and one text.
 
-Usage: peers.py MODEL.gguf --work FOLDER [--tokenizer tokenizer.json] [--runner bin/runner] [--bytes 120000] [--rounds 3]
+Usage: peers.py MODEL.gguf --work DIR [--tokenizer tokenizer.json] [--runner bin/runner] [--bytes 120000] [--rounds 3]
                 [--peers runner,transformers/float32]
 
 Peers are transformers (one document at a time, and padded batches of 8), lm-evaluation-harness's rolling likelihood
 (one at a time) and llama.cpp by llama-cpp-python, each in float32 and bfloat16, llama.cpp also on the file as it is. The model's
-weights are brought into float32 and bfloat16 once, under FOLDER, as safetensors for the Python peers and for `runner`, and
+weights are brought into float32 and bfloat16 once, under DIR, as safetensors for the Python peers and for `runner`, and
 as GGUF for llama.cpp. The text is a book that the Go installation carries, cut into documents of 1,000, 2,000 and 4,000
 bytes; a document is one window of at most CONTEXT tokens behind the beginning-of-text token, so that all compute the same,
 and the bits per byte in the table show it.
@@ -53,7 +53,7 @@ def prepare(arguments):
     if not (work / "prepared.json").exists():
         weights(arguments.model, work, arguments.tokenizer)
     if (other := json.loads((work / "prepared.json").read_text()).get("model")) != digest(arguments.model):
-        raise SystemExit(f"--work {work} holds the forms of another model ({other}); take a folder for each")
+        raise SystemExit(f"--work {work} holds the forms of another model ({other}); take a directory for each")
     texts(work, arguments.bytes)
 
 
@@ -221,27 +221,27 @@ def llama_cpp_peer(arguments):
 
 
 def runner_peer(arguments):
-    """A run in a fresh folder; tokens and seconds are those that the score action measured."""
+    """A run in a fresh directory; tokens and seconds are those that the score action measured."""
     import shutil
 
     import pyarrow.parquet as pq
 
-    folder = arguments.work / "experiment"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    directory = arguments.work / "experiment"
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir()
     backend = json.dumps({"dtype": arguments.dtype, "threads": arguments.threads})
-    (folder / "bench.cue").write_text(
+    (directory / "bench.cue").write_text(
         'package bench\n\nimport "surprisal.dev/experiment"\n\nexperiment.#Experiment\n\nname: "bench"\n'
         f'datasets: book: source: jsonl: path: "{arguments.work}/documents.jsonl"\n'
         f'models: model: {{backend: torch: {backend}, weights: safetensors: path: "{arguments.work}/{arguments.dtype}"}}\n'
         f'scoring: context: {CONTEXT}\n'
     )
     runner = [arguments.runner, "--plugins", arguments.runner.parent]
-    subprocess.run([*runner, "run", folder], check=True, stdout=subprocess.DEVNULL)
-    records = [json.loads(path.read_text()) for path in (folder / ".surprisal/store/actions").glob("*/*.json")]
+    subprocess.run([*runner, "run", directory], check=True, stdout=subprocess.DEVNULL)
+    records = [json.loads(path.read_text()) for path in (directory / ".surprisal/store/actions").glob("*/*.json")]
     (measured,) = [record["measured"] for record in records if record["kind"] == "score"]
-    subprocess.run([*runner, "-C", folder, "export", "score model book", folder / "score"], check=True, stdout=subprocess.DEVNULL)
-    nats = sum(sum(losses) for losses in pq.read_table(folder / "score/scored_documents.parquet")["per_byte_loss"].to_pylist())
+    subprocess.run([*runner, "-C", directory, "export", "score model book", directory / "score"], check=True, stdout=subprocess.DEVNULL)
+    nats = sum(sum(losses) for losses in pq.read_table(directory / "score/scored_documents.parquet")["per_byte_loss"].to_pylist())
     return measured["tokens"], measured["tokens"] / measured["tokensPerSecond"], nats
 
 
@@ -351,7 +351,7 @@ def table(arguments, results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=pathlib.Path)
-    parser.add_argument("--work", type=pathlib.Path, required=True, help="folder for the model's other forms, kept")
+    parser.add_argument("--work", type=pathlib.Path, required=True, help="directory for the model's other forms, kept")
     parser.add_argument("--tokenizer", type=pathlib.Path, help="the original tokenizer.json, where the GGUF file does not suffice")
     parser.add_argument("--runner", type=pathlib.Path, default=pathlib.Path("bin/runner"))
     parser.add_argument("--bytes", type=int, default=120_000)

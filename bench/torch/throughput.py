@@ -1,8 +1,8 @@
 """Measures `runner` on a model of random weights: tokens a second, and the share of the device's matrix-product rate that is.
 
-Usage: throughput.py --work FOLDER [--device cuda] [--dtype bfloat16] [--shape 8b] [--ranks 1] [--tokens 400000] [--rounds 3]
+Usage: throughput.py --work DIR [--device cuda] [--dtype bfloat16] [--shape 8b] [--ranks 1] [--tokens 400000] [--rounds 3]
 
-The weights, of the shape of a Llama of 8 billion parameters or a smaller one, are made once, under FOLDER, with a tokenizer of
+The weights, of the shape of a Llama of 8 billion parameters or a smaller one, are made once, under DIR, with a tokenizer of
 single bytes: random text costs as much as any other. Rounds measure a large matrix product, a run, and transformers on the same weights
 and windows, one by one and four at a time, in turn. A model's operations are two for each weight that is multiplied and four
 for each query and the keys that it sees; shares are of the median rate of the products. On a GPU the most memory that a run
@@ -39,12 +39,12 @@ def tokenizer():
             "pre_tokenizer": level, "decoder": level, "model": model}
 
 
-def make(folder, shape, device):
+def make(directory, shape, device):
     import torch
     from safetensors.torch import save_file
 
     hidden, layers, heads, key_heads, width, vocabulary = SHAPES[shape]
-    folder.mkdir(parents=True)
+    directory.mkdir(parents=True)
     size = hidden // heads
     config = dict(architectures=["LlamaForCausalLM"], model_type="llama", hidden_size=hidden, num_hidden_layers=layers,
                   num_attention_heads=heads, num_key_value_heads=key_heads, head_dim=size, intermediate_size=width,
@@ -57,7 +57,7 @@ def make(folder, shape, device):
         return (torch.randn(rows, columns, generator=generator, device=device) / columns**0.5).bfloat16().cpu()
 
     def save(name, tensors):
-        save_file(tensors, folder / name)
+        save_file(tensors, directory / name)
         index.update(dict.fromkeys(tensors, name))
 
     ones = torch.ones(hidden, dtype=torch.bfloat16)
@@ -74,9 +74,9 @@ def make(folder, shape, device):
     save(f"model-{files:05}-of-{files:05}.safetensors", {
         "model.embed_tokens.weight": matrix(vocabulary, hidden), "lm_head.weight": matrix(vocabulary, hidden), "model.norm.weight": ones,
     })
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer()))
-    (folder / "config.json").write_text(json.dumps(config))  # last: it says that the folder is whole
+    (directory / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+    (directory / "tokenizer.json").write_text(json.dumps(tokenizer()))
+    (directory / "config.json").write_text(json.dumps(config))  # last: it says that the directory is whole
 
 
 def operations(shape):
@@ -113,27 +113,27 @@ def text(arguments):
 
 def run(arguments, number):
     """Tokens a second, and the bytes that the plan says and that the GPU held."""
-    folder = arguments.work / f"run-{number}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    directory = arguments.work / f"run-{number}"
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir()
     backend = dict(device=arguments.device, dtype=arguments.dtype, tensorParallel=arguments.ranks, batchTokens=arguments.batch)
-    (folder / "throughput.cue").write_text(
+    (directory / "throughput.cue").write_text(
         'package throughput\n\nimport "surprisal.dev/experiment"\n\nexperiment.#Experiment\n\nname: "throughput"\n'
         f'datasets: random: source: text: {{path: "{arguments.work}/text.txt", split: "lines"}}\n'
         f'models: model: {{backend: torch: {json.dumps(backend)}, weights: safetensors: path: "{arguments.work}/{arguments.shape}"}}\n'
         f"scoring: {{context: {CONTEXT}, stride: {CONTEXT}}}\n"
     )
     runner = [arguments.runner, "--plugins", arguments.runner.parent]
-    plan = json.loads(subprocess.run([*runner, "plan", "--json", folder], check=True, capture_output=True).stdout)
+    plan = json.loads(subprocess.run([*runner, "plan", "--json", directory], check=True, capture_output=True).stdout)
     (planned,) = [action["cost"]["memory"] for action in plan["actions"] if action["kind"] == "score"]
-    with subprocess.Popen([*runner, "run", folder], stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen([*runner, "run", directory], stdout=subprocess.DEVNULL) as process:
         before = peak = gpu_memory(arguments.device)
         while process.poll() is None:
             peak = max(peak, gpu_memory(arguments.device))
             time.sleep(0.2)
     if process.returncode:
         raise SystemExit(f"runner: exit {process.returncode}")
-    records = [json.loads(path.read_text()) for path in (folder / ".surprisal/store/actions").glob("*/*.json")]
+    records = [json.loads(path.read_text()) for path in (directory / ".surprisal/store/actions").glob("*/*.json")]
     (measured,) = [record["measured"] for record in records if record["kind"] == "score"]
     return measured["tokensPerSecond"], planned, peak - before
 
@@ -175,7 +175,7 @@ class Transformers:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=pathlib.Path, required=True, help="folder for the weights, kept")
+    parser.add_argument("--work", type=pathlib.Path, required=True, help="directory for the weights, kept")
     parser.add_argument("--runner", type=pathlib.Path, default=pathlib.Path("bin/runner"))
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--dtype", default="bfloat16")

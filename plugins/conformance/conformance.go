@@ -200,7 +200,7 @@ func (s *suite) plugin(info host.Info) {
 	})
 }
 
-// hasField says whether a struct may have the field that a dotted path names.
+// hasField reports whether a struct may have the field that a dotted path names.
 func hasField(config cue.Value, path string) error {
 	at := config
 	for name := range strings.SplitSeq(path, ".") {
@@ -213,7 +213,7 @@ func hasField(config cue.Value, path string) error {
 	return nil
 }
 
-// wantInvalid says whether err is what a user should be told of bad input.
+// wantInvalid reports whether err is what a user should be told of bad input.
 func wantInvalid(err error) error {
 	switch {
 	case err == nil:

@@ -46,7 +46,7 @@ func benchmarkModels() []string {
 func benchmarkTexts(b *testing.B) map[string][2][]string {
 	source := goSources(b)
 	var halves [2][]string
-	for i, text := range source { // neighbours are alike, so that each half has seen the like of the other
+	for i, text := range source { // neighbors are alike, so that each half has seen the like of the other
 		halves[i%2] = append(halves[i%2], text)
 	}
 	book := opticks(b)

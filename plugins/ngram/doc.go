@@ -1,7 +1,7 @@
 // Package ngram is the embedded backend: n-gram models of bytes or of words, trained on datasets of an experiment.
 //
 // New returns the backend. A model is one file of n-gram counts; package kneserney turns them into probabilities. Two
-// tokenisations of a text are offered, "bytes" and "words"; both cover every text, and every distribution over the token
+// tokenizations of a text are offered, "bytes" and "words"; both cover every text, and every distribution over the token
 // ids that can come next sums to one. The package imports plugins/sdk, plugins/protocol and its own subpackage.
 //
 // # Bytes
@@ -21,7 +21,7 @@
 //
 // Each text has one sequence of tokens, though the model gives some probability to sequences that the tokenizer never
 // makes, such as a vocabulary word spelled out: the probabilities of all texts sum to less than one. That is a cost of
-// the tokenisation, as it is for subword models.
+// the tokenization, as it is for subword models.
 //
 // # Histories
 //

@@ -13,7 +13,7 @@ import (
 	"surprisal.dev/plugins/ngram/kneserney"
 )
 
-// A model file is fileMagic, the version of the format and of the tokenisation (one byte each), for words the sorted
+// A model file is fileMagic, the version of the format and of the tokenization (one byte each), for words the sorted
 // vocabulary (its size, then each word's length and bytes; numbers are unsigned varints), the counts of each of the
 // language's models, and the SHA-256 of all that.
 const (
@@ -93,7 +93,7 @@ func readLanguage(tokens byte, data []byte) (language, []byte, error) {
 		}
 		return wordLanguage{words: words, pieces: pieces, spelling: spelling}, rest, nil
 	}
-	return nil, nil, fmt.Errorf("unknown tokenisation %d", tokens)
+	return nil, nil, fmt.Errorf("unknown tokenization %d", tokens)
 }
 
 func readWords(data []byte) (map[string]uint32, []byte, error) {

@@ -12,8 +12,8 @@ type language interface {
 	// vocabulary is the number of token ids, end the id of the end of the text.
 	vocabulary() int
 	end() int32
-	// tokenise appends the tokens of text: their ids and the bytes at which they start. Each ends where the next starts.
-	tokenise(text string, ids, starts []int32) ([]int32, []int32)
+	// tokenize appends the tokens of text: their ids and the bytes at which they start. Each ends where the next starts.
+	tokenize(text string, ids, starts []int32) ([]int32, []int32)
 	// begin is the history at the beginning of a text. The zero history is that of a text whose beginning is not seen.
 	begin() history
 	// step returns the loss of a token in nats, +Inf for a token that cannot follow, and the next history.
@@ -47,7 +47,7 @@ func (byteLanguage) continues(int32) bool { return false }
 func (l byteLanguage) order() int         { return l.model.Order() }
 func (l byteLanguage) begin() history     { return history{pieces: l.model.Begin()} }
 
-func (byteLanguage) tokenise(text string, ids, starts []int32) ([]int32, []int32) {
+func (byteLanguage) tokenize(text string, ids, starts []int32) ([]int32, []int32) {
 	ids, starts = slices.Grow(ids, len(text)+1), slices.Grow(starts, len(text)+1)
 	for i := range len(text) {
 		ids = append(ids, int32(text[i]))
@@ -87,7 +87,7 @@ func (wordLanguage) continues(id int32) bool { return id < lastByte }
 func (l wordLanguage) order() int            { return l.pieces.Order() }
 func (l wordLanguage) begin() history        { return history{pieces: l.pieces.Begin()} }
 
-func (l wordLanguage) tokenise(text string, ids, starts []int32) ([]int32, []int32) {
+func (l wordLanguage) tokenize(text string, ids, starts []int32) ([]int32, []int32) {
 	for start := 0; start < len(text); {
 		end := pieceEnd(text, start)
 		if word, ok := l.words[text[start:end]]; ok {

@@ -24,7 +24,7 @@ const (
 	dtype   = "float64"
 )
 
-// Tokenisations.
+// Tokenizations.
 const (
 	tokensBytes = "bytes"
 	tokensWords = "words"

@@ -30,7 +30,7 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// standardLibrary is the folder of the sources that every Go installation holds.
+// standardLibrary is the directory of the sources that every Go installation holds.
 func standardLibrary(tb testing.TB) string {
 	tb.Helper()
 	root, err := exec.Command("go", "env", "GOROOT").Output()
@@ -288,7 +288,7 @@ func TestProbabilitiesSumToOne(t *testing.T) {
 				rapid.Check(t, func(t *rapid.T) {
 					at := rapid.IntRange(0, len(book)-100).Draw(t, "at")
 					text := rapid.OneOf(rapid.Just(book[at:at+100]), rapid.String()).Draw(t, "text")
-					ids, _ := m.language.tokenise(text, nil, nil)
+					ids, _ := m.language.tokenize(text, nil, nil)
 					// Parts of a text may start and end inside a spelled piece.
 					from := rapid.IntRange(0, len(ids)).Draw(t, "from")
 					to := rapid.IntRange(from, len(ids)).Draw(t, "to")
@@ -334,7 +334,7 @@ func TestWindowsSeeNothingElse(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					ids, starts := m.language.tokenise(text, nil, nil)
+					ids, starts := m.language.tokenize(text, nil, nil)
 					if s.EOS {
 						ids, starts = append(ids, m.language.end()), append(starts, int32(len(text)))
 					}
@@ -512,7 +512,7 @@ func TestLoad(t *testing.T) {
 		"more at the end":    {`{"order": 3}`, "corrupt or truncated", append(slices.Clone(good), 0)},
 		"sealed, more":       {`{"order": 3}`, "1 bytes too many", sealed(append(slices.Clone(unsealed(good)), 0))},
 		"sealed, less":       {`{"order": 3}`, "end too early", sealed(unsealed(good)[:len(unsealed(good))-1])},
-		"unknown tokens":     {`{"order": 3}`, "unknown tokenisation 7", sealed(patched(unsealed(good), len(fileMagic)+1, 7))},
+		"unknown tokens":     {`{"order": 3}`, "unknown tokenization 7", sealed(patched(unsealed(good), len(fileMagic)+1, 7))},
 		"too many words":     {`{"order": 3}`, "number of words is out of range", sealed(append(unsealed(words)[:18:18], 200))},
 		"a word too long":    {`{"order": 3}`, "word 0 of 1 is out of range", sealed(append(unsealed(words)[:18:18], 1, 9, 'a'))},
 		"words out of order": {`{"order": 3}`, `word 1, "a", is not after "b"`, sealed(append(unsealed(words)[:18:18], 2, 1, 'b', 1, 'a'))},
@@ -586,7 +586,7 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		h := l.begin()
-		ids, _ := l.tokenise("some text\xff", nil, nil)
+		ids, _ := l.tokenize("some text\xff", nil, nil)
 		for _, id := range append(ids, l.end()) {
 			sum := 0.0
 			for other := range l.vocabulary() {

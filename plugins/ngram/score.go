@@ -58,7 +58,7 @@ func (m model) score(ctx context.Context, s protocol.Settings, d protocol.Docume
 		return protocol.ScoredDocument{}, sdk.Invalid("dataset %q, shard %q, row %d: a document of %d bytes; the most is %d, "+
 			"set limits.bytes", d.Dataset, d.Shard, d.Row, len(d.Text), math.MaxInt32)
 	}
-	ids, starts := m.language.tokenise(d.Text, nil, nil)
+	ids, starts := m.language.tokenize(d.Text, nil, nil)
 	tokens := len(ids)
 	// The end of the text, as a token, for its loss or only as the end of the token before it.
 	ids, starts = append(ids, m.language.end()), append(starts, int32(len(d.Text)))

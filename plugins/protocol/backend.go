@@ -83,14 +83,14 @@ type LoadedModel struct {
 	Computed map[string]string
 }
 
-// Prefixes of a window, scoring.md 2.
+// Prefixes of a window.
 const (
 	PrefixBOS   = "bos"
 	PrefixFirst = "first"
 	PrefixNone  = "none"
 )
 
-// Anchors of windows, scoring.md 3.
+// Anchors of windows.
 const (
 	AnchorTokens = "tokens"
 	AnchorBytes  = "bytes"

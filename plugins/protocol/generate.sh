@@ -1,6 +1,6 @@
 #!/bin/sh
-# Generates the Go code of plugin.proto: generate.sh [FOLDER], by default pluginpb.
-# The tools are pinned and kept in a cache folder, so that equal input gives equal bytes on every machine.
+# Generates the Go code of plugin.proto: generate.sh [DIR], by default pluginpb.
+# The tools are pinned and kept in a cache directory, so that equal input gives equal bytes on every machine.
 set -eu
 cd "$(dirname "$0")"
 out=${1:-pluginpb}

@@ -31,7 +31,7 @@ type ProviderDescription struct {
 type Source struct {
 	// Config is the configuration as JSON, defaults filled, valid under the provider's schema.
 	Config json.RawMessage
-	// Dir is the folder that relative paths start from.
+	// Dir is the directory that relative paths start from.
 	Dir string
 }
 
@@ -62,7 +62,7 @@ type Resolution struct {
 
 // File is one file of a source.
 type File struct {
-	// Name is the shard's name: stable when the whole source moves to another folder.
+	// Name is the shard's name: stable when the whole source moves to another directory.
 	Name string `json:"name"`
 	// Digest is "sha256:" and 64 hex digits, of the stored bytes (compressed files as they are stored).
 	Digest string `json:"digest"`

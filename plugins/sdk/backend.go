@@ -242,7 +242,7 @@ func (c *scoring) receive(stream grpc.BidiStreamingServer[pluginpb.ScoreRequest,
 	}
 }
 
-// pass hands r to the model and says whether more may come.
+// pass hands r to the model and reports whether more may come.
 func (c *scoring) pass(r scoreRequest) bool {
 	select {
 	case c.requests <- r:

@@ -12,8 +12,8 @@ shift 2
 torch="$(python3 -c 'import os, torch; assert torch.cuda.is_available(), "torch finds no GPU"; print(os.path.dirname(torch.__file__))')"
 export LIBTORCH_LIBRARY_PATH="$torch/lib"
 libraries="$torch/lib"
-for folder in "$(dirname "$torch")"/nvidia/*/lib; do
-  [ -d "$folder" ] && libraries="$libraries:$folder"
+for directory in "$(dirname "$torch")"/nvidia/*/lib; do
+  [ -d "$directory" ] && libraries="$libraries:$directory"
 done
 export LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader

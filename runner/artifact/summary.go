@@ -24,7 +24,7 @@ type Protocol struct {
 	Imported string `json:"imported,omitempty"`
 }
 
-// SpanEven spreads a token's loss evenly over its bytes; scoring.md 5.
+// SpanEven spreads a token's loss evenly over its bytes.
 const SpanEven = "even"
 
 // ScoreSummary is summary.json of a score.

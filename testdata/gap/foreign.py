@@ -1,6 +1,6 @@
 """Writes scored documents as pyarrow does, in several ways, and prints the rows as JSON.
 
-Usage: foreign.py FOLDER
+Usage: foreign.py DIR
 
 Every file holds the same rows, as one row group.
 """
@@ -56,7 +56,7 @@ for index in range(150):
         }
     )
 table = pa.Table.from_pylist(rows, schema=SCHEMA)
-folder = pathlib.Path(sys.argv[1])
+directory = pathlib.Path(sys.argv[1])
 for name, options in {
     "default": {},
     "fallback": {"dictionary_pagesize_limit": 2000},
@@ -67,5 +67,5 @@ for name, options in {
     "old-lists": {"use_compliant_nested_type": False, "version": "1.0", "compression": "none"},
     "split": {"use_dictionary": False, "column_encoding": {"per_byte_loss.list.element": "BYTE_STREAM_SPLIT"}},
 }.items():
-    pq.write_table(table, folder / f"{name}.parquet", **options)
+    pq.write_table(table, directory / f"{name}.parquet", **options)
 json.dump(rows, sys.stdout)

@@ -2,7 +2,7 @@
 
 Usage: reference.py A B OUT
 
-A and B are folders with one folder a dataset, each with exported.parquet and, if it has one, ledger.parquet.
+A and B are directories with one directory a dataset, each with exported.parquet and, if it has one, ledger.parquet.
 Writes to OUT, as JSON, the lists of summary.json that Marin's report has too. Bytes that a ledger calls unscored are
 taken out of both sides first.
 """
@@ -101,9 +101,9 @@ def boundaries(raw, low, high, document):
     return "|" + "|".join(shown) + "|" if shown else "(no aligned tokens)"
 
 
-def read(folder):
+def read(directory):
     documents = {}
-    for path in sorted(pathlib.Path(folder).glob("**/exported.parquet")):
+    for path in sorted(pathlib.Path(directory).glob("**/exported.parquet")):
         ledger = path.with_name("ledger.parquet")
         unscored = {}
         if ledger.exists():

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the S3 server that the store's tests run against, into the folder named by the first argument, and prints the
+# Installs the S3 server that the store's tests run against, into the directory named by the first argument, and prints the
 # path of its binary. Does nothing but print where the binary is there already. Needs Go and the Go module proxy.
 set -eu
 
@@ -15,7 +15,7 @@ binary=$cache/versitygw-$version
 if [ ! -x "$binary" ]; then
 	new=$(mktemp -d "$cache/new.XXXXXX")
 	trap 'rm -rf "$new"' EXIT
-	# A package with a version is built by its own go.mod, not by the one of the current folder.
+	# A package with a version is built by its own go.mod, not by the one of the current directory.
 	CGO_ENABLED=0 GOBIN=$new GOFLAGS=-trimpath go install -ldflags='-s -w' "github.com/versity/versitygw/cmd/versitygw@$version" >&2
 	mv "$new/versitygw" "$binary"
 fi

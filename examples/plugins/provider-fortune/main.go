@@ -29,7 +29,7 @@ func (provider) Describe(context.Context) (protocol.ProviderDescription, error) 
 		Name:    "fortune",
 		Version: "1",
 		Schema: `#Config: {
-	// A file of sayings with a line of a single % between them. Relative paths start at the spec's folder.
+	// A file of sayings with a line of a single % between them. Relative paths start at the spec's directory.
 	path!: string & !=""
 }`,
 	}, nil
@@ -40,7 +40,7 @@ func (provider) Resolve(_ context.Context, r protocol.ResolveRequest) (protocol.
 	if err != nil {
 		return protocol.Resolution{}, err
 	}
-	// The path is no parameter: the same sayings in another folder are the same source.
+	// The path is no parameter: the same sayings in another directory are the same source.
 	return protocol.Resolution{Parameters: json.RawMessage("{}"), Files: []protocol.File{describe(file, content)}, Local: true}, nil
 }
 

@@ -81,7 +81,7 @@ func (j *RowJoiner) endValue() {
 	}
 }
 
-// End says whether the stream may end here.
+// End reports whether the stream may end here.
 func (j *RowJoiner) End() error {
 	if j.open {
 		return fmt.Errorf("the stream ended within row %d", j.row.Ordinal)
@@ -131,7 +131,7 @@ func text(p *parts[byte]) string {
 	return b.String()
 }
 
-// End says whether the stream may end here.
+// End reports whether the stream may end here.
 func (j *DocumentJoiner) End() error {
 	if j.open {
 		return fmt.Errorf("the stream ended within document %d", j.document.Index)
@@ -200,7 +200,7 @@ func (j *AnswerJoiner) take(m *pluginpb.ScoredDocument) {
 	j.unscored.add(unscored)
 }
 
-// End says whether the stream may end here.
+// End reports whether the stream may end here.
 func (j *AnswerJoiner) End() error {
 	if j.open {
 		return fmt.Errorf("the stream ended within the answer for document %d", j.answer.Index)

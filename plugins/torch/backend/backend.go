@@ -152,12 +152,12 @@ func parse(m protocol.Model) (config, error) {
 		return c, sdk.Invalid("configuration %s: %v", m.Config, err)
 	}
 	if len(m.Files) == 0 {
-		return c, sdk.Invalid("a model of backend torch needs weights; write weights: path: \"FILE.gguf\" or a folder of safetensors")
+		return c, sdk.Invalid("a model of backend torch needs weights; write weights: path: \"FILE.gguf\" or a directory of safetensors")
 	}
 	return c, nil
 }
 
-// open opens the weights: one file, or the folder that holds several.
+// open opens the weights: one file, or the directory that holds several.
 func open(m protocol.Model) (*checkpoint.Checkpoint, error) {
 	path := m.Files[0].Path
 	if len(m.Files) > 1 || filepath.Ext(path) == ".json" {
@@ -242,7 +242,7 @@ func openTokenizer(c *checkpoint.Checkpoint) (*tokenizer.Tokenizer, error) {
 		return t, nil
 	}
 	if c.Metadata() == nil {
-		return nil, sdk.Invalid("there is no tokenizer.json beside the weights; AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER) makes it " +
+		return nil, sdk.Invalid("there is no tokenizer.json beside the weights; AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR) makes it " +
 			"from a tokenizer's older files")
 	}
 	t, err := tokenizer.FromGGUF(c.Metadata())

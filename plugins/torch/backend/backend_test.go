@@ -26,7 +26,7 @@ import (
 
 const defaults = `{"dtype": "float32", "device": "cpu", "tensorParallel": 1, "threads": 0, "batchTokens": 2048}`
 
-// tiny is the golden Llama with a tokenizer of single bytes, as a folder.
+// tiny is the golden Llama with a tokenizer of single bytes, as a directory.
 func tiny(t testing.TB) protocol.Model {
 	t.Helper()
 	dir := t.TempDir()

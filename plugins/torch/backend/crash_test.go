@@ -39,7 +39,7 @@ func TestCrash(t *testing.T) {
 	}
 	weights := filepath.Dir(tiny(t).Files[0].Path)
 	program := filepath.Join(root, "runner-backend-torch")
-	// begin starts a run in a new folder.
+	// begin starts a run in a new directory.
 	begin := func(name string) (dir string, c *exec.Cmd, out *bytes.Buffer) {
 		dir = filepath.Join(root, name)
 		if err := os.Mkdir(dir, 0o755); err != nil {

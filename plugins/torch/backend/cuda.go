@@ -9,7 +9,7 @@ import (
 	"surprisal.dev/plugins/torch/tensor"
 )
 
-// libraryVariable names the folder of libtorch's libraries, for a machine where they are not where this program was linked.
+// libraryVariable names the directory of libtorch's libraries, for a machine where they are not where this program was linked.
 const libraryVariable = "LIBTORCH_LIBRARY_PATH"
 
 func loadCUDA() error {

@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	// modelsVariable names the folder of examples/torch/models.py.
+	// modelsVariable names the directory of examples/torch/models.py.
 	modelsVariable = "SURPRISAL_MODELS"
 	// documentsVariable names what testdata/torch/agree.py wrote, on a machine that cannot run it.
 	documentsVariable = "SURPRISAL_DOCUMENTS"

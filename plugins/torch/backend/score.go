@@ -22,7 +22,7 @@ import (
 	"surprisal.dev/plugins/torch/tokenizer"
 )
 
-// groupBytes is about how much text is tokenised at a time.
+// groupBytes is about how much text is tokenized at a time.
 const groupBytes = 1 << 15
 
 // model is a loaded model.
@@ -56,7 +56,7 @@ func (m *model) Close() error {
 	return m.decoder.Close()
 }
 
-// group is some documents, tokenised.
+// group is some documents, tokenized.
 type group struct {
 	texts []*text
 	err   error
@@ -101,7 +101,7 @@ func (w window) sequence() decoder.Sequence {
 }
 
 // Score answers documents in order, each as soon as its last window is computed, so that whoever asked can go on from there if
-// this process ends. What follows is tokenised while the model computes.
+// this process ends. What follows is tokenized while the model computes.
 func (m *model) Score(ctx context.Context, s protocol.Settings, documents iter.Seq2[protocol.Document, error],
 	emit func(protocol.ScoredDocument) error) error {
 	s, err := s.Resolve(int64(m.architecture.Context))
@@ -214,18 +214,18 @@ func (m *model) read(ctx context.Context, s protocol.Settings, documents iter.Se
 		if bytes += len(d.Text); bytes < groupBytes {
 			continue
 		}
-		if !send(m.tokenise(s, waiting)) {
+		if !send(m.tokenize(s, waiting)) {
 			return
 		}
 		waiting, bytes = nil, 0
 	}
 	if len(waiting) > 0 {
-		send(m.tokenise(s, waiting))
+		send(m.tokenize(s, waiting))
 	}
 }
 
-// tokenise cuts documents into tokens and these into windows.
-func (m *model) tokenise(s protocol.Settings, documents []protocol.Document) group {
+// tokenize cuts documents into tokens and these into windows.
+func (m *model) tokenize(s protocol.Settings, documents []protocol.Document) group {
 	g := group{texts: make([]*text, len(documents))}
 	for _, special := range []bool{false, true} {
 		var texts [][]byte

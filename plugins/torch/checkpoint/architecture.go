@@ -52,15 +52,15 @@ type Layer struct {
 	PreNorm, PostNorm bool
 }
 
-// QKNorm is what of queries and keys is normalised before the rotation.
+// QKNorm is what of queries and keys is normalized before the rotation.
 type QKNorm int8
 
 // Kinds of QKNorm.
 const (
 	NoQKNorm QKNorm = iota
-	// HeadQKNorm normalises each head.
+	// HeadQKNorm normalizes each head.
 	HeadQKNorm
-	// FullQKNorm normalises all heads together (OLMo 2).
+	// FullQKNorm normalizes all heads together (OLMo 2).
 	FullQKNorm
 )
 

@@ -39,12 +39,12 @@ type File struct {
 	Digest string // "sha256:" and 64 hexadecimal digits
 }
 
-// Open opens a .gguf file, a .safetensors file that has its config.json beside it, or a folder with config.json and either
+// Open opens a .gguf file, a .safetensors file that has its config.json beside it, or a directory with config.json and either
 // model.safetensors or model.safetensors.index.json with its shards. What is wrong with the files is an InvalidInput.
 func Open(path string) (*Checkpoint, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, invalid("no file or folder %s; check the model's path", path)
+		return nil, invalid("no file or directory %s; check the model's path", path)
 	}
 	if err != nil {
 		return nil, err
@@ -52,9 +52,9 @@ func Open(path string) (*Checkpoint, error) {
 	c := &Checkpoint{}
 	switch {
 	case info.IsDir():
-		err = c.openFolder(path, "")
+		err = c.openDirectory(path, "")
 	case filepath.Ext(path) == ".safetensors":
-		err = c.openFolder(filepath.Dir(path), filepath.Base(path))
+		err = c.openDirectory(filepath.Dir(path), filepath.Base(path))
 	default:
 		err = c.openGGUF(path)
 	}
@@ -80,7 +80,7 @@ func (c *Checkpoint) Architecture() Architecture { return c.architecture }
 // Tensors are the canonical names of the tensors, sorted.
 func (c *Checkpoint) Tensors() []string { return slices.Sorted(maps.Keys(c.tensors)) }
 
-// Has says whether there is a tensor of this canonical name.
+// Has reports whether there is a tensor of this canonical name.
 func (c *Checkpoint) Has(name string) bool { _, ok := c.tensors[name]; return ok }
 
 // Tensor returns the tensor of a canonical name.
@@ -134,13 +134,13 @@ func (c *Checkpoint) Forget() error {
 // "tokenizer.ggml.token_type" a []int32.
 func (c *Checkpoint) Metadata() map[string]any { return c.metadata }
 
-// TokenizerJSON is the tokenizer.json of a folder.
+// TokenizerJSON is the tokenizer.json of a directory.
 func (c *Checkpoint) TokenizerJSON() (data []byte, ok bool) { return c.tokenizer, c.tokenizer != nil }
 
-// BOS is the id of the token that begins a text, where a folder names one. Those of a GGUF file are in its metadata.
+// BOS is the id of the token that begins a text, where a directory names one. Those of a GGUF file are in its metadata.
 func (c *Checkpoint) BOS() (id int32, ok bool) { return c.bos.id, c.bos.ok }
 
-// EOS is the id of the token that ends a text, the first if there are several, where a folder names one.
+// EOS is the id of the token that ends a text, the first if there are several, where a directory names one.
 func (c *Checkpoint) EOS() (id int32, ok bool) { return c.eos.id, c.eos.ok }
 
 // mapped opens a file, keeps it for Files and Close, and returns its bytes.
@@ -153,9 +153,9 @@ func (c *Checkpoint) mapped(path string) ([]byte, error) {
 	return m.data, nil
 }
 
-// exists says whether there is a file of this name in a folder.
-func exists(folder, name string) (bool, error) {
-	_, err := os.Stat(filepath.Join(folder, name))
+// exists reports whether there is a file of this name in a directory.
+func exists(directory, name string) (bool, error) {
+	_, err := os.Stat(filepath.Join(directory, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -163,11 +163,11 @@ func exists(folder, name string) (bool, error) {
 }
 
 // optional opens a file if it is there.
-func (c *Checkpoint) optional(folder, name string) ([]byte, error) {
-	if there, err := exists(folder, name); err != nil || !there {
+func (c *Checkpoint) optional(directory, name string) ([]byte, error) {
+	if there, err := exists(directory, name); err != nil || !there {
 		return nil, err
 	}
-	return c.mapped(filepath.Join(folder, name))
+	return c.mapped(filepath.Join(directory, name))
 }
 
 // object decodes a JSON object, keeping its numbers as they are written; nil without data.
@@ -209,8 +209,8 @@ func (c *Checkpoint) openGGUF(path string) error {
 	return nil
 }
 
-func (c *Checkpoint) openFolder(folder, file string) error {
-	path := filepath.Join(folder, "config.json")
+func (c *Checkpoint) openDirectory(directory, file string) error {
+	path := filepath.Join(directory, "config.json")
 	data, err := c.mapped(path)
 	if err != nil {
 		return err
@@ -224,40 +224,40 @@ func (c *Checkpoint) openFolder(folder, file string) error {
 		return err
 	}
 	c.architecture = m.architecture
-	tensors, err := c.safetensors(folder, file, m.unused)
+	tensors, err := c.safetensors(directory, file, m.unused)
 	if err != nil {
 		return err
 	}
-	if c.tensors, err = m.resolve(folder, tensors); err != nil {
+	if c.tensors, err = m.resolve(directory, tensors); err != nil {
 		return err
 	}
-	if c.tokenizer, err = c.optional(folder, "tokenizer.json"); err != nil {
+	if c.tokenizer, err = c.optional(directory, "tokenizer.json"); err != nil {
 		return err
 	}
-	return c.specials(folder, config)
+	return c.specials(directory, config)
 }
 
-// safetensors opens one file, or those that a folder has, of which nothing reads the tensors that unused matches.
-func (c *Checkpoint) safetensors(folder, file string, unused *regexp.Regexp) (map[string]stored, error) {
+// safetensors opens one file, or those that a directory has, of which nothing reads the tensors that unused matches.
+func (c *Checkpoint) safetensors(directory, file string, unused *regexp.Regexp) (map[string]stored, error) {
 	const single, index = "model.safetensors", "model.safetensors.index.json"
 	if file == "" {
-		there, err := exists(folder, single)
+		there, err := exists(directory, single)
 		if err != nil {
 			return nil, err
 		}
 		if !there {
-			if there, err = exists(folder, index); err != nil {
+			if there, err = exists(directory, index); err != nil {
 				return nil, err
 			}
 			if there {
-				return c.shards(folder, index, unused)
+				return c.shards(directory, index, unused)
 			}
-			return nil, invalid("%s has neither %s nor %s", folder, single, index)
+			return nil, invalid("%s has neither %s nor %s", directory, single, index)
 		}
 		file = single
 	}
 	tensors := map[string]stored{}
-	return tensors, c.shard(filepath.Join(folder, file), tensors)
+	return tensors, c.shard(filepath.Join(directory, file), tensors)
 }
 
 // shard adds the tensors of a file.
@@ -280,8 +280,8 @@ func (c *Checkpoint) shard(path string, tensors map[string]stored) error {
 }
 
 // shards opens the files that an index lists, which must hold just the tensors that it says, but for unused ones.
-func (c *Checkpoint) shards(folder, index string, unused *regexp.Regexp) (map[string]stored, error) {
-	path := filepath.Join(folder, index)
+func (c *Checkpoint) shards(directory, index string, unused *regexp.Regexp) (map[string]stored, error) {
+	path := filepath.Join(directory, index)
 	data, err := c.mapped(path)
 	if err != nil {
 		return nil, err
@@ -295,9 +295,9 @@ func (c *Checkpoint) shards(folder, index string, unused *regexp.Regexp) (map[st
 	tensors := map[string]stored{}
 	for _, file := range slices.Compact(slices.Sorted(maps.Values(content.WeightMap))) {
 		if !filepath.IsLocal(file) {
-			return nil, invalid("%s: %q is not a file of the folder", path, file)
+			return nil, invalid("%s: %q is not a file of the directory", path, file)
 		}
-		if err := c.shard(filepath.Join(folder, file), tensors); err != nil {
+		if err := c.shard(filepath.Join(directory, file), tensors); err != nil {
 			return nil, err
 		}
 	}
@@ -305,7 +305,7 @@ func (c *Checkpoint) shards(folder, index string, unused *regexp.Regexp) (map[st
 		if unused.MatchString(name) {
 			continue
 		}
-		file := filepath.Join(folder, content.WeightMap[name])
+		file := filepath.Join(directory, content.WeightMap[name])
 		if t, ok := tensors[name]; !ok {
 			return nil, invalid("%s: tensor %q is not in %s as the index says; fetch the files again", path, name, file)
 		} else if t.file != file {

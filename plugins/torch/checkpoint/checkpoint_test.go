@@ -77,7 +77,7 @@ func equal(t testing.TB, what string, got, want any) {
 
 func TestLlama(t *testing.T) {
 	weights := safetensors(t, llamaTensors("model.", nil))
-	dir := folder(t, map[string]any{
+	dir := directory(t, map[string]any{
 		"config.json": llamaConfig, "model.safetensors": weights,
 		"tokenizer.json": map[string]any{"added_tokens": []any{map[string]any{"id": 7, "content": "<s>"}}},
 	})
@@ -146,7 +146,7 @@ func TestSpecialTokens(t *testing.T) {
 		{"null: none, whatever config.json says", 50256, map[string]any{"bos_token": nil}, "0 false 0 false"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := open(t, folder(t, map[string]any{
+			c := open(t, directory(t, map[string]any{
 				"config.json":       with(llamaConfig, "eos_token_id", test.eos),
 				"model.safetensors": safetensors(t, llamaTensors("model.", nil)), "tokenizer.json": tokenizer,
 				"tokenizer_config.json": test.tokenizer,
@@ -169,16 +169,16 @@ func TestFilesOfOneModel(t *testing.T) {
 		}
 	}
 	single := map[string]any{"config.json": llamaConfig, "model.safetensors": safetensors(t, all)}
-	want := values(t, open(t, folder(t, single)), "layers.0.mlp.up.weight")
+	want := values(t, open(t, directory(t, single)), "layers.0.mlp.up.weight")
 	for name, path := range map[string]string{
-		"shards": folder(t, map[string]any{
+		"shards": directory(t, map[string]any{
 			"config.json": llamaConfig, "model.safetensors.index.json": map[string]any{"weight_map": index},
 			"a.safetensors": safetensors(t, first), "b.safetensors": safetensors(t, second),
 		}),
-		"one file":               filepath.Join(folder(t, single), "model.safetensors"),
-		"without a prefix":       folder(t, with(single, "model.safetensors", safetensors(t, llamaTensors("", nil)))),
-		"head that is embedding": folder(t, with(single, "model.safetensors", safetensors(t, llamaTensors("model.", map[string]array{"lm_head.weight": ramp(0, 10, 8)})))),
-		"frequencies of old": folder(t, with(single, "model.safetensors",
+		"one file":               filepath.Join(directory(t, single), "model.safetensors"),
+		"without a prefix":       directory(t, with(single, "model.safetensors", safetensors(t, llamaTensors("", nil)))),
+		"head that is embedding": directory(t, with(single, "model.safetensors", safetensors(t, llamaTensors("model.", map[string]array{"lm_head.weight": ramp(0, 10, 8)})))),
+		"frequencies of old": directory(t, with(single, "model.safetensors",
 			safetensors(t, llamaTensors("model.", map[string]array{"model.layers.0.self_attn.rotary_emb.inv_freq": ramp(0, 2)})))),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -202,7 +202,7 @@ func TestTextOfImages(t *testing.T) {
 	if bytes.Equal(weights, renamed) {
 		t.Fatal("the golden has other names")
 	}
-	first, second := open(t, golden), open(t, folder(t, map[string]any{"config.json": read("config.json"), "model.safetensors": renamed}))
+	first, second := open(t, golden), open(t, directory(t, map[string]any{"config.json": read("config.json"), "model.safetensors": renamed}))
 	equal(t, "names", second.Tensors(), first.Tensors())
 	for _, name := range first.Tensors() {
 		equal(t, name, values(t, second, name), values(t, first, name))
@@ -218,7 +218,7 @@ func TestGPT2(t *testing.T) {
 		"h.0.mlp.c_fc.weight": ramp(0, 4, 16), "h.0.mlp.c_fc.bias": ramp(0, 16), "h.0.mlp.c_proj.weight": ramp(0, 16, 4), "h.0.mlp.c_proj.bias": ramp(0, 4),
 	}
 	config := map[string]any{"model_type": "gpt2", "vocab_size": 6, "n_positions": 5, "n_ctx": 5, "n_embd": 4, "n_layer": 1, "n_head": 2, "n_inner": nil}
-	c := open(t, folder(t, map[string]any{"config.json": config, "model.safetensors": safetensors(t, tensors)}))
+	c := open(t, directory(t, map[string]any{"config.json": config, "model.safetensors": safetensors(t, tensors)}))
 	for i, name := range []string{"q", "k", "v"} {
 		equal(t, name, values(t, c, "layers.0.attention."+name+".weight"), matrix(4, 4, func(r, c int) int { return 12*c + 4*i + r }))
 		equal(t, name, values(t, c, "layers.0.attention."+name+".bias"), matrix(1, 4, func(_, c int) int { return 4*i + c }))
@@ -253,7 +253,7 @@ func TestGPTNeoX(t *testing.T) {
 		"model_type": "gpt_neox", "vocab_size": 6, "hidden_size": 8, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
 		"max_position_embeddings": 16, "rotary_pct": 0.5, "rotary_emb_base": 10000, "use_parallel_residual": true, "hidden_act": "gelu",
 	}
-	c := open(t, folder(t, map[string]any{"config.json": config, "model.safetensors": safetensors(t, tensors)}))
+	c := open(t, directory(t, map[string]any{"config.json": config, "model.safetensors": safetensors(t, tensors)}))
 	for i, name := range []string{"q", "k", "v"} {
 		row := func(r int) int { return r/4*12 + i*4 + r%4 }
 		equal(t, name, values(t, c, "layers.0.attention."+name+".weight"), matrix(8, 8, func(r, c int) int { return 8*row(r) + c }))
@@ -355,7 +355,7 @@ func TestGraphs(t *testing.T) {
 			"rope_parameters", map[string]any{"rope_type": "default", "rope_theta": 1e6}), llamaTensors("model.", nil), frequencies, "second frequencies [0.001]"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := open(t, folder(t, map[string]any{"config.json": test.config, "model.safetensors": safetensors(t, test.tensors)}))
+			c := open(t, directory(t, map[string]any{"config.json": test.config, "model.safetensors": safetensors(t, test.tensors)}))
 			equal(t, "says", test.say(c.Architecture()), test.want)
 		})
 	}
@@ -369,7 +369,7 @@ func TestLlama3Frequencies(t *testing.T) {
 	})
 	config := with(llamaConfig, "head_dim", 16, "rope_scaling", map[string]any{
 		"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64})
-	c := open(t, folder(t, map[string]any{"config.json": config, "model.safetensors": safetensors(t, tensors)}))
+	c := open(t, directory(t, map[string]any{"config.json": config, "model.safetensors": safetensors(t, tensors)}))
 	var got []string
 	for _, x := range c.Architecture().Layers[0].Attention.Rope.InverseFrequencies {
 		got = append(got, fmt.Sprintf("%08x", math.Float32bits(x)))
@@ -405,7 +405,7 @@ func TestRefusedConfigurations(t *testing.T) {
 		{"vocab_size", "ten", "vocab_size is ten, not a whole number"},
 	} {
 		t.Run(fmt.Sprint(test.field, " ", test.value), func(t *testing.T) {
-			refused(t, folder(t, map[string]any{
+			refused(t, directory(t, map[string]any{
 				"config.json": with(llamaConfig, test.field, test.value), "model.safetensors": safetensors(t, llamaTensors("model.", nil)),
 			}), test.want)
 		})
@@ -462,8 +462,8 @@ func TestRefusedFiles(t *testing.T) {
 		{"twice", with(good, "model.safetensors", raw(`{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"a":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}`, 8)), `tensor "a" is there twice`},
 		{"index of a missing file", map[string]any{"config.json": llamaConfig,
 			"model.safetensors.index.json": map[string]any{"weight_map": map[string]string{"a": "a.safetensors"}}}, "a.safetensors; check"},
-		{"index out of the folder", map[string]any{"config.json": llamaConfig,
-			"model.safetensors.index.json": map[string]any{"weight_map": map[string]string{"a": "../a.safetensors"}}}, `"../a.safetensors" is not a file of the folder`},
+		{"index out of the directory", map[string]any{"config.json": llamaConfig,
+			"model.safetensors.index.json": map[string]any{"weight_map": map[string]string{"a": "../a.safetensors"}}}, `"../a.safetensors" is not a file of the directory`},
 		{"index of another model", map[string]any{"config.json": llamaConfig, "a.safetensors": whole,
 			"model.safetensors.index.json": map[string]any{"weight_map": map[string]string{"a": "a.safetensors"}}}, `tensor "a" is not in`},
 		{"index that leaves a tensor out", map[string]any{"config.json": llamaConfig, "a.safetensors": whole,
@@ -473,7 +473,7 @@ func TestRefusedFiles(t *testing.T) {
 			"bos_token is 10, not the id of one of 10 tokens"},
 		{"special token that is no number", with(good, "config.json", with(llamaConfig, "bos_token_id", "a")), "bos_token_id is a, not the id of one of 10 tokens"},
 	} {
-		t.Run(test.name, func(t *testing.T) { refused(t, folder(t, test.files), test.want) })
+		t.Run(test.name, func(t *testing.T) { refused(t, directory(t, test.files), test.want) })
 	}
 	refused(t, filepath.Join(t.TempDir(), "missing"), "check the model's path")
 	text := filepath.Join(t.TempDir(), "a.txt")

@@ -25,7 +25,7 @@ var irrelevant = []string{
 	"encoder_no_repeat_ngram_size", "num_return_sequences", "remove_invalid_values", "exponential_decay_length_penalty",
 }
 
-// presence says whether a checkpoint has a tensor.
+// presence reports whether a checkpoint has a tensor.
 type presence int8
 
 const (

@@ -1,4 +1,4 @@
-// Package checkpoint reads models from disk: GGUF files, safetensors files, and folders as transformers writes them.
+// Package checkpoint reads models from disk: GGUF files, safetensors files, and directories as transformers writes them.
 //
 // Open checks everything that can be checked without reading the weights: the graph that the configuration describes, and
 // that each tensor of that graph is there with the shape it must have and no other tensor is. A configuration that says

@@ -197,7 +197,7 @@ func TestRefusedGGUF(t *testing.T) {
 		{"vocabulary unlike the embedding", gguf(t, with(metadata, "llama.vocab_size", uint32(9)), llamaArrays()), `tensor "token_embd.weight" (embedding.weight) has shape [10 8], the configuration wants [9 8]`},
 		{"shape", tensor("blk.0.ffn_up.weight", ramp(0, 8, 12)), `tensor "blk.0.ffn_up.weight" (layers.0.mlp.up.weight) has shape [8 12], the configuration wants [12 8]`},
 		{"type", tensor("output_norm.weight", array{shape: []int64{256}, data: make([]byte, 84), ggml: 10}), `tensor "output_norm.weight" has type Q2_K, which is not supported`},
-		{"quantised vector", gguf(t, with(metadata, "llama.embedding_length", uint32(32)), wide), `tensor "output_norm.weight" has type Q8_0, which is supported for matrices only`},
+		{"quantized vector", gguf(t, with(metadata, "llama.embedding_length", uint32(32)), wide), `tensor "output_norm.weight" has type Q8_0, which is supported for matrices only`},
 		{"rows of half a block", tensor("output_norm.weight", array{shape: []int64{8}, data: make([]byte, 34), ggml: 8}), `of type Q8_0 cannot have shape [8]`},
 		{"unknown tensor", tensor("blk.0.ssm_a", ramp(0, 8)), `tensor "blk.0.ssm_a" of shape [8] is not part of a llama model`},
 		{"factor of zero", tensor("rope_freqs.weight", array{shape: []int64{2}, data: make([]byte, 8)}), "tensor rope_freqs.weight has 0 at 0"},
@@ -245,7 +245,7 @@ func FuzzSafetensors(f *testing.F) {
 	f.Add(whole[:8+n])
 	f.Add([]byte("\x02\x00\x00\x00\x00\x00\x00\x00{}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		everything(t, folder(t, map[string]any{"config.json": llamaConfig, "model.safetensors": data}))
+		everything(t, directory(t, map[string]any{"config.json": llamaConfig, "model.safetensors": data}))
 	})
 }
 
@@ -255,6 +255,6 @@ func FuzzConfiguration(f *testing.F) {
 	f.Add([]byte(`{"model_type":"gpt2","n_embd":8,"n_head":2,"n_layer":1,"scale_attn_by_inverse_layer_idx":true}`))
 	weights := safetensors(f, llamaTensors("model.", nil))
 	f.Fuzz(func(t *testing.T, config []byte) {
-		everything(t, folder(t, map[string]any{"config.json": config, "model.safetensors": weights}))
+		everything(t, directory(t, map[string]any{"config.json": config, "model.safetensors": weights}))
 	})
 }

@@ -18,27 +18,27 @@ func specialID(path, key string, value any, vocabulary int) (special, error) {
 
 // specials finds the ids of BOS and EOS. The tokenizer's own word comes first: a null there means that it has no such token,
 // though config.json may name an id to generate with.
-func (c *Checkpoint) specials(folder string, config map[string]any) error {
+func (c *Checkpoint) specials(directory string, config map[string]any) error {
 	objects := map[string]map[string]any{"config.json": config}
 	for _, name := range []string{"tokenizer_config.json", "generation_config.json"} {
-		data, err := c.optional(folder, name)
+		data, err := c.optional(directory, name)
 		if err != nil {
 			return err
 		}
-		if objects[name], err = object(filepath.Join(folder, name), data); err != nil {
+		if objects[name], err = object(filepath.Join(directory, name), data); err != nil {
 			return err
 		}
 	}
 	var err error
 	for key, token := range map[string]*special{"bos_token": &c.bos, "eos_token": &c.eos} {
-		if *token, err = c.special(folder, key, objects); err != nil {
+		if *token, err = c.special(directory, key, objects); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *Checkpoint) special(folder, key string, objects map[string]map[string]any) (special, error) {
+func (c *Checkpoint) special(directory, key string, objects map[string]map[string]any) (special, error) {
 	tokenizer := objects["tokenizer_config.json"]
 	if written, has := tokenizer[key]; has {
 		if written == nil {
@@ -50,13 +50,13 @@ func (c *Checkpoint) special(folder, key string, objects map[string]map[string]a
 		}
 		content, ok := written.(string)
 		if !ok {
-			return special{}, invalid("%s: %s is %v, not a token", filepath.Join(folder, "tokenizer_config.json"), key, written)
+			return special{}, invalid("%s: %s is %v, not a token", filepath.Join(directory, "tokenizer_config.json"), key, written)
 		}
-		if id, ok, err := c.addedToken(folder, content, tokenizer); err != nil || ok {
+		if id, ok, err := c.addedToken(directory, content, tokenizer); err != nil || ok {
 			if err != nil {
 				return special{}, err
 			}
-			return specialID(folder, key, id, c.architecture.Vocabulary)
+			return specialID(directory, key, id, c.architecture.Vocabulary)
 		}
 	}
 	for _, name := range []string{"config.json", "generation_config.json"} {
@@ -72,14 +72,14 @@ func (c *Checkpoint) special(folder, key string, objects map[string]map[string]a
 			continue
 		}
 		if value != nil {
-			return specialID(filepath.Join(folder, name), key+"_id", value, c.architecture.Vocabulary)
+			return specialID(filepath.Join(directory, name), key+"_id", value, c.architecture.Vocabulary)
 		}
 	}
 	return special{}, nil
 }
 
 // addedToken looks a token up among those that were added to the tokenizer's vocabulary.
-func (c *Checkpoint) addedToken(folder, content string, config map[string]any) (int, bool, error) {
+func (c *Checkpoint) addedToken(directory, content string, config map[string]any) (int, bool, error) {
 	if decoder, ok := config["added_tokens_decoder"].(map[string]any); ok {
 		for id, entry := range decoder {
 			if token, ok := entry.(map[string]any); ok && token["content"] == content {
@@ -98,7 +98,7 @@ func (c *Checkpoint) addedToken(folder, content string, config map[string]any) (
 		} `json:"added_tokens"`
 	}
 	if err := json.Unmarshal(c.tokenizer, &file); err != nil {
-		return 0, false, invalid("%s: %v", filepath.Join(folder, "tokenizer.json"), err)
+		return 0, false, invalid("%s: %v", filepath.Join(directory, "tokenizer.json"), err)
 	}
 	for _, token := range file.Added {
 		if token.Content == content {

@@ -110,8 +110,8 @@ func gguf(t testing.TB, metadata map[string]any, tensors map[string]array) []byt
 	return b.Bytes()
 }
 
-// folder writes files, and returns their folder. Values that are not bytes are written as JSON.
-func folder(t testing.TB, files map[string]any) string {
+// directory writes files, and returns their directory. Values that are not bytes are written as JSON.
+func directory(t testing.TB, files map[string]any) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range files {

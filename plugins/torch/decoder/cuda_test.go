@@ -24,11 +24,11 @@ func TestCUDA(t *testing.T) {
 	case n > 1:
 		placements = append(placements, []tensor.Device{0, 1})
 	}
-	for _, folder := range families(t) {
+	for _, directory := range families(t) {
 		for _, devices := range placements {
-			t.Run(fmt.Sprintf("%s/%v", filepath.Base(folder), devices), func(t *testing.T) {
-				testGolden(t, folder, Options{Type: tensor.Float32, Devices: devices}, float32Near)
-				testGolden(t, folder, Options{Type: tensor.BFloat16, Devices: devices}, bfloat16Near)
+			t.Run(fmt.Sprintf("%s/%v", filepath.Base(directory), devices), func(t *testing.T) {
+				testGolden(t, directory, Options{Type: tensor.Float32, Devices: devices}, float32Near)
+				testGolden(t, directory, Options{Type: tensor.BFloat16, Devices: devices}, bfloat16Near)
 			})
 		}
 	}

@@ -23,23 +23,23 @@ type golden struct {
 	} `json:"sequences"`
 }
 
-const goldenFolder = "../../../testdata/torch/golden"
+const goldenDirectory = "../../../testdata/torch/golden"
 
 func families(t *testing.T) []string {
 	t.Helper()
-	folders, err := filepath.Glob(filepath.Join(goldenFolder, "*", "golden.json"))
-	if err != nil || len(folders) < 9 {
-		t.Fatalf("found %d models under %s: %v", len(folders), goldenFolder, err)
+	directories, err := filepath.Glob(filepath.Join(goldenDirectory, "*", "golden.json"))
+	if err != nil || len(directories) < 9 {
+		t.Fatalf("found %d models under %s: %v", len(directories), goldenDirectory, err)
 	}
-	for i := range folders {
-		folders[i] = filepath.Dir(folders[i])
+	for i := range directories {
+		directories[i] = filepath.Dir(directories[i])
 	}
-	return folders
+	return directories
 }
 
-func readGolden(t *testing.T, folder string) (sequences []Sequence, losses [][]float64) {
+func readGolden(t *testing.T, directory string) (sequences []Sequence, losses [][]float64) {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(folder, "golden.json"))
+	data, err := os.ReadFile(filepath.Join(directory, "golden.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,9 +54,9 @@ func readGolden(t *testing.T, folder string) (sequences []Sequence, losses [][]f
 	return sequences, losses
 }
 
-func load(t *testing.T, folder string, o Options) (*Decoder, *tensor.Heap) {
+func load(t *testing.T, directory string, o Options) (*Decoder, *tensor.Heap) {
 	t.Helper()
-	c, err := checkpoint.Open(folder)
+	c, err := checkpoint.Open(directory)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,20 +83,20 @@ var float32Near, bfloat16Near = near{1e-4, 1e-5}, near{0.5, 0.08}
 
 // TestGolden compares each family with transformers, for one rank and several, each sequence alone and all together.
 func TestGolden(t *testing.T) {
-	for _, folder := range families(t) {
+	for _, directory := range families(t) {
 		for _, ranks := range []int{1, 2, 4} {
-			t.Run(fmt.Sprintf("%s/%d", filepath.Base(folder), ranks), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s/%d", filepath.Base(directory), ranks), func(t *testing.T) {
 				devices := slices.Repeat([]tensor.Device{tensor.CPU}, ranks)
-				testGolden(t, folder, Options{Type: tensor.Float32, Devices: devices}, float32Near)
-				testGolden(t, folder, Options{Type: tensor.BFloat16, Devices: devices}, bfloat16Near)
+				testGolden(t, directory, Options{Type: tensor.Float32, Devices: devices}, float32Near)
+				testGolden(t, directory, Options{Type: tensor.BFloat16, Devices: devices}, bfloat16Near)
 			})
 		}
 	}
 }
 
-func testGolden(t *testing.T, folder string, o Options, tolerance near) {
-	sequences, want := readGolden(t, folder)
-	d, heap := load(t, folder, o)
+func testGolden(t *testing.T, directory string, o Options, tolerance near) {
+	sequences, want := readGolden(t, directory)
+	d, heap := load(t, directory, o)
 	compareGolden(t, d, heap, sequences, want, tolerance)
 }
 

@@ -20,11 +20,11 @@ import (
 // TestStoredTypes checks that the same weights give the same losses however a file stores them: in the decoder's type, in another, and
 // where elements do not begin at a multiple of their size.
 func TestStoredTypes(t *testing.T) {
-	golden := filepath.Join(goldenFolder, "llama")
+	golden := filepath.Join(goldenDirectory, "llama")
 	sequences, _ := readGolden(t, golden)
-	losses := func(folder string, kind tensor.Type) []float64 {
+	losses := func(directory string, kind tensor.Type) []float64 {
 		t.Helper()
-		d, _ := load(t, folder, Options{Type: kind, Devices: []tensor.Device{tensor.CPU}})
+		d, _ := load(t, directory, Options{Type: kind, Devices: []tensor.Device{tensor.CPU}})
 		got, err := d.Losses(t.Context(), sequences)
 		if err != nil {
 			t.Fatal(err)
@@ -45,10 +45,10 @@ func TestStoredTypes(t *testing.T) {
 func widened(t *testing.T, golden string, padding int) string {
 	t.Helper()
 	const config, weights = "config.json", "model.safetensors"
-	folder := t.TempDir()
+	directory := t.TempDir()
 	data, err := os.ReadFile(filepath.Join(golden, config))
 	if err == nil {
-		err = os.WriteFile(filepath.Join(folder, config), data, 0o600)
+		err = os.WriteFile(filepath.Join(directory, config), data, 0o600)
 	}
 	if err == nil {
 		data, err = os.ReadFile(filepath.Join(golden, weights))
@@ -80,16 +80,16 @@ func widened(t *testing.T, golden string, padding int) string {
 	for ; len(body) > 0; body = body[2:] {
 		out = append(out, 0, 0, body[0], body[1])
 	}
-	if err := os.WriteFile(filepath.Join(folder, weights), out, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(directory, weights), out, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return folder
+	return directory
 }
 
 // TestCancelledLoad stops loading a model, with a head of its own and with one that is the embeddings.
 func TestCancelledLoad(t *testing.T) {
 	for _, name := range []string{"llama", "llama-bias"} {
-		c, err := checkpoint.Open(filepath.Join(goldenFolder, name))
+		c, err := checkpoint.Open(filepath.Join(goldenDirectory, name))
 		if err != nil {
 			t.Fatal(err)
 		}

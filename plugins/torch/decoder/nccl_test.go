@@ -25,13 +25,13 @@ func standIn(t *testing.T) string {
 	return library
 }
 
-func withNCCL(t *testing.T, folder string, kind tensor.Type, library string, ranks int) (*Decoder, *tensor.Heap) {
+func withNCCL(t *testing.T, directory string, kind tensor.Type, library string, ranks int) (*Decoder, *tensor.Heap) {
 	t.Helper()
 	var devices, numbers []tensor.Device
 	for i := range ranks {
 		devices, numbers = append(devices, tensor.CPU), append(numbers, tensor.Device(i))
 	}
-	d, heap := load(t, folder, Options{Type: kind, Devices: devices})
+	d, heap := load(t, directory, Options{Type: kind, Devices: devices})
 	c, err := newNCCL(library, numbers)
 	if err != nil {
 		t.Fatal(err)
@@ -44,13 +44,13 @@ func withNCCL(t *testing.T, folder string, kind tensor.Type, library string, ran
 // TestNCCL computes the goldens with sums over ranks by NCCL's functions.
 func TestNCCL(t *testing.T) {
 	library := standIn(t)
-	for _, folder := range families(t) {
-		t.Run(filepath.Base(folder), func(t *testing.T) {
-			sequences, want := readGolden(t, folder)
+	for _, directory := range families(t) {
+		t.Run(filepath.Base(directory), func(t *testing.T) {
+			sequences, want := readGolden(t, directory)
 			for _, ranks := range []int{2, 4} {
-				d, heap := withNCCL(t, folder, tensor.Float32, library, ranks)
+				d, heap := withNCCL(t, directory, tensor.Float32, library, ranks)
 				compareGolden(t, d, heap, sequences, want, float32Near)
-				d, heap = withNCCL(t, folder, tensor.BFloat16, library, ranks)
+				d, heap = withNCCL(t, directory, tensor.BFloat16, library, ranks)
 				compareGolden(t, d, heap, sequences, want, bfloat16Near)
 			}
 		})
@@ -75,9 +75,9 @@ func TestNCCLFailure(t *testing.T) {
 		t.Errorf("three ranks on two devices: %v", err)
 	}
 
-	folder := filepath.Join(goldenFolder, "llama")
-	sequences, want := readGolden(t, folder)
-	d, heap := withNCCL(t, folder, tensor.Float32, library, 2)
+	directory := filepath.Join(goldenDirectory, "llama")
+	sequences, want := readGolden(t, directory)
+	d, heap := withNCCL(t, directory, tensor.Float32, library, 2)
 	weights := heap.Live()
 	// The second rank has a vector in place of a matrix: it never comes to the first sum.
 	first := &d.ranks[1].layers[0]

@@ -68,7 +68,7 @@ func (r *rank) logits(ctx context.Context, s *tensor.Scope, b *batch, c Collecti
 	return s.Logits(r.hidden(ctx, s, b, c), r.head, b.targets)
 }
 
-// hidden returns the last hidden states, normalised, of the rows whose next token is scored.
+// hidden returns the last hidden states, normalized, of the rows whose next token is scored.
 func (r *rank) hidden(ctx context.Context, s *tensor.Scope, b *batch, c Collective) tensor.Tensor {
 	x := s.Rows(r.embedding, r.indices(s, b.tokens))
 	if !r.scale.IsNone() {
@@ -90,18 +90,18 @@ func (r *rank) hidden(ctx context.Context, s *tensor.Scope, b *batch, c Collecti
 	if len(b.rows) < len(b.tokens) {
 		x = s.Rows(x, r.indices(s, b.rows))
 	}
-	return r.normalise(s, x, r.norm)
+	return r.normalize(s, x, r.norm)
 }
 
 func (r *rank) block(s *tensor.Scope, l *layer, x tensor.Tensor, p placed, c Collective) tensor.Tensor {
 	mark := s.Mark()
 	in := x
 	if l.PreNorm {
-		in = r.normalise(s, x, l.attentionNorm)
+		in = r.normalize(s, x, l.attentionNorm)
 	}
 	attended := r.attention(s, l, in, p, c)
 	if l.PostNorm {
-		attended = r.normalise(s, attended, l.attentionPostNorm)
+		attended = r.normalize(s, attended, l.attentionPostNorm)
 	}
 	sum := s.Add(x, attended)
 	s.FreeTo(mark, sum)
@@ -110,21 +110,21 @@ func (r *rank) block(s *tensor.Scope, l *layer, x tensor.Tensor, p placed, c Col
 		in = x
 	}
 	if l.PreNorm {
-		in = r.normalise(s, in, l.mlpNorm)
+		in = r.normalize(s, in, l.mlpNorm)
 	}
 	out := r.mlp(s, l, in, c)
 	if l.PostNorm {
-		out = r.normalise(s, out, l.mlpPostNorm)
+		out = r.normalize(s, out, l.mlpPostNorm)
 	}
 	return s.Add(sum, out)
 }
 
-func (r *rank) normalise(s *tensor.Scope, x tensor.Tensor, n affine) tensor.Tensor {
+func (r *rank) normalize(s *tensor.Scope, x tensor.Tensor, n affine) tensor.Tensor {
 	norm := r.architecture.Norm
 	if norm.Kind == checkpoint.LayerNorm {
 		return s.LayerNorm(x, n.weight, n.bias, norm.Epsilon)
 	}
-	return s.RMSNormalise(x, n.weight, tensor.RMSNorm{Epsilon: norm.Epsilon, AddOne: norm.AddOne, Float32Product: norm.Float32Product})
+	return s.RMSNormalize(x, n.weight, tensor.RMSNorm{Epsilon: norm.Epsilon, AddOne: norm.AddOne, Float32Product: norm.Float32Product})
 }
 
 func (r *rank) attention(s *tensor.Scope, l *layer, x tensor.Tensor, p placed, c Collective) tensor.Tensor {
@@ -132,7 +132,7 @@ func (r *rank) attention(s *tensor.Scope, l *layer, x tensor.Tensor, p placed, c
 	size, tokens := int64(a.HeadSize), p.tokens
 	q, k, v := s.Linear(x, l.q.weight, l.q.bias), s.Linear(x, l.k.weight, l.k.bias), s.Linear(x, l.v.weight, l.v.bias)
 	if a.QKNorm == checkpoint.FullQKNorm {
-		q, k = r.normalise(s, q, l.qNorm), r.normalise(s, k, l.kNorm)
+		q, k = r.normalize(s, q, l.qNorm), r.normalize(s, k, l.kNorm)
 		if r.ranks > 1 {
 			q = s.Contiguous(s.Narrow(q, 1, h.from*size, (h.to-h.from)*size))
 			k = s.Contiguous(s.Narrow(k, 1, h.keyFrom*size, (h.keyTo-h.keyFrom)*size))
@@ -141,7 +141,7 @@ func (r *rank) attention(s *tensor.Scope, l *layer, x tensor.Tensor, p placed, c
 	q, k = s.View(q, tokens, h.to-h.from, size), s.View(k, tokens, h.keyTo-h.keyFrom, size)
 	v = s.View(v, tokens, h.keyTo-h.keyFrom, size)
 	if a.QKNorm == checkpoint.HeadQKNorm {
-		q, k = r.normalise(s, q, l.qNorm), r.normalise(s, k, l.kNorm)
+		q, k = r.normalize(s, q, l.qNorm), r.normalize(s, k, l.kNorm)
 	}
 	if a.Rope != nil {
 		t := p.turns[a.Rope]

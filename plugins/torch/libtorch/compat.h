@@ -25,7 +25,7 @@ std::tuple<Tensor, Tensor> gotch_scaled_mm(const Arguments&...) {
 // gotch asks for -O3, which nothing on the command line can take back. Its file is 3,000 calls of something else: no
 // faster for it, and two minutes of compiling.
 #pragma GCC optimize("O0")
-#define STBI_NO_SIMD  // its image reader has intrinsics that want optimisation
+#define STBI_NO_SIMD  // its image reader has intrinsics that want optimization
 
 #define _cslt_sparse_mm gotch_cslt_sparse_mm
 #define _scaled_mm gotch_scaled_mm

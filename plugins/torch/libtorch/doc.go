@@ -6,7 +6,7 @@
 // The torch package for Python holds libtorch, its headers included, and is the same library for the CPU and for CUDA.
 // Find takes the first of these whose version is Version and whose libraries are complete:
 //
-//  1. the folder that LIBTORCH names, which holds lib and include; one that does not fit is an error;
+//  1. the directory that LIBTORCH names, which holds lib and include; one that does not fit is an error;
 //  2. the torch that python3 imports;
 //  3. what Install put into the cache.
 //
@@ -15,9 +15,9 @@
 //
 // # Building
 //
-// gotch, the Go binding, links a CUDA toolkit by name and was generated from an older torch. Build writes a folder with
+// gotch, the Go binding, links a CUDA toolkit by name and was generated from an older torch. Build writes a directory with
 // empty archives of those names and with compat.h, which bends the three operators that changed; Environment names the
-// folder to cgo. The program that results needs nothing but libtorch_cpu.so and what lies beside it. It finds them by
+// directory to cgo. The program that results needs nothing but libtorch_cpu.so and what lies beside it. It finds them by
 // the path it was linked with, or else by LD_LIBRARY_PATH, so it can be copied to a machine that has torch but no Go.
 //
 // The package imports internal/filelock of this module.

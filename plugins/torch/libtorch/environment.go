@@ -21,7 +21,7 @@ var stubs = []string{
 // emptyArchive is a static library without members, as ar(5) describes it.
 const emptyArchive = "!<arch>\n"
 
-// Build writes what the build takes besides libtorch into a folder of the cache, and returns the folder. Its name has
+// Build writes what the build takes besides libtorch into a directory of the cache, and returns the directory. Its name has
 // the hash of its contents, because Go's build cache looks at compiler flags but not at the files that they name.
 func Build(cache string) (string, error) {
 	sum := sha256.Sum256([]byte(string(compat) + strings.Join(stubs, "\n")))
@@ -49,7 +49,7 @@ func Build(cache string) (string, error) {
 		}
 	}
 	if err := os.Rename(part, dir); err != nil {
-		// Another process wrote the same folder first.
+		// Another process wrote the same directory first.
 		if _, statErr := os.Stat(dir); statErr == nil {
 			return dir, nil
 		}
@@ -58,7 +58,7 @@ func Build(cache string) (string, error) {
 	return dir, nil
 }
 
-// checkPath refuses a folder that cannot be named to a compiler.
+// checkPath refuses a directory that cannot be named to a compiler.
 func checkPath(dir string) error {
 	if strings.ContainsAny(dir, " \t\n'\"\\:,$") {
 		return fmt.Errorf("%s: compilers and linkers do not take this path whole; use one without spaces, quotes, colons, commas, "+
@@ -68,14 +68,14 @@ func checkPath(dir string) error {
 }
 
 // Environment returns the variables, as NAME=value, with which go build -tags torch finds libtorch. build is Build's
-// folder. Packages add flags of their own after these: gotch -g, and so do we, which -gtoggle turns off wherever it stands.
+// directory. Packages add flags of their own after these: gotch -g, and so do we, which -gtoggle turns off wherever it stands.
 func Environment(t Torch, build string) ([]string, error) {
 	for _, dir := range []string{t.Dir, build} {
 		if err := checkPath(dir); err != nil {
 			return nil, err
 		}
 	}
-	// Empty archives come first on the path: they win over the libraries of the same names in torch's own folder.
+	// Empty archives come first on the path: they win over the libraries of the same names in torch's own directory.
 	link := []string{"-L" + build, "-L" + t.lib(), "-Wl,-rpath," + t.lib()}
 	return []string{
 		"CGO_ENABLED=1",

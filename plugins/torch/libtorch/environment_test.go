@@ -18,7 +18,7 @@ func TestBuildAndEnvironment(t *testing.T) {
 		t.Fatalf("a second call returns %s, %v; want %s", again, err, build)
 	}
 	if entries, err := os.ReadDir(cache); err != nil || len(entries) != 1 {
-		t.Errorf("the cache holds %v, %v; want one folder", entries, err)
+		t.Errorf("the cache holds %v, %v; want one directory", entries, err)
 	}
 	for _, name := range []string{"libtorch.a", "libcudart.a"} {
 		if text, err := os.ReadFile(filepath.Join(build, name)); err != nil || string(text) != "!<arch>\n" {

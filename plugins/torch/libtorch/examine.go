@@ -27,10 +27,10 @@ const (
 	pythonCommand = "python3 -m pip install torch==" + Version
 )
 
-// Examine looks at what the torch backend needs on this machine. folders are where plugins lie.
-func Examine(ctx context.Context, f Finder, folders []string) []Finding {
+// Examine looks at what the torch backend needs on this machine. directories are where plugins lie.
+func Examine(ctx context.Context, f Finder, directories []string) []Finding {
 	torch, finding := f.examineLibrary(ctx)
-	findings := []Finding{finding, examineProgram(folders)}
+	findings := []Finding{finding, examineProgram(directories)}
 	if findings[1].Fix != "" {
 		findings = append(findings, examineTools(f.Python))
 	}
@@ -55,9 +55,9 @@ func (f Finder) examineLibrary(ctx context.Context) (Torch, Finding) {
 }
 
 // examineProgram looks for the backend, and for the libraries that it was linked to.
-func examineProgram(folders []string) Finding {
-	finding := Finding{Name: program, Found: "not beside runner, in none of the plugin folders and not on the PATH", Fix: buildCommand}
-	for _, dir := range folders {
+func examineProgram(directories []string) Finding {
+	finding := Finding{Name: program, Found: "not beside runner, in none of the plugin directories and not on the PATH", Fix: buildCommand}
+	for _, dir := range directories {
 		path := filepath.Join(dir, program)
 		info, err := os.Stat(path)
 		if err != nil || info.IsDir() {
@@ -72,7 +72,7 @@ func examineProgram(folders []string) Finding {
 			finding.Found, finding.Fix = fmt.Sprintf("not a program that can be used: %v", err), buildCommand
 		case len(missing) > 0:
 			finding.Found = fmt.Sprintf("%s does not find %s", path, strings.Join(missing, ", "))
-			finding.Fix = buildCommand + ", or export LD_LIBRARY_PATH=FOLDER with the lib folder of torch " + Version
+			finding.Fix = buildCommand + ", or export LD_LIBRARY_PATH=DIR with the lib directory of torch " + Version
 		}
 		break
 	}

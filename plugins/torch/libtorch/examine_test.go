@@ -16,7 +16,7 @@ func TestExamine(t *testing.T) {
 	write(t, site, map[string][]byte{
 		"torch/lib/libtorch_cuda.so": sharedLibrary(t, nvidiaPath, []string{"libtorch_cpu.so", "libcublas.so.13"}),
 		"bin/" + program:             sharedLibrary(t, site+"/torch/lib", []string{"libtorch_cpu.so", "libc.so.6"}),
-		"alone/" + program:           sharedLibrary(t, "/no/such/folder", []string{"libtorch_cpu.so"}),
+		"alone/" + program:           sharedLibrary(t, "/no/such/directory", []string{"libtorch_cpu.so"}),
 		"text/" + program:            []byte("not ELF"),
 		"locked/" + program:          sharedLibrary(t, "", nil),
 		"smi/nvidia-smi":             []byte("#!/bin/sh\necho 'NVIDIA H200, 143771 MiB, 9.0, 580.1'\n"),
@@ -27,22 +27,22 @@ func TestExamine(t *testing.T) {
 	}
 	full := Finder{LibTorch: site + "/torch", Python: "/no/python3", Cache: t.TempDir()}
 	for _, test := range []struct {
-		name    string
-		finder  Finder
-		folder  string // where the backend lies
-		path    string // the PATH
-		finding string
-		found   string // part of what is found
-		fix     string // part of the command; "-" for none
+		name      string
+		finder    Finder
+		directory string // where the backend lies
+		path      string // the PATH
+		finding   string
+		found     string // part of what is found
+		fix       string // part of the command; "-" for none
 	}{
 		{name: "libtorch is there", finder: full, finding: "libtorch", found: Version + ", C++11 ABI, " + site, fix: "-"},
 		{name: "libtorch is missing", finder: Finder{Python: "/no/python3", Cache: t.TempDir()}, finding: "libtorch", found: "none", fix: "./just torch"},
 		{name: "LIBTORCH is wrong", finder: Finder{LibTorch: "/no"}, finding: "libtorch", found: "LIBTORCH=/no", fix: "unset LIBTORCH"},
-		{name: "the backend is there", finder: full, folder: "bin", finding: program, found: site + "/bin/", fix: "-"},
+		{name: "the backend is there", finder: full, directory: "bin", finding: program, found: site + "/bin/", fix: "-"},
 		{name: "the backend is missing", finder: full, finding: program, found: "none", fix: "./just torch"},
-		{name: "the backend lost its libraries", finder: full, folder: "alone", finding: program, found: "does not find libtorch_cpu.so", fix: "LD_LIBRARY_PATH"},
-		{name: "the backend is no program", finder: full, folder: "text", finding: program, found: "not a program", fix: "./just torch"},
-		{name: "the backend is not executable", finder: full, folder: "locked", finding: program, found: "not executable", fix: "chmod +x"},
+		{name: "the backend lost its libraries", finder: full, directory: "alone", finding: program, found: "does not find libtorch_cpu.so", fix: "LD_LIBRARY_PATH"},
+		{name: "the backend is no program", finder: full, directory: "text", finding: program, found: "not a program", fix: "./just torch"},
+		{name: "the backend is not executable", finder: full, directory: "locked", finding: program, found: "not executable", fix: "chmod +x"},
 		{name: "no tools", finder: full, finding: "build tools", found: "no go, no g++, no cargo, no /no/python3", fix: "install go"},
 		{name: "threads", finder: full, finding: "threads", found: "OMP_NUM_THREADS=3", fix: "-"},
 		{name: "the CPU", finder: full, finding: "CPU", found: "float32", fix: "-"},
@@ -52,8 +52,8 @@ func TestExamine(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Setenv("PATH", test.path)
-			folders := []string{"/no/such/folder", filepath.Join(site, "no"), filepath.Join(site, test.folder)}
-			findings := Examine(t.Context(), test.finder, folders)
+			directories := []string{"/no/such/directory", filepath.Join(site, "no"), filepath.Join(site, test.directory)}
+			findings := Examine(t.Context(), test.finder, directories)
 			i := slices.IndexFunc(findings, func(f Finding) bool { return f.Name == test.finding })
 			if i < 0 {
 				t.Fatalf("no finding %q in %v", test.finding, findings)

@@ -20,24 +20,24 @@ var ErrNotFound = errors.New("no libtorch " + Version + " was found")
 
 // Finder looks for libtorch.
 type Finder struct {
-	Cache    string // the folder that caches of all checkouts share
+	Cache    string // the directory that caches of all checkouts share
 	LibTorch string // what the variable LIBTORCH says; "" if it is not set
 	Python   string // the program to ask for torch, such as "python3"
 }
 
-// DefaultFinder returns the finder for the user's environment. All checkouts share the folder surprisal under
+// DefaultFinder returns the finder for the user's environment. All checkouts share the directory surprisal under
 // XDG_CACHE_HOME or ~/.cache.
 func DefaultFinder() (Finder, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return Finder{}, fmt.Errorf("no folder for caches: %w; set XDG_CACHE_HOME or HOME", err)
+		return Finder{}, fmt.Errorf("no directory for caches: %w; set XDG_CACHE_HOME or HOME", err)
 	}
 	return Finder{Cache: filepath.Join(cache, "surprisal"), LibTorch: os.Getenv("LIBTORCH"), Python: "python3"}, nil
 }
 
 // Torch is a libtorch that fits.
 type Torch struct {
-	Dir    string // the folder that holds lib and include
+	Dir    string // the directory that holds lib and include
 	Origin string // where it comes from, in words
 }
 
@@ -53,7 +53,7 @@ func (f Finder) Find(ctx context.Context) (t Torch, passed []string, err error) 
 			err = check(dir)
 		}
 		if err != nil {
-			return Torch{}, nil, fmt.Errorf("LIBTORCH=%s: %w; name a folder with torch %s, or unset LIBTORCH", f.LibTorch, err, Version)
+			return Torch{}, nil, fmt.Errorf("LIBTORCH=%s: %w; name a directory with torch %s, or unset LIBTORCH", f.LibTorch, err, Version)
 		}
 		return Torch{Dir: dir, Origin: "LIBTORCH"}, nil, nil
 	}
@@ -77,7 +77,7 @@ func (f Finder) installed() string {
 	return filepath.Join(f.Cache, "libtorch-"+Version, "torch")
 }
 
-// fromPython returns the folder of Python's torch package, or "" if Python has none or there is no Python. The package
+// fromPython returns the directory of Python's torch package, or "" if Python has none or there is no Python. The package
 // is not imported, which takes seconds.
 func (f Finder) fromPython(ctx context.Context) string {
 	const program = `import importlib.util as u; s = u.find_spec("torch"); print(s.submodule_search_locations[0] if s else "")`
@@ -88,7 +88,7 @@ func (f Finder) fromPython(ctx context.Context) string {
 	return strings.TrimSpace(string(out))
 }
 
-// check says why a folder is no libtorch that fits.
+// check says why a directory is no libtorch that fits.
 func check(dir string) error {
 	if err := checkPath(dir); err != nil {
 		return err
@@ -152,7 +152,7 @@ func missingLibraries(library string) ([]string, error) {
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
-		folders := filepath.SplitList(os.Getenv("LD_LIBRARY_PATH"))
+		directories := filepath.SplitList(os.Getenv("LD_LIBRARY_PATH"))
 		for _, tag := range []elf.DynTag{elf.DT_RPATH, elf.DT_RUNPATH} {
 			values, err := file.DynString(tag)
 			if err != nil {
@@ -160,7 +160,7 @@ func missingLibraries(library string) ([]string, error) {
 			}
 			for _, value := range values {
 				origin := filepath.Dir(path)
-				folders = append(folders, filepath.SplitList(strings.ReplaceAll(value, "$ORIGIN", origin))...)
+				directories = append(directories, filepath.SplitList(strings.ReplaceAll(value, "$ORIGIN", origin))...)
 			}
 		}
 		for _, name := range needed {
@@ -168,7 +168,7 @@ func missingLibraries(library string) ([]string, error) {
 				continue
 			}
 			seen[name] = true
-			i := slices.IndexFunc(folders, func(dir string) bool {
+			i := slices.IndexFunc(directories, func(dir string) bool {
 				_, err := os.Stat(filepath.Join(dir, name))
 				return err == nil
 			})
@@ -176,7 +176,7 @@ func missingLibraries(library string) ([]string, error) {
 				missing = append(missing, name)
 				continue
 			}
-			if err := visit(filepath.Join(folders[i], name)); err != nil {
+			if err := visit(filepath.Join(directories[i], name)); err != nil {
 				return err
 			}
 		}

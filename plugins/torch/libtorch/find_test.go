@@ -37,7 +37,7 @@ func TestFind(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		finder   Finder
-		dir      string // the folder that is found
+		dir      string // the directory that is found
 		passed   string // part of what was passed over
 		errorHas string
 	}{
@@ -79,7 +79,7 @@ func TestFind(t *testing.T) {
 func TestLibraryPathCountsAsAPlace(t *testing.T) {
 	dir := t.TempDir()
 	files := torchFiles(t, Version)
-	write(t, dir, map[string][]byte{"program": sharedLibrary(t, "/no/such/folder", []string{"libtorch_cpu.so"})})
+	write(t, dir, map[string][]byte{"program": sharedLibrary(t, "/no/such/directory", []string{"libtorch_cpu.so"})})
 	write(t, filepath.Join(dir, "site"), files)
 	for path, want := range map[string]string{"": "libtorch_cpu.so", dir + "/site/torch/lib": ""} {
 		t.Setenv("LD_LIBRARY_PATH", path)

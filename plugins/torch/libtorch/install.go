@@ -50,7 +50,7 @@ func NewInstaller(f Finder, log func(line string), progress func(done, total int
 	return i
 }
 
-// transport reads file URLs too: pip hands them out where it is configured to look for packages in a folder.
+// transport reads file URLs too: pip hands them out where it is configured to look for packages in a directory.
 func transport() http.RoundTripper {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.RegisterProtocol("file", http.NewFileTransport(http.Dir("/")))
@@ -61,7 +61,7 @@ func transport() http.RoundTripper {
 // that of two callers one waits and then finds everything done.
 func (i *Installer) Install(ctx context.Context) error {
 	if platform := runtime.GOOS + "/" + runtime.GOARCH; platform != "linux/amd64" {
-		return fmt.Errorf("no wheel of libtorch is pinned for %s; pip install torch==%s, or set LIBTORCH to a folder that has it", platform, Version)
+		return fmt.Errorf("no wheel of libtorch is pinned for %s; pip install torch==%s, or set LIBTORCH to a directory that has it", platform, Version)
 	}
 	target := filepath.Dir(i.Finder.installed())
 	if err := os.MkdirAll(i.Finder.Cache, 0o755); err != nil {
@@ -154,7 +154,7 @@ func (i *Installer) checkSpace(download, unpacked int64) error {
 		return fmt.Errorf("free space under %s: %w", i.Finder.Cache, err)
 	}
 	if need := max(download, 0) + unpacked; free < need {
-		return fmt.Errorf("libtorch takes %s under %s while it is installed, and %s are free; make room, or set XDG_CACHE_HOME to a folder with more",
+		return fmt.Errorf("libtorch takes %s under %s while it is installed, and %s are free; make room, or set XDG_CACHE_HOME to a directory with more",
 			size(need), i.Finder.Cache, size(free))
 	}
 	return nil
@@ -163,7 +163,7 @@ func (i *Installer) checkSpace(download, unpacked int64) error {
 // explain adds the way out to an error of a full disk.
 func (i *Installer) explain(err error) error {
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		return fmt.Errorf("%w; make room under %s, or set XDG_CACHE_HOME to a folder with more", err, i.Finder.Cache)
+		return fmt.Errorf("%w; make room under %s, or set XDG_CACHE_HOME to a directory with more", err, i.Finder.Cache)
 	}
 	return err
 }
@@ -188,7 +188,7 @@ func lock(ctx context.Context, path string) (func(), error) {
 	return func() { _ = file.Close() }, nil
 }
 
-// askPip returns the URLs of wheels as pip finds them, by the user's own configuration of indexes, proxies and folders.
+// askPip returns the URLs of wheels as pip finds them, by the user's own configuration of indexes, proxies and directories.
 func (i *Installer) askPip(ctx context.Context, wheels []wheel) ([]string, error) {
 	scratch, err := os.MkdirTemp(i.Finder.Cache, "libtorch-pip-*")
 	if err != nil {

@@ -48,7 +48,7 @@ func testWheel(t *testing.T, name, version string, files map[string][]byte, keep
 	}, b.Bytes()
 }
 
-// twoWheels returns a libtorch in two wheels, with a folder entry, a library and a licence that are not to be unpacked.
+// twoWheels returns a libtorch in two wheels, with a directory entry, a library and a licence that are not to be unpacked.
 func twoWheels(t *testing.T) ([]wheel, map[string][]byte) {
 	files := torchFiles(t, Version)
 	cudart := map[string][]byte{"nvidia/cu13/lib/libcudart.so.13": files["nvidia/cu13/lib/libcudart.so.13"]}
@@ -342,7 +342,7 @@ func TestInstallNeedsRoom(t *testing.T) {
 	i.free = func(string) (int64, error) { return need - 1, nil }
 	err := i.Install(t.Context())
 	if err == nil || !strings.Contains(err.Error(), i.Finder.Cache) || !strings.Contains(err.Error(), "XDG_CACHE_HOME") || len(x.ranges) > 0 {
-		t.Errorf("error %v after %d requests; want none, and a message with the folder and the way out", err, len(x.ranges))
+		t.Errorf("error %v after %d requests; want none, and a message with the directory and the way out", err, len(x.ranges))
 	}
 	i.free = func(string) (int64, error) { return need, nil }
 	if err := i.Install(t.Context()); err != nil {

@@ -22,7 +22,7 @@ type wheel struct {
 
 func (w wheel) requirement() string { return w.name + "==" + w.version }
 
-// keeps reports whether a member of the wheel is part of libtorch: a file that keep names or one in a folder that it
+// keeps reports whether a member of the wheel is part of libtorch: a file that keep names or one in a directory that it
 // names.
 func (w wheel) keeps(member string) bool {
 	return !strings.HasSuffix(member, "/") && slices.ContainsFunc(w.keep, func(k string) bool {

@@ -55,7 +55,7 @@ func TestCUDA(t *testing.T) {
 	}
 	for _, n := range []RMSNorm{{Epsilon: 1e-5}, {Epsilon: 1e-6, Float32Product: true}, {Epsilon: 1e-6, Float32Product: true, AddOne: true}} {
 		operations = append(operations, operation{fmt.Sprintf("rms norm %+v", n), func(s *Scope, place place) []float64 {
-			return s.Float64s(s.RMSNormalise(place(x, rows, width), place(w, width), n))
+			return s.Float64s(s.RMSNormalize(place(x, rows, width), place(w, width), n))
 		}})
 	}
 	for _, a := range []Activation{SiLU, GELUTanh, GELU} {

@@ -160,7 +160,7 @@ func (s *Scope) LayerNorm(x, w, b Tensor, epsilon float64) Tensor {
 	})
 }
 
-// RMSNorm is how RMSNormalise computes.
+// RMSNorm is how RMSNormalize computes.
 type RMSNorm struct {
 	Epsilon float64
 	// AddOne says that the weights are stored less 1.
@@ -169,9 +169,9 @@ type RMSNorm struct {
 	Float32Product bool
 }
 
-// RMSNormalise returns x / sqrt(mean(x^2) + epsilon) over the last dimension, computed in float32, times w (Zhang and
+// RMSNormalize returns x / sqrt(mean(x^2) + epsilon) over the last dimension, computed in float32, times w (Zhang and
 // Sennrich, arXiv:1910.07467).
-func (s *Scope) RMSNormalise(x, w Tensor, n RMSNorm) Tensor {
+func (s *Scope) RMSNormalize(x, w Tensor, n RMSNorm) Tensor {
 	return s.extra("rms norm", func(out *C.extra_tensor) *C.char {
 		return C.extra_rms_norm(out, x.x(), w.x(), C.double(n.Epsilon), flag(n.AddOne), flag(n.Float32Product))
 	})

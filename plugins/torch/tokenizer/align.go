@@ -55,7 +55,7 @@ func (a *aligner) skip(end int32) {
 	a.at = end
 }
 
-// fixed says whether token i was found in the text before the model saw it, so that the engine's range is right. The range
+// fixed reports whether token i was found in the text before the model saw it, so that the engine's range is right. The range
 // may have white space around the token.
 func (a *aligner) fixed(i int) bool {
 	id, start, end := a.ids[i], a.starts[i], a.ends[i]
@@ -66,7 +66,7 @@ func (a *aligner) fixed(i int) bool {
 	return found && len(bytes.TrimSpace(before)) == 0 && len(bytes.TrimSpace(after)) == 0
 }
 
-// between gives the bytes up to end to the tokens from first to before last, or to their neighbours.
+// between gives the bytes up to end to the tokens from first to before last, or to their neighbors.
 func (a *aligner) between(first, last int, end int32) {
 	if first == last {
 		a.gap(first, end)

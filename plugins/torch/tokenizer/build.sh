@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the tokenizer library from rust/ into the cache folder named by the first argument, and prints the linker flags
+# Builds the tokenizer library from rust/ into the cache directory named by the first argument, and prints the linker flags
 # that CGO_LDFLAGS needs. Go does not see that a library has changed, so its digest is part of its path.
 set -eu
 
@@ -16,10 +16,10 @@ if ! command -v cargo >/dev/null; then
 fi
 cargo build --release --locked --quiet --target-dir "$cache/tokenizer/target" >&2
 built=$cache/tokenizer/target/release/libsurprisal_tokenizer.a
-folder=$cache/tokenizer/$(sha256sum "$built" | cut -c-16)
-if [ ! -e "$folder/libsurprisal_tokenizer.a" ]; then
-	mkdir -p "$folder"
-	cp "$built" "$folder/libsurprisal_tokenizer.a.part"
-	mv "$folder/libsurprisal_tokenizer.a.part" "$folder/libsurprisal_tokenizer.a"
+directory=$cache/tokenizer/$(sha256sum "$built" | cut -c-16)
+if [ ! -e "$directory/libsurprisal_tokenizer.a" ]; then
+	mkdir -p "$directory"
+	cp "$built" "$directory/libsurprisal_tokenizer.a.part"
+	mv "$directory/libsurprisal_tokenizer.a.part" "$directory/libsurprisal_tokenizer.a"
 fi
-echo "-L$folder -lsurprisal_tokenizer -ldl -lm -lpthread"
+echo "-L$directory -lsurprisal_tokenizer -ldl -lm -lpthread"

@@ -2,8 +2,8 @@
 //
 // The ids come from Hugging Face's own engine, the Rust crate under rust/, linked by cgo under the build tag torch. The
 // byte ranges are ours: the engine's ranges overlap where several tokens share a character and are off where the
-// normaliser changed the text. The bytes of each token are laid over the text one after the other; where that fails, for
-// text that was normalised, tokens whose ranges of the engine overlap are laid over their common range alone; where that
+// normalizer changed the text. The bytes of each token are laid over the text one after the other; where that fails, for
+// text that was normalized, tokens whose ranges of the engine overlap are laid over their common range alone; where that
 // fails too, a byte belongs to the first token whose range has it, and the tokens are counted as inexact. Bytes that the
 // vocabulary has no token for are listed.
 //

@@ -112,7 +112,7 @@ func rebuild(metadata map[string]any) (rebuilt, error) {
 		return rebuilt{}, &protocol.Error{
 			Kind: protocol.InvalidInput,
 			Message: "the tokenizer in this GGUF file cannot be rebuilt: " + err.Error() +
-				"; use the model's folder of safetensors and tokenizer.json instead",
+				"; use the model's directory of safetensors and tokenizer.json instead",
 		}
 	}
 	return out, nil

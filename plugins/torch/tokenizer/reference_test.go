@@ -44,7 +44,7 @@ func python(t *testing.T, input []byte, script string, arguments ...string) []by
 	return output
 }
 
-// goroot is a folder with real text that every Go installation carries.
+// goroot is a directory with real text that every Go installation carries.
 func goroot(t *testing.T) string {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), "go", "env", "GOROOT")
@@ -85,13 +85,13 @@ func answers(t *testing.T, file string, texts []string) [][2][]int32 {
 // files returns the tokenizer files of packages and the ones that variants.py makes, by name.
 func files(t *testing.T) map[string]string {
 	t.Helper()
-	folder := environment(t, "SURPRISAL_TOKENIZERS")
+	directory := environment(t, "SURPRISAL_TOKENIZERS")
 	made := t.TempDir()
-	python(t, nil, "variants.py", made, filepath.Join(folder, "gpt2"), filepath.Join(goroot(t), "doc", "go_spec.html"))
+	python(t, nil, "variants.py", made, filepath.Join(directory, "gpt2"), filepath.Join(goroot(t), "doc", "go_spec.html"))
 	found := map[string]string{}
 	for pattern, name := range map[string]func(string) string{
-		filepath.Join(folder, "*", "tokenizer.json"): func(path string) string { return filepath.Base(filepath.Dir(path)) },
-		filepath.Join(made, "*.json"):                func(path string) string { return strings.TrimSuffix(filepath.Base(path), ".json") },
+		filepath.Join(directory, "*", "tokenizer.json"): func(path string) string { return filepath.Base(filepath.Dir(path)) },
+		filepath.Join(made, "*.json"):                   func(path string) string { return strings.TrimSuffix(filepath.Base(path), ".json") },
 	} {
 		paths, err := filepath.Glob(pattern)
 		if err != nil {

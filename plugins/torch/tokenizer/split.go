@@ -75,7 +75,7 @@ func (t *Tokenizer) cut(text []byte, from int, parseSpecial bool) (end, next int
 	return -1, -1, nil
 }
 
-// cuttable says whether the second of three bytes may begin a word: a space after and before something else, or what
+// cuttable reports whether the second of three bytes may begin a word: a space after and before something else, or what
 // follows the end of a line.
 func cuttable(before, at, after byte) bool {
 	space := func(b byte) bool { return bytes.IndexByte([]byte(" \t\n\v\f\r"), b) >= 0 }

@@ -62,7 +62,7 @@ func parseSettings(data []byte) (settings, error) {
 	return s, nil
 }
 
-// mentions says whether a string inside of value meets the condition.
+// mentions reports whether a string inside of value meets the condition.
 func mentions(value any, condition func(string) bool) bool {
 	switch value := value.(type) {
 	case string:

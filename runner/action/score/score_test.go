@@ -48,7 +48,7 @@ func read[T any](t *testing.T, l *actiontest.Lab, p *plan.Plan, action, file str
 
 var approximately = cmp.Options{cmpopts.EquateApprox(1e-12, 0), cmpopts.EquateEmpty()}
 
-// The summary of every rule of scoring.md that decides where a loss goes, worked out by hand.
+// The summary of every rule of scoring that decides where a loss goes, worked out by hand.
 func TestSummary(t *testing.T) {
 	t.Parallel()
 	e := func(x float64) *float64 { x = math.Exp(x); return &x }

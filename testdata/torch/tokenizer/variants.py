@@ -1,4 +1,4 @@
-"""Writes tokenizer.json files into a folder: GPT-2's, from the encoder.json and vocab.bpe of its package, with SmolLM2's
+"""Writes tokenizer.json files into a directory: GPT-2's, from the encoder.json and vocab.bpe of its package, with SmolLM2's
 steps, and with bytes that have no token; and small ones of the other kinds, trained on the text files named.
 
     variants.py OUT GPT2_FOLDER TEXT..."""

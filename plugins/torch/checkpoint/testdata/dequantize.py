@@ -1,6 +1,6 @@
-"""Writes a GGUF file of random blocks of each quantised type, and what the gguf package makes of them.
+"""Writes a GGUF file of random blocks of each quantized type, and what the gguf package makes of them.
 
-usage: dequantize.py FOLDER; writes FOLDER/model.gguf and FOLDER/TYPE.f32, little-endian float32
+usage: dequantize.py DIR; writes DIR/model.gguf and DIR/TYPE.f32, little-endian float32
 """
 
 import sys
@@ -32,9 +32,9 @@ def blocks(random, name):
     return data.reshape(ROWS, -1)
 
 
-def main(folder):
+def main(directory):
     random = np.random.default_rng(1)
-    writer = gguf.GGUFWriter(f"{folder}/model.gguf", "llama")
+    writer = gguf.GGUFWriter(f"{directory}/model.gguf", "llama")
     writer.add_block_count(len(TYPES))
     writer.add_context_length(64)
     writer.add_embedding_length(COLUMNS)
@@ -56,7 +56,7 @@ def main(folder):
         kind = gguf.GGMLQuantizationType[name]
         data = blocks(random, name)
         writer.add_tensor(f"blk.{n}.ffn_up.weight", data, raw_dtype=kind)
-        gguf.dequantize(data, kind).astype("<f4").tofile(f"{folder}/{name}.f32")
+        gguf.dequantize(data, kind).astype("<f4").tofile(f"{directory}/{name}.f32")
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

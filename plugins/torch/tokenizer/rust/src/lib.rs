@@ -1,4 +1,4 @@
-//! A C ABI over Hugging Face's tokenizers, for one user: the Go package above this folder. tokenizer.h declares it.
+//! A C ABI over Hugging Face's tokenizers, for one user: the Go package above this directory. tokenizer.h declares it.
 //!
 //! Every call answers with a reply that `surprisal_tokenizer_free` frees, the tokenizer's own reply included. A reply has
 //! an error or what was asked for; a panic inside the library is an error too.
