@@ -73,7 +73,7 @@ func write(s summary, path string, ink color.Color) error {
 	p := plot.New()
 	p.BackgroundColor = color.Transparent
 	p.Title.Text = fmt.Sprintf("Gap of %s and %s by character class", s.ModelA, s.ModelB)
-	p.X.Label.Text = fmt.Sprintf("bits per byte: %s is better to the left of 0, %s to the right", s.ModelA, s.ModelB)
+	p.X.Label.Text = "gap in bits per byte; to the right of 0, " + s.ModelA + " is worse"
 	var names []string
 	for i, b := range s.Buckets {
 		fill := color.RGBA{0x2f, 0x7e, 0xd8, 0xff}
