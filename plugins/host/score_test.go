@@ -320,11 +320,11 @@ func TestTrain(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	err := b.Train(ctx, model(`{}`), func(yield func(protocol.Document, error) bool) {
-		for d := range documents(1<<30, 100) {
+		for d, err := range documents(1<<30, 100) {
 			if d.Row == 1000 {
 				cancel()
 			}
-			if !yield(d, nil) {
+			if !yield(d, err) {
 				return
 			}
 		}

@@ -38,7 +38,7 @@ func TestAbbreviate(t *testing.T) {
 func TestShort(t *testing.T) {
 	long := strings.Repeat("é", 80)
 	for text, want := range map[string]string{
-		" a\n\tb  c ": "a b c", long: long, long + "x": strings.Repeat("é", 77) + "...", strings.Repeat(" ", 4096) + "x": "",
+		strings.Join([]string{" a", "\tb  c "}, "\n"): "a b c", long: long, long + "x": strings.Repeat("é", 77) + "...", strings.Repeat(" ", 4096) + "x": "",
 	} {
 		if got := short(text); got != want {
 			t.Errorf("%.100q: %q, want %q", text, got, want)

@@ -328,7 +328,10 @@ func TestRecords(t *testing.T) {
 			t.Errorf("-want +got:\n%s", diff)
 		}
 		n := 0
-		for range s.Records(t.Context()) {
+		for _, err := range s.Records(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
 			if n++; n == 2 {
 				break
 			}

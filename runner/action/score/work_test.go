@@ -171,7 +171,7 @@ func TestWorkFails(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.want) || s.released != test.loaded {
 			t.Errorf("%s: released %d times, found error %v, wanted %q", name, s.released, err, test.want)
 		}
-		if s.model.fail == full && protocol.KindOf(err) != protocol.OutOfMemory {
+		if errors.Is(s.model.fail, full) && protocol.KindOf(err) != protocol.OutOfMemory {
 			t.Errorf("%s: found the kind %s", name, protocol.KindOf(err))
 		}
 	}
@@ -203,7 +203,7 @@ func TestManyTokens(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ranks = append(ranks, artifact.TokenRank{ID: c.ID, Count: c.Count, Text: c.Text})
+		ranks = append(ranks, artifact.TokenRank(c))
 		tokens += c.Count
 		if c.Count == 1 {
 			once++
