@@ -33,6 +33,9 @@ func (s *Store) LookupMany(ctx context.Context, keys []string, cacheDir string) 
 	if s.b.local() != nil {
 		return found.records, s.lookupEach(ctx, keys, s.b.stat, found)
 	}
+	if cacheDir == "" {
+		return found.records, s.lookupBucket(ctx, keys, found)
+	}
 	f, err := s.factsIn(ctx, cacheDir)
 	if err != nil {
 		return nil, err

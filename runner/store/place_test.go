@@ -429,6 +429,22 @@ func TestFacts(t *testing.T) {
 	}
 }
 
+// A plan writes nothing: it looks up what a bucket holds without a cache.
+func TestLookupWithoutCache(t *testing.T) {
+	s := open(t, "mem://")
+	begin(t, s, "r")
+	want := map[string]*store.Record{}
+	for i := range 3 {
+		r := mustRecord(t, s, i, fmt.Sprint("content ", i))
+		want[r.Key] = r
+	}
+	keys := append(slices.Collect(maps.Keys(want)), strings.Repeat("0", 64))
+	found, err := s.LookupMany(t.Context(), keys, "")
+	if diff := cmp.Diff(want, found); diff != "" || err != nil {
+		t.Errorf("%v, -want +got:\n%s", err, diff)
+	}
+}
+
 // A blob of a bucket that somebody removed does not stay known: whoever misses it makes all look again.
 func TestRemovedBlob(t *testing.T) {
 	s, cache := open(t, "mem://"), t.TempDir()
