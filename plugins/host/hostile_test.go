@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -401,6 +402,19 @@ func TestFlood(t *testing.T) {
 		t.Errorf("the log has %d bytes and ends with %q", len(text), text[max(0, len(text)-300):])
 	}
 	h.folder = must(newRunFolder(t.TempDir())) // for the cleanup
+}
+
+// What a plugin says last is remembered, also where the log takes no more of it.
+func TestLastWordsAfterAFlood(t *testing.T) {
+	o := &output{log: hclog.NewNullLogger(), gate: newGate()}
+	flood := bytes.Repeat([]byte("x"), 1000)
+	for range o.gate.burst/int64(len(flood)) + 1 {
+		o.print(flood, 0)
+	}
+	o.print([]byte("out of luck"), 0)
+	if dropped, _ := o.gate.rest(); dropped == 0 || o.last[len(o.last)-1] != "out of luck" {
+		t.Errorf("%d lines were dropped, the last one remembered is %q", dropped, o.last[len(o.last)-1])
+	}
 }
 
 func TestGate(t *testing.T) {

@@ -76,6 +76,8 @@ func TestProcessDies(t *testing.T) {
 	a.Descriptor.Parameters, b.Descriptor.Parameters = []byte("{}"), []byte("{}")
 	for _, test := range []struct{ program, want, says string }{
 		{`read key; echo "{\"key\":\"$key\",\"started\":true}"; exit 3`, "started a, ended a, started b, ended b", "the process that worked on it: exit status 3"},
+		{`read key; echo "{\"key\":\"$key\",\"started\":true}"; echo "{\"key\":\"$key\",\"progress\":{}}"; exit 3`,
+			"started a, started a, ended a, started b, started b, ended b", "the process that worked on it: exit status 3"},
 		{"exit 4", "ended a, ended b", "the process that worked on it: "},
 		{`read key; echo what; read end; read end`, "ended a, ended b", "its output: invalid character"},
 		{"", "ended a, ended b", "start a process for 2 actions: "},

@@ -85,14 +85,16 @@ func (f *folder) replace(old, with string) {
 	f.write("experiment.cue", strings.Replace(string(data), old, with, 1))
 }
 
-func (f *folder) open() *workspace.Workspace {
+func (f *folder) open() *workspace.Workspace { return f.openWith(workspace.Options{}) }
+
+// openWith is open with further options.
+func (f *folder) openWith(o workspace.Options) *workspace.Workspace {
 	f.t.Helper()
-	w, err := workspace.Open(f.t.Context(), workspace.Options{
-		Dir: f.dir, Log: hclog.NewNullLogger(),
-		Builtins: workspace.Builtins{
-			Providers: map[string]sdk.Provider{"text": text.New()}, Backends: map[string]sdk.Backend{"ngram": ngram.New()},
-		},
-	})
+	o.Dir, o.Log = f.dir, hclog.NewNullLogger()
+	o.Builtins = workspace.Builtins{
+		Providers: map[string]sdk.Provider{"text": text.New()}, Backends: map[string]sdk.Backend{"ngram": ngram.New()},
+	}
+	w, err := workspace.Open(f.t.Context(), o)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -703,6 +705,11 @@ func TestPlanAtPinned(t *testing.T) {
 	got := f.against("HEAD")
 	if len(got) != 4 || !strings.HasPrefix(got[0], "changed materialize books/a [parameters.files.0.digest: ") {
 		t.Errorf("found %q", got)
+	}
+	// What is compared with is read outside of the directory to which the spec is confined.
+	w := f.openWith(workspace.Options{Confine: f.dir})
+	if _, err := w.PlanAt(t.Context(), "HEAD"); err != nil {
+		t.Error(err)
 	}
 }
 

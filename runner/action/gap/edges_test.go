@@ -144,6 +144,17 @@ func TestGroupOfADatasetsName(t *testing.T) {
 	}
 }
 
+// A tag makes a group, whichever side's table has it.
+func TestGroupOfOneSidesTag(t *testing.T) {
+	for side := range 2 {
+		a, b := sides(t, doc{dataset: "d", shard: "s", text: "ab", a: []float64{2}, b: []float64{1}})
+		[]*Side{&a, &b}[side].Datasets[0].Tags = []string{"english"}
+		if diff := cmp.Diff([]Row{row("english", 1, 2, 4, 2)}, compare(t, a, b).Groups, near); diff != "" {
+			t.Errorf("side %d: %s", side, diff)
+		}
+	}
+}
+
 // The headline's percentage is of the better side.
 func TestHeadline(t *testing.T) {
 	for _, test := range []struct {

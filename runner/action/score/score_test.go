@@ -378,6 +378,23 @@ func TestDeath(t *testing.T) {
 	}
 }
 
+// Models that differ in what they were trained on alone are not one loaded model.
+func TestModelsOfOtherTrainings(t *testing.T) {
+	t.Parallel()
+	l := actiontest.New(t)
+	l.Text("a", "the cat").TrainOnly = true
+	l.Text("b", "the dog").TrainOnly = true
+	l.Text("x", "the cow")
+	for name, on := range map[string]string{"one": "a", "same": "a", "other": "b"} {
+		l.Model(name, "ngram", `{"order":3,"tokens":"bytes"}`, on)
+	}
+	p := l.Plan()
+	id := func(model string) string { return p.Action("score " + model + " x").Model.ID }
+	if id("one") != id("same") || id("one") == id("other") {
+		t.Errorf("the models are %q, %q and %q", id("one"), id("same"), id("other"))
+	}
+}
+
 // Two tokenisations of the same text by real models: nothing is left out, each model is loaded once for all its datasets,
 // and the order in which actions run changes nothing.
 func TestModels(t *testing.T) {

@@ -115,11 +115,12 @@ func TestTrainShares(t *testing.T) {
 	l.Model("one", "echo", `{}`, "ab", "c")
 	l.Model("other", "echo", `{}`, "a", "bc")
 	l.Model("same", "echo", `{}`, "ab", "c")
+	l.Model("third", "echo", `{}`, "a", "c")
 	var names []string
 	for _, a := range l.Plan().Of("train") {
 		names = append(names, a.Name)
 	}
-	if d := cmp.Diff([]string{"train one", "train other"}, names); d != "" {
+	if d := cmp.Diff([]string{"train one", "train other", "train third"}, names); d != "" {
 		t.Error(d)
 	}
 }
