@@ -19,7 +19,7 @@ func TestVisible(t *testing.T) {
 		"50%\r100%":                        `50%\r100%`,
 		"tab\tbell\anull\x00":              `tab\tbell\anull\x00`,
 		"\x7f":                             `\x7f`,
-		"\ufffd\n":                         "\ufffd" + `\n`,
+		"\n\ufffd":                         `\n` + "\ufffd",
 		"\u0085next\u009b":                 `\u0085next\u009b`, // C1: another end of line, another start of an escape sequence
 		"\u2028\u2029":                     `\u2028\u2029`,
 		"\u202a\u202b\u202c\u202d\u202e":   `\u202a\u202b\u202c\u202d\u202e`,

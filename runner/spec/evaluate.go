@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"runtime/debug"
 	"runtime/metrics"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -152,7 +153,7 @@ func (b Bounded) died(err error, printed string) error {
 	switch {
 	case strings.Contains(printed, "stack exceeds") || strings.Contains(printed, "stack overflow"):
 		return b.beyond("it is nested too deeply")
-	case exit.ExitCode() == exitMemory, strings.Contains(printed, "out of memory"), strings.Contains(printed, "cannot allocate"):
+	case exit.ExitCode() == exitMemory, slices.ContainsFunc(outOfMemory, func(text string) bool { return strings.Contains(printed, text) }):
 		return b.beyond("it needs more memory")
 	case status.Signaled() && status.Signal() == syscall.SIGKILL:
 		return b.beyond("its process was killed, most likely because the machine has no more memory")
@@ -161,6 +162,9 @@ func (b Bounded) died(err error, printed string) error {
 	return Errors{{Message: fmt.Sprintf("the spec cannot be evaluated: the process that does so ended (%v: %s); this is a mistake of "+
 		"this program; leave out what was added last, and report it", exit, strconv.Quote(short(first)))}}
 }
+
+// outOfMemory is what Go's runtime prints where the system gives it no more memory, be it for a value or for a thread's stack.
+var outOfMemory = []string{"out of memory", "cannot allocate", "pthread_create failed", "failed to create new OS thread"}
 
 // head keeps the beginning of what is written to it.
 type head struct {

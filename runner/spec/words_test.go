@@ -203,6 +203,8 @@ func TestBoundedEnds(t *testing.T) {
 		{"too much memory", "exit 97", bounds + "it needs more memory", true},
 		{"no memory", "echo fatal error: out of memory >&2; exit 2", bounds + "it needs more memory", true},
 		{"no mapping", "echo runtime: cannot allocate memory >&2; exit 2", bounds + "it needs more memory", true},
+		{"no stack with cgo", "echo runtime/cgo: pthread_create failed: Resource temporarily unavailable >&2; exit 2", bounds + "it needs more memory", true},
+		{"no stack", "echo 'runtime: failed to create new OS thread (have 9 already; errno=11)' >&2; exit 2", bounds + "it needs more memory", true},
 		{"too deep", "echo 'runtime: goroutine stack exceeds 1-byte limit'; echo 'stack exceeds' >&2; exit 2", bounds + "it is nested too deeply", true},
 		{"overflow", "echo fatal error: stack overflow, out of memory >&2; exit 2", bounds + "it is nested too deeply", true},
 		{"killed", "kill -9 $$", bounds + "its process was killed, most likely because the machine has no more memory", true},
