@@ -93,13 +93,8 @@ func openBucket(ctx context.Context, location string) (*bucket, error) {
 
 // inspect looks for the marker. A bucket without objects has none, and is no error.
 func (k *bucket) inspect(ctx context.Context) error {
-	data, err := k.b.ReadAll(ctx, markerName)
-	if err == nil {
-		k.marked = true
-		return checkMarker(k.name, kindStore, data)
-	}
-	if gcerrors.Code(err) != gcerrors.NotFound {
-		return k.explain("read", markerName, err)
+	if err := k.readMarker(ctx); k.marked || err != nil {
+		return err
 	}
 	it := k.b.List(&blob.ListOptions{Delimiter: "/"})
 	var names []string
@@ -116,7 +111,24 @@ func (k *bucket) inspect(ctx context.Context) error {
 	if len(names) == 0 {
 		return nil
 	}
+	// Whatever a process of ours writes is preceded by the marker, which may have come since the first look.
+	if err := k.readMarker(ctx); k.marked || err != nil {
+		return err
+	}
 	return checkForeign(k.name, kindStore, names)
+}
+
+// readMarker looks whether there is a marker, and checks it.
+func (k *bucket) readMarker(ctx context.Context) error {
+	data, err := k.b.ReadAll(ctx, markerName)
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		return nil
+	}
+	if err != nil {
+		return k.explain("read", markerName, err)
+	}
+	k.marked = true
+	return checkMarker(k.name, kindStore, data)
 }
 
 // ensure makes the bucket ours before the first write.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"gocloud.dev/blob/memblob"
+	"golang.org/x/sync/errgroup"
 )
 
 // SetLiveness shortens the waiting of a store under test.
@@ -111,6 +113,22 @@ func Inspect(ctx context.Context, objects map[string]string) (after map[string]s
 		after[o.name] = string(data)
 	}
 	return after, errors.Join(inspected, k.close())
+}
+
+// FirstWrites has n processes look at a new bucket and write to it at the same time.
+func FirstWrites(ctx context.Context, n int) error {
+	shared := memblob.OpenBucket(nil)
+	var group errgroup.Group
+	for i := range n {
+		group.Go(func() error {
+			k := &bucket{b: shared, name: "mem://bucket"}
+			if err := k.inspect(ctx); err != nil {
+				return err
+			}
+			return k.write(ctx, fmt.Sprint("leases/", i), nil)
+		})
+	}
+	return errors.Join(group.Wait(), shared.Close())
 }
 
 // Overwrite replaces a blob's content.

@@ -154,6 +154,16 @@ func TestFirstWritesTogether(t *testing.T) {
 	}
 }
 
+// The same holds in a bucket.
+func TestFirstWritesToBucketTogether(t *testing.T) {
+	t.Parallel()
+	for range 2000 {
+		if err := store.FirstWrites(t.Context(), 8); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestFirstWriteMarks(t *testing.T) {
 	for name, content := range map[string]map[string]string{"absent": nil, "empty": {"store/": ""}, "cut off": {"store/store.json": ""}} {
 		t.Run(name, func(t *testing.T) {
