@@ -5,6 +5,8 @@ cache := (if caches == "" { env("HOME") / ".cache" } else { caches }) / "surpris
 golangci_version := "v2.15.0"
 golangci := cache / "golangci-lint-" + golangci_version / "golangci-lint"
 fuzz_seconds := "30"
+# each checkout has a cache for itself: what golangci-lint keeps names files by their absolute paths
+export GOLANGCI_LINT_CACHE := justfile_directory() / "bin/golangci-lint-cache"
 # the same for all commands, or each would compile its own copy of every dependency
 export GOFLAGS := "-trimpath " + `go env GOFLAGS`
 # for the shell: the folder of the Go that is installed; one that it fetches in its place lacks doc/

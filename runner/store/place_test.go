@@ -128,7 +128,6 @@ func TestLinkedMarker(t *testing.T) {
 	}
 }
 
-// An empty or absent place becomes a store at the first write, not before, and one whose maker was killed right then is empty.
 // Those who use a new store first, at the same time, do not take each other's files for a stranger's.
 func TestFirstWritesTogether(t *testing.T) {
 	t.Parallel()
@@ -164,6 +163,7 @@ func TestFirstWritesToBucketTogether(t *testing.T) {
 	}
 }
 
+// An empty or absent place becomes a store at the first write, not before, and one whose maker was killed right then is empty.
 func TestFirstWriteMarks(t *testing.T) {
 	for name, content := range map[string]map[string]string{"absent": nil, "empty": {"store/": ""}, "cut off": {"store/store.json": ""}} {
 		t.Run(name, func(t *testing.T) {
