@@ -181,10 +181,10 @@ func TestFaultyProviders(t *testing.T) {
 	}
 	for fault, want := range map[string]string{
 		"":                   "",
-		"resolves anew":      "a source resolves twice to the same",
+		"resolves anew":      "resolving a source twice gives the same result",
 		"calls all failures": "a configuration that is not a struct is refused as invalid input",
 		"reads anew":         "reading twice gives the same rows; reading resumes from any row; reading stops when cancelled; many readers at the same time get the same rows; a crash in mid-stream loses and repeats nothing",
-		"takes any content":  "a content that is not the pinned one is refused as changed",
+		"takes any content":  "content that differs from the pinned one is refused as changed",
 		"knows all fields":   "an unknown field is refused, or makes the rows problems",
 		"small":              "rows come in order, each with its fields or a problem",
 	} {
@@ -222,7 +222,7 @@ func TestFaultyBackends(t *testing.T) {
 		"takes any settings": "unknown settings are refused as invalid input",
 		"heeds the span":     "the scored span does not change the losses",
 		"heeds the order":    "a document has the same losses whatever is scored with it",
-		"forgets the end":    "the loss of the end-of-text token is given where asked for",
+		"forgets the end":    "the loss of the end-of-text token is given on request",
 		"ages":               "a crash in mid-stream loses nothing and changes nothing",
 		"small":              "a document of 1 MiB passes",
 		"forgets the first": `the ledger holds with prefix "first" and windows of bytes; the ledger holds with prefix "first" and windows of tokens; ` +
@@ -264,19 +264,19 @@ func TestComparisons(t *testing.T) {
 	}{
 		"the same rows":   {compareRows(rows, nil, rows), ""},
 		"an error":        {compareRows(rows, errBroken, rows), "broken"},
-		"a row less":      {compareRows(rows[:2], nil, rows), "2 rows came; by the first reading there are 3"},
-		"a row more":      {compareRows(rows, nil, rows[:2]), "3 rows came; by the first reading there are 2"},
+		"a row less":      {compareRows(rows[:2], nil, rows), "got 2 rows; the first read gave 3"},
+		"a row more":      {compareRows(rows, nil, rows[:2]), "got 3 rows; the first read gave 2"},
 		"another row":     {compareRows([]protocol.Row{rows[0], rows[1], row(2, "b", 1, "Z")}, nil, rows), "row 2 is "},
 		"shards":          {checkShards(files, rows), ""},
-		"no such shard":   {checkShards(files, []protocol.Row{row(0, "c", 0, "")}), `row 0 is of shard "c", which is not a file`},
-		"a shard late":    {checkShards(files, []protocol.Row{rows[1], row(1, "a", 0, "")}), `row 1 is of shard "a"`},
-		"a number":        {checkShards(files, []protocol.Row{rows[0], row(1, "b", 1, "")}), `row 1 has the number 1 in shard "b"; 0 was due`},
-		"a number twice":  {checkShards(files, []protocol.Row{rows[1], rows[1]}), `has the number 0 in shard "b"; 1 was due`},
+		"no such shard":   {checkShards(files, []protocol.Row{row(0, "c", 0, "")}), `row 0 belongs to shard "c", which is not a file`},
+		"a shard late":    {checkShards(files, []protocol.Row{rows[1], row(1, "a", 0, "")}), `row 1 belongs to shard "a"`},
+		"a number":        {checkShards(files, []protocol.Row{rows[0], row(1, "b", 1, "")}), `row 1 has the number 1 in shard "b", expected 0`},
+		"a number twice":  {checkShards(files, []protocol.Row{rows[1], rows[1]}), `has the number 0 in shard "b", expected 1`},
 		"the same losses": {sameLosses(plain, plain, 0), ""},
-		"other ids":       {sameLosses(plain, answer(func(a *protocol.ScoredDocument) { a.TokenIDs = []int32{1, 3} }), 9), "it has other tokens"},
-		"other starts":    {sameLosses(plain, answer(func(a *protocol.ScoredDocument) { a.TokenStarts = []int32{0, 2} }), 9), "it has other tokens"},
-		"other ends":      {sameLosses(plain, answer(func(a *protocol.ScoredDocument) { a.TokenEnds = []int32{1, 4} }), 9), "it has other tokens"},
-		"fewer tokens":    {sameLosses(plain, protocol.ScoredDocument{}, 9), "it has other tokens"},
+		"other ids":       {sameLosses(plain, answer(func(a *protocol.ScoredDocument) { a.TokenIDs = []int32{1, 3} }), 9), "it has different tokens"},
+		"other starts":    {sameLosses(plain, answer(func(a *protocol.ScoredDocument) { a.TokenStarts = []int32{0, 2} }), 9), "it has different tokens"},
+		"other ends":      {sameLosses(plain, answer(func(a *protocol.ScoredDocument) { a.TokenEnds = []int32{1, 4} }), 9), "it has different tokens"},
+		"fewer tokens":    {sameLosses(plain, protocol.ScoredDocument{}, 9), "it has different tokens"},
 		"as tolerated":    {sameLosses(plain, answer(func(a *protocol.ScoredDocument) { a.TokenNLL = []float64{1, 2.5} }), 0.5), ""},
 		"a larger loss":   {sameLosses(plain, answer(func(a *protocol.ScoredDocument) { a.TokenNLL = []float64{1, 2.5} }), 0.25), "token 1 has the losses 2 and 2.5 nats, which differ by more than 0.25"},
 		"a smaller loss":  {sameLosses(plain, answer(func(a *protocol.ScoredDocument) { a.TokenNLL = []float64{0.5, 2} }), 0.25), "token 0 has the losses 1 and 0.5 nats"},
@@ -340,7 +340,7 @@ func TestSuite(t *testing.T) {
 	s.cases(nil, nil)
 	want := []Check{
 		{"case 1", "inside", Passed, ""}, {"named", "inside", Passed, ""}, {"", "late", Failed, "context canceled"}, {"", "never", NotRun, "why"},
-		{"", "cases", NotRun, "none was given"},
+		{"", "cases", NotRun, "none were given"},
 	}
 	if fmt.Sprint(s.report.Checks) != fmt.Sprint(want) {
 		t.Errorf("found %q, wanted %q", s.report.Checks, want)

@@ -258,7 +258,7 @@ func TestProvider(t *testing.T) {
 		{"rows", task{Bytes: 100}, 100, ""},
 		{"rows of many messages", task{Bytes: 3 << 20}, 3 << 20, ""},
 		{"the largest rows", task{Bytes: most}, most, ""},
-		{"rows that are too large", task{Bytes: most + 2}, 0, "row 0 of shard \"s\" has a value of 67108866 bytes; it may have 67108864"},
+		{"rows that are too large", task{Bytes: most + 2}, 0, "row 0 of shard \"s\" has a value of 67108866 bytes; the maximum is 67108864"},
 		{"a problem", task{Do: "problem", Bytes: 100}, 100, ""},
 		{"a long problem", task{Do: "problem", Bytes: 1 << 20}, protocol.MaxProblemBytes, ""},
 	} {

@@ -110,7 +110,7 @@ func TestLines(t *testing.T) {
 		{`{"a":` + strings.Repeat("[", 10001), "text", `!line 1, column 10005: nested more than 10000 deep`},
 	}
 	for _, test := range tests {
-		dir := sourcetest.Folder(t, map[string]string{"a.jsonl": test.line + "\n"})
+		dir := sourcetest.Dir(t, map[string]string{"a.jsonl": test.line + "\n"})
 		rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.jsonl"}`), 0, 0, test.field)
 		if err != nil {
 			t.Errorf("%.60s: %v", test.line, err)
@@ -124,7 +124,7 @@ func TestLines(t *testing.T) {
 
 // Several fields of a row do not share what they are decoded into, nor do rows.
 func TestSeveralFields(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.jsonl": `{"a": {"b": "\n1", "c": "\t2"}, "t": "\u00e9"}` + "\n" + `{"t": "\u00fc", "a": {"c": "plain", "b": "\r"}}` + "\n" +
+	dir := sourcetest.Dir(t, map[string]string{"a.jsonl": `{"a": {"b": "\n1", "c": "\t2"}, "t": "\u00e9"}` + "\n" + `{"t": "\u00fc", "a": {"c": "plain", "b": "\r"}}` + "\n" +
 		`{"t": "x", "a": {"c": 1, "b": 2}}` + "\n" + `{"t": "x", "a": {"c": "y"}}`})
 	rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.jsonl"}`), 0, 0, "a.c", "t", "a.b", "t")
 	if err != nil {
@@ -147,7 +147,7 @@ func TestProblemsPass(t *testing.T) {
 		lines = append(lines, bad, good)
 		want = append(want, fmt.Sprintf(`%d a.jsonl:%[1]d "good"`, 2*i+1))
 	}
-	dir := sourcetest.Folder(t, map[string]string{"a.jsonl": strings.Join(lines, "\n")})
+	dir := sourcetest.Dir(t, map[string]string{"a.jsonl": strings.Join(lines, "\n")})
 	rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.jsonl"}`), 0, 0, "t")
 	if err != nil {
 		t.Fatal(err)
@@ -222,7 +222,7 @@ func TestByteOrderMarkBlankLinesAndCompression(t *testing.T) {
 	for _, name := range []string{"a.jsonl", "a.jsonl.gz", "a.jsonl.zst"} {
 		content := compressed(t, name, three)
 		for _, name := range []string{name, "no-extension"} {
-			dir := sourcetest.Folder(t, map[string]string{name: content})
+			dir := sourcetest.Dir(t, map[string]string{name: content})
 			rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "`+name+`"}`), 0, 0, "t", "u")
 			if err != nil {
 				t.Fatal(err)
@@ -250,17 +250,17 @@ func TestBadFiles(t *testing.T) {
 	flip := []byte(gz)
 	flip[len(flip)-6] ^= 1
 	tests := []struct{ name, content, want string }{
-		{"a.json", "[\n{\"t\": \"one\"}\n]\n", `begins with "[": it is a JSON array, and jsonl wants one object on each line; convert it: jq -c '.[]'`},
+		{"a.json", "[\n{\"t\": \"one\"}\n]\n", `begins with "[": it is a JSON array; expected JSON Lines, one object per line; convert it: jq -c '.[]'`},
 		{"b.json", "\n \r\n\t[1, 2]", `b.json begins with "["`},
-		{"cut.jsonl.gz", gz[:len(gz)/4], "cut.jsonl.gz: cut off gzip data after"},
+		{"cut.jsonl.gz", gz[:len(gz)/4], "cut.jsonl.gz: truncated gzip data after"},
 		{"sum.jsonl.gz", string(flip), "sum.jsonl.gz: damaged gzip data after 160000 bytes of content"},
 		{"tail.jsonl.gz", gz + "tail", "tail.jsonl.gz: "},
-		{"cut.jsonl.zst", zst[:len(zst)-3], "cut.jsonl.zst: cut off zstd data after"},
-		{"plain.jsonl.gz", "{}", `its name ends in .gz, and its first bytes "{}" are not gzip; get the file again, or rename it`},
-		{"empty.jsonl.zst", "", `its name ends in .zst, and its first bytes "" are not zstd`},
+		{"cut.jsonl.zst", zst[:len(zst)-3], "cut.jsonl.zst: truncated zstd data after"},
+		{"plain.jsonl.gz", "{}", `its name ends in .gz, but its first bytes "{}" are not gzip; download or copy the file again, or rename it`},
+		{"empty.jsonl.zst", "", `its name ends in .zst, but its first bytes "" are not zstd`},
 	}
 	for _, test := range tests {
-		dir := sourcetest.Folder(t, map[string]string{test.name: test.content})
+		dir := sourcetest.Dir(t, map[string]string{test.name: test.content})
 		_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "`+test.name+`"}`), 0, 0, "t")
 		if err == nil || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput {
 			t.Errorf("%s: error %v of kind %q; want one of invalid input with %q", test.name, err, protocol.KindOf(err), test.want)
@@ -271,7 +271,7 @@ func TestBadFiles(t *testing.T) {
 func TestLongLine(t *testing.T) {
 	const most = 3 << 20 // more than one read of the lines
 	line := `{"t": "` + strings.Repeat("x", most-len(`{"t": ""}`)) + `"}`
-	dir := sourcetest.Folder(t, map[string]string{"a.jsonl": line + " \n" + line + "\n"})
+	dir := sourcetest.Dir(t, map[string]string{"a.jsonl": line + " \n" + line + "\n"})
 	rows, err := sourcetest.Read(t, newProvider(most), sourcetest.Source(dir, `{"path": "a.jsonl"}`), 0, 0, "t")
 	if err != nil {
 		t.Fatal(err)
@@ -284,7 +284,7 @@ func TestLongLine(t *testing.T) {
 
 // A byte order mark elsewhere than at the start of a file is damage, as where files with marks were joined.
 func TestByteOrderMarkInside(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.jsonl": "\ufeff{\"t\": \"one\"}\n\ufeff{\"t\": \"two\"}\n"})
+	dir := sourcetest.Dir(t, map[string]string{"a.jsonl": "\ufeff{\"t\": \"one\"}\n\ufeff{\"t\": \"two\"}\n"})
 	rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.jsonl"}`), 0, 0, "t")
 	if err != nil {
 		t.Fatal(err)
@@ -297,7 +297,7 @@ func TestByteOrderMarkInside(t *testing.T) {
 
 // An array elsewhere than at the start of a file is a bad row, as any other value.
 func TestArrayInside(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.jsonl": "{\"t\": \"one\"}\n[]\n{\"t\": \"two\"}\n"})
+	dir := sourcetest.Dir(t, map[string]string{"a.jsonl": "{\"t\": \"one\"}\n[]\n{\"t\": \"two\"}\n"})
 	rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.jsonl"}`), 0, 0, "t")
 	if err != nil {
 		t.Fatal(err)
@@ -310,7 +310,7 @@ func TestArrayInside(t *testing.T) {
 
 func TestEmptyNameInField(t *testing.T) {
 	for _, field := range []string{"", ".", "a..b", "a."} {
-		dir := sourcetest.Folder(t, map[string]string{"a.jsonl": "{}"})
+		dir := sourcetest.Dir(t, map[string]string{"a.jsonl": "{}"})
 		_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.jsonl"}`), 0, 0, field)
 		if want := fmt.Sprintf("field %q has an empty name", field); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v; want %q", err, want)

@@ -109,7 +109,7 @@ func file(t testing.TB, list []record, groupRows int, options ...parquet.WriterO
 }
 
 func TestFields(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.parquet": file(t, records(4), 3)})
+	dir := sourcetest.Dir(t, map[string]string{"a.parquet": file(t, records(4), 3)})
 	tests := []struct {
 		field string
 		want  []string // of rows 0 to 3
@@ -157,7 +157,7 @@ func TestFields(t *testing.T) {
 }
 
 func TestColumnsThatCannotBeRead(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.parquet": file(t, records(2), 2)})
+	dir := sourcetest.Dir(t, map[string]string{"a.parquet": file(t, records(2), 2)})
 	for field, want := range map[string]string{
 		"txet":                       `a.parquet: field "txet": no column "txet"; columns are "text", `,
 		"meta.sorce.url":             `no column "sorce" in "meta"; columns are "meta.source.url", `,
@@ -195,10 +195,10 @@ func TestTypes(t *testing.T) {
 	if err := parquet.Write(&b, []row{{JSON: `{"a":1}`, Enum: "red", Fixed: [4]byte{'a', 0, 'c', 'd'}, List: []string{"x"}}}); err != nil {
 		t.Fatal(err)
 	}
-	dir := sourcetest.Folder(t, map[string]string{"a.parquet": b.String()})
+	dir := sourcetest.Dir(t, map[string]string{"a.parquet": b.String()})
 	for field, want := range map[string]string{
 		"json": `0 a.parquet:0 "{\"a\":1}"`, "enum": `0 a.parquet:0 "red"`, "fixed": `0 a.parquet:0 "a\x00cd"`,
-		"price": "!, not of strings; columns of strings are \"", "ratio": "!is a column of DOUBLE, not of strings", "flag": "!is a column of BOOLEAN, not of strings",
+		"price": "!, not of strings; string columns are \"", "ratio": "!is a column of DOUBLE, not of strings", "flag": "!is a column of BOOLEAN, not of strings",
 	} {
 		rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, field)
 		if text, isError := strings.CutPrefix(want, "!"); isError {
@@ -225,7 +225,7 @@ func TestGroupsOfLists(t *testing.T) {
 	if err := parquet.Write(&b, []row{{[]inner{{"a"}, {"b"}}, []string{"c", "d"}, []inner{{"e"}, {"f"}}}}); err != nil {
 		t.Fatal(err)
 	}
-	dir := sourcetest.Folder(t, map[string]string{"a.parquet": b.String()})
+	dir := sourcetest.Dir(t, map[string]string{"a.parquet": b.String()})
 	for field, want := range map[string]string{
 		"messages.1.content": `"b"`, "tags.1": `"d"`, "tags.1.element": `"d"`, "tags.list.0": `"c"`, "tags.list.0.element": `"c"`,
 		"deep.1.content": `"f"`, "deep.1.element.content": `"f"`, "deep.list.0.content": `"e"`, "deep.list.0.element.content": `"e"`,
@@ -245,7 +245,7 @@ func TestGroupsOfLists(t *testing.T) {
 
 // Of a row with several problems the first field's is told, and the fields of the next rows stay together.
 func TestSeveralProblems(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.parquet": file(t, records(4), 3)})
+	dir := sourcetest.Dir(t, map[string]string{"a.parquet": file(t, records(4), 3)})
 	rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, "maybe", "tags.1", "text", "maybe")
 	if err != nil {
 		t.Fatal(err)
@@ -272,7 +272,7 @@ func TestLongValuesAndStops(t *testing.T) {
 		t.Errorf("a longer one: %d bytes, %q, %v", len(got), problem, err)
 	}
 
-	dir := sourcetest.Folder(t, map[string]string{"a.parquet": file(t, records(2000), 1000)})
+	dir := sourcetest.Dir(t, map[string]string{"a.parquet": file(t, records(2000), 1000)})
 	s := sourcetest.Source(dir, `{"path": "a.parquet"}`)
 	pinned, err := New().Resolve(t.Context(), protocol.ResolveRequest{Source: s})
 	if err != nil || !pinned.Files[0].Compressed {
@@ -301,10 +301,10 @@ func TestLongValuesAndStops(t *testing.T) {
 // Row counts that differ from what is there are damage.
 func TestRowsThatAreNotThere(t *testing.T) {
 	content := footerWith(t, func(m *format.FileMetaData) { m.NumRows, m.RowGroups[0].NumRows = 3, 3 })
-	dir := sourcetest.Folder(t, map[string]string{"a.parquet": content})
+	dir := sourcetest.Dir(t, map[string]string{"a.parquet": content})
 	for _, field := range []string{"text", "plain.0", "maybe"} {
 		_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, field)
-		want := fmt.Sprintf("a.parquet: damaged Parquet data: column %q has fewer rows than its row group; get the file again", field)
+		want := fmt.Sprintf("a.parquet: damaged Parquet data: column %q has fewer rows than its row group; download or copy the file again", field)
 		if err == nil || !strings.HasSuffix(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
 			t.Errorf("%s: error %v, wanted %q", field, err, want)
 		}
@@ -314,10 +314,10 @@ func TestRowsThatAreNotThere(t *testing.T) {
 // Of two columns with a name none is taken.
 func TestTwoColumnsOfAName(t *testing.T) {
 	content := strings.ReplaceAll(file(t, records(2), 2), "tags", "text")
-	dir := sourcetest.Folder(t, map[string]string{"a.parquet": content})
+	dir := sourcetest.Dir(t, map[string]string{"a.parquet": content})
 	for _, field := range []string{"text", "text.0"} {
 		_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, field)
-		if want := `there are several columns "text"; give them different names; columns are `; err == nil || !strings.Contains(err.Error(), want) {
+		if want := `there are several columns "text"; rename them; columns are `; err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v; want %q", err, want)
 		}
 	}
@@ -333,7 +333,7 @@ func TestLargePage(t *testing.T) {
 	}
 	_, n := binary.Varint([]byte(good[7:]))
 	content := good[:7] + string(binary.AppendVarint(nil, 1<<30)) + good[7+n:]
-	dir := sourcetest.Folder(t, map[string]string{"a.parquet": content})
+	dir := sourcetest.Dir(t, map[string]string{"a.parquet": content})
 	_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, "text")
 	want := dir + "/a.parquet: a page of 1073741824 bytes, and at most 268435456 are read; write the file again with smaller pages"
 	if err == nil || !strings.HasPrefix(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
@@ -390,7 +390,7 @@ func TestBadFiles(t *testing.T) {
 		"zeros": {"PAR1" + strings.Repeat("\x00", 100) + "\x20\x00\x00\x00PAR1", "damaged Parquet footer"},
 		"page":  {good[:40] + strings.Repeat("\xff", 400) + good[440:], "damaged Parquet data"},
 	} {
-		dir := sourcetest.Folder(t, map[string]string{name: test.content})
+		dir := sourcetest.Dir(t, map[string]string{name: test.content})
 		_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "`+name+`"}`), 0, 0, "text")
 		if err == nil || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput ||
 			!strings.Contains(err.Error(), dir+"/"+name) {

@@ -61,7 +61,7 @@ func pathConfig(t testing.TB, path string) string {
 }
 
 func TestPathsThatMatch(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{
+	dir := sourcetest.Dir(t, map[string]string{
 		"a.txt": "", "b-1.txt": "", "b-2.txt": "", "star*.txt": "", "starry.txt": "", "[x]/q?.txt": "", "[x]/qq.txt": "",
 		"sub/a.txt": "", "sub/deep/.hidden.txt": "", "sub/deep/c.txt": "", "sub/Z.txt": "", "sub/z.md": "",
 		".surprisal/runs/1/log.txt": "", "sub/.surprisal/c.txt": "", "sub/deep/not.surprisal.txt": "",
@@ -113,7 +113,7 @@ func TestPathsThatMatch(t *testing.T) {
 }
 
 func TestPathsThatDoNot(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"train.txt": "", "valid.txt": "", "data/a.txt": ""})
+	dir := sourcetest.Dir(t, map[string]string{"train.txt": "", "valid.txt": "", "data/a.txt": ""})
 	if err := os.Mkdir(filepath.Join(dir, "empty"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -129,13 +129,13 @@ func TestPathsThatDoNot(t *testing.T) {
 		path, want string
 		kind       protocol.ErrorKind
 	}{
-		{"trian.txt", `no file "trian.txt" under ` + dir + `, which holds "train.txt", `, protocol.InvalidInput},
-		{"dta/deeper/a.txt", `no directory "dta" under ` + dir + `, which holds "data", `, protocol.InvalidInput},
-		{"dta/*.txt", `no directory "dta" under ` + dir + `, which holds "data", `, protocol.InvalidInput},
+		{"trian.txt", `no file "trian.txt" under ` + dir + `, which contains "train.txt", `, protocol.InvalidInput},
+		{"dta/deeper/a.txt", `no directory "dta" under ` + dir + `, which contains "data", `, protocol.InvalidInput},
+		{"dta/*.txt", `no directory "dta" under ` + dir + `, which contains "data", `, protocol.InvalidInput},
 		{"train.txt/a", dir + "/train.txt is a file, not a directory", protocol.InvalidInput},
 		{"train.txt/*", dir + "/train.txt: not a directory", protocol.InvalidInput},
 		{"empty/a.txt", `no file "a.txt" under ` + dir + `/empty, which is empty`, protocol.InvalidInput},
-		{"data/*.tx", `no file under ` + dir + `/data matches, which holds "a.txt"; check the glob`, protocol.InvalidInput},
+		{"data/*.tx", `no file under ` + dir + `/data matches, which contains "a.txt"; check the glob`, protocol.InvalidInput},
 		{"data", `path "data" is a directory; name the files in it, as in "data/**"`, protocol.InvalidInput},
 		{"data/[a", "not a glob", protocol.InvalidInput},
 		{"Train.txt", `; did you mean "train.txt"?`, protocol.InvalidInput},
@@ -145,8 +145,8 @@ func TestPathsThatDoNot(t *testing.T) {
 		{"dangl*", "dangling: no such file or directory", protocol.InvalidInput},
 		{"self", "self: too many levels of symbolic links", protocol.InvalidInput},
 		{"pipe", "pipe: it is not a regular file (p", protocol.InvalidInput},
-		{"hdfs://a/b", `scheme "hdfs" is not known; schemes are file, gs and s3`, protocol.InvalidInput},
-		{"file://host/a", `want "file:///" and an absolute path`, protocol.InvalidInput},
+		{"hdfs://a/b", `unknown scheme "hdfs"; schemes are file, gs and s3`, protocol.InvalidInput},
+		{"file://host/a", `expected "file:///" and an absolute path`, protocol.InvalidInput},
 		{"s3://bucket/a.txt", "is remote; run `runner pin`", protocol.NeedsNetwork},
 		{"gs://bucket/**/*.jsonl", "is remote; run `runner pin`", protocol.NeedsNetwork},
 	}
@@ -189,7 +189,7 @@ func TestUnreadable(t *testing.T) {
 func TestSHA256(t *testing.T) {
 	const hello = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824" // of "hello", by sha256sum
 	const help = "106a5842fc5fce6f663176285ed1516dbb1e3d15c05abab12fdca46d60b539b7"
-	dir := sourcetest.Folder(t, map[string]string{"a.txt": "hello", "b.txt": "help"})
+	dir := sourcetest.Dir(t, map[string]string{"a.txt": "hello", "b.txt": "help"})
 	resolve := func(path, sha256 string) (protocol.Resolution, error) {
 		config, err := json.Marshal(map[string]string{"path": path, "sha256": sha256})
 		if err != nil {
@@ -208,9 +208,9 @@ func TestSHA256(t *testing.T) {
 	}
 	for _, test := range []struct{ path, sha256, want string }{
 		{"b.txt", hello, "b.txt: its sha256 is " + help},
-		{"b.txt", hello, "and the spec wants " + hello + "; get the file again, or correct the spec"},
-		{"?.txt", hello, `path "?.txt" matches 2 files, and sha256 pins one`},
-		{"a.txt", "2CF2", `sha256 "2CF2": want the 64 lower-case hexadecimal digits`},
+		{"b.txt", hello, "but the spec expects " + hello + "; download or copy the file again, or correct the spec"},
+		{"?.txt", hello, `path "?.txt" matches 2 files, but sha256 pins one`},
+		{"a.txt", "2CF2", `sha256 "2CF2": expected the 64 lower-case hexadecimal digits`},
 	} {
 		_, err := resolve(test.path, test.sha256)
 		if err == nil || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput {
@@ -225,16 +225,16 @@ func TestReadNoticesChanges(t *testing.T) {
 		change func(dir string) error
 		want   string
 	}{
-		{"content", func(dir string) error { return os.WriteFile(dir+"/b.txt", []byte("B"), 0o644) }, "b.txt: the plan was made with sha256:"},
+		{"content", func(dir string) error { return os.WriteFile(dir+"/b.txt", []byte("B"), 0o644) }, "b.txt changed since planning: the plan has sha256:"},
 		{"a file more", func(dir string) error { return os.WriteFile(dir+"/c.txt", nil, 0o644) },
-			`made with the files "a.txt", "b.txt", and now they are "a.txt", "b.txt", "c.txt"; plan again`},
+			`the files changed since planning from "a.txt", "b.txt" to "a.txt", "b.txt", "c.txt"; run `},
 		{"a file less", func(dir string) error { return os.Remove(dir + "/a.txt") },
-			`made with the files "a.txt", "b.txt", and now they are "b.txt"`},
+			`the files changed since planning from "a.txt", "b.txt" to "b.txt"`},
 		{"another name", func(dir string) error { return os.Rename(dir+"/a.txt", dir+"/A.txt") }, `now they are "A.txt", "b.txt"`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			dir := sourcetest.Folder(t, map[string]string{"a.txt": "a", "b.txt": "b"})
+			dir := sourcetest.Dir(t, map[string]string{"a.txt": "a", "b.txt": "b"})
 			s := sourcetest.Source(dir, `{"path": "*.txt"}`)
 			pinned, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: s})
 			if err != nil {
@@ -253,7 +253,7 @@ func TestReadNoticesChanges(t *testing.T) {
 
 // What lies behind the wanted rows is neither read nor checked.
 func TestReadStopsAtTo(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.txt": "a", "b.txt": "b"})
+	dir := sourcetest.Dir(t, map[string]string{"a.txt": "a", "b.txt": "b"})
 	s := sourcetest.Source(dir, `{"path": "*.txt"}`)
 	pinned, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: s})
 	if err != nil {
@@ -270,7 +270,7 @@ func TestReadStopsAtTo(t *testing.T) {
 func TestReadNoticesAWriteInBetween(t *testing.T) {
 	for name, content := range map[string]string{"longer": "longer", "as long": "b"} {
 		t.Run(name, func(t *testing.T) {
-			dir := sourcetest.Folder(t, map[string]string{"a.txt": "a"})
+			dir := sourcetest.Dir(t, map[string]string{"a.txt": "a"})
 			path := filepath.Join(dir, "a.txt")
 			s := sourcetest.Source(dir, `{"path": "a.txt"}`)
 			pinned, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: s})
@@ -290,7 +290,7 @@ func TestReadNoticesAWriteInBetween(t *testing.T) {
 
 // TestHashingStops would read a file of 1 TiB, all holes, to its end if hashing did not look at its context.
 func TestHashingStops(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.txt": ""})
+	dir := sourcetest.Dir(t, map[string]string{"a.txt": ""})
 	if err := os.Truncate(filepath.Join(dir, "a.txt"), 1<<40); err != nil {
 		t.Skip(err)
 	}
@@ -327,7 +327,7 @@ func openFiles(t *testing.T) int {
 
 // However a reading ends, its files are closed.
 func TestFilesAreClosed(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.txt": "a", "b.txt": "b", "bad.txt.gz": "\x1f\x8bdamaged", "utf16.txt": "\xff\xfea\x00"})
+	dir := sourcetest.Dir(t, map[string]string{"a.txt": "a", "b.txt": "b", "bad.txt.gz": "\x1f\x8bdamaged", "utf16.txt": "\xff\xfea\x00"})
 	before := openFiles(t)
 	for range 50 {
 		s := sourcetest.Source(dir, `{"path": "?.txt"}`)
@@ -364,7 +364,7 @@ func TestFilesAreClosed(t *testing.T) {
 // Digests are remembered where the runner says, and written where it allows that.
 func TestRememberedDigests(t *testing.T) {
 	t.Parallel()
-	dir, state := sourcetest.Folder(t, map[string]string{"a.txt": "a"}), t.TempDir()
+	dir, state := sourcetest.Dir(t, map[string]string{"a.txt": "a"}), t.TempDir()
 	time.Sleep(2100 * time.Millisecond) // a file has to settle
 	resolve := func(readOnly bool) string {
 		r, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{
@@ -412,7 +412,7 @@ func TestRememberedDigests(t *testing.T) {
 // same.
 func TestUnsavedDigests(t *testing.T) {
 	t.Parallel()
-	dir, state := sourcetest.Folder(t, map[string]string{"a.txt": "a"}), t.TempDir()
+	dir, state := sourcetest.Dir(t, map[string]string{"a.txt": "a"}), t.TempDir()
 	// No file can take the place of a directory.
 	if err := os.Mkdir(filepath.Join(state, "digests.json"), 0o755); err != nil {
 		t.Fatal(err)
@@ -475,7 +475,7 @@ func TestErrorsOfReaders(t *testing.T) {
 		{"none", false, false, nil, nil, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			dir := sourcetest.Folder(t, map[string]string{"a.txt": "a", "b.txt": "b"})
+			dir := sourcetest.Dir(t, map[string]string{"a.txt": "a", "b.txt": "b"})
 			var names []string
 			p := newCustom(func(f *File, rows *Rows) error {
 				names = append(names, f.Name)
@@ -511,7 +511,7 @@ func TestErrorsOfReaders(t *testing.T) {
 
 // What a reader is told of the rows that are wanted, and how they are numbered whatever it passes over.
 func TestRowsOfReaders(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.txt": "a", "b.txt": "b"})
+	dir := sourcetest.Dir(t, map[string]string{"a.txt": "a", "b.txt": "b"})
 	s := sourcetest.Source(dir, `{"path": "*.txt"}`)
 	for _, test := range []struct {
 		from, to int64
@@ -564,7 +564,7 @@ func TestFormats(t *testing.T) {
 			t.Errorf("%s is not asked for", name)
 		}
 	}
-	dir := sourcetest.Folder(t, map[string]string{"a.txt": "a"})
+	dir := sourcetest.Dir(t, map[string]string{"a.txt": "a"})
 	for _, path := range []string{"a.txt", "*.txt"} {
 		got, err := p.Resolve(t.Context(), protocol.ResolveRequest{Source: sourcetest.Source(dir, pathConfig(t, path))})
 		want := protocol.Resolution{Parameters: json.RawMessage(`{"a":"<&>"}`), Local: true,
@@ -579,8 +579,8 @@ func TestFormats(t *testing.T) {
 		`[]`:                           "configuration []: ",
 		`{"path": 3}`:                  `configuration {"path": 3}: `,
 		`{"path": "a.txt", "more": 1}`: `unknown field "more"`,
-		`{"path": "a.txt", "sha256": "` + strings.Repeat("0", 63) + `"}`: "want the 64 lower-case",
-		`{"path": "a.txt", "sha256": "` + strings.Repeat("0", 65) + `"}`: "want the 64 lower-case",
+		`{"path": "a.txt", "sha256": "` + strings.Repeat("0", 63) + `"}`: "expected the 64 lower-case",
+		`{"path": "a.txt", "sha256": "` + strings.Repeat("0", 65) + `"}`: "expected the 64 lower-case",
 	} {
 		for name, ask := range map[string]func() error{
 			"resolve": func() error {
@@ -629,7 +629,7 @@ func TestRowOfManyLongFields(t *testing.T) {
 		err := Decode(raw, &c)
 		return c, err
 	}})
-	rows, err := sourcetest.Read(t, p, sourcetest.Source(sourcetest.Folder(t, map[string]string{"a": ""}), `{"path": "a"}`), 0, 0, "x", "y")
+	rows, err := sourcetest.Read(t, p, sourcetest.Source(sourcetest.Dir(t, map[string]string{"a": ""}), `{"path": "a"}`), 0, 0, "x", "y")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -646,7 +646,7 @@ func TestRowOfManyLongFields(t *testing.T) {
 }
 
 func TestRangesThatAreNone(t *testing.T) {
-	s := sourcetest.Source(sourcetest.Folder(t, map[string]string{"a.txt": "a"}), `{"path": "a.txt"}`)
+	s := sourcetest.Source(sourcetest.Dir(t, map[string]string{"a.txt": "a"}), `{"path": "a.txt"}`)
 	for _, r := range [][2]int64{{-1, 0}, {0, -1}, {3, 2}} {
 		if _, err := sourcetest.Read(t, newWhole(), s, r[0], r[1], "text"); protocol.KindOf(err) != protocol.InvalidInput {
 			t.Errorf("rows %v: error %v", r, err)
@@ -655,7 +655,7 @@ func TestRangesThatAreNone(t *testing.T) {
 }
 
 func TestCancelledContext(t *testing.T) {
-	s := sourcetest.Source(sourcetest.Folder(t, map[string]string{"a.txt": "a", "b.txt": "b"}), `{"path": "*.txt"}`)
+	s := sourcetest.Source(sourcetest.Dir(t, map[string]string{"a.txt": "a", "b.txt": "b"}), `{"path": "*.txt"}`)
 	pinned, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: s})
 	if err != nil {
 		t.Fatal(err)

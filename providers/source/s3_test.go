@@ -65,7 +65,7 @@ func serve(t *testing.T, root string) (options string) {
 }
 
 func TestS3(t *testing.T) {
-	root := sourcetest.Folder(t, map[string]string{"bucket/in/b.txt": "bee", "bucket/in/a/c.txt": "sea", "bucket/x.md": ""})
+	root := sourcetest.Dir(t, map[string]string{"bucket/in/b.txt": "bee", "bucket/in/a/c.txt": "sea", "bucket/x.md": ""})
 	options := serve(t, root)
 	source := func(path string) protocol.Source { return sourcetest.Source("", pathConfig(t, path+options)) }
 

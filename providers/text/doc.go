@@ -1,8 +1,7 @@
 // Package text is the provider of plain text files: source: text: {path: ..., split: ..., separator: ...}.
 //
-// A row has the field text. Its bytes are what the file holds, unchanged: no trimming, no decoding. Files that are gzip or
-// zstd are decompressed first, and a byte order mark at the start of a file is passed over. Package source says what a path
-// may be.
+// A row has the field text. Its bytes are the file's bytes, unchanged: no trimming, no decoding. Files that are gzip or
+// zstd are decompressed first, and a byte order mark at the start of a file is ignored. Package source describes paths.
 //
 // # Rows
 //
@@ -19,9 +18,9 @@
 //
 // # Supervised rows
 //
-// With a separator a row has the fields input and target instead: the row is cut after the first place where the separator
-// stands. The separator stays at the end of input, so that input and target together are the row as the file has it. An
-// empty row has an empty input and target; any other row without the separator is a problem.
+// With a separator a row has the fields input and target instead: the row is split after the first occurrence of the
+// separator. The separator stays at the end of input, so that input and target together are the original row. An empty
+// row has an empty input and target; any other row without the separator is a problem.
 //
 // A row of more than 64 MiB is a problem.
 //

@@ -11,7 +11,7 @@ import (
 
 // TestGolden reads files with all that a row can end at.
 func TestGolden(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{
+	dir := sourcetest.Dir(t, map[string]string{
 		"a.txt": "\ufeffone\nline: two\r\n\r\n  \t\nthree\rfour: \xff\n\n\n",
 		"b.txt": "no line end: é",
 		"c.txt": "",

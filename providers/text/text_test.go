@@ -53,7 +53,7 @@ func TestRows(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			dir := sourcetest.Folder(t, map[string]string{"a.txt": test.content})
+			dir := sourcetest.Dir(t, map[string]string{"a.txt": test.content})
 			rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.txt", `+test.config+`}`), 0, 0, "text")
 			if err != nil {
 				t.Fatal(err)
@@ -66,7 +66,7 @@ func TestRows(t *testing.T) {
 }
 
 func TestSeparatorCutsAtItsFirstPlace(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"qa.txt": "two\t2\ta\n\nthree\n\t\nfour\t"})
+	dir := sourcetest.Dir(t, map[string]string{"qa.txt": "two\t2\ta\n\nthree\n\t\nfour\t"})
 	rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "qa.txt", "split": "lines", "separator": "\t"}`), 0, 0,
 		"target", "input")
 	if err != nil {
@@ -86,7 +86,7 @@ func TestSeparatorCutsAtItsFirstPlace(t *testing.T) {
 
 // What decides the rows is part of a source's identity, with its defaults and in the way it is written.
 func TestParameters(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.txt": "one"})
+	dir := sourcetest.Dir(t, map[string]string{"a.txt": "one"})
 	for config, want := range map[string]string{
 		``:                               `{"split":"file"}`,
 		`, "split": "lines"`:             `{"split":"lines"}`,
@@ -106,7 +106,7 @@ const sumOfOne = "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431
 
 // Rows are cut in two whatever they are, and what cannot be cut says where it stands.
 func TestSeparators(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.txt": "\n\none => 1\nmore\n\ntwo =>\n\nthree\n\n => 4", "empty.txt": "", "none.txt": "a=b"})
+	dir := sourcetest.Dir(t, map[string]string{"a.txt": "\n\none => 1\nmore\n\ntwo =>\n\nthree\n\n => 4", "empty.txt": "", "none.txt": "a=b"})
 	for _, test := range []struct {
 		split, path string
 		fields      []string
@@ -146,7 +146,7 @@ func TestGlobOrderAndCompression(t *testing.T) {
 	if err := errors.Join(err, w.Close()); err != nil {
 		t.Fatal(err)
 	}
-	dir := sourcetest.Folder(t, map[string]string{
+	dir := sourcetest.Dir(t, map[string]string{
 		"in/b.txt": "b", "in/a.txt": "a", "in/a/z.txt": "z", "in/c.txt.gz": gz.String(), "in/skip.md": "no", "out.txt": "no",
 	})
 	rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "in/**/*.{txt,txt.gz}", "split": "file"}`), 0, 0, "text")
@@ -172,7 +172,7 @@ func TestLongRowsAreProblems(t *testing.T) {
 	const most = 3 << 20 // more than one read of the lines
 	long := strings.Repeat("x", most+1)
 	halves := long[:most/2] + "\r\n" + long[:most/2-2]
-	dir := sourcetest.Folder(t, map[string]string{
+	dir := sourcetest.Dir(t, map[string]string{
 		"a.txt": "one\n\n" + long + "\n\ntwo\n\n" + long[1:] + "\r\n", "halves.txt": halves, "longer.txt": halves + "x",
 	})
 	for _, test := range []struct {
@@ -228,7 +228,7 @@ func TestBombs(t *testing.T) {
 	if err := errors.Join(w.Close(), z.Close()); err != nil {
 		t.Fatal(err)
 	}
-	dir := sourcetest.Folder(t, map[string]string{"a.gz": zip.String(), "a.zst": zst.String()})
+	dir := sourcetest.Dir(t, map[string]string{"a.gz": zip.String(), "a.zst": zst.String()})
 	for _, path := range []string{"a.gz", "a.zst"} {
 		for _, split := range []string{"file", "lines", "paragraphs"} {
 			var before, after runtime.MemStats
@@ -246,9 +246,9 @@ func TestBombs(t *testing.T) {
 }
 
 func TestBadConfigurations(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.txt": "one"})
+	dir := sourcetest.Dir(t, map[string]string{"a.txt": "one"})
 	tests := []struct{ config, field, want string }{
-		{`{"path": "a.txt", "split": "words"}`, "text", `split "words": want "file", "paragraphs" or "lines"`},
+		{`{"path": "a.txt", "split": "words"}`, "text", `split "words": expected "file", "paragraphs" or "lines"`},
 		{`{"path": "a.txt", "splt": "lines"}`, "text", `unknown field "splt"`},
 		{`{"split": "lines"}`, "text", "path is empty"},
 		{`{"path": "a.txt"}`, "txet", `no field "txet"; the fields of text are "text"`},
@@ -335,7 +335,7 @@ func FuzzText(f *testing.F) {
 		if bytes.HasPrefix(content, []byte{0xff, 0xfe}) || bytes.HasPrefix(content, []byte{0xfe, 0xff}) {
 			return // refused as UTF-16
 		}
-		dir := sourcetest.Folder(t, map[string]string{"a": string(content)})
+		dir := sourcetest.Dir(t, map[string]string{"a": string(content)})
 		content = bytes.TrimPrefix(content, []byte("\ufeff"))
 		for _, split := range []string{"file", "lines", "paragraphs"} {
 			config, err := json.Marshal(map[string]string{"path": "a", "split": split})
