@@ -510,7 +510,7 @@ func TestLoad(t *testing.T) {
 		"truncated":          {`{"order": 3}`, "corrupt or truncated", good[:len(good)-1]},
 		"a bit flipped":      {`{"order": 3}`, "corrupt or truncated", patched(good, len(good)/2, good[len(good)/2]^1)},
 		"more at the end":    {`{"order": 3}`, "corrupt or truncated", append(slices.Clone(good), 0)},
-		"sealed, more":       {`{"order": 3}`, "1 bytes too many", sealed(append(slices.Clone(unsealed(good)), 0))},
+		"sealed, more":       {`{"order": 3}`, "1 bytes of trailing data", sealed(append(slices.Clone(unsealed(good)), 0))},
 		"sealed, less":       {`{"order": 3}`, "end too early", sealed(unsealed(good)[:len(unsealed(good))-1])},
 		"unknown tokens":     {`{"order": 3}`, "unknown tokenization 7", sealed(patched(unsealed(good), len(fileMagic)+1, 7))},
 		"too many words":     {`{"order": 3}`, "number of words is out of range", sealed(append(unsealed(words)[:18:18], 200))},
@@ -518,7 +518,7 @@ func TestLoad(t *testing.T) {
 		"words out of order": {`{"order": 3}`, `word 1, "a", is not after "b"`, sealed(append(unsealed(words)[:18:18], 2, 1, 'b', 1, 'a'))},
 		"a word twice":       {`{"order": 3}`, `word 1, "a", is not after "a"`, sealed(append(unsealed(words)[:18:18], 2, 1, 'a', 1, 'a'))},
 		"an unknown setting": {`{"ordr": 3}`, `unknown field "ordr"`, good},
-		"an order too high":  {`{"order": 11}`, "order 11; it is between 1 and 10", good},
+		"an order too high":  {`{"order": 11}`, "order 11; it must be between 1 and 10", good},
 		"unknown settings":   {`{"order": 3, "tokens": "bpe"}`, `tokens "bpe"; they are "bytes" or "words"`, good},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -716,7 +716,7 @@ func TestLoaded(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "read model file: ") || protocol.KindOf(err) != "" {
 		t.Errorf("a directory: %v of kind %q", err, protocol.KindOf(err))
 	}
-	for config, want := range map[string]string{`{"order": 0}`: "order 0; it is between 1 and 10", `{"order": -1}`: "order -1", `[]`: "ngram: configuration []: ", `{"tokens": ""}`: `tokens ""`} {
+	for config, want := range map[string]string{`{"order": 0}`: "order 0; it must be between 1 and 10", `{"order": -1}`: "order -1", `[]`: "ngram: configuration []: ", `{"tokens": ""}`: `tokens ""`} {
 		if _, err := New().Plan(t.Context(), protocol.Model{Config: []byte(config)}, protocol.Settings{}); err == nil || !strings.Contains(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
 			t.Errorf("%s: %v", config, err)
 		}

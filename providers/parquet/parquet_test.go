@@ -335,7 +335,7 @@ func TestLargePage(t *testing.T) {
 	content := good[:7] + string(binary.AppendVarint(nil, 1<<30)) + good[7+n:]
 	dir := sourcetest.Dir(t, map[string]string{"a.parquet": content})
 	_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, "text")
-	want := dir + "/a.parquet: a page of 1073741824 bytes, and at most 268435456 are read; write the file again with smaller pages"
+	want := dir + "/a.parquet: a page of 1073741824 bytes, but at most 268435456 are supported; write the file again with smaller pages"
 	if err == nil || !strings.HasPrefix(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
 		t.Errorf("error %v; want %q", err, want)
 	}
@@ -379,11 +379,11 @@ func TestBadFiles(t *testing.T) {
 	good := file(t, records(50), 50)
 	footer := binary.LittleEndian.AppendUint32(nil, 1<<31)
 	for name, test := range map[string]struct{ content, want string }{
-		"empty":     {"", "0 bytes are no Parquet file"},
+		"empty":     {"", "the file has 0 bytes, too few for a Parquet file"},
 		"text":      {"this is no such file", `it begins with "this" and ends with "file", not PAR1`},
-		"cut":       {good[:len(good)/2], "no Parquet file, or one that is cut off"},
+		"cut":       {good[:len(good)/2], "not a Parquet file, or truncated"},
 		"encrypted": {"PARE" + good[4:], "the Parquet file is encrypted; decrypt it first, and name the decrypted file"},
-		"footer":    {good[:len(good)-8] + string(footer) + "PAR1", "damaged Parquet footer: it claims 2147483648 bytes of a file of"},
+		"footer":    {good[:len(good)-8] + string(footer) + "PAR1", "damaged Parquet footer: it claims 2147483648 bytes, but the file has"},
 		"encrypted columns": {footerWith(t, func(m *format.FileMetaData) {
 			m.EncryptionAlgorithm.Value = &format.AesGcmV1{AadFileUnique: []byte("unique")}
 		}), "encrypted columns: the Parquet file is encrypted; decrypt it first"},
