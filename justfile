@@ -59,8 +59,8 @@ test-tokenizer:
       rm -rf {{ cache }}/tokenizer/python; python3 -m venv {{ cache }}/tokenizer/python; \
       {{ cache }}/tokenizer/python/bin/pip install --quiet --disable-pip-version-check -r testdata/torch/tokenizer/requirements.txt; \
       cp testdata/torch/tokenizer/requirements.txt {{ cache }}/tokenizer/python/; }
-    flags="$(plugins/torch/tokenizer/build.sh {{ cache }})"; folder="$(testdata/torch/tokenizer/fetch.sh {{ cache }})"; \
-      CGO_LDFLAGS="$flags" SURPRISAL_PYTHON="{{ cache }}/tokenizer/python/bin/python" SURPRISAL_TOKENIZERS="$folder" \
+    flags="$(plugins/torch/tokenizer/build.sh {{ cache }})"; vocabularies="$(testdata/torch/tokenizer/fetch.sh {{ cache }})"; \
+      CGO_LDFLAGS="$flags" SURPRISAL_PYTHON="{{ cache }}/tokenizer/python/bin/python" SURPRISAL_TOKENIZERS="$vocabularies" \
       go test -tags torch,python ./plugins/torch/tokenizer
 
 # the torch backend
@@ -83,8 +83,8 @@ test-models:
     @{{ torch }}; SURPRISAL_MODELS="{{ cache }}/models" go test -tags torch,models -timeout 40m -v -run 'RealModels|Memory' ./plugins/torch/backend
 
 # what needs an NVIDIA GPU: tests, and the throughput of a model of 8 billion random weights, which folder keeps (16 GB)
-test-cuda folder *options: cuda-programs
-    plugins/torch/cuda.sh bin/cuda {{ folder }} {{ options }}
+test-cuda dir *options: cuda-programs
+    plugins/torch/cuda.sh bin/cuda {{ dir }} {{ options }}
 
 # the programs of test-cuda, for plugins/torch/cuda.sh on a machine without Go
 cuda-programs:

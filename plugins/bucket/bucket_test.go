@@ -102,7 +102,7 @@ func TestEndpoints(t *testing.T) {
 				t.Errorf("content %q, error %v", content, err)
 			}
 			if server.requests == 0 || (server.secrets != "") != (test.want == signed) {
-				t.Errorf("%d requests with the secrets %q, wanted %s ones", server.requests, server.secrets, test.want)
+				t.Errorf("%d requests with the secrets %q, want %s ones", server.requests, server.secrets, test.want)
 			}
 		})
 	}

@@ -196,7 +196,7 @@ func TestFaultyProviders(t *testing.T) {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
 			if got := failures(run(t, protocol.KindProvider, "provider: "+fault, c)); got != want {
-				t.Errorf("failed are %q, wanted %q", got, want)
+				t.Errorf("failed are %q, want %q", got, want)
 			}
 		})
 	}
@@ -232,7 +232,7 @@ func TestFaultyBackends(t *testing.T) {
 			t.Parallel()
 			r := run(t, protocol.KindBackend, "backend: "+fault, Case{Model: protocol.Model{Config: json.RawMessage(`{"order": 2}`)}, LargeBytes: 1 << 20})
 			if got := failures(r); got != want {
-				t.Errorf("failed are %q, wanted %q", got, want)
+				t.Errorf("failed are %q, want %q", got, want)
 			}
 		})
 	}
@@ -296,7 +296,7 @@ func TestComparisons(t *testing.T) {
 		"another end":     {endedWith(protocol.Invalid("no")), `it ended with an error of kind "invalid input": no`},
 	} {
 		if test.want == "" && test.err != nil || test.want != "" && (test.err == nil || !strings.Contains(test.err.Error(), test.want)) {
-			t.Errorf("%s: error %v, wanted %q", name, test.err, test.want)
+			t.Errorf("%s: error %v, want %q", name, test.err, test.want)
 		}
 	}
 }
@@ -330,7 +330,7 @@ func TestSuite(t *testing.T) {
 		s.check("inside", func() error { return nil })
 	})
 	if want := "case 1 1e-05 67108864, named 0.5 7"; strings.Join(got, ", ") != want {
-		t.Errorf("cases are %q, wanted %q", got, want)
+		t.Errorf("cases are %q, want %q", got, want)
 	}
 	cancel()
 	if s.check("late", func() error { return nil }) {
@@ -343,7 +343,7 @@ func TestSuite(t *testing.T) {
 		{"", "cases", NotRun, "none were given"},
 	}
 	if fmt.Sprint(s.report.Checks) != fmt.Sprint(want) {
-		t.Errorf("found %q, wanted %q", s.report.Checks, want)
+		t.Errorf("got %q, want %q", s.report.Checks, want)
 	}
 	if _, err := Run(ctx, []string{"/bin/true"}, protocol.KindProvider); !errors.Is(err, context.Canceled) {
 		t.Errorf("a run that is stopped ends with %v", err)

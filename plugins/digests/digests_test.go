@@ -75,7 +75,7 @@ func TestDigest(t *testing.T) {
 	// Its inode is younger than two seconds, whatever its time of change says.
 	c := digests.Open(state)
 	if got := digest(t, c, a); got != one {
-		t.Fatalf("digest %s, wanted %s", got, one)
+		t.Fatalf("digest %s, want %s", got, one)
 	}
 	if err := c.Save(t.Context()); err != nil {
 		t.Fatal(err)
@@ -108,7 +108,7 @@ func TestDigest(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := digest(t, digests.Open(state), a); got != two {
-		t.Errorf("digest %s of the changed file, wanted %s", got, two)
+		t.Errorf("digest %s of the changed file, want %s", got, two)
 	}
 	// Another file with the same name, size and time of change.
 	if err := os.Remove(a); err != nil {
@@ -122,7 +122,7 @@ func TestDigest(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := digest(t, digests.Open(state), a); got != one {
-		t.Errorf("digest %s of the new file, wanted %s", got, one)
+		t.Errorf("digest %s of the new file, want %s", got, one)
 	}
 }
 

@@ -247,7 +247,7 @@ func TestDigestOfManyCallers(t *testing.T) {
 	time.Sleep(10 * time.Millisecond)
 	leave()
 	if want, answer := fmt.Sprint(protocol.Digest(make([]byte, 64<<20)), 64<<20, error(nil)), <-got; answer != want {
-		t.Errorf("the one who waited got %s, wanted %s", answer, want)
+		t.Errorf("the one who waited got %s, want %s", answer, want)
 	}
 	if err := <-left; err != nil && !errors.Is(err, context.Canceled) {
 		t.Errorf("the one who left got %v", err)

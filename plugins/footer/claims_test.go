@@ -18,7 +18,7 @@ func accepts(t *testing.T, name string, err error, want string, isLimit bool) {
 		t.Errorf("%s: %v is a limit: %v", name, err, is)
 	}
 	if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
-		t.Errorf("%s: error %v, wanted %q", name, err, want)
+		t.Errorf("%s: error %v, want %q", name, err, want)
 	}
 }
 
@@ -100,7 +100,7 @@ func TestPacked(t *testing.T) {
 		size, err := packed(test.data)
 		accepts(t, test.name, err, test.want, test.limit)
 		if size != test.size {
-			t.Errorf("%s: %d bytes, wanted %d", test.name, size, test.size)
+			t.Errorf("%s: %d bytes, want %d", test.name, size, test.size)
 		}
 	}
 }

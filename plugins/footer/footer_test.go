@@ -60,14 +60,14 @@ func TestOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	if file.NumRows() != 4 || len(file.RowGroups()) != 2 {
-		t.Errorf("found %d rows in %d groups, wanted 4 in 2", file.NumRows(), len(file.RowGroups()))
+		t.Errorf("found %d rows in %d groups, want 4 in 2", file.NumRows(), len(file.RowGroups()))
 	}
 	if index, err := file.RowGroups()[1].ColumnChunks()[0].OffsetIndex(); err != nil || index.NumPages() != 1 {
 		t.Errorf("the index that was left unread: %v, %v", index, err)
 	}
 	for i, group := range file.Metadata().RowGroups {
 		if got := file.GroupBytes(i); got != group.TotalByteSize || got == 0 {
-			t.Errorf("group %d has %d bytes, wanted %d", i, got, group.TotalByteSize)
+			t.Errorf("group %d has %d bytes, want %d", i, got, group.TotalByteSize)
 		}
 	}
 }

@@ -127,7 +127,7 @@ func TestPages(t *testing.T) {
 								t.Fatal(err)
 							}
 							if len(want) == 0 || !slices.EqualFunc(want, got, parquet.DeepEqual) {
-								t.Fatalf("group %d, column %d, row %d: %d values, wanted %d like the library's", group, column, row, len(got), len(want))
+								t.Fatalf("group %d, column %d, row %d: %d values, want %d like the library's", group, column, row, len(got), len(want))
 							}
 						}
 					}
@@ -342,7 +342,7 @@ func TestUnusualPages(t *testing.T) {
 			t.Fatal(err)
 		}
 		if values, err := readAll(pages); err != nil || len(values) != 1 || string(values[0].ByteArray()) != test.want {
-			t.Errorf("%s: found %v, %v; wanted %q", name, values, err, test.want)
+			t.Errorf("%s: found %v, %v; want %q", name, values, err, test.want)
 		}
 	}
 }
@@ -413,7 +413,7 @@ func TestLargePagesOfIndexes(t *testing.T) {
 	}
 	for i, v := range values {
 		if string(v.ByteArray()) != rows[i].Word {
-			t.Fatalf("row %d is %q, wanted %q", i, v.ByteArray(), rows[i].Word)
+			t.Fatalf("row %d is %q, want %q", i, v.ByteArray(), rows[i].Word)
 		}
 	}
 }
@@ -492,7 +492,7 @@ func TestIndexes(t *testing.T) {
 			got = "!" + err.Error()
 		}
 		if !strings.HasPrefix(got, test.want) || err == nil && got != test.want {
-			t.Errorf("%s: found %q, wanted %q", test.name, got, test.want)
+			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
 		}
 	}
 }
@@ -509,7 +509,7 @@ func TestClaimedIndexes(t *testing.T) {
 		c := one
 		c.change = change
 		if _, err := open(c.file(t)); err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("found error %v, wanted %q", err, name)
+			t.Errorf("found error %v, want %q", err, name)
 		}
 	}
 	damaged := one
@@ -524,7 +524,7 @@ func TestClaimedIndexes(t *testing.T) {
 	for _, place := range [][2]int{{1, 0}, {0, 1}} {
 		want := fmt.Sprintf("row group %d has no column %d", place[0], place[1])
 		if _, err := file.Pages(place[0], place[1], 0); err == nil || err.Error() != want {
-			t.Errorf("found error %v, wanted %q", err, want)
+			t.Errorf("found error %v, want %q", err, want)
 		}
 	}
 }
@@ -626,7 +626,7 @@ func TestBombs(t *testing.T) {
 				t.Errorf("found error %v\nwanted one with %q", err, test.want)
 			}
 			if _, isLimit := errors.AsType[*footer.LimitError](err); isLimit != test.limit {
-				t.Errorf("error %v is a limit: %v, wanted %v", err, isLimit, test.limit)
+				t.Errorf("error %v is a limit: %v, want %v", err, isLimit, test.limit)
 			}
 			if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20 {
 				t.Errorf("%d bytes were allocated for a file of %d", n, len(content))
@@ -649,7 +649,7 @@ func TestBrokenPages(t *testing.T) {
 		_, err = readAll(pages)
 	}
 	if !errors.Is(err, errBroken) {
-		t.Errorf("found %v, wanted the reader's error", err)
+		t.Errorf("got %v, want the reader's error", err)
 	}
 }
 

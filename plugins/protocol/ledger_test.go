@@ -240,7 +240,7 @@ func TestAgree(t *testing.T) {
 		{math.NaN(), 1, false}, {1, math.NaN(), false},
 	} {
 		if got := agree(test.a, test.b); got != test.want {
-			t.Errorf("%v and %v agree: %v, wanted %v", test.a, test.b, got, test.want)
+			t.Errorf("%v and %v agree: %v, want %v", test.a, test.b, got, test.want)
 		}
 	}
 }

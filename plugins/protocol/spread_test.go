@@ -61,7 +61,7 @@ func TestShares(t *testing.T) {
 				t.Errorf("%s, %s (-want +got):\n%s", test.name, name, diff)
 			}
 			if shares.NoBytes() != test.noBytes || tokens.Spread(func(int32, int32, float64) {}) != test.noBytes {
-				t.Errorf("%s, %s: %v is left, wanted %v", test.name, name, shares.NoBytes(), test.noBytes)
+				t.Errorf("%s, %s: %v is left, want %v", test.name, name, shares.NoBytes(), test.noBytes)
 			}
 			perByte := slices.Repeat([]float64{99}, len(test.perByte)) // what was there before is gone
 			tokens.PerByte(perByte)

@@ -20,6 +20,6 @@ func TestVisibleJSON(t *testing.T) {
 	}
 	// What is no UTF-8 is not for it to repair.
 	if got, want := string(VisibleJSON([]byte("\"\xff\ufffd\u202e\""))), "\"\xff\ufffd\\u202e\""; got != want {
-		t.Errorf("found %q, wanted %q", got, want)
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -156,7 +156,7 @@ func TestHandles(t *testing.T) {
 	for handle, want := range map[string]codes.Code{first.GetHandle(): codes.NotFound, "": codes.NotFound, second.GetHandle(): codes.OK} {
 		stream := &pipe[pluginpb.ScoreRequest, pluginpb.ScoreResponse]{ctx: t.Context(), requests: []*pluginpb.ScoreRequest{{Handle: handle}}}
 		if err := b.Score(stream); status.Code(err) != want {
-			t.Errorf("scoring with %q: %v, wanted %v", handle, err, want)
+			t.Errorf("scoring with %q: %v, want %v", handle, err, want)
 		}
 	}
 	third, err := b.Load(t.Context(), load)
@@ -205,7 +205,7 @@ func TestScoredStreams(t *testing.T) {
 				}
 			}
 			if !slices.Equal(got, test.want) || (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
-				t.Errorf("answered %v, %v; wanted %v, %q", got, err, test.want, test.err)
+				t.Errorf("answered %v, %v; want %v, %q", got, err, test.want, test.err)
 			}
 		})
 	}
@@ -263,7 +263,7 @@ func TestTrainingStreams(t *testing.T) {
 			got.Write(message.GetData())
 		}
 		if got.String() != test.want || (err == nil) != (test.err == "") || err != nil && fmt.Sprint(err) != test.err {
-			t.Errorf("%s: wrote %q, %v; wanted %q, %q", test.name, got.String(), err, test.want, test.err)
+			t.Errorf("%s: wrote %q, %v; want %q, %q", test.name, got.String(), err, test.want, test.err)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func TestAgainstRegex(t *testing.T) {
 	}
 	for r := range rune(n) {
 		if got := '0' + byte(unicode17.ClassOf(r)); got != want[r] {
-			t.Errorf("%U: found class %c, wanted %c", r, got, want[r])
+			t.Errorf("%U: found class %c, want %c", r, got, want[r])
 		}
 		if got := unicode17.IsHidden(r); got != (want[n+1+r] == '1') {
 			t.Errorf("%U: found IsHidden %v", r, got)

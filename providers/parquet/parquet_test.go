@@ -203,10 +203,10 @@ func TestTypes(t *testing.T) {
 		rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, field)
 		if text, isError := strings.CutPrefix(want, "!"); isError {
 			if err == nil || !strings.Contains(err.Error(), text) || strings.Contains(err.Error(), `"ratio", `) || protocol.KindOf(err) != protocol.InvalidInput {
-				t.Errorf("%s: error %v, wanted %q", field, err, text)
+				t.Errorf("%s: error %v, want %q", field, err, text)
 			}
 		} else if err != nil || strings.Join(sourcetest.Format(rows), " ") != want {
-			t.Errorf("%s: found %q, %v; wanted %q", field, sourcetest.Format(rows), err, want)
+			t.Errorf("%s: got %q, %v; want %q", field, sourcetest.Format(rows), err, want)
 		}
 	}
 }
@@ -235,10 +235,10 @@ func TestGroupsOfLists(t *testing.T) {
 		rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, field)
 		if text, isError := strings.CutPrefix(want, "!"); isError {
 			if err == nil || !strings.Contains(err.Error(), text) || protocol.KindOf(err) != protocol.InvalidInput {
-				t.Errorf("%s: rows %q, error %v; wanted %q", field, sourcetest.Format(rows), err, text)
+				t.Errorf("%s: rows %q, error %v; want %q", field, sourcetest.Format(rows), err, text)
 			}
 		} else if err != nil || strings.Join(sourcetest.Format(rows), " ") != "0 a.parquet:0 "+want {
-			t.Errorf("%s: found %q, %v; wanted %s", field, sourcetest.Format(rows), err, want)
+			t.Errorf("%s: got %q, %v; want %s", field, sourcetest.Format(rows), err, want)
 		}
 	}
 }
@@ -306,7 +306,7 @@ func TestRowsThatAreNotThere(t *testing.T) {
 		_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, field)
 		want := fmt.Sprintf("a.parquet: damaged Parquet data: column %q has fewer rows than its row group; download or copy the file again", field)
 		if err == nil || !strings.HasSuffix(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
-			t.Errorf("%s: error %v, wanted %q", field, err, want)
+			t.Errorf("%s: error %v, want %q", field, err, want)
 		}
 	}
 }

@@ -87,7 +87,7 @@ func TestContent(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := pinned.Files[0].Compressed; got != test.compressed {
-			t.Errorf("%q: compressed %v, wanted %v", test.content, got, test.compressed)
+			t.Errorf("%q: compressed %v, want %v", test.content, got, test.compressed)
 		}
 		rows, err := sourcetest.ReadPinned(t, newWhole(), s, pinned, 0, 0, "text")
 		if want, isError := strings.CutPrefix(test.want, "!"); isError {

@@ -376,7 +376,7 @@ func TestRememberedDigests(t *testing.T) {
 	}
 	want := protocol.Digest([]byte("a"))
 	if got := resolve(true); got != want {
-		t.Errorf("digest %s, wanted %s", got, want)
+		t.Errorf("digest %s, want %s", got, want)
 	}
 	if list, err := os.ReadDir(state); err != nil || len(list) > 0 {
 		t.Errorf("a directory for reading holds %v, %v", list, err)
@@ -500,10 +500,10 @@ func TestErrorsOfReaders(t *testing.T) {
 				return nil
 			})
 			if test.want != nil && !errors.Is(err, test.want) || protocol.KindOf(err) != test.kind || (err == nil) != (test.want == nil && test.kind == "") {
-				t.Errorf("found %v of kind %q; wanted %v of kind %q", err, protocol.KindOf(err), test.want, test.kind)
+				t.Errorf("found %v of kind %q; want %v of kind %q", err, protocol.KindOf(err), test.want, test.kind)
 			}
 			if want := map[bool]int{true: 2, false: 1}[err == nil]; len(names) != want {
-				t.Errorf("%q were read, wanted %d", names, want)
+				t.Errorf("%q were read, want %d", names, want)
 			}
 		})
 	}
@@ -592,7 +592,7 @@ func TestFormats(t *testing.T) {
 			},
 		} {
 			if err := ask(); err == nil || !strings.Contains(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
-				t.Errorf("%s %s: error %v of kind %q, wanted %q", name, config, err, protocol.KindOf(err), want)
+				t.Errorf("%s %s: error %v of kind %q, want %q", name, config, err, protocol.KindOf(err), want)
 			}
 		}
 	}

@@ -42,7 +42,7 @@ func TestCandidates(t *testing.T) {
 	} {
 		given := slices.Clone(test.names)
 		if got := Candidates(test.missing, test.names); got != test.want {
-			t.Errorf("%q among %.100q: found %s, wanted %s", test.missing, test.names, got, test.want)
+			t.Errorf("%q among %.100q: got %s, want %s", test.missing, test.names, got, test.want)
 		}
 		if !slices.Equal(given, test.names) {
 			t.Errorf("the names are now %.100q", test.names)
@@ -66,7 +66,7 @@ func TestDistance(t *testing.T) {
 		{"abc", "acb", 2}, {"abcd", "abxcd", 1}, {long + "a", long + "b", 0}, {long[1:] + "a", long[1:] + "b", 1},
 	} {
 		if got := distance(test.a, test.b); got != test.want {
-			t.Errorf("%q and %q: %d, wanted %d", test.a, test.b, got, test.want)
+			t.Errorf("%q and %q: %d, want %d", test.a, test.b, got, test.want)
 		}
 	}
 }
@@ -82,7 +82,7 @@ func TestSplitField(t *testing.T) {
 				t.Errorf("%q: found %q, %v", field, got, err)
 			}
 		} else if err != nil || !slices.Equal(got, want) {
-			t.Errorf("%q: found %q, %v; wanted %q", field, got, err, want)
+			t.Errorf("%q: got %q, %v; want %q", field, got, err, want)
 		}
 	}
 }

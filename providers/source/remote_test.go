@@ -159,10 +159,10 @@ func TestRemoteObject(t *testing.T) {
 		got, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: sourcetest.Source("", pathConfig(t, path+options)), Network: true})
 		if text, isError := strings.CutPrefix(want, "!"); isError {
 			if err == nil || err.Error() != text || protocol.KindOf(err) != protocol.InvalidInput {
-				t.Errorf("%s: error %v, wanted %q", path, err, text)
+				t.Errorf("%s: error %v, want %q", path, err, text)
 			}
 		} else if err != nil || len(got.Files) != 1 || got.Files[0].Name != want || got.Local {
-			t.Errorf("%s: resolved %+v, %v; wanted %q", path, got, err, want)
+			t.Errorf("%s: resolved %+v, %v; want %q", path, got, err, want)
 		}
 	}
 }

@@ -96,7 +96,7 @@ func TestParameters(t *testing.T) {
 	} {
 		got, err := New().Resolve(t.Context(), protocol.ResolveRequest{Source: sourcetest.Source(dir, `{"path": "a.txt"`+config+`}`)})
 		if err != nil || string(got.Parameters) != want {
-			t.Errorf("%s: parameters %s, %v; wanted %s", config, got.Parameters, err, want)
+			t.Errorf("%s: parameters %s, %v; want %s", config, got.Parameters, err, want)
 		}
 	}
 }

@@ -349,7 +349,7 @@ func TestStatuses(t *testing.T) {
 		{errors.New("plain"), codes.Unknown},
 	} {
 		if got := status.Code(ToStatus(test.err)); got != test.want {
-			t.Errorf("%v became %v, wanted %v", test.err, got, test.want)
+			t.Errorf("%v became %v, want %v", test.err, got, test.want)
 		}
 	}
 	for _, code := range []codes.Code{codes.Unavailable, codes.Canceled, codes.NotFound} {

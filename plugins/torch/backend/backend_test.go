@@ -275,7 +275,7 @@ func TestErrors(t *testing.T) {
 		{"a file that is gone", change(func(m *protocol.Model, dir string) { m.Files = m.Files[:1]; m.Files[0].Path = dir + "/x.gguf" }), "x.gguf"},
 		{"a file that changed", change(func(m *protocol.Model, dir string) {
 			write(t, filepath.Join(dir, "tokenizer.json"), append(byteTokenizer(t), '\n'))
-		}), "tokenizer.json: the plan was made with"},
+		}), "tokenizer.json changed since planning: the plan has"},
 		{"weights cut off", change(func(m *protocol.Model, dir string) {
 			if err := os.Truncate(filepath.Join(dir, "model.safetensors"), 20000); err != nil {
 				t.Fatal(err)
@@ -286,7 +286,7 @@ func TestErrors(t *testing.T) {
 			if err := os.Remove(filepath.Join(dir, "tokenizer.json")); err != nil {
 				t.Fatal(err)
 			}
-		}), "no tokenizer.json beside the weights"},
+		}), "tokenizer.json not found in the model directory"},
 		{"a configuration alone", change(func(m *protocol.Model, dir string) {
 			m.Files = m.Files[:1]
 			if err := os.Remove(filepath.Join(dir, "model.safetensors")); err != nil {

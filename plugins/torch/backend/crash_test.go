@@ -131,7 +131,7 @@ scoring: {context: 64, stride: 32}
 	}
 	for deadline := time.Now().Add(10 * time.Second); len(processes(t, program)) > 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("processes %v go on without the runner", processes(t, program))
+			t.Fatalf("processes %v continue without the runner", processes(t, program))
 		}
 	}
 	again := exec.Command(filepath.Join(root, "runner"), "--plugins", root, "run", dir)

@@ -107,7 +107,7 @@ func compareGolden(t *testing.T, d *Decoder, heap *tensor.Heap, sequences []Sequ
 	if err != nil {
 		t.Fatal(err)
 	}
-	worst, company, sum, n := 0.0, 0.0, 0.0, 0
+	worst, batchDifference, sum, n := 0.0, 0.0, 0.0, 0
 	for i, s := range sequences {
 		alone, err := d.Losses(t.Context(), []Sequence{s})
 		if err != nil {
@@ -118,11 +118,11 @@ func compareGolden(t *testing.T, d *Decoder, heap *tensor.Heap, sequences []Sequ
 		}
 		for j, loss := range want[i] {
 			worst, sum, n = max(worst, math.Abs(alone[j]-loss)), sum+math.Abs(alone[j]-loss), n+1
-			company = max(company, math.Abs(alone[j]-together[j]))
+			batchDifference = max(batchDifference, math.Abs(alone[j]-together[j]))
 		}
 		together = together[len(alone):]
 	}
-	t.Logf("the differences from transformers are %.2g nats at most and %.2g in the mean, those by company at most %.2g", worst, sum/float64(n), company)
+	t.Logf("the differences from transformers are %.2g nats at most and %.2g in the mean, those between batches at most %.2g", worst, sum/float64(n), batchDifference)
 	if worst > tolerance.most || sum/float64(n) > tolerance.mean {
 		t.Errorf("the differences from transformers are %g nats at most and %g in the mean", worst, sum/float64(n))
 	}
@@ -130,8 +130,8 @@ func compareGolden(t *testing.T, d *Decoder, heap *tensor.Heap, sequences []Sequ
 	if d.ranks[0].device == tensor.CPU && tensor.IndependentRows() {
 		limit = 0
 	}
-	if company > limit {
-		t.Errorf("a loss differs by %g nats in company, which is more than %g", company, limit)
+	if batchDifference > limit {
+		t.Errorf("a loss differs by %g nats between batches, which is more than %g", batchDifference, limit)
 	}
 	if heap.Live() != weights {
 		t.Errorf("%d tensors before, %d after", weights, heap.Live())

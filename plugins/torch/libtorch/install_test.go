@@ -326,7 +326,7 @@ func TestInstallReplacesWhatIsIncomplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, passed, err := i.Finder.Find(t.Context()); !errors.Is(err, ErrNotFound) || len(passed) != 1 {
-		t.Errorf("a broken library: %v, passed over %q", err, passed)
+		t.Errorf("a broken library: %v, ignored %q", err, passed)
 	}
 	if err := i.Install(t.Context()); err != nil {
 		t.Fatal(err)

@@ -60,8 +60,8 @@ func testAttend(t *testing.T, device Device, tolerance float64) {
 					place := func(data []float32, heads int) Tensor {
 						return s.To(New(s, data, Float32, int64(tokens), int64(heads), int64(test.size)), kind.Type, device)
 					}
-					got := s.Float64s(s.Attend(place(q, test.heads), place(k, test.keys), place(v, test.keys), NewSequences(s, ends, device),
-						Attention{Scale: scale, Window: test.window, Portable: portable}))
+					got := s.Float64s(s.Attention(place(q, test.heads), place(k, test.keys), place(v, test.keys), NewSequences(s, ends, device),
+						AttentionOptions{Scale: scale, Window: test.window, Portable: portable}))
 					if err := s.Close(); err != nil {
 						t.Fatal(err)
 					}

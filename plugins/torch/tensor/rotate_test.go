@@ -36,7 +36,7 @@ func testRotate(t *testing.T, device Device) {
 					return s.To(New(s, data, Float32, shape...), kind, device)
 				}
 				turned := place(x, kind.Type, tokens, heads, size)
-				s.Rotate(turned, place(cosines, Float32, tokens, int64(half)), place(sines, Float32, tokens, int64(half)), portable)
+				s.ApplyRoPE(turned, place(cosines, Float32, tokens, int64(half)), place(sines, Float32, tokens, int64(half)), portable)
 				got := s.Float64s(turned)
 				if err := s.Close(); err != nil {
 					t.Fatal(err)
