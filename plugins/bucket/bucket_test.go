@@ -14,7 +14,7 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// offline sets credentials, and keeps what this machine has of them out of the test.
+// offline sets credentials, and hides those of this machine from the test.
 func offline(t *testing.T) {
 	t.Helper()
 	for name, value := range map[string]string{
@@ -28,7 +28,7 @@ func offline(t *testing.T) {
 	}
 }
 
-// listener is a server that counts requests, and keeps what of their headers is secret.
+// listener is a server that counts requests and keeps the secret parts of their headers.
 type listener struct {
 	*httptest.Server
 	mu       sync.Mutex
@@ -90,7 +90,7 @@ func TestEndpoints(t *testing.T) {
 				want := "s3://data: the spec names the endpoint " + server.URL + ", and your credentials would go there; set SURPRISAL_ENDPOINTS=" +
 					host + " to allow that, or read without credentials: anonymous=true"
 				if err == nil || err.Error() != want || protocol.KindOf(err) != protocol.InvalidInput || server.requests > 0 {
-					t.Errorf("error %v of kind %q after %d requests\nwanted %q", err, protocol.KindOf(err), server.requests, want)
+					t.Errorf("error %v of kind %q after %d requests\nwant %q", err, protocol.KindOf(err), server.requests, want)
 				}
 				return
 			}
@@ -139,7 +139,7 @@ func TestOptions(t *testing.T) {
 		scheme, name, _ := strings.Cut(rest, "://")
 		b, err := bucket.Open(t.Context(), scheme, name, options, bucket.FromSpec)
 		if err == nil || !strings.Contains(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
-			t.Errorf("%s: bucket %v, error %v of kind %q; wanted one of invalid input with %q", address, b, err, protocol.KindOf(err), want)
+			t.Errorf("%s: bucket %v, error %v of kind %q; want one of invalid input with %q", address, b, err, protocol.KindOf(err), want)
 		}
 	}
 	b, err := bucket.Open(t.Context(), "gs", "data", "anonymous=true", bucket.FromSpec)
@@ -178,7 +178,7 @@ func TestAllowedHosts(t *testing.T) {
 			t.Setenv(test.variable, test.value)
 			b, err := bucket.Open(t.Context(), "s3", "data", "region=eu-west-1&endpoint="+url.QueryEscape(test.endpoint), bucket.FromSpec)
 			if (err == nil) != test.allowed {
-				t.Errorf("error %v, wanted allowed %v", err, test.allowed)
+				t.Errorf("error %v, want allowed %v", err, test.allowed)
 			}
 			if err == nil {
 				if err := b.Close(); err != nil {

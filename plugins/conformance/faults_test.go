@@ -21,7 +21,7 @@ import (
 	"surprisal.dev/providers/text"
 )
 
-// once says whether it is called for the first time for a mark, by any process of a plugin.
+// once reports whether this is the first call for a mark in any process of a plugin.
 func once(mark string) bool {
 	f, err := os.OpenFile(filepath.Join(os.TempDir(), mark), os.O_CREATE|os.O_EXCL, 0o600)
 	return err == nil && f.Close() == nil
@@ -106,7 +106,7 @@ func (b faultyBackend) Load(ctx context.Context, m protocol.Model) (sdk.Model, e
 type faultyModel struct {
 	sdk.Model
 	fault string
-	later bool // it is not the first that was loaded
+	later bool // not the first loaded model
 }
 
 func (m *faultyModel) Score(ctx context.Context, s protocol.Settings, documents iter.Seq2[protocol.Document, error], emit func(protocol.ScoredDocument) error) error {
@@ -166,7 +166,7 @@ func failures(r Report) string {
 	return strings.Join(names, "; ")
 }
 
-// A plugin with one fault fails the check that is for it, and no other.
+// TestFaultyProviders checks that a plugin with one fault fails exactly the check for that fault.
 func TestFaultyProviders(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -200,12 +200,12 @@ func TestFaultyProviders(t *testing.T) {
 			}
 		})
 	}
-	// A row too many appears only after the first reading.
+	// A row too many appears only after the first read.
 	c := Case{Source: protocol.Source{Config: json.RawMessage(`{"path": "a.txt", "split": "lines"}`), Dir: dir}, Fields: []string{"text"}}
 	if got := failures(run(t, protocol.KindProvider, "provider: adds a row", c)); !strings.HasPrefix(got, "reading twice gives the same rows; reading resumes from any row; ") {
 		t.Errorf("a row more: failed are %q", got)
 	}
-	// Large rows have to come as they are.
+	// Large rows must arrive unchanged.
 	large := c.Source
 	c.Large, c.TooLarge = &large, nil
 	if got := failures(run(t, protocol.KindProvider, "provider: ", c)); got != "a row of 64 MiB passes" {
@@ -301,7 +301,7 @@ func TestComparisons(t *testing.T) {
 	}
 }
 
-// A report is a line a check, and well if nothing failed.
+// A report has one line per check, and passes if nothing failed.
 func TestReport(t *testing.T) {
 	r := Report{Info: host.Info{Kind: protocol.KindBackend, Name: "x", Version: "2"}, Checks: []Check{
 		{Name: "a", Outcome: Passed}, {Case: "c", Name: "b", Outcome: NotRun, Detail: "no\nreason"},
@@ -312,7 +312,7 @@ func TestReport(t *testing.T) {
 		t.Errorf("wrote %d bytes, %v:\n%s", n, err, text.String())
 	}
 	if !r.Passed() {
-		t.Error("what was not run failed")
+		t.Error("a check that was not run failed")
 	}
 	r.Checks = append(r.Checks, Check{Outcome: Failed}, Check{Outcome: Passed})
 	if r.Passed() {
@@ -320,7 +320,7 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// Cases get names and defaults, and a suite that is stopped says so of what it did not check.
+// Cases get names and defaults, and a cancelled suite reports the checks that it did not run.
 func TestSuite(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := &suite{ctx: ctx}

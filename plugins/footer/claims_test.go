@@ -11,7 +11,7 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// accepts checks an error against the one that is wanted, "" for none, and whether that is one of a limit.
+// accepts checks an error against the expected one, "" for none, and whether it is a LimitError.
 func accepts(t *testing.T, name string, err error, want string, isLimit bool) {
 	t.Helper()
 	if _, is := errors.AsType[*LimitError](err); is != isLimit {
@@ -24,7 +24,7 @@ func accepts(t *testing.T, name string, err error, want string, isLimit bool) {
 
 func varint(n uint64, after ...byte) []byte { return append(binary.AppendUvarint(nil, n), after...) }
 
-// Runs of levels and indexes have as many bytes and as few values as they may.
+// Runs of levels and indexes are limited in bytes and values.
 func TestRuns(t *testing.T) {
 	repeated := func(n uint64, value ...byte) []byte { return varint(n<<1, value...) }
 	groups := func(n uint64, values ...byte) []byte { return varint(n<<1|1, values...) }
@@ -65,7 +65,7 @@ func packedHeader(block, parts, count uint64, first int64) []byte {
 	return binary.AppendVarint(slices.Concat(varint(block), varint(parts), varint(count)), first)
 }
 
-// The size of packed integers is that of their header and of the parts that their count needs.
+// The size of packed integers is that of their header and of the parts that their count requires.
 func TestPacked(t *testing.T) {
 	body := func(count uint64, rest ...byte) []byte { return append(packedHeader(128, 4, count, 0), rest...) }
 	bytes := func(n int) []byte { return make([]byte, n) }
@@ -105,7 +105,7 @@ func TestPacked(t *testing.T) {
 	}
 }
 
-// The lengths of prefixes and of what follows them add up to at most a page.
+// The lengths of prefixes and suffixes add up to at most a page.
 func TestPrefixes(t *testing.T) {
 	lengths := func(prefix, suffix int64) []byte {
 		return slices.Concat(packedHeader(128, 4, 1, prefix), packedHeader(128, 4, 1, suffix), []byte("text"))
@@ -134,7 +134,8 @@ func TestPageValues(t *testing.T) {
 	accepts(t, "fewer than none", values(-1), "a page of -1 values", false)
 }
 
-// The levels of a page of version 1 lie before its values, each with its size; of a page of version 2 their sizes are known.
+// In a page of version 1, the levels precede the values, each with its size. In a page of version 2, their sizes are
+// known.
 func TestLevelsOfPages(t *testing.T) {
 	sized := func(levels ...byte) []byte {
 		return append(binary.LittleEndian.AppendUint32(nil, uint32(len(levels))), levels...)
@@ -151,7 +152,7 @@ func TestLevelsOfPages(t *testing.T) {
 		{"both", 1, 1, format.RLE, slices.Concat(sized(2, 0), sized(2, 1), bad), ""},
 		{"bad repetition levels", 1, 1, format.RLE, slices.Concat(sized(bad...), sized(2, 1)), "levels: a run without a length"},
 		{"bad definition levels", 1, 1, format.RLE, slices.Concat(sized(2, 0), sized(bad...)), "levels: a run without a length"},
-		{"levels that are no runs", 1, 1, format.BitPacked, slices.Concat(sized(bad...), sized(bad...)), ""}, //nolint:staticcheck // Old files have it.
+		{"levels that are not runs", 1, 1, format.BitPacked, slices.Concat(sized(bad...), sized(bad...)), ""}, //nolint:staticcheck // Old files have it.
 		{"no size", 0, 1, format.RLE, []byte{1, 0, 0}, "unexpected EOF"},
 		{"all that is left", 0, 1, format.RLE, sized(2, 1), ""},
 		{"more than is left", 0, 1, format.RLE, append(binary.LittleEndian.AppendUint32(nil, 3), 2, 1), "levels of 3 bytes, but only 2 are left"},
@@ -201,7 +202,7 @@ func TestEncodings(t *testing.T) {
 	}
 }
 
-// The walk over a footer goes over each kind of value to its end, and no further.
+// The walk over a footer visits each kind of value to its end, and not beyond.
 func TestWalk(t *testing.T) {
 	nested := func(n int) []byte { return append(slices.Repeat([]byte{0x1c}, n), make([]byte, n+1)...) }
 	eight, sixteen := make([]byte, 8), make([]byte, 16)

@@ -41,7 +41,7 @@ func whole(t testing.TB) []byte {
 	return b.Bytes()
 }
 
-// framed puts a footer where a file has it.
+// framed puts a footer in its place in a file.
 func framed(footer ...byte) []byte {
 	b := append([]byte("PAR1"), footer...)
 	return append(binary.LittleEndian.AppendUint32(b, uint32(len(footer))), "PAR1"...)
@@ -72,7 +72,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// No claim of a damaged footer is believed, however large: not its own size, not that of a list, not that of an index.
+// No claim of a damaged footer is trusted, however large: not its own size, nor the size of a list or an index.
 func TestClaims(t *testing.T) {
 	good := whole(t)
 	resized := slices.Clone(good)
@@ -106,7 +106,7 @@ func TestClaims(t *testing.T) {
 			_, err := open(test.content)
 			runtime.ReadMemStats(&after)
 			if err == nil || !strings.HasPrefix(err.Error(), "a.parquet: ") || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput {
-				t.Errorf("found error %v of kind %q\nwanted one of invalid input that begins with the name and has %q", err, protocol.KindOf(err), test.want)
+				t.Errorf("got error %v of kind %q\nwant one of invalid input that begins with the name and has %q", err, protocol.KindOf(err), test.want)
 			}
 			if n := after.TotalAlloc - before.TotalAlloc; n > 16<<20 {
 				t.Errorf("%d bytes were allocated to open a file of %d", n, len(test.content))
@@ -129,7 +129,7 @@ func (b broken) ReadAt(to []byte, offset int64) (int, error) {
 	return b.ReaderAt.ReadAt(to, offset)
 }
 
-// A file that can't be read is not called damaged.
+// A read error is not reported as damage.
 func TestBrokenReader(t *testing.T) {
 	good := whole(t)
 	for _, whole := range []int{0, 4, len(good) - 8} {
@@ -140,8 +140,8 @@ func TestBrokenReader(t *testing.T) {
 	}
 }
 
-// Whatever byte of a file is damaged, opening it ends with the file or with an error of invalid input; and where the byte
-// is one of the frame, of the schema's size or of a name's, with the error.
+// Whichever byte of a file is damaged, opening it gives the file or an error of invalid input. If the byte belongs to
+// the frame, to the schema's size or to a name's size, it gives the error.
 func TestDamagedFiles(t *testing.T) {
 	good := whole(t)
 	size := int(binary.LittleEndian.Uint32(good[len(good)-8:]))

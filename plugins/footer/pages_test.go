@@ -93,7 +93,7 @@ func readAll(p pageReader) (values []parquet.Value, err error) {
 	}
 }
 
-// Pages gives what the library gives, for every codec and encoding, from every row.
+// Pages gives the same values as the library, for every codec and encoding, from every row.
 func TestPages(t *testing.T) {
 	for _, codec := range []compress.Codec{&parquet.Uncompressed, &parquet.Snappy, &parquet.Gzip, &parquet.Brotli, &parquet.Zstd, &parquet.Lz4Raw} {
 		for _, version := range []int{1, 2} {
@@ -165,7 +165,7 @@ func TestWholeBlocks(t *testing.T) {
 	}
 }
 
-// crafted is a file of one row and one column of strings, whose pages claim what they like.
+// crafted is a file of one row and one column of strings, whose pages make arbitrary claims.
 type crafted struct {
 	codec      format.CompressionCodec
 	repetition format.FieldRepetitionType
@@ -174,7 +174,7 @@ type crafted struct {
 	bodies     [][]byte
 	// size is the size that the footer gives the column, or 0 for the true one.
 	size int64
-	// index is the column's offset index, if any, and change is made to what the footer says of the column.
+	// index is the column's offset index, if any; change modifies the column's metadata in the footer.
 	index  []format.PageLocation
 	change func(*format.ColumnChunk)
 }
@@ -261,7 +261,7 @@ func zeros(t testing.TB, codec format.CompressionCodec) []byte {
 		w = gzip.NewWriter(&b)
 	case format.Brotli:
 		w = brotli.NewWriter(&b)
-	case format.Zstd: // written piece by piece, the frame does not say how much it holds
+	case format.Zstd: // written piece by piece, the frame does not contain its content size
 		var err error
 		if w, err = zstd.NewWriter(&b, zstd.WithEncoderConcurrency(1)); err != nil {
 			t.Fatal(err)
@@ -301,8 +301,8 @@ func small(t testing.TB, codec format.CompressionCodec, content []byte) []byte {
 	return b.Bytes()
 }
 
-// What is unusual and right is read: checksums, long headers, a page of version 2 that is stored as it is in a compressed
-// column, and compressed frames that do not say how much they hold.
+// Unusual but valid content is read: checksums, long headers, an uncompressed page of version 2 in a compressed column,
+// and compressed frames without a content size.
 func TestUnusualPages(t *testing.T) {
 	text := []byte("\x01\x00\x00\x00x")
 	stored := v2(1, 0, 0, 5)
@@ -347,7 +347,7 @@ func TestUnusualPages(t *testing.T) {
 	}
 }
 
-// Large pages, which are let go of at once, are read as others are, with a dictionary and without, from every row.
+// Large pages, which are released immediately, are read like others, with a dictionary and without, from every row.
 func TestLargePages(t *testing.T) {
 	type row struct {
 		Text string `parquet:"text"`
@@ -386,7 +386,7 @@ func TestLargePages(t *testing.T) {
 	}
 }
 
-// Large pages of indexes need the dictionary that stands once before them.
+// Large pages of indexes need the dictionary, which occurs once before them.
 func TestLargePagesOfIndexes(t *testing.T) {
 	type row struct {
 		Word string `parquet:"word,dict"`
@@ -418,7 +418,7 @@ func TestLargePagesOfIndexes(t *testing.T) {
 	}
 }
 
-// Whether a row may go on in the next page depends on the page's version.
+// Whether a row may continue in the next page depends on the page's version.
 func TestWholeRows(t *testing.T) {
 	for _, version := range []int{1, 2} {
 		file, err := open(pagedFile(t, parquet.DataPageVersion(version)))
@@ -445,7 +445,7 @@ func TestWholeRows(t *testing.T) {
 	}
 }
 
-// An index leads to the page that has a row, and nowhere outside of its column.
+// An index leads to the page that contains a row, and never outside of its column.
 func TestIndexes(t *testing.T) {
 	text := []byte("\x01\x00\x00\x00x")
 	two := crafted{kind: format.ByteArray, headers: []format.PageHeader{v1(1, format.Plain, 5), v1(1, format.Plain, 5)}, bodies: [][]byte{text, []byte("\x01\x00\x00\x00y")}}
@@ -467,7 +467,7 @@ func TestIndexes(t *testing.T) {
 		want  string // the values, or the error
 	}{
 		{"the second page", at(4, 0, 4+page, 1), 1, "y"},
-		{"the first page of a later row is passed over", at(4, 0, 4+page, 2), 1, "y"},
+		{"the first page of a later row is skipped", at(4, 0, 4+page, 2), 1, "y"},
 		{"no page has the row", at(4, 3, 4+page, 5), 1, "y"},
 		{"before the column", at(4, 0, 3, 1), 1, "!a page at byte 3 outside the column at [4, "},
 		{"behind the column", at(4, 0, 4+2*page, 1), 1, fmt.Sprintf("!a page at byte %d outside the column at [4, %[1]d)", 4+2*page)},
@@ -497,7 +497,7 @@ func TestIndexes(t *testing.T) {
 	}
 }
 
-// What the footer says of an index lies within the file, and what lies there is an index.
+// The footer's index position must be inside the file and contain an index.
 func TestClaimedIndexes(t *testing.T) {
 	one := crafted{kind: format.ByteArray, headers: []format.PageHeader{v1(1, format.Plain, 5)}, bodies: [][]byte{[]byte("\x01\x00\x00\x00x")}}
 	for name, change := range map[string]func(*format.ColumnChunk){
@@ -509,7 +509,7 @@ func TestClaimedIndexes(t *testing.T) {
 		c := one
 		c.change = change
 		if _, err := open(c.file(t)); err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("found error %v, want %q", err, name)
+			t.Errorf("got error %v, want %q", err, name)
 		}
 	}
 	damaged := one
@@ -524,12 +524,12 @@ func TestClaimedIndexes(t *testing.T) {
 	for _, place := range [][2]int{{1, 0}, {0, 1}} {
 		want := fmt.Sprintf("row group %d has no column %d", place[0], place[1])
 		if _, err := file.Pages(place[0], place[1], 0); err == nil || err.Error() != want {
-			t.Errorf("found error %v, want %q", err, want)
+			t.Errorf("got error %v, want %q", err, want)
 		}
 	}
 }
 
-// Whatever a page claims, and whatever it decompresses to, little memory is spent on it.
+// Whatever a page claims and whatever its decompressed size, it costs little memory.
 func TestBombs(t *testing.T) {
 	const huge = math.MaxInt32
 	const much = 64 << 20
@@ -623,7 +623,7 @@ func TestBombs(t *testing.T) {
 			}
 			runtime.ReadMemStats(&after)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("found error %v\nwanted one with %q", err, test.want)
+				t.Errorf("got error %v\nwanted one with %q", err, test.want)
 			}
 			if _, isLimit := errors.AsType[*footer.LimitError](err); isLimit != test.limit {
 				t.Errorf("error %v is a limit: %v, want %v", err, isLimit, test.limit)
@@ -635,7 +635,7 @@ func TestBombs(t *testing.T) {
 	}
 }
 
-// A reader's error is not called damage.
+// A reader's error is not reported as damage.
 func TestBrokenPages(t *testing.T) {
 	content := pagedFile(t)
 	r := &late{ReaderAt: bytes.NewReader(content)}
@@ -665,7 +665,7 @@ func (l *late) ReadAt(b []byte, offset int64) (int, error) {
 	return l.ReaderAt.ReadAt(b, offset)
 }
 
-// FuzzPages damages a byte of a file and reads all its pages from a row: that ends with an error or with values.
+// FuzzPages damages a byte of a file and reads all its pages from a row: this gives an error or values.
 func FuzzPages(f *testing.F) {
 	for _, version := range []int{1, 2} {
 		f.Add(pagedFile(f, parquet.DataPageVersion(version)), uint32(0), byte(0), byte(0))

@@ -747,14 +747,14 @@ func TestKilledHost(t *testing.T) {
 		return names
 	}
 
-	neighbour, err := New(Options{Dir: dir})
+	neighbor, err := New(Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := left(); len(got) != 2 {
 		t.Errorf("a new host removed the directory of a running one: %v", got)
 	}
-	if err := neighbour.Close(); err != nil {
+	if err := neighbor.Close(); err != nil {
 		t.Fatal(err)
 	}
 

@@ -133,7 +133,7 @@ func TestAccount(t *testing.T) {
 	}
 }
 
-// Every way in which an answer can be broken, and what is said of it.
+// Every kind of invalid answer, and its error.
 func TestBrokenAnswers(t *testing.T) {
 	for _, test := range []struct {
 		want   string
@@ -200,7 +200,7 @@ func TestBrokenAnswers(t *testing.T) {
 	}
 }
 
-// What stands at the bounds of what is allowed passes.
+// Values at the limits are accepted.
 func TestBoundsOfAnswers(t *testing.T) {
 	d := Document{Text: strings.Repeat("x", MaxTextBytes), ScoreStart: MaxTextBytes, ScoreEnd: MaxTextBytes}
 	if err := d.Check(); err != nil {

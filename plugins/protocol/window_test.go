@@ -117,7 +117,8 @@ func TestWindows(t *testing.T) {
 	}
 }
 
-// Every token is scored once, in order, with enough to its left, in windows that are no longer than the context.
+// Every token is scored once, in order, with sufficient context to its left, in windows that are no longer than the
+// context.
 func TestWindowsScoreEachTokenOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := Settings{Prefix: PrefixBOS, Anchor: rapid.SampledFrom([]string{AnchorTokens, AnchorBytes}).Draw(t, "anchor")}

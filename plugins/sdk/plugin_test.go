@@ -19,7 +19,7 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// task is the configuration of the plugins that the tests start: what they are to do, and a directory shared with the test.
+// task is the configuration of the test plugins: their work, and a directory shared with the test.
 type task struct {
 	Do    string `json:"do"`
 	Bytes int    `json:"bytes"`
@@ -355,7 +355,7 @@ func documents(texts ...string) iter.Seq2[protocol.Document, error] {
 	}
 }
 
-// TestCancelled checks that what a call has begun ends with it.
+// TestCancelled checks that a call's work ends with the call.
 func TestCancelled(t *testing.T) {
 	b := openBackend(t, "backend")
 	slow := task{Do: "load slowly", Dir: t.TempDir()}

@@ -20,7 +20,7 @@ func TestClassOf(t *testing.T) {
 		{"\u0301\ufe0f\u0903\u20dd\u0897\u1acf\U00011b60", unicode17.Mark},
 		{"09½Ⅷ٣１²\U00011de0", unicode17.Number},
 		{" \t\n\v\f\r\u0085\u00a0\u1680\u2000\u200a\u2028\u2029\u202f\u205f\u3000", unicode17.Space},
-		// No white space: separators that Python takes for it, a Mongolian vowel separator, zero-width characters.
+		// Not white space: separators that Python treats as such, a Mongolian vowel separator, zero-width characters.
 		{"\x1c\x1f\u180e\u200b\ufeff", unicode17.Other},
 		// Not assigned, for private use, or a letter only since Unicode 18.
 		{"_-+$’🙂\x00\u0378\ue000\u0558\U0010ffff", unicode17.Other},

@@ -122,7 +122,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// Several fields of a row do not share what they are decoded into, nor do rows.
+// Several fields of a row do not share a buffer, nor do rows.
 func TestSeveralFields(t *testing.T) {
 	dir := sourcetest.Dir(t, map[string]string{"a.jsonl": `{"a": {"b": "\n1", "c": "\t2"}, "t": "\u00e9"}` + "\n" + `{"t": "\u00fc", "a": {"c": "plain", "b": "\r"}}` + "\n" +
 		`{"t": "x", "a": {"c": 1, "b": 2}}` + "\n" + `{"t": "x", "a": {"c": "y"}}`})
@@ -139,7 +139,7 @@ func TestSeveralFields(t *testing.T) {
 	}
 }
 
-// What is wrong with a row is not held against the next one.
+// A problem of a row does not affect the next row.
 func TestProblemsPass(t *testing.T) {
 	good := `{"t": "good"}`
 	var lines, want []string
@@ -165,7 +165,7 @@ func TestProblemsPass(t *testing.T) {
 	}
 }
 
-// Values that are not wanted are checked as deep as wanted ones, and no deeper than encoding/json does.
+// Values that are not requested are checked to the same depth as requested ones, which is that of encoding/json.
 func TestDepth(t *testing.T) {
 	s, err := newScanner([]string{"t"})
 	if err != nil {
@@ -282,7 +282,7 @@ func TestLongLine(t *testing.T) {
 	}
 }
 
-// A byte order mark elsewhere than at the start of a file is damage, as where files with marks were joined.
+// A byte order mark that is not at the start of a file is damage, as in concatenated files with marks.
 func TestByteOrderMarkInside(t *testing.T) {
 	dir := sourcetest.Dir(t, map[string]string{"a.jsonl": "\ufeff{\"t\": \"one\"}\n\ufeff{\"t\": \"two\"}\n"})
 	rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.jsonl"}`), 0, 0, "t")
@@ -295,7 +295,7 @@ func TestByteOrderMarkInside(t *testing.T) {
 	}
 }
 
-// An array elsewhere than at the start of a file is a bad row, as any other value.
+// An array that is not at the start of a file is a bad row, like any other value.
 func TestArrayInside(t *testing.T) {
 	dir := sourcetest.Dir(t, map[string]string{"a.jsonl": "{\"t\": \"one\"}\n[]\n{\"t\": \"two\"}\n"})
 	rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.jsonl"}`), 0, 0, "t")
@@ -354,7 +354,7 @@ func FuzzJSONL(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {
 		if !utf8.Valid(line) {
-			return // encoding/json replaces what the scanner keeps
+			return // encoding/json replaces bytes that the scanner keeps
 		}
 		s, err := newScanner([]string{"t", "a.b"})
 		if err != nil {
@@ -365,7 +365,7 @@ func FuzzJSONL(f *testing.F) {
 		if p, isProblem := errors.AsType[problem](err); isProblem {
 			message = string(p)
 		} else if err != nil {
-			t.Fatalf("%q: an error that is no problem: %v", line, err)
+			t.Fatalf("%q: an error that is not a problem: %v", line, err)
 		}
 		invalid := strings.HasPrefix(message, ", column ")
 		if invalid == json.Valid(line) {

@@ -180,7 +180,7 @@ func TestColumnsThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// Strings are read whatever their type says of them, and other bytes are not.
+// Strings are read whatever the annotation of their type, and other bytes are not.
 func TestTypes(t *testing.T) {
 	type row struct {
 		JSON  string   `parquet:"json,json"`
@@ -211,7 +211,7 @@ func TestTypes(t *testing.T) {
 	}
 }
 
-// Only the groups that the format puts between a list and its elements may be left out of a path.
+// Only the groups that the format puts between a list and its elements may be omitted from a path.
 func TestGroupsOfLists(t *testing.T) {
 	type inner struct {
 		Content string `parquet:"content"`
@@ -243,7 +243,7 @@ func TestGroupsOfLists(t *testing.T) {
 	}
 }
 
-// Of a row with several problems the first field's is told, and the fields of the next rows stay together.
+// If several fields of a row have problems, the first is reported, and the fields of the next rows stay aligned.
 func TestSeveralProblems(t *testing.T) {
 	dir := sourcetest.Dir(t, map[string]string{"a.parquet": file(t, records(4), 3)})
 	rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, "maybe", "tags.1", "text", "maybe")
@@ -259,7 +259,7 @@ func TestSeveralProblems(t *testing.T) {
 	}
 }
 
-// A value has as many bytes as a row may have, and a reading that is stopped does not call its file damaged.
+// A value may be as large as a row, and a cancelled read does not report its file as damaged.
 func TestLongValuesAndStops(t *testing.T) {
 	c := &column{field: "x"}
 	value := make([]byte, source.MaxRow+1)
@@ -298,7 +298,7 @@ func TestLongValuesAndStops(t *testing.T) {
 	}
 }
 
-// Row counts that differ from what is there are damage.
+// Row counts that differ from the actual ones are damage.
 func TestRowsThatAreNotThere(t *testing.T) {
 	content := footerWith(t, func(m *format.FileMetaData) { m.NumRows, m.RowGroups[0].NumRows = 3, 3 })
 	dir := sourcetest.Dir(t, map[string]string{"a.parquet": content})
@@ -311,7 +311,7 @@ func TestRowsThatAreNotThere(t *testing.T) {
 	}
 }
 
-// Of two columns with a name none is taken.
+// If two columns have the same name, neither is used.
 func TestTwoColumnsOfAName(t *testing.T) {
 	content := strings.ReplaceAll(file(t, records(2), 2), "tags", "text")
 	dir := sourcetest.Dir(t, map[string]string{"a.parquet": content})
@@ -323,7 +323,7 @@ func TestTwoColumnsOfAName(t *testing.T) {
 	}
 }
 
-// A page that is too large is not called damaged: another copy of the file would not help.
+// A page that is too large is not reported as damage: another copy of the file would not help.
 func TestLargePage(t *testing.T) {
 	good := file(t, records(1), 1)
 	// The first page's header begins with its kind, 0, and its size, both in zigzag.
@@ -356,7 +356,7 @@ func TestReading(t *testing.T) {
 	}
 }
 
-// footerWith is a good file with another footer.
+// footerWith returns a good file with another footer.
 func footerWith(t *testing.T, change func(*format.FileMetaData)) string {
 	t.Helper()
 	good := file(t, records(2), 2)
@@ -409,7 +409,7 @@ func TestSchema(t *testing.T) {
 	}
 }
 
-// FuzzParquet damages files: every reading ends with rows or an error of kind InvalidInput, never with a panic.
+// FuzzParquet damages files: every read ends with rows or an error of kind InvalidInput, never with a panic.
 func FuzzParquet(f *testing.F) {
 	for _, codec := range []compress.Codec{&parquet.Uncompressed, &parquet.Snappy} {
 		good := file(f, records(6), 4, parquet.Compression(codec))

@@ -37,7 +37,7 @@ func gz(t testing.TB, text string) string {
 	return b.String()
 }
 
-// skipped is a frame that decoders of zstd pass over.
+// skipped returns a skippable zstd frame.
 func skipped(content string) string {
 	return "\x5a\x2a\x4d\x18" + string(binary.LittleEndian.AppendUint32(nil, uint32(len(content)))) + content
 }
@@ -64,7 +64,7 @@ func TestContent(t *testing.T) {
 		{"a.zst", skipped("nothing follows"), `!a.zst: its name ends in .zst, but its first bytes "Z*M\x18" are not zstd`, false},
 		{"a", "\xff\xfet\x00", `!a begins with the UTF-16 byte order mark "\xff\xfe", but text must be UTF-8; convert it: iconv -f UTF-16 -t UTF-8 FILE`, false},
 		{"a", gz(t, "\xfe\xff\x00t"), `!a begins with the UTF-16 byte order mark "\xfe\xff"`, true},
-		// Frames that hold nothing, with a window of 2 GiB and with a dictionary.
+		// Empty frames, with a window of 2 GiB and with a dictionary.
 		{"a", "\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00", "!a: its zstd data needs a window of 2147483648 bytes, but at most 134217728 bytes are allowed; compress it again", true},
 		{"a", "\x28\xb5\x2f\xfd\x01\x08\x07\x01\x00\x00", "!a: it was compressed with the zstd dictionary 7, which is not supported; compress it again without one", true},
 		{"a", "\x1f\x8b", "!a: truncated gzip data after 0 bytes of content: ", true},
@@ -106,7 +106,7 @@ func TestContent(t *testing.T) {
 	}
 }
 
-// FuzzContent reads any bytes as a file: that ends with text or an error of kind InvalidInput.
+// FuzzContent reads arbitrary bytes as a file: this gives text or an error of kind InvalidInput.
 func FuzzContent(f *testing.F) {
 	for _, seed := range []string{"", "text", "\ufefftext", gz(f, "text"), zst(f, "text"), skipped("x") + zst(f, "text"), "\xff\xfe",
 		"\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00", "\x28\xb5\x2f\xfd\x01\x08\x07\x01\x00\x00"} {

@@ -82,18 +82,18 @@ func TestPathsThatMatch(t *testing.T) {
 		{"b-*.txt", []string{"b-1.txt", "b-2.txt"}},
 		{"b-[2-9].txt", []string{"b-2.txt"}},
 		{"{b-2,a,b-2,b-?}.txt", []string{"a.txt", "b-1.txt", "b-2.txt"}},
-		{"star*.txt", []string{"star*.txt"}}, // it exists as it stands
+		{"star*.txt", []string{"star*.txt"}}, // it exists literally
 		{`star\*.txt`, []string{"star*.txt"}},
 		{`\[x\]/q?.*`, []string{"q?.txt", "qq.txt"}},
 		{"sub/*.txt", []string{"Z.txt", "a.txt", "link.txt"}},
 		{"sub/**/*.txt", []string{"Z.txt", "a.txt", "deep/.hidden.txt", "deep/c.txt", "deep/not.surprisal.txt", "link.txt"}},
-		{"sub/**/**/c.txt", []string{"deep/c.txt"}}, // likewise what is found in two ways
+		{"sub/**/**/c.txt", []string{"deep/c.txt"}}, // also if it is found in two ways
 		{"linked/**/c.txt", []string{"deep/c.txt"}},
 		{"s*/deep/c.txt", []string{"sub/deep/c.txt"}},
 		{"sub/deep/**", []string{".hidden.txt", "c.txt", "not.surprisal.txt"}},
 		{"**/**/c.txt", []string{"sub/deep/c.txt"}}, // a file that matches twice is read once
 		{"{**/c.txt,sub/deep/c*}", []string{"sub/deep/c.txt"}},
-		{".surprisal/runs/*/log.txt", []string{"1/log.txt"}}, // whoever names the state means it
+		{".surprisal/runs/*/log.txt", []string{"1/log.txt"}}, // the state can be named explicitly
 		{"{.,sub}/{.surprisal,deep}/c.txt", []string{"sub/deep/c.txt"}},
 	}
 	for _, test := range tests {
@@ -165,7 +165,7 @@ func TestPathsThatDoNot(t *testing.T) {
 	}
 }
 
-// A spec may be a stranger's: package bucket says what its URLs must not.
+// A spec may be untrusted: package bucket rejects options in its URLs.
 func TestOptionsOfSpecs(t *testing.T) {
 	for path, want := range map[string]string{
 		"s3://bucket/a?profile=work":                        `s3://bucket: the option "profile" is not allowed in a spec`,
@@ -251,7 +251,7 @@ func TestReadNoticesChanges(t *testing.T) {
 	}
 }
 
-// What lies behind the wanted rows is neither read nor checked.
+// Content after the requested rows is neither read nor checked.
 func TestReadStopsAtTo(t *testing.T) {
 	dir := sourcetest.Dir(t, map[string]string{"a.txt": "a", "b.txt": "b"})
 	s := sourcetest.Source(dir, `{"path": "*.txt"}`)
@@ -325,7 +325,7 @@ func openFiles(t *testing.T) int {
 	return len(list)
 }
 
-// However a reading ends, its files are closed.
+// Files are closed however a read ends.
 func TestFilesAreClosed(t *testing.T) {
 	dir := sourcetest.Dir(t, map[string]string{"a.txt": "a", "b.txt": "b", "bad.txt.gz": "\x1f\x8bdamaged", "utf16.txt": "\xff\xfea\x00"})
 	before := openFiles(t)
@@ -361,7 +361,7 @@ func TestFilesAreClosed(t *testing.T) {
 	}
 }
 
-// Digests are remembered where the runner says, and written where it allows that.
+// Digests are remembered in the runner's cache directory, and written only if allowed.
 func TestRememberedDigests(t *testing.T) {
 	t.Parallel()
 	dir, state := sourcetest.Dir(t, map[string]string{"a.txt": "a"}), t.TempDir()
@@ -393,7 +393,7 @@ func TestRememberedDigests(t *testing.T) {
 	if got := resolve(true); got != "remembered" {
 		t.Errorf("the file was read again: %s", got)
 	}
-	// One provider keeps the directories that it is given apart.
+	// One provider keeps the caches of directories separate.
 	p := newWhole()
 	states := []string{t.TempDir(), "", t.TempDir()}
 	for _, cache := range states {
@@ -408,12 +408,11 @@ func TestRememberedDigests(t *testing.T) {
 	}
 }
 
-// Remembering digests only saves time: where they cannot be saved, for example on a full disk, files are resolved all the
-// same.
+// Remembering digests only saves time. If they cannot be saved, for example on a full disk, files are resolved anyway.
 func TestUnsavedDigests(t *testing.T) {
 	t.Parallel()
 	dir, state := sourcetest.Dir(t, map[string]string{"a.txt": "a"}), t.TempDir()
-	// No file can take the place of a directory.
+	// A file cannot replace a directory.
 	if err := os.Mkdir(filepath.Join(state, "digests.json"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -430,7 +429,7 @@ type pair struct{ whole }
 func (pair) Reader([]string) (Reader, error) {
 	value := make([]byte, 40<<20)
 	return func(_ *File, rows *Rows) error {
-		// As much as is allowed, and a byte more.
+		// The maximum, and one byte more.
 		return errors.Join(rows.Emit([][]byte{value, value[:24<<20]}), rows.Emit([][]byte{value, value[:24<<20+1]}), rows.Emit([][]byte{value, value}))
 	}, nil
 }
@@ -457,7 +456,8 @@ func newCustom(read Reader) sdk.Provider {
 	})
 }
 
-// An error of a reader is the answer, unless the file changed under it; an error of who takes the rows always is.
+// An error of a reader is returned unchanged, unless the file changed during the read; an error of emit is always
+// returned unchanged.
 func TestErrorsOfReaders(t *testing.T) {
 	errRead, errTaken := errors.New("cannot read on"), errors.New("taken enough")
 	for _, test := range []struct {
@@ -509,7 +509,7 @@ func TestErrorsOfReaders(t *testing.T) {
 	}
 }
 
-// What a reader is told of the rows that are wanted, and how they are numbered whatever it passes over.
+// The requested rows that a reader is told of, and the numbers of rows whatever it skips.
 func TestRowsOfReaders(t *testing.T) {
 	dir := sourcetest.Dir(t, map[string]string{"a.txt": "a", "b.txt": "b"})
 	s := sourcetest.Source(dir, `{"path": "*.txt"}`)
@@ -551,8 +551,8 @@ func TestRowsOfReaders(t *testing.T) {
 	}
 }
 
-// A provider names the variables that its format and remote services need, keeps parameters as they are written, and says
-// that all files of a compressed format are.
+// A provider names the variables that its format and remote services need, keeps parameters as written, and reports all
+// files of a compressed format as compressed.
 func TestFormats(t *testing.T) {
 	p := newCustom(nil)
 	d, err := p.Describe(t.Context())
@@ -598,7 +598,7 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// What a remote service's error means.
+// Errors of a remote service.
 func TestRemoteErrors(t *testing.T) {
 	b := memblob.OpenBucket(nil)
 	_, missing := b.ReadAll(t.Context(), "gone")

@@ -87,9 +87,9 @@ func TestSplitField(t *testing.T) {
 	}
 }
 
-// Lines are cut the same, whether they fit into one read or not, and lines that are too long are counted.
+// Lines are split the same way, whether they fit into one read or not, and lines that are too long are counted.
 func TestLines(t *testing.T) {
-	const read = 1 << 20 // what the reader holds at once
+	const read = 1 << 20 // the size of the reader's buffer
 	line := func(n int) string { return strings.Repeat("x", n) }
 	for _, test := range []struct {
 		name, text string
@@ -138,7 +138,7 @@ func TestLines(t *testing.T) {
 	if half, err := lines.Next(); !errors.Is(err, errBroken) || half.Text != nil {
 		t.Errorf("found %q, %v", half.Text, err)
 	}
-	// An end within the data is damage, even where it looks like the end.
+	// A premature end within the data is damage, even if it looks like the end.
 	lines = NewLines(broken{fmt.Errorf("cut: %w", io.EOF)}, 9)
 	if _, err := lines.Next(); err == nil || err.Error() != "cut: EOF" {
 		t.Errorf("found %v", err)

@@ -9,7 +9,7 @@ import (
 	"surprisal.dev/providers/source/sourcetest"
 )
 
-// TestGolden reads files with all that a row can end at.
+// TestGolden reads files with every kind of row end.
 func TestGolden(t *testing.T) {
 	dir := sourcetest.Dir(t, map[string]string{
 		"a.txt": "\ufeffone\nline: two\r\n\r\n  \t\nthree\rfour: \xff\n\n\n",

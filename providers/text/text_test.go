@@ -30,7 +30,7 @@ func TestRows(t *testing.T) {
 		want    []string
 	}{
 		{"a file is a row, to the byte", `"split": "file"`, "one\r\n\xff\n\n", []string{`0 a.txt:0 "one\r\n\xff\n\n"`}},
-		{"a byte order mark at the start is passed over, once", `"split": "file"`, "\ufeff\ufeffone\ufeff", []string{`0 a.txt:0 "\ufeffone\ufeff"`}},
+		{"a byte order mark at the start is skipped, once", `"split": "file"`, "\ufeff\ufeffone\ufeff", []string{`0 a.txt:0 "\ufeffone\ufeff"`}},
 		{"nothing but a byte order mark", `"split": "file"`, "\ufeff", []string{`0 a.txt:0 ""`}},
 		{"half a byte order mark", `"split": "file"`, "\xef\xbb", []string{`0 a.txt:0 "\xef\xbb"`}},
 		{"a byte order mark before lines", `"split": "lines"`, "\ufeffone\n\ufefftwo", []string{`0 a.txt:0 "one"`, `1 a.txt:1 "\ufefftwo"`}},
@@ -84,7 +84,7 @@ func TestSeparatorCutsAtItsFirstPlace(t *testing.T) {
 	}
 }
 
-// What decides the rows is part of a source's identity, with its defaults and in the way it is written.
+// Everything that determines the rows is part of a source's identity, with its defaults and in its written form.
 func TestParameters(t *testing.T) {
 	dir := sourcetest.Dir(t, map[string]string{"a.txt": "one"})
 	for config, want := range map[string]string{
@@ -104,7 +104,7 @@ func TestParameters(t *testing.T) {
 // sumOfOne is what sha256sum prints of "one".
 const sumOfOne = "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed"
 
-// Rows are cut in two whatever they are, and what cannot be cut says where it stands.
+// Rows of any kind are split in two, and the error for a row that cannot be split contains its position.
 func TestSeparators(t *testing.T) {
 	dir := sourcetest.Dir(t, map[string]string{"a.txt": "\n\none => 1\nmore\n\ntwo =>\n\nthree\n\n => 4", "empty.txt": "", "none.txt": "a=b"})
 	for _, test := range []struct {
@@ -206,7 +206,7 @@ func TestLongRowsAreProblems(t *testing.T) {
 	}
 }
 
-// A small file that decompresses to one long row costs no more memory than the longest row that is allowed.
+// A small file that decompresses to one long row needs no more memory than the longest allowed row.
 func TestBombs(t *testing.T) {
 	const most, long = 1 << 20, 128 << 20
 	var zip bytes.Buffer
@@ -319,7 +319,7 @@ func TestParagraphsAgreeWithARegexp(t *testing.T) {
 	})
 }
 
-// FuzzText puts the pieces back together: between them lies nothing but line ends and blank lines.
+// FuzzText puts the pieces back together: only line ends and blank lines are between them.
 func FuzzText(f *testing.F) {
 	for _, seed := range []string{"", "a", "\n", "a\n\nb\r\n\r\n c\n", "\xff\x00\n\t\n\ufeffx", "a\rb\r\n \r\n"} {
 		f.Add([]byte(seed))
@@ -358,7 +358,7 @@ func FuzzText(f *testing.F) {
 					t.Fatalf("%s: row %q is not next in %q", split, r.Values[0], rest)
 				}
 				if gap := rest[:at]; (at > 0 || i > 0) && !gaps[split].Match(gap) {
-					t.Fatalf("%s: %q lies before row %q of %q", split, gap, r.Values[0], content)
+					t.Fatalf("%s: %q is before row %q of %q", split, gap, r.Values[0], content)
 				}
 				rest = rest[at+len(r.Values[0]):]
 			}

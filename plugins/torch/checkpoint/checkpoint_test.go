@@ -43,7 +43,7 @@ func values(t testing.TB, c *checkpoint.Checkpoint, name string) []float32 {
 	if err := tensor.Float32(all); err != nil {
 		t.Fatal(err)
 	}
-	// Any rows are those of the whole.
+	// Any range of rows equals the rows of the whole.
 	for _, rows := range [][2]int64{{0, 1}, {1, tensor.Shape[0]}, {tensor.Shape[0] / 2, tensor.Shape[0]}} {
 		width := tensor.Elements() / tensor.Shape[0]
 		part := make([]float32, (rows[1]-rows[0])*width)
@@ -57,7 +57,7 @@ func values(t testing.TB, c *checkpoint.Checkpoint, name string) []float32 {
 	return all
 }
 
-// matrix is made of elements computed from row and column.
+// matrix consists of elements computed from row and column.
 func matrix(rows, columns int, at func(r, c int) int) []float32 {
 	var m []float32
 	for r := range rows {
@@ -187,7 +187,7 @@ func TestFilesOfOneModel(t *testing.T) {
 	}
 }
 
-// TestTextOfImages reads the text model of one that sees images, by the names that two versions of transformers give its tensors.
+// TestTextOfImages reads the text decoder of a multimodal model, with the tensor names of two versions of transformers.
 func TestTextOfImages(t *testing.T) {
 	const golden = "../../../testdata/torch/golden/gemma3-images/"
 	read := func(name string) []byte {
@@ -263,7 +263,7 @@ func TestGPTNeoX(t *testing.T) {
 	equal(t, "layer", fmt.Sprint(l.Parallel, l.MLP.Gated, l.MLP.Activation == checkpoint.GELU, l.Attention.Rope.Size), "true false true 2")
 }
 
-// gemmaTensors has what Gemma 3 and OLMo 2 add to Llama's.
+// gemmaTensors lists the tensors that Gemma 3 and OLMo 2 add to Llama's.
 func gemmaTensors() map[string]array {
 	more := map[string]array{}
 	for _, name := range []string{"pre_feedforward_layernorm", "post_feedforward_layernorm"} {
@@ -273,7 +273,7 @@ func gemmaTensors() map[string]array {
 	return llamaTensors("model.", more)
 }
 
-// TestGraphs shows what fields of configurations mean.
+// TestGraphs checks the meaning of configuration fields.
 func TestGraphs(t *testing.T) {
 	layers := func(n int, tensors map[string]array) map[string]array {
 		all := maps.Clone(tensors)

@@ -42,7 +42,8 @@ func TestGGUFLlama(t *testing.T) {
 	arrays["rope_freqs.weight"] = array{shape: []int64{2}, data: []byte{0, 0, 0x80, 0x3f, 0, 0, 0, 0x41}}
 	arrays["blk.0.attn_q.bias"] = ramp(0, 8)
 	c := open(t, ggufFile(t, gguf(t, metadata, arrays)))
-	// Pairs that turn together are rows 0 and 1, 2 and 3 of a stored head, 0 and 2, 1 and 3 of a canonical one.
+	// Pairs that are rotated together are rows 0 and 1, 2 and 3 of a stored head, and rows 0 and 2, 1 and 3 of a
+	// canonical one.
 	stored := []int{0, 2, 1, 3, 4, 6, 5, 7}
 	equal(t, "q", values(t, c, "layers.0.attention.q.weight"), matrix(8, 8, func(r, c int) int { return 8*stored[r] + c }))
 	equal(t, "q's bias", values(t, c, "layers.0.attention.q.bias"), matrix(1, 8, func(_, c int) int { return stored[c] }))
@@ -213,7 +214,7 @@ func TestRefusedGGUF(t *testing.T) {
 	}
 }
 
-// everything reads all tensors of a file that opened; whatever the bytes are, nothing panics.
+// everything reads all tensors of an open file. Nothing panics, whatever the bytes are.
 func everything(t *testing.T, path string) {
 	c, err := checkpoint.Open(path)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"surprisal.dev/plugins/torch/tensor"
 )
 
-// golden is what transformers computed for a tiny model in float32; see testdata/torch/golden.py.
+// golden holds the losses that transformers computed for a tiny model in float32; see testdata/torch/golden.py.
 type golden struct {
 	Sequences []struct {
 		IDs    []int32   `json:"ids"`
@@ -76,7 +76,7 @@ func load(t *testing.T, directory string, o Options) (*Decoder, *tensor.Heap) {
 	return d, heap
 }
 
-// near is how far losses may be from those of transformers in float32, in nats: at most and in the mean.
+// near is the maximum and the mean tolerance in nats for the difference from transformers in float32.
 type near struct{ most, mean float64 }
 
 var float32Near, bfloat16Near = near{1e-4, 1e-5}, near{0.5, 0.08}
@@ -114,7 +114,7 @@ func compareGolden(t *testing.T, d *Decoder, heap *tensor.Heap, sequences []Sequ
 			t.Fatal(err)
 		}
 		if len(alone) != len(want[i]) {
-			t.Fatalf("sequence %d has %d losses, wanted %d", i, len(alone), len(want[i]))
+			t.Fatalf("sequence %d has %d losses, want %d", i, len(alone), len(want[i]))
 		}
 		for j, loss := range want[i] {
 			worst, sum, n = max(worst, math.Abs(alone[j]-loss)), sum+math.Abs(alone[j]-loss), n+1

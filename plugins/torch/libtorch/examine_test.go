@@ -29,10 +29,10 @@ func TestExamine(t *testing.T) {
 	for _, test := range []struct {
 		name      string
 		finder    Finder
-		directory string // where the backend lies
+		directory string // the directory of the backend
 		path      string // the PATH
 		finding   string
-		found     string // part of what is found
+		found     string // part of the finding
 		fix       string // part of the command; "-" for none
 	}{
 		{name: "libtorch is there", finder: full, finding: "libtorch", found: Version + ", C++11 ABI, " + site, fix: "-"},

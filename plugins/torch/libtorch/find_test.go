@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// pythonWith returns a program that answers like a Python whose torch lies in dir.
+// pythonWith returns a program that answers like a Python whose torch is in dir.
 func pythonWith(t *testing.T, dir string) string {
 	path := filepath.Join(t.TempDir(), "python3")
 	if err := os.WriteFile(path, []byte("#!/bin/sh\necho '"+dir+"'\n"), 0o755); err != nil {
@@ -38,7 +38,7 @@ func TestFind(t *testing.T) {
 		name     string
 		finder   Finder
 		dir      string // the directory that is found
-		passed   string // part of what was ignored
+		passed   string // part of the ignored candidate
 		errorHas string
 	}{
 		{name: "nothing", finder: Finder{Python: pythonWith(t, "")}, errorHas: "no libtorch"},

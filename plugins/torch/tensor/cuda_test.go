@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestCUDA compares what a GPU computes with what this processor does.
+// TestCUDA compares a GPU's results with this processor's.
 func TestCUDA(t *testing.T) {
 	if err := LoadCUDA(filepath.Join(os.Getenv("LIBTORCH_LIBRARY_PATH"), "libtorch_cuda.so")); err != nil {
 		t.Fatal(err)

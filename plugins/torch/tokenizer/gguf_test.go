@@ -17,7 +17,7 @@ func TestRebuildRefuses(t *testing.T) {
 	if r, err := rebuild(good); err != nil || r.size != 4 || r.bos != 0 || r.eos != 3 {
 		t.Fatalf("%d tokens, BOS %d, EOS %d, %v", r.size, r.bos, r.eos, err)
 	}
-	// Qwen's tokenizers have no token that begins a text, whatever config.json names for it.
+	// Qwen's tokenizers have no beginning-of-text token, whatever config.json contains.
 	for flag, want := range map[any]int32{nil: -1, false: -1, true: 0} {
 		qwen := maps.Clone(good)
 		qwen["tokenizer.ggml.pre"], qwen["tokenizer.ggml.add_bos_token"] = "qwen2", flag
