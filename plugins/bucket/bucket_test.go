@@ -151,7 +151,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// An endpoint is allowed whose host and port, or whose host alone, stands in the list; and no part of a name does for it.
+// An endpoint is allowed if its host and port, or its host alone, is in the list; a part of a name does not suffice.
 func TestAllowedHosts(t *testing.T) {
 	offline(t)
 	for _, test := range []struct {
@@ -193,7 +193,7 @@ func TestAllowedHosts(t *testing.T) {
 	}
 }
 
-// The user's own URLs may say what a spec's must not, and an emulator of Google's storage needs no credentials.
+// The user's own URLs may have options that are not allowed in a spec, and an emulator of Google's storage needs no credentials.
 func TestOfUser(t *testing.T) {
 	offline(t)
 	b, err := bucket.Open(t.Context(), "s3", "data", "region=eu-west-1&disable_https=true", bucket.FromUser)

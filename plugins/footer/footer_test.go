@@ -135,7 +135,7 @@ func TestBrokenReader(t *testing.T) {
 	for _, whole := range []int{0, 4, len(good) - 8} {
 		_, err := footer.Open("a.parquet", broken{bytes.NewReader(good), int64(whole)}, int64(len(good)))
 		if !errors.Is(err, errBroken) || protocol.KindOf(err) != "" {
-			t.Errorf("with %d bytes that can be read: found %v of kind %q, wanted the reader's error", whole, err, protocol.KindOf(err))
+			t.Errorf("with %d bytes that can be read: found %v of kind %q, want the reader's error", whole, err, protocol.KindOf(err))
 		}
 	}
 }

@@ -562,7 +562,7 @@ func TestBombs(t *testing.T) {
 		"dictionary's values":    {one(format.Uncompressed, dictionary(huge, 5), text), "a dictionary of 2147483647 values in 5 bytes", false},
 		"dictionary's few bytes": {one(format.Uncompressed, dictionary(6, 5), text), "a dictionary of 6 values in 5 bytes", false},
 		"snappy":                 {one(format.Snappy, v1(1, format.Plain, 5), binary.AppendUvarint(nil, much)), "a page of 67108864 bytes, but its header declares 5", false},
-		"snappy, v2":             {one(format.Snappy, v2(1, 0, 0, 5), snappy.Encode(nil, make([]byte, 1<<20))), "where its header says 5", false},
+		"snappy, v2":             {one(format.Snappy, v2(1, 0, 0, 5), snappy.Encode(nil, make([]byte, 1<<20))), "but its header declares 5", false},
 		"gzip":                   {one(format.Gzip, v1(1, format.Plain, 5), zeros(t, format.Gzip)), "a page of 6 bytes, but its header declares 5", false},
 		"brotli":                 {one(format.Brotli, v1(1, format.Plain, 5), zeros(t, format.Brotli)), "a page of 6 bytes, but its header declares 5", false},
 		"zstd":                   {one(format.Zstd, v1(1, format.Plain, 5), zeros(t, format.Zstd)), "a page of 6 bytes, but its header declares 5", false},
@@ -595,7 +595,7 @@ func TestBombs(t *testing.T) {
 		"short snappy":  {one(format.Snappy, v1(1, format.Plain, 6), snappy.Encode(nil, text)), "a page of 5 bytes, but its header declares 6", false},
 		"empty gzip":    {one(format.Gzip, v1(1, format.Plain, 5), small(t, format.Gzip, nil)), "a page of 0 bytes, but its header declares 5", false},
 		"no gzip":       {one(format.Gzip, v1(1, format.Plain, 5), text), "gzip data: ", false},
-		"cut gzip":      {one(format.Gzip, v1(1, format.Plain, 5), small(t, format.Gzip, text)[:12]), "where its header says 5", false},
+		"cut gzip":      {one(format.Gzip, v1(1, format.Plain, 5), small(t, format.Gzip, text)[:12]), "but its header declares 5", false},
 		"no snappy":     {one(format.Snappy, v1(1, format.Plain, 5), []byte{5, 0xff}), "SNAPPY data: ", false},
 		"no zstd":       {one(format.Zstd, v1(1, format.Plain, 5), text), "ZSTD data: ", false},
 		"cut header":    {inside(3, one(format.Uncompressed, v1(1, format.Plain, 5), text)), "header of the page at byte 4: ", false},
@@ -623,7 +623,7 @@ func TestBombs(t *testing.T) {
 			}
 			runtime.ReadMemStats(&after)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("got error %v\nwanted one with %q", err, test.want)
+				t.Errorf("got error %v\nwant one with %q", err, test.want)
 			}
 			if _, isLimit := errors.AsType[*footer.LimitError](err); isLimit != test.limit {
 				t.Errorf("error %v is a limit: %v, want %v", err, isLimit, test.limit)

@@ -146,7 +146,7 @@ func agrees(t *testing.T, r reference, texts []string, answers []protocol.Scored
 		worst = max(worst, math.Abs(nats)/math.Ln2/float64(len(texts[i])))
 	}
 	mean := sum / float64(tokens)
-	t.Logf("against transformers: %d tokens, mean %.2g and at most %.2g nats a token, at most %.2g bits a byte", tokens, mean, greatest, worst)
+	t.Logf("against transformers: %d tokens, mean %.2g and at most %.2g nats per token, at most %.2g bits per byte", tokens, mean, greatest, worst)
 	if mean > maxMean || greatest > maxToken || worst > maxBPB {
 		t.Errorf("more than %g, %g and %g", maxMean, maxToken, maxBPB)
 	}
@@ -173,7 +173,7 @@ func independent(t *testing.T, m sdk.Model, tolerance float64, texts []string, t
 	for to, got := range score(t, m, protocol.Settings{}, shuffled...) {
 		compare(order[to], got)
 	}
-	t.Logf("alone, together and in another order: at most %g nats a token", greatest)
+	t.Logf("alone, together and in another order: at most %g nats per token", greatest)
 	if greatest > tolerance {
 		t.Errorf("more than %g", tolerance)
 	}

@@ -110,7 +110,7 @@ func TestInstall(t *testing.T) {
 	}{
 		{name: "all is well", ranges: func(map[string][]byte) []string { return []string{"", ""} }},
 		{
-			name: "a connection breaks off and the download goes on",
+			name: "an interrupted download is resumed",
 			disturb: func(files map[string][]byte) func(int, http.ResponseWriter, *http.Request) bool {
 				return func(n int, w http.ResponseWriter, _ *http.Request) bool {
 					return n == 0 && cut(w, files["/torch.whl"][:half(files)])
