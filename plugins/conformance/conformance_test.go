@@ -177,12 +177,12 @@ func TestCarelessProvider(t *testing.T) {
 		passed handshake
 		failed the schema is CUE
 		failed a configuration that is not a struct is refused as invalid input: it was accepted
-		passed case 1: a source resolves twice
+		passed case 1: resolving a source twice
 		passed case 1: rows come in order
 		failed reading resumes from any row: from row 1
 		failed a range of rows can be read
 		failed an unknown field is refused
-		failed a content that is not the pinned one is refused
+		failed content that differs from the pinned one is refused
 		failed a crash in mid-stream
 		not a row of 64 MiB passes: the case has no large source
 		not a row of more than 64 MiB is a problem: the case has no source with such a row`)
@@ -278,7 +278,7 @@ func TestNoPlugin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantReport(t, report, "failed handshake and description: /bin/true ended (exit status 0) without a handshake")
+	wantReport(t, report, "failed handshake and description: /bin/true ended (exit status 0) without the handshake")
 	if _, err := Run(t.Context(), []string{"/bin/true"}, "wheel"); protocol.KindOf(err) != protocol.InvalidInput {
 		t.Errorf("got %v for a wrong kind", err)
 	}

@@ -334,7 +334,7 @@ func TestRead(t *testing.T) {
 		{name: "killed again and again", config: `{"rows": 50000, "bytes": 100, "at": 40000, "do": "die"}`,
 			want: "crashed 3 times in a row; the last time it ended (signal: killed, possibly killed by the system"},
 		{name: "panics again and again", config: `{"rows": 10, "at": 5, "do": "panic"}`, want: "panic: a bug"},
-		{name: "a missing row", config: `{"rows": 10, "at": 5, "do": "skip"}`, want: "it sent row 6 of shard \"s\" , expected row 5"},
+		{name: "a missing row", config: `{"rows": 10, "at": 5, "do": "skip"}`, want: "it sent row 6 of shard \"s\", expected row 5"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -511,7 +511,7 @@ func TestLoad(t *testing.T) {
 		"a bit flipped":      {`{"order": 3}`, "corrupt or truncated", patched(good, len(good)/2, good[len(good)/2]^1)},
 		"more at the end":    {`{"order": 3}`, "corrupt or truncated", append(slices.Clone(good), 0)},
 		"sealed, more":       {`{"order": 3}`, "1 bytes of trailing data", sealed(append(slices.Clone(unsealed(good)), 0))},
-		"sealed, less":       {`{"order": 3}`, "end too early", sealed(unsealed(good)[:len(unsealed(good))-1])},
+		"sealed, less":       {`{"order": 3}`, "unexpected end of data", sealed(unsealed(good)[:len(unsealed(good))-1])},
 		"unknown tokens":     {`{"order": 3}`, "unknown tokenization 7", sealed(patched(unsealed(good), len(fileMagic)+1, 7))},
 		"too many words":     {`{"order": 3}`, "number of words is out of range", sealed(append(unsealed(words)[:18:18], 200))},
 		"a word too long":    {`{"order": 3}`, "word 0 of 1 is out of range", sealed(append(unsealed(words)[:18:18], 1, 9, 'a'))},
@@ -519,7 +519,7 @@ func TestLoad(t *testing.T) {
 		"a word twice":       {`{"order": 3}`, `word 1, "a", is not after "a"`, sealed(append(unsealed(words)[:18:18], 2, 1, 'a', 1, 'a'))},
 		"an unknown setting": {`{"ordr": 3}`, `unknown field "ordr"`, good},
 		"an order too high":  {`{"order": 11}`, "order 11; it must be between 1 and 10", good},
-		"unknown settings":   {`{"order": 3, "tokens": "bpe"}`, `tokens "bpe"; they are "bytes" or "words"`, good},
+		"unknown settings":   {`{"order": 3, "tokens": "bpe"}`, `tokens "bpe"; use "bytes" or "words"`, good},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "model")

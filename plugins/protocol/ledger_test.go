@@ -154,15 +154,15 @@ func TestBrokenAnswers(t *testing.T) {
 		{"the end-of-text token has the loss +Inf nats", func(_ *Document, s *ScoredDocument) { s.EOSNLL = math.Inf(1) }},
 		{"the end-of-text token has the loss -0.1 nats; a loss is finite and at least -1e-09", func(_ *Document, s *ScoredDocument) { s.EOSNLL = -.1 }},
 		{"token 4, [3, 6), is only partly inside the unscored range [3, 5)", func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{3, 5, "rare"}} }},
-		{"its losses add up to 28.5 nats, but its total is  28.4999999", func(_ *Document, s *ScoredDocument) { s.TotalNLL = 28.4999999 }},
-		{"its losses add up to 28.5 nats, but its total is  28.500001; data was lost or changed in transit", func(_ *Document, s *ScoredDocument) { s.TotalNLL = 28.500001 }},
-		{"its losses add up to 28.5 nats, but its total is  NaN", func(_ *Document, s *ScoredDocument) { s.TotalNLL = math.NaN() }},
-		{"its losses add up to 28.5 nats, but its total is  +Inf", func(_ *Document, s *ScoredDocument) { s.TotalNLL = math.Inf(1) }},
-		{"its losses add up to 28.5 nats, but its total is  -Inf", func(_ *Document, s *ScoredDocument) { s.TotalNLL = math.Inf(-1) }},
+		{"its losses add up to 28.5 nats, but its total is 28.4999999", func(_ *Document, s *ScoredDocument) { s.TotalNLL = 28.4999999 }},
+		{"its losses add up to 28.5 nats, but its total is 28.500001; data was lost or changed in transit", func(_ *Document, s *ScoredDocument) { s.TotalNLL = 28.500001 }},
+		{"its losses add up to 28.5 nats, but its total is NaN", func(_ *Document, s *ScoredDocument) { s.TotalNLL = math.NaN() }},
+		{"its losses add up to 28.5 nats, but its total is +Inf", func(_ *Document, s *ScoredDocument) { s.TotalNLL = math.Inf(1) }},
+		{"its losses add up to 28.5 nats, but its total is -Inf", func(_ *Document, s *ScoredDocument) { s.TotalNLL = math.Inf(-1) }},
 		{`gives the reason "a\nb"; a reason is one line of at most 100 bytes`, func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{2, 3, "a\nb"}} }},
 		{`; a reason is one line of at most 100 bytes`, func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{2, 3, strings.Repeat("x", 101)}} }},
 		{"more than the 67108864 that a document can have; split it, or lower limits.bytes", func(d *Document, _ *ScoredDocument) { d.Text = strings.Repeat("x", MaxTextBytes+1) }},
-		{"its losses add up to NaN nats, but its total is  +Inf", func(_ *Document, s *ScoredDocument) {
+		{"its losses add up to NaN nats, but its total is +Inf", func(_ *Document, s *ScoredDocument) {
 			s.TokenNLL[0], s.TokenNLL[1], s.TotalNLL = math.MaxFloat64, math.MaxFloat64, math.Inf(1)
 		}},
 		{"token 1, [0, 2), starts before byte 1, where the previous token ended", func(_ *Document, s *ScoredDocument) { s.TokenStarts[1] = 0 }},

@@ -399,7 +399,7 @@ func TestTraining(t *testing.T) {
 		{"a file", "backend", task{Bytes: 2}, "0 aa\n1 bb\n", ""},
 		{"a file of many messages", "backend", task{Bytes: 3 << 20}, "0 " + strings.Repeat("a", 3<<20) + "\n1 " + strings.Repeat("b", 3<<20) + "\n", ""},
 		{"a backend that has enough", "backend", task{Do: "enough", Bytes: 1}, "0 a\n", ""},
-		{"a backend that does not train", "idle", task{}, "", "it is not a backend that can do this"},
+		{"a backend that does not train", "idle", task{}, "", "it does not implement this backend operation"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var got bytes.Buffer

@@ -230,7 +230,7 @@ func TestReadNoticesChanges(t *testing.T) {
 			`the files changed since planning from "a.txt", "b.txt" to "a.txt", "b.txt", "c.txt"; run `},
 		{"a file less", func(dir string) error { return os.Remove(dir + "/a.txt") },
 			`the files changed since planning from "a.txt", "b.txt" to "b.txt"`},
-		{"another name", func(dir string) error { return os.Rename(dir+"/a.txt", dir+"/A.txt") }, `now they are "A.txt", "b.txt"`},
+		{"another name", func(dir string) error { return os.Rename(dir+"/a.txt", dir+"/A.txt") }, `to "A.txt", "b.txt"; run `},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -170,7 +170,7 @@ func TestBrokenStreams(t *testing.T) {
 	if err := errors.Join(err, rows.End()); err == nil || err.Error() != "the stream ended within row 4" {
 		t.Error(err)
 	}
-	if err := rows.Join([]*pluginpb.Row{{Values: [][]byte{nil}}}, nothing); err == nil || !strings.Contains(err.Error(), "has not begun") {
+	if err := rows.Join([]*pluginpb.Row{{Values: [][]byte{nil}}}, nothing); err == nil || !strings.Contains(err.Error(), "was not begun") {
 		t.Error(err)
 	}
 	var documents DocumentJoiner

@@ -194,7 +194,7 @@ func TestRefusedGGUF(t *testing.T) {
 		{"unknown architecture", gguf(t, with(metadata, "general.architecture", "mamba"), llamaArrays()), `general.architecture is "mamba", which is not supported (supported: gemma3, llama`},
 		{"unknown field", gguf(t, with(metadata, "llama.residual_scale", float32(2)), llamaArrays()), "unknown field llama.residual_scale (2)"},
 		{"experts", gguf(t, with(metadata, "llama.expert_count", uint32(8)), llamaArrays()), "llama.expert_count is 8, which is not supported"},
-		{"one of several", gguf(t, with(metadata, "split.count", uint32(2)), llamaArrays()), "is one of 2 pieces"},
+		{"one of several", gguf(t, with(metadata, "split.count", uint32(2)), llamaArrays()), "is one of 2 shards"},
 		{"vocabulary unlike the embedding", gguf(t, with(metadata, "llama.vocab_size", uint32(9)), llamaArrays()), `tensor "token_embd.weight" (embedding.weight) has shape [10 8], the configuration requires [9 8]`},
 		{"shape", tensor("blk.0.ffn_up.weight", ramp(0, 8, 12)), `tensor "blk.0.ffn_up.weight" (layers.0.mlp.up.weight) has shape [8 12], the configuration requires [12 8]`},
 		{"type", tensor("output_norm.weight", array{shape: []int64{256}, data: make([]byte, 84), ggml: 10}), `tensor "output_norm.weight" has type Q2_K, which is not supported`},
