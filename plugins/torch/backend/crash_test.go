@@ -109,7 +109,7 @@ scoring: {context: 64, stride: 32}
 		if err != nil {
 			t.Fatal(err)
 		}
-		if deaths := bytes.Count(log, []byte("the plugin died; starting it again")); deaths != 1 {
+		if deaths := bytes.Count(log, []byte("the plugin crashed; restarting it")); deaths != 1 {
 			t.Errorf("%s: the plugin died %d times in the middle of its work\n%s", name, deaths, log)
 		}
 		if name == "segmentation fault" && !bytes.Contains(log, []byte("signal arrived during cgo execution")) {
