@@ -516,8 +516,8 @@ func TestOpen(t *testing.T) {
 	provider(t, h, "late")
 }
 
-// TestOpened checks that a plugin that is started by a command is known by its program, whatever the program is, and
-// that one that is found by name is started once, however many callers ask for it.
+// TestOpened checks that a plugin that is started by a command is known by its program, whatever the program is. A
+// plugin that is found by name is started once, however many callers ask for it.
 func TestOpened(t *testing.T) {
 	h, _ := newHost(t)
 	program := must(os.Executable())

@@ -19,8 +19,8 @@
 // The model of words sees a spelled piece as one symbol, unknown; a model of order 5 over the byte ids, trained on the
 // rare pieces, spells it. The probability of a spelled piece's first token is that of unknown times that of the byte.
 //
-// Each text has one sequence of tokens, though the model gives some probability to sequences that the tokenizer never
-// makes, such as a vocabulary word spelled out: the probabilities of all texts sum to less than one. That is a cost of
+// Each text has one sequence of tokens. The model gives some probability to sequences that the tokenizer never makes,
+// such as a vocabulary word spelled out, so that the probabilities of all texts sum to less than one. That is a cost of
 // the tokenization, as it is for subword models.
 //
 // # Histories

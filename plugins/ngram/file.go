@@ -13,9 +13,9 @@ import (
 	"surprisal.dev/plugins/ngram/kneserney"
 )
 
-// A model file consists of fileMagic, the version of the format and of the tokenization (one byte each), for words the
-// sorted vocabulary (its size, then each word's length and bytes; numbers are unsigned varints), the counts of each of
-// the language's models, and the SHA-256 of all preceding bytes.
+// A model file begins with fileMagic and the versions of the format and of the tokenization (one byte each). For words,
+// the sorted vocabulary follows: its size, then each word's length and bytes. Numbers are unsigned varints. Then come
+// the counts of each of the language's models, and the SHA-256 of all preceding bytes.
 const (
 	fileMagic   = "surprisal n-gram"
 	fileVersion = 1

@@ -8,10 +8,10 @@ import (
 	"surprisal.dev/plugins/unicode17"
 )
 
-// Visible returns s with a Go escape, such as "\n", "\x1b" or "\u202e", in place of every character that a reader
-// cannot see or that changes how others are displayed, and of every byte that is not UTF-8. These are control
-// characters, line and paragraph separators, and format characters such as bidirectional overrides and zero-width
-// characters. The result can neither end a line nor control a terminal.
+// Visible returns s with a Go escape, such as "\n", "\x1b" or "\u202e", in place of invisible characters, characters
+// that change how others are displayed, and bytes that are not UTF-8. These characters are control characters, line and
+// paragraph separators, and format characters such as bidirectional overrides and zero-width characters. The result can
+// neither end a line nor control a terminal.
 //
 // Stored files, such as reports, are made with it: the characters are those of Unicode 17, independent of Go's version.
 //

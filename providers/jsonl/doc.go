@@ -15,10 +15,15 @@
 //
 // # Problems
 //
-// The following make a row a problem, whose message names the line: invalid JSON (RFC 8259, at most 10,000 levels deep,
-// with the column in bytes from 1), a value that is not an object, a missing field, a field that is not a string, a
-// duplicate field name in an object, an escaped half of a surrogate pair, and a line of more than 64 MiB. Other
-// duplicate names are ignored.
+// These rows are problems, whose message names the line:
+//
+//   - JSON that is invalid by RFC 8259 or nested more than 10,000 levels deep; the message has the column in bytes from 1;
+//   - a value that is not an object;
+//   - a missing field, a field that is not a string, or a duplicate field name in an object;
+//   - an escaped half of a surrogate pair;
+//   - a line of more than 64 MiB.
+//
+// Other duplicate names are ignored.
 //
 // The package imports providers/source, plugins/sdk and plugins/protocol.
 package jsonl

@@ -18,8 +18,8 @@ import (
 const maxDepth = 10000
 
 // scanner checks that a text is one JSON object and finds the requested fields in it, in one pass and without
-// allocation. encoding/json would decode every other field too, silently replace invalid UTF-8 and half surrogate
-// pairs, and use the last of several equal names.
+// allocation. Package encoding/json would decode every other field too, silently replace invalid UTF-8 and half
+// surrogate pairs, and use the last of several equal names.
 type scanner struct {
 	// most is the maximum size of a line in bytes.
 	most   int

@@ -11,10 +11,10 @@
 // last line needs no end, and nothing follows an end at the end of the file. An empty line is an empty row, so row n is
 // line n+1.
 //
-// split: "paragraphs" makes one row of each longest run of lines that are not blank. A line is blank if it has nothing but
-// spaces, tabs, vertical tabs, form feeds and carriage returns. A paragraph is the bytes from the first byte of its first
-// line to the last byte of its last line, without that line's end; line ends inside it and white space at its edges stay.
-// Blank lines belong to no paragraph.
+// split: "paragraphs" makes one row of each longest run of lines that are not blank. A line is blank if it has nothing
+// but spaces, tabs, vertical tabs, form feeds and carriage returns. A paragraph is the bytes from the first byte of its
+// first line to the last byte of its last line, without that line's end. Line ends inside it and white space at its
+// edges stay. Blank lines belong to no paragraph.
 //
 // # Supervised rows
 //

@@ -153,10 +153,10 @@ func (c *Counts) enter(s slot) {
 // Write writes the counts that the same sequences would have with each symbol s replaced by rename(s), which is in [0,
 // vocabulary). The output depends only on those sequences.
 //
-// The format is a list of unsigned varints: the order, the number of n-grams of each length from 1 to the order, then the
-// trie from the root. An n-gram shorter than the order is written as the number of its children and then each child, by
-// symbol: the gap to the symbol before it, the count if occurrences are counted there, and the child itself. The
-// beginning of a sequence is written as the symbol vocabulary.
+// The format is a list of unsigned varints: the order, the number of n-grams of each length from 1 to the order, then
+// the trie from the root. An n-gram shorter than the order is written as the number of its children and then each
+// child, by symbol. A child is the gap to the symbol before it, the count if occurrences are counted there, and the
+// child itself. The beginning of a sequence is written as the symbol vocabulary.
 func (c *Counts) Write(w io.Writer, vocabulary uint32, rename func(symbol uint32) uint32) error {
 	if c.full {
 		return c.Err()

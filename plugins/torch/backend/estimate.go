@@ -9,9 +9,9 @@ import (
 	"surprisal.dev/plugins/torch/tensor"
 )
 
-// Memory of the process in addition to the graph's tensors, fitted to the models of TestMemory: libtorch itself, the
-// tokenizer's tables, and one to two bytes per byte of activations and logits, which the allocator, oneDNN and MKL
-// keep.
+// Memory of the process in addition to the graph's tensors, fitted to the models of TestMemory. It consists of libtorch
+// itself, the tokenizer's tables, and memory that the allocator, oneDNN and MKL keep. The latter is one to two bytes
+// per byte of activations and logits.
 const (
 	libraryBytes    = 150 << 20
 	vocabularyBytes = 380 // per token

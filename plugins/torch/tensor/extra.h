@@ -66,9 +66,9 @@ char *extra_activate(extra_tensor x, extra_tensor up, int activation, int portab
 // whose cosines and sines are float32 [tokens, size/2]. Changes x.
 char *extra_rotate(extra_tensor x, extra_tensor cosines, extra_tensor sines, int portable);
 
-// Causal attention within each of n consecutive sequences: q [tokens, heads, head size], k and v [tokens, kv heads,
-// head size]; sequence i is the rows ends[i-1] to ends[i]. offsets are 0 and the ends as int32 on a GPU, or NULL. With
-// window > 0 a query sees that many keys, its own included.
+// Causal attention within each of n consecutive sequences. Shapes are q [tokens, heads, head size], k and v [tokens, kv
+// heads, head size]. Sequence i is the rows ends[i-1] to ends[i]. offsets are 0 and the ends as int32 on a GPU, or
+// NULL. With window > 0 a query sees that many keys, its own included.
 char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_tensor v, const int64_t *ends, size_t n,
                       extra_tensor offsets, double scale, int64_t window, int portable);
 

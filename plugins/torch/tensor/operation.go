@@ -184,8 +184,8 @@ func flag(b bool) C.int {
 	return 0
 }
 
-// ApplyRoPE rotates, in place, the pairs (i, i+n) of each head of x [tokens, heads, head size] by the angles whose
-// cosines and sines are float32 [tokens, n] (Su et al., arXiv:2104.09864, with the pairs half a head apart). portable
+// ApplyRoPE rotates, in place, the pairs (i, i+n) of each head of x [tokens, heads, head size]. cosines and sines are
+// those of the angles, float32 [tokens, n] (Su et al., arXiv:2104.09864, with the pairs half a head apart). portable
 // disables code that only some processors support.
 func (s *Scope) ApplyRoPE(x, cosines, sines Tensor, portable bool) {
 	s.do("rotate", func() *C.char { return C.extra_rotate(x.x(), cosines.x(), sines.x(), flag(portable)) })
