@@ -21,7 +21,7 @@ type Options struct {
 	// listed here is not asked for its description, so that its process starts only when it gets work.
 	ProviderDescriptions map[string]protocol.ProviderDescription
 	BackendDescriptions  map[string]protocol.BackendDescription
-	// SearchDirs are searched for plugins before the PATH.
+	// SearchDirs are searched for plugins in addition to the PATH.
 	SearchDirs []string
 	// Dir is the directory for sockets and temporary files, created if missing. "" means the system's temporary
 	// directory, which is also used if the path is too long for a socket.

@@ -124,7 +124,7 @@ type coverage struct {
 	vocabulary int64
 	// at is the end of the covered bytes.
 	at int32
-	// unscored are the ranges that end after at.
+	// unscored are the ranges that do not end before at.
 	unscored []Unscored
 }
 
