@@ -15,7 +15,7 @@ func TestDictionaryIndexes(t *testing.T) {
 	for _, test := range []struct {
 		index int32
 		want  string
-	}{{2, ""}, {3, "index 3 of a dictionary of 3 values"}, {-1, "index -1 of a dictionary of 3 values"}} {
+	}{{2, ""}, {3, "index 3 is outside a dictionary of 3 values"}, {-1, "index -1 is outside a dictionary of 3 values"}} {
 		c := &cursor{want: column{"c", "int32"}}
 		page := dictionary.Type().NewPage(0, 2, encoding.Int32Values([]int32{0, test.index}))
 		err := guard(func() error { return c.take(page) })

@@ -174,26 +174,26 @@ func TestRefusedScores(t *testing.T) {
 		change func(*artifact.ScoredDocument)
 		want   string
 	}{
-		"shard":              {good, func(d *artifact.ScoredDocument) { d.Shard = "\xff" }, `names: found "\xff", wanted UTF-8`},
-		"text":               {good, func(d *artifact.ScoredDocument) { d.Text = "a\xffb" }, `text: found invalid UTF-8 at byte 1`},
-		"span":               {good, func(d *artifact.ScoredDocument) { d.ScoreEnd = 4 }, `found [0, 4), wanted 0 <= start <= end <= 3`},
-		"fewer ids":          {good, func(d *artifact.ScoredDocument) { d.TokenIDs = nil }, `found 0 ids and 2 ends`},
-		"fewer starts":       {good, func(d *artifact.ScoredDocument) { d.TokenStarts = []int32{1} }, `found 1 starts and 2 ends`},
-		"fewer losses":       {good, func(d *artifact.ScoredDocument) { d.TokenNLL = []float64{1} }, `token_nll: found 1 losses, wanted 2`},
-		"no losses":          {good, func(d *artifact.ScoredDocument) { d.TokenNLL = nil }, `token_nll: found 0 losses, wanted 2`},
-		"NaN":                {good, func(d *artifact.ScoredDocument) { d.TokenNLL = []float64{1, math.NaN()} }, `token_nll: found NaN for token 1`},
-		"infinite":           {good, func(d *artifact.ScoredDocument) { d.TokenNLL = []float64{math.Inf(1), 1} }, `token_nll: found +Inf for token 0`},
-		"negative":           {good, func(d *artifact.ScoredDocument) { d.TokenNLL = []float64{-2e-9, 1} }, `token_nll: found -2e-09 for token 0`},
-		"past the end":       {good, func(d *artifact.ScoredDocument) { d.TokenEnds = []int32{1, 4} }, `token 1: found bytes [1, 4), wanted a span from byte 1 on within the text's 3 bytes`},
-		"backwards":          {good, func(d *artifact.ScoredDocument) { d.TokenEnds = []int32{2, 1} }, `token 1: found bytes [2, 1)`},
-		"overlapping":        {good, func(d *artifact.ScoredDocument) { d.TokenStarts = []int32{0, 0} }, `token 1: found bytes [0, 3), wanted a span from byte 1 on`},
-		"unscored":           {good, func(d *artifact.ScoredDocument) { d.UnscoredStarts, d.UnscoredEnds = []int32{2}, []int32{4} }, `found unscored range [2, 4) after byte 0 of 3`},
-		"unscored starts":    {good, func(d *artifact.ScoredDocument) { d.UnscoredStarts = []int32{2} }, `found 1 unscored starts and 0 ends`},
-		"both losses":        {good, func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{1, 2, 3} }, `token_nll: found 2 losses, wanted none`},
-		"bytes":              {imported, func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{1} }, `per_byte_loss: found 1 losses, wanted 3`},
-		"bytes NaN":          {imported, func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{1, 2, math.NaN()} }, `per_byte_loss: found NaN at byte 2`},
-		"imported past end":  {imported, func(d *artifact.ScoredDocument) { d.TokenEnds = []int32{1, 4} }, `token 1: found bytes [1, 4)`},
-		"imported half open": {imported, func(d *artifact.ScoredDocument) { d.TokenStarts = []int32{-1, 1} }, `token 0: found bytes [-1, 1)`},
+		"shard":              {good, func(d *artifact.ScoredDocument) { d.Shard = "\xff" }, `name "\xff" is not valid UTF-8`},
+		"text":               {good, func(d *artifact.ScoredDocument) { d.Text = "a\xffb" }, `text: invalid UTF-8 at byte 1`},
+		"span":               {good, func(d *artifact.ScoredDocument) { d.ScoreEnd = 4 }, `scored span [0, 4) is out of range: require 0 <= start <= end <= 3`},
+		"fewer ids":          {good, func(d *artifact.ScoredDocument) { d.TokenIDs = nil }, `as many IDs as ends, got 0 and 2`},
+		"fewer starts":       {good, func(d *artifact.ScoredDocument) { d.TokenStarts = []int32{1} }, `as many starts as ends, or no starts, got 1 and 2`},
+		"fewer losses":       {good, func(d *artifact.ScoredDocument) { d.TokenNLL = []float64{1} }, `token_nll: expected 2 losses, one per token, got 1`},
+		"no losses":          {good, func(d *artifact.ScoredDocument) { d.TokenNLL = nil }, `token_nll: expected 2 losses, one per token, got 0`},
+		"NaN":                {good, func(d *artifact.ScoredDocument) { d.TokenNLL = []float64{1, math.NaN()} }, `token_nll: the loss of token 1 is NaN`},
+		"infinite":           {good, func(d *artifact.ScoredDocument) { d.TokenNLL = []float64{math.Inf(1), 1} }, `token_nll: the loss of token 0 is +Inf`},
+		"negative":           {good, func(d *artifact.ScoredDocument) { d.TokenNLL = []float64{-2e-9, 1} }, `token_nll: the loss of token 0 is -2e-09`},
+		"past the end":       {good, func(d *artifact.ScoredDocument) { d.TokenEnds = []int32{1, 4} }, `token 1: span [1, 4) must start at byte 1 or later and end within the text's 3 bytes`},
+		"backwards":          {good, func(d *artifact.ScoredDocument) { d.TokenEnds = []int32{2, 1} }, `token 1: span [2, 1)`},
+		"overlapping":        {good, func(d *artifact.ScoredDocument) { d.TokenStarts = []int32{0, 0} }, `token 1: span [0, 3) must start at byte 1 or later`},
+		"unscored":           {good, func(d *artifact.ScoredDocument) { d.UnscoredStarts, d.UnscoredEnds = []int32{2}, []int32{4} }, `unscored range [2, 4) after byte 0 of 3`},
+		"unscored starts":    {good, func(d *artifact.ScoredDocument) { d.UnscoredStarts = []int32{2} }, `as many unscored starts as ends, got 1 and 0`},
+		"both losses":        {good, func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{1, 2, 3} }, `token_nll: expected no losses, because there is a loss per byte, got 2`},
+		"bytes":              {imported, func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{1} }, `per_byte_loss: expected 3 losses, one per byte of the text, or none, got 1`},
+		"bytes NaN":          {imported, func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{1, 2, math.NaN()} }, `per_byte_loss: the loss at byte 2 is NaN`},
+		"imported past end":  {imported, func(d *artifact.ScoredDocument) { d.TokenEnds = []int32{1, 4} }, `token 1: span [1, 4)`},
+		"imported half open": {imported, func(d *artifact.ScoredDocument) { d.TokenStarts = []int32{-1, 1} }, `token 0: span [-1, 1)`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := artifact.NewScoredWriter(io.Discard).Write(test.from); err != nil {
@@ -232,12 +232,12 @@ func TestAcceptedScores(t *testing.T) {
 		d    artifact.ScoredDocument
 		want string
 	}{
-		"an empty range":               {artifact.ScoredDocument{Text: "ab", UnscoredStarts: []int32{1}, UnscoredEnds: []int32{1}}, "found unscored range [1, 1) after byte 0 of 2"},
-		"a range before the text":      {artifact.ScoredDocument{Text: "ab", UnscoredStarts: []int32{-1}, UnscoredEnds: []int32{1}}, "found unscored range [-1, 1)"},
-		"a loss for a text of nothing": {artifact.ScoredDocument{PerByteLoss: []float64{1}}, "per_byte_loss: found 1 losses, wanted 0"},
-		"a token before the text":      {artifact.ScoredDocument{Text: "a", TokenIDs: []int32{1}, TokenStarts: []int32{-2}, TokenEnds: []int32{-2}, PerByteLoss: []float64{1}}, "token 0: found bytes [-2, -2)"},
-		"a token that ends early":      {artifact.ScoredDocument{Text: "a", TokenIDs: []int32{1}, TokenStarts: []int32{1}, TokenEnds: []int32{0}, PerByteLoss: []float64{1}}, "token 0: found bytes [1, 0)"},
-		"an endless loss":              {artifact.ScoredDocument{Text: "a", PerByteLoss: []float64{math.Inf(1)}}, "per_byte_loss: found +Inf at byte 0"},
+		"an empty range":               {artifact.ScoredDocument{Text: "ab", UnscoredStarts: []int32{1}, UnscoredEnds: []int32{1}}, "unscored range [1, 1) after byte 0 of 2"},
+		"a range before the text":      {artifact.ScoredDocument{Text: "ab", UnscoredStarts: []int32{-1}, UnscoredEnds: []int32{1}}, "unscored range [-1, 1)"},
+		"a loss for a text of nothing": {artifact.ScoredDocument{PerByteLoss: []float64{1}}, "per_byte_loss: expected 0 losses, one per byte of the text, or none, got 1"},
+		"a token before the text":      {artifact.ScoredDocument{Text: "a", TokenIDs: []int32{1}, TokenStarts: []int32{-2}, TokenEnds: []int32{-2}, PerByteLoss: []float64{1}}, "token 0: span [-2, -2)"},
+		"a token that ends early":      {artifact.ScoredDocument{Text: "a", TokenIDs: []int32{1}, TokenStarts: []int32{1}, TokenEnds: []int32{0}, PerByteLoss: []float64{1}}, "token 0: span [1, 0)"},
+		"an endless loss":              {artifact.ScoredDocument{Text: "a", PerByteLoss: []float64{math.Inf(1)}}, "per_byte_loss: the loss at byte 0 is +Inf"},
 		"a loss below the least":       {artifact.ScoredDocument{Text: "a", PerByteLoss: []float64{math.Nextafter(protocol.LossFloor, -1)}}, "per_byte_loss: found -1.0"},
 	} {
 		for who, err := range map[string]error{"writer": artifact.NewScoredWriter(io.Discard).Write(test.d), "reader": readScored(foreign(t, test.d))} {
@@ -258,7 +258,7 @@ func TestGroupsOfRows(t *testing.T) {
 		}
 		documents = append(documents, artifact.ScoredDocument{Shard: "s", Row: row, Text: strings.Repeat("x", n), UnscoredStarts: []int32{0}, UnscoredEnds: []int32{int32(n)}})
 	}
-	reader, err := artifact.OpenCuts(writeScored(t, documents...))
+	reader, err := artifact.OpenTokens(writeScored(t, documents...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,7 +289,7 @@ func TestGroupsOfRows(t *testing.T) {
 
 // A document's cuts are read without its losses.
 func TestCuts(t *testing.T) {
-	reader, err := artifact.OpenCuts(writeScored(t, special...))
+	reader, err := artifact.OpenTokens(writeScored(t, special...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -470,7 +470,7 @@ func TestNullLists(t *testing.T) {
 	if diff := cmp.Diff([][]int32{{1}, {}, {2, 3}}, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
 		t.Errorf("%v: %s", err, diff)
 	}
-	if _, err := read(row{[]int32{1}}, row{}); err == nil || !strings.Contains(err.Error(), `row 1 of 2: column "list": found null, wanted a list of values`) {
+	if _, err := read(row{[]int32{1}}, row{}); err == nil || !strings.Contains(err.Error(), `row 1 of 2: column "list": unexpected null in a list`) {
 		t.Errorf("a null list: found error %v", err)
 	}
 }

@@ -84,15 +84,15 @@ func TestJSON(t *testing.T) {
 // The order of rows is that of shards, byte by byte, and then of numbers.
 func TestCompareKeys(t *testing.T) {
 	for _, test := range []struct {
-		a, b   artifact.Key
+		a, b   artifact.RowID
 		before bool
 	}{
-		{artifact.Key{Shard: "s10", Row: 9}, artifact.Key{Shard: "s2", Row: 1}, true},
-		{artifact.Key{Shard: "s", Row: 2}, artifact.Key{Shard: "s", Row: 10}, true},
-		{artifact.Key{Shard: "s", Row: 2}, artifact.Key{Shard: "s", Row: 2}, false},
-		{artifact.Key{Shard: "S", Row: 2}, artifact.Key{Shard: "s", Row: 1}, true},
+		{artifact.RowID{Shard: "s10", Row: 9}, artifact.RowID{Shard: "s2", Row: 1}, true},
+		{artifact.RowID{Shard: "s", Row: 2}, artifact.RowID{Shard: "s", Row: 10}, true},
+		{artifact.RowID{Shard: "s", Row: 2}, artifact.RowID{Shard: "s", Row: 2}, false},
+		{artifact.RowID{Shard: "S", Row: 2}, artifact.RowID{Shard: "s", Row: 1}, true},
 	} {
-		x, y := artifact.CompareKeys(test.a.Shard, test.a.Row, test.b.Shard, test.b.Row), artifact.CompareKeys(test.b.Shard, test.b.Row, test.a.Shard, test.a.Row)
+		x, y := artifact.CompareRows(test.a.Shard, test.a.Row, test.b.Shard, test.b.Row), artifact.CompareRows(test.b.Shard, test.b.Row, test.a.Shard, test.a.Row)
 		if x != -y || (x < 0) != test.before {
 			t.Errorf("%v and %v: %d and %d", test.a, test.b, x, y)
 		}
@@ -108,7 +108,7 @@ func TestDocumentBounds(t *testing.T) {
 		{artifact.Document{Text: "ab", ScoreStart: 2, ScoreEnd: 2}, ""},
 		{artifact.Document{Text: "ab", ScoreEnd: 2}, ""},
 		{artifact.Document{Shard: "s", Row: 3, Text: "ab", ScoreEnd: 3}, `shard "s", row 3: scored span: found [0, 3)`},
-		{artifact.Document{Shard: "s", Row: 3, Text: "a\xff"}, `shard "s", row 3: text: found invalid UTF-8 at byte 1`},
+		{artifact.Document{Shard: "s", Row: 3, Text: "a\xff"}, `shard "s", row 3: text: invalid UTF-8 at byte 1`},
 	} {
 		read := func() error {
 			in, err := artifact.OpenDocuments(foreign(t, test.d))
@@ -130,7 +130,7 @@ func TestDocumentBounds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ledger.Close()
-	if err := ledger.Read(&artifact.LedgerRow{}); err == nil || !strings.Contains(err.Error(), `shard "s", row 4: found unscored range [3, 2)`) {
+	if err := ledger.Read(&artifact.LedgerRow{}); err == nil || !strings.Contains(err.Error(), `shard "s", row 4: unscored range [3, 2)`) {
 		t.Errorf("found error %v", err)
 	}
 }
@@ -145,7 +145,7 @@ func TestExportFails(t *testing.T) {
 	if err := artifact.ExportScored(t.Context(), filepath.Join(t.TempDir(), "missing"), io.Discard, artifact.Labels{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("found error %v", err)
 	}
-	if err := artifact.ExportScored(t.Context(), writeScored(t, special...), io.Discard, artifact.Labels{}); err == nil || !strings.Contains(err.Error(), "dataset_name: found an empty name") {
+	if err := artifact.ExportScored(t.Context(), writeScored(t, special...), io.Discard, artifact.Labels{}); err == nil || !strings.Contains(err.Error(), "dataset_name is empty") {
 		t.Errorf("found error %v", err)
 	}
 }

@@ -60,20 +60,20 @@ func newWorld() *world {
 
 func digest(content string) string { return protocol.Digest([]byte(content)) }
 
-func (w *world) dataset(key string) *spec.Dataset {
+func (w *world) dataset(name string) *spec.Dataset {
 	w.Datasets = append(w.Datasets, spec.Dataset{
-		Key: key, Source: spec.Source{Provider: "text", Config: json.RawMessage(`{"path":"/data/` + key + `.txt"}`)},
-		Fields: []string{"text"}, Tags: []string{"tag:" + key}, Limits: spec.Limits{Documents: 10, Bytes: 100}, InvalidUTF8: "error", BadRows: "error",
+		Name: name, Source: spec.Source{Provider: "text", Config: json.RawMessage(`{"path":"/data/` + name + `.txt"}`)},
+		Fields: []string{"text"}, Tags: []string{"tag:" + name}, Limits: spec.Limits{Documents: 10, Bytes: 100}, InvalidUTF8: "error", BadRows: "error",
 	})
-	w.Sources[key] = protocol.Resolution{
+	w.Sources[name] = protocol.Resolution{
 		Parameters: json.RawMessage(`{"split":"lines"}`), Local: true,
-		Files: []protocol.File{{Name: "text.txt", Digest: digest(key), Bytes: 5000}},
+		Files: []protocol.File{{Name: "text.txt", Digest: digest(name), Bytes: 5000}},
 	}
-	return w.key(key)
+	return w.named(name)
 }
 
-func (w *world) key(key string) *spec.Dataset {
-	return &w.Datasets[slices.IndexFunc(w.Datasets, func(d spec.Dataset) bool { return d.Key == key })]
+func (w *world) named(name string) *spec.Dataset {
+	return &w.Datasets[slices.IndexFunc(w.Datasets, func(d spec.Dataset) bool { return d.Name == name })]
 }
 
 func (w *world) model(name, backend, config string, train ...string) *spec.Model {
@@ -203,7 +203,7 @@ func TestKeys(t *testing.T) {
 		change func(*world)
 		moves  string // names of actions, "" for none
 	}{
-		{"the folder of a dataset", func(w *world) { w.key("a").Source.Config = json.RawMessage(`{"path":"/elsewhere"}`) }, ""},
+		{"the folder of a dataset", func(w *world) { w.named("a").Source.Config = json.RawMessage(`{"path":"/elsewhere"}`) }, ""},
 		{"the order of datasets", func(w *world) { slices.Reverse(w.Datasets) }, ""},
 		{"the order of models", func(w *world) { slices.Reverse(w.Models) }, ""},
 		{"the order of a gap's exceptions", func(w *world) { slices.Reverse(w.Gaps[0].Allow) }, ""},
@@ -216,22 +216,22 @@ func TestKeys(t *testing.T) {
 			"materialize a, score big a, score flat a, score small a, gap big-small"},
 		{"a shard's name", func(w *world) { w.Sources["b"].Files[0].Name = "other.txt" },
 			"materialize b, score big b, score flat b, score small b, gap big-small"},
-		{"a limit of documents", func(w *world) { w.key("a").Limits.Documents = 11 },
+		{"a limit of documents", func(w *world) { w.named("a").Limits.Documents = 11 },
 			"materialize a, score big a, score flat a, score small a, gap big-small"},
-		{"a limit of bytes", func(w *world) { w.key("a").Limits.Bytes = 101 },
+		{"a limit of bytes", func(w *world) { w.named("a").Limits.Bytes = 101 },
 			"materialize a, score big a, score flat a, score small a, gap big-small"},
-		{"tags", func(w *world) { w.key("a").Tags = []string{"x"} }, "gap big-small"},
+		{"tags", func(w *world) { w.named("a").Tags = []string{"x"} }, "gap big-small"},
 		{"threads", func(w *world) { w.called("small").Backend.Config = json.RawMessage(`{"order":2,"threads":7}`) }, ""},
 		{"a setting in a struct that changes no result", func(w *world) {
 			w.called("small").Backend.Config = json.RawMessage(`{"batch":{"tokens":9,"size":1},"order":2}`)
 		}, "train small, score small a, score small b, gap big-small"},
 		{"the truncation in force, set by a sweep", func(w *world) { w.called("flat").Limits = &spec.Limits{Documents: -1, Bytes: 50} },
 			"score flat a, score flat b, materialize a@documents=10,bytes=50, materialize b@documents=10,bytes=50"},
-		{"what happens to bad rows", func(w *world) { w.key("b").BadRows = "skip" },
+		{"what happens to bad rows", func(w *world) { w.named("b").BadRows = "skip" },
 			"materialize b, score big b, score flat b, score small b, gap big-small"},
-		{"what happens to text that is not UTF-8", func(w *world) { w.key("b").InvalidUTF8 = "replace" },
+		{"what happens to text that is not UTF-8", func(w *world) { w.named("b").InvalidUTF8 = "replace" },
 			"materialize b, score big b, score flat b, score small b, gap big-small"},
-		{"the field that is read", func(w *world) { w.key("b").Fields = []string{"body"} },
+		{"the field that is read", func(w *world) { w.named("b").Fields = []string{"body"} },
 			"materialize b, score big b, score flat b, score small b, gap big-small"},
 		{"a source's parameters", func(w *world) {
 			s := w.Sources["b"]
@@ -249,10 +249,10 @@ func TestKeys(t *testing.T) {
 			b.Version = "2"
 			w.Backends["ngram"] = b
 		}, "train big, train small, score big a, score big b, score small a, score small b, gap big-small"},
-		{"special tokens", func(w *world) { w.key("a").ParseSpecial = true }, "score big a, score flat a, score small a, gap big-small"},
-		{"a row range", func(w *world) { w.key("corpus").Rows.From = 1 },
+		{"special tokens", func(w *world) { w.named("a").ParseSpecial = true }, "score big a, score flat a, score small a, gap big-small"},
+		{"a row range", func(w *world) { w.named("corpus").Rows.From = 1 },
 			"materialize corpus, train big, train small, score big a, score big b, score small a, score small b, gap big-small"},
-		{"the end of a row range", func(w *world) { w.key("b").Rows.To = 5 },
+		{"the end of a row range", func(w *world) { w.named("b").Rows.To = 5 },
 			"materialize b, score big b, score flat b, score small b, gap big-small"},
 		{"the binary of a provider", func(w *world) {
 			w.Providers["text"] = plan.Plugin{Worker: plan.Worker{Name: "text", Version: "1", Protocol: 1, Digest: digest("new")}}
@@ -271,7 +271,7 @@ func TestKeys(t *testing.T) {
 		{"the end of text", func(w *world) { w.called("flat").Scoring.EOS = true }, "score flat a, score flat b"},
 		{"the sides of a gap", func(w *world) { w.Gaps[0].A, w.Gaps[0].B = w.Gaps[0].B, w.Gaps[0].A }, "gap big-small"},
 		{"the datasets of a gap", func(w *world) { w.Gaps[0].Datasets = []string{"a"} }, "gap big-small"},
-		{"a sample", func(w *world) { w.key("b").Sample = &spec.Sample{Documents: 3, Seed: 1} },
+		{"a sample", func(w *world) { w.named("b").Sample = &spec.Sample{Documents: 3, Seed: 1} },
 			"materialize b, score big b, score flat b, score small b, gap big-small"},
 		{"a model's setting", func(w *world) { w.called("small").Backend.Config = json.RawMessage(`{"order":3}`) },
 			"train small, score small a, score small b, gap big-small"},
@@ -311,7 +311,7 @@ func TestDescriptors(t *testing.T) {
 	w := newWorld()
 	w.dataset("odd/é\u2028<&>")
 	w.Gaps[0].Datasets = append(w.Gaps[0].Datasets, "odd/é\u2028<&>")
-	w.key("a").Tags = []string{"<&>", `"\`, "é\u2028"}
+	w.named("a").Tags = []string{"<&>", `"\`, "é\u2028"}
 	p := w.plan(t)
 	cache{}.fill(t, p)
 	for _, a := range p.Actions {
@@ -354,7 +354,7 @@ func TestKeysOfSamples(t *testing.T) {
 	keys := map[string]bool{}
 	for _, sample := range []spec.Sample{{Documents: 3, Seed: 1}, {Documents: 4, Seed: 1}, {Documents: 3, Seed: 2}} {
 		w := newWorld()
-		w.key("b").Sample = &sample
+		w.named("b").Sample = &sample
 		keys[w.keys(t)["materialize b"]] = true
 	}
 	if len(keys) != 3 {
@@ -368,8 +368,8 @@ func TestKinds(t *testing.T) {
 	w.Estimates["big"] = protocol.Estimate{MemoryBytes: 10, TrainingMemoryPerByte: 2, MemoryPerTrainingByte: 3, Devices: 1, DeviceMemoryBytes: 70}
 	w.Estimates["small"] = protocol.Estimate{Parameters: 12}
 	w.called("big").Backend.Config = json.RawMessage(`{"order":5,"threads":4,"batch":{"tokens":7}}`)
-	w.key("b").Tags = nil
-	w.key("b").ParseSpecial = true
+	w.named("b").Tags = nil
+	w.named("b").ParseSpecial = true
 	w.Dir = "/specs"
 	w.Models = append(w.Models, spec.Model{Name: "theirs", Scores: &spec.Scores{Path: "s.parquet", Protocol: "marin"}})
 	w.Scores["theirs"] = protocol.File{Name: "s.parquet", Digest: digest("table"), Bytes: 7}
@@ -490,7 +490,7 @@ func TestKeysIgnoreModelNames(t *testing.T) {
 		t.Error("a model's name moved the key of its scores")
 	}
 	w = newWorld()
-	w.key("a").Key = "renamed"
+	w.named("a").Key = "renamed"
 	w.Sources["renamed"] = w.Sources["a"]
 	w.Gaps = nil
 	after = w.keys(t)
@@ -677,7 +677,7 @@ func TestBounds(t *testing.T) {
 		{spec.Limits{Documents: 10, Bytes: 100}, true, plan.Cost{Documents: 10}},
 	} {
 		w := newWorld()
-		w.key("a").Limits = test.limits
+		w.named("a").Limits = test.limits
 		w.Sources["a"].Files[0].Compressed = test.compressed
 		got := w.plan(t).Action("materialize a").Cost
 		if got = (plan.Cost{Documents: got.Documents, Bytes: got.Bytes, Largest: got.Largest}); got != test.want {
@@ -741,8 +741,8 @@ func TestImport(t *testing.T) {
 
 func TestAgainst(t *testing.T) {
 	w := newWorld()
-	w.key("a").Limits.Documents = 20
-	w.key("b").Skip = "too slow"
+	w.named("a").Limits.Documents = 20
+	w.named("b").Skip = "too slow"
 	w.Gaps = nil
 	w.called("small").Scoring.Stride = 8
 	w.model("new", "flat", `{"scale":2}`)

@@ -100,17 +100,17 @@ func (l *Lab) Write(name, content string) {
 }
 
 // Text adds a dataset of a file's lines, which it writes.
-func (l *Lab) Text(key string, lines ...string) *spec.Dataset {
+func (l *Lab) Text(name string, lines ...string) *spec.Dataset {
 	l.t.Helper()
-	name := strings.ReplaceAll(key, "/", "-") + ".txt"
-	l.Write(name, strings.Join(lines, "\n"))
-	return l.Dataset(key, "text", `{"path":"`+name+`","split":"lines"}`, "text")
+	file := strings.ReplaceAll(name, "/", "-") + ".txt"
+	l.Write(file, strings.Join(lines, "\n"))
+	return l.Dataset(name, "text", `{"path":"`+file+`","split":"lines"}`, "text")
 }
 
 // Dataset adds a dataset with the policies that a spec has by default.
-func (l *Lab) Dataset(key, provider, config string, fields ...string) *spec.Dataset {
+func (l *Lab) Dataset(name, provider, config string, fields ...string) *spec.Dataset {
 	l.Datasets = append(l.Datasets, spec.Dataset{
-		Key: key, Source: spec.Source{Provider: provider, Config: json.RawMessage(config)}, Fields: fields,
+		Name: name, Source: spec.Source{Provider: provider, Config: json.RawMessage(config)}, Fields: fields,
 		InvalidUTF8: "error", BadRows: "error",
 	})
 	return &l.Datasets[len(l.Datasets)-1]
@@ -138,7 +138,7 @@ func (l *Lab) Plan() *plan.Plan {
 			l.t.Fatal(err)
 		}
 		c.Providers[d.Source.Provider] = plan.Plugin{Worker: executor.WorkerOf(p.Info())}
-		c.Sources[d.Key], err = p.Resolve(l.t.Context(), protocol.ResolveRequest{Source: protocol.Source{Config: d.Source.Config, Dir: l.Dir}})
+		c.Sources[d.Name], err = p.Resolve(l.t.Context(), protocol.ResolveRequest{Source: protocol.Source{Config: d.Source.Config, Dir: l.Dir}})
 		if err != nil {
 			l.t.Fatal(err)
 		}

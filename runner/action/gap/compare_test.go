@@ -282,32 +282,32 @@ func TestRefusals(t *testing.T) {
 		want string
 	}{
 		"document missing": {change(func(d []doc) []doc { return slices.Delete(d, 1, 2) }),
-			`dataset "d", shard "s", row 1: found in the scores of model "A", not in those of model "B"`},
+			`dataset "d", shard "s", row 1: the scores of model "A" have this row, but those of model "B" do not`},
 		"document too many": {change(func(d []doc) []doc { d = slices.Insert(d, 1, d[0]); d[1].shard = "r"; return d }),
-			`dataset "d", shard "r", row 0: found in the scores of model "B", not in those of model "A"`},
+			`dataset "d", shard "r", row 0: the scores of model "B" have this row, but those of model "A" do not`},
 		"document twice": {change(func(d []doc) []doc { return slices.Insert(d, 1, d[0]) }),
-			`dataset "d", shard "s", row 0: found twice in the scores of model "B", wanted once`},
+			`dataset "d", shard "s", row 0: duplicate row in the scores of model "B"`},
 		"document twice on both sides": {func(t *testing.T) (Side, Side) { return sides(t, base[0], base[0]) },
-			`dataset "d", shard "s", row 0: found twice in the scores of models "A" and "B", wanted once`},
-		"dataset missing": {change(func(d []doc) []doc { return d[:2] }), `dataset "e": found scores of model "A", none of model "B"`},
+			`dataset "d", shard "s", row 0: duplicate row in the scores of models "A" and "B"`},
+		"dataset missing": {change(func(d []doc) []doc { return d[:2] }), `dataset "e" has scores of model "A" but not of model "B"`},
 		"dataset twice": {func(t *testing.T) (Side, Side) {
 			a, b := sides(t, base...)
 			b.Datasets = append(b.Datasets, b.Datasets[0])
 			return a, b
-		}, `model "B": found dataset "d" twice`},
+		}, `model "B": duplicate dataset "d"`},
 		"another text": {change(func(d []doc) []doc { d[1].text = "twO!"; return d }),
-			`dataset "d", shard "s", row 1: found different texts, of 3 bytes for model "A" and 4 for "B", that differ from byte 2`},
-		"another span": {change(func(d []doc) []doc { d[1].start = 1; return d }), `row 1: found scored span [0, 3) for model "A" and [1, 3) for "B"`},
+			`dataset "d", shard "s", row 1: the texts differ: 3 bytes for model "A" and 4 for "B", different from byte 2 on`},
+		"another span": {change(func(d []doc) []doc { d[1].start = 1; return d }), `row 1: the scored spans differ: [0, 3) for model "A" and [1, 3) for "B"`},
 		"protocols": {func(t *testing.T) (Side, Side) {
 			a, b := sides(t, base...)
 			a.Protocol, b.Protocol = []byte(`{"stride": 1, "dtype":"f32"}`), []byte(`{"dtype":"bf16","stride":1,"eos":true}`)
 			return a, b
-		}, `models "A" and "B" were scored under different protocols (dtype: a "f32", b "bf16"; eos: a has none, b true)`},
+		}, `models "A" and "B" have different scoring protocols (dtype: a "f32", b "bf16"; eos: a not set, b true)`},
 		"no protocol": {func(t *testing.T) (Side, Side) {
 			a, b := sides(t, base...)
 			a.Protocol = []byte(`[]`)
 			return a, b
-		}, `model "A": its protocol is no JSON object`},
+		}, `model "A": the scoring protocol is not a JSON object`},
 		"damaged": {func(t *testing.T) (Side, Side) {
 			a, b := sides(t, base...)
 			if err := os.Truncate(b.Datasets[0].ScoredPath, 100); err != nil {
@@ -324,7 +324,7 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("found error %v, wanted %q of kind invalid input", err, test.want)
 			}
 			if left, err := os.ReadDir(scratch); err != nil || len(left) > 0 {
-				t.Errorf("found %v (%v) in the scratch folder", left, err)
+				t.Errorf("found %v (%v) in the scratch directory", left, err)
 			}
 		})
 	}
@@ -336,7 +336,7 @@ func TestRefusals(t *testing.T) {
 		if err != nil || len(s.Protocols.Differences) != 1 {
 			t.Fatalf("found %v, %v", s, err)
 		}
-		if report, err := os.ReadFile(filepath.Join(out, "report.md")); err != nil || !bytes.Contains(report, []byte("**The protocols differ**: `the protocol is known only of model")) {
+		if report, err := os.ReadFile(filepath.Join(out, "report.md")); err != nil || !bytes.Contains(report, []byte("**The scoring protocols differ**: `the scoring protocol is known only for model")) {
 			t.Errorf("the report does not say so: %v", err)
 		}
 	})
@@ -379,7 +379,7 @@ func files(t *testing.T, a, b Side, literals int) map[string]string {
 		t.Fatal(err)
 	}
 	if left, err := os.ReadDir(scratch); err != nil || len(left) > 0 {
-		t.Errorf("found %v (%v) in the scratch folder", left, err)
+		t.Errorf("found %v (%v) in the scratch directory", left, err)
 	}
 	entries, err := os.ReadDir(out)
 	if err != nil {

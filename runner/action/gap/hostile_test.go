@@ -31,7 +31,7 @@ func hostile(t testing.TB, dir string, seed uint64, n int) (a, b Side) {
 			at := filepath.Join(dir, string('a'+rune(m)), string('0'+rune(i)))
 			files[m] = createFiles(t, at)
 			side.Datasets = append(side.Datasets, Table{
-				Key: key, ScoredPath: filepath.Join(at, "scored_documents.parquet"),
+				Dataset: key, ScoredPath: filepath.Join(at, "scored_documents.parquet"),
 			})
 		}
 		for row := range int64(n) {

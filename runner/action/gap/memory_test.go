@@ -31,7 +31,7 @@ func TestMemory(t *testing.T) {
 	actiontest.WithinMemory(t, limit, func() {
 		var sides [2]gap.Side
 		for i, model := range []string{"a", "b"} {
-			sides[i] = gap.Side{Name: model, Datasets: []gap.Table{{Key: "d", ScoredPath: filepath.Join(dir, model)}}}
+			sides[i] = gap.Side{Name: model, Datasets: []gap.Table{{Dataset: "d", ScoredPath: filepath.Join(dir, model)}}}
 		}
 		if _, err := gap.Compare(t.Context(), sides[0], sides[1], t.TempDir(), gap.Options{}); err != nil {
 			t.Fatal(err)

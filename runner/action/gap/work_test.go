@@ -140,8 +140,8 @@ func TestSumsByByte(t *testing.T) {
 	}
 	add(largeBytes+3, 2, largeBytes)
 	add(5, 0, 5)
-	a := Side{Name: "A", Datasets: []Table{{Key: "d", ScoredPath: scoredTable(t, sides[0]...)}}}
-	b := Side{Name: "B", Datasets: []Table{{Key: "d", ScoredPath: scoredTable(t, sides[1]...)}}}
+	a := Side{Name: "A", Datasets: []Table{{Dataset: "d", ScoredPath: scoredTable(t, sides[0]...)}}}
+	b := Side{Name: "B", Datasets: []Table{{Dataset: "d", ScoredPath: scoredTable(t, sides[1]...)}}}
 	out := t.TempDir()
 	s, err := Compare(t.Context(), a, b, out, Options{})
 	if err != nil {
@@ -292,7 +292,7 @@ func TestTopLiterals(t *testing.T) {
 func scores(t *testing.T, inputs map[string]string, prefix, protocol string, docs ...artifact.ScoredDocument) {
 	t.Helper()
 	summary := filepath.Join(t.TempDir(), artifact.SummaryFile)
-	if err := os.WriteFile(summary, []byte(`{"protocol":`+protocol+`}`), 0o644); err != nil {
+	if err := os.WriteFile(summary, []byte(`{"scoringProtocol":`+protocol+`}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	inputs[prefix+"/"+artifact.SummaryFile] = summary
@@ -307,11 +307,11 @@ func TestReadSide(t *testing.T) {
 	scores(t, inputs, "b/x", `{}`)
 	scores(t, inputs, "ab/x", `{}`)
 	imported := filepath.Join(t.TempDir(), artifact.ImportFile)
-	if err := artifact.WriteJSON(imported, artifact.Import{Datasets: []artifact.ImportedDataset{{Key: "x", Tags: []string{"theirs"}}}}); err != nil {
+	if err := artifact.WriteJSON(imported, artifact.Import{Datasets: []artifact.ImportedDataset{{Name: "x", Tags: []string{"theirs"}}}}); err != nil {
 		t.Fatal(err)
 	}
-	x := Table{Key: "x", Tags: []string{"ours"}, ScoredPath: inputs["a/x/"+artifact.ScoredFile]}
-	z := Table{Key: "y/z", ScoredPath: inputs["a/y/z/"+artifact.ScoredFile]}
+	x := Table{Dataset: "x", Tags: []string{"ours"}, ScoredPath: inputs["a/x/"+artifact.ScoredFile]}
+	z := Table{Dataset: "y/z", ScoredPath: inputs["a/y/z/"+artifact.ScoredFile]}
 	theirs := x
 	theirs.Tags = []string{"theirs"}
 	for _, test := range []struct {
@@ -358,12 +358,12 @@ func TestCheckProtocols(t *testing.T) {
 	}{
 		{base, nil, false, ""},
 		{map[string]json.RawMessage{"x": base["x"], "z": raw(`{}`)}, nil, false, ""},
-		{map[string]json.RawMessage{"x": base["x"], "y": raw(`{"dtype":"f16"}`)}, nil, false, `dataset "y": models "A" and "B" were scored under different protocols: dtype: "f32" -> "f16"; score both under one, or say allow: ["dtype"] in the gap`},
+		{map[string]json.RawMessage{"x": base["x"], "y": raw(`{"dtype":"f16"}`)}, nil, false, `dataset "y": models "A" and "B" have different scoring protocols: dtype: "f32" -> "f16"; score both under the same one, or set allow: ["dtype"] in the gap`},
 		{map[string]json.RawMessage{"x": base["x"], "y": raw(`{"dtype":"f16"}`)}, []string{"dtype"}, true, ""},
-		{map[string]json.RawMessage{"x": raw(`{"dtype":"f16","eos":false}`)}, []string{"dtype"}, false, `dataset "x": models "A" and "B" were scored under different protocols: eos: true -> false`},
-		{map[string]json.RawMessage{"x": raw(`{"dtype":"f16","imported":"p"}`)}, []string{"dtype", "eos"}, false, `dataset "x": models "A" and "B" were scored under different protocols: imported: now "p"; `},
+		{map[string]json.RawMessage{"x": raw(`{"dtype":"f16","eos":false}`)}, []string{"dtype"}, false, `dataset "x": models "A" and "B" have different scoring protocols: eos: true -> false`},
+		{map[string]json.RawMessage{"x": raw(`{"dtype":"f16","imported":"p"}`)}, []string{"dtype", "eos"}, false, `dataset "x": models "A" and "B" have different scoring protocols: imported: now "p"; `},
 		{map[string]json.RawMessage{"x": raw(`{"dtype":"f16","imported":"p"}`)}, []string{"imported"}, true, ""},
-		{map[string]json.RawMessage{"x": nil}, nil, false, "dataset x: a score does not say under which protocol it was made"},
+		{map[string]json.RawMessage{"x": nil}, nil, false, "dataset x: a score has no recorded scoring protocol"},
 	} {
 		forced, err := checkProtocols([2]map[string]json.RawMessage{base, test.other}, [2]Side{{Name: "A"}, {Name: "B"}}, test.allow)
 		if forced != test.forced || (err == nil) != (test.err == "") || err != nil && (!strings.HasPrefix(err.Error(), test.err) || protocol.KindOf(err) != protocol.InvalidInput) {
@@ -385,9 +385,9 @@ func TestProtocolDifferences(t *testing.T) {
 		want []string
 	}{
 		{"", "", []string{}},
-		{`{"x":1}`, "", []string{`the protocol is known only of model "A"`}},
-		{"", `{"x":1}`, []string{`the protocol is known only of model "B"`}},
-		{`{"x":1,"y":2}`, `{"y":3,"z":4}`, []string{"x: a 1, b has none", "y: a 2, b 3", "z: a has none, b 4"}},
+		{`{"x":1}`, "", []string{`the scoring protocol is known only for model "A"`}},
+		{"", `{"x":1}`, []string{`the scoring protocol is known only for model "B"`}},
+		{`{"x":1,"y":2}`, `{"y":3,"z":4}`, []string{"x: a 1, b not set", "y: a 2, b 3", "z: a not set, b 4"}},
 	} {
 		got, err := protocolDifferences(Side{Name: "A", Protocol: []byte(test.a)}, Side{Name: "B", Protocol: []byte(test.b)})
 		if d := cmp.Diff(test.want, got); d != "" || err != nil {
@@ -439,13 +439,13 @@ func TestWork(t *testing.T) {
 	if d := cmp.Diff([]map[string]any{{"eos": true}, {"eos": true}}, []map[string]any{a, b}); d != "" || s.ModelA != "A" || s.ModelB != "B" || len(s.Datasets) != 2 {
 		t.Errorf("found %+v: %s", s, d)
 	}
-	if _, _, err := work(`{"a":"A","b":"B","datasets":["x"]}`); protocol.KindOf(err) != protocol.InvalidInput || !strings.HasPrefix(err.Error(), `dataset "x": models "A" and "B" were scored under different protocols: truncation: 1 -> 9`) {
+	if _, _, err := work(`{"a":"A","b":"B","datasets":["x"]}`); protocol.KindOf(err) != protocol.InvalidInput || !strings.HasPrefix(err.Error(), `dataset "x": models "A" and "B" have different scoring protocols: truncation: 1 -> 9`) {
 		t.Errorf("found error %v", err)
 	}
 	if _, _, err := work(`{"a":"A","b":"B","datasets":["only"]}`); protocol.KindOf(err) != protocol.InvalidInput || !strings.HasPrefix(err.Error(), `the tables of models "A" and "B" have no dataset in common`) {
 		t.Errorf("found error %v", err)
 	}
-	if _, _, err := work(`{"a":"A","b":"B","datasets":["only","y"]}`); protocol.KindOf(err) != protocol.InvalidInput || !strings.HasPrefix(err.Error(), `dataset "only": found scores of model "A", none of model "B"`) {
+	if _, _, err := work(`{"a":"A","b":"B","datasets":["only","y"]}`); protocol.KindOf(err) != protocol.InvalidInput || !strings.HasPrefix(err.Error(), `dataset "only" has scores of model "A" but not of model "B"`) {
 		t.Errorf("found error %v", err)
 	}
 }
@@ -462,8 +462,8 @@ func unscoredOf(t *testing.T, dir string) int64 {
 // The headline of a gap says which side is worse and by how much.
 func TestHeadlines(t *testing.T) {
 	files := map[string]string{
-		"worse":  `{"overall":{"bytes":1500,"model_a_bpb":3.5,"model_b_bpb":2.25,"gap_bpb":1.25},"protocols":{"differences":["eos: a true, b false"]}}`,
-		"better": `{"overall":{"bytes":7,"model_a_bpb":1,"model_b_bpb":2,"gap_bpb":-1},"protocols":{"differences":[]}}`,
+		"worse":  `{"overall":{"bytes":1500,"model_a_bpb":3.5,"model_b_bpb":2.25,"gap_bpb":1.25},"scoringProtocols":{"differences":["eos: a true, b false"]}}`,
+		"better": `{"overall":{"bytes":7,"model_a_bpb":1,"model_b_bpb":2,"gap_bpb":-1},"scoringProtocols":{"differences":[]}}`,
 		"equal":  `{"overall":{"bytes":7,"model_a_bpb":1,"model_b_bpb":1,"gap_bpb":0}}`,
 		"empty":  `{"overall":{"bytes":0,"model_a_bpb":null,"model_b_bpb":null,"gap_bpb":null}}`,
 	}
@@ -488,7 +488,7 @@ func TestHeadlines(t *testing.T) {
 	var out strings.Builder
 	report.Print(&out)
 	want := `gap worse: +1.2500 bits per byte over 1.5 kB: A is worse than B (3.5000 and 2.2500)
-  the two sides were scored under different protocols; the report says how they differ
+  the two sides have different scoring protocols; the report lists the differences
 gap better: -1.0000 bits per byte over 7 B: A is better than B (1.0000 and 2.0000)
 gap equal: +0.0000 bits per byte over 7 B: A equals B (1.0000 and 1.0000)
 gap empty: A and B share no scored bytes

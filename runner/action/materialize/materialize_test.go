@@ -82,7 +82,7 @@ func (d *dataset) materialize(t testing.TB) (m made, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Key, d.Source = "key", spec.Source{Provider: d.provider, Config: encoded}
+	d.Name, d.Source = "key", spec.Source{Provider: d.provider, Config: encoded}
 	resolved, err := providers[d.provider].Resolve(t.Context(), protocol.ResolveRequest{Source: protocol.Source{Config: encoded, Dir: source}})
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +117,7 @@ func (d *dataset) task(t testing.TB, dir string, resolved protocol.Resolution) *
 	e := &spec.Experiment{Dir: dir, Datasets: []spec.Dataset{d.Dataset}}
 	c := plan.Catalog{
 		Providers: map[string]plan.Plugin{d.provider: {Worker: plan.Worker{Name: d.provider}}},
-		Sources:   map[string]protocol.Resolution{d.Key: resolved},
+		Sources:   map[string]protocol.Resolution{d.Name: resolved},
 	}
 	p, err := plan.Build(e, c, []plan.Kind{materialize.Kind{}, reader{}})
 	if err != nil {
@@ -254,7 +254,7 @@ func TestDocuments(t *testing.T) {
 			"an empty target leaves nothing to score",
 			pair(`{"in":"x","out":""}`, `{"in":"x","out":"y"}`),
 			[]string{"1: x[y]"}, []string{"empty target x1 [f row 0]"},
-			[]string{"1 of 2 rows left out: empty target (f row 0)"},
+			[]string{"1 of 2 rows skipped: empty target (f row 0)"},
 		}, {
 			"rows by ordinal, the first included and the last not",
 			lines("0", "1", "2", "3").with(func(d *spec.Dataset) { d.Rows = spec.Range{From: 1, To: 3} }),
@@ -272,20 +272,20 @@ func TestDocuments(t *testing.T) {
 			pair(`{"in":"ab","out":"cd"}`, `{"in":"abc","out":"d"}`, `{"in":"abcd","out":"e"}`).with(func(d *spec.Dataset) { d.Limits.Bytes = 3 }),
 			[]string{`0: ab[c] {"truncatedFrom":4}`},
 			[]string{"target beyond the byte limit x2 [f row 1 f row 2]"},
-			[]string{"2 of 3 rows left out: target beyond the byte limit (f row 1)"},
+			[]string{"2 of 3 rows skipped: target beyond the byte limit (f row 1)"},
 		}, {
 			"invalid bytes become U+FFFD, each its own, input and target apart",
 			pair("{\"in\":\"a\xff\xfe\",\"out\":\"b\xe2\x82\"}", `{"in":"é","out":"é"}`).with(func(d *spec.Dataset) { d.InvalidUTF8 = "replace" }),
 			[]string{`0: a` + "\ufffd\ufffd" + `[b` + "\ufffd\ufffd" + `] {"replacedBytes":4}`, "1: é[é]"}, nil,
 			[]string{
 				"1 of 2 rows are not valid UTF-8; bytes that became U+FFFD: 4",
-				"in 1 of 2 rows the input already holds the target",
+				"in 1 of 2 rows the input already contains the target",
 			},
 		}, {
 			"halves of a character do not join across input and target",
 			pair("{\"in\":\"\xc3\",\"out\":\"\xa9\"}").with(func(d *spec.Dataset) { d.InvalidUTF8 = "replace" }),
 			[]string{"0: \ufffd[\ufffd] {\"replacedBytes\":2}"}, nil,
-			[]string{"1 of 1 rows are not valid UTF-8; bytes that became U+FFFD: 2", "in 1 of 1 rows the input already holds the target"},
+			[]string{"1 of 1 rows are not valid UTF-8; bytes that became U+FFFD: 2", "in 1 of 1 rows the input already contains the target"},
 		}, {
 			"what U+FFFD stands in a source by itself is text", lines("a\ufffdb"),
 			[]string{"0: [a\ufffdb]"}, nil, nil,
@@ -294,23 +294,23 @@ func TestDocuments(t *testing.T) {
 			objects([]string{"t"}, `{"t":"a"}`, `{"t":1}`, "{\"t\":\"\xff\"}").with(func(d *spec.Dataset) { d.BadRows = "skip" }),
 			[]string{"0: [a]"},
 			[]string{`bad row x2 [f row 1: line 2: field "t" is a number, not a string f row 2: field "t" is not valid UTF-8 at byte 0 (0xFF); set invalidUTF8: "replace" to read it with U+FFFD]`},
-			[]string{`2 of 3 rows left out: bad row (f row 1: line 2: field "t" is a number, not a string)`},
+			[]string{`2 of 3 rows skipped: bad row (f row 1: line 2: field "t" is a number, not a string)`},
 		}, {
 			"a target that its input ends with, or that stands in it and is long, is given away",
 			pair(`{"in":"the answer is 4","out":" 4"}`, `{"in":"4 is the answer","out":"4"}`, `{"in":"a long target, indeed?","out":"a long target, indeed"}`),
 			[]string{"0: the answer is 4[ 4]", "1: 4 is the answer[4]", "2: a long target, indeed?[a long target, indeed]"}, nil,
-			[]string{"in 2 of 3 rows the input already holds the target"},
+			[]string{"in 2 of 3 rows the input already contains the target"},
 		}, {
 			"a target inside its input is given away from 16 bytes on",
 			pair(`{"in":"<0123456789abcdef>","out":"0123456789abcdef"}`, `{"in":"<0123456789abcde>","out":"0123456789abcde"}`),
 			[]string{"0: <0123456789abcdef>[0123456789abcdef]", "1: <0123456789abcde>[0123456789abcde]"}, nil,
-			[]string{"in 1 of 2 rows the input already holds the target"},
+			[]string{"in 1 of 2 rows the input already contains the target"},
 		}, {
 			"the second value of a pair may be at fault, and is named; nothing is wrong with an empty input",
 			pair("{\"in\":\"x\",\"out\":\"ab\xff\"}", `{"in":"","out":"y"}`).with(func(d *spec.Dataset) { d.BadRows = "skip" }),
 			[]string{"1: [y]"},
 			[]string{`bad row x1 [f row 0: field "out" is not valid UTF-8 at byte 2 (0xFF); set invalidUTF8: "replace" to read it with U+FFFD]`},
-			[]string{`1 of 2 rows left out: bad row (f row 0: field "out" is not valid UTF-8 at byte 2 (0xFF); set invalidUTF8: "replace" to read it with U+FFFD)`},
+			[]string{`1 of 2 rows skipped: bad row (f row 0: field "out" is not valid UTF-8 at byte 2 (0xFF); set invalidUTF8: "replace" to read it with U+FFFD)`},
 		}, {
 			"a text of a limit's size is whole, and one that is emptied by a limit makes no document",
 			objects([]string{"t"}, `{"t":"abc"}`, `{"t":"abcd"}`).with(func(d *spec.Dataset) { d.Limits.Bytes = 3 }),
@@ -324,7 +324,7 @@ func TestDocuments(t *testing.T) {
 			"what a limit cuts away is given away to nobody",
 			pair(`{"in":"aa","out":"a"}`, `{"in":"a","out":"b"}`).with(func(d *spec.Dataset) { d.Limits.Bytes = 2 }),
 			[]string{"1: a[b]"}, []string{"target beyond the byte limit x1 [f row 0]"},
-			[]string{"1 of 2 rows left out: target beyond the byte limit (f row 0)"},
+			[]string{"1 of 2 rows skipped: target beyond the byte limit (f row 0)"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -369,19 +369,19 @@ func TestRefused(t *testing.T) {
 			[]string{`f row 1: field "text" is not valid UTF-8 at byte 3 (0xE9)`, `invalidUTF8: "replace"`},
 		}, {
 			"nothing left", objects([]string{"t"}, `{"t":""}`, `{"t":""}`),
-			[]string{"no documents are left of 2 rows: 2 empty"},
+			[]string{"none of 2 rows became a document: 2 empty"},
 		}, {
 			"nothing left for several reasons",
 			pair(`{"in":"x","out":""}`, `{}`, `{"in":"xyz","out":"y"}`).with(func(d *spec.Dataset) { d.BadRows, d.Limits.Bytes = "skip", 2 }),
-			[]string{"no documents are left of 3 rows: 1 bad row, 1 empty target, 1 target beyond the byte limit; check the source"},
+			[]string{"none of 3 rows became a document: 1 bad row, 1 empty target, 1 target beyond the byte limit; check the source"},
 		}, {
 			"a page of them, and there may be more", objects([]string{"t"}, many[:20]...), []string{"at least 20 of the rows cannot be read"},
 		}, {
 			"no rows in the range", lines("a").with(func(d *spec.Dataset) { d.Rows.From = 7 }),
-			[]string{"no documents are left of 0 rows", "no rows in the range"},
+			[]string{"none of 0 rows became a document", "no rows in the range"},
 		}, {
 			"a limit smaller than the first character", lines("é").with(func(d *spec.Dataset) { d.Limits.Bytes = 1 }),
-			[]string{"no documents are left of 1 rows"},
+			[]string{"none of 1 rows became a document"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -581,7 +581,7 @@ func TestRequest(t *testing.T) {
 	files := []protocol.File{{Name: "f", Digest: "d1", Bytes: 3}, {Name: "g", Digest: "d2", Bytes: 4}}
 	resolved := protocol.Resolution{Parameters: json.RawMessage(`{"split":"x"}`), Revision: "r", Local: true, Files: files}
 	d := lines().with(func(d *spec.Dataset) {
-		d.Key, d.Source = "key", spec.Source{Provider: "text", Config: json.RawMessage(`{"path":"f"}`)}
+		d.Name, d.Source = "key", spec.Source{Provider: "text", Config: json.RawMessage(`{"path":"f"}`)}
 		d.Rows, d.Sample, d.Fields = spec.Range{From: 2, To: 9}, &spec.Sample{Documents: 3, Seed: 1}, []string{"in", "out"}
 	})
 	dir := t.TempDir()
@@ -634,7 +634,7 @@ func TestOtherFiles(t *testing.T) {
 	files := []protocol.File{{Name: "f", Digest: "d1"}, {Name: "g", Digest: "d2"}}
 	for _, other := range [][]protocol.File{nil, files[:1], {files[1], files[0]}, {{Name: "f", Digest: "d1"}, {Name: "h", Digest: "d2"}}, {{Name: "f", Digest: "d1"}, {Name: "g", Digest: "d3"}}, append(slices.Clone(files), files[1])} {
 		d := lines()
-		d.Key, d.Source = "key", spec.Source{Provider: "text", Config: json.RawMessage("{}")}
+		d.Name, d.Source = "key", spec.Source{Provider: "text", Config: json.RawMessage("{}")}
 		task := d.task(t, "/specs", protocol.Resolution{Files: files})
 		moved := d.task(t, "/specs", protocol.Resolution{Files: other})
 		var requests []protocol.ReadRequest
@@ -647,7 +647,7 @@ func TestOtherFiles(t *testing.T) {
 
 // A skipped dataset is listed with its reason; two models that read a dataset under the same limits read it once.
 func TestPlan(t *testing.T) {
-	e := &spec.Experiment{Datasets: []spec.Dataset{{Key: "b", Skip: "why b"}, {Key: "a", Skip: "why a"}, {Key: "c", Limits: spec.Limits{Bytes: 5}}}}
+	e := &spec.Experiment{Datasets: []spec.Dataset{{Name: "b", Skip: "why b"}, {Name: "a", Skip: "why a"}, {Name: "c", Limits: spec.Limits{Bytes: 5}}}}
 	c := plan.Catalog{Sources: map[string]protocol.Resolution{"c": {Parameters: json.RawMessage("{}")}}}
 	p, err := plan.Build(e, c, []plan.Kind{materialize.Kind{}, limited{{Bytes: 5}, {Bytes: 6, Documents: 7}, {Bytes: 5}}})
 	if err != nil {
@@ -700,7 +700,7 @@ func (s fakeSource) materialize(t *testing.T, sample *spec.Sample) (documents []
 	t.Helper()
 	dir := t.TempDir()
 	d := lines().with(func(d *spec.Dataset) { d.Sample = sample })
-	d.Key, d.Source = "key", spec.Source{Provider: d.provider, Config: json.RawMessage("{}")}
+	d.Name, d.Source = "key", spec.Source{Provider: d.provider, Config: json.RawMessage("{}")}
 	task := d.task(t, dir, protocol.Resolution{})
 	task.Dir, task.Advance, task.Plugins = dir, func(action.Progress) {}, fakePlugins{source: s}
 	if _, err := (materialize.Kind{}).Work(t.Context(), task); err != nil {
@@ -791,7 +791,7 @@ func TestChangedSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := &dataset{provider: "text", Dataset: spec.Dataset{
-		Key: "key", Source: spec.Source{Provider: "text", Config: config}, Fields: []string{"text"},
+		Name: "key", Source: spec.Source{Provider: "text", Config: config}, Fields: []string{"text"},
 	}}
 	task := d.task(t, dir, resolved)
 	task.Dir, task.Advance = t.TempDir(), func(action.Progress) {}

@@ -42,7 +42,7 @@ func task(t *testing.T, models []model, datasets []string, scores map[string]art
 func scoreOf(nats float64, bytes, tokens, words, documents int64) artifact.ScoreSummary {
 	return artifact.ScoreSummary{
 		Nats: nats, ScoredBytes: bytes, ScoredTokens: tokens, Words: words, Documents: documents, Bytes: 1000, Tokens: 1000, BPB: artifact.BitsPerByte(nats, bytes),
-		Protocol: artifact.Protocol{Prefix: "bos", Context: 8},
+		Protocol: artifact.ScoringProtocol{Prefix: "bos", Context: 8},
 	}
 }
 
@@ -89,7 +89,7 @@ m2,1234567,6,4.1588830833596715,1,` + number(math.Exp(math.Ln2)) + `,,` + number
 	if err := artifact.ReadJSON(work.Path(artifact.SummaryFile), &s); err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff([]string{"d1", "d2"}, s.Datasets); d != "" || s.Protocol != (artifact.Protocol{Prefix: "bos", Context: 8}) || s.Documents != 6 || s.ScoredBytes != 6 ||
+	if d := cmp.Diff([]string{"d1", "d2"}, s.Datasets); d != "" || s.Protocol != (artifact.ScoringProtocol{Prefix: "bos", Context: 8}) || s.Documents != 6 || s.ScoredBytes != 6 ||
 		s.Rows[0].Parameters != nil || *s.Rows[1].Parameters != 1234567 || s.Rows[1].Tokens != 6 {
 		t.Errorf("found %+v: %s", s, d)
 	}
@@ -142,7 +142,7 @@ func TestTableRefuses(t *testing.T) {
 	work = task(t, []model{{"m", 1}, {"n", 1}, {"o", 1}}, []string{"d", "e"}, map[string]artifact.ScoreSummary{
 		"m d": scoreOf(1, 1, 1, 1, 1), "n d": scoreOf(2, 1, 2, 2, 1), "o d": scoreOf(3, 1, 1, 1, 1), "m e": scoreOf(1, 5, 1, 1, 2), "n e": scoreOf(1, 5, 1, 1, 2), "o e": scoreOf(1, 6, 1, 1, 3),
 	})
-	want := `dataset "e": model "m" has losses for 5 bytes of 2 documents and model "o" for 6 of 3; leave the dataset out`
+	want := `dataset "e": model "m" has losses for 5 bytes of 2 documents and model "o" for 6 of 3; exclude the dataset`
 	if _, err := (Kind{}).Work(t.Context(), work); protocol.KindOf(err) != protocol.InvalidInput || err.Error() != want {
 		t.Errorf("found error %v, wanted %s", err, want)
 	}

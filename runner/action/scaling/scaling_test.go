@@ -79,7 +79,7 @@ func TestRefuses(t *testing.T) {
 	l := newLab(t)
 	l.Models[0].Scoring.Prefix = protocol.PrefixNone
 	_, failed := l.Run()
-	if err := failed["scaling t"]; protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), "under different protocols") {
+	if err := failed["scaling t"]; protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), "different scoring protocols") {
 		t.Errorf("found %v", failed)
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 // Scores are compared only where protocol, documents and scored bytes are the same, each of them.
 func TestComparable(t *testing.T) {
-	x := artifact.ScoreSummary{Documents: 3, ScoredBytes: 10, Protocol: artifact.Protocol{Prefix: protocol.PrefixBOS}}
+	x := artifact.ScoreSummary{Documents: 3, ScoredBytes: 10, Protocol: artifact.ScoringProtocol{Prefix: protocol.PrefixBOS}}
 	for name, change := range map[string]func(*artifact.ScoreSummary){
 		"protocol":     func(y *artifact.ScoreSummary) { y.Protocol.Prefix = protocol.PrefixNone },
 		"documents":    func(y *artifact.ScoreSummary) { y.Documents++ },

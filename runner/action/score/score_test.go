@@ -84,7 +84,7 @@ func TestSummary(t *testing.T) {
 				Documents: 2, Bytes: 3, ScoredBytes: 3, Words: 2, Tokens: 3, ScoredTokens: 3, Nats: b(3), BPB: 8,
 				Perplexity: artifact.Perplexity{PerToken: e(b(1)), PerWord: e(b(3) / 2), PerByte: e(b(1))},
 				Ledger:     artifact.LedgerTotals{Tokens: b(3) + 6, Span: b(3), EOS: 6},
-				Protocol:   artifact.Protocol{EOS: true},
+				Protocol:   artifact.ScoringProtocol{EOS: true},
 			},
 		}, {
 			name:    "an unscored first token leaves numerator and denominator together",
@@ -94,7 +94,7 @@ func TestSummary(t *testing.T) {
 				Documents: 2, Bytes: 5, ScoredBytes: 1, Words: 2, Tokens: 3, ScoredTokens: 1, Nats: b(1), BPB: 8,
 				Perplexity: artifact.Perplexity{PerToken: e(b(1)), PerWord: e(b(1) / 2), PerByte: e(b(1))},
 				Ledger:     artifact.LedgerTotals{Tokens: b(1), Span: b(1), UnscoredBytes: map[string]int64{protocol.ReasonNoContext: 4}},
-				Protocol:   artifact.Protocol{Prefix: protocol.PrefixNone},
+				Protocol:   artifact.ScoringProtocol{Prefix: protocol.PrefixNone},
 			},
 		}, {
 			name:    "a dataset without a scored byte or a word has no perplexity",
@@ -103,7 +103,7 @@ func TestSummary(t *testing.T) {
 			want: artifact.ScoreSummary{
 				Documents: 1, Bytes: 1, Tokens: 1,
 				Ledger:   artifact.LedgerTotals{UnscoredBytes: map[string]int64{protocol.ReasonNoContext: 1}},
-				Protocol: artifact.Protocol{Prefix: protocol.PrefixNone},
+				Protocol: artifact.ScoringProtocol{Prefix: protocol.PrefixNone},
 			},
 		}, {
 			name:    "a perplexity too large for a float64 is none",
@@ -125,7 +125,7 @@ func TestSummary(t *testing.T) {
 				Documents: 1, Bytes: 3, ScoredBytes: 3, Words: 1, Tokens: 3, ScoredTokens: 3, Nats: b(3), BPB: 8,
 				Perplexity: artifact.Perplexity{PerToken: e(b(1)), PerWord: e(b(3)), PerByte: e(b(1))},
 				Ledger:     artifact.LedgerTotals{Tokens: b(3), Span: b(3)},
-				Protocol:   artifact.Protocol{Context: 30, Stride: 15, Anchor: protocol.AnchorBytes, Truncation: 3},
+				Protocol:   artifact.ScoringProtocol{Context: 30, Stride: 15, Anchor: protocol.AnchorBytes, Truncation: 3},
 			},
 		},
 	} {
@@ -140,7 +140,7 @@ func TestSummary(t *testing.T) {
 			want := test.want
 			want.Computed = map[string]string{"device": "abacus", "beads": "wood"}
 			if want.Documents > 1 {
-				want.Noise.Documents = 1
+				want.Rescoring.Documents = 1
 			}
 			w := &want.Protocol
 			w.Dtype, w.Span = "beads", artifact.SpanEven
@@ -260,7 +260,7 @@ func TestBrokenBackend(t *testing.T) {
 		"silent":        "without an answer for 1 of its documents",
 		"twice":         "answered document 1 twice",
 		"failing":       "index out of range [7]",
-		"fickle":        "scored a second time, the backend cut it into other tokens",
+		"fickle":        "the backend tokenized it differently when it was scored again",
 	} {
 		t.Run(answer, func(t *testing.T) {
 			l := actiontest.New(t, "fake")
@@ -316,7 +316,7 @@ func TestRefusals(t *testing.T) {
 }
 
 // Losses that depend on the company of a document are measured and recorded.
-func TestNoise(t *testing.T) {
+func TestRescoringDifference(t *testing.T) {
 	t.Parallel()
 	l := actiontest.New(t, "fake")
 	// Of seven documents the first four are scored again, the longest first: "ab" moves from place 2 to 3.
@@ -330,15 +330,15 @@ func TestNoise(t *testing.T) {
 	l.Model("noisy", "fake", `{"Answer":"noisy"}`)
 	l.Model("quiet", "fake", `{}`)
 	p := l.MustRun()
-	for action, want := range map[string]artifact.Noise{
-		"score noisy d":       {Documents: 4, MaxNatsPerToken: 1.0 / 1024, BitsPerByte: 1.0 / 1024 / math.Ln2 / 2},
+	for action, want := range map[string]artifact.RescoringDifference{
+		"score noisy d":       {Documents: 4, MaxNatsPerToken: 1.0 / 1024, MaxBitsPerByte: 1.0 / 1024 / math.Ln2 / 2},
 		"score quiet d":       {Documents: 4},
-		"score noisy large":   {Documents: 1, MaxNatsPerToken: 1.0 / 1024, BitsPerByte: 1.0 / 1024 / math.Ln2 / 5},
-		"score noisy short":   {Documents: 2, MaxNatsPerToken: 2.0 / 1024, BitsPerByte: 2.0 / 1024 / math.Ln2 / 3},
-		"score noisy opposed": {Documents: 2, MaxNatsPerToken: 1.0 / 1024, BitsPerByte: 1.0 / 1024 / math.Ln2 / 2},
+		"score noisy large":   {Documents: 1, MaxNatsPerToken: 1.0 / 1024, MaxBitsPerByte: 1.0 / 1024 / math.Ln2 / 5},
+		"score noisy short":   {Documents: 2, MaxNatsPerToken: 2.0 / 1024, MaxBitsPerByte: 2.0 / 1024 / math.Ln2 / 3},
+		"score noisy opposed": {Documents: 2, MaxNatsPerToken: 1.0 / 1024, MaxBitsPerByte: 1.0 / 1024 / math.Ln2 / 2},
 		"score quiet single":  {},
 	} {
-		if d := cmp.Diff(want, actiontest.JSON[artifact.ScoreSummary](l, p, action, artifact.SummaryFile).Noise, approximately); d != "" {
+		if d := cmp.Diff(want, actiontest.JSON[artifact.ScoreSummary](l, p, action, artifact.SummaryFile).Rescoring, approximately); d != "" {
 			t.Errorf("%s: %s", action, d)
 		}
 	}
@@ -418,7 +418,7 @@ func TestModels(t *testing.T) {
 				continue
 			}
 			s := actiontest.JSON[artifact.ScoreSummary](l, p, a.Name, artifact.SummaryFile)
-			if s.Bytes != 26 || s.ScoredBytes != 26 || s.BPB < 1 || s.BPB > 8 || (s.Ledger.EOS > 0) != (a.Labels.Model == "words") || s.Noise.MaxNatsPerToken != 0 {
+			if s.Bytes != 26 || s.ScoredBytes != 26 || s.BPB < 1 || s.BPB > 8 || (s.Ledger.EOS > 0) != (a.Labels.Model == "words") || s.Rescoring.MaxNatsPerToken != 0 {
 				t.Errorf("%s: %+v", a.Name, s)
 			}
 		}

@@ -132,7 +132,7 @@ func TestLoad(t *testing.T) {
 	if err := artifact.ReadJSON(task.Path(artifact.SummaryFile), &summary); err != nil {
 		t.Fatal(err)
 	}
-	protocolOf := artifact.Protocol{Prefix: "bos", Context: 8, Stride: 4, Anchor: "tokens", Dtype: "beads", Truncation: 6, Span: "even"}
+	protocolOf := artifact.ScoringProtocol{Prefix: "bos", Context: 8, Stride: 4, Anchor: "tokens", Dtype: "beads", Truncation: 6, Span: "even"}
 	if summary.Protocol != protocolOf || summary.Words != 5 || summary.Nats != 3 {
 		t.Errorf("found %+v", summary)
 	}
@@ -148,7 +148,7 @@ func TestWorkFails(t *testing.T) {
 	}{
 		"weights that lie nowhere": {func(task *action.Task, _ *shelf) {
 			task.Machine = json.RawMessage(`{"weights":[{"Name":"w1","Path":"/1"}]}`)
-		}, "where the weights w2 lie on this machine is not said", 0},
+		}, "the task has no local path for the weights w2", 0},
 		"weights of another name": {func(task *action.Task, _ *shelf) {
 			task.Machine = json.RawMessage(`{"weights":[{"Name":"w2","Path":"/1"},{"Name":"w1"}]}`)
 		}, "where the weights w1 lie", 0},
@@ -160,8 +160,8 @@ func TestWorkFails(t *testing.T) {
 		"a context that is too long": {func(task *action.Task, _ *shelf) {
 			task.Descriptor.Parameters = json.RawMessage(`{"config":{},"settings":{"context":101}}`)
 		}, "context 101 is more than the 100 tokens", 1},
-		"too few answers":              {func(_ *action.Task, s *shelf) { s.model.skip = 1 }, "the backend answered 1 of 2 documents", 1},
-		"a document that is too large": {func(_ *action.Task, s *shelf) { s.model.fail = full }, "the abacus is full; one document alone is too much: lower limits.bytes", 1},
+		"too few answers":              {func(_ *action.Task, s *shelf) { s.model.skip = 1 }, "the backend returned results for 1 of 2 documents", 1},
+		"a document that is too large": {func(_ *action.Task, s *shelf) { s.model.fail = full }, "the abacus is full; a single document does not fit: lower limits.bytes", 1},
 		"another error":                {func(_ *action.Task, s *shelf) { s.model.fail = errors.New("beads fell off") }, "beads fell off", 1},
 		"a folder that is not there":   {func(task *action.Task, _ *shelf) { task.Dir = filepath.Join(task.Dir, "missing") }, "no such file or directory", 1},
 	} {

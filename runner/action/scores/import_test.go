@@ -74,8 +74,8 @@ func TestImport(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := artifact.Import{Datasets: []artifact.ImportedDataset{
-		{Key: "a", Tags: []string{"a", "t"}, Documents: 1, Bytes: 1, ScoredBytes: 1, Tokens: 2, Nats: 2},
-		{Key: "b/x", Tags: []string{"b/x", "t"}, Documents: 4, Bytes: 9, ScoredBytes: 5, Tokens: 8, ZeroLossBytes: 1, Nats: 3.5},
+		{Name: "a", Tags: []string{"a", "t"}, Documents: 1, Bytes: 1, ScoredBytes: 1, Tokens: 2, Nats: 2},
+		{Name: "b/x", Tags: []string{"b/x", "t"}, Documents: 4, Bytes: 9, ScoredBytes: 5, Tokens: 8, ZeroLossBytes: 1, Nats: 3.5},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -93,7 +93,7 @@ func TestImport(t *testing.T) {
 	}
 	nats := artifact.LedgerTotals{Tokens: 3.5, Span: 3.5}
 	if diff := cmp.Diff(artifact.ScoreSummary{
-		Documents: 4, Bytes: 9, ScoredBytes: 5, Tokens: 8, Nats: 3.5, BPB: 3.5 / math.Ln2 / 5, Ledger: nats, Protocol: artifact.Protocol{Imported: "theirs"},
+		Documents: 4, Bytes: 9, ScoredBytes: 5, Tokens: 8, Nats: 3.5, BPB: 3.5 / math.Ln2 / 5, Ledger: nats, Protocol: artifact.ScoringProtocol{Imported: "theirs"},
 	}, summary); diff != "" {
 		t.Error(diff)
 	}
@@ -107,14 +107,14 @@ func TestImport(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer scored.Close()
-	var keys []artifact.Key
+	var keys []artifact.RowID
 	for d, err := range scored.All() {
 		if err != nil {
 			t.Fatal(err)
 		}
-		keys = append(keys, artifact.Key{Shard: d.Shard, Row: d.Row})
+		keys = append(keys, artifact.RowID{Shard: d.Shard, Row: d.Row})
 	}
-	if want := []artifact.Key{{Shard: "s10", Row: 4}, {Shard: "s10", Row: 9}, {Shard: "s2", Row: 9}, {Shard: "s2", Row: 12}}; !slices.Equal(keys, want) {
+	if want := []artifact.RowID{{Shard: "s10", Row: 4}, {Shard: "s10", Row: 9}, {Shard: "s2", Row: 9}, {Shard: "s2", Row: 12}}; !slices.Equal(keys, want) {
 		t.Errorf("found %v, wanted %v", keys, want)
 	}
 	ledger, err := artifact.OpenLedger(filepath.Join(dir, "b", "x", artifact.LedgerFile))
@@ -173,20 +173,20 @@ func TestImportRefuses(t *testing.T) {
 		rows []foreign
 		want string
 	}{
-		{"no rows", nil, "found no rows"},
-		{"twice", []foreign{row("a", "s", 1, "x", 0, 1), row("b", "s", 1, "x", 0, 1), row("a", "s", 1, "y", 0, 1)}, `dataset "a", shard "s", row 1: found twice`},
-		{"num_bytes", []foreign{wrong}, `dataset "a", shard "s", row 1: num_bytes: found 5, wanted 1`},
-		{"null", []foreign{null}, `column "row_index": found null, wanted a value`},
-		{"losses", []foreign{row("a", "s", 1, "xy", 0, 1)}, `per_byte_loss: found 1 losses, wanted 2`},
-		{"negative", []foreign{row("a", "s", 1, "x", 0, -1)}, `per_byte_loss: found -1 at byte 0`},
-		{"span", []foreign{row("a", "s", 1, "x", 2, 1)}, `scored span: found [2, 1)`},
-		{"key that leads elsewhere", []foreign{row("../a", "s", 1, "x", 0, 1)}, `dataset_name: found "../a"`},
-		{"key with an empty part", []foreign{row("a//b", "s", 1, "x", 0, 1)}, `dataset_name: found "a//b"`},
-		{"key that ends in a slash", []foreign{row("a/", "s", 1, "x", 0, 1)}, `dataset_name: found "a/", wanted a key without empty`},
-		{"key of the whole file system", []foreign{row("/a", "s", 1, "x", 0, 1)}, `dataset_name: found "/a"`},
-		{"key of no dataset", []foreign{row(".", "s", 1, "x", 0, 1)}, `dataset_name: found "."`},
-		{"key with a part of this folder", []foreign{row("a/./b", "s", 1, "x", 0, 1)}, `dataset_name: found "a/./b"`},
-		{"sum", []foreign{row("a", "s", 1, "xy", 0, 1e308, 1e308)}, `losses whose sum is not finite`},
+		{"no rows", nil, "the table has no rows"},
+		{"twice", []foreign{row("a", "s", 1, "x", 0, 1), row("b", "s", 1, "x", 0, 1), row("a", "s", 1, "y", 0, 1)}, `dataset "a", shard "s", row 1: duplicate row`},
+		{"num_bytes", []foreign{wrong}, `dataset "a", shard "s", row 1: num_bytes: expected 1, the text's size in bytes, got 5`},
+		{"null", []foreign{null}, `column "row_index": unexpected null`},
+		{"losses", []foreign{row("a", "s", 1, "xy", 0, 1)}, `per_byte_loss: expected 2 losses, one per byte of the text, got 1`},
+		{"negative", []foreign{row("a", "s", 1, "x", 0, -1)}, `per_byte_loss: the loss at byte 0 is -1`},
+		{"span", []foreign{row("a", "s", 1, "x", 2, 1)}, `scored span [2, 1) is out of range`},
+		{"name that leads elsewhere", []foreign{row("../a", "s", 1, "x", 0, 1)}, `invalid dataset_name "../a"`},
+		{"name with an empty part", []foreign{row("a//b", "s", 1, "x", 0, 1)}, `invalid dataset_name "a//b"`},
+		{"name that ends in a slash", []foreign{row("a/", "s", 1, "x", 0, 1)}, `invalid dataset_name "a/": empty`},
+		{"name of the whole file system", []foreign{row("/a", "s", 1, "x", 0, 1)}, `invalid dataset_name "/a"`},
+		{"name of no dataset", []foreign{row(".", "s", 1, "x", 0, 1)}, `invalid dataset_name "."`},
+		{"name with a part of this folder", []foreign{row("a/./b", "s", 1, "x", 0, 1)}, `invalid dataset_name "a/./b"`},
+		{"sum", []foreign{row("a", "s", 1, "xy", 0, 1e308, 1e308)}, `the sum of the losses is not finite`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := Import(t.Context(), write(t, test.rows...), t.TempDir(), t.TempDir(), "p")
@@ -201,17 +201,17 @@ func TestImportRefuses(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	var found artifact.Import
 	flawed := func(n int) []string {
-		found.Datasets = []artifact.ImportedDataset{{Key: "sound", ScoredBytes: 4}}
+		found.Datasets = []artifact.ImportedDataset{{Name: "sound", ScoredBytes: 4}}
 		for i := range n {
-			found.Datasets = append(found.Datasets, artifact.ImportedDataset{Key: fmt.Sprintf("d%d", i), ScoredBytes: 9, ZeroLossBytes: 2})
+			found.Datasets = append(found.Datasets, artifact.ImportedDataset{Name: fmt.Sprintf("d%d", i), ScoredBytes: 9, ZeroLossBytes: 2})
 		}
 		return Warnings(found)
 	}
-	const flaw = "a loss of exactly zero, and the scorer may have left them out and still counted them: "
+	const flaw = "a loss of exactly zero; the scorer may have skipped them but still counted them: "
 	for n, want := range map[int][]string{
 		0:   nil,
 		3:   {"6 scored bytes in 3 of 4 datasets have " + flaw + "d0 (2 of 9), d1 (2 of 9), d2 (2 of 9)"},
-		400: {"800 scored bytes in 400 of 401 datasets have " + flaw + "d0 (2 of 9), d1 (2 of 9), d2 (2 of 9) and 397 more, which import.json lists"},
+		400: {"800 scored bytes in 400 of 401 datasets have " + flaw + "d0 (2 of 9), d1 (2 of 9), d2 (2 of 9) and 397 more, listed in import.json"},
 	} {
 		if diff := cmp.Diff(want, flawed(n)); diff != "" {
 			t.Errorf("%d: %s", n, diff)

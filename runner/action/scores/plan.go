@@ -10,22 +10,22 @@ import (
 // name is the kind's name.
 const name = "import"
 
-// Kind takes over the scores of a model that were made elsewhere.
+// Kind imports the precomputed scores of a model.
 type Kind struct{}
 
 // Name implements plan.Kind.
 func (Kind) Name() string { return name }
 
 // Schema implements plan.Kind.
-func (Kind) Schema() int { return 2 }
+func (Kind) Schema() int { return 3 }
 
 type parameters struct {
-	// Protocol is the name that the spec gives to the protocol of the table, and Table the digest of the table.
-	Protocol string `json:"protocol"`
+	// Protocol is the name that the spec gives to the scoring protocol of the table, and Table is the digest of the table.
+	Protocol string `json:"scoringProtocol"`
 	Table    string `json:"table"`
 }
 
-// places say where a table is: a URL, or a path that starts at Dir if it is relative.
+// places locate a table: Path is a URL or a path, which starts at Dir if it is relative.
 type places struct {
 	Path string `json:"path"`
 	Dir  string `json:"dir"`

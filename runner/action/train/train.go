@@ -11,7 +11,7 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// Work implements action.Kind: it trains a model on its datasets, in the order of the spec, and writes the model file.
+// Work implements action.Kind. It trains a model on its datasets, in the order of the spec, and writes the model file.
 func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err error) {
 	var p parameters
 	var at places
