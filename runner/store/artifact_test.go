@@ -96,10 +96,10 @@ func TestExportTo(t *testing.T) {
 	}
 	before, beforeOutside := laid(t, dir), laid(t, outside)
 	for name, want := range map[string]string{
-		"link/g": "escapes", "reports/linked": "it is a file or a link", "reports/mine": "holds no artifact", "reports/file": "it is a file or a link",
-		"reports/bad": "holds no artifact", "reports/changed": "its file out/0.txt was changed", "reports/added": "it holds out/letter.txt, which is not part",
-		"reports/below": "it holds the directory drafts", "reports/link": "its file out/0.txt was changed",
-		"reports/g/report.md": "it would lie within reports/g, which is another artifact", "reports": "holds no artifact", "../x": "is not a relative path",
+		"link/g": "escapes", "reports/linked": "it is a file or a link", "reports/mine": "contains no artifact", "reports/file": "it is a file or a link",
+		"reports/bad": "contains no artifact", "reports/changed": "its file out/0.txt was changed", "reports/added": "it contains out/letter.txt, which is not part",
+		"reports/below": "it contains the directory drafts", "reports/link": "its file out/0.txt was changed",
+		"reports/g/report.md": "it would be inside reports/g, which is another artifact", "reports": "contains no artifact", "../x": "is not a relative path",
 	} {
 		if err := export(second, name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("export to %s: %v; want an error with %q", name, err, want)
@@ -193,7 +193,7 @@ func TestForgedArtifact(t *testing.T) {
 	} {
 		lay(t, dir, map[string]string{"letter.txt": "dear", "g/.artifact": `{"outputs":[` + outputs + `]}`})
 		before := laid(t, dir)
-		if err := s.ExportTo(t.Context(), r, root, "g"); protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), "holds no artifact (g/.artifact: ") {
+		if err := s.ExportTo(t.Context(), r, root, "g"); protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), "contains no artifact (g/.artifact: ") {
 			t.Errorf("export over %s: %v", outputs, err)
 		}
 		if _, err := store.Exported(filepath.Join(dir, "g")); err == nil || errors.Is(err, fs.ErrNotExist) {

@@ -145,7 +145,7 @@ func TestReadOnlyDisk(t *testing.T) {
 		"GC":     func() error { _, err := s.GC(t.Context(), store.GCOptions{}); return err }(),
 		"Export": s.Export(t.Context(), r, filepath.Join(disk, "export")),
 	} {
-		if !errors.Is(err, syscall.EROFS) || !strings.Contains(err.Error(), disk) || !strings.Contains(err.Error(), "can only be read") {
+		if !errors.Is(err, syscall.EROFS) || !strings.Contains(err.Error(), disk) || !strings.Contains(err.Error(), "is read-only") {
 			t.Errorf("%s on a read-only disk: %v", name, err)
 		}
 	}

@@ -375,7 +375,7 @@ func TestFactsOfManyLookups(t *testing.T) {
 	if err := store.Write(t.Context(), s, "generation", "nonsense"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.LookupMany(t.Context(), keys, cache); err == nil || !strings.Contains(err.Error(), `generation: is damaged: it holds "nonsense"; delete it`) {
+	if _, err := s.LookupMany(t.Context(), keys, cache); err == nil || !strings.Contains(err.Error(), `generation: is damaged: it contains "nonsense"; delete it`) {
 		t.Errorf("LookupMany under a damaged generation: %v", err)
 	}
 }
@@ -459,7 +459,7 @@ func TestBucketIsMarked(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for content, want := range map[string]string{`{"layout":3,"kind":"store"}`: "which a newer runner made", `{"layout":2,"kind":"cache"}`: "holds a cache, not a store"} {
+	for content, want := range map[string]string{`{"layout":3,"kind":"store"}`: "from a newer runner", `{"layout":2,"kind":"cache"}`: "is a cache, not a store"} {
 		s := store.Unmarked()
 		if err := store.WriteUnmarked(t.Context(), s, "store.json", content); err != nil {
 			t.Fatal(err)

@@ -73,17 +73,17 @@ func TestForeignPlaces(t *testing.T) {
 		content map[string]string
 		want    string
 	}{
-		"home":      {map[string]string{"tmp/letter.txt": "dear", "leases/flat.pdf": "rent", "x/": ""}, "is not a store: it holds leases and no store.json; name an empty or a new directory"},
-		"only tmp":  {map[string]string{"tmp/letter.txt": "dear", "leases/flat.pdf": "rent"}, "is not a store: it holds leases and no store.json"},
+		"home":      {map[string]string{"tmp/letter.txt": "dear", "leases/flat.pdf": "rent", "x/": ""}, "is not a store: it contains leases and no store.json; use an empty or a new directory"},
+		"only tmp":  {map[string]string{"tmp/letter.txt": "dear", "leases/flat.pdf": "rent"}, "is not a store: it contains leases and no store.json"},
 		"no kind":   {map[string]string{"store.json": `{"layout":2}`, "blobs/": ""}, "holds a , not a store"},
 		"layout -1": {map[string]string{"store.json": `{"layout":-1,"kind":"store"}`, "blobs/": ""}, "its store.json is damaged"},
 		"layout 1":  {map[string]string{"actions/ab/x.json": "{}", "blobs/sha256/": "", "runs/r.json": "{}", "tmp/1-00112233aabbccdd.1": "x"}, "was made by an older runner"},
-		"newer":     {map[string]string{"store.json": `{"layout":3,"kind":"store"}`, "tmp/1-00112233aabbccdd.1": "x"}, "has layout 3, which a newer runner made; this one knows layout 2"},
+		"newer":     {map[string]string{"store.json": `{"layout":3,"kind":"store"}`, "tmp/1-00112233aabbccdd.1": "x"}, "has layout 3, from a newer runner; this one supports layout 2"},
 		"older":     {map[string]string{"store.json": `{"layout":1,"kind":"store"}`, "blobs/": ""}, "was made by an older runner"},
 		"damaged":   {map[string]string{"store.json": `{"layout"`, "blobs/": ""}, "its store.json is damaged"},
 		"no layout": {map[string]string{"store.json": `{}`, "blobs/": ""}, "its store.json is damaged"},
-		"cache":     {map[string]string{"store.json": `{"layout":2,"kind":"cache"}`, "blobs/": ""}, "holds a cache, not a store"},
-		"cut off":   {map[string]string{"store.json": "", "letter.txt": "dear"}, "is not a store: it holds letter.txt"},
+		"cache":     {map[string]string{"store.json": `{"layout":2,"kind":"cache"}`, "blobs/": ""}, "is a cache, not a store"},
+		"cut off":   {map[string]string{"store.json": "", "letter.txt": "dear"}, "is not a store: it contains letter.txt"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -193,7 +193,7 @@ func TestFirstWriteMarks(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	lay(t, dir, map[string]string{"letter.txt": "dear"})
-	if err := s.Begin(t.Context(), store.Run{ID: "r"}); err == nil || !strings.Contains(err.Error(), "is not a store: it holds letter.txt") {
+	if err := s.Begin(t.Context(), store.Run{ID: "r"}); err == nil || !strings.Contains(err.Error(), "is not a store: it contains letter.txt") {
 		t.Errorf("Begin: %v", err)
 	}
 	if diff := cmp.Diff(map[string]string{"letter.txt": "dear"}, laid(t, dir)); diff != "" {
@@ -713,7 +713,7 @@ func TestPacks(t *testing.T) {
 		t.Fatal(err)
 	}
 	many(len(keys) - 1)
-	if len(warnings) != 1 || !strings.Contains(warnings[0], "is made again: ") {
+	if len(warnings) != 1 || !strings.Contains(warnings[0], "will run again: ") {
 		t.Errorf("warnings %q", warnings)
 	}
 	warnings = nil

@@ -498,7 +498,7 @@ func TestDeadRunIsBegunAgain(t *testing.T) {
 		other := store.Share(s)
 		begin(t, s, "r")
 		store.Strand(s)
-		if err := other.Begin(t.Context(), store.Run{ID: "r"}); err == nil || !strings.Contains(err.Error(), "working already") {
+		if err := other.Begin(t.Context(), store.Run{ID: "r"}); err == nil || !strings.Contains(err.Error(), "already in progress") {
 			t.Errorf("Begin of a run that may be working: %v", err)
 		}
 		time.Sleep(time.Hour)
@@ -559,7 +559,7 @@ func TestAnswerToAnotherCollector(t *testing.T) {
 		store.Strand(s)         // and answers nobody else
 		second := store.Share(s)
 		store.SetLiveness(second, time.Second, 10*time.Second, time.Hour)
-		if _, err := second.GC(t.Context(), store.GCOptions{}); err == nil || !strings.Contains(err.Error(), "run r works on this store and does not answer") {
+		if _, err := second.GC(t.Context(), store.GCOptions{}); err == nil || !strings.Contains(err.Error(), "run r uses this store and does not answer") {
 			t.Errorf("gc: %v", err)
 		}
 		if err := end(); err != nil {

@@ -50,7 +50,7 @@ func TestBadNames(t *testing.T) {
 		_, opened := s.Open(ctx, digest)
 		_, found := s.LocalPath(ctx, digest, "")
 		for _, err := range []error{opened, found} {
-			if protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), `want "sha256:" and 64 lower-case hex digits`) {
+			if protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), `expected "sha256:" and 64 lower-case hex digits`) {
 				t.Errorf("digest %q: %v", digest, err)
 			}
 		}
@@ -115,7 +115,7 @@ func TestBadRecords(t *testing.T) {
 		}{
 			{`output name "." is not a relative path`, []string{"."}}, {`output name "" is not`, []string{""}}, {`output name "a\\b" is not`, []string{`a\b`}},
 			{`output name "a\x00" is not`, []string{"a\x00"}}, {`output name "a/" is not`, []string{"a/"}},
-			{`output "a/b/c" lies within output "a"`, []string{"a/b/c", "a"}}, {`output "a/b/c" lies within output "a/b"`, []string{"x", "a/b", "a/b/c"}},
+			{`output "a/b/c" is inside output "a"`, []string{"a/b/c", "a"}}, {`output "a/b/c" is inside output "a/b"`, []string{"x", "a/b", "a/b/c"}},
 			{`two outputs are named "b"`, []string{"a", "b", "b"}}, {"", []string{"a", "ab", "b/a", "b/c/d", "out/.artifact"}},
 		} {
 			r, err := describe(c.names)
@@ -294,7 +294,7 @@ func TestScratch(t *testing.T) {
 		}
 	}
 	s := open(t, "mem://")
-	if _, err := s.Scratch(""); err == nil || !strings.Contains(err.Error(), "no cache directory was named") {
+	if _, err := s.Scratch(""); err == nil || !strings.Contains(err.Error(), "a cache directory is required") {
 		t.Errorf("Scratch without a cache: %v", err)
 	}
 	if open(t, "mem:///team/a").String() != "mem:///team/a" {
@@ -402,8 +402,8 @@ func TestDamagedManifests(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ name, content, want string }{
-		{"runs/r.json", `{"id":"other"}`, `it holds run "other"`}, {"runs/r.json", `{"id":"r","actions":[{"name":"a"},{"name":"b","key":"zz"}]}`, `action b has key "zz"`},
-		{"tags/t.json", "{", "unexpected end"}, {"tags/t.json", `{"run":""}`, `it names run ""`},
+		{"runs/r.json", `{"id":"other"}`, `it contains run "other"`}, {"runs/r.json", `{"id":"r","actions":[{"name":"a"},{"name":"b","key":"zz"}]}`, `action b has key "zz"`},
+		{"tags/t.json", "{", "unexpected end"}, {"tags/t.json", `{"run":""}`, `it refers to run ""`},
 	} {
 		before := map[string]string{"runs/r.json": `{"id":"r","actions":[]}`, "tags/t.json": `{"run":"r"}`}
 		for name, content := range before {

@@ -499,15 +499,15 @@ func TestDamage(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "runs", "r.json")); err != nil {
 		t.Fatal(err)
 	}
-	check("tags/t.json: names run r, which does not exist")
+	check("tags/t.json: refers to run r, which does not exist")
 	overwrite(filepath.Join(dir, "tags", "t.json"), `{"run":"../x"}`)
 	overwrite(filepath.Join(dir, "blobs", "sha256", "ab", "notes.txt"), "hello")
 	overwrite(filepath.Join(dir, "actions", "x.json"), "hello")
 	overwrite(filepath.Join(dir, "jobs", "x.json"), "hello")
 	overwrite(filepath.Join(dir, "runs", "r", "x"), "")
 	overwrite(filepath.Join(dir, "damaged", r.Key), "hello")
-	check(`names run "../x"`, "notes.txt: is not part of a store", "actions/x.json: is not part of a store", "jobs/x.json: is not part of a store",
-		"runs/r/x: is not part of a store", "was set aside")
+	check(`refers to run "../x"`, "notes.txt: is not part of a store", "actions/x.json: is not part of a store", "jobs/x.json: is not part of a store",
+		"runs/r/x: is not part of a store", "was moved aside")
 }
 
 func TestBadInput(t *testing.T) {
@@ -517,11 +517,11 @@ func TestBadInput(t *testing.T) {
 	}
 	for _, c := range []struct{ location, want string }{
 		{"", "no location"},
-		{file, "is a file; name a directory"},
+		{file, "is a file; use a directory"},
 		{filepath.Join(file, "below"), "a part of the path is a file"},
 		{"file://relative", "three slashes"},
 		{"ftp://host/x", `unknown scheme "ftp"; use a directory, file://, s3://, gs:// or mem://`},
-		{"s3://", "names no bucket"},
+		{"s3://", "the bucket is missing"},
 		{"s3://bucket?nonsense=1", "nonsense"},
 		{"s3://bucket?prefix=x", "s3://bucket/PREFIX"},
 		{"gs://bucket?anonymous=maybe", `invalid value "maybe"`},
@@ -540,10 +540,10 @@ func TestBadInput(t *testing.T) {
 		}
 	}
 	begin(t, s, "r")
-	if err := s.Begin(t.Context(), store.Run{ID: "r2"}); err == nil || !strings.Contains(err.Error(), "has begun already") {
+	if err := s.Begin(t.Context(), store.Run{ID: "r2"}); err == nil || !strings.Contains(err.Error(), "has already begun") {
 		t.Errorf("Begin twice: %v", err)
 	}
-	if err := open(t, s.String()).Begin(t.Context(), store.Run{ID: "r"}); err == nil || !strings.Contains(err.Error(), "working already") {
+	if err := open(t, s.String()).Begin(t.Context(), store.Run{ID: "r"}); err == nil || !strings.Contains(err.Error(), "already in progress") {
 		t.Errorf("Begin of a working run: %v", err)
 	}
 	if _, err := s.Open(t.Context(), "sha256:../../etc"); protocol.KindOf(err) != protocol.InvalidInput {
@@ -580,7 +580,7 @@ func TestBadInput(t *testing.T) {
 			r.Key = store.KeyOf(r.Descriptor)
 		}},
 		{"two outputs are named", func(r *store.Record) { r.Outputs = append(r.Outputs, r.Outputs[0]) }},
-		{"lies within output", func(r *store.Record) {
+		{"is inside output", func(r *store.Record) {
 			r.Outputs = append(r.Outputs, store.File{Name: "a/b", Digest: digest, Bytes: 1})
 		}},
 		{"not a relative path", func(r *store.Record) { r.Outputs[0].Name = "/etc/x" }},
