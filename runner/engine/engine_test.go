@@ -871,7 +871,7 @@ func TestNoKind(t *testing.T) {
 	b.kinds = slices.DeleteFunc(b.kinds, func(k action.Kind) bool { return k.Name() == "gap" })
 	b.open(2)
 	b.run(t.Context(), p)
-	if err := b.failed["gap g"]; err == nil || !strings.HasPrefix(err.Error(), `this runner does no actions of kind "gap"`) {
+	if err := b.failed["gap g"]; err == nil || !strings.HasPrefix(err.Error(), `this runner does not support actions of kind "gap"`) {
 		t.Errorf("%v", b.failed)
 	}
 }
@@ -882,7 +882,7 @@ func TestTooLargeForTheMachine(t *testing.T) {
 	p := b.plan()
 	p.Action("train y").Resources.Memory = 2 << 20
 	b.run(t.Context(), p)
-	if err := b.failed["train y"]; err == nil || !strings.HasPrefix(err.Error(), "needs 2.0 MiB of memory and runs may take 1.0 MiB") {
+	if err := b.failed["train y"]; err == nil || !strings.HasPrefix(err.Error(), "needs 2.0 MiB of memory, but the limit is 1.0 MiB") {
 		t.Errorf("%v", b.failed)
 	}
 	if slices.ContainsFunc(b.events, func(s string) bool { return strings.HasPrefix(s, "train y: running") }) {

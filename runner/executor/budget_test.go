@@ -101,9 +101,9 @@ func TestTooLarge(t *testing.T) {
 		takes plan.Resources
 		says  string
 	}{
-		{plan.Resources{Cores: 3}, "needs 3 cores and runs may take 2"},
-		{plan.Resources{Cores: 1, Memory: 3<<20 + 1}, "needs 3.0 MiB of memory and runs may take 3.0 MiB of memory"},
-		{plan.Resources{Cores: 1, Devices: 2}, "needs 2 devices and runs may take 1 device; raise --devices"},
+		{plan.Resources{Cores: 3}, "needs 3 cores, but the limit is 2"},
+		{plan.Resources{Cores: 1, Memory: 3<<20 + 1}, "needs 3.0 MiB of memory, but the limit is 3.0 MiB of memory"},
+		{plan.Resources{Cores: 1, Devices: 2}, "needs 2 devices, but the limit is 1 device; raise --devices"},
 	} {
 		err := run(t.Context(), l, test.takes, func(context.Context) error {
 			t.Errorf("%+v ran", test.takes)
@@ -396,12 +396,12 @@ func TestCheck(t *testing.T) {
 	}{
 		{plan.Resources{Cores: 2, Memory: 10, Devices: 1}, nil, ""},
 		{plan.Resources{Cores: 2, Memory: 4}, model("m", 6, 1), ""},
-		{plan.Resources{Cores: 2, Memory: 5}, model("m", 6, 1), "needs 11 B of memory and runs may take 10 B of memory; raise --memory"},
-		{plan.Resources{Cores: 1, Devices: 1}, model("m", 6, 1), "needs 2 devices and runs may take 1 device; raise --devices"},
+		{plan.Resources{Cores: 2, Memory: 5}, model("m", 6, 1), "needs 11 B of memory, but the limit is 10 B of memory; raise --memory"},
+		{plan.Resources{Cores: 1, Devices: 1}, model("m", 6, 1), "needs 2 devices, but the limit is 1 device; raise --devices"},
 		{plan.Resources{Cores: 1, DeviceMemory: 1 << 40}, nil, ""},
-		{plan.Resources{Cores: -1}, nil, "asks for -1 of cores"},
-		{plan.Resources{Devices: -2}, nil, "asks for -2 of devices"},
-		{plan.Resources{DeviceMemory: -3}, nil, "asks for -3 of device-memory"},
+		{plan.Resources{Cores: -1}, nil, "requests -1 cores"},
+		{plan.Resources{Devices: -2}, nil, "requests -2 devices"},
+		{plan.Resources{DeviceMemory: -3}, nil, "requests -3 device-memory"},
 	} {
 		err := b.Check(test.own, test.model)
 		if (err == nil) != (test.says == "") || err != nil && (!strings.HasPrefix(err.Error(), test.says) || protocol.KindOf(err) != protocol.InvalidInput) {

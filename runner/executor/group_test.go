@@ -13,7 +13,7 @@ func TestGroupTakes(t *testing.T) {
 	small := plan.Job{Model: model, Resources: plan.Resources{Cores: 1, Memory: 5, DeviceMemory: 10}}
 	want := plan.Resources{Cores: 3, Memory: 150, Devices: 3, DeviceMemory: 1020}
 	for _, group := range [][]plan.Job{{large, small}, {small, large}} {
-		if got := groupTakes(group); got != want {
+		if got := groupResources(group); got != want {
 			t.Errorf("found %+v, wanted %+v", got, want)
 		}
 	}

@@ -89,8 +89,8 @@ func TestForeignJobs(t *testing.T) {
 		descriptor plan.Descriptor
 		key, says  string
 	}{
-		{plan.Descriptor{Kind: "other", Schema: 1}, "", `does no actions of kind "other"; its kinds are `},
-		{plan.Descriptor{Kind: "score", Schema: 1 << 20}, "", "asks for schema 1048576 of kind score and this runner has schema "},
+		{plan.Descriptor{Kind: "other", Schema: 1}, "", `does not support actions of kind "other"; its kinds are `},
+		{plan.Descriptor{Kind: "score", Schema: 1 << 20}, "", "the job has schema 1048576 of kind score, but this runner has schema "},
 		{plan.Descriptor{Kind: "score", Schema: 1}, strings.Repeat("0", 64), "it was changed; run the plan again"},
 	} {
 		test.descriptor.Parameters = []byte("{}")

@@ -51,7 +51,7 @@ func TestSilentProcess(t *testing.T) {
 	key := strings.Repeat("a", 64)
 	p.Submit(t.Context(), []plan.Job{{Key: key, Descriptor: plan.Descriptor{Parameters: []byte("{}")}, Resources: one}})
 	u := <-p.Updates()
-	if !u.Ended || u.Key != key || u.Err == nil || !strings.Contains(u.Err.Error(), "without a word") {
+	if !u.Ended || u.Key != key || u.Err == nil || !strings.Contains(u.Err.Error(), "without reporting a result") {
 		t.Errorf("%+v, wanted an error", u)
 	}
 }
@@ -75,10 +75,10 @@ func TestProcessDies(t *testing.T) {
 	a, b := plan.Job{Key: strings.Repeat("a", 64), Name: "a", Resources: one}, plan.Job{Key: strings.Repeat("b", 64), Name: "b", Resources: one}
 	a.Descriptor.Parameters, b.Descriptor.Parameters = []byte("{}"), []byte("{}")
 	for _, test := range []struct{ program, want, says string }{
-		{`read key; echo "{\"key\":\"$key\",\"started\":true}"; exit 3`, "started a, ended a, started b, ended b", "the process that worked on it: exit status 3"},
+		{`read key; echo "{\"key\":\"$key\",\"started\":true}"; exit 3`, "started a, ended a, started b, ended b", "the process that executed it: exit status 3"},
 		{`read key; echo "{\"key\":\"$key\",\"started\":true}"; echo "{\"key\":\"$key\",\"progress\":{}}"; exit 3`,
-			"started a, started a, ended a, started b, started b, ended b", "the process that worked on it: exit status 3"},
-		{"exit 4", "ended a, ended b", "the process that worked on it: "},
+			"started a, started a, ended a, started b, started b, ended b", "the process that executed it: exit status 3"},
+		{"exit 4", "ended a, ended b", "the process that executed it: "},
 		{`read key; echo what; read end; read end`, "ended a, ended b", "its output: invalid character"},
 		{"", "ended a, ended b", "start a process for 2 actions: "},
 	} {

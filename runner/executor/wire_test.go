@@ -216,10 +216,10 @@ func TestTalk(t *testing.T) {
 		err        string
 	}{
 		{line(message{Key: made.Key, Started: true}) + line(message{Key: made.Key, Ended: true, Found: true}), "made started; made ended found made; ", 1, ""},
-		{line(message{Key: other.Key, Ended: true}), "other ended the process said that the job is done, and the store has no result; ", 1, ""},
+		{line(message{Key: other.Key, Ended: true}), "other ended the process reported that the job is done, but the store has no result; ", 1, ""},
 		{line(message{Key: made.Key, Ended: true, Error: "bad"}), "made ended bad; ", 1, ""},
 		{line(message{Key: made.Key, Progress: &action.Progress{Documents: 7}}), "made 7; ", 2, ""},
-		{line(message{Key: "theirs"}), "", 2, `it speaks of the key "theirs", which is not its job`},
+		{line(message{Key: "theirs"}), "", 2, `it reported the key "theirs", which is not one of its jobs`},
 		{"Segmentation fault", "", 2, "its output: invalid character"},
 		{"", "", 2, ""},
 	} {
@@ -323,7 +323,7 @@ func TestDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(failed) != 3 || failed[keys[1]].Error() != "disk on fire" || protocol.KindOf(failed[unknown]) != protocol.InvalidInput ||
-		!strings.Contains(failed[unknown].Error(), "holds no job with the key "+unknown) || !strings.HasPrefix(failed[damaged].Error(), "job "+damaged+": ") {
+		!strings.Contains(failed[unknown].Error(), "has no job with the key "+unknown) || !strings.HasPrefix(failed[damaged].Error(), "job "+damaged+": ") {
 		t.Errorf("found %v", failed)
 	}
 	got := map[string][]string{}

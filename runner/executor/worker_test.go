@@ -226,7 +226,7 @@ func TestPluginIdentity(t *testing.T) {
 	} {
 		other := info
 		change(&other)
-		if err := same(outside, other); protocol.KindOf(err) != protocol.Changed || !strings.HasPrefix(err.Error(), "the plugin n is not the one that the plan was made with: ") {
+		if err := same(outside, other); protocol.KindOf(err) != protocol.Changed || !strings.HasPrefix(err.Error(), "the plugin n changed since the plan was made: ") {
 			t.Errorf("%+v: found error %v", other, err)
 		}
 	}
@@ -241,7 +241,7 @@ func TestPluginIdentity(t *testing.T) {
 		}
 		says = append(says, err.Error())
 	}
-	if want := []string{"kind d names no plugin", "kind d names no plugin", "kind d was planned without a model"}; !slices.Equal(says, want) {
+	if want := []string{"the descriptor of kind d has no plugin", "the descriptor of kind d has no plugin", "kind d was planned without a model"}; !slices.Equal(says, want) {
 		t.Errorf("found %q, wanted %q", says, want)
 	}
 }

@@ -158,7 +158,7 @@ func TestBuildFails(t *testing.T) {
 		kinds []plan.Kind
 		want  string
 	}{
-		{[]plan.Kind{added("k", plan.Parts{Name: "a"}, plan.Parts{Name: "a"})}, `two actions are called "a"`},
+		{[]plan.Kind{added("k", plan.Parts{Name: "a"}, plan.Parts{Name: "a"})}, `duplicate action "a"`},
 		{[]plan.Kind{added("k", plan.Parts{Name: "a", Parameters: func() {}})}, "a: json: unsupported type"},
 		{[]plan.Kind{added("k", plan.Parts{Name: "a", Machine: func() {}})}, "a: json: unsupported type"},
 		{[]plan.Kind{step{"k", func(*plan.Builder) error { return refuses }}}, "refuses"},
@@ -170,7 +170,7 @@ func TestBuildFails(t *testing.T) {
 			}
 			_, err = b.Add("late", plan.Parts{Name: "down", Inputs: []plan.Input{{Role: "r", Upstream: up}}})
 			return err
-		}}}, "down reads what up makes, which comes later; kinds are listed in the wrong order"},
+		}}}, "down reads the output of up, which comes later; kinds are listed in the wrong order"},
 	} {
 		_, err := plan.Build(&spec.Experiment{Sections: map[string]json.RawMessage{"number": json.RawMessage("1")}}, plan.Catalog{}, test.kinds)
 		if err == nil || !strings.HasPrefix(err.Error(), test.want) {
@@ -262,7 +262,7 @@ func TestResolveAsks(t *testing.T) {
 		}
 	}
 	c.fail = errors.New("no route to host")
-	if err := p.Resolve(t.Context(), c); !errors.Is(err, c.fail) || !strings.HasPrefix(err.Error(), "look up what has run: ") {
+	if err := p.Resolve(t.Context(), c); !errors.Is(err, c.fail) || !strings.HasPrefix(err.Error(), "look up cached actions: ") {
 		t.Errorf("found error %v", err)
 	}
 }
