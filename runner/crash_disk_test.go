@@ -140,8 +140,8 @@ func (s *suite) readOnlyDisk(t *testing.T) {
 			}
 			p.verify()
 			for _, command := range [][]string{
-				{"plan"}, {"status"}, {"logs"}, {"show"}, {"show", "gap", "words-vs-bytes"}, {"explain", "gap", "words-vs-bytes"},
-				{"export", "train", "words", filepath.Join(filepath.Dir(p.binary), "export")},
+				{"plan"}, {"status"}, {"logs"}, {"show"}, {"show", "gap", "word-vs-byte"}, {"explain", "gap", "word-vs-byte"},
+				{"export", "train", "word-ngram", filepath.Join(filepath.Dir(p.binary), "export")},
 			} {
 				if stdout, _ := p.do(0, command...); stdout == "" && command[0] != "logs" {
 					t.Errorf("runner %s prints nothing", command)

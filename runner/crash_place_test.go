@@ -27,7 +27,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// spec trains and scores models that cut the same text in two ways, on text from two providers.
+// spec trains and scores models with two tokenizers, on text from two providers.
 const spec = `package crash
 
 import "surprisal.dev/experiment"
@@ -36,7 +36,7 @@ experiment.#Experiment
 
 name: "crash"
 
-// A document is cut after so many bytes; 0 is never.
+// Documents are truncated to this many bytes; 0 means never.
 limits: bytes: *0 | int @tag(bytes,type=int)
 
 datasets: {
@@ -50,15 +50,15 @@ datasets: {
 
 models: {
 	"a": backend: ngram: {order: 4, train: "train/a"}
-	"bytes": backend: ngram: {order: 4, train: ["train/a", "train/b"]}
-	"words": backend: ngram: {order: 2, tokens: "words", train: ["train/a", "train/b"]}
+	"byte-ngram": backend: ngram: {order: 4, train: ["train/a", "train/b"]}
+	"word-ngram": backend: ngram: {order: 2, tokens: "words", train: ["train/a", "train/b"]}
 }
 
-sweeps: order: {models: ["bytes"], over: "backend.ngram.order": [1, 2]}
+sweeps: order: {models: ["byte-ngram"], over: "backend.ngram.order": [1, 2]}
 
 gaps: {
-	"words-vs-bytes": {a: "words", b: "bytes"}
-	"a-vs-bytes": {a: "a", b: "bytes", datasets: ["held-out/*"]}
+	"word-vs-byte": {a: "word-ngram", b: "byte-ngram"}
+	"a-vs-byte": {a: "a", b: "byte-ngram", datasets: ["held-out/*"]}
 }
 `
 

@@ -20,7 +20,7 @@ func TestDictionaryIndexes(t *testing.T) {
 		page := dictionary.Type().NewPage(0, 2, encoding.Int32Values([]int32{0, test.index}))
 		err := guard(func() error { return c.take(page) })
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
-			t.Errorf("index %d: found error %v, wanted %q", test.index, err, test.want)
+			t.Errorf("index %d: got error %v, want %q", test.index, err, test.want)
 		}
 	}
 }

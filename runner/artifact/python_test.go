@@ -151,7 +151,7 @@ func TestReadPyarrow(t *testing.T) {
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.parquet"))
 	if err != nil || len(files) < 5 {
-		t.Fatalf("found %v (%v)", files, err)
+		t.Fatalf("got %v (%v)", files, err)
 	}
 	for _, path := range files {
 		reader, err := artifact.OpenExported(path)
@@ -173,7 +173,7 @@ func TestReadPyarrow(t *testing.T) {
 			i++
 		}
 		if i != len(want) {
-			t.Errorf("%s: found %d rows, wanted %d", filepath.Base(path), i, len(want))
+			t.Errorf("%s: got %d rows, want %d", filepath.Base(path), i, len(want))
 		}
 		if err := reader.Close(); err != nil {
 			t.Fatal(err)

@@ -119,7 +119,7 @@ func TestScoredRoundTrip(t *testing.T) {
 				i++
 			}
 			if i != len(want) || reader.Len() != int64(i) {
-				t.Fatalf("found %d rows and length %d, wanted %d", i, reader.Len(), len(want))
+				t.Fatalf("got %d rows and length %d, want %d", i, reader.Len(), len(want))
 			}
 			var got artifact.ScoredDocument // its slices are used again
 			for _, i := range []int{9, 2, 2, 3, 15, 0, 13, 1} {
@@ -157,7 +157,7 @@ func TestLosses(t *testing.T) {
 		got := test.d.Losses([]float64{9, 9, 9, 9, 9, 9, 9, 9})
 		noBytes := test.d.Spread(func(int32, int32, float64) {})
 		if !slices.Equal(got, test.want) || noBytes != test.noBytes {
-			t.Errorf("%q: found %v and %v, wanted %v and %v", test.d.Text, got, noBytes, test.want, test.noBytes)
+			t.Errorf("%q: got %v and %v, want %v and %v", test.d.Text, got, noBytes, test.want, test.noBytes)
 		}
 	}
 }
@@ -203,7 +203,7 @@ func TestRefusedScores(t *testing.T) {
 			test.change(&bad)
 			check := func(who string, err error) {
 				if err == nil || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput {
-					t.Errorf("%s: found error %v, wanted %q of kind invalid input", who, err, test.want)
+					t.Errorf("%s: got error %v, want %q of kind invalid input", who, err, test.want)
 				}
 			}
 			check("writer", artifact.NewScoredWriter(io.Discard).Write(bad))
@@ -242,7 +242,7 @@ func TestAcceptedScores(t *testing.T) {
 	} {
 		for who, err := range map[string]error{"writer": artifact.NewScoredWriter(io.Discard).Write(test.d), "reader": readScored(foreign(t, test.d))} {
 			if err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("%s: %s: found error %v, wanted %q", name, who, err, test.want)
+				t.Errorf("%s: %s: got error %v, want %q", name, who, err, test.want)
 			}
 		}
 	}
@@ -273,7 +273,7 @@ func TestGroupsOfRows(t *testing.T) {
 			}
 			var d artifact.ScoredDocument
 			if err := reader.Read(&d); err != nil || d.Row != row || len(d.Text) != len(documents[row].Text) {
-				t.Fatalf("from row %d: found row %d of %d bytes, %v", from, d.Row, len(d.Text), err)
+				t.Fatalf("from row %d: got row %d of %d bytes, %v", from, d.Row, len(d.Text), err)
 			}
 		}
 		if err := reader.Read(&artifact.ScoredDocument{}); !errors.Is(err, io.EOF) || reader.GroupBytes() != 0 {
@@ -282,7 +282,7 @@ func TestGroupsOfRows(t *testing.T) {
 	}
 	for _, row := range []int64{-1, 7} {
 		if err := reader.SeekRow(row); err == nil || !strings.HasSuffix(err.Error(), fmt.Sprintf("no row %d; it has 7", row)) {
-			t.Errorf("found error %v", err)
+			t.Errorf("got error %v", err)
 		}
 	}
 }
@@ -325,7 +325,7 @@ func TestStarts(t *testing.T) {
 			t.Fatal(err)
 		}
 		if starts := got.Starts([]int32{9, 9}); !slices.Equal(got.TokenStarts, test.stored) || !slices.Equal(starts, test.want) {
-			t.Errorf("%v: stored %v, told %v, wanted %v and %v", test.starts, got.TokenStarts, starts, test.stored, test.want)
+			t.Errorf("%v: stored %v, told %v, want %v and %v", test.starts, got.TokenStarts, starts, test.stored, test.want)
 		}
 	}
 }
@@ -368,7 +368,7 @@ func TestLargeRows(t *testing.T) {
 		got = append(got, d)
 	}
 	if len(got) != len(want) {
-		t.Fatalf("found %d rows, wanted %d", len(got), len(want))
+		t.Fatalf("got %d rows, want %d", len(got), len(want))
 	}
 	for i, d := range got {
 		w := want[i]
@@ -432,18 +432,18 @@ func TestListOverPages(t *testing.T) {
 			t.Fatalf("row %d: %v", rows, err)
 		}
 		if want := sizes[rows]; len(list) != want {
-			t.Errorf("row %d: found %d values, wanted %d", rows, len(list), want)
+			t.Errorf("row %d: got %d values, want %d", rows, len(list), want)
 		}
 		for _, v := range list {
 			if v != next {
-				t.Fatalf("row %d: found %d, wanted %d", rows, v, next)
+				t.Fatalf("row %d: got %d, want %d", rows, v, next)
 			}
 			next++
 		}
 		rows++
 	}
 	if rows != len(sizes) {
-		t.Errorf("found %d rows, wanted %d", rows, len(sizes))
+		t.Errorf("got %d rows, want %d", rows, len(sizes))
 	}
 }
 
@@ -471,7 +471,7 @@ func TestNullLists(t *testing.T) {
 		t.Errorf("%v: %s", err, diff)
 	}
 	if _, err := read(row{[]int32{1}}, row{}); err == nil || !strings.Contains(err.Error(), `row 1 of 2: column "list": unexpected null in a list`) {
-		t.Errorf("a null list: found error %v", err)
+		t.Errorf("a null list: got error %v", err)
 	}
 }
 

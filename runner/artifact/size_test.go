@@ -61,6 +61,6 @@ func TestSize(t *testing.T) {
 	perByte := float64(info.Size()) / float64(text)
 	t.Logf("%.2f bytes for each of %d bytes of text", perByte, text)
 	if perByte > 3 {
-		t.Errorf("found %.2f bytes for each byte of text, wanted at most 3", perByte)
+		t.Errorf("got %.2f bytes for each byte of text, want at most 3", perByte)
 	}
 }

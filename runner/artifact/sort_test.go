@@ -43,7 +43,7 @@ func TestSortExported(t *testing.T) {
 			}
 			got = append(got, key(row))
 			if next := sortKey(row); next < last {
-				t.Fatalf("limit %d: found %s after %s", limit, next, last)
+				t.Fatalf("limit %d: got %s after %s", limit, next, last)
 			} else {
 				last = next
 			}
@@ -65,7 +65,7 @@ func TestSortExported(t *testing.T) {
 			break
 		}
 		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
-			t.Errorf("limit %d: found %v (%v) left behind", limit, left, err)
+			t.Errorf("limit %d: got %v (%v) left behind", limit, left, err)
 		}
 	}
 	broken := errors.New("broken")
@@ -75,7 +75,7 @@ func TestSortExported(t *testing.T) {
 		}
 	}, t.TempDir(), 1) {
 		if !errors.Is(err, broken) {
-			t.Errorf("found error %v, wanted the source's", err)
+			t.Errorf("got error %v, want the source's", err)
 		}
 	}
 }
@@ -96,7 +96,7 @@ func TestSortLedger(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s %d %v", row.Shard, row.Row, row.UnscoredReasons))
 	}
 	if want := []string{"s10 4 [r]", "s10 30 []", "s2 1 []"}; !slices.Equal(got, want) {
-		t.Errorf("found %q, wanted %q", got, want)
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
@@ -124,7 +124,7 @@ func TestSortCancelled(t *testing.T) {
 			}
 		}
 		if left, err := os.ReadDir(dir); !errors.Is(failed, context.Canceled) || err != nil || len(left) > 0 {
-			t.Errorf("%s: found error %v, and %v (%v) left behind", at, failed, left, err)
+			t.Errorf("%s: got error %v, and %v (%v) left behind", at, failed, left, err)
 		}
 		if at == "reading" && given > 51 {
 			t.Errorf("%d rows were read after the 50th, where it was cancelled", given-50)

@@ -46,7 +46,7 @@ func TestLedgerTotals(t *testing.T) {
 	var l artifact.LedgerTotals
 	l.Add(protocol.Ledger{Tokens: 15, Span: 1, Outside: 2, EOS: 4, NoBytes: 8})
 	if l.UnscoredBytes != nil {
-		t.Errorf("found %v", l.UnscoredBytes)
+		t.Errorf("got %v", l.UnscoredBytes)
 	}
 	for range 2 {
 		l.Add(protocol.Ledger{Tokens: 150, Span: 10, Outside: 20, EOS: 40, NoBytes: 80, UnscoredBytes: map[string]int64{"a": 3, "b": 1}})
@@ -64,20 +64,20 @@ func TestJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	if data, err := os.ReadFile(path); err != nil || string(data) != "{\n  \"a\": 2,\n  \"b\": 1\n}\n" {
-		t.Errorf("found %q, %v", data, err)
+		t.Errorf("got %q, %v", data, err)
 	}
 	var back map[string]int
 	if err := artifact.ReadJSON(path, &back); err != nil || back["a"] != 2 {
-		t.Errorf("found %v, %v", back, err)
+		t.Errorf("got %v, %v", back, err)
 	}
 	var text string
 	for _, err := range []error{artifact.WriteJSON(path, math.NaN()), artifact.ReadJSON(path, &text)} {
 		if err == nil || !strings.HasPrefix(err.Error(), path+": ") {
-			t.Errorf("found error %v", err)
+			t.Errorf("got error %v", err)
 		}
 	}
 	if err := artifact.ReadJSON(path+".missing", &text); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -120,7 +120,7 @@ func TestDocumentBounds(t *testing.T) {
 		}
 		for who, err := range map[string]error{"writer": artifact.NewDocumentWriter(io.Discard).Write(test.d), "reader": read()} {
 			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
-				t.Errorf("%s: found error %v, wanted %q", who, err, test.want)
+				t.Errorf("%s: got error %v, want %q", who, err, test.want)
 			}
 		}
 	}
@@ -131,7 +131,7 @@ func TestDocumentBounds(t *testing.T) {
 	}
 	defer ledger.Close()
 	if err := ledger.Read(&artifact.LedgerRow{}); err == nil || !strings.Contains(err.Error(), `shard "s", row 4: unscored range [3, 2)`) {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -140,12 +140,12 @@ func TestExportFails(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := artifact.ExportScored(ctx, writeScored(t, special...), io.Discard, artifact.Labels{Dataset: "d"}); !errors.Is(err, context.Canceled) {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 	if err := artifact.ExportScored(t.Context(), filepath.Join(t.TempDir(), "missing"), io.Discard, artifact.Labels{}); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 	if err := artifact.ExportScored(t.Context(), writeScored(t, special...), io.Discard, artifact.Labels{}); err == nil || !strings.Contains(err.Error(), "dataset_name is empty") {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }

@@ -90,7 +90,7 @@ func TestExportedRoundTrip(t *testing.T) {
 		i++
 	}
 	if i != len(want) {
-		t.Fatalf("found %d rows, wanted %d", i, len(want))
+		t.Fatalf("got %d rows, want %d", i, len(want))
 	}
 }
 
@@ -105,11 +105,11 @@ func TestKeys(t *testing.T) {
 	for _, row := range []int64{7, 3} {
 		var got artifact.RowID
 		if err := keys.Read(&got); err != nil || got != (artifact.RowID{Shard: "s.jsonl", Row: row}) {
-			t.Errorf("found %v, %v", got, err)
+			t.Errorf("got %v, %v", got, err)
 		}
 	}
 	if err := keys.Read(new(artifact.RowID)); !errors.Is(err, io.EOF) {
-		t.Errorf("after the last: found error %v", err)
+		t.Errorf("after the last: got error %v", err)
 	}
 }
 
@@ -196,7 +196,7 @@ func TestRefusedRows(t *testing.T) {
 			test.change(&bad)
 			check := func(who string, err error) {
 				if err == nil || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput {
-					t.Errorf("%s: found error %v, wanted %q of kind invalid input", who, err, test.want)
+					t.Errorf("%s: got error %v, want %q of kind invalid input", who, err, test.want)
 				}
 			}
 			check("writer", artifact.NewExportedWriter(io.Discard).Write(bad))
@@ -207,7 +207,7 @@ func TestRefusedRows(t *testing.T) {
 		err := readAll(foreign(t, row{good, 4}))
 		want := `dataset "d", shard "s", row 7: num_bytes: expected 3, the text's size in bytes, got 4`
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("found error %v, wanted %q", err, want)
+			t.Errorf("got error %v, want %q", err, want)
 		}
 	})
 	t.Run("ledger", func(t *testing.T) {
@@ -224,7 +224,7 @@ func TestRefusedRows(t *testing.T) {
 			{artifact.LedgerRow{NoBytesNats: math.Inf(1)}, "found +Inf nats"},
 		} {
 			if err := artifact.NewLedgerWriter(io.Discard).Write(test.row); err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("found error %v, wanted %q", err, test.want)
+				t.Errorf("got error %v, want %q", err, test.want)
 			}
 		}
 	})
@@ -321,7 +321,7 @@ func TestColumns(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			err := readAll(test.path)
 			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), test.path) || protocol.KindOf(err) != protocol.InvalidInput {
-				t.Errorf("found error %v\nwanted %s: %s", err, test.path, test.want)
+				t.Errorf("got error %v\nwanted %s: %s", err, test.path, test.want)
 			}
 		})
 	}
@@ -361,7 +361,7 @@ func TestDamagedFiles(t *testing.T) {
 		}
 	}
 	if err := readAll(filepath.Join(t.TempDir(), "none.parquet")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a missing file: found %v, wanted one that says so", err)
+		t.Errorf("a missing file: got %v, want one that says so", err)
 	}
 }
 
@@ -414,6 +414,6 @@ func TestRowGroups(t *testing.T) {
 		rows = append(rows, group.NumRows())
 	}
 	if !slices.Equal(rows, []int64{3, 3}) {
-		t.Errorf("found row groups of %d rows, wanted two of 3", rows)
+		t.Errorf("got row groups of %d rows, want two of 3", rows)
 	}
 }

@@ -452,7 +452,7 @@ func TestModelsAreRetired(t *testing.T) {
 		b.engine.Executor = r
 		b.run(t.Context(), p)
 		if len(r.models) != want || !slices.Contains(r.models, p.Action("score x b").Model.ID) {
-			t.Errorf("retired %q, wanted %d models: %s", r.models, want, states(p))
+			t.Errorf("retired %q, want %d models: %s", r.models, want, states(p))
 		}
 		b.engine.Executor = r.Executor
 		b.work = func(context.Context, *action.Task) error { return nil }
@@ -662,7 +662,7 @@ func TestObserver(t *testing.T) {
 		t.Errorf("told the progress %v", o.progress)
 	}
 	if p.Action("score y a").Reason != "train y failed" || p.Action("gap g").Reason != "score y a blocked" {
-		t.Errorf("found the reasons %q and %q", p.Action("score y a").Reason, p.Action("gap g").Reason)
+		t.Errorf("got the reasons %q and %q", p.Action("score y a").Reason, p.Action("gap g").Reason)
 	}
 }
 
@@ -753,7 +753,7 @@ func TestGroups(t *testing.T) {
 			}
 		}
 		if got := strings.Join(sizes, " "); got != want {
-			t.Errorf("size %d: found groups of %s of y, wanted %s: %q", size, got, want, g.given)
+			t.Errorf("size %d: got groups of %s of y, want %s: %q", size, got, want, g.given)
 		}
 	}
 }

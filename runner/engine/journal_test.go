@@ -151,10 +151,10 @@ func TestJournalIsVisible(t *testing.T) {
 	}
 	data, err := os.ReadFile(filepath.Join(dir, JournalFile))
 	if err != nil || strings.ContainsAny(string(data), "\u202e\u2066\x1b") {
-		t.Errorf("found %q, %v", data, err)
+		t.Errorf("got %q, %v", data, err)
 	}
 	if r := readJournal(t, dir); len(r.Entries) != 1 || r.Entries[0].Action != "a\u202e\x1b" || r.Entries[0].Error != "\u2066" {
-		t.Errorf("found %+v", r.Entries)
+		t.Errorf("got %+v", r.Entries)
 	}
 }
 
@@ -192,7 +192,7 @@ func TestJournalDirsOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := sequence(filepath.Join(runs, "next")); n != 11 {
-		t.Errorf("found the number %d, wanted 11", n)
+		t.Errorf("got the number %d, want 11", n)
 	}
 	if _, err := JournalDirs(filepath.Join(runs, "file")); err == nil {
 		t.Error("a file has runs")

@@ -212,13 +212,13 @@ func TestModelsHoldWhatTheyTake(t *testing.T) {
 		synctest.Wait()
 		release := <-granted
 		if got := s.names(); got != "b" {
-			t.Errorf("evicted %q, wanted b", got)
+			t.Errorf("evicted %q, want b", got)
 		}
 		release()
 		// A device is held, too.
 		acquire(t, b, plan.Resources{Cores: 1, Devices: 2}, nil)()
 		if got := s.names(); got != "b a" {
-			t.Errorf("evicted %q, wanted b and then a", got)
+			t.Errorf("evicted %q, want b and then a", got)
 		}
 	})
 }
@@ -245,7 +245,7 @@ func TestModelsInUseStay(t *testing.T) {
 		release()
 		acquire(t, b, one, model("b", 8, 0))()
 		if got := s.names(); got != "a" {
-			t.Errorf("evicted %q, wanted a", got)
+			t.Errorf("evicted %q, want a", got)
 		}
 	})
 }
@@ -287,7 +287,7 @@ func TestRetireWhileShared(t *testing.T) {
 	second()
 	b.Wait()
 	if got := s.names(); got != "a" {
-		t.Errorf("evicted %q, wanted a", got)
+		t.Errorf("evicted %q, want a", got)
 	}
 }
 
@@ -302,12 +302,12 @@ func TestOwnModelStays(t *testing.T) {
 		go func() { granted <- acquire(t, b, plan.Resources{Cores: 1, Memory: 4}, model("a", 4, 0)) }()
 		synctest.Wait()
 		if len(granted) > 0 || s.names() != "" {
-			t.Errorf("granted %d, evicted %q, wanted neither", len(granted), s.names())
+			t.Errorf("granted %d, evicted %q, want neither", len(granted), s.names())
 		}
 		other()
 		(<-granted)()
 		if got := s.names(); got != "" {
-			t.Errorf("evicted %q, wanted none", got)
+			t.Errorf("evicted %q, want none", got)
 		}
 	})
 }
@@ -382,7 +382,7 @@ func TestFailingEviction(t *testing.T) {
 func TestNegativeAmounts(t *testing.T) {
 	b := executor.NewBudget(plan.Resources{Cores: 1, Memory: 1}, nil, nil)
 	if _, err := b.Acquire(t.Context(), plan.Resources{Memory: -1}, nil); protocol.KindOf(err) != protocol.InvalidInput {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -405,7 +405,7 @@ func TestCheck(t *testing.T) {
 	} {
 		err := b.Check(test.own, test.model)
 		if (err == nil) != (test.says == "") || err != nil && (!strings.HasPrefix(err.Error(), test.says) || protocol.KindOf(err) != protocol.InvalidInput) {
-			t.Errorf("%+v: found %v, wanted %q", test.own, err, test.says)
+			t.Errorf("%+v: got %v, want %q", test.own, err, test.says)
 		}
 	}
 }
@@ -459,7 +459,7 @@ func TestUnknownModelsGiveWay(t *testing.T) {
 		acquire(t, b, one, model("device", 0, 1))()
 		acquire(t, b, one, nil)()
 		if got := s.names(); got != "" {
-			t.Errorf("evicted %q, wanted none", got)
+			t.Errorf("evicted %q, want none", got)
 		}
 		used()
 		acquire(t, b, one, nil)()
@@ -469,13 +469,13 @@ func TestUnknownModelsGiveWay(t *testing.T) {
 		}
 		acquire(t, b, one, model("new", 2, 0))()
 		if got := s.names(); got != "used" {
-			t.Errorf("evicted %q, wanted used", got)
+			t.Errorf("evicted %q, want used", got)
 		}
 		// Memory is not made by closing a model that has none.
 		acquire(t, b, plan.Resources{Cores: 1, Memory: 10}, nil)()
 		b.Wait()
 		if got := s.names(); got != "used known new" {
-			t.Errorf("evicted %q, wanted used, known and then new", got)
+			t.Errorf("evicted %q, want used, known and then new", got)
 		}
 	})
 }
@@ -497,7 +497,7 @@ func TestModelBeingClosed(t *testing.T) {
 		close(s.gate)
 		b.Wait()
 		if !free(t, b, plan.Resources{Cores: 1, Memory: 10}, nil) || s.names() != "a" {
-			t.Errorf("evicted %q, wanted a once", s.names())
+			t.Errorf("evicted %q, want a once", s.names())
 		}
 		// It is not retired for good.
 		acquire(t, b, one, model("a", 4, 0))()

@@ -14,7 +14,7 @@ func TestGroupTakes(t *testing.T) {
 	want := plan.Resources{Cores: 3, Memory: 150, Devices: 3, DeviceMemory: 1020}
 	for _, group := range [][]plan.Job{{large, small}, {small, large}} {
 		if got := groupResources(group); got != want {
-			t.Errorf("found %+v, wanted %+v", got, want)
+			t.Errorf("got %+v, want %+v", got, want)
 		}
 	}
 }

@@ -103,7 +103,7 @@ func TestForeignJobs(t *testing.T) {
 		}
 		_, _, err = w.Do(t.Context(), plan.Job{Key: key, Descriptor: test.descriptor}, nil)
 		if protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), test.says) {
-			t.Errorf("%+v: found error %v, wanted %q", test.descriptor, err, test.says)
+			t.Errorf("%+v: got error %v, want %q", test.descriptor, err, test.says)
 		}
 	}
 }

@@ -26,7 +26,7 @@ func TestDoStopped(t *testing.T) {
 	}
 	for _, key := range keys {
 		if !executor.IsStopped(failed[key]) || !strings.Contains(out.String(), `{"key":"`+key+`","ended":true,"stopped":true}`) {
-			t.Errorf("%.8s: found %v and the output\n%s", key, failed[key], out.String())
+			t.Errorf("%.8s: got %v and the output\n%s", key, failed[key], out.String())
 		}
 	}
 }
@@ -52,7 +52,7 @@ func TestSilentProcess(t *testing.T) {
 	p.Submit(t.Context(), []plan.Job{{Key: key, Descriptor: plan.Descriptor{Parameters: []byte("{}")}, Resources: one}})
 	u := <-p.Updates()
 	if !u.Ended || u.Key != key || u.Err == nil || !strings.Contains(u.Err.Error(), "without reporting a result") {
-		t.Errorf("%+v, wanted an error", u)
+		t.Errorf("%+v, want an error", u)
 	}
 }
 
@@ -98,17 +98,17 @@ func TestProcessDies(t *testing.T) {
 				what = "ended "
 				ended++
 				if u.Err == nil || !strings.Contains(u.Err.Error(), test.says) {
-					t.Errorf("%s: found %+v, wanted %q", test.program, u, test.says)
+					t.Errorf("%s: got %+v, want %q", test.program, u, test.says)
 				}
 			}
 			got = append(got, what+u.Key[:1])
 		}
 		if strings.Join(got, ", ") != test.want || p.Close() != nil {
-			t.Errorf("%s: found %q, wanted %s", test.program, got, test.want)
+			t.Errorf("%s: got %q, want %s", test.program, got, test.want)
 		}
 		for _, job := range []plan.Job{a, b} {
 			if stored, err := executor.Stored(t.Context(), s, job.Key); err != nil || stored.Name != job.Name || stored.Key != job.Key {
-				t.Errorf("found the job %+v, %v", stored, err)
+				t.Errorf("got the job %+v, %v", stored, err)
 			}
 		}
 	}

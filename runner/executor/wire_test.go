@@ -92,7 +92,7 @@ func TestMessages(t *testing.T) {
 		}
 		got := m.update()
 		if (got.Err == nil) != (u.Err == nil) || u.Err != nil && (got.Err.Error() != u.Err.Error() || protocol.KindOf(got.Err) != protocol.KindOf(u.Err)) || IsStopped(got.Err) != IsStopped(u.Err) {
-			t.Errorf("%s: found error %v, wanted %v", line, got.Err, u.Err)
+			t.Errorf("%s: got error %v, want %v", line, got.Err, u.Err)
 		}
 		got.Err, u.Err = nil, nil
 		if d := cmp.Diff(u, got); d != "" {
@@ -131,11 +131,11 @@ func TestFail(t *testing.T) {
 		for u := range p.updates {
 			failed += u.Key
 			if !u.Ended || !errors.Is(u.Err, test.err) {
-				t.Errorf("%s: found %+v", test.what, u)
+				t.Errorf("%s: got %+v", test.what, u)
 			}
 		}
 		if failed != test.failed || rest != test.rest {
-			t.Errorf("%s: %q failed and %q are left, wanted %q and %q", test.what, failed, rest, test.failed, test.rest)
+			t.Errorf("%s: %q failed and %q are left, want %q and %q", test.what, failed, rest, test.failed, test.rest)
 		}
 	}
 }
@@ -152,11 +152,11 @@ func TestPossible(t *testing.T) {
 	var failed []string
 	for u := range p.updates {
 		if failed = append(failed, u.Key); !u.Ended || protocol.KindOf(u.Err) != protocol.InvalidInput {
-			t.Errorf("found %+v", u)
+			t.Errorf("got %+v", u)
 		}
 	}
 	if len(group) != 2 || group[0].Key != "a" || group[1].Key != "d" || !slices.Equal(failed, []string{"b", "c"}) {
-		t.Errorf("found %+v and the failed %q", group, failed)
+		t.Errorf("got %+v and the failed %q", group, failed)
 	}
 	if p.Group() != 32 || p.Slots() != 2 {
 		t.Errorf("%d jobs in a group and %d slots", p.Group(), p.Slots())
@@ -176,7 +176,7 @@ func TestWhole(t *testing.T) {
 		{&plan.Model{Resources: plan.Resources{Cores: 3}}, plan.Resources{Cores: 3, Memory: 10, Devices: 1, DeviceMemory: 100}},
 	} {
 		if got := Whole(own, test.model); got != test.want {
-			t.Errorf("found %+v, wanted %+v", got, test.want)
+			t.Errorf("got %+v, want %+v", got, test.want)
 		}
 	}
 }
@@ -230,7 +230,7 @@ func TestTalk(t *testing.T) {
 			var in wire
 			err := p.talk(t.Context(), []string{made.Key, other.Key}, &in, strings.NewReader(test.says), open)
 			if (err == nil) != (test.err == "") || err != nil && !strings.HasPrefix(err.Error(), test.err) {
-				t.Errorf("%q: found error %v, wanted %q", test.says, err, test.err)
+				t.Errorf("%q: got error %v, want %q", test.says, err, test.err)
 			}
 			close(p.updates)
 			got := ""
@@ -238,7 +238,7 @@ func TestTalk(t *testing.T) {
 				got += told(u, made.Key)
 			}
 			if got != test.want || len(open) != test.open {
-				t.Errorf("%q: found %q and %d open, wanted %q and %d", test.says, got, len(open), test.want, test.open)
+				t.Errorf("%q: got %q and %d open, want %q and %d", test.says, got, len(open), test.want, test.open)
 			}
 			want := made.Key + "\n" + other.Key + "\n\n"
 			if stopped {
@@ -286,14 +286,14 @@ func TestStopTellsProcesses(t *testing.T) {
 		return <-p.Updates()
 	}
 	if u := tell(message{Key: "k", Started: true}); !u.Started || u.Ended {
-		t.Errorf("found %+v", u)
+		t.Errorf("got %+v", u)
 	}
 	p.Stop()
 	if u := tell(message{Key: "k", Ended: true, Stopped: true}); !IsStopped(u.Err) {
-		t.Errorf("found %+v", u)
+		t.Errorf("got %+v", u)
 	}
 	if err := <-over; err != nil || in.String() != "k\n\nstop\n" {
-		t.Errorf("found %v; it was told %q", err, in.String())
+		t.Errorf("got %v; it was told %q", err, in.String())
 	}
 	if _, err := p.budget.Acquire(t.Context(), plan.Resources{Cores: 1}, nil); !IsStopped(err) {
 		t.Errorf("after the stop: %v", err)
@@ -324,7 +324,7 @@ func TestDo(t *testing.T) {
 	}
 	if len(failed) != 3 || failed[keys[1]].Error() != "disk on fire" || protocol.KindOf(failed[unknown]) != protocol.InvalidInput ||
 		!strings.Contains(failed[unknown].Error(), "has no job with the key "+unknown) || !strings.HasPrefix(failed[damaged].Error(), "job "+damaged+": ") {
-		t.Errorf("found %v", failed)
+		t.Errorf("got %v", failed)
 	}
 	got := map[string][]string{}
 	sums := map[string]action.Progress{}
@@ -354,14 +354,14 @@ func TestDo(t *testing.T) {
 		unknown: {"ended" + failed[unknown].Error()}, damaged: {"ended" + failed[damaged].Error()},
 	} {
 		if !slices.Equal(got[key], want) {
-			t.Errorf("found %q, wanted %q", got[key], want)
+			t.Errorf("got %q, want %q", got[key], want)
 		}
 		if sum := (action.Progress{Documents: 3, Bytes: 15}); want[0] == "started" && sums[key] != sum {
-			t.Errorf("told the progress %+v, wanted %+v", sums[key], sum)
+			t.Errorf("told the progress %+v, want %+v", sums[key], sum)
 		}
 	}
 	if _, err := Do(t.Context(), s, d, keys[:1], nil, full{}); !errors.Is(err, io.ErrShortWrite) {
-		t.Errorf("an output that takes nothing: found error %v", err)
+		t.Errorf("an output that takes nothing: got error %v", err)
 	}
 }
 
@@ -393,10 +393,10 @@ func TestServe(t *testing.T) {
 				defer close(over)
 				got, failed, err := Serve(t.Context(), s, d, in, io.Discard)
 				if err != nil || !slices.Equal(got, keys) {
-					t.Errorf("found the keys %q, %v", got, err)
+					t.Errorf("got the keys %q, %v", got, err)
 				}
 				if ends != "" && (len(failed) != 1 || !IsStopped(failed[keys[1]])) || ends == "" && !errors.Is(failed[keys[0]], context.Canceled) {
-					t.Errorf("%q: found %v", ends, failed)
+					t.Errorf("%q: got %v", ends, failed)
 				}
 			}()
 			if _, err := io.WriteString(tell, strings.Join(keys, "\n")+"\n\n"); err != nil {
@@ -418,7 +418,7 @@ func TestServe(t *testing.T) {
 		})
 	}
 	if keys, _, err := Serve(t.Context(), nil, nil, strings.NewReader("a\nb\n"), io.Discard); err == nil || keys != nil || !strings.Contains(err.Error(), "ends without an empty line") {
-		t.Errorf("found %q, %v", keys, err)
+		t.Errorf("got %q, %v", keys, err)
 	}
 }
 
@@ -446,7 +446,7 @@ func TestLocal(t *testing.T) {
 		for n := 0; ; n++ {
 			u := <-l.Updates()
 			if u.Key != want.Key || u.Started != (n == 0 && want.Key != "too large") {
-				t.Fatalf("found %+v of %s", u, want.Key)
+				t.Fatalf("got %+v of %s", u, want.Key)
 			}
 			sum.Add(u.Progress)
 			if !u.Ended {
@@ -454,10 +454,10 @@ func TestLocal(t *testing.T) {
 			}
 			if want.Key == "too large" {
 				if protocol.KindOf(u.Err) != protocol.InvalidInput {
-					t.Errorf("found %+v", u)
+					t.Errorf("got %+v", u)
 				}
 			} else if u.Record != want.Record || u.Found != want.Found || !errors.Is(u.Err, want.Err) || sum != (action.Progress{Documents: 4, Tokens: 8}) {
-				t.Errorf("found %+v with the progress %+v", u, sum)
+				t.Errorf("got %+v with the progress %+v", u, sum)
 			}
 			break
 		}

@@ -76,7 +76,7 @@ func TestWorker(t *testing.T) {
 			t.Error(d)
 		}
 		if data, err := os.ReadFile(task.Inputs["in/file"]); err != nil || string(data) != "what is read" || len(task.Inputs) != 1 {
-			t.Errorf("found the inputs %v: %q, %v", task.Inputs, data, err)
+			t.Errorf("got the inputs %v: %q, %v", task.Inputs, data, err)
 		}
 		task.Advance(action.Progress{Documents: 2})
 		return action.Result{
@@ -85,7 +85,7 @@ func TestWorker(t *testing.T) {
 	})
 	record, found, err := w.Do(t.Context(), job, progress.Add)
 	if err != nil || found || progress != (action.Progress{Documents: 2}) {
-		t.Fatalf("found %v, %v; progress %+v", found, err, progress)
+		t.Fatalf("got %v, %v; progress %+v", found, err, progress)
 	}
 	if _, ok := record.Measured[plan.MeasuredSeconds]; !ok || record.Started.IsZero() || record.Finished.Before(record.Started) {
 		t.Errorf("measured %v from %v to %v", record.Measured, record.Started, record.Finished)
@@ -104,7 +104,7 @@ func TestWorker(t *testing.T) {
 	}
 	again, found, err := w.Do(t.Context(), job, none)
 	if err != nil || !found || done != 1 || again == nil || again.Key != key || len(again.Outputs) != 2 {
-		t.Errorf("once more: found %+v, %v, %v; it was done %d times", again, found, err, done)
+		t.Errorf("once more: got %+v, %v, %v; it was done %d times", again, found, err, done)
 	}
 	// Doing it again tells what it makes, and leaves the store and the folder of temporary files as they are.
 	t.Setenv("TMPDIR", t.TempDir())
@@ -113,7 +113,7 @@ func TestWorker(t *testing.T) {
 		t.Errorf("again: %v: %s; it was done %d times", err, d, done)
 	}
 	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
-		t.Errorf("found %v, %v left behind", left, err)
+		t.Errorf("got %v, %v left behind", left, err)
 	}
 }
 
@@ -146,14 +146,14 @@ func TestWorkerFails(t *testing.T) {
 		for range 2 {
 			record, found, err := w.Do(t.Context(), job, none)
 			if record != nil || found || err == nil || !strings.Contains(err.Error(), test.want) || test.err != nil && !errors.Is(err, test.err) {
-				t.Errorf("%s: found %v, %v, %v", test.name, record, found, err)
+				t.Errorf("%s: got %v, %v, %v", test.name, record, found, err)
 			}
 		}
 		if files, err := w.Again(t.Context(), job); err == nil || files != nil {
 			t.Errorf("%s: again, found %v, %v", test.name, files, err)
 		}
 		if _, hit, err := s.Lookup(t.Context(), job.Key); hit || err != nil {
-			t.Errorf("%s: found a record (%v)", test.name, err)
+			t.Errorf("%s: got a record (%v)", test.name, err)
 		}
 		for _, dir := range dirs {
 			if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
@@ -164,7 +164,7 @@ func TestWorkerFails(t *testing.T) {
 	w := workerOf(s, hclog.NewNullLogger(), func(context.Context, *action.Task) (action.Result, error) { return action.Result{}, nil })
 	record, _, err := w.Do(t.Context(), jobOf(t, "nothing"), none)
 	if err != nil || len(record.Measured) != 1 {
-		t.Errorf("found %+v, %v", record, err)
+		t.Errorf("got %+v, %v", record, err)
 	}
 	if _, err := w.Again(t.Context(), plan.Job{Descriptor: plan.Descriptor{Parameters: json.RawMessage("{}")}}); protocol.KindOf(err) != protocol.InvalidInput {
 		t.Errorf("a job without its key is done again: %v", err)
@@ -197,10 +197,10 @@ func TestFirstResultStays(t *testing.T) {
 		})
 		record, found, err := w.Do(t.Context(), job, none)
 		if err != nil || found != differs || record.Name != "theirs" || record.Outputs[0].Digest != protocol.Digest([]byte(content)) {
-			t.Errorf("%s: found %+v, %v, %v", content, record, found, err)
+			t.Errorf("%s: got %+v, %v, %v", content, record, found, err)
 		}
 		if warned := strings.Contains(log.String(), "another result was published first") && strings.Contains(log.String(), "files=f"); warned != differs {
-			t.Errorf("%s: found the log %s", content, log.String())
+			t.Errorf("%s: got the log %s", content, log.String())
 		}
 	}
 }
@@ -210,13 +210,13 @@ func TestPluginIdentity(t *testing.T) {
 	info := host.Info{Name: "n", Version: "v", Protocol: 4, BinaryDigest: "sha256:x", Path: "/p"}
 	outside := plan.Worker{Name: "n", Version: "v", Protocol: 4, Digest: "sha256:x"}
 	if got := WorkerOf(info); got != outside {
-		t.Errorf("found %+v, wanted %+v", got, outside)
+		t.Errorf("got %+v, want %+v", got, outside)
 	}
 	builtin := info
 	builtin.Builtin = true
 	inside := plan.Worker{Name: "n", Version: "v", Protocol: 4}
 	if got := WorkerOf(builtin); got != inside {
-		t.Errorf("found %+v, wanted %+v", got, inside)
+		t.Errorf("got %+v, want %+v", got, inside)
 	}
 	if err := errors.Join(same(outside, info), same(inside, builtin)); err != nil {
 		t.Error(err)
@@ -227,7 +227,7 @@ func TestPluginIdentity(t *testing.T) {
 		other := info
 		change(&other)
 		if err := same(outside, other); protocol.KindOf(err) != protocol.Changed || !strings.HasPrefix(err.Error(), "the plugin n changed since the plan was made: ") {
-			t.Errorf("%+v: found error %v", other, err)
+			t.Errorf("%+v: got error %v", other, err)
 		}
 	}
 	p := plugins{job: plan.Job{Name: "kind d"}}
@@ -237,11 +237,11 @@ func TestPluginIdentity(t *testing.T) {
 	var says []string
 	for _, err := range []error{providerErr, backendErr, modelErr} {
 		if err == nil {
-			t.Fatal("found no error")
+			t.Fatal("got no error")
 		}
 		says = append(says, err.Error())
 	}
 	if want := []string{"the descriptor of kind d has no plugin", "the descriptor of kind d has no plugin", "kind d was planned without a model"}; !slices.Equal(says, want) {
-		t.Errorf("found %q, wanted %q", says, want)
+		t.Errorf("got %q, want %q", says, want)
 	}
 }

@@ -93,7 +93,7 @@ func TestAdd(t *testing.T) {
 		}
 	}
 	if full.Model != model || p.Action("other") != nil {
-		t.Errorf("found the model %v and the action %v", full.Model, p.Action("other"))
+		t.Errorf("got the model %v and the action %v", full.Model, p.Action("other"))
 	}
 }
 
@@ -174,7 +174,7 @@ func TestBuildFails(t *testing.T) {
 	} {
 		_, err := plan.Build(&spec.Experiment{Sections: map[string]json.RawMessage{"number": json.RawMessage("1")}}, plan.Catalog{}, test.kinds)
 		if err == nil || !strings.HasPrefix(err.Error(), test.want) {
-			t.Errorf("found error %v, wanted %q", err, test.want)
+			t.Errorf("got error %v, want %q", err, test.want)
 		}
 	}
 }
@@ -188,15 +188,15 @@ func TestBuilder(t *testing.T) {
 			return err
 		}
 		if !slices.Equal(of, []int{2}) || !slices.Equal(none, []int{1}) {
-			t.Errorf("found the sections %v and %v", of, none)
+			t.Errorf("got the sections %v and %v", of, none)
 		}
 		if b.Dataset("b") != &e.Datasets[1] || b.Dataset("c") != nil {
-			t.Errorf("found the datasets %v and %v", b.Dataset("b"), b.Dataset("c"))
+			t.Errorf("got the datasets %v and %v", b.Dataset("b"), b.Dataset("c"))
 		}
 		a, err := b.Add("k", plan.Parts{Name: "a"})
 		b.Share(1, a)
 		if b.Shared(1) != a || b.Shared("1") != nil {
-			t.Errorf("found the shared actions %v and %v", b.Shared(1), b.Shared("1"))
+			t.Errorf("got the shared actions %v and %v", b.Shared(1), b.Shared("1"))
 		}
 		return err
 	}}})
@@ -258,12 +258,12 @@ func TestResolveAsks(t *testing.T) {
 	resolve(t, p, done)
 	for name, want := range map[string]plan.State{"train big": plan.Pending, "score big a": plan.Waits, "train small": plan.Cached, "materialize b": plan.Skipped} {
 		if got := p.Action(name).State; got != want {
-			t.Errorf("%s is %s, wanted %s", name, got, want)
+			t.Errorf("%s is %s, want %s", name, got, want)
 		}
 	}
 	c.fail = errors.New("no route to host")
 	if err := p.Resolve(t.Context(), c); !errors.Is(err, c.fail) || !strings.HasPrefix(err.Error(), "look up cached actions: ") {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -272,7 +272,7 @@ func TestJob(t *testing.T) {
 	p := newWorld().plan(t)
 	a := p.Action("score flat a")
 	if _, err := a.Job(); err == nil || err.Error() != "score flat a: an upstream has not run" {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 	done := cache{}
 	resolve(t, p, done)
@@ -295,7 +295,7 @@ func TestJob(t *testing.T) {
 		t.Errorf("%s in %+v", diff, job)
 	}
 	if len(d.Inputs) != 2 || d.Inputs["documents/documents.parquet"] != digest(up.Key+"documents.parquet") || d.Inputs["documents/counts.json"] != digest(up.Key+"counts.json") {
-		t.Errorf("found the inputs %v, wanted those files that are read", d.Inputs)
+		t.Errorf("got the inputs %v, want those files that are read", d.Inputs)
 	}
 }
 
@@ -309,7 +309,7 @@ func TestAllFiles(t *testing.T) {
 	}
 	got, err := a.SetKey()
 	if want := `{"inputs":{"r/x":"1","r/y/z":"2","s/x":"1"},"kind":"k","parameters":{},"schema":3}`; err != nil || string(got) != want || a.Key != store.KeyOf(got) {
-		t.Errorf("found %s, %v, wanted %s", got, err, want)
+		t.Errorf("got %s, %v, want %s", got, err, want)
 	}
 	for _, state := range []plan.State{plan.Pending, plan.Waits, plan.Running, plan.Failed, plan.Blocked, plan.Cancelled, plan.Skipped} {
 		up.State = state
@@ -319,7 +319,7 @@ func TestAllFiles(t *testing.T) {
 	}
 	up.State, up.Outputs = plan.Cached, nil
 	if _, err := a.SetKey(); err == nil || err.Error() != "a: input s: up has 0 of the files x" {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -351,7 +351,7 @@ func TestDescribeActions(t *testing.T) {
 	resolve(t, p, done)
 	d := p.Describe(nil)
 	if d.Experiment != "test" || d.Changes != nil || len(d.Actions) != len(p.Actions) {
-		t.Errorf("found %+v", d)
+		t.Errorf("got %+v", d)
 	}
 	if diff := cmp.Diff(map[string]map[plan.State]int{
 		"materialize": {plan.Skipped: 1, plan.Pending: 1, plan.Cached: 1}, "train": {plan.Waits: 2}, "score": {plan.Waits: 2, plan.Pending: 1},
@@ -369,7 +369,7 @@ func TestDescribeActions(t *testing.T) {
 		}
 	}
 	if got := d.Actions[0]; got.Reason != "too slow" || got.Name != "materialize b" {
-		t.Errorf("found %+v first", got)
+		t.Errorf("got %+v first", got)
 	}
 }
 
@@ -400,7 +400,7 @@ func TestAgainstKinds(t *testing.T) {
 	}
 	back, err := base.plan(t).Against(now.plan(t))
 	if err != nil || len(back) != 5 || !slices.ContainsFunc(back, func(c plan.Change) bool { return c.Name == "train small" && c.Kind == "train" && c.What == "dropped" }) {
-		t.Errorf("found %+v, %v", back, err)
+		t.Errorf("got %+v, %v", back, err)
 	}
 }
 
@@ -416,11 +416,11 @@ func TestReadDescriptor(t *testing.T) {
 	}
 	canonical := `{"inputs":{"r":"d"},"kind":"k","parameters":{"a":"<","b":1},"schema":2,"worker":{"digest":"x","name":"n","protocol":3,"version":"v"}}`
 	if key, got, err := d.Key(); err != nil || string(got) != canonical || key != store.KeyOf([]byte(canonical)) {
-		t.Errorf("found %s, %v, wanted %s", got, err, canonical)
+		t.Errorf("got %s, %v, want %s", got, err, canonical)
 	}
 	for _, bad := range []string{`{"kind":"k","parameters":{},"more":1}`, `{"kind":"k","parameters":{"a":1,"a":2}}`, `{"kind":`} {
 		if _, err := plan.ReadDescriptor([]byte(bad)); err == nil {
-			t.Errorf("%s: found no error", bad)
+			t.Errorf("%s: got no error", bad)
 		}
 	}
 }
@@ -437,7 +437,7 @@ func TestCanonicalText(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, err := plan.Canonical(text); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%q: found %s, %v, wanted %s", text, got, err, want)
+			t.Errorf("%q: got %s, %v, want %s", text, got, err, want)
 		}
 	}
 }
@@ -469,7 +469,7 @@ func TestSettings(t *testing.T) {
 			got[name] = string(value)
 		}
 		if d := cmp.Diff(test.taken, got); d != "" || string(rest) != test.rest {
-			t.Errorf("%s without %q: found %s: %s", test.config, test.names, rest, d)
+			t.Errorf("%s without %q: got %s: %s", test.config, test.names, rest, d)
 		}
 		whole, err := plan.JoinSettings(rest, taken)
 		if want, canonicalErr := store.Canonical([]byte(test.config)); err != nil || canonicalErr != nil || !bytes.Equal(whole, want) {
@@ -478,16 +478,16 @@ func TestSettings(t *testing.T) {
 	}
 	joined, err := plan.JoinSettings(json.RawMessage(`{"b":{"c":1}}`), map[string]json.RawMessage{"a.x": json.RawMessage("1"), "b.d.e": json.RawMessage("2"), "b.c": json.RawMessage("3")})
 	if want := `{"a":{"x":1},"b":{"c":3,"d":{"e":2}}}`; err != nil || string(joined) != want {
-		t.Errorf("found %s, %v, wanted %s", joined, err, want)
+		t.Errorf("got %s, %v, want %s", joined, err, want)
 	}
 	for _, config := range []string{`[]`, `{`, `{"a":1,"a":2}`} {
 		if _, _, err := plan.SplitSettings(json.RawMessage(config), nil); err == nil || !strings.HasPrefix(err.Error(), "configuration "+config+": ") {
-			t.Errorf("%s: found error %v", config, err)
+			t.Errorf("%s: got error %v", config, err)
 		}
 	}
 	for _, config := range []string{`[]`, `{"a":1}`} {
 		if _, err := plan.JoinSettings(json.RawMessage(config), map[string]json.RawMessage{"a.b": json.RawMessage("1")}); err == nil || !strings.HasPrefix(err.Error(), "configuration "+config) {
-			t.Errorf("%s: found error %v", config, err)
+			t.Errorf("%s: got error %v", config, err)
 		}
 	}
 }

@@ -358,7 +358,7 @@ func TestKeysOfSamples(t *testing.T) {
 		keys[w.keys(t)["materialize b"]] = true
 	}
 	if len(keys) != 3 {
-		t.Errorf("found %d keys of three samples", len(keys))
+		t.Errorf("got %d keys of three samples", len(keys))
 	}
 }
 
@@ -442,7 +442,7 @@ func TestKinds(t *testing.T) {
 		}
 	}
 	if got, want := p.Action("score big a").Model.Resources, (plan.Resources{Memory: 10 + 3*1000, Devices: 1, DeviceMemory: 70}); got != want {
-		t.Errorf("the model takes %+v, wanted %+v", got, want)
+		t.Errorf("the model takes %+v, want %+v", got, want)
 	}
 	if p.Action("score big a").Model.ID != p.Action("score big b").Model.ID || p.Action("score big a").Model.ID == p.Action("score small a").Model.ID {
 		t.Error("models are not told apart, or one is taken for two")
@@ -452,7 +452,7 @@ func TestKinds(t *testing.T) {
 		"scaling order": 0, "import theirs": 0,
 	} {
 		if got := p.Action(name).Resources; got != (plan.Resources{Cores: 1, Memory: want}) {
-			t.Errorf("%s takes %+v, wanted %d bytes", name, got, want)
+			t.Errorf("%s takes %+v, want %d bytes", name, got, want)
 		}
 	}
 	for name, want := range map[string]plan.Cost{
@@ -461,7 +461,7 @@ func TestKinds(t *testing.T) {
 	} {
 		got := p.Action(name).Cost
 		if got.Memory = 0; got != want {
-			t.Errorf("%s costs %+v, wanted %+v", name, got, want)
+			t.Errorf("%s costs %+v, want %+v", name, got, want)
 		}
 	}
 }
@@ -473,11 +473,11 @@ func TestScalingLimits(t *testing.T) {
 	w.tables = []scaling.Table{{Name: "order", Models: []string{"big", "flat", "small"}, Datasets: []string{"a", "b"}}}
 	want := `scaling "order": models "big" and "small" read the dataset "a" under different limits; take the limits out of the sweep`
 	if _, err := w.build(); err == nil || err.Error() != want {
-		t.Errorf("found error %v, wanted %s", err, want)
+		t.Errorf("got error %v, want %s", err, want)
 	}
 	w.tables[0].Models = []string{"big", "other"}
 	if _, err := w.build(); err == nil || err.Error() != `scaling "order": model "other" does not score dataset "a"` {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -681,7 +681,7 @@ func TestBounds(t *testing.T) {
 		w.Sources["a"].Files[0].Compressed = test.compressed
 		got := w.plan(t).Action("materialize a").Cost
 		if got = (plan.Cost{Documents: got.Documents, Bytes: got.Bytes, Largest: got.Largest}); got != test.want {
-			t.Errorf("%+v, compressed %v: found %+v, wanted %+v", test.limits, test.compressed, got, test.want)
+			t.Errorf("%+v, compressed %v: got %+v, want %+v", test.limits, test.compressed, got, test.want)
 		}
 	}
 }
@@ -848,7 +848,7 @@ func TestDiff(t *testing.T) {
 	}
 	for _, half := range [][2]string{{`{`, `{}`}, {`{}`, `{`}} {
 		if _, err := plan.Diff([]byte(half[0]), []byte(half[1])); err == nil || !strings.HasPrefix(err.Error(), "not JSON: ") {
-			t.Errorf("half a document: found error %v", err)
+			t.Errorf("half a document: got error %v", err)
 		}
 	}
 }
@@ -999,7 +999,7 @@ func TestPictureOfMany(t *testing.T) {
 			t.Fatal(err)
 		}
 		if boxes := strings.Count(dot.String(), "[label="); !strings.Contains(dot.String(), `[label="`+want) || boxes != map[int]int{150: 150, 151: 1}[n] {
-			t.Errorf("%d actions: found %d boxes, wanted %s in\n%.300s", n, boxes, want, dot.String())
+			t.Errorf("%d actions: got %d boxes, want %s in\n%.300s", n, boxes, want, dot.String())
 		}
 	}
 }

@@ -45,10 +45,10 @@ func TestCopyObjectFile(t *testing.T) {
 func TestFileOf(t *testing.T) {
 	files := []store.File{{Name: "a", Bytes: 1}, {Name: "b/c", Bytes: 2}}
 	if f, err := store.FileOf(files, "b/c"); err != nil || f != files[1] {
-		t.Errorf("found %v, %v", f, err)
+		t.Errorf("got %v, %v", f, err)
 	}
 	if f, err := store.FileOf(files, "c"); err == nil || err.Error() != `there is no file "c"; the files are a, b/c` || f != (store.File{}) {
-		t.Errorf("found %v, %v", f, err)
+		t.Errorf("got %v, %v", f, err)
 	}
 }
 

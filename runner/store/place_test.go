@@ -463,7 +463,7 @@ func TestRemovedBlob(t *testing.T) {
 	look := func(s *store.Store, want int) {
 		t.Helper()
 		if found, err := s.LookupMany(t.Context(), []string{r.Key}, cache); err != nil || len(found) != want {
-			t.Errorf("found %v, %v; want %d", found, err, want)
+			t.Errorf("got %v, %v; want %d", found, err, want)
 		}
 	}
 	look(s, 1)

@@ -52,6 +52,6 @@ func WithinMemory(t *testing.T, limit int64, work func()) {
 	peak := Peak(t, limit, work)
 	t.Logf("%d MB of %d", peak/1e6, limit/1e6)
 	if peak > limit {
-		t.Errorf("found %d MB of memory, wanted at most %d", peak/1e6, limit/1e6)
+		t.Errorf("got %d MB of memory, want at most %d", peak/1e6, limit/1e6)
 	}
 }

@@ -136,7 +136,7 @@ func TestSums(t *testing.T) {
 		"ab text/word 3 6 6 |a|b|web/y", "␠ whitespace/single_space 1 1 1 |␠|web/x", "1 text/number 1 1 1 |1|web/x", "⏎ whitespace/newline 1 1 1 |⏎|web/x",
 	})
 	if len(s.TopLiterals.BWorse) != 0 {
-		t.Errorf("literals where b is worse: found %v", s.TopLiterals.BWorse)
+		t.Errorf("literals where b is worse: got %v", s.TopLiterals.BWorse)
 	}
 	var segments []string
 	for _, list := range [][]Segment{s.TopSegments.AWorse, s.TopSegments.BWorse} {
@@ -176,13 +176,13 @@ func TestClipping(t *testing.T) {
 				got = append(got, fmt.Sprintf("%s %d", r.Name, r.Bytes))
 			}
 			if strings.Join(got, ", ") != test.want {
-				t.Errorf("found %q, wanted %q", got, test.want)
+				t.Errorf("got %q, want %q", got, test.want)
 			}
 			if n := int64(test.end - test.start); s.Overall.Bytes != n || math.Abs(s.Overall.DeltaBits*math.Ln2-float64(n)) > 1e-12 {
-				t.Errorf("overall: found %d bytes and %v bits, wanted %d bytes and as many nats", s.Overall.Bytes, s.Overall.DeltaBits, n)
+				t.Errorf("overall: got %d bytes and %v bits, want %d bytes and as many nats", s.Overall.Bytes, s.Overall.DeltaBits, n)
 			}
 			if test.want == "" && (s.TopDocuments.AWorse[0].WorstText != nil || s.TopDocuments.AWorse[0].Preview != "a␠é") {
-				t.Errorf("found worst segment %v", s.TopDocuments.AWorse[0])
+				t.Errorf("got worst segment %v", s.TopDocuments.AWorse[0])
 			}
 		})
 	}
@@ -228,7 +228,7 @@ func TestPreviews(t *testing.T) {
 		{tokenBoundaries("ab cd", 4, 5, nil, []int32{2, 4}), "(no aligned tokens)"},
 	} {
 		if test.got != test.want {
-			t.Errorf("found %q\nwanted %q", test.got, test.want)
+			t.Errorf("got %q\nwanted %q", test.got, test.want)
 		}
 	}
 }
@@ -258,7 +258,7 @@ func TestPreviewWindow(t *testing.T) {
 			want += "…"
 		}
 		if got := preview(string(text), len(string(text[:first])), len(string(text[:last]))); got != want {
-			t.Fatalf("code points [%d, %d) of %d: found %q\nwanted %q", first, last, len(text), got, want)
+			t.Fatalf("code points [%d, %d) of %d: got %q\nwanted %q", first, last, len(text), got, want)
 		}
 	}
 }
@@ -321,10 +321,10 @@ func TestRefusals(t *testing.T) {
 			scratch := t.TempDir()
 			_, err := Compare(t.Context(), a, b, t.TempDir(), Options{Scratch: scratch})
 			if err == nil || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput {
-				t.Errorf("found error %v, wanted %q of kind invalid input", err, test.want)
+				t.Errorf("got error %v, want %q of kind invalid input", err, test.want)
 			}
 			if left, err := os.ReadDir(scratch); err != nil || len(left) > 0 {
-				t.Errorf("found %v (%v) in the scratch directory", left, err)
+				t.Errorf("got %v (%v) in the scratch directory", left, err)
 			}
 		})
 	}
@@ -334,7 +334,7 @@ func TestRefusals(t *testing.T) {
 		out := t.TempDir()
 		s, err := Compare(t.Context(), a, b, out, Options{Force: true})
 		if err != nil || len(s.Protocols.Differences) != 1 {
-			t.Fatalf("found %v, %v", s, err)
+			t.Fatalf("got %v, %v", s, err)
 		}
 		if report, err := os.ReadFile(filepath.Join(out, "report.md")); err != nil || !bytes.Contains(report, []byte("**The scoring protocols differ**: `the scoring protocol is known only for model")) {
 			t.Errorf("the report does not say so: %v", err)
@@ -345,7 +345,7 @@ func TestRefusals(t *testing.T) {
 		cancel()
 		a, b := sides(t, base...)
 		if _, err := Compare(ctx, a, b, t.TempDir(), Options{}); !errors.Is(err, context.Canceled) {
-			t.Errorf("found %v", err)
+			t.Errorf("got %v", err)
 		}
 	})
 }
@@ -379,7 +379,7 @@ func files(t *testing.T, a, b Side, literals int) map[string]string {
 		t.Fatal(err)
 	}
 	if left, err := os.ReadDir(scratch); err != nil || len(left) > 0 {
-		t.Errorf("found %v (%v) in the scratch directory", left, err)
+		t.Errorf("got %v (%v) in the scratch directory", left, err)
 	}
 	entries, err := os.ReadDir(out)
 	if err != nil {
@@ -466,7 +466,7 @@ func cellOf(t *testing.T, v any) string {
 		}
 		return strconv.FormatFloat(f, 'g', -1, 64)
 	}
-	t.Fatalf("found %v in a table", v)
+	t.Fatalf("got %v in a table", v)
 	return ""
 }
 
@@ -533,7 +533,7 @@ func TestTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := int64(40); s.Overall.Documents != n {
-		t.Fatalf("found %d documents, wanted %d", s.Overall.Documents, n)
+		t.Fatalf("got %d documents, want %d", s.Overall.Documents, n)
 	}
 	for name, want := range map[string][]map[string]any{
 		"datasets": records(t, s.Datasets), "groups": records(t, s.Groups), "buckets": records(t, s.Buckets),
@@ -546,18 +546,18 @@ func TestTables(t *testing.T) {
 		if name == "documents" {
 			// The summary holds only the worst of them.
 			if len(rows) != 40 {
-				t.Errorf("documents.csv: found %d rows, wanted 40", len(rows))
+				t.Errorf("documents.csv: got %d rows, want 40", len(rows))
 			}
 			continue
 		}
 		if len(rows) != len(want) || len(want) == 0 {
-			t.Errorf("%s.csv: found %d rows, wanted %d", name, len(rows), len(want))
+			t.Errorf("%s.csv: got %d rows, want %d", name, len(rows), len(want))
 			continue
 		}
 		for i, row := range rows {
 			for column, got := range row {
 				if want, ok := want[i][column]; !ok || got != cellOf(t, want) {
-					t.Errorf("%s.csv: row %d, column %s: found %q, wanted %v", name, i, column, got, want)
+					t.Errorf("%s.csv: row %d, column %s: got %q, want %v", name, i, column, got, want)
 				}
 			}
 		}
@@ -572,7 +572,7 @@ func TestTables(t *testing.T) {
 	}
 	lines, err := os.ReadFile(filepath.Join(out, "worst_documents.jsonl"))
 	if n := strings.Count(string(lines), "\n"); err != nil || n != len(s.TopDocuments.AWorse)+len(s.TopDocuments.BWorse) {
-		t.Errorf("worst_documents.jsonl: found %d lines (%v)", n, err)
+		t.Errorf("worst_documents.jsonl: got %d lines (%v)", n, err)
 	}
 	if !strings.HasPrefix(string(lines), `{"direction":"model_a_worse","rank":1,"dataset":"`) {
 		t.Errorf("worst_documents.jsonl starts with %.80s", lines)

@@ -19,7 +19,7 @@ func TestTopTies(t *testing.T) {
 		list.add(1, func() string { return name })
 	}
 	if want := []string{"first", "second"}; !slices.Equal(list.rows, want) {
-		t.Errorf("found %q, wanted %q", list.rows, want)
+		t.Errorf("got %q, want %q", list.rows, want)
 	}
 }
 
@@ -33,7 +33,7 @@ func TestLiteralExample(t *testing.T) {
 	}
 	if err := l.each(func(found *literal) {
 		if found.example.row != 1 || found.order != 0 || found.count != 4 {
-			t.Errorf("found %+v, wanted the example of row 1", found)
+			t.Errorf("got %+v, want the example of row 1", found)
 		}
 	}); err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func TestLongestLiteral(t *testing.T) {
 		names = append(names, literal.Name)
 	}
 	if want := []string{longest, "␠"}; !slices.Equal(names, want) {
-		t.Errorf("found the literals %q, wanted %q", names, want)
+		t.Errorf("got the literals %q, want %q", names, want)
 	}
 }
 
@@ -59,7 +59,7 @@ func TestNestedUnscored(t *testing.T) {
 	a, b := sides(t, doc{dataset: "d", shard: "s", text: "abcdefg", a: []float64{3}, b: []float64{1}, unscoredA: []int32{0, 5}, unscoredB: []int32{1, 2, 4, 6}})
 	s := compare(t, a, b)
 	if s.Overall.Bytes != 1 || s.Unscored != (Bytes{A: 5, B: 3, Either: 6}) || s.ZeroLoss != (Bytes{}) {
-		t.Errorf("found %d scored bytes, %+v unscored, %+v of zero loss", s.Overall.Bytes, s.Unscored, s.ZeroLoss)
+		t.Errorf("got %d scored bytes, %+v unscored, %+v of zero loss", s.Overall.Bytes, s.Unscored, s.ZeroLoss)
 	}
 }
 
@@ -84,11 +84,11 @@ func TestClosesFiles(t *testing.T) {
 		missing := slices.Clone(literals)
 		missing[1].example.row = 7
 		if _, _, err := c.examples(missing, nil); err == nil {
-			t.Error("found no error for a row that is not there")
+			t.Error("got no error for a row that is not there")
 		}
 	}
 	if after := count(); after != before {
-		t.Errorf("found %d open files, wanted %d as before", after, before)
+		t.Errorf("got %d open files, want %d as before", after, before)
 	}
 }
 
@@ -96,7 +96,7 @@ func TestClosesFiles(t *testing.T) {
 func TestSharedProtocol(t *testing.T) {
 	got, err := shared(map[string]json.RawMessage{"a": json.RawMessage(`{"bytes":1,"dtype":"f32","eos":true}`), "b": json.RawMessage(`{"bytes":2,"dtype":"f32"}`)})
 	if err != nil || string(got) != `{"dtype":"f32"}` {
-		t.Errorf("found %s, %v", got, err)
+		t.Errorf("got %s, %v", got, err)
 	}
 }
 
@@ -114,7 +114,7 @@ func TestLosses(t *testing.T) {
 			l.take(got[at:min(at+size, len(got))])
 		}
 		if !slices.Equal(got, want) {
-			t.Errorf("%d at a time: found %v, wanted %v", size, got, want)
+			t.Errorf("%d at a time: got %v, want %v", size, got, want)
 		}
 	}
 }
@@ -131,7 +131,7 @@ func TestZeroLossOutside(t *testing.T) {
 		test.doc.dataset, test.doc.shard = "d", "s"
 		a, b := sides(t, test.doc)
 		if got := compare(t, a, b).ZeroLoss; got != test.want {
-			t.Errorf("%s: %+v of zero loss, wanted %+v", test.doc.text, got, test.want)
+			t.Errorf("%s: %+v of zero loss, want %+v", test.doc.text, got, test.want)
 		}
 	}
 }
@@ -167,7 +167,7 @@ func TestHeadline(t *testing.T) {
 	} {
 		a, b := sides(t, doc{dataset: "d", shard: "s", text: "ab", a: []float64{test.a}, b: []float64{test.b}})
 		if got := compare(t, a, b).headline(); !strings.Contains(got, test.want) {
-			t.Errorf("found %q, wanted %q", got, test.want)
+			t.Errorf("got %q, want %q", got, test.want)
 		}
 	}
 }

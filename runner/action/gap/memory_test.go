@@ -18,7 +18,7 @@ func TestMemory(t *testing.T) {
 	const size = 16_000_000
 	limit := artifact.GapMemory(size)
 	if limit > 400e6 {
-		t.Fatalf("found %d MB in the plan, wanted at most 400", limit/1e6)
+		t.Fatalf("got %d MB in the plan, want at most 400", limit/1e6)
 	}
 	dir := os.Getenv("SURPRISAL_MEMORY_TABLES")
 	if dir == "" {

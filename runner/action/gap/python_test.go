@@ -67,14 +67,14 @@ func within(t *testing.T, at string, want, got any) {
 		for name, v := range want {
 			found, ok := object[name]
 			if !ok {
-				t.Errorf("%s.%s: found none", at, name)
+				t.Errorf("%s.%s: got none", at, name)
 			}
 			within(t, at+"."+name, v, found)
 		}
 	case []any:
 		list, _ := got.([]any)
 		if len(list) != len(want) {
-			t.Errorf("%s: found %d records, wanted %d", at, len(list), len(want))
+			t.Errorf("%s: got %d records, want %d", at, len(list), len(want))
 			return
 		}
 		for i := range want {
@@ -82,11 +82,11 @@ func within(t *testing.T, at string, want, got any) {
 		}
 	case float64:
 		if found, ok := got.(float64); !ok || math.Abs(found-want) > 1e-12*math.Abs(want) {
-			t.Errorf("%s: found %v, wanted %v", at, got, want)
+			t.Errorf("%s: got %v, want %v", at, got, want)
 		}
 	default:
 		if got != want {
-			t.Errorf("%s: found %v, wanted %v", at, got, want)
+			t.Errorf("%s: got %v, want %v", at, got, want)
 		}
 	}
 }

@@ -48,7 +48,7 @@ func TestQuote(t *testing.T) {
 			}
 		}
 		if len(lines) != 2 {
-			t.Errorf("%q: found cells %q, wanted 2", text, lines)
+			t.Errorf("%q: got cells %q, want 2", text, lines)
 			continue
 		}
 		want, ok := shown[text]
@@ -57,7 +57,7 @@ func TestQuote(t *testing.T) {
 		}
 		for _, line := range lines {
 			if m := codeCell.FindStringSubmatch(line); m == nil || html.UnescapeString(m[1]) != want {
-				t.Errorf("%q: found the cell %q, wanted the text %q", text, line, want)
+				t.Errorf("%q: got the cell %q, want the text %q", text, line, want)
 			}
 		}
 	}
@@ -83,7 +83,7 @@ func TestReport(t *testing.T) {
 	}
 	for line := range strings.Lines(string(report)) {
 		if !strings.HasPrefix(line, "|") && strings.HasPrefix(strings.TrimSpace(line), "::") || strings.ContainsAny(line, "\x1b\u202e\u2066\r\x00") {
-			t.Errorf("found the line %q", line)
+			t.Errorf("got the line %q", line)
 		}
 	}
 	rendered := render(t, string(report))
@@ -95,14 +95,14 @@ func TestReport(t *testing.T) {
 		switch name {
 		case "h1", "h2", "p", "strong", "code", "table", "thead", "tbody", "tr", "th", "td":
 		default:
-			t.Errorf("found the tag %s", name)
+			t.Errorf("got the tag %s", name)
 		}
 	}
 	for _, table := range strings.Split(rendered, "<table>")[1:] {
 		heads := strings.Count(table, "<th")
 		for _, row := range strings.Split(table, "<tr>")[2:] {
 			if n := strings.Count(row, "<td"); n != heads-1 { // <thead> counts, too
-				t.Errorf("found %d cells in a row of %d columns: %s", n, heads-1, row)
+				t.Errorf("got %d cells in a row of %d columns: %s", n, heads-1, row)
 			}
 		}
 	}

@@ -31,7 +31,7 @@ func TestSegments(t *testing.T) {
 		{"a\ua7d2\U00016ea0\U00011b60 \U00011de0. \u0558", "a\ua7d2\U00016ea0\U00011b60| |\U00011de0|.| |\u0558"},
 	} {
 		if got := strings.Join(segmentsOf(t, test.text), "|"); got != test.want {
-			t.Errorf("%q: found %q, wanted %q", test.text, got, test.want)
+			t.Errorf("%q: got %q, want %q", test.text, got, test.want)
 		}
 	}
 }
@@ -42,7 +42,7 @@ func TestBuckets(t *testing.T) {
 		"\u00a0": "mixed", "\x1c\x1f": "mixed",
 	} {
 		if got := clippedBucket(segment); bucketNames[got] != "whitespace/"+want {
-			t.Errorf("%q: found %s, wanted whitespace/%s", segment, bucketNames[got], want)
+			t.Errorf("%q: got %s, want whitespace/%s", segment, bucketNames[got], want)
 		}
 	}
 	for segment, want := range map[string]string{
@@ -51,7 +51,7 @@ func TestBuckets(t *testing.T) {
 		"🙂": "non_ascii", "\x1c!": "punctuation", "5.": "punctuation", "_-_": "word", "\x00": "punctuation",
 	} {
 		if got := clippedBucket(segment); bucketNames[got] != "text/"+want {
-			t.Errorf("%q: found %s, wanted text/%s", segment, bucketNames[got], want)
+			t.Errorf("%q: got %s, want text/%s", segment, bucketNames[got], want)
 		}
 	}
 }
@@ -90,18 +90,18 @@ func segmentsOf(t *testing.T, text string) []string {
 	for at := 0; at < len(text); {
 		end, kind := s.next(at)
 		if len(got) == len(matches) {
-			t.Fatalf("%q: found [%d, %d) past the last segment", text, at, end)
+			t.Fatalf("%q: got [%d, %d) past the last segment", text, at, end)
 		}
 		want := matches[len(got)]
 		group := slices.IndexFunc(want[2:], func(i int) bool { return i >= 0 }) / 2
 		if at != want[0] || end != want[1] || int(kind) != group {
-			t.Fatalf("%q: found [%d, %d) of kind %d, wanted [%d, %d) of kind %d", text, at, end, kind, want[0], want[1], group)
+			t.Fatalf("%q: got [%d, %d) of kind %d, want [%d, %d) of kind %d", text, at, end, kind, want[0], want[1], group)
 		}
 		got = append(got, text[at:end])
 		at = end
 	}
 	if len(got) != len(matches) {
-		t.Fatalf("%q: found %d segments, wanted %d", text, len(got), len(matches))
+		t.Fatalf("%q: got %d segments, want %d", text, len(got), len(matches))
 	}
 	return got
 }

@@ -151,21 +151,21 @@ func TestSumsByByte(t *testing.T) {
 		t.Error(d)
 	}
 	if s.ZeroLoss != zeros {
-		t.Errorf("found %+v of zero loss, wanted %+v", s.ZeroLoss, zeros)
+		t.Errorf("got %+v of zero loss, want %+v", s.ZeroLoss, zeros)
 	}
 	for _, row := range s.Buckets {
 		if of := buckets[row.Name]; of == nil {
-			t.Errorf("found the bucket %s", row.Name)
+			t.Errorf("got the bucket %s", row.Name)
 		} else if d := cmp.Diff(of.row(row.Name), row, near); d != "" {
 			t.Errorf("%s: %s", row.Name, d)
 		}
 	}
 	if len(s.Buckets) != len(buckets) {
-		t.Errorf("found %d buckets, wanted %d", len(s.Buckets), len(buckets))
+		t.Errorf("got %d buckets, want %d", len(s.Buckets), len(buckets))
 	}
 	rows := readCSV(t, filepath.Join(out, "documents.csv"))
 	if len(rows) != len(sides[0]) {
-		t.Fatalf("found %d documents, wanted %d", len(rows), len(sides[0]))
+		t.Fatalf("got %d documents, want %d", len(rows), len(sides[0]))
 	}
 	for i, d := range sides[0] {
 		var of aggregate
@@ -184,7 +184,7 @@ func TestSumsByByte(t *testing.T) {
 			got = fmt.Sprintf("%.9f", v)
 		}
 		if rows[i]["row_index"] != fmt.Sprint(i) || rows[i]["bytes"] != fmt.Sprint(of.bytes) || got != bpb || rows[i]["score_byte_start"] != fmt.Sprint(d.ScoreStart) || rows[i]["score_byte_end"] != fmt.Sprint(d.ScoreEnd) {
-			t.Errorf("row %d: found %v, wanted %d bytes and %s", i, rows[i], of.bytes, bpb)
+			t.Errorf("row %d: got %v, want %d bytes and %s", i, rows[i], of.bytes, bpb)
 		}
 	}
 }
@@ -207,7 +207,7 @@ func TestSumsLikeNumpy(t *testing.T) {
 		w := walk{a: newLosses(&d, nil), b: newLosses(&twice, nil)}
 		blocks := 0
 		if a, b := w.sum(n, func() { blocks++ }); a != want || b != 2*want || int(w.at) != n || blocks < (n+sumBlock-1)/sumBlock {
-			t.Errorf("%d values: found %x and %x in %d blocks, wanted %x", n, a, b, blocks, want)
+			t.Errorf("%d values: got %x and %x in %d blocks, want %x", n, a, b, blocks, want)
 		}
 	}
 }
@@ -229,14 +229,14 @@ func TestTop(t *testing.T) {
 			want = append(want, record[1])
 		}
 		if !slices.Equal(list.rows, want) {
-			t.Fatalf("found %v, wanted %v of %v", list.rows, want, all)
+			t.Fatalf("got %v, want %v of %v", list.rows, want, all)
 		}
 	}
 	list := top[string]{limit: 1}
 	list.add(math.NaN(), func() string { return "NaN" })
 	list.add(1, func() string { return "one" })
 	if len(list.rows) != 1 {
-		t.Errorf("found %q", list.rows)
+		t.Errorf("got %q", list.rows)
 	}
 }
 
@@ -247,7 +247,7 @@ func TestCounterFails(t *testing.T) {
 		c.add(occurrence{text: []string{"ab", "cd"}[(i+1)%3/2]}) // every third has no place, the last has one
 	}
 	if err := c.close(); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -276,11 +276,11 @@ func TestTopLiterals(t *testing.T) {
 		}
 		want := fmt.Sprintf("text0 %d 5; text1 %d 5; text6 %[2]d 5; text4 %[2]d 5; ", bucketNumber, bucketWord)
 		if got := names(positive); got != want || positive[0].example != (place{1, 2, 3, 4}) {
-			t.Errorf("%d held: found %s, wanted %s", held, got, want)
+			t.Errorf("%d held: got %s, want %s", held, got, want)
 		}
 		want = fmt.Sprintf("text5 %d 5; text2 %[1]d 5; text8 %[1]d 5; ", bucketWord)
 		if got := names(negative); got != want {
-			t.Errorf("%d held: found %s, wanted %s", held, got, want)
+			t.Errorf("%d held: got %s, want %s", held, got, want)
 		}
 		if err := l.close(); err != nil {
 			t.Error(err)
@@ -333,16 +333,16 @@ func TestReadSide(t *testing.T) {
 			t.Errorf("%q: %v, %d protocols: %s", test.datasets, err, len(protocols), d)
 		}
 		if len(test.want) > 0 && string(protocols["x"]) != `{"eos":true}` {
-			t.Errorf("found the protocol %s", protocols["x"])
+			t.Errorf("got the protocol %s", protocols["x"])
 		}
 	}
 	delete(inputs, "a/x/"+artifact.SummaryFile)
 	if _, _, err := readSide(&action.Task{Name: "gap g", Inputs: inputs}, "a", "m", parameters{}); err == nil || !strings.HasPrefix(err.Error(), "gap g has no input a/x/summary.json; inputs are ") {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 	inputs["a/"+artifact.ImportFile] = filepath.Join(t.TempDir(), "missing")
 	if _, _, err := readSide(&action.Task{Inputs: inputs}, "a", "m", parameters{}); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -367,14 +367,14 @@ func TestCheckProtocols(t *testing.T) {
 	} {
 		forced, err := checkProtocols([2]map[string]json.RawMessage{base, test.other}, [2]Side{{Name: "A"}, {Name: "B"}}, test.allow)
 		if forced != test.forced || (err == nil) != (test.err == "") || err != nil && (!strings.HasPrefix(err.Error(), test.err) || protocol.KindOf(err) != protocol.InvalidInput) {
-			t.Errorf("%s, allowed %q: found %t, %v, wanted %t, %s", test.other, test.allow, forced, err, test.forced, test.err)
+			t.Errorf("%s, allowed %q: got %t, %v, want %t, %s", test.other, test.allow, forced, err, test.forced, test.err)
 		}
 	}
 	for side := range 2 {
 		var sides [2]map[string]json.RawMessage
 		sides[side], sides[1-side] = base, map[string]json.RawMessage{"x": nil}
 		if _, err := checkProtocols(sides, [2]Side{}, nil); err == nil {
-			t.Error("found no error where one side does not say its protocol")
+			t.Error("got no error where one side does not say its protocol")
 		}
 	}
 }
@@ -426,7 +426,7 @@ func TestWork(t *testing.T) {
 		names = append(names, e.Name())
 	}
 	if err != nil || !slices.Equal(names, result.Files) || len(names) != 15 || !slices.IsSorted(result.Files) {
-		t.Errorf("found the files %q (%v), wanted %q", names, err, result.Files)
+		t.Errorf("got the files %q (%v), want %q", names, err, result.Files)
 	}
 	var s Summary
 	if err := artifact.ReadJSON(filepath.Join(dir, artifact.SummaryFile), &s); err != nil {
@@ -437,16 +437,16 @@ func TestWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff([]map[string]any{{"eos": true}, {"eos": true}}, []map[string]any{a, b}); d != "" || s.ModelA != "A" || s.ModelB != "B" || len(s.Datasets) != 2 {
-		t.Errorf("found %+v: %s", s, d)
+		t.Errorf("got %+v: %s", s, d)
 	}
 	if _, _, err := work(`{"a":"A","b":"B","datasets":["x"]}`); protocol.KindOf(err) != protocol.InvalidInput || !strings.HasPrefix(err.Error(), `dataset "x": models "A" and "B" have different scoring protocols: truncation: 1 -> 9`) {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 	if _, _, err := work(`{"a":"A","b":"B","datasets":["only"]}`); protocol.KindOf(err) != protocol.InvalidInput || !strings.HasPrefix(err.Error(), `the tables of models "A" and "B" have no dataset in common`) {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 	if _, _, err := work(`{"a":"A","b":"B","datasets":["only","y"]}`); protocol.KindOf(err) != protocol.InvalidInput || !strings.HasPrefix(err.Error(), `dataset "only" has scores of model "A" but not of model "B"`) {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -499,18 +499,18 @@ gap empty: A and B share no scored bytes
 	text, err := json.Marshal(report.(Headlines)[:2])
 	if want := `[{"name":"worse","a":"A","b":"B","aBpb":3.5,"bBpb":2.25,"gapBpb":1.25,"bytes":1500,"differences":["eos: a true, b false"]},` +
 		`{"name":"better","a":"A","b":"B","aBpb":1,"bBpb":2,"gapBpb":-1,"bytes":7}]`; err != nil || string(text) != want {
-		t.Errorf("found %s, %v", text, err)
+		t.Errorf("got %s, %v", text, err)
 	}
 	if report, err := (Kind{}).Report(t.Context(), actions[4:], read); report != nil || err != nil {
-		t.Errorf("found %v, %v of what failed", report, err)
+		t.Errorf("got %v, %v of what failed", report, err)
 	}
 	actions[4].Outputs = actions[0].Outputs
 	if _, err := (Kind{}).Report(t.Context(), actions, read); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 	actions[0].Parameters = json.RawMessage(`[]`)
 	if _, err := (Kind{}).Report(t.Context(), actions[:1], read); err == nil || !strings.HasPrefix(err.Error(), "gap worse: ") {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -546,7 +546,7 @@ func TestReportText(t *testing.T) {
 func TestNumbersOfTheReport(t *testing.T) {
 	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 123456: "123,456", 1234567: "1,234,567"} {
 		if got := number(n); got != want {
-			t.Errorf("found %s, wanted %s", got, want)
+			t.Errorf("got %s, want %s", got, want)
 		}
 	}
 	if count(1, "byte") != "1 byte" || count(0, "byte") != "0 bytes" || count(2000, "byte") != "2,000 bytes" {
@@ -554,6 +554,6 @@ func TestNumbersOfTheReport(t *testing.T) {
 	}
 	var nothing Summary
 	if got := nothing.headline(); got != "Over 0 scored bytes of 0 documents in 0 datasets there is nothing to compare." {
-		t.Errorf("found %q", got)
+		t.Errorf("got %q", got)
 	}
 }

@@ -387,11 +387,11 @@ func TestRefused(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := test.dataset.materialize(t)
 			if protocol.KindOf(err) != protocol.InvalidInput {
-				t.Fatalf("found error %v", err)
+				t.Fatalf("got error %v", err)
 			}
 			for _, want := range test.want {
 				if !strings.Contains(err.Error(), want) {
-					t.Errorf("found error %v, wanted %q in it", err, want)
+					t.Errorf("got error %v, want %q in it", err, want)
 				}
 			}
 			if strings.Contains(err.Error(), "f row 20") {
@@ -410,12 +410,12 @@ func TestWords(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := m.metadata.Counts.Words; got != want {
-			t.Errorf("%q has %d words, wanted %d", text, got, want)
+			t.Errorf("%q has %d words, want %d", text, got, want)
 		}
 	}
 	m, err := pair(`{"in":"not these words ","out":"only these"}`).materialize(t)
 	if err != nil || m.metadata.Counts.Words != 2 {
-		t.Errorf("found %+v, %v; wanted the words of the target", m.metadata.Counts, err)
+		t.Errorf("got %+v, %v; want the words of the target", m.metadata.Counts, err)
 	}
 }
 
@@ -440,7 +440,7 @@ func TestSample(t *testing.T) {
 	if len(ten) != 10 || !slices.IsSortedFunc(ten, func(x, y string) int {
 		return cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(x, y))
 	}) {
-		t.Errorf("found %q, wanted 10 in the order of the source", ten)
+		t.Errorf("got %q, want 10 in the order of the source", ten)
 	}
 	if again := sample(all, 10, 1); !slices.Equal(again, ten) {
 		t.Errorf("the same seed gave %q, then %q", ten, again)
@@ -462,12 +462,12 @@ func TestSample(t *testing.T) {
 		}
 	}
 	if few := sample(lines(numbers(3)...), 10, 1); len(few) != 3 {
-		t.Errorf("found %q, wanted all there are", few)
+		t.Errorf("got %q, want all there are", few)
 	}
 	// Rows that make no document take no place of one that does.
 	empty := objects([]string{"t"}, append(slices.Repeat([]string{`{"t":""}`}, 30), `{"t":"a"}`, `{"t":"b"}`)...)
 	if both := sample(empty, 2, 1); len(both) != 2 {
-		t.Errorf("found %q among empty rows, wanted 2 documents", both)
+		t.Errorf("got %q among empty rows, want 2 documents", both)
 	}
 }
 
@@ -522,7 +522,7 @@ func TestSampleBehindOtherShards(t *testing.T) {
 		}
 	}
 	if len(taken) != 10 || of == 0 || of == 10 {
-		t.Errorf("found %d rows of one shard, %d of both", len(taken), of)
+		t.Errorf("got %d rows of one shard, %d of both", len(taken), of)
 	}
 }
 
@@ -606,13 +606,13 @@ func TestRequest(t *testing.T) {
 	}
 	if d := gocmp.Diff(artifact.Plugin{Name: "text", Version: "v", Protocol: 3, Digest: "d"}, m.Provider); d != "" || m.Revision != "r" || fmt.Sprint(m.Rows) != "map[from:2 to:9]" ||
 		len(m.Files) != 2 || !slices.Equal(m.Fields, []string{"in", "out"}) || result.Measured[plan.MeasuredDocuments] != 1 {
-		t.Errorf("found %+v: %s", m, d)
+		t.Errorf("got %+v: %s", m, d)
 	}
 	// A row that has other values than were asked for is a bad one.
 	a.fakeSource = append(a.fakeSource, protocol.Row{Shard: "f", Number: 2, Values: [][]byte{[]byte("c")}})
 	task.Plugins = askingPlugins{asking: a}
 	if _, err := (materialize.Kind{}).Work(t.Context(), task); protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), "f row 2: has 1 values for the fields in, out") {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 	// What fails is told, also where enough has been read.
 	for _, documents := range []int64{0, 1} {
@@ -620,12 +620,12 @@ func TestRequest(t *testing.T) {
 		task.Plugins = askingPlugins{asking: a}
 		task.Descriptor.Parameters = json.RawMessage(strings.Replace(string(task.Descriptor.Parameters), `"documents":3`, fmt.Sprintf(`"documents":%d`, documents+3), 1))
 		if _, err := (materialize.Kind{}).Work(t.Context(), task); !errors.Is(err, a.fail) {
-			t.Errorf("found error %v", err)
+			t.Errorf("got error %v", err)
 		}
 	}
 	task.Plugins = askingPlugins{asking: a, none: errors.New("no provider")}
 	if _, err := (materialize.Kind{}).Work(t.Context(), task); err == nil || err.Error() != "no provider" {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -640,7 +640,7 @@ func TestOtherFiles(t *testing.T) {
 		var requests []protocol.ReadRequest
 		task.Machine, task.Dir, task.Plugins = moved.Machine, t.TempDir(), askingPlugins{asking: asking{requests: &requests}}
 		if _, err := (materialize.Kind{}).Work(t.Context(), task); err == nil || !strings.Contains(err.Error(), "are not those of the plan; run again") || len(requests) > 0 {
-			t.Errorf("%+v: found error %v after %d requests", other, err, len(requests))
+			t.Errorf("%+v: got error %v after %d requests", other, err, len(requests))
 		}
 	}
 }
@@ -732,7 +732,7 @@ func TestExamples(t *testing.T) {
 	}
 	got := m.metadata.Dropped["bad row"]
 	if got.Rows != 25 || len(got.Examples) != 20 || !strings.HasPrefix(got.Examples[19], "f row 20: ") {
-		t.Errorf("found %d rows and the examples %q", got.Rows, got.Examples)
+		t.Errorf("got %d rows and the examples %q", got.Rows, got.Examples)
 	}
 }
 
@@ -748,11 +748,11 @@ func TestSampleCountsBadRows(t *testing.T) {
 	got := m.dropped()
 	if len(m.documents) != 2 || len(got) != 3 || !strings.HasPrefix(got[0], "bad row x1 [f row 2: line 3: ") ||
 		!slices.Equal(got[1:], []string{"empty x1 [f row 1]", "not sampled x1 []"}) {
-		t.Errorf("found %q and dropped %q", m.shown(), got)
+		t.Errorf("got %q and dropped %q", m.shown(), got)
 	}
 	d.BadRows = "error"
 	if _, err := d.materialize(t); protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), "f row 2") {
-		t.Errorf("a sample over a bad row: found error %v", err)
+		t.Errorf("a sample over a bad row: got error %v", err)
 	}
 }
 
@@ -765,13 +765,13 @@ func TestMetadata(t *testing.T) {
 	}
 	got := m.metadata
 	if len(got.Files) != 1 || got.Files[0].Digest != protocol.Digest([]byte("one\nthree")) || string(got.Source) == "" || got.Provider.Name != "text" {
-		t.Errorf("found %+v", got)
+		t.Errorf("got %+v", got)
 	}
 	if got.RowsRead != 2 || got.Truncated != 1 || !slices.Equal(got.Fields, []string{"text"}) {
-		t.Errorf("found %+v", got)
+		t.Errorf("got %+v", got)
 	}
 	if s := fmt.Sprint(got.Limits, got.Sample); s != "map[bytes:4 documents:9] map[documents:8 seed:7]" {
-		t.Errorf("found %s", s)
+		t.Errorf("got %s", s)
 	}
 }
 
@@ -797,7 +797,7 @@ func TestChangedSource(t *testing.T) {
 	task.Dir, task.Advance = t.TempDir(), func(action.Progress) {}
 	_, err = materialize.Kind{}.Work(t.Context(), task)
 	if protocol.KindOf(err) != protocol.Changed {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -822,7 +822,7 @@ func TestSameBytes(t *testing.T) {
 		}
 	}
 	if len(digests) != 3 {
-		t.Errorf("found the files %v", digests)
+		t.Errorf("got the files %v", digests)
 	}
 }
 
@@ -848,11 +848,11 @@ func FuzzDocuments(f *testing.F) {
 		}
 		for _, document := range m.documents {
 			if !utf8.ValidString(document.Text) || limit > 0 && int64(len(document.Text)) > limit || document.ScoreEnd == document.ScoreStart {
-				t.Errorf("found %+v", document)
+				t.Errorf("got %+v", document)
 			}
 		}
 		if documents > 0 && int64(len(m.documents)) > documents {
-			t.Errorf("found %d documents", len(m.documents))
+			t.Errorf("got %d documents", len(m.documents))
 		}
 	})
 }

@@ -91,7 +91,7 @@ m2,1234567,6,4.1588830833596715,1,` + number(math.Exp(math.Ln2)) + `,,` + number
 	}
 	if d := cmp.Diff([]string{"d1", "d2"}, s.Datasets); d != "" || s.Protocol != (artifact.ScoringProtocol{Prefix: "bos", Context: 8}) || s.Documents != 6 || s.ScoredBytes != 6 ||
 		s.Rows[0].Parameters != nil || *s.Rows[1].Parameters != 1234567 || s.Rows[1].Tokens != 6 {
-		t.Errorf("found %+v: %s", s, d)
+		t.Errorf("got %+v: %s", s, d)
 	}
 	// The terminal shows the same.
 	actions := []*plan.Action{
@@ -115,10 +115,10 @@ m2            1234567         1.0000                     2                    - 
 		t.Error(d)
 	}
 	if report, err := (Kind{}).Report(t.Context(), actions[1:2], read); report != nil || err != nil {
-		t.Errorf("found %v, %v of what failed", report, err)
+		t.Errorf("got %v, %v of what failed", report, err)
 	}
 	if _, err := (Kind{}).Report(t.Context(), actions, func(context.Context, *plan.Action, string) ([]byte, error) { return nil, os.ErrNotExist }); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -137,20 +137,20 @@ func TestTableRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	if report, err := os.ReadFile(work.Path("report.md")); err != nil || strings.Contains(string(report), "by dataset") {
-		t.Errorf("found %s, %v", report, err)
+		t.Errorf("got %s, %v", report, err)
 	}
 	work = task(t, []model{{"m", 1}, {"n", 1}, {"o", 1}}, []string{"d", "e"}, map[string]artifact.ScoreSummary{
 		"m d": scoreOf(1, 1, 1, 1, 1), "n d": scoreOf(2, 1, 2, 2, 1), "o d": scoreOf(3, 1, 1, 1, 1), "m e": scoreOf(1, 5, 1, 1, 2), "n e": scoreOf(1, 5, 1, 1, 2), "o e": scoreOf(1, 6, 1, 1, 3),
 	})
 	want := `dataset "e": model "m" has losses for 5 bytes of 2 documents and model "o" for 6 of 3; exclude the dataset`
 	if _, err := (Kind{}).Work(t.Context(), work); protocol.KindOf(err) != protocol.InvalidInput || err.Error() != want {
-		t.Errorf("found error %v, wanted %s", err, want)
+		t.Errorf("got error %v, want %s", err, want)
 	}
 	delete(work.Inputs, "001/e/summary.json")
 	if _, err := (Kind{}).Work(t.Context(), work); err == nil || !strings.HasPrefix(err.Error(), "scaling t has no input 001/e/summary.json; ") {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 	if roles := []string{side(2), side(10)}; roles[0] >= roles[1] {
-		t.Errorf("found the roles %q, wanted them in the order of the models", roles)
+		t.Errorf("got the roles %q, want them in the order of the models", roles)
 	}
 }

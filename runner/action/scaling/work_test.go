@@ -18,7 +18,7 @@ func TestComparable(t *testing.T) {
 		y := x
 		change(&y)
 		if err := comparable("d", "a", "b", x, y); protocol.KindOf(err) != protocol.InvalidInput {
-			t.Errorf("other %s: found %v, wanted an error of invalid input", name, err)
+			t.Errorf("other %s: got %v, want an error of invalid input", name, err)
 		}
 	}
 	if err := comparable("d", "a", "b", x, x); err != nil {

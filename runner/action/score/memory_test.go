@@ -28,7 +28,7 @@ func TestMemory(t *testing.T) {
 		t.Run(of.name, func(t *testing.T) {
 			limit := artifact.ScoreMemory(int64(of.bytes))
 			if limit > of.limit {
-				t.Errorf("found %d MB in the plan, wanted at most %d", limit/1e6, of.limit/int64(1e6))
+				t.Errorf("got %d MB in the plan, want at most %d", limit/1e6, of.limit/int64(1e6))
 			}
 			actiontest.WithinMemory(t, limit, func() { scoreLarge(t, of.documents, of.bytes) })
 		})

@@ -71,11 +71,11 @@ func replay(t *testing.T, scored []artifact.ScoredDocument, ledger []artifact.Le
 
 func TestReplay(t *testing.T) {
 	if n, err := replay(t, nil, nil); n != 0 || err != nil {
-		t.Errorf("empty tables: found %d, %v", n, err)
+		t.Errorf("empty tables: got %d, %v", n, err)
 	}
 	scored, ledger := documents()
 	if n, err := replay(t, scored, ledger); n != 3 || err != nil {
-		t.Errorf("found %d, %v", n, err)
+		t.Errorf("got %d, %v", n, err)
 	}
 	for _, test := range []struct {
 		name  string
@@ -99,15 +99,15 @@ func TestReplay(t *testing.T) {
 			scored, ledger := documents()
 			test.spoil(&scored[0], &scored[1], &ledger[0], &ledger[1])
 			if _, err := replay(t, scored, ledger); err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("found error %v, wanted %q in it", err, test.want)
+				t.Errorf("got error %v, want %q in it", err, test.want)
 			}
 		})
 	}
 	if n, err := replay(t, scored, ledger[:1]); n != 1 || err == nil || !strings.Contains(err.Error(), `shard "s" row 2 has no ledger`) {
-		t.Errorf("a ledger too short: found %d, %v", n, err)
+		t.Errorf("a ledger too short: got %d, %v", n, err)
 	}
 	if n, err := replay(t, scored[:1], ledger); n != 1 || err == nil || !strings.Contains(err.Error(), `the ledger has a row for shard "s" row 2`) {
-		t.Errorf("a ledger too long: found %d, %v", n, err)
+		t.Errorf("a ledger too long: got %d, %v", n, err)
 	}
 }
 
@@ -117,6 +117,6 @@ func TestReplayDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := score.Replay(path, path); err == nil || !strings.Contains(err.Error(), path) {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }

@@ -152,7 +152,7 @@ func TestSummary(t *testing.T) {
 			}
 			got := actiontest.JSON[artifact.ScoreSummary](l, p, "score m d", artifact.SummaryFile)
 			if parameters := string(got.Parameters); !strings.Contains(parameters, `"Limit": 64`) {
-				t.Errorf("found parameters %s", parameters)
+				t.Errorf("got parameters %s", parameters)
 			}
 			got.Parameters = nil
 			if d := cmp.Diff(want, got, approximately); d != "" {
@@ -173,7 +173,7 @@ func TestSweptTruncation(t *testing.T) {
 	l.Model("m", "fake", `{}`).Limits = &spec.Limits{Documents: -1, Bytes: 2}
 	s := actiontest.JSON[artifact.ScoreSummary](l, l.MustRun(), "score m d", artifact.SummaryFile)
 	if s.Protocol.Truncation != 2 || s.Bytes != 2 {
-		t.Errorf("found %d bytes under a truncation of %d, wanted 2 under 2", s.Bytes, s.Protocol.Truncation)
+		t.Errorf("got %d bytes under a truncation of %d, want 2 under 2", s.Bytes, s.Protocol.Truncation)
 	}
 }
 
@@ -238,7 +238,7 @@ func TestParseSpecial(t *testing.T) {
 	for dataset, want := range map[string]int32{"plain": 'a', "special": 255} {
 		rows := read(t, l, p, "score m "+dataset, artifact.ScoredFile, artifact.OpenScored)
 		if len(rows) != 1 || rows[0].TokenIDs[0] != want {
-			t.Errorf("%s: found %+v, wanted first token %d", dataset, rows, want)
+			t.Errorf("%s: got %+v, want first token %d", dataset, rows, want)
 		}
 	}
 }
@@ -270,14 +270,14 @@ func TestBrokenBackend(t *testing.T) {
 			p, failed := l.Run()
 			err := failed["score m d"]
 			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Fatalf("found error %v, wanted %q in it", err, want)
+				t.Fatalf("got error %v, want %q in it", err, want)
 			}
 			document := `shard "d.txt", row 1`
 			switch answer {
 			case "silent", "twice", "failing": // The host knows the document only by its number, if at all.
 			default:
 				if !strings.Contains(err.Error(), document) {
-					t.Errorf("found error %v, wanted %s in it", err, document)
+					t.Errorf("got error %v, want %s in it", err, document)
 				}
 			}
 			a := p.Action("score m d")
@@ -309,7 +309,7 @@ func TestRefusals(t *testing.T) {
 			_, failed := l.Run()
 			err := failed["score m d"]
 			if err == nil || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput {
-				t.Errorf("found error %v, wanted %q of kind invalid input", err, test.want)
+				t.Errorf("got error %v, want %q of kind invalid input", err, test.want)
 			}
 		})
 	}
@@ -369,7 +369,7 @@ func TestDeath(t *testing.T) {
 		summary.Parameters = nil
 		digests[artifact.SummaryFile] = fmt.Sprintf("%+v", summary.Ledger)
 		if l.Progress.Documents != 600 || l.Progress.ScoredBytes*2 != l.Progress.Bytes {
-			t.Errorf("told progress %+v, wanted each document read once and scored once", l.Progress)
+			t.Errorf("told progress %+v, want each document read once and scored once", l.Progress)
 		}
 		return digests
 	}
@@ -435,6 +435,6 @@ func TestModels(t *testing.T) {
 			}
 		}
 	}); !slices.Equal(names, []string{artifact.LedgerFile, artifact.ScoredFile, artifact.SummaryFile, artifact.TokenCountsFile, artifact.TokenCountsSummaryFile}) {
-		t.Errorf("found the files %q", names)
+		t.Errorf("got the files %q", names)
 	}
 }

@@ -134,7 +134,7 @@ func TestLoad(t *testing.T) {
 	}
 	protocolOf := artifact.ScoringProtocol{Prefix: "bos", Context: 8, Stride: 4, Anchor: "tokens", Dtype: "beads", Truncation: 6, Span: "even"}
 	if summary.Protocol != protocolOf || summary.Words != 5 || summary.Nats != 3 {
-		t.Errorf("found %+v", summary)
+		t.Errorf("got %+v", summary)
 	}
 }
 
@@ -169,10 +169,10 @@ func TestWorkFails(t *testing.T) {
 		test.change(task, s)
 		_, err := Kind{}.Work(t.Context(), task)
 		if err == nil || !strings.Contains(err.Error(), test.want) || s.released != test.loaded {
-			t.Errorf("%s: released %d times, found error %v, wanted %q", name, s.released, err, test.want)
+			t.Errorf("%s: released %d times, got error %v, want %q", name, s.released, err, test.want)
 		}
 		if errors.Is(s.model.fail, full) && protocol.KindOf(err) != protocol.OutOfMemory {
-			t.Errorf("%s: found the kind %s", name, protocol.KindOf(err))
+			t.Errorf("%s: got the kind %s", name, protocol.KindOf(err))
 		}
 	}
 }
@@ -211,7 +211,7 @@ func TestManyTokens(t *testing.T) {
 		texts[c.ID] = c.Text
 	}
 	if !slices.IsSortedFunc(ranks, func(a, b artifact.TokenRank) int { return int(a.ID - b.ID) }) || texts[0xc3] != `\xc3` || texts['\\'] != `\` {
-		t.Errorf("found %+v", ranks)
+		t.Errorf("got %+v", ranks)
 	}
 	slices.SortStableFunc(ranks, func(a, b artifact.TokenRank) int { return int(b.Count - a.Count) })
 	want := artifact.TokenCountsSummary{Tokens: tokens, Distinct: 43, VocabularySize: 256, Once: once, Top: ranks[:32]}
@@ -265,11 +265,11 @@ func TestHeadline(t *testing.T) {
 	}
 	actions[3].Outputs = actions[0].Outputs
 	if _, err := (Kind{}).Report(t.Context(), actions, func(context.Context, *plan.Action, string) ([]byte, error) { return nil, os.ErrNotExist }); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 	for n, none := range map[int]bool{0: true, 4000: false, 4001: true} {
 		if report, err := (Kind{}).Report(t.Context(), slices.Repeat(actions[:1], n), read); (report == nil) != none || err != nil {
-			t.Errorf("%d scores: found %v, %v", n, report, err)
+			t.Errorf("%d scores: got %v, %v", n, report, err)
 		}
 	}
 }
@@ -296,10 +296,10 @@ func TestLargeHeadline(t *testing.T) {
 		h.Print(&out)
 		lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 		if last := lines[len(lines)-1]; test.more != "" && last != test.more {
-			t.Errorf("found %q, wanted %q", last, test.more)
+			t.Errorf("got %q, want %q", last, test.more)
 		}
 		if len(lines) != test.lines || strings.Count(lines[0], "m") != test.columns {
-			t.Errorf("%d datasets, %d models: found %d lines, the first %q", test.datasets, test.models, len(lines), lines[0])
+			t.Errorf("%d datasets, %d models: got %d lines, the first %q", test.datasets, test.models, len(lines), lines[0])
 		}
 	}
 }

@@ -115,7 +115,7 @@ func TestImport(t *testing.T) {
 		keys = append(keys, artifact.RowID{Shard: d.Shard, Row: d.Row})
 	}
 	if want := []artifact.RowID{{Shard: "s10", Row: 4}, {Shard: "s10", Row: 9}, {Shard: "s2", Row: 9}, {Shard: "s2", Row: 12}}; !slices.Equal(keys, want) {
-		t.Errorf("found %v, wanted %v", keys, want)
+		t.Errorf("got %v, want %v", keys, want)
 	}
 	ledger, err := artifact.OpenLedger(filepath.Join(dir, "b", "x", artifact.LedgerFile))
 	if err != nil {
@@ -158,7 +158,7 @@ func TestImport(t *testing.T) {
 		t.Fatal(err)
 	}
 	if left, err := os.ReadDir(scratch); err != nil || len(left) > 0 {
-		t.Errorf("found %v (%v) in the scratch folder", left, err)
+		t.Errorf("got %v (%v) in the scratch folder", left, err)
 	}
 }
 
@@ -191,7 +191,7 @@ func TestImportRefuses(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := Import(t.Context(), write(t, test.rows...), t.TempDir(), t.TempDir(), "p")
 			if err == nil || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput {
-				t.Errorf("found error %v, wanted %q of kind invalid input", err, test.want)
+				t.Errorf("got error %v, want %q of kind invalid input", err, test.want)
 			}
 		})
 	}
@@ -245,11 +245,11 @@ func TestMeasured(t *testing.T) {
 		left[i] = filepath.Base(left[i])
 	}
 	if want := []string{"a", "b", artifact.ImportFile}; err != nil || !slices.Equal(left, want) || len(r.Warnings) > 0 || len(r.Files) != 7 || !slices.IsSorted(r.Files) {
-		t.Errorf("found %q, %v, wanted %q; warned %q of %q", left, err, want, r.Warnings, r.Files)
+		t.Errorf("got %q, %v, want %q; warned %q of %q", left, err, want, r.Warnings, r.Files)
 	}
 	var summary artifact.ScoreSummary
 	if err := artifact.ReadJSON(task.Path("b/x/"+artifact.SummaryFile), &summary); err != nil || summary.Protocol.Imported != "theirs" {
-		t.Errorf("found %+v, %v", summary, err)
+		t.Errorf("got %+v, %v", summary, err)
 	}
 	if d := cmp.Diff(map[string]float64{plan.MeasuredDocuments: 2, plan.MeasuredBytes: 3}, r.Measured); d != "" {
 		t.Error(d)
@@ -269,7 +269,7 @@ func TestVerify(t *testing.T) {
 	}
 	files := action.NewFiles(outputs, func(_ context.Context, path string) (string, error) { return path, nil })
 	if n, err := (Kind{}).Verify(t.Context(), files); n != 2 || err != nil {
-		t.Errorf("found %d ledgers, %v", n, err)
+		t.Errorf("got %d ledgers, %v", n, err)
 	}
 	for i, f := range outputs {
 		if f.Name == "b/x/"+artifact.LedgerFile {
@@ -277,12 +277,12 @@ func TestVerify(t *testing.T) {
 		}
 	}
 	if _, err := (Kind{}).Verify(t.Context(), files); err == nil || !strings.HasPrefix(err.Error(), `dataset b/x: shard "s" row 9: the ledger's row is shard "s" row 3`) {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 	some := action.NewFiles(slices.DeleteFunc(outputs, func(f store.File) bool { return f.Name == "a/"+artifact.LedgerFile }),
 		func(_ context.Context, path string) (string, error) { return path, nil })
 	if _, err := (Kind{}).Verify(t.Context(), some); err == nil {
-		t.Error("found no error for a ledger that is missing")
+		t.Error("got no error for a ledger that is missing")
 	}
 }
 
@@ -294,11 +294,11 @@ func TestFetch(t *testing.T) {
 	digest := protocol.Digest([]byte("now"))
 	for _, at := range []places{{Path: "t.parquet", Dir: dir}, {Path: filepath.Join(dir, "t.parquet"), Dir: "/elsewhere"}} {
 		if path, err := fetch(t.Context(), at, digest, t.TempDir()); err != nil || path != filepath.Join(dir, "t.parquet") {
-			t.Errorf("%+v: found %s, %v", at, path, err)
+			t.Errorf("%+v: got %s, %v", at, path, err)
 		}
 	}
 	_, err := fetch(t.Context(), places{Path: "t.parquet", Dir: dir}, protocol.Digest([]byte("then")), t.TempDir())
 	if err == nil || protocol.KindOf(err) != protocol.Changed || !strings.Contains(err.Error(), "t.parquet changed since the plan was made") {
-		t.Errorf("a table that changed: found error %v", err)
+		t.Errorf("a table that changed: got error %v", err)
 	}
 }

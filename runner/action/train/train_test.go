@@ -142,13 +142,13 @@ func TestTrainFails(t *testing.T) {
 	l := training(t, `{"Stop":2,"Error":"no convergence"}`, "a", "b")
 	p, failed := l.Run()
 	if err := failed["train m"]; err == nil || !strings.Contains(err.Error(), "no convergence") {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 	if a := p.Action("train m"); a.State != plan.Failed || p.Action("score m a").State != plan.Blocked {
 		t.Errorf("it is %s", a.State)
 	}
 	if _, hit, err := l.Store.Lookup(t.Context(), p.Action("train m").Key); hit || err != nil {
-		t.Errorf("found a record of a failed training (%v)", err)
+		t.Errorf("got a record of a failed training (%v)", err)
 	}
 }
 
@@ -189,7 +189,7 @@ func TestSettings(t *testing.T) {
 	}
 	result, err := train.Kind{}.Work(t.Context(), task)
 	if want := `{"batch":{"tokens":7},"order":3,"threads":4}`; err != nil || string(m.Config) != want || len(m.Files) > 0 || !slices.Equal(result.Files, []string{artifact.ModelFile}) {
-		t.Errorf("found %s, %v, wanted %s", m.Config, err, want)
+		t.Errorf("got %s, %v, want %s", m.Config, err, want)
 	}
 	for name, test := range map[string]struct {
 		change func(*action.Task)
@@ -205,7 +205,7 @@ func TestSettings(t *testing.T) {
 		bad := *task
 		test.change(&bad)
 		if _, err := (train.Kind{}).Work(t.Context(), &bad); err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s: found error %v, wanted %q", name, err, test.want)
+			t.Errorf("%s: got error %v, want %q", name, err, test.want)
 		}
 	}
 }
@@ -236,7 +236,7 @@ func TestDocuments(t *testing.T) {
 				return names, err
 			}
 			if d.Index != int64(len(names)) || d.Text != "text" || d.ScoreStart != 1 || d.ScoreEnd != 3 {
-				t.Errorf("found %+v", d)
+				t.Errorf("got %+v", d)
 			}
 			names = append(names, d.Shard+string('0'+byte(d.Row)))
 			if d.Index == stopAt {
@@ -248,16 +248,16 @@ func TestDocuments(t *testing.T) {
 	all := []string{"x0", "x1", "y0", "y1"}
 	for stopAt := range int64(4) {
 		if names, err := read(stopAt, paths...); err != nil || !slices.Equal(names, all[:stopAt+1]) {
-			t.Errorf("stopped after document %d: found %q, %v", stopAt, names, err)
+			t.Errorf("stopped after document %d: got %q, %v", stopAt, names, err)
 		}
 	}
 	if names, err := read(-1, paths[0], filepath.Join(dir, "none"), paths[1]); err == nil || !slices.Equal(names, all[:2]) {
-		t.Errorf("a missing table: found %q, %v", names, err)
+		t.Errorf("a missing table: got %q, %v", names, err)
 	}
 	if err := os.WriteFile(paths[1], []byte("PAR1 damaged PAR1"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := read(-1, paths...); err == nil || !strings.Contains(err.Error(), paths[1]) {
-		t.Errorf("a damaged table: found error %v", err)
+		t.Errorf("a damaged table: got error %v", err)
 	}
 }
