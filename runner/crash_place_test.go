@@ -99,7 +99,7 @@ func corpus(random *rand.Rand, name string, size int) string {
 	return text.String()
 }
 
-// place is a folder with the spec, and a temporary folder of its own, so that whatever a run leaves can be seen.
+// place is a directory with the spec, and a separate temporary directory, so that all files that a run leaves can be found.
 type place struct {
 	t *testing.T
 	// binary is a link to the runner that no other place has, so that its processes can be told from all others.
@@ -110,8 +110,8 @@ type place struct {
 	env      []string
 }
 
-// newPlace makes a place in the system's temporary folder, because the path of a socket has to be short and t.TempDir's
-// is not, with the spec in the folder dir, which must not exist; "" is a folder beside the rest.
+// newPlace makes a place in the system's temporary directory, because the path of a socket must be short and t.TempDir's is
+// not. The spec is in the directory dir, which must not exist; "" means a new directory.
 func newPlace(t *testing.T, binary, dir string) *place {
 	t.Helper()
 	root, err := os.MkdirTemp("", "crash")
@@ -127,8 +127,8 @@ func newPlace(t *testing.T, binary, dir string) *place {
 		t: t, binary: filepath.Join(root, "runner"), dir: cmp.Or(dir, filepath.Join(root, "dir")), tmp: filepath.Join(root, "tmp"), umask: "022",
 	}
 	p.store = filepath.Join(p.dir, ".surprisal", "store")
-	for _, folder := range []string{p.tmp, p.dir} {
-		if err := os.Mkdir(folder, 0o755); err != nil {
+	for _, dir := range []string{p.tmp, p.dir} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -139,7 +139,7 @@ func newPlace(t *testing.T, binary, dir string) *place {
 	return p
 }
 
-// process is a runner at work. It leads a process group of its own, as one that a shell started.
+// process is a running runner. It leads its own process group, like one that a shell started.
 type process struct {
 	cmd            *exec.Cmd
 	stdout, stderr output
@@ -192,7 +192,7 @@ func (c *process) signal(t *testing.T, s syscall.Signal) {
 	}
 }
 
-// ended says whether the process has ended; wait still has to be called.
+// ended reports whether the process has ended. The caller must still call wait.
 func (c *process) ended() bool { return state(c.cmd.Process.Pid) == 'Z' }
 
 // do runs the runner to its end, which must be the given code, and returns its output.
@@ -214,7 +214,7 @@ func (p *place) doJSON(into any, args ...string) {
 	}
 }
 
-// journal is what runner status --json says of the last run.
+// journal is the output of `runner status --json`.
 type journal struct {
 	Run     string
 	State   string
@@ -245,7 +245,7 @@ func (p *place) verify() {
 	}
 }
 
-// mustEqual checks that a finished run has left exactly what the reference has: the same artifacts, and nothing else.
+// mustEqual checks that a finished run has left exactly the files of the reference.
 func (p *place) mustEqual(reference map[string]string) {
 	p.t.Helper()
 	p.verify()
@@ -290,7 +290,7 @@ var isRecord = regexp.MustCompile(`/actions/[0-9a-f]{2}/[0-9a-f]{64}\.json$|/\.a
 func (p *place) contents() map[string]string {
 	p.t.Helper()
 	contents := map[string]string{}
-	walk := func(name, root string, folders bool) {
+	walk := func(name, root string, dirs bool) {
 		err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 			if err != nil {
 				return err
@@ -300,8 +300,8 @@ func (p *place) contents() map[string]string {
 			}
 			key := filepath.ToSlash(filepath.Join(name, strings.TrimPrefix(path, root)))
 			switch {
-			case e.IsDir() && folders:
-				contents[key] = "a folder"
+			case e.IsDir() && dirs:
+				contents[key] = "a directory"
 			case e.IsDir() || perRun.MatchString(key):
 			default:
 				contents[key], err = summary(path)
@@ -375,7 +375,7 @@ func (p *place) processes(parent int) (pids []int) {
 	return pids
 }
 
-// stat returns the fields of /proc/PID/stat after the command's name, nil if there is no such process.
+// stat returns the fields of /proc/PID/stat after the command's name, or nil if the process does not exist.
 func stat(pid int) []string {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -412,7 +412,7 @@ func (c *process) await(t *testing.T, what string) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !strings.Contains(c.stderr.String(), what); time.Sleep(time.Millisecond) {
 		if c.ended() || time.Now().After(deadline) {
-			t.Fatalf("the runner does not say %q; it says:\n%s", what, &c.stderr)
+			t.Fatalf("the runner does not print %q; its output is:\n%s", what, &c.stderr)
 		}
 	}
 }

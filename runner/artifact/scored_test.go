@@ -162,7 +162,7 @@ func TestLosses(t *testing.T) {
 	}
 }
 
-// A writer and a reader refuse the same rows, with the key, what was found and what was wanted.
+// A writer and a reader reject the same rows, with the row and the expected and actual values.
 func TestRefusedScores(t *testing.T) {
 	good := artifact.ScoredDocument{
 		Shard: "s", Row: 7, Text: "aé", ScoreEnd: 3, TokenIDs: []int32{1, 2}, TokenEnds: []int32{1, 3}, TokenNLL: []float64{1, -1e-17},
@@ -212,7 +212,7 @@ func TestRefusedScores(t *testing.T) {
 	}
 }
 
-// Rows at the bounds of what is allowed are written and read.
+// Rows at the limits of valid values are written and read.
 func TestAcceptedScores(t *testing.T) {
 	for name, d := range map[string]artifact.ScoredDocument{
 		"ranges that touch, to the end": {Text: "abc", ScoreEnd: 3, TokenIDs: []int32{1}, TokenEnds: []int32{3}, TokenNLL: []float64{0},
@@ -248,7 +248,7 @@ func TestAcceptedScores(t *testing.T) {
 	}
 }
 
-// Rows are read from a row on, wherever their groups end; a reader says how large the group of the next row is.
+// Reading can start at any row, independent of row groups. A reader reports the size of the next row's group.
 func TestGroupsOfRows(t *testing.T) {
 	var documents []artifact.ScoredDocument
 	for row := range int64(7) {
@@ -378,8 +378,8 @@ func TestLargeRows(t *testing.T) {
 	}
 }
 
-// A list that goes on in the next page, as other writers leave it, is read whole; one without values is none that goes on,
-// wherever its page ends.
+// A list that continues on the next page, as other writers produce it, is read whole. An empty list at the end of a page does
+// not continue.
 func TestListOverPages(t *testing.T) {
 	type row struct {
 		Shard  string  `parquet:"shard_name"`
@@ -475,7 +475,7 @@ func TestNullLists(t *testing.T) {
 	}
 }
 
-// An exported table says the same in Marin's columns.
+// An exported table has the same content in Marin's columns.
 func TestExportScored(t *testing.T) {
 	path := create(t, "exported.parquet", func(f io.Writer) error {
 		return artifact.ExportScored(t.Context(), writeScored(t, special...), f, artifact.Labels{Dataset: "d", Tags: []string{"t"}})

@@ -49,13 +49,13 @@ func TestSortExported(t *testing.T) {
 			}
 		}
 		// Rows with equal keys may come in any order among themselves.
-		var wanted []string
+		var sorted []string
 		for _, row := range rows {
-			wanted = append(wanted, key(row))
+			sorted = append(sorted, key(row))
 		}
 		slices.Sort(got)
-		slices.Sort(wanted)
-		if !slices.Equal(got, wanted) {
+		slices.Sort(sorted)
+		if !slices.Equal(got, sorted) {
 			t.Errorf("limit %d: rows differ", limit)
 		}
 		for _, err := range sortExported(t.Context(), source, dir, limit) {

@@ -135,7 +135,7 @@ func TestDocumentBounds(t *testing.T) {
 	}
 }
 
-// An export that is cancelled ends, and one of a table that is not there says so.
+// A canceled export ends, and the export of a missing table fails.
 func TestExportFails(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

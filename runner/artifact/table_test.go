@@ -163,7 +163,7 @@ func roundTrip[T any](t *testing.T, want []T, writer func(io.Writer) *artifact.W
 	}
 }
 
-// A writer and a reader refuse the same rows, with the key, what was found and what was wanted.
+// A writer and a reader reject the same rows, with the row and the expected and actual values.
 func TestRefusedRows(t *testing.T) {
 	good := artifact.ExportedDocument{
 		Dataset: "d", Shard: "s", Row: 7, Text: "aé", ScoreEnd: 3,
@@ -321,7 +321,7 @@ func TestColumns(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			err := readAll(test.path)
 			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), test.path) || protocol.KindOf(err) != protocol.InvalidInput {
-				t.Errorf("got error %v\nwanted %s: %s", err, test.path, test.want)
+				t.Errorf("got error %v\nwant %s: %s", err, test.path, test.want)
 			}
 		})
 	}
@@ -355,13 +355,13 @@ func TestDamagedFiles(t *testing.T) {
 		damaged := bytes.Clone(whole)
 		damaged[i] ^= byte(1 + r.IntN(255))
 		write(damaged)
-		// Damage to what is not read does not matter.
+		// Damage to columns that are not read does not matter.
 		if got, err := rowsOf(path); err == nil && !cmp.Equal(want, got) {
 			t.Errorf("a change of byte %d of %d is not noticed, and gives other rows", i, len(whole))
 		}
 	}
 	if err := readAll(filepath.Join(t.TempDir(), "none.parquet")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a missing file: got %v, want one that says so", err)
+		t.Errorf("a missing file: got %v, want fs.ErrNotExist", err)
 	}
 }
 

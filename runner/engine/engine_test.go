@@ -76,7 +76,7 @@ func newBenchIn(t *testing.T, cores int64, dir, run string) *bench {
 	return b
 }
 
-// Work implements Worker. What an action makes follows from what it is and from its inputs.
+// Work implements Worker. The outputs of an action follow from its descriptor and its inputs.
 // open makes the engine.
 func (b *bench) open(cores int64) {
 	x := executor.NewLocal(
@@ -192,7 +192,7 @@ func (b *bench) run(ctx context.Context, p *plan.Plan) {
 	if err := b.engine.Run(ctx, p, b.stop); err != nil {
 		b.t.Fatal(err)
 	}
-	// Nothing is left of the folders that actions worked in.
+	// No temporary directory of an action is left.
 	err := fs.WalkDir(os.DirFS(b.store.String()), "tmp", func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() && path != "tmp" {
 			b.t.Errorf("%s is left", path)
@@ -459,7 +459,7 @@ func TestModelsAreRetired(t *testing.T) {
 	}
 }
 
-// Where another result stands under the key by the time that one is made, it is found and not made.
+// If another process published a result under the key in the meantime, that result is used.
 func TestPublishedMeanwhile(t *testing.T) {
 	b := newBench(t, 1)
 	b.work = func(ctx context.Context, task *action.Task) error {
@@ -666,7 +666,7 @@ func TestObserver(t *testing.T) {
 	}
 }
 
-// What is cached and what is skipped is told, and not done.
+// Cached and skipped actions are reported, not executed.
 func TestFinalStates(t *testing.T) {
 	b := newBench(t, 1)
 	p := b.plan()
@@ -685,7 +685,7 @@ func TestFinalStates(t *testing.T) {
 	}
 }
 
-// groups is an executor that notes what it is given.
+// groups is an executor that records the submitted groups.
 type groups struct {
 	executor.Executor
 	given [][]string
@@ -788,7 +788,7 @@ func TestStop(t *testing.T) {
 	})
 }
 
-// A failure of what was in flight stays a failure when the run is stopped, and is not tried again.
+// An action that fails after the run was stopped has failed, and is not retried.
 func TestStopKeepsFailures(t *testing.T) {
 	b := newBench(t, 1)
 	b.engine.Retries = 3
@@ -823,7 +823,7 @@ func TestCancel(t *testing.T) {
 				return nil
 			}
 			<-ctx.Done()
-			// What a plugin says when its call is cancelled need not wrap the context's error.
+			// A plugin's error for a canceled call need not wrap the context's error.
 			return errors.New("rpc error: code = Canceled")
 		}
 		p := b.plan()

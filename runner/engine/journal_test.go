@@ -18,7 +18,7 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// childVariable makes the test binary a process that keeps a journal in the folder it names until it is killed.
+// childVariable makes the test binary a process that keeps a journal in the given directory until it is killed.
 const childVariable = "SURPRISAL_TEST_JOURNAL"
 
 func TestMain(m *testing.M) {
@@ -83,7 +83,7 @@ func TestJournal(t *testing.T) {
 		t.Errorf("afterwards: %+v %s", r, d)
 	}
 	if _, err := NewJournal(dir, "id", "test", 2); !errors.Is(err, os.ErrExist) {
-		t.Errorf("a second run in the same folder: %v", err)
+		t.Errorf("a second run in the same directory: %v", err)
 	}
 }
 
@@ -115,7 +115,7 @@ func TestJournalTellsProgress(t *testing.T) {
 	}
 }
 
-// What an action took is told of what was done, not of what was found, and what is expected only where it was counted.
+// Size and duration are reported for executed actions, not for cached ones. Expected documents are reported only if counted.
 func TestJournalFigures(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "runs", "id")
 	j := newJournal(t, dir)
@@ -158,7 +158,7 @@ func TestJournalIsVisible(t *testing.T) {
 	}
 }
 
-// Only folders that hold a journal of their own are runs. Of those with equal numbers the last by name comes first.
+// Only directories with their own journal are runs. Of runs with equal numbers, the last by name comes first.
 func TestJournalDirsOfOthers(t *testing.T) {
 	runs := t.TempDir()
 	for dir, content := range map[string]string{
@@ -174,7 +174,7 @@ func TestJournalDirsOfOthers(t *testing.T) {
 	}
 	if err := errors.Join(
 		os.Mkdir(filepath.Join(runs, "linked"), 0o755), os.Symlink(filepath.Join(runs, "a", JournalFile), filepath.Join(runs, "linked", JournalFile)),
-		os.Mkdir(filepath.Join(runs, "folder"), 0o755), os.Mkdir(filepath.Join(runs, "folder", JournalFile), 0o755),
+		os.Mkdir(filepath.Join(runs, "directory"), 0o755), os.Mkdir(filepath.Join(runs, "directory", JournalFile), 0o755),
 		os.WriteFile(filepath.Join(runs, "file"), nil, 0o644), os.Symlink(filepath.Join(runs, "a"), filepath.Join(runs, "link")),
 	); err != nil {
 		t.Fatal(err)
@@ -218,7 +218,7 @@ func TestJournalIsNotFlooded(t *testing.T) {
 	}
 }
 
-// A run that ends before it has done anything says so, and names no action; one that could write nothing has a name.
+// A run that ends before any action has a state and no actions. A run with an empty journal has a name.
 func TestRunThatEndsEarly(t *testing.T) {
 	dir := t.TempDir()
 	if err := newJournal(t, dir).Close(""); err != nil {
@@ -318,7 +318,7 @@ func TestDamagedJournal(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	if _, err := ReadJournal(t.TempDir()); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a folder without a journal: %v", err)
+		t.Errorf("a directory without a journal: %v", err)
 	}
 }
 

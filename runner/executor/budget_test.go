@@ -16,7 +16,7 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// Whatever the mix of work, its sum stays within what the machine has, and all of it gets done.
+// Any mix of work stays within the resources of the machine and is completed.
 // run does work once the budget has room for it.
 func run(ctx context.Context, b *executor.Budget, takes plan.Resources, work func(context.Context) error) error {
 	release, err := b.Acquire(ctx, takes, nil)
@@ -99,7 +99,7 @@ func TestTooLarge(t *testing.T) {
 	l := executor.NewBudget(plan.Resources{Cores: 2, Memory: 3 << 20, Devices: 1}, nil, nil)
 	for _, test := range []struct {
 		takes plan.Resources
-		says  string
+		want  string
 	}{
 		{plan.Resources{Cores: 3}, "needs 3 cores, but the limit is 2"},
 		{plan.Resources{Cores: 1, Memory: 3<<20 + 1}, "needs 3.0 MiB of memory, but the limit is 3.0 MiB of memory"},
@@ -109,8 +109,8 @@ func TestTooLarge(t *testing.T) {
 			t.Errorf("%+v ran", test.takes)
 			return nil
 		})
-		if err == nil || !strings.HasPrefix(err.Error(), test.says) || protocol.KindOf(err) != protocol.InvalidInput {
-			t.Errorf("%+v: %v, want %q of kind %s", test.takes, err, test.says, protocol.InvalidInput)
+		if err == nil || !strings.HasPrefix(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput {
+			t.Errorf("%+v: %v, want %q of kind %s", test.takes, err, test.want, protocol.InvalidInput)
 		}
 	}
 }
@@ -312,7 +312,7 @@ func TestOwnModelStays(t *testing.T) {
 	})
 }
 
-// Work that gives up no longer keeps what it lacked from others.
+// Work that gives up no longer blocks the resources that it was waiting for.
 func TestGivingUpMakesWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := executor.NewBudget(plan.Resources{Cores: 3, Memory: 10}, nil, nil)
@@ -328,7 +328,7 @@ func TestGivingUpMakesWay(t *testing.T) {
 		go func() { granted <- acquire(t, b, plan.Resources{Cores: 1, Memory: 5}, nil) }()
 		synctest.Wait()
 		if len(granted) > 0 {
-			t.Error("what came later took what the first lacks")
+			t.Error("later work took a resource that the first was waiting for")
 		}
 		cancel()
 		if err := <-gave; !errors.Is(err, context.Canceled) {
@@ -392,7 +392,7 @@ func TestCheck(t *testing.T) {
 	for _, test := range []struct {
 		own   plan.Resources
 		model *plan.Model
-		says  string
+		want  string
 	}{
 		{plan.Resources{Cores: 2, Memory: 10, Devices: 1}, nil, ""},
 		{plan.Resources{Cores: 2, Memory: 4}, model("m", 6, 1), ""},
@@ -404,13 +404,13 @@ func TestCheck(t *testing.T) {
 		{plan.Resources{DeviceMemory: -3}, nil, "requests -3 device-memory"},
 	} {
 		err := b.Check(test.own, test.model)
-		if (err == nil) != (test.says == "") || err != nil && (!strings.HasPrefix(err.Error(), test.says) || protocol.KindOf(err) != protocol.InvalidInput) {
-			t.Errorf("%+v: got %v, want %q", test.own, err, test.says)
+		if (err == nil) != (test.want == "") || err != nil && (!strings.HasPrefix(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput) {
+			t.Errorf("%+v: got %v, want %q", test.own, err, test.want)
 		}
 	}
 }
 
-// free reports whether work gets what it takes at once, and then gives it back.
+// free reports whether work gets its resources at once, and then releases them.
 func free(t *testing.T, b *executor.Budget, own plan.Resources, m *plan.Model) bool {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -465,7 +465,7 @@ func TestUnknownModelsGiveWay(t *testing.T) {
 		acquire(t, b, one, nil)()
 		acquire(t, b, one, model("known", 1, 0))()
 		if got := s.names(); got != "" {
-			t.Errorf("evicted %q for what is not to be loaded", got)
+			t.Errorf("evicted %q for a model that is not to be loaded", got)
 		}
 		acquire(t, b, one, model("new", 2, 0))()
 		if got := s.names(); got != "used" {
@@ -492,7 +492,7 @@ func TestModelBeingClosed(t *testing.T) {
 			t.Error("a model that is being closed was used")
 		}
 		if free(t, b, plan.Resources{Cores: 1, Memory: 7}, nil) {
-			t.Error("what a model holds that is being closed was given away")
+			t.Error("resources of a model that is being closed were granted")
 		}
 		close(s.gate)
 		b.Wait()
@@ -522,7 +522,7 @@ func TestAllIsGivenBack(t *testing.T) {
 			{plan.Resources{Devices: 2}, false}, {plan.Resources{DeviceMemory: 1 << 40}, true},
 		} {
 			if got := free(t, b, test.own, nil); got != test.want {
-				t.Errorf("%+v beside it: %t", test.own, got)
+				t.Errorf("%+v concurrently: %t", test.own, got)
 			}
 		}
 		release()

@@ -6,7 +6,7 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// A process takes what the job of its group takes that takes the most, whichever comes last, and its model once.
+// The resources of a process are the maximum over the jobs of its group, in any order, plus those of the model.
 func TestGroupTakes(t *testing.T) {
 	model := &plan.Model{ID: "m", Resources: plan.Resources{Memory: 100, Devices: 1, DeviceMemory: 1000}}
 	large := plan.Job{Model: model, Resources: plan.Resources{Cores: 3, Memory: 50, Devices: 2, DeviceMemory: 20}}

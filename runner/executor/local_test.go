@@ -87,11 +87,11 @@ func TestForeignJobs(t *testing.T) {
 	w := executor.NewWorker(executor.WorkerOptions{Kinds: kinds.All(), Log: hclog.NewNullLogger()})
 	for _, test := range []struct {
 		descriptor plan.Descriptor
-		key, says  string
+		key, want  string
 	}{
 		{plan.Descriptor{Kind: "other", Schema: 1}, "", `does not support actions of kind "other"; its kinds are `},
 		{plan.Descriptor{Kind: "score", Schema: 1 << 20}, "", "the job has schema 1048576 of kind score, but this runner has schema "},
-		{plan.Descriptor{Kind: "score", Schema: 1}, strings.Repeat("0", 64), "it was changed; run the plan again"},
+		{plan.Descriptor{Kind: "score", Schema: 1}, strings.Repeat("0", 64), "it was modified; run the plan again"},
 	} {
 		test.descriptor.Parameters = []byte("{}")
 		key, _, err := test.descriptor.Key()
@@ -102,8 +102,8 @@ func TestForeignJobs(t *testing.T) {
 			key = test.key
 		}
 		_, _, err = w.Do(t.Context(), plan.Job{Key: key, Descriptor: test.descriptor}, nil)
-		if protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), test.says) {
-			t.Errorf("%+v: got error %v, want %q", test.descriptor, err, test.says)
+		if protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%+v: got error %v, want %q", test.descriptor, err, test.want)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func TestDoStopped(t *testing.T) {
 	}
 }
 
-// A job of which its process says nothing has failed, however well the process ended.
+// A job fails if its process reports no result, even if the process succeeds.
 func TestSilentProcess(t *testing.T) {
 	s, err := store.Open(t.Context(), t.TempDir())
 	if err != nil {
@@ -56,8 +56,8 @@ func TestSilentProcess(t *testing.T) {
 	}
 }
 
-// A process that dies fails the job that it had begun, and another one goes on with the next. What a process was to do is in
-// the store.
+// A process that crashes fails the job that it had started, and another process continues with the next. The jobs of a process
+// are in the store.
 func TestProcessDies(t *testing.T) {
 	s, err := store.Open(t.Context(), t.TempDir())
 	if err != nil {
@@ -74,7 +74,7 @@ func TestProcessDies(t *testing.T) {
 	}()
 	a, b := plan.Job{Key: strings.Repeat("a", 64), Name: "a", Resources: one}, plan.Job{Key: strings.Repeat("b", 64), Name: "b", Resources: one}
 	a.Descriptor.Parameters, b.Descriptor.Parameters = []byte("{}"), []byte("{}")
-	for _, test := range []struct{ program, want, says string }{
+	for _, test := range []struct{ program, want, message string }{
 		{`read key; echo "{\"key\":\"$key\",\"started\":true}"; exit 3`, "started a, ended a, started b, ended b", "the process that executed it: exit status 3"},
 		{`read key; echo "{\"key\":\"$key\",\"started\":true}"; echo "{\"key\":\"$key\",\"progress\":{}}"; exit 3`,
 			"started a, started a, ended a, started b, started b, ended b", "the process that executed it: exit status 3"},
@@ -97,8 +97,8 @@ func TestProcessDies(t *testing.T) {
 			if u.Ended {
 				what = "ended "
 				ended++
-				if u.Err == nil || !strings.Contains(u.Err.Error(), test.says) {
-					t.Errorf("%s: got %+v, want %q", test.program, u, test.says)
+				if u.Err == nil || !strings.Contains(u.Err.Error(), test.message) {
+					t.Errorf("%s: got %+v, want %q", test.program, u, test.message)
 				}
 			}
 			got = append(got, what+u.Key[:1])

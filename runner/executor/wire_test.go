@@ -21,7 +21,7 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// openStore returns a store in a folder of its own, with a run.
+// openStore returns a store in a new directory, with a run.
 func openStore(t *testing.T) *store.Store {
 	t.Helper()
 	s, err := store.Open(t.Context(), t.TempDir())
@@ -64,7 +64,7 @@ func putJobs(t *testing.T, s *store.Store, names ...string) (keys []string) {
 	return keys
 }
 
-// doer does jobs as a test says.
+// doer executes jobs as a test defines.
 type doer func(ctx context.Context, job plan.Job, advance func(action.Progress)) (*store.Record, bool, error)
 
 func (d doer) Do(ctx context.Context, job plan.Job, advance func(action.Progress)) (*store.Record, bool, error) {
@@ -101,7 +101,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// A process that fails takes along what it had begun, or all if nothing had or nothing is to go on.
+// A failed process fails the jobs that it had started, or all jobs if none had started or the run must not continue.
 func TestFail(t *testing.T) {
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -192,7 +192,7 @@ func (w *wire) Close() error {
 	return nil
 }
 
-// A process is told its keys. What it says of them is passed on, and its results are those that are in the store.
+// A process gets its keys. Its updates are forwarded, and its results are read from the store.
 func TestTalk(t *testing.T) {
 	s := openStore(t)
 	made, other := jobOf(t, "made"), jobOf(t, "other")
@@ -211,9 +211,9 @@ func TestTalk(t *testing.T) {
 		return string(data) + "\n"
 	}
 	for _, test := range []struct {
-		says, want string // of updates, and the error
-		open       int
-		err        string
+		output, want string // of the process, and its updates
+		open         int
+		err          string
 	}{
 		{line(message{Key: made.Key, Started: true}) + line(message{Key: made.Key, Ended: true, Found: true}), "made started; made ended found made; ", 1, ""},
 		{line(message{Key: other.Key, Ended: true}), "other ended the process reported that the job is done, but the store has no result; ", 1, ""},
@@ -228,9 +228,9 @@ func TestTalk(t *testing.T) {
 			p.updates, p.stopped = make(chan Update, 5), stopped
 			open := map[string]*jobState{made.Key: {}, other.Key: {}}
 			var in wire
-			err := p.talk(t.Context(), []string{made.Key, other.Key}, &in, strings.NewReader(test.says), open)
+			err := p.talk(t.Context(), []string{made.Key, other.Key}, &in, strings.NewReader(test.output), open)
 			if (err == nil) != (test.err == "") || err != nil && !strings.HasPrefix(err.Error(), test.err) {
-				t.Errorf("%q: got error %v, want %q", test.says, err, test.err)
+				t.Errorf("%q: got error %v, want %q", test.output, err, test.err)
 			}
 			close(p.updates)
 			got := ""
@@ -238,7 +238,7 @@ func TestTalk(t *testing.T) {
 				got += told(u, made.Key)
 			}
 			if got != test.want || len(open) != test.open {
-				t.Errorf("%q: got %q and %d open, want %q and %d", test.says, got, len(open), test.want, test.open)
+				t.Errorf("%q: got %q and %d open, want %q and %d", test.output, got, len(open), test.want, test.open)
 			}
 			want := made.Key + "\n" + other.Key + "\n\n"
 			if stopped {
@@ -277,12 +277,12 @@ func told(u Update, made string) string {
 // A stop reaches the processes that are at work.
 func TestStopTellsProcesses(t *testing.T) {
 	p := NewProcesses(NewBudget(plan.Resources{Cores: 1}, nil, nil), nil, nil, hclog.NewNullLogger())
-	output, says := io.Pipe()
+	output, writer := io.Pipe()
 	var in wire
 	over := make(chan error)
 	go func() { over <- p.talk(t.Context(), []string{"k"}, &in, output, map[string]*jobState{"k": {}}) }()
 	tell := func(m message) Update {
-		go func() { _ = json.NewEncoder(says).Encode(m) }()
+		go func() { _ = json.NewEncoder(writer).Encode(m) }()
 		return <-p.Updates()
 	}
 	if u := tell(message{Key: "k", Started: true}); !u.Started || u.Ended {
@@ -370,7 +370,7 @@ type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
 
-// A line "stop" lets the job go on that has begun, and no other begin; the end of the input cancels that one, too.
+// A line "stop" lets the running job continue, and prevents others from starting. The end of the input also cancels the running job.
 func TestServe(t *testing.T) {
 	for _, ends := range []string{"stop\n", ""} {
 		synctest.Test(t, func(t *testing.T) {
@@ -422,7 +422,7 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// A job that is done in this process is told of from its beginning to its end, and gives back what it takes.
+// A job in this process is reported from start to end, and releases its resources.
 func TestLocal(t *testing.T) {
 	failure := errors.New("failure")
 	record := &store.Record{Key: "found"}

@@ -47,11 +47,11 @@ func writes(t *action.Task, name, content string) error {
 	return os.WriteFile(t.Path(name), []byte(content), 0o644)
 }
 
-// A worker hands a job over as it is, with its inputs where they lie, and keeps what was made with how it was made.
+// A worker passes a job on unchanged, with the local paths of its inputs, and stores the outputs and how they were computed.
 func TestWorker(t *testing.T) {
 	s := openStore(t)
 	path := filepath.Join(t.TempDir(), "input")
-	if err := os.WriteFile(path, []byte("what is read"), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte("content"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	digest, _, err := s.PutFile(t.Context(), path)
@@ -75,7 +75,7 @@ func TestWorker(t *testing.T) {
 		if d := cmp.Diff(job, plan.Job{Key: key, Descriptor: task.Descriptor, Name: task.Name, Labels: task.Labels, Machine: task.Machine}); d != "" {
 			t.Error(d)
 		}
-		if data, err := os.ReadFile(task.Inputs["in/file"]); err != nil || string(data) != "what is read" || len(task.Inputs) != 1 {
+		if data, err := os.ReadFile(task.Inputs["in/file"]); err != nil || string(data) != "content" || len(task.Inputs) != 1 {
 			t.Errorf("got the inputs %v: %q, %v", task.Inputs, data, err)
 		}
 		task.Advance(action.Progress{Documents: 2})
@@ -100,13 +100,13 @@ func TestWorker(t *testing.T) {
 		t.Error(d)
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("what it worked in is left: %v", err)
+		t.Errorf("its temporary directory is left: %v", err)
 	}
 	again, found, err := w.Do(t.Context(), job, none)
 	if err != nil || !found || done != 1 || again == nil || again.Key != key || len(again.Outputs) != 2 {
 		t.Errorf("once more: got %+v, %v, %v; it was done %d times", again, found, err, done)
 	}
-	// Doing it again tells what it makes, and leaves the store and the folder of temporary files as they are.
+	// Again returns the files, and leaves the store and the directory of temporary files unchanged.
 	t.Setenv("TMPDIR", t.TempDir())
 	files, err := w.Again(t.Context(), job)
 	if d := cmp.Diff(want.Outputs, files); d != "" || err != nil || done != 2 {
@@ -117,7 +117,7 @@ func TestWorker(t *testing.T) {
 	}
 }
 
-// Work that fails leaves nothing, and lets others try. Without figures of its own a result has its time.
+// Failed work leaves nothing, and others can try again. A result without measurements has its duration.
 func TestWorkerFails(t *testing.T) {
 	s := openStore(t)
 	failure := errors.New("disk on fire")
@@ -157,7 +157,7 @@ func TestWorkerFails(t *testing.T) {
 		}
 		for _, dir := range dirs {
 			if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("%s: what it worked in is left: %v", test.name, err)
+				t.Errorf("%s: its temporary directory is left: %v", test.name, err)
 			}
 		}
 	}
@@ -234,14 +234,14 @@ func TestPluginIdentity(t *testing.T) {
 	_, _, modelErr := p.Model(t.Context(), protocol.Model{})
 	_, providerErr := p.Provider(t.Context())
 	_, backendErr := p.Backend(t.Context())
-	var says []string
+	var messages []string
 	for _, err := range []error{providerErr, backendErr, modelErr} {
 		if err == nil {
 			t.Fatal("got no error")
 		}
-		says = append(says, err.Error())
+		messages = append(messages, err.Error())
 	}
-	if want := []string{"the descriptor of kind d has no plugin", "the descriptor of kind d has no plugin", "kind d was planned without a model"}; !slices.Equal(says, want) {
-		t.Errorf("got %q, want %q", says, want)
+	if want := []string{"the descriptor of kind d has no plugin", "the descriptor of kind d has no plugin", "kind d was planned without a model"}; !slices.Equal(messages, want) {
+		t.Errorf("got %q, want %q", messages, want)
 	}
 }

@@ -39,7 +39,7 @@ func added(name string, parts ...plan.Parts) step {
 	}}
 }
 
-// What a kind says of an action is in the action, and what it does not say has its default.
+// An action has the parts that its kind sets, and defaults for the others.
 func TestAdd(t *testing.T) {
 	worker := &plan.Worker{Name: "w"}
 	model := &plan.Model{ID: "m", Resources: plan.Resources{Memory: 100, DeviceMemory: 7}}
@@ -55,14 +55,14 @@ func TestAdd(t *testing.T) {
 			}},
 		},
 		{Name: "raw", Parameters: json.RawMessage(`{"as":"it is"}`), Machine: json.RawMessage(`{ "as": "it is" }`), Rates: plan.Rates{Who: "nobody", FLOPsPerToken: 10}},
-		{Name: "left out", Parameters: func() {}, Skip: "why", Cost: plan.Cost{Tokens: 9}, Rates: plan.Rates{Memory: func(int64, int64) int64 { return 1 }}},
+		{Name: "skipped", Parameters: func() {}, Skip: "why", Cost: plan.Cost{Tokens: 9}, Rates: plan.Rates{Memory: func(int64, int64) int64 { return 1 }}},
 	}
 	c := plan.Catalog{SecondsPerByte: map[string]map[string]float64{"kind": {"who": 0.5}}}
 	p, err := plan.Build(&spec.Experiment{Name: "e"}, c, []plan.Kind{added("kind", parts...)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	full, raw, left := p.Action("full"), p.Action("raw"), p.Action("left out")
+	full, raw, left := p.Action("full"), p.Action("raw"), p.Action("skipped")
 	for _, test := range []struct {
 		what      string
 		got, want any
@@ -84,8 +84,8 @@ func TestAdd(t *testing.T) {
 		{"machine as it is", string(raw.Machine), `{ "as": "it is" }`},
 		{"cores by default", raw.Resources, plan.Resources{Cores: 1}},
 		{"no cost", raw.Cost, plan.Cost{}},
-		{"left out", left.Status, plan.Status{State: plan.Skipped, Reason: "why"}},
-		{"left out, without parameters", len(left.Parameters) + len(left.Machine), 0},
+		{"skipped", left.Status, plan.Status{State: plan.Skipped, Reason: "why"}},
+		{"skipped, without parameters", len(left.Parameters) + len(left.Machine), 0},
 		{"tokens that nothing follows from, and no memory without a size", left.Cost, plan.Cost{Tokens: 9}},
 	} {
 		if d := cmp.Diff(test.want, test.got); d != "" {
@@ -97,7 +97,7 @@ func TestAdd(t *testing.T) {
 	}
 }
 
-// Costs of what is read add up, the largest document is the largest of all, and a bound among counts makes a bound.
+// Costs of inputs add up. The largest document is the largest of all, and a bound among counts makes a bound.
 func TestCostsAddUp(t *testing.T) {
 	var reads *plan.Action
 	kinds := []plan.Kind{
@@ -151,7 +151,7 @@ func TestCostsAddUp(t *testing.T) {
 	}
 }
 
-// A plan that cannot be made says why.
+// A plan that cannot be made is an error with the reason.
 func TestBuildFails(t *testing.T) {
 	refuses := errors.New("refuses")
 	for _, test := range []struct {
@@ -219,7 +219,7 @@ func TestOf(t *testing.T) {
 	}
 }
 
-// counting is a cache that notes what it is asked for.
+// counting is a cache that records the requested keys.
 type counting struct {
 	cache
 	asked [][]string
@@ -252,7 +252,7 @@ func TestResolveAsks(t *testing.T) {
 	if p.Action("materialize a").State != plan.Cached || p.Action("materialize a2").State != plan.Cached || p.Action("score flat a2").State != plan.Cached {
 		t.Errorf("of equal actions not all are found: %v", p.Describe(nil).Counts)
 	}
-	// What is gone from the cache is not there any more, and what is skipped stays so.
+	// Actions whose records are gone are pending again, and skipped actions stay skipped.
 	delete(done, p.Action("train big").Key)
 	p.Action("materialize b").State = plan.Skipped
 	resolve(t, p, done)
@@ -299,7 +299,7 @@ func TestJob(t *testing.T) {
 	}
 }
 
-// An input that names no files stands on all of them.
+// An input without a list of files depends on all of them.
 func TestAllFiles(t *testing.T) {
 	up := &plan.Action{Name: "up", Status: plan.Status{State: plan.Done, Outputs: []store.File{{Name: "x", Digest: "1"}, {Name: "y/z", Digest: "2"}}}}
 	a := &plan.Action{Name: "a", Kind: "k", Schema: 3, Parameters: json.RawMessage("{}"), Inputs: []plan.Input{{Role: "r", Upstream: up}, {Role: "s", Upstream: up, Files: []string{"x"}}}}
@@ -314,7 +314,7 @@ func TestAllFiles(t *testing.T) {
 	for _, state := range []plan.State{plan.Pending, plan.Waits, plan.Running, plan.Failed, plan.Blocked, plan.Cancelled, plan.Skipped} {
 		up.State = state
 		if _, known, err := a.Descriptor(); known || err != nil {
-			t.Errorf("what stands on an action that is %s is known (%v)", state, err)
+			t.Errorf("an action that depends on one that is %s is known (%v)", state, err)
 		}
 	}
 	up.State, up.Outputs = plan.Cached, nil
@@ -323,7 +323,7 @@ func TestAllFiles(t *testing.T) {
 	}
 }
 
-// What a record says is in the action's status.
+// The content of a record is in the action's status.
 func TestFound(t *testing.T) {
 	r := &store.Record{Outputs: []store.File{{Name: "x"}}, Warnings: []string{"w"}, Measured: map[string]float64{plan.MeasuredSeconds: 3, plan.MeasuredBytes: 9}}
 	for want, found := range map[plan.State]func(*plan.Action, *store.Record){plan.Cached: (*plan.Action).Found, plan.Done: (*plan.Action).Finished} {
@@ -373,7 +373,7 @@ func TestDescribeActions(t *testing.T) {
 	}
 }
 
-// Changes say of which kind an action is; what is skipped before and after is no change.
+// Changes contain the kind of an action. An action that is skipped before and after has not changed.
 func TestAgainstKinds(t *testing.T) {
 	base, now := newWorld(), newWorld()
 	for _, w := range []*world{base, now} {

@@ -114,7 +114,7 @@ func (w *world) build() (*plan.Plan, error) {
 	return plan.Build(&w.Experiment, w.Catalog, all)
 }
 
-// cache answers with what was made before. Outputs depend on the key alone, as those of a deterministic action do.
+// cache returns earlier results. Outputs depend only on the key, like those of a deterministic action.
 type cache map[string]*store.Record
 
 func (c cache) LookupMany(_ context.Context, keys []string) (map[string]*store.Record, error) {
@@ -203,11 +203,11 @@ func TestKeys(t *testing.T) {
 		change func(*world)
 		moves  string // names of actions, "" for none
 	}{
-		{"the folder of a dataset", func(w *world) { w.named("a").Source.Config = json.RawMessage(`{"path":"/elsewhere"}`) }, ""},
+		{"the directory of a dataset", func(w *world) { w.named("a").Source.Config = json.RawMessage(`{"path":"/elsewhere"}`) }, ""},
 		{"the order of datasets", func(w *world) { slices.Reverse(w.Datasets) }, ""},
 		{"the order of models", func(w *world) { slices.Reverse(w.Models) }, ""},
 		{"the order of a gap's exceptions", func(w *world) { slices.Reverse(w.Gaps[0].Allow) }, ""},
-		{"the experiment's name and folder", func(w *world) { w.Name, w.Dir = "other", "/other" }, ""},
+		{"the experiment's name and directory", func(w *world) { w.Name, w.Dir = "other", "/other" }, ""},
 		{"a model's family", func(w *world) { w.called("big").Family = "ngrams" }, ""},
 		{"how a configuration is written", func(w *world) { w.called("flat").Backend.Config = json.RawMessage(" { }") }, ""},
 		{"whether a source is local", func(w *world) { s := w.Sources["a"]; s.Local = false; w.Sources["a"] = s }, ""},
@@ -267,7 +267,7 @@ func TestKeys(t *testing.T) {
 		}, "materialize b, score big b, score flat b, score small b, gap big-small"},
 		{"the context of a model", func(w *world) { w.called("flat").Scoring.Context = 64 }, "score flat a, score flat b"},
 		{"the stride of a model", func(w *world) { w.called("flat").Scoring.Stride = 64 }, "score flat a, score flat b"},
-		{"what a model's context counts", func(w *world) { w.called("flat").Scoring.Anchor = "bytes" }, "score flat a, score flat b"},
+		{"the anchor of a model's context", func(w *world) { w.called("flat").Scoring.Anchor = "bytes" }, "score flat a, score flat b"},
 		{"the end of text", func(w *world) { w.called("flat").Scoring.EOS = true }, "score flat a, score flat b"},
 		{"the sides of a gap", func(w *world) { w.Gaps[0].A, w.Gaps[0].B = w.Gaps[0].B, w.Gaps[0].A }, "gap big-small"},
 		{"the datasets of a gap", func(w *world) { w.Gaps[0].Datasets = []string{"a"} }, "gap big-small"},
@@ -280,7 +280,7 @@ func TestKeys(t *testing.T) {
 			w.Backends["flat"] = plan.Plugin{Worker: plan.Worker{Name: "flat", Version: "1", Protocol: 1, Digest: digest("new")}}
 		},
 			"score flat a, score flat b"},
-		{"what a gap allows", func(w *world) { w.Gaps[0].Allow = []string{"stride"} }, "gap big-small"},
+		{"the allowed fields of a gap", func(w *world) { w.Gaps[0].Allow = []string{"stride"} }, "gap big-small"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			before := newWorld().keys(t)
@@ -362,7 +362,7 @@ func TestKeysOfSamples(t *testing.T) {
 	}
 }
 
-// What a kind of action says of its actions: what they are about, what is told of this machine, what they read and take.
+// Each kind sets the labels, local settings, inputs and resources of its actions.
 func TestKinds(t *testing.T) {
 	w := newWorld()
 	w.Estimates["big"] = protocol.Estimate{MemoryBytes: 10, TrainingMemoryPerByte: 2, MemoryPerTrainingByte: 3, Devices: 1, DeviceMemoryBytes: 70}
@@ -617,7 +617,7 @@ gap big-small: waits
 	}
 }
 
-// A key stands on every file that is read: an upstream that lacks one of them has not made what it should.
+// A key depends on every input file. It is an error if an upstream lacks one of them.
 func TestMissingOutput(t *testing.T) {
 	p := newWorld().plan(t)
 	done := cache{}
@@ -663,8 +663,8 @@ func TestCost(t *testing.T) {
 	}
 }
 
-// A source bounds its documents by its size, unless that is what it has when compressed, and by the limits, whose product
-// may be larger than any number of bytes.
+// The cost of a source is bounded by its size, unless the source is compressed, and by the limits. The product of the limits
+// may overflow.
 func TestBounds(t *testing.T) {
 	for _, test := range []struct {
 		limits     spec.Limits
@@ -689,7 +689,7 @@ func TestBounds(t *testing.T) {
 func TestBuildRefuses(t *testing.T) {
 	for _, test := range []struct {
 		change func(*world)
-		says   string
+		want   string
 	}{
 		{func(w *world) { delete(w.Sources, "a") }, `dataset "a" has no resolved source`},
 		{func(w *world) { w.called("big").Backend.Train = []string{"lost"} }, `model "big": no dataset "lost" to train on`},
@@ -702,8 +702,8 @@ func TestBuildRefuses(t *testing.T) {
 	} {
 		w := newWorld()
 		test.change(w)
-		if _, err := w.build(); err == nil || !strings.Contains(err.Error(), test.says) {
-			t.Errorf("%v, want %q", err, test.says)
+		if _, err := w.build(); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%v, want %q", err, test.want)
 		}
 	}
 }
@@ -977,7 +977,7 @@ func TestPicture(t *testing.T) {
 	}
 }
 
-// Up to 150 actions are shown one by one. In a box of several stands how many are in which state.
+// Up to 150 actions are shown individually. A box of several actions shows the number in each state.
 func TestPictureOfMany(t *testing.T) {
 	for n, want := range map[int]string{150: "a0\\nskipped\" fillcolor=\"#eeeeee\"", 151: "k m\\n149 pending, 1 cached, 1 skipped\" fillcolor=\"#cfe2f3\""} {
 		parts := make([]plan.Parts, n)

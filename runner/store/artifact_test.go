@@ -16,7 +16,7 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// ExportTo replaces what it wrote, and nothing else.
+// ExportTo replaces only files that it wrote.
 func TestExportTo(t *testing.T) {
 	s := open(t, t.TempDir())
 	begin(t, s, "r")
@@ -39,11 +39,11 @@ func TestExportTo(t *testing.T) {
 			}
 			left[rel] = true
 		}
-		wanted := map[string]bool{}
+		want := map[string]bool{}
 		for _, name := range want {
-			wanted[filepath.FromSlash(name)] = true
+			want[filepath.FromSlash(name)] = true
 		}
-		if diff := cmp.Diff(wanted, left); diff != "" {
+		if diff := cmp.Diff(want, left); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
@@ -115,7 +115,7 @@ func TestExportTo(t *testing.T) {
 	}
 }
 
-// ExportTo takes what is there for the artifact only if it is the same to the last file, and then does not touch it.
+// ExportTo leaves an existing artifact unchanged only if all its files are the same.
 func TestExportToReplaces(t *testing.T) {
 	s := open(t, t.TempDir())
 	begin(t, s, "r")
@@ -171,11 +171,11 @@ func TestExportToReplaces(t *testing.T) {
 		}
 	}
 	if left := laid(t, filepath.Join(dir, "a")); len(left) != 2 {
-		t.Errorf("beside the artifact there is %v", left)
+		t.Errorf("next to the artifact there is %v", left)
 	}
 }
 
-// What says that it is an artifact and names files elsewhere, or one file twice, is none, and nothing that it names is removed.
+// A record with files elsewhere, or with a duplicate file, is invalid, and none of its files is removed.
 func TestForgedArtifact(t *testing.T) {
 	s := open(t, t.TempDir())
 	begin(t, s, "r")
@@ -232,7 +232,7 @@ func TestExportPlaces(t *testing.T) {
 	bad := *r
 	bad.Outputs = []store.File{{Name: "../x", Digest: r.Outputs[0].Digest, Bytes: 3}}
 	if err := s.Export(t.Context(), &bad, filepath.Join(dir, "new")); err == nil || !strings.Contains(err.Error(), "is not a relative path") {
-		t.Errorf("Export of an output that lies elsewhere: %v", err)
+		t.Errorf("Export of an output outside the artifact: %v", err)
 	}
 	for name, want := range map[string]string{
 		"file": "it is a file or a link", "link": "it is a file or a link", "full": "it is not empty", "within": "it is not empty", "done": "it is not empty",

@@ -14,7 +14,7 @@ import (
 
 const mountVariable = "SURPRISAL_STORE_TEST_MOUNT"
 
-// withDisk runs the calling test again in a process that may mount, with a disk of its own of the given size at dir. It
+// withDisk runs the calling test again in a process that may mount, with a separate disk of the given size at dir. It
 // returns false in the first process, where the test ends.
 func withDisk(t *testing.T, size string) (dir string, inside bool) {
 	if dir := os.Getenv(mountVariable); dir != "" {
@@ -44,7 +44,7 @@ func withDisk(t *testing.T, size string) (dir string, inside bool) {
 	return "", false
 }
 
-// On a full disk a write fails whole, with a message that says what to do; freeing space is all it takes to go on.
+// On a full disk a write fails completely, with advice. After space is freed, writing continues.
 func TestFullDisk(t *testing.T) {
 	disk, inside := withDisk(t, "2m")
 	if !inside {
@@ -101,7 +101,7 @@ func TestFullDisk(t *testing.T) {
 	verify(t, s)
 }
 
-// A store on a disk that can only be read serves reads, and says what to do about writes.
+// A store on a read-only disk can be read, and writes fail with advice.
 func TestReadOnlyDisk(t *testing.T) {
 	disk, inside := withDisk(t, "4m")
 	if !inside {

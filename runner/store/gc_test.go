@@ -92,7 +92,7 @@ func TestGCTakesOnlyItsOwn(t *testing.T) {
 				t.Errorf("-want +left:\n%s", diff)
 			}
 			if hit(t, s, garbage.Key) || !hit(t, s, kept.Key) {
-				t.Error("gc removed what a run reaches, or left what none does")
+				t.Error("gc removed a reachable object, or left an unreachable one")
 			}
 		})
 	}
@@ -196,7 +196,7 @@ func TestLookedUpStays(t *testing.T) {
 	}
 }
 
-// A refresh that fails once or twice is no matter: there is time for another one before anybody takes the lease for dead.
+// A refresh that fails once or twice is harmless: there is time for another before the lease expires.
 func TestFailedRefreshes(t *testing.T) {
 	for n := range 3 {
 		synctest.Test(t, func(t *testing.T) {
@@ -252,7 +252,7 @@ func TestDeadLeasesGo(t *testing.T) {
 }
 
 // Tagging waits for a collection, which may not have seen the tag: for one that ends, and for one that died until that shows.
-// The tag of a run that was dropped meanwhile goes, and the error says so.
+// The tag of a run that was dropped meanwhile is removed, and the error reports it.
 func TestTagWaitsForGC(t *testing.T) {
 	for name, c := range map[string]struct{ ends, drops bool }{"it ends": {true, false}, "it died": {false, false}, "it drops the run": {true, true}} {
 		t.Run(name, func(t *testing.T) {
@@ -297,7 +297,7 @@ func TestTagWaitsForGC(t *testing.T) {
 	}
 }
 
-// Facts are those of one store, of as many look-ups as there were, and of records of any size. What is no fact stays.
+// Facts belong to one store, come from any number of lookups, and have records of any size. Other files stay.
 func TestFactsOfManyLookups(t *testing.T) {
 	s, cache := open(t, "mem:///first"), t.TempDir()
 	begin(t, s, "r")

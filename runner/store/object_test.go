@@ -15,7 +15,7 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// A file is copied with its digest and size, and what is no regular file is refused: opening a pipe would wait for ever.
+// A file is copied with its digest and size. Anything but a regular file is rejected, because opening a pipe would block.
 func TestCopyObjectFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "table")

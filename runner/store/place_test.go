@@ -37,7 +37,7 @@ func lay(t testing.TB, dir string, content map[string]string) {
 	}
 }
 
-// laid is what is in a directory: files with their content, links with their target, directories with a slash.
+// laid is the content of a directory: files with their content, links with their target, directories with a slash.
 func laid(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -210,7 +210,7 @@ func mustRuns(t testing.TB, s *store.Store) []store.Run {
 	return runs
 }
 
-// Sweeping takes what a dead process made, and nothing that is only in the same place.
+// Sweeping removes only files of a dead process.
 func TestSweepTakesOnlyItsOwn(t *testing.T) {
 	dir := t.TempDir()
 	theirs := map[string]string{
@@ -338,7 +338,7 @@ func TestCorruptBlob(t *testing.T) {
 		t.Errorf("read %q", got)
 	}
 	if report, err := s.GC(t.Context(), store.GCOptions{}); err != nil || report.Blobs != 1 || len(files(t, filepath.Join(dir, "damaged"))) != 0 {
-		t.Errorf("gc of what was set aside: %+v, %v", report, err)
+		t.Errorf("gc of a blob that was moved aside: %+v, %v", report, err)
 	}
 }
 
@@ -418,7 +418,7 @@ func TestFacts(t *testing.T) {
 	if got := asked(); len(got) != 1 || got[0] != "generation" {
 		t.Errorf("it read %q", got)
 	}
-	// The run names half of what it made; the notes of the others keep them until the run is dropped.
+	// The run lists half of its actions. Notes keep the others until the run is dropped.
 	finish(t, s, "r", keys[:10]...)
 	if report, err := s.GC(t.Context(), store.GCOptions{}); err != nil || report.Records != 0 {
 		t.Errorf("gc: %+v, %v", report, err)
@@ -439,7 +439,7 @@ func TestFacts(t *testing.T) {
 	}
 }
 
-// A plan writes nothing: it looks up what a bucket holds without a cache.
+// A plan writes nothing: it looks up keys in a bucket without a cache.
 func TestLookupWithoutCache(t *testing.T) {
 	s := open(t, "mem://")
 	begin(t, s, "r")
@@ -482,7 +482,7 @@ func TestRemovedBlob(t *testing.T) {
 	look(store.Share(s), 0)
 }
 
-// Facts that were cut off or changed are no facts: what they told is looked up again.
+// Truncated or modified facts are ignored: their keys are looked up again.
 func TestDamagedFacts(t *testing.T) {
 	for name, damage := range map[string]func([]byte) []byte{
 		"cut off in a record":       func(b []byte) []byte { return b[:len(b)-1] },
@@ -583,11 +583,11 @@ func TestNotes(t *testing.T) {
 		t.Errorf("gc: %+v, %v", report, err)
 	}
 	if hit(t, s, killed.Key) || !hit(t, s, named.Key) || !hit(t, s, unnamed.Key) {
-		t.Error("gc kept what nothing reaches, or removed what a note reaches")
+		t.Error("gc kept an unreachable object, or removed one that a note reaches")
 	}
 }
 
-// A blob that is larger than its record says is no hit, as one that is smaller.
+// A record is not a hit if a blob is larger or smaller than recorded.
 func TestLargerBlob(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -603,7 +603,7 @@ func TestLargerBlob(t *testing.T) {
 	}
 }
 
-// A cache is pruned when nobody uses it, and only of what a store put there.
+// A cache is pruned only when no process uses it, and only of files that a store put there.
 func TestPruneCache(t *testing.T) {
 	cache := t.TempDir()
 	s, err := store.Open(t.Context(), "mem://")
@@ -622,7 +622,7 @@ func TestPruneCache(t *testing.T) {
 	lay(t, cache, theirs)
 	before := laid(t, cache)
 	if _, err := store.PruneCache(t.Context(), cache, false); err == nil || !strings.Contains(err.Error(), "another process uses it") {
-		t.Errorf("PruneCache beside a user: %v", err)
+		t.Errorf("PruneCache while a process uses the cache: %v", err)
 	}
 	if diff := cmp.Diff(before, laid(t, cache)); diff != "" {
 		t.Errorf("it changed (-before +after):\n%s", diff)
@@ -707,7 +707,7 @@ func TestPacks(t *testing.T) {
 	if read := many(len(keys)); len(read) != 2 { // the generation and the pack
 		t.Errorf("it read %d objects: %.200q", len(read), read)
 	}
-	// It says nothing of blobs.
+	// It has no information about blobs.
 	hex := strings.TrimPrefix(own, "sha256:")
 	if err := store.Remove(t.Context(), s, "blobs/sha256/"+hex[:2]+"/"+hex); err != nil {
 		t.Fatal(err)
@@ -746,5 +746,5 @@ func TestPacks(t *testing.T) {
 	if err != nil || len(left) != 1 || !strings.HasPrefix(left[0], "packs/again.") {
 		t.Errorf("packs after gc: %v, %v", left, err)
 	}
-	many(1) // what the run that was kept made
+	many(1) // the results of the run that was kept
 }

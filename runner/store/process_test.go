@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	children := map[string]func(context.Context, *store.Store) error{
-		"write": writeForever, "upload": upload, "same": writeSame, "beside": runBesideGC, "collect": collectForever, "idle": idle, "others": putOthers, "count": count, "claim": claimForever,
+		"write": writeForever, "upload": upload, "same": writeSame, "concurrent": runDuringGC, "collect": collectForever, "idle": idle, "others": putOthers, "count": count, "claim": claimForever,
 	}
 	if err := runChild(os.Args[len(os.Args)-1], children[name]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -171,7 +171,7 @@ func upload(ctx context.Context, s *store.Store) error {
 	}
 }
 
-// Killed at any moment, a writer loses only what it had not stored, and what it left is swept.
+// A writer that is killed at any moment loses only data that it had not stored, and its files are swept.
 func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	var stored []string
@@ -196,7 +196,7 @@ func TestKill(t *testing.T) {
 			}
 		}
 		verify(t, s)
-		// The run's manifest names no action yet, and still the run reaches what it finished.
+		// The run's manifest lists no action yet, but the run already refers to its finished actions.
 		if _, err := s.GC(t.Context(), store.GCOptions{}); err != nil {
 			t.Fatal(err)
 		}
@@ -288,10 +288,10 @@ func TestManyProcessesPutTheSame(t *testing.T) {
 	verify(t, open(t, dir))
 }
 
-// runBesideGC uses everything that a careless collection would take: a record and a blob that no run reaches, and blobs
+// runDuringGC uses everything that a careless collection would take: a record and a blob that no run reaches, and blobs
 // whose record is not written yet.
-func runBesideGC(ctx context.Context, s *store.Store) error {
-	id := fmt.Sprint("beside-", os.Getpid())
+func runDuringGC(ctx context.Context, s *store.Store) error {
+	id := fmt.Sprint("concurrent-", os.Getpid())
 	if err := s.Begin(ctx, store.Run{ID: id, Started: time.Now(), State: "running"}); err != nil {
 		return err
 	}
@@ -300,7 +300,7 @@ func runBesideGC(ctx context.Context, s *store.Store) error {
 		return err
 	}
 	if _, hit, err := s.Lookup(ctx, old.Key); err != nil || !hit {
-		return fmt.Errorf("the old action is no hit: %w", err)
+		return fmt.Errorf("the old action is not a hit: %w", err)
 	}
 	orphan, size, err := putContent(ctx, s, "orphan")
 	if err != nil {
@@ -368,7 +368,7 @@ func testGCBesideRuns(t *testing.T, s *store.Store, location string, env ...stri
 	}
 	var children []*child
 	for range 2 {
-		c := start(t, "beside", location, env...)
+		c := start(t, "concurrent", location, env...)
 		c.line(t)
 		children = append(children, c)
 	}
@@ -391,7 +391,7 @@ func testGCBesideRuns(t *testing.T, s *store.Store, location string, env ...stri
 		wait.Wait()
 	}
 	if removed.Blobs == 0 || removed.Records == 0 {
-		t.Errorf("gc beside runs removed nothing: %+v", removed)
+		t.Errorf("gc during runs removed nothing: %+v", removed)
 	}
 	for _, c := range children {
 		if err := c.in.Close(); err != nil {
@@ -434,7 +434,7 @@ func TestRunWaitsForGC(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	store.OnWait(s, cancel)
 	if err := s.Begin(ctx, store.Run{ID: "r"}); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "waiting for gc") {
-		t.Errorf("Begin beside gc: %v", err)
+		t.Errorf("Begin during gc: %v", err)
 	}
 	store.OnWait(s, nil)
 	c.kill(t)
@@ -456,7 +456,7 @@ func TestGCGivesUpOnAStoppedRun(t *testing.T) {
 		c.pause(t)
 		store.SetLiveness(s, time.Second, 10*time.Second, 0)
 		if _, err := s.GC(t.Context(), store.GCOptions{}); err == nil || !strings.Contains(err.Error(), "run idle-") {
-			t.Errorf("gc beside a stopped run: %v", err)
+			t.Errorf("gc during a stopped run: %v", err)
 		}
 		read(t, s, digest)
 		c.kill(t)
@@ -545,7 +545,7 @@ func TestFailedAnswerIsRepeated(t *testing.T) {
 	})
 }
 
-// An answer to one collector says nothing to another: what was held since is only in a new answer.
+// An answer to one collector is not valid for another: later holds are only in a new answer.
 func TestAnswerToAnotherCollector(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, "mem://")
@@ -733,6 +733,6 @@ func TestJoin(t *testing.T) {
 		t.Errorf("Job after gc: %v", err)
 	}
 	if !hit(t, s, r.Key) {
-		t.Error("what the worker made is gone")
+		t.Error("the result of the worker is gone")
 	}
 }

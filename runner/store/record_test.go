@@ -142,7 +142,7 @@ func TestBadRecords(t *testing.T) {
 	}
 }
 
-// PutFiles keeps the order of the names and says which file failed. What is no file is no output.
+// PutFiles keeps the order of the names and reports which file failed. Only a regular file can be an output.
 func TestPutFiles(t *testing.T) {
 	for _, location := range []string{t.TempDir(), "mem://"} {
 		s := open(t, location)
@@ -393,7 +393,7 @@ func TestRunsInOrder(t *testing.T) {
 	}
 }
 
-// Of a manifest that is not what its name says, or of a damaged tag, nothing is believed.
+// A manifest that does not match its name and a damaged tag are errors.
 func TestDamagedManifests(t *testing.T) {
 	s := open(t, t.TempDir())
 	begin(t, s, "r")
@@ -430,7 +430,7 @@ func TestDamagedManifests(t *testing.T) {
 	}
 }
 
-// A tag belongs to the run that it was given last. What else lies beside tags is none, and Verify tells of it.
+// A tag belongs to the run that it was last given to. Other files among the tags are ignored, and Verify reports them.
 func TestTags(t *testing.T) {
 	for _, location := range []string{t.TempDir(), "mem://"} {
 		s := open(t, location)
@@ -496,7 +496,7 @@ func TestVerifyProgress(t *testing.T) {
 	}
 }
 
-// Only an error of a disk that takes nothing more is one of writing, and it says once what to do.
+// Only an error of a full or read-only disk is unwritable, and it has advice once.
 func TestUnwritable(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)

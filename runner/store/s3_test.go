@@ -22,7 +22,7 @@ const (
 	bucketName     = "experiments"
 )
 
-// server runs a real S3 server for the length of a test and returns its endpoint and the folder of its one bucket.
+// server runs a real S3 server for the length of a test and returns its endpoint and the directory of its one bucket.
 func server(t *testing.T) (endpoint, bucket string) {
 	t.Helper()
 	binary := os.Getenv(serverVariable)
@@ -48,7 +48,7 @@ func server(t *testing.T) (endpoint, bucket string) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	// Without extended attributes the server keeps checksums in files of their own, and an overwrite is not atomic.
+	// Without extended attributes the server keeps checksums in separate files, and an overwrite is not atomic.
 	cmd := exec.Command(binary, "--port", address, "--access", "tester", "--secret", "not a secret", "--quiet", "posix", root)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -192,7 +192,7 @@ func TestS3Damage(t *testing.T) {
 		t.Fatal(err)
 	}
 	cache := t.TempDir()
-	// Of what the server does not vouch for nothing is known but that it cannot be read now.
+	// Objects with a wrong checksum cannot be read; nothing else is known about them.
 	for i, f := range r.Outputs {
 		path, err := s.LocalPath(t.Context(), f.Digest, cache)
 		if err == nil || errors.Is(err, fs.ErrNotExist) != (i == 0) {

@@ -177,7 +177,7 @@ func testStore(t *testing.T, s *store.Store) {
 	}
 	begin(t, s, "first")
 
-	// A file that fits no buffer on the way, through PutFile from a scratch folder.
+	// A file that is larger than all buffers, through PutFile from a scratch directory.
 	scratch, err := s.Scratch(cache)
 	if err != nil {
 		t.Fatal(err)
@@ -258,7 +258,7 @@ func testStore(t *testing.T, s *store.Store) {
 	if diff := cmp.Diff(a, got); diff != "" {
 		t.Errorf("record changed (-put +got):\n%s", diff)
 	}
-	for range 2 { // the second time from what was learnt
+	for range 2 { // the second time from the facts
 		many, err := s.LookupMany(ctx, []string{a.Key, absent[7:]}, cache)
 		if diff := cmp.Diff(map[string]*store.Record{a.Key: a}, many); err != nil || diff != "" {
 			t.Errorf("LookupMany: %v (-want +got):\n%s", err, diff)
@@ -304,7 +304,7 @@ func testStore(t *testing.T, s *store.Store) {
 	if !hit(t, s, a.Key) || !hit(t, s, b.Key) {
 		t.Error("gc removed what runs reach")
 	}
-	// Dropping old runs leaves what the tag reaches.
+	// Dropping old runs keeps the objects that the tag reaches.
 	freed, err := s.GC(ctx, store.GCOptions{DropBefore: time.Now()})
 	if want := (store.GCReport{Runs: []string{"first"}, Records: 1, Blobs: 1, Bytes: 3}); err != nil || !cmp.Equal(freed, want) {
 		t.Errorf("gc: %+v, %v; want %+v", freed, err, want)
@@ -396,7 +396,7 @@ func TestMissingBlob(t *testing.T) {
 	verify(t, s)
 }
 
-// Damage is told by the place, what was found and what to do.
+// Damage is reported with its place, the problem and the fix.
 func TestDamage(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -465,7 +465,7 @@ func TestDamage(t *testing.T) {
 		}
 	}
 	miss(blob(1) + ": is damaged: it has 4 bytes, not 11; delete it")
-	// Putting the right content mends a truncated blob.
+	// Putting the right content repairs a truncated blob.
 	begin(t, s, "again")
 	put(t, s, "content two")
 	finish(t, s, "again")

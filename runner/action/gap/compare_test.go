@@ -153,8 +153,8 @@ func TestSums(t *testing.T) {
 	check("zero-loss bytes", s.ZeroLoss, Bytes{B: 5, Either: 5})
 }
 
-// Segments are clipped to the scored span before their bucket is decided; a cut character belongs to what is before the
-// cut, and what has no whole character left counts in the dataset only.
+// Segments are clipped to the scored span before their bucket is determined. A character that crosses the boundary belongs to
+// the part before it. A part without a whole character counts only in the dataset.
 func TestClipping(t *testing.T) {
 	for _, test := range []struct {
 		name, text string
@@ -228,12 +228,12 @@ func TestPreviews(t *testing.T) {
 		{tokenBoundaries("ab cd", 4, 5, nil, []int32{2, 4}), "(no aligned tokens)"},
 	} {
 		if test.got != test.want {
-			t.Errorf("got %q\nwanted %q", test.got, test.want)
+			t.Errorf("got %q\nwant %q", test.got, test.want)
 		}
 	}
 }
 
-// A preview is the window of code points around the middle of what it shows, moved to lie within the text.
+// A preview is a window of code points around the middle of the shown bytes, shifted to be inside the text.
 func TestPreviewWindow(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 5))
 	for range 2000 {
@@ -258,12 +258,12 @@ func TestPreviewWindow(t *testing.T) {
 			want += "…"
 		}
 		if got := preview(string(text), len(string(text[:first])), len(string(text[:last]))); got != want {
-			t.Fatalf("code points [%d, %d) of %d: got %q\nwanted %q", first, last, len(text), got, want)
+			t.Fatalf("code points [%d, %d) of %d: got %q\nwant %q", first, last, len(text), got, want)
 		}
 	}
 }
 
-// What cannot be compared is refused, with the dataset, shard and row.
+// Sides that cannot be compared are rejected with the dataset, shard and row.
 func TestRefusals(t *testing.T) {
 	base := []doc{
 		{dataset: "d", shard: "s", row: 0, text: "one", a: []float64{1}, b: []float64{1}, tags: []string{"t"}},
@@ -337,7 +337,7 @@ func TestRefusals(t *testing.T) {
 			t.Fatalf("got %v, %v", s, err)
 		}
 		if report, err := os.ReadFile(filepath.Join(out, "report.md")); err != nil || !bytes.Contains(report, []byte("**The scoring protocols differ**: `the scoring protocol is known only for model")) {
-			t.Errorf("the report does not say so: %v", err)
+			t.Errorf("the report does not list the difference: %v", err)
 		}
 	})
 	t.Run("cancelled", func(t *testing.T) {
@@ -421,7 +421,7 @@ func reversed(t *testing.T, tab *Table) {
 	}
 }
 
-// records returns what values say as JSON, by field.
+// records returns values as JSON objects.
 func records[T any](t *testing.T, values []T) (all []map[string]any) {
 	t.Helper()
 	data, err := json.Marshal(values)
@@ -524,7 +524,7 @@ func readParquet(t *testing.T, path string) (rows []map[string]string) {
 	return rows
 }
 
-// The tables hold what the summary does: as many rows, in its order, and every document.
+// The tables have the same rows as the summary, in the same order, and every document.
 func TestTables(t *testing.T) {
 	a, b := hostile(t, t.TempDir(), 2, 10)
 	out := t.TempDir()

@@ -53,8 +53,8 @@ func TestLongestLiteral(t *testing.T) {
 	}
 }
 
-// A range that lies within a longer one of the other side excludes no byte twice, and excluded bytes do not count among those
-// whose loss is zero.
+// A range inside a longer range of the other side excludes no byte twice. Excluded bytes do not count as bytes with a loss of
+// zero.
 func TestNestedUnscored(t *testing.T) {
 	a, b := sides(t, doc{dataset: "d", shard: "s", text: "abcdefg", a: []float64{3}, b: []float64{1}, unscoredA: []int32{0, 5}, unscoredB: []int32{1, 2, 4, 6}})
 	s := compare(t, a, b)
@@ -100,7 +100,7 @@ func TestSharedProtocol(t *testing.T) {
 	}
 }
 
-// What a walk gives byte by byte is what the document's losses are, excluded bytes apart.
+// A walk yields the document's losses byte by byte, except excluded bytes.
 func TestLosses(t *testing.T) {
 	d := &artifact.ScoredDocument{
 		Text: "0123456789", TokenEnds: []int32{2, 2, 5, 7, 9}, TokenNLL: []float64{2, 1, 5, 4, 6}, UnscoredStarts: []int32{5}, UnscoredEnds: []int32{7},

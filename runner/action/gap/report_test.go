@@ -32,7 +32,7 @@ func render(t *testing.T, markdown string) string {
 
 var codeCell = regexp.MustCompile(`^<td>(?:<code>(.*)</code>)?</td>$`)
 
-// Quoted text is one code span of its cell, holds what the text says, and is one line without anything that cannot be seen.
+// Quoted text is one code span in its cell, shows the whole text, and is one line without invisible characters.
 func TestQuote(t *testing.T) {
 	shown := map[string]string{
 		"a\n::error::b": `a\n::error::b`, "a\r\n\r\n# b": `a\r\n\r\n# b`, "\x1b[31mred": `\x1b[31mred`, "a\u202eb\u2066c": `a\u202eb\u2066c`,

@@ -27,7 +27,7 @@ func TestSegments(t *testing.T) {
 		{"don’t re-do a' -b", "don’t| |re-do| |a|'| |-|b"},
 		{"\r\n\u00a0\u2028 \x1c", "\r\n\u00a0\u2028 |\x1c"},
 		{"\u0301 🙂\ufe0f", "\u0301| |🙂|\ufe0f"},
-		// Letters, a mark and a number since Unicode 16 and 17, and what is a letter only since 18.
+		// Letters, a mark and a number since Unicode 16 and 17, and a character that is a letter only since 18.
 		{"a\ua7d2\U00016ea0\U00011b60 \U00011de0. \u0558", "a\ua7d2\U00016ea0\U00011b60| |\U00011de0|.| |\u0558"},
 	} {
 		if got := strings.Join(segmentsOf(t, test.text), "|"); got != test.want {

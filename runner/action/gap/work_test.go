@@ -23,9 +23,9 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-var update = flag.Bool("update", false, "write the wanted output of testdata from what is found")
+var update = flag.Bool("update", false, "write the output to testdata")
 
-// scoredTable writes scored documents and returns where.
+// scoredTable writes scored documents and returns the path.
 func scoredTable(t *testing.T, documents ...artifact.ScoredDocument) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), artifact.ScoredFile)
@@ -43,8 +43,8 @@ func scoredTable(t *testing.T, documents ...artifact.ScoredDocument) string {
 	return path
 }
 
-// whole returns a document of n bytes whose losses are whole numbers of nats a byte, by token or by byte, of which some bytes
-// are unscored and some cost nothing.
+// whole returns a document with integer losses in nats per byte, by token or by byte. Some bytes are unscored and some have a
+// loss of zero.
 func whole(r *rand.Rand, row int64, text string, start, end int) artifact.ScoredDocument {
 	d := artifact.ScoredDocument{Shard: "s", Row: row, Text: text, ScoreStart: int32(start), ScoreEnd: int32(end)}
 	perByte := r.IntN(3) == 0
@@ -346,7 +346,7 @@ func TestReadSide(t *testing.T) {
 	}
 }
 
-// Scores under other protocols are not compared unless a gap allows each field that differs.
+// Scores with different scoring protocols are compared only if the gap allows each field that differs.
 func TestCheckProtocols(t *testing.T) {
 	raw := func(text string) json.RawMessage { return json.RawMessage(text) }
 	base := map[string]json.RawMessage{"x": raw(`{"dtype":"f32","eos":true}`), "y": raw(`{"dtype":"f32"}`)}
@@ -374,7 +374,7 @@ func TestCheckProtocols(t *testing.T) {
 		var sides [2]map[string]json.RawMessage
 		sides[side], sides[1-side] = base, map[string]json.RawMessage{"x": nil}
 		if _, err := checkProtocols(sides, [2]Side{}, nil); err == nil {
-			t.Error("got no error where one side does not say its protocol")
+			t.Error("got no error for a side without a scoring protocol")
 		}
 	}
 }
@@ -396,8 +396,8 @@ func TestProtocolDifferences(t *testing.T) {
 	}
 }
 
-// A gap without datasets of its own is over those that both sides have; what its sides say alike of their protocols is in the
-// summary, and nothing but its files is left.
+// A gap without its own datasets compares the common ones. The summary has the equal fields of the sides' scoring protocols,
+// and no other files are left.
 func TestWork(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 3))
 	of := func(row int64, text string) artifact.ScoredDocument { return whole(r, row, text, 0, len(text)) }
@@ -459,7 +459,7 @@ func unscoredOf(t *testing.T, dir string) int64 {
 	return s.Unscored.Either
 }
 
-// The headline of a gap says which side is worse and by how much.
+// The headline of a gap states which side is worse and by how much.
 func TestHeadlines(t *testing.T) {
 	files := map[string]string{
 		"worse":  `{"overall":{"bytes":1500,"model_a_bpb":3.5,"model_b_bpb":2.25,"gap_bpb":1.25},"scoringProtocols":{"differences":["eos: a true, b false"]}}`,

@@ -30,10 +30,10 @@ import (
 
 var providers = map[string]sdk.Provider{"jsonl": jsonl.New(), "text": text.New()}
 
-// dataset is a file, and what a spec says of it.
+// dataset is a file and its specification.
 type dataset struct {
 	provider, content string
-	// split is how the text provider cuts the file.
+	// split is how the text provider splits the file.
 	split string
 	spec.Dataset
 }
@@ -207,7 +207,7 @@ func (m made) check(t testing.TB) {
 	}
 }
 
-// show writes a document as INPUT[TARGET]REST, with its row and what its meta column says.
+// show returns a document as INPUT[TARGET]REST, with its row and meta column.
 func show(d artifact.Document) string {
 	s := fmt.Sprintf("%d: %s[%s]%s", d.Row, d.Text[:d.ScoreStart], d.Text[d.ScoreStart:d.ScoreEnd], d.Text[d.ScoreEnd:])
 	if d.Meta != "{}" {
@@ -223,7 +223,7 @@ func (m made) shown() (all []string) {
 	return all
 }
 
-// dropped lists what was left out: "REASON xROWS (EXAMPLES)".
+// dropped lists the dropped rows: "REASON xROWS (EXAMPLES)".
 func (m made) dropped() (all []string) {
 	for reason, d := range m.metadata.Dropped {
 		all = append(all, fmt.Sprintf("%s x%d %s", reason, d.Rows, d.Examples))
@@ -287,16 +287,16 @@ func TestDocuments(t *testing.T) {
 			[]string{"0: \ufffd[\ufffd] {\"replacedBytes\":2}"}, nil,
 			[]string{"1 of 1 rows are not valid UTF-8; bytes that became U+FFFD: 2", "in 1 of 1 rows the input already contains the target"},
 		}, {
-			"what U+FFFD stands in a source by itself is text", lines("a\ufffdb"),
+			"U+FFFD in a source is text", lines("a\ufffdb"),
 			[]string{"0: [a\ufffdb]"}, nil, nil,
 		}, {
-			"bad rows are skipped if the spec says so, counted and shown",
+			"bad rows are skipped if the spec allows it, counted and shown",
 			objects([]string{"t"}, `{"t":"a"}`, `{"t":1}`, "{\"t\":\"\xff\"}").with(func(d *spec.Dataset) { d.BadRows = "skip" }),
 			[]string{"0: [a]"},
 			[]string{`bad row x2 [f row 1: line 2: field "t" is a number, not a string f row 2: field "t" is not valid UTF-8 at byte 0 (0xFF); set invalidUTF8: "replace" to read it with U+FFFD]`},
 			[]string{`2 of 3 rows skipped: bad row (f row 1: line 2: field "t" is a number, not a string)`},
 		}, {
-			"a target that its input ends with, or that stands in it and is long, is given away",
+			"a target that its input ends with, or a long target that its input contains, is reported",
 			pair(`{"in":"the answer is 4","out":" 4"}`, `{"in":"4 is the answer","out":"4"}`, `{"in":"a long target, indeed?","out":"a long target, indeed"}`),
 			[]string{"0: the answer is 4[ 4]", "1: 4 is the answer[4]", "2: a long target, indeed?[a long target, indeed]"}, nil,
 			[]string{"in 2 of 3 rows the input already contains the target"},
@@ -316,12 +316,12 @@ func TestDocuments(t *testing.T) {
 			objects([]string{"t"}, `{"t":"abc"}`, `{"t":"abcd"}`).with(func(d *spec.Dataset) { d.Limits.Bytes = 3 }),
 			[]string{"0: [abc]", `1: [abc] {"truncatedFrom":4}`}, nil, nil,
 		}, {
-			"what is cut and what is replaced are both told",
+			"truncated and replaced bytes are both reported",
 			objects([]string{"t"}, "{\"t\":\"a\xffbcdefg\"}").with(func(d *spec.Dataset) { d.Limits.Bytes, d.InvalidUTF8 = 5, "replace" }),
 			[]string{"0: [a\ufffdb] {\"truncatedFrom\":10,\"replacedBytes\":1}"}, nil,
 			[]string{"1 of 1 rows are not valid UTF-8; bytes that became U+FFFD: 1"},
 		}, {
-			"what a limit cuts away is given away to nobody",
+			"a target beyond the limit is not reported as given away",
 			pair(`{"in":"aa","out":"a"}`, `{"in":"a","out":"b"}`).with(func(d *spec.Dataset) { d.Limits.Bytes = 2 }),
 			[]string{"1: a[b]"}, []string{"target beyond the byte limit x1 [f row 0]"},
 			[]string{"1 of 2 rows skipped: target beyond the byte limit (f row 0)"},
@@ -556,7 +556,7 @@ func TestSampleHash(t *testing.T) {
 	}
 }
 
-// asking is a provider that notes what it is asked for.
+// asking is a provider that records its requests.
 type asking struct {
 	fakeSource
 	requests *[]protocol.ReadRequest
@@ -576,7 +576,7 @@ type askingPlugins struct {
 
 func (p askingPlugins) Provider(context.Context) (action.Provider, error) { return p.asking, p.none }
 
-// A provider is asked for what the plan names, where it lies on this machine; a sample asks twice for the same.
+// A provider gets the files of the plan with their local paths. A sample makes the same request twice.
 func TestRequest(t *testing.T) {
 	files := []protocol.File{{Name: "f", Digest: "d1", Bytes: 3}, {Name: "g", Digest: "d2", Bytes: 4}}
 	resolved := protocol.Resolution{Parameters: json.RawMessage(`{"split":"x"}`), Revision: "r", Local: true, Files: files}
@@ -736,7 +736,7 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// A sample leaves rows out by chance; those that are bad or empty are still told apart from them.
+// Rows that are not sampled are counted separately from bad and empty rows.
 func TestSampleCountsBadRows(t *testing.T) {
 	d := objects([]string{"t"}, `{"t":"a"}`, `{"t":""}`, `{}`, `{"t":"b"}`, `{"t":"c"}`).with(func(d *spec.Dataset) {
 		d.BadRows, d.Sample = "skip", &spec.Sample{Documents: 2, Seed: 1}
@@ -775,7 +775,7 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
-// A source that is not what the plan was made with is refused.
+// A source that changed since planning is rejected.
 func TestChangedSource(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")

@@ -61,7 +61,7 @@ func TestTableText(t *testing.T) {
 	for file, want := range map[string]string{
 		"report.md": `# Scaling
 
-Over 6 scored bytes of 6 documents in 2 datasets; every model was scored on the same bytes under one protocol. Bits per byte and perplexities are ratios of sums.
+Over 6 scored bytes of 6 documents in 2 datasets; every model was scored on the same bytes under the same scoring protocol. Bits per byte and perplexities are ratios of sums.
 
 | model | parameters | bits per byte | perplexity per token | perplexity per word | perplexity per byte |
 | --- | --- | --- | --- | --- | --- |
@@ -130,7 +130,7 @@ func number(f float64) string {
 	return string(text)
 }
 
-// A dataset of its own needs no table by dataset, and scores that cannot be compared are refused with their models.
+// A single dataset needs no table by dataset. Scores that cannot be compared are rejected with their models.
 func TestTableRefuses(t *testing.T) {
 	work := task(t, []model{{"m", 1}}, []string{"d"}, map[string]artifact.ScoreSummary{"m d": scoreOf(1, 1, 1, 1, 1)})
 	if _, err := (Kind{}).Work(t.Context(), work); err != nil {

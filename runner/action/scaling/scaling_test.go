@@ -74,7 +74,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// Figures that were not measured under one protocol on the same bytes are not put into one table.
+// A table contains only numbers that were measured under the same scoring protocol on the same bytes.
 func TestRefuses(t *testing.T) {
 	l := newLab(t)
 	l.Models[0].Scoring.Prefix = protocol.PrefixNone

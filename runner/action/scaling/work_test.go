@@ -7,7 +7,7 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// Scores are compared only where protocol, documents and scored bytes are the same, each of them.
+// Scores are comparable only if scoring protocol, documents and scored bytes are all equal.
 func TestComparable(t *testing.T) {
 	x := artifact.ScoreSummary{Documents: 3, ScoredBytes: 10, Protocol: artifact.ScoringProtocol{Prefix: protocol.PrefixBOS}}
 	for name, change := range map[string]func(*artifact.ScoreSummary){

@@ -19,17 +19,17 @@ import (
 
 func TestMain(m *testing.M) { actiontest.Main(m, map[string]sdk.Backend{"fake": fake{}}) }
 
-// fake is a backend whose tokens are characters, and whose losses are 8 bits a byte.
+// fake is a backend whose tokens are characters, and whose losses are 8 bits per byte.
 type fake struct{}
 
 type fakeModel struct {
-	// Answer is "" or how the answer for a document that holds "odd" differs.
+	// Answer is "" or how the answer differs for a document that contains "odd".
 	Answer string
-	// Limit is the most tokens that the model sees.
+	// Limit is the context length of the model.
 	Limit int64
-	// Size is how many bytes a token has, for texts of ASCII alone; 0 makes each character a token.
+	// Size is the number of bytes per token, for ASCII texts only; 0 makes each character a token.
 	Size int
-	// Deaths is a file whose absence makes the process die, once, at a document that holds "odd".
+	// Deaths is a file whose absence makes the process crash, once, at a document that contains "odd".
 	Deaths string
 }
 

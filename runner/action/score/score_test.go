@@ -315,7 +315,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// Losses that depend on the company of a document are measured and recorded.
+// The rescoring difference of losses that depend on batch composition is measured and recorded.
 func TestRescoringDifference(t *testing.T) {
 	t.Parallel()
 	l := actiontest.New(t, "fake")
@@ -395,8 +395,8 @@ func TestModelsOfOtherTrainings(t *testing.T) {
 	}
 }
 
-// Two tokenisations of the same text by real models: nothing is left out, each model is loaded once for all its datasets,
-// and the order in which actions run changes nothing.
+// Two tokenizations of the same text by real models: no byte is skipped, each model is loaded once for all its datasets, and
+// the order in which actions run changes nothing.
 func TestModels(t *testing.T) {
 	t.Parallel()
 	results := func(cores int64) map[string]string {

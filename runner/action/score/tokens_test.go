@@ -6,7 +6,7 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// A token without bytes touches the scored span where it lies within it, at its start and not at its end.
+// A token without bytes counts if it is inside the scored span or at its start, but not at its end.
 func TestScoredTokens(t *testing.T) {
 	d := protocol.Document{Text: "abcdef", ScoreStart: 2, ScoreEnd: 4}
 	answer := protocol.ScoredDocument{

@@ -56,7 +56,7 @@ func (m bytewise) Score(
 	return nil
 }
 
-// shelf gives a task a model, and notes what was asked for.
+// shelf gives a task a model, and records its requests.
 type shelf struct {
 	action.Plugins
 	model    bytewise
@@ -101,7 +101,7 @@ func newTask(t *testing.T, texts ...string) (*action.Task, *shelf) {
 	}, s
 }
 
-// A model is loaded with its settings, those that change no result among them, and its files, wherever they lie.
+// A model is loaded with all its settings, including neutral ones, and with its files at their local paths.
 func TestLoad(t *testing.T) {
 	task, s := newTask(t, "ab", "c")
 	result, err := Kind{}.Work(t.Context(), task)
@@ -146,16 +146,16 @@ func TestWorkFails(t *testing.T) {
 		want   string
 		loaded int
 	}{
-		"weights that lie nowhere": {func(task *action.Task, _ *shelf) {
+		"weights without a path": {func(task *action.Task, _ *shelf) {
 			task.Machine = json.RawMessage(`{"weights":[{"Name":"w1","Path":"/1"}]}`)
 		}, "the task has no local path for the weights w2", 0},
 		"weights of another name": {func(task *action.Task, _ *shelf) {
 			task.Machine = json.RawMessage(`{"weights":[{"Name":"w2","Path":"/1"},{"Name":"w1"}]}`)
-		}, "where the weights w1 lie", 0},
+		}, "no local path for the weights w1", 0},
 		"no counts":    {func(task *action.Task, _ *shelf) { delete(task.Inputs, "documents/"+artifact.CountsFile) }, "score m d has no input documents/counts.json; inputs are documents/documents.parquet, model/model.bin", 0},
 		"no documents": {func(task *action.Task, _ *shelf) { delete(task.Inputs, "documents/"+artifact.DocumentsFile) }, "has no input documents/documents.parquet", 0},
 		"parameters":   {func(task *action.Task, _ *shelf) { task.Descriptor.Parameters = json.RawMessage(`[]`) }, "parameters of a score: json: ", 0},
-		"places":       {func(task *action.Task, _ *shelf) { task.Machine = json.RawMessage(`[]`) }, "places on this machine of a score: json: ", 0},
+		"places":       {func(task *action.Task, _ *shelf) { task.Machine = json.RawMessage(`[]`) }, "local settings of a score: json: ", 0},
 		"no model":     {func(_ *action.Task, s *shelf) { s.fail = errors.New("no model") }, "no model", 0},
 		"a context that is too long": {func(task *action.Task, _ *shelf) {
 			task.Descriptor.Parameters = json.RawMessage(`{"config":{},"settings":{"context":101}}`)
@@ -163,7 +163,7 @@ func TestWorkFails(t *testing.T) {
 		"too few answers":              {func(_ *action.Task, s *shelf) { s.model.skip = 1 }, "the backend returned results for 1 of 2 documents", 1},
 		"a document that is too large": {func(_ *action.Task, s *shelf) { s.model.fail = full }, "the abacus is full; a single document does not fit: lower limits.bytes", 1},
 		"another error":                {func(_ *action.Task, s *shelf) { s.model.fail = errors.New("beads fell off") }, "beads fell off", 1},
-		"a folder that is not there":   {func(task *action.Task, _ *shelf) { task.Dir = filepath.Join(task.Dir, "missing") }, "no such file or directory", 1},
+		"a missing directory":          {func(task *action.Task, _ *shelf) { task.Dir = filepath.Join(task.Dir, "missing") }, "no such file or directory", 1},
 	} {
 		task, s := newTask(t, "ab", "c")
 		test.change(task, s)
@@ -276,7 +276,7 @@ func TestHeadline(t *testing.T) {
 
 var approximate = cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) < 1e-12 })
 
-// What a terminal shows of a large table is bounded, and says so.
+// The part of a large table that a terminal shows is bounded, and a line reports this.
 func TestLargeHeadline(t *testing.T) {
 	for _, test := range []struct {
 		datasets, models, lines, columns int

@@ -158,7 +158,7 @@ func TestImport(t *testing.T) {
 		t.Fatal(err)
 	}
 	if left, err := os.ReadDir(scratch); err != nil || len(left) > 0 {
-		t.Errorf("got %v (%v) in the scratch folder", left, err)
+		t.Errorf("got %v (%v) in the scratch directory", left, err)
 	}
 }
 
@@ -185,7 +185,7 @@ func TestImportRefuses(t *testing.T) {
 		{"name that ends in a slash", []foreign{row("a/", "s", 1, "x", 0, 1)}, `invalid dataset_name "a/": empty`},
 		{"name of the whole file system", []foreign{row("/a", "s", 1, "x", 0, 1)}, `invalid dataset_name "/a"`},
 		{"name of no dataset", []foreign{row(".", "s", 1, "x", 0, 1)}, `invalid dataset_name "."`},
-		{"name with a part of this folder", []foreign{row("a/./b", "s", 1, "x", 0, 1)}, `invalid dataset_name "a/./b"`},
+		{"name with a . component", []foreign{row("a/./b", "s", 1, "x", 0, 1)}, `invalid dataset_name "a/./b"`},
 		{"sum", []foreign{row("a", "s", 1, "xy", 0, 1e308, 1e308)}, `the sum of the losses is not finite`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -256,7 +256,7 @@ func TestMeasured(t *testing.T) {
 	}
 }
 
-// A verification replays the ledger of each dataset, and says which is wrong.
+// A verification replays the ledger of each dataset, and names the wrong one.
 func TestVerify(t *testing.T) {
 	dir := t.TempDir()
 	found, err := Import(t.Context(), write(t, row("a", "s", 3, "d", 0, 2), row("b/x", "s", 9, "ef", 0, 1, 1)), dir, t.TempDir(), "theirs")

@@ -26,11 +26,11 @@ import (
 
 func TestMain(m *testing.M) { actiontest.Main(m, map[string]sdk.Backend{"echo": echo{}}) }
 
-// echo "trains" models that hold what it read, a document a line.
+// echo "trains" models that contain the documents, one per line.
 type echo struct{}
 
 type echoConfig struct {
-	// Stop is the number of documents after which it stops reading, 0 for all; Error is what it then says.
+	// Stop is the number of documents after which it stops reading, 0 for all. Error is the message that it then returns.
 	Stop  int
 	Error string
 }
@@ -93,7 +93,7 @@ func TestTrain(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l := training(t, test.config, test.on...)
-			// The backend cannot load what it trained.
+			// The backend cannot load the model that it trained.
 			p, _ := l.Run()
 			got, err := os.ReadFile(l.Path(p, "train m", artifact.ModelFile))
 			if err != nil || string(got) != test.want {
@@ -197,10 +197,10 @@ func TestSettings(t *testing.T) {
 	}{
 		"no backend": {func(task *action.Task) { task.Plugins = backends{model: &m, none: errors.New("no backend")} }, "no backend"},
 		"parameters": {func(task *action.Task) { task.Descriptor.Parameters = json.RawMessage("[]") }, "parameters of a train: "},
-		"places":     {func(task *action.Task) { task.Machine = json.RawMessage("[]") }, "places on this machine of a train: "},
+		"places":     {func(task *action.Task) { task.Machine = json.RawMessage("[]") }, "local settings of a train: "},
 		"settings":   {func(task *action.Task) { task.Machine = json.RawMessage(`{"settings":{"order.x":1}}`) }, "configuration "},
 		"documents":  {func(task *action.Task) { task.Inputs = map[string]string{"000/documents.parquet": "/missing"} }, "open /missing: "},
-		"folder":     {func(task *action.Task) { task.Dir = filepath.Join(task.Dir, "missing") }, "no such file or directory"},
+		"directory":  {func(task *action.Task) { task.Dir = filepath.Join(task.Dir, "missing") }, "no such file or directory"},
 	} {
 		bad := *task
 		test.change(&bad)
