@@ -66,7 +66,7 @@ func (s *suite) fullDisk(t *testing.T) {
 	}
 	random := rand.New(rand.NewPCG(s.seed, 1))
 	for i := range 6 {
-		// From next to nothing to nearly everything fits.
+		// From almost nothing to almost everything fits.
 		room := page * (4 + int64(i)*s.bytes/page/6 + random.Int64N(s.bytes/page/7))
 		whole := i%2 == 1
 		t.Run(fmt.Sprintf("room for %d of %d bytes, spec on it %v", room, s.bytes, whole), func(t *testing.T) {
@@ -110,7 +110,7 @@ func (s *suite) placeOnDisk(t *testing.T, disk string, whole bool) *place {
 	return p
 }
 
-// used returns how many bytes of a disk are in use.
+// used returns the number of used bytes of a disk.
 func used(t *testing.T, disk string) int64 {
 	t.Helper()
 	var s syscall.Statfs_t
@@ -148,7 +148,7 @@ func (s *suite) readOnlyDisk(t *testing.T) {
 				}
 			}
 
-			// Shorter documents are something to do.
+			// Shorter documents need new work.
 			c := p.start("run", "-t", "bytes=100")
 			if code, output := c.wait(), c.stderr.String(); code != 1 || !strings.Contains(output, "read-only") || !strings.Contains(output, p.store) ||
 				!strings.Contains(output, "choose a store on another") {

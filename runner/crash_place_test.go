@@ -62,7 +62,7 @@ gaps: {
 }
 `
 
-// writeSpec writes the spec and its text, which is the same every time, to dir.
+// writeSpec writes the spec and its text, which is always the same, to dir.
 func writeSpec(t *testing.T, dir string) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(1, 2))
@@ -80,7 +80,7 @@ func writeSpec(t *testing.T, dir string) {
 	}
 }
 
-// corpus makes text of words that are as unequally frequent as real ones, some of them not ASCII.
+// corpus generates text of words with realistic frequencies, some of them not ASCII.
 func corpus(random *rand.Rand, name string, size int) string {
 	var text strings.Builder
 	for text.Len() < size {
@@ -102,7 +102,7 @@ func corpus(random *rand.Rand, name string, size int) string {
 // place is a directory with the spec, and a separate temporary directory, so that all files that a run leaves can be found.
 type place struct {
 	t *testing.T
-	// binary is a link to the runner that no other place has, so that its processes can be told from all others.
+	// binary is a link to the runner that is unique to this place, so that its processes can be identified.
 	binary   string
 	dir, tmp string
 	store    string
@@ -171,7 +171,7 @@ func (p *place) start(args ...string) *process {
 	c.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + p.tmp}, p.env...)
 	c.cmd.Stdout, c.cmd.Stderr = &c.stdout, &c.stderr
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	// An orphan may hold the output open; it is found and named later.
+	// An orphan may keep the output open; it is found and reported later.
 	c.cmd.WaitDelay = 5 * time.Second
 	if err := c.cmd.Start(); err != nil {
 		p.t.Fatal(err)
@@ -179,7 +179,7 @@ func (p *place) start(args ...string) *process {
 	return c
 }
 
-// wait returns the exit code, -1 if a signal ended the process.
+// wait returns the exit code, or -1 if a signal ended the process.
 func (c *process) wait() int {
 	_ = c.cmd.Wait()
 	return c.cmd.ProcessState.ExitCode()
@@ -195,7 +195,7 @@ func (c *process) signal(t *testing.T, s syscall.Signal) {
 // ended reports whether the process has ended. The caller must still call wait.
 func (c *process) ended() bool { return state(c.cmd.Process.Pid) == 'Z' }
 
-// do runs the runner to its end, which must be the given code, and returns its output.
+// do runs the runner, which must exit with the given code, and returns its output.
 func (p *place) do(code int, args ...string) (stdout, stderr string) {
 	p.t.Helper()
 	c := p.start(args...)
@@ -205,7 +205,7 @@ func (p *place) do(code int, args ...string) (stdout, stderr string) {
 	return c.stdout.String(), c.stderr.String()
 }
 
-// doJSON is do with exit code 0 and a result in JSON.
+// doJSON is do with exit code 0 and JSON output.
 func (p *place) doJSON(into any, args ...string) {
 	p.t.Helper()
 	stdout, _ := p.do(0, append([]string{"--json"}, args...)...)
@@ -255,7 +255,7 @@ func (p *place) mustEqual(reference map[string]string) {
 	}
 }
 
-// size returns how much space the files of the store take on a disk.
+// size returns the disk space of the store's files.
 func (p *place) size() (bytes int64) {
 	p.t.Helper()
 	err := filepath.WalkDir(p.store, func(_ string, e fs.DirEntry, err error) error {
@@ -275,18 +275,18 @@ func (p *place) size() (bytes int64) {
 	return bytes
 }
 
-// page is the unit in which a disk's space is used.
+// page is the unit of disk space.
 const page = 4096
 
-// perRun are the files whose names and content are a run's own: journals, the digests of files as they were on a disk, and the
+// perRun matches files that are specific to a run: journals, the digests of files on a disk, and the
 // jobs of runs that use processes.
 var perRun = regexp.MustCompile(`^dir/\.surprisal/(runs/[^/]+/(journal\.jsonl|log\.jsonl|rates\.json)|digests\.(json|lock))$|^store/runs/[^/]+\.json$|^store/runs/[^/]+/[0-9a-f]{64}$|^store/jobs/[0-9a-f]{64}\.json$`)
 
 // isRecord matches the paths of actions' records.
 var isRecord = regexp.MustCompile(`/actions/[0-9a-f]{2}/[0-9a-f]{64}\.json$|/\.artifact$`)
 
-// contents returns the digest of every file of the folder, the store and the temporary folder, and what actions' records
-// say apart from times.
+// contents returns the digest of every file of the directory, the store and the temporary directory, and the content of
+// records without times.
 func (p *place) contents() map[string]string {
 	p.t.Helper()
 	contents := map[string]string{}
@@ -339,7 +339,7 @@ func summary(path string) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// noProcesses fails if a process of the runner's binary outlives it by more than a moment.
+// noProcesses fails if a process of the runner's binary outlives it by more than a short time.
 func (p *place) noProcesses() {
 	p.t.Helper()
 	var left []int
@@ -354,7 +354,7 @@ func (p *place) noProcesses() {
 	p.t.FailNow()
 }
 
-// processes lists the living processes of the binary under test, those of a parent if that is not 0.
+// processes lists the live processes of the binary under test, only children of parent if that is not 0.
 func (p *place) processes(parent int) (pids []int) {
 	p.t.Helper()
 	entries, err := os.ReadDir("/proc")
@@ -366,7 +366,7 @@ func (p *place) processes(parent int) (pids []int) {
 		if err != nil {
 			continue
 		}
-		// A process that is over, or another user's, has no such link.
+		// A process that has ended, or of another user, has no such link.
 		exe, _ := os.Readlink(filepath.Join("/proc", e.Name(), "exe"))
 		if exe == p.binary && (parent == 0 || parentOf(pid) == parent) && state(pid) != 'Z' {
 			pids = append(pids, pid)
@@ -407,7 +407,7 @@ func commandLine(pid int) string {
 	return strings.ReplaceAll(strings.TrimRight(string(data), "\x00"), "\x00", " ")
 }
 
-// await waits until the process has said something on standard error.
+// await waits until the process has printed a text on standard error.
 func (c *process) await(t *testing.T, what string) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !strings.Contains(c.stderr.String(), what); time.Sleep(time.Millisecond) {

@@ -131,7 +131,7 @@ func (s *suite) killedRunner(t *testing.T) {
 	t.Logf("%d of %d killed runs were at work on actions", interrupted, killedRunners)
 }
 
-// A plugin that dies, at whatever moment, is started again, so that the run ends well all the same.
+// A plugin that crashes at any moment is restarted, so that the run succeeds.
 func (s *suite) killedPlugin(t *testing.T) {
 	t.Parallel()
 	moment, random := s.moments()
@@ -188,7 +188,7 @@ func (s *suite) killedProcesses(t *testing.T) {
 	}
 }
 
-// killWorker waits for a process that does actions for a run and kills it. It returns false where the run ends before.
+// killWorker waits for a process that executes actions of a run and kills it. It returns false if the run ends first.
 func (p *place) killWorker(c *process, random *rand.Rand) bool {
 	p.t.Helper()
 	for !c.ended() {
@@ -211,7 +211,7 @@ func (p *place) killWorker(c *process, random *rand.Rand) bool {
 	return false
 }
 
-// Where and how a run is made changes nothing that it makes.
+// The place and the options of a run do not change its results.
 func (s *suite) machines(t *testing.T) {
 	t.Parallel()
 	a, b := newPlace(t, s.binary, ""), newPlace(t, s.binary, "")
@@ -270,7 +270,7 @@ func (s *suite) twoInterrupts(t *testing.T, mode ...string) {
 	p.mustEqual(s.reference)
 }
 
-// startAndStopBackends starts a run and stops its backends, as SIGSTOP does, while scores are in flight, which then wait.
+// startAndStopBackends starts a run and stops its backends with SIGSTOP while scores are running, which then wait.
 func (p *place) startAndStopBackends(mode ...string) (c *process, backends []int) {
 	p.t.Helper()
 	c = p.start(append([]string{"run"}, mode...)...)
@@ -291,7 +291,7 @@ func (p *place) startAndStopBackends(mode ...string) (c *process, backends []int
 	return c, backends
 }
 
-// Two people who run the same thing in the same directory do not get in each other's way.
+// Two concurrent runs in the same directory do not disturb each other.
 func (s *suite) twoRunners(t *testing.T) {
 	t.Parallel()
 	for i := range 5 {

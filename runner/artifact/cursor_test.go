@@ -8,7 +8,7 @@ import (
 	"github.com/parquet-go/parquet-go/encoding"
 )
 
-// A page whose indexes lead outside its dictionary is refused; the last entry is inside.
+// A page with indexes outside its dictionary is rejected. The last entry is inside.
 func TestDictionaryIndexes(t *testing.T) {
 	values := []int32{10, 20, 30}
 	dictionary := parquet.Int32Type.NewDictionary(0, len(values), encoding.Int32Values(values))

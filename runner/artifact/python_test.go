@@ -68,7 +68,7 @@ func decodeReadBack(t *testing.T, path string) (r readBack) {
 	return r
 }
 
-// pyarrow and DuckDB find the columns of artifacts.md with their types, and in them the values that were written.
+// pyarrow and DuckDB read the documented columns with their types and values.
 func TestReadBack(t *testing.T) {
 	scored := []artifact.ExportedDocument{
 		{
@@ -130,7 +130,7 @@ func TestReadBack(t *testing.T) {
 	}
 }
 
-// What pyarrow writes with its defaults, in any version of its pages, compression and dictionaries, is read back as it was.
+// Tables that pyarrow writes with its defaults, with any page version, compression and dictionaries, are read unchanged.
 func TestReadPyarrow(t *testing.T) {
 	dir := t.TempDir()
 	var want []struct {

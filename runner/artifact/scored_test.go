@@ -65,7 +65,7 @@ func writeScored(t testing.TB, documents ...artifact.ScoredDocument) string {
 	})
 }
 
-// special are documents out of the ordinary.
+// special are unusual documents.
 var special = []artifact.ScoredDocument{
 	{Shard: "a", Row: 1, Text: "abcd", ScoreStart: 1, ScoreEnd: 3, TokenIDs: []int32{1, 2}, TokenStarts: []int32{0, 3}, TokenEnds: []int32{1, 4},
 		TokenNLL: []float64{1, 2}, UnscoredStarts: []int32{1}, UnscoredEnds: []int32{3}},
@@ -76,7 +76,7 @@ var special = []artifact.ScoredDocument{
 	{Shard: "b", Row: 4, Text: "no token", UnscoredStarts: []int32{0}, UnscoredEnds: []int32{8}},
 }
 
-// Rows of every size, empty ones and ones that fill many pages included, come back as they were written, from the start
+// Rows of every size, including empty ones and ones that fill many pages, are read unchanged, from the start
 // and after a seek, and equal rows give equal bytes.
 func TestScoredRoundTrip(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
@@ -121,7 +121,7 @@ func TestScoredRoundTrip(t *testing.T) {
 			if i != len(want) || reader.Len() != int64(i) {
 				t.Fatalf("got %d rows and length %d, want %d", i, reader.Len(), len(want))
 			}
-			var got artifact.ScoredDocument // its slices are used again
+			var got artifact.ScoredDocument // its slices are reused
 			for _, i := range []int{9, 2, 2, 3, 15, 0, 13, 1} {
 				if err := errors.Join(reader.SeekRow(int64(i)), reader.Read(&got)); err != nil {
 					t.Fatal(err)
@@ -135,7 +135,7 @@ func TestScoredRoundTrip(t *testing.T) {
 	}
 }
 
-// Losses of bytes follow from those of tokens, or are as another tool gave them.
+// Losses of bytes follow from those of tokens, or are those of an imported table.
 func TestLosses(t *testing.T) {
 	for _, test := range []struct {
 		d       artifact.ScoredDocument
@@ -147,7 +147,7 @@ func TestLosses(t *testing.T) {
 		{special[2], []float64{}, 0},
 		{special[3], []float64{}, 3},
 		{special[4], make([]float64, 8), 0},
-		{ // A token without bytes passes its loss over an unscored token to the next that is scored.
+		{ // The loss of a token without bytes is added to the next scored token, past an unscored one.
 			artifact.ScoredDocument{
 				Text: "abcdef", TokenEnds: []int32{0, 2, 4, 6, 6}, TokenNLL: []float64{1, 0, 3, 5, 7}, UnscoredStarts: []int32{0}, UnscoredEnds: []int32{2},
 			},
@@ -287,7 +287,7 @@ func TestGroupsOfRows(t *testing.T) {
 	}
 }
 
-// A document's cuts are read without its losses.
+// The tokens of a document are read without its losses.
 func TestCuts(t *testing.T) {
 	reader, err := artifact.OpenTokens(writeScored(t, special...))
 	if err != nil {
@@ -306,7 +306,7 @@ func TestCuts(t *testing.T) {
 	}
 }
 
-// Starts that follow from the ends are not stored, and are told all the same.
+// Starts that follow from the ends are not stored, but are returned.
 func TestStarts(t *testing.T) {
 	for _, test := range []struct{ starts, ends, stored, want []int32 }{
 		{[]int32{0, 2, 2}, []int32{2, 2, 5}, nil, []int32{0, 2, 2}},
@@ -343,7 +343,7 @@ func readScored(path string) error {
 	return reader.Close()
 }
 
-// Rows whose lists are most of a page have the page's memory: nothing that is read later is written there.
+// Rows whose lists are most of a page refer to the page's memory, which later reads do not overwrite.
 func TestLargeRows(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 8))
 	var want []artifact.ScoredDocument
@@ -386,7 +386,7 @@ func TestListOverPages(t *testing.T) {
 		Row    int64   `parquet:"row_index"`
 		Starts []int32 `parquet:"unscored_starts,list"`
 	}
-	// Each page holds about ten values, and the writer ends it wherever it is full, a list of nothing among them.
+	// Each page has about ten values. The writer ends a page when it is full, also after an empty list.
 	sizes := []int{28, 0, 21, 14, 0, 0, 7, 10, 0, 9, 0, 1, 0, 0, 8, 0}
 	for empty := range 24 {
 		sizes = append(sizes, empty%3, 0)
@@ -447,7 +447,7 @@ func TestListOverPages(t *testing.T) {
 	}
 }
 
-// An optional list may be empty, and is refused if it is null.
+// An optional list may be empty, but not null.
 func TestNullLists(t *testing.T) {
 	type row struct {
 		List []int32 `parquet:"list,optional,list"`

@@ -34,7 +34,7 @@ func sources(t testing.TB, limit int) []string {
 	return texts
 }
 
-// A score of real text in tokens of four bytes takes at most three bytes for each byte of text, although its losses are
+// A score of real text in tokens of four bytes takes at most three bytes per byte of text, although its losses are
 // random and so cannot be compressed.
 func TestSize(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 12))

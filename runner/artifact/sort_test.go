@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// A sort gives the same order however little it may hold, and leaves no file behind.
+// A sort gives the same order with any memory limit, and leaves no file behind.
 func TestSortExported(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	var rows []ExportedDocument
@@ -48,7 +48,7 @@ func TestSortExported(t *testing.T) {
 				last = next
 			}
 		}
-		// Rows with equal keys may come in any order among themselves.
+		// Rows with equal shard and number may be in any order.
 		var sorted []string
 		for _, row := range rows {
 			sorted = append(sorted, key(row))
@@ -100,7 +100,7 @@ func TestSortLedger(t *testing.T) {
 	}
 }
 
-// A cancelled sort ends with the context's error, wherever it is, and leaves no file behind.
+// A sort that is canceled at any point ends with the context's error, and leaves no file behind.
 func TestSortCancelled(t *testing.T) {
 	for _, at := range []string{"reading", "merging"} {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -16,7 +16,7 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// What follows from counts and losses: bits per byte, and perplexities of what there is.
+// Bits per byte and perplexities follow from counts and losses.
 func TestFinish(t *testing.T) {
 	e := func(x float64) *float64 { x = math.Exp(x); return &x }
 	for _, test := range []struct{ s, want artifact.ScoreSummary }{
@@ -41,7 +41,7 @@ func TestFinish(t *testing.T) {
 	}
 }
 
-// Ledgers add up account by account.
+// Ledgers are summed by category.
 func TestLedgerTotals(t *testing.T) {
 	var l artifact.LedgerTotals
 	l.Add(protocol.Ledger{Tokens: 15, Span: 1, Outside: 2, EOS: 4, NoBytes: 8})
@@ -57,7 +57,7 @@ func TestLedgerTotals(t *testing.T) {
 	}
 }
 
-// JSON is written for people; what cannot be written or read names the file.
+// JSON is indented, and errors contain the name of the file.
 func TestJSON(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f.json")
 	if err := artifact.WriteJSON(path, map[string]int{"b": 1, "a": 2}); err != nil {
@@ -81,7 +81,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// The order of rows is that of shards, byte by byte, and then of numbers.
+// Rows are ordered by shard, bytewise, and then by number.
 func TestCompareKeys(t *testing.T) {
 	for _, test := range []struct {
 		a, b   artifact.RowID
@@ -99,7 +99,7 @@ func TestCompareKeys(t *testing.T) {
 	}
 }
 
-// Documents out of their bounds are refused by writer and reader, those at them are not.
+// Writer and reader reject documents outside the limits, and accept those at the limits.
 func TestDocumentBounds(t *testing.T) {
 	for _, test := range []struct {
 		d    artifact.Document

@@ -64,7 +64,7 @@ func writeExported(t testing.TB, documents ...artifact.ExportedDocument) string 
 	return path
 }
 
-// Rows of every size, empty ones included, come back as they were written.
+// Rows of every size, including empty ones, are read unchanged.
 func TestExportedRoundTrip(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var want []artifact.ExportedDocument
@@ -94,7 +94,7 @@ func TestExportedRoundTrip(t *testing.T) {
 	}
 }
 
-// Keys are read without the rest of a row.
+// Shards and row numbers are read without the rest of a row.
 func TestKeys(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	keys, err := artifact.OpenRowIDs(writeExported(t, exported(r, 7, 10), exported(r, 3, 0)))
@@ -265,7 +265,7 @@ func rowsOf(path string) (rows []artifact.ExportedDocument, err error) {
 	return rows, nil
 }
 
-// A file with other columns is refused by name and type; optional columns and lists, as pyarrow writes them, are read.
+// A file with other columns is rejected with name and type. Optional columns and lists, as pyarrow writes them, are read.
 func TestColumns(t *testing.T) {
 	type optional struct {
 		Dataset     string    `parquet:"dataset_name,optional,dict"`
@@ -327,7 +327,7 @@ func TestColumns(t *testing.T) {
 	}
 }
 
-// Every prefix of a file and every file with a damaged byte is refused or read; none panics.
+// Every prefix of a file and every file with a damaged byte is either rejected or read, without a panic.
 func TestDamagedFiles(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	whole, err := os.ReadFile(writeExported(t, exported(r, 0, 40), exported(r, 1, 0), exported(r, 2, 300)))
@@ -385,7 +385,7 @@ func FuzzExported(f *testing.F) {
 	})
 }
 
-// A row group ends when its rows have 8 MiB, and the next one begins anew.
+// A row group ends when its rows have 8 MiB.
 func TestRowGroups(t *testing.T) {
 	path := create(t, "documents.parquet", func(f io.Writer) error {
 		w := artifact.NewDocumentWriter(f)

@@ -52,7 +52,7 @@ func newBench(t *testing.T, cores int64) *bench {
 	return newBenchIn(t, cores, t.TempDir(), "run")
 }
 
-// newBenchIn returns a bench with a store of a directory, for a run.
+// newBenchIn returns a bench with a store in a directory, for a run.
 func newBenchIn(t *testing.T, cores int64, dir, run string) *bench {
 	t.Helper()
 	s, err := store.Open(t.Context(), dir)
@@ -93,7 +93,7 @@ func (c cache) LookupMany(ctx context.Context, keys []string) (map[string]*store
 	return c.store.LookupMany(ctx, keys, "")
 }
 
-// fake is a kind whose work is that of a test.
+// fake is a kind whose work a test defines.
 type fake struct {
 	action.Kind
 	b *bench
@@ -150,7 +150,7 @@ func (b *bench) Observe(e Event) {
 // Advance implements Observer.
 func (b *bench) Advance(*plan.Action, action.Progress) {}
 
-// plan is of two models, one of them trained on a, and the datasets a, b and c; c has the content of b. A gap compares the
+// plan has two models, one of them trained on a, and the datasets a, b and c; c has the content of b. A gap compares the
 // models on a.
 func (b *bench) plan() *plan.Plan {
 	b.t.Helper()
@@ -247,7 +247,7 @@ func TestRun(t *testing.T) {
 	if p.Count(plan.Done)+p.Count(plan.Cached) != len(p.Actions) {
 		t.Error(states(p))
 	}
-	// Of b and c, one was made and the other is the same.
+	// b and c are equal, so that only one was made.
 	if x, y := p.Action("materialize b"), p.Action("materialize c"); x.State == y.State || x.Outputs[0] != y.Outputs[0] {
 		t.Errorf("%s and %s", x.State, y.State)
 	}
@@ -268,7 +268,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// On one core the work comes in the order of the plan, as far as its inputs allow and once it is known what there is to do.
+// On one core, actions run in the order of the plan, as far as their inputs allow and once the lookups are done.
 func TestOrder(t *testing.T) {
 	b := newBench(t, 1)
 	b.run(t.Context(), b.plan())
@@ -310,7 +310,7 @@ func TestFailureBlocksOnlyDependents(t *testing.T) {
 	}
 }
 
-// What has the key of a failed action failed, too.
+// Actions with the same key as a failed action also fail.
 func TestFailureIsShared(t *testing.T) {
 	b := newBench(t, 2)
 	b.work = func(_ context.Context, task *action.Task) error {
@@ -356,7 +356,7 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-// What failed and then was not started again has failed as it did.
+// An action that failed and was not restarted keeps its error.
 func TestStopWhileRetrying(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, 1)
@@ -387,7 +387,7 @@ func TestStopWhileRetrying(t *testing.T) {
 	})
 }
 
-// What waits to be tried again when a run is stopped has failed, and the run does not wait for it.
+// An action that waits for a retry when a run is stopped has failed, and the run does not wait for it.
 func TestStopInBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, 1)
@@ -407,7 +407,7 @@ func TestStopInBackoff(t *testing.T) {
 	})
 }
 
-// A store that takes nothing more ends the run: all that is left would be computed in vain.
+// A store that cannot be written to ends the run, because all further results would be lost.
 func TestUnwritableStore(t *testing.T) {
 	b := newBench(t, 1)
 	b.engine.Retries = 3
@@ -426,7 +426,7 @@ func TestUnwritableStore(t *testing.T) {
 	}
 }
 
-// retiring notes which models are retired.
+// retiring records which models are retired.
 type retiring struct {
 	executor.Executor
 	models []string
@@ -437,7 +437,7 @@ func (r *retiring) Retire(model string) {
 	r.Executor.Retire(model)
 }
 
-// A model is retired when the last action that is to use it has ended. Those whose results were there do not count.
+// A model is retired when the last action that uses it has ended. Cached actions do not count.
 func TestModelsAreRetired(t *testing.T) {
 	b := newBench(t, 2)
 	b.work = func(_ context.Context, task *action.Task) error {
@@ -492,7 +492,7 @@ func TestPublishedMeanwhile(t *testing.T) {
 	}
 }
 
-// Two runs of the same in one store do each action once, and both have its result.
+// Two equal runs with one store execute each action once, and both have its result.
 func TestRunsShareWork(t *testing.T) {
 	first := newBench(t, 1)
 	second := newBenchIn(t, 4, first.store.String(), "other")
@@ -501,7 +501,7 @@ func TestRunsShareWork(t *testing.T) {
 		if len(first.tasks) > 1 {
 			return nil
 		}
-		// Time enough for the other run to begin the same, if it does not wait.
+		// Enough time for the other run to start the same action, if it does not wait.
 		close(begun)
 		for end := time.Now().Add(200 * time.Millisecond); time.Now().Before(end); time.Sleep(time.Millisecond) {
 			second.mu.Lock()
@@ -536,7 +536,7 @@ func TestRunsShareWork(t *testing.T) {
 	}
 }
 
-// A group has as many actions as it may, in plan order, and the others stay in line.
+// A group has the maximum number of actions, in plan order, and the others stay in the queue.
 func TestTake(t *testing.T) {
 	var q queue
 	for i := range 6 {
@@ -557,7 +557,7 @@ func TestTake(t *testing.T) {
 	}
 }
 
-// However often an action is tried again, each wait is as long as the one before or longer, and none is longer than a minute.
+// The delays before retries never decrease, and none is longer than a minute.
 func TestBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, 1)
@@ -598,7 +598,7 @@ func TestTooFewRetries(t *testing.T) {
 	}
 }
 
-// A worker that gives up on its own, as a call to a plugin does, has failed: nobody cancelled the run.
+// A worker that gives up by itself, like a call to a plugin, has failed, because the run was not canceled.
 func TestCancelledByNobody(t *testing.T) {
 	b := newBench(t, 2)
 	b.work = func(_ context.Context, task *action.Task) error {
@@ -614,7 +614,7 @@ func TestCancelledByNobody(t *testing.T) {
 	}
 }
 
-// telling notes the events and the progress of a run.
+// telling records the events and the progress of a run.
 type telling struct {
 	events   []Event
 	progress map[string]action.Progress
@@ -627,7 +627,7 @@ func (o *telling) Advance(a *plan.Action, p action.Progress) {
 	o.progress[a.Name] = sum
 }
 
-// Progress is told of the action that makes it; an event has its time, and the error and the number of the attempt where
+// Progress is reported for the action that makes it. An event has a time, and the error and the number of the attempt if
 // there is one.
 func TestObserver(t *testing.T) {
 	b := newBench(t, 1)
@@ -702,14 +702,14 @@ func (g *groups) Submit(ctx context.Context, group []plan.Job) {
 	g.Executor.Submit(ctx, group)
 }
 
-// Actions that use one model are handed out together, as many as an executor takes; others are handed out alone.
+// Actions that use the same model are submitted together, up to the executor's group size. Others are submitted alone.
 func TestGroups(t *testing.T) {
 	for size, want := range map[int]string{1: "1 1", 2: "2", 32: "2"} {
 		b := newBench(t, 1)
 		g := &groups{Executor: b.engine.Executor, size: size}
 		b.engine.Executor = g
 		p := b.plan()
-		// The datasets are there, so that all scores of x are ready at once.
+		// The datasets exist, so that all scores of x are ready at once.
 		for _, name := range []string{"materialize a", "materialize b"} {
 			if err := p.Resolve(t.Context(), cache{b.store}); err != nil {
 				t.Fatal(err)
@@ -758,7 +758,7 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-// Once stopped, what runs may end, and nothing starts.
+// After a stop, running actions may finish, and no action starts.
 func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, 1)
@@ -841,7 +841,7 @@ func TestCancel(t *testing.T) {
 	})
 }
 
-// An output that was promised and not made fails the action; nothing of it is found later.
+// A missing output fails the action, and no result is stored.
 func TestPublishFailure(t *testing.T) {
 	b := newBench(t, 2)
 	gap := slices.IndexFunc(b.kinds, func(k action.Kind) bool { return k.Name() == "gap" })
@@ -864,7 +864,7 @@ func (promising) Work(context.Context, *action.Task) (action.Result, error) {
 	return action.Result{Files: []string{artifact.SummaryFile}}, nil
 }
 
-// A plan of another runner may have kinds that this one does not know.
+// A plan of another runner may have kinds that this one does not support.
 func TestNoKind(t *testing.T) {
 	b := newBench(t, 2)
 	p := b.plan()
@@ -890,7 +890,7 @@ func TestTooLargeForTheMachine(t *testing.T) {
 	}
 }
 
-// Many more actions than are ever in flight, most of them equal, each done once.
+// Many more actions than run concurrently, most of them equal, are each executed once.
 func TestManyActions(t *testing.T) {
 	const datasets, contents = 300, 7
 	b := newBench(t, 8)
@@ -902,7 +902,7 @@ func TestManyActions(t *testing.T) {
 			Parameters: []byte("{}"), Files: []protocol.File{{Name: "f", Digest: protocol.Digest(fmt.Append(nil, i%contents))}},
 		}
 	}
-	// Equal training data of other names, so that the same models are made by many actions.
+	// Equal training data with different names, so that many actions make the same models.
 	for i := range datasets {
 		e.Models = append(e.Models, spec.Model{Name: fmt.Sprintf("m%03d", i), Backend: &spec.Backend{
 			Config: []byte("{}"), Train: []string{e.Datasets[i].Name},

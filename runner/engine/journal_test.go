@@ -87,7 +87,7 @@ func TestJournal(t *testing.T) {
 	}
 }
 
-// A run tells how far its actions are, from the start of each attempt, and when the attempt began.
+// A journal records the progress of actions from the start of each attempt, and when the attempt began.
 func TestJournalTellsProgress(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "runs", "id")
 	j := newJournal(t, dir)
@@ -141,7 +141,7 @@ func TestJournalFigures(t *testing.T) {
 	}
 }
 
-// Nothing in a journal is a command to a terminal.
+// A journal contains no control characters of a terminal.
 func TestJournalIsVisible(t *testing.T) {
 	dir := t.TempDir()
 	j := newJournal(t, dir)
@@ -199,7 +199,7 @@ func TestJournalDirsOfOthers(t *testing.T) {
 	}
 }
 
-// Figures that come often are written seldom.
+// Frequent progress is written at intervals.
 func TestJournalIsNotFlooded(t *testing.T) {
 	dir := t.TempDir()
 	j := newJournal(t, dir)
@@ -285,8 +285,8 @@ func TestHalfALine(t *testing.T) {
 	}
 }
 
-// After a write that failed, as on a full disk, nothing is written that would make the journal unreadable, and the error is
-// told.
+// After a failed write, as on a full disk, nothing more is written that would make the journal unreadable, and the error is
+// returned.
 func TestFailedWrite(t *testing.T) {
 	dir := t.TempDir()
 	j := newJournal(t, dir)
@@ -340,7 +340,7 @@ func TestJournalDirs(t *testing.T) {
 	if d := cmp.Diff([]string{"20260103-1", "20260102-1", "20251231-9"}, got); d != "" || err != nil {
 		t.Error(d, err)
 	}
-	// A clock that is put right does not hide what ran since.
+	// A clock that is set back does not hide later runs.
 	if err := newJournal(t, filepath.Join(runs, "20991231-1")).Close("done"); err != nil {
 		t.Fatal(err)
 	}

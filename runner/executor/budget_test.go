@@ -17,7 +17,7 @@ import (
 )
 
 // Any mix of work stays within the resources of the machine and is completed.
-// run does work once the budget has room for it.
+// run executes work once the budget has room for it.
 func run(ctx context.Context, b *executor.Budget, takes plan.Resources, work func(context.Context) error) error {
 	release, err := b.Acquire(ctx, takes, nil)
 	if err != nil {
@@ -64,7 +64,7 @@ func TestBounds(t *testing.T) {
 	})
 }
 
-// Work that waits for memory leaves the cores to work that needs none.
+// Work that waits for memory does not block cores for work that needs no memory.
 func TestWaitingKeepsNoCore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := executor.NewBudget(plan.Resources{Cores: 2, Memory: 10}, nil, nil)
@@ -177,7 +177,7 @@ func model(id string, memory, devices int64) *plan.Model {
 	return &plan.Model{ID: id, Resources: plan.Resources{Memory: memory, Devices: devices}}
 }
 
-// acquire takes what must be free at once.
+// acquire acquires resources that must be free at once.
 func acquire(t *testing.T, b *executor.Budget, own plan.Resources, m *plan.Model) func() {
 	t.Helper()
 	release, err := b.Acquire(t.Context(), own, m)
@@ -195,13 +195,13 @@ func TestModelsHoldWhatTheyTake(t *testing.T) {
 		b := executor.NewBudget(plan.Resources{Cores: 4, Memory: 10, Devices: 2}, s, nil)
 		acquire(t, b, one, model("a", 4, 1))()
 		acquire(t, b, one, model("b", 4, 1))()
-		// Both are loaded still, and take nothing more when they are used again.
+		// Both are still loaded, and need no more resources when they are used again.
 		acquire(t, b, one, model("a", 4, 1))()
 		acquire(t, b, plan.Resources{Cores: 1, Memory: 2}, nil)()
 		if got := s.names(); got != "" {
 			t.Errorf("evicted %s although all had room", got)
 		}
-		// b was not used for longest. What it held is free once it is closed, and not before.
+		// b is the least recently used. Its resources are free only once it is closed.
 		granted := make(chan func(), 1)
 		go func() { granted <- acquire(t, b, plan.Resources{Cores: 1, Memory: 3}, nil) }()
 		synctest.Wait()
@@ -215,7 +215,7 @@ func TestModelsHoldWhatTheyTake(t *testing.T) {
 			t.Errorf("evicted %q, want b", got)
 		}
 		release()
-		// A device is held, too.
+		// A device is also held.
 		acquire(t, b, plan.Resources{Cores: 1, Devices: 2}, nil)()
 		if got := s.names(); got != "b a" {
 			t.Errorf("evicted %q, want b and then a", got)
@@ -250,7 +250,7 @@ func TestModelsInUseStay(t *testing.T) {
 	})
 }
 
-// A hundred models one at a time never hold more than one.
+// A hundred models used one at a time never hold more than one model's resources.
 func TestRetire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{}
@@ -272,7 +272,7 @@ func TestRetire(t *testing.T) {
 	})
 }
 
-// A model that no work to come needs stays until the last that uses it has ended.
+// A model that no future work needs stays until the last work that uses it has ended.
 func TestRetireWhileShared(t *testing.T) {
 	s := &shelf{}
 	b := executor.NewBudget(plan.Resources{Cores: 2, Memory: 1}, s, nil)
@@ -291,7 +291,7 @@ func TestRetireWhileShared(t *testing.T) {
 	}
 }
 
-// Work does not close the model that it waits to use itself.
+// Work does not close the model that it is waiting for.
 func TestOwnModelStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{}
@@ -386,7 +386,7 @@ func TestNegativeAmounts(t *testing.T) {
 	}
 }
 
-// What a machine has is what work and its model may take together; how much memory its devices have is not known.
+// The resources of a machine limit work together with its model. The memory of its devices is unknown.
 func TestCheck(t *testing.T) {
 	b := executor.NewBudget(plan.Resources{Cores: 2, Memory: 10, Devices: 1}, nil, nil)
 	for _, test := range []struct {
@@ -433,7 +433,7 @@ func free(t *testing.T, b *executor.Budget, own plan.Resources, m *plan.Model) b
 	return true
 }
 
-// What is given back twice is free once.
+// Releasing twice has the effect of releasing once.
 func TestReleaseTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := executor.NewBudget(plan.Resources{Cores: 1}, nil, nil)
@@ -448,8 +448,8 @@ func TestReleaseTwice(t *testing.T) {
 	})
 }
 
-// Models of which it is not known what they take give way to any that is to be loaded, unless they are used; others stay
-// where they are not in the way.
+// Idle models with unknown resources are closed when another model is to be loaded. Others stay
+// loaded if they do not conflict.
 func TestUnknownModelsGiveWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{}
@@ -471,7 +471,7 @@ func TestUnknownModelsGiveWay(t *testing.T) {
 		if got := s.names(); got != "used" {
 			t.Errorf("evicted %q, want used", got)
 		}
-		// Memory is not made by closing a model that has none.
+		// Closing a model without memory does not free memory.
 		acquire(t, b, plan.Resources{Cores: 1, Memory: 10}, nil)()
 		b.Wait()
 		if got := s.names(); got != "used known new" {
@@ -480,7 +480,7 @@ func TestUnknownModelsGiveWay(t *testing.T) {
 	})
 }
 
-// A model that is being closed is loaded anew for who comes then, and closed once.
+// A model that is needed again while it is being closed is loaded again, and closed once.
 func TestModelBeingClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{gate: make(chan struct{})}
@@ -499,7 +499,7 @@ func TestModelBeingClosed(t *testing.T) {
 		if !free(t, b, plan.Resources{Cores: 1, Memory: 10}, nil) || s.names() != "a" {
 			t.Errorf("evicted %q, want a once", s.names())
 		}
-		// It is not retired for good.
+		// It is not retired permanently.
 		acquire(t, b, one, model("a", 4, 0))()
 		b.Wait()
 		if got := s.names(); got != "a" {
@@ -508,7 +508,7 @@ func TestModelBeingClosed(t *testing.T) {
 	})
 }
 
-// All that work takes is given back, and no more.
+// Exactly the acquired resources are released.
 func TestAllIsGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		whole := plan.Resources{Cores: 3, Memory: 20, Devices: 2, DeviceMemory: 50}

@@ -20,7 +20,7 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// loader does jobs by loading their models from a pool, and counts how many are loaded at once.
+// loader executes jobs by loading their models from a pool, and counts how many are loaded at once.
 type loader struct {
 	pool         *host.Pool
 	loaded, most atomic.Int64
@@ -55,7 +55,7 @@ func (l *loader) Do(ctx context.Context, job plan.Job, _ func(action.Progress)) 
 	return &store.Record{Key: job.Key}, false, release()
 }
 
-// A hundred models one at a time hold one, whether it is memory, a device or nothing that is known of what they take.
+// Of a hundred models used one at a time, one is loaded, whether they need memory, a device or unknown resources.
 func TestHundredModels(t *testing.T) {
 	t.Parallel()
 	for what, takes := range map[string]plan.Resources{"memory": {Memory: 8}, "a device": {Devices: 1}, "nothing known": {}} {
@@ -81,7 +81,7 @@ func TestHundredModels(t *testing.T) {
 	}
 }
 
-// Jobs that this runner cannot do are refused before anything is done, and are not worth another try.
+// Jobs that this runner does not support are rejected before any work, and are not retried.
 func TestForeignJobs(t *testing.T) {
 	t.Parallel()
 	w := executor.NewWorker(executor.WorkerOptions{Kinds: kinds.All(), Log: hclog.NewNullLogger()})

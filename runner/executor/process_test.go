@@ -14,7 +14,7 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// Jobs that a stop keeps from beginning have not been done, and whoever asked for them is told so.
+// Jobs that a stop prevents from starting end with ErrStopped.
 func TestDoStopped(t *testing.T) {
 	stop := make(chan struct{})
 	close(stop)

@@ -39,7 +39,7 @@ func openStore(t *testing.T) *store.Store {
 	return s
 }
 
-// jobOf returns a job of a name, of which its key follows.
+// jobOf returns a job with a name, from which its key is derived.
 func jobOf(t *testing.T, name string) plan.Job {
 	t.Helper()
 	d := plan.Descriptor{Kind: "kind", Schema: 3, Parameters: json.RawMessage(`{"name":"` + name + `"}`)}
@@ -71,7 +71,7 @@ func (d doer) Do(ctx context.Context, job plan.Job, advance func(action.Progress
 	return d(ctx, job, advance)
 }
 
-// An update comes out of a line as it went in, but for its record, which is in the store.
+// An update survives encoding as a line, except its record, which is in the store.
 func TestMessages(t *testing.T) {
 	for _, u := range []Update{
 		{Key: "k", Started: true},
@@ -140,7 +140,7 @@ func TestFail(t *testing.T) {
 	}
 }
 
-// Jobs for which a machine is too small, with their models, fail alone.
+// Jobs that need more than the machine has, with their models, fail individually.
 func TestPossible(t *testing.T) {
 	p := &Processes{budget: NewBudget(plan.Resources{Cores: 2, Memory: 10}, nil, nil), updates: make(chan Update, 4)}
 	model := &plan.Model{ID: "m", Resources: plan.Resources{Memory: 6}}
@@ -163,7 +163,7 @@ func TestPossible(t *testing.T) {
 	}
 }
 
-// What work on a model takes is the model's share and its own; of cores, which a model keeps none of, the larger number.
+// The resources of work on a model are the sum of both, except for cores, where the larger number counts.
 func TestWhole(t *testing.T) {
 	own := plan.Resources{Cores: 2, Memory: 10, Devices: 1, DeviceMemory: 100}
 	for _, test := range []struct {
@@ -274,7 +274,7 @@ func told(u Update, made string) string {
 	return s + "; "
 }
 
-// A stop reaches the processes that are at work.
+// A stop reaches running processes.
 func TestStopTellsProcesses(t *testing.T) {
 	p := NewProcesses(NewBudget(plan.Resources{Cores: 1}, nil, nil), nil, nil, hclog.NewNullLogger())
 	output, writer := io.Pipe()
@@ -300,7 +300,7 @@ func TestStopTellsProcesses(t *testing.T) {
 	}
 }
 
-// What becomes of stored jobs is told line by line, the progress of each before its end.
+// Updates of stored jobs are written line by line, the progress of each before its end.
 func TestDo(t *testing.T) {
 	s := openStore(t)
 	keys := putJobs(t, s, "good", "bad", "found")
@@ -365,7 +365,7 @@ func TestDo(t *testing.T) {
 	}
 }
 
-// full takes nothing.
+// full is a writer that always fails.
 type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, io.ErrShortWrite }

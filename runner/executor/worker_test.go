@@ -23,7 +23,7 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// made is a kind of action whose work is that of a test.
+// made is a kind of action whose work a test defines.
 type made func(ctx context.Context, t *action.Task) (action.Result, error)
 
 func (made) Name() string             { return "kind" }
@@ -171,7 +171,7 @@ func TestWorkerFails(t *testing.T) {
 	}
 }
 
-// The result that was published first stays. Only where it is another one was it somebody else's work.
+// The result that was published first stays. It counts as found only if it differs.
 func TestFirstResultStays(t *testing.T) {
 	s := openStore(t)
 	for content, differs := range map[string]bool{"same": false, "other": true} {
@@ -205,7 +205,7 @@ func TestFirstResultStays(t *testing.T) {
 	}
 }
 
-// A plugin that is built in is known by its version, another by its binary, and a job is done by the one that it names.
+// A built-in plugin is identified by its version, and others also by their binary. A job uses the plugin of its descriptor.
 func TestPluginIdentity(t *testing.T) {
 	info := host.Info{Name: "n", Version: "v", Protocol: 4, BinaryDigest: "sha256:x", Path: "/p"}
 	outside := plan.Worker{Name: "n", Version: "v", Protocol: 4, Digest: "sha256:x"}

@@ -17,7 +17,7 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// step is a kind of action that a test makes up.
+// step is a kind of action that a test defines.
 type step struct {
 	name string
 	plan func(b *plan.Builder) error
@@ -128,7 +128,7 @@ func TestCostsAddUp(t *testing.T) {
 	if d := cmp.Diff(plan.Cost{Documents: 4, Bytes: 60, Largest: 30, AtMost: true}, reads.Cost); d != "" {
 		t.Error(d)
 	}
-	// Counts take the place of bounds only where all that is read is counted.
+	// Counts replace bounds only if all inputs are counted.
 	for name, measured := range map[string]map[string]float64{
 		"x": {plan.MeasuredDocuments: 2, plan.MeasuredBytes: 8, plan.MeasuredLargest: 7, plan.MeasuredTokens: 5},
 		"y": {plan.MeasuredDocuments: 1, plan.MeasuredBytes: 3},
@@ -179,7 +179,7 @@ func TestBuildFails(t *testing.T) {
 	}
 }
 
-// A section that a spec lacks leaves its value as it is; datasets and shared actions are found by what they are called.
+// A section that a spec does not have leaves its value unchanged. Datasets and shared actions are found by name.
 func TestBuilder(t *testing.T) {
 	e := &spec.Experiment{Datasets: []spec.Dataset{{Key: "a"}, {Key: "b"}}, Sections: map[string]json.RawMessage{"k": json.RawMessage(`[2]`)}}
 	_, err := plan.Build(e, plan.Catalog{}, []plan.Kind{step{"k", func(b *plan.Builder) error {
@@ -234,7 +234,7 @@ func (c *counting) LookupMany(ctx context.Context, keys []string) (map[string]*s
 	return c.cache.LookupMany(ctx, keys)
 }
 
-// A cache is asked once for each level of a plan that has run, and for no key twice.
+// There is one lookup per level of a plan that has run, without duplicate keys.
 func TestResolveAsks(t *testing.T) {
 	w := newWorld()
 	w.dataset("a2")
@@ -267,7 +267,7 @@ func TestResolveAsks(t *testing.T) {
 	}
 }
 
-// A job holds all that a worker needs, and there is none as long as an input is not there.
+// A job contains everything that a worker needs. There is no job while an input is missing.
 func TestJob(t *testing.T) {
 	p := newWorld().plan(t)
 	a := p.Action("score flat a")
@@ -404,7 +404,7 @@ func TestAgainstKinds(t *testing.T) {
 	}
 }
 
-// A descriptor that is read has its parameters in canonical form, and no field that this runner does not know.
+// ReadDescriptor returns parameters in canonical form, and rejects unknown fields.
 func TestReadDescriptor(t *testing.T) {
 	d, err := plan.ReadDescriptor([]byte(`{"kind":"k","schema":2,"parameters":{ "b":1, "a":"<" },"inputs":{"r":"d"},"worker":{"name":"n","version":"v","protocol":3,"digest":"x"}}`))
 	want := plan.Descriptor{
@@ -425,7 +425,7 @@ func TestReadDescriptor(t *testing.T) {
 	}
 }
 
-// Text is written as JSON writes it, whether or not anything in it is escaped.
+// Text is encoded as JSON, with or without escapes.
 func TestCanonicalText(t *testing.T) {
 	for _, text := range []string{"", "a b/c-~!", "\x1f", "\x7f", `"`, `\`, "é", "<&>", "\u2028", "a\nb"} {
 		data, err := json.Marshal(text)
@@ -442,7 +442,7 @@ func TestCanonicalText(t *testing.T) {
 	}
 }
 
-// Settings that change no result are taken out of a configuration by their dotted names, and can be put back.
+// Neutral settings are removed from a configuration by their dotted names, and can be added again.
 func TestSettings(t *testing.T) {
 	for _, test := range []struct {
 		config string

@@ -25,7 +25,7 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// world is an experiment and what its plan must know of the world outside.
+// world is an experiment and the catalog for its plan.
 type world struct {
 	spec.Experiment
 	plan.Catalog
@@ -33,7 +33,7 @@ type world struct {
 	tables []scaling.Table
 }
 
-// newWorld has the datasets a, b and corpus (for training only); the models flat, which reads no data, and big and small,
+// newWorld has the datasets a, b and corpus (for training only); the models flat, which is not trained, and big and small,
 // which are trained on corpus; and a gap between the trained ones.
 func newWorld() *world {
 	w := &world{
@@ -144,7 +144,7 @@ func resolve(t testing.TB, p *plan.Plan, c plan.Cache) {
 	}
 }
 
-// fill does every action of the plan.
+// fill executes every action of the plan.
 func (c cache) fill(t testing.TB, p *plan.Plan) {
 	t.Helper()
 	for _, kind := range p.Kinds {
@@ -196,7 +196,7 @@ func TestBuild(t *testing.T) {
 	}
 }
 
-// A change of the spec or the world moves the keys of the actions it concerns, and no others.
+// A change of the spec or the catalog changes the keys of exactly the actions that depend on it.
 func TestKeys(t *testing.T) {
 	for _, test := range []struct {
 		what   string
@@ -306,7 +306,7 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// The descriptor of an action is in the form in which a store takes it, and can be read back.
+// The descriptor of an action is in the form that a store accepts, and can be read back.
 func TestDescriptors(t *testing.T) {
 	w := newWorld()
 	w.dataset("odd/é\u2028<&>")
@@ -349,7 +349,7 @@ func TestDescriptors(t *testing.T) {
 	}
 }
 
-// Samples of other sizes or by other seeds are other documents.
+// Samples with another size or seed are other documents.
 func TestKeysOfSamples(t *testing.T) {
 	keys := map[string]bool{}
 	for _, sample := range []spec.Sample{{Documents: 3, Seed: 1}, {Documents: 4, Seed: 1}, {Documents: 3, Seed: 2}} {
@@ -466,7 +466,7 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// A table of models that read a dataset under other limits is refused.
+// A table of models that read a dataset with different limits is rejected.
 func TestScalingLimits(t *testing.T) {
 	w := newWorld()
 	w.called("small").Limits = &spec.Limits{Documents: -1, Bytes: 50}
@@ -549,7 +549,7 @@ func TestLimitsSweep(t *testing.T) {
 	if p.Action("score flat@documents=10 a").Key != p.Action("score flat a").Key {
 		t.Error("equal scores have two keys")
 	}
-	// Where no document is as long as the limits, they make the same documents, but scores under another protocol.
+	// If no document reaches the limits, the documents are the same, but the scoring protocols differ.
 	m = w.model("flat@bytes=50", "flat", `{}`)
 	w.Weights[m.Name] = w.Weights["flat"]
 	m.Limits = &spec.Limits{Documents: -1, Bytes: 50}
@@ -779,7 +779,7 @@ dropped gap big-small
 	if changes, err := newWorld().plan(t).Against(newWorld().plan(t)); err != nil || len(changes) > 0 {
 		t.Errorf("equal plans differ: %v %v", changes, err)
 	}
-	// What was skipped and is not any more.
+	// An action that was skipped and no longer is.
 	changes, err = newWorld().plan(t).Against(w.plan(t))
 	if err != nil {
 		t.Fatal(err)
@@ -806,7 +806,7 @@ func TestAgainstNamesUpstreams(t *testing.T) {
 	if d := cmp.Diff(want, last.Fields); d != "" || last.Name != "gap big-small" {
 		t.Errorf("%s: %s", last.Name, d)
 	}
-	// An input that was not there before did not change.
+	// A new input has not changed.
 	base := newWorld()
 	base.Gaps[0].Datasets = []string{"a"}
 	if changes, err = newWorld().plan(t).Against(base.plan(t)); err != nil || len(changes) != 1 {

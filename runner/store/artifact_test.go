@@ -53,7 +53,7 @@ func TestExportTo(t *testing.T) {
 		}
 		holds("reports", "g/.artifact", "g/out/0.txt", "g/out/1.txt")
 	}
-	// What a killed export left goes, a directory of the user's does not, though it is called alike.
+	// The partial directory of a killed export is removed, but not a user's directory with a similar name.
 	lay(t, dir, map[string]string{"reports/.g.00112233aabbccdd.partial/x": "x", "reports/.g.partial/letter.txt": "dear"})
 	if err := export(second, "reports/g"); err != nil {
 		t.Fatal(err)
@@ -62,7 +62,7 @@ func TestExportTo(t *testing.T) {
 	if r, err := store.Exported(filepath.Join(dir, "reports", "g")); err != nil || r.Key != second.Key {
 		t.Errorf("Exported: %v, %v", r, err)
 	}
-	// A file of it that is gone is written again.
+	// A missing file is written again.
 	if err := os.Remove(filepath.Join(dir, "reports", "g", "out", "0.txt")); err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestExportToReplaces(t *testing.T) {
 	if !os.SameFile(before, export(first)) {
 		t.Error("the same artifact was written again")
 	}
-	// The same key may have other outputs, which a change of their names, their content or their number shows.
+	// The same key may have other outputs, with different names, contents or number.
 	for _, outputs := range [][]store.File{
 		{first.Outputs[0], {Name: "out/1.txt", Digest: put(t, s, "2wo"), Bytes: 3}},
 		{first.Outputs[0], {Name: "deep/er/x", Digest: first.Outputs[1].Digest, Bytes: 3}, {Name: "deep/y", Digest: first.Outputs[0].Digest, Bytes: 3}},
@@ -210,7 +210,7 @@ func TestForgedArtifact(t *testing.T) {
 	}
 }
 
-// Export takes an empty directory, and nothing else that is there; it leaves nothing where it is cancelled.
+// Export accepts an empty or absent directory only, and leaves nothing if it is canceled.
 func TestExportPlaces(t *testing.T) {
 	s := open(t, t.TempDir())
 	begin(t, s, "r")
@@ -253,7 +253,7 @@ func TestExportPlaces(t *testing.T) {
 	}
 }
 
-// sameRecord reports whether an exported record is that of the store, but for the space in its descriptor.
+// sameRecord reports whether an exported record equals that of the store, except for space in its descriptor.
 func sameRecord(want, exported *store.Record) bool {
 	got := *exported
 	var err error

@@ -112,7 +112,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	begin(t, w, "r")
 	r := mustRecord(t, w, 1, "content")
 	finish(t, w, "r", r.Key)
-	// A killed writer's files cannot be swept and must not matter.
+	// The files of a killed writer cannot be swept and must not matter.
 	c := start(t, "write", dir)
 	c.line(t)
 	c.kill(t)
@@ -151,7 +151,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	}
 }
 
-// A file on another disk cannot be renamed into the store; it is copied and consumed all the same.
+// A file on another disk cannot be renamed into the store, so it is copied and removed.
 func TestFileOnAnotherDisk(t *testing.T) {
 	disk, inside := withDisk(t, "4m")
 	if !inside {

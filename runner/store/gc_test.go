@@ -20,7 +20,7 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// held are the objects of a store and their contents, but for leases.
+// held returns the objects of a store and their contents, except leases.
 func held(t testing.TB, s *store.Store) map[string]string {
 	t.Helper()
 	names, err := store.Names(t.Context(), s, "")
@@ -36,8 +36,8 @@ func held(t testing.TB, s *store.Store) map[string]string {
 	return all
 }
 
-// A dry run says what a collection removes and leaves everything as it is; the collection then removes just that, and nothing
-// that is not of a store's making.
+// A dry run reports what a collection would remove and changes nothing. The collection then removes exactly that, and nothing
+// that a store did not write.
 func TestGCTakesOnlyItsOwn(t *testing.T) {
 	for name, s := range map[string]*store.Store{"directory": open(t, t.TempDir()), "bucket": open(t, "mem://")} {
 		t.Run(name, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestGCTakesOnlyItsOwn(t *testing.T) {
 	}
 }
 
-// A damaged record stays, to be made again, and keeps no blob. A collection that has ended leaves no trace.
+// A damaged record stays until its action runs again, and keeps no blob. A finished collection leaves no files.
 func TestGCOverDamage(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -122,7 +122,7 @@ func TestGCOverDamage(t *testing.T) {
 	}
 }
 
-// A run that is dropped leaves neither its manifest nor a note, and a finished run that names all it made has no note.
+// A dropped run leaves neither its manifest nor a note. A finished run whose manifest lists all its actions has no note.
 func TestNotesGo(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -151,7 +151,7 @@ func TestNotesGo(t *testing.T) {
 	}
 }
 
-// What a process looked up or left to others under its lease stays until that ends, whichever way it asked.
+// Objects that a process looked up or put under its lease stay until the lease ends, for every way of looking up.
 func TestLookedUpStays(t *testing.T) {
 	for name, look := range map[string]func(t *testing.T, s *store.Store, key string) error{
 		"Lookup": func(t *testing.T, s *store.Store, key string) error {
@@ -218,7 +218,7 @@ func TestFailedRefreshes(t *testing.T) {
 	}
 }
 
-// What is left of writers and collectors in a bucket that died goes with the next collection.
+// The leases of dead writers and collectors in a bucket are removed by the next collection.
 func TestDeadLeasesGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, "mem://")
@@ -251,7 +251,7 @@ func TestDeadLeasesGo(t *testing.T) {
 	})
 }
 
-// Tagging waits for a collection, which may not have seen the tag: for one that ends, and for one that died until that shows.
+// Tagging waits for a collection, which may not have seen the tag, until it ends or its lease expires.
 // The tag of a run that was dropped meanwhile is removed, and the error reports it.
 func TestTagWaitsForGC(t *testing.T) {
 	for name, c := range map[string]struct{ ends, drops bool }{"it ends": {true, false}, "it died": {false, false}, "it drops the run": {true, true}} {
@@ -380,7 +380,7 @@ func TestFactsOfManyLookups(t *testing.T) {
 	}
 }
 
-// Who waits for a download that another began gets the blob although that other one gives up, and only then stops itself.
+// A goroutine that waits for another's download gets the blob even if the other one is canceled.
 func TestSharedDownload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, cache := open(t, "mem://"), t.TempDir()
@@ -407,7 +407,7 @@ func TestSharedDownload(t *testing.T) {
 	})
 }
 
-// Of many keys those are hits that have a record, however the store finds them.
+// Exactly the keys with a record are hits, for every way of looking up.
 func TestLookupOfManyUnknown(t *testing.T) {
 	for name, s := range map[string]*store.Store{"directory": open(t, t.TempDir()), "bucket": open(t, "mem://")} {
 		begin(t, s, "r")
@@ -434,7 +434,7 @@ func TestLookupOfManyUnknown(t *testing.T) {
 	}
 }
 
-// An empty bucket becomes a store at the first write, once, and what somebody else put there meanwhile keeps others out.
+// An empty bucket becomes a store at the first write, once. Objects that another program put there meanwhile are an error.
 func TestBucketIsMarked(t *testing.T) {
 	first := store.Unmarked()
 	second, third := store.ShareUnmarked(first), store.ShareUnmarked(first)

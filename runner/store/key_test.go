@@ -86,7 +86,7 @@ func TestKey(t *testing.T) {
 		return d
 	}
 	base := store.KeyOf(descriptor("score", 1, map[string]any{"context": 1024, "stride": 512.0}))
-	// The key of this layout; a change of it makes every store recompute everything.
+	// The key of this layout. Changing it invalidates all results of every store.
 	if want := "8ec2910d5d15efaaf72044453cf16190c503048d0d1373206c3db26619807caf"; base != want {
 		t.Errorf("key is %s, want %s", base, want)
 	}
@@ -125,10 +125,10 @@ type parts2 struct {
 	Name string
 }
 
-// embedded has a field that encoding/json takes for one of the struct around it.
+// embedded has a field that encoding/json promotes to the enclosing struct.
 type embedded struct{ Inner string }
 
-// text and document write themselves, whatever they hold.
+// text and document have their own encoding.
 type (
 	text     struct{ S string }
 	document struct{ S string }
@@ -137,7 +137,7 @@ type (
 func (text) MarshalText() ([]byte, error)     { return []byte("text"), nil }
 func (document) MarshalJSON() ([]byte, error) { return []byte(`"document"`), nil }
 
-// A string that is not UTF-8 is found wherever encoding/json would take it from, and nowhere else.
+// A string that is not UTF-8 is found exactly where encoding/json would encode it.
 func TestMarshalCanonicalFindsInvalidText(t *testing.T) {
 	const bad = "a\xff"
 	name := bad

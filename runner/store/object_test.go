@@ -52,8 +52,8 @@ func TestFileOf(t *testing.T) {
 	}
 }
 
-// What a spec names may be a stranger's server: it gets no credentials unless the user allows it, and a URL has no option
-// that names something of this machine.
+// A spec may refer to an untrusted server. It gets no credentials unless the user allows it, and a URL must have no option
+// that refers to this machine.
 func TestCopyObjectURL(t *testing.T) {
 	var requests, signed atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -20,7 +20,7 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// lay writes files with slashes in their names, and directories where a name ends with one.
+// lay writes files with slashes in their names, and directories for names that end with a slash.
 func lay(t testing.TB, dir string, content map[string]string) {
 	t.Helper()
 	for name, text := range content {
@@ -67,7 +67,7 @@ func laid(t testing.TB, dir string) map[string]string {
 
 const marker = `{"layout":2,"kind":"store"}`
 
-// What is not a store of this layout is refused, and nothing in it changes.
+// A directory that is not a store of this layout is rejected, and nothing in it changes.
 func TestForeignPlaces(t *testing.T) {
 	for name, c := range map[string]struct {
 		content map[string]string
@@ -116,7 +116,7 @@ func TestForeignPlaces(t *testing.T) {
 	}
 }
 
-// A link that is called like the marker is not one: writing it would write to where the link leads.
+// A link with the marker's name is not a marker: writing it would write to the link's target.
 func TestLinkedMarker(t *testing.T) {
 	dir, target := t.TempDir(), filepath.Join(t.TempDir(), "letter.txt")
 	lay(t, filepath.Dir(target), map[string]string{"letter.txt": marker})
@@ -128,7 +128,7 @@ func TestLinkedMarker(t *testing.T) {
 	}
 }
 
-// Those who use a new store first, at the same time, do not take each other's files for a stranger's.
+// Processes that use a new store first, concurrently, accept each other's files.
 func TestFirstWritesTogether(t *testing.T) {
 	t.Parallel()
 	for range 50 {
@@ -163,7 +163,7 @@ func TestFirstWritesToBucketTogether(t *testing.T) {
 	}
 }
 
-// An empty or absent place becomes a store at the first write, not before, and one whose maker was killed right then is empty.
+// An empty or absent place becomes a store only at the first write. If the process is killed then, the place counts as empty.
 func TestFirstWriteMarks(t *testing.T) {
 	for name, content := range map[string]map[string]string{"absent": nil, "empty": {"store/": ""}, "cut off": {"store/store.json": ""}} {
 		t.Run(name, func(t *testing.T) {
@@ -189,7 +189,7 @@ func TestFirstWriteMarks(t *testing.T) {
 			}
 		})
 	}
-	// What gets there between the look and the first write is not ours either.
+	// Files that appear between the inspection and the first write are foreign, too.
 	dir := t.TempDir()
 	s := open(t, dir)
 	lay(t, dir, map[string]string{"letter.txt": "dear"})
@@ -233,7 +233,7 @@ func TestSweepTakesOnlyItsOwn(t *testing.T) {
 	}
 }
 
-// Links in a store that somebody else laid out lead nowhere outside.
+// Links in a prepared store do not lead outside.
 func TestLinksLeadNowhere(t *testing.T) {
 	for _, name := range []string{"tmp", "leases", "collectors", "locks", "blobs", "blobs/sha256", "actions", "runs", "tags", "jobs", "damaged"} {
 		t.Run(strings.ReplaceAll(name, "/", " "), func(t *testing.T) {
@@ -262,7 +262,7 @@ func TestLinksLeadNowhere(t *testing.T) {
 			}
 			s, err := store.Open(t.Context(), dir)
 			if err == nil {
-				// Whether these work does not matter here.
+				// Whether these succeed does not matter here.
 				_, _ = s.GC(t.Context(), store.GCOptions{DropBefore: time.Now()})
 				if s.Begin(t.Context(), store.Run{ID: "r", Started: time.Now()}) == nil {
 					_, _ = record(t.Context(), s, 2, "other content")
@@ -283,7 +283,7 @@ func TestLinksLeadNowhere(t *testing.T) {
 	}
 }
 
-// A blob whose content is not that of its digest is as missing as one that is not there, and is made again.
+// A blob whose content does not match its digest is treated as missing, and is made again.
 func TestCorruptBlob(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -304,7 +304,7 @@ func TestCorruptBlob(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// The same file is hashed once: a change that leaves no trace is not seen by this process, but by the next.
+	// An unchanged file is hashed once. A change without a trace is detected only by the next process.
 	corrupt("c0ntent", info.ModTime())
 	if _, err := s.LocalPath(t.Context(), digest, ""); err != nil {
 		t.Errorf("the file was hashed twice: %v", err)
@@ -331,7 +331,7 @@ func TestCorruptBlob(t *testing.T) {
 			t.Errorf("%s: making it again did not help", name)
 		}
 	}
-	// What is put over a damaged file of the same size replaces it.
+	// Putting a blob replaces a damaged file of the same size.
 	corrupt("c0ntent", time.Now())
 	put(t, s, "content")
 	if got := read(t, s, digest); got != "content" {
@@ -342,7 +342,7 @@ func TestCorruptBlob(t *testing.T) {
 	}
 }
 
-// In a bucket the copy is checked, and so is a copy that is there already.
+// In a bucket the copy is checked, including an existing copy.
 func TestCorruptBlobInBucket(t *testing.T) {
 	s, cache := open(t, "mem://"), t.TempDir()
 	var warnings []string
@@ -388,7 +388,7 @@ func TestCorruptBlobInBucket(t *testing.T) {
 	}
 }
 
-// What was learnt of a bucket holds until a collection removes something, and for the store that it was learnt of.
+// Facts about a bucket are valid until a collection removes something, and only for that store.
 func TestFacts(t *testing.T) {
 	s, cache := open(t, "mem://"), t.TempDir()
 	begin(t, s, "r")
@@ -409,7 +409,7 @@ func TestFacts(t *testing.T) {
 	if diff := cmp.Diff(want, many(s)); diff != "" {
 		t.Fatalf("-want +got:\n%s", diff)
 	}
-	// Another process with the same cache asks for no record.
+	// Another process with the same cache requests no record.
 	other := store.Share(s)
 	asked := store.CountReads(other)
 	if diff := cmp.Diff(want, many(other)); diff != "" {
@@ -455,7 +455,7 @@ func TestLookupWithoutCache(t *testing.T) {
 	}
 }
 
-// A blob of a bucket that somebody removed does not stay known: whoever misses it makes all look again.
+// A blob that was removed from a bucket does not stay in the facts: a process that misses it invalidates all facts.
 func TestRemovedBlob(t *testing.T) {
 	s, cache := open(t, "mem://"), t.TempDir()
 	begin(t, s, "r")
@@ -564,7 +564,7 @@ func TestGCOptions(t *testing.T) {
 	}
 }
 
-// The notes of an unfinished run that is dropped keep nothing, and those of a finished run that does not name all it made do.
+// The notes of a dropped unfinished run keep nothing. Those of a finished run whose manifest does not list them do.
 func TestNotes(t *testing.T) {
 	s := open(t, t.TempDir())
 	begin(t, s, "killed")
@@ -676,8 +676,8 @@ func TestPruneRuns(t *testing.T) {
 	}
 }
 
-// A process leaves all that it recorded in one object, from which many records are read at once. It is only a copy: a record
-// that is gone is no hit, and a pack that is damaged or goes with its run costs requests, not results.
+// A process writes a pack of its records, from which many records are read at once. It is only a copy: a record
+// that is gone is not a hit, and a damaged or removed pack costs requests, not results.
 func TestPacks(t *testing.T) {
 	s := open(t, "mem://")
 	var warnings []string

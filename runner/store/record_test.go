@@ -21,16 +21,16 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// blobPath is where a store in a directory keeps a blob.
+// blobPath returns the path of a blob in a directory store.
 func blobPath(dir, digest string) string {
 	hex := strings.TrimPrefix(digest, "sha256:")
 	return filepath.Join(dir, "blobs", "sha256", hex[:2], hex)
 }
 
-// recordPath is where a store in a directory keeps the record of a key.
+// recordPath returns the path of a key's record in a directory store.
 func recordPath(dir, key string) string { return filepath.Join(dir, "actions", key[:2], key+".json") }
 
-// replace puts a file in the place of another one, at a time.
+// replace replaces a file with another one, with a given time.
 func replace(t testing.TB, path, content string, at time.Time) {
 	t.Helper()
 	next := path + ".next"
@@ -39,7 +39,7 @@ func replace(t testing.TB, path, content string, at time.Time) {
 	}
 }
 
-// Names, keys and digests are refused before anything is looked up or written.
+// Invalid names, keys and digests are rejected before anything is looked up or written.
 func TestBadNames(t *testing.T) {
 	ctx := t.Context()
 	s := open(t, t.TempDir())
@@ -93,7 +93,7 @@ func TestBadNames(t *testing.T) {
 	}
 }
 
-// What a record may not hold.
+// Invalid records.
 func TestBadRecords(t *testing.T) {
 	for _, location := range []string{t.TempDir(), "mem://"} {
 		s := open(t, location)
@@ -176,7 +176,7 @@ func TestPutFiles(t *testing.T) {
 	}
 }
 
-// A blob that another process left with fewer bytes is put again, and so is one that a bucket has with other bytes.
+// A truncated blob is put again, and so is a blob with other bytes in a bucket.
 func TestPutMends(t *testing.T) {
 	s := open(t, "mem://")
 	begin(t, s, "r")
@@ -210,7 +210,7 @@ func TestPutMends(t *testing.T) {
 	}
 }
 
-// A blob is hashed again whatever of its file changed: that it is another file, its size or its time.
+// A blob is hashed again after any change of its file: its identity, size or time.
 func TestBlobIsHashedAgain(t *testing.T) {
 	for name, change := range map[string]func(path string, info fs.FileInfo) error{
 		"another file": func(path string, info fs.FileInfo) error {
@@ -254,7 +254,7 @@ func TestBlobIsHashedAgain(t *testing.T) {
 	}
 }
 
-// Scratch directories are the store's own, each another one, and gone with the store. What is put from there is moved.
+// Scratch directories are in the store, distinct, and removed with the store. Files that are put from there are moved.
 func TestScratch(t *testing.T) {
 	dir, cache := t.TempDir(), t.TempDir()
 	for location, parent := range map[string]string{dir: dir, "mem://": cache} {
@@ -302,7 +302,7 @@ func TestScratch(t *testing.T) {
 	}
 }
 
-// Records are all that can be read, and reading them can end early.
+// Records yields all readable records, and iteration can end early.
 func TestRecords(t *testing.T) {
 	for _, location := range []string{t.TempDir(), "mem://"} {
 		s := open(t, location)
@@ -342,7 +342,7 @@ func TestRecords(t *testing.T) {
 	}
 }
 
-// A record that lacks a blob or is damaged gives way to the next result, which its caller gets, and no complete one does.
+// A record that is damaged or has a missing blob is replaced by the next result, which PutRecord returns. A complete one stays.
 func TestReplacedRecord(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -368,7 +368,7 @@ func TestReplacedRecord(t *testing.T) {
 	}
 }
 
-// Runs are listed by when they started, those of one moment by their ids.
+// Runs are sorted by start, and runs with the same start by ID.
 func TestRunsInOrder(t *testing.T) {
 	now := time.Now()
 	for _, location := range []string{t.TempDir(), "mem://"} {
@@ -459,8 +459,8 @@ func TestTags(t *testing.T) {
 	}
 }
 
-// Verify says how far it is, finds a record whose key another writer made of a descriptor in another form, and stops when it
-// is told to.
+// Verify reports progress, finds a record whose descriptor is not canonical, and stops when it
+// is canceled.
 func TestVerifyProgress(t *testing.T) {
 	for _, location := range []string{t.TempDir(), "mem://"} {
 		s := open(t, location)

@@ -100,7 +100,7 @@ func TestS3GCBesideRuns(t *testing.T) {
 	testGCBesideRuns(t, s, at, "SURPRISAL_STORE_TEST_EXPIRY=1")
 }
 
-// Killed in the middle of whatever it uploads, a writer leaves no object that is not whole.
+// A writer that is killed during an upload leaves no incomplete object.
 func TestS3Kill(t *testing.T) {
 	endpoint, _ := server(t)
 	at := location(endpoint, bucketName)
@@ -118,7 +118,7 @@ func TestS3Kill(t *testing.T) {
 	}
 }
 
-// Records are created once in a bucket, too, and its marker keeps strangers out.
+// In a bucket, records are also created once, and foreign buckets are rejected.
 func TestS3Marker(t *testing.T) {
 	endpoint, bucket := server(t)
 	lay(t, bucket, map[string]string{"old/actions/ab/x.json": "{}", "letters/letter.txt": "dear"})
@@ -150,7 +150,7 @@ func TestS3Marker(t *testing.T) {
 	verify(t, open(t, at))
 }
 
-// An upload that fails at its end, after parts of it have arrived, publishes nothing.
+// An upload that fails at its end, after some parts were received, publishes nothing.
 func TestS3Abort(t *testing.T) {
 	endpoint, bucket := server(t)
 	s := open(t, location(endpoint, bucketName))
@@ -184,7 +184,7 @@ func TestS3Damage(t *testing.T) {
 		hex := r.Outputs[i].Digest[len("sha256:"):]
 		return bucketName + "/blobs/sha256/" + hex[:2] + "/" + hex
 	}
-	// One blob is replaced by way of the server, another behind its back.
+	// One blob is replaced through the server, another without its knowledge.
 	if err := store.Overwrite(t.Context(), s, r.Outputs[0].Digest, "c0ntent"); err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +203,7 @@ func TestS3Damage(t *testing.T) {
 		t.Errorf("the cache holds %v", left)
 	}
 	problems, err := s.Verify(t.Context(), nil)
-	if err != nil || len(problems) != 3 { // one was set aside and is missing, one cannot be read
+	if err != nil || len(problems) != 3 { // one was moved aside and is missing, one cannot be read
 		t.Errorf("Verify: %v, %v", problems, err)
 	}
 	if _, err := os.Stat(filepath.Join(filepath.Dir(bucket), path(0))); !errors.Is(err, fs.ErrNotExist) {

@@ -59,14 +59,14 @@ func finish(t testing.TB, s *store.Store, id string, keys ...string) {
 	}
 }
 
-// describe returns a record without outputs; parameters tell it from others.
+// describe returns a record without outputs; parameters distinguish it from others.
 func describe(parameters any) (*store.Record, error) {
 	descriptor, err := store.MarshalCanonical(map[string]any{"kind": "test", "schema": 1, "parameters": parameters})
 	key := store.KeyOf(descriptor)
 	return &store.Record{Key: key, Descriptor: descriptor, Name: "test " + key[:8], Started: time.Now().UTC(), Finished: time.Now().UTC()}, err
 }
 
-// record makes and stores an action with one output per content; parameters tell it from others.
+// record makes and stores an action with one output per content; parameters distinguish it from others.
 func record(ctx context.Context, s *store.Store, parameters any, contents ...string) (*store.Record, error) {
 	r, err := describe(parameters)
 	if err != nil {
@@ -168,7 +168,7 @@ func TestDirectory(t *testing.T) { testStore(t, open(t, t.TempDir())) }
 func TestURL(t *testing.T)       { testStore(t, open(t, "file://"+t.TempDir())) }
 func TestMemory(t *testing.T)    { testStore(t, open(t, "mem://")) }
 
-// testStore is what every kind of store must do. The store is empty.
+// testStore tests the behavior of every kind of store. The store is empty.
 func testStore(t *testing.T, s *store.Store) {
 	ctx := t.Context()
 	cache := t.TempDir()
@@ -209,7 +209,7 @@ func testStore(t *testing.T, s *store.Store) {
 	if again, err := s.LocalPath(ctx, digest, cache); err != nil || again != local {
 		t.Errorf("LocalPath again: %s, %v; was %s", again, err, local)
 	}
-	// Nothing is published for somebody who has given up.
+	// A canceled caller publishes nothing.
 	gone, cancel := context.WithCancel(ctx)
 	cancel()
 	if err := os.WriteFile(path, []byte("late"), 0o666); err != nil {
@@ -269,7 +269,7 @@ func testStore(t *testing.T, s *store.Store) {
 	}
 	finish(t, s, "first", a.Key)
 
-	// "second" shares a blob with "first" and is tagged. What no run names is garbage.
+	// "second" shares a blob with "first" and is tagged. Objects that no run refers to are garbage.
 	begin(t, s, "second")
 	b := mustRecord(t, s, 2, "two", "three")
 	finish(t, s, "second", b.Key)
@@ -369,7 +369,7 @@ func testCreateOnly(t *testing.T, s *store.Store, first *store.Record) {
 	}
 }
 
-// A hit needs every blob; a blob that went missing is made again.
+// A hit needs every blob; a missing blob is made again.
 func TestMissingBlob(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -475,7 +475,7 @@ func TestDamage(t *testing.T) {
 	overwrite(recordPath, string(good[:len(good)/2]))
 	check(recordPath + ": unexpected end of JSON input")
 	miss(recordPath + ": is damaged")
-	// It keeps nothing, and nothing else suffers from it.
+	// It keeps nothing, and nothing else is affected.
 	warnings = nil
 	if report, err := s.GC(t.Context(), store.GCOptions{DryRun: true}); err != nil || report.Blobs != 3 || len(warnings) != 1 {
 		t.Errorf("gc over a damaged record: %+v, %v, warnings %q", report, err, warnings)

@@ -25,7 +25,7 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// doc is a document for tests by hand: its losses are in nats, whole numbers so that sums are exact, and the last value
+// doc is a document for hand-written tests. Its losses are integers in nats, so that sums are exact, and the last value
 // is repeated to the end of the text.
 type doc struct {
 	dataset, shard string
@@ -96,14 +96,14 @@ func compare(t *testing.T, a, b Side) *Summary {
 
 var near = cmp.Options{cmpopts.EquateApprox(1e-12, 0), cmpopts.EquateEmpty()}
 
-// row is the row of a slice with a and b nats on it.
+// row is a row with losses of a and b nats.
 func row(name string, documents, bytes int64, a, b float64) Row {
 	n := float64(bytes) * math.Ln2
 	x, y, g := a/n, b/n, (a-b)/n
 	return Row{Name: name, Documents: documents, Bytes: bytes, ABPB: &x, BBPB: &y, GapBPB: &g, DeltaBits: (a - b) / math.Ln2}
 }
 
-// A comparison worked by hand: every sum of every slice.
+// A comparison computed by hand: every sum of every row.
 func TestSums(t *testing.T) {
 	a, b := sides(t,
 		doc{dataset: "web/x", shard: "s", row: 0, text: "ab 1\nab", a: []float64{1}, b: []float64{2, 2, 0}, tags: []string{"t/u"}},
@@ -119,11 +119,11 @@ func TestSums(t *testing.T) {
 		}
 	}
 	check("overall", s.Overall, row("overall", 4, 9, 15, 6))
-	// Documents without scored bytes count; a dataset of none stays, with null bpb.
+	// Documents without scored bytes count. A dataset without scored bytes stays, with null bpb.
 	check("datasets", s.Datasets, []Row{row("web/y", 1, 2, 8, 2), row("web/x", 2, 7, 7, 4), {Name: "none", Documents: 1}})
-	// "web/x" and "web/y" would be single datasets under their own names; all datasets of a tag count in it whole.
+	// "web/x" and "web/y" would be single datasets with their own names. A dataset counts completely in each of its tags.
 	check("groups", s.Groups, []Row{row("t", 3, 9, 15, 6), row("t/u", 3, 9, 15, 6), row("web", 3, 9, 15, 6), row("v", 2, 7, 7, 4)})
-	// Equal differences are in order of name; rows of buckets count segments.
+	// Equal differences are sorted by name. Rows of buckets count segments.
 	check("buckets", s.Buckets, []Row{
 		row("text/word", 3, 6, 12, 6), row("text/number", 1, 1, 1, 0), row("whitespace/newline", 1, 1, 1, 0), row("whitespace/single_space", 1, 1, 1, 0),
 	})
@@ -131,7 +131,7 @@ func TestSums(t *testing.T) {
 	for _, l := range s.TopLiterals.AWorse {
 		literals = append(literals, fmt.Sprintf("%s %s %d %d %.3g %s%s", l.Name, l.Bucket, l.Documents, l.Bytes, l.DeltaBits*math.Ln2, l.ABoundaries, l.ExampleDataset))
 	}
-	// Equal differences are in order of first occurrence.
+	// Equal differences are sorted by first occurrence.
 	check("literals", literals, []string{
 		"ab text/word 3 6 6 |a|b|web/y", "␠ whitespace/single_space 1 1 1 |␠|web/x", "1 text/number 1 1 1 |1|web/x", "⏎ whitespace/newline 1 1 1 |⏎|web/x",
 	})
@@ -188,7 +188,7 @@ func TestClipping(t *testing.T) {
 	}
 }
 
-// Bytes that one side could not score leave both sides' sums and counts; the segments stay as they are.
+// Bytes that one side did not score are excluded from the sums and counts of both sides. Segments do not change.
 func TestUnscored(t *testing.T) {
 	a, b := sides(t,
 		doc{dataset: "d", shard: "s", text: "abcd ef", a: []float64{9, 9, 3}, b: []float64{7, 7, 1}, unscoredA: []int32{0, 2}, unscoredB: []int32{1, 3, 4, 5}},
@@ -350,7 +350,7 @@ func TestRefusals(t *testing.T) {
 	})
 }
 
-// However many literals fit in memory, and in whatever order the tables come, the files are the same to the byte.
+// The files have the same bytes for any number of literals in memory and any order of the tables.
 func TestDeterministic(t *testing.T) {
 	dir := t.TempDir()
 	a, b := hostile(t, dir, 1, 30)
@@ -396,7 +396,7 @@ func files(t *testing.T, a, b Side, literals int) map[string]string {
 	return content
 }
 
-// reversed replaces a table by one with its rows in reverse.
+// reversed replaces a table with one whose rows are reversed.
 func reversed(t *testing.T, tab *Table) {
 	t.Helper()
 	in, err := artifact.OpenScored(tab.ScoredPath)
@@ -448,7 +448,7 @@ func ranked[T any](t *testing.T, d Directions[T]) (all []map[string]any) {
 	return all
 }
 
-// cellOf writes a value of JSON as a cell of a table: numbers in as few digits as tell them apart, null as nothing.
+// cellOf returns a JSON value as a cell of a table: numbers with the fewest sufficient digits, and null as an empty cell.
 func cellOf(t *testing.T, v any) string {
 	t.Helper()
 	switch v := v.(type) {
@@ -491,7 +491,7 @@ func readCSV(t *testing.T, path string) (rows []map[string]string) {
 	return rows
 }
 
-// readParquet returns the rows of a table by column, in the form of those of readCSV.
+// readParquet returns the rows of a table by column, in the form of readCSV.
 func readParquet(t *testing.T, path string) (rows []map[string]string) {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -544,7 +544,7 @@ func TestTables(t *testing.T) {
 			t.Errorf("%s (-csv +parquet): %s", name, diff)
 		}
 		if name == "documents" {
-			// The summary holds only the worst of them.
+			// The summary contains only the worst of them.
 			if len(rows) != 40 {
 				t.Errorf("documents.csv: got %d rows, want 40", len(rows))
 			}

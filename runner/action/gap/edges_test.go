@@ -12,7 +12,7 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// Of equal scores a full list keeps those that came first.
+// Of equal scores, a full list keeps the earliest.
 func TestTopTies(t *testing.T) {
 	list := top[string]{limit: 2}
 	for _, name := range []string{"first", "second", "third"} {
@@ -23,7 +23,7 @@ func TestTopTies(t *testing.T) {
 	}
 }
 
-// Of the occurrences that differ most, a literal's example is the first, in whichever direction.
+// A literal's example is the first of the occurrences that differ most, in either direction.
 func TestLiteralExample(t *testing.T) {
 	l := newLiterals(t.TempDir(), 10)
 	for i, nats := range []float64{1, 2, -2, 2} {
@@ -63,7 +63,7 @@ func TestNestedUnscored(t *testing.T) {
 	}
 }
 
-// A comparison leaves no file open, whether it ends well or not.
+// A comparison leaves no file open, whether it succeeds or fails.
 func TestClosesFiles(t *testing.T) {
 	count := func() int {
 		files, err := os.ReadDir("/proc/self/fd")
@@ -119,7 +119,7 @@ func TestLosses(t *testing.T) {
 	}
 }
 
-// Bytes outside of the scored span are not among those whose loss is zero.
+// Bytes outside the scored span do not count as bytes with a loss of zero.
 func TestZeroLossOutside(t *testing.T) {
 	for _, test := range []struct {
 		doc  doc
@@ -136,7 +136,7 @@ func TestZeroLossOutside(t *testing.T) {
 	}
 }
 
-// A name that is a dataset's and begins those of others has a group, with the dataset in it.
+// A dataset's name that is the beginning of other names is a group that contains the dataset.
 func TestGroupOfADatasetsName(t *testing.T) {
 	a, b := sides(t, doc{dataset: "d", shard: "s", text: "ab", a: []float64{2}, b: []float64{1}}, doc{dataset: "d/e", shard: "s", text: "cd", a: []float64{4}, b: []float64{1}})
 	if diff := cmp.Diff([]Row{row("d", 2, 4, 12, 4)}, compare(t, a, b).Groups, near); diff != "" {
@@ -144,7 +144,7 @@ func TestGroupOfADatasetsName(t *testing.T) {
 	}
 }
 
-// A tag makes a group, whichever side's table has it.
+// A tag of either side makes a group.
 func TestGroupOfOneSidesTag(t *testing.T) {
 	for side := range 2 {
 		a, b := sides(t, doc{dataset: "d", shard: "s", text: "ab", a: []float64{2}, b: []float64{1}})
@@ -155,7 +155,7 @@ func TestGroupOfOneSidesTag(t *testing.T) {
 	}
 }
 
-// The headline's percentage is of the better side.
+// The headline's percentage is relative to the better side.
 func TestHeadline(t *testing.T) {
 	for _, test := range []struct {
 		a, b float64

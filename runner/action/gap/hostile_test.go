@@ -11,7 +11,7 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// sample is text that the segmenter and the buckets treat in special ways.
+// sample is text with special cases for the segmenter and the buckets.
 var sample = []string{
 	"word", "it's", "x-y", "naïve", "snake_case", "_", "__", "!_a", "-_-", "a'", "don’t", "Ⅷ", "½", "٣", "1,000.5", "12:30", "1-", "3.", "１２",
 	"http://a", "https://", "http:// ", "xhttp://a", "www.", "www.é", "HTTP://A", "!www.x", "http://a\x1fb", " ", "  ", "\n", "\n\n", "\t", "\r\n", " \n",

@@ -13,7 +13,7 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// The memory of a comparison is that of the largest document.
+// The memory of a comparison is proportional to the largest document.
 func TestMemory(t *testing.T) {
 	const size = 16_000_000
 	limit := artifact.GapMemory(size)
@@ -39,7 +39,7 @@ func TestMemory(t *testing.T) {
 	})
 }
 
-// writeLarge writes a table of four documents, the two in the middle of size bytes, in tokens of four bytes. The words and
+// writeLarge writes a table of four documents. The two in the middle have size bytes, in tokens of four bytes. The words and
 // the losses are random, so that neither compresses well and there are many literals.
 func writeLarge(t *testing.T, path string, size int) {
 	f, err := os.Create(path)

@@ -29,8 +29,8 @@ func python(t *testing.T, script string, args ...string) []byte {
 	return out
 }
 
-// The report's numbers are those of the independent reference, over random hostile documents: cut characters, clipped
-// segments, empty spans, unscored bytes, every kind of white space, combining marks, ties.
+// The report's numbers equal those of the independent reference, on fuzzed documents: split characters, clipped
+// segments, empty spans, unscored bytes, all whitespace classes, combining marks, ties.
 func TestAgainstReference(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -58,7 +58,7 @@ func load(t *testing.T, path string) (v any) {
 	return v
 }
 
-// within checks that all that is in want is in got: floats to 1e-12 of their size, the rest exactly.
+// within checks that got contains everything in want: floats within a relative error of 1e-12, the rest exactly.
 func within(t *testing.T, at string, want, got any) {
 	t.Helper()
 	switch want := want.(type) {

@@ -13,7 +13,7 @@ import (
 	"github.com/yuin/goldmark/extension"
 )
 
-// strangers is text that Markdown, HTML, GitHub, a terminal or a CI log would take for something else than text.
+// strangers is text with a special meaning in Markdown, HTML, GitHub, a terminal or a CI log.
 var strangers = []string{
 	"it's \"quoted\" &amp; <b>bold</b>", "<script>alert(1)</script>", "<!-- ", "![x](https://e.example/p.png)", "[a](javascript:alert(1))",
 	"[a]: https://e.example", "https://e.example/a_b_", "www.e.example", "someone@e.example", "@someone #12 :tada: $x^2$ GH-1", "*a* _b_ ~~c~~ **d**",
@@ -65,7 +65,7 @@ func TestQuote(t *testing.T) {
 
 var tag = regexp.MustCompile(`</?([a-z0-9]+)[^>]*>`)
 
-// Whatever names and texts are, the report has its own lines, headings and cells, and no others.
+// Names and texts cannot add lines, headings or cells to the report.
 func TestReport(t *testing.T) {
 	text := strings.ToValidUTF8(strings.Join(strangers, " \n"), "\ufffd")
 	a, b := sides(t,

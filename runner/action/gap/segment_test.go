@@ -56,8 +56,8 @@ func TestBuckets(t *testing.T) {
 	}
 }
 
-// known returns a code point that Go's tables, which are older, give the class that the rune has in Unicode 17, with an
-// encoding of as many bytes.
+// known returns a code point whose class in Go's older tables is the class of the rune in Unicode 17, with an
+// encoding of the same length.
 func known(r rune) rune {
 	class := unicode17.Other
 	switch {
@@ -80,7 +80,7 @@ func known(r rune) rune {
 	}
 }
 
-// segmentsOf checks that the segments tile the text and are those of the expression, each of the alternative that
+// segmentsOf checks that the segments tile the text and equal those of the expression, each with the alternative that
 // matched, and returns them.
 func segmentsOf(t *testing.T, text string) []string {
 	t.Helper()
@@ -116,7 +116,7 @@ func FuzzSegments(f *testing.F) {
 		text = strings.ToValidUTF8(text, "\ufffd")
 		for _, segment := range segmentsOf(t, text) {
 			if len(segment) > 0 {
-				// A segment that nothing clips has the bucket of its kind.
+				// An unclipped segment has the bucket of its kind.
 				if end, kind := (segmenter{segment}).next(0); end == len(segment) && bucketOf(segment, kind) != clippedBucket(segment) {
 					t.Errorf("%q: bucket %v and %v", segment, bucketOf(segment, kind), clippedBucket(segment))
 				}

@@ -110,7 +110,7 @@ func naive(a, b artifact.ScoredDocument, overall *aggregate, buckets map[string]
 	}
 }
 
-// Documents of every length around the blocks in which they are summed, and many of them, have the sums of their bytes.
+// Many documents, of every length around the size of the summed blocks, have the sums of their bytes.
 func TestSumsByByte(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 9))
 	letters := "ab c1.\n"
@@ -189,7 +189,7 @@ func TestSumsByByte(t *testing.T) {
 	}
 }
 
-// Sums are those that numpy computes of the same values, to the last bit.
+// Sums equal those of NumPy to the last bit.
 func TestSumsLikeNumpy(t *testing.T) {
 	for n, want := range map[int]float64{
 		7: 0x1.4be2be2be2be2p+1, 8: 0x1.5be2be2be2be2p+1, 9: 0x1.6a1ba1ba1ba1bp+1, 100: 0x1.4bfdfe4591243p+2, 128: 0x1.5bb8ae9541ca7p+2,
@@ -212,7 +212,7 @@ func TestSumsLikeNumpy(t *testing.T) {
 	}
 }
 
-// A full list has the largest scores in order, however they come.
+// A full list has the largest scores, sorted, for any order of insertion.
 func TestTop(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for range 50 {
@@ -240,7 +240,7 @@ func TestTop(t *testing.T) {
 	}
 }
 
-// An occurrence that cannot be kept is an error of the comparison.
+// An occurrence that cannot be stored is an error of the comparison.
 func TestCounterFails(t *testing.T) {
 	c := newCounter(newLiterals(filepath.Join(t.TempDir(), "missing"), 1))
 	for i := range 3 * occurrencesInFlight {
@@ -251,7 +251,7 @@ func TestCounterFails(t *testing.T) {
 	}
 }
 
-// The literals that differ most are listed up to a limit, of equal ones those that came first; those that do not differ are not.
+// The literals that differ most are listed up to a limit, the earliest of equal ones. Literals without a difference are not.
 func TestTopLiterals(t *testing.T) {
 	for _, held := range []int{1, 100} {
 		l := newLiterals(t.TempDir(), held)
@@ -299,7 +299,7 @@ func scores(t *testing.T, inputs map[string]string, prefix, protocol string, doc
 	inputs[prefix+"/"+artifact.ScoredFile] = scoredTable(t, docs...)
 }
 
-// A side has the tables of its role, of those datasets that a gap names, with the tags of the plan or of an imported table.
+// A side has the tables of its role, for the datasets of the gap, with the tags of the plan or of an imported table.
 func TestReadSide(t *testing.T) {
 	inputs := map[string]string{}
 	scores(t, inputs, "a/x", `{"eos":true}`)
@@ -514,7 +514,7 @@ gap empty: A and B share no scored bytes
 	}
 }
 
-// The report of a comparison that was worked out by hand, word by word.
+// The complete report of a comparison that was computed by hand.
 func TestReportText(t *testing.T) {
 	a, b := sides(t,
 		doc{dataset: "x", shard: "s", row: 4, text: "ab 12|ab", a: []float64{2}, b: []float64{1, 1, 1, 1, 1, 5, 0}, tags: []string{"t"}, unscoredA: []int32{0, 1}},

@@ -59,7 +59,7 @@ func (d *dataset) with(set func(*spec.Dataset)) *dataset {
 	return d
 }
 
-// made is what an action made of a dataset.
+// made is the output of an action for a dataset.
 type made struct {
 	dir       string
 	documents []artifact.Document
@@ -111,7 +111,7 @@ func (d *dataset) materialize(t testing.TB) (m made, err error) {
 	return m, nil
 }
 
-// task returns the task that a plan makes of the dataset.
+// task returns the task of the dataset's plan.
 func (d *dataset) task(t testing.TB, dir string, resolved protocol.Resolution) *action.Task {
 	t.Helper()
 	e := &spec.Experiment{Dir: dir, Datasets: []spec.Dataset{d.Dataset}}
@@ -453,7 +453,7 @@ func TestSample(t *testing.T) {
 			t.Errorf("5 rows hold %q and 10 rows do not", row)
 		}
 	}
-	// Rows that are added push out others and change none.
+	// Added rows displace others but do not change them.
 	for _, row := range sample(lines(numbers(300)...), 10, 1) {
 		if number := strings.SplitN(row, ":", 2)[0]; len(number) < 3 || number < "200" {
 			if !slices.Contains(ten, row) {
@@ -464,15 +464,15 @@ func TestSample(t *testing.T) {
 	if few := sample(lines(numbers(3)...), 10, 1); len(few) != 3 {
 		t.Errorf("got %q, want all there are", few)
 	}
-	// Rows that make no document take no place of one that does.
+	// Rows that give no document do not displace others.
 	empty := objects([]string{"t"}, append(slices.Repeat([]string{`{"t":""}`}, 30), `{"t":"a"}`, `{"t":"b"}`)...)
 	if both := sample(empty, 2, 1); len(both) != 2 {
 		t.Errorf("got %q among empty rows, want 2 documents", both)
 	}
 }
 
-// Each row is as likely as any other, in whatever shard: over many seeds, the counts of 20 rows of 4 shards follow a
-// uniform distribution. The bound is the 0.999 quantile of chi squared with 19 degrees of freedom.
+// All rows are equally likely in every shard: over many seeds, the counts of 20 rows in 4 shards follow a
+// uniform distribution. The bound is the 0.999 quantile of chi-squared with 19 degrees of freedom.
 func TestSampleIsFair(t *testing.T) {
 	const shards, rows, seeds, documents = 4, 20, 400, 5
 	var source fakeSource
@@ -496,7 +496,7 @@ func TestSampleIsFair(t *testing.T) {
 	}
 }
 
-// What a sample takes of a shard does not depend on the shards before it, but that their rows push out others.
+// The sampled rows of a shard do not depend on the previous shards, except that their rows displace others.
 func TestSampleBehindOtherShards(t *testing.T) {
 	var source fakeSource
 	for i := range int64(80) {
@@ -526,7 +526,7 @@ func TestSampleBehindOtherShards(t *testing.T) {
 	}
 }
 
-// A sample takes the rows whose hash of seed, number and shard is least.
+// A sample consists of the rows with the smallest hash of seed, number and shard.
 func TestSampleHash(t *testing.T) {
 	var source fakeSource
 	type row struct {
@@ -608,13 +608,13 @@ func TestRequest(t *testing.T) {
 		len(m.Files) != 2 || !slices.Equal(m.Fields, []string{"in", "out"}) || result.Measured[plan.MeasuredDocuments] != 1 {
 		t.Errorf("got %+v: %s", m, d)
 	}
-	// A row that has other values than were asked for is a bad one.
+	// A row with other values than requested is bad.
 	a.fakeSource = append(a.fakeSource, protocol.Row{Shard: "f", Number: 2, Values: [][]byte{[]byte("c")}})
 	task.Plugins = askingPlugins{asking: a}
 	if _, err := (materialize.Kind{}).Work(t.Context(), task); protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), "f row 2: has 1 values for the fields in, out") {
 		t.Errorf("got error %v", err)
 	}
-	// What fails is told, also where enough has been read.
+	// An error is returned even if enough rows have been read.
 	for _, documents := range []int64{0, 1} {
 		a.fakeSource, a.fail = a.fakeSource[:1], errors.New("the line is dead")
 		task.Plugins = askingPlugins{asking: a}
@@ -629,7 +629,7 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-// Files on this machine that are not those of the plan are not read.
+// Local files that differ from the plan are not read.
 func TestOtherFiles(t *testing.T) {
 	files := []protocol.File{{Name: "f", Digest: "d1"}, {Name: "g", Digest: "d2"}}
 	for _, other := range [][]protocol.File{nil, files[:1], {files[1], files[0]}, {{Name: "f", Digest: "d1"}, {Name: "h", Digest: "d2"}}, {{Name: "f", Digest: "d1"}, {Name: "g", Digest: "d3"}}, append(slices.Clone(files), files[1])} {
@@ -645,7 +645,7 @@ func TestOtherFiles(t *testing.T) {
 	}
 }
 
-// A skipped dataset is listed with its reason; two models that read a dataset under the same limits read it once.
+// A skipped dataset is listed with its reason. A dataset that two models read with the same limits is materialized once.
 func TestPlan(t *testing.T) {
 	e := &spec.Experiment{Datasets: []spec.Dataset{{Name: "b", Skip: "why b"}, {Name: "a", Skip: "why a"}, {Name: "c", Limits: spec.Limits{Bytes: 5}}}}
 	c := plan.Catalog{Sources: map[string]protocol.Resolution{"c": {Parameters: json.RawMessage("{}")}}}
@@ -662,7 +662,7 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// limited is a kind that reads dataset c under limits.
+// limited is a kind that reads dataset c with limits.
 type limited []spec.Limits
 
 func (limited) Name() string { return "read" }
@@ -720,7 +720,7 @@ func (s fakeSource) materialize(t *testing.T, sample *spec.Sample) (documents []
 	return documents
 }
 
-// Of many bad rows the metadata shows the first 20 and counts them all.
+// The metadata shows the first 20 of many bad rows and counts them all.
 func TestExamples(t *testing.T) {
 	rows := []string{`{"t":"a"}`}
 	for range 25 {
@@ -826,7 +826,7 @@ func TestSameBytes(t *testing.T) {
 	}
 }
 
-// FuzzDocuments holds any bytes and limits against what must be true of every document.
+// FuzzDocuments checks invariants of documents for any bytes and limits.
 func FuzzDocuments(f *testing.F) {
 	f.Add([]byte("a\nb"), int64(0), int64(0), false)
 	f.Add([]byte("a\xff\xe2\x82\né"), int64(2), int64(1), true)

@@ -19,7 +19,7 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// task returns a task that tables these scores, of models with these numbers of parameters, by model and dataset.
+// task returns a task for a table of these scores, by model and dataset, of models with these numbers of parameters.
 func task(t *testing.T, models []model, datasets []string, scores map[string]artifact.ScoreSummary) *action.Task {
 	t.Helper()
 	of, err := json.Marshal(parameters{Datasets: datasets, Models: models})
@@ -46,7 +46,7 @@ func scoreOf(nats float64, bytes, tokens, words, documents int64) artifact.Score
 	}
 }
 
-// A table of two models on two datasets, worked out by hand, word by word.
+// The complete table of two models on two datasets, computed by hand.
 func TestTableText(t *testing.T) {
 	work := task(t, []model{{"m|1", 0}, {"m2", 1234567}}, []string{"d1", "d2"}, map[string]artifact.ScoreSummary{
 		"m|1 d1": scoreOf(4*math.Ln2, 2, 2, 0, 1), "m|1 d2": scoreOf(8*math.Ln2, 4, 1, 0, 5), "m2 d1": scoreOf(2*math.Ln2, 2, 4, 0, 1), "m2 d2": scoreOf(4*math.Ln2, 4, 2, 0, 5),

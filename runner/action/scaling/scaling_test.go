@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { actiontest.Main(m, nil) }
 
-// newLab has the datasets x and y of different lengths, and three models of which the larger do better.
+// newLab has the datasets x and y of different lengths, and three models, of which the larger ones have lower losses.
 func newLab(t *testing.T) *actiontest.Lab {
 	l := actiontest.New(t)
 	l.Text("corpus", "the cat sat on the mat", "the dog sat on the cat").TrainOnly = true
@@ -84,7 +84,7 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
-// The number of parameters is that of the backend's estimate, and a part of the key.
+// The number of parameters is from the backend's estimate, and is part of the cache key.
 func TestParameters(t *testing.T) {
 	l := newLab(t)
 	p := l.Plan()

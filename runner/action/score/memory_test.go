@@ -12,7 +12,7 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// The memory of reading documents and of scoring them is that of the largest of them.
+// The memory of reading and scoring documents is proportional to the largest.
 func TestMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("scores hundreds of megabytes")

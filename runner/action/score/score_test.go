@@ -48,7 +48,7 @@ func read[T any](t *testing.T, l *actiontest.Lab, p *plan.Plan, action, file str
 
 var approximately = cmp.Options{cmpopts.EquateApprox(1e-12, 0), cmpopts.EquateEmpty()}
 
-// The summary of every rule of scoring that decides where a loss goes, worked out by hand.
+// The summary for every scoring rule that distributes losses, computed by hand.
 func TestSummary(t *testing.T) {
 	t.Parallel()
 	e := func(x float64) *float64 { x = math.Exp(x); return &x }
@@ -165,7 +165,7 @@ func TestSummary(t *testing.T) {
 	}
 }
 
-// A byte limit that a sweep sets for a model is the one that its scores record.
+// A score records the byte limit that a sweep sets for its model.
 func TestSweptTruncation(t *testing.T) {
 	t.Parallel()
 	l := actiontest.New(t, "fake")
@@ -227,7 +227,7 @@ func TestTables(t *testing.T) {
 	}
 }
 
-// A backend is told where a dataset has its special tokens read.
+// A backend gets the dataset's setting for special tokens.
 func TestParseSpecial(t *testing.T) {
 	t.Parallel()
 	l := actiontest.New(t, "fake")
@@ -243,7 +243,7 @@ func TestParseSpecial(t *testing.T) {
 	}
 }
 
-// A backend that breaks the ledger is refused, with the document named, and nothing of it is kept.
+// Losses that break the ledger are an error that names the document, and nothing is stored.
 func TestBrokenBackend(t *testing.T) {
 	t.Parallel()
 	for answer, want := range map[string]string{

@@ -197,7 +197,7 @@ func TestImportRefuses(t *testing.T) {
 	}
 }
 
-// However many datasets have a flaw, a warning counts them and names three.
+// A warning counts all datasets with a flaw and names three.
 func TestWarnings(t *testing.T) {
 	var found artifact.Import
 	flawed := func(n int) []string {
@@ -219,8 +219,8 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// A table that is not the one of the plan is refused.
-// What an import measures counts whole texts, not their scored spans.
+// A table that differs from the plan is rejected.
+// The measurements of an import count whole texts, not scored spans.
 func TestMeasured(t *testing.T) {
 	path := write(t, row("a", "s", 3, "d", 0, 2), row("b/x", "s", 9, "ef", 1, 1, 1))
 	table, err := os.ReadFile(path)

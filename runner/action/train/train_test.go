@@ -70,7 +70,7 @@ func (echo) Train(_ context.Context, m protocol.Model, documents iter.Seq2[proto
 	return nil
 }
 
-// training is an experiment with the datasets to train on a and b, and the dataset eval, which nothing trains on.
+// training is an experiment with the training datasets a and b, and the dataset eval.
 func training(t *testing.T, config string, on ...string) *actiontest.Lab {
 	l := actiontest.New(t, "echo")
 	l.Text("a", "a1", "a2 is cut").Limits = spec.Limits{Bytes: 2}
@@ -106,7 +106,7 @@ func TestTrain(t *testing.T) {
 	}
 }
 
-// Models share a training only where they are trained on the same datasets, whatever these are called.
+// Models share a training if and only if they are trained on the same datasets.
 func TestTrainShares(t *testing.T) {
 	l := actiontest.New(t, "echo")
 	for _, key := range []string{"a", "ab", "bc", "c"} {
@@ -152,7 +152,7 @@ func TestTrainFails(t *testing.T) {
 	}
 }
 
-// Equal data and settings give byte-identical models, wherever they are trained.
+// Equal data and settings give byte-identical models.
 func TestTrainIsDeterministic(t *testing.T) {
 	var digests []string
 	for range 2 {
@@ -166,7 +166,7 @@ func TestTrainIsDeterministic(t *testing.T) {
 	}
 }
 
-// backends gives a task a backend that notes its model.
+// backends gives a task a backend that records its model.
 type backends struct {
 	action.Plugins
 	model *protocol.Model
@@ -180,7 +180,7 @@ func (b backends) Train(ctx context.Context, m protocol.Model, documents iter.Se
 	return echo{}.Train(ctx, protocol.Model{Config: json.RawMessage("{}")}, documents, w)
 }
 
-// A backend gets its whole configuration, the settings that change no result among them.
+// A backend gets its whole configuration, including neutral settings.
 func TestSettings(t *testing.T) {
 	var m protocol.Model
 	task := &action.Task{
