@@ -238,7 +238,7 @@ func TestAcceptedScores(t *testing.T) {
 		"a token before the text":      {artifact.ScoredDocument{Text: "a", TokenIDs: []int32{1}, TokenStarts: []int32{-2}, TokenEnds: []int32{-2}, PerByteLoss: []float64{1}}, "token 0: span [-2, -2)"},
 		"a token that ends early":      {artifact.ScoredDocument{Text: "a", TokenIDs: []int32{1}, TokenStarts: []int32{1}, TokenEnds: []int32{0}, PerByteLoss: []float64{1}}, "token 0: span [1, 0)"},
 		"an endless loss":              {artifact.ScoredDocument{Text: "a", PerByteLoss: []float64{math.Inf(1)}}, "per_byte_loss: the loss at byte 0 is +Inf"},
-		"a loss below the least":       {artifact.ScoredDocument{Text: "a", PerByteLoss: []float64{math.Nextafter(protocol.LossFloor, -1)}}, "per_byte_loss: found -1.0"},
+		"a loss below the least":       {artifact.ScoredDocument{Text: "a", PerByteLoss: []float64{math.Nextafter(protocol.LossFloor, -1)}}, "per_byte_loss: the loss at byte 0 is -1.0"},
 	} {
 		for who, err := range map[string]error{"writer": artifact.NewScoredWriter(io.Discard).Write(test.d), "reader": readScored(foreign(t, test.d))} {
 			if err == nil || !strings.Contains(err.Error(), test.want) {
@@ -281,7 +281,7 @@ func TestGroupsOfRows(t *testing.T) {
 		}
 	}
 	for _, row := range []int64{-1, 7} {
-		if err := reader.SeekRow(row); err == nil || !strings.HasSuffix(err.Error(), fmt.Sprintf("no row %d; it has 7", row)) {
+		if err := reader.SeekRow(row); err == nil || !strings.HasSuffix(err.Error(), fmt.Sprintf("no row %d: the table has 7 rows", row)) {
 			t.Errorf("got error %v", err)
 		}
 	}

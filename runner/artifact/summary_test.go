@@ -107,7 +107,7 @@ func TestDocumentBounds(t *testing.T) {
 	}{
 		{artifact.Document{Text: "ab", ScoreStart: 2, ScoreEnd: 2}, ""},
 		{artifact.Document{Text: "ab", ScoreEnd: 2}, ""},
-		{artifact.Document{Shard: "s", Row: 3, Text: "ab", ScoreEnd: 3}, `shard "s", row 3: scored span: found [0, 3)`},
+		{artifact.Document{Shard: "s", Row: 3, Text: "ab", ScoreEnd: 3}, `shard "s", row 3: scored span [0, 3) is out of range`},
 		{artifact.Document{Shard: "s", Row: 3, Text: "a\xff"}, `shard "s", row 3: text: invalid UTF-8 at byte 1`},
 	} {
 		read := func() error {

@@ -215,13 +215,13 @@ func TestRefusedRows(t *testing.T) {
 			row  artifact.LedgerRow
 			want string
 		}{
-			{artifact.LedgerRow{UnscoredStarts: []int32{1}}, "1 unscored starts, 0 ends and 0 reasons"},
+			{artifact.LedgerRow{UnscoredStarts: []int32{1}}, "as many unscored starts as ends and reasons, got 1, 0 and 0"},
 			{artifact.LedgerRow{UnscoredStarts: []int32{1, 1}, UnscoredEnds: []int32{2, 2}, UnscoredReasons: []string{"", ""}}, "range [1, 2) after byte 2"},
-			{artifact.LedgerRow{TokenNats: math.Inf(-1)}, "found -Inf nats"},
-			{artifact.LedgerRow{SpanNats: math.NaN()}, "found NaN nats"},
-			{artifact.LedgerRow{OutsideNats: math.NaN()}, "found NaN nats"},
-			{artifact.LedgerRow{EOSNats: math.NaN()}, "found NaN nats"},
-			{artifact.LedgerRow{NoBytesNats: math.Inf(1)}, "found +Inf nats"},
+			{artifact.LedgerRow{TokenNats: math.Inf(-1)}, "is -Inf nats"},
+			{artifact.LedgerRow{SpanNats: math.NaN()}, "is NaN nats"},
+			{artifact.LedgerRow{OutsideNats: math.NaN()}, "is NaN nats"},
+			{artifact.LedgerRow{EOSNats: math.NaN()}, "is NaN nats"},
+			{artifact.LedgerRow{NoBytesNats: math.Inf(1)}, "is +Inf nats"},
 		} {
 			if err := artifact.NewLedgerWriter(io.Discard).Write(test.row); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got error %v, want %q", err, test.want)

@@ -199,7 +199,7 @@ func TestFirstResultStays(t *testing.T) {
 		if err != nil || found != differs || record.Name != "theirs" || record.Outputs[0].Digest != protocol.Digest([]byte(content)) {
 			t.Errorf("%s: got %+v, %v, %v", content, record, found, err)
 		}
-		if warned := strings.Contains(log.String(), "another result was published first") && strings.Contains(log.String(), "files=f"); warned != differs {
+		if warned := strings.Contains(log.String(), "another process published a different result first") && strings.Contains(log.String(), "files=f"); warned != differs {
 			t.Errorf("%s: got the log %s", content, log.String())
 		}
 	}

@@ -181,7 +181,7 @@ func TestBuildFails(t *testing.T) {
 
 // A section that a spec does not have leaves its value unchanged. Datasets and shared actions are found by name.
 func TestBuilder(t *testing.T) {
-	e := &spec.Experiment{Datasets: []spec.Dataset{{Key: "a"}, {Key: "b"}}, Sections: map[string]json.RawMessage{"k": json.RawMessage(`[2]`)}}
+	e := &spec.Experiment{Datasets: []spec.Dataset{{Name: "a"}, {Name: "b"}}, Sections: map[string]json.RawMessage{"k": json.RawMessage(`[2]`)}}
 	_, err := plan.Build(e, plan.Catalog{}, []plan.Kind{step{"k", func(b *plan.Builder) error {
 		of, none := []int{1}, []int{1}
 		if err := errors.Join(b.Section("k", &of), b.Section("other", &none)); err != nil {
@@ -342,7 +342,7 @@ func TestFound(t *testing.T) {
 // A description has every action with its state, its reason, its inputs and its cost.
 func TestDescribeActions(t *testing.T) {
 	w := newWorld()
-	w.key("b").Skip = "too slow"
+	w.named("b").Skip = "too slow"
 	w.Gaps = nil
 	p := w.plan(t)
 	done := cache{}

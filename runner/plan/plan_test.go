@@ -408,7 +408,7 @@ func TestKinds(t *testing.T) {
 			inputs:  []string{"documents < materialize a [counts.json documents.parquet] true"},
 		}, {
 			name: "import theirs", who: "theirs", labels: plan.Labels{Model: "theirs"},
-			parameters: `{"protocol":"marin","table":"` + digest("table") + `"}`, machine: `{"path":"s.parquet","dir":"/specs"}`,
+			parameters: `{"scoringProtocol":"marin","table":"` + digest("table") + `"}`, machine: `{"path":"s.parquet","dir":"/specs"}`,
 		}, {
 			name: "gap big-small", publish: "gap/big-small", labels: plan.Labels{Section: "big-small"},
 			parameters: `{"a":"big","allow":["eos","stride"],"b":"small","datasets":["a","b"],"tags":{"a":["tag:a"]}}`,
@@ -471,7 +471,7 @@ func TestScalingLimits(t *testing.T) {
 	w := newWorld()
 	w.called("small").Limits = &spec.Limits{Documents: -1, Bytes: 50}
 	w.tables = []scaling.Table{{Name: "order", Models: []string{"big", "flat", "small"}, Datasets: []string{"a", "b"}}}
-	want := `scaling "order": models "big" and "small" read the dataset "a" under different limits; take the limits out of the sweep`
+	want := `scaling "order": models "big" and "small" read the dataset "a" with different limits; remove the limits from the sweep`
 	if _, err := w.build(); err == nil || err.Error() != want {
 		t.Errorf("got error %v, want %s", err, want)
 	}
@@ -490,7 +490,7 @@ func TestKeysIgnoreModelNames(t *testing.T) {
 		t.Error("a model's name moved the key of its scores")
 	}
 	w = newWorld()
-	w.named("a").Key = "renamed"
+	w.named("a").Name = "renamed"
 	w.Sources["renamed"] = w.Sources["a"]
 	w.Gaps = nil
 	after = w.keys(t)

@@ -39,11 +39,11 @@ func TestExportTo(t *testing.T) {
 			}
 			left[rel] = true
 		}
-		want := map[string]bool{}
+		expected := map[string]bool{}
 		for _, name := range want {
-			want[filepath.FromSlash(name)] = true
+			expected[filepath.FromSlash(name)] = true
 		}
-		if diff := cmp.Diff(want, left); diff != "" {
+		if diff := cmp.Diff(expected, left); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}

@@ -75,7 +75,7 @@ func TestForeignPlaces(t *testing.T) {
 	}{
 		"home":      {map[string]string{"tmp/letter.txt": "dear", "leases/flat.pdf": "rent", "x/": ""}, "is not a store: it contains leases and no store.json; use an empty or a new directory"},
 		"only tmp":  {map[string]string{"tmp/letter.txt": "dear", "leases/flat.pdf": "rent"}, "is not a store: it contains leases and no store.json"},
-		"no kind":   {map[string]string{"store.json": `{"layout":2}`, "blobs/": ""}, "holds a , not a store"},
+		"no kind":   {map[string]string{"store.json": `{"layout":2}`, "blobs/": ""}, "is a , not a store"},
 		"layout -1": {map[string]string{"store.json": `{"layout":-1,"kind":"store"}`, "blobs/": ""}, "its store.json is damaged"},
 		"layout 1":  {map[string]string{"actions/ab/x.json": "{}", "blobs/sha256/": "", "runs/r.json": "{}", "tmp/1-00112233aabbccdd.1": "x"}, "was made by an older runner"},
 		"newer":     {map[string]string{"store.json": `{"layout":3,"kind":"store"}`, "tmp/1-00112233aabbccdd.1": "x"}, "has layout 3, from a newer runner; this one supports layout 2"},

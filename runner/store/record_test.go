@@ -59,7 +59,7 @@ func TestBadNames(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Outputs = []store.File{{Name: "x", Digest: digest}}
-		if _, err := s.PutRecord(ctx, r); err == nil || !strings.Contains(err.Error(), `output "x": digest `) {
+		if _, err := s.PutRecord(ctx, r); err == nil || !strings.Contains(err.Error(), `output "x": invalid digest `) {
 			t.Errorf("PutRecord with the digest %q: %v", digest, err)
 		}
 	}
@@ -424,7 +424,7 @@ func TestDamagedManifests(t *testing.T) {
 			t.Errorf("%s: gc: %v", c.content, err)
 		}
 		problems, err := s.Verify(t.Context(), nil)
-		if err != nil || len(problems) != 1 || !strings.Contains(problems[0].String(), c.want) || !strings.Contains(problems[0].Do, "restore it from a copy") {
+		if err != nil || len(problems) != 1 || !strings.Contains(problems[0].String(), c.want) || !strings.Contains(problems[0].Fix, "restore it from a copy") {
 			t.Errorf("%s: Verify: %v, %v", c.content, problems, err)
 		}
 	}
@@ -450,7 +450,7 @@ func TestTags(t *testing.T) {
 		}
 		problems, err := s.Verify(t.Context(), nil)
 		if err != nil || len(problems) != 2 || !strings.HasSuffix(problems[0].Path, "tags/.x.json") || !strings.HasSuffix(problems[1].Path, "tags/letter.txt") ||
-			problems[0].Found != "is not part of a store" {
+			problems[0].Problem != "is not part of a store" {
 			t.Errorf("Verify: %v, %v", problems, err)
 		}
 		if names, err := store.Names(t.Context(), s, "leases/"); err != nil || len(names) != 0 {
@@ -485,7 +485,7 @@ func TestVerifyProgress(t *testing.T) {
 			t.Fatal(err)
 		}
 		problems, err = s.Verify(t.Context(), nil)
-		if err != nil || len(problems) != 1 || !strings.Contains(problems[0].Found, "not in canonical form") {
+		if err != nil || len(problems) != 1 || !strings.Contains(problems[0].Problem, "not in canonical form") {
 			t.Errorf("Verify: %v, %v", problems, err)
 		}
 		cancelled, cancel := context.WithCancel(t.Context())
@@ -501,7 +501,7 @@ func TestUnwritable(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	for cause, advice := range map[error]string{
-		syscall.ENOSPC: "free some space", syscall.EDQUOT: "free some space", syscall.EROFS: "choose a store on another one", syscall.EACCES: "", fs.ErrNotExist: "", nil: "",
+		syscall.ENOSPC: "free some space", syscall.EDQUOT: "free some space", syscall.EROFS: "choose a store on another disk", syscall.EACCES: "", fs.ErrNotExist: "", nil: "",
 	} {
 		err := cause
 		if cause != nil {

@@ -386,7 +386,7 @@ func TestMissingBlob(t *testing.T) {
 		t.Error("a record without its blob is a hit")
 	}
 	problems, err := s.Verify(t.Context(), nil)
-	if err != nil || len(problems) != 1 || !strings.Contains(problems[0].Found, "out/1.txt") {
+	if err != nil || len(problems) != 1 || !strings.Contains(problems[0].Problem, "out/1.txt") {
 		t.Errorf("Verify: %v, %v", problems, err)
 	}
 	mustRecord(t, s, 1, "one", "two")
@@ -438,7 +438,7 @@ func TestDamage(t *testing.T) {
 		var got []string
 		for _, p := range problems {
 			got = append(got, p.String())
-			if p.Do == "" {
+			if p.Fix == "" {
 				t.Errorf("%v: nothing to do", p)
 			}
 		}
@@ -456,7 +456,7 @@ func TestDamage(t *testing.T) {
 
 	overwrite(blob(0), "content 0ne") // same size, other bytes
 	overwrite(blob(1), "cont")
-	check(blob(0)+": its content is sha256:", blob(1)+": its content is sha256:", blob(1)+": has 4 bytes; out/1.txt")
+	check(blob(0)+": its content is sha256:", blob(1)+": its content is sha256:", blob(1)+": has 4 bytes, but out/1.txt")
 	miss := func(want string) {
 		t.Helper()
 		warnings = nil

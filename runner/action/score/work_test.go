@@ -282,7 +282,7 @@ func TestLargeHeadline(t *testing.T) {
 		datasets, models, lines, columns int
 		more                             string
 	}{
-		{1, 12, 2, 12, ""}, {40, 1, 42, 1, ""}, {41, 12, 43, 12, "... 41 datasets and 12 models in all; runner show --json lists them"}, {1, 13, 3, 12, "... 1 dataset and 13 models in all; runner show --json lists them"},
+		{1, 12, 2, 12, ""}, {40, 1, 42, 1, ""}, {41, 12, 43, 12, "... 41 datasets and 12 models in total; run `runner show --json` for all of them"}, {1, 13, 3, 12, "... 1 dataset and 13 models in total; run `runner show --json` for all of them"},
 	} {
 		h := &Headline{Total: make([]*float64, test.models)}
 		for i := range test.datasets {

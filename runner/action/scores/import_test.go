@@ -276,7 +276,7 @@ func TestVerify(t *testing.T) {
 			outputs[i].Digest = filepath.Join(dir, "a", artifact.LedgerFile)
 		}
 	}
-	if _, err := (Kind{}).Verify(t.Context(), files); err == nil || !strings.HasPrefix(err.Error(), `dataset b/x: shard "s" row 9: the ledger's row is shard "s" row 3`) {
+	if _, err := (Kind{}).Verify(t.Context(), files); err == nil || !strings.HasPrefix(err.Error(), `dataset b/x: shard "s" row 9: the ledger has shard "s" row 3 in this position`) {
 		t.Errorf("got error %v", err)
 	}
 	some := action.NewFiles(slices.DeleteFunc(outputs, func(f store.File) bool { return f.Name == "a/"+artifact.LedgerFile }),
