@@ -521,4 +521,9 @@ func TestUnwritable(t *testing.T) {
 			got = s.Unwritable(got)
 		}
 	}
+	page, err := os.ReadFile("../../docs/troubleshooting.md")
+	full := s.Unwritable(&fs.PathError{Op: "write", Path: filepath.Join(dir, "tmp/1"), Err: syscall.ENOSPC})
+	if err != nil || !strings.Contains(string(page), strings.ReplaceAll(full.Error(), dir, "/data/store")) {
+		t.Errorf("docs/troubleshooting.md lacks the message: %v (%v)", full, err)
+	}
 }

@@ -69,7 +69,7 @@ func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
 	}
 	c := m.metadata.Counts
 	if c.Documents == 0 {
-		return action.Result{}, protocol.Invalid("none of %d rows became a document: %s; check the source, the field names, rows and limits",
+		return action.Result{}, protocol.Invalid("no documents from %d rows: %s; check the source, the field names, rows and limits",
 			m.metadata.RowsRead, m.dropped())
 	}
 	if err := artifact.WriteJSON(t.Path(artifact.CountsFile), c); err != nil {

@@ -369,19 +369,19 @@ func TestRefused(t *testing.T) {
 			[]string{`f row 1: field "text" is not valid UTF-8 at byte 3 (0xE9)`, `invalidUTF8: "replace"`},
 		}, {
 			"nothing left", objects([]string{"t"}, `{"t":""}`, `{"t":""}`),
-			[]string{"none of 2 rows became a document: 2 empty"},
+			[]string{"no documents from 2 rows: 2 empty"},
 		}, {
 			"nothing left for several reasons",
 			pair(`{"in":"x","out":""}`, `{}`, `{"in":"xyz","out":"y"}`).with(func(d *spec.Dataset) { d.BadRows, d.Limits.Bytes = "skip", 2 }),
-			[]string{"none of 3 rows became a document: 1 bad row, 1 empty target, 1 target beyond the byte limit; check the source"},
+			[]string{"no documents from 3 rows: 1 bad row, 1 empty target, 1 target beyond the byte limit; check the source"},
 		}, {
 			"a page of them, and there may be more", objects([]string{"t"}, many[:20]...), []string{"at least 20 of the rows cannot be read"},
 		}, {
 			"no rows in the range", lines("a").with(func(d *spec.Dataset) { d.Rows.From = 7 }),
-			[]string{"none of 0 rows became a document", "no rows in the range"},
+			[]string{"no documents from 0 rows", "no rows in the range"},
 		}, {
 			"a limit smaller than the first character", lines("é").with(func(d *spec.Dataset) { d.Limits.Bytes = 1 }),
-			[]string{"none of 1 rows became a document"},
+			[]string{"no documents from 1 rows"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
