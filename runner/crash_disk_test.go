@@ -18,8 +18,8 @@ import (
 
 const diskVariable = "SURPRISAL_CRASH_TEST_DISK"
 
-// withDisk runs the calling test again in a process that may mount disks, and reports whether this is that process. There
-// disk is an empty directory to mount one on.
+// withDisk runs the calling test again in a process that may mount disks, and reports whether this is that process.
+// There disk is an empty directory to mount one on.
 func (s *suite) withDisk(t *testing.T) (disk string, inside bool) {
 	t.Helper()
 	if disk := os.Getenv(diskVariable); disk != "" {

@@ -99,7 +99,8 @@ func corpus(random *rand.Rand, name string, size int) string {
 	return text.String()
 }
 
-// place is a directory with the spec, and a separate temporary directory, so that all files that a run leaves can be found.
+// place is a directory with the spec, and a separate temporary directory, so that all files that a run leaves can be
+// found.
 type place struct {
 	t *testing.T
 	// binary is a link to the runner that is unique to this place, so that its processes can be identified.
@@ -110,8 +111,8 @@ type place struct {
 	env      []string
 }
 
-// newPlace makes a place in the system's temporary directory, because the path of a socket must be short and t.TempDir's is
-// not. The spec is in the directory dir, which must not exist; "" means a new directory.
+// newPlace makes a place in the system's temporary directory, because the path of a socket must be short and
+// t.TempDir's is not. The spec is in the directory dir, which must not exist; "" means a new directory.
 func newPlace(t *testing.T, binary, dir string) *place {
 	t.Helper()
 	root, err := os.MkdirTemp("", "crash")

@@ -26,15 +26,15 @@ const (
 type suite struct {
 	binary string
 	seed   uint64
-	// reference holds the files that an uninterrupted run leaves, duration the duration of that run, and bytes the size of its
-	// store.
+	// reference holds the files that an uninterrupted run leaves, duration the duration of that run, and bytes the size
+	// of its store.
 	reference map[string]string
 	duration  time.Duration
 	bytes     int64
 }
 
-// TestCrash kills and stops runs of the real binary, and fills their disks. In all cases the next run leaves exactly the same
-// files as an uninterrupted one.
+// TestCrash kills and stops runs of the real binary, and fills their disks. In all cases the next run leaves exactly
+// the same files as an uninterrupted one.
 func TestCrash(t *testing.T) {
 	s := &suite{binary: build(t), seed: uint64(time.Now().UnixNano())}
 	if seed, err := strconv.ParseUint(os.Getenv(seedVariable), 10, 64); err == nil {

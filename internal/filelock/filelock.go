@@ -1,5 +1,5 @@
-// Package filelock locks files between processes with flock(2). The kernel releases a lock when its process exits for any
-// reason. Two open files of one process exclude each other like those of two processes.
+// Package filelock locks files between processes with flock(2). The kernel releases a lock when its process exits for
+// any reason. Two open files of one process exclude each other like those of two processes.
 package filelock
 
 import (
@@ -38,7 +38,8 @@ func Try(f *os.File, mode Mode) (bool, error) {
 	}
 }
 
-// Waiting polls, first after firstInterval and then at longer intervals, because a wait in the kernel could not be canceled.
+// Waiting polls, first after firstInterval and then at longer intervals, because a wait in the kernel could not be
+// canceled.
 const (
 	firstInterval = time.Millisecond
 	lastInterval  = 100 * time.Millisecond

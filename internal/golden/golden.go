@@ -1,8 +1,8 @@
 // Package golden compares the results of a package with recorded digests.
 //
-// Results are stored under keys that contain the version of the code. If a result changed without a new version, old and new
-// results would be mixed. Therefore the digests of a package's results on small inputs are committed in testdata/golden.json,
-// together with the version of the code.
+// Results are stored under keys that contain the version of the code. If a result changed without a new version, old
+// and new results would be mixed. Therefore the digests of a package's results on small inputs are committed in
+// testdata/golden.json, together with the version of the code.
 package golden
 
 import (
@@ -30,9 +30,9 @@ type file struct {
 	Digests map[string]string `json:"digests"` // hexadecimal SHA-256 by the name of the result
 }
 
-// Check fails the test unless each result, by name, has the digest that is recorded for it under this version. With the flag
-// -update it records the digests instead, but fails for a result that changed under the same version. Recorded names that are
-// not among the results stay, because they belong to other platforms.
+// Check fails the test unless each result, by name, has the digest that is recorded for it under this version. With the
+// flag -update it records the digests instead, but fails for a result that changed under the same version. Recorded
+// names that are not among the results stay, because they belong to other platforms.
 //
 // Only one test of a package may call Check. The package's tests must not define another flag named update.
 func Check(t *testing.T, version string, results map[string][]byte) {

@@ -30,7 +30,8 @@ type Shower interface {
 
 // Verifier is a kind whose artifacts can be checked without doing the work again.
 type Verifier interface {
-	// Verify checks the content of an artifact whose files are intact. It returns the number of ledgers that it replayed.
+	// Verify checks the content of an artifact whose files are intact. It returns the number of ledgers that it
+	// replayed.
 	Verify(ctx context.Context, files Files) (ledgers int, err error)
 }
 
@@ -42,7 +43,8 @@ type Exporter interface {
 
 // Reporter is a kind that summarizes the results of its actions.
 type Reporter interface {
-	// Report summarizes the actions of the kind, some of which may have no outputs. It returns nil if there are no results.
+	// Report summarizes the actions of the kind, some of which may have no outputs. It returns nil if there are no
+	// results.
 	Report(ctx context.Context, actions []*plan.Action, read ReadFile) (Report, error)
 }
 

@@ -13,8 +13,9 @@ import (
 	"surprisal.dev/plugins/footer"
 )
 
-// cursor reads the values of one column row by row, directly from decoded pages. Parquet describes nesting by two levels
-// per value: a repetition level of 0 starts a row; a definition level below the column's maximum is a null or an empty list.
+// cursor reads the values of one column row by row, directly from decoded pages. Parquet describes nesting by two
+// levels per value: a repetition level of 0 starts a row; a definition level below the column's maximum is a null or an
+// empty list.
 type cursor struct {
 	want     column
 	index    int  // the leaf's position in the file
@@ -64,8 +65,8 @@ func newCursor(root *parquet.Column, want column) (*cursor, error) {
 	return c, nil
 }
 
-// kindOf names a column's type as errors and column lists do. A list is a group around one repeated field, the form that
-// every common writer produces.
+// kindOf names a column's type as errors and column lists do. A list is a group around one repeated field, the form
+// that every common writer produces.
 func kindOf(node *parquet.Column) string {
 	if node.Leaf() {
 		name := "string"
@@ -125,8 +126,8 @@ func (c *cursor) leave() {
 	}
 }
 
-// finish releases a page whose values have all been read. A large row's pages are then not in memory together with the row,
-// and the pages of two of its columns are not in memory at the same time.
+// finish releases a page whose values have all been read. A large row's pages are then not in memory together with the
+// row, and the pages of two of its columns are not in memory at the same time.
 func (c *cursor) finish() {
 	if c.page != nil && c.level >= c.count {
 		c.release()
@@ -248,8 +249,8 @@ func (c *cursor) short(err error) error {
 	return err
 }
 
-// spans calls take with the ranges of values of the next row's list: one range, or several if the list continues on the next
-// page.
+// spans calls take with the ranges of values of the next row's list: one range, or several if the list continues on the
+// next page.
 func (c *cursor) spans(take func(from, to int)) error {
 	if c.level >= c.count {
 		if err := c.load(); err != nil {
@@ -335,10 +336,12 @@ func (c *cursor) string(to *string) error {
 	return nil
 }
 
-// nameBytes is the maximum size of a string that is compared with the previous row's. Texts are larger and do not repeat.
+// nameBytes is the maximum size of a string that is compared with the previous row's. Texts are larger and do not
+// repeat.
 const nameBytes = 1 << 10
 
-// at returns a string of the page. It returns the previous string if the two are equal, because names repeat in many rows.
+// at returns a string of the page. It returns the previous string if the two are equal, because names repeat in many
+// rows.
 func (c *cursor) at(i int) string {
 	b := c.bytes[c.offsets[i]:c.offsets[i+1]]
 	if len(b) > nameBytes {
@@ -390,8 +393,8 @@ func (c *cursor) strings(to *[]string) error {
 // lendValues is the minimum number of values of a list that is not copied from its page.
 const lendValues = 128 << 10
 
-// gather appends values of the cursor's page to a row's list. A large list that makes up most of its page refers to the page's
-// memory instead of a copy.
+// gather appends values of the cursor's page to a row's list. A large list that makes up most of its page refers to the
+// page's memory instead of a copy.
 func gather[V any](c *cursor, list, values []V, from, to int) []V {
 	if c.dictionary {
 		for _, i := range c.indexes[from:to] {

@@ -15,8 +15,8 @@ type Counts struct {
 	ScoredBytes int64 `json:"scoredBytes"`
 	// LargestDocument is the size in bytes of the longest text. It bounds the memory that later actions need.
 	LargestDocument int64 `json:"largestDocument"`
-	// Words counts the words inside the scored spans: segments by the default rule of Unicode Standard Annex 29 that contain
-	// a letter or a number.
+	// Words counts the words inside the scored spans: segments by the default rule of Unicode Standard Annex 29 that
+	// contain a letter or a number.
 	Words int64 `json:"words"`
 }
 

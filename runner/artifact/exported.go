@@ -11,8 +11,8 @@ import (
 )
 
 // ExportedDocument is a row of an exported table, which has Marin's columns: a scored document with the labels of its
-// dataset. Dataset, Shard and Row identify it. TokenIDs, TokenStarts and TokenEnds have equal length. A token without bytes
-// has start and end -1 or an empty span. PerByteLoss has one loss in nats per byte of Text.
+// dataset. Dataset, Shard and Row identify it. TokenIDs, TokenStarts and TokenEnds have equal length. A token without
+// bytes has start and end -1 or an empty span. PerByteLoss has one loss in nats per byte of Text.
 type ExportedDocument struct {
 	Dataset     string    `parquet:"dataset_name,dict"`
 	Tags        []string  `parquet:"tags,list"`

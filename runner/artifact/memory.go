@@ -1,8 +1,8 @@
 package artifact
 
-// The functions below return the memory in bytes that the runner's process needs for an action, if the runtime's memory limit
-// is at most 7/8 of it. The argument largest is the size in bytes of the largest document. They assume four or more bytes per
-// token on average.
+// The functions below return the memory in bytes that the runner's process needs for an action, if the runtime's memory
+// limit is at most 7/8 of it. The argument largest is the size in bytes of the largest document. They assume four or
+// more bytes per token on average.
 
 // ScoreMemory returns the memory of a score. Its constant is the largest, because texts are queued for the plugin.
 func ScoreMemory(largest int64) int64 { return 160<<20 + 14*largest }

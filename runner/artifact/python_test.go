@@ -130,7 +130,8 @@ func TestReadBack(t *testing.T) {
 	}
 }
 
-// Tables that pyarrow writes with its defaults, with any page version, compression and dictionaries, are read unchanged.
+// Tables that pyarrow writes with its defaults, with any page version, compression and dictionaries, are read
+// unchanged.
 func TestReadPyarrow(t *testing.T) {
 	dir := t.TempDir()
 	var want []struct {

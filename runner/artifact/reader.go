@@ -98,8 +98,8 @@ func guard(work func() error) (err error) {
 // Len returns the number of rows.
 func (r *Reader[T]) Len() int64 { return r.rows }
 
-// GroupBytes returns the uncompressed size of the row group that contains the next row. In files by this package's writers
-// it exceeds 16 MiB only if one row has most of it.
+// GroupBytes returns the uncompressed size of the row group that contains the next row. In files by this package's
+// writers it exceeds 16 MiB only if one row has most of it.
 func (r *Reader[T]) GroupBytes() int64 {
 	group := r.group
 	if r.left > 0 {

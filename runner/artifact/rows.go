@@ -30,8 +30,8 @@ type TokenCount struct {
 
 // LedgerRow is a row of ledger.parquet, which has the same rows as scored_documents.parquet in the same order.
 // TokenNats = SpanNats + OutsideNats + EOSNats + NoBytesNats, all in nats. The ranges [UnscoredStarts[i],
-// UnscoredEnds[i]) are bytes of the text without a loss, in order and disjoint, each with its reason. ScoredBytes counts
-// the bytes of the scored span that are outside all these ranges.
+// UnscoredEnds[i]) are bytes of the text without a loss, in order and disjoint, each with its reason. ScoredBytes
+// counts the bytes of the scored span that are outside all these ranges.
 type LedgerRow struct {
 	Shard           string   `parquet:"shard_name,dict"`
 	Row             int64    `parquet:"row_index"`

@@ -10,15 +10,15 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// ScoredDocument is a row of scored_documents.parquet: a document, its tokens and the losses of one model. Shard and Row
-// identify it.
+// ScoredDocument is a row of scored_documents.parquet: a document, its tokens and the losses of one model. Shard and
+// Row identify it.
 //
-// [TokenStarts[i], TokenEnds[i]) are the bytes of token i. TokenStarts is empty if each token starts where the previous one
-// ends, and the first at byte 0. TokenNLL is in nats. The ranges [UnscoredStarts[i], UnscoredEnds[i]) have no loss; their
-// reasons are in the ledger.
+// [TokenStarts[i], TokenEnds[i]) are the bytes of token i. TokenStarts is empty if each token starts where the previous
+// one ends, and the first at byte 0. TokenNLL is in nats. The ranges [UnscoredStarts[i], UnscoredEnds[i]) have no loss;
+// their reasons are in the ledger.
 //
-// An imported table may have losses that do not follow from its tokens. TokenNLL is then empty, PerByteLoss has a loss in
-// nats per byte of Text, and a token without bytes may have start and end -1. Otherwise PerByteLoss is empty.
+// An imported table may have losses that do not follow from its tokens. TokenNLL is then empty, PerByteLoss has a loss
+// in nats per byte of Text, and a token without bytes may have start and end -1. Otherwise PerByteLoss is empty.
 type ScoredDocument struct {
 	Shard          string    `parquet:"shard_name,dict"`
 	Row            int64     `parquet:"row_index"`
@@ -41,8 +41,8 @@ func (d *ScoredDocument) Tokens() protocol.Tokens {
 	}
 }
 
-// Spread calls give with ranges of bytes [start, end), in order, and the loss in nats per byte. Bytes outside these ranges
-// have no loss. It returns the loss of tokens without bytes that was not added to a later token.
+// Spread calls give with ranges of bytes [start, end), in order, and the loss in nats per byte. Bytes outside these
+// ranges have no loss. It returns the loss of tokens without bytes that was not added to a later token.
 func (d *ScoredDocument) Spread(give func(start, end int32, share float64)) (noBytes float64) {
 	if len(d.PerByteLoss) == 0 {
 		return d.Tokens().Spread(give)
@@ -198,7 +198,8 @@ type ScoredWriter struct{ rows *Writer[ScoredDocument] }
 // NewScoredWriter returns a writer of scored_documents.parquet.
 func NewScoredWriter(w io.Writer) *ScoredWriter { return &ScoredWriter{NewWriter(w, scoredSize)} }
 
-// Write appends a row. It keeps no reference to the row's slices. TokenStarts may be set even if they follow from the ends.
+// Write appends a row. It keeps no reference to the row's slices. TokenStarts may be set even if they follow from the
+// ends.
 func (w *ScoredWriter) Write(d ScoredDocument) error {
 	if len(d.TokenIDs) != len(d.TokenEnds) {
 		return d.fault("tokens: expected as many IDs as ends, got %d and %d", len(d.TokenIDs), len(d.TokenEnds))
@@ -224,7 +225,8 @@ func OpenScored(path string) (*ScoredReader, error) { return openScored(path, tr
 // OpenLosses opens scored_documents.parquet without reading the token IDs: TokenIDs stays empty.
 func OpenLosses(path string) (*ScoredReader, error) { return openScored(path, false) }
 
-// OpenTokens opens scored_documents.parquet to read only the identity of each row, the texts and the spans of the tokens.
+// OpenTokens opens scored_documents.parquet to read only the identity of each row, the texts and the spans of the
+// tokens.
 func OpenTokens(path string) (*ScoredReader, error) {
 	columns := []column{
 		{"shard_name", "string"}, {"row_index", "int64"}, {"text", "string"}, {"token_byte_starts", "list<int32>"},

@@ -21,7 +21,8 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// scored returns a valid scored document of n bytes in tokens of up to four bytes, some without bytes and some unscored.
+// scored returns a valid scored document of n bytes in tokens of up to four bytes, some without bytes and some
+// unscored.
 func scored(r *rand.Rand, row int64, n int) artifact.ScoredDocument {
 	d := artifact.ScoredDocument{Shard: "s.jsonl", Row: row, Text: strings.Repeat("x", n), ScoreEnd: int32(n)}
 	for at := 0; at < n; {
@@ -378,8 +379,8 @@ func TestLargeRows(t *testing.T) {
 	}
 }
 
-// A list that continues on the next page, as other writers produce it, is read whole. An empty list at the end of a page does
-// not continue.
+// A list that continues on the next page, as other writers produce it, is read whole. An empty list at the end of a
+// page does not continue.
 func TestListOverPages(t *testing.T) {
 	type row struct {
 		Shard  string  `parquet:"shard_name"`

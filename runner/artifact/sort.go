@@ -134,7 +134,8 @@ func (s sorter[T]) work(ctx context.Context, rows iter.Seq2[T, error], dir strin
 	return s.merge(ctx, runs, emit)
 }
 
-// shorten merges the first mergeRuns runs into one, which it appends. It returns the existing files, also after an error.
+// shorten merges the first mergeRuns runs into one, which it appends. It returns the existing files, also after an
+// error.
 func (s sorter[T]) shorten(ctx context.Context, dir string, runs []string) ([]string, error) {
 	var failed error
 	run, err := s.spill(dir, func(yield func(T) bool) { failed = s.merge(ctx, runs[:mergeRuns], yield) })

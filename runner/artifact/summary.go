@@ -7,8 +7,8 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// ScoringProtocol holds the rules under which losses were measured. Two scores are comparable if their scoring protocols are
-// equal.
+// ScoringProtocol holds the rules under which losses were measured. Two scores are comparable if their scoring
+// protocols are equal.
 type ScoringProtocol struct {
 	Prefix  string `json:"prefix"`
 	Context int64  `json:"context"`
@@ -21,7 +21,8 @@ type ScoringProtocol struct {
 	Truncation int64 `json:"truncation"`
 	// Span is the rule that distributes a token's loss over its bytes.
 	Span string `json:"span"`
-	// Imported is the name that a spec gave to the scoring protocol of an imported table. The other fields are then unknown.
+	// Imported is the name that a spec gave to the scoring protocol of an imported table. The other fields are then
+	// unknown.
 	Imported string `json:"imported,omitempty"`
 }
 
@@ -44,14 +45,16 @@ type ScoreSummary struct {
 	Ledger     LedgerTotals `json:"ledger"`
 	// Protocol is the scoring protocol.
 	Protocol ScoringProtocol `json:"scoringProtocol"`
-	// Parameters are those of the action: everything that the losses depend on except the documents and a trained model.
+	// Parameters are those of the action: everything that the losses depend on except the documents and a trained
+	// model.
 	Parameters json.RawMessage `json:"parameters,omitempty"`
 	// Computed describes the hardware and software that computed the losses: device, processor class, library versions.
 	Computed  map[string]string   `json:"computed,omitempty"`
 	Rescoring RescoringDifference `json:"rescoringDifference"`
 }
 
-// Perplexity is exp(nats / n), where n is the number of tokens, words or bytes. A perplexity too large for a float64 is null.
+// Perplexity is exp(nats / n), where n is the number of tokens, words or bytes. A perplexity too large for a float64 is
+// null.
 type Perplexity struct {
 	PerToken *float64 `json:"perToken"`
 	PerWord  *float64 `json:"perWord"`
@@ -152,8 +155,8 @@ type ImportedDataset struct {
 	Bytes       int64 `json:"bytes"`
 	ScoredBytes int64 `json:"scoredBytes"`
 	Tokens      int64 `json:"tokens"`
-	// ZeroLossBytes counts scored bytes with a loss of exactly zero. Bytes that a scorer skipped but still counted look like
-	// this.
+	// ZeroLossBytes counts scored bytes with a loss of exactly zero. Bytes that a scorer skipped but still counted look
+	// like this.
 	ZeroLossBytes int64 `json:"zeroLossBytes"`
 	// Nats is the loss on the scored bytes.
 	Nats float64 `json:"nats"`

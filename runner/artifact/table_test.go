@@ -265,7 +265,8 @@ func rowsOf(path string) (rows []artifact.ExportedDocument, err error) {
 	return rows, nil
 }
 
-// A file with other columns is rejected with name and type. Optional columns and lists, as pyarrow writes them, are read.
+// A file with other columns is rejected with name and type. Optional columns and lists, as pyarrow writes them, are
+// read.
 func TestColumns(t *testing.T) {
 	type optional struct {
 		Dataset     string    `parquet:"dataset_name,optional,dict"`

@@ -52,8 +52,8 @@ type Engine struct {
 // New returns an engine.
 func New(o Options) *Engine { return &Engine{Options: o, backoff: time.Second} }
 
-// lookAhead bounds the actions that are being looked up or wait to be submitted to the executor. It allows an engine to look
-// up many actions concurrently.
+// lookAhead bounds the actions that are being looked up or wait to be submitted to the executor. It allows an engine to
+// look up many actions concurrently.
 const lookAhead = 64
 
 // maxBackoff is the maximum delay before a retry.
@@ -180,7 +180,8 @@ func (w *walk) closed(ctx context.Context) bool {
 	}
 }
 
-// stopNow prevents new actions from starting. The executor returns jobs that it has not started, and pending retries fail.
+// stopNow prevents new actions from starting. The executor returns jobs that it has not started, and pending retries
+// fail.
 func (w *walk) stopNow(ctx context.Context) {
 	w.stopped, w.stopping = true, nil
 	w.Executor.Stop()

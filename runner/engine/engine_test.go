@@ -150,8 +150,8 @@ func (b *bench) Observe(e Event) {
 // Advance implements Observer.
 func (b *bench) Advance(*plan.Action, action.Progress) {}
 
-// plan has two models, one of them trained on a, and the datasets a, b and c; c has the content of b. A gap compares the
-// models on a.
+// plan has two models, one of them trained on a, and the datasets a, b and c; c has the content of b. A gap compares
+// the models on a.
 func (b *bench) plan() *plan.Plan {
 	b.t.Helper()
 	e := spec.Experiment{Name: "test", Sections: map[string]json.RawMessage{
@@ -627,8 +627,8 @@ func (o *telling) Advance(a *plan.Action, p action.Progress) {
 	o.progress[a.Name] = sum
 }
 
-// Progress is reported for the action that makes it. An event has a time, and the error and the number of the attempt if
-// there is one.
+// Progress is reported for the action that makes it. An event has a time, and the error and the number of the attempt
+// if there is one.
 func TestObserver(t *testing.T) {
 	b := newBench(t, 1)
 	b.work = func(_ context.Context, task *action.Task) error {

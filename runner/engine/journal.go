@@ -24,8 +24,8 @@ import (
 // JournalFile is the name of the journal in a run's directory.
 const JournalFile = "journal.jsonl"
 
-// Journal records the events of a run, one JSON object per line, so that it can be read during the run and after the run was
-// killed.
+// Journal records the events of a run, one JSON object per line, so that it can be read during the run and after the
+// run was killed.
 type Journal struct {
 	mu   sync.Mutex
 	file *os.File
@@ -49,7 +49,8 @@ type Entry struct {
 	Run        string    `json:"run,omitempty"`
 	Experiment string    `json:"experiment,omitempty"`
 	Actions    int       `json:"actions,omitempty"`
-	// Sequence is larger than that of every run that was in the directory when this run began, because clocks may be wrong.
+	// Sequence is larger than that of every run that was in the directory when this run began, because clocks may be
+	// wrong.
 	Sequence int        `json:"sequence,omitempty"`
 	Finished string     `json:"finished,omitempty"`
 	Action   string     `json:"action,omitempty"`
@@ -136,8 +137,8 @@ func (j *Journal) Advance(a *plan.Action, p action.Progress) {
 	}
 }
 
-// Close writes the final state of the run, "failed" if state is empty, and closes the file. It returns the first error of all
-// writes.
+// Close writes the final state of the run, "failed" if state is empty, and closes the file. It returns the first error
+// of all writes.
 func (j *Journal) Close(state string) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -169,9 +170,11 @@ type Report struct {
 	// Started is zero if the run ended before it wrote its first line.
 	Started time.Time `json:"started,omitzero"`
 	Ended   time.Time `json:"ended,omitzero"`
-	// State is "running", "interrupted" (the process exited without finishing the journal) or the final state of the run.
+	// State is "running", "interrupted" (the process exited without finishing the journal) or the final state of the
+	// run.
 	State string `json:"state"`
-	// Actions counts the plan's actions. Entries holds the last entry of each action that has one, in the order of the plan.
+	// Actions counts the plan's actions. Entries holds the last entry of each action that has one, in the order of the
+	// plan.
 	Actions int     `json:"actions"`
 	Entries []Entry `json:"entries"`
 }

@@ -115,7 +115,8 @@ func TestJournalTellsProgress(t *testing.T) {
 	}
 }
 
-// Size and duration are reported for executed actions, not for cached ones. Expected documents are reported only if counted.
+// Size and duration are reported for executed actions, not for cached ones. Expected documents are reported only if
+// counted.
 func TestJournalFigures(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "runs", "id")
 	j := newJournal(t, dir)
@@ -285,8 +286,8 @@ func TestHalfALine(t *testing.T) {
 	}
 }
 
-// After a failed write, as on a full disk, nothing more is written that would make the journal unreadable, and the error is
-// returned.
+// After a failed write, as on a full disk, nothing more is written that would make the journal unreadable, and the
+// error is returned.
 func TestFailedWrite(t *testing.T) {
 	dir := t.TempDir()
 	j := newJournal(t, dir)

@@ -24,9 +24,9 @@ type Models interface {
 	Evict(id string) error
 }
 
-// Budget admits work to a machine. Work that needs more than is free waits, first come first served for each resource. A
-// loaded model holds its resources until it is evicted. Idle models are evicted when work does not fit otherwise, the least
-// recently used first.
+// Budget admits work to a machine. Work that needs more than is free waits, first come first served for each resource.
+// A loaded model holds its resources until it is evicted. Idle models are evicted when work does not fit otherwise, the
+// least recently used first.
 type Budget struct {
 	has    plan.Resources
 	models Models
@@ -116,8 +116,8 @@ func amount(kind int, n int64) string {
 	return fmt.Sprintf("%d %s", n, name)
 }
 
-// Acquire waits until the machine has room for the work itself and for its model, if any. It returns a function that releases
-// both. The model then stays loaded until it is evicted.
+// Acquire waits until the machine has room for the work itself and for its model, if any. It returns a function that
+// releases both. The model then stays loaded until it is evicted.
 func (b *Budget) Acquire(ctx context.Context, own plan.Resources, model *plan.Model) (release func(), err error) {
 	if err := b.Check(own, model); err != nil {
 		return nil, err
@@ -218,8 +218,8 @@ func (b *Budget) take(n amounts, sign int64) {
 	b.taken.DeviceMemory += sign * n[deviceMemory]
 }
 
-// closeUnknown closes idle models whose resources are unknown, so that they do not accumulate when another model is loaded. It
-// reports whether any is still open.
+// closeUnknown closes idle models whose resources are unknown, so that they do not accumulate when another model is
+// loaded. It reports whether any is still open.
 func (b *Budget) closeUnknown() (open bool) {
 	for id, h := range b.held {
 		if h.users > 0 || amountsOf(h.resources) != (amounts{}) {

@@ -10,14 +10,14 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// Executor executes jobs. Jobs are data, so that an executor can be on another machine. The authoritative result of a job is
-// its record in the store; an executor reports when to look it up.
+// Executor executes jobs. Jobs are data, so that an executor can be on another machine. The authoritative result of a
+// job is its record in the store; an executor reports when to look it up.
 type Executor interface {
 	// Slots returns the maximum number of concurrent groups, and Group the maximum number of jobs in a group.
 	Slots() int
 	Group() int
-	// Submit starts to execute jobs, one after the other, and returns at once. Jobs of a group use the same model or none.
-	// Canceling ctx stops the work.
+	// Submit starts to execute jobs, one after the other, and returns at once. Jobs of a group use the same model or
+	// none. Canceling ctx stops the work.
 	Submit(ctx context.Context, group []plan.Job)
 	// Updates returns the updates of jobs. The last update of each submitted job has Ended set.
 	Updates() <-chan Update

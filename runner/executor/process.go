@@ -29,8 +29,8 @@ const maxGroup = 32
 // killDelay is the time that a process has to exit after its input was closed.
 const killDelay = 20 * time.Second
 
-// Processes executes jobs in separate processes, one for each group. It stores the jobs, starts a program with their keys and
-// reads the results from the store.
+// Processes executes jobs in separate processes, one for each group. It stores the jobs, starts a program with their
+// keys and reads the results from the store.
 type Processes struct {
 	budget  *Budget
 	program func(ctx context.Context) *exec.Cmd
@@ -45,7 +45,8 @@ type Processes struct {
 	stopped bool
 }
 
-// NewProcesses returns an executor that starts program for each group of jobs. The program must communicate as Serve does.
+// NewProcesses returns an executor that starts program for each group of jobs. The program must communicate as Serve
+// does.
 func NewProcesses(b *Budget, program func(ctx context.Context) *exec.Cmd, s *store.Store, log hclog.Logger) *Processes {
 	return &Processes{budget: b, program: program, store: s, log: log, updates: make(chan Update), inputs: map[io.Writer]struct{}{}}
 }
@@ -80,8 +81,8 @@ func (p *Processes) Stop() {
 	}
 }
 
-// Submit implements Executor. If a process crashes, the jobs that it had started fail, and another process continues with the
-// others.
+// Submit implements Executor. If a process crashes, the jobs that it had started fail, and another process continues
+// with the others.
 func (p *Processes) Submit(ctx context.Context, group []plan.Job) {
 	p.working.Go(func() {
 		group = p.possible(group)
@@ -116,8 +117,8 @@ func (p *Processes) possible(group []plan.Job) []plan.Job {
 	})
 }
 
-// fail ends the open jobs that may have made a process fail: those that had started, or all if none had or if the run must not
-// continue. It returns the others, in order.
+// fail ends the open jobs that may have made a process fail: those that had started, or all if none had or if the run
+// must not continue. It returns the others, in order.
 func (p *Processes) fail(ctx context.Context, group []plan.Job, open map[string]*jobState, err error) (rest []plan.Job) {
 	begun := len(open) < len(group)
 	for _, state := range open {
@@ -290,9 +291,10 @@ func (m message) update() Update {
 	return u
 }
 
-// Serve is the counterpart of Processes. It reads keys from in, one per line up to an empty line, executes the stored jobs one
-// after the other and writes their updates to out. The end of in means that the parent process has exited, and cancels the
-// work. A line "stop" prevents further jobs from starting. Serve returns the keys and, like Do, the errors of jobs.
+// Serve is the counterpart of Processes. It reads keys from in, one per line up to an empty line, executes the stored
+// jobs one after the other and writes their updates to out. The end of in means that the parent process has exited, and
+// cancels the work. A line "stop" prevents further jobs from starting. Serve returns the keys and, like Do, the errors
+// of jobs.
 func Serve(ctx context.Context, s *store.Store, d Doer, in io.Reader, out io.Writer) (keys []string, failed map[string]error, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -314,7 +316,8 @@ func Serve(ctx context.Context, s *store.Store, d Doer, in io.Reader, out io.Wri
 	return keys, failed, err
 }
 
-// readKeys reads keys up to an empty line. Without that line, the parent process has exited, and readKeys returns an error.
+// readKeys reads keys up to an empty line. Without that line, the parent process has exited, and readKeys returns an
+// error.
 func readKeys(lines *bufio.Scanner) (keys []string, err error) {
 	for lines.Scan() {
 		if lines.Text() == "" {
@@ -328,8 +331,8 @@ func readKeys(lines *bufio.Scanner) (keys []string, err error) {
 	return nil, errors.New("the list of keys on the input ends without an empty line")
 }
 
-// Do executes stored jobs one after the other and writes their updates to out. Once stop is closed, no further job starts. Do
-// returns the errors of jobs by their keys; err means that writing to out failed.
+// Do executes stored jobs one after the other and writes their updates to out. Once stop is closed, no further job
+// starts. Do returns the errors of jobs by their keys; err means that writing to out failed.
 func Do(
 	ctx context.Context, s *store.Store, d Doer, keys []string, stop <-chan struct{}, out io.Writer,
 ) (failed map[string]error, err error) {

@@ -56,8 +56,8 @@ func TestSilentProcess(t *testing.T) {
 	}
 }
 
-// A process that crashes fails the job that it had started, and another process continues with the next. The jobs of a process
-// are in the store.
+// A process that crashes fails the job that it had started, and another process continues with the next. The jobs of a
+// process are in the store.
 func TestProcessDies(t *testing.T) {
 	s, err := store.Open(t.Context(), t.TempDir())
 	if err != nil {

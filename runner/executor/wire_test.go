@@ -370,7 +370,8 @@ type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
 
-// A line "stop" lets the running job continue, and prevents others from starting. The end of the input also cancels the running job.
+// A line "stop" lets the running job continue, and prevents others from starting. The end of the input also cancels the
+// running job.
 func TestServe(t *testing.T) {
 	for _, ends := range []string{"stop\n", ""} {
 		synctest.Test(t, func(t *testing.T) {

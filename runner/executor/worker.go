@@ -98,7 +98,8 @@ func (w *Worker) Do(ctx context.Context, job plan.Job, advance func(action.Progr
 	return w.publish(ctx, record, log)
 }
 
-// Again does the work of a job in a temporary directory and returns its files. It neither looks up nor publishes anything.
+// Again does the work of a job in a temporary directory and returns its files. It neither looks up nor publishes
+// anything.
 func (w *Worker) Again(ctx context.Context, job plan.Job) (files []store.File, err error) {
 	kind, _, err := w.check(job)
 	if err != nil {
@@ -124,7 +125,8 @@ func (w *Worker) Again(ctx context.Context, job plan.Job) (files []store.File, e
 	return files, nil
 }
 
-// publish puts a record into the store. If another process has published one under the key in the meantime, the first stays.
+// publish puts a record into the store. If another process has published one under the key in the meantime, the first
+// stays.
 func (w *Worker) publish(ctx context.Context, made *store.Record, log hclog.Logger) (*store.Record, bool, error) {
 	kept, err := w.store.PutRecord(ctx, made)
 	if err != nil {
@@ -193,8 +195,8 @@ type plugins struct {
 	job plan.Job
 }
 
-// WorkerOf returns a plugin's identity in descriptors. A built-in plugin is identified by its version, others also by the
-// digest of their binary.
+// WorkerOf returns a plugin's identity in descriptors. A built-in plugin is identified by its version, others also by
+// the digest of their binary.
 func WorkerOf(i host.Info) plan.Worker {
 	w := plan.Worker{Name: i.Name, Version: i.Version, Protocol: i.Protocol}
 	if !i.Builtin {

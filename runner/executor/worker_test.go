@@ -47,7 +47,8 @@ func writes(t *action.Task, name, content string) error {
 	return os.WriteFile(t.Path(name), []byte(content), 0o644)
 }
 
-// A worker passes a job on unchanged, with the local paths of its inputs, and stores the outputs and how they were computed.
+// A worker passes a job on unchanged, with the local paths of its inputs, and stores the outputs and how they were
+// computed.
 func TestWorker(t *testing.T) {
 	s := openStore(t)
 	path := filepath.Join(t.TempDir(), "input")
@@ -205,7 +206,8 @@ func TestFirstResultStays(t *testing.T) {
 	}
 }
 
-// A built-in plugin is identified by its version, and others also by their binary. A job uses the plugin of its descriptor.
+// A built-in plugin is identified by its version, and others also by their binary. A job uses the plugin of its
+// descriptor.
 func TestPluginIdentity(t *testing.T) {
 	info := host.Info{Name: "n", Version: "v", Protocol: 4, BinaryDigest: "sha256:x", Path: "/p"}
 	outside := plan.Worker{Name: "n", Version: "v", Protocol: 4, Digest: "sha256:x"}

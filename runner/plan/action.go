@@ -37,15 +37,15 @@ type Action struct {
 	Worker     *Worker
 	Inputs     []Input
 
-	// Machine is JSON with local paths and other settings of this machine. The content at these paths is identified by the
-	// digests in Parameters, so Machine is not part of the cache key.
+	// Machine is JSON with local paths and other settings of this machine. The content at these paths is identified by
+	// the digests in Parameters, so Machine is not part of the cache key.
 	Machine json.RawMessage
 	// Resources are needed while the action runs.
 	Resources Resources
 	// Model is the loaded model that the action shares with others; nil if it needs none.
 	Model *Model
-	// Publish is the directory for the outputs below the directory of reports, a slash-separated path. It is "" if the outputs
-	// are only in the store.
+	// Publish is the directory for the outputs below the directory of reports, a slash-separated path. It is "" if the
+	// outputs are only in the store.
 	Publish string
 
 	Cost  Cost
@@ -128,10 +128,11 @@ type Cost struct {
 type Rates struct {
 	// Who is the name under which measurements of the kind are recorded: a model, a provider or a backend.
 	Who string
-	// SecondsPerByte was measured by earlier runs. BytesPerToken and FLOPsPerToken are a backend's estimates. 0 means unknown.
+	// SecondsPerByte was measured by earlier runs. BytesPerToken and FLOPsPerToken are a backend's estimates. 0 means
+	// unknown.
 	SecondsPerByte, BytesPerToken, FLOPsPerToken float64
-	// Memory returns the memory of the action in bytes, for documents of at most largest bytes and total bytes together. nil
-	// means unknown.
+	// Memory returns the memory of the action in bytes, for documents of at most largest bytes and total bytes
+	// together. nil means unknown.
 	Memory func(largest, total int64) int64
 }
 

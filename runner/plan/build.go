@@ -13,8 +13,8 @@ import (
 // Kind is the part of a kind of action that planning needs.
 type Kind interface {
 	Name() string
-	// Schema is the version of the results of the kind's actions. Raising it invalidates every cached result of the kind. Raise
-	// it whenever the same descriptor would give other bytes.
+	// Schema is the version of the results of the kind's actions. Raising it invalidates every cached result of the
+	// kind. Raise it whenever the same descriptor would give other bytes.
 	Schema() int
 	// Plan adds the kind's actions to the plan. It is called in the order of dependencies between kinds.
 	Plan(b *Builder) error

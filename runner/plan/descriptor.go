@@ -11,8 +11,8 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// Descriptor describes an action completely: two actions with equal descriptors have equal results. It is data, so that any
-// process with the same store can execute the action.
+// Descriptor describes an action completely: two actions with equal descriptors have equal results. It is data, so that
+// any process with the same store can execute the action.
 type Descriptor struct {
 	// Kind is the kind of the action, and Schema the version of the kind's results.
 	Kind   string `json:"kind"`
@@ -32,8 +32,8 @@ type Worker struct {
 	Version string `json:"version"`
 	// Protocol is the version of the plugin protocol.
 	Protocol int `json:"protocol"`
-	// Digest is the SHA-256 of the plugin's binary. It is empty for a built-in plugin, whose version is raised when its results
-	// change.
+	// Digest is the SHA-256 of the plugin's binary. It is empty for a built-in plugin, whose version is raised when its
+	// results change.
 	Digest string `json:"digest,omitempty"`
 }
 

@@ -36,8 +36,9 @@ func (f Field) String() string {
 	return fmt.Sprintf("%s: %s -> %s", f.Path, f.Before, f.After)
 }
 
-// Against returns the actions that the plan adds, drops and changes relative to a base plan, in plan order. It compares the
-// definitions of actions, not their outputs, so it needs no store. An input counts as changed if its upstream action changed.
+// Against returns the actions that the plan adds, drops and changes relative to a base plan, in plan order. It compares
+// the definitions of actions, not their outputs, so it needs no store. An input counts as changed if its upstream
+// action changed.
 func (p *Plan) Against(base *Plan) ([]Change, error) {
 	now, before := identities{}, identities{}
 	var changes []Change

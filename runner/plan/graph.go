@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxNodes is the maximum number of actions that a picture shows individually. In a picture of a larger plan, actions of the
-// same kind and model share one node.
+// maxNodes is the maximum number of actions that a picture shows individually. In a picture of a larger plan, actions
+// of the same kind and model share one node.
 const maxNodes = 150
 
 // node is a box in the picture: one or more actions.

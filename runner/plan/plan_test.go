@@ -33,8 +33,8 @@ type world struct {
 	tables []scaling.Table
 }
 
-// newWorld has the datasets a, b and corpus (for training only); the models flat, which is not trained, and big and small,
-// which are trained on corpus; and a gap between the trained ones.
+// newWorld has the datasets a, b and corpus (for training only); the models flat, which is not trained, and big and
+// small, which are trained on corpus; and a gap between the trained ones.
 func newWorld() *world {
 	w := &world{
 		Experiment: spec.Experiment{Name: "test"},
@@ -663,8 +663,8 @@ func TestCost(t *testing.T) {
 	}
 }
 
-// The cost of a source is bounded by its size, unless the source is compressed, and by the limits. The product of the limits
-// may overflow.
+// The cost of a source is bounded by its size, unless the source is compressed, and by the limits. The product of the
+// limits may overflow.
 func TestBounds(t *testing.T) {
 	for _, test := range []struct {
 		limits     spec.Limits

@@ -72,8 +72,8 @@ func (a *Action) unsettled(asked map[string][]*Action) bool {
 	return false
 }
 
-// SetKey computes the action's key and makes the action Pending, if all its inputs exist. Otherwise the action Waits. SetKey
-// returns the canonical JSON of the descriptor, or nil while the action waits.
+// SetKey computes the action's key and makes the action Pending, if all its inputs exist. Otherwise the action Waits.
+// SetKey returns the canonical JSON of the descriptor, or nil while the action waits.
 func (a *Action) SetKey() ([]byte, error) {
 	if a.State == Skipped {
 		return nil, nil

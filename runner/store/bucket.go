@@ -47,8 +47,8 @@ func openStoreBucket(ctx context.Context, location string) (*bucket, error) {
 	return k, nil
 }
 
-// openBucket opens a bucket by URL. The URL's path is the prefix of every object name, so that several stores can share a
-// bucket. The URL's query is passed to the driver (for s3: region, endpoint, use_path_style, profile, ...).
+// openBucket opens a bucket by URL. The URL's path is the prefix of every object name, so that several stores can share
+// a bucket. The URL's query is passed to the driver (for s3: region, endpoint, use_path_style, profile, ...).
 func openBucket(ctx context.Context, location string) (*bucket, error) {
 	u, err := url.Parse(location)
 	if err != nil {

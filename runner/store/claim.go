@@ -8,16 +8,17 @@ import (
 	"surprisal.dev/internal/filelock"
 )
 
-// locks is the prefix of lock files: one for each key that is being computed, and replaceLock. A file is removed after use.
+// locks is the prefix of lock files: one for each key that is being computed, and replaceLock. A file is removed after
+// use.
 const locks = "locks/"
 
 const replaceLock = "replace"
 
 var lockFileName = regexp.MustCompile(`^(?:[0-9a-f]{64}|` + replaceLock + `)$`)
 
-// Claim waits until no other process or goroutine works on a key. Others then wait until release is called or this process
-// ends. Look the key up again after Claim returns: the previous holder may have published the record. In a bucket Claim does
-// not wait, because duplicate work there is harmless.
+// Claim waits until no other process or goroutine works on a key. Others then wait until release is called or this
+// process ends. Look the key up again after Claim returns: the previous holder may have published the record. In a
+// bucket Claim does not wait, because duplicate work there is harmless.
 //
 // A goroutine that holds a claim must not wait for another one, unless all goroutines claim keys in sorted order.
 func (s *Store) Claim(ctx context.Context, key string) (release func() error, err error) {

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// directory stores objects as files. gocloud's fileblob would suffice for reading, but it neither flushes nor locks. All
-// access is through an os.Root, so that no link within the directory leads outside.
+// directory stores objects as files. gocloud's fileblob would suffice for reading, but it neither flushes nor locks.
+// All access is through an os.Root, so that no link within the directory leads outside.
 type directory struct {
 	path string
 	kind string
@@ -49,8 +49,8 @@ func identityOf(info fs.FileInfo) identity {
 	return id
 }
 
-// openDirectory opens a store or a cache. It sweeps the files of dead processes, rejects a directory with other content, and
-// creates nothing.
+// openDirectory opens a store or a cache. It sweeps the files of dead processes, rejects a directory with other
+// content, and creates nothing.
 func openDirectory(root, kind string) (*directory, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {

@@ -93,8 +93,8 @@ func (d *directory) claimed(_ context.Context, prefix string) ([]claim, error) {
 	return claims, nil
 }
 
-// probe finds out whether the owner of a lease is alive. An owner renews its lease by renaming a new locked file over the old
-// one, so the lock of a file that lost its name does not matter.
+// probe finds out whether the owner of a lease is alive. An owner renews its lease by renaming a new locked file over
+// the old one, so the lock of a file that lost its name does not matter.
 func (d *directory) probe(name string) (claim, error) {
 	d.mu.Lock()
 	own := d.claims[name] != nil

@@ -12,8 +12,8 @@ import (
 	"surprisal.dev/internal/filelock"
 )
 
-// discard closes and removes a temporary file, which may have been renamed. Errors do not matter, because files under tmp are
-// swept.
+// discard closes and removes a temporary file, which may have been renamed. Errors do not matter, because files under
+// tmp are swept.
 func (d *directory) discard(f *os.File, name string) {
 	_ = f.Close()
 	_ = d.root.Remove(name)
@@ -36,8 +36,8 @@ func (d *directory) tempName() (string, error) {
 	return "tmp/" + d.owner + "." + strconv.Itoa(d.next), nil
 }
 
-// becomeOwner tries to create and lock tmp/<owner>.lock. A sweeper may remove the file before it is locked; the caller then
-// tries another name.
+// becomeOwner tries to create and lock tmp/<owner>.lock. A sweeper may remove the file before it is locked; the caller
+// then tries another name.
 func (d *directory) becomeOwner() error {
 	owner := fmt.Sprintf("%d-%s", os.Getpid(), random())
 	f, err := d.root.OpenFile(lockName(owner), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
@@ -88,8 +88,8 @@ func (d *directory) sweep() error {
 	return d.sweepLocks()
 }
 
-// sweepOwner removes the files of a dead owner. An owner creates its lock before its first file and holds it while it lives,
-// and a sweep removes the lock last. Files without a lock are therefore not from this package.
+// sweepOwner removes the files of a dead owner. An owner creates its lock before its first file and holds it while it
+// lives, and a sweep removes the lock last. Files without a lock are therefore not from this package.
 func (d *directory) sweepOwner(owner string) error {
 	lock, err := d.root.OpenFile(lockName(owner), os.O_RDWR|syscall.O_NOFOLLOW, 0)
 	if err != nil {

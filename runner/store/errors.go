@@ -17,8 +17,8 @@ func invalid(format string, args ...any) error {
 	return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(format, args...)}
 }
 
-// Unwritable returns an error with advice if err comes from a disk that is full or read-only, and nil otherwise. Retrying does
-// not help.
+// Unwritable returns an error with advice if err comes from a disk that is full or read-only, and nil otherwise.
+// Retrying does not help.
 func (s *Store) Unwritable(err error) error {
 	for _, cause := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS} {
 		if errors.Is(err, cause) {

@@ -21,8 +21,8 @@ import (
 // Sidecar is the name of the file in an exported artifact that contains its record.
 const Sidecar = ".artifact"
 
-// Export writes a record's outputs and the record itself, as the file .artifact, to dir, whole or not at all. dir must be
-// absent or empty.
+// Export writes a record's outputs and the record itself, as the file .artifact, to dir, whole or not at all. dir must
+// be absent or empty.
 func (s *Store) Export(ctx context.Context, r *Record, dir string) error {
 	err := s.exportNew(ctx, r, dir)
 	if err != nil {
@@ -47,8 +47,8 @@ func (s *Store) exportNew(ctx context.Context, r *Record, dir string) (err error
 	return x.do(ctx)
 }
 
-// ExportTo is Export to the directory name, a relative path with slashes, within root. No link leads outside of root. ExportTo
-// replaces the artifact of an earlier ExportTo, unless a file was changed or added.
+// ExportTo is Export to the directory name, a relative path with slashes, within root. No link leads outside of root.
+// ExportTo replaces the artifact of an earlier ExportTo, unless a file was changed or added.
 func (s *Store) ExportTo(ctx context.Context, r *Record, root *os.Root, name string) error {
 	x := &export{s: s, r: r, root: root, name: name, replaces: true}
 	if err := x.do(ctx); err != nil {
@@ -118,7 +118,8 @@ func (x *export) makeParents() error {
 	return x.root.MkdirAll(path.Dir(x.name), 0o777)
 }
 
-// inspect returns the artifact in the directory, or nil if there is none. It rejects anything that an export did not write.
+// inspect returns the artifact in the directory, or nil if there is none. It rejects anything that an export did not
+// write.
 func (x *export) inspect(ctx context.Context) (*Record, error) {
 	info, err := x.root.Lstat(x.name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -205,8 +206,8 @@ func (x *export) sweep(base string) error {
 	return nil
 }
 
-// removeOld removes the files of an artifact that was inspected. The sidecar goes last, so that a partly removed directory can
-// still be identified.
+// removeOld removes the files of an artifact that was inspected. The sidecar goes last, so that a partly removed
+// directory can still be identified.
 func (x *export) removeOld(old *Record) error {
 	if old != nil {
 		for _, f := range append(slices.Clone(old.Outputs), File{Name: Sidecar}) {

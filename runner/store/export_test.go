@@ -92,7 +92,8 @@ func (f *failing) claim(ctx context.Context, name string, data []byte) error {
 // OnWait is called when a hold starts to wait for a collection.
 func OnWait(s *Store, f func()) { s.onWait = f }
 
-// Inspect inspects a bucket with the given objects, as opening a store does, and returns the objects of the bucket afterwards.
+// Inspect inspects a bucket with the given objects, as opening a store does, and returns the objects of the bucket
+// afterwards.
 func Inspect(ctx context.Context, objects map[string]string) (after map[string]string, err error) {
 	k := &bucket{b: memblob.OpenBucket(nil), name: "mem://bucket"}
 	for name, content := range objects {

@@ -54,8 +54,8 @@ func (s *Store) forget(ctx context.Context) error {
 //
 //	facts/<16 hex of the store's address>/<generation>/<16 hex>.cbor    entries of a head and a record in CBOR
 //
-// The head of an entry is the 32 bytes of the key, and then, as big-endian 32-bit numbers, the length of the record in bytes
-// and the CRC-32C of key and record.
+// The head of an entry is the 32 bytes of the key, and then, as big-endian 32-bit numbers, the length of the record in
+// bytes and the CRC-32C of key and record.
 type facts struct {
 	cache      *directory
 	place      string // facts/<store>

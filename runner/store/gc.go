@@ -20,9 +20,9 @@ const requests = 16
 type GCOptions struct {
 	// DryRun counts but removes nothing.
 	DryRun bool
-	// DropBefore and KeepLast, if not zero, first drop runs that are not in progress and have no tag: runs that started before
-	// DropBefore, and all but the last KeepLast of each experiment. If both are set, a run is dropped only if both apply.
-	// DropBefore must not be in the future.
+	// DropBefore and KeepLast, if not zero, first drop runs that are not in progress and have no tag: runs that started
+	// before DropBefore, and all but the last KeepLast of each experiment. If both are set, a run is dropped only if
+	// both apply. DropBefore must not be in the future.
 	DropBefore time.Time
 	KeepLast   int
 }
@@ -39,8 +39,8 @@ type GCReport struct {
 	Bytes int64 `json:"bytes"`
 }
 
-// GC removes the records and blobs that no run, tag or lease reaches. It is safe while runs are in progress, on this and on
-// other machines. They wait until it is done; the package comment explains why this is safe.
+// GC removes the records and blobs that no run, tag or lease reaches. It is safe while runs are in progress, on this
+// and on other machines. They wait until it is done; the package comment explains why this is safe.
 func (s *Store) GC(ctx context.Context, o GCOptions) (GCReport, error) {
 	if err := o.check(time.Now()); err != nil {
 		return GCReport{}, err
@@ -287,8 +287,8 @@ func (g *collection) drops(r Run, later int) bool {
 	return (old || beyond) && (!old || r.Started.Before(g.DropBefore)) && (!beyond || later >= g.KeepLast)
 }
 
-// sweepRecords keeps the blobs of reachable records and removes the other records. A damaged record stays, but its blobs are
-// not kept: it is not a hit, and is replaced when its action runs again.
+// sweepRecords keeps the blobs of reachable records and removes the other records. A damaged record stays, but its
+// blobs are not kept: it is not a hit, and is replaced when its action runs again.
 func (g *collection) sweepRecords(ctx context.Context) error {
 	var garbage []string
 	read, readCtx := errgroup.WithContext(ctx)

@@ -36,8 +36,8 @@ func held(t testing.TB, s *store.Store) map[string]string {
 	return all
 }
 
-// A dry run reports what a collection would remove and changes nothing. The collection then removes exactly that, and nothing
-// that a store did not write.
+// A dry run reports what a collection would remove and changes nothing. The collection then removes exactly that, and
+// nothing that a store did not write.
 func TestGCTakesOnlyItsOwn(t *testing.T) {
 	for name, s := range map[string]*store.Store{"directory": open(t, t.TempDir()), "bucket": open(t, "mem://")} {
 		t.Run(name, func(t *testing.T) {
@@ -122,7 +122,8 @@ func TestGCOverDamage(t *testing.T) {
 	}
 }
 
-// A dropped run leaves neither its manifest nor a note. A finished run whose manifest lists all its actions has no note.
+// A dropped run leaves neither its manifest nor a note. A finished run whose manifest lists all its actions has no
+// note.
 func TestNotesGo(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -434,7 +435,8 @@ func TestLookupOfManyUnknown(t *testing.T) {
 	}
 }
 
-// An empty bucket becomes a store at the first write, once. Objects that another program put there meanwhile are an error.
+// An empty bucket becomes a store at the first write, once. Objects that another program put there meanwhile are an
+// error.
 func TestBucketIsMarked(t *testing.T) {
 	first := store.Unmarked()
 	second, third := store.ShareUnmarked(first), store.ShareUnmarked(first)

@@ -16,8 +16,8 @@ func jobKey(name string) string {
 	return key
 }
 
-// PutJob stores the description of an action for other processes, and replaces any earlier one. It needs a lease. GC removes
-// the jobs of actions that no run reaches.
+// PutJob stores the description of an action for other processes, and replaces any earlier one. It needs a lease. GC
+// removes the jobs of actions that no run reaches.
 func (s *Store) PutJob(ctx context.Context, key string, data []byte) error {
 	if err := checkKey(key); err != nil {
 		return err

@@ -18,8 +18,8 @@ import (
 // keyDomain separates cache keys from all other uses of SHA-256, and from other layouts of the hashed data.
 const keyDomain = "surprisal.dev/action/v2\n"
 
-// KeyOf returns the cache key of an action, 64 hex digits: the SHA-256 of a domain tag and the action's descriptor, which is
-// canonical JSON. For other bytes it returns a key under which nothing can be published.
+// KeyOf returns the cache key of an action, 64 hex digits: the SHA-256 of a domain tag and the action's descriptor,
+// which is canonical JSON. For other bytes it returns a key under which nothing can be published.
 func KeyOf(descriptor []byte) string {
 	h := sha256.New()
 	h.Write([]byte(keyDomain))
@@ -27,8 +27,8 @@ func KeyOf(descriptor []byte) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// MarshalCanonical returns the canonical JSON of a value that encoding/json can marshal. Unlike encoding/json, it rejects
-// strings that are not valid UTF-8, because different values would have the same JSON.
+// MarshalCanonical returns the canonical JSON of a value that encoding/json can marshal. Unlike encoding/json, it
+// rejects strings that are not valid UTF-8, because different values would have the same JSON.
 func MarshalCanonical(v any) ([]byte, error) {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -87,10 +87,10 @@ func invalidString(v reflect.Value) (string, bool) {
 	return "", false
 }
 
-// Canonical returns the canonical form of a JSON text, which is the same for equal values. Members are sorted by the bytes of
-// their names, there is no insignificant space, and strings have the fewest escapes. Numbers are exact decimals in one form:
-// 1.0 is 1 and 1e2 is 100, and integers of any size keep every digit. Canonical rejects duplicate names, text that is not
-// valid UTF-8, escapes of lone surrogates, and anything that is not one JSON value.
+// Canonical returns the canonical form of a JSON text, which is the same for equal values. Members are sorted by the
+// bytes of their names, there is no insignificant space, and strings have the fewest escapes. Numbers are exact
+// decimals in one form: 1.0 is 1 and 1e2 is 100, and integers of any size keep every digit. Canonical rejects duplicate
+// names, text that is not valid UTF-8, escapes of lone surrogates, and anything that is not one JSON value.
 func Canonical(data []byte) ([]byte, error) {
 	c := canonicalizer{in: data, out: make([]byte, 0, len(data))}
 	c.space()
@@ -402,8 +402,8 @@ func (c *canonicalizer) number() error {
 	return nil
 }
 
-// decimal writes a number in the shortest form of ECMAScript. point is the position of the decimal point relative to the
-// digits, whose first and last are not 0.
+// decimal writes a number in the shortest form of ECMAScript. point is the position of the decimal point relative to
+// the digits, whose first and last are not 0.
 func (c *canonicalizer) decimal(digits []byte, point int64) {
 	n := int64(len(digits))
 	switch {

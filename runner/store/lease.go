@@ -12,14 +12,15 @@ import (
 	"time"
 )
 
-// Prefixes of leases. Collectors have a separate prefix, which is almost always empty, so that checking for them is cheap
-// with any number of writers.
+// Prefixes of leases. Collectors have a separate prefix, which is almost always empty, so that checking for them is
+// cheap with any number of writers.
 const (
 	writers    = "leases/"
 	collectors = "collectors/"
 )
 
-// claimName matches the last part of a lease's name: of a run, of a process that waits for collectors, or of a collector.
+// claimName matches the last part of a lease's name: of a run, of a process that waits for collectors, or of a
+// collector.
 var claimName = regexp.MustCompile(`^(?:run-([A-Za-z0-9][A-Za-z0-9._-]*)|wait|gc)\.[0-9a-f]{16}$`)
 
 func writerName(run string) string { return writers + "run-" + run + "." + random() }
@@ -77,8 +78,8 @@ func (s *Store) leased() *lease {
 	return s.lease
 }
 
-// Begin publishes a run and takes the lease that writing needs. It waits for collections in progress. A Store has at most one
-// lease at a time. Keys that were looked up before are not held: look them up again.
+// Begin publishes a run and takes the lease that writing needs. It waits for collections in progress. A Store has at
+// most one lease at a time. Keys that were looked up before are not held: look them up again.
 func (s *Store) Begin(ctx context.Context, r Run) error {
 	return s.begin(ctx, r, func(l *lease) error {
 		if err := s.alone(ctx, l); err != nil {
@@ -88,8 +89,8 @@ func (s *Store) Begin(ctx context.Context, r Run) error {
 	})
 }
 
-// Join takes the lease that writing needs for a run that another process began. That run then refers to the records of this
-// process. Join waits as Begin does.
+// Join takes the lease that writing needs for a run that another process began. That run then refers to the records of
+// this process. Join waits as Begin does.
 func (s *Store) Join(ctx context.Context, run string) error {
 	return s.begin(ctx, Run{ID: run, Started: time.Now().UTC()}, func(*lease) error { return s.hasRun(ctx, run) })
 }
@@ -250,8 +251,8 @@ func (l *lease) count() (held int, paused bool) {
 	return len(l.held), l.paused != nil
 }
 
-// keep publishes the lease, then answers collectors and refreshes the lease until its context is done. It publishes the lease
-// before it checks for collectors; GC publishes its marker before it checks for leases.
+// keep publishes the lease, then answers collectors and refreshes the lease until its context is done. It publishes the
+// lease before it checks for collectors; GC publishes its marker before it checks for leases.
 func (s *Store) keep(ctx context.Context, l *lease, published chan<- error) {
 	defer close(l.done)
 	err := s.refresh(ctx, l)
@@ -279,7 +280,8 @@ func (s *Store) keep(ctx context.Context, l *lease, published chan<- error) {
 		if l.stale() && l.lost == nil {
 			l.lost = fmt.Errorf("no refresh since %s: %w", l.refreshed.Format(time.TimeOnly), err)
 		}
-		// A single failure is harmless: a directory's lease stays valid, a bucket's has minutes left, and a collector waits.
+		// A single failure is harmless: a directory's lease stays valid, a bucket's has minutes left, and a collector
+		// waits.
 		l.mu.Unlock()
 	}
 }

@@ -16,8 +16,8 @@ const lookups = 128
 // listInstead is the number of keys from which listing everything costs less than a request per key.
 const listInstead = 1024
 
-// LookupMany is Lookup for many keys. It returns the records of the hits. For a bucket it caches its findings in cacheDir, so
-// that the next call needs only a single request to check them.
+// LookupMany is Lookup for many keys. It returns the records of the hits. For a bucket it caches its findings in
+// cacheDir, so that the next call needs only a single request to check them.
 func (s *Store) LookupMany(ctx context.Context, keys []string, cacheDir string) (map[string]*Record, error) {
 	for _, key := range keys {
 		if err := checkKey(key); err != nil {

@@ -70,9 +70,9 @@ func checkForeign(place, kind string, names []string) error {
 		place, kind, names[0], markerName)
 }
 
-// inspect reports whether a directory has the marker. An empty directory does not, which is not an error. The content is
-// listed before the marker is read. A process of this program writes the marker before anything else. If the listing has
-// entries and the marker is then absent, the directory is not a store, even while another process is creating one.
+// inspect reports whether a directory has the marker. An empty directory does not, which is not an error. The content
+// is listed before the marker is read. A process of this program writes the marker before anything else. If the listing
+// has entries and the marker is then absent, the directory is not a store, even while another process is creating one.
 func (d *directory) inspect(root *os.Root) (marked bool, err error) {
 	names, err := topNames(root)
 	if err != nil {

@@ -18,9 +18,9 @@ import (
 func IsURL(location string) bool { return strings.Contains(location, "://") }
 
 // CopyObject copies to w an object that a spec refers to, which need not be in a store: a file, or a URL such as
-// s3://bucket/directory/name. It returns the digest and the size of the data. A URL may have the options that package bucket
-// allows in a spec, and credentials are sent to its endpoint only if the user allows that. An invalid URL and a missing
-// object are errors of kind InvalidInput.
+// s3://bucket/directory/name. It returns the digest and the size of the data. A URL may have the options that package
+// bucket allows in a spec, and credentials are sent to its endpoint only if the user allows that. An invalid URL and a
+// missing object are errors of kind InvalidInput.
 func CopyObject(ctx context.Context, w io.Writer, location string) (digest string, size int64, err error) {
 	in, err := openObject(ctx, location)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -15,7 +15,8 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// A file is copied with its digest and size. Anything but a regular file is rejected, because opening a pipe would block.
+// A file is copied with its digest and size. Anything but a regular file is rejected, because opening a pipe would
+// block.
 func TestCopyObjectFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "table")
@@ -52,8 +53,8 @@ func TestFileOf(t *testing.T) {
 	}
 }
 
-// A spec may refer to an untrusted server. It gets no credentials unless the user allows it, and a URL must have no option
-// that refers to this machine.
+// A spec may refer to an untrusted server. It gets no credentials unless the user allows it, and a URL must have no
+// option that refers to this machine.
 func TestCopyObjectURL(t *testing.T) {
 	var requests, signed atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// packs is the prefix of packs, which contain copies of a bucket's records. A pack has all records of one process's lease, so
-// that many records need few requests. The record under its own name is authoritative.
+// packs is the prefix of packs, which contain copies of a bucket's records. A pack has all records of one process's
+// lease, so that many records need few requests. The record under its own name is authoritative.
 //
 //	packs/<run>.<16 hex>.jsonl.gz    lines of a key, a space and a record
 const packs = "packs/"
@@ -59,8 +59,8 @@ func (s *Store) putPack(ctx context.Context, l *lease) error {
 	return s.write(ctx, packs+l.run+"."+random()+".jsonl.gz", p.data.Bytes())
 }
 
-// readPacks returns the records with the given keys from all packs. The records of a pack that cannot be read are looked up
-// one by one.
+// readPacks returns the records with the given keys from all packs. The records of a pack that cannot be read are
+// looked up one by one.
 func (s *Store) readPacks(ctx context.Context, keys map[string]bool) (map[string]*Record, error) {
 	found := &hits{records: map[string]*Record{}}
 	group, groupCtx := errgroup.WithContext(ctx)

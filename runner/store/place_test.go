@@ -163,7 +163,8 @@ func TestFirstWritesToBucketTogether(t *testing.T) {
 	}
 }
 
-// An empty or absent place becomes a store only at the first write. If the process is killed then, the place counts as empty.
+// An empty or absent place becomes a store only at the first write. If the process is killed then, the place counts as
+// empty.
 func TestFirstWriteMarks(t *testing.T) {
 	for name, content := range map[string]map[string]string{"absent": nil, "empty": {"store/": ""}, "cut off": {"store/store.json": ""}} {
 		t.Run(name, func(t *testing.T) {

@@ -31,9 +31,9 @@ func (d *directory) use(ctx context.Context) error {
 	return nil
 }
 
-// PruneCache removes the copies of blobs in a bucket's cache, and the facts about the bucket. It returns their size in bytes.
-// Nothing else is removed. If another process uses the cache, PruneCache changes nothing and returns an error. If there is no
-// cache, it does nothing.
+// PruneCache removes the copies of blobs in a bucket's cache, and the facts about the bucket. It returns their size in
+// bytes. Nothing else is removed. If another process uses the cache, PruneCache changes nothing and returns an error.
+// If there is no cache, it does nothing.
 func PruneCache(ctx context.Context, cacheDir string, dryRun bool) (bytes int64, err error) {
 	if _, err := os.Stat(cacheDir); errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
@@ -76,8 +76,8 @@ func PruneCache(ctx context.Context, cacheDir string, dryRun bool) (bytes int64,
 	return bytes, nil
 }
 
-// PruneRuns removes the directories of runs within root, which are named by the runs' IDs: the files with the given names, and
-// the directory if it is then empty. It returns the IDs of the removed runs.
+// PruneRuns removes the directories of runs within root, which are named by the runs' IDs: the files with the given
+// names, and the directory if it is then empty. It returns the IDs of the removed runs.
 func PruneRuns(root *os.Root, ids, files []string, dryRun bool) (removed []string, err error) {
 	for _, id := range ids {
 		if err := checkName("run", id); err != nil {

@@ -30,8 +30,8 @@ type File struct {
 type Record struct {
 	// Key is the key of Descriptor; see KeyOf.
 	Key string `json:"key"`
-	// Descriptor describes the action completely, as canonical JSON: an object with at least "kind", a string, and "schema", an
-	// integer.
+	// Descriptor describes the action completely, as canonical JSON: an object with at least "kind", a string, and
+	// "schema", an integer.
 	Descriptor json.RawMessage `json:"descriptor"`
 	// Name is for people and is not part of the key.
 	Name     string    `json:"name"`
@@ -41,8 +41,8 @@ type Record struct {
 	Finished time.Time `json:"finished"`
 	// Measured holds measurements that differ between equal runs, such as bytes per second.
 	Measured map[string]float64 `json:"measured,omitempty"`
-	// Computed describes the hardware and software that computed the outputs, such as the processor class, the device and
-	// library versions. It is not part of the key, although outputs may depend on it in their last bits.
+	// Computed describes the hardware and software that computed the outputs, such as the processor class, the device
+	// and library versions. It is not part of the key, although outputs may depend on it in their last bits.
 	Computed map[string]string `json:"computed,omitempty"`
 }
 
@@ -151,8 +151,8 @@ func (s *Store) GetRecord(ctx context.Context, key string) (*Record, error) {
 	return r, nil
 }
 
-// decodeRecord decodes the record that was published under a key. A descriptor that hashes to its key is in canonical form,
-// so this is not checked again.
+// decodeRecord decodes the record that was published under a key. A descriptor that hashes to its key is in canonical
+// form, so this is not checked again.
 func decodeRecord(key string, data []byte) (*Record, error) {
 	r := new(Record)
 	if err := json.Unmarshal(data, r); err != nil {
@@ -167,9 +167,9 @@ func decodeRecord(key string, data []byte) (*Record, error) {
 	return r, r.checkOutputs()
 }
 
-// Lookup returns the record of a key if it is a hit: the record and all its blobs exist, and the blobs have their recorded
-// sizes. A damaged record, or one with missing or truncated blobs, is a miss, which is reported to Warn. If the store has a
-// lease, the result stays until the lease ends.
+// Lookup returns the record of a key if it is a hit: the record and all its blobs exist, and the blobs have their
+// recorded sizes. A damaged record, or one with missing or truncated blobs, is a miss, which is reported to Warn. If
+// the store has a lease, the result stays until the lease ends.
 func (s *Store) Lookup(ctx context.Context, key string) (*Record, bool, error) {
 	if s.leased() != nil {
 		if _, err := s.hold(ctx, key); err != nil {
@@ -188,8 +188,8 @@ type flaw struct {
 func (f *flaw) Error() string { return f.name + " will run again: " + f.err.Error() }
 func (f *flaw) Unwrap() error { return f.err }
 
-// complete returns the record of a key if all its blobs exist. Otherwise the error is fs.ErrNotExist if there is no record,
-// and a flaw if there is one.
+// complete returns the record of a key if all its blobs exist. Otherwise the error is fs.ErrNotExist if there is no
+// record, and a flaw if there is one.
 func (s *Store) complete(ctx context.Context, key string, stat func(context.Context, string) (int64, error)) (*Record, error) {
 	r, err := s.GetRecord(ctx, key)
 	if _, bad := errors.AsType[*damage](err); bad {
@@ -242,8 +242,8 @@ func (s *Store) missing(ctx context.Context, files []File, stat func(context.Con
 	return group.Wait()
 }
 
-// Records returns the records of all actions in no particular order, except those that cannot be read; Verify reports those.
-// Blobs of a record may be missing.
+// Records returns the records of all actions in no particular order, except those that cannot be read; Verify reports
+// those. Blobs of a record may be missing.
 func (s *Store) Records(ctx context.Context) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
 		for o, err := range s.b.list(ctx, "actions/") {
@@ -267,10 +267,10 @@ func (s *Store) Records(ctx context.Context) iter.Seq2[*Record, error] {
 	}
 }
 
-// PutRecord publishes a finished action and returns the record that is now stored under its key. This is r, unless there was
-// already a record whose blobs all exist. An existing record stays, because results may differ in their last bits between
-// machines; Differs returns the outputs that differ. The blobs of r must already be in the store. PutRecord needs a lease. The
-// lease's run then refers to the action, even if it is killed.
+// PutRecord publishes a finished action and returns the record that is now stored under its key. This is r, unless
+// there was already a record whose blobs all exist. An existing record stays, because results may differ in their last
+// bits between machines; Differs returns the outputs that differ. The blobs of r must already be in the store.
+// PutRecord needs a lease. The lease's run then refers to the action, even if it is killed.
 func (s *Store) PutRecord(ctx context.Context, r *Record) (*Record, error) {
 	if err := r.check(); err != nil {
 		return nil, fmt.Errorf("action %s: %w", r.Name, err)
@@ -314,8 +314,8 @@ func (s *Store) PutRecord(ctx context.Context, r *Record) (*Record, error) {
 	return r, nil
 }
 
-// replaceRecord replaces a record that is damaged or has missing blobs. It keeps and returns a complete one. In a directory,
-// one process at a time does this. In a bucket, the last of several concurrent replacements stays.
+// replaceRecord replaces a record that is damaged or has missing blobs. It keeps and returns a complete one. In a
+// directory, one process at a time does this. In a bucket, the last of several concurrent replacements stays.
 func (s *Store) replaceRecord(ctx context.Context, r *Record, data []byte) (_ *Record, err error) {
 	if d := s.b.local(); d != nil {
 		release, err := d.lockFile(ctx, replaceLock)

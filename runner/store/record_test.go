@@ -342,7 +342,8 @@ func TestRecords(t *testing.T) {
 	}
 }
 
-// A record that is damaged or has a missing blob is replaced by the next result, which PutRecord returns. A complete one stays.
+// A record that is damaged or has a missing blob is replaced by the next result, which PutRecord returns. A complete
+// one stays.
 func TestReplacedRecord(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)

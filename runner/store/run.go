@@ -38,8 +38,8 @@ func runName(id string) string       { return "runs/" + id + ".json" }
 func noteName(id, key string) string { return "runs/" + id + "/" + key }
 func tagName(name string) string     { return "tags/" + name + ".json" }
 
-// PutRun writes a run's manifest and replaces any earlier one. The manifest of a finished run must contain every action that
-// the run recorded.
+// PutRun writes a run's manifest and replaces any earlier one. The manifest of a finished run must contain every action
+// that the run recorded.
 func (s *Store) PutRun(ctx context.Context, r Run) error {
 	if err := checkName("run", r.ID); err != nil {
 		return err

@@ -42,8 +42,8 @@ type Store struct {
 	downloads singleflight.Group
 }
 
-// backend stores objects. Names are slash-separated paths of the layout. The error for a missing object is fs.ErrNotExist,
-// except in remove, where it is not an error.
+// backend stores objects. Names are slash-separated paths of the layout. The error for a missing object is
+// fs.ErrNotExist, except in remove, where it is not an error.
 type backend interface {
 	// base returns the location of the store, and where that of an object, for people.
 	base() string
@@ -68,8 +68,8 @@ type backend interface {
 	prune(name string) error
 	// local returns the directory of the store, or nil for a bucket.
 	local() *directory
-	// claim publishes or refreshes a lease of this process, and unclaim ends one. claimed lists all leases of a prefix and
-	// whether their owners are alive. For a bucket, claimed is exact only soon after a claim.
+	// claim publishes or refreshes a lease of this process, and unclaim ends one. claimed lists all leases of a prefix
+	// and whether their owners are alive. For a bucket, claimed is exact only soon after a claim.
 	claim(ctx context.Context, name string, data []byte) error
 	unclaim(ctx context.Context, name string) error
 	claimed(ctx context.Context, prefix string) ([]claim, error)
@@ -92,16 +92,17 @@ type claim struct {
 	refreshed time.Time
 }
 
-// liveness holds the times for watching leases: the polling interval, the interval while nothing happens, the time to wait for
-// an answer, and the lifetime of a lease without a refresh (0 means unlimited).
+// liveness holds the times for watching leases: the polling interval, the interval while nothing happens, the time to
+// wait for an answer, and the lifetime of a lease without a refresh (0 means unlimited).
 type liveness struct {
 	poll, idle, patience, expiry time.Duration
 }
 
-// Open opens the store at location: a directory, or a URL: file:///path, s3://bucket/prefix, gs://bucket/prefix, mem://. The
-// first write creates a missing directory, and makes an empty place a store by writing the marker. A place with other content
-// is an error. An s3 URL accepts the query parameters of gocloud.dev (region, endpoint, use_path_style, profile, ...), and
-// credentials are found as in the AWS SDK. Close the store to remove its temporary files.
+// Open opens the store at location: a directory, or a URL: file:///path, s3://bucket/prefix, gs://bucket/prefix,
+// mem://. The first write creates a missing directory, and makes an empty place a store by writing the marker. A place
+// with other content is an error. An s3 URL accepts the query parameters of gocloud.dev (region, endpoint,
+// use_path_style, profile, ...), and credentials are found as in the AWS SDK. Close the store to remove its temporary
+// files.
 func Open(ctx context.Context, location string) (*Store, error) {
 	s := &Store{caches: map[string]*directory{}, facts: map[string]*facts{}}
 	path, isFile := strings.CutPrefix(location, "file://")
@@ -137,8 +138,8 @@ func (s *Store) Close() error {
 	return errors.Join(err, s.b.close())
 }
 
-// PutFile moves a finished local file into the store and returns its digest and size. If the blob already exists, the file is
-// only removed. PutFile needs a lease.
+// PutFile moves a finished local file into the store and returns its digest and size. If the blob already exists, the
+// file is only removed. PutFile needs a lease.
 func (s *Store) PutFile(ctx context.Context, path string) (digest string, size int64, err error) {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -226,8 +227,9 @@ func (s *Store) has(ctx context.Context, name, digest string, size int64) (bool,
 	return found == size, err
 }
 
-// Open opens a blob. If it is missing, the error is fs.ErrNotExist. In a directory, a blob whose content does not match the
-// digest is moved aside, reported to Warn and treated as missing. In a bucket, reading such a blob fails at its end.
+// Open opens a blob. If it is missing, the error is fs.ErrNotExist. In a directory, a blob whose content does not match
+// the digest is moved aside, reported to Warn and treated as missing. In a bucket, reading such a blob fails at its
+// end.
 func (s *Store) Open(ctx context.Context, digest string) (io.ReadCloser, error) {
 	if err := checkDigest(digest); err != nil {
 		return nil, err
@@ -251,9 +253,10 @@ func (s *Store) open(ctx context.Context, digest string) (io.ReadCloser, error) 
 	}}, r}, nil
 }
 
-// LocalPath returns a path at which a blob can be read: in the store itself if it is a directory, otherwise in a copy under
-// cacheDir. The file must not be modified. The content is compared with the digest, once per process while the file is
-// unchanged. A damaged blob is moved aside, reported to Warn and treated as missing: the error is fs.ErrNotExist.
+// LocalPath returns a path at which a blob can be read: in the store itself if it is a directory, otherwise in a copy
+// under cacheDir. The file must not be modified. The content is compared with the digest, once per process while the
+// file is unchanged. A damaged blob is moved aside, reported to Warn and treated as missing: the error is
+// fs.ErrNotExist.
 func (s *Store) LocalPath(ctx context.Context, digest, cacheDir string) (string, error) {
 	if err := checkDigest(digest); err != nil {
 		return "", err
@@ -336,8 +339,9 @@ func (s *Store) download(ctx context.Context, digest string, to *directory) erro
 	return nil
 }
 
-// Scratch returns a new empty directory for temporary files. It is in the store if that is a directory, so that PutFile need
-// not copy, and otherwise under cacheDir. The caller removes it; if the process dies, the next Open or Scratch there does.
+// Scratch returns a new empty directory for temporary files. It is in the store if that is a directory, so that PutFile
+// need not copy, and otherwise under cacheDir. The caller removes it; if the process dies, the next Open or Scratch
+// there does.
 func (s *Store) Scratch(cacheDir string) (string, error) {
 	d, err := s.directory(context.Background(), cacheDir)
 	if err != nil {

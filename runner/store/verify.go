@@ -26,10 +26,11 @@ type Problem struct {
 
 func (p Problem) String() string { return p.Path + ": " + p.Problem + "; " + p.Fix }
 
-// Verify reads the whole store. It checks each blob against its digest, each record against its key and its blobs, and each
-// run, job and tag. It returns all problems, sorted by path. It cannot detect a record that refers to blobs of another action:
-// anyone who can write to a store can forge such a record. Detecting that takes a check of the outputs, or doing the action
-// again; see Records. Verify calls progress, if it is not nil, with the number of blob bytes read, from many goroutines.
+// Verify reads the whole store. It checks each blob against its digest, each record against its key and its blobs, and
+// each run, job and tag. It returns all problems, sorted by path. It cannot detect a record that refers to blobs of
+// another action: anyone who can write to a store can forge such a record. Detecting that takes a check of the outputs,
+// or doing the action again; see Records. Verify calls progress, if it is not nil, with the number of blob bytes read,
+// from many goroutines.
 func (s *Store) Verify(ctx context.Context, progress func(done, total int64)) ([]Problem, error) {
 	v := &verification{s: s, progress: progress}
 	for _, step := range []func(context.Context) error{v.blobs, v.damaged, v.records, v.runs, v.jobs, v.tags} {
@@ -56,8 +57,8 @@ func (v *verification) add(name, problem, fix string) {
 	v.problems = append(v.problems, Problem{v.s.b.where(name), problem, fix})
 }
 
-// fault records an object that is damaged or cannot be read, and ignores one that was removed meanwhile. It returns an error if
-// verification should stop.
+// fault records an object that is damaged or cannot be read, and ignores one that was removed meanwhile. It returns an
+// error if verification should stop.
 func (v *verification) fault(ctx context.Context, name string, err error) error {
 	if err == nil || ctx.Err() != nil {
 		return ctx.Err()

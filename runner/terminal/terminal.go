@@ -36,8 +36,8 @@ func Duration(seconds float64) string {
 // Compare compares names in natural order: "d2" before "d10".
 func Compare(a, b string) int { return cmp.Or(natural.Compare(a, b), cmp.Compare(a, b)) }
 
-// Columns prints rows in aligned columns. The first row is the header. A column, except the first, is right-aligned if every
-// cell below the header starts with a digit, a sign or a dash.
+// Columns prints rows in aligned columns. The first row is the header. A column, except the first, is right-aligned if
+// every cell below the header starts with a digit, a sign or a dash.
 func Columns(w io.Writer, rows [][]string) {
 	if len(rows) == 0 {
 		return

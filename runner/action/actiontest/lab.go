@@ -33,7 +33,8 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// Main is TestMain of a test binary that also serves as its own plugins: the built-in ones and the backends of the test.
+// Main is TestMain of a test binary that also serves as its own plugins: the built-in ones and the backends of the
+// test.
 func Main(m *testing.M, backends map[string]sdk.Backend) {
 	if len(os.Args) != 5 || os.Args[1] != "plugin" {
 		os.Exit(m.Run())

@@ -12,9 +12,9 @@ import (
 // memoryTest is the environment variable that marks the process whose memory is measured.
 const memoryTest = "SURPRISAL_MEMORY_TEST"
 
-// Peak does work in a separate process and returns the peak memory of that process in bytes. The runtime's memory limit of the
-// process is seven eighths of limit bytes, like that of a runner with --memory. The process runs the calling test, which must
-// call Peak again; there Peak does not return.
+// Peak does work in a separate process and returns the peak memory of that process in bytes. The runtime's memory limit
+// of the process is seven eighths of limit bytes, like that of a runner with --memory. The process runs the calling
+// test, which must call Peak again; there Peak does not return.
 func Peak(t *testing.T, limit int64, work func()) int64 {
 	t.Helper()
 	const label = "peak of the process in KiB: "

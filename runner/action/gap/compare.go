@@ -54,9 +54,9 @@ const (
 const maxLiterals = 1 << 16
 
 // Compare compares two sides and writes the report's files to the directory out: summary.json, report.md,
-// worst_documents.jsonl, and datasets, groups, buckets, segments, literals and documents as .csv and .parquet. Equal input
-// gives equal bytes. An error of kind InvalidInput names the dataset, shard and row that cannot be compared, and the reason.
-// The files are then incomplete.
+// worst_documents.jsonl, and datasets, groups, buckets, segments, literals and documents as .csv and .parquet. Equal
+// input gives equal bytes. An error of kind InvalidInput names the dataset, shard and row that cannot be compared, and
+// the reason. The files are then incomplete.
 func Compare(ctx context.Context, a, b Side, out string, options Options) (_ *Summary, err error) {
 	differences, err := protocolDifferences(a, b)
 	if err != nil {
@@ -207,8 +207,8 @@ func (c *comparison) run(ctx context.Context) (err error) {
 	}
 }
 
-// match checks that two records of datasets i and j, one of which may be missing, are of the same document. It also checks that
-// the document differs from the previous one.
+// match checks that two records of datasets i and j, one of which may be missing, are of the same document. It also
+// checks that the document differs from the previous one.
 func (c *comparison) match(x, y *record, i, j int, before documentID) error {
 	order := 0
 	switch {
@@ -465,8 +465,8 @@ func nextBoundary(text string, i int) int {
 	return i
 }
 
-// exclude returns the bytes of the scored span without a loss on either side, in order and disjoint, and their number. They
-// are excluded from the sums and counts of both sides. The spans are valid until the next call.
+// exclude returns the bytes of the scored span without a loss on either side, in order and disjoint, and their number.
+// They are excluded from the sums and counts of both sides. The spans are valid until the next call.
 func (c *comparison) exclude(x, y *record) (spans []span, bytes int64) {
 	all := c.excluded[:0]
 	for side, r := range []*record{x, y} {

@@ -121,7 +121,8 @@ func TestSums(t *testing.T) {
 	check("overall", s.Overall, row("overall", 4, 9, 15, 6))
 	// Documents without scored bytes count. A dataset without scored bytes stays, with null bpb.
 	check("datasets", s.Datasets, []Row{row("web/y", 1, 2, 8, 2), row("web/x", 2, 7, 7, 4), {Name: "none", Documents: 1}})
-	// "web/x" and "web/y" would be single datasets with their own names. A dataset counts completely in each of its tags.
+	// "web/x" and "web/y" would be single datasets with their own names. A dataset counts completely in each of its
+	// tags.
 	check("groups", s.Groups, []Row{row("t", 3, 9, 15, 6), row("t/u", 3, 9, 15, 6), row("web", 3, 9, 15, 6), row("v", 2, 7, 7, 4)})
 	// Equal differences are sorted by name. Rows of buckets count segments.
 	check("buckets", s.Buckets, []Row{
@@ -153,8 +154,8 @@ func TestSums(t *testing.T) {
 	check("zero-loss bytes", s.ZeroLoss, Bytes{B: 5, Either: 5})
 }
 
-// Segments are clipped to the scored span before their bucket is determined. A character that crosses the boundary belongs to
-// the part before it. A part without a whole character counts only in the dataset.
+// Segments are clipped to the scored span before their bucket is determined. A character that crosses the boundary
+// belongs to the part before it. A part without a whole character counts only in the dataset.
 func TestClipping(t *testing.T) {
 	for _, test := range []struct {
 		name, text string
@@ -448,7 +449,8 @@ func ranked[T any](t *testing.T, d Directions[T]) (all []map[string]any) {
 	return all
 }
 
-// cellOf returns a JSON value as a cell of a table: numbers with the fewest sufficient digits, and null as an empty cell.
+// cellOf returns a JSON value as a cell of a table: numbers with the fewest sufficient digits, and null as an empty
+// cell.
 func cellOf(t *testing.T, v any) string {
 	t.Helper()
 	switch v := v.(type) {

@@ -53,8 +53,8 @@ func TestLongestLiteral(t *testing.T) {
 	}
 }
 
-// A range inside a longer range of the other side excludes no byte twice. Excluded bytes do not count as bytes with a loss of
-// zero.
+// A range inside a longer range of the other side excludes no byte twice. Excluded bytes do not count as bytes with a
+// loss of zero.
 func TestNestedUnscored(t *testing.T) {
 	a, b := sides(t, doc{dataset: "d", shard: "s", text: "abcdefg", a: []float64{3}, b: []float64{1}, unscoredA: []int32{0, 5}, unscoredB: []int32{1, 2, 4, 6}})
 	s := compare(t, a, b)

@@ -20,8 +20,8 @@ type Headline struct {
 	Name string `json:"name"`
 	A    string `json:"a"`
 	B    string `json:"b"`
-	// ABPB and BBPB are bits per byte of both models over the same bytes, and GapBPB = ABPB - BBPB. They are null if the gap
-	// has no scored bytes.
+	// ABPB and BBPB are bits per byte of both models over the same bytes, and GapBPB = ABPB - BBPB. They are null if
+	// the gap has no scored bytes.
 	ABPB   *float64 `json:"aBpb"`
 	BBPB   *float64 `json:"bBpb"`
 	GapBPB *float64 `json:"gapBpb"`

@@ -30,8 +30,8 @@ type occurrence struct {
 	place        place
 }
 
-// place is the place of a segment: the dataset's position among the sorted datasets, the document's row in its table, and the
-// bytes of its text.
+// place is the place of a segment: the dataset's position among the sorted datasets, the document's row in its table,
+// and the bytes of its text.
 type place struct {
 	dataset    int32
 	row        int64
@@ -48,10 +48,10 @@ type literal struct {
 	example place   // the place of that occurrence, the first if several are equal
 }
 
-// literals sums losses by literal in bounded memory, with the same result as a single map of all literals. The first literals
-// are kept in a map. Every occurrence of another literal is written, in order, to a file chosen by its hash, and each file is
-// then counted in the same way. All occurrences of a literal take the same path and are added in their original order, so
-// that no sum depends on the size of the map.
+// literals sums losses by literal in bounded memory, with the same result as a single map of all literals. The first
+// literals are kept in a map. Every occurrence of another literal is written, in order, to a file chosen by its hash,
+// and each file is then counted in the same way. All occurrences of a literal take the same path and are added in their
+// original order, so that no sum depends on the size of the map.
 type literals struct {
 	limit int
 	dir   string
@@ -235,8 +235,8 @@ func (l *literals) close() error {
 	return errors.Join(errs...)
 }
 
-// top returns up to limit literals with the largest positive difference, and up to limit with the largest negative one. The
-// largest come first, and equal ones in the order of their first occurrence.
+// top returns up to limit literals with the largest positive difference, and up to limit with the largest negative one.
+// The largest come first, and equal ones in the order of their first occurrence.
 func (l *literals) top(limit int) (positive, negative []literal, err error) {
 	keep := func(list []literal, item *literal) []literal {
 		before := func(a, b literal) int {

@@ -8,8 +8,8 @@ import (
 // span is the bytes [start, end).
 type span struct{ start, end int32 }
 
-// losses iterates over one model's losses on a document, in runs of bytes with equal loss that tile the text. It does not
-// store the losses per byte: its memory is that of the document's tokens.
+// losses iterates over one model's losses on a document, in runs of bytes with equal loss that tile the text. It does
+// not store the losses per byte: its memory is that of the document's tokens.
 type losses struct {
 	perByte []float64       // the remaining losses per byte, or
 	shares  protocol.Shares // the tokens from which they follow, or
@@ -39,8 +39,8 @@ func newLosses(d *artifact.ScoredDocument, excluded []span) losses {
 	return l
 }
 
-// plain reports whether the tokens of a document tile its text from byte 0, all have bytes and are all scored. Each token then
-// keeps its own loss.
+// plain reports whether the tokens of a document tile its text from byte 0, all have bytes and are all scored. Each
+// token then keeps its own loss.
 func plain(d *artifact.ScoredDocument) bool {
 	if len(d.TokenStarts) > 0 || len(d.UnscoredStarts) > 0 {
 		return false
@@ -145,8 +145,8 @@ type walk struct {
 	at       int32  // end of the block
 	zeroLoss Bytes  // scored bytes with a loss of zero
 	from     int32  // start of the block
-	// blockA and blockB are the losses of the block's bytes. sumsA and sumsB are the running sums of all losses before each
-	// of these bytes, and before the byte after them.
+	// blockA and blockB are the losses of the block's bytes. sumsA and sumsB are the running sums of all losses before
+	// each of these bytes, and before the byte after them.
 	blockA, blockB [sumBlock]float64
 	sumsA, sumsB   [sumBlock + 1]float64
 }
@@ -176,8 +176,8 @@ func (w *walk) skip(end int32) {
 }
 
 // sum sums the losses of the next n bytes, in blocks of up to 128 with eight running sums each, and the blocks in pairs
-// (pairwise summation; Higham 1993). NumPy sums a contiguous array in the same order, so that totals agree to the last bit.
-// After each block it calls visit.
+// (pairwise summation; Higham 1993). NumPy sums a contiguous array in the same order, so that totals agree to the last
+// bit. After each block it calls visit.
 func (w *walk) sum(n int, visit func()) (a, b float64) {
 	if n <= sumBlock {
 		w.next(n)

@@ -39,8 +39,8 @@ func TestMemory(t *testing.T) {
 	})
 }
 
-// writeLarge writes a table of four documents. The two in the middle have size bytes, in tokens of four bytes. The words and
-// the losses are random, so that neither compresses well and there are many literals.
+// writeLarge writes a table of four documents. The two in the middle have size bytes, in tokens of four bytes. The
+// words and the losses are random, so that neither compresses well and there are many literals.
 func writeLarge(t *testing.T, path string, size int) {
 	f, err := os.Create(path)
 	if err != nil {

@@ -17,8 +17,8 @@ var whitespaceSymbols = strings.NewReplacer(" ", "␠", "\n", "⏎", "\t", "⇥"
 // visible makes spaces, newlines, tabs and carriage returns visible.
 func visible(s string) string { return whitespaceSymbols.Replace(s) }
 
-// shorten shortens a text to limit code points, the last of which is an ellipsis if anything was cut. Like preview, it returns a
-// copy, so that a quote does not keep a whole document in memory.
+// shorten shortens a text to limit code points, the last of which is an ellipsis if anything was cut. Like preview, it
+// returns a copy, so that a quote does not keep a whole document in memory.
 func shorten(s string, limit int) string {
 	if cut := runeOffset(s, limit); cut == len(s) {
 		return strings.Clone(s)
@@ -68,9 +68,9 @@ func runesBefore(text string, i, n int) int {
 	return i
 }
 
-// tokenBoundaries shows the tokens of the bytes [start, end) of a text, separated by bars. An ellipsis marks a token that
-// continues outside. A token that ends inside a character is shown with U+FFFD. Without starts, each token starts where the
-// previous one ends, and the first at byte 0.
+// tokenBoundaries shows the tokens of the bytes [start, end) of a text, separated by bars. An ellipsis marks a token
+// that continues outside. A token that ends inside a character is shown with U+FFFD. Without starts, each token starts
+// where the previous one ends, and the first at byte 0.
 func tokenBoundaries(text string, start, end int32, starts, ends []int32) string {
 	var out strings.Builder
 	show := func(from, to int32) {

@@ -125,8 +125,8 @@ func writeRows(out *strings.Builder, title string, heads []string, n int, row fu
 	out.WriteString("\n")
 }
 
-// quote returns text from a dataset or a spec as a code span. Nothing in it is Markdown, HTML, a link, a mention or an emoji in
-// GitHub's flavor, and invisible characters are escaped.
+// quote returns text from a dataset or a spec as a code span. Nothing in it is Markdown, HTML, a link, a mention or an
+// emoji in GitHub's flavor, and invisible characters are escaped.
 func quote(s string) string {
 	s = protocol.Visible(s)
 	if s == "" {

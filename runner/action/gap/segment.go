@@ -178,7 +178,8 @@ func bucketOf(segment string, kind segmentKind) bucket {
 	return bucketNonASCII
 }
 
-// clippedBucket returns the bucket of a segment that was clipped at the scored span. It depends only on the remaining text.
+// clippedBucket returns the bucket of a segment that was clipped at the scored span. It depends only on the remaining
+// text.
 func clippedBucket(piece string) bucket {
 	if end, kind := (segmenter{piece}).next(0); end == len(piece) {
 		return bucketOf(piece, kind)

@@ -16,7 +16,8 @@ type Gap struct {
 	Name string `json:"name"`
 	A    string `json:"a"`
 	B    string `json:"b"`
-	// Datasets are the names of the compared datasets, sorted. Empty for two imported tables means all their common datasets.
+	// Datasets are the names of the compared datasets, sorted. Empty for two imported tables means all their common
+	// datasets.
 	Datasets []string `json:"datasets"`
 	// Allow lists the fields of the scoring protocol in which the two sides may differ, sorted.
 	Allow []string `json:"allow"`

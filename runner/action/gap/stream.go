@@ -12,18 +12,18 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// Bounds of a batch of documents. Batches are passed from the goroutine that decodes a side to the one that compares. A batch
-// below these bounds accepts one more document of any size.
+// Bounds of a batch of documents. Batches are passed from the goroutine that decodes a side to the one that compares. A
+// batch below these bounds accepts one more document of any size.
 const (
 	batchBytes = 256 << 10
 	batchRows  = 512
 	// batchesInFlight lets a side decode ahead of the comparison.
 	batchesInFlight = 2
-	// largeBytes is the size from which a batch is compared before its side reads more, so that at most one large document of
-	// a side is in memory.
+	// largeBytes is the size from which a batch is compared before its side reads more, so that at most one large
+	// document of a side is in memory.
 	largeBytes = 4 * batchBytes
-	// largeGroup is the size from which row groups are decoded by one side at a time, because decoding a row needs several
-	// times its size.
+	// largeGroup is the size from which row groups are decoded by one side at a time, because decoding a row needs
+	// several times its size.
 	largeGroup = 16 << 20
 )
 

@@ -14,8 +14,8 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// Row is the sum over a dataset, a group, a bucket or everything. Bits per byte are null if no byte was scored. Documents
-// counts segments in the rows of buckets and literals.
+// Row is the sum over a dataset, a group, a bucket or everything. Bits per byte are null if no byte was scored.
+// Documents counts segments in the rows of buckets and literals.
 type Row struct {
 	Name      string   `json:"name" parquet:"name"`
 	Documents int64    `json:"documents" parquet:"documents"`
@@ -59,8 +59,8 @@ type Segment struct {
 	End       int32   `json:"byte_end" parquet:"byte_end"`
 }
 
-// DocumentRow is a document. The worst segment has the largest difference in the same direction as the document's. It is null
-// if there is none.
+// DocumentRow is a document. The worst segment has the largest difference in the same direction as the document's. It
+// is null if there is none.
 type DocumentRow struct {
 	Dataset     string   `json:"dataset" parquet:"dataset,dict"`
 	Shard       string   `json:"shard" parquet:"shard,dict"`
@@ -111,13 +111,14 @@ type Protocols struct {
 	Differences []string        `json:"differences"`
 }
 
-// Summary is the content of the report and of summary.json. Lists are sorted by |delta bits|, the largest first, then by
-// name.
+// Summary is the content of the report and of summary.json. Lists are sorted by |delta bits|, the largest first, then
+// by name.
 type Summary struct {
 	ModelA    string    `json:"modelA"`
 	ModelB    string    `json:"modelB"`
 	Protocols Protocols `json:"scoringProtocols"`
-	// Unscored counts bytes inside scored spans without a loss. They are excluded from the sums and bytes of both sides.
+	// Unscored counts bytes inside scored spans without a loss. They are excluded from the sums and bytes of both
+	// sides.
 	Unscored Bytes `json:"unscoredBytes"`
 	// ZeroLoss counts scored bytes whose loss is exactly zero.
 	ZeroLoss     Bytes                `json:"zeroLossBytes"`

@@ -43,8 +43,8 @@ func scoredTable(t *testing.T, documents ...artifact.ScoredDocument) string {
 	return path
 }
 
-// whole returns a document with integer losses in nats per byte, by token or by byte. Some bytes are unscored and some have a
-// loss of zero.
+// whole returns a document with integer losses in nats per byte, by token or by byte. Some bytes are unscored and some
+// have a loss of zero.
 func whole(r *rand.Rand, row int64, text string, start, end int) artifact.ScoredDocument {
 	d := artifact.ScoredDocument{Shard: "s", Row: row, Text: text, ScoreStart: int32(start), ScoreEnd: int32(end)}
 	perByte := r.IntN(3) == 0
@@ -251,7 +251,8 @@ func TestCounterFails(t *testing.T) {
 	}
 }
 
-// The literals that differ most are listed up to a limit, the earliest of equal ones. Literals without a difference are not.
+// The literals that differ most are listed up to a limit, the earliest of equal ones. Literals without a difference are
+// not.
 func TestTopLiterals(t *testing.T) {
 	for _, held := range []int{1, 100} {
 		l := newLiterals(t.TempDir(), held)
@@ -396,8 +397,8 @@ func TestProtocolDifferences(t *testing.T) {
 	}
 }
 
-// A gap without its own datasets compares the common ones. The summary has the equal fields of the sides' scoring protocols,
-// and no other files are left.
+// A gap without its own datasets compares the common ones. The summary has the equal fields of the sides' scoring
+// protocols, and no other files are left.
 func TestWork(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 3))
 	of := func(row int64, text string) artifact.ScoredDocument { return whole(r, row, text, 0, len(text)) }

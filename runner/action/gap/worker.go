@@ -66,8 +66,8 @@ func Files() []string {
 	return files
 }
 
-// shared returns the fields of the scoring protocol that are equal for all datasets of a side. For example, each dataset may
-// have its own byte limit.
+// shared returns the fields of the scoring protocol that are equal for all datasets of a side. For example, each
+// dataset may have its own byte limit.
 func shared(protocols map[string]json.RawMessage) ([]byte, error) {
 	var same map[string]json.RawMessage
 	for _, dataset := range slices.Sorted(maps.Keys(protocols)) {
@@ -136,8 +136,8 @@ func common(a, b []Table, nameA, nameB string) ([]Table, []Table, error) {
 	return x, y, nil
 }
 
-// checkProtocols checks that the scoring protocols of the two sides differ only in allowed fields, for every dataset. It
-// reports whether anything differs.
+// checkProtocols checks that the scoring protocols of the two sides differ only in allowed fields, for every dataset.
+// It reports whether anything differs.
 func checkProtocols(protocols [2]map[string]json.RawMessage, sides [2]Side, allow []string) (bool, error) {
 	forced := false
 	for _, dataset := range slices.Sorted(maps.Keys(protocols[0])) {

@@ -1,5 +1,5 @@
-// Package kinds lists the kinds of actions. It imports the packages of the kinds. Only the packages that assemble the runner
-// import it.
+// Package kinds lists the kinds of actions. It imports the packages of the kinds. Only the packages that assemble the
+// runner import it.
 package kinds
 
 import (

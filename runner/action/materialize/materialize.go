@@ -262,8 +262,8 @@ func invalidAt(b []byte) int {
 	return -1
 }
 
-// join returns the document's text, the byte at which the last value starts, and the number of invalid bytes that became
-// U+FFFD.
+// join returns the document's text, the byte at which the last value starts, and the number of invalid bytes that
+// became U+FFFD.
 func join(values [][]byte) (text string, start, replaced int) {
 	var b strings.Builder
 	size := 0
@@ -324,8 +324,8 @@ func (m *materializer) dropped() string {
 	return strings.Join(parts, ", ")
 }
 
-// warnings returns warnings about the documents. They do not name the dataset, because datasets with equal definitions share
-// the action.
+// warnings returns warnings about the documents. They do not name the dataset, because datasets with equal definitions
+// share the action.
 func (m *materializer) warnings() []string {
 	var out []string
 	for _, reason := range []string{droppedBad, droppedEmptyTarget, droppedTruncatedTarget} {

@@ -645,7 +645,8 @@ func TestOtherFiles(t *testing.T) {
 	}
 }
 
-// A skipped dataset is listed with its reason. A dataset that two models read with the same limits is materialized once.
+// A skipped dataset is listed with its reason. A dataset that two models read with the same limits is materialized
+// once.
 func TestPlan(t *testing.T) {
 	e := &spec.Experiment{Datasets: []spec.Dataset{{Name: "b", Skip: "why b"}, {Name: "a", Skip: "why a"}, {Name: "c", Limits: spec.Limits{Bytes: 5}}}}
 	c := plan.Catalog{Sources: map[string]protocol.Resolution{"c": {Parameters: json.RawMessage("{}")}}}

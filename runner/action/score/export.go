@@ -20,8 +20,9 @@ func (Kind) Export(ctx context.Context, files action.Files, labels plan.Labels, 
 	})
 }
 
-// ExportTables writes the files of an artifact to dir. Its tables of scored documents get the columns that other tools read.
-// The function labels returns the labels of a table by the table's directory within the artifact, "." if it is at the top.
+// ExportTables writes the files of an artifact to dir. Its tables of scored documents get the columns that other tools
+// read. The function labels returns the labels of a table by the table's directory within the artifact, "." if it is at
+// the top.
 func ExportTables(ctx context.Context, files action.Files, dir string, labels func(in string) artifact.Labels) ([]string, error) {
 	for _, name := range files.Names() {
 		from, err := files.Path(ctx, name)

@@ -97,7 +97,8 @@ func (m fakeModel) Score(
 	return nil
 }
 
-// answer makes a token of each character, or of every size bytes. Its ID is the first byte. The ID of a special token is 255.
+// answer makes a token of each character, or of every size bytes. Its ID is the first byte. The ID of a special token
+// is 255.
 func answer(d protocol.Document, settings protocol.Settings, size int) protocol.ScoredDocument {
 	s := protocol.ScoredDocument{Index: d.Index}
 	for start, r := range d.Text {

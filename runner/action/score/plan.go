@@ -49,7 +49,8 @@ type places struct {
 	Weights  []protocol.ModelFile       `json:"weights,omitempty"`
 }
 
-// scored identifies the scores of a model on a dataset. imported identifies the imported scores of a model on all its datasets.
+// scored identifies the scores of a model on a dataset. imported identifies the imported scores of a model on all its
+// datasets.
 type (
 	scored   struct{ model, dataset string }
 	imported struct{ model string }
@@ -58,8 +59,8 @@ type (
 // ShareImported registers the action that imports the scores of a model, for Inputs.
 func ShareImported(b *plan.Builder, model string, a *plan.Action) { b.Share(imported{model}, a) }
 
-// Inputs returns the files of a model's scores as inputs of another action: ROLE/DATASET/FILE for each dataset. For imported
-// scores they are the files of all datasets.
+// Inputs returns the files of a model's scores as inputs of another action: ROLE/DATASET/FILE for each dataset. For
+// imported scores they are the files of all datasets.
 func Inputs(b *plan.Builder, role, model string, datasets, files []string) ([]plan.Input, error) {
 	if a := b.Shared(imported{model}); a != nil {
 		return []plan.Input{{Role: role, Upstream: a}}, nil
@@ -99,8 +100,8 @@ func (Kind) Plan(b *plan.Builder) error {
 	return nil
 }
 
-// planner plans the scores of a model. It encodes their common parts once, because a plan has a score for each pair of a model
-// and a dataset.
+// planner plans the scores of a model. It encodes their common parts once, because a plan has a score for each pair of
+// a model and a dataset.
 type planner struct {
 	b        *plan.Builder
 	spec     *spec.Model

@@ -11,9 +11,9 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// Replay checks a score's tables against each other. For every document, the losses of the bytes and of the tokens must sum
-// to the ledger's categories, and these to their total, all within protocol.LedgerTolerance. It returns the number of
-// documents checked.
+// Replay checks a score's tables against each other. For every document, the losses of the bytes and of the tokens must
+// sum to the ledger's categories, and these to their total, all within protocol.LedgerTolerance. It returns the number
+// of documents checked.
 func Replay(scoredPath, ledgerPath string) (documents int64, err error) {
 	scored, err := artifact.OpenLosses(scoredPath)
 	if err != nil {

@@ -251,16 +251,16 @@ func ledgerRow(d protocol.Document, answer protocol.ScoredDocument, l protocol.L
 	return r
 }
 
-// The sample for the rescoring difference: a few short documents are enough to detect batch-dependent losses. All but the
-// shortest are limited to 1/rescoredShare of the text, so that rescoring costs little.
+// The sample for the rescoring difference: a few short documents are enough to detect batch-dependent losses. All but
+// the shortest are limited to 1/rescoredShare of the text, so that rescoring costs little.
 const (
 	rescoredDocuments = 4
 	rescoredBytes     = 64 << 10
 	rescoredShare     = 128
 )
 
-// rescore scores the sample again, alone and the longest first, to measure the rescoring difference. A document that was
-// scored alone cannot be rescored in a different batch.
+// rescore scores the sample again, alone and the longest first, to measure the rescoring difference. A document that
+// was scored alone cannot be rescored in a different batch.
 func (s *scorer) rescore(ctx context.Context) error {
 	if s.summary.Documents < 2 {
 		return nil

@@ -395,8 +395,8 @@ func TestModelsOfOtherTrainings(t *testing.T) {
 	}
 }
 
-// Two tokenizations of the same text by real models: no byte is skipped, each model is loaded once for all its datasets, and
-// the order in which actions run changes nothing.
+// Two tokenizations of the same text by real models: no byte is skipped, each model is loaded once for all its
+// datasets, and the order in which actions run changes nothing.
 func TestModels(t *testing.T) {
 	t.Parallel()
 	results := func(cores int64) map[string]string {

@@ -220,8 +220,8 @@ func TestManyTokens(t *testing.T) {
 	}
 }
 
-// A table of bits per byte has a row for each dataset and a column for each model, in the order in which people count, and
-// their ratio of sums where no score is missing.
+// A table of bits per byte has a row for each dataset and a column for each model, in the order in which people count,
+// and their ratio of sums where no score is missing.
 func TestHeadline(t *testing.T) {
 	var actions []*plan.Action
 	summaries := map[string]artifact.ScoreSummary{}

@@ -15,10 +15,11 @@ import (
 )
 
 // Import reads an exported table in any order and splits it by dataset. For each dataset it writes, in the directory
-// DIR/NAME, scored_documents.parquet and ledger.parquet in the order of shard and row, with the numbers unchanged. It also
-// writes DIR/NAME/summary.json, which records protocol as the name of the scoring protocol, and DIR/import.json. Memory is
-// bounded; rows are sorted in files in the directory scratch. Import returns the content of import.json. An invalid row, a
-// duplicate row and a file without rows are errors of kind InvalidInput; the files in dir are then incomplete.
+// DIR/NAME, scored_documents.parquet and ledger.parquet in the order of shard and row, with the numbers unchanged. It
+// also writes DIR/NAME/summary.json, which records protocol as the name of the scoring protocol, and DIR/import.json.
+// Memory is bounded; rows are sorted in files in the directory scratch. Import returns the content of import.json. An
+// invalid row, a duplicate row and a file without rows are errors of kind InvalidInput; the files in dir are then
+// incomplete.
 func Import(ctx context.Context, path, dir, scratch, protocol string) (found artifact.Import, err error) {
 	if found.Datasets, err = split(ctx, path, dir, scratch); err != nil {
 		return artifact.Import{}, err

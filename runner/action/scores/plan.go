@@ -20,7 +20,8 @@ func (Kind) Name() string { return name }
 func (Kind) Schema() int { return 3 }
 
 type parameters struct {
-	// Protocol is the name that the spec gives to the scoring protocol of the table, and Table is the digest of the table.
+	// Protocol is the name that the spec gives to the scoring protocol of the table, and Table is the digest of the
+	// table.
 	Protocol string `json:"scoringProtocol"`
 	Table    string `json:"table"`
 }

@@ -46,8 +46,8 @@ func trainingMemory(e protocol.Estimate) func(largest, total int64) int64 {
 // trained identifies a model: its backend, its configuration and its training datasets.
 type trained struct{ backend, config, datasets string }
 
-// Model returns the action that trains a model, or nil if the model is not trained. Models that differ only in their scoring
-// settings share it.
+// Model returns the action that trains a model, or nil if the model is not trained. Models that differ only in their
+// scoring settings share it.
 func Model(b *plan.Builder, m *spec.Model) (*plan.Action, error) {
 	if len(m.Backend.Train) == 0 {
 		return nil, nil

@@ -30,7 +30,8 @@ func TestMain(m *testing.M) { actiontest.Main(m, map[string]sdk.Backend{"echo": 
 type echo struct{}
 
 type echoConfig struct {
-	// Stop is the number of documents after which it stops reading, 0 for all. Error is the message that it then returns.
+	// Stop is the number of documents after which it stops reading, 0 for all. Error is the message that it then
+	// returns.
 	Stop  int
 	Error string
 }
