@@ -22,8 +22,8 @@ type Sectioner interface {
 	Section() spec.Section
 }
 
-// Shower is a kind whose artifacts have a main file for people.
-type Shower interface {
+// MainFiler is a kind whose artifacts have a main file for people.
+type MainFiler interface {
 	// MainFile names that file.
 	MainFile() string
 }

@@ -98,8 +98,8 @@ func (t *Task) Path(name string) string { return filepath.Join(t.Dir, filepath.F
 // Parameters decodes the descriptor's parameters.
 func (t *Task) Parameters(v any) error { return t.decode("parameters", t.Descriptor.Parameters, v) }
 
-// Places decodes Machine.
-func (t *Task) Places(v any) error { return t.decode("local settings", t.Machine, v) }
+// LocalSettings decodes Machine.
+func (t *Task) LocalSettings(v any) error { return t.decode("local settings", t.Machine, v) }
 
 func (t *Task) decode(what string, data json.RawMessage, v any) error {
 	if err := json.Unmarshal(data, v); err != nil {

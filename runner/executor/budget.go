@@ -302,8 +302,8 @@ func (b *Budget) Retire(id string) {
 // Wait waits for the models that are being closed.
 func (b *Budget) Wait() { b.closing.Wait() }
 
-// Whole returns the resources of work together with its model.
-func Whole(own plan.Resources, model *plan.Model) plan.Resources {
+// WithModel returns the resources of work together with its model.
+func WithModel(own plan.Resources, model *plan.Model) plan.Resources {
 	if model == nil {
 		return own
 	}

@@ -85,7 +85,7 @@ func (p *Processes) Stop() {
 // with the others.
 func (p *Processes) Submit(ctx context.Context, group []plan.Job) {
 	p.working.Go(func() {
-		group = p.possible(group)
+		group = p.feasible(group)
 		for len(group) > 0 {
 			open := make(map[string]*jobState, len(group))
 			for _, job := range group {
@@ -106,10 +106,10 @@ func (p *Processes) Submit(ctx context.Context, group []plan.Job) {
 // jobState is the state of a job in a process.
 type jobState struct{ started bool }
 
-// possible ends the jobs that need more than the budget, so that they do not fail other jobs of the group.
-func (p *Processes) possible(group []plan.Job) []plan.Job {
+// feasible ends the jobs that need more than the budget, so that they do not fail other jobs of the group.
+func (p *Processes) feasible(group []plan.Job) []plan.Job {
 	return slices.DeleteFunc(group, func(job plan.Job) bool {
-		err := p.budget.Check(Whole(job.Resources, job.Model), nil)
+		err := p.budget.Check(WithModel(job.Resources, job.Model), nil)
 		if err != nil {
 			p.updates <- Update{Key: job.Key, Ended: true, Err: err}
 		}
@@ -146,7 +146,7 @@ func groupResources(group []plan.Job) plan.Resources {
 			Devices: max(own.Devices, job.Resources.Devices), DeviceMemory: max(own.DeviceMemory, job.Resources.DeviceMemory),
 		}
 	}
-	return Whole(own, group[0].Model)
+	return WithModel(own, group[0].Model)
 }
 
 // do runs a process for a group and removes the jobs that it ends from open.
@@ -183,19 +183,19 @@ func (p *Processes) do(ctx context.Context, group []plan.Job, open map[string]*j
 	if err := c.Start(); err != nil {
 		return fmt.Errorf("start a process for %d actions: %w", len(group), err)
 	}
-	talkErr := p.talk(ctx, keys, input, output, open)
+	communicateErr := p.communicate(ctx, keys, input, output, open)
 	waitErr := c.Wait()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err := errors.Join(talkErr, waitErr); err != nil {
+	if err := errors.Join(communicateErr, waitErr); err != nil {
 		return fmt.Errorf("the process that executed it: %w", err)
 	}
 	return nil
 }
 
-// talk sends a process its keys and forwards its updates until its output ends.
-func (p *Processes) talk(ctx context.Context, keys []string, input io.WriteCloser, output io.Reader, open map[string]*jobState) error {
+// communicate sends a process its keys and forwards its updates until its output ends.
+func (p *Processes) communicate(ctx context.Context, keys []string, input io.WriteCloser, output io.Reader, open map[string]*jobState) error {
 	if _, err := io.WriteString(input, strings.Join(keys, "\n")+"\n\n"); err != nil {
 		return err
 	}

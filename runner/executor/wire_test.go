@@ -144,7 +144,7 @@ func TestFail(t *testing.T) {
 func TestPossible(t *testing.T) {
 	p := &Processes{budget: NewBudget(plan.Resources{Cores: 2, Memory: 10}, nil, nil), updates: make(chan Update, 4)}
 	model := &plan.Model{ID: "m", Resources: plan.Resources{Memory: 6}}
-	group := p.possible([]plan.Job{
+	group := p.feasible([]plan.Job{
 		{Key: "a", Resources: plan.Resources{Cores: 2, Memory: 4}, Model: model}, {Key: "b", Resources: plan.Resources{Memory: 5}, Model: model},
 		{Key: "c", Resources: plan.Resources{Cores: 3}}, {Key: "d"},
 	})
@@ -175,7 +175,7 @@ func TestWhole(t *testing.T) {
 		{&plan.Model{Resources: plan.Resources{Cores: 1, Memory: 5, Devices: 2, DeviceMemory: 7}}, plan.Resources{Cores: 2, Memory: 15, Devices: 3, DeviceMemory: 107}},
 		{&plan.Model{Resources: plan.Resources{Cores: 3}}, plan.Resources{Cores: 3, Memory: 10, Devices: 1, DeviceMemory: 100}},
 	} {
-		if got := Whole(own, test.model); got != test.want {
+		if got := WithModel(own, test.model); got != test.want {
 			t.Errorf("got %+v, want %+v", got, test.want)
 		}
 	}
@@ -228,7 +228,7 @@ func TestTalk(t *testing.T) {
 			p.updates, p.stopped = make(chan Update, 5), stopped
 			open := map[string]*jobState{made.Key: {}, other.Key: {}}
 			var in wire
-			err := p.talk(t.Context(), []string{made.Key, other.Key}, &in, strings.NewReader(test.output), open)
+			err := p.communicate(t.Context(), []string{made.Key, other.Key}, &in, strings.NewReader(test.output), open)
 			if (err == nil) != (test.err == "") || err != nil && !strings.HasPrefix(err.Error(), test.err) {
 				t.Errorf("%q: got error %v, want %q", test.output, err, test.err)
 			}
@@ -280,7 +280,7 @@ func TestStopTellsProcesses(t *testing.T) {
 	output, writer := io.Pipe()
 	var in wire
 	over := make(chan error)
-	go func() { over <- p.talk(t.Context(), []string{"k"}, &in, output, map[string]*jobState{"k": {}}) }()
+	go func() { over <- p.communicate(t.Context(), []string{"k"}, &in, output, map[string]*jobState{"k": {}}) }()
 	tell := func(m message) Update {
 		go func() { _ = json.NewEncoder(writer).Encode(m) }()
 		return <-p.Updates()

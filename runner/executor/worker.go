@@ -98,9 +98,9 @@ func (w *Worker) Do(ctx context.Context, job plan.Job, advance func(action.Progr
 	return w.publish(ctx, record, log)
 }
 
-// Again does the work of a job in a temporary directory and returns its files. It neither looks up nor publishes
+// Redo does the work of a job in a temporary directory and returns its files. It neither looks up nor publishes
 // anything.
-func (w *Worker) Again(ctx context.Context, job plan.Job) (files []store.File, err error) {
+func (w *Worker) Redo(ctx context.Context, job plan.Job) (files []store.File, err error) {
 	kind, _, err := w.check(job)
 	if err != nil {
 		return nil, err

@@ -107,9 +107,9 @@ func TestWorker(t *testing.T) {
 	if err != nil || !found || done != 1 || again == nil || again.Key != key || len(again.Outputs) != 2 {
 		t.Errorf("once more: got %+v, %v, %v; it was done %d times", again, found, err, done)
 	}
-	// Again returns the files, and leaves the store and the directory of temporary files unchanged.
+	// Redo returns the files, and leaves the store and the directory of temporary files unchanged.
 	t.Setenv("TMPDIR", t.TempDir())
-	files, err := w.Again(t.Context(), job)
+	files, err := w.Redo(t.Context(), job)
 	if d := cmp.Diff(want.Outputs, files); d != "" || err != nil || done != 2 {
 		t.Errorf("again: %v: %s; it was done %d times", err, d, done)
 	}
@@ -150,7 +150,7 @@ func TestWorkerFails(t *testing.T) {
 				t.Errorf("%s: got %v, %v, %v", test.name, record, found, err)
 			}
 		}
-		if files, err := w.Again(t.Context(), job); err == nil || files != nil {
+		if files, err := w.Redo(t.Context(), job); err == nil || files != nil {
 			t.Errorf("%s: again, found %v, %v", test.name, files, err)
 		}
 		if _, hit, err := s.Lookup(t.Context(), job.Key); hit || err != nil {
@@ -167,7 +167,7 @@ func TestWorkerFails(t *testing.T) {
 	if err != nil || len(record.Measured) != 1 {
 		t.Errorf("got %+v, %v", record, err)
 	}
-	if _, err := w.Again(t.Context(), plan.Job{Descriptor: plan.Descriptor{Parameters: json.RawMessage("{}")}}); protocol.KindOf(err) != protocol.InvalidInput {
+	if _, err := w.Redo(t.Context(), plan.Job{Descriptor: plan.Descriptor{Parameters: json.RawMessage("{}")}}); protocol.KindOf(err) != protocol.InvalidInput {
 		t.Errorf("a job without its key is done again: %v", err)
 	}
 }

@@ -338,8 +338,8 @@ func (k *bucket) upload(ctx context.Context, name, digest string, f *os.File, o 
 	return k.explain("write", name, w.Close())
 }
 
-// setAside moves a damaged blob to damagedPrefix.
-func (k *bucket) setAside(ctx context.Context, name string) error {
+// quarantine moves a damaged blob to damagedPrefix.
+func (k *bucket) quarantine(ctx context.Context, name string) error {
 	if err := k.b.Copy(ctx, damagedPrefix+path.Base(name), name, nil); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
 		return k.explain("copy", name, err)
 	}

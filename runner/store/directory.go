@@ -237,8 +237,8 @@ func (d *directory) prune(name string) error {
 	return nil
 }
 
-// trust records that a file was just published with the content of its digest.
-func (d *directory) trust(name string) {
+// markVerified records that a file was just published with the content of its digest.
+func (d *directory) markVerified(name string) {
 	if info, err := d.lstat(name); err == nil {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -283,21 +283,21 @@ func (d *directory) check(ctx context.Context, name, digest string) error {
 func (d *directory) names(name string) ([]string, error) {
 	root, err := d.at()
 	if err != nil {
-		return nil, noError(err)
+		return nil, ignoreMissing(err)
 	}
 	if _, err := root.Lstat(name); err != nil {
-		return nil, noError(explain(err))
+		return nil, ignoreMissing(explain(err))
 	}
 	f, err := root.Open(name)
 	if err != nil {
-		return nil, noError(explain(err))
+		return nil, ignoreMissing(explain(err))
 	}
 	names, err := f.Readdirnames(-1)
 	return names, explain(errors.Join(err, f.Close()))
 }
 
-// noError returns err, or nil if err is fs.ErrNotExist.
-func noError(err error) error {
+// ignoreMissing returns err, or nil if err is fs.ErrNotExist.
+func ignoreMissing(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

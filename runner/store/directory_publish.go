@@ -55,7 +55,7 @@ func (d *directory) adopt(ctx context.Context, name, digest string, f *os.File) 
 		if err := d.place(f, filepath.ToSlash(from), name, (*os.Root).Rename); err != nil {
 			return err
 		}
-		d.trust(name)
+		d.markVerified(name)
 		return nil
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
@@ -82,21 +82,21 @@ func (d *directory) receive(ctx context.Context, name string, r io.Reader) error
 	if err := d.place(f, temporary, name, (*os.Root).Rename); err != nil {
 		return err
 	}
-	d.trust(name)
+	d.markVerified(name)
 	return nil
 }
 
-// setAside moves a damaged blob to damagedPrefix.
-func (d *directory) setAside(_ context.Context, name string) error {
+// quarantine moves a damaged blob to damagedPrefix.
+func (d *directory) quarantine(_ context.Context, name string) error {
 	root, err := d.at()
 	if err != nil {
 		return err
 	}
-	aside := damagedPrefix + path.Base(name)
-	if err := d.mkdir(path.Dir(aside)); err != nil {
+	to := damagedPrefix + path.Base(name)
+	if err := d.mkdir(path.Dir(to)); err != nil {
 		return explain(err)
 	}
-	if err := root.Rename(name, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := root.Rename(name, to); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return explain(err)
 	}
 	return explain(d.syncDir(path.Dir(name)))

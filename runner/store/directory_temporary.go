@@ -93,7 +93,7 @@ func (d *directory) sweep() error {
 func (d *directory) sweepOwner(owner string) error {
 	lock, err := d.root.OpenFile(lockName(owner), os.O_RDWR|syscall.O_NOFOLLOW, 0)
 	if err != nil {
-		return noError(err)
+		return ignoreMissing(err)
 	}
 	defer lock.Close()
 	if dead, err := filelock.Try(lock, filelock.Exclusive); err != nil || !dead {
@@ -109,7 +109,7 @@ func (d *directory) sweepOwner(owner string) error {
 func (d *directory) removeOwned(owner string) error {
 	f, err := d.root.Open("tmp")
 	if err != nil {
-		return noError(err)
+		return ignoreMissing(err)
 	}
 	names, err := f.Readdirnames(-1)
 	if err := errors.Join(err, f.Close()); err != nil {

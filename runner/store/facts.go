@@ -42,8 +42,8 @@ func (s *Store) readGeneration(ctx context.Context) (string, error) {
 
 var generationFormat = regexp.MustCompile(`^[0-9a-f]{16}$`)
 
-// forget invalidates the facts of all processes about a bucket. It must precede the removal.
-func (s *Store) forget(ctx context.Context) error {
+// invalidateFacts invalidates the facts of all processes about a bucket. It must precede the removal.
+func (s *Store) invalidateFacts(ctx context.Context) error {
 	if s.b.local() != nil {
 		return nil
 	}

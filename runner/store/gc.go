@@ -97,7 +97,7 @@ func (g *collection) run(ctx context.Context) (_ GCReport, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		g.keep(ctx, stop)
+		g.keepAlive(ctx, stop)
 	}()
 	defer func() {
 		stop(nil)
@@ -127,8 +127,8 @@ func (g *collection) refresh(ctx context.Context) error {
 	return nil
 }
 
-// keep refreshes the marker, and stops the collection when writers may soon stop waiting for it.
-func (g *collection) keep(ctx context.Context, stop context.CancelCauseFunc) {
+// keepAlive refreshes the marker, and stops the collection when writers may soon stop waiting for it.
+func (g *collection) keepAlive(ctx context.Context, stop context.CancelCauseFunc) {
 	live := g.s.b.liveness()
 	if live.expiry == 0 {
 		return
@@ -391,7 +391,7 @@ func (g *collection) removeContent(ctx context.Context, names []string) error {
 		return nil
 	}
 	if !g.announced {
-		if err := g.s.forget(ctx); err != nil {
+		if err := g.s.invalidateFacts(ctx); err != nil {
 			return err
 		}
 		g.announced = true

@@ -82,7 +82,7 @@ func (s *Store) leased() *lease {
 // most one lease at a time. Keys that were looked up before are not held: look them up again.
 func (s *Store) Begin(ctx context.Context, r Run) error {
 	return s.begin(ctx, r, func(l *lease) error {
-		if err := s.alone(ctx, l); err != nil {
+		if err := s.checkExclusive(ctx, l); err != nil {
 			return err
 		}
 		return s.PutRun(ctx, r)
@@ -116,7 +116,7 @@ func (s *Store) begin(ctx context.Context, r Run, ready func(*lease) error) erro
 		return fmt.Errorf("store %s: run %s: a run has already begun", s, r.ID)
 	}
 	published := make(chan error, 1)
-	go s.keep(background, l, published)
+	go s.keepLease(background, l, published)
 	var err error
 	select {
 	case err = <-published:
@@ -134,8 +134,8 @@ func (s *Store) begin(ctx context.Context, r Run, ready func(*lease) error) erro
 	return nil
 }
 
-// alone fails if another process executes the run.
-func (s *Store) alone(ctx context.Context, own *lease) error {
+// checkExclusive fails if another process executes the run.
+func (s *Store) checkExclusive(ctx context.Context, own *lease) error {
 	claims, err := s.b.claimed(ctx, writers)
 	if err != nil {
 		return fmt.Errorf("store %s: %w", s, err)
@@ -182,8 +182,8 @@ func (s *Store) readLease(ctx context.Context, name string) (leaseBody, error) {
 	return body, nil
 }
 
-// remember records that a blob was put.
-func (l *lease) remember(name string, size int64) {
+// recordSize records that a blob was put.
+func (l *lease) recordSize(name string, size int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sizes[name] = size
@@ -237,8 +237,8 @@ func (l *lease) stale() bool {
 	return l.expiry > 0 && time.Now().Round(0).Sub(l.refreshed) > l.expiry/2
 }
 
-// aging reports whether it is time for a refresh. Two more attempts are then possible before the lease is stale.
-func (l *lease) aging() bool {
+// needsRefresh reports whether it is time for a refresh. Two more attempts are then possible before the lease is stale.
+func (l *lease) needsRefresh() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.expiry > 0 && time.Now().Round(0).Sub(l.refreshed) > l.expiry/6
@@ -251,9 +251,9 @@ func (l *lease) count() (held int, paused bool) {
 	return len(l.held), l.paused != nil
 }
 
-// keep publishes the lease, then answers collectors and refreshes the lease until its context is done. It publishes the
-// lease before it checks for collectors; GC publishes its marker before it checks for leases.
-func (s *Store) keep(ctx context.Context, l *lease, published chan<- error) {
+// keepLease publishes the lease, then answers collectors and refreshes the lease until its context is done. It
+// publishes the lease before it checks for collectors; GC publishes its marker before it checks for leases.
+func (s *Store) keepLease(ctx context.Context, l *lease, published chan<- error) {
 	defer close(l.done)
 	err := s.refresh(ctx, l)
 	if err == nil {
@@ -273,7 +273,7 @@ func (s *Store) keep(ctx context.Context, l *lease, published chan<- error) {
 			wait, held = live.poll, now
 		}
 		err := s.answer(ctx, l)
-		if err == nil && l.aging() {
+		if err == nil && l.needsRefresh() {
 			err = s.refresh(ctx, l)
 		}
 		l.mu.Lock()

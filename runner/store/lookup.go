@@ -187,8 +187,8 @@ func (s *Store) listed(ctx context.Context, prefix string, do func([]object)) er
 // lookupHeld is Lookup of a key that is already held, if there is a lease.
 func (s *Store) lookupHeld(ctx context.Context, key string, stat func(context.Context, string) (int64, error)) (*Record, bool, error) {
 	r, err := s.complete(ctx, key, stat)
-	if flaw, bad := errors.AsType[*flaw](err); bad {
-		s.warn(flaw.Error())
+	if u, bad := errors.AsType[*unusable](err); bad {
+		s.warn(u.Error())
 		return nil, false, nil
 	}
 	if errors.Is(err, fs.ErrNotExist) {

@@ -385,7 +385,7 @@ func TestCorruptBlobInBucket(t *testing.T) {
 		t.Error("its record is still a hit")
 	}
 	if names, err := store.Names(t.Context(), s, "damaged/"); err != nil || len(names) != 1 || names[0] != "damaged/"+strings.TrimPrefix(digest, "sha256:") {
-		t.Errorf("set aside are %q, %v", names, err)
+		t.Errorf("moved aside are %q, %v", names, err)
 	}
 }
 

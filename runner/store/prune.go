@@ -45,7 +45,7 @@ func PruneCache(ctx context.Context, cacheDir string, dryRun bool) (bytes int64,
 	defer func() { err = errors.Join(err, d.close()) }()
 	root, err := d.at()
 	if err != nil {
-		return 0, noError(err)
+		return 0, ignoreMissing(err)
 	}
 	f, err := root.OpenFile(usersLock, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {

@@ -179,21 +179,21 @@ func (s *Store) Lookup(ctx context.Context, key string) (*Record, bool, error) {
 	return s.lookupHeld(ctx, key, s.b.stat)
 }
 
-// flaw is the reason why the record of a key is not a hit.
-type flaw struct {
+// unusable is the reason why the record of a key is not a hit.
+type unusable struct {
 	name string
 	err  error
 }
 
-func (f *flaw) Error() string { return f.name + " will run again: " + f.err.Error() }
-func (f *flaw) Unwrap() error { return f.err }
+func (u *unusable) Error() string { return u.name + " will run again: " + u.err.Error() }
+func (u *unusable) Unwrap() error { return u.err }
 
 // complete returns the record of a key if all its blobs exist. Otherwise the error is fs.ErrNotExist if there is no
-// record, and a flaw if there is one.
+// record, and an unusable record if there is one.
 func (s *Store) complete(ctx context.Context, key string, stat func(context.Context, string) (int64, error)) (*Record, error) {
 	r, err := s.GetRecord(ctx, key)
 	if _, bad := errors.AsType[*damage](err); bad {
-		return nil, &flaw{"the action " + key, err}
+		return nil, &unusable{"the action " + key, err}
 	}
 	if err != nil {
 		return nil, err
@@ -201,7 +201,7 @@ func (s *Store) complete(ctx context.Context, key string, stat func(context.Cont
 	err = s.missing(ctx, r.Outputs, stat)
 	_, bad := errors.AsType[*damage](err)
 	if _, gone := errors.AsType[*absent](err); bad || gone {
-		return nil, &flaw{r.Name, err}
+		return nil, &unusable{r.Name, err}
 	}
 	return r, err
 }
@@ -328,7 +328,7 @@ func (s *Store) replaceRecord(ctx context.Context, r *Record, data []byte) (_ *R
 	if err == nil {
 		return old, nil
 	}
-	if _, bad := errors.AsType[*flaw](err); !bad && !errors.Is(err, fs.ErrNotExist) {
+	if _, bad := errors.AsType[*unusable](err); !bad && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	return r, s.write(ctx, recordName(r.Key), data)

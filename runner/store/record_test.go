@@ -249,7 +249,7 @@ func TestBlobIsHashedAgain(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if aside, err := os.Lstat(filepath.Join(dir, "damaged", filepath.Base(path))); err != nil {
-			t.Errorf("%s: it was not set aside: %v, %v", name, aside, err)
+			t.Errorf("%s: it was not moved aside: %v, %v", name, aside, err)
 		}
 	}
 }

@@ -152,7 +152,7 @@ func (s *Store) runs(ctx context.Context) (runs []Run, damaged []error, err erro
 			if err == nil {
 				runs = append(runs, r)
 			}
-			return noError(err) // it may have been removed meanwhile
+			return ignoreMissing(err) // it may have been removed meanwhile
 		})
 	}
 	if err := group.Wait(); err != nil {

@@ -62,8 +62,8 @@ type backend interface {
 	adopt(ctx context.Context, name, digest string, f *os.File) error
 	// adoptNew is adopt, but fails with fs.ErrExist if the object exists. It is used only for buckets.
 	adoptNew(ctx context.Context, name, digest string, f *os.File) error
-	// setAside moves a blob whose content does not match its name to damagedPrefix.
-	setAside(ctx context.Context, name string) error
+	// quarantine moves a blob whose content does not match its name to damagedPrefix.
+	quarantine(ctx context.Context, name string) error
 	// prune removes a directory if it is empty.
 	prune(name string) error
 	// local returns the directory of the store, or nil for a bucket.
@@ -195,7 +195,7 @@ func (s *Store) publish(ctx context.Context, digest string, size int64, f *os.Fi
 		// Sending it takes no longer than checking whether it exists.
 		err := s.b.adoptNew(ctx, name, digest, f)
 		if err == nil {
-			l.remember(name, size)
+			l.recordSize(name, size)
 			return nil
 		}
 		if !errors.Is(err, fs.ErrExist) {
@@ -211,7 +211,7 @@ func (s *Store) publish(ctx context.Context, digest string, size int64, f *os.Fi
 			return fmt.Errorf("store %s: %w", s, err)
 		}
 	}
-	l.remember(name, size)
+	l.recordSize(name, size)
 	return nil
 }
 
@@ -283,10 +283,10 @@ func (s *Store) provide(ctx context.Context, digest string, d *directory) error 
 	name := blobName(digest)
 	err := d.check(ctx, name, digest)
 	if damage, bad := errors.AsType[*damage](err); bad {
-		if err := d.setAside(ctx, name); err != nil {
+		if err := d.quarantine(ctx, name); err != nil {
 			return fmt.Errorf("store %s: %w: %w", s, damage, err)
 		}
-		err = s.nowMissing(damage, d.where(damagedPrefix))
+		err = s.reportQuarantined(damage, d.where(damagedPrefix))
 	}
 	if d == s.b.local() || !errors.Is(err, fs.ErrNotExist) {
 		if err != nil {
@@ -297,24 +297,24 @@ func (s *Store) provide(ctx context.Context, digest string, d *directory) error 
 	return s.download(ctx, digest, d)
 }
 
-// nowMissing reports to Warn that a damaged blob was moved, and returns the error for the missing blob.
-func (s *Store) nowMissing(d *damage, to string) error {
-	err := &aside{d, to}
+// reportQuarantined reports to Warn that a damaged blob was moved, and returns the error for the missing blob.
+func (s *Store) reportQuarantined(d *damage, to string) error {
+	err := &quarantined{d, to}
 	s.warn(err.Error())
 	return err
 }
 
-// aside is the error for a blob that was moved aside, which is now missing.
-type aside struct {
+// quarantined is the error for a blob that was moved aside, which is now missing.
+type quarantined struct {
 	*damage
 	to string
 }
 
-func (a *aside) Error() string {
-	return a.where + ": is damaged: " + a.found + "; it was moved to " + a.to + ": run again to repeat the action that made it"
+func (q *quarantined) Error() string {
+	return q.where + ": is damaged: " + q.found + "; it was moved to " + q.to + ": run again to repeat the action that made it"
 }
 
-func (a *aside) Is(target error) bool { return target == fs.ErrNotExist }
+func (q *quarantined) Is(target error) bool { return target == fs.ErrNotExist }
 
 // download copies a blob of a bucket to a cache.
 func (s *Store) download(ctx context.Context, digest string, to *directory) error {
@@ -324,14 +324,14 @@ func (s *Store) download(ctx context.Context, digest string, to *directory) erro
 		err = errors.Join(to.receive(ctx, name, r), r.Close())
 	}
 	if damage, bad := errors.AsType[*damage](err); bad {
-		if err := errors.Join(s.b.setAside(ctx, name), s.forget(ctx)); err != nil {
+		if err := errors.Join(s.b.quarantine(ctx, name), s.invalidateFacts(ctx)); err != nil {
 			return fmt.Errorf("store %s: %w: %w", s, damage, err)
 		}
-		return s.nowMissing(damage, s.b.where(damagedPrefix))
+		return s.reportQuarantined(damage, s.b.where(damagedPrefix))
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		// It was removed without a change of the generation.
-		err = errors.Join(err, s.forget(ctx))
+		err = errors.Join(err, s.invalidateFacts(ctx))
 	}
 	if err != nil {
 		return fmt.Errorf("copy of %s to %s: %w", digest, to.path, err)

@@ -98,7 +98,7 @@ func (w *Workspace) redo(ctx context.Context, a *plan.Action, pool *host.Pool) (
 	if err != nil {
 		return nil, err
 	}
-	made, err := w.worker(pool).Again(ctx, job)
+	made, err := w.worker(pool).Redo(ctx, job)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ func (Kind) Name() string { return name }
 // Schema implements plan.Kind.
 func (Kind) Schema() int { return 3 }
 
-// MainFile implements action.Shower.
+// MainFile implements action.MainFiler.
 func (Kind) MainFile() string { return "report.md" }
 
 // parameters are everything that a report depends on except the scores: labels, and the fields that may differ.

@@ -35,8 +35,8 @@ const (
 // Work implements action.Kind. It writes documents.parquet, counts.json and metadata.json.
 func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
 	var d parameters
-	var at places
-	if err := errors.Join(t.Parameters(&d), t.Places(&at)); err != nil {
+	var at localSettings
+	if err := errors.Join(t.Parameters(&d), t.LocalSettings(&at)); err != nil {
 		return action.Result{}, err
 	}
 	if err := at.check(d); err != nil {

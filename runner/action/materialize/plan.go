@@ -25,7 +25,7 @@ func (Kind) Name() string { return name }
 // Schema implements plan.Kind.
 func (Kind) Schema() int { return 2 }
 
-// MainFile implements action.Shower.
+// MainFile implements action.MainFiler.
 func (Kind) MainFile() string { return artifact.MetadataFile }
 
 // parameters are everything that documents depend on.
@@ -47,8 +47,8 @@ type shard struct {
 	Name   string `json:"name"`
 }
 
-// places hold the local paths of a source.
-type places struct {
+// localSettings hold the local paths of a source.
+type localSettings struct {
 	// Config is the configuration of the provider, whose relative paths start at Dir.
 	Config json.RawMessage `json:"config"`
 	Dir    string          `json:"dir"`
@@ -105,7 +105,7 @@ func Documents(b *plan.Builder, d *spec.Dataset, limits spec.Limits) (*plan.Acti
 			BadRows: d.BadRows, Fields: d.Fields, Files: shards, InvalidUTF8: d.InvalidUTF8, Limits: limits,
 			Revision: source.Revision, Rows: d.Rows, Sample: d.Sample, Source: source.Parameters,
 		},
-		Machine: places{Config: d.Source.Config, Dir: b.Experiment.Dir, Source: source},
+		Machine: localSettings{Config: d.Source.Config, Dir: b.Experiment.Dir, Source: source},
 		Cost:    bound(source, limits),
 		Rates: plan.Rates{
 			Who:    d.Source.Provider,
@@ -141,7 +141,7 @@ func bound(source protocol.Resolution, limits spec.Limits) plan.Cost {
 }
 
 // check checks that the files are those of the parameters.
-func (p places) check(d parameters) error {
+func (p localSettings) check(d parameters) error {
 	same := len(p.Source.Files) == len(d.Files)
 	for i := range d.Files {
 		same = same && d.Files[i] == shard{p.Source.Files[i].Digest, p.Source.Files[i].Name}

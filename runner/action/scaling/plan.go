@@ -20,7 +20,7 @@ func (Kind) Name() string { return name }
 // Schema implements plan.Kind.
 func (Kind) Schema() int { return 2 }
 
-// MainFile implements action.Shower.
+// MainFile implements action.MainFiler.
 func (Kind) MainFile() string { return reportFile }
 
 // parameters are everything that a table depends on except the scores.

@@ -24,7 +24,7 @@ func (Kind) Name() string { return name }
 // Schema implements plan.Kind.
 func (Kind) Schema() int { return 3 }
 
-// MainFile implements action.Shower.
+// MainFile implements action.MainFiler.
 func (Kind) MainFile() string { return artifact.SummaryFile }
 
 // parameters are everything that losses depend on except documents and a trained model.
@@ -43,8 +43,8 @@ type weightsFile struct {
 	Name   string `json:"name"`
 }
 
-// places hold the local paths of weights and the neutral settings, which do not change results.
-type places struct {
+// localSettings hold the local paths of weights and the neutral settings, which do not change results.
+type localSettings struct {
 	Settings map[string]json.RawMessage `json:"settings,omitempty"`
 	Weights  []protocol.ModelFile       `json:"weights,omitempty"`
 }
@@ -132,7 +132,7 @@ func newPlanner(b *plan.Builder, m *spec.Model) (*planner, error) {
 	for _, f := range weights {
 		p.base.Weights = append(p.base.Weights, weightsFile{f.Digest, f.Name})
 	}
-	if p.machine, err = json.Marshal(places{settings, weights}); err != nil {
+	if p.machine, err = json.Marshal(localSettings{settings, weights}); err != nil {
 		return nil, err
 	}
 	if p.training, err = train.Model(b, m); err != nil {

@@ -88,8 +88,8 @@ func computed(m protocol.LoadedModel) map[string]string {
 
 // load returns the loaded model of a task, with the local paths of its weights.
 func load(ctx context.Context, t *action.Task, p parameters) (action.Model, func() error, error) {
-	var at places
-	if err := t.Places(&at); err != nil {
+	var at localSettings
+	if err := t.LocalSettings(&at); err != nil {
 		return nil, nil, err
 	}
 	config, err := plan.JoinSettings(p.Config, at.Settings)

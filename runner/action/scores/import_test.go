@@ -231,7 +231,7 @@ func TestMeasured(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at, err := plan.Canonical(places{Path: path})
+	at, err := plan.Canonical(localSettings{Path: path})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,12 +292,12 @@ func TestFetch(t *testing.T) {
 		t.Fatal(err)
 	}
 	digest := protocol.Digest([]byte("now"))
-	for _, at := range []places{{Path: "t.parquet", Dir: dir}, {Path: filepath.Join(dir, "t.parquet"), Dir: "/elsewhere"}} {
+	for _, at := range []localSettings{{Path: "t.parquet", Dir: dir}, {Path: filepath.Join(dir, "t.parquet"), Dir: "/elsewhere"}} {
 		if path, err := fetch(t.Context(), at, digest, t.TempDir()); err != nil || path != filepath.Join(dir, "t.parquet") {
 			t.Errorf("%+v: got %s, %v", at, path, err)
 		}
 	}
-	_, err := fetch(t.Context(), places{Path: "t.parquet", Dir: dir}, protocol.Digest([]byte("then")), t.TempDir())
+	_, err := fetch(t.Context(), localSettings{Path: "t.parquet", Dir: dir}, protocol.Digest([]byte("then")), t.TempDir())
 	if err == nil || protocol.KindOf(err) != protocol.Changed || !strings.Contains(err.Error(), "t.parquet changed since the plan was made") {
 		t.Errorf("a table that changed: got error %v", err)
 	}

@@ -26,8 +26,8 @@ type parameters struct {
 	Table    string `json:"table"`
 }
 
-// places locate a table: Path is a URL or a path, which starts at Dir if it is relative.
-type places struct {
+// localSettings locate a table: Path is a URL or a path, which starts at Dir if it is relative.
+type localSettings struct {
 	Path string `json:"path"`
 	Dir  string `json:"dir"`
 }
@@ -44,7 +44,7 @@ func (Kind) Plan(b *plan.Builder) error {
 		}
 		a, err := b.Add(name, plan.Parts{
 			Name: name + " " + m.Name, Labels: plan.Labels{Model: m.Name},
-			Parameters: parameters{m.Scores.Protocol, file.Digest}, Machine: places{m.Scores.Path, b.Experiment.Dir},
+			Parameters: parameters{m.Scores.Protocol, file.Digest}, Machine: localSettings{m.Scores.Path, b.Experiment.Dir},
 			Cost: plan.Cost{Bytes: file.Bytes, AtMost: true}, Rates: plan.Rates{Who: m.Name},
 		})
 		if err != nil {

@@ -18,8 +18,8 @@ import (
 // dataset's name.
 func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err error) {
 	var p parameters
-	var at places
-	if err := errors.Join(t.Parameters(&p), t.Places(&at)); err != nil {
+	var at localSettings
+	if err := errors.Join(t.Parameters(&p), t.LocalSettings(&at)); err != nil {
 		return result, err
 	}
 	scratch, err := os.MkdirTemp(t.Dir, "scratch-")
@@ -48,7 +48,7 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 
 // fetch returns the path of a table on this machine. It copies a remote table into dir. It rejects a table that changed
 // since planning.
-func fetch(ctx context.Context, at places, want, dir string) (_ string, err error) {
+func fetch(ctx context.Context, at localSettings, want, dir string) (_ string, err error) {
 	location := at.Path
 	local := location
 	copied := io.Discard

@@ -30,8 +30,8 @@ type parameters struct {
 	Config json.RawMessage `json:"config"`
 }
 
-// places hold the neutral settings, which do not change results.
-type places struct {
+// localSettings hold the neutral settings, which do not change results.
+type localSettings struct {
 	Settings map[string]json.RawMessage `json:"settings,omitempty"`
 }
 
@@ -78,7 +78,7 @@ func Model(b *plan.Builder, m *spec.Model) (*plan.Action, error) {
 	}
 	a, err := b.Add(name, plan.Parts{
 		Name: name + " " + m.Name, Labels: plan.Labels{Model: m.Name}, Worker: &backend.Worker,
-		Parameters: parameters{config}, Machine: places{settings}, Inputs: inputs,
+		Parameters: parameters{config}, Machine: localSettings{settings}, Inputs: inputs,
 		Rates: plan.Rates{Who: m.Name, Memory: trainingMemory(b.Catalog.Estimates[m.Name])},
 	})
 	if err != nil {
