@@ -133,7 +133,7 @@ func (a *app) showCommand() *cobra.Command {
 key or an action's name it prints that action's report or summary; with a file's name as the last argument, that
 file of it.`,
 		Example: `  runner show mine
-  runner show mine gap word-vs-byte > report.md
+  runner show mine gap words-vs-bytes > report.md
   runner show mine score order-3 books/opticks summary.json`,
 		RunE: func(c *cobra.Command, args []string) error {
 			args, err := a.after(c, args, 0)

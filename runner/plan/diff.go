@@ -78,7 +78,7 @@ func (p *Plan) Against(base *Plan) ([]Change, error) {
 		}
 		for i, f := range fields {
 			if name := upstream[f.Path]; name != "" && f.Before != "" {
-				fields[i] = Field{Path: f.Path, Before: "base result", After: "changed " + name}
+				fields[i] = Field{Path: f.Path, Before: "base value", After: "changed " + name}
 			}
 		}
 		changes = append(changes, Change{a.Name, a.Kind, "changed", fields})
