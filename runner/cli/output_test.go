@@ -30,7 +30,7 @@ func TestOutputShowsWhatOthersWrote(t *testing.T) {
 	} {
 		var b bytes.Buffer
 		o := newOutput(&b, false)
-		say(o, test.format, test.value)
+		writef(o, test.format, test.value)
 		if err := o.Flush(); err != nil || b.String() != test.want {
 			t.Errorf("%s: say writes %q, %v; want %q", test.name, b.String(), err, test.want)
 		}
@@ -86,7 +86,7 @@ func TestColors(t *testing.T) {
 	for colored, want := range map[bool]string{true: "\x1b[31mbad\\x1b\x1b[0m\n", false: "bad\\x1b\n"} {
 		var b bytes.Buffer
 		o := newOutput(&b, colored)
-		say(o, "%s\n", painted{red, "bad\x1b"})
+		writef(o, "%s\n", painted{red, "bad\x1b"})
 		if b.String() != want {
 			t.Errorf("wrote %q, want %q", b.String(), want)
 		}
@@ -100,7 +100,7 @@ func (broken) Write([]byte) (int, error) { return 0, errors.New("disk full") }
 // An error of a write is kept until the end.
 func TestOutputKeepsTheError(t *testing.T) {
 	for name, write := range map[string]func(*output){
-		"text": func(o *output) { say(o, "a\n") },
+		"text": func(o *output) { writef(o, "a\n") },
 		"data": func(o *output) { fmt.Fprint(o.data(), "a") },
 		"line": func(o *output) { fmt.Fprint(o, "a") },
 	} {

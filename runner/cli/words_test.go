@@ -399,11 +399,11 @@ func TestAbove(t *testing.T) {
 	var b, display bytes.Buffer
 	o := newOutput(&b, false)
 	restore := o.above(&display)
-	say(o, "above\n")
+	writef(o, "above\n")
 	restore()
-	say(o, "after\n")
+	writef(o, "after\n")
 	restore = o.above(broken{})
-	say(o, "beside\n")
+	writef(o, "beside\n")
 	restore()
 	if err := o.Flush(); err != nil || display.String() != "above\n" || b.String() != "after\nbeside\n" {
 		t.Errorf("the display got %q, the output %q, %v", display.String(), b.String(), err)
@@ -416,10 +416,10 @@ func TestCauses(t *testing.T) {
 		return plan.Change{What: "changed", Name: name, Fields: []plan.Field{{Path: path, Before: before, After: after}}}
 	}
 	changes := []plan.Change{
-		of("train d10", "parameters.order", "2", "3"), of("train d2", "parameters.order", "2", "3"), of("score a", "inputs.model", "as it was", "changed train d2"),
-		of("gap g", "inputs.a", "as it was", "changed score a"), {What: "added", Name: "x"}, {What: "dropped", Name: "y"},
-		{What: "changed", Name: "score b", Fields: []plan.Field{{Path: "inputs.model", Before: "as it was", After: "changed train d10"}, {Path: "parameters.context", Before: "1", After: "2"}}},
-		{What: "changed", Name: "score c", Fields: []plan.Field{{Path: "inputs.model", Before: "as it was", After: "changed train d10"}, {Path: "model.order", Before: "2", After: "3"}}},
+		of("train d10", "parameters.order", "2", "3"), of("train d2", "parameters.order", "2", "3"), of("score a", "inputs.model", "base value", "changed train d2"),
+		of("gap g", "inputs.a", "base value", "changed score a"), {What: "added", Name: "x"}, {What: "dropped", Name: "y"},
+		{What: "changed", Name: "score b", Fields: []plan.Field{{Path: "inputs.model", Before: "base value", After: "changed train d10"}, {Path: "parameters.context", Before: "1", After: "2"}}},
+		{What: "changed", Name: "score c", Fields: []plan.Field{{Path: "inputs.model", Before: "base value", After: "changed train d10"}, {Path: "model.order", Before: "2", After: "3"}}},
 	}
 	want := `
 against main: 1 added, 1 dropped, 6 changed

@@ -762,11 +762,11 @@ func TestAgainst(t *testing.T) {
 changed materialize a
     parameters.limits.documents: 10 -> 20
 changed score big a
-    inputs.documents: as it was -> changed materialize a
+    inputs.documents: base value -> changed materialize a
 changed score flat a
-    inputs.documents: as it was -> changed materialize a
+    inputs.documents: base value -> changed materialize a
 changed score small a
-    inputs.documents: as it was -> changed materialize a
+    inputs.documents: base value -> changed materialize a
     parameters.settings.stride: 0 -> 8
 added score new a
 dropped score big b
@@ -800,8 +800,8 @@ func TestAgainstNamesUpstreams(t *testing.T) {
 	}
 	last := changes[len(changes)-1]
 	want := []plan.Field{
-		{Path: "inputs.a/a", Before: "as it was", After: "changed score big a"},
-		{Path: "inputs.a/b", Before: "as it was", After: "changed score big b"},
+		{Path: "inputs.a/a", Before: "base value", After: "changed score big a"},
+		{Path: "inputs.a/b", Before: "base value", After: "changed score big b"},
 	}
 	if d := cmp.Diff(want, last.Fields); d != "" || last.Name != "gap big-small" {
 		t.Errorf("%s: %s", last.Name, d)

@@ -46,7 +46,7 @@ func (d *decoder) experiment() *Experiment {
 	}
 	for key, n := range root.field("skip").fields() {
 		if x, ok := d.datasets[key]; ok {
-			x.Skip = n.text()
+			x.Skip = cmp.Or(n.text(), "no valid reason")
 		} else {
 			d.unknown(n, "dataset", key, slices.Collect(maps.Keys(d.datasets)))
 		}
@@ -69,6 +69,44 @@ func (d *decoder) experiment() *Experiment {
 		e.Models = append(e.Models, *d.models[name])
 	}
 	return e
+}
+
+// discard clears the sources, weights, tables and settings of an experiment that mistakes concern. What remains can be
+// checked further: a mistake in one part does not hide a missing file in another.
+func (d *decoder) discard(e *Experiment) {
+	wrong := map[string]bool{}
+	for _, err := range d.errors {
+		wrong[err.Path] = true
+	}
+	// mistaken reports whether there is a mistake at or below a field.
+	mistaken := func(names ...string) bool {
+		field := fieldPath(names...)
+		for path := range wrong {
+			if rest, ok := strings.CutPrefix(path, field); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+				return true
+			}
+		}
+		return false
+	}
+	for i := range e.Datasets {
+		if x := &e.Datasets[i]; mistaken("datasets", x.Key, "source") {
+			x.Source.Config = nil
+		}
+	}
+	for i := range e.Models {
+		m := &e.Models[i]
+		name := cmp.Or(m.Base, m.Name)
+		if mistaken("models", name, "weights") {
+			m.Weights = nil
+		}
+		if mistaken("models", name, "scores") {
+			m.Scores = nil
+		}
+		if m.Backend != nil && (wrong[fieldPath("models", name)] || mistaken("scoring") || mistaken("models", name, "backend") ||
+			mistaken("models", name, "weights") || mistaken("models", name, "scoring")) {
+			m.Backend.Config = nil
+		}
+	}
 }
 
 // fail reports a mistake at n, unless the schema refused n or something above it already.

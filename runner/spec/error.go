@@ -25,16 +25,23 @@ type Error struct {
 func (e Error) Error() string { return line(e.Pos, e.Path, e.Message) }
 
 // FieldPath writes the path of a field as Error.Path has it.
-func FieldPath(names ...string) string {
+func FieldPath(names ...string) string { return abbreviate(fieldPath(names...), longestPath) }
+
+func fieldPath(names ...string) string {
 	path := make([]cue.Selector, len(names))
 	for i, name := range names {
 		path[i] = cue.Str(name)
 	}
-	return abbreviate(pathString(path), longestPath)
+	return pathString(path)
 }
 
 // Errors are all mistakes of a spec, sorted by place, without repetition.
 type Errors []Error
+
+// Merge returns the mistakes of e and others, sorted by place, without repetition.
+func (e Errors) Merge(others ...Errors) Errors {
+	return tidy(slices.Concat(append([]Errors{e}, others...)...))
+}
 
 func (e Errors) Error() string {
 	lines := make([]string, len(e))
@@ -128,6 +135,9 @@ func alternatives(what, found string, allowed []string) string {
 	}
 	return s
 }
+
+// Nearest returns the name that was most likely meant by a mistyped one, or "" if none is near.
+func Nearest(found string, names []string) string { return nearest(found, names) }
 
 // nearest returns the name that is most likely meant by found, or "" if none is near: at most a third of its letters
 // differ, or one is the beginning of the other. Of names that are equally far the one with the longest common beginning

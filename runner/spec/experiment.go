@@ -51,8 +51,9 @@ type Dataset struct {
 // Source is the provider of a dataset and its configuration.
 type Source struct {
 	Provider string
-	// Config is canonical JSON, valid under the provider's schema, defaults filled.
-	Config json.RawMessage
+	// Config is canonical JSON, valid under the provider's schema, with defaults filled in. It is nil only if the spec
+	// has a mistake in it.
+	Config json.RawMessage `json:",omitempty"`
 	Pos    Position
 }
 
@@ -93,8 +94,9 @@ type Model struct {
 // Backend is the backend of a model and its settings.
 type Backend struct {
 	Name string
-	// Config is canonical JSON, valid under the backend's schema, defaults filled, without `train`.
-	Config json.RawMessage
+	// Config is canonical JSON, valid under the backend's schema, with defaults filled in and without `train`. It is nil
+	// only if the spec has a mistake in the model.
+	Config json.RawMessage `json:",omitempty"`
 	// Train lists the keys of the datasets that the model is trained on.
 	Train []string
 	Pos   Position

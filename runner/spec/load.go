@@ -26,8 +26,9 @@ type Options struct {
 	Confine string
 }
 
-// Load reads the experiment in directory dir, in this process: nothing bounds what evaluating it costs. What is wrong with
-// the spec itself is returned as Errors, all of it at once, with as much of the experiment as could be read.
+// Load reads the experiment in directory dir in this process, without bounds on time and memory. It returns all mistakes of
+// the spec as Errors, together with the parts of the experiment that have none. The experiment is nil if CUE cannot build
+// the package.
 func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -77,10 +78,11 @@ func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	e := d.experiment()
 	d.checkConfined(e, t.dir)
 	d.warnOfRelativePaths(e)
+	e.Dir = dir
 	if len(d.errors) > 0 {
+		d.discard(e)
 		return e, tidy(d.errors)
 	}
-	e.Dir = dir
 	if t.stale != "" {
 		d.warn(Position{File: relativeTo(t.dir, t.stale)}, "", "this copy of the spec language is not that of this program, which was "+
 			"used instead; `runner init --refresh` renews the copy, so that `cue vet` agrees")
