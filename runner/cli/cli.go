@@ -100,7 +100,7 @@ warnings and progress go to standard error.`,
 		RunE:        func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usage("%v; %s%s --help lists the flags", err, nearestFlag(c, err), c.CommandPath())
+		return usage("%s; see %s --help", flagProblem(c, err), c.CommandPath())
 	})
 	flags := root.PersistentFlags()
 	flags.BoolVar(&a.asJSON, "json", false, "print the result as JSON")
@@ -150,18 +150,24 @@ func didYouMean(found string, names []string) string {
 	return ""
 }
 
-// nearestFlag suggests a flag in place of one that does not exist, or returns "".
-func nearestFlag(c *cobra.Command, err error) string {
-	unknown, ok := errors.AsType[*pflag.NotExistError](err)
-	if !ok || unknown.GetSpecifiedShortnames() != "" {
-		return ""
+// flagProblem describes an error of a flag: an unknown one with the nearest flag, and a bad value with the expected type.
+func flagProblem(c *cobra.Command, err error) string {
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedShortnames() == "" {
+		var names []string
+		c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		if near := spec.Nearest(unknown.GetSpecifiedName(), names); near != "" {
+			return fmt.Sprintf("%v; did you mean --%s?", err, near)
+		}
 	}
-	var names []string
-	c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	if near := spec.Nearest(unknown.GetSpecifiedName(), names); near != "" {
-		return fmt.Sprintf("did you mean --%s? ", near)
+	types := map[string]string{
+		"bool": "true or false", "duration": "a duration such as 720h", "int": "an integer", "int64": "an integer", "uint64": "an integer of 0 or more",
 	}
-	return ""
+	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		if want := types[bad.GetFlag().Value.Type()]; want != "" {
+			return fmt.Sprintf("--%s: expected %s, got %q", bad.GetFlag().Name, want, bad.GetValue())
+		}
+	}
+	return err.Error()
 }
 
 // directory returns the experiment directory: the argument of a command, or the value of -C.

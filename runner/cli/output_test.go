@@ -11,7 +11,7 @@ import (
 	"surprisal.dev/runner/spec"
 )
 
-// What others wrote can neither steer a terminal nor command a CI system.
+// Untrusted text cannot control a terminal or a CI system.
 func TestOutputShowsWhatOthersWrote(t *testing.T) {
 	for _, test := range []struct{ name, format, value, want string }{
 		{"plain text", "%s\n", "naïve ☃ words", "naïve ☃ words\n"},
@@ -32,16 +32,16 @@ func TestOutputShowsWhatOthersWrote(t *testing.T) {
 		o := newOutput(&b, false)
 		writef(o, test.format, test.value)
 		if err := o.Flush(); err != nil || b.String() != test.want {
-			t.Errorf("%s: say writes %q, %v; want %q", test.name, b.String(), err, test.want)
+			t.Errorf("%s: writef writes %q, %v; want %q", test.name, b.String(), err, test.want)
 		}
 	}
 }
 
-// Text from elsewhere comes in pieces of any size.
+// Text may arrive in pieces of any size.
 func TestOutputWritesPieces(t *testing.T) {
 	text := "plain\ttext ☃\n::error::one\n \x1b[31mred\u202e\n##[error]two\nno end ☃" + strings.Repeat("☃", maxPending)
 	want := "plain\ttext ☃\n:\\:error::one\n \\x1b[31mred\\u202e\n#\\#[error]two\nno end ☃" + strings.Repeat("☃", maxPending)
-	// The last command straddles the place where a line that is too long to be held back is divided.
+	// The last command is where a line that is too long to hold back is divided.
 	straddling := strings.Repeat("x", maxPending-3) + " "
 	text += "\n" + straddling + "##[error]three"
 	want += "\n" + straddling + "#\\#[error]three"

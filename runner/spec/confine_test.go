@@ -11,8 +11,8 @@ import (
 	. "surprisal.dev/runner/spec"
 )
 
-// TestSpecOfAnotherKind checks that CUE files that are no regular files, or of no bounded size, are not read, wherever CUE
-// would look for them.
+// TestSpecOfAnotherKind checks that CUE files that are not regular files, or that have no bounded size, are not read, wherever
+// CUE would look for them.
 func TestSpecOfAnotherKind(t *testing.T) {
 	kinds := []struct {
 		name string
@@ -44,7 +44,7 @@ func TestSpecOfAnotherKind(t *testing.T) {
 			}
 			_, err := Load(t.Context(), dir, plugins())
 			if file == "cue.mod/module.cue" && kind.name == "link to nothing" {
-				// Then the directory is in no module.
+				// Then the directory is not in a module.
 				continue
 			}
 			if _, ok := errors.AsType[Errors](err); !ok || !strings.Contains(err.Error(), kind.want) {
@@ -52,7 +52,7 @@ func TestSpecOfAnotherKind(t *testing.T) {
 			}
 		}
 	}
-	// What an editor leaves is passed over, and so is what is not CUE.
+	// Temporary files of an editor and files other than CUE are ignored.
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "x.cue"), minimal)
 	for _, name := range []string{".#x.cue", "_x.cue"} {
@@ -79,8 +79,8 @@ datasets: a: source: text: path: "a.txt"
 models: m: backend: echo: {}
 `
 
-// TestConfine checks that nothing outside of a directory is read for a spec in it, links followed, and that a spec that
-// names something outside is refused.
+// TestConfine checks that no file outside of the confining directory is read, after links are followed, and that a spec that
+// names such a file is rejected.
 func TestConfine(t *testing.T) {
 	top := t.TempDir()
 	root := filepath.Join(top, "root")
@@ -145,13 +145,13 @@ func TestConfine(t *testing.T) {
 				t.Errorf("found %v; want %s", err, test.want)
 			}
 			if err != nil && strings.Contains(err.Error(), "secret\"") {
-				t.Errorf("what is outside was read: %v", err)
+				t.Errorf("a file outside was read: %v", err)
 			}
 		})
 	}
 }
 
-// A model's limits hold before those of a dataset, also where they lift them.
+// The limits of a model override those of a dataset, also if they remove a limit.
 func TestLimitsOn(t *testing.T) {
 	dataset := Dataset{Limits: Limits{Documents: 7, Bytes: 100}}
 	for _, test := range []struct {

@@ -12,7 +12,7 @@ import (
 	. "surprisal.dev/runner/spec"
 )
 
-// The test binary is the process that evaluates, too.
+// The test binary also serves as the process that evaluates.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "evaluate" {
 		os.Exit(Serve(os.Stdin, os.Stdout, plugins().Sections))
@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// bounded evaluates in this binary, started again.
+// bounded evaluates specs in another process of this binary.
 func bounded(t *testing.T, limit time.Duration, memory int64) Bounded {
 	t.Helper()
 	program, err := os.Executable()
@@ -30,7 +30,7 @@ func bounded(t *testing.T, limit time.Duration, memory int64) Bounded {
 	return Bounded{Command: []string{program, "evaluate"}, Time: limit, Memory: memory}
 }
 
-// A spec with mistakes comes back as far as it could be read, from another process as from this one.
+// The valid parts of a spec with mistakes are returned, from another process as from this one.
 func TestPartOfASpec(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "x.cue"), "package x\nimport \"surprisal.dev/experiment\"\nexperiment.#Experiment\nname: \"partial\"\n")
@@ -44,7 +44,7 @@ func TestPartOfASpec(t *testing.T) {
 	}
 }
 
-// The bound on the size of files is on all of them together.
+// The size limit applies to the total of all files.
 func TestLargeFilesTogether(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"a.cue", "b.cue"} {
@@ -55,8 +55,8 @@ func TestLargeFilesTogether(t *testing.T) {
 	}
 }
 
-// TestBombs checks that a spec that wants more than there is ends with an error that names the bound, not with a trace,
-// and takes no other process down.
+// TestBombs checks that a spec that exceeds its limits gives an error that names the limit, not a stack trace, and does not
+// affect other processes.
 func TestBombs(t *testing.T) {
 	nested := func(open, middle, end string, n int) string {
 		return "x: " + strings.Repeat(open, n) + middle + strings.Repeat(end, n)

@@ -125,7 +125,7 @@ func TestBadLock(t *testing.T) {
 		{"syntax", strings.Replace(goldenLock, "[", "(", 1),
 			"surprisal.lock:3:1: invalid character '(' looking for beginning of value; restore the file, or delete it and run `runner pin`"},
 		{"type", strings.Replace(goldenLock, "1,", "\"1\",", 1),
-			"surprisal.lock:2:1: the field \"version\" is not what it should be: found string; restore the file, or delete it and run `runner pin`"},
+			"surprisal.lock:2:1: the field \"version\" has the wrong type: got string; restore the file, or delete it and run `runner pin`"},
 		{"field", strings.Replace(goldenLock, "config", "settings", 1),
 			"surprisal.lock:6:1: unknown field \"settings\"; restore the file, or delete it and run `runner pin`"},
 		{"version", strings.Replace(goldenLock, "1,", "2,", 1),
@@ -142,9 +142,9 @@ func TestBadLock(t *testing.T) {
 		{"a conflict with its base", "||||||| base", "surprisal.lock:1:1: a merge left a conflict here; resolve it, or delete the file and run `runner pin`"},
 		{"the end of a conflict", "\n\n>>>>>>> x", "surprisal.lock:3:1: a merge left a conflict here; resolve it, or delete the file and run `runner pin`"},
 		{"twice in another form", `{"version": 1, "sources": [{"provider": "p", "config": {"a": 1, "b": 2}, "resolution": {}}, {"provider": "p", "config": {"b": 2, "a": 1}, "resolution": 1}]}`,
-			"surprisal.lock:1:1: source 1, p {\"a\":1,\"b\":2}, is there twice; delete one and run `runner pin`"},
+			"surprisal.lock:1:1: duplicate entry 1 for source p {\"a\":1,\"b\":2}; remove one and run `runner pin`"},
 		{"twice", `{"version": 1, "sources": [{"provider": "text", "config": {}, "resolution": {}}, {"provider": "text", "config": {}, "resolution": {}}]}`,
-			"surprisal.lock:1:1: source 1, text {}, is there twice; delete one and run `runner pin`"},
+			"surprisal.lock:1:1: duplicate entry 1 for source text {}; remove one and run `runner pin`"},
 		{"more", goldenLock + "{}", "surprisal.lock:47:1: there is more after the end; restore the file, or delete it and run `runner pin`"},
 	}
 	for _, test := range tests {
@@ -157,7 +157,7 @@ func TestBadLock(t *testing.T) {
 	}
 }
 
-// FuzzReadLock checks that what can be read at all is read again as it was.
+// FuzzReadLock checks that a lock file that can be read is equal after it is written and read again.
 func FuzzReadLock(f *testing.F) {
 	f.Add([]byte(goldenLock))
 	f.Add([]byte(`{"version": 1, "sources": [{"provider": "p", "config": 1e999, "resolution": "\ud800"}]}`))
@@ -209,7 +209,7 @@ func TestNearest(t *testing.T) {
 	}
 }
 
-// TestDistance checks the distance against what it must be: one for one edit, symmetric, and at most the longer length.
+// TestDistance checks that the distance is 1 for one edit, symmetric, and at most the longer length.
 func TestDistance(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		word := rapid.StringMatching(`[abc]{0,8}`)
@@ -225,7 +225,7 @@ func TestDistance(t *testing.T) {
 	})
 }
 
-// TestLockOfAnotherKind checks that a lock file that is no regular file, or of no bounded size, is not read.
+// TestLockOfAnotherKind checks that a lock file that is not a regular file, or that has no bounded size, is not read.
 func TestLockOfAnotherKind(t *testing.T) {
 	tests := []struct {
 		name string

@@ -25,7 +25,7 @@ func TestWriteSchema(t *testing.T) {
 	}
 }
 
-// TestBadPluginSchema checks that a plugin's mistake is not blamed on the spec.
+// TestBadPluginSchema checks that a mistake of a plugin is not reported as one of the spec.
 func TestBadPluginSchema(t *testing.T) {
 	tests := []struct{ schema, want string }{
 		{"#Config: {", "the schema of provider odd is not valid CUE; it is a mistake of the plugin: "},
@@ -45,7 +45,7 @@ func TestBadPluginSchema(t *testing.T) {
 	}
 }
 
-// TestPluginNames checks that a plugin may have a name that is no CUE identifier, and the name of a CUE builtin.
+// TestPluginNames checks that the name of a plugin need not be a CUE identifier, and may be that of a CUE builtin.
 func TestPluginNames(t *testing.T) {
 	schemas := map[string]Schema{}
 	for _, name := range []string{"text", "my-plugin", "len", "import", "string", "experiment"} {
@@ -64,7 +64,7 @@ func TestPluginNames(t *testing.T) {
 	}
 }
 
-// CheckSchema takes what defines #Config, and says what is wrong with anything else.
+// CheckSchema accepts sources that define #Config, and describes the problem of others.
 func TestCheckSchema(t *testing.T) {
 	for schema, want := range map[string]string{
 		"#Config: {}": "", "package other\n#Config: path!: string": "", "#Config: {": "expected '}'", "#Configuration: {}": "it defines no #Config", "#Config: x": `reference "x" not found`,

@@ -65,8 +65,9 @@ func choose(p *plan.Plan, o RedoOptions) (chosen []*plan.Action, err error) {
 	}
 	clear(seen)
 	for _, what := range o.Actions {
-		found := false
+		found, exists := false, false
 		for _, a := range p.Actions {
+			exists = exists || a.Name == what
 			if a.State != plan.Cached || a.Name != what && (!keyPrefix.MatchString(what) || !strings.HasPrefix(a.Key, what)) {
 				continue
 			}
@@ -77,7 +78,7 @@ func choose(p *plan.Plan, o RedoOptions) (chosen []*plan.Action, err error) {
 		}
 		if !found {
 			meant := ""
-			if near := spec.Nearest(what, p.Names()); near != "" {
+			if near := spec.Nearest(what, p.Names()); near != "" && !exists {
 				meant = fmt.Sprintf("; did you mean %s?", near)
 			}
 			return nil, invalid("the store does not hold an action of %s with the name or key %q; `runner plan` lists the names%s", p.Experiment, what, meant)

@@ -43,7 +43,7 @@ func (t *Tree) Copy(ctx context.Context, to string, others ...string) (*Copy, er
 	for _, name := range others {
 		t.takeNamed(name)
 	}
-	return c, c.write(ctx, "the CUE module around the spec", "put the spec into a module with fewer CUE files, a directory with its own cue.mod")
+	return c, c.write(ctx, "the CUE module around the specification", "move the specification to a module with fewer CUE files, a directory with its own cue.mod")
 }
 
 // Add copies the files at paths in the spec: files, directories and globs, relative to its directory. It ignores paths that the
@@ -52,7 +52,7 @@ func (c *Copy) Add(ctx context.Context, paths []string) error {
 	for _, name := range paths {
 		c.tree.takeNamed(name)
 	}
-	return c.write(ctx, "the set of files that the specification names and its lock file does not",
+	return c.write(ctx, "the set of files that the specification names without a pin",
 		"compare with a revision whose lock file has the sources (`runner pin`), because their files are not read, or name fewer files")
 }
 
@@ -67,8 +67,8 @@ func (c *Copy) write(ctx context.Context, what, advice string) (err error) {
 	files := t.pending
 	t.pending = nil
 	if t.count += int64(len(files)); t.count > maxFiles {
-		return protocol.Invalid("%s: %s has %s files, more than the limit of %s; %s",
-			t.revision, what, humanize.Comma(t.count), humanize.Comma(maxFiles), advice)
+		return protocol.Invalid("%s: %s exceeds the limit of %s files with %s files; %s",
+			t.revision, what, humanize.Comma(maxFiles), humanize.Comma(t.count), advice)
 	}
 	sizes, err := t.sizes(ctx, files)
 	if err != nil {
@@ -80,8 +80,8 @@ func (c *Copy) write(ctx context.Context, what, advice string) (err error) {
 		}
 		// The sum cannot overflow: the sizes so far are below the limit.
 		if t.bytes += size; t.bytes > maxBytes {
-			return protocol.Invalid("%s: with %s, %s exceeds the limit of %s (%s files); %s",
-				t.revision, files[i].name, what, humanize.IBytes(maxBytes), humanize.Comma(t.count), advice)
+			return protocol.Invalid("%s: %s exceeds the limit of %s with %s, one of %s files; %s",
+				t.revision, what, humanize.IBytes(maxBytes), files[i].name, humanize.Comma(t.count), advice)
 		}
 	}
 	root, err := os.OpenRoot(c.top)

@@ -91,7 +91,7 @@ func TestDistances(t *testing.T) {
 	}
 }
 
-// Mistakes are in the order of their places, each once, and none is longer than people read.
+// Mistakes are sorted by position, without repetition and with bounded lengths.
 func TestTidy(t *testing.T) {
 	want := Errors{
 		{Message: "no place"},
@@ -134,7 +134,7 @@ func TestSourceFiles(t *testing.T) {
 	}
 }
 
-// A file that is just as large as it may be is read.
+// A file of exactly the maximum size is read.
 func TestReadRegular(t *testing.T) {
 	files := fstest.MapFS{"a": {Data: []byte("12345")}, "d/x": {}}
 	for _, test := range []struct {
@@ -151,7 +151,7 @@ func TestReadRegular(t *testing.T) {
 	}
 }
 
-// What lies in a directory after its links are followed, and what does not. What is not there yet lies where it would be.
+// Paths inside and outside of a directory after links are followed, including paths of files that do not exist.
 func TestConfined(t *testing.T) {
 	top := t.TempDir()
 	for _, dir := range []string{"in/a", "in2", "out"} {
@@ -181,17 +181,17 @@ func TestConfined(t *testing.T) {
 		}
 	}
 	if err := Confined(filepath.Join(top, "in"), "round"); err == nil {
-		t.Error("a link in a circle lies somewhere")
+		t.Error("a cyclic link has a target")
 	}
 	if err := Confined(filepath.Join(top, "none"), "a"); err == nil || !strings.Contains(err.Error(), "outside of which nothing may be read: ") {
 		t.Errorf("a directory that is not there: %v", err)
 	}
 	if err := Confined("/", "/none/x"); err != nil {
-		t.Errorf("everything lies in /: %v", err)
+		t.Errorf("every file is in /: %v", err)
 	}
 }
 
-// Each way in which the process that reads a spec can end has its own words, and none of them blames a spec for another's fault.
+// Each way in which the process that reads a spec can end has its own message. The spec is only blamed for its own mistakes.
 func TestBoundedEnds(t *testing.T) {
 	t.Setenv("SURPRISAL_TEST_SECRET", "secret")
 	const own = "the spec cannot be evaluated: the process that does so ended (exit status 3: "
@@ -238,7 +238,7 @@ func TestBoundedEnds(t *testing.T) {
 	if _, err := late.Load(cancelled, ".", Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("a load that was cancelled: %v", err)
 	}
-	// Whoever gives up while the process works is told so, and not that the spec takes too long.
+	// Cancellation is reported as such, and not as a spec that takes too long.
 	soon, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer stop()
 	patient := Bounded{Command: late.Command, Time: time.Hour, Memory: 1 << 30}
@@ -257,7 +257,7 @@ func TestBoundedEnds(t *testing.T) {
 	}
 }
 
-// What is printed is kept up to a bound, and taken beyond it.
+// Output is kept up to a limit, and accepted beyond it.
 func TestHead(t *testing.T) {
 	h := &head{most: 5}
 	for _, text := range []string{"ab", "cdef", "g"} {
@@ -283,8 +283,8 @@ func TestDomainLabel(t *testing.T) {
 	}
 }
 
-// A lock that is replaced is whole, for all to read, and where it cannot be replaced nothing is left beside it. What is no JSON
-// is neither pinned nor found.
+// A lock file is replaced atomically and readable for all. If that fails, no temporary file remains. Invalid JSON is neither
+// pinned nor found.
 func TestWriteLock(t *testing.T) {
 	l := &Lock{entries: map[sourceKey]json.RawMessage{}}
 	for _, test := range []struct{ config, resolution, want string }{
