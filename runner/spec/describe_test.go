@@ -142,7 +142,7 @@ func TestReadRegular(t *testing.T) {
 		most int64
 		want string
 	}{
-		{"a", 5, ""}, {"a", 6, ""}, {"a", 4, "it is larger than 4 B"}, {"d", 5, "it is not a regular file (d"}, {"none", 5, "file does not exist"}, {"d/x", 0, ""},
+		{"a", 5, ""}, {"a", 6, ""}, {"a", 4, "the file is larger than 4 B"}, {"d", 5, "not a regular file (d"}, {"none", 5, "file does not exist"}, {"d/x", 0, ""},
 	} {
 		data, err := readRegular(files, test.name, test.most)
 		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) || err == nil && string(data) != string(files[test.name].Data) {
@@ -174,8 +174,7 @@ func TestConfined(t *testing.T) {
 			"..":                                true, "../in2": true, "leads": true, "twice": true, "far/none/x": true, filepath.Join(top, "out"): true, "a/../../out": true, "/": true,
 		} {
 			err := Confined(filepath.Join(top, dir), file)
-			if (err != nil) != outside || err != nil && !strings.Contains(err.Error(), " is outside of "+filepath.Join(top, "in")+", ") &&
-				!strings.Contains(err.Error(), ", is outside of "+filepath.Join(top, "in")+", ") {
+			if (err != nil) != outside || err != nil && !strings.Contains(err.Error(), " is outside of the directory "+filepath.Join(top, "in")+" of --confine") {
 				t.Errorf("%s, %s: %v; want it outside: %v", dir, file, err, outside)
 			}
 		}
@@ -183,7 +182,7 @@ func TestConfined(t *testing.T) {
 	if err := Confined(filepath.Join(top, "in"), "round"); err == nil {
 		t.Error("a cyclic link has a target")
 	}
-	if err := Confined(filepath.Join(top, "none"), "a"); err == nil || !strings.Contains(err.Error(), "outside of which nothing may be read: ") {
+	if err := Confined(filepath.Join(top, "none"), "a"); err == nil || !strings.Contains(err.Error(), "cannot read the directory ") {
 		t.Errorf("a directory that is not there: %v", err)
 	}
 	if err := Confined("/", "/none/x"); err != nil {
@@ -194,8 +193,8 @@ func TestConfined(t *testing.T) {
 // Each way in which the process that reads a spec can end has its own message. The spec is only blamed for its own mistakes.
 func TestBoundedEnds(t *testing.T) {
 	t.Setenv("SURPRISAL_TEST_SECRET", "secret")
-	const own = "the spec cannot be evaluated: the process that does so ended (exit status 3: "
-	bounds := "the spec cannot be evaluated within 1m0s and 4.0 KiB of memory: "
+	const own = "cannot evaluate the specification: the process ended unexpectedly (exit status 3: "
+	bounds := "cannot evaluate the specification within 1m0s and 4.0 KiB of memory: "
 	for _, test := range []struct {
 		name, script, want string
 		spec               bool // the spec is to blame
@@ -207,14 +206,14 @@ func TestBoundedEnds(t *testing.T) {
 		{"no stack", "echo 'runtime: failed to create new OS thread (have 9 already; errno=11)' >&2; exit 2", bounds + "it needs more memory", true},
 		{"too deep", "echo 'runtime: goroutine stack exceeds 1-byte limit'; echo 'stack exceeds' >&2; exit 2", bounds + "it is nested too deeply", true},
 		{"overflow", "echo fatal error: stack overflow, out of memory >&2; exit 2", bounds + "it is nested too deeply", true},
-		{"killed", "kill -9 $$", bounds + "its process was killed, most likely because the machine has no more memory", true},
-		{"another signal", "kill -15 $$", "the process that does so ended (signal: terminated: ", true},
+		{"killed", "kill -9 $$", bounds + "its process was killed, most likely because the machine is out of memory", true},
+		{"another signal", "kill -15 $$", "the process ended unexpectedly (signal: terminated: ", true},
 		{"a bug", "echo first >&2; echo second >&2; exit 3", own + `"first")`, true},
 		{"no word", "exit 3", own + `"")`, true},
 		{"the environment", `echo "x$SURPRISAL_TEST_SECRET" >&2; exit 3`, own + `"x")`, true},
-		{"a large answer", "head -c 1 >/dev/null; printf %01025d 0", bounds + "its experiment is larger than 1.0 KiB, a quarter of the memory that it may take", true},
-		{"the largest answer", "head -c 1 >/dev/null; printf %01024d 0", "does not answer in JSON", false},
-		{"no answer", "head -c 1 >/dev/null; echo '{}'", "the process that reads the spec gave no answer", false},
+		{"a large answer", "head -c 1 >/dev/null; printf %01025d 0", bounds + "its experiment is larger than 1.0 KiB, a quarter of the memory limit", true},
+		{"the largest answer", "head -c 1 >/dev/null; printf %01024d 0", "did not answer in JSON", false},
+		{"no answer", "head -c 1 >/dev/null; echo '{}'", "the process that reads the specification gave no answer", false},
 		{"a failure", `head -c 1 >/dev/null; echo '{"failure":"broken"}'`, "broken", false},
 		{"mistakes", `head -c 1 >/dev/null; echo '{"experiment":{"Name":"x"},"errors":[{"Message":"bad"}]}'`, "bad", true},
 	} {
@@ -249,7 +248,7 @@ func TestBoundedEnds(t *testing.T) {
 		t.Errorf("a load in this process that was cancelled: %v", err)
 	}
 	none := Bounded{Command: []string{"/nonexistent/program"}, Time: time.Minute, Memory: 1 << 20}
-	if _, err := none.Load(t.Context(), ".", Options{}); err == nil || !strings.HasPrefix(err.Error(), "starting /nonexistent/program to read the spec: ") {
+	if _, err := none.Load(t.Context(), ".", Options{}); err == nil || !strings.HasPrefix(err.Error(), "starting /nonexistent/program to read the specification: ") {
 		t.Errorf("a program that is not there: %v", err)
 	}
 	if code := Serve(strings.NewReader("nonsense"), nil, nil); code != 1 {

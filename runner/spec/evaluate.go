@@ -89,7 +89,7 @@ func (b Bounded) Load(ctx context.Context, dir string, o Options) (*Experiment, 
 		if ctx.Err() == nil && limited.Err() != nil {
 			return nil, b.late()
 		}
-		return nil, fmt.Errorf("starting %s to read the spec: %w", b.Command[0], err)
+		return nil, fmt.Errorf("starting %s to read the specification: %w", b.Command[0], err)
 	}
 	// The input stays open: its end tells the process that this one has died. If the process dies first, Wait reports why.
 	_, writeErr := in.Write(question)
@@ -111,7 +111,7 @@ func (b Bounded) Load(ctx context.Context, dir string, o Options) (*Experiment, 
 		return nil, b.died(waitErr, last.String())
 	}
 	if err := errors.Join(writeErr, readErr); err != nil {
-		return nil, fmt.Errorf("asking %s to read the spec: %w", b.Command[0], err)
+		return nil, fmt.Errorf("asking %s to read the specification: %w", b.Command[0], err)
 	}
 	return decodeAnswer(data)
 }

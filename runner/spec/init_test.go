@@ -159,7 +159,7 @@ func TestRefresh(t *testing.T) {
 	writeFile(t, filepath.Join(dir, "README.md"), "mine")
 	files, err := Refresh(filepath.Join(dir, "text"), plugins().Sections)
 	if err != nil || len(files) != 5 || files[0] != "../cue.mod/pkg/surprisal.dev/experiment/dataset.cue" || files[2] != "../cue.mod/pkg/surprisal.dev/experiment/gap.cue" {
-		t.Errorf("renewed %q, %v", files, err)
+		t.Errorf("updated %q, %v", files, err)
 	}
 	if e, err = Load(t.Context(), dir, plugins()); err != nil || len(e.Warnings) != 0 {
 		t.Errorf("%+v %v", e, err)
@@ -200,7 +200,7 @@ func TestInitFollowsNoLink(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := Init(dir, "a", plugins().Sections)
-		if _, ok := errors.AsType[Errors](err); !ok || !strings.Contains(err.Error(), "it is a link to") {
+		if _, ok := errors.AsType[Errors](err); !ok || !strings.Contains(err.Error(), "symbolic link to") {
 			t.Errorf("%s: found error %v", name, err)
 		}
 		for _, at := range []string{dir, elsewhere} {

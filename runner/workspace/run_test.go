@@ -137,7 +137,7 @@ func TestRatesOfRuns(t *testing.T) {
 	for i, bad := range []string{`{"bytes":-1,"seconds":1}`, `{"bytes":1,"seconds":-1}`, `{"bytes":9.3e18,"seconds":1}`, `{"bytes":1,"seconds":9.3e18}`} {
 		writeFiles(t, state, map[string]string{"runs/20260109-000000.000-00000000/" + ratesFile: "[" + bad + "]"})
 		w := &Workspace{state: state}
-		if got := w.rates()["score"]["m"]; len(w.warnings) != 1 || !strings.Contains(w.warnings[0], "is nothing that was measured; remove the file") ||
+		if got := w.rates()["score"]["m"]; len(w.warnings) != 1 || !strings.Contains(w.warnings[0], "invalid measurement: ") ||
 			math.Abs(got-float64(20+30+50+60+70)/(1<<1+1<<2+1<<4+1<<5+1<<6)) > 1e-12 {
 			t.Errorf("%d: %v, warnings %q", i, got, w.warnings)
 		}
@@ -269,8 +269,8 @@ func TestInspectState(t *testing.T) {
 		{nil, false, ""}, {map[string]string{stateMarker: ""}, false, ""}, {map[string]string{stateMarker: "", "runs/x": "", ".gitignore": "", "digests.json": ""}, false, ""},
 		{map[string]string{stateMarker: `{"layout":1,"kind":"state"}`, "mine": ""}, true, ""}, {map[string]string{stateMarker: `{"layout":0,"kind":"state"}`}, false, "is damaged"},
 		{map[string]string{stateMarker: `{"layout":1,"kind":"store"}`}, false, "is damaged"}, {map[string]string{stateMarker: `{"layout":2,"kind":"store"}`}, false, "is damaged"},
-		{map[string]string{stateMarker: `{"layout":2,"kind":"state"}`}, false, "has layout 2, which a newer runner made; this one knows layout 1"},
-		{map[string]string{stateMarker: "", "mine": ""}, false, "it holds mine and no state.json"},
+		{map[string]string{stateMarker: `{"layout":2,"kind":"state"}`}, false, "has layout 2 of a newer runner; this one supports layout 1"},
+		{map[string]string{stateMarker: "", "mine": ""}, false, "it contains mine but not state.json"},
 	} {
 		dir := t.TempDir()
 		writeFiles(t, dir, test.files)

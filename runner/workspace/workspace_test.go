@@ -333,7 +333,7 @@ func TestFind(t *testing.T) {
 		}
 	}
 	_, err = w.Find(t.Context(), "books/a")
-	wantInvalid(t, err, `"books/a" fits materialize books/a, score big books/a, score small books/a; write more of it`)
+	wantInvalid(t, err, `"books/a" matches materialize books/a, score big books/a, score small books/a; use a longer name or key`)
 	for _, what := range []string{"", "nothing", strings.Repeat("0", 64), "000000"} {
 		if _, err := w.Find(t.Context(), what); protocol.KindOf(err) != protocol.InvalidInput {
 			t.Errorf("%q: found error %v", what, err)
@@ -569,7 +569,7 @@ func TestPin(t *testing.T) {
 		{func() { f.write("a2.txt", "more"); f.remove("a.txt") }, "the file a2.txt was added"},
 	} {
 		change.do()
-		wantInvalid(t, planned(), change.want, "since the source was pinned; undo that, or accept it with runner pin", `datasets."books/a".source.text`, "experiment.cue:")
+		wantInvalid(t, planned(), change.want, "since the source was pinned; undo the change, or accept it with `runner pin`", `datasets."books/a".source.text`, "experiment.cue:")
 		f.remove("a2.txt")
 		f.write("a.txt", "the cat sat\nthe dog")
 		if err := planned(); err != nil {
