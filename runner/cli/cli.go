@@ -100,12 +100,16 @@ warnings and progress go to standard error.`,
 		RunE:        func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usage("%s; see %s --help", flagProblem(c, err), c.CommandPath())
+		problem := flagProblem(c, err)
+		if strings.HasSuffix(problem, "?") {
+			return usage("%s See %s --help", problem, c.CommandPath())
+		}
+		return usage("%s; see %s --help", problem, c.CommandPath())
 	})
 	flags := root.PersistentFlags()
 	flags.BoolVar(&a.asJSON, "json", false, "print the result as JSON")
 	flags.StringVarP(&a.dir, "dir", "C", ".", "experiment directory; the same as the argument `DIR`")
-	flags.StringVar(&a.store, "store", "", "store of artifacts: a directory or a URL (s3://, gs://), as `DIR|URL`; default .surprisal/store in the experiment directory")
+	flags.StringVar(&a.store, "store", "", "store of artifacts, `DIR|URL` (s3://, gs://); default .surprisal/store in the experiment directory")
 	flags.StringVar(&a.state, "state", "", "directory `DIR` of journals, logs, reports and caches; default .surprisal in the experiment directory")
 	flags.StringArrayVarP(&a.inject, "inject", "t", nil, "set a field of the specification that has a @tag attribute, as `NAME=VALUE`")
 	flags.StringArrayVar(&a.plugins, "plugins", nil, "additional plugin directory `DIR`, searched before that of this program and PATH")

@@ -30,6 +30,7 @@ func (a *app) completions(root *cobra.Command) {
 		case strings.Contains(c.Use, "[DIR]"):
 			c.ValidArgsFunction = cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs)
 		case c.Name() == "completion":
+			c.Short = "Print a completion script for a shell"
 			c.Example = "  runner completion bash > ~/.local/share/bash-completion/completions/runner"
 		case c.HasParent() && c.Parent().Name() == "completion":
 			c.Example = fmt.Sprintf("  runner completion %s > runner.%[1]s", c.Name())

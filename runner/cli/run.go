@@ -200,7 +200,11 @@ func (a *app) failures(o workspace.Outcome) error {
 	const most, width = 20, 200
 	var lines []string
 	for _, f := range o.Failures[:min(len(o.Failures), most)] {
-		first, _, _ := strings.Cut(strings.TrimSpace(failure(f.Action, f.Err.Error())), "\n")
+		first, rest, _ := strings.Cut(strings.TrimSpace(failure(f.Action, f.Err.Error())), "\n")
+		if strings.HasSuffix(first, ":") {
+			second, _, _ := strings.Cut(rest, "\n")
+			first = strings.TrimSpace(first + " " + strings.TrimSpace(second))
+		}
 		lines = append(lines, "  "+runewidth.Truncate(protocol.Visible(first), width, "..."))
 	}
 	if n := len(o.Failures) - most; n > 0 {

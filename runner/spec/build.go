@@ -54,7 +54,7 @@ func (p *place) buildError(instance *build.Instance, e cueerrors.Error) Error {
 		for _, pos := range e.InputPositions() {
 			places = append(places, p.position(pos).String())
 		}
-		x.Message = "import cycle: " + strings.Join(places, " -> ")
+		x.Message = "import cycle: " + strings.Join(append(places, places[:min(1, len(places))]...), " -> ")
 	case strings.HasPrefix(f, "reference %q not found"):
 		if near := nearest(name, declared(instance)); near != "" {
 			x.Message += "; did you mean " + near + "?"

@@ -46,7 +46,7 @@ func (d *decoder) experiment() *Experiment {
 	}
 	for key, n := range root.field("skip").fields() {
 		if x, ok := d.datasets[key]; ok {
-			x.Skip = cmp.Or(n.text(), "no valid reason")
+			x.Skip = n.text()
 		} else {
 			d.unknown(n, "dataset", key, slices.Collect(maps.Keys(d.datasets)))
 		}
@@ -89,7 +89,7 @@ func (d *decoder) discard(e *Experiment) {
 		return false
 	}
 	for i := range e.Datasets {
-		if x := &e.Datasets[i]; mistaken("datasets", x.Key, "source") {
+		if x := &e.Datasets[i]; mistaken("datasets", x.Key, "source") || mistaken("skip", x.Key) {
 			x.Source.Config = nil
 		}
 	}
