@@ -1,2 +1,3 @@
-// Package cue embeds the specification language, the CUE module surprisal.dev. Package spec serves it to the CUE loader.
+// Package cue embeds the specification language, the CUE module surprisal.dev. Package spec serves it to the CUE
+// loader.
 package cue

@@ -17,8 +17,8 @@ type cause struct {
 	follow  map[string]bool // actions that change only because of it
 }
 
-// printChanges prints what a plan adds, drops and changes compared with a revision. It prints each root cause once, with
-// the actions that it changes and the number of downstream actions that follow.
+// printChanges prints what a plan adds, drops and changes compared with a revision. It prints each root cause once,
+// with the actions that it changes and the number of downstream actions that follow.
 func printChanges(out io.Writer, revision string, changes []plan.Change) {
 	writef(out, "\nagainst %s: ", revision)
 	if len(changes) == 0 {
@@ -114,8 +114,8 @@ func upstream(f plan.Field) string {
 	return name
 }
 
-// sameField returns an identity of a field by its last name and its values. An action and its downstream actions may have
-// the same field at different paths of their descriptors.
+// sameField returns an identity of a field by its last name and its values. An action and its downstream actions may
+// have the same field at different paths of their descriptors.
 func sameField(f plan.Field) string {
 	return fmt.Sprintf("%q", []string{f.Path[strings.LastIndexByte(f.Path, '.')+1:], f.Before, f.After})
 }

@@ -154,7 +154,8 @@ func didYouMean(found string, names []string) string {
 	return ""
 }
 
-// flagProblem describes an error of a flag: an unknown one with the nearest flag, and a bad value with the expected type.
+// flagProblem describes an error of a flag: an unknown one with the nearest flag, and a bad value with the expected
+// type.
 func flagProblem(c *cobra.Command, err error) string {
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedShortnames() == "" {
 		var names []string
@@ -190,8 +191,8 @@ func oneDirectory(c *cobra.Command, args []string) error {
 	return maxArgs(1)(c, args)
 }
 
-// after removes the experiment directory from the arguments of a command that also names actions. That is the first argument
-// if it is a directory with an experiment and -C is not given. At least least arguments must remain.
+// after removes the experiment directory from the arguments of a command that also names actions. That is the first
+// argument if it is a directory with an experiment and -C is not given. At least least arguments must remain.
 func (a *app) after(c *cobra.Command, args []string, least int) ([]string, error) {
 	rest := args
 	if len(args) > 0 && !c.Flags().Changed("dir") && holdsExperiment(args[0]) {
@@ -207,8 +208,8 @@ func holdsExperiment(dir string) bool {
 	})
 }
 
-// pluginDirectories returns the directories that are searched for plugins before PATH: those of --plugins, then the one of
-// this program.
+// pluginDirectories returns the directories that are searched for plugins before PATH: those of --plugins, then the one
+// of this program.
 func (a *app) pluginDirectories() []string {
 	program, err := os.Executable()
 	if err != nil {

@@ -57,8 +57,8 @@ func exitCode(err error) int {
 	return exitDone
 }
 
-// interrupted returns the error to print for an interrupted command: the parts of err other than the cancellation, and the
-// name of the command.
+// interrupted returns the error to print for an interrupted command: the parts of err other than the cancellation, and
+// the name of the command.
 func interrupted(c *cobra.Command, err error) error {
 	if _, ok := errors.AsType[*exitError](err); ok {
 		return err // It has its own message.

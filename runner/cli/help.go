@@ -15,7 +15,8 @@ import (
 	"github.com/spf13/cobra/doc"
 )
 
-// exits are the meanings of the exit codes of a command. The annotations of a command, by exit code, replace or add to them.
+// exits are the meanings of the exit codes of a command. The annotations of a command, by exit code, replace or add to
+// them.
 var exits = map[string]string{
 	"0":   "success",
 	"1":   "failure",

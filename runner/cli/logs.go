@@ -53,8 +53,8 @@ the lines of the journal and the log as JSON.`,
 	}
 }
 
-// inLastRun returns the name of the action of the last run that has a name or the end of a name. For "", which means all
-// actions, it returns "".
+// inLastRun returns the name of the action of the last run that has a name or the end of a name. For "", which means
+// all actions, it returns "".
 func (a *app) inLastRun(name string) (string, error) {
 	if name == "" {
 		return "", nil
@@ -124,8 +124,8 @@ func (l *logLines) read() error {
 	return nil
 }
 
-// printLogs prints the lines of a journal and a log in chronological order. If action is not empty, it prints only the lines
-// of that action.
+// printLogs prints the lines of a journal and a log in chronological order. If action is not empty, it prints only the
+// lines of that action.
 func (a *app) printLogs(journal, log *logLines, action string, level hclog.Level) error {
 	if err := errors.Join(journal.read(), log.read()); err != nil {
 		return err

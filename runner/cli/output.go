@@ -17,9 +17,9 @@ import (
 	"surprisal.dev/runner/spec"
 )
 
-// output writes text for people. Names, reasons, file names and the output of plugins are not trusted: their control and
-// bidirectional characters are shown as escapes, and no line is a command to a CI system that reads the log. An output may
-// be used by many goroutines.
+// output writes text for people. Names, reasons, file names and the output of plugins are not trusted: their control
+// and bidirectional characters are shown as escapes, and no line is a command to a CI system that reads the log. An
+// output may be used by many goroutines.
 type output struct {
 	colored bool
 
@@ -123,8 +123,8 @@ func (o *output) emit(end string) {
 	o.line = o.line[:0]
 }
 
-// above writes lines above a display on the same terminal until restore is called. Lines that the display does not accept
-// go to the original destination.
+// above writes lines above a display on the same terminal until restore is called. Lines that the display does not
+// accept go to the original destination.
 func (o *output) above(display io.Writer) (restore func()) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -193,8 +193,8 @@ func visibleLine(s string) string {
 	return strings.Join(parts, "\t")
 }
 
-// GitHub obeys lines that begin with "::", after white space and colors, and "##[" anywhere in a line. Azure Pipelines obeys
-// "##vso[", and TeamCity "##teamcity[".
+// GitHub obeys lines that begin with "::", after white space and colors, and "##[" anywhere in a line. Azure Pipelines
+// obeys "##vso[", and TeamCity "##teamcity[".
 var (
 	commandAtStart = regexp.MustCompile(`^((?:\x1b\[[0-9;]*m|[\s\p{Z}])*:):`)
 	commandInside  = regexp.MustCompile(`##([A-Za-z]*\[)`)
@@ -239,8 +239,8 @@ func (b block) visible() string {
 	return strings.Join(lines, "\n")
 }
 
-// writef is fmt.Fprintf with protocol.Visible applied to every string, error and Stringer among args. A value stays within
-// one line, unless it is a block.
+// writef is fmt.Fprintf with protocol.Visible applied to every string, error and Stringer among args. A value stays
+// within one line, unless it is a block.
 func writef(w io.Writer, format string, args ...any) {
 	o, _ := w.(*output)
 	for i, arg := range args {

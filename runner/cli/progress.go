@@ -29,8 +29,8 @@ type progress struct {
 
 	started time.Time
 	todo    int64
-	// mu guards the fields below. It is never held during a call to a bar: a bar calls back for its line when it is drawn, and
-	// the call may wait for that.
+	// mu guards the fields below. It is never held during a call to a bar: a bar calls back for its line when it is
+	// drawn, and the call may wait for that.
 	mu        sync.Mutex
 	ended     int64
 	sum       action.Progress
@@ -47,8 +47,8 @@ type runningAction struct {
 // maxListed limits how many actions that could not start are listed, by state. The others are counted.
 var maxListed = map[plan.State]int{plan.Blocked: 20, plan.Cancelled: 3}
 
-// newProgress shows the plan's actions that are not done yet. It draws bars if screen, the terminal that out writes to, is
-// not nil.
+// newProgress shows the plan's actions that are not done yet. It draws bars if screen, the terminal that out writes to,
+// is not nil.
 func newProgress(out *output, screen io.Writer, p *plan.Plan) *progress {
 	d := &progress{
 		out: out, restore: func() {}, started: time.Now(),
@@ -108,8 +108,8 @@ func left(elapsed time.Duration, n, of int64) string {
 	return (time.Duration(float64(elapsed) / float64(n) * float64(of-n))).Round(time.Second).String() + " left"
 }
 
-// fit returns a line of at most width columns: a name, a bar that shows a share, and as many of the facts as fit. The bar is
-// omitted if the share is negative or if it does not fit.
+// fit returns a line of at most width columns: a name, a bar that shows a share, and as many of the facts as fit. The
+// bar is omitted if the share is negative or if it does not fit.
 func fit(width int, name string, share float64, facts ...string) string {
 	const leastBar, mostBar = 10, 40
 	if width < 1 {

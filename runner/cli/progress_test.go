@@ -19,7 +19,8 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// A display that is drawn while actions start, advance and end must not hang or lose a line, and must leave the screen clean.
+// A display that is drawn while actions start, advance and end must not hang or lose a line, and must leave the screen
+// clean.
 func TestProgressOnATerminal(t *testing.T) {
 	var p plan.Plan
 	for i := range 200 {

@@ -194,8 +194,8 @@ func printSkipped(out io.Writer, p *plan.Plan) {
 	}
 }
 
-// failures returns the error of a run with failed actions: the beginning of each failure, and the command that shows all of
-// it. The display printed each failure in full when it happened, but many lines may have followed.
+// failures returns the error of a run with failed actions: the beginning of each failure, and the command that shows
+// all of it. The display printed each failure in full when it happened, but many lines may have followed.
 func (a *app) failures(o workspace.Outcome) error {
 	const most, width = 20, 200
 	var lines []string

@@ -32,8 +32,8 @@ import (
 
 var update = flag.Bool("update", false, "update the files that scripts compare with the output of commands")
 
-// The test binary also serves as the runner, as its built-in plugins and, under the name of a third-party plugin, as that
-// plugin.
+// The test binary also serves as the runner, as its built-in plugins and, under the name of a third-party plugin, as
+// that plugin.
 func TestMain(m *testing.M) {
 	if kind, name, ok := pluginOf(filepath.Base(os.Args[0])); ok {
 		serveFake(kind, name)
@@ -62,8 +62,8 @@ func pluginOf(program string) (protocol.Kind, string, bool) {
 	return "", "", false
 }
 
-// TestScripts runs the scripts in testdata/script, which show the effect of each command and of each bad input. In expected
-// output, $WORK is the directory of the script, 0.0 s is a duration, and so on; see varying.
+// TestScripts runs the scripts in testdata/script, which show the effect of each command and of each bad input. In
+// expected output, $WORK is the directory of the script, 0.0 s is a duration, and so on; see varying.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -176,8 +176,8 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 // commands matches commands in a log that a CI system would obey.
 var commands = regexp.MustCompile(`(?m)^(\s|\p{Z})*::|##[A-Za-z]*\[`)
 
-// harmless FILE... checks that files have no control characters except line breaks and tabs, no bidirectional overrides and
-// no commands to a CI system. A file is stdout or stderr of the last command, or a pattern.
+// harmless FILE... checks that files have no control characters except line breaks and tabs, no bidirectional overrides
+// and no commands to a CI system. A file is stdout or stderr of the last command, or a pattern.
 func harmless(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: harmless FILE...")
@@ -246,8 +246,8 @@ func overwrite(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(files[0], []byte(args[1]), 0o644))
 }
 
-// stored VARIABLE DIR ACTION [FILE] sets a variable to the path of the record of an action, or of one of its files, in the
-// store of an experiment directory.
+// stored VARIABLE DIR ACTION [FILE] sets a variable to the path of the record of an action, or of one of its files, in
+// the store of an experiment directory.
 func stored(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 || len(args) > 4 {
 		ts.Fatalf("usage: stored VARIABLE DIR ACTION [FILE]")

@@ -74,7 +74,8 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// The help of every command has examples that parse and exit codes. Only the help of the root command has the global flags.
+// The help of every command has examples that parse and exit codes. Only the help of the root command has the global
+// flags.
 func TestHelp(t *testing.T) {
 	var b bytes.Buffer
 	root := (&app{stdout: newOutput(&b, false)}).root()
@@ -160,7 +161,8 @@ func TestClosing(t *testing.T) {
 	}
 }
 
-// Of many failures and skipped actions, a few are listed and the others counted. Each failure has the first line of its error.
+// Of many failures and skipped actions, a few are listed and the others counted. Each failure has the first line of its
+// error.
 func TestFailures(t *testing.T) {
 	a := &app{dir: "my dir", state: "s"}
 	const hint = "\n`runner status 'my dir' --state s` shows each failure in full; completed actions are kept: fix the problem and run again"
@@ -297,8 +299,8 @@ func TestAboutRun(t *testing.T) {
 	}
 }
 
-// The lines of a journal and a log are printed in chronological order; at the same time, those of the journal come first. An
-// incomplete last line of a killed run is shown. Lines below the level or of other actions are not.
+// The lines of a journal and a log are printed in chronological order; at the same time, those of the journal come
+// first. An incomplete last line of a killed run is shown. Lines below the level or of other actions are not.
 func TestPrintLogs(t *testing.T) {
 	const journal = `{"time":"2026-01-02T00:00:01Z","run":"r","experiment":"x","actions":2}
 {"time":"2026-01-02T00:00:02Z","action":"a","state":"running"}
@@ -393,7 +395,8 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
-// The line of an action shows its progress relative to the expected number of documents. The line of a run counts its actions.
+// The line of an action shows its progress relative to the expected number of documents. The line of a run counts its
+// actions.
 func TestActionLine(t *testing.T) {
 	state := func(s plan.State) plan.Status { return plan.Status{State: s} }
 	p := &plan.Plan{Actions: []*plan.Action{{Status: state(plan.Pending)}, {Status: state(plan.Waits)}, {Status: state(plan.Cached)}, {Status: state(plan.Skipped)}}}

@@ -19,8 +19,8 @@ import (
 // version describes this program.
 type version struct {
 	Version string `json:"version"`
-	// Commit is the git revision that the program was built from, with "+changes" if the working tree differed. It is "" if
-	// unknown.
+	// Commit is the git revision that the program was built from, with "+changes" if the working tree differed. It is
+	// "" if unknown.
 	Commit   string `json:"commit,omitempty"`
 	Go       string `json:"go"`
 	Platform string `json:"platform"`

@@ -14,8 +14,8 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// Confined returns an error if a file is outside of directory dir after all links are followed. A relative path starts in
-// dir. A file that does not exist is where its nearest existing parent directory is.
+// Confined returns an error if a file is outside of directory dir after all links are followed. A relative path starts
+// in dir. A file that does not exist is where its nearest existing parent directory is.
 func Confined(dir, file string) error {
 	root, err := filepath.Abs(dir)
 	if err == nil {
@@ -40,9 +40,9 @@ func Confined(dir, file string) error {
 	return nil
 }
 
-// checkConfined reports paths outside of the directory that an experiment is confined to: of weights, of imported tables, and
-// of sources. The path of a source is its field path, the name that providers of files use. A glob is checked up to its
-// first wildcard; whoever opens the files checks the matches.
+// checkConfined reports paths outside of the directory that an experiment is confined to: of weights, of imported
+// tables, and of sources. The path of a source is its field path, the name that providers of files use. A glob is
+// checked up to its first wildcard; whoever opens the files checks the matches.
 func (d *decoder) checkConfined(e *Experiment, dir string) {
 	confine := d.options.Confine
 	if confine == "" {
@@ -84,8 +84,8 @@ func (d *decoder) checkConfined(e *Experiment, dir string) {
 	}
 }
 
-// warnOfRelativePaths warns if another package, such as an imported suite, has a source with a relative path. Like all relative
-// paths, it starts at the directory of the experiment. There is one warning per directory.
+// warnOfRelativePaths warns if another package, such as an imported suite, has a source with a relative path. Like all
+// relative paths, it starts at the directory of the experiment. There is one warning per directory.
 func (d *decoder) warnOfRelativePaths(e *Experiment) {
 	type first struct {
 		dataset Dataset
@@ -115,8 +115,8 @@ func (d *decoder) warnOfRelativePaths(e *Experiment) {
 	}
 }
 
-// SourceFiles returns the field path of a provider's configuration, a string or a list of strings. Providers of files use that
-// name for the files that they read. SourceFiles returns nil if there is no such field.
+// SourceFiles returns the field path of a provider's configuration, a string or a list of strings. Providers of files
+// use that name for the files that they read. SourceFiles returns nil if there is no such field.
 func SourceFiles(config json.RawMessage) []string {
 	var one struct {
 		Path string `json:"path"`
@@ -172,8 +172,8 @@ func (e *tooLargeError) Error() string {
 	return fmt.Sprintf("the file is larger than %s", humanize.IBytes(uint64(e.most)))
 }
 
-// readRegular reads a regular file of at most most bytes. It does not open other files, such as named pipes and devices,
-// because that could block forever.
+// readRegular reads a regular file of at most most bytes. It does not open other files, such as named pipes and
+// devices, because that could block forever.
 func readRegular(fsys fs.FS, name string, most int64) (_ []byte, err error) {
 	info, err := fs.Stat(fsys, name)
 	switch {

@@ -11,8 +11,8 @@ import (
 	. "surprisal.dev/runner/spec"
 )
 
-// TestSpecOfAnotherKind checks that CUE files that are not regular files, or that have no bounded size, are not read, wherever
-// CUE would look for them.
+// TestSpecOfAnotherKind checks that CUE files that are not regular files, or that have no bounded size, are not read,
+// wherever CUE would look for them.
 func TestSpecOfAnotherKind(t *testing.T) {
 	kinds := []struct {
 		name string
@@ -79,8 +79,8 @@ datasets: a: source: text: path: "a.txt"
 models: m: backend: echo: {}
 `
 
-// TestConfine checks that no file outside of the confining directory is read, after links are followed, and that a spec that
-// names such a file is rejected.
+// TestConfine checks that no file outside of the confining directory is read, after links are followed, and that a spec
+// that names such a file is rejected.
 func TestConfine(t *testing.T) {
 	top := t.TempDir()
 	root := filepath.Join(top, "root")

@@ -12,7 +12,8 @@ import (
 	"cuelang.org/go/cue/token"
 )
 
-// decoder turns a package that was unified with #Experiment into an Experiment. It continues after a mistake, to find all.
+// decoder turns a package that was unified with #Experiment into an Experiment. It continues after a mistake, to find
+// all.
 type decoder struct {
 	*place
 	// language is the package that defines #Experiment, and root the spec.

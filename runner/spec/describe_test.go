@@ -190,7 +190,8 @@ func TestConfined(t *testing.T) {
 	}
 }
 
-// Each way in which the process that reads a spec can end has its own message. The spec is only blamed for its own mistakes.
+// Each way in which the process that reads a spec can end has its own message. The spec is only blamed for its own
+// mistakes.
 func TestBoundedEnds(t *testing.T) {
 	t.Setenv("SURPRISAL_TEST_SECRET", "secret")
 	const own = "cannot evaluate the specification: the process ended unexpectedly (exit status 3: "
@@ -282,8 +283,8 @@ func TestDomainLabel(t *testing.T) {
 	}
 }
 
-// A lock file is replaced atomically and readable for all. If that fails, no temporary file remains. Invalid JSON is neither
-// pinned nor found.
+// A lock file is replaced atomically and readable for all. If that fails, no temporary file remains. Invalid JSON is
+// neither pinned nor found.
 func TestWriteLock(t *testing.T) {
 	l := &Lock{entries: map[sourceKey]json.RawMessage{}}
 	for _, test := range []struct{ config, resolution, want string }{

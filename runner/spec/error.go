@@ -112,8 +112,8 @@ func compareErrors(a, b Error) int {
 		cmp.Compare(a.Pos.Column, b.Pos.Column), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
 }
 
-// alternatives lists the allowed names, and the one that is nearest to found: "models are a, b; did you mean a?". Long lists
-// are shortened.
+// alternatives lists the allowed names, and the one that is nearest to found: "models are a, b; did you mean a?". Long
+// lists are shortened.
 func alternatives(what, found string, allowed []string) string {
 	const most = 16
 	if len(allowed) == 0 {
@@ -139,9 +139,9 @@ func alternatives(what, found string, allowed []string) string {
 // Nearest returns the name that was most likely meant by a mistyped one, or "" if none is near.
 func Nearest(found string, names []string) string { return nearest(found, names) }
 
-// nearest returns the name that was most likely meant by found, or "" if none is near. A name is near if its edit distance
-// is at most a third of the length of found, or if one is a prefix of the other. Of several names at the same distance, the
-// one with the longest common prefix wins, then the first one.
+// nearest returns the name that was most likely meant by found, or "" if none is near. A name is near if its edit
+// distance is at most a third of the length of found, or if one is a prefix of the other. Of several names at the same
+// distance, the one with the longest common prefix wins, then the first one.
 func nearest(found string, names []string) string {
 	const longest = 100
 	letters := []rune(strings.ToLower(found))
@@ -181,8 +181,8 @@ func commonPrefix(a, b []rune) int {
 	return n
 }
 
-// distance is the optimal string alignment distance: the number of insertions, deletions, substitutions and transpositions of
-// adjacent letters that turn a into b.
+// distance is the optimal string alignment distance: the number of insertions, deletions, substitutions and
+// transpositions of adjacent letters that turn a into b.
 func distance(a, b string) int {
 	x, y := []rune(a), []rune(b)
 	before, last, row := make([]int, len(y)+1), make([]int, len(y)+1), make([]int, len(y)+1)

@@ -22,8 +22,8 @@ import (
 
 // Evaluator reads specs, unlike Load not in this process.
 type Evaluator interface {
-	// Load reads the experiment in directory dir. It returns mistakes of the spec, and exceeded limits, as Errors; see the
-	// function Load.
+	// Load reads the experiment in directory dir. It returns mistakes of the spec, and exceeded limits, as Errors; see
+	// the function Load.
 	Load(ctx context.Context, dir string, o Options) (*Experiment, error)
 }
 
@@ -33,19 +33,19 @@ const (
 	DefaultMemory = 2 << 30
 )
 
-// Bounded reads each spec in a separate process, within limits of time and memory. A separate process is needed because Go
-// cannot continue after it runs out of memory or stack, and CUE cannot be cancelled.
+// Bounded reads each spec in a separate process, within limits of time and memory. A separate process is needed because
+// Go cannot continue after it runs out of memory or stack, and CUE cannot be cancelled.
 type Bounded struct {
-	// Command is a program and its arguments. It calls Serve with its standard input and output, and the sections of the
-	// language.
+	// Command is a program and its arguments. It calls Serve with its standard input and output, and the sections of
+	// the language.
 	Command []string
 	// Time and Memory are the limits of a spec, Memory in bytes.
 	Time   time.Duration
 	Memory int64
 }
 
-// request is the input of the process, and answer its output: an experiment, the mistakes of the spec, and any other error.
-// Both are JSON.
+// request is the input of the process, and answer its output: an experiment, the mistakes of the spec, and any other
+// error. Both are JSON.
 type request struct {
 	Dir     string  `json:"dir"`
 	Options Options `json:"options"`
@@ -91,7 +91,8 @@ func (b Bounded) Load(ctx context.Context, dir string, o Options) (*Experiment, 
 		}
 		return nil, fmt.Errorf("starting %s to read the specification: %w", b.Command[0], err)
 	}
-	// The input stays open: its end tells the process that this one has died. If the process dies first, Wait reports why.
+	// The input stays open: its end tells the process that this one has died. If the process dies first, Wait reports
+	// why.
 	_, writeErr := in.Write(question)
 	most := b.Memory / 4
 	data, readErr := io.ReadAll(io.LimitReader(out, most+1))
@@ -176,8 +177,9 @@ func (h *head) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Serve answers one request for Bounded, in the language with the given sections, and returns the exit code of the process. It
-// changes the limits of the process. It ends the process if that exceeds its memory limit, or if in ends early.
+// Serve answers one request for Bounded, in the language with the given sections, and returns the exit code of the
+// process. It changes the limits of the process. It ends the process if that exceeds its memory limit, or if in ends
+// early.
 func Serve(in io.Reader, out io.Writer, sections []Section) int {
 	var r request
 	if err := json.NewDecoder(in).Decode(&r); err != nil {

@@ -45,8 +45,8 @@ func TestPartOfASpec(t *testing.T) {
 	}
 }
 
-// Of a spec with mistakes, the parts without mistakes are returned, so that their files can be checked. Parts with mistakes are
-// cleared, and paths outside of the confining directory are among them.
+// Of a spec with mistakes, the parts without mistakes are returned, so that their files can be checked. Parts with
+// mistakes are cleared, and paths outside of the confining directory are among them.
 func TestDiscard(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "x.cue"), `package x
@@ -122,8 +122,8 @@ func TestLargeFilesTogether(t *testing.T) {
 	}
 }
 
-// TestBombs checks that a spec that exceeds its limits gives an error that names the limit, not a stack trace, and does not
-// affect other processes.
+// TestBombs checks that a spec that exceeds its limits gives an error that names the limit, not a stack trace, and does
+// not affect other processes.
 func TestBombs(t *testing.T) {
 	nested := func(open, middle, end string, n int) string {
 		return "x: " + strings.Repeat(open, n) + middle + strings.Repeat(end, n)

@@ -87,15 +87,16 @@ type Model struct {
 	Scoring Scoring
 	// Limits, if set by a sweep, override the limits of datasets; -1 keeps that of the dataset. LimitsOn applies them.
 	Limits *Limits
-	// Base is the model that a sweep derived this one from, and Point the swept values ("order=3"). Otherwise both are "".
+	// Base is the model that a sweep derived this one from, and Point the swept values ("order=3"). Otherwise both are
+	// "".
 	Base, Point string
 }
 
 // Backend is the backend of a model and its settings.
 type Backend struct {
 	Name string
-	// Config is canonical JSON, valid under the backend's schema, with defaults filled in and without `train`. It is nil
-	// only if the spec has a mistake in the model.
+	// Config is canonical JSON, valid under the backend's schema, with defaults filled in and without `train`. It is
+	// nil only if the spec has a mistake in the model.
 	Config json.RawMessage `json:",omitempty"`
 	// Train lists the names of the datasets that the model is trained on.
 	Train []string

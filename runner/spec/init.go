@@ -25,9 +25,9 @@ var scaffold embed.FS
 
 var experimentName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$`)
 
-// Init writes a small experiment that runs as it is to directory dir, and returns the files that it wrote, relative to dir. If
-// dir is not in a CUE module, it creates one. It does not overwrite files: before it writes anything, it returns an error if
-// one of the files exists, or if dir has other CUE files.
+// Init writes a small experiment that runs as it is to directory dir, and returns the files that it wrote, relative to
+// dir. If dir is not in a CUE module, it creates one. It does not overwrite files: before it writes anything, it
+// returns an error if one of the files exists, or if dir has other CUE files.
 func Init(dir, name string, sections []Section) ([]string, error) {
 	if !experimentName.MatchString(name) {
 		return nil, Errors{{Message: fmt.Sprintf("%q is not a valid name of an experiment; allowed are at most 100 letters, digits, "+
@@ -82,8 +82,8 @@ func Init(dir, name string, sections []Section) ([]string, error) {
 	return writeAll(files, abs)
 }
 
-// Refresh updates the copy of the spec language in the CUE module that contains directory dir, and returns the files of the
-// copy, relative to dir.
+// Refresh updates the copy of the spec language in the CUE module that contains directory dir, and returns the files of
+// the copy, relative to dir.
 func Refresh(dir string, sections []Section) ([]string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -114,7 +114,8 @@ func Refresh(dir string, sections []Section) ([]string, error) {
 	return writeAll(files, abs)
 }
 
-// noLinks returns an error if a directory below root is reached by a link, because its files may belong to somebody else.
+// noLinks returns an error if a directory below root is reached by a link, because its files may belong to somebody
+// else.
 func noLinks(root, dir string) error {
 	for at := dir; at != root; at = filepath.Dir(at) {
 		if target, err := os.Readlink(at); err == nil {
@@ -173,8 +174,8 @@ func addScaffold(files map[string][]byte, dir, name string) error {
 	})
 }
 
-// identifier makes a CUE identifier from a name. It avoids identifiers that CUE predeclares: package true does not parse, and
-// package string shadows a type in files that import it.
+// identifier makes a CUE identifier from a name. It avoids identifiers that CUE predeclares: package true does not
+// parse, and package string shadows a type in files that import it.
 func identifier(name string) string {
 	id := strings.Map(func(r rune) rune {
 		if strings.ContainsRune(".+-", r) {

@@ -148,7 +148,8 @@ func TestRefresh(t *testing.T) {
 	if e, err = Load(t.Context(), dir, plugins()); err != nil || len(e.Warnings) != 0 {
 		t.Errorf("%+v %v", e, err)
 	}
-	// A copy without one of the files is also stale. Refresh in a subdirectory updates the same copy, and no other files.
+	// A copy without one of the files is also stale. Refresh in a subdirectory updates the same copy, and no other
+	// files.
 	if err := os.Remove(filepath.Join(copied, "gap.cue")); err != nil {
 		t.Fatal(err)
 	}

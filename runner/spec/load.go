@@ -21,14 +21,14 @@ type Options struct {
 	Providers, Backends map[string]Schema
 	// Sections are the parts of the language that kinds of actions define. Bounded leaves them to Serve.
 	Sections []Section `json:"-"`
-	// Confine, if set, is a directory that contains the spec. Files outside of it, after links are followed, are not read, and
-	// it is an error if the spec names one.
+	// Confine, if set, is a directory that contains the spec. Files outside of it, after links are followed, are not
+	// read, and it is an error if the spec names one.
 	Confine string
 }
 
-// Load reads the experiment in directory dir in this process, without bounds on time and memory. It returns all mistakes of
-// the spec as Errors, together with the parts of the experiment that have none. The experiment is nil if CUE cannot build
-// the package.
+// Load reads the experiment in directory dir in this process, without bounds on time and memory. It returns all
+// mistakes of the spec as Errors, together with the parts of the experiment that have none. The experiment is nil if
+// CUE cannot build the package.
 func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -73,7 +73,8 @@ func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	if _, err := user.Fields(); err != nil {
 		return nil, p.buildErrors(instances[0], config, err)
 	}
-	// An embedded definition does not close the package that embeds it, so that unknown fields are allowed. Unify closes it.
+	// An embedded definition does not close the package that embeds it, so that unknown fields are allowed. Unify
+	// closes it.
 	d := &decoder{place: p, language: schema, context: c, root: user.Unify(definition), options: o}
 	e := d.experiment()
 	d.checkConfined(e, t.dir)
@@ -95,7 +96,8 @@ func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 
 // place converts positions of CUE to positions relative to the experiment directory.
 type place struct {
-	// dir is the path of the spec's directory in the loader. language is that of the spec language, with a trailing separator.
+	// dir is the path of the spec's directory in the loader. language is that of the spec language, with a trailing
+	// separator.
 	dir, language string
 	// start is the beginning of the first file of the spec.
 	start token.Pos
@@ -116,8 +118,8 @@ func (p *place) position(pos token.Pos) Position {
 // relative returns a file's path from the spec's directory.
 func (p *place) relative(file string) string { return relativeTo(p.dir, file) }
 
-// better reports whether position a is a better location of a mistake than b: files in the experiment directory come first,
-// then positions are ordered by file and offset.
+// better reports whether position a is a better location of a mistake than b: files in the experiment directory come
+// first, then positions are ordered by file and offset.
 func (p *place) better(a, b token.Pos) bool {
 	if x, y := filepath.Dir(a.Filename()) == p.dir, filepath.Dir(b.Filename()) == p.dir; x != y {
 		return x

@@ -57,8 +57,9 @@ func plugins() Options {
 	}
 }
 
-// TestSpecs loads each spec in testdata and compares the experiment or its mistakes with the files experiment.json, warnings
-// and errors in the archive. The comment of an archive may set the directory ("dir: DIR") and tags ("tag: NAME=VALUE").
+// TestSpecs loads each spec in testdata and compares the experiment or its mistakes with the files experiment.json,
+// warnings and errors in the archive. The comment of an archive may set the directory ("dir: DIR") and tags ("tag:
+// NAME=VALUE").
 func TestSpecs(t *testing.T) {
 	wd, err := os.Getwd()
 	if err != nil {

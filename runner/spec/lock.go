@@ -38,11 +38,12 @@ type lockEntry struct {
 	Resolution json.RawMessage `json:"resolution"`
 }
 
-// maxLock is the maximum size of a lock file in bytes. A hundred thousand sources with one file each need about half of it.
+// maxLock is the maximum size of a lock file in bytes. A hundred thousand sources with one file each need about half of
+// it.
 const maxLock = 64 << 20
 
-// ReadLock reads the lock file in the experiment directory dir. Without a file, the lock is empty. It returns mistakes in the
-// file as Errors. If confine is set, a link that leads out of that directory is a mistake.
+// ReadLock reads the lock file in the experiment directory dir. Without a file, the lock is empty. It returns mistakes
+// in the file as Errors. If confine is set, a link that leads out of that directory is a mistake.
 func ReadLock(dir, confine string) (*Lock, error) {
 	if confine != "" {
 		if err := Confined(confine, filepath.Join(dir, LockFile)); err != nil {

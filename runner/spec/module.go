@@ -30,7 +30,8 @@ const (
 	// languageDir is the directory where CUE looks for a copy of the language in a module.
 	languageDir = "cue.mod/pkg/" + languageModule
 	moduleFile  = "cue.mod/module.cue"
-	// pluginsFile adds the configurations of plugins to the language. The copy of the language in a module does not have it.
+	// pluginsFile adds the configurations of plugins to the language. The copy of the language in a module does not
+	// have it.
 	pluginsFile  = "experiment/plugins.cue"
 	moduleSource = "module: %q\nlanguage: version: \"v0.17.0\"\n"
 )
@@ -51,8 +52,8 @@ func CheckSchema(source string) error {
 	return err
 }
 
-// WriteSchema writes the definitions of the spec language, its sections, and the configurations of all usable plugins as CUE
-// source.
+// WriteSchema writes the definitions of the spec language, its sections, and the configurations of all usable plugins
+// as CUE source.
 func WriteSchema(w io.Writer, o Options) error {
 	files, err := languageFiles(o)
 	if err != nil {

@@ -12,8 +12,8 @@ type Named struct {
 	At   Node
 }
 
-// CheckNames reports names of a kind ("gap") that are not valid as paths of output directories. A path must stay below the
-// common parent directory, and must not be below the path of another name. A name may be repeated.
+// CheckNames reports names of a kind ("gap") that are not valid as paths of output directories. A path must stay below
+// the common parent directory, and must not be below the path of another name. A name may be repeated.
 func (s Decoding) CheckNames(what string, all []Named) {
 	checkNames(what, all, s.Fail)
 }

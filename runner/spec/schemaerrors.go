@@ -12,7 +12,8 @@ import (
 	"cuelang.org/go/cue/token"
 )
 
-// refusal is a violation of the schema by one field, described in terms that do not require knowledge of CUE's evaluator.
+// refusal is a violation of the schema by one field, described in terms that do not require knowledge of CUE's
+// evaluator.
 type refusal struct {
 	path         []cue.Selector
 	pos          token.Pos
@@ -58,8 +59,8 @@ func (d *decoder) refusals(n node, schema cue.Value) []refusal {
 	return all
 }
 
-// undecided returns the required fields that are not set, and the values that are not concrete. CUE does not report these if
-// it found other errors.
+// undecided returns the required fields that are not set, and the values that are not concrete. CUE does not report
+// these if it found other errors.
 func (d *decoder) undecided(n node, schema cue.Value, known []refusal) []refusal {
 	seen := map[string]bool{}
 	for _, r := range known {
@@ -165,7 +166,8 @@ func (d *decoder) refusal(n node, schema cue.Value, path []cue.Selector, errs []
 	return d.mismatch(r, v, allowed, errs)
 }
 
-// mismatch describes a contradiction between files of the spec or, if there is none, the value and what the schema allows.
+// mismatch describes a contradiction between files of the spec or, if there is none, the value and what the schema
+// allows.
 func (d *decoder) mismatch(r refusal, v, allowed cue.Value, errs []cueerrors.Error) refusal {
 	written := d.conjuncts(v)
 	slices.SortFunc(written, func(a, b cue.Value) int {

@@ -23,7 +23,8 @@ type Section struct {
 // Decoding is a spec during decoding, when datasets and models are known and their references are checked.
 type Decoding struct{ d *decoder }
 
-// Node is a value of a spec during decoding. A value that does not exist or violates the schema reads as the zero value.
+// Node is a value of a spec during decoding. A value that does not exist or violates the schema reads as the zero
+// value.
 type Node struct{ n node }
 
 // Field returns a field of the spec.
@@ -108,7 +109,8 @@ func (s Decoding) Models(list Node) []*Model {
 // Scored returns the names of the datasets that models are scored on, sorted.
 func (s Decoding) Scored() []string { return s.d.scored() }
 
-// Match returns the sorted names of the scored datasets that match a list of names and globs, or all if the list is not set.
+// Match returns the sorted names of the scored datasets that match a list of names and globs, or all if the list is not
+// set.
 func (s Decoding) Match(list Node) []string {
 	if !list.Set() {
 		return s.Scored()

@@ -141,8 +141,8 @@ func (d *decoder) point(at node, name string, base node, point []value) {
 	d.models[m.Name] = &m
 }
 
-// setPoint sets the values of a point in the settings of a model, and returns the labels of the values. It returns false after
-// an error.
+// setPoint sets the values of a point in the settings of a model, and returns the labels of the values. It returns
+// false after an error.
 func (d *decoder) setPoint(model, backend string, point []value, settings, scoring, limits map[string]any) (labels []string, ok bool) {
 	for _, v := range point {
 		x, err := plain(v.v)
@@ -222,8 +222,8 @@ func (d *decoder) check(settings map[string]any, definition cue.Path, point []va
 	return v, len(refusals) == 0
 }
 
-// written returns the fields of a plugin's configuration that the spec sets, without defaults of the schema, so that defaults
-// that depend on a swept setting follow it.
+// written returns the fields of a plugin's configuration that the spec sets, without defaults of the schema, so that
+// defaults that depend on a swept setting follow it.
 func (d *decoder) written(v cue.Value) (any, error) {
 	if v.Kind() != cue.StructKind {
 		return plain(v)

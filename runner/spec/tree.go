@@ -22,8 +22,9 @@ import (
 const (
 	// maxSource is the maximum total size of the CUE files of a spec in bytes.
 	maxSource = 32 << 20
-	// virtualRoot is the directory where the CUE loader finds all files. It does not exist on disk, so that the loader does not
-	// open files by itself: it would open all files in a directory, including data and named pipes, and follow every link.
+	// virtualRoot is the directory where the CUE loader finds all files. It does not exist on disk, so that the loader
+	// does not open files by itself: it would open all files in a directory, including data and named pipes, and follow
+	// every link.
 	virtualRoot = "/surprisal.spec"
 )
 
@@ -47,8 +48,8 @@ type tree struct {
 	problems []Error
 }
 
-// newTree reads the parts of the module around dir that the spec in dir needs. A directory outside of a module is a module
-// itself. If confine is not "", no files outside of that directory are read.
+// newTree reads the parts of the module around dir that the spec in dir needs. A directory outside of a module is a
+// module itself. If confine is not "", no files outside of that directory are read.
 func newTree(dir, confine string, language map[string][]byte) (_ *tree, err error) {
 	t := &tree{confine: "/", files: map[string][]byte{}, seen: map[string]bool{}, left: maxSource}
 	if t.dir, err = filepath.Abs(dir); err != nil {

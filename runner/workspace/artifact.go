@@ -30,8 +30,8 @@ type Published struct {
 	Path string `json:"path"`
 }
 
-// publish exports the files of every published action to .surprisal/reports/KIND/NAME. It skips a report whose directory is
-// in use, and returns an error for it.
+// publish exports the files of every published action to .surprisal/reports/KIND/NAME. It skips a report whose
+// directory is in use, and returns an error for it.
 func (w *Workspace) publish(ctx context.Context, p *plan.Plan) (all []Published, err error) {
 	if !slices.ContainsFunc(p.Actions, isPublished) {
 		return nil, nil
@@ -78,8 +78,8 @@ func (w *Workspace) exportReport(ctx context.Context, a *plan.Action, root *os.R
 	return w.Store.ExportTo(ctx, r, root, reportName(a))
 }
 
-// holds reports whether the directory of a report holds the output of the action. It returns false if the directory cannot
-// be read.
+// holds reports whether the directory of a report holds the output of the action. It returns false if the directory
+// cannot be read.
 func holds(root *os.Root, a *plan.Action) bool {
 	r, err := store.ExportedIn(root, reportName(a))
 	return err == nil && r.Key == a.Key
@@ -332,7 +332,8 @@ func (w *Workspace) Explain(ctx context.Context, what string) (Explanation, erro
 	return x, nil
 }
 
-// LastRun reports on the last run of a directory, which may be in progress. state is the state directory, as in Options.
+// LastRun reports on the last run of a directory, which may be in progress. state is the state directory, as in
+// Options.
 func LastRun(dir, state string) (engine.Report, error) {
 	last, err := lastRunDir(dir, state)
 	if err != nil {

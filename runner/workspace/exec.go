@@ -40,8 +40,8 @@ type ExecOptions struct {
 	Log        hclog.Logger
 }
 
-// Exec executes jobs that a run put into the store, and writes their progress and results to out. It does not read a spec.
-// If o.Keys names the jobs, the error names those that failed.
+// Exec executes jobs that a run put into the store, and writes their progress and results to out. It does not read a
+// spec. If o.Keys names the jobs, the error names those that failed.
 func Exec(ctx context.Context, o ExecOptions, in io.Reader, out io.Writer) (err error) {
 	s, err := store.Open(ctx, o.Store)
 	if err != nil {
@@ -84,8 +84,8 @@ func Exec(ctx context.Context, o ExecOptions, in io.Reader, out io.Writer) (err 
 	return errors.Join(err, finish(o.Keys, failed), failures(o.Keys, failed))
 }
 
-// takeLease begins a run, or joins the run with an id. finish ends it: keys are the jobs of a run that was begun here, and
-// failed are those that failed.
+// takeLease begins a run, or joins the run with an id. finish ends it: keys are the jobs of a run that was begun here,
+// and failed are those that failed.
 func takeLease(ctx context.Context, s *store.Store, id string) (finish func(keys []string, failed map[string]error) error, err error) {
 	background := context.WithoutCancel(ctx)
 	if id != "" {
@@ -118,7 +118,8 @@ func failures(keys []string, failed map[string]error) error {
 	return errors.Join(all...)
 }
 
-// prompt is a worker that stops its plugins when its work is cancelled, because a plugin that never answers would block it.
+// prompt is a worker that stops its plugins when its work is cancelled, because a plugin that never answers would block
+// it.
 type prompt struct {
 	stopPlugins func() error
 	executor.Doer

@@ -15,8 +15,9 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// Export writes the files of an artifact to dir, in a form that other tools read, and returns their names. dir must not exist
-// or be empty. what is the name or key that the user gave: if several datasets share the artifact, it selects the labels.
+// Export writes the files of an artifact to dir, in a form that other tools read, and returns their names. dir must not
+// exist or be empty. what is the name or key that the user gave: if several datasets share the artifact, it selects the
+// labels.
 func (w *Workspace) Export(ctx context.Context, r *store.Record, what, dir string) ([]string, error) {
 	d, err := plan.ReadDescriptor(r.Descriptor)
 	if err != nil {

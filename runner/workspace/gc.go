@@ -22,8 +22,8 @@ type Collection struct {
 	Warnings []string `json:"warnings"`
 }
 
-// GC removes the objects that no run refers to from the store. From the state directory it removes the files of dropped runs
-// and the copies of a bucket's blobs.
+// GC removes the objects that no run refers to from the store. From the state directory it removes the files of dropped
+// runs and the copies of a bucket's blobs.
 func (w *Workspace) GC(ctx context.Context, o store.GCOptions) (c Collection, err error) {
 	c.Journals, c.Warnings = []string{}, []string{}
 	if err := w.foreignState(); err != nil {

@@ -22,8 +22,8 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// Experiment reads the spec. If the spec has mistakes, it returns them as spec.Errors, together with the parts that have
-// none; see spec.Load.
+// Experiment reads the spec. If the spec has mistakes, it returns them as spec.Errors, together with the parts that
+// have none; see spec.Load.
 func (w *Workspace) Experiment(ctx context.Context) (*spec.Experiment, error) {
 	if w.experiment != nil {
 		return w.experiment, nil
@@ -39,9 +39,9 @@ func (w *Workspace) Experiment(ctx context.Context) (*spec.Experiment, error) {
 	return e, nil
 }
 
-// Plan reads the spec, resolves its sources and makes its plan, without network access. It returns the mistakes of the spec
-// and the files that are missing, changed or not pinned together, as spec.Errors. Plan does not look up results in the
-// store; see Resolve.
+// Plan reads the spec, resolves its sources and makes its plan, without network access. It returns the mistakes of the
+// spec and the files that are missing, changed or not pinned together, as spec.Errors. Plan does not look up results in
+// the store; see Resolve.
 func (w *Workspace) Plan(ctx context.Context) (*plan.Plan, error) {
 	e, err := w.Experiment(ctx)
 	mistakes, ok := errors.AsType[spec.Errors](err)
@@ -67,9 +67,9 @@ func (l lookups) LookupMany(ctx context.Context, keys []string) (map[string]*sto
 	return l.store.LookupMany(ctx, keys, l.dir)
 }
 
-// planOf makes the plan of an experiment whose relative paths start in the first of dirs that has the file. The plan of a
-// past experiment trusts its lock file, because the files may have changed since. Of a spec with mistakes, planOf only checks
-// the parts without mistakes, and returns all problems.
+// planOf makes the plan of an experiment whose relative paths start in the first of dirs that has the file. The plan of
+// a past experiment trusts its lock file, because the files may have changed since. Of a spec with mistakes, planOf
+// only checks the parts without mistakes, and returns all problems.
 func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, mistakes spec.Errors, past bool, dirs ...string) (*plan.Plan, error) {
 	c := plan.Catalog{
 		Providers: identities(w.plugins, protocol.KindProvider), Backends: identities(w.plugins, protocol.KindBackend),
@@ -111,8 +111,8 @@ func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, mistakes spe
 	return plan.Build(e, c, planKinds(w.kinds))
 }
 
-// modelFiles identifies the files of weights and the tables of models, and returns their problems. Those of a sweep point
-// are reported under the name of its base model, which shares them.
+// modelFiles identifies the files of weights and the tables of models, and returns their problems. Those of a sweep
+// point are reported under the name of its base model, which shares them.
 func (w *Workspace) modelFiles(ctx context.Context, e *spec.Experiment, c plan.Catalog, past bool, dirs []string, lock *spec.Lock) spec.Errors {
 	var problems spec.Errors
 	for _, m := range e.Models {
@@ -188,8 +188,8 @@ func (w *Workspace) sources(ctx context.Context, e *spec.Experiment, past bool, 
 	return resolved, problems, err
 }
 
-// source resolves one source. A source that is not local is known by the lock file alone; if the lock file is damaged, it
-// is not checked.
+// source resolves one source. A source that is not local is known by the lock file alone; if the lock file is damaged,
+// it is not checked.
 func (w *Workspace) source(ctx context.Context, d spec.Dataset, past bool, dirs []string, lock *spec.Lock) (protocol.Resolution, error) {
 	provider, err := w.host.Provider(ctx, d.Source.Provider)
 	if err != nil {
@@ -265,8 +265,8 @@ func (w *Workspace) estimate(ctx context.Context, e *spec.Experiment, c plan.Cat
 	return nil
 }
 
-// table identifies the table of an imported model, in the first of dirs that has it. A remote table is known by the lock
-// file alone.
+// table identifies the table of an imported model, in the first of dirs that has it. A remote table is known by the
+// lock file alone.
 func (w *Workspace) table(ctx context.Context, m *spec.Scores, past bool, dirs []string, lock *spec.Lock) (protocol.File, error) {
 	provider, config := m.Source()
 	pinned, isLocked, err := locked(lock, provider, config)

@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	// ratesFile is the file in a run's directory with the time that its work took. A run that did no work has no such file.
+	// ratesFile is the file in a run's directory with the time that its work took. A run that did no work has no such
+	// file.
 	ratesFile = "rates.json"
 	// ratedRuns is the number of latest runs with work that projections of time are based on.
 	ratedRuns = 5
@@ -69,7 +70,8 @@ func saveRates(dir *os.Root, all map[work]taken) error {
 	return dir.WriteFile(ratesFile, append(data, '\n'), 0o644)
 }
 
-// readRates reads the file of saveRates. It returns fs.ErrNotExist for a run without measurements, such as a killed one.
+// readRates reads the file of saveRates. It returns fs.ErrNotExist for a run without measurements, such as a killed
+// one.
 func readRates(dir string) (rates []rate, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -101,8 +103,8 @@ func readRates(dir string) (rates []rate, err error) {
 	return rates, nil
 }
 
-// rates returns the seconds per byte of the latest runs, by kind and model or provider. It skips files that cannot be read,
-// with a warning: without them a plan only lacks projections of time.
+// rates returns the seconds per byte of the latest runs, by kind and model or provider. It skips files that cannot be
+// read, with a warning: without them a plan only lacks projections of time.
 func (w *Workspace) rates() map[string]map[string]float64 {
 	dirs, err := engine.JournalDirs(w.runs())
 	if err != nil {

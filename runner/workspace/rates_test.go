@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestRates checks that a plan projects the durations of actions from earlier runs, and that it ignores damaged measurements.
+// TestRates checks that a plan projects the durations of actions from earlier runs, and that it ignores damaged
+// measurements.
 func TestRates(t *testing.T) {
 	t.Parallel()
 	f := newDirectory(t)

@@ -22,8 +22,8 @@ type RedoOptions struct {
 	Actions []string
 }
 
-// Redo executes cached actions of the plan again, without publishing results, and adds differences from the store to v. That
-// detects forged records, which Verify cannot.
+// Redo executes cached actions of the plan again, without publishing results, and adds differences from the store to v.
+// That detects forged records, which Verify cannot.
 func (w *Workspace) Redo(ctx context.Context, o RedoOptions, v *Verification) (err error) {
 	p, err := w.Plan(ctx)
 	if err != nil {

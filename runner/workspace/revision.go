@@ -13,9 +13,9 @@ import (
 	"surprisal.dev/runner/workspace/revision"
 )
 
-// PlanAt makes the plan of the spec at a git revision. The plan is empty if the revision does not have the spec. Sources in
-// the lock file of the revision are taken from there. Other sources are read from the revision, or else from the working
-// tree.
+// PlanAt makes the plan of the spec at a git revision. The plan is empty if the revision does not have the spec.
+// Sources in the lock file of the revision are taken from there. Other sources are read from the revision, or else from
+// the working tree.
 func (w *Workspace) PlanAt(ctx context.Context, at string) (_ *plan.Plan, err error) {
 	tree, err := revision.Open(ctx, w.Dir, at)
 	if err != nil {
@@ -55,8 +55,8 @@ func (w *Workspace) PlanAt(ctx context.Context, at string) (_ *plan.Plan, err er
 	return p, nil
 }
 
-// namedFiles returns the paths of files that an experiment of the past may read and that are not in its lock file. For a
-// source, they are the field path, or all strings of the configuration if there is no such field.
+// namedFiles returns the paths of files that an experiment of the past may read and that are not in its lock file. For
+// a source, they are the field path, or all strings of the configuration if there is no such field.
 func namedFiles(e *spec.Experiment, dir, confine string) (named []string, err error) {
 	lock, err := spec.ReadLock(dir, confine)
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestPlanAtRunsNothing checks that a comparison with a revision does not start programs of the repository's configuration
-// and ignores its attributes.
+// TestPlanAtRunsNothing checks that a comparison with a revision does not start programs of the repository's
+// configuration and ignores its attributes.
 func TestPlanAtRunsNothing(t *testing.T) {
 	f := newDirectory(t)
 	f.write(".gitignore", ".surprisal\n")
@@ -78,5 +78,5 @@ func TestPlanAtBareRepository(t *testing.T) {
 	f.write("objects/info/x", "")
 	f.write("refs/heads/x", "")
 	_, err := f.open().PlanAt(t.Context(), "HEAD")
-	wantInvalid(t, err, "is in no git repository", "safe.bareRepository")
+	wantInvalid(t, err, "is not in a git repository", "safe.bareRepository")
 }

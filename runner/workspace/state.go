@@ -34,8 +34,9 @@ const (
 // stateNames are the names of all entries of a state directory.
 var stateNames = []string{stateMarker, ignoreName, "digests.json", "digests.lock", runsName, reportsName, cacheName, storeName}
 
-// checkLinks returns an error if the state directory or an entry is a symbolic link, because links in a repository are not
-// trusted. A directory that the user named may itself be a link. withStore reports whether the store is in the directory.
+// checkLinks returns an error if the state directory or an entry is a symbolic link, because links in a repository are
+// not trusted. A directory that the user named may itself be a link. withStore reports whether the store is in the
+// directory.
 func checkLinks(state string, named, withStore bool) error {
 	paths := []string{}
 	if !named {
@@ -55,8 +56,8 @@ func checkLinks(state string, named, withStore bool) error {
 	return nil
 }
 
-// openState opens the state directory as a root that writes cannot leave, and reports whether it has our marker. It returns
-// an error for a directory with foreign files, and fs.ErrNotExist if there is no directory.
+// openState opens the state directory as a root that writes cannot leave, and reports whether it has our marker. It
+// returns an error for a directory with foreign files, and fs.ErrNotExist if there is no directory.
 func openState(path string) (_ *os.Root, marked bool, err error) {
 	root, err := os.OpenRoot(path)
 	if err != nil {
@@ -138,7 +139,8 @@ func (w *Workspace) ownState() (*os.Root, error) {
 	return root, nil
 }
 
-// ignoreState makes git ignore the state directory. A killed run may have left an empty file; content from a user stays.
+// ignoreState makes git ignore the state directory. A killed run may have left an empty file; content from a user
+// stays.
 func ignoreState(root *os.Root) error {
 	if info, err := root.Lstat(ignoreName); err == nil && info.Size() > 0 {
 		return nil

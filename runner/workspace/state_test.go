@@ -150,7 +150,8 @@ func TestPlantedLinkAmongReports(t *testing.T) {
 	}
 }
 
-// Files that a user put among the reports stay, and the error explains what to do. Once they are moved, the report is exported.
+// Files that a user put among the reports stay, and the error explains what to do. Once they are moved, the report is
+// exported.
 func TestUsersFileAmongReports(t *testing.T) {
 	t.Parallel()
 	f := newDirectory(t)

@@ -98,14 +98,14 @@ func (w *Workspace) request(config json.RawMessage, dir string, network bool) pr
 	return r
 }
 
-// remembers reports whether digests are written to the state directory. If it is not writable, they are not: they only save
-// time.
+// remembers reports whether digests are written to the state directory. If it is not writable, they are not: they only
+// save time.
 func (w *Workspace) remembers() bool {
 	return w.options.Remember && unix.Access(w.state, unix.W_OK) == nil
 }
 
-// saveDigests writes the digests of weights to the state directory. If that fails, the run continues and the next one takes
-// longer.
+// saveDigests writes the digests of weights to the state directory. If that fails, the run continues and the next one
+// takes longer.
 func (w *Workspace) saveDigests(ctx context.Context) {
 	if !w.remembers() {
 		return

@@ -55,7 +55,7 @@ func TestWeights(t *testing.T) {
 		{"gguf", "a.gguf", "a.gguf"},
 		{"safetensors", "b", "config.json model.safetensors"},
 		{"safetensors", filepath.Join(dir, "b"), "config.json model.safetensors"},
-		{"gguf", "b", "is not a file; name a GGUF file"},
+		{"gguf", "b", "is not a file; use the path of a GGUF file"},
 		{"gguf", "x.gguf", `path "x.gguf": no such file or directory; check the path`},
 		{"safetensors", "a.gguf", "is not a directory; use the directory that contains config.json"},
 		{"safetensors", "c", "config.json not found in the directory"},
@@ -104,7 +104,8 @@ func TestWeightsOfTheFirst(t *testing.T) {
 	}
 }
 
-// Providers cache digests of files in a marked state directory if the command may write there. Otherwise they only read them.
+// Providers cache digests of files in a marked state directory if the command may write there. Otherwise they only read
+// them.
 func TestRequest(t *testing.T) {
 	marked, empty, foreign := t.TempDir(), t.TempDir(), t.TempDir()
 	writeFiles(t, marked, map[string]string{stateMarker: `{"layout":1,"kind":"state"}`})

@@ -69,8 +69,8 @@ type Workspace struct {
 	kinds       []action.Kind
 	// location is the location of the store, and program the path of this program.
 	location, program string
-	// lookupDir is the directory where a run caches lookups of a store in a bucket. It is "" before there is a run, because a
-	// plan does not write files.
+	// lookupDir is the directory where a run caches lookups of a store in a bucket. It is "" before there is a run,
+	// because a plan does not write files.
 	lookupDir string
 
 	experiment *spec.Experiment
@@ -138,7 +138,8 @@ func (f forward) Accept(name string, level hclog.Level, message string, args ...
 // Plugin is a plugin that was found.
 type Plugin struct {
 	host.Info
-	// Problem is the reason why the plugin cannot be used, or "". With a problem, little more than kind and name is known.
+	// Problem is the reason why the plugin cannot be used, or "". With a problem, little more than kind and name is
+	// known.
 	Problem string `json:",omitempty"`
 	// trains reports whether a backend trains its models, and neutral lists its settings that do not change results.
 	trains  bool
@@ -214,7 +215,8 @@ func (w *Workspace) Language(ctx context.Context) (spec.Options, error) {
 	return w.language(plugins), err
 }
 
-// language returns the spec language with the configurations of the plugins that were asked. Those of others are not checked.
+// language returns the spec language with the configurations of the plugins that were asked. Those of others are not
+// checked.
 func (w *Workspace) language(plugins []Plugin) spec.Options {
 	o := spec.Options{
 		Tags: w.options.Inject, Sections: action.Sections(w.kinds),
@@ -231,8 +233,8 @@ func (w *Workspace) language(plugins []Plugin) spec.Options {
 	return o
 }
 
-// load reads the spec in a directory. It asks the built-in plugins, which starts no process, and the plugins that the spec
-// names. See spec.Options for confine.
+// load reads the spec in a directory. It asks the built-in plugins, which starts no process, and the plugins that the
+// spec names. See spec.Options for confine.
 func (w *Workspace) load(ctx context.Context, dir, confine string) (*spec.Experiment, error) {
 	read := func(plugins []Plugin) (*spec.Experiment, error) {
 		o := w.language(plugins)

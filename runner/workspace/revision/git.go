@@ -15,8 +15,8 @@ import (
 // git runs git in a directory.
 type git struct{ dir string }
 
-// command returns a git command that does not start programs of the repository's configuration or access the network, not
-// even for missing objects of a partial clone. It does not accept a bare repository within a working tree.
+// command returns a git command that does not start programs of the repository's configuration or access the network,
+// not even for missing objects of a partial clone. It does not accept a bare repository within a working tree.
 func (g git) command(ctx context.Context, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, "git", append([]string{
 		"-C", g.dir, "--no-pager", "--no-optional-locks",

@@ -192,8 +192,8 @@ func TestCopy(t *testing.T) {
 	}
 }
 
-// TestModule checks that the CUE files of the spec's module are copied, or those of its directory if it is not in a module, or
-// nothing if the directory has no package.
+// TestModule checks that the CUE files of the spec's module are copied, or those of its directory if it is not in a
+// module, or nothing if the directory has no package.
 func TestModule(t *testing.T) {
 	t.Parallel()
 	chain := map[string]string{"x/spec/a.cue": "a", "x/spec/end": "end"}

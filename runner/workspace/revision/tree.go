@@ -19,8 +19,8 @@ import (
 
 // Limits of reading a revision.
 const (
-	// maxListed and maxListedBytes bound the names in the whole tree. A few git objects can represent more names than fit in
-	// memory.
+	// maxListed and maxListedBytes bound the names in the whole tree. A few git objects can represent more names than
+	// fit in memory.
 	maxListed      = 1 << 20
 	maxListedBytes = 256 << 20
 	// maxFiles and maxBytes bound the files that are copied in total.
@@ -35,7 +35,8 @@ const (
 	maxHops = 40
 )
 
-// Tree is the content of a repository at a revision. Names in it are slash-separated paths from the top of the repository.
+// Tree is the content of a repository at a revision. Names in it are slash-separated paths from the top of the
+// repository.
 type Tree struct {
 	git      git
 	revision string
@@ -183,8 +184,8 @@ func (t *Tree) below(dir string) []*file {
 	return t.files[t.search(dir+"/"):t.search(dir+"0")] // "0" comes next after "/"
 }
 
-// follow returns the name that results when every link in a name is followed, and takes these links. It returns false if they
-// lead out of the repository, form a cycle, or have an unknown target.
+// follow returns the name that results when every link in a name is followed, and takes these links. It returns false
+// if they lead out of the repository, form a cycle, or have an unknown target.
 func (t *Tree) follow(name string) (real string, ok bool) {
 	real, left := ".", strings.Split(name, "/")
 	for hops := 0; len(left) > 0; {
@@ -215,8 +216,8 @@ func (t *Tree) take(f *file) {
 	}
 }
 
-// takeAll takes the file that name refers to. For a directory, it takes all wanted files, all links, and the wanted files
-// that these lead to. It returns false if there is no such file or directory.
+// takeAll takes the file that name refers to. For a directory, it takes all wanted files, all links, and the wanted
+// files that these lead to. It returns false if there is no such file or directory.
 func (t *Tree) takeAll(name string, wanted func(name string) bool, seen map[string]bool) bool {
 	real, ok := t.follow(name)
 	if !ok || seen[real] {

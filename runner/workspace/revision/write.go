@@ -17,8 +17,8 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// leadsOut replaces the target of links that lead out of the repository, form a cycle, or whose target is missing. No file
-// has this name, so that using such a link is an error that its target does not exist.
+// leadsOut replaces the target of links that lead out of the repository, form a cycle, or whose target is missing. No
+// file has this name, so that using such a link is an error that its target does not exist.
 const leadsOut = "not in the repository at this revision"
 
 // Copy is a part of a Tree on disk.
@@ -30,9 +30,9 @@ type Copy struct {
 	top string
 }
 
-// Copy copies the files that CUE may read for the package in the directory to the directory to: the CUE files of its module,
-// all links in it, and the CUE files that these lead to. It also copies the files of the directory that others names. The
-// copy is as deep in to as the repository is on disk, so that a path out of the repository leads nowhere.
+// Copy copies the files that CUE may read for the package in the directory to the directory to: the CUE files of its
+// module, all links in it, and the CUE files that these lead to. It also copies the files of the directory that others
+// names. The copy is as deep in to as the repository is on disk, so that a path out of the repository leads nowhere.
 func (t *Tree) Copy(ctx context.Context, to string, others ...string) (*Copy, error) {
 	c := &Copy{tree: t, top: filepath.Join(to, strings.TrimSuffix(t.real, string(filepath.Separator)+filepath.FromSlash(t.dir)))}
 	c.Dir = filepath.Join(c.top, filepath.FromSlash(t.dir))
@@ -46,8 +46,8 @@ func (t *Tree) Copy(ctx context.Context, to string, others ...string) (*Copy, er
 	return c, c.write(ctx, "the CUE module around the specification", "move the specification to a module with fewer CUE files, a directory with its own cue.mod")
 }
 
-// Add copies the files at paths in the spec: files, directories and globs, relative to its directory. It ignores paths that the
-// revision does not have.
+// Add copies the files at paths in the spec: files, directories and globs, relative to its directory. It ignores paths
+// that the revision does not have.
 func (c *Copy) Add(ctx context.Context, paths []string) error {
 	for _, name := range paths {
 		c.tree.takeNamed(name)
@@ -170,8 +170,8 @@ func (t *Tree) contents(ctx context.Context, files []*file, each func(f *file, c
 	}, "cat-file", "--batch")
 }
 
-// header reads the line that git cat-file prints for a file: its id, type and size. It returns the size in bytes, or -1 if the
-// content is missing from the repository.
+// header reads the line that git cat-file prints for a file: its id, type and size. It returns the size in bytes, or -1
+// if the content is missing from the repository.
 func header(out *bufio.Reader, f *file) (int64, error) {
 	line, err := out.ReadString('\n')
 	if errors.Is(err, io.EOF) {
