@@ -18,7 +18,7 @@ func count[N int | int64](n N, noun string) string { return terminal.Count(n, no
 
 // failure prefixes an error with the name of its action, unless the error already begins with it.
 func failure(action, problem string) string {
-	if strings.HasPrefix(problem, action) {
+	if strings.HasPrefix(problem, action+":") {
 		return problem
 	}
 	return action + ": " + problem
@@ -58,11 +58,13 @@ func few(names []string) string {
 
 // columns prints rows in aligned columns, as terminal.Columns does. The first row is the header.
 func columns(w io.Writer, rows [][]string) {
-	for _, row := range rows {
-		for c, cell := range row {
-			row[c] = protocol.Visible(cell)
+	inHalves(len(rows), func(from, to int) {
+		for _, row := range rows[from:to] {
+			for c, cell := range row {
+				row[c] = protocol.Visible(cell)
+			}
 		}
-	}
+	})
 	o, ok := w.(*output)
 	if !ok {
 		terminal.Columns(w, rows)
