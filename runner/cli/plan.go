@@ -140,7 +140,7 @@ func inOrder(actions []*plan.Action) []*plan.Action {
 	return merge(ordered[:len(ordered)/2], ordered[len(ordered)/2:], order)
 }
 
-// inHalves has do work on both halves of n elements at the same time: a plan may have 100,000 actions.
+// inHalves calls do for both halves of n elements concurrently, because a plan may have 100,000 actions.
 func inHalves(n int, do func(from, to int)) {
 	var second sync.WaitGroup
 	second.Go(func() { do(n/2, n) })

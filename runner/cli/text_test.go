@@ -492,7 +492,7 @@ against main: 1 added, 1 dropped, 6 changed
 	}
 }
 
-// Sorting the halves of a plan apart gives the order of all.
+// Sorting the halves of a plan separately gives the order of the whole plan.
 func TestInOrder(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for n := range 40 {

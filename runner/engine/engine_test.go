@@ -159,12 +159,12 @@ func (b *bench) plan() *plan.Plan {
 	}}
 	c := plan.Catalog{Sources: map[string]protocol.Resolution{}}
 	for key, content := range map[string]string{"a": "1", "b": "2", "c": "2"} {
-		e.Datasets = append(e.Datasets, spec.Dataset{Key: key})
+		e.Datasets = append(e.Datasets, spec.Dataset{Name: key})
 		c.Sources[key] = protocol.Resolution{
 			Parameters: []byte("{}"), Files: []protocol.File{{Name: "f", Digest: protocol.Digest([]byte(content))}},
 		}
 	}
-	slices.SortFunc(e.Datasets, func(x, y spec.Dataset) int { return strings.Compare(x.Key, y.Key) })
+	slices.SortFunc(e.Datasets, func(x, y spec.Dataset) int { return strings.Compare(x.Name, y.Name) })
 	for name, train := range map[string][]string{"x": nil, "y": {"a"}} {
 		e.Models = append(e.Models, spec.Model{Name: name, Backend: &spec.Backend{Config: []byte("{}"), Train: train}})
 	}
@@ -897,7 +897,7 @@ func TestManyActions(t *testing.T) {
 	e, c := spec.Experiment{}, plan.Catalog{Sources: map[string]protocol.Resolution{}}
 	for i := range datasets {
 		key := fmt.Sprintf("d%03d", i)
-		e.Datasets = append(e.Datasets, spec.Dataset{Key: key})
+		e.Datasets = append(e.Datasets, spec.Dataset{Name: key})
 		c.Sources[key] = protocol.Resolution{
 			Parameters: []byte("{}"), Files: []protocol.File{{Name: "f", Digest: protocol.Digest(fmt.Append(nil, i%contents))}},
 		}
@@ -905,7 +905,7 @@ func TestManyActions(t *testing.T) {
 	// Equal training data of other names, so that the same models are made by many actions.
 	for i := range datasets {
 		e.Models = append(e.Models, spec.Model{Name: fmt.Sprintf("m%03d", i), Backend: &spec.Backend{
-			Config: []byte("{}"), Train: []string{e.Datasets[i].Key},
+			Config: []byte("{}"), Train: []string{e.Datasets[i].Name},
 		}})
 		e.Datasets[i].TrainOnly = true
 	}

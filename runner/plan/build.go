@@ -114,7 +114,7 @@ func Build(e *spec.Experiment, c Catalog, kinds []Kind) (*Plan, error) {
 		shared:   make(map[any]*Action, likely),
 	}
 	for i := range e.Datasets {
-		b.datasets[e.Datasets[i].Key] = &e.Datasets[i]
+		b.datasets[e.Datasets[i].Name] = &e.Datasets[i]
 	}
 	for _, k := range kinds {
 		b.plan.Kinds = append(b.plan.Kinds, k.Name())

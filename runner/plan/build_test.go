@@ -181,7 +181,7 @@ func TestBuildFails(t *testing.T) {
 
 // A section that a spec lacks leaves its value as it is; datasets and shared actions are found by what they are called.
 func TestBuilder(t *testing.T) {
-	e := &spec.Experiment{Datasets: []spec.Dataset{{Key: "a"}, {Key: "b"}}, Sections: map[string]json.RawMessage{"k": json.RawMessage(`[2]`)}}
+	e := &spec.Experiment{Datasets: []spec.Dataset{{Name: "a"}, {Name: "b"}}, Sections: map[string]json.RawMessage{"k": json.RawMessage(`[2]`)}}
 	_, err := plan.Build(e, plan.Catalog{}, []plan.Kind{step{"k", func(b *plan.Builder) error {
 		of, none := []int{1}, []int{1}
 		if err := errors.Join(b.Section("k", &of), b.Section("other", &none)); err != nil {

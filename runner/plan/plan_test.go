@@ -62,7 +62,7 @@ func digest(content string) string { return protocol.Digest([]byte(content)) }
 
 func (w *world) dataset(key string) *spec.Dataset {
 	w.Datasets = append(w.Datasets, spec.Dataset{
-		Key: key, Source: spec.Source{Provider: "text", Config: json.RawMessage(`{"path":"/data/` + key + `.txt"}`)},
+		Name: key, Source: spec.Source{Provider: "text", Config: json.RawMessage(`{"path":"/data/` + key + `.txt"}`)},
 		Fields: []string{"text"}, Tags: []string{"tag:" + key}, Limits: spec.Limits{Documents: 10, Bytes: 100}, InvalidUTF8: "error", BadRows: "error",
 	})
 	w.Sources[key] = protocol.Resolution{
@@ -73,7 +73,7 @@ func (w *world) dataset(key string) *spec.Dataset {
 }
 
 func (w *world) key(key string) *spec.Dataset {
-	return &w.Datasets[slices.IndexFunc(w.Datasets, func(d spec.Dataset) bool { return d.Key == key })]
+	return &w.Datasets[slices.IndexFunc(w.Datasets, func(d spec.Dataset) bool { return d.Name == key })]
 }
 
 func (w *world) model(name, backend, config string, train ...string) *spec.Model {
@@ -490,7 +490,7 @@ func TestKeysIgnoreModelNames(t *testing.T) {
 		t.Error("a model's name moved the key of its scores")
 	}
 	w = newWorld()
-	w.key("a").Key = "renamed"
+	w.key("a").Name = "renamed"
 	w.Sources["renamed"] = w.Sources["a"]
 	w.Gaps = nil
 	after = w.keys(t)

@@ -42,14 +42,14 @@ func (d *decoder) experiment() *Experiment {
 	e := &Experiment{Name: root.field("name").text()}
 
 	limits, scoring := root.field("limits"), root.field("scoring")
-	for key, n := range root.field("datasets").fields() {
-		d.datasets[key] = d.dataset(key, n.opened(), limits)
+	for name, n := range root.field("datasets").fields() {
+		d.datasets[name] = d.dataset(name, n.opened(), limits)
 	}
-	for key, n := range root.field("skip").fields() {
-		if x, ok := d.datasets[key]; ok {
+	for name, n := range root.field("skip").fields() {
+		if x, ok := d.datasets[name]; ok {
 			x.Skip = n.text()
 		} else {
-			d.unknown(n, "dataset", key, slices.Collect(maps.Keys(d.datasets)))
+			d.unknown(n, "dataset", name, slices.Collect(maps.Keys(d.datasets)))
 		}
 	}
 	for name, n := range root.field("models").fields() {
@@ -63,8 +63,8 @@ func (d *decoder) experiment() *Experiment {
 	d.checkTraining(root)
 
 	e.Sections = d.sections()
-	for _, key := range slices.Sorted(maps.Keys(d.datasets)) {
-		e.Datasets = append(e.Datasets, *d.datasets[key])
+	for _, name := range slices.Sorted(maps.Keys(d.datasets)) {
+		e.Datasets = append(e.Datasets, *d.datasets[name])
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.models)) {
 		e.Models = append(e.Models, *d.models[name])
@@ -90,7 +90,7 @@ func (d *decoder) discard(e *Experiment) {
 		return false
 	}
 	for i := range e.Datasets {
-		if x := &e.Datasets[i]; mistaken("datasets", x.Key, "source") || mistaken("skip", x.Key) {
+		if x := &e.Datasets[i]; mistaken("datasets", x.Name, "source") || mistaken("skip", x.Name) {
 			x.Source.Config = nil
 		}
 	}
@@ -155,9 +155,9 @@ func (d *decoder) intact(n node) bool {
 	return len(d.refused) == 0 || !n.set() || n.v.Validate(cue.Concrete(true), cue.Final()) == nil
 }
 
-func (d *decoder) dataset(key string, n, limits node) *Dataset {
+func (d *decoder) dataset(name string, n, limits node) *Dataset {
 	x := &Dataset{
-		Key: key, Pos: d.writtenAt(n), Tags: n.field("tags").texts(),
+		Name: name, Pos: d.writtenAt(n), Tags: n.field("tags").texts(),
 		Limits: Limits{
 			Documents: either(n.field("limits"), limits, "documents").number(),
 			Bytes:     either(n.field("limits"), limits, "bytes").number(),
@@ -194,8 +194,8 @@ func (d *decoder) dataset(key string, n, limits node) *Dataset {
 	}
 
 	source := n.field("source")
-	name, config, ok := d.plugin(source, "provider", d.options.Providers)
-	x.Source = Source{Provider: name, Pos: d.writtenAt(source)}
+	provider, config, ok := d.plugin(source, "provider", d.options.Providers)
+	x.Source = Source{Provider: provider, Pos: d.writtenAt(source)}
 	if ok {
 		x.Source.Config = d.config(config, config.v)
 	}
@@ -361,14 +361,14 @@ func (d *decoder) checkEmpty(root node) {
 
 // scored returns the names of the datasets that models are scored on, sorted.
 func (d *decoder) scored() []string {
-	var keys []string
-	for key, x := range d.datasets {
+	var names []string
+	for name, x := range d.datasets {
 		if x.Skip == "" && !x.TrainOnly {
-			keys = append(keys, key)
+			names = append(names, name)
 		}
 	}
-	slices.Sort(keys)
-	return keys
+	slices.Sort(names)
+	return names
 }
 
 // checkTraining checks the training datasets of models.
@@ -379,28 +379,28 @@ func (d *decoder) checkTraining(root node) {
 		if m.Backend == nil || len(m.Backend.Train) == 0 {
 			continue
 		}
-		for i, key := range m.Backend.Train {
+		for i, dataset := range m.Backend.Train {
 			at := d.training[name]
 			if at.v.Kind() == cue.ListKind {
 				at = at.child(cue.Index(i))
 			}
-			used[key] = true
-			x, ok := d.datasets[key]
+			used[dataset] = true
+			x, ok := d.datasets[dataset]
 			switch {
 			case !ok:
-				d.unknown(at, "dataset", key, slices.Collect(maps.Keys(d.datasets)))
+				d.unknown(at, "dataset", dataset, slices.Collect(maps.Keys(d.datasets)))
 			case x.Skip != "":
-				d.fail(at, "the dataset %q is skipped (%s); train on another dataset, or remove it from skip", key, x.Skip)
+				d.fail(at, "the dataset %q is skipped (%s); train on another dataset, or remove it from skip", dataset, x.Skip)
 			case !x.TrainOnly && !warned[pathString(at.path)]:
 				warned[pathString(at.path)] = true
 				d.warn(d.nearestPosition(at.path), pathString(at.path),
-					"the model is trained and scored on %q; its scores there are not meaningful (set use: \"train\" to only train on the dataset)", key)
+					"the model is trained and scored on %q; its scores there are not meaningful (set use: \"train\" to only train on the dataset)", dataset)
 			}
 		}
 	}
-	for key, x := range d.datasets {
-		if x.TrainOnly && !used[key] && x.Skip == "" {
-			use := root.field("datasets").field(key).field("use")
+	for name, x := range d.datasets {
+		if x.TrainOnly && !used[name] && x.Skip == "" {
+			use := root.field("datasets").field(name).field("use")
 			d.warn(d.nearestPosition(use.path), pathString(use.path), "the dataset has use \"train\", but no model is trained on it")
 		}
 	}

@@ -90,7 +90,7 @@ sweeps: s: {models: ["scoring", "good"], over: "scoring.context": [8]}
 		var got []string
 		for _, d := range e.Datasets {
 			if d.Source.Config != nil && d.Skip == "" {
-				got = append(got, d.Key)
+				got = append(got, d.Name)
 			}
 		}
 		for _, m := range e.Models {

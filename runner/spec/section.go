@@ -123,20 +123,20 @@ func (s Decoding) Match(list Node) []string {
 			continue
 		}
 		found := false
-		for key := range s.d.datasets {
-			if doublestar.MatchUnvalidated(pattern, key) {
-				matched[key], found = true, true
+		for name := range s.d.datasets {
+			if doublestar.MatchUnvalidated(pattern, name) {
+				matched[name], found = true, true
 			}
 		}
 		if !found {
 			s.d.unknown(n.n, "dataset", pattern, slices.Collect(maps.Keys(s.d.datasets)))
 		}
 	}
-	keys := slices.DeleteFunc(s.Scored(), func(key string) bool { return !matched[key] })
-	if len(keys) == 0 && len(matched) > 0 {
+	names := slices.DeleteFunc(s.Scored(), func(name string) bool { return !matched[name] })
+	if len(names) == 0 && len(matched) > 0 {
 		s.Fail(list, "no dataset remains: each match is skipped or has use \"train\"")
 	}
-	return keys
+	return names
 }
 
 // sections decodes the sections of the kinds.

@@ -180,7 +180,7 @@ func (w *Workspace) sources(ctx context.Context, e *spec.Experiment, past bool, 
 				})
 				return nil
 			}
-			resolved[d.Key] = r
+			resolved[d.Name] = r
 			return err
 		})
 	}

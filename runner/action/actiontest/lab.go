@@ -110,7 +110,7 @@ func (l *Lab) Text(key string, lines ...string) *spec.Dataset {
 // Dataset adds a dataset with the policies that a spec has by default.
 func (l *Lab) Dataset(key, provider, config string, fields ...string) *spec.Dataset {
 	l.Datasets = append(l.Datasets, spec.Dataset{
-		Key: key, Source: spec.Source{Provider: provider, Config: json.RawMessage(config)}, Fields: fields,
+		Name: key, Source: spec.Source{Provider: provider, Config: json.RawMessage(config)}, Fields: fields,
 		InvalidUTF8: "error", BadRows: "error",
 	})
 	return &l.Datasets[len(l.Datasets)-1]
@@ -138,7 +138,7 @@ func (l *Lab) Plan() *plan.Plan {
 			l.t.Fatal(err)
 		}
 		c.Providers[d.Source.Provider] = plan.Plugin{Worker: executor.WorkerOf(p.Info())}
-		c.Sources[d.Key], err = p.Resolve(l.t.Context(), protocol.ResolveRequest{Source: protocol.Source{Config: d.Source.Config, Dir: l.Dir}})
+		c.Sources[d.Name], err = p.Resolve(l.t.Context(), protocol.ResolveRequest{Source: protocol.Source{Config: d.Source.Config, Dir: l.Dir}})
 		if err != nil {
 			l.t.Fatal(err)
 		}

@@ -82,7 +82,7 @@ func (d *dataset) materialize(t testing.TB) (m made, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Key, d.Source = "key", spec.Source{Provider: d.provider, Config: encoded}
+	d.Name, d.Source = "key", spec.Source{Provider: d.provider, Config: encoded}
 	resolved, err := providers[d.provider].Resolve(t.Context(), protocol.ResolveRequest{Source: protocol.Source{Config: encoded, Dir: source}})
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +117,7 @@ func (d *dataset) task(t testing.TB, dir string, resolved protocol.Resolution) *
 	e := &spec.Experiment{Dir: dir, Datasets: []spec.Dataset{d.Dataset}}
 	c := plan.Catalog{
 		Providers: map[string]plan.Plugin{d.provider: {Worker: plan.Worker{Name: d.provider}}},
-		Sources:   map[string]protocol.Resolution{d.Key: resolved},
+		Sources:   map[string]protocol.Resolution{d.Name: resolved},
 	}
 	p, err := plan.Build(e, c, []plan.Kind{materialize.Kind{}, reader{}})
 	if err != nil {
@@ -581,7 +581,7 @@ func TestRequest(t *testing.T) {
 	files := []protocol.File{{Name: "f", Digest: "d1", Bytes: 3}, {Name: "g", Digest: "d2", Bytes: 4}}
 	resolved := protocol.Resolution{Parameters: json.RawMessage(`{"split":"x"}`), Revision: "r", Local: true, Files: files}
 	d := lines().with(func(d *spec.Dataset) {
-		d.Key, d.Source = "key", spec.Source{Provider: "text", Config: json.RawMessage(`{"path":"f"}`)}
+		d.Name, d.Source = "key", spec.Source{Provider: "text", Config: json.RawMessage(`{"path":"f"}`)}
 		d.Rows, d.Sample, d.Fields = spec.Range{From: 2, To: 9}, &spec.Sample{Documents: 3, Seed: 1}, []string{"in", "out"}
 	})
 	dir := t.TempDir()
@@ -634,7 +634,7 @@ func TestOtherFiles(t *testing.T) {
 	files := []protocol.File{{Name: "f", Digest: "d1"}, {Name: "g", Digest: "d2"}}
 	for _, other := range [][]protocol.File{nil, files[:1], {files[1], files[0]}, {{Name: "f", Digest: "d1"}, {Name: "h", Digest: "d2"}}, {{Name: "f", Digest: "d1"}, {Name: "g", Digest: "d3"}}, append(slices.Clone(files), files[1])} {
 		d := lines()
-		d.Key, d.Source = "key", spec.Source{Provider: "text", Config: json.RawMessage("{}")}
+		d.Name, d.Source = "key", spec.Source{Provider: "text", Config: json.RawMessage("{}")}
 		task := d.task(t, "/specs", protocol.Resolution{Files: files})
 		moved := d.task(t, "/specs", protocol.Resolution{Files: other})
 		var requests []protocol.ReadRequest
@@ -647,7 +647,7 @@ func TestOtherFiles(t *testing.T) {
 
 // A skipped dataset is listed with its reason; two models that read a dataset under the same limits read it once.
 func TestPlan(t *testing.T) {
-	e := &spec.Experiment{Datasets: []spec.Dataset{{Key: "b", Skip: "why b"}, {Key: "a", Skip: "why a"}, {Key: "c", Limits: spec.Limits{Bytes: 5}}}}
+	e := &spec.Experiment{Datasets: []spec.Dataset{{Name: "b", Skip: "why b"}, {Name: "a", Skip: "why a"}, {Name: "c", Limits: spec.Limits{Bytes: 5}}}}
 	c := plan.Catalog{Sources: map[string]protocol.Resolution{"c": {Parameters: json.RawMessage("{}")}}}
 	p, err := plan.Build(e, c, []plan.Kind{materialize.Kind{}, limited{{Bytes: 5}, {Bytes: 6, Documents: 7}, {Bytes: 5}}})
 	if err != nil {
@@ -700,7 +700,7 @@ func (s fakeSource) materialize(t *testing.T, sample *spec.Sample) (documents []
 	t.Helper()
 	dir := t.TempDir()
 	d := lines().with(func(d *spec.Dataset) { d.Sample = sample })
-	d.Key, d.Source = "key", spec.Source{Provider: d.provider, Config: json.RawMessage("{}")}
+	d.Name, d.Source = "key", spec.Source{Provider: d.provider, Config: json.RawMessage("{}")}
 	task := d.task(t, dir, protocol.Resolution{})
 	task.Dir, task.Advance, task.Plugins = dir, func(action.Progress) {}, fakePlugins{source: s}
 	if _, err := (materialize.Kind{}).Work(t.Context(), task); err != nil {
@@ -791,7 +791,7 @@ func TestChangedSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := &dataset{provider: "text", Dataset: spec.Dataset{
-		Key: "key", Source: spec.Source{Provider: "text", Config: config}, Fields: []string{"text"},
+		Name: "key", Source: spec.Source{Provider: "text", Config: config}, Fields: []string{"text"},
 	}}
 	task := d.task(t, dir, resolved)
 	task.Dir, task.Advance = t.TempDir(), func(action.Progress) {}

@@ -28,7 +28,7 @@ func TestMemory(t *testing.T) {
 		}
 		d := lines()
 		config := json.RawMessage(`{"path":"f","split":"lines"}`)
-		d.Key, d.Source = "key", spec.Source{Provider: "text", Config: config}
+		d.Name, d.Source = "key", spec.Source{Provider: "text", Config: config}
 		resolved, err := providers["text"].Resolve(t.Context(), protocol.ResolveRequest{Source: protocol.Source{Config: config, Dir: dir}})
 		if err != nil {
 			t.Fatal(err)

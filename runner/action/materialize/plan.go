@@ -67,7 +67,7 @@ func (Kind) Plan(b *plan.Builder) error {
 	skipped := map[string]string{}
 	for _, d := range b.Experiment.Datasets {
 		if d.Skip != "" {
-			skipped[d.Key] = d.Skip
+			skipped[d.Name] = d.Skip
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(skipped)) {
@@ -82,15 +82,15 @@ func (Kind) Plan(b *plan.Builder) error {
 // Documents returns the action that reads a dataset under limits. It is added when it is first asked for: a dataset is
 // read once for all models.
 func Documents(b *plan.Builder, d *spec.Dataset, limits spec.Limits) (*plan.Action, error) {
-	id := documents{d.Key, limits}
+	id := documents{d.Name, limits}
 	if a := b.Shared(id); a != nil {
 		return a, nil
 	}
-	source, ok := b.Catalog.Sources[d.Key]
+	source, ok := b.Catalog.Sources[d.Name]
 	if !ok {
-		return nil, fmt.Errorf("dataset %q has no resolved source", d.Key)
+		return nil, fmt.Errorf("dataset %q has no resolved source", d.Name)
 	}
-	called := name + " " + d.Key
+	called := name + " " + d.Name
 	if limits != d.Limits {
 		called += fmt.Sprintf("@documents=%d,bytes=%d", limits.Documents, limits.Bytes)
 	}
@@ -100,7 +100,7 @@ func Documents(b *plan.Builder, d *spec.Dataset, limits spec.Limits) (*plan.Acti
 	}
 	provider := b.Catalog.Providers[d.Source.Provider].Worker
 	a, err := b.Add(name, plan.Parts{
-		Name: called, Labels: plan.Labels{Dataset: d.Key, Tags: d.Tags}, Worker: &provider,
+		Name: called, Labels: plan.Labels{Dataset: d.Name, Tags: d.Tags}, Worker: &provider,
 		Parameters: parameters{
 			BadRows: d.BadRows, Fields: d.Fields, Files: shards, InvalidUTF8: d.InvalidUTF8, Limits: limits,
 			Revision: source.Revision, Rows: d.Rows, Sample: d.Sample, Source: source.Parameters,

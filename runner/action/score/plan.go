@@ -186,13 +186,13 @@ func (p *planner) score(d *spec.Dataset) error {
 		inputs = append(inputs, plan.Input{Role: "model", Upstream: p.training, Files: modelFiles})
 	}
 	a, err := p.b.Add(name, plan.Parts{
-		Name: name + " " + p.spec.Name + " " + d.Key, Labels: plan.Labels{Dataset: d.Key, Tags: d.Tags, Model: p.spec.Name},
+		Name: name + " " + p.spec.Name + " " + d.Name, Labels: plan.Labels{Dataset: d.Name, Tags: d.Tags, Model: p.spec.Name},
 		Parameters: encoded, Worker: p.worker, Inputs: inputs, Machine: p.machine, Model: p.model, Rates: p.rates,
 	})
 	if err != nil {
 		return err
 	}
-	p.b.Share(scored{p.spec.Name, d.Key}, a)
+	p.b.Share(scored{p.spec.Name, d.Name}, a)
 	return nil
 }
 
