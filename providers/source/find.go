@@ -17,6 +17,7 @@ import (
 	"gocloud.dev/blob"
 	"golang.org/x/sync/errgroup"
 
+	"surprisal.dev/internal/glob"
 	"surprisal.dev/plugins/digests"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
@@ -76,29 +77,37 @@ func findLocal(ctx context.Context, dir, path string) (*set, error) {
 		}
 		return filepath.Join(dir, name)
 	}
-	one := full(path)
+	one, isGlob := full(path), strings.ContainsAny(path, `*?[{\`)
 	info, err := os.Stat(one)
 	switch {
 	case err == nil && info.IsDir():
 		return nil, sdk.Invalid("path %q is a directory; name the files in it, as in %q", path, filepath.ToSlash(filepath.Join(path, "**")))
 	case err == nil:
 		return &set{entries: []entry{{name: filepath.Base(one), label: one, path: one}}}, nil
+	case errors.Is(err, syscall.ENAMETOOLONG) && isGlob: // its parts may be short enough
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR):
 		return nil, unreadable(one, err)
-	case !strings.ContainsAny(path, `*?[{\`):
+	case !isGlob:
 		return nil, missing(path, one, "file")
-	case !doublestar.ValidatePattern(pattern):
-		return nil, sdk.Invalid(`path %q: not a glob: a "[" or "{" is not closed, or it ends with "\"; put "\" before a character to make it literal`, path)
+	}
+	matching, err := glob.Parse(pattern)
+	if err != nil {
+		return nil, sdk.Invalid("path %.200q %v", path, err)
 	}
 
 	root := full(base)
-	if _, err := os.Stat(root); errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+	switch info, err := os.Stat(root); {
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
 		return nil, missing(path, root, "directory")
-	} else if err != nil {
+	case err != nil:
 		return nil, unreadable(root, err)
+	case !info.IsDir():
+		return nil, unreadable(root, syscall.ENOTDIR)
 	}
 	s := &set{}
-	err = doublestar.GlobWalk(sources{os.DirFS(root)}, pattern, func(name string, _ fs.DirEntry) error {
+	// "**" must not find the journal of the run that reads it.
+	isState := func(name string) bool { return name == stateDir }
+	err = matching.Files(ctx, os.DirFS(root), isState, func(name string) error {
 		file := filepath.Join(root, name)
 		info, err := os.Stat(file)
 		if err != nil {
@@ -107,8 +116,8 @@ func findLocal(ctx context.Context, dir, path string) (*set, error) {
 		if !info.IsDir() {
 			s.entries = append(s.entries, entry{name: name, label: file, path: file})
 		}
-		return ctx.Err()
-	}, doublestar.WithFailOnIOErrors(), doublestar.WithNoFollow())
+		return nil
+	})
 	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		return nil, unreadable(filepath.Join(root, pathErr.Path), pathErr.Err)
 	}
@@ -125,30 +134,9 @@ func findLocal(ctx context.Context, dir, path string) (*set, error) {
 // stateDir is where the runner keeps its state, next to a spec.
 const stateDir = ".surprisal"
 
-// sources is a file tree without the runner's own state: "**" must not find the journal of the run that reads it.
-type sources struct{ fs.FS }
-
-func (s sources) Open(name string) (fs.File, error) {
-	if isState(name) {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
-	}
-	return s.FS.Open(name)
-}
-
-func (s sources) ReadDir(name string) ([]fs.DirEntry, error) {
-	if isState(name) {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
-	}
-	list, err := fs.ReadDir(s.FS, name)
-	return slices.DeleteFunc(list, func(e fs.DirEntry) bool { return e.Name() == stateDir }), err
-}
-
-func isState(name string) bool { return slices.Contains(strings.Split(name, "/"), stateDir) }
-
-// sort puts the entries in reading order. A glob with several ** can match a file more than once.
+// sort puts the entries in reading order.
 func (s *set) sort() {
 	slices.SortFunc(s.entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
-	s.entries = slices.CompactFunc(s.entries, func(a, b entry) bool { return a.name == b.name })
 }
 
 // missing explains that full, the file or directory that path refers to, does not exist.

@@ -771,3 +771,18 @@ func TestObjects(t *testing.T) {
 		t.Errorf("hashing a deleted object: %v", err)
 	}
 }
+
+// A glob for which backtracking takes exponential time, in nested directories.
+func TestGlobEnds(t *testing.T) {
+	dir := sourcetest.Dir(t, map[string]string{strings.Repeat("a/", 40) + "c": "", "b.txt": ""})
+	for path, want := range map[string]string{
+		strings.Repeat("**/a/", 14) + "**/b":         "no file under " + dir + " matches",
+		"{b,b}" + strings.Repeat("{,b}", 60) + ".md": "no file under " + dir + " matches",
+		strings.Repeat("*", 1<<15):                   `" is a glob of 32768 bytes; at most 16384 are allowed; use a shorter one`,
+	} {
+		_, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: sourcetest.Source(dir, pathConfig(t, path))})
+		if err == nil || !strings.Contains(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
+			t.Errorf("%.40s: error %.200v; want %q", path, err, want)
+		}
+	}
+}

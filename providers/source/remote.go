@@ -11,6 +11,7 @@ import (
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 
+	"surprisal.dev/internal/glob"
 	"surprisal.dev/plugins/bucket"
 	"surprisal.dev/plugins/sdk"
 )
@@ -57,9 +58,11 @@ func (s *set) list(ctx context.Context, prefix, key string) error {
 		return nil
 	}
 	base, pattern := doublestar.SplitPattern(key)
-	isGlob := strings.ContainsAny(key, `*[{\`)
-	if isGlob && !doublestar.ValidatePattern(pattern) {
-		return sdk.Invalid(`path %q: not a glob: a "[" or "{" is not closed, or it ends with "\"`, prefix+key)
+	var matching *glob.Glob
+	if strings.ContainsAny(key, `*[{\`) {
+		if matching, err = glob.Parse(pattern); err != nil {
+			return sdk.Invalid("path %.200q %v", prefix+key, err)
+		}
 	}
 	root := ""
 	if base != "." {
@@ -78,7 +81,7 @@ func (s *set) list(ctx context.Context, prefix, key string) error {
 		name := strings.TrimPrefix(o.Key, root)
 		switch {
 		case name == "" || strings.HasSuffix(name, "/"): // a directory marker
-		case isGlob && doublestar.MatchUnvalidated(pattern, name):
+		case matching != nil && matching.Match(name):
 			s.entries = append(s.entries, entry{name: name, label: prefix + o.Key, bucket: s.bucket, key: o.Key})
 		case len(others) < 1000:
 			others = append(others, name)

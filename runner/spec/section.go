@@ -7,7 +7,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/bmatcuk/doublestar/v4"
+	"surprisal.dev/internal/glob"
 )
 
 // Section is the part of the spec language that a kind of action defines.
@@ -118,13 +118,14 @@ func (s Decoding) Match(list Node) []string {
 	matched := map[string]bool{}
 	for _, n := range list.Elements() {
 		pattern := n.Text()
-		if !doublestar.ValidatePattern(pattern) {
-			s.Fail(n, "%q is not a valid glob; * matches anything but /, ** matches anything, {a,b} matches a or b", pattern)
+		matching, err := glob.Parse(pattern)
+		if err != nil {
+			s.Fail(n, "%q %v; * matches anything but /, ** matches anything, {a,b} matches a or b", abbreviate(pattern, 200), err)
 			continue
 		}
 		found := false
 		for name := range s.d.datasets {
-			if doublestar.MatchUnvalidated(pattern, name) {
+			if matching.Match(name) {
 				matched[name], found = true, true
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 	"github.com/dustin/go-humanize"
 
+	"surprisal.dev/internal/glob"
 	"surprisal.dev/plugins/protocol"
 )
 
@@ -248,11 +249,12 @@ func (t *Tree) takeNamed(named string) {
 	}
 	base, pattern := doublestar.SplitPattern(named)
 	dir, ok := t.follow(path.Join(t.dir, base))
-	if !ok || !doublestar.ValidatePattern(pattern) {
+	matching, err := glob.Parse(pattern)
+	if !ok || err != nil {
 		return
 	}
 	for _, f := range t.below(dir) {
-		if !doublestar.MatchUnvalidated(pattern, strings.TrimPrefix(f.name, dir+"/")) {
+		if !matching.Match(strings.TrimPrefix(f.name, dir+"/")) {
 			continue
 		}
 		if real, ok := t.follow(f.name); ok {
