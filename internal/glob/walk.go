@@ -9,12 +9,21 @@ import (
 
 // Files calls fn with the slash-separated name of each file below the root of fsys that the glob matches. A link is
 // such a file if its name matches, whatever it leads to. A link to a directory is followed only if no wildcard precedes
-// its end in the glob. Entries for which skip returns true, and all below them, do not exist.
+// its end in the glob. Entries for which skip returns true, and all below them, do not exist. An error of fsys is a *PathError.
 func (g *Glob) Files(ctx context.Context, fsys fs.FS, skip func(name string) bool, fn func(name string) error) error {
 	g.files = true
 	w := &walk{g: g, ctx: ctx, fsys: fsys, skip: skip, fn: fn}
 	return w.directory(".", g.add(g.begin(), state{g.start, atStart, false}))
 }
+
+// PathError is an error of reading a directory or a link; Name is its name below the root.
+type PathError struct {
+	Name string
+	Err  error
+}
+
+func (e *PathError) Error() string { return e.Name + ": " + e.Err.Error() }
+func (e *PathError) Unwrap() error { return e.Err }
 
 type walk struct {
 	g    *Glob
@@ -31,7 +40,7 @@ func (w *walk) directory(dir string, set states) error {
 	}
 	entries, err := fs.ReadDir(w.fsys, dir)
 	if err != nil && !(errors.Is(err, fs.ErrNotExist) && dir != ".") {
-		return err
+		return &PathError{dir, err}
 	}
 	for _, e := range entries {
 		if w.skip(e.Name()) {
@@ -67,7 +76,7 @@ func (w *walk) entry(name string, e fs.DirEntry, set states) error {
 		if below = literal; len(below) > 0 {
 			info, err := fs.Stat(w.fsys, name)
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
+				return &PathError{name, err}
 			}
 			isDir = err == nil && info.IsDir()
 		}

@@ -34,6 +34,9 @@ type Source struct {
 	Config json.RawMessage
 	// Dir is the directory to which relative paths refer.
 	Dir string
+	// Confine, if set, is an absolute path: no local file outside of this directory may be read, after links are
+	// followed.
+	Confine string
 }
 
 // ResolveRequest asks for a source's pinned identity.

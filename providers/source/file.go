@@ -11,6 +11,7 @@ import (
 
 	"gocloud.dev/blob"
 
+	"surprisal.dev/internal/confine"
 	"surprisal.dev/plugins/digests"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
@@ -20,10 +21,10 @@ import (
 type entry struct {
 	// name is the shard's name; label is the file's name in messages.
 	name, label string
-	// path is the location of a local file; a remote file is key in bucket.
-	path   string
-	bucket *blob.Bucket
-	key    string
+	// path is the location of a local file, which may be confined to a directory; a remote file is key in bucket.
+	path, confine string
+	bucket        *blob.Bucket
+	key           string
 }
 
 // stored opens the stored bytes.
@@ -39,15 +40,7 @@ func (e entry) stored(ctx context.Context) (io.ReadCloser, error) {
 }
 
 func (e entry) openLocal() (*os.File, error) {
-	// A named pipe would block in Open.
-	info, err := os.Stat(e.path)
-	if err != nil {
-		return nil, unreadable(e.label, err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, sdk.Invalid("cannot read %s: it is not a regular file (%s)", e.label, info.Mode())
-	}
-	f, err := os.Open(e.path)
+	f, err := confine.Open(e.confine, e.path)
 	if err != nil {
 		return nil, unreadable(e.label, err)
 	}

@@ -17,6 +17,7 @@ import (
 	"gocloud.dev/blob"
 	"golang.org/x/sync/errgroup"
 
+	"surprisal.dev/internal/confine"
 	"surprisal.dev/internal/glob"
 	"surprisal.dev/plugins/digests"
 	"surprisal.dev/plugins/protocol"
@@ -30,12 +31,12 @@ type set struct {
 	bucket *blob.Bucket
 }
 
-// withFiles calls fn with the files that path names.
-func withFiles(ctx context.Context, dir, path string, network bool, fn func(*set) error) error {
+// withFiles calls fn with the files that path, relative to the directory of from, names.
+func withFiles(ctx context.Context, from protocol.Source, path string, network bool, fn func(*set) error) error {
 	scheme, rest, isURL := strings.Cut(path, "://")
 	switch {
 	case !isURL:
-		s, err := findLocal(ctx, dir, path)
+		s, err := findLocal(ctx, from, path)
 		if err != nil {
 			return err
 		}
@@ -45,7 +46,7 @@ func withFiles(ctx context.Context, dir, path string, network bool, fn func(*set
 		if err != nil || !strings.HasPrefix(name, "/") {
 			return sdk.Invalid(`path %q: expected "file:///" and an absolute path`, path)
 		}
-		s, err := findLocal(ctx, dir, name)
+		s, err := findLocal(ctx, from, name)
 		if err != nil {
 			return err
 		}
@@ -68,27 +69,27 @@ func withFiles(ctx context.Context, dir, path string, network bool, fn func(*set
 	}
 }
 
-// findLocal finds the files that path, relative to dir, names.
-func findLocal(ctx context.Context, dir, path string) (*set, error) {
+// findLocal finds the files that path, relative to the directory of from, names.
+func findLocal(ctx context.Context, from protocol.Source, path string) (*set, error) {
 	base, pattern := doublestar.SplitPattern(filepath.ToSlash(path))
 	full := func(name string) string {
 		if filepath.IsAbs(name) {
 			return filepath.Clean(name)
 		}
-		return filepath.Join(dir, name)
+		return filepath.Join(from.Dir, name)
 	}
 	one, isGlob := full(path), strings.ContainsAny(path, `*?[{\`)
-	info, err := os.Stat(one)
+	info, err := confine.Stat(from.Confine, one)
 	switch {
 	case err == nil && info.IsDir():
 		return nil, sdk.Invalid("path %q is a directory; name the files in it, as in %q", path, filepath.ToSlash(filepath.Join(path, "**")))
 	case err == nil:
-		return &set{entries: []entry{{name: filepath.Base(one), label: one, path: one}}}, nil
+		return &set{entries: []entry{{name: filepath.Base(one), label: one, path: one, confine: from.Confine}}}, nil
 	case errors.Is(err, syscall.ENAMETOOLONG) && isGlob: // its parts may be short enough
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR):
 		return nil, unreadable(one, err)
 	case !isGlob:
-		return nil, missing(path, one, "file")
+		return nil, missing(from.Confine, path, one, "file")
 	}
 	matching, err := glob.Parse(pattern)
 	if err != nil {
@@ -96,9 +97,9 @@ func findLocal(ctx context.Context, dir, path string) (*set, error) {
 	}
 
 	root := full(base)
-	switch info, err := os.Stat(root); {
+	switch info, err := confine.Stat(from.Confine, root); {
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
-		return nil, missing(path, root, "directory")
+		return nil, missing(from.Confine, path, root, "directory")
 	case err != nil:
 		return nil, unreadable(root, err)
 	case !info.IsDir():
@@ -107,25 +108,25 @@ func findLocal(ctx context.Context, dir, path string) (*set, error) {
 	s := &set{}
 	// "**" must not find the journal of the run that reads it.
 	isState := func(name string) bool { return name == stateDir }
-	err = matching.Files(ctx, os.DirFS(root), isState, func(name string) error {
+	err = matching.Files(ctx, confine.FS(from.Confine, root), isState, func(name string) error {
 		file := filepath.Join(root, name)
-		info, err := os.Stat(file)
+		info, err := confine.Stat(from.Confine, file)
 		if err != nil {
 			return unreadable(file, err)
 		}
 		if !info.IsDir() {
-			s.entries = append(s.entries, entry{name: name, label: file, path: file})
+			s.entries = append(s.entries, entry{name: name, label: file, path: file, confine: from.Confine})
 		}
 		return nil
 	})
-	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
-		return nil, unreadable(filepath.Join(root, pathErr.Path), pathErr.Err)
+	if pathErr, ok := errors.AsType[*glob.PathError](err); ok {
+		return nil, unreadable(filepath.Join(root, pathErr.Name), pathErr.Err)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if len(s.entries) == 0 {
-		return nil, sdk.Invalid("path %q: no file under %s matches%s", path, root, advise(nearby(root, filepath.Base(pattern)), "check the glob"))
+		return nil, sdk.Invalid("path %q: no file under %s matches%s", path, root, advise(nearby(from.Confine, root, filepath.Base(pattern)), "check the glob"))
 	}
 	s.sort()
 	return s, nil
@@ -140,7 +141,7 @@ func (s *set) sort() {
 }
 
 // missing explains that full, the file or directory that path refers to, does not exist.
-func missing(path, full, kind string) error {
+func missing(confined, path, full, kind string) error {
 	if info, err := os.Lstat(full); err == nil && info.Mode()&fs.ModeSymlink != 0 {
 		target, err := os.Readlink(full)
 		if err != nil {
@@ -150,7 +151,7 @@ func missing(path, full, kind string) error {
 	}
 	dir, name := filepath.Dir(full), filepath.Base(full)
 	for {
-		info, err := os.Stat(dir)
+		info, err := confine.Stat(confined, dir)
 		if err == nil && !info.IsDir() {
 			return sdk.Invalid("path %q: %s is a file, not a directory", path, dir)
 		}
@@ -159,12 +160,12 @@ func missing(path, full, kind string) error {
 		}
 		dir, name, kind = filepath.Dir(dir), filepath.Base(dir), "directory"
 	}
-	return sdk.Invalid("path %q: no %s %q under %s%s", path, kind, name, dir, advise(nearby(dir, name), "check the path"))
+	return sdk.Invalid("path %q: no %s %q under %s%s", path, kind, name, dir, advise(nearby(confined, dir, name), "check the path"))
 }
 
 // nearby lists the entries of dir that are most similar to name, for the end of a sentence.
-func nearby(dir, name string) string {
-	list, err := os.ReadDir(dir)
+func nearby(confined, dir, name string) string {
+	list, err := confine.ReadDir(confined, dir)
 	if err != nil {
 		return fmt.Sprintf(" (%v)", err)
 	}

@@ -110,7 +110,7 @@ func (p *provider) Resolve(ctx context.Context, r protocol.ResolveRequest) (_ pr
 	}
 	known := p.digests(r.Cache)
 	var resolution protocol.Resolution
-	err = withFiles(ctx, r.Source.Dir, config.Where().Path, r.Network, func(s *set) error {
+	err = withFiles(ctx, r.Source, config.Where().Path, r.Network, func(s *set) error {
 		files, err := s.resolve(ctx, config.Where(), known)
 		for i := range files {
 			files[i].Compressed = files[i].Compressed || p.format.Compressed
@@ -172,7 +172,7 @@ func (p *provider) Read(ctx context.Context, r protocol.ReadRequest, emit func(p
 		return err
 	}
 	path := config.Where().Path
-	return withFiles(ctx, r.Source.Dir, path, true, func(s *set) error {
+	return withFiles(ctx, r.Source, path, true, func(s *set) error {
 		if err := s.compare(path, r.Pinned.Files); err != nil {
 			return err
 		}

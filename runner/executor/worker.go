@@ -117,7 +117,7 @@ func (w *Worker) Redo(ctx context.Context, job plan.Job) (files []store.File, er
 	}
 	for _, name := range result.Files {
 		f := store.File{Name: name}
-		if f.Digest, f.Bytes, err = store.CopyObject(ctx, io.Discard, filepath.Join(dir, filepath.FromSlash(name))); err != nil {
+		if f.Digest, f.Bytes, err = store.CopyObject(ctx, io.Discard, filepath.Join(dir, filepath.FromSlash(name)), ""); err != nil {
 			return nil, err
 		}
 		files = append(files, f)

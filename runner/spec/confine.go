@@ -6,46 +6,25 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/dustin/go-humanize"
+
+	"surprisal.dev/internal/confine"
 )
 
 // Confined returns an error if a file is outside of directory dir after all links are followed. A relative path starts
 // in dir. A file that does not exist is where its nearest existing parent directory is.
-func Confined(dir, file string) error {
-	root, err := filepath.Abs(dir)
-	if err == nil {
-		root, err = filepath.EvalSymlinks(root)
-	}
-	if err != nil {
-		return fmt.Errorf("cannot read the directory %s of --confine: %w", dir, err)
-	}
-	if !filepath.IsAbs(file) {
-		file = filepath.Join(root, file)
-	}
-	real, err := resolved(filepath.Clean(file))
-	if err != nil {
-		return fmt.Errorf("cannot determine whether %s is in the directory %s of --confine: %w", file, root, err)
-	}
-	if !within(root, real) {
-		if real != file {
-			file = fmt.Sprintf("%s, a link to %s,", file, real)
-		}
-		return fmt.Errorf("%s is outside of the directory %s of --confine", file, root)
-	}
-	return nil
-}
+func Confined(dir, file string) error { return confine.Check(dir, file) }
 
 // checkConfined reports paths outside of the directory that an experiment is confined to: of weights, of imported
 // tables, and of sources. The path of a source is its field path, the name that providers of files use. A glob is
 // checked up to its first wildcard; whoever opens the files checks the matches.
 func (d *decoder) checkConfined(e *Experiment, dir string) {
-	confine := d.options.Confine
-	if confine == "" {
+	root := d.options.Confine
+	if root == "" {
 		return
 	}
 	check := func(pos Position, path, file string, glob bool) {
@@ -57,7 +36,7 @@ func (d *decoder) checkConfined(e *Experiment, dir string) {
 		if i := strings.IndexAny(file, "*?[{\\"); i >= 0 && glob {
 			if slices.Contains(strings.Split(file[i:], "/"), "..") {
 				d.errors = append(d.errors, Error{pos, path, fmt.Sprintf("%q has \"..\" after a wildcard and may lead outside of the directory %s of --confine; "+
-					"remove the \"..\"", file, confine)})
+					"remove the \"..\"", file, root)})
 				return
 			}
 			file = file[:strings.LastIndex(file[:i], "/")+1]
@@ -65,7 +44,7 @@ func (d *decoder) checkConfined(e *Experiment, dir string) {
 		if !filepath.IsAbs(file) {
 			file = filepath.Join(dir, file)
 		}
-		if err := Confined(confine, file); err != nil {
+		if err := confine.Check(root, file); err != nil {
 			d.errors = append(d.errors, Error{pos, path, err.Error()})
 		}
 	}
@@ -134,35 +113,6 @@ func SourceFiles(config json.RawMessage) []string {
 		return many.Path
 	}
 	return nil
-}
-
-// resolved follows the links in the part of a path that exists.
-func resolved(file string) (string, error) {
-	real, err := filepath.EvalSymlinks(file)
-	if err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return real, err
-	}
-	dir := filepath.Dir(file)
-	if dir == file {
-		return file, nil
-	}
-	if dir, err = resolved(dir); err != nil {
-		return "", err
-	}
-	// The file may be a link to a file that does not exist.
-	target, linkErr := os.Readlink(filepath.Join(dir, filepath.Base(file)))
-	switch {
-	case linkErr != nil:
-		return filepath.Join(dir, filepath.Base(file)), nil //nolint:nilerr // It is not a link.
-	case !filepath.IsAbs(target):
-		target = filepath.Join(dir, target)
-	}
-	return resolved(target)
-}
-
-// within reports whether a path is dir or is below it. Both are absolute and clean.
-func within(dir, file string) bool {
-	return file == dir || strings.HasPrefix(file, strings.TrimSuffix(dir, string(filepath.Separator))+string(filepath.Separator))
 }
 
 // tooLargeError is the error of a file that exceeds a size limit.

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"surprisal.dev/internal/confine"
 )
 
 // LockFile is the file in an experiment directory that records the resolutions of its sources. Users commit it.
@@ -43,14 +45,19 @@ type lockEntry struct {
 const maxLock = 64 << 20
 
 // ReadLock reads the lock file in the experiment directory dir. Without a file, the lock is empty. It returns mistakes
-// in the file as Errors. If confine is set, a link that leads out of that directory is a mistake.
-func ReadLock(dir, confine string) (*Lock, error) {
-	if confine != "" {
-		if err := Confined(confine, filepath.Join(dir, LockFile)); err != nil {
-			return nil, Errors{{Pos: Position{File: LockFile}, Message: err.Error()}}
-		}
+// in the file as Errors. If confined is set, a link that leads out of that directory is a mistake.
+func ReadLock(dir, confined string) (*Lock, error) {
+	if confined == "" {
+		return readLock(os.DirFS(dir))
 	}
-	return readLock(os.DirFS(dir))
+	if err := confine.Check(confined, filepath.Join(dir, LockFile)); err != nil {
+		return nil, Errors{{Pos: Position{File: LockFile}, Message: err.Error()}}
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	return readLock(confine.FS(confined, dir))
 }
 
 func readLock(fsys fs.FS) (*Lock, error) {

@@ -17,6 +17,8 @@ import (
 	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/mod/modfile"
 	"github.com/dustin/go-humanize"
+
+	"surprisal.dev/internal/confine"
 )
 
 const (
@@ -49,8 +51,8 @@ type tree struct {
 }
 
 // newTree reads the parts of the module around dir that the spec in dir needs. A directory outside of a module is a
-// module itself. If confine is not "", no files outside of that directory are read.
-func newTree(dir, confine string, language map[string][]byte) (_ *tree, err error) {
+// module itself. If confined is not "", no files outside of that directory are read.
+func newTree(dir, confined string, language map[string][]byte) (_ *tree, err error) {
 	t := &tree{confine: "/", files: map[string][]byte{}, seen: map[string]bool{}, left: maxSource}
 	if t.dir, err = filepath.Abs(dir); err != nil {
 		return nil, err
@@ -63,7 +65,7 @@ func newTree(dir, confine string, language map[string][]byte) (_ *tree, err erro
 	case !info.IsDir():
 		return nil, Errors{{Message: fmt.Sprintf("%q is a file; use the directory of the CUE package, %q", dir, filepath.Dir(dir))}}
 	}
-	if err := t.open(confine); err != nil {
+	if err := t.open(confined); err != nil {
 		return nil, err
 	}
 	if t.opened != nil {
@@ -77,17 +79,17 @@ func newTree(dir, confine string, language map[string][]byte) (_ *tree, err erro
 }
 
 // open opens the file system that the spec is read from.
-func (t *tree) open(confine string) error {
-	if confine == "" {
+func (t *tree) open(dir string) error {
+	if dir == "" {
 		t.disk = os.DirFS("/")
 		return nil
 	}
-	real, err := filepath.Abs(confine)
+	real, err := filepath.Abs(dir)
 	if err == nil {
 		real, err = filepath.EvalSymlinks(real)
 	}
 	if err != nil {
-		return Errors{{Message: fmt.Sprintf("cannot read the directory %q of --confine: %v", confine, err)}}
+		return Errors{{Message: fmt.Sprintf("cannot read the directory %q of --confine: %v", dir, err)}}
 	}
 	if err := Confined(real, t.dir); err != nil {
 		return Errors{{Message: err.Error()}}
@@ -130,7 +132,7 @@ func (t *tree) read(language map[string][]byte) {
 // visit reads the CUE files of a package and of the packages that it imports. CUE also includes the files of the parent
 // directories up to base.
 func (t *tree) visit(dir, base, modulePath string) {
-	for at := dir; within(base, at) && !t.seen[at]; at = filepath.Dir(at) {
+	for at := dir; confine.Within(base, at) && !t.seen[at]; at = filepath.Dir(at) {
 		t.seen[at] = true
 		for _, file := range t.list(at) {
 			if !t.take(file) {
@@ -216,7 +218,7 @@ func (t *tree) fromDisk(file string) ([]byte, error) {
 
 // name returns the name of a file in disk. ok is false for a file that is not in confine.
 func (t *tree) name(file string) (name string, ok bool) {
-	if !within(t.confine, file) {
+	if !confine.Within(t.confine, file) {
 		return "", false
 	}
 	rel, err := filepath.Rel(t.confine, file)

@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"strings"
 
+	"surprisal.dev/internal/confine"
 	buckets "surprisal.dev/plugins/bucket"
 )
 
@@ -20,9 +20,9 @@ func IsURL(location string) bool { return strings.Contains(location, "://") }
 // CopyObject copies to w an object that a spec refers to, which need not be in a store: a file, or a URL such as
 // s3://bucket/directory/name. It returns the digest and the size of the data. A URL may have the options that package
 // bucket allows in a spec, and credentials are sent to its endpoint only if the user allows that. An invalid URL and a
-// missing object are errors of kind InvalidInput.
-func CopyObject(ctx context.Context, w io.Writer, location string) (digest string, size int64, err error) {
-	in, err := openObject(ctx, location)
+// missing object are errors of kind InvalidInput. If confined is set, a file outside of that directory is an error.
+func CopyObject(ctx context.Context, w io.Writer, location, confined string) (digest string, size int64, err error) {
+	in, err := openObject(ctx, location, confined)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", 0, invalid("there is no %s; check the path", location)
 	}
@@ -37,12 +37,16 @@ func CopyObject(ctx context.Context, w io.Writer, location string) (digest strin
 	return "sha256:" + hex.EncodeToString(h.Sum(nil)), size, nil
 }
 
-func openObject(ctx context.Context, location string) (io.ReadCloser, error) {
+func openObject(ctx context.Context, location, confined string) (io.ReadCloser, error) {
 	if !IsURL(location) {
-		if info, err := os.Stat(location); err == nil && !info.Mode().IsRegular() {
-			return nil, invalid("%s is not a regular file (%s)", location, info.Mode())
+		f, err := confine.Open(confined, location)
+		if irregular, ok := errors.AsType[*confine.IrregularError](err); ok {
+			return nil, invalid("%s is not a regular file (%s)", location, irregular.Mode)
 		}
-		return os.Open(location)
+		if err != nil {
+			return nil, err
+		}
+		return f, nil
 	}
 	scheme, rest, _ := strings.Cut(location, "://")
 	rest, options, _ := strings.Cut(rest, "?")

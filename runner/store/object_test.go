@@ -24,14 +24,14 @@ func TestCopyObjectFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	var copied strings.Builder
-	digest, n, err := store.CopyObject(t.Context(), &copied, path)
+	digest, n, err := store.CopyObject(t.Context(), &copied, path, "")
 	if err != nil || copied.String() != "bee" || n != 3 || digest != protocol.Digest([]byte("bee")) {
 		t.Errorf("copied %q, %d bytes, %s, %v", copied.String(), n, digest, err)
 	}
 	for location, want := range map[string]string{
 		dir: "is not a regular file (d", os.DevNull: "is not a regular file (D", path + "x": "there is no " + path + "x; check the path",
 	} {
-		if _, _, err := store.CopyObject(t.Context(), io.Discard, location); protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), want) {
+		if _, _, err := store.CopyObject(t.Context(), io.Discard, location, ""); protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), want) {
 			t.Errorf("CopyObject(%s): %v; want an error with %q", location, err, want)
 		}
 	}
@@ -99,7 +99,7 @@ func TestCopyObjectURL(t *testing.T) {
 			requests.Store(0)
 			signed.Store(0)
 			var copied strings.Builder
-			_, n, err := store.CopyObject(t.Context(), &copied, test.location)
+			_, n, err := store.CopyObject(t.Context(), &copied, test.location, "")
 			switch {
 			case test.refused == "" && (err != nil || copied.String() != "bee" || n != 3):
 				t.Errorf("copied %q, %d bytes, %v, want bee", copied.String(), n, err)

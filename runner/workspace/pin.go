@@ -103,7 +103,11 @@ func (w *Workspace) resolve(ctx context.Context, s source) (protocol.Resolution,
 	if err != nil {
 		return protocol.Resolution{}, err
 	}
-	return provider.Resolve(ctx, w.request(s.config, w.Dir, true))
+	request, err := w.request(s.config, w.place(), true)
+	if err != nil {
+		return protocol.Resolution{}, err
+	}
+	return provider.Resolve(ctx, request)
 }
 
 func (w *Workspace) resolveTable(ctx context.Context, config json.RawMessage) (protocol.Resolution, error) {
@@ -114,10 +118,10 @@ func (w *Workspace) resolveTable(ctx context.Context, config json.RawMessage) (p
 		return protocol.Resolution{}, err
 	}
 	location, remote := table.Path, store.IsURL(table.Path)
-	if !remote && !filepath.IsAbs(location) {
-		location = filepath.Join(w.Dir, location)
+	if !remote {
+		location = w.place().path(location)
 	}
-	digest, n, err := store.CopyObject(ctx, io.Discard, location)
+	digest, n, err := store.CopyObject(ctx, io.Discard, location, w.options.Confine)
 	if err != nil {
 		return protocol.Resolution{}, err
 	}

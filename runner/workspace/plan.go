@@ -48,7 +48,7 @@ func (w *Workspace) Plan(ctx context.Context) (*plan.Plan, error) {
 	if err != nil && (!ok || e == nil) {
 		return nil, err
 	}
-	return w.planOf(ctx, e, mistakes, false, w.Dir)
+	return w.planOf(ctx, e, mistakes, false, w.place())
 }
 
 // Resolve looks up in the store which actions of a plan are done.
@@ -67,19 +67,18 @@ func (l lookups) LookupMany(ctx context.Context, keys []string) (map[string]*sto
 	return l.store.LookupMany(ctx, keys, l.dir)
 }
 
-// planOf makes the plan of an experiment whose relative paths start in the first of dirs that has the file. The plan of
+// place is where the relative paths of the spec start.
+func (w *Workspace) place() place { return place{w.Dir, w.options.Confine} }
+
+// planOf makes the plan of an experiment whose relative paths start in the first of the places that has the file. The plan of
 // a past experiment trusts its lock file, because the files may have changed since. Of a spec with mistakes, planOf
 // only checks the parts without mistakes, and returns all problems.
-func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, mistakes spec.Errors, past bool, dirs ...string) (*plan.Plan, error) {
+func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, mistakes spec.Errors, past bool, places ...place) (*plan.Plan, error) {
 	c := plan.Catalog{
 		Providers: identities(w.plugins, protocol.KindProvider), Backends: identities(w.plugins, protocol.KindBackend),
 		Scores: map[string]protocol.File{}, Weights: map[string][]protocol.ModelFile{}, Estimates: map[string]protocol.Estimate{},
 	}
-	confine := w.options.Confine
-	if past && confine != "" {
-		confine = dirs[0]
-	}
-	lock, err := spec.ReadLock(dirs[0], confine)
+	lock, err := spec.ReadLock(places[0].dir, places[0].confine)
 	ofLock, damaged := errors.AsType[spec.Errors](err)
 	if err != nil && !damaged {
 		return nil, err
@@ -88,11 +87,11 @@ func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, mistakes spe
 	var ofSources, ofModels spec.Errors
 	group, both := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		c.Sources, ofSources, err = w.sources(both, e, past, dirs, lock)
+		c.Sources, ofSources, err = w.sources(both, e, past, places, lock)
 		return err
 	})
 	group.Go(func() error {
-		ofModels = w.modelFiles(both, e, c, past, dirs, lock)
+		ofModels = w.modelFiles(both, e, c, past, places, lock)
 		return w.estimate(both, e, c, &ofModels)
 	})
 	err = errors.Join(group.Wait(), ctx.Err())
@@ -113,11 +112,11 @@ func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, mistakes spe
 
 // modelFiles identifies the files of weights and the tables of models, and returns their problems. Those of a sweep
 // point are reported under the name of its base model, which shares them.
-func (w *Workspace) modelFiles(ctx context.Context, e *spec.Experiment, c plan.Catalog, past bool, dirs []string, lock *spec.Lock) spec.Errors {
+func (w *Workspace) modelFiles(ctx context.Context, e *spec.Experiment, c plan.Catalog, past bool, places []place, lock *spec.Lock) spec.Errors {
 	var problems spec.Errors
 	for _, m := range e.Models {
 		if m.Weights != nil {
-			files, err := w.weights(ctx, m.Weights, dirs)
+			files, err := w.weights(ctx, m.Weights, places)
 			if err != nil {
 				problems = append(problems, spec.Error{
 					Pos: m.Weights.Pos, Path: spec.FieldPath("models", cmp.Or(m.Base, m.Name), "weights", m.Weights.Format), Message: err.Error(),
@@ -128,7 +127,7 @@ func (w *Workspace) modelFiles(ctx context.Context, e *spec.Experiment, c plan.C
 		if m.Scores == nil {
 			continue
 		}
-		file, err := w.table(ctx, m.Scores, past, dirs, lock)
+		file, err := w.table(ctx, m.Scores, past, places, lock)
 		if err != nil {
 			problems = append(problems, spec.Error{Pos: m.Scores.Pos, Path: scoresPath(m), Message: err.Error()})
 			continue
@@ -160,7 +159,7 @@ func planKinds(kinds []action.Kind) []plan.Kind {
 var maxResolving = 2 * runtime.NumCPU()
 
 // sources resolves the source of every dataset that is not skipped, and checks it against the lock file.
-func (w *Workspace) sources(ctx context.Context, e *spec.Experiment, past bool, dirs []string, lock *spec.Lock) (map[string]protocol.Resolution, spec.Errors, error) {
+func (w *Workspace) sources(ctx context.Context, e *spec.Experiment, past bool, places []place, lock *spec.Lock) (map[string]protocol.Resolution, spec.Errors, error) {
 	var mu sync.Mutex
 	resolved := make(map[string]protocol.Resolution, len(e.Datasets))
 	var problems spec.Errors
@@ -171,7 +170,7 @@ func (w *Workspace) sources(ctx context.Context, e *spec.Experiment, past bool, 
 			continue
 		}
 		group.Go(func() error {
-			r, err := w.source(ctx, d, past, dirs, lock)
+			r, err := w.source(ctx, d, past, places, lock)
 			mu.Lock()
 			defer mu.Unlock()
 			if protocol.KindOf(err) != "" {
@@ -190,7 +189,7 @@ func (w *Workspace) sources(ctx context.Context, e *spec.Experiment, past bool, 
 
 // source resolves one source. A source that is not local is known by the lock file alone; if the lock file is damaged,
 // it is not checked.
-func (w *Workspace) source(ctx context.Context, d spec.Dataset, past bool, dirs []string, lock *spec.Lock) (protocol.Resolution, error) {
+func (w *Workspace) source(ctx context.Context, d spec.Dataset, past bool, places []place, lock *spec.Lock) (protocol.Resolution, error) {
 	provider, err := w.host.Provider(ctx, d.Source.Provider)
 	if err != nil {
 		return protocol.Resolution{}, err
@@ -203,9 +202,13 @@ func (w *Workspace) source(ctx context.Context, d spec.Dataset, past bool, dirs 
 		return pinned, nil
 	}
 	var r protocol.Resolution
-	for i, dir := range dirs {
-		r, err = provider.Resolve(ctx, w.request(d.Source.Config, dir, false))
-		if err == nil || protocol.KindOf(err) != protocol.InvalidInput || i == len(dirs)-1 {
+	for i, at := range places {
+		var request protocol.ResolveRequest
+		if request, err = w.request(d.Source.Config, at, false); err != nil {
+			return r, err
+		}
+		r, err = provider.Resolve(ctx, request)
+		if err == nil || protocol.KindOf(err) != protocol.InvalidInput || i == len(places)-1 {
 			break
 		}
 	}
@@ -265,9 +268,9 @@ func (w *Workspace) estimate(ctx context.Context, e *spec.Experiment, c plan.Cat
 	return nil
 }
 
-// table identifies the table of an imported model, in the first of dirs that has it. A remote table is known by the
+// table identifies the table of an imported model, in the first of the places that has it. A remote table is known by the
 // lock file alone.
-func (w *Workspace) table(ctx context.Context, m *spec.Scores, past bool, dirs []string, lock *spec.Lock) (protocol.File, error) {
+func (w *Workspace) table(ctx context.Context, m *spec.Scores, past bool, places []place, lock *spec.Lock) (protocol.File, error) {
 	provider, config := m.Source()
 	pinned, isLocked, err := locked(lock, provider, config)
 	if err != nil {
@@ -285,13 +288,10 @@ func (w *Workspace) table(ctx context.Context, m *spec.Scores, past bool, dirs [
 		}
 		return protocol.File{}, invalid("the table is not pinned; run `runner pin` and commit the lock file")
 	}
-	for _, dir := range dirs {
-		path := m.Path
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(dir, path)
-		}
+	for _, at := range places {
+		path := at.path(m.Path)
 		file := protocol.File{Name: filepath.Base(path)}
-		if file.Digest, file.Bytes, err = store.CopyObject(ctx, io.Discard, path); err != nil {
+		if file.Digest, file.Bytes, err = store.CopyObject(ctx, io.Discard, path, at.confine); err != nil {
 			continue
 		}
 		if isLocked && pinned.Files[0].Digest != file.Digest {

@@ -48,7 +48,7 @@ func (w *Workspace) PlanAt(ctx context.Context, at string) (_ *plan.Plan, err er
 	if err := files.Add(ctx, named); err != nil {
 		return nil, err
 	}
-	p, err := w.planOf(ctx, e, nil, true, files.Dir, w.Dir)
+	p, err := w.planOf(ctx, e, nil, true, place{files.Dir, confine}, w.place())
 	if err != nil {
 		return nil, fmt.Errorf("the spec at %s: %w", at, err)
 	}

@@ -5,25 +5,36 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"surprisal.dev/internal/confine"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/spec"
 )
 
-// weights identifies the files of a model, in the first of dirs that has them.
-func (w *Workspace) weights(ctx context.Context, m *spec.Weights, dirs []string) (files []protocol.ModelFile, err error) {
-	for _, dir := range dirs {
-		path := m.Path
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(dir, path)
-		}
-		if files, err = w.weightsAt(ctx, m.Format, path); !errors.Is(err, fs.ErrNotExist) {
+// place is a directory in which relative paths start.
+type place struct {
+	dir string
+	// confine is the directory outside of which no file may be read, or "".
+	confine string
+}
+
+// path returns the path of a file that a spec names.
+func (p place) path(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(p.dir, name)
+}
+
+// weights identifies the files of a model, in the first of the places that has them.
+func (w *Workspace) weights(ctx context.Context, m *spec.Weights, places []place) (files []protocol.ModelFile, err error) {
+	for _, p := range places {
+		if files, err = w.weightsAt(ctx, m.Format, p.path(m.Path), p.confine); !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
 	}
@@ -33,8 +44,8 @@ func (w *Workspace) weights(ctx context.Context, m *spec.Weights, dirs []string)
 	return files, err
 }
 
-func (w *Workspace) weightsAt(ctx context.Context, format, path string) ([]protocol.ModelFile, error) {
-	info, err := os.Stat(path)
+func (w *Workspace) weightsAt(ctx context.Context, format, path, confined string) ([]protocol.ModelFile, error) {
+	info, err := confine.Stat(confined, path)
 	if err != nil {
 		return nil, err
 	}
@@ -42,13 +53,13 @@ func (w *Workspace) weightsAt(ctx context.Context, format, path string) ([]proto
 		if !info.Mode().IsRegular() {
 			return nil, invalid("path %q is not a file; use the path of a GGUF file", path)
 		}
-		f, err := w.modelFile(ctx, path)
+		f, err := w.modelFile(ctx, path, confined)
 		return []protocol.ModelFile{f}, err
 	}
 	if !info.IsDir() {
 		return nil, invalid("path %q is not a directory; use the directory that contains config.json", path)
 	}
-	names, err := os.ReadDir(path)
+	names, err := confine.ReadDir(confined, path)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +68,7 @@ func (w *Workspace) weightsAt(ctx context.Context, format, path string) ([]proto
 		if ext := filepath.Ext(n.Name()); n.IsDir() || ext != ".json" && ext != ".safetensors" || strings.HasPrefix(n.Name(), ".") {
 			continue
 		}
-		f, err := w.modelFile(ctx, filepath.Join(path, n.Name()))
+		f, err := w.modelFile(ctx, filepath.Join(path, n.Name()), confined)
 		if err != nil {
 			return nil, err
 		}
@@ -70,12 +81,12 @@ func (w *Workspace) weightsAt(ctx context.Context, format, path string) ([]proto
 }
 
 // modelFile returns a file with its digest. The digest of an unchanged file comes from the cache.
-func (w *Workspace) modelFile(ctx context.Context, path string) (m protocol.ModelFile, err error) {
+func (w *Workspace) modelFile(ctx context.Context, path, confined string) (m protocol.ModelFile, err error) {
 	if m.Path, err = filepath.Abs(path); err != nil {
 		return m, err
 	}
 	m.Name = filepath.Base(path)
-	f, err := os.Open(path)
+	f, err := confine.Open(confined, path)
 	if err != nil {
 		return m, err
 	}
@@ -84,18 +95,23 @@ func (w *Workspace) modelFile(ctx context.Context, path string) (m protocol.Mode
 	return m, err
 }
 
-// request returns the request to a provider to resolve a source.
-func (w *Workspace) request(config json.RawMessage, dir string, network bool) protocol.ResolveRequest {
-	r := protocol.ResolveRequest{Source: protocol.Source{Config: config, Dir: dir}, Network: network, CacheReadOnly: true}
+// request returns the request to a provider to resolve a source in a place.
+func (w *Workspace) request(config json.RawMessage, at place, network bool) (r protocol.ResolveRequest, err error) {
+	r = protocol.ResolveRequest{Source: protocol.Source{Config: config, Dir: at.dir}, Network: network, CacheReadOnly: true}
+	if at.confine != "" {
+		if r.Source.Confine, err = filepath.Abs(at.confine); err != nil {
+			return r, err
+		}
+	}
 	root, marked, err := openState(w.state)
 	if err != nil {
 		// Without a usable state directory, digests are not cached.
-		return r
+		return r, nil //nolint:nilerr // As the comment says.
 	}
 	r.Cache, r.CacheReadOnly = w.state, !marked || !w.remembers()
 	// The directory was only read.
 	_ = root.Close()
-	return r
+	return r, nil
 }
 
 // remembers reports whether digests are written to the state directory. If it is not writable, they are not: they only

@@ -38,7 +38,7 @@ func TestWeights(t *testing.T) {
 	})
 	w := &Workspace{digests: digests.New()}
 	names := func(m spec.Weights) string {
-		files, err := w.weights(t.Context(), &m, []string{t.TempDir(), dir})
+		files, err := w.weights(t.Context(), &m, []place{{dir: t.TempDir()}, {dir: dir}})
 		if err != nil {
 			return err.Error()
 		}
@@ -74,7 +74,7 @@ func TestUnsavedDigests(t *testing.T) {
 	time.Sleep(2100 * time.Millisecond) // Digests of recently changed files are not cached.
 	var log bytes.Buffer
 	w := &Workspace{state: state, options: Options{Remember: true}, digests: digests.Open(state), log: hclog.NewInterceptLogger(&hclog.LoggerOptions{Output: &log})}
-	if _, err := w.weights(t.Context(), &spec.Weights{Format: "gguf", Path: "a.gguf"}, []string{dir}); err != nil {
+	if _, err := w.weights(t.Context(), &spec.Weights{Format: "gguf", Path: "a.gguf"}, []place{{dir: dir}}); err != nil {
 		t.Fatal(err)
 	}
 	// A file cannot replace a directory.
@@ -94,12 +94,12 @@ func TestWeightsOfTheFirst(t *testing.T) {
 	writeFiles(t, second, map[string]string{"both.gguf": "second", "dir/config.json": "{}", "later.gguf": "second"})
 	w := &Workspace{digests: digests.New()}
 	for name, want := range map[string]string{"both.gguf": filepath.Join(first, "both.gguf"), "later.gguf": filepath.Join(second, "later.gguf")} {
-		files, err := w.weights(t.Context(), &spec.Weights{Format: "gguf", Path: name}, []string{first, second})
+		files, err := w.weights(t.Context(), &spec.Weights{Format: "gguf", Path: name}, []place{{dir: first}, {dir: second}})
 		if err != nil || len(files) != 1 || files[0].Path != want || files[0].Name != name {
 			t.Errorf("%s: %+v, %v; want %s", name, files, err, want)
 		}
 	}
-	if files, err := w.weights(t.Context(), &spec.Weights{Format: "safetensors", Path: "dir"}, []string{first, second}); err == nil || !strings.Contains(err.Error(), "config.json not found") {
+	if files, err := w.weights(t.Context(), &spec.Weights{Format: "safetensors", Path: "dir"}, []place{{dir: first}, {dir: second}}); err == nil || !strings.Contains(err.Error(), "config.json not found") {
 		t.Errorf("found %+v, %v", files, err)
 	}
 }
@@ -120,10 +120,38 @@ func TestRequest(t *testing.T) {
 	} {
 		w := &Workspace{state: test.state, options: Options{Remember: test.remember}}
 		for _, network := range []bool{true, false} {
-			r := w.request([]byte(`{"path":"a"}`), "/dir", network)
-			if r.Cache != test.cache || r.CacheReadOnly != test.readOnly || r.Network != network || r.Source.Dir != "/dir" || string(r.Source.Config) != `{"path":"a"}` {
+			r, err := w.request([]byte(`{"path":"a"}`), place{"/dir", "/confine"}, network)
+			if err != nil || r.Source.Confine != "/confine" || r.Cache != test.cache || r.CacheReadOnly != test.readOnly || r.Network != network || r.Source.Dir != "/dir" || string(r.Source.Config) != `{"path":"a"}` {
 				t.Errorf("%+v: %+v", test, r)
 			}
+		}
+	}
+}
+
+// Weights and tables that lead out of the directory of --confine are not read, whenever the link was made.
+func TestConfinedFiles(t *testing.T) {
+	top := t.TempDir()
+	writeFiles(t, top, map[string]string{"out/a.gguf": "secret", "out/config.json": "{}", "in/m/config.json": "{}", "in/b.gguf": "b"})
+	for name, target := range map[string]string{"a.gguf": "../out/a.gguf", "far": "../out", "m/x.safetensors": "../../out/a.gguf"} {
+		if err := os.Symlink(target, filepath.Join(top, "in", name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in := place{filepath.Join(top, "in"), filepath.Join(top, "in")}
+	w := &Workspace{Dir: in.dir, options: Options{Confine: in.confine}, digests: digests.New()}
+	for _, m := range []spec.Weights{{Format: "gguf", Path: "a.gguf"}, {Format: "safetensors", Path: "far"}, {Format: "safetensors", Path: "m"}} {
+		if files, err := w.weights(t.Context(), &m, []place{in}); err == nil || !strings.Contains(err.Error(), " is outside of the directory ") {
+			t.Errorf("%+v: %v, %v", m, files, err)
+		}
+	}
+	if _, err := w.weights(t.Context(), &spec.Weights{Format: "gguf", Path: "b.gguf"}, []place{in}); err != nil {
+		t.Error(err)
+	}
+	_, err := w.table(t.Context(), &spec.Scores{Path: "a.gguf", Protocol: "p"}, false, []place{in}, nil)
+	_, pinned := w.resolveTable(t.Context(), []byte(`{"path": "a.gguf"}`))
+	for _, err := range []error{err, pinned} {
+		if err == nil || !strings.Contains(err.Error(), " is outside of the directory ") {
+			t.Errorf("a table: %v", err)
 		}
 	}
 }

@@ -197,8 +197,10 @@ func (x *ProviderDescription) GetCapabilities() []string {
 type Source struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// JSON.
-	Config        []byte `protobuf:"bytes,1,opt,name=config,proto3" json:"config,omitempty"`
-	Dir           string `protobuf:"bytes,2,opt,name=dir,proto3" json:"dir,omitempty"`
+	Config []byte `protobuf:"bytes,1,opt,name=config,proto3" json:"config,omitempty"`
+	Dir    string `protobuf:"bytes,2,opt,name=dir,proto3" json:"dir,omitempty"`
+	// The directory outside of which no local file may be read, or empty.
+	Confine       string `protobuf:"bytes,3,opt,name=confine,proto3" json:"confine,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -243,6 +245,13 @@ func (x *Source) GetConfig() []byte {
 func (x *Source) GetDir() string {
 	if x != nil {
 		return x.Dir
+	}
+	return ""
+}
+
+func (x *Source) GetConfine() string {
+	if x != nil {
+		return x.Confine
 	}
 	return ""
 }
@@ -1833,10 +1842,11 @@ const file_plugin_proto_rawDesc = "" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
 	"\x06schema\x18\x03 \x01(\tR\x06schema\x12 \n" +
 	"\venvironment\x18\x04 \x03(\tR\venvironment\x12\"\n" +
-	"\fcapabilities\x18\x05 \x03(\tR\fcapabilities\"2\n" +
+	"\fcapabilities\x18\x05 \x03(\tR\fcapabilities\"L\n" +
 	"\x06Source\x12\x16\n" +
 	"\x06config\x18\x01 \x01(\fR\x06config\x12\x10\n" +
-	"\x03dir\x18\x02 \x01(\tR\x03dir\"\x9d\x01\n" +
+	"\x03dir\x18\x02 \x01(\tR\x03dir\x12\x18\n" +
+	"\aconfine\x18\x03 \x01(\tR\aconfine\"\x9d\x01\n" +
 	"\x0eResolveRequest\x123\n" +
 	"\x06source\x18\x01 \x01(\v2\x1b.surprisal.plugin.v1.SourceR\x06source\x12\x18\n" +
 	"\anetwork\x18\x02 \x01(\bR\anetwork\x12\x14\n" +

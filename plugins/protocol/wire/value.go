@@ -63,11 +63,11 @@ func ToReadRequest(r *pluginpb.ReadRequest) protocol.ReadRequest {
 }
 
 func fromSource(s protocol.Source) *pluginpb.Source {
-	return &pluginpb.Source{Config: s.Config, Dir: s.Dir}
+	return &pluginpb.Source{Config: s.Config, Dir: s.Dir, Confine: s.Confine}
 }
 
 func toSource(s *pluginpb.Source) protocol.Source {
-	return protocol.Source{Config: s.GetConfig(), Dir: s.GetDir()}
+	return protocol.Source{Config: s.GetConfig(), Dir: s.GetDir(), Confine: s.GetConfine()}
 }
 
 // FromResolution converts a resolution to its message.

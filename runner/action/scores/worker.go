@@ -64,7 +64,7 @@ func fetch(ctx context.Context, at localSettings, want, dir string) (_ string, e
 		location = filepath.Join(at.Dir, location)
 		local = location
 	}
-	digest, _, err := store.CopyObject(ctx, copied, location)
+	digest, _, err := store.CopyObject(ctx, copied, location, "")
 	if err != nil {
 		return "", err
 	}
