@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"unicode/utf8"
 
 	"github.com/bmatcuk/doublestar/v4"
 	"gocloud.dev/blob"
@@ -191,6 +192,11 @@ func (s *set) resolve(ctx context.Context, where Location, known *digests.Cache)
 	if where.SHA256 != "" && len(s.entries) != 1 {
 		return nil, sdk.Invalid("path %q matches %d files, but sha256 pins one; omit sha256: the plan holds the digest of "+
 			"every local file, and the lock file that of every remote one", where.Path, len(s.entries))
+	}
+	for _, e := range s.entries {
+		if !utf8.ValidString(e.name) {
+			return nil, sdk.Invalid("%s: the name of the file is not valid UTF-8; rename it, or use a path that does not match it", e.label)
+		}
 	}
 	files := make([]protocol.File, len(s.entries))
 	group, groupCtx := errgroup.WithContext(ctx)

@@ -786,3 +786,13 @@ func TestGlobEnds(t *testing.T) {
 		}
 	}
 }
+
+// A file whose name is not valid UTF-8 cannot be named in a plan.
+func TestNameThatIsNotUTF8(t *testing.T) {
+	dir := sourcetest.Dir(t, map[string]string{"a.txt": "a", "b\xff.txt": "b"})
+	_, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: sourcetest.Source(dir, pathConfig(t, "*.txt"))})
+	want := dir + `/b\xff.txt: the name of the file is not valid UTF-8; rename it, or use a path that does not match it`
+	if err == nil || err.Error() != want || protocol.KindOf(err) != protocol.InvalidInput {
+		t.Errorf("error %v of kind %q, want %q", err, protocol.KindOf(err), want)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -86,6 +87,9 @@ func (w *Workspace) modelFile(ctx context.Context, path, confined string) (m pro
 		return m, err
 	}
 	m.Name = filepath.Base(path)
+	if !utf8.ValidString(m.Path) {
+		return m, invalid("path %q is not valid UTF-8; rename the file or its directory", m.Path)
+	}
 	f, err := confine.Open(confined, path)
 	if err != nil {
 		return m, err
@@ -98,6 +102,9 @@ func (w *Workspace) modelFile(ctx context.Context, path, confined string) (m pro
 // request returns the request to a provider to resolve a source in a place.
 func (w *Workspace) request(config json.RawMessage, at place, network bool) (r protocol.ResolveRequest, err error) {
 	r = protocol.ResolveRequest{Source: protocol.Source{Config: config, Dir: at.dir}, Network: network, CacheReadOnly: true}
+	if !utf8.ValidString(at.dir) {
+		return r, invalid("the path of the directory %q is not valid UTF-8; rename or move it", at.dir)
+	}
 	if at.confine != "" {
 		if r.Source.Confine, err = filepath.Abs(at.confine); err != nil {
 			return r, err

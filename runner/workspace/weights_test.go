@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"surprisal.dev/plugins/digests"
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/spec"
 )
 
@@ -152,6 +153,20 @@ func TestConfinedFiles(t *testing.T) {
 	for _, err := range []error{err, pinned} {
 		if err == nil || !strings.Contains(err.Error(), " is outside of the directory ") {
 			t.Errorf("a table: %v", err)
+		}
+	}
+}
+
+// A plugin cannot be told a path that is not valid UTF-8.
+func TestPathsThatAreNotUTF8(t *testing.T) {
+	dir := t.TempDir()
+	writeFiles(t, dir, map[string]string{"m/config.json": "{}", "m/x\xff.safetensors": ""})
+	w := &Workspace{digests: digests.New()}
+	_, weights := w.weights(t.Context(), &spec.Weights{Format: "safetensors", Path: "m"}, []place{{dir: dir}})
+	_, request := w.request(nil, place{dir: dir + "/\xff"}, false)
+	for _, err := range []error{weights, request} {
+		if protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), `\xff`) || !strings.Contains(err.Error(), "is not valid UTF-8; rename") {
+			t.Errorf("error %v of kind %q", err, protocol.KindOf(err))
 		}
 	}
 }

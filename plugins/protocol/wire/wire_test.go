@@ -403,7 +403,7 @@ func TestErrorsCross(t *testing.T) {
 }
 
 func TestValuesCross(t *testing.T) {
-	source := protocol.Source{Config: []byte(`{"a":1}`), Dir: "dir"}
+	source := protocol.Source{Config: []byte(`{"a":1}`), Dir: "dir", Confine: "/c"}
 	resolution := protocol.Resolution{
 		Parameters: []byte(`{}`), Files: []protocol.File{{Name: "n", Digest: "sha256:0", Bytes: 3, Compressed: true}, {Name: "m"}}, Revision: "r", Local: true,
 	}
