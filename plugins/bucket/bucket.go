@@ -15,7 +15,6 @@ import (
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/gcsblob"
 	"gocloud.dev/blob/s3blob"
-	"gocloud.dev/gcp"
 
 	"surprisal.dev/plugins/protocol"
 )
@@ -68,9 +67,9 @@ func Open(ctx context.Context, scheme, name, options string, origin Origin) (*bl
 	u := &url.URL{Scheme: scheme, Host: name, RawQuery: options}
 	var b *blob.Bucket
 	if scheme == gcsblob.Scheme {
-		b, err = google(ctx, u)
+		b, err = Google(ctx, u)
 	} else {
-		b, err = new(s3blob.URLOpener).OpenBucketURL(ctx, u)
+		b, err = Amazon(ctx, u, func(*http.Transport) {})
 	}
 	if err != nil {
 		return nil, invalid("%s: %v", where, err)
@@ -129,21 +128,3 @@ func userAllows(endpoint *url.URL) bool {
 }
 
 func same(a, b *url.URL) bool { return a.Scheme == b.Scheme && strings.EqualFold(a.Host, b.Host) }
-
-// google opens a bucket with Google's application default credentials, which it looks up now. If there are none,
-// gocloud.dev's own opener prints a warning on standard output.
-func google(ctx context.Context, u *url.URL) (*blob.Bucket, error) {
-	opener := gcsblob.URLOpener{Client: &gcp.HTTPClient{Client: http.Client{Transport: gcp.DefaultTransport()}}}
-	anonymous, _ := strconv.ParseBool(u.Query().Get("anonymous")) // a value that is not a boolean is rejected below
-	if os.Getenv("STORAGE_EMULATOR_HOST") == "" && !anonymous {
-		credentials, err := gcp.DefaultCredentials(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("no credentials: %w; run gcloud auth application-default login, set GOOGLE_APPLICATION_CREDENTIALS, "+
-				"or read a public bucket without: ?anonymous=true", err)
-		}
-		if opener.Client, err = gcp.NewHTTPClient(gcp.DefaultTransport(), gcp.CredentialsTokenSource(credentials)); err != nil {
-			return nil, err
-		}
-	}
-	return opener.OpenBucketURL(ctx, u)
-}

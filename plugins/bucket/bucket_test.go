@@ -214,3 +214,38 @@ func TestOfUser(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A redirect is an error that names the addresses: the other address gets no request and no credentials.
+func TestRedirects(t *testing.T) {
+	offline(t)
+	for _, status := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
+		other := listen(t)
+		asked := 0
+		first := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked++
+			http.Redirect(w, r, other.URL+"/stolen?key=secret", status)
+		}))
+		t.Cleanup(first.Close)
+		t.Setenv("STORAGE_EMULATOR_HOST", strings.TrimPrefix(first.URL, "http://"))
+		for scheme, options := range map[string]string{
+			"s3": "region=eu-west-1&use_path_style=true&endpoint=" + url.QueryEscape(first.URL), "gs": "",
+		} {
+			asked, other.requests = 0, 0
+			b, err := bucket.Open(t.Context(), scheme, "data", options, bucket.FromUser)
+			if err != nil {
+				t.Fatal(err)
+			}
+			content, err := b.ReadAll(t.Context(), "b.txt")
+			want := first.URL + " answers with a redirect to " + other.URL + " (status "
+			if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "redirects are not followed") || strings.Contains(err.Error(), "secret") {
+				t.Errorf("%s, %d: content %q, error %v; want %q", scheme, status, content, err, want)
+			}
+			if other.requests > 0 || asked != 1 {
+				t.Errorf("%s, %d: %d requests, and %d to the other address", scheme, status, asked, other.requests)
+			}
+			if err := b.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}

@@ -15,14 +15,13 @@ import (
 	"sync"
 	"time"
 
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/gcsblob"
 	"gocloud.dev/blob/memblob"
 	"gocloud.dev/blob/s3blob"
 	"gocloud.dev/gcerrors"
-	"gocloud.dev/gcp"
+
+	buckets "surprisal.dev/plugins/bucket"
 )
 
 // bucket keeps objects in a bucket of gocloud.dev/blob.
@@ -153,44 +152,14 @@ const connections = lookups
 type amazonOpener struct{}
 
 func (amazonOpener) OpenBucketURL(ctx context.Context, u *url.URL) (*blob.Bucket, error) {
-	var opener s3blob.URLOpener
-	b, err := opener.OpenBucketURL(ctx, u)
-	if err != nil {
-		return nil, err
-	}
-	var client *s3.Client
-	if !b.As(&client) {
-		return b, nil
-	}
-	o := client.Options()
-	// Not all servers store checksums, and blobs are compared with their digests anyway.
-	o.DisableLogOutputChecksumValidationSkipped = true
-	if h, ok := o.HTTPClient.(*awshttp.BuildableClient); ok {
-		o.HTTPClient = h.WithTransportOptions(func(t *http.Transport) {
-			t.MaxIdleConns, t.MaxIdleConnsPerHost = connections, connections
-		})
-	}
-	if err := b.Close(); err != nil {
-		return nil, err
-	}
-	return s3blob.OpenBucket(ctx, s3.New(o), u.Host, &opener.Options)
+	return buckets.Amazon(ctx, u, func(t *http.Transport) { t.MaxIdleConns, t.MaxIdleConnsPerHost = connections, connections })
 }
 
 // googleOpener finds Google's application default credentials only when a gs URL is opened.
 type googleOpener struct{}
 
 func (googleOpener) OpenBucketURL(ctx context.Context, u *url.URL) (*blob.Bucket, error) {
-	opener := gcsblob.URLOpener{Client: &gcp.HTTPClient{Client: http.Client{Transport: gcp.DefaultTransport()}}}
-	if os.Getenv("STORAGE_EMULATOR_HOST") == "" && u.Query().Get("anonymous") != "true" {
-		credentials, err := gcp.DefaultCredentials(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if opener.Client, err = gcp.NewHTTPClient(gcp.DefaultTransport(), gcp.CredentialsTokenSource(credentials)); err != nil {
-			return nil, err
-		}
-	}
-	return opener.OpenBucketURL(ctx, u)
+	return buckets.Google(ctx, u)
 }
 
 func (k *bucket) base() string             { return k.name }
