@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"unicode/utf16"
@@ -8,8 +9,11 @@ import (
 )
 
 // VisibleJSON returns an equivalent JSON document in which strings escape the characters that Visible escapes, even
-// where JSON does not require it.
+// where JSON does not require it. They also escape a character of each command to a CI system; see WithoutCommands.
 func VisibleJSON(document []byte) []byte {
+	if bytes.Contains(document, []byte("##")) {
+		document = commandInside.ReplaceAll(document, []byte(`#\u0023$1`))
+	}
 	if Visible(string(document)) == string(document) {
 		return document
 	}

@@ -10,6 +10,9 @@ func TestVisibleJSON(t *testing.T) {
 		"plain ☃":       "{\n \"a\":\"plain ☃\"}",
 		"a\x7f\u0085b":  "{\n \"a\":\"a\\u007f\\u0085b\"}",
 		"\u202ex\u2066": "{\n \"a\":\"\\u202ex\\u2066\"}",
+		"##[group]x":    "{\n \"a\":\"#\\u0023[group]x\"}",
+		"###vso[a] ##[": "{\n \"a\":\"##\\u0023vso[a] #\\u0023[\"}",
+		"# ## [a] #[b]": "{\n \"a\":\"# ## [a] #[b]\"}",
 		"\U000e0001":    "{\n \"a\":\"\\udb40\\udc01\"}",
 	} {
 		got := VisibleJSON([]byte("{\n \"a\":\"" + text + "\"}"))

@@ -4,15 +4,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+
+	"surprisal.dev/plugins/protocol"
 )
 
-// WriteJSON writes v to a file as indented JSON.
+// WriteJSON writes v to a file as indented JSON. Its strings control neither a terminal nor a CI system; see
+// protocol.VisibleJSON.
 func WriteJSON(path string, v any) error {
 	data, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return os.WriteFile(path, append(data, '\n'), 0o644)
+	return os.WriteFile(path, append(protocol.VisibleJSON(data), '\n'), 0o644)
 }
 
 // ReadJSON reads a JSON file into v.

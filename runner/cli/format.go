@@ -42,8 +42,7 @@ func (a *app) printJSON(v any) error {
 // printJSONText prints JSON. It escapes hidden characters and commands to CI systems in strings; their values stay the
 // same.
 func (a *app) printJSONText(document []byte) error {
-	visible := commandInside.ReplaceAll(protocol.VisibleJSON(document), []byte(`#\u0023$1`))
-	_, err := a.stdout.data().Write(visible)
+	_, err := a.stdout.data().Write(protocol.VisibleJSON(document))
 	return err
 }
 

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"reflect"
-	"regexp"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -117,7 +116,7 @@ func (o *output) endLine() { o.emit("\n") }
 func (o *output) emit(end string) {
 	o.settle()
 	if o.err == nil && len(o.line)+len(end) > 0 {
-		o.line = append(withoutCommands(o.line), end...)
+		o.line = append(protocol.WithoutCommands(o.line), end...)
 		_, o.err = o.to.Write(o.line)
 	}
 	o.line = o.line[:0]
@@ -191,21 +190,6 @@ func visibleLine(s string) string {
 		parts[i] = protocol.Visible(part)
 	}
 	return strings.Join(parts, "\t")
-}
-
-// GitHub obeys lines that begin with "::", after white space and colors, and "##[" anywhere in a line. Azure Pipelines
-// obeys "##vso[", and TeamCity "##teamcity[".
-var (
-	commandAtStart = regexp.MustCompile(`^((?:\x1b\[[0-9;]*m|[\s\p{Z}])*:):`)
-	commandInside  = regexp.MustCompile(`##([A-Za-z]*\[)`)
-)
-
-// withoutCommands inserts a backslash into text that a CI system would obey as a command.
-func withoutCommands(line []byte) []byte {
-	if !bytes.Contains(line, []byte("::")) && !bytes.Contains(line, []byte("##")) {
-		return line
-	}
-	return commandInside.ReplaceAll(commandAtStart.ReplaceAll(line, []byte(`$1\:`)), []byte(`#\#$1`))
 }
 
 // color is the ANSI code of a color.

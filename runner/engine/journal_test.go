@@ -146,15 +146,15 @@ func TestJournalFigures(t *testing.T) {
 func TestJournalIsVisible(t *testing.T) {
 	dir := t.TempDir()
 	j := newJournal(t, dir)
-	j.Observe(Event{Time: time.Now(), Action: &plan.Action{Name: "a\u202e\x1b"}, State: plan.Failed, Err: errors.New("\u2066")})
+	j.Observe(Event{Time: time.Now(), Action: &plan.Action{Name: "a\u202e\x1b##[group]"}, State: plan.Failed, Err: errors.New("\u2066")})
 	if err := j.Close("failed"); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(filepath.Join(dir, JournalFile))
-	if err != nil || strings.ContainsAny(string(data), "\u202e\u2066\x1b") {
+	if err != nil || strings.ContainsAny(string(data), "\u202e\u2066\x1b") || strings.Contains(string(data), "##[") {
 		t.Errorf("got %q, %v", data, err)
 	}
-	if r := readJournal(t, dir); len(r.Entries) != 1 || r.Entries[0].Action != "a\u202e\x1b" || r.Entries[0].Error != "\u2066" {
+	if r := readJournal(t, dir); len(r.Entries) != 1 || r.Entries[0].Action != "a\u202e\x1b##[group]" || r.Entries[0].Error != "\u2066" {
 		t.Errorf("got %+v", r.Entries)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"surprisal.dev/internal/confine"
+	"surprisal.dev/plugins/protocol"
 )
 
 // LockFile is the file in an experiment directory that records the resolutions of its sources. Users commit it.
@@ -215,7 +216,7 @@ func (l *Lock) Write(dir string) (err error) {
 			err = errors.Join(err, os.Remove(f.Name()))
 		}
 	}()
-	_, err = f.Write(b.Bytes())
+	_, err = f.Write(protocol.VisibleJSON(b.Bytes()))
 	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/store"
@@ -72,7 +73,7 @@ func describe(r *store.Record, dir string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(os.WriteFile(filepath.Join(dir, store.Sidecar), append(data, '\n'), 0o644), os.Chmod(dir, 0o755))
+	return errors.Join(os.WriteFile(filepath.Join(dir, store.Sidecar), append(protocol.VisibleJSON(data), '\n'), 0o644), os.Chmod(dir, 0o755))
 }
 
 // labels returns the labels of an action in the current spec.

@@ -2,6 +2,7 @@ package gap
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"reflect"
 	"strconv"
 
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/artifact"
 )
 
@@ -185,23 +187,28 @@ func (s *Summary) write(dir string) error {
 		writeTable(dir, "segments", segments),
 		writeTable(dir, "literals", literals),
 		writeFile(dir, "summary.json", func(w io.Writer) error {
-			return jsonEncoder(w, "  ").Encode(s)
+			return encodeJSON(w, "  ", s)
 		}),
 		writeFile(dir, "worst_documents.jsonl", func(w io.Writer) error {
-			lines := jsonEncoder(w, "")
 			return s.TopDocuments.each(func(direction string, rank int, row Document) error {
-				return lines.Encode(rankedDocument{direction, rank, row})
+				return encodeJSON(w, "", rankedDocument{direction, rank, row})
 			})
 		}),
 		writeFile(dir, "report.md", s.report),
 	)
 }
 
-func jsonEncoder(w io.Writer, indent string) *json.Encoder {
-	e := json.NewEncoder(w)
+// encodeJSON writes a value and a line break. Text of datasets controls neither a terminal nor a CI system.
+func encodeJSON(w io.Writer, indent string, v any) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", indent)
-	return e
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(protocol.VisibleJSON(b.Bytes()))
+	return err
 }
 
 func writeFile(dir, name string, fill func(io.Writer) error) error {

@@ -72,7 +72,7 @@ func (s *Summary) report(w io.Writer) error {
 				return []string{quote(r.Dataset), quote(r.Shard + ":" + strconv.FormatInt(r.Row, 10)), number(r.Bytes), decimal(r.ABPB), decimal(r.BBPB), signed(r.GapBPB), bits(r.DeltaBits), quote(worst), quote(r.Preview)}
 			})
 	}
-	_, err := io.WriteString(w, out.String())
+	_, err := io.WriteString(w, protocol.TextWithoutCommands(out.String()))
 	return err
 }
 
@@ -126,7 +126,8 @@ func writeRows(out *strings.Builder, title string, heads []string, n int, row fu
 }
 
 // quote returns text from a dataset or a spec as a code span. Nothing in it is Markdown, HTML, a link, a mention or an
-// emoji in GitHub's flavor, and invisible characters are escaped.
+// emoji in GitHub's flavor, and invisible characters are escaped. The report as a whole
+// breaks up commands to CI systems.
 func quote(s string) string {
 	s = protocol.Visible(s)
 	if s == "" {

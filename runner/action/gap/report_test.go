@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"surprisal.dev/runner/artifact"
+
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/extension"
 )
@@ -114,5 +116,31 @@ func TestReport(t *testing.T) {
 		if !strings.Contains(rendered, want) {
 			t.Errorf("the rendered report lacks %s:\n%.3000s", want, rendered)
 		}
+	}
+}
+
+// No file of text that people show in a CI system has commands to that system, and JSON files keep the values.
+func TestNoCommands(t *testing.T) {
+	const name = "##vso[task.x]\u202e\u009b"
+	a, b := sides(t, doc{dataset: name, shard: name, text: "##[group]x ##vso[y]", a: []float64{2}, b: []float64{1}, tags: []string{name}})
+	a.Name, b.Name = name, "b"
+	out := t.TempDir()
+	if _, err := Compare(t.Context(), a, b, out, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{
+		"report.md": `#\#vso[task.x]`, "summary.json": `#\u0023vso[task.x]\u202e\u009b`, "worst_documents.jsonl": `#\u0023vso[task.x]\u202e\u009b`,
+	} {
+		data, err := os.ReadFile(filepath.Join(out, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(data), want) || regexp.MustCompile(`##[A-Za-z]*\[|[\x{202e}\x{9b}]`).Match(data) {
+			t.Errorf("%s: want %s and nothing live in\n%s", file, want, data)
+		}
+	}
+	var s Summary
+	if err := artifact.ReadJSON(filepath.Join(out, "summary.json"), &s); err != nil || s.ModelA != name {
+		t.Errorf("got the model %q, %v", s.ModelA, err)
 	}
 }

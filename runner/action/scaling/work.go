@@ -170,7 +170,7 @@ func (s *Summary) markdown() string {
 			row(cells)
 		}
 	}
-	return b.String()
+	return protocol.TextWithoutCommands(b.String())
 }
 
 func (s *Summary) writeCSV(path string) (err error) {
