@@ -169,3 +169,14 @@ func TestLimitsOn(t *testing.T) {
 		}
 	}
 }
+
+// The name of a file stays within its line.
+func TestPositionStaysInItsLine(t *testing.T) {
+	e := Errors{{Pos: Position{"a\n::error::b.cue", 3, 1}, Path: "x\ny", Message: "bad"}}
+	if got, want := e.Error(), `a\n::error::b.cue:3:1: x\ny: bad`; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := (Position{File: "a\nb"}).String(), `a\nb`; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

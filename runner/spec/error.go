@@ -88,14 +88,15 @@ type Warning Error
 func (w Warning) String() string { return line(w.Pos, w.Path, w.Message) }
 
 func (p Position) String() string {
+	// The name of a file may have any character, even a line break.
 	if p.Line == 0 {
-		return p.File
+		return protocol.Visible(p.File)
 	}
-	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+	return fmt.Sprintf("%s:%d:%d", protocol.Visible(p.File), p.Line, p.Column)
 }
 
 func line(p Position, path, message string) string {
-	parts := slices.DeleteFunc([]string{p.String(), path, message}, func(s string) bool { return s == "" })
+	parts := slices.DeleteFunc([]string{p.String(), protocol.Visible(path), message}, func(s string) bool { return s == "" })
 	lines := strings.Split(strings.Join(parts, ": "), "\n")
 	for i, text := range lines {
 		lines[i] = protocol.Visible(text)

@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"surprisal.dev/internal/filelock"
+	"surprisal.dev/plugins/protocol"
 )
 
 // Sidecar is the name of the file in an exported artifact that contains its record.
@@ -26,7 +27,7 @@ const Sidecar = ".artifact"
 func (s *Store) Export(ctx context.Context, r *Record, dir string) error {
 	err := s.exportNew(ctx, r, dir)
 	if err != nil {
-		return fmt.Errorf("export %s to %s: %w", r.Name, dir, explain(err))
+		return fmt.Errorf("export %s to %s: %w", protocol.Visible(r.Name), dir, explain(err))
 	}
 	return nil
 }
@@ -52,7 +53,7 @@ func (s *Store) exportNew(ctx context.Context, r *Record, dir string) (err error
 func (s *Store) ExportTo(ctx context.Context, r *Record, root *os.Root, name string) error {
 	x := &export{s: s, r: r, root: root, name: name, replaces: true}
 	if err := x.do(ctx); err != nil {
-		return fmt.Errorf("export %s to %s: %w", r.Name, filepath.Join(root.Name(), filepath.FromSlash(name)), explain(err))
+		return fmt.Errorf("export %s to %s: %w", protocol.Visible(r.Name), filepath.Join(root.Name(), filepath.FromSlash(name)), explain(err))
 	}
 	return nil
 }

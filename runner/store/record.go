@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"surprisal.dev/plugins/protocol"
 )
 
 // File is a file of an artifact.
@@ -213,7 +215,7 @@ type absent struct {
 }
 
 func (a *absent) Error() string {
-	return fmt.Sprintf("%s, the output %s, does not exist", a.where, a.file.Name)
+	return fmt.Sprintf("%s, the output %s, does not exist", a.where, protocol.Visible(a.file.Name))
 }
 
 // missing fails with absent or damage if a blob does not exist with its size.
@@ -273,7 +275,7 @@ func (s *Store) Records(ctx context.Context) iter.Seq2[*Record, error] {
 // PutRecord needs a lease. The lease's run then refers to the action, even if it is killed.
 func (s *Store) PutRecord(ctx context.Context, r *Record) (*Record, error) {
 	if err := r.check(); err != nil {
-		return nil, fmt.Errorf("action %s: %w", r.Name, err)
+		return nil, fmt.Errorf("action %s: %w", protocol.Visible(r.Name), err)
 	}
 	holds := []string{r.Key}
 	for _, f := range r.Outputs {
@@ -290,18 +292,18 @@ func (s *Store) PutRecord(ctx context.Context, r *Record) (*Record, error) {
 		return s.b.stat(ctx, name)
 	}
 	if err := s.missing(ctx, r.Outputs, stat); err != nil {
-		return nil, fmt.Errorf("action %s: %w; put it first", r.Name, err)
+		return nil, fmt.Errorf("action %s: %w; put it first", protocol.Visible(r.Name), err)
 	}
 	data, err := encode(r)
 	if err != nil {
-		return nil, fmt.Errorf("action %s: %w", r.Name, err)
+		return nil, fmt.Errorf("action %s: %w", protocol.Visible(r.Name), err)
 	}
 	if err := s.write(ctx, noteName(l.run, r.Key), nil); err != nil {
 		return nil, err
 	}
 	if s.b.local() == nil {
 		if err := l.pack.add(r.Key, data); err != nil {
-			return nil, fmt.Errorf("action %s: %w", r.Name, err)
+			return nil, fmt.Errorf("action %s: %w", protocol.Visible(r.Name), err)
 		}
 	}
 	err = s.b.create(ctx, recordName(r.Key), data)

@@ -403,7 +403,7 @@ func TestDamagedManifests(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ name, content, want string }{
-		{"runs/r.json", `{"id":"other"}`, `it contains run "other"`}, {"runs/r.json", `{"id":"r","actions":[{"name":"a"},{"name":"b","key":"zz"}]}`, `action b has key "zz"`},
+		{"runs/r.json", `{"id":"other"}`, `it contains run "other"`}, {"runs/r.json", `{"id":"r","actions":[{"name":"a"},{"name":"b\n::error::x","key":"zz"}]}`, `action "b\n::error::x" has key "zz"`},
 		{"tags/t.json", "{", "unexpected end"}, {"tags/t.json", `{"run":""}`, `it refers to run ""`},
 	} {
 		before := map[string]string{"runs/r.json": `{"id":"r","actions":[]}`, "tags/t.json": `{"run":"r"}`}

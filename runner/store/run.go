@@ -48,7 +48,7 @@ func (s *Store) PutRun(ctx context.Context, r Run) error {
 	for _, a := range r.Actions {
 		if a.Key != "" {
 			if err := checkKey(a.Key); err != nil {
-				return fmt.Errorf("run %s: action %s: %w", r.ID, a.Name, err)
+				return fmt.Errorf("run %s: action %q: %w", r.ID, a.Name, err)
 			}
 			named[a.Key] = true
 		}
@@ -104,7 +104,7 @@ func (s *Store) GetRun(ctx context.Context, id string) (Run, error) {
 	}
 	for _, a := range r.Actions {
 		if a.Key != "" && !isHex64(a.Key) {
-			return Run{}, &badManifest{s.b.where(runName(id)), fmt.Sprintf("action %s has key %q", a.Name, a.Key)}
+			return Run{}, &badManifest{s.b.where(runName(id)), fmt.Sprintf("action %q has key %q", a.Name, a.Key)}
 		}
 	}
 	return r, nil

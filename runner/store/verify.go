@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
+
+	"surprisal.dev/plugins/protocol"
 )
 
 // Problem is a problem in a store.
@@ -175,7 +177,7 @@ func (v *verification) records(ctx context.Context) error {
 			size, err := v.s.b.stat(ctx, blobName(f.Digest))
 			switch {
 			case errors.Is(err, fs.ErrNotExist):
-				v.add(o.name, fmt.Sprintf("output %s (%s) does not exist", f.Name, f.Digest), "run again to repeat the action that made it")
+				v.add(o.name, fmt.Sprintf("output %s (%s) does not exist", protocol.Visible(f.Name), f.Digest), "run again to repeat the action that made it")
 			case err != nil:
 				return err
 			case size != f.Bytes:

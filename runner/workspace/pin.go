@@ -175,15 +175,15 @@ func changed(pinned, now protocol.Resolution) string {
 		digest, ok := before[f.Name]
 		switch {
 		case !ok:
-			return fmt.Sprintf("the file %s was added", f.Name)
+			return fmt.Sprintf("the file %s was added", protocol.Visible(f.Name))
 		case digest != f.Digest:
-			return fmt.Sprintf("the file %s changed from %s to %s", f.Name, digest, f.Digest)
+			return fmt.Sprintf("the file %s changed from %s to %s", protocol.Visible(f.Name), digest, f.Digest)
 		}
 		delete(before, f.Name)
 	}
 	for _, f := range pinned.Files {
 		if _, left := before[f.Name]; left {
-			return fmt.Sprintf("the file %s was removed", f.Name)
+			return fmt.Sprintf("the file %s was removed", protocol.Visible(f.Name))
 		}
 	}
 	return ""

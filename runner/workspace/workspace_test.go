@@ -754,3 +754,18 @@ func TestOpenRefuses(t *testing.T) {
 		t.Errorf("no run: found error %v", err)
 	}
 }
+
+// The name of a file at a revision stays within its line.
+func TestPlanAtNames(t *testing.T) {
+	t.Parallel()
+	f := newDirectory(t)
+	f.git("init", "--quiet")
+	const name = "bad\n::error::planted.cue"
+	f.write(name, "package mistaken\n\nx: 1 &\n")
+	f.commit("first")
+	f.remove(name)
+	_, err := f.open().PlanAt(t.Context(), "HEAD")
+	if err == nil || !strings.Contains(err.Error(), `bad\n::error::planted.cue`) || strings.Contains(err.Error(), name) {
+		t.Errorf("error %v", err)
+	}
+}

@@ -76,7 +76,7 @@ func (c *Copy) write(ctx context.Context, what, advice string) (err error) {
 	}
 	for i, size := range sizes {
 		if size < 0 {
-			return fmt.Errorf("%s: its content is missing from the repository; fetch it with git", files[i].name)
+			return fmt.Errorf("%s: its content is missing from the repository; fetch it with git", protocol.Visible(files[i].name))
 		}
 		// The sum cannot overflow: the sizes so far are below the limit.
 		if t.bytes += size; t.bytes > maxBytes {
@@ -138,7 +138,7 @@ func (t *Tree) sizes(ctx context.Context, files []*file) ([]int64, error) {
 	return sizes, t.git.stream(ctx, ids(files), func(out *bufio.Reader) (err error) {
 		for i, f := range files {
 			if sizes[i], err = header(out, f); err != nil {
-				return fmt.Errorf("%s: %w", f.name, err)
+				return fmt.Errorf("%s: %w", protocol.Visible(f.name), err)
 			}
 		}
 		return nil
@@ -163,7 +163,7 @@ func (t *Tree) contents(ctx context.Context, files []*file, each func(f *file, c
 				_, err = out.Discard(1) // the line break
 			}
 			if err != nil {
-				return fmt.Errorf("%s: %w", f.name, err)
+				return fmt.Errorf("%s: %w", protocol.Visible(f.name), err)
 			}
 		}
 		return nil
