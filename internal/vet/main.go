@@ -1,7 +1,7 @@
-// Command vet checks packages as go vet does, for the platform that GOOS and GOARCH name, from source alone.
+// Command vet checks packages like go vet, for the platform of GOOS and GOARCH, from source only.
 //
-// go vet compiles what the packages depend on first. For another platform than that of the tests these are minutes of work
-// of which nothing else has a use.
+// go vet first compiles the dependencies of the packages. For a platform other than that of the tests, this takes minutes
+// and is not used by anything else.
 package main
 
 import (
@@ -31,9 +31,9 @@ func main() {
 	}
 }
 
-// check returns the problems of packages and their tests, or why they cannot be checked.
+// check returns the problems of packages and their tests, or an error if they cannot be checked.
 func check(c *packages.Config, patterns ...string) (problems []string, err error) {
-	// The packages that a package imports are read as well, for what vet must know of their functions.
+	// Imported packages are also read, because vet needs facts about their functions.
 	c.Mode, c.Tests = packages.LoadAllSyntax, true
 	loaded, err := packages.Load(c, patterns...)
 	if err != nil {

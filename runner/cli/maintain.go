@@ -58,7 +58,7 @@ func (a *app) verify(ctx context.Context, w *workspace.Workspace, o workspace.Re
 		}
 	} else {
 		for _, p := range report.Problems {
-			writef(a.stdout, "%s: %s; %s\n", p.Path, p.Found, p.Do)
+			writef(a.stdout, "%s: %s; %s\n", p.Path, p.Problem, p.Fix)
 		}
 		if o.Count > 0 || len(o.Actions) > 0 {
 			writef(a.stdout, "%s executed again, seed %d\n", count(len(report.Redone), "action"), o.Seed)

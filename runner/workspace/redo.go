@@ -105,7 +105,7 @@ func (w *Workspace) redo(ctx context.Context, a *plan.Action, pool *host.Pool) (
 	if err != nil {
 		return nil, err
 	}
-	made, err := w.worker(pool).Again(ctx, job)
+	made, err := w.worker(pool).Redo(ctx, job)
 	if err != nil {
 		return nil, err
 	}
@@ -121,8 +121,8 @@ func (w *Workspace) redo(ctx context.Context, a *plan.Action, pool *host.Pool) (
 	}
 	return &store.Problem{
 		Path: a.Name,
-		Found: fmt.Sprintf("executed again, the action gives another %s than its record %s, which was computed by %s",
+		Problem: fmt.Sprintf("executed again, the action gives another %s than its record %s, which was computed by %s",
 			strings.Join(differ, ", "), a.Key, strings.Join(by, " and ")),
-		Do: "unless a different processor explains that, the record is forged: remove the action " + a.Key + " and run again",
+		Fix: "unless a different processor explains that, the record is forged: remove the action " + a.Key + " and run again",
 	}, nil
 }

@@ -17,7 +17,7 @@ import (
 	"surprisal.dev/runner/spec"
 )
 
-// The memory of reading documents is that of the largest of them; here the provider reads in the same process.
+// The memory of reading documents is proportional to the largest. Here the provider reads in the same process.
 func TestMemory(t *testing.T) {
 	const size = 16_000_000
 	actiontest.WithinMemory(t, artifact.MaterializeMemory(size), func() {
