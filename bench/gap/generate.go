@@ -12,7 +12,7 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// datasets are the generated datasets, each a quarter of the text.
+// datasets are the generated datasets; each has a quarter of the text.
 var datasets = []string{"code", "prose", "table", "web"}
 
 const (
@@ -21,7 +21,8 @@ const (
 	documentBytes = 8000
 )
 
-// generate writes the tables of two models under dir, with text bytes of text. It returns the bytes of text and of files.
+// generate writes the tables of two models under dir, with text bytes of text. It returns the bytes of text and of
+// files.
 func generate(dir string, text int, seed uint64) (written int, onDisk int64, err error) {
 	for i, key := range datasets {
 		r := rand.New(rand.NewPCG(seed, uint64(i)))
@@ -54,7 +55,7 @@ func generate(dir string, text int, seed uint64) (written int, onDisk int64, err
 	return written, onDisk, nil
 }
 
-// score gives a document random losses over tokens of up to longest bytes.
+// score gives a document random losses over tokens of at most longest bytes.
 func score(r *rand.Rand, row int64, text string, longest int) artifact.ScoredDocument {
 	d := artifact.ScoredDocument{Shard: "part-00000.jsonl", Row: row, Text: text, ScoreEnd: int32(len(text))}
 	for at := 0; at < len(text); {

@@ -1,6 +1,6 @@
-// Command gap measures the gap report: it makes two tables of realistic scored text from a seed, compares them in a
-// process of its own, and prints megabytes of scored text a second and that process's peak resident memory. Both tables
-// together count once: -mb 50 is 50 MB of text that two models scored.
+// Command gap measures the gap report. It makes two tables of realistic scored text from a seed, compares them in a
+// separate process, and prints MB/s of scored text and that process's peak resident memory. Both tables together count
+// once: -mb 50 is 50 MB of text that two models scored.
 //
 //	go run ./bench/gap -mb 5,50
 package main
@@ -23,10 +23,10 @@ import (
 
 func main() {
 	megabytes := flag.String("mb", "5,50", "sizes of the scored text in MB, separated by commas")
-	runs := flag.Int("runs", 3, "comparisons of each size; the table shows each")
+	runs := flag.Int("runs", 3, "comparisons per size; the table shows each")
 	seed := flag.Uint64("seed", 1, "seed of the text and its losses")
-	dir := flag.String("dir", "", "folder to keep the tables in (default: a temporary one)")
-	compare := flag.String("compare", "", "compare the tables in this folder and exit: what the measured process does")
+	dir := flag.String("dir", "", "directory for the tables (default: a temporary one)")
+	compare := flag.String("compare", "", "compare the tables in this directory and exit; used by the measured process")
 	flag.Parse()
 	work := func() error { return measure(*megabytes, *runs, *seed, *dir) }
 	if *compare != "" {
@@ -55,7 +55,7 @@ func measure(sizes string, runs int, seed uint64, dir string) (err error) {
 	for size := range strings.SplitSeq(sizes, ",") {
 		mb, err := strconv.Atoi(size)
 		if err != nil || mb <= 0 {
-			return fmt.Errorf("-mb %q: wanted whole numbers above 0, separated by commas", sizes)
+			return fmt.Errorf("-mb %q: expected whole numbers above 0, separated by commas", sizes)
 		}
 		tables := filepath.Join(dir, size)
 		text, onDisk, err := generate(tables, mb*1e6, seed)
@@ -74,7 +74,7 @@ func measure(sizes string, runs int, seed uint64, dir string) (err error) {
 			cpu := command.ProcessState.UserTime() + command.ProcessState.SystemTime()
 			kib, err := strconv.Atoi(string(peak))
 			if err != nil {
-				return fmt.Errorf("the measured process printed %q, wanted its peak memory in KiB", peak)
+				return fmt.Errorf("the measured process printed %q, expected its peak memory in KiB", peak)
 			}
 			fmt.Printf("| %.1f | %.1f | %.2f | %.1f | %.2f | %.0f |\n", float64(text)/1e6, float64(onDisk)/1e6, seconds,
 				float64(text)/1e6/seconds, cpu.Seconds(), float64(kib)*1024/1e6)
@@ -83,8 +83,8 @@ func measure(sizes string, runs int, seed uint64, dir string) (err error) {
 	return nil
 }
 
-// printPeak prints this process's peak resident memory in KiB. What wait4 tells the parent is no use: a child's peak there
-// starts from what its parent had at the fork.
+// printPeak prints this process's peak resident memory in KiB. The parent's wait4 cannot be used: it starts a child's
+// peak from the parent's memory at the fork.
 func printPeak() error {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -17,7 +17,7 @@ func TestGenerate(t *testing.T) {
 			t.Fatal(err)
 		}
 		if text < size || text > 3*size {
-			t.Errorf("found %d bytes of text, wanted about %d", text, size)
+			t.Errorf("got %d bytes of text, want about %d", text, size)
 		}
 	}
 	name := filepath.Join("b", "web", "scored_documents.parquet")

@@ -1,5 +1,5 @@
-// Command plan measures how long `runner plan` takes on a large spec and `runner run` on a small one whose results are
-// all cached, and how much memory they need.
+// Command plan measures the time and memory of `runner plan` on a large spec, and of `runner run` on a small one whose
+// results are all cached.
 //
 //	go run ./bench/plan -runner bin/runner
 package main
@@ -21,7 +21,7 @@ import (
 
 func main() {
 	runner := flag.String("runner", "bin/runner", "the runner to measure")
-	repeats := flag.Int("repeats", 5, "how often each command is timed; the median counts")
+	repeats := flag.Int("repeats", 5, "measurements per command; the median is reported")
 	flag.Parse()
 	if err := run(*runner, *repeats); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -46,7 +46,7 @@ func run(runner string, repeats int) (err error) {
 	if err := generate(large, scale{100, 1000}); err != nil {
 		return err
 	}
-	// 10 x 89 scores, 89 datasets and one to train on, 10 models: a thousand actions less a handful.
+	// 10 x 89 scores, 89 datasets plus one for training, 10 models: nearly a thousand actions.
 	if err := generate(small, scale{10, 89}); err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func run(runner string, repeats int) (err error) {
 		return fmt.Errorf("first run: %w\n%s", err, out)
 	}
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "command\tactions\tmedian\tprocessor time\tmost memory")
+	fmt.Fprintln(out, "command\tactions\tmedian\tprocessor time\tpeak memory")
 	for _, m := range []struct {
 		name    string
 		args    []string
@@ -72,13 +72,14 @@ func run(runner string, repeats int) (err error) {
 	return out.Flush()
 }
 
-// figures are the medians of what a command takes in seconds, and the most memory in bytes of one of its processes.
+// figures are the medians of a command's times in seconds, and the peak memory in bytes of one of its processes.
 type figures struct {
 	seconds float64
-	// processor is the processor time of all processes of the command, which other work on the machine changes less.
+	// processor is the processor time of all processes of the command, which is less sensitive to other work on the
+	// machine.
 	processor float64
 	memory    int64
-	// line is that of its output which says how many actions there are.
+	// line is the line of the command's output that contains the number of actions.
 	line string
 }
 
@@ -114,7 +115,7 @@ func lineWith(text, part string) string {
 	return ""
 }
 
-// generate writes a spec with a text file for each dataset.
+// generate writes a spec with one text file per dataset.
 func generate(dir string, s scale) error {
 	if err := os.MkdirAll(filepath.Join(dir, "text"), 0o755); err != nil {
 		return err

@@ -1,5 +1,5 @@
-// Command store measures a store in a bucket that is some milliseconds away: what it takes to look up many actions, to do
-// many small ones, and to hold many leases. It needs the S3 server of the tests; see testdata/s3/install.sh.
+// Command store measures a store in a bucket with a latency of some milliseconds: looking up many actions, executing
+// many small ones, and holding many leases. It needs the S3 server of the tests; see testdata/s3/install.sh.
 package main
 
 import (
@@ -17,11 +17,11 @@ import (
 
 func main() {
 	server := flag.String("server", "", "the binary of the S3 server")
-	latency := flag.Duration("latency", 20*time.Millisecond, "what each request takes longer")
-	actions := flag.Int("actions", 100_000, "how many actions are looked up")
-	small := flag.Int("small", 1000, "how many small actions are done")
-	leases := flag.Int("leases", 200, "how many leases are held")
-	idle := flag.Duration("idle", 30*time.Second, "how long they are held")
+	latency := flag.Duration("latency", 20*time.Millisecond, "additional latency per request")
+	actions := flag.Int("actions", 100_000, "number of actions to look up")
+	small := flag.Int("small", 1000, "number of small actions to execute")
+	leases := flag.Int("leases", 200, "number of leases to hold")
+	idle := flag.Duration("idle", 30*time.Second, "how long to hold them")
 	flag.Parse()
 	b := &bench{server: *server, latency: *latency}
 	err := b.start()
@@ -47,7 +47,7 @@ const bucketName = "bench"
 
 func (b *bench) start() (err error) {
 	if b.server == "" {
-		return errors.New("name the S3 server with -server; testdata/s3/install.sh DIRECTORY installs one and prints its path")
+		return errors.New("set -server to the S3 server; testdata/s3/install.sh DIRECTORY installs one and prints its path")
 	}
 	for name, value := range map[string]string{
 		"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "not a secret", "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",

@@ -34,9 +34,9 @@ func digest(content string) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// lay writes the records of n actions and their blobs behind the server's back: four outputs each, of which one is the
-// action's alone and three are of a thousand that actions share. The records are in packs of a thousand, too, as runs of that
-// size leave them.
+// lay writes the records of n actions and their blobs directly to the server's files: four outputs each, one of which
+// belongs to the action alone and three to a thousand that actions share. The records are also in packs of a thousand,
+// as runs of that size leave them.
 func (b *bench) lay(prefix string, n int) (keys []string, err error) {
 	root := filepath.Join(b.dir, "server", bucketName, prefix)
 	write := func(name string, data []byte) error {
@@ -119,7 +119,7 @@ func (b *bench) lookups(n int) error {
 	return nil
 }
 
-// run does n small actions of two files each, one after the other, so that what one takes tells how many requests wait for
+// run executes n small actions of two files each, in sequence. The time of one then shows how many requests wait for
 // each other.
 func (b *bench) run(n int) (err error) {
 	s, err := store.Open(background, location(b.proxy.address, "run"))
@@ -155,7 +155,7 @@ func (b *bench) run(n int) (err error) {
 	if _, err := s.GC(background, store.GCOptions{}); err != nil {
 		return err
 	}
-	fmt.Printf("gc of it, which keeps everything, beside the idle run: %.1f s\n", time.Since(began).Seconds())
+	fmt.Printf("concurrent gc during the idle run, which keeps everything: %.1f s\n", time.Since(began).Seconds())
 	return nil
 }
 
@@ -182,7 +182,7 @@ func (b *bench) act(s *store.Store, r *store.Record) error {
 	return os.RemoveAll(dir)
 }
 
-// leases holds n leases that do nothing, in a bucket and in a directory. It passes the proxy by, whose work would count.
+// leases holds n idle leases, in a bucket and in a directory. It bypasses the proxy, whose work would count.
 func (b *bench) leases(n int, idle time.Duration) error {
 	for _, location := range []string{location(b.address, "leases"), filepath.Join(b.dir, "leases")} {
 		var stores []*store.Store

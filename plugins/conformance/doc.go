@@ -1,5 +1,5 @@
-// Package conformance runs a plugin's binary through what the runner expects of every provider and backend. README.md
-// says how to use it on a plugin of one's own.
+// Package conformance checks a plugin's binary against the requirements for every provider and backend. README.md
+// describes how to use it on your own plugin.
 //
 // The package imports plugins/host, plugins/protocol and CUE.
 package conformance

@@ -21,7 +21,7 @@ import (
 	"surprisal.dev/providers/text"
 )
 
-// once says whether it is called for the first time for a mark, by any process of a plugin.
+// once reports whether this is the first call for a mark in any process of a plugin.
 func once(mark string) bool {
 	f, err := os.OpenFile(filepath.Join(os.TempDir(), mark), os.O_CREATE|os.O_EXCL, 0o600)
 	return err == nil && f.Close() == nil
@@ -106,7 +106,7 @@ func (b faultyBackend) Load(ctx context.Context, m protocol.Model) (sdk.Model, e
 type faultyModel struct {
 	sdk.Model
 	fault string
-	later bool // it is not the first that was loaded
+	later bool // not the first loaded model
 }
 
 func (m *faultyModel) Score(ctx context.Context, s protocol.Settings, documents iter.Seq2[protocol.Document, error], emit func(protocol.ScoredDocument) error) error {
@@ -166,7 +166,7 @@ func failures(r Report) string {
 	return strings.Join(names, "; ")
 }
 
-// A plugin with one fault fails the check that is for it, and no other.
+// TestFaultyProviders checks that a plugin with one fault fails exactly the check for that fault.
 func TestFaultyProviders(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -181,10 +181,10 @@ func TestFaultyProviders(t *testing.T) {
 	}
 	for fault, want := range map[string]string{
 		"":                   "",
-		"resolves anew":      "a source resolves twice to the same",
+		"resolves anew":      "resolving a source twice gives the same result",
 		"calls all failures": "a configuration that is not a struct is refused as invalid input",
 		"reads anew":         "reading twice gives the same rows; reading resumes from any row; reading stops when cancelled; many readers at the same time get the same rows; a crash in mid-stream loses and repeats nothing",
-		"takes any content":  "a content that is not the pinned one is refused as changed",
+		"takes any content":  "content that differs from the pinned one is refused as changed",
 		"knows all fields":   "an unknown field is refused, or makes the rows problems",
 		"small":              "rows come in order, each with its fields or a problem",
 	} {
@@ -196,16 +196,16 @@ func TestFaultyProviders(t *testing.T) {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
 			if got := failures(run(t, protocol.KindProvider, "provider: "+fault, c)); got != want {
-				t.Errorf("failed are %q, wanted %q", got, want)
+				t.Errorf("failed are %q, want %q", got, want)
 			}
 		})
 	}
-	// A row too many appears only after the first reading.
+	// A row too many appears only after the first read.
 	c := Case{Source: protocol.Source{Config: json.RawMessage(`{"path": "a.txt", "split": "lines"}`), Dir: dir}, Fields: []string{"text"}}
 	if got := failures(run(t, protocol.KindProvider, "provider: adds a row", c)); !strings.HasPrefix(got, "reading twice gives the same rows; reading resumes from any row; ") {
 		t.Errorf("a row more: failed are %q", got)
 	}
-	// Large rows have to come as they are.
+	// Large rows must arrive unchanged.
 	large := c.Source
 	c.Large, c.TooLarge = &large, nil
 	if got := failures(run(t, protocol.KindProvider, "provider: ", c)); got != "a row of 64 MiB passes" {
@@ -222,7 +222,7 @@ func TestFaultyBackends(t *testing.T) {
 		"takes any settings": "unknown settings are refused as invalid input",
 		"heeds the span":     "the scored span does not change the losses",
 		"heeds the order":    "a document has the same losses whatever is scored with it",
-		"forgets the end":    "the loss of the end-of-text token is given where asked for",
+		"forgets the end":    "the loss of the end-of-text token is given on request",
 		"ages":               "a crash in mid-stream loses nothing and changes nothing",
 		"small":              "a document of 1 MiB passes",
 		"forgets the first": `the ledger holds with prefix "first" and windows of bytes; the ledger holds with prefix "first" and windows of tokens; ` +
@@ -232,7 +232,7 @@ func TestFaultyBackends(t *testing.T) {
 			t.Parallel()
 			r := run(t, protocol.KindBackend, "backend: "+fault, Case{Model: protocol.Model{Config: json.RawMessage(`{"order": 2}`)}, LargeBytes: 1 << 20})
 			if got := failures(r); got != want {
-				t.Errorf("failed are %q, wanted %q", got, want)
+				t.Errorf("failed are %q, want %q", got, want)
 			}
 		})
 	}
@@ -264,19 +264,19 @@ func TestComparisons(t *testing.T) {
 	}{
 		"the same rows":   {compareRows(rows, nil, rows), ""},
 		"an error":        {compareRows(rows, errBroken, rows), "broken"},
-		"a row less":      {compareRows(rows[:2], nil, rows), "2 rows came; by the first reading there are 3"},
-		"a row more":      {compareRows(rows, nil, rows[:2]), "3 rows came; by the first reading there are 2"},
+		"a row less":      {compareRows(rows[:2], nil, rows), "got 2 rows; the first read gave 3"},
+		"a row more":      {compareRows(rows, nil, rows[:2]), "got 3 rows; the first read gave 2"},
 		"another row":     {compareRows([]protocol.Row{rows[0], rows[1], row(2, "b", 1, "Z")}, nil, rows), "row 2 is "},
 		"shards":          {checkShards(files, rows), ""},
-		"no such shard":   {checkShards(files, []protocol.Row{row(0, "c", 0, "")}), `row 0 is of shard "c", which is not a file`},
-		"a shard late":    {checkShards(files, []protocol.Row{rows[1], row(1, "a", 0, "")}), `row 1 is of shard "a"`},
-		"a number":        {checkShards(files, []protocol.Row{rows[0], row(1, "b", 1, "")}), `row 1 has the number 1 in shard "b"; 0 was due`},
-		"a number twice":  {checkShards(files, []protocol.Row{rows[1], rows[1]}), `has the number 0 in shard "b"; 1 was due`},
+		"no such shard":   {checkShards(files, []protocol.Row{row(0, "c", 0, "")}), `row 0 belongs to shard "c", which is not a file`},
+		"a shard late":    {checkShards(files, []protocol.Row{rows[1], row(1, "a", 0, "")}), `row 1 belongs to shard "a"`},
+		"a number":        {checkShards(files, []protocol.Row{rows[0], row(1, "b", 1, "")}), `row 1 has the number 1 in shard "b", expected 0`},
+		"a number twice":  {checkShards(files, []protocol.Row{rows[1], rows[1]}), `has the number 0 in shard "b", expected 1`},
 		"the same losses": {sameLosses(plain, plain, 0), ""},
-		"other ids":       {sameLosses(plain, answer(func(a *protocol.ScoredDocument) { a.TokenIDs = []int32{1, 3} }), 9), "it has other tokens"},
-		"other starts":    {sameLosses(plain, answer(func(a *protocol.ScoredDocument) { a.TokenStarts = []int32{0, 2} }), 9), "it has other tokens"},
-		"other ends":      {sameLosses(plain, answer(func(a *protocol.ScoredDocument) { a.TokenEnds = []int32{1, 4} }), 9), "it has other tokens"},
-		"fewer tokens":    {sameLosses(plain, protocol.ScoredDocument{}, 9), "it has other tokens"},
+		"other ids":       {sameLosses(plain, answer(func(a *protocol.ScoredDocument) { a.TokenIDs = []int32{1, 3} }), 9), "it has different tokens"},
+		"other starts":    {sameLosses(plain, answer(func(a *protocol.ScoredDocument) { a.TokenStarts = []int32{0, 2} }), 9), "it has different tokens"},
+		"other ends":      {sameLosses(plain, answer(func(a *protocol.ScoredDocument) { a.TokenEnds = []int32{1, 4} }), 9), "it has different tokens"},
+		"fewer tokens":    {sameLosses(plain, protocol.ScoredDocument{}, 9), "it has different tokens"},
 		"as tolerated":    {sameLosses(plain, answer(func(a *protocol.ScoredDocument) { a.TokenNLL = []float64{1, 2.5} }), 0.5), ""},
 		"a larger loss":   {sameLosses(plain, answer(func(a *protocol.ScoredDocument) { a.TokenNLL = []float64{1, 2.5} }), 0.25), "token 1 has the losses 2 and 2.5 nats, which differ by more than 0.25"},
 		"a smaller loss":  {sameLosses(plain, answer(func(a *protocol.ScoredDocument) { a.TokenNLL = []float64{0.5, 2} }), 0.25), "token 0 has the losses 1 and 0.5 nats"},
@@ -296,12 +296,12 @@ func TestComparisons(t *testing.T) {
 		"another end":     {endedWith(protocol.Invalid("no")), `it ended with an error of kind "invalid input": no`},
 	} {
 		if test.want == "" && test.err != nil || test.want != "" && (test.err == nil || !strings.Contains(test.err.Error(), test.want)) {
-			t.Errorf("%s: error %v, wanted %q", name, test.err, test.want)
+			t.Errorf("%s: error %v, want %q", name, test.err, test.want)
 		}
 	}
 }
 
-// A report is a line a check, and well if nothing failed.
+// A report has one line per check, and passes if nothing failed.
 func TestReport(t *testing.T) {
 	r := Report{Info: host.Info{Kind: protocol.KindBackend, Name: "x", Version: "2"}, Checks: []Check{
 		{Name: "a", Outcome: Passed}, {Case: "c", Name: "b", Outcome: NotRun, Detail: "no\nreason"},
@@ -312,7 +312,7 @@ func TestReport(t *testing.T) {
 		t.Errorf("wrote %d bytes, %v:\n%s", n, err, text.String())
 	}
 	if !r.Passed() {
-		t.Error("what was not run failed")
+		t.Error("a check that was not run failed")
 	}
 	r.Checks = append(r.Checks, Check{Outcome: Failed}, Check{Outcome: Passed})
 	if r.Passed() {
@@ -320,7 +320,7 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// Cases get names and defaults, and a suite that is stopped says so of what it did not check.
+// Cases get names and defaults, and a cancelled suite reports the checks that it did not run.
 func TestSuite(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := &suite{ctx: ctx}
@@ -330,7 +330,7 @@ func TestSuite(t *testing.T) {
 		s.check("inside", func() error { return nil })
 	})
 	if want := "case 1 1e-05 67108864, named 0.5 7"; strings.Join(got, ", ") != want {
-		t.Errorf("cases are %q, wanted %q", got, want)
+		t.Errorf("cases are %q, want %q", got, want)
 	}
 	cancel()
 	if s.check("late", func() error { return nil }) {
@@ -340,10 +340,10 @@ func TestSuite(t *testing.T) {
 	s.cases(nil, nil)
 	want := []Check{
 		{"case 1", "inside", Passed, ""}, {"named", "inside", Passed, ""}, {"", "late", Failed, "context canceled"}, {"", "never", NotRun, "why"},
-		{"", "cases", NotRun, "none was given"},
+		{"", "cases", NotRun, "none were given"},
 	}
 	if fmt.Sprint(s.report.Checks) != fmt.Sprint(want) {
-		t.Errorf("found %q, wanted %q", s.report.Checks, want)
+		t.Errorf("got %q, want %q", s.report.Checks, want)
 	}
 	if _, err := Run(ctx, []string{"/bin/true"}, protocol.KindProvider); !errors.Is(err, context.Canceled) {
 		t.Errorf("a run that is stopped ends with %v", err)

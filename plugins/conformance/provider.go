@@ -19,7 +19,7 @@ func (s *suite) provider(p *host.Provider, cases []Case) {
 	})
 	s.cases(cases, func(c Case) {
 		var pinned protocol.Resolution
-		if !s.check("a source resolves twice to the same", func() (err error) {
+		if !s.check("resolving a source twice gives the same result", func() (err error) {
 			pinned, err = s.resolve(p, c.Source)
 			return err
 		}) {
@@ -28,7 +28,7 @@ func (s *suite) provider(p *host.Provider, cases []Case) {
 		request := protocol.ReadRequest{Source: c.Source, Pinned: pinned, Fields: c.Fields}
 		var rows []protocol.Row
 		if !s.check("rows come in order, each with its fields or a problem", func() (err error) {
-			// The host refuses rows out of order and rows with missing fields.
+			// The host rejects rows out of order and rows with missing fields.
 			rows, err = readAll(s.ctx, p, request)
 			if err == nil && len(rows) < 3 {
 				err = fmt.Errorf("the case's source has %d rows; the suite needs at least 3", len(rows))
@@ -54,14 +54,14 @@ func (s *suite) provider(p *host.Provider, cases []Case) {
 		})
 		s.check("reading stops when cancelled", read.cancelled)
 		s.check("many readers at the same time get the same rows", read.together)
-		s.check("a content that is not the pinned one is refused as changed", read.changed)
+		s.check("content that differs from the pinned one is refused as changed", read.changed)
 		s.check("a crash in mid-stream loses and repeats nothing", read.crash)
 		s.tooLarge(p, c)
 		s.large(p, c)
 	})
 }
 
-// reading is a pinned source and the rows that it gave.
+// reading is a pinned source and its rows.
 type reading struct {
 	ctx     context.Context
 	plugin  *host.Provider
@@ -69,7 +69,7 @@ type reading struct {
 	rows    []protocol.Row
 }
 
-// resumes checks that reading begins at any row.
+// resumes checks that a read can begin at any row.
 func (r *reading) resumes() error {
 	for _, from := range []int{1, len(r.rows) / 2, len(r.rows) - 1, len(r.rows)} {
 		resumed := r.request
@@ -105,7 +105,7 @@ func (r *reading) together() error {
 	return err
 }
 
-// changed checks that a content which is not the pinned one is refused.
+// changed checks that content that differs from the pinned one is rejected.
 func (r *reading) changed() error {
 	if len(r.request.Pinned.Files) == 0 {
 		return errors.New("the resolution lists no files")
@@ -120,7 +120,7 @@ func (r *reading) changed() error {
 	return nil
 }
 
-// crash checks that the rows are the same when the plugin dies meanwhile.
+// crash checks that the rows are the same when the plugin is killed during a read.
 func (r *reading) crash() error {
 	var got []protocol.Row
 	err := r.plugin.Read(r.ctx, r.request, func(row protocol.Row) error {
@@ -133,12 +133,12 @@ func (r *reading) crash() error {
 	if err := compareRows(got, err, r.rows); err != nil {
 		return err
 	}
-	// All of a small source may have been on its way when the plugin died.
+	// All rows of a small source may have been sent before the plugin was killed.
 	r.plugin.Kill()
 	return wantRows(r.ctx, r.plugin, r.request, r.rows)
 }
 
-// large checks that a row of the size that the case says passes.
+// large checks that a row of the case's size is read.
 func (s *suite) large(p *host.Provider, c Case) {
 	name := fmt.Sprintf("a row of %d MiB passes", c.LargeBytes>>20)
 	if c.Large == nil {
@@ -167,7 +167,7 @@ func (s *suite) large(p *host.Provider, c Case) {
 	})
 }
 
-// tooLarge checks that a row which is larger than it may be is a problem, and does not end the reading.
+// tooLarge checks that a row above the size limit is reported as a problem and does not end the read.
 func (s *suite) tooLarge(p *host.Provider, c Case) {
 	name := fmt.Sprintf("a row of more than %d MiB is a problem", protocol.MaxTextBytes>>20)
 	if c.TooLarge == nil {
@@ -228,11 +228,11 @@ func compareRows(got []protocol.Row, err error, want []protocol.Row) error {
 	}
 	for i := range min(len(got), len(want)) {
 		if !reflect.DeepEqual(got[i], want[i]) {
-			return fmt.Errorf("row %d is %.200q; the first reading gave %.200q", i, fmt.Sprint(got[i]), fmt.Sprint(want[i]))
+			return fmt.Errorf("row %d is %.200q; the first read gave %.200q", i, fmt.Sprint(got[i]), fmt.Sprint(want[i]))
 		}
 	}
 	if len(got) != len(want) {
-		return fmt.Errorf("%d rows came; by the first reading there are %d", len(got), len(want))
+		return fmt.Errorf("got %d rows; the first read gave %d", len(got), len(want))
 	}
 	return nil
 }
@@ -245,10 +245,10 @@ func checkShards(r protocol.Resolution, rows []protocol.Row) error {
 			file++
 		}
 		if file == len(r.Files) {
-			return fmt.Errorf("row %d is of shard %q, which is not a file of the resolution, or comes too late", row.Ordinal, row.Shard)
+			return fmt.Errorf("row %d belongs to shard %q, which is not a file of the resolution or is out of order", row.Ordinal, row.Shard)
 		}
 		if row.Number != next[row.Shard] {
-			return fmt.Errorf("row %d has the number %d in shard %q; %d was due", row.Ordinal, row.Number, row.Shard, next[row.Shard])
+			return fmt.Errorf("row %d has the number %d in shard %q, expected %d", row.Ordinal, row.Number, row.Shard, next[row.Shard])
 		}
 		next[row.Shard]++
 	}

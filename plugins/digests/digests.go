@@ -23,18 +23,18 @@ import (
 )
 
 const (
-	// name is the file of a directory that holds the digests; lock is locked to write it.
+	// name is the file in a directory that holds the digests. lock is locked to write it.
 	name = "digests.json"
 	lock = "digests.lock"
-	// version is raised when a file means something else than before.
+	// version is raised when the meaning of the file changes.
 	version = 2
-	// most is how many digests are written, those used last.
+	// most is the maximum number of digests that are written; the most recently used are kept.
 	most = 10_000
-	// settled is how old a file's last change has to be for its digest to be remembered.
+	// settled is the minimum age of a file's last change for its digest to be remembered.
 	settled = 2 * time.Second
 )
 
-// Cache remembers digests. Its methods may be called from many goroutines.
+// Cache remembers digests. Its methods are safe for concurrent use.
 type Cache struct {
 	dir string
 
@@ -44,7 +44,7 @@ type Cache struct {
 	running singleflight.Group
 }
 
-// identity is how a file is known. Times are nanoseconds since 1970.
+// identity identifies a file. Times are nanoseconds since 1970.
 type identity struct {
 	Device   uint64 `json:"device"`
 	Inode    uint64 `json:"inode"`
@@ -53,13 +53,13 @@ type identity struct {
 	Changed  int64  `json:"changed"`
 }
 
-// entry is what is remembered of a file: its digest, and the day since 1970 when it was last asked for.
+// entry is the remembered data of a file: its digest, and the day since 1970 of the last request for it.
 type entry struct {
 	Digest string `json:"digest"`
 	Used   int64  `json:"used"`
 }
 
-// record is an entry as it is written.
+// record is an entry in its stored form.
 type record struct {
 	identity
 	entry
@@ -70,11 +70,11 @@ type document struct {
 	Files   []record `json:"files"`
 }
 
-// New returns a cache that begins empty and is not written.
+// New returns an empty cache that is not saved.
 func New() *Cache { return &Cache{known: map[identity]entry{}} }
 
-// Open returns a cache that begins with what was saved in a directory. A directory, or a file in it, that cannot be read
-// counts as empty.
+// Open returns a cache with the saved content of a directory. If the directory or its file cannot be read, the cache is
+// empty.
 func Open(dir string) *Cache {
 	c := &Cache{dir: dir, known: map[identity]entry{}}
 	if root, err := os.OpenRoot(dir); err == nil {
@@ -100,9 +100,9 @@ func read(root *os.Root) map[identity]entry {
 	return known
 }
 
-// Digest returns the digest of an open regular file, "sha256:" and 64 hexadecimal digits, and its size, from memory or by
-// reading it all. It does not move the file's offset. Callers that ask for the same file at the same time wait for one
-// reading.
+// Digest returns the digest of an open regular file, "sha256:" and 64 hexadecimal digits, and its size. It uses the
+// remembered digest or reads the whole file. It does not move the file's offset. Concurrent callers for the same file
+// wait for a single read.
 func (c *Cache) Digest(ctx context.Context, f *os.File) (digest string, size int64, err error) {
 	for {
 		id, err := identify(f)
@@ -115,12 +115,12 @@ func (c *Cache) Digest(ctx context.Context, f *os.File) (digest string, size int
 		answer := c.running.DoChan(fmt.Sprint(id), func() (any, error) { return c.sum(ctx, f, id) })
 		select {
 		case <-ctx.Done():
-			// A reading for this caller ends now, too; f must not be closed before.
+			// A read for this caller ends now, too; f must not be closed before.
 			<-answer
 			return "", 0, ctx.Err()
 		case r := <-answer:
 			if r.Err != nil && r.Shared && ctx.Err() == nil && errors.Is(r.Err, context.Canceled) {
-				continue // another caller gave up
+				continue // another caller was cancelled
 			}
 			if r.Err != nil {
 				return "", 0, r.Err
@@ -146,12 +146,12 @@ type summed struct {
 	size   int64
 }
 
-// sum hashes a file, and remembers the digest if nothing wrote to it meanwhile or shortly before.
+// sum hashes a file. It remembers the digest if the file was not written during the read or shortly before.
 func (c *Cache) sum(ctx context.Context, f *os.File, before identity) (summed, error) {
 	start := time.Now()
 	h := sha256.New()
 	size := int64(0)
-	// A byte more than the file has shows its end: a plan reads thousands of small files, each at once.
+	// One byte more than the file's size reveals its end: a plan reads thousands of small files, each at once.
 	buffer := make([]byte, min(before.Bytes+1, 256<<10))
 	for {
 		if err := ctx.Err(); err != nil {
@@ -198,8 +198,9 @@ func (c *Cache) put(id identity, digest string) {
 	c.known[id], c.changed = entry{digest, today()}, true
 }
 
-// Save writes what was learned since Open to its directory, which has to exist, together with what others saved there
-// meanwhile. It waits for the lock until ctx is done. What it replaces is replaced whole. A cache made by New, or one that learned nothing, writes nothing.
+// Save writes the digests learned since Open to the cache's directory, which must exist, merged with those that others
+// have saved in the meantime. It waits for the lock until ctx is done. It replaces the file atomically. A cache made by
+// New, or one that learned nothing, writes nothing.
 func (c *Cache) Save(ctx context.Context) (err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -215,7 +216,7 @@ func (c *Cache) Save(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, held.Close()) }() // ends the lock
+	defer func() { err = errors.Join(err, held.Close()) }() // releases the lock
 	if err := filelock.Wait(ctx, held, filelock.Exclusive); err != nil {
 		return err
 	}
@@ -241,7 +242,7 @@ func (c *Cache) Save(ctx context.Context) (err error) {
 	return nil
 }
 
-// write replaces the file. The lock is held, so that the one temporary name is free, or left by a process that died.
+// write replaces the file. The lock is held, so that the temporary name is either free or left by a process that died.
 func write(root *os.Root, d document) error {
 	data, err := json.Marshal(d)
 	if err != nil {

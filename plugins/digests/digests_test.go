@@ -51,7 +51,7 @@ func digest(t *testing.T, c *digests.Cache, path string) string {
 	return d
 }
 
-// forge makes a cache answer something else for all it knows, to see what it knows.
+// forge makes a cache return a different digest for all its entries, to reveal them.
 func forge(t *testing.T, dir, from, to string) {
 	t.Helper()
 	path := filepath.Join(dir, "digests.json")
@@ -64,7 +64,7 @@ func forge(t *testing.T, dir, from, to string) {
 	}
 }
 
-// A digest is remembered while its file has not changed in any way that can be seen, and where it did not just change.
+// A digest is remembered as long as its file has not visibly changed, and only if the last change is not recent.
 func TestDigest(t *testing.T) {
 	t.Parallel()
 	dir, state := t.TempDir(), t.TempDir()
@@ -72,10 +72,10 @@ func TestDigest(t *testing.T) {
 	one, two := protocol.Digest([]byte("one")), protocol.Digest([]byte("two"))
 	old(t, a, "one")
 
-	// Its inode is younger than two seconds, whatever its time of change says.
+	// Its inode is younger than two seconds, whatever its modification time.
 	c := digests.Open(state)
 	if got := digest(t, c, a); got != one {
-		t.Fatalf("digest %s, wanted %s", got, one)
+		t.Fatalf("digest %s, want %s", got, one)
 	}
 	if err := c.Save(t.Context()); err != nil {
 		t.Fatal(err)
@@ -92,13 +92,13 @@ func TestDigest(t *testing.T) {
 	forged := strings.Replace(one, one[7:15], "00000000", 1)
 	forge(t, state, one, forged)
 	if got := digest(t, c, a); got != one {
-		t.Errorf("an open cache answers %s, wanted what it knows", got)
+		t.Errorf("an open cache answers %s, want the remembered digest", got)
 	}
 	if got := digest(t, digests.Open(state), a); got != forged {
 		t.Errorf("%s was read again: %s", a, got)
 	}
 
-	// The same size and time of change with another content: only the change of the inode shows it.
+	// Same size and modification time, different content: only the change of the inode shows it.
 	info, err := os.Stat(a)
 	if err != nil {
 		t.Fatal(err)
@@ -108,7 +108,7 @@ func TestDigest(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := digest(t, digests.Open(state), a); got != two {
-		t.Errorf("digest %s of the changed file, wanted %s", got, two)
+		t.Errorf("digest %s of the changed file, want %s", got, two)
 	}
 	// Another file with the same name, size and time of change.
 	if err := os.Remove(a); err != nil {
@@ -122,11 +122,11 @@ func TestDigest(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := digest(t, digests.Open(state), a); got != one {
-		t.Errorf("digest %s of the new file, wanted %s", got, one)
+		t.Errorf("digest %s of the new file, want %s", got, one)
 	}
 }
 
-// A save keeps the last day on which anybody asked for a file.
+// A save keeps the last day of a request for a file.
 func TestUseByOthers(t *testing.T) {
 	t.Parallel()
 	dir, state := t.TempDir(), t.TempDir()
@@ -139,7 +139,7 @@ func TestUseByOthers(t *testing.T) {
 	if err := c.Save(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	// Another process asks for a on a later day, while this one goes on.
+	// Another process requests a on a later day, while this one continues.
 	today := fmt.Sprint(time.Now().Unix() / (24 * 60 * 60))
 	forge(t, state, `"used":`+today, `"used":999999`)
 	digest(t, c, b)
@@ -152,7 +152,7 @@ func TestUseByOthers(t *testing.T) {
 	}
 }
 
-// What cannot be read counts as empty, and is replaced.
+// Unreadable content counts as empty, and is replaced.
 func TestDamagedFile(t *testing.T) {
 	for _, content := range []string{"", "{", `{"version": 1}`, `{"a": {"bytes": 3}}`} {
 		state := t.TempDir()

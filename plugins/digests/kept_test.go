@@ -17,7 +17,7 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// kept reads what a directory remembers, by the digest the day on which it was used last.
+// kept reads the remembered digests of a directory, with the day of their last use.
 func kept(t *testing.T, state string) (used map[string]int64, order []string) {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(state, "digests.json"))
@@ -48,7 +48,7 @@ func save(t *testing.T, c *digests.Cache) {
 	}
 }
 
-// What is saved: the digests used last, each with the day of its last use, and only if there is something new.
+// The most recently used digests are saved, each with the day of its last use, and only if there is something new.
 func TestSaved(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -109,10 +109,10 @@ func daysKept(t *testing.T, a, b string) {
 	}
 	forge(t, state, fmt.Sprintf(`"used":%d`, used[one]), `"used":5`)
 	c = digests.Open(state)
-	digest(t, c, b) // a is not asked for
+	digest(t, c, b) // a is not requested
 	save(t, c)
 	if used, _ := kept(t, state); used[one] != 5 || used[two] < today {
-		t.Errorf("kept %v, wanted the first on day 5", used)
+		t.Errorf("kept %v, want the first on day 5", used)
 	}
 	c = digests.Open(state)
 	digest(t, c, a)
@@ -122,7 +122,8 @@ func daysKept(t *testing.T, a, b string) {
 	}
 }
 
-// others opens what is of another version, what another process has saved meanwhile, and what one has left that died.
+// others opens a file of another version, one that another process has saved in the meantime, and one that a dead
+// process left.
 func others(t *testing.T, a, b string) {
 	state := t.TempDir()
 	c := digests.Open(state)
@@ -161,7 +162,7 @@ func others(t *testing.T, a, b string) {
 	}
 }
 
-// mostKept saves one digest more than are kept.
+// mostKept saves one digest more than the maximum.
 func mostKept(t *testing.T, a string) {
 	state := t.TempDir()
 	var files []string
@@ -176,17 +177,17 @@ func mostKept(t *testing.T, a string) {
 	digest(t, c, a)
 	save(t, c)
 	used, order := kept(t, state)
-	// The one of day 1 is gone.
+	// The digest of day 1 is gone.
 	if _, left := used["d5000"]; len(order) != 10_000 || used[one] == 0 || left || used["d4999"] != 10_000 || used["d5001"] != 2 {
 		t.Errorf("%d are kept; the new one %d, those of days 10000 and 2 %d and %d, that of day 1 %v",
 			len(order), used[one], used["d4999"], used["d5001"], left)
 	}
 	if order[0] != one || order[1] != "d4999" || order[9999] != "d5001" {
-		t.Errorf("the order is %s, %s, ..., %s; wanted the last used first", order[0], order[1], order[9999])
+		t.Errorf("the order is %s, %s, ..., %s; want the last used first", order[0], order[1], order[9999])
 	}
 }
 
-// locked saves while another process would hold the lock: that waits until its context ends, and loses nothing.
+// locked saves while another process holds the lock: the save waits until its context ends, and loses nothing.
 func locked(t *testing.T, a, b string) {
 	state := t.TempDir()
 	lock, err := os.Create(filepath.Join(state, "digests.lock"))
@@ -219,7 +220,8 @@ func locked(t *testing.T, a, b string) {
 	save(t, other)
 }
 
-// Who gives up does not take the digest from another who waits for the same reading, and the offset stays where it is.
+// A cancelled caller does not take the digest from another one that waits for the same read, and the offset does not
+// change.
 func TestDigestOfManyCallers(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "large")
@@ -247,7 +249,7 @@ func TestDigestOfManyCallers(t *testing.T) {
 	time.Sleep(10 * time.Millisecond)
 	leave()
 	if want, answer := fmt.Sprint(protocol.Digest(make([]byte, 64<<20)), 64<<20, error(nil)), <-got; answer != want {
-		t.Errorf("the one who waited got %s, wanted %s", answer, want)
+		t.Errorf("the one who waited got %s, want %s", answer, want)
 	}
 	if err := <-left; err != nil && !errors.Is(err, context.Canceled) {
 		t.Errorf("the one who left got %v", err)

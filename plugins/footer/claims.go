@@ -10,7 +10,7 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// slack is how many values more than a page has its last run may have: groups of 8 are filled up.
+// slack is how many values more than its page the last run may have: groups of 8 are padded.
 const slack = 512
 
 func (s *stream) checkV1(h *format.DataPageHeader, data []byte) error {
@@ -29,7 +29,7 @@ func (s *stream) checkV1(h *format.DataPageHeader, data []byte) error {
 		}
 		n := int64(binary.LittleEndian.Uint32(data))
 		if n > int64(len(data)-4) {
-			return fmt.Errorf("levels of %d bytes where %d are left", n, len(data)-4)
+			return fmt.Errorf("levels of %d bytes, but only %d are left", n, len(data)-4)
 		}
 		if levels.encoding == format.RLE {
 			if err := runs(data[4:4+n], levels.width); err != nil {
@@ -82,7 +82,7 @@ func (s *stream) checkValues(encoding format.Encoding, data []byte) error {
 	case format.DeltaByteArray:
 		return prefixes(data)
 	}
-	return limit("values of the type %v in the encoding %v, which is not known for them; write the file again with another", s.kind, encoding)
+	return limit("values of type %v in the encoding %v, which is not supported for them; write the file again with another encoding", s.kind, encoding)
 }
 
 // runs walks values of width bits in runs, https://parquet.apache.org/docs/file-format/data-pages/encodings/#RLE.
@@ -102,21 +102,21 @@ func runs(data []byte, width int) error {
 			return tooLarge(int64(min(total, 1<<62)), MaxValues, "values")
 		}
 		if data = data[n:]; size > uint64(len(data)) {
-			return fmt.Errorf("a run of %d bytes where %d are left", size, len(data))
+			return fmt.Errorf("a run of %d bytes, but only %d are left", size, len(data))
 		}
 		data = data[size:]
 	}
 	return nil
 }
 
-// packed returns the size of the packed integers that data begins with,
+// packed returns the size of the packed integers at the start of data,
 // https://parquet.apache.org/docs/file-format/data-pages/encodings/#DELTAENC.
 func packed(data []byte) (size int, err error) {
 	rest := data
 	number := func() uint64 {
 		v, n := binary.Uvarint(rest)
 		if n <= 0 {
-			err = errors.New("packed integers that are cut off")
+			err = errors.New("truncated packed integers")
 			return 0
 		}
 		rest = rest[n:]
@@ -135,9 +135,9 @@ func packed(data []byte) (size int, err error) {
 	}
 	per := block / parts
 	for left = max(left, 1) - 1; left > 0; {
-		number() // the least difference
+		number() // the minimum difference
 		if err != nil || uint64(len(rest)) < parts {
-			return 0, errors.New("packed integers that are cut off")
+			return 0, errors.New("truncated packed integers")
 		}
 		widths := rest[:parts]
 		rest = rest[parts:]
@@ -145,7 +145,7 @@ func packed(data []byte) (size int, err error) {
 			if n := (per*uint64(width) + 7) / 8; n <= uint64(len(rest)) {
 				rest = rest[n:]
 			} else {
-				rest = nil // writers may cut off the last part
+				rest = nil // writers may truncate the last part
 			}
 			if left -= min(left, per); left == 0 {
 				break
@@ -155,7 +155,7 @@ func packed(data []byte) (size int, err error) {
 	return len(data) - len(rest), nil
 }
 
-// prefixes checks values that are stored as how much of the value before each begins with, and what follows.
+// prefixes checks values that are stored as the length of the prefix shared with the previous value, and a suffix.
 func prefixes(data []byte) error {
 	total := int64(0)
 	for range 2 {

@@ -18,8 +18,8 @@ import (
 // decompressors decompresses pages, one after the other.
 type decompressors struct{ zstd *zstd.Decoder }
 
-// decompress returns size bytes: head, and what stored holds. No more than MaxPage bytes are made of stored, whatever it
-// holds.
+// decompress returns size bytes: head, followed by the decompressed stored. It never produces more than MaxPage bytes
+// from stored, whatever stored contains.
 func (d *decompressors) decompress(codec format.CompressionCodec, head, stored []byte, size int) (plain []byte, err error) {
 	rest := size - len(head)
 	switch codec {
@@ -28,7 +28,7 @@ func (d *decompressors) decompress(codec format.CompressionCodec, head, stored [
 	case format.Snappy:
 		var n int
 		if n, err = snappy.DecodedLen(stored); err == nil && n != rest {
-			return nil, fmt.Errorf("a page of %d bytes where its header says %d", len(head)+n, size)
+			return nil, fmt.Errorf("a page of %d bytes, but its header declares %d", len(head)+n, size)
 		}
 		if err == nil {
 			plain, err = snappy.Decode(make([]byte, rest), stored)
@@ -49,19 +49,19 @@ func (d *decompressors) decompress(codec format.CompressionCodec, head, stored [
 		n, blockErr := lz4.UncompressBlock(stored, plain)
 		plain, err = plain[:max(n, 0)], blockErr
 	default:
-		return nil, limit("pages compressed with %v, which is not known; write the file again with zstd", codec)
+		return nil, limit("pages compressed with %v, which is not supported; write the file again with zstd", codec)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%v data: %w", codec, err)
 	}
 	if plain = join(head, plain); len(plain) != size {
-		return nil, fmt.Errorf("a page of %d bytes where its header says %d", len(plain), size)
+		return nil, fmt.Errorf("a page of %d bytes, but its header declares %d", len(plain), size)
 	}
 	return plain, nil
 }
 
-// unzstd is decompress for zstd. It decodes a frame that says how much it holds at once, to where head is, and others piece
-// by piece: at once, they may take MaxPage.
+// unzstd is decompress for zstd. It decodes a frame with a known content size at once, directly after head. It decodes
+// other frames piece by piece, because at once they might use MaxPage.
 func (d *decompressors) unzstd(head, stored []byte, size int) (plain []byte, err error) {
 	if d.zstd == nil {
 		if d.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxPage)); err != nil {
@@ -80,7 +80,7 @@ func (d *decompressors) unzstd(head, stored []byte, size int) (plain []byte, err
 	return join(head, plain), err
 }
 
-// join returns head and rest together, and rest alone without a copy.
+// join returns the concatenation of head and rest. If head is empty, it returns rest without a copy.
 func join(head, rest []byte) []byte {
 	if len(head) == 0 {
 		return rest
@@ -88,7 +88,7 @@ func join(head, rest []byte) []byte {
 	return slices.Concat(head, rest)
 }
 
-// exactly reads the size bytes of r, and one more where it has more.
+// exactly reads the size bytes of r, plus one if r has more.
 func exactly(r io.Reader, size int) ([]byte, error) {
 	plain := make([]byte, size+1)
 	n, err := io.ReadFull(r, plain)

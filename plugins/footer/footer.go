@@ -16,21 +16,21 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// frame counts the bytes of a file around its pages and its footer: PAR1 at both ends and the footer's size, in 4 bytes.
+// frame is the size of a file without its pages and its footer: PAR1 at both ends and the footer's size, in 4 bytes.
 const frame = 12
 
-// File is an open Parquet file. Its chunks have no usable pages of their own: read them with Pages.
+// File is an open Parquet file. The library's own pages of its chunks are unusable: read them with Pages.
 type File struct {
 	*parquet.File
 
 	source *source
 	size   int64
-	// groups are the row groups as the file describes them.
+	// groups are the row groups as described in the file.
 	groups []format.RowGroup
 }
 
-// Open opens a Parquet file of size bytes with its page index and bloom filters left unread. What is wrong with its
-// content is an error of the kind InvalidInput that begins with the name and a colon; an error of r is returned as it is.
+// Open opens a Parquet file of size bytes. It does not read the page index and bloom filters. A fault of the content is
+// an error of kind InvalidInput that begins with the name and a colon; an error of r is returned unchanged.
 func Open(name string, r io.ReaderAt, size int64, options ...parquet.FileOption) (*File, error) {
 	source := &source{ReaderAt: r}
 	file, err := open(source, size, options)
@@ -43,7 +43,7 @@ func Open(name string, r io.ReaderAt, size int64, options ...parquet.FileOption)
 	return file, nil
 }
 
-// source keeps a reader's first error, to tell it from those of the content.
+// source keeps a reader's first error, to distinguish it from errors of the content.
 type source struct {
 	io.ReaderAt
 	mu  sync.Mutex
@@ -80,7 +80,7 @@ func open(r *source, size int64, options []parquet.FileOption) (file *File, err 
 			err = fmt.Errorf("%v", p)
 		}
 		if err != nil && !errors.Is(err, errEncrypted) {
-			err = fmt.Errorf("damaged Parquet footer: %w; get the file again", err)
+			err = fmt.Errorf("damaged Parquet footer: %w; download or copy the file again", err)
 		}
 	}()
 	footer, err := read(r, size)
@@ -95,7 +95,7 @@ func open(r *source, size int64, options []parquet.FileOption) (file *File, err 
 	if err != nil {
 		return nil, err
 	}
-	// The library reads the footer at the end, and all else where the file has it.
+	// The library reads the footer at the end, and everything else at its place in the file.
 	body := size - int64(len(footer)) - 8
 	end := slices.Concat(plain, binary.LittleEndian.AppendUint32(nil, uint32(len(plain))), []byte("PAR1"))
 	options = append(options, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
@@ -103,14 +103,14 @@ func open(r *source, size int64, options []parquet.FileOption) (file *File, err 
 	return file, err
 }
 
-// GroupBytes returns the bytes of a row group before compression, as the file says.
+// GroupBytes returns the uncompressed size of a row group, as recorded in the file.
 func (f *File) GroupBytes(group int) int64 { return f.groups[group].TotalByteSize }
 
-// errEncrypted says that only the owner of a key can read the file.
+// errEncrypted means that only the owner of a key can read the file.
 var errEncrypted = errors.New("the Parquet file is encrypted; decrypt it first, and name the decrypted file")
 
-// take keeps what a footer says of the row groups, and returns a footer for the library that says that no chunk is
-// compressed or has a page yet: its pages come from a stream.
+// take stores the footer's data about the row groups. It returns a footer for the library in which no chunk is
+// compressed or has a page yet: the pages come from a stream.
 func (f *File) take(footer []byte) (plain []byte, err error) {
 	var metadata format.FileMetaData
 	var protocol thrift.CompactProtocol
@@ -136,7 +136,7 @@ func (f *File) take(footer []byte) (plain []byte, err error) {
 	return thrift.Marshal(&protocol, &metadata)
 }
 
-// spliced is a file with another end from a byte on.
+// spliced is a file whose end is replaced from a byte onward.
 type spliced struct {
 	*source
 	body int64
@@ -164,7 +164,7 @@ func (s *spliced) ReadAt(b []byte, offset int64) (n int, err error) {
 
 func checkFrame(r io.ReaderAt, size int64) error {
 	if size < frame {
-		return fmt.Errorf("%d bytes are no Parquet file", size)
+		return fmt.Errorf("the file has %d bytes, too few for a Parquet file", size)
 	}
 	var head, tail [4]byte
 	if err := errors.Join(full(r, head[:], 0), full(r, tail[:], size-4)); err != nil {
@@ -174,7 +174,7 @@ func checkFrame(r io.ReaderAt, size int64) error {
 		return errEncrypted
 	}
 	if string(head[:]) != "PAR1" || string(tail[:]) != "PAR1" {
-		return fmt.Errorf("no Parquet file, or one that is cut off: it begins with %q and ends with %q, not PAR1; get the file again", head, tail)
+		return fmt.Errorf("not a Parquet file, or truncated: it begins with %q and ends with %q, not PAR1; download or copy the file again", head, tail)
 	}
 	return nil
 }
@@ -187,7 +187,7 @@ func read(r io.ReaderAt, size int64) ([]byte, error) {
 	}
 	length := int64(binary.LittleEndian.Uint32(claim[:]))
 	if length > size-frame {
-		return nil, fmt.Errorf("it claims %d bytes of a file of %d", length, size)
+		return nil, fmt.Errorf("it claims %d bytes, but the file has %d", length, size)
 	}
 	footer := make([]byte, length)
 	return footer, full(r, footer, size-8-length)

@@ -41,7 +41,7 @@ func whole(t testing.TB) []byte {
 	return b.Bytes()
 }
 
-// framed puts a footer where a file has it.
+// framed puts a footer in its place in a file.
 func framed(footer ...byte) []byte {
 	b := append([]byte("PAR1"), footer...)
 	return append(binary.LittleEndian.AppendUint32(b, uint32(len(footer))), "PAR1"...)
@@ -60,19 +60,19 @@ func TestOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	if file.NumRows() != 4 || len(file.RowGroups()) != 2 {
-		t.Errorf("found %d rows in %d groups, wanted 4 in 2", file.NumRows(), len(file.RowGroups()))
+		t.Errorf("found %d rows in %d groups, want 4 in 2", file.NumRows(), len(file.RowGroups()))
 	}
 	if index, err := file.RowGroups()[1].ColumnChunks()[0].OffsetIndex(); err != nil || index.NumPages() != 1 {
 		t.Errorf("the index that was left unread: %v, %v", index, err)
 	}
 	for i, group := range file.Metadata().RowGroups {
 		if got := file.GroupBytes(i); got != group.TotalByteSize || got == 0 {
-			t.Errorf("group %d has %d bytes, wanted %d", i, got, group.TotalByteSize)
+			t.Errorf("group %d has %d bytes, want %d", i, got, group.TotalByteSize)
 		}
 	}
 }
 
-// No claim of a damaged footer is believed, however large: not its own size, not that of a list, not that of an index.
+// No claim of a damaged footer is trusted, however large: not its own size, nor the size of a list or an index.
 func TestClaims(t *testing.T) {
 	good := whole(t)
 	resized := slices.Clone(good)
@@ -82,18 +82,18 @@ func TestClaims(t *testing.T) {
 		content []byte
 		want    string
 	}{
-		"empty":     {nil, "0 bytes are no Parquet file"},
+		"empty":     {nil, "the file has 0 bytes, too few for a Parquet file"},
 		"text":      {[]byte("this is no such file"), `it begins with "this" and ends with "file", not PAR1`},
-		"cut":       {good[:len(good)/2], "no Parquet file, or one that is cut off"},
+		"cut":       {good[:len(good)/2], "not a Parquet file, or truncated"},
 		"encrypted": {append([]byte("PARE"), good[4:]...), "encrypted; decrypt it first"},
-		"11 bytes":  {[]byte("PAR1xxxPAR1"), "11 bytes are no Parquet file"},
-		"no footer": {framed(), "damaged Parquet footer: byte 0 of 0: unexpected EOF; get the file again"},
-		"a byte":    {[]byte("PAR1\x01\x00\x00\x00PAR1"), "damaged Parquet footer: it claims 1 bytes of a file of 12"},
+		"11 bytes":  {[]byte("PAR1xxxPAR1"), "the file has 11 bytes, too few for a Parquet file"},
+		"no footer": {framed(), "damaged Parquet footer: byte 0 of 0: unexpected EOF; download or copy the file again"},
+		"a byte":    {[]byte("PAR1\x01\x00\x00\x00PAR1"), "damaged Parquet footer: it claims 1 bytes, but the file has 12"},
 		"its end":   {append(slices.Clone(good[:len(good)-4]), "PARE"...), "encrypted; decrypt it first"},
 		"begin":     {append([]byte("PAR2"), good[4:]...), `it begins with "PAR2" and ends with "PAR1"`},
-		"footer":    {resized, "it claims 4294967279 bytes of a file of"},
+		"footer":    {resized, "it claims 4294967279 bytes, but the file has"},
 		"schema":    {framed(append(version, list(math.MaxInt32)...)...), "a list of 2147483647 values in 0 bytes"},
-		"text size": {framed(slices.Concat(version, list(1), binary.AppendUvarint([]byte{0x48}, math.MaxInt32), []byte("abc"))...), "a value of 2147483647 bytes where 3 are left"},
+		"text size": {framed(slices.Concat(version, list(1), binary.AppendUvarint([]byte{0x48}, math.MaxInt32), []byte("abc"))...), "a value of 2147483647 bytes, but only 3 are left"},
 		"unknown":   {framed(append(version, 0x1f)...), "unknown type 15"},
 		"nested":    {framed(bytes.Repeat([]byte{0x1c}, 1<<20)...), "values nested more than 32 deep"},
 		"no number": {framed(0x15), "unexpected EOF"},
@@ -106,7 +106,7 @@ func TestClaims(t *testing.T) {
 			_, err := open(test.content)
 			runtime.ReadMemStats(&after)
 			if err == nil || !strings.HasPrefix(err.Error(), "a.parquet: ") || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput {
-				t.Errorf("found error %v of kind %q\nwanted one of invalid input that begins with the name and has %q", err, protocol.KindOf(err), test.want)
+				t.Errorf("got error %v of kind %q\nwant one of invalid input that begins with the name and has %q", err, protocol.KindOf(err), test.want)
 			}
 			if n := after.TotalAlloc - before.TotalAlloc; n > 16<<20 {
 				t.Errorf("%d bytes were allocated to open a file of %d", n, len(test.content))
@@ -129,19 +129,19 @@ func (b broken) ReadAt(to []byte, offset int64) (int, error) {
 	return b.ReaderAt.ReadAt(to, offset)
 }
 
-// A file that can't be read is not called damaged.
+// A read error is not reported as damage.
 func TestBrokenReader(t *testing.T) {
 	good := whole(t)
 	for _, whole := range []int{0, 4, len(good) - 8} {
 		_, err := footer.Open("a.parquet", broken{bytes.NewReader(good), int64(whole)}, int64(len(good)))
 		if !errors.Is(err, errBroken) || protocol.KindOf(err) != "" {
-			t.Errorf("with %d bytes that can be read: found %v of kind %q, wanted the reader's error", whole, err, protocol.KindOf(err))
+			t.Errorf("with %d bytes that can be read: found %v of kind %q, want the reader's error", whole, err, protocol.KindOf(err))
 		}
 	}
 }
 
-// Whatever byte of a file is damaged, opening it ends with the file or with an error of invalid input; and where the byte
-// is one of the frame, of the schema's size or of a name's, with the error.
+// Whichever byte of a file is damaged, opening it gives the file or an error of invalid input. If the byte belongs to
+// the frame, to the schema's size or to a name's size, it gives the error.
 func TestDamagedFiles(t *testing.T) {
 	good := whole(t)
 	size := int(binary.LittleEndian.Uint32(good[len(good)-8:]))

@@ -14,16 +14,16 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// What a page may have. Writers make pages of about 1 MiB, but check their size only every so many values, so that long
-// texts make large pages.
+// Bounds of a page. Writers make pages of about 1 MiB, but check the size only once per a number of values, so that
+// long texts make large pages.
 const (
-	// MaxPage is the most bytes of a page, decompressed and decoded.
+	// MaxPage is the maximum size of a page in bytes, decompressed and decoded.
 	MaxPage = 256 << 20
-	// MaxValues is the most values of a page, nulls included.
+	// MaxValues is the maximum number of values in a page, nulls included.
 	MaxValues = 64 << 20
-	// maxHeader is the most bytes of a page's header, which holds the least and the greatest value where a writer says so.
+	// maxHeader is the maximum size in bytes of a page's header, which may include the minimum and maximum value.
 	maxHeader = 16 << 20
-	// largePage is the size, decoded, from which a page is not kept for longer than its reader wants it.
+	// largePage is the decoded size from which a page is kept only while its reader uses it.
 	largePage = 1 << 20
 )
 
@@ -32,11 +32,11 @@ type Pages struct {
 	chunk  *parquet.FileColumnChunk
 	pages  *parquet.FilePages
 	stream *stream
-	// skip is how many rows of the first page are not wanted.
+	// skip is how many rows of the first page are not requested.
 	skip int64
 }
 
-// LimitError says what of a page is not read, though its file may be whole.
+// LimitError reports a page that exceeds a limit, although its file may be intact.
 type LimitError struct{ message string }
 
 func (e *LimitError) Error() string { return e.message }
@@ -44,12 +44,12 @@ func (e *LimitError) Error() string { return e.message }
 func limit(format string, args ...any) error { return &LimitError{fmt.Sprintf(format, args...)} }
 
 func tooLarge(found, most int64, what string) error {
-	return limit("a page of %d %s, and at most %d are read; write the file again with smaller pages "+
+	return limit("a page of %d %s, but at most %d are supported; write the file again with smaller pages "+
 		"(pyarrow: data_page_size and write_batch_size)", found, what, most)
 }
 
-// Pages returns the pages of a row group's column from a row of the group on, counted from 0. Close them. An error that
-// is neither the reader's own nor a LimitError says what is damaged, without the file's name.
+// Pages returns the pages of a row group's column, starting at a row of the group, counted from 0. Close them. An error
+// that is neither the reader's own nor a LimitError describes damage, without the file's name.
 func (f *File) Pages(group, column int, row int64) (*Pages, error) {
 	if group >= len(f.groups) || column >= len(f.groups[group].Columns) {
 		return nil, fmt.Errorf("row group %d has no column %d", group, column)
@@ -84,7 +84,8 @@ func (f *File) Pages(group, column int, row int64) (*Pages, error) {
 // Close releases the last page.
 func (p *Pages) Close() error { return p.pages.Close() }
 
-// seek makes a stream go on at the page that has a row, after the dictionary, and returns which row of that page it is.
+// seek moves a stream to the page that contains a row, after the dictionary, and returns the row's position in that
+// page.
 func (f *File) seek(s *stream, c *format.ColumnChunk, row int64) (rest int64, err error) {
 	data := make([]byte, c.OffsetIndexLength)
 	if err := full(f.source, data, c.OffsetIndexOffset); err != nil {
@@ -103,13 +104,13 @@ func (f *File) seek(s *stream, c *format.ColumnChunk, row int64) (rest int64, er
 		return row, nil
 	}
 	if offset := pages[target].Offset; offset < s.at || offset >= s.end {
-		return 0, fmt.Errorf("a page at byte %d of a column at [%d, %d)", offset, s.at, s.end)
+		return 0, fmt.Errorf("a page at byte %d outside the column at [%d, %d)", offset, s.at, s.end)
 	}
 	s.jump = pages[target].Offset
 	return row - pages[target].FirstRowIndex, nil
 }
 
-// ReadPage returns the next page, or io.EOF. Errors are as those of File.Pages.
+// ReadPage returns the next page, or io.EOF. Its errors are like those of File.Pages.
 func (p *Pages) ReadPage() (page parquet.Page, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -137,13 +138,13 @@ func (p *Pages) ReadPage() (page parquet.Page, err error) {
 	return page, err
 }
 
-// WholeRows says whether the page that ReadPage returned last ends with the end of a row, as pages of version 2 do. After
-// others, a list may go on in the next page.
+// WholeRows reports whether the last page from ReadPage ends at the end of a row, as pages of version 2 do. After other
+// pages, a list may continue in the next page.
 func (p *Pages) WholeRows() bool { return p.stream.wholeRows }
 
-// forget makes the library let go of a large page. It holds the page that it gave last, for a seek back to it, until there is
-// another: with every column of a large row, that is the row once more. A reader that starts anew has no dictionary. The
-// decoder of zstd holds what it decoded last.
+// forget makes the library release a large page. The library keeps the last page, for a seek back to it, until there is
+// another. With every column of a large row, that would keep the row a second time. A new reader has no dictionary. The
+// zstd decoder keeps the data that it decoded last.
 func (p *Pages) forget() error {
 	p.stream.codecs = decompressors{}
 	if p.stream.dictionary {
@@ -157,30 +158,30 @@ func (p *Pages) forget() error {
 	return nil
 }
 
-// stream gives the library the pages of a chunk, one after the other, each decompressed and with a header that says so.
-// The library reads it through a buffered reader, from front to back.
+// stream gives the library the pages of a chunk, one after the other, each decompressed and with a matching header. The
+// library reads it through a buffered reader, from front to back.
 type stream struct {
 	r       *source
 	codec   format.CompressionCodec
 	at, end int64
-	// jump is where the stream goes on after the dictionary, or -1.
+	// jump is the position at which the stream continues after the dictionary, or -1.
 	jump int64
 	kind parquet.Kind
-	// repetition and definition are the bits of a level.
+	// repetition and definition are the numbers of bits per level.
 	repetition, definition int
 
 	codecs decompressors
-	// wholeRows says whether the last page is of version 2, and dictionary whether there was a dictionary.
+	// wholeRows is true if the last page is of version 2; dictionary is true if there was a dictionary.
 	wholeRows, dictionary bool
-	// given is how many bytes the library's reader has; rest is what comes next.
+	// given is how many bytes the library's reader has received; rest follows.
 	given int64
 	rest  []byte
-	// next is the page after its header.
+	// next is the page that follows its header.
 	next []byte
 	err  error
 }
 
-// ReadAt returns fewer bytes than asked for at the end of a page, without an error.
+// ReadAt may return fewer bytes than requested at the end of a page, without an error.
 func (s *stream) ReadAt(b []byte, offset int64) (int, error) {
 	if s.err == nil && offset != s.given {
 		s.err = errors.New("a chunk without its dictionary")
@@ -222,7 +223,7 @@ func (s *stream) page() error {
 	}
 	size := int64(header.CompressedPageSize)
 	if size < 0 || size > s.end-body {
-		return fmt.Errorf("a page of %d bytes where %d are left", size, s.end-body)
+		return fmt.Errorf("a page of %d bytes, but only %d are left", size, s.end-body)
 	}
 	if size > MaxPage {
 		return tooLarge(size, MaxPage, "bytes")
@@ -236,7 +237,7 @@ func (s *stream) page() error {
 		return err
 	}
 	if header.CRC != 0 && uint32(header.CRC) != crc32.ChecksumIEEE(stored) {
-		return errors.New("a page's checksum is not that of its bytes")
+		return errors.New("a page's checksum does not match its bytes")
 	}
 	if s.next, err = s.open(header, stored); err != nil {
 		return err
@@ -271,7 +272,7 @@ func (s *stream) header() (h *format.PageHeader, body int64, err error) {
 	}
 }
 
-// open decompresses a page, checks that decoding it stays within bounds, and makes its header say what it is now.
+// open decompresses a page, checks that decoding it stays within bounds, and adjusts its header.
 func (s *stream) open(h *format.PageHeader, stored []byte) (plain []byte, err error) {
 	size := int(h.UncompressedPageSize)
 	switch h.Type {

@@ -93,7 +93,7 @@ func readAll(p pageReader) (values []parquet.Value, err error) {
 	}
 }
 
-// Pages gives what the library gives, for every codec and encoding, from every row.
+// Pages gives the same values as the library, for every codec and encoding, from every row.
 func TestPages(t *testing.T) {
 	for _, codec := range []compress.Codec{&parquet.Uncompressed, &parquet.Snappy, &parquet.Gzip, &parquet.Brotli, &parquet.Zstd, &parquet.Lz4Raw} {
 		for _, version := range []int{1, 2} {
@@ -127,7 +127,7 @@ func TestPages(t *testing.T) {
 								t.Fatal(err)
 							}
 							if len(want) == 0 || !slices.EqualFunc(want, got, parquet.DeepEqual) {
-								t.Fatalf("group %d, column %d, row %d: %d values, wanted %d like the library's", group, column, row, len(got), len(want))
+								t.Fatalf("group %d, column %d, row %d: %d values, want %d like the library's", group, column, row, len(got), len(want))
 							}
 						}
 					}
@@ -165,7 +165,7 @@ func TestWholeBlocks(t *testing.T) {
 	}
 }
 
-// crafted is a file of one row and one column of strings, whose pages claim what they like.
+// crafted is a file of one row and one column of strings, whose pages make arbitrary claims.
 type crafted struct {
 	codec      format.CompressionCodec
 	repetition format.FieldRepetitionType
@@ -174,7 +174,7 @@ type crafted struct {
 	bodies     [][]byte
 	// size is the size that the footer gives the column, or 0 for the true one.
 	size int64
-	// index is the column's offset index, if any, and change is made to what the footer says of the column.
+	// index is the column's offset index, if any; change modifies the column's metadata in the footer.
 	index  []format.PageLocation
 	change func(*format.ColumnChunk)
 }
@@ -261,7 +261,7 @@ func zeros(t testing.TB, codec format.CompressionCodec) []byte {
 		w = gzip.NewWriter(&b)
 	case format.Brotli:
 		w = brotli.NewWriter(&b)
-	case format.Zstd: // written piece by piece, the frame does not say how much it holds
+	case format.Zstd: // written piece by piece, the frame does not contain its content size
 		var err error
 		if w, err = zstd.NewWriter(&b, zstd.WithEncoderConcurrency(1)); err != nil {
 			t.Fatal(err)
@@ -301,8 +301,8 @@ func small(t testing.TB, codec format.CompressionCodec, content []byte) []byte {
 	return b.Bytes()
 }
 
-// What is unusual and right is read: checksums, long headers, a page of version 2 that is stored as it is in a compressed
-// column, and compressed frames that do not say how much they hold.
+// Unusual but valid content is read: checksums, long headers, an uncompressed page of version 2 in a compressed column,
+// and compressed frames without a content size.
 func TestUnusualPages(t *testing.T) {
 	text := []byte("\x01\x00\x00\x00x")
 	stored := v2(1, 0, 0, 5)
@@ -342,12 +342,12 @@ func TestUnusualPages(t *testing.T) {
 			t.Fatal(err)
 		}
 		if values, err := readAll(pages); err != nil || len(values) != 1 || string(values[0].ByteArray()) != test.want {
-			t.Errorf("%s: found %v, %v; wanted %q", name, values, err, test.want)
+			t.Errorf("%s: found %v, %v; want %q", name, values, err, test.want)
 		}
 	}
 }
 
-// Large pages, which are let go of at once, are read as others are, with a dictionary and without, from every row.
+// Large pages, which are released immediately, are read like others, with a dictionary and without, from every row.
 func TestLargePages(t *testing.T) {
 	type row struct {
 		Text string `parquet:"text"`
@@ -386,7 +386,7 @@ func TestLargePages(t *testing.T) {
 	}
 }
 
-// Large pages of indexes need the dictionary that stands once before them.
+// Large pages of indexes need the dictionary, which occurs once before them.
 func TestLargePagesOfIndexes(t *testing.T) {
 	type row struct {
 		Word string `parquet:"word,dict"`
@@ -413,12 +413,12 @@ func TestLargePagesOfIndexes(t *testing.T) {
 	}
 	for i, v := range values {
 		if string(v.ByteArray()) != rows[i].Word {
-			t.Fatalf("row %d is %q, wanted %q", i, v.ByteArray(), rows[i].Word)
+			t.Fatalf("row %d is %q, want %q", i, v.ByteArray(), rows[i].Word)
 		}
 	}
 }
 
-// Whether a row may go on in the next page depends on the page's version.
+// Whether a row may continue in the next page depends on the page's version.
 func TestWholeRows(t *testing.T) {
 	for _, version := range []int{1, 2} {
 		file, err := open(pagedFile(t, parquet.DataPageVersion(version)))
@@ -445,7 +445,7 @@ func TestWholeRows(t *testing.T) {
 	}
 }
 
-// An index leads to the page that has a row, and nowhere outside of its column.
+// An index leads to the page that contains a row, and never outside of its column.
 func TestIndexes(t *testing.T) {
 	text := []byte("\x01\x00\x00\x00x")
 	two := crafted{kind: format.ByteArray, headers: []format.PageHeader{v1(1, format.Plain, 5), v1(1, format.Plain, 5)}, bodies: [][]byte{text, []byte("\x01\x00\x00\x00y")}}
@@ -467,10 +467,10 @@ func TestIndexes(t *testing.T) {
 		want  string // the values, or the error
 	}{
 		{"the second page", at(4, 0, 4+page, 1), 1, "y"},
-		{"the first page of a later row is passed over", at(4, 0, 4+page, 2), 1, "y"},
+		{"the first page of a later row is skipped", at(4, 0, 4+page, 2), 1, "y"},
 		{"no page has the row", at(4, 3, 4+page, 5), 1, "y"},
-		{"before the column", at(4, 0, 3, 1), 1, "!a page at byte 3 of a column at [4, "},
-		{"behind the column", at(4, 0, 4+2*page, 1), 1, fmt.Sprintf("!a page at byte %d of a column at [4, %[1]d)", 4+2*page)},
+		{"before the column", at(4, 0, 3, 1), 1, "!a page at byte 3 outside the column at [4, "},
+		{"behind the column", at(4, 0, 4+2*page, 1), 1, fmt.Sprintf("!a page at byte %d outside the column at [4, %[1]d)", 4+2*page)},
 		{"from the first row, it is not looked at", at(4, 0, 3, 1), 0, "xy"},
 	} {
 		c := two
@@ -492,12 +492,12 @@ func TestIndexes(t *testing.T) {
 			got = "!" + err.Error()
 		}
 		if !strings.HasPrefix(got, test.want) || err == nil && got != test.want {
-			t.Errorf("%s: found %q, wanted %q", test.name, got, test.want)
+			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
 		}
 	}
 }
 
-// What the footer says of an index lies within the file, and what lies there is an index.
+// The footer's index position must be inside the file and contain an index.
 func TestClaimedIndexes(t *testing.T) {
 	one := crafted{kind: format.ByteArray, headers: []format.PageHeader{v1(1, format.Plain, 5)}, bodies: [][]byte{[]byte("\x01\x00\x00\x00x")}}
 	for name, change := range map[string]func(*format.ColumnChunk){
@@ -509,7 +509,7 @@ func TestClaimedIndexes(t *testing.T) {
 		c := one
 		c.change = change
 		if _, err := open(c.file(t)); err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("found error %v, wanted %q", err, name)
+			t.Errorf("got error %v, want %q", err, name)
 		}
 	}
 	damaged := one
@@ -524,12 +524,12 @@ func TestClaimedIndexes(t *testing.T) {
 	for _, place := range [][2]int{{1, 0}, {0, 1}} {
 		want := fmt.Sprintf("row group %d has no column %d", place[0], place[1])
 		if _, err := file.Pages(place[0], place[1], 0); err == nil || err.Error() != want {
-			t.Errorf("found error %v, wanted %q", err, want)
+			t.Errorf("got error %v, want %q", err, want)
 		}
 	}
 }
 
-// Whatever a page claims, and whatever it decompresses to, little memory is spent on it.
+// Whatever a page claims and whatever its decompressed size, it costs little memory.
 func TestBombs(t *testing.T) {
 	const huge = math.MaxInt32
 	const much = 64 << 20
@@ -549,24 +549,24 @@ func TestBombs(t *testing.T) {
 		want  string
 		limit bool
 	}{
-		"claimed size":           {one(format.Zstd, v1(1, format.Plain, huge), text), "a page of 2147483647 bytes, and at most 268435456 are read", true},
+		"claimed size":           {one(format.Zstd, v1(1, format.Plain, huge), text), "a page of 2147483647 bytes, but at most 268435456 are supported", true},
 		"claimed size, v2":       {one(format.Zstd, v2(1, 0, 0, huge), text), "a page of 2147483647 bytes", true},
 		"claimed dictionary":     {one(format.Zstd, dictionary(1, huge), text), "a page of 2147483647 bytes", true},
 		"negative size":          {one(format.Zstd, v1(1, format.Plain, -1), text), "a page of -1 bytes", false},
-		"stored size":            {sized(huge, one(format.Uncompressed, v1(1, format.Plain, 5), text)), "a page of 2147483647 bytes where 5 are left", false},
-		"negative stored size":   {sized(-1, one(format.Uncompressed, v1(1, format.Plain, 5), text)), "a page of -1 bytes where", false},
+		"stored size":            {sized(huge, one(format.Uncompressed, v1(1, format.Plain, 5), text)), "a page of 2147483647 bytes, but only 5 are left", false},
+		"negative stored size":   {sized(-1, one(format.Uncompressed, v1(1, format.Plain, 5), text)), "a page of -1 bytes, but", false},
 		"chunk":                  {inside(1<<40, one(format.Uncompressed, v1(1, format.Plain, 5), text)), "a column of 1099511627776 bytes at byte 4", false},
-		"values":                 {one(format.Uncompressed, v1(huge, format.Plain, 5), text), "a page of 2147483647 values, and at most 67108864 are read", true},
+		"values":                 {one(format.Uncompressed, v1(huge, format.Plain, 5), text), "a page of 2147483647 values, but at most 67108864 are supported", true},
 		"negative values":        {one(format.Uncompressed, v1(-1, format.Plain, 5), text), "a page of -1 values", false},
 		"values, v2":             {one(format.Uncompressed, v2(huge, 0, 0, 5), text), "a page of 2147483647 values", true},
 		"dictionary's values":    {one(format.Uncompressed, dictionary(huge, 5), text), "a dictionary of 2147483647 values in 5 bytes", false},
 		"dictionary's few bytes": {one(format.Uncompressed, dictionary(6, 5), text), "a dictionary of 6 values in 5 bytes", false},
-		"snappy":                 {one(format.Snappy, v1(1, format.Plain, 5), binary.AppendUvarint(nil, much)), "a page of 67108864 bytes where its header says 5", false},
-		"snappy, v2":             {one(format.Snappy, v2(1, 0, 0, 5), snappy.Encode(nil, make([]byte, 1<<20))), "where its header says 5", false},
-		"gzip":                   {one(format.Gzip, v1(1, format.Plain, 5), zeros(t, format.Gzip)), "a page of 6 bytes where its header says 5", false},
-		"brotli":                 {one(format.Brotli, v1(1, format.Plain, 5), zeros(t, format.Brotli)), "a page of 6 bytes where its header says 5", false},
-		"zstd":                   {one(format.Zstd, v1(1, format.Plain, 5), zeros(t, format.Zstd)), "a page of 6 bytes where its header says 5", false},
-		"zstd dictionary":        {one(format.Zstd, dictionary(1, 5), zeros(t, format.Zstd)), "a page of 6 bytes where its header says 5", false},
+		"snappy":                 {one(format.Snappy, v1(1, format.Plain, 5), binary.AppendUvarint(nil, much)), "a page of 67108864 bytes, but its header declares 5", false},
+		"snappy, v2":             {one(format.Snappy, v2(1, 0, 0, 5), snappy.Encode(nil, make([]byte, 1<<20))), "but its header declares 5", false},
+		"gzip":                   {one(format.Gzip, v1(1, format.Plain, 5), zeros(t, format.Gzip)), "a page of 6 bytes, but its header declares 5", false},
+		"brotli":                 {one(format.Brotli, v1(1, format.Plain, 5), zeros(t, format.Brotli)), "a page of 6 bytes, but its header declares 5", false},
+		"zstd":                   {one(format.Zstd, v1(1, format.Plain, 5), zeros(t, format.Zstd)), "a page of 6 bytes, but its header declares 5", false},
+		"zstd dictionary":        {one(format.Zstd, dictionary(1, 5), zeros(t, format.Zstd)), "a page of 6 bytes, but its header declares 5", false},
 		"lz4":                    {one(format.Lz4Raw, v1(1, format.Plain, 5), bytes.Repeat([]byte{0xff}, 1000)), "LZ4_RAW data: ", false},
 		"definition levels": {with(format.Optional, one(format.Uncompressed, v1(1, format.Plain, 15), append(levels(run(huge, 1)), text...))),
 			"levels: a page of 2147483647 values", true},
@@ -583,27 +583,27 @@ func TestBombs(t *testing.T) {
 		"indexes of no bits": {crafted{kind: format.ByteArray, headers: []format.PageHeader{dictionary(1, 5), v1(1, format.RLEDictionary, 6)},
 			bodies: [][]byte{text, append([]byte{0}, run(huge)...)}}, "a page of 2147483647 values", true},
 		"packed lengths":  {one(format.Uncompressed, v1(1, format.DeltaLengthByteArray, 0), packed(footer.MaxValues+1)), "a page of 67108865 values", true},
-		"packed prefixes": {one(format.Uncompressed, v1(3, format.DeltaByteArray, int32(len(prefixes))), prefixes), "bytes, and at most 268435456", true},
+		"packed prefixes": {one(format.Uncompressed, v1(3, format.DeltaByteArray, int32(len(prefixes))), prefixes), "bytes, but at most 268435456", true},
 		"runs of booleans": {crafted{kind: format.Boolean, headers: []format.PageHeader{v1(1, format.RLE, 10)},
-			bodies: [][]byte{levels(run(huge, 1))}}, "values of the type BOOLEAN in the encoding RLE, which is not known for them", true},
+			bodies: [][]byte{levels(run(huge, 1))}}, "values of type BOOLEAN in the encoding RLE, which is not supported for them", true},
 		"no dictionary": {one(format.Uncompressed, v1(1, format.RLEDictionary, 3), []byte{1, 2, 0}), "a chunk without its dictionary", false},
 		"index page":    {one(format.Uncompressed, format.PageHeader{Type: format.IndexPage, UncompressedPageSize: 5, IndexPageHeader: thrift.New(format.IndexPageHeader{})}, text), "a page of the unknown type 1", false},
-		"short page":    {one(format.Uncompressed, v1(1, format.Plain, 6), text), "a page of 5 bytes where its header says 6", false},
-		"short gzip":    {one(format.Gzip, v1(1, format.Plain, 6), small(t, format.Gzip, text)), "a page of 5 bytes where its header says 6", false},
-		"short brotli":  {one(format.Brotli, v1(1, format.Plain, 6), small(t, format.Brotli, text)), "a page of 5 bytes where its header says 6", false},
-		"short zstd":    {one(format.Zstd, v1(1, format.Plain, 6), small(t, format.Zstd, text)), "a page of 5 bytes where its header says 6", false},
-		"short snappy":  {one(format.Snappy, v1(1, format.Plain, 6), snappy.Encode(nil, text)), "a page of 5 bytes where its header says 6", false},
-		"empty gzip":    {one(format.Gzip, v1(1, format.Plain, 5), small(t, format.Gzip, nil)), "a page of 0 bytes where its header says 5", false},
+		"short page":    {one(format.Uncompressed, v1(1, format.Plain, 6), text), "a page of 5 bytes, but its header declares 6", false},
+		"short gzip":    {one(format.Gzip, v1(1, format.Plain, 6), small(t, format.Gzip, text)), "a page of 5 bytes, but its header declares 6", false},
+		"short brotli":  {one(format.Brotli, v1(1, format.Plain, 6), small(t, format.Brotli, text)), "a page of 5 bytes, but its header declares 6", false},
+		"short zstd":    {one(format.Zstd, v1(1, format.Plain, 6), small(t, format.Zstd, text)), "a page of 5 bytes, but its header declares 6", false},
+		"short snappy":  {one(format.Snappy, v1(1, format.Plain, 6), snappy.Encode(nil, text)), "a page of 5 bytes, but its header declares 6", false},
+		"empty gzip":    {one(format.Gzip, v1(1, format.Plain, 5), small(t, format.Gzip, nil)), "a page of 0 bytes, but its header declares 5", false},
 		"no gzip":       {one(format.Gzip, v1(1, format.Plain, 5), text), "gzip data: ", false},
-		"cut gzip":      {one(format.Gzip, v1(1, format.Plain, 5), small(t, format.Gzip, text)[:12]), "where its header says 5", false},
+		"cut gzip":      {one(format.Gzip, v1(1, format.Plain, 5), small(t, format.Gzip, text)[:12]), "but its header declares 5", false},
 		"no snappy":     {one(format.Snappy, v1(1, format.Plain, 5), []byte{5, 0xff}), "SNAPPY data: ", false},
 		"no zstd":       {one(format.Zstd, v1(1, format.Plain, 5), text), "ZSTD data: ", false},
 		"cut header":    {inside(3, one(format.Uncompressed, v1(1, format.Plain, 5), text)), "header of the page at byte 4: ", false},
 		"page outside":  {changed(func(c *format.ColumnChunk) { c.MetaData.DataPageOffset = -1 }, one(format.Uncompressed, v1(1, format.Plain, 5), text)), "bytes at byte -1 of", false},
 		"negative chunk": {changed(func(c *format.ColumnChunk) { c.MetaData.TotalCompressedSize = -1 }, one(format.Uncompressed, v1(1, format.Plain, 5), text)),
 			"a column of -1 bytes at byte 4 of", false},
-		"LZO":      {one(format.LZO, v1(1, format.Plain, 5), text), "pages compressed with LZO, which is not known; write the file again with zstd", true},
-		"checksum": {one(format.Uncompressed, func() format.PageHeader { h := v1(1, format.Plain, 5); h.CRC = 7; return h }(), text), "a page's checksum is not that of its bytes", false},
+		"LZO":      {one(format.LZO, v1(1, format.Plain, 5), text), "pages compressed with LZO, which is not supported; write the file again with zstd", true},
+		"checksum": {one(format.Uncompressed, func() format.PageHeader { h := v1(1, format.Plain, 5); h.CRC = 7; return h }(), text), "a page's checksum does not match its bytes", false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -623,10 +623,10 @@ func TestBombs(t *testing.T) {
 			}
 			runtime.ReadMemStats(&after)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("found error %v\nwanted one with %q", err, test.want)
+				t.Errorf("got error %v\nwant one with %q", err, test.want)
 			}
 			if _, isLimit := errors.AsType[*footer.LimitError](err); isLimit != test.limit {
-				t.Errorf("error %v is a limit: %v, wanted %v", err, isLimit, test.limit)
+				t.Errorf("error %v is a limit: %v, want %v", err, isLimit, test.limit)
 			}
 			if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20 {
 				t.Errorf("%d bytes were allocated for a file of %d", n, len(content))
@@ -635,7 +635,7 @@ func TestBombs(t *testing.T) {
 	}
 }
 
-// A reader's error is not called damage.
+// A reader's error is not reported as damage.
 func TestBrokenPages(t *testing.T) {
 	content := pagedFile(t)
 	r := &late{ReaderAt: bytes.NewReader(content)}
@@ -649,7 +649,7 @@ func TestBrokenPages(t *testing.T) {
 		_, err = readAll(pages)
 	}
 	if !errors.Is(err, errBroken) {
-		t.Errorf("found %v, wanted the reader's error", err)
+		t.Errorf("got %v, want the reader's error", err)
 	}
 }
 
@@ -665,7 +665,7 @@ func (l *late) ReadAt(b []byte, offset int64) (int, error) {
 	return l.ReaderAt.ReadAt(b, offset)
 }
 
-// FuzzPages damages a byte of a file and reads all its pages from a row: that ends with an error or with values.
+// FuzzPages damages a byte of a file and reads all its pages from a row: this gives an error or values.
 func FuzzPages(f *testing.F) {
 	for _, version := range []int{1, 2} {
 		f.Add(pagedFile(f, parquet.DataPageVersion(version)), uint32(0), byte(0), byte(0))

@@ -7,7 +7,7 @@ import (
 	"io"
 )
 
-// depth bounds the nesting of a footer's values; Parquet's own are 8 deep at most.
+// depth bounds the nesting of a footer's values; Parquet's own footers are at most 8 levels deep.
 const depth = 32
 
 // Types of Thrift's compact protocol, https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md.
@@ -28,8 +28,8 @@ const (
 	uuid
 )
 
-// check walks the struct that a footer begins with, and keeps nothing of it. A list whose size was walked cannot claim
-// more than its bytes hold.
+// check walks the struct at the start of a footer, and stores none of it. A list whose size was walked cannot claim
+// more than its bytes can contain.
 func check(footer []byte) error {
 	w := walker{rest: footer}
 	if err := w.value(structType, 0); err != nil {
@@ -120,7 +120,7 @@ func (w *walker) entries(level int) error {
 	return w.repeat(n, level, kinds>>4, kinds&0xf)
 }
 
-// repeat walks n times values of the kinds. Each takes a byte at least, which bounds the walk.
+// repeat walks n times values of the kinds. Each uses at least one byte, which bounds the walk.
 func (w *walker) repeat(n uint64, level int, kinds ...byte) error {
 	if n > uint64(len(w.rest)) {
 		return fmt.Errorf("a list of %d values in %d bytes", n, len(w.rest))
@@ -158,7 +158,7 @@ func (w *walker) byte() (byte, error) {
 
 func (w *walker) skip(n uint64) error {
 	if n > uint64(len(w.rest)) {
-		return fmt.Errorf("a value of %d bytes where %d are left", n, len(w.rest))
+		return fmt.Errorf("a value of %d bytes, but only %d are left", n, len(w.rest))
 	}
 	w.rest = w.rest[n:]
 	return nil

@@ -19,7 +19,7 @@ import (
 	"surprisal.dev/plugins/protocol/wire"
 )
 
-// Backend is a backend plugin. Its methods may be called from many goroutines.
+// Backend is a backend plugin. Its methods are safe for concurrent use.
 type Backend struct {
 	*subprocess
 	info        Info
@@ -56,10 +56,10 @@ func (h *Host) openBackend(ctx context.Context, args []string, name string) (_ *
 	return &Backend{s, info, d}, nil
 }
 
-// Info says which plugin this is.
+// Info identifies the plugin.
 func (b *Backend) Info() Info { return b.info }
 
-// Describe returns what the plugin says of itself.
+// Describe returns the plugin's description of itself.
 func (b *Backend) Describe(context.Context) (protocol.BackendDescription, error) {
 	return b.description, nil
 }
@@ -74,13 +74,13 @@ func (b *Backend) Plan(ctx context.Context, m protocol.Model, s protocol.Setting
 	}
 	estimate := wire.ToEstimate(e)
 	if err := checkEstimate(estimate); err != nil {
-		return protocol.Estimate{}, b.broken(fmt.Errorf("its estimate of a model is refused: %w", err))
+		return protocol.Estimate{}, b.broken(fmt.Errorf("it sent an invalid estimate of a model: %w", err))
 	}
 	return estimate, nil
 }
 
-// Train writes a model file made from documents to w. If the plugin dies, Train fails and what it has written is of no
-// use: documents and w can be used only once.
+// Train writes a model file trained on documents to w. If the plugin dies, Train fails and its partial output is
+// unusable: documents and w can be used only once.
 func (b *Backend) Train(ctx context.Context, m protocol.Model, documents iter.Seq2[protocol.Document, error], w io.Writer) error {
 	process, err := b.running(ctx)
 	if err != nil {
@@ -131,7 +131,7 @@ func (b *Backend) trainError(ctx context.Context, p *process, err error) error {
 	return b.named(err)
 }
 
-// sendTraining returns io.EOF if the plugin wants no more.
+// sendTraining returns io.EOF if the plugin accepts no more documents.
 func sendTraining(
 	stream grpc.BidiStreamingClient[pluginpb.TrainRequest, pluginpb.TrainResponse], m protocol.Model,
 	documents iter.Seq2[protocol.Document, error], moved *atomic.Int64,
@@ -160,7 +160,7 @@ func sendTraining(
 	return errors.Join(w.Flush(), stream.CloseSend())
 }
 
-// Load makes a model ready to score. If the plugin dies later, it is loaded again when it is next needed.
+// Load makes a model ready to score. If the plugin dies later, the model is loaded again on its next use.
 func (b *Backend) Load(ctx context.Context, m protocol.Model) (*Model, error) {
 	model := &Model{backend: b, model: m}
 	err := b.do(ctx, func() string { return "loading a model" }, func() int64 { return 0 }, func(ctx context.Context, p *process) error {
@@ -173,7 +173,7 @@ func (b *Backend) Load(ctx context.Context, m protocol.Model) (*Model, error) {
 	return model, nil
 }
 
-// Model is a model that a backend has loaded. Its methods may be called from many goroutines.
+// Model is a model that a backend has loaded. Its methods are safe for concurrent use.
 type Model struct {
 	backend *Backend
 	model   protocol.Model
@@ -197,21 +197,21 @@ func (m *Model) loadedIn(ctx context.Context, p *process) (string, error) {
 	}
 	description := wire.ToLoadedModel(loaded)
 	if err := checkLoaded(loaded.GetHandle(), description); err != nil {
-		return "", m.backend.broken(fmt.Errorf("its description of a loaded model is refused: %w", err))
+		return "", m.backend.broken(fmt.Errorf("it sent an invalid description of a loaded model: %w", err))
 	}
 	m.process, m.handle, m.loaded = p, loaded.GetHandle(), description
 	return m.handle, nil
 }
 
-// Describe says what was loaded.
+// Describe returns the backend's description of the loaded model.
 func (m *Model) Describe() protocol.LoadedModel {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.loaded
 }
 
-// Close unloads the model. No Score call may be running. A plugin that does not answer is killed, for what the model holds
-// counts as free afterwards.
+// Close unloads the model. No Score call may be running. A plugin that does not answer is killed, because the
+// model's resources count as free afterwards.
 func (m *Model) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

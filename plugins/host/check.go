@@ -10,15 +10,16 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// Bounds of what a plugin says of itself and of what it is asked. All are far above what plugins need.
+// Bounds for what a plugin sends about itself and for what it requests. All are far above what plugins need.
 const (
 	maxNameBytes   = 200
 	maxSchemaBytes = 1 << 20
-	maxNames       = 100 // of variables, capabilities, settings or things that compute
+	maxNames       = 100 // of variables, capabilities, settings or compute components
 	maxPathBytes   = 4096
-	// maxQuantity bounds sizes and counts, so that sums of some thousands of them do not overflow.
+	// maxQuantity bounds sizes and counts, so that sums of several thousand of them do not overflow.
 	maxQuantity = 1 << 50
-	// maxFactor bounds what a size of up to a terabyte is multiplied by, so that the product does not overflow.
+	// maxFactor bounds the factor by which a size of up to a terabyte is multiplied, so that the product does not
+	// overflow.
 	maxFactor  = 1 << 20
 	maxDevices = 1 << 16
 )
@@ -31,7 +32,7 @@ var (
 	dtypePattern    = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 )
 
-// line refuses text that is empty, long or not one line of what people can see.
+// line rejects text that is empty, too long or not a single line of visible characters.
 func line(what, text string) error {
 	if text == "" || len(text) > maxNameBytes || protocol.Visible(text) != text {
 		return fmt.Errorf("%s is %.200q; it must be one line of 1 to %d bytes", what, text, maxNameBytes)
@@ -39,7 +40,7 @@ func line(what, text string) error {
 	return nil
 }
 
-// names refuses lists that are long or hold what does not match.
+// names rejects lists that are too long or contain an entry that does not match pattern.
 func names(what string, list []string, pattern *regexp.Regexp) error {
 	if len(list) > maxNames {
 		return fmt.Errorf("it names %d %ss; it may name %d", len(list), what, maxNames)
@@ -66,7 +67,7 @@ func number(what string, x float64) error {
 	return nil
 }
 
-// factor is a number by which sizes are multiplied.
+// factor checks a number by which sizes are multiplied.
 func factor(what string, x float64) error {
 	if !(x >= 0 && x <= maxFactor) {
 		return fmt.Errorf("%s is %v; it must be at least 0 and at most %d", what, x, maxFactor)
@@ -113,7 +114,7 @@ func checkResolution(r protocol.Resolution) error {
 		case f.Name == "" || len(f.Name) > maxPathBytes:
 			return fmt.Errorf("file %d has a name of %d bytes; it must have 1 to %d", i, len(f.Name), maxPathBytes)
 		case seen[f.Name]:
-			return fmt.Errorf("it lists the file %.200q twice", f.Name)
+			return fmt.Errorf("it lists the duplicate file %.200q", f.Name)
 		case !digestPattern.MatchString(f.Digest):
 			return fmt.Errorf("the digest of file %.200q is %.200q; it must be \"sha256:\" and 64 hex digits", f.Name, f.Digest)
 		case f.Bytes < 0:
@@ -126,7 +127,7 @@ func checkResolution(r protocol.Resolution) error {
 
 func checkEstimate(e protocol.Estimate) error {
 	if e.DeviceMemoryBytes > 0 && e.Devices == 0 {
-		return fmt.Errorf("it expects %d bytes on devices, and no devices", e.DeviceMemoryBytes)
+		return fmt.Errorf("it expects %d bytes of device memory but no devices", e.DeviceMemoryBytes)
 	}
 	return first(
 		quantity("the number of parameters", e.Parameters, maxQuantity),
@@ -134,19 +135,19 @@ func checkEstimate(e protocol.Estimate) error {
 		quantity("the memory in bytes", e.MemoryBytes, maxQuantity),
 		quantity("the memory of devices in bytes", e.DeviceMemoryBytes, maxQuantity),
 		quantity("the number of devices", e.Devices, maxDevices),
-		number("the number of operations a token", e.FLOPsPerToken),
-		number("the number of bytes a token", e.BytesPerToken),
-		factor("the memory of training for each byte of text", e.TrainingMemoryPerByte),
-		factor("the memory of a model for each byte of its training", e.MemoryPerTrainingByte),
+		number("the number of operations per token", e.FLOPsPerToken),
+		number("the number of bytes per token", e.BytesPerToken),
+		factor("the memory of training per byte of text", e.TrainingMemoryPerByte),
+		factor("the memory of a model per byte of its training text", e.MemoryPerTrainingByte),
 	)
 }
 
 func checkLoaded(handle string, m protocol.LoadedModel) error {
 	if len(m.Computed) > maxNames {
-		return fmt.Errorf("it names %d things that compute; it may name %d", len(m.Computed), maxNames)
+		return fmt.Errorf("it names %d compute components; it may name %d", len(m.Computed), maxNames)
 	}
 	for name, value := range m.Computed {
-		if err := first(line("the name of what computes", name), line("what computes as "+name, value)); err != nil {
+		if err := first(line("the name of a compute component", name), line("the compute component "+name, value)); err != nil {
 			return err
 		}
 	}
@@ -158,24 +159,24 @@ func checkLoaded(handle string, m protocol.LoadedModel) error {
 	}
 	return first(
 		line("the model's handle", handle),
-		quantity("the number of tokens that the model can see", m.ContextLimit, maxQuantity),
+		quantity("the maximum context length in tokens", m.ContextLimit, maxQuantity),
 		quantity("the size of the vocabulary", m.VocabularySize, math.MaxInt32),
 	)
 }
 
-// rowCheck checks the rows of one reading, over however many streams it takes.
+// rowCheck checks the rows of one read, across all the streams that the read needs.
 type rowCheck struct {
 	request protocol.ReadRequest
 	next    int64 // the ordinal of the next row
-	file    int   // of the row before, among the files of the resolution
+	file    int   // of the previous row, among the files of the resolution
 	shard   string
-	number  int64 // of the row before in shard
+	number  int64 // of the previous row in shard
 	seen    bool
 }
 
 func (c *rowCheck) check(r protocol.Row) error {
 	if to := c.request.To; r.Ordinal != c.next || to != 0 && c.next >= to {
-		return fmt.Errorf("it sent row %d of shard %.200q where row %d of [%d, %d) was due", r.Ordinal, r.Shard, c.next, c.request.From, to)
+		return fmt.Errorf("it sent row %d of shard %.200q, expected row %d of [%d, %d)", r.Ordinal, r.Shard, c.next, c.request.From, to)
 	}
 	if r.Problem == "" && len(r.Values) != len(c.request.Fields) {
 		return fmt.Errorf("row %d of shard %.200q has %d values for %d fields", r.Ordinal, r.Shard, len(r.Values), len(c.request.Fields))
@@ -183,7 +184,7 @@ func (c *rowCheck) check(r protocol.Row) error {
 	if files := c.request.Pinned.Files; len(files) > 0 {
 		i := slices.IndexFunc(files[c.file:], func(f protocol.File) bool { return f.Name == r.Shard })
 		if i < 0 {
-			return fmt.Errorf("row %d is of shard %.200q, which is none of the source's files or comes before that of the row before",
+			return fmt.Errorf("row %d belongs to shard %.200q, which is not a file of the source or precedes the shard of the previous row",
 				r.Ordinal, r.Shard)
 		}
 		c.file += i
@@ -193,10 +194,10 @@ func (c *rowCheck) check(r protocol.Row) error {
 	case c.seen && r.Shard == c.shard:
 		due = c.number + 1
 	case !c.seen && c.request.From > 0:
-		due = max(r.Number, 0) // the reading may start anywhere in a shard
+		due = max(r.Number, 0) // the read may start anywhere in a shard
 	}
 	if r.Number != due {
-		return fmt.Errorf("row %d has the number %d in shard %.200q where %d was due", r.Ordinal, r.Number, r.Shard, due)
+		return fmt.Errorf("row %d has the number %d in shard %.200q, expected %d", r.Ordinal, r.Number, r.Shard, due)
 	}
 	c.shard, c.number, c.seen = r.Shard, r.Number, true
 	c.next++

@@ -21,22 +21,22 @@ import (
 	"surprisal.dev/plugins/protocol/wire"
 )
 
-// pipeDelay is how long a plugin's output is read on after its end, where another process has inherited the pipe.
+// pipeDelay is how long a plugin's output is still read after its end if another process has inherited the pipe.
 const pipeDelay = time.Second
 
-// command is a plugin's process, as go-plugin wants to see one. It differs from go-plugin's own in that it leads a session
-// which is killed as a whole with what it has started, that the process ends with the runner's, whether it listens for that or
-// not, and that no output can jam or crash the runner.
+// command is a plugin's process in the form that go-plugin expects. It differs from go-plugin's own implementation
+// in three ways. The process leads a session, which is killed as a whole with everything it started. The process ends
+// with the runner, whether or not it watches for that. No output can block or crash the runner.
 type command struct {
 	cmd      *exec.Cmd
 	path     string // of the program, for people
 	out      *output
-	stdout   io.Reader // the handshake line and nothing else
-	version  string    // of the protocol, as the handshake says; read it after done
+	stdout   io.Reader // only the handshake line
+	version  string    // of the protocol, from the handshake; read it after done
 	done     chan struct{}
 	err      error // how it ended; read it after done
 	lifeline *os.File
-	guarded  bool // whether another process is to end it with the runner
+	guarded  bool // whether a guard process ends it with the runner
 	guard    *guard
 
 	mu      sync.Mutex
@@ -47,8 +47,8 @@ type command struct {
 
 var _ runner.Runner = (*command)(nil)
 
-// newCommand prepares the process of a program, which needs it until the process has started. The runner's own binary is known
-// to end with the runner; others are guarded.
+// newCommand prepares the process of a program. The program must stay open until the process has started. The
+// runner's own binary is known to end with the runner; other programs are guarded.
 func newCommand(from *program, args, env []string, out *output) *command {
 	c := &command{cmd: &exec.Cmd{Path: from.run, Args: args, Env: env}, path: from.path, out: out, done: make(chan struct{}), guarded: from.file != nil}
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -83,7 +83,7 @@ func (c *command) Start(context.Context) (err error) {
 	c.lifeline, c.started = write, true
 	if c.guarded {
 		if c.guard, err = startGuard(read, c.cmd.Process.Pid, mark); err != nil {
-			// Without one the plugin does not stay.
+			// Without a guard the plugin must not stay.
 			_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
 		}
 	}
@@ -96,12 +96,13 @@ func (c *command) Start(context.Context) (err error) {
 		stderr.flush()
 		c.out.end()
 		c.mu.Lock()
-		// What it has started must not outlive it; there is mostly nothing left to kill.
+		// Nothing it has started may outlive it; usually there is nothing left to kill.
 		_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
 		killMarked(mark)
 		c.ended = true
 		c.mu.Unlock()
-		// Whoever waits for the handshake kills the plugin at its end: that must not look like the reason of the end.
+		// The code that waits for the handshake kills the plugin when the output ends. That must not look like the
+		// cause.
 		_ = handshakeIn.Close() // a pipe in memory
 		c.err = errors.Join(err, c.guard.dismiss(), c.lifeline.Close())
 		close(c.done)
@@ -109,16 +110,16 @@ func (c *command) Start(context.Context) (err error) {
 	return err
 }
 
-// killMarked kills the processes that have mark in their environment: those that a plugin has started and that have left its
-// session. It finds them where the system shows environments, as Linux does.
+// killMarked kills the processes that have mark in their environment: those that a plugin has started and that have
+// left its session. It works on systems that expose environments, such as Linux.
 func killMarked(mark string) {
-	processes, _ := filepath.Glob("/proc/[0-9]*/environ") // its only error is of the pattern
+	processes, _ := filepath.Glob("/proc/[0-9]*/environ") // its only error is a malformed pattern
 	for _, path := range processes {
-		// What cannot be read is another user's, or has ended.
+		// An unreadable file belongs to another user or to a process that has ended.
 		environment, _ := os.ReadFile(path)
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 		if err == nil && slices.Contains(strings.Split(string(environment), "\x00"), mark) {
-			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended by itself
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended already
 		}
 	}
 }
@@ -144,7 +145,7 @@ func (c *command) Wait(context.Context) error {
 	return c.err
 }
 
-// Kill ends the process and every process in its group at once. It may be called at any time.
+// Kill ends the process and every process in its group immediately. It may be called at any time.
 func (c *command) Kill(context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -161,7 +162,7 @@ func (c *command) Kill(context.Context) error {
 	return nil
 }
 
-// ending says how the process ended.
+// ending describes how the process ended.
 func (c *command) ending() string {
 	<-c.done
 	switch {
@@ -171,13 +172,13 @@ func (c *command) ending() string {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if !c.killed {
-			return c.err.Error() + ", perhaps by the system because memory ran out"
+			return c.err.Error() + ", possibly killed by the system because memory ran out"
 		}
 	}
 	return c.err.Error()
 }
 
-// signalled says whether a signal that this host did not send ended the process.
+// signalled reports whether a signal that this host did not send ended the process.
 func (c *command) signalled() bool {
 	<-c.done
 	c.mu.Lock()
@@ -186,17 +187,17 @@ func (c *command) signalled() bool {
 	return ok && !c.killed && exit.Sys().(syscall.WaitStatus).Signaled()
 }
 
-// Stdout is where go-plugin looks for the handshake.
+// Stdout returns the reader from which go-plugin reads the handshake.
 func (c *command) Stdout() io.ReadCloser { return io.NopCloser(c.stdout) }
 
-// Stderr is empty: the command itself takes standard error to the log, because go-plugin's way of doing so stops the
-// runner with a panic over JSON that is not hclog's.
+// Stderr is empty: the command itself copies standard error to the log. go-plugin's way of doing so makes the runner
+// panic on JSON that hclog did not write.
 func (c *command) Stderr() io.ReadCloser { return io.NopCloser(strings.NewReader("")) }
 
 // Name returns the program's path.
 func (c *command) Name() string { return c.path }
 
-// ID returns the process's number.
+// ID returns the process ID.
 func (c *command) ID() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -206,10 +207,10 @@ func (c *command) ID() string {
 	return strconv.Itoa(c.cmd.Process.Pid)
 }
 
-// Diagnose adds nothing: the host's own errors say what is wrong.
+// Diagnose adds nothing: the host's own errors explain the failure.
 func (c *command) Diagnose(context.Context) string { return "" }
 
-// PluginToHost returns its arguments: plugin and host see the same addresses.
+// PluginToHost returns its arguments: plugin and host use the same addresses.
 func (c *command) PluginToHost(network, address string) (string, string, error) {
 	return network, address, nil
 }

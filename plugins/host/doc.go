@@ -1,9 +1,9 @@
 // Package host finds, starts, watches and stops plugins, and gives the runner Go values to work with them.
 //
-// Every plugin is a subprocess in a session of its own, with a short list of environment variables and the ones that it
-// asked for, and a private folder for its socket and temporary files. A plugin that dies is started again, and what it had
-// not answered is asked again; what it prints goes to the log. The connection is not encrypted: its socket lies in a
-// folder that only the user can open, and encryption would cost a third of the throughput and 35 ms at each start.
+// Every plugin is a subprocess in its own process session. It has a short list of environment variables, plus the ones
+// that it asked for, and a private directory for its socket and temporary files. A plugin that dies is restarted, and
+// its unanswered requests are sent again. Its output goes to the log. The connection is not encrypted: only the user
+// can open the directory of its socket, and encryption would cost a third of the throughput and 35 ms per start.
 //
-// The package imports plugins/protocol, internal/filelock and the plugin transport, and nothing of the runner.
+// The package imports plugins/protocol, internal/filelock and the plugin transport, and nothing from runner/.
 package host

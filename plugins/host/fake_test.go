@@ -23,8 +23,8 @@ import (
 	"surprisal.dev/plugins/sdk"
 )
 
-// The test binary is the runner too: started with "plugin serve KIND NAME" it is the plugin NAME, and with "host" it is a
-// runner that gets killed. Under the name runner-KIND-NAME it is a plugin in a program of its own.
+// The test binary is also the runner: started with "plugin serve KIND NAME" it is the plugin NAME, and with "host" it
+// is a runner that gets killed. Under the name runner-KIND-NAME it is a plugin in a separate program.
 func TestMain(m *testing.M) {
 	kind, name, external := strings.Cut(strings.TrimPrefix(filepath.Base(os.Args[0]), "runner-"), "-")
 	switch {
@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// serveFake is the main of a plugin whose name says how it starts.
+// serveFake is the main function of a plugin whose name determines how it starts.
 func serveFake(kind protocol.Kind, name string) {
 	switch name {
 	case "ends":
@@ -57,7 +57,7 @@ func serveFake(kind protocol.Kind, name string) {
 		}
 	case "hangs":
 		time.Sleep(time.Hour)
-	case "deaf": // says where it listens and does not
+	case "deaf": // announces an address and does not listen there
 		fmt.Printf("1|%d|unix|/nonexistent/socket|grpc\n", protocol.Version)
 		time.Sleep(time.Hour)
 	case "newer":
@@ -66,7 +66,7 @@ func serveFake(kind protocol.Kind, name string) {
 	case "chatty": // before the handshake
 		fmt.Println("loading", strings.Repeat("x", 200<<10))
 		writeRaw("a line without an end")
-	case "stays": // when the runner is gone, and so do its children, one of which leaves the session
+	case "stays": // after the runner's end, and so do its children, one of which leaves the session
 		must(0, os.Unsetenv(wire.LifelineVariable))
 		for _, outside := range []bool{false, true} {
 			child := exec.Command("sleep", "1000")
@@ -103,7 +103,7 @@ func writeRaw(text string) {
 
 func die() { must(0, syscall.Kill(os.Getpid(), syscall.SIGKILL)) }
 
-// countStarts returns how many processes with the same temporary folder have called it.
+// countStarts returns how many processes with the same temporary directory have called it.
 func countStarts() int {
 	f := must(os.OpenFile(filepath.Join(os.TempDir(), "starts"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600))
 	must(f.Write([]byte{1}))
@@ -112,24 +112,24 @@ func countStarts() int {
 	return starts
 }
 
-// behaviour is the configuration of a fake: what it does, and how it misbehaves.
-type behaviour struct {
+// behavior is the configuration of a fake: what it does, and how it misbehaves.
+type behavior struct {
 	Rows  int64 `json:"rows"`
 	Bytes int   `json:"bytes"`
-	// At is the row or document that Do strikes at, in at most Times processes one after another (0: in all).
+	// At is the row or document at which Do strikes, in at most Times processes one after another (0: in all).
 	At    int64  `json:"at"`
 	Do    string `json:"do"`
 	Times int    `json:"times"`
-	// Batch makes a backend answer only when it has so many documents, or there are no more.
+	// Batch makes a backend answer only when it has that many documents, or there are no more.
 	Batch int `json:"batch"`
-	// Memory is the most documents that a backend can hold.
+	// Memory is the maximum number of documents that a backend can hold.
 	Memory int `json:"memory"`
-	// Log records what was asked in a file in the temporary folder.
+	// Log records the requests in a file in the temporary directory.
 	Log string `json:"log"`
 }
 
-func decode(config json.RawMessage) (behaviour, error) {
-	var b behaviour
+func decode(config json.RawMessage) (behavior, error) {
+	var b behavior
 	d := json.NewDecoder(strings.NewReader(string(config)))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&b); err != nil {
@@ -138,8 +138,8 @@ func decode(config json.RawMessage) (behaviour, error) {
 	return b, nil
 }
 
-// strikes counts a strike in the temporary folder, which outlives the process, and says whether it is to happen.
-func (b behaviour) strikes() bool {
+// strikes counts a strike in the temporary directory, which outlives the process, and reports whether it happens.
+func (b behavior) strikes() bool {
 	for i := 0; b.Times == 0 || i < b.Times; i++ {
 		f, err := os.OpenFile(filepath.Join(os.TempDir(), fmt.Sprint("strike", i)), os.O_CREATE|os.O_EXCL, 0o600)
 		if err == nil {
@@ -149,7 +149,7 @@ func (b behaviour) strikes() bool {
 	return false
 }
 
-func (b behaviour) record(what string) {
+func (b behavior) record(what string) {
 	if b.Log == "" {
 		return
 	}
@@ -170,8 +170,8 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-// misbehave does what b.Do says, if it can be done at any place.
-func (b behaviour) misbehave() {
+// misbehave performs b.Do if it does not depend on the place.
+func (b behavior) misbehave() {
 	switch b.Do {
 	case "die":
 		fmt.Fprintln(os.Stderr, "something terrible happened")
@@ -181,7 +181,7 @@ func (b behaviour) misbehave() {
 		select {}
 	case "freeze":
 		must(0, syscall.Kill(os.Getpid(), syscall.SIGSTOP))
-	case "wait": // as long as a model that computes, here until the file "go" is in the temporary folder
+	case "wait": // as a model that computes, here until the file "go" is in the temporary directory
 		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 			if _, err := os.Stat(filepath.Join(os.TempDir(), "go")); err == nil {
 				return
@@ -296,7 +296,7 @@ func (fakeBackend) Load(_ context.Context, m protocol.Model) (sdk.Model, error) 
 	return &fakeModel{b}, nil
 }
 
-type fakeModel struct{ behaviour }
+type fakeModel struct{ behavior }
 
 func (m *fakeModel) Describe() protocol.LoadedModel {
 	return protocol.LoadedModel{ContextLimit: 5, VocabularySize: 256, Device: "cpu", Dtype: "float64"}
@@ -374,11 +374,10 @@ func (m *fakeModel) Score(ctx context.Context, _ protocol.Settings, documents it
 	return flush()
 }
 
-// runDoomedHost reads rows from a plugin, prints its process number and what it has printed itself, and goes on until it is
-// killed.
+// runDoomedHost reads rows from a plugin, prints the plugin's process ID and output, and continues until it is killed.
 func runDoomedHost(dir, name string) {
 	err := func() error {
-		h, err := New(Options{Providers: []string{"honest"}, Dir: dir, Folders: []string{dir}})
+		h, err := New(Options{Providers: []string{"honest"}, Dir: dir, SearchDirs: []string{dir}})
 		if err != nil {
 			return err
 		}

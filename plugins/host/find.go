@@ -26,7 +26,7 @@ func (h *Host) find(kind protocol.Kind, name string) ([]string, error) {
 	file := fmt.Sprintf("runner-%s-%s", kind, name)
 	var found []string // programs
 	var locked []string
-	for _, dir := range h.folders() {
+	for _, dir := range h.dirs() {
 		path := filepath.Join(dir, file)
 		info, err := os.Stat(path)
 		switch {
@@ -61,15 +61,15 @@ func (h *Host) find(kind protocol.Kind, name string) ([]string, error) {
 	if names := h.Names(kind); len(names) > 0 {
 		known = "known are " + strings.Join(names, ", ")
 	}
-	return nil, invalid("no %s is called %q; %s; another one is a program called %s beside this one, on the PATH or in a --plugins folder", kind, name, known, file)
+	return nil, invalid("no %s is called %q; %s; to add one, place a program called %s next to runner, on the PATH or in a --plugins directory", kind, name, known, file)
 }
 
-// Names returns the names of the plugins of a kind that can be found, sorted, those among them that cannot be started.
+// Names returns the sorted names of all plugins of a kind, including those that cannot be started.
 func (h *Host) Names(kind protocol.Kind) []string {
 	names := slices.Clone(h.builtin(kind))
 	prefix := fmt.Sprintf("runner-%s-", kind)
-	for _, dir := range h.folders() {
-		// A folder on the PATH that cannot be read holds no plugin that could be started.
+	for _, dir := range h.dirs() {
+		// A directory on the PATH that cannot be read has no plugin that could be started.
 		entries, _ := os.ReadDir(dir)
 		for _, entry := range entries {
 			name, ok := strings.CutPrefix(entry.Name(), prefix)
@@ -89,9 +89,9 @@ func (h *Host) builtin(kind protocol.Kind) []string {
 	return h.options.Backends
 }
 
-// folders returns where plugins may lie. Relative folders on the PATH are passed over, as they are for other programs.
-func (h *Host) folders() []string {
-	return slices.Concat(h.options.Folders,
+// dirs returns the plugin search path. Relative directories on the PATH are ignored, as they are for other programs.
+func (h *Host) dirs() []string {
+	return slices.Concat(h.options.SearchDirs,
 		slices.DeleteFunc(filepath.SplitList(os.Getenv("PATH")), func(dir string) bool { return !filepath.IsAbs(dir) }))
 }
 

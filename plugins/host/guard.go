@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// guardScript waits for the end of its input, which is that of the runner, and then kills the session of a plugin and, where
-// the system shows environments, all processes that carry its mark.
+// guardScript waits for the end of its input, which the runner's exit causes. It then kills the session of a plugin
+// and, on systems that expose environments, all processes that carry the plugin's mark.
 const guardScript = `while read -r line; do :; done
 kill -s KILL -- "-$1"
 for environment in /proc/[0-9]*/environ; do
@@ -21,30 +21,32 @@ for environment in /proc/[0-9]*/environ; do
 	fi
 done`
 
-// shell runs guards. POSIX has it; an image of a container may lack it.
+// shell runs guards. POSIX requires it; a container image may lack it.
 const shell = "/bin/sh"
 
-// guard is a process that outlives the runner, however that dies, and ends a plugin that does not listen for this itself.
+// guard is a process that outlives the runner, even one that is killed, and ends a plugin that does not watch for
+// this itself.
 type guard struct{ cmd *exec.Cmd }
 
-// startGuard starts the guard of a process that leads a session. At the end of lifeline it kills the session and what has
-// mark in its environment. There is none, and no error, on a system without a shell.
+// startGuard starts the guard of a process that leads a session. When lifeline is closed, the guard kills the
+// session and all processes that have mark in their environment. On a system without a shell it returns neither a guard
+// nor an error.
 func startGuard(lifeline *os.File, leader int, mark string) (*guard, error) {
 	c := exec.Command(shell, "-c", guardScript, shell, strconv.Itoa(leader), mark)
 	c.Stdin, c.Dir, c.Env = lifeline, "/", []string{"PATH=/usr/bin:/bin"}
-	// What ends the runner and its group is not to end the guard.
+	// A signal to the runner's process group must not end the guard.
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	err := c.Start()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("starting the process that ends the plugin with the runner: %w", err)
+		return nil, fmt.Errorf("starting the guard process that ends the plugin with the runner: %w", err)
 	}
 	return &guard{c}, nil
 }
 
-// dismiss ends the guard, whose plugin has ended.
+// dismiss ends the guard after its plugin has ended.
 func (g *guard) dismiss() error {
 	if g == nil {
 		return nil
@@ -53,7 +55,7 @@ func (g *guard) dismiss() error {
 	if errors.Is(err, os.ErrProcessDone) {
 		err = nil
 	}
-	// It ends by the signal.
+	// The guard ends by the signal.
 	if waitErr := g.cmd.Wait(); waitErr != nil {
 		if _, ok := errors.AsType[*exec.ExitError](waitErr); !ok {
 			err = errors.Join(err, waitErr)

@@ -14,30 +14,30 @@ import (
 
 // Options configure a Host.
 type Options struct {
-	// Providers and Backends name the plugins that this binary holds: it is started again with the arguments
-	// "plugin serve KIND NAME".
+	// Providers and Backends name the plugins that are built into this binary. It is started again with the
+	// arguments "plugin serve KIND NAME".
 	Providers, Backends []string
-	// ProviderDescriptions and BackendDescriptions hold, by name, what plugins that this binary holds say of themselves. Who
-	// is in them is not asked, so that its process starts only when it gets work.
+	// ProviderDescriptions and BackendDescriptions hold the descriptions of built-in plugins by name. A plugin
+	// listed here is not asked for its description, so that its process starts only when it gets work.
 	ProviderDescriptions map[string]protocol.ProviderDescription
 	BackendDescriptions  map[string]protocol.BackendDescription
-	// Folders are searched for plugins as the PATH is.
-	Folders []string
-	// Dir is a folder for sockets and temporary files, made if there is none; "" means the system's temporary folder. A
-	// path too long for a socket is passed over for the latter.
+	// SearchDirs are searched for plugins in addition to the PATH.
+	SearchDirs []string
+	// Dir is the directory for sockets and temporary files, created if missing. "" means the system's temporary
+	// directory, which is also used if the path is too long for a socket.
 	Dir string
-	// Log takes what plugins print, and news of their deaths; nil discards it.
+	// Log receives the output of plugins and reports of their deaths; nil discards it.
 	Log hclog.Logger
 }
 
-// Host runs plugins. Its methods may be called from many goroutines.
+// Host runs plugins. Its methods are safe for concurrent use.
 type Host struct {
 	options Options
 	log     hclog.Logger
 	timing  timing
 	// window bounds the text in flight in a Score call, in bytes.
 	window int64
-	folder *runFolder
+	dir    *runDir
 
 	mu        sync.Mutex
 	closed    bool
@@ -46,7 +46,7 @@ type Host struct {
 	backends  map[string]*slot[Backend]
 }
 
-// slot holds a value that is made once, by the first who needs it. A failure is not kept.
+// slot holds a value that its first user creates. A failure is not kept.
 type slot[T any] struct {
 	mu    sync.Mutex
 	value *T
@@ -76,7 +76,7 @@ func slotOf[T any](h *Host, slots map[string]*slot[T], key string) *slot[T] {
 
 // New returns a host. Close stops its plugins.
 func New(o Options) (*Host, error) {
-	folder, err := newRunFolder(o.Dir)
+	dir, err := newRunDir(o.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -85,14 +85,15 @@ func New(o Options) (*Host, error) {
 		log:     cmp.Or[hclog.Logger](o.Log, hclog.NewNullLogger()),
 		timing:  defaultTiming(),
 		window:  4 << 20,
-		folder:  folder,
+		dir:     dir,
 
 		providers: map[string]*slot[Provider]{},
 		backends:  map[string]*slot[Backend]{},
 	}, nil
 }
 
-// Close stops all plugins, by force where they do not end within a second, and removes their sockets and temporary files.
+// Close stops all plugins and removes their sockets and temporary files. Plugins that do not end within a second are
+// killed.
 func (h *Host) Close() error {
 	h.mu.Lock()
 	h.closed = true
@@ -104,10 +105,10 @@ func (h *Host) Close() error {
 		group.Go(s.close)
 	}
 	group.Wait()
-	return h.folder.remove()
+	return h.dir.remove()
 }
 
-// Provider returns the provider called name, found by its name, and started when it is first asked something.
+// Provider finds the provider called name. It is started on its first request.
 func (h *Host) Provider(ctx context.Context, name string) (*Provider, error) {
 	return slotOf(h, h.providers, name).get(func() (*Provider, error) {
 		args, err := h.find(protocol.KindProvider, name)
@@ -118,7 +119,7 @@ func (h *Host) Provider(ctx context.Context, name string) (*Provider, error) {
 	})
 }
 
-// Backend returns the backend called name, found by its name, and started when it is first asked something.
+// Backend finds the backend called name. It is started on its first request.
 func (h *Host) Backend(ctx context.Context, name string) (*Backend, error) {
 	return slotOf(h, h.backends, name).get(func() (*Backend, error) {
 		args, err := h.find(protocol.KindBackend, name)
@@ -129,12 +130,12 @@ func (h *Host) Backend(ctx context.Context, name string) (*Backend, error) {
 	})
 }
 
-// OpenProvider starts the provider that command runs, whatever it calls itself.
+// OpenProvider starts the provider that command runs, whatever its name.
 func (h *Host) OpenProvider(ctx context.Context, command []string) (*Provider, error) {
 	return h.openProvider(ctx, command, "")
 }
 
-// OpenBackend starts the backend that command runs, whatever it calls itself.
+// OpenBackend starts the backend that command runs, whatever its name.
 func (h *Host) OpenBackend(ctx context.Context, command []string) (*Backend, error) {
 	return h.openBackend(ctx, command, "")
 }
@@ -151,14 +152,14 @@ func (h *Host) open(kind protocol.Kind, name string, args []string) (*subprocess
 	}
 	s := &subprocess{
 		host: h, kind: kind, args: args, log: h.log.With("plugin", cmp.Or(name, args[0])),
-		// Who names no name has a command for the plugin, whatever it starts.
+		// A caller that gives no name has a command for the plugin, whatever it starts.
 		builtin: name != "" && len(args) > 1, gate: newGate(),
 	}
 	h.opened = append(h.opened, s)
 	return s, nil
 }
 
-// describe completes info, which a plugin has just given, and refuses a plugin that is not what was looked for.
+// describe completes info, which a plugin has just sent, and rejects a plugin of the wrong name or kind.
 func (h *Host) describe(s *subprocess, name string, info Info) (Info, error) {
 	info.Kind, info.Path, info.Protocol = s.kind, s.args[0], protocol.Version
 	info.Builtin = s.builtin

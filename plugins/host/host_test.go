@@ -34,7 +34,7 @@ var (
 	_ sdk.Trainer  = trainer{}
 )
 
-// trainer shows that a Backend has the methods of the sdk's, but for Load, whose Model restores order.
+// trainer shows that a Backend has the methods of the sdk's Backend except Load, whose Model restores the order.
 type trainer struct{ *Backend }
 
 func (trainer) Load(context.Context, protocol.Model) (sdk.Model, error) { return nil, nil }
@@ -57,7 +57,7 @@ func (j *journal) String() string {
 	return j.text.String()
 }
 
-// eventually waits for something that another process does.
+// eventually waits for an effect of another process.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
@@ -84,8 +84,8 @@ func newHost(t *testing.T) (*Host, *journal) {
 		if err := h.Close(); err != nil {
 			t.Error(err)
 		}
-		if _, err := os.Stat(h.folder.path); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("%s is left behind: %v", h.folder.path, err)
+		if _, err := os.Stat(h.dir.path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left behind: %v", h.dir.path, err)
 		}
 		if t.Failed() {
 			text := log.String()
@@ -143,8 +143,8 @@ func TestInfo(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("a provider that is built in (-want +got):\n%s", diff)
 	}
-	h.options.Folders = []string{t.TempDir()}
-	external := filepath.Join(h.options.Folders[0], "runner-backend-external")
+	h.options.SearchDirs = []string{t.TempDir()}
+	external := filepath.Join(h.options.SearchDirs[0], "runner-backend-external")
 	if err := os.Symlink(program, external); err != nil {
 		t.Fatal(err)
 	}
@@ -161,18 +161,18 @@ func TestInfo(t *testing.T) {
 		Schema: "#Config: {...}", Capabilities: []string{"flight"}, NeutralSettings: []string{"batch"},
 	}
 	if diff := cmp.Diff(want, b.Info()); diff != "" {
-		t.Errorf("a backend in a program of its own (-want +got):\n%s", diff)
+		t.Errorf("a backend in a separate program (-want +got):\n%s", diff)
 	}
 	if again := provider(t, h, "honest"); again.pid(t) != provider(t, h, "honest").pid(t) {
 		t.Error("a second process was started for the same plugin")
 	}
 }
 
-// What must be said of a plugin that does not start.
+// TestStart checks the errors for plugins that do not start.
 func TestStart(t *testing.T) {
-	folder := t.TempDir()
+	programs := t.TempDir()
 	write := func(name, content string, mode os.FileMode) {
-		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), mode); err != nil {
+		if err := os.WriteFile(filepath.Join(programs, name), []byte(content), mode); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -186,7 +186,7 @@ func TestStart(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(second, "runner-provider-double"), []byte("#!/bin/sh\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("/bin/true", filepath.Join(folder, "runner-provider-true")); err != nil {
+	if err := os.Symlink("/bin/true", filepath.Join(programs, "runner-provider-true")); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", second+":"+os.Getenv("PATH"))
@@ -195,26 +195,26 @@ func TestStart(t *testing.T) {
 		name string
 		want []string
 	}{
-		{"ends", []string{"ended (exit status 3) without a handshake", "with which a Surprisal plugin starts", "cannot find my library"}},
-		{"dies", []string{" plugin serve provider dies died 3 times in a row", "it ended (signal: killed, perhaps by the system"}},
+		{"ends", []string{"ended (exit status 3) without the handshake of a Surprisal plugin", "cannot find my library"}},
+		{"dies", []string{" plugin serve provider dies crashed 3 times in a row", "it ended (signal: killed, possibly killed by the system"}},
 		{"hangs", []string{"no handshake within 300ms"}},
 		{"deaf", []string{"no such file"}},
-		{"newer", []string{"speaks version 2 of the plugin protocol", "this runner speaks version 1", "build the plugin"}},
+		{"newer", []string{"uses version 2 of the plugin protocol", "this runner uses version 1", "build the plugin"}},
 		{"impostor", []string{`calls itself "someone-else"`, "runner-provider-someone-else"}},
-		{"true", []string{"runner-provider-true ended (exit status 0) without a handshake"}},
+		{"true", []string{"runner-provider-true ended (exit status 0) without the handshake"}},
 		{"script", []string{"ended (exit status 4)", "I am a script"}},
 		{"text", []string{"not a program for this machine"}},
 		{"noshell", []string{"runner-provider-noshell", "no such file"}},
 		{"locked", []string{"is not executable; run chmod +x"}},
 		{"honest", []string{`provider "honest" is built in, and`, "rename or remove"}},
-		{"double", []string{`provider "double" is ambiguous`, folder, second}},
-		{"missing", []string{`no provider is called "missing"; known are`, "chatty", "runner-provider-missing beside this one, on the PATH or in a --plugins folder"}},
+		{"double", []string{`provider "double" is ambiguous`, programs, second}},
+		{"missing", []string{`no provider is called "missing"; known are`, "chatty", "a program called runner-provider-missing next to runner, on the PATH or in a --plugins directory"}},
 		{"../evil", []string{`provider "../evil"`, "letters, digits"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			h, _ := newHost(t)
-			h.options.Folders = []string{folder}
+			h.options.SearchDirs = []string{programs}
 			if test.name == "hangs" {
 				h.timing.start = 300 * time.Millisecond
 			}
@@ -231,7 +231,7 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// TestStartAgain checks that a plugin which is killed while it starts is started again.
+// TestStartAgain checks that a plugin which is killed while it starts is restarted.
 func TestStartAgain(t *testing.T) {
 	h, _ := newHost(t)
 	if _, err := h.Provider(t.Context(), "faints"); err != nil {
@@ -255,7 +255,7 @@ func TestWrongKind(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = h.OpenBackend(t.Context(), []string{program, "plugin", "serve", "provider", "honest"})
-	if err == nil || !strings.Contains(err.Error(), "it is not a backend") {
+	if err == nil || !strings.Contains(err.Error(), "it does not implement this backend operation") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -277,7 +277,7 @@ func TestEnvironment(t *testing.T) {
 	if strings.Contains(string(r.Parameters), wire.LifelineVariable) {
 		t.Errorf("what the plugin starts would inherit its lifeline: %s", r.Parameters)
 	}
-	for _, want := range []string{`"` + wire.ProcessVariable + `=`, `"TMPDIR=` + h.folder.path + `"`, `"PATH=` + os.Getenv("PATH") + `"`} {
+	for _, want := range []string{`"` + wire.ProcessVariable + `=`, `"TMPDIR=` + h.dir.path + `"`, `"PATH=` + os.Getenv("PATH") + `"`} {
 		if !strings.Contains(string(r.Parameters), want) {
 			t.Errorf("not in the environment: %s", want)
 		}
@@ -332,9 +332,9 @@ func TestRead(t *testing.T) {
 		{name: "killed at the last row", config: `{"rows": 10, "at": 9, "do": "die", "times": 1}`, from: 5, to: 10, end: 10},
 		{name: "frozen", config: `{"rows": 50000, "bytes": 100, "at": 40000, "do": "freeze", "times": 1}`, end: 50000},
 		{name: "killed again and again", config: `{"rows": 50000, "bytes": 100, "at": 40000, "do": "die"}`,
-			want: "died 3 times in a row; the last time it ended (signal: killed, perhaps by the system"},
+			want: "crashed 3 times in a row; the last time it ended (signal: killed, possibly killed by the system"},
 		{name: "panics again and again", config: `{"rows": 10, "at": 5, "do": "panic"}`, want: "panic: a bug"},
-		{name: "a missing row", config: `{"rows": 10, "at": 5, "do": "skip"}`, want: "it sent row 6 of shard \"s\" where row 5"},
+		{name: "a missing row", config: `{"rows": 10, "at": 5, "do": "skip"}`, want: "it sent row 6 of shard \"s\", expected row 5"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -389,8 +389,9 @@ func TestReadStops(t *testing.T) {
 	}
 }
 
-// Whatever a plugin prints, before the handshake and after, in Go and in C, reaches the log and disturbs nothing.
-// The transport may print in the middle of a long line, so that how much of one is left out is not said here.
+// TestOutput checks that whatever a plugin prints, before the handshake and after, in Go and in C, reaches the log and
+// disturbs nothing. The transport may print in the middle of a long line, so that the number of omitted bytes is not
+// checked here.
 func TestOutput(t *testing.T) {
 	h, log := newHost(t)
 	p := provider(t, h, "chatty")
@@ -415,7 +416,7 @@ func TestOutput(t *testing.T) {
 	}
 }
 
-// A plugin that dies often is started again as long as there is progress in between.
+// TestReadManyDeaths checks that a plugin that dies often is restarted as long as there is progress in between.
 func TestReadManyDeaths(t *testing.T) {
 	h, _ := newHost(t)
 	p := provider(t, h, "honest")
@@ -435,18 +436,18 @@ func TestReadManyDeaths(t *testing.T) {
 	}
 }
 
-// What a process takes of this one is given back when it ends.
+// TestNothingStaysOpen checks that the resources that a process takes of this one are released when it ends.
 func TestNothingStaysOpen(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("open files are counted in /proc")
 	}
 	h, _ := newHost(t)
-	h.options.Folders = []string{t.TempDir()}
-	path := filepath.Join(h.options.Folders[0], "runner-provider-opened")
+	h.options.SearchDirs = []string{t.TempDir()}
+	path := filepath.Join(h.options.SearchDirs[0], "runner-provider-opened")
 	if err := os.Symlink(must(os.Executable()), path); err != nil {
 		t.Fatal(err)
 	}
-	// The collector would close what was forgotten.
+	// The garbage collector would close forgotten files.
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	open := func() int { return len(must(os.ReadDir("/proc/self/fd"))) }
 	before := 0
@@ -469,7 +470,7 @@ func TestNothingStaysOpen(t *testing.T) {
 	eventually(t, "all files are closed", func() bool { return open() <= before })
 }
 
-// A command may be stopped before it has started, and then does not start.
+// TestStoppedBeforeItStarts checks that a command that is stopped before it has started does not start.
 func TestStoppedBeforeItStarts(t *testing.T) {
 	path := must(os.Executable())
 	c := newCommand(ownProgram(path), []string{path, "plugin", "serve", "provider", "honest"}, nil, &output{log: hclog.NewNullLogger(), gate: newGate()})
@@ -484,7 +485,7 @@ func TestStoppedBeforeItStarts(t *testing.T) {
 	}
 }
 
-// What cannot be a plugin's command.
+// TestOpen checks commands that cannot start a plugin.
 func TestOpen(t *testing.T) {
 	h, _ := newHost(t)
 	locked := filepath.Join(t.TempDir(), "locked")
@@ -505,18 +506,18 @@ func TestOpen(t *testing.T) {
 		}
 	}
 	// A failure is not kept.
-	h.options.Folders = []string{t.TempDir()}
+	h.options.SearchDirs = []string{t.TempDir()}
 	if _, err := h.Provider(t.Context(), "late"); err == nil {
-		t.Fatal("a provider that is not there")
+		t.Fatal("a missing provider was found")
 	}
-	if err := os.Symlink(must(os.Executable()), filepath.Join(h.options.Folders[0], "runner-provider-late")); err != nil {
+	if err := os.Symlink(must(os.Executable()), filepath.Join(h.options.SearchDirs[0], "runner-provider-late")); err != nil {
 		t.Fatal(err)
 	}
 	provider(t, h, "late")
 }
 
-// A plugin that is started by a command is known by its program, whatever the program is; one that is found is started once,
-// however many ask for it.
+// TestOpened checks that a plugin that is started by a command is known by its program, whatever the program is. A
+// plugin that is found by name is started once, however many callers ask for it.
 func TestOpened(t *testing.T) {
 	h, _ := newHost(t)
 	program := must(os.Executable())
@@ -540,15 +541,16 @@ func TestOpened(t *testing.T) {
 	group.Wait()
 	for _, p := range found {
 		if p == nil || p != found[0] {
-			t.Fatalf("found %p, wanted %p", p, found[0])
+			t.Fatalf("got %p, want %p", p, found[0])
 		}
 	}
 	if len(h.opened) != 2 {
-		t.Errorf("%d plugins were opened, wanted 2", len(h.opened))
+		t.Errorf("%d plugins were opened, want 2", len(h.opened))
 	}
 }
 
-// Of what a plugin prints at its start, the first line that is a handshake is one, and every other line goes to the log.
+// TestFirstHandshake checks that the first handshake line that a plugin prints is used, and that every other line goes
+// to the log.
 func TestFirstHandshake(t *testing.T) {
 	c := &command{out: &output{log: hclog.NewNullLogger(), gate: newGate()}}
 	read, write := io.Pipe()
@@ -562,11 +564,11 @@ func TestFirstHandshake(t *testing.T) {
 		t.Errorf("passed on %q of version %q", got, c.version)
 	}
 	if got, want := c.out.quote(), "; its last output:\n  | hello\n  | 1|x|unix|/a|grpc\n  | 1|8|unix|/c|grpc|\n  | bye"; got != want {
-		t.Errorf("logged %q, wanted %q", got, want)
+		t.Errorf("logged %q, want %q", got, want)
 	}
 }
 
-// What an error quotes of a plugin's output: the last lines, cut, without what is only for those who look for more.
+// TestQuote checks which output an error quotes: the last lines, truncated, without debug messages.
 func TestQuote(t *testing.T) {
 	var log journal
 	out := &output{log: hclog.New(&hclog.LoggerOptions{Output: &log, Level: hclog.Debug}), gate: newGate()}
@@ -600,7 +602,8 @@ func TestQuote(t *testing.T) {
 	}
 }
 
-// A stopped plugin neither ends by itself nor answers; closing the host must not wait for either.
+// TestCloseStoppedPlugin checks that closing the host does not wait for a stopped plugin, which neither ends nor
+// answers.
 func TestCloseStoppedPlugin(t *testing.T) {
 	h, err := New(Options{Providers: []string{"honest"}, Dir: t.TempDir()})
 	if err != nil {
@@ -617,7 +620,7 @@ func TestCloseStoppedPlugin(t *testing.T) {
 	}
 	t.Logf("closed in %v", time.Since(start))
 	if alive(pid) {
-		t.Error("the plugin lives on")
+		t.Error("the plugin is still alive")
 	}
 	if _, err := p.Resolve(t.Context(), protocol.ResolveRequest{}); err == nil || !strings.Contains(err.Error(), "closed") {
 		t.Errorf("got %v from a closed host", err)
@@ -627,8 +630,8 @@ func TestCloseStoppedPlugin(t *testing.T) {
 	}
 }
 
-// TestLingeringPlugin checks that a plugin which takes its time to end, as one does that frees a GPU, is not taken for one that
-// hangs.
+// TestLingeringPlugin checks that a plugin that takes time to end, such as one that frees a GPU, does not count as one
+// that hangs.
 func TestLingeringPlugin(t *testing.T) {
 	var log journal
 	h, err := New(Options{Providers: []string{"lingers"}, Dir: t.TempDir(), Log: hclog.New(&hclog.LoggerOptions{Output: &log})})
@@ -641,12 +644,12 @@ func TestLingeringPlugin(t *testing.T) {
 		t.Fatal(err)
 	}
 	if text := log.String(); strings.Contains(text, "no longer answers") {
-		t.Errorf("the log says\n%s", text)
+		t.Errorf("the log is\n%s", text)
 	}
 }
 
-// killedHost starts a host that uses the plugin called name, and returns what is to be killed, the process number of the
-// plugin and what the plugin printed.
+// killedHost starts a host that uses the plugin called name. It returns the host, which is to be killed, the plugin's
+// process ID and the plugin's output.
 func killedHost(t *testing.T, dir, name string) (cmd *exec.Cmd, pid int, printed string) {
 	t.Helper()
 	program, err := os.Executable()
@@ -663,7 +666,7 @@ func killedHost(t *testing.T, dir, name string) (cmd *exec.Cmd, pid int, printed
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() }) // where the test does not
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // unless the test does
 	if _, err := fmt.Fscanf(stdout, "%d %q\n", &pid, &printed); err != nil {
 		t.Fatal(err)
 	}
@@ -683,7 +686,7 @@ func kill(t *testing.T, cmd *exec.Cmd) {
 	}
 }
 
-// TestKilledHostOfStayingPlugin kills a host whose plugin does not listen for that.
+// TestKilledHostOfStayingPlugin kills a host whose plugin does not watch for that.
 func TestKilledHostOfStayingPlugin(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Symlink(must(os.Executable()), filepath.Join(dir, "runner-provider-stays")); err != nil {
@@ -699,7 +702,7 @@ func TestKilledHostOfStayingPlugin(t *testing.T) {
 		if !alive(process) {
 			t.Fatal("the plugin or one of its children does not run")
 		}
-		t.Cleanup(func() { _ = syscall.Kill(process, syscall.SIGKILL) }) // what the test finds alive
+		t.Cleanup(func() { _ = syscall.Kill(process, syscall.SIGKILL) }) // if it is still alive
 	}
 	kill(t, cmd)
 	eventually(t, "the plugin ends", func() bool { return !alive(pid) })
@@ -744,14 +747,14 @@ func TestKilledHost(t *testing.T) {
 		return names
 	}
 
-	neighbour, err := New(Options{Dir: dir})
+	neighbor, err := New(Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := left(); len(got) != 2 {
-		t.Errorf("a new host removed the folder of a living one: %v", got)
+		t.Errorf("a new host removed the directory of a running one: %v", got)
 	}
-	if err := neighbour.Close(); err != nil {
+	if err := neighbor.Close(); err != nil {
 		t.Fatal(err)
 	}
 
@@ -770,9 +773,9 @@ func TestKilledHost(t *testing.T) {
 	}
 }
 
-func TestRunFolder(t *testing.T) {
+func TestRunDir(t *testing.T) {
 	long := filepath.Join(t.TempDir(), strings.Repeat("long", 30))
-	f, err := newRunFolder(long)
+	f, err := newRunDir(long)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -787,8 +790,8 @@ func TestRunFolder(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(open, fmt.Sprintf("runner-plugins-%d", os.Getuid())), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := newRunFolder(open); err == nil || !strings.Contains(err.Error(), "only you can open") {
-		t.Errorf("got %v for a folder that others can open", err)
+	if _, err := newRunDir(open); err == nil || !strings.Contains(err.Error(), "only you can open") {
+		t.Errorf("got %v for a directory that others can open", err)
 	}
 	linked, private := t.TempDir(), t.TempDir()
 	if err := os.Chmod(private, 0o700); err != nil {
@@ -797,11 +800,11 @@ func TestRunFolder(t *testing.T) {
 	if err := os.Symlink(private, filepath.Join(linked, fmt.Sprintf("runner-plugins-%d", os.Getuid()))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := newRunFolder(linked); err == nil || !strings.Contains(err.Error(), "only you can open") {
-		t.Errorf("got %v for a link in the place of the folder", err)
+	if _, err := newRunDir(linked); err == nil || !strings.Contains(err.Error(), "only you can open") {
+		t.Errorf("got %v for a link in place of the directory", err)
 	}
 
-	// A path is used as long as a socket fits in it.
+	// A path is used if a socket fits in it.
 	base := t.TempDir()
 	room := maxSocketPath - len(base) - len(fmt.Sprintf("//runner-plugins-%d/run4294967295", os.Getuid())) - len(socketSuffix)
 	if room < 2 {
@@ -809,37 +812,37 @@ func TestRunFolder(t *testing.T) {
 	}
 	for size, fits := range map[int]bool{room: true, room + 1: false} {
 		dir := filepath.Join(base, strings.Repeat("x", size))
-		f, err := newRunFolder(dir)
+		f, err := newRunDir(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if strings.HasPrefix(f.path, dir) != fits {
-			t.Errorf("the folder is %s, whose given parent has %d bytes", f.path, len(dir))
+			t.Errorf("the directory is %s, whose given parent has %d bytes", f.path, len(dir))
 		}
 		if err := f.remove(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	t.Setenv("TMPDIR", long)
-	if _, err := newRunFolder(""); err == nil || !strings.Contains(err.Error(), "the path of the temporary folder "+long+" is too long for a socket; set TMPDIR") {
-		t.Errorf("got %v for a temporary folder whose path is too long", err)
+	if _, err := newRunDir(""); err == nil || !strings.Contains(err.Error(), "the path of the temporary directory "+long+" is too long for a socket; set TMPDIR") {
+		t.Errorf("got %v for a temporary directory whose path is too long", err)
 	}
 }
 
-// TestDescribed checks that a built-in plugin of which the host has a description starts no sooner than it gets work, and that
-// a program of its own is asked all the same.
+// TestDescribed checks that a built-in plugin whose description the host has starts only when it gets work, and that a
+// separate program is asked anyway.
 func TestDescribed(t *testing.T) {
-	folder := t.TempDir()
+	programs := t.TempDir()
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(program, filepath.Join(folder, "runner-provider-honest")); err != nil {
+	if err := os.Symlink(program, filepath.Join(programs, "runner-provider-honest")); err != nil {
 		t.Fatal(err)
 	}
 	described := protocol.ProviderDescription{Name: "ends", Version: "7", Schema: "#Config: {}", Environment: []string{"TOKEN"}, Capabilities: []string{"much"}}
 	h, err := New(Options{
-		Providers: []string{"ends"}, Backends: []string{"ends"}, Folders: []string{folder}, Dir: t.TempDir(),
+		Providers: []string{"ends"}, Backends: []string{"ends"}, SearchDirs: []string{programs}, Dir: t.TempDir(),
 		ProviderDescriptions: map[string]protocol.ProviderDescription{"ends": described, "honest": {Name: "honest", Version: "not asked"}},
 		BackendDescriptions:  map[string]protocol.BackendDescription{"ends": {Name: "ends", Version: "8", NeutralSettings: []string{"threads"}}},
 	})
@@ -873,6 +876,6 @@ func TestDescribed(t *testing.T) {
 		t.Errorf("estimated with error %v", err)
 	}
 	if own := provider(t, h, "honest"); own.Info().Version == "not asked" || own.Info().Builtin {
-		t.Errorf("the provider in a program of its own is %+v", own.Info())
+		t.Errorf("the provider in a separate program is %+v", own.Info())
 	}
 }

@@ -76,7 +76,8 @@ func request(t *testing.T, h *Host, call, config string) error {
 
 const loadable = `"loaded": {"handle": "1", "device": "cpu", "dtype": "float32", "vocabularySize": 10}`
 
-// TestHostileAnswers checks that what breaks the protocol is refused, with the plugin's name and why, and not asked for again.
+// TestHostileAnswers checks that an answer that breaks the protocol is rejected, with the plugin's name and the reason,
+// and not requested again.
 func TestHostileAnswers(t *testing.T) {
 	good := strings.Repeat("0", 64)
 	for _, test := range []struct{ call, config, want string }{
@@ -84,13 +85,13 @@ func TestHostileAnswers(t *testing.T) {
 		{"resolve", `{"resolution": {"parameters": "e30=", "files": [{"name": "f", "digest": "sha256:../../x"}]}}`, `the digest of file "f" is "sha256:../../x"`},
 		{"resolve", `{"resolution": {"parameters": "e30=", "files": [{"name": "f", "digest": "sha256:` + good + `", "bytes": -1}]}}`, `the size of file "f" is -1 bytes`},
 		{"plan", `{"estimate": {"memoryBytes": -5}}`, "the memory in bytes is -5"},
-		{"plan", `{"estimate": {"flopsPerToken": "NaN"}}`, "the number of operations a token is NaN"},
+		{"plan", `{"estimate": {"flopsPerToken": "NaN"}}`, "the number of operations per token is NaN"},
 		{"load", `{"loaded": {"handle": "1", "device": "cpu", "dtype": "float32", "vocabularySize": -1}}`, "the size of the vocabulary is -1"},
 		{"load", `{"loaded": {"handle": "1", "device": "cpu", "dtype": "all of them"}}`, `the dtype is "all of them"`},
-		{"read", `{"rows": [{"shard": "c", "values": ["eA=="]}]}`, `row 0 is of shard "c", which is none of the source's files`},
-		{"read", `{"rows": [{"shard": "b", "values": ["eA=="]}, {"shard": "a", "ordinal": 1, "values": ["eA=="]}]}`, "or comes before that of the row before"},
-		{"read", `{"rows": [{"shard": "a", "values": ["eA=="]}, {"shard": "a", "ordinal": 1, "number": 2, "values": ["eA=="]}]}`, `has the number 2 in shard "a" where 1 was due`},
-		{"read", `{"rows": [{"shard": "a", "ordinal": 1, "values": ["eA=="]}]}`, "it sent row 1 of shard \"a\" where row 0"},
+		{"read", `{"rows": [{"shard": "c", "values": ["eA=="]}]}`, `row 0 belongs to shard "c", which is not a file of the source`},
+		{"read", `{"rows": [{"shard": "b", "values": ["eA=="]}, {"shard": "a", "ordinal": 1, "values": ["eA=="]}]}`, "or precedes the shard of the previous row"},
+		{"read", `{"rows": [{"shard": "a", "values": ["eA=="]}, {"shard": "a", "ordinal": 1, "number": 2, "values": ["eA=="]}]}`, `has the number 2 in shard "a", expected 1`},
+		{"read", `{"rows": [{"shard": "a", "ordinal": 1, "values": ["eA=="]}]}`, "it sent row 1 of shard \"a\", expected row 0"},
 		{"read", `{"rows": [{"shard": "a"}]}`, "has 0 values for 1 fields"},
 		{"read", `{"rows": [{"shard": "a", "values": ["eA==", "eA=="]}]}`, "row 0 has more than 1 values"},
 		{"read", `{"endless": 1000000}`, "row 0 has a value of more than 67108864 bytes"},
@@ -113,7 +114,7 @@ func TestHostileAnswers(t *testing.T) {
 			runtime.ReadMemStats(&before)
 			// A backend that answers before it has been asked anything would be refused for that.
 			config := strings.Replace(test.config, "{", `{"log": "calls", "after": 1, `, 1)
-			if err := os.WriteFile(filepath.Join(h.folder.path, "go"), nil, 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(h.dir.path, "go"), nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
 			err := request(t, h, test.call, config)
@@ -137,11 +138,11 @@ func TestHostileAnswers(t *testing.T) {
 }
 
 func readAll(h *Host, name string) (string, error) {
-	data, err := os.ReadFile(filepath.Join(h.folder.path, name))
+	data, err := os.ReadFile(filepath.Join(h.dir.path, name))
 	return string(data), err
 }
 
-// TestChecks checks the bounds of what plugins say, one by one.
+// TestChecks checks each bound of what plugins send.
 func TestChecks(t *testing.T) {
 	describe := func(change func(*Info)) error {
 		i := Info{Name: "n", Version: "1"}
@@ -182,7 +183,7 @@ func TestChecks(t *testing.T) {
 		{resolve(func(r *protocol.Resolution) { r.Revision = "a\nb" }), `the revision is "a\nb"`},
 		{resolve(func(r *protocol.Resolution) { r.Files = nil }), "it lists no files"},
 		{resolve(func(r *protocol.Resolution) { r.Files[0].Name = "" }), "file 0 has a name of 0 bytes"},
-		{resolve(func(r *protocol.Resolution) { r.Files = append(r.Files, r.Files[0]) }), `the file "f" twice`},
+		{resolve(func(r *protocol.Resolution) { r.Files = append(r.Files, r.Files[0]) }), `the duplicate file "f"`},
 		{resolve(func(r *protocol.Resolution) { r.Files[0].Digest = strings.ToUpper(r.Files[0].Digest) }), `the digest of file "f"`},
 		{resolve(func(r *protocol.Resolution) { r.Files[0].Digest += "0" }), `the digest of file "f"`},
 		{resolve(func(r *protocol.Resolution) { r.Files[0].Bytes = -1 }), `the size of file "f" is -1`},
@@ -190,19 +191,19 @@ func TestChecks(t *testing.T) {
 		{checkEstimate(protocol.Estimate{Parameters: -1}), "the number of parameters is -1"},
 		{checkEstimate(protocol.Estimate{WeightBytes: math.MaxInt64}), "the size of the weights in bytes is 9223372036854775807"},
 		{checkEstimate(protocol.Estimate{MemoryBytes: -1}), "the memory in bytes is -1"},
-		{checkEstimate(protocol.Estimate{DeviceMemoryBytes: 1}), "it expects 1 bytes on devices, and no devices"},
+		{checkEstimate(protocol.Estimate{DeviceMemoryBytes: 1}), "it expects 1 bytes of device memory but no devices"},
 		{checkEstimate(protocol.Estimate{DeviceMemoryBytes: -1, Devices: 1}), "the memory of devices in bytes is -1"},
 		{checkEstimate(protocol.Estimate{DeviceMemoryBytes: 1, Devices: 1}), ""},
 		{checkEstimate(protocol.Estimate{Devices: -1}), "the number of devices is -1"},
-		{checkEstimate(protocol.Estimate{FLOPsPerToken: math.Inf(1)}), "the number of operations a token is +Inf"},
-		{checkEstimate(protocol.Estimate{BytesPerToken: math.NaN()}), "the number of bytes a token is NaN"},
-		{checkEstimate(protocol.Estimate{BytesPerToken: -0.5}), "the number of bytes a token is -0.5"},
+		{checkEstimate(protocol.Estimate{FLOPsPerToken: math.Inf(1)}), "the number of operations per token is +Inf"},
+		{checkEstimate(protocol.Estimate{BytesPerToken: math.NaN()}), "the number of bytes per token is NaN"},
+		{checkEstimate(protocol.Estimate{BytesPerToken: -0.5}), "the number of bytes per token is -0.5"},
 		{checkEstimate(protocol.Estimate{TrainingMemoryPerByte: 1 << 20, MemoryPerTrainingByte: 1 << 20}), ""},
-		{checkEstimate(protocol.Estimate{TrainingMemoryPerByte: math.NaN()}), "the memory of training for each byte of text is NaN"},
-		{checkEstimate(protocol.Estimate{TrainingMemoryPerByte: -1}), "the memory of training for each byte of text is -1"},
-		{checkEstimate(protocol.Estimate{MemoryPerTrainingByte: 1<<20 + 1}), "the memory of a model for each byte of its training is 1.048577e+06"},
+		{checkEstimate(protocol.Estimate{TrainingMemoryPerByte: math.NaN()}), "the memory of training per byte of text is NaN"},
+		{checkEstimate(protocol.Estimate{TrainingMemoryPerByte: -1}), "the memory of training per byte of text is -1"},
+		{checkEstimate(protocol.Estimate{MemoryPerTrainingByte: 1<<20 + 1}), "the memory of a model per byte of its training text is 1.048577e+06"},
 		{load(func(*protocol.LoadedModel) {}), ""},
-		// What is as large as it may be, and not a byte larger.
+		// These values have the maximum size; one byte more is rejected.
 		{describe(func(i *Info) { i.Name = long[1:] }), ""},
 		{describe(func(i *Info) { i.Version = long[1:] }), ""},
 		{describe(func(i *Info) { i.Schema = strings.Repeat(" ", maxSchemaBytes) }), ""},
@@ -227,13 +228,13 @@ func TestChecks(t *testing.T) {
 		{checkEstimate(protocol.Estimate{MemoryBytes: maxQuantity + 1}), "the memory in bytes is 1125899906842625"},
 		{checkEstimate(protocol.Estimate{Devices: maxDevices + 1}), "the number of devices is 65537"},
 		{checkEstimate(protocol.Estimate{DeviceMemoryBytes: maxQuantity + 1, Devices: 1}), "the memory of devices in bytes is 1125899906842625"},
-		{checkEstimate(protocol.Estimate{FLOPsPerToken: -1}), "the number of operations a token is -1"},
-		{checkEstimate(protocol.Estimate{BytesPerToken: math.Inf(1)}), "the number of bytes a token is +Inf"},
-		{checkEstimate(protocol.Estimate{MemoryPerTrainingByte: -1}), "the memory of a model for each byte of its training is -1"},
+		{checkEstimate(protocol.Estimate{FLOPsPerToken: -1}), "the number of operations per token is -1"},
+		{checkEstimate(protocol.Estimate{BytesPerToken: math.Inf(1)}), "the number of bytes per token is +Inf"},
+		{checkEstimate(protocol.Estimate{MemoryPerTrainingByte: -1}), "the memory of a model per byte of its training text is -1"},
 		{checkLoaded(long[1:], protocol.LoadedModel{Device: "cpu", Dtype: "f"}), ""},
 		{checkLoaded(long, protocol.LoadedModel{Device: "cpu", Dtype: "f"}), `the model's handle is "xxx`},
 		{load(func(m *protocol.LoadedModel) { m.ContextLimit, m.VocabularySize = maxQuantity, math.MaxInt32 }), ""},
-		{load(func(m *protocol.LoadedModel) { m.ContextLimit = maxQuantity + 1 }), "the number of tokens that the model can see is 1125899906842625"},
+		{load(func(m *protocol.LoadedModel) { m.ContextLimit = maxQuantity + 1 }), "the maximum context length in tokens is 1125899906842625"},
 		{load(func(m *protocol.LoadedModel) { m.Device = long }), `the device is "xxx`},
 		{load(func(m *protocol.LoadedModel) { m.Dtype = long }), `the dtype is "xxx`},
 		{load(func(m *protocol.LoadedModel) {
@@ -245,14 +246,14 @@ func TestChecks(t *testing.T) {
 			for i := range maxNames {
 				m.Computed[fmt.Sprint("part", i)] = "x"
 			}
-		}), "it names 101 things that compute; it may name 100"},
+		}), "it names 101 compute components; it may name 100"},
 		{checkLoaded("", protocol.LoadedModel{Device: "cpu", Dtype: "f"}), `the model's handle is ""`},
-		{load(func(m *protocol.LoadedModel) { m.ContextLimit = -1 }), "the number of tokens that the model can see is -1"},
+		{load(func(m *protocol.LoadedModel) { m.ContextLimit = -1 }), "the maximum context length in tokens is -1"},
 		{load(func(m *protocol.LoadedModel) { m.VocabularySize = 1 << 31 }), "the size of the vocabulary is 2147483648"},
 		{load(func(m *protocol.LoadedModel) { m.Device = "cuda:" }), `the device is "cuda:"`},
 		{load(func(m *protocol.LoadedModel) { m.Dtype = "" }), `the dtype is ""`},
-		{load(func(m *protocol.LoadedModel) { m.Computed["device"] = "a\x1b[2J" }), `what computes as device is "a\x1b[2J"`},
-		{load(func(m *protocol.LoadedModel) { m.Computed[""] = "a" }), `the name of what computes is ""`},
+		{load(func(m *protocol.LoadedModel) { m.Computed["device"] = "a\x1b[2J" }), `the compute component device is "a\x1b[2J"`},
+		{load(func(m *protocol.LoadedModel) { m.Computed[""] = "a" }), `the name of a compute component is ""`},
 	} {
 		switch {
 		case test.want == "" && test.err != nil:
@@ -274,20 +275,20 @@ func TestRowCheck(t *testing.T) {
 		rows     []protocol.Row
 		bad      bool // the last of them
 	}{
-		{"files without rows are passed over", 0, 0, []protocol.Row{row(0, "a", 0), row(1, "c", 0), row(2, "c", 1)}, false},
-		{"a reading starts anywhere", 5, 0, []protocol.Row{row(5, "b", 3), row(6, "b", 4), row(7, "c", 0)}, false},
+		{"files without rows are skipped", 0, 0, []protocol.Row{row(0, "a", 0), row(1, "c", 0), row(2, "c", 1)}, false},
+		{"a read starts anywhere", 5, 0, []protocol.Row{row(5, "b", 3), row(6, "b", 4), row(7, "c", 0)}, false},
 		{"but not before a shard", 5, 0, []protocol.Row{row(5, "b", -1)}, true},
 		{"a shard starts at its first row", 0, 0, []protocol.Row{row(0, "a", 1)}, true},
 		{"each shard does", 0, 0, []protocol.Row{row(0, "a", 0), row(1, "b", 1)}, true},
-		{"no row twice", 0, 0, []protocol.Row{row(0, "a", 0), row(0, "a", 0)}, true},
+		{"no duplicate row", 0, 0, []protocol.Row{row(0, "a", 0), row(0, "a", 0)}, true},
 		{"shards in order", 0, 0, []protocol.Row{row(0, "b", 0), row(1, "a", 0)}, true},
 		{"a row before its time", 0, 0, []protocol.Row{row(1, "a", 0)}, true},
 		{"the last of the range", 0, 2, []protocol.Row{row(0, "a", 0), row(1, "a", 1)}, false},
-		{"a reading starts anywhere once", 5, 0, []protocol.Row{row(5, "b", 3), row(6, "c", 1)}, true},
-		{"no shard twice", 0, 0, []protocol.Row{row(0, "a", 0), row(1, "b", 0), row(2, "a", 0)}, true},
-		{"no row of a shard left out", 0, 0, []protocol.Row{row(0, "a", 0), row(1, "a", 2)}, true},
-		{"no number twice", 0, 0, []protocol.Row{row(0, "a", 0), row(1, "a", 0)}, true},
-		{"a shard that nobody knows", 0, 0, []protocol.Row{row(0, "d", 0)}, true},
+		{"only the first row may start anywhere", 5, 0, []protocol.Row{row(5, "b", 3), row(6, "c", 1)}, true},
+		{"no duplicate shard", 0, 0, []protocol.Row{row(0, "a", 0), row(1, "b", 0), row(2, "a", 0)}, true},
+		{"no row of a shard is skipped", 0, 0, []protocol.Row{row(0, "a", 0), row(1, "a", 2)}, true},
+		{"no duplicate number", 0, 0, []protocol.Row{row(0, "a", 0), row(1, "a", 0)}, true},
+		{"an unknown shard", 0, 0, []protocol.Row{row(0, "d", 0)}, true},
 		{"up to the end of the range", 0, 1, []protocol.Row{row(0, "a", 0), row(1, "a", 1)}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -301,12 +302,12 @@ func TestRowCheck(t *testing.T) {
 	}
 }
 
-// TestTimeLimits checks that a plugin which never answers is named, with what it was asked.
+// TestTimeLimits checks that the error about a plugin that never answers contains the plugin and the request.
 func TestTimeLimits(t *testing.T) {
 	for _, test := range []struct{ call, want string }{
-		{"describe", "describing the provider took more than 100ms, and was given up"},
-		{"resolve", "resolving a source took more than 100ms, and was given up"},
-		{"plan", "estimating a model took more than 100ms, and was given up"},
+		{"describe", "describing the provider took more than 100ms and was abandoned"},
+		{"resolve", "resolving a source took more than 100ms and was abandoned"},
+		{"plan", "estimating a model took more than 100ms and was abandoned"},
 		{"unload", "it did not unload a model within 100ms, and was killed"},
 	} {
 		t.Run(test.call, func(t *testing.T) {
@@ -326,7 +327,7 @@ func TestTimeLimits(t *testing.T) {
 	}
 }
 
-// TestSilence checks that the log tells of a plugin that works without a sign of progress, again and again.
+// TestSilence checks that the log repeatedly reports a plugin that works without a sign of progress.
 func TestSilence(t *testing.T) {
 	h, log := newHost(t)
 	h.timing.silence = 20 * time.Millisecond
@@ -340,7 +341,7 @@ func TestSilence(t *testing.T) {
 	eventually(t, "two warnings", func() bool { return strings.Count(log.String(), "no sign of progress from the plugin") >= 2 })
 	cancel(errEnough)
 	if err := <-done; !errors.Is(err, errEnough) || err.Error() != errEnough.Error() {
-		t.Errorf("got %v, wanted the cause of the end", err)
+		t.Errorf("got %v, want the cause of the end", err)
 	}
 	for _, want := range []string{"plugin=raw", "action=a1", `work="resolving a source"`} {
 		if !strings.Contains(log.String(), want) {
@@ -349,7 +350,7 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// TestStrangeText checks that nothing which a plugin says ends a line, begins one or reaches a terminal as a command.
+// TestStrangeText checks that no text of a plugin ends a line, begins one or reaches a terminal as a command.
 func TestStrangeText(t *testing.T) {
 	h, log := newHost(t)
 	const evil = "a\n::error::b\r\x1b[2J\u202ec\u2028::error::d"
@@ -386,7 +387,7 @@ func TestStrangeText(t *testing.T) {
 	}
 }
 
-// TestFlood checks that a plugin which prints without end fills no log, and that the log says what is missing.
+// TestFlood checks that a plugin that prints without end does not fill the log, and that the log reports the omission.
 func TestFlood(t *testing.T) {
 	h, log := newHost(t)
 	const printed = 16 << 20
@@ -398,13 +399,13 @@ func TestFlood(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := log.String()
-	if len(text) > 8<<20 || !strings.Contains(text, "what it printed is left out: plugin=raw lines=") {
+	if len(text) > 8<<20 || !strings.Contains(text, "some of its output is omitted: plugin=raw lines=") {
 		t.Errorf("the log has %d bytes and ends with %q", len(text), text[max(0, len(text)-300):])
 	}
-	h.folder = must(newRunFolder(t.TempDir())) // for the cleanup
+	h.dir = must(newRunDir(t.TempDir())) // for the cleanup
 }
 
-// What a plugin says last is remembered, also where the log takes no more of it.
+// TestLastWordsAfterAFlood checks that a plugin's last output is remembered even when the log accepts no more of it.
 func TestLastWordsAfterAFlood(t *testing.T) {
 	o := &output{log: hclog.NewNullLogger(), gate: newGate()}
 	flood := bytes.Repeat([]byte("x"), 1000)
@@ -450,7 +451,7 @@ func TestGate(t *testing.T) {
 	}
 	lines, _ = g.rest()
 	if again, _ := g.rest(); lines == 0 || again != 0 {
-		t.Errorf("told %d lines at the end, and then %d", lines, again)
+		t.Errorf("reported %d lines at the end, and then %d", lines, again)
 	}
 }
 
@@ -471,7 +472,8 @@ func TestLineWriter(t *testing.T) {
 	}
 }
 
-// copyProgram writes the test binary under another name, and what follows it. A program is not changed by what follows it.
+// copyProgram writes the test binary under another name, followed by the bytes of after. These do not change the
+// program.
 func copyProgram(t *testing.T, path, after string) {
 	t.Helper()
 	content, err := os.ReadFile(os.Args[0])
@@ -486,12 +488,12 @@ func copyProgram(t *testing.T, path, after string) {
 	}
 }
 
-// TestUpgrade checks that a plugin which is replaced during a run goes on as it was, and after a crash is not started as
-// something else.
+// TestUpgrade checks that a plugin that is replaced during a run continues unchanged, and that after a crash the
+// replacement is not started in its place.
 func TestUpgrade(t *testing.T) {
 	h, _ := newHost(t)
-	h.options.Folders = []string{t.TempDir()}
-	path := filepath.Join(h.options.Folders[0], "runner-provider-upgraded")
+	h.options.SearchDirs = []string{t.TempDir()}
+	path := filepath.Join(h.options.SearchDirs[0], "runner-provider-upgraded")
 	copyProgram(t, path, "")
 	p := provider(t, h, "upgraded")
 	resolve := func() error {
@@ -508,13 +510,13 @@ func TestUpgrade(t *testing.T) {
 	}
 	p.Kill()
 	err := resolve()
-	if protocol.KindOf(err) != protocol.Changed || !strings.Contains(err.Error(), "plugin "+path+" is no longer what it was when this run began (sha256:") ||
+	if protocol.KindOf(err) != protocol.Changed || !strings.Contains(err.Error(), "plugin "+path+" changed after this run began (sha256:") ||
 		!strings.Contains(err.Error(), "run again") {
 		t.Errorf("got %v of kind %q", err, protocol.KindOf(err))
 	}
-	// In the middle of work, too.
+	// The same holds in the middle of work.
 	again, _ := newHost(t)
-	again.options.Folders = h.options.Folders
+	again.options.SearchDirs = h.options.SearchDirs
 	p = provider(t, again, "upgraded")
 	err = p.Read(t.Context(), protocol.ReadRequest{Source: source(`{"rows": 50000, "bytes": 100}`), Fields: []string{"text"}}, func(r protocol.Row) error {
 		if r.Ordinal == 1 {
@@ -532,7 +534,8 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// TestStartsWhatWasDigested checks that a path which changes between the digest and the start starts nothing else.
+// TestStartsWhatWasDigested checks that only the digested program is started when the path changes between the digest
+// and the start.
 func TestStartsWhatWasDigested(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "runner-provider-ends")
 	start := func(from *program) string {
@@ -602,7 +605,7 @@ func TestStartsWhatWasDigested(t *testing.T) {
 	}
 }
 
-// TestDied checks which errors of a call mean that the process is gone.
+// TestDied checks which errors of a call mean that the process has ended.
 func TestDied(t *testing.T) {
 	h, _ := newHost(t)
 	p := provider(t, h, "honest")
@@ -624,7 +627,7 @@ func TestDied(t *testing.T) {
 func TestLinkedTwice(t *testing.T) {
 	h, _ := newHost(t)
 	a, b := t.TempDir(), t.TempDir()
-	h.options.Folders = []string{a, b}
+	h.options.SearchDirs = []string{a, b}
 	copyProgram(t, filepath.Join(a, "runner-provider-linked"), "")
 	if err := os.Symlink(filepath.Join(a, "runner-provider-linked"), filepath.Join(b, "runner-provider-linked")); err != nil {
 		t.Fatal(err)
@@ -634,7 +637,7 @@ func TestLinkedTwice(t *testing.T) {
 	}
 }
 
-// TestAnswerAhead checks that an answer to a document is refused that is known here and not yet sent.
+// TestAnswerAhead checks that an answer to a document that is known here but not yet sent is rejected.
 func TestAnswerAhead(t *testing.T) {
 	h, _ := newHost(t)
 	h.window = 1
@@ -654,7 +657,7 @@ func TestAnswerAhead(t *testing.T) {
 			}
 			if d.Row == 0 {
 				// The second document is known when the sender waits for room to send it.
-				time.AfterFunc(200*time.Millisecond, func() { must(0, os.WriteFile(filepath.Join(h.folder.path, "go"), nil, 0o600)) })
+				time.AfterFunc(200*time.Millisecond, func() { must(0, os.WriteFile(filepath.Join(h.dir.path, "go"), nil, 0o600)) })
 			}
 		}
 	}, func(protocol.Document, protocol.ScoredDocument) error { return nil })
@@ -692,11 +695,11 @@ func TestHeldTexts(t *testing.T) {
 	}
 }
 
-// TestChildren checks that what a plugin has started does not outlive it.
+// TestChildren checks that processes that a plugin has started do not outlive it.
 func TestChildren(t *testing.T) {
 	h, _ := newHost(t)
-	h.options.Folders = []string{t.TempDir()}
-	path := filepath.Join(h.options.Folders[0], "runner-provider-parent")
+	h.options.SearchDirs = []string{t.TempDir()}
+	path := filepath.Join(h.options.SearchDirs[0], "runner-provider-parent")
 	script := fmt.Sprintf("#!/bin/sh\nsleep 1000 &\nset $!\nsetsid sleep 1000 &\necho children $1 $! >&2\n%q plugin serve provider parent\n", os.Args[0])
 	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
@@ -717,10 +720,10 @@ func TestChildren(t *testing.T) {
 	}
 }
 
-// TestSweep checks that only directories which hosts have made and left behind are removed.
+// TestSweep checks that only abandoned directories of hosts are removed.
 func TestSweep(t *testing.T) {
 	dir := t.TempDir()
-	f, err := newRunFolder(dir)
+	f, err := newRunDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -737,7 +740,7 @@ func TestSweep(t *testing.T) {
 	if err := os.Symlink(elsewhere, filepath.Join(parent, "run14")); err != nil {
 		t.Fatal(err)
 	}
-	next, err := newRunFolder(dir)
+	next, err := newRunDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

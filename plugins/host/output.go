@@ -17,19 +17,19 @@ import (
 )
 
 const (
-	// maxLineBytes is where a line is cut for the log.
+	// maxLineBytes is the length at which a line is truncated for the log.
 	maxLineBytes = 64 << 10
 	// lastLines and lastLineBytes bound what an error quotes of a plugin's output.
 	lastLines     = 20
 	lastLineBytes = 1000
-	// lineOverhead is about what a line costs in the log besides its text.
+	// lineOverhead approximates what a line costs in the log in addition to its text.
 	lineOverhead = 128
 )
 
-// handshakeLine is go-plugin's: core version, protocol version, network, address, and more.
+// handshakeLine matches go-plugin's handshake: core version, protocol version, network, address, and more.
 var handshakeLine = regexp.MustCompile(`^\d+\|(\d+)\|[a-z]+\|[^|]+\|`)
 
-// gate bounds how much a plugin writes to the log: much at once, little for ever, and so much in all.
+// gate bounds how much a plugin writes to the log: a large burst, a low sustained rate, and a total.
 type gate struct {
 	burst, perSecond, total int64
 	now                     func() time.Time
@@ -38,7 +38,7 @@ type gate struct {
 	room    int64
 	at      time.Time
 	written int64
-	lines   int64 // dropped and not yet told
+	lines   int64 // dropped and not yet reported
 	bytes   int64
 }
 
@@ -46,7 +46,7 @@ func newGate() *gate {
 	return &gate{burst: 4 << 20, perSecond: 128 << 10, total: 64 << 20, now: time.Now, room: 4 << 20}
 }
 
-// pass says whether a line of n bytes may be written, and how many lines and bytes were dropped before it.
+// pass reports whether a line of n bytes may be written, and how many lines and bytes were dropped before it.
 func (g *gate) pass(n int) (ok bool, lines, bytes int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -57,7 +57,7 @@ func (g *gate) pass(n int) (ok bool, lines, bytes int64) {
 	}
 	g.at = now
 	cost := int64(n) + lineOverhead
-	// A flood that has ended is told of only when there is room for more than a line or two.
+	// The end of a flood is reported only when there is room for more than a line or two.
 	if g.written+cost > g.total || cost > g.room || g.lines > 0 && g.room < g.burst/16 {
 		g.lines++
 		g.bytes += int64(n)
@@ -70,7 +70,7 @@ func (g *gate) pass(n int) (ok bool, lines, bytes int64) {
 	return true, lines, bytes
 }
 
-// rest returns what was dropped and not yet told.
+// rest returns how much was dropped and not yet reported.
 func (g *gate) rest() (lines, bytes int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -79,8 +79,8 @@ func (g *gate) rest() (lines, bytes int64) {
 	return lines, bytes
 }
 
-// output takes what a plugin prints to the log, line by line, and remembers the last lines. Whatever a line holds, it stays
-// one line of visible characters.
+// output copies what a plugin prints to the log, line by line, and remembers the last lines. Whatever a line
+// contains, it stays one line of visible characters.
 type output struct {
 	log  hclog.Logger
 	gate *gate
@@ -89,7 +89,7 @@ type output struct {
 	last []string
 }
 
-// print logs a line, of which cut bytes are left out at its end. One that hclog wrote as JSON keeps its level and fields.
+// print logs a line whose last cut bytes are omitted.
 func (o *output) print(line []byte, cut int64) {
 	line = bytes.TrimRight(line, "\r")
 	if len(line) == 0 {
@@ -110,7 +110,7 @@ func (o *output) print(line []byte, cut int64) {
 	o.remember(text)
 }
 
-// printJSON logs a line of hclog's. It returns false if the line is not one.
+// printJSON logs a line that hclog wrote. It returns false if the line is not one.
 func (o *output) printJSON(line []byte) bool {
 	var entry map[string]any
 	if json.Unmarshal(line, &entry) != nil {
@@ -148,11 +148,11 @@ func (o *output) printJSON(line []byte) bool {
 
 func (o *output) dropped(lines, bytes int64) {
 	if lines > 0 {
-		o.log.Warn("the plugin prints more than the log takes; what it printed is left out", "lines", lines, "bytes", bytes)
+		o.log.Warn("the plugin prints more than the log accepts; some of its output is omitted", "lines", lines, "bytes", bytes)
 	}
 }
 
-// end says what was left out last.
+// end reports the output that was dropped last.
 func (o *output) end() { o.dropped(o.gate.rest()) }
 
 func (o *output) remember(line string) {
@@ -167,8 +167,8 @@ func (o *output) remember(line string) {
 	o.last = append(o.last, line)
 }
 
-// quote returns the last lines for an error message, or "". Each is marked, so that none can pass for a line of the runner,
-// or for a command to a system that reads its log.
+// quote returns the last lines for an error message, or "". Each is marked, so that it cannot pass for a line of the
+// runner or for a command to a system that reads its log.
 func (o *output) quote() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -178,8 +178,8 @@ func (o *output) quote() string {
 	return "; its last output:\n  | " + strings.Join(o.last, "\n  | ")
 }
 
-// lineWriter calls line with each line written to it. Of a line that is very long it passes on the beginning and how many
-// bytes follow.
+// lineWriter calls line with each line written to it. For a very long line it passes on the beginning and the number
+// of bytes that follow.
 type lineWriter struct {
 	line func(line []byte, cut int64)
 
@@ -210,7 +210,7 @@ func (w *lineWriter) end() {
 	w.partial, w.cut = w.partial[:0], 0
 }
 
-// flush passes on a last line without an end.
+// flush passes on a last line that has no line end.
 func (w *lineWriter) flush() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -19,31 +19,31 @@ import (
 	"surprisal.dev/plugins/protocol/wire"
 )
 
-// Info says which plugin answers; together with what it is asked, this decides what it answers.
+// Info identifies a plugin. Together with a request, it determines the plugin's answer.
 type Info struct {
 	Name    string
 	Kind    protocol.Kind
 	Version string
 	// Protocol is the version of the plugin protocol.
 	Protocol int
-	// Path is the binary.
+	// Path is the path of the binary.
 	Path string
 	// BinaryDigest is "sha256:" and 64 hex digits of the binary's content, "" for a plugin that is built in.
 	BinaryDigest string
-	// Builtin is true for a plugin that the runner's own binary holds. Its name and the version that its authors raise say
-	// all that decides its answers; the binary's digest would change with every other part of the runner.
+	// Builtin is true for a plugin that is built into the runner's binary. Its name and the version that its authors
+	// raise determine its answers; the binary's digest would change with every other part of the runner.
 	Builtin bool
 	// Schema is CUE source that defines #Config.
 	Schema string
 	// Environment names the variables that the plugin asked for.
 	Environment []string
-	// Capabilities names what the plugin can do beyond what every plugin of its kind can.
+	// Capabilities names the plugin's optional capabilities: those that not every plugin of its kind has.
 	Capabilities []string
 	// NeutralSettings are dotted names of configuration fields that do not change a backend's results.
 	NeutralSettings []string
 }
 
-// subprocess is a plugin that is running whenever someone needs it.
+// subprocess is a plugin that runs whenever it is needed.
 type subprocess struct {
 	host *Host
 	kind protocol.Kind
@@ -54,7 +54,7 @@ type subprocess struct {
 	gate    *gate // bounds what the plugin's processes write to the log
 
 	mu      sync.Mutex
-	digest  string   // of the program that was started first, "" if it is this binary
+	digest  string   // of the program that was started first; "" for this binary
 	asked   []string // the environment variables the plugin asked for
 	current *process
 	closed  bool
@@ -63,7 +63,7 @@ type subprocess struct {
 // String returns the command that starts the plugin.
 func (s *subprocess) String() string { return strings.Join(s.args, " ") }
 
-// running returns the running process, started if there is none.
+// running returns the running process and starts one if there is none.
 func (s *subprocess) running(ctx context.Context) (*process, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,7 +88,7 @@ func (s *subprocess) start(ctx context.Context) (_ *process, err error) {
 	defer func() { err = errors.Join(err, from.close()) }()
 	if s.digest != "" && from.digest != s.digest {
 		return nil, &protocol.Error{Kind: protocol.Changed, Message: fmt.Sprintf(
-			"plugin %s is no longer what it was when this run began (%s, now %s), and its answers would pass for the other's; run again",
+			"plugin %s changed after this run began (%s, now %s), and its answers would be recorded under the old digest; run again",
 			s, s.digest, from.digest)}
 	}
 	p, err := s.startProcess(ctx, from)
@@ -114,7 +114,7 @@ func (s *subprocess) binary() string {
 	return s.digest
 }
 
-// askFor gives the plugin the environment variables it asked for, at the price of a new start if any of them is set.
+// askFor gives the plugin the environment variables it asked for. If any of them is set, this requires a restart.
 func (s *subprocess) askFor(variables []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,7 +131,7 @@ func (s *subprocess) close() {
 	s.stopCurrent()
 }
 
-// Kill ends the plugin's process at once, as a crash would. The next call starts it again.
+// Kill ends the plugin's process immediately, as a crash would. The next call starts it again.
 func (s *subprocess) Kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -153,10 +153,10 @@ func remote(err error) error {
 	return &remoteError{err}
 }
 
-// do calls f with a running process. If the process dies under f, do starts it again and calls f again, until it has died
-// too often without progress growing in between. what names the work for people.
+// do calls f with a running process. If the process dies during f, do restarts it and calls f again, until it has
+// died too often without an increase of progress in between. what names the work for people.
 //
-// f returns errors of the connection wrapped by remote; do returns others as they are.
+// f wraps errors of the connection with remote; do returns other errors unchanged.
 func (s *subprocess) do(ctx context.Context, what func() string, progress func() int64, f func(context.Context, *process) error) error {
 	if fields := logFields(ctx); len(fields) > 0 {
 		ctx = metadata.AppendToOutgoingContext(ctx, fields...)
@@ -195,10 +195,10 @@ func (s *subprocess) do(ctx context.Context, what func() string, progress func()
 		}
 		deaths++
 		if deaths >= s.host.timing.attempts {
-			return fmt.Errorf("%s: plugin %s died %d times in a row; the last time %w", what(), s, deaths, err)
+			return fmt.Errorf("%s: plugin %s crashed %d times in a row; the last time %w", what(), s, deaths, err)
 		}
 		wait := s.host.timing.backoff << (deaths - 1)
-		log.Warn("the plugin died; starting it again", "work", what(), "error", err, "attempt", deaths+1, "of", s.host.timing.attempts, "wait", wait)
+		log.Warn("the plugin crashed; restarting it", "work", what(), "error", err, "attempt", deaths+1, "of", s.host.timing.attempts, "wait", wait)
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
@@ -207,7 +207,8 @@ func (s *subprocess) do(ctx context.Context, what func() string, progress func()
 	}
 }
 
-// watchSilence warns in the log while progress does not grow for long, each time after twice as long, until stop is called.
+// watchSilence logs a warning while progress does not grow, at intervals that double each time, until stop is
+// called.
 func (s *subprocess) watchSilence(log hclog.Logger, what func() string, progress func() int64) (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -233,10 +234,10 @@ func (s *subprocess) watchSilence(log hclog.Logger, what func() string, progress
 	}
 }
 
-// named adds the plugin to an error that it sent, and keeps its kind.
+// named adds the plugin to an error that it sent, and keeps the error's kind.
 func (s *subprocess) named(err error) error {
 	if status.Code(err) == codes.Unimplemented {
-		return fmt.Errorf("plugin %s: it is not a %s that can do this: %w", s, s.kind, shown(err))
+		return fmt.Errorf("plugin %s: it does not implement this %s operation: %w", s, s.kind, shown(err))
 	}
 	err = received(err)
 	if protocol.KindOf(err) != "" {
@@ -245,10 +246,10 @@ func (s *subprocess) named(err error) error {
 	return fmt.Errorf("plugin %s: %w", s, err)
 }
 
-// received returns an error that came over the wire, ready to be shown.
+// received returns an error that came over the wire, made safe to show.
 func received(err error) error { return shown(wire.FromStatus(err)) }
 
-// shown returns err without what a plugin may have put into its text to deceive a terminal or a log.
+// shown returns err without characters with which a plugin could deceive a terminal or a log.
 func shown(err error) error {
 	text := protocol.Visible(err.Error())
 	if kind := protocol.KindOf(err); kind != "" {
@@ -268,7 +269,7 @@ type shownError struct {
 func (e *shownError) Error() string { return e.text }
 func (e *shownError) Unwrap() error { return e.err }
 
-// call makes a call that can simply be made again, and gives each try so long.
+// call makes an idempotent call, with a time limit for each try.
 func call[Request, Response any](
 	ctx context.Context, s *subprocess, what string, limit time.Duration,
 	method func(context.Context, grpc.ClientConnInterface, Request) (Response, error), request Request,
@@ -279,14 +280,14 @@ func call[Request, Response any](
 		defer cancel()
 		response, err = method(limited, p.conn, request)
 		if ctx.Err() == nil && (limited.Err() != nil || status.Code(err) == codes.DeadlineExceeded) {
-			return fmt.Errorf("plugin %s: %s took more than %v, and was given up", s, what, limit)
+			return fmt.Errorf("plugin %s: %s took more than %v and was abandoned", s, what, limit)
 		}
 		return remote(err)
 	})
 	return response, err
 }
 
-// logFields returns the fields of the logger in ctx as metadata, so that the plugin's log lines say for whom it works.
+// logFields returns the fields of the logger in ctx as metadata, so that the plugin's log lines identify the work.
 func logFields(ctx context.Context) []string {
 	var pairs []string
 	for _, field := range hclog.FromContext(ctx).ImpliedArgs() {
@@ -295,10 +296,10 @@ func logFields(ctx context.Context) []string {
 	return pairs
 }
 
-// passed are the environment variables that every plugin gets: where programs and libraries are, and how to print.
+// passed lists the environment variables that every plugin gets: where programs and libraries are, and how to print.
 var passed = []string{"PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ"}
 
-// environment returns the variables that a plugin which asked for some gets.
+// environment returns the variables for a plugin that asked for some.
 func environment(asked []string) []string {
 	var env []string
 	for _, names := range [][]string{passed, asked} {

@@ -20,18 +20,18 @@ type Loaded interface {
 	Close() error
 }
 
-// Resources are what a loaded model holds: bytes of the host's memory, accelerators, and bytes of their memory.
+// Resources are the resources of a loaded model: bytes of host memory, accelerators, and bytes of their memory.
 type Resources struct {
 	Memory, Devices, DeviceMemory int64
 }
 
-// Pool keeps models loaded between the work that uses them. A model holds its resources from the start of its loading until
-// it is closed: by Evict, by the end of its last use after Retire, or by Close. No two models of one id are ever loaded at
-// the same time. How many models may be loaded is for the caller to decide. Its methods may be called from many goroutines.
+// Pool keeps models loaded between uses. A model holds its resources from the start of its loading until it is
+// closed: by Evict, by the end of its last use after Retire, or by Close. Two models with the same id are never loaded
+// at the same time. The caller decides how many models may be loaded. Its methods are safe for concurrent use.
 type Pool struct {
 	mu     sync.Mutex
 	closed bool
-	models []*pooled // that used last comes last
+	models []*pooled // the most recently used is last
 }
 
 // pooled is a model that is being loaded, loaded, or being closed.
@@ -40,22 +40,23 @@ type pooled struct {
 	resources Resources
 	users     int
 	retired   bool
-	// ready is closed when the model is loaded, or has failed to and is no longer in the pool.
+	// ready is closed when the model is loaded, or when loading has failed and the model has left the pool.
 	ready chan struct{}
 	model Loaded
 	err   error
-	// abandoned says that the work which loaded the model was cancelled: err means nothing to others who wait for it.
+	// abandoned means that the work which loaded the model was cancelled. Its err is meaningless to others who wait
+	// for it.
 	abandoned bool
-	// gone is made when the model begins to close, and closed when it is closed and no longer in the pool.
+	// gone is created when the model begins to close, and closed when the model is closed and has left the pool.
 	gone chan struct{}
 }
 
 // NewPool returns an empty pool.
 func NewPool() *Pool { return &Pool{} }
 
-// Acquire returns the model called id, loaded by load if it is not yet, and a function that gives it back. Models of one id
-// are interchangeable. Whoever waits while another loads the same model gets the other's error if that fails. The next
-// Acquire loads again.
+// Acquire returns the model called id and a function that gives it back. It calls load if the model is not loaded
+// yet. Models with the same id are interchangeable. A caller that waits while another loads the model gets the other's
+// error if that fails. The next Acquire loads again.
 func (p *Pool) Acquire(
 	ctx context.Context, id string, r Resources, load func(context.Context) (Loaded, error),
 ) (Loaded, func() error, error) {
@@ -81,7 +82,7 @@ func (p *Pool) Acquire(
 	}
 }
 
-// take counts a user of a model. loads is true if the model has to be loaded by the caller.
+// take counts a user of a model. loads is true if the caller has to load the model.
 func (p *Pool) take(ctx context.Context, id string, r Resources) (m *pooled, loads bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -113,7 +114,7 @@ func (p *Pool) take(ctx context.Context, id string, r Resources) (m *pooled, loa
 	}
 }
 
-// touch needs p.mu. It makes m the one that was used last.
+// touch needs p.mu. It makes m the most recently used model.
 func (p *Pool) touch(m *pooled) {
 	if i := slices.Index(p.models, m); i >= 0 {
 		p.models = append(slices.Delete(p.models, i, i+1), m)
@@ -161,8 +162,8 @@ func (p *Pool) Evict(id string) error {
 	return p.closeIf(p.models[i], true)
 }
 
-// Retire says that no work to come needs the model called id: it is closed now, or by the end of its last use. An Acquire
-// all the same keeps it from that end on.
+// Retire declares that no further work needs the model called id. It is closed now, or at the end of its last use. A
+// later Acquire keeps it again.
 func (p *Pool) Retire(id string) error {
 	p.mu.Lock()
 	i := p.index(id)
@@ -174,7 +175,7 @@ func (p *Pool) Retire(id string) error {
 	return p.closeIf(p.models[i], true)
 }
 
-// closeIf needs p.mu, which it unlocks. It closes m if it is asked to and nothing uses m.
+// closeIf needs p.mu, which it unlocks. It closes m if asked is true and nothing uses m.
 func (p *Pool) closeIf(m *pooled, asked bool) error {
 	if !asked || m.users > 0 || m.model == nil || m.gone != nil {
 		p.mu.Unlock()
@@ -193,7 +194,7 @@ func (p *Pool) closeIf(m *pooled, asked bool) error {
 	return nil
 }
 
-// Idle returns the ids of the loaded models that nothing uses, that which was not used for longest first.
+// Idle returns the ids of the loaded models that nothing uses, least recently used first.
 func (p *Pool) Idle() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -206,7 +207,7 @@ func (p *Pool) Idle() []string {
 	return ids
 }
 
-// Held returns what all models in the pool hold together, those that are being loaded or closed among them.
+// Held returns the total resources of all models in the pool, including those that are being loaded or closed.
 func (p *Pool) Held() Resources {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -219,7 +220,7 @@ func (p *Pool) Held() Resources {
 	return sum
 }
 
-// Close closes the models that nothing uses, and the others when they are given back. Acquire then fails.
+// Close closes the models that nothing uses. The others close when they are given back. Acquire then fails.
 func (p *Pool) Close() error {
 	p.mu.Lock()
 	p.closed = true

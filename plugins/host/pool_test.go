@@ -15,12 +15,12 @@ import (
 
 var _ Loaded = (*Model)(nil)
 
-// garage loads models that do nothing but be loaded.
+// garage loads models that do nothing.
 type garage struct {
 	mu     sync.Mutex
 	events []string
 	fail   map[string]error
-	// gate and exit hold up loading and closing, where there are any.
+	// gate and exit, where set, block loading and closing.
 	gate, exit chan struct{}
 }
 
@@ -35,7 +35,7 @@ func (g *garage) note(event string) {
 	g.events = append(g.events, event)
 }
 
-// acquire takes a model of 10 bytes of memory, and one device of 100 bytes if it is called "gpu".
+// acquire acquires a model of 10 bytes of memory, and one device of 100 bytes if it is called "gpu".
 func (g *garage) acquire(ctx context.Context, p *Pool, name string) (func() error, error) {
 	r := Resources{Memory: 10}
 	if name == "gpu" {
@@ -77,7 +77,7 @@ func (p *parked) Close() error {
 	return nil
 }
 
-// TestPool takes (+), gives back (-), evicts (~) and retires (.) models one after the other.
+// TestPool acquires (+), gives back (-), evicts (~) and retires (.) models one after the other.
 func TestPool(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -148,19 +148,19 @@ func TestPool(t *testing.T) {
 				}
 			}
 			if !slices.Equal(g.events, test.want) {
-				t.Errorf("found %q, wanted %q", g.events, test.want)
+				t.Errorf("got %q, want %q", g.events, test.want)
 			}
 			if got := pool.Idle(); !slices.Equal(got, test.idle) {
-				t.Errorf("idle are %q, wanted %q", got, test.idle)
+				t.Errorf("idle are %q, want %q", got, test.idle)
 			}
 			if got := pool.Held(); got != test.held {
-				t.Errorf("held is %+v, wanted %+v", got, test.held)
+				t.Errorf("held is %+v, want %+v", got, test.held)
 			}
 		})
 	}
 }
 
-// TestPoolOfMany checks that of 100 models which are used one after the other and retired never more than one is loaded.
+// TestPoolOfMany checks that at most one of 100 models is loaded when they are used one after the other and retired.
 func TestPoolOfMany(t *testing.T) {
 	g, pool := &garage{}, NewPool()
 	for i := range 100 {
@@ -204,7 +204,7 @@ func TestPoolCloses(t *testing.T) {
 		t.Errorf("closing gave %v", err)
 	}
 	if want := []string{"load a", "load stuck", "load used", "close a", "close stuck"}; !slices.Equal(g.events, want) {
-		t.Errorf("found %q, wanted %q", g.events, want)
+		t.Errorf("got %q, want %q", g.events, want)
 	}
 	if _, err := g.acquire(t.Context(), pool, "late"); err == nil {
 		t.Error("a closed pool loads a model")
@@ -220,7 +220,7 @@ func TestPoolCloses(t *testing.T) {
 	}
 }
 
-// TestPoolTogether checks that many who want the same model load it once, and that one of them can stop waiting.
+// TestPoolTogether checks that many users of the same model load it once, and that one of them can stop waiting.
 func TestPoolTogether(t *testing.T) {
 	for _, failure := range []error{nil, errors.New("no weights")} {
 		synctest.Test(t, func(t *testing.T) {
@@ -231,7 +231,7 @@ func TestPoolTogether(t *testing.T) {
 				group.Go(func() {
 					release, err := g.acquire(ctx, pool, "m")
 					if !errors.Is(err, want) || (want == nil) != (err == nil) {
-						t.Errorf("found error %v, wanted %v", err, want)
+						t.Errorf("got error %v, want %v", err, want)
 					}
 					if err == nil {
 						err = release()
@@ -259,13 +259,13 @@ func TestPoolTogether(t *testing.T) {
 				want = want[:1]
 			}
 			if !slices.Equal(g.events, want) {
-				t.Errorf("found %q, wanted %q", g.events, want)
+				t.Errorf("got %q, want %q", g.events, want)
 			}
 		})
 	}
 }
 
-// TestPoolLoaderLeaves checks that who waits for a model loads it if the one who was loading it is cancelled.
+// TestPoolLoaderLeaves checks that a waiting caller loads the model if the caller that was loading it is cancelled.
 func TestPoolLoaderLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, pool := &garage{gate: make(chan struct{})}, NewPool()
@@ -285,7 +285,7 @@ func TestPoolLoaderLeaves(t *testing.T) {
 			t.Errorf("the second got %v", err)
 		}
 		if want := []string{"load m", "load m"}; !slices.Equal(g.events, want) {
-			t.Errorf("found %q, wanted %q", g.events, want)
+			t.Errorf("got %q, want %q", g.events, want)
 		}
 		if got := pool.Held(); got != (Resources{Memory: 10}) {
 			t.Errorf("held is %+v", got)
@@ -293,7 +293,8 @@ func TestPoolLoaderLeaves(t *testing.T) {
 	})
 }
 
-// TestPoolClosesFirst checks that a model which is being closed still holds what it takes, and is loaded again only after.
+// TestPoolClosesFirst checks that a model that is being closed still holds its resources, and is loaded again only
+// afterwards.
 func TestPoolClosesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, pool := &garage{exit: make(chan struct{})}, NewPool()
@@ -330,7 +331,7 @@ func TestPoolClosesFirst(t *testing.T) {
 			t.Error(err)
 		}
 		if want := []string{"load m", "close m", "load m"}; !slices.Equal(g.events, want) {
-			t.Errorf("found %q, wanted %q", g.events, want)
+			t.Errorf("got %q, want %q", g.events, want)
 		}
 	})
 }

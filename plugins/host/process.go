@@ -23,21 +23,22 @@ import (
 	"surprisal.dev/plugins/protocol/wire"
 )
 
-// timing says how patient the host is.
+// timing holds the host's time limits.
 type timing struct {
-	// start bounds the time to the handshake and the first answer.
+	// start bounds the time until the handshake and the first answer.
 	start time.Duration
-	// describe, resolve and plan bound the time to an answer to these questions, unload that to the end of a model.
+	// describe, resolve and plan bound the time for the answers to these requests; unload bounds the time for
+	// unloading a model.
 	describe, resolve, plan, unload time.Duration
-	// silence is how long a plugin may work without a sign of progress before the log says so.
+	// silence is how long a plugin may work without progress before the host logs a warning.
 	silence time.Duration
-	// ping is the time between two questions whether a plugin is alive, answer the time it has for one.
+	// ping is the interval between health checks; answer is the time limit of one.
 	ping, answer time.Duration
-	// stop is the time a plugin has to end by itself when asked to.
+	// stop is the time that a plugin has to end by itself when asked to.
 	stop time.Duration
-	// backoff is the wait before the first new start after a death; each further one waits twice as long.
+	// backoff is the wait before the first restart after a crash; each further wait is twice as long.
 	backoff time.Duration
-	// attempts is how often in a row, without any progress, a plugin may die.
+	// attempts is how many times in a row a plugin may die without any progress.
 	attempts int
 }
 
@@ -60,9 +61,9 @@ type process struct {
 	stopping atomic.Bool
 }
 
-// startProcess starts args and waits until it answers.
+// startProcess starts args and waits until the process answers.
 func (s *subprocess) startProcess(ctx context.Context, from *program) (_ *process, err error) {
-	t, tempDir := s.host.timing, s.host.folder.path
+	t, tempDir := s.host.timing, s.host.dir.path
 	env := append(environment(s.asked), "TMPDIR="+tempDir)
 	ctx, cancel := context.WithTimeoutCause(ctx, t.start, fmt.Errorf("no handshake within %v; a plugin calls "+
 		"sdk.ServeProvider or sdk.ServeBackend from main before anything slow", t.start))
@@ -78,7 +79,7 @@ func (s *subprocess) startProcess(ctx context.Context, from *program) (_ *proces
 		},
 		SkipHostEnv:      true,
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: tempDir},
-		// The host keeps its own deadline, which also follows ctx.
+		// The host has its own deadline, which also follows ctx.
 		StartTimeout: math.MaxInt64,
 		Logger:       hclog.NewNullLogger(),
 		SyncStdout:   &lineWriter{line: p.command.out.print},
@@ -117,7 +118,7 @@ func (s *subprocess) startProcess(ctx context.Context, from *program) (_ *proces
 	return p, nil
 }
 
-// startError explains why a plugin did not start: err, or what is known of its process.
+// startError explains why a plugin did not start: by err, or by what is known of its process.
 func (p *process) startError(ctx context.Context, err error) error {
 	path := p.command.Name()
 	switch {
@@ -137,22 +138,22 @@ func (p *process) startError(ctx context.Context, err error) error {
 	case p.command.signalled():
 		return &diedError{p.command}
 	case version == "" && !killedByUs:
-		return fmt.Errorf("%s ended (%s) without a handshake, with which a Surprisal plugin starts%s", path, p.command.ending(), p.command.out.quote())
+		return fmt.Errorf("%s ended (%s) without the handshake of a Surprisal plugin%s", path, p.command.ending(), p.command.out.quote())
 	case version != "" && version != fmt.Sprint(protocol.Version):
-		return fmt.Errorf("plugin %s speaks version %s of the plugin protocol, this runner speaks version %d; "+
+		return fmt.Errorf("plugin %s uses version %s of the plugin protocol, this runner uses version %d; "+
 			"build the plugin with the sdk of this version", path, version, protocol.Version)
 	}
 	return fmt.Errorf("starting plugin %s: %w%s", path, shown(err), p.command.out.quote())
 }
 
-// diedError says that a process came to its end by a signal, which may not happen again.
+// diedError reports that a signal ended a process, which may not happen again.
 type diedError struct{ command *command }
 
 func (e *diedError) Error() string {
 	return fmt.Sprintf("it ended (%s)%s", e.command.ending(), e.command.out.quote())
 }
 
-// exited says whether the process has ended, or does so within d.
+// exited reports whether the process has ended, or ends within d.
 func (p *process) exited(d time.Duration) bool {
 	select {
 	case <-p.command.done:
@@ -173,7 +174,7 @@ func (p *process) kill() {
 	}
 }
 
-// stop asks the process to end, kills it if it does not, and returns when it is gone.
+// stop asks the process to end, kills it if it does not, and returns when the process has ended.
 func (p *process) stop() {
 	p.stopping.Store(true)
 	stopped := make(chan struct{})
@@ -190,12 +191,12 @@ func (p *process) stop() {
 	select {
 	case <-stopped:
 	case <-time.After(p.timing.answer):
-		// Not even the system can end a process that waits within a driver.
+		// Not even the system can end a process that waits inside a driver.
 		p.log.Error("the plugin was killed and has not ended; leaving it behind", "process", p.command.ID(), "waited", p.timing.answer)
 	}
 }
 
-// watch kills the process when it no longer answers, which ends the calls that wait for it.
+// watch kills the process when it no longer answers. This ends the calls that wait for it.
 func (p *process) watch() {
 	for {
 		if p.exited(p.timing.ping) {
@@ -217,11 +218,11 @@ func (p *process) askAlive(ctx context.Context) error {
 	return err
 }
 
-// died says whether err, which a call returned, means that the process is gone. It makes sure that it then is.
+// died reports whether err, which a call returned, means that the process has ended. It makes sure that it then has.
 func (p *process) died(err error) bool {
 	switch status.Code(err) {
 	case codes.Unavailable:
-		// Give the process the chance to say itself how it ended.
+		// Give the process time to end by itself, so that its exit status is known.
 		if !p.exited(p.timing.stop) {
 			p.kill()
 			<-p.command.done

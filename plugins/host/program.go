@@ -17,7 +17,7 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// program is the file of a plugin, open and digested, from which a process is started once.
+// program is a plugin's file, open and digested, from which one process is started.
 type program struct {
 	path   string // for people
 	digest string // "" for the runner's own binary
@@ -27,13 +27,13 @@ type program struct {
 	at   fileState // when it was digested
 }
 
-// fileState changes whenever a file is written to.
+// fileState changes whenever a file is written.
 type fileState struct {
 	size     int64
 	modified time.Time
 }
 
-// ownProgram returns the running binary, even if another has taken its place on disk.
+// ownProgram returns the running binary, even if another file has replaced it on disk.
 func ownProgram(path string) *program {
 	if runtime.GOOS == "linux" {
 		return &program{path: path, run: "/proc/self/exe"}
@@ -41,7 +41,7 @@ func ownProgram(path string) *program {
 	return &program{path: path, run: path}
 }
 
-// openProgram opens and digests what name stands for: a path, or a program on the PATH.
+// openProgram opens and digests the file that name refers to: a path, or a program on the PATH.
 func openProgram(name string) (_ *program, err error) {
 	path, err := exec.LookPath(name)
 	if errors.Is(err, fs.ErrPermission) {
@@ -65,8 +65,8 @@ func openProgram(name string) (_ *program, err error) {
 	if p.digest, err = digestOf(p.file); err != nil {
 		return nil, err
 	}
-	// What is executed by its descriptor is what was digested, whatever happens to the path in the meantime. A script is
-	// not: its interpreter opens the path, which says where its other files lie.
+	// Execution by descriptor runs exactly the file that was digested, whatever happens to its path in the meantime.
+	// This does not work for a script: its interpreter opens the path, which locates the script's other files.
 	magic := make([]byte, 4)
 	if _, err := p.file.ReadAt(magic, 0); err == nil && bytes.Equal(magic, []byte("\x7fELF")) {
 		if run := fmt.Sprintf("/proc/self/fd/%d", p.file.Fd()); exists(run) {
@@ -76,7 +76,8 @@ func openProgram(name string) (_ *program, err error) {
 	return p, nil
 }
 
-// openHigh opens a file under a descriptor that no child's standard or extra files replace before it executes the file.
+// openHigh opens a file on a high descriptor, which a child's standard or extra files do not replace before it
+// executes the file.
 func openHigh(path string) (_ *os.File, err error) {
 	low, err := os.Open(path)
 	if err != nil {
@@ -111,7 +112,7 @@ func digestOf(f *os.File) (string, error) {
 	return fmt.Sprintf("sha256:%x", h.Sum(nil)), nil
 }
 
-// verify says whether a process that has been started from the program is what was digested.
+// verify checks that a process started from the program runs the file that was digested.
 func (p *program) verify() error {
 	if p.file == nil {
 		return nil

@@ -16,7 +16,7 @@ import (
 	"surprisal.dev/plugins/protocol/wire"
 )
 
-// Provider is a provider plugin. Its methods may be called from many goroutines.
+// Provider is a provider plugin. Its methods are safe for concurrent use.
 type Provider struct {
 	*subprocess
 	info        Info
@@ -52,15 +52,15 @@ func (h *Host) openProvider(ctx context.Context, args []string, name string) (_ 
 	return &Provider{s, info, d}, nil
 }
 
-// Info says which plugin this is.
+// Info identifies the plugin.
 func (p *Provider) Info() Info { return p.info }
 
-// Describe returns what the plugin says of itself.
+// Describe returns the plugin's description of itself.
 func (p *Provider) Describe(context.Context) (protocol.ProviderDescription, error) {
 	return p.description, nil
 }
 
-// Resolve says what a source is right now.
+// Resolve returns the current files of a source.
 func (p *Provider) Resolve(ctx context.Context, r protocol.ResolveRequest) (protocol.Resolution, error) {
 	resolution, err := call(ctx, p.subprocess, "resolving a source", p.host.timing.resolve, func(ctx context.Context, conn grpc.ClientConnInterface, r *pluginpb.ResolveRequest) (*pluginpb.Resolution, error) {
 		return pluginpb.NewProviderClient(conn).Resolve(ctx, r)
@@ -70,13 +70,13 @@ func (p *Provider) Resolve(ctx context.Context, r protocol.ResolveRequest) (prot
 	}
 	resolved := wire.ToResolution(resolution)
 	if err := checkResolution(resolved); err != nil {
-		return protocol.Resolution{}, p.broken(fmt.Errorf("its answer for a source is refused: %w", err))
+		return protocol.Resolution{}, p.broken(fmt.Errorf("it sent an invalid resolution of a source: %w", err))
 	}
 	return resolved, nil
 }
 
-// Read calls emit for each row, in order and each once, even if the plugin dies in between. emit may keep the row. Its
-// error ends the reading and is returned as it is.
+// Read calls emit once for each row, in order, even if the plugin dies in between. emit may keep the row. An error
+// from emit ends the read and is returned unchanged.
 func (p *Provider) Read(ctx context.Context, r protocol.ReadRequest, emit func(protocol.Row) error) error {
 	var reached atomic.Int64
 	reached.Store(r.From)
@@ -131,12 +131,12 @@ func (p *Provider) Read(ctx context.Context, r protocol.ReadRequest, emit func(p
 // maxChunk bounds the messages of a stream.
 var maxChunk = grpc.MaxCallRecvMsgSize(wire.MaxChunkBytes)
 
-// tooLarge says whether err is the transport's complaint about a message.
+// tooLarge reports whether err is the transport's error for a message that is too large.
 func tooLarge(err error) bool {
 	return status.Code(err) == codes.ResourceExhausted && protocol.KindOf(wire.FromStatus(err)) == ""
 }
 
-// broken names the plugin in an error about what it sent.
+// broken adds the plugin to an error about data that it sent.
 func (s *subprocess) broken(err error) error {
 	if err == nil {
 		return nil

@@ -19,13 +19,13 @@ import (
 	"surprisal.dev/plugins/protocol/wire"
 )
 
-// A raw plugin is one that the sdk does not keep to the protocol: it says what its configuration, or its name, tells it to.
+// A raw plugin is not bound to the protocol by the sdk: its configuration or its name determines what it sends.
 type rawService struct {
 	plugin.NetRPCUnsupportedPlugin
 	name string
 }
 
-// serveRaw is the main of a raw plugin.
+// serveRaw is the main function of a raw plugin.
 func serveRaw(kind protocol.Kind, name string) {
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: wire.Handshake(), Plugins: plugin.PluginSet{string(kind): rawService{name: name}},
@@ -45,13 +45,13 @@ func (rawService) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientCo
 	return nil, errors.New("a plugin has no client side")
 }
 
-// said is what a configuration tells a raw plugin to say, as JSON of the message.
+// said is what a configuration makes a raw plugin send, as JSON of the message.
 type said struct {
-	// Hangs says that the call of this name never answers.
+	// Hangs names the call that never answers.
 	Hangs string `json:"hangs"`
 	// Fails is the text of an error that every call but Describe ends with.
 	Fails string `json:"fails"`
-	// Prints is what goes to standard error first, Flood how many bytes of lines.
+	// Prints is written to standard error first; Flood is how many bytes of lines follow.
 	Prints string `json:"prints"`
 	Flood  int    `json:"flood"`
 	// Log records the calls in a file in the temporary directory.
@@ -61,7 +61,7 @@ type said struct {
 	Loaded     json.RawMessage   `json:"loaded"`
 	Rows       []json.RawMessage `json:"rows"`
 	Answers    []json.RawMessage `json:"answers"`
-	// Endless sends a row or an answer that never ends, in messages of so many bytes.
+	// Endless sends a row or an answer that never ends, in messages of that many bytes.
 	Endless int `json:"endless"`
 	// After is how many documents a backend reads before it answers.
 	After int `json:"after"`
@@ -72,7 +72,7 @@ func listen(config []byte, call string) (said, error) {
 	if err := json.Unmarshal(config, &s); err != nil {
 		return s, err
 	}
-	behaviour{Log: s.Log}.record(call)
+	behavior{Log: s.Log}.record(call)
 	if s.Hangs == call {
 		time.Sleep(time.Hour)
 	}
@@ -184,7 +184,7 @@ func (rawBackend) Score(stream grpc.BidiStreamingServer[pluginpb.ScoreRequest, p
 		}
 		read = max(read, 0) + len(r.GetDocuments())
 	}
-	behaviour{Do: "wait"}.misbehaveIf(s.After > 0)
+	behavior{Do: "wait"}.misbehaveIf(s.After > 0)
 	for _, a := range s.Answers {
 		if err := stream.Send(&pluginpb.ScoreResponse{Documents: []*pluginpb.ScoredDocument{say(a, &pluginpb.ScoredDocument{})}}); err != nil {
 			return err
@@ -198,7 +198,7 @@ func (rawBackend) Score(stream grpc.BidiStreamingServer[pluginpb.ScoreRequest, p
 	return nil
 }
 
-func (b behaviour) misbehaveIf(yes bool) {
+func (b behavior) misbehaveIf(yes bool) {
 	if yes {
 		b.misbehave()
 	}

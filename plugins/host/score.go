@@ -16,15 +16,16 @@ import (
 	"surprisal.dev/plugins/protocol/wire"
 )
 
-// sendBytes is how much text gathers before it is sent, so that a slow source does not leave the model idle for long.
+// sendBytes is how much text is collected before it is sent. It is small, so that a slow source does not leave the
+// model idle for long.
 const sendBytes = 64 << 10
 
-// Score scores documents and calls emit with each of them and its answer, in the order of the documents, which it numbers
-// from 0. Every answer has passed protocol.Check. emit's error, and one that documents yields, end the call and are
-// returned as they are.
+// Score scores documents and calls emit with each document and its answer, in the order of the documents, which it
+// numbers from 0. Every answer has passed protocol.Check. An error from emit or from documents ends the call and is
+// returned unchanged.
 //
-// If the plugin dies, the model is loaded again and only what was unanswered is scored again. If the model runs out of
-// memory, fewer documents are sent at a time.
+// If the plugin dies, the model is loaded again and only the unanswered documents are scored again. If the model runs
+// out of memory, fewer documents are sent at a time.
 func (m *Model) Score(
 	ctx context.Context, s protocol.Settings, documents iter.Seq2[protocol.Document, error],
 	emit func(protocol.Document, protocol.ScoredDocument) error,
@@ -37,7 +38,7 @@ func (m *Model) Score(
 	return m.backend.do(ctx, c.what, c.progress, c.score)
 }
 
-// scoring is one Score call, over however many streams it takes.
+// scoring is one Score call, across all the streams that it needs.
 type scoring struct {
 	model    *Model
 	settings protocol.Settings
@@ -45,16 +46,16 @@ type scoring struct {
 	emit     func(protocol.Document, protocol.ScoredDocument) error
 
 	mu      sync.Mutex
-	room    sync.Cond // signalled when fields below change
+	room    sync.Cond // signalled when the fields below change
 	stopped bool      // the stream has ended
-	// pending are the documents from the first without an emitted answer on, in order.
+	// pending are the documents from the first unemitted answer onward, in order.
 	pending   []*pendingDocument
 	first     int64 // index of pending[0]
-	unseen    int64 // every document before it has been sent on this stream, or is answered
+	unseen    int64 // every earlier document has been sent on this stream or is answered
 	exhausted bool  // all documents are in pending or done
 	held      int64 // bytes of text in pending
 	limit     int64 // bounds held
-	sent      int64 // bytes of text that this stream has sent and that are not answered
+	sent      int64 // bytes of text that this stream has sent and that have no answer yet
 	sentCount int
 	window    int64 // bounds sent
 	answered  int64
@@ -85,7 +86,7 @@ func (c *scoring) what() string {
 	return "scoring documents"
 }
 
-// score scores what is left in the process p.
+// score scores the remaining documents in the process p.
 func (c *scoring) score(ctx context.Context, p *process) error {
 	for {
 		err := c.stream(ctx, p)
@@ -98,7 +99,8 @@ func (c *scoring) score(ctx context.Context, p *process) error {
 	}
 }
 
-// halve lowers the window after a stream has run out of memory. It returns false if a single document was too much.
+// halve reduces the window after a stream has run out of memory. It returns false if a single document was too
+// large.
 func (c *scoring) halve() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -146,10 +148,10 @@ func (c *scoring) stream(ctx context.Context, p *process) error {
 	return err
 }
 
-// errStreamEnded says that the sender met the end of the stream. The receiver learns its reason.
+// errStreamEnded means that the sender found the stream ended. The receiver learns the reason.
 var errStreamEnded = errors.New("the stream has ended")
 
-// send sends the documents without an answer, then new ones. Its errors are the documents', or errStreamEnded.
+// send sends the unanswered documents, then new ones. It returns an error of documents, or errStreamEnded.
 func (c *scoring) send(stream grpc.BidiStreamingClient[pluginpb.ScoreRequest, pluginpb.ScoreResponse], handle string) error {
 	if stream.Send(&pluginpb.ScoreRequest{Handle: handle, Settings: wire.FromSettings(c.settings)}) != nil {
 		return errStreamEnded
@@ -199,7 +201,7 @@ func (c *scoring) hasRoom(d *pendingDocument) bool {
 	return c.sentCount == 0 || c.sent+d.bytes() <= c.window && c.held <= c.limit
 }
 
-// unsent returns the next document to send, nil at the end.
+// unsent returns the next document to send, or nil at the end.
 func (c *scoring) unsent() (*pendingDocument, error) {
 	c.mu.Lock()
 	for c.unseen = max(c.unseen, c.first); c.unseen < c.first+int64(len(c.pending)); c.unseen++ {
@@ -268,14 +270,14 @@ func (c *scoring) receive(stream grpc.BidiStreamingClient[pluginpb.ScoreRequest,
 	}
 }
 
-// Bounds of an answer: text may be written in more tokens than it has bytes where the tokenizer normalises it, but a long
-// one is not.
+// Bounds of an answer. If the tokenizer normalizes text, the text may have more tokens than bytes; this does not
+// happen for long texts.
 const (
 	tokensPerByte = 16
 	fewTokens     = 1 << 20
 )
 
-// expect returns how many tokens the answer for a document may have.
+// expect returns the maximum number of tokens in the answer for a document.
 func (c *scoring) expect(index int64) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -284,13 +286,13 @@ func (c *scoring) expect(index int64) (int, error) {
 	case at >= int64(len(c.pending)) || at >= 0 && !c.pending[at].sent || index < 0:
 		return 0, fmt.Errorf("it answered document %d, which it was not sent", index)
 	case at < 0 || c.pending[at].answered:
-		return 0, fmt.Errorf("it answered document %d twice", index)
+		return 0, fmt.Errorf("it sent a duplicate answer for document %d", index)
 	}
 	bytes := len(c.pending[at].document.Text)
 	return max(2*bytes, min(tokensPerByte*bytes+1000, fewTokens)), nil
 }
 
-// answer takes an answer to a document that one is expected for and emits what has become complete, in order.
+// answer accepts the answer to an expected document and emits the answers that have become complete, in order.
 func (c *scoring) answer(s protocol.ScoredDocument) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

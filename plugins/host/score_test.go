@@ -70,20 +70,20 @@ func TestScore(t *testing.T) {
 		{name: "batches out of order", config: `{"batch": 32}`, count: 1000, size: 100},
 		{name: "a batch that the window cannot hold", config: `{"batch": 100}`, count: 1000, size: 100, window: 1000},
 		{name: "documents larger than the window", config: `{"batch": 2}`, count: 10, size: 100, window: 1},
-		{name: "killed", config: `{"batch": 8, "at": 500, "do": "die", "times": 2}`, count: 1000, size: 100, window: 5000, log: "the plugin died; starting it again"},
+		{name: "killed", config: `{"batch": 8, "at": 500, "do": "die", "times": 2}`, count: 1000, size: 100, window: 5000, log: "the plugin crashed; restarting it"},
 		{name: "panic", config: `{"batch": 8, "at": 500, "do": "panic", "times": 1}`, count: 1000, size: 100},
 		{name: "killed again and again", config: `{"batch": 8, "at": 500, "do": "die"}`, count: 1000, size: 100,
 			want: `scoring documents from dataset "d", shard "s", row `},
 		{name: "last words", config: `{"at": 0, "do": "die"}`, count: 1, want: "its last output:\n  | something terrible happened"},
 		{name: "out of memory", config: `{"batch": 64, "memory": 5}`, count: 500, size: 100, window: 10000, log: "sending half as much at a time"},
 		{name: "out of memory for a single document", config: `{"batch": 3, "at": 5, "do": "exhaust"}`, count: 10, size: 10, kind: protocol.OutOfMemory, want: "no memory for document 5"},
-		{name: "twice", config: `{"at": 5, "do": "twice"}`, count: 10, size: 10, want: "it answered document 5 twice"},
-		{name: "twice, late", config: `{"batch": 4, "at": 5, "do": "twice"}`, count: 10, size: 10, want: "it answered document 5 twice"},
+		{name: "twice", config: `{"at": 5, "do": "twice"}`, count: 10, size: 10, want: "it sent a duplicate answer for document 5"},
+		{name: "twice, late", config: `{"batch": 4, "at": 5, "do": "twice"}`, count: 10, size: 10, want: "it sent a duplicate answer for document 5"},
 		{name: "never", config: `{"at": 5, "do": "never"}`, count: 10, size: 10, want: "without an answer for 1 of its documents"},
 		{name: "unasked", config: `{"at": 5, "do": "unasked"}`, count: 10, size: 10, want: "it answered document 1005, which it was not sent"},
 		{name: "leaves", config: `{"at": 5, "do": "leave"}`, count: 10, size: 10, want: "returned before the end of its documents"},
 		{name: "broken ledger", config: `{"at": 5, "do": "break"}`, count: 10, size: 10,
-			want: `breaks the protocol: dataset "d", shard "s", row 5: the backend's answer is broken: its losses add up to 11 nats, but it says 10`},
+			want: `breaks the protocol: dataset "d", shard "s", row 5: the backend's answer is broken: its losses add up to 11 nats, but its total is 10`},
 		{name: "end of text unasked", config: `{"at": 5, "do": "eos"}`, count: 10, size: 10, want: "that was not asked for"},
 		{name: "bad configuration", config: `{"batch": "x"}`, kind: protocol.InvalidInput, want: "configuration: json"},
 	} {
@@ -114,7 +114,8 @@ func TestScore(t *testing.T) {
 	}
 }
 
-// After a death, only what was unanswered is scored again, and the model is loaded once more.
+// TestScoreReplaysTheUnanswered checks that after a crash only unanswered documents are scored again, and that the
+// model is loaded once more.
 func TestScoreReplaysTheUnanswered(t *testing.T) {
 	h, _ := newHost(t)
 	h.window = 1000
@@ -128,7 +129,7 @@ func TestScoreReplaysTheUnanswered(t *testing.T) {
 	if err := m.Close(); err != nil {
 		t.Fatal(err)
 	}
-	content, err := os.ReadFile(filepath.Join(h.folder.path, "log"))
+	content, err := os.ReadFile(filepath.Join(h.dir.path, "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +152,8 @@ func TestScoreReplaysTheUnanswered(t *testing.T) {
 	}
 }
 
-// Answers reach the runner while the model computes the next ones, so that a death does not cost them.
+// TestScoreAnswersLeave checks that answers reach the runner while the model computes the next ones, so that a crash
+// does not lose them.
 func TestScoreAnswersLeave(t *testing.T) {
 	h, _ := newHost(t)
 	m, err := backend(t, h).Load(t.Context(), model(`{"batch": 8, "at": 23, "do": "wait"}`))
@@ -164,7 +166,7 @@ func TestScoreAnswersLeave(t *testing.T) {
 		if count++; count != 16 {
 			return nil
 		}
-		return os.WriteFile(filepath.Join(h.folder.path, "go"), nil, 0o600)
+		return os.WriteFile(filepath.Join(h.dir.path, "go"), nil, 0o600)
 	})
 	if err != nil || count != 1000 {
 		t.Errorf("%v after %d documents", err, count)
@@ -219,7 +221,7 @@ func TestScoreStops(t *testing.T) {
 	}
 }
 
-// Many calls share a model and its process, and all survive its death.
+// TestScoreManyAtOnce checks that many calls share a model and its process, and that all survive its crash.
 func TestScoreManyAtOnce(t *testing.T) {
 	h, _ := newHost(t)
 	h.window = 5000
@@ -240,7 +242,7 @@ func TestScoreManyAtOnce(t *testing.T) {
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	content, err := os.ReadFile(filepath.Join(h.folder.path, "log"))
+	content, err := os.ReadFile(filepath.Join(h.dir.path, "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -334,8 +336,8 @@ func TestTrain(t *testing.T) {
 	}
 }
 
-// Names are those of files, each once; a file that cannot be started is named so that somebody sees why, but directories,
-// links to nothing and relative folders on the PATH are passed over.
+// TestNames checks that names are those of files, without duplicates. A file that cannot be started is named, so that
+// the user sees why. Directories, dangling links and relative directories on the PATH are ignored.
 func TestNames(t *testing.T) {
 	h, _ := newHost(t)
 	dir, onPath := t.TempDir(), t.TempDir()
@@ -350,10 +352,10 @@ func TestNames(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(os.Mkdir(dir+"/runner-backend-folder", 0o755), os.Symlink("gone", dir+"/runner-backend-link")); err != nil {
+	if err := errors.Join(os.Mkdir(dir+"/runner-backend-dir", 0o755), os.Symlink("gone", dir+"/runner-backend-link")); err != nil {
 		t.Fatal(err)
 	}
-	h.options.Folders, h.options.Backends, h.options.Providers = []string{dir}, []string{"z", "mine"}, nil
+	h.options.SearchDirs, h.options.Backends, h.options.Providers = []string{dir}, []string{"z", "mine"}, nil
 	if got := h.Names(protocol.KindBackend); !slices.Equal(got, []string{"a", "mine", "z"}) {
 		t.Errorf("backends are %q", got)
 	}
@@ -364,15 +366,15 @@ func TestNames(t *testing.T) {
 		t.Errorf("the options are %q", got)
 	}
 	for name, want := range map[string]string{
-		"folder": `no backend is called "folder"; known are a, mine, z; another one is a program called runner-backend-folder`,
-		"here":   `no backend is called "here"`, "there": `no backend is called "there"`, "link": `no backend is called "link"`,
+		"dir":  `no backend is called "dir"; known are a, mine, z; to add one, place a program called runner-backend-dir`,
+		"here": `no backend is called "here"`, "there": `no backend is called "there"`, "link": `no backend is called "link"`,
 		"": `a plugin's name consists of`, ".x": `a plugin's name consists of`, "a/b": `a plugin's name consists of`,
 	} {
 		if _, err := h.find(protocol.KindBackend, name); err == nil || !strings.Contains(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
-			t.Errorf("%q: error %v of kind %q, wanted %q", name, err, protocol.KindOf(err), want)
+			t.Errorf("%q: error %v of kind %q, want %q", name, err, protocol.KindOf(err), want)
 		}
 	}
-	h.options.Folders = []string{t.TempDir()}
+	h.options.SearchDirs = []string{t.TempDir()}
 	t.Setenv("PATH", "")
 	if _, err := h.find(protocol.KindProvider, "x"); err == nil || !strings.Contains(err.Error(), `no provider is called "x"; none is known; `) {
 		t.Errorf("where there is none: %v", err)
@@ -382,16 +384,16 @@ func TestNames(t *testing.T) {
 		t.Errorf("a plugin that is built in: %q, %v", got, err)
 	}
 	// A file that cannot be started does not hide one that can.
-	h.options.Folders, h.options.Backends = []string{onPath, dir}, nil
+	h.options.SearchDirs, h.options.Backends = []string{onPath, dir}, nil
 	if err := errors.Join(os.Chmod(onPath+"/runner-backend-mine", 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := h.find(protocol.KindBackend, "mine"); err != nil || !slices.Equal(got, []string{dir + "/runner-backend-mine"}) {
-		t.Errorf("beside one that is not executable: %q, %v", got, err)
+		t.Errorf("next to one that is not executable: %q, %v", got, err)
 	}
 }
 
-// Whom an answer may come for, and how long it may be.
+// TestExpect checks for which documents an answer is accepted, and how long it may be.
 func TestExpect(t *testing.T) {
 	c := &scoring{first: 5}
 	for i, size := range []int{3, 100_000, 1 << 20, 0, 7, 7} {
@@ -407,18 +409,18 @@ func TestExpect(t *testing.T) {
 		{9, 0, "it answered document 9, which it was not sent"},
 		{11, 0, "it answered document 11, which it was not sent"},
 		{-1, 0, "it answered document -1, which it was not sent"},
-		{10, 0, "it answered document 10 twice"},
-		{4, 0, "it answered document 4 twice"},
-		{0, 0, "it answered document 0 twice"},
+		{10, 0, "it sent a duplicate answer for document 10"},
+		{4, 0, "it sent a duplicate answer for document 4"},
+		{0, 0, "it sent a duplicate answer for document 0"},
 	} {
 		tokens, err := c.expect(test.index)
 		if tokens != test.tokens || (err == nil) != (test.want == "") || err != nil && err.Error() != test.want {
-			t.Errorf("document %d: %d tokens, %v; wanted %d, %q", test.index, tokens, err, test.tokens, test.want)
+			t.Errorf("document %d: %d tokens, %v; want %d, %q", test.index, tokens, err, test.tokens, test.want)
 		}
 	}
 }
 
-// What is sent at a time, and how that shrinks when memory runs out.
+// TestRoom checks how much is sent at a time, and how that shrinks when memory runs out.
 func TestRoom(t *testing.T) {
 	d := &pendingDocument{document: protocol.Document{Text: strings.Repeat("x", 10)}}
 	for _, test := range []struct {
@@ -449,7 +451,8 @@ func TestRoom(t *testing.T) {
 	}
 }
 
-// A loss of the end-of-text token is taken where it is asked for, and documents keep all that is said of them.
+// TestScoreWithEnds checks that a loss of the end-of-text token is accepted where it was requested, and that documents
+// keep all of their fields.
 func TestScoreWithEnds(t *testing.T) {
 	h, _ := newHost(t)
 	m, err := backend(t, h).Load(t.Context(), model(`{"at": 1, "do": "eos"}`))
@@ -462,11 +465,12 @@ func TestScoreWithEnds(t *testing.T) {
 		return nil
 	})
 	if want := []string{"0 d s 0 a 1 0", "1 d s 1 bc 2 1"}; err != nil || !slices.EqualFunc(got, want, func(a, b string) bool { return strings.ReplaceAll(a, " ", "") == strings.ReplaceAll(b, " ", "") }) {
-		t.Errorf("found %q, %v; wanted %q", got, err, want)
+		t.Errorf("got %q, %v; want %q", got, err, want)
 	}
 }
 
-// A model is unloaded once, whatever becomes of its process, and loaded again by who needs it all the same.
+// TestModelCloses checks that a model is unloaded once, whatever happens to its process, and loaded again if it is used
+// again.
 func TestModelCloses(t *testing.T) {
 	h, _ := newHost(t)
 	b := backend(t, h)

@@ -13,7 +13,7 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// goSources returns the sources of the standard library's packages about Go, some 2 MB, a document a file.
+// goSources returns the sources of the standard library's packages about Go, some 2 MB, one document per file.
 func goSources(tb testing.TB) []string {
 	tb.Helper()
 	var texts []string

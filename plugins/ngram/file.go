@@ -13,9 +13,9 @@ import (
 	"surprisal.dev/plugins/ngram/kneserney"
 )
 
-// A model file is fileMagic, the version of the format and of the tokenization (one byte each), for words the sorted
-// vocabulary (its size, then each word's length and bytes; numbers are unsigned varints), the counts of each of the
-// language's models, and the SHA-256 of all that.
+// A model file begins with fileMagic and the versions of the format and of the tokenization (one byte each). For words,
+// the sorted vocabulary follows: its size, then each word's length and bytes. Numbers are unsigned varints. Then come
+// the counts of each of the language's models, and the SHA-256 of all preceding bytes.
 const (
 	fileMagic   = "surprisal n-gram"
 	fileVersion = 1
@@ -24,7 +24,7 @@ const (
 	fileWords = 1
 )
 
-// writeFile calls write with a writer of a model file's content and adds the head and the checksum.
+// writeFile calls write with a writer for a model file's content and adds the header and the checksum.
 func writeFile(w io.Writer, tokens byte, write func(*bufio.Writer) error) error {
 	hash := sha256.New()
 	b := bufio.NewWriterSize(io.MultiWriter(w, hash), 1<<20)
@@ -50,14 +50,14 @@ func writeWords(b *bufio.Writer, words []string) {
 	}
 }
 
-// readFile makes the language of a model file. It trusts nothing in data.
+// readFile returns the language of a model file. It treats data as untrusted.
 func readFile(data []byte) (language, error) {
 	const head = len(fileMagic) + 2
 	if len(data) < head+sha256.Size || string(data[:len(fileMagic)]) != fileMagic {
 		return nil, errors.New("not an n-gram model file")
 	}
 	if version := data[len(fileMagic)]; version != fileVersion {
-		return nil, fmt.Errorf("a model file of version %d; this program reads version %d", version, fileVersion)
+		return nil, fmt.Errorf("unsupported model file version %d; this program reads version %d", version, fileVersion)
 	}
 	content, sum := data[:len(data)-sha256.Size], data[len(data)-sha256.Size:]
 	if got := sha256.Sum256(content); !bytes.Equal(got[:], sum) {
@@ -68,7 +68,7 @@ func readFile(data []byte) (language, error) {
 		return nil, err
 	}
 	if len(rest) > 0 {
-		return nil, fmt.Errorf("%d bytes too many", len(rest))
+		return nil, fmt.Errorf("%d bytes of trailing data", len(rest))
 	}
 	return l, nil
 }
@@ -98,7 +98,7 @@ func readLanguage(tokens byte, data []byte) (language, []byte, error) {
 
 func readWords(data []byte) (map[string]uint32, []byte, error) {
 	count, n := binary.Uvarint(data)
-	// A word takes two bytes or more, and its token id fits 31 bits.
+	// A word needs at least two bytes, and its token id fits 31 bits.
 	if n <= 0 || count > uint64(min(len(data)/2, math.MaxInt32-firstWord)) {
 		return nil, nil, errors.New("words: the number of words is out of range")
 	}

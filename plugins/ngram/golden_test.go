@@ -34,7 +34,7 @@ func TestGolden(t *testing.T) {
 	golden.Check(t, version, results)
 }
 
-// encoded is all that documents were answered, losses to the last bit.
+// encoded is the complete answer to the documents, losses to the last bit.
 func encoded(documents []protocol.ScoredDocument) []byte {
 	var b []byte
 	put := func(losses ...float64) {

@@ -7,27 +7,28 @@ import (
 	"surprisal.dev/plugins/ngram/kneserney"
 )
 
-// language is a distribution over the next token of a text. Its methods may be called by many goroutines at once.
+// language is a distribution over the next token of a text. Its methods are safe for concurrent use.
 type language interface {
-	// vocabulary is the number of token ids, end the id of the end of the text.
+	// vocabulary is the number of token ids; end is the id of the end of the text.
 	vocabulary() int
 	end() int32
-	// tokenize appends the tokens of text: their ids and the bytes at which they start. Each ends where the next starts.
+	// tokenize appends the tokens of text: their ids and the bytes at which they start. Each ends where the next
+	// starts.
 	tokenize(text string, ids, starts []int32) ([]int32, []int32)
-	// begin is the history at the beginning of a text. The zero history is that of a text whose beginning is not seen.
+	// begin is the history at the beginning of a text. The zero history is that of a text whose beginning is unseen.
 	begin() history
 	// step returns the loss of a token in nats, +Inf for a token that cannot follow, and the next history.
 	step(h history, id int32) (float64, history)
-	// order is one more than the number of complete pieces that a history holds, and continues whether a token leaves
-	// its piece incomplete.
+	// order is one more than the number of complete pieces that a history holds. continues reports whether a token
+	// leaves its piece incomplete.
 	order() int
 	continues(id int32) bool
 }
 
-// history is what a language knows of the tokens so far.
+// history is a language's state after the tokens so far.
 type history struct {
 	pieces, spelled kneserney.State
-	// inside is true after a spelled byte that more of its piece follows.
+	// inside is true after a spelled byte that is not the last of its piece.
 	inside bool
 }
 
@@ -61,7 +62,7 @@ func (l byteLanguage) step(h history, id int32) (float64, history) {
 	return nll, history{pieces: next}
 }
 
-// Token ids of words: 0 to 255 are bytes that more of a piece follows, lastByte+b is byte b at a piece's end.
+// Token ids of words: 0 to 255 are bytes within a piece; lastByte+b is byte b at a piece's end.
 const (
 	lastByte           = 256
 	wordsEnd           = 512
@@ -77,7 +78,8 @@ func wordSymbolCount(words int) uint32 { return uint32(words) + 2 }
 
 type wordLanguage struct {
 	words map[string]uint32
-	// pieces predicts words, unknown and the end of the text; spelling the bytes of an unknown piece, by token id.
+	// pieces predicts words, unknown and the end of the text. spelling predicts the bytes of an unknown piece, by token
+	// id.
 	pieces, spelling *kneserney.Model
 }
 

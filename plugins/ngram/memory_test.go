@@ -18,11 +18,12 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// memoryWork is set for a process of the test's binary that trains or scores, prints its peak resident size in bytes and
-// ends: training and scoring in the test's own process would be measured with whatever else it did.
+// memoryWork is set for a process of the test binary that trains or scores, prints its peak resident size in bytes and
+// exits. In the test's own process, training and scoring would be measured together with everything else.
 const memoryWork = "SURPRISAL_NGRAM_MEMORY_WORK"
 
-// workload is what such a process does: it trains a model on the text at Text if Train is set, and otherwise scores the text.
+// workload is the work of such a process: it trains a model on the text at Text if Train is set, and otherwise scores
+// the text.
 type workload struct {
 	Train      bool
 	Config     json.RawMessage
@@ -115,7 +116,7 @@ func (w workload) peak(t *testing.T) int64 {
 	return peak
 }
 
-// The peak of a process that trains or scores is at most what Plan says of it, and at least a fifth.
+// The peak of a process that trains or scores is at most the planned memory, and at least a fifth of it.
 func TestMemory(t *testing.T) {
 	dir := t.TempDir()
 	prose := filepath.Join(standardLibrary(t), "testdata", "Isaac.Newton-Opticks.txt")

@@ -31,13 +31,13 @@ const (
 )
 
 const schema = `#Config: {
-	// train names the datasets that the model learns from: their documents' whole texts.
+	// train names the datasets from whose documents the model learns; their whole texts are used.
 	train!: string | [string, ...string]
 
-	// order is the length of the n-grams: a token is predicted from the order-1 before it.
+	// order is the length of the n-grams: a token is predicted from the previous order-1 tokens.
 	order: *5 | (int & >=1 & <=10)
 
-	// tokens is what an n-gram consists of. Words unknown to the training text are spelled in bytes.
+	// tokens is the unit of an n-gram. Words that are unknown to the training text are spelled in bytes.
 	tokens: *"bytes" | "words"
 }
 `
@@ -64,8 +64,8 @@ func (backend) Describe(context.Context) (protocol.BackendDescription, error) {
 	}, nil
 }
 
-// Plan checks the settings, and says what memory a model of them needs per byte of its training text or, once it is
-// trained, by the size of its file.
+// Plan checks the settings. It estimates a model's memory per byte of its training text or, after training, from the
+// size of its file.
 func (backend) Plan(_ context.Context, m protocol.Model, s protocol.Settings) (protocol.Estimate, error) {
 	c, err := parse(m.Config)
 	if err != nil {
@@ -84,7 +84,7 @@ func (backend) Plan(_ context.Context, m protocol.Model, s protocol.Settings) (p
 	return e, nil
 }
 
-// Load reads the model's one file, made by Train with the same settings.
+// Load reads the model's single file, made by Train with the same settings.
 func (backend) Load(_ context.Context, m protocol.Model) (sdk.Model, error) {
 	c, err := parse(m.Config)
 	if err != nil {
@@ -117,7 +117,7 @@ func (backend) Load(_ context.Context, m protocol.Model) (sdk.Model, error) {
 }
 
 // Train counts the whole text of each document, in one pass, and writes one model file. Memory grows with the number of
-// distinct n-grams, and for words of distinct pieces.
+// distinct n-grams, and for words also with the number of distinct pieces.
 func (backend) Train(ctx context.Context, m protocol.Model, documents iter.Seq2[protocol.Document, error], w io.Writer) error {
 	c, err := parse(m.Config)
 	if err != nil {
@@ -137,10 +137,10 @@ func parse(raw json.RawMessage) (config, error) {
 		return config{}, sdk.Invalid("ngram: configuration %s: %v", raw, err)
 	}
 	if c.Order < 1 || c.Order > kneserney.MaxOrder {
-		return config{}, sdk.Invalid("ngram: order %d; it is between 1 and %d", c.Order, kneserney.MaxOrder)
+		return config{}, sdk.Invalid("ngram: order %d; it must be between 1 and %d", c.Order, kneserney.MaxOrder)
 	}
 	if c.Tokens != tokensBytes && c.Tokens != tokensWords {
-		return config{}, sdk.Invalid("ngram: tokens %q; they are %q or %q", c.Tokens, tokensBytes, tokensWords)
+		return config{}, sdk.Invalid("ngram: tokens %q; use %q or %q", c.Tokens, tokensBytes, tokensWords)
 	}
 	return c, nil
 }

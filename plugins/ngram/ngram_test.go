@@ -30,7 +30,7 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// standardLibrary is the directory of the sources that every Go installation holds.
+// standardLibrary is the directory of the sources in the Go installation.
 func standardLibrary(tb testing.TB) string {
 	tb.Helper()
 	root, err := exec.Command("go", "env", "GOROOT").Output()
@@ -40,7 +40,7 @@ func standardLibrary(tb testing.TB) string {
 	return filepath.Join(strings.TrimSpace(string(root)), "src")
 }
 
-// opticks is the text of Newton's book that comes with them.
+// opticks is the text of Newton's book from these sources.
 func opticks(tb testing.TB) string {
 	tb.Helper()
 	text, err := os.ReadFile(filepath.Join(standardLibrary(tb), "testdata", "Isaac.Newton-Opticks.txt"))
@@ -116,7 +116,7 @@ func TestHeldOutBitsPerByteFallWithTheOrder(t *testing.T) {
 	}
 }
 
-// hostileTexts are texts that a tokenizer may trip over.
+// hostileTexts are texts that are difficult for a tokenizer.
 func hostileTexts() map[string]string {
 	return map[string]string{
 		"empty":                         "",
@@ -147,7 +147,7 @@ func allBytes() string {
 	return string(b)
 }
 
-// text returns what tokens stand for, and fails where one does not match its span.
+// text returns the text of tokens, and fails if one does not match its span.
 func text(t testing.TB, m model, d protocol.ScoredDocument) string {
 	t.Helper()
 	words := map[int32]string{}
@@ -233,7 +233,7 @@ func TestPieces(t *testing.T) {
 	}
 }
 
-// Pieces are never empty, never longer than they may be, and end between characters.
+// Pieces are never empty, never too long, and end between characters.
 func TestPiecesTile(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.StringOfN(rapid.RuneFrom([]rune{' ', ' ', '\n', 'a', 'é', '\u0301', '1', '.', '😀'}), 0, 200, -1).Draw(t, "text")
@@ -247,7 +247,7 @@ func TestPiecesTile(t *testing.T) {
 	})
 }
 
-// A piece that training saw twice is one token; any other is spelled, the last byte with an id of its own.
+// A piece that occurred twice in training is one token; any other is spelled, with a separate id for the last byte.
 func TestWordsAndSpelling(t *testing.T) {
 	m := trained(t, `{"tokens": "words"}`, "red green", "red red blue")
 	got := scoreAll(t, m, protocol.Settings{}, "red red blue")[0].TokenIDs
@@ -313,7 +313,7 @@ func TestProbabilitiesSumToOne(t *testing.T) {
 	}
 }
 
-// The losses are those of the definition: each window on its own, from its prefix through all its tokens.
+// The losses follow the definition: each window separately, from its prefix through all its tokens.
 func TestWindowsSeeNothingElse(t *testing.T) {
 	book := opticks(t)
 	for _, tokens := range []string{"bytes", "words"} {
@@ -406,7 +406,7 @@ func TestTrainingIsDeterministic(t *testing.T) {
 	}
 }
 
-// The bytes that only condition a target are trained on too, as the package says.
+// The bytes that only condition a target are used in training too, as documented.
 func TestTrainingReadsWholeTexts(t *testing.T) {
 	train := func(start int32) []byte {
 		d := protocol.Document{Text: "question: answer", ScoreStart: start, ScoreEnd: 16}
@@ -478,7 +478,7 @@ func TestPlan(t *testing.T) {
 			t.Errorf("%s: %+v, %v; want %+v", config, got, err, want)
 		}
 	}
-	// The size of a trained model's file says what it takes; its training text adds nothing.
+	// The size of a trained model's file determines its memory; its training text adds nothing.
 	path := filepath.Join(t.TempDir(), "model")
 	if err := os.WriteFile(path, make([]byte, 100), 0o644); err != nil {
 		t.Fatal(err)
@@ -510,16 +510,16 @@ func TestLoad(t *testing.T) {
 		"truncated":          {`{"order": 3}`, "corrupt or truncated", good[:len(good)-1]},
 		"a bit flipped":      {`{"order": 3}`, "corrupt or truncated", patched(good, len(good)/2, good[len(good)/2]^1)},
 		"more at the end":    {`{"order": 3}`, "corrupt or truncated", append(slices.Clone(good), 0)},
-		"sealed, more":       {`{"order": 3}`, "1 bytes too many", sealed(append(slices.Clone(unsealed(good)), 0))},
-		"sealed, less":       {`{"order": 3}`, "end too early", sealed(unsealed(good)[:len(unsealed(good))-1])},
+		"sealed, more":       {`{"order": 3}`, "1 bytes of trailing data", sealed(append(slices.Clone(unsealed(good)), 0))},
+		"sealed, less":       {`{"order": 3}`, "unexpected end of data", sealed(unsealed(good)[:len(unsealed(good))-1])},
 		"unknown tokens":     {`{"order": 3}`, "unknown tokenization 7", sealed(patched(unsealed(good), len(fileMagic)+1, 7))},
 		"too many words":     {`{"order": 3}`, "number of words is out of range", sealed(append(unsealed(words)[:18:18], 200))},
 		"a word too long":    {`{"order": 3}`, "word 0 of 1 is out of range", sealed(append(unsealed(words)[:18:18], 1, 9, 'a'))},
 		"words out of order": {`{"order": 3}`, `word 1, "a", is not after "b"`, sealed(append(unsealed(words)[:18:18], 2, 1, 'b', 1, 'a'))},
 		"a word twice":       {`{"order": 3}`, `word 1, "a", is not after "a"`, sealed(append(unsealed(words)[:18:18], 2, 1, 'a', 1, 'a'))},
 		"an unknown setting": {`{"ordr": 3}`, `unknown field "ordr"`, good},
-		"an order too high":  {`{"order": 11}`, "order 11; it is between 1 and 10", good},
-		"unknown settings":   {`{"order": 3, "tokens": "bpe"}`, `tokens "bpe"; they are "bytes" or "words"`, good},
+		"an order too high":  {`{"order": 11}`, "order 11; it must be between 1 and 10", good},
+		"unknown settings":   {`{"order": 3, "tokens": "bpe"}`, `tokens "bpe"; use "bytes" or "words"`, good},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "model")
@@ -562,7 +562,7 @@ func patched(data []byte, at int, to byte) []byte {
 	return data
 }
 
-// sealed adds the checksum that unsealed takes off.
+// sealed adds the checksum that unsealed removes.
 func sealed(content []byte) []byte {
 	sum := sha256.Sum256(content)
 	return append(slices.Clone(content), sum[:]...)
@@ -570,7 +570,7 @@ func sealed(content []byte) []byte {
 
 func unsealed(file []byte) []byte { return file[:len(file)-sha256.Size] }
 
-// No content makes the reader panic or ask for memory out of proportion; what it accepts is a proper model.
+// No content makes the reader panic or allocate disproportionately; accepted content is a valid model.
 func FuzzLoad(f *testing.F) {
 	for _, config := range []string{`{"order": 1}`, `{"order": 3}`, `{"order": 2, "tokens": "words"}`} {
 		content := unsealed(file(f, config, "some text, some words", "some more text"))
@@ -630,7 +630,7 @@ func failing(err error) iter.Seq2[protocol.Document, error] {
 	return func(yield func(protocol.Document, error) bool) { yield(protocol.Document{}, err) }
 }
 
-// patient is a context that is cancelled once it has been asked so often.
+// patient is a context that is cancelled after a number of checks.
 type patient struct {
 	context.Context
 	asks int
@@ -643,7 +643,7 @@ func (p *patient) Err() error {
 	return nil
 }
 
-// A document that takes long to score is given up in its middle, and training between two documents.
+// Scoring a long document can be cancelled in its middle, and training between two documents.
 func TestStopsWithin(t *testing.T) {
 	m := trained(t, `{"order": 2}`, "some text")
 	long := strings.Repeat("a", 3*checkEvery)
@@ -663,7 +663,7 @@ func TestStopsWithin(t *testing.T) {
 	}
 }
 
-// fullDisk takes so many writes.
+// fullDisk accepts a number of writes.
 type fullDisk struct{ writes int }
 
 var errFull = errors.New("disk full")
@@ -675,7 +675,7 @@ func (d *fullDisk) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// A model file that cannot be written whole is an error, whichever part is missing.
+// An incompletely written model file is an error, whichever part is missing.
 func TestFullDisk(t *testing.T) {
 	for _, config := range []string{`{}`, `{"tokens": "words"}`} {
 		for writes, want := range map[int]error{0: errFull, 1: errFull, 2: nil} { // the content, and its checksum
@@ -687,7 +687,7 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// What a loaded model says of itself, and of files that are none.
+// The description of a loaded model, and errors for invalid files.
 func TestLoaded(t *testing.T) {
 	for _, test := range []struct {
 		config string
@@ -711,12 +711,12 @@ func TestLoaded(t *testing.T) {
 			t.Errorf("two files: %v", err)
 		}
 	}
-	// A file that cannot be read may be readable later: it is no fault of the configuration.
+	// An unreadable file may become readable: this is not a fault of the configuration.
 	_, err := New().Load(t.Context(), protocol.Model{Config: []byte(`{}`), Files: []protocol.ModelFile{{Path: t.TempDir()}}})
 	if err == nil || !strings.HasPrefix(err.Error(), "read model file: ") || protocol.KindOf(err) != "" {
 		t.Errorf("a directory: %v of kind %q", err, protocol.KindOf(err))
 	}
-	for config, want := range map[string]string{`{"order": 0}`: "order 0; it is between 1 and 10", `{"order": -1}`: "order -1", `[]`: "ngram: configuration []: ", `{"tokens": ""}`: `tokens ""`} {
+	for config, want := range map[string]string{`{"order": 0}`: "order 0; it must be between 1 and 10", `{"order": -1}`: "order -1", `[]`: "ngram: configuration []: ", `{"tokens": ""}`: `tokens ""`} {
 		if _, err := New().Plan(t.Context(), protocol.Model{Config: []byte(config)}, protocol.Settings{}); err == nil || !strings.Contains(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
 			t.Errorf("%s: %v", config, err)
 		}
@@ -728,7 +728,7 @@ func TestLoaded(t *testing.T) {
 	}
 }
 
-// Every order has an estimate of its own, and higher ones take more.
+// Every order has a separate estimate, and higher orders need more.
 func TestEstimatesGrow(t *testing.T) {
 	for tokens, table := range trainingMemory {
 		if table[0] != 0 {

@@ -10,7 +10,7 @@ import (
 	"surprisal.dev/plugins/sdk"
 )
 
-// checkEvery is how many tokens are scored between two looks at the context.
+// checkEvery is how many tokens are scored between two checks of the context.
 const checkEvery = 1 << 16
 
 // model is a loaded model.
@@ -27,8 +27,8 @@ func (m model) Describe() protocol.LoadedModel {
 
 func (m model) Close() error { return nil }
 
-// Score scores the documents in order, on the caller's goroutine. ParseSpecial changes nothing: the model has no special
-// token that has a text.
+// Score scores the documents in order, on the caller's goroutine. ParseSpecial has no effect: no special token of the
+// model has a text.
 func (m model) Score(ctx context.Context, s protocol.Settings, documents iter.Seq2[protocol.Document, error],
 	emit func(protocol.ScoredDocument) error) error {
 	s, err := s.Resolve(0)
@@ -55,12 +55,12 @@ func (m model) score(ctx context.Context, s protocol.Settings, d protocol.Docume
 		return protocol.ScoredDocument{}, err
 	}
 	if len(d.Text) > math.MaxInt32 {
-		return protocol.ScoredDocument{}, sdk.Invalid("dataset %q, shard %q, row %d: a document of %d bytes; the most is %d, "+
+		return protocol.ScoredDocument{}, sdk.Invalid("dataset %q, shard %q, row %d: a document of %d bytes; the maximum is %d, "+
 			"set limits.bytes", d.Dataset, d.Shard, d.Row, len(d.Text), math.MaxInt32)
 	}
 	ids, starts := m.language.tokenize(d.Text, nil, nil)
 	tokens := len(ids)
-	// The end of the text, as a token, for its loss or only as the end of the token before it.
+	// The end of the text is a token, for its loss or only as the end of the previous token.
 	ids, starts = append(ids, m.language.end()), append(starts, int32(len(d.Text)))
 	events := tokens
 	if s.EOS {
@@ -105,7 +105,7 @@ func (m model) score(ctx context.Context, s protocol.Settings, d protocol.Docume
 	return scored, nil
 }
 
-// holdsHistory reports whether the tokens [start, at) hold all that a prediction of token at depends on.
+// holdsHistory reports whether the tokens [start, at) contain everything on which a prediction of token at depends.
 func (m model) holdsHistory(ids []int32, start, at int) bool {
 	for pieces := 0; ; at-- {
 		if at == 0 || !m.language.continues(ids[at-1]) { // a piece begins at at

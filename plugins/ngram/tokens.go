@@ -6,10 +6,10 @@ import (
 	"surprisal.dev/plugins/unicode17"
 )
 
-// maxPiece is the most bytes of a piece. It bounds the vocabulary's memory where text has no word boundaries.
+// maxPiece is the maximum size of a piece in bytes. It bounds the vocabulary's memory for text without word boundaries.
 const maxPiece = 64
 
-// class is the kind of characters that a piece consists of.
+// class is the class of characters in a piece.
 type class uint8
 
 const (
@@ -63,7 +63,7 @@ func pieceEnd(text string, start int) int {
 		}
 		if next != kind {
 			if kind == space && text[end-1] == ' ' {
-				end-- // the last space of a run goes with what follows
+				end-- // the last space of a run belongs to the next piece
 			}
 			return end
 		}

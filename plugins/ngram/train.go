@@ -13,13 +13,13 @@ import (
 	"surprisal.dev/plugins/sdk"
 )
 
-// minCount is how often a piece has to occur in training to be a word of the vocabulary.
+// minCount is how many times a piece must occur in training to be a word of the vocabulary.
 const minCount = 2
 
 // trainer counts a training text and writes the model.
 type trainer interface {
 	add(text string)
-	// err is an error if the text has more n-grams than can be counted.
+	// err returns an error if the text has more n-grams than can be counted.
 	err() error
 	write(w io.Writer) error
 }
@@ -68,7 +68,8 @@ func (t byteTrainer) write(w io.Writer) error {
 	return writeFile(w, fileBytes, func(b *bufio.Writer) error { return t.counts.Write(b, bytesVocabulary, same) })
 }
 
-// wordTrainer counts n-grams of all pieces, whether words or not, since only the end of the training shows which are.
+// wordTrainer counts n-grams of all pieces, whether words or not, because only the end of the training shows which are
+// words.
 type wordTrainer struct {
 	counts *kneserney.Counts
 	// symbols numbers the different pieces from 1; 0 is the end of the text. occurrences is by symbol.
@@ -91,7 +92,7 @@ func (t *wordTrainer) add(text string) {
 		symbol, ok := t.symbols[text[start:end]]
 		if !ok {
 			symbol = uint32(len(t.occurrences))
-			t.symbols[strings.Clone(text[start:end])] = symbol // a part would keep the whole document
+			t.symbols[strings.Clone(text[start:end])] = symbol // a substring would keep the whole document
 			t.occurrences = append(t.occurrences, 0)
 		}
 		t.occurrences[symbol]++

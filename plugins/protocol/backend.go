@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// BackendDescription says what a backend is and what it accepts.
+// BackendDescription identifies a backend and describes its inputs.
 type BackendDescription struct {
 	// Name is the name that a spec uses: backend: NAME: {...}.
 	Name    string
@@ -14,23 +14,24 @@ type BackendDescription struct {
 	Schema string
 	// Environment names the environment variables that the backend needs.
 	Environment []string
-	// Trains is true if the backend makes its model from datasets. Its configuration then has a field `train`, a list of
-	// dataset keys.
+	// Trains is true if the backend makes its model from datasets. Its configuration then has a field `train`, a list
+	// of dataset names.
 	Trains bool
-	// Capabilities names what the backend can do beyond what every backend can. Names that are not known mean nothing.
+	// Capabilities names the backend's optional capabilities: those that not every backend has. Unknown names are
+	// ignored.
 	Capabilities []string
 	// NeutralSettings are dotted names of configuration fields that do not change results, such as a number of threads.
 	NeutralSettings []string
 }
 
-// CapabilitySpecialTokens says that a model has special tokens which Document.ParseSpecial can bring into a text. A backend
-// without it scores the same with and without.
+// CapabilitySpecialTokens means that a model has special tokens, which Document.ParseSpecial can recognize in a text. A
+// backend without it ignores ParseSpecial.
 const CapabilitySpecialTokens = "specialTokens"
 
 // Model is a configured model.
 type Model struct {
-	// Config is the backend's settings as JSON, defaults filled, valid under the backend's schema. The `train` field is
-	// left out: a trained model's content is in Files.
+	// Config is the backend's settings as JSON, defaults filled, valid under the backend's schema. It omits the `train`
+	// field: a trained model's content is in Files.
 	Config json.RawMessage
 	// Files are the model's files on this machine.
 	Files []ModelFile
@@ -41,31 +42,32 @@ type ModelFile struct {
 	Name, Path, Digest string
 }
 
-// Estimate is what a backend expects a model to need, without reading its weights. Zero means unknown.
+// Estimate is a backend's estimate of a model's resources, made without reading the weights. Zero means unknown.
 type Estimate struct {
 	Parameters    int64   `json:"parameters,omitempty"`
 	WeightBytes   int64   `json:"weightBytes,omitempty"`
 	FLOPsPerToken float64 `json:"flopsPerToken,omitempty"`
 	// MemoryBytes is the peak resident size while scoring, without the memory of accelerators.
 	MemoryBytes int64 `json:"memoryBytes,omitempty"`
-	// DeviceMemoryBytes is the peak memory of all accelerators together, Devices how many of them the model takes.
+	// DeviceMemoryBytes is the total peak memory of all accelerators. Devices is the number of accelerators that the
+	// model uses.
 	DeviceMemoryBytes int64 `json:"deviceMemoryBytes,omitempty"`
 	Devices           int64 `json:"devices,omitempty"`
-	// A model that is trained needs more the more text it is trained on: MemoryBytes and, for each byte of that text,
-	// TrainingMemoryPerByte while it is trained and MemoryPerTrainingByte while it scores. The latter is 0 where the
-	// estimate is of a model whose file is there.
+	// The memory of a trained model grows with its training text. Per byte of that text, TrainingMemoryPerByte is added
+	// to MemoryBytes during training, and MemoryPerTrainingByte during scoring. The latter is 0 if the estimate is of a
+	// model whose file exists.
 	TrainingMemoryPerByte float64 `json:"trainingMemoryPerByte,omitempty"`
 	MemoryPerTrainingByte float64 `json:"memoryPerTrainingByte,omitempty"`
-	// BytesPerToken is the expected mean number of text bytes a token covers.
+	// BytesPerToken is the expected mean number of text bytes per token.
 	BytesPerToken float64 `json:"bytesPerToken,omitempty"`
 }
 
-// TrainingMemory is the peak resident size of training on a text of that many bytes, 0 if unknown.
+// TrainingMemory is the peak resident size of training on a text of that many bytes, or 0 if unknown.
 func (e Estimate) TrainingMemory(bytes int64) int64 {
 	return e.MemoryBytes + int64(math.Ceil(e.TrainingMemoryPerByte*float64(bytes)))
 }
 
-// ScoringMemory is the peak resident size of scoring with a model that is trained on a text of that many bytes, 0 if
+// ScoringMemory is the peak resident size of scoring with a model that is trained on a text of that many bytes, or 0 if
 // unknown.
 func (e Estimate) ScoringMemory(trainingBytes int64) int64 {
 	return e.MemoryBytes + int64(math.Ceil(e.MemoryPerTrainingByte*float64(trainingBytes)))
@@ -73,13 +75,13 @@ func (e Estimate) ScoringMemory(trainingBytes int64) int64 {
 
 // LoadedModel describes a model that is ready to score.
 type LoadedModel struct {
-	// ContextLimit is the most tokens the model can see at once, 0 for no limit.
+	// ContextLimit is the maximum context length in tokens, or 0 for no limit.
 	ContextLimit int64
 	// VocabularySize bounds token ids: 0 <= id < VocabularySize.
 	VocabularySize int64
 	Device, Dtype  string
-	// Computed says what computes: the device, the class of processor, versions of libraries. It is recorded with results,
-	// which may differ between processors in their last bits.
+	// Computed identifies the compute components: the device, the class of processor, versions of libraries. It is
+	// recorded with results, whose last bits may differ between processors.
 	Computed map[string]string
 }
 
@@ -96,15 +98,15 @@ const (
 	AnchorBytes  = "bytes"
 )
 
-// Settings say how documents are scored. Zero Context and Stride mean the defaults, which Resolve fills.
+// Settings determine how documents are scored. Zero Context and Stride mean the defaults, which Resolve fills.
 type Settings struct {
 	// Prefix is PrefixBOS, PrefixFirst or PrefixNone.
 	Prefix string `json:"prefix"`
-	// Context and Stride are in tokens, or in bytes where Anchor is AnchorBytes.
+	// Context and Stride are in tokens, or in bytes if Anchor is AnchorBytes.
 	Context int64  `json:"context"`
 	Stride  int64  `json:"stride"`
 	Anchor  string `json:"anchor"`
-	// EOS asks for the loss of the end-of-text token after each document; it goes to the ledger, never to bytes.
+	// EOS requests the loss of the end-of-text token after each document. It goes to the ledger, never to bytes.
 	EOS bool `json:"eos"`
 }
 
@@ -116,7 +118,7 @@ type Document struct {
 	Row                  int64
 	Text                 string
 	ScoreStart, ScoreEnd int32
-	// ParseSpecial makes text that looks like a special token that token.
+	// ParseSpecial makes text that looks like a special token become that token.
 	ParseSpecial bool
 }
 
@@ -127,11 +129,11 @@ type ScoredDocument struct {
 	// TokenIDs, TokenStarts, TokenEnds (bytes) and TokenNLL (nats) describe the document's own tokens in order.
 	TokenIDs, TokenStarts, TokenEnds []int32
 	TokenNLL                         []float64
-	// EOSNLL is the loss in nats of the end-of-text token where Settings.EOS asked for it.
+	// EOSNLL is the loss in nats of the end-of-text token, if Settings.EOS requested it.
 	EOSNLL float64
 	// Unscored lists byte ranges that have no loss, in order. A token inside one has a TokenNLL of 0.
 	Unscored []Unscored
-	// TotalNLL is the backend's own sum of every loss in nats, EOS included: the check on what the wire carried.
+	// TotalNLL is the backend's own sum of all losses in nats, EOS included. It verifies the transfer.
 	TotalNLL float64
 }
 
@@ -139,11 +141,11 @@ type ScoredDocument struct {
 const (
 	// ReasonNoContext marks the first token of a document scored without a prefix.
 	ReasonNoContext = "no context"
-	// ReasonNoToken marks bytes that the tokenizer has no token for; no token covers them.
+	// ReasonNoToken marks bytes for which the tokenizer has no token; no token covers them.
 	ReasonNoToken = "no token"
 )
 
-// Unscored is a byte range without a loss, and why.
+// Unscored is a byte range without a loss, and the reason.
 type Unscored struct {
 	Start, End int32
 	Reason     string

@@ -1,5 +1,5 @@
-// Package protocol holds the values that a plugin and the runner exchange, and the rules that both sides obey.
+// Package protocol holds the values that plugins and the runner exchange, and the rules for both sides.
 //
-// The Go values in this package are what providers, backends and the runner work with; protocol buffers appear only at
-// the edge, in package pluginpb. The package imports nothing of the runner and nothing of a plugin.
+// Providers, backends and the runner work with the Go values in this package. Protocol buffers appear only at the
+// boundary, in package pluginpb. The package imports nothing from runner/ and no plugin.
 package protocol

@@ -5,16 +5,16 @@ import (
 	"fmt"
 )
 
-// ErrorKind says what a plugin's error means for the person who runs it.
+// ErrorKind classifies a plugin's error for the person who runs it.
 type ErrorKind string
 
 // Kinds of plugin errors. An error of no kind is a failure of the plugin itself.
 const (
-	// InvalidInput: the configuration or the data is wrong; the message says where and what to do.
+	// InvalidInput: the configuration or the data is wrong; the message contains the location and the remedy.
 	InvalidInput ErrorKind = "invalid input"
 	// NeedsNetwork: the answer needs a remote service and the request did not allow it.
 	NeedsNetwork ErrorKind = "needs network"
-	// Changed: the source is no longer what the plan was made with.
+	// Changed: the source has changed since it was planned.
 	Changed ErrorKind = "changed"
 	// OutOfMemory: the work did not fit; a smaller batch may.
 	OutOfMemory ErrorKind = "out of memory"
@@ -28,7 +28,8 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Message }
 
-// Invalid returns an error of kind InvalidInput. Its message says where, what was found, what is allowed and what to do.
+// Invalid returns an error of kind InvalidInput. Its message contains the location, the value found, the allowed values
+// and the remedy.
 func Invalid(format string, args ...any) error {
 	return &Error{Kind: InvalidInput, Message: fmt.Sprintf(format, args...)}
 }

@@ -22,10 +22,10 @@ func TestEstimatedMemory(t *testing.T) {
 		{Estimate{TrainingMemoryPerByte: 1}, 1000, 1000, 0},
 	} {
 		if got := test.e.TrainingMemory(test.bytes); got != test.training {
-			t.Errorf("training on %d bytes with %+v takes %d, wanted %d", test.bytes, test.e, got, test.training)
+			t.Errorf("training on %d bytes with %+v takes %d, want %d", test.bytes, test.e, got, test.training)
 		}
 		if got := test.e.ScoringMemory(test.bytes); got != test.scoring {
-			t.Errorf("scoring after %d bytes with %+v takes %d, wanted %d", test.bytes, test.e, got, test.scoring)
+			t.Errorf("scoring after %d bytes with %+v takes %d, want %d", test.bytes, test.e, got, test.scoring)
 		}
 	}
 }
@@ -33,7 +33,7 @@ func TestEstimatedMemory(t *testing.T) {
 func TestDigest(t *testing.T) {
 	// By sha256sum.
 	if got, want := Digest([]byte("hello")), "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"; got != want {
-		t.Errorf("digest %s, wanted %s", got, want)
+		t.Errorf("digest %s, want %s", got, want)
 	}
 }
 
@@ -51,7 +51,7 @@ func TestKindOf(t *testing.T) {
 		{nil, ""},
 	} {
 		if got := KindOf(test.err); got != test.want {
-			t.Errorf("%v has the kind %q, wanted %q", test.err, got, test.want)
+			t.Errorf("%v has the kind %q, want %q", test.err, got, test.want)
 		}
 	}
 }

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Generates the Go code of plugin.proto: generate.sh [DIR], by default pluginpb.
-# The tools are pinned and kept in a cache directory, so that equal input gives equal bytes on every machine.
+# Generates the Go code of plugin.proto: generate.sh [DIR]. DIR is pluginpb by default. The tools are pinned and kept in
+# a cache directory, so that equal input gives equal bytes on every machine.
 set -eu
 cd "$(dirname "$0")"
 out=${1:-pluginpb}
 
-protoc=1.85.1 # grpcio-tools, which carries protoc
+protoc=1.85.1 # grpcio-tools, which contains protoc
 gen_go=v1.36.12
 gen_go_grpc=v1.6.2
 tools=${XDG_CACHE_HOME:-$HOME/.cache}/surprisal/protobuf-$protoc-$gen_go-$gen_go_grpc

@@ -1,6 +1,6 @@
 package protocol
 
-// Kind is what a plugin does. Its values are part of a plugin binary's name, runner-KIND-NAME.
+// Kind is the role of a plugin. Its values are part of a plugin binary's name, runner-KIND-NAME.
 type Kind string
 
 // Kinds of plugins.

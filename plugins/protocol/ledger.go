@@ -9,23 +9,23 @@ import (
 // LossFloor is the smallest loss accepted, in nats: a loss computed as a difference of sums may fall below 0 by rounding.
 const LossFloor = -1e-9
 
-// LedgerTolerance bounds by how much two sums of one document's losses may differ, relative to the larger of the sum and
-// one nat.
+// LedgerTolerance bounds the difference between two sums of one document's losses, relative to the larger of the sum
+// and one nat.
 const LedgerTolerance = 1e-9
 
 // maxReasonBytes bounds Unscored.Reason.
 const maxReasonBytes = 100
 
-// Ledger says where a document's losses went. Tokens = Span + Outside + EOS + NoBytes within LedgerTolerance; all five are
-// in nats.
+// Ledger records where a document's losses went. Tokens = Span + Outside + EOS + NoBytes within LedgerTolerance; all
+// five are in nats.
 type Ledger struct {
-	// Tokens is the sum of every loss the backend gave, EOS included.
+	// Tokens is the sum of all losses from the backend, EOS included.
 	Tokens float64
-	// Span is what fell on bytes of the scored span, Outside on other bytes of the text.
+	// Span is the loss of bytes in the scored span; Outside is the loss of the text's other bytes.
 	Span, Outside float64
 	// EOS is the loss of the end-of-text token.
 	EOS float64
-	// NoBytes is the loss of tokens without bytes that no later token with bytes could take.
+	// NoBytes is the loss of tokens without bytes that could not be added to a later token with bytes.
 	NoBytes float64
 	// ScoredBytes counts the bytes of the scored span that have a loss.
 	ScoredBytes int64
@@ -33,7 +33,7 @@ type Ledger struct {
 	UnscoredBytes map[string]int64
 }
 
-// Check refuses a document that no backend could score, with an error of kind InvalidInput.
+// Check rejects a document that no backend could score, with an error of kind InvalidInput.
 func (d Document) Check() error {
 	fault := func(format string, values ...any) error {
 		return &Error{Kind: InvalidInput, Message: d.String() + ": " + fmt.Sprintf(format, values...)}
@@ -55,8 +55,8 @@ func (d Document) String() string {
 	return fmt.Sprintf("dataset %q, shard %q, row %d", d.Dataset, d.Shard, d.Row)
 }
 
-// Check reports whether s is a well-formed answer of a model m for the document d: one span, id and finite loss for each
-// token, spans that tile the text together with the ranges that have no token, and losses that add up to TotalNLL.
+// Check reports whether s is a well-formed answer of a model m for the document d. Each token has one span, one id and
+// one finite loss. The spans and the ranges without tokens together tile the text. The losses add up to TotalNLL.
 func Check(d Document, s ScoredDocument, m LoadedModel) error {
 	if err := check(d, s, m); err != nil {
 		return fmt.Errorf("%v: the backend's answer is broken: %w", d, err)
@@ -86,14 +86,14 @@ func check(d Document, s ScoredDocument, m LoadedModel) error {
 		sum.add(s.TokenNLL[i])
 	}
 	if c.skip(length); c.at != length {
-		return fmt.Errorf("no token covers the bytes [%d, %d) at the end, and they are not marked %q", c.at, length, ReasonNoToken)
+		return fmt.Errorf("no token covers the bytes [%d, %d) at the end, and the range is not marked %q", c.at, length, ReasonNoToken)
 	}
 	if math.IsNaN(s.EOSNLL) || math.IsInf(s.EOSNLL, 0) || s.EOSNLL < LossFloor {
 		return fmt.Errorf("the end-of-text token has the loss %v nats; a loss is finite and at least %v", s.EOSNLL, LossFloor)
 	}
 	sum.add(s.EOSNLL)
 	if total := sum.value(); !agree(total, s.TotalNLL) {
-		return fmt.Errorf("its losses add up to %v nats, but it says %v; something was lost or changed on the way", total, s.TotalNLL)
+		return fmt.Errorf("its losses add up to %v nats, but its total is %v; data was lost or changed in transit", total, s.TotalNLL)
 	}
 	return nil
 }
@@ -118,17 +118,17 @@ func checkUnscored(ranges []Unscored, length int32) error {
 	return nil
 }
 
-// coverage follows the tokens of a text of length bytes.
+// coverage tracks the position of the tokens in a text of length bytes.
 type coverage struct {
 	length     int32
 	vocabulary int64
-	// at is the end of the bytes that are covered.
+	// at is the end of the covered bytes.
 	at int32
 	// unscored are the ranges that do not end before at.
 	unscored []Unscored
 }
 
-// skip moves over the ranges before byte to: those without a token cover their bytes themselves, tokens the others.
+// skip moves over the ranges before byte to. Ranges without tokens cover their own bytes; tokens cover the others.
 func (c *coverage) skip(to int32) {
 	for len(c.unscored) > 0 {
 		u := c.unscored[0]
@@ -143,7 +143,7 @@ func (c *coverage) skip(to int32) {
 	}
 }
 
-// token checks token i and moves behind it.
+// token checks token i and moves past it.
 func (c *coverage) token(i int, id, start, end int32, nll float64) error {
 	if id < 0 || c.vocabulary > 0 && int64(id) >= c.vocabulary {
 		return fmt.Errorf("token %d at byte %d has id %d, outside the vocabulary of %d; the tokenizer may not be this model's",
@@ -152,11 +152,11 @@ func (c *coverage) token(i int, id, start, end int32, nll float64) error {
 	c.skip(start)
 	switch {
 	case start < c.at:
-		return fmt.Errorf("token %d, [%d, %d), starts before byte %d, where the one before it ended", i, start, end, c.at)
+		return fmt.Errorf("token %d, [%d, %d), starts before byte %d, where the previous token ended", i, start, end, c.at)
 	case start > c.at:
-		return fmt.Errorf("no token covers the bytes [%d, %d) before token %d, and they are not marked %q", c.at, start, i, ReasonNoToken)
+		return fmt.Errorf("no token covers the bytes [%d, %d) before token %d, and the range is not marked %q", c.at, start, i, ReasonNoToken)
 	case end < start || end > c.length:
-		return fmt.Errorf("token %d, [%d, %d), does not lie inside the text of %d bytes", i, start, end, c.length)
+		return fmt.Errorf("token %d, [%d, %d), is not inside the text of %d bytes", i, start, end, c.length)
 	}
 	if math.IsNaN(nll) || math.IsInf(nll, 0) {
 		return fmt.Errorf("token %d at byte %d has the loss %v, which is not finite; the weights or the tokenizer may not match the model",
@@ -168,10 +168,10 @@ func (c *coverage) token(i int, id, start, end int32, nll float64) error {
 	if end > start && len(c.unscored) > 0 && c.unscored[0].Start < end {
 		u := c.unscored[0]
 		if start < u.Start || end > u.End {
-			return fmt.Errorf("token %d, [%d, %d), lies partly in the unscored range [%d, %d)", i, start, end, u.Start, u.End)
+			return fmt.Errorf("token %d, [%d, %d), is only partly inside the unscored range [%d, %d)", i, start, end, u.Start, u.End)
 		}
 		if u.Reason == ReasonNoToken {
-			return fmt.Errorf("token %d, [%d, %d), lies in a range marked %q", i, start, end, ReasonNoToken)
+			return fmt.Errorf("token %d, [%d, %d), is in a range marked %q", i, start, end, ReasonNoToken)
 		}
 		if nll != 0 {
 			return fmt.Errorf("token %d at byte %d is unscored (%s) but has a loss of %v nats", i, start, u.Reason, nll)
@@ -181,8 +181,8 @@ func (c *coverage) token(i int, id, start, end int32, nll float64) error {
 	return nil
 }
 
-// Account checks the answer s of a model m for the document d and says where its losses go, as Tokens.Spread gives them to
-// bytes.
+// Account checks the answer s of a model m for the document d. It returns the ledger of the losses, which Tokens.Spread
+// distributes over bytes.
 func Account(d Document, s ScoredDocument, m LoadedModel) (l Ledger, err error) {
 	if err := d.Check(); err != nil {
 		return Ledger{}, err
@@ -222,7 +222,7 @@ func Account(d Document, s ScoredDocument, m LoadedModel) (l Ledger, err error) 
 		accounts.add(nats)
 	}
 	if total := accounts.value(); !agree(total, l.Tokens) {
-		return Ledger{}, fmt.Errorf("%v: the ledger does not balance: tokens lost %v nats, the accounts hold %v", d, l.Tokens, total)
+		return Ledger{}, fmt.Errorf("%v: the ledger does not balance: the tokens' losses are %v nats, the entries add up to %v", d, l.Tokens, total)
 	}
 	return l, nil
 }

@@ -133,7 +133,7 @@ func TestAccount(t *testing.T) {
 	}
 }
 
-// Every way in which an answer can be broken, and what is said of it.
+// Every kind of invalid answer, and its error.
 func TestBrokenAnswers(t *testing.T) {
 	for _, test := range []struct {
 		want   string
@@ -153,29 +153,29 @@ func TestBrokenAnswers(t *testing.T) {
 		{"token 3 at byte 3 has the loss -Inf, which is not finite", func(_ *Document, s *ScoredDocument) { s.TokenNLL[3] = math.Inf(-1) }},
 		{"the end-of-text token has the loss +Inf nats", func(_ *Document, s *ScoredDocument) { s.EOSNLL = math.Inf(1) }},
 		{"the end-of-text token has the loss -0.1 nats; a loss is finite and at least -1e-09", func(_ *Document, s *ScoredDocument) { s.EOSNLL = -.1 }},
-		{"token 4, [3, 6), lies partly in the unscored range [3, 5)", func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{3, 5, "rare"}} }},
-		{"its losses add up to 28.5 nats, but it says 28.4999999", func(_ *Document, s *ScoredDocument) { s.TotalNLL = 28.4999999 }},
-		{"its losses add up to 28.5 nats, but it says 28.500001; something was lost or changed on the way", func(_ *Document, s *ScoredDocument) { s.TotalNLL = 28.500001 }},
-		{"its losses add up to 28.5 nats, but it says NaN", func(_ *Document, s *ScoredDocument) { s.TotalNLL = math.NaN() }},
-		{"its losses add up to 28.5 nats, but it says +Inf", func(_ *Document, s *ScoredDocument) { s.TotalNLL = math.Inf(1) }},
-		{"its losses add up to 28.5 nats, but it says -Inf", func(_ *Document, s *ScoredDocument) { s.TotalNLL = math.Inf(-1) }},
+		{"token 4, [3, 6), is only partly inside the unscored range [3, 5)", func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{3, 5, "rare"}} }},
+		{"its losses add up to 28.5 nats, but its total is 28.4999999", func(_ *Document, s *ScoredDocument) { s.TotalNLL = 28.4999999 }},
+		{"its losses add up to 28.5 nats, but its total is 28.500001; data was lost or changed in transit", func(_ *Document, s *ScoredDocument) { s.TotalNLL = 28.500001 }},
+		{"its losses add up to 28.5 nats, but its total is NaN", func(_ *Document, s *ScoredDocument) { s.TotalNLL = math.NaN() }},
+		{"its losses add up to 28.5 nats, but its total is +Inf", func(_ *Document, s *ScoredDocument) { s.TotalNLL = math.Inf(1) }},
+		{"its losses add up to 28.5 nats, but its total is -Inf", func(_ *Document, s *ScoredDocument) { s.TotalNLL = math.Inf(-1) }},
 		{`gives the reason "a\nb"; a reason is one line of at most 100 bytes`, func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{2, 3, "a\nb"}} }},
 		{`; a reason is one line of at most 100 bytes`, func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{2, 3, strings.Repeat("x", 101)}} }},
 		{"more than the 67108864 that a document can have; split it, or lower limits.bytes", func(d *Document, _ *ScoredDocument) { d.Text = strings.Repeat("x", MaxTextBytes+1) }},
-		{"its losses add up to NaN nats, but it says +Inf", func(_ *Document, s *ScoredDocument) {
+		{"its losses add up to NaN nats, but its total is +Inf", func(_ *Document, s *ScoredDocument) {
 			s.TokenNLL[0], s.TokenNLL[1], s.TotalNLL = math.MaxFloat64, math.MaxFloat64, math.Inf(1)
 		}},
-		{"token 1, [0, 2), starts before byte 1, where the one before it ended", func(_ *Document, s *ScoredDocument) { s.TokenStarts[1] = 0 }},
-		{`no token covers the bytes [6, 7) before token 5, and they are not marked "no token"`, func(_ *Document, s *ScoredDocument) { s.TokenStarts[5] = 7 }},
-		{"token 5, [6, 10), does not lie inside the text of 9 bytes", func(_ *Document, s *ScoredDocument) { s.TokenEnds[5] = 10 }},
-		{"token 5, [6, 5), does not lie inside the text", func(_ *Document, s *ScoredDocument) { s.TokenEnds[5] = 5 }},
+		{"token 1, [0, 2), starts before byte 1, where the previous token ended", func(_ *Document, s *ScoredDocument) { s.TokenStarts[1] = 0 }},
+		{`no token covers the bytes [6, 7) before token 5, and the range is not marked "no token"`, func(_ *Document, s *ScoredDocument) { s.TokenStarts[5] = 7 }},
+		{"token 5, [6, 10), is not inside the text of 9 bytes", func(_ *Document, s *ScoredDocument) { s.TokenEnds[5] = 10 }},
+		{"token 5, [6, 5), is not inside the text", func(_ *Document, s *ScoredDocument) { s.TokenEnds[5] = 5 }},
 		{"token 0, [-1, 1), starts before byte 0", func(_ *Document, s *ScoredDocument) { s.TokenStarts[0] = -1 }},
 		{"no token covers the bytes [8, 9) at the end", func(_ *Document, s *ScoredDocument) { s.TokenEnds[5] = 8 }},
 		{"no token covers the bytes [0, 9) at the end", func(_ *Document, s *ScoredDocument) { *s = ScoredDocument{Index: 3} }},
 		{"token 0 at byte 0 is unscored (no context) but has a loss of 1 nats", func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{0, 1, ReasonNoContext}} }},
-		{"token 4, [3, 6), lies partly in the unscored range [4, 9)", func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{4, 9, "rare"}} }},
-		{`token 4, [3, 6), lies in a range marked "no token"`, func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{3, 6, ReasonNoToken}} }},
-		{`token 5, [6, 9), lies partly in the unscored range [7, 9)`, func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{7, 9, ReasonNoToken}} }},
+		{"token 4, [3, 6), is only partly inside the unscored range [4, 9)", func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{4, 9, "rare"}} }},
+		{`token 4, [3, 6), is in a range marked "no token"`, func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{3, 6, ReasonNoToken}} }},
+		{`token 5, [6, 9), is only partly inside the unscored range [7, 9)`, func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{7, 9, ReasonNoToken}} }},
 		{"unscored range 0 is [3, 10)", func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{3, 10, "rare"}} }},
 		{"unscored range 0 is [3, 3)", func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{3, 3, "rare"}} }},
 		{"unscored range 0 is [-1, 1)", func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{-1, 1, "rare"}} }},
@@ -200,7 +200,7 @@ func TestBrokenAnswers(t *testing.T) {
 	}
 }
 
-// What stands at the bounds of what is allowed passes.
+// Values at the limits are accepted.
 func TestBoundsOfAnswers(t *testing.T) {
 	d := Document{Text: strings.Repeat("x", MaxTextBytes), ScoreStart: MaxTextBytes, ScoreEnd: MaxTextBytes}
 	if err := d.Check(); err != nil {
@@ -240,7 +240,7 @@ func TestAgree(t *testing.T) {
 		{math.NaN(), 1, false}, {1, math.NaN(), false},
 	} {
 		if got := agree(test.a, test.b); got != test.want {
-			t.Errorf("%v and %v agree: %v, wanted %v", test.a, test.b, got, test.want)
+			t.Errorf("%v and %v agree: %v, want %v", test.a, test.b, got, test.want)
 		}
 	}
 }

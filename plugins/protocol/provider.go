@@ -2,46 +2,47 @@ package protocol
 
 import "encoding/json"
 
-// Version is the plugin protocol's version. A plugin built for another version is refused at the handshake.
+// Version is the plugin protocol's version. A plugin built for another version is rejected at the handshake.
 const Version = 1
 
-// Bounds of what crosses the wire, which both sides keep.
+// Bounds on data that crosses the wire. Both sides enforce them.
 const (
-	// MaxTextBytes is the most bytes that a value of a row, or the text of a document, may have.
+	// MaxTextBytes is the maximum size of a row's value, or of a document's text, in bytes.
 	MaxTextBytes = 64 << 20
-	// MaxProblemBytes is the most bytes that Row.Problem may have.
+	// MaxProblemBytes is the maximum size of Row.Problem in bytes.
 	MaxProblemBytes = 64 << 10
 )
 
-// ProviderDescription says what a provider is and what it accepts.
+// ProviderDescription identifies a provider and describes its configuration.
 type ProviderDescription struct {
 	// Name is the name that a spec uses: source: NAME: {...}.
 	Name    string
 	Version string
 	// Schema is CUE source that defines #Config, the provider's configuration.
 	Schema string
-	// Environment names the environment variables that the provider needs, credentials among them. The runner passes no
-	// others but a small fixed set.
+	// Environment names the environment variables that the provider needs, credentials included. The runner passes only
+	// these and a small fixed set.
 	Environment []string
-	// Capabilities names what the provider can do beyond what every provider can. Names that are not known mean nothing.
+	// Capabilities names the provider's optional capabilities: those that not every provider has. Unknown names are
+	// ignored.
 	Capabilities []string
 }
 
-// Source is a configured source: what a spec's `source: NAME: {...}` became.
+// Source is a configured source: the decoded form of a spec's `source: NAME: {...}`.
 type Source struct {
 	// Config is the configuration as JSON, defaults filled, valid under the provider's schema.
 	Config json.RawMessage
-	// Dir is the directory that relative paths start from.
+	// Dir is the directory to which relative paths refer.
 	Dir string
 }
 
 // ResolveRequest asks for a source's pinned identity.
 type ResolveRequest struct {
 	Source Source
-	// Network allows the provider to ask remote services. Without it a remote source answers an error of kind
+	// Network allows the provider to query remote services. Without it a remote source returns an error of kind
 	// NeedsNetwork.
 	Network bool
-	// Cache is a directory in which providers may remember the digests of files from one process to the next (package
+	// Cache is a directory in which providers may remember the digests of files between processes (package
 	// plugins/digests), or "". With CacheReadOnly nothing is written to it.
 	Cache         string
 	CacheReadOnly bool
@@ -49,13 +50,13 @@ type ResolveRequest struct {
 
 // Resolution is the pinned identity of a source: two sources with equal Parameters and Files give equal rows.
 type Resolution struct {
-	// Parameters is canonical JSON of the configuration that changes what is read, without locations.
+	// Parameters is canonical JSON of the configuration that changes the rows, without locations.
 	Parameters json.RawMessage `json:"parameters"`
-	// Files lists what will be read, in reading order.
+	// Files lists the files to read, in reading order.
 	Files []File `json:"files"`
-	// Revision is the upstream's own name of the version, where it has one.
+	// Revision is the upstream's own name of the version, if it has one.
 	Revision string `json:"revision,omitempty"`
-	// Local is true if every file lies on this machine, so that its content can be hashed at every plan. A source that is
+	// Local is true if every file is on this machine, so that its content can be hashed at every plan. A source that is
 	// not local has to be pinned in the lock file.
 	Local bool `json:"local"`
 }
@@ -66,7 +67,7 @@ type File struct {
 	Name string `json:"name"`
 	// Digest is "sha256:" and 64 hex digits, of the stored bytes (compressed files as they are stored).
 	Digest string `json:"digest"`
-	// Bytes is the size of the stored bytes: the most that the file's text can have, unless Compressed.
+	// Bytes is the size of the stored bytes. Unless Compressed, it is the maximum size of the file's text.
 	Bytes int64 `json:"bytes"`
 	// Compressed is true if the file is stored compressed: its text may be larger than Bytes, by an unknown factor.
 	Compressed bool `json:"compressed,omitempty"`
@@ -75,12 +76,12 @@ type File struct {
 // ReadRequest asks for the rows of a source.
 type ReadRequest struct {
 	Source Source
-	// Pinned is the resolution that the plan was made with. A provider hashes what it reads and fails with an error of
-	// kind Changed where the content differs.
+	// Pinned is the resolution from the plan. A provider hashes the content it reads and returns an error of kind
+	// Changed if the content differs.
 	Pinned Resolution
 	// Fields are dotted paths to read from each row: one for raw text, two (input, target) for supervised text.
 	Fields []string
-	// From and To bound the rows by their ordinal, [From, To); To 0 means the end.
+	// From and To bound the rows by their ordinal, [From, To); To = 0 means the end.
 	From, To int64
 }
 
@@ -88,12 +89,13 @@ type ReadRequest struct {
 type Row struct {
 	// Ordinal counts rows over the whole source from 0, in reading order, unreadable rows included.
 	Ordinal int64
-	// Shard is the name of the file the row came from.
+	// Shard is the name of the row's file.
 	Shard string
 	// Number counts rows within the shard from 0, unreadable rows included.
 	Number int64
-	// Values are the requested fields' bytes as the source holds them, perhaps not valid UTF-8. Empty if Problem is set.
+	// Values are the requested fields' bytes as stored in the source, which may not be valid UTF-8. Empty if Problem is
+	// set.
 	Values [][]byte
-	// Problem says why the row cannot be used ("line 7: no field \"text\"; fields are body, id"), for people.
+	// Problem explains to people why the row cannot be used ("line 7: no field \"text\"; fields are body, id").
 	Problem string
 }

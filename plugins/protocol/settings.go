@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// WithoutSettings returns config, a JSON object, without the fields that names tells by dotted paths, such as
-// "batch.tokens". A field that is not there is passed over. What stays keeps its order and its bytes, so that canonical
+// WithoutSettings returns config, a JSON object, without the fields whose dotted paths are in names, such as
+// "batch.tokens". Missing fields are ignored. The remaining fields keep their order and their bytes, so that canonical
 // JSON stays canonical. Its error has kind InvalidInput.
 func WithoutSettings(config json.RawMessage, names []string) (json.RawMessage, error) {
 	if !json.Valid(config) || config[bytes.IndexAny(config, "{[\"tfn-0123456789")] != '{' {

@@ -1,9 +1,9 @@
 package protocol
 
-// Tokens are the tokens of a document with their losses. [Starts[i], Ends[i]) are the bytes of token i and NLL[i] is its
-// loss in nats; the bytes of tokens ascend. Where Starts is empty, each token starts where the one before it ended, the
-// first at byte 0. The ranges [UnscoredStarts[i], UnscoredEnds[i]) ascend and have no loss; a token with bytes lies in one
-// or in none.
+// Tokens are the tokens of a document with their losses. [Starts[i], Ends[i]) are the bytes of token i and NLL[i] is
+// its loss in nats; the bytes of tokens ascend. If Starts is empty, each token starts where the previous token ended,
+// the first at byte 0. The ranges [UnscoredStarts[i], UnscoredEnds[i]) ascend and have no loss. A token with bytes is
+// inside one range or outside all of them.
 type Tokens struct {
 	Starts, Ends                 []int32
 	NLL                          []float64
@@ -19,12 +19,12 @@ func (s ScoredDocument) Tokens() Tokens {
 	return t
 }
 
-// Spread gives bytes the losses of their tokens: it calls give with the bytes [start, end) of every scored token, in
-// order, and the loss in nats of each of these bytes. Bytes that it leaves out have none.
+// Spread distributes the losses of tokens over their bytes. It calls give with the bytes [start, end) of every scored
+// token, in order, and the loss in nats of each of these bytes. Other bytes have no loss.
 //
-// A token's loss is spread evenly over its bytes, so a token that straddles the edge of the scored span leaves its share
-// on either side. A token without bytes passes its loss on to the next scored token with bytes; Spread returns what no
-// token took.
+// A token's loss is distributed uniformly over its bytes, so a token that straddles the edge of the scored span
+// contributes to both sides. The loss of a token without bytes is added to the next scored token with bytes. Spread
+// returns the loss that remains because no such token follows.
 func (t Tokens) Spread(give func(start, end int32, share float64)) (noBytes float64) {
 	shares := t.Shares()
 	for {
@@ -36,21 +36,21 @@ func (t Tokens) Spread(give func(start, end int32, share float64)) (noBytes floa
 	}
 }
 
-// Shares walks the scored tokens as Spread does, one at a time.
+// Shares iterates over the scored tokens as Spread does, one at a time.
 type Shares struct {
 	tokens   Tokens
 	token    int   // the next one
-	last     int32 // where the one before it ended
+	last     int32 // where the previous token ended
 	unscored int   // the first unscored range that may hold it
 	carried  compensated
 	carries  bool
 }
 
-// Shares returns a walk over the tokens, whose slices it shares.
+// Shares returns an iterator over the tokens, whose slices it shares.
 func (t Tokens) Shares() Shares { return Shares{tokens: t} }
 
-// Next returns the bytes [start, end) of the next scored token and the loss in nats of each of these bytes; ok is false
-// after the last.
+// Next returns the bytes [start, end) of the next scored token and the loss in nats of each of these bytes. ok is false
+// after the last token.
 func (s *Shares) Next() (start, end int32, share float64, ok bool) {
 	t := &s.tokens
 	for s.token < len(t.NLL) {
@@ -81,10 +81,11 @@ func (s *Shares) Next() (start, end int32, share float64, ok bool) {
 	return 0, 0, 0, false
 }
 
-// NoBytes returns the loss of tokens without bytes that no token took so far.
+// NoBytes returns the loss of tokens without bytes that has not been added to a later token so far.
 func (s *Shares) NoBytes() float64 { return s.carried.value() }
 
-// PerByte sets losses, which has an element for each byte of the text, to the bytes' losses in nats; 0 for those without.
+// PerByte sets losses, which has one element per byte of the text, to the bytes' losses in nats; 0 for bytes without
+// one.
 func (t Tokens) PerByte(losses []float64) {
 	clear(losses)
 	t.Spread(func(start, end int32, share float64) {

@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A walk gives each scored token's bytes their share, whether tokens say where they start or not; a loss without bytes goes
-// to the next scored token and is then gone.
+// The iteration gives each scored token's bytes their share, with or without explicit starts. A loss without bytes goes
+// to the next scored token, once.
 func TestShares(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -43,7 +43,7 @@ func TestShares(t *testing.T) {
 		{"no tokens", Tokens{}, nil, 0, []float64{}},
 	} {
 		dense := test.tokens
-		dense.Starts = nil // each starts where the one before it ended
+		dense.Starts = nil // each starts where the previous token ended
 		for name, tokens := range map[string]Tokens{"with starts": test.tokens, "without": dense} {
 			var got []string
 			shares := tokens.Shares()
@@ -61,9 +61,9 @@ func TestShares(t *testing.T) {
 				t.Errorf("%s, %s (-want +got):\n%s", test.name, name, diff)
 			}
 			if shares.NoBytes() != test.noBytes || tokens.Spread(func(int32, int32, float64) {}) != test.noBytes {
-				t.Errorf("%s, %s: %v is left, wanted %v", test.name, name, shares.NoBytes(), test.noBytes)
+				t.Errorf("%s, %s: %v is left, want %v", test.name, name, shares.NoBytes(), test.noBytes)
 			}
-			perByte := slices.Repeat([]float64{99}, len(test.perByte)) // what was there before is gone
+			perByte := slices.Repeat([]float64{99}, len(test.perByte)) // previous values are overwritten
 			tokens.PerByte(perByte)
 			if diff := cmp.Diff(test.perByte, perByte); diff != "" {
 				t.Errorf("%s, %s: losses of bytes (-want +got):\n%s", test.name, name, diff)

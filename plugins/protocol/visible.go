@@ -8,17 +8,17 @@ import (
 	"surprisal.dev/plugins/unicode17"
 )
 
-// Visible returns s with an escape of Go, such as "\n", "\x1b" or "\u202e", in place of every character that a reader does
-// not see or that changes how others are shown, and of every byte that is not UTF-8. These characters are control
-// characters, separators of lines and paragraphs, and characters of format, such as bidirectional overrides and those
-// without a width. What is left can neither end a line nor steer a terminal.
+// Visible returns s with a Go escape, such as "\n", "\x1b" or "\u202e", in place of invisible characters, characters
+// that change how others are displayed, and bytes that are not UTF-8. These characters are control characters, line and
+// paragraph separators, and format characters such as bidirectional overrides and zero-width characters. The result can
+// neither end a line nor control a terminal.
 //
-// Files that are kept, such as reports, are made with it: the characters are those of Unicode 17, whatever Go knows.
+// Stored files, such as reports, are made with it: the characters are those of Unicode 17, independent of Go's version.
 //
-// A backslash stays as it is, so that text without such characters does not change: the result is for people, and the
-// text cannot be made from it again.
+// A backslash is not escaped, so that text without such characters does not change. The result is for people; the text
+// cannot be reconstructed from it.
 func Visible(s string) string {
-	clean := 0 // s[:clean] can be seen as it is
+	clean := 0 // s[:clean] needs no escapes
 	for clean < len(s) && s[clean] < utf8.RuneSelf && !unicode17.IsHidden(rune(s[clean])) {
 		clean++
 	}

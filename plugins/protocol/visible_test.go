@@ -27,7 +27,7 @@ func TestVisible(t *testing.T) {
 		"\u200e\u200f\u061c":               `\u200e\u200f\u061c`,
 		"a\u200b\u200c\u200d\u2060\ufeffb": `a\u200b\u200c\u200d\u2060\ufeffb`,
 		"soft\u00adhyphen":                 `soft\u00adhyphen`,
-		"\u3164\u115f":                     `\u3164\u115f`, // fillers: letters that nobody sees
+		"\u3164\u115f":                     `\u3164\u115f`, // fillers: invisible letters
 		"\U000e0041":                       `\U000e0041`,
 		"é\xff\xc3":                        `é\xff\xc3`,
 		"\xed\xa0\x80":                     `\xed\xa0\x80`,

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// VisibleJSON returns a JSON document that means the same, with escapes for the characters of its strings that Visible
-// escapes and JSON allows as they are.
+// VisibleJSON returns an equivalent JSON document in which strings escape the characters that Visible escapes, even
+// where JSON does not require it.
 func VisibleJSON(document []byte) []byte {
 	if Visible(string(document)) == string(document) {
 		return document
@@ -19,7 +19,7 @@ func VisibleJSON(document []byte) []byte {
 		s := string(document[:n])
 		document = document[n:]
 		switch {
-		// Control characters of ASCII can only stand between the tokens.
+		// ASCII control characters can only occur between the tokens.
 		case r < ' ' || r == utf8.RuneError || Visible(s) == s:
 			b.WriteString(s)
 		case r > 0xffff:

@@ -18,8 +18,8 @@ func TestVisibleJSON(t *testing.T) {
 			t.Errorf("%q: %s, %v; want %s", text, got, err, want)
 		}
 	}
-	// What is no UTF-8 is not for it to repair.
+	// Invalid UTF-8 is not repaired.
 	if got, want := string(VisibleJSON([]byte("\"\xff\ufffd\u202e\""))), "\"\xff\ufffd\\u202e\""; got != want {
-		t.Errorf("found %q, wanted %q", got, want)
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

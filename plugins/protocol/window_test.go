@@ -59,12 +59,12 @@ func TestResolve(t *testing.T) {
 			settings: Settings{Anchor: "bytes", Context: 513}, limit: 512,
 			want: Settings{Prefix: "bos", Anchor: "bytes", Context: 513, Stride: 256},
 		},
-		"unknown prefix":   {settings: Settings{Prefix: "eos"}, problem: `prefix "eos"; it is "bos", "first" or "none"`},
-		"unknown anchor":   {settings: Settings{Anchor: "words"}, problem: `anchor "words"; it is "tokens" or "bytes"`},
-		"negative context": {settings: Settings{Context: -1}, problem: "context -1; it is at least 1"},
-		"context too long": {settings: Settings{Context: 513}, limit: 512, problem: "context 513 is more than the 512 tokens"},
-		"negative stride":  {settings: Settings{Context: 8, Stride: -1}, problem: "stride -1; it is between 1 and the context, 8"},
-		"stride too long":  {settings: Settings{Context: 8, Stride: 9}, problem: "stride 9; it is between 1 and the context, 8"},
+		"unknown prefix":   {settings: Settings{Prefix: "eos"}, problem: `prefix "eos"; it must be "bos", "first" or "none"`},
+		"unknown anchor":   {settings: Settings{Anchor: "words"}, problem: `anchor "words"; it must be "tokens" or "bytes"`},
+		"negative context": {settings: Settings{Context: -1}, problem: "context -1; it must be at least 1"},
+		"context too long": {settings: Settings{Context: 513}, limit: 512, problem: "context 513 exceeds the model's maximum of 512 tokens"},
+		"negative stride":  {settings: Settings{Context: 8, Stride: -1}, problem: "stride -1; it must be between 1 and the context, 8"},
+		"stride too long":  {settings: Settings{Context: 8, Stride: 9}, problem: "stride 9; it must be between 1 and the context, 8"},
 		"nothing to the left of a window's first token": {
 			settings: Settings{Prefix: "none", Context: 8, Stride: 8}, problem: `with prefix "none" and stride 8`,
 		},
@@ -117,7 +117,8 @@ func TestWindows(t *testing.T) {
 	}
 }
 
-// Every token is scored once, in order, with enough to its left, in windows that are no longer than the context.
+// Every token is scored once, in order, with sufficient context to its left, in windows that are no longer than the
+// context.
 func TestWindowsScoreEachTokenOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := Settings{Prefix: PrefixBOS, Anchor: rapid.SampledFrom([]string{AnchorTokens, AnchorBytes}).Draw(t, "anchor")}

@@ -98,7 +98,7 @@ func (s *backendServer) Train(stream grpc.BidiStreamingServer[pluginpb.TrainRequ
 func trainingDocuments(
 	r *pluginpb.TrainRequest, stream grpc.BidiStreamingServer[pluginpb.TrainRequest, pluginpb.TrainResponse],
 ) iter.Seq2[protocol.Document, error] {
-	errStop := errors.New("no more documents wanted")
+	errStop := errors.New("no more documents needed")
 	return func(yield func(protocol.Document, error) bool) {
 		var joiner wire.DocumentJoiner
 		for {
@@ -181,30 +181,30 @@ func (s *backendServer) Score(stream grpc.BidiStreamingServer[pluginpb.ScoreRequ
 	return nil
 }
 
-// answerBytes is how much of answers gathers before it is sent, and answerDelay how long one waits for others, unless the backend
-// waits for documents: what a model answers at once goes together, and is gone before it has computed for long again, so that
-// a crash does not cost it.
+// answerBytes is how much of answers is collected before it is sent. answerDelay is how long an answer waits for
+// others, unless the backend waits for documents. Answers that a model gives together are sent together, before the
+// model's next long computation, so that a crash does not lose them.
 const (
 	answerBytes = 64 << 10
 	answerDelay = 20 * time.Millisecond
 )
 
-// scoring is one Score call of the runner. It is one Score call of the model too, or several one after another where the
-// runner asked in between for the answers that the model held back.
+// scoring is one Score call of the runner. It is one Score call of the model, or several in sequence if the runner
+// requested the answers that the model held back.
 type scoring struct {
 	ctx      context.Context
 	requests chan scoreRequest
 
-	// The model's goroutine that pulls documents owns these.
+	// Only the model's goroutine that pulls documents uses these.
 	queue []protocol.Document
 	flush bool // the runner waits for answers
-	// One of them is true when the documents of a Score call of the model have come to their end.
+	// One of them is true when the documents of a Score call of the model have ended.
 	paused, ended bool
 
 	mu      sync.Mutex
 	answers *wire.AnswerWriter
-	owed    int  // documents pulled less documents answered
-	waiting bool // the model waits for documents, so answers must not wait for more of their kind
+	owed    int  // documents pulled minus documents answered
+	waiting bool // the model waits for documents, so answers must not wait for more answers
 	timed   bool // sendDue is about to be called
 	failed  error
 	closed  bool
@@ -242,7 +242,7 @@ func (c *scoring) receive(stream grpc.BidiStreamingServer[pluginpb.ScoreRequest,
 	}
 }
 
-// pass hands r to the model and reports whether more may come.
+// pass hands r to the model and reports whether more requests may follow.
 func (c *scoring) pass(r scoreRequest) bool {
 	select {
 	case c.requests <- r:
@@ -252,7 +252,7 @@ func (c *scoring) pass(r scoreRequest) bool {
 	}
 }
 
-// documents yields the documents up to the end of the stream, or up to where the runner waits for answers.
+// documents yields the documents up to the end of the stream, or up to the point where the runner waits for answers.
 func (c *scoring) documents(yield func(protocol.Document, error) bool) {
 	for {
 		if len(c.queue) > 0 {
@@ -279,7 +279,7 @@ func (c *scoring) documents(yield func(protocol.Document, error) bool) {
 	}
 }
 
-// next returns the next request. ok is false where the documents end for this Score call of the model.
+// next returns the next request. ok is false if the documents of this Score call of the model have ended.
 func (c *scoring) next() (r scoreRequest, ok bool, err error) {
 	select {
 	case r, ok = <-c.requests:
@@ -297,7 +297,7 @@ func (c *scoring) next() (r scoreRequest, ok bool, err error) {
 		if err != nil {
 			return r, false, err
 		}
-		// Only a model that owes answers holds some back; and it need not give them up if documents follow after all.
+		// Only a model that owes answers holds some back. It need not give them up if more documents follow.
 		if c.flush && owes {
 			c.flush, c.paused = false, true
 			return r, false, nil
@@ -321,7 +321,7 @@ func (c *scoring) sendAnswers() error {
 	return c.send()
 }
 
-// send sends the answers that have gathered. mu is held.
+// send sends the collected answers. mu is held.
 func (c *scoring) send() error {
 	if c.failed == nil {
 		c.failed = c.answers.Flush()
@@ -329,7 +329,8 @@ func (c *scoring) send() error {
 	return c.failed
 }
 
-// sendDue sends answers that have waited for answerDelay, unless they have been sent. The next call that sends reports an error.
+// sendDue sends answers that have waited for answerDelay, unless they have been sent. The next call that sends reports
+// an error.
 func (c *scoring) sendDue() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -339,7 +340,7 @@ func (c *scoring) sendDue() {
 	}
 }
 
-// close keeps the stream from being used when its handler has returned.
+// close prevents use of the stream after its handler has returned.
 func (c *scoring) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

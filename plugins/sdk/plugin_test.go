@@ -19,7 +19,7 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// task is the configuration of the plugins that the tests start: what they are to do, and a directory shared with the test.
+// task is the configuration of the test plugins: their work, and a directory shared with the test.
 type task struct {
 	Do    string `json:"do"`
 	Bytes int    `json:"bytes"`
@@ -258,7 +258,7 @@ func TestProvider(t *testing.T) {
 		{"rows", task{Bytes: 100}, 100, ""},
 		{"rows of many messages", task{Bytes: 3 << 20}, 3 << 20, ""},
 		{"the largest rows", task{Bytes: most}, most, ""},
-		{"rows that are too large", task{Bytes: most + 2}, 0, "row 0 of shard \"s\" has a value of 67108866 bytes; it may have 67108864"},
+		{"rows that are too large", task{Bytes: most + 2}, 0, "row 0 of shard \"s\" has a value of 67108866 bytes; the maximum is 67108864"},
 		{"a problem", task{Do: "problem", Bytes: 100}, 100, ""},
 		{"a long problem", task{Do: "problem", Bytes: 1 << 20}, protocol.MaxProblemBytes, ""},
 	} {
@@ -355,7 +355,7 @@ func documents(texts ...string) iter.Seq2[protocol.Document, error] {
 	}
 }
 
-// TestCancelled checks that what a call has begun ends with it.
+// TestCancelled checks that a call's work ends with the call.
 func TestCancelled(t *testing.T) {
 	b := openBackend(t, "backend")
 	slow := task{Do: "load slowly", Dir: t.TempDir()}
@@ -399,7 +399,7 @@ func TestTraining(t *testing.T) {
 		{"a file", "backend", task{Bytes: 2}, "0 aa\n1 bb\n", ""},
 		{"a file of many messages", "backend", task{Bytes: 3 << 20}, "0 " + strings.Repeat("a", 3<<20) + "\n1 " + strings.Repeat("b", 3<<20) + "\n", ""},
 		{"a backend that has enough", "backend", task{Do: "enough", Bytes: 1}, "0 a\n", ""},
-		{"a backend that does not train", "idle", task{}, "", "it is not a backend that can do this"},
+		{"a backend that does not train", "idle", task{}, "", "it does not implement this backend operation"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var got bytes.Buffer

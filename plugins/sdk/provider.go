@@ -13,7 +13,7 @@ import (
 	"surprisal.dev/plugins/protocol/wire"
 )
 
-// cutMark ends a problem that was too long.
+// cutMark ends a truncated problem.
 const cutMark = " ..."
 
 type providerServer struct {
@@ -41,13 +41,13 @@ func (s *providerServer) Read(r *pluginpb.ReadRequest, stream grpc.ServerStreami
 	ctx := stream.Context()
 	rows := wire.NewRowWriter(func(rows []*pluginpb.Row) error { return stream.Send(&pluginpb.ReadResponse{Rows: rows}) })
 	err := s.provider.Read(ctx, wire.ToReadRequest(r), func(row protocol.Row) error {
-		// A row is sent only when a message is full, so the transport alone would stop the provider late.
+		// A row is sent only when a message is full, so that the transport alone would stop the provider late.
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		for _, value := range row.Values {
 			if len(value) > protocol.MaxTextBytes {
-				return fmt.Errorf("row %d of shard %q has a value of %d bytes; it may have %d, and a longer one is a problem of its row",
+				return fmt.Errorf("row %d of shard %q has a value of %d bytes; the maximum is %d, and the provider must report a longer value as the row's problem",
 					row.Ordinal, row.Shard, len(value), protocol.MaxTextBytes)
 			}
 		}

@@ -20,14 +20,14 @@ import (
 	"surprisal.dev/plugins/protocol/wire"
 )
 
-// ServeProvider serves p until the runner is done with it. Call it from main; a process that the runner did not start
-// says so and exits.
+// ServeProvider serves p until the runner no longer needs it. Call it from main. A process that the runner did not
+// start prints an explanation and exits.
 func ServeProvider(p Provider) {
 	serve(protocol.KindProvider, func(s *grpc.Server) { pluginpb.RegisterProviderServer(s, &providerServer{provider: p}) })
 }
 
-// ServeBackend serves b until the runner is done with it. Call it from main; a process that the runner did not start
-// says so and exits.
+// ServeBackend serves b until the runner no longer needs it. Call it from main. A process that the runner did not start
+// prints an explanation and exits.
 func ServeBackend(b Backend) {
 	serve(protocol.KindBackend, func(s *grpc.Server) {
 		pluginpb.RegisterBackendServer(s, &backendServer{backend: b, models: map[string]Model{}})
@@ -37,11 +37,11 @@ func ServeBackend(b Backend) {
 func serve(kind protocol.Kind, register func(*grpc.Server)) {
 	handshake := wire.Handshake()
 	if os.Getenv(handshake.MagicCookieKey) != handshake.MagicCookieValue {
-		fmt.Fprintf(os.Stderr, "This is a %s plugin, which runner starts by itself. Name it runner-%s-NAME, put it on the PATH, "+
+		fmt.Fprintf(os.Stderr, "This is a %s plugin, which runner starts. Name it runner-%s-NAME, put it on the PATH, "+
 			"and check it with: runner plugin test %s\n", kind, kind, os.Args[0])
 		os.Exit(1)
 	}
-	// A process that is started by its descriptor would be called by that in lists of processes.
+	// Lists of processes would otherwise show a process that was started by its descriptor under the descriptor's name.
 	_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0) // for people; there may be no such file
 	log := hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: os.Stderr, JSONFormat: true})
 	followLifeline(log)
@@ -94,7 +94,8 @@ type loggedStream struct {
 
 func (s *loggedStream) Context() context.Context { return s.ctx }
 
-// withLogger gives ctx the logger for one call, which says for whom the runner makes the call.
+// withLogger gives ctx the logger for one call. The logger's fields identify the work for which the runner makes the
+// call.
 func withLogger(ctx context.Context, log hclog.Logger) context.Context {
 	var fields []any
 	for _, field := range metadata.ValueFromIncomingContext(ctx, wire.LogFieldsKey) {
@@ -103,13 +104,13 @@ func withLogger(ctx context.Context, log hclog.Logger) context.Context {
 	return hclog.WithContext(ctx, log.With(fields...))
 }
 
-// standardStreams are the process's streams while go-plugin has its hands on them.
+// standardStreams are the process's streams while go-plugin changes them.
 type standardStreams struct {
 	stdout, stderr, handshake *os.File
 	once                      sync.Once
 }
 
-// divertStdout leaves the real standard output to the handshake alone. Descriptor 1 becomes another standard error, so
+// divertStdout reserves the real standard output for the handshake. Descriptor 1 becomes a second standard error, so
 // that nothing a library prints, from Go or C, disturbs the handshake or is lost later.
 func divertStdout() (*standardStreams, error) {
 	fd, err := unix.FcntlInt(1, unix.F_DUPFD_CLOEXEC, 3)
@@ -120,7 +121,7 @@ func divertStdout() (*standardStreams, error) {
 		return nil, fmt.Errorf("replacing standard output: %w", err)
 	}
 	s := &standardStreams{stdout: os.Stdout, stderr: os.Stderr, handshake: os.NewFile(uintptr(fd), "handshake")}
-	// What was printed before may have left a line unfinished.
+	// Earlier output may have left a line unfinished.
 	if _, err := s.handshake.WriteString("\n"); err != nil {
 		return nil, fmt.Errorf("writing to standard output: %w", err)
 	}
@@ -128,27 +129,28 @@ func divertStdout() (*standardStreams, error) {
 	return s, nil
 }
 
-// restore undoes what go-plugin does to the streams once it has written the handshake: it swaps them for pipes that it
-// copies over the connection, which loses what a dying plugin said last.
+// restore undoes go-plugin's changes to the streams after the handshake: go-plugin swaps them for pipes that it copies
+// over the connection, which loses the last output of a dying plugin.
 func (s *standardStreams) restore() {
 	s.once.Do(func() {
 		os.Stdout, os.Stderr = s.stdout, s.stderr
-		_ = s.handshake.Close() // all that was to be written there has arrived
+		_ = s.handshake.Close() // everything written there has arrived
 	})
 }
 
-// followLifeline ends the process, and what it has started in its process group, when the runner is gone. The runner starts
-// a plugin as the leader of a session, so that the group is not the runner's, even where the plugin is the child of a script.
+// followLifeline ends the process, and the processes in its process group, when the runner exits. The runner starts a
+// plugin as the leader of a session, so that the group is not the runner's, even if the plugin is the child of a
+// script.
 func followLifeline(log hclog.Logger) {
 	fd, err := strconv.Atoi(os.Getenv(wire.LifelineVariable))
 	if err != nil {
 		return
 	}
-	_ = os.Unsetenv(wire.LifelineVariable) // it only spares the plugin's own children a number that means nothing
+	_ = os.Unsetenv(wire.LifelineVariable) // the plugin's children have no use for the number
 	unix.CloseOnExec(fd)
 	go func() {
 		_, err := io.Copy(io.Discard, os.NewFile(uintptr(fd), "lifeline"))
-		log.Error("the runner is gone", "error", err)
+		log.Error("the runner has exited", "error", err)
 		if session, err := unix.Getsid(0); err == nil && session == unix.Getpgrp() {
 			_ = unix.Kill(0, unix.SIGKILL) // if this fails, Exit follows
 		}

@@ -10,8 +10,8 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// The test binary is every plugin that the tests start: "plugin NAME". How the runner treats one that misbehaves is tested in
-// package host.
+// The test binary is every plugin of these tests: "plugin NAME". Package host tests the runner's reaction to
+// misbehaving plugins.
 func TestMain(m *testing.M) {
 	if len(os.Args) != 3 || os.Args[1] != "plugin" {
 		os.Exit(m.Run())

@@ -20,8 +20,8 @@ import (
 	"surprisal.dev/plugins/protocol/wire"
 )
 
-// pipe is the plugin's side of a stream: it receives what requests hold and then end, and keeps what is sent. Sending fails
-// from the message with the number full on, if that is not 0.
+// pipe is the plugin's side of a stream: it receives requests followed by end, and keeps sent messages. Sending fails
+// from the message with the number full onward, if that is not 0.
 type pipe[Request, Response any] struct {
 	grpc.ServerStream
 	ctx      context.Context
@@ -55,7 +55,7 @@ func (p *pipe[Request, Response]) Send(r *Response) error {
 	return nil
 }
 
-// grumpy fails whatever it is asked.
+// grumpy fails every request.
 type grumpy struct{}
 
 var errGrumpy = errors.New("not today")
@@ -84,13 +84,13 @@ func (grumpyProvider) Resolve(context.Context, protocol.ResolveRequest) (protoco
 	return protocol.Resolution{Revision: "x"}, errGrumpy
 }
 
-// Read gives two rows first, the second with a problem that is as long as it may be.
+// Read gives two rows first, the second with a problem of maximum length.
 func (grumpyProvider) Read(_ context.Context, _ protocol.ReadRequest, emit func(protocol.Row) error) error {
 	err := emit(protocol.Row{Values: [][]byte{[]byte("one")}})
 	return errors.Join(err, emit(protocol.Row{Ordinal: 1, Problem: strings.Repeat("x", protocol.MaxProblemBytes)}), errGrumpy)
 }
 
-// An error of a plugin is the answer, and nothing else is.
+// An error of a plugin is returned unchanged.
 func TestErrorsOfPlugins(t *testing.T) {
 	b := &backendServer{backend: grumpy{}, models: map[string]Model{}}
 	p := &providerServer{provider: grumpyProvider{}}
@@ -130,7 +130,7 @@ func TestErrorsOfPlugins(t *testing.T) {
 	}
 }
 
-// Each model has a handle of its own, which is of no use once it is unloaded.
+// Each model has its own handle, which is invalid after it is unloaded.
 func TestHandles(t *testing.T) {
 	b := &backendServer{backend: testBackend{}, models: map[string]Model{}}
 	does := task{Dir: t.TempDir()}
@@ -156,7 +156,7 @@ func TestHandles(t *testing.T) {
 	for handle, want := range map[string]codes.Code{first.GetHandle(): codes.NotFound, "": codes.NotFound, second.GetHandle(): codes.OK} {
 		stream := &pipe[pluginpb.ScoreRequest, pluginpb.ScoreResponse]{ctx: t.Context(), requests: []*pluginpb.ScoreRequest{{Handle: handle}}}
 		if err := b.Score(stream); status.Code(err) != want {
-			t.Errorf("scoring with %q: %v, wanted %v", handle, err, want)
+			t.Errorf("scoring with %q: %v, want %v", handle, err, want)
 		}
 	}
 	third, err := b.Load(t.Context(), load)
@@ -165,7 +165,7 @@ func TestHandles(t *testing.T) {
 	}
 }
 
-// The documents of a stream reach the model whole and in order; a stream that breaks off does not pass for one that ends.
+// The documents of a stream reach the model completely and in order; a broken stream does not count as ended.
 func TestScoredStreams(t *testing.T) {
 	document := func(index int64, text string, continued bool) *pluginpb.Document {
 		return &pluginpb.Document{Index: index, Text: []byte(text), ScoreEnd: int32(len(text)), Continued: continued}
@@ -205,13 +205,13 @@ func TestScoredStreams(t *testing.T) {
 				}
 			}
 			if !slices.Equal(got, test.want) || (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
-				t.Errorf("answered %v, %v; wanted %v, %q", got, err, test.want, test.err)
+				t.Errorf("answered %v, %v; want %v, %q", got, err, test.want, test.err)
 			}
 		})
 	}
 }
 
-// A file crosses in messages of bounded size, and no part of it twice or after an error.
+// A file crosses in messages of bounded size, without duplicates, and without data after an error.
 func TestFileWriter(t *testing.T) {
 	data := bytes.Repeat([]byte("0123456"), wire.ChunkBytes/2)
 	stream := &pipe[pluginpb.TrainRequest, pluginpb.TrainResponse]{ctx: t.Context()}
@@ -235,7 +235,7 @@ func TestFileWriter(t *testing.T) {
 	}
 }
 
-// Training reads documents as they were sent, and fails where their stream does.
+// Training reads the documents as sent, and fails if their stream fails.
 func TestTrainingStreams(t *testing.T) {
 	document := func(index int64, text string, continued bool) *pluginpb.Document {
 		return &pluginpb.Document{Index: index, Text: []byte(text), Continued: continued}
@@ -263,7 +263,7 @@ func TestTrainingStreams(t *testing.T) {
 			got.Write(message.GetData())
 		}
 		if got.String() != test.want || (err == nil) != (test.err == "") || err != nil && fmt.Sprint(err) != test.err {
-			t.Errorf("%s: wrote %q, %v; wanted %q, %q", test.name, got.String(), err, test.want, test.err)
+			t.Errorf("%s: wrote %q, %v; want %q, %q", test.name, got.String(), err, test.want, test.err)
 		}
 	}
 }

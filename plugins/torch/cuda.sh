@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs the tests that need an NVIDIA GPU, and the throughput of a model of the shape of Llama 3 8B with random weights.
-# Usage, in a checkout: plugins/torch/cuda.sh PROGRAMS WORK [OPTIONS OF bench/torch/throughput.py]
-# PROGRAMS is what `./just cuda-programs` built, here or on another machine: nothing but Python with torch 2.11 for CUDA
-# (`pip install torch==2.11.0 safetensors numpy transformers`) and the driver is needed here. WORK keeps the 16 GB of weights.
-# Where WORK/models has the models of examples/torch/models.py, or one of them, they are compared with transformers' losses too.
+# Runs the tests that need an NVIDIA GPU, and measures the throughput of a model of the shape of Llama 3 8B with random
+# weights. Usage, in a checkout: plugins/torch/cuda.sh PROGRAMS WORK [OPTIONS OF bench/torch/throughput.py]. PROGRAMS is
+# the output of `./just cuda-programs`, from this machine or another: this machine needs only the driver and Python with
+# torch 2.11 for CUDA (`pip install torch==2.11.0 safetensors numpy transformers`). WORK keeps the 16 GB of weights. If
+# WORK/models has models of examples/torch/models.py, they are also compared with the losses of transformers.
 set -euo pipefail
 programs="$(cd "$1" && pwd)"
 mkdir -p "$2"

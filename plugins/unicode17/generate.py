@@ -13,7 +13,7 @@ SIZE = 1 << SHIFT
 
 
 def class_of(code):
-    """The digit that stands for a code point's class, as in unicode17.go."""
+    """The digit of a code point's class, as in unicode17.go."""
     category = unicodedata2.category(chr(code))
     # White_Space is Z and these six controls; the test against the regex package checks that for every code point.
     if category[0] == "Z" or 0x09 <= code <= 0x0D or code == 0x85:
@@ -23,7 +23,7 @@ def class_of(code):
 
 def main():
     if unicodedata2.unidata_version != VERSION:
-        sys.exit(f"unicodedata2 has Unicode {unicodedata2.unidata_version}, wanted {VERSION}")
+        sys.exit(f"unicodedata2 has Unicode {unicodedata2.unidata_version}, expected {VERSION}")
     numbers = {}
     index = []
     for first in range(0, sys.maxunicode + 1, SIZE):

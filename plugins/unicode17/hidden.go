@@ -1,8 +1,9 @@
 package unicode17
 
-// IsHidden reports whether a reader does not see a code point, or it changes how others are shown: control characters,
-// separators of lines and paragraphs, characters of format (categories Cc, Zl, Zp and Cf) and those with the property
-// Other_Default_Ignorable_Code_Point, but not those with Prepended_Concatenation_Mark, which are signs of numbers and verses.
+// IsHidden reports whether a code point is invisible or changes how others are displayed: control characters, line and
+// paragraph separators, format characters (categories Cc, Zl, Zp and Cf), and those with the property
+// Other_Default_Ignorable_Code_Point. It excludes those with Prepended_Concatenation_Mark, which are signs of numbers
+// and verses.
 func IsHidden(r rune) bool {
 	switch {
 	case r < 0x7f:

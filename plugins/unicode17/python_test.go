@@ -12,8 +12,8 @@ import (
 	"surprisal.dev/plugins/unicode17"
 )
 
-// Every code point has the class that the regex package gives it, which the reference of the gap report is written in, and is
-// hidden or not as that says.
+// Every code point has the class and the visibility that the regex package gives it, in which the reference of the gap
+// report is written.
 func TestAgainstRegex(t *testing.T) {
 	interpreter := os.Getenv("SURPRISAL_PYTHON")
 	if interpreter == "" {
@@ -27,11 +27,11 @@ func TestAgainstRegex(t *testing.T) {
 	}
 	const n = unicode.MaxRune + 1
 	if len(want) != 2*(n+1) {
-		t.Fatalf("found %d bytes, wanted two lines for %d code points", len(want), n)
+		t.Fatalf("got %d bytes, want two lines for %d code points", len(want), n)
 	}
 	for r := range rune(n) {
 		if got := '0' + byte(unicode17.ClassOf(r)); got != want[r] {
-			t.Errorf("%U: found class %c, wanted %c", r, got, want[r])
+			t.Errorf("%U: found class %c, want %c", r, got, want[r])
 		}
 		if got := unicode17.IsHidden(r); got != (want[n+1+r] == '1') {
 			t.Errorf("%U: found IsHidden %v", r, got)

@@ -1,21 +1,21 @@
-// Package unicode17 tells letters, marks, numbers and white space apart as Unicode 17 does.
+// Package unicode17 classifies code points as letters, marks, numbers and white space by Unicode 17.
 //
-// Results that are stored depend on these classes: the segments and buckets of a gap report, the word counts of a dataset,
-// the pieces of the n-gram backend. The tables of Go's package unicode change with the toolchain; these change only when
-// somebody changes them, and then everything that uses them must raise its schema or version.
+// Stored results depend on these classes: the segments and buckets of a gap report, the word counts of a dataset, the
+// pieces of the n-gram backend. The tables of Go's package unicode change with the toolchain. These tables change only
+// deliberately, and then everything that uses them must raise its schema or version.
 //
-// tables.go is written by generate.py; `just generate` runs it and `just fresh` checks that it would write the same. The
-// package imports nothing of the module.
+// generate.py writes tables.go; `just generate` runs it and `just fresh` checks that it would write the same. The
+// package imports no other package of the module.
 package unicode17
 
 import "unicode"
 
-// Class is what kind of character a code point is.
+// Class is the class of a code point.
 type Class uint8
 
-// The classes, which are disjoint. Space is the property White_Space, the others are general categories.
+// The classes, which are disjoint. Space is the property White_Space; the others are general categories.
 const (
-	Other  Class = iota // every other code point, those that are not assigned included
+	Other  Class = iota // every other code point, including unassigned ones
 	Letter              // L
 	Mark                // M
 	Number              // N
@@ -27,7 +27,7 @@ const (
 	blockMask = 1<<blockBits - 1
 )
 
-// ClassOf returns the class of a code point, which is Other for what is not a code point.
+// ClassOf returns the class of a code point; it is Other for values that are not code points.
 func ClassOf(r rune) Class {
 	if uint32(r) > unicode.MaxRune {
 		return Other

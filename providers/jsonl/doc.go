@@ -1,24 +1,29 @@
-// Package jsonl is the provider of JSON Lines files, plain, gzip or zstd: source: jsonl: {path: ...}. Package source says
-// what a path may be.
+// Package jsonl is the provider of JSON Lines files, plain, gzip or zstd: source: jsonl: {path: ...}. Package source
+// describes paths.
 //
 // # Rows
 //
-// A row is a line that holds one JSON object. Lines of nothing but white space are not rows. A byte order mark at the
-// start of a file is passed over. A file that begins with "[" is an error, for it is one JSON array.
+// A row is a line that contains one JSON object. Blank lines are skipped. A byte order mark at the start of a file is
+// ignored. A file that begins with "[" is an error, because it is a single JSON array.
 //
 // # Fields
 //
-// A field is a name, dots included, or a dotted path: names of objects, and numbers of array elements from 0, as in
-// messages.0.content. A backslash takes a dot as part of a name. A row that has both the name and the path is a problem; a
-// field with a backslash is a path. The value has to be a string. Its bytes are the string's own: escapes are decoded, and
-// bytes that are not valid UTF-8 are passed on for the dataset's policy to judge.
+// A field is a name, which may contain dots, or a dotted path: names of objects, and numbers of array elements from 0,
+// as in messages.0.content. A backslash makes the next dot part of a name. If a row has both the name and the path,
+// that is a problem; a field with a backslash is always a path. The value must be a string. Its bytes are the string's
+// own: escapes are decoded, and bytes that are not valid UTF-8 are passed on, so that the dataset's policy applies.
 //
 // # Problems
 //
-// These make a row a problem that names the line: JSON that is not valid (RFC 8259, at most 10,000 levels deep, with the
-// column in bytes from 1), a value that is no object, a field that is missing, that is no string, or whose name stands
-// twice in one object, an escaped half of a surrogate pair, and a line of more than 64 MiB. Names that stand twice
-// elsewhere do no harm.
+// These rows are problems, whose message names the line:
+//
+//   - JSON that is invalid by RFC 8259 or nested more than 10,000 levels deep; the message has the column in bytes from 1;
+//   - a value that is not an object;
+//   - a missing field, a field that is not a string, or a duplicate field name in an object;
+//   - an escaped half of a surrogate pair;
+//   - a line of more than 64 MiB.
+//
+// Other duplicate names are ignored.
 //
 // The package imports providers/source, plugins/sdk and plugins/protocol.
 package jsonl

@@ -8,9 +8,9 @@ import (
 	"surprisal.dev/providers/source/sourcetest"
 )
 
-// TestGolden reads lines with escapes, bytes that are no characters, paths into objects and arrays, and a row that is bad.
+// TestGolden reads lines with escapes, invalid bytes, paths into objects and arrays, and a bad row.
 func TestGolden(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{
+	dir := sourcetest.Dir(t, map[string]string{
 		"a.jsonl": "\ufeff{\"a\": {\"b\": [1, \"\\u00e9\\ud83d\\ude00\\n\\\"\"]}, \"text\": \"one\"}\r\n\n \t\n{\"text\": \"two\xff\", \"a\": {\"b\": [{}, \"\"]}}",
 		"b.jsonl": "{\"text\": 3}\n{\"text\": \"a\tb\"}\n{\"text\": \"\", \"x\": -1.5e+3, \"a\": {\"b\": [null, \"\\u0000\"]}}\n",
 	})

@@ -14,7 +14,7 @@ import (
 // New returns the provider.
 func New() sdk.Provider { return newProvider(source.MaxRow) }
 
-// newProvider returns a provider whose lines have at most the given bytes.
+// newProvider returns a provider whose lines have at most most bytes.
 func newProvider(most int) sdk.Provider {
 	return source.New(source.Format{
 		Description: protocol.ProviderDescription{
@@ -69,7 +69,7 @@ func (s *scanner) read(f *source.File, rows *source.Rows) error {
 			continue
 		}
 		if !begun && !line.Long && text[0] == '[' {
-			return sdk.Invalid("%s begins with \"[\": it is a JSON array, and jsonl wants one object on each line; "+
+			return sdk.Invalid("%s begins with \"[\": it is a JSON array; expected JSON Lines, one object per line; "+
 				"convert it: jq -c '.[]' FILE > FILE.jsonl", f.Label)
 		}
 		begun = true

@@ -110,7 +110,7 @@ func TestLines(t *testing.T) {
 		{`{"a":` + strings.Repeat("[", 10001), "text", `!line 1, column 10005: nested more than 10000 deep`},
 	}
 	for _, test := range tests {
-		dir := sourcetest.Folder(t, map[string]string{"a.jsonl": test.line + "\n"})
+		dir := sourcetest.Dir(t, map[string]string{"a.jsonl": test.line + "\n"})
 		rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.jsonl"}`), 0, 0, test.field)
 		if err != nil {
 			t.Errorf("%.60s: %v", test.line, err)
@@ -122,9 +122,9 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// Several fields of a row do not share what they are decoded into, nor do rows.
+// Several fields of a row do not share a buffer, nor do rows.
 func TestSeveralFields(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.jsonl": `{"a": {"b": "\n1", "c": "\t2"}, "t": "\u00e9"}` + "\n" + `{"t": "\u00fc", "a": {"c": "plain", "b": "\r"}}` + "\n" +
+	dir := sourcetest.Dir(t, map[string]string{"a.jsonl": `{"a": {"b": "\n1", "c": "\t2"}, "t": "\u00e9"}` + "\n" + `{"t": "\u00fc", "a": {"c": "plain", "b": "\r"}}` + "\n" +
 		`{"t": "x", "a": {"c": 1, "b": 2}}` + "\n" + `{"t": "x", "a": {"c": "y"}}`})
 	rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.jsonl"}`), 0, 0, "a.c", "t", "a.b", "t")
 	if err != nil {
@@ -139,7 +139,7 @@ func TestSeveralFields(t *testing.T) {
 	}
 }
 
-// What is wrong with a row is not held against the next one.
+// A problem of a row does not affect the next row.
 func TestProblemsPass(t *testing.T) {
 	good := `{"t": "good"}`
 	var lines, want []string
@@ -147,7 +147,7 @@ func TestProblemsPass(t *testing.T) {
 		lines = append(lines, bad, good)
 		want = append(want, fmt.Sprintf(`%d a.jsonl:%[1]d "good"`, 2*i+1))
 	}
-	dir := sourcetest.Folder(t, map[string]string{"a.jsonl": strings.Join(lines, "\n")})
+	dir := sourcetest.Dir(t, map[string]string{"a.jsonl": strings.Join(lines, "\n")})
 	rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.jsonl"}`), 0, 0, "t")
 	if err != nil {
 		t.Fatal(err)
@@ -165,7 +165,7 @@ func TestProblemsPass(t *testing.T) {
 	}
 }
 
-// Values that are not wanted are checked as deep as wanted ones, and no deeper than encoding/json does.
+// Values that are not requested are checked to the same depth as requested ones, which is that of encoding/json.
 func TestDepth(t *testing.T) {
 	s, err := newScanner([]string{"t"})
 	if err != nil {
@@ -222,7 +222,7 @@ func TestByteOrderMarkBlankLinesAndCompression(t *testing.T) {
 	for _, name := range []string{"a.jsonl", "a.jsonl.gz", "a.jsonl.zst"} {
 		content := compressed(t, name, three)
 		for _, name := range []string{name, "no-extension"} {
-			dir := sourcetest.Folder(t, map[string]string{name: content})
+			dir := sourcetest.Dir(t, map[string]string{name: content})
 			rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "`+name+`"}`), 0, 0, "t", "u")
 			if err != nil {
 				t.Fatal(err)
@@ -250,17 +250,17 @@ func TestBadFiles(t *testing.T) {
 	flip := []byte(gz)
 	flip[len(flip)-6] ^= 1
 	tests := []struct{ name, content, want string }{
-		{"a.json", "[\n{\"t\": \"one\"}\n]\n", `begins with "[": it is a JSON array, and jsonl wants one object on each line; convert it: jq -c '.[]'`},
+		{"a.json", "[\n{\"t\": \"one\"}\n]\n", `begins with "[": it is a JSON array; expected JSON Lines, one object per line; convert it: jq -c '.[]'`},
 		{"b.json", "\n \r\n\t[1, 2]", `b.json begins with "["`},
-		{"cut.jsonl.gz", gz[:len(gz)/4], "cut.jsonl.gz: cut off gzip data after"},
+		{"cut.jsonl.gz", gz[:len(gz)/4], "cut.jsonl.gz: truncated gzip data after"},
 		{"sum.jsonl.gz", string(flip), "sum.jsonl.gz: damaged gzip data after 160000 bytes of content"},
 		{"tail.jsonl.gz", gz + "tail", "tail.jsonl.gz: "},
-		{"cut.jsonl.zst", zst[:len(zst)-3], "cut.jsonl.zst: cut off zstd data after"},
-		{"plain.jsonl.gz", "{}", `its name ends in .gz, and its first bytes "{}" are not gzip; get the file again, or rename it`},
-		{"empty.jsonl.zst", "", `its name ends in .zst, and its first bytes "" are not zstd`},
+		{"cut.jsonl.zst", zst[:len(zst)-3], "cut.jsonl.zst: truncated zstd data after"},
+		{"plain.jsonl.gz", "{}", `its name ends in .gz, but its first bytes "{}" are not gzip; download or copy the file again, or rename it`},
+		{"empty.jsonl.zst", "", `its name ends in .zst, but its first bytes "" are not zstd`},
 	}
 	for _, test := range tests {
-		dir := sourcetest.Folder(t, map[string]string{test.name: test.content})
+		dir := sourcetest.Dir(t, map[string]string{test.name: test.content})
 		_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "`+test.name+`"}`), 0, 0, "t")
 		if err == nil || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput {
 			t.Errorf("%s: error %v of kind %q; want one of invalid input with %q", test.name, err, protocol.KindOf(err), test.want)
@@ -271,7 +271,7 @@ func TestBadFiles(t *testing.T) {
 func TestLongLine(t *testing.T) {
 	const most = 3 << 20 // more than one read of the lines
 	line := `{"t": "` + strings.Repeat("x", most-len(`{"t": ""}`)) + `"}`
-	dir := sourcetest.Folder(t, map[string]string{"a.jsonl": line + " \n" + line + "\n"})
+	dir := sourcetest.Dir(t, map[string]string{"a.jsonl": line + " \n" + line + "\n"})
 	rows, err := sourcetest.Read(t, newProvider(most), sourcetest.Source(dir, `{"path": "a.jsonl"}`), 0, 0, "t")
 	if err != nil {
 		t.Fatal(err)
@@ -282,9 +282,9 @@ func TestLongLine(t *testing.T) {
 	}
 }
 
-// A byte order mark elsewhere than at the start of a file is damage, as where files with marks were joined.
+// A byte order mark that is not at the start of a file is damage, as in concatenated files with marks.
 func TestByteOrderMarkInside(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.jsonl": "\ufeff{\"t\": \"one\"}\n\ufeff{\"t\": \"two\"}\n"})
+	dir := sourcetest.Dir(t, map[string]string{"a.jsonl": "\ufeff{\"t\": \"one\"}\n\ufeff{\"t\": \"two\"}\n"})
 	rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.jsonl"}`), 0, 0, "t")
 	if err != nil {
 		t.Fatal(err)
@@ -295,9 +295,9 @@ func TestByteOrderMarkInside(t *testing.T) {
 	}
 }
 
-// An array elsewhere than at the start of a file is a bad row, as any other value.
+// An array that is not at the start of a file is a bad row, like any other value.
 func TestArrayInside(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.jsonl": "{\"t\": \"one\"}\n[]\n{\"t\": \"two\"}\n"})
+	dir := sourcetest.Dir(t, map[string]string{"a.jsonl": "{\"t\": \"one\"}\n[]\n{\"t\": \"two\"}\n"})
 	rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.jsonl"}`), 0, 0, "t")
 	if err != nil {
 		t.Fatal(err)
@@ -310,7 +310,7 @@ func TestArrayInside(t *testing.T) {
 
 func TestEmptyNameInField(t *testing.T) {
 	for _, field := range []string{"", ".", "a..b", "a."} {
-		dir := sourcetest.Folder(t, map[string]string{"a.jsonl": "{}"})
+		dir := sourcetest.Dir(t, map[string]string{"a.jsonl": "{}"})
 		_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.jsonl"}`), 0, 0, field)
 		if want := fmt.Sprintf("field %q has an empty name", field); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v; want %q", err, want)
@@ -354,7 +354,7 @@ func FuzzJSONL(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {
 		if !utf8.Valid(line) {
-			return // encoding/json replaces what the scanner keeps
+			return // encoding/json replaces bytes that the scanner keeps
 		}
 		s, err := newScanner([]string{"t", "a.b"})
 		if err != nil {
@@ -365,7 +365,7 @@ func FuzzJSONL(f *testing.F) {
 		if p, isProblem := errors.AsType[problem](err); isProblem {
 			message = string(p)
 		} else if err != nil {
-			t.Fatalf("%q: an error that is no problem: %v", line, err)
+			t.Fatalf("%q: an error that is not a problem: %v", line, err)
 		}
 		invalid := strings.HasPrefix(message, ", column ")
 		if invalid == json.Valid(line) {

@@ -17,11 +17,11 @@ import (
 // maxDepth is the deepest nesting that encoding/json accepts.
 const maxDepth = 10000
 
-// scanner checks that a text is one JSON object and finds the wanted fields in it, in one pass and without allocating.
-// encoding/json would decode every other field too, replace invalid UTF-8 and half surrogate pairs silently, and take the
-// last of two equal names.
+// scanner checks that a text is one JSON object and finds the requested fields in it, in one pass and without
+// allocation. Package encoding/json would decode every other field too, silently replace invalid UTF-8 and half
+// surrogate pairs, and use the last of several equal names.
 type scanner struct {
-	// most is how many bytes a line may have.
+	// most is the maximum size of a line in bytes.
 	most   int
 	fields []string
 	paths  [][]string
@@ -30,21 +30,21 @@ type scanner struct {
 	data  []byte
 	at    int
 	depth int
-	twice string // a wanted name that stands twice in an object
-	// found holds the value at each field's path, and after those the value under each field as one name.
+	twice string // a requested name that is a duplicate in its object
+	// found holds the value at each field's path, followed by the value under each field as one name.
 	found [][]byte
-	// values holds the decoded fields and buffers the bytes of those that had escapes.
+	// values holds the decoded fields, and buffers the bytes of those that had escapes.
 	values, buffers [][]byte
 	key             []byte
 }
 
-// node is a name on the path to a wanted field.
+// node is a name on the path to a requested field.
 type node struct {
 	name string
-	// index is the array element that the name stands for, or -1.
+	// index is the array element that the name denotes, or -1.
 	index    int
 	children []node
-	// fields lists the fields whose value is here.
+	// fields lists the fields whose value is at this node.
 	fields []int
 }
 
@@ -84,14 +84,14 @@ func (n *node) add(path []string, field int) {
 	n.children[i].add(path[1:], field)
 }
 
-// problem is what is wrong with a line; it reads on from "line 7".
+// problem describes the error in a line; it continues a text such as "line 7".
 type problem string
 
 func (p problem) Error() string { return string(p) }
 
 func problemf(format string, args ...any) error { return problem(fmt.Sprintf(format, args...)) }
 
-// scan returns the wanted fields of the object in data, valid until the next call or until data changes.
+// scan returns the requested fields of the object in data, valid until the next call or until data changes.
 func (s *scanner) scan(data []byte) ([][]byte, error) {
 	s.data, s.at, s.depth, s.twice = data, 0, 0, ""
 	clear(s.found)
@@ -154,7 +154,7 @@ func kind(first byte) string {
 	}
 }
 
-// explainMissing says where the path of a field leaves data, which is valid JSON.
+// explainMissing reports where the path of a field leaves data, which is valid JSON.
 func explainMissing(data json.RawMessage, field string, path []string) error {
 	for i, name := range path {
 		in := ""
@@ -190,7 +190,7 @@ func explainMissing(data json.RawMessage, field string, path []string) error {
 	return problemf(": no field %q", field)
 }
 
-// unexpected says that something else should stand here.
+// unexpected reports that want was expected at the current position.
 func (s *scanner) unexpected(want string) error {
 	if s.at >= len(s.data) {
 		return problemf(", column %d: the line ends where %s should stand; a row is one line", s.at+1, want)
@@ -213,7 +213,7 @@ func (s *scanner) space() {
 	}
 }
 
-// peek returns the next byte, or 0 at the end, which no JSON text contains outside of an error.
+// peek returns the next byte, or 0 at the end. A JSON text contains 0 only in an error.
 func (s *scanner) peek() byte {
 	if s.at < len(s.data) {
 		return s.data[s.at]
@@ -221,7 +221,7 @@ func (s *scanner) peek() byte {
 	return 0
 }
 
-// value reads a value. n is its place on the paths of wanted fields, or nil.
+// value reads a value. n is its node on the paths of requested fields, or nil.
 func (s *scanner) value(n *node) error {
 	start := s.at
 	var err error
@@ -259,7 +259,7 @@ func (s *scanner) value(n *node) error {
 }
 
 func (s *scanner) object(n *node) error {
-	var seen uint64 // one bit for each child
+	var seen uint64 // one bit per child
 	s.space()
 	if s.peek() == '}' {
 		s.at++
@@ -315,7 +315,7 @@ func (n *node) child(name []byte) int {
 	return -1
 }
 
-// decodeKey returns a name without its escapes. One with half of a surrogate pair is like no wanted name.
+// decodeKey returns a name without its escapes. A name with half of a surrogate pair matches no requested name.
 func (s *scanner) decodeKey(raw []byte) []byte {
 	if bytes.IndexByte(raw, '\\') < 0 {
 		return raw
@@ -359,7 +359,7 @@ func (s *scanner) array(n *node) error {
 	}
 }
 
-// text reads a string and returns what stands between its quotes.
+// text reads a string and returns the bytes between its quotes.
 func (s *scanner) text() ([]byte, error) {
 	s.at++
 	start := s.at

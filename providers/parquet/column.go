@@ -17,18 +17,18 @@ import (
 	"surprisal.dev/providers/source"
 )
 
-// column reads one field of a file, a row at a time.
+// column reads one field of a file, one row at a time.
 type column struct {
 	file  *source.File
 	field string
 	leaf  *parquet.Column
-	// elements are the wanted element numbers, one for each repeated group on the path.
+	// elements are the requested element numbers, one per repeated group on the path.
 	elements []int
 
 	pages  *footer.Pages
 	page   parquet.Page
 	reader parquet.ValueReader
-	// values[at:n] are read and not used yet.
+	// values[at:n] are read and not yet used.
 	values [256]parquet.Value
 	at, n  int
 	// copied holds a repeated column's value: the row may end on the next page.
@@ -43,13 +43,13 @@ func newColumn(f *source.File, file *footer.File, field string, path []string) (
 			source.Candidates(field, leaves(file.Root())))
 	}
 	if !isText(c.leaf.Type()) {
-		return nil, sdk.Invalid("%s: field %q is a column of %s, not of strings; columns of strings are %s", f.Label, field, c.leaf.Type(),
+		return nil, sdk.Invalid("%s: field %q is a column of %s, not of strings; string columns are %s", f.Label, field, c.leaf.Type(),
 			source.Candidates(field, texts(file.Root())))
 	}
 	return c, nil
 }
 
-// isText says whether the values are bytes that stand for themselves.
+// isText reports whether the values are plain bytes.
 func isText(t parquet.Type) bool {
 	if k := t.Kind(); k != parquet.ByteArray && k != parquet.FixedLenByteArray {
 		return false
@@ -65,8 +65,8 @@ func isText(t parquet.Type) bool {
 	return false
 }
 
-// find finds the column that a field names: the one whose name is the whole field, or the leaf at its path. A field with a
-// backslash is a path only.
+// find returns the column that a field names: the column whose name is the whole field, or the leaf at its path. A
+// field with a backslash is only a path.
 func find(root *parquet.Column, field string, path []string) (leaf *parquet.Column, elements []int, err error) {
 	leaf, elements, err = locate(root, path)
 	if len(path) == 1 || strings.Contains(field, `\`) {
@@ -83,14 +83,14 @@ func find(root *parquet.Column, field string, path []string) (leaf *parquet.Colu
 	return locate(root, []string{field})
 }
 
-// child returns the column inside c with a name, or nil.
+// child returns the column inside c that has the name, or nil.
 func child(c *parquet.Column, name string) (found *parquet.Column, err error) {
 	for _, next := range c.Columns() {
 		if next.Name() != name {
 			continue
 		}
 		if found != nil {
-			return nil, fmt.Errorf("there are several columns %q; give them different names", name)
+			return nil, fmt.Errorf("there are several columns %q; rename them", name)
 		}
 		found = next
 	}
@@ -108,7 +108,7 @@ func locate(root *parquet.Column, path []string) (leaf *parquet.Column, elements
 		if next != nil {
 			c = next
 		} else if list := onlyRepeated(c); list != nil && isNumber(path[i]) {
-			// The repeated group is left out of the path: its element number comes next.
+			// The path omits the repeated group: its element number comes next.
 			c, i = list, i-1
 		} else if c == root {
 			return nil, nil, fmt.Errorf("no column %q", path[i])
@@ -128,7 +128,7 @@ func locate(root *parquet.Column, path []string) (leaf *parquet.Column, elements
 			return nil, nil, err
 		}
 		elements = append(elements, element)
-		// In list.element the inner name may be left out, unless the next name says it.
+		// In list.element the inner name may be omitted, unless the next name is that name.
 		if inner := c.Columns(); len(inner) == 1 && (i+1 == len(path) || path[i+1] != inner[0].Name()) && isListGroup(c.Name()) {
 			c = inner[0]
 		}
@@ -142,7 +142,7 @@ func locate(root *parquet.Column, path []string) (leaf *parquet.Column, elements
 	return c, elements, nil
 }
 
-// onlyRepeated returns the repeated group inside a list, or nil if c is no list.
+// onlyRepeated returns the repeated group inside a list, or nil if c is not a list.
 func onlyRepeated(c *parquet.Column) *parquet.Column {
 	if children := c.Columns(); len(children) == 1 && children[0].Repeated() {
 		return children[0]
@@ -150,19 +150,19 @@ func onlyRepeated(c *parquet.Column) *parquet.Column {
 	return nil
 }
 
-// isListGroup tells the group between a list and its element by the names that writers give it.
+// isListGroup recognizes the group between a list and its element by the names that writers use.
 func isListGroup(name string) bool { return name == "list" || name == "bag" }
 
 func isNumber(s string) bool {
 	return strings.Trim(s, "0123456789") == ""
 }
 
-// leaves names the columns, as fields name them.
+// leaves returns the names of the columns, as fields name them.
 func leaves(c *parquet.Column) []string {
 	return columns(c, func(*parquet.Column) bool { return true })
 }
 
-// texts names the columns that hold text.
+// texts returns the names of the text columns.
 func texts(c *parquet.Column) []string {
 	return columns(c, func(leaf *parquet.Column) bool { return isText(leaf.Type()) })
 }
@@ -181,7 +181,7 @@ func columns(c *parquet.Column, wanted func(*parquet.Column) bool) []string {
 	return names
 }
 
-// seek starts at a row of a row group.
+// seek moves to a row of a row group.
 func (c *column) seek(file *footer.File, group int, row int64) (err error) {
 	defer damaged(c.file, &err)
 	c.pages, err = file.Pages(group, c.leaf.Index(), row)
@@ -199,7 +199,7 @@ func (c *column) close() {
 	c.pages, c.page, c.reader, c.at, c.n = nil, nil, nil, 0, 0
 }
 
-// next returns the field's value in the next row, valid until the next call, or why it has none.
+// next returns the field's value in the next row, valid until the next call, or the problem.
 func (c *column) next() (value []byte, problem string, err error) {
 	defer damaged(c.file, &err)
 	if more, err := c.fill(); err != nil {
@@ -215,7 +215,7 @@ func (c *column) next() (value []byte, problem string, err error) {
 	return c.element()
 }
 
-// element returns the wanted element of the next row of a repeated column.
+// element returns the requested element of the next row of a repeated column.
 func (c *column) element() (value []byte, problem string, err error) {
 	position := make([]int, len(c.elements))
 	var found *parquet.Value
@@ -264,7 +264,7 @@ func (c *column) check(v parquet.Value, b []byte) (value []byte, problem string,
 	return b, "", nil
 }
 
-// fill makes sure that values[at] is there; more is false at the end of the row group.
+// fill makes sure that values[at] exists; more is false at the end of the row group.
 func (c *column) fill() (more bool, err error) {
 	for c.at == c.n {
 		if c.reader == nil {

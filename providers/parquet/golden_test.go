@@ -13,7 +13,7 @@ import (
 // TestGolden reads columns of all kinds, with nulls and empty lists, of two files.
 func TestGolden(t *testing.T) {
 	list := records(13)
-	dir := sourcetest.Folder(t, map[string]string{
+	dir := sourcetest.Dir(t, map[string]string{
 		"a.parquet": file(t, list[:9], 4, parquet.Compression(&parquet.Snappy)),
 		"b.parquet": file(t, list[9:], 10, parquet.DataPageVersion(1), parquet.Compression(&parquet.Zstd)),
 	})

@@ -109,8 +109,8 @@ func readGroup(file *footer.File, group int, columns []*column, skip int64, rows
 	return nil
 }
 
-// damaged makes an error of the library, or a panic on what it did not expect, an error that names the file. The
-// library's own code is all that runs under it.
+// damaged turns an error of the library, or a panic on unexpected data, into an error that names the file. Only the
+// library's code may run under it.
 func damaged(f *source.File, err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("panic: %v", p)
@@ -126,5 +126,5 @@ func damaged(f *source.File, err *error) {
 		*err = sdk.Invalid("%s: %v", f.Label, *err)
 		return
 	}
-	*err = sdk.Invalid("%s: damaged Parquet data: %v; get the file again", f.Label, *err)
+	*err = sdk.Invalid("%s: damaged Parquet data: %v; download or copy the file again", f.Label, *err)
 }

@@ -109,7 +109,7 @@ func file(t testing.TB, list []record, groupRows int, options ...parquet.WriterO
 }
 
 func TestFields(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.parquet": file(t, records(4), 3)})
+	dir := sourcetest.Dir(t, map[string]string{"a.parquet": file(t, records(4), 3)})
 	tests := []struct {
 		field string
 		want  []string // of rows 0 to 3
@@ -157,7 +157,7 @@ func TestFields(t *testing.T) {
 }
 
 func TestColumnsThatCannotBeRead(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.parquet": file(t, records(2), 2)})
+	dir := sourcetest.Dir(t, map[string]string{"a.parquet": file(t, records(2), 2)})
 	for field, want := range map[string]string{
 		"txet":                       `a.parquet: field "txet": no column "txet"; columns are "text", `,
 		"meta.sorce.url":             `no column "sorce" in "meta"; columns are "meta.source.url", `,
@@ -180,7 +180,7 @@ func TestColumnsThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// Strings are read whatever their type says of them, and other bytes are not.
+// Strings are read whatever the annotation of their type, and other bytes are not.
 func TestTypes(t *testing.T) {
 	type row struct {
 		JSON  string   `parquet:"json,json"`
@@ -195,23 +195,23 @@ func TestTypes(t *testing.T) {
 	if err := parquet.Write(&b, []row{{JSON: `{"a":1}`, Enum: "red", Fixed: [4]byte{'a', 0, 'c', 'd'}, List: []string{"x"}}}); err != nil {
 		t.Fatal(err)
 	}
-	dir := sourcetest.Folder(t, map[string]string{"a.parquet": b.String()})
+	dir := sourcetest.Dir(t, map[string]string{"a.parquet": b.String()})
 	for field, want := range map[string]string{
 		"json": `0 a.parquet:0 "{\"a\":1}"`, "enum": `0 a.parquet:0 "red"`, "fixed": `0 a.parquet:0 "a\x00cd"`,
-		"price": "!, not of strings; columns of strings are \"", "ratio": "!is a column of DOUBLE, not of strings", "flag": "!is a column of BOOLEAN, not of strings",
+		"price": "!, not of strings; string columns are \"", "ratio": "!is a column of DOUBLE, not of strings", "flag": "!is a column of BOOLEAN, not of strings",
 	} {
 		rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, field)
 		if text, isError := strings.CutPrefix(want, "!"); isError {
 			if err == nil || !strings.Contains(err.Error(), text) || strings.Contains(err.Error(), `"ratio", `) || protocol.KindOf(err) != protocol.InvalidInput {
-				t.Errorf("%s: error %v, wanted %q", field, err, text)
+				t.Errorf("%s: error %v, want %q", field, err, text)
 			}
 		} else if err != nil || strings.Join(sourcetest.Format(rows), " ") != want {
-			t.Errorf("%s: found %q, %v; wanted %q", field, sourcetest.Format(rows), err, want)
+			t.Errorf("%s: got %q, %v; want %q", field, sourcetest.Format(rows), err, want)
 		}
 	}
 }
 
-// Only the groups that the format puts between a list and its elements may be left out of a path.
+// Only the groups that the format puts between a list and its elements may be omitted from a path.
 func TestGroupsOfLists(t *testing.T) {
 	type inner struct {
 		Content string `parquet:"content"`
@@ -225,7 +225,7 @@ func TestGroupsOfLists(t *testing.T) {
 	if err := parquet.Write(&b, []row{{[]inner{{"a"}, {"b"}}, []string{"c", "d"}, []inner{{"e"}, {"f"}}}}); err != nil {
 		t.Fatal(err)
 	}
-	dir := sourcetest.Folder(t, map[string]string{"a.parquet": b.String()})
+	dir := sourcetest.Dir(t, map[string]string{"a.parquet": b.String()})
 	for field, want := range map[string]string{
 		"messages.1.content": `"b"`, "tags.1": `"d"`, "tags.1.element": `"d"`, "tags.list.0": `"c"`, "tags.list.0.element": `"c"`,
 		"deep.1.content": `"f"`, "deep.1.element.content": `"f"`, "deep.list.0.content": `"e"`, "deep.list.0.element.content": `"e"`,
@@ -235,17 +235,17 @@ func TestGroupsOfLists(t *testing.T) {
 		rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, field)
 		if text, isError := strings.CutPrefix(want, "!"); isError {
 			if err == nil || !strings.Contains(err.Error(), text) || protocol.KindOf(err) != protocol.InvalidInput {
-				t.Errorf("%s: rows %q, error %v; wanted %q", field, sourcetest.Format(rows), err, text)
+				t.Errorf("%s: rows %q, error %v; want %q", field, sourcetest.Format(rows), err, text)
 			}
 		} else if err != nil || strings.Join(sourcetest.Format(rows), " ") != "0 a.parquet:0 "+want {
-			t.Errorf("%s: found %q, %v; wanted %s", field, sourcetest.Format(rows), err, want)
+			t.Errorf("%s: got %q, %v; want %s", field, sourcetest.Format(rows), err, want)
 		}
 	}
 }
 
-// Of a row with several problems the first field's is told, and the fields of the next rows stay together.
+// If several fields of a row have problems, the first is reported, and the fields of the next rows stay aligned.
 func TestSeveralProblems(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.parquet": file(t, records(4), 3)})
+	dir := sourcetest.Dir(t, map[string]string{"a.parquet": file(t, records(4), 3)})
 	rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, "maybe", "tags.1", "text", "maybe")
 	if err != nil {
 		t.Fatal(err)
@@ -259,7 +259,7 @@ func TestSeveralProblems(t *testing.T) {
 	}
 }
 
-// A value has as many bytes as a row may have, and a reading that is stopped does not call its file damaged.
+// A value may be as large as a row, and a cancelled read does not report its file as damaged.
 func TestLongValuesAndStops(t *testing.T) {
 	c := &column{field: "x"}
 	value := make([]byte, source.MaxRow+1)
@@ -272,7 +272,7 @@ func TestLongValuesAndStops(t *testing.T) {
 		t.Errorf("a longer one: %d bytes, %q, %v", len(got), problem, err)
 	}
 
-	dir := sourcetest.Folder(t, map[string]string{"a.parquet": file(t, records(2000), 1000)})
+	dir := sourcetest.Dir(t, map[string]string{"a.parquet": file(t, records(2000), 1000)})
 	s := sourcetest.Source(dir, `{"path": "a.parquet"}`)
 	pinned, err := New().Resolve(t.Context(), protocol.ResolveRequest{Source: s})
 	if err != nil || !pinned.Files[0].Compressed {
@@ -298,32 +298,32 @@ func TestLongValuesAndStops(t *testing.T) {
 	}
 }
 
-// Row counts that differ from what is there are damage.
+// Row counts that differ from the actual ones are damage.
 func TestRowsThatAreNotThere(t *testing.T) {
 	content := footerWith(t, func(m *format.FileMetaData) { m.NumRows, m.RowGroups[0].NumRows = 3, 3 })
-	dir := sourcetest.Folder(t, map[string]string{"a.parquet": content})
+	dir := sourcetest.Dir(t, map[string]string{"a.parquet": content})
 	for _, field := range []string{"text", "plain.0", "maybe"} {
 		_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, field)
-		want := fmt.Sprintf("a.parquet: damaged Parquet data: column %q has fewer rows than its row group; get the file again", field)
+		want := fmt.Sprintf("a.parquet: damaged Parquet data: column %q has fewer rows than its row group; download or copy the file again", field)
 		if err == nil || !strings.HasSuffix(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
-			t.Errorf("%s: error %v, wanted %q", field, err, want)
+			t.Errorf("%s: error %v, want %q", field, err, want)
 		}
 	}
 }
 
-// Of two columns with a name none is taken.
+// If two columns have the same name, neither is used.
 func TestTwoColumnsOfAName(t *testing.T) {
 	content := strings.ReplaceAll(file(t, records(2), 2), "tags", "text")
-	dir := sourcetest.Folder(t, map[string]string{"a.parquet": content})
+	dir := sourcetest.Dir(t, map[string]string{"a.parquet": content})
 	for _, field := range []string{"text", "text.0"} {
 		_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, field)
-		if want := `there are several columns "text"; give them different names; columns are `; err == nil || !strings.Contains(err.Error(), want) {
+		if want := `there are several columns "text"; rename them; columns are `; err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v; want %q", err, want)
 		}
 	}
 }
 
-// A page that is too large is not called damaged: another copy of the file would not help.
+// A page that is too large is not reported as damage: another copy of the file would not help.
 func TestLargePage(t *testing.T) {
 	good := file(t, records(1), 1)
 	// The first page's header begins with its kind, 0, and its size, both in zigzag.
@@ -333,9 +333,9 @@ func TestLargePage(t *testing.T) {
 	}
 	_, n := binary.Varint([]byte(good[7:]))
 	content := good[:7] + string(binary.AppendVarint(nil, 1<<30)) + good[7+n:]
-	dir := sourcetest.Folder(t, map[string]string{"a.parquet": content})
+	dir := sourcetest.Dir(t, map[string]string{"a.parquet": content})
 	_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, "text")
-	want := dir + "/a.parquet: a page of 1073741824 bytes, and at most 268435456 are read; write the file again with smaller pages"
+	want := dir + "/a.parquet: a page of 1073741824 bytes, but at most 268435456 are supported; write the file again with smaller pages"
 	if err == nil || !strings.HasPrefix(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
 		t.Errorf("error %v; want %q", err, want)
 	}
@@ -356,7 +356,7 @@ func TestReading(t *testing.T) {
 	}
 }
 
-// footerWith is a good file with another footer.
+// footerWith returns a good file with another footer.
 func footerWith(t *testing.T, change func(*format.FileMetaData)) string {
 	t.Helper()
 	good := file(t, records(2), 2)
@@ -379,18 +379,18 @@ func TestBadFiles(t *testing.T) {
 	good := file(t, records(50), 50)
 	footer := binary.LittleEndian.AppendUint32(nil, 1<<31)
 	for name, test := range map[string]struct{ content, want string }{
-		"empty":     {"", "0 bytes are no Parquet file"},
+		"empty":     {"", "the file has 0 bytes, too few for a Parquet file"},
 		"text":      {"this is no such file", `it begins with "this" and ends with "file", not PAR1`},
-		"cut":       {good[:len(good)/2], "no Parquet file, or one that is cut off"},
+		"cut":       {good[:len(good)/2], "not a Parquet file, or truncated"},
 		"encrypted": {"PARE" + good[4:], "the Parquet file is encrypted; decrypt it first, and name the decrypted file"},
-		"footer":    {good[:len(good)-8] + string(footer) + "PAR1", "damaged Parquet footer: it claims 2147483648 bytes of a file of"},
+		"footer":    {good[:len(good)-8] + string(footer) + "PAR1", "damaged Parquet footer: it claims 2147483648 bytes, but the file has"},
 		"encrypted columns": {footerWith(t, func(m *format.FileMetaData) {
 			m.EncryptionAlgorithm.Value = &format.AesGcmV1{AadFileUnique: []byte("unique")}
 		}), "encrypted columns: the Parquet file is encrypted; decrypt it first"},
 		"zeros": {"PAR1" + strings.Repeat("\x00", 100) + "\x20\x00\x00\x00PAR1", "damaged Parquet footer"},
 		"page":  {good[:40] + strings.Repeat("\xff", 400) + good[440:], "damaged Parquet data"},
 	} {
-		dir := sourcetest.Folder(t, map[string]string{name: test.content})
+		dir := sourcetest.Dir(t, map[string]string{name: test.content})
 		_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "`+name+`"}`), 0, 0, "text")
 		if err == nil || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput ||
 			!strings.Contains(err.Error(), dir+"/"+name) {
@@ -409,7 +409,7 @@ func TestSchema(t *testing.T) {
 	}
 }
 
-// FuzzParquet damages files: every reading ends with rows or an error of kind InvalidInput, never with a panic.
+// FuzzParquet damages files: every read ends with rows or an error of kind InvalidInput, never with a panic.
 func FuzzParquet(f *testing.F) {
 	for _, codec := range []compress.Codec{&parquet.Uncompressed, &parquet.Snappy} {
 		good := file(f, records(6), 4, parquet.Compression(codec))

@@ -16,17 +16,17 @@ import (
 )
 
 const (
-	// headBytes is how much of a file is looked at to tell its compression.
+	// headBytes is how much of a file is examined to recognize its compression.
 	headBytes = 64 << 10
-	// maxWindow is the largest window of zstd data that is read: what zstd --ultra -22 --long makes.
+	// maxWindow is the largest window of zstd data that is read: the one that zstd --ultra -22 --long uses.
 	maxWindow = 128 << 20
 )
 
-// compression is a format that Content decompresses. The first bytes decide, so that a wrong name does no harm.
+// compression is a format that Content decompresses. The first bytes determine it, so that a wrong name is harmless.
 type compression struct {
 	name, extension string
-	// begins says whether a file's first bytes are the format's. Of a text they never are: they are not valid UTF-8, or
-	// what follows them is not.
+	// begins reports whether a file's first bytes are the format's. A text never begins with them: they, or the bytes
+	// that follow them, are not valid UTF-8.
 	begins func(head []byte) bool
 	open   func(io.Reader) (io.ReadCloser, error)
 }
@@ -40,7 +40,7 @@ var compressions = []compression{
 	{
 		name: "zstd", extension: ".zst", begins: isZstd,
 		open: func(r io.Reader) (io.ReadCloser, error) {
-			// One decoder at a time keeps the reads on the caller's goroutine.
+			// A single decoder keeps the reads on the caller's goroutine.
 			d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
 			if err != nil {
 				return nil, err
@@ -50,7 +50,7 @@ var compressions = []compression{
 	},
 }
 
-// isZstd finds a frame of zstd after any frames that decoders skip, in which pzstd and others keep what they know.
+// isZstd looks for a zstd frame after any skippable frames, in which pzstd and others store metadata.
 func isZstd(head []byte) bool {
 	for {
 		if bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}) {
@@ -77,8 +77,8 @@ func compressionOf(head []byte) *compression {
 	return nil
 }
 
-// Content returns the file's text: its bytes, decompressed if they are gzip or zstd, without the byte order mark of UTF-8
-// that they may begin with. Damaged data and text in UTF-16 are errors of kind InvalidInput.
+// Content returns the file's text: its bytes, decompressed if they are gzip or zstd, without a UTF-8 byte order mark.
+// Damaged data and text in UTF-16 are errors of kind InvalidInput.
 func (f *File) Content() (io.ReadCloser, error) {
 	stored := bufio.NewReaderSize(contextReader{f.ctx, f.file}, 256<<10)
 	head, err := stored.Peek(headBytes)
@@ -99,18 +99,18 @@ func (f *File) Content() (io.ReadCloser, error) {
 	return f.unmarked(content)
 }
 
-// misnamed refuses a file whose name promises a compression.
+// misnamed rejects a file whose name implies a compression that its content does not have.
 func (f *File) misnamed(head []byte) error {
 	for _, c := range compressions {
 		if strings.HasSuffix(strings.ToLower(f.Name), c.extension) {
-			return sdk.Invalid("%s: its name ends in %s, and its first bytes %q are not %s; get the file again, or rename it",
+			return sdk.Invalid("%s: its name ends in %s, but its first bytes %q are not %s; download or copy the file again, or rename it",
 				f.Label, c.extension, head[:min(len(head), 4)], c.name)
 		}
 	}
 	return nil
 }
 
-// unmarked passes over a byte order mark of UTF-8, and refuses those of other encodings.
+// unmarked skips a UTF-8 byte order mark, and rejects those of other encodings.
 func (f *File) unmarked(content io.ReadCloser) (io.ReadCloser, error) {
 	text := bufio.NewReaderSize(content, 4<<10)
 	head, err := text.Peek(3)
@@ -118,7 +118,7 @@ func (f *File) unmarked(content io.ReadCloser) (io.ReadCloser, error) {
 		return nil, errors.Join(err, content.Close())
 	}
 	if bytes.HasPrefix(head, []byte{0xff, 0xfe}) || bytes.HasPrefix(head, []byte{0xfe, 0xff}) {
-		err := sdk.Invalid("%s begins with the byte order mark %q of UTF-16, and text has to be UTF-8; convert it: "+
+		err := sdk.Invalid("%s begins with the UTF-16 byte order mark %q, but text must be UTF-8; convert it: "+
 			"iconv -f UTF-16 -t UTF-8 FILE > FILE.utf8", f.Label, head[:2])
 		return nil, errors.Join(err, content.Close())
 	}
@@ -138,7 +138,7 @@ type decompressed struct {
 	io.ReadCloser
 	file   *File
 	format string
-	// head is how the stored bytes begin.
+	// head is the beginning of the stored bytes.
 	head []byte
 	read int64
 }
@@ -157,22 +157,22 @@ func (d *decompressed) explain(err error) error {
 		return ctxErr
 	}
 	var frame zstd.Header
-	_ = frame.Decode(d.head) // what it cannot decode stays zero
+	_ = frame.Decode(d.head) // fields that it cannot decode stay zero
 	switch {
 	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
 		found := ""
 		if frame.WindowSize > maxWindow {
 			found = fmt.Sprintf(" of %d bytes", frame.WindowSize)
 		}
-		return sdk.Invalid("%s: its zstd data needs a window%s, and at most %d bytes are allowed; compress it again with a smaller one: "+
+		return sdk.Invalid("%s: its zstd data needs a window%s, but at most %d bytes are allowed; compress it again with a smaller one: "+
 			"zstd -d --memory=2GB FILE, then zstd --long=27 or less", d.file.Label, found, maxWindow)
 	case errors.Is(err, zstd.ErrUnknownDictionary):
-		return sdk.Invalid("%s: it was compressed with the zstd dictionary %d, which is not read; compress it again without one",
+		return sdk.Invalid("%s: it was compressed with the zstd dictionary %d, which is not supported; compress it again without one",
 			d.file.Label, frame.DictionaryID)
 	}
 	what := "damaged"
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		what = "cut off"
+		what = "truncated"
 	}
-	return sdk.Invalid("%s: %s %s data after %d bytes of content: %v; get the file again", d.file.Label, what, d.format, d.read, err)
+	return sdk.Invalid("%s: %s %s data after %d bytes of content: %v; download or copy the file again", d.file.Label, what, d.format, d.read, err)
 }

@@ -37,7 +37,7 @@ func gz(t testing.TB, text string) string {
 	return b.String()
 }
 
-// skipped is a frame that decoders of zstd pass over.
+// skipped returns a skippable zstd frame.
 func skipped(content string) string {
 	return "\x5a\x2a\x4d\x18" + string(binary.LittleEndian.AppendUint32(nil, uint32(len(content)))) + content
 }
@@ -60,16 +60,16 @@ func TestContent(t *testing.T) {
 		{"a", skipped(strings.Repeat("x", 10000)) + zst(t, "text"), "text", true},
 		{"a", "P*M\x18 is text", "P*M\x18 is text", false},
 		{"a", skipped("nothing follows"), skipped("nothing follows"), false},
-		{"a.GZ", "\x1f", `!a.GZ: its name ends in .gz, and its first bytes "\x1f" are not gzip; get the file again, or rename it`, false},
-		{"a.zst", skipped("nothing follows"), `!a.zst: its name ends in .zst, and its first bytes "Z*M\x18" are not zstd`, false},
-		{"a", "\xff\xfet\x00", `!a begins with the byte order mark "\xff\xfe" of UTF-16, and text has to be UTF-8; convert it: iconv -f UTF-16 -t UTF-8 FILE`, false},
-		{"a", gz(t, "\xfe\xff\x00t"), `!a begins with the byte order mark "\xfe\xff" of UTF-16`, true},
-		// Frames that hold nothing, with a window of 2 GiB and with a dictionary.
-		{"a", "\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00", "!a: its zstd data needs a window of 2147483648 bytes, and at most 134217728 bytes are allowed; compress it again", true},
-		{"a", "\x28\xb5\x2f\xfd\x01\x08\x07\x01\x00\x00", "!a: it was compressed with the zstd dictionary 7, which is not read; compress it again without one", true},
-		{"a", "\x1f\x8b", "!a: cut off gzip data after 0 bytes of content: ", true},
+		{"a.GZ", "\x1f", `!a.GZ: its name ends in .gz, but its first bytes "\x1f" are not gzip; download or copy the file again, or rename it`, false},
+		{"a.zst", skipped("nothing follows"), `!a.zst: its name ends in .zst, but its first bytes "Z*M\x18" are not zstd`, false},
+		{"a", "\xff\xfet\x00", `!a begins with the UTF-16 byte order mark "\xff\xfe", but text must be UTF-8; convert it: iconv -f UTF-16 -t UTF-8 FILE`, false},
+		{"a", gz(t, "\xfe\xff\x00t"), `!a begins with the UTF-16 byte order mark "\xfe\xff"`, true},
+		// Empty frames, with a window of 2 GiB and with a dictionary.
+		{"a", "\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00", "!a: its zstd data needs a window of 2147483648 bytes, but at most 134217728 bytes are allowed; compress it again", true},
+		{"a", "\x28\xb5\x2f\xfd\x01\x08\x07\x01\x00\x00", "!a: it was compressed with the zstd dictionary 7, which is not supported; compress it again without one", true},
+		{"a", "\x1f\x8b", "!a: truncated gzip data after 0 bytes of content: ", true},
 		{"a", "\x1f\x8bdamaged data", "!a: damaged gzip data after 0 bytes of content: ", true},
-		{"a", gz(t, "text")[:15], "!a: cut off gzip data after ", true},
+		{"a", gz(t, "text")[:15], "!a: truncated gzip data after ", true},
 		{"a", gz(t, "one ") + gz(t, "two"), "one two", true},
 		{"a", "\x1f", "\x1f", false},
 		{"a", "\xfe", "\xfe", false},
@@ -79,15 +79,15 @@ func TestContent(t *testing.T) {
 		{"a.zst.txt", "text", "text", false},
 		{"a.gz", zst(t, "text"), "text", true},
 		{"a.zst", gz(t, "text"), "text", true},
-		{"a", zst(t, strings.Repeat("text", 1000))[:20], "!a: cut off zstd data after 0 bytes of content: unexpected EOF; get the file again", true},
+		{"a", zst(t, strings.Repeat("text", 1000))[:20], "!a: truncated zstd data after 0 bytes of content: unexpected EOF; download or copy the file again", true},
 	} {
-		s := sourcetest.Source(sourcetest.Folder(t, map[string]string{test.name: test.content}), pathConfig(t, test.name))
+		s := sourcetest.Source(sourcetest.Dir(t, map[string]string{test.name: test.content}), pathConfig(t, test.name))
 		pinned, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: s})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := pinned.Files[0].Compressed; got != test.compressed {
-			t.Errorf("%q: compressed %v, wanted %v", test.content, got, test.compressed)
+			t.Errorf("%q: compressed %v, want %v", test.content, got, test.compressed)
 		}
 		rows, err := sourcetest.ReadPinned(t, newWhole(), s, pinned, 0, 0, "text")
 		if want, isError := strings.CutPrefix(test.want, "!"); isError {
@@ -106,14 +106,14 @@ func TestContent(t *testing.T) {
 	}
 }
 
-// FuzzContent reads any bytes as a file: that ends with text or an error of kind InvalidInput.
+// FuzzContent reads arbitrary bytes as a file: this gives text or an error of kind InvalidInput.
 func FuzzContent(f *testing.F) {
 	for _, seed := range []string{"", "text", "\ufefftext", gz(f, "text"), zst(f, "text"), skipped("x") + zst(f, "text"), "\xff\xfe",
 		"\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00", "\x28\xb5\x2f\xfd\x01\x08\x07\x01\x00\x00"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
-		s := sourcetest.Source(sourcetest.Folder(t, map[string]string{"a": string(content)}), `{"path": "a"}`)
+		s := sourcetest.Source(sourcetest.Dir(t, map[string]string{"a": string(content)}), `{"path": "a"}`)
 		if _, err := sourcetest.Read(t, newWhole(), s, 0, 0, "text"); err != nil && protocol.KindOf(err) != protocol.InvalidInput {
 			t.Errorf("%q: error %v of kind %q", content, err, protocol.KindOf(err))
 		}

@@ -18,9 +18,9 @@ import (
 
 // entry is a file that was found.
 type entry struct {
-	// name is the shard's name, label what messages call the file.
+	// name is the shard's name; label is the file's name in messages.
 	name, label string
-	// path is where the file lies on this machine; a remote one is key in bucket.
+	// path is the location of a local file; a remote file is key in bucket.
 	path   string
 	bucket *blob.Bucket
 	key    string
@@ -54,7 +54,7 @@ func (e entry) openLocal() (*os.File, error) {
 	return f, nil
 }
 
-// digest hashes the stored bytes, or remembers their digest.
+// digest hashes the stored bytes, or uses a remembered digest.
 func (e entry) digest(ctx context.Context, known *digests.Cache) (_ protocol.File, err error) {
 	file := protocol.File{Name: e.name}
 	var head []byte
@@ -89,7 +89,7 @@ func (e entry) digest(ctx context.Context, known *digests.Cache) (_ protocol.Fil
 	return file, nil
 }
 
-// firstBytes keeps the first headBytes of what is written to it.
+// firstBytes keeps the first headBytes bytes that are written to it.
 type firstBytes struct{ head []byte }
 
 func (f *firstBytes) Write(b []byte) (int, error) {
@@ -108,7 +108,7 @@ func (e entry) unreadable(ctx context.Context, err error) error {
 	return unreadable(e.label, err)
 }
 
-// copyHashed copies r to w and returns the digest of what it copied.
+// copyHashed copies r to w and returns the digest of the copied bytes.
 func (e entry) copyHashed(ctx context.Context, w io.Writer, r io.Reader) (digest string, size int64, err error) {
 	h := sha256.New()
 	size, err = io.CopyBuffer(io.MultiWriter(h, w), contextReader{ctx, r}, make([]byte, 256<<10))
@@ -147,7 +147,7 @@ func (e entry) open(ctx context.Context, digest string) (_ *File, err error) {
 			err = errors.Join(err, file.Close())
 		}
 	}()
-	// The state before hashing: a change while hashing must not pass.
+	// This is the state before hashing: a change during hashing must be detected.
 	f := &File{Label: e.label, Name: e.name, ctx: ctx, file: file}
 	if e.bucket == nil {
 		if f.before, err = file.Stat(); err != nil {
@@ -168,7 +168,7 @@ func (e entry) open(ctx context.Context, digest string) (_ *File, err error) {
 		return nil, err
 	}
 	if got != digest {
-		return nil, sdk.Changed("%s: the plan was made with %s, and the content now has %s; plan again, or restore the file",
+		return nil, sdk.Changed("%s changed since planning: the plan has %s, the file now has %s; run `runner plan` again, or restore the file",
 			e.label, digest, got)
 	}
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
@@ -177,7 +177,7 @@ func (e entry) open(ctx context.Context, digest string) (_ *File, err error) {
 	return f, nil
 }
 
-// nameless makes a temporary file that is gone when it is closed or the process ends.
+// nameless creates a temporary file that disappears when it is closed or the process ends.
 func nameless() (*os.File, error) {
 	f, err := os.CreateTemp("", "surprisal-source-")
 	if err != nil {
@@ -189,9 +189,9 @@ func nameless() (*os.File, error) {
 	return f, nil
 }
 
-// File is an open file whose content is the pinned one. Its methods fail once the reading's context is done.
+// File is an open file with the pinned content. Its methods fail once the read's context is cancelled.
 type File struct {
-	// Name is the shard's name, Label what messages call the file.
+	// Name is the shard's name; Label is the file's name in messages.
 	Name, Label string
 
 	ctx    context.Context
@@ -202,7 +202,7 @@ type File struct {
 // Size is the number of stored bytes.
 func (f *File) Size() int64 { return f.before.Size() }
 
-// Err is the error of the reading's context.
+// Err is the error of the read's context.
 func (f *File) Err() error { return f.ctx.Err() }
 
 // ReadAt reads stored bytes.
@@ -213,14 +213,14 @@ func (f *File) ReadAt(b []byte, offset int64) (int, error) {
 	return f.file.ReadAt(b, offset)
 }
 
-// unchanged checks that nobody wrote to the file since before it was hashed.
+// unchanged checks that the file has not been written since before it was hashed.
 func (f *File) unchanged() error {
 	now, err := f.file.Stat()
 	if err != nil {
 		return unreadable(f.Label, err)
 	}
 	if now.Size() != f.before.Size() || !now.ModTime().Equal(f.before.ModTime()) {
-		return sdk.Changed("%s: the file changed while it was read; plan again when nothing writes to it", f.Label)
+		return sdk.Changed("%s: the file changed while it was read; run `runner plan` again once no other process writes to it", f.Label)
 	}
 	return nil
 }

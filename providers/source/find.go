@@ -25,7 +25,7 @@ import (
 // set is the files that a path names, in reading order.
 type set struct {
 	entries []entry
-	// bucket holds the files; nil if they lie on this machine.
+	// bucket holds the files; nil if they are local.
 	bucket *blob.Bucket
 }
 
@@ -42,7 +42,7 @@ func withFiles(ctx context.Context, dir, path string, network bool, fn func(*set
 	case scheme == "file":
 		name, err := url.PathUnescape(rest)
 		if err != nil || !strings.HasPrefix(name, "/") {
-			return sdk.Invalid(`path %q: want "file:///" and an absolute path`, path)
+			return sdk.Invalid(`path %q: expected "file:///" and an absolute path`, path)
 		}
 		s, err := findLocal(ctx, dir, name)
 		if err != nil {
@@ -63,7 +63,7 @@ func withFiles(ctx context.Context, dir, path string, network bool, fn func(*set
 		}
 		return err
 	default:
-		return sdk.Invalid("path %q: scheme %q is not known; schemes are file, gs and s3", path, scheme)
+		return sdk.Invalid("path %q: unknown scheme %q; schemes are file, gs and s3", path, scheme)
 	}
 }
 
@@ -88,7 +88,7 @@ func findLocal(ctx context.Context, dir, path string) (*set, error) {
 	case !strings.ContainsAny(path, `*?[{\`):
 		return nil, missing(path, one, "file")
 	case !doublestar.ValidatePattern(pattern):
-		return nil, sdk.Invalid(`path %q: not a glob: a "[" or "{" is not closed, or a "\" stands last; put "\" before a character to take it as it is`, path)
+		return nil, sdk.Invalid(`path %q: not a glob: a "[" or "{" is not closed, or it ends with "\"; put "\" before a character to make it literal`, path)
 	}
 
 	root := full(base)
@@ -122,10 +122,10 @@ func findLocal(ctx context.Context, dir, path string) (*set, error) {
 	return s, nil
 }
 
-// stateDir is where the runner keeps its state beside a spec.
+// stateDir is where the runner keeps its state, next to a spec.
 const stateDir = ".surprisal"
 
-// sources is a tree of files without the runner's own state: "**" must not find the journal of the run that reads it.
+// sources is a file tree without the runner's own state: "**" must not find the journal of the run that reads it.
 type sources struct{ fs.FS }
 
 func (s sources) Open(name string) (fs.File, error) {
@@ -145,13 +145,13 @@ func (s sources) ReadDir(name string) ([]fs.DirEntry, error) {
 
 func isState(name string) bool { return slices.Contains(strings.Split(name, "/"), stateDir) }
 
-// sort puts the entries in reading order. A glob with several ** can match a file twice.
+// sort puts the entries in reading order. A glob with several ** can match a file more than once.
 func (s *set) sort() {
 	slices.SortFunc(s.entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
 	s.entries = slices.CompactFunc(s.entries, func(a, b entry) bool { return a.name == b.name })
 }
 
-// missing explains that full, the file or directory that path stands for, does not exist.
+// missing explains that full, the file or directory that path refers to, does not exist.
 func missing(path, full, kind string) error {
 	if info, err := os.Lstat(full); err == nil && info.Mode()&fs.ModeSymlink != 0 {
 		target, err := os.Readlink(full)
@@ -160,23 +160,23 @@ func missing(path, full, kind string) error {
 		}
 		return sdk.Invalid("path %q: the link %s leads to %q, which does not exist", path, full, target)
 	}
-	folder, name := filepath.Dir(full), filepath.Base(full)
+	dir, name := filepath.Dir(full), filepath.Base(full)
 	for {
-		info, err := os.Stat(folder)
+		info, err := os.Stat(dir)
 		if err == nil && !info.IsDir() {
-			return sdk.Invalid("path %q: %s is a file, not a directory", path, folder)
+			return sdk.Invalid("path %q: %s is a file, not a directory", path, dir)
 		}
-		if err == nil || folder == filepath.Dir(folder) {
+		if err == nil || dir == filepath.Dir(dir) {
 			break
 		}
-		folder, name, kind = filepath.Dir(folder), filepath.Base(folder), "directory"
+		dir, name, kind = filepath.Dir(dir), filepath.Base(dir), "directory"
 	}
-	return sdk.Invalid("path %q: no %s %q under %s%s", path, kind, name, folder, advise(nearby(folder, name), "check the path"))
+	return sdk.Invalid("path %q: no %s %q under %s%s", path, kind, name, dir, advise(nearby(dir, name), "check the path"))
 }
 
-// nearby names what folder holds that is most like name, for the end of a sentence.
-func nearby(folder, name string) string {
-	list, err := os.ReadDir(folder)
+// nearby lists the entries of dir that are most similar to name, for the end of a sentence.
+func nearby(dir, name string) string {
+	list, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Sprintf(" (%v)", err)
 	}
@@ -187,7 +187,7 @@ func nearby(folder, name string) string {
 	for i, e := range list {
 		names[i] = e.Name()
 	}
-	return ", which holds " + Candidates(name, names)
+	return ", which contains " + Candidates(name, names)
 }
 
 func unreadable(file string, err error) error {
@@ -200,7 +200,7 @@ func unreadable(file string, err error) error {
 // resolve hashes the files, several at a time.
 func (s *set) resolve(ctx context.Context, where Location, known *digests.Cache) ([]protocol.File, error) {
 	if where.SHA256 != "" && len(s.entries) != 1 {
-		return nil, sdk.Invalid("path %q matches %d files, and sha256 pins one; leave sha256 out: the plan holds the digest of "+
+		return nil, sdk.Invalid("path %q matches %d files, but sha256 pins one; omit sha256: the plan holds the digest of "+
 			"every local file, and the lock file that of every remote one", where.Path, len(s.entries))
 	}
 	files := make([]protocol.File, len(s.entries))
@@ -216,7 +216,7 @@ func (s *set) resolve(ctx context.Context, where Location, known *digests.Cache)
 		return nil, err
 	}
 	if where.SHA256 != "" && files[0].Digest != "sha256:"+where.SHA256 {
-		return nil, sdk.Invalid("%s: its sha256 is %s, and the spec wants %s; get the file again, or correct the spec",
+		return nil, sdk.Invalid("%s: its sha256 is %s, but the spec expects %s; download or copy the file again, or correct the spec",
 			s.entries[0].label, strings.TrimPrefix(files[0].Digest, "sha256:"), where.SHA256)
 	}
 	return files, nil
@@ -234,5 +234,5 @@ func (s *set) compare(path string, pinned []protocol.File) error {
 	if slices.Equal(now, then) {
 		return nil
 	}
-	return sdk.Changed("path %q: the plan was made with the files %s, and now they are %s; plan again", path, list(then), list(now))
+	return sdk.Changed("path %q: the files changed since planning from %s to %s; run `runner plan` again", path, list(then), list(now))
 }

@@ -61,7 +61,7 @@ func pathConfig(t testing.TB, path string) string {
 }
 
 func TestPathsThatMatch(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{
+	dir := sourcetest.Dir(t, map[string]string{
 		"a.txt": "", "b-1.txt": "", "b-2.txt": "", "star*.txt": "", "starry.txt": "", "[x]/q?.txt": "", "[x]/qq.txt": "",
 		"sub/a.txt": "", "sub/deep/.hidden.txt": "", "sub/deep/c.txt": "", "sub/Z.txt": "", "sub/z.md": "",
 		".surprisal/runs/1/log.txt": "", "sub/.surprisal/c.txt": "", "sub/deep/not.surprisal.txt": "",
@@ -82,18 +82,18 @@ func TestPathsThatMatch(t *testing.T) {
 		{"b-*.txt", []string{"b-1.txt", "b-2.txt"}},
 		{"b-[2-9].txt", []string{"b-2.txt"}},
 		{"{b-2,a,b-2,b-?}.txt", []string{"a.txt", "b-1.txt", "b-2.txt"}},
-		{"star*.txt", []string{"star*.txt"}}, // it exists as it stands
+		{"star*.txt", []string{"star*.txt"}}, // it exists literally
 		{`star\*.txt`, []string{"star*.txt"}},
 		{`\[x\]/q?.*`, []string{"q?.txt", "qq.txt"}},
 		{"sub/*.txt", []string{"Z.txt", "a.txt", "link.txt"}},
 		{"sub/**/*.txt", []string{"Z.txt", "a.txt", "deep/.hidden.txt", "deep/c.txt", "deep/not.surprisal.txt", "link.txt"}},
-		{"sub/**/**/c.txt", []string{"deep/c.txt"}}, // likewise what is found in two ways
+		{"sub/**/**/c.txt", []string{"deep/c.txt"}}, // also if it is found in two ways
 		{"linked/**/c.txt", []string{"deep/c.txt"}},
 		{"s*/deep/c.txt", []string{"sub/deep/c.txt"}},
 		{"sub/deep/**", []string{".hidden.txt", "c.txt", "not.surprisal.txt"}},
 		{"**/**/c.txt", []string{"sub/deep/c.txt"}}, // a file that matches twice is read once
 		{"{**/c.txt,sub/deep/c*}", []string{"sub/deep/c.txt"}},
-		{".surprisal/runs/*/log.txt", []string{"1/log.txt"}}, // whoever names the state means it
+		{".surprisal/runs/*/log.txt", []string{"1/log.txt"}}, // the state can be named explicitly
 		{"{.,sub}/{.surprisal,deep}/c.txt", []string{"sub/deep/c.txt"}},
 	}
 	for _, test := range tests {
@@ -113,7 +113,7 @@ func TestPathsThatMatch(t *testing.T) {
 }
 
 func TestPathsThatDoNot(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"train.txt": "", "valid.txt": "", "data/a.txt": ""})
+	dir := sourcetest.Dir(t, map[string]string{"train.txt": "", "valid.txt": "", "data/a.txt": ""})
 	if err := os.Mkdir(filepath.Join(dir, "empty"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -129,13 +129,13 @@ func TestPathsThatDoNot(t *testing.T) {
 		path, want string
 		kind       protocol.ErrorKind
 	}{
-		{"trian.txt", `no file "trian.txt" under ` + dir + `, which holds "train.txt", `, protocol.InvalidInput},
-		{"dta/deeper/a.txt", `no directory "dta" under ` + dir + `, which holds "data", `, protocol.InvalidInput},
-		{"dta/*.txt", `no directory "dta" under ` + dir + `, which holds "data", `, protocol.InvalidInput},
+		{"trian.txt", `no file "trian.txt" under ` + dir + `, which contains "train.txt", `, protocol.InvalidInput},
+		{"dta/deeper/a.txt", `no directory "dta" under ` + dir + `, which contains "data", `, protocol.InvalidInput},
+		{"dta/*.txt", `no directory "dta" under ` + dir + `, which contains "data", `, protocol.InvalidInput},
 		{"train.txt/a", dir + "/train.txt is a file, not a directory", protocol.InvalidInput},
 		{"train.txt/*", dir + "/train.txt: not a directory", protocol.InvalidInput},
 		{"empty/a.txt", `no file "a.txt" under ` + dir + `/empty, which is empty`, protocol.InvalidInput},
-		{"data/*.tx", `no file under ` + dir + `/data matches, which holds "a.txt"; check the glob`, protocol.InvalidInput},
+		{"data/*.tx", `no file under ` + dir + `/data matches, which contains "a.txt"; check the glob`, protocol.InvalidInput},
 		{"data", `path "data" is a directory; name the files in it, as in "data/**"`, protocol.InvalidInput},
 		{"data/[a", "not a glob", protocol.InvalidInput},
 		{"Train.txt", `; did you mean "train.txt"?`, protocol.InvalidInput},
@@ -145,8 +145,8 @@ func TestPathsThatDoNot(t *testing.T) {
 		{"dangl*", "dangling: no such file or directory", protocol.InvalidInput},
 		{"self", "self: too many levels of symbolic links", protocol.InvalidInput},
 		{"pipe", "pipe: it is not a regular file (p", protocol.InvalidInput},
-		{"hdfs://a/b", `scheme "hdfs" is not known; schemes are file, gs and s3`, protocol.InvalidInput},
-		{"file://host/a", `want "file:///" and an absolute path`, protocol.InvalidInput},
+		{"hdfs://a/b", `unknown scheme "hdfs"; schemes are file, gs and s3`, protocol.InvalidInput},
+		{"file://host/a", `expected "file:///" and an absolute path`, protocol.InvalidInput},
 		{"s3://bucket/a.txt", "is remote; run `runner pin`", protocol.NeedsNetwork},
 		{"gs://bucket/**/*.jsonl", "is remote; run `runner pin`", protocol.NeedsNetwork},
 	}
@@ -165,7 +165,7 @@ func TestPathsThatDoNot(t *testing.T) {
 	}
 }
 
-// A spec may be a stranger's: package bucket says what its URLs must not.
+// A spec may be untrusted: package bucket rejects options in its URLs.
 func TestOptionsOfSpecs(t *testing.T) {
 	for path, want := range map[string]string{
 		"s3://bucket/a?profile=work":                        `s3://bucket: the option "profile" is not allowed in a spec`,
@@ -189,7 +189,7 @@ func TestUnreadable(t *testing.T) {
 func TestSHA256(t *testing.T) {
 	const hello = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824" // of "hello", by sha256sum
 	const help = "106a5842fc5fce6f663176285ed1516dbb1e3d15c05abab12fdca46d60b539b7"
-	dir := sourcetest.Folder(t, map[string]string{"a.txt": "hello", "b.txt": "help"})
+	dir := sourcetest.Dir(t, map[string]string{"a.txt": "hello", "b.txt": "help"})
 	resolve := func(path, sha256 string) (protocol.Resolution, error) {
 		config, err := json.Marshal(map[string]string{"path": path, "sha256": sha256})
 		if err != nil {
@@ -208,9 +208,9 @@ func TestSHA256(t *testing.T) {
 	}
 	for _, test := range []struct{ path, sha256, want string }{
 		{"b.txt", hello, "b.txt: its sha256 is " + help},
-		{"b.txt", hello, "and the spec wants " + hello + "; get the file again, or correct the spec"},
-		{"?.txt", hello, `path "?.txt" matches 2 files, and sha256 pins one`},
-		{"a.txt", "2CF2", `sha256 "2CF2": want the 64 lower-case hexadecimal digits`},
+		{"b.txt", hello, "but the spec expects " + hello + "; download or copy the file again, or correct the spec"},
+		{"?.txt", hello, `path "?.txt" matches 2 files, but sha256 pins one`},
+		{"a.txt", "2CF2", `sha256 "2CF2": expected the 64 lower-case hexadecimal digits`},
 	} {
 		_, err := resolve(test.path, test.sha256)
 		if err == nil || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput {
@@ -225,16 +225,16 @@ func TestReadNoticesChanges(t *testing.T) {
 		change func(dir string) error
 		want   string
 	}{
-		{"content", func(dir string) error { return os.WriteFile(dir+"/b.txt", []byte("B"), 0o644) }, "b.txt: the plan was made with sha256:"},
+		{"content", func(dir string) error { return os.WriteFile(dir+"/b.txt", []byte("B"), 0o644) }, "b.txt changed since planning: the plan has sha256:"},
 		{"a file more", func(dir string) error { return os.WriteFile(dir+"/c.txt", nil, 0o644) },
-			`made with the files "a.txt", "b.txt", and now they are "a.txt", "b.txt", "c.txt"; plan again`},
+			`the files changed since planning from "a.txt", "b.txt" to "a.txt", "b.txt", "c.txt"; run `},
 		{"a file less", func(dir string) error { return os.Remove(dir + "/a.txt") },
-			`made with the files "a.txt", "b.txt", and now they are "b.txt"`},
-		{"another name", func(dir string) error { return os.Rename(dir+"/a.txt", dir+"/A.txt") }, `now they are "A.txt", "b.txt"`},
+			`the files changed since planning from "a.txt", "b.txt" to "b.txt"`},
+		{"another name", func(dir string) error { return os.Rename(dir+"/a.txt", dir+"/A.txt") }, `to "A.txt", "b.txt"; run `},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			dir := sourcetest.Folder(t, map[string]string{"a.txt": "a", "b.txt": "b"})
+			dir := sourcetest.Dir(t, map[string]string{"a.txt": "a", "b.txt": "b"})
 			s := sourcetest.Source(dir, `{"path": "*.txt"}`)
 			pinned, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: s})
 			if err != nil {
@@ -251,9 +251,9 @@ func TestReadNoticesChanges(t *testing.T) {
 	}
 }
 
-// What lies behind the wanted rows is neither read nor checked.
+// Content after the requested rows is neither read nor checked.
 func TestReadStopsAtTo(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.txt": "a", "b.txt": "b"})
+	dir := sourcetest.Dir(t, map[string]string{"a.txt": "a", "b.txt": "b"})
 	s := sourcetest.Source(dir, `{"path": "*.txt"}`)
 	pinned, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: s})
 	if err != nil {
@@ -270,7 +270,7 @@ func TestReadStopsAtTo(t *testing.T) {
 func TestReadNoticesAWriteInBetween(t *testing.T) {
 	for name, content := range map[string]string{"longer": "longer", "as long": "b"} {
 		t.Run(name, func(t *testing.T) {
-			dir := sourcetest.Folder(t, map[string]string{"a.txt": "a"})
+			dir := sourcetest.Dir(t, map[string]string{"a.txt": "a"})
 			path := filepath.Join(dir, "a.txt")
 			s := sourcetest.Source(dir, `{"path": "a.txt"}`)
 			pinned, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: s})
@@ -290,7 +290,7 @@ func TestReadNoticesAWriteInBetween(t *testing.T) {
 
 // TestHashingStops would read a file of 1 TiB, all holes, to its end if hashing did not look at its context.
 func TestHashingStops(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.txt": ""})
+	dir := sourcetest.Dir(t, map[string]string{"a.txt": ""})
 	if err := os.Truncate(filepath.Join(dir, "a.txt"), 1<<40); err != nil {
 		t.Skip(err)
 	}
@@ -325,9 +325,9 @@ func openFiles(t *testing.T) int {
 	return len(list)
 }
 
-// However a reading ends, its files are closed.
+// Files are closed however a read ends.
 func TestFilesAreClosed(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.txt": "a", "b.txt": "b", "bad.txt.gz": "\x1f\x8bdamaged", "utf16.txt": "\xff\xfea\x00"})
+	dir := sourcetest.Dir(t, map[string]string{"a.txt": "a", "b.txt": "b", "bad.txt.gz": "\x1f\x8bdamaged", "utf16.txt": "\xff\xfea\x00"})
 	before := openFiles(t)
 	for range 50 {
 		s := sourcetest.Source(dir, `{"path": "?.txt"}`)
@@ -361,10 +361,10 @@ func TestFilesAreClosed(t *testing.T) {
 	}
 }
 
-// Digests are remembered where the runner says, and written where it allows that.
+// Digests are remembered in the runner's cache directory, and written only if allowed.
 func TestRememberedDigests(t *testing.T) {
 	t.Parallel()
-	dir, state := sourcetest.Folder(t, map[string]string{"a.txt": "a"}), t.TempDir()
+	dir, state := sourcetest.Dir(t, map[string]string{"a.txt": "a"}), t.TempDir()
 	time.Sleep(2100 * time.Millisecond) // a file has to settle
 	resolve := func(readOnly bool) string {
 		r, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{
@@ -376,7 +376,7 @@ func TestRememberedDigests(t *testing.T) {
 	}
 	want := protocol.Digest([]byte("a"))
 	if got := resolve(true); got != want {
-		t.Errorf("digest %s, wanted %s", got, want)
+		t.Errorf("digest %s, want %s", got, want)
 	}
 	if list, err := os.ReadDir(state); err != nil || len(list) > 0 {
 		t.Errorf("a directory for reading holds %v, %v", list, err)
@@ -393,7 +393,7 @@ func TestRememberedDigests(t *testing.T) {
 	if got := resolve(true); got != "remembered" {
 		t.Errorf("the file was read again: %s", got)
 	}
-	// One provider keeps the directories that it is given apart.
+	// One provider keeps the caches of directories separate.
 	p := newWhole()
 	states := []string{t.TempDir(), "", t.TempDir()}
 	for _, cache := range states {
@@ -408,12 +408,11 @@ func TestRememberedDigests(t *testing.T) {
 	}
 }
 
-// Remembering digests only saves time: where they cannot be saved, for example on a full disk, files are resolved all the
-// same.
+// Remembering digests only saves time. If they cannot be saved, for example on a full disk, files are resolved anyway.
 func TestUnsavedDigests(t *testing.T) {
 	t.Parallel()
-	dir, state := sourcetest.Folder(t, map[string]string{"a.txt": "a"}), t.TempDir()
-	// No file can take the place of a directory.
+	dir, state := sourcetest.Dir(t, map[string]string{"a.txt": "a"}), t.TempDir()
+	// A file cannot replace a directory.
 	if err := os.Mkdir(filepath.Join(state, "digests.json"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -430,7 +429,7 @@ type pair struct{ whole }
 func (pair) Reader([]string) (Reader, error) {
 	value := make([]byte, 40<<20)
 	return func(_ *File, rows *Rows) error {
-		// As much as is allowed, and a byte more.
+		// The maximum, and one byte more.
 		return errors.Join(rows.Emit([][]byte{value, value[:24<<20]}), rows.Emit([][]byte{value, value[:24<<20+1]}), rows.Emit([][]byte{value, value}))
 	}, nil
 }
@@ -457,7 +456,8 @@ func newCustom(read Reader) sdk.Provider {
 	})
 }
 
-// An error of a reader is the answer, unless the file changed under it; an error of who takes the rows always is.
+// An error of a reader is returned unchanged, unless the file changed during the read; an error of emit is always
+// returned unchanged.
 func TestErrorsOfReaders(t *testing.T) {
 	errRead, errTaken := errors.New("cannot read on"), errors.New("taken enough")
 	for _, test := range []struct {
@@ -475,7 +475,7 @@ func TestErrorsOfReaders(t *testing.T) {
 		{"none", false, false, nil, nil, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			dir := sourcetest.Folder(t, map[string]string{"a.txt": "a", "b.txt": "b"})
+			dir := sourcetest.Dir(t, map[string]string{"a.txt": "a", "b.txt": "b"})
 			var names []string
 			p := newCustom(func(f *File, rows *Rows) error {
 				names = append(names, f.Name)
@@ -500,18 +500,18 @@ func TestErrorsOfReaders(t *testing.T) {
 				return nil
 			})
 			if test.want != nil && !errors.Is(err, test.want) || protocol.KindOf(err) != test.kind || (err == nil) != (test.want == nil && test.kind == "") {
-				t.Errorf("found %v of kind %q; wanted %v of kind %q", err, protocol.KindOf(err), test.want, test.kind)
+				t.Errorf("found %v of kind %q; want %v of kind %q", err, protocol.KindOf(err), test.want, test.kind)
 			}
 			if want := map[bool]int{true: 2, false: 1}[err == nil]; len(names) != want {
-				t.Errorf("%q were read, wanted %d", names, want)
+				t.Errorf("%q were read, want %d", names, want)
 			}
 		})
 	}
 }
 
-// What a reader is told of the rows that are wanted, and how they are numbered whatever it passes over.
+// The requested rows that a reader is told of, and the numbers of rows whatever it skips.
 func TestRowsOfReaders(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.txt": "a", "b.txt": "b"})
+	dir := sourcetest.Dir(t, map[string]string{"a.txt": "a", "b.txt": "b"})
 	s := sourcetest.Source(dir, `{"path": "*.txt"}`)
 	for _, test := range []struct {
 		from, to int64
@@ -551,8 +551,8 @@ func TestRowsOfReaders(t *testing.T) {
 	}
 }
 
-// A provider names the variables that its format and remote services need, keeps parameters as they are written, and says
-// that all files of a compressed format are.
+// A provider names the variables that its format and remote services need, keeps parameters as written, and reports all
+// files of a compressed format as compressed.
 func TestFormats(t *testing.T) {
 	p := newCustom(nil)
 	d, err := p.Describe(t.Context())
@@ -564,7 +564,7 @@ func TestFormats(t *testing.T) {
 			t.Errorf("%s is not asked for", name)
 		}
 	}
-	dir := sourcetest.Folder(t, map[string]string{"a.txt": "a"})
+	dir := sourcetest.Dir(t, map[string]string{"a.txt": "a"})
 	for _, path := range []string{"a.txt", "*.txt"} {
 		got, err := p.Resolve(t.Context(), protocol.ResolveRequest{Source: sourcetest.Source(dir, pathConfig(t, path))})
 		want := protocol.Resolution{Parameters: json.RawMessage(`{"a":"<&>"}`), Local: true,
@@ -579,8 +579,8 @@ func TestFormats(t *testing.T) {
 		`[]`:                           "configuration []: ",
 		`{"path": 3}`:                  `configuration {"path": 3}: `,
 		`{"path": "a.txt", "more": 1}`: `unknown field "more"`,
-		`{"path": "a.txt", "sha256": "` + strings.Repeat("0", 63) + `"}`: "want the 64 lower-case",
-		`{"path": "a.txt", "sha256": "` + strings.Repeat("0", 65) + `"}`: "want the 64 lower-case",
+		`{"path": "a.txt", "sha256": "` + strings.Repeat("0", 63) + `"}`: "expected the 64 lower-case",
+		`{"path": "a.txt", "sha256": "` + strings.Repeat("0", 65) + `"}`: "expected the 64 lower-case",
 	} {
 		for name, ask := range map[string]func() error{
 			"resolve": func() error {
@@ -592,13 +592,13 @@ func TestFormats(t *testing.T) {
 			},
 		} {
 			if err := ask(); err == nil || !strings.Contains(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
-				t.Errorf("%s %s: error %v of kind %q, wanted %q", name, config, err, protocol.KindOf(err), want)
+				t.Errorf("%s %s: error %v of kind %q, want %q", name, config, err, protocol.KindOf(err), want)
 			}
 		}
 	}
 }
 
-// What a remote service's error means.
+// Errors of a remote service.
 func TestRemoteErrors(t *testing.T) {
 	b := memblob.OpenBucket(nil)
 	_, missing := b.ReadAll(t.Context(), "gone")
@@ -629,7 +629,7 @@ func TestRowOfManyLongFields(t *testing.T) {
 		err := Decode(raw, &c)
 		return c, err
 	}})
-	rows, err := sourcetest.Read(t, p, sourcetest.Source(sourcetest.Folder(t, map[string]string{"a": ""}), `{"path": "a"}`), 0, 0, "x", "y")
+	rows, err := sourcetest.Read(t, p, sourcetest.Source(sourcetest.Dir(t, map[string]string{"a": ""}), `{"path": "a"}`), 0, 0, "x", "y")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -646,7 +646,7 @@ func TestRowOfManyLongFields(t *testing.T) {
 }
 
 func TestRangesThatAreNone(t *testing.T) {
-	s := sourcetest.Source(sourcetest.Folder(t, map[string]string{"a.txt": "a"}), `{"path": "a.txt"}`)
+	s := sourcetest.Source(sourcetest.Dir(t, map[string]string{"a.txt": "a"}), `{"path": "a.txt"}`)
 	for _, r := range [][2]int64{{-1, 0}, {0, -1}, {3, 2}} {
 		if _, err := sourcetest.Read(t, newWhole(), s, r[0], r[1], "text"); protocol.KindOf(err) != protocol.InvalidInput {
 			t.Errorf("rows %v: error %v", r, err)
@@ -655,7 +655,7 @@ func TestRangesThatAreNone(t *testing.T) {
 }
 
 func TestCancelledContext(t *testing.T) {
-	s := sourcetest.Source(sourcetest.Folder(t, map[string]string{"a.txt": "a", "b.txt": "b"}), `{"path": "*.txt"}`)
+	s := sourcetest.Source(sourcetest.Dir(t, map[string]string{"a.txt": "a", "b.txt": "b"}), `{"path": "*.txt"}`)
 	pinned, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: s})
 	if err != nil {
 		t.Fatal(err)

@@ -15,12 +15,12 @@ type Line struct {
 	End []byte
 	// Number counts lines from 1.
 	Number int64
-	// Long is true if the line has too many bytes.
+	// Long is true if the line has more bytes than allowed.
 	Long bool
 }
 
-// Lines cuts a file into lines. A line ends with "\n", and a "\r" just before belongs to its end; any other "\r" is text.
-// A file that ends with "\n" has no empty line after it.
+// Lines splits a file into lines. A line ends with "\n", and an immediately preceding "\r" belongs to its end; any
+// other "\r" is text. A file that ends with "\n" has no empty line after it.
 type Lines struct {
 	r    *bufio.Reader
 	max  int
@@ -28,7 +28,7 @@ type Lines struct {
 	line Line
 }
 
-// NewLines returns the lines of r. Those of more than max bytes are Long, and not kept.
+// NewLines returns the lines of r. Those of more than max bytes are Long, and their text is not kept.
 func NewLines(r io.Reader, max int) *Lines {
 	return &Lines{r: bufio.NewReaderSize(r, 1<<20), max: max}
 }
@@ -49,7 +49,7 @@ func (l *Lines) Next() (Line, error) {
 		}
 		all = l.buf
 	}
-	if err != nil && (err != io.EOF || len(all) == 0) { //nolint:errorlint // A wrapped EOF is no end of the data.
+	if err != nil && (err != io.EOF || len(all) == 0) { //nolint:errorlint // A wrapped EOF is not the end of the data.
 		return Line{}, err
 	}
 	l.line.Number++

@@ -9,19 +9,19 @@ import (
 	"surprisal.dev/plugins/sdk"
 )
 
-// listed is how many names a message shows, and nameBytes how much of one.
+// listed is how many names a message lists; nameBytes is how much of each.
 const (
 	listed    = 8
 	nameBytes = 60
 )
 
-// Candidates lists names for a message, the ones most like the missing name first, and asks whether the first was meant
-// where it is very much like it.
+// Candidates lists names for a message, most similar to the missing name first. If the first is very similar, it asks
+// whether that name was meant.
 func Candidates(missing string, names []string) string {
 	sorted := slices.Clone(names)
 	slices.Sort(sorted)
 	sorted = slices.Compact(sorted)
-	if len(sorted) > 1000 || len(sorted) == 0 { // a longer list takes too long to measure
+	if len(sorted) > 1000 || len(sorted) == 0 { // comparing a longer list takes too long
 		return list(sorted)
 	}
 	slices.SortStableFunc(sorted, func(a, b string) int {
@@ -34,7 +34,7 @@ func Candidates(missing string, names []string) string {
 	return text
 }
 
-// advise adds what to do to a list of candidates that does not ask already.
+// advise adds todo to a list of candidates that does not already ask a question.
 func advise(candidates, todo string) string {
 	if strings.HasSuffix(candidates, "?") {
 		return candidates
@@ -95,7 +95,7 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// SplitField cuts a dotted path into names. A backslash takes the next character as it is: "meta\.title" is one name.
+// SplitField splits a dotted path into names. A backslash makes the next character literal: "meta\.title" is one name.
 func SplitField(field string) ([]string, error) {
 	var parts []string
 	var part strings.Builder
@@ -103,7 +103,7 @@ func SplitField(field string) ([]string, error) {
 		switch {
 		case i == len(field) || field[i] == '.':
 			if part.Len() == 0 {
-				return nil, sdk.Invalid(`field %q has an empty name; want names joined by dots, as in "meta.title"`, field)
+				return nil, sdk.Invalid(`field %q has an empty name; expected names joined by dots, as in "meta.title"`, field)
 			}
 			parts = append(parts, part.String())
 			part.Reset()

@@ -42,7 +42,7 @@ func TestCandidates(t *testing.T) {
 	} {
 		given := slices.Clone(test.names)
 		if got := Candidates(test.missing, test.names); got != test.want {
-			t.Errorf("%q among %.100q: found %s, wanted %s", test.missing, test.names, got, test.want)
+			t.Errorf("%q among %.100q: got %s, want %s", test.missing, test.names, got, test.want)
 		}
 		if !slices.Equal(given, test.names) {
 			t.Errorf("the names are now %.100q", test.names)
@@ -66,7 +66,7 @@ func TestDistance(t *testing.T) {
 		{"abc", "acb", 2}, {"abcd", "abxcd", 1}, {long + "a", long + "b", 0}, {long[1:] + "a", long[1:] + "b", 1},
 	} {
 		if got := distance(test.a, test.b); got != test.want {
-			t.Errorf("%q and %q: %d, wanted %d", test.a, test.b, got, test.want)
+			t.Errorf("%q and %q: %d, want %d", test.a, test.b, got, test.want)
 		}
 	}
 }
@@ -82,14 +82,14 @@ func TestSplitField(t *testing.T) {
 				t.Errorf("%q: found %q, %v", field, got, err)
 			}
 		} else if err != nil || !slices.Equal(got, want) {
-			t.Errorf("%q: found %q, %v; wanted %q", field, got, err, want)
+			t.Errorf("%q: got %q, %v; want %q", field, got, err, want)
 		}
 	}
 }
 
-// Lines are cut the same, whether they fit into one read or not, and lines that are too long are counted.
+// Lines are split the same way, whether they fit into one read or not, and lines that are too long are counted.
 func TestLines(t *testing.T) {
-	const read = 1 << 20 // what the reader holds at once
+	const read = 1 << 20 // the size of the reader's buffer
 	line := func(n int) string { return strings.Repeat("x", n) }
 	for _, test := range []struct {
 		name, text string
@@ -138,7 +138,7 @@ func TestLines(t *testing.T) {
 	if half, err := lines.Next(); !errors.Is(err, errBroken) || half.Text != nil {
 		t.Errorf("found %q, %v", half.Text, err)
 	}
-	// An end within the data is damage, even where it looks like the end.
+	// A premature end within the data is damage, even if it looks like the end.
 	lines = NewLines(broken{fmt.Errorf("cut: %w", io.EOF)}, 9)
 	if _, err := lines.Next(); err == nil || err.Error() != "cut: EOF" {
 		t.Errorf("found %v", err)

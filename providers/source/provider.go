@@ -17,34 +17,34 @@ import (
 	"surprisal.dev/plugins/sdk"
 )
 
-// MaxRow is the most bytes that a value, or the line that holds it, may have. Longer rows are problems.
+// MaxRow is the maximum size in bytes of a value, or of the line that contains it. Longer rows are problems.
 const MaxRow = 64 << 20
 
-// Format is what sets one provider of files apart.
+// Format is the part that is specific to one file provider.
 type Format struct {
 	// Description needs no Environment: New adds what remote files need.
 	Description protocol.ProviderDescription
 	// Parse decodes and checks a configuration.
 	Parse func(config json.RawMessage) (Config, error)
-	// Compressed says that files of this format hold their text compressed, whatever their first bytes are.
+	// Compressed is true if files of this format hold their text compressed, whatever their first bytes are.
 	Compressed bool
 }
 
 // Config is a provider's decoded configuration.
 type Config interface {
-	// Where says where the files are.
+	// Where returns the location of the files.
 	Where() Location
-	// Parameters is the rest of the configuration with defaults filled: what else decides the rows.
+	// Parameters is the rest of the configuration, with defaults filled: everything else that determines the rows.
 	Parameters() any
 	// Reader prepares to read fields. Its error is of kind InvalidInput if no file can have them.
 	Reader(fields []string) (Reader, error)
 }
 
-// Reader passes the rows of a file to rows, in order, from the row that rows.Behind tells. It returns the errors of rows
-// as they are.
+// Reader passes the rows of a file to rows, in order, from the row that rows.Behind gives. It returns the errors of
+// rows unchanged.
 type Reader func(f *File, rows *Rows) error
 
-// Location is the part of a configuration that says where files are; a Config embeds it.
+// Location is the part of a configuration that locates the files; a Config embeds it.
 type Location struct {
 	Path string `json:"path"`
 	// SHA256 is the hexadecimal digest that the one file at Path must have, or "".
@@ -56,9 +56,9 @@ func (l Location) Where() Location { return l }
 
 // LocationSchema is the CUE source of a Location's fields.
 const LocationSchema = `
-	// A file, a glob such as "data/**/*.txt", or a URL (s3://, gs://, file://). Relative paths start at the spec's folder.
+	// A file, a glob such as "data/**/*.txt", or a URL (s3://, gs://, file://). Relative paths start at the spec's directory.
 	path!: string & !=""
-	// The sha256 of the file in hexadecimal, as sha256sum prints it, where path is one file.
+	// The sha256 of the file in hexadecimal, as sha256sum prints it, if path is one file.
 	sha256?: =~"^[0-9a-f]{64}$"
 `
 
@@ -76,7 +76,7 @@ func Decode(config json.RawMessage, into interface{ Where() Location }) error {
 		return sdk.Invalid(`configuration %.200s: path is empty; name a file, a glob or a URL`, config)
 	}
 	if l.SHA256 != "" && !digestPattern.MatchString(l.SHA256) {
-		return sdk.Invalid("sha256 %q: want the 64 lower-case hexadecimal digits that sha256sum prints", l.SHA256)
+		return sdk.Invalid("sha256 %q: expected the 64 lower-case hexadecimal digits that sha256sum prints", l.SHA256)
 	}
 	return nil
 }
@@ -90,7 +90,7 @@ func New(f Format) sdk.Provider {
 type provider struct {
 	format Format
 	mu     sync.Mutex
-	// known are the digests of local files, by the directory that keeps them.
+	// known holds the digests of local files, by the directory in which they are stored.
 	known map[string]*digests.Cache
 }
 
@@ -120,13 +120,13 @@ func (p *provider) Resolve(ctx context.Context, r protocol.ResolveRequest) (_ pr
 	})
 	if err == nil && !r.CacheReadOnly {
 		if err := known.Save(ctx); err != nil {
-			hclog.FromContext(ctx).Warn("the digests of files are not saved, so that the next plan reads the files again", "error", err)
+			hclog.FromContext(ctx).Warn("the digests of files could not be saved; the next plan reads the files again", "error", err)
 		}
 	}
 	return resolution, err
 }
 
-// digests returns what is remembered in a directory, or in this process alone if dir is empty.
+// digests returns the remembered digests of a directory, or those of this process if dir is empty.
 func (p *provider) digests(dir string) *digests.Cache {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -136,7 +136,8 @@ func (p *provider) digests(dir string) *digests.Cache {
 	return p.known[dir]
 }
 
-// visible writes out what must not reach a terminal as it is: messages name files, columns and values of strangers.
+// visible escapes characters that must not reach a terminal: messages contain names of files and columns, and values,
+// from untrusted sources.
 func visible(err *error) {
 	e, ok := errors.AsType[*protocol.Error](*err)
 	if !ok {
@@ -164,7 +165,7 @@ func (p *provider) Read(ctx context.Context, r protocol.ReadRequest, emit func(p
 		return err
 	}
 	if r.From < 0 || r.To < 0 || r.To > 0 && r.To < r.From {
-		return sdk.Invalid("rows [%d, %d) are not a range; want 0 <= from <= to, or to 0 for the end", r.From, r.To)
+		return sdk.Invalid("invalid row range [%d, %d): expected 0 <= from <= to, or to = 0 for the end", r.From, r.To)
 	}
 	read, err := config.Reader(r.Fields)
 	if err != nil {
@@ -205,22 +206,22 @@ func readFile(ctx context.Context, e entry, digest string, read Reader, rows *Ro
 	return err
 }
 
-// errDone ends a reading at the row To.
-var errDone = errors.New("all wanted rows are read")
+// errDone ends a read at the row To.
+var errDone = errors.New("all requested rows are read")
 
-// Rows numbers the rows of a reading and passes on the wanted ones.
+// Rows numbers the rows of a read and passes on the requested ones.
 type Rows struct {
 	ctx      context.Context
 	emit     func(protocol.Row) error
 	from, to int64
 	row      protocol.Row
-	// refused is true once emit returned an error.
+	// refused is true after emit has returned an error.
 	refused bool
 }
 
 func (r *Rows) full() bool { return r.to > 0 && r.row.Ordinal >= r.to }
 
-// Behind is how many of the next rows are not wanted; a Reader may pass them to Skip unread.
+// Behind is how many of the next rows are not requested; a Reader may pass them to Skip unread.
 func (r *Rows) Behind() int64 { return max(0, r.from-r.row.Ordinal) }
 
 // Skip counts n rows, at most Behind.
@@ -230,8 +231,8 @@ func (r *Rows) Skip(n int64) error {
 	return r.ctx.Err()
 }
 
-// Emit counts a row and passes it on if it is wanted. The values are free again when it returns. More than MaxRow bytes
-// are a problem.
+// Emit counts a row and passes it on if it is requested. The values may be reused when it returns. More than MaxRow
+// bytes are a problem.
 func (r *Rows) Emit(values [][]byte) error {
 	size := 0
 	for _, v := range values {
@@ -243,7 +244,7 @@ func (r *Rows) Emit(values [][]byte) error {
 	return r.pass(values, "")
 }
 
-// Problem counts a row that cannot be used and says why.
+// Problem counts a row that cannot be used and records the reason.
 func (r *Rows) Problem(format string, args ...any) error {
 	return r.pass(nil, protocol.Visible(fmt.Sprintf(format, args...)))
 }

@@ -15,7 +15,7 @@ import (
 	"surprisal.dev/plugins/sdk"
 )
 
-// remoteEnvironment is what the clients of the remote services read: credentials, addresses and proxies.
+// remoteEnvironment lists the variables that the clients of remote services read: credentials, addresses and proxies.
 var remoteEnvironment = []string{
 	"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE",
 	"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_CA_BUNDLE",
@@ -26,14 +26,14 @@ var remoteEnvironment = []string{
 	bucket.Endpoints, "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR",
 }
 
-// findRemote finds the objects that address, SCHEME://BUCKET/KEY?OPTIONS, names. The key is taken as it stands, without
+// findRemote finds the objects that address, SCHEME://BUCKET/KEY?OPTIONS, names. The key is used literally, without
 // percent escapes.
 func findRemote(ctx context.Context, address string) (*set, error) {
 	rest, options, _ := strings.Cut(address, "?")
 	scheme, rest, _ := strings.Cut(rest, "://")
 	name, key, _ := strings.Cut(rest, "/")
 	if name == "" || key == "" || strings.HasSuffix(key, "/") {
-		return nil, sdk.Invalid("path %q: want %s://BUCKET/KEY, where KEY is an object or a glob", address, scheme)
+		return nil, sdk.Invalid("path %q: expected %s://BUCKET/KEY, where KEY is an object or a glob", address, scheme)
 	}
 	bucket, err := bucket.Open(ctx, scheme, name, options, bucket.FromSpec)
 	if err != nil {
@@ -46,7 +46,7 @@ func findRemote(ctx context.Context, address string) (*set, error) {
 	return s, nil
 }
 
-// list adds the objects that key names; prefix is what messages put before a key.
+// list adds the objects that key names; messages show prefix before a key.
 func (s *set) list(ctx context.Context, prefix, key string) error {
 	exists, err := s.bucket.Exists(ctx, key)
 	if err != nil {
@@ -59,7 +59,7 @@ func (s *set) list(ctx context.Context, prefix, key string) error {
 	base, pattern := doublestar.SplitPattern(key)
 	isGlob := strings.ContainsAny(key, `*[{\`)
 	if isGlob && !doublestar.ValidatePattern(pattern) {
-		return sdk.Invalid(`path %q: not a glob: a "[" or "{" is not closed, or a "\" stands last`, prefix+key)
+		return sdk.Invalid(`path %q: not a glob: a "[" or "{" is not closed, or it ends with "\"`, prefix+key)
 	}
 	root := ""
 	if base != "." {
@@ -77,7 +77,7 @@ func (s *set) list(ctx context.Context, prefix, key string) error {
 		}
 		name := strings.TrimPrefix(o.Key, root)
 		switch {
-		case name == "" || strings.HasSuffix(name, "/"): // a marker of a directory
+		case name == "" || strings.HasSuffix(name, "/"): // a directory marker
 		case isGlob && doublestar.MatchUnvalidated(pattern, name):
 			s.entries = append(s.entries, entry{name: name, label: prefix + o.Key, bucket: s.bucket, key: o.Key})
 		case len(others) < 1000:
@@ -92,7 +92,7 @@ func (s *set) list(ctx context.Context, prefix, key string) error {
 	return nil
 }
 
-// remoteError says what a service's error means for the user.
+// remoteError explains a service's error to the user.
 func remoteError(label string, err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err

@@ -17,7 +17,7 @@ import (
 	"surprisal.dev/providers/source/sourcetest"
 )
 
-// objects is a small part of an S3 service, over one bucket: it tells, lists and sends objects.
+// objects is a small part of an S3 service, over one bucket: it describes, lists and sends objects.
 type objects struct {
 	mu      sync.Mutex
 	content map[string]string
@@ -54,7 +54,7 @@ func (o *objects) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, `</ListBucketResult>`)
 }
 
-// serveObjects returns what a path of the service ends with.
+// serveObjects returns the service and the end of a path in it.
 func serveObjects(t *testing.T, content map[string]string) (*objects, string) {
 	t.Helper()
 	for name, value := range map[string]string{
@@ -69,7 +69,7 @@ func serveObjects(t *testing.T, content map[string]string) (*objects, string) {
 	return o, "?region=eu-west-1&use_path_style=true&anonymous=true&endpoint=" + server.URL
 }
 
-// openOnDisk counts the open files of this process that are no connections.
+// openOnDisk counts the open files of this process that are not connections.
 func openOnDisk(t *testing.T) (count int) {
 	t.Helper()
 	list, err := os.ReadDir("/proc/self/fd")
@@ -84,7 +84,7 @@ func openOnDisk(t *testing.T) (count int) {
 	return count
 }
 
-// Objects are found, pinned and read as files are, over the network, and leave nothing on this machine.
+// Objects are found, pinned and read like files, over the network, and leave nothing on this machine.
 func TestRemoteSource(t *testing.T) {
 	service, options := serveObjects(t, map[string]string{"in/b.txt": "bee", "in/a/c.txt": "sea", "in/x.md": "", "in/z.txt.gz": gz(t, "zed")})
 	temporary := t.TempDir()
@@ -129,7 +129,7 @@ func TestRemoteSource(t *testing.T) {
 	service.content["in/b.txt"] = "wasp"
 	service.mu.Unlock()
 	rows, err = sourcetest.ReadPinned(t, newWhole(), s, pinned, 0, 0, "text")
-	if protocol.KindOf(err) != protocol.Changed || len(rows) != 1 || !strings.Contains(err.Error(), "s3://bucket/in/b.txt: the plan was made with ") {
+	if protocol.KindOf(err) != protocol.Changed || len(rows) != 1 || !strings.Contains(err.Error(), "s3://bucket/in/b.txt changed since planning: the plan has ") {
 		t.Errorf("a changed object: %d rows, %v", len(rows), err)
 	}
 	service.mu.Lock()
@@ -145,7 +145,7 @@ func TestRemoteSource(t *testing.T) {
 	}
 }
 
-// One object is named by its key, and an object that is not there by what there is.
+// One object is named by its key; the error for a missing object lists existing ones.
 func TestRemoteObject(t *testing.T) {
 	_, options := serveObjects(t, map[string]string{"in/b.txt": "bee", "in/c[1].txt": "sea", "deep/er/d.txt": "dee"})
 	for path, want := range map[string]string{
@@ -159,10 +159,10 @@ func TestRemoteObject(t *testing.T) {
 		got, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: sourcetest.Source("", pathConfig(t, path+options)), Network: true})
 		if text, isError := strings.CutPrefix(want, "!"); isError {
 			if err == nil || err.Error() != text || protocol.KindOf(err) != protocol.InvalidInput {
-				t.Errorf("%s: error %v, wanted %q", path, err, text)
+				t.Errorf("%s: error %v, want %q", path, err, text)
 			}
 		} else if err != nil || len(got.Files) != 1 || got.Files[0].Name != want || got.Local {
-			t.Errorf("%s: resolved %+v, %v; wanted %q", path, got, err, want)
+			t.Errorf("%s: resolved %+v, %v; want %q", path, got, err, want)
 		}
 	}
 }

@@ -17,12 +17,12 @@ import (
 	"surprisal.dev/providers/source/sourcetest"
 )
 
-// serve runs a real S3 server over a folder, each of whose folders is a bucket, and returns the options of its URLs.
+// serve runs a real S3 server over a directory, whose subdirectories are buckets, and returns the options of its URLs.
 func serve(t *testing.T, root string) (options string) {
 	t.Helper()
 	binary := os.Getenv("SURPRISAL_S3_SERVER")
 	if binary == "" {
-		t.Fatal("SURPRISAL_S3_SERVER is not set; testdata/s3/install.sh FOLDER installs a server and prints its path")
+		t.Fatal("SURPRISAL_S3_SERVER is not set; testdata/s3/install.sh DIR installs a server and prints its path")
 	}
 	for name, value := range map[string]string{
 		"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "not a secret", "AWS_EC2_METADATA_DISABLED": "true",
@@ -65,7 +65,7 @@ func serve(t *testing.T, root string) (options string) {
 }
 
 func TestS3(t *testing.T) {
-	root := sourcetest.Folder(t, map[string]string{"bucket/in/b.txt": "bee", "bucket/in/a/c.txt": "sea", "bucket/x.md": ""})
+	root := sourcetest.Dir(t, map[string]string{"bucket/in/b.txt": "bee", "bucket/in/a/c.txt": "sea", "bucket/x.md": ""})
 	options := serve(t, root)
 	source := func(path string) protocol.Source { return sourcetest.Source("", pathConfig(t, path+options)) }
 

@@ -9,9 +9,9 @@ import (
 	"surprisal.dev/providers/source/sourcetest"
 )
 
-// TestGolden reads files with all that a row can end at.
+// TestGolden reads files with every kind of row end.
 func TestGolden(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{
+	dir := sourcetest.Dir(t, map[string]string{
 		"a.txt": "\ufeffone\nline: two\r\n\r\n  \t\nthree\rfour: \xff\n\n\n",
 		"b.txt": "no line end: é",
 		"c.txt": "",

@@ -13,9 +13,9 @@ import (
 )
 
 const schema = `#Config: {` + source.LocationSchema + `
-	// What a row is: a whole file, a run of lines between blank lines, or a line.
+	// The unit of a row: a whole file, a run of lines between blank lines, or a line.
 	split: *"file" | "paragraphs" | "lines"
-	// Cuts a row into the fields input, which keeps the separator at its end, and target.
+	// Splits a row into the fields input, which keeps the separator at its end, and target.
 	separator?: string & !=""
 }
 `
@@ -23,7 +23,7 @@ const schema = `#Config: {` + source.LocationSchema + `
 // New returns the provider.
 func New() sdk.Provider { return newProvider(source.MaxRow) }
 
-// newProvider returns a provider whose rows have at most the given bytes.
+// newProvider returns a provider whose rows have at most most bytes.
 func newProvider(most int) sdk.Provider {
 	return source.New(source.Format{
 		Description: protocol.ProviderDescription{Name: "text", Version: "2", Schema: schema},
@@ -51,7 +51,7 @@ func parse(raw json.RawMessage, most int) (source.Config, error) {
 	case "file", "paragraphs", "lines":
 		return c, nil
 	}
-	return nil, sdk.Invalid(`split %q: want "file", "paragraphs" or "lines"`, c.Split)
+	return nil, sdk.Invalid(`split %q: expected "file", "paragraphs" or "lines"`, c.Split)
 }
 
 func (c config) Parameters() any { return c.parameters }
@@ -65,7 +65,7 @@ func (c config) Reader(fields []string) (source.Reader, error) {
 	for _, field := range fields {
 		index := slices.Index(known, field)
 		if index < 0 {
-			return nil, sdk.Invalid("no field %q; the fields of text are %s (input and target where a separator is set)",
+			return nil, sdk.Invalid("no field %q; the fields of text are %s (input and target if a separator is set)",
 				field, source.Candidates(field, known))
 		}
 		cut.fields = append(cut.fields, index)
@@ -80,20 +80,20 @@ func (c config) Reader(fields []string) (source.Reader, error) {
 	}
 }
 
-// cutter makes rows of pieces of text.
+// cutter makes rows from pieces of text.
 type cutter struct {
 	separator []byte // nil for raw text
-	// most is how many bytes a row may have.
+	// most is the maximum size of a row in bytes.
 	most int
-	// fields says what each value is: 0 for text or input, 1 for target.
+	// fields gives the content of each value: 0 for text or input, 1 for target.
 	fields []int
 	values [][]byte
 }
 
-// longer ends the problem of a row of too many bytes.
+// longer ends the problem of a row that is too long.
 const longer = "has more than %d bytes, the most that a row may have"
 
-// emit makes a row of a piece; where says where it stands, for problems.
+// emit makes a row of a piece; where is its position, for problems.
 func (c cutter) emit(rows *source.Rows, piece []byte, where string, args ...any) error {
 	parts := [2][]byte{piece, nil}
 	if len(c.separator) > 0 && len(piece) > 0 {
@@ -184,7 +184,7 @@ func (c cutter) paragraphs(f *source.File, rows *source.Rows) error {
 	}
 }
 
-// paragraphs cuts lines into paragraphs.
+// paragraphs groups lines into paragraphs.
 type paragraphs struct {
 	lines *source.Lines
 	max   int

@@ -30,7 +30,7 @@ func TestRows(t *testing.T) {
 		want    []string
 	}{
 		{"a file is a row, to the byte", `"split": "file"`, "one\r\n\xff\n\n", []string{`0 a.txt:0 "one\r\n\xff\n\n"`}},
-		{"a byte order mark at the start is passed over, once", `"split": "file"`, "\ufeff\ufeffone\ufeff", []string{`0 a.txt:0 "\ufeffone\ufeff"`}},
+		{"a byte order mark at the start is skipped, once", `"split": "file"`, "\ufeff\ufeffone\ufeff", []string{`0 a.txt:0 "\ufeffone\ufeff"`}},
 		{"nothing but a byte order mark", `"split": "file"`, "\ufeff", []string{`0 a.txt:0 ""`}},
 		{"half a byte order mark", `"split": "file"`, "\xef\xbb", []string{`0 a.txt:0 "\xef\xbb"`}},
 		{"a byte order mark before lines", `"split": "lines"`, "\ufeffone\n\ufefftwo", []string{`0 a.txt:0 "one"`, `1 a.txt:1 "\ufefftwo"`}},
@@ -53,7 +53,7 @@ func TestRows(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			dir := sourcetest.Folder(t, map[string]string{"a.txt": test.content})
+			dir := sourcetest.Dir(t, map[string]string{"a.txt": test.content})
 			rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.txt", `+test.config+`}`), 0, 0, "text")
 			if err != nil {
 				t.Fatal(err)
@@ -66,7 +66,7 @@ func TestRows(t *testing.T) {
 }
 
 func TestSeparatorCutsAtItsFirstPlace(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"qa.txt": "two\t2\ta\n\nthree\n\t\nfour\t"})
+	dir := sourcetest.Dir(t, map[string]string{"qa.txt": "two\t2\ta\n\nthree\n\t\nfour\t"})
 	rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "qa.txt", "split": "lines", "separator": "\t"}`), 0, 0,
 		"target", "input")
 	if err != nil {
@@ -84,9 +84,9 @@ func TestSeparatorCutsAtItsFirstPlace(t *testing.T) {
 	}
 }
 
-// What decides the rows is part of a source's identity, with its defaults and in the way it is written.
+// Everything that determines the rows is part of a source's identity, with its defaults and in its written form.
 func TestParameters(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.txt": "one"})
+	dir := sourcetest.Dir(t, map[string]string{"a.txt": "one"})
 	for config, want := range map[string]string{
 		``:                               `{"split":"file"}`,
 		`, "split": "lines"`:             `{"split":"lines"}`,
@@ -96,7 +96,7 @@ func TestParameters(t *testing.T) {
 	} {
 		got, err := New().Resolve(t.Context(), protocol.ResolveRequest{Source: sourcetest.Source(dir, `{"path": "a.txt"`+config+`}`)})
 		if err != nil || string(got.Parameters) != want {
-			t.Errorf("%s: parameters %s, %v; wanted %s", config, got.Parameters, err, want)
+			t.Errorf("%s: parameters %s, %v; want %s", config, got.Parameters, err, want)
 		}
 	}
 }
@@ -104,9 +104,9 @@ func TestParameters(t *testing.T) {
 // sumOfOne is what sha256sum prints of "one".
 const sumOfOne = "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed"
 
-// Rows are cut in two whatever they are, and what cannot be cut says where it stands.
+// Rows of any kind are split in two, and the error for a row that cannot be split contains its position.
 func TestSeparators(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.txt": "\n\none => 1\nmore\n\ntwo =>\n\nthree\n\n => 4", "empty.txt": "", "none.txt": "a=b"})
+	dir := sourcetest.Dir(t, map[string]string{"a.txt": "\n\none => 1\nmore\n\ntwo =>\n\nthree\n\n => 4", "empty.txt": "", "none.txt": "a=b"})
 	for _, test := range []struct {
 		split, path string
 		fields      []string
@@ -146,7 +146,7 @@ func TestGlobOrderAndCompression(t *testing.T) {
 	if err := errors.Join(err, w.Close()); err != nil {
 		t.Fatal(err)
 	}
-	dir := sourcetest.Folder(t, map[string]string{
+	dir := sourcetest.Dir(t, map[string]string{
 		"in/b.txt": "b", "in/a.txt": "a", "in/a/z.txt": "z", "in/c.txt.gz": gz.String(), "in/skip.md": "no", "out.txt": "no",
 	})
 	rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "in/**/*.{txt,txt.gz}", "split": "file"}`), 0, 0, "text")
@@ -172,7 +172,7 @@ func TestLongRowsAreProblems(t *testing.T) {
 	const most = 3 << 20 // more than one read of the lines
 	long := strings.Repeat("x", most+1)
 	halves := long[:most/2] + "\r\n" + long[:most/2-2]
-	dir := sourcetest.Folder(t, map[string]string{
+	dir := sourcetest.Dir(t, map[string]string{
 		"a.txt": "one\n\n" + long + "\n\ntwo\n\n" + long[1:] + "\r\n", "halves.txt": halves, "longer.txt": halves + "x",
 	})
 	for _, test := range []struct {
@@ -206,7 +206,7 @@ func TestLongRowsAreProblems(t *testing.T) {
 	}
 }
 
-// A small file that decompresses to one long row costs no more memory than the longest row that is allowed.
+// A small file that decompresses to one long row needs no more memory than the longest allowed row.
 func TestBombs(t *testing.T) {
 	const most, long = 1 << 20, 128 << 20
 	var zip bytes.Buffer
@@ -228,7 +228,7 @@ func TestBombs(t *testing.T) {
 	if err := errors.Join(w.Close(), z.Close()); err != nil {
 		t.Fatal(err)
 	}
-	dir := sourcetest.Folder(t, map[string]string{"a.gz": zip.String(), "a.zst": zst.String()})
+	dir := sourcetest.Dir(t, map[string]string{"a.gz": zip.String(), "a.zst": zst.String()})
 	for _, path := range []string{"a.gz", "a.zst"} {
 		for _, split := range []string{"file", "lines", "paragraphs"} {
 			var before, after runtime.MemStats
@@ -246,9 +246,9 @@ func TestBombs(t *testing.T) {
 }
 
 func TestBadConfigurations(t *testing.T) {
-	dir := sourcetest.Folder(t, map[string]string{"a.txt": "one"})
+	dir := sourcetest.Dir(t, map[string]string{"a.txt": "one"})
 	tests := []struct{ config, field, want string }{
-		{`{"path": "a.txt", "split": "words"}`, "text", `split "words": want "file", "paragraphs" or "lines"`},
+		{`{"path": "a.txt", "split": "words"}`, "text", `split "words": expected "file", "paragraphs" or "lines"`},
 		{`{"path": "a.txt", "splt": "lines"}`, "text", `unknown field "splt"`},
 		{`{"split": "lines"}`, "text", "path is empty"},
 		{`{"path": "a.txt"}`, "txet", `no field "txet"; the fields of text are "text"`},
@@ -319,7 +319,7 @@ func TestParagraphsAgreeWithARegexp(t *testing.T) {
 	})
 }
 
-// FuzzText puts the pieces back together: between them lies nothing but line ends and blank lines.
+// FuzzText puts the pieces back together: only line ends and blank lines are between them.
 func FuzzText(f *testing.F) {
 	for _, seed := range []string{"", "a", "\n", "a\n\nb\r\n\r\n c\n", "\xff\x00\n\t\n\ufeffx", "a\rb\r\n \r\n"} {
 		f.Add([]byte(seed))
@@ -335,7 +335,7 @@ func FuzzText(f *testing.F) {
 		if bytes.HasPrefix(content, []byte{0xff, 0xfe}) || bytes.HasPrefix(content, []byte{0xfe, 0xff}) {
 			return // refused as UTF-16
 		}
-		dir := sourcetest.Folder(t, map[string]string{"a": string(content)})
+		dir := sourcetest.Dir(t, map[string]string{"a": string(content)})
 		content = bytes.TrimPrefix(content, []byte("\ufeff"))
 		for _, split := range []string{"file", "lines", "paragraphs"} {
 			config, err := json.Marshal(map[string]string{"path": "a", "split": split})
@@ -358,7 +358,7 @@ func FuzzText(f *testing.F) {
 					t.Fatalf("%s: row %q is not next in %q", split, r.Values[0], rest)
 				}
 				if gap := rest[:at]; (at > 0 || i > 0) && !gaps[split].Match(gap) {
-					t.Fatalf("%s: %q lies before row %q of %q", split, gap, r.Values[0], content)
+					t.Fatalf("%s: %q is before row %q of %q", split, gap, r.Values[0], content)
 				}
 				rest = rest[at+len(r.Values[0]):]
 			}

@@ -133,7 +133,7 @@ func (p prompt) Do(ctx context.Context, job plan.Job, advance func(action.Progre
 
 func newHost(ctx context.Context, b Builtins, dirs []string, log hclog.Logger) (*host.Host, error) {
 	o := host.Options{
-		Providers: slices.Sorted(maps.Keys(b.Providers)), Backends: slices.Sorted(maps.Keys(b.Backends)), Folders: dirs, Log: log,
+		Providers: slices.Sorted(maps.Keys(b.Providers)), Backends: slices.Sorted(maps.Keys(b.Backends)), SearchDirs: dirs, Log: log,
 		ProviderDescriptions: map[string]protocol.ProviderDescription{}, BackendDescriptions: map[string]protocol.BackendDescription{},
 	}
 	var err error

@@ -1,4 +1,4 @@
-"""Writes scored documents as pyarrow does, in several ways, and prints the rows as JSON.
+"""Writes scored documents with pyarrow, in several ways, and prints the rows as JSON.
 
 Usage: foreign.py DIR
 

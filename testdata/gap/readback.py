@@ -1,8 +1,8 @@
-"""Reads every column of a table with pyarrow and with DuckDB and prints what both found, as JSON.
+"""Reads every column of a table with pyarrow and with DuckDB and prints the result as JSON.
 
 Usage: readback.py TABLE.parquet
 
-The output has the columns' types by both readers and the rows as columns of values; doubles are hexadecimal, so that
+The output has the columns' types by both readers and the rows as columns of values. Doubles are hexadecimal, so that
 they can be compared bit by bit. The two readers' values must be equal.
 """
 

@@ -2,9 +2,9 @@
 
 Usage: reference.py A B OUT
 
-A and B are directories with one directory a dataset, each with exported.parquet and, if it has one, ledger.parquet.
-Writes to OUT, as JSON, the lists of summary.json that Marin's report has too. Bytes that a ledger calls unscored are
-taken out of both sides first.
+A and B are directories with one directory per dataset, each with exported.parquet and, if it has one, ledger.parquet.
+Writes to OUT, as JSON, the lists of summary.json that Marin's report has too. Bytes that a ledger marks as unscored are
+removed from both sides first.
 """
 
 import json
@@ -245,5 +245,5 @@ def compare(side_a, side_b):
 
 
 if __name__ == "__main__":
-    _, folder_a, folder_b, out = sys.argv
-    pathlib.Path(out).write_text(json.dumps(compare(read(folder_a), read(folder_b))))
+    _, directory_a, directory_b, out = sys.argv
+    pathlib.Path(out).write_text(json.dumps(compare(read(directory_a), read(directory_b))))

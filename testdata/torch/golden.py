@@ -1,16 +1,16 @@
-"""Makes the tiny models of golden/, one folder each, and what transformers says of them.
+"""Makes the tiny models of golden/, one directory each, with the losses that transformers computes.
 
-Usage: golden.py FOLDER [NAME ...]           writes the models (all of them, or these) into FOLDER
-       golden.py --check FOLDER [NAME ...]   makes them again elsewhere and compares
+Usage: golden.py DIR [NAME ...]           writes the models (all of them, or these) into DIR
+       golden.py --check DIR [NAME ...]   makes them again elsewhere and compares
 
-A folder has config.json, weights in safetensors, and golden.json: sequences of token ids, and for each the float32 losses
-in nats of all ids but the first, by the Hugging Face model in float32 with its plain attention, reduced in float64.
-Weights are random but rounded to bfloat16 and stored so. They come from numpy's PCG64, seeded with the model's and the
-tensor's name, so that every machine makes the same bytes; norms and biases are random too, and matrices are scaled so
-that attention and predictions are far from uniform. --check wants equal bytes for configs and weights, and losses within
-2e-5 nats, because float32 sums depend on the machine.
+A directory has config.json, weights in safetensors, and golden.json. golden.json holds sequences of token ids and, for
+each, the losses in nats of all ids but the first. They are computed by the Hugging Face model in float32 with its eager
+attention, and reduced in float64. Weights are random, but rounded to bfloat16 and stored in it. They come from numpy's
+PCG64, seeded with the names of the model and the tensor, so that every machine makes the same bytes. Norms and biases
+are random too, and matrices are scaled so that attention and predictions are far from uniform. --check requires equal
+bytes for configurations and weights. Losses may differ by 2e-5 nats, because float32 sums depend on the machine.
 
-Models differ in what a loader may get wrong: see MODELS.
+The models differ in points that a loader may get wrong: see MODELS.
 """
 
 import argparse
@@ -59,9 +59,9 @@ del QWEN2["head_dim"]
 # Each model: its class, its config, and how its files differ from those that save_pretrained writes.
 MODELS = {
     "llama": ("Llama", {**LLAMA, "tie_word_embeddings": True}, {}),
-    # Biases everywhere; heads wider together than the residual stream; another context.
+    # Biases everywhere; heads that together are wider than the residual stream; another context.
     "llama-bias": ("Llama", {**LLAMA, "head_dim": 24, "attention_bias": True, "mlp_bias": True}, {}),
-    # The config says it in the words of transformers 4 too: config.v4.json.
+    # The configuration exists in the fields of transformers 4 too: config.v4.json.
     "llama-llama3": ("Llama", {**LLAMA, "hidden_size": 64, "rope_parameters": LLAMA3_ROPE}, {
         "v4": dict(rope_theta=10000.0, torch_dtype="bfloat16", rope_scaling={k: v for k, v in LLAMA3_ROPE.items() if k != "rope_theta"}),
         "without": ["rope_parameters", "dtype", "head_dim"],
@@ -72,7 +72,7 @@ MODELS = {
     }),
     # No known model of this family has one, but its config allows it. (transformers reads attn_logit_softcapping and ignores it.)
     "gemma3-softcap": ("Gemma3", {**GEMMA3, "final_logit_softcapping": 3.0}, {}),
-    # A model of text inside one that sees images; its files have what sees them too.
+    # The text decoder of a multimodal model; its files have the image encoder too.
     "gemma3-images": ("Gemma3ForConditionalGeneration", {"text_config": GEMMA3, "vision_config": dict(
         hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, image_size=28, patch_size=14,
     ), "mm_tokens_per_image": 4}, {}),
@@ -81,7 +81,7 @@ MODELS = {
     # Layers from the second on have a window.
     "qwen2-window": ("Qwen2", {**QWEN2, "use_sliding_window": True, "sliding_window": 8, "max_window_layers": 1}, {}),
     "qwen3": ("Qwen3", {**LLAMA, "head_dim": 24, "rms_norm_eps": 1e-6, "tie_word_embeddings": True}, {}),
-    # Old files keep masks among the weights, and no "transformer." before their names.
+    # Old files store masks among the weights, and names without "transformer.".
     "gpt2": ("GPT2", GPT2, {"masks": "transformer.h.{}.attn.bias", "prefix": "transformer."}),
     "gpt2-untied": ("GPT2", {**GPT2, "tie_word_embeddings": False, "n_inner": 80, "scale_attn_by_inverse_layer_idx": True}, {}),
     "gpt_neox": ("GPTNeoX", GPT_NEOX, {"masks": "gpt_neox.layers.{}.attention.bias"}),
@@ -100,11 +100,11 @@ def random(model, name, shape):
 
 
 def fill(name, model):
-    """Sets all parameters to values a bfloat16 holds."""
+    """Sets all parameters to values that bfloat16 represents."""
     for parameter_name, parameter in model.named_parameters():
         noise = random(name, parameter_name, tuple(parameter.shape))
         if parameter.ndim == 1:
-            value = parameter.data.double() + 0.25 * noise  # around the 0 or 1 that the class starts from
+            value = parameter.data.double() + 0.25 * noise  # around 0 or 1, the initial value of the class
         elif any(part in parameter_name for part in ("embed", "wte", "wpe", "lm_head")):
             value = 0.4 * noise
         else:
@@ -128,18 +128,18 @@ def losses(model, ids):
     return [round(-x, 9) for x in picked.flatten().tolist()]
 
 
-def load(folder):
+def load(directory):
     model, info = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True, output_loading_info=True
+        directory, dtype=torch.float32, attn_implementation="eager", local_files_only=True, output_loading_info=True
     )
     problems = {k: v for k, v in info.items() if v and k != "unexpected_keys"}
-    assert not problems, f"{folder}: {problems}"
+    assert not problems, f"{directory}: {problems}"
     return model.eval()
 
 
-def rewrite(folder, model, files):
-    """Adds to the weights what older files have."""
-    path = folder / "model.safetensors"
+def rewrite(directory, model, files):
+    """Adds to the weights the additional tensors of older files."""
+    path = directory / "model.safetensors"
     tensors = safetensors.torch.load_file(path)
     masks = torch.tril(torch.ones(1, 1, 8, 8, dtype=torch.uint8))
     for layer in range(model.config.num_hidden_layers):
@@ -149,20 +149,20 @@ def rewrite(folder, model, files):
     safetensors.torch.save_file(tensors, path, {"format": "pt"})
 
 
-def write_config(folder, files):
-    path = folder / "config.json"
+def write_config(directory, files):
+    path = directory / "config.json"
     config = json.loads(path.read_text())
-    del config["transformers_version"]  # which release wrote it is in golden.json
+    del config["transformers_version"]  # golden.json records the release that wrote it
     save(path, config)
     if "v4" in files:
-        save(folder / "config.v4.json", {k: v for k, v in config.items() if k not in files["without"]} | files["v4"])
+        save(directory / "config.v4.json", {k: v for k, v in config.items() if k not in files["without"]} | files["v4"])
 
 
 def save(path, value):
     path.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
-def make(name, folder):
+def make(name, directory):
     class_name, parameters, files = MODELS[name]
     family = class_name.removesuffix("ForConditionalGeneration")
     config_class = getattr(transformers, family + ("TextConfig" if class_name == "Gemma3" else "Config"))
@@ -170,43 +170,43 @@ def make(name, folder):
     model = model_class(config_class(**parameters)).to(torch.bfloat16)
     fill(name, model)
     model.tie_weights()
-    shutil.rmtree(folder, ignore_errors=True)
-    model.save_pretrained(folder, max_shard_size=files.get("shards", "1GB"))
-    (folder / "generation_config.json").unlink(missing_ok=True)
+    shutil.rmtree(directory, ignore_errors=True)
+    model.save_pretrained(directory, max_shard_size=files.get("shards", "1GB"))
+    (directory / "generation_config.json").unlink(missing_ok=True)
     if "masks" in files:
-        rewrite(folder, model, files)
-    write_config(folder, files)
+        rewrite(directory, model, files)
+    write_config(directory, files)
 
-    # The losses are those of the files as a user would load them.
-    model = load(folder)
+    # The losses are those of the files when loaded as a user would.
+    model = load(directory)
     found = [dict(ids=ids, losses=losses(model, ids)) for ids in sequences(name, model.config.get_text_config().vocab_size)]
     if "v4" in files:
         with tempfile.TemporaryDirectory() as old:
-            shutil.copytree(folder, old, dirs_exist_ok=True)
-            shutil.copy(folder / "config.v4.json", pathlib.Path(old) / "config.json")
+            shutil.copytree(directory, old, dirs_exist_ok=True)
+            shutil.copy(directory / "config.v4.json", pathlib.Path(old) / "config.json")
             model = load(old)
             assert [losses(model, s["ids"]) for s in found] == [s["losses"] for s in found], f"{name}: config.v4.json is another model"
-    write_golden(folder / "golden.json", found)
+    write_golden(directory / "golden.json", found)
     mean = np.mean(found[3]["losses"])
     print(f"{name:16} {sum(p.numel() for p in model.parameters()):7} parameters, mean loss {mean:.3f} nats", file=sys.stderr)
 
 
 def write_golden(path, found):
-    """One line a list, so that a change can be read."""
+    """One line per list, so that diffs are readable."""
     lines = ",\n".join(f'    {{"ids": {json.dumps(s["ids"])},\n     "losses": {json.dumps(s["losses"])}}}' for s in found)
     versions = json.dumps({"transformers": transformers.__version__, "torch": torch.__version__.split("+")[0]})
     path.write_text(f'{{\n  "made_with": {versions},\n  "sequences": [\n{lines}\n  ]\n}}\n')
 
 
-def check(folder, names):
+def check(directory, names):
     with tempfile.TemporaryDirectory() as fresh:
         fresh = pathlib.Path(fresh)
         for name in names:
             make(name, fresh / name)
-            files = sorted(p.name for p in (folder / name).iterdir())
+            files = sorted(p.name for p in (directory / name).iterdir())
             assert files == sorted(p.name for p in (fresh / name).iterdir()), f"{name}: other files"
             for file in files:
-                old, new = folder / name / file, fresh / name / file
+                old, new = directory / name / file, fresh / name / file
                 if file != "golden.json":
                     assert old.read_bytes() == new.read_bytes(), f"{old}: other bytes"
                     continue
@@ -220,7 +220,7 @@ def check(folder, names):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true")
-    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("directory", type=pathlib.Path)
     parser.add_argument("names", nargs="*", help="of " + ", ".join(MODELS))
     arguments = parser.parse_args()
     names = arguments.names or list(MODELS)
@@ -231,10 +231,10 @@ def main():
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     if arguments.check:
-        check(arguments.folder, names)
+        check(arguments.directory, names)
         return
     for name in names:
-        make(name, arguments.folder / name)
+        make(name, arguments.directory / name)
 
 
 if __name__ == "__main__":

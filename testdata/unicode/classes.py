@@ -1,6 +1,6 @@
 """Prints the class of every code point as a digit, by the regex package: 1 letter, 2 mark, 3 number, 4 white space, 0 other.
 
-A second line has 1 for every code point that readers do not see, 0 for the others.
+A second line has 1 for every code point that readers cannot see, and 0 for the others.
 """
 
 import sys

@@ -14,12 +14,12 @@ import (
 
 func main() { sdk.ServeProvider(provider{}) }
 
-// maxBytes bounds a file, for it is read at once.
+// maxBytes bounds the size of a file, which is read at once.
 const maxBytes = 64 << 20
 
 type provider struct{}
 
-// config is what stands in a spec after source: fortune.
+// config is the provider's configuration in a spec, after source: fortune.
 type config struct {
 	Path string `json:"path"`
 }
@@ -29,7 +29,7 @@ func (provider) Describe(context.Context) (protocol.ProviderDescription, error) 
 		Name:    "fortune",
 		Version: "1",
 		Schema: `#Config: {
-	// A file of sayings with a line of a single % between them. Relative paths start at the spec's directory.
+	// A file of sayings separated by lines that contain a single %. Relative paths start at the spec's directory.
 	path!: string & !=""
 }`,
 	}, nil
@@ -40,20 +40,20 @@ func (provider) Resolve(_ context.Context, r protocol.ResolveRequest) (protocol.
 	if err != nil {
 		return protocol.Resolution{}, err
 	}
-	// The path is no parameter: the same sayings in another directory are the same source.
+	// The path is not part of the cache key: the same sayings in another directory are the same source.
 	return protocol.Resolution{Parameters: json.RawMessage("{}"), Files: []protocol.File{describe(file, content)}, Local: true}, nil
 }
 
 func (provider) Read(ctx context.Context, r protocol.ReadRequest, emit func(protocol.Row) error) error {
 	if !slices.Equal(r.Fields, []string{"text"}) {
-		return sdk.Invalid("a fortune has the one field text, not %q", r.Fields)
+		return sdk.Invalid("fields %q: the only field is text", r.Fields)
 	}
 	content, file, err := load(r.Source)
 	if err != nil {
 		return err
 	}
 	if now := describe(file, content); !slices.Equal(r.Pinned.Files, []protocol.File{now}) {
-		return sdk.Changed("%s: the plan was made with %v, and now it is %v; plan again", file, r.Pinned.Files, now)
+		return sdk.Changed("%s changed since planning from %v to %v; plan again", file, r.Pinned.Files, now)
 	}
 	for ordinal, saying := range sayings(content) {
 		row := int64(ordinal)
@@ -89,7 +89,7 @@ func load(s protocol.Source) (content []byte, file string, err error) {
 		return nil, "", sdk.Invalid("path %q: %v; check the path", c.Path, err)
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxBytes {
-		return nil, "", sdk.Invalid("path %q: %s is no regular file of at most %d bytes", c.Path, file, maxBytes)
+		return nil, "", sdk.Invalid("path %q: %s must be a regular file of at most %d bytes", c.Path, file, maxBytes)
 	}
 	if content, err = os.ReadFile(file); err != nil {
 		return nil, "", sdk.Invalid("path %q: %v", c.Path, err)
@@ -101,7 +101,7 @@ func describe(file string, content []byte) protocol.File {
 	return protocol.File{Name: filepath.Base(file), Digest: protocol.Digest(content), Bytes: int64(len(content))}
 }
 
-// sayings cuts a fortune file.
+// sayings splits a fortune file.
 func sayings(content []byte) [][]byte {
 	var list [][]byte
 	start := 0 // of the current saying

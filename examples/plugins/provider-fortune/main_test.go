@@ -97,7 +97,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestBinary starts the plugin as a person might by mistake: it says what it is for and stops.
+// TestBinary starts the plugin directly, as a user might by mistake: it prints an explanation and exits.
 func TestBinary(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "runner-provider-fortune")
 	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {

@@ -22,8 +22,8 @@ const root = 0
 // Counts holds how often each n-gram occurs in the sequences added so far. Its memory grows with the number of distinct
 // n-grams: about 40 bytes each, and as much again while they are written.
 //
-// An occurrence is counted at the longest n-gram that ends there: of the model's order, or shorter and starting with
-// the beginning of the sequence. All other counts follow from these, see Read.
+// An occurrence is counted at the longest n-gram that ends there: an n-gram of the model's order, or a shorter one that
+// starts with the beginning of the sequence. All other counts follow from these; see Read.
 type Counts struct {
 	order   int
 	nodes   []countNode
@@ -34,17 +34,17 @@ type Counts struct {
 	full    bool
 }
 
-// maxNodes fill the largest table that a slot's hash can tell the places of.
+// maxNodes is the capacity of the largest table whose slots a hash can address.
 const maxNodes = 3 << 30
 
-// countNode is an n-gram: its parent's n-gram and one symbol more. Parents and suffixes come before it in Counts.nodes.
+// countNode is an n-gram: its parent's n-gram plus one symbol. Parents and suffixes precede it in Counts.nodes.
 type countNode struct {
 	parent, symbol, suffix uint32
 	count                  uint64
 }
 
-// slot is the place of a node, or empty if id is 0, as the root has no parent to be found from. Its hash spares most
-// looks at nodes that are not the one sought, each likely to miss the processor's caches.
+// slot is the place of a node, or empty if id is 0, because the root has no parent through which to find it. Its hash
+// avoids most reads of nodes that do not match, each of which would likely miss the processor's caches.
 type slot struct {
 	hash, id uint32
 }
@@ -96,7 +96,7 @@ func hash(parent, symbol uint32) uint32 {
 	return uint32((high ^ low) >> 32)
 }
 
-// child returns the node that extends parent by symbol, made if need be.
+// child returns the node that extends parent by symbol, and creates it if necessary.
 func (c *Counts) child(parent, symbol uint32) uint32 {
 	h, mask := hash(parent, symbol), len(c.table)-1
 	for i := int(h >> c.shift); ; i = (i + 1) & mask {
@@ -150,13 +150,13 @@ func (c *Counts) enter(s slot) {
 	c.table[i] = s
 }
 
-// Write writes the counts that the same sequences would have with each symbol s replaced by rename(s), which is in
-// [0, vocabulary). What it writes depends only on those sequences.
+// Write writes the counts that the same sequences would have with each symbol s replaced by rename(s), which is in [0,
+// vocabulary). The output depends only on those sequences.
 //
-// The format is a list of unsigned varints: the order, the number of n-grams of each length from 1 to the order, then the
-// trie from the root. An n-gram shorter than the order is written as the number of its children and then each child, by
-// symbol: the gap to the symbol before it, the count if occurrences are counted there, and the child itself. The
-// beginning of a sequence is written as the symbol vocabulary.
+// The format is a list of unsigned varints: the order, the number of n-grams of each length from 1 to the order, then
+// the trie from the root. An n-gram shorter than the order is written as the number of its children and then each
+// child, by symbol. A child is the gap to the symbol before it, the count if occurrences are counted there, and the
+// child itself. The beginning of a sequence is written as the symbol vocabulary.
 func (c *Counts) Write(w io.Writer, vocabulary uint32, rename func(symbol uint32) uint32) error {
 	if c.full {
 		return c.Err()
@@ -198,7 +198,7 @@ func (c *Counts) Write(w io.Writer, vocabulary uint32, rename func(symbol uint32
 	return nil
 }
 
-// trieWriter writes a trie depth first, the order in which n-grams that were counted one after the other lie together.
+// trieWriter writes a trie depth first, the order in which n-grams that were counted one after the other are adjacent.
 type trieWriter struct {
 	// The children of node p are children[first[p]:first[p+1]].
 	first    []uint32
@@ -213,7 +213,7 @@ type child struct {
 	count      uint64
 }
 
-// write writes the children of an n-gram of some length, which is the nodes that renaming has made one.
+// write writes the children of an n-gram of some length, which consists of the nodes that renaming has merged.
 func (t *trieWriter) write(nodes []child, length int) {
 	family := t.children[t.first[nodes[0].id]:t.first[nodes[0].id+1]]
 	if len(nodes) > 1 {

@@ -8,12 +8,12 @@ import (
 	"slices"
 )
 
-// Model predicts the next symbol of a sequence from the symbols before it. It may be used by many goroutines at once.
+// Model predicts the next symbol of a sequence from the preceding symbols. It is safe for concurrent use.
 type Model struct {
 	vocabulary uint32
 	order      int
-	// The nodes of the trie by length of the n-gram, then in its order, the root first; one more at the end closes the last
-	// children. symbols[i] is the last symbol of node i.
+	// The nodes of the trie by length of the n-gram, then in trie order, the root first. One additional node at the end
+	// closes the last children. symbols[i] is the last symbol of node i.
 	nodes   []node
 	symbols []uint32
 	// leaves is the index of the first n-gram of the model's order.
@@ -34,8 +34,8 @@ type node struct {
 	first uint32
 }
 
-// State is the history of a sequence, as far as a model tells histories apart. Zero is the empty history, that of a
-// sequence whose beginning is not known.
+// State is the history of a sequence, as far as a model distinguishes histories. Zero is the empty history, that of a
+// sequence whose beginning is unknown.
 type State uint32
 
 // Begin returns the state at the beginning of a sequence.
@@ -44,8 +44,8 @@ func (m *Model) Begin() State { return State(m.unigrams[m.vocabulary]) }
 // Order returns the model's order.
 func (m *Model) Order() int { return m.order }
 
-// Step returns the negative log-likelihood in nats of a symbol in [0, vocabulary) after a history, and the history that
-// follows.
+// Step returns the negative log-likelihood in nats of a symbol in [0, vocabulary) after a history, and the next
+// history.
 func (m *Model) Step(s State, symbol uint32) (float64, State) {
 	at, backoff := uint32(s), 0.0
 	for {
@@ -86,9 +86,9 @@ func (m *Model) child(parent, symbol uint32) uint32 {
 	return 0
 }
 
-// Read makes a model over the symbols [0, vocabulary) of counts that Counts.Write wrote at the start of data, and
-// returns it with the rest of data. Anything else than the counts of some sequences is an error. Memory is at most about
-// 50 times the length of data, and 4 bytes a symbol of the vocabulary.
+// Read makes a model over the symbols [0, vocabulary) from counts that Counts.Write wrote at the start of data. It
+// returns the model and the rest of data. Anything other than the counts of some sequences is an error. Memory is at
+// most about 50 times the length of data, plus 4 bytes per vocabulary symbol.
 func Read(data []byte, vocabulary uint32) (*Model, []byte, error) {
 	t, rest, err := readTrie(data, vocabulary)
 	if err != nil {
@@ -102,13 +102,13 @@ func Read(data []byte, vocabulary uint32) (*Model, []byte, error) {
 	return &m, rest, nil
 }
 
-// trie is a model in the making.
+// trie is a model under construction.
 type trie struct {
 	Model
-	// counts holds for each node how often it occurs, or for an n-gram that is shorter than the order and does not start
-	// a sequence, how many different symbols precede it: the N1+ of Kneser and Ney.
+	// counts holds for each node how often it occurs. For an n-gram that is shorter than the order and does not start a
+	// sequence, it holds how many different symbols precede it: the N1+ of Kneser and Ney.
 	counts []uint64
-	// levels[k] is the index of the first n-gram of k symbols; one more at the end closes the last level.
+	// levels[k] is the index of the first n-gram of k symbols; one additional entry at the end closes the last level.
 	levels []uint32
 }
 
@@ -120,7 +120,8 @@ func readTrie(data []byte, vocabulary uint32) (*trie, []byte, error) {
 	}
 	r.trie = &trie{Model: Model{vocabulary: vocabulary, order: order}, levels: []uint32{0, 1}}
 	for range order {
-		// Every n-gram takes a byte or more, so that a forged number of them cannot ask for more memory than the file holds.
+		// Every n-gram needs at least one byte, so that a forged number of them cannot request more memory than the
+		// file holds.
 		last := r.levels[len(r.levels)-1]
 		r.levels = append(r.levels, last+uint32(r.number(min(uint64(len(data)), math.MaxUint32-1)-uint64(last))))
 	}
@@ -150,11 +151,11 @@ func readTrie(data []byte, vocabulary uint32) (*trie, []byte, error) {
 	return r.trie, r.data, nil
 }
 
-// trieReader reads what Counts.Write wrote.
+// trieReader reads the output of Counts.Write.
 type trieReader struct {
 	*trie
 	data []byte
-	// next[k] is where the next n-gram of k symbols goes.
+	// next[k] is the index of the next n-gram of k symbols.
 	next []uint32
 	// occurrences is the sum of all counts read.
 	occurrences uint64
@@ -168,19 +169,20 @@ func (r *trieReader) number(limit uint64) uint64 {
 	case r.problem != nil:
 		return 0
 	case n == 0:
-		r.problem = errors.New("they end too early")
+		r.problem = errors.New("unexpected end of data")
 		return 0
 	case n < 0 || v > limit:
-		r.problem = fmt.Errorf("a number is out of range: %d is the most", limit)
+		r.problem = fmt.Errorf("a number exceeds the maximum of %d", limit)
 		return 0
 	}
 	r.data = r.data[n:]
 	return v
 }
 
-// children reads the children of an n-gram of length symbols. begun says that it starts with the beginning of a sequence.
+// children reads the children of an n-gram of length symbols. begun is true if it starts with the beginning of a
+// sequence.
 func (r *trieReader) children(parent uint32, length int, begun bool) {
-	// The children of an n-gram lie together in their level; their own come one level on.
+	// The children of an n-gram are adjacent in their level; their own children are one level further.
 	level := length + 1
 	first := r.next[level]
 	r.nodes[parent].first = first
@@ -211,7 +213,7 @@ func (r *trieReader) children(parent uint32, length int, begun bool) {
 	}
 }
 
-// link finds the suffix of every n-gram and counts what precedes those whose occurrences are not counted.
+// link finds the suffix of every n-gram, and counts the symbols that precede those whose occurrences are not counted.
 func (t *trie) link() error {
 	for level := 1; level < t.order; level++ {
 		for parent := t.levels[level]; parent < t.levels[level+1]; parent++ {
@@ -219,7 +221,7 @@ func (t *trie) link() error {
 			for child := t.nodes[parent].first; child < t.nodes[parent+1].first; child++ {
 				suffix := t.child(shorter, t.symbols[child])
 				if suffix == 0 {
-					return fmt.Errorf("n-gram %d of %d symbols is there without its suffix", child, level+1)
+					return fmt.Errorf("n-gram %d of %d symbols has no suffix", child, level+1)
 				}
 				t.nodes[child].suffix = suffix
 				t.counts[suffix]++
@@ -234,7 +236,7 @@ func (t *trie) link() error {
 	return nil
 }
 
-// estimate turns counts into probabilities, as the package's source does in its interpolated form:
+// estimate turns counts into probabilities by the interpolated form in the package's reference:
 //
 //	p(w|h) = (c(hw) - D(c(hw))) / c(h) + g(h) p(w|h')
 //	g(h) = (D1 N1(h) + D2 N2(h) + D3 N3(h)) / c(h)
@@ -248,7 +250,7 @@ func (t *trie) estimate() {
 		for parent := t.levels[level-1]; parent < t.levels[level]; parent++ {
 			first, last := t.nodes[parent].first, t.nodes[parent+1].first
 			if parent == root && last > first && t.symbols[last-1] == t.vocabulary {
-				last-- // the beginning is no event
+				last-- // the beginning is not an event
 			}
 			if first == last {
 				continue
@@ -275,13 +277,13 @@ func (t *trie) estimate() {
 	}
 }
 
-// discounts returns D1, D2 and D3 of the n-grams of a level, at their indices, by the closed form of the package's
-// source:
+// discounts returns D1, D2 and D3 of the n-grams of a level, at their indices, by the closed form in the package's
+// reference:
 //
 //	Y = n1 / (n1 + 2 n2);  Dk = k - (k+1) Y n(k+1) / nk
 //
-// where nk is the number of n-grams that count k. Too little or too regular text leaves a Dk undefined or outside (0, k),
-// where it would give nothing to unseen symbols, or nothing or less to seen ones. It is then k/2.
+// where nk is the number of n-grams with count k. Too little or too regular text leaves a Dk undefined or outside (0,
+// k). It would then give nothing to unseen symbols, or nothing or less to seen symbols. In this case it is k/2.
 func (t *trie) discounts(level int) [4]float64 {
 	var n [5]float64
 	for i := t.levels[level]; i < t.levels[level+1]; i++ {

@@ -234,21 +234,21 @@ func TestReadRefuses(t *testing.T) {
 		data []byte
 		want string
 	}{
-		"nothing":                        {nil, "end too early"},
+		"nothing":                        {nil, "unexpected end of data"},
 		"order 0":                        {change(0, 0), "order 0"},
-		"an order too high":              {change(0, 11), "out of range: 10 is the most"},
-		"more n-grams than bytes":        {change(1, 1<<40), "out of range"},
+		"an order too high":              {change(0, 11), "exceeds the maximum of 10"},
+		"more n-grams than bytes":        {change(1, 1<<40), "exceeds the maximum"},
 		"fewer n-grams than said":        {change(1, 4), "3 n-grams of 1 symbols, not 4"},
-		"more n-grams than said":         {change(1, 2), "out of range: 2 is the most"},
-		"a cut":                          {trieOf(good[:11]...), "end too early"},
-		"a varint that never ends":       {bytes.Repeat([]byte{0xff}, 20), "out of range"},
+		"more n-grams than said":         {change(1, 2), "exceeds the maximum of 2"},
+		"a cut":                          {trieOf(good[:11]...), "unexpected end of data"},
+		"a varint that never ends":       {bytes.Repeat([]byte{0xff}, 20), "exceeds the maximum"},
 		"a symbol past the beginning":    {trieOf(2, 4, 0, 4, 0, 0, 0, 0, 0, 0, 0), "symbol 3 of 2 in an n-gram of 1 symbols"},
 		"the beginning inside an n-gram": {change(6, 2), "symbol 2 of 2 in an n-gram of 2 symbols"},
-		"an n-gram without its suffix":   {trieOf(2, 2, 1, 2, 0, 1, 1, 1, 1, 0), "without its suffix"},
+		"an n-gram without its suffix":   {trieOf(2, 2, 1, 2, 0, 1, 1, 1, 1, 0), "has no suffix"},
 		"a count of 0":                   {change(7, 0), "does not occur"},
 		"a unigram that nothing needs":   {trieOf(2, 1, 0, 1, 0, 0), "n-gram 1 does not occur"},
-		"counts past 2^53":               {change(7, 1<<53+1), "out of range"},
-		"counts that sum past 2^53":      {change(7, 1<<53), "out of range: 0 is the most"},
+		"counts past 2^53":               {change(7, 1<<53+1), "exceeds the maximum"},
+		"counts that sum past 2^53":      {change(7, 1<<53), "exceeds the maximum of 0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := Read(test.data, 2)

@@ -1,11 +1,11 @@
 // The contract between the runner and its plugins.
 //
-// A plugin is a process that speaks gRPC over the socket which its handshake line names (github.com/hashicorp/go-plugin,
-// protocol version 1), and serves one of the two services below. Go authors need none of this: see plugins/sdk.
+// A plugin is a process that serves one of the two services below by gRPC, over the socket that its handshake line
+// names (github.com/hashicorp/go-plugin, protocol version 1). Go authors need none of this: see plugins/sdk.
 //
-// Messages of a stream hold about 1 MiB. A row, document or answer that is larger continues in the next element of its
-// kind, as the field `continued` says. A receiver accepts a message of up to 4 MiB in a stream and of up to 64 MiB elsewhere,
-// a value of a row or the text of a document of up to 64 MiB, and a row's problem of up to 64 KiB.
+// Messages of a stream hold about 1 MiB. A larger row, document or answer continues in the next element of its kind,
+// which the field `continued` announces. In a stream, a receiver accepts messages of up to 4 MiB; elsewhere, of up to
+// 64 MiB. A value of a row and the text of a document have up to 64 MiB. A row's problem has up to 64 KiB.
 //
 // A failure that has a kind carries an Error in the details of its gRPC status.
 
@@ -122,8 +122,8 @@ type ProviderDescription struct {
 	Schema string `protobuf:"bytes,3,opt,name=schema,proto3" json:"schema,omitempty"`
 	// Names of environment variables that the provider needs.
 	Environment []string `protobuf:"bytes,4,rep,name=environment,proto3" json:"environment,omitempty"`
-	// What the provider can do beyond what every provider can. The runner ignores names that it does not know, and does
-	// not ask for what is not named.
+	// The provider's optional capabilities: those that not every provider has. The runner ignores unknown names, and does
+	// not use capabilities that are not named.
 	Capabilities  []string `protobuf:"bytes,5,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -251,9 +251,9 @@ type ResolveRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Source  *Source                `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
 	Network bool                   `protobuf:"varint,2,opt,name=network,proto3" json:"network,omitempty"`
-	// A directory in which providers may remember digests from one process to the next, or empty.
+	// A directory in which providers may remember digests between processes, or empty.
 	Cache string `protobuf:"bytes,3,opt,name=cache,proto3" json:"cache,omitempty"`
-	// Nothing may be written to it.
+	// Nothing may be written to the cache.
 	CacheReadOnly bool `protobuf:"varint,4,opt,name=cache_read_only,json=cacheReadOnly,proto3" json:"cache_read_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -462,7 +462,7 @@ type ReadRequest struct {
 	Source *Source                `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
 	Pinned *Resolution            `protobuf:"bytes,2,opt,name=pinned,proto3" json:"pinned,omitempty"`
 	Fields []string               `protobuf:"bytes,3,rep,name=fields,proto3" json:"fields,omitempty"`
-	// Rows by ordinal, [from, to); to 0 means the end.
+	// Rows by ordinal, [from, to); to = 0 means the end.
 	From          int64 `protobuf:"varint,4,opt,name=from,proto3" json:"from,omitempty"`
 	To            int64 `protobuf:"varint,5,opt,name=to,proto3" json:"to,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -583,7 +583,7 @@ type Row struct {
 	Ordinal int64                  `protobuf:"varint,1,opt,name=ordinal,proto3" json:"ordinal,omitempty"`
 	Shard   string                 `protobuf:"bytes,2,opt,name=shard,proto3" json:"shard,omitempty"`
 	Number  int64                  `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
-	// One value a requested field; none if problem is set.
+	// One value per requested field; none if problem is set.
 	Values  [][]byte `protobuf:"bytes,4,rep,name=values,proto3" json:"values,omitempty"`
 	Problem string   `protobuf:"bytes,5,opt,name=problem,proto3" json:"problem,omitempty"`
 	// The next Row holds more of this one: its first value continues the last value here, the others follow.
@@ -934,12 +934,12 @@ type Estimate struct {
 	BytesPerToken float64 `protobuf:"fixed64,5,opt,name=bytes_per_token,json=bytesPerToken,proto3" json:"bytes_per_token,omitempty"`
 	// Of all accelerators together.
 	DeviceMemoryBytes int64 `protobuf:"varint,6,opt,name=device_memory_bytes,json=deviceMemoryBytes,proto3" json:"device_memory_bytes,omitempty"`
-	// How many accelerators the model takes.
+	// The number of accelerators that the model uses.
 	Devices int64 `protobuf:"varint,7,opt,name=devices,proto3" json:"devices,omitempty"`
-	// What training needs of the host beyond memory_bytes, per byte of training text.
+	// Host memory that training needs beyond memory_bytes, per byte of training text.
 	TrainingMemoryPerByte float64 `protobuf:"fixed64,8,opt,name=training_memory_per_byte,json=trainingMemoryPerByte,proto3" json:"training_memory_per_byte,omitempty"`
-	// What scoring needs of the host beyond memory_bytes, per byte of the text that the model is trained on; 0 where the
-	// request names the model's files.
+	// Host memory that scoring needs beyond memory_bytes, per byte of the model's training text; 0 if the request names
+	// the model's files.
 	MemoryPerTrainingByte float64 `protobuf:"fixed64,9,opt,name=memory_per_training_byte,json=memoryPerTrainingByte,proto3" json:"memory_per_training_byte,omitempty"`
 	unknownFields         protoimpl.UnknownFields
 	sizeCache             protoimpl.SizeCache
@@ -1266,7 +1266,7 @@ type LoadedModel struct {
 	VocabularySize int64  `protobuf:"varint,3,opt,name=vocabulary_size,json=vocabularySize,proto3" json:"vocabulary_size,omitempty"`
 	Device         string `protobuf:"bytes,4,opt,name=device,proto3" json:"device,omitempty"`
 	Dtype          string `protobuf:"bytes,5,opt,name=dtype,proto3" json:"dtype,omitempty"`
-	// What computes, by name: the device, the class of processor, versions of libraries.
+	// The compute components by name: the device, the class of processor, versions of libraries.
 	Computed      map[string]string `protobuf:"bytes,6,rep,name=computed,proto3" json:"computed,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1430,8 +1430,8 @@ type ScoreRequest struct {
 	Handle    string      `protobuf:"bytes,1,opt,name=handle,proto3" json:"handle,omitempty"`
 	Settings  *Settings   `protobuf:"bytes,2,opt,name=settings,proto3" json:"settings,omitempty"`
 	Documents []*Document `protobuf:"bytes,3,rep,name=documents,proto3" json:"documents,omitempty"`
-	// The runner sends nothing more before it has answers: a plugin that waits for documents to fill a batch must answer
-	// what it has.
+	// The runner sends nothing more until it has answers: a plugin that waits for documents to fill a batch must answer
+	// the documents that it has.
 	Flush         bool `protobuf:"varint,4,opt,name=flush,proto3" json:"flush,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -1,11 +1,11 @@
 // The contract between the runner and its plugins.
 //
-// A plugin is a process that speaks gRPC over the socket which its handshake line names (github.com/hashicorp/go-plugin,
-// protocol version 1), and serves one of the two services below. Go authors need none of this: see plugins/sdk.
+// A plugin is a process that serves one of the two services below by gRPC, over the socket that its handshake line
+// names (github.com/hashicorp/go-plugin, protocol version 1). Go authors need none of this: see plugins/sdk.
 //
-// Messages of a stream hold about 1 MiB. A row, document or answer that is larger continues in the next element of its
-// kind, as the field `continued` says. A receiver accepts a message of up to 4 MiB in a stream and of up to 64 MiB elsewhere,
-// a value of a row or the text of a document of up to 64 MiB, and a row's problem of up to 64 KiB.
+// Messages of a stream hold about 1 MiB. A larger row, document or answer continues in the next element of its kind,
+// which the field `continued` announces. In a stream, a receiver accepts messages of up to 4 MiB; elsewhere, of up to
+// 64 MiB. A value of a row and the text of a document have up to 64 MiB. A row's problem has up to 64 KiB.
 //
 // A failure that has a kind carries an Error in the details of its gRPC status.
 
@@ -42,7 +42,7 @@ const (
 // Provider reads rows of text from a source.
 type ProviderClient interface {
 	Describe(ctx context.Context, in *DescribeRequest, opts ...grpc.CallOption) (*ProviderDescription, error)
-	// Resolve says what a source is right now; it reads no rows.
+	// Resolve returns a source's current identity; it reads no rows.
 	Resolve(ctx context.Context, in *ResolveRequest, opts ...grpc.CallOption) (*Resolution, error)
 	// Read sends the rows of a source in order.
 	Read(ctx context.Context, in *ReadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadResponse], error)
@@ -102,7 +102,7 @@ type Provider_ReadClient = grpc.ServerStreamingClient[ReadResponse]
 // Provider reads rows of text from a source.
 type ProviderServer interface {
 	Describe(context.Context, *DescribeRequest) (*ProviderDescription, error)
-	// Resolve says what a source is right now; it reads no rows.
+	// Resolve returns a source's current identity; it reads no rows.
 	Resolve(context.Context, *ResolveRequest) (*Resolution, error)
 	// Read sends the rows of a source in order.
 	Read(*ReadRequest, grpc.ServerStreamingServer[ReadResponse]) error
@@ -235,7 +235,7 @@ const (
 // Backend scores documents with models.
 type BackendClient interface {
 	Describe(ctx context.Context, in *DescribeRequest, opts ...grpc.CallOption) (*BackendDescription, error)
-	// Plan estimates what a model needs; it reads no weights.
+	// Plan estimates the resources of a model; it reads no weights.
 	Plan(ctx context.Context, in *PlanRequest, opts ...grpc.CallOption) (*Estimate, error)
 	// Train makes a model file from documents. The first request holds the model, the others documents.
 	Train(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[TrainRequest, TrainResponse], error)
@@ -326,7 +326,7 @@ func (c *backendClient) Unload(ctx context.Context, in *UnloadRequest, opts ...g
 // Backend scores documents with models.
 type BackendServer interface {
 	Describe(context.Context, *DescribeRequest) (*BackendDescription, error)
-	// Plan estimates what a model needs; it reads no weights.
+	// Plan estimates the resources of a model; it reads no weights.
 	Plan(context.Context, *PlanRequest) (*Estimate, error)
 	// Train makes a model file from documents. The first request holds the model, the others documents.
 	Train(grpc.BidiStreamingServer[TrainRequest, TrainResponse]) error

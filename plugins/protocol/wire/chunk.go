@@ -5,7 +5,7 @@ import (
 	"surprisal.dev/plugins/protocol/pluginpb"
 )
 
-// Bounds of what things cost on the wire, so that a message stays near ChunkBytes.
+// Estimates of sizes on the wire, with which a message stays near ChunkBytes.
 const (
 	// elementBytes is for an element's numbers and field tags.
 	elementBytes = 80
@@ -13,7 +13,7 @@ const (
 	tokenBytes = 23
 )
 
-// chunk gathers elements and sends them whenever they reach ChunkBytes.
+// chunk collects elements and sends them whenever they reach ChunkBytes.
 type chunk[T any] struct {
 	elements []T
 	bytes    int
@@ -29,14 +29,14 @@ func (c *chunk[T]) add(element T, bytes int) error {
 	return c.Flush()
 }
 
-// room is how many more bytes an element of so many bytes can take before the chunk is full. It is at least 1, so that
-// whoever fills it gets on.
+// room is how many more bytes an element of that many bytes may contain before the chunk is full. It is at least 1, so
+// that the caller makes progress.
 func (c *chunk[T]) room(bytes int) int { return max(ChunkBytes-c.bytes-bytes, 1) }
 
-// Bytes is about how much waits for Flush.
+// Bytes is the approximate size of the data that waits for Flush.
 func (c *chunk[T]) Bytes() int { return c.bytes }
 
-// Flush sends what has gathered, if anything.
+// Flush sends the collected elements, if any.
 func (c *chunk[T]) Flush() error {
 	if len(c.elements) == 0 {
 		return nil
@@ -46,7 +46,7 @@ func (c *chunk[T]) Flush() error {
 	return c.send(elements)
 }
 
-// RowWriter cuts rows into messages.
+// RowWriter splits rows into messages.
 type RowWriter struct{ chunk[*pluginpb.Row] }
 
 // NewRowWriter returns a writer that calls send with the rows of each message.
@@ -77,7 +77,7 @@ func (w *RowWriter) Write(r protocol.Row) error {
 	return w.add(part, size)
 }
 
-// DocumentWriter cuts documents into messages.
+// DocumentWriter splits documents into messages.
 type DocumentWriter struct{ chunk[*pluginpb.Document] }
 
 // NewDocumentWriter returns a writer that calls send with the documents of each message.
@@ -104,7 +104,7 @@ func (w *DocumentWriter) Write(d protocol.Document) error {
 	}
 }
 
-// AnswerWriter cuts scored documents into messages.
+// AnswerWriter splits scored documents into messages.
 type AnswerWriter struct {
 	chunk[*pluginpb.ScoredDocument]
 }
@@ -115,7 +115,7 @@ func NewAnswerWriter(send func([]*pluginpb.ScoredDocument) error) *AnswerWriter 
 }
 
 // Write adds a scored document. It keeps the slices of s until the message is sent. Slices of unequal length are passed
-// on as they are: to judge them is the receiver's task.
+// on unchanged: the receiver rejects them.
 func (w *AnswerWriter) Write(s protocol.ScoredDocument) error {
 	part := &pluginpb.ScoredDocument{Index: s.Index, EosNll: s.EOSNLL, TotalNll: s.TotalNLL}
 	for {
@@ -141,7 +141,7 @@ func (w *AnswerWriter) Write(s protocol.ScoredDocument) error {
 	}
 }
 
-// cut takes the first n elements, or all, off *s.
+// cut removes the first n elements, or all, from *s and returns them.
 func cut[T any](s *[]T, n int) []T {
 	n = min(n, len(*s))
 	head := (*s)[:n:n]

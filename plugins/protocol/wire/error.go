@@ -12,10 +12,10 @@ import (
 	"surprisal.dev/plugins/protocol/pluginpb"
 )
 
-// maxErrorBytes keeps an error within what gRPC allows in a response's trailer.
+// maxErrorBytes keeps an error within the size that gRPC allows in a response's trailer.
 const maxErrorBytes = 32 << 10
 
-// ToStatus makes err ready to cross the wire with its kind.
+// ToStatus prepares err to cross the wire with its kind.
 func ToStatus(err error) error {
 	if err == nil {
 		return nil
@@ -44,8 +44,8 @@ func ToStatus(err error) error {
 	return status.Error(codes.Unknown, message)
 }
 
-// code is for people who read gRPC's own logs; only the status's details decide an error's kind, because the transport
-// uses some of these codes for its own troubles.
+// code is for readers of gRPC's own logs. Only the status's details determine an error's kind, because the transport
+// uses some of these codes for its own errors.
 func code(kind protocol.ErrorKind) codes.Code {
 	switch kind {
 	case protocol.InvalidInput:
@@ -58,7 +58,8 @@ func code(kind protocol.ErrorKind) codes.Code {
 	return codes.Unknown
 }
 
-// FromStatus undoes ToStatus. An error that the plugin did not send, such as a broken connection, is returned as it is.
+// FromStatus undoes ToStatus. An error that the plugin did not send, such as a broken connection, is returned
+// unchanged.
 func FromStatus(err error) error {
 	s, ok := status.FromError(err)
 	if err == nil || !ok {

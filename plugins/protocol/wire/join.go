@@ -9,7 +9,7 @@ import (
 	"surprisal.dev/plugins/protocol/pluginpb"
 )
 
-// RowJoiner puts the rows of a stream together again. It refuses what breaks the protocol's bounds as soon as it arrives.
+// RowJoiner reassembles the rows of a stream. It rejects data that exceeds the protocol's bounds as soon as it arrives.
 type RowJoiner struct {
 	fields int
 	row    protocol.Row
@@ -17,7 +17,7 @@ type RowJoiner struct {
 	open   bool
 }
 
-// NewRowJoiner returns a joiner of rows with at most so many values.
+// NewRowJoiner returns a joiner of rows with at most that many values.
 func NewRowJoiner(fields int) *RowJoiner { return &RowJoiner{fields: fields} }
 
 // Join calls emit with each row that messages complete. emit may keep it.
@@ -46,7 +46,7 @@ func (j *RowJoiner) take(m *pluginpb.Row) error {
 		}
 	} else if len(values) > 0 {
 		if len(j.row.Values) == 0 {
-			return fmt.Errorf("continues a value that it has not begun")
+			return fmt.Errorf("continues a value that was not begun")
 		}
 		if err := j.add(values[0]); err != nil {
 			return err
@@ -68,7 +68,7 @@ func (j *RowJoiner) take(m *pluginpb.Row) error {
 
 func (j *RowJoiner) add(part []byte) error {
 	if j.last.add(part); j.last.n > protocol.MaxTextBytes {
-		return fmt.Errorf("has a value of more than %d bytes, the most that a value may have", protocol.MaxTextBytes)
+		return fmt.Errorf("has a value of more than %d bytes, the maximum for a value", protocol.MaxTextBytes)
 	}
 	return nil
 }
@@ -89,7 +89,7 @@ func (j *RowJoiner) End() error {
 	return nil
 }
 
-// DocumentJoiner puts the documents of a stream together again.
+// DocumentJoiner reassembles the documents of a stream.
 type DocumentJoiner struct {
 	document protocol.Document
 	text     parts[byte]
@@ -106,7 +106,7 @@ func (j *DocumentJoiner) Join(messages []*pluginpb.Document, emit func(protocol.
 			}
 		}
 		if j.text.add(m.GetText()); j.text.n > protocol.MaxTextBytes {
-			return fmt.Errorf("document %d has more than %d bytes, the most that a document may have",
+			return fmt.Errorf("document %d has more than %d bytes, the maximum for a document",
 				j.document.Index, protocol.MaxTextBytes)
 		}
 		if j.open = m.GetContinued(); j.open {
@@ -120,7 +120,7 @@ func (j *DocumentJoiner) Join(messages []*pluginpb.Document, emit func(protocol.
 	return nil
 }
 
-// text returns what the pieces spell, and forgets them.
+// text returns the text of the pieces, and clears them.
 func text(p *parts[byte]) string {
 	var b strings.Builder
 	b.Grow(p.n)
@@ -139,7 +139,7 @@ func (j *DocumentJoiner) End() error {
 	return nil
 }
 
-// AnswerJoiner puts the scored documents of a stream together again.
+// AnswerJoiner reassembles the scored documents of a stream.
 type AnswerJoiner struct {
 	begin func(index int64) (tokens int, err error)
 
@@ -151,8 +151,8 @@ type AnswerJoiner struct {
 	open              bool
 }
 
-// NewAnswerJoiner returns a joiner that asks begin, at the first message of each answer, how many tokens and unscored ranges
-// the answer may have.
+// NewAnswerJoiner returns a joiner that calls begin at the first message of each answer for the maximum number of
+// tokens and unscored ranges of the answer.
 func NewAnswerJoiner(begin func(index int64) (tokens int, err error)) *AnswerJoiner {
 	return &AnswerJoiner{begin: begin}
 }
@@ -208,7 +208,7 @@ func (j *AnswerJoiner) End() error {
 	return nil
 }
 
-// parts are the pieces of a slice, which are copied once, when all are there.
+// parts are the pieces of a slice. They are copied once, when all have arrived.
 type parts[T any] struct {
 	all [][]T
 	n   int
@@ -221,7 +221,7 @@ func (p *parts[T]) add(part []T) {
 	}
 }
 
-// join returns the slice and forgets the pieces. It takes over a single one, which spares most a copy.
+// join returns the slice and clears the pieces. A single piece is not copied, which is the usual case.
 func (p *parts[T]) join() []T {
 	all := p.all
 	*p = parts[T]{}

@@ -145,7 +145,7 @@ func FromLoadedModel(handle string, m protocol.LoadedModel) *pluginpb.LoadedMode
 	}
 }
 
-// ToLoadedModel undoes FromLoadedModel, but for the handle.
+// ToLoadedModel undoes FromLoadedModel, except for the handle.
 func ToLoadedModel(m *pluginpb.LoadedModel) protocol.LoadedModel {
 	return protocol.LoadedModel{
 		ContextLimit: m.GetContextLimit(), VocabularySize: m.GetVocabularySize(), Device: m.GetDevice(), Dtype: m.GetDtype(),

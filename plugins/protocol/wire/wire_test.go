@@ -24,7 +24,8 @@ func sizes(perMessage int) []int {
 	return []int{0, 7, perMessage - 150, perMessage - 80, perMessage - 1, perMessage, 2*perMessage + 50}
 }
 
-// crosses checks that m can pass the wire and is about as large as messages are meant to be, and returns what arrives.
+// crosses checks that m can cross the wire and has about the intended size of messages, and returns the received
+// message.
 func crosses[M proto.Message](t *testing.T, m, into M) M {
 	t.Helper()
 	data, err := proto.Marshal(m)
@@ -113,7 +114,7 @@ func TestAnswersCross(t *testing.T) {
 		for k := range int32(size % 5) {
 			s.Unscored = append(s.Unscored, protocol.Unscored{Start: k, End: k + 1, Reason: protocol.ReasonNoToken})
 		}
-		broken := s // it is not the wire's task to judge
+		broken := s // the wire does not validate
 		broken.Index++
 		broken.TokenNLL = s.TokenNLL[:size/2]
 		want = append(want, s, broken)
@@ -161,7 +162,7 @@ func TestManyUnscoredRangesCross(t *testing.T) {
 	}
 }
 
-// What a stream that breaks off, or makes no sense, is told.
+// Errors for a stream that breaks off, or that is inconsistent.
 func TestBrokenStreams(t *testing.T) {
 	nothing := func(protocol.Row) error { return nil }
 	rows := NewRowJoiner(1)
@@ -169,7 +170,7 @@ func TestBrokenStreams(t *testing.T) {
 	if err := errors.Join(err, rows.End()); err == nil || err.Error() != "the stream ended within row 4" {
 		t.Error(err)
 	}
-	if err := rows.Join([]*pluginpb.Row{{Values: [][]byte{nil}}}, nothing); err == nil || !strings.Contains(err.Error(), "has not begun") {
+	if err := rows.Join([]*pluginpb.Row{{Values: [][]byte{nil}}}, nothing); err == nil || !strings.Contains(err.Error(), "was not begun") {
 		t.Error(err)
 	}
 	var documents DocumentJoiner
@@ -184,8 +185,8 @@ func TestBrokenStreams(t *testing.T) {
 	}
 }
 
-// TestBounds checks that what is larger than it may be is refused when the first piece too many arrives, and that what is as
-// large as it may be passes.
+// TestBounds checks that data above a limit is rejected when the first excess piece arrives, and that data at the limit
+// is accepted.
 func TestBounds(t *testing.T) {
 	piece := make([]byte, ChunkBytes)
 	row := func(values ...[]byte) *pluginpb.Row {
@@ -194,7 +195,7 @@ func TestBounds(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		parts func(i int) *pluginpb.Row
-		want  int // pieces that are taken
+		want  int // accepted pieces
 		err   string
 	}{
 		{"a value", func(int) *pluginpb.Row { return row(piece) }, 64, "row 3 has a value of more than 67108864 bytes"},
@@ -272,7 +273,7 @@ func TestRowsAreCopied(t *testing.T) {
 	}
 }
 
-// An error of who takes what arrives, or of what is to send, ends the work and is returned as it is.
+// An error of the receiver, or of the data to send, ends the work and is returned unchanged.
 func TestErrorsOfOthers(t *testing.T) {
 	errStop := errors.New("stop")
 	count := 0
@@ -319,7 +320,7 @@ func TestErrorsOfOthers(t *testing.T) {
 	}
 }
 
-// Bytes says what waits for Flush, so that whoever sends what is due does not wait too long.
+// Bytes is the amount of data that waits for Flush, so that a sender does not wait too long.
 func TestWaitingBytes(t *testing.T) {
 	sent := 0
 	w := NewDocumentWriter(func([]*pluginpb.Document) error { sent++; return nil })
@@ -334,7 +335,7 @@ func TestWaitingBytes(t *testing.T) {
 	}
 }
 
-// What gRPC's own logs show of an error, and what becomes of errors that are not a plugin's.
+// The codes in gRPC's own logs, and the conversion of errors that are not a plugin's.
 func TestStatuses(t *testing.T) {
 	for _, test := range []struct {
 		err  error
@@ -349,7 +350,7 @@ func TestStatuses(t *testing.T) {
 		{errors.New("plain"), codes.Unknown},
 	} {
 		if got := status.Code(ToStatus(test.err)); got != test.want {
-			t.Errorf("%v became %v, wanted %v", test.err, got, test.want)
+			t.Errorf("%v became %v, want %v", test.err, got, test.want)
 		}
 	}
 	for _, code := range []codes.Code{codes.Unavailable, codes.Canceled, codes.NotFound} {
@@ -382,7 +383,7 @@ func TestErrorsCross(t *testing.T) {
 	if err := ToStatus(fmt.Errorf("reading: %w", context.Canceled)); status.Code(err) != codes.Canceled {
 		t.Errorf("a cancelled call became %v", err)
 	}
-	// The transport's own complaint about a large message has the code of an exhausted memory.
+	// The transport's own error for a large message has the code for exhausted memory.
 	if err := FromStatus(status.Error(codes.ResourceExhausted, "message too large")); protocol.KindOf(err) != "" {
 		t.Errorf("got kind %q", protocol.KindOf(err))
 	}

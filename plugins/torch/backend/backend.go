@@ -25,15 +25,16 @@ import (
 
 const schema = `
 #Config: {
-	// What weights and activations are rounded to; losses are summed in float64.
+	// The type of weights and activations; losses are summed in float64.
 	dtype: *"float32" | "bfloat16"
 	// "cpu", "cuda" or the number of a GPU, as in "cuda:1".
 	device: *"cpu" | =~"^cuda(:[0-9]+)?$"
-	// Over how many ranks the weights are sharded. With "cuda" each has a GPU of its own; those of "cuda:1" share that one.
+	// The number of ranks over which the weights are sharded. With "cuda" each rank has its own GPU; the ranks of
+	// "cuda:1" share that GPU.
 	tensorParallel: *1 | (int & >=1 & <=64)
-	// Threads that an operation uses; 0 is one a core.
+	// Threads per operator; 0 means one per CPU core.
 	threads: *0 | (int & >=0)
-	// The most tokens that are computed together; it is halved where memory does not suffice.
+	// The maximum number of tokens per batch; it is halved if memory does not suffice.
 	batchTokens: *2048 | (int & >=1)
 }
 `
@@ -48,12 +49,12 @@ type config struct {
 }
 
 type backend struct {
-	// processor is held while something is computed on the CPU: two computations at once, each with all its threads, take
-	// far longer than one after the other.
+	// processor is held during computations on the CPU: two at once, each with all its threads, take far longer than
+	// one after the other.
 	processor *sync.Mutex
 }
 
-// New returns the backend. This process's allocator is set for it.
+// New returns the backend. It configures this process's allocator.
 func New() sdk.Backend {
 	tensor.KeepMemory()
 	return backend{new(sync.Mutex)}
@@ -67,7 +68,7 @@ func (backend) Describe(context.Context) (protocol.BackendDescription, error) {
 		Name: "torch", Version: "1 on libtorch " + tensor.Version(), Schema: schema,
 		Environment:  []string{"CUDA_VISIBLE_DEVICES", libraryVariable, "OMP_NUM_THREADS"},
 		Capabilities: []string{protocol.CapabilitySpecialTokens},
-		// The losses of a document depend neither on what is computed with it nor on the number of threads.
+		// A document's losses depend neither on batch composition nor on the number of threads.
 		NeutralSettings: []string{"threads", "batchTokens"},
 	}, nil
 }
@@ -129,13 +130,14 @@ func (b backend) Load(ctx context.Context, m protocol.Model) (_ sdk.Model, err e
 	return loaded, nil
 }
 
-// trim gives back what a step of loading leaves: a large vocabulary takes hundreds of megabytes on its way.
+// trim returns memory that a step of loading no longer uses: a large vocabulary temporarily needs hundreds of
+// megabytes.
 func trim() {
 	debug.FreeOSMemory()
 	tensor.Trim()
 }
 
-// asInvalid makes an error about a model's files one that the user can fix.
+// asInvalid turns an error about a model's files into one that the user can fix.
 func asInvalid(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || protocol.KindOf(err) != "" {
 		return err
@@ -152,12 +154,12 @@ func parse(m protocol.Model) (config, error) {
 		return c, sdk.Invalid("configuration %s: %v", m.Config, err)
 	}
 	if len(m.Files) == 0 {
-		return c, sdk.Invalid("a model of backend torch needs weights; write weights: path: \"FILE.gguf\" or a directory of safetensors")
+		return c, sdk.Invalid("the torch backend needs weights; set weights: path: \"FILE.gguf\" or a directory of safetensors")
 	}
 	return c, nil
 }
 
-// open opens the weights: one file, or the directory that holds several.
+// open opens the weights: one file, or a directory with several.
 func open(m protocol.Model) (*checkpoint.Checkpoint, error) {
 	path := m.Files[0].Path
 	if len(m.Files) > 1 || filepath.Ext(path) == ".json" {
@@ -170,7 +172,7 @@ func open(m protocol.Model) (*checkpoint.Checkpoint, error) {
 	return c, nil
 }
 
-// unchanged compares the files that were opened with those that the plan was made with.
+// unchanged compares the open files with the planned files.
 func unchanged(c *checkpoint.Checkpoint, planned []protocol.ModelFile) error {
 	digests := map[string]string{}
 	for _, f := range planned {
@@ -183,9 +185,9 @@ func unchanged(c *checkpoint.Checkpoint, planned []protocol.ModelFile) error {
 	for _, f := range files {
 		switch digest, ok := digests[f.Path]; {
 		case !ok:
-			return sdk.Changed("%s is part of the model and was not there when the plan was made; plan again", f.Path)
+			return sdk.Changed("%s was added to the model after planning; run `runner plan` again", f.Path)
 		case digest != f.Digest:
-			return sdk.Changed("%s: the plan was made with %s, and the content now has %s; plan again, or restore the file", f.Path, digest, f.Digest)
+			return sdk.Changed("%s changed since planning: the plan has %s, the file now has %s; run `runner plan` again, or restore the file", f.Path, digest, f.Digest)
 		}
 	}
 	return nil
@@ -202,13 +204,13 @@ func (c config) options() (decoder.Options, error) {
 		return o, nil
 	}
 	if err := loadCUDA(); err != nil {
-		return o, sdk.Invalid("device %q: %v; run runner doctor", c.Device, err)
+		return o, sdk.Invalid("device %q: %v; run `runner doctor`", c.Device, err)
 	}
 	devices := tensor.CUDADevices()
 	if number == "" {
 		if c.TensorParallel > devices {
-			return o, sdk.Invalid("device \"cuda\" with tensorParallel: %d: this machine has %d CUDA devices; run runner doctor, "+
-				"or write device: \"cuda:0\" to have all ranks share one", c.TensorParallel, devices)
+			return o, sdk.Invalid("device \"cuda\" with tensorParallel: %d: this machine has %d CUDA devices; run `runner doctor`, "+
+				"or set device: \"cuda:0\" to have all ranks share one", c.TensorParallel, devices)
 		}
 		for i := range c.TensorParallel {
 			o.Devices = append(o.Devices, tensor.Device(i))
@@ -220,7 +222,7 @@ func (c config) options() (decoder.Options, error) {
 		return o, sdk.Invalid("device %q: %v", c.Device, err)
 	}
 	if device >= devices {
-		return o, sdk.Invalid("device %q: this machine has %d CUDA devices; run runner doctor", c.Device, devices)
+		return o, sdk.Invalid("device %q: this machine has %d CUDA devices; run `runner doctor`", c.Device, devices)
 	}
 	o.Devices = slices.Repeat([]tensor.Device{tensor.Device(device)}, c.TensorParallel)
 	return o, nil
@@ -242,7 +244,7 @@ func openTokenizer(c *checkpoint.Checkpoint) (*tokenizer.Tokenizer, error) {
 		return t, nil
 	}
 	if c.Metadata() == nil {
-		return nil, sdk.Invalid("there is no tokenizer.json beside the weights; AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR) makes it " +
+		return nil, sdk.Invalid("tokenizer.json not found in the model directory; AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR) creates it " +
 			"from a tokenizer's older files")
 	}
 	t, err := tokenizer.FromGGUF(c.Metadata())
@@ -252,13 +254,13 @@ func openTokenizer(c *checkpoint.Checkpoint) (*tokenizer.Tokenizer, error) {
 	return t, nil
 }
 
-// special is a token that stands for no text, if the model has it.
+// special is a token without text, if the model has it.
 type special struct {
 	id int32
 	ok bool
 }
 
-// firstOf returns the first that there is.
+// firstOf returns the first existing token.
 func firstOf(all ...func() (int32, bool)) special {
 	for _, f := range all {
 		if id, ok := f(); ok {
@@ -270,7 +272,7 @@ func firstOf(all ...func() (int32, bool)) special {
 
 func (s special) need(what, wayOut string) (int32, error) {
 	if !s.ok {
-		return 0, sdk.Invalid("the model's tokenizer names no %s token; %s", what, wayOut)
+		return 0, sdk.Invalid("the model's tokenizer defines no %s token; %s", what, wayOut)
 	}
 	return s.id, nil
 }

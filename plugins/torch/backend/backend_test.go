@@ -26,7 +26,7 @@ import (
 
 const defaults = `{"dtype": "float32", "device": "cpu", "tensorParallel": 1, "threads": 0, "batchTokens": 2048}`
 
-// tiny is the golden Llama with a tokenizer of single bytes, as a directory.
+// tiny is the directory of the golden Llama with a tokenizer of single bytes.
 func tiny(t testing.TB) protocol.Model {
 	t.Helper()
 	dir := t.TempDir()
@@ -57,8 +57,8 @@ func write(t testing.TB, path string, data []byte) {
 	}
 }
 
-// byteTokenizer is a tokenizer.json with a token for each byte, in the alphabet of GPT-2: bytes that print stand for
-// themselves, the others for the characters from U+0100 on.
+// byteTokenizer is a tokenizer.json with one token per byte, in the alphabet of GPT-2: printable bytes represent
+// themselves; the others are the characters from U+0100 onward.
 func byteTokenizer(t testing.TB) []byte {
 	t.Helper()
 	vocabulary := map[string]int{}
@@ -154,7 +154,7 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// batchTolerance is by how many nats a token's loss may depend on what else is in the batch.
+// batchTolerance is the maximum difference in nats between a token's losses in different batches.
 func batchTolerance(dtype string) float64 {
 	if tensor.IndependentRows() {
 		return 0
@@ -162,8 +162,8 @@ func batchTolerance(dtype string) float64 {
 	return map[string]float64{"float32": 1e-5, "bfloat16": 0.1}[dtype]
 }
 
-// TestBatchInvariance checks that the losses of a document do not depend on what is scored with it, in any order, however little fits
-// a batch and on how many threads.
+// TestBatchInvariance checks that the losses of a document depend neither on the other documents, nor on their order,
+// the size of batches or the number of threads.
 func TestBatchInvariance(t *testing.T) {
 	texts := []string{"", "a", "The train was late.", strings.Repeat("It snowed for three days. ", 20), "❄️ 🚂", "\x00\n\n\t", "x y z"}
 	for _, dtype := range []string{"float32", "bfloat16"} {
@@ -196,7 +196,7 @@ func TestBatchInvariance(t *testing.T) {
 	}
 }
 
-// TestPrefix checks what stands before a document's first token.
+// TestPrefix checks which token precedes a document's first token.
 func TestPrefix(t *testing.T) {
 	m := opened(t, tiny(t))
 	text := strings.Repeat("The train was late because it snowed. ", 5)
@@ -221,7 +221,8 @@ func TestPrefix(t *testing.T) {
 	}
 }
 
-// TestBatches checks that the answers of a batch leave before the next one is computed, so that no crash costs more than one.
+// TestBatches checks that the answers of a batch are sent before the next one is computed, so that a crash costs at
+// most one batch.
 func TestBatches(t *testing.T) {
 	m := tiny(t)
 	m.Config = json.RawMessage(strings.Replace(defaults, "2048", "100", 1))
@@ -258,7 +259,7 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(data []byte) (int, error) { return f(data) }
 
-// TestErrors checks what is said about models that cannot be loaded.
+// TestErrors checks the errors for models that cannot be loaded.
 func TestErrors(t *testing.T) {
 	good := tiny(t)
 	change := func(edit func(*protocol.Model, string)) protocol.Model {
@@ -275,7 +276,7 @@ func TestErrors(t *testing.T) {
 		{"a file that is gone", change(func(m *protocol.Model, dir string) { m.Files = m.Files[:1]; m.Files[0].Path = dir + "/x.gguf" }), "x.gguf"},
 		{"a file that changed", change(func(m *protocol.Model, dir string) {
 			write(t, filepath.Join(dir, "tokenizer.json"), append(byteTokenizer(t), '\n'))
-		}), "tokenizer.json: the plan was made with"},
+		}), "tokenizer.json changed since planning: the plan has"},
 		{"weights cut off", change(func(m *protocol.Model, dir string) {
 			if err := os.Truncate(filepath.Join(dir, "model.safetensors"), 20000); err != nil {
 				t.Fatal(err)
@@ -286,7 +287,7 @@ func TestErrors(t *testing.T) {
 			if err := os.Remove(filepath.Join(dir, "tokenizer.json")); err != nil {
 				t.Fatal(err)
 			}
-		}), "no tokenizer.json beside the weights"},
+		}), "tokenizer.json not found in the model directory"},
 		{"a configuration alone", change(func(m *protocol.Model, dir string) {
 			m.Files = m.Files[:1]
 			if err := os.Remove(filepath.Join(dir, "model.safetensors")); err != nil {
@@ -314,12 +315,12 @@ func TestErrors(t *testing.T) {
 			continue
 		}
 		if protocol.KindOf(err) == "" || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s: found %q of kind %q, wanted %q", test.what, err, protocol.KindOf(err), test.want)
+			t.Errorf("%s: found %q of kind %q, want %q", test.what, err, protocol.KindOf(err), test.want)
 		}
 	}
 }
 
-// TestLeak checks that hundreds of batches leave no tensor and no memory behind, and that a cancelled one does not either.
+// TestLeak checks that hundreds of batches, and a cancelled one, leak neither tensors nor memory.
 func TestLeak(t *testing.T) {
 	loaded := opened(t, tiny(t))
 	m := loaded.(*model)
@@ -346,7 +347,7 @@ func TestLeak(t *testing.T) {
 	}
 }
 
-// resident returns the bytes of memory that this process has.
+// resident returns the resident memory of this process in bytes.
 func resident(t *testing.T) int64 {
 	t.Helper()
 	data, err := os.ReadFile("/proc/self/statm")
@@ -360,9 +361,10 @@ func resident(t *testing.T) int64 {
 	return pages * int64(os.Getpagesize())
 }
 
-// TestByteWindows checks that windows of bytes are bounded by what the model can see, and that a plan knows it.
+// TestByteWindows checks that windows of bytes are bounded by the model's context limit, and that the plan uses this
+// bound.
 func TestByteWindows(t *testing.T) {
-	m := tiny(t) // sees 128 tokens, each of one byte
+	m := tiny(t) // a context limit of 128 tokens of one byte each
 	loaded := opened(t, m)
 	text := strings.Repeat("It snowed. ", 40)
 	settings := protocol.Settings{Anchor: protocol.AnchorBytes, Context: 128}
@@ -386,7 +388,7 @@ func TestByteWindows(t *testing.T) {
 	}
 }
 
-// TestEstimateOnDevices checks that what a model takes of accelerators is told apart from the host's memory.
+// TestEstimateOnDevices checks that the memory of accelerators is separate from the host's memory.
 func TestEstimateOnDevices(t *testing.T) {
 	for _, test := range []struct {
 		device  string
@@ -405,7 +407,7 @@ func TestEstimateOnDevices(t *testing.T) {
 	}
 }
 
-// TestEstimate checks that a plan knows the weights exactly.
+// TestEstimate checks that a plan contains the exact size of the weights.
 func TestEstimate(t *testing.T) {
 	e, err := New().Plan(t.Context(), tiny(t), protocol.Settings{})
 	if err != nil {

@@ -16,10 +16,10 @@ import (
 	"time"
 )
 
-// TestCrash kills the program in the middle of a real run: the run starts it again, and ends with the bytes of one that
-// nothing happened to. If the runner is killed, the program ends too, and the next run makes the same bytes.
+// TestCrash kills the program in the middle of a real run. The run restarts it, and ends with the same bytes as an
+// undisturbed run. If the runner is killed, the program ends too, and the next run makes the same bytes.
 func TestCrash(t *testing.T) {
-	// Of a short path, because sockets have to have one.
+	// The path must be short, because sockets are created under it.
 	root, err := os.MkdirTemp("", "crash")
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ scoring: {context: 64, stride: 32}
 		if err != nil {
 			t.Fatal(err)
 		}
-		if deaths := bytes.Count(log, []byte("the plugin died; starting it again")); deaths != 1 {
+		if deaths := bytes.Count(log, []byte("the plugin crashed; restarting it")); deaths != 1 {
 			t.Errorf("%s: the plugin died %d times in the middle of its work\n%s", name, deaths, log)
 		}
 		if name == "segmentation fault" && !bytes.Contains(log, []byte("signal arrived during cgo execution")) {
@@ -131,7 +131,7 @@ scoring: {context: 64, stride: 32}
 	}
 	for deadline := time.Now().Add(10 * time.Second); len(processes(t, program)) > 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("processes %v go on without the runner", processes(t, program))
+			t.Fatalf("processes %v continue without the runner", processes(t, program))
 		}
 	}
 	again := exec.Command(filepath.Join(root, "runner"), "--plugins", root, "run", dir)
@@ -162,8 +162,8 @@ func killed(t *testing.T, pid int) {
 	}
 }
 
-// faulted puts instructions that no program may execute in the place of libtorch's allocator and tensors, so that the next
-// operation in C++ ends in a segmentation fault.
+// faulted replaces libtorch's allocator and tensor functions by invalid instructions, so that the next operation in C++
+// ends in a segmentation fault.
 func faulted(t *testing.T, pid int) {
 	t.Helper()
 	const halt = 0xf4
@@ -212,7 +212,7 @@ func processes(t *testing.T, program string) (pids []int) {
 		t.Fatal(err)
 	}
 	for _, link := range links {
-		// A process that has ended since has no link.
+		// A process that has ended in the meantime has no link.
 		if exe, _ := os.Readlink(link); exe != program {
 			continue
 		}

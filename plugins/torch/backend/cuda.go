@@ -9,7 +9,8 @@ import (
 	"surprisal.dev/plugins/torch/tensor"
 )
 
-// libraryVariable names the directory of libtorch's libraries, for a machine where they are not where this program was linked.
+// libraryVariable names the directory of libtorch's libraries, for a machine on which this program's linked path does
+// not exist.
 const libraryVariable = "LIBTORCH_LIBRARY_PATH"
 
 func loadCUDA() error {

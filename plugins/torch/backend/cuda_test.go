@@ -12,8 +12,8 @@ import (
 	"surprisal.dev/plugins/torch/tensor"
 )
 
-// TestCUDA scores on a GPU, with one rank and with two, and compares with this processor. An account of the GPU's tensors must
-// close as on the CPU.
+// TestCUDA scores on a GPU, with one rank and with two, and compares the losses with this processor's. As on the CPU,
+// no tensor of the GPU may leak.
 func TestCUDA(t *testing.T) {
 	texts := []string{"", "a", "The train was late.", strings.Repeat("It snowed for three days. ", 20), "❄️ 🚂", "\x00\n\n\t"}
 	settings := protocol.Settings{Context: 64, Stride: 32}

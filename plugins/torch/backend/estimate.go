@@ -9,13 +9,14 @@ import (
 	"surprisal.dev/plugins/torch/tensor"
 )
 
-// What the process holds besides the graph's tensors, fitted to the models of TestMemory: libtorch itself, the tokenizer's tables, and for
-// each byte of activations and logits one to two more that the allocator, oneDNN and MKL keep.
+// Memory of the process in addition to the graph's tensors, fitted to the models of TestMemory. It consists of libtorch
+// itself, the tokenizer's tables, and memory that the allocator, oneDNN and MKL keep. The latter is one to two bytes
+// per byte of activations and logits.
 const (
 	libraryBytes    = 150 << 20
-	vocabularyBytes = 380 // a token
+	vocabularyBytes = 380 // per token
 	keptShare       = 2.5
-	// cudaBytes is for what the libraries of CUDA take of the host's memory. It is a round figure, not fitted.
+	// cudaBytes is the host memory of the CUDA libraries. It is a round figure, not fitted.
 	cudaBytes = 1 << 30
 )
 
@@ -28,7 +29,7 @@ func estimate(c *checkpoint.Checkpoint, o config, s protocol.Settings) (protocol
 	if err := a.Shardable(o.TensorParallel); err != nil {
 		return protocol.Estimate{}, err
 	}
-	// Nearly every token has a byte at least; one more may straddle the window's start.
+	// Nearly every token has at least one byte; one more may straddle the window's start.
 	context := int(min(s.Context+1, int64(a.Context)))
 	if s.Anchor == protocol.AnchorTokens {
 		context = int(s.Context)
@@ -46,7 +47,7 @@ func estimate(c *checkpoint.Checkpoint, o config, s protocol.Settings) (protocol
 		w.Type, kind = checkpoint.BF16, tensor.BFloat16
 	}
 	if device == tensor.CPU {
-		w.PackedHead, w.WidenedRows = tensor.Packs(kind), tensor.WidenedRows(kind)
+		w.PackedHead, w.WidenedRows = tensor.HasPackedLayout(kind), tensor.WidenedRows(kind)
 	}
 	cost, err := a.Estimate(w)
 	if err != nil {
@@ -62,10 +63,10 @@ func estimate(c *checkpoint.Checkpoint, o config, s protocol.Settings) (protocol
 		e.MemoryBytes += tensors
 		return e, nil
 	}
-	// A tensor is converted on the host, a part at a time, before it goes to its device.
+	// A tensor is converted on the host, one part at a time, before it is copied to its device.
 	e.MemoryBytes += cudaBytes + int64(o.TensorParallel)*checkpoint.ConvertedElements*4
 	e.DeviceMemoryBytes = libraryBytes + tensors
-	e.Devices = 1 // that of "cuda:1", which all ranks share
+	e.Devices = 1 // the device of "cuda:1", which all ranks share
 	if o.Device == "cuda" {
 		e.Devices = int64(o.TensorParallel)
 	}

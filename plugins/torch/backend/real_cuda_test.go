@@ -13,7 +13,7 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// TestRealModelsCUDA does on a GPU what TestRealModels does on the processor, for those of the models that are there.
+// TestRealModelsCUDA repeats TestRealModels on a GPU, for the available models.
 func TestRealModelsCUDA(t *testing.T) {
 	texts := mixed(t)
 	seen := 0

@@ -24,22 +24,22 @@ import (
 const (
 	// modelsVariable names the directory of examples/torch/models.py.
 	modelsVariable = "SURPRISAL_MODELS"
-	// documentsVariable names what testdata/torch/agree.py wrote, on a machine that cannot run it.
+	// documentsVariable names the output of testdata/torch/agree.py, for a machine that cannot run the script.
 	documentsVariable = "SURPRISAL_DOCUMENTS"
 )
 
-// reference is what testdata/torch/agree.py keeps of transformers' answers.
+// reference is the part of transformers' answers that testdata/torch/agree.py keeps.
 type reference struct {
 	Documents []struct {
 		ID string
-		// Text and Tokens are SHA-256, Losses float64 in little-endian order.
+		// Text and Tokens are SHA-256; Losses are float64 in little-endian order.
 		Text, Tokens string
 		Losses       []byte
 	}
 }
 
-// TestRealModels compares two real models with transformers, token by token, on 40 documents of mixed kinds, and the answers to
-// documents alone, together and in another order with each other.
+// TestRealModels compares two real models with transformers, token by token, on 40 documents of mixed kinds. It also
+// compares the answers to documents alone, together and in another order with each other.
 func TestRealModels(t *testing.T) {
 	texts := mixed(t)
 	for _, test := range []struct{ file, reference string }{{"smollm2.gguf", "smollm2.json"}, {"gemma3-270m.gguf", "gemma3.json"}} {
@@ -113,7 +113,8 @@ func read(t *testing.T, name string) (r reference) {
 	return r
 }
 
-// agrees compares answers with transformers' in float32. The limits are a hundredth of what its own float32 and bfloat16 differ by.
+// agrees compares answers with those of transformers in float32. The limits are a hundredth of the difference between
+// its own float32 and bfloat16.
 func agrees(t *testing.T, r reference, texts []string, answers []protocol.ScoredDocument) {
 	const maxMean, maxToken, maxBPB = 5e-5, 2e-3, 1e-5
 	if len(r.Documents) != len(texts) {
@@ -145,7 +146,7 @@ func agrees(t *testing.T, r reference, texts []string, answers []protocol.Scored
 		worst = max(worst, math.Abs(nats)/math.Ln2/float64(len(texts[i])))
 	}
 	mean := sum / float64(tokens)
-	t.Logf("against transformers: %d tokens, mean %.2g and at most %.2g nats a token, at most %.2g bits a byte", tokens, mean, greatest, worst)
+	t.Logf("against transformers: %d tokens, mean %.2g and at most %.2g nats per token, at most %.2g bits per byte", tokens, mean, greatest, worst)
 	if mean > maxMean || greatest > maxToken || worst > maxBPB {
 		t.Errorf("more than %g, %g and %g", maxMean, maxToken, maxBPB)
 	}
@@ -172,16 +173,17 @@ func independent(t *testing.T, m sdk.Model, tolerance float64, texts []string, t
 	for to, got := range score(t, m, protocol.Settings{}, shuffled...) {
 		compare(order[to], got)
 	}
-	t.Logf("alone, together and in another order: at most %g nats a token", greatest)
+	t.Logf("alone, together and in another order: at most %g nats per token", greatest)
 	if greatest > tolerance {
 		t.Errorf("more than %g", tolerance)
 	}
 }
 
-// peakVariable makes the test's own program print its peak memory after scoring with the model whose file, type and ranks it names.
+// peakVariable makes the test binary print its peak memory after scoring with the model whose file, type and ranks it
+// names.
 const peakVariable = "SURPRISAL_PEAK"
 
-// TestMemory compares what a plan says with what a process takes, for models of three sizes.
+// TestMemory compares the planned memory with that of a process, for models of three sizes.
 func TestMemory(t *testing.T) {
 	if which := os.Getenv(peakVariable); which != "" {
 		printPeak(t, which)

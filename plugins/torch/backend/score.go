@@ -22,7 +22,7 @@ import (
 	"surprisal.dev/plugins/torch/tokenizer"
 )
 
-// groupBytes is about how much text is tokenized at a time.
+// groupBytes is the approximate amount of text that is tokenized at a time.
 const groupBytes = 1 << 15
 
 // model is a loaded model.
@@ -31,12 +31,12 @@ type model struct {
 	architecture checkpoint.Architecture
 	tokenizer    *tokenizer.Tokenizer
 	heap         *tensor.Heap
-	weights      int64 // the tensors that exist when nothing is computed
+	weights      int64 // the number of tensors that exist between computations
 	prefix, end  special
 
 	computing *sync.Mutex // guards the decoder
 	decoder   *decoder.Decoder
-	budget    atomic.Int64 // tokens a batch
+	budget    atomic.Int64 // tokens per batch
 }
 
 func (m *model) Describe() protocol.LoadedModel {
@@ -56,31 +56,33 @@ func (m *model) Close() error {
 	return m.decoder.Close()
 }
 
-// group is some documents, tokenized.
-type group struct {
-	texts []*text
-	err   error
+// documentBatch is a batch of tokenized documents.
+type documentBatch struct {
+	documents []*pendingDocument
+	err       error
 }
 
-// text is a document on its way to its answer.
-type text struct {
+// pendingDocument is a document that has no complete answer yet.
+type pendingDocument struct {
 	document protocol.Document
 	answer   protocol.ScoredDocument
-	// tokens are those of the document, and the one that ends it where that is scored; prefix is what may stand before.
+	// tokens are the document's tokens, plus the end-of-text token if it is scored. prefix is the prefix token, if any
+	// window has one.
 	tokens  []int32
 	prefix  int32
 	windows []window
-	// left is how many of the windows have no losses yet.
+	// left is the number of windows without losses.
 	left int
 }
 
-// window is a part of a text that the model sees at once: tokens [start, end) of it. With a small stride a text has as many as tokens.
+// window is a part of a document that the model sees at once: the tokens [start, end). With a small stride a document
+// has as many windows as tokens.
 type window struct {
-	of         *text
+	of         *pendingDocument
 	start, end int
-	// score is the text's token whose loss comes first.
+	// score is the first token whose loss is computed.
 	score int
-	// prefixed says that the prefix token stands before them.
+	// prefixed is true if the prefix token precedes the window's tokens.
 	prefixed bool
 }
 
@@ -100,8 +102,8 @@ func (w window) sequence() decoder.Sequence {
 	return decoder.Sequence{Tokens: append([]int32{w.of.prefix}, tokens...), From: w.score - w.start + 1}
 }
 
-// Score answers documents in order, each as soon as its last window is computed, so that whoever asked can go on from there if
-// this process ends. What follows is tokenized while the model computes.
+// Score answers documents in order, each as soon as its last window is computed. If this process ends, the caller can
+// therefore resume after the last answer. The next documents are tokenized while the model computes.
 func (m *model) Score(ctx context.Context, s protocol.Settings, documents iter.Seq2[protocol.Document, error],
 	emit func(protocol.ScoredDocument) error) error {
 	s, err := s.Resolve(int64(m.architecture.Context))
@@ -109,7 +111,7 @@ func (m *model) Score(ctx context.Context, s protocol.Settings, documents iter.S
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	groups := make(chan group)
+	groups := make(chan documentBatch)
 	var reader sync.WaitGroup
 	reader.Go(func() {
 		defer close(groups)
@@ -120,11 +122,11 @@ func (m *model) Score(ctx context.Context, s protocol.Settings, documents iter.S
 	q := queue{settings: s, emit: emit}
 	for more := true; more || len(q.windows) > 0; {
 		if more && int64(q.tokens) < m.budget.Load() {
-			var g group
+			var g documentBatch
 			if g, more = <-groups; g.err != nil {
 				return g.err
 			}
-			q.add(g.texts)
+			q.add(g.documents)
 		} else {
 			n, losses, err := m.batch(ctx, q.windows)
 			if err != nil {
@@ -141,28 +143,28 @@ func (m *model) Score(ctx context.Context, s protocol.Settings, documents iter.S
 	return ctx.Err()
 }
 
-// queue is what was read and not answered yet.
+// queue holds the documents that were read and not answered yet.
 type queue struct {
-	settings protocol.Settings
-	emit     func(protocol.ScoredDocument) error
-	texts    []*text
-	windows  []window
-	// tokens is how many the windows read.
+	settings  protocol.Settings
+	emit      func(protocol.ScoredDocument) error
+	documents []*pendingDocument
+	windows   []window
+	// tokens is the number of tokens that the windows read.
 	tokens int
 }
 
-func (q *queue) add(texts []*text) {
-	for _, t := range texts {
+func (q *queue) add(documents []*pendingDocument) {
+	for _, t := range documents {
 		t.left = len(t.windows)
 		for _, w := range t.windows {
 			q.tokens += w.read()
 		}
 		q.windows = append(q.windows, t.windows...)
 	}
-	q.texts = append(q.texts, texts...)
+	q.documents = append(q.documents, documents...)
 }
 
-// take moves losses to the texts of the first n windows.
+// take moves losses to the documents of the first n windows.
 func (q *queue) take(n int, losses []float64) (err error) {
 	for _, w := range q.windows[:n] {
 		if losses, err = w.take(losses); err != nil {
@@ -176,10 +178,10 @@ func (q *queue) take(n int, losses []float64) (err error) {
 	return nil
 }
 
-// flush answers the texts that are complete.
+// flush answers the documents that are complete.
 func (q *queue) flush() error {
-	for len(q.texts) > 0 && q.texts[0].left == 0 {
-		a := q.texts[0].answer
+	for len(q.documents) > 0 && q.documents[0].left == 0 {
+		a := q.documents[0].answer
 		for _, nll := range a.TokenNLL {
 			a.TotalNLL += nll
 		}
@@ -187,15 +189,15 @@ func (q *queue) flush() error {
 		if err := q.emit(a); err != nil {
 			return err
 		}
-		q.texts[0] = nil
-		q.texts = q.texts[1:]
+		q.documents[0] = nil
+		q.documents = q.documents[1:]
 	}
 	return nil
 }
 
-// read sends the documents in groups, and an error as the last one.
-func (m *model) read(ctx context.Context, s protocol.Settings, documents iter.Seq2[protocol.Document, error], to chan<- group) {
-	send := func(g group) bool {
+// read sends the documents in batches. It sends an error last.
+func (m *model) read(ctx context.Context, s protocol.Settings, documents iter.Seq2[protocol.Document, error], to chan<- documentBatch) {
+	send := func(g documentBatch) bool {
 		select {
 		case to <- g:
 			return g.err == nil
@@ -207,7 +209,7 @@ func (m *model) read(ctx context.Context, s protocol.Settings, documents iter.Se
 	bytes := 0
 	for d, err := range documents {
 		if err != nil {
-			send(group{err: err})
+			send(documentBatch{err: err})
 			return
 		}
 		waiting = append(waiting, d)
@@ -224,9 +226,9 @@ func (m *model) read(ctx context.Context, s protocol.Settings, documents iter.Se
 	}
 }
 
-// tokenize cuts documents into tokens and these into windows.
-func (m *model) tokenize(s protocol.Settings, documents []protocol.Document) group {
-	g := group{texts: make([]*text, len(documents))}
+// tokenize splits documents into tokens and the tokens into windows.
+func (m *model) tokenize(s protocol.Settings, documents []protocol.Document) documentBatch {
+	g := documentBatch{documents: make([]*pendingDocument, len(documents))}
 	for _, special := range []bool{false, true} {
 		var texts [][]byte
 		var places []int
@@ -240,19 +242,19 @@ func (m *model) tokenize(s protocol.Settings, documents []protocol.Document) gro
 		}
 		encodings, err := m.tokenizer.Encode(texts, special)
 		if err != nil {
-			return group{err: err}
+			return documentBatch{err: err}
 		}
 		for j, e := range encodings {
-			if g.texts[places[j]], err = m.cut(documents[places[j]], s, e); err != nil {
-				return group{err: err}
+			if g.documents[places[j]], err = m.split(documents[places[j]], s, e); err != nil {
+				return documentBatch{err: err}
 			}
 		}
 	}
 	return g
 }
 
-func (m *model) cut(d protocol.Document, s protocol.Settings, e tokenizer.Encoding) (*text, error) {
-	t := &text{document: d, answer: protocol.ScoredDocument{
+func (m *model) split(d protocol.Document, s protocol.Settings, e tokenizer.Encoding) (*pendingDocument, error) {
+	t := &pendingDocument{document: d, answer: protocol.ScoredDocument{
 		Index: d.Index, TokenIDs: e.IDs, TokenStarts: e.Starts, TokenEnds: e.Ends, TokenNLL: make([]float64, len(e.IDs)),
 	}}
 	unscored := &t.answer.Unscored
@@ -261,7 +263,7 @@ func (m *model) cut(d protocol.Document, s protocol.Settings, e tokenizer.Encodi
 	}
 	ids, starts := e.IDs, e.Starts
 	if s.EOS {
-		end, err := m.end.need("end-of-text", "turn scoring.eos off")
+		end, err := m.end.need("end-of-text", "set scoring.eos: false")
 		if err != nil {
 			return nil, err
 		}
@@ -278,11 +280,11 @@ func (m *model) cut(d protocol.Document, s protocol.Settings, e tokenizer.Encodi
 			t.prefix, x.prefixed = prefix, true
 		}
 		if n := x.read(); n > m.architecture.Context {
-			return nil, sdk.Invalid("%s: a window of %d bytes has %d tokens, which is more than the %d that the model can see; lower scoring.context",
+			return nil, sdk.Invalid("%s: a window of %d bytes has %d tokens, which exceeds the model's maximum of %d; lower scoring.context",
 				position(d, w.Start, starts[w.Start]), s.Context, n, m.architecture.Context)
 		}
 		if !x.prefixed && x.score == x.start {
-			// The document's first token follows nothing.
+			// No token precedes the document's first token.
 			x.score++
 			if len(e.IDs) > 0 && e.Ends[0] > e.Starts[0] {
 				*unscored = append(*unscored, protocol.Unscored{Start: e.Starts[0], End: e.Ends[0], Reason: protocol.ReasonNoContext})
@@ -294,7 +296,7 @@ func (m *model) cut(d protocol.Document, s protocol.Settings, e tokenizer.Encodi
 	return t, nil
 }
 
-// batch computes as many of the windows as fit the budget, at least one.
+// batch computes as many of the windows as fit the budget, but at least one.
 func (m *model) batch(ctx context.Context, windows []window) (int, []float64, error) {
 	m.computing.Lock()
 	defer m.computing.Unlock()
@@ -327,7 +329,7 @@ func (m *model) batch(ctx context.Context, windows []window) (int, []float64, er
 	}
 }
 
-// take moves the window's losses to its text and returns the others.
+// take moves the window's losses to its document and returns the others.
 func (w window) take(losses []float64) ([]float64, error) {
 	answer, d := &w.of.answer, w.of.document
 	n := w.end - w.score

@@ -1,27 +1,27 @@
 package checkpoint
 
-// Architecture is the graph of a decoder: what a config.json or the metadata of a GGUF file says, in terms of parts that
-// families have in common. Sizes count elements.
+// Architecture is the graph of a decoder: the content of a config.json or of a GGUF file's metadata, expressed in parts
+// that families have in common. Sizes count elements.
 type Architecture struct {
 	// Family is the name of the architecture in transformers, such as "llama" or "gemma3_text".
 	Family string
-	// Vocabulary is the number of rows of the embedding, Hidden the width of the residual stream.
+	// Vocabulary is the number of rows of the embedding; Hidden is the width of the residual stream.
 	Vocabulary, Hidden int
-	// Context is the most tokens that the model was made for.
+	// Context is the maximum context length that the model was made for.
 	Context int
 	// Positions is the number of learned absolute positions; 0: none.
 	Positions int
 	// EmbeddingScale multiplies the embedding's rows; 0: not scaled. It is rounded to the weights' type first.
 	EmbeddingScale float64
-	// TiedHead says that the head is the embedding.
+	// TiedHead is true if the head is the embedding.
 	TiedHead bool
-	// LogitSoftcap c makes c*tanh(z/c) of each logit z; 0: none.
+	// LogitSoftcap c replaces each logit z by c*tanh(z/c); 0: none.
 	LogitSoftcap float64
 	Norm         Norm
 	Layers       []Layer
 }
 
-// NormKind is how a norm is computed.
+// NormKind is a kind of normalization.
 type NormKind int8
 
 // Kinds of norms.
@@ -32,13 +32,13 @@ const (
 	LayerNorm
 )
 
-// Norm is how all norms of a model are computed.
+// Norm describes all norms of a model.
 type Norm struct {
 	Kind    NormKind
 	Epsilon float64
-	// AddOne says that the weight is stored as w-1 (Gemma's safetensors; its GGUF files store w).
+	// AddOne is true if the weight is stored as w-1 (Gemma's safetensors; its GGUF files store w).
 	AddOne bool
-	// Float32Product says that the product with the weight is made in float32 before rounding (Gemma, OLMo 2).
+	// Float32Product is true if the product with the weight is computed in float32 before rounding (Gemma, OLMo 2).
 	Float32Product bool
 }
 
@@ -46,13 +46,13 @@ type Norm struct {
 type Layer struct {
 	Attention Attention
 	MLP       MLP
-	// Parallel says that attention and MLP both read the block's input (GPT-NeoX).
+	// Parallel is true if attention and MLP both read the block's input (GPT-NeoX).
 	Parallel bool
-	// PreNorm and PostNorm say whether attention and MLP have a norm before, and one after, inside the residual branch.
+	// PreNorm and PostNorm are true if attention and MLP have a norm before, and one after, inside the residual branch.
 	PreNorm, PostNorm bool
 }
 
-// QKNorm is what of queries and keys is normalized before the rotation.
+// QKNorm is the normalization of queries and keys before the rotation.
 type QKNorm int8
 
 // Kinds of QKNorm.
@@ -69,19 +69,19 @@ type Attention struct {
 	Heads, KVHeads, HeadSize int
 	// Scale multiplies q·k.
 	Scale float64
-	// Window w lets a query see keys less than w positions before it, itself included; 0: all before it.
+	// Window w restricts a query to the last w positions, its own included; 0: all positions up to its own.
 	Window int
 	QKNorm QKNorm
 	// Rope is nil for models with learned positions.
 	Rope *Rope
 }
 
-// Rope turns pairs (i, i+Size/2) of the first Size elements of each head by position * InverseFrequencies[i].
+// Rope rotates the pairs (i, i+Size/2) of the first Size elements of each head by position * InverseFrequencies[i].
 type Rope struct {
 	Size int
-	// InverseFrequencies has Size/2 elements, any scaling applied, computed as transformers does in float32.
+	// InverseFrequencies has Size/2 elements, with any scaling applied, computed in float32 as in transformers.
 	InverseFrequencies []float32
-	// Factor multiplies sine and cosine; 1 in most models.
+	// Factor multiplies sine and cosine; it is 1 in most models.
 	Factor float64
 }
 
@@ -103,9 +103,9 @@ type MLP struct {
 	Gated      bool
 }
 
-// Names of tensors, the same for all families. The checkpoint brings what families store otherwise into this form:
-// matrices are [outputs, inputs]; q, k and v are apart; rotated pairs are half a head from each other. A bias exists where
-// the checkpoint has one: the name with ".bias" in the place of ".weight".
+// Names of tensors, the same for all families. The checkpoint converts what families store differently to this form:
+// matrices are [outputs, inputs]; q, k and v are separate; rotated pairs are half a head apart. A bias exists if the
+// checkpoint has one: its name has ".bias" in place of ".weight".
 //
 //	embedding.weight              [Vocabulary, Hidden]
 //	positions.weight              [Positions, Hidden]

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Checkpoint is an open model. Its methods may run at the same time, but for Close.
+// Checkpoint is an open model. Its methods, except Close, are safe for concurrent use.
 type Checkpoint struct {
 	architecture Architecture
 	mappings     []*mapping
@@ -39,8 +39,9 @@ type File struct {
 	Digest string // "sha256:" and 64 hexadecimal digits
 }
 
-// Open opens a .gguf file, a .safetensors file that has its config.json beside it, or a directory with config.json and either
-// model.safetensors or model.safetensors.index.json with its shards. What is wrong with the files is an InvalidInput.
+// Open opens a .gguf file, a .safetensors file with config.json in its directory, or a directory with config.json and
+// either model.safetensors or model.safetensors.index.json with its shards. A fault of the files is an error of kind
+// InvalidInput.
 func Open(path string) (*Checkpoint, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -64,7 +65,7 @@ func Open(path string) (*Checkpoint, error) {
 	return c, nil
 }
 
-// Close unmaps the files. Tensors and the slices that methods returned must not be used any more.
+// Close unmaps the files. Tensors and slices that methods returned must not be used afterwards.
 func (c *Checkpoint) Close() error {
 	var err error
 	for _, m := range c.mappings {
@@ -101,7 +102,7 @@ func (c *Checkpoint) Parameters() int64 {
 	return n
 }
 
-// Files are the files that were opened, sorted by path. They are read whole for their digests.
+// Files returns the open files, sorted by path. It reads them completely for their digests.
 func (c *Checkpoint) Files() ([]File, error) {
 	files := make([]File, len(c.mappings))
 	var g errgroup.Group
@@ -120,7 +121,7 @@ func (c *Checkpoint) Files() ([]File, error) {
 	return files, nil
 }
 
-// Forget takes what was read of the files out of this process's memory. Tensors can be read as before.
+// Forget releases the pages of the files that were read into this process's memory. Tensors can still be read.
 func (c *Checkpoint) Forget() error {
 	var err error
 	for _, m := range c.mappings {
@@ -129,7 +130,7 @@ func (c *Checkpoint) Forget() error {
 	return err
 }
 
-// Metadata is what a GGUF file says of itself, nil for other files. Values are bool, string, integers and floats of all
+// Metadata is the metadata of a GGUF file, or nil for other files. Values are bool, string, integers and floats of all
 // sizes, and slices of those: "tokenizer.ggml.tokens" is a []string, "tokenizer.ggml.scores" a []float32,
 // "tokenizer.ggml.token_type" a []int32.
 func (c *Checkpoint) Metadata() map[string]any { return c.metadata }
@@ -137,10 +138,10 @@ func (c *Checkpoint) Metadata() map[string]any { return c.metadata }
 // TokenizerJSON is the tokenizer.json of a directory.
 func (c *Checkpoint) TokenizerJSON() (data []byte, ok bool) { return c.tokenizer, c.tokenizer != nil }
 
-// BOS is the id of the token that begins a text, where a directory names one. Those of a GGUF file are in its metadata.
+// BOS is the id of the beginning-of-text token, if a directory defines one. For a GGUF file, it is in the metadata.
 func (c *Checkpoint) BOS() (id int32, ok bool) { return c.bos.id, c.bos.ok }
 
-// EOS is the id of the token that ends a text, the first if there are several, where a directory names one.
+// EOS is the id of the end-of-text token, or the first of several, if a directory defines one.
 func (c *Checkpoint) EOS() (id int32, ok bool) { return c.eos.id, c.eos.ok }
 
 // mapped opens a file, keeps it for Files and Close, and returns its bytes.
@@ -162,7 +163,7 @@ func exists(directory, name string) (bool, error) {
 	return err == nil, err
 }
 
-// optional opens a file if it is there.
+// optional opens a file if it exists.
 func (c *Checkpoint) optional(directory, name string) ([]byte, error) {
 	if there, err := exists(directory, name); err != nil || !there {
 		return nil, err
@@ -170,7 +171,7 @@ func (c *Checkpoint) optional(directory, name string) ([]byte, error) {
 	return c.mapped(filepath.Join(directory, name))
 }
 
-// object decodes a JSON object, keeping its numbers as they are written; nil without data.
+// object decodes a JSON object and keeps its numbers as written. It returns nil without data.
 func object(path string, data []byte) (map[string]any, error) {
 	if data == nil {
 		return nil, nil
@@ -237,7 +238,7 @@ func (c *Checkpoint) openDirectory(directory, file string) error {
 	return c.specials(directory, config)
 }
 
-// safetensors opens one file, or those that a directory has, of which nothing reads the tensors that unused matches.
+// safetensors opens one file, or a directory's files. Nothing reads the tensors that unused matches.
 func (c *Checkpoint) safetensors(directory, file string, unused *regexp.Regexp) (map[string]stored, error) {
 	const single, index = "model.safetensors", "model.safetensors.index.json"
 	if file == "" {
@@ -279,7 +280,7 @@ func (c *Checkpoint) shard(path string, tensors map[string]stored) error {
 	return nil
 }
 
-// shards opens the files that an index lists, which must hold just the tensors that it says, but for unused ones.
+// shards opens the files that an index lists. They must contain exactly the listed tensors, except for unused ones.
 func (c *Checkpoint) shards(directory, index string, unused *regexp.Regexp) (map[string]stored, error) {
 	path := filepath.Join(directory, index)
 	data, err := c.mapped(path)
@@ -307,14 +308,14 @@ func (c *Checkpoint) shards(directory, index string, unused *regexp.Regexp) (map
 		}
 		file := filepath.Join(directory, content.WeightMap[name])
 		if t, ok := tensors[name]; !ok {
-			return nil, invalid("%s: tensor %q is not in %s as the index says; fetch the files again", path, name, file)
+			return nil, invalid("%s: tensor %q is not in %s as the index requires; download the files again", path, name, file)
 		} else if t.file != file {
-			return nil, invalid("%s: tensor %q is in %s, the index says %s; fetch the files again", path, name, t.file, file)
+			return nil, invalid("%s: tensor %q is in %s, but the index lists it in %s; download the files again", path, name, t.file, file)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(tensors)) {
 		if _, listed := content.WeightMap[name]; !listed && !unused.MatchString(name) {
-			return nil, invalid("%s: the index does not list tensor %q of %s; fetch the files again", path, name, tensors[name].file)
+			return nil, invalid("%s: the index does not list tensor %q of %s; download the files again", path, name, tensors[name].file)
 		}
 	}
 	return tensors, nil

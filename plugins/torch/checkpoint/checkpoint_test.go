@@ -43,7 +43,7 @@ func values(t testing.TB, c *checkpoint.Checkpoint, name string) []float32 {
 	if err := tensor.Float32(all); err != nil {
 		t.Fatal(err)
 	}
-	// Any rows are those of the whole.
+	// Any range of rows equals the rows of the whole.
 	for _, rows := range [][2]int64{{0, 1}, {1, tensor.Shape[0]}, {tensor.Shape[0] / 2, tensor.Shape[0]}} {
 		width := tensor.Elements() / tensor.Shape[0]
 		part := make([]float32, (rows[1]-rows[0])*width)
@@ -57,7 +57,7 @@ func values(t testing.TB, c *checkpoint.Checkpoint, name string) []float32 {
 	return all
 }
 
-// matrix is made of elements computed from row and column.
+// matrix consists of elements computed from row and column.
 func matrix(rows, columns int, at func(r, c int) int) []float32 {
 	var m []float32
 	for r := range rows {
@@ -187,7 +187,7 @@ func TestFilesOfOneModel(t *testing.T) {
 	}
 }
 
-// TestTextOfImages reads the text model of one that sees images, by the names that two versions of transformers give its tensors.
+// TestTextOfImages reads the text decoder of a multimodal model, with the tensor names of two versions of transformers.
 func TestTextOfImages(t *testing.T) {
 	const golden = "../../../testdata/torch/golden/gemma3-images/"
 	read := func(name string) []byte {
@@ -263,7 +263,7 @@ func TestGPTNeoX(t *testing.T) {
 	equal(t, "layer", fmt.Sprint(l.Parallel, l.MLP.Gated, l.MLP.Activation == checkpoint.GELU, l.Attention.Rope.Size), "true false true 2")
 }
 
-// gemmaTensors has what Gemma 3 and OLMo 2 add to Llama's.
+// gemmaTensors lists the tensors that Gemma 3 and OLMo 2 add to Llama's.
 func gemmaTensors() map[string]array {
 	more := map[string]array{}
 	for _, name := range []string{"pre_feedforward_layernorm", "post_feedforward_layernorm"} {
@@ -273,7 +273,7 @@ func gemmaTensors() map[string]array {
 	return llamaTensors("model.", more)
 }
 
-// TestGraphs shows what fields of configurations mean.
+// TestGraphs checks the meaning of configuration fields.
 func TestGraphs(t *testing.T) {
 	layers := func(n int, tensors map[string]array) map[string]array {
 		all := maps.Clone(tensors)
@@ -386,17 +386,17 @@ func TestRefusedConfigurations(t *testing.T) {
 	}{
 		{"model_type", "mamba", `model_type is "mamba", which is not supported (supported: gemma3, gemma3_text, gpt2, gpt_neox, llama`},
 		{"model_type", drop, `model_type is ""`},
-		{"residual_multiplier", 0.5, "field residual_multiplier (0.5) is not known and may change the graph"},
+		{"residual_multiplier", 0.5, "unknown field residual_multiplier (0.5), which may change the graph"},
 		{"quantization_config", scaling("bits", 4), "field quantization_config"},
 		{"hidden_act", "relu", `hidden_act is "relu", which is not supported (supported: gelu, gelu_accurate, gelu_fast, gelu_new`},
 		{"rope_scaling", scaling("rope_type", "yarn", "factor", 4), `rope_type is "yarn", which is not supported`},
 		{"rope_scaling", scaling("type", "linear"), "rope_scaling: no field factor"},
-		{"rope_scaling", scaling("type", "linear", "factor", 2, "mscale", 1), "field mscale (1) is not known"},
+		{"rope_scaling", scaling("type", "linear", "factor", 2, "mscale", 1), "unknown field mscale (1)"},
 		{"rope_parameters", scaling("rope_theta", 5, "partial_rotary_factor", 0.5), "partial_rotary_factor is 0.5, which is not supported"},
 		{"num_hidden_layers", 0, "num_hidden_layers is 0, not a whole number from 1"},
 		{"num_hidden_layers", 1e12, "num_hidden_layers is 1000000000000, not a whole number"},
 		{"hidden_size", drop, "no field hidden_size"},
-		{"hidden_size", 9, `tensor "model.embed_tokens.weight" (embedding.weight) has shape [10 8], the configuration wants [10 9]`},
+		{"hidden_size", 9, `tensor "model.embed_tokens.weight" (embedding.weight) has shape [10 8], the configuration requires [10 9]`},
 		{"num_key_value_heads", 3, "num_attention_heads 4 is not a multiple of num_key_value_heads 3"},
 		{"head_dim", 3, "head_dim is 3, which is odd"},
 		{"tie_word_embeddings", false, `no tensor "lm_head.weight" (head.weight), expected with shape [10 8]`},
@@ -449,8 +449,8 @@ func TestRefusedFiles(t *testing.T) {
 		{"no weights", map[string]any{"config.json": llamaConfig}, "neither model.safetensors nor model.safetensors.index.json"},
 		{"broken configuration", with(good, "config.json", []byte("{")), "config.json is not a JSON object"},
 		{"empty", with(good, "model.safetensors", []byte{}), "is empty"},
-		{"cut in the header", with(good, "model.safetensors", whole[:100]), "is cut short or no safetensors file"},
-		{"cut in the data", with(good, "model.safetensors", whole[:len(whole)-1]), `is cut short: tensor "model.norm.weight" ends at`},
+		{"cut in the header", with(good, "model.safetensors", whole[:100]), "is truncated or not a safetensors file"},
+		{"cut in the data", with(good, "model.safetensors", whole[:len(whole)-1]), `is truncated: tensor "model.norm.weight" ends at`},
 		{"tensor missing", with(good, "model.safetensors", safetensors(t, map[string]array{"model.embed_tokens.weight": ramp(0, 10, 8)})), `no tensor "model.norm.weight" (norm.weight), expected with shape [8]`},
 		{"tensor of another model", with(good, "model.safetensors", extra("model.layers.1.mlp.up_proj.weight", ramp(0, 12, 8))), `tensor "model.layers.1.mlp.up_proj.weight" of shape [12 8] is not part of a llama model`},
 		{"bias that would be ignored", with(good, "model.safetensors", extra("model.layers.0.self_attn.q_proj.bias", ramp(0, 16))), `tensor "model.layers.0.self_attn.q_proj.bias"`},
@@ -459,7 +459,7 @@ func TestRefusedFiles(t *testing.T) {
 		{"shape without its bytes", with(good, "model.safetensors", raw(`{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}`, 8)), `tensor "a" of type F32 and shape [3] cannot have 8 bytes`},
 		{"sizes that overflow", with(good, "model.safetensors", raw(`{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}`, 8)), `tensor "a" of type F32`},
 		{"bytes in common", with(good, "model.safetensors", raw(`{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[3,7]}}`, 8)), `tensors "a" and "b" share bytes`},
-		{"twice", with(good, "model.safetensors", raw(`{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"a":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}`, 8)), `tensor "a" is there twice`},
+		{"twice", with(good, "model.safetensors", raw(`{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"a":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}`, 8)), `duplicate tensor "a"`},
 		{"index of a missing file", map[string]any{"config.json": llamaConfig,
 			"model.safetensors.index.json": map[string]any{"weight_map": map[string]string{"a": "a.safetensors"}}}, "a.safetensors; check"},
 		{"index out of the directory", map[string]any{"config.json": llamaConfig,

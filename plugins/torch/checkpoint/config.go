@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// irrelevant fields of a config.json say how a model was trained, saved or is asked to generate, not what it computes.
+// irrelevant lists fields of a config.json about how a model was trained or saved, or how it generates. They do not
+// affect the graph.
 var irrelevant = []string{
 	"architectures", "model_type", "transformers_version", "torch_dtype", "dtype", "_name_or_path", "_model_name_or_path", "name_or_path", "_commit_hash",
 	"_attn_implementation", "_attn_implementation_autoset", "_attn_implementation_internal", "use_cache", "cache_implementation",
@@ -25,7 +26,7 @@ var irrelevant = []string{
 	"encoder_no_repeat_ngram_size", "num_return_sequences", "remove_invalid_values", "exponential_decay_length_penalty",
 }
 
-// presence reports whether a checkpoint has a tensor.
+// presence is whether a checkpoint has a tensor.
 type presence int8
 
 const (
@@ -34,24 +35,24 @@ const (
 	required
 )
 
-// model is what a configuration says: the graph, and under what names and in what form the files hold its tensors.
+// model is the content of a configuration: the graph, and the names and layout of its tensors in the files.
 type model struct {
 	architecture Architecture
-	// names maps canonical names without ".weight" to those of the files. The number of a layer is N in both.
+	// names maps canonical names without ".weight" to those of the files. N is the number of a layer in both.
 	names map[string]string
-	// prefix begins names in the files, all of them or none, or what others puts in its place.
+	// prefix begins the names in the files, all of them or none; others lists alternatives to it.
 	prefix string
 	others []string
 	// biases has the presence of biases by canonical name.
 	biases map[string]presence
-	// view says how a canonical tensor of this name and shape lies in the stored one, and the stored one's shape. If nil, all
-	// tensors are stored in their canonical form.
+	// view returns the position of a canonical tensor of this name and shape in the stored tensor, and the stored
+	// tensor's shape. If nil, all tensors are stored in their canonical form.
 	view func(name string, shape []int64) (view, []int64)
-	// unused matches names of stored tensors that nothing is computed from.
+	// unused matches names of stored tensors that do not take part in the computation.
 	unused *regexp.Regexp
 }
 
-// Names of tensors in safetensors files, as transformers gives them.
+// Names of tensors in safetensors files, as in transformers.
 var (
 	llamaNames = map[string]string{
 		"embedding":                "model.embed_tokens",
@@ -101,9 +102,9 @@ var (
 		"layers.N.mlp.up":         "gpt_neox.layers.N.mlp.dense_h_to_4h",
 		"layers.N.mlp.down":       "gpt_neox.layers.N.mlp.dense_4h_to_h",
 	}
-	// Older checkpoints hold the masks and frequencies that the code computes.
+	// Older checkpoints contain masks and frequencies that the code computes.
 	computed = regexp.MustCompile(`\.(attn|attention)\.(bias|masked_bias)$|\.rotary_emb\.inv_freq$`)
-	// What sees images, and brings them among the tokens.
+	// The image encoder, and the projection of its output to tokens.
 	imageTower = regexp.MustCompile(`^(model\.)?(vision_tower|multi_modal_projector)\.|\.rotary_emb\.inv_freq$`)
 )
 
@@ -121,7 +122,7 @@ var normBiases = map[string]presence{
 	"layers.N.attention.norm": required, "layers.N.mlp.norm": required, "norm": required,
 }
 
-// union joins the maps whose condition held when they were listed; nil maps count for nothing.
+// union joins maps; a nil map contributes nothing.
 func union(parts ...map[string]presence) map[string]presence {
 	all := map[string]presence{}
 	for _, part := range parts {
@@ -139,7 +140,7 @@ func when(condition bool, part map[string]presence) map[string]presence {
 
 var activations = map[string]Activation{
 	"silu": SiLU, "swish": SiLU, "gelu": GELU, "gelu_python": GELU,
-	// One formula, written in different ways.
+	// One formula under several names.
 	"gelu_new": GELUTanh, "gelu_pytorch_tanh": GELUTanh, "gelu_fast": GELUTanh, "gelu_accurate": GELUTanh,
 }
 
@@ -152,8 +153,8 @@ func (f *fields) activation(name, fallback string) Activation {
 	return activation
 }
 
-// families has a reader for each model_type of transformers that is supported. Defaults are those of the family's
-// configuration class there, where it has one that files leave out.
+// families has a reader for each supported model_type of transformers. Defaults are those of the family's configuration
+// class in transformers, for fields that files may omit.
 var families = map[string]func(*fields) model{
 	"llama":       llamaConfig,
 	"mistral":     mistralConfig,
@@ -188,7 +189,7 @@ func configModel(path string, values map[string]any) (model, error) {
 	return m, f.finish()
 }
 
-// blockDefaults are what a family means by fields that are not there; 0: there is no meaning, or it follows from others.
+// blockDefaults are a family's defaults for missing fields; 0: there is no default, or it follows from other fields.
 type blockDefaults struct{ vocabulary, context, heads, kvHeads, headSize int }
 
 // decoderBlocks reads the fields that Llama's descendants share. The caller adds windows and rotations.
@@ -201,7 +202,7 @@ func decoderBlocks(f *fields, d blockDefaults, activation Activation) Architectu
 	}
 	heads := f.count("num_attention_heads", d.heads)
 	kvHeads := d.kvHeads
-	// A null says that there are as many as heads.
+	// Null means as many as heads.
 	if _, written := f.values["num_key_value_heads"]; written || kvHeads == 0 {
 		kvHeads = f.count("num_key_value_heads", heads)
 	}
@@ -232,7 +233,7 @@ func (f *fields) headSize(name string, fallback int) int {
 	return n
 }
 
-// divided is the size of a head where a configuration does not say it.
+// divided returns the size of a head for a configuration that does not state it.
 func (f *fields) divided(name string, hidden int, headsName string, heads int) int {
 	size := hidden / heads
 	if hidden%heads != 0 || size%2 != 0 || size > maximumCount {
@@ -242,19 +243,19 @@ func (f *fields) divided(name string, hidden int, headsName string, heads int) i
 	return size
 }
 
-// eachAttention changes the attention of all layers.
+// eachAttention modifies the attention of all layers.
 func (a *Architecture) eachAttention(set func(n int, attention *Attention)) {
 	for n := range a.Layers {
 		set(n, &a.Layers[n].Attention)
 	}
 }
 
-// rotation reads rope_parameters as transformers 5 writes them, or rope_theta and rope_scaling of before.
+// rotation reads rope_parameters, which transformers 5 writes, or the older rope_theta and rope_scaling.
 func rotation(f *fields, headSize int, context int) *Rope {
 	parameters, scaling := f.object("rope_parameters"), f.object("rope_scaling")
 	theta := f.positive("rope_theta", 10000)
 	if parameters != nil && scaling != nil {
-		f.fail("both rope_parameters and rope_scaling are there; keep one")
+		f.fail("rope_parameters and rope_scaling are mutually exclusive; keep one")
 	}
 	if parameters == nil {
 		parameters = scaling
@@ -262,7 +263,7 @@ func rotation(f *fields, headSize int, context int) *Rope {
 	return f.scaledRope(parameters, ropeSettings{theta: theta, size: headSize}, context)
 }
 
-// scaledRope completes settings with the parameters, which may be nil, of an object in f.
+// scaledRope completes settings with the parameters of an object in f, which may be nil.
 func (f *fields) scaledRope(parameters *fields, s ropeSettings, context int) *Rope {
 	s.scaling = "default"
 	if p := parameters; p != nil {
@@ -271,7 +272,7 @@ func (f *fields) scaledRope(parameters *fields, s ropeSettings, context int) *Ro
 		s.scaling = p.text("rope_type", p.text("type", "default"))
 		switch s.scaling {
 		case "default":
-			// Files keep a factor of the scaling that was switched off.
+			// Files keep the factor of a scaling that was disabled.
 			p.ignore("factor")
 		case "linear":
 			s.factor = p.positive("factor", 0)
@@ -318,7 +319,7 @@ func mistralConfig(f *fields) model {
 	return model{architecture: a, names: llamaNames, prefix: "model.", unused: computed}
 }
 
-// windowOr reads sliding_window, which may be missing; 0: it is null, which says that there is none.
+// windowOr reads sliding_window, which may be missing; it returns 0 for null, which means no window.
 func (f *fields) windowOr(missing int) int {
 	if _, written := f.values["sliding_window"]; !written {
 		return missing
@@ -329,7 +330,7 @@ func (f *fields) windowOr(missing int) int {
 	return f.size("sliding_window", 0)
 }
 
-// layerWindows reads layer_types, or makes them by a rule where there are none, and sets the window of sliding layers.
+// layerWindows reads layer_types, or derives them by a rule if they are missing, and sets the window of sliding layers.
 func (f *fields) layerWindows(a *Architecture, window int, sliding func(layer int) bool) {
 	types := f.strings("layer_types")
 	if len(types) != 0 && len(types) != len(a.Layers) {
@@ -356,7 +357,7 @@ func (f *fields) layerWindows(a *Architecture, window int, sliding func(layer in
 	})
 }
 
-// qwenWindows reads the sliding windows of Qwen 2 and 3, which are off in most files.
+// qwenWindows reads the sliding windows of Qwen 2 and 3, which most files disable.
 func (f *fields) qwenWindows(a *Architecture) {
 	window := f.windowOr(4096)
 	if !f.boolean("use_sliding_window", false) {
@@ -410,7 +411,7 @@ func gemma3Config(f *fields) model {
 	var localScaling *fields
 	if parameters := f.object("rope_parameters"); parameters != nil {
 		if scaling != nil {
-			f.fail("both rope_parameters and rope_scaling are there; keep one")
+			f.fail("rope_parameters and rope_scaling are mutually exclusive; keep one")
 		}
 		scaling, localScaling = parameters.object("full_attention"), parameters.object("sliding_attention")
 		if err := parameters.finish(); err != nil && f.err == nil {
@@ -435,7 +436,8 @@ func gemma3Config(f *fields) model {
 	}
 }
 
-// gemma3WithImages reads the configuration of a model that sees images too. Without one it computes what its text model does.
+// gemma3WithImages reads the configuration of a multimodal model. Without an image it computes the same as its text
+// decoder.
 func gemma3WithImages(f *fields) model {
 	f.ignore("vision_config", "boi_token_index", "eoi_token_index", "image_token_index", "image_token_id", "mm_tokens_per_image")
 	text := f.object("text_config")
@@ -445,7 +447,7 @@ func gemma3WithImages(f *fields) model {
 	}
 	text.ignore(irrelevant...)
 	text.only("model_type", "gemma3_text")
-	// transformers ties by the field of the whole.
+	// transformers uses the tying field of the outer configuration.
 	tied := f.boolean("tie_word_embeddings", true)
 	m := gemma3Config(text)
 	m.architecture.TiedHead = tied
@@ -545,7 +547,7 @@ func gptNeoXConfig(f *fields) model {
 	parameters := f.object("rope_parameters")
 	if scaling := f.object("rope_scaling"); scaling != nil {
 		if parameters != nil {
-			f.fail("both rope_parameters and rope_scaling are there; keep one")
+			f.fail("rope_parameters and rope_scaling are mutually exclusive; keep one")
 		}
 		parameters = scaling
 	}

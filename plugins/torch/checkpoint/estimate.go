@@ -2,43 +2,45 @@ package checkpoint
 
 import "strings"
 
-// Workload is a way to score texts with a model.
+// Workload describes how texts are scored with a model.
 type Workload struct {
-	// Context is the number of tokens of each sequence, Tokens that of a batch.
+	// Context is the number of tokens of each sequence; Tokens is that of a batch.
 	Context, Tokens int
-	// Logits is the number of logits that are computed together, by all ranks.
+	// Logits is the number of logits that all ranks together compute at a time.
 	Logits int64
-	// Ranks is over how many ranks the weights are sharded.
+	// Ranks is the number of ranks over which the weights are sharded.
 	Ranks int
 	// Type is that of weights and activations: F32, F16 or BF16.
 	Type Type
-	// PackedHead says that a head is kept in the order of its product, so that one that is the embeddings too stands there twice.
+	// PackedHead is true if the head is kept in packed layout. A tied head then needs a second copy of the embeddings.
 	PackedHead bool
-	// WidenedRows is how many rows, beside the matrix, are brought into float32 at a time for a product; 0: none.
+	// WidenedRows is how many rows, in addition to the matrix, are converted to float32 at a time for a matrix product;
+	// 0: none.
 	WidenedRows int64
 }
 
-// ConvertedElements is about how many elements of a tensor are converted at a time when weights are loaded.
+// ConvertedElements is the approximate number of elements of a tensor that are converted at a time during loading.
 const ConvertedElements = 4 << 20
 
-// Cost is what a workload takes: bytes, and floating-point operations, a multiplication and an addition counting as two.
+// Cost is the cost of a workload: bytes, and floating-point operations. A multiplication and an addition count as two.
 type Cost struct {
 	Weights int64
-	// Copies are weights that are kept in a second order.
+	// Copies is the size of weights that are kept in a second layout.
 	Copies      int64
 	Activations int64
 	Logits      int64
-	// Peak is the most that all ranks hold at once, while loading or scoring, without the pages of mapped files and what the
-	// libraries themselves take.
+	// Peak is the maximum memory of all ranks together during loading or scoring, without the pages of mapped files and
+	// the memory of the libraries themselves.
 	Peak          int64
 	FLOPsPerToken float64
 }
 
-// Estimate computes the cost from the graph alone, biases left out. Attention is taken to hold no matrix of scores.
+// Estimate computes the cost from the graph alone, without biases. It assumes that attention stores no matrix of
+// scores.
 func (a Architecture) Estimate(w Workload) (Cost, error) {
 	f, ok := formats[w.Type]
 	if !ok || f.elements != 1 {
-		return Cost{}, invalid("nothing is computed in type %q (supported: %s, %s, %s)", w.Type, F32, F16, BF16)
+		return Cost{}, invalid("unsupported compute type %q (supported: %s, %s, %s)", w.Type, F32, F16, BF16)
 	}
 	if w.Context < 1 || w.Tokens < 1 || w.Logits < 1 || w.Ranks < 1 {
 		return Cost{}, invalid("context %d, tokens %d, logits %d and ranks %d must be at least 1", w.Context, w.Tokens, w.Logits, w.Ranks)
@@ -57,11 +59,11 @@ func (a Architecture) Estimate(w Workload) (Cost, error) {
 			copies = ranks
 		}
 		c.Weights += copies * n * f.bytes
-		// Rows of the embeddings are looked up, those of matrices multiplied.
+		// Rows of the embeddings are looked up; those of matrices are multiplied.
 		lookup := p.key == "positions" || p.key == "embedding" && !a.TiedHead
 		if len(p.shape) == 2 && !lookup {
 			c.FLOPsPerToken += 2 * float64(n)
-			// Of the head, a part of it is multiplied by at a time.
+			// A part of the head is multiplied at a time.
 			if w.WidenedRows > 0 && strings.HasPrefix(p.key, "layers.") {
 				widened = max(widened, (n+w.WidenedRows*(p.shape[0]+p.shape[1]))*formats[F32].bytes)
 			}
@@ -76,9 +78,8 @@ func (a Architecture) Estimate(w Workload) (Cost, error) {
 	for _, l := range a.Layers {
 		at := l.Attention
 		queries, keys := int64(at.Heads)*int64(at.HeadSize), int64(at.KVHeads)*int64(at.HeadSize)
-		// The residual stream, what the block reads and what it adds; q, k and v, k and v once more in the order of their use,
-		// the mixed values.
-		// Each rank has the stream whole.
+		// The residual stream, which each rank has completely; the block's input and output; q, k and v; k and v once
+		// more in packed order; the mixed values.
 		attention := 3*hidden*ranks + 2*queries + 4*keys
 		switch at.QKNorm {
 		case HeadQKNorm:
@@ -86,7 +87,7 @@ func (a Architecture) Estimate(w Workload) (Cost, error) {
 		case FullQKNorm:
 			attention += (queries + keys) * ranks
 		}
-		// The stream before and after attention, what the block reads and what it adds; two rows of its width.
+		// The stream before and after attention, the block's input and output, and two rows of its width.
 		mlp := 4*hidden*ranks + 2*int64(l.MLP.Width)
 		widest = max(widest, attention, mlp)
 		// A query and a key are multiplied, then a weight and a value.
@@ -94,13 +95,13 @@ func (a Architecture) Estimate(w Workload) (Cost, error) {
 	}
 	c.Activations = tokens * widest * f.bytes
 	c.Logits = w.Logits * f.bytes
-	// Loading holds the largest tensor, or as many of its rows as are converted at a time, in float32 too.
+	// Loading holds the largest tensor, or the rows that are converted at a time, additionally in float32.
 	c.Peak = c.Weights + c.Copies + c.Logits + max(c.Activations+widened, min(largest, ConvertedElements)*formats[F32].bytes)
 	return c, nil
 }
 
-// replicated reports whether each rank holds all of a weight: vectors, tables that are looked up, and matrices whose product a norm
-// needs whole.
+// replicated reports whether each rank holds all of a weight: vectors, lookup tables, and matrices whose complete
+// product a norm needs.
 func (a Architecture) replicated(p part) bool {
 	switch p.key {
 	case "embedding", "positions":

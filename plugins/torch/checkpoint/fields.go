@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// fields reads a configuration and remembers what was read, so that a field nobody asked for is an error. After the first
-// error, which it keeps, values are of no use.
+// fields reads a configuration and records what was read, so that a field that was not read is an error. It keeps the
+// first error; values after it are meaningless.
 type fields struct {
 	// where names the file, and the object in it, in messages.
 	where  string
@@ -38,16 +38,17 @@ func (f *fields) get(name string) (value any, ok bool) {
 	return value, value != nil
 }
 
-// maximumSize bounds sizes of a model, so that their products fit into 64 bits; maximumCount bounds what memory is made for.
+// maximumSize bounds sizes of a model, so that their products fit into 64 bits; maximumCount bounds counts for which
+// memory is allocated.
 const (
 	maximumSize  = 1 << 30
 	maximumCount = 1 << 16
 )
 
-// size reads a whole number from 1 to maximumSize; it must be there if the fallback is 0.
+// size reads a whole number from 1 to maximumSize; it is required if the fallback is 0.
 func (f *fields) size(name string, fallback int) int { return f.bounded(name, fallback, maximumSize) }
 
-// count reads a whole number from 1 to maximumCount; it must be there if the fallback is 0.
+// count reads a whole number from 1 to maximumCount; it is required if the fallback is 0.
 func (f *fields) count(name string, fallback int) int { return f.bounded(name, fallback, maximumCount) }
 
 func (f *fields) bounded(name string, fallback, maximum int) int {
@@ -79,7 +80,7 @@ func (f *fields) number(name string, fallback float64) float64 {
 	return x
 }
 
-// positive reads a finite number above 0; it must be there if the fallback is 0.
+// positive reads a finite number above 0; it is required if the fallback is 0.
 func (f *fields) positive(name string, fallback float64) float64 {
 	if _, ok := f.get(name); !ok && fallback == 0 {
 		f.fail("no field %s%s", f.prefix, name)
@@ -134,7 +135,7 @@ func (f *fields) object(name string) *fields {
 	return newFields(f.where+": "+name, values)
 }
 
-// only reads a field that may be missing, but otherwise has one of the values.
+// only reads an optional field that must have one of the values.
 func (f *fields) only(name string, allowed ...any) {
 	value, ok := f.get(name)
 	if !ok {
@@ -152,24 +153,25 @@ func (f *fields) only(name string, allowed ...any) {
 	f.fail("%s%s is %v, which is not supported (supported: %v)", f.prefix, name, value, allowed)
 }
 
-// ignore marks fields that do not change what the graph computes.
+// ignore marks fields that do not change the graph's computation.
 func (f *fields) ignore(names ...string) {
 	for _, name := range names {
 		f.known[f.prefix+name] = true
 	}
 }
 
-// finish returns the first error; a field that nobody asked for is one, unless it is null or does not begin with the prefix.
+// finish returns the first error. A field that was not read is an error, unless it is null or does not begin with the
+// prefix.
 func (f *fields) finish() error {
 	for _, name := range slices.Sorted(maps.Keys(f.values)) {
 		if !f.known[name] && f.values[name] != nil && strings.HasPrefix(name, f.prefix) {
-			f.fail("field %s (%v) is not known and may change the graph; supported checkpoints do not have it", name, f.values[name])
+			f.fail("unknown field %s (%v), which may change the graph; supported checkpoints do not have it", name, f.values[name])
 		}
 	}
 	return f.err
 }
 
-// integer converts a whole number of JSON or GGUF.
+// integer converts a whole number from JSON or GGUF.
 func integer(value any) (int64, bool) {
 	if n, ok := value.(json.Number); ok {
 		i, err := n.Int64()
@@ -184,7 +186,7 @@ func integer(value any) (int64, bool) {
 	return 0, false
 }
 
-// float converts a number of JSON or GGUF.
+// float converts a number from JSON or GGUF.
 func float(value any) (float64, bool) {
 	if n, ok := value.(json.Number); ok {
 		x, err := n.Float64()

@@ -5,10 +5,10 @@ import (
 	"math"
 )
 
-// Type is how the elements of a tensor are stored, by the name that safetensors and ggml give it.
+// Type is the storage type of a tensor's elements, by its name in safetensors and ggml.
 type Type string
 
-// Types that can be read.
+// Supported types.
 const (
 	F32  Type = "F32"
 	F16  Type = "F16"
@@ -29,8 +29,8 @@ type format struct {
 	decode func(dst []float32, src []byte)
 }
 
-// formats holds the block layouts of ggml (ggml-common.h). Each product and sum is rounded to float32 by itself, in the
-// order of the gguf Python package; the conversions keep the compiler from fusing them.
+// formats holds the block layouts of ggml (ggml-common.h). Each product and sum is rounded to float32 separately, in
+// the order of the gguf Python package; the conversions keep the compiler from fusing them.
 var formats = map[Type]format{
 	F32:  {1, 4, decodeF32},
 	F16:  {1, 2, decodeF16},
@@ -68,7 +68,7 @@ func half(b []byte) float32 {
 	sign, exponent, fraction := h>>15<<31, h>>10&0x1f, h&0x3ff
 	switch exponent {
 	case 0:
-		// A subnormal is a multiple of 2^-24, which float32 holds exactly.
+		// A subnormal is a multiple of 2^-24, which float32 represents exactly.
 		return math.Float32frombits(math.Float32bits(float32(fraction)*0x1p-24) | sign)
 	case 0x1f:
 		return math.Float32frombits(sign | 0x7f800000 | fraction<<13)

@@ -30,7 +30,7 @@ const (
 	ggufFloat64
 )
 
-// ggufReader reads a GGUF header. After the first error, which it keeps, all values read are zero.
+// ggufReader reads a GGUF header. It keeps the first error; after it, all values are zero.
 type ggufReader struct {
 	path string
 	data []byte
@@ -46,7 +46,7 @@ func (r *ggufReader) fail(format string, args ...any) {
 
 func (r *ggufReader) take(n uint64) []byte {
 	if r.err == nil && n > uint64(len(r.data)-r.at) {
-		r.fail("cut short: %d bytes needed, %d left", n, len(r.data)-r.at)
+		r.fail("truncated: %d bytes needed, %d left", n, len(r.data)-r.at)
 	}
 	if r.err != nil {
 		return nil
@@ -72,8 +72,8 @@ func (r *ggufReader) uint64() uint64 {
 
 func (r *ggufReader) string() string { return string(r.take(r.uint64())) }
 
-// count reads a number of things that take at least size bytes each, so that what is made for them stays in proportion to
-// the file.
+// count reads the number of items that each need at least size bytes, so that allocations stay in proportion to the
+// file.
 func (r *ggufReader) count(what string, size int) int {
 	n := r.uint64()
 	if left := len(r.data) - r.at; r.err == nil && n > uint64(left/size) {
@@ -203,7 +203,8 @@ func parseGGUF(path string, data []byte) (map[string]any, []stored, error) {
 	case version != 2 && version != 3:
 		return nil, nil, invalid("%s has GGUF version %d; versions 2 and 3 are supported", path, version)
 	}
-	// The shortest tensor has a name of no bytes, no sizes, a type and an offset; the shortest pair a key, a type and a byte.
+	// The shortest tensor has an empty name, no sizes, a type and an offset; the shortest pair has a key, a type and a
+	// byte.
 	tensorCount, pairCount := r.count("tensors", 8+4+4+8), r.count("metadata pairs", 8+4+1)
 	if r.err != nil {
 		return nil, nil, r.err
@@ -213,7 +214,7 @@ func parseGGUF(path string, data []byte) (map[string]any, []stored, error) {
 		return nil, nil, err
 	}
 	if shards, ok := integer(metadata["split.count"]); ok && shards > 1 {
-		return nil, nil, invalid("%s is one of %d pieces of a model; join them with llama-gguf-split --merge", path, shards)
+		return nil, nil, invalid("%s is one of %d shards of a model; merge them with llama-gguf-split --merge", path, shards)
 	}
 	alignment := int64(32)
 	if value, has := metadata["general.alignment"]; has {
@@ -244,7 +245,7 @@ func (r *ggufReader) pairs(count int) (map[string]any, error) {
 	for range count {
 		key := r.string()
 		if _, twice := metadata[key]; twice {
-			r.fail("metadata key %q is there twice", key)
+			r.fail("duplicate metadata key %q", key)
 		}
 		if metadata[key] = r.value(); r.err != nil {
 			return nil, fmt.Errorf("metadata key %q: %w", key, r.err)
@@ -253,7 +254,7 @@ func (r *ggufReader) pairs(count int) (map[string]any, error) {
 	return metadata, nil
 }
 
-// tensors reads what the file says of its tensors: name, type, shape and offset.
+// tensors reads the descriptions of the tensors: name, type, shape and offset.
 func (r *ggufReader) tensors(count int) ([]stored, error) {
 	var tensors []stored
 	seen := map[string]bool{}
@@ -277,7 +278,7 @@ func (r *ggufReader) tensors(count int) ([]stored, error) {
 			return nil, r.err
 		}
 		if seen[t.name] {
-			return nil, invalid("%s: tensor %q is there twice", r.path, t.name)
+			return nil, invalid("%s: duplicate tensor %q", r.path, t.name)
 		}
 		seen[t.name] = true
 		var known bool
@@ -289,7 +290,7 @@ func (r *ggufReader) tensors(count int) ([]stored, error) {
 	return tensors, nil
 }
 
-// place finds the tensor's bytes in the data, where it begins at a multiple of the alignment.
+// place finds the tensor's bytes in the data, in which it begins at a multiple of the alignment.
 func (t *stored) place(body []byte, alignment int64) error {
 	f, ok := formats[t.typ]
 	if !ok {
@@ -304,7 +305,7 @@ func (t *stored) place(body []byte, alignment int64) error {
 		return invalid("%s: tensor %q begins at byte %d of the data, not a multiple of %d", t.file, t.name, begin, alignment)
 	}
 	if begin > uint64(len(body)) || size > uint64(len(body))-begin {
-		return invalid("%s is cut short: tensor %q of type %s and shape %v needs bytes %d to %d of the data, %d are there; fetch the file again",
+		return invalid("%s is truncated: tensor %q of type %s and shape %v needs bytes %d to %d of the data, but there are only %d; download the file again",
 			t.file, t.name, t.typ, t.shape, begin, begin+size, len(body))
 	}
 	t.data = body[begin : begin+size : begin+size]

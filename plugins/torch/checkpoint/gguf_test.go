@@ -42,7 +42,8 @@ func TestGGUFLlama(t *testing.T) {
 	arrays["rope_freqs.weight"] = array{shape: []int64{2}, data: []byte{0, 0, 0x80, 0x3f, 0, 0, 0, 0x41}}
 	arrays["blk.0.attn_q.bias"] = ramp(0, 8)
 	c := open(t, ggufFile(t, gguf(t, metadata, arrays)))
-	// Pairs that turn together are rows 0 and 1, 2 and 3 of a stored head, 0 and 2, 1 and 3 of a canonical one.
+	// Pairs that are rotated together are rows 0 and 1, 2 and 3 of a stored head, and rows 0 and 2, 1 and 3 of a
+	// canonical one.
 	stored := []int{0, 2, 1, 3, 4, 6, 5, 7}
 	equal(t, "q", values(t, c, "layers.0.attention.q.weight"), matrix(8, 8, func(r, c int) int { return 8*stored[r] + c }))
 	equal(t, "q's bias", values(t, c, "layers.0.attention.q.bias"), matrix(1, 8, func(_, c int) int { return stored[c] }))
@@ -188,14 +189,14 @@ func TestRefusedGGUF(t *testing.T) {
 		{"version 1", changed(4, 1), "has GGUF version 1; versions 2 and 3 are supported"},
 		{"big-endian", changed(4, 0, 0, 0, 3), "big-endian"},
 		{"more tensors than bytes", changed(8, 255, 255, 255, 255), "4294967295 tensors cannot fit"},
-		{"cut in the header", whole[:300], "cut short"},
-		{"cut in the data", whole[:len(whole)-200], "is cut short: tensor"},
+		{"cut in the header", whole[:300], "truncated"},
+		{"cut in the data", whole[:len(whole)-200], "is truncated: tensor"},
 		{"unknown architecture", gguf(t, with(metadata, "general.architecture", "mamba"), llamaArrays()), `general.architecture is "mamba", which is not supported (supported: gemma3, llama`},
-		{"unknown field", gguf(t, with(metadata, "llama.residual_scale", float32(2)), llamaArrays()), "field llama.residual_scale (2) is not known"},
+		{"unknown field", gguf(t, with(metadata, "llama.residual_scale", float32(2)), llamaArrays()), "unknown field llama.residual_scale (2)"},
 		{"experts", gguf(t, with(metadata, "llama.expert_count", uint32(8)), llamaArrays()), "llama.expert_count is 8, which is not supported"},
-		{"one of several", gguf(t, with(metadata, "split.count", uint32(2)), llamaArrays()), "is one of 2 pieces"},
-		{"vocabulary unlike the embedding", gguf(t, with(metadata, "llama.vocab_size", uint32(9)), llamaArrays()), `tensor "token_embd.weight" (embedding.weight) has shape [10 8], the configuration wants [9 8]`},
-		{"shape", tensor("blk.0.ffn_up.weight", ramp(0, 8, 12)), `tensor "blk.0.ffn_up.weight" (layers.0.mlp.up.weight) has shape [8 12], the configuration wants [12 8]`},
+		{"one of several", gguf(t, with(metadata, "split.count", uint32(2)), llamaArrays()), "is one of 2 shards"},
+		{"vocabulary unlike the embedding", gguf(t, with(metadata, "llama.vocab_size", uint32(9)), llamaArrays()), `tensor "token_embd.weight" (embedding.weight) has shape [10 8], the configuration requires [9 8]`},
+		{"shape", tensor("blk.0.ffn_up.weight", ramp(0, 8, 12)), `tensor "blk.0.ffn_up.weight" (layers.0.mlp.up.weight) has shape [8 12], the configuration requires [12 8]`},
 		{"type", tensor("output_norm.weight", array{shape: []int64{256}, data: make([]byte, 84), ggml: 10}), `tensor "output_norm.weight" has type Q2_K, which is not supported`},
 		{"quantized vector", gguf(t, with(metadata, "llama.embedding_length", uint32(32)), wide), `tensor "output_norm.weight" has type Q8_0, which is supported for matrices only`},
 		{"rows of half a block", tensor("output_norm.weight", array{shape: []int64{8}, data: make([]byte, 34), ggml: 8}), `of type Q8_0 cannot have shape [8]`},
@@ -213,7 +214,7 @@ func TestRefusedGGUF(t *testing.T) {
 	}
 }
 
-// everything reads all tensors of a file that opened; whatever the bytes are, nothing panics.
+// everything reads all tensors of an open file. Nothing panics, whatever the bytes are.
 func everything(t *testing.T, path string) {
 	c, err := checkpoint.Open(path)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// invalid is an error of the person who chose the checkpoint.
+// invalid returns an error caused by the user's choice of checkpoint.
 func invalid(format string, args ...any) error {
 	return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(format, args...)}
 }
@@ -41,7 +41,7 @@ func newMapping(path string) (*mapping, error) {
 	case !info.Mode().IsRegular():
 		err = invalid("%s is not a file", path)
 	case info.Size() == 0:
-		err = invalid("%s is empty; fetch it again", path)
+		err = invalid("%s is empty; download it again", path)
 	case info.Size() > math.MaxInt:
 		err = invalid("%s has %d bytes, more than this machine can address", path, info.Size())
 	default:
@@ -61,7 +61,7 @@ func (m *mapping) close() error {
 	return errors.Join(err, m.file.Close())
 }
 
-// forget gives the pages that were read back to the system, which reads them again when they are needed.
+// forget returns the pages that were read to the system, which reads them again when needed.
 func (m *mapping) forget() error {
 	if err := unix.Madvise(m.data, unix.MADV_DONTNEED); err != nil {
 		return fmt.Errorf("mapping of %s: %w", m.path, err)
@@ -69,7 +69,7 @@ func (m *mapping) forget() error {
 	return nil
 }
 
-// digest reads the file rather than the mapping, so that a failing disk is an error and not a signal.
+// digest reads the file rather than the mapping, so that a failing disk causes an error and not a signal.
 func (m *mapping) digest() (string, error) {
 	h := sha256.New()
 	if _, err := io.Copy(h, io.NewSectionReader(m.file, 0, int64(len(m.data)))); err != nil {

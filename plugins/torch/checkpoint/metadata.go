@@ -28,7 +28,7 @@ var ggufNames = map[string]string{
 	"layers.N.mlp.down":           "blk.N.ffn_down",
 }
 
-// ropeFactors is the tensor that divides the frequencies, by which GGUF files of Llama 3 hold its scaling.
+// ropeFactors is the tensor of frequency divisors with which GGUF files of Llama 3 represent its scaling.
 const ropeFactors = "rope_freqs.weight"
 
 var ropeFactorsOnly = regexp.MustCompile(`^rope_freqs\.weight$`)
@@ -75,7 +75,7 @@ func metadataModel(path string, metadata map[string]any, tensors map[string]stor
 			PreNorm:   true,
 		}}, f.count("block_count", 0)),
 	}
-	// The embedding says how many tokens there are; where the metadata does too, the shapes must agree.
+	// The embedding gives the number of tokens; if the metadata does too, the shapes must agree.
 	rows := 0
 	if embedding := tensors["token_embd.weight"]; len(embedding.shape) == 2 && embedding.shape[0] <= maximumSize {
 		rows = int(embedding.shape[0])
@@ -111,11 +111,11 @@ func (f *fields) ggufGemma(a *Architecture, headSize int) {
 	a.EmbeddingScale = math.Sqrt(float64(a.Hidden))
 	a.LogitSoftcap = f.softcap("final_logit_softcapping")
 	window := f.size("attention.sliding_window", 0)
-	// Files leave out the pattern and the local frequencies, which all models of the family share.
+	// Files omit the pattern and the local frequencies, which all models of the family share.
 	pattern := f.count("attention.sliding_window_pattern", 6)
 	local := ropeSettings{theta: f.positive("rope.freq_base_swa", 1e4), size: headSize, scaling: "default"}.rope()
 	scale := 1 / math.Sqrt(float64(headSize))
-	// Only the model of 62 layers, 27B, scales by the width that each head has of the hidden size; files do not say so.
+	// Only the model with 62 layers, 27B, scales by the width of the hidden size per head; files do not record this.
 	if len(a.Layers) == 62 {
 		scale = 1 / math.Sqrt(float64(a.Hidden)/float64(a.Layers[0].Attention.Heads))
 	}
@@ -131,7 +131,7 @@ func (f *fields) ggufGemma(a *Architecture, headSize int) {
 	}
 }
 
-// ggufRope completes settings with rope.scaling, or with the factors that are a tensor.
+// ggufRope completes settings with rope.scaling, or with the tensor of factors.
 func (f *fields) ggufRope(s ropeSettings, tensors map[string]stored) *Rope {
 	switch s.scaling = f.text("rope.scaling.type", "none"); s.scaling {
 	case "none":
@@ -163,8 +163,8 @@ func (f *fields) ggufRope(s ropeSettings, tensors map[string]stored) *Rope {
 	return r
 }
 
-// interleaved is the view of q and k in GGUF files of Llama: within a head, the rows of a rotated pair, which are half a
-// head apart in the canonical form, follow each other.
+// interleaved is the view of q and k in GGUF files of Llama. Within a head, the rows of a rotated pair, which are half
+// a head apart in the canonical form, are adjacent.
 func interleaved(headSize int64) func(string, []int64) (view, []int64) {
 	return func(name string, shape []int64) (view, []int64) {
 		if name != "layers.N.attention.q" && name != "layers.N.attention.k" {

@@ -8,13 +8,13 @@ import (
 
 // part is a weight of the graph.
 type part struct {
-	// key is the canonical name without ".weight", with N in the place of the layer's number, which is layer.
+	// key is the canonical name without ".weight", with N in place of the layer's number, which is layer.
 	key   string
 	layer int
 	shape []int64
 }
 
-// name puts the layer's number into a name with N in its place.
+// name replaces N in a name by the layer's number.
 func (p part) name(pattern string) string {
 	return strings.Replace(pattern, "N", strconv.Itoa(p.layer), 1)
 }

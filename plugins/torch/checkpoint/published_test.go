@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-// TestPublishedConfigurations reads configurations with the fields that published models have, whatever wrote them.
+// TestPublishedConfigurations reads configurations with the fields of published models, from any writer.
 func TestPublishedConfigurations(t *testing.T) {
 	for name, test := range map[string]struct {
 		text string

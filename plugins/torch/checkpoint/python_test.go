@@ -14,7 +14,7 @@ import (
 	"surprisal.dev/plugins/torch/checkpoint"
 )
 
-// TestAgainstGGUFPackage compares random blocks of each type with what the gguf package reads, bit for bit.
+// TestAgainstGGUFPackage compares random blocks of each type, bit for bit, with the values that the gguf package reads.
 func TestAgainstGGUFPackage(t *testing.T) {
 	interpreter := os.Getenv("SURPRISAL_PYTHON")
 	if interpreter == "" {

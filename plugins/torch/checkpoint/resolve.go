@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// resolve finds the canonical tensors of a model among the stored ones, and refuses any stored one that is left.
+// resolve finds the canonical tensors of a model among the stored ones, and rejects any stored tensor that remains.
 func (m model) resolve(where string, files map[string]stored) (map[string]Tensor, error) {
 	r := resolver{where: where, model: m, files: files, used: map[string]bool{}, tensors: map[string]Tensor{}}
 	r.prefix = m.prefix
@@ -47,13 +47,13 @@ type resolver struct {
 	where string
 	model model
 	files map[string]stored
-	// prefix stands in the files where the model's names have theirs.
+	// prefix replaces the prefix of the model's names.
 	prefix  string
 	used    map[string]bool
 	tensors map[string]Tensor
 }
 
-// named returns a canonical name as the files have it.
+// named returns a canonical name in the form used by the files.
 func (r *resolver) named(key string) string {
 	name := r.model.names[key]
 	if rest, has := strings.CutPrefix(name, r.model.prefix); has {
@@ -64,12 +64,12 @@ func (r *resolver) named(key string) string {
 
 func (r *resolver) has(key string) bool { _, ok := r.files[r.named(key)+".weight"]; return ok }
 
-// stored gives the stored tensor of a part.
+// stored returns the stored tensor of a part.
 func (r *resolver) stored(p part, suffix string) (string, stored, bool) {
 	name := p.name(r.named(p.key)) + suffix
 	s, ok := r.files[name]
 	if !ok && p.key == "head" {
-		// transformers 5 knows all heads by this name, whatever the family writes.
+		// transformers 5 uses this name for all heads, whatever the family writes.
 		s, ok = r.files["lm_head"+suffix]
 	}
 	if ok {
@@ -93,7 +93,7 @@ func (r *resolver) add(p part, suffix string, shape []int64, need presence) erro
 		v, whole = r.model.view(p.key, shape)
 	}
 	if !slices.Equal(s.shape, whole) {
-		return invalid("%s: tensor %q (%s) has shape %v, the configuration wants %v", s.file, name, canonical, s.shape, whole)
+		return invalid("%s: tensor %q (%s) has shape %v, the configuration requires %v", s.file, name, canonical, s.shape, whole)
 	}
 	f, known := formats[s.typ]
 	if !known {
@@ -107,7 +107,7 @@ func (r *resolver) add(p part, suffix string, shape []int64, need presence) erro
 	return nil
 }
 
-// tiedHead accepts the head of a model whose head is its embedding if it is the same.
+// tiedHead accepts the head of a model whose head is its embedding if both are equal.
 func (r *resolver) tiedHead() error {
 	name, head, ok := r.stored(part{key: "head"}, ".weight")
 	if !ok || !r.model.architecture.TiedHead {

@@ -2,10 +2,10 @@ package checkpoint
 
 import "math"
 
-// ropeSettings are what a configuration says about the rotation of queries and keys.
+// ropeSettings are a configuration's settings for the rotation of queries and keys.
 type ropeSettings struct {
 	theta float64
-	// size is the number of elements of a head that are rotated.
+	// size is the number of rotated elements of a head.
 	size int
 	// scaling is "default", "linear" or "llama3"; linear divides by factor.
 	scaling               string
@@ -14,9 +14,9 @@ type ropeSettings struct {
 	originalContext       float64
 }
 
-// rope computes the frequencies as transformers does: in float32, each operation rounded by itself, and a number divided by
-// a tensor being the number times the tensor's reciprocal. (modeling_rope_utils.py; Llama 3's scaling is described in
-// "The Llama 3 Herd of Models", section 3.4.)
+// rope computes the frequencies as transformers does: in float32, with each operation rounded separately, and with
+// division of a number by a tensor as multiplication by the tensor's reciprocal (modeling_rope_utils.py). Llama 3's
+// scaling is described in "The Llama 3 Herd of Models", section 3.4.
 func (s ropeSettings) rope() *Rope {
 	frequencies := make([]float32, s.size/2)
 	for i := range frequencies {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// safetensorsSizes has the bytes of an element of each type that a safetensors file may hold.
+// safetensorsSizes has the bytes per element of each type that a safetensors file may contain.
 var safetensorsSizes = map[Type]int64{
 	"F64": 8, "I64": 8, "U64": 8, F32: 4, "I32": 4, "U32": 4, F16: 2, BF16: 2, "I16": 2, "U16": 2,
 	"I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1,
@@ -16,11 +16,11 @@ var safetensorsSizes = map[Type]int64{
 // parseSafetensors reads the header of a safetensors file: its length as eight bytes, then a JSON object of tensors.
 func parseSafetensors(path string, data []byte) ([]stored, error) {
 	if len(data) < 8 {
-		return nil, invalid("%s is cut short: %d bytes cannot hold a safetensors header", path, len(data))
+		return nil, invalid("%s is truncated: %d bytes cannot hold a safetensors header", path, len(data))
 	}
 	length, body := binary.LittleEndian.Uint64(data), data[8:]
 	if length > uint64(len(body)) {
-		return nil, invalid("%s is cut short or no safetensors file: its header claims %d bytes, %d follow", path, length, len(body))
+		return nil, invalid("%s is truncated or not a safetensors file: its header claims %d bytes, %d follow", path, length, len(body))
 	}
 	header, body := body[:length], body[length:]
 	d := json.NewDecoder(bytes.NewReader(header))
@@ -40,7 +40,7 @@ func parseSafetensors(path string, data []byte) ([]stored, error) {
 		// Keys of an object are strings, or Token fails.
 		name := key.(string)
 		if seen[name] {
-			return nil, invalid("%s: tensor %q is there twice", path, name)
+			return nil, invalid("%s: duplicate tensor %q", path, name)
 		}
 		seen[name] = true
 		if name == "__metadata__" {
@@ -64,7 +64,7 @@ func parseSafetensors(path string, data []byte) ([]stored, error) {
 		return nil, broken(err)
 	}
 	if rest := strings.TrimRight(string(header[d.InputOffset():]), " "); rest != "" {
-		return nil, invalid("%s: safetensors header: %d bytes after the object", path, len(rest))
+		return nil, invalid("%s: safetensors header: %d bytes of trailing data", path, len(rest))
 	}
 	if err := overlap(tensors); err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func parseSafetensors(path string, data []byte) ([]stored, error) {
 	return tensors, nil
 }
 
-// safetensorsEntry is what a header says of a tensor.
+// safetensorsEntry is a header's entry for a tensor.
 type safetensorsEntry struct {
 	Type    Type     `json:"dtype"`
 	Shape   []int64  `json:"shape"`
@@ -82,7 +82,7 @@ type safetensorsEntry struct {
 // stored finds the tensor's bytes in the data that follows the header.
 func (e safetensorsEntry) stored(path, name string, body []byte) (stored, error) {
 	if len(e.Offsets) != 2 || e.Offsets[0] > e.Offsets[1] {
-		return stored{}, invalid("%s: tensor %q: data_offsets %v are no range", path, name, e.Offsets)
+		return stored{}, invalid("%s: tensor %q: invalid data_offsets %v", path, name, e.Offsets)
 	}
 	size, known := safetensorsSizes[e.Type]
 	if !known {
@@ -90,7 +90,7 @@ func (e safetensorsEntry) stored(path, name string, body []byte) (stored, error)
 	}
 	begin, end := e.Offsets[0], e.Offsets[1]
 	if end > uint64(len(body)) {
-		return stored{}, invalid("%s is cut short: tensor %q ends at byte %d of the data, %d are there", path, name, end, len(body))
+		return stored{}, invalid("%s is truncated: tensor %q ends at byte %d of the data, but there are only %d", path, name, end, len(body))
 	}
 	n, ok := elements(e.Shape)
 	if !ok || uint64(n) > uint64(len(body)) || uint64(n*size) != end-begin {

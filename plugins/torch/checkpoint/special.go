@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// specialID reads an id that must be one of the vocabulary.
+// specialID reads an id that must be in the vocabulary.
 func specialID(path, key string, value any, vocabulary int) (special, error) {
 	id, ok := integer(value)
 	if !ok || id < 0 || id >= int64(vocabulary) || id > math.MaxInt32 {
@@ -16,8 +16,8 @@ func specialID(path, key string, value any, vocabulary int) (special, error) {
 	return special{int32(id), true}, nil
 }
 
-// specials finds the ids of BOS and EOS. The tokenizer's own word comes first: a null there means that it has no such token,
-// though config.json may name an id to generate with.
+// specials finds the ids of BOS and EOS. The tokenizer's own setting takes precedence: null there means that it has no
+// such token, even if config.json names an id for generation.
 func (c *Checkpoint) specials(directory string, config map[string]any) error {
 	objects := map[string]map[string]any{"config.json": config}
 	for _, name := range []string{"tokenizer_config.json", "generation_config.json"} {
@@ -67,7 +67,8 @@ func (c *Checkpoint) special(directory, key string, objects map[string]map[strin
 			}
 			value = list[0]
 		}
-		// transformers writes the ids of a family's first model for models with other vocabularies too; those name no token.
+		// transformers writes the ids of a family's first model for models with other vocabularies too; those ids refer
+		// to no token.
 		if id, ok := integer(value); ok && (id < 0 || id >= int64(c.architecture.Vocabulary)) {
 			continue
 		}
@@ -78,7 +79,7 @@ func (c *Checkpoint) special(directory, key string, objects map[string]map[strin
 	return special{}, nil
 }
 
-// addedToken looks a token up among those that were added to the tokenizer's vocabulary.
+// addedToken looks up a token among those that were added to the tokenizer's vocabulary.
 func (c *Checkpoint) addedToken(directory, content string, config map[string]any) (int, bool, error) {
 	if decoder, ok := config["added_tokens_decoder"].(map[string]any); ok {
 		for id, entry := range decoder {

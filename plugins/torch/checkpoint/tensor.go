@@ -7,23 +7,23 @@ import (
 	"slices"
 )
 
-// stored is a tensor as a file has it, its rows one after the other.
+// stored is a tensor as stored in a file, one row after the other.
 type stored struct {
 	name  string
 	file  string
 	typ   Type
 	shape []int64
-	// offset is where data begins in the data section of the file.
+	// offset is the position of data in the data section of the file.
 	offset uint64
 	data   []byte
 }
 
-// overlap refuses tensors of one file that share bytes.
+// overlap rejects tensors of one file that share bytes.
 func overlap(tensors []stored) error {
 	order := slices.SortedFunc(slices.Values(tensors), func(a, b stored) int { return cmp.Compare(a.offset, b.offset) })
 	for i := 1; i < len(order); i++ {
 		if a, b := order[i-1], order[i]; a.offset+uint64(len(a.data)) > b.offset {
-			return invalid("%s: tensors %q and %q share bytes; fetch the file again", a.file, a.name, b.name)
+			return invalid("%s: tensors %q and %q share bytes; download the file again", a.file, a.name, b.name)
 		}
 	}
 	return nil
@@ -45,23 +45,23 @@ func elements(shape []int64) (n int64, ok bool) {
 	return n, true
 }
 
-// view says which rows of a stored tensor make a canonical one.
+// view maps the rows of a canonical tensor to those of a stored tensor.
 type view struct {
 	// first is the stored row that is row 0.
 	first int64
-	// row, where rows do not follow each other, gives the stored row of a row.
+	// row returns the stored row of a row; it is nil if rows are consecutive.
 	row func(row int64) int64
-	// transposed says that the rows are the stored tensor's columns, from first.
+	// transposed is true if the rows are the stored tensor's columns, from first.
 	transposed bool
 }
 
-// Tensor is one tensor of a checkpoint in its canonical form. It is valid until the checkpoint is closed; its methods may
-// run at the same time.
+// Tensor is one tensor of a checkpoint in its canonical form. It is valid until the checkpoint is closed. Its methods
+// are safe for concurrent use.
 type Tensor struct {
 	Name string
-	// Type is how the file stores the elements.
+	// Type is the storage type of the elements.
 	Type Type
-	// Shape is [outputs, inputs] of a matrix, [elements] of a vector.
+	// Shape is [outputs, inputs] for a matrix, [elements] for a vector.
 	Shape []int64
 
 	from stored
@@ -79,10 +79,10 @@ func width(shape []int64) int64 {
 // Elements is the number of elements.
 func (t Tensor) Elements() int64 { return t.Shape[0] * width(t.Shape) }
 
-// Float32 writes all elements to dst, which has just as many.
+// Float32 writes all elements to dst, which must have exactly as many.
 func (t Tensor) Float32(dst []float32) error { return t.Rows(dst, 0, t.Shape[0]) }
 
-// Rows writes rows from to to-1, elements of a vector, to dst, which has just as many elements.
+// Rows writes the rows from to to-1 (for a vector, the elements) to dst, which must have exactly as many elements.
 func (t Tensor) Rows(dst []float32, from, to int64) error {
 	if from < 0 || to < from || to > t.Shape[0] {
 		return fmt.Errorf("rows %d to %d of tensor %s, which has %d", from, to, t.Name, t.Shape[0])
@@ -119,7 +119,7 @@ func (t Tensor) columns(dst []float32, f format, from, to int64) {
 	}
 }
 
-// Raw returns the stored bytes, rows one after the other in Type's layout, if that is the canonical form too.
+// Raw returns the stored bytes, row after row in Type's layout, if that is also the canonical form.
 func (t Tensor) Raw() (data []byte, ok bool) {
 	if t.view.transposed || t.view.row != nil {
 		return nil, false

@@ -35,7 +35,7 @@ func ramp(first int, shape ...int64) array {
 	return a
 }
 
-// safetensors is a file of the tensors.
+// safetensors returns a file with the tensors.
 func safetensors(t testing.TB, tensors map[string]array) []byte {
 	t.Helper()
 	header, body := map[string]any{"__metadata__": map[string]string{"format": "pt"}}, []byte(nil)
@@ -56,7 +56,7 @@ func safetensors(t testing.TB, tensors map[string]array) []byte {
 	return append(append(file, text...), body...)
 }
 
-// gguf is a file of version 3.
+// gguf returns a file of version 3.
 func gguf(t testing.TB, metadata map[string]any, tensors map[string]array) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -144,7 +144,7 @@ func with(m map[string]any, changes ...any) map[string]any {
 
 const drop = "\x00drop"
 
-// llamaTensors are those of llamaConfig: each has values that begin with 1000 times its place in the list.
+// llamaTensors are the tensors of llamaConfig: the values of each begin with 1000 times its position in the list.
 func llamaTensors(prefix string, more map[string]array) map[string]array {
 	tensors := map[string]array{}
 	list := []struct {

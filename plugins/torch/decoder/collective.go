@@ -10,20 +10,20 @@ import (
 	"surprisal.dev/plugins/torch/tensor"
 )
 
-// Collective lets the ranks of a tensor-parallel decoder exchange what each has computed. All ranks call the same methods in
-// the same order.
+// Collective lets the ranks of a tensor-parallel decoder combine their results. All ranks call the same methods in the
+// same order.
 type Collective interface {
 	// AllReduce returns the sum of all ranks' x, the same on each, in scope s of the calling rank.
 	AllReduce(rank int, s *tensor.Scope, x tensor.Tensor) tensor.Tensor
-	// Abort makes all calls return at once, because a rank has failed; Reset ends that.
+	// Abort makes all calls return immediately because a rank has failed; Reset ends this state.
 	Abort()
 	Reset()
-	// Close frees what the ranks share.
+	// Close frees the resources that the ranks share.
 	Close()
 }
 
-// newCollective returns a Collective for goroutines of this process, one for each of the devices: NCCL where all differ, and
-// sums in one place where all are the same.
+// newCollective returns a Collective for goroutines of this process, one per device. It uses NCCL if all devices
+// differ, and sums in one place if all are the same.
 func newCollective(devices []tensor.Device) (Collective, error) {
 	distinct := map[tensor.Device]bool{}
 	for _, d := range devices {
@@ -31,19 +31,19 @@ func newCollective(devices []tensor.Device) (Collective, error) {
 	}
 	switch len(distinct) {
 	case 1:
-		return &inProcess{meeting: newMeeting(len(devices)), operands: make([]tensor.Tensor, len(devices))}, nil
+		return &inProcess{barrier: newBarrier(len(devices)), operands: make([]tensor.Tensor, len(devices))}, nil
 	case len(devices):
 		return newNCCL(tensor.NCCL, devices)
 	}
-	return nil, fmt.Errorf("ranks on the devices %v: either each has its own or all share one", devices)
+	return nil, fmt.Errorf("ranks on the devices %v: use either one device per rank or one device for all ranks", devices)
 }
 
-// errAborted is what a rank fails with because another one has.
+// errAborted is the error of a rank that stops because another one has failed.
 var errAborted = errors.New("another rank failed")
 
 // inProcess is a Collective of ranks that are goroutines and whose tensors are on one device.
 type inProcess struct {
-	*meeting
+	*barrier
 	operands []tensor.Tensor
 }
 
@@ -71,9 +71,9 @@ func (c *inProcess) AllReduce(rank int, s *tensor.Scope, x tensor.Tensor) tensor
 // Close has nothing to free.
 func (c *inProcess) Close() {}
 
-// nccl is a Collective of ranks that are goroutines, each with a GPU of its own.
+// nccl is a Collective of ranks that are goroutines, with one GPU per rank.
 type nccl struct {
-	*meeting
+	*barrier
 	group *tensor.Group
 }
 
@@ -82,10 +82,11 @@ func newNCCL(library string, devices []tensor.Device) (*nccl, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &nccl{newMeeting(len(devices)), group}, nil
+	return &nccl{newBarrier(len(devices)), group}, nil
 }
 
-// AllReduce meets on the host first: a GPU waits for ranks that never come, and cannot be told that one has failed.
+// AllReduce synchronizes on the host first: a GPU would wait for ranks that never come, and cannot be told that one has
+// failed.
 func (c *nccl) AllReduce(rank int, s *tensor.Scope, x tensor.Tensor) tensor.Tensor {
 	if s.Err() != nil {
 		return x
@@ -103,8 +104,8 @@ func (c *nccl) AllReduce(rank int, s *tensor.Scope, x tensor.Tensor) tensor.Tens
 
 func (c *nccl) Close() { c.group.Close() }
 
-// meeting is where goroutines wait for each other.
-type meeting struct {
+// barrier is a point at which goroutines wait for each other.
+type barrier struct {
 	mu      sync.Mutex
 	turn    *sync.Cond
 	ranks   int
@@ -113,40 +114,40 @@ type meeting struct {
 	aborted bool
 }
 
-func newMeeting(ranks int) *meeting {
-	m := &meeting{ranks: ranks}
-	m.turn = sync.NewCond(&m.mu)
-	return m
+func newBarrier(ranks int) *barrier {
+	b := &barrier{ranks: ranks}
+	b.turn = sync.NewCond(&b.mu)
+	return b
 }
 
 // wait returns true when all ranks wait, or false after Abort.
-func (m *meeting) wait() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	round := m.rounds
-	m.arrived++
-	if m.arrived == m.ranks {
-		m.arrived = 0
-		m.rounds++
-		m.turn.Broadcast()
+func (b *barrier) wait() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	round := b.rounds
+	b.arrived++
+	if b.arrived == b.ranks {
+		b.arrived = 0
+		b.rounds++
+		b.turn.Broadcast()
 	}
-	for round == m.rounds && !m.aborted {
-		m.turn.Wait()
+	for round == b.rounds && !b.aborted {
+		b.turn.Wait()
 	}
-	return !m.aborted
+	return !b.aborted
 }
 
 // Abort makes wait return false until Reset.
-func (m *meeting) Abort() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.aborted = true
-	m.turn.Broadcast()
+func (b *barrier) Abort() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.aborted = true
+	b.turn.Broadcast()
 }
 
-// Reset ends what Abort began. No rank may wait.
-func (m *meeting) Reset() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.aborted, m.arrived = false, 0
+// Reset ends the effect of Abort. No rank may be waiting.
+func (b *barrier) Reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.aborted, b.arrived = false, 0
 }

@@ -11,8 +11,8 @@ import (
 	"surprisal.dev/plugins/torch/tensor"
 )
 
-// TestCUDA compares each family with transformers on one GPU, with one rank and with two that share it, and on two GPUs where
-// there are two.
+// TestCUDA compares each family with transformers on one GPU, with one rank and with two that share it, and on two GPUs
+// if there are two.
 func TestCUDA(t *testing.T) {
 	if err := tensor.LoadCUDA(filepath.Join(os.Getenv("LIBTORCH_LIBRARY_PATH"), "libtorch_cuda.so")); err != nil {
 		t.Fatal(err)

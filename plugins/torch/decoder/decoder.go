@@ -12,15 +12,15 @@ import (
 	"surprisal.dev/plugins/torch/tensor"
 )
 
-// Options say how a decoder computes.
+// Options configure a decoder.
 type Options struct {
 	// Type is the type of weights and activations.
 	Type tensor.Type
-	// Devices has one for each of the ranks over which the weights are sharded: the same for all, or each its own.
+	// Devices has one entry per rank over which the weights are sharded: the same for all, or a different one for each.
 	Devices []tensor.Device
 }
 
-// Decoder computes losses. Its methods may be called by one goroutine at a time.
+// Decoder computes losses. Only one goroutine may call its methods at a time.
 type Decoder struct {
 	architecture checkpoint.Architecture
 	heap         *tensor.Heap
@@ -28,11 +28,11 @@ type Decoder struct {
 	collective   Collective
 }
 
-// Sequence is a run of tokens that do not see those of other sequences.
+// Sequence is a sequence of tokens that do not see those of other sequences.
 type Sequence struct {
-	// Tokens are what stands there, prefix included. The last is predicted and never read.
+	// Tokens are the tokens of the sequence, prefix included. The last is predicted and never read.
 	Tokens []int32
-	// From is the first token whose loss is wanted, at least 1: the first token follows nothing.
+	// From is the first token whose loss is computed. It is at least 1: nothing precedes the first token.
 	From int
 }
 
@@ -68,8 +68,8 @@ func (d *Decoder) Close() error {
 	return nil
 }
 
-// Losses returns, one sequence after the other, the losses in nats of the tokens from From on. An error that is
-// tensor.ErrMemory asks for fewer sequences at once.
+// Losses returns, one sequence after the other, the losses in nats of the tokens from From onward. The error
+// tensor.ErrMemory means that fewer sequences at once may fit.
 func (d *Decoder) Losses(ctx context.Context, sequences []Sequence) ([]float64, error) {
 	b, err := d.batch(sequences)
 	if err != nil {
@@ -105,13 +105,13 @@ func (d *Decoder) Losses(ctx context.Context, sequences []Sequence) ([]float64, 
 	return tensor.Losses(shards...), nil
 }
 
-// batch is what all ranks compute losses of: sequences laid end to end.
+// batch is the input of all ranks: sequences concatenated.
 type batch struct {
 	tokens    []int64
 	positions []int64
-	// ends has the row after each sequence.
+	// ends has the index after the last row of each sequence.
 	ends []int64
-	// rows are those whose next token, in targets, is scored.
+	// rows are the rows whose next token, in targets, is scored.
 	rows, targets []int64
 }
 
@@ -123,7 +123,7 @@ func (d *Decoder) batch(sequences []Sequence) (*batch, error) {
 			continue
 		}
 		if d.architecture.Positions > 0 && q.Read() > d.architecture.Positions {
-			return nil, fmt.Errorf("a window of %d tokens is more than the %d positions of the model", q.Read(), d.architecture.Positions)
+			return nil, fmt.Errorf("a window of %d tokens exceeds the model's %d positions", q.Read(), d.architecture.Positions)
 		}
 		first := int64(len(b.tokens))
 		for i, id := range q.Tokens {

@@ -15,7 +15,7 @@ import (
 	"surprisal.dev/plugins/torch/tensor"
 )
 
-// golden is what transformers computed for a tiny model in float32; see testdata/torch/golden.py.
+// golden holds the losses that transformers computed for a tiny model in float32; see testdata/torch/golden.py.
 type golden struct {
 	Sequences []struct {
 		IDs    []int32   `json:"ids"`
@@ -76,7 +76,7 @@ func load(t *testing.T, directory string, o Options) (*Decoder, *tensor.Heap) {
 	return d, heap
 }
 
-// near is how far losses may be from those of transformers in float32, in nats: at most and in the mean.
+// near is the maximum and the mean tolerance in nats for the difference from transformers in float32.
 type near struct{ most, mean float64 }
 
 var float32Near, bfloat16Near = near{1e-4, 1e-5}, near{0.5, 0.08}
@@ -107,22 +107,22 @@ func compareGolden(t *testing.T, d *Decoder, heap *tensor.Heap, sequences []Sequ
 	if err != nil {
 		t.Fatal(err)
 	}
-	worst, company, sum, n := 0.0, 0.0, 0.0, 0
+	worst, batchDifference, sum, n := 0.0, 0.0, 0.0, 0
 	for i, s := range sequences {
 		alone, err := d.Losses(t.Context(), []Sequence{s})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if len(alone) != len(want[i]) {
-			t.Fatalf("sequence %d has %d losses, wanted %d", i, len(alone), len(want[i]))
+			t.Fatalf("sequence %d has %d losses, want %d", i, len(alone), len(want[i]))
 		}
 		for j, loss := range want[i] {
 			worst, sum, n = max(worst, math.Abs(alone[j]-loss)), sum+math.Abs(alone[j]-loss), n+1
-			company = max(company, math.Abs(alone[j]-together[j]))
+			batchDifference = max(batchDifference, math.Abs(alone[j]-together[j]))
 		}
 		together = together[len(alone):]
 	}
-	t.Logf("the differences from transformers are %.2g nats at most and %.2g in the mean, those by company at most %.2g", worst, sum/float64(n), company)
+	t.Logf("the differences from transformers are %.2g nats at most and %.2g in the mean, those between batches at most %.2g", worst, sum/float64(n), batchDifference)
 	if worst > tolerance.most || sum/float64(n) > tolerance.mean {
 		t.Errorf("the differences from transformers are %g nats at most and %g in the mean", worst, sum/float64(n))
 	}
@@ -130,8 +130,8 @@ func compareGolden(t *testing.T, d *Decoder, heap *tensor.Heap, sequences []Sequ
 	if d.ranks[0].device == tensor.CPU && tensor.IndependentRows() {
 		limit = 0
 	}
-	if company > limit {
-		t.Errorf("a loss differs by %g nats in company, which is more than %g", company, limit)
+	if batchDifference > limit {
+		t.Errorf("a loss differs by %g nats between batches, which is more than %g", batchDifference, limit)
 	}
 	if heap.Live() != weights {
 		t.Errorf("%d tensors before, %d after", weights, heap.Live())

@@ -31,7 +31,7 @@ type span struct{ from, to int64 }
 func loadRank(ctx context.Context, c *checkpoint.Checkpoint, heap *tensor.Heap, o Options, index int) (_ *rank, err error) {
 	a := c.Architecture()
 	r := &rank{architecture: a, kind: o.Type, device: o.Devices[index], index: index, ranks: len(o.Devices), heap: heap,
-		angles: map[*checkpoint.Rope]angles{}}
+		ropeTables: map[*checkpoint.Rope]ropeTable{}}
 	l := &loader{ctx: ctx, from: c, to: r, scope: heap.NewScope(), unread: map[string]bool{}}
 	defer func() {
 		err = errors.Join(err, l.scope.Close())
@@ -81,13 +81,13 @@ func (l *loader) load() error {
 	}
 	if l.err == nil && len(l.unread) > 0 {
 		names := slices.Sorted(maps.Keys(l.unread))
-		return fmt.Errorf("the model has %d tensors that an architecture %q does not read, the first %s; "+
+		return fmt.Errorf("the model has %d tensors that the architecture %q does not use, the first is %s; "+
 			"the weights may not belong to this configuration", len(names), a.Family, names[0])
 	}
 	return l.err
 }
 
-// intern returns the one of equal content among known, or adds r to them.
+// intern returns the element of known that equals r, or adds r.
 func intern(known *[]*checkpoint.Rope, r *checkpoint.Rope) *checkpoint.Rope {
 	for _, k := range *known {
 		if k.Size == r.Size && k.Factor == r.Factor && slices.Equal(k.InverseFrequencies, r.InverseFrequencies) {
@@ -98,7 +98,7 @@ func intern(known *[]*checkpoint.Rope, r *checkpoint.Rope) *checkpoint.Rope {
 	return r
 }
 
-// share returns this rank's part of n rows, of sizes that differ by at most one.
+// share returns this rank's part of n rows. The sizes of the parts differ by at most one.
 func (r *rank) share(n int64) span {
 	ranks, i := int64(r.ranks), int64(r.index)
 	return span{i * n / ranks, (i + 1) * n / ranks}
@@ -125,7 +125,7 @@ func (l *loader) layer(prefix string, part checkpoint.Layer) layer {
 	case checkpoint.HeadQKNorm:
 		x.qNorm, x.kNorm = l.vector(prefix+"attention.qnorm", size), l.vector(prefix+"attention.knorm", size)
 	case checkpoint.FullQKNorm:
-		// The norm is over all heads: each rank computes all queries and keys and keeps its own.
+		// The norm covers all heads: each rank computes all queries and keys and keeps its own.
 		x.qNorm, x.kNorm = l.vector(prefix+"attention.qnorm", allQueries), l.vector(prefix+"attention.knorm", allKeys)
 		qRows, kRows = span{}, span{}
 	}
@@ -143,7 +143,7 @@ func (l *loader) layer(prefix string, part checkpoint.Layer) layer {
 	return x
 }
 
-// heads divides the heads of attention among the ranks: key-value heads with their queries, or, where there are more ranks
+// heads divides the heads of attention among the ranks: key-value heads with their queries or, if there are more ranks
 // than key-value heads, the queries of one.
 func (r *rank) heads(a checkpoint.Attention) heads {
 	ranks, all, keys := int64(r.ranks), int64(a.Heads), int64(a.KVHeads)
@@ -156,7 +156,7 @@ func (r *rank) heads(a checkpoint.Attention) heads {
 	return heads{mine.from, mine.to, mine.from / group, (mine.to-1)/group + 1}
 }
 
-// rows reads some rows of a matrix [height, width], and the same of its bias if there is one.
+// rows reads some rows of a matrix [height, width], and the corresponding part of its bias if it has one.
 func (l *loader) rows(name string, rows span, height, width int64) affine {
 	m := affine{weight: l.matrix(name+".weight", rows, span{}, height, width)}
 	if l.unread[name+".bias"] {
@@ -165,7 +165,7 @@ func (l *loader) rows(name string, rows span, height, width int64) affine {
 	return m
 }
 
-// columns reads some columns of a matrix [height, width], and all of its bias if there is one.
+// columns reads some columns of a matrix [height, width], and all of its bias if it has one.
 func (l *loader) columns(name string, columns span, height, width int64) affine {
 	m := affine{weight: l.matrix(name+".weight", span{}, columns, height, width)}
 	if l.unread[name+".bias"] {
@@ -182,7 +182,7 @@ func (l *loader) vector(name string, size int64) affine {
 	return v
 }
 
-// head reads a share of the head's rows in pieces that are multiplied by one at a time.
+// head reads a share of the head's rows in pieces, which are multiplied one at a time.
 func (l *loader) head(share span, vocabulary, hidden int64) []tensor.Tensor {
 	columns := LogitColumns(l.to.device)
 	var pieces []tensor.Tensor
@@ -202,7 +202,7 @@ func (l *loader) head(share span, vocabulary, hidden int64) []tensor.Tensor {
 	return pieces
 }
 
-// matrix reads some rows and columns of a matrix that is only multiplied by.
+// matrix reads some rows and columns of a matrix that is used only in products.
 func (l *loader) matrix(name string, rows, columns span, height, width int64) tensor.Tensor {
 	mark := l.scope.Mark()
 	read := l.read(name, rows, columns, height, width)
@@ -233,7 +233,7 @@ func (l *loader) read(name string, rows, columns span, shape ...int64) tensor.Te
 		return tensor.Tensor{}
 	}
 	if !slices.Equal(stored.Shape, shape) {
-		l.err = fmt.Errorf("tensor %s: expected shape %v, found %v; the weights may not belong to this configuration", name, shape, stored.Shape)
+		l.err = fmt.Errorf("tensor %s: expected shape %v, got %v; the weights may not belong to this configuration", name, shape, stored.Shape)
 		return tensor.Tensor{}
 	}
 	width := int64(1)
@@ -259,17 +259,17 @@ func (l *loader) read(name string, rows, columns span, shape ...int64) tensor.Te
 			return tensor.Tensor{}
 		}
 	}
-	// What stands in both forms at a time is one tensor, not all.
+	// Only one tensor at a time exists in both forms.
 	if err := errors.Join(l.scope.Err(), l.from.Forget()); err != nil {
 		l.err = fmt.Errorf("tensor %s: %w", name, err)
 	}
 	return t
 }
 
-// elementTypes are the types of files that are types of tensors too.
+// elementTypes maps the types of files that are also types of tensors.
 var elementTypes = map[checkpoint.Type]tensor.Type{checkpoint.F32: tensor.Float32, checkpoint.F16: tensor.Float16, checkpoint.BF16: tensor.BFloat16}
 
-// fill copies some columns, from column on, of the rows from to to-1 of what is stored into t's rows from row on.
+// fill copies some columns, starting at column, of the stored rows from to to-1 into t's rows from row onward.
 func (l *loader) fill(t tensor.Tensor, row int64, stored checkpoint.Tensor, from, to, column int64) error {
 	width := stored.Elements() / stored.Shape[0]
 	if kind, ok := elementTypes[stored.Type]; ok {
@@ -288,7 +288,7 @@ func (l *loader) fill(t tensor.Tensor, row int64, stored checkpoint.Tensor, from
 	return nil
 }
 
-// aligned reports whether data begins where elements may; files do not have to see to it.
+// aligned reports whether data is aligned for its elements; files do not guarantee this.
 func aligned(data []byte, t tensor.Type) bool {
 	return uintptr(unsafe.Pointer(unsafe.SliceData(data)))%uintptr(t.Bytes()) == 0
 }

@@ -17,8 +17,8 @@ import (
 	"surprisal.dev/plugins/torch/tensor"
 )
 
-// TestStoredTypes checks that the same weights give the same losses however a file stores them: in the decoder's type, in another, and
-// where elements do not begin at a multiple of their size.
+// TestStoredTypes checks that the same weights give the same losses whatever their storage: in the decoder's type, in
+// another type, and unaligned.
 func TestStoredTypes(t *testing.T) {
 	golden := filepath.Join(goldenDirectory, "llama")
 	sequences, _ := readGolden(t, golden)
@@ -41,7 +41,8 @@ func TestStoredTypes(t *testing.T) {
 	}
 }
 
-// widened copies a golden with its weights, which are in bfloat16, in float32, behind a header with so many more spaces.
+// widened copies a golden whose weights are in bfloat16, with weights in float32 and padding additional spaces in the
+// header.
 func widened(t *testing.T, golden string, padding int) string {
 	t.Helper()
 	const config, weights = "config.json", "model.safetensors"
@@ -86,7 +87,7 @@ func widened(t *testing.T, golden string, padding int) string {
 	return directory
 }
 
-// TestCancelledLoad stops loading a model, with a head of its own and with one that is the embeddings.
+// TestCancelledLoad cancels loading a model, with a separate head and with a tied one.
 func TestCancelledLoad(t *testing.T) {
 	for _, name := range []string{"llama", "llama-bias"} {
 		c, err := checkpoint.Open(filepath.Join(goldenDirectory, name))

@@ -13,8 +13,8 @@ import (
 	"surprisal.dev/plugins/torch/tensor"
 )
 
-// standIn builds testdata/nccl.c. No GPU is to be had here: what is tested is which functions of NCCL are called, in which order
-// and with what, and not NCCL.
+// standIn builds testdata/nccl.c. No GPU is available here: the test checks which functions of NCCL are called, in
+// which order and with which arguments, and not NCCL itself.
 func standIn(t *testing.T) string {
 	t.Helper()
 	library := filepath.Join(t.TempDir(), "libnccl.so.2")
@@ -57,7 +57,7 @@ func TestNCCL(t *testing.T) {
 	}
 }
 
-// TestNCCLFailure checks that ranks do not wait for one that fails, before a sum or in it.
+// TestNCCLFailure checks that ranks do not wait for a rank that fails, before a sum or in it.
 func TestNCCLFailure(t *testing.T) {
 	library := standIn(t)
 	for _, missing := range []struct{ library, want string }{
@@ -79,7 +79,7 @@ func TestNCCLFailure(t *testing.T) {
 	sequences, want := readGolden(t, directory)
 	d, heap := withNCCL(t, directory, tensor.Float32, library, 2)
 	weights := heap.Live()
-	// The second rank has a vector in place of a matrix: it never comes to the first sum.
+	// The second rank has a vector in place of a matrix, so that it never reaches the first sum.
 	first := &d.ranks[1].layers[0]
 	matrix := first.out.weight
 	first.out.weight = first.attentionNorm.weight

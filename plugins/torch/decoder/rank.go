@@ -14,8 +14,8 @@ import (
 // LogitRows is how many rows of logits exist at a time.
 const LogitRows = 2048
 
-// LogitColumns returns how many columns of logits exist at a time: with LogitRows as many logits as the caches of a processor hold,
-// and enough to keep a GPU busy.
+// LogitColumns returns how many columns of logits exist at a time. With LogitRows, the number of logits fits a
+// processor's caches, and keeps a GPU busy.
 func LogitColumns(d tensor.Device) int64 {
 	if d == tensor.CPU {
 		return 2048
@@ -37,10 +37,10 @@ type rank struct {
 	norm                        affine
 	layers                      []layer
 	head                        tensor.Head
-	angles                      map[*checkpoint.Rope]angles
+	ropeTables                  map[*checkpoint.Rope]ropeTable
 }
 
-// affine is a weight and a bias, which may be none.
+// affine is a weight and an optional bias.
 type affine struct{ weight, bias tensor.Tensor }
 
 type layer struct {
@@ -93,7 +93,7 @@ func (r *rank) hidden(ctx context.Context, s *tensor.Scope, b *batch, c Collecti
 	return r.normalize(s, x, r.norm)
 }
 
-func (r *rank) block(s *tensor.Scope, l *layer, x tensor.Tensor, p placed, c Collective) tensor.Tensor {
+func (r *rank) block(s *tensor.Scope, l *layer, x tensor.Tensor, p batchContext, c Collective) tensor.Tensor {
 	mark := s.Mark()
 	in := x
 	if l.PreNorm {
@@ -124,10 +124,10 @@ func (r *rank) normalize(s *tensor.Scope, x tensor.Tensor, n affine) tensor.Tens
 	if norm.Kind == checkpoint.LayerNorm {
 		return s.LayerNorm(x, n.weight, n.bias, norm.Epsilon)
 	}
-	return s.RMSNormalize(x, n.weight, tensor.RMSNorm{Epsilon: norm.Epsilon, AddOne: norm.AddOne, Float32Product: norm.Float32Product})
+	return s.RMSNorm(x, n.weight, tensor.RMSNormOptions{Epsilon: norm.Epsilon, AddOne: norm.AddOne, Float32Product: norm.Float32Product})
 }
 
-func (r *rank) attention(s *tensor.Scope, l *layer, x tensor.Tensor, p placed, c Collective) tensor.Tensor {
+func (r *rank) attention(s *tensor.Scope, l *layer, x tensor.Tensor, p batchContext, c Collective) tensor.Tensor {
 	a, h := l.Attention, l.heads
 	size, tokens := int64(a.HeadSize), p.tokens
 	q, k, v := s.Linear(x, l.q.weight, l.q.bias), s.Linear(x, l.k.weight, l.k.bias), s.Linear(x, l.v.weight, l.v.bias)
@@ -144,11 +144,11 @@ func (r *rank) attention(s *tensor.Scope, l *layer, x tensor.Tensor, p placed, c
 		q, k = r.normalize(s, q, l.qNorm), r.normalize(s, k, l.kNorm)
 	}
 	if a.Rope != nil {
-		t := p.turns[a.Rope]
-		s.Rotate(q, t.cosines, t.sines, false)
-		s.Rotate(k, t.cosines, t.sines, false)
+		t := p.rotary[a.Rope]
+		s.ApplyRoPE(q, t.cosines, t.sines, false)
+		s.ApplyRoPE(k, t.cosines, t.sines, false)
 	}
-	out := s.Attend(q, k, v, p.sequences, tensor.Attention{Scale: a.Scale, Window: int64(a.Window)})
+	out := s.Attention(q, k, v, p.sequences, tensor.AttentionOptions{Scale: a.Scale, Window: int64(a.Window)})
 	return r.sum(s, s.View(out, tokens, (h.to-h.from)*size), l.out, c)
 }
 
@@ -167,7 +167,7 @@ var activations = map[checkpoint.Activation]tensor.Activation{
 	checkpoint.SiLU: tensor.SiLU, checkpoint.GELUTanh: tensor.GELUTanh, checkpoint.GELU: tensor.GELU,
 }
 
-// sum is a product with a matrix of which each rank has some columns.
+// sum is a product with a matrix whose columns are divided among the ranks.
 func (r *rank) sum(s *tensor.Scope, x tensor.Tensor, m affine, c Collective) tensor.Tensor {
 	if r.ranks == 1 {
 		return s.Linear(x, m.weight, m.bias)
@@ -179,55 +179,55 @@ func (r *rank) sum(s *tensor.Scope, x tensor.Tensor, m affine, c Collective) ten
 	return s.Add(x, m.bias)
 }
 
-// placed is what layers need to know of a batch, on the rank's device.
-type placed struct {
+// batchContext is the data of a batch that layers need, on the rank's device.
+type batchContext struct {
 	tokens    int64
 	sequences tensor.Sequences
-	turns     map[*checkpoint.Rope]turns
+	rotary    map[*checkpoint.Rope]rotary
 }
 
-// turns are the cosines and sines, float32 [tokens, half the turned size], of a batch's positions.
-type turns struct{ cosines, sines tensor.Tensor }
+// rotary holds the cosines and sines of a batch's positions, float32 [tokens, half the rotated size].
+type rotary struct{ cosines, sines tensor.Tensor }
 
-func (r *rank) place(s *tensor.Scope, b *batch) placed {
-	p := placed{int64(len(b.tokens)), tensor.NewSequences(s, b.ends, r.device), map[*checkpoint.Rope]turns{}}
+func (r *rank) place(s *tensor.Scope, b *batch) batchContext {
+	p := batchContext{int64(len(b.tokens)), tensor.NewSequences(s, b.ends, r.device), map[*checkpoint.Rope]rotary{}}
 	positions := tensor.Tensor{}
 	for i := range r.layers {
 		rope := r.layers[i].Attention.Rope
 		if rope == nil {
 			continue
 		}
-		if _, done := p.turns[rope]; done {
+		if _, done := p.rotary[rope]; done {
 			continue
 		}
 		if positions.IsNone() {
 			positions = r.indices(s, b.positions)
 		}
 		n, half := int(slices.Max(b.positions)+1), len(rope.InverseFrequencies)
-		angles := r.angles[rope].grown(rope, n)
-		r.angles[rope] = angles
+		table := r.ropeTables[rope].grown(rope, n)
+		r.ropeTables[rope] = table
 		rows := func(all []float32) tensor.Tensor {
-			table := tensor.New(s, all[:n*half], tensor.Float32, int64(n), int64(half))
-			return s.Rows(r.onDevice(s, table, tensor.Float32), positions)
+			t := tensor.New(s, all[:n*half], tensor.Float32, int64(n), int64(half))
+			return s.Rows(r.onDevice(s, t, tensor.Float32), positions)
 		}
-		p.turns[rope] = turns{rows(angles.cosines), rows(angles.sines)}
+		p.rotary[rope] = rotary{rows(table.cosines), rows(table.sines)}
 	}
 	return p
 }
 
-// angles are the cosines and sines of the first positions, one after the other.
-type angles struct{ cosines, sines []float32 }
+// ropeTable holds the cosines and sines of the first positions, one after the other.
+type ropeTable struct{ cosines, sines []float32 }
 
-// grown returns those of n positions at least.
-func (a angles) grown(rope *checkpoint.Rope, n int) angles {
+// grown returns the table extended to at least n positions.
+func (t ropeTable) grown(rope *checkpoint.Rope, n int) ropeTable {
 	half := len(rope.InverseFrequencies)
-	for position := len(a.cosines) / max(half, 1); position < n; position++ {
+	for position := len(t.cosines) / max(half, 1); position < n; position++ {
 		for _, frequency := range rope.InverseFrequencies {
 			sine, cosine := math.Sincos(float64(float32(position) * frequency))
-			a.cosines, a.sines = append(a.cosines, float32(cosine*rope.Factor)), append(a.sines, float32(sine*rope.Factor))
+			t.cosines, t.sines = append(t.cosines, float32(cosine*rope.Factor)), append(t.sines, float32(sine*rope.Factor))
 		}
 	}
-	return a
+	return t
 }
 
 func (r *rank) indices(s *tensor.Scope, values []int64) tensor.Tensor {

@@ -1,6 +1,6 @@
 // Force-included into gotch's C++ (CGO_CXXFLAGS=-include): its generated wrappers call three operators with arguments
-// that changed before torch 2.11. The names are redirected after torch's own headers have been read. Our own C++ defines
-// SURPRISAL and needs none of it.
+// that changed before torch 2.11. The names are redirected after torch's own headers have been read. This module's C++
+// defines SURPRISAL and does not need the redirection.
 #pragma once
 #if defined(__cplusplus) && !defined(SURPRISAL)
 #include <torch/torch.h>
@@ -13,8 +13,8 @@ inline Tensor gotch_cslt_sparse_mm(const Tensor& compressed, const Tensor& dense
   return at::_cslt_sparse_mm(compressed, dense, bias, /*alpha=*/{}, /*out_dtype=*/std::nullopt, transpose);
 }
 
-// gotch expects the result and its largest magnitude; torch no longer computes the second, so the call is refused
-// rather than answered in part.
+// gotch expects the result and its largest magnitude; torch no longer computes the latter, so that the call fails
+// instead of returning an incomplete answer.
 template <typename... Arguments>
 std::tuple<Tensor, Tensor> gotch_scaled_mm(const Arguments&...) {
   TORCH_CHECK(false, "_scaled_mm of this gotch release does not exist in torch ", TORCH_VERSION);
@@ -22,10 +22,10 @@ std::tuple<Tensor, Tensor> gotch_scaled_mm(const Arguments&...) {
 
 }  // namespace torch
 
-// gotch asks for -O3, which nothing on the command line can take back. Its file is 3,000 calls of something else: no
-// faster for it, and two minutes of compiling.
+// gotch requests -O3, which no later option can override. Its file consists of 3,000 forwarding calls: optimization
+// does not speed it up, and takes two minutes.
 #pragma GCC optimize("O0")
-#define STBI_NO_SIMD  // its image reader has intrinsics that want optimization
+#define STBI_NO_SIMD  // its image reader has intrinsics that need optimization
 
 #define _cslt_sparse_mm gotch_cslt_sparse_mm
 #define _scaled_mm gotch_scaled_mm

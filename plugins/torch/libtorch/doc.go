@@ -1,24 +1,24 @@
-// Package libtorch finds or installs the libtorch that the torch backend is built against, says which compiler settings
-// the build needs, and examines a machine for it. It is plain Go: it never loads the library.
+// Package libtorch finds or installs the libtorch against which the torch backend is built, provides the compiler settings
+// for the build, and checks a machine's requirements. It is plain Go: it never loads the library.
 //
 // # Which libtorch
 //
-// The torch package for Python holds libtorch, its headers included, and is the same library for the CPU and for CUDA.
-// Find takes the first of these whose version is Version and whose libraries are complete:
+// The torch package for Python contains libtorch and its headers. It is the same library for the CPU and for CUDA. Find
+// returns the first of these whose version is Version and whose libraries are complete:
 //
-//  1. the directory that LIBTORCH names, which holds lib and include; one that does not fit is an error;
+//  1. the directory in LIBTORCH, which must contain lib and include; a directory that is not suitable is an error;
 //  2. the torch that python3 imports;
-//  3. what Install put into the cache.
+//  3. the libtorch that Install put into the cache.
 //
-// Install downloads pinned wheels from wherever pip is configured to find packages, and keeps only what the CPU needs.
-// CUDA takes the complete package, so on a machine with a GPU the way is "pip install torch", and Find adopts it.
+// Install downloads pinned wheels from the indexes that pip is configured to use, and keeps only the files for the CPU.
+// CUDA needs the complete package. On a machine with a GPU, use "pip install torch"; Find then selects it.
 //
 // # Building
 //
 // gotch, the Go binding, links a CUDA toolkit by name and was generated from an older torch. Build writes a directory with
-// empty archives of those names and with compat.h, which bends the three operators that changed; Environment names the
-// directory to cgo. The program that results needs nothing but libtorch_cpu.so and what lies beside it. It finds them by
-// the path it was linked with, or else by LD_LIBRARY_PATH, so it can be copied to a machine that has torch but no Go.
+// empty archives of those names and with compat.h, which adapts three changed operators. Environment names the directory to
+// cgo. The resulting program needs only libtorch_cpu.so and the libraries in its directory. It finds them by the path with
+// which it was linked, or by LD_LIBRARY_PATH, so that it can be copied to a machine that has torch but no Go.
 //
-// The package imports internal/filelock of this module.
+// The package imports internal/filelock.
 package libtorch

@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// errWrongHash says that a download is not the pinned file, which no further try can fix.
+// errWrongHash means that a download is not the pinned file. Retrying cannot help.
 var errWrongHash = errors.New("not the pinned file")
 
-// download fetches a wheel into path, going on where a broken download ended. report gets the bytes that are there.
-// After an error, what is there is kept for the next call, except where it has the wrong hash.
+// download downloads a wheel into path and resumes an interrupted download. report receives the number of bytes so far.
+// After an error, the partial file is kept for the next call, unless it has the wrong hash.
 func (i *Installer) download(ctx context.Context, w wheel, url, path string, report func(done int64)) error {
 	for try := range i.tries {
 		if try > 0 {
@@ -36,13 +36,13 @@ func (i *Installer) download(ctx context.Context, w wheel, url, path string, rep
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, errWrongHash) && resumed && try < i.tries-1:
-			// What was there may have been damaged; it is gone now.
+			// The previous content may have been damaged; it has been removed.
 		case errors.Is(err, errRefused):
-			return fmt.Errorf("%s from %s: %w; `pip install torch==%s` in an environment that is active is the way around it", w.requirement(), redacted(url), err, Version)
+			return fmt.Errorf("%s from %s: %w; workaround: `pip install torch==%s` in an active environment", w.requirement(), redacted(url), err, Version)
 		case errors.Is(err, errWrongHash), errors.As(err, new(*os.PathError)):
 			return fmt.Errorf("%s from %s: %w", w.requirement(), redacted(url), err)
 		case try == i.tries-1:
-			return fmt.Errorf("%s from %s: %w; run it again to go on where it stopped, or `pip install torch==%s` in an environment that is active",
+			return fmt.Errorf("%s from %s: %w; run it again to resume the download, or `pip install torch==%s` in an active environment",
 				w.requirement(), redacted(url), err, Version)
 		}
 		i.Log(fmt.Sprintf("%s: %v; trying again", w.requirement(), err))
@@ -50,7 +50,7 @@ func (i *Installer) download(ctx context.Context, w wheel, url, path string, rep
 	return nil
 }
 
-// redacted leaves the password out of a URL.
+// redacted removes the password from a URL.
 func redacted(text string) string {
 	if u, err := url.Parse(text); err == nil {
 		return u.Redacted()
@@ -58,13 +58,13 @@ func redacted(text string) string {
 	return text
 }
 
-// errRefused says that the server will not hand out the file, however often it is asked.
+// errRefused means that the server refuses to serve the file; retrying cannot help.
 var errRefused = errors.New("refused")
 
-// errSilent says that the server keeps a connection open and sends nothing.
+// errSilent means that the server keeps a connection open and sends nothing.
 var errSilent = errors.New("the server sent nothing")
 
-// fetch tries once.
+// fetch makes one attempt.
 func (i *Installer) fetch(ctx context.Context, w wheel, url, path string, report func(done int64)) (err error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -97,14 +97,14 @@ func (i *Installer) fetch(ctx context.Context, w wheel, url, path string, report
 	return nil
 }
 
-// rest requests what a file of have bytes lacks of a wheel, or all of it from a server that knows no ranges. It returns how
-// much there is then.
+// rest requests the missing part of a wheel of which a file has have bytes, or all of it if the server does not support
+// ranges. It returns the resulting size.
 func (i *Installer) rest(ctx context.Context, w wheel, url string, file *os.File, sum hash.Hash, have int64, report func(done int64)) (_ int64, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watch := time.AfterFunc(i.silence, func() { cancel(errSilent) })
 	defer watch.Stop()
-	// A cancelled request says so, and not why.
+	// The error of a cancelled request does not contain the cause.
 	defer func() {
 		if err != nil && errors.Is(context.Cause(ctx), errSilent) {
 			err = fmt.Errorf("%w for %v", errSilent, i.silence)
@@ -139,7 +139,7 @@ func (i *Installer) rest(ctx context.Context, w wheel, url string, file *os.File
 		return have, fmt.Errorf("%w: the server answered %s", errRefused, response.Status)
 	}
 	report(have)
-	// One byte too many is enough to tell that the file is another one.
+	// One byte too many is enough to recognize a different file.
 	body := &counter{in: io.LimitReader(response.Body, w.size-have+1), n: have, report: func(done int64) {
 		watch.Reset(i.silence)
 		report(done)

@@ -12,17 +12,18 @@ import (
 //go:embed compat.h
 var compat []byte
 
-// stubs are the libraries that gotch names and that the program must not be linked to: those of a CUDA toolkit, and
-// those that would make it need CUDA wherever it runs.
+// stubs are libraries that gotch names and to which the program must not be linked: those of a CUDA toolkit, and those
+// that would make it depend on CUDA everywhere.
 var stubs = []string{
 	"c10_cuda", "caffe2_nvrtc", "cublas", "cuda", "cudart", "cudnn", "nvToolsExt", "nvrtc", "nvrtc-builtins", "torch", "torch_cuda",
 }
 
-// emptyArchive is a static library without members, as ar(5) describes it.
+// emptyArchive is a static library without members, as described in ar(5).
 const emptyArchive = "!<arch>\n"
 
-// Build writes what the build takes besides libtorch into a directory of the cache, and returns the directory. Its name has
-// the hash of its contents, because Go's build cache looks at compiler flags but not at the files that they name.
+// Build writes the additional files of the build into a directory of the cache, and returns the directory. Its name
+// contains the hash of its contents, because Go's build cache considers compiler flags but not the files that they
+// name.
 func Build(cache string) (string, error) {
 	sum := sha256.Sum256([]byte(string(compat) + strings.Join(stubs, "\n")))
 	dir := filepath.Join(cache, fmt.Sprintf("libtorch-build-%x", sum[:6]))
@@ -58,24 +59,26 @@ func Build(cache string) (string, error) {
 	return dir, nil
 }
 
-// checkPath refuses a directory that cannot be named to a compiler.
+// checkPath rejects a directory that cannot be passed to a compiler.
 func checkPath(dir string) error {
 	if strings.ContainsAny(dir, " \t\n'\"\\:,$") {
-		return fmt.Errorf("%s: compilers and linkers do not take this path whole; use one without spaces, quotes, colons, commas, "+
-			"backslashes and dollars (LIBTORCH and XDG_CACHE_HOME choose it)", dir)
+		return fmt.Errorf("%s: compilers and linkers cannot handle this path; use one without spaces, quotes, colons, commas, "+
+			"backslashes and dollars (set LIBTORCH or XDG_CACHE_HOME)", dir)
 	}
 	return nil
 }
 
 // Environment returns the variables, as NAME=value, with which go build -tags torch finds libtorch. build is Build's
-// directory. Packages add flags of their own after these: gotch -g, and so do we, which -gtoggle turns off wherever it stands.
+// directory. Packages, including gotch and those of this module, append -g to these flags; -gtoggle disables it
+// regardless of the order.
 func Environment(t Torch, build string) ([]string, error) {
 	for _, dir := range []string{t.Dir, build} {
 		if err := checkPath(dir); err != nil {
 			return nil, err
 		}
 	}
-	// Empty archives come first on the path: they win over the libraries of the same names in torch's own directory.
+	// Empty archives come first on the path: they take precedence over the libraries of the same names in torch's own
+	// directory.
 	link := []string{"-L" + build, "-L" + t.lib(), "-Wl,-rpath," + t.lib()}
 	return []string{
 		"CGO_ENABLED=1",

@@ -13,11 +13,11 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// Finding is one thing that Examine looked at.
+// Finding is the result of one check by Examine.
 type Finding struct {
 	Name  string `json:"name"`
 	Found string `json:"found"`
-	// Fix is the command that installs or repairs what is missing; "" if nothing is.
+	// Fix is the command that installs or repairs the missing part, or "" if nothing is missing.
 	Fix string `json:"fix,omitempty"`
 }
 
@@ -27,7 +27,7 @@ const (
 	pythonCommand = "python3 -m pip install torch==" + Version
 )
 
-// Examine looks at what the torch backend needs on this machine. directories are where plugins lie.
+// Examine checks the requirements of the torch backend on this machine. directories are the plugin directories.
 func Examine(ctx context.Context, f Finder, directories []string) []Finding {
 	torch, finding := f.examineLibrary(ctx)
 	findings := []Finding{finding, examineProgram(directories)}
@@ -49,14 +49,14 @@ func (f Finder) examineLibrary(ctx context.Context) (Torch, Finding) {
 		finding.Found = fmt.Sprintf("%s, C++11 ABI, %s (%s)", Version, torch.Dir, torch.Origin)
 	}
 	for _, line := range passed {
-		finding.Found += "; passed over " + line
+		finding.Found += "; ignored " + line
 	}
 	return torch, finding
 }
 
-// examineProgram looks for the backend, and for the libraries that it was linked to.
+// examineProgram checks the backend's program and the libraries to which it was linked.
 func examineProgram(directories []string) Finding {
-	finding := Finding{Name: program, Found: "not beside runner, in none of the plugin directories and not on the PATH", Fix: buildCommand}
+	finding := Finding{Name: program, Found: "not found next to runner, in plugin directories or on the PATH", Fix: buildCommand}
 	for _, dir := range directories {
 		path := filepath.Join(dir, program)
 		info, err := os.Stat(path)
@@ -69,7 +69,7 @@ func examineProgram(directories []string) Finding {
 		case info.Mode().Perm()&0o111 == 0:
 			finding.Found, finding.Fix = path+" is not executable", "chmod +x "+path
 		case err != nil:
-			finding.Found, finding.Fix = fmt.Sprintf("not a program that can be used: %v", err), buildCommand
+			finding.Found, finding.Fix = fmt.Sprintf("not a usable program: %v", err), buildCommand
 		case len(missing) > 0:
 			finding.Found = fmt.Sprintf("%s does not find %s", path, strings.Join(missing, ", "))
 			finding.Fix = buildCommand + ", or export LD_LIBRARY_PATH=DIR with the lib directory of torch " + Version
@@ -79,7 +79,7 @@ func examineProgram(directories []string) Finding {
 	return finding
 }
 
-// examineTools looks for the programs that building the backend takes.
+// examineTools checks the programs that building the backend requires.
 func examineTools(python string) Finding {
 	finding := Finding{Name: "build tools"}
 	var found, missing []string
@@ -98,7 +98,8 @@ func examineTools(python string) Finding {
 	return finding
 }
 
-// examineCPU says which vector instructions libtorch will choose and which number formats it multiplies natively.
+// examineCPU reports the vector instructions that libtorch will choose, and the number formats that it multiplies
+// natively.
 func examineCPU() Finding {
 	x := cpu.X86
 	capability := "no AVX2: slow"
@@ -122,7 +123,7 @@ func examineCPU() Finding {
 }
 
 func examineThreads() Finding {
-	found := fmt.Sprintf("%d CPUs to run on", runtime.NumCPU())
+	found := fmt.Sprintf("%d CPUs", runtime.NumCPU())
 	if n := runtime.GOMAXPROCS(0); n < runtime.NumCPU() {
 		found += fmt.Sprintf(", of which this process may use %d", n)
 	}
@@ -132,12 +133,12 @@ func examineThreads() Finding {
 	return Finding{Name: "threads", Found: found}
 }
 
-// examineCUDA asks the driver for devices, and looks whether libtorch can use them. torch may be empty.
+// examineCUDA queries the driver for devices, and checks whether libtorch can use them. torch may be empty.
 func examineCUDA(ctx context.Context, torch Torch) Finding {
 	finding := Finding{Name: "CUDA"}
 	smi, err := exec.LookPath("nvidia-smi")
 	if err != nil {
-		finding.Found = "no device: there is no nvidia-smi, which comes with the driver"
+		finding.Found = "no device: nvidia-smi, which comes with the driver, was not found"
 		return finding
 	}
 	out, err := exec.CommandContext(ctx, smi, "--query-gpu=name,memory.total,compute_cap,driver_version", "--format=csv,noheader").CombinedOutput()

@@ -29,19 +29,19 @@ func TestExamine(t *testing.T) {
 	for _, test := range []struct {
 		name      string
 		finder    Finder
-		directory string // where the backend lies
+		directory string // the directory of the backend
 		path      string // the PATH
 		finding   string
-		found     string // part of what is found
+		found     string // part of the finding
 		fix       string // part of the command; "-" for none
 	}{
 		{name: "libtorch is there", finder: full, finding: "libtorch", found: Version + ", C++11 ABI, " + site, fix: "-"},
 		{name: "libtorch is missing", finder: Finder{Python: "/no/python3", Cache: t.TempDir()}, finding: "libtorch", found: "none", fix: "./just torch"},
 		{name: "LIBTORCH is wrong", finder: Finder{LibTorch: "/no"}, finding: "libtorch", found: "LIBTORCH=/no", fix: "unset LIBTORCH"},
 		{name: "the backend is there", finder: full, directory: "bin", finding: program, found: site + "/bin/", fix: "-"},
-		{name: "the backend is missing", finder: full, finding: program, found: "none", fix: "./just torch"},
+		{name: "the backend is missing", finder: full, finding: program, found: "not found next to runner", fix: "./just torch"},
 		{name: "the backend lost its libraries", finder: full, directory: "alone", finding: program, found: "does not find libtorch_cpu.so", fix: "LD_LIBRARY_PATH"},
-		{name: "the backend is no program", finder: full, directory: "text", finding: program, found: "not a program", fix: "./just torch"},
+		{name: "the backend is not a program", finder: full, directory: "text", finding: program, found: "not a usable program", fix: "./just torch"},
 		{name: "the backend is not executable", finder: full, directory: "locked", finding: program, found: "not executable", fix: "chmod +x"},
 		{name: "no tools", finder: full, finding: "build tools", found: "no go, no g++, no cargo, no /no/python3", fix: "install go"},
 		{name: "threads", finder: full, finding: "threads", found: "OMP_NUM_THREADS=3", fix: "-"},

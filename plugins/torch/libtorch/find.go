@@ -15,13 +15,13 @@ import (
 	"strings"
 )
 
-// ErrNotFound says that the machine has no libtorch that fits; Install helps.
+// ErrNotFound means that the machine has no suitable libtorch; Install provides one.
 var ErrNotFound = errors.New("no libtorch " + Version + " was found")
 
 // Finder looks for libtorch.
 type Finder struct {
-	Cache    string // the directory that caches of all checkouts share
-	LibTorch string // what the variable LIBTORCH says; "" if it is not set
+	Cache    string // the cache directory, shared by all checkouts
+	LibTorch string // the value of the variable LIBTORCH; "" if it is not set
 	Python   string // the program to ask for torch, such as "python3"
 }
 
@@ -30,22 +30,22 @@ type Finder struct {
 func DefaultFinder() (Finder, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return Finder{}, fmt.Errorf("no directory for caches: %w; set XDG_CACHE_HOME or HOME", err)
+		return Finder{}, fmt.Errorf("no cache directory: %w; set XDG_CACHE_HOME or HOME", err)
 	}
 	return Finder{Cache: filepath.Join(cache, "surprisal"), LibTorch: os.Getenv("LIBTORCH"), Python: "python3"}, nil
 }
 
-// Torch is a libtorch that fits.
+// Torch is a suitable libtorch.
 type Torch struct {
-	Dir    string // the directory that holds lib and include
-	Origin string // where it comes from, in words
+	Dir    string // the directory that contains lib and include
+	Origin string // its source, for messages
 }
 
 func (t Torch) lib() string     { return filepath.Join(t.Dir, "lib") }
 func (t Torch) include() string { return filepath.Join(t.Dir, "include") }
 
-// Find returns the libtorch to use, and in words what it passed over and why. Where nothing fits, the error is
-// ErrNotFound.
+// Find returns the libtorch to use, and descriptions of the candidates that it ignored, with reasons. If there is no
+// suitable one, the error is ErrNotFound.
 func (f Finder) Find(ctx context.Context) (t Torch, passed []string, err error) {
 	if f.LibTorch != "" {
 		dir, err := filepath.Abs(f.LibTorch)
@@ -53,7 +53,7 @@ func (f Finder) Find(ctx context.Context) (t Torch, passed []string, err error) 
 			err = check(dir)
 		}
 		if err != nil {
-			return Torch{}, nil, fmt.Errorf("LIBTORCH=%s: %w; name a directory with torch %s, or unset LIBTORCH", f.LibTorch, err, Version)
+			return Torch{}, nil, fmt.Errorf("LIBTORCH=%s: %w; set it to a directory with torch %s, or unset it", f.LibTorch, err, Version)
 		}
 		return Torch{Dir: dir, Origin: "LIBTORCH"}, nil, nil
 	}
@@ -77,8 +77,8 @@ func (f Finder) installed() string {
 	return filepath.Join(f.Cache, "libtorch-"+Version, "torch")
 }
 
-// fromPython returns the directory of Python's torch package, or "" if Python has none or there is no Python. The package
-// is not imported, which takes seconds.
+// fromPython returns the directory of Python's torch package, or "" if there is no such package or no Python. It does
+// not import the package, which would take seconds.
 func (f Finder) fromPython(ctx context.Context) string {
 	const program = `import importlib.util as u; s = u.find_spec("torch"); print(s.submodule_search_locations[0] if s else "")`
 	out, err := exec.CommandContext(ctx, f.Python, "-c", program).Output()
@@ -88,7 +88,7 @@ func (f Finder) fromPython(ctx context.Context) string {
 	return strings.TrimSpace(string(out))
 }
 
-// check says why a directory is no libtorch that fits.
+// check explains why a directory is not a suitable libtorch.
 func check(dir string) error {
 	if err := checkPath(dir); err != nil {
 		return err
@@ -98,7 +98,7 @@ func check(dir string) error {
 		return err
 	}
 	if version != Version {
-		return fmt.Errorf("version %s, and %s is needed", version, Version)
+		return fmt.Errorf("version %s, but %s is required", version, Version)
 	}
 	cpu := filepath.Join(dir, "lib", "libtorch_cpu.so")
 	missing, err := missingLibraries(cpu)
@@ -106,14 +106,14 @@ func check(dir string) error {
 		return err
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("%s needs %s, which it does not find", cpu, strings.Join(missing, ", "))
+		return fmt.Errorf("%s needs %s, which it cannot find", cpu, strings.Join(missing, ", "))
 	}
 	newABI, err := hasCXX11ABI(filepath.Join(dir, "lib", "libc10.so"))
 	if err != nil {
 		return err
 	}
 	if !newABI {
-		return errors.New("built for the C++ ABI from before C++11")
+		return errors.New("built for the pre-C++11 C++ ABI")
 	}
 	return nil
 }
@@ -133,11 +133,11 @@ func versionOf(dir string) (string, error) {
 			return string(bytes.Join([][]byte{parts[0][2], parts[1][2], parts[2][2]}, []byte("."))), nil
 		}
 	}
-	return "", fmt.Errorf("no include/%s there, so it is no libtorch: %w", files[0], fs.ErrNotExist)
+	return "", fmt.Errorf("not a libtorch directory: include/%s is missing: %w", files[0], fs.ErrNotExist)
 }
 
-// missingLibraries returns which libraries of torch and of CUDA the dynamic linker would not find for a library, itself
-// and the libraries that it loads included. Other libraries belong to the system.
+// missingLibraries returns which libraries of torch and of CUDA the dynamic linker would not find for a library and its
+// dependencies. It ignores other libraries, which belong to the system.
 func missingLibraries(library string) ([]string, error) {
 	var missing []string
 	seen := map[string]bool{}
@@ -185,10 +185,10 @@ func missingLibraries(library string) ([]string, error) {
 	return missing, visit(library)
 }
 
-// ofTorch matches the libraries that torch's package and those that it depends on bring along. libcuda is the driver's.
+// ofTorch matches the libraries that torch's package and its dependencies provide. libcuda belongs to the driver.
 var ofTorch = regexp.MustCompile(`^lib(c10|torch|gomp|cu[a-z]+|nccl|nvshmem|nvJitLink|nvrtc)[A-Za-z0-9_]*\.so`)
 
-// hasCXX11ABI reports whether a C++ library exports names with the strings of C++11, as all releases from 2.7 on do.
+// hasCXX11ABI reports whether a C++ library exports names with the strings of C++11, as all releases since 2.7 do.
 func hasCXX11ABI(library string) (bool, error) {
 	file, err := elf.Open(library)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// pythonWith returns a program that answers like a Python whose torch lies in dir.
+// pythonWith returns a program that answers like a Python whose torch is in dir.
 func pythonWith(t *testing.T, dir string) string {
 	path := filepath.Join(t.TempDir(), "python3")
 	if err := os.WriteFile(path, []byte("#!/bin/sh\necho '"+dir+"'\n"), 0o755); err != nil {
@@ -38,15 +38,15 @@ func TestFind(t *testing.T) {
 		name     string
 		finder   Finder
 		dir      string // the directory that is found
-		passed   string // part of what was passed over
+		passed   string // part of the ignored candidate
 		errorHas string
 	}{
 		{name: "nothing", finder: Finder{Python: pythonWith(t, "")}, errorHas: "no libtorch"},
 		{name: "no Python", finder: Finder{Python: "/no/python3"}, errorHas: "no libtorch"},
 		{name: "the variable", finder: Finder{LibTorch: good + "/torch"}, dir: good + "/torch"},
 		{name: "the variable wins", finder: Finder{LibTorch: good + "/torch", Python: pythonWith(t, broken+"/torch"), Cache: cached}, dir: good + "/torch"},
-		{name: "the variable names another version", finder: Finder{LibTorch: old + "/torch", Cache: cached}, errorHas: "version 2.5.1, and 2.11.0 is needed"},
-		{name: "the variable names no libtorch", finder: Finder{LibTorch: good, Cache: cached}, errorHas: "no libtorch"},
+		{name: "the variable names another version", finder: Finder{LibTorch: old + "/torch", Cache: cached}, errorHas: "version 2.5.1, but 2.11.0 is required"},
+		{name: "the variable names no libtorch", finder: Finder{LibTorch: good, Cache: cached}, errorHas: "not a libtorch directory"},
 		{name: "the libraries are incomplete", finder: Finder{LibTorch: broken + "/torch"}, errorHas: "needs libcudart.so.13"},
 		{name: "another C++ ABI", finder: Finder{LibTorch: ancient + "/torch"}, errorHas: "C++ ABI"},
 		{name: "Python's", finder: Finder{Python: pythonWith(t, good+"/torch"), Cache: cached}, dir: good + "/torch"},
@@ -67,7 +67,7 @@ func TestFind(t *testing.T) {
 				t.Errorf("found %q, want %q", torch.Dir, test.dir)
 			}
 			if got := strings.Join(passed, "\n"); !strings.Contains(got, test.passed) || test.passed == "" && got != "" {
-				t.Errorf("passed over %q, want %q", got, test.passed)
+				t.Errorf("ignored %q, want %q", got, test.passed)
 			}
 			if test.finder.LibTorch != "" && errors.Is(err, ErrNotFound) {
 				t.Error("what LIBTORCH names must not be replaced silently")

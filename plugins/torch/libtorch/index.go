@@ -14,11 +14,11 @@ import (
 	"strings"
 )
 
-// defaultIndex is where pip looks for packages unless it is told otherwise.
+// defaultIndex is pip's default index.
 const defaultIndex = "https://pypi.org/simple"
 
-// find returns the URLs of wheels. The pages of the indexes that pip is configured with name them by their hash; where they do not, or
-// pip knows more than pages, pip is asked, which may download the wheels to answer.
+// find returns the URLs of wheels. The pages of pip's configured indexes identify them by their hash. If they do not,
+// or if pip has other sources, find asks pip, which may have to download the wheels to answer.
 func (i *Installer) find(ctx context.Context, wheels []wheel) ([]string, error) {
 	i.Log("looking for torch in pip's index")
 	urls, err := i.readIndexes(ctx, wheels)
@@ -58,11 +58,11 @@ func (i *Installer) readIndexes(ctx context.Context, wheels []wheel) ([]string, 
 
 var setting = regexp.MustCompile(`(?m)^(global|install|:env:)\.(index-url|extra-index-url|no-index)='(.*)'\s*$`)
 
-// configured takes the indexes from what `pip config list` prints, in the order of the alphabet.
+// configured reads the indexes from the output of `pip config list`, which is sorted alphabetically.
 func configured(settings string) ([]string, error) {
 	index, extra := defaultIndex, ""
 	found := setting.FindAllStringSubmatch(settings, -1)
-	// Of pip's sections, those further on overrule those before.
+	// Later sections of pip's configuration override earlier ones.
 	for _, section := range []string{"global", "install", ":env:"} {
 		for _, m := range found {
 			switch {
@@ -76,13 +76,13 @@ func configured(settings string) ([]string, error) {
 			}
 		}
 	}
-	// pip prints the spaces and lines between several as they are, or escaped.
+	// pip prints the spaces and line ends between several indexes either unchanged or escaped.
 	return append([]string{index}, strings.Fields(strings.ReplaceAll(extra, `\n`, " "))...), nil
 }
 
 var link = regexp.MustCompile(`(?i)<a\s[^>]*href\s*=\s*["']([^"']+)["']`)
 
-// readPage returns the URL of a wheel on an index's page of its project (PEP 503), or "" if it is not there.
+// readPage returns the URL of a wheel on an index's project page (PEP 503), or "" if it is not listed.
 func (i *Installer) readPage(ctx context.Context, index string, w wheel) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, i.silence)
 	defer cancel()

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// pipWith returns a program that answers like a Python whose pip has these settings and is asked for nothing else.
+// pipWith returns a program that answers like a Python whose pip has these settings, and to no other requests.
 func pipWith(t *testing.T, settings string) string {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "settings"), []byte(settings), 0o644); err != nil {
@@ -26,7 +26,7 @@ func pipWith(t *testing.T, settings string) string {
 	return path
 }
 
-// TestInstallReadsIndexes finds wheels on the pages of an index that wants a password, without pip.
+// TestInstallReadsIndexes finds wheels on the pages of an index that requires a password, without pip.
 func TestInstallReadsIndexes(t *testing.T) {
 	i, x := testInstaller(t)
 	mux := http.NewServeMux()
@@ -71,7 +71,7 @@ func TestInstallReadsIndexes(t *testing.T) {
 		t.Errorf("a refused download: %v", err)
 	}
 
-	// What no page has pip is asked for, in vain here.
+	// If no page lists a wheel, pip is asked; here this fails.
 	i, _ = testInstaller(t)
 	i.locate, i.wheels[0].sha256 = i.find, strings.Repeat("0", 64)
 	i.Finder.Python = pipWith(t, ":env:.index-url='"+address+"'\n")

@@ -25,9 +25,9 @@ import (
 // Installer installs libtorch into the cache.
 type Installer struct {
 	Finder Finder
-	// Log gets a line of text for each step.
+	// Log receives one line of text per step.
 	Log func(line string)
-	// Progress is called while bytes are downloaded, with the sums over all packages.
+	// Progress is called during the download, with the sums over all packages.
 	Progress func(done, total int64)
 
 	client *http.Client
@@ -35,12 +35,12 @@ type Installer struct {
 	locate func(ctx context.Context, wheels []wheel) (urls []string, err error)
 	free   func(dir string) (int64, error) // bytes
 	tries  int
-	pause  time.Duration // before the second try; doubles
-	// silence is how long a server may send nothing.
+	pause  time.Duration // before the second attempt; doubles
+	// silence is the maximum time during which a server may send nothing.
 	silence time.Duration
 }
 
-// NewInstaller returns an installer of the pinned wheels, which finds them where pip would.
+// NewInstaller returns an installer for the pinned wheels, which looks for them where pip would.
 func NewInstaller(f Finder, log func(line string), progress func(done, total int64)) *Installer {
 	i := &Installer{
 		Finder: f, Log: log, Progress: progress,
@@ -50,14 +50,14 @@ func NewInstaller(f Finder, log func(line string), progress func(done, total int
 	return i
 }
 
-// transport reads file URLs too: pip hands them out where it is configured to look for packages in a directory.
+// transport also reads file URLs: pip returns them if it is configured to look for packages in a directory.
 func transport() http.RoundTripper {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.RegisterProtocol("file", http.NewFileTransport(http.Dir("/")))
 	return t
 }
 
-// Install installs libtorch unless it is there. A download that broke off goes on at the next call. It takes a lock, so
+// Install installs libtorch unless it is installed. The next call resumes an interrupted download. It takes a lock, so
 // that of two callers one waits and then finds everything done.
 func (i *Installer) Install(ctx context.Context) error {
 	if platform := runtime.GOOS + "/" + runtime.GOARCH; platform != "linux/amd64" {
@@ -97,7 +97,7 @@ func (i *Installer) Install(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		i.Log(fmt.Sprintf("downloading libtorch %s (%s; %s are here already)", Version, size(total), size(have)))
+		i.Log(fmt.Sprintf("downloading libtorch %s (%s; %s already downloaded)", Version, size(total), size(have)))
 		var before int64
 		for n, w := range i.wheels {
 			if err := i.download(ctx, w, urls[n], paths[n], func(done int64) { i.Progress(before+done, total) }); err != nil {
@@ -116,7 +116,7 @@ func (i *Installer) Install(ctx context.Context) error {
 			return i.explain(err)
 		}
 	}
-	// What is there did not pass the check.
+	// The existing content did not pass the check.
 	if err := os.RemoveAll(target); err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func (i *Installer) Install(ctx context.Context) error {
 	return check(i.Finder.installed())
 }
 
-// whole reports whether the files are the wheels, so that nobody need be asked for them.
+// whole reports whether the files are the complete wheels, so that no server needs to be asked.
 func (i *Installer) whole(paths []string) bool {
 	for n, w := range i.wheels {
 		file, err := os.Open(paths[n])
@@ -147,23 +147,23 @@ func (i *Installer) whole(paths []string) bool {
 
 func size(bytes int64) string { return humanize.Bytes(uint64(max(bytes, 0))) }
 
-// checkSpace fails where the cache's file system has less room than the wheels and what is unpacked of them take.
+// checkSpace fails if the cache's file system has too little space for the wheels and their unpacked content.
 func (i *Installer) checkSpace(download, unpacked int64) error {
 	free, err := i.free(i.Finder.Cache)
 	if err != nil {
 		return fmt.Errorf("free space under %s: %w", i.Finder.Cache, err)
 	}
 	if need := max(download, 0) + unpacked; free < need {
-		return fmt.Errorf("libtorch takes %s under %s while it is installed, and %s are free; make room, or set XDG_CACHE_HOME to a directory with more",
+		return fmt.Errorf("installing libtorch needs %s under %s, but only %s are free; free some space,  or set XDG_CACHE_HOME to a directory with more",
 			size(need), i.Finder.Cache, size(free))
 	}
 	return nil
 }
 
-// explain adds the way out to an error of a full disk.
+// explain adds the remedy to an error about a full disk.
 func (i *Installer) explain(err error) error {
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		return fmt.Errorf("%w; make room under %s, or set XDG_CACHE_HOME to a directory with more", err, i.Finder.Cache)
+		return fmt.Errorf("%w; free some space under %s, or set XDG_CACHE_HOME to a directory with more", err, i.Finder.Cache)
 	}
 	return err
 }
@@ -176,7 +176,7 @@ func freeSpace(dir string) (int64, error) {
 	return int64(stat.Bavail * uint64(stat.Bsize)), nil
 }
 
-// lock takes the lock of a file and returns the function that gives it back.
+// lock acquires the lock of a file and returns the function that releases it.
 func lock(ctx context.Context, path string) (func(), error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -188,7 +188,8 @@ func lock(ctx context.Context, path string) (func(), error) {
 	return func() { _ = file.Close() }, nil
 }
 
-// askPip returns the URLs of wheels as pip finds them, by the user's own configuration of indexes, proxies and directories.
+// askPip returns the URLs of wheels from pip, which uses the user's own configuration of indexes, proxies and
+// directories.
 func (i *Installer) askPip(ctx context.Context, wheels []wheel) ([]string, error) {
 	scratch, err := os.MkdirTemp(i.Finder.Cache, "libtorch-pip-*")
 	if err != nil {
@@ -198,7 +199,7 @@ func (i *Installer) askPip(ctx context.Context, wheels []wheel) ([]string, error
 	report := filepath.Join(scratch, "report.json")
 	args := []string{
 		"-m", "pip", "install", "--dry-run", "--quiet", "--disable-pip-version-check", "--ignore-installed", "--no-deps", "--report", report,
-		// pip takes a foreign platform only together with a target, to which a dry run writes nothing.
+		// pip accepts a foreign platform only together with a target, to which a dry run writes nothing.
 		"--target", filepath.Join(scratch, "target"), "--only-binary=:all:",
 		"--implementation", "cp", "--python-version", interpreter, "--abi", "cp" + strings.ReplaceAll(interpreter, ".", ""), "--abi", "none",
 		"--platform", "manylinux_2_28_x86_64", "--platform", "manylinux_2_25_x86_64", "--platform", "manylinux2014_x86_64",
@@ -211,7 +212,7 @@ func (i *Installer) askPip(ctx context.Context, wheels []wheel) ([]string, error
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, fmt.Errorf("%s -m pip: %w\n%s\npip 22.2 or later is needed, and an index that has torch %s (pip config list says where pip looks)",
+		return nil, fmt.Errorf("%s -m pip: %w\n%s\nthis needs pip 22.2 or later and an index that has torch %s (pip config list shows pip's indexes)",
 			i.Finder.Python, err, strings.TrimSpace(string(out)), Version)
 	}
 	text, err := os.ReadFile(report)
@@ -221,7 +222,7 @@ func (i *Installer) askPip(ctx context.Context, wheels []wheel) ([]string, error
 	return parseReport(text, wheels)
 }
 
-// parseReport takes the URLs of wheels from pip's installation report, version 1.
+// parseReport reads the URLs of wheels from pip's installation report, version 1.
 func parseReport(text []byte, wheels []wheel) ([]string, error) {
 	var report struct {
 		Install []struct {
@@ -242,12 +243,12 @@ func parseReport(text []byte, wheels []wheel) ([]string, error) {
 	urls := make([]string, len(wheels))
 	for n, w := range wheels {
 		for _, found := range report.Install {
-			// Names differ in case and in "-", "_" and "." only.
+			// Names differ only in case and in "-", "_" and ".".
 			if !strings.EqualFold(strings.NewReplacer("_", "-", ".", "-").Replace(found.Metadata.Name), w.name) {
 				continue
 			}
 			if sum := found.Download.Archive.Hashes["sha256"]; sum != "" && sum != w.sha256 {
-				return nil, fmt.Errorf("pip finds %s at %s: %w: its sha256 is %s, not %s; pip install torch==%s is the way around it",
+				return nil, fmt.Errorf("pip finds %s at %s: %w: its sha256 is %s, not %s; workaround: pip install torch==%s",
 					w.requirement(), found.Download.URL, errWrongHash, sum, w.sha256, Version)
 			}
 			urls[n] = found.Download.URL
@@ -274,7 +275,7 @@ func unpack(ctx context.Context, w wheel, path, dir string) error {
 			return ctx.Err()
 		}
 		if !filepath.IsLocal(member.Name) {
-			return fmt.Errorf("%s: %q leads out of the archive", path, member.Name)
+			return fmt.Errorf("%s: %q is a path outside the archive", path, member.Name)
 		}
 		if err := unpackFile(member, filepath.Join(dir, member.Name)); err != nil {
 			return fmt.Errorf("unpack %s of %s: %w", member.Name, w.requirement(), err)

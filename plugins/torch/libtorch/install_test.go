@@ -48,7 +48,7 @@ func testWheel(t *testing.T, name, version string, files map[string][]byte, keep
 	}, b.Bytes()
 }
 
-// twoWheels returns a libtorch in two wheels, with a directory entry, a library and a licence that are not to be unpacked.
+// twoWheels returns a libtorch in two wheels, with a directory entry, a library and a license that are not unpacked.
 func twoWheels(t *testing.T) ([]wheel, map[string][]byte) {
 	files := torchFiles(t, Version)
 	cudart := map[string][]byte{"nvidia/cu13/lib/libcudart.so.13": files["nvidia/cu13/lib/libcudart.so.13"]}
@@ -65,7 +65,7 @@ type index struct {
 	files  map[string][]byte
 	mu     sync.Mutex
 	ranges []string // the Range headers of the requests, in order
-	// disturb answers a request itself and returns true, or leaves it.
+	// disturb answers a request itself and returns true, or does nothing.
 	disturb func(n int, w http.ResponseWriter, r *http.Request) bool
 }
 
@@ -80,7 +80,7 @@ func (x *index) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(x.files[r.URL.Path]))
 }
 
-// testInstaller returns an installer of two small wheels and the server that it downloads them from.
+// testInstaller returns an installer for two small wheels, and the server from which it downloads them.
 func testInstaller(t *testing.T) (*Installer, *index) {
 	t.Setenv("LD_LIBRARY_PATH", "")
 	wheels, files := twoWheels(t)
@@ -110,7 +110,7 @@ func TestInstall(t *testing.T) {
 	}{
 		{name: "all is well", ranges: func(map[string][]byte) []string { return []string{"", ""} }},
 		{
-			name: "a connection breaks off and the download goes on",
+			name: "an interrupted download is resumed",
 			disturb: func(files map[string][]byte) func(int, http.ResponseWriter, *http.Request) bool {
 				return func(n int, w http.ResponseWriter, _ *http.Request) bool {
 					return n == 0 && cut(w, files["/torch.whl"][:half(files)])
@@ -208,7 +208,7 @@ func TestInstall(t *testing.T) {
 				if errors.Is(err, errWrongHash) && len(left) > 0 {
 					t.Errorf("the wrong file was kept: %v", left)
 				}
-				// With the trouble over, the next call does it.
+				// Without the disturbance, the next call succeeds.
 				x.disturb = nil
 				if err := i.Install(t.Context()); err != nil {
 					t.Fatal(err)
@@ -230,7 +230,7 @@ func TestInstall(t *testing.T) {
 	}
 }
 
-// TestInstallGoesOn starts with what an earlier call left.
+// TestInstallGoesOn starts with the files that an earlier call left.
 func TestInstallGoesOn(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -261,7 +261,7 @@ func TestInstallGoesOn(t *testing.T) {
 	}
 }
 
-// leave writes what an earlier call downloaded of a wheel.
+// leave writes the part of a wheel that an earlier call downloaded.
 func leave(t *testing.T, i *Installer, n int, content []byte) {
 	t.Helper()
 	dir := filepath.Dir(i.Finder.installed()) + ".download"
@@ -326,7 +326,7 @@ func TestInstallReplacesWhatIsIncomplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, passed, err := i.Finder.Find(t.Context()); !errors.Is(err, ErrNotFound) || len(passed) != 1 {
-		t.Errorf("a broken library: %v, passed over %q", err, passed)
+		t.Errorf("a broken library: %v, ignored %q", err, passed)
 	}
 	if err := i.Install(t.Context()); err != nil {
 		t.Fatal(err)

@@ -8,7 +8,7 @@ import (
 // Version is the version of torch that the backend is built against.
 const Version = "2.11.0"
 
-// interpreter is the Python that the pinned wheels were built for; none is needed to use libtorch.
+// interpreter is the Python version for which the pinned wheels were built; using libtorch needs no Python.
 const interpreter = "3.12"
 
 // A wheel is a pinned package and the part of it that libtorch needs.
@@ -16,21 +16,21 @@ type wheel struct {
 	name, version string
 	sha256        string
 	size          int64 // bytes of the download
-	unpacked      int64 // bytes of what keep selects
+	unpacked      int64 // bytes of the files that keep selects
 	keep          []string
 }
 
 func (w wheel) requirement() string { return w.name + "==" + w.version }
 
-// keeps reports whether a member of the wheel is part of libtorch: a file that keep names or one in a directory that it
-// names.
+// keeps reports whether a member of the wheel is part of libtorch: a file that keep names, or one in a directory that
+// it names.
 func (w wheel) keeps(member string) bool {
 	return !strings.HasSuffix(member, "/") && slices.ContainsFunc(w.keep, func(k string) bool {
 		return member == k || strings.HasSuffix(k, "/") && strings.HasPrefix(member, k)
 	})
 }
 
-// wheels are those for Linux on x86-64. Paths are kept as they are: the libraries find one another by them.
+// wheels are the wheels for Linux on x86-64. Paths are kept unchanged: the libraries find one another by them.
 var wheels = []wheel{
 	{
 		name: "torch", version: Version,

@@ -40,7 +40,7 @@ inline VECTORS float greatest_of(vector x) { return _mm512_reduce_max_ps(x); }
 inline VECTORS float sum_of(vector x) { return _mm512_reduce_add_ps(x); }
 inline VECTORS vector nearest(vector x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 inline VECTORS vector scale_by_power(vector x, vector k) { return _mm512_scalef_ps(x, k); }
-// y, and 0 where x is what.
+// Lanes of y, and 0 in lanes where x equals what.
 inline VECTORS vector unless(vector x, float what, vector y) { return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, all(what), _CMP_NEQ_UQ), y); }
 
 struct float32 {
@@ -71,7 +71,7 @@ struct bfloat16 {
 
 } // namespace bits512
 
-// Vectors of 256 bits. bfloat16 is computed with in float32 and rounded at the end.
+// Vectors of 256 bits. bfloat16 is computed in float32 and rounded at the end.
 namespace bits256 {
 
 #define VECTORS __attribute__((target("avx2,fma")))
@@ -103,7 +103,7 @@ inline VECTORS vector scale_by_power(vector x, vector k) {
   __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(k), _mm256_set1_epi32(127)), 23);
   return _mm256_mul_ps(x, _mm256_castsi256_ps(power));
 }
-// y, and 0 where x is what.
+// Lanes of y, and 0 in lanes where x equals what.
 inline VECTORS vector unless(vector x, float what, vector y) { return _mm256_and_ps(_mm256_cmp_ps(x, all(what), _CMP_NEQ_UQ), y); }
 
 struct float32 {
@@ -117,7 +117,7 @@ struct float32 {
 
 struct bfloat16 : float32 {
   typedef uint16_t element;
-  // To the nearest, to even where there are two; NaN stays NaN.
+  // Rounds to nearest, ties to even; NaN stays NaN.
   static VECTORS void store(void *to, int64_t i, vector x) {
     __m256i bits = _mm256_castps_si256(x), odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
     __m256i nearest = _mm256_srli_epi32(_mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))), 16);

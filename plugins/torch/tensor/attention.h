@@ -1,4 +1,4 @@
-// Attention of its own for processors with vectors of 512 bits that multiply bfloat16, or of 256 bits.
+// Attention kernels for processors with 512-bit vectors and bfloat16 multiplication, or with 256-bit vectors.
 #ifndef SURPRISAL_TENSOR_ATTENTION_H
 #define SURPRISAL_TENSOR_ATTENTION_H
 #include <cstddef>
@@ -22,15 +22,15 @@ struct job {
   const int64_t *ends;
   size_t sequences;
   double scale;
-  // How many keys a query sees, its own included; 0: all before it.
+  // How many keys a query sees, its own included; 0: all up to its own.
   int64_t window;
 };
 
-// The bits of the vectors that run computes with on this processor: 512, 256, or 0 where it cannot.
+// The width in bits of the vectors that run uses on this processor: 512, 256, or 0 if it cannot run.
 int vector_bits();
-// Says whether this processor multiplies bfloat16 in tiles (AMX), for which libraries have products of their own.
+// Whether this processor multiplies bfloat16 in tiles (AMX), for which libraries have their own matrix products.
 bool has_tiles();
-// Says whether this is a processor of AMD's.
+// Whether this is an AMD processor.
 bool is_amd();
 // Computes causal attention within each sequence.
 void run(const job &j);

@@ -19,7 +19,7 @@ func BenchmarkAttend(b *testing.B) {
 					k := s.To(New(s, make([]float32, 2048*c.keys*c.size), Float32, 2048, c.keys, c.size), kind, CPU)
 					for b.Loop() {
 						t := h.NewScope()
-						t.Attend(q, k, k, NewSequences(t, []int64{1024, 2048}, CPU), Attention{Scale: 1, Window: c.window, Portable: portable})
+						t.Attention(q, k, k, NewSequences(t, []int64{1024, 2048}, CPU), AttentionOptions{Scale: 1, Window: c.window, Portable: portable})
 						if err := t.Close(); err != nil {
 							b.Fatal(err)
 						}

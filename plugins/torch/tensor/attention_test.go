@@ -11,7 +11,8 @@ import (
 
 func TestAttend(t *testing.T) { testAttend(t, CPU, 1e-5) }
 
-// testAttend compares both ways of attending on a device with attention computed in float64; float32 may be so far off.
+// testAttend compares both implementations of attention on a device with attention computed in float64, within a
+// tolerance for float32.
 func testAttend(t *testing.T, device Device, tolerance float64) {
 	t.Helper()
 	heap := NewHeap()
@@ -42,7 +43,7 @@ func testAttend(t *testing.T, device Device, tolerance float64) {
 		values := func(heads int, spread float64) []float32 {
 			v := make([]float32, tokens*heads*test.size)
 			for i := range v {
-				// As near as bfloat16 gets, so that both types start from the same numbers.
+				// The values are rounded to bfloat16, so that both types start from the same numbers.
 				v[i] = math.Float32frombits(math.Float32bits(float32(random.NormFloat64()*spread)) &^ 0xffff)
 			}
 			return v
@@ -60,8 +61,8 @@ func testAttend(t *testing.T, device Device, tolerance float64) {
 					place := func(data []float32, heads int) Tensor {
 						return s.To(New(s, data, Float32, int64(tokens), int64(heads), int64(test.size)), kind.Type, device)
 					}
-					got := s.Float64s(s.Attend(place(q, test.heads), place(k, test.keys), place(v, test.keys), NewSequences(s, ends, device),
-						Attention{Scale: scale, Window: test.window, Portable: portable}))
+					got := s.Float64s(s.Attention(place(q, test.heads), place(k, test.keys), place(v, test.keys), NewSequences(s, ends, device),
+						AttentionOptions{Scale: scale, Window: test.window, Portable: portable}))
 					if err := s.Close(); err != nil {
 						t.Fatal(err)
 					}

@@ -1,20 +1,21 @@
-// Attention for the vectors of one set of instructions. attention.cpp includes this once for each set, in a namespace that has
+// Attention for the vectors of one instruction set. attention.cpp includes this file once per set, in a namespace that
+// defines
 //
 //   VECTORS       the attribute of functions that use the instructions
-//   vector        so many lanes of float32, and the functions over it that are used here
+//   vector        a vector of float32 lanes, and the functions over it that this file uses
 //   float32, bfloat16
-//                 how elements of a type become what is multiplied: element, as they are stored; packed, how many of them that
-//                 stand one after the other in the dimension that a product sums over make a word of 32 bits; wide, whether
-//                 a word is a float32; and multiply_add, weigh and store
+//                 how elements of a type become factors of a product: element is the storage type; packed is how many
+//                 elements that are consecutive in the summed dimension make a word of 32 bits; wide is whether a word
+//                 is a float32; also multiply_add, weigh and store
 //   strip, panel  a product keeps strip rows of panel columns in registers
 //
-// What a product multiplies by is laid out in panels of so many columns, row after row: memory in the order of its use, and no
-// rows that are a power of two apart, which caches do not hold together.
+// The right factor of a product is stored in panels of columns, row after row. Memory is then read in order, and rows are
+// not a power of two apart, which caches handle badly.
 
-// Queries and keys that are computed together: their scores fit the nearest caches.
+// Blocks of queries and keys that are computed together: their scores fit the innermost caches.
 const int64_t query_block = 48, key_block = 256;
 
-// c[strip][columns * lanes] = a[strip][words] b[words][columns * lanes], added to what c has if add is true. Strides are in
+// c[strip][columns * lanes] = a[strip][words] b[words][columns * lanes], added to c if add is true. Strides are in
 // words; b is a panel.
 template <class T, int columns>
 VECTORS void product(const uint32_t *a, int64_t a_stride, const uint32_t *b, float *c, int64_t c_stride, int64_t words, bool add) {
@@ -43,7 +44,7 @@ VECTORS void product(const uint32_t *a, int64_t a_stride, const uint32_t *b, flo
   }
 }
 
-// The product of so many columns, at most `most`.
+// The product for a number of columns, at most `most`.
 template <class T, int most>
 VECTORS void narrow_product(int64_t columns, const uint32_t *a, int64_t a_stride, const uint32_t *b, float *c, int64_t c_stride, int64_t words, bool add) {
   if (columns == most) {
@@ -53,8 +54,8 @@ VECTORS void narrow_product(int64_t columns, const uint32_t *a, int64_t a_stride
   }
 }
 
-// c[rows][width] = a[rows][words] b[words][width], where b is in panels that stand panel_stride words apart. rows is a multiple
-// of strip and width one of lanes.
+// c[rows][width] = a[rows][words] b[words][width], where b is in panels at intervals of panel_stride words. rows is a
+// multiple of strip, and width one of lanes.
 template <class T>
 VECTORS void matrix_product(const uint32_t *a, int64_t a_stride, const uint32_t *b, int64_t panel_stride, float *c, int64_t c_stride, int64_t rows,
                             int64_t width, int64_t words, bool add) {
@@ -66,7 +67,8 @@ VECTORS void matrix_product(const uint32_t *a, int64_t a_stride, const uint32_t 
   }
 }
 
-// e^x for x <= 0, to about 1e-7 of its value: 2^k times the Taylor polynomial of degree 7 of e^r with |r| <= ln(2)/2.
+// e^x for x <= 0, with a relative error of about 1e-7: 2^k times the Taylor polynomial of degree 7 of e^r with |r| <=
+// ln(2)/2.
 inline VECTORS vector exponential(vector x) {
   x = greater(all(-87.0f), x); // in this order NaN stays NaN
   vector k = nearest(multiply(x, all(1.44269504f)));
@@ -78,10 +80,10 @@ inline VECTORS vector exponential(vector x) {
   return scale_by_power(p, k);
 }
 
-// The part of the softmax that a row of scores adds (Milakov and Gimelshein, arXiv:1805.02867): with the greatest score so
-// far in maximum and the sum of exponentials so far in sum, turns the scores [width] from low to high into weights
-// e^(score * scale - maximum) of type T, the others into 0, and returns what earlier weights must be multiplied by.
-template <class T> VECTORS float soften(float *scores, void *weights, int64_t width, int64_t low, int64_t high, float scale, float *maximum, float *sum) {
+// One row's step of the online softmax (Milakov and Gimelshein, arXiv:1805.02867). maximum is the greatest score so far
+// and sum is the sum of exponentials so far. Turns the scores [width] from low to high into weights e^(score * scale -
+// maximum) of type T, and the others into 0. Returns the factor by which earlier weights must be multiplied.
+template <class T> VECTORS float softmax_step(float *scores, void *weights, int64_t width, int64_t low, int64_t high, float scale, float *maximum, float *sum) {
   const float nothing = -std::numeric_limits<float>::infinity();
   for (int64_t i = 0; i < low; i++) {
     scores[i] = nothing;
@@ -107,7 +109,7 @@ template <class T> VECTORS float soften(float *scores, void *weights, int64_t wi
   return kept;
 }
 
-// The keys and values of one head in one sequence, in the order in which products read them.
+// The keys and values of one head in one sequence, in packed order.
 struct packed_head {
   std::vector<uint32_t> keys;   // [panels of keys][words of a head][panel]
   std::vector<uint32_t> values; // [panels of a head][words of keys][panel]
@@ -117,13 +119,13 @@ template <class T> const typename T::element *at(const rows &x, int64_t row, int
   return static_cast<const typename T::element *>(x.data) + row * x.row + head * x.head;
 }
 
-// Makes x the element i of a word that is 0 there.
+// Sets element i of a word, which must be 0 there, to x.
 template <class T> void put(uint32_t &word, int64_t i, typename T::element x) {
   int64_t shift = T::wide ? 8 * (sizeof word - sizeof x) : 8 * sizeof x * (i % T::packed);
   word |= static_cast<uint32_t>(x) << shift;
 }
 
-// The word of what stands at x, of which n elements are there.
+// The word of the elements that start at x, of which n exist.
 template <class T> uint32_t word(const typename T::element *x, int64_t n) {
   uint32_t w = 0;
   for (int64_t i = 0; i < std::min(n, T::packed); i++) {
@@ -154,7 +156,7 @@ template <class T> void pack(const job &j, int64_t from, int64_t length, int64_t
   }
 }
 
-// What a thread works in, and keeps: a few hundred kilobytes.
+// A thread's work buffers, which it keeps: a few hundred kilobytes.
 struct scratch {
   std::vector<uint32_t> queries, weights;
   std::vector<float> scores, out;
@@ -171,7 +173,7 @@ template <class T> VECTORS void attend(const job &j, int64_t from, int64_t lengt
   s.out.assign(rows * width, 0);
   s.scores.resize(rows * key_block);
   s.weights.resize(rows * key_block / T::packed);
-  // What makes the last strip whole, and a head of odd size a whole word, is computed with and not kept.
+  // Padding of the last strip, and of heads of odd size to whole words, is computed and discarded.
   std::fill(s.queries.begin() + n * words, s.queries.end(), 0);
   std::fill(s.weights.begin() + n * key_block / T::packed, s.weights.end(), 0);
   for (int64_t r = 0; r < n; r++) {
@@ -195,7 +197,7 @@ template <class T> VECTORS void attend(const job &j, int64_t from, int64_t lengt
         std::memset(weights, 0, seen / T::packed * sizeof *weights);
         continue;
       }
-      float kept = soften<T>(&s.scores[r * key_block], weights, seen, low, high, static_cast<float>(j.scale), &s.maximum[r], &s.sum[r]);
+      float kept = softmax_step<T>(&s.scores[r * key_block], weights, seen, low, high, static_cast<float>(j.scale), &s.maximum[r], &s.sum[r]);
       for (float *o = &s.out[r * width], *stop = o + width; o < stop; o += lanes) {
         keep(o, multiply(load(o), all(kept)));
       }

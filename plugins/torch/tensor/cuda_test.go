@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestCUDA compares what a GPU computes with what this processor does.
+// TestCUDA compares a GPU's results with this processor's.
 func TestCUDA(t *testing.T) {
 	if err := LoadCUDA(filepath.Join(os.Getenv("LIBTORCH_LIBRARY_PATH"), "libtorch_cuda.so")); err != nil {
 		t.Fatal(err)
@@ -53,9 +53,9 @@ func TestCUDA(t *testing.T) {
 			return Losses(s.Logits(place(x, rows, width), Head{Weights: s.Pieces(place(table, vocabulary, width), 700), Rows: 32, Softcap: 20}, targets))
 		}},
 	}
-	for _, n := range []RMSNorm{{Epsilon: 1e-5}, {Epsilon: 1e-6, Float32Product: true}, {Epsilon: 1e-6, Float32Product: true, AddOne: true}} {
+	for _, n := range []RMSNormOptions{{Epsilon: 1e-5}, {Epsilon: 1e-6, Float32Product: true}, {Epsilon: 1e-6, Float32Product: true, AddOne: true}} {
 		operations = append(operations, operation{fmt.Sprintf("rms norm %+v", n), func(s *Scope, place place) []float64 {
-			return s.Float64s(s.RMSNormalize(place(x, rows, width), place(w, width), n))
+			return s.Float64s(s.RMSNorm(place(x, rows, width), place(w, width), n))
 		}})
 	}
 	for _, a := range []Activation{SiLU, GELUTanh, GELU} {

@@ -1,7 +1,7 @@
 //go:build torch
 
-// Nothing here asks which exceptions of arithmetic were raised. Compilers that may not raise one more leave loops with a
-// condition as they are. What headers define is not inlined below this.
+// This file never queries floating-point exceptions. A compiler that must not raise additional exceptions does not
+// vectorize loops with conditions. Functions from headers are not inlined below this point.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("no-trapping-math", "no-math-errno")
 #endif
@@ -12,7 +12,7 @@
 #include <cstring>
 #include <limits>
 
-// Loops that the compiler turns into the widest vectors of the machine.
+// Loops that the compiler vectorizes with the machine's widest vectors.
 #if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__)
 #if __GNUC__ >= 12
 #define VECTOR_CLONES __attribute__((target_clones("arch=x86-64-v4", "avx2,fma", "default")))
@@ -27,7 +27,7 @@
 namespace elements {
 namespace {
 
-// Sums of a row are kept in so many parts, so that they do not wait for each other.
+// Sums of a row are kept in this many parts, so that they do not depend on each other.
 const int64_t lanes = 32;
 
 INLINE float from_bits(uint32_t bits) {
@@ -45,8 +45,8 @@ INLINE uint32_t to_bits(float x) {
 INLINE float widened(float x) { return x; }
 INLINE float widened(uint16_t bfloat16) { return from_bits(static_cast<uint32_t>(bfloat16) << 16); }
 
-// To the nearest bfloat16, to even where there are two, in the upper half. NaN stays NaN where the lower half of its bits is 0,
-// as in what is computed from bfloat16.
+// The nearest bfloat16, ties to even, in the upper half. NaN stays NaN if the lower half of its bits is 0, as in
+// results computed from bfloat16.
 INLINE uint32_t rounded_bits(float x) {
   uint32_t bits = to_bits(x);
   return bits + (0x7fff + (bits >> 16 & 1));
@@ -58,8 +58,8 @@ INLINE float rounded_as(const uint16_t *, float x) { return from_bits(rounded_bi
 INLINE void store(float *to, float x) { *to = x; }
 INLINE void store(uint16_t *to, float x) { *to = static_cast<uint16_t>(rounded_bits(x) >> 16); }
 
-// e^x for x <= 0, to about 1e-7 of its value: 2^k times the Taylor polynomial of degree 7 of e^r with |r| <= ln(2)/2. What is
-// below e^-87 counts as that, which no sum of probabilities feels. NaN stays NaN.
+// e^x for x <= 0, with a relative error of about 1e-7: 2^k times the Taylor polynomial of degree 7 of e^r with |r| <=
+// ln(2)/2. Values below e^-87 are replaced by e^-87, which does not affect sums of probabilities. NaN stays NaN.
 INLINE float exponential(float x) {
   float bounded = x < -87.0f ? -87.0f : x;
   float k = bounded * 1.44269504f + 12582912.0f; // 1.5 * 2^23: the low bits become the nearest integer
@@ -114,14 +114,14 @@ template <class T> INLINE void rotate_head(T *__restrict first, T *__restrict se
 
 // The logistic function 1 / (1 + e^-x).
 INLINE float logistic(float x) {
-  float e = exponential(x < 0 ? x : -x); // before the condition, or loops are left as they are
+  float e = exponential(x < 0 ? x : -x); // before the condition, or loops are not vectorized
   e = x < -87.0f ? 0.0f : e;
   return (x < 0 ? e : 1.0f) / (1.0f + e);
 }
 
-// The normal distribution's probability below x: half of erfc(y) with y = -x / sqrt(2), which for y >= 0 is e^(-y^2) times a
-// polynomial in t = 1 / (1 + y/2), of the form of Abramowitz and Stegun's 7.1.26. Its coefficients were fitted to scaled erfc for
-// the least relative error up to y = 9.5, which is 4e-8 before roundings.
+// The normal distribution's probability below x: half of erfc(y) with y = -x / sqrt(2). For y >= 0, erfc(y) is e^(-y^2)
+// times a polynomial in t = 1 / (1 + y/2), of the form of Abramowitz and Stegun's 7.1.26. The coefficients were fitted
+// to scaled erfc for the least relative error up to y = 9.5, which is 4e-8 before roundings.
 INLINE float below(float x) {
   float y = (x < 0 ? -x : x) * 0.70710678f, t = 1.0f / (1.0f + 0.5f * y);
   float q = -0.0588868155f;
@@ -141,7 +141,7 @@ struct silu {
   static INLINE float of(float x) { return x * logistic(x); }
 };
 
-// x (1 + tanh(y)) / 2, which is x times the logistic function of 2y.
+// x (1 + tanh(y)) / 2, which equals x times the logistic function of 2y.
 struct gelu_tanh {
   static INLINE float of(float x) { return x * logistic(x * (1.5957691216f + 0.0713548162726f * x * x)); }
 };
@@ -162,7 +162,7 @@ template <class A, class T> INLINE void gate_elements(T *__restrict gate, const 
   }
 }
 
-template <class T> INLINE void soften_elements(const T *__restrict z, float *__restrict to, int64_t n, float cap) {
+template <class T> INLINE void softcap_elements(const T *__restrict z, float *__restrict to, int64_t n, float cap) {
   for (int64_t i = 0; i < n; i++) {
     // tanh(x) is 2 logistic(2x) - 1.
     to[i] = cap * (2.0f * logistic(2.0f * widened(z[i]) / cap) - 1.0f);
@@ -191,7 +191,8 @@ template <class T> INLINE float greatest(const T *z, int64_t n) {
   return m;
 }
 
-// Few terms a lane are summed in float32, and these sums in float64: one float32 sum over a large vocabulary is biased.
+// A few terms per lane are summed in float32, and these sums in float64: a single float32 sum over a large vocabulary
+// is biased.
 template <class T> INLINE double exponentials(const T *z, int64_t n, float m) {
   const int64_t terms = 32;
   double sum = 0;
@@ -287,8 +288,8 @@ void activate(uint16_t *x, int64_t n, activation a) { activate_any(x, n, a); }
 void gate(float *gate, const float *up, int64_t n, activation a) { gate_any(gate, up, n, a); }
 void gate(uint16_t *gate, const uint16_t *up, int64_t n, activation a) { gate_any(gate, up, n, a); }
 
-VECTOR_CLONES void soften(const float *z, float *to, int64_t n, float cap) { soften_elements(z, to, n, cap); }
-VECTOR_CLONES void soften(const uint16_t *z, float *to, int64_t n, float cap) { soften_elements(z, to, n, cap); }
+VECTOR_CLONES void softcap(const float *z, float *to, int64_t n, float cap) { softcap_elements(z, to, n, cap); }
+VECTOR_CLONES void softcap(const uint16_t *z, float *to, int64_t n, float cap) { softcap_elements(z, to, n, cap); }
 
 VECTOR_CLONES reduced reduce_row(const float *z, int64_t n) { return reduce(z, n); }
 VECTOR_CLONES reduced reduce_row(const uint16_t *z, int64_t n) { return reduce(z, n); }

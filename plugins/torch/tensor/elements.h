@@ -1,4 +1,4 @@
-// Loops over the elements of rows in the memory of a processor. bfloat16 elements are uint16_t, computed with in float32.
+// Loops over the elements of rows in host memory. bfloat16 elements are uint16_t, computed in float32.
 #ifndef SURPRISAL_TENSOR_ELEMENTS_H
 #define SURPRISAL_TENSOR_ELEMENTS_H
 #include <cstdint>
@@ -12,7 +12,7 @@ struct norm {
   double epsilon;
   // The weights are stored less 1.
   bool add_one;
-  // The product with the weights is made before the result is rounded to the type of elements.
+  // The product with the weights is computed before the result is rounded to the type of elements.
   bool float32_product;
 };
 
@@ -20,7 +20,7 @@ struct norm {
 void norm_rows(const float *x, const float *w, float *y, int64_t rows, int64_t n, norm o);
 void norm_rows(const uint16_t *x, const uint16_t *w, uint16_t *y, int64_t rows, int64_t n, norm o);
 
-// Turns the pairs (i, i + half) of each head of so many elements, in place.
+// Rotates the pairs (i, i + half) of each head of size elements, in place.
 void rotate_heads(float *x, const float *cosines, const float *sines, int64_t heads, int64_t size, int64_t half);
 void rotate_heads(uint16_t *x, const float *cosines, const float *sines, int64_t heads, int64_t size, int64_t half);
 
@@ -30,15 +30,16 @@ enum class activation { silu, gelu_tanh, gelu };
 void activate(float *x, int64_t n, activation a);
 void activate(uint16_t *x, int64_t n, activation a);
 
-// Makes each element of gate the product of its activation and the one of up, both rounded to the type of elements.
+// Replaces each element of gate by the product of its activation and the element of up, both rounded to the type of
+// elements.
 void gate(float *gate, const float *up, int64_t n, activation a);
 void gate(uint16_t *gate, const uint16_t *up, int64_t n, activation a);
 
-// Makes each to cap * tanh(z / cap).
-void soften(const float *z, float *to, int64_t n, float cap);
-void soften(const uint16_t *z, float *to, int64_t n, float cap);
+// Sets each element to cap * tanh(z / cap).
+void softcap(const float *z, float *to, int64_t n, float cap);
+void softcap(const uint16_t *z, float *to, int64_t n, float cap);
 
-// The greatest of a row and the sum of e^(z - greatest), which is NaN where an element is.
+// The greatest element of a row and the sum of e^(z - greatest), which is NaN if an element is.
 struct reduced {
   float maximum;
   double sum;

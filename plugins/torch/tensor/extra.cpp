@@ -46,9 +46,9 @@ at::ScalarType scalar_type(int type) {
 
 bool has_capability(const char *name) { return std::strcmp(extra_cpu_capability(), name) == 0; }
 
-// oneDNN's own matrix products, as torch.compile calls them. With vectors of 512 bits at::linear takes MKL for float32, which
-// leaves half of the width of AMD's unused, and puts the weights into the order of their use at every call. With vectors of 256
-// bits MKL is as fast, and its rows do not depend on each other.
+// oneDNN's own matrix products, as torch.compile calls them. With 512-bit vectors, at::linear uses MKL for float32,
+// which leaves half of the vector width of AMD processors unused, and packs the weights at every call. With 256-bit
+// vectors, MKL is as fast, and its rows do not depend on each other.
 struct onednn {
   typedef at::Tensor linear_type(const at::Tensor &, const at::Tensor &, const std::optional<at::Tensor> &, c10::string_view,
                                  c10::List<std::optional<at::Scalar>>, std::optional<c10::string_view>);
@@ -71,7 +71,7 @@ struct onednn {
     return instance;
   }
 
-  // Says whether products with w can be left to oneDNN.
+  // Whether oneDNN can compute products with w.
   bool takes(const at::Tensor &w) const { return w.is_cpu() && w.dim() == 2 && takes(w.scalar_type()); }
   bool takes(at::ScalarType type) const { return linear_op && (type == at::kFloat || type == at::kBFloat16); }
 
@@ -82,7 +82,8 @@ struct onednn {
   at::Tensor pack(const at::Tensor &w, int64_t rows) const { return pack_op->call(w, rows); }
 };
 
-// On an x86 processor that does not multiply bfloat16 libtorch does so an element at a time, at a ninth of float32's speed.
+// On an x86 processor without bfloat16 multiplication, libtorch computes it one element at a time, at a ninth of
+// float32's speed.
 bool widens(at::ScalarType type) {
 #if defined(__x86_64__)
   return type == at::kBFloat16 && !onednn::get().takes(type);
@@ -91,7 +92,7 @@ bool widens(at::ScalarType type) {
 #endif
 }
 
-// Some rows at a time, so that what is widened stays in the caches.
+// The number of rows at a time, so that the widened rows stay in the caches.
 const int64_t widened_rows = 1024;
 
 at::Tensor product(const at::Tensor &x, const at::Tensor &w, const std::optional<at::Tensor> &b);
@@ -106,7 +107,7 @@ at::Tensor widened_product(const at::Tensor &x, const at::Tensor &w, const std::
   return out;
 }
 
-// cuBLAS sums float32 in an order that depends on the number of rows, whatever that is; so it is always the same.
+// cuBLAS sums float32 in an order that depends on the number of rows; so the number of rows is always the same.
 at::Tensor fixed_product(const at::Tensor &x, const at::Tensor &w, const std::optional<at::Tensor> &b) {
   const int64_t block = 2048;
   int64_t rows = x.size(0), more = (block - rows % block) % block;
@@ -122,9 +123,10 @@ at::Tensor fixed_product(const at::Tensor &x, const at::Tensor &w, const std::op
   return out.narrow(0, 0, rows);
 }
 
-// Each row of a product has the same bits whatever the other rows and however many, from a number of rows on: so it was with packed
-// weights for 64 numbers of rows up to 2,048 and the shapes of two models, from 2 rows on; and with MKL on an AMD processor with
-// vectors of 256 bits, for 165 numbers up to 2,299 and 20 shapes, from 12 rows on. Fewer rows are padded with rows of zeros.
+// From a minimum number of rows upward, each row of a product has the same bits, whatever the other rows and their
+// number. With packed weights this was measured for 64 numbers of rows up to 2,048 and the shapes of two models, from 2
+// rows upward. With MKL on an AMD processor with 256-bit vectors it was measured for 165 numbers up to 2,299 and 20
+// shapes, from 12 rows upward. Fewer rows are padded with rows of zeros.
 at::Tensor product(const at::Tensor &x, const at::Tensor &w, const std::optional<at::Tensor> &b) {
   if (w.is_cpu() && widens(w.scalar_type())) {
     return widened_product(x, w, b);
@@ -196,7 +198,7 @@ void rotate(const at::Tensor &x, const at::Tensor &cosines, const at::Tensor &si
     }
     return;
   }
-  // The angles are float32, and so is what is computed with them, whatever x is.
+  // The angles are float32, and so is the computation with them, whatever the type of x.
   at::Tensor a = x.narrow(2, 0, half), b = x.narrow(2, half, half), c = cosines.unsqueeze(1), s = sines.unsqueeze(1);
   at::Tensor first = (a * c).addcmul_(b, s, -1), second = (b * c).addcmul_(a, s);
   a.copy_(first);
@@ -210,7 +212,8 @@ at::Tensor attend(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
   if (!windowed) {
     return at::scaled_dot_product_attention(q.unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), {}, 0, true, scale, group > 1).squeeze(0);
   }
-  // Queries in blocks, each with the keys that any of them sees, so that a long sequence costs by its window.
+  // Queries in blocks, each with the keys that any of them sees, so that a long sequence costs in proportion to its
+  // window.
   const int64_t block = 256;
   std::vector<at::Tensor> parts;
   auto options = q.options().dtype(at::kLong);
@@ -225,14 +228,14 @@ at::Tensor attend(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
   return at::cat(parts, 1);
 }
 
-// All sequences at once on a GPU: q [tokens, heads, size], k and v [tokens, kv heads, size], offsets int32 [sequences + 1]. Returns
-// an undefined tensor where libtorch has no kernel for it.
+// All sequences at once on a GPU: q [tokens, heads, size], k and v [tokens, kv heads, size], offsets int32 [sequences +
+// 1]. Returns an undefined tensor if libtorch has no kernel for it.
 at::Tensor attend_packed(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const at::Tensor &offsets, int64_t longest, double scale,
                          int64_t window) {
   int64_t size = q.size(2), group = q.size(1) / k.size(1);
   std::optional<int64_t> none;
   if ((q.scalar_type() == at::kBFloat16 || q.scalar_type() == at::kHalf) && size <= 256 && size % 8 == 0) {
-    // A query sees so many keys before its own (Dao, arXiv:2307.08691).
+    // The number of keys before its own that a query sees (Dao, arXiv:2307.08691).
     std::optional<c10::SymInt> before = window > 0 ? std::optional<c10::SymInt>(window - 1) : std::nullopt;
     std::optional<c10::SymInt> after = window > 0 ? std::optional<c10::SymInt>(0) : std::nullopt;
     return std::get<0>(
@@ -249,7 +252,7 @@ at::Tensor attend_packed(const at::Tensor &q, const at::Tensor &k, const at::Ten
   return {};
 }
 
-// Says whether attention.cpp can do it.
+// Whether attention.cpp supports these tensors.
 bool vectorized(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v) {
   for (const at::Tensor *t : {&q, &k, &v}) {
     if (!t->is_cpu() || t->scalar_type() != q.scalar_type() || t->stride(2) != 1) {
@@ -287,7 +290,7 @@ void activate_in_place(at::Tensor x, elements::activation a) {
   throw std::runtime_error("unknown activation " + std::to_string(static_cast<int>(a)));
 }
 
-// Loops of libtorch compute what is left of a vector in another way than the others, and where that is depends on all rows.
+// libtorch's loops compute the remainder of a vector differently from the rest, and its position depends on all rows.
 void activate(const at::Tensor &x, const at::Tensor &up, elements::activation a, bool portable) {
   if (up.defined() && (x.sizes() != up.sizes() || x.scalar_type() != up.scalar_type())) {
     throw std::runtime_error("a gate of another shape or type");
@@ -306,7 +309,7 @@ void activate(const at::Tensor &x, const at::Tensor &up, elements::activation a,
   }
 }
 
-// Of each row of logits, as far as they are known: the greatest, the sum of e^(logit - greatest), and the target's.
+// For each row of logits so far: the greatest, the sum of e^(logit - greatest), and the target's logit.
 struct partial {
   double *maxima, *sums, *logits;
 
@@ -319,7 +322,7 @@ struct partial {
   }
 };
 
-// Adds logits [rows, columns], in order and without a cap yet, to rows; targets count from the first column.
+// Adds logits [rows, columns], in order and before the cap, to rows; targets count from the first column.
 template <class T> void add_logits(const T *logits, int64_t rows, int64_t columns, int64_t first, const int64_t *targets, float cap, partial to) {
   auto add = [&](int64_t i, auto *row) {
     to.add(i, elements::reduce_row(row, columns));
@@ -335,14 +338,14 @@ template <class T> void add_logits(const T *logits, int64_t rows, int64_t column
       if (cap == 0) {
         add(i, row);
       } else {
-        elements::soften(row, capped.data(), columns, cap);
+        elements::softcap(row, capped.data(), columns, cap);
         add(i, capped.data());
       }
     }
   });
 }
 
-// The same by libtorch's operations, for all types and devices.
+// The same with libtorch's operations, for all types and devices.
 class portable_sum {
 public:
   portable_sum(int64_t rows, const int64_t *targets, at::Device device) {
@@ -357,7 +360,7 @@ public:
     at::Tensor target = wanted - first, column = target.clamp(0, z.size(1) - 1).unsqueeze(1);
     at::Tensor found = z.gather(1, column).squeeze(1).to(at::kDouble);
     logits = at::where((target >= 0) & (target < z.size(1)), found, logits);
-    // The difference is float32, whatever z is.
+    // The difference is float32, whatever the type of z.
     at::Tensor greatest = z.amax(1).to(at::kFloat);
     join(greatest.to(at::kDouble), (z - greatest.unsqueeze(1)).exp_().sum(1, false, at::kDouble));
   }
@@ -382,7 +385,8 @@ private:
   at::Tensor maxima, sums, logits, wanted;
 };
 
-// The number of columns that are computed at a time does not depend on the number of rows, so that sums of a row do not either.
+// The number of columns that are computed at a time does not depend on the number of rows, so that sums of a row do not
+// either.
 void losses(const at::Tensor &hidden, const std::vector<at::Tensor> &head, int64_t height, int64_t first, const int64_t *targets, partial to,
             double softcap, bool portable) {
   portable = portable || !hidden.is_cpu() || hidden.scalar_type() != at::kFloat && hidden.scalar_type() != at::kBFloat16;
@@ -443,7 +447,8 @@ const char *extra_cpu_capability(void) {
 
 void extra_keep_memory(void) {
 #if defined(__GLIBC__)
-  // Pools of each thread, of 64 MB, hold few activations and leave gaps; how many depends on chance, and so does the peak.
+  // Per-thread pools of 64 MB hold few activations and leave gaps; their number depends on chance, and so does the
+  // peak.
   mallopt(M_ARENA_MAX, 1);
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
   mallopt(M_TRIM_THRESHOLD, 256 << 20);
@@ -520,7 +525,7 @@ char *extra_to_doubles(extra_tensor x, double *out, size_t n) {
   return guarded([&] {
     at::Tensor t = tensor(x).to(at::kCPU, at::kDouble).contiguous();
     if (static_cast<size_t>(t.numel()) != n) {
-      throw std::runtime_error("a tensor of " + std::to_string(t.numel()) + " elements, wanted " + std::to_string(n));
+      throw std::runtime_error("a tensor of " + std::to_string(t.numel()) + " elements, expected " + std::to_string(n));
     }
     std::memcpy(out, t.const_data_ptr<double>(), n * sizeof(double));
   });
@@ -530,7 +535,7 @@ char *extra_pack(extra_tensor *out, extra_tensor w, int64_t rows) {
   return guarded([&] { give(out, onednn::get().takes(tensor(w)) ? onednn::get().pack(tensor(w), rows) : tensor(w)); });
 }
 
-int extra_packs(int type) { return onednn::get().takes(scalar_type(type)); }
+int extra_has_packed_layout(int type) { return onednn::get().takes(scalar_type(type)); }
 int64_t extra_widened_rows(int type) { return widens(scalar_type(type)) ? widened_rows : 0; }
 
 char *extra_linear(extra_tensor *out, extra_tensor x, extra_tensor w, extra_tensor b) {

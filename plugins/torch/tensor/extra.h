@@ -1,5 +1,5 @@
-// C functions over torch::Tensor* for what gotch's libtch lacks. Each returns NULL, or an error message to free. portable leaves
-// out what only some processors can do.
+// C functions over torch::Tensor* that gotch's libtch lacks. Each returns NULL, or an error message to free. portable
+// disables code that only some processors support.
 #ifndef SURPRISAL_TENSOR_EXTRA_H
 #define SURPRISAL_TENSOR_EXTRA_H
 #include <stddef.h>
@@ -21,11 +21,11 @@ const char *extra_loaded_version(void);
 // The best vector instructions that libtorch uses here, such as "AVX512".
 const char *extra_cpu_capability(void);
 
-// Has the allocator take memory for tensors from one place for all threads and keep what is freed there.
+// Makes the allocator take memory for tensors from one arena for all threads and keep freed memory.
 void extra_keep_memory(void);
-// Gives memory that was freed back to the system.
+// Returns freed memory to the system.
 void extra_trim(void);
-// Says whether the rows of what is computed on this processor have the same bits whatever the other rows.
+// Whether the rows of results computed on this processor have the same bits whatever the other rows.
 int extra_independent_rows(void);
 
 // Loads libtorch_cuda.so, which registers CUDA with libtorch.
@@ -36,43 +36,46 @@ int extra_cuda_devices(void);
 char *extra_from_data(extra_tensor *out, const void *data, const int64_t *shape, size_t dims, int type);
 // A tensor without values yet.
 char *extra_empty(extra_tensor *out, const int64_t *shape, size_t dims, int type, int device);
-// Copies columns of the rows [rows, width] of a type from column first into x's rows from row on, as many columns as x has.
+// Copies columns of the rows [rows, width] of a type, starting at column first, into x's rows starting at row; x
+// determines the number of columns.
 char *extra_fill(extra_tensor x, int64_t row, const void *data, int type, int64_t rows, int64_t width, int64_t first);
-// Moves to another type and, where device >= 0, to that CUDA device. Type -1 keeps the type.
+// Converts to another type and, if device >= 0, copies to that CUDA device. Type -1 keeps the type.
 char *extra_to(extra_tensor *out, extra_tensor x, int type, int device);
 char *extra_to_doubles(extra_tensor x, double *out, size_t n);
 
-// w in the order in which extra_linear reads it, for nothing else, best for products with so many rows; w itself where there is no
-// other order than its own.
+// w in packed layout for extra_linear, and for nothing else, optimized for products with that many rows; w itself if
+// there is no packed layout.
 char *extra_pack(extra_tensor *out, extra_tensor w, int64_t rows);
-// Says whether a matrix of a type on the processor has another order.
-int extra_packs(int type);
-// How many rows at a time, and a matrix of the type, are brought into float32 for a product on the processor; 0 where none are.
+// Whether matrices of a type on the processor have a packed layout.
+int extra_has_packed_layout(int type);
+// How many rows at a time, in addition to a matrix of the type, are converted to float32 for a product on the
+// processor; 0 if none are.
 int64_t extra_widened_rows(int type);
 // x w^T + b; w may be packed, b may be NULL.
 char *extra_linear(extra_tensor *out, extra_tensor x, extra_tensor w, extra_tensor b);
 
-// x / sqrt(mean(x^2) + epsilon) over the last dimension, in float32, times w, or 1 + w with add_one. With float32_product the
-// product is made before the result is rounded to x's type, else after.
+// x / sqrt(mean(x^2) + epsilon) over the last dimension, in float32, times w, or 1 + w with add_one. With
+// float32_product the product is computed before the result is rounded to x's type, otherwise after.
 char *extra_rms_norm(extra_tensor *out, extra_tensor x, extra_tensor w, double epsilon, int add_one, int float32_product);
 
-// x becomes its SiLU, its GELU by the approximation with tanh, or its GELU (0, 1, 2), times up unless that is NULL; what is multiplied
-// is rounded before as after it.
+// Replaces x by its SiLU, its GELU with the tanh approximation, or its exact GELU (0, 1, 2), times up unless that is
+// NULL. The activation is rounded before the multiplication, and the product after it.
 char *extra_activate(extra_tensor x, extra_tensor up, int activation, int portable);
 
-// Turns the pairs (i, i+size/2) of the first size elements of each head of x [tokens, heads, head size], by the angles whose
-// cosines and sines are float32 [tokens, size/2]. x is changed.
+// Rotates the pairs (i, i+size/2) of the first size elements of each head of x [tokens, heads, head size] by the angles
+// whose cosines and sines are float32 [tokens, size/2]. Changes x.
 char *extra_rotate(extra_tensor x, extra_tensor cosines, extra_tensor sines, int portable);
 
-// Causal attention within each of n sequences that follow each other: q [tokens, heads, head size], k and v [tokens, kv heads,
-// head size]; sequence i is the rows ends[i-1] to ends[i]. offsets are 0 and the ends as int32 on a GPU, or NULL. With window > 0 a
-// query sees so many keys, its own included.
+// Causal attention within each of n consecutive sequences. Shapes are q [tokens, heads, head size], k and v [tokens, kv
+// heads, head size]. Sequence i is the rows ends[i-1] to ends[i]. offsets are 0 and the ends as int32 on a GPU, or
+// NULL. With window > 0 a query sees that many keys, its own included.
 char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_tensor v, const int64_t *ends, size_t n,
                       extra_tensor offsets, double scale, int64_t window, int portable);
 
-// Of the logits z_i = softcap(hidden_i head^T), hidden [rows, width], which are those of the tokens from first on: maxima[i], the sums of
-// e^(z - maxima[i]), and z_i[targets[i]], -infinity where the token is not among them. The head is in n pieces [some tokens, width], which
-// may be packed; the logits of so many rows and of one piece exist at a time.
+// Reduces the logits z_i = softcap(hidden_i head^T) of hidden [rows, width] for the tokens from first onward:
+// maxima[i], the sums of e^(z - maxima[i]), and z_i[targets[i]], which is -infinity if the token is not among them. The
+// head is in n pieces [some tokens, width], which may be packed; the logits of that many rows and of one piece exist at
+// a time.
 char *extra_losses(extra_tensor hidden, const extra_tensor *head, size_t n, int64_t rows, int64_t first, const int64_t *targets, double *maxima,
                    double *sums, double *logits, double softcap, int portable);
 

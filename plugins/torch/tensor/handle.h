@@ -1,4 +1,4 @@
-// What the C functions of this package share: tensors behind pointers, and exceptions that become messages.
+// Common parts of this package's C functions: tensors behind pointers, and exceptions that become messages.
 #ifndef SURPRISAL_TENSOR_HANDLE_H
 #define SURPRISAL_TENSOR_HANDLE_H
 #include <cstring>
@@ -10,7 +10,7 @@
 
 namespace handle {
 
-// Calls f and returns NULL, or the message of what it threw, to be freed.
+// Calls f and returns NULL, or the message of the exception, to be freed.
 template <class F> char *guarded(F f) {
   try {
     f();

@@ -15,10 +15,10 @@ import (
 // Version returns the version of libtorch that this program was compiled with.
 func Version() string { return C.GoString(C.extra_torch_version()) }
 
-// CheckVersion fails where the dynamic linker found another version of libtorch, which may compute other numbers if it works at all.
+// CheckVersion fails if the dynamic linker found another version of libtorch, which may compute other numbers or fail.
 func CheckVersion() error {
 	if loaded := C.GoString(C.extra_loaded_version()); loaded != Version() {
-		return fmt.Errorf("built with libtorch %s, but the one that is found is %s; run ./just torch, and see LD_LIBRARY_PATH", Version(), loaded)
+		return fmt.Errorf("built with libtorch %s, but found libtorch %s; run ./just torch, and check LD_LIBRARY_PATH", Version(), loaded)
 	}
 	return nil
 }
@@ -26,23 +26,25 @@ func CheckVersion() error {
 // Capability returns the vector instructions that libtorch uses on this machine, such as "AVX512".
 func Capability() string { return C.GoString(C.extra_cpu_capability()) }
 
-// IndependentRows reports whether what Linear, Attend and Logits compute on this processor has, for each sequence, the same bits
-// whatever other sequences are computed with it and on however many threads. It is known of processors with vectors of 512 bits,
-// bfloat16 and no tiles (AMX), where weights are packed, and of AMD's with vectors of 256 bits.
+// IndependentRows reports whether the results of Linear, Attention and Logits on this processor have, for each
+// sequence, the same bits whatever other sequences are computed with it and on any number of threads. This holds for
+// processors with 512-bit vectors, bfloat16 and no tiles (AMX), for which weights are packed, and for AMD processors
+// with 256-bit vectors.
 func IndependentRows() bool { return C.extra_independent_rows() != 0 }
 
-// Packs reports whether matrices of a type on the processor have an order of their own, in which Pack copies them.
-func Packs(t Type) bool { return C.extra_packs(C.int(t)) != 0 }
+// HasPackedLayout reports whether matrices of a type on the processor have a packed layout, into which Pack copies
+// them.
+func HasPackedLayout(t Type) bool { return C.extra_has_packed_layout(C.int(t)) != 0 }
 
-// WidenedRows returns how many rows of a type, beside the matrix, Linear and Logits bring into float32 at a time on the processor; 0 where
-// it multiplies the type itself.
+// WidenedRows returns how many rows of a type, in addition to the matrix, Linear and Logits convert to float32 at a
+// time on the processor; 0 if it multiplies the type natively.
 func WidenedRows(t Type) int64 { return int64(C.extra_widened_rows(C.int(t))) }
 
-// KeepMemory has the allocator of this process take memory for tensors from one place for all threads and keep what is freed
-// there: the peak is then lower and the same in each run. Trim gives it back all the same.
+// KeepMemory makes the allocator of this process take memory for tensors from one arena for all threads and keep freed
+// memory. The peak is then lower and the same in each run. Trim still returns it.
 func KeepMemory() { C.extra_keep_memory() }
 
-// Trim gives memory that tensors had back to the system, which the allocator keeps otherwise.
+// Trim returns freed memory of tensors, which the allocator would keep, to the system.
 func Trim() { C.extra_trim() }
 
 // Threads returns how many threads an operation uses.

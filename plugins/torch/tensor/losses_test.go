@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestLosses compares losses with those computed in float64, over vocabularies small and large, for logits near each other
-// and far apart.
+// TestLosses compares losses with those computed in float64, over small and large vocabularies, for logits close
+// together and far apart.
 func TestLosses(t *testing.T) {
 	heap := NewHeap()
 	for _, vocabulary := range []int64{1, 2, 15, 17, 513, 5000, 262144} {
@@ -62,15 +62,15 @@ func testLosses(t *testing.T, heap *Heap, vocabulary, columns int64, portable bo
 				sum += math.Exp(logit(v) - greatest)
 			}
 			want := greatest + math.Log(sum) - logit(target)
-			// The logits are float32: theirs is the error of the difference between two of them.
+			// The logits are float32: the tolerance is the error of the difference of two logits.
 			if d := math.Abs(got[i] - want); d > 5e-7+math.Abs(want)*5e-7 {
-				t.Errorf("vocabulary %d, spread %v: loss %v, wanted %v", vocabulary, spread, got[i], want)
+				t.Errorf("vocabulary %d, spread %v: loss %v, want %v", vocabulary, spread, got[i], want)
 			}
 		}
 	}
 }
 
-// TestBFloat16 compares what is done for processors with what libtorch's own operations do, in the type that has few bits.
+// TestBFloat16 compares the CPU kernels with libtorch's own operations, in the type with few bits.
 func TestBFloat16(t *testing.T) {
 	heap := NewHeap()
 	random := rand.New(rand.NewPCG(1, 2))
@@ -94,7 +94,7 @@ func TestBFloat16(t *testing.T) {
 	}
 	for i, loss := range losses(false) {
 		if want := losses(true)[i]; math.Abs(loss-want) > 2e-6*want {
-			t.Errorf("row %d: loss %v, wanted %v", i, loss, want)
+			t.Errorf("row %d: loss %v, want %v", i, loss, want)
 		}
 	}
 	values := append(normal(9000, 1), normal(9000, 30)...)
@@ -119,7 +119,7 @@ func TestBFloat16(t *testing.T) {
 				for portable, got := range map[bool][]float64{false: activated(false), true: activated(true)} {
 					for i, x := range got {
 						if portable && activation == GELU && math.IsInf(float64(values[i]), 1) {
-							continue // libtorch makes NaN of it
+							continue // libtorch returns NaN
 						}
 						want := activationOf(activation, kind.near(values[i]))
 						if gated {
@@ -128,10 +128,10 @@ func TestBFloat16(t *testing.T) {
 						same := x == want || math.IsNaN(x) && math.IsNaN(want)
 						remainder := 2e-6
 						if portable {
-							remainder = 1e-5 // of GELU's tail libtorch keeps what is left of 1 + tanh, or of 1 + erf
+							remainder = 1e-5 // in GELU's tail, libtorch keeps only the rounded 1 + tanh or 1 + erf
 						}
 						if d := math.Abs(x - want); !same && !(d <= tolerance*math.Abs(want)+remainder) {
-							t.Errorf("type %d, activation %d, gated %v, portable %v: %v with up %v is %v, wanted %v",
+							t.Errorf("type %d, activation %d, gated %v, portable %v: %v with up %v is %v, want %v",
 								kind, activation, gated, portable, values[i], ups[i], x, want)
 						}
 					}
@@ -155,7 +155,7 @@ func activationOf(a Activation, x float64) float64 {
 	}
 }
 
-// near returns x as nearly as elements of a type come to it.
+// near returns x rounded to the type.
 func (t Type) near(x float32) float64 {
 	if t != BFloat16 || x != x {
 		return float64(x)
@@ -164,7 +164,7 @@ func (t Type) near(x float32) float64 {
 	return float64(math.Float32frombits((bits + 0x7fff + bits>>16&1) &^ 0xffff))
 }
 
-// TestErrors checks that an operation that cannot be done fails its scope, and nothing after it does anything.
+// TestErrors checks that a failing operation makes its scope fail, and that later operations do nothing.
 func TestErrors(t *testing.T) {
 	heap := NewHeap()
 	s := heap.NewScope()

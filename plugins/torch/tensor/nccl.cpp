@@ -16,7 +16,7 @@
 
 namespace {
 
-// What is used of NCCL's C API. Types are numbers in it, the same since bfloat16 came with version 2.10.
+// The used part of NCCL's C API. It represents types as numbers, unchanged since version 2.10 added bfloat16.
 typedef struct communicator *communicator_handle;
 const int sum_operation = 0;
 
@@ -43,7 +43,7 @@ struct library {
   const char *(*describe)(int);
 
   explicit library(const char *name) {
-    // Never closed: libtorch_cuda.so may use the same one.
+    // Never closed: libtorch_cuda.so may use the same library.
     void *found = dlopen(name, RTLD_NOW | RTLD_LOCAL);
     if (found == nullptr) {
       throw std::runtime_error(dlerror());
@@ -65,7 +65,7 @@ private:
   template <class F> static void resolve(void *found, const char *name, F &function) {
     function = reinterpret_cast<F>(dlsym(found, name));
     if (function == nullptr) {
-      throw std::runtime_error(std::string("there is no ") + name + " in it");
+      throw std::runtime_error(std::string("it has no ") + name);
     }
   }
 };
@@ -90,7 +90,7 @@ char *nccl_sum(extra_tensor *out, extra_tensor x, void *opened, int rank) {
   return handle::guarded([&] {
     group *g = static_cast<group *>(opened);
     if (g->aborted) {
-      throw std::runtime_error("the ranks were parted when one failed; load the model again");
+      throw std::runtime_error("the ranks were disconnected when one failed; load the model again");
     }
     at::Tensor in = handle::tensor(x).contiguous(), sum = at::empty_like(in);
     c10::OptionalDeviceGuard on_device;

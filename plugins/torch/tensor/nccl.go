@@ -11,13 +11,13 @@ import (
 	"unsafe"
 )
 
-// NCCL is the name of the library that NewGroup takes: the one that came with libtorch_cuda.so.
+// NCCL is the name of the library for NewGroup: the one that libtorch_cuda.so uses.
 const NCCL = "libnccl.so.2"
 
-// Group joins ranks that each have a CUDA device of their own.
+// Group joins ranks, each on its own CUDA device.
 type Group struct{ p unsafe.Pointer }
 
-// NewGroup joins a rank for each of the devices by the NCCL in library.
+// NewGroup joins one rank per device by the NCCL in library.
 func NewGroup(library string, devices []Device) (*Group, error) {
 	name := C.CString(library)
 	defer C.free(unsafe.Pointer(name))
@@ -36,16 +36,16 @@ func NewGroup(library string, devices []Device) (*Group, error) {
 	return g, nil
 }
 
-// Abort ends the sums that wait for a rank that failed. The group can only be closed then.
+// Abort ends the sums that wait for a failed rank. Afterwards the group can only be closed.
 func (g *Group) Abort() { C.nccl_abort(g.p) }
 
-// Close parts the ranks.
+// Close disconnects the ranks.
 func (g *Group) Close() {
 	C.nccl_close(g.p)
 	g.p = nil
 }
 
-// Sum returns the sum of all ranks' x, [any shape]. Each rank calls it on a thread of its own.
+// Sum returns the sum of all ranks' x, [any shape]. Each rank calls it on a separate thread.
 func (s *Scope) Sum(x Tensor, g *Group, rank int) Tensor {
 	return s.extra("sum over ranks", func(out *C.extra_tensor) *C.char { return C.nccl_sum(out, x.x(), g.p, C.int(rank)) })
 }

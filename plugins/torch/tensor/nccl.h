@@ -1,4 +1,4 @@
-// Sums over ranks that each have a GPU of their own, by NCCL. Functions return NULL, or an error message to free.
+// Sums over ranks on separate GPUs, by NCCL. Functions return NULL, or an error message to free.
 #ifndef SURPRISAL_TENSOR_NCCL_H
 #define SURPRISAL_TENSOR_NCCL_H
 #include "extra.h"
@@ -9,9 +9,9 @@ extern "C" {
 
 // Joins n ranks with the CUDA devices of these numbers, by the NCCL in this library.
 char *nccl_open(void **group, const char *library, const int *devices, int n);
-// Makes out the sum of all ranks' x. All ranks of a group must call it, each on a thread of its own.
+// Sets out to the sum of all ranks' x. All ranks of a group must call it, each on a separate thread.
 char *nccl_sum(extra_tensor *out, extra_tensor x, void *group, int rank);
-// Ends the sums that wait for a rank that failed; the group can only be closed then.
+// Ends the sums that wait for a failed rank; afterwards the group can only be closed.
 void nccl_abort(void *group);
 void nccl_close(void *group);
 

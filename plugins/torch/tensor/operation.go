@@ -18,7 +18,7 @@ func (t Tensor) c() libtch.Ctensor { return libtch.Ctensor(t.p) }
 
 func (t Tensor) x() C.extra_tensor { return C.extra_tensor(t.p) }
 
-// Element is a type of Go whose slices become tensors.
+// Element is a Go type whose slices become tensors.
 type Element interface {
 	~float32 | ~int32 | ~int64 | ~uint16
 }
@@ -37,10 +37,10 @@ func New[E Element](s *Scope, data []E, t Type, shape ...int64) Tensor {
 	})
 }
 
-// Device is where tensors are: CPU, or the number of a CUDA device.
+// Device is the location of tensors: CPU, or the number of a CUDA device.
 type Device int
 
-// CPU is the device that is no CUDA device.
+// CPU is the device that is not a CUDA device.
 const CPU Device = -1
 
 // Empty returns a tensor for Fill.
@@ -50,8 +50,8 @@ func (s *Scope) Empty(t Type, d Device, shape ...int64) Tensor {
 	})
 }
 
-// Fill copies rows of data [rows, width], elements of type t, into x's rows from row on: the columns from first, as many as x
-// has. A vector has rows of one column.
+// Fill copies rows of data [rows, width], elements of type t, into x's rows, starting at row. It copies the columns
+// that start at first, as many as x has. A vector has rows of one column.
 func Fill[E Element | byte](s *Scope, x Tensor, row int64, data []E, t Type, width, first int64) {
 	var e E
 	rows := int64(len(data)) * int64(unsafe.Sizeof(e)) / t.Bytes() / width
@@ -84,8 +84,8 @@ func (s *Scope) Rows(table, indices Tensor) Tensor {
 	return s.call("rows", func(out *libtch.Ctensor) { libtch.AtgIndexSelect(out, table.c(), 0, indices.c()) })
 }
 
-// Pack returns the matrix w in the order in which Linear and Logits read it fastest where x has so many rows. It serves for nothing else.
-// Where Packs is false that is w.
+// Pack returns the matrix w in the packed layout that Linear and Logits read fastest if x has that many rows. Nothing
+// else can use the result. If HasPackedLayout is false, it returns w.
 func (s *Scope) Pack(w Tensor, rows int64) Tensor {
 	return s.extra("pack", func(out *C.extra_tensor) *C.char { return C.extra_pack(out, w.x(), C.int64_t(rows)) })
 }
@@ -108,16 +108,16 @@ func (s *Scope) Multiply(x, y Tensor) Tensor {
 // Activation is a function of single elements.
 type Activation int
 
-// Activations: x / (1 + e^-x); x times the normal distribution's probability below x, by the approximation with tanh and exactly
-// (Hendrycks and Gimpel, arXiv:1606.08415).
+// Activations: x / (1 + e^-x), and x times the normal distribution's probability below x, by the approximation with
+// tanh and exactly (Hendrycks and Gimpel, arXiv:1606.08415).
 const (
 	SiLU Activation = iota
 	GELUTanh
 	GELU
 )
 
-// Activate makes x its activation, times up (Shazeer, arXiv:2002.05202) unless that is none. portable leaves out what only some
-// processors can do.
+// Activate replaces x by its activation, times up (Shazeer, arXiv:2002.05202) unless that is none. portable disables
+// code that only some processors support.
 func (s *Scope) Activate(x, up Tensor, a Activation, portable bool) {
 	s.do("activate", func() *C.char { return C.extra_activate(x.x(), up.x(), C.int(a), flag(portable)) })
 }
@@ -132,7 +132,7 @@ func (s *Scope) Narrow(x Tensor, dimension, start, length int64) Tensor {
 	return s.call("narrow", func(out *libtch.Ctensor) { libtch.AtgNarrow(out, x.c(), dimension, start, length) })
 }
 
-// Pieces returns x in pieces of so many rows, the last of what is left. They share x's memory.
+// Pieces returns x in pieces of that many rows; the last may have fewer. They share x's memory.
 func (s *Scope) Pieces(x Tensor, rows int64) []Tensor {
 	if s.err != nil {
 		return nil
@@ -160,18 +160,18 @@ func (s *Scope) LayerNorm(x, w, b Tensor, epsilon float64) Tensor {
 	})
 }
 
-// RMSNorm is how RMSNormalize computes.
-type RMSNorm struct {
+// RMSNormOptions configure RMSNorm.
+type RMSNormOptions struct {
 	Epsilon float64
-	// AddOne says that the weights are stored less 1.
+	// AddOne is true if the weights are stored less 1.
 	AddOne bool
-	// Float32Product says that the product with the weights is made before the result is rounded to x's type.
+	// Float32Product is true if the product with the weights is computed before the result is rounded to x's type.
 	Float32Product bool
 }
 
-// RMSNormalize returns x / sqrt(mean(x^2) + epsilon) over the last dimension, computed in float32, times w (Zhang and
+// RMSNorm returns x / sqrt(mean(x^2) + epsilon) over the last dimension, computed in float32, times w (Zhang and
 // Sennrich, arXiv:1910.07467).
-func (s *Scope) RMSNormalize(x, w Tensor, n RMSNorm) Tensor {
+func (s *Scope) RMSNorm(x, w Tensor, n RMSNormOptions) Tensor {
 	return s.extra("rms norm", func(out *C.extra_tensor) *C.char {
 		return C.extra_rms_norm(out, x.x(), w.x(), C.double(n.Epsilon), flag(n.AddOne), flag(n.Float32Product))
 	})
@@ -184,31 +184,31 @@ func flag(b bool) C.int {
 	return 0
 }
 
-// Rotate turns, in place, the pairs (i, i+n) of each head of x [tokens, heads, head size] by the angles whose cosines and
-// sines are float32 [tokens, n] (Su et al., arXiv:2104.09864, with the pairs half a head apart). portable leaves out what only
-// some processors can do.
-func (s *Scope) Rotate(x, cosines, sines Tensor, portable bool) {
+// ApplyRoPE rotates, in place, the pairs (i, i+n) of each head of x [tokens, heads, head size]. cosines and sines are
+// those of the angles, float32 [tokens, n] (Su et al., arXiv:2104.09864, with the pairs half a head apart). portable
+// disables code that only some processors support.
+func (s *Scope) ApplyRoPE(x, cosines, sines Tensor, portable bool) {
 	s.do("rotate", func() *C.char { return C.extra_rotate(x.x(), cosines.x(), sines.x(), flag(portable)) })
 }
 
-// Attention is how Attend weighs keys.
-type Attention struct {
+// AttentionOptions configure Attention.
+type AttentionOptions struct {
 	// Scale multiplies q·k.
 	Scale float64
-	// Window is how many keys a query sees, its own included; 0: all before it.
+	// Window is how many keys a query sees, its own included; 0: all up to its own.
 	Window int64
-	// Portable leaves out what only some processors can do.
+	// Portable disables code that only some processors support.
 	Portable bool
 }
 
-// Sequences are runs of rows that follow each other.
+// Sequences are consecutive ranges of rows.
 type Sequences struct {
 	ends []int64
-	// offsets are where sequences start and the last one ends, int32 on a GPU; none on the CPU.
+	// offsets are the starts of sequences and the end of the last, int32 on a GPU; none on the CPU.
 	offsets Tensor
 }
 
-// NewSequences returns the sequences of which ends has the row after each, for tensors on a device.
+// NewSequences returns the sequences whose ends are the row indices in ends, for tensors on a device.
 func NewSequences(s *Scope, ends []int64, d Device) Sequences {
 	q := Sequences{ends: ends}
 	if d != CPU {
@@ -221,9 +221,9 @@ func NewSequences(s *Scope, ends []int64, d Device) Sequences {
 	return q
 }
 
-// Attend lets the queries q [tokens, heads, head size] see keys and values [tokens, key heads, head size] that do not come
-// after them in the same sequence.
-func (s *Scope) Attend(q, k, v Tensor, in Sequences, a Attention) Tensor {
+// Attention lets the queries q [tokens, heads, head size] attend to keys and values [tokens, key heads, head size] at
+// the same or earlier positions in the same sequence.
+func (s *Scope) Attention(q, k, v Tensor, in Sequences, a AttentionOptions) Tensor {
 	return s.extra("attention", func(out *C.extra_tensor) *C.char {
 		return C.extra_attention(out, q.x(), k.x(), v.x(), (*C.int64_t)(unsafe.SliceData(in.ends)), C.size_t(len(in.ends)), in.offsets.x(),
 			C.double(a.Scale), C.int64_t(a.Window), flag(a.Portable))
@@ -232,20 +232,21 @@ func (s *Scope) Attend(q, k, v Tensor, in Sequences, a Attention) Tensor {
 
 // Head turns hidden states into the logits of a vocabulary, or of a shard of one.
 type Head struct {
-	// Weights are the rows of tokens, in pieces [some tokens, width] whose logits exist at a time. They may be packed.
+	// Weights are the rows of tokens, in pieces [some tokens, width]; the logits of one piece exist at a time. They may
+	// be packed.
 	Weights []Tensor
 	// First is the token of the first row.
 	First int64
-	// Softcap c makes c*tanh(z/c) of each logit z; 0: none.
+	// Softcap c replaces each logit z by c*tanh(z/c); 0: none.
 	Softcap float64
-	// Rows says of how many rows the logits exist at a time.
+	// Rows is the number of rows whose logits exist at a time.
 	Rows int64
-	// Portable leaves out what only some processors can do.
+	// Portable disables code that only some processors support.
 	Portable bool
 }
 
-// Partial is what the shards of a vocabulary that were seen know of losses: for each row the greatest logit, the sum of
-// e^(logit - greatest), and the target's logit, -Inf where no shard had it.
+// Partial is the state of losses after some shards of a vocabulary: for each row the greatest logit, the sum of
+// e^(logit - greatest), and the target's logit, which is -Inf if no shard had it.
 type Partial struct {
 	Maxima, Sums, Logits []float64
 }

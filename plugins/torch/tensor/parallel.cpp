@@ -12,9 +12,10 @@
 namespace parallel {
 namespace {
 
-// The OpenMP runtime's entry for a parallel region, as compilers call it. at::parallel_for is a template that would need this
-// file to be compiled for OpenMP and linked with a runtime, which may be another one than libtorch's: two pools of threads on
-// the same processors. The one that libtorch brought is asked for by name; without it, one thread does all.
+// The OpenMP runtime's entry point for a parallel region, as compilers call it. at::parallel_for is a template. With
+// it, this file would have to be compiled for OpenMP and linked with a runtime, which may differ from libtorch's. Two
+// pools of threads would then share the processors. Instead, the function is looked up by name in the runtime that
+// libtorch loaded; without it, one thread does all the work.
 typedef void (*region)(void (*)(void *), void *, unsigned threads, unsigned flags);
 
 region find_region() {

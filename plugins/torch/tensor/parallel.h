@@ -8,11 +8,11 @@
 
 namespace parallel {
 
-// Calls work once on each thread, at the same time. An exception of one is thrown when all have ended.
+// Calls work once on each thread, concurrently. An exception of one is thrown after all have ended.
 void on_threads(const std::function<void()> &work);
 
-// Calls f(begin, end) for parts of 0 to n of at most grain, whoever is free taking the next: parts may differ, and so may what
-// else a processor has to do.
+// Calls f(begin, end) for parts of 0 to n of at most grain. Each free thread takes the next part: parts may differ in
+// cost, and the processor may have other work.
 template <class F> void each(int64_t n, int64_t grain, F f) {
   if (n <= grain) {
     if (n > 0) {

@@ -10,7 +10,8 @@ import (
 
 func TestRotate(t *testing.T) { testRotate(t, CPU) }
 
-// testRotate compares both ways of rotating on a device with what float64 gives, for heads that are turned whole and in part.
+// testRotate compares both implementations of the rotation on a device with float64, for heads that are rotated
+// completely and partly.
 func testRotate(t *testing.T, device Device) {
 	t.Helper()
 	const tokens, heads, size = 5, 3, 14
@@ -36,7 +37,7 @@ func testRotate(t *testing.T, device Device) {
 					return s.To(New(s, data, Float32, shape...), kind, device)
 				}
 				turned := place(x, kind.Type, tokens, heads, size)
-				s.Rotate(turned, place(cosines, Float32, tokens, int64(half)), place(sines, Float32, tokens, int64(half)), portable)
+				s.ApplyRoPE(turned, place(cosines, Float32, tokens, int64(half)), place(sines, Float32, tokens, int64(half)), portable)
 				got := s.Float64s(turned)
 				if err := s.Close(); err != nil {
 					t.Fatal(err)
@@ -54,7 +55,7 @@ func testRotate(t *testing.T, device Device) {
 						}
 					}
 					if d := math.Abs(got[i] - want); !(d <= kind.tolerance*(1+math.Abs(want))) {
-						t.Fatalf("type %d, portable %v, element %d: %v, wanted %v", kind.Type, portable, i, got[i], want)
+						t.Fatalf("type %d, portable %v, element %d: %v, want %v", kind.Type, portable, i, got[i], want)
 					}
 				}
 			}

@@ -41,7 +41,7 @@ func (t Type) Bytes() int64 {
 	return 2
 }
 
-// ErrMemory is what an operation fails with for which there is not enough memory.
+// ErrMemory is the error of an operation for which there is not enough memory.
 var ErrMemory = errors.New("out of memory")
 
 // Heap counts the tensors that exist.
@@ -63,7 +63,7 @@ func (h *Heap) Free(t Tensor) {
 	}
 }
 
-// Tensor is a tensor of libtorch. The zero tensor is none.
+// Tensor is a libtorch tensor. The zero tensor is none.
 type Tensor struct{ p unsafe.Pointer }
 
 // IsNone reports whether there is no tensor.
@@ -78,8 +78,8 @@ func (t Tensor) Shape() []int64 {
 	return shape
 }
 
-// Scope makes tensors and owns them until it is closed. After the first error its operations do nothing and return the zero
-// tensor, so that a computation checks once, at Close or Err.
+// Scope creates tensors and owns them until it is closed. After the first error its operations do nothing and return
+// the zero tensor, so that a computation checks for errors once, at Close or Err.
 //
 // A scope belongs to one goroutine, which keeps its thread from NewScope to Close: libtorch's errors and its gradient
 // mode belong to threads.
@@ -109,7 +109,7 @@ func (s *Scope) Close() error {
 // Mark returns a mark for FreeTo.
 func (s *Scope) Mark() int { return len(s.owned) }
 
-// FreeTo frees the tensors that were made since the mark, but for those in keep.
+// FreeTo frees the tensors that were created since the mark, except for those in keep.
 func (s *Scope) FreeTo(mark int, keep ...Tensor) {
 	kept := s.owned[:mark]
 	for _, p := range s.owned[mark:] {
@@ -122,7 +122,7 @@ func (s *Scope) FreeTo(mark int, keep ...Tensor) {
 	s.owned = kept
 }
 
-// Release takes a tensor out of the scope; the heap frees it.
+// Release removes a tensor from the scope; the heap frees it.
 func (s *Scope) Release(t Tensor) Tensor {
 	if i := slices.Index(s.owned, t.p); i >= 0 {
 		s.owned = slices.Delete(s.owned, i, i+1)
@@ -130,7 +130,7 @@ func (s *Scope) Release(t Tensor) Tensor {
 	return t
 }
 
-// call runs one of libtch's operations that makes a tensor.
+// call runs an operation of libtch that creates a tensor.
 func (s *Scope) call(name string, f func(out *libtch.Ctensor)) Tensor {
 	if s.err != nil {
 		return Tensor{}
@@ -145,7 +145,7 @@ func (s *Scope) call(name string, f func(out *libtch.Ctensor)) Tensor {
 	return s.own(unsafe.Pointer(out))
 }
 
-// extra runs one of our own operations that makes a tensor.
+// extra runs an operation of this package's C++ code that creates a tensor.
 func (s *Scope) extra(name string, f func(out *C.extra_tensor) *C.char) Tensor {
 	var out C.extra_tensor
 	if !s.do(name, func() *C.char { return f(&out) }) {
@@ -154,7 +154,7 @@ func (s *Scope) extra(name string, f func(out *C.extra_tensor) *C.char) Tensor {
 	return s.own(unsafe.Pointer(out))
 }
 
-// do runs one of our own operations and reports whether it ended well.
+// do runs an operation of this package's C++ code and reports whether it succeeded.
 func (s *Scope) do(name string, f func() *C.char) bool {
 	if s.err != nil {
 		return false

@@ -15,12 +15,12 @@ func (v *vocabulary) align(text []byte, ids, starts, ends []int32) Encoding {
 	first := 0
 	for i := range ids {
 		if a.fixed(i) {
-			a.between(first, i, starts[i])
-			a.place(i, a.at, ends[i])
+			a.assignTokens(first, i, starts[i])
+			a.assign(i, a.at, ends[i])
 			first = i + 1
 		}
 	}
-	a.between(first, n, int32(len(text)))
+	a.assignTokens(first, n, int32(len(text)))
 	a.skip(int32(len(text)))
 	return a.out
 }
@@ -30,24 +30,24 @@ type aligner struct {
 	text              []byte
 	ids, starts, ends []int32
 	out               Encoding
-	// at is where the bytes that have no place yet begin.
+	// at is the first byte that is not assigned yet.
 	at int32
-	// placed is where the last token ends.
-	placed int32
+	// lastEnd is the end of the last token.
+	lastEnd int32
 }
 
-// place gives token i the bytes [start, end).
-func (a *aligner) place(i int, start, end int32) {
+// assign gives token i the bytes [start, end).
+func (a *aligner) assign(i int, start, end int32) {
 	a.out.Starts[i], a.out.Ends[i] = start, end
-	a.at, a.placed = end, end
+	a.at, a.lastEnd = end, end
 }
 
-// skip makes the bytes up to end unscored. A range of them does not go on behind an empty token.
+// skip makes the bytes up to end unscored. A range of them does not continue after an empty token.
 func (a *aligner) skip(end int32) {
 	if a.at == end {
 		return
 	}
-	if n := len(a.out.Unscored); n > 0 && a.out.Unscored[n-1].End == a.at && a.placed < a.at {
+	if n := len(a.out.Unscored); n > 0 && a.out.Unscored[n-1].End == a.at && a.lastEnd < a.at {
 		a.out.Unscored[n-1].End = end
 	} else {
 		a.out.Unscored = append(a.out.Unscored, Range{a.at, end})
@@ -55,8 +55,8 @@ func (a *aligner) skip(end int32) {
 	a.at = end
 }
 
-// fixed reports whether token i was found in the text before the model saw it, so that the engine's range is right. The range
-// may have white space around the token.
+// fixed reports whether token i was found in the text before the model saw it, so that the engine's range is correct.
+// The range may have white space around the token.
 func (a *aligner) fixed(i int) bool {
 	id, start, end := a.ids[i], a.starts[i], a.ends[i]
 	if id < 0 || int(id) >= len(a.added) || !a.added[id] || start < a.at || end <= start || int(end) > len(a.text) {
@@ -66,13 +66,13 @@ func (a *aligner) fixed(i int) bool {
 	return found && len(bytes.TrimSpace(before)) == 0 && len(bytes.TrimSpace(after)) == 0
 }
 
-// between gives the bytes up to end to the tokens from first to before last, or to their neighbors.
-func (a *aligner) between(first, last int, end int32) {
+// assignTokens gives the bytes up to end to the tokens from first to before last, or to their neighbors.
+func (a *aligner) assignTokens(first, last int, end int32) {
 	if first == last {
-		a.gap(first, end)
+		a.assignGap(first, end)
 		return
 	}
-	if a.lay(first, last, end, false) || a.lay(first, last, end, true) {
+	if a.alignTokens(first, last, end, false) || a.alignTokens(first, last, end, true) {
 		return
 	}
 	for i := first; i < last; {
@@ -83,25 +83,25 @@ func (a *aligner) between(first, last int, end int32) {
 			next++
 		}
 		groupEnd = min(max(groupEnd, a.at), end)
-		a.gap(i, min(max(groupStart, a.at), groupEnd))
+		a.assignGap(i, min(max(groupStart, a.at), groupEnd))
 		switch {
 		case next == i+1:
-			a.place(i, a.at, groupEnd)
-		case a.lay(i, next, groupEnd, false) || a.lay(i, next, groupEnd, true):
+			a.assign(i, a.at, groupEnd)
+		case a.alignTokens(i, next, groupEnd, false) || a.alignTokens(i, next, groupEnd, true):
 		default:
 			for ; i < next; i++ {
-				a.place(i, a.at, min(max(a.at, a.ends[i]), groupEnd))
+				a.assign(i, a.at, min(max(a.at, a.ends[i]), groupEnd))
 				a.out.Inexact++
 			}
 		}
 		i = next
 	}
-	a.gap(last, end)
+	a.assignGap(last, end)
 }
 
-// gap gives the bytes up to end, before token i, to the token before them, or leaves them to token i. Bytes that the
-// model drops go to the unscored ones.
-func (a *aligner) gap(i int, end int32) {
+// assignGap gives the bytes up to end, before token i, to the token before them, or leaves them to token i. Bytes that
+// the model drops become unscored.
+func (a *aligner) assignGap(i int, end int32) {
 	for a.at < end {
 		if n := a.dropped(a.text[a.at:end]); n > 0 {
 			a.skip(a.at + int32(n))
@@ -111,21 +111,21 @@ func (a *aligner) gap(i int, end int32) {
 			return
 		}
 		_, size := utf8.DecodeRune(a.text[a.at:end])
-		a.place(i-1, a.out.Starts[i-1], a.at+int32(size))
+		a.assign(i-1, a.out.Starts[i-1], a.at+int32(size))
 	}
 }
 
-// lay puts the pieces of tokens over the text up to end, byte by byte, without the first piece's space where trim says so,
-// or changes nothing and returns false. Bytes that the model drops are unscored between tokens; inside of a token they
-// belong to it, and it is inexact.
-func (a *aligner) lay(first, last int, end int32, trim bool) bool {
+// alignTokens aligns the pieces of tokens with the text up to end, byte by byte. With trim it omits the first piece's
+// space. If this fails, it changes nothing and returns false. Bytes that the model drops are unscored between tokens.
+// Inside a token they belong to it, and it is inexact.
+func (a *aligner) alignTokens(first, last int, end int32, trim bool) bool {
 	saved := *a
 	var unscored Range
 	n := len(a.out.Unscored)
 	if n > 0 {
 		unscored = a.out.Unscored[n-1]
 	}
-	if a.try(first, last, end, trim) {
+	if a.tryAlign(first, last, end, trim) {
 		return true
 	}
 	*a = saved
@@ -135,7 +135,7 @@ func (a *aligner) lay(first, last int, end int32, trim bool) bool {
 	return false
 }
 
-func (a *aligner) try(first, last int, end int32, trim bool) bool {
+func (a *aligner) tryAlign(first, last int, end int32, trim bool) bool {
 	for i := first; i < last; i++ {
 		id := a.ids[i]
 		if id < 0 || int(id) >= len(a.pieces) || a.pieces[id] == nil {
@@ -167,7 +167,7 @@ func (a *aligner) try(first, last int, end int32, trim bool) bool {
 				a.at += n
 			}
 		}
-		a.place(i, start, a.at)
+		a.assign(i, start, a.at)
 		if straddles {
 			a.out.Inexact++
 		}
@@ -182,7 +182,7 @@ func (a *aligner) try(first, last int, end int32, trim bool) bool {
 	return true
 }
 
-// match cuts from piece what text begins with, and returns how many bytes of text that is.
+// match removes from piece the longest common beginning with text, and returns its length in text.
 func (a *aligner) match(piece *[]byte, text []byte) int {
 	p := *piece
 	if bytes.HasPrefix(text, p) {

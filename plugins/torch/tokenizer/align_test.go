@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// Settings of tokenizers, as their files write them.
+// Settings of tokenizers, in the form of their files.
 const (
 	byteLevel     = `{"pre_tokenizer": {"type": "ByteLevel"}, "model": {"type": "BPE"}}`
 	sentencePiece = `{"normalizer": {"type": "Replace", "content": "▁"}, "model": {"type": "BPE", "unk_token": "<unk>", "byte_fallback": true}}`
@@ -36,7 +36,7 @@ func vocabularyFrom(t testing.TB, file string, tokens []token) *vocabulary {
 	return newVocabulary(s, tokens)
 }
 
-// tiles says where the ranges of an encoding do not tile its text in order.
+// tiles reports where the ranges of an encoding do not tile its text in order.
 func tiles(text []byte, e Encoding) error {
 	if len(e.Starts) != len(e.IDs) || len(e.Ends) != len(e.IDs) {
 		return fmt.Errorf("%d ids, %d starts, %d ends", len(e.IDs), len(e.Starts), len(e.Ends))
@@ -138,8 +138,8 @@ func TestAlign(t *testing.T) {
 	}
 }
 
-// FuzzAlign cuts a text at random, takes bytes away and moves the engine's ranges: whatever comes, ranges tile the text, and
-// tokens that are laid over their own bytes are found exactly, whatever the engine's ranges say.
+// FuzzAlign cuts a text at random, removes bytes and moves the engine's ranges. In every case, ranges tile the text,
+// and tokens that are aligned with their own bytes are exact, whatever the engine's ranges are.
 func FuzzAlign(f *testing.F) {
 	f.Add("Hello 👍 world", []byte{1, 3, 2, 250, 7}, false)
 	f.Add("e\u0301 \x04!\x04 ▁ <s> a", []byte{0, 255, 9, 4}, true)
@@ -198,7 +198,7 @@ func FuzzAlign(f *testing.F) {
 				add(content)
 				starts, ends = append(starts, int32(start)), append(ends, int32(end))
 				noisyStarts, noisyEnds = append(noisyStarts, int32(start+next()-128)), append(noisyEnds, int32(end+next()-128))
-				// A token over a byte without one is not exact.
+				// A token that covers a byte without a token is not exact.
 				exact = exact && !strings.ContainsFunc(strings.TrimFunc(part, dropped), dropped)
 			}
 			start = end
@@ -222,7 +222,7 @@ func FuzzAlign(f *testing.F) {
 				}
 			}
 		}
-		// Tokens that have nothing to do with the text, and ids that are none.
+		// Tokens that are unrelated to the text, and invalid ids.
 		slices.Reverse(ids)
 		if len(ids) > 0 {
 			ids[0] = int32(next()) - 9

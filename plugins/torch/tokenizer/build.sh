@@ -1,10 +1,10 @@
 #!/bin/sh
-# Builds the tokenizer library from rust/ into the cache directory named by the first argument, and prints the linker flags
-# that CGO_LDFLAGS needs. Go does not see that a library has changed, so its digest is part of its path.
+# Builds the tokenizer library from rust/ into the cache directory named by the first argument, and prints the linker
+# flags for CGO_LDFLAGS. Go does not notice that a library has changed, so its digest is part of its path.
 set -eu
 
 if [ $# -ne 1 ]; then
-	echo "usage: $0 CACHE_FOLDER" >&2
+	echo "usage: $0 CACHE_DIR" >&2
 	exit 2
 fi
 mkdir -p "$1"

@@ -23,7 +23,7 @@ const (
 	ggufByte        = 6
 )
 
-// object is one of JSON.
+// object is a JSON object.
 type object = map[string]any
 
 // file is a tokenizer.json.
@@ -45,11 +45,11 @@ type model struct {
 	Merges       [][2]string      `json:"merges"`
 }
 
-// byteLevelSteps is how a byte-level vocabulary is used, by tokenizer.ggml.pre.
+// byteLevelSteps describes the use of a byte-level vocabulary, by tokenizer.ggml.pre.
 type byteLevelSteps struct {
 	normalizer   object
 	preTokenizer object
-	// ignoreMerges takes a word that is a token as that token.
+	// ignoreMerges makes a word that is a token that single token.
 	ignoreMerges bool
 }
 
@@ -78,20 +78,21 @@ func byteLevelPre(name string) (byteLevelSteps, bool) {
 	return byteLevelSteps{}, false
 }
 
-// wordExpression is how Llama 3 and Qwen 2 cut text into words; they differ in what of a number is one.
+// wordExpression matches words as Llama 3 and Qwen 2 define them; the two differ in the part for numbers.
 func wordExpression(number string) string {
 	return `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|` + number +
 		`| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 }
 
-// gemmaSpecial are the special tokens of Gemma 3. Its GGUF files mark unused tokens as control tokens too, and those that
-// begin and end a turn as ordinary ones.
+// gemmaSpecial are the special tokens of Gemma 3. Its GGUF files also mark unused tokens as control tokens, and mark
+// the tokens that begin and end a turn as ordinary ones.
 var gemmaSpecial = []string{
 	"<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>",
 	"<image_soft_token>",
 }
 
-// qwenOrdinary are tokens of Qwen 2 and 3 that look special, so that GGUF files mark them as control tokens, and are found in any text.
+// qwenOrdinary are tokens of Qwen 2 and 3 that look special, so that GGUF files mark them as control tokens, but that
+// match in any text.
 var qwenOrdinary = []string{
 	"<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>",
 }
@@ -99,7 +100,7 @@ var qwenOrdinary = []string{
 // rebuilt is a tokenizer made from the metadata of a GGUF file.
 type rebuilt struct {
 	json []byte
-	// size is the number of tokens, those that no text has included.
+	// size is the number of tokens, including those that no text contains.
 	size int
 	// bos and eos are -1 for none.
 	bos, eos int32
@@ -132,7 +133,7 @@ func rebuildOf(metadata map[string]any) (rebuilt, error) {
 	case "llama":
 		err = b.gemma()
 	default:
-		err = fmt.Errorf(`tokenizer.ggml.model is %q; "gpt2" and "llama" are known`, kind)
+		err = fmt.Errorf(`tokenizer.ggml.model is %q; supported are "gpt2" and "llama"`, kind)
 	}
 	if err != nil {
 		return rebuilt{}, err
@@ -149,7 +150,7 @@ func rebuildOf(metadata map[string]any) (rebuilt, error) {
 	for key, id := range map[string]*int32{"tokenizer.ggml.bos_token_id": &out.bos, "tokenizer.ggml.eos_token_id": &out.eos} {
 		value, ok := number(metadata[key])
 		if ok && (value < 0 || value >= int64(len(b.tokens))) {
-			return rebuilt{}, fmt.Errorf("%s is %d, and there are %d tokens", key, value, len(b.tokens))
+			return rebuilt{}, fmt.Errorf("%s is %d, but there are %d tokens", key, value, len(b.tokens))
 		}
 		if ok && (id != &out.bos || b.hasBOS) {
 			*id = int32(value)
@@ -166,24 +167,24 @@ type builder struct {
 	types    []int32
 	file     file
 	hasBOS   bool
-	// special reports whether a token is a special one.
+	// special reports whether a token is a special token.
 	special func(id int) bool
 }
 
-// byteLevel rebuilds a tokenizer of bytes, as GPT-2 has it.
+// byteLevel rebuilds a byte-level tokenizer, like that of GPT-2.
 func (b *builder) byteLevel() (err error) {
 	pre, _ := b.metadata["tokenizer.ggml.pre"].(string)
 	steps, ok := byteLevelPre(pre)
 	if !ok {
-		return fmt.Errorf(`tokenizer.ggml.pre is %q; "gpt-2", "smollm", "llama-bpe" and "qwen2" are known`, pre)
+		return fmt.Errorf(`tokenizer.ggml.pre is %q; supported are "gpt-2", "smollm", "llama-bpe" and "qwen2"`, pre)
 	}
 	if prefix, _ := b.metadata["tokenizer.ggml.add_space_prefix"].(bool); prefix {
-		return errors.New("tokenizer.ggml.add_space_prefix is true; only false is known")
+		return errors.New("tokenizer.ggml.add_space_prefix is true; only false is supported")
 	}
 	b.special = func(id int) bool { return b.types[id] == ggufControl || b.types[id] == ggufUnknown }
 	if pre == "qwen2" {
 		b.special = func(id int) bool { return b.types[id] == ggufControl && !slices.Contains(qwenOrdinary, b.tokens[id]) }
-		// Qwen's tokenizers have no such token. The file has the id that config.json names for another use.
+		// Qwen's tokenizers have no such token. The file contains the id that config.json names for another use.
 		b.hasBOS, _ = b.metadata["tokenizer.ggml.add_bos_token"].(bool)
 	}
 	f := &b.file
@@ -193,15 +194,15 @@ func (b *builder) byteLevel() (err error) {
 	}
 	merges, _ := b.metadata["tokenizer.ggml.merges"].([]string)
 	for i, merge := range merges {
-		// A space is written as another character, so the first one separates.
+		// A space inside a token is written as another character, so the first space is the separator.
 		left, right, found := strings.Cut(merge, " ")
 		if !found {
-			return fmt.Errorf("tokenizer.ggml.merges: number %d is %q, without a space", i, merge)
+			return fmt.Errorf("tokenizer.ggml.merges: entry %d is %q, without a space", i, merge)
 		}
 		f.Model.Merges = append(f.Model.Merges, [2]string{left, right})
 	}
 	if len(merges) == 0 {
-		return errors.New("tokenizer.ggml.merges has no strings")
+		return errors.New("tokenizer.ggml.merges contains no strings")
 	}
 	return nil
 }
@@ -209,10 +210,10 @@ func (b *builder) byteLevel() (err error) {
 // gemma rebuilds the tokenizer of Gemma 3, which falls back to bytes.
 func (b *builder) gemma() (err error) {
 	if architecture, _ := b.metadata["general.architecture"].(string); architecture != "gemma3" {
-		return fmt.Errorf(`tokenizer.ggml.model is "llama" in a model of architecture %q; only "gemma3" is known`, architecture)
+		return fmt.Errorf(`tokenizer.ggml.model is "llama" in a model of architecture %q; only "gemma3" is supported`, architecture)
 	}
 	if prefix, ok := b.metadata["tokenizer.ggml.add_space_prefix"].(bool); !ok || prefix {
-		return fmt.Errorf("tokenizer.ggml.add_space_prefix is %v; only false is known", b.metadata["tokenizer.ggml.add_space_prefix"])
+		return fmt.Errorf("tokenizer.ggml.add_space_prefix is %v; only false is supported", b.metadata["tokenizer.ggml.add_space_prefix"])
 	}
 	b.tokens = slices.Clone(b.tokens)
 	for i := range b.tokens {
@@ -224,7 +225,7 @@ func (b *builder) gemma() (err error) {
 	}
 	unknown, ok := number(b.metadata["tokenizer.ggml.unknown_token_id"])
 	if !ok || unknown < 0 || unknown >= int64(len(b.tokens)) {
-		return fmt.Errorf("tokenizer.ggml.unknown_token_id is %v, and there are %d tokens", b.metadata["tokenizer.ggml.unknown_token_id"], len(b.tokens))
+		return fmt.Errorf("tokenizer.ggml.unknown_token_id is %v, but there are %d tokens", b.metadata["tokenizer.ggml.unknown_token_id"], len(b.tokens))
 	}
 	f.Model.UnknownToken, f.Model.FuseUnknown, f.Model.ByteFallback = &b.tokens[unknown], true, true
 	f.Model.Merges = mergesOf(b.tokens, b.types, f.Model.Vocabulary)
@@ -233,12 +234,12 @@ func (b *builder) gemma() (err error) {
 	return nil
 }
 
-// indexTokens returns the ids of the tokens that a text can have.
+// indexTokens returns the ids of the tokens that a text can contain.
 func indexTokens(tokens []string, types []int32) (map[string]int32, error) {
 	ids := make(map[string]int32, len(tokens))
 	for id, content := range tokens {
 		if types[id] < ggufNormal || types[id] > ggufByte {
-			return nil, fmt.Errorf("token %d, %q, is of type %d; 1 to 6 are known", id, content, types[id])
+			return nil, fmt.Errorf("token %d, %q, is of type %d; supported are 1 to 6", id, content, types[id])
 		}
 		if types[id] == ggufUnused {
 			continue
@@ -254,9 +255,9 @@ func indexTokens(tokens []string, types []int32) (map[string]int32, error) {
 	return ids, nil
 }
 
-// mergesOf rebuilds the merges of Gemma's vocabulary: each way to put a token together from two
-// others. Tokens defined by users come first, the longest first; the others follow by id, whatever their score. The longer
-// left side wins.
+// mergesOf rebuilds the merges of Gemma's vocabulary: each way to compose a token from two others. Tokens defined by
+// users come first, longest first. The others follow by id, whatever their score. For equal tokens, the longer left
+// side comes first.
 func mergesOf(tokens []string, types []int32, ids map[string]int32) [][2]string {
 	type merge struct {
 		parts [2]string

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// metadata writes a tokenizer.json as GGUF files hold it. The steps are lost, as there.
+// metadata converts a tokenizer.json to the metadata of a GGUF file. The steps are lost, as in GGUF files.
 func metadata(t *testing.T, path, kind, pre, architecture string) map[string]any {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -33,7 +33,7 @@ func metadata(t *testing.T, path, kind, pre, architecture string) map[string]any
 	if err := json.Unmarshal(data, &f); err != nil {
 		t.Fatal(err)
 	}
-	// Where a vocabulary has gaps, as files that were cut down do, unused tokens fill them.
+	// Unused tokens fill gaps in a vocabulary, as in files that were reduced.
 	size := slices.Max(slices.Collect(maps.Values(f.Model.Vocabulary))) + 1
 	for _, a := range f.AddedTokens {
 		size = max(size, a.ID+1)
@@ -53,7 +53,7 @@ func metadata(t *testing.T, path, kind, pre, architecture string) map[string]any
 		if kind == "llama" {
 			tokens[a.ID] = strings.ReplaceAll(a.Content, "▁", " ")
 		}
-		// As llama.cpp's converter, which goes by looks too.
+		// This follows llama.cpp's converter, which also classifies tokens by their appearance.
 		looksSpecial := strings.HasPrefix(a.Content, "<|") && strings.HasSuffix(a.Content, "|>") || a.Content == "<mask>" || a.Content == "<pad>"
 		if a.Special || looksSpecial || strings.HasPrefix(a.Content, "<unused") {
 			types[a.ID] = ggufControl

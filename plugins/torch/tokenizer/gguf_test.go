@@ -17,7 +17,7 @@ func TestRebuildRefuses(t *testing.T) {
 	if r, err := rebuild(good); err != nil || r.size != 4 || r.bos != 0 || r.eos != 3 {
 		t.Fatalf("%d tokens, BOS %d, EOS %d, %v", r.size, r.bos, r.eos, err)
 	}
-	// Qwen's tokenizers have no token that begins a text, whatever config.json names for it.
+	// Qwen's tokenizers have no beginning-of-text token, whatever config.json contains.
 	for flag, want := range map[any]int32{nil: -1, false: -1, true: 0} {
 		qwen := maps.Clone(good)
 		qwen["tokenizer.ggml.pre"], qwen["tokenizer.ggml.add_bos_token"] = "qwen2", flag
@@ -41,9 +41,9 @@ func TestRebuildRefuses(t *testing.T) {
 		{"tokenizer.ggml.token_type", []int32{3, 1, 1, 9}, `token 3, "ab", is of type 9`},
 		{"tokenizer.ggml.tokens", []string{"<s>", "a", "b", "a"}, `the tokens 1 and 3 are both "a"`},
 		{"tokenizer.ggml.tokens", []string{"<s>", "a", "b", "\xff"}, `token 3, "\xff", is not valid UTF-8`},
-		{"tokenizer.ggml.merges", nil, "tokenizer.ggml.merges has no strings"},
+		{"tokenizer.ggml.merges", nil, "tokenizer.ggml.merges contains no strings"},
 		{"tokenizer.ggml.merges", []string{"ab"}, `number 0 is "ab"`},
-		{"tokenizer.ggml.bos_token_id", uint32(4), "tokenizer.ggml.bos_token_id is 4, and there are 4 tokens"},
+		{"tokenizer.ggml.bos_token_id", uint32(4), "tokenizer.ggml.bos_token_id is 4, but there are 4 tokens"},
 		{"tokenizer.ggml.eos_token_id", int32(-1), "tokenizer.ggml.eos_token_id is -1"},
 	} {
 		bad := maps.Clone(good)

@@ -16,7 +16,7 @@ import (
 	"unicode/utf8"
 )
 
-// reference is where the scripts are that say what the Python library does.
+// reference is the directory of the scripts that run the Python library.
 const reference = "../../../testdata/torch/tokenizer"
 
 // environment returns a variable that `just test-tokenizer` sets.
@@ -29,7 +29,7 @@ func environment(t *testing.T, name string) string {
 	return value
 }
 
-// python runs a script of the reference and returns what it prints.
+// python runs a script of the reference and returns its output.
 func python(t *testing.T, input []byte, script string, arguments ...string) []byte {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), environment(t, "SURPRISAL_PYTHON"),
@@ -44,11 +44,11 @@ func python(t *testing.T, input []byte, script string, arguments ...string) []by
 	return output
 }
 
-// goroot is a directory with real text that every Go installation carries.
+// goroot is the directory of the Go installation, which contains real text.
 func goroot(t *testing.T) string {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), "go", "env", "GOROOT")
-	// A Go that was fetched in the place of the installed one lacks doc/.
+	// A downloaded toolchain lacks doc/.
 	command.Dir, command.Env = "/", append(os.Environ(), "GOTOOLCHAIN=local")
 	output, err := command.Output()
 	if err != nil {
@@ -82,7 +82,7 @@ func answers(t *testing.T, file string, texts []string) [][2][]int32 {
 	return all
 }
 
-// files returns the tokenizer files of packages and the ones that variants.py makes, by name.
+// files returns the tokenizer files from packages and those that variants.py makes, by name.
 func files(t *testing.T) map[string]string {
 	t.Helper()
 	directory := environment(t, "SURPRISAL_TOKENIZERS")
@@ -104,7 +104,7 @@ func files(t *testing.T) map[string]string {
 	return found
 }
 
-// hostile returns texts that tokenizers stumble over, then random ones made of their parts.
+// hostile returns texts that are difficult for tokenizers, then random combinations of their parts.
 func hostile(t *testing.T) []string {
 	t.Helper()
 	parts := []string{
@@ -145,7 +145,7 @@ func hostile(t *testing.T) []string {
 	return texts
 }
 
-// addedTokens returns texts with the tokens that a file adds to its model's, each between words.
+// addedTokens returns texts that contain the added tokens of a file, each between words.
 func addedTokens(t *testing.T, path string) []string {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -183,8 +183,8 @@ func load(t *testing.T, path string) *Tokenizer {
 	return tokenizer
 }
 
-// compare encodes the texts as the Python library does with the file, checks that ids agree and ranges tile, and returns
-// the numbers of tokens, of inexact ones and of unscored bytes.
+// compare encodes the texts, checks that the ids agree with the Python library's and that ranges tile, and returns the
+// numbers of tokens, of inexact tokens and of unscored bytes.
 func compare(t *testing.T, tokenizer *Tokenizer, file string, texts []string) (tokens, inexact, unscored int) {
 	t.Helper()
 	texts = slices.Concat(texts, addedTokens(t, file))

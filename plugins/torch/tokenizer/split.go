@@ -9,21 +9,22 @@ import (
 )
 
 const (
-	// partBytes is about how long a part of a long text is: the engine takes some 230 bytes for each byte that it works on.
+	// partBytes is the approximate size of a part of a long text: the engine needs some 230 bytes per byte that it
+	// processes.
 	partBytes = 64 << 10
-	// contextBytes is how much text on each side of a cut is looked at.
+	// contextBytes is how much text on each side of a cut is compared.
 	contextBytes = 256
-	// cutTries bounds how many cuts of a kind are tried before the part is made longer by partBytes.
+	// cutTries bounds the number of attempts per kind of cut before the part grows by partBytes.
 	cutTries = 16
 )
 
-// part is the bytes [start, end) of a text, to be encoded alone.
+// part is the bytes [start, end) of a text, encoded separately.
 type part struct {
 	text, start, end int
 }
 
-// split cuts a long text into parts that together have the tokens of the whole. It cuts before a word where the engine
-// gives the text around the cut the same tokens in one piece and in two; a text without such a place is not cut. Where
+// split divides a long text into parts that together have the tokens of the whole. It cuts before a word at which the
+// engine gives the surrounding text the same tokens in one piece and in two. A text without such a place is not cut. If
 // the tokenizer puts a space before each text, a part begins after the space.
 func (t *Tokenizer) split(text []byte, parseSpecial bool) ([]part, error) {
 	var parts []part
@@ -43,9 +44,9 @@ func (t *Tokenizer) split(text []byte, parseSpecial bool) ([]part, error) {
 	return append(parts, part{start: start, end: len(text)}), nil
 }
 
-// cut returns where, in the partBytes from byte from on, one part can end and the next begin; -1 for nowhere.
+// cut returns where, in the partBytes that start at byte from, one part can end and the next can begin; -1 for nowhere.
 func (t *Tokenizer) cut(text []byte, from int, parseSpecial bool) (end, next int, err error) {
-	tries := map[bool]int{} // of spaces, and of what begins a line, where some tokenizers always begin another word
+	tries := map[bool]int{} // of spaces, and of line starts, at which some tokenizers always begin a new word
 	for at := from; at+1 < min(from+partBytes, len(text)); at++ {
 		space := text[at] == ' '
 		if tries[space] == cutTries || !cuttable(text[at-1], text[at], text[at+1]) {
@@ -75,8 +76,8 @@ func (t *Tokenizer) cut(text []byte, from int, parseSpecial bool) (end, next int
 	return -1, -1, nil
 }
 
-// cuttable reports whether the second of three bytes may begin a word: a space after and before something else, or what
-// follows the end of a line.
+// cuttable reports whether the second of three bytes may begin a word: a space between other characters, or the first
+// byte after a line end.
 func cuttable(before, at, after byte) bool {
 	space := func(b byte) bool { return bytes.IndexByte([]byte(" \t\n\v\f\r"), b) >= 0 }
 	if at == ' ' {

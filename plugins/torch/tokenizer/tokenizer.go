@@ -20,7 +20,7 @@ import (
 // callBytes bounds the text of one call of the engine.
 const callBytes = 4 << 20
 
-// Tokenizer is safe for concurrent use; it uses all processors in each call, and calls wait for each other.
+// Tokenizer is safe for concurrent use. Each call uses all processors, and calls wait for each other.
 type Tokenizer struct {
 	mutex      sync.RWMutex
 	reply      *C.surprisal_reply
@@ -31,12 +31,11 @@ type Tokenizer struct {
 	digest     string
 }
 
-// maxID bounds what memory is made for.
+// maxID bounds allocations.
 const maxID = 1<<24 - 1
 
-// FromJSON reads a tokenizer.json. It adds no special tokens, truncates and pads nothing, and leaves nothing to chance,
-// whatever the file says. BOS and EOS are what the file's template puts around
-// a text.
+// FromJSON reads a tokenizer.json. Whatever the file's settings, the tokenizer adds no special tokens, does not
+// truncate or pad, and disables random behavior (dropout). BOS and EOS are those of the file's template.
 func FromJSON(data []byte) (*Tokenizer, error) {
 	s, err := parseSettings(data)
 	if err != nil {
@@ -58,7 +57,7 @@ func FromJSON(data []byte) (*Tokenizer, error) {
 	tokens := make([]token, len(ids))
 	start := int32(0)
 	for i, end := range ends {
-		// The library's memory goes; one copy of each content is kept.
+		// The library's memory is freed; one copy of each content is kept.
 		content := string([]byte(contents[start:end]))
 		if ids[i] > maxID {
 			t.Close()
@@ -101,13 +100,13 @@ func (t *Tokenizer) id(content string) int32 {
 // VocabularySize is one more than the largest id.
 func (t *Tokenizer) VocabularySize() int { return t.size }
 
-// BOS returns the token before a text, if there is one.
+// BOS returns the beginning-of-text token, if there is one.
 func (t *Tokenizer) BOS() (id int32, ok bool) { return t.bos, t.bos >= 0 }
 
-// EOS returns the token after a text, if there is one.
+// EOS returns the end-of-text token, if there is one.
 func (t *Tokenizer) EOS() (id int32, ok bool) { return t.eos, t.eos >= 0 }
 
-// Digest names the tokenizer.json, or the one that was rebuilt.
+// Digest is the digest of the tokenizer.json, original or rebuilt.
 func (t *Tokenizer) Digest() string { return t.digest }
 
 // Close frees the engine and ends its threads.
@@ -118,8 +117,8 @@ func (t *Tokenizer) Close() {
 	t.reply = nil
 }
 
-// Encode cuts each text, which must be valid UTF-8, into tokens. Text that looks like a special token is text unless
-// parseSpecial. No special tokens are added.
+// Encode tokenizes each text, which must be valid UTF-8. Text that looks like a special token is ordinary text unless
+// parseSpecial is true. No special tokens are added.
 func (t *Tokenizer) Encode(texts [][]byte, parseSpecial bool) ([]Encoding, error) {
 	t.mutex.RLock()
 	defer t.mutex.RUnlock()
@@ -131,7 +130,7 @@ func (t *Tokenizer) Encode(texts [][]byte, parseSpecial bool) ([]Encoding, error
 	for i, text := range texts {
 		if len(text) > math.MaxInt32 {
 			return nil, &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(
-				"text %d has %d bytes, more than the %d that a text can have; split it", i, len(text), math.MaxInt32)}
+				"text %d has %d bytes, more than the maximum of %d; split it", i, len(text), math.MaxInt32)}
 		}
 		if !utf8.Valid(text) {
 			return nil, &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf("text %d is not valid UTF-8", i)}
@@ -169,7 +168,7 @@ func (t *Tokenizer) Encode(texts [][]byte, parseSpecial bool) ([]Encoding, error
 	return encodings, nil
 }
 
-// ranges is tokens with the engine's ranges.
+// ranges is a list of tokens with the engine's ranges.
 type ranges struct {
 	ids, starts, ends []int32
 }
@@ -221,7 +220,7 @@ func check(reply *C.surprisal_reply) (*C.surprisal_reply, error) {
 
 func view(data *C.int32_t, size C.size_t) []int32 {
 	if size == 0 {
-		// Rust's pointer to nothing is no address, and Go's collector would not stand it.
+		// Rust's pointer to an empty array is not a valid address, and would crash Go's garbage collector.
 		return nil
 	}
 	return unsafe.Slice((*int32)(data), size)

@@ -1,4 +1,4 @@
-// The C side of rust/src/lib.rs, which says what each call does.
+// The C side of rust/src/lib.rs, which documents each call.
 #ifndef SURPRISAL_TOKENIZER_H
 #define SURPRISAL_TOKENIZER_H
 
@@ -7,7 +7,7 @@
 
 typedef struct surprisal_tokenizer surprisal_tokenizer;
 
-// Valid until it is freed. error is empty where the call worked; arrays that a call does not fill are empty.
+// Valid until it is freed. error is empty if the call succeeded; arrays that a call does not fill are empty.
 typedef struct {
 	const char *error;
 	size_t error_size;

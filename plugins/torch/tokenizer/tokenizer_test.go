@@ -14,7 +14,7 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// small returns a tokenizer of all bytes but those given, with a few words, and <s> before a text.
+// small returns a tokenizer of all bytes except those given, with a few words, and <s> before a text.
 func small(t *testing.T, without string, change func(file map[string]any)) *Tokenizer {
 	t.Helper()
 	vocabulary := map[string]int32{"<s>": 0}
@@ -100,7 +100,7 @@ func TestEncode(t *testing.T) {
 			t.Errorf("%q, special tokens parsed: %v: %s, want %s", c.text, c.parseSpecial, got, c.want)
 		}
 	}
-	// Older files do not say the type of their model.
+	// Older files do not contain the type of their model.
 	untyped := small(t, "\x04", func(file map[string]any) { delete(file["model"].(map[string]any), "type") })
 	for _, tokenizer := range []*Tokenizer{tokenizer, untyped} {
 		e := encode(t, tokenizer, false, "a\x04\x04b\x04")[0]
@@ -108,7 +108,7 @@ func TestEncode(t *testing.T) {
 			t.Errorf("unscored %v, want %v", e.Unscored, want)
 		}
 	}
-	// Pointers to nothing must not reach the collector.
+	// Pointers to empty arrays must not reach the garbage collector.
 	for range 100 {
 		if e := encode(t, tokenizer, false, "")[0]; len(e.IDs) != 0 {
 			t.Fatalf("no text has the ids %v", e.IDs)
@@ -117,7 +117,7 @@ func TestEncode(t *testing.T) {
 	}
 }
 
-// Long texts are cut, and have the tokens that they have in one piece.
+// TestEncodeLong checks that long texts are cut and have the same tokens as in one piece.
 func TestEncodeLong(t *testing.T) {
 	prepend := func(file map[string]any) {
 		file["normalizer"] = map[string]any{"type": "Prepend", "prepend": " "}
@@ -172,7 +172,7 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
-// Calls from many goroutines, with special tokens parsed and not, do not disturb each other.
+// TestEncodeConcurrently checks that concurrent calls, with special tokens parsed and not, do not disturb each other.
 func TestEncodeConcurrently(t *testing.T) {
 	tokenizer := small(t, "", nil)
 	var group sync.WaitGroup

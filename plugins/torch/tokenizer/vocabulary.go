@@ -10,23 +10,24 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// lowLine is what SentencePiece writes for a space.
+// lowLine is the character that SentencePiece writes for a space.
 const lowLine = '▁'
 
-// vocabulary is what the tokens of a tokenizer stand for.
+// vocabulary maps the tokens of a tokenizer to their content.
 type vocabulary struct {
-	// pieces[id] is the bytes of the token id, nil for none. Where lowLine means a space they have the space.
+	// pieces[id] is the bytes of the token id, nil for none. If lowLine represents a space, they contain the space.
 	pieces [][]byte
-	// added[id] says that the token is found in the text before the model sees it.
+	// added[id] is true if the token is found in the text before the model sees it.
 	added []bool
-	// lowLine says that lowLine in the text comes to the model as a space does.
+	// lowLine is true if the model receives lowLine in the text as a space.
 	lowLine bool
-	// drops says that the model leaves out what it has no token for; bytes says by bytes, not by characters.
+	// drops is true if the model omits text for which it has no token; bytes is true if it does so by bytes, not by
+	// characters.
 	drops, bytes bool
 	// hasByte and hasRune are the bytes and characters that are tokens by themselves.
 	hasByte [256]bool
 	hasRune map[rune]bool
-	// hasFallback are the bytes that stand in for a character that is no token.
+	// hasFallback are the bytes that represent a character without a token.
 	hasFallback [256]bool
 }
 
@@ -37,7 +38,7 @@ type token struct {
 	added   bool
 }
 
-// settings is what is needed of a tokenizer.json besides its vocabulary.
+// settings are the required parts of a tokenizer.json other than its vocabulary.
 type settings struct {
 	Normalizer    any `json:"normalizer"`
 	PreTokenizer  any `json:"pre_tokenizer"`
@@ -49,7 +50,7 @@ type settings struct {
 		Prefix       string  `json:"continuing_subword_prefix"`
 		Suffix       string  `json:"end_of_word_suffix"`
 		ByteFallback bool    `json:"byte_fallback"`
-		// Older files say by it what type the model has.
+		// Older files indicate the model's type by it.
 		Merges json.RawMessage `json:"merges"`
 	} `json:"model"`
 }
@@ -62,7 +63,7 @@ func parseSettings(data []byte) (settings, error) {
 	return s, nil
 }
 
-// mentions reports whether a string inside of value meets the condition.
+// mentions reports whether a string inside value satisfies the condition.
 func mentions(value any, condition func(string) bool) bool {
 	switch value := value.(type) {
 	case string:
@@ -108,7 +109,7 @@ func newVocabulary(s settings, tokens []token) *vocabulary {
 	return v
 }
 
-// piece returns what the token stands for, and notes the bytes and characters that are tokens.
+// piece returns the content of the token, and records the bytes and characters that are tokens.
 func (v *vocabulary) piece(t token, byteFallback bool, alphabet map[rune]byte) []byte {
 	r, size := utf8.DecodeRuneInString(t.content)
 	single := size > 0 && size == len(t.content)
@@ -142,7 +143,7 @@ func (v *vocabulary) piece(t token, byteFallback bool, alphabet map[rune]byte) [
 }
 
 // byteAlphabet returns the bytes by the characters that byte-level vocabularies write for them: printable characters of
-// Latin-1 stand for themselves, the other bytes, in order, for the characters from U+0100 on.
+// Latin-1 represent themselves; the other bytes are, in order, the characters from U+0100 onward.
 func byteAlphabet() map[rune]byte {
 	alphabet := make(map[rune]byte, 256)
 	next := rune(0x100)
@@ -157,7 +158,7 @@ func byteAlphabet() map[rune]byte {
 	return alphabet
 }
 
-// dropped returns how many bytes at the beginning of text the model leaves out because it has no token for them.
+// dropped returns how many bytes at the beginning of text the model omits because it has no token for them.
 func (v *vocabulary) dropped(text []byte) int {
 	switch {
 	case !v.drops || len(text) == 0:

@@ -1,4 +1,4 @@
-// Package sourcetest holds the checks that every provider of files has to pass, and helpers to write more.
+// Package sourcetest holds the checks that every file provider has to pass, and helpers for further checks.
 package sourcetest
 
 import (
@@ -17,8 +17,8 @@ import (
 	"surprisal.dev/plugins/sdk"
 )
 
-// Folder makes a folder with the files, by name, and returns its path.
-func Folder(t testing.TB, files map[string]string) string {
+// Dir creates a directory with the files, by name, and returns its path.
+func Dir(t testing.TB, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range files {
@@ -27,7 +27,7 @@ func Folder(t testing.TB, files map[string]string) string {
 	return dir
 }
 
-// Write makes a file and the folders it lies in.
+// Write creates a file and its directories.
 func Write(t testing.TB, path, content string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -53,7 +53,7 @@ func Read(t testing.TB, p sdk.Provider, s protocol.Source, from, to int64, field
 	return ReadPinned(t, p, s, pinned, from, to, fields...)
 }
 
-// ReadPinned is Read with a resolution made before.
+// ReadPinned is Read with an existing resolution.
 func ReadPinned(t testing.TB, p sdk.Provider, s protocol.Source, pinned protocol.Resolution, from, to int64, fields ...string) ([]protocol.Row, error) {
 	t.Helper()
 	var rows []protocol.Row
@@ -69,7 +69,7 @@ func ReadPinned(t testing.TB, p sdk.Provider, s protocol.Source, pinned protocol
 	return rows, err
 }
 
-// Format writes rows one a line, as in `0 a.txt:0 "text"` and `1 a.txt:1 !line 2: ...` for a problem.
+// Format writes one row per line, as in `0 a.txt:0 "text"` and `1 a.txt:1 !line 2: ...` for a problem.
 func Format(rows []protocol.Row) []string {
 	lines := make([]string, len(rows))
 	for i, r := range rows {
@@ -84,10 +84,10 @@ func Format(rows []protocol.Row) []string {
 	return lines
 }
 
-// Check reads the source of files, which has at least two rows, in every way and compares.
+// Check reads the source of files, which has at least two rows, in many ways and compares the results.
 func Check(t *testing.T, p sdk.Provider, files map[string]string, config string, fields ...string) {
 	t.Helper()
-	dir := Folder(t, files)
+	dir := Dir(t, files)
 	s := Source(dir, config)
 	pinned, err := p.Resolve(t.Context(), protocol.ResolveRequest{Source: s})
 	if err != nil {
@@ -128,8 +128,8 @@ func Check(t *testing.T, p sdk.Provider, files map[string]string, config string,
 			}
 		}
 	})
-	t.Run("a moved folder is the same source", func(t *testing.T) {
-		other := Source(Folder(t, files), config)
+	t.Run("a moved directory is the same source", func(t *testing.T) {
+		other := Source(Dir(t, files), config)
 		moved, err := p.Resolve(t.Context(), protocol.ResolveRequest{Source: other})
 		if err != nil {
 			t.Fatal(err)
@@ -145,7 +145,7 @@ func Check(t *testing.T, p sdk.Provider, files map[string]string, config string,
 			t.Errorf("rows differ (-before +after):\n%s", diff)
 		}
 	})
-	t.Run("an error of emit ends the reading as it is", func(t *testing.T) {
+	t.Run("an error of emit ends the read and is returned unchanged", func(t *testing.T) {
 		stop := errors.New("stop")
 		calls := 0
 		err := p.Read(t.Context(), protocol.ReadRequest{Source: s, Pinned: pinned, Fields: fields}, func(protocol.Row) error {

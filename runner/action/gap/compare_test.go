@@ -315,7 +315,7 @@ func TestRefusals(t *testing.T) {
 				t.Fatal(err)
 			}
 			return a, b
-		}, `scored_documents.parquet: no Parquet file, or one that is cut off`},
+		}, `scored_documents.parquet: not a Parquet file, or truncated`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, b := test.make(t)

@@ -250,7 +250,7 @@ func TestBrokenBackend(t *testing.T) {
 		"negative":      "loss -1 nats",
 		"NaN":           "token 1 at byte 1 has the loss NaN, which is not finite",
 		"infinite":      "+Inf, which is not finite",
-		"wrong sum":     "something was lost or changed on the way",
+		"wrong sum":     "data was lost or changed in transit",
 		"gap":           "no token covers the bytes [1, 2)",
 		"short":         "no token covers the bytes [0, 1)",
 		"unknown token": "outside the vocabulary of 256",
@@ -258,7 +258,7 @@ func TestBrokenBackend(t *testing.T) {
 		"unscored loss": "is unscored (on a whim) but has a loss",
 		"no reason":     "gives no reason",
 		"silent":        "without an answer for 1 of its documents",
-		"twice":         "answered document 1 twice",
+		"twice":         "a duplicate answer for document 1",
 		"failing":       "index out of range [7]",
 		"fickle":        "the backend tokenized it differently when it was scored again",
 	} {
@@ -299,7 +299,7 @@ func TestRefusals(t *testing.T) {
 		want         string
 	}{
 		{"a model that cannot be loaded", `{"Answer":"no weights"}`, spec.Scoring{Prefix: "bos", Anchor: "tokens"}, "download them first"},
-		{"a context that the model cannot see", `{"Limit":8}`, spec.Scoring{Prefix: "bos", Anchor: "tokens", Context: 9}, "context 9 is more than the 8 tokens"},
+		{"a context that the model cannot see", `{"Limit":8}`, spec.Scoring{Prefix: "bos", Anchor: "tokens", Context: 9}, "context 9 exceeds the model's maximum of 8 tokens"},
 		{"windows without overlap or prefix", `{"Limit":8}`, spec.Scoring{Prefix: "none", Anchor: "tokens", Context: 4, Stride: 4}, "has nothing to its left"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

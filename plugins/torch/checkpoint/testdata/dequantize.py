@@ -1,4 +1,4 @@
-"""Writes a GGUF file of random blocks of each quantized type, and what the gguf package makes of them.
+"""Writes a GGUF file of random blocks of each quantized type, and the gguf package's dequantized values.
 
 usage: dequantize.py DIR; writes DIR/model.gguf and DIR/TYPE.f32, little-endian float32
 """
@@ -10,7 +10,7 @@ import numpy as np
 
 ROWS, COLUMNS = 512, 512
 TYPES = ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q4_K", "Q5_K", "Q6_K"]
-# Where the binary16 numbers of a block are; their exponents are kept small, so that no infinity or NaN is made.
+# Positions of the binary16 numbers in a block. Their exponents are kept small, so that there are no infinities or NaNs.
 HALVES = {"Q8_0": [0], "Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208]}
 
 

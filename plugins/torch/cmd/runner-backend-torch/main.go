@@ -1,6 +1,6 @@
 //go:build torch
 
-// Command runner-backend-torch is the torch backend, a plugin that runner starts by itself.
+// Command runner-backend-torch is the torch backend, a plugin that runner starts.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Libtorch prints the environment for go build -tags torch, as export lines for a shell. Where the machine has no
-// libtorch that fits, it installs one first.
+// Libtorch prints the environment for go build -tags torch, as export lines for a shell. If the machine has no suitable
+// libtorch, it installs one first.
 package main
 
 import (
@@ -36,7 +36,7 @@ func run(ctx context.Context) error {
 	torch, passed, err := finder.Find(ctx)
 	if errors.Is(err, libtorch.ErrNotFound) {
 		for _, line := range passed {
-			fmt.Fprintf(os.Stderr, "libtorch: passed over %s\n", line)
+			fmt.Fprintf(os.Stderr, "libtorch: ignored %s\n", line)
 		}
 		progress := newProgress()
 		err = libtorch.NewInstaller(finder, progress.log, progress.set).Install(ctx)
@@ -64,7 +64,7 @@ func run(ctx context.Context) error {
 	return nil
 }
 
-// progress shows a bar on a terminal, and a line for each tenth elsewhere.
+// progress shows a bar on a terminal, and otherwise a line for each tenth.
 type progress struct {
 	bars   *mpb.Progress
 	bar    *mpb.Bar

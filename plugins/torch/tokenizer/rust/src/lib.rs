@@ -1,7 +1,7 @@
-//! A C ABI over Hugging Face's tokenizers, for one user: the Go package above this directory. tokenizer.h declares it.
+//! A C ABI over Hugging Face's tokenizers, for the Go package that contains this directory. tokenizer.h declares it.
 //!
-//! Every call answers with a reply that `surprisal_tokenizer_free` frees, the tokenizer's own reply included. A reply has
-//! an error or what was asked for; a panic inside the library is an error too.
+//! Every call returns a reply that `surprisal_tokenizer_free` frees, including the tokenizer's own reply. A reply contains
+//! either an error or the result; a panic inside the library is an error too.
 
 use std::any::Any;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -25,13 +25,13 @@ type Engine = TokenizerImpl<
     DecoderWrapper,
 >;
 
-/// The engine caches words per thread for as long as the thread lives, so each tokenizer has threads of its own.
+/// The engine caches words per thread for as long as the thread lives, so each tokenizer has its own threads.
 pub struct Tokenizer {
     engine: Mutex<Engine>,
     pool: ThreadPool,
 }
 
-/// What the pointers of a `Reply` point into.
+/// The memory to which the pointers of a `Reply` refer.
 #[derive(Default)]
 struct Owned {
     error: String,
@@ -61,7 +61,7 @@ pub struct Reply {
 }
 
 impl Tokenizer {
-    /// A panic leaves the engine as it was: nothing but the switch for special tokens is written, and that before each use.
+    /// A panic leaves the engine unchanged: only the switch for special tokens is ever written, before each use.
     fn lock(&self) -> MutexGuard<'_, Engine> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,7 +100,7 @@ fn message(panic: &(dyn Any + Send)) -> String {
     }
 }
 
-/// An empty slice may come with any pointer, and Rust's may not be null.
+/// An empty slice may have any pointer in C, but Rust's must not be null.
 unsafe fn view<'a, T>(data: *const T, size: usize) -> &'a [T] {
     if size == 0 {
         &[]
@@ -123,7 +123,7 @@ pub unsafe extern "C" fn surprisal_tokenizer_load(json: *const u8, size: usize, 
         let mut engine: Engine = Engine::from_bytes(view(json, size)).map_err(|e| e.to_string())?;
         engine.with_truncation(None).map_err(|e| e.to_string())?;
         engine.with_padding(None);
-        // It would add special tokens and trim spaces from the ranges; neither is wanted.
+        // It would add special tokens and trim spaces from the ranges, which would be wrong.
         engine.with_post_processor(None::<PostProcessorWrapper>);
         if let ModelWrapper::BPE(bpe) = engine.get_model() {
             if bpe.dropout.is_some() {
@@ -142,11 +142,11 @@ pub unsafe extern "C" fn surprisal_tokenizer_load(json: *const u8, size: usize, 
     })
 }
 
-/// Lists the vocabulary by id: `bytes` holds the contents one after the other, `ends` where each ends, `counts` 1 for an
-/// added token and 0 for one of the model.
+/// Lists the vocabulary by id: `bytes` holds the contents one after the other, `ends` the end of each, and `counts` 1 for
+/// an added token and 0 for a token of the model.
 ///
 /// # Safety
-/// `tokenizer` comes from a reply that was not freed.
+/// `tokenizer` is from a reply that was not freed.
 #[no_mangle]
 pub unsafe extern "C" fn surprisal_tokenizer_vocabulary(tokenizer: *const Tokenizer) -> *mut Reply {
     reply(|| {
@@ -168,12 +168,12 @@ pub unsafe extern "C" fn surprisal_tokenizer_vocabulary(tokenizer: *const Tokeni
     })
 }
 
-/// Encodes the texts that lie one after the other in `text` and end at `ends`. `counts` of the reply says how many tokens
-/// each has; `starts` and `ends` are the library's ranges, in bytes from the beginning of the token's text.
+/// Encodes the texts that are stored one after the other in `text` and end at `ends`. `counts` of the reply is the number of
+/// tokens of each; `starts` and `ends` are the library's ranges, in bytes from the beginning of the token's text.
 ///
 /// # Safety
-/// `tokenizer` comes from a reply that was not freed, `ends` points to `size` ascending numbers, `text` to as many bytes as
-/// the last of them says.
+/// `tokenizer` is from a reply that was not freed; `ends` points to `size` ascending numbers; `text` points to as many bytes
+/// as the last of them.
 #[no_mangle]
 pub unsafe extern "C" fn surprisal_tokenizer_encode(
     tokenizer: *const Tokenizer,
@@ -201,7 +201,7 @@ pub unsafe extern "C" fn surprisal_tokenizer_encode(
                 .par_iter()
                 .enumerate()
                 .map(|(i, text)| {
-                    // One text that the library does not stand must be told from the others.
+                    // A text on which the library panics must be distinguished from the others.
                     let encoding = match catch_unwind(AssertUnwindSafe(|| engine.encode(*text, false))) {
                         Ok(result) => result.map_err(|e| format!("text {i}: {e}"))?,
                         Err(panic) => return Err(format!("text {i}: the tokenizer library panicked: {}", message(&*panic))),
@@ -227,10 +227,10 @@ pub unsafe extern "C" fn surprisal_tokenizer_encode(
     })
 }
 
-/// Frees a reply and what it holds.
+/// Frees a reply and its contents.
 ///
 /// # Safety
-/// `reply` is null or comes from a call above and was not freed; a tokenizer's reply outlives its calls.
+/// `reply` is null, or is from a call above and was not freed; a tokenizer's reply must outlive its calls.
 #[no_mangle]
 pub unsafe extern "C" fn surprisal_tokenizer_free(reply: *mut Reply) {
     if !reply.is_null() {

@@ -12,22 +12,22 @@ import (
 	"surprisal.dev/internal/filelock"
 )
 
-// maxSocketPath is what the shortest of the systems we run on allows for a socket's path.
+// maxSocketPath is the smallest limit on a socket's path among the supported systems.
 const maxSocketPath = 103
 
-// socketSuffix is the longest that go-plugin appends to the folder it is given.
+// socketSuffix is the longest suffix that go-plugin appends to the directory it is given.
 const socketSuffix = "/plugin-dir4294967295/plugin4294967295"
 
-// runFolder holds the sockets and temporary files of one host's plugins. Its lock is held until the process ends, however
-// it ends, so that the next host can tell an abandoned folder.
-type runFolder struct {
+// runDir is the directory for the sockets and temporary files of one host's plugins. Its lock is held until the
+// process ends, for whatever reason, so that the next host can recognize an abandoned directory.
+type runDir struct {
 	path string
 	lock *os.File
 }
 
-// newRunFolder makes a folder under dir, or under the system's temporary folder where dir's path is too long for a
-// socket. It removes the folders that killed hosts have left there.
-func newRunFolder(dir string) (*runFolder, error) {
+// newRunDir creates a directory under dir, or under the system's temporary directory if dir's path is too long for a
+// socket. It removes the directories that killed hosts have left there.
+func newRunDir(dir string) (*runDir, error) {
 	var parent string
 	for _, dir := range []string{dir, os.TempDir()} {
 		if dir == "" {
@@ -35,7 +35,7 @@ func newRunFolder(dir string) (*runFolder, error) {
 		}
 		dir, err := filepath.Abs(dir)
 		if err != nil {
-			return nil, fmt.Errorf("folder for plugins: %w", err)
+			return nil, fmt.Errorf("directory for plugins: %w", err)
 		}
 		parent = filepath.Join(dir, fmt.Sprintf("runner-plugins-%d", os.Getuid()))
 		if len(parent)+len("/run4294967295")+len(socketSuffix) <= maxSocketPath {
@@ -44,27 +44,27 @@ func newRunFolder(dir string) (*runFolder, error) {
 		parent = ""
 	}
 	if parent == "" {
-		return nil, fmt.Errorf("folder for plugins: the path of the temporary folder %s is too long for a socket; "+
+		return nil, fmt.Errorf("directory for plugins: the path of the temporary directory %s is too long for a socket; "+
 			"set TMPDIR to a shorter one", os.TempDir())
 	}
-	f, err := makeRunFolder(parent)
+	f, err := makeRunDir(parent)
 	if err != nil {
-		return nil, fmt.Errorf("folder for plugins: %w", err)
+		return nil, fmt.Errorf("directory for plugins: %w", err)
 	}
 	return f, nil
 }
 
-func makeRunFolder(parent string) (_ *runFolder, err error) {
+func makeRunDir(parent string) (_ *runDir, err error) {
 	if err := os.MkdirAll(parent, 0o700); err != nil {
 		return nil, err
 	}
-	// In a temporary folder that others can write to, someone else may have made it first.
+	// In a temporary directory that others can write to, another user may have created it first.
 	info, err := os.Lstat(parent)
 	if err != nil {
 		return nil, err
 	}
 	if owner, ok := info.Sys().(*syscall.Stat_t); !info.IsDir() || !ok || int(owner.Uid) != os.Getuid() || info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s is not a folder that only you can open; remove it", parent)
+		return nil, fmt.Errorf("%s is not a directory that only you can open; remove it", parent)
 	}
 	guard, err := lock(parent, true)
 	if err != nil {
@@ -78,28 +78,28 @@ func makeRunFolder(parent string) (_ *runFolder, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// No other process sweeps while this one holds the guard.
+	// No other process sweeps while this process holds the guard.
 	held, err := lock(path, true)
 	if err != nil {
 		return nil, errors.Join(err, os.Remove(path))
 	}
-	return &runFolder{path, held}, nil
+	return &runDir{path, held}, nil
 }
 
-func (f *runFolder) remove() error {
+func (f *runDir) remove() error {
 	return errors.Join(os.RemoveAll(f.path), f.lock.Close())
 }
 
-var runFolderName = regexp.MustCompile(`^run[0-9]+$`)
+var runDirName = regexp.MustCompile(`^run[0-9]+$`)
 
-// sweep removes the run folders under parent that no process holds. All else stays.
+// sweep removes the run directories under parent that no process holds. Everything else stays.
 func sweep(parent string) error {
 	entries, err := os.ReadDir(parent)
 	if err != nil {
 		return err
 	}
 	for _, entry := range entries {
-		if !entry.IsDir() || !runFolderName.MatchString(entry.Name()) {
+		if !entry.IsDir() || !runDirName.MatchString(entry.Name()) {
 			continue
 		}
 		path := filepath.Join(parent, entry.Name())
