@@ -18,8 +18,8 @@ import (
 
 const diskVariable = "SURPRISAL_CRASH_TEST_DISK"
 
-// withDisk runs the calling test again in a process that may mount disks, and says whether this is that process. There
-// disk is an empty folder to mount one on.
+// withDisk runs the calling test again in a process that may mount disks, and reports whether this is that process.
+// There disk is an empty directory to mount one on.
 func (s *suite) withDisk(t *testing.T) (disk string, inside bool) {
 	t.Helper()
 	if disk := os.Getenv(diskVariable); disk != "" {
@@ -57,7 +57,7 @@ func mount(t *testing.T, dir string, flags uintptr, size int64) {
 // plenty is a disk on which everything fits.
 const plenty = 64 << 20
 
-// A run on a disk that gets full fails, says so, and leaves nothing half-written; with more space the next run goes on.
+// A run on a disk that fills up fails with advice and leaves no partial files. With more space the next run resumes.
 func (s *suite) fullDisk(t *testing.T) {
 	t.Parallel()
 	disk, inside := s.withDisk(t)
@@ -66,16 +66,16 @@ func (s *suite) fullDisk(t *testing.T) {
 	}
 	random := rand.New(rand.NewPCG(s.seed, 1))
 	for i := range 6 {
-		// From next to nothing to nearly everything fits.
+		// From almost nothing to almost everything fits.
 		room := page * (4 + int64(i)*s.bytes/page/6 + random.Int64N(s.bytes/page/7))
 		whole := i%2 == 1
 		t.Run(fmt.Sprintf("room for %d of %d bytes, spec on it %v", room, s.bytes, whole), func(t *testing.T) {
 			p := s.placeOnDisk(t, disk, whole)
 			mount(t, disk, syscall.MS_REMOUNT, used(t, disk)+room)
-			_, says := p.do(1, "run")
-			if !strings.Contains(says, "no space left on device") || !strings.Contains(says, disk) || !strings.Contains(says, "free some space") ||
-				!whole && !strings.Contains(says, "store "+p.store) {
-				t.Error(says)
+			_, output := p.do(1, "run")
+			if !strings.Contains(output, "no space left on device") || !strings.Contains(output, disk) || !strings.Contains(output, "free some space") ||
+				!whole && !strings.Contains(output, "store "+p.store) {
+				t.Error(output)
 			}
 			p.noProcesses()
 			mount(t, disk, syscall.MS_REMOUNT, plenty)
@@ -84,16 +84,16 @@ func (s *suite) fullDisk(t *testing.T) {
 			p.do(0, "run")
 
 			mount(t, disk, syscall.MS_REMOUNT, used(t, disk))
-			stdout, says := p.do(0, "run")
-			if !strings.Contains(stdout, "nothing to do") || !strings.Contains(says, "could not be recorded") || !strings.Contains(says, "no space left") {
-				t.Errorf("a cached run:\n%s%s", stdout, says)
+			stdout, output := p.do(0, "run")
+			if !strings.Contains(stdout, "nothing to do") || !strings.Contains(output, "could not be recorded") || !strings.Contains(output, "no space left") {
+				t.Errorf("a cached run:\n%s%s", stdout, output)
 			}
 			p.mustEqual(s.reference)
 		})
 	}
 }
 
-// placeOnDisk mounts a disk and makes a place with its store on it, or all of its spec's folder.
+// placeOnDisk mounts a disk and makes a place with its store, or with the whole directory of its spec, on that disk.
 func (s *suite) placeOnDisk(t *testing.T, disk string, whole bool) *place {
 	t.Helper()
 	mount(t, disk, 0, plenty)
@@ -110,7 +110,7 @@ func (s *suite) placeOnDisk(t *testing.T, disk string, whole bool) *place {
 	return p
 }
 
-// used returns how many bytes of a disk are in use.
+// used returns the number of used bytes of a disk.
 func used(t *testing.T, disk string) int64 {
 	t.Helper()
 	var s syscall.Statfs_t
@@ -120,7 +120,7 @@ func used(t *testing.T, disk string) int64 {
 	return int64(s.Blocks-s.Bfree) * s.Bsize
 }
 
-// On a disk that can only be read, what is there can be used, and what is not is an error that changes nothing.
+// On a read-only disk existing results can be used. A run that needs new ones fails and changes nothing.
 func (s *suite) readOnlyDisk(t *testing.T) {
 	t.Parallel()
 	disk, inside := s.withDisk(t)
@@ -140,23 +140,23 @@ func (s *suite) readOnlyDisk(t *testing.T) {
 			}
 			p.verify()
 			for _, command := range [][]string{
-				{"plan"}, {"status"}, {"logs"}, {"show"}, {"show", "gap", "words-vs-bytes"}, {"explain", "gap", "words-vs-bytes"},
-				{"export", "train", "words", filepath.Join(filepath.Dir(p.binary), "export")},
+				{"plan"}, {"status"}, {"logs"}, {"show"}, {"show", "gap", "word-vs-byte"}, {"explain", "gap", "word-vs-byte"},
+				{"export", "train", "word-ngram", filepath.Join(filepath.Dir(p.binary), "export")},
 			} {
 				if stdout, _ := p.do(0, command...); stdout == "" && command[0] != "logs" {
 					t.Errorf("runner %s prints nothing", command)
 				}
 			}
 
-			// Shorter documents are something to do.
+			// Shorter documents need new work.
 			c := p.start("run", "-t", "bytes=100")
-			if code, says := c.wait(), c.stderr.String(); code != 1 || !strings.Contains(says, "read-only") || !strings.Contains(says, p.store) ||
-				!strings.Contains(says, "choose a store on another") {
-				t.Errorf("exit code %d\n%s%s", code, &c.stdout, says)
+			if code, output := c.wait(), c.stderr.String(); code != 1 || !strings.Contains(output, "read-only") || !strings.Contains(output, p.store) ||
+				!strings.Contains(output, "choose a store on another") {
+				t.Errorf("exit code %d\n%s%s", code, &c.stdout, output)
 			}
 			p.noProcesses()
 			if diff := cmp.Diff(before, p.contents()); diff != "" {
-				t.Errorf("a disk that can only be read has changed:\n%s", diff)
+				t.Errorf("a read-only disk has changed:\n%s", diff)
 			}
 		})
 	}

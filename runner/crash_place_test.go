@@ -27,7 +27,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// spec trains and scores models that cut the same text in two ways, on text from two providers.
+// spec trains and scores models with two tokenizers, on text from two providers.
 const spec = `package crash
 
 import "surprisal.dev/experiment"
@@ -36,7 +36,7 @@ experiment.#Experiment
 
 name: "crash"
 
-// A document is cut after so many bytes; 0 is never.
+// Documents are truncated to this many bytes; 0 means never.
 limits: bytes: *0 | int @tag(bytes,type=int)
 
 datasets: {
@@ -50,19 +50,19 @@ datasets: {
 
 models: {
 	"a": backend: ngram: {order: 4, train: "train/a"}
-	"bytes": backend: ngram: {order: 4, train: ["train/a", "train/b"]}
-	"words": backend: ngram: {order: 2, tokens: "words", train: ["train/a", "train/b"]}
+	"byte-ngram": backend: ngram: {order: 4, train: ["train/a", "train/b"]}
+	"word-ngram": backend: ngram: {order: 2, tokens: "words", train: ["train/a", "train/b"]}
 }
 
-sweeps: order: {models: ["bytes"], over: "backend.ngram.order": [1, 2]}
+sweeps: order: {models: ["byte-ngram"], over: "backend.ngram.order": [1, 2]}
 
 gaps: {
-	"words-vs-bytes": {a: "words", b: "bytes"}
-	"a-vs-bytes": {a: "a", b: "bytes", datasets: ["held-out/*"]}
+	"word-vs-byte": {a: "word-ngram", b: "byte-ngram"}
+	"a-vs-byte": {a: "a", b: "byte-ngram", datasets: ["held-out/*"]}
 }
 `
 
-// writeSpec writes the spec and its text, which is the same every time, to dir.
+// writeSpec writes the spec and its text, which is always the same, to dir.
 func writeSpec(t *testing.T, dir string) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(1, 2))
@@ -80,7 +80,7 @@ func writeSpec(t *testing.T, dir string) {
 	}
 }
 
-// corpus makes text of words that are as unequally frequent as real ones, some of them not ASCII.
+// corpus generates text of words with realistic frequencies, some of them not ASCII.
 func corpus(random *rand.Rand, name string, size int) string {
 	var text strings.Builder
 	for text.Len() < size {
@@ -99,10 +99,11 @@ func corpus(random *rand.Rand, name string, size int) string {
 	return text.String()
 }
 
-// place is a folder with the spec, and a temporary folder of its own, so that whatever a run leaves can be seen.
+// place is a directory with the spec, and a separate temporary directory, so that all files that a run leaves can be
+// found.
 type place struct {
 	t *testing.T
-	// binary is a link to the runner that no other place has, so that its processes can be told from all others.
+	// binary is a link to the runner that is unique to this place, so that its processes can be identified.
 	binary   string
 	dir, tmp string
 	store    string
@@ -110,8 +111,8 @@ type place struct {
 	env      []string
 }
 
-// newPlace makes a place in the system's temporary folder, because the path of a socket has to be short and t.TempDir's
-// is not, with the spec in the folder dir, which must not exist; "" is a folder beside the rest.
+// newPlace makes a place in the system's temporary directory, because the path of a socket must be short and
+// t.TempDir's is not. The spec is in the directory dir, which must not exist; "" means a new directory.
 func newPlace(t *testing.T, binary, dir string) *place {
 	t.Helper()
 	root, err := os.MkdirTemp("", "crash")
@@ -127,8 +128,8 @@ func newPlace(t *testing.T, binary, dir string) *place {
 		t: t, binary: filepath.Join(root, "runner"), dir: cmp.Or(dir, filepath.Join(root, "dir")), tmp: filepath.Join(root, "tmp"), umask: "022",
 	}
 	p.store = filepath.Join(p.dir, ".surprisal", "store")
-	for _, folder := range []string{p.tmp, p.dir} {
-		if err := os.Mkdir(folder, 0o755); err != nil {
+	for _, dir := range []string{p.tmp, p.dir} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -139,7 +140,7 @@ func newPlace(t *testing.T, binary, dir string) *place {
 	return p
 }
 
-// process is a runner at work. It leads a process group of its own, as one that a shell started.
+// process is a running runner. It leads its own process group, like one that a shell started.
 type process struct {
 	cmd            *exec.Cmd
 	stdout, stderr output
@@ -171,7 +172,7 @@ func (p *place) start(args ...string) *process {
 	c.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + p.tmp}, p.env...)
 	c.cmd.Stdout, c.cmd.Stderr = &c.stdout, &c.stderr
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	// An orphan may hold the output open; it is found and named later.
+	// An orphan may keep the output open; it is found and reported later.
 	c.cmd.WaitDelay = 5 * time.Second
 	if err := c.cmd.Start(); err != nil {
 		p.t.Fatal(err)
@@ -179,7 +180,7 @@ func (p *place) start(args ...string) *process {
 	return c
 }
 
-// wait returns the exit code, -1 if a signal ended the process.
+// wait returns the exit code, or -1 if a signal ended the process.
 func (c *process) wait() int {
 	_ = c.cmd.Wait()
 	return c.cmd.ProcessState.ExitCode()
@@ -192,10 +193,10 @@ func (c *process) signal(t *testing.T, s syscall.Signal) {
 	}
 }
 
-// ended says whether the process has ended; wait still has to be called.
+// ended reports whether the process has ended. The caller must still call wait.
 func (c *process) ended() bool { return state(c.cmd.Process.Pid) == 'Z' }
 
-// do runs the runner to its end, which must be the given code, and returns its output.
+// do runs the runner, which must exit with the given code, and returns its output.
 func (p *place) do(code int, args ...string) (stdout, stderr string) {
 	p.t.Helper()
 	c := p.start(args...)
@@ -205,7 +206,7 @@ func (p *place) do(code int, args ...string) (stdout, stderr string) {
 	return c.stdout.String(), c.stderr.String()
 }
 
-// doJSON is do with exit code 0 and a result in JSON.
+// doJSON is do with exit code 0 and JSON output.
 func (p *place) doJSON(into any, args ...string) {
 	p.t.Helper()
 	stdout, _ := p.do(0, append([]string{"--json"}, args...)...)
@@ -214,7 +215,7 @@ func (p *place) doJSON(into any, args ...string) {
 	}
 }
 
-// journal is what runner status --json says of the last run.
+// journal is the output of `runner status --json`.
 type journal struct {
 	Run     string
 	State   string
@@ -245,7 +246,7 @@ func (p *place) verify() {
 	}
 }
 
-// mustEqual checks that a finished run has left exactly what the reference has: the same artifacts, and nothing else.
+// mustEqual checks that a finished run has left exactly the files of the reference.
 func (p *place) mustEqual(reference map[string]string) {
 	p.t.Helper()
 	p.verify()
@@ -255,7 +256,7 @@ func (p *place) mustEqual(reference map[string]string) {
 	}
 }
 
-// size returns how much space the files of the store take on a disk.
+// size returns the disk space of the store's files.
 func (p *place) size() (bytes int64) {
 	p.t.Helper()
 	err := filepath.WalkDir(p.store, func(_ string, e fs.DirEntry, err error) error {
@@ -275,22 +276,22 @@ func (p *place) size() (bytes int64) {
 	return bytes
 }
 
-// page is the unit in which a disk's space is used.
+// page is the unit of disk space.
 const page = 4096
 
-// perRun are the files whose names and content are a run's own: journals, the digests of files as they were on a disk, and the
+// perRun matches files that are specific to a run: journals, the digests of files on a disk, and the
 // jobs of runs that use processes.
 var perRun = regexp.MustCompile(`^dir/\.surprisal/(runs/[^/]+/(journal\.jsonl|log\.jsonl|rates\.json)|digests\.(json|lock))$|^store/runs/[^/]+\.json$|^store/runs/[^/]+/[0-9a-f]{64}$|^store/jobs/[0-9a-f]{64}\.json$`)
 
 // isRecord matches the paths of actions' records.
 var isRecord = regexp.MustCompile(`/actions/[0-9a-f]{2}/[0-9a-f]{64}\.json$|/\.artifact$`)
 
-// contents returns the digest of every file of the folder, the store and the temporary folder, and what actions' records
-// say apart from times.
+// contents returns the digest of every file of the directory, the store and the temporary directory, and the content of
+// records without times.
 func (p *place) contents() map[string]string {
 	p.t.Helper()
 	contents := map[string]string{}
-	walk := func(name, root string, folders bool) {
+	walk := func(name, root string, dirs bool) {
 		err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 			if err != nil {
 				return err
@@ -300,8 +301,8 @@ func (p *place) contents() map[string]string {
 			}
 			key := filepath.ToSlash(filepath.Join(name, strings.TrimPrefix(path, root)))
 			switch {
-			case e.IsDir() && folders:
-				contents[key] = "a folder"
+			case e.IsDir() && dirs:
+				contents[key] = "a directory"
 			case e.IsDir() || perRun.MatchString(key):
 			default:
 				contents[key], err = summary(path)
@@ -339,7 +340,7 @@ func summary(path string) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// noProcesses fails if a process of the runner's binary outlives it by more than a moment.
+// noProcesses fails if a process of the runner's binary outlives it by more than a short time.
 func (p *place) noProcesses() {
 	p.t.Helper()
 	var left []int
@@ -354,7 +355,7 @@ func (p *place) noProcesses() {
 	p.t.FailNow()
 }
 
-// processes lists the living processes of the binary under test, those of a parent if that is not 0.
+// processes lists the live processes of the binary under test, only children of parent if that is not 0.
 func (p *place) processes(parent int) (pids []int) {
 	p.t.Helper()
 	entries, err := os.ReadDir("/proc")
@@ -366,7 +367,7 @@ func (p *place) processes(parent int) (pids []int) {
 		if err != nil {
 			continue
 		}
-		// A process that is over, or another user's, has no such link.
+		// A process that has ended, or of another user, has no such link.
 		exe, _ := os.Readlink(filepath.Join("/proc", e.Name(), "exe"))
 		if exe == p.binary && (parent == 0 || parentOf(pid) == parent) && state(pid) != 'Z' {
 			pids = append(pids, pid)
@@ -375,7 +376,7 @@ func (p *place) processes(parent int) (pids []int) {
 	return pids
 }
 
-// stat returns the fields of /proc/PID/stat after the command's name, nil if there is no such process.
+// stat returns the fields of /proc/PID/stat after the command's name, or nil if the process does not exist.
 func stat(pid int) []string {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -407,12 +408,12 @@ func commandLine(pid int) string {
 	return strings.ReplaceAll(strings.TrimRight(string(data), "\x00"), "\x00", " ")
 }
 
-// await waits until the process has said something on standard error.
+// await waits until the process has printed a text on standard error.
 func (c *process) await(t *testing.T, what string) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !strings.Contains(c.stderr.String(), what); time.Sleep(time.Millisecond) {
 		if c.ended() || time.Now().After(deadline) {
-			t.Fatalf("the runner does not say %q; it says:\n%s", what, &c.stderr)
+			t.Fatalf("the runner does not print %q; its output is:\n%s", what, &c.stderr)
 		}
 	}
 }

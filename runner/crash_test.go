@@ -15,25 +15,26 @@ import (
 	"time"
 )
 
-// How often a process is killed.
+// The number of times that a process is killed.
 const (
 	killedRunners   = 50
 	killedPlugins   = 20
 	killedProcesses = 20
 )
 
-// suite is what the tests have in common.
+// suite is the common state of the tests.
 type suite struct {
 	binary string
 	seed   uint64
-	// reference is what an uninterrupted run leaves, duration how long it takes, bytes the size of its store.
+	// reference holds the files that an uninterrupted run leaves, duration the duration of that run, and bytes the size
+	// of its store.
 	reference map[string]string
 	duration  time.Duration
 	bytes     int64
 }
 
-// TestCrash kills, stops and starves runs of the real binary. Whatever happens, the next run leaves exactly what an
-// uninterrupted one does.
+// TestCrash kills and stops runs of the real binary, and fills their disks. In all cases the next run leaves exactly
+// the same files as an uninterrupted one.
 func TestCrash(t *testing.T) {
 	s := &suite{binary: build(t), seed: uint64(time.Now().UnixNano())}
 	if seed, err := strconv.ParseUint(os.Getenv(seedVariable), 10, 64); err == nil {
@@ -61,7 +62,7 @@ func TestCrash(t *testing.T) {
 	t.Run("two runners", s.twoRunners)
 }
 
-// build returns the path of a runner that no other test uses.
+// build returns the path of a newly built runner.
 func build(t *testing.T) string {
 	t.Helper()
 	if path := os.Getenv(binaryVariable); path != "" {
@@ -75,13 +76,13 @@ func build(t *testing.T) string {
 	return path
 }
 
-// What a test hands down to itself in another process. The seed may also be set to see the same moments again.
+// Environment variables for the test in another process. Set the seed to repeat the same random times.
 const (
 	binaryVariable = "SURPRISAL_CRASH_TEST_RUNNER"
 	seedVariable   = "SURPRISAL_CRASH_TEST_SEED"
 )
 
-// moments returns random times within an uninterrupted run, and the numbers that they come from.
+// moments returns random times within an uninterrupted run, and the source of random numbers.
 func (s *suite) moments() (next func() time.Duration, random *rand.Rand) {
 	random = rand.New(rand.NewPCG(s.seed, 0))
 	return func() time.Duration { return time.Duration(random.Int64N(int64(s.duration))) }, random
@@ -130,7 +131,7 @@ func (s *suite) killedRunner(t *testing.T) {
 	t.Logf("%d of %d killed runs were at work on actions", interrupted, killedRunners)
 }
 
-// A plugin that dies, at whatever moment, is started again, so that the run ends well all the same.
+// A plugin that crashes at any moment is restarted, so that the run succeeds.
 func (s *suite) killedPlugin(t *testing.T) {
 	t.Parallel()
 	moment, random := s.moments()
@@ -140,7 +141,7 @@ func (s *suite) killedPlugin(t *testing.T) {
 		time.Sleep(moment())
 		var plugins []int
 		for !c.ended() && len(plugins) == 0 {
-			// What evaluates the spec is no plugin: a run cannot go on without it.
+			// The process that evaluates the spec is not a plugin: a run cannot continue without it.
 			plugins = slices.DeleteFunc(p.processes(c.cmd.Process.Pid), func(pid int) bool {
 				return !strings.Contains(commandLine(pid), " plugin serve ")
 			})
@@ -160,7 +161,7 @@ func (s *suite) killedPlugin(t *testing.T) {
 	}
 }
 
-// Runs that have their actions done by processes go on as others do after they, or those processes, were killed.
+// Runs with --processes resume like others after they, or their processes, were killed.
 func (s *suite) killedProcesses(t *testing.T) {
 	t.Parallel()
 	moment, random := s.moments()
@@ -187,7 +188,7 @@ func (s *suite) killedProcesses(t *testing.T) {
 	}
 }
 
-// killWorker waits for a process that does actions for a run and kills it. It returns false where the run ends before.
+// killWorker waits for a process that executes actions of a run and kills it. It returns false if the run ends first.
 func (p *place) killWorker(c *process, random *rand.Rand) bool {
 	p.t.Helper()
 	for !c.ended() {
@@ -210,7 +211,7 @@ func (p *place) killWorker(c *process, random *rand.Rand) bool {
 	return false
 }
 
-// Where and how a run is made changes nothing that it makes.
+// The place and the options of a run do not change its results.
 func (s *suite) machines(t *testing.T) {
 	t.Parallel()
 	a, b := newPlace(t, s.binary, ""), newPlace(t, s.binary, "")
@@ -225,7 +226,7 @@ func (s *suite) machines(t *testing.T) {
 	b.mustEqual(s.reference)
 }
 
-// The first Ctrl-C finishes what is in flight and starts nothing new.
+// The first Ctrl-C lets running actions finish and starts no others.
 func (s *suite) oneInterrupt(t *testing.T, mode ...string) {
 	t.Parallel()
 	p := newPlace(t, s.binary, "")
@@ -249,7 +250,7 @@ func (s *suite) oneInterrupt(t *testing.T, mode ...string) {
 	p.mustEqual(s.reference)
 }
 
-// The second Ctrl-C stops at once, even if what is in flight would never end.
+// The second Ctrl-C stops at once, even if a running action would never end.
 func (s *suite) twoInterrupts(t *testing.T, mode ...string) {
 	t.Parallel()
 	p := newPlace(t, s.binary, "")
@@ -269,7 +270,7 @@ func (s *suite) twoInterrupts(t *testing.T, mode ...string) {
 	p.mustEqual(s.reference)
 }
 
-// startAndStopBackends starts a run and stops its backends, as SIGSTOP does, while scores are in flight, which then wait.
+// startAndStopBackends starts a run and stops its backends with SIGSTOP while scores are running, which then wait.
 func (p *place) startAndStopBackends(mode ...string) (c *process, backends []int) {
 	p.t.Helper()
 	c = p.start(append([]string{"run"}, mode...)...)
@@ -290,7 +291,7 @@ func (p *place) startAndStopBackends(mode ...string) (c *process, backends []int
 	return c, backends
 }
 
-// Two people who run the same thing in the same directory do not get in each other's way.
+// Two concurrent runs in the same directory do not disturb each other.
 func (s *suite) twoRunners(t *testing.T) {
 	t.Parallel()
 	for i := range 5 {

@@ -114,7 +114,7 @@ func side(dir, model string) gap.Side {
 	for _, key := range datasets {
 		at := filepath.Join(dir, model, key)
 		s.Datasets = append(s.Datasets, gap.Table{
-			Key: key, Tags: []string{"bench/" + key, "generated"}, ScoredPath: filepath.Join(at, "scored_documents.parquet"),
+			Dataset: key, Tags: []string{"bench/" + key, "generated"}, ScoredPath: filepath.Join(at, "scored_documents.parquet"),
 		})
 	}
 	return s

@@ -1,5 +1,5 @@
-// Package filelock locks files between processes with flock(2). The kernel releases a lock when its process dies, however it
-// dies. Two open files of one process exclude each other as those of two processes do.
+// Package filelock locks files between processes with flock(2). The kernel releases a lock when its process exits for
+// any reason. Two open files of one process exclude each other like those of two processes.
 package filelock
 
 import (
@@ -12,18 +12,18 @@ import (
 	"time"
 )
 
-// Mode says what a lock lets others do.
+// Mode is the mode of a lock.
 type Mode int
 
 // Modes of a lock.
 const (
-	// Shared lets others hold shared locks, too.
+	// Shared allows others to hold shared locks.
 	Shared Mode = syscall.LOCK_SH
-	// Exclusive lets nobody else hold a lock.
+	// Exclusive allows no other locks.
 	Exclusive Mode = syscall.LOCK_EX
 )
 
-// Try locks an open file without waiting. It returns false if a lock of another open file is in the way.
+// Try locks an open file without waiting. It returns false if another open file has a conflicting lock.
 func Try(f *os.File, mode Mode) (bool, error) {
 	for {
 		err := syscall.Flock(int(f.Fd()), int(mode)|syscall.LOCK_NB)
@@ -38,13 +38,14 @@ func Try(f *os.File, mode Mode) (bool, error) {
 	}
 }
 
-// Waiting asks again after the first interval, then less and less often. A wait in the kernel could not be cancelled.
+// Waiting polls, first after firstInterval and then at longer intervals, because a wait in the kernel could not be
+// canceled.
 const (
 	firstInterval = time.Millisecond
 	lastInterval  = 100 * time.Millisecond
 )
 
-// Wait locks an open file and waits for that until the context is done.
+// Wait locks an open file. It waits for the lock until the context is done.
 func Wait(ctx context.Context, f *os.File, mode Mode) error {
 	for interval := firstInterval; ; interval = min(2*interval, lastInterval) {
 		if held, err := Try(f, mode); held || err != nil {
@@ -65,8 +66,8 @@ type Lock struct {
 	file *os.File
 }
 
-// Acquire makes and locks the file called name within root, and waits for that until the context is done. Locks of several
-// names are taken in an order on which all agree, or two processes can wait for each other.
+// Acquire creates and locks the file called name within root. It waits for the lock until the context is done. To avoid
+// deadlock, all processes must acquire several locks in the same order.
 func Acquire(ctx context.Context, root *os.Root, name string) (*Lock, error) {
 	return acquire(root, name, func(f *os.File) (bool, error) { return true, Wait(ctx, f, Exclusive) })
 }
@@ -83,7 +84,7 @@ func acquire(root *os.Root, name string, lock func(*os.File) (bool, error)) (*Lo
 			return nil, err
 		}
 		held, err := lock(f)
-		// The holder before removed the file, and another process may have made and locked a new one.
+		// The previous holder removed the file, and another process may have created and locked a new one.
 		if err == nil && held && !IsAt(f, root, name) {
 			if err := f.Close(); err != nil {
 				return nil, err
@@ -97,7 +98,7 @@ func acquire(root *os.Root, name string, lock func(*os.File) (bool, error)) (*Lo
 	}
 }
 
-// Release removes the file and gives the lock up.
+// Release removes the file and releases the lock.
 func (l *Lock) Release() error {
 	err := l.root.Remove(l.name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -106,7 +107,7 @@ func (l *Lock) Release() error {
 	return errors.Join(err, l.file.Close())
 }
 
-// IsAt says whether name still names the open file.
+// IsAt reports whether name still refers to the open file.
 func IsAt(f *os.File, root *os.Root, name string) bool {
 	open, err := f.Stat()
 	if err != nil {

@@ -56,7 +56,7 @@ func TestTry(t *testing.T) {
 	}
 }
 
-// Wait takes the lock in the mode that it is given: those who share do not wait for each other.
+// Wait locks in the given mode: holders of shared locks do not wait for each other.
 func TestWaitShared(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -72,7 +72,7 @@ func TestWaitShared(t *testing.T) {
 	}
 }
 
-// Only the name of the open file itself counts, not a link to it, nor another file that took its place.
+// Only the name of the open file itself counts, not a link to it or another file in its place.
 func TestIsAt(t *testing.T) {
 	dir := t.TempDir()
 	root, err := os.OpenRoot(dir)
@@ -98,7 +98,7 @@ func TestIsAt(t *testing.T) {
 	}
 }
 
-// A lock is given up whatever became of its file, and the error tells of a file that stays.
+// A lock is released even if its file cannot be removed, and the error reports the remaining file.
 func TestRelease(t *testing.T) {
 	dir := t.TempDir()
 	root, err := os.OpenRoot(dir)
@@ -136,7 +136,7 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// openFiles counts the open files of this process; false where the system does not tell.
+// openFiles counts the open files of this process. It returns false if the system does not report them.
 func openFiles(t *testing.T) (int, bool) {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
@@ -149,7 +149,7 @@ func openFiles(t *testing.T) (int, bool) {
 	return len(entries), true
 }
 
-// A lock that was not taken leaves no file open, and neither does one that was given up.
+// Neither a failed nor a released lock leaves a file open.
 func TestNoFileStaysOpen(t *testing.T) {
 	root, err := os.OpenRoot(t.TempDir())
 	if err != nil {
@@ -182,7 +182,7 @@ func TestNoFileStaysOpen(t *testing.T) {
 	}
 }
 
-// However many want a lock whose file goes away after each use, one at a time has it.
+// Any number of waiters can use a lock whose file is removed after each use, one at a time.
 func TestAcquire(t *testing.T) {
 	dir := t.TempDir()
 	root, err := os.OpenRoot(dir)

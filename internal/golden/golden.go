@@ -1,8 +1,8 @@
-// Package golden compares what a package computes with digests that were recorded before.
+// Package golden compares the results of a package with recorded digests.
 //
-// Results are stored under keys that hold the version of what computed them. A result that changes while the version stays
-// would be mixed with older ones. So the digests of a package's results on small inputs are committed, in
-// testdata/golden.json, together with the version that gave them.
+// Results are stored under keys that contain the version of the code. If a result changed without a new version, old
+// and new results would be mixed. Therefore the digests of a package's results on small inputs are committed in
+// testdata/golden.json, together with the version of the code.
 package golden
 
 import (
@@ -30,11 +30,11 @@ type file struct {
 	Digests map[string]string `json:"digests"` // hexadecimal SHA-256 by the name of the result
 }
 
-// Check fails the test unless each result, by name, has the digest that is recorded for it under this version of what
-// computed it. With the flag -update it records them instead, which it refuses for a result that changed under the same version.
-// Names that are recorded and not among the results are left alone: they are of another platform.
+// Check fails the test unless each result, by name, has the digest that is recorded for it under this version. With the
+// flag -update it records the digests instead, but fails for a result that changed under the same version. Recorded
+// names that are not among the results stay, because they belong to other platforms.
 //
-// Only one test of a package may call it. The package's tests must have no other flag of the name update.
+// Only one test of a package may call Check. The package's tests must not define another flag named update.
 func Check(t *testing.T, version string, results map[string][]byte) {
 	t.Helper()
 	digests := make(map[string]string, len(results))
@@ -83,7 +83,7 @@ func check(path, version string, digests map[string]string, write bool) []error 
 	return nil
 }
 
-// read returns the content of golden.json, the zero file if there is none.
+// read returns the content of golden.json, or the zero file if there is none.
 func read(path string) (f file, err error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

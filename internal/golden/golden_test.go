@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Each step is a call with the digests of two results, on the file that the steps before left.
+// Each step is a call with the digests of two results, on the file of the previous steps.
 func TestCheck(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "testdata", "golden.json")
 	for _, step := range []struct {

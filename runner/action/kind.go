@@ -10,52 +10,54 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// Kind is a kind of action. What it can do besides is said by the interfaces below, which it implements or does not.
+// Kind is a kind of action. The interfaces below are optional capabilities of a kind.
 type Kind interface {
 	plan.Kind
-	// Work does what t's descriptor says. An error that is the input's fault has the kind InvalidInput.
+	// Work does the work that t's descriptor describes. An error caused by the input has the kind InvalidInput.
 	Work(ctx context.Context, t *Task) (Result, error)
 }
 
-// Sectioner is a kind with a section in the spec language.
+// Sectioner is a kind with its own section in the spec language.
 type Sectioner interface {
 	Section() spec.Section
 }
 
-// Shower is a kind whose artifacts have a file that a person reads first.
-type Shower interface {
+// MainFiler is a kind whose artifacts have a main file for people.
+type MainFiler interface {
 	// MainFile names that file.
 	MainFile() string
 }
 
 // Verifier is a kind whose artifacts can be checked without doing the work again.
 type Verifier interface {
-	// Verify says what is wrong within an artifact whose files are intact. It returns the number of ledgers that it replayed.
+	// Verify checks the content of an artifact whose files are intact. It returns the number of ledgers that it
+	// replayed.
 	Verify(ctx context.Context, files Files) (ledgers int, err error)
 }
 
-// Exporter is a kind whose artifacts other tools read in another form than the store keeps them.
+// Exporter is a kind whose artifacts have a different form for other tools than in the store.
 type Exporter interface {
 	// Export writes the files of an artifact to an empty directory, and returns their names.
 	Export(ctx context.Context, files Files, labels plan.Labels, dir string) ([]string, error)
 }
 
-// Reporter is a kind that sums up what its actions came to.
+// Reporter is a kind that summarizes the results of its actions.
 type Reporter interface {
-	// Report sums up the actions of the kind, of which some may have no outputs; nil where there is nothing to say.
+	// Report summarizes the actions of the kind, some of which may have no outputs. It returns nil if there are no
+	// results.
 	Report(ctx context.Context, actions []*plan.Action, read ReadFile) (Report, error)
 }
 
-// Report is a summary. It encodes as JSON for machines.
+// Report is a summary. It can be encoded as JSON for programs.
 type Report interface {
 	// Print writes the summary for a terminal.
 	Print(w io.Writer)
 }
 
-// ReadFile returns the content of a file of an action's artifact.
+// ReadFile returns the content of a file in an action's artifact.
 type ReadFile func(ctx context.Context, a *plan.Action, name string) ([]byte, error)
 
-// JSON decodes a JSON file of an action's artifact.
+// JSON decodes a JSON file in an action's artifact.
 func (read ReadFile) JSON(ctx context.Context, a *plan.Action, name string, v any) error {
 	data, err := read(ctx, a, name)
 	if err != nil {
@@ -84,7 +86,7 @@ func (f Files) Names() []string {
 	return names
 }
 
-// Path returns where a file lies.
+// Path returns the path of a file.
 func (f Files) Path(ctx context.Context, name string) (string, error) {
 	o, err := store.FileOf(f.outputs, name)
 	if err != nil {
@@ -93,7 +95,7 @@ func (f Files) Path(ctx context.Context, name string) (string, error) {
 	return f.fetch(ctx, o.Digest)
 }
 
-// Sections returns the sections of those kinds that have one.
+// Sections returns the sections of the kinds that have one.
 func Sections(kinds []Kind) []spec.Section {
 	var sections []spec.Section
 	for _, k := range kinds {

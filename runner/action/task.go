@@ -17,21 +17,21 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// Task is an action as its worker gets it: its descriptor and what that names, and nothing else.
+// Task is an action as its worker receives it: its descriptor and the files that the descriptor refers to.
 type Task struct {
 	Descriptor plan.Descriptor
-	// Name and Labels are for messages. What a task makes must not depend on them.
+	// Name and Labels are for messages. The result of a task must not depend on them.
 	Name   string
 	Labels plan.Labels
-	// Machine says where things lie on this machine, as the kind's plan wrote it.
+	// Machine holds local paths and other settings of this machine, as encoded by the kind's plan.
 	Machine json.RawMessage
-	// Dir is an empty directory, on the store's file system, for what the task makes.
+	// Dir is an empty directory for the output files, on the store's file system.
 	Dir string
 	// Inputs holds the path of each input by its role in the descriptor.
 	Inputs  map[string]string
 	Plugins Plugins
 	Log     hclog.Logger
-	// Advance tells the progress since it was last called; it may be called from many goroutines.
+	// Advance reports the progress since the previous call. It may be called from many goroutines.
 	Advance func(Progress)
 }
 
@@ -39,7 +39,7 @@ type Task struct {
 type Plugins interface {
 	Provider(ctx context.Context) (Provider, error)
 	Backend(ctx context.Context) (Backend, error)
-	// Model returns a loaded model of the backend and a function that gives it back.
+	// Model returns a loaded model of the backend and a function that releases it.
 	Model(ctx context.Context, m protocol.Model) (Model, func() error, error)
 }
 
@@ -48,7 +48,7 @@ type Provider interface {
 	Read(ctx context.Context, r protocol.ReadRequest, emit func(protocol.Row) error) error
 }
 
-// Backend makes a model file of documents.
+// Backend trains a model on documents and writes its file.
 type Backend interface {
 	Train(ctx context.Context, m protocol.Model, documents iter.Seq2[protocol.Document, error], w io.Writer) error
 }
@@ -61,17 +61,17 @@ type Model interface {
 		emit func(protocol.Document, protocol.ScoredDocument) error) error
 }
 
-// Progress counts work done.
+// Progress counts completed work.
 type Progress struct {
 	Documents int64 `json:"documents,omitempty"`
 	Bytes     int64 `json:"bytes,omitempty"`
 	Tokens    int64 `json:"tokens,omitempty"`
-	// Nats and ScoredBytes give the loss so far.
+	// Nats and ScoredBytes are the loss so far.
 	Nats        float64 `json:"nats,omitempty"`
 	ScoredBytes int64   `json:"scoredBytes,omitempty"`
 }
 
-// Add adds what q counts.
+// Add adds the counts of q.
 func (p *Progress) Add(q Progress) {
 	p.Documents += q.Documents
 	p.Bytes += q.Bytes
@@ -80,26 +80,26 @@ func (p *Progress) Add(q Progress) {
 	p.ScoredBytes += q.ScoredBytes
 }
 
-// Result is what a task made.
+// Result is the result of a task.
 type Result struct {
 	// Files are the names of the output files within Task.Dir, sorted.
 	Files []string
-	// Warnings are worth telling. They name no labels, for equal actions share them.
+	// Warnings are for the user. They contain no labels, because equal actions share them.
 	Warnings []string
-	// Measured holds figures that may differ between equal runs.
+	// Measured holds measurements that may differ between equal runs.
 	Measured map[string]float64
-	// Computed says what computed the result: the processor, the device, versions of libraries.
+	// Computed describes the hardware and software that computed the result: processor, device, library versions.
 	Computed map[string]string
 }
 
-// Path returns where an output file goes.
+// Path returns the path of an output file.
 func (t *Task) Path(name string) string { return filepath.Join(t.Dir, filepath.FromSlash(name)) }
 
 // Parameters decodes the descriptor's parameters.
 func (t *Task) Parameters(v any) error { return t.decode("parameters", t.Descriptor.Parameters, v) }
 
-// Places decodes Machine.
-func (t *Task) Places(v any) error { return t.decode("places on this machine", t.Machine, v) }
+// LocalSettings decodes Machine.
+func (t *Task) LocalSettings(v any) error { return t.decode("local settings", t.Machine, v) }
 
 func (t *Task) decode(what string, data json.RawMessage, v any) error {
 	if err := json.Unmarshal(data, v); err != nil {

@@ -13,18 +13,19 @@ import (
 	"surprisal.dev/plugins/footer"
 )
 
-// cursor reads one column's values row by row, straight from decoded pages. Parquet describes nesting by two levels a
-// value: a repetition level of 0 starts a row, a definition level below the column's maximum is a null or an empty list.
+// cursor reads the values of one column row by row, directly from decoded pages. Parquet describes nesting by two
+// levels per value: a repetition level of 0 starts a row; a definition level below the column's maximum is a null or an
+// empty list.
 type cursor struct {
 	want     column
 	index    int  // the leaf's position in the file
 	list     bool // a list of the leaf
 	nullable bool // the column itself may be null
-	defined  byte // definition level of a value that is there
+	defined  byte // definition level of a value that is not null
 
 	pages       *footer.Pages
 	page        parquet.Page
-	lent        bool // a row has values of the page, which is then not for the library to use again
+	lent        bool // a row refers to values of the page, so the library must not reuse it
 	repetition  []byte
 	definition  []byte
 	count       int // levels in the page, or values where it has no levels
@@ -38,7 +39,7 @@ type cursor struct {
 	bytes       []byte
 	offsets     []uint32
 
-	last string // the string read before, to share it where it repeats
+	last string // the previous string, to share it if it repeats
 }
 
 func newCursor(root *parquet.Column, want column) (*cursor, error) {
@@ -48,12 +49,12 @@ func newCursor(root *parquet.Column, want column) (*cursor, error) {
 		for _, c := range root.Columns() {
 			have = append(have, c.Name())
 		}
-		return nil, fmt.Errorf("column %q: found none, wanted %s; columns are %s", want.name, want.kind, strings.Join(have, ", "))
+		return nil, fmt.Errorf("column %q of type %s is missing; columns are %s", want.name, want.kind, strings.Join(have, ", "))
 	}
 	c := &cursor{want: want, nullable: node.Optional()}
 	found := kindOf(node)
 	if found != want.kind {
-		return nil, fmt.Errorf("column %q: found %s, wanted %s", want.name, found, want.kind)
+		return nil, fmt.Errorf("column %q: expected %s, got %s", want.name, want.kind, found)
 	}
 	for !node.Leaf() {
 		node = node.Columns()[0]
@@ -64,8 +65,8 @@ func newCursor(root *parquet.Column, want column) (*cursor, error) {
 	return c, nil
 }
 
-// kindOf names a column's type as errors and column lists do. A list is a group around one repeated field, as every
-// writer in use makes it.
+// kindOf names a column's type as errors and column lists do. A list is a group around one repeated field, the form
+// that every common writer produces.
 func kindOf(node *parquet.Column) string {
 	if node.Leaf() {
 		name := "string"
@@ -104,7 +105,7 @@ func (c *cursor) fault(format string, args ...any) error {
 	return fmt.Errorf("column %q: %s", c.want.name, fmt.Sprintf(format, args...))
 }
 
-// enter opens the column's pages of a row group at a row.
+// enter opens the column's pages in a row group, starting at a row.
 func (c *cursor) enter(file *footer.File, group int, row int64) error {
 	c.leave()
 	return guard(func() error {
@@ -125,8 +126,8 @@ func (c *cursor) leave() {
 	}
 }
 
-// finish releases a page whose values have all been read, so that a large row's pages are not in memory with the row, nor
-// two of its columns' at the same time.
+// finish releases a page whose values have all been read. A large row's pages are then not in memory together with the
+// row, and the pages of two of its columns are not in memory at the same time.
 func (c *cursor) finish() {
 	if c.page != nil && c.level >= c.count {
 		c.release()
@@ -134,7 +135,7 @@ func (c *cursor) finish() {
 	}
 }
 
-// release gives a page back to the library, unless a row has its values.
+// release returns a page to the library, unless a row refers to its values.
 func (c *cursor) release() {
 	if !c.lent {
 		parquet.Release(c.page)
@@ -142,7 +143,7 @@ func (c *cursor) release() {
 	c.page, c.lent, c.count, c.level, c.value = nil, false, 0, 0, 0
 }
 
-// load reads the next page that has levels. The error after the last is io.EOF.
+// load reads the next page that has levels. After the last page the error is io.EOF.
 func (c *cursor) load() error {
 	return guard(func() error {
 		for {
@@ -168,7 +169,7 @@ func (c *cursor) load() error {
 	})
 }
 
-// take finds the values of a page, or of its dictionary and the indexes into it.
+// take sets the cursor to the values of a page, or to its dictionary and the indexes into it.
 func (c *cursor) take(page parquet.Page) error {
 	values := page.Data()
 	c.dictionary = page.Dictionary() != nil
@@ -193,7 +194,7 @@ func (c *cursor) take(page parquet.Page) error {
 		last := uint32(0)
 		for _, offset := range c.offsets {
 			if offset < last || int(offset) > len(c.bytes) {
-				return c.fault("a page's strings overlap or lie outside it")
+				return c.fault("the strings of a page overlap or exceed the page")
 			}
 			last = offset
 		}
@@ -203,7 +204,7 @@ func (c *cursor) take(page parquet.Page) error {
 		present = len(c.indexes)
 		for _, i := range c.indexes {
 			if i < 0 || int(i) >= size {
-				return c.fault("index %d of a dictionary of %d values", i, size)
+				return c.fault("index %d is outside a dictionary of %d values", i, size)
 			}
 		}
 	}
@@ -212,17 +213,17 @@ func (c *cursor) take(page parquet.Page) error {
 	if c.list && len(c.repetition) != c.count || c.defined > 0 && len(c.definition) != c.count {
 		return c.fault("a page of %d values has %d repetition and %d definition levels", c.count, len(c.repetition), len(c.definition))
 	}
-	wanted := c.count
+	expected := c.count
 	if c.defined > 0 {
-		wanted = bytes.Count(c.definition, []byte{c.defined})
+		expected = bytes.Count(c.definition, []byte{c.defined})
 	}
-	if wanted != present {
-		return c.fault("a page has %d values where its levels say %d", present, wanted)
+	if expected != present {
+		return c.fault("a page has %d values, but its levels describe %d", present, expected)
 	}
 	return nil
 }
 
-// flat returns the position of the next row's value in a column that is no list.
+// flat returns the position of the next row's value in a column that is not a list.
 func (c *cursor) flat() (int, error) {
 	if c.level >= c.count {
 		if err := c.load(); err != nil {
@@ -230,7 +231,7 @@ func (c *cursor) flat() (int, error) {
 		}
 	}
 	if c.defined > 0 && c.definition[c.level] != c.defined {
-		return 0, c.fault("found null, wanted a value")
+		return 0, c.fault("unexpected null")
 	}
 	i := c.value
 	c.level++
@@ -248,8 +249,8 @@ func (c *cursor) short(err error) error {
 	return err
 }
 
-// spans calls take with the ranges of values that make up the next row's list: one, or more where the list goes on in
-// the next page.
+// spans calls take with the ranges of values of the next row's list: one range, or several if the list continues on the
+// next page.
 func (c *cursor) spans(take func(from, to int)) error {
 	if c.level >= c.count {
 		if err := c.load(); err != nil {
@@ -257,7 +258,7 @@ func (c *cursor) spans(take func(from, to int)) error {
 		}
 	}
 	if c.repetition[c.level] != 0 {
-		return c.fault("a page starts inside a list that no page before it began")
+		return c.fault("a page starts inside a list, but no previous page started the list")
 	}
 	for first := true; ; first = false {
 		begin := c.level
@@ -275,12 +276,12 @@ func (c *cursor) spans(take func(from, to int)) error {
 				empty = 1
 			}
 			if !first || levels != 1 || c.definition[c.level] != empty {
-				return c.fault("found null, wanted a list of values")
+				return c.fault("unexpected null in a list")
 			}
 		}
 		take(c.value, c.value+present)
 		c.level, c.value = end, c.value+present
-		// The next page, which may have another large list, is loaded only if this one may go on in it.
+		// Load the next page, which may have another large list, only if this list may continue on it.
 		if end < c.count || c.pages.WholeRows() {
 			return nil
 		}
@@ -335,10 +336,12 @@ func (c *cursor) string(to *string) error {
 	return nil
 }
 
-// nameBytes is the most bytes of a string that is looked for again in the next row. A text is not, and may be large.
+// nameBytes is the maximum size of a string that is compared with the previous row's. Texts are larger and do not
+// repeat.
 const nameBytes = 1 << 10
 
-// at returns a string of the page, the one before again if it is equal: names repeat row after row.
+// at returns a string of the page. It returns the previous string if the two are equal, because names repeat in many
+// rows.
 func (c *cursor) at(i int) string {
 	b := c.bytes[c.offsets[i]:c.offsets[i+1]]
 	if len(b) > nameBytes {
@@ -374,7 +377,7 @@ func (c *cursor) strings(to *[]string) error {
 			if c.dictionary {
 				at = int(c.indexes[i])
 			}
-			// A row's tags are most often those of the row before: keep its strings.
+			// A row usually has the tags of the previous row: keep their strings.
 			if b := c.bytes[c.offsets[at]:c.offsets[at+1]]; len(list) < len(old) && string(b) == old[len(list)] {
 				list = old[:len(list)+1]
 			} else {
@@ -387,11 +390,11 @@ func (c *cursor) strings(to *[]string) error {
 	return err
 }
 
-// lendValues is how many values a list has at least that is not copied out of its page.
+// lendValues is the minimum number of values of a list that is not copied from its page.
 const lendValues = 128 << 10
 
-// gather appends values of the cursor's page to a row's list. A large list that is most of its page gets the page's memory
-// instead of a copy.
+// gather appends values of the cursor's page to a row's list. A large list that makes up most of its page refers to the
+// page's memory instead of a copy.
 func gather[V any](c *cursor, list, values []V, from, to int) []V {
 	if c.dictionary {
 		for _, i := range c.indexes[from:to] {

@@ -7,20 +7,20 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// Counts are facts about the documents that depend on nothing but the documents.
+// Counts are facts about the documents that depend only on the documents.
 type Counts struct {
 	Documents int64 `json:"documents"`
-	// Bytes counts the bytes of the texts, ScoredBytes those inside the scored spans.
+	// Bytes counts the bytes of the texts, and ScoredBytes those inside the scored spans.
 	Bytes       int64 `json:"bytes"`
 	ScoredBytes int64 `json:"scoredBytes"`
-	// LargestDocument is the size in bytes of the longest text, which bounds the memory that later actions need.
+	// LargestDocument is the size in bytes of the longest text. It bounds the memory that later actions need.
 	LargestDocument int64 `json:"largestDocument"`
-	// Words counts the words inside the scored spans: segments by the default rule of Unicode Standard Annex 29 that hold
-	// a letter or a number.
+	// Words counts the words inside the scored spans: segments by the default rule of Unicode Standard Annex 29 that
+	// contain a letter or a number.
 	Words int64 `json:"words"`
 }
 
-// Metadata is metadata.json: where the documents come from and what was left out.
+// Metadata is metadata.json: the origin of the documents and the rows that were skipped.
 type Metadata struct {
 	Provider  Plugin          `json:"provider"`
 	Source    json.RawMessage `json:"source"`
@@ -33,30 +33,31 @@ type Metadata struct {
 	RowsRead  int64           `json:"rowsRead"`
 	Counts    Counts          `json:"counts"`
 	Truncated int64           `json:"truncated"`
-	// ReplacedBytes counts invalid UTF-8 bytes that became U+FFFD, and ReplacedRows the rows that held them.
+	// ReplacedBytes counts invalid UTF-8 bytes that became U+FFFD, and ReplacedRows the rows that contained them.
 	ReplacedBytes int64 `json:"replacedBytes"`
 	ReplacedRows  int64 `json:"replacedRows"`
-	// TargetInInput counts supervised documents whose input already holds the target.
+	// TargetInInput counts supervised documents whose input already contains the target.
 	TargetInInput int64              `json:"targetInInput"`
 	Dropped       map[string]Dropped `json:"dropped"`
 }
 
-// Dropped says how many rows were left out for a reason, and shows some of them.
+// Dropped counts the rows that were skipped for a reason, with some examples.
 type Dropped struct {
 	Rows     int64    `json:"rows"`
 	Examples []string `json:"examples"`
 }
 
-// Plugin names the plugin that did an artifact's work.
+// Plugin identifies the plugin that made an artifact.
 type Plugin struct {
-	Name     string `json:"name"`
-	Version  string `json:"version"`
-	Protocol int    `json:"protocol"`
-	// Digest is the sha256 of the plugin's binary.
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	// Protocol is the version of the plugin protocol.
+	Protocol int `json:"protocol"`
+	// Digest is the SHA-256 of the plugin's binary.
 	Digest string `json:"digest"`
 }
 
-// ReadDocuments reads tables of documents one after the other, and calls each as it goes.
+// ReadDocuments reads tables of documents one after the other. It calls each with every document before yielding it.
 func ReadDocuments(paths []string, each func(protocol.Document)) iter.Seq2[protocol.Document, error] {
 	return func(yield func(protocol.Document, error) bool) {
 		var index int64

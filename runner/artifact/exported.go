@@ -11,8 +11,8 @@ import (
 )
 
 // ExportedDocument is a row of an exported table, which has Marin's columns: a scored document with the labels of its
-// dataset. Dataset, Shard and Row are its key. TokenIDs, TokenStarts and TokenEnds have equal length; a token without bytes
-// has start and end -1 or an empty span. PerByteLoss has one loss in nats for each byte of Text.
+// dataset. Dataset, Shard and Row identify it. TokenIDs, TokenStarts and TokenEnds have equal length. A token without
+// bytes has start and end -1 or an empty span. PerByteLoss has one loss in nats per byte of Text.
 type ExportedDocument struct {
 	Dataset     string    `parquet:"dataset_name,dict"`
 	Tags        []string  `parquet:"tags,list"`
@@ -27,14 +27,14 @@ type ExportedDocument struct {
 	TokenEnds   []int32   `parquet:"token_byte_ends,list"`
 }
 
-// checkText refuses a document whose text, names or span cannot be right.
+// checkText checks the text, the names and the span of a document.
 func (d *ExportedDocument) checkText() error {
 	if d.Dataset == "" {
-		return d.fault("dataset_name: found an empty name, wanted the dataset's key")
+		return d.fault("dataset_name is empty; it must be the name of the dataset")
 	}
 	for _, name := range append([]string{d.Dataset, d.Shard}, d.Tags...) {
 		if !utf8.ValidString(name) {
-			return d.fault("names: found %q, wanted UTF-8", name)
+			return d.fault("name %q is not valid UTF-8", name)
 		}
 	}
 	if err := checkSpan(d.Text, d.ScoreStart, d.ScoreEnd); err != nil {
@@ -45,20 +45,20 @@ func (d *ExportedDocument) checkText() error {
 
 func (d *ExportedDocument) checkLosses() error {
 	if len(d.PerByteLoss) != len(d.Text) {
-		return d.fault("per_byte_loss: found %d losses, wanted %d, one for each byte of the text", len(d.PerByteLoss), len(d.Text))
+		return d.fault("per_byte_loss: expected %d losses, one per byte of the text, got %d", len(d.Text), len(d.PerByteLoss))
 	}
 	if i := badLoss(d.PerByteLoss); i >= 0 {
-		return d.fault("per_byte_loss: found %v at byte %d, wanted a finite loss of %v or more", d.PerByteLoss[i], i, protocol.LossFloor)
+		return d.fault("per_byte_loss: the loss at byte %d is %v; it must be finite and at least %v", i, d.PerByteLoss[i], protocol.LossFloor)
 	}
 	return nil
 }
 
 func (d *ExportedDocument) checkTokens() error {
 	if len(d.TokenIDs) != len(d.TokenStarts) {
-		return d.fault("tokens: found %d ids and %d starts, wanted as many", len(d.TokenIDs), len(d.TokenStarts))
+		return d.fault("tokens: expected as many IDs as starts, got %d and %d", len(d.TokenIDs), len(d.TokenStarts))
 	}
 	if len(d.TokenStarts) != len(d.TokenEnds) {
-		return d.fault("tokens: found %d starts and %d ends, wanted as many", len(d.TokenStarts), len(d.TokenEnds))
+		return d.fault("tokens: expected as many starts as ends, got %d and %d", len(d.TokenStarts), len(d.TokenEnds))
 	}
 	for i, start := range d.TokenStarts {
 		if err := checkToken(i, start, d.TokenEnds[i], len(d.Text)); err != nil {
@@ -72,7 +72,7 @@ func (d *ExportedDocument) fault(format string, args ...any) error {
 	return invalid("dataset %q, shard %q, row %d: %s", d.Dataset, d.Shard, d.Row, fmt.Sprintf(format, args...))
 }
 
-// exportedRow adds the column that follows from the others.
+// exportedRow adds the column that is derived from the others.
 type exportedRow struct {
 	ExportedDocument
 	NumBytes int32 `parquet:"num_bytes"`
@@ -82,7 +82,7 @@ func exportedSize(d *ExportedDocument) int {
 	return len(d.Dataset) + len(d.Shard) + len(d.Text) + 8*len(d.PerByteLoss) + 12*len(d.TokenStarts) + 32
 }
 
-// ExportedWriter writes an exported table. It refuses what its reader would.
+// ExportedWriter writes an exported table. It rejects the same rows as its reader.
 type ExportedWriter struct{ rows *Writer[exportedRow] }
 
 // NewExportedWriter returns a writer of an exported table.
@@ -106,7 +106,7 @@ func (w *ExportedWriter) Close() error { return w.rows.Close() }
 // ExportedReader reads an exported table.
 type ExportedReader = Reader[ExportedDocument]
 
-// OpenExported opens an exported table, ours or one that Marin wrote.
+// OpenExported opens an exported table, written by this package or by Marin.
 func OpenExported(path string) (*ExportedReader, error) {
 	columns := []column{
 		{"dataset_name", "string"}, {"tags", "list<string>"}, {"shard_name", "string"}, {"row_index", "int64"},
@@ -123,7 +123,7 @@ func OpenExported(path string) (*ExportedReader, error) {
 			return err
 		}
 		if int(numBytes) != len(d.Text) {
-			return d.fault("num_bytes: found %d, wanted %d, the text's bytes", numBytes, len(d.Text))
+			return d.fault("num_bytes: expected %d, the text's size in bytes, got %d", len(d.Text), numBytes)
 		}
 		if err := d.checkText(); err != nil {
 			return err
@@ -140,13 +140,13 @@ func OpenExported(path string) (*ExportedReader, error) {
 	})
 }
 
-// Labels are what people call the documents of a score. They are no part of it.
+// Labels are the names of a score's documents for people. They are not part of the score.
 type Labels struct {
 	Dataset string
 	Tags    []string
 }
 
-// ExportScored writes the scored documents of the file src with labels to dst, as an exported table.
+// ExportScored writes the scored documents of the file src, with labels, to dst as an exported table.
 func ExportScored(ctx context.Context, src string, dst io.Writer, labels Labels) (err error) {
 	in, err := OpenScored(src)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"os"
 )
 
-// WriteJSON writes v to a file, indented, for people as well as programs.
+// WriteJSON writes v to a file as indented JSON.
 func WriteJSON(path string, v any) error {
 	data, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {

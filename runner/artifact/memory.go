@@ -1,9 +1,10 @@
 package artifact
 
-// What the runner's process takes of memory while it does an action, in bytes, if the runtime's memory limit is at most 7/8
-// of it. Largest is the bytes of the largest document; tokens have four bytes or more on average.
+// The functions below return the memory in bytes that the runner's process needs for an action, if the runtime's memory
+// limit is at most 7/8 of it. The argument largest is the size in bytes of the largest document. They assume four or
+// more bytes per token on average.
 
-// ScoreMemory returns the memory of a score. Its constant is the largest, because texts wait on their way to the plugin.
+// ScoreMemory returns the memory of a score. Its constant is the largest, because texts are queued for the plugin.
 func ScoreMemory(largest int64) int64 { return 160<<20 + 14*largest }
 
 // MaterializeMemory returns the memory of reading documents.

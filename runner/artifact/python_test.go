@@ -68,7 +68,7 @@ func decodeReadBack(t *testing.T, path string) (r readBack) {
 	return r
 }
 
-// pyarrow and DuckDB find the columns of artifacts.md with their types, and in them the values that were written.
+// pyarrow and DuckDB read the documented columns with their types and values.
 func TestReadBack(t *testing.T) {
 	scored := []artifact.ExportedDocument{
 		{
@@ -130,7 +130,8 @@ func TestReadBack(t *testing.T) {
 	}
 }
 
-// What pyarrow writes with its defaults, in any version of its pages, compression and dictionaries, is read back as it was.
+// Tables that pyarrow writes with its defaults, with any page version, compression and dictionaries, are read
+// unchanged.
 func TestReadPyarrow(t *testing.T) {
 	dir := t.TempDir()
 	var want []struct {
@@ -151,7 +152,7 @@ func TestReadPyarrow(t *testing.T) {
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.parquet"))
 	if err != nil || len(files) < 5 {
-		t.Fatalf("found %v (%v)", files, err)
+		t.Fatalf("got %v (%v)", files, err)
 	}
 	for _, path := range files {
 		reader, err := artifact.OpenExported(path)
@@ -173,7 +174,7 @@ func TestReadPyarrow(t *testing.T) {
 			i++
 		}
 		if i != len(want) {
-			t.Errorf("%s: found %d rows, wanted %d", filepath.Base(path), i, len(want))
+			t.Errorf("%s: got %d rows, want %d", filepath.Base(path), i, len(want))
 		}
 		if err := reader.Close(); err != nil {
 			t.Fatal(err)

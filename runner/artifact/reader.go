@@ -13,11 +13,11 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// column is a column that a table must have, and its type as errors name it.
+// column is a required column of a table, and its type as error messages name it.
 type column struct{ name, kind string }
 
-// Reader reads the rows of a parquet file one by one. Only the pages under its cursors are in memory. An error of a
-// damaged or foreign file names the file, and the column, row and value where it can; its kind is InvalidInput.
+// Reader reads the rows of a Parquet file one by one. Only the pages under its cursors are in memory. An error for a
+// damaged or unsuitable file names the file and, if possible, the column, row and value. Its kind is InvalidInput.
 type Reader[T any] struct {
 	path    string
 	file    *os.File
@@ -60,7 +60,7 @@ func open[T any](path string, columns []column, row func([]*cursor, *T) error) (
 			total += group.NumRows()
 		}
 		if total != r.rows || r.rows < 0 {
-			return fmt.Errorf("row groups have %d rows, the footer says %d", total, r.rows)
+			return fmt.Errorf("the row groups have %d rows, but the footer declares %d", total, r.rows)
 		}
 		for _, want := range columns {
 			c, err := newCursor(f.Root(), want)
@@ -77,7 +77,7 @@ func open[T any](path string, columns []column, row func([]*cursor, *T) error) (
 	return r, nil
 }
 
-// fault puts the file's name before an error. What a file holds is the user's input, whatever the library calls it.
+// fault adds the file's name to an error. The content of a file is user input, whatever the library's type of error.
 func (r *Reader[T]) fault(err error) error {
 	if pathError, ok := errors.AsType[*os.PathError](err); ok {
 		return fmt.Errorf("%s: %w", r.path, pathError)
@@ -85,11 +85,11 @@ func (r *Reader[T]) fault(err error) error {
 	return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf("%s: %v", r.path, err)}
 }
 
-// guard turns a panic into an error: parquet-go checks what it decodes in many places, but not in all.
+// guard turns a panic into an error, because parquet-go does not check everything that it decodes.
 func guard(work func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("damaged parquet data: %v", p)
+			err = fmt.Errorf("damaged Parquet data: %v", p)
 		}
 	}()
 	return work()
@@ -98,8 +98,8 @@ func guard(work func() error) (err error) {
 // Len returns the number of rows.
 func (r *Reader[T]) Len() int64 { return r.rows }
 
-// GroupBytes returns the bytes before compression of the row group that holds the next row: what the writers here make has
-// more than 16 MiB only where one row has most of them.
+// GroupBytes returns the uncompressed size of the row group that contains the next row. In files by this package's
+// writers it exceeds 16 MiB only if one row has most of it.
 func (r *Reader[T]) GroupBytes() int64 {
 	group := r.group
 	if r.left > 0 {
@@ -129,7 +129,7 @@ func (r *Reader[T]) Read(row *T) error {
 	return nil
 }
 
-// enter puts the cursors at a row of a row group.
+// enter positions the cursors at a row of a row group.
 func (r *Reader[T]) enter(group int, row int64) error {
 	for _, c := range r.cursors {
 		if err := c.enter(r.parquet, group, row); err != nil {
@@ -143,7 +143,7 @@ func (r *Reader[T]) enter(group int, row int64) error {
 // SeekRow makes row, counted from 0, the next that Read returns.
 func (r *Reader[T]) SeekRow(row int64) error {
 	if row < 0 || row >= r.rows {
-		return fmt.Errorf("%s: no row %d; it has %d", r.path, row, r.rows)
+		return fmt.Errorf("%s: no row %d: the table has %d rows", r.path, row, r.rows)
 	}
 	r.next = row
 	for group := range r.groups {
@@ -156,7 +156,7 @@ func (r *Reader[T]) SeekRow(row int64) error {
 	return nil
 }
 
-// All yields the rows that are left, each with slices of its own, and stops after an error.
+// All yields the remaining rows, each with its own slices, and stops after an error.
 func (r *Reader[T]) All() iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for {

@@ -10,7 +10,7 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// Document is a row of documents.parquet: a text with the span of bytes [ScoreStart, ScoreEnd) to score.
+// Document is a row of documents.parquet: a text and the span [ScoreStart, ScoreEnd) of its bytes to score.
 type Document struct {
 	ID         string `parquet:"id"`
 	Shard      string `parquet:"shard,dict"`
@@ -28,10 +28,10 @@ type TokenCount struct {
 	Text  string `parquet:"token_text,plain"`
 }
 
-// LedgerRow is a row of ledger.parquet, the companion of scored_documents.parquet with the same rows in the same order.
+// LedgerRow is a row of ledger.parquet, which has the same rows as scored_documents.parquet in the same order.
 // TokenNats = SpanNats + OutsideNats + EOSNats + NoBytesNats, all in nats. The ranges [UnscoredStarts[i],
-// UnscoredEnds[i]) are bytes of the text without a loss, in order and disjoint, each with its reason. ScoredBytes counts
-// the bytes of the scored span that are in no such range.
+// UnscoredEnds[i]) are bytes of the text without a loss, in order and disjoint, each with its reason. ScoredBytes
+// counts the bytes of the scored span that are outside all these ranges.
 type LedgerRow struct {
 	Shard           string   `parquet:"shard_name,dict"`
 	Row             int64    `parquet:"row_index"`
@@ -46,8 +46,8 @@ type LedgerRow struct {
 	UnscoredReasons []string `parquet:"unscored_reasons,list"`
 }
 
-// CompareKeys orders rows of one dataset by shard name, byte by byte, then by row number.
-func CompareKeys(shardA string, rowA int64, shardB string, rowB int64) int {
+// CompareRows orders rows of one dataset by shard name, bytewise, then by row number.
+func CompareRows(shardA string, rowA int64, shardB string, rowB int64) int {
 	return cmp.Or(cmp.Compare(shardA, shardB), cmp.Compare(rowA, rowB))
 }
 
@@ -55,13 +55,13 @@ func invalid(format string, args ...any) error {
 	return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(format, args...)}
 }
 
-// checkSpan refuses a text that is not UTF-8 and a span outside it.
+// checkSpan checks that a text is UTF-8 and that a span is inside it.
 func checkSpan(text string, start, end int32) error {
 	if !utf8.ValidString(text) {
-		return invalid("text: found invalid UTF-8 at byte %d, wanted UTF-8", invalidAt(text))
+		return invalid("text: invalid UTF-8 at byte %d", invalidAt(text))
 	}
 	if start < 0 || end < start || int(end) > len(text) {
-		return invalid("scored span: found [%d, %d), wanted 0 <= start <= end <= %d, the text's bytes", start, end, len(text))
+		return invalid("scored span [%d, %d) is out of range: require 0 <= start <= end <= %d, the text's size in bytes", start, end, len(text))
 	}
 	return nil
 }
@@ -86,7 +86,7 @@ func (d *Document) check() error {
 
 func (r *LedgerRow) check() error {
 	if len(r.UnscoredStarts) != len(r.UnscoredEnds) || len(r.UnscoredStarts) != len(r.UnscoredReasons) {
-		return invalid("shard %q, row %d: found %d unscored starts, %d ends and %d reasons, wanted as many of each",
+		return invalid("shard %q, row %d: expected as many unscored starts as ends and reasons, got %d, %d and %d",
 			r.Shard, r.Row, len(r.UnscoredStarts), len(r.UnscoredEnds), len(r.UnscoredReasons))
 	}
 	if err := checkRanges(r.UnscoredStarts, r.UnscoredEnds, math.MaxInt32); err != nil {
@@ -94,13 +94,13 @@ func (r *LedgerRow) check() error {
 	}
 	for _, nats := range []float64{r.TokenNats, r.SpanNats, r.OutsideNats, r.EOSNats, r.NoBytesNats} {
 		if math.IsNaN(nats) || math.IsInf(nats, 0) {
-			return invalid("shard %q, row %d: found %v nats, wanted a finite sum", r.Shard, r.Row, nats)
+			return invalid("shard %q, row %d: a sum of losses is %v nats; it must be finite", r.Shard, r.Row, nats)
 		}
 	}
 	return nil
 }
 
-// DocumentWriter writes documents.parquet. It refuses a row whose text is not UTF-8 or whose span is outside the text.
+// DocumentWriter writes documents.parquet. It rejects a row whose text is not UTF-8 or whose span is outside the text.
 type DocumentWriter = Writer[Document]
 
 // NewDocumentWriter returns a writer of documents.parquet.
@@ -118,7 +118,7 @@ func NewTokenCountWriter(w io.Writer) *TokenCountWriter {
 	return NewWriter(w, func(c *TokenCount) int { return len(c.Text) + 12 })
 }
 
-// LedgerWriter writes ledger.parquet. It refuses unscored ranges out of order and sums that are not finite.
+// LedgerWriter writes ledger.parquet. It rejects unscored ranges out of order and sums that are not finite.
 type LedgerWriter = Writer[LedgerRow]
 
 // NewLedgerWriter returns a writer of ledger.parquet.
@@ -150,15 +150,15 @@ func OpenDocuments(path string) (*DocumentReader, error) {
 	})
 }
 
-// Key names a document of a dataset.
-type Key struct {
+// RowID identifies a document of a dataset.
+type RowID struct {
 	Shard string
 	Row   int64
 }
 
-// OpenKeys opens scored_documents.parquet or ledger.parquet to read only its keys.
-func OpenKeys(path string) (*Reader[Key], error) {
-	return open(path, []column{{"shard_name", "string"}, {"row_index", "int64"}}, func(c []*cursor, k *Key) error {
+// OpenRowIDs opens scored_documents.parquet or ledger.parquet to read only the shard and number of each row.
+func OpenRowIDs(path string) (*Reader[RowID], error) {
+	return open(path, []column{{"shard_name", "string"}, {"row_index", "int64"}}, func(c []*cursor, k *RowID) error {
 		return decode(c[0].string(&k.Shard), c[1].int64(&k.Row))
 	})
 }

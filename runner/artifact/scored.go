@@ -10,16 +10,15 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// ScoredDocument is a row of scored_documents.parquet: a document, the bytes of its tokens and what one model lost on
-// them. Shard and Row are its key.
+// ScoredDocument is a row of scored_documents.parquet: a document, its tokens and the losses of one model. Shard and
+// Row identify it.
 //
-// [TokenStarts[i], TokenEnds[i]) are the bytes of token i; TokenStarts is empty where each token starts where the one
-// before it ended, the first at byte 0. TokenNLL is in nats. The ranges [UnscoredStarts[i], UnscoredEnds[i]) have no
-// loss; their reasons are in the ledger.
+// [TokenStarts[i], TokenEnds[i]) are the bytes of token i. TokenStarts is empty if each token starts where the previous
+// one ends, and the first at byte 0. TokenNLL is in nats. The ranges [UnscoredStarts[i], UnscoredEnds[i]) have no loss;
+// their reasons are in the ledger.
 //
-// A table that another tool scored may have losses that its tokens do not explain: then TokenNLL is empty, PerByteLoss
-// has a loss in nats for each byte of Text, and a token without bytes may have start and end -1. PerByteLoss is empty
-// otherwise.
+// An imported table may have losses that do not follow from its tokens. TokenNLL is then empty, PerByteLoss has a loss
+// in nats per byte of Text, and a token without bytes may have start and end -1. Otherwise PerByteLoss is empty.
 type ScoredDocument struct {
 	Shard          string    `parquet:"shard_name,dict"`
 	Row            int64     `parquet:"row_index"`
@@ -35,15 +34,15 @@ type ScoredDocument struct {
 	PerByteLoss    []float64 `parquet:"per_byte_loss,list"`
 }
 
-// Tokens returns the document's tokens, which share its slices. They explain its losses unless it has some for each byte.
+// Tokens returns the document's tokens, which share its slices. The losses follow from them unless PerByteLoss is set.
 func (d *ScoredDocument) Tokens() protocol.Tokens {
 	return protocol.Tokens{
 		Starts: d.TokenStarts, Ends: d.TokenEnds, NLL: d.TokenNLL, UnscoredStarts: d.UnscoredStarts, UnscoredEnds: d.UnscoredEnds,
 	}
 }
 
-// Spread calls give with bytes [start, end), in order, and the loss in nats of each of them. Bytes that it leaves out have
-// none. It returns the loss of tokens without bytes that no later token took.
+// Spread calls give with ranges of bytes [start, end), in order, and the loss in nats per byte. Bytes outside these
+// ranges have no loss. It returns the loss of tokens without bytes that was not added to a later token.
 func (d *ScoredDocument) Spread(give func(start, end int32, share float64)) (noBytes float64) {
 	if len(d.PerByteLoss) == 0 {
 		return d.Tokens().Spread(give)
@@ -59,7 +58,7 @@ func (d *ScoredDocument) Spread(give func(start, end int32, share float64)) (noB
 	return 0
 }
 
-// Losses returns the loss in nats of each byte of the text, 0 where it has none, in the memory of into if that suffices.
+// Losses returns the loss in nats of each byte of the text, or 0 for bytes without one. It reuses the memory of into.
 func (d *ScoredDocument) Losses(into []float64) []float64 {
 	into = slices.Grow(into[:0], len(d.Text))[:len(d.Text)]
 	clear(into)
@@ -71,7 +70,7 @@ func (d *ScoredDocument) Losses(into []float64) []float64 {
 	return into
 }
 
-// Starts returns where each token starts, in the memory of into if that suffices.
+// Starts returns the start of each token. It reuses the memory of into.
 func (d *ScoredDocument) Starts(into []int32) []int32 {
 	if len(d.TokenStarts) > 0 || len(d.TokenEnds) == 0 {
 		return append(into[:0], d.TokenStarts...)
@@ -79,7 +78,7 @@ func (d *ScoredDocument) Starts(into []int32) []int32 {
 	return append(append(into[:0], 0), d.TokenEnds[:len(d.TokenEnds)-1]...)
 }
 
-// tile says whether tokens follow each other from byte 0.
+// tile reports whether tokens are contiguous from byte 0.
 func tile(starts, ends []int32) bool {
 	last := int32(0)
 	for i, start := range starts {
@@ -93,13 +92,13 @@ func tile(starts, ends []int32) bool {
 
 func (d *ScoredDocument) check() error {
 	if !utf8.ValidString(d.Shard) {
-		return d.fault("names: found %q, wanted UTF-8", d.Shard)
+		return d.fault("name %q is not valid UTF-8", d.Shard)
 	}
 	if err := checkSpan(d.Text, d.ScoreStart, d.ScoreEnd); err != nil {
 		return d.fault("%v", err)
 	}
 	if n := len(d.TokenEnds); len(d.TokenStarts) != 0 && len(d.TokenStarts) != n {
-		return d.fault("tokens: found %d starts and %d ends, wanted as many, or no starts", len(d.TokenStarts), n)
+		return d.fault("tokens: expected as many starts as ends, or no starts, got %d and %d", len(d.TokenStarts), n)
 	}
 	if err := checkRanges(d.UnscoredStarts, d.UnscoredEnds, len(d.Text)); err != nil {
 		return d.fault("%v", err)
@@ -108,10 +107,10 @@ func (d *ScoredDocument) check() error {
 		return d.checkPerByte()
 	}
 	if len(d.TokenNLL) != len(d.TokenEnds) {
-		return d.fault("token_nll: found %d losses, wanted %d, one for each token", len(d.TokenNLL), len(d.TokenEnds))
+		return d.fault("token_nll: expected %d losses, one per token, got %d", len(d.TokenEnds), len(d.TokenNLL))
 	}
 	if i := badLoss(d.TokenNLL); i >= 0 {
-		return d.fault("token_nll: found %v for token %d, wanted a finite loss of %v or more", d.TokenNLL[i], i, protocol.LossFloor)
+		return d.fault("token_nll: the loss of token %d is %v; it must be finite and at least %v", i, d.TokenNLL[i], protocol.LossFloor)
 	}
 	last := int32(0)
 	for i, end := range d.TokenEnds {
@@ -120,23 +119,23 @@ func (d *ScoredDocument) check() error {
 			start = d.TokenStarts[i]
 		}
 		if start < last || end < start || int(end) > len(d.Text) {
-			return d.fault("token %d: found bytes [%d, %d), wanted a span from byte %d on within the text's %d bytes", i, start, end, last, len(d.Text))
+			return d.fault("token %d: span [%d, %d) must start at byte %d or later and end within the text's %d bytes", i, start, end, last, len(d.Text))
 		}
 		last = end
 	}
 	return nil
 }
 
-// checkPerByte checks a document that has its losses by byte, whose tokens only describe.
+// checkPerByte checks a document with a loss per byte, whose losses do not follow from its tokens.
 func (d *ScoredDocument) checkPerByte() error {
 	switch {
 	case len(d.TokenNLL) > 0:
-		return d.fault("token_nll: found %d losses, wanted none where there is a loss for each byte", len(d.TokenNLL))
+		return d.fault("token_nll: expected no losses, because there is a loss per byte, got %d", len(d.TokenNLL))
 	case len(d.PerByteLoss) != len(d.Text):
-		return d.fault("per_byte_loss: found %d losses, wanted %d, one for each byte of the text, or none", len(d.PerByteLoss), len(d.Text))
+		return d.fault("per_byte_loss: expected %d losses, one per byte of the text, or none, got %d", len(d.Text), len(d.PerByteLoss))
 	}
 	if i := badLoss(d.PerByteLoss); i >= 0 {
-		return d.fault("per_byte_loss: found %v at byte %d, wanted a finite loss of %v or more", d.PerByteLoss[i], i, protocol.LossFloor)
+		return d.fault("per_byte_loss: the loss at byte %d is %v; it must be finite and at least %v", i, d.PerByteLoss[i], protocol.LossFloor)
 	}
 	last := int32(0)
 	for i, end := range d.TokenEnds {
@@ -152,30 +151,30 @@ func (d *ScoredDocument) checkPerByte() error {
 	return nil
 }
 
-// checkToken refuses the span of a token that has neither bytes of the text nor none.
+// checkToken checks that a token's span is inside the text, or is [-1, -1).
 func checkToken(i int, start, end int32, text int) error {
 	if start < -1 || end < start || int(end) > text || start == -1 && end != -1 {
-		return invalid("token %d: found bytes [%d, %d), wanted a span within the text's %d bytes or [-1, -1)", i, start, end, text)
+		return invalid("token %d: span [%d, %d) must be within the text's %d bytes or [-1, -1)", i, start, end, text)
 	}
 	return nil
 }
 
-// checkRanges refuses ranges that are empty, out of order or outside the text.
+// checkRanges checks that ranges are not empty, in order and inside the text.
 func checkRanges(starts, ends []int32, text int) error {
 	if len(starts) != len(ends) {
-		return invalid("found %d unscored starts and %d ends, wanted as many", len(starts), len(ends))
+		return invalid("expected as many unscored starts as ends, got %d and %d", len(starts), len(ends))
 	}
 	last := int32(0)
 	for i, start := range starts {
 		if end := ends[i]; start < last || end <= start || int(end) > text {
-			return invalid("found unscored range [%d, %d) after byte %d of %d, wanted ranges in order that are not empty", start, end, last, text)
+			return invalid("unscored range [%d, %d) after byte %d of %d: ranges must be in order and not empty", start, end, last, text)
 		}
 		last = ends[i]
 	}
 	return nil
 }
 
-// badLoss returns the position of the first loss that is none, or -1.
+// badLoss returns the position of the first invalid loss, or -1.
 func badLoss(losses []float64) int {
 	for i, loss := range losses {
 		if !(loss >= protocol.LossFloor && loss <= math.MaxFloat64) {
@@ -193,17 +192,17 @@ func scoredSize(d *ScoredDocument) int {
 	return len(d.Shard) + len(d.Text) + 8*len(d.PerByteLoss) + 8*len(d.TokenNLL) + 4*len(d.TokenIDs) + 4*len(d.TokenStarts) + 4*len(d.TokenEnds) + 32
 }
 
-// ScoredWriter writes scored_documents.parquet. It refuses what its reader would.
+// ScoredWriter writes scored_documents.parquet. It rejects the same rows as its reader.
 type ScoredWriter struct{ rows *Writer[ScoredDocument] }
 
 // NewScoredWriter returns a writer of scored_documents.parquet.
 func NewScoredWriter(w io.Writer) *ScoredWriter { return &ScoredWriter{NewWriter(w, scoredSize)} }
 
-// Write appends a row. It keeps no reference to the row's slices. TokenStarts may be given where they follow from the
+// Write appends a row. It keeps no reference to the row's slices. TokenStarts may be set even if they follow from the
 // ends.
 func (w *ScoredWriter) Write(d ScoredDocument) error {
 	if len(d.TokenIDs) != len(d.TokenEnds) {
-		return d.fault("tokens: found %d ids and %d ends, wanted as many", len(d.TokenIDs), len(d.TokenEnds))
+		return d.fault("tokens: expected as many IDs as ends, got %d and %d", len(d.TokenIDs), len(d.TokenEnds))
 	}
 	if err := d.check(); err != nil {
 		return err
@@ -223,11 +222,12 @@ type ScoredReader = Reader[ScoredDocument]
 // OpenScored opens scored_documents.parquet.
 func OpenScored(path string) (*ScoredReader, error) { return openScored(path, true) }
 
-// OpenLosses opens scored_documents.parquet without reading what the tokens are: TokenIDs stays empty.
+// OpenLosses opens scored_documents.parquet without reading the token IDs: TokenIDs stays empty.
 func OpenLosses(path string) (*ScoredReader, error) { return openScored(path, false) }
 
-// OpenCuts opens scored_documents.parquet to read only its keys and texts, and where the tokens lie in them.
-func OpenCuts(path string) (*ScoredReader, error) {
+// OpenTokens opens scored_documents.parquet to read only the identity of each row, the texts and the spans of the
+// tokens.
+func OpenTokens(path string) (*ScoredReader, error) {
 	columns := []column{
 		{"shard_name", "string"}, {"row_index", "int64"}, {"text", "string"}, {"token_byte_starts", "list<int32>"},
 		{"token_byte_ends", "list<int32>"},
@@ -264,7 +264,7 @@ func openScored(path string, ids bool) (*ScoredReader, error) {
 			return err
 		}
 		if len(d.TokenIDs) != len(d.TokenEnds) {
-			return d.fault("tokens: found %d ids and %d ends, wanted as many", len(d.TokenIDs), len(d.TokenEnds))
+			return d.fault("tokens: expected as many IDs as ends, got %d and %d", len(d.TokenIDs), len(d.TokenEnds))
 		}
 		return d.check()
 	})

@@ -21,7 +21,8 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// scored returns a valid scored document of n bytes in tokens of up to four bytes, some without bytes and some unscored.
+// scored returns a valid scored document of n bytes in tokens of up to four bytes, some without bytes and some
+// unscored.
 func scored(r *rand.Rand, row int64, n int) artifact.ScoredDocument {
 	d := artifact.ScoredDocument{Shard: "s.jsonl", Row: row, Text: strings.Repeat("x", n), ScoreEnd: int32(n)}
 	for at := 0; at < n; {
@@ -65,7 +66,7 @@ func writeScored(t testing.TB, documents ...artifact.ScoredDocument) string {
 	})
 }
 
-// special are documents out of the ordinary.
+// special are unusual documents.
 var special = []artifact.ScoredDocument{
 	{Shard: "a", Row: 1, Text: "abcd", ScoreStart: 1, ScoreEnd: 3, TokenIDs: []int32{1, 2}, TokenStarts: []int32{0, 3}, TokenEnds: []int32{1, 4},
 		TokenNLL: []float64{1, 2}, UnscoredStarts: []int32{1}, UnscoredEnds: []int32{3}},
@@ -76,7 +77,7 @@ var special = []artifact.ScoredDocument{
 	{Shard: "b", Row: 4, Text: "no token", UnscoredStarts: []int32{0}, UnscoredEnds: []int32{8}},
 }
 
-// Rows of every size, empty ones and ones that fill many pages included, come back as they were written, from the start
+// Rows of every size, including empty ones and ones that fill many pages, are read unchanged, from the start
 // and after a seek, and equal rows give equal bytes.
 func TestScoredRoundTrip(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
@@ -119,9 +120,9 @@ func TestScoredRoundTrip(t *testing.T) {
 				i++
 			}
 			if i != len(want) || reader.Len() != int64(i) {
-				t.Fatalf("found %d rows and length %d, wanted %d", i, reader.Len(), len(want))
+				t.Fatalf("got %d rows and length %d, want %d", i, reader.Len(), len(want))
 			}
-			var got artifact.ScoredDocument // its slices are used again
+			var got artifact.ScoredDocument // its slices are reused
 			for _, i := range []int{9, 2, 2, 3, 15, 0, 13, 1} {
 				if err := errors.Join(reader.SeekRow(int64(i)), reader.Read(&got)); err != nil {
 					t.Fatal(err)
@@ -135,7 +136,7 @@ func TestScoredRoundTrip(t *testing.T) {
 	}
 }
 
-// Losses of bytes follow from those of tokens, or are as another tool gave them.
+// Losses of bytes follow from those of tokens, or are those of an imported table.
 func TestLosses(t *testing.T) {
 	for _, test := range []struct {
 		d       artifact.ScoredDocument
@@ -147,7 +148,7 @@ func TestLosses(t *testing.T) {
 		{special[2], []float64{}, 0},
 		{special[3], []float64{}, 3},
 		{special[4], make([]float64, 8), 0},
-		{ // A token without bytes passes its loss over an unscored token to the next that is scored.
+		{ // The loss of a token without bytes is added to the next scored token, past an unscored one.
 			artifact.ScoredDocument{
 				Text: "abcdef", TokenEnds: []int32{0, 2, 4, 6, 6}, TokenNLL: []float64{1, 0, 3, 5, 7}, UnscoredStarts: []int32{0}, UnscoredEnds: []int32{2},
 			},
@@ -157,12 +158,12 @@ func TestLosses(t *testing.T) {
 		got := test.d.Losses([]float64{9, 9, 9, 9, 9, 9, 9, 9})
 		noBytes := test.d.Spread(func(int32, int32, float64) {})
 		if !slices.Equal(got, test.want) || noBytes != test.noBytes {
-			t.Errorf("%q: found %v and %v, wanted %v and %v", test.d.Text, got, noBytes, test.want, test.noBytes)
+			t.Errorf("%q: got %v and %v, want %v and %v", test.d.Text, got, noBytes, test.want, test.noBytes)
 		}
 	}
 }
 
-// A writer and a reader refuse the same rows, with the key, what was found and what was wanted.
+// A writer and a reader reject the same rows, with the row and the expected and actual values.
 func TestRefusedScores(t *testing.T) {
 	good := artifact.ScoredDocument{
 		Shard: "s", Row: 7, Text: "aé", ScoreEnd: 3, TokenIDs: []int32{1, 2}, TokenEnds: []int32{1, 3}, TokenNLL: []float64{1, -1e-17},
@@ -174,26 +175,26 @@ func TestRefusedScores(t *testing.T) {
 		change func(*artifact.ScoredDocument)
 		want   string
 	}{
-		"shard":              {good, func(d *artifact.ScoredDocument) { d.Shard = "\xff" }, `names: found "\xff", wanted UTF-8`},
-		"text":               {good, func(d *artifact.ScoredDocument) { d.Text = "a\xffb" }, `text: found invalid UTF-8 at byte 1`},
-		"span":               {good, func(d *artifact.ScoredDocument) { d.ScoreEnd = 4 }, `found [0, 4), wanted 0 <= start <= end <= 3`},
-		"fewer ids":          {good, func(d *artifact.ScoredDocument) { d.TokenIDs = nil }, `found 0 ids and 2 ends`},
-		"fewer starts":       {good, func(d *artifact.ScoredDocument) { d.TokenStarts = []int32{1} }, `found 1 starts and 2 ends`},
-		"fewer losses":       {good, func(d *artifact.ScoredDocument) { d.TokenNLL = []float64{1} }, `token_nll: found 1 losses, wanted 2`},
-		"no losses":          {good, func(d *artifact.ScoredDocument) { d.TokenNLL = nil }, `token_nll: found 0 losses, wanted 2`},
-		"NaN":                {good, func(d *artifact.ScoredDocument) { d.TokenNLL = []float64{1, math.NaN()} }, `token_nll: found NaN for token 1`},
-		"infinite":           {good, func(d *artifact.ScoredDocument) { d.TokenNLL = []float64{math.Inf(1), 1} }, `token_nll: found +Inf for token 0`},
-		"negative":           {good, func(d *artifact.ScoredDocument) { d.TokenNLL = []float64{-2e-9, 1} }, `token_nll: found -2e-09 for token 0`},
-		"past the end":       {good, func(d *artifact.ScoredDocument) { d.TokenEnds = []int32{1, 4} }, `token 1: found bytes [1, 4), wanted a span from byte 1 on within the text's 3 bytes`},
-		"backwards":          {good, func(d *artifact.ScoredDocument) { d.TokenEnds = []int32{2, 1} }, `token 1: found bytes [2, 1)`},
-		"overlapping":        {good, func(d *artifact.ScoredDocument) { d.TokenStarts = []int32{0, 0} }, `token 1: found bytes [0, 3), wanted a span from byte 1 on`},
-		"unscored":           {good, func(d *artifact.ScoredDocument) { d.UnscoredStarts, d.UnscoredEnds = []int32{2}, []int32{4} }, `found unscored range [2, 4) after byte 0 of 3`},
-		"unscored starts":    {good, func(d *artifact.ScoredDocument) { d.UnscoredStarts = []int32{2} }, `found 1 unscored starts and 0 ends`},
-		"both losses":        {good, func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{1, 2, 3} }, `token_nll: found 2 losses, wanted none`},
-		"bytes":              {imported, func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{1} }, `per_byte_loss: found 1 losses, wanted 3`},
-		"bytes NaN":          {imported, func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{1, 2, math.NaN()} }, `per_byte_loss: found NaN at byte 2`},
-		"imported past end":  {imported, func(d *artifact.ScoredDocument) { d.TokenEnds = []int32{1, 4} }, `token 1: found bytes [1, 4)`},
-		"imported half open": {imported, func(d *artifact.ScoredDocument) { d.TokenStarts = []int32{-1, 1} }, `token 0: found bytes [-1, 1)`},
+		"shard":              {good, func(d *artifact.ScoredDocument) { d.Shard = "\xff" }, `name "\xff" is not valid UTF-8`},
+		"text":               {good, func(d *artifact.ScoredDocument) { d.Text = "a\xffb" }, `text: invalid UTF-8 at byte 1`},
+		"span":               {good, func(d *artifact.ScoredDocument) { d.ScoreEnd = 4 }, `scored span [0, 4) is out of range: require 0 <= start <= end <= 3`},
+		"fewer ids":          {good, func(d *artifact.ScoredDocument) { d.TokenIDs = nil }, `as many IDs as ends, got 0 and 2`},
+		"fewer starts":       {good, func(d *artifact.ScoredDocument) { d.TokenStarts = []int32{1} }, `as many starts as ends, or no starts, got 1 and 2`},
+		"fewer losses":       {good, func(d *artifact.ScoredDocument) { d.TokenNLL = []float64{1} }, `token_nll: expected 2 losses, one per token, got 1`},
+		"no losses":          {good, func(d *artifact.ScoredDocument) { d.TokenNLL = nil }, `token_nll: expected 2 losses, one per token, got 0`},
+		"NaN":                {good, func(d *artifact.ScoredDocument) { d.TokenNLL = []float64{1, math.NaN()} }, `token_nll: the loss of token 1 is NaN`},
+		"infinite":           {good, func(d *artifact.ScoredDocument) { d.TokenNLL = []float64{math.Inf(1), 1} }, `token_nll: the loss of token 0 is +Inf`},
+		"negative":           {good, func(d *artifact.ScoredDocument) { d.TokenNLL = []float64{-2e-9, 1} }, `token_nll: the loss of token 0 is -2e-09`},
+		"past the end":       {good, func(d *artifact.ScoredDocument) { d.TokenEnds = []int32{1, 4} }, `token 1: span [1, 4) must start at byte 1 or later and end within the text's 3 bytes`},
+		"backwards":          {good, func(d *artifact.ScoredDocument) { d.TokenEnds = []int32{2, 1} }, `token 1: span [2, 1)`},
+		"overlapping":        {good, func(d *artifact.ScoredDocument) { d.TokenStarts = []int32{0, 0} }, `token 1: span [0, 3) must start at byte 1 or later`},
+		"unscored":           {good, func(d *artifact.ScoredDocument) { d.UnscoredStarts, d.UnscoredEnds = []int32{2}, []int32{4} }, `unscored range [2, 4) after byte 0 of 3`},
+		"unscored starts":    {good, func(d *artifact.ScoredDocument) { d.UnscoredStarts = []int32{2} }, `as many unscored starts as ends, got 1 and 0`},
+		"both losses":        {good, func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{1, 2, 3} }, `token_nll: expected no losses, because there is a loss per byte, got 2`},
+		"bytes":              {imported, func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{1} }, `per_byte_loss: expected 3 losses, one per byte of the text, or none, got 1`},
+		"bytes NaN":          {imported, func(d *artifact.ScoredDocument) { d.PerByteLoss = []float64{1, 2, math.NaN()} }, `per_byte_loss: the loss at byte 2 is NaN`},
+		"imported past end":  {imported, func(d *artifact.ScoredDocument) { d.TokenEnds = []int32{1, 4} }, `token 1: span [1, 4)`},
+		"imported half open": {imported, func(d *artifact.ScoredDocument) { d.TokenStarts = []int32{-1, 1} }, `token 0: span [-1, 1)`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := artifact.NewScoredWriter(io.Discard).Write(test.from); err != nil {
@@ -203,7 +204,7 @@ func TestRefusedScores(t *testing.T) {
 			test.change(&bad)
 			check := func(who string, err error) {
 				if err == nil || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput {
-					t.Errorf("%s: found error %v, wanted %q of kind invalid input", who, err, test.want)
+					t.Errorf("%s: got error %v, want %q of kind invalid input", who, err, test.want)
 				}
 			}
 			check("writer", artifact.NewScoredWriter(io.Discard).Write(bad))
@@ -212,7 +213,7 @@ func TestRefusedScores(t *testing.T) {
 	}
 }
 
-// Rows at the bounds of what is allowed are written and read.
+// Rows at the limits of valid values are written and read.
 func TestAcceptedScores(t *testing.T) {
 	for name, d := range map[string]artifact.ScoredDocument{
 		"ranges that touch, to the end": {Text: "abc", ScoreEnd: 3, TokenIDs: []int32{1}, TokenEnds: []int32{3}, TokenNLL: []float64{0},
@@ -232,23 +233,23 @@ func TestAcceptedScores(t *testing.T) {
 		d    artifact.ScoredDocument
 		want string
 	}{
-		"an empty range":               {artifact.ScoredDocument{Text: "ab", UnscoredStarts: []int32{1}, UnscoredEnds: []int32{1}}, "found unscored range [1, 1) after byte 0 of 2"},
-		"a range before the text":      {artifact.ScoredDocument{Text: "ab", UnscoredStarts: []int32{-1}, UnscoredEnds: []int32{1}}, "found unscored range [-1, 1)"},
-		"a loss for a text of nothing": {artifact.ScoredDocument{PerByteLoss: []float64{1}}, "per_byte_loss: found 1 losses, wanted 0"},
-		"a token before the text":      {artifact.ScoredDocument{Text: "a", TokenIDs: []int32{1}, TokenStarts: []int32{-2}, TokenEnds: []int32{-2}, PerByteLoss: []float64{1}}, "token 0: found bytes [-2, -2)"},
-		"a token that ends early":      {artifact.ScoredDocument{Text: "a", TokenIDs: []int32{1}, TokenStarts: []int32{1}, TokenEnds: []int32{0}, PerByteLoss: []float64{1}}, "token 0: found bytes [1, 0)"},
-		"an endless loss":              {artifact.ScoredDocument{Text: "a", PerByteLoss: []float64{math.Inf(1)}}, "per_byte_loss: found +Inf at byte 0"},
-		"a loss below the least":       {artifact.ScoredDocument{Text: "a", PerByteLoss: []float64{math.Nextafter(protocol.LossFloor, -1)}}, "per_byte_loss: found -1.0"},
+		"an empty range":               {artifact.ScoredDocument{Text: "ab", UnscoredStarts: []int32{1}, UnscoredEnds: []int32{1}}, "unscored range [1, 1) after byte 0 of 2"},
+		"a range before the text":      {artifact.ScoredDocument{Text: "ab", UnscoredStarts: []int32{-1}, UnscoredEnds: []int32{1}}, "unscored range [-1, 1)"},
+		"a loss for a text of nothing": {artifact.ScoredDocument{PerByteLoss: []float64{1}}, "per_byte_loss: expected 0 losses, one per byte of the text, or none, got 1"},
+		"a token before the text":      {artifact.ScoredDocument{Text: "a", TokenIDs: []int32{1}, TokenStarts: []int32{-2}, TokenEnds: []int32{-2}, PerByteLoss: []float64{1}}, "token 0: span [-2, -2)"},
+		"a token that ends early":      {artifact.ScoredDocument{Text: "a", TokenIDs: []int32{1}, TokenStarts: []int32{1}, TokenEnds: []int32{0}, PerByteLoss: []float64{1}}, "token 0: span [1, 0)"},
+		"an endless loss":              {artifact.ScoredDocument{Text: "a", PerByteLoss: []float64{math.Inf(1)}}, "per_byte_loss: the loss at byte 0 is +Inf"},
+		"a loss below the least":       {artifact.ScoredDocument{Text: "a", PerByteLoss: []float64{math.Nextafter(protocol.LossFloor, -1)}}, "per_byte_loss: the loss at byte 0 is -1.0"},
 	} {
 		for who, err := range map[string]error{"writer": artifact.NewScoredWriter(io.Discard).Write(test.d), "reader": readScored(foreign(t, test.d))} {
 			if err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("%s: %s: found error %v, wanted %q", name, who, err, test.want)
+				t.Errorf("%s: %s: got error %v, want %q", name, who, err, test.want)
 			}
 		}
 	}
 }
 
-// Rows are read from a row on, wherever their groups end; a reader says how large the group of the next row is.
+// Reading can start at any row, independent of row groups. A reader reports the size of the next row's group.
 func TestGroupsOfRows(t *testing.T) {
 	var documents []artifact.ScoredDocument
 	for row := range int64(7) {
@@ -258,7 +259,7 @@ func TestGroupsOfRows(t *testing.T) {
 		}
 		documents = append(documents, artifact.ScoredDocument{Shard: "s", Row: row, Text: strings.Repeat("x", n), UnscoredStarts: []int32{0}, UnscoredEnds: []int32{int32(n)}})
 	}
-	reader, err := artifact.OpenCuts(writeScored(t, documents...))
+	reader, err := artifact.OpenTokens(writeScored(t, documents...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +274,7 @@ func TestGroupsOfRows(t *testing.T) {
 			}
 			var d artifact.ScoredDocument
 			if err := reader.Read(&d); err != nil || d.Row != row || len(d.Text) != len(documents[row].Text) {
-				t.Fatalf("from row %d: found row %d of %d bytes, %v", from, d.Row, len(d.Text), err)
+				t.Fatalf("from row %d: got row %d of %d bytes, %v", from, d.Row, len(d.Text), err)
 			}
 		}
 		if err := reader.Read(&artifact.ScoredDocument{}); !errors.Is(err, io.EOF) || reader.GroupBytes() != 0 {
@@ -281,15 +282,15 @@ func TestGroupsOfRows(t *testing.T) {
 		}
 	}
 	for _, row := range []int64{-1, 7} {
-		if err := reader.SeekRow(row); err == nil || !strings.HasSuffix(err.Error(), fmt.Sprintf("no row %d; it has 7", row)) {
-			t.Errorf("found error %v", err)
+		if err := reader.SeekRow(row); err == nil || !strings.HasSuffix(err.Error(), fmt.Sprintf("no row %d: the table has 7 rows", row)) {
+			t.Errorf("got error %v", err)
 		}
 	}
 }
 
-// A document's cuts are read without its losses.
+// The tokens of a document are read without its losses.
 func TestCuts(t *testing.T) {
-	reader, err := artifact.OpenCuts(writeScored(t, special...))
+	reader, err := artifact.OpenTokens(writeScored(t, special...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,7 +307,7 @@ func TestCuts(t *testing.T) {
 	}
 }
 
-// Starts that follow from the ends are not stored, and are told all the same.
+// Starts that follow from the ends are not stored, but are returned.
 func TestStarts(t *testing.T) {
 	for _, test := range []struct{ starts, ends, stored, want []int32 }{
 		{[]int32{0, 2, 2}, []int32{2, 2, 5}, nil, []int32{0, 2, 2}},
@@ -325,7 +326,7 @@ func TestStarts(t *testing.T) {
 			t.Fatal(err)
 		}
 		if starts := got.Starts([]int32{9, 9}); !slices.Equal(got.TokenStarts, test.stored) || !slices.Equal(starts, test.want) {
-			t.Errorf("%v: stored %v, told %v, wanted %v and %v", test.starts, got.TokenStarts, starts, test.stored, test.want)
+			t.Errorf("%v: stored %v, told %v, want %v and %v", test.starts, got.TokenStarts, starts, test.stored, test.want)
 		}
 	}
 }
@@ -343,7 +344,7 @@ func readScored(path string) error {
 	return reader.Close()
 }
 
-// Rows whose lists are most of a page have the page's memory: nothing that is read later is written there.
+// Rows whose lists are most of a page refer to the page's memory, which later reads do not overwrite.
 func TestLargeRows(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 8))
 	var want []artifact.ScoredDocument
@@ -368,7 +369,7 @@ func TestLargeRows(t *testing.T) {
 		got = append(got, d)
 	}
 	if len(got) != len(want) {
-		t.Fatalf("found %d rows, wanted %d", len(got), len(want))
+		t.Fatalf("got %d rows, want %d", len(got), len(want))
 	}
 	for i, d := range got {
 		w := want[i]
@@ -378,15 +379,15 @@ func TestLargeRows(t *testing.T) {
 	}
 }
 
-// A list that goes on in the next page, as other writers leave it, is read whole; one without values is none that goes on,
-// wherever its page ends.
+// A list that continues on the next page, as other writers produce it, is read whole. An empty list at the end of a
+// page does not continue.
 func TestListOverPages(t *testing.T) {
 	type row struct {
 		Shard  string  `parquet:"shard_name"`
 		Row    int64   `parquet:"row_index"`
 		Starts []int32 `parquet:"unscored_starts,list"`
 	}
-	// Each page holds about ten values, and the writer ends it wherever it is full, a list of nothing among them.
+	// Each page has about ten values. The writer ends a page when it is full, also after an empty list.
 	sizes := []int{28, 0, 21, 14, 0, 0, 7, 10, 0, 9, 0, 1, 0, 0, 8, 0}
 	for empty := range 24 {
 		sizes = append(sizes, empty%3, 0)
@@ -432,22 +433,22 @@ func TestListOverPages(t *testing.T) {
 			t.Fatalf("row %d: %v", rows, err)
 		}
 		if want := sizes[rows]; len(list) != want {
-			t.Errorf("row %d: found %d values, wanted %d", rows, len(list), want)
+			t.Errorf("row %d: got %d values, want %d", rows, len(list), want)
 		}
 		for _, v := range list {
 			if v != next {
-				t.Fatalf("row %d: found %d, wanted %d", rows, v, next)
+				t.Fatalf("row %d: got %d, want %d", rows, v, next)
 			}
 			next++
 		}
 		rows++
 	}
 	if rows != len(sizes) {
-		t.Errorf("found %d rows, wanted %d", rows, len(sizes))
+		t.Errorf("got %d rows, want %d", rows, len(sizes))
 	}
 }
 
-// An optional list may be empty, and is refused if it is null.
+// An optional list may be empty, but not null.
 func TestNullLists(t *testing.T) {
 	type row struct {
 		List []int32 `parquet:"list,optional,list"`
@@ -470,12 +471,12 @@ func TestNullLists(t *testing.T) {
 	if diff := cmp.Diff([][]int32{{1}, {}, {2, 3}}, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
 		t.Errorf("%v: %s", err, diff)
 	}
-	if _, err := read(row{[]int32{1}}, row{}); err == nil || !strings.Contains(err.Error(), `row 1 of 2: column "list": found null, wanted a list of values`) {
-		t.Errorf("a null list: found error %v", err)
+	if _, err := read(row{[]int32{1}}, row{}); err == nil || !strings.Contains(err.Error(), `row 1 of 2: column "list": unexpected null in a list`) {
+		t.Errorf("a null list: got error %v", err)
 	}
 }
 
-// An exported table says the same in Marin's columns.
+// An exported table has the same content in Marin's columns.
 func TestExportScored(t *testing.T) {
 	path := create(t, "exported.parquet", func(f io.Writer) error {
 		return artifact.ExportScored(t.Context(), writeScored(t, special...), f, artifact.Labels{Dataset: "d", Tags: []string{"t"}})

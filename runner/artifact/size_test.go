@@ -34,7 +34,7 @@ func sources(t testing.TB, limit int) []string {
 	return texts
 }
 
-// A score of real text in tokens of four bytes takes at most three bytes for each byte of text, although its losses are
+// A score of real text in tokens of four bytes takes at most three bytes per byte of text, although its losses are
 // random and so cannot be compressed.
 func TestSize(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 12))
@@ -61,6 +61,6 @@ func TestSize(t *testing.T) {
 	perByte := float64(info.Size()) / float64(text)
 	t.Logf("%.2f bytes for each of %d bytes of text", perByte, text)
 	if perByte > 3 {
-		t.Errorf("found %.2f bytes for each byte of text, wanted at most 3", perByte)
+		t.Errorf("got %.2f bytes for each byte of text, want at most 3", perByte)
 	}
 }

@@ -10,24 +10,24 @@ import (
 	"slices"
 )
 
-// sortBytes bounds the rows that a sort holds at once; more are written to sorted runs.
+// sortBytes bounds the rows that a sort holds in memory; the rest is written to sorted runs.
 const sortBytes = 64 << 20
 
-// mergeRuns is the most runs that are merged at once: each has a page of every column in memory.
+// mergeRuns is the maximum number of runs that are merged at once: each has a page of every column in memory.
 const mergeRuns = 16
 
-// SortScored yields rows in the order of shard (byte by byte) and row number. What does not fit in a bounded buffer goes
-// to files in dir, which are gone when the loop ends. Rows with equal keys come one after the other.
+// SortScored yields rows in the order of shard (bytewise) and row number. Rows that do not fit in a bounded buffer are
+// written to files in dir, which are removed when the loop ends. Rows of equal shard and number are adjacent.
 func SortScored(ctx context.Context, rows iter.Seq2[ScoredDocument, error], dir string) iter.Seq2[ScoredDocument, error] {
 	s := sorter[ScoredDocument]{
 		limit: sortBytes, size: scoredSize, open: OpenScored,
 		create:  func(w io.Writer) rowWriter[ScoredDocument] { return NewScoredWriter(w) },
-		compare: func(a, b *ScoredDocument) int { return CompareKeys(a.Shard, a.Row, b.Shard, b.Row) },
+		compare: func(a, b *ScoredDocument) int { return CompareRows(a.Shard, a.Row, b.Shard, b.Row) },
 	}
 	return s.sort(ctx, rows, dir)
 }
 
-// SortExported yields rows in the order of dataset, shard (byte by byte) and row number, like SortScored.
+// SortExported yields rows in the order of dataset, shard (bytewise) and row number, like SortScored.
 func SortExported(ctx context.Context, rows iter.Seq2[ExportedDocument, error], dir string) iter.Seq2[ExportedDocument, error] {
 	return sortExported(ctx, rows, dir, sortBytes)
 }
@@ -37,18 +37,18 @@ func sortExported(ctx context.Context, rows iter.Seq2[ExportedDocument, error], 
 		limit: limit, size: exportedSize, open: OpenExported,
 		create: func(w io.Writer) rowWriter[ExportedDocument] { return NewExportedWriter(w) },
 		compare: func(a, b *ExportedDocument) int {
-			return cmp.Or(cmp.Compare(a.Dataset, b.Dataset), CompareKeys(a.Shard, a.Row, b.Shard, b.Row))
+			return cmp.Or(cmp.Compare(a.Dataset, b.Dataset), CompareRows(a.Shard, a.Row, b.Shard, b.Row))
 		},
 	}
 	return s.sort(ctx, rows, dir)
 }
 
-// SortLedger yields rows in the order of shard (byte by byte) and row number, like SortScored.
+// SortLedger yields rows in the order of shard (bytewise) and row number, like SortScored.
 func SortLedger(ctx context.Context, rows iter.Seq2[LedgerRow, error], dir string) iter.Seq2[LedgerRow, error] {
 	s := sorter[LedgerRow]{
 		limit: sortBytes, size: ledgerSize, open: OpenLedger,
 		create:  func(w io.Writer) rowWriter[LedgerRow] { return NewLedgerWriter(w) },
-		compare: func(a, b *LedgerRow) int { return CompareKeys(a.Shard, a.Row, b.Shard, b.Row) },
+		compare: func(a, b *LedgerRow) int { return CompareRows(a.Shard, a.Row, b.Shard, b.Row) },
 	}
 	return s.sort(ctx, rows, dir)
 }
@@ -134,7 +134,7 @@ func (s sorter[T]) work(ctx context.Context, rows iter.Seq2[T, error], dir strin
 	return s.merge(ctx, runs, emit)
 }
 
-// shorten merges the first mergeRuns of runs into one, which comes last. It returns the files that there are, also after an
+// shorten merges the first mergeRuns runs into one, which it appends. It returns the existing files, also after an
 // error.
 func (s sorter[T]) shorten(ctx context.Context, dir string, runs []string) ([]string, error) {
 	var failed error
@@ -187,7 +187,7 @@ func (s sorter[T]) merge(ctx context.Context, runs []string, emit func(T) bool) 
 			err = errors.Join(err, h.reader.Close())
 		}
 	}()
-	// step reads the next row of heads[i], or drops a run that has none.
+	// step reads the next row of heads[i], or removes the run if it has no more rows.
 	step := func(i int) error {
 		var row T
 		switch err := heads[i].reader.Read(&row); {

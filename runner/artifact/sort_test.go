@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// A sort gives the same order however little it may hold, and leaves no file behind.
+// A sort gives the same order with any memory limit, and leaves no file behind.
 func TestSortExported(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	var rows []ExportedDocument
@@ -43,19 +43,19 @@ func TestSortExported(t *testing.T) {
 			}
 			got = append(got, key(row))
 			if next := sortKey(row); next < last {
-				t.Fatalf("limit %d: found %s after %s", limit, next, last)
+				t.Fatalf("limit %d: got %s after %s", limit, next, last)
 			} else {
 				last = next
 			}
 		}
-		// Rows with equal keys may come in any order among themselves.
-		var wanted []string
+		// Rows with equal shard and number may be in any order.
+		var sorted []string
 		for _, row := range rows {
-			wanted = append(wanted, key(row))
+			sorted = append(sorted, key(row))
 		}
 		slices.Sort(got)
-		slices.Sort(wanted)
-		if !slices.Equal(got, wanted) {
+		slices.Sort(sorted)
+		if !slices.Equal(got, sorted) {
 			t.Errorf("limit %d: rows differ", limit)
 		}
 		for _, err := range sortExported(t.Context(), source, dir, limit) {
@@ -65,7 +65,7 @@ func TestSortExported(t *testing.T) {
 			break
 		}
 		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
-			t.Errorf("limit %d: found %v (%v) left behind", limit, left, err)
+			t.Errorf("limit %d: got %v (%v) left behind", limit, left, err)
 		}
 	}
 	broken := errors.New("broken")
@@ -75,7 +75,7 @@ func TestSortExported(t *testing.T) {
 		}
 	}, t.TempDir(), 1) {
 		if !errors.Is(err, broken) {
-			t.Errorf("found error %v, wanted the source's", err)
+			t.Errorf("got error %v, want the source's", err)
 		}
 	}
 }
@@ -96,11 +96,11 @@ func TestSortLedger(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s %d %v", row.Shard, row.Row, row.UnscoredReasons))
 	}
 	if want := []string{"s10 4 [r]", "s10 30 []", "s2 1 []"}; !slices.Equal(got, want) {
-		t.Errorf("found %q, wanted %q", got, want)
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
-// A cancelled sort ends with the context's error, wherever it is, and leaves no file behind.
+// A sort that is canceled at any point ends with the context's error, and leaves no file behind.
 func TestSortCancelled(t *testing.T) {
 	for _, at := range []string{"reading", "merging"} {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -124,7 +124,7 @@ func TestSortCancelled(t *testing.T) {
 			}
 		}
 		if left, err := os.ReadDir(dir); !errors.Is(failed, context.Canceled) || err != nil || len(left) > 0 {
-			t.Errorf("%s: found error %v, and %v (%v) left behind", at, failed, left, err)
+			t.Errorf("%s: got error %v, and %v (%v) left behind", at, failed, left, err)
 		}
 		if at == "reading" && given > 51 {
 			t.Errorf("%d rows were read after the 50th, where it was cancelled", given-50)

@@ -7,24 +7,26 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// Protocol says under which rules losses were measured. Two scores are comparable where their protocols are equal.
-type Protocol struct {
+// ScoringProtocol holds the rules under which losses were measured. Two scores are comparable if their scoring
+// protocols are equal.
+type ScoringProtocol struct {
 	Prefix  string `json:"prefix"`
 	Context int64  `json:"context"`
 	Stride  int64  `json:"stride"`
-	// Anchor is what Context and Stride count: tokens or bytes.
+	// Anchor is the unit of Context and Stride: tokens or bytes.
 	Anchor string `json:"anchor"`
 	EOS    bool   `json:"eos"`
 	Dtype  string `json:"dtype"`
-	// Truncation is the most bytes of a document that were scored, 0 for all.
+	// Truncation is the maximum number of bytes of a document that were scored; 0 means all.
 	Truncation int64 `json:"truncation"`
-	// Span is the rule by which a token's loss falls on bytes.
+	// Span is the rule that distributes a token's loss over its bytes.
 	Span string `json:"span"`
-	// Imported is the name a spec gave to the protocol of a table scored elsewhere, whose other fields are unknown.
+	// Imported is the name that a spec gave to the scoring protocol of an imported table. The other fields are then
+	// unknown.
 	Imported string `json:"imported,omitempty"`
 }
 
-// SpanEven spreads a token's loss evenly over its bytes.
+// SpanEven distributes a token's loss uniformly over its bytes.
 const SpanEven = "even"
 
 // ScoreSummary is summary.json of a score.
@@ -34,30 +36,33 @@ type ScoreSummary struct {
 	ScoredBytes int64 `json:"scoredBytes"`
 	Words       int64 `json:"words"`
 	Tokens      int64 `json:"tokens"`
-	// ScoredTokens counts the tokens that put loss on the scored span.
+	// ScoredTokens counts the tokens with a loss on the scored span.
 	ScoredTokens int64 `json:"scoredTokens"`
 	// Nats is the loss on the scored span.
 	Nats       float64      `json:"nats"`
 	BPB        float64      `json:"bpb"`
 	Perplexity Perplexity   `json:"perplexity"`
 	Ledger     LedgerTotals `json:"ledger"`
-	Protocol   Protocol     `json:"protocol"`
-	// Parameters are those of the action: all that the losses depend on besides the documents and a trained model.
+	// Protocol is the scoring protocol.
+	Protocol ScoringProtocol `json:"scoringProtocol"`
+	// Parameters are those of the action: everything that the losses depend on except the documents and a trained
+	// model.
 	Parameters json.RawMessage `json:"parameters,omitempty"`
-	// Computed says what computed the losses: the device, the class of processor, versions of libraries.
-	Computed map[string]string `json:"computed,omitempty"`
-	Noise    Noise             `json:"noise"`
+	// Computed describes the hardware and software that computed the losses: device, processor class, library versions.
+	Computed  map[string]string   `json:"computed,omitempty"`
+	Rescoring RescoringDifference `json:"rescoringDifference"`
 }
 
-// Perplexity is exp(nats / n) for the number n of tokens, words or bytes. A perplexity too large for a float64 is null.
+// Perplexity is exp(nats / n), where n is the number of tokens, words or bytes. A perplexity too large for a float64 is
+// null.
 type Perplexity struct {
 	PerToken *float64 `json:"perToken"`
 	PerWord  *float64 `json:"perWord"`
 	PerByte  *float64 `json:"perByte"`
 }
 
-// LedgerTotals holds the dataset's totals of all accounts in nats, and the bytes of the scored spans that have no loss, by
-// reason.
+// LedgerTotals holds the dataset's totals of all ledger categories in nats, and the bytes of the scored spans without a
+// loss, by reason.
 type LedgerTotals struct {
 	Tokens        float64          `json:"tokens"`
 	Span          float64          `json:"span"`
@@ -82,15 +87,17 @@ func (l *LedgerTotals) Add(d protocol.Ledger) {
 	}
 }
 
-// Noise says by how much losses moved when some documents were scored a second time in other company.
-type Noise struct {
+// RescoringDifference is by how much losses changed when some documents were scored again in a different batch. It is
+// numerical noise, not sampling error.
+type RescoringDifference struct {
 	Documents int64 `json:"documents"`
-	// MaxNatsPerToken is the largest difference of one token's loss, BitsPerByte the largest of a document's bpb.
+	// MaxNatsPerToken is the largest difference of one token's loss.
 	MaxNatsPerToken float64 `json:"maxNatsPerToken"`
-	BitsPerByte     float64 `json:"bitsPerByte"`
+	// MaxBitsPerByte is the largest difference of one document's bits per byte.
+	MaxBitsPerByte float64 `json:"maxBitsPerByte"`
 }
 
-// Finish fills what follows from the counts and the ledger: Nats, BPB and Perplexity.
+// Finish computes Nats, BPB and Perplexity from the counts and the ledger.
 func (s *ScoreSummary) Finish() {
 	s.Nats = s.Ledger.Span
 	s.BPB = BitsPerByte(s.Nats, s.ScoredBytes)
@@ -118,7 +125,7 @@ func perplexity(nats float64, n int64) *float64 {
 // TokenCountsSummary is token_counts_summary.json.
 type TokenCountsSummary struct {
 	Tokens int64 `json:"tokens"`
-	// Distinct counts the token ids that occur, of VocabularySize there are.
+	// Distinct counts the token IDs that occur, out of VocabularySize.
 	Distinct       int64       `json:"distinct"`
 	VocabularySize int64       `json:"vocabularySize"`
 	Once           int64       `json:"once"`
@@ -132,23 +139,23 @@ type TokenRank struct {
 	Text  string `json:"text"`
 }
 
-// Import is import.json: what a table scored elsewhere holds. The files of each dataset are in the directory of its key.
+// Import is import.json: the content of an imported table. The files of each dataset are in the directory of its name.
 type Import struct {
-	// Datasets are in the order of their keys.
+	// Datasets are sorted by name.
 	Datasets []ImportedDataset `json:"datasets"`
 }
 
-// ImportedDataset is a dataset of a table scored elsewhere.
+// ImportedDataset is a dataset of an imported table.
 type ImportedDataset struct {
-	Key string `json:"key"`
-	// Tags are those of all its documents, sorted.
+	Name string `json:"name"`
+	// Tags are the tags of all its documents, sorted.
 	Tags      []string `json:"tags"`
 	Documents int64    `json:"documents"`
-	// Bytes counts the texts' bytes, ScoredBytes those of the scored spans, Tokens what the tokenizer made of the texts.
+	// Bytes counts the bytes of the texts, ScoredBytes those of the scored spans, and Tokens the tokens of the texts.
 	Bytes       int64 `json:"bytes"`
 	ScoredBytes int64 `json:"scoredBytes"`
 	Tokens      int64 `json:"tokens"`
-	// ZeroLossBytes counts scored bytes with a loss of exactly zero: those that a scorer skipped and still counted look
+	// ZeroLossBytes counts scored bytes with a loss of exactly zero. Bytes that a scorer skipped but still counted look
 	// like this.
 	ZeroLossBytes int64 `json:"zeroLossBytes"`
 	// Nats is the loss on the scored bytes.

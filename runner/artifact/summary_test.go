@@ -16,7 +16,7 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// What follows from counts and losses: bits per byte, and perplexities of what there is.
+// Bits per byte and perplexities follow from counts and losses.
 func TestFinish(t *testing.T) {
 	e := func(x float64) *float64 { x = math.Exp(x); return &x }
 	for _, test := range []struct{ s, want artifact.ScoreSummary }{
@@ -41,12 +41,12 @@ func TestFinish(t *testing.T) {
 	}
 }
 
-// Ledgers add up account by account.
+// Ledgers are summed by category.
 func TestLedgerTotals(t *testing.T) {
 	var l artifact.LedgerTotals
 	l.Add(protocol.Ledger{Tokens: 15, Span: 1, Outside: 2, EOS: 4, NoBytes: 8})
 	if l.UnscoredBytes != nil {
-		t.Errorf("found %v", l.UnscoredBytes)
+		t.Errorf("got %v", l.UnscoredBytes)
 	}
 	for range 2 {
 		l.Add(protocol.Ledger{Tokens: 150, Span: 10, Outside: 20, EOS: 40, NoBytes: 80, UnscoredBytes: map[string]int64{"a": 3, "b": 1}})
@@ -57,49 +57,49 @@ func TestLedgerTotals(t *testing.T) {
 	}
 }
 
-// JSON is written for people; what cannot be written or read names the file.
+// JSON is indented, and errors contain the name of the file.
 func TestJSON(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f.json")
 	if err := artifact.WriteJSON(path, map[string]int{"b": 1, "a": 2}); err != nil {
 		t.Fatal(err)
 	}
 	if data, err := os.ReadFile(path); err != nil || string(data) != "{\n  \"a\": 2,\n  \"b\": 1\n}\n" {
-		t.Errorf("found %q, %v", data, err)
+		t.Errorf("got %q, %v", data, err)
 	}
 	var back map[string]int
 	if err := artifact.ReadJSON(path, &back); err != nil || back["a"] != 2 {
-		t.Errorf("found %v, %v", back, err)
+		t.Errorf("got %v, %v", back, err)
 	}
 	var text string
 	for _, err := range []error{artifact.WriteJSON(path, math.NaN()), artifact.ReadJSON(path, &text)} {
 		if err == nil || !strings.HasPrefix(err.Error(), path+": ") {
-			t.Errorf("found error %v", err)
+			t.Errorf("got error %v", err)
 		}
 	}
 	if err := artifact.ReadJSON(path+".missing", &text); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
-// The order of rows is that of shards, byte by byte, and then of numbers.
+// Rows are ordered by shard, bytewise, and then by number.
 func TestCompareKeys(t *testing.T) {
 	for _, test := range []struct {
-		a, b   artifact.Key
+		a, b   artifact.RowID
 		before bool
 	}{
-		{artifact.Key{Shard: "s10", Row: 9}, artifact.Key{Shard: "s2", Row: 1}, true},
-		{artifact.Key{Shard: "s", Row: 2}, artifact.Key{Shard: "s", Row: 10}, true},
-		{artifact.Key{Shard: "s", Row: 2}, artifact.Key{Shard: "s", Row: 2}, false},
-		{artifact.Key{Shard: "S", Row: 2}, artifact.Key{Shard: "s", Row: 1}, true},
+		{artifact.RowID{Shard: "s10", Row: 9}, artifact.RowID{Shard: "s2", Row: 1}, true},
+		{artifact.RowID{Shard: "s", Row: 2}, artifact.RowID{Shard: "s", Row: 10}, true},
+		{artifact.RowID{Shard: "s", Row: 2}, artifact.RowID{Shard: "s", Row: 2}, false},
+		{artifact.RowID{Shard: "S", Row: 2}, artifact.RowID{Shard: "s", Row: 1}, true},
 	} {
-		x, y := artifact.CompareKeys(test.a.Shard, test.a.Row, test.b.Shard, test.b.Row), artifact.CompareKeys(test.b.Shard, test.b.Row, test.a.Shard, test.a.Row)
+		x, y := artifact.CompareRows(test.a.Shard, test.a.Row, test.b.Shard, test.b.Row), artifact.CompareRows(test.b.Shard, test.b.Row, test.a.Shard, test.a.Row)
 		if x != -y || (x < 0) != test.before {
 			t.Errorf("%v and %v: %d and %d", test.a, test.b, x, y)
 		}
 	}
 }
 
-// Documents out of their bounds are refused by writer and reader, those at them are not.
+// Writer and reader reject documents outside the limits, and accept those at the limits.
 func TestDocumentBounds(t *testing.T) {
 	for _, test := range []struct {
 		d    artifact.Document
@@ -107,8 +107,8 @@ func TestDocumentBounds(t *testing.T) {
 	}{
 		{artifact.Document{Text: "ab", ScoreStart: 2, ScoreEnd: 2}, ""},
 		{artifact.Document{Text: "ab", ScoreEnd: 2}, ""},
-		{artifact.Document{Shard: "s", Row: 3, Text: "ab", ScoreEnd: 3}, `shard "s", row 3: scored span: found [0, 3)`},
-		{artifact.Document{Shard: "s", Row: 3, Text: "a\xff"}, `shard "s", row 3: text: found invalid UTF-8 at byte 1`},
+		{artifact.Document{Shard: "s", Row: 3, Text: "ab", ScoreEnd: 3}, `shard "s", row 3: scored span [0, 3) is out of range`},
+		{artifact.Document{Shard: "s", Row: 3, Text: "a\xff"}, `shard "s", row 3: text: invalid UTF-8 at byte 1`},
 	} {
 		read := func() error {
 			in, err := artifact.OpenDocuments(foreign(t, test.d))
@@ -120,7 +120,7 @@ func TestDocumentBounds(t *testing.T) {
 		}
 		for who, err := range map[string]error{"writer": artifact.NewDocumentWriter(io.Discard).Write(test.d), "reader": read()} {
 			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
-				t.Errorf("%s: found error %v, wanted %q", who, err, test.want)
+				t.Errorf("%s: got error %v, want %q", who, err, test.want)
 			}
 		}
 	}
@@ -130,22 +130,22 @@ func TestDocumentBounds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ledger.Close()
-	if err := ledger.Read(&artifact.LedgerRow{}); err == nil || !strings.Contains(err.Error(), `shard "s", row 4: found unscored range [3, 2)`) {
-		t.Errorf("found error %v", err)
+	if err := ledger.Read(&artifact.LedgerRow{}); err == nil || !strings.Contains(err.Error(), `shard "s", row 4: unscored range [3, 2)`) {
+		t.Errorf("got error %v", err)
 	}
 }
 
-// An export that is cancelled ends, and one of a table that is not there says so.
+// A canceled export ends, and the export of a missing table fails.
 func TestExportFails(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := artifact.ExportScored(ctx, writeScored(t, special...), io.Discard, artifact.Labels{Dataset: "d"}); !errors.Is(err, context.Canceled) {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 	if err := artifact.ExportScored(t.Context(), filepath.Join(t.TempDir(), "missing"), io.Discard, artifact.Labels{}); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
-	if err := artifact.ExportScored(t.Context(), writeScored(t, special...), io.Discard, artifact.Labels{}); err == nil || !strings.Contains(err.Error(), "dataset_name: found an empty name") {
-		t.Errorf("found error %v", err)
+	if err := artifact.ExportScored(t.Context(), writeScored(t, special...), io.Discard, artifact.Labels{}); err == nil || !strings.Contains(err.Error(), "dataset_name is empty") {
+		t.Errorf("got error %v", err)
 	}
 }

@@ -64,7 +64,7 @@ func writeExported(t testing.TB, documents ...artifact.ExportedDocument) string 
 	return path
 }
 
-// Rows of every size, empty ones included, come back as they were written.
+// Rows of every size, including empty ones, are read unchanged.
 func TestExportedRoundTrip(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var want []artifact.ExportedDocument
@@ -90,26 +90,26 @@ func TestExportedRoundTrip(t *testing.T) {
 		i++
 	}
 	if i != len(want) {
-		t.Fatalf("found %d rows, wanted %d", i, len(want))
+		t.Fatalf("got %d rows, want %d", i, len(want))
 	}
 }
 
-// Keys are read without the rest of a row.
+// Shards and row numbers are read without the rest of a row.
 func TestKeys(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	keys, err := artifact.OpenKeys(writeExported(t, exported(r, 7, 10), exported(r, 3, 0)))
+	keys, err := artifact.OpenRowIDs(writeExported(t, exported(r, 7, 10), exported(r, 3, 0)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer keys.Close()
 	for _, row := range []int64{7, 3} {
-		var got artifact.Key
-		if err := keys.Read(&got); err != nil || got != (artifact.Key{Shard: "s.jsonl", Row: row}) {
-			t.Errorf("found %v, %v", got, err)
+		var got artifact.RowID
+		if err := keys.Read(&got); err != nil || got != (artifact.RowID{Shard: "s.jsonl", Row: row}) {
+			t.Errorf("got %v, %v", got, err)
 		}
 	}
-	if err := keys.Read(new(artifact.Key)); !errors.Is(err, io.EOF) {
-		t.Errorf("after the last: found error %v", err)
+	if err := keys.Read(new(artifact.RowID)); !errors.Is(err, io.EOF) {
+		t.Errorf("after the last: got error %v", err)
 	}
 }
 
@@ -163,7 +163,7 @@ func roundTrip[T any](t *testing.T, want []T, writer func(io.Writer) *artifact.W
 	}
 }
 
-// A writer and a reader refuse the same rows, with the key, what was found and what was wanted.
+// A writer and a reader reject the same rows, with the row and the expected and actual values.
 func TestRefusedRows(t *testing.T) {
 	good := artifact.ExportedDocument{
 		Dataset: "d", Shard: "s", Row: 7, Text: "aé", ScoreEnd: 3,
@@ -176,27 +176,27 @@ func TestRefusedRows(t *testing.T) {
 		change func(*artifact.ExportedDocument)
 		want   string
 	}{
-		"no name":           {func(d *artifact.ExportedDocument) { d.Dataset = "" }, `dataset_name: found an empty name`},
-		"names not UTF-8":   {func(d *artifact.ExportedDocument) { d.Tags = []string{"\xff"} }, `names: found "\xff", wanted UTF-8`},
-		"text not UTF-8":    {func(d *artifact.ExportedDocument) { d.Text = "a\xffb" }, `text: found invalid UTF-8 at byte 1`},
-		"span past the end": {func(d *artifact.ExportedDocument) { d.ScoreEnd = 4 }, `found [0, 4), wanted 0 <= start <= end <= 3`},
-		"span backwards":    {func(d *artifact.ExportedDocument) { d.ScoreStart, d.ScoreEnd = 2, 1 }, `found [2, 1), wanted`},
-		"span before 0":     {func(d *artifact.ExportedDocument) { d.ScoreStart = -1 }, `found [-1, 3), wanted`},
-		"too few losses":    {func(d *artifact.ExportedDocument) { d.PerByteLoss = []float64{1, 2} }, `found 2 losses, wanted 3`},
-		"NaN":               {func(d *artifact.ExportedDocument) { d.PerByteLoss = []float64{1, math.NaN(), 2} }, `found NaN at byte 1`},
-		"infinite":          {func(d *artifact.ExportedDocument) { d.PerByteLoss = []float64{1, 2, math.Inf(1)} }, `found +Inf at byte 2`},
-		"negative":          {func(d *artifact.ExportedDocument) { d.PerByteLoss = []float64{-2e-9, 1, 2} }, `found -2e-09 at byte 0, wanted a finite loss of -1e-09 or more`},
-		"token past end":    {func(d *artifact.ExportedDocument) { d.TokenEnds = []int32{4} }, `token 0: found bytes [0, 4), wanted`},
-		"token half there":  {func(d *artifact.ExportedDocument) { d.TokenStarts = []int32{-1} }, `token 0: found bytes [-1, 3), wanted`},
-		"fewer ids":         {func(d *artifact.ExportedDocument) { d.TokenIDs = nil }, `found 0 ids and 1 starts`},
-		"fewer ends":        {func(d *artifact.ExportedDocument) { d.TokenEnds = nil }, `found 1 starts and 0 ends`},
+		"no name":           {func(d *artifact.ExportedDocument) { d.Dataset = "" }, `dataset_name is empty`},
+		"names not UTF-8":   {func(d *artifact.ExportedDocument) { d.Tags = []string{"\xff"} }, `name "\xff" is not valid UTF-8`},
+		"text not UTF-8":    {func(d *artifact.ExportedDocument) { d.Text = "a\xffb" }, `text: invalid UTF-8 at byte 1`},
+		"span past the end": {func(d *artifact.ExportedDocument) { d.ScoreEnd = 4 }, `scored span [0, 4) is out of range: require 0 <= start <= end <= 3`},
+		"span backwards":    {func(d *artifact.ExportedDocument) { d.ScoreStart, d.ScoreEnd = 2, 1 }, `scored span [2, 1) is out of range`},
+		"span before 0":     {func(d *artifact.ExportedDocument) { d.ScoreStart = -1 }, `scored span [-1, 3) is out of range`},
+		"too few losses":    {func(d *artifact.ExportedDocument) { d.PerByteLoss = []float64{1, 2} }, `expected 3 losses, one per byte of the text, got 2`},
+		"NaN":               {func(d *artifact.ExportedDocument) { d.PerByteLoss = []float64{1, math.NaN(), 2} }, `the loss at byte 1 is NaN`},
+		"infinite":          {func(d *artifact.ExportedDocument) { d.PerByteLoss = []float64{1, 2, math.Inf(1)} }, `the loss at byte 2 is +Inf`},
+		"negative":          {func(d *artifact.ExportedDocument) { d.PerByteLoss = []float64{-2e-9, 1, 2} }, `the loss at byte 0 is -2e-09; it must be finite and at least -1e-09`},
+		"token past end":    {func(d *artifact.ExportedDocument) { d.TokenEnds = []int32{4} }, `token 0: span [0, 4) must`},
+		"token half there":  {func(d *artifact.ExportedDocument) { d.TokenStarts = []int32{-1} }, `token 0: span [-1, 3) must`},
+		"fewer ids":         {func(d *artifact.ExportedDocument) { d.TokenIDs = nil }, `as many IDs as starts, got 0 and 1`},
+		"fewer ends":        {func(d *artifact.ExportedDocument) { d.TokenEnds = nil }, `as many starts as ends, got 1 and 0`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bad := good
 			test.change(&bad)
 			check := func(who string, err error) {
 				if err == nil || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput {
-					t.Errorf("%s: found error %v, wanted %q of kind invalid input", who, err, test.want)
+					t.Errorf("%s: got error %v, want %q of kind invalid input", who, err, test.want)
 				}
 			}
 			check("writer", artifact.NewExportedWriter(io.Discard).Write(bad))
@@ -205,9 +205,9 @@ func TestRefusedRows(t *testing.T) {
 	}
 	t.Run("num_bytes", func(t *testing.T) {
 		err := readAll(foreign(t, row{good, 4}))
-		want := `dataset "d", shard "s", row 7: num_bytes: found 4, wanted 3, the text's bytes`
+		want := `dataset "d", shard "s", row 7: num_bytes: expected 3, the text's size in bytes, got 4`
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("found error %v, wanted %q", err, want)
+			t.Errorf("got error %v, want %q", err, want)
 		}
 	})
 	t.Run("ledger", func(t *testing.T) {
@@ -215,16 +215,16 @@ func TestRefusedRows(t *testing.T) {
 			row  artifact.LedgerRow
 			want string
 		}{
-			{artifact.LedgerRow{UnscoredStarts: []int32{1}}, "1 unscored starts, 0 ends and 0 reasons"},
+			{artifact.LedgerRow{UnscoredStarts: []int32{1}}, "as many unscored starts as ends and reasons, got 1, 0 and 0"},
 			{artifact.LedgerRow{UnscoredStarts: []int32{1, 1}, UnscoredEnds: []int32{2, 2}, UnscoredReasons: []string{"", ""}}, "range [1, 2) after byte 2"},
-			{artifact.LedgerRow{TokenNats: math.Inf(-1)}, "found -Inf nats"},
-			{artifact.LedgerRow{SpanNats: math.NaN()}, "found NaN nats"},
-			{artifact.LedgerRow{OutsideNats: math.NaN()}, "found NaN nats"},
-			{artifact.LedgerRow{EOSNats: math.NaN()}, "found NaN nats"},
-			{artifact.LedgerRow{NoBytesNats: math.Inf(1)}, "found +Inf nats"},
+			{artifact.LedgerRow{TokenNats: math.Inf(-1)}, "is -Inf nats"},
+			{artifact.LedgerRow{SpanNats: math.NaN()}, "is NaN nats"},
+			{artifact.LedgerRow{OutsideNats: math.NaN()}, "is NaN nats"},
+			{artifact.LedgerRow{EOSNats: math.NaN()}, "is NaN nats"},
+			{artifact.LedgerRow{NoBytesNats: math.Inf(1)}, "is +Inf nats"},
 		} {
 			if err := artifact.NewLedgerWriter(io.Discard).Write(test.row); err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("found error %v, wanted %q", err, test.want)
+				t.Errorf("got error %v, want %q", err, test.want)
 			}
 		}
 	})
@@ -265,7 +265,8 @@ func rowsOf(path string) (rows []artifact.ExportedDocument, err error) {
 	return rows, nil
 }
 
-// A file with other columns is refused by name and type; optional columns and lists, as pyarrow writes them, are read.
+// A file with other columns is rejected with name and type. Optional columns and lists, as pyarrow writes them, are
+// read.
 func TestColumns(t *testing.T) {
 	type optional struct {
 		Dataset     string    `parquet:"dataset_name,optional,dict"`
@@ -292,42 +293,42 @@ func TestColumns(t *testing.T) {
 	null := full
 	null.ScoreEnd = nil
 	for _, test := range []struct{ name, path, want string }{
-		{"null", foreign(t, full, null), `row 1 of 2: column "score_byte_end": found null, wanted a value`},
+		{"null", foreign(t, full, null), `row 1 of 2: column "score_byte_end": unexpected null`},
 		{"missing", foreign(t, struct {
 			Dataset string `parquet:"dataset_name"`
 			Tag     string `parquet:"tag"`
-		}{}), `column "tags": found none, wanted list<string>; columns are dataset_name, tag`},
+		}{}), `column "tags" of type list<string> is missing; columns are dataset_name, tag`},
 		{"another type", foreign(t, struct {
 			Dataset int32 `parquet:"dataset_name"`
-		}{}), `column "dataset_name": found int32, wanted string`},
+		}{}), `column "dataset_name": expected string, got int32`},
 		{"unsigned", foreign(t, struct {
 			Dataset string   `parquet:"dataset_name"`
 			Tags    []string `parquet:"tags,list"`
 			Shard   string   `parquet:"shard_name"`
 			Row     uint64   `parquet:"row_index"`
-		}{}), `column "row_index": found INT(64,false), wanted int64`},
+		}{}), `column "row_index": expected int64, got INT(64,false)`},
 		{"no list", foreign(t, struct {
 			Dataset string   `parquet:"dataset_name"`
 			Tags    []string `parquet:"tags"`
-		}{}), `column "tags": found repeated string, wanted list<string>`},
+		}{}), `column "tags": expected list<string>, got repeated string`},
 		{"another list", foreign(t, struct {
 			Dataset string  `parquet:"dataset_name"`
 			Tags    []int32 `parquet:"tags,list"`
-		}{}), `column "tags": found list<int32>, wanted list<string>`},
+		}{}), `column "tags": expected list<string>, got list<int32>`},
 		{"a struct", foreign(t, struct {
 			Dataset struct{ A, B string } `parquet:"dataset_name"`
-		}{}), `column "dataset_name": found a struct, wanted string`},
+		}{}), `column "dataset_name": expected string, got a struct`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			err := readAll(test.path)
 			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), test.path) || protocol.KindOf(err) != protocol.InvalidInput {
-				t.Errorf("found error %v\nwanted %s: %s", err, test.path, test.want)
+				t.Errorf("got error %v\nwant %s: %s", err, test.path, test.want)
 			}
 		})
 	}
 }
 
-// Every prefix of a file and every file with a damaged byte is refused or read; none panics.
+// Every prefix of a file and every file with a damaged byte is either rejected or read, without a panic.
 func TestDamagedFiles(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	whole, err := os.ReadFile(writeExported(t, exported(r, 0, 40), exported(r, 1, 0), exported(r, 2, 300)))
@@ -355,13 +356,13 @@ func TestDamagedFiles(t *testing.T) {
 		damaged := bytes.Clone(whole)
 		damaged[i] ^= byte(1 + r.IntN(255))
 		write(damaged)
-		// Damage to what is not read does not matter.
+		// Damage to columns that are not read does not matter.
 		if got, err := rowsOf(path); err == nil && !cmp.Equal(want, got) {
 			t.Errorf("a change of byte %d of %d is not noticed, and gives other rows", i, len(whole))
 		}
 	}
 	if err := readAll(filepath.Join(t.TempDir(), "none.parquet")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a missing file: found %v, wanted one that says so", err)
+		t.Errorf("a missing file: got %v, want fs.ErrNotExist", err)
 	}
 }
 
@@ -385,7 +386,7 @@ func FuzzExported(f *testing.F) {
 	})
 }
 
-// A row group ends when its rows have 8 MiB, and the next one begins anew.
+// A row group ends when its rows have 8 MiB.
 func TestRowGroups(t *testing.T) {
 	path := create(t, "documents.parquet", func(f io.Writer) error {
 		w := artifact.NewDocumentWriter(f)
@@ -414,6 +415,6 @@ func TestRowGroups(t *testing.T) {
 		rows = append(rows, group.NumRows())
 	}
 	if !slices.Equal(rows, []int64{3, 3}) {
-		t.Errorf("found row groups of %d rows, wanted two of 3", rows)
+		t.Errorf("got row groups of %d rows, want two of 3", rows)
 	}
 }

@@ -8,16 +8,16 @@ import (
 	"github.com/parquet-go/parquet-go/compress/zstd"
 )
 
-// groupBytes bounds the uncompressed bytes of a row group, and with them what a writer holds. A row group of one large
-// row may have more.
+// groupBytes bounds the uncompressed bytes of a row group, and therefore the memory of a writer. A row group with one
+// large row may be larger.
 const groupBytes = 8 << 20
 
-// pageBytes is the size of a page before compression: large enough that a score takes at most three bytes for each byte of
-// text, small enough that a reader by range gets little more than the document it wants.
+// pageBytes is the size of a page before compression. It is large enough that a score takes at most three bytes per
+// byte of text. It is small enough that a reader by range reads little more than the requested document.
 const pageBytes = 256 << 10
 
-// Writer writes rows of T, a struct with parquet tags, as a zstd-compressed parquet file. The same rows give the same
-// bytes. Nothing is readable before Close.
+// Writer writes rows of T, a struct with parquet tags, as a zstd-compressed Parquet file. The same rows give the same
+// bytes. The file is readable only after Close.
 type Writer[T any] struct {
 	file  *parquet.GenericWriter[T]
 	size  func(*T) int
@@ -27,15 +27,16 @@ type Writer[T any] struct {
 	one   [1]T
 }
 
-// NewWriter returns a writer of rows to w. The size of a row in bytes, before compression, bounds the row groups.
+// NewWriter returns a writer of rows to w. The function size returns the uncompressed bytes of a row, to bound row
+// groups.
 func NewWriter[T any](w io.Writer, size func(*T) int) *Writer[T] {
 	return &Writer[T]{size: size, file: parquet.NewGenericWriter[T](w,
 		parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest}),
 		parquet.PageBufferSize(pageBytes),
-		// The library's default names the build, which would make equal tables differ between binaries.
+		// The library's default contains the build, so that equal tables would differ between binaries.
 		parquet.CreatedBy("surprisal", "1", "0"),
-		// The header of a page would hold the page's least and greatest value: of a large text, the text itself, twice, and
-		// not compressed. The index of the columns has what a reader can use.
+		// The header of a page would contain the page's minimum and maximum. For a large text that is the text itself,
+		// twice and uncompressed. Readers can use the column index instead.
 		parquet.DataPageStatistics(false),
 		parquet.SkipPageBounds("text"),
 		parquet.SkipPageBounds("per_byte_loss", "list", "element"),

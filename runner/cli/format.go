@@ -18,7 +18,7 @@ func count[N int | int64](n N, noun string) string { return terminal.Count(n, no
 
 // failure puts the name of an action before its error, unless the error begins with it.
 func failure(action, problem string) string {
-	if strings.HasPrefix(problem, action) {
+	if strings.HasPrefix(problem, action+":") {
 		return problem
 	}
 	return action + ": " + problem
@@ -57,11 +57,13 @@ func few(names []string) string {
 
 // columns prints rows in aligned columns, as terminal.Columns does; the first row is the head.
 func columns(w io.Writer, rows [][]string) {
-	for _, row := range rows {
-		for c, cell := range row {
-			row[c] = protocol.Visible(cell)
+	inHalves(len(rows), func(from, to int) {
+		for _, row := range rows[from:to] {
+			for c, cell := range row {
+				row[c] = protocol.Visible(cell)
+			}
 		}
-	}
+	})
 	o, ok := w.(*output)
 	if !ok {
 		terminal.Columns(w, rows)

@@ -57,7 +57,7 @@ func (a *app) verify(ctx context.Context, w *workspace.Workspace, o workspace.Re
 		}
 	} else {
 		for _, p := range report.Problems {
-			say(a.stdout, "%s: %s; %s\n", p.Path, p.Found, p.Do)
+			say(a.stdout, "%s: %s; %s\n", p.Path, p.Problem, p.Fix)
 		}
 		if o.Count > 0 || len(o.Actions) > 0 {
 			say(a.stdout, "%s done again, seed %d\n", count(len(report.Redone), "action"), o.Seed)

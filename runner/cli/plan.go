@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -100,15 +101,18 @@ func printPlan(out io.Writer, p *plan.Plan) {
 	columns(out, planCounts(p))
 	say(out, "\n")
 	head := []string{"state", "action", "documents", "bytes", "tokens", "memory", "time", "key"}
-	rows := make([][]string, 0, len(p.Actions)+1)
-	rows = append(rows, head)
-	cells := make([]string, 0, len(p.Actions)*len(head))
-	sizes := sizeTexts{}
-	for _, a := range inOrder(p.Actions) {
-		begin := len(cells)
-		cells = appendRow(cells, a, sizes)
-		rows = append(rows, cells[begin:len(cells):len(cells)])
-	}
+	actions := inOrder(p.Actions)
+	rows := make([][]string, 1+len(actions))
+	rows[0] = head
+	inHalves(len(actions), func(from, to int) {
+		cells := make([]string, 0, (to-from)*len(head))
+		sizes := sizeTexts{}
+		for i, a := range actions[from:to] {
+			begin := len(cells)
+			cells = appendRow(cells, a, sizes)
+			rows[1+from+i] = cells[begin:len(cells):len(cells)]
+		}
+	})
 	columns(out, rows)
 	if waits := p.Count(plan.Waits); waits > 0 {
 		say(out, "\n%s for what has not run yet; %s known then.\n", waitsPhrase(waits), map[bool]string{true: "its key is", false: "their keys are"}[waits == 1])
@@ -123,15 +127,38 @@ func inOrder(actions []*plan.Action) []*plan.Action {
 			kinds[a.Kind] = len(kinds)
 		}
 	}
-	ordered := slices.Clone(actions)
 	// Names are unique.
-	slices.SortFunc(ordered, func(x, y *plan.Action) int {
+	order := func(x, y *plan.Action) int {
 		if x.Kind != y.Kind {
 			return cmp.Compare(kinds[x.Kind], kinds[y.Kind])
 		}
 		return terminal.Compare(x.Name, y.Name)
-	})
-	return ordered
+	}
+	ordered := slices.Clone(actions)
+	inHalves(len(ordered), func(from, to int) { slices.SortFunc(ordered[from:to], order) })
+	return merge(ordered[:len(ordered)/2], ordered[len(ordered)/2:], order)
+}
+
+// inHalves has do work on both halves of n elements at the same time: a plan may have 100,000 actions.
+func inHalves(n int, do func(from, to int)) {
+	var second sync.WaitGroup
+	second.Go(func() { do(n/2, n) })
+	do(0, n/2)
+	second.Wait()
+}
+
+// merge returns the elements of two sorted slices in order.
+func merge[E any](a, b []E, order func(x, y E) int) []E {
+	merged := make([]E, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		from := &a
+		if order(b[0], a[0]) < 0 {
+			from = &b
+		}
+		merged = append(merged, (*from)[0])
+		*from = (*from)[1:]
+	}
+	return append(append(merged, a...), b...)
 }
 
 func waitsPhrase(n int) string {

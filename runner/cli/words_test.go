@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,7 +83,10 @@ func TestFew(t *testing.T) {
 			t.Errorf("%d: %q, want %q", n, got, want)
 		}
 	}
-	for of, want := range map[[2]string]string{{"score m", "score m: bad"}: "score m: bad", {"score m", "bad"}: "score m: bad", {"score m", ""}: "score m: "} {
+	for of, want := range map[[2]string]string{
+		{"score m", "score m: bad"}: "score m: bad", {"score m", "bad"}: "score m: bad", {"score m", ""}: "score m: ",
+		{"score m", "score me is bad"}: "score m: score me is bad",
+	} {
 		if got := failure(of[0], of[1]); got != want {
 			t.Errorf("%q: %q, want %q", of, got, want)
 		}
@@ -416,10 +421,10 @@ func TestCauses(t *testing.T) {
 		return plan.Change{What: "changed", Name: name, Fields: []plan.Field{{Path: path, Before: before, After: after}}}
 	}
 	changes := []plan.Change{
-		of("train d10", "parameters.order", "2", "3"), of("train d2", "parameters.order", "2", "3"), of("score a", "inputs.model", "as it was", "changed train d2"),
-		of("gap g", "inputs.a", "as it was", "changed score a"), {What: "added", Name: "x"}, {What: "dropped", Name: "y"},
-		{What: "changed", Name: "score b", Fields: []plan.Field{{Path: "inputs.model", Before: "as it was", After: "changed train d10"}, {Path: "parameters.context", Before: "1", After: "2"}}},
-		{What: "changed", Name: "score c", Fields: []plan.Field{{Path: "inputs.model", Before: "as it was", After: "changed train d10"}, {Path: "model.order", Before: "2", After: "3"}}},
+		of("train d10", "parameters.order", "2", "3"), of("train d2", "parameters.order", "2", "3"), of("score a", "inputs.model", "base value", "changed train d2"),
+		of("gap g", "inputs.a", "base value", "changed score a"), {What: "added", Name: "x"}, {What: "dropped", Name: "y"},
+		{What: "changed", Name: "score b", Fields: []plan.Field{{Path: "inputs.model", Before: "base value", After: "changed train d10"}, {Path: "parameters.context", Before: "1", After: "2"}}},
+		{What: "changed", Name: "score c", Fields: []plan.Field{{Path: "inputs.model", Before: "base value", After: "changed train d10"}, {Path: "model.order", Before: "2", After: "3"}}},
 	}
 	want := `
 against main: 1 added, 1 dropped, 6 changed
@@ -433,5 +438,22 @@ against main: 1 added, 1 dropped, 6 changed
 `
 	if diff := cmp.Diff(want, printed(func(a *app) { printChanges(a.stdout, "main", changes) })); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Sorting the halves of a plan apart gives the order of all.
+func TestInOrder(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for n := range 40 {
+		var actions, want []*plan.Action
+		for i := range n {
+			want = append(want, &plan.Action{Kind: "score", Name: fmt.Sprintf("score m%d d", i)})
+		}
+		for _, i := range random.Perm(n) {
+			actions = append(actions, want[i])
+		}
+		if got := inOrder(actions); !slices.Equal(got, want) {
+			t.Errorf("%d actions: wrong order", n)
+		}
 	}
 }

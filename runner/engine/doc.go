@@ -1,6 +1,6 @@
-// Package engine walks a plan on an executor: it finds what is cached, does the rest in the order that the graph allows,
-// publishes what was made, and tells observers (a journal, a progress display) what happens.
+// Package engine executes a plan on an executor. It looks up cached actions, runs the others in the order that the
+// graph allows, and reports events to observers (a journal, a progress display).
 //
-// It imports runner/plan, runner/action, runner/executor, runner/store and internal/filelock; which package does the work of which kind is
-// the caller's choice.
+// It imports runner/plan, runner/action, runner/executor, runner/store and internal/filelock. The caller chooses the
+// packages that do the work of each kind.
 package engine

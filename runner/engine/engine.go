@@ -15,10 +15,10 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// Observer is told what happens in a run. Its methods are called one at a time.
+// Observer receives the events of a run. Its methods are not called concurrently.
 type Observer interface {
 	Observe(Event)
-	// Advance tells progress of a running action.
+	// Advance reports progress of a running action.
 	Advance(a *plan.Action, p action.Progress)
 }
 
@@ -27,19 +27,19 @@ type Event struct {
 	Time   time.Time
 	Action *plan.Action
 	State  plan.State
-	// Err says why an action failed or is tried again.
+	// Err is the reason why an action failed or is retried.
 	Err error
 	// Attempt counts from 1.
 	Attempt int
 }
 
-// Options say how to run plans.
+// Options are the options of an engine.
 type Options struct {
 	Store    *store.Store
 	Executor executor.Executor
 	Observer Observer
 	Log      hclog.Logger
-	// Retries is how often an action that failed for a reason other than its input is tried again.
+	// Retries is the maximum number of retries of an action that failed for a reason other than its input.
 	Retries int
 }
 
@@ -52,21 +52,21 @@ type Engine struct {
 // New returns an engine.
 func New(o Options) *Engine { return &Engine{Options: o, backoff: time.Second} }
 
-// lookAhead bounds the actions that are being looked up or wait to be handed to the executor. It is what an engine needs to
-// see many hits at the same time.
+// lookAhead bounds the actions that are being looked up or wait to be submitted to the executor. It allows an engine to
+// look up many actions concurrently.
 const lookAhead = 64
 
-// maxBackoff is the longest wait before an action is tried again.
+// maxBackoff is the maximum delay before a retry.
 const maxBackoff = time.Minute
 
-// Run does all actions of the plan that are not cached. Once stop is closed nothing new starts; what runs is finished. An
-// error means that the run could not go on; that actions failed is in their states alone.
+// Run executes all actions of the plan that are not cached. Once stop is closed, no action starts, and running actions
+// finish. An error means that the run could not continue. Failures of actions are only in their states.
 func (e *Engine) Run(ctx context.Context, p *plan.Plan, stop <-chan struct{}) error {
 	w := newWalk(e, p, stop)
 	defer close(w.over)
 	w.start(ctx)
 	cancelled := ctx.Done()
-	// Work in flight sees the context, too; it is waited for, so that nothing outlives the run.
+	// Running work also observes the context. Wait for it, so that nothing outlives the run.
 	for w.looking+w.working+len(w.delayed) > 0 {
 		select {
 		case l := <-w.looked:
@@ -92,29 +92,29 @@ type walk struct {
 	*Engine
 	plan       *plan.Plan
 	dependents [][]*plan.Action
-	missing    []int                   // inputs that are not final, by action
-	users      map[string]int          // actions that still need a model, by its ID
-	ready      queue                   // all inputs are there
-	missed     queue                   // the store has no result
-	leaders    map[string]*leader      // keys at work
-	ended      map[string]error        // what became of the keys that were worked on
-	delayed    map[*leader]*time.Timer // to be tried again
-	stopped    bool                    // nothing new starts
-	stopping   <-chan struct{}         // nil once it was seen
-	unwritable error                   // why the store takes nothing more
+	missing    []int                   // number of inputs that are not final, by action
+	users      map[string]int          // number of actions that still need a model, by its ID
+	ready      queue                   // actions whose inputs all exist
+	missed     queue                   // actions without a result in the store
+	leaders    map[string]*leader      // leaders of the keys that are being computed
+	ended      map[string]error        // results of the keys that were computed
+	delayed    map[*leader]*time.Timer // leaders to be retried
+	stopped    bool                    // no action may start
+	stopping   <-chan struct{}         // nil once it was closed
+	unwritable error                   // why the store cannot be written to
 	looking    int
 	working    int
 	looked     chan lookedUp
 	again      chan *leader
-	over       chan struct{} // closed when the walk has ended
+	over       chan struct{} // closed at the end of the walk
 }
 
-// leader is the action that is at work on a key; followers have the same key.
+// leader is the action that computes a key. Followers have the same key.
 type leader struct {
 	action    *plan.Action
 	followers []*plan.Action
 	attempt   int
-	// err is why the attempt before failed.
+	// err is the error of the previous attempt.
 	err error
 }
 
@@ -166,7 +166,7 @@ func (w *walk) observe(a *plan.Action, state plan.State, err error, attempt int)
 	w.Observer.Observe(Event{Time: time.Now(), Action: a, State: state, Err: err, Attempt: attempt})
 }
 
-// closed reports whether nothing new may start.
+// closed reports whether no action may start.
 func (w *walk) closed(ctx context.Context) bool {
 	if w.stopped || ctx.Err() != nil {
 		return true
@@ -180,7 +180,8 @@ func (w *walk) closed(ctx context.Context) bool {
 	}
 }
 
-// stopNow lets nothing new start: what the executor has not begun comes back, and what was to be tried again has failed.
+// stopNow prevents new actions from starting. The executor returns jobs that it has not started, and pending retries
+// fail.
 func (w *walk) stopNow(ctx context.Context) {
 	w.stopped, w.stopping = true, nil
 	w.Executor.Stop()
@@ -195,7 +196,7 @@ func (w *walk) endDelays(ctx context.Context) {
 	}
 }
 
-// dispatch hands what missed to the executor, in groups that use one model, and looks up what is ready.
+// dispatch submits missed actions to the executor, in groups that share a model, and looks up ready actions.
 func (w *walk) dispatch(ctx context.Context) {
 	for w.missed.Len() > 0 && w.working < w.Executor.Slots() && !w.closed(ctx) {
 		group := []*plan.Action{heap.Pop(&w.missed).(*plan.Action)}
@@ -256,7 +257,7 @@ func (w *walk) lookedUp(ctx context.Context, l lookedUp) {
 	case end != nil:
 		w.settle(ctx, a, nil, end)
 	case ended && !l.again:
-		// Another action made it while this one was looked up.
+		// Another action computed the key during this lookup.
 		w.lookUp(ctx, a, true)
 	default:
 		w.leaders[a.Key] = &leader{action: a}
@@ -267,7 +268,7 @@ func (w *walk) lookedUp(ctx context.Context, l lookedUp) {
 func (w *walk) update(ctx context.Context, u executor.Update) {
 	l := w.leaders[u.Key]
 	if l == nil {
-		w.Log.Warn("news of a job that nobody waits for", "key", u.Key)
+		w.Log.Warn("update of an unknown job", "key", u.Key)
 		return
 	}
 	if u.Started {
@@ -287,7 +288,7 @@ func (w *walk) update(ctx context.Context, u executor.Update) {
 		w.conclude(ctx, l, u)
 		return
 	}
-	w.Log.Warn("trying again", "action", l.action.Name, "attempt", l.attempt, "error", u.Err)
+	w.Log.Warn("retrying", "action", l.action.Name, "attempt", l.attempt, "error", u.Err)
 	l.err = u.Err
 	wait := maxBackoff
 	if shift := l.attempt - 1; shift < 16 {
@@ -301,7 +302,7 @@ func (w *walk) update(ctx context.Context, u executor.Update) {
 	})
 }
 
-// retries reports whether an action that failed is tried again: not if its input is at fault, or nothing may start.
+// retries reports whether a failed action is retried. It is not if its input is at fault or if no action may start.
 func (w *walk) retries(ctx context.Context, l *leader, err error) bool {
 	return l.attempt <= w.Retries && protocol.KindOf(err) == "" && !w.closed(ctx) && w.Store.Unwritable(err) == nil
 }
@@ -319,7 +320,7 @@ func (w *walk) conclude(ctx context.Context, l *leader, u executor.Update) {
 	key := l.action.Key
 	delete(w.leaders, key)
 	w.ended[key] = u.Err
-	// All that is left would be computed in vain.
+	// The results of all remaining actions would be lost.
 	if err := w.Store.Unwritable(u.Err); err != nil && w.unwritable == nil {
 		w.unwritable = err
 		w.stopNow(ctx)
@@ -340,7 +341,7 @@ func (w *walk) conclude(ctx context.Context, l *leader, u executor.Update) {
 	}
 }
 
-// settle ends an action: with what was made, with an error, or as found.
+// settle ends an action: with a new record, with an error, or with a cached record.
 func (w *walk) settle(ctx context.Context, a *plan.Action, made *store.Record, err error) {
 	switch {
 	case executor.IsStopped(err) || err != nil && ctx.Err() != nil:
@@ -379,7 +380,7 @@ func (w *walk) block(a, by *plan.Action) {
 	}
 }
 
-// retire tells the executor when the last action that uses a model has ended.
+// retire notifies the executor when the last action that uses a model has ended.
 func (w *walk) retire(a *plan.Action) {
 	if a.Model == nil {
 		return

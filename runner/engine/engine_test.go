@@ -52,7 +52,7 @@ func newBench(t *testing.T, cores int64) *bench {
 	return newBenchIn(t, cores, t.TempDir(), "run")
 }
 
-// newBenchIn returns a bench with a store of a directory, for a run.
+// newBenchIn returns a bench with a store in a directory, for a run.
 func newBenchIn(t *testing.T, cores int64, dir, run string) *bench {
 	t.Helper()
 	s, err := store.Open(t.Context(), dir)
@@ -76,7 +76,7 @@ func newBenchIn(t *testing.T, cores int64, dir, run string) *bench {
 	return b
 }
 
-// Work implements Worker. What an action makes follows from what it is and from its inputs.
+// Work implements Worker. The outputs of an action follow from its descriptor and its inputs.
 // open makes the engine.
 func (b *bench) open(cores int64) {
 	x := executor.NewLocal(
@@ -93,7 +93,7 @@ func (c cache) LookupMany(ctx context.Context, keys []string) (map[string]*store
 	return c.store.LookupMany(ctx, keys, "")
 }
 
-// fake is a kind whose work is that of a test.
+// fake is a kind whose work a test defines.
 type fake struct {
 	action.Kind
 	b *bench
@@ -150,8 +150,8 @@ func (b *bench) Observe(e Event) {
 // Advance implements Observer.
 func (b *bench) Advance(*plan.Action, action.Progress) {}
 
-// plan is of two models, one of them trained on a, and the datasets a, b and c; c has the content of b. A gap compares the
-// models on a.
+// plan has two models, one of them trained on a, and the datasets a, b and c; c has the content of b. A gap compares
+// the models on a.
 func (b *bench) plan() *plan.Plan {
 	b.t.Helper()
 	e := spec.Experiment{Name: "test", Sections: map[string]json.RawMessage{
@@ -159,12 +159,12 @@ func (b *bench) plan() *plan.Plan {
 	}}
 	c := plan.Catalog{Sources: map[string]protocol.Resolution{}}
 	for key, content := range map[string]string{"a": "1", "b": "2", "c": "2"} {
-		e.Datasets = append(e.Datasets, spec.Dataset{Key: key})
+		e.Datasets = append(e.Datasets, spec.Dataset{Name: key})
 		c.Sources[key] = protocol.Resolution{
 			Parameters: []byte("{}"), Files: []protocol.File{{Name: "f", Digest: protocol.Digest([]byte(content))}},
 		}
 	}
-	slices.SortFunc(e.Datasets, func(x, y spec.Dataset) int { return strings.Compare(x.Key, y.Key) })
+	slices.SortFunc(e.Datasets, func(x, y spec.Dataset) int { return strings.Compare(x.Name, y.Name) })
 	for name, train := range map[string][]string{"x": nil, "y": {"a"}} {
 		e.Models = append(e.Models, spec.Model{Name: name, Backend: &spec.Backend{Config: []byte("{}"), Train: train}})
 	}
@@ -192,7 +192,7 @@ func (b *bench) run(ctx context.Context, p *plan.Plan) {
 	if err := b.engine.Run(ctx, p, b.stop); err != nil {
 		b.t.Fatal(err)
 	}
-	// Nothing is left of the folders that actions worked in.
+	// No temporary directory of an action is left.
 	err := fs.WalkDir(os.DirFS(b.store.String()), "tmp", func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() && path != "tmp" {
 			b.t.Errorf("%s is left", path)
@@ -247,7 +247,7 @@ func TestRun(t *testing.T) {
 	if p.Count(plan.Done)+p.Count(plan.Cached) != len(p.Actions) {
 		t.Error(states(p))
 	}
-	// Of b and c, one was made and the other is the same.
+	// b and c are equal, so that only one was made.
 	if x, y := p.Action("materialize b"), p.Action("materialize c"); x.State == y.State || x.Outputs[0] != y.Outputs[0] {
 		t.Errorf("%s and %s", x.State, y.State)
 	}
@@ -268,7 +268,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// On one core the work comes in the order of the plan, as far as its inputs allow and once it is known what there is to do.
+// On one core, actions run in the order of the plan, as far as their inputs allow and once the lookups are done.
 func TestOrder(t *testing.T) {
 	b := newBench(t, 1)
 	b.run(t.Context(), b.plan())
@@ -310,7 +310,7 @@ func TestFailureBlocksOnlyDependents(t *testing.T) {
 	}
 }
 
-// What has the key of a failed action failed, too.
+// Actions with the same key as a failed action also fail.
 func TestFailureIsShared(t *testing.T) {
 	b := newBench(t, 2)
 	b.work = func(_ context.Context, task *action.Task) error {
@@ -356,7 +356,7 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-// What failed and then was not started again has failed as it did.
+// An action that failed and was not restarted keeps its error.
 func TestStopWhileRetrying(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, 1)
@@ -387,7 +387,7 @@ func TestStopWhileRetrying(t *testing.T) {
 	})
 }
 
-// What waits to be tried again when a run is stopped has failed, and the run does not wait for it.
+// An action that waits for a retry when a run is stopped has failed, and the run does not wait for it.
 func TestStopInBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, 1)
@@ -407,7 +407,7 @@ func TestStopInBackoff(t *testing.T) {
 	})
 }
 
-// A store that takes nothing more ends the run: all that is left would be computed in vain.
+// A store that cannot be written to ends the run, because all further results would be lost.
 func TestUnwritableStore(t *testing.T) {
 	b := newBench(t, 1)
 	b.engine.Retries = 3
@@ -426,7 +426,7 @@ func TestUnwritableStore(t *testing.T) {
 	}
 }
 
-// retiring notes which models are retired.
+// retiring records which models are retired.
 type retiring struct {
 	executor.Executor
 	models []string
@@ -437,7 +437,7 @@ func (r *retiring) Retire(model string) {
 	r.Executor.Retire(model)
 }
 
-// A model is retired when the last action that is to use it has ended. Those whose results were there do not count.
+// A model is retired when the last action that uses it has ended. Cached actions do not count.
 func TestModelsAreRetired(t *testing.T) {
 	b := newBench(t, 2)
 	b.work = func(_ context.Context, task *action.Task) error {
@@ -452,14 +452,14 @@ func TestModelsAreRetired(t *testing.T) {
 		b.engine.Executor = r
 		b.run(t.Context(), p)
 		if len(r.models) != want || !slices.Contains(r.models, p.Action("score x b").Model.ID) {
-			t.Errorf("retired %q, wanted %d models: %s", r.models, want, states(p))
+			t.Errorf("retired %q, want %d models: %s", r.models, want, states(p))
 		}
 		b.engine.Executor = r.Executor
 		b.work = func(context.Context, *action.Task) error { return nil }
 	}
 }
 
-// Where another result stands under the key by the time that one is made, it is found and not made.
+// If another process published a result under the key in the meantime, that result is used.
 func TestPublishedMeanwhile(t *testing.T) {
 	b := newBench(t, 1)
 	b.work = func(ctx context.Context, task *action.Task) error {
@@ -492,7 +492,7 @@ func TestPublishedMeanwhile(t *testing.T) {
 	}
 }
 
-// Two runs of the same in one store do each action once, and both have its result.
+// Two equal runs with one store execute each action once, and both have its result.
 func TestRunsShareWork(t *testing.T) {
 	first := newBench(t, 1)
 	second := newBenchIn(t, 4, first.store.String(), "other")
@@ -501,7 +501,7 @@ func TestRunsShareWork(t *testing.T) {
 		if len(first.tasks) > 1 {
 			return nil
 		}
-		// Time enough for the other run to begin the same, if it does not wait.
+		// Enough time for the other run to start the same action, if it does not wait.
 		close(begun)
 		for end := time.Now().Add(200 * time.Millisecond); time.Now().Before(end); time.Sleep(time.Millisecond) {
 			second.mu.Lock()
@@ -536,7 +536,7 @@ func TestRunsShareWork(t *testing.T) {
 	}
 }
 
-// A group has as many actions as it may, in plan order, and the others stay in line.
+// A group has the maximum number of actions, in plan order, and the others stay in the queue.
 func TestTake(t *testing.T) {
 	var q queue
 	for i := range 6 {
@@ -557,7 +557,7 @@ func TestTake(t *testing.T) {
 	}
 }
 
-// However often an action is tried again, each wait is as long as the one before or longer, and none is longer than a minute.
+// The delays before retries never decrease, and none is longer than a minute.
 func TestBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, 1)
@@ -598,7 +598,7 @@ func TestTooFewRetries(t *testing.T) {
 	}
 }
 
-// A worker that gives up on its own, as a call to a plugin does, has failed: nobody cancelled the run.
+// A worker that gives up by itself, like a call to a plugin, has failed, because the run was not canceled.
 func TestCancelledByNobody(t *testing.T) {
 	b := newBench(t, 2)
 	b.work = func(_ context.Context, task *action.Task) error {
@@ -614,7 +614,7 @@ func TestCancelledByNobody(t *testing.T) {
 	}
 }
 
-// telling notes the events and the progress of a run.
+// telling records the events and the progress of a run.
 type telling struct {
 	events   []Event
 	progress map[string]action.Progress
@@ -627,8 +627,8 @@ func (o *telling) Advance(a *plan.Action, p action.Progress) {
 	o.progress[a.Name] = sum
 }
 
-// Progress is told of the action that makes it; an event has its time, and the error and the number of the attempt where
-// there is one.
+// Progress is reported for the action that makes it. An event has a time, and the error and the number of the attempt
+// if there is one.
 func TestObserver(t *testing.T) {
 	b := newBench(t, 1)
 	b.work = func(_ context.Context, task *action.Task) error {
@@ -662,11 +662,11 @@ func TestObserver(t *testing.T) {
 		t.Errorf("told the progress %v", o.progress)
 	}
 	if p.Action("score y a").Reason != "train y failed" || p.Action("gap g").Reason != "score y a blocked" {
-		t.Errorf("found the reasons %q and %q", p.Action("score y a").Reason, p.Action("gap g").Reason)
+		t.Errorf("got the reasons %q and %q", p.Action("score y a").Reason, p.Action("gap g").Reason)
 	}
 }
 
-// What is cached and what is skipped is told, and not done.
+// Cached and skipped actions are reported, not executed.
 func TestFinalStates(t *testing.T) {
 	b := newBench(t, 1)
 	p := b.plan()
@@ -685,7 +685,7 @@ func TestFinalStates(t *testing.T) {
 	}
 }
 
-// groups is an executor that notes what it is given.
+// groups is an executor that records the submitted groups.
 type groups struct {
 	executor.Executor
 	given [][]string
@@ -702,14 +702,14 @@ func (g *groups) Submit(ctx context.Context, group []plan.Job) {
 	g.Executor.Submit(ctx, group)
 }
 
-// Actions that use one model are handed out together, as many as an executor takes; others are handed out alone.
+// Actions that use the same model are submitted together, up to the executor's group size. Others are submitted alone.
 func TestGroups(t *testing.T) {
 	for size, want := range map[int]string{1: "1 1", 2: "2", 32: "2"} {
 		b := newBench(t, 1)
 		g := &groups{Executor: b.engine.Executor, size: size}
 		b.engine.Executor = g
 		p := b.plan()
-		// The datasets are there, so that all scores of x are ready at once.
+		// The datasets exist, so that all scores of x are ready at once.
 		for _, name := range []string{"materialize a", "materialize b"} {
 			if err := p.Resolve(t.Context(), cache{b.store}); err != nil {
 				t.Fatal(err)
@@ -753,12 +753,12 @@ func TestGroups(t *testing.T) {
 			}
 		}
 		if got := strings.Join(sizes, " "); got != want {
-			t.Errorf("size %d: found groups of %s of y, wanted %s: %q", size, got, want, g.given)
+			t.Errorf("size %d: got groups of %s of y, want %s: %q", size, got, want, g.given)
 		}
 	}
 }
 
-// Once stopped, what runs may end, and nothing starts.
+// After a stop, running actions may finish, and no action starts.
 func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, 1)
@@ -788,7 +788,7 @@ func TestStop(t *testing.T) {
 	})
 }
 
-// A failure of what was in flight stays a failure when the run is stopped, and is not tried again.
+// An action that fails after the run was stopped has failed, and is not retried.
 func TestStopKeepsFailures(t *testing.T) {
 	b := newBench(t, 1)
 	b.engine.Retries = 3
@@ -823,7 +823,7 @@ func TestCancel(t *testing.T) {
 				return nil
 			}
 			<-ctx.Done()
-			// What a plugin says when its call is cancelled need not wrap the context's error.
+			// A plugin's error for a canceled call need not wrap the context's error.
 			return errors.New("rpc error: code = Canceled")
 		}
 		p := b.plan()
@@ -841,7 +841,7 @@ func TestCancel(t *testing.T) {
 	})
 }
 
-// An output that was promised and not made fails the action; nothing of it is found later.
+// A missing output fails the action, and no result is stored.
 func TestPublishFailure(t *testing.T) {
 	b := newBench(t, 2)
 	gap := slices.IndexFunc(b.kinds, func(k action.Kind) bool { return k.Name() == "gap" })
@@ -864,14 +864,14 @@ func (promising) Work(context.Context, *action.Task) (action.Result, error) {
 	return action.Result{Files: []string{artifact.SummaryFile}}, nil
 }
 
-// A plan of another runner may have kinds that this one does not know.
+// A plan of another runner may have kinds that this one does not support.
 func TestNoKind(t *testing.T) {
 	b := newBench(t, 2)
 	p := b.plan()
 	b.kinds = slices.DeleteFunc(b.kinds, func(k action.Kind) bool { return k.Name() == "gap" })
 	b.open(2)
 	b.run(t.Context(), p)
-	if err := b.failed["gap g"]; err == nil || !strings.HasPrefix(err.Error(), `this runner does no actions of kind "gap"`) {
+	if err := b.failed["gap g"]; err == nil || !strings.HasPrefix(err.Error(), `this runner does not support actions of kind "gap"`) {
 		t.Errorf("%v", b.failed)
 	}
 }
@@ -882,7 +882,7 @@ func TestTooLargeForTheMachine(t *testing.T) {
 	p := b.plan()
 	p.Action("train y").Resources.Memory = 2 << 20
 	b.run(t.Context(), p)
-	if err := b.failed["train y"]; err == nil || !strings.HasPrefix(err.Error(), "needs 2.0 MiB of memory and runs may take 1.0 MiB") {
+	if err := b.failed["train y"]; err == nil || !strings.HasPrefix(err.Error(), "needs 2.0 MiB of memory, but the limit is 1.0 MiB") {
 		t.Errorf("%v", b.failed)
 	}
 	if slices.ContainsFunc(b.events, func(s string) bool { return strings.HasPrefix(s, "train y: running") }) {
@@ -890,22 +890,22 @@ func TestTooLargeForTheMachine(t *testing.T) {
 	}
 }
 
-// Many more actions than are ever in flight, most of them equal, each done once.
+// Many more actions than run concurrently, most of them equal, are each executed once.
 func TestManyActions(t *testing.T) {
 	const datasets, contents = 300, 7
 	b := newBench(t, 8)
 	e, c := spec.Experiment{}, plan.Catalog{Sources: map[string]protocol.Resolution{}}
 	for i := range datasets {
 		key := fmt.Sprintf("d%03d", i)
-		e.Datasets = append(e.Datasets, spec.Dataset{Key: key})
+		e.Datasets = append(e.Datasets, spec.Dataset{Name: key})
 		c.Sources[key] = protocol.Resolution{
 			Parameters: []byte("{}"), Files: []protocol.File{{Name: "f", Digest: protocol.Digest(fmt.Append(nil, i%contents))}},
 		}
 	}
-	// Equal training data of other names, so that the same models are made by many actions.
+	// Equal training data with different names, so that many actions make the same models.
 	for i := range datasets {
 		e.Models = append(e.Models, spec.Model{Name: fmt.Sprintf("m%03d", i), Backend: &spec.Backend{
-			Config: []byte("{}"), Train: []string{e.Datasets[i].Key},
+			Config: []byte("{}"), Train: []string{e.Datasets[i].Name},
 		}})
 		e.Datasets[i].TrainOnly = true
 	}

@@ -21,16 +21,16 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// JournalFile is the name of the journal in a run's folder.
+// JournalFile is the name of the journal in a run's directory.
 const JournalFile = "journal.jsonl"
 
-// Journal records what happens in a run, a JSON object a line, so that it can be read while the run goes on and after
-// it was killed.
+// Journal records the events of a run, one JSON object per line, so that it can be read during the run and after the
+// run was killed.
 type Journal struct {
 	mu   sync.Mutex
 	file *os.File
 	err  error
-	// advances are the figures of running actions. They are written at most once in every.
+	// advances holds the progress of running actions, which is written at most once per interval every.
 	advances map[*plan.Action]*advance
 	every    time.Duration
 }
@@ -40,16 +40,17 @@ type advance struct {
 	written   time.Time
 }
 
-// advanceEvery is how often the journal says how far a running action is.
+// advanceEvery is the interval at which the progress of a running action is written.
 const advanceEvery = 5 * time.Second
 
-// Entry is a line of a journal. The first line of a run has Run set, the last one Finished; the others Action.
+// Entry is a line of a journal. The first line of a run has Run, the last one Finished, and the others Action.
 type Entry struct {
 	Time       time.Time `json:"time"`
 	Run        string    `json:"run,omitempty"`
 	Experiment string    `json:"experiment,omitempty"`
 	Actions    int       `json:"actions,omitempty"`
-	// Sequence is 1 more than that of every run that the folder held when this one began: clocks may be wrong.
+	// Sequence is larger than that of every run that was in the directory when this run began, because clocks may be
+	// wrong.
 	Sequence int        `json:"sequence,omitempty"`
 	Finished string     `json:"finished,omitempty"`
 	Action   string     `json:"action,omitempty"`
@@ -60,15 +61,15 @@ type Entry struct {
 	Attempt  int        `json:"attempt,omitempty"`
 	Error    string     `json:"error,omitempty"`
 	Reason   string     `json:"reason,omitempty"`
-	// Documents says how far a running action is, of Expected documents where that is known.
+	// Documents is the progress of a running action, out of Expected documents if that is known.
 	Documents int64 `json:"documents,omitempty"`
 	Expected  int64 `json:"expected,omitempty"`
-	// Bytes and Seconds say what a finished action took.
+	// Bytes and Seconds are the size and duration of a finished action.
 	Bytes   int64   `json:"bytes,omitempty"`
 	Seconds float64 `json:"seconds,omitempty"`
 }
 
-// NewJournal starts the journal of a run in its folder. The journal's file is locked as long as the process lives.
+// NewJournal starts the journal of a run in its directory. The journal's file is locked while the process lives.
 func NewJournal(dir, run, experiment string, actions int) (*Journal, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
@@ -85,7 +86,7 @@ func NewJournal(dir, run, experiment string, actions int) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	// A reader may hold the lock for the moment in which it reads.
+	// A reader may hold the lock for a moment.
 	if err := filelock.Wait(context.Background(), f, filelock.Exclusive); err != nil {
 		return nil, errors.Join(fmt.Errorf("journal: %w", err), f.Close())
 	}
@@ -121,7 +122,7 @@ func (j *Journal) Observe(e Event) {
 	j.write(entry)
 }
 
-// Advance writes how far a running action is, unless it did a moment ago.
+// Advance writes the progress of a running action, at most once per interval.
 func (j *Journal) Advance(a *plan.Action, p action.Progress) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -136,8 +137,8 @@ func (j *Journal) Advance(a *plan.Action, p action.Progress) {
 	}
 }
 
-// Close writes how the run ended, as failed if it does not say, and closes the file. It returns the first error of all
-// writes.
+// Close writes the final state of the run, "failed" if state is empty, and closes the file. It returns the first error
+// of all writes.
 func (j *Journal) Close(state string) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -145,7 +146,7 @@ func (j *Journal) Close(state string) error {
 	return errors.Join(j.err, j.file.Close())
 }
 
-// write writes nothing after an error, so that only a journal's last line can be half a line.
+// write writes nothing after an error, so that only the last line of a journal can be incomplete.
 func (j *Journal) write(e Entry) {
 	if j.err != nil {
 		return
@@ -162,21 +163,23 @@ func (j *Journal) write(e Entry) {
 	}
 }
 
-// Report is a run as its journal tells it.
+// Report is a run according to its journal.
 type Report struct {
 	Run        string `json:"run"`
 	Experiment string `json:"experiment"`
-	// Started is zero where the run ended before it could say so.
+	// Started is zero if the run ended before it wrote its first line.
 	Started time.Time `json:"started,omitzero"`
 	Ended   time.Time `json:"ended,omitzero"`
-	// State is "running", "interrupted" (the process is gone and did not say goodbye) or what the run ended as.
+	// State is "running", "interrupted" (the process exited without finishing the journal) or the final state of the
+	// run.
 	State string `json:"state"`
-	// Actions counts the plan's actions; Entries holds the last entry of each that is known of, in the order of the plan.
+	// Actions counts the plan's actions. Entries holds the last entry of each action that has one, in the order of the
+	// plan.
 	Actions int     `json:"actions"`
 	Entries []Entry `json:"entries"`
 }
 
-// ReadJournal reads the journal in a run's folder, whether or not the run is over.
+// ReadJournal reads the journal in a run's directory, during or after the run.
 func ReadJournal(dir string) (r Report, err error) {
 	path := filepath.Join(dir, JournalFile)
 	r.Run = filepath.Base(dir)
@@ -195,7 +198,7 @@ func ReadJournal(dir string) (r Report, err error) {
 	for n := 1; ; n++ {
 		line, err := in.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
-			// A killed run may leave half a line.
+			// A killed run may leave an incomplete line.
 			break
 		}
 		if err != nil {
@@ -203,7 +206,7 @@ func ReadJournal(dir string) (r Report, err error) {
 		}
 		var e Entry
 		if err := json.Unmarshal(line, &e); err != nil {
-			return r, fmt.Errorf("%s:%d: %w; remove the folder of this run: its log is lost then, and no result", path, n, err)
+			return r, fmt.Errorf("%s:%d: %w; remove the directory of this run: this deletes its log, but no result", path, n, err)
 		}
 		switch {
 		case e.Run != "":
@@ -211,7 +214,7 @@ func ReadJournal(dir string) (r Report, err error) {
 		case e.Finished != "":
 			r.State, r.Ended = e.Finished, e.Time
 		case e.Action == "":
-			// Nothing is known of it.
+			// Ignore an unknown entry.
 		default:
 			if i, ok := last[e.Action]; ok {
 				if e.State == plan.Running && e.Attempt == 0 {
@@ -235,7 +238,7 @@ func ReadJournal(dir string) (r Report, err error) {
 	return r, nil
 }
 
-// JournalDirs lists the folders of runs, the one that was begun last first, whatever the clock said then.
+// JournalDirs lists the directories of runs, the most recently begun first, independent of clocks.
 func JournalDirs(runs string) ([]string, error) {
 	entries, err := os.ReadDir(runs)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -245,7 +248,7 @@ func JournalDirs(runs string) ([]string, error) {
 	sequences := map[string]int{}
 	for _, e := range entries {
 		dir := filepath.Join(runs, e.Name())
-		// A link or a pipe is nothing that a run left.
+		// A link or a pipe is not a journal.
 		if info, err := os.Lstat(filepath.Join(dir, JournalFile)); e.IsDir() && err == nil && info.Mode().IsRegular() {
 			dirs = append(dirs, dir)
 			sequences[dir] = sequence(dir)
@@ -257,17 +260,16 @@ func JournalDirs(runs string) ([]string, error) {
 	return dirs, nil
 }
 
-// maxFirstLine bounds what is read of a journal for the run's number.
+// maxFirstLine bounds the part of a journal that is read to find the run's sequence number.
 const maxFirstLine = 1 << 16
 
-// sequence returns the number of a run, 0 where its journal does not say.
+// sequence returns the sequence number of a run, or 0 if its journal has none.
 func sequence(dir string) int {
 	f, err := os.Open(filepath.Join(dir, JournalFile))
 	if err != nil {
 		return 0
 	}
-	// It is only read.
-	defer func() { _ = f.Close() }()
+	defer func() { _ = f.Close() }() // opened only for reading
 	var first Entry
 	if json.NewDecoder(io.LimitReader(f, maxFirstLine)).Decode(&first) != nil {
 		return 0

@@ -18,7 +18,7 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// childVariable makes the test binary a process that keeps a journal in the folder it names until it is killed.
+// childVariable makes the test binary a process that keeps a journal in the given directory until it is killed.
 const childVariable = "SURPRISAL_TEST_JOURNAL"
 
 func TestMain(m *testing.M) {
@@ -83,11 +83,11 @@ func TestJournal(t *testing.T) {
 		t.Errorf("afterwards: %+v %s", r, d)
 	}
 	if _, err := NewJournal(dir, "id", "test", 2); !errors.Is(err, os.ErrExist) {
-		t.Errorf("a second run in the same folder: %v", err)
+		t.Errorf("a second run in the same directory: %v", err)
 	}
 }
 
-// A run tells how far its actions are, from the start of each attempt, and when the attempt began.
+// A journal records the progress of actions from the start of each attempt, and when the attempt began.
 func TestJournalTellsProgress(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "runs", "id")
 	j := newJournal(t, dir)
@@ -115,7 +115,8 @@ func TestJournalTellsProgress(t *testing.T) {
 	}
 }
 
-// What an action took is told of what was done, not of what was found, and what is expected only where it was counted.
+// Size and duration are reported for executed actions, not for cached ones. Expected documents are reported only if
+// counted.
 func TestJournalFigures(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "runs", "id")
 	j := newJournal(t, dir)
@@ -141,7 +142,7 @@ func TestJournalFigures(t *testing.T) {
 	}
 }
 
-// Nothing in a journal is a command to a terminal.
+// A journal contains no control characters of a terminal.
 func TestJournalIsVisible(t *testing.T) {
 	dir := t.TempDir()
 	j := newJournal(t, dir)
@@ -151,14 +152,14 @@ func TestJournalIsVisible(t *testing.T) {
 	}
 	data, err := os.ReadFile(filepath.Join(dir, JournalFile))
 	if err != nil || strings.ContainsAny(string(data), "\u202e\u2066\x1b") {
-		t.Errorf("found %q, %v", data, err)
+		t.Errorf("got %q, %v", data, err)
 	}
 	if r := readJournal(t, dir); len(r.Entries) != 1 || r.Entries[0].Action != "a\u202e\x1b" || r.Entries[0].Error != "\u2066" {
-		t.Errorf("found %+v", r.Entries)
+		t.Errorf("got %+v", r.Entries)
 	}
 }
 
-// Only folders that hold a journal of their own are runs. Of those with equal numbers the last by name comes first.
+// Only directories with their own journal are runs. Of runs with equal numbers, the last by name comes first.
 func TestJournalDirsOfOthers(t *testing.T) {
 	runs := t.TempDir()
 	for dir, content := range map[string]string{
@@ -174,7 +175,7 @@ func TestJournalDirsOfOthers(t *testing.T) {
 	}
 	if err := errors.Join(
 		os.Mkdir(filepath.Join(runs, "linked"), 0o755), os.Symlink(filepath.Join(runs, "a", JournalFile), filepath.Join(runs, "linked", JournalFile)),
-		os.Mkdir(filepath.Join(runs, "folder"), 0o755), os.Mkdir(filepath.Join(runs, "folder", JournalFile), 0o755),
+		os.Mkdir(filepath.Join(runs, "directory"), 0o755), os.Mkdir(filepath.Join(runs, "directory", JournalFile), 0o755),
 		os.WriteFile(filepath.Join(runs, "file"), nil, 0o644), os.Symlink(filepath.Join(runs, "a"), filepath.Join(runs, "link")),
 	); err != nil {
 		t.Fatal(err)
@@ -192,14 +193,14 @@ func TestJournalDirsOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := sequence(filepath.Join(runs, "next")); n != 11 {
-		t.Errorf("found the number %d, wanted 11", n)
+		t.Errorf("got the number %d, want 11", n)
 	}
 	if _, err := JournalDirs(filepath.Join(runs, "file")); err == nil {
 		t.Error("a file has runs")
 	}
 }
 
-// Figures that come often are written seldom.
+// Frequent progress is written at intervals.
 func TestJournalIsNotFlooded(t *testing.T) {
 	dir := t.TempDir()
 	j := newJournal(t, dir)
@@ -218,7 +219,7 @@ func TestJournalIsNotFlooded(t *testing.T) {
 	}
 }
 
-// A run that ends before it has done anything says so, and names no action; one that could write nothing has a name.
+// A run that ends before any action has a state and no actions. A run with an empty journal has a name.
 func TestRunThatEndsEarly(t *testing.T) {
 	dir := t.TempDir()
 	if err := newJournal(t, dir).Close(""); err != nil {
@@ -285,8 +286,8 @@ func TestHalfALine(t *testing.T) {
 	}
 }
 
-// After a write that failed, as on a full disk, nothing is written that would make the journal unreadable, and the error is
-// told.
+// After a failed write, as on a full disk, nothing more is written that would make the journal unreadable, and the
+// error is returned.
 func TestFailedWrite(t *testing.T) {
 	dir := t.TempDir()
 	j := newJournal(t, dir)
@@ -318,7 +319,7 @@ func TestDamagedJournal(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	if _, err := ReadJournal(t.TempDir()); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a folder without a journal: %v", err)
+		t.Errorf("a directory without a journal: %v", err)
 	}
 }
 
@@ -340,7 +341,7 @@ func TestJournalDirs(t *testing.T) {
 	if d := cmp.Diff([]string{"20260103-1", "20260102-1", "20251231-9"}, got); d != "" || err != nil {
 		t.Error(d, err)
 	}
-	// A clock that is put right does not hide what ran since.
+	// A clock that is set back does not hide later runs.
 	if err := newJournal(t, filepath.Join(runs, "20991231-1")).Close("done"); err != nil {
 		t.Fatal(err)
 	}

@@ -15,18 +15,18 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// ErrStopped is what becomes of work that had not started when nothing new was to start.
+// ErrStopped is the error of work that had not started before a stop.
 var ErrStopped = errors.New("stopped before it started")
 
 // Models closes loaded models.
 type Models interface {
-	// Evict closes a model that nothing uses; it does nothing if the model is not loaded.
+	// Evict closes an idle model. It does nothing if the model is not loaded.
 	Evict(id string) error
 }
 
-// Budget admits work to a machine. Work that needs more than is free waits, in the order in which it came for each resource.
-// A loaded model holds what it takes until it is evicted: models that nothing uses give way to work that does not fit
-// otherwise, the one that was not used for longest first.
+// Budget admits work to a machine. Work that needs more than is free waits, first come first served for each resource.
+// A loaded model holds its resources until it is evicted. Idle models are evicted when work does not fit otherwise, the
+// least recently used first.
 type Budget struct {
 	has    plan.Resources
 	models Models
@@ -57,12 +57,12 @@ type hold struct {
 	leaving bool
 }
 
-// NewBudget returns a budget of what work may take. failed is told of models that could not be closed.
+// NewBudget returns a budget with the given resources. It calls failed with models that could not be closed.
 func NewBudget(has plan.Resources, models Models, failed func(model string, err error)) *Budget {
 	return &Budget{has: has, models: models, failed: failed, held: map[string]*hold{}, stopped: make(chan struct{})}
 }
 
-// kinds of resources, as arrays of amounts have them.
+// Indexes of resources in amounts.
 const (
 	cores = iota
 	memory
@@ -84,7 +84,7 @@ func (a amounts) plus(b amounts) amounts {
 	return a
 }
 
-// Check refuses work that can never be admitted.
+// Check returns an error for work that can never be admitted.
 func (b *Budget) Check(own plan.Resources, model *plan.Model) error {
 	need, has := amountsOf(own), amountsOf(b.has)
 	if model != nil {
@@ -92,12 +92,12 @@ func (b *Budget) Check(own plan.Resources, model *plan.Model) error {
 	}
 	for i, n := range need {
 		if n < 0 {
-			return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf("asks for %d of %s, which no work takes", n, kindNames[i])}
+			return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf("requests %d %s; a request must not be negative", n, kindNames[i])}
 		}
-		// How much memory devices have is not known here; the backend says so when it does not suffice.
+		// The memory of devices is not known here. The backend reports an error if it does not suffice.
 		if n > has[i] && i != deviceMemory {
 			return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(
-				"needs %s and runs may take %s; raise --%s, make the work smaller or take a larger machine", amount(i, n), amount(i, has[i]), kindNames[i])}
+				"needs %s, but the limit is %s; raise --%s, reduce the work or use a larger machine", amount(i, n), amount(i, has[i]), kindNames[i])}
 		}
 	}
 	return nil
@@ -116,8 +116,8 @@ func amount(kind int, n int64) string {
 	return fmt.Sprintf("%d %s", n, name)
 }
 
-// Acquire waits until the machine has room for what work takes itself and for the model that it uses, if any. It returns a
-// function that gives both back; the model then stays until it has to make room.
+// Acquire waits until the machine has room for the work itself and for its model, if any. It returns a function that
+// releases both. The model then stays loaded until it is evicted.
 func (b *Budget) Acquire(ctx context.Context, own plan.Resources, model *plan.Model) (release func(), err error) {
 	if err := b.Check(own, model); err != nil {
 		return nil, err
@@ -129,7 +129,7 @@ func (b *Budget) Acquire(ctx context.Context, own plan.Resources, model *plan.Mo
 	b.mu.Unlock()
 	select {
 	case <-w.granted:
-		// A stop that came first wins.
+		// An earlier stop takes precedence.
 		select {
 		case <-b.stopped:
 			b.release(w)
@@ -155,7 +155,7 @@ func (b *Budget) Acquire(ctx context.Context, own plan.Resources, model *plan.Mo
 	return nil, err
 }
 
-// Stop gives back all that waits, with ErrStopped, and admits nothing more.
+// Stop ends all waiting with ErrStopped and admits no more work.
 func (b *Budget) Stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -166,7 +166,7 @@ func (b *Budget) Stop() {
 	}
 }
 
-// admit grants what fits, in order. What an earlier waiter lacks, a later one does not take.
+// admit grants waiting work that fits, in order. Later work does not get a resource that earlier work is waiting for.
 func (b *Budget) admit() {
 	var lacking [kinds]bool
 	b.waiting = slices.DeleteFunc(b.waiting, func(w *waiter) bool {
@@ -218,7 +218,7 @@ func (b *Budget) take(n amounts, sign int64) {
 	b.taken.DeviceMemory += sign * n[deviceMemory]
 }
 
-// closeUnknown closes idle models of which nobody knows what they take, so that none piles up beside a model that is to be
+// closeUnknown closes idle models whose resources are unknown, so that they do not accumulate when another model is
 // loaded. It reports whether any is still open.
 func (b *Budget) closeUnknown() (open bool) {
 	for id, h := range b.held {
@@ -233,7 +233,7 @@ func (b *Budget) closeUnknown() (open bool) {
 	return open
 }
 
-// makeRoom closes the model that was not used for longest of those that hold what w lacks.
+// makeRoom closes the least recently used model among those that hold a resource that w needs.
 func (b *Budget) makeRoom(w *waiter, short [kinds]bool) {
 	oldest := ""
 	for id, h := range b.held {
@@ -253,7 +253,7 @@ func (b *Budget) makeRoom(w *waiter, short [kinds]bool) {
 	}
 }
 
-// evict closes a model that nothing uses and then takes back what it held.
+// evict closes an idle model and then releases its resources.
 func (b *Budget) evict(id string) {
 	h := b.held[id]
 	h.leaving = true
@@ -285,7 +285,7 @@ func (b *Budget) release(w *waiter) {
 	b.admit()
 }
 
-// Retire says that no work to come needs a model: it is closed as soon as nothing uses it.
+// Retire declares that no future work needs a model. The model is closed as soon as it is idle.
 func (b *Budget) Retire(id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -302,8 +302,8 @@ func (b *Budget) Retire(id string) {
 // Wait waits for the models that are being closed.
 func (b *Budget) Wait() { b.closing.Wait() }
 
-// Whole returns what work on a model takes together with the model.
-func Whole(own plan.Resources, model *plan.Model) plan.Resources {
+// WithModel returns the resources of work together with its model.
+func WithModel(own plan.Resources, model *plan.Model) plan.Resources {
 	if model == nil {
 		return own
 	}

@@ -16,8 +16,8 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// Whatever the mix of work, its sum stays within what the machine has, and all of it gets done.
-// run does work once the budget has room for it.
+// Any mix of work stays within the resources of the machine and is completed.
+// run executes work once the budget has room for it.
 func run(ctx context.Context, b *executor.Budget, takes plan.Resources, work func(context.Context) error) error {
 	release, err := b.Acquire(ctx, takes, nil)
 	if err != nil {
@@ -64,7 +64,7 @@ func TestBounds(t *testing.T) {
 	})
 }
 
-// Work that waits for memory leaves the cores to work that needs none.
+// Work that waits for memory does not block cores for work that needs no memory.
 func TestWaitingKeepsNoCore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := executor.NewBudget(plan.Resources{Cores: 2, Memory: 10}, nil, nil)
@@ -99,18 +99,18 @@ func TestTooLarge(t *testing.T) {
 	l := executor.NewBudget(plan.Resources{Cores: 2, Memory: 3 << 20, Devices: 1}, nil, nil)
 	for _, test := range []struct {
 		takes plan.Resources
-		says  string
+		want  string
 	}{
-		{plan.Resources{Cores: 3}, "needs 3 cores and runs may take 2"},
-		{plan.Resources{Cores: 1, Memory: 3<<20 + 1}, "needs 3.0 MiB of memory and runs may take 3.0 MiB of memory"},
-		{plan.Resources{Cores: 1, Devices: 2}, "needs 2 devices and runs may take 1 device; raise --devices"},
+		{plan.Resources{Cores: 3}, "needs 3 cores, but the limit is 2"},
+		{plan.Resources{Cores: 1, Memory: 3<<20 + 1}, "needs 3.0 MiB of memory, but the limit is 3.0 MiB of memory"},
+		{plan.Resources{Cores: 1, Devices: 2}, "needs 2 devices, but the limit is 1 device; raise --devices"},
 	} {
 		err := run(t.Context(), l, test.takes, func(context.Context) error {
 			t.Errorf("%+v ran", test.takes)
 			return nil
 		})
-		if err == nil || !strings.HasPrefix(err.Error(), test.says) || protocol.KindOf(err) != protocol.InvalidInput {
-			t.Errorf("%+v: %v, want %q of kind %s", test.takes, err, test.says, protocol.InvalidInput)
+		if err == nil || !strings.HasPrefix(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput {
+			t.Errorf("%+v: %v, want %q of kind %s", test.takes, err, test.want, protocol.InvalidInput)
 		}
 	}
 }
@@ -177,7 +177,7 @@ func model(id string, memory, devices int64) *plan.Model {
 	return &plan.Model{ID: id, Resources: plan.Resources{Memory: memory, Devices: devices}}
 }
 
-// acquire takes what must be free at once.
+// acquire acquires resources that must be free at once.
 func acquire(t *testing.T, b *executor.Budget, own plan.Resources, m *plan.Model) func() {
 	t.Helper()
 	release, err := b.Acquire(t.Context(), own, m)
@@ -195,13 +195,13 @@ func TestModelsHoldWhatTheyTake(t *testing.T) {
 		b := executor.NewBudget(plan.Resources{Cores: 4, Memory: 10, Devices: 2}, s, nil)
 		acquire(t, b, one, model("a", 4, 1))()
 		acquire(t, b, one, model("b", 4, 1))()
-		// Both are loaded still, and take nothing more when they are used again.
+		// Both are still loaded, and need no more resources when they are used again.
 		acquire(t, b, one, model("a", 4, 1))()
 		acquire(t, b, plan.Resources{Cores: 1, Memory: 2}, nil)()
 		if got := s.names(); got != "" {
 			t.Errorf("evicted %s although all had room", got)
 		}
-		// b was not used for longest. What it held is free once it is closed, and not before.
+		// b is the least recently used. Its resources are free only once it is closed.
 		granted := make(chan func(), 1)
 		go func() { granted <- acquire(t, b, plan.Resources{Cores: 1, Memory: 3}, nil) }()
 		synctest.Wait()
@@ -212,13 +212,13 @@ func TestModelsHoldWhatTheyTake(t *testing.T) {
 		synctest.Wait()
 		release := <-granted
 		if got := s.names(); got != "b" {
-			t.Errorf("evicted %q, wanted b", got)
+			t.Errorf("evicted %q, want b", got)
 		}
 		release()
-		// A device is held, too.
+		// A device is also held.
 		acquire(t, b, plan.Resources{Cores: 1, Devices: 2}, nil)()
 		if got := s.names(); got != "b a" {
-			t.Errorf("evicted %q, wanted b and then a", got)
+			t.Errorf("evicted %q, want b and then a", got)
 		}
 	})
 }
@@ -245,12 +245,12 @@ func TestModelsInUseStay(t *testing.T) {
 		release()
 		acquire(t, b, one, model("b", 8, 0))()
 		if got := s.names(); got != "a" {
-			t.Errorf("evicted %q, wanted a", got)
+			t.Errorf("evicted %q, want a", got)
 		}
 	})
 }
 
-// A hundred models one at a time never hold more than one.
+// A hundred models used one at a time never hold more than one model's resources.
 func TestRetire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{}
@@ -272,7 +272,7 @@ func TestRetire(t *testing.T) {
 	})
 }
 
-// A model that no work to come needs stays until the last that uses it has ended.
+// A model that no future work needs stays until the last work that uses it has ended.
 func TestRetireWhileShared(t *testing.T) {
 	s := &shelf{}
 	b := executor.NewBudget(plan.Resources{Cores: 2, Memory: 1}, s, nil)
@@ -287,11 +287,11 @@ func TestRetireWhileShared(t *testing.T) {
 	second()
 	b.Wait()
 	if got := s.names(); got != "a" {
-		t.Errorf("evicted %q, wanted a", got)
+		t.Errorf("evicted %q, want a", got)
 	}
 }
 
-// Work does not close the model that it waits to use itself.
+// Work does not close the model that it is waiting for.
 func TestOwnModelStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{}
@@ -302,17 +302,17 @@ func TestOwnModelStays(t *testing.T) {
 		go func() { granted <- acquire(t, b, plan.Resources{Cores: 1, Memory: 4}, model("a", 4, 0)) }()
 		synctest.Wait()
 		if len(granted) > 0 || s.names() != "" {
-			t.Errorf("granted %d, evicted %q, wanted neither", len(granted), s.names())
+			t.Errorf("granted %d, evicted %q, want neither", len(granted), s.names())
 		}
 		other()
 		(<-granted)()
 		if got := s.names(); got != "" {
-			t.Errorf("evicted %q, wanted none", got)
+			t.Errorf("evicted %q, want none", got)
 		}
 	})
 }
 
-// Work that gives up no longer keeps what it lacked from others.
+// Work that gives up no longer blocks the resources that it was waiting for.
 func TestGivingUpMakesWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := executor.NewBudget(plan.Resources{Cores: 3, Memory: 10}, nil, nil)
@@ -328,7 +328,7 @@ func TestGivingUpMakesWay(t *testing.T) {
 		go func() { granted <- acquire(t, b, plan.Resources{Cores: 1, Memory: 5}, nil) }()
 		synctest.Wait()
 		if len(granted) > 0 {
-			t.Error("what came later took what the first lacks")
+			t.Error("later work took a resource that the first was waiting for")
 		}
 		cancel()
 		if err := <-gave; !errors.Is(err, context.Canceled) {
@@ -382,35 +382,35 @@ func TestFailingEviction(t *testing.T) {
 func TestNegativeAmounts(t *testing.T) {
 	b := executor.NewBudget(plan.Resources{Cores: 1, Memory: 1}, nil, nil)
 	if _, err := b.Acquire(t.Context(), plan.Resources{Memory: -1}, nil); protocol.KindOf(err) != protocol.InvalidInput {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
-// What a machine has is what work and its model may take together; how much memory its devices have is not known.
+// The resources of a machine limit work together with its model. The memory of its devices is unknown.
 func TestCheck(t *testing.T) {
 	b := executor.NewBudget(plan.Resources{Cores: 2, Memory: 10, Devices: 1}, nil, nil)
 	for _, test := range []struct {
 		own   plan.Resources
 		model *plan.Model
-		says  string
+		want  string
 	}{
 		{plan.Resources{Cores: 2, Memory: 10, Devices: 1}, nil, ""},
 		{plan.Resources{Cores: 2, Memory: 4}, model("m", 6, 1), ""},
-		{plan.Resources{Cores: 2, Memory: 5}, model("m", 6, 1), "needs 11 B of memory and runs may take 10 B of memory; raise --memory"},
-		{plan.Resources{Cores: 1, Devices: 1}, model("m", 6, 1), "needs 2 devices and runs may take 1 device; raise --devices"},
+		{plan.Resources{Cores: 2, Memory: 5}, model("m", 6, 1), "needs 11 B of memory, but the limit is 10 B of memory; raise --memory"},
+		{plan.Resources{Cores: 1, Devices: 1}, model("m", 6, 1), "needs 2 devices, but the limit is 1 device; raise --devices"},
 		{plan.Resources{Cores: 1, DeviceMemory: 1 << 40}, nil, ""},
-		{plan.Resources{Cores: -1}, nil, "asks for -1 of cores"},
-		{plan.Resources{Devices: -2}, nil, "asks for -2 of devices"},
-		{plan.Resources{DeviceMemory: -3}, nil, "asks for -3 of device-memory"},
+		{plan.Resources{Cores: -1}, nil, "requests -1 cores"},
+		{plan.Resources{Devices: -2}, nil, "requests -2 devices"},
+		{plan.Resources{DeviceMemory: -3}, nil, "requests -3 device-memory"},
 	} {
 		err := b.Check(test.own, test.model)
-		if (err == nil) != (test.says == "") || err != nil && (!strings.HasPrefix(err.Error(), test.says) || protocol.KindOf(err) != protocol.InvalidInput) {
-			t.Errorf("%+v: found %v, wanted %q", test.own, err, test.says)
+		if (err == nil) != (test.want == "") || err != nil && (!strings.HasPrefix(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput) {
+			t.Errorf("%+v: got %v, want %q", test.own, err, test.want)
 		}
 	}
 }
 
-// free reports whether work gets what it takes at once, and then gives it back.
+// free reports whether work gets its resources at once, and then releases them.
 func free(t *testing.T, b *executor.Budget, own plan.Resources, m *plan.Model) bool {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -433,7 +433,7 @@ func free(t *testing.T, b *executor.Budget, own plan.Resources, m *plan.Model) b
 	return true
 }
 
-// What is given back twice is free once.
+// Releasing twice has the effect of releasing once.
 func TestReleaseTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := executor.NewBudget(plan.Resources{Cores: 1}, nil, nil)
@@ -448,8 +448,8 @@ func TestReleaseTwice(t *testing.T) {
 	})
 }
 
-// Models of which it is not known what they take give way to any that is to be loaded, unless they are used; others stay
-// where they are not in the way.
+// Idle models with unknown resources are closed when another model is to be loaded. Others stay
+// loaded if they do not conflict.
 func TestUnknownModelsGiveWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{}
@@ -459,28 +459,28 @@ func TestUnknownModelsGiveWay(t *testing.T) {
 		acquire(t, b, one, model("device", 0, 1))()
 		acquire(t, b, one, nil)()
 		if got := s.names(); got != "" {
-			t.Errorf("evicted %q, wanted none", got)
+			t.Errorf("evicted %q, want none", got)
 		}
 		used()
 		acquire(t, b, one, nil)()
 		acquire(t, b, one, model("known", 1, 0))()
 		if got := s.names(); got != "" {
-			t.Errorf("evicted %q for what is not to be loaded", got)
+			t.Errorf("evicted %q for a model that is not to be loaded", got)
 		}
 		acquire(t, b, one, model("new", 2, 0))()
 		if got := s.names(); got != "used" {
-			t.Errorf("evicted %q, wanted used", got)
+			t.Errorf("evicted %q, want used", got)
 		}
-		// Memory is not made by closing a model that has none.
+		// Closing a model without memory does not free memory.
 		acquire(t, b, plan.Resources{Cores: 1, Memory: 10}, nil)()
 		b.Wait()
 		if got := s.names(); got != "used known new" {
-			t.Errorf("evicted %q, wanted used, known and then new", got)
+			t.Errorf("evicted %q, want used, known and then new", got)
 		}
 	})
 }
 
-// A model that is being closed is loaded anew for who comes then, and closed once.
+// A model that is needed again while it is being closed is loaded again, and closed once.
 func TestModelBeingClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{gate: make(chan struct{})}
@@ -492,14 +492,14 @@ func TestModelBeingClosed(t *testing.T) {
 			t.Error("a model that is being closed was used")
 		}
 		if free(t, b, plan.Resources{Cores: 1, Memory: 7}, nil) {
-			t.Error("what a model holds that is being closed was given away")
+			t.Error("resources of a model that is being closed were granted")
 		}
 		close(s.gate)
 		b.Wait()
 		if !free(t, b, plan.Resources{Cores: 1, Memory: 10}, nil) || s.names() != "a" {
-			t.Errorf("evicted %q, wanted a once", s.names())
+			t.Errorf("evicted %q, want a once", s.names())
 		}
-		// It is not retired for good.
+		// It is not retired permanently.
 		acquire(t, b, one, model("a", 4, 0))()
 		b.Wait()
 		if got := s.names(); got != "a" {
@@ -508,7 +508,7 @@ func TestModelBeingClosed(t *testing.T) {
 	})
 }
 
-// All that work takes is given back, and no more.
+// Exactly the acquired resources are released.
 func TestAllIsGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		whole := plan.Resources{Cores: 3, Memory: 20, Devices: 2, DeviceMemory: 50}
@@ -522,7 +522,7 @@ func TestAllIsGivenBack(t *testing.T) {
 			{plan.Resources{Devices: 2}, false}, {plan.Resources{DeviceMemory: 1 << 40}, true},
 		} {
 			if got := free(t, b, test.own, nil); got != test.want {
-				t.Errorf("%+v beside it: %t", test.own, got)
+				t.Errorf("%+v concurrently: %t", test.own, got)
 			}
 		}
 		release()

@@ -1,6 +1,6 @@
-// Package executor does jobs: in this process, or in processes of their own. A job is data, a descriptor and what goes with
-// it; Worker is what turns it into a record of the store, wherever that happens.
+// Package executor executes jobs in this process or in separate processes. A job is data: a descriptor with labels and
+// resources. A Worker turns it into a record in the store, in any process.
 //
-// Its Budget admits work to a machine by cores, memory and devices, loaded models included. It imports runner/action,
-// runner/plan, runner/store, plugins/host and plugins/protocol.
+// A Budget admits work to a machine by cores, memory and devices, including those of loaded models. The package imports
+// runner/action, runner/plan, runner/store, plugins/host and plugins/protocol.
 package executor

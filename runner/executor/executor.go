@@ -10,43 +10,43 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// Executor does jobs somewhere. It is handed data, so that it can be on another machine. The truth about a job is its record
-// in the store; an executor tells when it is time to look.
+// Executor executes jobs. Jobs are data, so that an executor can be on another machine. The authoritative result of a
+// job is its record in the store; an executor reports when to look it up.
 type Executor interface {
-	// Slots returns how many groups can be under way at the same time, and Group how many jobs a group may have.
+	// Slots returns the maximum number of concurrent groups, and Group the maximum number of jobs in a group.
 	Slots() int
 	Group() int
-	// Submit has jobs done, one after the other, and returns at once. Jobs of a group use the same model or none. Cancelling
-	// ctx stops the work.
+	// Submit starts to execute jobs, one after the other, and returns at once. Jobs of a group use the same model or
+	// none. Canceling ctx stops the work.
 	Submit(ctx context.Context, group []plan.Job)
-	// Updates returns what becomes of jobs. Of each submitted job the last update has Ended set.
+	// Updates returns the updates of jobs. The last update of each submitted job has Ended set.
 	Updates() <-chan Update
-	// Stop lets nothing new start: jobs that have not started end with ErrStopped.
+	// Stop prevents jobs from starting: jobs that have not started end with ErrStopped.
 	Stop()
-	// Retire says that no job to come uses a model.
+	// Retire declares that no future job uses a model.
 	Retire(model string)
-	// Close waits for what Retire set going. No job may be under way.
+	// Close waits for models that are being closed. No job may be running.
 	Close() error
 }
 
-// Update is news of a job.
+// Update is a change in the state of a job.
 type Update struct {
 	Key string
-	// Started is set in the first update of a job whose work has begun.
+	// Started is set in the first update of a job that has started.
 	Started bool
-	// Progress is what was done since the last update.
+	// Progress is the progress since the last update.
 	Progress action.Progress
-	// Ended is set in the last update. Then Record or Err is; Found says that the record is of somebody else's work.
+	// Ended is set in the last update, with either Record or Err. Found means that another process made the record.
 	Ended  bool
 	Record *store.Record
 	Found  bool
 	Err    error
 }
 
-// progressInterval is how often at most the progress of a job is told.
+// progressInterval is the minimum interval between progress updates of a job.
 const progressInterval = 50 * time.Millisecond
 
-// meter adds up the progress of a job and tells it now and then.
+// meter sums the progress of a job and reports it at intervals.
 type meter struct {
 	tell func(action.Progress)
 

@@ -9,13 +9,13 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// Doer does a job in this process.
+// Doer executes a job in this process.
 type Doer interface {
-	// Do returns the record of the job, and whether somebody else made it in the meantime.
+	// Do returns the record of the job, and whether another process made it in the meantime.
 	Do(ctx context.Context, job plan.Job, advance func(action.Progress)) (record *store.Record, found bool, err error)
 }
 
-// Local does jobs in this process.
+// Local executes jobs in this process.
 type Local struct {
 	budget  *Budget
 	slots   int
@@ -23,7 +23,7 @@ type Local struct {
 	updates chan Update
 }
 
-// NewLocal returns an executor that does as many jobs at the same time as the budget has cores.
+// NewLocal returns an executor that executes as many jobs concurrently as the budget has cores.
 func NewLocal(b *Budget, d Doer) *Local {
 	return &Local{budget: b, slots: int(b.has.Cores), doer: d, updates: make(chan Update)}
 }
@@ -31,7 +31,7 @@ func NewLocal(b *Budget, d Doer) *Local {
 // Slots implements Executor.
 func (l *Local) Slots() int { return l.slots }
 
-// Group implements Executor. Jobs share loaded models without it.
+// Group implements Executor. Jobs share loaded models without being grouped.
 func (l *Local) Group() int { return 1 }
 
 // Submit implements Executor.
@@ -71,5 +71,5 @@ func (l *Local) Close() error {
 	return nil
 }
 
-// IsStopped reports whether a job had not started when nothing new was to start.
+// IsStopped reports whether err means that a job had not started before a stop.
 func IsStopped(err error) bool { return errors.Is(err, ErrStopped) }

@@ -20,7 +20,7 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// loader does jobs by loading their models from a pool, and counts how many are loaded at once.
+// loader executes jobs by loading their models from a pool, and counts how many are loaded at once.
 type loader struct {
 	pool         *host.Pool
 	loaded, most atomic.Int64
@@ -55,7 +55,7 @@ func (l *loader) Do(ctx context.Context, job plan.Job, _ func(action.Progress)) 
 	return &store.Record{Key: job.Key}, false, release()
 }
 
-// A hundred models one at a time hold one, whether it is memory, a device or nothing that is known of what they take.
+// Of a hundred models used one at a time, one is loaded, whether they need memory, a device or unknown resources.
 func TestHundredModels(t *testing.T) {
 	t.Parallel()
 	for what, takes := range map[string]plan.Resources{"memory": {Memory: 8}, "a device": {Devices: 1}, "nothing known": {}} {
@@ -81,17 +81,17 @@ func TestHundredModels(t *testing.T) {
 	}
 }
 
-// Jobs that this runner cannot do are refused before anything is done, and are not worth another try.
+// Jobs that this runner does not support are rejected before any work, and are not retried.
 func TestForeignJobs(t *testing.T) {
 	t.Parallel()
 	w := executor.NewWorker(executor.WorkerOptions{Kinds: kinds.All(), Log: hclog.NewNullLogger()})
 	for _, test := range []struct {
 		descriptor plan.Descriptor
-		key, says  string
+		key, want  string
 	}{
-		{plan.Descriptor{Kind: "other", Schema: 1}, "", `does no actions of kind "other"; its kinds are `},
-		{plan.Descriptor{Kind: "score", Schema: 1 << 20}, "", "asks for schema 1048576 of kind score and this runner has schema "},
-		{plan.Descriptor{Kind: "score", Schema: 1}, strings.Repeat("0", 64), "it was changed; run the plan again"},
+		{plan.Descriptor{Kind: "other", Schema: 1}, "", `does not support actions of kind "other"; its kinds are `},
+		{plan.Descriptor{Kind: "score", Schema: 1 << 20}, "", "the job has schema 1048576 of kind score, but this runner has schema "},
+		{plan.Descriptor{Kind: "score", Schema: 1}, strings.Repeat("0", 64), "it was modified; run the plan again"},
 	} {
 		test.descriptor.Parameters = []byte("{}")
 		key, _, err := test.descriptor.Key()
@@ -102,8 +102,8 @@ func TestForeignJobs(t *testing.T) {
 			key = test.key
 		}
 		_, _, err = w.Do(t.Context(), plan.Job{Key: key, Descriptor: test.descriptor}, nil)
-		if protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), test.says) {
-			t.Errorf("%+v: found error %v, wanted %q", test.descriptor, err, test.says)
+		if protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%+v: got error %v, want %q", test.descriptor, err, test.want)
 		}
 	}
 }

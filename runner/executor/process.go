@@ -23,14 +23,14 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// maxGroup is how many jobs at most a process does.
+// maxGroup is the maximum number of jobs per process.
 const maxGroup = 32
 
-// killDelay is how long a process has to end once its input has ended.
+// killDelay is the time that a process has to exit after its input was closed.
 const killDelay = 20 * time.Second
 
-// Processes does jobs in processes of their own, one for each group. It stores the jobs, starts a program with their keys
-// and finds what became of them in the store.
+// Processes executes jobs in separate processes, one for each group. It stores the jobs, starts a program with their
+// keys and reads the results from the store.
 type Processes struct {
 	budget  *Budget
 	program func(ctx context.Context) *exec.Cmd
@@ -45,7 +45,8 @@ type Processes struct {
 	stopped bool
 }
 
-// NewProcesses returns an executor that starts program for each group of jobs. The program talks as Serve does.
+// NewProcesses returns an executor that starts program for each group of jobs. The program must communicate as Serve
+// does.
 func NewProcesses(b *Budget, program func(ctx context.Context) *exec.Cmd, s *store.Store, log hclog.Logger) *Processes {
 	return &Processes{budget: b, program: program, store: s, log: log, updates: make(chan Update), inputs: map[io.Writer]struct{}{}}
 }
@@ -59,10 +60,10 @@ func (p *Processes) Group() int { return maxGroup }
 // Updates implements Executor.
 func (p *Processes) Updates() <-chan Update { return p.updates }
 
-// Retire implements Executor. A process takes its model along when it ends.
+// Retire implements Executor. A process closes its model when it exits.
 func (p *Processes) Retire(string) {}
 
-// Close implements Executor. It waits for processes that have done their jobs and are about to end.
+// Close implements Executor. It waits for processes that have finished their jobs to exit.
 func (p *Processes) Close() error {
 	p.working.Wait()
 	return nil
@@ -75,15 +76,16 @@ func (p *Processes) Stop() {
 	defer p.mu.Unlock()
 	p.stopped = true
 	for input := range p.inputs {
-		// A process that has ended needs no telling.
+		// The process may have exited already.
 		_, _ = io.WriteString(input, stopLine)
 	}
 }
 
-// Submit implements Executor. A process that dies fails the jobs that it had begun; another one goes on with the others.
+// Submit implements Executor. If a process crashes, the jobs that it had started fail, and another process continues
+// with the others.
 func (p *Processes) Submit(ctx context.Context, group []plan.Job) {
 	p.working.Go(func() {
-		group = p.possible(group)
+		group = p.feasible(group)
 		for len(group) > 0 {
 			open := make(map[string]*jobState, len(group))
 			for _, job := range group {
@@ -91,23 +93,23 @@ func (p *Processes) Submit(ctx context.Context, group []plan.Job) {
 			}
 			err := p.do(ctx, group, open)
 			if err == nil && len(open) > 0 {
-				err = errors.New("the process ended without a word about the job")
+				err = errors.New("the process exited without reporting a result for the job")
 			}
 			if err != nil && len(open) == 0 && ctx.Err() == nil {
-				p.log.Warn("a process did its jobs and then failed", "error", err)
+				p.log.Warn("a process finished its jobs and then failed", "error", err)
 			}
 			group = p.fail(ctx, group, open, err)
 		}
 	})
 }
 
-// jobState is what is known of a job that a process works on.
+// jobState is the state of a job in a process.
 type jobState struct{ started bool }
 
-// possible ends the jobs for which this machine is too small, so that they do not fail those with which they share a model.
-func (p *Processes) possible(group []plan.Job) []plan.Job {
+// feasible ends the jobs that need more than the budget, so that they do not fail other jobs of the group.
+func (p *Processes) feasible(group []plan.Job) []plan.Job {
 	return slices.DeleteFunc(group, func(job plan.Job) bool {
-		err := p.budget.Check(Whole(job.Resources, job.Model), nil)
+		err := p.budget.Check(WithModel(job.Resources, job.Model), nil)
 		if err != nil {
 			p.updates <- Update{Key: job.Key, Ended: true, Err: err}
 		}
@@ -115,8 +117,8 @@ func (p *Processes) possible(group []plan.Job) []plan.Job {
 	})
 }
 
-// fail ends those of the open jobs that are to blame for a process that failed: those that had begun, or all if none had or
-// if nothing may go on. It returns the others, in order.
+// fail ends the open jobs that may have made a process fail: those that had started, or all if none had or if the run
+// must not continue. It returns the others, in order.
 func (p *Processes) fail(ctx context.Context, group []plan.Job, open map[string]*jobState, err error) (rest []plan.Job) {
 	begun := len(open) < len(group)
 	for _, state := range open {
@@ -135,8 +137,8 @@ func (p *Processes) fail(ctx context.Context, group []plan.Job, open map[string]
 	return rest
 }
 
-// groupTakes returns what a process takes that does the jobs of a group one after the other.
-func groupTakes(group []plan.Job) plan.Resources {
+// groupResources returns the resources of a process that executes the jobs of a group one after the other.
+func groupResources(group []plan.Job) plan.Resources {
 	var own plan.Resources
 	for _, job := range group {
 		own = plan.Resources{
@@ -144,12 +146,12 @@ func groupTakes(group []plan.Job) plan.Resources {
 			Devices: max(own.Devices, job.Resources.Devices), DeviceMemory: max(own.DeviceMemory, job.Resources.DeviceMemory),
 		}
 	}
-	return Whole(own, group[0].Model)
+	return WithModel(own, group[0].Model)
 }
 
-// do runs a process for a group and takes the jobs that it ends out of open.
+// do runs a process for a group and removes the jobs that it ends from open.
 func (p *Processes) do(ctx context.Context, group []plan.Job, open map[string]*jobState) error {
-	release, err := p.budget.Acquire(ctx, groupTakes(group), nil)
+	release, err := p.budget.Acquire(ctx, groupResources(group), nil)
 	if err != nil {
 		return err
 	}
@@ -172,7 +174,7 @@ func (p *Processes) do(ctx context.Context, group []plan.Job, open map[string]*j
 	if err != nil {
 		return err
 	}
-	// The end of its input tells the process to end; whoever does not listen is killed later.
+	// Closing its input asks the process to exit. It is killed later if it does not.
 	c.Cancel = input.Close
 	output, err := c.StdoutPipe()
 	if err != nil {
@@ -181,19 +183,19 @@ func (p *Processes) do(ctx context.Context, group []plan.Job, open map[string]*j
 	if err := c.Start(); err != nil {
 		return fmt.Errorf("start a process for %d actions: %w", len(group), err)
 	}
-	talkErr := p.talk(ctx, keys, input, output, open)
+	communicateErr := p.communicate(ctx, keys, input, output, open)
 	waitErr := c.Wait()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err := errors.Join(talkErr, waitErr); err != nil {
-		return fmt.Errorf("the process that worked on it: %w", err)
+	if err := errors.Join(communicateErr, waitErr); err != nil {
+		return fmt.Errorf("the process that executed it: %w", err)
 	}
 	return nil
 }
 
-// talk tells a process its keys and passes on what it says, until its output ends.
-func (p *Processes) talk(ctx context.Context, keys []string, input io.WriteCloser, output io.Reader, open map[string]*jobState) error {
+// communicate sends a process its keys and forwards its updates until its output ends.
+func (p *Processes) communicate(ctx context.Context, keys []string, input io.WriteCloser, output io.Reader, open map[string]*jobState) error {
 	if _, err := io.WriteString(input, strings.Join(keys, "\n")+"\n\n"); err != nil {
 		return err
 	}
@@ -220,18 +222,18 @@ func (p *Processes) talk(ctx context.Context, keys []string, input io.WriteClose
 		}
 		state, ours := open[m.Key]
 		if !ours {
-			return fmt.Errorf("it speaks of the key %q, which is not its job", m.Key)
+			return fmt.Errorf("it reported the key %q, which is not one of its jobs", m.Key)
 		}
 		u := m.update()
 		state.started = state.started || u.Started
 		if u.Ended && u.Err == nil {
-			// The truth is in the store.
+			// The record in the store is authoritative.
 			record, hit, err := p.store.Lookup(ctx, m.Key)
 			switch {
 			case err != nil:
 				u.Err = err
 			case !hit:
-				u.Err = errors.New("the process said that the job is done, and the store has no result")
+				u.Err = errors.New("the process reported that the job is done, but the store has no result")
 			}
 			u.Record = record
 		}
@@ -243,10 +245,10 @@ func (p *Processes) talk(ctx context.Context, keys []string, input io.WriteClose
 	return nil
 }
 
-// stopLine asks a process to begin no other job.
+// stopLine asks a process not to start another job.
 const stopLine = "stop\n"
 
-// message is an Update between processes, a JSON object a line.
+// message is an Update between processes, one JSON object per line.
 type message struct {
 	Key      string           `json:"key"`
 	Started  bool             `json:"started,omitempty"`
@@ -255,7 +257,7 @@ type message struct {
 	Found    bool             `json:"found,omitempty"`
 	Stopped  bool             `json:"stopped,omitempty"`
 	Error    string           `json:"error,omitempty"`
-	// ErrorKind is the kind of a protocol.Error, "" for other errors.
+	// ErrorKind is the kind of a protocol.Error, or "" for other errors.
 	ErrorKind protocol.ErrorKind `json:"errorKind,omitempty"`
 }
 
@@ -289,9 +291,10 @@ func (m message) update() Update {
 	return u
 }
 
-// Serve is the other side of Processes: it reads keys from in, a line each up to an empty line, does the stored jobs one
-// after the other and writes what becomes of them to out. The end of in, which is the end of the process that asked, cancels
-// the work; a line "stop" lets no other job begin. It returns the keys, and as Do does the errors of jobs.
+// Serve is the counterpart of Processes. It reads keys from in, one per line up to an empty line, executes the stored
+// jobs one after the other and writes their updates to out. The end of in means that the parent process has exited, and
+// cancels the work. A line "stop" prevents further jobs from starting. Serve returns the keys and, like Do, the errors
+// of jobs.
 func Serve(ctx context.Context, s *store.Store, d Doer, in io.Reader, out io.Writer) (keys []string, failed map[string]error, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -313,7 +316,8 @@ func Serve(ctx context.Context, s *store.Store, d Doer, in io.Reader, out io.Wri
 	return keys, failed, err
 }
 
-// readKeys reads keys up to an empty line. Without one, whoever asked is gone and nothing is to be done.
+// readKeys reads keys up to an empty line. Without that line, the parent process has exited, and readKeys returns an
+// error.
 func readKeys(lines *bufio.Scanner) (keys []string, err error) {
 	for lines.Scan() {
 		if lines.Text() == "" {
@@ -327,8 +331,8 @@ func readKeys(lines *bufio.Scanner) (keys []string, err error) {
 	return nil, errors.New("the list of keys on the input ends without an empty line")
 }
 
-// Do does stored jobs one after the other and writes what becomes of them to out. Once stop is closed no other job begins. It
-// returns the errors of jobs by their keys; err says that out could not be written to.
+// Do executes stored jobs one after the other and writes their updates to out. Once stop is closed, no further job
+// starts. Do returns the errors of jobs by their keys; err means that writing to out failed.
 func Do(
 	ctx context.Context, s *store.Store, d Doer, keys []string, stop <-chan struct{}, out io.Writer,
 ) (failed map[string]error, err error) {
@@ -378,7 +382,7 @@ func Stored(ctx context.Context, s *store.Store, key string) (job plan.Job, err 
 	data, err := s.Job(ctx, key)
 	if errors.Is(err, fs.ErrNotExist) {
 		return job, &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(
-			"the store %s holds no job with the key %s; runner run --processes puts jobs there", s, key)}
+			"the store %s has no job with the key %s; `runner run --processes` stores jobs", s, key)}
 	}
 	if err == nil {
 		err = json.Unmarshal(data, &job)

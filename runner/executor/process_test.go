@@ -14,7 +14,7 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// Jobs that a stop keeps from beginning have not been done, and whoever asked for them is told so.
+// Jobs that a stop prevents from starting end with ErrStopped.
 func TestDoStopped(t *testing.T) {
 	stop := make(chan struct{})
 	close(stop)
@@ -26,12 +26,12 @@ func TestDoStopped(t *testing.T) {
 	}
 	for _, key := range keys {
 		if !executor.IsStopped(failed[key]) || !strings.Contains(out.String(), `{"key":"`+key+`","ended":true,"stopped":true}`) {
-			t.Errorf("%.8s: found %v and the output\n%s", key, failed[key], out.String())
+			t.Errorf("%.8s: got %v and the output\n%s", key, failed[key], out.String())
 		}
 	}
 }
 
-// A job of which its process says nothing has failed, however well the process ended.
+// A job fails if its process reports no result, even if the process succeeds.
 func TestSilentProcess(t *testing.T) {
 	s, err := store.Open(t.Context(), t.TempDir())
 	if err != nil {
@@ -51,13 +51,13 @@ func TestSilentProcess(t *testing.T) {
 	key := strings.Repeat("a", 64)
 	p.Submit(t.Context(), []plan.Job{{Key: key, Descriptor: plan.Descriptor{Parameters: []byte("{}")}, Resources: one}})
 	u := <-p.Updates()
-	if !u.Ended || u.Key != key || u.Err == nil || !strings.Contains(u.Err.Error(), "without a word") {
-		t.Errorf("%+v, wanted an error", u)
+	if !u.Ended || u.Key != key || u.Err == nil || !strings.Contains(u.Err.Error(), "without reporting a result") {
+		t.Errorf("%+v, want an error", u)
 	}
 }
 
-// A process that dies fails the job that it had begun, and another one goes on with the next. What a process was to do is in
-// the store.
+// A process that crashes fails the job that it had started, and another process continues with the next. The jobs of a
+// process are in the store.
 func TestProcessDies(t *testing.T) {
 	s, err := store.Open(t.Context(), t.TempDir())
 	if err != nil {
@@ -74,11 +74,11 @@ func TestProcessDies(t *testing.T) {
 	}()
 	a, b := plan.Job{Key: strings.Repeat("a", 64), Name: "a", Resources: one}, plan.Job{Key: strings.Repeat("b", 64), Name: "b", Resources: one}
 	a.Descriptor.Parameters, b.Descriptor.Parameters = []byte("{}"), []byte("{}")
-	for _, test := range []struct{ program, want, says string }{
-		{`read key; echo "{\"key\":\"$key\",\"started\":true}"; exit 3`, "started a, ended a, started b, ended b", "the process that worked on it: exit status 3"},
+	for _, test := range []struct{ program, want, message string }{
+		{`read key; echo "{\"key\":\"$key\",\"started\":true}"; exit 3`, "started a, ended a, started b, ended b", "the process that executed it: exit status 3"},
 		{`read key; echo "{\"key\":\"$key\",\"started\":true}"; echo "{\"key\":\"$key\",\"progress\":{}}"; exit 3`,
-			"started a, started a, ended a, started b, started b, ended b", "the process that worked on it: exit status 3"},
-		{"exit 4", "ended a, ended b", "the process that worked on it: "},
+			"started a, started a, ended a, started b, started b, ended b", "the process that executed it: exit status 3"},
+		{"exit 4", "ended a, ended b", "the process that executed it: "},
 		{`read key; echo what; read end; read end`, "ended a, ended b", "its output: invalid character"},
 		{"", "ended a, ended b", "start a process for 2 actions: "},
 	} {
@@ -97,18 +97,18 @@ func TestProcessDies(t *testing.T) {
 			if u.Ended {
 				what = "ended "
 				ended++
-				if u.Err == nil || !strings.Contains(u.Err.Error(), test.says) {
-					t.Errorf("%s: found %+v, wanted %q", test.program, u, test.says)
+				if u.Err == nil || !strings.Contains(u.Err.Error(), test.message) {
+					t.Errorf("%s: got %+v, want %q", test.program, u, test.message)
 				}
 			}
 			got = append(got, what+u.Key[:1])
 		}
 		if strings.Join(got, ", ") != test.want || p.Close() != nil {
-			t.Errorf("%s: found %q, wanted %s", test.program, got, test.want)
+			t.Errorf("%s: got %q, want %s", test.program, got, test.want)
 		}
 		for _, job := range []plan.Job{a, b} {
 			if stored, err := executor.Stored(t.Context(), s, job.Key); err != nil || stored.Name != job.Name || stored.Key != job.Key {
-				t.Errorf("found the job %+v, %v", stored, err)
+				t.Errorf("got the job %+v, %v", stored, err)
 			}
 		}
 	}

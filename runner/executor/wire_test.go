@@ -21,7 +21,7 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// openStore returns a store in a folder of its own, with a run.
+// openStore returns a store in a new directory, with a run.
 func openStore(t *testing.T) *store.Store {
 	t.Helper()
 	s, err := store.Open(t.Context(), t.TempDir())
@@ -39,7 +39,7 @@ func openStore(t *testing.T) *store.Store {
 	return s
 }
 
-// jobOf returns a job of a name, of which its key follows.
+// jobOf returns a job with a name, from which its key is derived.
 func jobOf(t *testing.T, name string) plan.Job {
 	t.Helper()
 	d := plan.Descriptor{Kind: "kind", Schema: 3, Parameters: json.RawMessage(`{"name":"` + name + `"}`)}
@@ -64,14 +64,14 @@ func putJobs(t *testing.T, s *store.Store, names ...string) (keys []string) {
 	return keys
 }
 
-// doer does jobs as a test says.
+// doer executes jobs as a test defines.
 type doer func(ctx context.Context, job plan.Job, advance func(action.Progress)) (*store.Record, bool, error)
 
 func (d doer) Do(ctx context.Context, job plan.Job, advance func(action.Progress)) (*store.Record, bool, error) {
 	return d(ctx, job, advance)
 }
 
-// An update comes out of a line as it went in, but for its record, which is in the store.
+// An update survives encoding as a line, except its record, which is in the store.
 func TestMessages(t *testing.T) {
 	for _, u := range []Update{
 		{Key: "k", Started: true},
@@ -92,7 +92,7 @@ func TestMessages(t *testing.T) {
 		}
 		got := m.update()
 		if (got.Err == nil) != (u.Err == nil) || u.Err != nil && (got.Err.Error() != u.Err.Error() || protocol.KindOf(got.Err) != protocol.KindOf(u.Err)) || IsStopped(got.Err) != IsStopped(u.Err) {
-			t.Errorf("%s: found error %v, wanted %v", line, got.Err, u.Err)
+			t.Errorf("%s: got error %v, want %v", line, got.Err, u.Err)
 		}
 		got.Err, u.Err = nil, nil
 		if d := cmp.Diff(u, got); d != "" {
@@ -101,7 +101,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// A process that fails takes along what it had begun, or all if nothing had or nothing is to go on.
+// A failed process fails the jobs that it had started, or all jobs if none had started or the run must not continue.
 func TestFail(t *testing.T) {
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -131,20 +131,20 @@ func TestFail(t *testing.T) {
 		for u := range p.updates {
 			failed += u.Key
 			if !u.Ended || !errors.Is(u.Err, test.err) {
-				t.Errorf("%s: found %+v", test.what, u)
+				t.Errorf("%s: got %+v", test.what, u)
 			}
 		}
 		if failed != test.failed || rest != test.rest {
-			t.Errorf("%s: %q failed and %q are left, wanted %q and %q", test.what, failed, rest, test.failed, test.rest)
+			t.Errorf("%s: %q failed and %q are left, want %q and %q", test.what, failed, rest, test.failed, test.rest)
 		}
 	}
 }
 
-// Jobs for which a machine is too small, with their models, fail alone.
+// Jobs that need more than the machine has, with their models, fail individually.
 func TestPossible(t *testing.T) {
 	p := &Processes{budget: NewBudget(plan.Resources{Cores: 2, Memory: 10}, nil, nil), updates: make(chan Update, 4)}
 	model := &plan.Model{ID: "m", Resources: plan.Resources{Memory: 6}}
-	group := p.possible([]plan.Job{
+	group := p.feasible([]plan.Job{
 		{Key: "a", Resources: plan.Resources{Cores: 2, Memory: 4}, Model: model}, {Key: "b", Resources: plan.Resources{Memory: 5}, Model: model},
 		{Key: "c", Resources: plan.Resources{Cores: 3}}, {Key: "d"},
 	})
@@ -152,18 +152,18 @@ func TestPossible(t *testing.T) {
 	var failed []string
 	for u := range p.updates {
 		if failed = append(failed, u.Key); !u.Ended || protocol.KindOf(u.Err) != protocol.InvalidInput {
-			t.Errorf("found %+v", u)
+			t.Errorf("got %+v", u)
 		}
 	}
 	if len(group) != 2 || group[0].Key != "a" || group[1].Key != "d" || !slices.Equal(failed, []string{"b", "c"}) {
-		t.Errorf("found %+v and the failed %q", group, failed)
+		t.Errorf("got %+v and the failed %q", group, failed)
 	}
 	if p.Group() != 32 || p.Slots() != 2 {
 		t.Errorf("%d jobs in a group and %d slots", p.Group(), p.Slots())
 	}
 }
 
-// What work on a model takes is the model's share and its own; of cores, which a model keeps none of, the larger number.
+// The resources of work on a model are the sum of both, except for cores, where the larger number counts.
 func TestWhole(t *testing.T) {
 	own := plan.Resources{Cores: 2, Memory: 10, Devices: 1, DeviceMemory: 100}
 	for _, test := range []struct {
@@ -175,8 +175,8 @@ func TestWhole(t *testing.T) {
 		{&plan.Model{Resources: plan.Resources{Cores: 1, Memory: 5, Devices: 2, DeviceMemory: 7}}, plan.Resources{Cores: 2, Memory: 15, Devices: 3, DeviceMemory: 107}},
 		{&plan.Model{Resources: plan.Resources{Cores: 3}}, plan.Resources{Cores: 3, Memory: 10, Devices: 1, DeviceMemory: 100}},
 	} {
-		if got := Whole(own, test.model); got != test.want {
-			t.Errorf("found %+v, wanted %+v", got, test.want)
+		if got := WithModel(own, test.model); got != test.want {
+			t.Errorf("got %+v, want %+v", got, test.want)
 		}
 	}
 }
@@ -192,7 +192,7 @@ func (w *wire) Close() error {
 	return nil
 }
 
-// A process is told its keys. What it says of them is passed on, and its results are those that are in the store.
+// A process gets its keys. Its updates are forwarded, and its results are read from the store.
 func TestTalk(t *testing.T) {
 	s := openStore(t)
 	made, other := jobOf(t, "made"), jobOf(t, "other")
@@ -211,15 +211,15 @@ func TestTalk(t *testing.T) {
 		return string(data) + "\n"
 	}
 	for _, test := range []struct {
-		says, want string // of updates, and the error
-		open       int
-		err        string
+		output, want string // of the process, and its updates
+		open         int
+		err          string
 	}{
 		{line(message{Key: made.Key, Started: true}) + line(message{Key: made.Key, Ended: true, Found: true}), "made started; made ended found made; ", 1, ""},
-		{line(message{Key: other.Key, Ended: true}), "other ended the process said that the job is done, and the store has no result; ", 1, ""},
+		{line(message{Key: other.Key, Ended: true}), "other ended the process reported that the job is done, but the store has no result; ", 1, ""},
 		{line(message{Key: made.Key, Ended: true, Error: "bad"}), "made ended bad; ", 1, ""},
 		{line(message{Key: made.Key, Progress: &action.Progress{Documents: 7}}), "made 7; ", 2, ""},
-		{line(message{Key: "theirs"}), "", 2, `it speaks of the key "theirs", which is not its job`},
+		{line(message{Key: "theirs"}), "", 2, `it reported the key "theirs", which is not one of its jobs`},
 		{"Segmentation fault", "", 2, "its output: invalid character"},
 		{"", "", 2, ""},
 	} {
@@ -228,9 +228,9 @@ func TestTalk(t *testing.T) {
 			p.updates, p.stopped = make(chan Update, 5), stopped
 			open := map[string]*jobState{made.Key: {}, other.Key: {}}
 			var in wire
-			err := p.talk(t.Context(), []string{made.Key, other.Key}, &in, strings.NewReader(test.says), open)
+			err := p.communicate(t.Context(), []string{made.Key, other.Key}, &in, strings.NewReader(test.output), open)
 			if (err == nil) != (test.err == "") || err != nil && !strings.HasPrefix(err.Error(), test.err) {
-				t.Errorf("%q: found error %v, wanted %q", test.says, err, test.err)
+				t.Errorf("%q: got error %v, want %q", test.output, err, test.err)
 			}
 			close(p.updates)
 			got := ""
@@ -238,7 +238,7 @@ func TestTalk(t *testing.T) {
 				got += told(u, made.Key)
 			}
 			if got != test.want || len(open) != test.open {
-				t.Errorf("%q: found %q and %d open, wanted %q and %d", test.says, got, len(open), test.want, test.open)
+				t.Errorf("%q: got %q and %d open, want %q and %d", test.output, got, len(open), test.want, test.open)
 			}
 			want := made.Key + "\n" + other.Key + "\n\n"
 			if stopped {
@@ -274,33 +274,33 @@ func told(u Update, made string) string {
 	return s + "; "
 }
 
-// A stop reaches the processes that are at work.
+// A stop reaches running processes.
 func TestStopTellsProcesses(t *testing.T) {
 	p := NewProcesses(NewBudget(plan.Resources{Cores: 1}, nil, nil), nil, nil, hclog.NewNullLogger())
-	output, says := io.Pipe()
+	output, writer := io.Pipe()
 	var in wire
 	over := make(chan error)
-	go func() { over <- p.talk(t.Context(), []string{"k"}, &in, output, map[string]*jobState{"k": {}}) }()
+	go func() { over <- p.communicate(t.Context(), []string{"k"}, &in, output, map[string]*jobState{"k": {}}) }()
 	tell := func(m message) Update {
-		go func() { _ = json.NewEncoder(says).Encode(m) }()
+		go func() { _ = json.NewEncoder(writer).Encode(m) }()
 		return <-p.Updates()
 	}
 	if u := tell(message{Key: "k", Started: true}); !u.Started || u.Ended {
-		t.Errorf("found %+v", u)
+		t.Errorf("got %+v", u)
 	}
 	p.Stop()
 	if u := tell(message{Key: "k", Ended: true, Stopped: true}); !IsStopped(u.Err) {
-		t.Errorf("found %+v", u)
+		t.Errorf("got %+v", u)
 	}
 	if err := <-over; err != nil || in.String() != "k\n\nstop\n" {
-		t.Errorf("found %v; it was told %q", err, in.String())
+		t.Errorf("got %v; it was told %q", err, in.String())
 	}
 	if _, err := p.budget.Acquire(t.Context(), plan.Resources{Cores: 1}, nil); !IsStopped(err) {
 		t.Errorf("after the stop: %v", err)
 	}
 }
 
-// What becomes of stored jobs is told line by line, the progress of each before its end.
+// Updates of stored jobs are written line by line, the progress of each before its end.
 func TestDo(t *testing.T) {
 	s := openStore(t)
 	keys := putJobs(t, s, "good", "bad", "found")
@@ -323,8 +323,8 @@ func TestDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(failed) != 3 || failed[keys[1]].Error() != "disk on fire" || protocol.KindOf(failed[unknown]) != protocol.InvalidInput ||
-		!strings.Contains(failed[unknown].Error(), "holds no job with the key "+unknown) || !strings.HasPrefix(failed[damaged].Error(), "job "+damaged+": ") {
-		t.Errorf("found %v", failed)
+		!strings.Contains(failed[unknown].Error(), "has no job with the key "+unknown) || !strings.HasPrefix(failed[damaged].Error(), "job "+damaged+": ") {
+		t.Errorf("got %v", failed)
 	}
 	got := map[string][]string{}
 	sums := map[string]action.Progress{}
@@ -354,23 +354,24 @@ func TestDo(t *testing.T) {
 		unknown: {"ended" + failed[unknown].Error()}, damaged: {"ended" + failed[damaged].Error()},
 	} {
 		if !slices.Equal(got[key], want) {
-			t.Errorf("found %q, wanted %q", got[key], want)
+			t.Errorf("got %q, want %q", got[key], want)
 		}
 		if sum := (action.Progress{Documents: 3, Bytes: 15}); want[0] == "started" && sums[key] != sum {
-			t.Errorf("told the progress %+v, wanted %+v", sums[key], sum)
+			t.Errorf("told the progress %+v, want %+v", sums[key], sum)
 		}
 	}
 	if _, err := Do(t.Context(), s, d, keys[:1], nil, full{}); !errors.Is(err, io.ErrShortWrite) {
-		t.Errorf("an output that takes nothing: found error %v", err)
+		t.Errorf("an output that takes nothing: got error %v", err)
 	}
 }
 
-// full takes nothing.
+// full is a writer that always fails.
 type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
 
-// A line "stop" lets the job go on that has begun, and no other begin; the end of the input cancels that one, too.
+// A line "stop" lets the running job continue, and prevents others from starting. The end of the input also cancels the
+// running job.
 func TestServe(t *testing.T) {
 	for _, ends := range []string{"stop\n", ""} {
 		synctest.Test(t, func(t *testing.T) {
@@ -393,10 +394,10 @@ func TestServe(t *testing.T) {
 				defer close(over)
 				got, failed, err := Serve(t.Context(), s, d, in, io.Discard)
 				if err != nil || !slices.Equal(got, keys) {
-					t.Errorf("found the keys %q, %v", got, err)
+					t.Errorf("got the keys %q, %v", got, err)
 				}
 				if ends != "" && (len(failed) != 1 || !IsStopped(failed[keys[1]])) || ends == "" && !errors.Is(failed[keys[0]], context.Canceled) {
-					t.Errorf("%q: found %v", ends, failed)
+					t.Errorf("%q: got %v", ends, failed)
 				}
 			}()
 			if _, err := io.WriteString(tell, strings.Join(keys, "\n")+"\n\n"); err != nil {
@@ -418,11 +419,11 @@ func TestServe(t *testing.T) {
 		})
 	}
 	if keys, _, err := Serve(t.Context(), nil, nil, strings.NewReader("a\nb\n"), io.Discard); err == nil || keys != nil || !strings.Contains(err.Error(), "ends without an empty line") {
-		t.Errorf("found %q, %v", keys, err)
+		t.Errorf("got %q, %v", keys, err)
 	}
 }
 
-// A job that is done in this process is told of from its beginning to its end, and gives back what it takes.
+// A job in this process is reported from start to end, and releases its resources.
 func TestLocal(t *testing.T) {
 	failure := errors.New("failure")
 	record := &store.Record{Key: "found"}
@@ -446,7 +447,7 @@ func TestLocal(t *testing.T) {
 		for n := 0; ; n++ {
 			u := <-l.Updates()
 			if u.Key != want.Key || u.Started != (n == 0 && want.Key != "too large") {
-				t.Fatalf("found %+v of %s", u, want.Key)
+				t.Fatalf("got %+v of %s", u, want.Key)
 			}
 			sum.Add(u.Progress)
 			if !u.Ended {
@@ -454,10 +455,10 @@ func TestLocal(t *testing.T) {
 			}
 			if want.Key == "too large" {
 				if protocol.KindOf(u.Err) != protocol.InvalidInput {
-					t.Errorf("found %+v", u)
+					t.Errorf("got %+v", u)
 				}
 			} else if u.Record != want.Record || u.Found != want.Found || !errors.Is(u.Err, want.Err) || sum != (action.Progress{Documents: 4, Tokens: 8}) {
-				t.Errorf("found %+v with the progress %+v", u, sum)
+				t.Errorf("got %+v with the progress %+v", u, sum)
 			}
 			break
 		}

@@ -22,25 +22,25 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// Worker turns a job into a record of the store. It implements Doer.
+// Worker turns a job into a record in the store. It implements Doer.
 type Worker struct {
 	store *store.Store
 	kinds map[string]action.Kind
 	host  *host.Host
 	pool  *host.Pool
 	log   hclog.Logger
-	// cache holds blobs of a remote store on this machine.
+	// cache is the directory for local copies of a remote store's blobs.
 	cache string
 }
 
-// WorkerOptions say what a worker works with.
+// WorkerOptions are the options of a worker.
 type WorkerOptions struct {
 	Store *store.Store
 	Kinds []action.Kind
 	Host  *host.Host
 	Pool  *host.Pool
 	Log   hclog.Logger
-	// CacheDir holds blobs of a remote store on this machine.
+	// CacheDir is the directory for local copies of a remote store's blobs.
 	CacheDir string
 }
 
@@ -53,7 +53,7 @@ func NewWorker(o WorkerOptions) *Worker {
 	return w
 }
 
-// Do implements Doer. Where another process works on the same key, it waits and takes that one's record.
+// Do implements Doer. If another process computes the same key, Do waits and uses its record.
 func (w *Worker) Do(ctx context.Context, job plan.Job, advance func(action.Progress)) (record *store.Record, found bool, err error) {
 	kind, canonical, err := w.check(job)
 	if err != nil {
@@ -77,7 +77,7 @@ func (w *Worker) Do(ctx context.Context, job plan.Job, advance func(action.Progr
 		log = log.With("model", job.Labels.Model)
 	}
 	started := time.Now()
-	// A plugin's lines say for which action it works.
+	// Log lines of a plugin contain the action.
 	ctx = hclog.WithContext(ctx, log)
 	result, err := w.work(ctx, kind, job, dir, log, advance)
 	if err != nil {
@@ -98,8 +98,9 @@ func (w *Worker) Do(ctx context.Context, job plan.Job, advance func(action.Progr
 	return w.publish(ctx, record, log)
 }
 
-// Again does the work of a job in a temporary directory and returns what it made. Nothing is looked up or published.
-func (w *Worker) Again(ctx context.Context, job plan.Job) (files []store.File, err error) {
+// Redo does the work of a job in a temporary directory and returns its files. It neither looks up nor publishes
+// anything.
+func (w *Worker) Redo(ctx context.Context, job plan.Job) (files []store.File, err error) {
 	kind, _, err := w.check(job)
 	if err != nil {
 		return nil, err
@@ -124,7 +125,8 @@ func (w *Worker) Again(ctx context.Context, job plan.Job) (files []store.File, e
 	return files, nil
 }
 
-// publish puts a record into the store, where another one may have been put under the key in the meantime: the first stays.
+// publish puts a record into the store. If another process has published one under the key in the meantime, the first
+// stays.
 func (w *Worker) publish(ctx context.Context, made *store.Record, log hclog.Logger) (*store.Record, bool, error) {
 	kept, err := w.store.PutRecord(ctx, made)
 	if err != nil {
@@ -132,28 +134,28 @@ func (w *Worker) publish(ctx context.Context, made *store.Record, log hclog.Logg
 	}
 	differs := kept.Differs(made)
 	if len(differs) > 0 {
-		log.Warn("another result was published first, and is kept, although it differs", "key", made.Key,
+		log.Warn("another process published a different result first, which is kept", "key", made.Key,
 			"files", strings.Join(differs, ", "), "computed", made.Computed, "kept", kept.Computed)
 	}
 	return kept, len(differs) > 0, nil
 }
 
-// check refuses a job that this program does not do, or that is not what its key says.
+// check checks that this program supports a job, and that the job matches its key.
 func (w *Worker) check(job plan.Job) (action.Kind, []byte, error) {
 	key, canonical, err := job.Descriptor.Key()
 	if err != nil {
 		return nil, nil, err
 	}
 	if key != job.Key {
-		return nil, nil, invalid("the descriptor of job %s has the key %s: it was changed; run the plan again", job.Key, key)
+		return nil, nil, invalid("the descriptor of job %s has the key %s: it was modified; run the plan again", job.Key, key)
 	}
 	kind := w.kinds[job.Descriptor.Kind]
 	if kind == nil {
-		return nil, nil, invalid("this runner does no actions of kind %q; its kinds are %s", job.Descriptor.Kind,
+		return nil, nil, invalid("this runner does not support actions of kind %q; its kinds are %s", job.Descriptor.Kind,
 			strings.Join(slices.Sorted(maps.Keys(w.kinds)), ", "))
 	}
 	if kind.Schema() != job.Descriptor.Schema {
-		return nil, nil, invalid("the job asks for schema %d of kind %s and this runner has schema %d; use the runner that planned it",
+		return nil, nil, invalid("the job has schema %d of kind %s, but this runner has schema %d; use the runner that planned it",
 			job.Descriptor.Schema, kind.Name(), kind.Schema())
 	}
 	return kind, canonical, nil
@@ -180,7 +182,7 @@ func (w *Worker) work(
 	})
 }
 
-// computed says what computed a result, besides what the work itself says.
+// computed adds the Go version and the platform to the work's own description of hardware and software.
 func computed(by map[string]string) map[string]string {
 	all := map[string]string{"go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH}
 	maps.Copy(all, by)
@@ -193,7 +195,8 @@ type plugins struct {
 	job plan.Job
 }
 
-// WorkerOf returns what a descriptor says of a plugin: one that is built in is known by its version, others by their binary.
+// WorkerOf returns a plugin's identity in descriptors. A built-in plugin is identified by its version, others also by
+// the digest of their binary.
 func WorkerOf(i host.Info) plan.Worker {
 	w := plan.Worker{Name: i.Name, Version: i.Version, Protocol: i.Protocol}
 	if !i.Builtin {
@@ -202,49 +205,49 @@ func WorkerOf(i host.Info) plan.Worker {
 	return w
 }
 
-func (p plugins) named() (plan.Worker, error) {
+func (p plugins) planned() (plan.Worker, error) {
 	if p.job.Descriptor.Worker == nil {
-		return plan.Worker{}, fmt.Errorf("%s names no plugin", p.job.Name)
+		return plan.Worker{}, fmt.Errorf("the descriptor of %s has no plugin", p.job.Name)
 	}
 	return *p.job.Descriptor.Worker, nil
 }
 
-// same refuses a plugin that is not the one that the descriptor names.
-func same(wanted plan.Worker, found host.Info) error {
-	if got := WorkerOf(found); got != wanted {
+// same checks that a plugin is the one in the descriptor.
+func same(planned plan.Worker, found host.Info) error {
+	if got := WorkerOf(found); got != planned {
 		return &protocol.Error{Kind: protocol.Changed, Message: fmt.Sprintf(
-			"the plugin %s is not the one that the plan was made with: version %s %s, not %s %s; run again", wanted.Name,
-			got.Version, got.Digest, wanted.Version, wanted.Digest)}
+			"the plugin %s changed since the plan was made: expected version %s %s, got %s %s; run again", planned.Name,
+			planned.Version, planned.Digest, got.Version, got.Digest)}
 	}
 	return nil
 }
 
 // Provider implements action.Plugins.
 func (p plugins) Provider(ctx context.Context) (action.Provider, error) {
-	wanted, err := p.named()
+	planned, err := p.planned()
 	if err != nil {
 		return nil, err
 	}
-	provider, err := p.w.host.Provider(ctx, wanted.Name)
+	provider, err := p.w.host.Provider(ctx, planned.Name)
 	if err != nil {
 		return nil, err
 	}
-	return provider, same(wanted, provider.Info())
+	return provider, same(planned, provider.Info())
 }
 
 // Backend implements action.Plugins.
 func (p plugins) Backend(ctx context.Context) (action.Backend, error) { return p.backend(ctx) }
 
 func (p plugins) backend(ctx context.Context) (*host.Backend, error) {
-	wanted, err := p.named()
+	planned, err := p.planned()
 	if err != nil {
 		return nil, err
 	}
-	backend, err := p.w.host.Backend(ctx, wanted.Name)
+	backend, err := p.w.host.Backend(ctx, planned.Name)
 	if err != nil {
 		return nil, err
 	}
-	return backend, same(wanted, backend.Info())
+	return backend, same(planned, backend.Info())
 }
 
 // Model implements action.Plugins.

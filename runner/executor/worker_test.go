@@ -23,7 +23,7 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// made is a kind of action whose work is that of a test.
+// made is a kind of action whose work a test defines.
 type made func(ctx context.Context, t *action.Task) (action.Result, error)
 
 func (made) Name() string             { return "kind" }
@@ -47,11 +47,12 @@ func writes(t *action.Task, name, content string) error {
 	return os.WriteFile(t.Path(name), []byte(content), 0o644)
 }
 
-// A worker hands a job over as it is, with its inputs where they lie, and keeps what was made with how it was made.
+// A worker passes a job on unchanged, with the local paths of its inputs, and stores the outputs and how they were
+// computed.
 func TestWorker(t *testing.T) {
 	s := openStore(t)
 	path := filepath.Join(t.TempDir(), "input")
-	if err := os.WriteFile(path, []byte("what is read"), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte("content"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	digest, _, err := s.PutFile(t.Context(), path)
@@ -75,8 +76,8 @@ func TestWorker(t *testing.T) {
 		if d := cmp.Diff(job, plan.Job{Key: key, Descriptor: task.Descriptor, Name: task.Name, Labels: task.Labels, Machine: task.Machine}); d != "" {
 			t.Error(d)
 		}
-		if data, err := os.ReadFile(task.Inputs["in/file"]); err != nil || string(data) != "what is read" || len(task.Inputs) != 1 {
-			t.Errorf("found the inputs %v: %q, %v", task.Inputs, data, err)
+		if data, err := os.ReadFile(task.Inputs["in/file"]); err != nil || string(data) != "content" || len(task.Inputs) != 1 {
+			t.Errorf("got the inputs %v: %q, %v", task.Inputs, data, err)
 		}
 		task.Advance(action.Progress{Documents: 2})
 		return action.Result{
@@ -85,7 +86,7 @@ func TestWorker(t *testing.T) {
 	})
 	record, found, err := w.Do(t.Context(), job, progress.Add)
 	if err != nil || found || progress != (action.Progress{Documents: 2}) {
-		t.Fatalf("found %v, %v; progress %+v", found, err, progress)
+		t.Fatalf("got %v, %v; progress %+v", found, err, progress)
 	}
 	if _, ok := record.Measured[plan.MeasuredSeconds]; !ok || record.Started.IsZero() || record.Finished.Before(record.Started) {
 		t.Errorf("measured %v from %v to %v", record.Measured, record.Started, record.Finished)
@@ -100,24 +101,24 @@ func TestWorker(t *testing.T) {
 		t.Error(d)
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("what it worked in is left: %v", err)
+		t.Errorf("its temporary directory is left: %v", err)
 	}
 	again, found, err := w.Do(t.Context(), job, none)
 	if err != nil || !found || done != 1 || again == nil || again.Key != key || len(again.Outputs) != 2 {
-		t.Errorf("once more: found %+v, %v, %v; it was done %d times", again, found, err, done)
+		t.Errorf("once more: got %+v, %v, %v; it was done %d times", again, found, err, done)
 	}
-	// Doing it again tells what it makes, and leaves the store and the folder of temporary files as they are.
+	// Redo returns the files, and leaves the store and the directory of temporary files unchanged.
 	t.Setenv("TMPDIR", t.TempDir())
-	files, err := w.Again(t.Context(), job)
+	files, err := w.Redo(t.Context(), job)
 	if d := cmp.Diff(want.Outputs, files); d != "" || err != nil || done != 2 {
 		t.Errorf("again: %v: %s; it was done %d times", err, d, done)
 	}
 	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
-		t.Errorf("found %v, %v left behind", left, err)
+		t.Errorf("got %v, %v left behind", left, err)
 	}
 }
 
-// Work that fails leaves nothing, and lets others try. Without figures of its own a result has its time.
+// Failed work leaves nothing, and others can try again. A result without measurements has its duration.
 func TestWorkerFails(t *testing.T) {
 	s := openStore(t)
 	failure := errors.New("disk on fire")
@@ -146,32 +147,32 @@ func TestWorkerFails(t *testing.T) {
 		for range 2 {
 			record, found, err := w.Do(t.Context(), job, none)
 			if record != nil || found || err == nil || !strings.Contains(err.Error(), test.want) || test.err != nil && !errors.Is(err, test.err) {
-				t.Errorf("%s: found %v, %v, %v", test.name, record, found, err)
+				t.Errorf("%s: got %v, %v, %v", test.name, record, found, err)
 			}
 		}
-		if files, err := w.Again(t.Context(), job); err == nil || files != nil {
+		if files, err := w.Redo(t.Context(), job); err == nil || files != nil {
 			t.Errorf("%s: again, found %v, %v", test.name, files, err)
 		}
 		if _, hit, err := s.Lookup(t.Context(), job.Key); hit || err != nil {
-			t.Errorf("%s: found a record (%v)", test.name, err)
+			t.Errorf("%s: got a record (%v)", test.name, err)
 		}
 		for _, dir := range dirs {
 			if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("%s: what it worked in is left: %v", test.name, err)
+				t.Errorf("%s: its temporary directory is left: %v", test.name, err)
 			}
 		}
 	}
 	w := workerOf(s, hclog.NewNullLogger(), func(context.Context, *action.Task) (action.Result, error) { return action.Result{}, nil })
 	record, _, err := w.Do(t.Context(), jobOf(t, "nothing"), none)
 	if err != nil || len(record.Measured) != 1 {
-		t.Errorf("found %+v, %v", record, err)
+		t.Errorf("got %+v, %v", record, err)
 	}
-	if _, err := w.Again(t.Context(), plan.Job{Descriptor: plan.Descriptor{Parameters: json.RawMessage("{}")}}); protocol.KindOf(err) != protocol.InvalidInput {
+	if _, err := w.Redo(t.Context(), plan.Job{Descriptor: plan.Descriptor{Parameters: json.RawMessage("{}")}}); protocol.KindOf(err) != protocol.InvalidInput {
 		t.Errorf("a job without its key is done again: %v", err)
 	}
 }
 
-// The result that was published first stays. Only where it is another one was it somebody else's work.
+// The result that was published first stays. It counts as found only if it differs.
 func TestFirstResultStays(t *testing.T) {
 	s := openStore(t)
 	for content, differs := range map[string]bool{"same": false, "other": true} {
@@ -197,26 +198,27 @@ func TestFirstResultStays(t *testing.T) {
 		})
 		record, found, err := w.Do(t.Context(), job, none)
 		if err != nil || found != differs || record.Name != "theirs" || record.Outputs[0].Digest != protocol.Digest([]byte(content)) {
-			t.Errorf("%s: found %+v, %v, %v", content, record, found, err)
+			t.Errorf("%s: got %+v, %v, %v", content, record, found, err)
 		}
-		if warned := strings.Contains(log.String(), "another result was published first") && strings.Contains(log.String(), "files=f"); warned != differs {
-			t.Errorf("%s: found the log %s", content, log.String())
+		if warned := strings.Contains(log.String(), "another process published a different result first") && strings.Contains(log.String(), "files=f"); warned != differs {
+			t.Errorf("%s: got the log %s", content, log.String())
 		}
 	}
 }
 
-// A plugin that is built in is known by its version, another by its binary, and a job is done by the one that it names.
+// A built-in plugin is identified by its version, and others also by their binary. A job uses the plugin of its
+// descriptor.
 func TestPluginIdentity(t *testing.T) {
 	info := host.Info{Name: "n", Version: "v", Protocol: 4, BinaryDigest: "sha256:x", Path: "/p"}
 	outside := plan.Worker{Name: "n", Version: "v", Protocol: 4, Digest: "sha256:x"}
 	if got := WorkerOf(info); got != outside {
-		t.Errorf("found %+v, wanted %+v", got, outside)
+		t.Errorf("got %+v, want %+v", got, outside)
 	}
 	builtin := info
 	builtin.Builtin = true
 	inside := plan.Worker{Name: "n", Version: "v", Protocol: 4}
 	if got := WorkerOf(builtin); got != inside {
-		t.Errorf("found %+v, wanted %+v", got, inside)
+		t.Errorf("got %+v, want %+v", got, inside)
 	}
 	if err := errors.Join(same(outside, info), same(inside, builtin)); err != nil {
 		t.Error(err)
@@ -226,22 +228,22 @@ func TestPluginIdentity(t *testing.T) {
 	} {
 		other := info
 		change(&other)
-		if err := same(outside, other); protocol.KindOf(err) != protocol.Changed || !strings.HasPrefix(err.Error(), "the plugin n is not the one that the plan was made with: ") {
-			t.Errorf("%+v: found error %v", other, err)
+		if err := same(outside, other); protocol.KindOf(err) != protocol.Changed || !strings.HasPrefix(err.Error(), "the plugin n changed since the plan was made: ") {
+			t.Errorf("%+v: got error %v", other, err)
 		}
 	}
 	p := plugins{job: plan.Job{Name: "kind d"}}
 	_, _, modelErr := p.Model(t.Context(), protocol.Model{})
 	_, providerErr := p.Provider(t.Context())
 	_, backendErr := p.Backend(t.Context())
-	var says []string
+	var messages []string
 	for _, err := range []error{providerErr, backendErr, modelErr} {
 		if err == nil {
-			t.Fatal("found no error")
+			t.Fatal("got no error")
 		}
-		says = append(says, err.Error())
+		messages = append(messages, err.Error())
 	}
-	if want := []string{"kind d names no plugin", "kind d names no plugin", "kind d was planned without a model"}; !slices.Equal(says, want) {
-		t.Errorf("found %q, wanted %q", says, want)
+	if want := []string{"the descriptor of kind d has no plugin", "the descriptor of kind d has no plugin", "kind d was planned without a model"}; !slices.Equal(messages, want) {
+		t.Errorf("got %q, want %q", messages, want)
 	}
 }

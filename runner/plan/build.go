@@ -10,35 +10,35 @@ import (
 	"surprisal.dev/runner/spec"
 )
 
-// Kind is a kind of action, as far as a plan must know it.
+// Kind is the part of a kind of action that planning needs.
 type Kind interface {
 	Name() string
-	// Schema is the version of what actions of the kind compute. Raising it makes every cached result of the kind stale: do
-	// so whenever the same descriptor would give other bytes.
+	// Schema is the version of the results of the kind's actions. Raising it invalidates every cached result of the
+	// kind. Raise it whenever the same descriptor would give other bytes.
 	Schema() int
-	// Plan adds the kind's actions to the plan. Kinds are asked in the order in which they depend on each other.
+	// Plan adds the kind's actions to the plan. It is called in the order of dependencies between kinds.
 	Plan(b *Builder) error
 }
 
-// Catalog is what a plan must know of the world outside the spec.
+// Catalog holds the facts outside the spec that planning needs.
 type Catalog struct {
 	Providers, Backends map[string]Plugin
-	// Sources holds the resolution of each dataset's source, by dataset key.
+	// Sources holds the resolution of each dataset's source, by dataset name.
 	Sources map[string]protocol.Resolution
 	// Scores holds the digest and size of each imported table, by model name.
 	Scores map[string]protocol.File
-	// Weights holds the files of each model that has some, by model name.
+	// Weights holds the weight files of models, by model name.
 	Weights map[string][]protocol.ModelFile
-	// Estimates holds what the backend expects of each model, by model name.
+	// Estimates holds the backend's estimate for each model, by model name.
 	Estimates map[string]protocol.Estimate
-	// SecondsPerByte holds what earlier runs measured, by kind and model or provider name.
+	// SecondsPerByte holds the measurements of earlier runs, by kind and by the name of a model or provider.
 	SecondsPerByte map[string]map[string]float64
 }
 
 // Plugin is a plugin of the catalog.
 type Plugin struct {
 	Worker
-	// Neutral names the settings that change no result, as dotted paths. They are left out of descriptors.
+	// Neutral lists the settings that do not change results, as dotted paths. Descriptors do not contain them.
 	Neutral []string
 }
 
@@ -75,7 +75,7 @@ func (p *Plan) Of(kind string) []*Action {
 	return of
 }
 
-// Count returns how many actions are in a state.
+// Count returns the number of actions in a state.
 func (p *Plan) Count(s State) int {
 	n := 0
 	for _, a := range p.Actions {
@@ -99,7 +99,7 @@ type Builder struct {
 
 // Build makes the plan of an experiment. States and keys of its actions are unknown until Plan.Resolve.
 func Build(e *spec.Experiment, c Catalog, kinds []Kind) (*Plan, error) {
-	// Most plans have an action for each dataset and for each pair of a model that runs here and a dataset.
+	// Most plans have an action for each dataset, and one for each pair of a model with a backend and a dataset.
 	likely := len(e.Datasets)
 	for i := range e.Models {
 		if e.Models[i].Backend != nil {
@@ -114,7 +114,7 @@ func Build(e *spec.Experiment, c Catalog, kinds []Kind) (*Plan, error) {
 		shared:   make(map[any]*Action, likely),
 	}
 	for i := range e.Datasets {
-		b.datasets[e.Datasets[i].Key] = &e.Datasets[i]
+		b.datasets[e.Datasets[i].Name] = &e.Datasets[i]
 	}
 	for _, k := range kinds {
 		b.plan.Kinds = append(b.plan.Kinds, k.Name())
@@ -128,10 +128,10 @@ func Build(e *spec.Experiment, c Catalog, kinds []Kind) (*Plan, error) {
 	return b.plan, b.plan.order()
 }
 
-// Dataset returns the dataset with a key, or nil.
-func (b *Builder) Dataset(key string) *spec.Dataset { return b.datasets[key] }
+// Dataset returns the dataset called name, or nil.
+func (b *Builder) Dataset(name string) *spec.Dataset { return b.datasets[name] }
 
-// Section decodes what the spec says in the section of a kind; a section that the spec lacks leaves v as it is.
+// Section decodes the spec's section of a kind into v. If the spec does not have the section, v is unchanged.
 func (b *Builder) Section(kind string, v any) error {
 	text, ok := b.Experiment.Sections[kind]
 	if !ok {
@@ -149,7 +149,7 @@ func (b *Builder) Shared(id any) *Action { return b.shared[id] }
 // Share lets other actions find a by an id, a comparable value of a type of its kind's package.
 func (b *Builder) Share(id any, a *Action) { b.shared[id] = a }
 
-// Parts is what a kind says of an action; see the fields of Action.
+// Parts describes an action to be added; see the fields of Action.
 type Parts struct {
 	Name   string
 	Labels Labels
@@ -162,17 +162,17 @@ type Parts struct {
 	Cores   int64
 	Model   *Model
 	Publish string
-	// Cost has what is known of documents and bytes where no input tells it.
+	// Cost holds known documents and bytes that do not follow from an input.
 	Cost  Cost
 	Rates Rates
-	// Skip is the reason why the action is not done, or "".
+	// Skip is the reason why the action is skipped, or "".
 	Skip string
 }
 
 // Add adds an action of a kind.
 func (b *Builder) Add(kind string, p Parts) (*Action, error) {
 	if b.plan.byName[p.Name] != nil {
-		return nil, fmt.Errorf("two actions are called %q", p.Name)
+		return nil, fmt.Errorf("duplicate action %q", p.Name)
 	}
 	a := &Action{
 		Kind: kind, Schema: b.kinds[kind].Schema(), Name: p.Name, Labels: p.Labels, Worker: p.Worker, Inputs: p.Inputs,
@@ -208,7 +208,7 @@ func (b *Builder) Add(kind string, p Parts) (*Action, error) {
 	return a, nil
 }
 
-// order puts actions in plan order: by kind, then as they were added.
+// order puts actions in plan order: by kind, then in the order in which they were added.
 func (p *Plan) order() error {
 	rank := make(map[string]int)
 	for i, k := range p.Kinds {
@@ -221,7 +221,7 @@ func (p *Plan) order() error {
 	for _, a := range p.Actions {
 		for _, in := range a.Inputs {
 			if in.Upstream.Index >= a.Index {
-				return fmt.Errorf("%s reads what %s makes, which comes later; kinds are listed in the wrong order", a.Name, in.Upstream.Name)
+				return fmt.Errorf("%s reads the output of %s, which comes later; kinds are listed in the wrong order", a.Name, in.Upstream.Name)
 			}
 		}
 	}

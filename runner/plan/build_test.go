@@ -17,7 +17,7 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// step is a kind of action that a test makes up.
+// step is a kind of action that a test defines.
 type step struct {
 	name string
 	plan func(b *plan.Builder) error
@@ -39,7 +39,7 @@ func added(name string, parts ...plan.Parts) step {
 	}}
 }
 
-// What a kind says of an action is in the action, and what it does not say has its default.
+// An action has the parts that its kind sets, and defaults for the others.
 func TestAdd(t *testing.T) {
 	worker := &plan.Worker{Name: "w"}
 	model := &plan.Model{ID: "m", Resources: plan.Resources{Memory: 100, DeviceMemory: 7}}
@@ -55,14 +55,14 @@ func TestAdd(t *testing.T) {
 			}},
 		},
 		{Name: "raw", Parameters: json.RawMessage(`{"as":"it is"}`), Machine: json.RawMessage(`{ "as": "it is" }`), Rates: plan.Rates{Who: "nobody", FLOPsPerToken: 10}},
-		{Name: "left out", Parameters: func() {}, Skip: "why", Cost: plan.Cost{Tokens: 9}, Rates: plan.Rates{Memory: func(int64, int64) int64 { return 1 }}},
+		{Name: "skipped", Parameters: func() {}, Skip: "why", Cost: plan.Cost{Tokens: 9}, Rates: plan.Rates{Memory: func(int64, int64) int64 { return 1 }}},
 	}
 	c := plan.Catalog{SecondsPerByte: map[string]map[string]float64{"kind": {"who": 0.5}}}
 	p, err := plan.Build(&spec.Experiment{Name: "e"}, c, []plan.Kind{added("kind", parts...)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	full, raw, left := p.Action("full"), p.Action("raw"), p.Action("left out")
+	full, raw, left := p.Action("full"), p.Action("raw"), p.Action("skipped")
 	for _, test := range []struct {
 		what      string
 		got, want any
@@ -84,8 +84,8 @@ func TestAdd(t *testing.T) {
 		{"machine as it is", string(raw.Machine), `{ "as": "it is" }`},
 		{"cores by default", raw.Resources, plan.Resources{Cores: 1}},
 		{"no cost", raw.Cost, plan.Cost{}},
-		{"left out", left.Status, plan.Status{State: plan.Skipped, Reason: "why"}},
-		{"left out, without parameters", len(left.Parameters) + len(left.Machine), 0},
+		{"skipped", left.Status, plan.Status{State: plan.Skipped, Reason: "why"}},
+		{"skipped, without parameters", len(left.Parameters) + len(left.Machine), 0},
 		{"tokens that nothing follows from, and no memory without a size", left.Cost, plan.Cost{Tokens: 9}},
 	} {
 		if d := cmp.Diff(test.want, test.got); d != "" {
@@ -93,11 +93,11 @@ func TestAdd(t *testing.T) {
 		}
 	}
 	if full.Model != model || p.Action("other") != nil {
-		t.Errorf("found the model %v and the action %v", full.Model, p.Action("other"))
+		t.Errorf("got the model %v and the action %v", full.Model, p.Action("other"))
 	}
 }
 
-// Costs of what is read add up, the largest document is the largest of all, and a bound among counts makes a bound.
+// Costs of inputs add up. The largest document is the largest of all, and a bound among counts makes a bound.
 func TestCostsAddUp(t *testing.T) {
 	var reads *plan.Action
 	kinds := []plan.Kind{
@@ -128,7 +128,7 @@ func TestCostsAddUp(t *testing.T) {
 	if d := cmp.Diff(plan.Cost{Documents: 4, Bytes: 60, Largest: 30, AtMost: true}, reads.Cost); d != "" {
 		t.Error(d)
 	}
-	// Counts take the place of bounds only where all that is read is counted.
+	// Counts replace bounds only if all inputs are counted.
 	for name, measured := range map[string]map[string]float64{
 		"x": {plan.MeasuredDocuments: 2, plan.MeasuredBytes: 8, plan.MeasuredLargest: 7, plan.MeasuredTokens: 5},
 		"y": {plan.MeasuredDocuments: 1, plan.MeasuredBytes: 3},
@@ -151,14 +151,14 @@ func TestCostsAddUp(t *testing.T) {
 	}
 }
 
-// A plan that cannot be made says why.
+// A plan that cannot be made is an error with the reason.
 func TestBuildFails(t *testing.T) {
 	refuses := errors.New("refuses")
 	for _, test := range []struct {
 		kinds []plan.Kind
 		want  string
 	}{
-		{[]plan.Kind{added("k", plan.Parts{Name: "a"}, plan.Parts{Name: "a"})}, `two actions are called "a"`},
+		{[]plan.Kind{added("k", plan.Parts{Name: "a"}, plan.Parts{Name: "a"})}, `duplicate action "a"`},
 		{[]plan.Kind{added("k", plan.Parts{Name: "a", Parameters: func() {}})}, "a: json: unsupported type"},
 		{[]plan.Kind{added("k", plan.Parts{Name: "a", Machine: func() {}})}, "a: json: unsupported type"},
 		{[]plan.Kind{step{"k", func(*plan.Builder) error { return refuses }}}, "refuses"},
@@ -170,33 +170,33 @@ func TestBuildFails(t *testing.T) {
 			}
 			_, err = b.Add("late", plan.Parts{Name: "down", Inputs: []plan.Input{{Role: "r", Upstream: up}}})
 			return err
-		}}}, "down reads what up makes, which comes later; kinds are listed in the wrong order"},
+		}}}, "down reads the output of up, which comes later; kinds are listed in the wrong order"},
 	} {
 		_, err := plan.Build(&spec.Experiment{Sections: map[string]json.RawMessage{"number": json.RawMessage("1")}}, plan.Catalog{}, test.kinds)
 		if err == nil || !strings.HasPrefix(err.Error(), test.want) {
-			t.Errorf("found error %v, wanted %q", err, test.want)
+			t.Errorf("got error %v, want %q", err, test.want)
 		}
 	}
 }
 
-// A section that a spec lacks leaves its value as it is; datasets and shared actions are found by what they are called.
+// A section that a spec does not have leaves its value unchanged. Datasets and shared actions are found by name.
 func TestBuilder(t *testing.T) {
-	e := &spec.Experiment{Datasets: []spec.Dataset{{Key: "a"}, {Key: "b"}}, Sections: map[string]json.RawMessage{"k": json.RawMessage(`[2]`)}}
+	e := &spec.Experiment{Datasets: []spec.Dataset{{Name: "a"}, {Name: "b"}}, Sections: map[string]json.RawMessage{"k": json.RawMessage(`[2]`)}}
 	_, err := plan.Build(e, plan.Catalog{}, []plan.Kind{step{"k", func(b *plan.Builder) error {
 		of, none := []int{1}, []int{1}
 		if err := errors.Join(b.Section("k", &of), b.Section("other", &none)); err != nil {
 			return err
 		}
 		if !slices.Equal(of, []int{2}) || !slices.Equal(none, []int{1}) {
-			t.Errorf("found the sections %v and %v", of, none)
+			t.Errorf("got the sections %v and %v", of, none)
 		}
 		if b.Dataset("b") != &e.Datasets[1] || b.Dataset("c") != nil {
-			t.Errorf("found the datasets %v and %v", b.Dataset("b"), b.Dataset("c"))
+			t.Errorf("got the datasets %v and %v", b.Dataset("b"), b.Dataset("c"))
 		}
 		a, err := b.Add("k", plan.Parts{Name: "a"})
 		b.Share(1, a)
 		if b.Shared(1) != a || b.Shared("1") != nil {
-			t.Errorf("found the shared actions %v and %v", b.Shared(1), b.Shared("1"))
+			t.Errorf("got the shared actions %v and %v", b.Shared(1), b.Shared("1"))
 		}
 		return err
 	}}})
@@ -219,7 +219,7 @@ func TestOf(t *testing.T) {
 	}
 }
 
-// counting is a cache that notes what it is asked for.
+// counting is a cache that records the requested keys.
 type counting struct {
 	cache
 	asked [][]string
@@ -234,7 +234,7 @@ func (c *counting) LookupMany(ctx context.Context, keys []string) (map[string]*s
 	return c.cache.LookupMany(ctx, keys)
 }
 
-// A cache is asked once for each level of a plan that has run, and for no key twice.
+// There is one lookup per level of a plan that has run, without duplicate keys.
 func TestResolveAsks(t *testing.T) {
 	w := newWorld()
 	w.dataset("a2")
@@ -252,27 +252,27 @@ func TestResolveAsks(t *testing.T) {
 	if p.Action("materialize a").State != plan.Cached || p.Action("materialize a2").State != plan.Cached || p.Action("score flat a2").State != plan.Cached {
 		t.Errorf("of equal actions not all are found: %v", p.Describe(nil).Counts)
 	}
-	// What is gone from the cache is not there any more, and what is skipped stays so.
+	// Actions whose records are gone are pending again, and skipped actions stay skipped.
 	delete(done, p.Action("train big").Key)
 	p.Action("materialize b").State = plan.Skipped
 	resolve(t, p, done)
 	for name, want := range map[string]plan.State{"train big": plan.Pending, "score big a": plan.Waits, "train small": plan.Cached, "materialize b": plan.Skipped} {
 		if got := p.Action(name).State; got != want {
-			t.Errorf("%s is %s, wanted %s", name, got, want)
+			t.Errorf("%s is %s, want %s", name, got, want)
 		}
 	}
 	c.fail = errors.New("no route to host")
-	if err := p.Resolve(t.Context(), c); !errors.Is(err, c.fail) || !strings.HasPrefix(err.Error(), "look up what has run: ") {
-		t.Errorf("found error %v", err)
+	if err := p.Resolve(t.Context(), c); !errors.Is(err, c.fail) || !strings.HasPrefix(err.Error(), "look up cached actions: ") {
+		t.Errorf("got error %v", err)
 	}
 }
 
-// A job holds all that a worker needs, and there is none as long as an input is not there.
+// A job contains everything that a worker needs. There is no job while an input is missing.
 func TestJob(t *testing.T) {
 	p := newWorld().plan(t)
 	a := p.Action("score flat a")
 	if _, err := a.Job(); err == nil || err.Error() != "score flat a: an upstream has not run" {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 	done := cache{}
 	resolve(t, p, done)
@@ -295,11 +295,11 @@ func TestJob(t *testing.T) {
 		t.Errorf("%s in %+v", diff, job)
 	}
 	if len(d.Inputs) != 2 || d.Inputs["documents/documents.parquet"] != digest(up.Key+"documents.parquet") || d.Inputs["documents/counts.json"] != digest(up.Key+"counts.json") {
-		t.Errorf("found the inputs %v, wanted those files that are read", d.Inputs)
+		t.Errorf("got the inputs %v, want those files that are read", d.Inputs)
 	}
 }
 
-// An input that names no files stands on all of them.
+// An input without a list of files depends on all of them.
 func TestAllFiles(t *testing.T) {
 	up := &plan.Action{Name: "up", Status: plan.Status{State: plan.Done, Outputs: []store.File{{Name: "x", Digest: "1"}, {Name: "y/z", Digest: "2"}}}}
 	a := &plan.Action{Name: "a", Kind: "k", Schema: 3, Parameters: json.RawMessage("{}"), Inputs: []plan.Input{{Role: "r", Upstream: up}, {Role: "s", Upstream: up, Files: []string{"x"}}}}
@@ -309,21 +309,21 @@ func TestAllFiles(t *testing.T) {
 	}
 	got, err := a.SetKey()
 	if want := `{"inputs":{"r/x":"1","r/y/z":"2","s/x":"1"},"kind":"k","parameters":{},"schema":3}`; err != nil || string(got) != want || a.Key != store.KeyOf(got) {
-		t.Errorf("found %s, %v, wanted %s", got, err, want)
+		t.Errorf("got %s, %v, want %s", got, err, want)
 	}
 	for _, state := range []plan.State{plan.Pending, plan.Waits, plan.Running, plan.Failed, plan.Blocked, plan.Cancelled, plan.Skipped} {
 		up.State = state
 		if _, known, err := a.Descriptor(); known || err != nil {
-			t.Errorf("what stands on an action that is %s is known (%v)", state, err)
+			t.Errorf("an action that depends on one that is %s is known (%v)", state, err)
 		}
 	}
 	up.State, up.Outputs = plan.Cached, nil
 	if _, err := a.SetKey(); err == nil || err.Error() != "a: input s: up has 0 of the files x" {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
-// What a record says is in the action's status.
+// The content of a record is in the action's status.
 func TestFound(t *testing.T) {
 	r := &store.Record{Outputs: []store.File{{Name: "x"}}, Warnings: []string{"w"}, Measured: map[string]float64{plan.MeasuredSeconds: 3, plan.MeasuredBytes: 9}}
 	for want, found := range map[plan.State]func(*plan.Action, *store.Record){plan.Cached: (*plan.Action).Found, plan.Done: (*plan.Action).Finished} {
@@ -342,7 +342,7 @@ func TestFound(t *testing.T) {
 // A description has every action with its state, its reason, its inputs and its cost.
 func TestDescribeActions(t *testing.T) {
 	w := newWorld()
-	w.key("b").Skip = "too slow"
+	w.named("b").Skip = "too slow"
 	w.Gaps = nil
 	p := w.plan(t)
 	done := cache{}
@@ -351,7 +351,7 @@ func TestDescribeActions(t *testing.T) {
 	resolve(t, p, done)
 	d := p.Describe(nil)
 	if d.Experiment != "test" || d.Changes != nil || len(d.Actions) != len(p.Actions) {
-		t.Errorf("found %+v", d)
+		t.Errorf("got %+v", d)
 	}
 	if diff := cmp.Diff(map[string]map[plan.State]int{
 		"materialize": {plan.Skipped: 1, plan.Pending: 1, plan.Cached: 1}, "train": {plan.Waits: 2}, "score": {plan.Waits: 2, plan.Pending: 1},
@@ -369,11 +369,11 @@ func TestDescribeActions(t *testing.T) {
 		}
 	}
 	if got := d.Actions[0]; got.Reason != "too slow" || got.Name != "materialize b" {
-		t.Errorf("found %+v first", got)
+		t.Errorf("got %+v first", got)
 	}
 }
 
-// Changes say of which kind an action is; what is skipped before and after is no change.
+// Changes contain the kind of an action. An action that is skipped before and after has not changed.
 func TestAgainstKinds(t *testing.T) {
 	base, now := newWorld(), newWorld()
 	for _, w := range []*world{base, now} {
@@ -400,11 +400,11 @@ func TestAgainstKinds(t *testing.T) {
 	}
 	back, err := base.plan(t).Against(now.plan(t))
 	if err != nil || len(back) != 5 || !slices.ContainsFunc(back, func(c plan.Change) bool { return c.Name == "train small" && c.Kind == "train" && c.What == "dropped" }) {
-		t.Errorf("found %+v, %v", back, err)
+		t.Errorf("got %+v, %v", back, err)
 	}
 }
 
-// A descriptor that is read has its parameters in canonical form, and no field that this runner does not know.
+// ReadDescriptor returns parameters in canonical form, and rejects unknown fields.
 func TestReadDescriptor(t *testing.T) {
 	d, err := plan.ReadDescriptor([]byte(`{"kind":"k","schema":2,"parameters":{ "b":1, "a":"<" },"inputs":{"r":"d"},"worker":{"name":"n","version":"v","protocol":3,"digest":"x"}}`))
 	want := plan.Descriptor{
@@ -416,16 +416,16 @@ func TestReadDescriptor(t *testing.T) {
 	}
 	canonical := `{"inputs":{"r":"d"},"kind":"k","parameters":{"a":"<","b":1},"schema":2,"worker":{"digest":"x","name":"n","protocol":3,"version":"v"}}`
 	if key, got, err := d.Key(); err != nil || string(got) != canonical || key != store.KeyOf([]byte(canonical)) {
-		t.Errorf("found %s, %v, wanted %s", got, err, canonical)
+		t.Errorf("got %s, %v, want %s", got, err, canonical)
 	}
 	for _, bad := range []string{`{"kind":"k","parameters":{},"more":1}`, `{"kind":"k","parameters":{"a":1,"a":2}}`, `{"kind":`} {
 		if _, err := plan.ReadDescriptor([]byte(bad)); err == nil {
-			t.Errorf("%s: found no error", bad)
+			t.Errorf("%s: got no error", bad)
 		}
 	}
 }
 
-// Text is written as JSON writes it, whether or not anything in it is escaped.
+// Text is encoded as JSON, with or without escapes.
 func TestCanonicalText(t *testing.T) {
 	for _, text := range []string{"", "a b/c-~!", "\x1f", "\x7f", `"`, `\`, "é", "<&>", "\u2028", "a\nb"} {
 		data, err := json.Marshal(text)
@@ -437,12 +437,12 @@ func TestCanonicalText(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, err := plan.Canonical(text); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%q: found %s, %v, wanted %s", text, got, err, want)
+			t.Errorf("%q: got %s, %v, want %s", text, got, err, want)
 		}
 	}
 }
 
-// Settings that change no result are taken out of a configuration by their dotted names, and can be put back.
+// Neutral settings are removed from a configuration by their dotted names, and can be added again.
 func TestSettings(t *testing.T) {
 	for _, test := range []struct {
 		config string
@@ -469,7 +469,7 @@ func TestSettings(t *testing.T) {
 			got[name] = string(value)
 		}
 		if d := cmp.Diff(test.taken, got); d != "" || string(rest) != test.rest {
-			t.Errorf("%s without %q: found %s: %s", test.config, test.names, rest, d)
+			t.Errorf("%s without %q: got %s: %s", test.config, test.names, rest, d)
 		}
 		whole, err := plan.JoinSettings(rest, taken)
 		if want, canonicalErr := store.Canonical([]byte(test.config)); err != nil || canonicalErr != nil || !bytes.Equal(whole, want) {
@@ -478,16 +478,16 @@ func TestSettings(t *testing.T) {
 	}
 	joined, err := plan.JoinSettings(json.RawMessage(`{"b":{"c":1}}`), map[string]json.RawMessage{"a.x": json.RawMessage("1"), "b.d.e": json.RawMessage("2"), "b.c": json.RawMessage("3")})
 	if want := `{"a":{"x":1},"b":{"c":3,"d":{"e":2}}}`; err != nil || string(joined) != want {
-		t.Errorf("found %s, %v, wanted %s", joined, err, want)
+		t.Errorf("got %s, %v, want %s", joined, err, want)
 	}
 	for _, config := range []string{`[]`, `{`, `{"a":1,"a":2}`} {
 		if _, _, err := plan.SplitSettings(json.RawMessage(config), nil); err == nil || !strings.HasPrefix(err.Error(), "configuration "+config+": ") {
-			t.Errorf("%s: found error %v", config, err)
+			t.Errorf("%s: got error %v", config, err)
 		}
 	}
 	for _, config := range []string{`[]`, `{"a":1}`} {
 		if _, err := plan.JoinSettings(json.RawMessage(config), map[string]json.RawMessage{"a.b": json.RawMessage("1")}); err == nil || !strings.HasPrefix(err.Error(), "configuration "+config) {
-			t.Errorf("%s: found error %v", config, err)
+			t.Errorf("%s: got error %v", config, err)
 		}
 	}
 }

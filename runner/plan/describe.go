@@ -1,6 +1,6 @@
 package plan
 
-// Description is a plan for machines.
+// Description is a plan in JSON.
 type Description struct {
 	Experiment string                   `json:"experiment"`
 	Counts     map[string]map[State]int `json:"counts"`
@@ -9,7 +9,7 @@ type Description struct {
 	Changes []Change `json:"changes,omitempty"`
 }
 
-// ActionDescription is an action for machines.
+// ActionDescription is an action in JSON.
 type ActionDescription struct {
 	Name   string   `json:"name"`
 	Kind   string   `json:"kind"`
@@ -20,7 +20,7 @@ type ActionDescription struct {
 	Cost   Cost     `json:"cost"`
 }
 
-// Describe describes the plan and, if it was compared, what changes.
+// Describe describes the plan and, if it was compared with another, the changes.
 func (p *Plan) Describe(changes []Change) Description {
 	d := Description{Experiment: p.Experiment, Counts: map[string]map[State]int{}, Actions: []ActionDescription{}, Changes: changes}
 	for _, a := range p.Actions {

@@ -11,28 +11,29 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// Descriptor is all there is of an action: two actions with equal descriptors compute the same. It is data, so that any
-// process with the same store can do it.
+// Descriptor describes an action completely: two actions with equal descriptors have equal results. It is data, so that
+// any process with the same store can execute the action.
 type Descriptor struct {
-	// Kind names the kind of the action, and Schema is the version of what actions of the kind compute.
+	// Kind is the kind of the action, and Schema the version of the kind's results.
 	Kind   string `json:"kind"`
 	Schema int    `json:"schema"`
-	// Parameters is canonical JSON of all that can change the result and is no input.
+	// Parameters is canonical JSON of everything, except inputs, that can change the result.
 	Parameters json.RawMessage `json:"parameters"`
 	// Inputs maps roles to digests. A role is the role of an Input and the name of a file, joined by "/":
 	// "documents/documents.parquet".
 	Inputs map[string]string `json:"inputs"`
-	// Worker is the plugin that does the work; nil for work of the runner itself, which Kind and Schema identify.
+	// Worker is the plugin that does the work. It is nil for work of the runner itself, which Kind and Schema identify.
 	Worker *Worker `json:"worker,omitempty"`
 }
 
 // Worker identifies a plugin.
 type Worker struct {
-	Name     string `json:"name"`
-	Version  string `json:"version"`
-	Protocol int    `json:"protocol"`
-	// Digest is the sha256 of the plugin's binary. It is empty for a plugin that is built into the runner, whose authors
-	// raise its version when it computes something else.
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	// Protocol is the version of the plugin protocol.
+	Protocol int `json:"protocol"`
+	// Digest is the SHA-256 of the plugin's binary. It is empty for a built-in plugin, whose version is raised when its
+	// results change.
 	Digest string `json:"digest,omitempty"`
 }
 
@@ -42,7 +43,7 @@ func (d *Descriptor) Canonical() ([]byte, error) {
 	for role, digest := range d.Inputs {
 		size += len(role) + len(digest) + 8
 	}
-	// The fields come in the order of their names.
+	// Fields are sorted by name.
 	b := append(make([]byte, 0, size+256), `{"inputs":{`...)
 	for i, role := range slices.Sorted(maps.Keys(d.Inputs)) {
 		if i > 0 {
@@ -68,7 +69,7 @@ func (d *Descriptor) Canonical() ([]byte, error) {
 	return append(b, '}'), nil
 }
 
-// Key returns the key of the descriptor, 64 hex digits, and its canonical JSON.
+// Key returns the cache key of the descriptor, 64 hex digits, and its canonical JSON.
 func (d *Descriptor) Key() (key string, canonical []byte, err error) {
 	if canonical, err = d.Canonical(); err != nil {
 		return "", nil, fmt.Errorf("descriptor of kind %s: %w", d.Kind, err)
@@ -76,7 +77,7 @@ func (d *Descriptor) Key() (key string, canonical []byte, err error) {
 	return store.KeyOf(canonical), canonical, nil
 }
 
-// UnmarshalJSON implements json.Unmarshaler. It restores the form of Parameters, which encoding/json changes on the way.
+// UnmarshalJSON implements json.Unmarshaler. It restores the canonical form of Parameters, which encoding/json changes.
 func (d *Descriptor) UnmarshalJSON(data []byte) error {
 	type plain Descriptor
 	decoder := json.NewDecoder(bytes.NewReader(data))
@@ -97,7 +98,7 @@ func appendJSON(b []byte, v any) ([]byte, error) {
 	return append(b, text...), err
 }
 
-// Canonical returns v as canonical JSON: fields in the order of their names, no space, one way to write each number.
+// Canonical returns v as canonical JSON: fields sorted by name, no space, one form per number.
 func Canonical(v any) (json.RawMessage, error) {
 	if s, ok := v.(string); ok && plainText(s) {
 		return append(append(append(make([]byte, 0, len(s)+2), '"'), s...), '"'), nil
@@ -109,12 +110,12 @@ func Canonical(v any) (json.RawMessage, error) {
 	return store.Canonical(data)
 }
 
-// plainText reports whether s is the same within a JSON string, as almost all roles are.
+// plainText reports whether s needs no escapes in a JSON string, which is true for almost all roles.
 func plainText(s string) bool {
 	return !bytes.ContainsFunc([]byte(s), func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' })
 }
 
-// ReadDescriptor parses a descriptor, as the records of a store hold them.
+// ReadDescriptor parses a descriptor from a record of a store.
 func ReadDescriptor(canonical []byte) (Descriptor, error) {
 	var d Descriptor
 	err := json.Unmarshal(canonical, &d)

@@ -9,17 +9,17 @@ import (
 	"strconv"
 )
 
-// Change is what differs between two plans for one action.
+// Change is the difference between two plans for one action.
 type Change struct {
 	Name string `json:"name"`
 	Kind string `json:"kind"`
 	// What is "added", "dropped" or "changed".
 	What string `json:"what"`
-	// Fields say which parts of the descriptor differ, for a changed action.
+	// Fields are the parts of the descriptor that differ, for a changed action.
 	Fields []Field `json:"fields,omitempty"`
 }
 
-// Field is a part of a descriptor that differs. Before or After is empty where the part is missing on that side.
+// Field is a part of a descriptor that differs. Before or After is empty if the part is missing on that side.
 type Field struct {
 	Path   string `json:"path"`
 	Before string `json:"before,omitempty"`
@@ -36,8 +36,9 @@ func (f Field) String() string {
 	return fmt.Sprintf("%s: %s -> %s", f.Path, f.Before, f.After)
 }
 
-// Against returns what the plan adds, drops and changes against a base plan, in plan order. It compares what the
-// actions are, not what they made, so it needs no store: an input counts as changed if the action it comes from is.
+// Against returns the actions that the plan adds, drops and changes relative to a base plan, in plan order. It compares
+// the definitions of actions, not their outputs, so it needs no store. An input counts as changed if its upstream
+// action changed.
 func (p *Plan) Against(base *Plan) ([]Change, error) {
 	now, before := identities{}, identities{}
 	var changes []Change
@@ -77,7 +78,7 @@ func (p *Plan) Against(base *Plan) ([]Change, error) {
 		}
 		for i, f := range fields {
 			if name := upstream[f.Path]; name != "" && f.Before != "" {
-				fields[i] = Field{Path: f.Path, Before: "as it was", After: "changed " + name}
+				fields[i] = Field{Path: f.Path, Before: "base value", After: "changed " + name}
 			}
 		}
 		changes = append(changes, Change{a.Name, a.Kind, "changed", fields})
@@ -90,7 +91,7 @@ func (p *Plan) Against(base *Plan) ([]Change, error) {
 	return changes, nil
 }
 
-// identities are keys that stand on what upstream actions are instead of on what they made.
+// identities are keys that are derived from the definitions of upstream actions instead of from their outputs.
 type identities map[*Action]identity
 
 type identity struct {

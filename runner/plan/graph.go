@@ -10,11 +10,11 @@ import (
 	"unicode/utf8"
 )
 
-// maxNodes is how many actions a picture shows one by one; of a larger plan it shows one node for all actions of a kind
-// that have the same model.
+// maxNodes is the maximum number of actions that a picture shows individually. In a picture of a larger plan, actions
+// of the same kind and model share one node.
 const maxNodes = 150
 
-// node is a box of the picture: an action, or several that are drawn as one.
+// node is a box in the picture: one or more actions.
 type node struct {
 	id, label string
 	kind      string
@@ -51,7 +51,7 @@ func (p *Plan) nodes() []*node {
 	return nodes
 }
 
-// caption names the node and what state it is in.
+// caption returns the name and the state of the node.
 func (n *node) caption() (name, state string) {
 	var parts []string
 	for _, s := range []State{Pending, Waits, Cached, Skipped} {
@@ -66,7 +66,7 @@ func (n *node) caption() (name, state string) {
 	return n.label, strings.Join(parts, ", ")
 }
 
-func (n *node) colour() string {
+func (n *node) color() string {
 	switch {
 	case n.states[Cached] == n.actions:
 		return "#d9ead3"
@@ -78,13 +78,13 @@ func (n *node) colour() string {
 	return "#cfe2f3"
 }
 
-// WriteDOT writes the graph in Graphviz's language.
+// WriteDOT writes the graph in the DOT language of Graphviz.
 func (p *Plan) WriteDOT(w io.Writer) error {
 	out := bufio.NewWriter(w)
 	fmt.Fprintf(out, "digraph %q {\n  rankdir=LR\n  node [shape=box style=filled fontname=\"sans-serif\"]\n", p.Experiment)
 	for _, n := range p.nodes() {
 		name, state := n.caption()
-		fmt.Fprintf(out, "  %s [label=%q fillcolor=%q]\n", n.id, name+"\n"+state, n.colour())
+		fmt.Fprintf(out, "  %s [label=%q fillcolor=%q]\n", n.id, name+"\n"+state, n.color())
 		for _, up := range n.from {
 			fmt.Fprintf(out, "  %s -> %s\n", up.id, n.id)
 		}
@@ -144,7 +144,7 @@ func (p *Plan) WriteSVG(w io.Writer) error {
 	for _, n := range nodes {
 		at := places[n]
 		name, state := n.caption()
-		fmt.Fprintf(out, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"4\" fill=\"%s\" stroke=\"#667\"/>\n", at.x, at.y, at.width, boxHeight, n.colour())
+		fmt.Fprintf(out, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"4\" fill=\"%s\" stroke=\"#667\"/>\n", at.x, at.y, at.width, boxHeight, n.color())
 		fmt.Fprintf(out, "<text x=\"%d\" y=\"%d\">%s</text><text x=\"%d\" y=\"%d\" fill=\"#556\">%s</text>\n",
 			at.x+10, at.y+17, xmlText(name), at.x+10, at.y+32, xmlText(state))
 	}
@@ -152,10 +152,10 @@ func (p *Plan) WriteSVG(w io.Writer) error {
 	return out.Flush()
 }
 
-// xmlText returns s as text of an XML document, which cannot hold every character even if it is escaped.
+// xmlText escapes s as text of an XML document. Characters that XML does not allow are replaced.
 func xmlText(s string) string {
 	var b strings.Builder
-	// A strings.Builder takes every write.
+	// Writing to a strings.Builder never fails.
 	_ = xml.EscapeText(&b, []byte(s))
 	return b.String()
 }

@@ -25,7 +25,7 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// world is an experiment and what its plan must know of the world outside.
+// world is an experiment and the catalog for its plan.
 type world struct {
 	spec.Experiment
 	plan.Catalog
@@ -33,8 +33,8 @@ type world struct {
 	tables []scaling.Table
 }
 
-// newWorld has the datasets a, b and corpus (for training only); the models flat, which reads no data, and big and small,
-// which are trained on corpus; and a gap between the trained ones.
+// newWorld has the datasets a, b and corpus (for training only); the models flat, which is not trained, and big and
+// small, which are trained on corpus; and a gap between the trained ones.
 func newWorld() *world {
 	w := &world{
 		Experiment: spec.Experiment{Name: "test"},
@@ -60,20 +60,20 @@ func newWorld() *world {
 
 func digest(content string) string { return protocol.Digest([]byte(content)) }
 
-func (w *world) dataset(key string) *spec.Dataset {
+func (w *world) dataset(name string) *spec.Dataset {
 	w.Datasets = append(w.Datasets, spec.Dataset{
-		Key: key, Source: spec.Source{Provider: "text", Config: json.RawMessage(`{"path":"/data/` + key + `.txt"}`)},
-		Fields: []string{"text"}, Tags: []string{"tag:" + key}, Limits: spec.Limits{Documents: 10, Bytes: 100}, InvalidUTF8: "error", BadRows: "error",
+		Name: name, Source: spec.Source{Provider: "text", Config: json.RawMessage(`{"path":"/data/` + name + `.txt"}`)},
+		Fields: []string{"text"}, Tags: []string{"tag:" + name}, Limits: spec.Limits{Documents: 10, Bytes: 100}, InvalidUTF8: "error", BadRows: "error",
 	})
-	w.Sources[key] = protocol.Resolution{
+	w.Sources[name] = protocol.Resolution{
 		Parameters: json.RawMessage(`{"split":"lines"}`), Local: true,
-		Files: []protocol.File{{Name: "text.txt", Digest: digest(key), Bytes: 5000}},
+		Files: []protocol.File{{Name: "text.txt", Digest: digest(name), Bytes: 5000}},
 	}
-	return w.key(key)
+	return w.named(name)
 }
 
-func (w *world) key(key string) *spec.Dataset {
-	return &w.Datasets[slices.IndexFunc(w.Datasets, func(d spec.Dataset) bool { return d.Key == key })]
+func (w *world) named(name string) *spec.Dataset {
+	return &w.Datasets[slices.IndexFunc(w.Datasets, func(d spec.Dataset) bool { return d.Name == name })]
 }
 
 func (w *world) model(name, backend, config string, train ...string) *spec.Model {
@@ -114,7 +114,7 @@ func (w *world) build() (*plan.Plan, error) {
 	return plan.Build(&w.Experiment, w.Catalog, all)
 }
 
-// cache answers with what was made before. Outputs depend on the key alone, as those of a deterministic action do.
+// cache returns earlier results. Outputs depend only on the key, like those of a deterministic action.
 type cache map[string]*store.Record
 
 func (c cache) LookupMany(_ context.Context, keys []string) (map[string]*store.Record, error) {
@@ -144,7 +144,7 @@ func resolve(t testing.TB, p *plan.Plan, c plan.Cache) {
 	}
 }
 
-// fill does every action of the plan.
+// fill executes every action of the plan.
 func (c cache) fill(t testing.TB, p *plan.Plan) {
 	t.Helper()
 	for _, kind := range p.Kinds {
@@ -196,18 +196,18 @@ func TestBuild(t *testing.T) {
 	}
 }
 
-// A change of the spec or the world moves the keys of the actions it concerns, and no others.
+// A change of the spec or the catalog changes the keys of exactly the actions that depend on it.
 func TestKeys(t *testing.T) {
 	for _, test := range []struct {
 		what   string
 		change func(*world)
 		moves  string // names of actions, "" for none
 	}{
-		{"the folder of a dataset", func(w *world) { w.key("a").Source.Config = json.RawMessage(`{"path":"/elsewhere"}`) }, ""},
+		{"the directory of a dataset", func(w *world) { w.named("a").Source.Config = json.RawMessage(`{"path":"/elsewhere"}`) }, ""},
 		{"the order of datasets", func(w *world) { slices.Reverse(w.Datasets) }, ""},
 		{"the order of models", func(w *world) { slices.Reverse(w.Models) }, ""},
 		{"the order of a gap's exceptions", func(w *world) { slices.Reverse(w.Gaps[0].Allow) }, ""},
-		{"the experiment's name and folder", func(w *world) { w.Name, w.Dir = "other", "/other" }, ""},
+		{"the experiment's name and directory", func(w *world) { w.Name, w.Dir = "other", "/other" }, ""},
 		{"a model's family", func(w *world) { w.called("big").Family = "ngrams" }, ""},
 		{"how a configuration is written", func(w *world) { w.called("flat").Backend.Config = json.RawMessage(" { }") }, ""},
 		{"whether a source is local", func(w *world) { s := w.Sources["a"]; s.Local = false; w.Sources["a"] = s }, ""},
@@ -216,22 +216,22 @@ func TestKeys(t *testing.T) {
 			"materialize a, score big a, score flat a, score small a, gap big-small"},
 		{"a shard's name", func(w *world) { w.Sources["b"].Files[0].Name = "other.txt" },
 			"materialize b, score big b, score flat b, score small b, gap big-small"},
-		{"a limit of documents", func(w *world) { w.key("a").Limits.Documents = 11 },
+		{"a limit of documents", func(w *world) { w.named("a").Limits.Documents = 11 },
 			"materialize a, score big a, score flat a, score small a, gap big-small"},
-		{"a limit of bytes", func(w *world) { w.key("a").Limits.Bytes = 101 },
+		{"a limit of bytes", func(w *world) { w.named("a").Limits.Bytes = 101 },
 			"materialize a, score big a, score flat a, score small a, gap big-small"},
-		{"tags", func(w *world) { w.key("a").Tags = []string{"x"} }, "gap big-small"},
+		{"tags", func(w *world) { w.named("a").Tags = []string{"x"} }, "gap big-small"},
 		{"threads", func(w *world) { w.called("small").Backend.Config = json.RawMessage(`{"order":2,"threads":7}`) }, ""},
 		{"a setting in a struct that changes no result", func(w *world) {
 			w.called("small").Backend.Config = json.RawMessage(`{"batch":{"tokens":9,"size":1},"order":2}`)
 		}, "train small, score small a, score small b, gap big-small"},
 		{"the truncation in force, set by a sweep", func(w *world) { w.called("flat").Limits = &spec.Limits{Documents: -1, Bytes: 50} },
 			"score flat a, score flat b, materialize a@documents=10,bytes=50, materialize b@documents=10,bytes=50"},
-		{"what happens to bad rows", func(w *world) { w.key("b").BadRows = "skip" },
+		{"what happens to bad rows", func(w *world) { w.named("b").BadRows = "skip" },
 			"materialize b, score big b, score flat b, score small b, gap big-small"},
-		{"what happens to text that is not UTF-8", func(w *world) { w.key("b").InvalidUTF8 = "replace" },
+		{"what happens to text that is not UTF-8", func(w *world) { w.named("b").InvalidUTF8 = "replace" },
 			"materialize b, score big b, score flat b, score small b, gap big-small"},
-		{"the field that is read", func(w *world) { w.key("b").Fields = []string{"body"} },
+		{"the field that is read", func(w *world) { w.named("b").Fields = []string{"body"} },
 			"materialize b, score big b, score flat b, score small b, gap big-small"},
 		{"a source's parameters", func(w *world) {
 			s := w.Sources["b"]
@@ -249,10 +249,10 @@ func TestKeys(t *testing.T) {
 			b.Version = "2"
 			w.Backends["ngram"] = b
 		}, "train big, train small, score big a, score big b, score small a, score small b, gap big-small"},
-		{"special tokens", func(w *world) { w.key("a").ParseSpecial = true }, "score big a, score flat a, score small a, gap big-small"},
-		{"a row range", func(w *world) { w.key("corpus").Rows.From = 1 },
+		{"special tokens", func(w *world) { w.named("a").ParseSpecial = true }, "score big a, score flat a, score small a, gap big-small"},
+		{"a row range", func(w *world) { w.named("corpus").Rows.From = 1 },
 			"materialize corpus, train big, train small, score big a, score big b, score small a, score small b, gap big-small"},
-		{"the end of a row range", func(w *world) { w.key("b").Rows.To = 5 },
+		{"the end of a row range", func(w *world) { w.named("b").Rows.To = 5 },
 			"materialize b, score big b, score flat b, score small b, gap big-small"},
 		{"the binary of a provider", func(w *world) {
 			w.Providers["text"] = plan.Plugin{Worker: plan.Worker{Name: "text", Version: "1", Protocol: 1, Digest: digest("new")}}
@@ -267,11 +267,11 @@ func TestKeys(t *testing.T) {
 		}, "materialize b, score big b, score flat b, score small b, gap big-small"},
 		{"the context of a model", func(w *world) { w.called("flat").Scoring.Context = 64 }, "score flat a, score flat b"},
 		{"the stride of a model", func(w *world) { w.called("flat").Scoring.Stride = 64 }, "score flat a, score flat b"},
-		{"what a model's context counts", func(w *world) { w.called("flat").Scoring.Anchor = "bytes" }, "score flat a, score flat b"},
+		{"the anchor of a model's context", func(w *world) { w.called("flat").Scoring.Anchor = "bytes" }, "score flat a, score flat b"},
 		{"the end of text", func(w *world) { w.called("flat").Scoring.EOS = true }, "score flat a, score flat b"},
 		{"the sides of a gap", func(w *world) { w.Gaps[0].A, w.Gaps[0].B = w.Gaps[0].B, w.Gaps[0].A }, "gap big-small"},
 		{"the datasets of a gap", func(w *world) { w.Gaps[0].Datasets = []string{"a"} }, "gap big-small"},
-		{"a sample", func(w *world) { w.key("b").Sample = &spec.Sample{Documents: 3, Seed: 1} },
+		{"a sample", func(w *world) { w.named("b").Sample = &spec.Sample{Documents: 3, Seed: 1} },
 			"materialize b, score big b, score flat b, score small b, gap big-small"},
 		{"a model's setting", func(w *world) { w.called("small").Backend.Config = json.RawMessage(`{"order":3}`) },
 			"train small, score small a, score small b, gap big-small"},
@@ -280,7 +280,7 @@ func TestKeys(t *testing.T) {
 			w.Backends["flat"] = plan.Plugin{Worker: plan.Worker{Name: "flat", Version: "1", Protocol: 1, Digest: digest("new")}}
 		},
 			"score flat a, score flat b"},
-		{"what a gap allows", func(w *world) { w.Gaps[0].Allow = []string{"stride"} }, "gap big-small"},
+		{"the allowed fields of a gap", func(w *world) { w.Gaps[0].Allow = []string{"stride"} }, "gap big-small"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			before := newWorld().keys(t)
@@ -306,12 +306,12 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// The descriptor of an action is in the form in which a store takes it, and can be read back.
+// The descriptor of an action is in the form that a store accepts, and can be read back.
 func TestDescriptors(t *testing.T) {
 	w := newWorld()
 	w.dataset("odd/é\u2028<&>")
 	w.Gaps[0].Datasets = append(w.Gaps[0].Datasets, "odd/é\u2028<&>")
-	w.key("a").Tags = []string{"<&>", `"\`, "é\u2028"}
+	w.named("a").Tags = []string{"<&>", `"\`, "é\u2028"}
 	p := w.plan(t)
 	cache{}.fill(t, p)
 	for _, a := range p.Actions {
@@ -349,27 +349,27 @@ func TestDescriptors(t *testing.T) {
 	}
 }
 
-// Samples of other sizes or by other seeds are other documents.
+// Samples with another size or seed are other documents.
 func TestKeysOfSamples(t *testing.T) {
 	keys := map[string]bool{}
 	for _, sample := range []spec.Sample{{Documents: 3, Seed: 1}, {Documents: 4, Seed: 1}, {Documents: 3, Seed: 2}} {
 		w := newWorld()
-		w.key("b").Sample = &sample
+		w.named("b").Sample = &sample
 		keys[w.keys(t)["materialize b"]] = true
 	}
 	if len(keys) != 3 {
-		t.Errorf("found %d keys of three samples", len(keys))
+		t.Errorf("got %d keys of three samples", len(keys))
 	}
 }
 
-// What a kind of action says of its actions: what they are about, what is told of this machine, what they read and take.
+// Each kind sets the labels, local settings, inputs and resources of its actions.
 func TestKinds(t *testing.T) {
 	w := newWorld()
 	w.Estimates["big"] = protocol.Estimate{MemoryBytes: 10, TrainingMemoryPerByte: 2, MemoryPerTrainingByte: 3, Devices: 1, DeviceMemoryBytes: 70}
 	w.Estimates["small"] = protocol.Estimate{Parameters: 12}
 	w.called("big").Backend.Config = json.RawMessage(`{"order":5,"threads":4,"batch":{"tokens":7}}`)
-	w.key("b").Tags = nil
-	w.key("b").ParseSpecial = true
+	w.named("b").Tags = nil
+	w.named("b").ParseSpecial = true
 	w.Dir = "/specs"
 	w.Models = append(w.Models, spec.Model{Name: "theirs", Scores: &spec.Scores{Path: "s.parquet", Protocol: "marin"}})
 	w.Scores["theirs"] = protocol.File{Name: "s.parquet", Digest: digest("table"), Bytes: 7}
@@ -408,7 +408,7 @@ func TestKinds(t *testing.T) {
 			inputs:  []string{"documents < materialize a [counts.json documents.parquet] true"},
 		}, {
 			name: "import theirs", who: "theirs", labels: plan.Labels{Model: "theirs"},
-			parameters: `{"protocol":"marin","table":"` + digest("table") + `"}`, machine: `{"path":"s.parquet","dir":"/specs"}`,
+			parameters: `{"scoringProtocol":"marin","table":"` + digest("table") + `"}`, machine: `{"path":"s.parquet","dir":"/specs"}`,
 		}, {
 			name: "gap big-small", publish: "gap/big-small", labels: plan.Labels{Section: "big-small"},
 			parameters: `{"a":"big","allow":["eos","stride"],"b":"small","datasets":["a","b"],"tags":{"a":["tag:a"]}}`,
@@ -442,7 +442,7 @@ func TestKinds(t *testing.T) {
 		}
 	}
 	if got, want := p.Action("score big a").Model.Resources, (plan.Resources{Memory: 10 + 3*1000, Devices: 1, DeviceMemory: 70}); got != want {
-		t.Errorf("the model takes %+v, wanted %+v", got, want)
+		t.Errorf("the model takes %+v, want %+v", got, want)
 	}
 	if p.Action("score big a").Model.ID != p.Action("score big b").Model.ID || p.Action("score big a").Model.ID == p.Action("score small a").Model.ID {
 		t.Error("models are not told apart, or one is taken for two")
@@ -452,7 +452,7 @@ func TestKinds(t *testing.T) {
 		"scaling order": 0, "import theirs": 0,
 	} {
 		if got := p.Action(name).Resources; got != (plan.Resources{Cores: 1, Memory: want}) {
-			t.Errorf("%s takes %+v, wanted %d bytes", name, got, want)
+			t.Errorf("%s takes %+v, want %d bytes", name, got, want)
 		}
 	}
 	for name, want := range map[string]plan.Cost{
@@ -461,23 +461,23 @@ func TestKinds(t *testing.T) {
 	} {
 		got := p.Action(name).Cost
 		if got.Memory = 0; got != want {
-			t.Errorf("%s costs %+v, wanted %+v", name, got, want)
+			t.Errorf("%s costs %+v, want %+v", name, got, want)
 		}
 	}
 }
 
-// A table of models that read a dataset under other limits is refused.
+// A table of models that read a dataset with different limits is rejected.
 func TestScalingLimits(t *testing.T) {
 	w := newWorld()
 	w.called("small").Limits = &spec.Limits{Documents: -1, Bytes: 50}
 	w.tables = []scaling.Table{{Name: "order", Models: []string{"big", "flat", "small"}, Datasets: []string{"a", "b"}}}
-	want := `scaling "order": models "big" and "small" read the dataset "a" under different limits; take the limits out of the sweep`
+	want := `scaling "order": models "big" and "small" read the dataset "a" with different limits; remove the limits from the sweep`
 	if _, err := w.build(); err == nil || err.Error() != want {
-		t.Errorf("found error %v, wanted %s", err, want)
+		t.Errorf("got error %v, want %s", err, want)
 	}
 	w.tables[0].Models = []string{"big", "other"}
 	if _, err := w.build(); err == nil || err.Error() != `scaling "order": model "other" does not score dataset "a"` {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -490,7 +490,7 @@ func TestKeysIgnoreModelNames(t *testing.T) {
 		t.Error("a model's name moved the key of its scores")
 	}
 	w = newWorld()
-	w.key("a").Key = "renamed"
+	w.named("a").Name = "renamed"
 	w.Sources["renamed"] = w.Sources["a"]
 	w.Gaps = nil
 	after = w.keys(t)
@@ -549,7 +549,7 @@ func TestLimitsSweep(t *testing.T) {
 	if p.Action("score flat@documents=10 a").Key != p.Action("score flat a").Key {
 		t.Error("equal scores have two keys")
 	}
-	// Where no document is as long as the limits, they make the same documents, but scores under another protocol.
+	// If no document reaches the limits, the documents are the same, but the scoring protocols differ.
 	m = w.model("flat@bytes=50", "flat", `{}`)
 	w.Weights[m.Name] = w.Weights["flat"]
 	m.Limits = &spec.Limits{Documents: -1, Bytes: 50}
@@ -617,7 +617,7 @@ gap big-small: waits
 	}
 }
 
-// A key stands on every file that is read: an upstream that lacks one of them has not made what it should.
+// A key depends on every input file. It is an error if an upstream lacks one of them.
 func TestMissingOutput(t *testing.T) {
 	p := newWorld().plan(t)
 	done := cache{}
@@ -663,8 +663,8 @@ func TestCost(t *testing.T) {
 	}
 }
 
-// A source bounds its documents by its size, unless that is what it has when compressed, and by the limits, whose product
-// may be larger than any number of bytes.
+// The cost of a source is bounded by its size, unless the source is compressed, and by the limits. The product of the
+// limits may overflow.
 func TestBounds(t *testing.T) {
 	for _, test := range []struct {
 		limits     spec.Limits
@@ -677,11 +677,11 @@ func TestBounds(t *testing.T) {
 		{spec.Limits{Documents: 10, Bytes: 100}, true, plan.Cost{Documents: 10}},
 	} {
 		w := newWorld()
-		w.key("a").Limits = test.limits
+		w.named("a").Limits = test.limits
 		w.Sources["a"].Files[0].Compressed = test.compressed
 		got := w.plan(t).Action("materialize a").Cost
 		if got = (plan.Cost{Documents: got.Documents, Bytes: got.Bytes, Largest: got.Largest}); got != test.want {
-			t.Errorf("%+v, compressed %v: found %+v, wanted %+v", test.limits, test.compressed, got, test.want)
+			t.Errorf("%+v, compressed %v: got %+v, want %+v", test.limits, test.compressed, got, test.want)
 		}
 	}
 }
@@ -689,7 +689,7 @@ func TestBounds(t *testing.T) {
 func TestBuildRefuses(t *testing.T) {
 	for _, test := range []struct {
 		change func(*world)
-		says   string
+		want   string
 	}{
 		{func(w *world) { delete(w.Sources, "a") }, `dataset "a" has no resolved source`},
 		{func(w *world) { w.called("big").Backend.Train = []string{"lost"} }, `model "big": no dataset "lost" to train on`},
@@ -702,8 +702,8 @@ func TestBuildRefuses(t *testing.T) {
 	} {
 		w := newWorld()
 		test.change(w)
-		if _, err := w.build(); err == nil || !strings.Contains(err.Error(), test.says) {
-			t.Errorf("%v, want %q", err, test.says)
+		if _, err := w.build(); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%v, want %q", err, test.want)
 		}
 	}
 }
@@ -741,8 +741,8 @@ func TestImport(t *testing.T) {
 
 func TestAgainst(t *testing.T) {
 	w := newWorld()
-	w.key("a").Limits.Documents = 20
-	w.key("b").Skip = "too slow"
+	w.named("a").Limits.Documents = 20
+	w.named("b").Skip = "too slow"
 	w.Gaps = nil
 	w.called("small").Scoring.Stride = 8
 	w.model("new", "flat", `{"scale":2}`)
@@ -762,11 +762,11 @@ func TestAgainst(t *testing.T) {
 changed materialize a
     parameters.limits.documents: 10 -> 20
 changed score big a
-    inputs.documents: as it was -> changed materialize a
+    inputs.documents: base value -> changed materialize a
 changed score flat a
-    inputs.documents: as it was -> changed materialize a
+    inputs.documents: base value -> changed materialize a
 changed score small a
-    inputs.documents: as it was -> changed materialize a
+    inputs.documents: base value -> changed materialize a
     parameters.settings.stride: 0 -> 8
 added score new a
 dropped score big b
@@ -779,7 +779,7 @@ dropped gap big-small
 	if changes, err := newWorld().plan(t).Against(newWorld().plan(t)); err != nil || len(changes) > 0 {
 		t.Errorf("equal plans differ: %v %v", changes, err)
 	}
-	// What was skipped and is not any more.
+	// An action that was skipped and no longer is.
 	changes, err = newWorld().plan(t).Against(w.plan(t))
 	if err != nil {
 		t.Fatal(err)
@@ -800,13 +800,13 @@ func TestAgainstNamesUpstreams(t *testing.T) {
 	}
 	last := changes[len(changes)-1]
 	want := []plan.Field{
-		{Path: "inputs.a/a", Before: "as it was", After: "changed score big a"},
-		{Path: "inputs.a/b", Before: "as it was", After: "changed score big b"},
+		{Path: "inputs.a/a", Before: "base value", After: "changed score big a"},
+		{Path: "inputs.a/b", Before: "base value", After: "changed score big b"},
 	}
 	if d := cmp.Diff(want, last.Fields); d != "" || last.Name != "gap big-small" {
 		t.Errorf("%s: %s", last.Name, d)
 	}
-	// An input that was not there before did not change.
+	// A new input has not changed.
 	base := newWorld()
 	base.Gaps[0].Datasets = []string{"a"}
 	if changes, err = newWorld().plan(t).Against(base.plan(t)); err != nil || len(changes) != 1 {
@@ -848,7 +848,7 @@ func TestDiff(t *testing.T) {
 	}
 	for _, half := range [][2]string{{`{`, `{}`}, {`{}`, `{`}} {
 		if _, err := plan.Diff([]byte(half[0]), []byte(half[1])); err == nil || !strings.HasPrefix(err.Error(), "not JSON: ") {
-			t.Errorf("half a document: found error %v", err)
+			t.Errorf("half a document: got error %v", err)
 		}
 	}
 }
@@ -977,7 +977,7 @@ func TestPicture(t *testing.T) {
 	}
 }
 
-// Up to 150 actions are shown one by one. In a box of several stands how many are in which state.
+// Up to 150 actions are shown individually. A box of several actions shows the number in each state.
 func TestPictureOfMany(t *testing.T) {
 	for n, want := range map[int]string{150: "a0\\nskipped\" fillcolor=\"#eeeeee\"", 151: "k m\\n149 pending, 1 cached, 1 skipped\" fillcolor=\"#cfe2f3\""} {
 		parts := make([]plan.Parts, n)
@@ -999,7 +999,7 @@ func TestPictureOfMany(t *testing.T) {
 			t.Fatal(err)
 		}
 		if boxes := strings.Count(dot.String(), "[label="); !strings.Contains(dot.String(), `[label="`+want) || boxes != map[int]int{150: 150, 151: 1}[n] {
-			t.Errorf("%d actions: found %d boxes, wanted %s in\n%.300s", n, boxes, want, dot.String())
+			t.Errorf("%d actions: got %d boxes, want %s in\n%.300s", n, boxes, want, dot.String())
 		}
 	}
 }

@@ -10,20 +10,20 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// Cache answers which actions have run.
+// Cache finds the results of earlier actions.
 type Cache interface {
-	// LookupMany returns the records of those keys that have run and whose outputs all exist.
+	// LookupMany returns the records of those keys whose actions have run and whose outputs all exist.
 	LookupMany(ctx context.Context, keys []string) (map[string]*store.Record, error)
 }
 
-// Resolve computes the keys that can be known and asks the cache for each.
+// Resolve computes the keys that can be known and looks them up in the cache.
 func (p *Plan) Resolve(ctx context.Context, cache Cache) error {
 	for _, a := range p.Actions {
 		if a.State != Skipped {
 			a.State = Waits
 		}
 	}
-	// Each round settles the actions whose upstreams the rounds before settled.
+	// Each round settles the actions whose upstreams were settled by earlier rounds.
 	rest := p.Actions
 	for len(rest) > 0 {
 		var waiting []*Action
@@ -50,7 +50,7 @@ func (p *Plan) Resolve(ctx context.Context, cache Cache) error {
 		}
 		records, err := cache.LookupMany(ctx, keys)
 		if err != nil {
-			return fmt.Errorf("look up what has run: %w", err)
+			return fmt.Errorf("look up cached actions: %w", err)
 		}
 		for key, r := range records {
 			for _, a := range asked[key] {
@@ -62,8 +62,7 @@ func (p *Plan) Resolve(ctx context.Context, cache Cache) error {
 	return nil
 }
 
-// unsettled reports whether an input of the action is among those that the cache is asked for in this round, or waits for
-// one that is.
+// unsettled reports whether an input of the action is being looked up in this round, or waits for one that is.
 func (a *Action) unsettled(asked map[string][]*Action) bool {
 	for _, in := range a.Inputs {
 		if up := in.Upstream; up.State == Pending && asked[up.Key] != nil || up.State == Waits && up.unsettled(asked) {
@@ -73,8 +72,8 @@ func (a *Action) unsettled(asked map[string][]*Action) bool {
 	return false
 }
 
-// SetKey computes the action's key and makes it Pending if all its inputs exist; else it Waits. It returns the canonical
-// JSON of its descriptor, nil while there is none.
+// SetKey computes the action's key and makes the action Pending, if all its inputs exist. Otherwise the action Waits.
+// SetKey returns the canonical JSON of the descriptor, or nil while the action waits.
 func (a *Action) SetKey() ([]byte, error) {
 	if a.State == Skipped {
 		return nil, nil
@@ -96,7 +95,7 @@ func (a *Action) SetKey() ([]byte, error) {
 	return canonical, nil
 }
 
-// Descriptor returns what the action is, false while an upstream has no outputs.
+// Descriptor returns the action's descriptor. known is false while an upstream has no outputs.
 func (a *Action) Descriptor() (d Descriptor, known bool, err error) {
 	d = a.describe(make(map[string]string, 2*len(a.Inputs)))
 	for _, in := range a.Inputs {
@@ -114,7 +113,7 @@ func (a *Action) describe(inputs map[string]string) Descriptor {
 	return Descriptor{Kind: a.Kind, Schema: a.Schema, Parameters: a.Parameters, Inputs: inputs, Worker: a.Worker}
 }
 
-// digests adds the digests of the upstream's files that are read, by their roles in the descriptor.
+// digests adds the digests of the input's files, by their roles in the descriptor.
 func (in Input) digests(to map[string]string) error {
 	n := 0
 	for _, f := range in.Upstream.Outputs {
@@ -129,7 +128,7 @@ func (in Input) digests(to map[string]string) error {
 	return nil
 }
 
-// Job is an action as a worker gets it: data that can travel to another process.
+// Job is an action as a worker receives it: data that can be sent to another process.
 type Job struct {
 	Key        string          `json:"key"`
 	Descriptor Descriptor      `json:"descriptor"`
@@ -140,7 +139,7 @@ type Job struct {
 	Model      *Model          `json:"model,omitempty"`
 }
 
-// Job returns the action as a worker gets it. Its key must be known.
+// Job returns the action as a Job. Its key must be known.
 func (a *Action) Job() (Job, error) {
 	d, known, err := a.Descriptor()
 	if err == nil && !known {
@@ -149,13 +148,13 @@ func (a *Action) Job() (Job, error) {
 	return Job{Key: a.Key, Descriptor: d, Name: a.Name, Labels: a.Labels, Machine: a.Machine, Resources: a.Resources, Model: a.Model}, err
 }
 
-// Found marks the action as cached with what the record holds.
+// Found marks the action as cached, with the outputs of the record.
 func (a *Action) Found(r *store.Record) {
 	a.State, a.Outputs, a.Warnings, a.Seconds = Cached, r.Outputs, r.Warnings, r.Measured[MeasuredSeconds]
 	a.learn(r.Measured)
 }
 
-// Finished marks the action as done with what it made.
+// Finished marks the action as done, with the outputs of the record.
 func (a *Action) Finished(r *store.Record) {
 	a.Found(r)
 	a.State = Done
@@ -170,7 +169,7 @@ const (
 	MeasuredSeconds   = "seconds"
 )
 
-// learn replaces the bounds of a cost by what was counted.
+// learn replaces the bounds of a cost with counts.
 func (a *Action) learn(measured map[string]float64) {
 	documents, ok := measured[MeasuredDocuments]
 	if !ok {
@@ -184,7 +183,7 @@ func (a *Action) learn(measured map[string]float64) {
 	a.Cost.AtMost = false
 }
 
-// refine replaces the bounds of a cost by the counts of what is read, once these exist.
+// refine replaces the bounds of a cost with the counts of the inputs, once these exist.
 func (a *Action) refine() {
 	var read Cost
 	counted := false

@@ -9,8 +9,8 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// SplitSettings takes the settings with the given dotted names out of a plugin's configuration. It returns what is left, as
-// canonical JSON, and what was taken out, by name; nil if nothing was.
+// SplitSettings removes the settings with the given dotted names from a plugin's configuration. It returns the rest as
+// canonical JSON, and the removed settings by name, or nil if there are none.
 func SplitSettings(config json.RawMessage, names []string) (rest json.RawMessage, taken map[string]json.RawMessage, err error) {
 	if rest, err = store.Canonical(config); err != nil {
 		return nil, nil, fmt.Errorf("configuration %s: %w", config, err)
@@ -47,7 +47,7 @@ func takeSetting(fields map[string]json.RawMessage, path []string) (value json.R
 		return value, true, nil
 	}
 	if !bytes.HasPrefix(bytes.TrimSpace(value), []byte("{")) {
-		// A setting that is not a struct here has no such field.
+		// Only a struct can have the field.
 		return nil, false, nil
 	}
 	var inner map[string]json.RawMessage
@@ -61,7 +61,7 @@ func takeSetting(fields map[string]json.RawMessage, path []string) (value json.R
 	return value, true, err
 }
 
-// JoinSettings puts settings back that SplitSettings took out.
+// JoinSettings adds the settings that SplitSettings removed.
 func JoinSettings(config json.RawMessage, settings map[string]json.RawMessage) (json.RawMessage, error) {
 	fields := map[string]json.RawMessage{}
 	if err := json.Unmarshal(config, &fields); err != nil {

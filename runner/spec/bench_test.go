@@ -62,7 +62,7 @@ func TestLargeSpec(t *testing.T) {
 		}
 		var lines []string
 		for _, d := range e.Datasets {
-			lines = append(lines, fmt.Sprint(d.Key, string(d.Source.Config), d.Tags, d.Limits))
+			lines = append(lines, fmt.Sprint(d.Name, string(d.Source.Config), d.Tags, d.Limits))
 		}
 		for _, m := range e.Models {
 			lines = append(lines, fmt.Sprint(m.Name, string(m.Backend.Config), m.Backend.Train, m.Scoring))

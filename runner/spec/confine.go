@@ -71,7 +71,7 @@ func (d *decoder) checkConfined(e *Experiment, dir string) {
 	}
 	for _, x := range e.Datasets {
 		for _, file := range SourceFiles(x.Source.Config) {
-			check(x.Source.Pos, FieldPath("datasets", x.Key, "source", x.Source.Provider), file, true)
+			check(x.Source.Pos, FieldPath("datasets", x.Name, "source", x.Source.Provider), file, true)
 		}
 	}
 	for _, m := range e.Models {
@@ -110,7 +110,7 @@ func (d *decoder) warnOfRelativePaths(e *Experiment) {
 		if f.more > 0 {
 			others = fmt.Sprintf(", and so do %d more paths of that package", f.more)
 		}
-		d.warn(f.dataset.Source.Pos, FieldPath("datasets", f.dataset.Key, "source", f.dataset.Source.Provider),
+		d.warn(f.dataset.Source.Pos, FieldPath("datasets", f.dataset.Name, "source", f.dataset.Source.Provider),
 			"the path %q is in a package of the directory %s, but starts at the directory of the experiment%s; check that it is meant so", f.file, dir, others)
 	}
 }

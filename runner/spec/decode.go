@@ -118,7 +118,7 @@ func (d *decoder) intact(n node) bool {
 
 func (d *decoder) dataset(key string, n, limits node) *Dataset {
 	x := &Dataset{
-		Key: key, Pos: d.writtenAt(n), Tags: n.field("tags").texts(),
+		Name: key, Pos: d.writtenAt(n), Tags: n.field("tags").texts(),
 		Limits: Limits{
 			Documents: either(n.field("limits"), limits, "documents").number(),
 			Bytes:     either(n.field("limits"), limits, "bytes").number(),

@@ -26,7 +26,7 @@ type Position struct {
 
 // Dataset is a named set of documents.
 type Dataset struct {
-	Key    string
+	Name   string
 	Pos    Position
 	Source Source
 	// Fields are the dotted paths to read: one for raw text, input and target for supervised text.

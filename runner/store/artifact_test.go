@@ -16,7 +16,7 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// ExportTo replaces what it wrote, and nothing else.
+// ExportTo replaces only files that it wrote.
 func TestExportTo(t *testing.T) {
 	s := open(t, t.TempDir())
 	begin(t, s, "r")
@@ -39,11 +39,11 @@ func TestExportTo(t *testing.T) {
 			}
 			left[rel] = true
 		}
-		wanted := map[string]bool{}
+		expected := map[string]bool{}
 		for _, name := range want {
-			wanted[filepath.FromSlash(name)] = true
+			expected[filepath.FromSlash(name)] = true
 		}
-		if diff := cmp.Diff(wanted, left); diff != "" {
+		if diff := cmp.Diff(expected, left); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
@@ -53,7 +53,7 @@ func TestExportTo(t *testing.T) {
 		}
 		holds("reports", "g/.artifact", "g/out/0.txt", "g/out/1.txt")
 	}
-	// What a killed export left goes, a directory of the user's does not, though it is called alike.
+	// The partial directory of a killed export is removed, but not a user's directory with a similar name.
 	lay(t, dir, map[string]string{"reports/.g.00112233aabbccdd.partial/x": "x", "reports/.g.partial/letter.txt": "dear"})
 	if err := export(second, "reports/g"); err != nil {
 		t.Fatal(err)
@@ -62,7 +62,7 @@ func TestExportTo(t *testing.T) {
 	if r, err := store.Exported(filepath.Join(dir, "reports", "g")); err != nil || r.Key != second.Key {
 		t.Errorf("Exported: %v, %v", r, err)
 	}
-	// A file of it that is gone is written again.
+	// A missing file is written again.
 	if err := os.Remove(filepath.Join(dir, "reports", "g", "out", "0.txt")); err != nil {
 		t.Fatal(err)
 	}
@@ -96,10 +96,10 @@ func TestExportTo(t *testing.T) {
 	}
 	before, beforeOutside := laid(t, dir), laid(t, outside)
 	for name, want := range map[string]string{
-		"link/g": "escapes", "reports/linked": "it is a file or a link", "reports/mine": "holds no artifact", "reports/file": "it is a file or a link",
-		"reports/bad": "holds no artifact", "reports/changed": "its file out/0.txt was changed", "reports/added": "it holds out/letter.txt, which is not part",
-		"reports/below": "it holds the directory drafts", "reports/link": "its file out/0.txt was changed",
-		"reports/g/report.md": "it would lie within reports/g, which is another artifact", "reports": "holds no artifact", "../x": "is not a relative path",
+		"link/g": "escapes", "reports/linked": "it is a file or a link", "reports/mine": "contains no artifact", "reports/file": "it is a file or a link",
+		"reports/bad": "contains no artifact", "reports/changed": "its file out/0.txt was changed", "reports/added": "it contains out/letter.txt, which is not part",
+		"reports/below": "it contains the directory drafts", "reports/link": "its file out/0.txt was changed",
+		"reports/g/report.md": "it would be inside reports/g, which is another artifact", "reports": "contains no artifact", "../x": "is not a relative path",
 	} {
 		if err := export(second, name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("export to %s: %v; want an error with %q", name, err, want)
@@ -115,7 +115,7 @@ func TestExportTo(t *testing.T) {
 	}
 }
 
-// ExportTo takes what is there for the artifact only if it is the same to the last file, and then does not touch it.
+// ExportTo leaves an existing artifact unchanged only if all its files are the same.
 func TestExportToReplaces(t *testing.T) {
 	s := open(t, t.TempDir())
 	begin(t, s, "r")
@@ -144,7 +144,7 @@ func TestExportToReplaces(t *testing.T) {
 	if !os.SameFile(before, export(first)) {
 		t.Error("the same artifact was written again")
 	}
-	// The same key may have other outputs, which a change of their names, their content or their number shows.
+	// The same key may have other outputs, with different names, contents or number.
 	for _, outputs := range [][]store.File{
 		{first.Outputs[0], {Name: "out/1.txt", Digest: put(t, s, "2wo"), Bytes: 3}},
 		{first.Outputs[0], {Name: "deep/er/x", Digest: first.Outputs[1].Digest, Bytes: 3}, {Name: "deep/y", Digest: first.Outputs[0].Digest, Bytes: 3}},
@@ -171,11 +171,11 @@ func TestExportToReplaces(t *testing.T) {
 		}
 	}
 	if left := laid(t, filepath.Join(dir, "a")); len(left) != 2 {
-		t.Errorf("beside the artifact there is %v", left)
+		t.Errorf("next to the artifact there is %v", left)
 	}
 }
 
-// What says that it is an artifact and names files elsewhere, or one file twice, is none, and nothing that it names is removed.
+// A record with files elsewhere, or with a duplicate file, is invalid, and none of its files is removed.
 func TestForgedArtifact(t *testing.T) {
 	s := open(t, t.TempDir())
 	begin(t, s, "r")
@@ -193,7 +193,7 @@ func TestForgedArtifact(t *testing.T) {
 	} {
 		lay(t, dir, map[string]string{"letter.txt": "dear", "g/.artifact": `{"outputs":[` + outputs + `]}`})
 		before := laid(t, dir)
-		if err := s.ExportTo(t.Context(), r, root, "g"); protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), "holds no artifact (g/.artifact: ") {
+		if err := s.ExportTo(t.Context(), r, root, "g"); protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), "contains no artifact (g/.artifact: ") {
 			t.Errorf("export over %s: %v", outputs, err)
 		}
 		if _, err := store.Exported(filepath.Join(dir, "g")); err == nil || errors.Is(err, fs.ErrNotExist) {
@@ -210,7 +210,7 @@ func TestForgedArtifact(t *testing.T) {
 	}
 }
 
-// Export takes an empty directory, and nothing else that is there; it leaves nothing where it is cancelled.
+// Export accepts an empty or absent directory only, and leaves nothing if it is canceled.
 func TestExportPlaces(t *testing.T) {
 	s := open(t, t.TempDir())
 	begin(t, s, "r")
@@ -232,7 +232,7 @@ func TestExportPlaces(t *testing.T) {
 	bad := *r
 	bad.Outputs = []store.File{{Name: "../x", Digest: r.Outputs[0].Digest, Bytes: 3}}
 	if err := s.Export(t.Context(), &bad, filepath.Join(dir, "new")); err == nil || !strings.Contains(err.Error(), "is not a relative path") {
-		t.Errorf("Export of an output that lies elsewhere: %v", err)
+		t.Errorf("Export of an output outside the artifact: %v", err)
 	}
 	for name, want := range map[string]string{
 		"file": "it is a file or a link", "link": "it is a file or a link", "full": "it is not empty", "within": "it is not empty", "done": "it is not empty",
@@ -253,7 +253,7 @@ func TestExportPlaces(t *testing.T) {
 	}
 }
 
-// sameRecord reports whether an exported record is that of the store, but for the space in its descriptor.
+// sameRecord reports whether an exported record equals that of the store, except for space in its descriptor.
 func sameRecord(want, exported *store.Record) bool {
 	got := *exported
 	var err error

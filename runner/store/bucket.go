@@ -35,7 +35,7 @@ type bucket struct {
 	marked bool // it carries our marker
 }
 
-// openStoreBucket opens a bucket as a store. It refuses what is not ours, and creates nothing.
+// openStoreBucket opens a bucket as a store. It rejects a bucket with other content, and creates nothing.
 func openStoreBucket(ctx context.Context, location string) (*bucket, error) {
 	k, err := openBucket(ctx, location)
 	if err != nil {
@@ -47,12 +47,12 @@ func openStoreBucket(ctx context.Context, location string) (*bucket, error) {
 	return k, nil
 }
 
-// openBucket opens a bucket by URL. The URL's path is the prefix of every name, so that several stores can share a bucket;
-// its query goes to the driver (for s3: region, endpoint, use_path_style, profile, ...).
+// openBucket opens a bucket by URL. The URL's path is the prefix of every object name, so that several stores can share
+// a bucket. The URL's query is passed to the driver (for s3: region, endpoint, use_path_style, profile, ...).
 func openBucket(ctx context.Context, location string) (*bucket, error) {
 	u, err := url.Parse(location)
 	if err != nil {
-		return nil, invalid("store %q: not a URL (%v); write a directory, or a URL such as s3://bucket/prefix", location, err)
+		return nil, invalid("store %q: not a URL (%v); use a directory, or a URL such as s3://bucket/prefix", location, err)
 	}
 	mux := new(blob.URLMux)
 	mux.RegisterBucket(s3blob.Scheme, amazonOpener{})
@@ -62,10 +62,10 @@ func openBucket(ctx context.Context, location string) (*bucket, error) {
 		return nil, invalid("store %s: unknown scheme %q; use a directory, file://, s3://, gs:// or mem://", u.Redacted(), u.Scheme)
 	}
 	if u.Host == "" && u.Scheme != memblob.Scheme {
-		return nil, invalid("store %s://%s: names no bucket; write %s://BUCKET or %s://BUCKET/PREFIX", u.Scheme, u.Path, u.Scheme, u.Scheme)
+		return nil, invalid("store %s://%s: the bucket is missing; use %s://BUCKET or %s://BUCKET/PREFIX", u.Scheme, u.Path, u.Scheme, u.Scheme)
 	}
 	if u.Query().Has("prefix") {
-		return nil, invalid("store %s: write the prefix as the URL's path, %s://%s/PREFIX", u.Redacted(), u.Scheme, u.Host)
+		return nil, invalid("store %s: use the URL's path for the prefix: %s://%s/PREFIX", u.Redacted(), u.Scheme, u.Host)
 	}
 	prefix := strings.Trim(u.Path, "/")
 	u.Path = ""
@@ -80,7 +80,7 @@ func openBucket(ctx context.Context, location string) (*bucket, error) {
 	if ok, err := b.IsAccessible(ctx); err != nil || !ok {
 		_ = b.Close()
 		if err == nil {
-			return nil, invalid("store %s: no such bucket; make it first, or check the name, the region and the endpoint", k.name)
+			return nil, invalid("store %s: no such bucket; create it first, or check the name, the region and the endpoint", k.name)
 		}
 		return nil, fmt.Errorf("store %s: cannot be reached: %w; check the name, the endpoint, the network and the credentials", k.name, err)
 	}
@@ -91,7 +91,7 @@ func openBucket(ctx context.Context, location string) (*bucket, error) {
 	return k, nil
 }
 
-// inspect looks for the marker. A bucket without objects has none, and is no error.
+// inspect checks the marker. A bucket without objects has no marker, which is not an error.
 func (k *bucket) inspect(ctx context.Context) error {
 	if err := k.readMarker(ctx); k.marked || err != nil {
 		return err
@@ -111,14 +111,14 @@ func (k *bucket) inspect(ctx context.Context) error {
 	if len(names) == 0 {
 		return nil
 	}
-	// Whatever a process of ours writes is preceded by the marker, which may have come since the first look.
+	// A process of this program writes the marker before anything else. It may have done so since the first check.
 	if err := k.readMarker(ctx); k.marked || err != nil {
 		return err
 	}
 	return checkForeign(k.name, kindStore, names)
 }
 
-// readMarker looks whether there is a marker, and checks it.
+// readMarker reads and checks the marker, if there is one.
 func (k *bucket) readMarker(ctx context.Context) error {
 	data, err := k.b.ReadAll(ctx, markerName)
 	if gcerrors.Code(err) == gcerrors.NotFound {
@@ -131,7 +131,7 @@ func (k *bucket) readMarker(ctx context.Context) error {
 	return checkMarker(k.name, kindStore, data)
 }
 
-// ensure makes the bucket ours before the first write.
+// ensure creates the marker before the first write.
 func (k *bucket) ensure(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -146,7 +146,7 @@ func (k *bucket) ensure(ctx context.Context) error {
 	return k.explain("write", markerName, err)
 }
 
-// connections is how many idle connections to a server are kept: as many as there are requests at once.
+// connections is the number of idle connections to a server that are kept: as many as there are concurrent requests.
 const connections = lookups
 
 // amazonOpener opens s3 URLs with a client that keeps enough connections.
@@ -163,7 +163,7 @@ func (amazonOpener) OpenBucketURL(ctx context.Context, u *url.URL) (*blob.Bucket
 		return b, nil
 	}
 	o := client.Options()
-	// Not all servers keep checksums, and blobs are compared with their digests anyway.
+	// Not all servers store checksums, and blobs are compared with their digests anyway.
 	o.DisableLogOutputChecksumValidationSkipped = true
 	if h, ok := o.HTTPClient.(*awshttp.BuildableClient); ok {
 		o.HTTPClient = h.WithTransportOptions(func(t *http.Transport) {
@@ -176,7 +176,7 @@ func (amazonOpener) OpenBucketURL(ctx context.Context, u *url.URL) (*blob.Bucket
 	return s3blob.OpenBucket(ctx, s3.New(o), u.Host, &opener.Options)
 }
 
-// googleOpener finds Google's application default credentials when a gs URL is opened, not before.
+// googleOpener finds Google's application default credentials only when a gs URL is opened.
 type googleOpener struct{}
 
 func (googleOpener) OpenBucketURL(ctx context.Context, u *url.URL) (*blob.Bucket, error) {
@@ -206,7 +206,7 @@ func (k *bucket) explain(op, name string, err error) error {
 	case gcerrors.Code(err) == gcerrors.NotFound:
 		return &fs.PathError{Op: op, Path: k.where(name), Err: fs.ErrNotExist}
 	case gcerrors.Code(err) == gcerrors.PermissionDenied:
-		return fmt.Errorf("%s %s: %w; check the credentials and what they may do in this bucket", op, k.where(name), err)
+		return fmt.Errorf("%s %s: %w; check the credentials and their permissions for this bucket", op, k.where(name), err)
 	}
 	return fmt.Errorf("%s %s: %w", op, k.where(name), err)
 }
@@ -323,7 +323,7 @@ func (k *bucket) upload(ctx context.Context, name, digest string, f *os.File, o 
 	if err := k.ensure(ctx); err != nil {
 		return err
 	}
-	// Closing a writer publishes what it was given unless its context is done.
+	// Closing a writer publishes what was written so far, unless its context is canceled.
 	ctx, abort := context.WithCancel(ctx)
 	defer abort()
 	w, err := k.b.NewWriter(ctx, name, o)
@@ -338,15 +338,15 @@ func (k *bucket) upload(ctx context.Context, name, digest string, f *os.File, o 
 	return k.explain("write", name, w.Close())
 }
 
-// setAside moves a damaged blob away from where it would count as one.
-func (k *bucket) setAside(ctx context.Context, name string) error {
+// quarantine moves a damaged blob to damagedPrefix.
+func (k *bucket) quarantine(ctx context.Context, name string) error {
 	if err := k.b.Copy(ctx, damagedPrefix+path.Base(name), name, nil); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
 		return k.explain("copy", name, err)
 	}
 	return k.remove(ctx, name)
 }
 
-// prune has nothing to do: a bucket has no directories.
+// prune does nothing, because a bucket has no directories.
 func (k *bucket) prune(string) error { return nil }
 
 func (k *bucket) claim(ctx context.Context, name string, data []byte) error {
@@ -355,8 +355,8 @@ func (k *bucket) claim(ctx context.Context, name string, data []byte) error {
 
 func (k *bucket) unclaim(ctx context.Context, name string) error { return k.remove(ctx, name) }
 
-// claimed takes the newest refresh of any lease for the present, which errs towards life and needs no clock but the
-// storage's own.
+// claimed uses the newest refresh of any lease as the current time. This can only extend lives, and it needs only the
+// storage's clock.
 func (k *bucket) claimed(ctx context.Context, prefix string) ([]claim, error) {
 	var claims []claim
 	var now time.Time

@@ -8,18 +8,19 @@ import (
 	"surprisal.dev/internal/filelock"
 )
 
-// locks holds the files that processes lock: one for each key at work, and replaceLock. A file is removed after use.
+// locks is the prefix of lock files: one for each key that is being computed, and replaceLock. A file is removed after
+// use.
 const locks = "locks/"
 
 const replaceLock = "replace"
 
 var lockFileName = regexp.MustCompile(`^(?:[0-9a-f]{64}|` + replaceLock + `)$`)
 
-// Claim waits until no other process, and nobody else in this one, works on a key, and keeps others waiting until release is
-// called or this process ends. Look the key up again after that: who had the claim before may have made the record. In a
-// bucket it does not wait, since two who do the same there do no harm.
+// Claim waits until no other process or goroutine works on a key. Others then wait until release is called or this
+// process ends. Look the key up again after Claim returns: the previous holder may have published the record. In a
+// bucket Claim does not wait, because duplicate work there is harmless.
 //
-// A goroutine that holds a claim must not wait for another one, unless all take theirs in the order of the keys.
+// A goroutine that holds a claim must not wait for another one, unless all goroutines claim keys in sorted order.
 func (s *Store) Claim(ctx context.Context, key string) (release func() error, err error) {
 	if err := checkKey(key); err != nil {
 		return nil, err

@@ -16,26 +16,26 @@ import (
 	"time"
 )
 
-// directory keeps objects as files. gocloud's fileblob would do for reading, but it neither flushes nor locks. All access is
-// through an os.Root, so that a link within it leads nowhere outside.
+// directory stores objects as files. gocloud's fileblob would suffice for reading, but it neither flushes nor locks.
+// All access is through an os.Root, so that no link within the directory leads outside.
 type directory struct {
 	path string
 	kind string
 	live liveness
 
 	mu     sync.Mutex
-	root   *os.Root // nil until there is a directory
-	marked bool     // it carries our marker
-	owner  string   // the prefix of this process's files under tmp, "" before the first
+	root   *os.Root // nil until the directory exists
+	marked bool     // it has the marker
+	owner  string   // the prefix of this process's files under tmp, "" before the first file
 	lock   *os.File // tmp/<owner>.lock
 	next   int
 	users  *os.File // the lock of a cache's users
 	claims map[string]*os.File
-	// verified are the files whose content was compared with their digest, as they were then.
+	// verified holds the identities of files whose content was compared with their digest.
 	verified map[string]identity
 }
 
-// identity tells a file from one that took its place or was written to.
+// identity distinguishes a file from one that replaced it or was modified.
 type identity struct {
 	inode      uint64
 	size, time int64
@@ -49,7 +49,8 @@ func identityOf(info fs.FileInfo) identity {
 	return id
 }
 
-// openDirectory opens a store or a cache. It sweeps what dead processes left, refuses what is not ours, and creates nothing.
+// openDirectory opens a store or a cache. It sweeps the files of dead processes, rejects a directory with other
+// content, and creates nothing.
 func openDirectory(root, kind string) (*directory, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
@@ -58,11 +59,11 @@ func openDirectory(root, kind string) (*directory, error) {
 	switch info, err := os.Stat(root); {
 	case errors.Is(err, fs.ErrNotExist):
 	case errors.Is(err, syscall.ENOTDIR):
-		return nil, invalid("%s %s: a part of the path is a file; name a directory, or a URL such as s3://bucket", kind, root)
+		return nil, invalid("%s %s: a part of the path is a file; use a directory, or a URL such as s3://bucket", kind, root)
 	case err != nil:
 		return nil, explain(err)
 	case !info.IsDir():
-		return nil, invalid("%s %s: is a file; name a directory, or a URL such as s3://bucket", kind, root)
+		return nil, invalid("%s %s: is a file; use a directory, or a URL such as s3://bucket", kind, root)
 	}
 	d := &directory{
 		path: root, kind: kind, live: liveness{poll: 200 * time.Millisecond, idle: 6 * time.Second, patience: 2 * time.Minute}, claims: map[string]*os.File{},
@@ -75,7 +76,7 @@ func openDirectory(root, kind string) (*directory, error) {
 	if err == nil {
 		err = d.sweep()
 	}
-	// A store on a read-only disk still serves reads.
+	// A store on a read-only disk can still be read.
 	if err != nil && !errors.Is(err, syscall.EROFS) && !errors.Is(err, fs.ErrPermission) {
 		return nil, errors.Join(explain(err), d.close())
 	}
@@ -110,7 +111,7 @@ func (d *directory) close() error {
 	return explain(errors.Join(errs...))
 }
 
-// lstat looks at a file, which must be a regular one.
+// lstat returns the FileInfo of a file, which must be a regular file.
 func (d *directory) lstat(name string) (fs.FileInfo, error) {
 	root, err := d.at()
 	if err != nil {
@@ -172,7 +173,7 @@ func (d *directory) list(ctx context.Context, prefix string) iter.Seq2[object, e
 				err = ctx.Err()
 			}
 			if errors.Is(err, fs.ErrNotExist) {
-				return nil // nothing there yet, or removed meanwhile
+				return nil // not created yet, or removed meanwhile
 			}
 			if err != nil || entry.IsDir() {
 				return err
@@ -236,8 +237,8 @@ func (d *directory) prune(name string) error {
 	return nil
 }
 
-// trust remembers that a file was just published with the content of its digest.
-func (d *directory) trust(name string) {
+// markVerified records that a file was just published with the content of its digest.
+func (d *directory) markVerified(name string) {
 	if info, err := d.lstat(name); err == nil {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -245,7 +246,7 @@ func (d *directory) trust(name string) {
 	}
 }
 
-// check compares a file with its digest, once as long as it is the same file.
+// check compares a file with its digest, once as long as the file is unchanged.
 func (d *directory) check(ctx context.Context, name, digest string) error {
 	info, err := d.lstat(name)
 	if err != nil {
@@ -278,32 +279,32 @@ func (d *directory) check(ctx context.Context, name, digest string) error {
 	return nil
 }
 
-// names lists a directory within the root that may not be there.
+// names lists a directory within the root, which may be absent.
 func (d *directory) names(name string) ([]string, error) {
 	root, err := d.at()
 	if err != nil {
-		return nil, noError(err)
+		return nil, ignoreMissing(err)
 	}
 	if _, err := root.Lstat(name); err != nil {
-		return nil, noError(explain(err))
+		return nil, ignoreMissing(explain(err))
 	}
 	f, err := root.Open(name)
 	if err != nil {
-		return nil, noError(explain(err))
+		return nil, ignoreMissing(explain(err))
 	}
 	names, err := f.Readdirnames(-1)
 	return names, explain(errors.Join(err, f.Close()))
 }
 
-// noError passes over that something is not there.
-func noError(err error) error {
+// ignoreMissing returns err, or nil if err is fs.ErrNotExist.
+func ignoreMissing(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	return err
 }
 
-// random returns 16 hex digits for names that must not meet.
+// random returns 16 hex digits for unique names.
 func random() string {
 	var b [8]byte
 	for i := range b {

@@ -11,7 +11,7 @@ import (
 	"surprisal.dev/internal/filelock"
 )
 
-// claim publishes a lease whose lock this process holds: the file is locked before it gets its name.
+// claim publishes a lease whose lock this process holds. The file is locked before it gets its name.
 func (d *directory) claim(_ context.Context, name string, data []byte) error {
 	f, temporary, err := d.temp()
 	if err != nil {
@@ -65,7 +65,7 @@ func (d *directory) unclaim(ctx context.Context, name string) error {
 		err = errors.Join(err, f.Close())
 	}
 	if path.Dir(name)+"/" == collectors {
-		// Looking for collectors where there is no such directory costs the least.
+		// Checking for collectors is cheapest if the directory does not exist.
 		err = errors.Join(err, d.prune("collectors"))
 	}
 	return err
@@ -93,8 +93,8 @@ func (d *directory) claimed(_ context.Context, prefix string) ([]claim, error) {
 	return claims, nil
 }
 
-// probe finds out whether the owner of a lease lives. An owner that renews its lease renames a new locked file over the old
-// one, so a file that has lost its name says nothing.
+// probe finds out whether the owner of a lease is alive. An owner renews its lease by renaming a new locked file over
+// the old one, so the lock of a file that lost its name does not matter.
 func (d *directory) probe(name string) (claim, error) {
 	d.mu.Lock()
 	own := d.claims[name] != nil

@@ -55,7 +55,7 @@ func (d *directory) adopt(ctx context.Context, name, digest string, f *os.File) 
 		if err := d.place(f, filepath.ToSlash(from), name, (*os.Root).Rename); err != nil {
 			return err
 		}
-		d.trust(name)
+		d.markVerified(name)
 		return nil
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
@@ -64,12 +64,12 @@ func (d *directory) adopt(ctx context.Context, name, digest string, f *os.File) 
 	return d.receive(ctx, name, unchanged(f, digest))
 }
 
-// adoptNew is never called.
+// adoptNew is not used for directories.
 func (d *directory) adoptNew(context.Context, string, string, *os.File) error {
 	return errors.ErrUnsupported
 }
 
-// receive publishes what r gives, whose errors say that it is not what it should be.
+// receive publishes the content of r. Reading r fails if the content does not match its digest.
 func (d *directory) receive(ctx context.Context, name string, r io.Reader) error {
 	f, temporary, err := d.temp()
 	if err != nil {
@@ -82,27 +82,27 @@ func (d *directory) receive(ctx context.Context, name string, r io.Reader) error
 	if err := d.place(f, temporary, name, (*os.Root).Rename); err != nil {
 		return err
 	}
-	d.trust(name)
+	d.markVerified(name)
 	return nil
 }
 
-// setAside moves a damaged blob away from where it would count as one.
-func (d *directory) setAside(_ context.Context, name string) error {
+// quarantine moves a damaged blob to damagedPrefix.
+func (d *directory) quarantine(_ context.Context, name string) error {
 	root, err := d.at()
 	if err != nil {
 		return err
 	}
-	aside := damagedPrefix + path.Base(name)
-	if err := d.mkdir(path.Dir(aside)); err != nil {
+	to := damagedPrefix + path.Base(name)
+	if err := d.mkdir(path.Dir(to)); err != nil {
 		return explain(err)
 	}
-	if err := root.Rename(name, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := root.Rename(name, to); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return explain(err)
 	}
 	return explain(d.syncDir(path.Dir(name)))
 }
 
-// place flushes a file and gives it its name: by a rename, or by a link, which leaves alone what has the name.
+// place flushes a file and gives it its name, by a rename or by a link. A link does not replace an existing file.
 func (d *directory) place(f *os.File, from, to string, move func(root *os.Root, from, to string) error) error {
 	if err := d.mkdir(path.Dir(to)); err != nil {
 		return explain(err)
@@ -120,7 +120,7 @@ func (d *directory) place(f *os.File, from, to string, move func(root *os.Root, 
 	return explain(d.syncDir(path.Dir(to)))
 }
 
-// mkdir makes a directory within the root, and those above it, durable.
+// mkdir durably creates a directory within the root, and its parents.
 func (d *directory) mkdir(name string) error {
 	root, err := d.ensure()
 	if err != nil || name == "." {
@@ -142,7 +142,7 @@ func (d *directory) mkdir(name string) error {
 
 func (d *directory) syncDir(name string) error { return syncIn(d.root, name) }
 
-// makeDirs makes a directory and those above it durable.
+// makeDirs durably creates a directory and its parents.
 func makeDirs(path string) error {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return nil

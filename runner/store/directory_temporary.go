@@ -12,8 +12,8 @@ import (
 	"surprisal.dev/internal/filelock"
 )
 
-// discard closes and removes a temporary file that may have been renamed away. Its errors do not matter: whatever is left
-// under tmp is swept.
+// discard closes and removes a temporary file, which may have been renamed. Errors do not matter, because files under
+// tmp are swept.
 func (d *directory) discard(f *os.File, name string) {
 	_ = f.Close()
 	_ = d.root.Remove(name)
@@ -36,8 +36,8 @@ func (d *directory) tempName() (string, error) {
 	return "tmp/" + d.owner + "." + strconv.Itoa(d.next), nil
 }
 
-// becomeOwner tries to make and lock tmp/<owner>.lock. A sweeper may take the file between its making and its locking;
-// then the name is given up and another tried.
+// becomeOwner tries to create and lock tmp/<owner>.lock. A sweeper may remove the file before it is locked; the caller
+// then tries another name.
 func (d *directory) becomeOwner() error {
 	owner := fmt.Sprintf("%d-%s", os.Getpid(), random())
 	f, err := d.root.OpenFile(lockName(owner), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
@@ -52,13 +52,13 @@ func (d *directory) becomeOwner() error {
 	return errors.Join(err, f.Close())
 }
 
-// Names that only this package makes: nothing else is swept.
+// Names that only this package generates. Nothing else is swept.
 var (
 	ownerLock = regexp.MustCompile(`^([0-9]+-[0-9a-f]{16})\.lock$`)
 	ownedFile = regexp.MustCompile(`^([0-9]+-[0-9a-f]{16})\.[0-9]+$`)
 )
 
-// sweep removes what dead processes left: their files under tmp, their leases and the files that they locked.
+// sweep removes the files of dead processes: under tmp, their leases and their lock files.
 func (d *directory) sweep() error {
 	ctx := context.Background()
 	for _, prefix := range []string{writers, collectors} {
@@ -88,12 +88,12 @@ func (d *directory) sweep() error {
 	return d.sweepLocks()
 }
 
-// sweepOwner removes the files of an owner that does not live. An owner makes its lock before its first file and holds it as
-// long as it lives, and a sweep removes the lock last, so files without a lock are not of this package's making.
+// sweepOwner removes the files of a dead owner. An owner creates its lock before its first file and holds it while it
+// lives, and a sweep removes the lock last. Files without a lock are therefore not from this package.
 func (d *directory) sweepOwner(owner string) error {
 	lock, err := d.root.OpenFile(lockName(owner), os.O_RDWR|syscall.O_NOFOLLOW, 0)
 	if err != nil {
-		return noError(err)
+		return ignoreMissing(err)
 	}
 	defer lock.Close()
 	if dead, err := filelock.Try(lock, filelock.Exclusive); err != nil || !dead {
@@ -105,11 +105,11 @@ func (d *directory) sweepOwner(owner string) error {
 	return removeOne(d.root, lockName(owner))
 }
 
-// removeOwned removes what an owner made under tmp, but not its lock.
+// removeOwned removes the files of an owner under tmp, except its lock.
 func (d *directory) removeOwned(owner string) error {
 	f, err := d.root.Open("tmp")
 	if err != nil {
-		return noError(err)
+		return ignoreMissing(err)
 	}
 	names, err := f.Readdirnames(-1)
 	if err := errors.Join(err, f.Close()); err != nil {

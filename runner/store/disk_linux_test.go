@@ -14,7 +14,7 @@ import (
 
 const mountVariable = "SURPRISAL_STORE_TEST_MOUNT"
 
-// withDisk runs the calling test again in a process that may mount, with a disk of its own of the given size at dir. It
+// withDisk runs the calling test again in a process that may mount, with a separate disk of the given size at dir. It
 // returns false in the first process, where the test ends.
 func withDisk(t *testing.T, size string) (dir string, inside bool) {
 	if dir := os.Getenv(mountVariable); dir != "" {
@@ -44,7 +44,7 @@ func withDisk(t *testing.T, size string) (dir string, inside bool) {
 	return "", false
 }
 
-// On a full disk a write fails whole, with a message that says what to do; freeing space is all it takes to go on.
+// On a full disk a write fails completely, with advice. After space is freed, writing continues.
 func TestFullDisk(t *testing.T) {
 	disk, inside := withDisk(t, "2m")
 	if !inside {
@@ -101,7 +101,7 @@ func TestFullDisk(t *testing.T) {
 	verify(t, s)
 }
 
-// A store on a disk that can only be read serves reads, and says what to do about writes.
+// A store on a read-only disk can be read, and writes fail with advice.
 func TestReadOnlyDisk(t *testing.T) {
 	disk, inside := withDisk(t, "4m")
 	if !inside {
@@ -112,7 +112,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	begin(t, w, "r")
 	r := mustRecord(t, w, 1, "content")
 	finish(t, w, "r", r.Key)
-	// A killed writer's files cannot be swept and must not matter.
+	// The files of a killed writer cannot be swept and must not matter.
 	c := start(t, "write", dir)
 	c.line(t)
 	c.kill(t)
@@ -145,13 +145,13 @@ func TestReadOnlyDisk(t *testing.T) {
 		"GC":     func() error { _, err := s.GC(t.Context(), store.GCOptions{}); return err }(),
 		"Export": s.Export(t.Context(), r, filepath.Join(disk, "export")),
 	} {
-		if !errors.Is(err, syscall.EROFS) || !strings.Contains(err.Error(), disk) || !strings.Contains(err.Error(), "can only be read") {
+		if !errors.Is(err, syscall.EROFS) || !strings.Contains(err.Error(), disk) || !strings.Contains(err.Error(), "is read-only") {
 			t.Errorf("%s on a read-only disk: %v", name, err)
 		}
 	}
 }
 
-// A file on another disk cannot be renamed into the store; it is copied and consumed all the same.
+// A file on another disk cannot be renamed into the store, so it is copied and removed.
 func TestFileOnAnotherDisk(t *testing.T) {
 	disk, inside := withDisk(t, "4m")
 	if !inside {

@@ -9,16 +9,16 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// ErrLeaseLost says that this process could not refresh its lease in time, so that what it held may be gone.
+// ErrLeaseLost means that this process could not refresh its lease in time, so that held objects may have been removed.
 var ErrLeaseLost = errors.New("lease lost")
 
-// invalid is an error that the person who gave the input can fix.
+// invalid returns an error that the user can fix.
 func invalid(format string, args ...any) error {
 	return &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(format, args...)}
 }
 
-// Unwritable returns nil, or, if err comes from a disk that is full or can only be read, an error that says what to do about
-// it. Trying again does not help.
+// Unwritable returns an error with advice if err comes from a disk that is full or read-only, and nil otherwise.
+// Retrying does not help.
 func (s *Store) Unwritable(err error) error {
 	for _, cause := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS} {
 		if errors.Is(err, cause) {
@@ -28,7 +28,7 @@ func (s *Store) Unwritable(err error) error {
 	return nil
 }
 
-// explain adds the way out to errors of the file system, which name the path themselves.
+// explain adds advice to errors of the file system, which already contain the path.
 func explain(err error) error {
 	if _, done := errors.AsType[*explained](err); done || err == nil {
 		return err
@@ -36,9 +36,9 @@ func explain(err error) error {
 	advice := ""
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		advice = "free some space (runner gc removes what no run needs), then run again: finished actions are kept"
+		advice = "free some space (`runner gc` removes artifacts that no run refers to), then run again: finished actions are kept"
 	case errors.Is(err, syscall.EROFS):
-		advice = "this disk can only be read; choose a store on another one, or mount it for writing"
+		advice = "this disk is read-only; choose a store on another disk, or mount this one for writing"
 	case errors.Is(err, fs.ErrPermission):
 		advice = "check who owns the store and its permissions, or choose another store"
 	default:

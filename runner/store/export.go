@@ -18,11 +18,11 @@ import (
 	"surprisal.dev/internal/filelock"
 )
 
-// Sidecar is the file beside an exported artifact that says what it is.
+// Sidecar is the name of the file in an exported artifact that contains its record.
 const Sidecar = ".artifact"
 
-// Export writes a record's outputs and a file .artifact, which is the record itself, to dir: whole or not at all. dir must
-// not exist, or be empty.
+// Export writes a record's outputs and the record itself, as the file .artifact, to dir, whole or not at all. dir must
+// be absent or empty.
 func (s *Store) Export(ctx context.Context, r *Record, dir string) error {
 	err := s.exportNew(ctx, r, dir)
 	if err != nil {
@@ -47,8 +47,8 @@ func (s *Store) exportNew(ctx context.Context, r *Record, dir string) (err error
 	return x.do(ctx)
 }
 
-// ExportTo is Export to the directory called name, a relative path with slashes, within root; no link leads outside of it. It
-// replaces the artifact that an earlier ExportTo wrote there, unless somebody changed or added a file.
+// ExportTo is Export to the directory name, a relative path with slashes, within root. No link leads outside of root.
+// ExportTo replaces the artifact of an earlier ExportTo, unless a file was changed or added.
 func (s *Store) ExportTo(ctx context.Context, r *Record, root *os.Root, name string) error {
 	x := &export{s: s, r: r, root: root, name: name, replaces: true}
 	if err := x.do(ctx); err != nil {
@@ -109,7 +109,7 @@ func (x *export) makeParents() error {
 	for dir := path.Dir(x.name); x.replaces && dir != "."; dir = path.Dir(dir) {
 		_, err := x.root.Lstat(path.Join(dir, Sidecar))
 		if err == nil {
-			return invalid("it would lie within %s, which is another artifact; choose other names", dir)
+			return invalid("it would be inside %s, which is another artifact; choose other names", dir)
 		}
 		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
 			return err
@@ -118,7 +118,8 @@ func (x *export) makeParents() error {
 	return x.root.MkdirAll(path.Dir(x.name), 0o777)
 }
 
-// inspect says which artifact is there, nil if the place is free. Anything that an export did not write is refused.
+// inspect returns the artifact in the directory, or nil if there is none. It rejects anything that an export did not
+// write.
 func (x *export) inspect(ctx context.Context) (*Record, error) {
 	info, err := x.root.Lstat(x.name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -139,12 +140,12 @@ func (x *export) inspect(ctx context.Context) (*Record, error) {
 	}
 	old, err := ExportedIn(x.root, x.name)
 	if err != nil {
-		return nil, invalid("it is not empty and holds no artifact (%v); move away what is there", err)
+		return nil, invalid("it is not empty and contains no artifact (%v); move its content away", err)
 	}
 	return old, x.checkOurs(ctx, old, files, dirs)
 }
 
-// checkOurs fails if a directory holds anything that the export of a record did not write.
+// checkOurs fails if a directory contains anything that the export of a record did not write.
 func (x *export) checkOurs(ctx context.Context, old *Record, files, dirs []string) error {
 	digests := map[string]string{}
 	above := map[string]bool{}
@@ -156,7 +157,7 @@ func (x *export) checkOurs(ctx context.Context, old *Record, files, dirs []strin
 	}
 	for _, dir := range dirs {
 		if !above[dir] {
-			return invalid("it holds the directory %s, which is not part of the artifact; move it away", dir)
+			return invalid("it contains the directory %s, which is not part of the artifact; move it away", dir)
 		}
 	}
 	for _, name := range files {
@@ -165,7 +166,7 @@ func (x *export) checkOurs(ctx context.Context, old *Record, files, dirs []strin
 		}
 		digest, ok := digests[name]
 		if !ok {
-			return invalid("it holds %s, which is not part of the artifact; move it away", name)
+			return invalid("it contains %s, which is not part of the artifact; move it away", name)
 		}
 		if got, err := hashIn(ctx, x.root, path.Join(x.name, name)); err != nil {
 			return err
@@ -176,7 +177,7 @@ func (x *export) checkOurs(ctx context.Context, old *Record, files, dirs []strin
 	return nil
 }
 
-// whole says whether all files of an artifact are there.
+// whole reports whether all files of an artifact exist.
 func (x *export) whole(r *Record) bool {
 	return !slices.ContainsFunc(r.Outputs, func(f File) bool {
 		_, err := x.root.Lstat(path.Join(x.name, f.Name))
@@ -184,7 +185,7 @@ func (x *export) whole(r *Record) bool {
 	})
 }
 
-// sweep removes what exports to this place left that were killed. This one holds the lock, so none is under way.
+// sweep removes the partial directories of killed exports. This export holds the lock, so no other is in progress.
 func (x *export) sweep(base string) error {
 	left := regexp.MustCompile(`^` + regexp.QuoteMeta(base) + `\.[0-9a-f]{16}\.partial$`)
 	dir, err := x.root.Open(path.Dir(x.name))
@@ -205,8 +206,8 @@ func (x *export) sweep(base string) error {
 	return nil
 }
 
-// removeOld removes the files of an artifact that was inspected, the sidecar last, so that a directory that is left half
-// removed still says whose it is.
+// removeOld removes the files of an artifact that was inspected. The sidecar goes last, so that a partly removed
+// directory can still be identified.
 func (x *export) removeOld(old *Record) error {
 	if old != nil {
 		for _, f := range append(slices.Clone(old.Outputs), File{Name: Sidecar}) {
@@ -255,7 +256,7 @@ func (x *export) fill(ctx context.Context, dir string) error {
 	return syncIn(x.root, dir)
 }
 
-// Exported returns the record of the artifact that Export wrote to dir. Where there is none, it is fs.ErrNotExist.
+// Exported returns the record of the artifact that Export wrote to dir. If there is none, the error is fs.ErrNotExist.
 func Exported(dir string) (_ *Record, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -282,8 +283,7 @@ func ExportedIn(root *os.Root, dir string) (*Record, error) {
 	return r, nil
 }
 
-// tree lists what is in a directory, at any depth, relative to it: what is no directory, and directories, each after those
-// above it.
+// tree lists the content of a directory recursively, relative to it: files, and directories with parents first.
 func tree(root *os.Root, dir string) (files, dirs []string, err error) {
 	err = fs.WalkDir(root.FS(), dir, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || name == dir {
@@ -300,7 +300,7 @@ func tree(root *os.Root, dir string) (files, dirs []string, err error) {
 	return files, dirs, err
 }
 
-// hashIn returns the digest of a regular file, "" of anything else.
+// hashIn returns the digest of a regular file, or "" for anything else.
 func hashIn(ctx context.Context, root *os.Root, name string) (_ string, err error) {
 	if info, err := root.Lstat(name); err != nil || !info.Mode().IsRegular() {
 		return "", err

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// SetLiveness shortens the waiting of a store under test.
+// SetLiveness shortens the waiting times of a store.
 func SetLiveness(s *Store, poll, patience, expiry time.Duration) {
 	live := liveness{poll, poll, patience, expiry}
 	switch b := s.b.(type) {
@@ -31,31 +31,31 @@ func Share(s *Store) *Store {
 	return &Store{b: &bucket{b: b.b, name: b.name, live: b.live, marked: true}, caches: map[string]*directory{}, facts: map[string]*facts{}}
 }
 
-// ShareUnmarked is Share for a bucket of which this process does not know yet whether it has a marker.
+// ShareUnmarked is Share for a bucket whose marker this process has not read yet.
 func ShareUnmarked(s *Store) *Store {
 	other := Share(s)
 	other.b.(*bucket).marked = false
 	return other
 }
 
-// Unmarked is a store in a bucket that is empty.
+// Unmarked is a store in an empty bucket.
 func Unmarked() *Store {
 	live := liveness{poll: time.Second, idle: time.Second, patience: time.Minute, expiry: 8 * time.Minute}
 	return &Store{b: &bucket{b: memblob.OpenBucket(nil), name: "mem://bucket", live: live}, caches: map[string]*directory{}, facts: map[string]*facts{}}
 }
 
-// WriteUnmarked writes an object of a bucket as somebody else would, without a marker.
+// WriteUnmarked writes an object of a bucket as another program would, without a marker.
 func WriteUnmarked(ctx context.Context, s *Store, name, content string) error {
 	return s.b.(*bucket).b.WriteAll(ctx, name, []byte(content), nil)
 }
 
-// Content is what an object holds.
+// Content returns the content of an object.
 func Content(ctx context.Context, s *Store, name string) (string, error) {
 	data, err := s.readAll(ctx, name)
 	return string(data), err
 }
 
-// Strand ends a lease as if its process had died: nobody refreshes it.
+// Strand stops refreshing a lease, as if its process had died.
 func Strand(s *Store) {
 	l := s.leased()
 	l.stop()
@@ -92,7 +92,8 @@ func (f *failing) claim(ctx context.Context, name string, data []byte) error {
 // OnWait is called when a hold starts to wait for a collection.
 func OnWait(s *Store, f func()) { s.onWait = f }
 
-// Inspect looks at a bucket with the given objects as opening a store there does, and returns what the bucket then holds.
+// Inspect inspects a bucket with the given objects, as opening a store does, and returns the objects of the bucket
+// afterwards.
 func Inspect(ctx context.Context, objects map[string]string) (after map[string]string, err error) {
 	k := &bucket{b: memblob.OpenBucket(nil), name: "mem://bucket"}
 	for name, content := range objects {
@@ -115,7 +116,7 @@ func Inspect(ctx context.Context, objects map[string]string) (after map[string]s
 	return after, errors.Join(inspected, k.close())
 }
 
-// FirstWrites has n processes look at a new bucket and write to it at the same time.
+// FirstWrites lets n processes inspect a new bucket and write to it concurrently.
 func FirstWrites(ctx context.Context, n int) error {
 	shared := memblob.OpenBucket(nil)
 	var group errgroup.Group
@@ -141,7 +142,7 @@ func Adopt(ctx context.Context, s *Store, digest string, f *os.File) error {
 	return s.b.adopt(ctx, blobName(digest), digest, f)
 }
 
-// CountReads returns the names of the objects that a store reads from now on.
+// CountReads records the names of the objects that a store reads from now on.
 func CountReads(s *Store) (names func() []string) {
 	c := &counting{backend: s.b}
 	s.b = c
@@ -198,7 +199,7 @@ func (b *blocking) open(ctx context.Context, name string) (io.ReadCloser, error)
 	return b.backend.open(ctx, name)
 }
 
-// ListInstead is how many keys are looked up by listing.
+// ListInstead is the number of keys from which lookups list all objects.
 const ListInstead = listInstead
 
 // Names lists the objects of a store under a prefix, "" for all.
@@ -215,10 +216,10 @@ func Names(ctx context.Context, s *Store, prefix string) (names []string, err er
 	return names, nil
 }
 
-// Remove removes an object behind the store's back.
+// Remove removes an object without the store's knowledge.
 func Remove(ctx context.Context, s *Store, name string) error { return s.b.remove(ctx, name) }
 
-// Write writes an object behind the store's back.
+// Write writes an object without the store's knowledge.
 func Write(ctx context.Context, s *Store, name, content string) error {
 	return s.b.write(ctx, name, []byte(content))
 }

@@ -25,7 +25,7 @@ import (
 // generationName is an object of a bucket whose content changes when records or blobs are removed.
 const generationName = "generation"
 
-// readGeneration returns what the generation is; "first" before anything was removed.
+// readGeneration returns the current generation. It is "first" before the first removal.
 func (s *Store) readGeneration(ctx context.Context) (string, error) {
 	data, err := s.readAll(ctx, generationName)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -35,27 +35,27 @@ func (s *Store) readGeneration(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if !generationFormat.Match(data) {
-		return "", fmt.Errorf("%s: is damaged: it holds %q; delete it", s.b.where(generationName), data)
+		return "", fmt.Errorf("%s: is damaged: it contains %q; delete it", s.b.where(generationName), data)
 	}
 	return string(data), nil
 }
 
 var generationFormat = regexp.MustCompile(`^[0-9a-f]{16}$`)
 
-// forget makes everybody's facts of a bucket old. It comes before what is removed.
-func (s *Store) forget(ctx context.Context) error {
+// invalidateFacts invalidates the facts of all processes about a bucket. It must precede the removal.
+func (s *Store) invalidateFacts(ctx context.Context) error {
 	if s.b.local() != nil {
 		return nil
 	}
 	return s.write(ctx, generationName, []byte(random()))
 }
 
-// facts are records of a bucket whose blobs all exist, in files under a cache. They hold for one generation.
+// facts are records of a bucket whose blobs all exist, in files of a cache. They are valid for one generation.
 //
 //	facts/<16 hex of the store's address>/<generation>/<16 hex>.cbor    entries of a head and a record in CBOR
 //
-// The head of an entry is the 32 bytes of the key, and then, as big-endian 32-bit numbers, the length of the record in bytes
-// and the CRC-32C of key and record.
+// The head of an entry is the 32 bytes of the key, and then, as big-endian 32-bit numbers, the length of the record in
+// bytes and the CRC-32C of key and record.
 type facts struct {
 	cache      *directory
 	place      string // facts/<store>
@@ -70,11 +70,11 @@ type rawKey [sha256.Size]byte
 
 // parseKey returns the bytes of a key that checkKey accepts.
 func parseKey(key string) (raw rawKey) {
-	_, _ = hex.Decode(raw[:], []byte(key)) // checkKey has seen that these are 64 hex digits
+	_, _ = hex.Decode(raw[:], []byte(key)) // checkKey has checked the 64 hex digits
 	return raw
 }
 
-// span is where the CBOR of a record is, and its checksum.
+// span is the place of a record's CBOR, and its checksum.
 type span struct {
 	segment    int
 	start, len int64
@@ -89,7 +89,7 @@ func checksum(key rawKey, record []byte) uint32 {
 	return crc32.Update(crc32.Checksum(key[:], castagnoli), castagnoli, record)
 }
 
-// factsIn returns what a cache knows of the bucket as it is now.
+// factsIn returns the facts of a cache about the current generation of the bucket.
 func (s *Store) factsIn(ctx context.Context, cacheDir string) (*facts, error) {
 	generation, err := s.readGeneration(ctx)
 	if err != nil {
@@ -175,7 +175,7 @@ func (f *facts) open(ctx context.Context, dir string) error {
 	return nil
 }
 
-// scan notes where a segment has which record.
+// scan indexes the records of a segment.
 func (f *facts) scan(ctx context.Context, segment *os.File) error {
 	f.segments = append(f.segments, segment)
 	r := bufio.NewReaderSize(contextReader{ctx, segment}, 1<<20)
@@ -191,7 +191,7 @@ func (f *facts) scan(ctx context.Context, segment *os.File) error {
 		}
 		length := int64(binary.BigEndian.Uint32(head[sha256.Size:]))
 		if _, err := io.CopyN(io.Discard, r, length); errors.Is(err, io.EOF) {
-			return nil // cut off
+			return nil // truncated
 		} else if err != nil {
 			return explain(err)
 		}
@@ -217,14 +217,14 @@ func (f *facts) drop(ctx context.Context, dir string) error {
 	return f.cache.prune(dir)
 }
 
-// fact is a key and where its record is.
+// fact is a key and the place of its record.
 type fact struct {
 	key string
 	raw rawKey
 	at  span
 }
 
-// known adds the keys of which there are facts to found and returns the others.
+// known adds the records of known keys to found and returns the other keys.
 func (f *facts) known(ctx context.Context, keys []string, found *hits) (unknown []string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -237,7 +237,7 @@ func (f *facts) known(ctx context.Context, keys []string, found *hits) (unknown 
 			unknown = append(unknown, key)
 		}
 	}
-	// In the order of the files, so that few reads serve many.
+	// Sort by place in the files, so that one read serves many records.
 	slices.SortFunc(there, func(a, b fact) int {
 		return cmp.Or(cmp.Compare(a.at.segment, b.at.segment), cmp.Compare(a.at.start, b.at.start))
 	})
@@ -270,7 +270,7 @@ func (f *facts) known(ctx context.Context, keys []string, found *hits) (unknown 
 	return unknown, err
 }
 
-// window is a part of a segment that was read.
+// window is the part of a segment that is in memory.
 type window struct {
 	f       *facts
 	segment int
@@ -280,7 +280,7 @@ type window struct {
 
 const windowBytes = 1 << 20
 
-// read returns the record of a fact, nil if it cannot be read: it is only a cache.
+// read returns the record of a fact, or nil if it cannot be read, because this is only a cache.
 func (w *window) read(x fact) *Record {
 	at := x.at
 	if w.data == nil || w.segment != at.segment || at.start < w.start || at.start+at.len > w.start+int64(len(w.data)) {
@@ -299,12 +299,12 @@ func (w *window) read(x fact) *Record {
 	return r
 }
 
-// add keeps records of the generation that was read before they were looked up.
+// add stores records. The generation must have been read before the records were looked up.
 func (f *facts) add(records map[string]*Record) error {
 	if len(records) == 0 {
 		return nil
 	}
-	// Times keep their nanoseconds.
+	// Preserve the nanoseconds of times.
 	mode, err := cbor.EncOptions{Time: cbor.TimeRFC3339Nano}.EncMode()
 	if err != nil {
 		return err

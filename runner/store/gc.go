@@ -13,34 +13,34 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// requests is how many small requests to a store run at once.
+// requests is the maximum number of concurrent small requests to a store.
 const requests = 16
 
-// GCOptions say what a collection does.
+// GCOptions are options of a collection.
 type GCOptions struct {
-	// DryRun counts and removes nothing.
+	// DryRun counts but removes nothing.
 	DryRun bool
-	// DropBefore, if not zero, and KeepLast, if not zero, first drop runs that are not working and have no tag: those that
-	// started before DropBefore, and all but the last KeepLast of each experiment. Where both are given a run goes if both
-	// say so. DropBefore does not lie in the future.
+	// DropBefore and KeepLast, if not zero, first drop runs that are not in progress and have no tag: runs that started
+	// before DropBefore, and all but the last KeepLast of each experiment. If both are set, a run is dropped only if
+	// both apply. DropBefore must not be in the future.
 	DropBefore time.Time
 	KeepLast   int
 }
 
-// GCReport says what a collection removed, or would remove.
+// GCReport describes what a collection removed, or would remove.
 type GCReport struct {
-	// Runs are the ids of dropped runs.
+	// Runs are the IDs of dropped runs.
 	Runs    []string `json:"runs"`
 	Records int      `json:"records"`
 	Blobs   int      `json:"blobs"`
-	// Jobs counts what PutJob left for actions that nothing reaches.
+	// Jobs counts the jobs of unreachable actions; see PutJob.
 	Jobs int `json:"jobs"`
 	// Bytes is the size of the removed blobs.
 	Bytes int64 `json:"bytes"`
 }
 
-// GC removes the records and blobs that no run, tag or working run reaches. It is safe beside working runs, here and on
-// other machines, which wait while it works; the package comment says why.
+// GC removes the records and blobs that no run, tag or lease reaches. It is safe while runs are in progress, on this
+// and on other machines. They wait until it is done; the package comment explains why this is safe.
 func (s *Store) GC(ctx context.Context, o GCOptions) (GCReport, error) {
 	if err := o.check(time.Now()); err != nil {
 		return GCReport{}, err
@@ -55,11 +55,11 @@ func (s *Store) GC(ctx context.Context, o GCOptions) (GCReport, error) {
 
 func (o GCOptions) check(now time.Time) error {
 	if o.DropBefore.After(now) {
-		return invalid("gc: runs from before %s would be dropped, which is in the future; name a time that has passed",
+		return invalid("gc: cannot drop runs from before %s, which is in the future; use a time in the past",
 			o.DropBefore.Format(time.RFC3339))
 	}
 	if o.KeepLast < 0 {
-		return invalid("gc: the last %d runs would be kept; keep at least 1, or leave it out", o.KeepLast)
+		return invalid("gc: cannot keep the last %d runs; keep at least 1, or omit the option", o.KeepLast)
 	}
 	return nil
 }
@@ -68,16 +68,16 @@ type collection struct {
 	GCOptions
 	s    *Store
 	name string
-	// keys and digests must stay; working are the runs that hold a lease.
+	// keys and digests must stay. working holds the runs that hold a lease.
 	keys, digests map[string]bool
 	working       map[string]bool
 	dead          []string
-	// bodies are the leases that were read, which need not be read again unless they change.
+	// bodies holds the leases that were read. They are read again only if they change.
 	bodies map[string]stamped
 	report GCReport
 	// kept are the runs that stay.
 	kept map[string]bool
-	// announced is true once everybody's facts are old.
+	// announced is true once the facts of all processes are invalid.
 	announced bool
 
 	mu        sync.Mutex
@@ -97,7 +97,7 @@ func (g *collection) run(ctx context.Context) (_ GCReport, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		g.keep(ctx, stop)
+		g.keepAlive(ctx, stop)
 	}()
 	defer func() {
 		stop(nil)
@@ -127,8 +127,8 @@ func (g *collection) refresh(ctx context.Context) error {
 	return nil
 }
 
-// keep refreshes the marker, and stops the collection when writers may soon stop waiting for it.
-func (g *collection) keep(ctx context.Context, stop context.CancelCauseFunc) {
+// keepAlive refreshes the marker, and stops the collection when writers may soon stop waiting for it.
+func (g *collection) keepAlive(ctx context.Context, stop context.CancelCauseFunc) {
 	live := g.s.b.liveness()
 	if live.expiry == 0 {
 		return
@@ -139,12 +139,12 @@ func (g *collection) keep(ctx context.Context, stop context.CancelCauseFunc) {
 			stop(err)
 			return
 		}
-		// A failure matters only if it lasts, and then alive finds out.
+		// A failure matters only if it persists, which alive detects.
 		_ = g.refresh(ctx)
 	}
 }
 
-// alive fails when the marker is about to count as dead.
+// alive fails if the marker is about to expire.
 func (g *collection) alive() error {
 	expiry := g.s.b.liveness().expiry
 	g.mu.Lock()
@@ -169,7 +169,7 @@ func (g *collection) awaitAnswers(ctx context.Context) error {
 			return err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("run %s works on this store and does not answer; end it (it may be stopped) and try again",
+			return fmt.Errorf("run %s uses this store and does not answer; end it (its process may be stopped) and try again",
 				strings.Join(waiting, ", "))
 		}
 		if err := sleep(ctx, live.poll/4); err != nil {
@@ -212,7 +212,7 @@ func (g *collection) answers(ctx context.Context, claims []claim) (waiting []str
 	return waiting, nil
 }
 
-// body returns what a lease says.
+// body returns the content of a lease.
 func (g *collection) body(ctx context.Context, c claim) (leaseBody, error) {
 	if known, ok := g.bodies[c.name]; ok && c.stamp != "" && known.stamp == c.stamp {
 		return known.leaseBody, nil
@@ -225,7 +225,7 @@ func (g *collection) body(ctx context.Context, c claim) (leaseBody, error) {
 	return body, nil
 }
 
-// readRuns keeps the actions of runs and drops those that may go.
+// readRuns keeps the actions of runs, and drops runs as the options require.
 func (g *collection) readRuns(ctx context.Context) error {
 	tags, err := g.s.Tags(ctx)
 	if err != nil {
@@ -237,14 +237,14 @@ func (g *collection) readRuns(ctx context.Context) error {
 	}
 	runs, damaged, err := g.s.runs(ctx)
 	if err := errors.Join(append(damaged, err)...); err != nil {
-		return err // what a damaged run names would be lost
+		return err // artifacts referenced by a damaged run would be lost
 	}
 	dropped := map[string]bool{}
 	later := map[string]int{} // runs of the experiment that started later
 	for _, r := range slices.Backward(runs) {
-		goes := g.drops(r, later[r.Experiment])
+		drop := g.drops(r, later[r.Experiment])
 		later[r.Experiment]++
-		if goes && !tagged[r.ID] && !g.working[r.ID] {
+		if drop && !tagged[r.ID] && !g.working[r.ID] {
 			dropped[r.ID] = true
 			g.report.Runs = append(g.report.Runs, r.ID)
 			continue
@@ -270,7 +270,7 @@ func (g *collection) readRuns(ctx context.Context) error {
 		if err := g.alive(); err != nil {
 			return err
 		}
-		// The manifest goes last, so that notes never lack the run that they can be dropped with.
+		// The manifest goes last, so that notes always have a run with which they can be dropped.
 		if err := g.s.removeNotes(ctx, id, func(string) bool { return true }); err != nil {
 			return err
 		}
@@ -281,14 +281,14 @@ func (g *collection) readRuns(ctx context.Context) error {
 	return nil
 }
 
-// drops says whether the options drop a run of whose experiment so many runs started later.
+// drops reports whether the options drop a run. later is the number of later runs of the same experiment.
 func (g *collection) drops(r Run, later int) bool {
 	old, beyond := !g.DropBefore.IsZero(), g.KeepLast > 0
 	return (old || beyond) && (!old || r.Started.Before(g.DropBefore)) && (!beyond || later >= g.KeepLast)
 }
 
-// sweepRecords keeps the blobs of reachable records and removes the other records. A damaged record stays, and keeps nothing:
-// it is no hit, and is replaced when its action runs again.
+// sweepRecords keeps the blobs of reachable records and removes the other records. A damaged record stays, but its
+// blobs are not kept: it is not a hit, and is replaced when its action runs again.
 func (g *collection) sweepRecords(ctx context.Context) error {
 	var garbage []string
 	read, readCtx := errgroup.WithContext(ctx)
@@ -331,7 +331,7 @@ func (g *collection) sweepRecords(ctx context.Context) error {
 	return g.removeContent(ctx, garbage)
 }
 
-// sweepJobs removes the jobs of actions that nothing reaches.
+// sweepJobs removes the jobs of unreachable actions.
 func (g *collection) sweepJobs(ctx context.Context) error {
 	var garbage []string
 	for o, err := range g.s.b.list(ctx, "jobs/") {
@@ -385,13 +385,13 @@ func (g *collection) sweepLeases(ctx context.Context) error {
 	return g.remove(ctx, g.dead)
 }
 
-// removeContent removes records or blobs, of which some may have been noted elsewhere.
+// removeContent removes records or blobs. It first invalidates the facts of other processes about them.
 func (g *collection) removeContent(ctx context.Context, names []string) error {
 	if len(names) == 0 || g.DryRun {
 		return nil
 	}
 	if !g.announced {
-		if err := g.s.forget(ctx); err != nil {
+		if err := g.s.invalidateFacts(ctx); err != nil {
 			return err
 		}
 		g.announced = true

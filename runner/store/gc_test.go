@@ -20,7 +20,7 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// held are the objects of a store and their contents, but for leases.
+// held returns the objects of a store and their contents, except leases.
 func held(t testing.TB, s *store.Store) map[string]string {
 	t.Helper()
 	names, err := store.Names(t.Context(), s, "")
@@ -36,8 +36,8 @@ func held(t testing.TB, s *store.Store) map[string]string {
 	return all
 }
 
-// A dry run says what a collection removes and leaves everything as it is; the collection then removes just that, and nothing
-// that is not of a store's making.
+// A dry run reports what a collection would remove and changes nothing. The collection then removes exactly that, and
+// nothing that a store did not write.
 func TestGCTakesOnlyItsOwn(t *testing.T) {
 	for name, s := range map[string]*store.Store{"directory": open(t, t.TempDir()), "bucket": open(t, "mem://")} {
 		t.Run(name, func(t *testing.T) {
@@ -92,13 +92,13 @@ func TestGCTakesOnlyItsOwn(t *testing.T) {
 				t.Errorf("-want +left:\n%s", diff)
 			}
 			if hit(t, s, garbage.Key) || !hit(t, s, kept.Key) {
-				t.Error("gc removed what a run reaches, or left what none does")
+				t.Error("gc removed a reachable object, or left an unreachable one")
 			}
 		})
 	}
 }
 
-// A damaged record stays, to be made again, and keeps no blob. A collection that has ended leaves no trace.
+// A damaged record stays until its action runs again, and keeps no blob. A finished collection leaves no files.
 func TestGCOverDamage(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -122,7 +122,8 @@ func TestGCOverDamage(t *testing.T) {
 	}
 }
 
-// A run that is dropped leaves neither its manifest nor a note, and a finished run that names all it made has no note.
+// A dropped run leaves neither its manifest nor a note. A finished run whose manifest lists all its actions has no
+// note.
 func TestNotesGo(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -151,7 +152,7 @@ func TestNotesGo(t *testing.T) {
 	}
 }
 
-// What a process looked up or left to others under its lease stays until that ends, whichever way it asked.
+// Objects that a process looked up or put under its lease stay until the lease ends, for every way of looking up.
 func TestLookedUpStays(t *testing.T) {
 	for name, look := range map[string]func(t *testing.T, s *store.Store, key string) error{
 		"Lookup": func(t *testing.T, s *store.Store, key string) error {
@@ -196,7 +197,7 @@ func TestLookedUpStays(t *testing.T) {
 	}
 }
 
-// A refresh that fails once or twice is no matter: there is time for another one before anybody takes the lease for dead.
+// A refresh that fails once or twice is harmless: there is time for another before the lease expires.
 func TestFailedRefreshes(t *testing.T) {
 	for n := range 3 {
 		synctest.Test(t, func(t *testing.T) {
@@ -218,7 +219,7 @@ func TestFailedRefreshes(t *testing.T) {
 	}
 }
 
-// What is left of writers and collectors in a bucket that died goes with the next collection.
+// The leases of dead writers and collectors in a bucket are removed by the next collection.
 func TestDeadLeasesGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, "mem://")
@@ -251,8 +252,8 @@ func TestDeadLeasesGo(t *testing.T) {
 	})
 }
 
-// Tagging waits for a collection, which may not have seen the tag: for one that ends, and for one that died until that shows.
-// The tag of a run that was dropped meanwhile goes, and the error says so.
+// Tagging waits for a collection, which may not have seen the tag, until it ends or its lease expires.
+// The tag of a run that was dropped meanwhile is removed, and the error reports it.
 func TestTagWaitsForGC(t *testing.T) {
 	for name, c := range map[string]struct{ ends, drops bool }{"it ends": {true, false}, "it died": {false, false}, "it drops the run": {true, true}} {
 		t.Run(name, func(t *testing.T) {
@@ -297,7 +298,7 @@ func TestTagWaitsForGC(t *testing.T) {
 	}
 }
 
-// Facts are those of one store, of as many look-ups as there were, and of records of any size. What is no fact stays.
+// Facts belong to one store, come from any number of lookups, and have records of any size. Other files stay.
 func TestFactsOfManyLookups(t *testing.T) {
 	s, cache := open(t, "mem:///first"), t.TempDir()
 	begin(t, s, "r")
@@ -375,12 +376,12 @@ func TestFactsOfManyLookups(t *testing.T) {
 	if err := store.Write(t.Context(), s, "generation", "nonsense"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.LookupMany(t.Context(), keys, cache); err == nil || !strings.Contains(err.Error(), `generation: is damaged: it holds "nonsense"; delete it`) {
+	if _, err := s.LookupMany(t.Context(), keys, cache); err == nil || !strings.Contains(err.Error(), `generation: is damaged: it contains "nonsense"; delete it`) {
 		t.Errorf("LookupMany under a damaged generation: %v", err)
 	}
 }
 
-// Who waits for a download that another began gets the blob although that other one gives up, and only then stops itself.
+// A goroutine that waits for another's download gets the blob even if the other one is canceled.
 func TestSharedDownload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, cache := open(t, "mem://"), t.TempDir()
@@ -407,7 +408,7 @@ func TestSharedDownload(t *testing.T) {
 	})
 }
 
-// Of many keys those are hits that have a record, however the store finds them.
+// Exactly the keys with a record are hits, for every way of looking up.
 func TestLookupOfManyUnknown(t *testing.T) {
 	for name, s := range map[string]*store.Store{"directory": open(t, t.TempDir()), "bucket": open(t, "mem://")} {
 		begin(t, s, "r")
@@ -434,7 +435,8 @@ func TestLookupOfManyUnknown(t *testing.T) {
 	}
 }
 
-// An empty bucket becomes a store at the first write, once, and what somebody else put there meanwhile keeps others out.
+// An empty bucket becomes a store at the first write, once. Objects that another program put there meanwhile are an
+// error.
 func TestBucketIsMarked(t *testing.T) {
 	first := store.Unmarked()
 	second, third := store.ShareUnmarked(first), store.ShareUnmarked(first)
@@ -459,7 +461,7 @@ func TestBucketIsMarked(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for content, want := range map[string]string{`{"layout":3,"kind":"store"}`: "which a newer runner made", `{"layout":2,"kind":"cache"}`: "holds a cache, not a store"} {
+	for content, want := range map[string]string{`{"layout":3,"kind":"store"}`: "from a newer runner", `{"layout":2,"kind":"cache"}`: "is a cache, not a store"} {
 		s := store.Unmarked()
 		if err := store.WriteUnmarked(t.Context(), s, "store.json", content); err != nil {
 			t.Fatal(err)

@@ -16,8 +16,8 @@ func jobKey(name string) string {
 	return key
 }
 
-// PutJob keeps what another process needs to know to do an action, over what was there. It needs a lease. GC removes the
-// jobs of actions that no run reaches.
+// PutJob stores the description of an action for other processes, and replaces any earlier one. It needs a lease. GC
+// removes the jobs of actions that no run reaches.
 func (s *Store) PutJob(ctx context.Context, key string, data []byte) error {
 	if err := checkKey(key); err != nil {
 		return err
@@ -28,7 +28,7 @@ func (s *Store) PutJob(ctx context.Context, key string, data []byte) error {
 	return s.write(ctx, jobName(key), data)
 }
 
-// Job returns what PutJob kept for an action. Where there is nothing, it is fs.ErrNotExist.
+// Job returns the data that PutJob stored for an action. If there is none, the error is fs.ErrNotExist.
 func (s *Store) Job(ctx context.Context, key string) ([]byte, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err

@@ -15,11 +15,11 @@ import (
 	"unicode/utf8"
 )
 
-// keyDomain separates action keys from every other use of SHA-256, and one layout of what is hashed from the next.
+// keyDomain separates cache keys from all other uses of SHA-256, and from other layouts of the hashed data.
 const keyDomain = "surprisal.dev/action/v2\n"
 
-// KeyOf returns the key of an action, 64 hex digits: the SHA-256 of a domain tag and the action's descriptor, which is
-// canonical JSON. Of other bytes it returns a key under which nothing can be published.
+// KeyOf returns the cache key of an action, 64 hex digits: the SHA-256 of a domain tag and the action's descriptor,
+// which is canonical JSON. For other bytes it returns a key under which nothing can be published.
 func KeyOf(descriptor []byte) string {
 	h := sha256.New()
 	h.Write([]byte(keyDomain))
@@ -27,8 +27,8 @@ func KeyOf(descriptor []byte) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// MarshalCanonical returns the canonical JSON of a value that encoding/json can marshal. Unlike encoding/json it refuses
-// strings that are not valid UTF-8, which would give different values the same JSON.
+// MarshalCanonical returns the canonical JSON of a value that encoding/json can marshal. Unlike encoding/json, it
+// rejects strings that are not valid UTF-8, because different values would have the same JSON.
 func MarshalCanonical(v any) ([]byte, error) {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -40,7 +40,7 @@ func MarshalCanonical(v any) ([]byte, error) {
 	return Canonical(text)
 }
 
-// invalidString finds a string within v that is not valid UTF-8. The value has been marshalled, so it has no cycle.
+// invalidString finds a string within v that is not valid UTF-8. The value has been marshaled, so it has no cycle.
 func invalidString(v reflect.Value) (string, bool) {
 	if !v.IsValid() {
 		return "", false
@@ -87,12 +87,12 @@ func invalidString(v reflect.Value) (string, bool) {
 	return "", false
 }
 
-// Canonical returns the one form of a JSON text that equal values share: members sorted by the bytes of their names, no
-// insignificant space, strings with the fewest escapes, and numbers as exact decimals in one form, so that 1.0 is 1 and
-// 1e2 is 100 while integers of any size keep every digit. It refuses duplicate names, text that is not valid UTF-8, escapes
-// of lone surrogates, and anything that is not one JSON value.
+// Canonical returns the canonical form of a JSON text, which is the same for equal values. Members are sorted by the
+// bytes of their names, there is no insignificant space, and strings have the fewest escapes. Numbers are exact
+// decimals in one form: 1.0 is 1 and 1e2 is 100, and integers of any size keep every digit. Canonical rejects duplicate
+// names, text that is not valid UTF-8, escapes of lone surrogates, and anything that is not one JSON value.
 func Canonical(data []byte) ([]byte, error) {
-	c := canonicaliser{in: data, out: make([]byte, 0, len(data))}
+	c := canonicalizer{in: data, out: make([]byte, 0, len(data))}
 	c.space()
 	if err := c.value(0); err != nil {
 		return nil, fmt.Errorf("JSON at byte %d: %w", c.pos, err)
@@ -106,44 +106,44 @@ func Canonical(data []byte) ([]byte, error) {
 
 const maxDepth = 1000
 
-type canonicaliser struct {
+type canonicalizer struct {
 	in  []byte
 	pos int
 	out []byte
 }
 
-func (c *canonicaliser) space() {
+func (c *canonicalizer) space() {
 	for c.pos < len(c.in) && (c.in[c.pos] == ' ' || c.in[c.pos] == '\n' || c.in[c.pos] == '\t' || c.in[c.pos] == '\r') {
 		c.pos++
 	}
 }
 
 // peek returns the next byte, 0 at the end. A zero byte is not valid JSON anywhere.
-func (c *canonicaliser) peek() byte {
+func (c *canonicalizer) peek() byte {
 	if c.pos < len(c.in) {
 		return c.in[c.pos]
 	}
 	return 0
 }
 
-func (c *canonicaliser) found() string {
+func (c *canonicalizer) found() string {
 	if c.pos >= len(c.in) {
-		return "the end of the text"
+		return "end of text"
 	}
 	r, _ := utf8.DecodeRune(c.in[c.pos:])
 	return strconv.QuoteRune(r)
 }
 
-func (c *canonicaliser) expect(b byte) error {
+func (c *canonicalizer) expect(b byte) error {
 	if c.peek() != b {
-		return fmt.Errorf("found %s, want %q", c.found(), b)
+		return fmt.Errorf("expected %q, got %s", b, c.found())
 	}
 	c.pos++
 	c.out = append(c.out, b)
 	return nil
 }
 
-func (c *canonicaliser) value(depth int) error {
+func (c *canonicalizer) value(depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("nested deeper than %d", maxDepth)
 	}
@@ -165,10 +165,10 @@ func (c *canonicaliser) value(depth int) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("found %s, want a value", c.found())
+	return fmt.Errorf("expected a value, got %s", c.found())
 }
 
-func (c *canonicaliser) array(depth int) error {
+func (c *canonicalizer) array(depth int) error {
 	c.pos++
 	c.out = append(c.out, '[')
 	c.space()
@@ -192,7 +192,7 @@ type member struct {
 	from, to int // of `"name":value` in out
 }
 
-func (c *canonicaliser) object(depth int) error {
+func (c *canonicalizer) object(depth int) error {
 	c.pos++
 	c.out = append(c.out, '{')
 	start := len(c.out)
@@ -208,7 +208,7 @@ func (c *canonicaliser) object(depth int) error {
 		m := member{from: len(c.out)}
 		var err error
 		if c.peek() != '"' {
-			return fmt.Errorf("found %s, want a member's name in quotes", c.found())
+			return fmt.Errorf("expected the name of a member in quotes, got %s", c.found())
 		}
 		if m.name, err = c.text(); err != nil {
 			return err
@@ -239,14 +239,14 @@ func (c *canonicaliser) object(depth int) error {
 	}
 	for i := 1; i < len(members); i++ {
 		if bytes.Equal(members[i-1].name, members[i].name) {
-			return fmt.Errorf("two members are named %q", members[i].name)
+			return fmt.Errorf("duplicate key %q", members[i].name)
 		}
 	}
 	return c.expect('}')
 }
 
 // text reads a string, writes its canonical form and returns its content.
-func (c *canonicaliser) text() ([]byte, error) {
+func (c *canonicalizer) text() ([]byte, error) {
 	c.pos++
 	start := c.pos
 	for c.pos < len(c.in) && c.in[c.pos] >= ' ' && c.in[c.pos] < utf8.RuneSelf && c.in[c.pos] != '"' && c.in[c.pos] != '\\' {
@@ -268,10 +268,10 @@ func (c *canonicaliser) text() ([]byte, error) {
 }
 
 // char appends the character at pos, which may be an escape.
-func (c *canonicaliser) char(content []byte) ([]byte, error) {
+func (c *canonicalizer) char(content []byte) ([]byte, error) {
 	b := c.peek()
 	if c.pos >= len(c.in) || b < ' ' {
-		return nil, fmt.Errorf("found %s within a string", c.found())
+		return nil, fmt.Errorf("unexpected %s in a string", c.found())
 	}
 	if b != '\\' {
 		r, size := utf8.DecodeRune(c.in[c.pos:])
@@ -289,11 +289,11 @@ func (c *canonicaliser) char(content []byte) ([]byte, error) {
 		return append(content, "\"\\/\b\f\n\r\t"[i]), nil
 	}
 	if b != 'u' {
-		return nil, fmt.Errorf("found %s after a backslash", c.found())
+		return nil, fmt.Errorf("unexpected %s after a backslash", c.found())
 	}
 	r, ok := c.hex4()
 	if !ok {
-		return nil, fmt.Errorf("\\u wants four hex digits")
+		return nil, fmt.Errorf("\\u must be followed by four hex digits")
 	}
 	if utf16.IsSurrogate(r) {
 		low := rune(0)
@@ -309,7 +309,7 @@ func (c *canonicaliser) char(content []byte) ([]byte, error) {
 }
 
 // hex4 reads uXXXX.
-func (c *canonicaliser) hex4() (rune, bool) {
+func (c *canonicalizer) hex4() (rune, bool) {
 	if c.peek() != 'u' || c.pos+5 > len(c.in) {
 		return 0, false
 	}
@@ -340,7 +340,7 @@ func appendString(out, s []byte) []byte {
 	return append(out, '"')
 }
 
-func (c *canonicaliser) digits() []byte {
+func (c *canonicalizer) digits() []byte {
 	start := c.pos
 	for '0' <= c.peek() && c.peek() <= '9' {
 		c.pos++
@@ -348,8 +348,8 @@ func (c *canonicaliser) digits() []byte {
 	return c.in[start:c.pos]
 }
 
-// number writes 0.DIGITS * 10^point as a plain decimal where that is short, else with an exponent.
-func (c *canonicaliser) number() error {
+// number writes 0.DIGITS * 10^point as a plain decimal if that is short, and otherwise with an exponent.
+func (c *canonicalizer) number() error {
 	start := c.pos
 	negative := c.peek() == '-'
 	if negative {
@@ -357,7 +357,7 @@ func (c *canonicaliser) number() error {
 	}
 	whole := c.digits()
 	if len(whole) == 0 {
-		return fmt.Errorf("found %s, want a digit", c.found())
+		return fmt.Errorf("expected a digit, got %s", c.found())
 	}
 	if len(whole) > 1 && whole[0] == '0' {
 		return fmt.Errorf("number %s starts with 0", c.in[start:c.pos])
@@ -367,7 +367,7 @@ func (c *canonicaliser) number() error {
 	if c.peek() == '.' {
 		c.pos++
 		if fraction = c.digits(); len(fraction) == 0 {
-			return fmt.Errorf("found %s, want a digit", c.found())
+			return fmt.Errorf("expected a digit, got %s", c.found())
 		}
 	}
 	if b := c.peek(); b == 'e' || b == 'E' {
@@ -377,7 +377,7 @@ func (c *canonicaliser) number() error {
 			c.pos++
 		}
 		if len(c.digits()) == 0 {
-			return fmt.Errorf("found %s, want a digit", c.found())
+			return fmt.Errorf("expected a digit, got %s", c.found())
 		}
 		var err error
 		if exponent, err = strconv.ParseInt(string(c.in[from:c.pos]), 10, 32); err != nil {
@@ -402,9 +402,9 @@ func (c *canonicaliser) number() error {
 	return nil
 }
 
-// decimal writes a number in the shortest of the forms that ECMAScript has: point is where its point is among the digits,
-// of which neither the first nor the last is 0.
-func (c *canonicaliser) decimal(digits []byte, point int64) {
+// decimal writes a number in the shortest form of ECMAScript. point is the position of the decimal point relative to
+// the digits, whose first and last are not 0.
+func (c *canonicalizer) decimal(digits []byte, point int64) {
 	n := int64(len(digits))
 	switch {
 	case n <= point && point <= 21:

@@ -48,26 +48,26 @@ func TestCanonical(t *testing.T) {
 
 func TestCanonicalRefuses(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
-		{``, "byte 0: found the end of the text, want a value"},
-		{`{"a":1,"a":2}`, `two members are named "a"`},
-		{`{"a":1,"\u0061":2}`, `two members are named "a"`},
+		{``, "byte 0: expected a value, got end of text"},
+		{`{"a":1,"a":2}`, `duplicate key "a"`},
+		{`{"a":1,"\u0061":2}`, `duplicate key "a"`},
 		{"\"\xff\"", "byte 1: byte 0xff is not valid UTF-8"},
 		{`"\ud800"`, "half a surrogate pair"}, {`"\udc00\ud800"`, "half a surrogate pair"}, {`"\ud800\u0041"`, "half a surrogate pair"},
-		{`NaN`, `found 'N', want a value`}, {`-Infinity`, "want a digit"}, {`01`, "number 01 starts with 0"},
-		{`1.`, "want a digit"}, {`.5`, "want a value"}, {`+1`, "want a value"}, {`1e`, "want a digit"},
+		{`NaN`, `expected a value, got 'N'`}, {`-Infinity`, "expected a digit"}, {`01`, "number 01 starts with 0"},
+		{`1.`, "expected a digit"}, {`.5`, "expected a value"}, {`+1`, "expected a value"}, {`1e`, "expected a digit"},
 		{`1e99999999999`, "exponent of 1e99999999999 is out of range"}, {`0.1e-2147483648`, "out of range"},
-		{`[1,]`, "want a value"}, {`[1 2]`, "found '2', want ','"}, {`[`, "want a value"}, {`{"a"}`, "want ':'"}, {`{"a":1,}`, "want a member's name"},
-		{`{a:1}`, "want a member's name in quotes"}, {`1 2`, "'2' after the value"}, {"\"\n\"", "within a string"}, {`"\x"`, "after a backslash"},
-		{`"\u00"`, "four hex digits"}, {`"abc`, "the end of the text within a string"},
+		{`[1,]`, "expected a value"}, {`[1 2]`, "expected ',', got '2'"}, {`[`, "expected a value"}, {`{"a"}`, "expected ':'"}, {`{"a":1,}`, "expected the name of a member"},
+		{`{a:1}`, "expected the name of a member in quotes"}, {`1 2`, "'2' after the value"}, {"\"\n\"", "in a string"}, {`"\x"`, "after a backslash"},
+		{`"\u00"`, "four hex digits"}, {`"abc`, "unexpected end of text in a string"},
 		{strings.Repeat("[", 1002), "nested deeper than 1000"}, {strings.Repeat(`{"a":`, 1002), "nested deeper than 1000"},
-		{`10e2147483647`, "exponent of 10e2147483647 is out of range"}, {`0e99999999999`, "out of range"}, {`-`, "found the end of the text, want a digit"},
-		{`-01`, "number -01 starts with 0"}, {`00`, "starts with 0"}, {`1e+`, "want a digit"}, {`1e-x`, "found 'x', want a digit"}, {`1.e5`, "found 'e', want a digit"},
-		{`"\u0041`, "the end of the text within a string"}, {`"\u004`, "four hex digits"}, {`"\u00g0"`, "four hex digits"}, {`"\`, "the end of the text after a backslash"},
+		{`10e2147483647`, "exponent of 10e2147483647 is out of range"}, {`0e99999999999`, "out of range"}, {`-`, "expected a digit, got end of text"},
+		{`-01`, "number -01 starts with 0"}, {`00`, "starts with 0"}, {`1e+`, "expected a digit"}, {`1e-x`, "expected a digit, got 'x'"}, {`1.e5`, "expected a digit, got 'e'"},
+		{`"\u0041`, "unexpected end of text in a string"}, {`"\u004`, "four hex digits"}, {`"\u00g0"`, "four hex digits"}, {`"\`, "unexpected end of text after a backslash"},
 		{`"\ud800x"`, "half a surrogate pair"}, {`"\ud800\n"`, "half a surrogate pair"}, {`"\udc00"`, "half a surrogate pair"},
-		{"\"a\x00b\"", `byte 2: found '\x00' within a string`}, {"\x00", `byte 0: found '\x00', want a value`}, {"1\x00", `byte 1: '\x00' after the value`},
-		{"\"a\x1f\"", "within a string"}, {`nul`, "found 'n', want a value"}, {`truefalse`, "byte 4: 'f' after the value"},
-		{`[1}`, "found '}', want ','"}, {`{"a":1]`, "found ']', want ','"}, {`{"a":}`, "found '}', want a value"}, {`[1 2]`, "byte 3: "}, {`{"a":1 "b":2}`, "byte 7: "},
-		{`{"b":1,"a":2,"b":3}`, `two members are named "b"`}, {`{"x":{"a":1,"a":2}}`, `two members are named "a"`},
+		{"\"a\x00b\"", `byte 2: unexpected '\x00' in a string`}, {"\x00", `byte 0: expected a value, got '\x00'`}, {"1\x00", `byte 1: '\x00' after the value`},
+		{"\"a\x1f\"", "in a string"}, {`nul`, "expected a value, got 'n'"}, {`truefalse`, "byte 4: 'f' after the value"},
+		{`[1}`, "expected ',', got '}'"}, {`{"a":1]`, "expected ',', got ']'"}, {`{"a":}`, "expected a value, got '}'"}, {`[1 2]`, "byte 3: "}, {`{"a":1 "b":2}`, "byte 7: "},
+		{`{"b":1,"a":2,"b":3}`, `duplicate key "b"`}, {`{"x":{"a":1,"a":2}}`, `duplicate key "a"`},
 	} {
 		got, err := store.Canonical([]byte(c.in))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -86,7 +86,7 @@ func TestKey(t *testing.T) {
 		return d
 	}
 	base := store.KeyOf(descriptor("score", 1, map[string]any{"context": 1024, "stride": 512.0}))
-	// The key of this layout; a change of it makes every store recompute everything.
+	// The key of this layout. Changing it invalidates all results of every store.
 	if want := "8ec2910d5d15efaaf72044453cf16190c503048d0d1373206c3db26619807caf"; base != want {
 		t.Errorf("key is %s, want %s", base, want)
 	}
@@ -125,10 +125,10 @@ type parts2 struct {
 	Name string
 }
 
-// embedded has a field that encoding/json takes for one of the struct around it.
+// embedded has a field that encoding/json promotes to the enclosing struct.
 type embedded struct{ Inner string }
 
-// text and document write themselves, whatever they hold.
+// text and document have their own encoding.
 type (
 	text     struct{ S string }
 	document struct{ S string }
@@ -137,7 +137,7 @@ type (
 func (text) MarshalText() ([]byte, error)     { return []byte("text"), nil }
 func (document) MarshalJSON() ([]byte, error) { return []byte(`"document"`), nil }
 
-// A string that is not UTF-8 is found wherever encoding/json would take it from, and nowhere else.
+// A string that is not UTF-8 is found exactly where encoding/json would encode it.
 func TestMarshalCanonicalFindsInvalidText(t *testing.T) {
 	const bad = "a\xff"
 	name := bad

@@ -12,14 +12,15 @@ import (
 	"time"
 )
 
-// Where leases are. Collectors have a place of their own, which is empty nearly always, so that looking for them costs next
-// to nothing however many writers there are.
+// Prefixes of leases. Collectors have a separate prefix, which is almost always empty, so that checking for them is
+// cheap with any number of writers.
 const (
 	writers    = "leases/"
 	collectors = "collectors/"
 )
 
-// claimName is the last part of a lease's name: of a run, of a process that waits for collectors, or of a collector.
+// claimName matches the last part of a lease's name: of a run, of a process that waits for collectors, or of a
+// collector.
 var claimName = regexp.MustCompile(`^(?:run-([A-Za-z0-9][A-Za-z0-9._-]*)|wait|gc)\.[0-9a-f]{16}$`)
 
 func writerName(run string) string { return writers + "run-" + run + "." + random() }
@@ -35,7 +36,7 @@ func writerOf(name string) (run string, ok bool) {
 	return m[1], true
 }
 
-// leaseBody is what a writer's lease says.
+// leaseBody is the content of a writer's lease.
 type leaseBody struct {
 	Run     string    `json:"run"`
 	Started time.Time `json:"started"`
@@ -44,7 +45,7 @@ type leaseBody struct {
 	Held     []string `json:"held,omitempty"`
 }
 
-// lease is this process's own.
+// lease is the lease of this process.
 type lease struct {
 	run     string
 	started time.Time
@@ -58,15 +59,15 @@ type lease struct {
 
 	mu   sync.Mutex
 	held map[string]struct{}
-	// sizes are those of blobs that were put under this lease, by name, and so stay until it ends.
+	// sizes holds the sizes, by name, of blobs that were put under this lease. These blobs stay until it ends.
 	sizes map[string]int64
-	// paused is closed when no collector is under way; nil while holds are granted.
+	// paused is closed when no collector is active; nil while holds are granted.
 	paused   chan struct{}
 	answered []string
 	// unanswered is true until a refresh has published answered.
 	unanswered bool
 	pauses     int
-	// refreshed is when the last successful refresh began, by the wall clock: a laptop's sleep counts.
+	// refreshed is the start of the last successful refresh, by the wall clock, so that a laptop's sleep counts.
 	refreshed time.Time
 	lost      error
 }
@@ -77,24 +78,24 @@ func (s *Store) leased() *lease {
 	return s.lease
 }
 
-// Begin publishes a run and takes the lease that writing needs. It waits while a collection is under way. A store has one
-// lease at a time. What was looked up before is not held: look it up again.
+// Begin publishes a run and takes the lease that writing needs. It waits for collections in progress. A Store has at
+// most one lease at a time. Keys that were looked up before are not held: look them up again.
 func (s *Store) Begin(ctx context.Context, r Run) error {
 	return s.begin(ctx, r, func(l *lease) error {
-		if err := s.alone(ctx, l); err != nil {
+		if err := s.checkExclusive(ctx, l); err != nil {
 			return err
 		}
 		return s.PutRun(ctx, r)
 	})
 }
 
-// Join takes the lease that writing needs for a run that another process began: what this one records, that run reaches. It
-// waits as Begin does.
+// Join takes the lease that writing needs for a run that another process began. That run then refers to the records of
+// this process. Join waits as Begin does.
 func (s *Store) Join(ctx context.Context, run string) error {
 	return s.begin(ctx, Run{ID: run, Started: time.Now().UTC()}, func(*lease) error { return s.hasRun(ctx, run) })
 }
 
-// begin takes a lease; once it is held, it calls ready, and gives the lease up if that fails.
+// begin takes a lease and then calls ready. It releases the lease if ready fails.
 func (s *Store) begin(ctx context.Context, r Run, ready func(*lease) error) error {
 	if err := checkName("run", r.ID); err != nil {
 		return err
@@ -112,10 +113,10 @@ func (s *Store) begin(ctx context.Context, r Run, ready func(*lease) error) erro
 	s.mu.Unlock()
 	if taken {
 		stop()
-		return fmt.Errorf("store %s: run %s: a run has begun already", s, r.ID)
+		return fmt.Errorf("store %s: run %s: a run has already begun", s, r.ID)
 	}
 	published := make(chan error, 1)
-	go s.keep(background, l, published)
+	go s.keepLease(background, l, published)
 	var err error
 	select {
 	case err = <-published:
@@ -133,21 +134,21 @@ func (s *Store) begin(ctx context.Context, r Run, ready func(*lease) error) erro
 	return nil
 }
 
-// alone refuses a run that another process works on.
-func (s *Store) alone(ctx context.Context, own *lease) error {
+// checkExclusive fails if another process executes the run.
+func (s *Store) checkExclusive(ctx context.Context, own *lease) error {
 	claims, err := s.b.claimed(ctx, writers)
 	if err != nil {
 		return fmt.Errorf("store %s: %w", s, err)
 	}
 	for _, c := range claims {
 		if id, ok := writerOf(c.name); ok && c.live && id == own.run && c.name != own.name {
-			return invalid("store %s: run %s is working already; wait for it, or begin another run", s, own.run)
+			return invalid("store %s: run %s is already in progress; wait for it, or begin another run", s, own.run)
 		}
 	}
 	return nil
 }
 
-// Release ends the lease, if there is one. PutRun comes first, or gc may free what the run looked up.
+// Release ends the lease, if there is one. Call PutRun first; otherwise gc may remove artifacts that the run looked up.
 func (s *Store) Release(ctx context.Context) error {
 	s.mu.Lock()
 	l := s.lease
@@ -160,7 +161,7 @@ func (s *Store) Release(ctx context.Context) error {
 	l.stop()
 	<-l.done
 	if packed != nil {
-		// It is only a copy, and what it copies is in the store.
+		// A pack is only a copy of records in the store.
 		s.warn(fmt.Sprintf("store %s: run %s: %v", s, l.run, packed))
 	}
 	if err := s.b.unclaim(ctx, l.name); err != nil {
@@ -181,8 +182,8 @@ func (s *Store) readLease(ctx context.Context, name string) (leaseBody, error) {
 	return body, nil
 }
 
-// remember keeps in mind that a blob was put.
-func (l *lease) remember(name string, size int64) {
+// recordSize records that a blob was put.
+func (l *lease) recordSize(name string, size int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sizes[name] = size
@@ -196,7 +197,7 @@ func (l *lease) stat(name string) (int64, bool) {
 	return size, ok
 }
 
-// hold keeps digests and keys from collection until the lease ends. It waits while a collection is under way.
+// hold protects digests and keys from collection until the lease ends. It waits for collections in progress.
 func (s *Store) hold(ctx context.Context, names ...string) (*lease, error) {
 	l := s.leased()
 	if l == nil {
@@ -231,28 +232,28 @@ func (s *Store) hold(ctx context.Context, names ...string) (*lease, error) {
 	}
 }
 
-// stale says whether the lease may soon count as dead. The caller holds l.mu.
+// stale reports whether the lease is about to expire. The caller holds l.mu.
 func (l *lease) stale() bool {
 	return l.expiry > 0 && time.Now().Round(0).Sub(l.refreshed) > l.expiry/2
 }
 
-// aging says whether it is time for a refresh, which leaves two more attempts before the lease is stale.
-func (l *lease) aging() bool {
+// needsRefresh reports whether it is time for a refresh. Two more attempts are then possible before the lease is stale.
+func (l *lease) needsRefresh() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.expiry > 0 && time.Now().Round(0).Sub(l.refreshed) > l.expiry/6
 }
 
-// count returns how many digests and keys are held, and whether those who want more have to wait.
+// count returns the number of held digests and keys, and whether new holds have to wait.
 func (l *lease) count() (held int, paused bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.held), l.paused != nil
 }
 
-// keep publishes the lease, then answers collectors and refreshes it until its context is done. The lease comes first and
-// the look for collectors second; GC does the same the other way round.
-func (s *Store) keep(ctx context.Context, l *lease, published chan<- error) {
+// keepLease publishes the lease, then answers collectors and refreshes the lease until its context is done. It
+// publishes the lease before it checks for collectors; GC publishes its marker before it checks for leases.
+func (s *Store) keepLease(ctx context.Context, l *lease, published chan<- error) {
 	defer close(l.done)
 	err := s.refresh(ctx, l)
 	if err == nil {
@@ -265,27 +266,28 @@ func (s *Store) keep(ctx context.Context, l *lease, published chan<- error) {
 	live := s.b.liveness()
 	held := 0
 	for wait := live.poll; sleep(ctx, wait) == nil; {
-		// Who holds nothing new has nothing to lose by an answer that comes later.
+		// A writer without new holds can answer later.
 		if now, paused := l.count(); now == held && !paused {
 			wait = min(2*wait, live.idle)
 		} else {
 			wait, held = live.poll, now
 		}
 		err := s.answer(ctx, l)
-		if err == nil && l.aging() {
+		if err == nil && l.needsRefresh() {
 			err = s.refresh(ctx, l)
 		}
 		l.mu.Lock()
 		if l.stale() && l.lost == nil {
 			l.lost = fmt.Errorf("no refresh since %s: %w", l.refreshed.Format(time.TimeOnly), err)
 		}
-		// A single failure is no matter: a directory's lease lives on, a bucket's has minutes, and a collector waits.
+		// A single failure is harmless: a directory's lease stays valid, a bucket's has minutes left, and a collector
+		// waits.
 		l.mu.Unlock()
 	}
 }
 
-// answer looks for collectors. If there are new ones it stops new holds and publishes what is held; when all have gone it
-// lets holds go on.
+// answer checks for collectors. If there are new ones, it stops granting holds and publishes the current ones. When all
+// collectors are done, it resumes granting holds.
 func (s *Store) answer(ctx context.Context, l *lease) error {
 	found, err := s.liveCollectors(ctx)
 	if err != nil {
@@ -306,11 +308,11 @@ func (s *Store) answer(ctx context.Context, l *lease) error {
 	if !news {
 		return nil
 	}
-	// Where this fails, the next tick tries again.
+	// If this fails, the next tick tries again.
 	return s.refresh(ctx, l)
 }
 
-// liveCollectors returns the names of the collectors that live, sorted.
+// liveCollectors returns the names of the live collectors, sorted.
 func (s *Store) liveCollectors(ctx context.Context) ([]string, error) {
 	claims, err := s.b.claimed(ctx, collectors)
 	if err != nil {
@@ -349,7 +351,7 @@ func (s *Store) refresh(ctx context.Context, l *lease) error {
 	return nil
 }
 
-// awaitCollectors returns when no collection is under way.
+// awaitCollectors returns when no collection is in progress.
 func (s *Store) awaitCollectors(ctx context.Context) (err error) {
 	defer func() {
 		if err != nil {

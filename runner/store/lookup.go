@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// lookups is how many look-ups of many run at once: each takes a request or two of the length of a round trip.
+// lookups is the maximum number of concurrent lookups. Each takes one or two requests, of a round trip each.
 const lookups = 128
 
-// Where more is wanted than this, a list of everything costs less than a request for each.
+// listInstead is the number of keys from which listing everything costs less than a request per key.
 const listInstead = 1024
 
-// LookupMany is Lookup for many keys, of which it returns those that are hits. What it learns of a bucket it keeps under
-// cacheDir, so that the next time a single request tells whether all of that still holds.
+// LookupMany is Lookup for many keys. It returns the records of the hits. For a bucket it caches its findings in
+// cacheDir, so that the next call needs only a single request to check them.
 func (s *Store) LookupMany(ctx context.Context, keys []string, cacheDir string) (map[string]*Record, error) {
 	for _, key := range keys {
 		if err := checkKey(key); err != nil {
@@ -40,7 +40,7 @@ func (s *Store) LookupMany(ctx context.Context, keys []string, cacheDir string) 
 	if err != nil {
 		return nil, err
 	}
-	// A collection in between would make what is listed and remembered old. It cannot take what is held.
+	// A collection in between would invalidate the generation, but it cannot remove what is held.
 	unknown, err := f.known(ctx, keys, found)
 	if err != nil || len(unknown) == 0 {
 		return found.records, err
@@ -69,7 +69,7 @@ func (h *hits) add(key string, r *Record) {
 	h.records[key] = r
 }
 
-// lookupEach looks up each key, many at once.
+// lookupEach looks up each key, with many concurrent requests.
 func (s *Store) lookupEach(ctx context.Context, keys []string, stat func(context.Context, string) (int64, error), found *hits) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(lookups)
@@ -85,7 +85,7 @@ func (s *Store) lookupEach(ctx context.Context, keys []string, stat func(context
 	return group.Wait()
 }
 
-// lookupBucket looks up keys of which nothing is known. Many records and blobs are found by listing them all.
+// lookupBucket looks up keys that are not in the cache. For many keys it lists all records and blobs.
 func (s *Store) lookupBucket(ctx context.Context, keys []string, found *hits) error {
 	if len(keys) >= listInstead {
 		sizes, err := s.sizes(ctx, "actions/")
@@ -127,16 +127,16 @@ func (s *Store) lookupBucket(ctx context.Context, keys []string, found *hits) er
 func (s *Store) lookupPacked(
 	ctx context.Context, keys []string, stat func(context.Context, string) (int64, error), found *hits,
 ) (rest []string, err error) {
-	wanted := make(map[string]bool, len(keys))
+	requested := make(map[string]bool, len(keys))
 	for _, key := range keys {
-		wanted[key] = true
+		requested[key] = true
 	}
-	packed, err := s.readPacks(ctx, wanted)
+	packed, err := s.readPacks(ctx, requested)
 	if err != nil {
 		return nil, err
 	}
 	for _, key := range keys {
-		// Where blobs are gone, the record under its own name may be another one by now.
+		// If blobs are gone, the record under its own name may be a newer one.
 		if r := packed[key]; r != nil && s.missing(ctx, r.Outputs, stat) == nil {
 			found.add(key, r)
 		} else {
@@ -146,7 +146,7 @@ func (s *Store) lookupPacked(
 	return rest, nil
 }
 
-// sizes returns the sizes of what is under a prefix, by name.
+// sizes returns the sizes of the objects under a prefix, by name.
 func (s *Store) sizes(ctx context.Context, prefix string) (map[string]int64, error) {
 	sizes := map[string]int64{}
 	err := s.listed(ctx, prefix, func(objects []object) {
@@ -157,8 +157,8 @@ func (s *Store) sizes(ctx context.Context, prefix string) (map[string]int64, err
 	return sizes, err
 }
 
-// listed lists what is under a prefix that is followed by two hex digits and a slash, in many places at once, and calls do
-// for each place, one at a time.
+// listed lists the objects under a prefix that is followed by two hex digits and a slash. It lists the 256 parts
+// concurrently and calls do for each part, one at a time.
 func (s *Store) listed(ctx context.Context, prefix string, do func([]object)) error {
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
@@ -184,11 +184,11 @@ func (s *Store) listed(ctx context.Context, prefix string, do func([]object)) er
 	return nil
 }
 
-// lookupHeld is lookup of a key that is held already where there is a lease.
+// lookupHeld is Lookup of a key that is already held, if there is a lease.
 func (s *Store) lookupHeld(ctx context.Context, key string, stat func(context.Context, string) (int64, error)) (*Record, bool, error) {
 	r, err := s.complete(ctx, key, stat)
-	if flaw, bad := errors.AsType[*flaw](err); bad {
-		s.warn(flaw.Error())
+	if u, bad := errors.AsType[*unusable](err); bad {
+		s.warn(u.Error())
 		return nil, false, nil
 	}
 	if errors.Is(err, fs.ErrNotExist) {

@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// markerName is the object that says that a place is ours, and of which layout.
+// markerName is the object that marks a store or a cache and contains the version of its layout.
 const markerName = "store.json"
 
 // layout is the version of the layout that this package reads and writes. Version 1 had no marker.
@@ -29,56 +29,56 @@ type marker struct {
 func markerOf(kind string) []byte {
 	data, err := json.Marshal(marker{layout, kind})
 	if err != nil {
-		panic(err) // it holds a number and a string
+		panic(err) // a number and a string can always be encoded
 	}
 	return append(data, '\n')
 }
 
-// checkMarker says why the place of a marker cannot be used as one of a kind.
+// checkMarker checks that a marker allows its place to be used as one of a kind.
 func checkMarker(place, kind string, data []byte) error {
 	var m marker
 	switch err := json.Unmarshal(data, &m); {
 	case err != nil || m.Layout < 1:
-		return invalid("%s %s: its %s is damaged; restore it from a copy, or name another place. Nothing was changed", kind, place, markerName)
+		return invalid("%s %s: its %s is damaged; restore it from a copy, or use another place. Nothing was changed", kind, place, markerName)
 	case m.Layout > layout:
-		return invalid("%s %s has layout %d, which a newer runner made; this one knows layout %d: use the newer one, or name another place. "+
+		return invalid("%s %s has layout %d, from a newer runner; this one supports layout %d: use the newer one, or use another place. "+
 			"Nothing was changed", kind, place, m.Layout, layout)
 	case m.Layout < layout:
 		return olderLayout(kind, place)
 	case m.Kind != kind:
-		return invalid("%s holds a %s, not a %s; name another place. Nothing was changed", place, m.Kind, kind)
+		return invalid("%s is a %s, not a %s; use another place. Nothing was changed", place, m.Kind, kind)
 	}
 	return nil
 }
 
 func olderLayout(kind, place string) error {
-	return invalid("%s %s was made by an older runner, whose results this one cannot use; name another place, or remove it yourself if you "+
-		"need none of it. Nothing was changed", kind, place)
+	return invalid("%s %s was made by an older runner, whose results this one cannot use; use another place, or remove it yourself if you "+
+		"do not need it. Nothing was changed", kind, place)
 }
 
-// firstLayout are the names at the top of a place of layout 1.
+// firstLayout lists the top-level names of layout 1.
 var firstLayout = []string{"actions", "blobs", "leases", "runs", "tags", "tmp"}
 
-// checkForeign says why a place cannot be used that holds things, of which some are called names, and no marker.
+// checkForeign returns the error for a place without a marker that is not empty. names are some of its entries.
 func checkForeign(place, kind string, names []string) error {
 	ours := func(name string) bool { return slices.Contains(firstLayout, name) }
 	holdsWork := func(name string) bool { return ours(name) && name != "tmp" && name != "leases" }
 	if !slices.ContainsFunc(names, func(name string) bool { return !ours(name) }) && slices.ContainsFunc(names, holdsWork) {
 		return olderLayout(kind, place)
 	}
-	return invalid("%s is not a %s: it holds %s and no %s; name an empty or a new directory. Nothing was changed",
+	return invalid("%s is not a %s: it contains %s and no %s; use an empty or a new directory. Nothing was changed",
 		place, kind, names[0], markerName)
 }
 
-// inspect reports whether a directory carries our marker. One that is empty does not, and is no error. What the directory
-// holds is read before the marker: whatever a process of ours puts there is preceded by the marker, so a name without a
-// marker after it is not ours, even while another process makes the place.
+// inspect reports whether a directory has the marker. An empty directory does not, which is not an error. The content
+// is listed before the marker is read. A process of this program writes the marker before anything else. If the listing
+// has entries and the marker is then absent, the directory is not a store, even while another process is creating one.
 func (d *directory) inspect(root *os.Root) (marked bool, err error) {
 	names, err := topNames(root)
 	if err != nil {
 		return false, err
 	}
-	// A process that was killed while it made the marker leaves it empty.
+	// A process that was killed while it wrote the marker leaves it empty.
 	info, err := root.Lstat(markerName)
 	switch {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
@@ -89,7 +89,7 @@ func (d *directory) inspect(root *os.Root) (marked bool, err error) {
 		}
 		return false, checkForeign(d.path, d.kind, names)
 	case !info.Mode().IsRegular():
-		return false, invalid("%s %s: its %s is not a regular file; name another place. Nothing was changed", d.kind, d.path, markerName)
+		return false, invalid("%s %s: its %s is not a regular file; use another place. Nothing was changed", d.kind, d.path, markerName)
 	}
 	data, err := root.ReadFile(markerName)
 	if err != nil {
@@ -98,7 +98,7 @@ func (d *directory) inspect(root *os.Root) (marked bool, err error) {
 	return true, checkMarker(d.path, d.kind, data)
 }
 
-// topNames returns some of what is at the top of a directory besides a marker, sorted.
+// topNames returns some of the top-level names of a directory, except the marker, sorted.
 func topNames(root *os.Root) ([]string, error) {
 	top, err := root.Open(".")
 	if err != nil {
@@ -114,7 +114,7 @@ func topNames(root *os.Root) ([]string, error) {
 	return names, nil
 }
 
-// ensure makes the directory ours before the first write: an absent or empty one gets the marker.
+// ensure creates the directory and its marker before the first write, if the directory is absent or empty.
 func (d *directory) ensure() (*os.Root, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -131,7 +131,7 @@ func (d *directory) ensure() (*os.Root, error) {
 	if d.marked {
 		return root, nil
 	}
-	// All who make a marker write the same bytes, so it does not matter who is first.
+	// All processes write the same bytes, so it does not matter which is first.
 	f, err := root.OpenFile(markerName, os.O_WRONLY|os.O_CREATE, 0o666)
 	if err != nil {
 		return nil, explain(err)
@@ -147,7 +147,7 @@ func (d *directory) ensure() (*os.Root, error) {
 	return root, nil
 }
 
-// at returns the directory for reading. Where it is not there, or not ours yet, the error is fs.ErrNotExist.
+// at returns the directory for reading. If it is absent or has no marker yet, the error is fs.ErrNotExist.
 func (d *directory) at() (*os.Root, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -161,7 +161,7 @@ func (d *directory) at() (*os.Root, error) {
 	return root, err
 }
 
-// openRoot opens the directory and looks for the marker. The caller holds d.mu.
+// openRoot opens the directory and checks the marker. The caller holds d.mu.
 func (d *directory) openRoot() (_ *os.Root, err error) {
 	if d.root == nil {
 		if d.root, err = os.OpenRoot(d.path); err != nil {

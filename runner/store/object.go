@@ -17,10 +17,10 @@ import (
 // IsURL reports whether a location is a URL and not a path.
 func IsURL(location string) bool { return strings.Contains(location, "://") }
 
-// CopyObject writes one object that a spec names, which need not be in a store, to w: a file, or a URL such as
-// s3://bucket/directory/name. It returns the digest and the size of what it wrote. A URL may have the options that package
-// bucket allows in a spec, and credentials go to an endpoint of it only where the user allows that. Another URL, and that
-// there is no such object, are errors of kind InvalidInput.
+// CopyObject copies to w an object that a spec refers to, which need not be in a store: a file, or a URL such as
+// s3://bucket/directory/name. It returns the digest and the size of the data. A URL may have the options that package
+// bucket allows in a spec, and credentials are sent to its endpoint only if the user allows that. An invalid URL and a
+// missing object are errors of kind InvalidInput.
 func CopyObject(ctx context.Context, w io.Writer, location string) (digest string, size int64, err error) {
 	in, err := openObject(ctx, location)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -48,7 +48,7 @@ func openObject(ctx context.Context, location string) (io.ReadCloser, error) {
 	rest, options, _ := strings.Cut(rest, "?")
 	name, key, _ := strings.Cut(rest, "/")
 	if name == "" || key == "" || strings.HasSuffix(key, "/") {
-		return nil, invalid("%q names no object; write s3://BUCKET/NAME or gs://BUCKET/NAME", location)
+		return nil, invalid("%q is not the URL of an object; use s3://BUCKET/NAME or gs://BUCKET/NAME", location)
 	}
 	b, err := buckets.Open(ctx, scheme, name, options, buckets.FromSpec)
 	if err != nil {

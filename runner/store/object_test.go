@@ -15,7 +15,8 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// A file is copied with its digest and size, and what is no regular file is refused: opening a pipe would wait for ever.
+// A file is copied with its digest and size. Anything but a regular file is rejected, because opening a pipe would
+// block.
 func TestCopyObjectFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "table")
@@ -45,15 +46,15 @@ func TestCopyObjectFile(t *testing.T) {
 func TestFileOf(t *testing.T) {
 	files := []store.File{{Name: "a", Bytes: 1}, {Name: "b/c", Bytes: 2}}
 	if f, err := store.FileOf(files, "b/c"); err != nil || f != files[1] {
-		t.Errorf("found %v, %v", f, err)
+		t.Errorf("got %v, %v", f, err)
 	}
 	if f, err := store.FileOf(files, "c"); err == nil || err.Error() != `there is no file "c"; the files are a, b/c` || f != (store.File{}) {
-		t.Errorf("found %v, %v", f, err)
+		t.Errorf("got %v, %v", f, err)
 	}
 }
 
-// What a spec names may be a stranger's server: it gets no credentials unless the user allows it, and a URL has no option
-// that names something of this machine.
+// A spec may refer to an untrusted server. It gets no credentials unless the user allows it, and a URL must have no
+// option that refers to this machine.
 func TestCopyObjectURL(t *testing.T) {
 	var requests, signed atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -84,8 +85,8 @@ func TestCopyObjectURL(t *testing.T) {
 		{"a profile", "s3://b/dir/table.parquet?profile=other", "", "profile", false, false},
 		{"a key file", "gs://b/dir/table.parquet?private_key_path=/k", "", "private_key_path", false, false},
 		{"another scheme", "mem://b/dir/table.parquet", "", "schemes are gs and s3", false, false},
-		{"a file's URL", "file:///dir/table.parquet", "", "names no object", false, false},
-		{"no object", "s3://b/", "", "names no object", false, false},
+		{"a file's URL", "file:///dir/table.parquet", "", "is not the URL of an object", false, false},
+		{"no object", "s3://b/", "", "is not the URL of an object", false, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for name, value := range map[string]string{

@@ -15,15 +15,15 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// packs holds the records of a bucket once more, all that a process recorded under a lease in one object, so that many need
-// few requests. A pack is only a copy: the record under its own name is what counts.
+// packs is the prefix of packs, which contain copies of a bucket's records. A pack has all records of one process's
+// lease, so that many records need few requests. The record under its own name is authoritative.
 //
 //	packs/<run>.<16 hex>.jsonl.gz    lines of a key, a space and a record
 const packs = "packs/"
 
 var packName = regexp.MustCompile(`^packs/([A-Za-z0-9][A-Za-z0-9._-]*)\.[0-9a-f]{16}\.jsonl\.gz$`)
 
-// pack gathers records, compressed.
+// pack collects records, compressed.
 type pack struct {
 	mu    sync.Mutex
 	data  bytes.Buffer
@@ -44,7 +44,7 @@ func (p *pack) add(key string, record []byte) error {
 	return nil
 }
 
-// putPack publishes what a lease gathered, if anything.
+// putPack publishes the records that a lease collected, if any.
 func (s *Store) putPack(ctx context.Context, l *lease) error {
 	p := &l.pack
 	p.mu.Lock()
@@ -59,8 +59,8 @@ func (s *Store) putPack(ctx context.Context, l *lease) error {
 	return s.write(ctx, packs+l.run+"."+random()+".jsonl.gz", p.data.Bytes())
 }
 
-// readPacks returns the records of all packs that are under one of the given keys. A pack that cannot be read holds none:
-// its records are looked up one by one.
+// readPacks returns the records with the given keys from all packs. The records of a pack that cannot be read are
+// looked up one by one.
 func (s *Store) readPacks(ctx context.Context, keys map[string]bool) (map[string]*Record, error) {
 	found := &hits{records: map[string]*Record{}}
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -75,7 +75,7 @@ func (s *Store) readPacks(ctx context.Context, keys map[string]bool) (map[string
 		group.Go(func() error {
 			err := s.readPack(groupCtx, o.name, keys, found)
 			if errors.Is(err, fs.ErrNotExist) {
-				return nil // collected meanwhile
+				return nil // removed by a collection meanwhile
 			}
 			if err != nil && groupCtx.Err() == nil {
 				s.warn(fmt.Sprintf("%s: cannot be read: %v; its actions are looked up one by one", s.b.where(o.name), err))
@@ -116,7 +116,7 @@ func (s *Store) readPack(ctx context.Context, name string, keys map[string]bool,
 	}
 }
 
-// sweepPacks removes the packs of runs that are gone.
+// sweepPacks removes the packs of removed runs.
 func (g *collection) sweepPacks(ctx context.Context) error {
 	var garbage []string
 	for o, err := range g.s.b.list(ctx, packs) {

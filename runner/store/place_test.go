@@ -20,7 +20,7 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// lay writes files with slashes in their names, and directories where a name ends with one.
+// lay writes files with slashes in their names, and directories for names that end with a slash.
 func lay(t testing.TB, dir string, content map[string]string) {
 	t.Helper()
 	for name, text := range content {
@@ -37,7 +37,7 @@ func lay(t testing.TB, dir string, content map[string]string) {
 	}
 }
 
-// laid is what is in a directory: files with their content, links with their target, directories with a slash.
+// laid is the content of a directory: files with their content, links with their target, directories with a slash.
 func laid(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -67,23 +67,23 @@ func laid(t testing.TB, dir string) map[string]string {
 
 const marker = `{"layout":2,"kind":"store"}`
 
-// What is not a store of this layout is refused, and nothing in it changes.
+// A directory that is not a store of this layout is rejected, and nothing in it changes.
 func TestForeignPlaces(t *testing.T) {
 	for name, c := range map[string]struct {
 		content map[string]string
 		want    string
 	}{
-		"home":      {map[string]string{"tmp/letter.txt": "dear", "leases/flat.pdf": "rent", "x/": ""}, "is not a store: it holds leases and no store.json; name an empty or a new directory"},
-		"only tmp":  {map[string]string{"tmp/letter.txt": "dear", "leases/flat.pdf": "rent"}, "is not a store: it holds leases and no store.json"},
-		"no kind":   {map[string]string{"store.json": `{"layout":2}`, "blobs/": ""}, "holds a , not a store"},
+		"home":      {map[string]string{"tmp/letter.txt": "dear", "leases/flat.pdf": "rent", "x/": ""}, "is not a store: it contains leases and no store.json; use an empty or a new directory"},
+		"only tmp":  {map[string]string{"tmp/letter.txt": "dear", "leases/flat.pdf": "rent"}, "is not a store: it contains leases and no store.json"},
+		"no kind":   {map[string]string{"store.json": `{"layout":2}`, "blobs/": ""}, "is a , not a store"},
 		"layout -1": {map[string]string{"store.json": `{"layout":-1,"kind":"store"}`, "blobs/": ""}, "its store.json is damaged"},
 		"layout 1":  {map[string]string{"actions/ab/x.json": "{}", "blobs/sha256/": "", "runs/r.json": "{}", "tmp/1-00112233aabbccdd.1": "x"}, "was made by an older runner"},
-		"newer":     {map[string]string{"store.json": `{"layout":3,"kind":"store"}`, "tmp/1-00112233aabbccdd.1": "x"}, "has layout 3, which a newer runner made; this one knows layout 2"},
+		"newer":     {map[string]string{"store.json": `{"layout":3,"kind":"store"}`, "tmp/1-00112233aabbccdd.1": "x"}, "has layout 3, from a newer runner; this one supports layout 2"},
 		"older":     {map[string]string{"store.json": `{"layout":1,"kind":"store"}`, "blobs/": ""}, "was made by an older runner"},
 		"damaged":   {map[string]string{"store.json": `{"layout"`, "blobs/": ""}, "its store.json is damaged"},
 		"no layout": {map[string]string{"store.json": `{}`, "blobs/": ""}, "its store.json is damaged"},
-		"cache":     {map[string]string{"store.json": `{"layout":2,"kind":"cache"}`, "blobs/": ""}, "holds a cache, not a store"},
-		"cut off":   {map[string]string{"store.json": "", "letter.txt": "dear"}, "is not a store: it holds letter.txt"},
+		"cache":     {map[string]string{"store.json": `{"layout":2,"kind":"cache"}`, "blobs/": ""}, "is a cache, not a store"},
+		"cut off":   {map[string]string{"store.json": "", "letter.txt": "dear"}, "is not a store: it contains letter.txt"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -116,7 +116,7 @@ func TestForeignPlaces(t *testing.T) {
 	}
 }
 
-// A link that is called like the marker is not one: writing it would write to where the link leads.
+// A link with the marker's name is not a marker: writing it would write to the link's target.
 func TestLinkedMarker(t *testing.T) {
 	dir, target := t.TempDir(), filepath.Join(t.TempDir(), "letter.txt")
 	lay(t, filepath.Dir(target), map[string]string{"letter.txt": marker})
@@ -128,7 +128,7 @@ func TestLinkedMarker(t *testing.T) {
 	}
 }
 
-// Those who use a new store first, at the same time, do not take each other's files for a stranger's.
+// Processes that use a new store first, concurrently, accept each other's files.
 func TestFirstWritesTogether(t *testing.T) {
 	t.Parallel()
 	for range 50 {
@@ -163,7 +163,8 @@ func TestFirstWritesToBucketTogether(t *testing.T) {
 	}
 }
 
-// An empty or absent place becomes a store at the first write, not before, and one whose maker was killed right then is empty.
+// An empty or absent place becomes a store only at the first write. If the process is killed then, the place counts as
+// empty.
 func TestFirstWriteMarks(t *testing.T) {
 	for name, content := range map[string]map[string]string{"absent": nil, "empty": {"store/": ""}, "cut off": {"store/store.json": ""}} {
 		t.Run(name, func(t *testing.T) {
@@ -189,11 +190,11 @@ func TestFirstWriteMarks(t *testing.T) {
 			}
 		})
 	}
-	// What gets there between the look and the first write is not ours either.
+	// Files that appear between the inspection and the first write are foreign, too.
 	dir := t.TempDir()
 	s := open(t, dir)
 	lay(t, dir, map[string]string{"letter.txt": "dear"})
-	if err := s.Begin(t.Context(), store.Run{ID: "r"}); err == nil || !strings.Contains(err.Error(), "is not a store: it holds letter.txt") {
+	if err := s.Begin(t.Context(), store.Run{ID: "r"}); err == nil || !strings.Contains(err.Error(), "is not a store: it contains letter.txt") {
 		t.Errorf("Begin: %v", err)
 	}
 	if diff := cmp.Diff(map[string]string{"letter.txt": "dear"}, laid(t, dir)); diff != "" {
@@ -210,7 +211,7 @@ func mustRuns(t testing.TB, s *store.Store) []store.Run {
 	return runs
 }
 
-// Sweeping takes what a dead process made, and nothing that is only in the same place.
+// Sweeping removes only files of a dead process.
 func TestSweepTakesOnlyItsOwn(t *testing.T) {
 	dir := t.TempDir()
 	theirs := map[string]string{
@@ -233,7 +234,7 @@ func TestSweepTakesOnlyItsOwn(t *testing.T) {
 	}
 }
 
-// Links in a store that somebody else laid out lead nowhere outside.
+// Links in a prepared store do not lead outside.
 func TestLinksLeadNowhere(t *testing.T) {
 	for _, name := range []string{"tmp", "leases", "collectors", "locks", "blobs", "blobs/sha256", "actions", "runs", "tags", "jobs", "damaged"} {
 		t.Run(strings.ReplaceAll(name, "/", " "), func(t *testing.T) {
@@ -262,7 +263,7 @@ func TestLinksLeadNowhere(t *testing.T) {
 			}
 			s, err := store.Open(t.Context(), dir)
 			if err == nil {
-				// Whether these work does not matter here.
+				// Whether these succeed does not matter here.
 				_, _ = s.GC(t.Context(), store.GCOptions{DropBefore: time.Now()})
 				if s.Begin(t.Context(), store.Run{ID: "r", Started: time.Now()}) == nil {
 					_, _ = record(t.Context(), s, 2, "other content")
@@ -283,7 +284,7 @@ func TestLinksLeadNowhere(t *testing.T) {
 	}
 }
 
-// A blob whose content is not that of its digest is as missing as one that is not there, and is made again.
+// A blob whose content does not match its digest is treated as missing, and is made again.
 func TestCorruptBlob(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -304,7 +305,7 @@ func TestCorruptBlob(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// The same file is hashed once: a change that leaves no trace is not seen by this process, but by the next.
+	// An unchanged file is hashed once. A change without a trace is detected only by the next process.
 	corrupt("c0ntent", info.ModTime())
 	if _, err := s.LocalPath(t.Context(), digest, ""); err != nil {
 		t.Errorf("the file was hashed twice: %v", err)
@@ -331,18 +332,18 @@ func TestCorruptBlob(t *testing.T) {
 			t.Errorf("%s: making it again did not help", name)
 		}
 	}
-	// What is put over a damaged file of the same size replaces it.
+	// Putting a blob replaces a damaged file of the same size.
 	corrupt("c0ntent", time.Now())
 	put(t, s, "content")
 	if got := read(t, s, digest); got != "content" {
 		t.Errorf("read %q", got)
 	}
 	if report, err := s.GC(t.Context(), store.GCOptions{}); err != nil || report.Blobs != 1 || len(files(t, filepath.Join(dir, "damaged"))) != 0 {
-		t.Errorf("gc of what was set aside: %+v, %v", report, err)
+		t.Errorf("gc of a blob that was moved aside: %+v, %v", report, err)
 	}
 }
 
-// In a bucket the copy is checked, and so is a copy that is there already.
+// In a bucket the copy is checked, including an existing copy.
 func TestCorruptBlobInBucket(t *testing.T) {
 	s, cache := open(t, "mem://"), t.TempDir()
 	var warnings []string
@@ -384,11 +385,11 @@ func TestCorruptBlobInBucket(t *testing.T) {
 		t.Error("its record is still a hit")
 	}
 	if names, err := store.Names(t.Context(), s, "damaged/"); err != nil || len(names) != 1 || names[0] != "damaged/"+strings.TrimPrefix(digest, "sha256:") {
-		t.Errorf("set aside are %q, %v", names, err)
+		t.Errorf("moved aside are %q, %v", names, err)
 	}
 }
 
-// What was learnt of a bucket holds until a collection removes something, and for the store that it was learnt of.
+// Facts about a bucket are valid until a collection removes something, and only for that store.
 func TestFacts(t *testing.T) {
 	s, cache := open(t, "mem://"), t.TempDir()
 	begin(t, s, "r")
@@ -409,7 +410,7 @@ func TestFacts(t *testing.T) {
 	if diff := cmp.Diff(want, many(s)); diff != "" {
 		t.Fatalf("-want +got:\n%s", diff)
 	}
-	// Another process with the same cache asks for no record.
+	// Another process with the same cache requests no record.
 	other := store.Share(s)
 	asked := store.CountReads(other)
 	if diff := cmp.Diff(want, many(other)); diff != "" {
@@ -418,7 +419,7 @@ func TestFacts(t *testing.T) {
 	if got := asked(); len(got) != 1 || got[0] != "generation" {
 		t.Errorf("it read %q", got)
 	}
-	// The run names half of what it made; the notes of the others keep them until the run is dropped.
+	// The run lists half of its actions. Notes keep the others until the run is dropped.
 	finish(t, s, "r", keys[:10]...)
 	if report, err := s.GC(t.Context(), store.GCOptions{}); err != nil || report.Records != 0 {
 		t.Errorf("gc: %+v, %v", report, err)
@@ -439,7 +440,7 @@ func TestFacts(t *testing.T) {
 	}
 }
 
-// A plan writes nothing: it looks up what a bucket holds without a cache.
+// A plan writes nothing: it looks up keys in a bucket without a cache.
 func TestLookupWithoutCache(t *testing.T) {
 	s := open(t, "mem://")
 	begin(t, s, "r")
@@ -455,7 +456,7 @@ func TestLookupWithoutCache(t *testing.T) {
 	}
 }
 
-// A blob of a bucket that somebody removed does not stay known: whoever misses it makes all look again.
+// A blob that was removed from a bucket does not stay in the facts: a process that misses it invalidates all facts.
 func TestRemovedBlob(t *testing.T) {
 	s, cache := open(t, "mem://"), t.TempDir()
 	begin(t, s, "r")
@@ -463,7 +464,7 @@ func TestRemovedBlob(t *testing.T) {
 	look := func(s *store.Store, want int) {
 		t.Helper()
 		if found, err := s.LookupMany(t.Context(), []string{r.Key}, cache); err != nil || len(found) != want {
-			t.Errorf("found %v, %v; want %d", found, err, want)
+			t.Errorf("got %v, %v; want %d", found, err, want)
 		}
 	}
 	look(s, 1)
@@ -482,7 +483,7 @@ func TestRemovedBlob(t *testing.T) {
 	look(store.Share(s), 0)
 }
 
-// Facts that were cut off or changed are no facts: what they told is looked up again.
+// Truncated or modified facts are ignored: their keys are looked up again.
 func TestDamagedFacts(t *testing.T) {
 	for name, damage := range map[string]func([]byte) []byte{
 		"cut off in a record":       func(b []byte) []byte { return b[:len(b)-1] },
@@ -564,7 +565,7 @@ func TestGCOptions(t *testing.T) {
 	}
 }
 
-// The notes of an unfinished run that is dropped keep nothing, and those of a finished run that does not name all it made do.
+// The notes of a dropped unfinished run keep nothing. Those of a finished run whose manifest does not list them do.
 func TestNotes(t *testing.T) {
 	s := open(t, t.TempDir())
 	begin(t, s, "killed")
@@ -583,11 +584,11 @@ func TestNotes(t *testing.T) {
 		t.Errorf("gc: %+v, %v", report, err)
 	}
 	if hit(t, s, killed.Key) || !hit(t, s, named.Key) || !hit(t, s, unnamed.Key) {
-		t.Error("gc kept what nothing reaches, or removed what a note reaches")
+		t.Error("gc kept an unreachable object, or removed one that a note reaches")
 	}
 }
 
-// A blob that is larger than its record says is no hit, as one that is smaller.
+// A record is not a hit if a blob is larger or smaller than recorded.
 func TestLargerBlob(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -603,7 +604,7 @@ func TestLargerBlob(t *testing.T) {
 	}
 }
 
-// A cache is pruned when nobody uses it, and only of what a store put there.
+// A cache is pruned only when no process uses it, and only of files that a store put there.
 func TestPruneCache(t *testing.T) {
 	cache := t.TempDir()
 	s, err := store.Open(t.Context(), "mem://")
@@ -622,7 +623,7 @@ func TestPruneCache(t *testing.T) {
 	lay(t, cache, theirs)
 	before := laid(t, cache)
 	if _, err := store.PruneCache(t.Context(), cache, false); err == nil || !strings.Contains(err.Error(), "another process uses it") {
-		t.Errorf("PruneCache beside a user: %v", err)
+		t.Errorf("PruneCache while a process uses the cache: %v", err)
 	}
 	if diff := cmp.Diff(before, laid(t, cache)); diff != "" {
 		t.Errorf("it changed (-before +after):\n%s", diff)
@@ -676,8 +677,8 @@ func TestPruneRuns(t *testing.T) {
 	}
 }
 
-// A process leaves all that it recorded in one object, from which many records are read at once. It is only a copy: a record
-// that is gone is no hit, and a pack that is damaged or goes with its run costs requests, not results.
+// A process writes a pack of its records, from which many records are read at once. It is only a copy: a record
+// that is gone is not a hit, and a damaged or removed pack costs requests, not results.
 func TestPacks(t *testing.T) {
 	s := open(t, "mem://")
 	var warnings []string
@@ -707,13 +708,13 @@ func TestPacks(t *testing.T) {
 	if read := many(len(keys)); len(read) != 2 { // the generation and the pack
 		t.Errorf("it read %d objects: %.200q", len(read), read)
 	}
-	// It says nothing of blobs.
+	// It has no information about blobs.
 	hex := strings.TrimPrefix(own, "sha256:")
 	if err := store.Remove(t.Context(), s, "blobs/sha256/"+hex[:2]+"/"+hex); err != nil {
 		t.Fatal(err)
 	}
 	many(len(keys) - 1)
-	if len(warnings) != 1 || !strings.Contains(warnings[0], "is made again: ") {
+	if len(warnings) != 1 || !strings.Contains(warnings[0], "will run again: ") {
 		t.Errorf("warnings %q", warnings)
 	}
 	warnings = nil
@@ -746,5 +747,5 @@ func TestPacks(t *testing.T) {
 	if err != nil || len(left) != 1 || !strings.HasPrefix(left[0], "packs/again.") {
 		t.Errorf("packs after gc: %v, %v", left, err)
 	}
-	many(1) // what the run that was kept made
+	many(1) // the results of the run that was kept
 }

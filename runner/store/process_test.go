@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	children := map[string]func(context.Context, *store.Store) error{
-		"write": writeForever, "upload": upload, "same": writeSame, "beside": runBesideGC, "collect": collectForever, "idle": idle, "others": putOthers, "count": count, "claim": claimForever,
+		"write": writeForever, "upload": upload, "same": writeSame, "concurrent": runDuringGC, "collect": collectForever, "idle": idle, "others": putOthers, "count": count, "claim": claimForever,
 	}
 	if err := runChild(os.Args[len(os.Args)-1], children[name]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -155,7 +155,7 @@ func writeForever(ctx context.Context, s *store.Store) error {
 	}
 }
 
-// upload is writeForever with files so large that a bucket gets them in parts.
+// upload is writeForever with files that are large enough for multipart uploads.
 func upload(ctx context.Context, s *store.Store) error {
 	id := fmt.Sprint("run-", os.Getpid())
 	if err := s.Begin(ctx, store.Run{ID: id, Started: time.Now(), State: "running"}); err != nil {
@@ -171,7 +171,7 @@ func upload(ctx context.Context, s *store.Store) error {
 	}
 }
 
-// Killed at any moment, a writer loses only what it had not stored, and what it left is swept.
+// A writer that is killed at any moment loses only data that it had not stored, and its files are swept.
 func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	var stored []string
@@ -196,7 +196,7 @@ func TestKill(t *testing.T) {
 			}
 		}
 		verify(t, s)
-		// The run's manifest names no action yet, and still the run reaches what it finished.
+		// The run's manifest lists no action yet, but the run already refers to its finished actions.
 		if _, err := s.GC(t.Context(), store.GCOptions{}); err != nil {
 			t.Fatal(err)
 		}
@@ -255,7 +255,7 @@ func idle(ctx context.Context, s *store.Store) error {
 	return err
 }
 
-// writeSame puts blobs that its siblings put too.
+// writeSame puts the same blobs as its siblings.
 func writeSame(ctx context.Context, s *store.Store) error {
 	if err := s.Begin(ctx, store.Run{ID: fmt.Sprint("same-", os.Getpid()), Started: time.Now(), State: "running"}); err != nil {
 		return err
@@ -288,10 +288,10 @@ func TestManyProcessesPutTheSame(t *testing.T) {
 	verify(t, open(t, dir))
 }
 
-// runBesideGC uses everything that a careless collection would take: a record and a blob that no run reaches, and blobs
+// runDuringGC uses everything that a wrong collection would remove: a record and a blob that no run reaches, and blobs
 // whose record is not written yet.
-func runBesideGC(ctx context.Context, s *store.Store) error {
-	id := fmt.Sprint("beside-", os.Getpid())
+func runDuringGC(ctx context.Context, s *store.Store) error {
+	id := fmt.Sprint("concurrent-", os.Getpid())
 	if err := s.Begin(ctx, store.Run{ID: id, Started: time.Now(), State: "running"}); err != nil {
 		return err
 	}
@@ -300,7 +300,7 @@ func runBesideGC(ctx context.Context, s *store.Store) error {
 		return err
 	}
 	if _, hit, err := s.Lookup(ctx, old.Key); err != nil || !hit {
-		return fmt.Errorf("the old action is no hit: %w", err)
+		return fmt.Errorf("the old action is not a hit: %w", err)
 	}
 	orphan, size, err := putContent(ctx, s, "orphan")
 	if err != nil {
@@ -355,7 +355,7 @@ func TestGCBesideRuns(t *testing.T) {
 }
 
 func testGCBesideRuns(t *testing.T, s *store.Store, location string, env ...string) {
-	// A run that was dropped leaves an action and blobs that nothing reaches.
+	// A dropped run leaves an unreachable action and blobs.
 	begin(t, s, "dropped")
 	mustRecord(t, s, "old", "old content")
 	put(t, s, "orphan")
@@ -368,7 +368,7 @@ func testGCBesideRuns(t *testing.T, s *store.Store, location string, env ...stri
 	}
 	var children []*child
 	for range 2 {
-		c := start(t, "beside", location, env...)
+		c := start(t, "concurrent", location, env...)
 		c.line(t)
 		children = append(children, c)
 	}
@@ -391,7 +391,7 @@ func testGCBesideRuns(t *testing.T, s *store.Store, location string, env ...stri
 		wait.Wait()
 	}
 	if removed.Blobs == 0 || removed.Records == 0 {
-		t.Errorf("gc beside runs removed nothing: %+v", removed)
+		t.Errorf("gc during runs removed nothing: %+v", removed)
 	}
 	for _, c := range children {
 		if err := c.in.Close(); err != nil {
@@ -425,7 +425,7 @@ func collectForever(ctx context.Context, s *store.Store) error {
 	}
 }
 
-// A run waits for a collection that works, and not for one that was killed.
+// A run waits for a collection in progress, but not for a killed one.
 func TestRunWaitsForGC(t *testing.T) {
 	dir := t.TempDir()
 	c := start(t, "collect", dir)
@@ -434,7 +434,7 @@ func TestRunWaitsForGC(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	store.OnWait(s, cancel)
 	if err := s.Begin(ctx, store.Run{ID: "r"}); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "waiting for gc") {
-		t.Errorf("Begin beside gc: %v", err)
+		t.Errorf("Begin during gc: %v", err)
 	}
 	store.OnWait(s, nil)
 	c.kill(t)
@@ -442,8 +442,8 @@ func TestRunWaitsForGC(t *testing.T) {
 	mustRecord(t, s, 1, "x")
 }
 
-// A writer that is stopped cannot answer, so nothing is removed. The collector's time is the test's: it passes when the
-// collector has nothing to do but wait, however busy the machine is.
+// A stopped writer cannot answer, so nothing is removed. The collector uses fake time, which passes when the
+// collector is only waiting, even on a busy machine.
 func TestGCGivesUpOnAStoppedRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -456,7 +456,7 @@ func TestGCGivesUpOnAStoppedRun(t *testing.T) {
 		c.pause(t)
 		store.SetLiveness(s, time.Second, 10*time.Second, 0)
 		if _, err := s.GC(t.Context(), store.GCOptions{}); err == nil || !strings.Contains(err.Error(), "run idle-") {
-			t.Errorf("gc beside a stopped run: %v", err)
+			t.Errorf("gc during a stopped run: %v", err)
 		}
 		read(t, s, digest)
 		c.kill(t)
@@ -466,7 +466,7 @@ func TestGCGivesUpOnAStoppedRun(t *testing.T) {
 	})
 }
 
-// In a bucket a lease dies with its refreshes; its owner, if it lives after all, commits nothing more.
+// In a bucket a lease expires without refreshes. Its owner, if it is still alive, can no longer commit.
 func TestLeaseExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, "mem://")
@@ -491,14 +491,14 @@ func TestLeaseExpires(t *testing.T) {
 	})
 }
 
-// A run that died is begun again as soon as its lease has expired, although nobody removed that.
+// A run whose process died can begin again once its lease has expired, even if the lease was not removed.
 func TestDeadRunIsBegunAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, "mem://")
 		other := store.Share(s)
 		begin(t, s, "r")
 		store.Strand(s)
-		if err := other.Begin(t.Context(), store.Run{ID: "r"}); err == nil || !strings.Contains(err.Error(), "working already") {
+		if err := other.Begin(t.Context(), store.Run{ID: "r"}); err == nil || !strings.Contains(err.Error(), "already in progress") {
 			t.Errorf("Begin of a run that may be working: %v", err)
 		}
 		time.Sleep(time.Hour)
@@ -509,7 +509,7 @@ func TestDeadRunIsBegunAgain(t *testing.T) {
 	})
 }
 
-// An idle lease lives as long as its owner refreshes it.
+// An idle lease stays valid while its owner refreshes it.
 func TestIdleLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, "mem://")
@@ -525,7 +525,7 @@ func TestIdleLease(t *testing.T) {
 	})
 }
 
-// A writer that could not publish its answer tries again, and GC waits for it.
+// A writer that failed to publish its answer tries again, and GC waits for it.
 func TestFailedAnswerIsRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, "mem://")
@@ -537,7 +537,7 @@ func TestFailedAnswerIsRepeated(t *testing.T) {
 		if report, err := other.GC(t.Context(), store.GCOptions{}); err != nil || report.Blobs != 0 {
 			t.Errorf("gc: %+v, %v", report, err)
 		}
-		// The clock is that of the test: looks at 10 s and at 20 s, and a refresh for its own sake not before 30 s.
+		// The clock is fake: checks at 10 s and 20 s, and no refresh without a reason before 30 s.
 		if waited := time.Since(began); failed() != 1 || waited > 25*time.Second {
 			t.Errorf("%d answers failed, and gc waited for %v; want the second answer at the second look", failed(), waited)
 		}
@@ -545,7 +545,7 @@ func TestFailedAnswerIsRepeated(t *testing.T) {
 	})
 }
 
-// An answer to one collector says nothing to another: what was held since is only in a new answer.
+// An answer to one collector is not valid for another: later holds are only in a new answer.
 func TestAnswerToAnotherCollector(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, "mem://")
@@ -556,10 +556,10 @@ func TestAnswerToAnotherCollector(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute) // the writer has answered
-		store.Strand(s)         // and answers nobody else
+		store.Strand(s)         // and answers no other
 		second := store.Share(s)
 		store.SetLiveness(second, time.Second, 10*time.Second, time.Hour)
-		if _, err := second.GC(t.Context(), store.GCOptions{}); err == nil || !strings.Contains(err.Error(), "run r works on this store and does not answer") {
+		if _, err := second.GC(t.Context(), store.GCOptions{}); err == nil || !strings.Contains(err.Error(), "run r uses this store and does not answer") {
 			t.Errorf("gc: %v", err)
 		}
 		if err := end(); err != nil {
@@ -568,7 +568,7 @@ func TestAnswerToAnotherCollector(t *testing.T) {
 	})
 }
 
-// Results of one action that differ: the first record stays, and all who put one get it.
+// Of different results of one action, the first record stays, and every PutRecord returns it.
 func TestManyProcessesPutOthers(t *testing.T) {
 	dir := t.TempDir()
 	var children []*child
@@ -607,7 +607,7 @@ func putOthers(ctx context.Context, s *store.Store) error {
 	return nil
 }
 
-// One process at a time works on a key, and a claim ends with its process.
+// One process at a time holds a claim on a key, and a claim ends with its process.
 func TestClaim(t *testing.T) {
 	dir := t.TempDir()
 	var children []*child
@@ -663,7 +663,7 @@ func TestClaim(t *testing.T) {
 
 var claimedKey = strings.Repeat("a", 64)
 
-// count adds to a number in a file, which only a claim keeps from being lost.
+// count increments a number in a file. Without claims, increments would be lost.
 func count(ctx context.Context, s *store.Store) error {
 	path := s.String() + ".count"
 	for range 25 {
@@ -695,7 +695,7 @@ func claimForever(ctx context.Context, s *store.Store) error {
 	return err
 }
 
-// What another process does for a run that this one began is kept by that run.
+// The records of another process for a run that this one began are kept by that run.
 func TestJoin(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -733,6 +733,6 @@ func TestJoin(t *testing.T) {
 		t.Errorf("Job after gc: %v", err)
 	}
 	if !hit(t, s, r.Key) {
-		t.Error("what the worker made is gone")
+		t.Error("the result of the worker is gone")
 	}
 }

@@ -11,10 +11,10 @@ import (
 	"surprisal.dev/internal/filelock"
 )
 
-// usersLock is locked by all who use a cache, so that nothing of it is removed meanwhile.
+// usersLock is locked by all processes that use a cache, so that nothing in it is removed meanwhile.
 const usersLock = "users.lock"
 
-// use says that this process uses a cache until it closes it. It waits while the cache is pruned.
+// use registers this process as a user of a cache until it closes it. It waits while the cache is being pruned.
 func (d *directory) use(ctx context.Context) error {
 	root, err := d.ensure()
 	if err != nil {
@@ -31,9 +31,9 @@ func (d *directory) use(ctx context.Context) error {
 	return nil
 }
 
-// PruneCache removes the copies of blobs that a bucket's cache holds, and what was learnt of the bucket, and returns how many
-// bytes that were. Nothing else is removed. A cache that another process uses is left as it is, and the error says so. Where
-// there is no cache, there is nothing to do.
+// PruneCache removes the copies of blobs in a bucket's cache, and the facts about the bucket. It returns their size in
+// bytes. Nothing else is removed. If another process uses the cache, PruneCache changes nothing and returns an error.
+// If there is no cache, it does nothing.
 func PruneCache(ctx context.Context, cacheDir string, dryRun bool) (bytes int64, err error) {
 	if _, err := os.Stat(cacheDir); errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
@@ -45,7 +45,7 @@ func PruneCache(ctx context.Context, cacheDir string, dryRun bool) (bytes int64,
 	defer func() { err = errors.Join(err, d.close()) }()
 	root, err := d.at()
 	if err != nil {
-		return 0, noError(err)
+		return 0, ignoreMissing(err)
 	}
 	f, err := root.OpenFile(usersLock, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
@@ -55,7 +55,7 @@ func PruneCache(ctx context.Context, cacheDir string, dryRun bool) (bytes int64,
 	if free, err := filelock.Try(f, filelock.Exclusive); err != nil {
 		return 0, err
 	} else if !free {
-		return 0, fmt.Errorf("cache %s: another process uses it; prune it when that has ended", d.path)
+		return 0, fmt.Errorf("cache %s: another process uses it; prune it when that process has ended", d.path)
 	}
 	for _, prefix := range []string{"blobs/", "facts/", damagedPrefix} {
 		for o, err := range d.list(ctx, prefix) {
@@ -76,8 +76,8 @@ func PruneCache(ctx context.Context, cacheDir string, dryRun bool) (bytes int64,
 	return bytes, nil
 }
 
-// PruneRuns removes what runs kept in directories of their own, called by the runs' ids, within root: the files with the given
-// names, and the directory if nothing else is in it. It returns the ids of those that it removed.
+// PruneRuns removes the directories of runs within root, which are named by the runs' IDs: the files with the given
+// names, and the directory if it is then empty. It returns the IDs of the removed runs.
 func PruneRuns(root *os.Root, ids, files []string, dryRun bool) (removed []string, err error) {
 	for _, id := range ids {
 		if err := checkName("run", id); err != nil {
@@ -99,7 +99,7 @@ func PruneRuns(root *os.Root, ids, files []string, dryRun bool) (removed []strin
 				return removed, err
 			}
 		}
-		// A directory that holds something of the user's stays.
+		// Keep a directory that contains files of the user.
 		if names, err := root.Open(id); err == nil {
 			left, readErr := names.Readdirnames(1)
 			if err := names.Close(); err != nil {

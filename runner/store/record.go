@@ -26,12 +26,12 @@ type File struct {
 	Bytes  int64  `json:"bytes"`
 }
 
-// Record is a finished action: what it was and what it made.
+// Record is a finished action: its descriptor and its outputs.
 type Record struct {
 	// Key is the key of Descriptor; see KeyOf.
 	Key string `json:"key"`
-	// Descriptor is all there is of the action, as canonical JSON: an object with at least "kind", a string, and "schema", a
-	// whole number.
+	// Descriptor describes the action completely, as canonical JSON: an object with at least "kind", a string, and
+	// "schema", an integer.
 	Descriptor json.RawMessage `json:"descriptor"`
 	// Name is for people and is not part of the key.
 	Name     string    `json:"name"`
@@ -39,20 +39,20 @@ type Record struct {
 	Warnings []string  `json:"warnings,omitempty"`
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished"`
-	// Measured holds figures that differ between equal runs, such as bytes per second.
+	// Measured holds measurements that differ between equal runs, such as bytes per second.
 	Measured map[string]float64 `json:"measured,omitempty"`
-	// Computed says what computed the outputs, such as the class of the processor, the device and versions of libraries. It
-	// is not part of the key, though outputs may depend on it in their last bits.
+	// Computed describes the hardware and software that computed the outputs, such as the processor class, the device
+	// and library versions. It is not part of the key, although outputs may depend on it in their last bits.
 	Computed map[string]string `json:"computed,omitempty"`
 }
 
-// Kind returns the kind that the descriptor names, "" if it names none.
+// Kind returns the kind in the descriptor, or "" if it has none.
 func (r *Record) Kind() string {
 	kind, _, _ := kindAndSchema(r.Descriptor)
 	return kind
 }
 
-// Schema returns the schema that the descriptor names, 0 if it names none.
+// Schema returns the schema in the descriptor, or 0 if it has none.
 func (r *Record) Schema() int {
 	_, schema, _ := kindAndSchema(r.Descriptor)
 	return schema
@@ -74,7 +74,7 @@ func kindAndSchema(descriptor []byte) (kind string, schema int, err error) {
 	return *d.Kind, *d.Schema, nil
 }
 
-// Differs names the files in which the outputs of two records differ, sorted.
+// Differs returns the names of the outputs in which two records differ, sorted.
 func (r *Record) Differs(other *Record) []string {
 	digests := map[string]string{}
 	for _, f := range r.Outputs {
@@ -93,7 +93,7 @@ func (r *Record) Differs(other *Record) []string {
 	return sortedKeys(differ)
 }
 
-// check says what is wrong with a record, short of looking at its blobs.
+// check checks a record without its blobs.
 func (r *Record) check() error {
 	canonical, err := Canonical(r.Descriptor)
 	if err != nil {
@@ -128,14 +128,14 @@ func (r *Record) checkOutputs() error {
 	for name := range names {
 		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 			if names[dir] {
-				return fmt.Errorf("output %q lies within output %q", name, dir)
+				return fmt.Errorf("output %q is inside output %q", name, dir)
 			}
 		}
 	}
 	return nil
 }
 
-// GetRecord returns the record of a key, whether or not its blobs exist. A missing record is fs.ErrNotExist.
+// GetRecord returns the record of a key, whether or not its blobs exist. If there is none, the error is fs.ErrNotExist.
 func (s *Store) GetRecord(ctx context.Context, key string) (*Record, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
@@ -151,15 +151,15 @@ func (s *Store) GetRecord(ctx context.Context, key string) (*Record, error) {
 	return r, nil
 }
 
-// decodeRecord reads the record that was published under a key. A descriptor that hashes to its key is in the form in which
-// the key was made, so that is not checked again.
+// decodeRecord decodes the record that was published under a key. A descriptor that hashes to its key is in canonical
+// form, so this is not checked again.
 func decodeRecord(key string, data []byte) (*Record, error) {
 	r := new(Record)
 	if err := json.Unmarshal(data, r); err != nil {
 		return nil, err
 	}
 	if r.Key != key {
-		return nil, fmt.Errorf("it holds key %q", r.Key)
+		return nil, fmt.Errorf("it contains key %q", r.Key)
 	}
 	if got := KeyOf(r.Descriptor); got != key {
 		return nil, fmt.Errorf("its descriptor hashes to %s", got)
@@ -167,9 +167,9 @@ func decodeRecord(key string, data []byte) (*Record, error) {
 	return r, r.checkOutputs()
 }
 
-// Lookup returns the record of a key if it is a hit, that is if it and all its blobs exist and have their sizes. A record
-// that is damaged, or whose blobs are gone or truncated, is a miss, of which Warn is told. Where the store has a lease, what
-// was found stays until the lease ends.
+// Lookup returns the record of a key if it is a hit: the record and all its blobs exist, and the blobs have their
+// recorded sizes. A damaged record, or one with missing or truncated blobs, is a miss, which is reported to Warn. If
+// the store has a lease, the result stays until the lease ends.
 func (s *Store) Lookup(ctx context.Context, key string) (*Record, bool, error) {
 	if s.leased() != nil {
 		if _, err := s.hold(ctx, key); err != nil {
@@ -179,21 +179,21 @@ func (s *Store) Lookup(ctx context.Context, key string) (*Record, bool, error) {
 	return s.lookupHeld(ctx, key, s.b.stat)
 }
 
-// flaw says why the record that stands under a key is as good as none.
-type flaw struct {
+// unusable is the reason why the record of a key is not a hit.
+type unusable struct {
 	name string
 	err  error
 }
 
-func (f *flaw) Error() string { return f.name + " is made again: " + f.err.Error() }
-func (f *flaw) Unwrap() error { return f.err }
+func (u *unusable) Error() string { return u.name + " will run again: " + u.err.Error() }
+func (u *unusable) Unwrap() error { return u.err }
 
-// complete returns the record of a key if all its blobs exist. Otherwise the error is fs.ErrNotExist where there is no
-// record, and a flaw where there is one.
+// complete returns the record of a key if all its blobs exist. Otherwise the error is fs.ErrNotExist if there is no
+// record, and an unusable record if there is one.
 func (s *Store) complete(ctx context.Context, key string, stat func(context.Context, string) (int64, error)) (*Record, error) {
 	r, err := s.GetRecord(ctx, key)
 	if _, bad := errors.AsType[*damage](err); bad {
-		return nil, &flaw{"the action " + key, err}
+		return nil, &unusable{"the action " + key, err}
 	}
 	if err != nil {
 		return nil, err
@@ -201,7 +201,7 @@ func (s *Store) complete(ctx context.Context, key string, stat func(context.Cont
 	err = s.missing(ctx, r.Outputs, stat)
 	_, bad := errors.AsType[*damage](err)
 	if _, gone := errors.AsType[*absent](err); bad || gone {
-		return nil, &flaw{r.Name, err}
+		return nil, &unusable{r.Name, err}
 	}
 	return r, err
 }
@@ -213,7 +213,7 @@ type absent struct {
 }
 
 func (a *absent) Error() string {
-	return fmt.Sprintf("%s: does not exist; it is the output %s", a.where, a.file.Name)
+	return fmt.Sprintf("%s, the output %s, does not exist", a.where, a.file.Name)
 }
 
 // missing fails with absent or damage if a blob does not exist with its size.
@@ -242,8 +242,8 @@ func (s *Store) missing(ctx context.Context, files []File, stat func(context.Con
 	return group.Wait()
 }
 
-// Records returns the records of all actions in no order, those apart that cannot be read: of them Verify tells. A record
-// may lack blobs.
+// Records returns the records of all actions in no particular order, except those that cannot be read; Verify reports
+// those. Blobs of a record may be missing.
 func (s *Store) Records(ctx context.Context) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
 		for o, err := range s.b.list(ctx, "actions/") {
@@ -267,10 +267,10 @@ func (s *Store) Records(ctx context.Context) iter.Seq2[*Record, error] {
 	}
 }
 
-// PutRecord publishes a finished action and returns the record that now stands under its key: r, unless one stood there
-// already whose blobs all exist. That one stays, since results may differ in their last bits between machines; Differs names
-// the outputs in which it is another. The blobs of r must be in the store already. PutRecord needs a lease, whose run then
-// reaches the action even if it is killed.
+// PutRecord publishes a finished action and returns the record that is now stored under its key. This is r, unless
+// there was already a record whose blobs all exist. An existing record stays, because results may differ in their last
+// bits between machines; Differs returns the outputs that differ. The blobs of r must already be in the store.
+// PutRecord needs a lease. The lease's run then refers to the action, even if it is killed.
 func (s *Store) PutRecord(ctx context.Context, r *Record) (*Record, error) {
 	if err := r.check(); err != nil {
 		return nil, fmt.Errorf("action %s: %w", r.Name, err)
@@ -314,8 +314,8 @@ func (s *Store) PutRecord(ctx context.Context, r *Record) (*Record, error) {
 	return r, nil
 }
 
-// replaceRecord publishes a record over one that is damaged or lacks blobs. A complete one stays and is returned. In a
-// directory one process at a time does so; in a bucket the last one of those that do so at the same moment stays.
+// replaceRecord replaces a record that is damaged or has missing blobs. It keeps and returns a complete one. In a
+// directory, one process at a time does this. In a bucket, the last of several concurrent replacements stays.
 func (s *Store) replaceRecord(ctx context.Context, r *Record, data []byte) (_ *Record, err error) {
 	if d := s.b.local(); d != nil {
 		release, err := d.lockFile(ctx, replaceLock)
@@ -328,13 +328,13 @@ func (s *Store) replaceRecord(ctx context.Context, r *Record, data []byte) (_ *R
 	if err == nil {
 		return old, nil
 	}
-	if _, bad := errors.AsType[*flaw](err); !bad && !errors.Is(err, fs.ErrNotExist) {
+	if _, bad := errors.AsType[*unusable](err); !bad && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	return r, s.write(ctx, recordName(r.Key), data)
 }
 
-// encode keeps canonical JSON as it is, which json.Marshal would not.
+// encode leaves canonical JSON unchanged, unlike json.Marshal.
 func encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -343,5 +343,5 @@ func encode(v any) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// sortedKeys returns a map's keys in order.
+// sortedKeys returns the keys of a map, sorted.
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -21,16 +21,16 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// blobPath is where a store in a directory keeps a blob.
+// blobPath returns the path of a blob in a directory store.
 func blobPath(dir, digest string) string {
 	hex := strings.TrimPrefix(digest, "sha256:")
 	return filepath.Join(dir, "blobs", "sha256", hex[:2], hex)
 }
 
-// recordPath is where a store in a directory keeps the record of a key.
+// recordPath returns the path of a key's record in a directory store.
 func recordPath(dir, key string) string { return filepath.Join(dir, "actions", key[:2], key+".json") }
 
-// replace puts a file in the place of another one, at a time.
+// replace replaces a file with another one, with a given time.
 func replace(t testing.TB, path, content string, at time.Time) {
 	t.Helper()
 	next := path + ".next"
@@ -39,7 +39,7 @@ func replace(t testing.TB, path, content string, at time.Time) {
 	}
 }
 
-// Names, keys and digests are refused before anything is looked up or written.
+// Invalid names, keys and digests are rejected before anything is looked up or written.
 func TestBadNames(t *testing.T) {
 	ctx := t.Context()
 	s := open(t, t.TempDir())
@@ -50,7 +50,7 @@ func TestBadNames(t *testing.T) {
 		_, opened := s.Open(ctx, digest)
 		_, found := s.LocalPath(ctx, digest, "")
 		for _, err := range []error{opened, found} {
-			if protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), `want "sha256:" and 64 lower-case hex digits`) {
+			if protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), `expected "sha256:" and 64 lower-case hex digits`) {
 				t.Errorf("digest %q: %v", digest, err)
 			}
 		}
@@ -59,7 +59,7 @@ func TestBadNames(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Outputs = []store.File{{Name: "x", Digest: digest}}
-		if _, err := s.PutRecord(ctx, r); err == nil || !strings.Contains(err.Error(), `output "x": digest `) {
+		if _, err := s.PutRecord(ctx, r); err == nil || !strings.Contains(err.Error(), `output "x": invalid digest `) {
 			t.Errorf("PutRecord with the digest %q: %v", digest, err)
 		}
 	}
@@ -93,7 +93,7 @@ func TestBadNames(t *testing.T) {
 	}
 }
 
-// What a record may not hold.
+// Invalid records.
 func TestBadRecords(t *testing.T) {
 	for _, location := range []string{t.TempDir(), "mem://"} {
 		s := open(t, location)
@@ -115,7 +115,7 @@ func TestBadRecords(t *testing.T) {
 		}{
 			{`output name "." is not a relative path`, []string{"."}}, {`output name "" is not`, []string{""}}, {`output name "a\\b" is not`, []string{`a\b`}},
 			{`output name "a\x00" is not`, []string{"a\x00"}}, {`output name "a/" is not`, []string{"a/"}},
-			{`output "a/b/c" lies within output "a"`, []string{"a/b/c", "a"}}, {`output "a/b/c" lies within output "a/b"`, []string{"x", "a/b", "a/b/c"}},
+			{`output "a/b/c" is inside output "a"`, []string{"a/b/c", "a"}}, {`output "a/b/c" is inside output "a/b"`, []string{"x", "a/b", "a/b/c"}},
 			{`two outputs are named "b"`, []string{"a", "b", "b"}}, {"", []string{"a", "ab", "b/a", "b/c/d", "out/.artifact"}},
 		} {
 			r, err := describe(c.names)
@@ -142,7 +142,7 @@ func TestBadRecords(t *testing.T) {
 	}
 }
 
-// PutFiles keeps the order of the names and says which file failed. What is no file is no output.
+// PutFiles keeps the order of the names and reports which file failed. Only a regular file can be an output.
 func TestPutFiles(t *testing.T) {
 	for _, location := range []string{t.TempDir(), "mem://"} {
 		s := open(t, location)
@@ -176,7 +176,7 @@ func TestPutFiles(t *testing.T) {
 	}
 }
 
-// A blob that another process left with fewer bytes is put again, and so is one that a bucket has with other bytes.
+// A truncated blob is put again, and so is a blob with other bytes in a bucket.
 func TestPutMends(t *testing.T) {
 	s := open(t, "mem://")
 	begin(t, s, "r")
@@ -210,7 +210,7 @@ func TestPutMends(t *testing.T) {
 	}
 }
 
-// A blob is hashed again whatever of its file changed: that it is another file, its size or its time.
+// A blob is hashed again after any change of its file: its identity, size or time.
 func TestBlobIsHashedAgain(t *testing.T) {
 	for name, change := range map[string]func(path string, info fs.FileInfo) error{
 		"another file": func(path string, info fs.FileInfo) error {
@@ -249,12 +249,12 @@ func TestBlobIsHashedAgain(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if aside, err := os.Lstat(filepath.Join(dir, "damaged", filepath.Base(path))); err != nil {
-			t.Errorf("%s: it was not set aside: %v, %v", name, aside, err)
+			t.Errorf("%s: it was not moved aside: %v, %v", name, aside, err)
 		}
 	}
 }
 
-// Scratch directories are the store's own, each another one, and gone with the store. What is put from there is moved.
+// Scratch directories are in the store, distinct, and removed with the store. Files that are put from there are moved.
 func TestScratch(t *testing.T) {
 	dir, cache := t.TempDir(), t.TempDir()
 	for location, parent := range map[string]string{dir: dir, "mem://": cache} {
@@ -294,7 +294,7 @@ func TestScratch(t *testing.T) {
 		}
 	}
 	s := open(t, "mem://")
-	if _, err := s.Scratch(""); err == nil || !strings.Contains(err.Error(), "no cache directory was named") {
+	if _, err := s.Scratch(""); err == nil || !strings.Contains(err.Error(), "a cache directory is required") {
 		t.Errorf("Scratch without a cache: %v", err)
 	}
 	if open(t, "mem:///team/a").String() != "mem:///team/a" {
@@ -302,7 +302,7 @@ func TestScratch(t *testing.T) {
 	}
 }
 
-// Records are all that can be read, and reading them can end early.
+// Records yields all readable records, and iteration can end early.
 func TestRecords(t *testing.T) {
 	for _, location := range []string{t.TempDir(), "mem://"} {
 		s := open(t, location)
@@ -342,7 +342,8 @@ func TestRecords(t *testing.T) {
 	}
 }
 
-// A record that lacks a blob or is damaged gives way to the next result, which its caller gets, and no complete one does.
+// A record that is damaged or has a missing blob is replaced by the next result, which PutRecord returns. A complete
+// one stays.
 func TestReplacedRecord(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -368,7 +369,7 @@ func TestReplacedRecord(t *testing.T) {
 	}
 }
 
-// Runs are listed by when they started, those of one moment by their ids.
+// Runs are sorted by start, and runs with the same start by ID.
 func TestRunsInOrder(t *testing.T) {
 	now := time.Now()
 	for _, location := range []string{t.TempDir(), "mem://"} {
@@ -393,7 +394,7 @@ func TestRunsInOrder(t *testing.T) {
 	}
 }
 
-// Of a manifest that is not what its name says, or of a damaged tag, nothing is believed.
+// A manifest that does not match its name and a damaged tag are errors.
 func TestDamagedManifests(t *testing.T) {
 	s := open(t, t.TempDir())
 	begin(t, s, "r")
@@ -402,8 +403,8 @@ func TestDamagedManifests(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ name, content, want string }{
-		{"runs/r.json", `{"id":"other"}`, `it holds run "other"`}, {"runs/r.json", `{"id":"r","actions":[{"name":"a"},{"name":"b","key":"zz"}]}`, `action b has key "zz"`},
-		{"tags/t.json", "{", "unexpected end"}, {"tags/t.json", `{"run":""}`, `it names run ""`},
+		{"runs/r.json", `{"id":"other"}`, `it contains run "other"`}, {"runs/r.json", `{"id":"r","actions":[{"name":"a"},{"name":"b","key":"zz"}]}`, `action b has key "zz"`},
+		{"tags/t.json", "{", "unexpected end"}, {"tags/t.json", `{"run":""}`, `it refers to run ""`},
 	} {
 		before := map[string]string{"runs/r.json": `{"id":"r","actions":[]}`, "tags/t.json": `{"run":"r"}`}
 		for name, content := range before {
@@ -424,13 +425,13 @@ func TestDamagedManifests(t *testing.T) {
 			t.Errorf("%s: gc: %v", c.content, err)
 		}
 		problems, err := s.Verify(t.Context(), nil)
-		if err != nil || len(problems) != 1 || !strings.Contains(problems[0].String(), c.want) || !strings.Contains(problems[0].Do, "restore it from a copy") {
+		if err != nil || len(problems) != 1 || !strings.Contains(problems[0].String(), c.want) || !strings.Contains(problems[0].Fix, "restore it from a copy") {
 			t.Errorf("%s: Verify: %v, %v", c.content, problems, err)
 		}
 	}
 }
 
-// A tag belongs to the run that it was given last. What else lies beside tags is none, and Verify tells of it.
+// A tag belongs to the run that it was last given to. Other files among the tags are ignored, and Verify reports them.
 func TestTags(t *testing.T) {
 	for _, location := range []string{t.TempDir(), "mem://"} {
 		s := open(t, location)
@@ -450,7 +451,7 @@ func TestTags(t *testing.T) {
 		}
 		problems, err := s.Verify(t.Context(), nil)
 		if err != nil || len(problems) != 2 || !strings.HasSuffix(problems[0].Path, "tags/.x.json") || !strings.HasSuffix(problems[1].Path, "tags/letter.txt") ||
-			problems[0].Found != "is not part of a store" {
+			problems[0].Problem != "is not part of a store" {
 			t.Errorf("Verify: %v, %v", problems, err)
 		}
 		if names, err := store.Names(t.Context(), s, "leases/"); err != nil || len(names) != 0 {
@@ -459,8 +460,8 @@ func TestTags(t *testing.T) {
 	}
 }
 
-// Verify says how far it is, finds a record whose key another writer made of a descriptor in another form, and stops when it
-// is told to.
+// Verify reports progress, finds a record whose descriptor is not canonical, and stops when it
+// is canceled.
 func TestVerifyProgress(t *testing.T) {
 	for _, location := range []string{t.TempDir(), "mem://"} {
 		s := open(t, location)
@@ -485,7 +486,7 @@ func TestVerifyProgress(t *testing.T) {
 			t.Fatal(err)
 		}
 		problems, err = s.Verify(t.Context(), nil)
-		if err != nil || len(problems) != 1 || !strings.Contains(problems[0].Found, "not in canonical form") {
+		if err != nil || len(problems) != 1 || !strings.Contains(problems[0].Problem, "not in canonical form") {
 			t.Errorf("Verify: %v, %v", problems, err)
 		}
 		cancelled, cancel := context.WithCancel(t.Context())
@@ -496,12 +497,12 @@ func TestVerifyProgress(t *testing.T) {
 	}
 }
 
-// Only an error of a disk that takes nothing more is one of writing, and it says once what to do.
+// Only an error of a full or read-only disk is unwritable, and it has advice once.
 func TestUnwritable(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	for cause, advice := range map[error]string{
-		syscall.ENOSPC: "free some space", syscall.EDQUOT: "free some space", syscall.EROFS: "choose a store on another one", syscall.EACCES: "", fs.ErrNotExist: "", nil: "",
+		syscall.ENOSPC: "free some space", syscall.EDQUOT: "free some space", syscall.EROFS: "choose a store on another disk", syscall.EACCES: "", fs.ErrNotExist: "", nil: "",
 	} {
 		err := cause
 		if cause != nil {
@@ -520,5 +521,10 @@ func TestUnwritable(t *testing.T) {
 			}
 			got = s.Unwritable(got)
 		}
+	}
+	page, err := os.ReadFile("../../docs/troubleshooting.md")
+	full := s.Unwritable(&fs.PathError{Op: "write", Path: filepath.Join(dir, "tmp/1"), Err: syscall.ENOSPC})
+	if err != nil || !strings.Contains(string(page), strings.ReplaceAll(full.Error(), dir, "/data/store")) {
+		t.Errorf("docs/troubleshooting.md lacks the message: %v (%v)", full, err)
 	}
 }

@@ -17,17 +17,17 @@ import (
 
 // Run is the manifest of a run.
 type Run struct {
-	// ID has letters, digits, '.', '_' and '-', and starts with a letter or digit.
+	// ID consists of letters, digits, '.', '_' and '-', and starts with a letter or digit.
 	ID         string    `json:"id"`
 	Experiment string    `json:"experiment"`
 	Started    time.Time `json:"started"`
-	// Finished is zero while the run works, and stays so if it is killed.
+	// Finished is zero while the run is in progress. It stays zero if the run is killed.
 	Finished time.Time   `json:"finished,omitzero"`
 	State    string      `json:"state"`
 	Actions  []RunAction `json:"actions"`
 }
 
-// RunAction is an action of a run. Key is empty where the run ended before it was known.
+// RunAction is an action of a run. Key is empty if the run ended before the key was known.
 type RunAction struct {
 	Name  string `json:"name"`
 	Key   string `json:"key,omitempty"`
@@ -38,7 +38,8 @@ func runName(id string) string       { return "runs/" + id + ".json" }
 func noteName(id, key string) string { return "runs/" + id + "/" + key }
 func tagName(name string) string     { return "tags/" + name + ".json" }
 
-// PutRun writes a run's manifest over what was there. Of a finished run it must name every action that the run recorded.
+// PutRun writes a run's manifest and replaces any earlier one. The manifest of a finished run must contain every action
+// that the run recorded.
 func (s *Store) PutRun(ctx context.Context, r Run) error {
 	if err := checkName("run", r.ID); err != nil {
 		return err
@@ -62,7 +63,7 @@ func (s *Store) PutRun(ctx context.Context, r Run) error {
 	return s.removeNotes(ctx, r.ID, func(key string) bool { return named[key] })
 }
 
-// removeNotes removes the notes of a run for which remove says so.
+// removeNotes removes the notes of a run for which remove returns true.
 func (s *Store) removeNotes(ctx context.Context, id string, remove func(key string) bool) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(lookups)
@@ -76,7 +77,7 @@ func (s *Store) removeNotes(ctx context.Context, id string, remove func(key stri
 	}
 	err := group.Wait()
 	if err == nil {
-		// The directory of the notes stays if a note does.
+		// The directory stays if it still contains a note.
 		err = s.b.prune("runs/" + id)
 	}
 	if err != nil {
@@ -85,7 +86,7 @@ func (s *Store) removeNotes(ctx context.Context, id string, remove func(key stri
 	return nil
 }
 
-// GetRun returns a run's manifest. A missing run is fs.ErrNotExist.
+// GetRun returns a run's manifest. If there is none, the error is fs.ErrNotExist.
 func (s *Store) GetRun(ctx context.Context, id string) (Run, error) {
 	if err := checkName("run", id); err != nil {
 		return Run{}, err
@@ -99,7 +100,7 @@ func (s *Store) GetRun(ctx context.Context, id string) (Run, error) {
 		return Run{}, &badManifest{s.b.where(runName(id)), err.Error()}
 	}
 	if r.ID != id {
-		return Run{}, &badManifest{s.b.where(runName(id)), fmt.Sprintf("it holds run %q", r.ID)}
+		return Run{}, &badManifest{s.b.where(runName(id)), fmt.Sprintf("it contains run %q", r.ID)}
 	}
 	for _, a := range r.Actions {
 		if a.Key != "" && !isHex64(a.Key) {
@@ -109,16 +110,16 @@ func (s *Store) GetRun(ctx context.Context, id string) (Run, error) {
 	return r, nil
 }
 
-// badManifest is a damaged run or tag. Deleting it loses nothing that was computed until the next collection.
+// badManifest is a damaged run or tag. If it is deleted, results are lost only at the next collection.
 type badManifest struct{ where, found string }
 
-const mendManifest = "restore it from a copy, or delete it (gc may then free what only it names)"
+const manifestHint = "restore it from a copy, or delete it (gc may then remove artifacts that only it refers to)"
 
 func (b *badManifest) Error() string {
-	return b.where + ": is damaged: " + b.found + "; " + mendManifest
+	return b.where + ": is damaged: " + b.found + "; " + manifestHint
 }
 
-// Runs returns all runs, the oldest first. Warn is told of those that are damaged.
+// Runs returns all runs, the oldest first. It reports damaged ones to Warn.
 func (s *Store) Runs(ctx context.Context) ([]Run, error) {
 	runs, damaged, err := s.runs(ctx)
 	for _, d := range damaged {
@@ -127,7 +128,7 @@ func (s *Store) Runs(ctx context.Context) ([]Run, error) {
 	return runs, err
 }
 
-// runs returns all runs, the oldest first, and what is wrong with those that cannot be read.
+// runs returns all runs, the oldest first, and the errors of those that cannot be read.
 func (s *Store) runs(ctx context.Context) (runs []Run, damaged []error, err error) {
 	var mu sync.Mutex
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -151,7 +152,7 @@ func (s *Store) runs(ctx context.Context) (runs []Run, damaged []error, err erro
 			if err == nil {
 				runs = append(runs, r)
 			}
-			return noError(err) // it may have been removed meanwhile
+			return ignoreMissing(err) // it may have been removed meanwhile
 		})
 	}
 	if err := group.Wait(); err != nil {
@@ -165,7 +166,7 @@ type tag struct {
 	Run string `json:"run"`
 }
 
-// Tag gives a run a name, which the run then keeps until the name is given to another run or removed.
+// Tag gives a run a name. The run keeps it until the name is removed or given to another run.
 func (s *Store) Tag(ctx context.Context, name, run string) error {
 	if err := checkName("tag", name); err != nil {
 		return err
@@ -180,7 +181,7 @@ func (s *Store) Tag(ctx context.Context, name, run string) error {
 	if err := s.write(ctx, tagName(name), data); err != nil {
 		return err
 	}
-	// A collection that is under way may not have seen the tag and drop the run.
+	// A collection in progress may drop the run, because it has not seen the tag.
 	if err := s.awaitCollectors(ctx); err != nil {
 		return err
 	}
@@ -193,12 +194,12 @@ func (s *Store) Tag(ctx context.Context, name, run string) error {
 func (s *Store) hasRun(ctx context.Context, id string) error {
 	_, err := s.GetRun(ctx, id)
 	if errors.Is(err, fs.ErrNotExist) {
-		return invalid("store %s: no run %q; list the runs with runner status", s, id)
+		return invalid("store %s: no run %q; list the runs with `runner status`", s, id)
 	}
 	return err
 }
 
-// Untag removes a tag. It is no error if there is none.
+// Untag removes a tag. It is not an error if there is none.
 func (s *Store) Untag(ctx context.Context, name string) error {
 	if err := checkName("tag", name); err != nil {
 		return err
@@ -242,7 +243,7 @@ func (s *Store) readTag(ctx context.Context, name string) (string, error) {
 		return "", &badManifest{s.b.where(tagName(name)), err.Error()}
 	}
 	if !isName(t.Run) {
-		return "", &badManifest{s.b.where(tagName(name)), fmt.Sprintf("it names run %q", t.Run)}
+		return "", &badManifest{s.b.where(tagName(name)), fmt.Sprintf("it refers to run %q", t.Run)}
 	}
 	return t.Run, nil
 }

@@ -22,7 +22,7 @@ const (
 	bucketName     = "experiments"
 )
 
-// server runs a real S3 server for the length of a test and returns its endpoint and the folder of its one bucket.
+// server runs a real S3 server for the length of a test and returns its endpoint and the directory of its one bucket.
 func server(t *testing.T) (endpoint, bucket string) {
 	t.Helper()
 	binary := os.Getenv(serverVariable)
@@ -48,7 +48,7 @@ func server(t *testing.T) (endpoint, bucket string) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	// Without extended attributes the server keeps checksums in files of their own, and an overwrite is not atomic.
+	// Without extended attributes the server keeps checksums in separate files, and an overwrite is not atomic.
 	cmd := exec.Command(binary, "--port", address, "--access", "tester", "--secret", "not a secret", "--quiet", "posix", root)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -100,7 +100,7 @@ func TestS3GCBesideRuns(t *testing.T) {
 	testGCBesideRuns(t, s, at, "SURPRISAL_STORE_TEST_EXPIRY=1")
 }
 
-// Killed in the middle of whatever it uploads, a writer leaves no object that is not whole.
+// A writer that is killed during an upload leaves no incomplete object.
 func TestS3Kill(t *testing.T) {
 	endpoint, _ := server(t)
 	at := location(endpoint, bucketName)
@@ -118,11 +118,11 @@ func TestS3Kill(t *testing.T) {
 	}
 }
 
-// Records are created once in a bucket, too, and its marker keeps strangers out.
+// In a bucket, records are also created once, and foreign buckets are rejected.
 func TestS3Marker(t *testing.T) {
 	endpoint, bucket := server(t)
 	lay(t, bucket, map[string]string{"old/actions/ab/x.json": "{}", "letters/letter.txt": "dear"})
-	for prefix, want := range map[string]string{"old": "was made by an older runner", "letters": "is not a store: it holds letter.txt", "": "is not a store"} {
+	for prefix, want := range map[string]string{"old": "was made by an older runner", "letters": "is not a store: it contains letter.txt", "": "is not a store"} {
 		s, err := store.Open(t.Context(), location(endpoint, bucketName+"/"+prefix))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Open of %q: %v, %v; want an error with %q", prefix, s, err, want)
@@ -150,7 +150,7 @@ func TestS3Marker(t *testing.T) {
 	verify(t, open(t, at))
 }
 
-// An upload that fails at its end, after parts of it have arrived, publishes nothing.
+// An upload that fails at its end, after some parts were received, publishes nothing.
 func TestS3Abort(t *testing.T) {
 	endpoint, bucket := server(t)
 	s := open(t, location(endpoint, bucketName))
@@ -184,7 +184,7 @@ func TestS3Damage(t *testing.T) {
 		hex := r.Outputs[i].Digest[len("sha256:"):]
 		return bucketName + "/blobs/sha256/" + hex[:2] + "/" + hex
 	}
-	// One blob is replaced by way of the server, another behind its back.
+	// One blob is replaced through the server, another without its knowledge.
 	if err := store.Overwrite(t.Context(), s, r.Outputs[0].Digest, "c0ntent"); err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +192,7 @@ func TestS3Damage(t *testing.T) {
 		t.Fatal(err)
 	}
 	cache := t.TempDir()
-	// Of what the server does not vouch for nothing is known but that it cannot be read now.
+	// Objects with a wrong checksum cannot be read; nothing else is known about them.
 	for i, f := range r.Outputs {
 		path, err := s.LocalPath(t.Context(), f.Digest, cache)
 		if err == nil || errors.Is(err, fs.ErrNotExist) != (i == 0) {
@@ -203,7 +203,7 @@ func TestS3Damage(t *testing.T) {
 		t.Errorf("the cache holds %v", left)
 	}
 	problems, err := s.Verify(t.Context(), nil)
-	if err != nil || len(problems) != 3 { // one was set aside and is missing, one cannot be read
+	if err != nil || len(problems) != 3 { // one was moved aside and is missing, one cannot be read
 		t.Errorf("Verify: %v, %v", problems, err)
 	}
 	if _, err := os.Stat(filepath.Join(filepath.Dir(bucket), path(0))); !errors.Is(err, fs.ErrNotExist) {

@@ -22,12 +22,12 @@ import (
 
 // Store is an open store. Its methods may be called from many goroutines.
 type Store struct {
-	// Warn, if not nil, is told of damage that was passed over, from many goroutines. It is set before the store is used.
+	// Warn, if not nil, is called with warnings about damage, from many goroutines. Set it before using the store.
 	Warn func(message string)
 
 	b backend
 
-	// warned holds what Warn was told.
+	// warned holds the warnings so far.
 	warned sync.Map
 
 	// onWait, if not nil, is called when a hold starts to wait; for tests.
@@ -36,40 +36,40 @@ type Store struct {
 	mu     sync.Mutex
 	lease  *lease
 	caches map[string]*directory
-	// facts is what was learnt of a bucket, by cache directory.
+	// facts holds the facts about a bucket, by cache directory.
 	facts map[string]*facts
-	// downloads keeps goroutines that want the same blob from fetching or hashing it twice.
+	// downloads prevents goroutines from fetching or hashing the same blob more than once.
 	downloads singleflight.Group
 }
 
-// backend is where objects lie. Names are slash-separated paths of the layout. A missing object is fs.ErrNotExist, except
-// to remove, which does not mind.
+// backend stores objects. Names are slash-separated paths of the layout. The error for a missing object is
+// fs.ErrNotExist, except in remove, where it is not an error.
 type backend interface {
-	// base names the whole store, where an object, for people.
+	// base returns the location of the store, and where that of an object, for people.
 	base() string
 	where(name string) string
 	stat(ctx context.Context, name string) (int64, error)
 	open(ctx context.Context, name string) (io.ReadCloser, error)
 	list(ctx context.Context, prefix string) iter.Seq2[object, error]
-	// children lists the names right under a prefix that ends with a slash, without those that lie deeper.
+	// children lists the names directly under a prefix that ends with a slash, not recursively.
 	children(ctx context.Context, prefix string) iter.Seq2[string, error]
 	remove(ctx context.Context, name string) error
-	// write publishes a small object, whole or not at all, over what was there.
+	// write publishes a small object, whole or not at all, and replaces any earlier one.
 	write(ctx context.Context, name string, data []byte) error
-	// create is write, but fails with fs.ErrExist where there is an object.
+	// create is write, but fails with fs.ErrExist if the object exists.
 	create(ctx context.Context, name string, data []byte) error
-	// adopt publishes a file's content, whole or not at all, and may take the file.
+	// adopt publishes the content of a file, whole or not at all. It may move the file.
 	adopt(ctx context.Context, name, digest string, f *os.File) error
-	// adoptNew is adopt, but fails with fs.ErrExist where there is an object; only of a bucket.
+	// adoptNew is adopt, but fails with fs.ErrExist if the object exists. It is used only for buckets.
 	adoptNew(ctx context.Context, name, digest string, f *os.File) error
-	// setAside moves a blob whose content is not what its name says to damagedPrefix.
-	setAside(ctx context.Context, name string) error
+	// quarantine moves a blob whose content does not match its name to damagedPrefix.
+	quarantine(ctx context.Context, name string) error
 	// prune removes a directory if it is empty.
 	prune(name string) error
-	// local returns the directory that the store is, or nil.
+	// local returns the directory of the store, or nil for a bucket.
 	local() *directory
-	// claim publishes or refreshes a lease of this process, unclaim ends one, claimed lists all of a prefix with whether
-	// their owners live. A bucket's claimed is exact only soon after a claim.
+	// claim publishes or refreshes a lease of this process, and unclaim ends one. claimed lists all leases of a prefix
+	// and whether their owners are alive. For a bucket, claimed is exact only soon after a claim.
 	claim(ctx context.Context, name string, data []byte) error
 	unclaim(ctx context.Context, name string) error
 	claimed(ctx context.Context, prefix string) ([]claim, error)
@@ -82,35 +82,36 @@ type object struct {
 	bytes int64
 }
 
-// claim is a lease as a listing shows it. What it says is read only where it is wanted.
+// claim is a lease as a listing shows it. Its content is read only when needed.
 type claim struct {
 	name string
 	live bool
-	// stamp changes when the lease does; "" where it has to be read to know.
+	// stamp changes when the lease does. If it is "", the lease must be read to detect changes.
 	stamp string
-	// refreshed is the storage's time of the last refresh; zero where life does not depend on it.
+	// refreshed is the storage's time of the last refresh. It is zero if leases do not expire.
 	refreshed time.Time
 }
 
-// liveness says how leases are watched: how often, how often if nothing happens, how long to wait for an answer, and how long
-// a lease lives without a refresh (0 for ever).
+// liveness holds the times for watching leases: the polling interval, the interval while nothing happens, the time to
+// wait for an answer, and the lifetime of a lease without a refresh (0 means unlimited).
 type liveness struct {
 	poll, idle, patience, expiry time.Duration
 }
 
-// Open opens the store at location: a directory, or a URL: file:///path, s3://bucket/prefix, gs://bucket/prefix, mem://. The
-// first write makes a directory that does not exist, and makes an empty place a store, which then carries a marker. What
-// holds anything else is refused. An s3 URL takes the query parameters of gocloud.dev (region, endpoint,
-// use_path_style, profile, ...) and finds credentials as the AWS SDK does. Close the store to remove its temporary files.
+// Open opens the store at location: a directory, or a URL: file:///path, s3://bucket/prefix, gs://bucket/prefix,
+// mem://. The first write creates a missing directory, and makes an empty place a store by writing the marker. A place
+// with other content is an error. An s3 URL accepts the query parameters of gocloud.dev (region, endpoint,
+// use_path_style, profile, ...), and credentials are found as in the AWS SDK. Close the store to remove its temporary
+// files.
 func Open(ctx context.Context, location string) (*Store, error) {
 	s := &Store{caches: map[string]*directory{}, facts: map[string]*facts{}}
 	path, isFile := strings.CutPrefix(location, "file://")
 	var err error
 	switch {
 	case location == "":
-		return nil, invalid("store: no location; name a directory, or a URL such as s3://bucket/prefix")
+		return nil, invalid("store: no location; use a directory, or a URL such as s3://bucket/prefix")
 	case isFile && !strings.HasPrefix(path, "/"):
-		return nil, invalid("store %s: a file URL has three slashes and an absolute path; write the path alone", location)
+		return nil, invalid("store %s: a file URL has three slashes and an absolute path; use the path alone", location)
 	case isFile || !strings.Contains(location, "://"):
 		s.b, err = openDirectory(path, kindStore)
 	default:
@@ -122,7 +123,7 @@ func Open(ctx context.Context, location string) (*Store, error) {
 	return s, nil
 }
 
-// String returns where the store is, without credentials or settings.
+// String returns the location of the store, without credentials or settings.
 func (s *Store) String() string { return s.b.base() }
 
 // Close ends the lease, if there is one, and removes this process's temporary files.
@@ -137,8 +138,8 @@ func (s *Store) Close() error {
 	return errors.Join(err, s.b.close())
 }
 
-// PutFile moves a finished local file into the store and returns its digest and size. Where the blob exists already, the
-// file is only removed. It needs a lease.
+// PutFile moves a finished local file into the store and returns its digest and size. If the blob already exists, the
+// file is only removed. PutFile needs a lease.
 func (s *Store) PutFile(ctx context.Context, path string) (digest string, size int64, err error) {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -166,8 +167,8 @@ func (s *Store) PutFile(ctx context.Context, path string) (digest string, size i
 	return digest, size, nil
 }
 
-// PutFiles moves the files with the given names, relative paths with slashes, from dir into the store, several at once. It
-// returns them in the order of their names' list. It needs a lease.
+// PutFiles moves the files with the given names, relative paths with slashes, from dir into the store, concurrently. It
+// returns them in the order of names. PutFiles needs a lease.
 func (s *Store) PutFiles(ctx context.Context, dir string, names []string) ([]File, error) {
 	files := make([]File, len(names))
 	group, ctx := errgroup.WithContext(ctx)
@@ -191,10 +192,10 @@ func (s *Store) publish(ctx context.Context, digest string, size int64, f *os.Fi
 	}
 	name := blobName(digest)
 	if size <= smallBlob && s.b.local() == nil {
-		// Sending it takes no longer than asking whether it is there.
+		// Sending it takes no longer than checking whether it exists.
 		err := s.b.adoptNew(ctx, name, digest, f)
 		if err == nil {
-			l.remember(name, size)
+			l.recordSize(name, size)
 			return nil
 		}
 		if !errors.Is(err, fs.ErrExist) {
@@ -210,11 +211,11 @@ func (s *Store) publish(ctx context.Context, digest string, size int64, f *os.Fi
 			return fmt.Errorf("store %s: %w", s, err)
 		}
 	}
-	l.remember(name, size)
+	l.recordSize(name, size)
 	return nil
 }
 
-// has says whether a blob need not be published again. One that is damaged need be.
+// has reports whether an intact blob exists, so that it need not be published again.
 func (s *Store) has(ctx context.Context, name, digest string, size int64) (bool, error) {
 	found, err := s.b.stat(ctx, name)
 	if d := s.b.local(); d != nil && err == nil && found == size {
@@ -226,8 +227,9 @@ func (s *Store) has(ctx context.Context, name, digest string, size int64) (bool,
 	return found == size, err
 }
 
-// Open opens a blob. A missing blob is fs.ErrNotExist. So is one of a directory whose content is not what the digest says;
-// it is set aside, and Warn is told. In a bucket that shows only when it is read to the end, which then fails.
+// Open opens a blob. If it is missing, the error is fs.ErrNotExist. In a directory, a blob whose content does not match
+// the digest is moved aside, reported to Warn and treated as missing. In a bucket, reading such a blob fails at its
+// end.
 func (s *Store) Open(ctx context.Context, digest string) (io.ReadCloser, error) {
 	if err := checkDigest(digest); err != nil {
 		return nil, err
@@ -240,7 +242,7 @@ func (s *Store) Open(ctx context.Context, digest string) (io.ReadCloser, error) 
 	return s.open(ctx, digest)
 }
 
-// open opens a blob. Reading it to the end fails if the content is not what the digest says.
+// open opens a blob. Reading it fails at its end if the content does not match the digest.
 func (s *Store) open(ctx context.Context, digest string) (io.ReadCloser, error) {
 	r, err := s.b.open(ctx, blobName(digest))
 	if err != nil {
@@ -251,9 +253,10 @@ func (s *Store) open(ctx context.Context, digest string) (io.ReadCloser, error) 
 	}}, r}, nil
 }
 
-// LocalPath returns a path at which a blob can be read: in the store itself if it is a directory, else in a copy under
-// cacheDir. Nobody may write to it. The content is compared with the digest, once for a process as long as the file stays
-// the same. A blob that is damaged is set aside, Warn is told, and it is as missing as one that is not there: fs.ErrNotExist.
+// LocalPath returns a path at which a blob can be read: in the store itself if it is a directory, otherwise in a copy
+// under cacheDir. The file must not be modified. The content is compared with the digest, once per process while the
+// file is unchanged. A damaged blob is moved aside, reported to Warn and treated as missing: the error is
+// fs.ErrNotExist.
 func (s *Store) LocalPath(ctx context.Context, digest, cacheDir string) (string, error) {
 	if err := checkDigest(digest); err != nil {
 		return "", err
@@ -268,22 +271,22 @@ func (s *Store) LocalPath(ctx context.Context, digest, cacheDir string) (string,
 		case err == nil:
 			return d.where(blobName(digest)), nil
 		case shared && ctx.Err() == nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
-			// Another goroutine, which did it for both, was stopped.
+			// The goroutine that did it for both was canceled.
 		default:
 			return "", err
 		}
 	}
 }
 
-// provide makes sure that a directory holds a blob with the right content.
+// provide makes sure that a directory contains a blob with the right content.
 func (s *Store) provide(ctx context.Context, digest string, d *directory) error {
 	name := blobName(digest)
 	err := d.check(ctx, name, digest)
 	if damage, bad := errors.AsType[*damage](err); bad {
-		if err := d.setAside(ctx, name); err != nil {
+		if err := d.quarantine(ctx, name); err != nil {
 			return fmt.Errorf("store %s: %w: %w", s, damage, err)
 		}
-		err = s.nowMissing(damage, d.where(damagedPrefix))
+		err = s.reportQuarantined(damage, d.where(damagedPrefix))
 	}
 	if d == s.b.local() || !errors.Is(err, fs.ErrNotExist) {
 		if err != nil {
@@ -294,24 +297,24 @@ func (s *Store) provide(ctx context.Context, digest string, d *directory) error 
 	return s.download(ctx, digest, d)
 }
 
-// nowMissing tells Warn that a damaged blob was moved, and returns the error that it is not there.
-func (s *Store) nowMissing(d *damage, to string) error {
-	err := &aside{d, to}
+// reportQuarantined reports to Warn that a damaged blob was moved, and returns the error for the missing blob.
+func (s *Store) reportQuarantined(d *damage, to string) error {
+	err := &quarantined{d, to}
 	s.warn(err.Error())
 	return err
 }
 
-// aside is the error of a blob that was set aside: it is not there.
-type aside struct {
+// quarantined is the error for a blob that was moved aside, which is now missing.
+type quarantined struct {
 	*damage
 	to string
 }
 
-func (a *aside) Error() string {
-	return a.where + ": is damaged: " + a.found + "; it was moved to " + a.to + ": run again, and the action that made it runs anew"
+func (q *quarantined) Error() string {
+	return q.where + ": is damaged: " + q.found + "; it was moved to " + q.to + ": run again to repeat the action that made it"
 }
 
-func (a *aside) Is(target error) bool { return target == fs.ErrNotExist }
+func (q *quarantined) Is(target error) bool { return target == fs.ErrNotExist }
 
 // download copies a blob of a bucket to a cache.
 func (s *Store) download(ctx context.Context, digest string, to *directory) error {
@@ -321,14 +324,14 @@ func (s *Store) download(ctx context.Context, digest string, to *directory) erro
 		err = errors.Join(to.receive(ctx, name, r), r.Close())
 	}
 	if damage, bad := errors.AsType[*damage](err); bad {
-		if err := errors.Join(s.b.setAside(ctx, name), s.forget(ctx)); err != nil {
+		if err := errors.Join(s.b.quarantine(ctx, name), s.invalidateFacts(ctx)); err != nil {
 			return fmt.Errorf("store %s: %w: %w", s, damage, err)
 		}
-		return s.nowMissing(damage, s.b.where(damagedPrefix))
+		return s.reportQuarantined(damage, s.b.where(damagedPrefix))
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		// Somebody removed it, of which nobody was told.
-		err = errors.Join(err, s.forget(ctx))
+		// It was removed without a change of the generation.
+		err = errors.Join(err, s.invalidateFacts(ctx))
 	}
 	if err != nil {
 		return fmt.Errorf("copy of %s to %s: %w", digest, to.path, err)
@@ -336,8 +339,9 @@ func (s *Store) download(ctx context.Context, digest string, to *directory) erro
 	return nil
 }
 
-// Scratch returns a new empty directory for files in the making: in the store if that is a directory, so that PutFile need not
-// copy, else under cacheDir. The caller removes it; if the process dies, the next Open or Scratch there does.
+// Scratch returns a new empty directory for temporary files. It is in the store if that is a directory, so that PutFile
+// need not copy, and otherwise under cacheDir. The caller removes it; if the process dies, the next Open or Scratch
+// there does.
 func (s *Store) Scratch(cacheDir string) (string, error) {
 	d, err := s.directory(context.Background(), cacheDir)
 	if err != nil {
@@ -361,7 +365,7 @@ func (s *Store) directory(ctx context.Context, cacheDir string) (*directory, err
 		return d, nil
 	}
 	if cacheDir == "" {
-		return nil, fmt.Errorf("store %s: no cache directory was named", s)
+		return nil, fmt.Errorf("store %s: a cache directory is required", s)
 	}
 	d, err := openDirectory(cacheDir, kindCache)
 	if err != nil {
@@ -374,7 +378,7 @@ func (s *Store) directory(ctx context.Context, cacheDir string) (*directory, err
 	return d, nil
 }
 
-// warn tells Warn of damage, once: a command may come upon the same several times.
+// warn reports damage to Warn, once per message, because a command may find the same damage several times.
 func (s *Store) warn(message string) {
 	if s.Warn == nil {
 		return
@@ -404,7 +408,7 @@ func (s *Store) write(ctx context.Context, name string, data []byte) error {
 	return nil
 }
 
-// smallBlob is the size up to which a blob is sent to a bucket without asking whether it is there.
+// smallBlob is the size up to which a blob is sent to a bucket without checking whether it exists.
 const smallBlob = 256 << 10
 
 const digestPrefix = "sha256:"
@@ -412,7 +416,7 @@ const digestPrefix = "sha256:"
 func newHash() hash.Hash          { return sha256.New() }
 func digestOf(h hash.Hash) string { return digestPrefix + hex.EncodeToString(h.Sum(nil)) }
 
-// damagedPrefix holds blobs that were set aside.
+// damagedPrefix is the prefix of damaged blobs that were moved aside.
 const damagedPrefix = "damaged/"
 
 func isHex64(s string) bool {
@@ -421,22 +425,22 @@ func isHex64(s string) bool {
 
 func checkDigest(digest string) error {
 	if hex, ok := strings.CutPrefix(digest, digestPrefix); !ok || !isHex64(hex) {
-		return invalid("digest %q: want \"sha256:\" and 64 lower-case hex digits", digest)
+		return invalid("invalid digest %q: expected \"sha256:\" and 64 lower-case hex digits", digest)
 	}
 	return nil
 }
 
 func checkKey(key string) error {
 	if !isHex64(key) {
-		return invalid("key %q: want 64 lower-case hex digits", key)
+		return invalid("invalid key %q: expected 64 lower-case hex digits", key)
 	}
 	return nil
 }
 
-// checkName says whether s can be the name of a run or a tag.
-func checkName(what, s string) error {
+// checkName checks that s can be the name of a run or a tag.
+func checkName(noun, s string) error {
 	if !isName(s) {
-		return invalid("%s %q: want 1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit", what, s)
+		return invalid("invalid %s %q: expected 1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit", noun, s)
 	}
 	return nil
 }
@@ -482,7 +486,7 @@ type verifier struct {
 // unchanged reads a file that was hashed before.
 func unchanged(f *os.File, digest string) io.Reader {
 	return &verifier{f, newHash(), digest, func(string) error {
-		return fmt.Errorf("%s: changed after it was hashed; let whatever writes to it end first", f.Name())
+		return fmt.Errorf("%s: changed after it was hashed; stop the process that is writing to it", f.Name())
 	}}
 }
 
@@ -497,12 +501,12 @@ func (v *verifier) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// damage is an object whose content cannot be right.
+// damage is the error for an object whose content is wrong.
 type damage struct{ where, found string }
 
-const mendDamage = "delete it and run again: the action that made it runs anew"
+const damageHint = "delete it and run again to repeat the action that made it"
 
-func (d *damage) Error() string { return d.where + ": is damaged: " + d.found + "; " + mendDamage }
+func (d *damage) Error() string { return d.where + ": is damaged: " + d.found + "; " + damageHint }
 
 type blobReader struct {
 	verifier

@@ -59,14 +59,14 @@ func finish(t testing.TB, s *store.Store, id string, keys ...string) {
 	}
 }
 
-// describe returns a record without outputs; parameters tell it from others.
+// describe returns a record without outputs; parameters distinguish it from others.
 func describe(parameters any) (*store.Record, error) {
 	descriptor, err := store.MarshalCanonical(map[string]any{"kind": "test", "schema": 1, "parameters": parameters})
 	key := store.KeyOf(descriptor)
 	return &store.Record{Key: key, Descriptor: descriptor, Name: "test " + key[:8], Started: time.Now().UTC(), Finished: time.Now().UTC()}, err
 }
 
-// record makes and stores an action with one output per content; parameters tell it from others.
+// record makes and stores an action with one output per content; parameters distinguish it from others.
 func record(ctx context.Context, s *store.Store, parameters any, contents ...string) (*store.Record, error) {
 	r, err := describe(parameters)
 	if err != nil {
@@ -168,7 +168,7 @@ func TestDirectory(t *testing.T) { testStore(t, open(t, t.TempDir())) }
 func TestURL(t *testing.T)       { testStore(t, open(t, "file://"+t.TempDir())) }
 func TestMemory(t *testing.T)    { testStore(t, open(t, "mem://")) }
 
-// testStore is what every kind of store must do. The store is empty.
+// testStore tests the behavior of every kind of store. The store is empty.
 func testStore(t *testing.T, s *store.Store) {
 	ctx := t.Context()
 	cache := t.TempDir()
@@ -177,7 +177,7 @@ func testStore(t *testing.T, s *store.Store) {
 	}
 	begin(t, s, "first")
 
-	// A file that fits no buffer on the way, through PutFile from a scratch folder.
+	// A file that is larger than all buffers, through PutFile from a scratch directory.
 	scratch, err := s.Scratch(cache)
 	if err != nil {
 		t.Fatal(err)
@@ -209,7 +209,7 @@ func testStore(t *testing.T, s *store.Store) {
 	if again, err := s.LocalPath(ctx, digest, cache); err != nil || again != local {
 		t.Errorf("LocalPath again: %s, %v; was %s", again, err, local)
 	}
-	// Nothing is published for somebody who has given up.
+	// A canceled caller publishes nothing.
 	gone, cancel := context.WithCancel(ctx)
 	cancel()
 	if err := os.WriteFile(path, []byte("late"), 0o666); err != nil {
@@ -258,7 +258,7 @@ func testStore(t *testing.T, s *store.Store) {
 	if diff := cmp.Diff(a, got); diff != "" {
 		t.Errorf("record changed (-put +got):\n%s", diff)
 	}
-	for range 2 { // the second time from what was learnt
+	for range 2 { // the second time from the facts
 		many, err := s.LookupMany(ctx, []string{a.Key, absent[7:]}, cache)
 		if diff := cmp.Diff(map[string]*store.Record{a.Key: a}, many); err != nil || diff != "" {
 			t.Errorf("LookupMany: %v (-want +got):\n%s", err, diff)
@@ -269,7 +269,7 @@ func testStore(t *testing.T, s *store.Store) {
 	}
 	finish(t, s, "first", a.Key)
 
-	// "second" shares a blob with "first" and is tagged. What no run names is garbage.
+	// "second" shares a blob with "first" and is tagged. Objects that no run refers to are garbage.
 	begin(t, s, "second")
 	b := mustRecord(t, s, 2, "two", "three")
 	finish(t, s, "second", b.Key)
@@ -304,7 +304,7 @@ func testStore(t *testing.T, s *store.Store) {
 	if !hit(t, s, a.Key) || !hit(t, s, b.Key) {
 		t.Error("gc removed what runs reach")
 	}
-	// Dropping old runs leaves what the tag reaches.
+	// Dropping old runs keeps the objects that the tag reaches.
 	freed, err := s.GC(ctx, store.GCOptions{DropBefore: time.Now()})
 	if want := (store.GCReport{Runs: []string{"first"}, Records: 1, Blobs: 1, Bytes: 3}); err != nil || !cmp.Equal(freed, want) {
 		t.Errorf("gc: %+v, %v; want %+v", freed, err, want)
@@ -369,7 +369,7 @@ func testCreateOnly(t *testing.T, s *store.Store, first *store.Record) {
 	}
 }
 
-// A hit needs every blob; a blob that went missing is made again.
+// A hit needs every blob; a missing blob is made again.
 func TestMissingBlob(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -386,7 +386,7 @@ func TestMissingBlob(t *testing.T) {
 		t.Error("a record without its blob is a hit")
 	}
 	problems, err := s.Verify(t.Context(), nil)
-	if err != nil || len(problems) != 1 || !strings.Contains(problems[0].Found, "out/1.txt") {
+	if err != nil || len(problems) != 1 || !strings.Contains(problems[0].Problem, "out/1.txt") {
 		t.Errorf("Verify: %v, %v", problems, err)
 	}
 	mustRecord(t, s, 1, "one", "two")
@@ -396,7 +396,7 @@ func TestMissingBlob(t *testing.T) {
 	verify(t, s)
 }
 
-// Damage is told by the place, what was found and what to do.
+// Damage is reported with its place, the problem and the fix.
 func TestDamage(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -438,7 +438,7 @@ func TestDamage(t *testing.T) {
 		var got []string
 		for _, p := range problems {
 			got = append(got, p.String())
-			if p.Do == "" {
+			if p.Fix == "" {
 				t.Errorf("%v: nothing to do", p)
 			}
 		}
@@ -456,7 +456,7 @@ func TestDamage(t *testing.T) {
 
 	overwrite(blob(0), "content 0ne") // same size, other bytes
 	overwrite(blob(1), "cont")
-	check(blob(0)+": its content is sha256:", blob(1)+": its content is sha256:", blob(1)+": has 4 bytes; out/1.txt")
+	check(blob(0)+": its content is sha256:", blob(1)+": its content is sha256:", blob(1)+": has 4 bytes, but out/1.txt")
 	miss := func(want string) {
 		t.Helper()
 		warnings = nil
@@ -465,7 +465,7 @@ func TestDamage(t *testing.T) {
 		}
 	}
 	miss(blob(1) + ": is damaged: it has 4 bytes, not 11; delete it")
-	// Putting the right content mends a truncated blob.
+	// Putting the right content repairs a truncated blob.
 	begin(t, s, "again")
 	put(t, s, "content two")
 	finish(t, s, "again")
@@ -475,7 +475,7 @@ func TestDamage(t *testing.T) {
 	overwrite(recordPath, string(good[:len(good)/2]))
 	check(recordPath + ": unexpected end of JSON input")
 	miss(recordPath + ": is damaged")
-	// It keeps nothing, and nothing else suffers from it.
+	// It keeps nothing, and nothing else is affected.
 	warnings = nil
 	if report, err := s.GC(t.Context(), store.GCOptions{DryRun: true}); err != nil || report.Blobs != 3 || len(warnings) != 1 {
 		t.Errorf("gc over a damaged record: %+v, %v, warnings %q", report, err, warnings)
@@ -499,15 +499,15 @@ func TestDamage(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "runs", "r.json")); err != nil {
 		t.Fatal(err)
 	}
-	check("tags/t.json: names run r, which does not exist")
+	check("tags/t.json: refers to run r, which does not exist")
 	overwrite(filepath.Join(dir, "tags", "t.json"), `{"run":"../x"}`)
 	overwrite(filepath.Join(dir, "blobs", "sha256", "ab", "notes.txt"), "hello")
 	overwrite(filepath.Join(dir, "actions", "x.json"), "hello")
 	overwrite(filepath.Join(dir, "jobs", "x.json"), "hello")
 	overwrite(filepath.Join(dir, "runs", "r", "x"), "")
 	overwrite(filepath.Join(dir, "damaged", r.Key), "hello")
-	check(`names run "../x"`, "notes.txt: is not part of a store", "actions/x.json: is not part of a store", "jobs/x.json: is not part of a store",
-		"runs/r/x: is not part of a store", "was set aside")
+	check(`refers to run "../x"`, "notes.txt: is not part of a store", "actions/x.json: is not part of a store", "jobs/x.json: is not part of a store",
+		"runs/r/x: is not part of a store", "was moved aside")
 }
 
 func TestBadInput(t *testing.T) {
@@ -517,11 +517,11 @@ func TestBadInput(t *testing.T) {
 	}
 	for _, c := range []struct{ location, want string }{
 		{"", "no location"},
-		{file, "is a file; name a directory"},
+		{file, "is a file; use a directory"},
 		{filepath.Join(file, "below"), "a part of the path is a file"},
 		{"file://relative", "three slashes"},
 		{"ftp://host/x", `unknown scheme "ftp"; use a directory, file://, s3://, gs:// or mem://`},
-		{"s3://", "names no bucket"},
+		{"s3://", "the bucket is missing"},
 		{"s3://bucket?nonsense=1", "nonsense"},
 		{"s3://bucket?prefix=x", "s3://bucket/PREFIX"},
 		{"gs://bucket?anonymous=maybe", `invalid value "maybe"`},
@@ -540,10 +540,10 @@ func TestBadInput(t *testing.T) {
 		}
 	}
 	begin(t, s, "r")
-	if err := s.Begin(t.Context(), store.Run{ID: "r2"}); err == nil || !strings.Contains(err.Error(), "has begun already") {
+	if err := s.Begin(t.Context(), store.Run{ID: "r2"}); err == nil || !strings.Contains(err.Error(), "has already begun") {
 		t.Errorf("Begin twice: %v", err)
 	}
-	if err := open(t, s.String()).Begin(t.Context(), store.Run{ID: "r"}); err == nil || !strings.Contains(err.Error(), "working already") {
+	if err := open(t, s.String()).Begin(t.Context(), store.Run{ID: "r"}); err == nil || !strings.Contains(err.Error(), "already in progress") {
 		t.Errorf("Begin of a working run: %v", err)
 	}
 	if _, err := s.Open(t.Context(), "sha256:../../etc"); protocol.KindOf(err) != protocol.InvalidInput {
@@ -580,7 +580,7 @@ func TestBadInput(t *testing.T) {
 			r.Key = store.KeyOf(r.Descriptor)
 		}},
 		{"two outputs are named", func(r *store.Record) { r.Outputs = append(r.Outputs, r.Outputs[0]) }},
-		{"lies within output", func(r *store.Record) {
+		{"is inside output", func(r *store.Record) {
 			r.Outputs = append(r.Outputs, store.File{Name: "a/b", Digest: digest, Bytes: 1})
 		}},
 		{"not a relative path", func(r *store.Record) { r.Outputs[0].Name = "/etc/x" }},

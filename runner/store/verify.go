@@ -15,21 +15,22 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Problem is something wrong in a store.
+// Problem is a problem in a store.
 type Problem struct {
-	// Path is where it is.
+	// Path is the place of the problem.
 	Path string `json:"path"`
-	// Found says what is wrong, Do what to do about it.
-	Found string `json:"found"`
-	Do    string `json:"do"`
+	// Problem describes the problem, and Fix how to fix it.
+	Problem string `json:"problem"`
+	Fix     string `json:"fix"`
 }
 
-func (p Problem) String() string { return p.Path + ": " + p.Found + "; " + p.Do }
+func (p Problem) String() string { return p.Path + ": " + p.Problem + "; " + p.Fix }
 
-// Verify reads the whole store: each blob against its digest, each record against its key and its blobs, each run, job and
-// tag. Whether outputs are what the action of their record makes it cannot tell: whoever can write to a store can point a
-// record at other blobs that are in it. That takes looking into the outputs, or doing the action again; see Records. It returns every problem, by path. progress, if not nil, is told how many of the blobs' bytes have been read, from many
-// goroutines.
+// Verify reads the whole store. It checks each blob against its digest, each record against its key and its blobs, and
+// each run, job and tag. It returns all problems, sorted by path. It cannot detect a record that refers to blobs of
+// another action: anyone who can write to a store can forge such a record. Detecting that takes a check of the outputs,
+// or doing the action again; see Records. Verify calls progress, if it is not nil, with the number of blob bytes read,
+// from many goroutines.
 func (s *Store) Verify(ctx context.Context, progress func(done, total int64)) ([]Problem, error) {
 	v := &verification{s: s, progress: progress}
 	for _, step := range []func(context.Context) error{v.blobs, v.damaged, v.records, v.runs, v.jobs, v.tags} {
@@ -37,7 +38,7 @@ func (s *Store) Verify(ctx context.Context, progress func(done, total int64)) ([
 			return nil, fmt.Errorf("verify store %s: %w", s, err)
 		}
 	}
-	slices.SortFunc(v.problems, func(a, b Problem) int { return strings.Compare(a.Path+a.Found, b.Path+b.Found) })
+	slices.SortFunc(v.problems, func(a, b Problem) int { return strings.Compare(a.Path+a.Problem, b.Path+b.Problem) })
 	return v.problems, nil
 }
 
@@ -50,36 +51,36 @@ type verification struct {
 	problems []Problem
 }
 
-func (v *verification) add(name, found, do string) {
+func (v *verification) add(name, problem, fix string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.problems = append(v.problems, Problem{v.s.b.where(name), found, do})
+	v.problems = append(v.problems, Problem{v.s.b.where(name), problem, fix})
 }
 
-// fault notes what is damaged or cannot be read, and lets pass what was removed meanwhile. It returns an error if there is
-// no point in going on.
+// fault records an object that is damaged or cannot be read, and ignores one that was removed meanwhile. It returns an
+// error if verification should stop.
 func (v *verification) fault(ctx context.Context, name string, err error) error {
 	if err == nil || ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if d, ok := errors.AsType[*damage](err); ok {
-		v.add(name, d.found, mendDamage)
+		v.add(name, d.found, damageHint)
 		return nil
 	}
 	if b, ok := errors.AsType[*badManifest](err); ok {
-		v.add(name, b.found, mendManifest)
+		v.add(name, b.found, manifestHint)
 		return nil
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	v.add(name, "cannot be read: "+err.Error(), "check the disk or the network and verify again; if it stays so, "+mendDamage)
+	v.add(name, "cannot be read: "+err.Error(), "check the disk or the network and verify again; if the problem persists, "+damageHint)
 	return nil
 }
 
 const notOurs = "is not part of a store"
 
-// each calls check for every object under a prefix, many at once.
+// each calls check for every object, concurrently.
 func (v *verification) each(ctx context.Context, objects []object, check func(context.Context, object) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(2, runtime.GOMAXPROCS(0)))
@@ -126,7 +127,7 @@ func (v *verification) blobs(ctx context.Context) error {
 func (v *verification) damaged(ctx context.Context) error {
 	objects, err := v.list(ctx, damagedPrefix)
 	for _, o := range objects {
-		v.add(o.name, "was set aside: its content is not what its name says", "check the disk; runner gc removes it")
+		v.add(o.name, "was moved aside: its content does not match its name", "check the disk; `runner gc` removes it")
 	}
 	return err
 }
@@ -167,18 +168,18 @@ func (v *verification) records(ctx context.Context) error {
 			return v.fault(ctx, o.name, err)
 		}
 		if err := r.check(); err != nil {
-			v.add(o.name, err.Error(), mendDamage)
+			v.add(o.name, err.Error(), damageHint)
 			return nil
 		}
 		for _, f := range r.Outputs {
 			size, err := v.s.b.stat(ctx, blobName(f.Digest))
 			switch {
 			case errors.Is(err, fs.ErrNotExist):
-				v.add(o.name, fmt.Sprintf("output %s (%s) does not exist", f.Name, f.Digest), "run again: the action that made it runs anew")
+				v.add(o.name, fmt.Sprintf("output %s (%s) does not exist", f.Name, f.Digest), "run again to repeat the action that made it")
 			case err != nil:
 				return err
 			case size != f.Bytes:
-				v.add(blobName(f.Digest), fmt.Sprintf("has %d bytes; %s, an output of %s, has %d", size, f.Name, r.Name, f.Bytes), mendDamage)
+				v.add(blobName(f.Digest), fmt.Sprintf("has %d bytes, but %s, an output of %s, has %d", size, f.Name, r.Name, f.Bytes), damageHint)
 			}
 		}
 		return nil
@@ -221,7 +222,7 @@ func (v *verification) tags(ctx context.Context) error {
 			return v.fault(ctx, o.name, err)
 		}
 		if _, err := v.s.b.stat(ctx, runName(run)); errors.Is(err, fs.ErrNotExist) {
-			v.add(o.name, fmt.Sprintf("names run %s, which does not exist", run), "give the tag to another run, or delete it")
+			v.add(o.name, fmt.Sprintf("refers to run %s, which does not exist", run), "give the tag to another run, or delete it")
 		} else if err != nil {
 			return err
 		}

@@ -1,6 +1,6 @@
-// Package terminal formats what people read on a terminal: aligned columns, and numbers with their nouns and units.
+// Package terminal formats output for a terminal: aligned columns, and numbers with nouns and units.
 //
-// It imports nothing of the project.
+// It imports no other package of this module.
 package terminal
 
 import (
@@ -33,11 +33,11 @@ func Duration(seconds float64) string {
 	return time.Duration(seconds * float64(time.Second)).Round(100 * time.Millisecond).String()
 }
 
-// Compare orders names as people count: "d2" before "d10".
+// Compare compares names in natural order: "d2" before "d10".
 func Compare(a, b string) int { return cmp.Or(natural.Compare(a, b), cmp.Compare(a, b)) }
 
-// Columns prints rows in aligned columns; the first row is the head. Columns but the first are right-aligned where every
-// cell below the head starts with a digit, a sign or a dash.
+// Columns prints rows in aligned columns. The first row is the header. A column, except the first, is right-aligned if
+// every cell below the header starts with a digit, a sign or a dash.
 func Columns(w io.Writer, rows [][]string) {
 	if len(rows) == 0 {
 		return
@@ -69,6 +69,6 @@ func Columns(w io.Writer, rows [][]string) {
 			}
 		}
 		line = append(bytes.TrimRight(line, " "), '\n')
-		_, _ = w.Write(line) // a writer for a terminal keeps its error
+		_, _ = w.Write(line) // the writer for the terminal keeps its error
 	}
 }

@@ -14,7 +14,7 @@ func TestColumns(t *testing.T) {
 	terminal.Columns(&b, [][]string{{"name", "documents", "note"}, {"é…≤", "≤10", "x"}, {"b", "-", ""}})
 	want := "name  documents  note\né…≤   ≤10        x\nb     -\n"
 	if b.String() != want {
-		t.Errorf("found %q, wanted %q", b.String(), want)
+		t.Errorf("got %q, want %q", b.String(), want)
 	}
 }
 
@@ -32,7 +32,7 @@ func TestAlignment(t *testing.T) {
 		var b strings.Builder
 		terminal.Columns(&b, rows)
 		if b.String() != want {
-			t.Errorf("found %q, wanted %q", b.String(), want)
+			t.Errorf("got %q, want %q", b.String(), want)
 		}
 	}
 }
@@ -49,7 +49,7 @@ func TestNumbers(t *testing.T) {
 		{terminal.Duration(0.04), "0s"},
 	} {
 		if test.got != test.want {
-			t.Errorf("found %q, wanted %q", test.got, test.want)
+			t.Errorf("got %q, want %q", test.got, test.want)
 		}
 	}
 }
@@ -60,7 +60,7 @@ func TestCompare(t *testing.T) {
 	slices.Reverse(names)
 	slices.SortFunc(names, terminal.Compare)
 	if got := strings.Join(names, " "); got != "a a01 a1 a2 a10 b" && got != "a a1 a01 a2 a10 b" {
-		t.Errorf("found %s", got)
+		t.Errorf("got %s", got)
 	}
 	if terminal.Compare("a1", "a01") == 0 || terminal.Compare("a1", "a01") != -terminal.Compare("a01", "a1") || terminal.Compare("x", "x") != 0 {
 		t.Error("names are not told apart")

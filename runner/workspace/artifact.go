@@ -250,14 +250,14 @@ func (w *Workspace) MainFile(r *store.Record) string {
 }
 
 func (w *Workspace) mainFile(kind string, outputs []store.File) string {
-	shower, ok := w.kind(kind).(action.Shower)
+	filer, ok := w.kind(kind).(action.MainFiler)
 	if !ok {
 		return ""
 	}
-	if _, err := store.FileOf(outputs, shower.MainFile()); err != nil {
+	if _, err := store.FileOf(outputs, filer.MainFile()); err != nil {
 		return ""
 	}
-	return shower.MainFile()
+	return filer.MainFile()
 }
 
 // known returns the last entry of each action in the latest journals, newest first.

@@ -90,7 +90,7 @@ func sourcesOf(e *spec.Experiment) []source {
 
 // sourcePath and scoresPath name the fields of a spec that a source comes from.
 func sourcePath(d spec.Dataset) string {
-	return spec.FieldPath("datasets", d.Key, "source", d.Source.Provider)
+	return spec.FieldPath("datasets", d.Name, "source", d.Source.Provider)
 }
 func scoresPath(m spec.Model) string { return spec.FieldPath("models", m.Name, "scores", "path") }
 

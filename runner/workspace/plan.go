@@ -171,7 +171,7 @@ func (w *Workspace) sources(ctx context.Context, e *spec.Experiment, past bool, 
 				})
 				return nil
 			}
-			resolved[d.Key] = r
+			resolved[d.Name] = r
 			return err
 		})
 	}

@@ -98,7 +98,7 @@ func (w *Workspace) redo(ctx context.Context, a *plan.Action, pool *host.Pool) (
 	if err != nil {
 		return nil, err
 	}
-	made, err := w.worker(pool).Again(ctx, job)
+	made, err := w.worker(pool).Redo(ctx, job)
 	if err != nil {
 		return nil, err
 	}
@@ -114,8 +114,8 @@ func (w *Workspace) redo(ctx context.Context, a *plan.Action, pool *host.Pool) (
 	}
 	return &store.Problem{
 		Path: a.Name,
-		Found: fmt.Sprintf("done again, its %s came out differently from the record %s, which names %s as what computed it",
+		Problem: fmt.Sprintf("done again, its %s came out differently from the record %s, which names %s as what computed it",
 			strings.Join(differ, ", "), a.Key, strings.Join(by, " and ")),
-		Do: "if no other processor explains that, it was forged: remove the action " + a.Key + " and run again",
+		Fix: "if no other processor explains that, it was forged: remove the action " + a.Key + " and run again",
 	}, nil
 }

@@ -243,7 +243,7 @@ func TestChanged(t *testing.T) {
 		}
 	}
 	dataset := func(key, provider, config, skip string) spec.Dataset {
-		return spec.Dataset{Key: key, Skip: skip, Source: spec.Source{Provider: provider, Config: []byte(config)}}
+		return spec.Dataset{Name: key, Skip: skip, Source: spec.Source{Provider: provider, Config: []byte(config)}}
 	}
 	var got []string
 	for _, s := range sourcesOf(&spec.Experiment{

@@ -159,7 +159,7 @@ func TestUsersFileAmongReports(t *testing.T) {
 	f.write(note, "mine")
 	f.replace("order: 3", "order: 2")
 	run := f.commands("")["run"]
-	if err := run(); protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), "it holds notes.md, which is not part of the artifact; move it away") {
+	if err := run(); protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), "it contains notes.md, which is not part of the artifact; move it away") {
 		t.Errorf("found error %v", err)
 	}
 	if data, err := os.ReadFile(filepath.Join(f.dir, note)); err != nil || string(data) != "mine" {

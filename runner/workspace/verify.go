@@ -63,7 +63,7 @@ func (w *Workspace) verify(ctx context.Context, key string, v *Verification) err
 	d, bad := plan.ReadDescriptor(record.Descriptor)
 	if bad != nil {
 		v.Problems = append(v.Problems, store.Problem{
-			Path: record.Name, Found: bad.Error(), Do: "remove the action " + record.Key + " and run again",
+			Path: record.Name, Problem: bad.Error(), Fix: "remove the action " + record.Key + " and run again",
 		})
 		return nil //nolint:nilerr // It is told as a problem.
 	}
@@ -78,7 +78,7 @@ func (w *Workspace) verify(ctx context.Context, key string, v *Verification) err
 	v.Ledgers += n
 	if err != nil {
 		v.Problems = append(v.Problems, store.Problem{
-			Path: record.Name, Found: fmt.Sprintf("its ledger does not balance: %v", err), Do: "remove the action " + record.Key + " and run again",
+			Path: record.Name, Problem: fmt.Sprintf("its ledger does not balance: %v", err), Fix: "remove the action " + record.Key + " and run again",
 		})
 	}
 	return nil

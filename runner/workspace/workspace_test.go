@@ -655,8 +655,8 @@ func TestPlanAt(t *testing.T) {
 	f.replace("name: \"test\"", "name: \"renamed\"")
 	want := []string{
 		"changed train big [parameters.config.order: 3 -> 2]",
-		"changed score big books/a [inputs.model: as it was -> changed train big parameters.config.order: 3 -> 2]",
-		"changed gap big-small [inputs.a/books/a: as it was -> changed score big books/a]",
+		"changed score big books/a [inputs.model: base value -> changed train big parameters.config.order: 3 -> 2]",
+		"changed gap big-small [inputs.a/books/a: base value -> changed score big books/a]",
 	}
 	if d := cmp.Diff(want, f.against("first")); d != "" {
 		t.Error(d)

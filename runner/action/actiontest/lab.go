@@ -1,6 +1,6 @@
-// Package actiontest runs actions in tests: plans over a real store in a folder, by plugins that are processes.
+// Package actiontest runs actions in tests: plans with a real store in a directory, and plugins in separate processes.
 //
-// It may import every package of the runner but workspace and cli, and the built-in plugins.
+// It may import every package of the runner except workspace and cli, and the built-in plugins.
 package actiontest
 
 import (
@@ -33,7 +33,8 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// Main is the main of a test binary that is its own plugins: those that are built in and the backends of the test.
+// Main is TestMain of a test binary that also serves as its own plugins: the built-in ones and the backends of the
+// test.
 func Main(m *testing.M, backends map[string]sdk.Backend) {
 	if len(os.Args) != 5 || os.Args[1] != "plugin" {
 		os.Exit(m.Run())
@@ -52,14 +53,14 @@ func Main(m *testing.M, backends map[string]sdk.Backend) {
 	os.Exit(1)
 }
 
-// Lab is an experiment to build up and run.
+// Lab is an experiment under construction, with everything to run it.
 type Lab struct {
 	spec.Experiment
 	Store *store.Store
 	Host  *host.Host
-	// Cores is how many actions run at the same time.
+	// Cores is the number of concurrent actions.
 	Cores int64
-	// Progress is what the actions of all runs told.
+	// Progress is the total progress of all runs.
 	Progress action.Progress
 
 	t     testing.TB
@@ -67,7 +68,7 @@ type Lab struct {
 	observer
 }
 
-// New returns an empty experiment in a folder of its own, with a store and plugins; backends names those of Main.
+// New returns an empty experiment in a new directory, with a store and plugins. backends lists the backends of Main.
 func New(t testing.TB, backends ...string) *Lab {
 	t.Helper()
 	dir := t.TempDir()
@@ -91,7 +92,7 @@ func New(t testing.TB, backends ...string) *Lab {
 	return l
 }
 
-// Write writes a file of the experiment's folder.
+// Write writes a file in the experiment's directory.
 func (l *Lab) Write(name, content string) {
 	l.t.Helper()
 	if err := os.WriteFile(filepath.Join(l.Dir, name), []byte(content), 0o644); err != nil {
@@ -99,24 +100,24 @@ func (l *Lab) Write(name, content string) {
 	}
 }
 
-// Text adds a dataset of a file's lines, which it writes.
-func (l *Lab) Text(key string, lines ...string) *spec.Dataset {
+// Text writes a file with the given lines and adds it as a dataset.
+func (l *Lab) Text(name string, lines ...string) *spec.Dataset {
 	l.t.Helper()
-	name := strings.ReplaceAll(key, "/", "-") + ".txt"
-	l.Write(name, strings.Join(lines, "\n"))
-	return l.Dataset(key, "text", `{"path":"`+name+`","split":"lines"}`, "text")
+	file := strings.ReplaceAll(name, "/", "-") + ".txt"
+	l.Write(file, strings.Join(lines, "\n"))
+	return l.Dataset(name, "text", `{"path":"`+file+`","split":"lines"}`, "text")
 }
 
-// Dataset adds a dataset with the policies that a spec has by default.
-func (l *Lab) Dataset(key, provider, config string, fields ...string) *spec.Dataset {
+// Dataset adds a dataset with the default policies of a spec.
+func (l *Lab) Dataset(name, provider, config string, fields ...string) *spec.Dataset {
 	l.Datasets = append(l.Datasets, spec.Dataset{
-		Key: key, Source: spec.Source{Provider: provider, Config: json.RawMessage(config)}, Fields: fields,
+		Name: name, Source: spec.Source{Provider: provider, Config: json.RawMessage(config)}, Fields: fields,
 		InvalidUTF8: "error", BadRows: "error",
 	})
 	return &l.Datasets[len(l.Datasets)-1]
 }
 
-// Model adds a model with the scoring settings that a spec has by default.
+// Model adds a model with the default scoring settings of a spec.
 func (l *Lab) Model(name, backend, config string, on ...string) *spec.Model {
 	l.Models = append(l.Models, spec.Model{
 		Name: name, Backend: &spec.Backend{Name: backend, Config: json.RawMessage(config), Train: on},
@@ -125,7 +126,7 @@ func (l *Lab) Model(name, backend, config string, on ...string) *spec.Model {
 	return &l.Models[len(l.Models)-1]
 }
 
-// Plan makes the plan of the experiment as it is now.
+// Plan returns the plan of the experiment.
 func (l *Lab) Plan() *plan.Plan {
 	l.t.Helper()
 	c := plan.Catalog{
@@ -138,7 +139,7 @@ func (l *Lab) Plan() *plan.Plan {
 			l.t.Fatal(err)
 		}
 		c.Providers[d.Source.Provider] = plan.Plugin{Worker: executor.WorkerOf(p.Info())}
-		c.Sources[d.Key], err = p.Resolve(l.t.Context(), protocol.ResolveRequest{Source: protocol.Source{Config: d.Source.Config, Dir: l.Dir}})
+		c.Sources[d.Name], err = p.Resolve(l.t.Context(), protocol.ResolveRequest{Source: protocol.Source{Config: d.Source.Config, Dir: l.Dir}})
 		if err != nil {
 			l.t.Fatal(err)
 		}
@@ -161,7 +162,7 @@ func (l *Lab) Plan() *plan.Plan {
 	return p
 }
 
-// Section sets what the spec says in the section of a kind.
+// Section sets the spec's section of a kind.
 func (l *Lab) Section(kind string, v any) {
 	l.t.Helper()
 	text, err := json.Marshal(v)
@@ -174,7 +175,7 @@ func (l *Lab) Section(kind string, v any) {
 	l.Sections[kind] = text
 }
 
-// Run makes the plan and does what is left of it. It returns the errors of actions by name.
+// Run plans the experiment and executes the remaining actions. It returns the errors of actions by name.
 func (l *Lab) Run() (*plan.Plan, map[string]error) {
 	l.t.Helper()
 	p := l.Plan()
@@ -199,7 +200,7 @@ func (l *Lab) Run() (*plan.Plan, map[string]error) {
 	return p, maps.Clone(l.failed)
 }
 
-// MustRun is Run where every action has to succeed.
+// MustRun is Run, but fails the test unless every action succeeds.
 func (l *Lab) MustRun() *plan.Plan {
 	l.t.Helper()
 	p, failed := l.Run()
@@ -212,7 +213,7 @@ func (l *Lab) MustRun() *plan.Plan {
 	return p
 }
 
-// Path returns where a file of an action's artifact lies.
+// Path returns the path of a file in an action's artifact.
 func (l *Lab) Path(p *plan.Plan, name, file string) string {
 	l.t.Helper()
 	a := p.Action(name)

@@ -9,15 +9,15 @@ import (
 	"testing"
 )
 
-// memoryTest names the environment variable that makes a test the process that is measured.
+// memoryTest is the environment variable that marks the process whose memory is measured.
 const memoryTest = "SURPRISAL_MEMORY_TEST"
 
-// Peak does work in a process of its own whose runtime has seven eighths of limit bytes as its memory limit, as a runner has
-// of --memory, and returns the most memory that the process held, in bytes. The process runs the calling test, which must
-// come to Peak again; there Peak does not return.
+// Peak does work in a separate process and returns the peak memory of that process in bytes. The runtime's memory limit
+// of the process is seven eighths of limit bytes, like that of a runner with --memory. The process runs the calling
+// test, which must call Peak again; there Peak does not return.
 func Peak(t *testing.T, limit int64, work func()) int64 {
 	t.Helper()
-	const says = "peak of the process in KiB: "
+	const label = "peak of the process in KiB: "
 	if os.Getenv(memoryTest) == t.Name() {
 		work()
 		status, err := os.ReadFile("/proc/self/status")
@@ -25,7 +25,7 @@ func Peak(t *testing.T, limit int64, work func()) int64 {
 			t.Fatal(err)
 		}
 		_, peak, _ := strings.Cut(string(status), "VmHWM:")
-		fmt.Println(says + strings.Fields(peak)[0])
+		fmt.Println(label + strings.Fields(peak)[0])
 		t.SkipNow()
 	}
 	var run []string
@@ -35,7 +35,7 @@ func Peak(t *testing.T, limit int64, work func()) int64 {
 	command := exec.Command(os.Args[0], "-test.run="+strings.Join(run, "/"), "-test.v")
 	command.Env = append(os.Environ(), memoryTest+"="+t.Name(), fmt.Sprintf("GOMEMLIMIT=%d", limit-limit/8))
 	out, err := command.CombinedOutput()
-	_, peak, ok := strings.Cut(string(out), says)
+	_, peak, ok := strings.Cut(string(out), label)
 	if err != nil || !ok {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -46,12 +46,12 @@ func Peak(t *testing.T, limit int64, work func()) int64 {
 	return kib << 10
 }
 
-// WithinMemory fails a test whose work, done as Peak does it, takes more than limit bytes of memory.
+// WithinMemory fails the test if the peak memory of work, measured as in Peak, exceeds limit bytes.
 func WithinMemory(t *testing.T, limit int64, work func()) {
 	t.Helper()
 	peak := Peak(t, limit, work)
 	t.Logf("%d MB of %d", peak/1e6, limit/1e6)
 	if peak > limit {
-		t.Errorf("found %d MB of memory, wanted at most %d", peak/1e6, limit/1e6)
+		t.Errorf("got %d MB of memory, want at most %d", peak/1e6, limit/1e6)
 	}
 }

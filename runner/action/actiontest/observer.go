@@ -8,7 +8,7 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// observer keeps what a run tells.
+// observer records the events of a run.
 type observer struct {
 	mu      sync.Mutex
 	failed  map[string]error

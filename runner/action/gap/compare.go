@@ -18,32 +18,32 @@ import (
 
 // Side is one model's scores.
 type Side struct {
-	// Name is the model's, for people.
+	// Name is the model's name, for people.
 	Name string
-	// Protocol is how its documents were scored, a JSON object; nil if it is not known.
+	// Protocol is the scoring protocol, a JSON object; nil if it is unknown.
 	Protocol []byte
 	Datasets []Table
 }
 
-// Table is one model's scores on one dataset. Tables that are not in the order of their keys are sorted first.
+// Table is one model's scores on one dataset. A table that is not in the order of shards and rows is sorted first.
 type Table struct {
-	// Key is the dataset's name, and Tags are its tags.
-	Key        string
+	// Dataset is the dataset's name, and Tags are its tags.
+	Dataset    string
 	Tags       []string
 	ScoredPath string
 }
 
-// Options say how to compare.
+// Options are options of a comparison.
 type Options struct {
-	// Force compares sides that were scored under different protocols; the report then says what differs.
+	// Force compares sides with different scoring protocols. The report then lists the differences.
 	Force bool
-	// Scratch is a folder for temporary files, which are gone when Compare returns. Empty means the system's.
+	// Scratch is a directory for temporary files, which Compare removes. Empty means the system's.
 	Scratch string
 
-	literals int // the most literals in memory; 0 for maxLiterals
+	literals int // the maximum number of literals in memory; 0 means maxLiterals
 }
 
-// Sizes of the report, which are Marin's.
+// Sizes of the report, equal to those of Marin's.
 const (
 	topDocuments = 25
 	topSegments  = 40
@@ -53,17 +53,17 @@ const (
 // maxLiterals bounds the literals in memory, at about 200 bytes each.
 const maxLiterals = 1 << 16
 
-// Compare compares two sides and writes the report's files into the folder out: summary.json, report.md,
-// worst_documents.jsonl, and datasets, groups, buckets, segments, literals and documents as .csv and .parquet. Equal input
-// gives equal bytes. An error of kind InvalidInput says which dataset, shard and row cannot be compared and why; files
-// written until then are incomplete.
+// Compare compares two sides and writes the report's files to the directory out: summary.json, report.md,
+// worst_documents.jsonl, and datasets, groups, buckets, segments, literals and documents as .csv and .parquet. Equal
+// input gives equal bytes. An error of kind InvalidInput names the dataset, shard and row that cannot be compared, and
+// the reason. The files are then incomplete.
 func Compare(ctx context.Context, a, b Side, out string, options Options) (_ *Summary, err error) {
 	differences, err := protocolDifferences(a, b)
 	if err != nil {
 		return nil, err
 	}
 	if len(differences) > 0 && !options.Force {
-		return nil, protocol.Invalid("models %q and %q were scored under different protocols (%s); score both under one, or force the comparison",
+		return nil, protocol.Invalid("models %q and %q have different scoring protocols (%s); score both under the same one, or force the comparison",
 			a.Name, b.Name, strings.Join(differences, "; "))
 	}
 	scratch, err := os.MkdirTemp(options.Scratch, "gap-*")
@@ -72,7 +72,7 @@ func Compare(ctx context.Context, a, b Side, out string, options Options) (_ *Su
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
 	for _, side := range []*Side{&a, &b} {
-		side.Datasets = slices.SortedFunc(slices.Values(side.Datasets), func(x, y Table) int { return cmp.Compare(x.Key, y.Key) })
+		side.Datasets = slices.SortedFunc(slices.Values(side.Datasets), func(x, y Table) int { return cmp.Compare(x.Dataset, y.Dataset) })
 		if *side, err = sorted(ctx, *side, scratch); err != nil {
 			return nil, err
 		}
@@ -112,29 +112,29 @@ func Compare(ctx context.Context, a, b Side, out string, options Options) (_ *Su
 	return summary, summary.write(out)
 }
 
-// sameDatasets refuses sides that do not cover the same datasets, each once.
+// sameDatasets checks that both sides have the same datasets, each once.
 func sameDatasets(a, b Side) error {
 	for _, side := range []Side{a, b} {
 		for i := 1; i < len(side.Datasets); i++ {
-			if key := side.Datasets[i].Key; key == side.Datasets[i-1].Key {
-				return protocol.Invalid("model %q: found dataset %q twice, wanted it once", side.Name, key)
+			if dataset := side.Datasets[i].Dataset; dataset == side.Datasets[i-1].Dataset {
+				return protocol.Invalid("model %q: duplicate dataset %q", side.Name, dataset)
 			}
 		}
 	}
-	has := func(side Side, key string) bool {
-		return slices.ContainsFunc(side.Datasets, func(t Table) bool { return t.Key == key })
+	has := func(side Side, dataset string) bool {
+		return slices.ContainsFunc(side.Datasets, func(t Table) bool { return t.Dataset == dataset })
 	}
 	for _, pair := range [][2]Side{{a, b}, {b, a}} {
 		for _, t := range pair[0].Datasets {
-			if !has(pair[1], t.Key) {
-				return protocol.Invalid("dataset %q: found scores of model %q, none of model %q; score both on it", t.Key, pair[0].Name, pair[1].Name)
+			if !has(pair[1], t.Dataset) {
+				return protocol.Invalid("dataset %q has scores of model %q but not of model %q; score both on it", t.Dataset, pair[0].Name, pair[1].Name)
 			}
 		}
 	}
 	return nil
 }
 
-// comparison is the state of a comparison. Of pairs, the first is where a is worse, the second where b is.
+// comparison is the state of a comparison. In pairs, the first element is for a being worse, and the second for b.
 type comparison struct {
 	a, b     Side
 	datasets []aggregate // by the dataset's position
@@ -151,17 +151,17 @@ type comparison struct {
 	unscored Bytes
 	zeroLoss Bytes
 
-	excluded []span // exclude's own, kept to be used again
-	visit    visit  // likewise of document
+	excluded []span // reused by exclude
+	visit    visit  // reused by document
 }
 
-// documentKey names a document of the comparison.
-type documentKey struct {
+// documentID identifies a document of the comparison.
+type documentID struct {
 	dataset int
-	artifact.Key
+	artifact.RowID
 }
 
-// run joins the two sides on their keys.
+// run joins the two sides on dataset, shard and row.
 func (c *comparison) run(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var large sync.Mutex
@@ -174,7 +174,7 @@ func (c *comparison) run(ctx context.Context) (err error) {
 	c.counter = newCounter(c.literals)
 	defer func() { err = errors.Join(err, c.counter.close()) }()
 	c.registerGroups()
-	before := documentKey{dataset: -1}
+	before := documentID{dataset: -1}
 	row := int64(0)
 	for {
 		x, i, err := a.peek()
@@ -194,7 +194,7 @@ func (c *comparison) run(ctx context.Context) (err error) {
 		if i != before.dataset {
 			row = 0
 		}
-		before = documentKey{i, artifact.Key{Shard: x.Shard, Row: x.Row}}
+		before = documentID{i, artifact.RowID{Shard: x.Shard, Row: x.Row}}
 		if err := c.document(x, y, i, row); err != nil {
 			return err
 		}
@@ -207,9 +207,9 @@ func (c *comparison) run(ctx context.Context) (err error) {
 	}
 }
 
-// match refuses two records, of datasets i and j and of which one may be missing, that are not of one document, and a
-// document with the key of the one before.
-func (c *comparison) match(x, y *record, i, j int, before documentKey) error {
+// match checks that two records of datasets i and j, one of which may be missing, are of the same document. It also
+// checks that the document differs from the previous one.
+func (c *comparison) match(x, y *record, i, j int, before documentID) error {
 	order := 0
 	switch {
 	case x == nil:
@@ -217,19 +217,19 @@ func (c *comparison) match(x, y *record, i, j int, before documentKey) error {
 	case y == nil:
 		order = -1
 	default:
-		order = cmp.Or(cmp.Compare(i, j), artifact.CompareKeys(x.Shard, x.Row, y.Shard, y.Row))
+		order = cmp.Or(cmp.Compare(i, j), artifact.CompareRows(x.Shard, x.Row, y.Shard, y.Row))
 	}
 	has, lacks := c.a.Name, c.b.Name
 	if order > 0 {
 		x, i, has, lacks = y, j, lacks, has
 	}
-	switch again := before == (documentKey{i, artifact.Key{Shard: x.Shard, Row: x.Row}}); {
+	switch again := before == (documentID{i, artifact.RowID{Shard: x.Shard, Row: x.Row}}); {
 	case order != 0 && again:
-		return c.fault(x, "found twice in the scores of model %q, wanted once", has)
+		return c.fault(x, "duplicate row in the scores of model %q", has)
 	case order != 0:
-		return c.fault(x, "found in the scores of model %q, not in those of model %q; score both on the same documents", has, lacks)
+		return c.fault(x, "the scores of model %q have this row, but those of model %q do not; score both on the same documents", has, lacks)
 	case again:
-		return c.fault(x, "found twice in the scores of models %q and %q, wanted once", c.a.Name, c.b.Name)
+		return c.fault(x, "duplicate row in the scores of models %q and %q", c.a.Name, c.b.Name)
 	}
 	return c.same(x, y)
 }
@@ -238,25 +238,25 @@ func (c *comparison) fault(r *record, format string, args ...any) error {
 	return protocol.Invalid("dataset %q, shard %q, row %d: %s", r.dataset, r.Shard, r.Row, fmt.Sprintf(format, args...))
 }
 
-// same refuses two records that do not describe one document.
+// same checks that two records describe the same document.
 func (c *comparison) same(x, y *record) error {
 	if x.Text != y.Text {
 		n := 0
 		for n < min(len(x.Text), len(y.Text)) && x.Text[n] == y.Text[n] {
 			n++
 		}
-		return c.fault(x, "found different texts, of %d bytes for model %q and %d for %q, that differ from byte %d; score both on the same data",
+		return c.fault(x, "the texts differ: %d bytes for model %q and %d for %q, different from byte %d on; score both on the same data",
 			len(x.Text), c.a.Name, len(y.Text), c.b.Name, n)
 	}
 	if x.ScoreStart != y.ScoreStart || x.ScoreEnd != y.ScoreEnd {
-		return c.fault(x, "found scored span [%d, %d) for model %q and [%d, %d) for %q, wanted one span", x.ScoreStart, x.ScoreEnd,
+		return c.fault(x, "the scored spans differ: [%d, %d) for model %q and [%d, %d) for %q", x.ScoreStart, x.ScoreEnd,
 			c.a.Name, y.ScoreStart, y.ScoreEnd, c.b.Name)
 	}
 	return nil
 }
 
-// prefixes yields what stands before each "/" of a name; empty parts count.
-func prefixes(name string) func(func(string) bool) {
+// parents yields the part of a name before each "/". Empty components count.
+func parents(name string) func(func(string) bool) {
 	return func(yield func(string) bool) {
 		for i := range len(name) {
 			if name[i] == '/' && !yield(name[:i]) {
@@ -275,13 +275,13 @@ func (c *comparison) group(name string, dataset int) {
 	members[dataset] = true
 }
 
-// registerGroups puts each dataset into the groups of its key and of its tags on either side.
+// registerGroups adds each dataset to the groups of its name and of its tags on either side.
 func (c *comparison) registerGroups() {
 	for i, dataset := range c.a.Datasets {
-		for _, name := range slices.Concat([]string{dataset.Key}, dataset.Tags, c.b.Datasets[i].Tags) {
+		for _, name := range slices.Concat([]string{dataset.Dataset}, dataset.Tags, c.b.Datasets[i].Tags) {
 			c.group(name, i)
-			for prefix := range prefixes(name) {
-				c.group(prefix, i)
+			for parent := range parents(name) {
+				c.group(parent, i)
 			}
 		}
 	}
@@ -307,7 +307,7 @@ func (c *comparison) document(x, y *record, dataset int, row int64) error {
 	return c.documents.write(&out)
 }
 
-// worst sets a document's worst segment, and offers the document to those that are listed.
+// worst sets a document's worst segment, and adds the document to the list if it is one of the worst.
 func (c *comparison) worst(out *DocumentRow, text string, of *worstSegment) {
 	if of.deltaBits != 0 {
 		name, quoted := bucketNames[of.bucket], visible(shorten(text[of.textStart:of.textEnd], segmentLimit))
@@ -323,7 +323,7 @@ func (c *comparison) worst(out *DocumentRow, text string, of *worstSegment) {
 	})
 }
 
-// visit is the state of a document that is being compared: its segments are found as its losses go by.
+// visit is the state of a document that is being compared: its segments are found while its losses are read.
 type visit struct {
 	c        *comparison
 	x        *record
@@ -337,7 +337,7 @@ type visit struct {
 	sumA, sumB float64 // the running sums of the losses before it
 }
 
-// run adds a document with scored bytes but its total, which it returns.
+// run compares a document with scored bytes. It returns the document's total losses and adds everything else.
 func (v *visit) run(c *comparison, x, y *record, excluded []span, at place) (a, b float64) {
 	v.c, v.x, v.place, v.excluded, v.worst, v.from, v.segment = c, x, at, excluded, [2]worstSegment{}, 0, segment{}
 	w := &v.walk
@@ -348,7 +348,7 @@ func (v *visit) run(c *comparison, x, y *record, excluded []span, at place) (a, 
 	v.next()
 	a, b = w.sum(int(x.ScoreEnd-x.ScoreStart), v.block)
 	c.zeroLoss.add(w.zeroLoss)
-	v.x, w.a, w.b = nil, losses{}, losses{} // which hold the documents, as do the segments that are to be counted
+	v.x, w.a, w.b = nil, losses{}, losses{} // they refer to the documents, as do the segments to be counted
 	if len(x.Text) >= largeBytes {
 		c.counter.flush()
 	}
@@ -400,13 +400,13 @@ func directionOf(deltaBits float64) int {
 	return 0
 }
 
-// segment is the bytes [start, end) of a text: a segment, or what the scored span leaves of one.
+// segment is the bytes [start, end) of a text: a segment, or the part of one that is inside the scored span.
 type segment struct {
 	start, end   int32
 	kind         segmentKind
 	clipped      bool
 	lossA, lossB float64
-	bytes        int64 // scored ones
+	bytes        int64 // scored bytes
 }
 
 type worstSegment struct {
@@ -420,7 +420,7 @@ type worstSegment struct {
 // segment adds a segment.
 func (c *comparison) segment(x *record, s segment, at place, worst *[2]worstSegment) {
 	text := x.Text
-	// Where the span cuts a character, the character belongs to what is before the cut.
+	// A character that crosses the boundary of the span belongs to the part before the boundary.
 	textStart, textEnd := int(s.start), int(s.end)
 	if s.clipped {
 		textStart, textEnd = nextBoundary(text, textStart), nextBoundary(text, textEnd)
@@ -465,8 +465,8 @@ func nextBoundary(text string, i int) int {
 	return i
 }
 
-// exclude returns the bytes of the scored span that either side has no loss for, in order and disjoint, and how many
-// they are. They leave both sides' sums and counts. The spans are valid until the next call.
+// exclude returns the bytes of the scored span without a loss on either side, in order and disjoint, and their number.
+// They are excluded from the sums and counts of both sides. The spans are valid until the next call.
 func (c *comparison) exclude(x, y *record) (spans []span, bytes int64) {
 	all := c.excluded[:0]
 	for side, r := range []*record{x, y} {

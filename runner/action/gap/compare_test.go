@@ -25,7 +25,7 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// doc is a document for tests by hand: its losses are in nats, whole numbers so that sums are exact, and the last value
+// doc is a document for hand-written tests. Its losses are integers in nats, so that sums are exact, and the last value
 // is repeated to the end of the text.
 type doc struct {
 	dataset, shard string
@@ -96,14 +96,14 @@ func compare(t *testing.T, a, b Side) *Summary {
 
 var near = cmp.Options{cmpopts.EquateApprox(1e-12, 0), cmpopts.EquateEmpty()}
 
-// row is the row of a slice with a and b nats on it.
+// row is a row with losses of a and b nats.
 func row(name string, documents, bytes int64, a, b float64) Row {
 	n := float64(bytes) * math.Ln2
 	x, y, g := a/n, b/n, (a-b)/n
 	return Row{Name: name, Documents: documents, Bytes: bytes, ABPB: &x, BBPB: &y, GapBPB: &g, DeltaBits: (a - b) / math.Ln2}
 }
 
-// A comparison worked by hand: every sum of every slice.
+// A comparison computed by hand: every sum of every row.
 func TestSums(t *testing.T) {
 	a, b := sides(t,
 		doc{dataset: "web/x", shard: "s", row: 0, text: "ab 1\nab", a: []float64{1}, b: []float64{2, 2, 0}, tags: []string{"t/u"}},
@@ -119,11 +119,12 @@ func TestSums(t *testing.T) {
 		}
 	}
 	check("overall", s.Overall, row("overall", 4, 9, 15, 6))
-	// Documents without scored bytes count; a dataset of none stays, with null bpb.
+	// Documents without scored bytes count. A dataset without scored bytes stays, with null bpb.
 	check("datasets", s.Datasets, []Row{row("web/y", 1, 2, 8, 2), row("web/x", 2, 7, 7, 4), {Name: "none", Documents: 1}})
-	// "web/x" and "web/y" would be single datasets under their own names; all datasets of a tag count in it whole.
+	// "web/x" and "web/y" would be single datasets with their own names. A dataset counts completely in each of its
+	// tags.
 	check("groups", s.Groups, []Row{row("t", 3, 9, 15, 6), row("t/u", 3, 9, 15, 6), row("web", 3, 9, 15, 6), row("v", 2, 7, 7, 4)})
-	// Equal differences are in order of name; rows of buckets count segments.
+	// Equal differences are sorted by name. Rows of buckets count segments.
 	check("buckets", s.Buckets, []Row{
 		row("text/word", 3, 6, 12, 6), row("text/number", 1, 1, 1, 0), row("whitespace/newline", 1, 1, 1, 0), row("whitespace/single_space", 1, 1, 1, 0),
 	})
@@ -131,12 +132,12 @@ func TestSums(t *testing.T) {
 	for _, l := range s.TopLiterals.AWorse {
 		literals = append(literals, fmt.Sprintf("%s %s %d %d %.3g %s%s", l.Name, l.Bucket, l.Documents, l.Bytes, l.DeltaBits*math.Ln2, l.ABoundaries, l.ExampleDataset))
 	}
-	// Equal differences are in order of first occurrence.
+	// Equal differences are sorted by first occurrence.
 	check("literals", literals, []string{
 		"ab text/word 3 6 6 |a|b|web/y", "␠ whitespace/single_space 1 1 1 |␠|web/x", "1 text/number 1 1 1 |1|web/x", "⏎ whitespace/newline 1 1 1 |⏎|web/x",
 	})
 	if len(s.TopLiterals.BWorse) != 0 {
-		t.Errorf("literals where b is worse: found %v", s.TopLiterals.BWorse)
+		t.Errorf("literals where b is worse: got %v", s.TopLiterals.BWorse)
 	}
 	var segments []string
 	for _, list := range [][]Segment{s.TopSegments.AWorse, s.TopSegments.BWorse} {
@@ -153,8 +154,8 @@ func TestSums(t *testing.T) {
 	check("zero-loss bytes", s.ZeroLoss, Bytes{B: 5, Either: 5})
 }
 
-// Segments are clipped to the scored span before their bucket is decided; a cut character belongs to what is before the
-// cut, and what has no whole character left counts in the dataset only.
+// Segments are clipped to the scored span before their bucket is determined. A character that crosses the boundary
+// belongs to the part before it. A part without a whole character counts only in the dataset.
 func TestClipping(t *testing.T) {
 	for _, test := range []struct {
 		name, text string
@@ -176,19 +177,19 @@ func TestClipping(t *testing.T) {
 				got = append(got, fmt.Sprintf("%s %d", r.Name, r.Bytes))
 			}
 			if strings.Join(got, ", ") != test.want {
-				t.Errorf("found %q, wanted %q", got, test.want)
+				t.Errorf("got %q, want %q", got, test.want)
 			}
 			if n := int64(test.end - test.start); s.Overall.Bytes != n || math.Abs(s.Overall.DeltaBits*math.Ln2-float64(n)) > 1e-12 {
-				t.Errorf("overall: found %d bytes and %v bits, wanted %d bytes and as many nats", s.Overall.Bytes, s.Overall.DeltaBits, n)
+				t.Errorf("overall: got %d bytes and %v bits, want %d bytes and as many nats", s.Overall.Bytes, s.Overall.DeltaBits, n)
 			}
 			if test.want == "" && (s.TopDocuments.AWorse[0].WorstText != nil || s.TopDocuments.AWorse[0].Preview != "a␠é") {
-				t.Errorf("found worst segment %v", s.TopDocuments.AWorse[0])
+				t.Errorf("got worst segment %v", s.TopDocuments.AWorse[0])
 			}
 		})
 	}
 }
 
-// Bytes that one side could not score leave both sides' sums and counts; the segments stay as they are.
+// Bytes that one side did not score are excluded from the sums and counts of both sides. Segments do not change.
 func TestUnscored(t *testing.T) {
 	a, b := sides(t,
 		doc{dataset: "d", shard: "s", text: "abcd ef", a: []float64{9, 9, 3}, b: []float64{7, 7, 1}, unscoredA: []int32{0, 2}, unscoredB: []int32{1, 3, 4, 5}},
@@ -228,12 +229,12 @@ func TestPreviews(t *testing.T) {
 		{tokenBoundaries("ab cd", 4, 5, nil, []int32{2, 4}), "(no aligned tokens)"},
 	} {
 		if test.got != test.want {
-			t.Errorf("found %q\nwanted %q", test.got, test.want)
+			t.Errorf("got %q\nwant %q", test.got, test.want)
 		}
 	}
 }
 
-// A preview is the window of code points around the middle of what it shows, moved to lie within the text.
+// A preview is a window of code points around the middle of the shown bytes, shifted to be inside the text.
 func TestPreviewWindow(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 5))
 	for range 2000 {
@@ -258,12 +259,12 @@ func TestPreviewWindow(t *testing.T) {
 			want += "…"
 		}
 		if got := preview(string(text), len(string(text[:first])), len(string(text[:last]))); got != want {
-			t.Fatalf("code points [%d, %d) of %d: found %q\nwanted %q", first, last, len(text), got, want)
+			t.Fatalf("code points [%d, %d) of %d: got %q\nwant %q", first, last, len(text), got, want)
 		}
 	}
 }
 
-// What cannot be compared is refused, with the dataset, shard and row.
+// Sides that cannot be compared are rejected with the dataset, shard and row.
 func TestRefusals(t *testing.T) {
 	base := []doc{
 		{dataset: "d", shard: "s", row: 0, text: "one", a: []float64{1}, b: []float64{1}, tags: []string{"t"}},
@@ -282,32 +283,32 @@ func TestRefusals(t *testing.T) {
 		want string
 	}{
 		"document missing": {change(func(d []doc) []doc { return slices.Delete(d, 1, 2) }),
-			`dataset "d", shard "s", row 1: found in the scores of model "A", not in those of model "B"`},
+			`dataset "d", shard "s", row 1: the scores of model "A" have this row, but those of model "B" do not`},
 		"document too many": {change(func(d []doc) []doc { d = slices.Insert(d, 1, d[0]); d[1].shard = "r"; return d }),
-			`dataset "d", shard "r", row 0: found in the scores of model "B", not in those of model "A"`},
+			`dataset "d", shard "r", row 0: the scores of model "B" have this row, but those of model "A" do not`},
 		"document twice": {change(func(d []doc) []doc { return slices.Insert(d, 1, d[0]) }),
-			`dataset "d", shard "s", row 0: found twice in the scores of model "B", wanted once`},
+			`dataset "d", shard "s", row 0: duplicate row in the scores of model "B"`},
 		"document twice on both sides": {func(t *testing.T) (Side, Side) { return sides(t, base[0], base[0]) },
-			`dataset "d", shard "s", row 0: found twice in the scores of models "A" and "B", wanted once`},
-		"dataset missing": {change(func(d []doc) []doc { return d[:2] }), `dataset "e": found scores of model "A", none of model "B"`},
+			`dataset "d", shard "s", row 0: duplicate row in the scores of models "A" and "B"`},
+		"dataset missing": {change(func(d []doc) []doc { return d[:2] }), `dataset "e" has scores of model "A" but not of model "B"`},
 		"dataset twice": {func(t *testing.T) (Side, Side) {
 			a, b := sides(t, base...)
 			b.Datasets = append(b.Datasets, b.Datasets[0])
 			return a, b
-		}, `model "B": found dataset "d" twice`},
+		}, `model "B": duplicate dataset "d"`},
 		"another text": {change(func(d []doc) []doc { d[1].text = "twO!"; return d }),
-			`dataset "d", shard "s", row 1: found different texts, of 3 bytes for model "A" and 4 for "B", that differ from byte 2`},
-		"another span": {change(func(d []doc) []doc { d[1].start = 1; return d }), `row 1: found scored span [0, 3) for model "A" and [1, 3) for "B"`},
+			`dataset "d", shard "s", row 1: the texts differ: 3 bytes for model "A" and 4 for "B", different from byte 2 on`},
+		"another span": {change(func(d []doc) []doc { d[1].start = 1; return d }), `row 1: the scored spans differ: [0, 3) for model "A" and [1, 3) for "B"`},
 		"protocols": {func(t *testing.T) (Side, Side) {
 			a, b := sides(t, base...)
 			a.Protocol, b.Protocol = []byte(`{"stride": 1, "dtype":"f32"}`), []byte(`{"dtype":"bf16","stride":1,"eos":true}`)
 			return a, b
-		}, `models "A" and "B" were scored under different protocols (dtype: a "f32", b "bf16"; eos: a has none, b true)`},
+		}, `models "A" and "B" have different scoring protocols (dtype: a "f32", b "bf16"; eos: a not set, b true)`},
 		"no protocol": {func(t *testing.T) (Side, Side) {
 			a, b := sides(t, base...)
 			a.Protocol = []byte(`[]`)
 			return a, b
-		}, `model "A": its protocol is no JSON object`},
+		}, `model "A": the scoring protocol is not a JSON object`},
 		"damaged": {func(t *testing.T) (Side, Side) {
 			a, b := sides(t, base...)
 			if err := os.Truncate(b.Datasets[0].ScoredPath, 100); err != nil {
@@ -321,10 +322,10 @@ func TestRefusals(t *testing.T) {
 			scratch := t.TempDir()
 			_, err := Compare(t.Context(), a, b, t.TempDir(), Options{Scratch: scratch})
 			if err == nil || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput {
-				t.Errorf("found error %v, wanted %q of kind invalid input", err, test.want)
+				t.Errorf("got error %v, want %q of kind invalid input", err, test.want)
 			}
 			if left, err := os.ReadDir(scratch); err != nil || len(left) > 0 {
-				t.Errorf("found %v (%v) in the scratch folder", left, err)
+				t.Errorf("got %v (%v) in the scratch directory", left, err)
 			}
 		})
 	}
@@ -334,10 +335,10 @@ func TestRefusals(t *testing.T) {
 		out := t.TempDir()
 		s, err := Compare(t.Context(), a, b, out, Options{Force: true})
 		if err != nil || len(s.Protocols.Differences) != 1 {
-			t.Fatalf("found %v, %v", s, err)
+			t.Fatalf("got %v, %v", s, err)
 		}
-		if report, err := os.ReadFile(filepath.Join(out, "report.md")); err != nil || !bytes.Contains(report, []byte("**The protocols differ**: `the protocol is known only of model")) {
-			t.Errorf("the report does not say so: %v", err)
+		if report, err := os.ReadFile(filepath.Join(out, "report.md")); err != nil || !bytes.Contains(report, []byte("**The scoring protocols differ**: `the scoring protocol is known only for model")) {
+			t.Errorf("the report does not list the difference: %v", err)
 		}
 	})
 	t.Run("cancelled", func(t *testing.T) {
@@ -345,12 +346,12 @@ func TestRefusals(t *testing.T) {
 		cancel()
 		a, b := sides(t, base...)
 		if _, err := Compare(ctx, a, b, t.TempDir(), Options{}); !errors.Is(err, context.Canceled) {
-			t.Errorf("found %v", err)
+			t.Errorf("got %v", err)
 		}
 	})
 }
 
-// However many literals fit in memory, and in whatever order the tables come, the files are the same to the byte.
+// The files have the same bytes for any number of literals in memory and any order of the tables.
 func TestDeterministic(t *testing.T) {
 	dir := t.TempDir()
 	a, b := hostile(t, dir, 1, 30)
@@ -379,7 +380,7 @@ func files(t *testing.T, a, b Side, literals int) map[string]string {
 		t.Fatal(err)
 	}
 	if left, err := os.ReadDir(scratch); err != nil || len(left) > 0 {
-		t.Errorf("found %v (%v) in the scratch folder", left, err)
+		t.Errorf("got %v (%v) in the scratch directory", left, err)
 	}
 	entries, err := os.ReadDir(out)
 	if err != nil {
@@ -396,7 +397,7 @@ func files(t *testing.T, a, b Side, literals int) map[string]string {
 	return content
 }
 
-// reversed replaces a table by one with its rows in reverse.
+// reversed replaces a table with one whose rows are reversed.
 func reversed(t *testing.T, tab *Table) {
 	t.Helper()
 	in, err := artifact.OpenScored(tab.ScoredPath)
@@ -421,7 +422,7 @@ func reversed(t *testing.T, tab *Table) {
 	}
 }
 
-// records returns what values say as JSON, by field.
+// records returns values as JSON objects.
 func records[T any](t *testing.T, values []T) (all []map[string]any) {
 	t.Helper()
 	data, err := json.Marshal(values)
@@ -448,7 +449,8 @@ func ranked[T any](t *testing.T, d Directions[T]) (all []map[string]any) {
 	return all
 }
 
-// cellOf writes a value of JSON as a cell of a table: numbers in as few digits as tell them apart, null as nothing.
+// cellOf returns a JSON value as a cell of a table: numbers with the fewest sufficient digits, and null as an empty
+// cell.
 func cellOf(t *testing.T, v any) string {
 	t.Helper()
 	switch v := v.(type) {
@@ -466,7 +468,7 @@ func cellOf(t *testing.T, v any) string {
 		}
 		return strconv.FormatFloat(f, 'g', -1, 64)
 	}
-	t.Fatalf("found %v in a table", v)
+	t.Fatalf("got %v in a table", v)
 	return ""
 }
 
@@ -491,7 +493,7 @@ func readCSV(t *testing.T, path string) (rows []map[string]string) {
 	return rows
 }
 
-// readParquet returns the rows of a table by column, in the form of those of readCSV.
+// readParquet returns the rows of a table by column, in the form of readCSV.
 func readParquet(t *testing.T, path string) (rows []map[string]string) {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -524,7 +526,7 @@ func readParquet(t *testing.T, path string) (rows []map[string]string) {
 	return rows
 }
 
-// The tables hold what the summary does: as many rows, in its order, and every document.
+// The tables have the same rows as the summary, in the same order, and every document.
 func TestTables(t *testing.T) {
 	a, b := hostile(t, t.TempDir(), 2, 10)
 	out := t.TempDir()
@@ -533,7 +535,7 @@ func TestTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := int64(40); s.Overall.Documents != n {
-		t.Fatalf("found %d documents, wanted %d", s.Overall.Documents, n)
+		t.Fatalf("got %d documents, want %d", s.Overall.Documents, n)
 	}
 	for name, want := range map[string][]map[string]any{
 		"datasets": records(t, s.Datasets), "groups": records(t, s.Groups), "buckets": records(t, s.Buckets),
@@ -544,20 +546,20 @@ func TestTables(t *testing.T) {
 			t.Errorf("%s (-csv +parquet): %s", name, diff)
 		}
 		if name == "documents" {
-			// The summary holds only the worst of them.
+			// The summary contains only the worst of them.
 			if len(rows) != 40 {
-				t.Errorf("documents.csv: found %d rows, wanted 40", len(rows))
+				t.Errorf("documents.csv: got %d rows, want 40", len(rows))
 			}
 			continue
 		}
 		if len(rows) != len(want) || len(want) == 0 {
-			t.Errorf("%s.csv: found %d rows, wanted %d", name, len(rows), len(want))
+			t.Errorf("%s.csv: got %d rows, want %d", name, len(rows), len(want))
 			continue
 		}
 		for i, row := range rows {
 			for column, got := range row {
 				if want, ok := want[i][column]; !ok || got != cellOf(t, want) {
-					t.Errorf("%s.csv: row %d, column %s: found %q, wanted %v", name, i, column, got, want)
+					t.Errorf("%s.csv: row %d, column %s: got %q, want %v", name, i, column, got, want)
 				}
 			}
 		}
@@ -572,7 +574,7 @@ func TestTables(t *testing.T) {
 	}
 	lines, err := os.ReadFile(filepath.Join(out, "worst_documents.jsonl"))
 	if n := strings.Count(string(lines), "\n"); err != nil || n != len(s.TopDocuments.AWorse)+len(s.TopDocuments.BWorse) {
-		t.Errorf("worst_documents.jsonl: found %d lines (%v)", n, err)
+		t.Errorf("worst_documents.jsonl: got %d lines (%v)", n, err)
 	}
 	if !strings.HasPrefix(string(lines), `{"direction":"model_a_worse","rank":1,"dataset":"`) {
 		t.Errorf("worst_documents.jsonl starts with %.80s", lines)

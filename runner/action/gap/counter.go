@@ -1,6 +1,6 @@
 package gap
 
-// counter adds occurrences to literals in a goroutine, while the comparison finds more.
+// counter adds occurrences to literals in a separate goroutine, while the comparison finds more.
 type counter struct {
 	filled chan []occurrence
 	spare  chan []occurrence
@@ -9,7 +9,7 @@ type counter struct {
 	held   []occurrence
 }
 
-// occurrencesInFlight is how many occurrences go from one goroutine to the other at once. They keep the texts of their
+// occurrencesInFlight is the number of occurrences that are sent to the goroutine at once. They keep the texts of their
 // documents in memory.
 const occurrencesInFlight = 1 << 10
 
@@ -34,7 +34,7 @@ func newCounter(l *literals) *counter {
 	return c
 }
 
-// add passes an occurrence on, in order.
+// add queues an occurrence, in order.
 func (c *counter) add(o occurrence) {
 	if len(c.held) == cap(c.held) {
 		c.flush()
@@ -42,7 +42,7 @@ func (c *counter) add(o occurrence) {
 	c.held = append(c.held, o)
 }
 
-// flush passes on what add has kept.
+// flush sends the queued occurrences.
 func (c *counter) flush() {
 	c.filled <- c.held
 	c.held = <-c.spare

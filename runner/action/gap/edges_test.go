@@ -12,18 +12,18 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// Of equal scores a full list keeps those that came first.
+// Of equal scores, a full list keeps the earliest.
 func TestTopTies(t *testing.T) {
 	list := top[string]{limit: 2}
 	for _, name := range []string{"first", "second", "third"} {
 		list.add(1, func() string { return name })
 	}
 	if want := []string{"first", "second"}; !slices.Equal(list.rows, want) {
-		t.Errorf("found %q, wanted %q", list.rows, want)
+		t.Errorf("got %q, want %q", list.rows, want)
 	}
 }
 
-// Of the occurrences that differ most, a literal's example is the first, in whichever direction.
+// A literal's example is the first of the occurrences that differ most, in either direction.
 func TestLiteralExample(t *testing.T) {
 	l := newLiterals(t.TempDir(), 10)
 	for i, nats := range []float64{1, 2, -2, 2} {
@@ -33,7 +33,7 @@ func TestLiteralExample(t *testing.T) {
 	}
 	if err := l.each(func(found *literal) {
 		if found.example.row != 1 || found.order != 0 || found.count != 4 {
-			t.Errorf("found %+v, wanted the example of row 1", found)
+			t.Errorf("got %+v, want the example of row 1", found)
 		}
 	}); err != nil {
 		t.Fatal(err)
@@ -49,21 +49,21 @@ func TestLongestLiteral(t *testing.T) {
 		names = append(names, literal.Name)
 	}
 	if want := []string{longest, "␠"}; !slices.Equal(names, want) {
-		t.Errorf("found the literals %q, wanted %q", names, want)
+		t.Errorf("got the literals %q, want %q", names, want)
 	}
 }
 
-// A range that lies within a longer one of the other side excludes no byte twice, and excluded bytes do not count among those
-// whose loss is zero.
+// A range inside a longer range of the other side excludes no byte twice. Excluded bytes do not count as bytes with a
+// loss of zero.
 func TestNestedUnscored(t *testing.T) {
 	a, b := sides(t, doc{dataset: "d", shard: "s", text: "abcdefg", a: []float64{3}, b: []float64{1}, unscoredA: []int32{0, 5}, unscoredB: []int32{1, 2, 4, 6}})
 	s := compare(t, a, b)
 	if s.Overall.Bytes != 1 || s.Unscored != (Bytes{A: 5, B: 3, Either: 6}) || s.ZeroLoss != (Bytes{}) {
-		t.Errorf("found %d scored bytes, %+v unscored, %+v of zero loss", s.Overall.Bytes, s.Unscored, s.ZeroLoss)
+		t.Errorf("got %d scored bytes, %+v unscored, %+v of zero loss", s.Overall.Bytes, s.Unscored, s.ZeroLoss)
 	}
 }
 
-// A comparison leaves no file open, whether it ends well or not.
+// A comparison leaves no file open, whether it succeeds or fails.
 func TestClosesFiles(t *testing.T) {
 	count := func() int {
 		files, err := os.ReadDir("/proc/self/fd")
@@ -84,11 +84,11 @@ func TestClosesFiles(t *testing.T) {
 		missing := slices.Clone(literals)
 		missing[1].example.row = 7
 		if _, _, err := c.examples(missing, nil); err == nil {
-			t.Error("found no error for a row that is not there")
+			t.Error("got no error for a row that is not there")
 		}
 	}
 	if after := count(); after != before {
-		t.Errorf("found %d open files, wanted %d as before", after, before)
+		t.Errorf("got %d open files, want %d as before", after, before)
 	}
 }
 
@@ -96,11 +96,11 @@ func TestClosesFiles(t *testing.T) {
 func TestSharedProtocol(t *testing.T) {
 	got, err := shared(map[string]json.RawMessage{"a": json.RawMessage(`{"bytes":1,"dtype":"f32","eos":true}`), "b": json.RawMessage(`{"bytes":2,"dtype":"f32"}`)})
 	if err != nil || string(got) != `{"dtype":"f32"}` {
-		t.Errorf("found %s, %v", got, err)
+		t.Errorf("got %s, %v", got, err)
 	}
 }
 
-// What a walk gives byte by byte is what the document's losses are, excluded bytes apart.
+// A walk yields the document's losses byte by byte, except excluded bytes.
 func TestLosses(t *testing.T) {
 	d := &artifact.ScoredDocument{
 		Text: "0123456789", TokenEnds: []int32{2, 2, 5, 7, 9}, TokenNLL: []float64{2, 1, 5, 4, 6}, UnscoredStarts: []int32{5}, UnscoredEnds: []int32{7},
@@ -114,12 +114,12 @@ func TestLosses(t *testing.T) {
 			l.take(got[at:min(at+size, len(got))])
 		}
 		if !slices.Equal(got, want) {
-			t.Errorf("%d at a time: found %v, wanted %v", size, got, want)
+			t.Errorf("%d at a time: got %v, want %v", size, got, want)
 		}
 	}
 }
 
-// Bytes outside of the scored span are not among those whose loss is zero.
+// Bytes outside the scored span do not count as bytes with a loss of zero.
 func TestZeroLossOutside(t *testing.T) {
 	for _, test := range []struct {
 		doc  doc
@@ -131,12 +131,12 @@ func TestZeroLossOutside(t *testing.T) {
 		test.doc.dataset, test.doc.shard = "d", "s"
 		a, b := sides(t, test.doc)
 		if got := compare(t, a, b).ZeroLoss; got != test.want {
-			t.Errorf("%s: %+v of zero loss, wanted %+v", test.doc.text, got, test.want)
+			t.Errorf("%s: %+v of zero loss, want %+v", test.doc.text, got, test.want)
 		}
 	}
 }
 
-// A name that is a dataset's and begins those of others has a group, with the dataset in it.
+// A dataset's name that is the beginning of other names is a group that contains the dataset.
 func TestGroupOfADatasetsName(t *testing.T) {
 	a, b := sides(t, doc{dataset: "d", shard: "s", text: "ab", a: []float64{2}, b: []float64{1}}, doc{dataset: "d/e", shard: "s", text: "cd", a: []float64{4}, b: []float64{1}})
 	if diff := cmp.Diff([]Row{row("d", 2, 4, 12, 4)}, compare(t, a, b).Groups, near); diff != "" {
@@ -144,7 +144,7 @@ func TestGroupOfADatasetsName(t *testing.T) {
 	}
 }
 
-// A tag makes a group, whichever side's table has it.
+// A tag of either side makes a group.
 func TestGroupOfOneSidesTag(t *testing.T) {
 	for side := range 2 {
 		a, b := sides(t, doc{dataset: "d", shard: "s", text: "ab", a: []float64{2}, b: []float64{1}})
@@ -155,7 +155,7 @@ func TestGroupOfOneSidesTag(t *testing.T) {
 	}
 }
 
-// The headline's percentage is of the better side.
+// The headline's percentage is relative to the better side.
 func TestHeadline(t *testing.T) {
 	for _, test := range []struct {
 		a, b float64
@@ -167,7 +167,7 @@ func TestHeadline(t *testing.T) {
 	} {
 		a, b := sides(t, doc{dataset: "d", shard: "s", text: "ab", a: []float64{test.a}, b: []float64{test.b}})
 		if got := compare(t, a, b).headline(); !strings.Contains(got, test.want) {
-			t.Errorf("found %q, wanted %q", got, test.want)
+			t.Errorf("got %q, want %q", got, test.want)
 		}
 	}
 }

@@ -20,7 +20,7 @@ type Headline struct {
 	Name string `json:"name"`
 	A    string `json:"a"`
 	B    string `json:"b"`
-	// ABPB and BBPB are bits per byte of both models over the same bytes, and GapBPB = ABPB - BBPB. They are null where
+	// ABPB and BBPB are bits per byte of both models over the same bytes, and GapBPB = ABPB - BBPB. They are null if
 	// the gap has no scored bytes.
 	ABPB   *float64 `json:"aBpb"`
 	BBPB   *float64 `json:"bBpb"`
@@ -46,7 +46,7 @@ func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.Read
 			} `json:"overall"`
 			Protocols struct {
 				Differences []string `json:"differences"`
-			} `json:"protocols"`
+			} `json:"scoringProtocols"`
 		}
 		if err := read.JSON(ctx, a, artifact.SummaryFile, &summary); err != nil {
 			return nil, err
@@ -69,7 +69,7 @@ func (h Headlines) Print(w io.Writer) {
 	for _, g := range h {
 		fmt.Fprintf(w, "gap %s: %s\n", g.Name, g.sentence())
 		if len(g.Differences) > 0 {
-			fmt.Fprintln(w, "  the two sides were scored under different protocols; the report says how they differ")
+			fmt.Fprintln(w, "  the two sides have different scoring protocols; the report lists the differences")
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// sample is text that the segmenter and the buckets treat in special ways.
+// sample is text with special cases for the segmenter and the buckets.
 var sample = []string{
 	"word", "it's", "x-y", "naïve", "snake_case", "_", "__", "!_a", "-_-", "a'", "don’t", "Ⅷ", "½", "٣", "1,000.5", "12:30", "1-", "3.", "１２",
 	"http://a", "https://", "http:// ", "xhttp://a", "www.", "www.é", "HTTP://A", "!www.x", "http://a\x1fb", " ", "  ", "\n", "\n\n", "\t", "\r\n", " \n",
@@ -31,7 +31,7 @@ func hostile(t testing.TB, dir string, seed uint64, n int) (a, b Side) {
 			at := filepath.Join(dir, string('a'+rune(m)), string('0'+rune(i)))
 			files[m] = createFiles(t, at)
 			side.Datasets = append(side.Datasets, Table{
-				Key: key, ScoredPath: filepath.Join(at, "scored_documents.parquet"),
+				Dataset: key, ScoredPath: filepath.Join(at, "scored_documents.parquet"),
 			})
 		}
 		for row := range int64(n) {

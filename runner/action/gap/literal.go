@@ -14,13 +14,13 @@ import (
 	"unicode/utf8"
 )
 
-// literalBytes is the most bytes a literal has.
+// literalBytes is the maximum size of a literal.
 const literalBytes = 32
 
-// spillFiles is the number of files that the occurrences which do not fit are spread over.
+// spillFiles is the number of files for the occurrences that do not fit in memory.
 const spillFiles = 16
 
-// occurrence is one segment: its text, the losses on it, and where it is.
+// occurrence is one segment: its text, losses and place.
 type occurrence struct {
 	bucket       bucket
 	text         string
@@ -30,8 +30,8 @@ type occurrence struct {
 	place        place
 }
 
-// place says where a segment lies: the dataset's position among the sorted datasets, the document's row in its table, and
-// the bytes of its text.
+// place is the place of a segment: the dataset's position among the sorted datasets, the document's row in its table,
+// and the bytes of its text.
 type place struct {
 	dataset    int32
 	row        int64
@@ -45,27 +45,27 @@ type literal struct {
 	aggregate
 	order   int64   // of the first occurrence
 	extreme float64 // the largest |delta bits| of one occurrence
-	example place   // where that was, the first if several
+	example place   // the place of that occurrence, the first if several are equal
 }
 
-// literals sums losses by literal, exactly as one map would that holds them all, in bounded memory: the first literals
-// to come get a place in the map; every occurrence of another goes, in order, to a file chosen by its hash, and each file
-// is then counted in the same way. All occurrences of a literal take the same path and are added in the order in which
-// they came, so that no sum depends on how many fit.
+// literals sums losses by literal in bounded memory, with the same result as a single map of all literals. The first
+// literals are kept in a map. Every occurrence of another literal is written, in order, to a file chosen by its hash,
+// and each file is then counted in the same way. All occurrences of a literal take the same path and are added in their
+// original order, so that no sum depends on the size of the map.
 type literals struct {
 	limit int
 	dir   string
 	seed  maphash.Seed
 	// slots is a hash table with linear probing, whose size is a power of 2: positions in held, plus 1.
 	slots []int32
-	// single holds the position, plus 1, of literals of one ASCII character: most segments are such, and the character
-	// implies the bucket.
+	// single holds the position, plus 1, of literals of one ASCII character. Most segments are such literals, and the
+	// character determines the bucket.
 	single [utf8.RuneSelf]int32
 	held   []literal
 	hashes []uint64 // of the literals held
 	files  []*os.File
 	spill  []*bufio.Writer
-	record []byte // put's own, kept to be used again
+	record []byte // reused by put
 }
 
 func newLiterals(dir string, limit int) *literals {
@@ -89,7 +89,7 @@ func (l *literals) add(o *occurrence) error {
 	return nil
 }
 
-// find returns the sum that an occurrence belongs to, or nil if it has no place.
+// find returns the sum of an occurrence's literal, or nil if the map is full.
 func (l *literals) find(o *occurrence, hash uint64, single bool) *literal {
 	var slot *int32
 	if single {
@@ -112,7 +112,7 @@ func (l *literals) find(o *occurrence, hash uint64, single bool) *literal {
 	return &l.held[len(l.held)-1]
 }
 
-// slot returns the place of an occurrence's literal in the hash table.
+// slot returns the slot of an occurrence's literal in the hash table.
 func (l *literals) slot(o *occurrence, hash uint64) *int32 {
 	if len(l.slots) == 0 {
 		l.slots = make([]int32, 1<<10)
@@ -235,8 +235,8 @@ func (l *literals) close() error {
 	return errors.Join(errs...)
 }
 
-// top returns the limit literals with the largest positive and the largest negative difference, the largest first
-// and equal ones by first occurrence.
+// top returns up to limit literals with the largest positive difference, and up to limit with the largest negative one.
+// The largest come first, and equal ones in the order of their first occurrence.
 func (l *literals) top(limit int) (positive, negative []literal, err error) {
 	keep := func(list []literal, item *literal) []literal {
 		before := func(a, b literal) int {

@@ -8,25 +8,25 @@ import (
 // span is the bytes [start, end).
 type span struct{ start, end int32 }
 
-// losses walks what one model lost on a document, in runs of bytes with equal loss that tile the text. It holds none of
-// the losses: a document of any size costs what its tokens do.
+// losses iterates over one model's losses on a document, in runs of bytes with equal loss that tile the text. It does
+// not store the losses per byte: its memory is that of the document's tokens.
 type losses struct {
-	perByte []float64       // what is left of losses by byte, or
-	shares  protocol.Shares // tokens that explain them, or
-	ends    []int32         // where those tokens end that are still to come, if they are plain, and
+	perByte []float64       // the remaining losses per byte, or
+	shares  protocol.Shares // the tokens from which they follow, or
+	ends    []int32         // the ends of the remaining tokens, if they are plain, and
 	nll     []float64       // their losses
 	plain   bool
 	size    int32  // bytes of the text
-	rest    []span // excluded bytes that are still to come, in order and disjoint
+	rest    []span // the remaining excluded bytes, in order and disjoint
 
-	from, end int32 // the bytes of the share that was read last
+	from, end int32 // the bytes of the last share
 	share     float64
 
-	at, to int32 // the bytes of the current run that are still to come
+	at, to int32 // the remaining bytes of the current run
 	loss   float64
 }
 
-// newLosses returns the losses on all bytes of a document but the excluded ones.
+// newLosses returns the losses on all bytes of a document except the excluded ones.
 func newLosses(d *artifact.ScoredDocument, excluded []span) losses {
 	l := losses{perByte: d.PerByteLoss, size: int32(len(d.Text)), rest: excluded}
 	switch {
@@ -39,8 +39,8 @@ func newLosses(d *artifact.ScoredDocument, excluded []span) losses {
 	return l
 }
 
-// plain says whether the tokens of a document tile its text from byte 0, have bytes each, and are all scored: then each
-// keeps its own loss.
+// plain reports whether the tokens of a document tile its text from byte 0, all have bytes and are all scored. Each
+// token then keeps its own loss.
 func plain(d *artifact.ScoredDocument) bool {
 	if len(d.TokenStarts) > 0 || len(d.UnscoredStarts) > 0 {
 		return false
@@ -55,7 +55,7 @@ func plain(d *artifact.ScoredDocument) bool {
 	return true
 }
 
-// read reads the next share. After the last one, a share without loss reaches to the end of the text.
+// read reads the next share. After the last one, a share without loss extends to the end of the text.
 func (l *losses) read() {
 	if len(l.perByte) > 0 {
 		n := 1
@@ -73,7 +73,7 @@ func (l *losses) read() {
 	l.from, l.end, l.share = start, end, share
 }
 
-// fill makes sure that at least one byte of a run is to come. The text must go on.
+// fill makes sure that the current run has at least one remaining byte. The text must not be at its end.
 func (l *losses) fill() {
 	if l.at < l.to {
 		return
@@ -82,7 +82,7 @@ func (l *losses) fill() {
 		l.read()
 	}
 	if l.at < l.from {
-		l.loss, l.to = 0, l.from // bytes that no token has
+		l.loss, l.to = 0, l.from // bytes outside all tokens
 	} else {
 		l.loss, l.to = l.share, l.end
 	}
@@ -98,7 +98,7 @@ func (l *losses) fill() {
 	}
 }
 
-// take sets into to the losses of the bytes that come next.
+// take sets into to the losses of the next bytes.
 func (l *losses) take(into []float64) {
 	if l.plain {
 		l.takePlain(into)
@@ -115,7 +115,7 @@ func (l *losses) take(into []float64) {
 	}
 }
 
-// takePlain is take for plain tokens: most documents have no others.
+// takePlain is take for plain tokens, which most documents have.
 func (l *losses) takePlain(into []float64) {
 	at, to, loss := l.at, l.to, l.loss
 	for len(into) > 0 {
@@ -138,20 +138,20 @@ func (l *losses) takePlain(into []float64) {
 	l.at, l.to, l.loss = at, to, loss
 }
 
-// walk goes once over a document's bytes with the losses of both sides, a block at a time.
+// walk iterates once over a document's bytes with the losses of both sides, block by block.
 type walk struct {
 	a, b     losses
-	excluded []span // those that do not end before the block
-	at       int32  // where the block ends
-	zeroLoss Bytes  // scored bytes that cost nothing
-	from     int32  // where the block starts
-	// blockA and blockB are the losses of the block's bytes. sumsA and sumsB are the running sums of all losses before each
-	// of these bytes, and before the byte after them.
+	excluded []span // the excluded spans that do not end before the block
+	at       int32  // end of the block
+	zeroLoss Bytes  // scored bytes with a loss of zero
+	from     int32  // start of the block
+	// blockA and blockB are the losses of the block's bytes. sumsA and sumsB are the running sums of all losses before
+	// each of these bytes, and before the byte after them.
 	blockA, blockB [sumBlock]float64
 	sumsA, sumsB   [sumBlock + 1]float64
 }
 
-// next goes on by a block of n bytes.
+// next advances by a block of n bytes.
 func (w *walk) next(n int) {
 	a, b := w.blockA[:n], w.blockB[:n]
 	w.a.take(a)
@@ -168,16 +168,16 @@ func (w *walk) next(n int) {
 	w.from, w.at = w.at, w.at+int32(n)
 }
 
-// skip passes over bytes up to end.
+// skip skips the bytes up to end.
 func (w *walk) skip(end int32) {
 	for w.at < end {
 		w.next(int(min(end-w.at, sumBlock)))
 	}
 }
 
-// sum adds up the losses of the n bytes that come next, in blocks of up to 128 with eight running sums each, the blocks
-// two by two (pairwise summation; Higham 1993). It is the order in which numpy sums a contiguous array, so that totals
-// agree to the last bit. After each block it calls visit.
+// sum sums the losses of the next n bytes, in blocks of up to 128 with eight running sums each, and the blocks in pairs
+// (pairwise summation; Higham 1993). NumPy sums a contiguous array in the same order, so that totals agree to the last
+// bit. After each block it calls visit.
 func (w *walk) sum(n int, visit func()) (a, b float64) {
 	if n <= sumBlock {
 		w.next(n)
@@ -192,7 +192,7 @@ func (w *walk) sum(n int, visit func()) (a, b float64) {
 	return a + restA, b + restB
 }
 
-// countZeros counts the block's scored bytes that cost nothing.
+// countZeros counts the block's scored bytes with a loss of zero.
 func (w *walk) countZeros() {
 	a := w.blockA[:w.at-w.from]
 	b := w.blockB[:len(a)]

@@ -13,12 +13,12 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// The memory of a comparison is that of the largest document.
+// The memory of a comparison is proportional to the largest document.
 func TestMemory(t *testing.T) {
 	const size = 16_000_000
 	limit := artifact.GapMemory(size)
 	if limit > 400e6 {
-		t.Fatalf("found %d MB in the plan, wanted at most 400", limit/1e6)
+		t.Fatalf("got %d MB in the plan, want at most 400", limit/1e6)
 	}
 	dir := os.Getenv("SURPRISAL_MEMORY_TABLES")
 	if dir == "" {
@@ -31,7 +31,7 @@ func TestMemory(t *testing.T) {
 	actiontest.WithinMemory(t, limit, func() {
 		var sides [2]gap.Side
 		for i, model := range []string{"a", "b"} {
-			sides[i] = gap.Side{Name: model, Datasets: []gap.Table{{Key: "d", ScoredPath: filepath.Join(dir, model)}}}
+			sides[i] = gap.Side{Name: model, Datasets: []gap.Table{{Dataset: "d", ScoredPath: filepath.Join(dir, model)}}}
 		}
 		if _, err := gap.Compare(t.Context(), sides[0], sides[1], t.TempDir(), gap.Options{}); err != nil {
 			t.Fatal(err)
@@ -39,8 +39,8 @@ func TestMemory(t *testing.T) {
 	})
 }
 
-// writeLarge writes a table of four documents, the two in the middle of size bytes, in tokens of four bytes. The words and
-// the losses are random, so that neither compresses well and there are many literals.
+// writeLarge writes a table of four documents. The two in the middle have size bytes, in tokens of four bytes. The
+// words and the losses are random, so that neither compresses well and there are many literals.
 func writeLarge(t *testing.T, path string, size int) {
 	f, err := os.Create(path)
 	if err != nil {

@@ -80,7 +80,7 @@ func (t *tableFile[T]) close() error {
 	return err
 }
 
-// abandon closes the files if close has not, because of an error that has been told.
+// abandon closes the files if close has not, after an error that was returned.
 func (t *tableFile[T]) abandon() {
 	for _, f := range t.files {
 		_ = f.Close()
@@ -102,7 +102,7 @@ func writeTable[T any](dir, name string, rows []T) error {
 	return t.close()
 }
 
-// Ranked records stand in the tables and in worst_documents.jsonl with their direction and their rank, from 1.
+// Ranked records are the rows of the tables and of worst_documents.jsonl, with their direction and their rank, from 1.
 type (
 	rankedDocument struct {
 		Direction string `json:"direction"`
@@ -160,7 +160,7 @@ func (d Directions[T]) each(visit func(direction string, rank int, row T) error)
 	return nil
 }
 
-// write writes every file but the documents' table.
+// write writes every file except the table of documents.
 func (s *Summary) write(dir string) error {
 	var segments []rankedSegment
 	var literals []rankedLiteral

@@ -19,18 +19,18 @@ type Kind struct{}
 func (Kind) Name() string { return name }
 
 // Schema implements plan.Kind.
-func (Kind) Schema() int { return 2 }
+func (Kind) Schema() int { return 3 }
 
-// MainFile implements action.Shower.
+// MainFile implements action.MainFiler.
 func (Kind) MainFile() string { return "report.md" }
 
-// parameters are what a report depends on besides the scores: labels, and what may differ.
+// parameters are everything that a report depends on except the scores: labels, and the fields that may differ.
 type parameters struct {
 	A        string   `json:"a"`
 	Allow    []string `json:"allow"`
 	B        string   `json:"b"`
 	Datasets []string `json:"datasets"`
-	// Tags are those of the datasets that have some.
+	// Tags holds the tags of each dataset that has some.
 	Tags map[string][]string `json:"tags,omitempty"`
 }
 
@@ -55,9 +55,9 @@ func (Kind) Plan(b *plan.Builder) error {
 			inputs = append(inputs, of...)
 		}
 		p := parameters{A: g.A, Allow: slices.Sorted(slices.Values(g.Allow)), B: g.B, Datasets: g.Datasets, Tags: map[string][]string{}}
-		for _, key := range g.Datasets {
-			if tags := b.Dataset(key).Tags; len(tags) > 0 {
-				p.Tags[key] = tags
+		for _, dataset := range g.Datasets {
+			if tags := b.Dataset(dataset).Tags; len(tags) > 0 {
+				p.Tags[dataset] = tags
 			}
 		}
 		_, err := b.Add(name, plan.Parts{

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of what is quoted from a text, in code points.
+// Limits of quoted text, in code points.
 const (
 	segmentLimit = 32
 	previewLimit = 120
@@ -17,8 +17,8 @@ var whitespaceSymbols = strings.NewReplacer(" ", "␠", "\n", "⏎", "\t", "⇥"
 // visible makes spaces, newlines, tabs and carriage returns visible.
 func visible(s string) string { return whitespaceSymbols.Replace(s) }
 
-// shorten cuts a text that has more than limit code points, the last of them an ellipsis. Like preview, it returns a copy:
-// what a report quotes must not keep a whole document in memory.
+// shorten shortens a text to limit code points, the last of which is an ellipsis if anything was cut. Like preview, it
+// returns a copy, so that a quote does not keep a whole document in memory.
 func shorten(s string, limit int) string {
 	if cut := runeOffset(s, limit); cut == len(s) {
 		return strings.Clone(s)
@@ -26,7 +26,7 @@ func shorten(s string, limit int) string {
 	return s[:runeOffset(s, limit-1)] + "…"
 }
 
-// runeOffset returns the byte offset of the n-th code point of s, or len(s) if it has no more than n.
+// runeOffset returns the byte offset of code point n of s, counted from 0, or len(s) if s has at most n.
 func runeOffset(s string, n int) int {
 	for i := range s {
 		if n == 0 {
@@ -59,7 +59,7 @@ func preview(text string, start, end int) string {
 	return strings.Clone(window)
 }
 
-// runesBefore returns where the n code points before byte i begin, or 0 if there are no more.
+// runesBefore returns the start of the n code points before byte i, or 0 if there are fewer.
 func runesBefore(text string, i, n int) int {
 	for ; i > 0 && n > 0; n-- {
 		_, size := utf8.DecodeLastRuneInString(text[:i])
@@ -68,9 +68,9 @@ func runesBefore(text string, i, n int) int {
 	return i
 }
 
-// tokenBoundaries shows how tokens cut the bytes [start, end) of a text: bars stand between tokens, an ellipsis where
-// a token goes on outside. A token that ends inside a character is shown with U+FFFD. Without starts, each token starts where
-// the one before it ended, the first at byte 0.
+// tokenBoundaries shows the tokens of the bytes [start, end) of a text, separated by bars. An ellipsis marks a token
+// that continues outside. A token that ends inside a character is shown with U+FFFD. Without starts, each token starts
+// where the previous one ends, and the first at byte 0.
 func tokenBoundaries(text string, start, end int32, starts, ends []int32) string {
 	var out strings.Builder
 	show := func(from, to int32) {

@@ -9,21 +9,22 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// report writes the report that a person reads, in Markdown. Every sentence is made from the numbers.
+// report writes the report for people, in Markdown. Every sentence is derived from the numbers.
 func (s *Summary) report(w io.Writer) error {
 	var out strings.Builder
 	fmt.Fprintf(&out, "# Gap: %s (a) and %s (b)\n\n%s\n\n", quote(s.ModelA), quote(s.ModelB), s.headline())
-	out.WriteString("A gap is a minus b in bits per byte (bpb) over the same scored bytes: positive, a is worse; negative, b is " +
-		"worse. Delta is the same difference in bits, summed over the slice; lists are sorted by its size.\n\n")
+	out.WriteString("A gap is a minus b in bits per byte (bpb) over the same scored bytes: a positive gap means that a is worse, a " +
+		"negative gap that b is worse. Delta bits is the same difference in bits, summed over the bytes of a row. Lists are sorted by " +
+		"its absolute value.\n\n")
 	for _, d := range s.Protocols.Differences {
-		fmt.Fprintf(&out, "- **The protocols differ**: %s\n", quote(d))
+		fmt.Fprintf(&out, "- **The scoring protocols differ**: %s\n", quote(d))
 	}
 	if s.Unscored.Either > 0 {
-		fmt.Fprintf(&out, "- Left out on both sides: %s inside the scored spans (a lacks a loss for %s, b for %s).\n",
+		fmt.Fprintf(&out, "- Excluded on both sides: %s inside the scored spans (a has no loss for %s, b for %s).\n",
 			count(s.Unscored.Either, "byte"), number(s.Unscored.A), number(s.Unscored.B))
 	}
 	if s.ZeroLoss.Either > 0 {
-		fmt.Fprintf(&out, "- Scored with a loss of exactly zero: %s for a, %s for b. A byte that a scorer skipped and still counted looks like this.\n",
+		fmt.Fprintf(&out, "- Scored with a loss of exactly zero: %s for a, %s for b. A byte that a scorer skipped but still counted looks like this.\n",
 			count(s.ZeroLoss.A, "byte"), number(s.ZeroLoss.B))
 	}
 	out.WriteString("\n")
@@ -75,7 +76,7 @@ func (s *Summary) report(w io.Writer) error {
 	return err
 }
 
-// headline says who is worse, by how much, and where most of it comes from.
+// headline states which model is worse, by how much, and which dataset and bucket differ most.
 func (s *Summary) headline() string {
 	o := s.Overall
 	over := fmt.Sprintf("Over %s of %s in %s", count(o.Bytes, "scored byte"), count(o.Documents, "document"), count(int64(len(s.Datasets)), "dataset"))
@@ -91,7 +92,7 @@ func (s *Summary) headline() string {
 		verdict = fmt.Sprintf("%s is worse by %.4f (%.2f%%)", worse, max(*o.GapBPB, -*o.GapBPB), 100*share)
 	}
 	text := fmt.Sprintf("%s, a needs %.4f bits per byte and b %.4f: **%s**.", over, *o.ABPB, *o.BBPB, verdict)
-	worst := func(rows []Row, what string) string {
+	worst := func(rows []Row, noun string) string {
 		if len(rows) < 2 || rows[0].DeltaBits == 0 {
 			return ""
 		}
@@ -100,7 +101,7 @@ func (s *Summary) headline() string {
 		if r.DeltaBits < 0 {
 			worse = "b"
 		}
-		return fmt.Sprintf(" The %s that differs most is %s, where %s is worse by %.4f bpb (%s of %s bits in all).", what, quote(r.Name), worse,
+		return fmt.Sprintf(" The %s that differs most is %s, where %s is worse by %.4f bpb (%s of %s bits in total).", noun, quote(r.Name), worse,
 			max(*r.GapBPB, -*r.GapBPB), bits(r.DeltaBits), bits(o.DeltaBits))
 	}
 	return text + worst(s.Datasets, "dataset") + worst(s.Buckets, "bucket")
@@ -116,7 +117,7 @@ func writeRows(out *strings.Builder, title string, heads []string, n int, row fu
 	for i := range n {
 		cells := row(i)
 		for j, cell := range cells {
-			// A bar ends a cell even within a code span; no other character needs a backslash there.
+			// A bar ends a cell even inside a code span. No other character needs a backslash there.
 			cells[j] = strings.ReplaceAll(cell, "|", `\|`)
 		}
 		fmt.Fprintf(out, "| %s |\n", strings.Join(cells, " | "))
@@ -124,8 +125,8 @@ func writeRows(out *strings.Builder, title string, heads []string, n int, row fu
 	out.WriteString("\n")
 }
 
-// quote shows text that a dataset or a spec holds as a code span. Nothing in it is Markdown,
-// HTML, a link, a mention or an emoji to a reader of GitHub's flavor, and what cannot be seen is shown by an escape.
+// quote returns text from a dataset or a spec as a code span. Nothing in it is Markdown, HTML, a link, a mention or an
+// emoji in GitHub's flavor, and invisible characters are escaped.
 func quote(s string) string {
 	s = protocol.Visible(s)
 	if s == "" {
@@ -141,7 +142,7 @@ func quote(s string) string {
 		}
 	}
 	fence := strings.Repeat("`", longest+1)
-	// A space at both ends is taken off again, unless the text is nothing but spaces.
+	// Readers strip one space at both ends, unless the text consists of spaces.
 	first, last := s[0], s[len(s)-1]
 	if first == '`' || last == '`' || first == ' ' && last == ' ' && strings.Trim(s, " ") != "" {
 		s = " " + s + " "
@@ -174,6 +175,6 @@ func number(n int64) string {
 	return s
 }
 
-func count(n int64, what string) string {
-	return number(n) + " " + what + map[bool]string{true: "", false: "s"}[n == 1]
+func count(n int64, noun string) string {
+	return number(n) + " " + noun + map[bool]string{true: "", false: "s"}[n == 1]
 }

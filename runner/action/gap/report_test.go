@@ -13,7 +13,7 @@ import (
 	"github.com/yuin/goldmark/extension"
 )
 
-// strangers is text that Markdown, HTML, GitHub, a terminal or a CI log would take for something else than text.
+// strangers is text with a special meaning in Markdown, HTML, GitHub, a terminal or a CI log.
 var strangers = []string{
 	"it's \"quoted\" &amp; <b>bold</b>", "<script>alert(1)</script>", "<!-- ", "![x](https://e.example/p.png)", "[a](javascript:alert(1))",
 	"[a]: https://e.example", "https://e.example/a_b_", "www.e.example", "someone@e.example", "@someone #12 :tada: $x^2$ GH-1", "*a* _b_ ~~c~~ **d**",
@@ -32,7 +32,7 @@ func render(t *testing.T, markdown string) string {
 
 var codeCell = regexp.MustCompile(`^<td>(?:<code>(.*)</code>)?</td>$`)
 
-// Quoted text is one code span of its cell, holds what the text says, and is one line without anything that cannot be seen.
+// Quoted text is one code span in its cell, shows the whole text, and is one line without invisible characters.
 func TestQuote(t *testing.T) {
 	shown := map[string]string{
 		"a\n::error::b": `a\n::error::b`, "a\r\n\r\n# b": `a\r\n\r\n# b`, "\x1b[31mred": `\x1b[31mred`, "a\u202eb\u2066c": `a\u202eb\u2066c`,
@@ -48,7 +48,7 @@ func TestQuote(t *testing.T) {
 			}
 		}
 		if len(lines) != 2 {
-			t.Errorf("%q: found cells %q, wanted 2", text, lines)
+			t.Errorf("%q: got cells %q, want 2", text, lines)
 			continue
 		}
 		want, ok := shown[text]
@@ -57,7 +57,7 @@ func TestQuote(t *testing.T) {
 		}
 		for _, line := range lines {
 			if m := codeCell.FindStringSubmatch(line); m == nil || html.UnescapeString(m[1]) != want {
-				t.Errorf("%q: found the cell %q, wanted the text %q", text, line, want)
+				t.Errorf("%q: got the cell %q, want the text %q", text, line, want)
 			}
 		}
 	}
@@ -65,7 +65,7 @@ func TestQuote(t *testing.T) {
 
 var tag = regexp.MustCompile(`</?([a-z0-9]+)[^>]*>`)
 
-// Whatever names and texts are, the report has its own lines, headings and cells, and no others.
+// Names and texts cannot add lines, headings or cells to the report.
 func TestReport(t *testing.T) {
 	text := strings.ToValidUTF8(strings.Join(strangers, " \n"), "\ufffd")
 	a, b := sides(t,
@@ -83,7 +83,7 @@ func TestReport(t *testing.T) {
 	}
 	for line := range strings.Lines(string(report)) {
 		if !strings.HasPrefix(line, "|") && strings.HasPrefix(strings.TrimSpace(line), "::") || strings.ContainsAny(line, "\x1b\u202e\u2066\r\x00") {
-			t.Errorf("found the line %q", line)
+			t.Errorf("got the line %q", line)
 		}
 	}
 	rendered := render(t, string(report))
@@ -95,14 +95,14 @@ func TestReport(t *testing.T) {
 		switch name {
 		case "h1", "h2", "p", "strong", "code", "table", "thead", "tbody", "tr", "th", "td":
 		default:
-			t.Errorf("found the tag %s", name)
+			t.Errorf("got the tag %s", name)
 		}
 	}
 	for _, table := range strings.Split(rendered, "<table>")[1:] {
 		heads := strings.Count(table, "<th")
 		for _, row := range strings.Split(table, "<tr>")[2:] {
 			if n := strings.Count(row, "<td"); n != heads-1 { // <thead> counts, too
-				t.Errorf("found %d cells in a row of %d columns: %s", n, heads-1, row)
+				t.Errorf("got %d cells in a row of %d columns: %s", n, heads-1, row)
 			}
 		}
 	}

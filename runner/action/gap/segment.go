@@ -7,12 +7,13 @@ import (
 	"surprisal.dev/plugins/unicode17"
 )
 
-// segmentKind says which alternative of the segment expression matched:
+// segmentKind is the alternative of the segment expression that matched:
 //
 //	(?:https?://|www\.)\S+ | \s+ | \p{N}+(?:[.,:/-]\p{N}+)* |
 //	[\p{L}\p{M}_]+(?:['’-][\p{L}\p{M}_]+)* | [^\p{L}\p{M}\p{N}\s]+
 //
-// where \s is the property White_Space and all classes are Unicode 17's. Every character starts one of them, so segments tile any text.
+// where \s is the property White_Space and all classes are those of Unicode 17. Every character starts one of the
+// alternatives, so segments tile any text.
 type segmentKind uint8
 
 const (
@@ -23,7 +24,7 @@ const (
 	segmentPunctuation
 )
 
-// Character classes. An underscore is in a class of its own: it continues words and runs of punctuation.
+// Character classes. The underscore has its own class, because it continues words and runs of punctuation.
 const (
 	classOther uint8 = iota
 	classUnderscore
@@ -32,7 +33,7 @@ const (
 	classSpace
 )
 
-// unicodeClasses gives the class for each of Unicode's.
+// unicodeClasses maps Unicode classes to those above.
 var unicodeClasses = [...]uint8{
 	unicode17.Other: classOther, unicode17.Letter: classLetter, unicode17.Mark: classLetter, unicode17.Number: classNumber,
 	unicode17.Space: classSpace,
@@ -91,7 +92,7 @@ func (s segmenter) url(i int) int {
 	return 0
 }
 
-// run returns the end of the run of characters of the given classes that goes on at byte i.
+// run returns the end of the run of characters of the given classes that continues at byte i.
 func (s segmenter) run(i int, set uint8) int {
 	for i < len(s.text) {
 		class, size := s.class(i)
@@ -103,7 +104,7 @@ func (s segmenter) run(i int, set uint8) int {
 	return i
 }
 
-// joined returns the end of runs of the given classes, each two with one joint between them.
+// joined returns the end of a sequence of runs of the given classes, with one joint between two runs.
 func (s segmenter) joined(i int, set uint8, isJoint func(rune) bool) int {
 	for {
 		i = s.run(i, set)
@@ -125,7 +126,7 @@ func isNumberJoint(r rune) bool {
 
 func isWordJoint(r rune) bool { return r == '\'' || r == '’' || r == '-' }
 
-// bucket is what a segment looks like.
+// bucket is the character class of a segment.
 type bucket uint8
 
 const (
@@ -166,7 +167,8 @@ func bucketOf(segment string, kind segmentKind) bucket {
 		}
 		return bucketNonASCIIWord
 	}
-	// The expression's \s leaves the separators U+001C to U+001F to punctuation, yet alone they count as white space.
+	// The expression's \s does not match the separators U+001C to U+001F, so they are punctuation. Alone they count as
+	// whitespace.
 	if c := segment[0]; c >= 0x1c && c <= 0x1f && strings.Trim(segment, "\x1c\x1d\x1e\x1f") == "" {
 		return bucketMixed
 	}
@@ -176,7 +178,8 @@ func bucketOf(segment string, kind segmentKind) bucket {
 	return bucketNonASCII
 }
 
-// clippedBucket returns the bucket of what is left of a segment that the scored span cut: its own shape decides.
+// clippedBucket returns the bucket of a segment that was clipped at the scored span. It depends only on the remaining
+// text.
 func clippedBucket(piece string) bucket {
 	if end, kind := (segmenter{piece}).next(0); end == len(piece) {
 		return bucketOf(piece, kind)

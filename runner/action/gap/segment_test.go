@@ -27,11 +27,11 @@ func TestSegments(t *testing.T) {
 		{"don’t re-do a' -b", "don’t| |re-do| |a|'| |-|b"},
 		{"\r\n\u00a0\u2028 \x1c", "\r\n\u00a0\u2028 |\x1c"},
 		{"\u0301 🙂\ufe0f", "\u0301| |🙂|\ufe0f"},
-		// Letters, a mark and a number since Unicode 16 and 17, and what is a letter only since 18.
+		// Letters, a mark and a number since Unicode 16 and 17, and a character that is a letter only since 18.
 		{"a\ua7d2\U00016ea0\U00011b60 \U00011de0. \u0558", "a\ua7d2\U00016ea0\U00011b60| |\U00011de0|.| |\u0558"},
 	} {
 		if got := strings.Join(segmentsOf(t, test.text), "|"); got != test.want {
-			t.Errorf("%q: found %q, wanted %q", test.text, got, test.want)
+			t.Errorf("%q: got %q, want %q", test.text, got, test.want)
 		}
 	}
 }
@@ -42,7 +42,7 @@ func TestBuckets(t *testing.T) {
 		"\u00a0": "mixed", "\x1c\x1f": "mixed",
 	} {
 		if got := clippedBucket(segment); bucketNames[got] != "whitespace/"+want {
-			t.Errorf("%q: found %s, wanted whitespace/%s", segment, bucketNames[got], want)
+			t.Errorf("%q: got %s, want whitespace/%s", segment, bucketNames[got], want)
 		}
 	}
 	for segment, want := range map[string]string{
@@ -51,13 +51,13 @@ func TestBuckets(t *testing.T) {
 		"🙂": "non_ascii", "\x1c!": "punctuation", "5.": "punctuation", "_-_": "word", "\x00": "punctuation",
 	} {
 		if got := clippedBucket(segment); bucketNames[got] != "text/"+want {
-			t.Errorf("%q: found %s, wanted text/%s", segment, bucketNames[got], want)
+			t.Errorf("%q: got %s, want text/%s", segment, bucketNames[got], want)
 		}
 	}
 }
 
-// known returns a code point that Go's tables, which are older, give the class that the rune has in Unicode 17, with an
-// encoding of as many bytes.
+// known returns a code point whose class in Go's older tables is the class of the rune in Unicode 17, with an
+// encoding of the same length.
 func known(r rune) rune {
 	class := unicode17.Other
 	switch {
@@ -80,7 +80,7 @@ func known(r rune) rune {
 	}
 }
 
-// segmentsOf checks that the segments tile the text and are those of the expression, each of the alternative that
+// segmentsOf checks that the segments tile the text and equal those of the expression, each with the alternative that
 // matched, and returns them.
 func segmentsOf(t *testing.T, text string) []string {
 	t.Helper()
@@ -90,18 +90,18 @@ func segmentsOf(t *testing.T, text string) []string {
 	for at := 0; at < len(text); {
 		end, kind := s.next(at)
 		if len(got) == len(matches) {
-			t.Fatalf("%q: found [%d, %d) past the last segment", text, at, end)
+			t.Fatalf("%q: got [%d, %d) past the last segment", text, at, end)
 		}
 		want := matches[len(got)]
 		group := slices.IndexFunc(want[2:], func(i int) bool { return i >= 0 }) / 2
 		if at != want[0] || end != want[1] || int(kind) != group {
-			t.Fatalf("%q: found [%d, %d) of kind %d, wanted [%d, %d) of kind %d", text, at, end, kind, want[0], want[1], group)
+			t.Fatalf("%q: got [%d, %d) of kind %d, want [%d, %d) of kind %d", text, at, end, kind, want[0], want[1], group)
 		}
 		got = append(got, text[at:end])
 		at = end
 	}
 	if len(got) != len(matches) {
-		t.Fatalf("%q: found %d segments, wanted %d", text, len(got), len(matches))
+		t.Fatalf("%q: got %d segments, want %d", text, len(got), len(matches))
 	}
 	return got
 }
@@ -116,7 +116,7 @@ func FuzzSegments(f *testing.F) {
 		text = strings.ToValidUTF8(text, "\ufffd")
 		for _, segment := range segmentsOf(t, text) {
 			if len(segment) > 0 {
-				// A segment that nothing clips has the bucket of its kind.
+				// An unclipped segment has the bucket of its kind.
 				if end, kind := (segmenter{segment}).next(0); end == len(segment) && bucketOf(segment, kind) != clippedBucket(segment) {
 					t.Errorf("%q: bucket %v and %v", segment, bucketOf(segment, kind), clippedBucket(segment))
 				}

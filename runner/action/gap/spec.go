@@ -16,9 +16,10 @@ type Gap struct {
 	Name string `json:"name"`
 	A    string `json:"a"`
 	B    string `json:"b"`
-	// Datasets are the keys compared, sorted; empty for two imported tables, whose own datasets are compared.
+	// Datasets are the names of the compared datasets, sorted. Empty for two imported tables means all their common
+	// datasets.
 	Datasets []string `json:"datasets"`
-	// Allow lists protocol fields in which the two sides may differ, sorted.
+	// Allow lists the fields of the scoring protocol in which the two sides may differ, sorted.
 	Allow []string `json:"allow"`
 }
 
@@ -27,7 +28,7 @@ func (Kind) Section() spec.Section {
 	return spec.Section{Kind: name, CUE: schema, Decode: func(d spec.Decoding) any { return decode(d) }}
 }
 
-// decode returns the gaps and those that the matrices make, by name.
+// decode returns the gaps and those of the matrices, by name.
 func decode(d spec.Decoding) []Gap {
 	gaps := map[string]Gap{}
 	var names []spec.Named
@@ -50,7 +51,7 @@ func decode(d spec.Decoding) []Gap {
 			for _, b := range models[i+1:] {
 				g := Gap{Name: name + "/" + a.Name + "-vs-" + b.Name, A: a.Name, B: b.Name, Datasets: compared(d, n, a, b)}
 				if _, taken := gaps[g.Name]; taken {
-					d.Fail(n, "the gap %q that the matrix makes is already there; rename one", g.Name)
+					d.Fail(n, "the gap %q of the matrix already exists; rename one of the two", g.Name)
 					continue
 				}
 				names = append(names, spec.Named{Name: g.Name, At: n})
@@ -66,7 +67,7 @@ func decode(d spec.Decoding) []Gap {
 	return sorted
 }
 
-// compared returns the keys of the datasets that a gap or matrix at n compares models a and b on.
+// compared returns the names of the datasets on which a gap or matrix at n compares models a and b.
 func compared(d spec.Decoding, n spec.Node, a, b *spec.Model) []string {
 	if !n.Field("datasets").Set() && a.Scores != nil && b.Scores != nil {
 		return nil

@@ -12,18 +12,18 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// Bounds of a batch of documents, which is what passes between the goroutine that decodes a side and the one that
-// compares: one more document, of any size, is always taken.
+// Bounds of a batch of documents. Batches are passed from the goroutine that decodes a side to the one that compares. A
+// batch below these bounds accepts one more document of any size.
 const (
 	batchBytes = 256 << 10
 	batchRows  = 512
 	// batchesInFlight lets a side decode ahead of the comparison.
 	batchesInFlight = 2
-	// largeBytes is the size from which a batch is compared before its side reads on, so that no more than one large
+	// largeBytes is the size from which a batch is compared before its side reads more, so that at most one large
 	// document of a side is in memory.
 	largeBytes = 4 * batchBytes
-	// largeGroup is the size from which row groups are decoded by one side at a time: a row takes several times its size while
-	// its pages are decoded.
+	// largeGroup is the size from which row groups are decoded by one side at a time, because decoding a row needs
+	// several times its size.
 	largeGroup = 16 << 20
 )
 
@@ -33,7 +33,7 @@ type record struct {
 	dataset string
 }
 
-// batch holds documents of one dataset. The lists of most lie in a few arrays, which are used again as a whole.
+// batch holds documents of one dataset. Most of their lists are in a few arrays, which are reused as a whole.
 type batch struct {
 	dataset                      int
 	records                      []record
@@ -46,13 +46,13 @@ type batch struct {
 // arena is memory for the lists of a batch's documents.
 type arena[T any] struct {
 	held []T
-	need int // what the lists took, or would have
+	need int // total length of the lists, whether or not they fit
 }
 
-// arenaLimit is the most values of an arena: a batch of documents that are not large has no more bytes.
+// arenaLimit is the maximum number of values of an arena. A batch of documents that are not large has no more bytes.
 const arenaLimit = 2 * batchBytes
 
-// reset frees the memory, and gets more of it if there was too little.
+// reset frees the memory, and allocates more if it was too small.
 func (a *arena[T]) reset() {
 	if a.need > cap(a.held) && a.need <= arenaLimit {
 		a.held = make([]T, 0, min(a.need+a.need/2, arenaLimit))
@@ -60,10 +60,10 @@ func (a *arena[T]) reset() {
 	a.held, a.need = a.held[:0], 0
 }
 
-// free returns the memory that is left, for a list to be appended to it.
+// free returns the remaining memory, for a list to be appended to.
 func (a *arena[T]) free() []T { return a.held[len(a.held):] }
 
-// keep keeps a list that was appended to free, and which lies elsewhere if it did not fit.
+// keep keeps a list that was appended to free. A list that did not fit has its own memory.
 func (a *arena[T]) keep(list []T) {
 	a.need += len(list)
 	if n := len(a.held) + len(list); n <= cap(a.held) {
@@ -95,7 +95,7 @@ func (b *batch) read(documents *artifact.ScoredReader, dataset string) error {
 	return nil
 }
 
-// reset empties the batch. What it read can be freed.
+// reset empties the batch, so that its documents can be freed.
 func (b *batch) reset() {
 	clear(b.records)
 	b.records, b.bytes = b.records[:0], 0
@@ -104,9 +104,9 @@ func (b *batch) reset() {
 	}
 }
 
-// stream decodes the tables of one side, in the order of the datasets, in a goroutine of its own.
+// stream decodes the tables of one side, in the order of the datasets, in its own goroutine.
 type stream struct {
-	large  *sync.Mutex // held while a row of a large row group is decoded; both sides have the same
+	large  *sync.Mutex // held while a row of a large row group is decoded; shared by both sides
 	filled chan *batch
 	spare  chan *batch
 	err    error // set before filled is closed
@@ -146,7 +146,7 @@ func (s *stream) read(ctx context.Context, index int, dataset Table) (err error)
 		}
 		b.dataset = index
 		for ; left > 0 && len(b.records) < batchRows && b.bytes < batchBytes; left-- {
-			if err := s.decode(b, documents, dataset.Key); err != nil {
+			if err := s.decode(b, documents, dataset.Dataset); err != nil {
 				return err
 			}
 		}
@@ -202,7 +202,7 @@ func (s *stream) peek() (*record, int, error) {
 	return &s.last.records[s.next], s.last.dataset, nil
 }
 
-// advance goes on to the next document. A batch that has none is at once free to be read into.
+// advance moves to the next document. A batch without more documents can be filled again at once.
 func (s *stream) advance() {
 	if s.next++; s.next == len(s.last.records) {
 		s.last.reset()
@@ -217,7 +217,7 @@ func (s *stream) stop() {
 	}
 }
 
-// sorted returns the side with every table in the order of its keys: tables out of order are sorted into dir.
+// sorted returns the side with every table in the order of shards and rows. Unsorted tables are sorted into dir.
 func sorted(ctx context.Context, side Side, dir string) (Side, error) {
 	tables := append([]Table(nil), side.Datasets...)
 	for i, t := range tables {
@@ -242,30 +242,30 @@ func sorted(ctx context.Context, side Side, dir string) (Side, error) {
 }
 
 func inOrder(ctx context.Context, path string) (bool, error) {
-	keys, err := artifact.OpenKeys(path)
+	ids, err := artifact.OpenRowIDs(path)
 	if err != nil {
 		return false, err
 	}
-	defer keys.Close()
-	var before, key artifact.Key
+	defer ids.Close()
+	var before, id artifact.RowID
 	for first := true; ; first = false {
-		switch err := keys.Read(&key); {
+		switch err := ids.Read(&id); {
 		case errors.Is(err, io.EOF):
 			return true, nil
 		case err != nil:
 			return false, err
 		}
-		if !first && artifact.CompareKeys(before.Shard, before.Row, key.Shard, key.Row) > 0 {
+		if !first && artifact.CompareRows(before.Shard, before.Row, id.Shard, id.Row) > 0 {
 			return false, nil
 		}
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
-		before = key
+		before = id
 	}
 }
 
-// sortFile sorts a table into another, with files in dir for what does not fit in memory.
+// sortFile writes a sorted copy of a table. It uses files in dir for rows that do not fit in memory.
 func sortFile(ctx context.Context, from, to, dir string) error {
 	in, err := artifact.OpenScored(from)
 	if err != nil {

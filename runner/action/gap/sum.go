@@ -2,7 +2,7 @@ package gap
 
 import "math"
 
-// aggregate is a sum over documents or segments: losses in nats, the scored bytes they belong to, and how many there were.
+// aggregate is a sum over documents or segments: their losses in nats, scored bytes and number.
 type aggregate struct {
 	lossA, lossB float64
 	bytes, count int64
@@ -27,10 +27,10 @@ func (g *aggregate) row(name string) Row {
 	return row
 }
 
-// sumBlock is the most values that are summed at once.
+// sumBlock is the maximum number of values that are summed at once.
 const sumBlock = 128
 
-// sumOf sums up to sumBlock values as numpy does, with eight running sums.
+// sumOf sums up to sumBlock values as NumPy does, with eight running sums.
 func sumOf(x []float64) float64 {
 	if len(x) < 8 {
 		sum := 0.0
@@ -53,14 +53,14 @@ func sumOf(x []float64) float64 {
 	return sum
 }
 
-// top keeps the limit records with the largest score; of equal ones those that came first.
+// top keeps the limit records with the largest score, and the earliest of equal ones.
 type top[T any] struct {
 	limit  int
 	scores []float64
 	rows   []T
 }
 
-// add offers a record; make is called only if the record is kept.
+// add adds a record if its score is large enough. It calls make only if the record is kept.
 func (t *top[T]) add(score float64, make func() T) {
 	n := len(t.scores)
 	if n == t.limit {

@@ -14,7 +14,7 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// Row is the sum over a slice: a dataset, a group, a bucket or all. Bits per byte are null where no byte was scored.
+// Row is the sum over a dataset, a group, a bucket or everything. Bits per byte are null if no byte was scored.
 // Documents counts segments in the rows of buckets and literals.
 type Row struct {
 	Name      string   `json:"name" parquet:"name"`
@@ -59,8 +59,8 @@ type Segment struct {
 	End       int32   `json:"byte_end" parquet:"byte_end"`
 }
 
-// DocumentRow is a document. The worst segment is the one with the largest difference in the document's own direction,
-// null where no segment has one.
+// DocumentRow is a document. The worst segment has the largest difference in the same direction as the document's. It
+// is null if there is none.
 type DocumentRow struct {
 	Dataset     string   `json:"dataset" parquet:"dataset,dict"`
 	Shard       string   `json:"shard" parquet:"shard,dict"`
@@ -91,7 +91,7 @@ type Directions[T any] struct {
 	BWorse []T `json:"model_b_worse"`
 }
 
-// Bytes counts bytes that one side or the other has a property on; Either counts a byte of both once.
+// Bytes counts the bytes with a property on side a, on side b, and on at least one of them.
 type Bytes struct {
 	A      int64 `json:"a"`
 	B      int64 `json:"b"`
@@ -104,23 +104,23 @@ func (b *Bytes) add(other Bytes) {
 	b.Either += other.Either
 }
 
-// Protocols are how the two sides were scored, null where it is not known, and what differs between them.
+// Protocols are the scoring protocols of the two sides, null if unknown, and their differences.
 type Protocols struct {
 	A           json.RawMessage `json:"a"`
 	B           json.RawMessage `json:"b"`
 	Differences []string        `json:"differences"`
 }
 
-// Summary is the report's facts, and the content of summary.json. Lists are sorted by |delta bits|, the largest first,
-// then by name.
+// Summary is the content of the report and of summary.json. Lists are sorted by |delta bits|, the largest first, then
+// by name.
 type Summary struct {
 	ModelA    string    `json:"modelA"`
 	ModelB    string    `json:"modelB"`
-	Protocols Protocols `json:"protocols"`
-	// Unscored counts bytes inside scored spans without a loss; they are left out of both sides' sums and bytes. A and B
-	// count each side's own.
+	Protocols Protocols `json:"scoringProtocols"`
+	// Unscored counts bytes inside scored spans without a loss. They are excluded from the sums and bytes of both
+	// sides.
 	Unscored Bytes `json:"unscoredBytes"`
-	// ZeroLoss counts bytes whose loss is exactly zero and that still count as scored.
+	// ZeroLoss counts scored bytes whose loss is exactly zero.
 	ZeroLoss     Bytes                `json:"zeroLossBytes"`
 	Overall      Row                  `json:"overall"`
 	Datasets     []Row                `json:"datasets"`
@@ -131,7 +131,7 @@ type Summary struct {
 	TopLiterals  Directions[Literal]  `json:"top_literals"`
 }
 
-// protocolDifferences lists what differs between two sides' protocols.
+// protocolDifferences lists the differences between the scoring protocols of two sides.
 func protocolDifferences(a, b Side) ([]string, error) {
 	var protocols [2]map[string]json.RawMessage
 	for i, side := range []Side{a, b} {
@@ -139,7 +139,7 @@ func protocolDifferences(a, b Side) ([]string, error) {
 			continue
 		}
 		if err := json.Unmarshal(side.Protocol, &protocols[i]); err != nil {
-			return nil, protocol.Invalid("model %q: its protocol is no JSON object: %v", side.Name, err)
+			return nil, protocol.Invalid("model %q: the scoring protocol is not a JSON object: %v", side.Name, err)
 		}
 	}
 	differences := []string{}
@@ -149,13 +149,13 @@ func protocolDifferences(a, b Side) ([]string, error) {
 			if protocols[0] == nil {
 				known = b.Name
 			}
-			differences = append(differences, fmt.Sprintf("the protocol is known only of model %q", known))
+			differences = append(differences, fmt.Sprintf("the scoring protocol is known only for model %q", known))
 		}
 		return differences, nil
 	}
 	fields, err := plan.Diff(a.Protocol, b.Protocol)
 	for _, f := range fields {
-		differences = append(differences, fmt.Sprintf("%s: a %s, b %s", f.Path, cmp.Or(f.Before, "has none"), cmp.Or(f.After, "has none")))
+		differences = append(differences, fmt.Sprintf("%s: a %s, b %s", f.Path, cmp.Or(f.Before, "not set"), cmp.Or(f.After, "not set")))
 	}
 	return differences, err
 }
@@ -174,12 +174,12 @@ func (c *comparison) summary(differences []string) (*Summary, error) {
 	for i, t := range c.a.Datasets {
 		g := c.datasets[i]
 		overall.add(g.lossA, g.lossB, g.bytes, g.count)
-		s.Datasets = append(s.Datasets, g.row(t.Key))
+		s.Datasets = append(s.Datasets, g.row(t.Dataset))
 	}
 	s.Overall = overall.row("overall")
 	for name, members := range c.groups {
-		if i := slices.IndexFunc(c.a.Datasets, func(t Table) bool { return t.Key == name }); len(members) == 1 && members[i] {
-			continue // one dataset under its own name
+		if i := slices.IndexFunc(c.a.Datasets, func(t Table) bool { return t.Dataset == name }); len(members) == 1 && members[i] {
+			continue // a single dataset with its own name
 		}
 		var sum aggregate
 		for _, i := range slices.Sorted(maps.Keys(members)) {
@@ -214,44 +214,44 @@ func directions[T any](tops [2]top[T]) Directions[T] {
 	return Directions[T]{append([]T{}, tops[0].rows...), append([]T{}, tops[1].rows...)}
 }
 
-// examples fills in what the literals' examples look like, from the documents they stand in.
+// examples adds the examples of literals, from the documents that contain them.
 func (c *comparison) examples(positive, negative []literal) (a, b []Literal, err error) {
 	a, b = make([]Literal, len(positive)), make([]Literal, len(negative))
-	type wanted struct {
+	type pending struct {
 		from *literal
 		to   *Literal
 	}
-	var all []wanted
+	var all []pending
 	for i := range positive {
-		all = append(all, wanted{&positive[i], &a[i]})
+		all = append(all, pending{&positive[i], &a[i]})
 	}
 	for i := range negative {
-		all = append(all, wanted{&negative[i], &b[i]})
+		all = append(all, pending{&negative[i], &b[i]})
 	}
-	slices.SortFunc(all, func(x, y wanted) int {
+	slices.SortFunc(all, func(x, y pending) int {
 		return cmp.Or(cmp.Compare(x.from.example.dataset, y.from.example.dataset), cmp.Compare(x.from.example.row, y.from.example.row))
 	})
 	for len(all) > 0 {
 		dataset := all[0].from.example.dataset
-		n := slices.IndexFunc(all, func(w wanted) bool { return w.from.example.dataset != dataset })
+		n := slices.IndexFunc(all, func(p pending) bool { return p.from.example.dataset != dataset })
 		if n < 0 {
 			n = len(all)
 		}
 		for side, path := range []string{c.a.Datasets[dataset].ScoredPath, c.b.Datasets[dataset].ScoredPath} {
-			reader, err := artifact.OpenCuts(path)
+			reader, err := artifact.OpenTokens(path)
 			if err != nil {
 				return nil, nil, err
 			}
 			var document artifact.ScoredDocument
 			at := int64(-1)
-			for _, w := range all[:n] {
-				if place := w.from.example; place.row != at {
+			for _, p := range all[:n] {
+				if place := p.from.example; place.row != at {
 					if err := cmp.Or(reader.SeekRow(place.row), reader.Read(&document)); err != nil {
 						return nil, nil, errors.Join(err, reader.Close())
 					}
 					at = place.row
 				}
-				c.example(w.from, w.to, &document, c.a.Datasets[dataset].Key, side)
+				c.example(p.from, p.to, &document, c.a.Datasets[dataset].Dataset, side)
 			}
 			if err := reader.Close(); err != nil {
 				return nil, nil, err

@@ -23,9 +23,9 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-var update = flag.Bool("update", false, "write the wanted output of testdata from what is found")
+var update = flag.Bool("update", false, "write the output to testdata")
 
-// scoredTable writes scored documents and returns where.
+// scoredTable writes scored documents and returns the path.
 func scoredTable(t *testing.T, documents ...artifact.ScoredDocument) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), artifact.ScoredFile)
@@ -43,8 +43,8 @@ func scoredTable(t *testing.T, documents ...artifact.ScoredDocument) string {
 	return path
 }
 
-// whole returns a document of n bytes whose losses are whole numbers of nats a byte, by token or by byte, of which some bytes
-// are unscored and some cost nothing.
+// whole returns a document with integer losses in nats per byte, by token or by byte. Some bytes are unscored and some
+// have a loss of zero.
 func whole(r *rand.Rand, row int64, text string, start, end int) artifact.ScoredDocument {
 	d := artifact.ScoredDocument{Shard: "s", Row: row, Text: text, ScoreStart: int32(start), ScoreEnd: int32(end)}
 	perByte := r.IntN(3) == 0
@@ -110,7 +110,7 @@ func naive(a, b artifact.ScoredDocument, overall *aggregate, buckets map[string]
 	}
 }
 
-// Documents of every length around the blocks in which they are summed, and many of them, have the sums of their bytes.
+// Many documents, of every length around the size of the summed blocks, have the sums of their bytes.
 func TestSumsByByte(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 9))
 	letters := "ab c1.\n"
@@ -140,8 +140,8 @@ func TestSumsByByte(t *testing.T) {
 	}
 	add(largeBytes+3, 2, largeBytes)
 	add(5, 0, 5)
-	a := Side{Name: "A", Datasets: []Table{{Key: "d", ScoredPath: scoredTable(t, sides[0]...)}}}
-	b := Side{Name: "B", Datasets: []Table{{Key: "d", ScoredPath: scoredTable(t, sides[1]...)}}}
+	a := Side{Name: "A", Datasets: []Table{{Dataset: "d", ScoredPath: scoredTable(t, sides[0]...)}}}
+	b := Side{Name: "B", Datasets: []Table{{Dataset: "d", ScoredPath: scoredTable(t, sides[1]...)}}}
 	out := t.TempDir()
 	s, err := Compare(t.Context(), a, b, out, Options{})
 	if err != nil {
@@ -151,21 +151,21 @@ func TestSumsByByte(t *testing.T) {
 		t.Error(d)
 	}
 	if s.ZeroLoss != zeros {
-		t.Errorf("found %+v of zero loss, wanted %+v", s.ZeroLoss, zeros)
+		t.Errorf("got %+v of zero loss, want %+v", s.ZeroLoss, zeros)
 	}
 	for _, row := range s.Buckets {
 		if of := buckets[row.Name]; of == nil {
-			t.Errorf("found the bucket %s", row.Name)
+			t.Errorf("got the bucket %s", row.Name)
 		} else if d := cmp.Diff(of.row(row.Name), row, near); d != "" {
 			t.Errorf("%s: %s", row.Name, d)
 		}
 	}
 	if len(s.Buckets) != len(buckets) {
-		t.Errorf("found %d buckets, wanted %d", len(s.Buckets), len(buckets))
+		t.Errorf("got %d buckets, want %d", len(s.Buckets), len(buckets))
 	}
 	rows := readCSV(t, filepath.Join(out, "documents.csv"))
 	if len(rows) != len(sides[0]) {
-		t.Fatalf("found %d documents, wanted %d", len(rows), len(sides[0]))
+		t.Fatalf("got %d documents, want %d", len(rows), len(sides[0]))
 	}
 	for i, d := range sides[0] {
 		var of aggregate
@@ -184,12 +184,12 @@ func TestSumsByByte(t *testing.T) {
 			got = fmt.Sprintf("%.9f", v)
 		}
 		if rows[i]["row_index"] != fmt.Sprint(i) || rows[i]["bytes"] != fmt.Sprint(of.bytes) || got != bpb || rows[i]["score_byte_start"] != fmt.Sprint(d.ScoreStart) || rows[i]["score_byte_end"] != fmt.Sprint(d.ScoreEnd) {
-			t.Errorf("row %d: found %v, wanted %d bytes and %s", i, rows[i], of.bytes, bpb)
+			t.Errorf("row %d: got %v, want %d bytes and %s", i, rows[i], of.bytes, bpb)
 		}
 	}
 }
 
-// Sums are those that numpy computes of the same values, to the last bit.
+// Sums equal those of NumPy to the last bit.
 func TestSumsLikeNumpy(t *testing.T) {
 	for n, want := range map[int]float64{
 		7: 0x1.4be2be2be2be2p+1, 8: 0x1.5be2be2be2be2p+1, 9: 0x1.6a1ba1ba1ba1bp+1, 100: 0x1.4bfdfe4591243p+2, 128: 0x1.5bb8ae9541ca7p+2,
@@ -207,12 +207,12 @@ func TestSumsLikeNumpy(t *testing.T) {
 		w := walk{a: newLosses(&d, nil), b: newLosses(&twice, nil)}
 		blocks := 0
 		if a, b := w.sum(n, func() { blocks++ }); a != want || b != 2*want || int(w.at) != n || blocks < (n+sumBlock-1)/sumBlock {
-			t.Errorf("%d values: found %x and %x in %d blocks, wanted %x", n, a, b, blocks, want)
+			t.Errorf("%d values: got %x and %x in %d blocks, want %x", n, a, b, blocks, want)
 		}
 	}
 }
 
-// A full list has the largest scores in order, however they come.
+// A full list has the largest scores, sorted, for any order of insertion.
 func TestTop(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for range 50 {
@@ -229,29 +229,30 @@ func TestTop(t *testing.T) {
 			want = append(want, record[1])
 		}
 		if !slices.Equal(list.rows, want) {
-			t.Fatalf("found %v, wanted %v of %v", list.rows, want, all)
+			t.Fatalf("got %v, want %v of %v", list.rows, want, all)
 		}
 	}
 	list := top[string]{limit: 1}
 	list.add(math.NaN(), func() string { return "NaN" })
 	list.add(1, func() string { return "one" })
 	if len(list.rows) != 1 {
-		t.Errorf("found %q", list.rows)
+		t.Errorf("got %q", list.rows)
 	}
 }
 
-// An occurrence that cannot be kept is an error of the comparison.
+// An occurrence that cannot be stored is an error of the comparison.
 func TestCounterFails(t *testing.T) {
 	c := newCounter(newLiterals(filepath.Join(t.TempDir(), "missing"), 1))
 	for i := range 3 * occurrencesInFlight {
 		c.add(occurrence{text: []string{"ab", "cd"}[(i+1)%3/2]}) // every third has no place, the last has one
 	}
 	if err := c.close(); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
-// The literals that differ most are listed up to a limit, of equal ones those that came first; those that do not differ are not.
+// The literals that differ most are listed up to a limit, the earliest of equal ones. Literals without a difference are
+// not.
 func TestTopLiterals(t *testing.T) {
 	for _, held := range []int{1, 100} {
 		l := newLiterals(t.TempDir(), held)
@@ -276,11 +277,11 @@ func TestTopLiterals(t *testing.T) {
 		}
 		want := fmt.Sprintf("text0 %d 5; text1 %d 5; text6 %[2]d 5; text4 %[2]d 5; ", bucketNumber, bucketWord)
 		if got := names(positive); got != want || positive[0].example != (place{1, 2, 3, 4}) {
-			t.Errorf("%d held: found %s, wanted %s", held, got, want)
+			t.Errorf("%d held: got %s, want %s", held, got, want)
 		}
 		want = fmt.Sprintf("text5 %d 5; text2 %[1]d 5; text8 %[1]d 5; ", bucketWord)
 		if got := names(negative); got != want {
-			t.Errorf("%d held: found %s, wanted %s", held, got, want)
+			t.Errorf("%d held: got %s, want %s", held, got, want)
 		}
 		if err := l.close(); err != nil {
 			t.Error(err)
@@ -292,14 +293,14 @@ func TestTopLiterals(t *testing.T) {
 func scores(t *testing.T, inputs map[string]string, prefix, protocol string, docs ...artifact.ScoredDocument) {
 	t.Helper()
 	summary := filepath.Join(t.TempDir(), artifact.SummaryFile)
-	if err := os.WriteFile(summary, []byte(`{"protocol":`+protocol+`}`), 0o644); err != nil {
+	if err := os.WriteFile(summary, []byte(`{"scoringProtocol":`+protocol+`}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	inputs[prefix+"/"+artifact.SummaryFile] = summary
 	inputs[prefix+"/"+artifact.ScoredFile] = scoredTable(t, docs...)
 }
 
-// A side has the tables of its role, of those datasets that a gap names, with the tags of the plan or of an imported table.
+// A side has the tables of its role, for the datasets of the gap, with the tags of the plan or of an imported table.
 func TestReadSide(t *testing.T) {
 	inputs := map[string]string{}
 	scores(t, inputs, "a/x", `{"eos":true}`)
@@ -307,11 +308,11 @@ func TestReadSide(t *testing.T) {
 	scores(t, inputs, "b/x", `{}`)
 	scores(t, inputs, "ab/x", `{}`)
 	imported := filepath.Join(t.TempDir(), artifact.ImportFile)
-	if err := artifact.WriteJSON(imported, artifact.Import{Datasets: []artifact.ImportedDataset{{Key: "x", Tags: []string{"theirs"}}}}); err != nil {
+	if err := artifact.WriteJSON(imported, artifact.Import{Datasets: []artifact.ImportedDataset{{Name: "x", Tags: []string{"theirs"}}}}); err != nil {
 		t.Fatal(err)
 	}
-	x := Table{Key: "x", Tags: []string{"ours"}, ScoredPath: inputs["a/x/"+artifact.ScoredFile]}
-	z := Table{Key: "y/z", ScoredPath: inputs["a/y/z/"+artifact.ScoredFile]}
+	x := Table{Dataset: "x", Tags: []string{"ours"}, ScoredPath: inputs["a/x/"+artifact.ScoredFile]}
+	z := Table{Dataset: "y/z", ScoredPath: inputs["a/y/z/"+artifact.ScoredFile]}
 	theirs := x
 	theirs.Tags = []string{"theirs"}
 	for _, test := range []struct {
@@ -333,20 +334,20 @@ func TestReadSide(t *testing.T) {
 			t.Errorf("%q: %v, %d protocols: %s", test.datasets, err, len(protocols), d)
 		}
 		if len(test.want) > 0 && string(protocols["x"]) != `{"eos":true}` {
-			t.Errorf("found the protocol %s", protocols["x"])
+			t.Errorf("got the protocol %s", protocols["x"])
 		}
 	}
 	delete(inputs, "a/x/"+artifact.SummaryFile)
 	if _, _, err := readSide(&action.Task{Name: "gap g", Inputs: inputs}, "a", "m", parameters{}); err == nil || !strings.HasPrefix(err.Error(), "gap g has no input a/x/summary.json; inputs are ") {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 	inputs["a/"+artifact.ImportFile] = filepath.Join(t.TempDir(), "missing")
 	if _, _, err := readSide(&action.Task{Inputs: inputs}, "a", "m", parameters{}); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
-// Scores under other protocols are not compared unless a gap allows each field that differs.
+// Scores with different scoring protocols are compared only if the gap allows each field that differs.
 func TestCheckProtocols(t *testing.T) {
 	raw := func(text string) json.RawMessage { return json.RawMessage(text) }
 	base := map[string]json.RawMessage{"x": raw(`{"dtype":"f32","eos":true}`), "y": raw(`{"dtype":"f32"}`)}
@@ -358,23 +359,23 @@ func TestCheckProtocols(t *testing.T) {
 	}{
 		{base, nil, false, ""},
 		{map[string]json.RawMessage{"x": base["x"], "z": raw(`{}`)}, nil, false, ""},
-		{map[string]json.RawMessage{"x": base["x"], "y": raw(`{"dtype":"f16"}`)}, nil, false, `dataset "y": models "A" and "B" were scored under different protocols: dtype: "f32" -> "f16"; score both under one, or say allow: ["dtype"] in the gap`},
+		{map[string]json.RawMessage{"x": base["x"], "y": raw(`{"dtype":"f16"}`)}, nil, false, `dataset "y": models "A" and "B" have different scoring protocols: dtype: "f32" -> "f16"; score both under the same one, or set allow: ["dtype"] in the gap`},
 		{map[string]json.RawMessage{"x": base["x"], "y": raw(`{"dtype":"f16"}`)}, []string{"dtype"}, true, ""},
-		{map[string]json.RawMessage{"x": raw(`{"dtype":"f16","eos":false}`)}, []string{"dtype"}, false, `dataset "x": models "A" and "B" were scored under different protocols: eos: true -> false`},
-		{map[string]json.RawMessage{"x": raw(`{"dtype":"f16","imported":"p"}`)}, []string{"dtype", "eos"}, false, `dataset "x": models "A" and "B" were scored under different protocols: imported: now "p"; `},
+		{map[string]json.RawMessage{"x": raw(`{"dtype":"f16","eos":false}`)}, []string{"dtype"}, false, `dataset "x": models "A" and "B" have different scoring protocols: eos: true -> false`},
+		{map[string]json.RawMessage{"x": raw(`{"dtype":"f16","imported":"p"}`)}, []string{"dtype", "eos"}, false, `dataset "x": models "A" and "B" have different scoring protocols: imported: now "p"; `},
 		{map[string]json.RawMessage{"x": raw(`{"dtype":"f16","imported":"p"}`)}, []string{"imported"}, true, ""},
-		{map[string]json.RawMessage{"x": nil}, nil, false, "dataset x: a score does not say under which protocol it was made"},
+		{map[string]json.RawMessage{"x": nil}, nil, false, "dataset x: a score has no recorded scoring protocol"},
 	} {
 		forced, err := checkProtocols([2]map[string]json.RawMessage{base, test.other}, [2]Side{{Name: "A"}, {Name: "B"}}, test.allow)
 		if forced != test.forced || (err == nil) != (test.err == "") || err != nil && (!strings.HasPrefix(err.Error(), test.err) || protocol.KindOf(err) != protocol.InvalidInput) {
-			t.Errorf("%s, allowed %q: found %t, %v, wanted %t, %s", test.other, test.allow, forced, err, test.forced, test.err)
+			t.Errorf("%s, allowed %q: got %t, %v, want %t, %s", test.other, test.allow, forced, err, test.forced, test.err)
 		}
 	}
 	for side := range 2 {
 		var sides [2]map[string]json.RawMessage
 		sides[side], sides[1-side] = base, map[string]json.RawMessage{"x": nil}
 		if _, err := checkProtocols(sides, [2]Side{}, nil); err == nil {
-			t.Error("found no error where one side does not say its protocol")
+			t.Error("got no error for a side without a scoring protocol")
 		}
 	}
 }
@@ -385,9 +386,9 @@ func TestProtocolDifferences(t *testing.T) {
 		want []string
 	}{
 		{"", "", []string{}},
-		{`{"x":1}`, "", []string{`the protocol is known only of model "A"`}},
-		{"", `{"x":1}`, []string{`the protocol is known only of model "B"`}},
-		{`{"x":1,"y":2}`, `{"y":3,"z":4}`, []string{"x: a 1, b has none", "y: a 2, b 3", "z: a has none, b 4"}},
+		{`{"x":1}`, "", []string{`the scoring protocol is known only for model "A"`}},
+		{"", `{"x":1}`, []string{`the scoring protocol is known only for model "B"`}},
+		{`{"x":1,"y":2}`, `{"y":3,"z":4}`, []string{"x: a 1, b not set", "y: a 2, b 3", "z: a not set, b 4"}},
 	} {
 		got, err := protocolDifferences(Side{Name: "A", Protocol: []byte(test.a)}, Side{Name: "B", Protocol: []byte(test.b)})
 		if d := cmp.Diff(test.want, got); d != "" || err != nil {
@@ -396,8 +397,8 @@ func TestProtocolDifferences(t *testing.T) {
 	}
 }
 
-// A gap without datasets of its own is over those that both sides have; what its sides say alike of their protocols is in the
-// summary, and nothing but its files is left.
+// A gap without its own datasets compares the common ones. The summary has the equal fields of the sides' scoring
+// protocols, and no other files are left.
 func TestWork(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 3))
 	of := func(row int64, text string) artifact.ScoredDocument { return whole(r, row, text, 0, len(text)) }
@@ -426,7 +427,7 @@ func TestWork(t *testing.T) {
 		names = append(names, e.Name())
 	}
 	if err != nil || !slices.Equal(names, result.Files) || len(names) != 15 || !slices.IsSorted(result.Files) {
-		t.Errorf("found the files %q (%v), wanted %q", names, err, result.Files)
+		t.Errorf("got the files %q (%v), want %q", names, err, result.Files)
 	}
 	var s Summary
 	if err := artifact.ReadJSON(filepath.Join(dir, artifact.SummaryFile), &s); err != nil {
@@ -437,16 +438,16 @@ func TestWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff([]map[string]any{{"eos": true}, {"eos": true}}, []map[string]any{a, b}); d != "" || s.ModelA != "A" || s.ModelB != "B" || len(s.Datasets) != 2 {
-		t.Errorf("found %+v: %s", s, d)
+		t.Errorf("got %+v: %s", s, d)
 	}
-	if _, _, err := work(`{"a":"A","b":"B","datasets":["x"]}`); protocol.KindOf(err) != protocol.InvalidInput || !strings.HasPrefix(err.Error(), `dataset "x": models "A" and "B" were scored under different protocols: truncation: 1 -> 9`) {
-		t.Errorf("found error %v", err)
+	if _, _, err := work(`{"a":"A","b":"B","datasets":["x"]}`); protocol.KindOf(err) != protocol.InvalidInput || !strings.HasPrefix(err.Error(), `dataset "x": models "A" and "B" have different scoring protocols: truncation: 1 -> 9`) {
+		t.Errorf("got error %v", err)
 	}
 	if _, _, err := work(`{"a":"A","b":"B","datasets":["only"]}`); protocol.KindOf(err) != protocol.InvalidInput || !strings.HasPrefix(err.Error(), `the tables of models "A" and "B" have no dataset in common`) {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
-	if _, _, err := work(`{"a":"A","b":"B","datasets":["only","y"]}`); protocol.KindOf(err) != protocol.InvalidInput || !strings.HasPrefix(err.Error(), `dataset "only": found scores of model "A", none of model "B"`) {
-		t.Errorf("found error %v", err)
+	if _, _, err := work(`{"a":"A","b":"B","datasets":["only","y"]}`); protocol.KindOf(err) != protocol.InvalidInput || !strings.HasPrefix(err.Error(), `dataset "only" has scores of model "A" but not of model "B"`) {
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -459,11 +460,11 @@ func unscoredOf(t *testing.T, dir string) int64 {
 	return s.Unscored.Either
 }
 
-// The headline of a gap says which side is worse and by how much.
+// The headline of a gap states which side is worse and by how much.
 func TestHeadlines(t *testing.T) {
 	files := map[string]string{
-		"worse":  `{"overall":{"bytes":1500,"model_a_bpb":3.5,"model_b_bpb":2.25,"gap_bpb":1.25},"protocols":{"differences":["eos: a true, b false"]}}`,
-		"better": `{"overall":{"bytes":7,"model_a_bpb":1,"model_b_bpb":2,"gap_bpb":-1},"protocols":{"differences":[]}}`,
+		"worse":  `{"overall":{"bytes":1500,"model_a_bpb":3.5,"model_b_bpb":2.25,"gap_bpb":1.25},"scoringProtocols":{"differences":["eos: a true, b false"]}}`,
+		"better": `{"overall":{"bytes":7,"model_a_bpb":1,"model_b_bpb":2,"gap_bpb":-1},"scoringProtocols":{"differences":[]}}`,
 		"equal":  `{"overall":{"bytes":7,"model_a_bpb":1,"model_b_bpb":1,"gap_bpb":0}}`,
 		"empty":  `{"overall":{"bytes":0,"model_a_bpb":null,"model_b_bpb":null,"gap_bpb":null}}`,
 	}
@@ -488,7 +489,7 @@ func TestHeadlines(t *testing.T) {
 	var out strings.Builder
 	report.Print(&out)
 	want := `gap worse: +1.2500 bits per byte over 1.5 kB: A is worse than B (3.5000 and 2.2500)
-  the two sides were scored under different protocols; the report says how they differ
+  the two sides have different scoring protocols; the report lists the differences
 gap better: -1.0000 bits per byte over 7 B: A is better than B (1.0000 and 2.0000)
 gap equal: +0.0000 bits per byte over 7 B: A equals B (1.0000 and 1.0000)
 gap empty: A and B share no scored bytes
@@ -499,22 +500,22 @@ gap empty: A and B share no scored bytes
 	text, err := json.Marshal(report.(Headlines)[:2])
 	if want := `[{"name":"worse","a":"A","b":"B","aBpb":3.5,"bBpb":2.25,"gapBpb":1.25,"bytes":1500,"differences":["eos: a true, b false"]},` +
 		`{"name":"better","a":"A","b":"B","aBpb":1,"bBpb":2,"gapBpb":-1,"bytes":7}]`; err != nil || string(text) != want {
-		t.Errorf("found %s, %v", text, err)
+		t.Errorf("got %s, %v", text, err)
 	}
 	if report, err := (Kind{}).Report(t.Context(), actions[4:], read); report != nil || err != nil {
-		t.Errorf("found %v, %v of what failed", report, err)
+		t.Errorf("got %v, %v of what failed", report, err)
 	}
 	actions[4].Outputs = actions[0].Outputs
 	if _, err := (Kind{}).Report(t.Context(), actions, read); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 	actions[0].Parameters = json.RawMessage(`[]`)
 	if _, err := (Kind{}).Report(t.Context(), actions[:1], read); err == nil || !strings.HasPrefix(err.Error(), "gap worse: ") {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
-// The report of a comparison that was worked out by hand, word by word.
+// The complete report of a comparison that was computed by hand.
 func TestReportText(t *testing.T) {
 	a, b := sides(t,
 		doc{dataset: "x", shard: "s", row: 4, text: "ab 12|ab", a: []float64{2}, b: []float64{1, 1, 1, 1, 1, 5, 0}, tags: []string{"t"}, unscoredA: []int32{0, 1}},
@@ -546,7 +547,7 @@ func TestReportText(t *testing.T) {
 func TestNumbersOfTheReport(t *testing.T) {
 	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 123456: "123,456", 1234567: "1,234,567"} {
 		if got := number(n); got != want {
-			t.Errorf("found %s, wanted %s", got, want)
+			t.Errorf("got %s, want %s", got, want)
 		}
 	}
 	if count(1, "byte") != "1 byte" || count(0, "byte") != "0 bytes" || count(2000, "byte") != "2,000 bytes" {
@@ -554,6 +555,6 @@ func TestNumbersOfTheReport(t *testing.T) {
 	}
 	var nothing Summary
 	if got := nothing.headline(); got != "Over 0 scored bytes of 0 documents in 0 datasets there is nothing to compare." {
-		t.Errorf("found %q", got)
+		t.Errorf("got %q", got)
 	}
 }

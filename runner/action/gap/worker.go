@@ -14,7 +14,7 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// Work implements action.Kind: it compares the scores of the two sides.
+// Work implements action.Kind. It compares the scores of the two sides.
 func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
 	var p parameters
 	if err := t.Parameters(&p); err != nil {
@@ -66,14 +66,14 @@ func Files() []string {
 	return files
 }
 
-// shared returns the fields that a side's protocols have in common over all its datasets, such as all but a byte limit
-// that each dataset sets for itself.
+// shared returns the fields of the scoring protocol that are equal for all datasets of a side. For example, each
+// dataset may have its own byte limit.
 func shared(protocols map[string]json.RawMessage) ([]byte, error) {
 	var same map[string]json.RawMessage
 	for _, dataset := range slices.Sorted(maps.Keys(protocols)) {
 		var p map[string]json.RawMessage
 		if err := json.Unmarshal(protocols[dataset], &p); err != nil {
-			return nil, fmt.Errorf("dataset %s: protocol: %w", dataset, err)
+			return nil, fmt.Errorf("dataset %s: scoring protocol: %w", dataset, err)
 		}
 		if same == nil {
 			same = p
@@ -95,49 +95,49 @@ func readSide(t *action.Task, role, model string, p parameters) (side Side, prot
 		}
 		tags = map[string][]string{}
 		for _, d := range found.Datasets {
-			tags[d.Key] = d.Tags
+			tags[d.Name] = d.Tags
 		}
 	}
 	for _, scored := range t.Roles(role + "/") {
-		prefix, ok := strings.CutSuffix(scored, "/"+artifact.ScoredFile)
-		dataset := strings.TrimPrefix(prefix, role+"/")
+		dir, ok := strings.CutSuffix(scored, "/"+artifact.ScoredFile)
+		dataset := strings.TrimPrefix(dir, role+"/")
 		// An imported table has more datasets than a gap may name.
 		if !ok || len(p.Datasets) > 0 && !slices.Contains(p.Datasets, dataset) {
 			continue
 		}
-		summaryPath, err := t.Input(prefix + "/" + artifact.SummaryFile)
+		summaryPath, err := t.Input(dir + "/" + artifact.SummaryFile)
 		if err != nil {
 			return side, nil, err
 		}
 		var summary struct {
-			Protocol json.RawMessage `json:"protocol"`
+			Protocol json.RawMessage `json:"scoringProtocol"`
 		}
 		if err := artifact.ReadJSON(summaryPath, &summary); err != nil {
 			return side, nil, err
 		}
 		protocols[dataset] = summary.Protocol
-		side.Datasets = append(side.Datasets, Table{Key: dataset, Tags: tags[dataset], ScoredPath: t.Inputs[scored]})
+		side.Datasets = append(side.Datasets, Table{Dataset: dataset, Tags: tags[dataset], ScoredPath: t.Inputs[scored]})
 	}
 	return side, protocols, nil
 }
 
-// common keeps the datasets that both sides have.
+// common returns the tables of the datasets that both sides have.
 func common(a, b []Table, nameA, nameB string) ([]Table, []Table, error) {
 	within := func(tables, others []Table) []Table {
 		return slices.DeleteFunc(slices.Clone(tables), func(t Table) bool {
-			return !slices.ContainsFunc(others, func(o Table) bool { return o.Key == t.Key })
+			return !slices.ContainsFunc(others, func(o Table) bool { return o.Dataset == t.Dataset })
 		})
 	}
 	x, y := within(a, b), within(b, a)
 	if len(x) == 0 {
 		return nil, nil, protocol.Invalid("the tables of models %q and %q have no dataset in common; "+
-			"a table that was made elsewhere has the key of the dataset in its column dataset_name", nameA, nameB)
+			"an imported table has the name of the dataset in its column dataset_name", nameA, nameB)
 	}
 	return x, y, nil
 }
 
-// checkProtocols refuses datasets that the two sides scored under protocols that differ in fields which are not allowed
-// to. It sets the sides' protocols for the report, and says whether anything differs.
+// checkProtocols checks that the scoring protocols of the two sides differ only in allowed fields, for every dataset.
+// It reports whether anything differs.
 func checkProtocols(protocols [2]map[string]json.RawMessage, sides [2]Side, allow []string) (bool, error) {
 	forced := false
 	for _, dataset := range slices.Sorted(maps.Keys(protocols[0])) {
@@ -152,7 +152,7 @@ func checkProtocols(protocols [2]map[string]json.RawMessage, sides [2]Side, allo
 		for _, f := range fields {
 			forced = true
 			if !slices.Contains(allow, f.Path) {
-				return false, protocol.Invalid("dataset %q: models %q and %q were scored under different protocols: %s; score both under one, or say allow: [%q] in the gap to compare them all the same",
+				return false, protocol.Invalid("dataset %q: models %q and %q have different scoring protocols: %s; score both under the same one, or set allow: [%q] in the gap to compare them anyway",
 					dataset, sides[0].Name, sides[1].Name, f, f.Path)
 			}
 		}
@@ -162,11 +162,11 @@ func checkProtocols(protocols [2]map[string]json.RawMessage, sides [2]Side, allo
 
 func differing(a, b json.RawMessage) ([]plan.Field, error) {
 	if len(a) == 0 || len(b) == 0 {
-		return nil, protocol.Invalid("a score does not say under which protocol it was made")
+		return nil, protocol.Invalid("a score has no recorded scoring protocol")
 	}
 	fields, err := plan.Diff(a, b)
 	if i := slices.IndexFunc(fields, func(f plan.Field) bool { return f.Path == "imported" }); i >= 0 {
-		// Of a table scored elsewhere nothing but the name of its protocol is known.
+		// Only the name of the scoring protocol is known for an imported table.
 		return fields[i : i+1], err
 	}
 	return fields, err

@@ -1,5 +1,5 @@
-// Package kinds lists the kinds of actions. It imports the packages of the kinds, and nobody but whoever puts the runner
-// together imports it.
+// Package kinds lists the kinds of actions. It imports the packages of the kinds. Only the packages that assemble the
+// runner import it.
 package kinds
 
 import (
@@ -12,7 +12,7 @@ import (
 	"surprisal.dev/runner/action/train"
 )
 
-// All returns the kinds in plan order: a kind comes after those whose artifacts it reads.
+// All returns the kinds in plan order: a kind comes after the kinds whose artifacts it reads.
 func All() []action.Kind {
 	return []action.Kind{
 		materialize.Kind{},

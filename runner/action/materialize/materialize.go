@@ -20,23 +20,23 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// maxExamples bounds how many examples the metadata holds of what was dropped, for each reason.
+// maxExamples bounds the examples of dropped rows in the metadata, per reason.
 const maxExamples = 20
 
-// Reasons why a row is left out.
+// Reasons why a row is dropped.
 const (
-	droppedBad         = "bad row"
-	droppedEmpty       = "empty"
-	droppedEmptyTarget = "empty target"
-	droppedCutTarget   = "target beyond the byte limit"
-	droppedSample      = "not sampled"
+	droppedBad             = "bad row"
+	droppedEmpty           = "empty"
+	droppedEmptyTarget     = "empty target"
+	droppedTruncatedTarget = "target beyond the byte limit"
+	droppedSample          = "not sampled"
 )
 
-// Work implements action.Kind: it writes documents.parquet, counts.json and metadata.json.
+// Work implements action.Kind. It writes documents.parquet, counts.json and metadata.json.
 func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
 	var d parameters
-	var at places
-	if err := errors.Join(t.Parameters(&d), t.Places(&at)); err != nil {
+	var at localSettings
+	if err := errors.Join(t.Parameters(&d), t.LocalSettings(&at)); err != nil {
 		return action.Result{}, err
 	}
 	if err := at.check(d); err != nil {
@@ -69,7 +69,7 @@ func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
 	}
 	c := m.metadata.Counts
 	if c.Documents == 0 {
-		return action.Result{}, protocol.Invalid("no documents are left of %d rows: %s; check the source, the field names, rows and limits",
+		return action.Result{}, protocol.Invalid("no documents from %d rows: %s; check the source, the field names, rows and limits",
 			m.metadata.RowsRead, m.dropped())
 	}
 	if err := artifact.WriteJSON(t.Path(artifact.CountsFile), c); err != nil {
@@ -89,14 +89,14 @@ func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
 	}, nil
 }
 
-// errEnough ends a reading whose limit of documents is reached.
+// errEnough ends reading when the limit of documents is reached.
 var errEnough = errors.New("enough documents")
 
-// materializer makes documents of rows, one at a time.
+// materializer turns rows into documents, one at a time.
 type materializer struct {
 	dataset  *parameters
 	metadata artifact.Metadata
-	// picked holds the ordinals of the sampled rows; nil takes all.
+	// picked holds the ordinals of the sampled rows; nil means all rows.
 	picked   map[int64]bool
 	refused  []string
 	advance  func(action.Progress)
@@ -128,7 +128,7 @@ func (m *materializer) write(ctx context.Context, path string, p action.Provider
 		if err := out.Write(m.document); err != nil {
 			return err
 		}
-		m.document = artifact.Document{} // a large text must not stay while the next is read
+		m.document = artifact.Document{} // free a large text before the next one is read
 		if c.Documents == limit {
 			return errEnough
 		}
@@ -143,7 +143,7 @@ func (m *materializer) write(ctx context.Context, path string, p action.Provider
 	return out.Close()
 }
 
-// make turns a row into m.document. It returns false if the row is left out.
+// make turns a row into m.document. It returns false if the row is dropped.
 func (m *materializer) make(row protocol.Row) (bool, error) {
 	problem, reason := check(m.dataset, row)
 	if problem != "" {
@@ -163,7 +163,7 @@ func (m *materializer) make(row protocol.Row) (bool, error) {
 		meta.TruncatedFrom = len(text)
 		text = truncate(text, int(limit))
 		if start >= len(text) {
-			m.drop(droppedCutTarget, row, "")
+			m.drop(droppedTruncatedTarget, row, "")
 			return false, nil
 		}
 		m.metadata.Truncated++
@@ -189,7 +189,7 @@ func (m *materializer) make(row protocol.Row) (bool, error) {
 	return true, nil
 }
 
-// bad counts a row with a problem. It returns an error as soon as a page of such rows is full, where they are refused.
+// bad counts a row with a problem. If such rows are errors, it returns an error after maxExamples of them.
 func (m *materializer) bad(row protocol.Row, problem string) error {
 	if m.dataset.BadRows != "skip" {
 		m.refused = append(m.refused, fmt.Sprintf("%s row %d: %s", row.Shard, row.Number, problem))
@@ -201,7 +201,7 @@ func (m *materializer) bad(row protocol.Row, problem string) error {
 	return nil
 }
 
-// truncate cuts a text of more than limit bytes at the character boundary at or below limit.
+// truncate truncates a text of more than limit bytes at the last character boundary at or before limit.
 func truncate(text string, limit int) string {
 	for limit > 0 && !utf8.RuneStart(text[limit]) {
 		limit--
@@ -209,10 +209,10 @@ func truncate(text string, limit int) string {
 	return text[:limit]
 }
 
-// leakBytes is the length from which a target that stands anywhere in its input is more than chance.
+// leakBytes is the length from which a target that occurs anywhere in its input is unlikely to be a coincidence.
 const leakBytes = 16
 
-// leaks reports whether an input gives its target away.
+// leaks reports whether an input contains its target.
 func leaks(input, target string) bool {
 	input, target = strings.TrimFunc(input, unicode17.IsSpace), strings.TrimFunc(target, unicode17.IsSpace)
 	return target != "" && (strings.HasSuffix(input, target) || len(target) >= leakBytes && strings.Contains(input, target))
@@ -220,12 +220,12 @@ func leaks(input, target string) bool {
 
 // documentMeta is the meta column of a document.
 type documentMeta struct {
-	// TruncatedFrom is the text's length in bytes before a byte limit cut it.
+	// TruncatedFrom is the text's length in bytes before it was truncated at a byte limit.
 	TruncatedFrom int `json:"truncatedFrom,omitempty"`
 	ReplacedBytes int `json:"replacedBytes,omitempty"`
 }
 
-// check returns what is wrong with a row, or why it makes no document.
+// check returns the problem of a bad row, or the reason why a good row gives no document.
 func check(d *parameters, row protocol.Row) (problem, reason string) {
 	if row.Problem != "" {
 		return row.Problem, ""
@@ -241,7 +241,7 @@ func check(d *parameters, row protocol.Row) (problem, reason string) {
 			}
 		}
 	}
-	// Emptiness is decided before a byte limit cuts.
+	// A row counts as empty by its text before truncation.
 	switch {
 	case len(row.Values) == 1 && len(row.Values[0]) == 0:
 		return "", droppedEmpty
@@ -262,7 +262,8 @@ func invalidAt(b []byte) int {
 	return -1
 }
 
-// join returns the document's text, the byte at which the last value starts, and how many invalid bytes became U+FFFD.
+// join returns the document's text, the byte at which the last value starts, and the number of invalid bytes that
+// became U+FFFD.
 func join(values [][]byte) (text string, start, replaced int) {
 	var b strings.Builder
 	size := 0
@@ -306,13 +307,13 @@ func (m *materializer) refusal() error {
 	if len(m.refused) == maxExamples {
 		atLeast = "at least "
 	}
-	return protocol.Invalid("%s%d of the rows cannot be read:\n  %s\nfix the source, or set badRows: \"skip\" to leave such rows out and count them",
+	return protocol.Invalid("%s%d of the rows cannot be read:\n  %s\nfix the source, or set badRows: \"skip\" to skip and count such rows",
 		atLeast, len(m.refused), strings.Join(m.refused, "\n  "))
 }
 
 func (m *materializer) dropped() string {
 	var parts []string
-	for _, reason := range []string{droppedBad, droppedEmpty, droppedEmptyTarget, droppedCutTarget, droppedSample} {
+	for _, reason := range []string{droppedBad, droppedEmpty, droppedEmptyTarget, droppedTruncatedTarget, droppedSample} {
 		if d := m.metadata.Dropped[reason]; d.Rows > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", d.Rows, reason))
 		}
@@ -323,13 +324,13 @@ func (m *materializer) dropped() string {
 	return strings.Join(parts, ", ")
 }
 
-// warnings says what people should know of the documents. It names no dataset: datasets that are defined alike share the
-// action.
+// warnings returns warnings about the documents. They do not name the dataset, because datasets with equal definitions
+// share the action.
 func (m *materializer) warnings() []string {
 	var out []string
-	for _, reason := range []string{droppedBad, droppedEmptyTarget, droppedCutTarget} {
+	for _, reason := range []string{droppedBad, droppedEmptyTarget, droppedTruncatedTarget} {
 		if d := m.metadata.Dropped[reason]; d.Rows > 0 {
-			out = append(out, fmt.Sprintf("%d of %d rows left out: %s (%s)", d.Rows, m.metadata.RowsRead, reason, d.Examples[0]))
+			out = append(out, fmt.Sprintf("%d of %d rows skipped: %s (%s)", d.Rows, m.metadata.RowsRead, reason, d.Examples[0]))
 		}
 	}
 	if n := m.metadata.ReplacedRows; n > 0 {
@@ -337,7 +338,7 @@ func (m *materializer) warnings() []string {
 			n, m.metadata.RowsRead, m.metadata.ReplacedBytes))
 	}
 	if n := m.metadata.TargetInInput; n > 0 {
-		out = append(out, fmt.Sprintf("in %d of %d rows the input already holds the target", n, m.metadata.Counts.Documents))
+		out = append(out, fmt.Sprintf("in %d of %d rows the input already contains the target", n, m.metadata.Counts.Documents))
 	}
 	return out
 }

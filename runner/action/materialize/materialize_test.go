@@ -30,10 +30,10 @@ import (
 
 var providers = map[string]sdk.Provider{"jsonl": jsonl.New(), "text": text.New()}
 
-// dataset is a file, and what a spec says of it.
+// dataset is a file and its specification.
 type dataset struct {
 	provider, content string
-	// split is how the text provider cuts the file.
+	// split is how the text provider splits the file.
 	split string
 	spec.Dataset
 }
@@ -59,7 +59,7 @@ func (d *dataset) with(set func(*spec.Dataset)) *dataset {
 	return d
 }
 
-// made is what an action made of a dataset.
+// made is the output of an action for a dataset.
 type made struct {
 	dir       string
 	documents []artifact.Document
@@ -82,7 +82,7 @@ func (d *dataset) materialize(t testing.TB) (m made, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Key, d.Source = "key", spec.Source{Provider: d.provider, Config: encoded}
+	d.Name, d.Source = "key", spec.Source{Provider: d.provider, Config: encoded}
 	resolved, err := providers[d.provider].Resolve(t.Context(), protocol.ResolveRequest{Source: protocol.Source{Config: encoded, Dir: source}})
 	if err != nil {
 		t.Fatal(err)
@@ -111,13 +111,13 @@ func (d *dataset) materialize(t testing.TB) (m made, err error) {
 	return m, nil
 }
 
-// task returns the task that a plan makes of the dataset.
+// task returns the task of the dataset's plan.
 func (d *dataset) task(t testing.TB, dir string, resolved protocol.Resolution) *action.Task {
 	t.Helper()
 	e := &spec.Experiment{Dir: dir, Datasets: []spec.Dataset{d.Dataset}}
 	c := plan.Catalog{
 		Providers: map[string]plan.Plugin{d.provider: {Worker: plan.Worker{Name: d.provider}}},
-		Sources:   map[string]protocol.Resolution{d.Key: resolved},
+		Sources:   map[string]protocol.Resolution{d.Name: resolved},
 	}
 	p, err := plan.Build(e, c, []plan.Kind{materialize.Kind{}, reader{}})
 	if err != nil {
@@ -207,7 +207,7 @@ func (m made) check(t testing.TB) {
 	}
 }
 
-// show writes a document as INPUT[TARGET]REST, with its row and what its meta column says.
+// show returns a document as INPUT[TARGET]REST, with its row and meta column.
 func show(d artifact.Document) string {
 	s := fmt.Sprintf("%d: %s[%s]%s", d.Row, d.Text[:d.ScoreStart], d.Text[d.ScoreStart:d.ScoreEnd], d.Text[d.ScoreEnd:])
 	if d.Meta != "{}" {
@@ -223,7 +223,7 @@ func (m made) shown() (all []string) {
 	return all
 }
 
-// dropped lists what was left out: "REASON xROWS (EXAMPLES)".
+// dropped lists the dropped rows: "REASON xROWS (EXAMPLES)".
 func (m made) dropped() (all []string) {
 	for reason, d := range m.metadata.Dropped {
 		all = append(all, fmt.Sprintf("%s x%d %s", reason, d.Rows, d.Examples))
@@ -254,7 +254,7 @@ func TestDocuments(t *testing.T) {
 			"an empty target leaves nothing to score",
 			pair(`{"in":"x","out":""}`, `{"in":"x","out":"y"}`),
 			[]string{"1: x[y]"}, []string{"empty target x1 [f row 0]"},
-			[]string{"1 of 2 rows left out: empty target (f row 0)"},
+			[]string{"1 of 2 rows skipped: empty target (f row 0)"},
 		}, {
 			"rows by ordinal, the first included and the last not",
 			lines("0", "1", "2", "3").with(func(d *spec.Dataset) { d.Rows = spec.Range{From: 1, To: 3} }),
@@ -272,59 +272,59 @@ func TestDocuments(t *testing.T) {
 			pair(`{"in":"ab","out":"cd"}`, `{"in":"abc","out":"d"}`, `{"in":"abcd","out":"e"}`).with(func(d *spec.Dataset) { d.Limits.Bytes = 3 }),
 			[]string{`0: ab[c] {"truncatedFrom":4}`},
 			[]string{"target beyond the byte limit x2 [f row 1 f row 2]"},
-			[]string{"2 of 3 rows left out: target beyond the byte limit (f row 1)"},
+			[]string{"2 of 3 rows skipped: target beyond the byte limit (f row 1)"},
 		}, {
 			"invalid bytes become U+FFFD, each its own, input and target apart",
 			pair("{\"in\":\"a\xff\xfe\",\"out\":\"b\xe2\x82\"}", `{"in":"é","out":"é"}`).with(func(d *spec.Dataset) { d.InvalidUTF8 = "replace" }),
 			[]string{`0: a` + "\ufffd\ufffd" + `[b` + "\ufffd\ufffd" + `] {"replacedBytes":4}`, "1: é[é]"}, nil,
 			[]string{
 				"1 of 2 rows are not valid UTF-8; bytes that became U+FFFD: 4",
-				"in 1 of 2 rows the input already holds the target",
+				"in 1 of 2 rows the input already contains the target",
 			},
 		}, {
 			"halves of a character do not join across input and target",
 			pair("{\"in\":\"\xc3\",\"out\":\"\xa9\"}").with(func(d *spec.Dataset) { d.InvalidUTF8 = "replace" }),
 			[]string{"0: \ufffd[\ufffd] {\"replacedBytes\":2}"}, nil,
-			[]string{"1 of 1 rows are not valid UTF-8; bytes that became U+FFFD: 2", "in 1 of 1 rows the input already holds the target"},
+			[]string{"1 of 1 rows are not valid UTF-8; bytes that became U+FFFD: 2", "in 1 of 1 rows the input already contains the target"},
 		}, {
-			"what U+FFFD stands in a source by itself is text", lines("a\ufffdb"),
+			"U+FFFD in a source is text", lines("a\ufffdb"),
 			[]string{"0: [a\ufffdb]"}, nil, nil,
 		}, {
-			"bad rows are skipped if the spec says so, counted and shown",
+			"bad rows are skipped if the spec allows it, counted and shown",
 			objects([]string{"t"}, `{"t":"a"}`, `{"t":1}`, "{\"t\":\"\xff\"}").with(func(d *spec.Dataset) { d.BadRows = "skip" }),
 			[]string{"0: [a]"},
 			[]string{`bad row x2 [f row 1: line 2: field "t" is a number, not a string f row 2: field "t" is not valid UTF-8 at byte 0 (0xFF); set invalidUTF8: "replace" to read it with U+FFFD]`},
-			[]string{`2 of 3 rows left out: bad row (f row 1: line 2: field "t" is a number, not a string)`},
+			[]string{`2 of 3 rows skipped: bad row (f row 1: line 2: field "t" is a number, not a string)`},
 		}, {
-			"a target that its input ends with, or that stands in it and is long, is given away",
+			"a target that its input ends with, or a long target that its input contains, is reported",
 			pair(`{"in":"the answer is 4","out":" 4"}`, `{"in":"4 is the answer","out":"4"}`, `{"in":"a long target, indeed?","out":"a long target, indeed"}`),
 			[]string{"0: the answer is 4[ 4]", "1: 4 is the answer[4]", "2: a long target, indeed?[a long target, indeed]"}, nil,
-			[]string{"in 2 of 3 rows the input already holds the target"},
+			[]string{"in 2 of 3 rows the input already contains the target"},
 		}, {
 			"a target inside its input is given away from 16 bytes on",
 			pair(`{"in":"<0123456789abcdef>","out":"0123456789abcdef"}`, `{"in":"<0123456789abcde>","out":"0123456789abcde"}`),
 			[]string{"0: <0123456789abcdef>[0123456789abcdef]", "1: <0123456789abcde>[0123456789abcde]"}, nil,
-			[]string{"in 1 of 2 rows the input already holds the target"},
+			[]string{"in 1 of 2 rows the input already contains the target"},
 		}, {
 			"the second value of a pair may be at fault, and is named; nothing is wrong with an empty input",
 			pair("{\"in\":\"x\",\"out\":\"ab\xff\"}", `{"in":"","out":"y"}`).with(func(d *spec.Dataset) { d.BadRows = "skip" }),
 			[]string{"1: [y]"},
 			[]string{`bad row x1 [f row 0: field "out" is not valid UTF-8 at byte 2 (0xFF); set invalidUTF8: "replace" to read it with U+FFFD]`},
-			[]string{`1 of 2 rows left out: bad row (f row 0: field "out" is not valid UTF-8 at byte 2 (0xFF); set invalidUTF8: "replace" to read it with U+FFFD)`},
+			[]string{`1 of 2 rows skipped: bad row (f row 0: field "out" is not valid UTF-8 at byte 2 (0xFF); set invalidUTF8: "replace" to read it with U+FFFD)`},
 		}, {
 			"a text of a limit's size is whole, and one that is emptied by a limit makes no document",
 			objects([]string{"t"}, `{"t":"abc"}`, `{"t":"abcd"}`).with(func(d *spec.Dataset) { d.Limits.Bytes = 3 }),
 			[]string{"0: [abc]", `1: [abc] {"truncatedFrom":4}`}, nil, nil,
 		}, {
-			"what is cut and what is replaced are both told",
+			"truncated and replaced bytes are both reported",
 			objects([]string{"t"}, "{\"t\":\"a\xffbcdefg\"}").with(func(d *spec.Dataset) { d.Limits.Bytes, d.InvalidUTF8 = 5, "replace" }),
 			[]string{"0: [a\ufffdb] {\"truncatedFrom\":10,\"replacedBytes\":1}"}, nil,
 			[]string{"1 of 1 rows are not valid UTF-8; bytes that became U+FFFD: 1"},
 		}, {
-			"what a limit cuts away is given away to nobody",
+			"a target beyond the limit is not reported as given away",
 			pair(`{"in":"aa","out":"a"}`, `{"in":"a","out":"b"}`).with(func(d *spec.Dataset) { d.Limits.Bytes = 2 }),
 			[]string{"1: a[b]"}, []string{"target beyond the byte limit x1 [f row 0]"},
-			[]string{"1 of 2 rows left out: target beyond the byte limit (f row 0)"},
+			[]string{"1 of 2 rows skipped: target beyond the byte limit (f row 0)"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -369,29 +369,29 @@ func TestRefused(t *testing.T) {
 			[]string{`f row 1: field "text" is not valid UTF-8 at byte 3 (0xE9)`, `invalidUTF8: "replace"`},
 		}, {
 			"nothing left", objects([]string{"t"}, `{"t":""}`, `{"t":""}`),
-			[]string{"no documents are left of 2 rows: 2 empty"},
+			[]string{"no documents from 2 rows: 2 empty"},
 		}, {
 			"nothing left for several reasons",
 			pair(`{"in":"x","out":""}`, `{}`, `{"in":"xyz","out":"y"}`).with(func(d *spec.Dataset) { d.BadRows, d.Limits.Bytes = "skip", 2 }),
-			[]string{"no documents are left of 3 rows: 1 bad row, 1 empty target, 1 target beyond the byte limit; check the source"},
+			[]string{"no documents from 3 rows: 1 bad row, 1 empty target, 1 target beyond the byte limit; check the source"},
 		}, {
 			"a page of them, and there may be more", objects([]string{"t"}, many[:20]...), []string{"at least 20 of the rows cannot be read"},
 		}, {
 			"no rows in the range", lines("a").with(func(d *spec.Dataset) { d.Rows.From = 7 }),
-			[]string{"no documents are left of 0 rows", "no rows in the range"},
+			[]string{"no documents from 0 rows", "no rows in the range"},
 		}, {
 			"a limit smaller than the first character", lines("é").with(func(d *spec.Dataset) { d.Limits.Bytes = 1 }),
-			[]string{"no documents are left of 1 rows"},
+			[]string{"no documents from 1 rows"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := test.dataset.materialize(t)
 			if protocol.KindOf(err) != protocol.InvalidInput {
-				t.Fatalf("found error %v", err)
+				t.Fatalf("got error %v", err)
 			}
 			for _, want := range test.want {
 				if !strings.Contains(err.Error(), want) {
-					t.Errorf("found error %v, wanted %q in it", err, want)
+					t.Errorf("got error %v, want %q in it", err, want)
 				}
 			}
 			if strings.Contains(err.Error(), "f row 20") {
@@ -410,12 +410,12 @@ func TestWords(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := m.metadata.Counts.Words; got != want {
-			t.Errorf("%q has %d words, wanted %d", text, got, want)
+			t.Errorf("%q has %d words, want %d", text, got, want)
 		}
 	}
 	m, err := pair(`{"in":"not these words ","out":"only these"}`).materialize(t)
 	if err != nil || m.metadata.Counts.Words != 2 {
-		t.Errorf("found %+v, %v; wanted the words of the target", m.metadata.Counts, err)
+		t.Errorf("got %+v, %v; want the words of the target", m.metadata.Counts, err)
 	}
 }
 
@@ -440,7 +440,7 @@ func TestSample(t *testing.T) {
 	if len(ten) != 10 || !slices.IsSortedFunc(ten, func(x, y string) int {
 		return cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(x, y))
 	}) {
-		t.Errorf("found %q, wanted 10 in the order of the source", ten)
+		t.Errorf("got %q, want 10 in the order of the source", ten)
 	}
 	if again := sample(all, 10, 1); !slices.Equal(again, ten) {
 		t.Errorf("the same seed gave %q, then %q", ten, again)
@@ -453,7 +453,7 @@ func TestSample(t *testing.T) {
 			t.Errorf("5 rows hold %q and 10 rows do not", row)
 		}
 	}
-	// Rows that are added push out others and change none.
+	// Added rows displace others but do not change them.
 	for _, row := range sample(lines(numbers(300)...), 10, 1) {
 		if number := strings.SplitN(row, ":", 2)[0]; len(number) < 3 || number < "200" {
 			if !slices.Contains(ten, row) {
@@ -462,17 +462,17 @@ func TestSample(t *testing.T) {
 		}
 	}
 	if few := sample(lines(numbers(3)...), 10, 1); len(few) != 3 {
-		t.Errorf("found %q, wanted all there are", few)
+		t.Errorf("got %q, want all there are", few)
 	}
-	// Rows that make no document take no place of one that does.
+	// Rows that give no document do not displace others.
 	empty := objects([]string{"t"}, append(slices.Repeat([]string{`{"t":""}`}, 30), `{"t":"a"}`, `{"t":"b"}`)...)
 	if both := sample(empty, 2, 1); len(both) != 2 {
-		t.Errorf("found %q among empty rows, wanted 2 documents", both)
+		t.Errorf("got %q among empty rows, want 2 documents", both)
 	}
 }
 
-// Each row is as likely as any other, in whatever shard: over many seeds, the counts of 20 rows of 4 shards follow a
-// uniform distribution. The bound is the 0.999 quantile of chi squared with 19 degrees of freedom.
+// All rows are equally likely in every shard: over many seeds, the counts of 20 rows in 4 shards follow a
+// uniform distribution. The bound is the 0.999 quantile of chi-squared with 19 degrees of freedom.
 func TestSampleIsFair(t *testing.T) {
 	const shards, rows, seeds, documents = 4, 20, 400, 5
 	var source fakeSource
@@ -496,7 +496,7 @@ func TestSampleIsFair(t *testing.T) {
 	}
 }
 
-// What a sample takes of a shard does not depend on the shards before it, but that their rows push out others.
+// The sampled rows of a shard do not depend on the previous shards, except that their rows displace others.
 func TestSampleBehindOtherShards(t *testing.T) {
 	var source fakeSource
 	for i := range int64(80) {
@@ -522,11 +522,11 @@ func TestSampleBehindOtherShards(t *testing.T) {
 		}
 	}
 	if len(taken) != 10 || of == 0 || of == 10 {
-		t.Errorf("found %d rows of one shard, %d of both", len(taken), of)
+		t.Errorf("got %d rows of one shard, %d of both", len(taken), of)
 	}
 }
 
-// A sample takes the rows whose hash of seed, number and shard is least.
+// A sample consists of the rows with the smallest hash of seed, number and shard.
 func TestSampleHash(t *testing.T) {
 	var source fakeSource
 	type row struct {
@@ -556,7 +556,7 @@ func TestSampleHash(t *testing.T) {
 	}
 }
 
-// asking is a provider that notes what it is asked for.
+// asking is a provider that records its requests.
 type asking struct {
 	fakeSource
 	requests *[]protocol.ReadRequest
@@ -576,12 +576,12 @@ type askingPlugins struct {
 
 func (p askingPlugins) Provider(context.Context) (action.Provider, error) { return p.asking, p.none }
 
-// A provider is asked for what the plan names, where it lies on this machine; a sample asks twice for the same.
+// A provider gets the files of the plan with their local paths. A sample makes the same request twice.
 func TestRequest(t *testing.T) {
 	files := []protocol.File{{Name: "f", Digest: "d1", Bytes: 3}, {Name: "g", Digest: "d2", Bytes: 4}}
 	resolved := protocol.Resolution{Parameters: json.RawMessage(`{"split":"x"}`), Revision: "r", Local: true, Files: files}
 	d := lines().with(func(d *spec.Dataset) {
-		d.Key, d.Source = "key", spec.Source{Provider: "text", Config: json.RawMessage(`{"path":"f"}`)}
+		d.Name, d.Source = "key", spec.Source{Provider: "text", Config: json.RawMessage(`{"path":"f"}`)}
 		d.Rows, d.Sample, d.Fields = spec.Range{From: 2, To: 9}, &spec.Sample{Documents: 3, Seed: 1}, []string{"in", "out"}
 	})
 	dir := t.TempDir()
@@ -606,48 +606,49 @@ func TestRequest(t *testing.T) {
 	}
 	if d := gocmp.Diff(artifact.Plugin{Name: "text", Version: "v", Protocol: 3, Digest: "d"}, m.Provider); d != "" || m.Revision != "r" || fmt.Sprint(m.Rows) != "map[from:2 to:9]" ||
 		len(m.Files) != 2 || !slices.Equal(m.Fields, []string{"in", "out"}) || result.Measured[plan.MeasuredDocuments] != 1 {
-		t.Errorf("found %+v: %s", m, d)
+		t.Errorf("got %+v: %s", m, d)
 	}
-	// A row that has other values than were asked for is a bad one.
+	// A row with other values than requested is bad.
 	a.fakeSource = append(a.fakeSource, protocol.Row{Shard: "f", Number: 2, Values: [][]byte{[]byte("c")}})
 	task.Plugins = askingPlugins{asking: a}
 	if _, err := (materialize.Kind{}).Work(t.Context(), task); protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), "f row 2: has 1 values for the fields in, out") {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
-	// What fails is told, also where enough has been read.
+	// An error is returned even if enough rows have been read.
 	for _, documents := range []int64{0, 1} {
 		a.fakeSource, a.fail = a.fakeSource[:1], errors.New("the line is dead")
 		task.Plugins = askingPlugins{asking: a}
 		task.Descriptor.Parameters = json.RawMessage(strings.Replace(string(task.Descriptor.Parameters), `"documents":3`, fmt.Sprintf(`"documents":%d`, documents+3), 1))
 		if _, err := (materialize.Kind{}).Work(t.Context(), task); !errors.Is(err, a.fail) {
-			t.Errorf("found error %v", err)
+			t.Errorf("got error %v", err)
 		}
 	}
 	task.Plugins = askingPlugins{asking: a, none: errors.New("no provider")}
 	if _, err := (materialize.Kind{}).Work(t.Context(), task); err == nil || err.Error() != "no provider" {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
-// Files on this machine that are not those of the plan are not read.
+// Local files that differ from the plan are not read.
 func TestOtherFiles(t *testing.T) {
 	files := []protocol.File{{Name: "f", Digest: "d1"}, {Name: "g", Digest: "d2"}}
 	for _, other := range [][]protocol.File{nil, files[:1], {files[1], files[0]}, {{Name: "f", Digest: "d1"}, {Name: "h", Digest: "d2"}}, {{Name: "f", Digest: "d1"}, {Name: "g", Digest: "d3"}}, append(slices.Clone(files), files[1])} {
 		d := lines()
-		d.Key, d.Source = "key", spec.Source{Provider: "text", Config: json.RawMessage("{}")}
+		d.Name, d.Source = "key", spec.Source{Provider: "text", Config: json.RawMessage("{}")}
 		task := d.task(t, "/specs", protocol.Resolution{Files: files})
 		moved := d.task(t, "/specs", protocol.Resolution{Files: other})
 		var requests []protocol.ReadRequest
 		task.Machine, task.Dir, task.Plugins = moved.Machine, t.TempDir(), askingPlugins{asking: asking{requests: &requests}}
 		if _, err := (materialize.Kind{}).Work(t.Context(), task); err == nil || !strings.Contains(err.Error(), "are not those of the plan; run again") || len(requests) > 0 {
-			t.Errorf("%+v: found error %v after %d requests", other, err, len(requests))
+			t.Errorf("%+v: got error %v after %d requests", other, err, len(requests))
 		}
 	}
 }
 
-// A skipped dataset is listed with its reason; two models that read a dataset under the same limits read it once.
+// A skipped dataset is listed with its reason. A dataset that two models read with the same limits is materialized
+// once.
 func TestPlan(t *testing.T) {
-	e := &spec.Experiment{Datasets: []spec.Dataset{{Key: "b", Skip: "why b"}, {Key: "a", Skip: "why a"}, {Key: "c", Limits: spec.Limits{Bytes: 5}}}}
+	e := &spec.Experiment{Datasets: []spec.Dataset{{Name: "b", Skip: "why b"}, {Name: "a", Skip: "why a"}, {Name: "c", Limits: spec.Limits{Bytes: 5}}}}
 	c := plan.Catalog{Sources: map[string]protocol.Resolution{"c": {Parameters: json.RawMessage("{}")}}}
 	p, err := plan.Build(e, c, []plan.Kind{materialize.Kind{}, limited{{Bytes: 5}, {Bytes: 6, Documents: 7}, {Bytes: 5}}})
 	if err != nil {
@@ -662,7 +663,7 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// limited is a kind that reads dataset c under limits.
+// limited is a kind that reads dataset c with limits.
 type limited []spec.Limits
 
 func (limited) Name() string { return "read" }
@@ -700,7 +701,7 @@ func (s fakeSource) materialize(t *testing.T, sample *spec.Sample) (documents []
 	t.Helper()
 	dir := t.TempDir()
 	d := lines().with(func(d *spec.Dataset) { d.Sample = sample })
-	d.Key, d.Source = "key", spec.Source{Provider: d.provider, Config: json.RawMessage("{}")}
+	d.Name, d.Source = "key", spec.Source{Provider: d.provider, Config: json.RawMessage("{}")}
 	task := d.task(t, dir, protocol.Resolution{})
 	task.Dir, task.Advance, task.Plugins = dir, func(action.Progress) {}, fakePlugins{source: s}
 	if _, err := (materialize.Kind{}).Work(t.Context(), task); err != nil {
@@ -720,7 +721,7 @@ func (s fakeSource) materialize(t *testing.T, sample *spec.Sample) (documents []
 	return documents
 }
 
-// Of many bad rows the metadata shows the first 20 and counts them all.
+// The metadata shows the first 20 of many bad rows and counts them all.
 func TestExamples(t *testing.T) {
 	rows := []string{`{"t":"a"}`}
 	for range 25 {
@@ -732,11 +733,11 @@ func TestExamples(t *testing.T) {
 	}
 	got := m.metadata.Dropped["bad row"]
 	if got.Rows != 25 || len(got.Examples) != 20 || !strings.HasPrefix(got.Examples[19], "f row 20: ") {
-		t.Errorf("found %d rows and the examples %q", got.Rows, got.Examples)
+		t.Errorf("got %d rows and the examples %q", got.Rows, got.Examples)
 	}
 }
 
-// A sample leaves rows out by chance; those that are bad or empty are still told apart from them.
+// Rows that are not sampled are counted separately from bad and empty rows.
 func TestSampleCountsBadRows(t *testing.T) {
 	d := objects([]string{"t"}, `{"t":"a"}`, `{"t":""}`, `{}`, `{"t":"b"}`, `{"t":"c"}`).with(func(d *spec.Dataset) {
 		d.BadRows, d.Sample = "skip", &spec.Sample{Documents: 2, Seed: 1}
@@ -748,11 +749,11 @@ func TestSampleCountsBadRows(t *testing.T) {
 	got := m.dropped()
 	if len(m.documents) != 2 || len(got) != 3 || !strings.HasPrefix(got[0], "bad row x1 [f row 2: line 3: ") ||
 		!slices.Equal(got[1:], []string{"empty x1 [f row 1]", "not sampled x1 []"}) {
-		t.Errorf("found %q and dropped %q", m.shown(), got)
+		t.Errorf("got %q and dropped %q", m.shown(), got)
 	}
 	d.BadRows = "error"
 	if _, err := d.materialize(t); protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), "f row 2") {
-		t.Errorf("a sample over a bad row: found error %v", err)
+		t.Errorf("a sample over a bad row: got error %v", err)
 	}
 }
 
@@ -765,17 +766,17 @@ func TestMetadata(t *testing.T) {
 	}
 	got := m.metadata
 	if len(got.Files) != 1 || got.Files[0].Digest != protocol.Digest([]byte("one\nthree")) || string(got.Source) == "" || got.Provider.Name != "text" {
-		t.Errorf("found %+v", got)
+		t.Errorf("got %+v", got)
 	}
 	if got.RowsRead != 2 || got.Truncated != 1 || !slices.Equal(got.Fields, []string{"text"}) {
-		t.Errorf("found %+v", got)
+		t.Errorf("got %+v", got)
 	}
 	if s := fmt.Sprint(got.Limits, got.Sample); s != "map[bytes:4 documents:9] map[documents:8 seed:7]" {
-		t.Errorf("found %s", s)
+		t.Errorf("got %s", s)
 	}
 }
 
-// A source that is not what the plan was made with is refused.
+// A source that changed since planning is rejected.
 func TestChangedSource(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")
@@ -791,13 +792,13 @@ func TestChangedSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := &dataset{provider: "text", Dataset: spec.Dataset{
-		Key: "key", Source: spec.Source{Provider: "text", Config: config}, Fields: []string{"text"},
+		Name: "key", Source: spec.Source{Provider: "text", Config: config}, Fields: []string{"text"},
 	}}
 	task := d.task(t, dir, resolved)
 	task.Dir, task.Advance = t.TempDir(), func(action.Progress) {}
 	_, err = materialize.Kind{}.Work(t.Context(), task)
 	if protocol.KindOf(err) != protocol.Changed {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -822,11 +823,11 @@ func TestSameBytes(t *testing.T) {
 		}
 	}
 	if len(digests) != 3 {
-		t.Errorf("found the files %v", digests)
+		t.Errorf("got the files %v", digests)
 	}
 }
 
-// FuzzDocuments holds any bytes and limits against what must be true of every document.
+// FuzzDocuments checks invariants of documents for any bytes and limits.
 func FuzzDocuments(f *testing.F) {
 	f.Add([]byte("a\nb"), int64(0), int64(0), false)
 	f.Add([]byte("a\xff\xe2\x82\né"), int64(2), int64(1), true)
@@ -848,11 +849,11 @@ func FuzzDocuments(f *testing.F) {
 		}
 		for _, document := range m.documents {
 			if !utf8.ValidString(document.Text) || limit > 0 && int64(len(document.Text)) > limit || document.ScoreEnd == document.ScoreStart {
-				t.Errorf("found %+v", document)
+				t.Errorf("got %+v", document)
 			}
 		}
 		if documents > 0 && int64(len(m.documents)) > documents {
-			t.Errorf("found %d documents", len(m.documents))
+			t.Errorf("got %d documents", len(m.documents))
 		}
 	})
 }

@@ -17,7 +17,7 @@ import (
 	"surprisal.dev/runner/spec"
 )
 
-// The memory of reading documents is that of the largest of them; here the provider reads in the same process.
+// The memory of reading documents is proportional to the largest. Here the provider reads in the same process.
 func TestMemory(t *testing.T) {
 	const size = 16_000_000
 	actiontest.WithinMemory(t, artifact.MaterializeMemory(size), func() {
@@ -28,7 +28,7 @@ func TestMemory(t *testing.T) {
 		}
 		d := lines()
 		config := json.RawMessage(`{"path":"f","split":"lines"}`)
-		d.Key, d.Source = "key", spec.Source{Provider: "text", Config: config}
+		d.Name, d.Source = "key", spec.Source{Provider: "text", Config: config}
 		resolved, err := providers["text"].Resolve(t.Context(), protocol.ResolveRequest{Source: protocol.Source{Config: config, Dir: dir}})
 		if err != nil {
 			t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 // name is the kind's name.
 const name = "materialize"
 
-// Kind reads the source of a dataset into documents.
+// Kind turns the source of a dataset into documents.
 type Kind struct{}
 
 // Name implements plan.Kind.
@@ -25,10 +25,10 @@ func (Kind) Name() string { return name }
 // Schema implements plan.Kind.
 func (Kind) Schema() int { return 2 }
 
-// MainFile implements action.Shower.
+// MainFile implements action.MainFiler.
 func (Kind) MainFile() string { return artifact.MetadataFile }
 
-// parameters are what documents depend on.
+// parameters are everything that documents depend on.
 type parameters struct {
 	BadRows     string          `json:"badRows"`
 	Fields      []string        `json:"fields"`
@@ -47,31 +47,31 @@ type shard struct {
 	Name   string `json:"name"`
 }
 
-// places say where a source lies on this machine.
-type places struct {
+// localSettings hold the local paths of a source.
+type localSettings struct {
 	// Config is the configuration of the provider, whose relative paths start at Dir.
 	Config json.RawMessage `json:"config"`
 	Dir    string          `json:"dir"`
-	// Source is what the source was resolved to; its files are those of the parameters.
+	// Source is the resolution of the source. Its files are those of the parameters.
 	Source protocol.Resolution `json:"source"`
 }
 
-// documents identifies the documents of a dataset: the dataset and the limits it is read with.
+// documents identifies the documents of a dataset: the dataset and its limits.
 type documents struct {
 	dataset string
 	limits  spec.Limits
 }
 
-// Plan implements plan.Kind. Datasets that are skipped are listed; others are read where Documents asks for them.
+// Plan implements plan.Kind. It adds an action for each skipped dataset; Documents adds the actions of the others.
 func (Kind) Plan(b *plan.Builder) error {
 	skipped := map[string]string{}
 	for _, d := range b.Experiment.Datasets {
 		if d.Skip != "" {
-			skipped[d.Key] = d.Skip
+			skipped[d.Name] = d.Skip
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(skipped)) {
-		parts := plan.Parts{Name: name + " " + key, Labels: plan.Labels{Dataset: key}, Skip: skipped[key]}
+	for _, dataset := range slices.Sorted(maps.Keys(skipped)) {
+		parts := plan.Parts{Name: name + " " + dataset, Labels: plan.Labels{Dataset: dataset}, Skip: skipped[dataset]}
 		if _, err := b.Add(name, parts); err != nil {
 			return err
 		}
@@ -79,18 +79,18 @@ func (Kind) Plan(b *plan.Builder) error {
 	return nil
 }
 
-// Documents returns the action that reads a dataset under limits. It is added when it is first asked for: a dataset is
-// read once for all models.
+// Documents returns the action that materializes a dataset with limits. The first call adds it, so that a dataset is
+// materialized once for all models.
 func Documents(b *plan.Builder, d *spec.Dataset, limits spec.Limits) (*plan.Action, error) {
-	id := documents{d.Key, limits}
+	id := documents{d.Name, limits}
 	if a := b.Shared(id); a != nil {
 		return a, nil
 	}
-	source, ok := b.Catalog.Sources[d.Key]
+	source, ok := b.Catalog.Sources[d.Name]
 	if !ok {
-		return nil, fmt.Errorf("dataset %q has no resolved source", d.Key)
+		return nil, fmt.Errorf("dataset %q has no resolved source", d.Name)
 	}
-	called := name + " " + d.Key
+	called := name + " " + d.Name
 	if limits != d.Limits {
 		called += fmt.Sprintf("@documents=%d,bytes=%d", limits.Documents, limits.Bytes)
 	}
@@ -100,12 +100,12 @@ func Documents(b *plan.Builder, d *spec.Dataset, limits spec.Limits) (*plan.Acti
 	}
 	provider := b.Catalog.Providers[d.Source.Provider].Worker
 	a, err := b.Add(name, plan.Parts{
-		Name: called, Labels: plan.Labels{Dataset: d.Key, Tags: d.Tags}, Worker: &provider,
+		Name: called, Labels: plan.Labels{Dataset: d.Name, Tags: d.Tags}, Worker: &provider,
 		Parameters: parameters{
 			BadRows: d.BadRows, Fields: d.Fields, Files: shards, InvalidUTF8: d.InvalidUTF8, Limits: limits,
 			Revision: source.Revision, Rows: d.Rows, Sample: d.Sample, Source: source.Parameters,
 		},
-		Machine: places{Config: d.Source.Config, Dir: b.Experiment.Dir, Source: source},
+		Machine: localSettings{Config: d.Source.Config, Dir: b.Experiment.Dir, Source: source},
 		Cost:    bound(source, limits),
 		Rates: plan.Rates{
 			Who:    d.Source.Provider,
@@ -119,12 +119,12 @@ func Documents(b *plan.Builder, d *spec.Dataset, limits spec.Limits) (*plan.Acti
 	return a, nil
 }
 
-// bound returns the most that a source can give under limits.
+// bound returns an upper bound of what a source contains within limits.
 func bound(source protocol.Resolution, limits spec.Limits) plan.Cost {
 	c := plan.Cost{Documents: limits.Documents, AtMost: true}
 	for _, f := range source.Files {
 		if f.Compressed {
-			// Its size says nothing of the text's.
+			// Its size does not bound the size of the text.
 			return c
 		}
 		c.Bytes += f.Bytes
@@ -132,7 +132,7 @@ func bound(source protocol.Resolution, limits spec.Limits) plan.Cost {
 	if limits.Bytes > 0 && limits.Documents > 0 && limits.Documents <= c.Bytes/limits.Bytes {
 		c.Bytes = limits.Documents * limits.Bytes
 	}
-	// A plugin gives no longer value, and a document has at most an input and a target.
+	// A plugin returns no longer value, and a document has at most an input and a target.
 	c.Largest = min(c.Bytes, 2*protocol.MaxTextBytes)
 	if limits.Bytes > 0 {
 		c.Largest = min(c.Largest, limits.Bytes)
@@ -140,8 +140,8 @@ func bound(source protocol.Resolution, limits spec.Limits) plan.Cost {
 	return c
 }
 
-// check refuses places that are not those of what the documents depend on.
-func (p places) check(d parameters) error {
+// check checks that the files are those of the parameters.
+func (p localSettings) check(d parameters) error {
 	same := len(p.Source.Files) == len(d.Files)
 	for i := range d.Files {
 		same = same && d.Files[i] == shard{p.Source.Files[i].Digest, p.Source.Files[i].Name}

@@ -11,9 +11,9 @@ import (
 	"surprisal.dev/runner/action"
 )
 
-// pick returns the ordinals of the rows that the dataset's sample takes: those whose hash of seed, shard and row number
-// is smallest among the rows that can become documents. A row's hash depends on nothing else, so rows added to a source
-// displace others and change none.
+// pick returns the ordinals of the rows in the dataset's sample: among the rows that can become documents, those with
+// the smallest hash of seed, shard and row number. A row's hash depends on nothing else. Rows added to a source can
+// displace others, but do not change them.
 func pick(ctx context.Context, p action.Provider, r protocol.ReadRequest, d *parameters) (map[int64]bool, error) {
 	var sample candidates
 	err := p.Read(ctx, r, func(row protocol.Row) error {

@@ -11,19 +11,19 @@ import (
 // name is the kind's name.
 const name = "scaling"
 
-// Kind tables the scores of several models.
+// Kind makes a table of the scores of several models.
 type Kind struct{}
 
 // Name implements plan.Kind.
 func (Kind) Name() string { return name }
 
 // Schema implements plan.Kind.
-func (Kind) Schema() int { return 1 }
+func (Kind) Schema() int { return 2 }
 
-// MainFile implements action.Shower.
+// MainFile implements action.MainFiler.
 func (Kind) MainFile() string { return reportFile }
 
-// parameters are what a table depends on besides the scores.
+// parameters are everything that a table depends on except the scores.
 type parameters struct {
 	Datasets []string `json:"datasets"`
 	Models   []model  `json:"models"`
@@ -31,7 +31,7 @@ type parameters struct {
 
 type model struct {
 	Name string `json:"name"`
-	// Parameters is the number of the model's parameters, 0 if its backend does not tell.
+	// Parameters is the number of the model's parameters, or 0 if its backend does not report it.
 	Parameters int64 `json:"parameters"`
 }
 
@@ -60,7 +60,7 @@ func add(b *plan.Builder, t Table) error {
 		for j := range scores {
 			scores[j].Counted = i == 0
 			if first := inputs[:min(len(inputs), len(t.Datasets))]; i > 0 && documents(first[j]) != documents(scores[j]) {
-				return fmt.Errorf("models %q and %q read the dataset %q under different limits; take the limits out of the sweep",
+				return fmt.Errorf("models %q and %q read the dataset %q with different limits; remove the limits from the sweep",
 					t.Models[0], of, t.Datasets[j])
 			}
 		}
@@ -77,5 +77,5 @@ func add(b *plan.Builder, t Table) error {
 // side is the role of the scores of the table's model i.
 func side(i int) string { return fmt.Sprintf("%03d", i) }
 
-// documents returns the action whose documents a score reads.
+// documents returns the action that provides the documents of a score.
 func documents(score plan.Input) *plan.Action { return score.Upstream.Inputs[0].Upstream }

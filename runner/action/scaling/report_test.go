@@ -19,7 +19,7 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// task returns a task that tables these scores, of models with these numbers of parameters, by model and dataset.
+// task returns a task for a table of these scores, by model and dataset, of models with these numbers of parameters.
 func task(t *testing.T, models []model, datasets []string, scores map[string]artifact.ScoreSummary) *action.Task {
 	t.Helper()
 	of, err := json.Marshal(parameters{Datasets: datasets, Models: models})
@@ -42,11 +42,11 @@ func task(t *testing.T, models []model, datasets []string, scores map[string]art
 func scoreOf(nats float64, bytes, tokens, words, documents int64) artifact.ScoreSummary {
 	return artifact.ScoreSummary{
 		Nats: nats, ScoredBytes: bytes, ScoredTokens: tokens, Words: words, Documents: documents, Bytes: 1000, Tokens: 1000, BPB: artifact.BitsPerByte(nats, bytes),
-		Protocol: artifact.Protocol{Prefix: "bos", Context: 8},
+		Protocol: artifact.ScoringProtocol{Prefix: "bos", Context: 8},
 	}
 }
 
-// A table of two models on two datasets, worked out by hand, word by word.
+// The complete table of two models on two datasets, computed by hand.
 func TestTableText(t *testing.T) {
 	work := task(t, []model{{"m|1", 0}, {"m2", 1234567}}, []string{"d1", "d2"}, map[string]artifact.ScoreSummary{
 		"m|1 d1": scoreOf(4*math.Ln2, 2, 2, 0, 1), "m|1 d2": scoreOf(8*math.Ln2, 4, 1, 0, 5), "m2 d1": scoreOf(2*math.Ln2, 2, 4, 0, 1), "m2 d2": scoreOf(4*math.Ln2, 4, 2, 0, 5),
@@ -61,7 +61,7 @@ func TestTableText(t *testing.T) {
 	for file, want := range map[string]string{
 		"report.md": `# Scaling
 
-Over 6 scored bytes of 6 documents in 2 datasets; every model was scored on the same bytes under one protocol. Bits per byte and perplexities are ratios of sums.
+Over 6 scored bytes of 6 documents in 2 datasets; every model was scored on the same bytes under the same scoring protocol. Bits per byte and perplexities are ratios of sums.
 
 | model | parameters | bits per byte | perplexity per token | perplexity per word | perplexity per byte |
 | --- | --- | --- | --- | --- | --- |
@@ -89,9 +89,9 @@ m2,1234567,6,4.1588830833596715,1,` + number(math.Exp(math.Ln2)) + `,,` + number
 	if err := artifact.ReadJSON(work.Path(artifact.SummaryFile), &s); err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff([]string{"d1", "d2"}, s.Datasets); d != "" || s.Protocol != (artifact.Protocol{Prefix: "bos", Context: 8}) || s.Documents != 6 || s.ScoredBytes != 6 ||
+	if d := cmp.Diff([]string{"d1", "d2"}, s.Datasets); d != "" || s.Protocol != (artifact.ScoringProtocol{Prefix: "bos", Context: 8}) || s.Documents != 6 || s.ScoredBytes != 6 ||
 		s.Rows[0].Parameters != nil || *s.Rows[1].Parameters != 1234567 || s.Rows[1].Tokens != 6 {
-		t.Errorf("found %+v: %s", s, d)
+		t.Errorf("got %+v: %s", s, d)
 	}
 	// The terminal shows the same.
 	actions := []*plan.Action{
@@ -115,10 +115,10 @@ m2            1234567         1.0000                     2                    - 
 		t.Error(d)
 	}
 	if report, err := (Kind{}).Report(t.Context(), actions[1:2], read); report != nil || err != nil {
-		t.Errorf("found %v, %v of what failed", report, err)
+		t.Errorf("got %v, %v of what failed", report, err)
 	}
 	if _, err := (Kind{}).Report(t.Context(), actions, func(context.Context, *plan.Action, string) ([]byte, error) { return nil, os.ErrNotExist }); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -130,27 +130,27 @@ func number(f float64) string {
 	return string(text)
 }
 
-// A dataset of its own needs no table by dataset, and scores that cannot be compared are refused with their models.
+// A single dataset needs no table by dataset. Scores that cannot be compared are rejected with their models.
 func TestTableRefuses(t *testing.T) {
 	work := task(t, []model{{"m", 1}}, []string{"d"}, map[string]artifact.ScoreSummary{"m d": scoreOf(1, 1, 1, 1, 1)})
 	if _, err := (Kind{}).Work(t.Context(), work); err != nil {
 		t.Fatal(err)
 	}
 	if report, err := os.ReadFile(work.Path("report.md")); err != nil || strings.Contains(string(report), "by dataset") {
-		t.Errorf("found %s, %v", report, err)
+		t.Errorf("got %s, %v", report, err)
 	}
 	work = task(t, []model{{"m", 1}, {"n", 1}, {"o", 1}}, []string{"d", "e"}, map[string]artifact.ScoreSummary{
 		"m d": scoreOf(1, 1, 1, 1, 1), "n d": scoreOf(2, 1, 2, 2, 1), "o d": scoreOf(3, 1, 1, 1, 1), "m e": scoreOf(1, 5, 1, 1, 2), "n e": scoreOf(1, 5, 1, 1, 2), "o e": scoreOf(1, 6, 1, 1, 3),
 	})
-	want := `dataset "e": model "m" has losses for 5 bytes of 2 documents and model "o" for 6 of 3; leave the dataset out`
+	want := `dataset "e": model "m" has losses for 5 bytes of 2 documents and model "o" for 6 of 3; exclude the dataset`
 	if _, err := (Kind{}).Work(t.Context(), work); protocol.KindOf(err) != protocol.InvalidInput || err.Error() != want {
-		t.Errorf("found error %v, wanted %s", err, want)
+		t.Errorf("got error %v, want %s", err, want)
 	}
 	delete(work.Inputs, "001/e/summary.json")
 	if _, err := (Kind{}).Work(t.Context(), work); err == nil || !strings.HasPrefix(err.Error(), "scaling t has no input 001/e/summary.json; ") {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 	if roles := []string{side(2), side(10)}; roles[0] >= roles[1] {
-		t.Errorf("found the roles %q, wanted them in the order of the models", roles)
+		t.Errorf("got the roles %q, want them in the order of the models", roles)
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { actiontest.Main(m, nil) }
 
-// newLab has the datasets x and y of different lengths, and three models of which the larger do better.
+// newLab has the datasets x and y of different lengths, and three models, of which the larger ones have lower losses.
 func newLab(t *testing.T) *actiontest.Lab {
 	l := actiontest.New(t)
 	l.Text("corpus", "the cat sat on the mat", "the dog sat on the cat").TrainOnly = true
@@ -35,7 +35,7 @@ func TestTable(t *testing.T) {
 	p := l.MustRun()
 	s := actiontest.JSON[scaling.Summary](l, p, "scaling t", artifact.SummaryFile)
 	if len(s.Rows) != 3 || s.Documents != 3 || s.ScoredBytes != 160+7+16 {
-		t.Fatalf("found %+v", s)
+		t.Fatalf("got %+v", s)
 	}
 	for i, r := range s.Rows {
 		var nats, bytes, tokens float64
@@ -43,14 +43,14 @@ func TestTable(t *testing.T) {
 			score := actiontest.JSON[artifact.ScoreSummary](l, p, "score "+r.Model+" "+dataset, artifact.SummaryFile)
 			nats, bytes, tokens = nats+score.Nats, bytes+float64(score.ScoredBytes), tokens+float64(score.ScoredTokens)
 			if r.ByDataset[j] != score.BPB {
-				t.Errorf("%s on %s: found %v, want %v", r.Model, dataset, r.ByDataset[j], score.BPB)
+				t.Errorf("%s on %s: got %v, want %v", r.Model, dataset, r.ByDataset[j], score.BPB)
 			}
 		}
 		if want := nats / math.Ln2 / bytes; math.Abs(r.BPB-want) > 1e-12 || float64(r.Tokens) != tokens {
-			t.Errorf("%s: found %v bpb, want the ratio of sums %v", r.Model, r.BPB, want)
+			t.Errorf("%s: got %v bpb, want the ratio of sums %v", r.Model, r.BPB, want)
 		}
 		if want := math.Exp(nats / tokens); math.Abs(*r.Perplexity.PerToken-want) > 1e-9 {
-			t.Errorf("%s: found a perplexity of %v, want %v", r.Model, *r.Perplexity.PerToken, want)
+			t.Errorf("%s: got a perplexity of %v, want %v", r.Model, *r.Perplexity.PerToken, want)
 		}
 		if i > 0 && r.BPB >= s.Rows[i-1].BPB {
 			t.Errorf("%s does no better than %s: %v", r.Model, s.Rows[i-1].Model, s.Rows)
@@ -66,32 +66,32 @@ func TestTable(t *testing.T) {
 	}
 	records, err := csv.NewReader(f).ReadAll()
 	if err := errors.Join(err, f.Close()); err != nil || len(records) != 4 || records[1][0] != "small" || len(records[0]) != len(records[3]) {
-		t.Errorf("found %q, %v", records, err)
+		t.Errorf("got %q, %v", records, err)
 	}
 	report, err := os.ReadFile(l.Path(p, "scaling t", "report.md"))
 	if err != nil || !strings.Contains(string(report), "| large | - |") || !strings.Contains(string(report), "183 scored bytes of 3 documents") {
-		t.Errorf("found the report %s, %v", report, err)
+		t.Errorf("got the report %s, %v", report, err)
 	}
 }
 
-// Figures that were not measured under one protocol on the same bytes are not put into one table.
+// A table contains only numbers that were measured under the same scoring protocol on the same bytes.
 func TestRefuses(t *testing.T) {
 	l := newLab(t)
 	l.Models[0].Scoring.Prefix = protocol.PrefixNone
 	_, failed := l.Run()
-	if err := failed["scaling t"]; protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), "under different protocols") {
-		t.Errorf("found %v", failed)
+	if err := failed["scaling t"]; protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), "different scoring protocols") {
+		t.Errorf("got %v", failed)
 	}
 }
 
-// The number of parameters is that of the backend's estimate, and a part of the key.
+// The number of parameters is from the backend's estimate, and is part of the cache key.
 func TestParameters(t *testing.T) {
 	l := newLab(t)
 	p := l.Plan()
 	if !strings.Contains(string(p.Action("scaling t").Parameters), `"parameters":0`) {
-		t.Errorf("found %s", p.Action("scaling t").Parameters)
+		t.Errorf("got %s", p.Action("scaling t").Parameters)
 	}
 	if p.Action("scaling t").State != plan.Waits || len(p.Action("scaling t").Inputs) != 6 {
-		t.Errorf("found %+v", p.Action("scaling t"))
+		t.Errorf("got %+v", p.Action("scaling t"))
 	}
 }

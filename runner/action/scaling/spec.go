@@ -15,7 +15,7 @@ var schema []byte
 type Table struct {
 	Name   string   `json:"name"`
 	Models []string `json:"models"`
-	// Datasets are keys, sorted.
+	// Datasets are names, sorted.
 	Datasets []string `json:"datasets"`
 }
 
@@ -33,7 +33,7 @@ func decode(d spec.Decoding) []Table {
 		for i, m := range d.Models(n.Field("models")) {
 			t.Models = append(t.Models, m.Name)
 			if m.Scores != nil {
-				d.Fail(n.Field("models"), "model %d, %q, was scored elsewhere; its documents cannot be told to be those of the others", i+1, m.Name)
+				d.Fail(n.Field("models"), "model %d, %q, has imported scores; whether its documents are those of the others is unknown", i+1, m.Name)
 			}
 		}
 		tables = append(tables, t)

@@ -26,21 +26,22 @@ const (
 type Summary struct {
 	Datasets []string `json:"datasets"`
 	Rows     []Row    `json:"models"`
-	// Documents and Bytes count what every model was scored on.
-	Documents   int64             `json:"documents"`
-	ScoredBytes int64             `json:"scoredBytes"`
-	Protocol    artifact.Protocol `json:"protocol"`
+	// Documents and ScoredBytes are the same for every model.
+	Documents   int64 `json:"documents"`
+	ScoredBytes int64 `json:"scoredBytes"`
+	// Protocol is the scoring protocol.
+	Protocol artifact.ScoringProtocol `json:"scoringProtocol"`
 }
 
-// Row is a model of a table. Its figures are ratios of sums over all datasets.
+// Row is a model of a table. BPB and Perplexity are ratios of sums over all datasets.
 type Row struct {
 	Model string `json:"model"`
-	// Parameters is null if the backend does not tell.
+	// Parameters is null if the backend does not report it.
 	Parameters *int64  `json:"parameters"`
 	Tokens     int64   `json:"scoredTokens"`
 	Nats       float64 `json:"nats"`
 	BPB        float64 `json:"bpb"`
-	// Perplexities are exp(nats / n) for the number n of scored tokens, words and bytes.
+	// Perplexity is exp(nats / n), where n is the number of scored tokens, words or bytes.
 	Perplexity artifact.Perplexity `json:"perplexity"`
 	// ByDataset holds bits per byte in the order of Summary.Datasets.
 	ByDataset []float64 `json:"bpbByDataset"`
@@ -87,14 +88,14 @@ func (Kind) Work(_ context.Context, t *action.Task) (action.Result, error) {
 	}, err
 }
 
-// comparable refuses two scores of a dataset that were not measured under the same protocol on the same bytes.
+// comparable checks that two scores of a dataset were measured under the same scoring protocol on the same bytes.
 func comparable(dataset, a, b string, x, y artifact.ScoreSummary) error {
 	if x.Protocol != y.Protocol {
-		return protocol.Invalid("dataset %q: models %q and %q were scored under different protocols, %+v and %+v; score both under one",
+		return protocol.Invalid("dataset %q: models %q and %q have different scoring protocols, %+v and %+v; score both under the same one",
 			dataset, a, b, x.Protocol, y.Protocol)
 	}
 	if x.Documents != y.Documents || x.ScoredBytes != y.ScoredBytes {
-		return protocol.Invalid("dataset %q: model %q has losses for %d bytes of %d documents and model %q for %d of %d; leave the dataset out",
+		return protocol.Invalid("dataset %q: model %q has losses for %d bytes of %d documents and model %q for %d of %d; exclude the dataset",
 			dataset, a, x.ScoredBytes, x.Documents, b, y.ScoredBytes, y.Documents)
 	}
 	return nil
@@ -122,7 +123,7 @@ func (s *Summary) add(m model, scores []artifact.ScoreSummary) {
 
 var heads = []string{"model", "parameters", "bits per byte", "perplexity per token", "perplexity per word", "perplexity per byte"}
 
-// cells are what the report and the terminal say of a row.
+// cells returns the cells of a row, for the report and the terminal.
 func (r Row) cells() []string {
 	cells := []string{r.Model, "-", fmt.Sprintf("%.4f", r.BPB)}
 	if r.Parameters != nil {
@@ -140,7 +141,7 @@ func (r Row) cells() []string {
 
 func (s *Summary) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Scaling\n\nOver %d scored bytes of %d documents in %d datasets; every model was scored on the same bytes under one protocol. "+
+	fmt.Fprintf(&b, "# Scaling\n\nOver %d scored bytes of %d documents in %d datasets; every model was scored on the same bytes under the same scoring protocol. "+
 		"Bits per byte and perplexities are ratios of sums.\n\n", s.ScoredBytes, s.Documents, len(s.Datasets))
 	row := func(cells []string) {
 		for i, cell := range cells {

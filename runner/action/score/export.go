@@ -13,15 +13,16 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// Export implements action.Exporter: the table of scored documents gets the columns that other tools read.
+// Export implements action.Exporter. The exported table of scored documents has the columns that other tools read.
 func (Kind) Export(ctx context.Context, files action.Files, labels plan.Labels, dir string) ([]string, error) {
 	return ExportTables(ctx, files, dir, func(string) artifact.Labels {
 		return artifact.Labels{Dataset: labels.Dataset, Tags: labels.Tags}
 	})
 }
 
-// ExportTables writes the files of an artifact to dir, its tables of scored documents in the columns that other tools read.
-// Labels returns what a table says of its dataset, by the directory of the table within the artifact, "." for none.
+// ExportTables writes the files of an artifact to dir. Its tables of scored documents get the columns that other tools
+// read. The function labels returns the labels of a table by the table's directory within the artifact, "." if it is at
+// the top.
 func ExportTables(ctx context.Context, files action.Files, dir string, labels func(in string) artifact.Labels) ([]string, error) {
 	for _, name := range files.Names() {
 		from, err := files.Path(ctx, name)

@@ -19,17 +19,17 @@ import (
 
 func TestMain(m *testing.M) { actiontest.Main(m, map[string]sdk.Backend{"fake": fake{}}) }
 
-// fake is a backend whose tokens are characters, and whose losses are 8 bits a byte.
+// fake is a backend whose tokens are characters, and whose losses are 8 bits per byte.
 type fake struct{}
 
 type fakeModel struct {
-	// Answer is "" or how the answer for a document that holds "odd" differs.
+	// Answer is "" or how the answer differs for a document that contains "odd".
 	Answer string
-	// Limit is the most tokens that the model sees.
+	// Limit is the context length of the model.
 	Limit int64
-	// Size is how many bytes a token has, for texts of ASCII alone; 0 makes each character a token.
+	// Size is the number of bytes per token, for ASCII texts only; 0 makes each character a token.
 	Size int
-	// Deaths is a file whose absence makes the process die, once, at a document that holds "odd".
+	// Deaths is a file whose absence makes the process crash, once, at a document that contains "odd".
 	Deaths string
 }
 
@@ -97,7 +97,8 @@ func (m fakeModel) Score(
 	return nil
 }
 
-// answer gives each character, or every size bytes, a token, whose id is the first byte. A special token's id is 255.
+// answer makes a token of each character, or of every size bytes. Its ID is the first byte. The ID of a special token
+// is 255.
 func answer(d protocol.Document, settings protocol.Settings, size int) protocol.ScoredDocument {
 	s := protocol.ScoredDocument{Index: d.Index}
 	for start, r := range d.Text {

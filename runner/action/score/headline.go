@@ -16,13 +16,13 @@ import (
 type Headline struct {
 	Datasets []string `json:"datasets"`
 	Models   []string `json:"models"`
-	// BPB holds bits per byte by dataset and model; null where a score is missing or has no scored bytes.
+	// BPB holds bits per byte by dataset and model. It is null if a score is missing or has no scored bytes.
 	BPB [][]*float64 `json:"bpb"`
-	// Total holds bits per byte by model over all datasets: a ratio of sums. It is null where a score is missing.
+	// Total holds bits per byte by model over all datasets, a ratio of sums. It is null if a score is missing.
 	Total []*float64 `json:"total"`
 }
 
-// maxCells bounds the table: of a plan with more scores than this no table is made.
+// maxCells bounds the table: a plan with more scores gets no table.
 const maxCells = 4000
 
 // Report implements action.Reporter.
@@ -73,7 +73,7 @@ func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.Read
 	return h, nil
 }
 
-// maxRows and maxModels bound the table on a terminal; the artifacts hold all of it.
+// maxRows and maxModels bound the table on a terminal. The artifacts contain all values.
 const (
 	maxRows   = 40
 	maxModels = 12
@@ -91,7 +91,7 @@ func (h *Headline) Print(w io.Writer) {
 	}
 	terminal.Columns(w, rows)
 	if len(h.Datasets) > maxRows || len(h.Models) > maxModels {
-		fmt.Fprintf(w, "... %s and %s in all; runner show --json lists them\n",
+		fmt.Fprintf(w, "... %s and %s in total; run `runner show --json` for all of them\n",
 			terminal.Count(len(h.Datasets), "dataset"), terminal.Count(len(h.Models), "model"))
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// The memory of reading documents and of scoring them is that of the largest of them.
+// The memory of reading and scoring documents is proportional to the largest.
 func TestMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("scores hundreds of megabytes")
@@ -28,7 +28,7 @@ func TestMemory(t *testing.T) {
 		t.Run(of.name, func(t *testing.T) {
 			limit := artifact.ScoreMemory(int64(of.bytes))
 			if limit > of.limit {
-				t.Errorf("found %d MB in the plan, wanted at most %d", limit/1e6, of.limit/int64(1e6))
+				t.Errorf("got %d MB in the plan, want at most %d", limit/1e6, of.limit/int64(1e6))
 			}
 			actiontest.WithinMemory(t, limit, func() { scoreLarge(t, of.documents, of.bytes) })
 		})

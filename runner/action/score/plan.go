@@ -15,25 +15,25 @@ import (
 // name is the kind's name.
 const name = "score"
 
-// Kind has a model score the documents of a dataset.
+// Kind scores the documents of a dataset with a model.
 type Kind struct{}
 
 // Name implements plan.Kind.
 func (Kind) Name() string { return name }
 
 // Schema implements plan.Kind.
-func (Kind) Schema() int { return 2 }
+func (Kind) Schema() int { return 3 }
 
-// MainFile implements action.Shower.
+// MainFile implements action.MainFiler.
 func (Kind) MainFile() string { return artifact.SummaryFile }
 
-// parameters are what losses depend on besides documents and a trained model.
+// parameters are everything that losses depend on except documents and a trained model.
 type parameters struct {
-	// Config is the backend's configuration without the settings that change no result.
+	// Config is the backend's configuration without its neutral settings.
 	Config       json.RawMessage   `json:"config"`
 	ParseSpecial bool              `json:"parseSpecial"`
 	Settings     protocol.Settings `json:"settings"`
-	// Truncation is the byte limit under which the documents were read; a score records it as part of its protocol.
+	// Truncation is the byte limit with which the documents were read. A score records it in its scoring protocol.
 	Truncation int64         `json:"truncation"`
 	Weights    []weightsFile `json:"weights,omitempty"`
 }
@@ -43,39 +43,40 @@ type weightsFile struct {
 	Name   string `json:"name"`
 }
 
-// places say where weights lie on this machine, and hold the settings that change no result.
-type places struct {
+// localSettings hold the local paths of weights and the neutral settings, which do not change results.
+type localSettings struct {
 	Settings map[string]json.RawMessage `json:"settings,omitempty"`
 	Weights  []protocol.ModelFile       `json:"weights,omitempty"`
 }
 
-// scored identifies the scores of a model on a dataset, and imported those of a model scored elsewhere, on all its datasets.
+// scored identifies the scores of a model on a dataset. imported identifies the imported scores of a model on all its
+// datasets.
 type (
 	scored   struct{ model, dataset string }
 	imported struct{ model string }
 )
 
-// ShareImported lets Inputs find the action that imports the scores of a model.
+// ShareImported registers the action that imports the scores of a model, for Inputs.
 func ShareImported(b *plan.Builder, model string, a *plan.Action) { b.Share(imported{model}, a) }
 
-// Inputs returns the files of a model's scores as inputs of another action: ROLE/DATASET/FILE for each dataset. Of a model
-// scored elsewhere they are the files of all its datasets.
+// Inputs returns the files of a model's scores as inputs of another action: ROLE/DATASET/FILE for each dataset. For
+// imported scores they are the files of all datasets.
 func Inputs(b *plan.Builder, role, model string, datasets, files []string) ([]plan.Input, error) {
 	if a := b.Shared(imported{model}); a != nil {
 		return []plan.Input{{Role: role, Upstream: a}}, nil
 	}
 	inputs := make([]plan.Input, len(datasets))
-	for i, key := range datasets {
-		a := b.Shared(scored{model, key})
+	for i, dataset := range datasets {
+		a := b.Shared(scored{model, dataset})
 		if a == nil {
-			return nil, fmt.Errorf("model %q does not score dataset %q", model, key)
+			return nil, fmt.Errorf("model %q does not score dataset %q", model, dataset)
 		}
-		inputs[i] = plan.Input{Role: role + "/" + key, Upstream: a, Files: files}
+		inputs[i] = plan.Input{Role: role + "/" + dataset, Upstream: a, Files: files}
 	}
 	return inputs, nil
 }
 
-// Plan implements plan.Kind: every model with a backend scores every dataset that is not for training alone.
+// Plan implements plan.Kind. Every model with a backend scores every dataset that is not only for training.
 func (Kind) Plan(b *plan.Builder) error {
 	for i := range b.Experiment.Models {
 		m := &b.Experiment.Models[i]
@@ -99,8 +100,8 @@ func (Kind) Plan(b *plan.Builder) error {
 	return nil
 }
 
-// planner plans the scores of a model. What they share is encoded once: a plan has as many scores as all its models have
-// datasets.
+// planner plans the scores of a model. It encodes their common parts once, because a plan has a score for each pair of
+// a model and a dataset.
 type planner struct {
 	b        *plan.Builder
 	spec     *spec.Model
@@ -113,7 +114,7 @@ type planner struct {
 	rates    plan.Rates
 }
 
-// variant is what differs between the parameters of a model's scores.
+// variant holds the parameters that differ between the scores of a model.
 type variant struct {
 	parseSpecial bool
 	truncation   int64
@@ -131,7 +132,7 @@ func newPlanner(b *plan.Builder, m *spec.Model) (*planner, error) {
 	for _, f := range weights {
 		p.base.Weights = append(p.base.Weights, weightsFile{f.Digest, f.Name})
 	}
-	if p.machine, err = json.Marshal(places{settings, weights}); err != nil {
+	if p.machine, err = json.Marshal(localSettings{settings, weights}); err != nil {
 		return nil, err
 	}
 	if p.training, err = train.Model(b, m); err != nil {
@@ -186,13 +187,13 @@ func (p *planner) score(d *spec.Dataset) error {
 		inputs = append(inputs, plan.Input{Role: "model", Upstream: p.training, Files: modelFiles})
 	}
 	a, err := p.b.Add(name, plan.Parts{
-		Name: name + " " + p.spec.Name + " " + d.Key, Labels: plan.Labels{Dataset: d.Key, Tags: d.Tags, Model: p.spec.Name},
+		Name: name + " " + p.spec.Name + " " + d.Name, Labels: plan.Labels{Dataset: d.Name, Tags: d.Tags, Model: p.spec.Name},
 		Parameters: encoded, Worker: p.worker, Inputs: inputs, Machine: p.machine, Model: p.model, Rates: p.rates,
 	})
 	if err != nil {
 		return err
 	}
-	p.b.Share(scored{p.spec.Name, d.Key}, a)
+	p.b.Share(scored{p.spec.Name, d.Name}, a)
 	return nil
 }
 

@@ -11,9 +11,9 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// Replay checks a score's tables against each other: for every document, the losses of the bytes and those of the tokens
-// add up to the ledger's accounts, and these to each other, all within protocol.LedgerTolerance. It returns how many
-// documents it checked.
+// Replay checks a score's tables against each other. For every document, the losses of the bytes and of the tokens must
+// sum to the ledger's categories, and these to their total, all within protocol.LedgerTolerance. It returns the number
+// of documents checked.
 func Replay(scoredPath, ledgerPath string) (documents int64, err error) {
 	scored, err := artifact.OpenLosses(scoredPath)
 	if err != nil {
@@ -48,17 +48,17 @@ func Replay(scoredPath, ledgerPath string) (documents int64, err error) {
 		return documents, err
 	}
 	if ok {
-		return documents, fmt.Errorf("the ledger has a row for shard %q row %d and the scores have none", row.Shard, row.Row)
+		return documents, fmt.Errorf("the ledger has a row for shard %q row %d, but the scores have none", row.Shard, row.Row)
 	}
 	return documents, nil
 }
 
 func replay(d artifact.ScoredDocument, l artifact.LedgerRow) error {
 	if d.Shard != l.Shard || d.Row != l.Row {
-		return fmt.Errorf("the ledger's row is shard %q row %d", l.Shard, l.Row)
+		return fmt.Errorf("the ledger has shard %q row %d in this position", l.Shard, l.Row)
 	}
 	if !slices.Equal(d.UnscoredStarts, l.UnscoredStarts) || !slices.Equal(d.UnscoredEnds, l.UnscoredEnds) {
-		return fmt.Errorf("unscored ranges start at %d and end at %d, and those of the ledger start at %d and end at %d",
+		return fmt.Errorf("unscored ranges start at %d and end at %d, but in the ledger they start at %d and end at %d",
 			d.UnscoredStarts, d.UnscoredEnds, l.UnscoredStarts, l.UnscoredEnds)
 	}
 	scored := d.ScoreEnd - d.ScoreStart
@@ -71,30 +71,30 @@ func replay(d artifact.ScoredDocument, l artifact.LedgerRow) error {
 		span += share * float64(inside)
 		outside += share * float64(end-start-inside)
 	})
-	type account struct {
-		name        string
-		found, kept float64
+	type category struct {
+		name          string
+		sum, recorded float64
 	}
-	accounts := []account{
+	categories := []category{
 		{"the scored span", span, l.SpanNats},
 		{"the bytes outside of it", outside, l.OutsideNats},
 		{"tokens without bytes", noBytes, l.NoBytesNats},
-		{"all accounts", l.SpanNats + l.OutsideNats + l.EOSNats + l.NoBytesNats, l.TokenNats},
+		{"all categories", l.SpanNats + l.OutsideNats + l.EOSNats + l.NoBytesNats, l.TokenNats},
 	}
 	if len(d.PerByteLoss) == 0 {
 		tokens := l.EOSNats
 		for _, nll := range d.TokenNLL {
 			tokens += nll
 		}
-		accounts = append(accounts, account{"the tokens", tokens, l.TokenNats})
+		categories = append(categories, category{"the tokens", tokens, l.TokenNats})
 	}
-	for _, account := range accounts {
-		if math.Abs(account.found-account.kept) > protocol.LedgerTolerance*max(1, math.Abs(account.kept)) {
-			return fmt.Errorf("%s: losses add up to %v nats and the ledger says %v", account.name, account.found, account.kept)
+	for _, c := range categories {
+		if math.Abs(c.sum-c.recorded) > protocol.LedgerTolerance*max(1, math.Abs(c.recorded)) {
+			return fmt.Errorf("%s: losses sum to %v nats, but the ledger records %v", c.name, c.sum, c.recorded)
 		}
 	}
 	if scored != l.ScoredBytes {
-		return fmt.Errorf("%d bytes are scored and the ledger says %d", scored, l.ScoredBytes)
+		return fmt.Errorf("%d bytes are scored, but the ledger records %d", scored, l.ScoredBytes)
 	}
 	return nil
 }

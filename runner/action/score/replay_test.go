@@ -71,43 +71,43 @@ func replay(t *testing.T, scored []artifact.ScoredDocument, ledger []artifact.Le
 
 func TestReplay(t *testing.T) {
 	if n, err := replay(t, nil, nil); n != 0 || err != nil {
-		t.Errorf("empty tables: found %d, %v", n, err)
+		t.Errorf("empty tables: got %d, %v", n, err)
 	}
 	scored, ledger := documents()
 	if n, err := replay(t, scored, ledger); n != 3 || err != nil {
-		t.Errorf("found %d, %v", n, err)
+		t.Errorf("got %d, %v", n, err)
 	}
 	for _, test := range []struct {
 		name  string
 		spoil func(d, e *artifact.ScoredDocument, l, m *artifact.LedgerRow)
 		want  string
 	}{
-		{"a loss in the span", func(d, _ *artifact.ScoredDocument, _, _ *artifact.LedgerRow) { d.TokenNLL[1] += 1e-7 }, "row 1: the scored span: losses add up to"},
-		{"a loss that moved into the span", func(d, _ *artifact.ScoredDocument, _, _ *artifact.LedgerRow) { d.ScoreStart = 0 }, "row 1: the scored span: losses add up to 7 nats and the ledger says 6"},
+		{"a loss in the span", func(d, _ *artifact.ScoredDocument, _, _ *artifact.LedgerRow) { d.TokenNLL[1] += 1e-7 }, "row 1: the scored span: losses sum to"},
+		{"a loss that moved into the span", func(d, _ *artifact.ScoredDocument, _, _ *artifact.LedgerRow) { d.ScoreStart = 0 }, "row 1: the scored span: losses sum to 7 nats, but the ledger records 6"},
 		{"a loss outside", func(d, _ *artifact.ScoredDocument, _, _ *artifact.LedgerRow) { d.TokenNLL[0] = 0 }, "row 1: the bytes outside of it"},
-		{"an account", func(_, _ *artifact.ScoredDocument, l, _ *artifact.LedgerRow) { l.EOSNats = 8 }, "row 1: all accounts"},
-		{"the tokens' total", func(_, _ *artifact.ScoredDocument, _, m *artifact.LedgerRow) { m.TokenNats = 1 }, "row 2: all accounts"},
-		{"a loss that is not scored", func(d, _ *artifact.ScoredDocument, _, _ *artifact.LedgerRow) { d.TokenNLL[2] = 1 }, "row 1: the tokens: losses add up to 18 nats and the ledger says 17"},
-		{"a loss without bytes", func(d, _ *artifact.ScoredDocument, _, _ *artifact.LedgerRow) { d.TokenNLL[4] = 0 }, "row 1: tokens without bytes: losses add up to 0 nats and the ledger says 3"},
-		{"how many bytes are scored", func(_, _ *artifact.ScoredDocument, l, _ *artifact.LedgerRow) { l.ScoredBytes = 3 }, "row 1: 2 bytes are scored and the ledger says 3"},
+		{"an account", func(_, _ *artifact.ScoredDocument, l, _ *artifact.LedgerRow) { l.EOSNats = 8 }, "row 1: all categories"},
+		{"the tokens' total", func(_, _ *artifact.ScoredDocument, _, m *artifact.LedgerRow) { m.TokenNats = 1 }, "row 2: all categories"},
+		{"a loss that is not scored", func(d, _ *artifact.ScoredDocument, _, _ *artifact.LedgerRow) { d.TokenNLL[2] = 1 }, "row 1: the tokens: losses sum to 18 nats, but the ledger records 17"},
+		{"a loss without bytes", func(d, _ *artifact.ScoredDocument, _, _ *artifact.LedgerRow) { d.TokenNLL[4] = 0 }, "row 1: tokens without bytes: losses sum to 0 nats, but the ledger records 3"},
+		{"how many bytes are scored", func(_, _ *artifact.ScoredDocument, l, _ *artifact.LedgerRow) { l.ScoredBytes = 3 }, "row 1: 2 bytes are scored, but the ledger records 3"},
 		{"unscored bytes beyond the text", func(_, _ *artifact.ScoredDocument, _, m *artifact.LedgerRow) {
 			m.UnscoredStarts, m.UnscoredEnds, m.UnscoredReasons = []int32{1}, []int32{2}, []string{"no token"}
-		}, "row 2: unscored ranges start at [] and end at [], and those of the ledger start at [1] and end at [2]"},
-		{"another document", func(_, _ *artifact.ScoredDocument, _, m *artifact.LedgerRow) { m.Row = 3 }, `row 2: the ledger's row is shard "s" row 3`},
+		}, "row 2: unscored ranges start at [] and end at [], but in the ledger they start at [1] and end at [2]"},
+		{"another document", func(_, _ *artifact.ScoredDocument, _, m *artifact.LedgerRow) { m.Row = 3 }, `row 2: the ledger has shard "s" row 3 in this position`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			scored, ledger := documents()
 			test.spoil(&scored[0], &scored[1], &ledger[0], &ledger[1])
 			if _, err := replay(t, scored, ledger); err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("found error %v, wanted %q in it", err, test.want)
+				t.Errorf("got error %v, want %q in it", err, test.want)
 			}
 		})
 	}
 	if n, err := replay(t, scored, ledger[:1]); n != 1 || err == nil || !strings.Contains(err.Error(), `shard "s" row 2 has no ledger`) {
-		t.Errorf("a ledger too short: found %d, %v", n, err)
+		t.Errorf("a ledger too short: got %d, %v", n, err)
 	}
 	if n, err := replay(t, scored[:1], ledger); n != 1 || err == nil || !strings.Contains(err.Error(), `the ledger has a row for shard "s" row 2`) {
-		t.Errorf("a ledger too long: found %d, %v", n, err)
+		t.Errorf("a ledger too long: got %d, %v", n, err)
 	}
 }
 
@@ -117,6 +117,6 @@ func TestReplayDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := score.Replay(path, path); err == nil || !strings.Contains(err.Error(), path) {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }

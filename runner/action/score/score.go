@@ -49,7 +49,7 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 		tokens: map[int32]*tokenCount{},
 		summary: artifact.ScoreSummary{
 			Words: counts.Words, Parameters: t.Descriptor.Parameters, Computed: computed(loaded),
-			Protocol: artifact.Protocol{
+			Protocol: artifact.ScoringProtocol{
 				Prefix: settings.Prefix, Context: settings.Context, Stride: settings.Stride, Anchor: settings.Anchor,
 				EOS: settings.EOS, Dtype: loaded.Dtype, Truncation: p.Truncation, Span: artifact.SpanEven,
 			},
@@ -58,12 +58,12 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 	started := time.Now()
 	if err := s.run(ctx); err != nil {
 		if protocol.KindOf(err) == protocol.OutOfMemory {
-			err = fmt.Errorf("%w; one document alone is too much: lower limits.bytes or scoring.context, or take a device with more memory", err)
+			err = fmt.Errorf("%w; a single document does not fit: lower limits.bytes or scoring.context, or use a device with more memory", err)
 		}
 		return result, err
 	}
 	if s.summary.Documents != counts.Documents {
-		return result, fmt.Errorf("the backend answered %d of %d documents", s.summary.Documents, counts.Documents)
+		return result, fmt.Errorf("the backend returned results for %d of %d documents", s.summary.Documents, counts.Documents)
 	}
 	seconds := max(time.Since(started).Seconds(), math.SmallestNonzeroFloat64)
 	return action.Result{
@@ -79,17 +79,17 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 	}, nil
 }
 
-// computed returns what a model computes on; at least its device.
+// computed describes the hardware and software of a model, at least its device.
 func computed(m protocol.LoadedModel) map[string]string {
 	computed := map[string]string{"device": m.Device}
 	maps.Copy(computed, m.Computed)
 	return computed
 }
 
-// load returns the loaded model of a task, with its weights where they lie on this machine.
+// load returns the loaded model of a task, with the local paths of its weights.
 func load(ctx context.Context, t *action.Task, p parameters) (action.Model, func() error, error) {
-	var at places
-	if err := t.Places(&at); err != nil {
+	var at localSettings
+	if err := t.LocalSettings(&at); err != nil {
 		return nil, nil, err
 	}
 	config, err := plan.JoinSettings(p.Config, at.Settings)
@@ -99,7 +99,7 @@ func load(ctx context.Context, t *action.Task, p parameters) (action.Model, func
 	m := protocol.Model{Config: config}
 	for i, w := range p.Weights {
 		if i >= len(at.Weights) || at.Weights[i].Name != w.Name {
-			return nil, nil, fmt.Errorf("where the weights %s lie on this machine is not said", w.Name)
+			return nil, nil, fmt.Errorf("the task has no local path for the weights %s", w.Name)
 		}
 		m.Files = append(m.Files, protocol.ModelFile{Name: w.Name, Path: at.Weights[i].Path, Digest: w.Digest})
 	}
@@ -162,7 +162,7 @@ func (s *scorer) run(ctx context.Context) (err error) {
 	if err := errors.Join(scored.Close(), ledgers.Close()); err != nil {
 		return err
 	}
-	if err := s.measureNoise(ctx); err != nil {
+	if err := s.rescore(ctx); err != nil {
 		return err
 	}
 	s.summary.Finish()
@@ -176,7 +176,7 @@ func (s *scorer) read() iter.Seq2[protocol.Document, error] {
 	return func(yield func(protocol.Document, error) bool) {
 		for d, err := range artifact.ReadDocuments([]string{s.documents}, func(protocol.Document) {}) {
 			d.ParseSpecial = s.parseSpecial
-			// For messages: no table holds it.
+			// For messages only: no table contains it.
 			d.Dataset = s.task.Labels.Dataset
 			if !yield(d, err) {
 				return
@@ -195,14 +195,14 @@ func (s *scorer) count(d protocol.Document, answer protocol.ScoredDocument, l pr
 	for i, id := range answer.TokenIDs {
 		c := s.tokens[id]
 		if c == nil {
-			// A part of the text would keep the whole of it in memory.
+			// A substring would keep the whole text in memory.
 			c = &tokenCount{text: strings.Clone(visible(d.Text[answer.TokenStarts[i]:answer.TokenEnds[i]]))}
 			s.tokens[id] = c
 		}
 		c.count++
 	}
 	t.ScoredTokens += scoredTokens(d, answer)
-	if len(s.sample) < noiseDocuments && len(d.Text) <= noiseBytes {
+	if len(s.sample) < rescoredDocuments && len(d.Text) <= rescoredBytes {
 		s.sample = append(s.sample, sampled{d, answer})
 	}
 	s.task.Advance(action.Progress{
@@ -210,7 +210,7 @@ func (s *scorer) count(d protocol.Document, answer protocol.ScoredDocument, l pr
 	})
 }
 
-// scoredTokens counts the tokens with a loss that touch the scored span, those without bytes included.
+// scoredTokens counts the tokens with a loss that overlap the scored span, including tokens without bytes.
 func scoredTokens(d protocol.Document, answer protocol.ScoredDocument) (n int64) {
 	unscored := answer.Unscored
 	for i := range answer.TokenIDs {
@@ -251,23 +251,24 @@ func ledgerRow(d protocol.Document, answer protocol.ScoredDocument, l protocol.L
 	return r
 }
 
-// The sample for the noise floor: a few short documents are enough to see whether company matters. Beyond the shortest they are
-// at most one part in noiseShare of the text, so that the second scoring costs little.
+// The sample for the rescoring difference: a few short documents are enough to detect batch-dependent losses. All but
+// the shortest are limited to 1/rescoredShare of the text, so that rescoring costs little.
 const (
-	noiseDocuments = 4
-	noiseBytes     = 64 << 10
-	noiseShare     = 128
+	rescoredDocuments = 4
+	rescoredBytes     = 64 << 10
+	rescoredShare     = 128
 )
 
-// measureNoise scores the sample again, by itself and the longest first. A document that had no company cannot have other.
-func (s *scorer) measureNoise(ctx context.Context) error {
+// rescore scores the sample again, alone and the longest first, to measure the rescoring difference. A document that
+// was scored alone cannot be rescored in a different batch.
+func (s *scorer) rescore(ctx context.Context) error {
 	if s.summary.Documents < 2 {
 		return nil
 	}
 	slices.SortStableFunc(s.sample, func(a, b sampled) int { return cmp.Compare(len(a.document.Text), len(b.document.Text)) })
 	size := int64(0)
 	for i, d := range s.sample {
-		if size += int64(len(d.document.Text)); i > 0 && size > s.summary.Bytes/noiseShare {
+		if size += int64(len(d.document.Text)); i > 0 && size > s.summary.Bytes/rescoredShare {
 			s.sample = s.sample[:i]
 			break
 		}
@@ -281,26 +282,26 @@ func (s *scorer) measureNoise(ctx context.Context) error {
 			}
 		}
 	}
-	noise := &s.summary.Noise
+	difference := &s.summary.Rescoring
 	err := s.model.Score(ctx, s.settings, again, func(d protocol.Document, answer protocol.ScoredDocument) error {
 		first := s.sample[d.Index].scored
 		if !slices.Equal(first.TokenIDs, answer.TokenIDs) {
-			return fmt.Errorf("%v: scored a second time, the backend cut it into other tokens", d)
+			return fmt.Errorf("%v: the backend tokenized it differently when it was scored again", d)
 		}
 		var nats float64
 		for i, nll := range answer.TokenNLL {
 			delta := nll - first.TokenNLL[i]
 			nats += delta
-			noise.MaxNatsPerToken = max(noise.MaxNatsPerToken, math.Abs(delta))
+			difference.MaxNatsPerToken = max(difference.MaxNatsPerToken, math.Abs(delta))
 		}
 		if len(d.Text) > 0 {
-			noise.BitsPerByte = max(noise.BitsPerByte, math.Abs(nats)/math.Ln2/float64(len(d.Text)))
+			difference.MaxBitsPerByte = max(difference.MaxBitsPerByte, math.Abs(nats)/math.Ln2/float64(len(d.Text)))
 		}
-		noise.Documents++
+		difference.Documents++
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("measure the noise floor: %w", err)
+		return fmt.Errorf("measure the rescoring difference: %w", err)
 	}
 	return nil
 }

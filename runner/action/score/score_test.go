@@ -48,7 +48,7 @@ func read[T any](t *testing.T, l *actiontest.Lab, p *plan.Plan, action, file str
 
 var approximately = cmp.Options{cmpopts.EquateApprox(1e-12, 0), cmpopts.EquateEmpty()}
 
-// The summary of every rule of scoring that decides where a loss goes, worked out by hand.
+// The summary for every scoring rule that distributes losses, computed by hand.
 func TestSummary(t *testing.T) {
 	t.Parallel()
 	e := func(x float64) *float64 { x = math.Exp(x); return &x }
@@ -84,7 +84,7 @@ func TestSummary(t *testing.T) {
 				Documents: 2, Bytes: 3, ScoredBytes: 3, Words: 2, Tokens: 3, ScoredTokens: 3, Nats: b(3), BPB: 8,
 				Perplexity: artifact.Perplexity{PerToken: e(b(1)), PerWord: e(b(3) / 2), PerByte: e(b(1))},
 				Ledger:     artifact.LedgerTotals{Tokens: b(3) + 6, Span: b(3), EOS: 6},
-				Protocol:   artifact.Protocol{EOS: true},
+				Protocol:   artifact.ScoringProtocol{EOS: true},
 			},
 		}, {
 			name:    "an unscored first token leaves numerator and denominator together",
@@ -94,7 +94,7 @@ func TestSummary(t *testing.T) {
 				Documents: 2, Bytes: 5, ScoredBytes: 1, Words: 2, Tokens: 3, ScoredTokens: 1, Nats: b(1), BPB: 8,
 				Perplexity: artifact.Perplexity{PerToken: e(b(1)), PerWord: e(b(1) / 2), PerByte: e(b(1))},
 				Ledger:     artifact.LedgerTotals{Tokens: b(1), Span: b(1), UnscoredBytes: map[string]int64{protocol.ReasonNoContext: 4}},
-				Protocol:   artifact.Protocol{Prefix: protocol.PrefixNone},
+				Protocol:   artifact.ScoringProtocol{Prefix: protocol.PrefixNone},
 			},
 		}, {
 			name:    "a dataset without a scored byte or a word has no perplexity",
@@ -103,7 +103,7 @@ func TestSummary(t *testing.T) {
 			want: artifact.ScoreSummary{
 				Documents: 1, Bytes: 1, Tokens: 1,
 				Ledger:   artifact.LedgerTotals{UnscoredBytes: map[string]int64{protocol.ReasonNoContext: 1}},
-				Protocol: artifact.Protocol{Prefix: protocol.PrefixNone},
+				Protocol: artifact.ScoringProtocol{Prefix: protocol.PrefixNone},
 			},
 		}, {
 			name:    "a perplexity too large for a float64 is none",
@@ -125,7 +125,7 @@ func TestSummary(t *testing.T) {
 				Documents: 1, Bytes: 3, ScoredBytes: 3, Words: 1, Tokens: 3, ScoredTokens: 3, Nats: b(3), BPB: 8,
 				Perplexity: artifact.Perplexity{PerToken: e(b(1)), PerWord: e(b(3)), PerByte: e(b(1))},
 				Ledger:     artifact.LedgerTotals{Tokens: b(3), Span: b(3)},
-				Protocol:   artifact.Protocol{Context: 30, Stride: 15, Anchor: protocol.AnchorBytes, Truncation: 3},
+				Protocol:   artifact.ScoringProtocol{Context: 30, Stride: 15, Anchor: protocol.AnchorBytes, Truncation: 3},
 			},
 		},
 	} {
@@ -140,7 +140,7 @@ func TestSummary(t *testing.T) {
 			want := test.want
 			want.Computed = map[string]string{"device": "abacus", "beads": "wood"}
 			if want.Documents > 1 {
-				want.Noise.Documents = 1
+				want.Rescoring.Documents = 1
 			}
 			w := &want.Protocol
 			w.Dtype, w.Span = "beads", artifact.SpanEven
@@ -152,7 +152,7 @@ func TestSummary(t *testing.T) {
 			}
 			got := actiontest.JSON[artifact.ScoreSummary](l, p, "score m d", artifact.SummaryFile)
 			if parameters := string(got.Parameters); !strings.Contains(parameters, `"Limit": 64`) {
-				t.Errorf("found parameters %s", parameters)
+				t.Errorf("got parameters %s", parameters)
 			}
 			got.Parameters = nil
 			if d := cmp.Diff(want, got, approximately); d != "" {
@@ -165,7 +165,7 @@ func TestSummary(t *testing.T) {
 	}
 }
 
-// A byte limit that a sweep sets for a model is the one that its scores record.
+// A score records the byte limit that a sweep sets for its model.
 func TestSweptTruncation(t *testing.T) {
 	t.Parallel()
 	l := actiontest.New(t, "fake")
@@ -173,7 +173,7 @@ func TestSweptTruncation(t *testing.T) {
 	l.Model("m", "fake", `{}`).Limits = &spec.Limits{Documents: -1, Bytes: 2}
 	s := actiontest.JSON[artifact.ScoreSummary](l, l.MustRun(), "score m d", artifact.SummaryFile)
 	if s.Protocol.Truncation != 2 || s.Bytes != 2 {
-		t.Errorf("found %d bytes under a truncation of %d, wanted 2 under 2", s.Bytes, s.Protocol.Truncation)
+		t.Errorf("got %d bytes under a truncation of %d, want 2 under 2", s.Bytes, s.Protocol.Truncation)
 	}
 }
 
@@ -227,7 +227,7 @@ func TestTables(t *testing.T) {
 	}
 }
 
-// A backend is told where a dataset has its special tokens read.
+// A backend gets the dataset's setting for special tokens.
 func TestParseSpecial(t *testing.T) {
 	t.Parallel()
 	l := actiontest.New(t, "fake")
@@ -238,12 +238,12 @@ func TestParseSpecial(t *testing.T) {
 	for dataset, want := range map[string]int32{"plain": 'a', "special": 255} {
 		rows := read(t, l, p, "score m "+dataset, artifact.ScoredFile, artifact.OpenScored)
 		if len(rows) != 1 || rows[0].TokenIDs[0] != want {
-			t.Errorf("%s: found %+v, wanted first token %d", dataset, rows, want)
+			t.Errorf("%s: got %+v, want first token %d", dataset, rows, want)
 		}
 	}
 }
 
-// A backend that breaks the ledger is refused, with the document named, and nothing of it is kept.
+// Losses that break the ledger are an error that names the document, and nothing is stored.
 func TestBrokenBackend(t *testing.T) {
 	t.Parallel()
 	for answer, want := range map[string]string{
@@ -260,7 +260,7 @@ func TestBrokenBackend(t *testing.T) {
 		"silent":        "without an answer for 1 of its documents",
 		"twice":         "answered document 1 twice",
 		"failing":       "index out of range [7]",
-		"fickle":        "scored a second time, the backend cut it into other tokens",
+		"fickle":        "the backend tokenized it differently when it was scored again",
 	} {
 		t.Run(answer, func(t *testing.T) {
 			l := actiontest.New(t, "fake")
@@ -270,14 +270,14 @@ func TestBrokenBackend(t *testing.T) {
 			p, failed := l.Run()
 			err := failed["score m d"]
 			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Fatalf("found error %v, wanted %q in it", err, want)
+				t.Fatalf("got error %v, want %q in it", err, want)
 			}
 			document := `shard "d.txt", row 1`
 			switch answer {
 			case "silent", "twice", "failing": // The host knows the document only by its number, if at all.
 			default:
 				if !strings.Contains(err.Error(), document) {
-					t.Errorf("found error %v, wanted %s in it", err, document)
+					t.Errorf("got error %v, want %s in it", err, document)
 				}
 			}
 			a := p.Action("score m d")
@@ -309,14 +309,14 @@ func TestRefusals(t *testing.T) {
 			_, failed := l.Run()
 			err := failed["score m d"]
 			if err == nil || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput {
-				t.Errorf("found error %v, wanted %q of kind invalid input", err, test.want)
+				t.Errorf("got error %v, want %q of kind invalid input", err, test.want)
 			}
 		})
 	}
 }
 
-// Losses that depend on the company of a document are measured and recorded.
-func TestNoise(t *testing.T) {
+// The rescoring difference of losses that depend on batch composition is measured and recorded.
+func TestRescoringDifference(t *testing.T) {
 	t.Parallel()
 	l := actiontest.New(t, "fake")
 	// Of seven documents the first four are scored again, the longest first: "ab" moves from place 2 to 3.
@@ -330,15 +330,15 @@ func TestNoise(t *testing.T) {
 	l.Model("noisy", "fake", `{"Answer":"noisy"}`)
 	l.Model("quiet", "fake", `{}`)
 	p := l.MustRun()
-	for action, want := range map[string]artifact.Noise{
-		"score noisy d":       {Documents: 4, MaxNatsPerToken: 1.0 / 1024, BitsPerByte: 1.0 / 1024 / math.Ln2 / 2},
+	for action, want := range map[string]artifact.RescoringDifference{
+		"score noisy d":       {Documents: 4, MaxNatsPerToken: 1.0 / 1024, MaxBitsPerByte: 1.0 / 1024 / math.Ln2 / 2},
 		"score quiet d":       {Documents: 4},
-		"score noisy large":   {Documents: 1, MaxNatsPerToken: 1.0 / 1024, BitsPerByte: 1.0 / 1024 / math.Ln2 / 5},
-		"score noisy short":   {Documents: 2, MaxNatsPerToken: 2.0 / 1024, BitsPerByte: 2.0 / 1024 / math.Ln2 / 3},
-		"score noisy opposed": {Documents: 2, MaxNatsPerToken: 1.0 / 1024, BitsPerByte: 1.0 / 1024 / math.Ln2 / 2},
+		"score noisy large":   {Documents: 1, MaxNatsPerToken: 1.0 / 1024, MaxBitsPerByte: 1.0 / 1024 / math.Ln2 / 5},
+		"score noisy short":   {Documents: 2, MaxNatsPerToken: 2.0 / 1024, MaxBitsPerByte: 2.0 / 1024 / math.Ln2 / 3},
+		"score noisy opposed": {Documents: 2, MaxNatsPerToken: 1.0 / 1024, MaxBitsPerByte: 1.0 / 1024 / math.Ln2 / 2},
 		"score quiet single":  {},
 	} {
-		if d := cmp.Diff(want, actiontest.JSON[artifact.ScoreSummary](l, p, action, artifact.SummaryFile).Noise, approximately); d != "" {
+		if d := cmp.Diff(want, actiontest.JSON[artifact.ScoreSummary](l, p, action, artifact.SummaryFile).Rescoring, approximately); d != "" {
 			t.Errorf("%s: %s", action, d)
 		}
 	}
@@ -369,7 +369,7 @@ func TestDeath(t *testing.T) {
 		summary.Parameters = nil
 		digests[artifact.SummaryFile] = fmt.Sprintf("%+v", summary.Ledger)
 		if l.Progress.Documents != 600 || l.Progress.ScoredBytes*2 != l.Progress.Bytes {
-			t.Errorf("told progress %+v, wanted each document read once and scored once", l.Progress)
+			t.Errorf("told progress %+v, want each document read once and scored once", l.Progress)
 		}
 		return digests
 	}
@@ -395,8 +395,8 @@ func TestModelsOfOtherTrainings(t *testing.T) {
 	}
 }
 
-// Two tokenisations of the same text by real models: nothing is left out, each model is loaded once for all its datasets,
-// and the order in which actions run changes nothing.
+// Two tokenizations of the same text by real models: no byte is skipped, each model is loaded once for all its
+// datasets, and the order in which actions run changes nothing.
 func TestModels(t *testing.T) {
 	t.Parallel()
 	results := func(cores int64) map[string]string {
@@ -418,7 +418,7 @@ func TestModels(t *testing.T) {
 				continue
 			}
 			s := actiontest.JSON[artifact.ScoreSummary](l, p, a.Name, artifact.SummaryFile)
-			if s.Bytes != 26 || s.ScoredBytes != 26 || s.BPB < 1 || s.BPB > 8 || (s.Ledger.EOS > 0) != (a.Labels.Model == "words") || s.Noise.MaxNatsPerToken != 0 {
+			if s.Bytes != 26 || s.ScoredBytes != 26 || s.BPB < 1 || s.BPB > 8 || (s.Ledger.EOS > 0) != (a.Labels.Model == "words") || s.Rescoring.MaxNatsPerToken != 0 {
 				t.Errorf("%s: %+v", a.Name, s)
 			}
 		}
@@ -435,6 +435,6 @@ func TestModels(t *testing.T) {
 			}
 		}
 	}); !slices.Equal(names, []string{artifact.LedgerFile, artifact.ScoredFile, artifact.SummaryFile, artifact.TokenCountsFile, artifact.TokenCountsSummaryFile}) {
-		t.Errorf("found the files %q", names)
+		t.Errorf("got the files %q", names)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// topTokens is how many tokens the summary lists.
+// topTokens is the number of tokens that the summary lists.
 const topTokens = 32
 
 func (s *scorer) writeTokens() (err error) {
@@ -45,7 +45,7 @@ func (s *scorer) writeTokens() (err error) {
 	return artifact.WriteJSON(s.task.Path(artifact.TokenCountsSummaryFile), summary)
 }
 
-// visible returns a token's bytes as text; bytes that are no whole characters are escaped (\xE2).
+// visible returns a token's bytes as text. Bytes that are not whole characters are escaped (\xE2).
 func visible(token string) string {
 	if utf8.ValidString(token) {
 		return token

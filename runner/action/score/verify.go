@@ -2,6 +2,7 @@ package score
 
 import (
 	"context"
+	"path"
 
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/artifact"
@@ -12,13 +13,13 @@ func (Kind) Verify(ctx context.Context, files action.Files) (ledgers int, err er
 	return VerifyTables(ctx, files, "")
 }
 
-// VerifyTables replays the ledger of the scores whose files have a prefix to their names.
-func VerifyTables(ctx context.Context, files action.Files, prefix string) (ledgers int, err error) {
-	scored, err := files.Path(ctx, prefix+artifact.ScoredFile)
+// VerifyTables replays the ledger of the scores in a directory of the artifact, "" for the top.
+func VerifyTables(ctx context.Context, files action.Files, dir string) (ledgers int, err error) {
+	scored, err := files.Path(ctx, path.Join(dir, artifact.ScoredFile))
 	if err != nil {
 		return 0, err
 	}
-	ledger, err := files.Path(ctx, prefix+artifact.LedgerFile)
+	ledger, err := files.Path(ctx, path.Join(dir, artifact.LedgerFile))
 	if err != nil {
 		return 0, err
 	}

@@ -56,7 +56,7 @@ func (m bytewise) Score(
 	return nil
 }
 
-// shelf gives a task a model, and notes what was asked for.
+// shelf gives a task a model, and records its requests.
 type shelf struct {
 	action.Plugins
 	model    bytewise
@@ -101,7 +101,7 @@ func newTask(t *testing.T, texts ...string) (*action.Task, *shelf) {
 	}, s
 }
 
-// A model is loaded with its settings, those that change no result among them, and its files, wherever they lie.
+// A model is loaded with all its settings, including neutral ones, and with its files at their local paths.
 func TestLoad(t *testing.T) {
 	task, s := newTask(t, "ab", "c")
 	result, err := Kind{}.Work(t.Context(), task)
@@ -132,9 +132,9 @@ func TestLoad(t *testing.T) {
 	if err := artifact.ReadJSON(task.Path(artifact.SummaryFile), &summary); err != nil {
 		t.Fatal(err)
 	}
-	protocolOf := artifact.Protocol{Prefix: "bos", Context: 8, Stride: 4, Anchor: "tokens", Dtype: "beads", Truncation: 6, Span: "even"}
+	protocolOf := artifact.ScoringProtocol{Prefix: "bos", Context: 8, Stride: 4, Anchor: "tokens", Dtype: "beads", Truncation: 6, Span: "even"}
 	if summary.Protocol != protocolOf || summary.Words != 5 || summary.Nats != 3 {
-		t.Errorf("found %+v", summary)
+		t.Errorf("got %+v", summary)
 	}
 }
 
@@ -146,33 +146,33 @@ func TestWorkFails(t *testing.T) {
 		want   string
 		loaded int
 	}{
-		"weights that lie nowhere": {func(task *action.Task, _ *shelf) {
+		"weights without a path": {func(task *action.Task, _ *shelf) {
 			task.Machine = json.RawMessage(`{"weights":[{"Name":"w1","Path":"/1"}]}`)
-		}, "where the weights w2 lie on this machine is not said", 0},
+		}, "the task has no local path for the weights w2", 0},
 		"weights of another name": {func(task *action.Task, _ *shelf) {
 			task.Machine = json.RawMessage(`{"weights":[{"Name":"w2","Path":"/1"},{"Name":"w1"}]}`)
-		}, "where the weights w1 lie", 0},
+		}, "no local path for the weights w1", 0},
 		"no counts":    {func(task *action.Task, _ *shelf) { delete(task.Inputs, "documents/"+artifact.CountsFile) }, "score m d has no input documents/counts.json; inputs are documents/documents.parquet, model/model.bin", 0},
 		"no documents": {func(task *action.Task, _ *shelf) { delete(task.Inputs, "documents/"+artifact.DocumentsFile) }, "has no input documents/documents.parquet", 0},
 		"parameters":   {func(task *action.Task, _ *shelf) { task.Descriptor.Parameters = json.RawMessage(`[]`) }, "parameters of a score: json: ", 0},
-		"places":       {func(task *action.Task, _ *shelf) { task.Machine = json.RawMessage(`[]`) }, "places on this machine of a score: json: ", 0},
+		"places":       {func(task *action.Task, _ *shelf) { task.Machine = json.RawMessage(`[]`) }, "local settings of a score: json: ", 0},
 		"no model":     {func(_ *action.Task, s *shelf) { s.fail = errors.New("no model") }, "no model", 0},
 		"a context that is too long": {func(task *action.Task, _ *shelf) {
 			task.Descriptor.Parameters = json.RawMessage(`{"config":{},"settings":{"context":101}}`)
 		}, "context 101 exceeds the model's maximum of 100 tokens", 1},
-		"too few answers":              {func(_ *action.Task, s *shelf) { s.model.skip = 1 }, "the backend answered 1 of 2 documents", 1},
-		"a document that is too large": {func(_ *action.Task, s *shelf) { s.model.fail = full }, "the abacus is full; one document alone is too much: lower limits.bytes", 1},
+		"too few answers":              {func(_ *action.Task, s *shelf) { s.model.skip = 1 }, "the backend returned results for 1 of 2 documents", 1},
+		"a document that is too large": {func(_ *action.Task, s *shelf) { s.model.fail = full }, "the abacus is full; a single document does not fit: lower limits.bytes", 1},
 		"another error":                {func(_ *action.Task, s *shelf) { s.model.fail = errors.New("beads fell off") }, "beads fell off", 1},
-		"a folder that is not there":   {func(task *action.Task, _ *shelf) { task.Dir = filepath.Join(task.Dir, "missing") }, "no such file or directory", 1},
+		"a missing directory":          {func(task *action.Task, _ *shelf) { task.Dir = filepath.Join(task.Dir, "missing") }, "no such file or directory", 1},
 	} {
 		task, s := newTask(t, "ab", "c")
 		test.change(task, s)
 		_, err := Kind{}.Work(t.Context(), task)
 		if err == nil || !strings.Contains(err.Error(), test.want) || s.released != test.loaded {
-			t.Errorf("%s: released %d times, found error %v, wanted %q", name, s.released, err, test.want)
+			t.Errorf("%s: released %d times, got error %v, want %q", name, s.released, err, test.want)
 		}
 		if errors.Is(s.model.fail, full) && protocol.KindOf(err) != protocol.OutOfMemory {
-			t.Errorf("%s: found the kind %s", name, protocol.KindOf(err))
+			t.Errorf("%s: got the kind %s", name, protocol.KindOf(err))
 		}
 	}
 }
@@ -211,7 +211,7 @@ func TestManyTokens(t *testing.T) {
 		texts[c.ID] = c.Text
 	}
 	if !slices.IsSortedFunc(ranks, func(a, b artifact.TokenRank) int { return int(a.ID - b.ID) }) || texts[0xc3] != `\xc3` || texts['\\'] != `\` {
-		t.Errorf("found %+v", ranks)
+		t.Errorf("got %+v", ranks)
 	}
 	slices.SortStableFunc(ranks, func(a, b artifact.TokenRank) int { return int(b.Count - a.Count) })
 	want := artifact.TokenCountsSummary{Tokens: tokens, Distinct: 43, VocabularySize: 256, Once: once, Top: ranks[:32]}
@@ -220,8 +220,8 @@ func TestManyTokens(t *testing.T) {
 	}
 }
 
-// A table of bits per byte has a row for each dataset and a column for each model, in the order in which people count, and
-// their ratio of sums where no score is missing.
+// A table of bits per byte has a row for each dataset and a column for each model, in the order in which people count,
+// and their ratio of sums where no score is missing.
 func TestHeadline(t *testing.T) {
 	var actions []*plan.Action
 	summaries := map[string]artifact.ScoreSummary{}
@@ -265,24 +265,24 @@ func TestHeadline(t *testing.T) {
 	}
 	actions[3].Outputs = actions[0].Outputs
 	if _, err := (Kind{}).Report(t.Context(), actions, func(context.Context, *plan.Action, string) ([]byte, error) { return nil, os.ErrNotExist }); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 	for n, none := range map[int]bool{0: true, 4000: false, 4001: true} {
 		if report, err := (Kind{}).Report(t.Context(), slices.Repeat(actions[:1], n), read); (report == nil) != none || err != nil {
-			t.Errorf("%d scores: found %v, %v", n, report, err)
+			t.Errorf("%d scores: got %v, %v", n, report, err)
 		}
 	}
 }
 
 var approximate = cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) < 1e-12 })
 
-// What a terminal shows of a large table is bounded, and says so.
+// The part of a large table that a terminal shows is bounded, and a line reports this.
 func TestLargeHeadline(t *testing.T) {
 	for _, test := range []struct {
 		datasets, models, lines, columns int
 		more                             string
 	}{
-		{1, 12, 2, 12, ""}, {40, 1, 42, 1, ""}, {41, 12, 43, 12, "... 41 datasets and 12 models in all; runner show --json lists them"}, {1, 13, 3, 12, "... 1 dataset and 13 models in all; runner show --json lists them"},
+		{1, 12, 2, 12, ""}, {40, 1, 42, 1, ""}, {41, 12, 43, 12, "... 41 datasets and 12 models in total; run `runner show --json` for all of them"}, {1, 13, 3, 12, "... 1 dataset and 13 models in total; run `runner show --json` for all of them"},
 	} {
 		h := &Headline{Total: make([]*float64, test.models)}
 		for i := range test.datasets {
@@ -296,10 +296,10 @@ func TestLargeHeadline(t *testing.T) {
 		h.Print(&out)
 		lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 		if last := lines[len(lines)-1]; test.more != "" && last != test.more {
-			t.Errorf("found %q, wanted %q", last, test.more)
+			t.Errorf("got %q, want %q", last, test.more)
 		}
 		if len(lines) != test.lines || strings.Count(lines[0], "m") != test.columns {
-			t.Errorf("%d datasets, %d models: found %d lines, the first %q", test.datasets, test.models, len(lines), lines[0])
+			t.Errorf("%d datasets, %d models: got %d lines, the first %q", test.datasets, test.models, len(lines), lines[0])
 		}
 	}
 }

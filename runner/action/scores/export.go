@@ -9,7 +9,7 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// Export implements action.Exporter: each dataset's table gets the columns that it was imported with.
+// Export implements action.Exporter. Each dataset's table gets the columns that it was imported with.
 func (Kind) Export(ctx context.Context, files action.Files, _ plan.Labels, dir string) ([]string, error) {
 	at, err := files.Path(ctx, artifact.ImportFile)
 	if err != nil {
@@ -21,7 +21,7 @@ func (Kind) Export(ctx context.Context, files action.Files, _ plan.Labels, dir s
 	}
 	tags := map[string][]string{}
 	for _, d := range found.Datasets {
-		tags[d.Key] = d.Tags
+		tags[d.Name] = d.Tags
 	}
 	return score.ExportTables(ctx, files, dir, func(dataset string) artifact.Labels {
 		return artifact.Labels{Dataset: dataset, Tags: tags[dataset]}

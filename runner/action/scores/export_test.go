@@ -50,7 +50,7 @@ func TestExport(t *testing.T) {
 		files := action.NewFiles(of.files, func(_ context.Context, path string) (string, error) { return path, nil })
 		names, err := of.kind.Export(t.Context(), files, labels, to)
 		if err != nil || !slices.Equal(names, files.Names()) {
-			t.Fatalf("found %q, %v, wanted %q", names, err, files.Names())
+			t.Fatalf("got %q, %v, want %q", names, err, files.Names())
 		}
 		for _, f := range of.files {
 			path := filepath.Join(to, filepath.FromSlash(f.Name))
@@ -59,7 +59,7 @@ func TestExport(t *testing.T) {
 				want, err := os.ReadFile(f.Digest)
 				got, readErr := os.ReadFile(path)
 				if err != nil || readErr != nil || !bytes.Equal(got, want) {
-					t.Errorf("%s: found %d bytes, wanted the file as it is (%v, %v)", f.Name, len(got), err, readErr)
+					t.Errorf("%s: got %d bytes, want the file as it is (%v, %v)", f.Name, len(got), err, readErr)
 				}
 				continue
 			}
@@ -83,10 +83,10 @@ func checkExported(t *testing.T, path, dataset string, tags []string) {
 		}
 		n++
 		if d.Dataset != dataset || !slices.Equal(d.Tags, tags) || len(d.PerByteLoss) != len(d.Text) {
-			t.Errorf("found dataset %q, tags %q and %d losses, wanted %q, %q and %d", d.Dataset, d.Tags, len(d.PerByteLoss), dataset, tags, len(d.Text))
+			t.Errorf("got dataset %q, tags %q and %d losses, want %q, %q and %d", d.Dataset, d.Tags, len(d.PerByteLoss), dataset, tags, len(d.Text))
 		}
 	}
 	if n != 1 {
-		t.Errorf("%s: found %d rows, wanted 1", dataset, n)
+		t.Errorf("%s: got %d rows, want 1", dataset, n)
 	}
 }

@@ -14,11 +14,12 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// Import reads an exported table in any order and writes, for each dataset, DIR/KEY/scored_documents.parquet and
-// DIR/KEY/ledger.parquet in the order of shard and row, with the foreign numbers as they are, and DIR/KEY/summary.json,
-// which gives the losses' protocol the name; and DIR/import.json. Its memory is bounded; it sorts in files under scratch.
-// It returns what import.json holds. A row that is not valid, a key that comes twice and a file without rows are errors
-// of kind InvalidInput; what is in dir then is incomplete.
+// Import reads an exported table in any order and splits it by dataset. For each dataset it writes, in the directory
+// DIR/NAME, scored_documents.parquet and ledger.parquet in the order of shard and row, with the numbers unchanged. It
+// also writes DIR/NAME/summary.json, which records protocol as the name of the scoring protocol, and DIR/import.json.
+// Memory is bounded; rows are sorted in files in the directory scratch. Import returns the content of import.json. An
+// invalid row, a duplicate row and a file without rows are errors of kind InvalidInput; the files in dir are then
+// incomplete.
 func Import(ctx context.Context, path, dir, scratch, protocol string) (found artifact.Import, err error) {
 	if found.Datasets, err = split(ctx, path, dir, scratch); err != nil {
 		return artifact.Import{}, err
@@ -28,9 +29,9 @@ func Import(ctx context.Context, path, dir, scratch, protocol string) (found art
 			Documents: d.Documents, Bytes: d.Bytes, ScoredBytes: d.ScoredBytes, Tokens: d.Tokens, Nats: d.Nats,
 			BPB:      artifact.BitsPerByte(d.Nats, d.ScoredBytes),
 			Ledger:   artifact.LedgerTotals{Tokens: d.Nats, Span: d.Nats},
-			Protocol: artifact.Protocol{Imported: protocol},
+			Protocol: artifact.ScoringProtocol{Imported: protocol},
 		}
-		if err := artifact.WriteJSON(filepath.Join(dir, filepath.FromSlash(d.Key), artifact.SummaryFile), summary); err != nil {
+		if err := artifact.WriteJSON(filepath.Join(dir, filepath.FromSlash(d.Name), artifact.SummaryFile), summary); err != nil {
 			return artifact.Import{}, err
 		}
 	}
@@ -42,17 +43,17 @@ func Files(i artifact.Import) []string {
 	files := []string{artifact.ImportFile}
 	for _, d := range i.Datasets {
 		for _, name := range []string{artifact.SummaryFile, artifact.ScoredFile, artifact.LedgerFile} {
-			files = append(files, d.Key+"/"+name)
+			files = append(files, d.Name+"/"+name)
 		}
 	}
 	slices.Sort(files)
 	return files
 }
 
-// shownFlaws is how many datasets with a flaw a warning names.
+// shownFlaws is the number of datasets that a warning names.
 const shownFlaws = 3
 
-// Warnings says what may be wrong with the losses of an import: how many datasets, and the first of them.
+// Warnings describes possible problems with the losses of an import: the number of datasets, and the first of them.
 func Warnings(i artifact.Import) []string {
 	var shown []string
 	datasets, bytes := 0, int64(0)
@@ -63,7 +64,7 @@ func Warnings(i artifact.Import) []string {
 		datasets++
 		bytes += d.ZeroLossBytes
 		if len(shown) < shownFlaws {
-			shown = append(shown, fmt.Sprintf("%s (%d of %d)", d.Key, d.ZeroLossBytes, d.ScoredBytes))
+			shown = append(shown, fmt.Sprintf("%s (%d of %d)", d.Name, d.ZeroLossBytes, d.ScoredBytes))
 		}
 	}
 	if datasets == 0 {
@@ -71,9 +72,9 @@ func Warnings(i artifact.Import) []string {
 	}
 	more := ""
 	if datasets > len(shown) {
-		more = fmt.Sprintf(" and %d more, which %s lists", datasets-len(shown), artifact.ImportFile)
+		more = fmt.Sprintf(" and %d more, listed in %s", datasets-len(shown), artifact.ImportFile)
 	}
-	return []string{fmt.Sprintf("%d scored bytes in %d of %d datasets have a loss of exactly zero, and the scorer may have left them out and still counted them: %s%s",
+	return []string{fmt.Sprintf("%d scored bytes in %d of %d datasets have a loss of exactly zero; the scorer may have skipped them but still counted them: %s%s",
 		bytes, datasets, len(i.Datasets), strings.Join(shown, ", "), more)}
 }
 
@@ -87,7 +88,7 @@ func split(ctx context.Context, path, dir, scratch string) (_ []artifact.Importe
 	var (
 		datasets []artifact.ImportedDataset
 		out      *writer
-		before   artifact.Key
+		before   artifact.RowID
 	)
 	defer func() {
 		if out != nil {
@@ -105,10 +106,10 @@ func split(ctx context.Context, path, dir, scratch string) (_ []artifact.Importe
 		if err != nil {
 			return nil, err
 		}
-		key := artifact.Key{Shard: d.Shard, Row: d.Row}
-		if out != nil && out.found.Key == d.Dataset {
-			if key == before {
-				return nil, fault("%s: dataset %q, shard %q, row %d: found twice, wanted once", path, d.Dataset, d.Shard, d.Row)
+		id := artifact.RowID{Shard: d.Shard, Row: d.Row}
+		if out != nil && out.found.Name == d.Dataset {
+			if id == before {
+				return nil, fault("%s: dataset %q, shard %q, row %d: duplicate row", path, d.Dataset, d.Shard, d.Row)
 			}
 		} else {
 			if err := finish(); err != nil {
@@ -118,7 +119,7 @@ func split(ctx context.Context, path, dir, scratch string) (_ []artifact.Importe
 				return nil, err
 			}
 		}
-		before = key
+		before = id
 		if err := out.write(d); err != nil {
 			return nil, err
 		}
@@ -127,7 +128,7 @@ func split(ctx context.Context, path, dir, scratch string) (_ []artifact.Importe
 		return nil, err
 	}
 	if len(datasets) == 0 {
-		return nil, fault("%s: found no rows, wanted scored documents", path)
+		return nil, fault("%s: the table has no rows", path)
 	}
 	return datasets, nil
 }
@@ -140,17 +141,17 @@ type writer struct {
 	ledger *artifact.LedgerWriter
 }
 
-func create(from, dir, key string) (*writer, error) {
-	if local := filepath.FromSlash(key); !filepath.IsLocal(local) || filepath.Clean(local) != local || key == "." {
-		return nil, fault("%s: dataset_name: found %q, wanted a key without empty, \".\" or \"..\" parts", from, key)
+func create(from, dir, dataset string) (*writer, error) {
+	if local := filepath.FromSlash(dataset); !filepath.IsLocal(local) || filepath.Clean(local) != local || dataset == "." {
+		return nil, fault("%s: invalid dataset_name %q: empty, \".\" and \"..\" components are not allowed", from, dataset)
 	}
-	w := &writer{found: artifact.ImportedDataset{Key: key, Tags: []string{}}}
-	folder := filepath.Join(dir, filepath.FromSlash(key))
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+	w := &writer{found: artifact.ImportedDataset{Name: dataset, Tags: []string{}}}
+	datasetDir := filepath.Join(dir, filepath.FromSlash(dataset))
+	if err := os.MkdirAll(datasetDir, 0o755); err != nil {
 		return nil, err
 	}
 	for _, name := range []string{artifact.ScoredFile, artifact.LedgerFile} {
-		f, err := os.Create(filepath.Join(folder, name))
+		f, err := os.Create(filepath.Join(datasetDir, name))
 		if err != nil {
 			w.abandon()
 			return nil, err
@@ -175,7 +176,7 @@ func (w *writer) write(d artifact.ExportedDocument) error {
 	}
 	l.TokenNats = l.SpanNats + l.OutsideNats
 	if math.IsInf(l.TokenNats, 0) {
-		return fault("dataset %q, shard %q, row %d: found losses whose sum is not finite", d.Dataset, d.Shard, d.Row)
+		return fault("dataset %q, shard %q, row %d: the sum of the losses is not finite", d.Dataset, d.Shard, d.Row)
 	}
 	for _, tag := range d.Tags {
 		if i, ok := slices.BinarySearch(w.found.Tags, tag); !ok {
@@ -205,7 +206,7 @@ func (w *writer) close() error {
 	return err
 }
 
-// abandon closes the files if close has not, because of an error that has been told.
+// abandon closes the files if close has not, after an error that was returned.
 func (w *writer) abandon() {
 	for _, f := range w.files {
 		_ = f.Close()

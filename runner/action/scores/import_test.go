@@ -74,8 +74,8 @@ func TestImport(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := artifact.Import{Datasets: []artifact.ImportedDataset{
-		{Key: "a", Tags: []string{"a", "t"}, Documents: 1, Bytes: 1, ScoredBytes: 1, Tokens: 2, Nats: 2},
-		{Key: "b/x", Tags: []string{"b/x", "t"}, Documents: 4, Bytes: 9, ScoredBytes: 5, Tokens: 8, ZeroLossBytes: 1, Nats: 3.5},
+		{Name: "a", Tags: []string{"a", "t"}, Documents: 1, Bytes: 1, ScoredBytes: 1, Tokens: 2, Nats: 2},
+		{Name: "b/x", Tags: []string{"b/x", "t"}, Documents: 4, Bytes: 9, ScoredBytes: 5, Tokens: 8, ZeroLossBytes: 1, Nats: 3.5},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -93,7 +93,7 @@ func TestImport(t *testing.T) {
 	}
 	nats := artifact.LedgerTotals{Tokens: 3.5, Span: 3.5}
 	if diff := cmp.Diff(artifact.ScoreSummary{
-		Documents: 4, Bytes: 9, ScoredBytes: 5, Tokens: 8, Nats: 3.5, BPB: 3.5 / math.Ln2 / 5, Ledger: nats, Protocol: artifact.Protocol{Imported: "theirs"},
+		Documents: 4, Bytes: 9, ScoredBytes: 5, Tokens: 8, Nats: 3.5, BPB: 3.5 / math.Ln2 / 5, Ledger: nats, Protocol: artifact.ScoringProtocol{Imported: "theirs"},
 	}, summary); diff != "" {
 		t.Error(diff)
 	}
@@ -107,15 +107,15 @@ func TestImport(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer scored.Close()
-	var keys []artifact.Key
+	var keys []artifact.RowID
 	for d, err := range scored.All() {
 		if err != nil {
 			t.Fatal(err)
 		}
-		keys = append(keys, artifact.Key{Shard: d.Shard, Row: d.Row})
+		keys = append(keys, artifact.RowID{Shard: d.Shard, Row: d.Row})
 	}
-	if want := []artifact.Key{{Shard: "s10", Row: 4}, {Shard: "s10", Row: 9}, {Shard: "s2", Row: 9}, {Shard: "s2", Row: 12}}; !slices.Equal(keys, want) {
-		t.Errorf("found %v, wanted %v", keys, want)
+	if want := []artifact.RowID{{Shard: "s10", Row: 4}, {Shard: "s10", Row: 9}, {Shard: "s2", Row: 9}, {Shard: "s2", Row: 12}}; !slices.Equal(keys, want) {
+		t.Errorf("got %v, want %v", keys, want)
 	}
 	ledger, err := artifact.OpenLedger(filepath.Join(dir, "b", "x", artifact.LedgerFile))
 	if err != nil {
@@ -158,7 +158,7 @@ func TestImport(t *testing.T) {
 		t.Fatal(err)
 	}
 	if left, err := os.ReadDir(scratch); err != nil || len(left) > 0 {
-		t.Errorf("found %v (%v) in the scratch folder", left, err)
+		t.Errorf("got %v (%v) in the scratch directory", left, err)
 	}
 }
 
@@ -173,45 +173,45 @@ func TestImportRefuses(t *testing.T) {
 		rows []foreign
 		want string
 	}{
-		{"no rows", nil, "found no rows"},
-		{"twice", []foreign{row("a", "s", 1, "x", 0, 1), row("b", "s", 1, "x", 0, 1), row("a", "s", 1, "y", 0, 1)}, `dataset "a", shard "s", row 1: found twice`},
-		{"num_bytes", []foreign{wrong}, `dataset "a", shard "s", row 1: num_bytes: found 5, wanted 1`},
-		{"null", []foreign{null}, `column "row_index": found null, wanted a value`},
-		{"losses", []foreign{row("a", "s", 1, "xy", 0, 1)}, `per_byte_loss: found 1 losses, wanted 2`},
-		{"negative", []foreign{row("a", "s", 1, "x", 0, -1)}, `per_byte_loss: found -1 at byte 0`},
-		{"span", []foreign{row("a", "s", 1, "x", 2, 1)}, `scored span: found [2, 1)`},
-		{"key that leads elsewhere", []foreign{row("../a", "s", 1, "x", 0, 1)}, `dataset_name: found "../a"`},
-		{"key with an empty part", []foreign{row("a//b", "s", 1, "x", 0, 1)}, `dataset_name: found "a//b"`},
-		{"key that ends in a slash", []foreign{row("a/", "s", 1, "x", 0, 1)}, `dataset_name: found "a/", wanted a key without empty`},
-		{"key of the whole file system", []foreign{row("/a", "s", 1, "x", 0, 1)}, `dataset_name: found "/a"`},
-		{"key of no dataset", []foreign{row(".", "s", 1, "x", 0, 1)}, `dataset_name: found "."`},
-		{"key with a part of this folder", []foreign{row("a/./b", "s", 1, "x", 0, 1)}, `dataset_name: found "a/./b"`},
-		{"sum", []foreign{row("a", "s", 1, "xy", 0, 1e308, 1e308)}, `losses whose sum is not finite`},
+		{"no rows", nil, "the table has no rows"},
+		{"twice", []foreign{row("a", "s", 1, "x", 0, 1), row("b", "s", 1, "x", 0, 1), row("a", "s", 1, "y", 0, 1)}, `dataset "a", shard "s", row 1: duplicate row`},
+		{"num_bytes", []foreign{wrong}, `dataset "a", shard "s", row 1: num_bytes: expected 1, the text's size in bytes, got 5`},
+		{"null", []foreign{null}, `column "row_index": unexpected null`},
+		{"losses", []foreign{row("a", "s", 1, "xy", 0, 1)}, `per_byte_loss: expected 2 losses, one per byte of the text, got 1`},
+		{"negative", []foreign{row("a", "s", 1, "x", 0, -1)}, `per_byte_loss: the loss at byte 0 is -1`},
+		{"span", []foreign{row("a", "s", 1, "x", 2, 1)}, `scored span [2, 1) is out of range`},
+		{"name that leads elsewhere", []foreign{row("../a", "s", 1, "x", 0, 1)}, `invalid dataset_name "../a"`},
+		{"name with an empty part", []foreign{row("a//b", "s", 1, "x", 0, 1)}, `invalid dataset_name "a//b"`},
+		{"name that ends in a slash", []foreign{row("a/", "s", 1, "x", 0, 1)}, `invalid dataset_name "a/": empty`},
+		{"name of the whole file system", []foreign{row("/a", "s", 1, "x", 0, 1)}, `invalid dataset_name "/a"`},
+		{"name of no dataset", []foreign{row(".", "s", 1, "x", 0, 1)}, `invalid dataset_name "."`},
+		{"name with a . component", []foreign{row("a/./b", "s", 1, "x", 0, 1)}, `invalid dataset_name "a/./b"`},
+		{"sum", []foreign{row("a", "s", 1, "xy", 0, 1e308, 1e308)}, `the sum of the losses is not finite`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := Import(t.Context(), write(t, test.rows...), t.TempDir(), t.TempDir(), "p")
 			if err == nil || !strings.Contains(err.Error(), test.want) || protocol.KindOf(err) != protocol.InvalidInput {
-				t.Errorf("found error %v, wanted %q of kind invalid input", err, test.want)
+				t.Errorf("got error %v, want %q of kind invalid input", err, test.want)
 			}
 		})
 	}
 }
 
-// However many datasets have a flaw, a warning counts them and names three.
+// A warning counts all datasets with a flaw and names three.
 func TestWarnings(t *testing.T) {
 	var found artifact.Import
 	flawed := func(n int) []string {
-		found.Datasets = []artifact.ImportedDataset{{Key: "sound", ScoredBytes: 4}}
+		found.Datasets = []artifact.ImportedDataset{{Name: "sound", ScoredBytes: 4}}
 		for i := range n {
-			found.Datasets = append(found.Datasets, artifact.ImportedDataset{Key: fmt.Sprintf("d%d", i), ScoredBytes: 9, ZeroLossBytes: 2})
+			found.Datasets = append(found.Datasets, artifact.ImportedDataset{Name: fmt.Sprintf("d%d", i), ScoredBytes: 9, ZeroLossBytes: 2})
 		}
 		return Warnings(found)
 	}
-	const flaw = "a loss of exactly zero, and the scorer may have left them out and still counted them: "
+	const flaw = "a loss of exactly zero; the scorer may have skipped them but still counted them: "
 	for n, want := range map[int][]string{
 		0:   nil,
 		3:   {"6 scored bytes in 3 of 4 datasets have " + flaw + "d0 (2 of 9), d1 (2 of 9), d2 (2 of 9)"},
-		400: {"800 scored bytes in 400 of 401 datasets have " + flaw + "d0 (2 of 9), d1 (2 of 9), d2 (2 of 9) and 397 more, which import.json lists"},
+		400: {"800 scored bytes in 400 of 401 datasets have " + flaw + "d0 (2 of 9), d1 (2 of 9), d2 (2 of 9) and 397 more, listed in import.json"},
 	} {
 		if diff := cmp.Diff(want, flawed(n)); diff != "" {
 			t.Errorf("%d: %s", n, diff)
@@ -219,8 +219,8 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// A table that is not the one of the plan is refused.
-// What an import measures counts whole texts, not their scored spans.
+// A table that differs from the plan is rejected.
+// The measurements of an import count whole texts, not scored spans.
 func TestMeasured(t *testing.T) {
 	path := write(t, row("a", "s", 3, "d", 0, 2), row("b/x", "s", 9, "ef", 1, 1, 1))
 	table, err := os.ReadFile(path)
@@ -231,7 +231,7 @@ func TestMeasured(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at, err := plan.Canonical(places{Path: path})
+	at, err := plan.Canonical(localSettings{Path: path})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,18 +245,18 @@ func TestMeasured(t *testing.T) {
 		left[i] = filepath.Base(left[i])
 	}
 	if want := []string{"a", "b", artifact.ImportFile}; err != nil || !slices.Equal(left, want) || len(r.Warnings) > 0 || len(r.Files) != 7 || !slices.IsSorted(r.Files) {
-		t.Errorf("found %q, %v, wanted %q; warned %q of %q", left, err, want, r.Warnings, r.Files)
+		t.Errorf("got %q, %v, want %q; warned %q of %q", left, err, want, r.Warnings, r.Files)
 	}
 	var summary artifact.ScoreSummary
 	if err := artifact.ReadJSON(task.Path("b/x/"+artifact.SummaryFile), &summary); err != nil || summary.Protocol.Imported != "theirs" {
-		t.Errorf("found %+v, %v", summary, err)
+		t.Errorf("got %+v, %v", summary, err)
 	}
 	if d := cmp.Diff(map[string]float64{plan.MeasuredDocuments: 2, plan.MeasuredBytes: 3}, r.Measured); d != "" {
 		t.Error(d)
 	}
 }
 
-// A verification replays the ledger of each dataset, and says which is wrong.
+// A verification replays the ledger of each dataset, and names the wrong one.
 func TestVerify(t *testing.T) {
 	dir := t.TempDir()
 	found, err := Import(t.Context(), write(t, row("a", "s", 3, "d", 0, 2), row("b/x", "s", 9, "ef", 0, 1, 1)), dir, t.TempDir(), "theirs")
@@ -269,20 +269,20 @@ func TestVerify(t *testing.T) {
 	}
 	files := action.NewFiles(outputs, func(_ context.Context, path string) (string, error) { return path, nil })
 	if n, err := (Kind{}).Verify(t.Context(), files); n != 2 || err != nil {
-		t.Errorf("found %d ledgers, %v", n, err)
+		t.Errorf("got %d ledgers, %v", n, err)
 	}
 	for i, f := range outputs {
 		if f.Name == "b/x/"+artifact.LedgerFile {
 			outputs[i].Digest = filepath.Join(dir, "a", artifact.LedgerFile)
 		}
 	}
-	if _, err := (Kind{}).Verify(t.Context(), files); err == nil || !strings.HasPrefix(err.Error(), `dataset b/x: shard "s" row 9: the ledger's row is shard "s" row 3`) {
-		t.Errorf("found error %v", err)
+	if _, err := (Kind{}).Verify(t.Context(), files); err == nil || !strings.HasPrefix(err.Error(), `dataset b/x: shard "s" row 9: the ledger has shard "s" row 3 in this position`) {
+		t.Errorf("got error %v", err)
 	}
 	some := action.NewFiles(slices.DeleteFunc(outputs, func(f store.File) bool { return f.Name == "a/"+artifact.LedgerFile }),
 		func(_ context.Context, path string) (string, error) { return path, nil })
 	if _, err := (Kind{}).Verify(t.Context(), some); err == nil {
-		t.Error("found no error for a ledger that is missing")
+		t.Error("got no error for a ledger that is missing")
 	}
 }
 
@@ -292,13 +292,13 @@ func TestFetch(t *testing.T) {
 		t.Fatal(err)
 	}
 	digest := protocol.Digest([]byte("now"))
-	for _, at := range []places{{Path: "t.parquet", Dir: dir}, {Path: filepath.Join(dir, "t.parquet"), Dir: "/elsewhere"}} {
+	for _, at := range []localSettings{{Path: "t.parquet", Dir: dir}, {Path: filepath.Join(dir, "t.parquet"), Dir: "/elsewhere"}} {
 		if path, err := fetch(t.Context(), at, digest, t.TempDir()); err != nil || path != filepath.Join(dir, "t.parquet") {
-			t.Errorf("%+v: found %s, %v", at, path, err)
+			t.Errorf("%+v: got %s, %v", at, path, err)
 		}
 	}
-	_, err := fetch(t.Context(), places{Path: "t.parquet", Dir: dir}, protocol.Digest([]byte("then")), t.TempDir())
+	_, err := fetch(t.Context(), localSettings{Path: "t.parquet", Dir: dir}, protocol.Digest([]byte("then")), t.TempDir())
 	if err == nil || protocol.KindOf(err) != protocol.Changed || !strings.Contains(err.Error(), "t.parquet changed since the plan was made") {
-		t.Errorf("a table that changed: found error %v", err)
+		t.Errorf("a table that changed: got error %v", err)
 	}
 }

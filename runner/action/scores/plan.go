@@ -10,23 +10,24 @@ import (
 // name is the kind's name.
 const name = "import"
 
-// Kind takes over the scores of a model that were made elsewhere.
+// Kind imports the precomputed scores of a model.
 type Kind struct{}
 
 // Name implements plan.Kind.
 func (Kind) Name() string { return name }
 
 // Schema implements plan.Kind.
-func (Kind) Schema() int { return 2 }
+func (Kind) Schema() int { return 3 }
 
 type parameters struct {
-	// Protocol is the name that the spec gives to the protocol of the table, and Table the digest of the table.
-	Protocol string `json:"protocol"`
+	// Protocol is the name that the spec gives to the scoring protocol of the table, and Table is the digest of the
+	// table.
+	Protocol string `json:"scoringProtocol"`
 	Table    string `json:"table"`
 }
 
-// places say where a table is: a URL, or a path that starts at Dir if it is relative.
-type places struct {
+// localSettings locate a table: Path is a URL or a path, which starts at Dir if it is relative.
+type localSettings struct {
 	Path string `json:"path"`
 	Dir  string `json:"dir"`
 }
@@ -43,7 +44,7 @@ func (Kind) Plan(b *plan.Builder) error {
 		}
 		a, err := b.Add(name, plan.Parts{
 			Name: name + " " + m.Name, Labels: plan.Labels{Model: m.Name},
-			Parameters: parameters{m.Scores.Protocol, file.Digest}, Machine: places{m.Scores.Path, b.Experiment.Dir},
+			Parameters: parameters{m.Scores.Protocol, file.Digest}, Machine: localSettings{m.Scores.Path, b.Experiment.Dir},
 			Cost: plan.Cost{Bytes: file.Bytes, AtMost: true}, Rates: plan.Rates{Who: m.Name},
 		})
 		if err != nil {

@@ -17,7 +17,7 @@ func (Kind) Verify(ctx context.Context, files action.Files) (ledgers int, err er
 		if !ok {
 			continue
 		}
-		n, err := score.VerifyTables(ctx, files, dataset+"/")
+		n, err := score.VerifyTables(ctx, files, dataset)
 		ledgers += n
 		if err != nil {
 			return ledgers, fmt.Errorf("dataset %s: %w", dataset, err)

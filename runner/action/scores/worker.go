@@ -14,11 +14,12 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// Work implements action.Kind: it writes the files of a score for each dataset of the table, in a directory of its key.
+// Work implements action.Kind. It writes the files of a score for each dataset of the table, in a directory with the
+// dataset's name.
 func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err error) {
 	var p parameters
-	var at places
-	if err := errors.Join(t.Parameters(&p), t.Places(&at)); err != nil {
+	var at localSettings
+	if err := errors.Join(t.Parameters(&p), t.LocalSettings(&at)); err != nil {
 		return result, err
 	}
 	scratch, err := os.MkdirTemp(t.Dir, "scratch-")
@@ -45,9 +46,9 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 	}, nil
 }
 
-// fetch returns the path of a table on this machine, brought into dir if it is elsewhere. It refuses a table that is no
-// longer what the plan was made with.
-func fetch(ctx context.Context, at places, want, dir string) (_ string, err error) {
+// fetch returns the path of a table on this machine. It copies a remote table into dir. It rejects a table that changed
+// since planning.
+func fetch(ctx context.Context, at localSettings, want, dir string) (_ string, err error) {
 	location := at.Path
 	local := location
 	copied := io.Discard
@@ -68,7 +69,7 @@ func fetch(ctx context.Context, at places, want, dir string) (_ string, err erro
 		return "", err
 	}
 	if digest != want {
-		return "", &protocol.Error{Kind: protocol.Changed, Message: fmt.Sprintf("%s changed since the plan was made, from %s to %s; restore it, or accept it with runner pin",
+		return "", &protocol.Error{Kind: protocol.Changed, Message: fmt.Sprintf("%s changed since the plan was made, from %s to %s; restore it, or accept it with `runner pin`",
 			location, want, digest)}
 	}
 	return local, nil

@@ -1,4 +1,4 @@
-// Package train makes a model of documents with a backend that trains.
+// Package train trains a model on documents, with a backend that supports training.
 //
 // It imports runner/action, runner/plan, runner/artifact and plugins/protocol.
 package train

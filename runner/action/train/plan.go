@@ -14,7 +14,7 @@ import (
 // name is the kind's name.
 const name = "train"
 
-// Kind has a backend make a model of documents.
+// Kind trains a model on documents with a backend.
 type Kind struct{}
 
 // Name implements plan.Kind.
@@ -23,19 +23,19 @@ func (Kind) Name() string { return name }
 // Schema implements plan.Kind.
 func (Kind) Schema() int { return 2 }
 
-// Plan implements plan.Kind. Models are trained where Model asks for them.
+// Plan implements plan.Kind. It adds nothing: Model adds the actions that are needed.
 func (Kind) Plan(*plan.Builder) error { return nil }
 
 type parameters struct {
 	Config json.RawMessage `json:"config"`
 }
 
-// places hold the settings that change no result.
-type places struct {
+// localSettings hold the neutral settings, which do not change results.
+type localSettings struct {
 	Settings map[string]json.RawMessage `json:"settings,omitempty"`
 }
 
-// trainingMemory returns how the memory of training follows from the size of the text, nil if that is unknown.
+// trainingMemory returns a function from the size of the text to the memory of training, or nil if it is unknown.
 func trainingMemory(e protocol.Estimate) func(largest, total int64) int64 {
 	if e.TrainingMemory(1) == 0 {
 		return nil
@@ -43,26 +43,27 @@ func trainingMemory(e protocol.Estimate) func(largest, total int64) int64 {
 	return func(_, total int64) int64 { return e.TrainingMemory(total) }
 }
 
-// trained identifies a model: its backend and configuration, and what it is trained on.
+// trained identifies a model: its backend, its configuration and its training datasets.
 type trained struct{ backend, config, datasets string }
 
-// Model returns the action that trains a model, nil if nothing does. Models that differ only in how they score share it.
+// Model returns the action that trains a model, or nil if the model is not trained. Models that differ only in their
+// scoring settings share it.
 func Model(b *plan.Builder, m *spec.Model) (*plan.Action, error) {
 	if len(m.Backend.Train) == 0 {
 		return nil, nil
 	}
 	id := trained{backend: m.Backend.Name, config: string(m.Backend.Config)}
 	inputs := make([]plan.Input, 0, len(m.Backend.Train))
-	for _, key := range m.Backend.Train {
-		d := b.Dataset(key)
+	for _, dataset := range m.Backend.Train {
+		d := b.Dataset(dataset)
 		if d == nil {
-			return nil, fmt.Errorf("model %q: no dataset %q to train on", m.Name, key)
+			return nil, fmt.Errorf("model %q: no dataset %q to train on", m.Name, dataset)
 		}
 		read, err := materialize.Documents(b, d, d.Limits)
 		if err != nil {
 			return nil, err
 		}
-		id.datasets += "\x00" + key
+		id.datasets += "\x00" + dataset
 		inputs = append(inputs, plan.Input{
 			Role: fmt.Sprintf("%03d", len(inputs)), Upstream: read, Files: []string{artifact.DocumentsFile}, Counted: true,
 		})
@@ -77,7 +78,7 @@ func Model(b *plan.Builder, m *spec.Model) (*plan.Action, error) {
 	}
 	a, err := b.Add(name, plan.Parts{
 		Name: name + " " + m.Name, Labels: plan.Labels{Model: m.Name}, Worker: &backend.Worker,
-		Parameters: parameters{config}, Machine: places{settings}, Inputs: inputs,
+		Parameters: parameters{config}, Machine: localSettings{settings}, Inputs: inputs,
 		Rates: plan.Rates{Who: m.Name, Memory: trainingMemory(b.Catalog.Estimates[m.Name])},
 	})
 	if err != nil {

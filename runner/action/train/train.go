@@ -11,11 +11,11 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// Work implements action.Kind: it trains a model on its datasets, in the order of the spec, and writes the model file.
+// Work implements action.Kind. It trains a model on its datasets, in the order of the spec, and writes the model file.
 func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err error) {
 	var p parameters
-	var at places
-	if err := errors.Join(t.Parameters(&p), t.Places(&at)); err != nil {
+	var at localSettings
+	if err := errors.Join(t.Parameters(&p), t.LocalSettings(&at)); err != nil {
 		return result, err
 	}
 	config, err := plan.JoinSettings(p.Config, at.Settings)

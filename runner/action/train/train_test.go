@@ -26,11 +26,12 @@ import (
 
 func TestMain(m *testing.M) { actiontest.Main(m, map[string]sdk.Backend{"echo": echo{}}) }
 
-// echo "trains" models that hold what it read, a document a line.
+// echo "trains" models that contain the documents, one per line.
 type echo struct{}
 
 type echoConfig struct {
-	// Stop is the number of documents after which it stops reading, 0 for all; Error is what it then says.
+	// Stop is the number of documents after which it stops reading, 0 for all. Error is the message that it then
+	// returns.
 	Stop  int
 	Error string
 }
@@ -70,7 +71,7 @@ func (echo) Train(_ context.Context, m protocol.Model, documents iter.Seq2[proto
 	return nil
 }
 
-// training is an experiment with the datasets to train on a and b, and the dataset eval, which nothing trains on.
+// training is an experiment with the training datasets a and b, and the dataset eval.
 func training(t *testing.T, config string, on ...string) *actiontest.Lab {
 	l := actiontest.New(t, "echo")
 	l.Text("a", "a1", "a2 is cut").Limits = spec.Limits{Bytes: 2}
@@ -93,7 +94,7 @@ func TestTrain(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l := training(t, test.config, test.on...)
-			// The backend cannot load what it trained.
+			// The backend cannot load the model that it trained.
 			p, _ := l.Run()
 			got, err := os.ReadFile(l.Path(p, "train m", artifact.ModelFile))
 			if err != nil || string(got) != test.want {
@@ -106,7 +107,7 @@ func TestTrain(t *testing.T) {
 	}
 }
 
-// Models share a training only where they are trained on the same datasets, whatever these are called.
+// Models share a training if and only if they are trained on the same datasets.
 func TestTrainShares(t *testing.T) {
 	l := actiontest.New(t, "echo")
 	for _, key := range []string{"a", "ab", "bc", "c"} {
@@ -142,17 +143,17 @@ func TestTrainFails(t *testing.T) {
 	l := training(t, `{"Stop":2,"Error":"no convergence"}`, "a", "b")
 	p, failed := l.Run()
 	if err := failed["train m"]; err == nil || !strings.Contains(err.Error(), "no convergence") {
-		t.Errorf("found error %v", err)
+		t.Errorf("got error %v", err)
 	}
 	if a := p.Action("train m"); a.State != plan.Failed || p.Action("score m a").State != plan.Blocked {
 		t.Errorf("it is %s", a.State)
 	}
 	if _, hit, err := l.Store.Lookup(t.Context(), p.Action("train m").Key); hit || err != nil {
-		t.Errorf("found a record of a failed training (%v)", err)
+		t.Errorf("got a record of a failed training (%v)", err)
 	}
 }
 
-// Equal data and settings give byte-identical models, wherever they are trained.
+// Equal data and settings give byte-identical models.
 func TestTrainIsDeterministic(t *testing.T) {
 	var digests []string
 	for range 2 {
@@ -166,7 +167,7 @@ func TestTrainIsDeterministic(t *testing.T) {
 	}
 }
 
-// backends gives a task a backend that notes its model.
+// backends gives a task a backend that records its model.
 type backends struct {
 	action.Plugins
 	model *protocol.Model
@@ -180,7 +181,7 @@ func (b backends) Train(ctx context.Context, m protocol.Model, documents iter.Se
 	return echo{}.Train(ctx, protocol.Model{Config: json.RawMessage("{}")}, documents, w)
 }
 
-// A backend gets its whole configuration, the settings that change no result among them.
+// A backend gets its whole configuration, including neutral settings.
 func TestSettings(t *testing.T) {
 	var m protocol.Model
 	task := &action.Task{
@@ -189,7 +190,7 @@ func TestSettings(t *testing.T) {
 	}
 	result, err := train.Kind{}.Work(t.Context(), task)
 	if want := `{"batch":{"tokens":7},"order":3,"threads":4}`; err != nil || string(m.Config) != want || len(m.Files) > 0 || !slices.Equal(result.Files, []string{artifact.ModelFile}) {
-		t.Errorf("found %s, %v, wanted %s", m.Config, err, want)
+		t.Errorf("got %s, %v, want %s", m.Config, err, want)
 	}
 	for name, test := range map[string]struct {
 		change func(*action.Task)
@@ -197,15 +198,15 @@ func TestSettings(t *testing.T) {
 	}{
 		"no backend": {func(task *action.Task) { task.Plugins = backends{model: &m, none: errors.New("no backend")} }, "no backend"},
 		"parameters": {func(task *action.Task) { task.Descriptor.Parameters = json.RawMessage("[]") }, "parameters of a train: "},
-		"places":     {func(task *action.Task) { task.Machine = json.RawMessage("[]") }, "places on this machine of a train: "},
+		"places":     {func(task *action.Task) { task.Machine = json.RawMessage("[]") }, "local settings of a train: "},
 		"settings":   {func(task *action.Task) { task.Machine = json.RawMessage(`{"settings":{"order.x":1}}`) }, "configuration "},
 		"documents":  {func(task *action.Task) { task.Inputs = map[string]string{"000/documents.parquet": "/missing"} }, "open /missing: "},
-		"folder":     {func(task *action.Task) { task.Dir = filepath.Join(task.Dir, "missing") }, "no such file or directory"},
+		"directory":  {func(task *action.Task) { task.Dir = filepath.Join(task.Dir, "missing") }, "no such file or directory"},
 	} {
 		bad := *task
 		test.change(&bad)
 		if _, err := (train.Kind{}).Work(t.Context(), &bad); err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s: found error %v, wanted %q", name, err, test.want)
+			t.Errorf("%s: got error %v, want %q", name, err, test.want)
 		}
 	}
 }
@@ -236,7 +237,7 @@ func TestDocuments(t *testing.T) {
 				return names, err
 			}
 			if d.Index != int64(len(names)) || d.Text != "text" || d.ScoreStart != 1 || d.ScoreEnd != 3 {
-				t.Errorf("found %+v", d)
+				t.Errorf("got %+v", d)
 			}
 			names = append(names, d.Shard+string('0'+byte(d.Row)))
 			if d.Index == stopAt {
@@ -248,16 +249,16 @@ func TestDocuments(t *testing.T) {
 	all := []string{"x0", "x1", "y0", "y1"}
 	for stopAt := range int64(4) {
 		if names, err := read(stopAt, paths...); err != nil || !slices.Equal(names, all[:stopAt+1]) {
-			t.Errorf("stopped after document %d: found %q, %v", stopAt, names, err)
+			t.Errorf("stopped after document %d: got %q, %v", stopAt, names, err)
 		}
 	}
 	if names, err := read(-1, paths[0], filepath.Join(dir, "none"), paths[1]); err == nil || !slices.Equal(names, all[:2]) {
-		t.Errorf("a missing table: found %q, %v", names, err)
+		t.Errorf("a missing table: got %q, %v", names, err)
 	}
 	if err := os.WriteFile(paths[1], []byte("PAR1 damaged PAR1"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := read(-1, paths...); err == nil || !strings.Contains(err.Error(), paths[1]) {
-		t.Errorf("a damaged table: found error %v", err)
+		t.Errorf("a damaged table: got error %v", err)
 	}
 }
