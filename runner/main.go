@@ -1,4 +1,4 @@
-// Command runner runs perplexity experiments that are written down as CUE.
+// Command runner runs perplexity experiments that are written in CUE.
 package main
 
 import (

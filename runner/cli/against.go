@@ -10,48 +10,52 @@ import (
 	"surprisal.dev/runner/terminal"
 )
 
-// cause is a difference that changes actions of itself: what differs in their keys other than what other changes bring.
+// cause is a root cause of changes: fields of descriptors that differ and do not merely follow from another change.
 type cause struct {
 	fields  []plan.Field
 	actions []string
-	follow  map[string]bool // actions that change because of it
+	follow  map[string]bool // actions that change only because of it
 }
 
-// printChanges says what a plan adds, drops and changes against a revision: each cause once, with the actions that it
-// changes and the number of those that follow.
+// printChanges prints what a plan adds, drops and changes compared with a revision. It prints each root cause once,
+// with the actions that it changes and the number of downstream actions that follow.
 func printChanges(out io.Writer, revision string, changes []plan.Change) {
-	say(out, "\nagainst %s: ", revision)
+	writef(out, "\nagainst %s: ", revision)
 	if len(changes) == 0 {
-		say(out, "nothing changes\n")
+		writef(out, "nothing changes\n")
 		return
 	}
 	names := map[string][]string{}
 	for _, c := range changes {
 		names[c.What] = append(names[c.What], c.Name)
 	}
-	say(out, "%d added, %d dropped, %d changed\n", len(names["added"]), len(names["dropped"]), len(names["changed"]))
+	writef(out, "%d added, %d dropped, %d changed\n", len(names["added"]), len(names["dropped"]), len(names["changed"]))
 	for _, c := range causes(changes) {
-		for _, f := range c.fields {
-			say(out, "  %s\n", f)
+		const most = 5
+		for _, f := range c.fields[:min(len(c.fields), most)] {
+			writef(out, "  cause: %s\n", f)
 		}
-		say(out, "    changes %s\n", few(naturally(c.actions)))
+		if n := len(c.fields) - most; n > 0 {
+			writef(out, "  cause: and %s more\n", count(n, "field"))
+		}
+		writef(out, "    changes %s\n", few(naturally(c.actions)))
 		if n := len(c.follow); n > 0 {
-			say(out, "    %s from this\n", map[bool]string{true: "1 action follows", false: count(n, "action") + " follow"}[n == 1])
+			writef(out, "    and in consequence %s downstream\n", count(n, "action"))
 		}
 	}
 	for _, what := range []string{"added", "dropped"} {
 		if len(names[what]) > 0 {
-			say(out, "  %-7s %s\n", what, few(naturally(names[what])))
+			writef(out, "  %-7s %s\n", what, few(naturally(names[what])))
 		}
 	}
 }
 
-// naturally sorts names, "d2" before "d10".
+// naturally sorts names in natural order: "d2" before "d10".
 func naturally(names []string) []string {
 	return slices.SortedFunc(slices.Values(names), terminal.Compare)
 }
 
-// causes groups changed actions by what differs in them that is not a consequence, in the order in which the plan has them.
+// causes returns the root causes of changes in plan order, each with all actions that it changes.
 func causes(changes []plan.Change) []*cause {
 	changed := map[string]plan.Change{}
 	for _, c := range changes {
@@ -59,7 +63,7 @@ func causes(changes []plan.Change) []*cause {
 			changed[c.Name] = c
 		}
 	}
-	of := map[string][]*cause{} // by action, all that it follows from
+	of := map[string][]*cause{} // the root causes of each action
 	byFields := map[string]*cause{}
 	var all []*cause
 	for _, c := range changes {
@@ -67,20 +71,20 @@ func causes(changes []plan.Change) []*cause {
 			continue
 		}
 		var roots []*cause
-		brought := map[string]bool{}
+		inherited := map[string]bool{}
 		for _, f := range c.Fields {
 			for _, r := range of[upstream(f)] {
 				if !slices.Contains(roots, r) {
 					roots = append(roots, r)
 				}
 				for _, f := range r.fields {
-					brought[sameField(f)] = true
+					inherited[sameField(f)] = true
 				}
 			}
 		}
 		var own []plan.Field
 		for _, f := range c.Fields {
-			if _, known := changed[upstream(f)]; !known && !brought[sameField(f)] {
+			if _, known := changed[upstream(f)]; !known && !inherited[sameField(f)] {
 				own = append(own, f)
 			}
 		}
@@ -101,7 +105,7 @@ func causes(changes []plan.Change) []*cause {
 	return all
 }
 
-// upstream names the changed action that a field comes from, "" if it comes from none.
+// upstream returns the name of the changed upstream action that a field refers to, or "".
 func upstream(f plan.Field) string {
 	name, ok := strings.CutPrefix(f.After, "changed ")
 	if !ok || !strings.HasPrefix(f.Path, "inputs.") {
@@ -110,7 +114,8 @@ func upstream(f plan.Field) string {
 	return name
 }
 
-// sameField identifies a field that an action and what comes after it both hold, at different places of their keys.
+// sameField returns an identity of a field by its last name and its values. An action and its downstream actions may
+// have the same field at different paths of their descriptors.
 func sameField(f plan.Field) string {
 	return fmt.Sprintf("%q", []string{f.Path[strings.LastIndexByte(f.Path, '.')+1:], f.Before, f.After})
 }

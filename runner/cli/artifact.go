@@ -21,7 +21,11 @@ import (
 func (a *app) explainCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "explain [DIR] KEY|ACTION",
-		Short: "Say why an action ran or was cached, and what its key is made of",
+		Short: "Explain why an action ran or was cached",
+		Long: `explain shows why an action ran or was cached in the last run that it was part of, the parts of its cache key that
+changed since the run before, its outputs, and all parts of its cache key.`,
+		Example: `  runner explain mine train order-3
+  runner explain mine 6e340b9cffb3`,
 		RunE: func(c *cobra.Command, args []string) error {
 			args, err := a.after(c, args, 1)
 			if err != nil {
@@ -35,20 +39,20 @@ func (a *app) explainCommand() *cobra.Command {
 				if a.asJSON {
 					return a.printJSON(x)
 				}
-				say(a.stdout, "%s\nkey     %s\n", x.Record.Name, x.Record.Key)
+				writef(a.stdout, "%s\nkey     %s\n", x.Record.Name, x.Record.Key)
 				if x.Why != "" {
-					say(a.stdout, "why     %s\n", x.Why)
+					writef(a.stdout, "why     %s\n", x.Why)
 				}
 				for _, f := range x.Changed {
-					say(a.stdout, "        %s\n", f)
+					writef(a.stdout, "        %s\n", f)
 				}
-				say(a.stdout, "ran     %s, %s\n", x.Record.Started.Format("2006-01-02 15:04:05Z07:00"),
+				writef(a.stdout, "ran     %s, %s\n", x.Record.Started.Format("2006-01-02 15:04:05Z07:00"),
 					duration(x.Record.Finished.Sub(x.Record.Started).Seconds()))
 				for _, f := range x.Record.Outputs {
-					say(a.stdout, "output  %s  %s  %s\n", f.Digest, f.Name, size(f.Bytes))
+					writef(a.stdout, "output  %s  %s  %s\n", f.Digest, f.Name, size(f.Bytes))
 				}
 				for _, warning := range x.Record.Warnings {
-					say(a.stdout, "warning %s\n", warning)
+					writef(a.stdout, "warning %s\n", warning)
 				}
 				parts, err := plan.Diff([]byte("{}"), x.Record.Descriptor)
 				if err != nil {
@@ -56,7 +60,7 @@ func (a *app) explainCommand() *cobra.Command {
 				}
 				for _, f := range parts {
 					if f.After != "" {
-						say(a.stdout, "part    %s = %s\n", f.Path, f.After)
+						writef(a.stdout, "part    %s = %s\n", f.Path, f.After)
 					}
 				}
 				return nil
@@ -67,15 +71,19 @@ func (a *app) explainCommand() *cobra.Command {
 
 func (a *app) diffCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "diff [DIR] KEY KEY",
-		Short: "Say in what the keys of two actions differ, and which of their outputs do",
+		Use:   "diff [DIR] KEY|ACTION KEY|ACTION",
+		Short: "Compare the cache keys and the outputs of two actions",
+		Long: `diff lists the parts in which the cache keys of two actions differ, and the outputs that differ. Quote the name of an
+action that has spaces.`,
+		Example: `  runner diff mine 'train order-1' 'train order-3'
+  runner diff mine 6e340b9cffb3 'train order-3'`,
 		RunE: func(c *cobra.Command, args []string) error {
 			args, err := a.after(c, args, 2)
 			if err != nil {
 				return err
 			}
 			if len(args) != 2 {
-				return usage("%s takes two keys and got %d arguments; quote an action's name", c.CommandPath(), len(args))
+				return usage("%s requires two keys or names of actions, got %s; quote a name that has spaces", c.CommandPath(), count(len(args), "argument"))
 			}
 			return a.open(c.Context(), a.dir, func(w *workspace.Workspace) error {
 				x, err := w.Find(c.Context(), args[0])
@@ -114,13 +122,13 @@ func (a *app) printDiff(x, y *store.Record) error {
 		return a.printJSON(map[string][]plan.Field{"parts": fields, "outputs": outputs})
 	}
 	for _, f := range fields {
-		say(a.stdout, "part    %s\n", f)
+		writef(a.stdout, "part    %s\n", f)
 	}
 	for _, f := range outputs {
-		say(a.stdout, "output  %s\n", f)
+		writef(a.stdout, "output  %s\n", f)
 	}
 	if len(fields)+len(outputs) == 0 {
-		say(a.stdout, "no difference\n")
+		writef(a.stdout, "no difference\n")
 	}
 	return nil
 }
@@ -128,10 +136,9 @@ func (a *app) printDiff(x, y *store.Record) error {
 func (a *app) showCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show [DIR] [KEY|ACTION [FILE]]",
-		Short: "Print the results of an experiment, or an artifact",
-		Long: `show prints the table of the results that the store holds of an experiment, and says which run was the last. With a
-key or an action's name it prints that action's report or summary; with a file's name as the last argument, that
-file of it.`,
+		Short: "Show the results of an experiment, or an artifact",
+		Long: `show prints the results that the store holds for an experiment, and the last run. With the key or the name of an
+action, it prints the report or summary of that action. With a file name as the last argument, it prints that file.`,
 		Example: `  runner show mine
   runner show mine gap words-vs-bytes > report.md
   runner show mine score order-3 books/opticks summary.json`,
@@ -175,16 +182,16 @@ func (a *app) showHeadline(c *cobra.Command, w *workspace.Workspace) error {
 			Results workspace.Summary `json:"results"`
 		}{last.Run, s})
 	}
-	say(a.stdout, "experiment %s: the store holds %d of %s\n", p.Experiment, p.Count(plan.Cached), count(len(p.Actions)-p.Count(plan.Skipped), "action"))
+	writef(a.stdout, "experiment %s: the store holds %d of %s\n", p.Experiment, p.Count(plan.Cached), count(len(p.Actions)-p.Count(plan.Skipped), "action"))
 	if last.Run != "" {
-		say(a.stdout, "last run %s\n", aboutRun(p, last))
+		writef(a.stdout, "last run %s\n", aboutRun(p, last))
 	}
-	say(a.stdout, "\n")
+	writef(a.stdout, "\n")
 	printSummary(a.stdout, s)
 	return nil
 }
 
-// aboutRun says which run it was, and what the results of a plan have to do with it.
+// aboutRun describes a run, and how many results of a plan are not from that run.
 func aboutRun(p *plan.Plan, last engine.Report) string {
 	s := fmt.Sprintf("%s: %s", last.Run, last.State)
 	if !last.Started.IsZero() {
@@ -201,12 +208,12 @@ func aboutRun(p *plan.Plan, last engine.Report) string {
 		}
 	}
 	if others > 0 {
-		s += fmt.Sprintf("; %s below %s not of that run, which had other settings", count(others, "result"), map[bool]string{true: "is", false: "are"}[others == 1])
+		s += fmt.Sprintf("; %s below %s not from that run, which had other settings", count(others, "result"), map[bool]string{true: "is", false: "are"}[others == 1])
 	}
 	return s
 }
 
-// printMain prints the file of an artifact that a person reads first, or lists its files if none is text.
+// printMain prints the main file of an artifact, or lists its files if the main file is not text.
 func (a *app) printMain(c *cobra.Command, w *workspace.Workspace, r *store.Record) error {
 	if name := w.MainFile(r); isText(name) {
 		return a.copyFile(c, w, r, name, a.stdout)
@@ -215,15 +222,15 @@ func (a *app) printMain(c *cobra.Command, w *workspace.Workspace, r *store.Recor
 	for _, f := range r.Outputs {
 		rows = append(rows, []string{f.Name, size(f.Bytes), f.Digest})
 	}
-	say(a.stdout, "%s\n", r.Name)
+	writef(a.stdout, "%s\n", r.Name)
 	columns(a.stdout, rows)
 	return nil
 }
 
-// isText reports whether a file of an artifact is for people to read.
+// isText reports whether a file of an artifact is text.
 func isText(name string) bool { return slices.Contains([]string{".md", ".json"}, filepath.Ext(name)) }
 
-// printFile prints a file of an artifact as it is, but no binary file to a terminal.
+// printFile writes the exact bytes of a file of an artifact. It refuses to write a binary file to a terminal.
 func (a *app) printFile(c *cobra.Command, w *workspace.Workspace, r *store.Record, name string) error {
 	switch {
 	case !a.screen:
@@ -231,7 +238,7 @@ func (a *app) printFile(c *cobra.Command, w *workspace.Workspace, r *store.Recor
 	case isText(name):
 		return a.copyFile(c, w, r, name, a.stdout)
 	}
-	return usage("%s of %s is not text and is not printed to a terminal; redirect the output, or use runner export", name, r.Name)
+	return usage("%s of %s is not text and is not printed to a terminal; redirect the output, or use `runner export`", name, r.Name)
 }
 
 // copyFile writes a file of an artifact.
@@ -255,8 +262,11 @@ func (a *app) copyFile(c *cobra.Command, w *workspace.Workspace, r *store.Record
 
 func (a *app) exportCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "export [DIR] KEY|ACTION DESTINATION",
+		Use:   "export [DIR] KEY|ACTION OUTPUT",
 		Short: "Write the files of an artifact to a new directory",
+		Long: `export writes the files of an artifact to the directory OUTPUT, which must not exist or be empty, and a file .artifact
+that records where they came from. Scores are written as Parquet files with the names of the dataset and its tags.`,
+		Example: `  runner export mine score order-3 books/opticks scores`,
 		RunE: func(c *cobra.Command, args []string) error {
 			args, err := a.after(c, args, 2)
 			if err != nil {
@@ -272,7 +282,7 @@ func (a *app) exportCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				say(a.stdout, "%s: %s in %s\n", r.Name, count(len(names), "file"), dir)
+				writef(a.stdout, "%s: %s in %s\n", r.Name, count(len(names), "file"), dir)
 				return nil
 			})
 		},

@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,18 +14,20 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"surprisal.dev/runner/spec"
 	"surprisal.dev/runner/workspace"
 )
 
-// app is what all commands share.
+// app is the state that all commands share.
 type app struct {
 	stdout, stderr *output
-	// pipe is stdout without a buffer, for what talks to another program.
+	// pipe is stdout without a buffer, for protocols with another program.
 	pipe io.Writer
-	// terminal is the file that stderr is a terminal of, nil if it is none.
+	// terminal is stderr if it is a terminal, and nil otherwise.
 	terminal *os.File
-	// screen is whether stdout is a terminal.
+	// screen reports whether stdout is a terminal.
 	screen   bool
 	builtins workspace.Builtins
 
@@ -75,7 +78,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, builtins 
 		err = flushErr
 	}
 	printError(a.stderr, err)
-	// There is nowhere to tell that the standard error cannot be written to.
+	// An error of writing to stderr cannot be reported anywhere.
 	_ = a.stderr.Flush()
 	return exitCode(err)
 }
@@ -83,31 +86,34 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, builtins 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "runner",
-		Short: "Run perplexity experiments that are written down as CUE",
-		Long: `runner runs perplexity experiments that are written down as CUE: it plans what a spec asks for, materialises
-datasets, scores models on them to the last byte, and compares the scores in bits per byte. Results go to
-stdout, logs and progress to stderr.
-
-Exit codes: 0 done, 1 failed, 2 invalid input, 3 some actions failed, 130 cancelled.`,
+		Short: "Run perplexity experiments that are written in CUE",
+		Long: `runner runs perplexity experiments that are written in CUE. It plans the actions of a specification, materializes
+datasets, trains and scores models, and compares them in bits per byte. Results go to standard output; logs,
+warnings and progress go to standard error.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Example: `  runner init mine     # write a small experiment that runs as it is
-  runner plan mine     # check it, and say what a run would do
-  runner run mine      # do it, and print the result`,
-		Args: subcommand,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		Example: `  runner init mine     # create a small experiment that runs as it is
+  runner plan mine     # validate it and preview the run
+  runner run mine      # execute it and print the results`,
+		Annotations: runExits,
+		Args:        subcommand,
+		RunE:        func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usage("%v; see %s --help", err, c.CommandPath())
+		problem := flagProblem(c, err)
+		if strings.HasSuffix(problem, "?") {
+			return usage("%s See %s --help", problem, c.CommandPath())
+		}
+		return usage("%s; see %s --help", problem, c.CommandPath())
 	})
 	flags := root.PersistentFlags()
 	flags.BoolVar(&a.asJSON, "json", false, "print the result as JSON")
-	flags.StringVarP(&a.dir, "dir", "C", ".", "the experiment's `directory`, where no argument names it")
-	flags.StringVar(&a.store, "store", "", "where artifacts are kept: a `directory` or a URL (s3://, gs://); default .surprisal/store in the experiment's directory")
-	flags.StringVar(&a.state, "state", "", "the `directory` of journals, logs, reports and caches; default .surprisal in the experiment's directory")
-	flags.StringArrayVarP(&a.inject, "inject", "t", nil, "set a field of the spec that has a @tag attribute, as `key=value`")
-	flags.StringArrayVar(&a.plugins, "plugins", nil, "a `directory` to look for plugins in, besides that of this program and the PATH")
-	flags.StringVar(&a.logLevel, "log-level", "warn", "the lowest `level` of log lines to print: debug, info, warn or error")
+	flags.StringVarP(&a.dir, "dir", "C", ".", "experiment directory; the same as the argument `DIR`")
+	flags.StringVar(&a.store, "store", "", "store of artifacts, `DIR|URL` (s3://, gs://); default .surprisal/store in the experiment directory")
+	flags.StringVar(&a.state, "state", "", "directory `DIR` of journals, logs, reports and caches; default .surprisal in the experiment directory")
+	flags.StringArrayVarP(&a.inject, "inject", "t", nil, "set a field of the specification that has a @tag attribute, as `NAME=VALUE`")
+	flags.StringArrayVar(&a.plugins, "plugins", nil, "additional plugin directory `DIR`, searched before that of this program and PATH")
+	flags.StringVar(&a.logLevel, "log-level", "warn", "lowest `LEVEL` of log lines to print: debug, info, warn or error")
 	a.specFlags(root)
 	root.AddCommand(
 		a.initCommand(), a.schemaCommand(), a.pinCommand(), a.planCommand(), a.runCommand(),
@@ -115,30 +121,61 @@ Exit codes: 0 done, 1 failed, 2 invalid input, 3 some actions failed, 130 cancel
 		a.verifyCommand(), a.exportCommand(), a.gcCommand(), a.pluginCommand(), a.doctorCommand(), a.versionCommand(), a.evaluateCommand(),
 	)
 	root.SetHelpCommand(helpCommand())
+	root.SetHelpFunc(func(c *cobra.Command, _ []string) { printHelp(c) })
+	root.InitDefaultCompletionCmd()
 	a.completions(root)
 	return root
 }
 
-// subcommand refuses the arguments of a command that only holds others.
+// subcommand rejects the arguments of a command that only has subcommands.
 func subcommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	var names []string
+	names := subcommands(c)
+	return usage("%s has no command %q; commands are %s%s", c.CommandPath(), args[0], strings.Join(names, ", "), didYouMean(args[0], names))
+}
+
+// subcommands returns the names of the visible commands below a command.
+func subcommands(c *cobra.Command) (names []string) {
 	for _, sub := range c.Commands() {
 		if sub.IsAvailableCommand() {
 			names = append(names, sub.Name())
 		}
 	}
-	meant := ""
-	c.SuggestionsMinimumDistance = 2
-	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-		meant = fmt.Sprintf("; did you mean %s?", near[0])
-	}
-	return usage("%s has no command %q; commands are %s%s", c.CommandPath(), args[0], strings.Join(names, ", "), meant)
+	return names
 }
 
-// directory returns a command's directory: its argument, or the -C flag.
+// didYouMean suggests the name that is nearest to a mistyped one, or returns "".
+func didYouMean(found string, names []string) string {
+	if near := spec.Nearest(found, names); near != "" {
+		return fmt.Sprintf("; did you mean %s?", near)
+	}
+	return ""
+}
+
+// flagProblem describes an error of a flag: an unknown one with the nearest flag, and a bad value with the expected
+// type.
+func flagProblem(c *cobra.Command, err error) string {
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedShortnames() == "" {
+		var names []string
+		c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		if near := spec.Nearest(unknown.GetSpecifiedName(), names); near != "" {
+			return fmt.Sprintf("%v; did you mean --%s?", err, near)
+		}
+	}
+	types := map[string]string{
+		"bool": "true or false", "duration": "a duration such as 720h", "int": "an integer", "int64": "an integer", "uint64": "an integer of 0 or more",
+	}
+	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		if want := types[bad.GetFlag().Value.Type()]; want != "" {
+			return fmt.Sprintf("--%s: expected %s, got %q", bad.GetFlag().Name, want, bad.GetValue())
+		}
+	}
+	return err.Error()
+}
+
+// directory returns the experiment directory: the argument of a command, or the value of -C.
 func (a *app) directory(args []string) string {
 	if len(args) > 0 {
 		return args[0]
@@ -146,16 +183,16 @@ func (a *app) directory(args []string) string {
 	return a.dir
 }
 
-// oneDirectory accepts a directory as the only argument, unless -C names it.
+// oneDirectory accepts the experiment directory as the only argument, unless -C is given.
 func oneDirectory(c *cobra.Command, args []string) error {
 	if len(args) > 0 && c.Flags().Changed("dir") {
-		return usage("%s: the directory is given twice, as %q and with -C; give it once", c.CommandPath(), args[0])
+		return usage("%s: the experiment directory is given both as the argument %q and with -C; remove one", c.CommandPath(), args[0])
 	}
 	return maxArgs(1)(c, args)
 }
 
-// after takes the experiment's directory off the arguments of a command that names actions: the first one, if it is a directory
-// that holds an experiment and -C does not name another. least is how many arguments must be left.
+// after removes the experiment directory from the arguments of a command that also names actions. That is the first
+// argument if it is a directory with an experiment and -C is not given. At least least arguments must remain.
 func (a *app) after(c *cobra.Command, args []string, least int) ([]string, error) {
 	rest := args
 	if len(args) > 0 && !c.Flags().Changed("dir") && holdsExperiment(args[0]) {
@@ -171,8 +208,8 @@ func holdsExperiment(dir string) bool {
 	})
 }
 
-// pluginDirectories returns where plugins are looked for before the PATH: the directories that were named, and that of this program, in which
-// those that are built with it lie.
+// pluginDirectories returns the directories that are searched for plugins before PATH: those of --plugins, then the one
+// of this program.
 func (a *app) pluginDirectories() []string {
 	program, err := os.Executable()
 	if err != nil {
@@ -181,16 +218,16 @@ func (a *app) pluginDirectories() []string {
 	return append(slices.Clone(a.plugins), filepath.Dir(program))
 }
 
-// level returns the lowest level of log lines to print.
+// level returns the value of --log-level.
 func (a *app) level() (hclog.Level, error) {
 	level := hclog.LevelFromString(a.logLevel)
 	if level == hclog.NoLevel {
-		return level, usage("--log-level %q is not debug, info, warn or error", a.logLevel)
+		return level, usage("invalid --log-level %q: use debug, info, warn or error", a.logLevel)
 	}
 	return level, nil
 }
 
-// logger returns what prints log lines, as far as --log-level allows.
+// logger returns a logger to stderr at the level of --log-level.
 func (a *app) logger() (hclog.Logger, error) {
 	level, err := a.level()
 	if err != nil {
@@ -199,7 +236,7 @@ func (a *app) logger() (hclog.Logger, error) {
 	return hclog.New(&hclog.LoggerOptions{Name: "runner", Level: level, Output: a.stderr, DisableTime: true}), nil
 }
 
-// open opens the workspace of a directory and hands it to work.
+// open opens the workspace of a directory, calls work with it and closes it.
 func (a *app) open(ctx context.Context, dir string, work func(*workspace.Workspace) error) (err error) {
 	log, err := a.logger()
 	if err != nil {
@@ -207,7 +244,7 @@ func (a *app) open(ctx context.Context, dir string, work func(*workspace.Workspa
 	}
 	for _, dir := range a.plugins {
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-			return usage("--plugins %s: no such directory; give the one that holds programs called runner-provider-NAME or runner-backend-NAME", dir)
+			return usage("--plugins %s: no such directory; pass a directory with programs named runner-provider-NAME or runner-backend-NAME", dir)
 		}
 	}
 	evaluator, err := a.evaluator()

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -9,7 +10,7 @@ import (
 	"surprisal.dev/runner/workspace"
 )
 
-// completions says what a shell completes arguments and values of flags with.
+// completions sets the shell completions of arguments and of flag values.
 func (a *app) completions(root *cobra.Command) {
 	values := map[string][]string{
 		"log-level": {"debug", "info", "warn", "error"},
@@ -28,6 +29,11 @@ func (a *app) completions(root *cobra.Command) {
 			c.ValidArgsFunction = a.completeAction
 		case strings.Contains(c.Use, "[DIR]"):
 			c.ValidArgsFunction = cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs)
+		case c.Name() == "completion":
+			c.Short = "Print a completion script for a shell"
+			c.Example = "  runner completion bash > ~/.local/share/bash-completion/completions/runner"
+		case c.HasParent() && c.Parent().Name() == "completion":
+			c.Example = fmt.Sprintf("  runner completion %s > runner.%[1]s", c.Name())
 		}
 		for _, sub := range c.Commands() {
 			visit(sub)
@@ -39,14 +45,14 @@ func (a *app) completions(root *cobra.Command) {
 	}
 }
 
-// mustComplete takes the error of a completion for a flag that the command does not have.
+// mustComplete panics if a completion is registered for a flag that the command does not have.
 func mustComplete(err error) {
 	if err != nil {
 		panic(err)
 	}
 }
 
-// completeAction completes the name of an action with those of the last run, and the first argument with directories, too.
+// completeAction completes the names of the actions of the last run, and the first argument also with directories.
 func (a *app) completeAction(c *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 	rest, err := a.after(c, args, 0)
 	if err != nil {
@@ -54,12 +60,12 @@ func (a *app) completeAction(c *cobra.Command, args []string, toComplete string)
 	}
 	last, err := workspace.LastRun(a.dir, a.state)
 	if err != nil {
-		// Nothing has run here: the argument may be the directory where something has.
+		// Nothing has run in this directory; the argument may be another one.
 		return nil, cobra.ShellCompDirectiveFilterDirs
 	}
 	var names []string
 	for _, e := range last.Entries {
-		// A shell could not show others, and a line break would end the name.
+		// A shell cannot show names with control characters, and a line break would end the name.
 		if strings.HasPrefix(e.Action, toComplete) && protocol.Visible(e.Action) == e.Action {
 			names = append(names, e.Action)
 		}

@@ -13,8 +13,12 @@ import (
 func (a *app) doctorCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "Check what the torch backend needs on this machine, and suggest fixes",
-		Args:  maxArgs(0),
+		Short: "Check the requirements of the torch backend and suggest fixes",
+		Long: `doctor lists the requirements of the torch backend, their versions on this machine, and commands that install
+missing ones.`,
+		Example: `  runner doctor
+  runner doctor --json`,
+		Args: maxArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			finder, err := libtorch.DefaultFinder()
 			if err != nil {
@@ -25,9 +29,9 @@ func (a *app) doctorCommand() *cobra.Command {
 				return a.printJSON(findings)
 			}
 			for _, f := range findings {
-				say(a.stdout, "%-20s  %s\n", f.Name, f.Found)
+				writef(a.stdout, "%-20s  %s\n", f.Name, f.Found)
 				if f.Fix != "" {
-					say(a.stdout, "%-20s  fix: %s\n", "", f.Fix)
+					writef(a.stdout, "%-20s  fix: %s\n", "", f.Fix)
 				}
 			}
 			return nil

@@ -10,19 +10,19 @@ import (
 	"surprisal.dev/runner/spec"
 )
 
-// confineToSpec stands for the spec's own directory as a value of --confine.
+// confineToSpec is the value of --confine that means the experiment directory.
 const confineToSpec = "SPEC"
 
-// specFlags adds the flags that say how a spec is read.
+// specFlags adds the flags of reading a specification.
 func (a *app) specFlags(c *cobra.Command) {
 	flags := c.PersistentFlags()
-	flags.StringVar(&a.confine, "confine", "", "read nothing outside of this directory; without a value, outside of the spec's")
+	flags.StringVar(&a.confine, "confine", "", "do not read files outside of `DIR`; without a value, outside of the experiment directory")
 	flags.Lookup("confine").NoOptDefVal = confineToSpec
-	flags.DurationVar(&a.specTime, "spec-time", spec.DefaultTime, "how long evaluating the spec may take")
-	flags.StringVar(&a.specMemory, "spec-memory", "2GiB", "how much memory evaluating the spec may take")
+	flags.DurationVar(&a.specTime, "spec-time", spec.DefaultTime, "time limit `DURATION` of evaluating the specification")
+	flags.StringVar(&a.specMemory, "spec-memory", "2GiB", "memory limit `SIZE` of evaluating the specification")
 }
 
-// confinement returns the directory that nothing outside of is read from, or "".
+// confinement returns the directory that reading is confined to, or "".
 func (a *app) confinement(dir string) string {
 	if a.confine == confineToSpec {
 		return dir
@@ -30,14 +30,14 @@ func (a *app) confinement(dir string) string {
 	return a.confine
 }
 
-// evaluator returns what reads specs: this program, started again.
+// evaluator returns an evaluator that reads specs in another process of this program.
 func (a *app) evaluator() (spec.Evaluator, error) {
 	memory, err := parseSize(a.specMemory)
 	if err != nil {
 		return nil, err
 	}
 	if a.specTime <= 0 || memory <= 0 {
-		return nil, usage("--spec-time %v and --spec-memory %q: give more than 0", a.specTime, a.specMemory)
+		return nil, usage("--spec-time %v, --spec-memory %q: both must be greater than 0", a.specTime, a.specMemory)
 	}
 	program, err := os.Executable()
 	if err != nil {
@@ -46,7 +46,7 @@ func (a *app) evaluator() (spec.Evaluator, error) {
 	return spec.Bounded{Command: []string{program, "evaluate"}, Time: a.specTime, Memory: memory}, nil
 }
 
-// evaluateCommand is how the runner starts itself to read a spec within bounds.
+// evaluateCommand is the hidden command that reads a spec within bounds; see spec.Bounded.
 func (a *app) evaluateCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "evaluate",

@@ -20,7 +20,7 @@ const (
 	exitCancelled = 130
 )
 
-// exitError ends the command with a code after its message, if it has one, was printed.
+// exitError is an error with the exit code of the command. Its message, if any, is printed.
 type exitError struct {
 	code int
 	err  error
@@ -35,12 +35,12 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
-// usage reports a wrong use of the command.
+// usage returns an error of wrong usage.
 func usage(format string, args ...any) error {
 	return &exitError{exitInvalid, fmt.Errorf(format, args...)}
 }
 
-// exitCode returns the code that an error ends the command with.
+// exitCode returns the exit code for an error.
 func exitCode(err error) int {
 	if e, ok := errors.AsType[*exitError](err); ok {
 		return e.code
@@ -57,11 +57,11 @@ func exitCode(err error) int {
 	return exitDone
 }
 
-// interrupted returns what to say of a command that was interrupted, given its error: which command that was, where the
-// error says only that its context ended, and what else went wrong.
+// interrupted returns the error to print for an interrupted command: the parts of err other than the cancellation, and
+// the name of the command.
 func interrupted(c *cobra.Command, err error) error {
 	if _, ok := errors.AsType[*exitError](err); ok {
-		return err // it says so itself
+		return err // It has its own message.
 	}
 	var others []error
 	var sort func(error)
@@ -78,7 +78,7 @@ func interrupted(c *cobra.Command, err error) error {
 	return &exitError{exitCancelled, errors.Join(append(others, fmt.Errorf("interrupted: %s did not finish", c.CommandPath()))...)}
 }
 
-// joined returns the parts of an error that errors.Join made, nil of any other.
+// joined returns the parts of an error of errors.Join, and nil for any other error.
 func joined(err error) []error {
 	of, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // Only of the outermost layer.
 	if !ok || errors.Join(of.Unwrap()...).Error() != err.Error() {
@@ -87,7 +87,7 @@ func joined(err error) []error {
 	return of.Unwrap()
 }
 
-// isInvalid reports whether an error is about what the user gave.
+// isInvalid reports whether an error is caused by user input.
 func isInvalid(err error) bool {
 	if _, ok := errors.AsType[spec.Errors](err); ok {
 		return true

@@ -17,7 +17,7 @@ import (
 	"surprisal.dev/plugins/sdk"
 )
 
-// serveFake is the main of a third-party plugin whose name says how it behaves.
+// serveFake is the main function of a third-party plugin. Its name selects its behavior.
 func serveFake(kind protocol.Kind, name string) {
 	switch name {
 	case "crashes":
@@ -36,10 +36,10 @@ func serveFake(kind protocol.Kind, name string) {
 	}
 }
 
-// hostile is text that tries to command a terminal and a CI system.
+// hostile is text that tries to control a terminal and a CI system.
 const hostile = " \n::error::planted\r##[error]planted ##vso[task.setvariable]planted \x1b[2J\x1b]0;planted\a\u202etxt\u2066\u0085"
 
-// fakeProvider reads as many rows as it is told to.
+// fakeProvider is a provider with a configurable number of rows.
 type fakeProvider struct{ name string }
 
 func (p fakeProvider) Describe(context.Context) (protocol.ProviderDescription, error) {
@@ -99,11 +99,11 @@ func (p fakeProvider) Read(_ context.Context, r protocol.ReadRequest, emit func(
 	return nil
 }
 
-// fakeBackend gives every byte the same probability, and tells it in the way that the model asks for.
+// fakeBackend gives every byte the same probability. The model selects how it answers.
 type fakeBackend struct{ name string }
 
 type fakeModel struct {
-	// Answer is "honest" or the way in which an answer is broken.
+	// Answer is "honest" or a kind of broken answer.
 	Answer string `json:"answer"`
 }
 
@@ -113,7 +113,7 @@ func (b fakeBackend) Describe(context.Context) (protocol.BackendDescription, err
 
 func (fakeBackend) Plan(_ context.Context, m protocol.Model, _ protocol.Settings) (protocol.Estimate, error) {
 	var model fakeModel
-	// It takes for a configuration what is none, which the conformance suite finds.
+	// It accepts an invalid configuration, which the conformance suite detects.
 	_ = json.Unmarshal(m.Config, &model)
 	e := protocol.Estimate{BytesPerToken: 1}
 	if model.Answer == "device" {
@@ -194,7 +194,7 @@ func uniform(d protocol.Document) protocol.ScoredDocument {
 	return s
 }
 
-// waitFor says in the file "scoring" that it waits, and waits for another file.
+// waitFor creates the file "scoring" and then waits for another file.
 func waitFor(ctx context.Context, file string) error {
 	if err := os.WriteFile("scoring", nil, 0o644); err != nil {
 		return err

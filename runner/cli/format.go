@@ -16,7 +16,7 @@ import (
 
 func count[N int | int64](n N, noun string) string { return terminal.Count(n, noun) }
 
-// failure puts the name of an action before its error, unless the error begins with it.
+// failure prefixes an error with the name of its action, unless the error already begins with it.
 func failure(action, problem string) string {
 	if strings.HasPrefix(problem, action+":") {
 		return problem
@@ -28,7 +28,7 @@ func size(bytes int64) string { return terminal.Size(bytes) }
 
 func duration(seconds float64) string { return terminal.Duration(seconds) }
 
-// printJSON prints a result for programs: what others wrote is the same to them, and visible to people.
+// printJSON prints a result as JSON; see printJSONText.
 func (a *app) printJSON(v any) error {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -39,14 +39,15 @@ func (a *app) printJSON(v any) error {
 	return a.printJSONText(b.Bytes())
 }
 
-// printJSONText prints JSON with escapes, which JSON takes anywhere in a string, for hidden characters and commands.
+// printJSONText prints JSON. It escapes hidden characters and commands to CI systems in strings; their values stay the
+// same.
 func (a *app) printJSONText(document []byte) error {
 	visible := commandInside.ReplaceAll(protocol.VisibleJSON(document), []byte(`#\u0023$1`))
 	_, err := a.stdout.data().Write(visible)
 	return err
 }
 
-// few joins names, the first few of many.
+// few joins the first few of many names, and counts the others.
 func few(names []string) string {
 	const most = 5
 	if n := len(names) - most; n > 1 {
@@ -55,7 +56,7 @@ func few(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// columns prints rows in aligned columns, as terminal.Columns does; the first row is the head.
+// columns prints rows in aligned columns, as terminal.Columns does. The first row is the header.
 func columns(w io.Writer, rows [][]string) {
 	inHalves(len(rows), func(from, to int) {
 		for _, row := range rows[from:to] {
@@ -71,7 +72,7 @@ func columns(w io.Writer, rows [][]string) {
 	}
 	b := bufio.NewWriterSize(safeWriter{o}, 1<<16)
 	terminal.Columns(b, rows)
-	_ = b.Flush() // the output keeps its error
+	_ = b.Flush() // The output keeps its error.
 }
 
 // parseSize reads a size such as "8GB"; "" is 0.

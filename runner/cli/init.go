@@ -16,10 +16,13 @@ func (a *app) initCommand() *cobra.Command {
 	var name string
 	c := &cobra.Command{
 		Use:   "init [DIR]",
-		Short: "Write a small experiment to start from",
-		Args:  oneDirectory,
+		Short: "Create a small example experiment",
+		Long: `init writes a small experiment that runs as it is: CUE files, a training text and a held-out text. It does not overwrite
+files. --refresh only updates the copy of the specification language that cue vet and editors read.`,
+		Args: oneDirectory,
 		Example: `  runner init mine
-  runner init experiments/2026 --name held-out`,
+  runner init experiments/2026 --name held-out
+  runner init mine --refresh`,
 		RunE: func(c *cobra.Command, args []string) error {
 			dir := a.directory(args)
 			absolute, err := filepath.Abs(dir)
@@ -27,7 +30,7 @@ func (a *app) initCommand() *cobra.Command {
 				return err
 			}
 			if c.Flags().Changed("name") && (refresh || name == "") {
-				return usage("--name %q: give the name of a new experiment", name)
+				return usage("--name %q: pass the name of a new experiment, without --refresh", name)
 			}
 			sections := action.Sections(kinds.All())
 			write := func() ([]string, error) { return spec.Init(dir, cmp.Or(name, filepath.Base(absolute)), sections) }
@@ -42,34 +45,34 @@ func (a *app) initCommand() *cobra.Command {
 				return a.printJSON(files)
 			}
 			for _, f := range files {
-				say(a.stdout, "wrote %s\n", f)
+				writef(a.stdout, "wrote %s\n", f)
 			}
 			if !refresh {
-				say(a.stdout, "next: runner plan %s, then runner run %s\n", dir, dir)
+				writef(a.stdout, "next: `runner plan %s`, then `runner run %s`\n", dir, dir)
 			}
 			return nil
 		},
 	}
-	c.Flags().StringVar(&name, "name", "", "the experiment's `name`; default the directory's")
-	c.Flags().BoolVar(&refresh, "refresh", false, "renew the copy of the spec language that cue vet reads, and nothing else")
+	c.Flags().StringVar(&name, "name", "", "`NAME` of the experiment; default the name of the directory")
+	c.Flags().BoolVar(&refresh, "refresh", false, "only update the copy of the specification language that cue vet reads")
 	return c
 }
 
-// maxArgs is cobra.MaximumNArgs with the exit code of a wrong use.
+// maxArgs is cobra.MaximumNArgs with the exit code of wrong usage.
 func maxArgs(n int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) > n {
-			return usage("%s takes at most %s and got %d; see %s --help", c.CommandPath(), count(n, "argument"), len(args), c.CommandPath())
+			return usage("%s accepts at most %s, got %d; see %s --help", c.CommandPath(), count(n, "argument"), len(args), c.CommandPath())
 		}
 		return nil
 	}
 }
 
-// minArgs is cobra.MinimumNArgs with the exit code of a wrong use.
+// minArgs is cobra.MinimumNArgs with the exit code of wrong usage.
 func minArgs(n int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) < n {
-			return usage("%s takes at least %s and got %d; see %s --help", c.CommandPath(), count(n, "argument"), len(args), c.CommandPath())
+			return usage("%s requires at least %s, got %d; see %s --help", c.CommandPath(), count(n, "argument"), len(args), c.CommandPath())
 		}
 		return nil
 	}

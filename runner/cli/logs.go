@@ -22,10 +22,10 @@ import (
 func (a *app) logsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "logs [DIR] [ACTION]",
-		Short: "Print what happened in the last run, and what it and its plugins logged",
-		Long: `logs prints what happened in the last run, in the order of time: what became of each action, and log lines of level
-info and above. --log-level debug adds what plugins print. With an action's name it prints what is about that action.
---json prints the lines of the journal and the log as they were written.`,
+		Short: "Show the events and log lines of the last run",
+		Long: `logs shows the last run in chronological order: the events of each action, and log lines of level info and above.
+--log-level debug adds the output of plugins. With the name of an action, logs shows only that action. --json prints
+the lines of the journal and the log as JSON.`,
 		Example: `  runner logs mine
   runner logs mine score order-3 books/opticks --log-level debug`,
 		RunE: func(c *cobra.Command, args []string) (err error) {
@@ -53,8 +53,8 @@ info and above. --log-level debug adds what plugins print. With an action's name
 	}
 }
 
-// inLastRun returns the name of an action of the last run that a name or the end of one means, "" for "", which stands for
-// all actions.
+// inLastRun returns the name of the action of the last run that has a name or the end of a name. For "", which means
+// all actions, it returns "".
 func (a *app) inLastRun(name string) (string, error) {
 	if name == "" {
 		return "", nil
@@ -63,34 +63,35 @@ func (a *app) inLastRun(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var fits []string
+	var names, matches []string
 	for _, e := range r.Entries {
 		if e.Action == name {
 			return name, nil
 		}
+		names = append(names, e.Action)
 		if strings.HasSuffix(e.Action, " "+name) {
-			fits = append(fits, e.Action)
+			matches = append(matches, e.Action)
 		}
 	}
-	switch len(fits) {
+	switch len(matches) {
 	case 0:
-		return "", usage("the last run did not reach an action called %q; runner status --json lists those that it reached", name)
+		return "", usage("the last run did not reach an action named %q; `%s` lists those that it reached%s", name, a.command("status --json"), didYouMean(name, names))
 	case 1:
-		return fits[0], nil
+		return matches[0], nil
 	}
-	return "", usage("%q fits %s; use a longer name", name, strings.Join(naturally(fits), ", "))
+	return "", usage("%q matches %s; use a longer name", name, few(naturally(matches)))
 }
 
 // logLine is a line of a journal or a log.
 type logLine struct {
 	raw []byte
-	// time is when it was written, that of the line before if it does not say.
+	// time is the time of the line, or of the line before if it has none.
 	time time.Time
-	// fields is nil if it is not JSON: a killed run may leave half a line.
+	// fields is nil if the line is not JSON: a killed run may leave an incomplete line.
 	fields map[string]any
 }
 
-// logLines reads lines one by one.
+// logLines reads a journal or a log line by line.
 type logLines struct {
 	in   *bufio.Reader
 	next *logLine // nil at the end
@@ -123,7 +124,8 @@ func (l *logLines) read() error {
 	return nil
 }
 
-// printLogs prints the lines of a journal and a log in the order of time, those about an action if its name is not empty.
+// printLogs prints the lines of a journal and a log in chronological order. If action is not empty, it prints only the
+// lines of that action.
 func (a *app) printLogs(journal, log *logLines, action string, level hclog.Level) error {
 	if err := errors.Join(journal.read(), log.read()); err != nil {
 		return err
@@ -140,7 +142,7 @@ func (a *app) printLogs(journal, log *logLines, action string, level hclog.Level
 					return err
 				}
 			case line.fields == nil:
-				say(a.stdout, "half a line: %s\n", string(line.raw))
+				writef(a.stdout, "incomplete line: %s\n", string(line.raw))
 			case from == journal:
 				a.printEntry(line)
 			default:
@@ -154,7 +156,7 @@ func (a *app) printLogs(journal, log *logLines, action string, level hclog.Level
 	return nil
 }
 
-// printEntry prints what a journal tells, but for how far a running action is.
+// printEntry prints an entry of a journal, except for the progress of running actions.
 func (a *app) printEntry(line *logLine) {
 	var e engine.Entry
 	if json.Unmarshal(line.raw, &e) != nil {
@@ -163,16 +165,16 @@ func (a *app) printEntry(line *logLine) {
 	at := e.Time.Format(time.RFC3339)
 	switch {
 	case e.Run != "":
-		say(a.stdout, "%s run       %s of %s: %s\n", at, e.Run, e.Experiment, count(e.Actions, "action"))
+		writef(a.stdout, "%s run       %s of %s: %s\n", at, e.Run, e.Experiment, count(e.Actions, "action"))
 	case e.Finished != "":
-		say(a.stdout, "%s run       %s\n", at, e.Finished)
+		writef(a.stdout, "%s run       %s\n", at, e.Finished)
 	case e.Action == "" || e.State == plan.Running && e.Attempt == 0:
 	case e.Error != "":
-		say(a.stdout, "%s %s %s\n", at, state(e.State), block(failure(e.Action, e.Error)))
+		writef(a.stdout, "%s %s %s\n", at, state(e.State), block(failure(e.Action, e.Error)))
 	case e.State == plan.Done:
-		say(a.stdout, "%s %s %s  %.1f s\n", at, state(e.State), e.Action, e.Seconds)
+		writef(a.stdout, "%s %s %s  %.1f s\n", at, state(e.State), e.Action, e.Seconds)
 	default:
-		say(a.stdout, "%s %s %s\n", at, state(e.State), strings.TrimSpace(e.Action+"  "+e.Reason))
+		writef(a.stdout, "%s %s %s\n", at, state(e.State), strings.TrimSpace(e.Action+"  "+e.Reason))
 	}
 }
 
@@ -181,11 +183,11 @@ func (a *app) printLogLine(line *logLine, level hclog.Level) {
 	if of := hclog.LevelFromString(text); of != hclog.NoLevel && of < level {
 		return
 	}
-	say(a.stdout, "%s %-9s %v", line.time.Format(time.RFC3339), text, line.fields["@message"])
+	writef(a.stdout, "%s %-9s %v", line.time.Format(time.RFC3339), text, line.fields["@message"])
 	for _, name := range slices.Sorted(maps.Keys(line.fields)) {
 		if !strings.HasPrefix(name, "@") {
-			say(a.stdout, " %s=%v", name, line.fields[name])
+			writef(a.stdout, " %s=%v", name, line.fields[name])
 		}
 	}
-	say(a.stdout, "\n")
+	writef(a.stdout, "\n")
 }

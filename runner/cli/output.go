@@ -17,16 +17,16 @@ import (
 	"surprisal.dev/runner/spec"
 )
 
-// output writes text for people. Names, reasons, file names and what plugins print were written by others: their control
-// and bidirectional characters are shown as escapes, and no line is a command to a CI system that reads the log. An output
-// may be used by many goroutines.
+// output writes text for people. Names, reasons, file names and the output of plugins are not trusted: their control
+// and bidirectional characters are shown as escapes, and no line is a command to a CI system that reads the log. An
+// output may be used by many goroutines.
 type output struct {
 	colored bool
 
 	mu      sync.Mutex
 	to      io.Writer
-	line    []byte // the unfinished line, as it will be written
-	pending []byte // what follows in that line, as it was given
+	line    []byte // the unfinished line, made safe
+	pending []byte // the rest of that line, not yet made safe
 	err     error
 }
 
@@ -45,8 +45,8 @@ func isTerminal(w io.Writer) bool {
 	return ok && isatty.IsTerminal(f.Fd())
 }
 
-// Write writes text of which line breaks are kept and every other control character is shown. Of an unfinished line
-// nothing may be written until the line or the output ends.
+// Write writes text. It keeps line breaks and shows every other control character as an escape. It may hold back an
+// unfinished line until the line or the output ends.
 func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -69,7 +69,7 @@ func (o *output) Write(p []byte) (int, error) {
 	return len(p), o.err
 }
 
-// divide returns where a long line can be divided: not within a character, and not within what may become a command.
+// divide returns where a long line can be divided: not within a character, and not within a possible command.
 func divide(line []byte) int {
 	n := len(line)
 	for n > 0 && (line[n-1]|0x20 >= 'a' && line[n-1]|0x20 <= 'z') {
@@ -87,8 +87,8 @@ func divide(line []byte) int {
 	return n
 }
 
-// say writes text that the command has made safe, with line breaks.
-func (o *output) say(text string) {
+// writeSafe writes text that is already safe, with line breaks.
+func (o *output) writeSafe(text string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for {
@@ -103,7 +103,7 @@ func (o *output) say(text string) {
 	}
 }
 
-// settle makes what is pending safe and part of the line.
+// settle makes the pending text safe and appends it to the line.
 func (o *output) settle() {
 	if len(o.pending) > 0 {
 		o.line = append(o.line, visibleLine(string(o.pending))...)
@@ -123,8 +123,8 @@ func (o *output) emit(end string) {
 	o.line = o.line[:0]
 }
 
-// above sends lines above a display on the same terminal until the function that it returns is called. Lines that the
-// display does not take go where they went before.
+// above writes lines above a display on the same terminal until restore is called. Lines that the display does not
+// accept go to the original destination.
 func (o *output) above(display io.Writer) (restore func()) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -137,7 +137,7 @@ func (o *output) above(display io.Writer) (restore func()) {
 	}
 }
 
-// either writes to one writer, or to another where that fails.
+// either writes to the first writer, or to the second if that fails.
 type either struct{ first, second io.Writer }
 
 func (e either) Write(p []byte) (int, error) {
@@ -158,7 +158,7 @@ func (o *output) Flush() error {
 	return o.err
 }
 
-// data returns a writer for data, which is written as it is.
+// data returns a writer for data, which is written unchanged.
 func (o *output) data() io.Writer { return dataWriter{o} }
 
 type dataWriter struct{ o *output }
@@ -173,15 +173,15 @@ func (w dataWriter) Write(p []byte) (int, error) {
 	return len(p), w.o.err
 }
 
-// safeWriter writes text that the command has made safe to an output.
+// safeWriter writes text that is already safe to an output.
 type safeWriter struct{ o *output }
 
 func (w safeWriter) Write(p []byte) (int, error) {
-	w.o.say(string(p))
+	w.o.writeSafe(string(p))
 	return len(p), nil
 }
 
-// visibleLine is protocol.Visible for a line of text, in which tabs are no surprise.
+// visibleLine is protocol.Visible for a line of text. It keeps tabs.
 func visibleLine(s string) string {
 	if !strings.Contains(s, "\t") {
 		return protocol.Visible(s)
@@ -193,14 +193,14 @@ func visibleLine(s string) string {
 	return strings.Join(parts, "\t")
 }
 
-// GitHub obeys lines that begin with "::", after white space and colors that it skips, and "##[" anywhere in a line; Azure
-// Pipelines "##vso[" and TeamCity "##teamcity[".
+// GitHub obeys lines that begin with "::", after white space and colors, and "##[" anywhere in a line. Azure Pipelines
+// obeys "##vso[", and TeamCity "##teamcity[".
 var (
 	commandAtStart = regexp.MustCompile(`^((?:\x1b\[[0-9;]*m|[\s\p{Z}])*:):`)
 	commandInside  = regexp.MustCompile(`##([A-Za-z]*\[)`)
 )
 
-// withoutCommands puts a backslash into what a CI system would take for a command.
+// withoutCommands inserts a backslash into text that a CI system would obey as a command.
 func withoutCommands(line []byte) []byte {
 	if !bytes.Contains(line, []byte("::")) && !bytes.Contains(line, []byte("##")) {
 		return line
@@ -208,7 +208,7 @@ func withoutCommands(line []byte) []byte {
 	return commandInside.ReplaceAll(commandAtStart.ReplaceAll(line, []byte(`$1\:`)), []byte(`#\#$1`))
 }
 
-// color is the code of a color.
+// color is the ANSI code of a color.
 type color int
 
 const (
@@ -217,7 +217,7 @@ const (
 	yellow color = 33
 )
 
-// painted is text in a color, where there are colors.
+// painted is text in a color, on a terminal with colors.
 type painted struct {
 	color color
 	text  string
@@ -225,7 +225,7 @@ type painted struct {
 
 func (p painted) String() string { return p.text }
 
-// block is text whose line breaks are kept: lines after the first are indented.
+// block is text that keeps its line breaks. Lines after the first are indented.
 type block string
 
 func (b block) visible() string {
@@ -239,9 +239,9 @@ func (b block) visible() string {
 	return strings.Join(lines, "\n")
 }
 
-// say is fmt.Fprintf with every string, error and Stringer among args shown as protocol.Visible shows it: one value stays
+// writef is fmt.Fprintf with protocol.Visible applied to every string, error and Stringer among args. A value stays
 // within one line, unless it is a block.
-func say(w io.Writer, format string, args ...any) {
+func writef(w io.Writer, format string, args ...any) {
 	o, _ := w.(*output)
 	for i, arg := range args {
 		switch v := arg.(type) {
@@ -267,23 +267,23 @@ func say(w io.Writer, format string, args ...any) {
 	}
 	text := fmt.Sprintf(format, args...)
 	if o != nil {
-		o.say(text)
+		o.writeSafe(text)
 		return
 	}
 	// A writer in memory, or one that keeps its error.
 	_, _ = io.WriteString(w, text)
 }
 
-// printError writes an error: each of several on lines that begin with it, and what continues one indented.
+// printError prints an error, or each of several joined errors. Continuation lines are indented.
 func printError(w io.Writer, err error) {
-	// Each layer is looked at by itself, so that the parts of what joins several are printed apart.
+	// Only the outermost layer counts: the parts of joined errors are printed separately.
 	switch e := err.(type) { //nolint:errorlint
 	case nil:
 	case *exitError:
 		printError(w, e.err)
 	case spec.Errors:
 		for _, one := range e {
-			say(w, "%s\n", block(one.Error()))
+			writef(w, "%s\n", block(one.Error()))
 		}
 	default:
 		if parts := joined(err); parts != nil {
@@ -292,6 +292,6 @@ func printError(w io.Writer, err error) {
 			}
 			return
 		}
-		say(w, "%s\n", block(err.Error()))
+		writef(w, "%s\n", block(err.Error()))
 	}
 }

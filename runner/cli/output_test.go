@@ -11,7 +11,7 @@ import (
 	"surprisal.dev/runner/spec"
 )
 
-// What others wrote can neither steer a terminal nor command a CI system.
+// Untrusted text cannot control a terminal or a CI system.
 func TestOutputShowsWhatOthersWrote(t *testing.T) {
 	for _, test := range []struct{ name, format, value, want string }{
 		{"plain text", "%s\n", "naïve ☃ words", "naïve ☃ words\n"},
@@ -30,18 +30,18 @@ func TestOutputShowsWhatOthersWrote(t *testing.T) {
 	} {
 		var b bytes.Buffer
 		o := newOutput(&b, false)
-		say(o, test.format, test.value)
+		writef(o, test.format, test.value)
 		if err := o.Flush(); err != nil || b.String() != test.want {
-			t.Errorf("%s: say writes %q, %v; want %q", test.name, b.String(), err, test.want)
+			t.Errorf("%s: writef writes %q, %v; want %q", test.name, b.String(), err, test.want)
 		}
 	}
 }
 
-// Text from elsewhere comes in pieces of any size.
+// Text may arrive in pieces of any size.
 func TestOutputWritesPieces(t *testing.T) {
 	text := "plain\ttext ☃\n::error::one\n \x1b[31mred\u202e\n##[error]two\nno end ☃" + strings.Repeat("☃", maxPending)
 	want := "plain\ttext ☃\n:\\:error::one\n \\x1b[31mred\\u202e\n#\\#[error]two\nno end ☃" + strings.Repeat("☃", maxPending)
-	// The last command straddles the place where a line that is too long to be held back is divided.
+	// The last command is where a line that is too long to hold back is divided.
 	straddling := strings.Repeat("x", maxPending-3) + " "
 	text += "\n" + straddling + "##[error]three"
 	want += "\n" + straddling + "#\\#[error]three"
@@ -86,7 +86,7 @@ func TestColors(t *testing.T) {
 	for colored, want := range map[bool]string{true: "\x1b[31mbad\\x1b\x1b[0m\n", false: "bad\\x1b\n"} {
 		var b bytes.Buffer
 		o := newOutput(&b, colored)
-		say(o, "%s\n", painted{red, "bad\x1b"})
+		writef(o, "%s\n", painted{red, "bad\x1b"})
 		if b.String() != want {
 			t.Errorf("wrote %q, want %q", b.String(), want)
 		}
@@ -100,7 +100,7 @@ func (broken) Write([]byte) (int, error) { return 0, errors.New("disk full") }
 // An error of a write is kept until the end.
 func TestOutputKeepsTheError(t *testing.T) {
 	for name, write := range map[string]func(*output){
-		"text": func(o *output) { say(o, "a\n") },
+		"text": func(o *output) { writef(o, "a\n") },
 		"data": func(o *output) { fmt.Fprint(o.data(), "a") },
 		"line": func(o *output) { fmt.Fprint(o, "a") },
 	} {

@@ -20,25 +20,25 @@ func (a *app) planCommand() *cobra.Command {
 	var against, graph string
 	c := &cobra.Command{
 		Use:   "plan [DIR]",
-		Short: "Check a spec and say what a run would do, what it would cost and what changes",
-		Long: `plan checks everything that can be known before a run and prints what the run would do. It loads no model, writes
-nothing and asks no network.
+		Short: "Validate a specification and preview its actions, cost and changes",
+		Long: `plan validates the specification, its files and its settings, and prints the actions of a run with their cost. It
+does not load models, write files or access the network. Memory and time that are not known yet are printed as "-".
 
---against REV compares with the spec as it is at a git revision: which actions the working tree adds, drops or
-changes, which settings are the cause, and how many actions follow from each.`,
+--against REV compares the working tree with a git revision. It lists the actions that are added, dropped or changed,
+and for each root cause the actions that it changes and the number of actions that change in consequence.`,
 		Example: `  runner plan mine
   runner plan mine --against main
   runner plan mine --graph svg > plan.svg`,
 		Args: oneDirectory,
 		RunE: func(c *cobra.Command, args []string) error {
 			if c.Flags().Changed("against") && against == "" {
-				return usage("--against is empty; give a branch, a tag or a commit")
+				return usage("--against is empty; use a branch, a tag or a commit")
 			}
 			if graph != "" && graph != "dot" && graph != "svg" {
-				return usage("--graph %q is not dot or svg", graph)
+				return usage("invalid --graph %q: use dot or svg", graph)
 			}
 			if graph != "" && a.asJSON {
-				return usage("--graph and --json: give one of them; the JSON holds the graph too")
+				return usage("--graph and --json are mutually exclusive; the JSON output includes the graph")
 			}
 			return a.open(c.Context(), a.directory(args), func(w *workspace.Workspace) error {
 				p, err := w.Plan(c.Context())
@@ -75,19 +75,19 @@ changes, which settings are the cause, and how many actions follow from each.`,
 			})
 		},
 	}
-	c.Flags().StringVar(&against, "against", "", "compare with the spec at this git revision")
-	c.Flags().StringVar(&graph, "graph", "", "print the graph of actions instead: dot or svg")
+	c.Flags().StringVar(&against, "against", "", "compare with the specification at the git revision `REV`")
+	c.Flags().StringVar(&graph, "graph", "", "print the graph of actions instead, in the `FORMAT` dot or svg")
 	return c
 }
 
 // warn prints warnings to stderr.
 func (a *app) warn(warnings []string) {
 	for _, w := range warnings {
-		say(a.stderr, "%s: %s\n", painted{yellow, "warning"}, block(w))
+		writef(a.stderr, "%s: %s\n", painted{yellow, "warning"}, block(w))
 	}
 }
 
-// planWarnings returns what was found in the spec, and in what of the plan is cached.
+// planWarnings returns the warnings of the spec and of the cached actions.
 func planWarnings(w *workspace.Workspace, p *plan.Plan) []string {
 	warnings := slices.Clone(w.Warnings())
 	for _, a := range p.Actions {
@@ -97,9 +97,9 @@ func planWarnings(w *workspace.Workspace, p *plan.Plan) []string {
 }
 
 func printPlan(out io.Writer, p *plan.Plan) {
-	say(out, "experiment %s: %s\n\n", p.Experiment, count(len(p.Actions), "action"))
+	writef(out, "experiment %s: %s\n\n", p.Experiment, count(len(p.Actions), "action"))
 	columns(out, planCounts(p))
-	say(out, "\n")
+	writef(out, "\n")
 	head := []string{"state", "action", "documents", "bytes", "tokens", "memory", "time", "key"}
 	actions := inOrder(p.Actions)
 	rows := make([][]string, 1+len(actions))
@@ -115,7 +115,8 @@ func printPlan(out io.Writer, p *plan.Plan) {
 	})
 	columns(out, rows)
 	if waits := p.Count(plan.Waits); waits > 0 {
-		say(out, "\n%s for what has not run yet; %s known then.\n", waitsPhrase(waits), map[bool]string{true: "its key is", false: "their keys are"}[waits == 1])
+		has := map[bool]string{true: "has a cache key that depends", false: "have cache keys that depend"}[waits == 1]
+		writef(out, "\n%s %s on unfinished actions.\n", count(waits, "action"), has)
 	}
 }
 
@@ -139,7 +140,7 @@ func inOrder(actions []*plan.Action) []*plan.Action {
 	return merge(ordered[:len(ordered)/2], ordered[len(ordered)/2:], order)
 }
 
-// inHalves has do work on both halves of n elements at the same time: a plan may have 100,000 actions.
+// inHalves calls do for both halves of n elements concurrently, because a plan may have 100,000 actions.
 func inHalves(n int, do func(from, to int)) {
 	var second sync.WaitGroup
 	second.Go(func() { do(n/2, n) })
@@ -159,13 +160,6 @@ func merge[E any](a, b []E, order func(x, y E) int) []E {
 		*from = (*from)[1:]
 	}
 	return append(append(merged, a...), b...)
-}
-
-func waitsPhrase(n int) string {
-	if n == 1 {
-		return "1 action waits"
-	}
-	return count(n, "action") + " wait"
 }
 
 // planCounts tabulates actions by kind and state.
@@ -200,7 +194,7 @@ func planCounts(p *plan.Plan) [][]string {
 	return rows
 }
 
-// sizeTexts remembers how sizes are written: a plan has those of a dataset once for each model.
+// sizeTexts caches the texts of sizes. A plan has the size of a dataset once per model.
 type sizeTexts map[int64]string
 
 func (t sizeTexts) of(bytes int64) string {
@@ -248,7 +242,7 @@ func appendRow(cells []string, a *plan.Action, sizes sizeTexts) []string {
 	return append(cells, string(a.State), a.Name, counted(c.Documents), bytes, counted(c.Tokens), memory, took, key)
 }
 
-// waitsFor names the inputs that an action waits for, the first few of them.
+// waitsFor returns the names of the first few inputs that an action waits for.
 func waitsFor(a *plan.Action) []string {
 	const most = 2
 	var names []string

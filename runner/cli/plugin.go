@@ -16,8 +16,10 @@ func (a *app) pluginCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plugin",
 		Short: "List and test plugins",
-		Args:  subcommand,
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+		Example: `  runner plugin list mine
+  runner plugin test ./runner-provider-fortune`,
+		Args: subcommand,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(a.pluginListCommand(), a.pluginTestCommand(), a.pluginServeCommand())
 	return c
@@ -26,8 +28,13 @@ func (a *app) pluginCommand() *cobra.Command {
 func (a *app) pluginListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list [DIR]",
-		Short: "List the plugins that can be found",
-		Args:  oneDirectory,
+		Short: "List the plugins that were found",
+		Long: `list starts each plugin that is built in, in a --plugins directory, next to this program or on PATH, and prints its
+version and location.`,
+		Example: `  runner plugin list
+  runner plugin list --plugins ./plugins`,
+		Args:        oneDirectory,
+		Annotations: map[string]string{"1": "failure, or a plugin cannot be used"},
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.open(c.Context(), a.directory(args), func(w *workspace.Workspace) error {
 				plugins, err := w.Plugins(c.Context())
@@ -46,21 +53,21 @@ func (a *app) pluginListCommand() *cobra.Command {
 }
 
 func printPlugins(out io.Writer, plugins []workspace.Plugin) {
-	rows := [][]string{{"kind", "name", "version", "protocol", "where"}}
+	rows := [][]string{{"kind", "name", "version", "protocol", "location"}}
 	for _, p := range plugins {
-		where, version := p.Path, fmt.Sprint(p.Protocol)
+		location, version := p.Path, fmt.Sprint(p.Protocol)
 		switch {
 		case p.Problem != "":
-			where, version = "cannot be used", "-"
+			location, version = "cannot be used", "-"
 		case p.Builtin:
-			where = "built in"
+			location = "built in"
 		}
-		rows = append(rows, []string{string(p.Kind), p.Name, cmp.Or(p.Version, "-"), version, where})
+		rows = append(rows, []string{string(p.Kind), p.Name, cmp.Or(p.Version, "-"), version, location})
 	}
 	columns(out, rows)
 }
 
-// unusable says why plugins cannot be used.
+// unusable returns an error that explains why plugins cannot be used, or nil.
 func unusable(plugins []workspace.Plugin) error {
 	var errs []error
 	for _, p := range plugins {
@@ -71,7 +78,7 @@ func unusable(plugins []workspace.Plugin) error {
 	return errors.Join(errs...)
 }
 
-// pluginServeCommand is how the runner starts the plugins that it holds itself.
+// pluginServeCommand is the hidden command that runs a built-in plugin.
 func (a *app) pluginServeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "serve KIND NAME",
@@ -86,7 +93,7 @@ func (a *app) pluginServeCommand() *cobra.Command {
 				sdk.ServeBackend(b)
 				return nil
 			}
-			return usage("no %s called %q is built in", args[0], args[1])
+			return usage("there is no built-in %s named %q", args[0], args[1])
 		},
 	}
 }

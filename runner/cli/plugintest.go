@@ -17,17 +17,21 @@ func (a *app) pluginTestCommand() *cobra.Command {
 	var fields []string
 	c := &cobra.Command{
 		Use:   "test PROGRAM",
-		Short: "Run a plugin through the suite that every provider and backend must pass",
-		Long: `test runs a plugin's binary through the conformance suite. Without --config it checks what needs no source and no
-model. A provider's --config is a source with at least 3 rows, a backend's a model.`,
-		Args: minArgs(1),
+		Short: "Run the conformance suite on a plugin",
+		Long: `test runs the conformance suite on the program of a plugin. Without --config it runs only the checks that need no source
+or model. The --config of a provider is a source with at least 3 rows, that of a backend is a model.`,
+		Example: `  runner plugin test ./runner-provider-fortune
+  runner plugin test ./runner-provider-fortune --config '{"path": "fortunes.txt"}'
+  runner plugin test --kind backend --config '{"scale": 2}' ./my-backend`,
+		Annotations: map[string]string{"1": "failure, or a check failed"},
+		Args:        minArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			k, err := kindOf(kind, args[0])
 			if err != nil {
 				return err
 			}
 			if _, err := exec.LookPath(args[0]); err != nil {
-				return usage("%v; give the path of a plugin's program", err)
+				return usage("%v; pass the path of the plugin's program", err)
 			}
 			var cases []conformance.Case
 			if config != "" {
@@ -53,10 +57,10 @@ model. A provider's --config is a source with at least 3 rows, a backend's a mod
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&kind, "kind", "", "provider or backend, where the program's name does not say it")
-	f.StringVar(&config, "config", "", "a source or a model for the plugin, as JSON")
-	f.StringVar(&large, "large", "", "a source with a row of at least 64 MiB, as JSON")
-	f.StringSliceVar(&fields, "field", []string{"text"}, "the fields to read from the source")
+	f.StringVar(&kind, "kind", "", "`KIND` of the plugin, provider or backend; default from the name of the program")
+	f.StringVar(&config, "config", "", "source or model for the plugin, as `JSON`")
+	f.StringVar(&large, "large", "", "source with a row of at least 64 MiB, as `JSON`")
+	f.StringSliceVar(&fields, "field", []string{"text"}, "`FIELD` to read from the source; may be repeated")
 	return c
 }
 
@@ -67,15 +71,15 @@ func kindOf(flag, program string) (protocol.Kind, error) {
 		}
 	}
 	if flag != "" {
-		return "", usage("--kind %q is not provider or backend", flag)
+		return "", usage("invalid --kind %q: use provider or backend", flag)
 	}
-	return "", usage("%s is not called runner-provider-NAME or runner-backend-NAME; say which it is with --kind", program)
+	return "", usage("%s is not named runner-provider-NAME or runner-backend-NAME; pass --kind provider or --kind backend", program)
 }
 
 func (a *app) conformanceCase(k protocol.Kind, config, large string, fields []string) (conformance.Case, error) {
 	test := conformance.Case{Name: "--config"}
 	if !json.Valid([]byte(config)) {
-		return test, usage("--config %s is not JSON", config)
+		return test, usage("--config %s is not valid JSON", config)
 	}
 	if k == protocol.KindBackend {
 		test.Model = protocol.Model{Config: json.RawMessage(config)}
@@ -88,7 +92,7 @@ func (a *app) conformanceCase(k protocol.Kind, config, large string, fields []st
 	test.Source, test.Fields = protocol.Source{Config: json.RawMessage(config), Dir: dir}, fields
 	if large != "" {
 		if !json.Valid([]byte(large)) {
-			return test, usage("--large %s is not JSON", large)
+			return test, usage("--large %s is not valid JSON", large)
 		}
 		test.Large = &protocol.Source{Config: json.RawMessage(large), Dir: dir}
 	}

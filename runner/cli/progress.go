@@ -20,17 +20,17 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// progress shows a run on stderr: live bars on a terminal, a line for each finished action elsewhere.
+// progress shows a run on stderr: live progress bars on a terminal, one line per finished action elsewhere.
 type progress struct {
 	out     *output
-	restore func() // of out, at the end of the display
+	restore func() // restores out at the end of the display
 	bars    *mpb.Progress
 	total   *mpb.Bar
 
 	started time.Time
 	todo    int64
-	// mu guards what follows. It is never held while a bar is touched: a bar asks for its line when it is drawn, and a call
-	// to it may wait for the drawing.
+	// mu guards the fields below. It is never held during a call to a bar: a bar calls back for its line when it is
+	// drawn, and the call may wait for that.
 	mu        sync.Mutex
 	ended     int64
 	sum       action.Progress
@@ -44,10 +44,11 @@ type runningAction struct {
 	sum     action.Progress
 }
 
-// maxTold is how many actions that could not start are listed, by why; of the others there is a count.
-var maxTold = map[plan.State]int{plan.Blocked: 20, plan.Cancelled: 3}
+// maxListed limits how many actions that could not start are listed, by state. The others are counted.
+var maxListed = map[plan.State]int{plan.Blocked: 20, plan.Cancelled: 3}
 
-// newProgress shows the plan's actions that are not done yet, with bars if screen, which shows what out writes, is not nil.
+// newProgress shows the plan's actions that are not done yet. It draws bars if screen, the terminal that out writes to,
+// is not nil.
 func newProgress(out *output, screen io.Writer, p *plan.Plan) *progress {
 	d := &progress{
 		out: out, restore: func() {}, started: time.Now(),
@@ -67,7 +68,7 @@ func newProgress(out *output, screen io.Writer, p *plan.Plan) *progress {
 	return d
 }
 
-// bar adds a bar that is drawn as a line that fits a width, and that ends when it is aborted.
+// bar adds a bar, which is drawn as a line of at most a width. It ends when it is aborted.
 func (d *progress) bar(priority int, line func(width int) string) *mpb.Bar {
 	fill := mpb.BarFillerFunc(func(w io.Writer, s decor.Statistics) error {
 		_, err := io.WriteString(w, line(s.AvailableWidth))
@@ -76,7 +77,7 @@ func (d *progress) bar(priority int, line func(width int) string) *mpb.Bar {
 	return d.bars.MustAdd(0, fill, mpb.BarFillerTrim(), mpb.BarPriority(priority))
 }
 
-// totalLine says how much of the run is done and how fast it goes.
+// totalLine returns the progress and speed of the run.
 func (d *progress) totalLine(width int) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -86,7 +87,7 @@ func (d *progress) totalLine(width int) string {
 		fmt.Sprintf("%.0f documents/s", perSecond(d.sum.Documents)), fmt.Sprintf("%.0f tokens/s", perSecond(d.sum.Tokens)))
 }
 
-// actionLine says how much of an action is done.
+// actionLine returns the progress of an action.
 func (d *progress) actionLine(a *plan.Action, r *runningAction, width int) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -99,7 +100,7 @@ func (d *progress) actionLine(a *plan.Action, r *runningAction, width int) strin
 
 func share(n, of int64) float64 { return min(float64(n)/float64(max(of, 1)), 1) }
 
-// left says how long what is left takes, if it goes on as it went; "" if that cannot be told.
+// left returns the estimated remaining time, or "" if it is unknown.
 func left(elapsed time.Duration, n, of int64) string {
 	if n == 0 || n >= of {
 		return ""
@@ -107,8 +108,8 @@ func left(elapsed time.Duration, n, of int64) string {
 	return (time.Duration(float64(elapsed) / float64(n) * float64(of-n))).Round(time.Second).String() + " left"
 }
 
-// fit returns a line of at most width columns: a name, as many of the facts as there is room for, and between them a bar
-// that shows a share, unless that is negative or there is no room.
+// fit returns a line of at most width columns: a name, a bar that shows a share, and as many of the facts as fit. The
+// bar is omitted if the share is negative or if it does not fit.
 func fit(width int, name string, share float64, facts ...string) string {
 	const leastBar, mostBar = 10, 40
 	if width < 1 {
@@ -151,21 +152,21 @@ func (d *progress) Observe(e engine.Event) {
 	switch e.State {
 	case plan.Cached, plan.Skipped:
 	case plan.Done:
-		say(d.out, "%s %s  %s\n", state(e.State), a.Name, describe(a, r))
+		writef(d.out, "%s %s  %s\n", state(e.State), a.Name, describe(a, r))
 	case plan.Failed:
-		say(d.out, "%s %s\n", state(e.State), block(failure(a.Name, e.Err.Error())))
+		writef(d.out, "%s %s\n", state(e.State), block(failure(a.Name, e.Err.Error())))
 	default:
 		d.mu.Lock()
 		d.unstarted[e.State]++
-		told := d.unstarted[e.State] <= maxTold[e.State]
+		listed := d.unstarted[e.State] <= maxListed[e.State]
 		d.mu.Unlock()
-		if told {
-			say(d.out, "%s %s\n", state(e.State), strings.TrimSpace(a.Name+"  "+a.Reason))
+		if listed {
+			writef(d.out, "%s %s\n", state(e.State), strings.TrimSpace(a.Name+"  "+a.Reason))
 		}
 	}
 }
 
-// state is the state of an action at the beginning of a line.
+// state returns the state of an action, padded and colored for the beginning of a line.
 func state(s plan.State) painted {
 	colors := map[plan.State]color{plan.Done: green, plan.Failed: red, plan.Blocked: yellow, plan.Cancelled: yellow}
 	return painted{colors[s], fmt.Sprintf("%-9s", s)}
@@ -180,7 +181,7 @@ func (d *progress) start(a *plan.Action) {
 	before := d.running[a]
 	d.running[a] = r
 	d.mu.Unlock()
-	// Another attempt begins anew.
+	// Another attempt starts from zero.
 	if before != nil && before.bar != nil {
 		before.bar.Abort(true)
 	}
@@ -210,7 +211,7 @@ func (d *progress) Advance(a *plan.Action, p action.Progress) {
 	}
 }
 
-// Close takes the bars off the screen and counts what was not listed.
+// Close removes the bars and prints the number of actions that were not listed.
 func (d *progress) Close() {
 	if d.bars != nil {
 		d.mu.Lock()
@@ -224,8 +225,8 @@ func (d *progress) Close() {
 	}
 	d.restore()
 	for _, s := range []plan.State{plan.Blocked, plan.Cancelled} {
-		if n := d.unstarted[s] - maxTold[s]; n > 0 {
-			say(d.out, "%s and %s more\n", state(s), count(n, "action"))
+		if n := d.unstarted[s] - maxListed[s]; n > 0 {
+			writef(d.out, "%s and %s more\n", state(s), count(n, "action"))
 		}
 	}
 }

@@ -19,8 +19,8 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// A display that is drawn while actions start, advance and end must neither hang nor lose a line, and leaves nothing else on
-// the screen.
+// A display that is drawn while actions start, advance and end must not hang or lose a line, and must leave the screen
+// clean.
 func TestProgressOnATerminal(t *testing.T) {
 	var p plan.Plan
 	for i := range 200 {
@@ -54,7 +54,7 @@ func TestProgressOnATerminal(t *testing.T) {
 	group.Wait()
 	d.Close()
 	if got := strings.Count(b.String(), "done      score m d"); got != len(p.Actions) {
-		t.Errorf("found %d lines about finished actions, wanted %d", got, len(p.Actions))
+		t.Errorf("got %d lines about finished actions, want %d", got, len(p.Actions))
 	}
 	if !strings.Contains(b.String(), "/200  [") {
 		t.Error("there never is a bar of all actions")
@@ -68,7 +68,7 @@ func TestProgressOnATerminal(t *testing.T) {
 
 var moves = regexp.MustCompile("\x1b\\[(\\d*)([AJ])")
 
-// screen returns the lines that a terminal shows after output in which the cursor goes up (A) and what is below is deleted (J).
+// screen returns the lines that a terminal shows after output with the sequences cursor up (A) and erase below (J).
 func screen(t *testing.T, output string) []string {
 	var lines []string
 	at := 0
@@ -95,7 +95,7 @@ func screen(t *testing.T, output string) []string {
 	return slices.DeleteFunc(lines, func(s string) bool { return s == "" })
 }
 
-// Whatever the width, a line fits and says what matters most.
+// A line fits any width and keeps the most important facts.
 func TestFit(t *testing.T) {
 	facts := []string{"3/40", "1m0s left", "12 documents/s"}
 	for _, test := range []struct {
@@ -118,7 +118,7 @@ func TestFit(t *testing.T) {
 	}
 }
 
-// The rates of a run are of all models together, and a mean over their losses would say nothing.
+// The rates of a run are totals over all models. A mean of their losses would be meaningless and is not shown.
 func TestTotalLine(t *testing.T) {
 	d := newProgress(newOutput(&bytes.Buffer{}, false), nil, &plan.Plan{})
 	d.todo, d.started = 4, time.Now().Add(-10*time.Second)
@@ -129,7 +129,7 @@ func TestTotalLine(t *testing.T) {
 	}
 }
 
-// Of many actions that could not start a few are listed and the others counted; each that failed is told.
+// Of many actions that could not start, a few are listed and the others counted. All failed actions are listed.
 func TestProgressOfAStoppedRun(t *testing.T) {
 	var b bytes.Buffer
 	d := newProgress(newOutput(&b, false), nil, &plan.Plan{})

@@ -12,7 +12,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
+	"github.com/mattn/go-runewidth"
 	"github.com/spf13/cobra"
 
 	"surprisal.dev/plugins/protocol"
@@ -21,7 +23,7 @@ import (
 	"surprisal.dev/runner/workspace"
 )
 
-// leastMemory is the least limit of memory that the runtime is given: below it a process would do nothing but collect garbage.
+// leastMemory is the lower bound of the memory limit of the Go runtime. Below it, a process would only collect garbage.
 const leastMemory = 64 << 20
 
 func (a *app) runCommand() *cobra.Command {
@@ -29,41 +31,43 @@ func (a *app) runCommand() *cobra.Command {
 	var memory string
 	c := &cobra.Command{
 		Use:   "run [DIR]",
-		Short: "Do what the plan says is left to do, and print the result",
-		Long: `run does the actions of the plan that the store does not hold yet. Killed at any moment, it loses only actions that
-were not finished; run it again and it goes on. The first Ctrl-C finishes what is in flight, the second stops at once.`,
+		Short: "Execute the plan and print the results",
+		Long: `run executes the actions of the plan whose results are not in the store yet. It is safe to interrupt or kill: a new run
+resumes, and only unfinished actions are executed again. The first Ctrl-C finishes running actions and starts no
+new ones; the second stops at once.`,
 		Example: `  runner run mine
   runner run mine --cores 8 --memory 64GB
   runner run mine --store s3://bucket/prefix`,
-		Args: oneDirectory,
+		Annotations: runExits,
+		Args:        oneDirectory,
 		RunE: func(c *cobra.Command, args []string) error {
 			var err error
 			if o.Memory, err = parseSize(memory); err != nil {
 				return err
 			}
 			if o.Memory > 0 {
-				// What the plan says of memory counts on it.
+				// The memory that the plan expects of actions assumes this limit.
 				debug.SetMemoryLimit(max(o.Memory-o.Memory/8, leastMemory))
 			}
 			if o.Cores < 1 {
-				return usage("--cores %d: give at least 1", o.Cores)
+				return usage("--cores %d: must be at least 1", o.Cores)
 			}
 			if o.Devices < 0 {
-				return usage("--devices %d: give 0 or more", o.Devices)
+				return usage("--devices %d: must be 0 or more", o.Devices)
 			}
 			if o.Retries < 0 {
-				return usage("--retries %d: give 0 or more", o.Retries)
+				return usage("--retries %d: must be 0 or more", o.Retries)
 			}
-			a.remember = true
-			return a.open(c.Context(), a.directory(args), func(w *workspace.Workspace) error { return a.run(c.Context(), w, o) })
+			a.remember, a.dir = true, a.directory(args)
+			return a.open(c.Context(), a.dir, func(w *workspace.Workspace) error { return a.run(c.Context(), w, o) })
 		},
 	}
 	f := c.Flags()
-	f.Int64Var(&o.Cores, "cores", int64(runtime.NumCPU()), "the most actions that run at the same time")
-	f.StringVar(&memory, "memory", "", "the memory that running actions may take together, a `size` such as 8GB; default all of the machine's")
-	f.Int64Var(&o.Devices, "devices", 0, "the number of accelerators that actions may use")
-	f.BoolVar(&o.Processes, "processes", false, "do actions in processes, one for all that share a model, instead of in this one")
-	f.IntVar(&o.Retries, "retries", 1, "how often an action is tried again that failed for a reason other than its input")
+	f.Int64Var(&o.Cores, "cores", int64(runtime.NumCPU()), "maximum `NUMBER` of concurrent actions")
+	f.StringVar(&memory, "memory", "", "total memory limit `SIZE` of running actions, such as 8GB; default the memory of the machine")
+	f.Int64Var(&o.Devices, "devices", 0, "`NUMBER` of accelerators that actions may use")
+	f.BoolVar(&o.Processes, "processes", false, "execute actions in separate processes, one for all actions that share a model")
+	f.IntVar(&o.Retries, "retries", 1, "`NUMBER` of retries of an action that failed for a reason other than its input")
 	return c
 }
 
@@ -94,15 +98,15 @@ func (a *app) run(ctx context.Context, w *workspace.Workspace, o workspace.RunOp
 		return err
 	}
 	if outcome.Unrecorded != nil {
-		say(a.stderr, "everything is cached, but the run could not be recorded: %s\n", block(outcome.Unrecorded.Error()))
+		writef(a.stderr, "everything is cached, but the run could not be recorded: %s\n", block(outcome.Unrecorded.Error()))
 	}
 	return a.conclude(ctx, w, p, outcome, time.Since(started))
 }
 
-// conclude prints the result of a run and says how it ended.
+// conclude prints the results of a run, and returns an error if it failed.
 func (a *app) conclude(ctx context.Context, w *workspace.Workspace, p *plan.Plan, o workspace.Outcome, took time.Duration) error {
-	// A stopped run still shows what it has.
-	summary, err := w.Summarise(context.WithoutCancel(ctx), p)
+	// A stopped run still prints its results so far.
+	summary, err := w.Summarize(context.WithoutCancel(ctx), p)
 	if err != nil {
 		return err
 	}
@@ -128,27 +132,27 @@ func (a *app) conclude(ctx context.Context, w *workspace.Workspace, p *plan.Plan
 		printSummary(a.stdout, summary)
 		printSkipped(a.stdout, p)
 		a.warn(o.Warnings)
-		say(a.stdout, "%s\n", closing(o, took))
+		writef(a.stdout, "%s\n", closing(o, took))
 	}
 	switch {
 	case o.State == workspace.StateCancelled:
-		return &exitError{exitCancelled, errors.New("cancelled; run again to go on")}
+		return &exitError{exitCancelled, errors.New("cancelled; run again to resume")}
 	case failed == 0:
 		return nil
 	case invalid == failed:
-		return &exitError{exitInvalid, failures(o)}
+		return &exitError{exitInvalid, a.failures(o)}
 	}
-	return &exitError{exitSome, failures(o)}
+	return &exitError{exitSome, a.failures(o)}
 }
 
-// printSummary prints what the kinds of actions say, and where to read more.
+// printSummary prints the reports of all kinds of actions, and the paths of published reports.
 func printSummary(w io.Writer, s workspace.Summary) {
 	for _, r := range s.Reports {
 		r.Print(w)
-		say(w, "\n")
+		writef(w, "\n")
 	}
 	for _, p := range s.Published {
-		say(w, "report of %s: %s\n", p.Action, p.Path)
+		writef(w, "report of %s: %s\n", p.Action, p.Path)
 	}
 }
 
@@ -173,7 +177,7 @@ func closing(o workspace.Outcome, took time.Duration) string {
 	return fmt.Sprintf("%d of %s ran, %d were cached%s (%.1f s)", ran, count(all, "action"), o.Counts[plan.Cached], rest, took.Seconds())
 }
 
-// printSkipped says which actions the spec skips, and why.
+// printSkipped prints which actions the spec skips, with the reasons.
 func printSkipped(out io.Writer, p *plan.Plan) {
 	const most = 5
 	n := 0
@@ -182,20 +186,26 @@ func printSkipped(out io.Writer, p *plan.Plan) {
 			continue
 		}
 		if n++; n <= most {
-			say(out, "skipped %s: %s\n", a.Name, a.Reason)
+			writef(out, "skipped %s: %s\n", a.Name, a.Reason)
 		}
 	}
 	if n > most {
-		say(out, "skipped %s more; runner plan lists them\n", count(n-most, "action"))
+		writef(out, "skipped %s more; `runner plan` lists them\n", count(n-most, "action"))
 	}
 }
 
-// failures says what failed, once for each action; the display has shown each as it happened.
-func failures(o workspace.Outcome) error {
-	const most = 20
+// failures returns the error of a run with failed actions: the beginning of each failure, and the command that shows
+// all of it. The display printed each failure in full when it happened, but many lines may have followed.
+func (a *app) failures(o workspace.Outcome) error {
+	const most, width = 20, 200
 	var lines []string
 	for _, f := range o.Failures[:min(len(o.Failures), most)] {
-		lines = append(lines, "  "+protocol.Visible(f.Action))
+		first, rest, _ := strings.Cut(strings.TrimSpace(failure(f.Action, f.Err.Error())), "\n")
+		if strings.HasSuffix(first, ":") {
+			second, _, _ := strings.Cut(rest, "\n")
+			first = strings.TrimSpace(first + " " + strings.TrimSpace(second))
+		}
+		lines = append(lines, "  "+runewidth.Truncate(protocol.Visible(first), width, "..."))
 	}
 	if n := len(o.Failures) - most; n > 0 {
 		lines = append(lines, fmt.Sprintf("  and %s more", count(n, "action")))
@@ -206,12 +216,28 @@ func failures(o workspace.Outcome) error {
 	}
 	return errors.Join(
 		fmt.Errorf("%s failed%s:\n%s", count(len(o.Failures), "action"), blocked, strings.Join(lines, "\n")),
-		errors.New("runner status and runner logs say more; completed actions are kept: fix the problem and run again"))
+		fmt.Errorf("`%s` shows each failure in full; completed actions are kept: fix the problem and run again", a.command("status")))
 }
 
-// interruptible lets Ctrl-C and SIGTERM end the context of a command, so that it stops the plugins that it started and
-// removes what it had for itself; the second one ends the program. It leaves alone the commands that have their own way:
-// run, exec, which run stops, and what this program starts itself.
+// command returns the command line of a subcommand for the same experiment and state directory.
+func (a *app) command(name string) string {
+	line := "runner " + name
+	for _, part := range []struct{ flag, value string }{{"", a.dir}, {"--state ", a.state}} {
+		value := part.value
+		if value == "" || part.flag == "" && value == "." {
+			continue
+		}
+		if strings.ContainsFunc(value, unicode.IsSpace) {
+			value = "'" + value + "'"
+		}
+		line += " " + part.flag + value
+	}
+	return line
+}
+
+// interruptible makes Ctrl-C and SIGTERM cancel the context of a command, so that it stops its plugins and removes its
+// temporary files. The second signal ends the program. Some commands handle signals differently: run, exec, which run
+// stops, and the hidden commands that this program starts.
 func interruptible(c *cobra.Command) (release func()) {
 	if c.Hidden || c.Name() == "run" || c.Name() == "exec" {
 		return func() {}
@@ -222,7 +248,7 @@ func interruptible(c *cobra.Command) (release func()) {
 	return release
 }
 
-// interrupts returns a context that ends at the second Ctrl-C and a channel that closes at the first.
+// interrupts returns a channel that is closed at the first Ctrl-C, and a context that is cancelled at the second.
 func (a *app) interrupts(ctx context.Context) (context.Context, <-chan struct{}, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := make(chan struct{})
@@ -236,11 +262,11 @@ func (a *app) interrupts(ctx context.Context) (context.Context, <-chan struct{},
 			case <-signals:
 			}
 			if first {
-				say(a.stderr, "finishing what is in flight; press Ctrl-C again to stop at once\n")
+				writef(a.stderr, "finishing running actions; press Ctrl-C again to stop at once\n")
 				close(stop)
 				continue
 			}
-			say(a.stderr, "stopping\n")
+			writef(a.stderr, "stopping\n")
 			cancel()
 		}
 	}()

@@ -30,10 +30,10 @@ import (
 	"surprisal.dev/runner/workspace"
 )
 
-var update = flag.Bool("update", false, "write what the commands print to the files that scripts compare with")
+var update = flag.Bool("update", false, "update the files that scripts compare with the output of commands")
 
-// The test binary is the runner, under any name if it is started as one of the runner's own plugins, and under the name
-// of a third-party plugin it is that plugin.
+// The test binary also serves as the runner, as its built-in plugins and, under the name of a third-party plugin, as
+// that plugin.
 func TestMain(m *testing.M) {
 	if kind, name, ok := pluginOf(filepath.Base(os.Args[0])); ok {
 		serveFake(kind, name)
@@ -62,8 +62,8 @@ func pluginOf(program string) (protocol.Kind, string, bool) {
 	return "", "", false
 }
 
-// TestScripts runs the scripts of testdata/script, which show what each command does and what each bad input gives. In
-// what they compare, $WORK stands for the script's directory, 0.0 s for a duration, and so on; see varying.
+// TestScripts runs the scripts in testdata/script, which show the effect of each command and of each bad input. In
+// expected output, $WORK is the directory of the script, 0.0 s is a duration, and so on; see varying.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -83,8 +83,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// setup gives each script a temporary directory whose path is short enough for sockets, and checks in the end that nothing
-// half-written is left there or in a store.
+// setup gives each script a temporary directory whose path is short enough for sockets. At the end it checks that no
+// temporary files remain there or in a store.
 func setup(e *testscript.Env) error {
 	tmp, err := os.MkdirTemp("", "cli")
 	if err != nil {
@@ -129,7 +129,7 @@ func wantNoFiles(t testing.TB, dir string) {
 	}
 }
 
-// varying is what differs between two runs of a script, or two builds of the runner, and how scripts write it.
+// varying has patterns of text that differs between runs of a script or builds of the runner, with their replacements.
 var varying = []struct {
 	what *regexp.Regexp
 	as   string
@@ -139,12 +139,12 @@ var varying = []struct {
 	{regexp.MustCompile(`since [0-9:]{8}\b`), "since TIME"},
 	{regexp.MustCompile(`\b[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8}(\.[0-9]+)?(Z|[+-][0-9:]{5})`), "TIME"},
 	{regexp.MustCompile(`\b(blobs/sha256|actions)/[0-9a-f]{2}/[0-9a-f]{64}\b`), "$1/DIGEST"},
-	// A key holds the digest of the runner's binary.
+	// A cache key depends on the digest of the runner's binary.
 	{regexp.MustCompile(`(look up |key +"?)[0-9a-f]{64}\b`), "${1}KEY"},
 	{regexp.MustCompile(`(?m)\b[0-9a-f]{12}$`), "KEY"},
 }
 
-// exits CODE PROGRAM ARGS... runs a program and wants it to exit with the code.
+// exits CODE PROGRAM ARGS... runs a program and checks its exit code.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE PROGRAM ARGS...")
@@ -173,11 +173,11 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(cmp.Or(err, err2))
 }
 
-// commands are what a CI system that reads a log would obey.
+// commands matches commands in a log that a CI system would obey.
 var commands = regexp.MustCompile(`(?m)^(\s|\p{Z})*::|##[A-Za-z]*\[`)
 
-// harmless FILE... checks that files hold no control character but line breaks and tabs, no bidirectional override and no
-// command to a CI system. A file is stdout or stderr of the last command, or a pattern.
+// harmless FILE... checks that files have no control characters except line breaks and tabs, no bidirectional overrides
+// and no commands to a CI system. A file is stdout or stderr of the last command, or a pattern.
 func harmless(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: harmless FILE...")
@@ -194,7 +194,7 @@ func harmless(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		for _, file := range files {
 			text := ts.ReadFile(file)
-			// What is not printed is not in the log of a CI system.
+			// Only output is in the log of a CI system.
 			if command := commands.FindString(text); command != "" && file == pattern {
 				ts.Fatalf("%s holds the command %q", file, command)
 			}
@@ -208,7 +208,7 @@ func harmless(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// sorted stderr sorts the lines of what the last command printed to stderr, where actions that run at the same time print.
+// sorted stderr sorts the lines of the last command's stderr, where concurrent actions print in any order.
 func sorted(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 || args[0] != "stderr" {
 		ts.Fatalf("usage: sorted stderr")
@@ -218,7 +218,7 @@ func sorted(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
-// plugin FILE makes a plugin of one of the fakes of this package: DIR/runner-KIND-NAME.
+// plugin DIR/runner-KIND-NAME creates a plugin from one of the fakes of this package.
 func linkPlugin(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: plugin FILE")
@@ -232,7 +232,7 @@ func linkPlugin(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.Symlink(program, ts.MkAbs(args[0])))
 }
 
-// overwrite FILE TEXT writes a file over in place, as an editor or a failing disk does.
+// overwrite FILE TEXT overwrites a file in place, as an editor or a failing disk does.
 func overwrite(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: overwrite FILE TEXT")
@@ -246,8 +246,8 @@ func overwrite(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(files[0], []byte(args[1]), 0o644))
 }
 
-// stored VARIABLE DIR ACTION [FILE] sets a variable to where the store of the spec in a directory keeps the record of an
-// action, or a file of it.
+// stored VARIABLE DIR ACTION [FILE] sets a variable to the path of the record of an action, or of one of its files, in
+// the store of an experiment directory.
 func stored(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 || len(args) > 4 {
 		ts.Fatalf("usage: stored VARIABLE DIR ACTION [FILE]")
@@ -267,7 +267,7 @@ func stored(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], ts.MkAbs(filepath.Join(args[1], ".surprisal", "store", name)))
 }
 
-// appears FILE [PATTERN] waits until there is a file, or until it has a line with the pattern.
+// appears FILE [PATTERN] waits until a file exists, or until it has a line that matches the pattern.
 func appears(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 || len(args) > 2 {
 		ts.Fatalf("usage: appears FILE [PATTERN]")

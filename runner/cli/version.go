@@ -16,14 +16,15 @@ import (
 	"surprisal.dev/runner/spec"
 )
 
-// version says what this program is.
+// version describes this program.
 type version struct {
 	Version string `json:"version"`
-	// Commit is the git revision that it was built from, with "+changes" if the working tree differed; "" if not known.
+	// Commit is the git revision that the program was built from, with "+changes" if the working tree differed. It is
+	// "" if unknown.
 	Commit   string `json:"commit,omitempty"`
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
-	// CUE is the version of the CUE language, Language identifies the definitions of the spec language in it.
+	// CUE is the version of the CUE language. Language is a digest of the definitions of the specification language.
 	CUE      string `json:"cue"`
 	Language string `json:"language"`
 	// Protocol is the version of the plugin protocol.
@@ -33,8 +34,10 @@ type version struct {
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Print the version of this program and of what it speaks",
+		Short: "Print the versions of the program, the language and the plugin protocol",
 		Args:  maxArgs(0),
+		Example: `  runner version
+  runner version --json`,
 		RunE: func(*cobra.Command, []string) error {
 			v, err := thisVersion()
 			if err != nil {
@@ -43,7 +46,7 @@ func (a *app) versionCommand() *cobra.Command {
 			if a.asJSON {
 				return a.printJSON(v)
 			}
-			say(a.stdout, "runner    %s\ncommit    %s\ngo        %s %s\nlanguage  %s (CUE %s)\nprotocol  %d\n",
+			writef(a.stdout, "runner    %s\ncommit    %s\ngo        %s %s\nlanguage  %s (CUE %s)\nprotocol  %d\n",
 				v.Version, cmp.Or(v.Commit, "unknown"), v.Go, v.Platform, v.Language, v.CUE, v.Protocol)
 			return nil
 		},

@@ -72,13 +72,14 @@ func (p *Plan) Against(base *Plan) ([]Change, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", a.Name, err)
 		}
-		upstream := make(map[string]string, len(a.Inputs))
-		for _, in := range a.Inputs {
-			upstream["inputs."+in.Role] = in.Upstream.Name
-		}
+		earlier, upstream := old.upstreams(), a.upstreams()
 		for i, f := range fields {
-			if name := upstream[f.Path]; name != "" && f.Before != "" {
+			switch name, before := upstream[f.Path], earlier[f.Path]; {
+			case name == "" || before == "":
+			case name == before:
 				fields[i] = Field{Path: f.Path, Before: "base value", After: "changed " + name}
+			default:
+				fields[i] = Field{Path: f.Path, Before: before, After: name}
 			}
 		}
 		changes = append(changes, Change{a.Name, a.Kind, "changed", fields})
@@ -89,6 +90,15 @@ func (p *Plan) Against(base *Plan) ([]Change, error) {
 		}
 	}
 	return changes, nil
+}
+
+// upstreams returns the names of the action's upstream actions, by the path of the input in its descriptor.
+func (a *Action) upstreams() map[string]string {
+	names := make(map[string]string, len(a.Inputs))
+	for _, in := range a.Inputs {
+		names["inputs."+in.Role] = in.Upstream.Name
+	}
+	return names
 }
 
 // identities are keys that are derived from the definitions of upstream actions instead of from their outputs.

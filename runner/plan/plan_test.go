@@ -806,6 +806,15 @@ func TestAgainstNamesUpstreams(t *testing.T) {
 	if d := cmp.Diff(want, last.Fields); d != "" || last.Name != "gap big-small" {
 		t.Errorf("%s: %s", last.Name, d)
 	}
+	// An input that comes from another action has the names of both, and does not follow from a change.
+	other := newWorld()
+	other.Gaps[0].B = "flat"
+	if changes, err = other.plan(t).Against(newWorld().plan(t)); err != nil || len(changes) != 1 {
+		t.Fatalf("%v, %v", changes, err)
+	}
+	if want := (plan.Field{Path: "inputs.b/a", Before: "score small a", After: "score flat a"}); !slices.Contains(changes[0].Fields, want) {
+		t.Errorf("%v", changes[0].Fields)
+	}
 	// A new input has not changed.
 	base := newWorld()
 	base.Gaps[0].Datasets = []string{"a"}

@@ -14,7 +14,7 @@ import (
 
 const header = "package big\n\nimport (\n\t\"surprisal.dev/experiment\"\n%s)\n\nexperiment.#Experiment\n\nname: \"big\"\nlimits: {documents: 256, bytes: 32768}\n"
 
-// literalSpec writes out every dataset and model.
+// literalSpec returns a spec that lists every dataset and model.
 func literalSpec(models, datasets int) string {
 	b := &strings.Builder{}
 	fmt.Fprintf(b, header, "")
@@ -30,7 +30,7 @@ func literalSpec(models, datasets int) string {
 	return b.String()
 }
 
-// comprehensionSpec is the same experiment in a few lines.
+// comprehensionSpec returns the same experiment with comprehensions.
 func comprehensionSpec(models, datasets int) string {
 	return fmt.Sprintf(header, "\t\"list\"\n") + fmt.Sprintf(`
 for i in list.Range(0, %d, 1) {
@@ -45,7 +45,7 @@ matrix: all: models: ["model-0", "model-1", "model-2"]
 `, datasets, models)
 }
 
-// TestLargeSpec checks that both ways to write a large experiment are one experiment.
+// TestLargeSpec checks that both specs of a large experiment are equal.
 func TestLargeSpec(t *testing.T) {
 	var got []string
 	for _, source := range []string{literalSpec(100, 1000), comprehensionSpec(100, 1000)} {

@@ -15,15 +15,15 @@ import (
 	"cuelang.org/go/cue/token"
 )
 
-// buildErrors are the mistakes for which CUE cannot make a value of a package at all.
+// buildErrors returns the mistakes because of which CUE cannot build a package.
 func (p *place) buildErrors(instance *build.Instance, c *load.Config, err error) Errors {
-	// Without files on disk, as in another revision, CUE says that nothing matches the folder.
+	// Without files on disk, as in another revision, CUE reports that nothing matches the directory.
 	if _, ok := errors.AsType[*load.NoFilesError](err); ok || strings.HasSuffix(err.Error(), "matched no packages") ||
 		len(instance.Files) == 0 && strings.HasPrefix(err.Error(), "cannot find package") {
 		return p.noFiles(instance)
 	}
 	if many, ok := errors.AsType[*load.MultiplePackageError](err); ok {
-		return Errors{{Message: fmt.Sprintf("the folder has several packages, %s in %s and %s in %s; keep each in a folder of its own",
+		return Errors{{Message: fmt.Sprintf("the directory contains several packages, %s in %s and %s in %s; keep each in a separate directory",
 			many.Packages[0], filepath.Base(many.Files[0]), many.Packages[1], filepath.Base(many.Files[1]))}}
 	}
 	all := p.badImports(instance, c, map[string]bool{})
@@ -54,41 +54,41 @@ func (p *place) buildError(instance *build.Instance, e cueerrors.Error) Error {
 		for _, pos := range e.InputPositions() {
 			places = append(places, p.position(pos).String())
 		}
-		x.Message = "packages import each other in a circle, by way of " + strings.Join(places, " and ")
+		x.Message = "import cycle: " + strings.Join(append(places, places[:min(1, len(places))]...), " -> ")
 	case strings.HasPrefix(f, "reference %q not found"):
 		if near := nearest(name, declared(instance)); near != "" {
 			x.Message += "; did you mean " + near + "?"
 		}
 	case strings.HasPrefix(f, "no tag for"):
-		x.Message = fmt.Sprintf("no tag %q; a field takes it with the attribute @tag(%s)", name, name)
+		x.Message = fmt.Sprintf("no tag %q; a field needs the attribute @tag(%s) to use it", name, name)
 	case strings.HasPrefix(f, "tag %q not used"):
-		x.Message = fmt.Sprintf("the tag %q has no value; write %s=VALUE", name, name)
+		x.Message = fmt.Sprintf("the tag %q has no value; use %s=VALUE", name, name)
 	}
 	return x
 }
 
-// noFiles says why a folder has no package.
+// noFiles explains why a directory has no package.
 func (p *place) noFiles(instance *build.Instance) Errors {
 	var all Errors
 	for _, f := range slices.Concat(instance.InvalidFiles, instance.IgnoredFiles, instance.OrphanedFiles) {
 		if f.Encoding == build.CUE {
-			message := "the file is left out of the package: "
+			message := "the file is excluded from the package: "
 			if f.ExcludeReason != nil {
 				message += f.ExcludeReason.Error()
 			}
 			if strings.HasSuffix(message, "no package name") {
-				message = "the file has no package; make its first line `package NAME`"
+				message = "the file has no package clause; add `package NAME` as its first line"
 			}
 			all = append(all, Error{Pos: Position{File: p.relative(f.Filename), Line: 1, Column: 1}, Message: message})
 		}
 	}
 	if len(all) == 0 {
-		return Errors{{Message: "there are no CUE files in the folder; `runner init DIR` makes a spec"}}
+		return Errors{{Message: "no CUE files in the directory; `runner init DIR` creates an experiment"}}
 	}
 	return all
 }
 
-// badImports finds every import that leads nowhere, in the packages that instance imports too; CUE stops at the first.
+// badImports finds all imports of missing packages, including those in imported packages. CUE stops at the first one.
 func (p *place) badImports(instance *build.Instance, c *load.Config, seen map[string]bool) Errors {
 	var all Errors
 	for _, file := range instance.Files {
@@ -119,12 +119,12 @@ func importMessage(instance *build.Instance, name string) string {
 	case within == languageModule || strings.HasPrefix(within, languageModule+"/"):
 		return fmt.Sprintf("no package %q; %s", name, alternatives("packages of the spec language", name, []string{languagePackage}))
 	case strings.HasPrefix(within, module+"/"):
-		return fmt.Sprintf("no package %q; the module has no CUE files in the folder %q", name, strings.TrimPrefix(within, module+"/"))
+		return fmt.Sprintf("no package %q; the module has no CUE files in the directory %q", name, strings.TrimPrefix(within, module+"/"))
 	}
-	return fmt.Sprintf("no package %q; packages come from the module (%s) and its folder cue.mod/pkg, never from a registry", name, module)
+	return fmt.Sprintf("no package %q; packages come from the module (%s) and its directory cue.mod/pkg, never from a registry", name, module)
 }
 
-// declared returns the names that the files of a package declare for references.
+// declared returns the names that references in a package can use.
 func declared(instance *build.Instance) []string {
 	var names []string
 	for _, file := range instance.Files {

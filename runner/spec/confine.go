@@ -14,35 +14,35 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// Confined returns an error if a file lies outside of directory dir after all links are followed. A relative path starts
-// in dir. What does not exist lies where its nearest parent that exists does.
+// Confined returns an error if a file is outside of directory dir after all links are followed. A relative path starts
+// in dir. A file that does not exist is where its nearest existing parent directory is.
 func Confined(dir, file string) error {
 	root, err := filepath.Abs(dir)
 	if err == nil {
 		root, err = filepath.EvalSymlinks(root)
 	}
 	if err != nil {
-		return fmt.Errorf("the directory %s, outside of which nothing may be read: %w", dir, err)
+		return fmt.Errorf("cannot read the directory %s of --confine: %w", dir, err)
 	}
 	if !filepath.IsAbs(file) {
 		file = filepath.Join(root, file)
 	}
 	real, err := resolved(filepath.Clean(file))
 	if err != nil {
-		return fmt.Errorf("it cannot be told whether %s lies in %s, outside of which nothing may be read: %w", file, root, err)
+		return fmt.Errorf("cannot determine whether %s is in the directory %s of --confine: %w", file, root, err)
 	}
 	if !within(root, real) {
 		if real != file {
-			file = fmt.Sprintf("%s, which leads to %s,", file, real)
+			file = fmt.Sprintf("%s, a link to %s,", file, real)
 		}
-		return fmt.Errorf("%s is outside of %s, and nothing outside may be read (--confine)", file, root)
+		return fmt.Errorf("%s is outside of the directory %s of --confine", file, root)
 	}
 	return nil
 }
 
-// checkConfined refuses what an experiment names outside of the directory that it is confined to: the files of its models,
-// imported tables, and sources by the field path, which is what providers of files call it. A glob is checked up to its
-// first wildcard; what it matches is for whoever opens it.
+// checkConfined reports paths outside of the directory that an experiment is confined to: of weights, of imported
+// tables, and of sources. The path of a source is its field path, the name that providers of files use. A glob is
+// checked up to its first wildcard; whoever opens the files checks the matches.
 func (d *decoder) checkConfined(e *Experiment, dir string) {
 	confine := d.options.Confine
 	if confine == "" {
@@ -56,8 +56,8 @@ func (d *decoder) checkConfined(e *Experiment, dir string) {
 		}
 		if i := strings.IndexAny(file, "*?[{\\"); i >= 0 && glob {
 			if slices.Contains(strings.Split(file[i:], "/"), "..") {
-				d.errors = append(d.errors, Error{pos, path, fmt.Sprintf("%q has .. after a wildcard and may lead outside of %s (--confine); "+
-					"write it without", file, confine)})
+				d.errors = append(d.errors, Error{pos, path, fmt.Sprintf("%q has \"..\" after a wildcard and may lead outside of the directory %s of --confine; "+
+					"remove the \"..\"", file, confine)})
 				return
 			}
 			file = file[:strings.LastIndex(file[:i], "/")+1]
@@ -84,8 +84,8 @@ func (d *decoder) checkConfined(e *Experiment, dir string) {
 	}
 }
 
-// warnOfRelativePaths warns where another package, such as an imported suite, gives a source a relative path: it starts at the
-// directory of the experiment, as all do. There is one warning for each directory.
+// warnOfRelativePaths warns if another package, such as an imported suite, has a source with a relative path. Like all
+// relative paths, it starts at the directory of the experiment. There is one warning per directory.
 func (d *decoder) warnOfRelativePaths(e *Experiment) {
 	type first struct {
 		dataset Dataset
@@ -108,15 +108,15 @@ func (d *decoder) warnOfRelativePaths(e *Experiment) {
 	for dir, f := range packages {
 		others := ""
 		if f.more > 0 {
-			others = fmt.Sprintf(", and so do %d more paths of that package", f.more)
+			others = fmt.Sprintf(", as do %d more paths of that package", f.more)
 		}
 		d.warn(f.dataset.Source.Pos, FieldPath("datasets", f.dataset.Name, "source", f.dataset.Source.Provider),
-			"the path %q is in a package of the directory %s, but starts at the directory of the experiment%s; check that it is meant so", f.file, dir, others)
+			"the path %q is in a package of the directory %s, but starts at the directory of the experiment%s; check that this is intended", f.file, dir, others)
 	}
 }
 
-// SourceFiles returns the field path of a provider's configuration, a string or a list of them, which is what providers of
-// files call what they read; nil if there is none.
+// SourceFiles returns the field path of a provider's configuration, a string or a list of strings. Providers of files
+// use that name for the files that they read. SourceFiles returns nil if there is no such field.
 func SourceFiles(config json.RawMessage) []string {
 	var one struct {
 		Path string `json:"path"`
@@ -136,7 +136,7 @@ func SourceFiles(config json.RawMessage) []string {
 	return nil
 }
 
-// resolved follows the links of a path as far as it exists.
+// resolved follows the links in the part of a path that exists.
 func resolved(file string) (string, error) {
 	real, err := filepath.EvalSymlinks(file)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
@@ -149,7 +149,7 @@ func resolved(file string) (string, error) {
 	if dir, err = resolved(dir); err != nil {
 		return "", err
 	}
-	// A link to what does not exist yet.
+	// The file may be a link to a file that does not exist.
 	target, linkErr := os.Readlink(filepath.Join(dir, filepath.Base(file)))
 	switch {
 	case linkErr != nil:
@@ -160,27 +160,27 @@ func resolved(file string) (string, error) {
 	return resolved(target)
 }
 
-// within reports whether a path is dir or lies below it. Both are absolute and clean.
+// within reports whether a path is dir or is below it. Both are absolute and clean.
 func within(dir, file string) bool {
 	return file == dir || strings.HasPrefix(file, strings.TrimSuffix(dir, string(filepath.Separator))+string(filepath.Separator))
 }
 
-// tooLargeError says that a file has more bytes than may be read.
+// tooLargeError is the error of a file that exceeds a size limit.
 type tooLargeError struct{ most int64 }
 
 func (e *tooLargeError) Error() string {
-	return fmt.Sprintf("it is larger than %s", humanize.IBytes(uint64(e.most)))
+	return fmt.Sprintf("the file is larger than %s", humanize.IBytes(uint64(e.most)))
 }
 
-// readRegular reads a regular file of at most most bytes. Anything else, such as a named pipe or a device, is not opened:
-// that could wait for ever.
+// readRegular reads a regular file of at most most bytes. It does not open other files, such as named pipes and
+// devices, because that could block forever.
 func readRegular(fsys fs.FS, name string, most int64) (_ []byte, err error) {
 	info, err := fs.Stat(fsys, name)
 	switch {
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("it is not a regular file (%s)", info.Mode())
+		return nil, fmt.Errorf("not a regular file (%s)", info.Mode())
 	case info.Size() > most:
 		return nil, &tooLargeError{most}
 	}
@@ -189,7 +189,7 @@ func readRegular(fsys fs.FS, name string, most int64) (_ []byte, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	// The file may have grown, and some files of the kernel's have no size.
+	// The file may have grown, and some files of the kernel report no size.
 	data, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err == nil && int64(len(data)) > most {
 		err = &tooLargeError{most}

@@ -11,20 +11,20 @@ import (
 	. "surprisal.dev/runner/spec"
 )
 
-// TestSpecOfAnotherKind checks that CUE files that are no regular files, or of no bounded size, are not read, wherever CUE
-// would look for them.
+// TestSpecOfAnotherKind checks that CUE files that are not regular files, or that have no bounded size, are not read,
+// wherever CUE would look for them.
 func TestSpecOfAnotherKind(t *testing.T) {
 	kinds := []struct {
 		name string
 		make func(file string) error
 		want string
 	}{
-		{"pipe", func(file string) error { return syscall.Mkfifo(file, 0o644) }, "it is not a regular file (prw"},
-		{"device", func(file string) error { return os.Symlink("/dev/zero", file) }, "it is not a regular file (D"},
-		{"link to nothing", func(file string) error { return os.Symlink("gone", file) }, `it is a link to "gone", which does not exist`},
+		{"pipe", func(file string) error { return syscall.Mkfifo(file, 0o644) }, "not a regular file (prw"},
+		{"device", func(file string) error { return os.Symlink("/dev/zero", file) }, "not a regular file (D"},
+		{"link to nothing", func(file string) error { return os.Symlink("gone", file) }, `symbolic link to "gone", which does not exist`},
 		{"huge", func(file string) error {
 			return errors.Join(os.WriteFile(file, nil, 0o644), os.Truncate(file, 1<<40))
-		}, "larger than 32 MiB together"},
+		}, "exceed the limit of 32 MiB"},
 	}
 	for _, file := range []string{"a/b/x.cue", "a/x.cue", "x.cue", "cue.mod/module.cue", "lib/x.cue", "cue.mod/pkg/example.com/lib/x.cue"} {
 		for _, kind := range kinds {
@@ -44,7 +44,7 @@ func TestSpecOfAnotherKind(t *testing.T) {
 			}
 			_, err := Load(t.Context(), dir, plugins())
 			if file == "cue.mod/module.cue" && kind.name == "link to nothing" {
-				// Then the directory is in no module.
+				// Then the directory is not in a module.
 				continue
 			}
 			if _, ok := errors.AsType[Errors](err); !ok || !strings.Contains(err.Error(), kind.want) {
@@ -52,7 +52,7 @@ func TestSpecOfAnotherKind(t *testing.T) {
 			}
 		}
 	}
-	// What an editor leaves is passed over, and so is what is not CUE.
+	// Temporary files of an editor and files other than CUE are ignored.
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "x.cue"), minimal)
 	for _, name := range []string{".#x.cue", "_x.cue"} {
@@ -79,8 +79,8 @@ datasets: a: source: text: path: "a.txt"
 models: m: backend: echo: {}
 `
 
-// TestConfine checks that nothing outside of a directory is read for a spec in it, links followed, and that a spec that
-// names something outside is refused.
+// TestConfine checks that no file outside of the confining directory is read, after links are followed, and that a spec
+// that names such a file is rejected.
 func TestConfine(t *testing.T) {
 	top := t.TempDir()
 	root := filepath.Join(top, "root")
@@ -101,21 +101,21 @@ func TestConfine(t *testing.T) {
 		{name: "all inside", confine: "root", source: withLib},
 		{name: "the module is outside", confine: "root/spec", source: withLib, want: "no package \"example.org/m/lib\""},
 		{name: "the spec is outside", confine: "outside", source: minimal, want: "is outside of"},
-		{name: "a linked file", confine: "root", source: minimal, link: "root/spec/y.cue", target: "../../outside/lib.cue", want: "leads to"},
-		{name: "a file linked absolutely", confine: "root", source: minimal, link: "root/spec/y.cue", target: top + "/outside/lib.cue", want: "leads to"},
-		{name: "a linked package", confine: "root", source: strings.Replace(withLib, "m/lib", "m/far:lib", 1), link: "root/far", target: "../outside", want: "leads to"},
+		{name: "a linked file", confine: "root", source: minimal, link: "root/spec/y.cue", target: "../../outside/lib.cue", want: "a link to"},
+		{name: "a file linked absolutely", confine: "root", source: minimal, link: "root/spec/y.cue", target: top + "/outside/lib.cue", want: "a link to"},
+		{name: "a linked package", confine: "root", source: strings.Replace(withLib, "m/lib", "m/far:lib", 1), link: "root/far", target: "../outside", want: "a link to"},
 		{name: "a linked dependency", confine: "root", source: strings.Replace(withLib, "example.org/m/lib", "example.com/lib", 1),
-			link: "root/cue.mod/pkg/example.com", target: "../../../outside", want: "leads to"},
+			link: "root/cue.mod/pkg/example.com", target: "../../../outside", want: "a link to"},
 		{name: "a source inside", confine: "root", source: strings.Replace(minimal, "a.txt", "../inside.txt", 1)},
 		{name: "a source outside", confine: "root", source: strings.Replace(minimal, "a.txt", "../../outside/secret.txt", 1), want: "datasets.a.source.text: "},
 		{name: "a source in a directory whose name begins the same", confine: "root", source: strings.Replace(minimal, "a.txt", "../../root-private/a.txt", 1), want: "is outside of"},
 		{name: "an absolute source", confine: "root", source: strings.Replace(minimal, "a.txt", "/etc/passwd", 1), want: "/etc/passwd is outside of"},
 		{name: "a source by URL", confine: "root", source: strings.Replace(minimal, "a.txt", "file:///etc/passwd", 1), want: "/etc/passwd is outside of"},
 		{name: "a remote source", confine: "root", source: strings.Replace(minimal, "a.txt", "s3://bucket/a.txt", 1)},
-		{name: "a linked source", confine: "root", source: minimal, link: "root/spec/a.txt", target: "../../outside/secret.txt", want: "leads to"},
+		{name: "a linked source", confine: "root", source: minimal, link: "root/spec/a.txt", target: "../../outside/secret.txt", want: "a link to"},
 		{name: "a glob outside", confine: "root", source: strings.Replace(minimal, "a.txt", "../../outside/*.txt", 1), want: "is outside of"},
-		{name: "a glob that climbs", confine: "root", source: strings.Replace(minimal, "a.txt", "*/../../../outside/secret.txt", 1), want: "has .. after a wildcard"},
-		{name: "a glob below a link", confine: "root", source: strings.Replace(minimal, "a.txt", "far/*.txt", 1), link: "root/spec/far", target: "../../outside", want: "leads to"},
+		{name: "a glob that climbs", confine: "root", source: strings.Replace(minimal, "a.txt", "*/../../../outside/secret.txt", 1), want: "has \"..\" after a wildcard"},
+		{name: "a glob below a link", confine: "root", source: strings.Replace(minimal, "a.txt", "far/*.txt", 1), link: "root/spec/far", target: "../../outside", want: "a link to"},
 		{name: "a glob inside", confine: "root", source: strings.Replace(minimal, "a.txt", "../*.txt", 1)},
 		{name: "a list", confine: "root", source: strings.Replace(minimal, `"a.txt"`, `["a.txt", "../../outside/x"]`, 1), want: "is outside of"},
 		{name: "weights outside", confine: "root", source: minimal + "models: w: {backend: echo: {}, weights: gguf: path: \"../../outside/x.gguf\"}\n", want: "models.w.weights.gguf: "},
@@ -145,13 +145,13 @@ func TestConfine(t *testing.T) {
 				t.Errorf("found %v; want %s", err, test.want)
 			}
 			if err != nil && strings.Contains(err.Error(), "secret\"") {
-				t.Errorf("what is outside was read: %v", err)
+				t.Errorf("a file outside was read: %v", err)
 			}
 		})
 	}
 }
 
-// A model's limits hold before those of a dataset, also where they lift them.
+// The limits of a model override those of a dataset, also if they remove a limit.
 func TestLimitsOn(t *testing.T) {
 	dataset := Dataset{Limits: Limits{Documents: 7, Bytes: 100}}
 	for _, test := range []struct {

@@ -12,7 +12,8 @@ import (
 	"cuelang.org/go/cue/token"
 )
 
-// decoder turns a package that was unified with #Experiment into an Experiment. It goes on after a mistake, to find all.
+// decoder turns a package that was unified with #Experiment into an Experiment. It continues after a mistake, to find
+// all.
 type decoder struct {
 	*place
 	// language is the package that defines #Experiment, and root the spec.
@@ -21,14 +22,14 @@ type decoder struct {
 	options        Options
 	errors         []Error
 	warnings       []Error
-	// refused holds the paths that the schema refused; what depends on them is not looked at.
+	// refused has the paths that violate the schema. Values that depend on them are not checked.
 	refused map[string]bool
 
 	datasets map[string]*Dataset
 	models   map[string]*Model
-	// nodes are the written models, by name: what sweeps start from.
+	// nodes are the models in the spec, by name. Sweeps start from them.
 	nodes map[string]node
-	// training is where each model's training data is named, a string or a list, by name of the model.
+	// training has the field that names the training data of each model, a string or a list, by name of the model.
 	training map[string]node
 }
 
@@ -41,14 +42,14 @@ func (d *decoder) experiment() *Experiment {
 	e := &Experiment{Name: root.field("name").text()}
 
 	limits, scoring := root.field("limits"), root.field("scoring")
-	for key, n := range root.field("datasets").fields() {
-		d.datasets[key] = d.dataset(key, n.opened(), limits)
+	for name, n := range root.field("datasets").fields() {
+		d.datasets[name] = d.dataset(name, n.opened(), limits)
 	}
-	for key, n := range root.field("skip").fields() {
-		if x, ok := d.datasets[key]; ok {
+	for name, n := range root.field("skip").fields() {
+		if x, ok := d.datasets[name]; ok {
 			x.Skip = n.text()
 		} else {
-			d.unknown(n, "dataset", key, slices.Collect(maps.Keys(d.datasets)))
+			d.unknown(n, "dataset", name, slices.Collect(maps.Keys(d.datasets)))
 		}
 	}
 	for name, n := range root.field("models").fields() {
@@ -62,8 +63,8 @@ func (d *decoder) experiment() *Experiment {
 	d.checkTraining(root)
 
 	e.Sections = d.sections()
-	for _, key := range slices.Sorted(maps.Keys(d.datasets)) {
-		e.Datasets = append(e.Datasets, *d.datasets[key])
+	for _, name := range slices.Sorted(maps.Keys(d.datasets)) {
+		e.Datasets = append(e.Datasets, *d.datasets[name])
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.models)) {
 		e.Models = append(e.Models, *d.models[name])
@@ -71,7 +72,45 @@ func (d *decoder) experiment() *Experiment {
 	return e
 }
 
-// fail reports a mistake at n, unless the schema refused n or something above it already.
+// discard clears the sources, weights, tables and settings of an experiment that mistakes concern. What remains can be
+// checked further: a mistake in one part does not hide a missing file in another.
+func (d *decoder) discard(e *Experiment) {
+	wrong := map[string]bool{}
+	for _, err := range d.errors {
+		wrong[err.Path] = true
+	}
+	// mistaken reports whether there is a mistake at or below a field.
+	mistaken := func(names ...string) bool {
+		field := fieldPath(names...)
+		for path := range wrong {
+			if rest, ok := strings.CutPrefix(path, field); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+				return true
+			}
+		}
+		return false
+	}
+	for i := range e.Datasets {
+		if x := &e.Datasets[i]; mistaken("datasets", x.Name, "source") || mistaken("skip", x.Name) {
+			x.Source.Config = nil
+		}
+	}
+	for i := range e.Models {
+		m := &e.Models[i]
+		name := cmp.Or(m.Base, m.Name)
+		if mistaken("models", name, "weights") {
+			m.Weights = nil
+		}
+		if mistaken("models", name, "scores") {
+			m.Scores = nil
+		}
+		if m.Backend != nil && (wrong[fieldPath("models", name)] || mistaken("scoring") || mistaken("models", name, "backend") ||
+			mistaken("models", name, "weights") || mistaken("models", name, "scoring")) {
+			m.Backend.Config = nil
+		}
+	}
+}
+
+// fail reports a mistake at n, unless n or a value that contains it violates the schema.
 func (d *decoder) fail(n node, format string, args ...any) {
 	for i := range n.path {
 		if d.refused[pathString(n.path[:i+1])] {
@@ -81,7 +120,7 @@ func (d *decoder) fail(n node, format string, args ...any) {
 	d.errors = append(d.errors, Error{d.nearestPosition(n.path), pathString(n.path), fmt.Sprintf(format, args...)})
 }
 
-// unknown reports a reference to something that is not there.
+// unknown reports a reference to a name that does not exist.
 func (d *decoder) unknown(n node, what, name string, known []string) {
 	if d.refused[what+"s"] {
 		return
@@ -93,7 +132,7 @@ func (d *decoder) warn(pos Position, path, format string, args ...any) {
 	d.warnings = append(d.warnings, Error{pos, path, fmt.Sprintf(format, args...)})
 }
 
-// nearestPosition returns where the field at path, or else the nearest struct around it, was written.
+// nearestPosition returns the position of the field at path, or else that of the innermost struct around it.
 func (d *decoder) nearestPosition(path []cue.Selector) Position {
 	for i := len(path); i > 0; i-- {
 		if pos, ok := d.of(d.root.LookupPath(cue.MakePath(path[:i]...))); ok {
@@ -111,14 +150,14 @@ func (d *decoder) writtenAt(n node) Position {
 	return d.position(pos)
 }
 
-// intact reports whether the schema refused nothing at n or below it.
+// intact reports whether n and everything below it conforms to the schema.
 func (d *decoder) intact(n node) bool {
 	return len(d.refused) == 0 || !n.set() || n.v.Validate(cue.Concrete(true), cue.Final()) == nil
 }
 
-func (d *decoder) dataset(key string, n, limits node) *Dataset {
+func (d *decoder) dataset(name string, n, limits node) *Dataset {
 	x := &Dataset{
-		Name: key, Pos: d.writtenAt(n), Tags: n.field("tags").texts(),
+		Name: name, Pos: d.writtenAt(n), Tags: n.field("tags").texts(),
 		Limits: Limits{
 			Documents: either(n.field("limits"), limits, "documents").number(),
 			Bytes:     either(n.field("limits"), limits, "bytes").number(),
@@ -136,27 +175,27 @@ func (d *decoder) dataset(key string, n, limits node) *Dataset {
 	if s := n.field("supervised"); s.set() {
 		x.Fields = []string{s.field("input").text(), s.field("target").text()}
 		if n.field("text").set() {
-			d.fail(n.field("text"), "text and supervised are both set; keep text for raw text, supervised for pairs")
+			d.fail(n.field("text"), "text and supervised are mutually exclusive; keep text for raw text, supervised for pairs")
 		}
 		if x.Fields[0] == x.Fields[1] {
-			d.fail(s.field("target"), "the target is the input, %q; the model would see what it is scored on", x.Fields[1])
+			d.fail(s.field("target"), "input and target are the same field, %q; the model would see the text that it is scored on", x.Fields[1])
 		}
 	}
 	if s := n.field("sample"); s.set() {
 		x.Sample = &Sample{s.field("documents").number(), s.field("seed").number()}
 	}
 	if rows := n.field("rows"); x.Rows.To > 0 && x.Rows.From >= x.Rows.To {
-		d.fail(rows, "from %d to %d takes no row; from must be less than to", x.Rows.From, x.Rows.To)
+		d.fail(rows, "the range from %d to %d has no rows; from must be less than to", x.Rows.From, x.Rows.To)
 	}
 	for i, tag := range n.field("tags").elements() {
 		if slices.Index(x.Tags, tag.text()) < i {
-			d.fail(tag, "the tag %q is there twice", tag.text())
+			d.fail(tag, "duplicate tag %q", tag.text())
 		}
 	}
 
 	source := n.field("source")
-	name, config, ok := d.plugin(source, "provider", d.options.Providers)
-	x.Source = Source{Provider: name, Pos: d.writtenAt(source)}
+	provider, config, ok := d.plugin(source, "provider", d.options.Providers)
+	x.Source = Source{Provider: provider, Pos: d.writtenAt(source)}
 	if ok {
 		x.Source.Config = d.config(config, config.v)
 	}
@@ -171,7 +210,7 @@ func either(a, b node, name string) node {
 	return b.field(name)
 }
 
-// plugin returns the one plugin that n names and its configuration.
+// plugin returns the only plugin that n names, and its configuration.
 func (d *decoder) plugin(n node, kind string, known map[string]Schema) (name string, config node, ok bool) {
 	var names []string
 	for f, c := range n.fields() {
@@ -182,7 +221,7 @@ func (d *decoder) plugin(n node, kind string, known map[string]Schema) (name str
 		d.fail(n, "required and not set; %s", alternatives(kind+"s", "", slices.Collect(maps.Keys(known))))
 		return "", node{}, false
 	case len(names) == 0:
-		d.fail(n, "no %s is named; %s", kind, alternatives(kind+"s", "", slices.Collect(maps.Keys(known))))
+		d.fail(n, "no %s is set; %s", kind, alternatives(kind+"s", "", slices.Collect(maps.Keys(known))))
 		return "", node{}, false
 	case len(names) > 1:
 		slices.Sort(names)
@@ -240,9 +279,9 @@ func (d *decoder) model(name string, n, scoring node) *Model {
 	m.Weights = d.weights(n.field("weights"))
 	switch {
 	case m.Weights != nil && !backend.set():
-		d.fail(n, "weights are set without a backend to load them; set backend")
+		d.fail(n, "weights are set, but no backend to load them; set backend")
 	case backend.set() && scores.set():
-		d.fail(n, "backend and scores are both set; keep backend to score the model, scores to read a table made elsewhere")
+		d.fail(n, "backend and scores are mutually exclusive; keep backend to score the model, scores to import precomputed scores")
 	case backend.set():
 		plugin, config, ok := d.plugin(backend, "backend", d.options.Backends)
 		m.Backend = &Backend{Name: plugin, Pos: d.writtenAt(backend)}
@@ -250,7 +289,7 @@ func (d *decoder) model(name string, n, scoring node) *Model {
 			d.fillBackend(m.Backend, config, config.v)
 			d.training[name] = config.field("train")
 			if d.options.Backends[plugin].Trains && m.Weights != nil {
-				d.fail(n.field("weights"), "backend %s trains its models and reads no weights; remove weights", plugin)
+				d.fail(n.field("weights"), "backend %s trains its models and does not read weights; remove weights", plugin)
 			}
 		}
 	case scores.set():
@@ -258,15 +297,15 @@ func (d *decoder) model(name string, n, scoring node) *Model {
 			Path: scores.field("path").text(), Protocol: scores.field("protocol").text(), Pos: d.writtenAt(scores),
 		}
 		if own.set() {
-			d.fail(own, "a model with scores is not scored here; its protocol says how it was")
+			d.fail(own, "scoring does not apply to a model with precomputed scores; describe its scoring in protocol")
 		}
 	default:
-		d.fail(n, "neither backend nor scores is set; set backend to score the model, or scores to read a table made elsewhere")
+		d.fail(n, "neither backend nor scores is set; set backend to score the model, or scores to import precomputed scores")
 	}
 	return m
 }
 
-// weights decodes the files of a model, nil if it has none.
+// weights decodes the weights of a model. It returns nil if there are none.
 func (d *decoder) weights(n node) *Weights {
 	if !n.set() {
 		return nil
@@ -278,13 +317,13 @@ func (d *decoder) weights(n node) *Weights {
 		}
 	}
 	if len(found) != 1 {
-		d.fail(n, "%d formats of weights are set; set one of gguf and safetensors", len(found))
+		d.fail(n, "%d formats of weights are set; set exactly one of gguf and safetensors", len(found))
 		return nil
 	}
 	return found[0]
 }
 
-// fillBackend sets the configuration of b from v, which stands for the value at n.
+// fillBackend sets the configuration of b from v, which replaces the value at n.
 func (d *decoder) fillBackend(b *Backend, n node, v cue.Value) {
 	if !d.options.Backends[b.Name].Trains {
 		b.Config = d.config(n, v)
@@ -302,37 +341,37 @@ func (d *decoder) fillBackend(b *Backend, n node, v cue.Value) {
 
 func (d *decoder) checkScoring(n node, s Scoring) {
 	if s.Context > 0 && s.Stride > s.Context {
-		d.fail(n, "stride %d is more than context %d; what lies between windows would not be scored", s.Stride, s.Context)
+		d.fail(n, "stride %d is greater than context %d; tokens between windows would not be scored", s.Stride, s.Context)
 	}
 }
 
-// checkEmpty refuses an experiment that has nothing to do.
+// checkEmpty reports an experiment with nothing to do.
 func (d *decoder) checkEmpty(root node) {
 	if len(d.models) == 0 {
-		d.fail(root.field("models"), "there are no models; add one: models: NAME: backend: BACKEND: {...}")
+		d.fail(root.field("models"), "no models; add one: models: NAME: backend: BACKEND: {...}")
 		return
 	}
 	scored := slices.ContainsFunc(slices.Collect(maps.Values(d.models)), func(m *Model) bool { return m.Scores == nil })
 	if scored && len(d.datasets) == 0 {
-		d.fail(root.field("datasets"), "there are no datasets; add one: datasets: KEY: source: PROVIDER: {...}")
+		d.fail(root.field("datasets"), "no datasets; add one: datasets: NAME: source: PROVIDER: {...}")
 	} else if scored && len(d.scored()) == 0 {
 		d.fail(root.field("datasets"), "every dataset is skipped or has use \"train\"; there is nothing to score")
 	}
 }
 
-// scored returns the keys of the datasets that models are scored on, sorted.
+// scored returns the names of the datasets that models are scored on, sorted.
 func (d *decoder) scored() []string {
-	var keys []string
-	for key, x := range d.datasets {
+	var names []string
+	for name, x := range d.datasets {
 		if x.Skip == "" && !x.TrainOnly {
-			keys = append(keys, key)
+			names = append(names, name)
 		}
 	}
-	slices.Sort(keys)
-	return keys
+	slices.Sort(names)
+	return names
 }
 
-// checkTraining checks what models are trained on.
+// checkTraining checks the training datasets of models.
 func (d *decoder) checkTraining(root node) {
 	used, warned := map[string]bool{}, map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(d.models)) {
@@ -340,29 +379,29 @@ func (d *decoder) checkTraining(root node) {
 		if m.Backend == nil || len(m.Backend.Train) == 0 {
 			continue
 		}
-		for i, key := range m.Backend.Train {
+		for i, dataset := range m.Backend.Train {
 			at := d.training[name]
 			if at.v.Kind() == cue.ListKind {
 				at = at.child(cue.Index(i))
 			}
-			used[key] = true
-			x, ok := d.datasets[key]
+			used[dataset] = true
+			x, ok := d.datasets[dataset]
 			switch {
 			case !ok:
-				d.unknown(at, "dataset", key, slices.Collect(maps.Keys(d.datasets)))
+				d.unknown(at, "dataset", dataset, slices.Collect(maps.Keys(d.datasets)))
 			case x.Skip != "":
-				d.fail(at, "the dataset %q is skipped (%s); train on another one or remove it from skip", key, x.Skip)
+				d.fail(at, "the dataset %q is skipped (%s); train on another dataset, or remove it from skip", dataset, x.Skip)
 			case !x.TrainOnly && !warned[pathString(at.path)]:
 				warned[pathString(at.path)] = true
 				d.warn(d.nearestPosition(at.path), pathString(at.path),
-					"the model is trained on %q and scored on it; its scores there say little (set use: \"train\" on the dataset to only train on it)", key)
+					"the model is trained and scored on %q; its scores there are not meaningful (set use: \"train\" to only train on the dataset)", dataset)
 			}
 		}
 	}
-	for key, x := range d.datasets {
-		if x.TrainOnly && !used[key] && x.Skip == "" {
-			use := root.field("datasets").field(key).field("use")
-			d.warn(d.nearestPosition(use.path), pathString(use.path), "the dataset has use \"train\" and no model is trained on it")
+	for name, x := range d.datasets {
+		if x.TrainOnly && !used[name] && x.Skip == "" {
+			use := root.field("datasets").field(name).field("use")
+			d.warn(d.nearestPosition(use.path), pathString(use.path), "the dataset has use \"train\", but no model is trained on it")
 		}
 	}
 }

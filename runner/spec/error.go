@@ -14,27 +14,34 @@ import (
 
 // Error is one mistake in a spec.
 type Error struct {
-	// Pos is where the mistake is; its File is "" if no single place is to blame.
+	// Pos is the position of the mistake. Its File is "" if there is no single position.
 	Pos Position
 	// Path is the field in the experiment (datasets."web/x".source), or "" for a mistake outside of it.
 	Path string
-	// Message says what was found, what is allowed and what to do.
+	// Message describes the value that was found, the allowed values, and how to fix the mistake.
 	Message string
 }
 
 func (e Error) Error() string { return line(e.Pos, e.Path, e.Message) }
 
-// FieldPath writes the path of a field as Error.Path has it.
-func FieldPath(names ...string) string {
+// FieldPath returns the path of a field in the format of Error.Path.
+func FieldPath(names ...string) string { return abbreviate(fieldPath(names...), longestPath) }
+
+func fieldPath(names ...string) string {
 	path := make([]cue.Selector, len(names))
 	for i, name := range names {
 		path[i] = cue.Str(name)
 	}
-	return abbreviate(pathString(path), longestPath)
+	return pathString(path)
 }
 
 // Errors are all mistakes of a spec, sorted by place, without repetition.
 type Errors []Error
+
+// Merge returns the mistakes of e and others, sorted by place, without repetition.
+func (e Errors) Merge(others ...Errors) Errors {
+	return tidy(slices.Concat(append([]Errors{e}, others...)...))
+}
 
 func (e Errors) Error() string {
 	lines := make([]string, len(e))
@@ -44,23 +51,23 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Errors quote what is in a spec, which may be of any size. Longer paths and messages are cut.
+// Errors quote values of a spec, which may be of any size. Longer paths and messages are shortened.
 const (
 	longestPath    = 300
 	longestMessage = 3000
 )
 
-// tidy sorts errors, drops repetitions and cuts what is very long.
+// tidy sorts errors, removes duplicates and shortens long texts.
 func tidy(all []Error) Errors {
 	for i := range all {
 		all[i].Path = abbreviate(all[i].Path, longestPath)
 		all[i].Message = abbreviate(all[i].Message, longestMessage)
 	}
-	slices.SortFunc(all, CompareErrors)
+	slices.SortFunc(all, compareErrors)
 	return slices.Compact(all)
 }
 
-// abbreviate cuts the middle out of a text of more than most bytes.
+// abbreviate removes the middle of a text of more than most bytes.
 func abbreviate(s string, most int) string {
 	if len(s) <= most {
 		return s
@@ -75,7 +82,7 @@ func abbreviate(s string, most int) string {
 	return fmt.Sprintf("%s...(%d bytes)...%s", s[:head], tail-head, s[tail:])
 }
 
-// Warning is something in a spec that is allowed and probably not meant.
+// Warning is a warning about a spec: something that is allowed and probably not intended.
 type Warning Error
 
 func (w Warning) String() string { return line(w.Pos, w.Path, w.Message) }
@@ -99,14 +106,14 @@ func line(p Position, path, message string) string {
 	return strings.Join(lines, "\n")
 }
 
-// CompareErrors orders errors by place, then by path and message.
-func CompareErrors(a, b Error) int {
+// compareErrors orders errors by position, then by path and message.
+func compareErrors(a, b Error) int {
 	return cmp.Or(cmp.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line, b.Pos.Line),
 		cmp.Compare(a.Pos.Column, b.Pos.Column), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
 }
 
-// alternatives lists what could have been written instead of found, and the nearest of it: "models are a, b; did you mean
-// a?". Long lists are cut.
+// alternatives lists the allowed names, and the one that is nearest to found: "models are a, b; did you mean a?". Long
+// lists are shortened.
 func alternatives(what, found string, allowed []string) string {
 	const most = 16
 	if len(allowed) == 0 {
@@ -129,9 +136,12 @@ func alternatives(what, found string, allowed []string) string {
 	return s
 }
 
-// nearest returns the name that is most likely meant by found, or "" if none is near: at most a third of its letters
-// differ, or one is the beginning of the other. Of names that are equally far the one with the longest common beginning
-// wins, then the first.
+// Nearest returns the name that was most likely meant by a mistyped one, or "" if none is near.
+func Nearest(found string, names []string) string { return nearest(found, names) }
+
+// nearest returns the name that was most likely meant by found, or "" if none is near. A name is near if its edit
+// distance is at most a third of the length of found, or if one is a prefix of the other. Of several names at the same
+// distance, the one with the longest common prefix wins, then the first one.
 func nearest(found string, names []string) string {
 	const longest = 100
 	letters := []rune(strings.ToLower(found))
@@ -162,7 +172,7 @@ func nearest(found string, names []string) string {
 	return best
 }
 
-// commonPrefix returns how many letters a and b begin with in common.
+// commonPrefix returns the length of the longest common prefix of a and b.
 func commonPrefix(a, b []rune) int {
 	n := 0
 	for n < min(len(a), len(b)) && a[n] == b[n] {
@@ -171,8 +181,8 @@ func commonPrefix(a, b []rune) int {
 	return n
 }
 
-// distance is the optimal string alignment distance: how many letters must be inserted, deleted, replaced or swapped with
-// their neighbour to make b of a.
+// distance is the optimal string alignment distance: the number of insertions, deletions, substitutions and
+// transpositions of adjacent letters that turn a into b.
 func distance(a, b string) int {
 	x, y := []rune(a), []rune(b)
 	before, last, row := make([]int, len(y)+1), make([]int, len(y)+1), make([]int, len(y)+1)

@@ -20,37 +20,36 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// Evaluator reads specs, in another process than Load.
+// Evaluator reads specs, unlike Load not in this process.
 type Evaluator interface {
-	// Load reads the experiment in directory dir. What is wrong with the spec, or more than may be spent on it, is returned
-	// as Errors.
+	// Load reads the experiment in directory dir. It returns mistakes of the spec, and exceeded limits, as Errors; see
+	// the function Load.
 	Load(ctx context.Context, dir string, o Options) (*Experiment, error)
 }
 
-// What reading a spec may cost unless something else is asked for. 100 models and 1,000 datasets take about a second and
-// 200 MB.
+// Default limits of reading a spec. 100 models and 1,000 datasets take about a second and 200 MB.
 const (
 	DefaultTime   = 30 * time.Second
 	DefaultMemory = 2 << 30
 )
 
-// Bounded reads each spec in another process, within bounds of time and memory: Go cannot go on after it has run out of
-// memory or stack, and CUE does not stop when it is asked to.
+// Bounded reads each spec in a separate process, within limits of time and memory. A separate process is needed because
+// Go cannot continue after it runs out of memory or stack, and CUE cannot be cancelled.
 type Bounded struct {
-	// Command is a program and its arguments. It calls Serve with its standard input and output, and the sections of the
-	// language.
+	// Command is a program and its arguments. It calls Serve with its standard input and output, and the sections of
+	// the language.
 	Command []string
-	// Time and Memory are the most that a spec may take, in bytes of memory.
+	// Time and Memory are the limits of a spec, Memory in bytes.
 	Time   time.Duration
 	Memory int64
 }
 
-// request is what the process is asked, and answer what it says: an experiment, the spec's mistakes, and what else
-// went wrong. Both are JSON.
+// request is the input of the process, and answer its output: an experiment, the mistakes of the spec, and any other
+// error. Both are JSON.
 type request struct {
 	Dir     string  `json:"dir"`
 	Options Options `json:"options"`
-	// Memory is the bound, in bytes.
+	// Memory is the limit in bytes.
 	Memory int64 `json:"memory"`
 }
 
@@ -60,10 +59,10 @@ type answer struct {
 	Failure    string      `json:"failure,omitempty"`
 }
 
-// exitMemory is how the process ends that needs more memory than it may have.
+// exitMemory is the exit code of a process that exceeds its memory limit.
 const exitMemory = 97
 
-// Load asks a new process.
+// Load reads the experiment in a new process.
 func (b Bounded) Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	question, err := json.Marshal(request{dir, o, b.Memory})
 	if err != nil {
@@ -90,9 +89,10 @@ func (b Bounded) Load(ctx context.Context, dir string, o Options) (*Experiment, 
 		if ctx.Err() == nil && limited.Err() != nil {
 			return nil, b.late()
 		}
-		return nil, fmt.Errorf("starting %s to read the spec: %w", b.Command[0], err)
+		return nil, fmt.Errorf("starting %s to read the specification: %w", b.Command[0], err)
 	}
-	// Its input stays open: its end tells the process that this one has died. If the process dies first, it says why.
+	// The input stays open: its end tells the process that this one has died. If the process dies first, Wait reports
+	// why.
 	_, writeErr := in.Write(question)
 	most := b.Memory / 4
 	data, readErr := io.ReadAll(io.LimitReader(out, most+1))
@@ -105,14 +105,14 @@ func (b Bounded) Load(ctx context.Context, dir string, o Options) (*Experiment, 
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case tooLarge:
-		return nil, b.beyond("its experiment is larger than " + humanize.IBytes(uint64(most)) + ", a quarter of the memory that it may take")
+		return nil, b.beyond("its experiment is larger than " + humanize.IBytes(uint64(most)) + ", a quarter of the memory limit")
 	case limited.Err() != nil:
 		return nil, b.late()
 	case waitErr != nil:
 		return nil, b.died(waitErr, last.String())
 	}
 	if err := errors.Join(writeErr, readErr); err != nil {
-		return nil, fmt.Errorf("asking %s to read the spec: %w", b.Command[0], err)
+		return nil, fmt.Errorf("asking %s to read the specification: %w", b.Command[0], err)
 	}
 	return decodeAnswer(data)
 }
@@ -120,7 +120,7 @@ func (b Bounded) Load(ctx context.Context, dir string, o Options) (*Experiment, 
 func decodeAnswer(data []byte) (*Experiment, error) {
 	var a answer
 	if err := json.Unmarshal(data, &a); err != nil {
-		return nil, fmt.Errorf("the process that reads the spec does not answer in JSON: %w", err)
+		return nil, fmt.Errorf("the process that reads the specification did not answer in JSON: %w", err)
 	}
 	switch {
 	case a.Failure != "":
@@ -128,26 +128,26 @@ func decodeAnswer(data []byte) (*Experiment, error) {
 	case len(a.Errors) > 0:
 		return a.Experiment, a.Errors
 	case a.Experiment == nil:
-		return nil, errors.New("the process that reads the spec gave no answer")
+		return nil, errors.New("the process that reads the specification gave no answer")
 	}
 	return a.Experiment, nil
 }
 
-// late says that a spec takes too long.
+// late is the error of a spec that takes too long.
 func (b Bounded) late() Errors { return b.beyond(fmt.Sprintf("it takes longer than %v", b.Time)) }
 
-// beyond says that a spec needs more than it may have.
+// beyond is the error of a spec that exceeds its limits.
 func (b Bounded) beyond(what string) Errors {
-	return Errors{{Message: fmt.Sprintf("the spec cannot be evaluated within %v and %s of memory: %s; look for a comprehension, "+
-		"a repeated string or a nesting that grows, or allow more with --spec-time and --spec-memory",
+	return Errors{{Message: fmt.Sprintf("cannot evaluate the specification within %v and %s of memory: %s; look for a comprehension, "+
+		"a repeated string or a nesting that grows, or raise the limits with --spec-time and --spec-memory",
 		b.Time, humanize.IBytes(uint64(b.Memory)), what)}}
 }
 
-// died says why the process ended, from how it ended and the beginning of what it printed.
+// died explains why the process ended, from its exit status and the beginning of its output.
 func (b Bounded) died(err error, printed string) error {
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	if !ok {
-		return fmt.Errorf("waiting for %s to read the spec: %w", b.Command[0], err)
+		return fmt.Errorf("waiting for %s to read the specification: %w", b.Command[0], err)
 	}
 	status, _ := exit.Sys().(syscall.WaitStatus)
 	switch {
@@ -156,17 +156,17 @@ func (b Bounded) died(err error, printed string) error {
 	case exit.ExitCode() == exitMemory, slices.ContainsFunc(outOfMemory, func(text string) bool { return strings.Contains(printed, text) }):
 		return b.beyond("it needs more memory")
 	case status.Signaled() && status.Signal() == syscall.SIGKILL:
-		return b.beyond("its process was killed, most likely because the machine has no more memory")
+		return b.beyond("its process was killed, most likely because the machine is out of memory")
 	}
 	first, _, _ := strings.Cut(strings.TrimSpace(printed), "\n")
-	return Errors{{Message: fmt.Sprintf("the spec cannot be evaluated: the process that does so ended (%v: %s); this is a mistake of "+
-		"this program; leave out what was added last, and report it", exit, strconv.Quote(short(first)))}}
+	return Errors{{Message: fmt.Sprintf("cannot evaluate the specification: the process ended unexpectedly (%v: %s); this is a bug; "+
+		"please report it; to work around it, remove the latest addition", exit, strconv.Quote(short(first)))}}
 }
 
-// outOfMemory is what Go's runtime prints where the system gives it no more memory, be it for a value or for a thread's stack.
+// outOfMemory are messages of the Go runtime when it cannot allocate memory for values or for the stack of a thread.
 var outOfMemory = []string{"out of memory", "cannot allocate", "pthread_create failed", "failed to create new OS thread"}
 
-// head keeps the beginning of what is written to it.
+// head keeps the first bytes that are written to it.
 type head struct {
 	bytes.Buffer
 	most int
@@ -177,25 +177,26 @@ func (h *head) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Serve answers one request for Bounded, in the language with these sections, and returns the exit code of the process. It changes the limits of the process,
-// and ends it when it takes more memory than it may or when in ends early.
+// Serve answers one request for Bounded, in the language with the given sections, and returns the exit code of the
+// process. It changes the limits of the process. It ends the process if that exceeds its memory limit, or if in ends
+// early.
 func Serve(in io.Reader, out io.Writer, sections []Section) int {
 	var r request
 	if err := json.NewDecoder(in).Decode(&r); err != nil {
 		return 1
 	}
 	r.Options.Sections = sections
-	// It ends when it has answered: memory below the limit is there to be used, not to be collected.
+	// The process ends after its answer, so it can use all memory below the limit.
 	debug.SetGCPercent(400)
 	debug.SetMemoryLimit(r.Memory - r.Memory/8)
 	debug.SetMaxStack(int(r.Memory / 8))
-	// What lets a single allocation fail that is larger than the watcher could notice in time.
+	// This limit makes large single allocations fail, which the watcher would not notice in time.
 	if err := limitData(r.Memory + 256<<20); err != nil {
 		return 1
 	}
 	go watchMemory(r.Memory)
 	go func() {
-		// Either way nobody waits for the answer any more.
+		// With or without an error, no process waits for the answer anymore.
 		_, _ = io.Copy(io.Discard, in)
 		os.Exit(1)
 	}()
@@ -208,7 +209,7 @@ func Serve(in io.Reader, out io.Writer, sections []Section) int {
 func answerTo(r request) (a answer) {
 	defer func() {
 		if p := recover(); p != nil {
-			a = answer{Errors: Errors{{Message: fmt.Sprintf("CUE cannot evaluate the spec and stops with %s; leave out what was added last",
+			a = answer{Errors: Errors{{Message: fmt.Sprintf("CUE failed to evaluate the specification: %s; remove the latest addition",
 				strconv.Quote(short(fmt.Sprint(p))))}}}
 		}
 	}()
@@ -222,7 +223,7 @@ func answerTo(r request) (a answer) {
 	return answer{Failure: err.Error()}
 }
 
-// watchMemory ends the process when it takes more than most bytes.
+// watchMemory ends the process when it uses more than most bytes.
 func watchMemory(most int64) {
 	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	for ; ; time.Sleep(5 * time.Millisecond) {

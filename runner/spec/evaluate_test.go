@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +13,7 @@ import (
 	. "surprisal.dev/runner/spec"
 )
 
-// The test binary is the process that evaluates, too.
+// The test binary also serves as the process that evaluates.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "evaluate" {
 		os.Exit(Serve(os.Stdin, os.Stdout, plugins().Sections))
@@ -20,7 +21,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// bounded evaluates in this binary, started again.
+// bounded evaluates specs in another process of this binary.
 func bounded(t *testing.T, limit time.Duration, memory int64) Bounded {
 	t.Helper()
 	program, err := os.Executable()
@@ -30,7 +31,7 @@ func bounded(t *testing.T, limit time.Duration, memory int64) Bounded {
 	return Bounded{Command: []string{program, "evaluate"}, Time: limit, Memory: memory}
 }
 
-// A spec with mistakes comes back as far as it could be read, from another process as from this one.
+// The valid parts of a spec with mistakes are returned, from another process as from this one.
 func TestPartOfASpec(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "x.cue"), "package x\nimport \"surprisal.dev/experiment\"\nexperiment.#Experiment\nname: \"partial\"\n")
@@ -44,19 +45,85 @@ func TestPartOfASpec(t *testing.T) {
 	}
 }
 
-// The bound on the size of files is on all of them together.
+// Of a spec with mistakes, the parts without mistakes are returned, so that their files can be checked. Parts with
+// mistakes are cleared, and paths outside of the confining directory are among them.
+func TestDiscard(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "x.cue"), `package x
+import "surprisal.dev/experiment"
+experiment.#Experiment
+name: "x"
+datasets: {
+	good: source: text: path: "a.txt"
+	other: {source: text: path: "b.txt", tags: [1]}
+	source: source: text: path: 1
+	unknown: source: txt: path: "a.txt"
+	outside: source: text: path: "../a.txt"
+	blank: source: text: path: "c.txt"
+}
+skip: blank: " "
+models: {
+	good: backend: echo: {}
+	family: {backend: echo: {}, family: " "}
+	scoring: {backend: echo: {}, scoring: prefix: "x"}
+	weights: {backend: echo: {}, weights: gguf: path: 1}
+	outside: {backend: echo: {}, weights: gguf: path: "../a.gguf"}
+	formats: {backend: echo: {}, weights: {gguf: path: "a", safetensors: path: "b"}}
+	alone: weights: gguf: path: "a.gguf"
+	both: {backend: echo: {}, scores: {path: "t", protocol: "p"}}
+	scores: scores: {path: "t", protocol: 1}
+	table: scores: {path: "t", protocol: "p"}
+	"table.two": scores: {path: "t", protocol: "p"}
+}
+sweeps: s: {models: ["scoring", "good"], over: "scoring.context": [8]}
+`)
+	o := plugins()
+	o.Confine = dir
+	for _, load := range []func() (*Experiment, error){
+		func() (*Experiment, error) { return Load(t.Context(), dir, o) },
+		func() (*Experiment, error) { return bounded(t, time.Minute, 1<<30).Load(t.Context(), dir, o) },
+	} {
+		e, err := load()
+		if _, ok := errors.AsType[Errors](err); !ok || e == nil {
+			t.Fatalf("found %+v, %v", e, err)
+		}
+		var got []string
+		for _, d := range e.Datasets {
+			if d.Source.Config != nil && d.Skip == "" {
+				got = append(got, d.Name)
+			}
+		}
+		for _, m := range e.Models {
+			if m.Backend != nil && m.Backend.Config != nil {
+				got = append(got, m.Name+" backend")
+			}
+			if m.Weights != nil {
+				got = append(got, m.Name+" weights")
+			}
+			if m.Scores != nil {
+				got = append(got, m.Name+" scores")
+			}
+		}
+		want := []string{"good", "other", "alone weights", "family backend", "good backend", "good@context=8 backend", "table scores", "table.two scores"}
+		if !slices.Equal(got, want) {
+			t.Errorf("found %q\nwant  %q\n%v", got, want, err)
+		}
+	}
+}
+
+// The size limit applies to the total of all files.
 func TestLargeFilesTogether(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"a.cue", "b.cue"} {
 		writeFile(t, filepath.Join(dir, name), "package x\n"+strings.Repeat("// a remark\n", 17<<20/12))
 	}
-	if _, err := Load(t.Context(), dir, plugins()); err == nil || !strings.Contains(err.Error(), "larger than 32 MiB together") {
+	if _, err := Load(t.Context(), dir, plugins()); err == nil || !strings.Contains(err.Error(), "exceed the limit of 32 MiB") {
 		t.Errorf("found %.200v", err)
 	}
 }
 
-// TestBombs checks that a spec that wants more than there is ends with an error that names the bound, not with a trace,
-// and takes no other process down.
+// TestBombs checks that a spec that exceeds its limits gives an error that names the limit, not a stack trace, and does
+// not affect other processes.
 func TestBombs(t *testing.T) {
 	nested := func(open, middle, end string, n int) string {
 		return "x: " + strings.Repeat(open, n) + middle + strings.Repeat(end, n)
@@ -77,8 +144,8 @@ func TestBombs(t *testing.T) {
 	}
 	const (
 		slow, quick = time.Minute, 2 * time.Second
-		memory      = "the spec cannot be evaluated within 1m0s and 256 MiB of memory: it needs more memory"
-		either      = "the spec cannot be evaluated within 2s and 256 MiB of memory: it "
+		memory      = "cannot evaluate the specification within 1m0s and 256 MiB of memory: it needs more memory"
+		either      = "cannot evaluate the specification within 2s and 256 MiB of memory: it "
 	)
 	huge := "strings.Repeat(strings.Repeat(\"0123456789\", 10000), 10)"
 	tests := []struct {
@@ -103,7 +170,7 @@ func TestBombs(t *testing.T) {
 		{"structure that holds itself", "#A: {n: int, next: #A}\nx: #A & {n: 1}\n", slow, "structural cycle"},
 		{"disjunctions", "_x: " + strings.TrimSuffix(alternatives.String(), "& ") + "\n", quick, either},
 		{"power", "import \"math\"\nx: math.Pow(10, 1000000000)\n", slow, "exponent out of range"},
-		{"large file", "x: \"" + strings.Repeat("0123456789abcdef", 1<<22) + "\"\n", slow, "larger than 32 MiB together"},
+		{"large file", "x: \"" + strings.Repeat("0123456789abcdef", 1<<22) + "\"\n", slow, "exceed the limit of 32 MiB"},
 		{"large names", "import \"strings\"\nmodels: (" + huge + "): {}\nskip: (" + huge + "): \"gone\"\n", slow, "bytes)..."},
 		{"large values", "import \"strings\"\nmodels: m: family: 1\nmodels: m: family: " + huge + "\nscoring: prefix: " + huge + "\n", slow, "..."},
 	}

@@ -6,19 +6,19 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// Experiment is a spec as plain values: references resolved, sweeps and matrices expanded, defaults filled.
+// Experiment is a spec as plain values, with references resolved, sweeps expanded and defaults filled in.
 type Experiment struct {
 	Name string
-	// Dir is the spec's folder; relative paths of sources start there.
+	// Dir is the experiment directory. Relative paths start there.
 	Dir      string
-	Datasets []Dataset // sorted by key, skipped ones included
-	Models   []Model   // sorted by name, sweep points included
-	// Sections holds what the sections of the kinds say, as JSON, by name of the kind.
+	Datasets []Dataset // sorted by name, including skipped ones
+	Models   []Model   // sorted by name, including sweep points
+	// Sections has the decoded sections of the kinds as JSON, by name of the kind.
 	Sections map[string]json.RawMessage
-	Warnings []Warning // sorted by place
+	Warnings []Warning // sorted by position
 }
 
-// Position is a place in a spec. File is relative to the spec's folder.
+// Position is a position in a spec. File is relative to the experiment directory.
 type Position struct {
 	File         string
 	Line, Column int
@@ -29,37 +29,38 @@ type Dataset struct {
 	Name   string
 	Pos    Position
 	Source Source
-	// Fields are the dotted paths to read: one for raw text, input and target for supervised text.
+	// Fields are the dotted paths to read: one for raw text, two (input and target) for supervised text.
 	Fields []string
 	Tags   []string
 	Limits Limits
-	// Rows bounds the source's rows by ordinal, [From, To); To 0 means the end.
+	// Rows selects rows of the source by ordinal.
 	Rows Range
-	// Sample picks documents by seed; nil takes them all.
+	// Sample selects random documents; nil selects all.
 	Sample *Sample
 	// InvalidUTF8 is "error" or "replace".
 	InvalidUTF8 string
-	// BadRows is "error" or "skip": what happens to rows that the provider cannot read.
+	// BadRows is "error" or "skip": the treatment of rows that the provider cannot read.
 	BadRows      string
 	ParseSpecial bool
 	// TrainOnly datasets train models and are not scored.
 	TrainOnly bool
-	// Skip is the reason the dataset is left out, or "".
+	// Skip is the reason why the dataset is skipped, or "".
 	Skip string
 }
 
 // Source is the provider of a dataset and its configuration.
 type Source struct {
 	Provider string
-	// Config is canonical JSON, valid under the provider's schema, defaults filled.
-	Config json.RawMessage
+	// Config is canonical JSON, valid under the provider's schema, with defaults filled in. It is nil only if the spec
+	// has a mistake in it.
+	Config json.RawMessage `json:",omitempty"`
 	Pos    Position
 }
 
-// Limits bound a dataset. 0 means no bound.
+// Limits bound a dataset. 0 means unlimited.
 type Limits struct {
 	Documents int64 `json:"documents"`
-	// Bytes is the most bytes of one document.
+	// Bytes is the maximum size of a document.
 	Bytes int64 `json:"bytes"`
 }
 
@@ -69,66 +70,68 @@ type Range struct {
 	To   int64 `json:"to"`
 }
 
-// Sample picks Documents documents with equal probability, decided by Seed alone.
+// Sample selects Documents documents with equal probability, determined by Seed alone.
 type Sample struct {
 	Documents int64 `json:"documents"`
 	Seed      int64 `json:"seed"`
 }
 
-// Model is a model to score, or one scored elsewhere: exactly one of Backend and Scores is set.
+// Model is a model to score, or one with precomputed scores. Exactly one of Backend and Scores is set.
 type Model struct {
 	Name, Family string
 	Pos          Position
 	Backend      *Backend
-	// Weights are the model's files; nil for a model that its backend trains.
+	// Weights are the files of the model. They are nil for a model that its backend trains.
 	Weights *Weights
 	Scores  *Scores
 	Scoring Scoring
-	// Limits, if set by a sweep, replace the datasets' own; -1 keeps a dataset's. LimitsOn applies them.
+	// Limits, if set by a sweep, override the limits of datasets; -1 keeps that of the dataset. LimitsOn applies them.
 	Limits *Limits
-	// Base is the model that a sweep made this one from, and Point the swept values ("order=3"); both "" otherwise.
+	// Base is the model that a sweep derived this one from, and Point the swept values ("order=3"). Otherwise both are
+	// "".
 	Base, Point string
 }
 
 // Backend is the backend of a model and its settings.
 type Backend struct {
 	Name string
-	// Config is canonical JSON, valid under the backend's schema, defaults filled, without `train`.
-	Config json.RawMessage
-	// Train lists the keys of the datasets that the model is trained on.
+	// Config is canonical JSON, valid under the backend's schema, with defaults filled in and without `train`. It is
+	// nil only if the spec has a mistake in the model.
+	Config json.RawMessage `json:",omitempty"`
+	// Train lists the names of the datasets that the model is trained on.
 	Train []string
 	Pos   Position
 }
 
 // Weights are the files of a model.
 type Weights struct {
-	// Format is "gguf", one file, or "safetensors", a folder.
+	// Format is "gguf", a file, or "safetensors", a directory.
 	Format string
-	// Path is relative to the spec's folder.
+	// Path is relative to the experiment directory.
 	Path string
 	Pos  Position
 }
 
-// Scores is a table of scores made elsewhere.
+// Scores is a table of precomputed scores.
 type Scores struct {
-	// Path is a file relative to the spec's folder, or a URL.
+	// Path is a file relative to the experiment directory, or a URL.
 	Path string
-	// Protocol names the protocol under which the table was made. Tables of equal Protocol are comparable.
+	// Protocol names the scoring protocol of the table. Tables with the same Protocol are comparable.
 	Protocol string
 	Pos      Position
 }
 
-// ScoresProvider stands for the provider of imported tables in the lock file.
+// ScoresProvider is the name in the lock file of the provider of imported tables.
 const ScoresProvider = "scores"
 
 // Source returns the provider and configuration under which the lock file pins the table.
 func (s *Scores) Source() (provider string, config json.RawMessage) {
-	// Marshalling a string cannot fail.
+	// Marshaling a string cannot fail.
 	path, _ := json.Marshal(s.Path)
 	return ScoresProvider, json.RawMessage(`{"path":` + string(path) + `}`)
 }
 
-// Scoring says how a model scores documents. Zero Context and Stride mean the defaults.
+// Scoring has the settings with which a model scores documents. Zero Context and Stride mean the defaults.
 type Scoring struct {
 	Prefix          string
 	Context, Stride int64
@@ -136,12 +139,12 @@ type Scoring struct {
 	EOS             bool
 }
 
-// Settings are s as backends take them.
+// Settings returns s in the form that backends use.
 func (s Scoring) Settings() protocol.Settings {
 	return protocol.Settings{Prefix: s.Prefix, Context: s.Context, Stride: s.Stride, Anchor: s.Anchor, EOS: s.EOS}
 }
 
-// LimitsOn returns the limits that hold when m is scored on d.
+// LimitsOn returns the limits that apply when m is scored on d.
 func (m Model) LimitsOn(d Dataset) Limits {
 	l := d.Limits
 	if m.Limits != nil && m.Limits.Documents >= 0 {

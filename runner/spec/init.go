@@ -25,20 +25,20 @@ var scaffold embed.FS
 
 var experimentName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$`)
 
-// Init writes a small experiment that runs as it is to folder dir, and returns the files it wrote, relative to dir. In a
-// folder that no CUE module surrounds it makes one. It overwrites nothing: a file that is there already is an error,
-// before anything is written, and so is CUE that is there.
+// Init writes a small experiment that runs as it is to directory dir, and returns the files that it wrote, relative to
+// dir. If dir is not in a CUE module, it creates one. It does not overwrite files: before it writes anything, it
+// returns an error if one of the files exists, or if dir has other CUE files.
 func Init(dir, name string, sections []Section) ([]string, error) {
 	if !experimentName.MatchString(name) {
-		return nil, Errors{{Message: fmt.Sprintf("%q is not a name for an experiment; allowed are at most 100 letters, digits, "+
-			"dots, underscores, hyphens and plus signs, a letter or digit first; give one with --name", abbreviate(name, 100))}}
+		return nil, Errors{{Message: fmt.Sprintf("%q is not a valid name of an experiment; allowed are at most 100 letters, digits, "+
+			"dots, underscores, hyphens and plus signs, beginning with a letter or digit; pass one with --name", abbreviate(name, 100))}}
 	}
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
 	if info, err := os.Stat(abs); err == nil && !info.IsDir() {
-		return nil, Errors{{Message: fmt.Sprintf("%q is a file; name a folder", dir)}}
+		return nil, Errors{{Message: fmt.Sprintf("%q is a file; use a directory", dir)}}
 	}
 	files := map[string][]byte{}
 	if err := addScaffold(files, abs, name); err != nil {
@@ -53,14 +53,14 @@ func Init(dir, name string, sections []Section) ([]string, error) {
 			return nil, err
 		}
 	}
-	var there Errors
+	var existing Errors
 	for _, file := range slices.Sorted(maps.Keys(files)) {
 		if err := noLinks(root, filepath.Dir(file)); err != nil {
 			return nil, err
 		}
 		if _, err := os.Lstat(file); err == nil {
-			there = append(there, Error{Pos: Position{File: relativeTo(abs, file)},
-				Message: "the file is there already and is not overwritten; choose another folder or move it away"})
+			existing = append(existing, Error{Pos: Position{File: relativeTo(abs, file)},
+				Message: "the file already exists and is not overwritten; use another directory, or move the file"})
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
@@ -72,18 +72,18 @@ func Init(dir, name string, sections []Section) ([]string, error) {
 	for _, entry := range entries {
 		file := filepath.Join(abs, entry.Name())
 		if _, ours := files[file]; !ours && filepath.Ext(file) == ".cue" {
-			there = append(there, Error{Pos: Position{File: relativeTo(abs, file)},
-				Message: "the folder holds CUE already, beside which the experiment would be a second package; choose another folder"})
+			existing = append(existing, Error{Pos: Position{File: relativeTo(abs, file)},
+				Message: "the directory already contains a CUE package; use another directory"})
 		}
 	}
-	if len(there) > 0 {
-		return nil, there
+	if len(existing) > 0 {
+		return nil, existing
 	}
 	return writeAll(files, abs)
 }
 
-// Refresh renews the copy of the spec language in the CUE module around folder dir and returns the copy's files, relative
-// to dir.
+// Refresh updates the copy of the spec language in the CUE module that contains directory dir, and returns the files of
+// the copy, relative to dir.
 func Refresh(dir string, sections []Section) ([]string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -91,7 +91,7 @@ func Refresh(dir string, sections []Section) ([]string, error) {
 	}
 	root, inModule := moduleRoot(abs, existsOnDisk)
 	if !inModule {
-		return nil, Errors{{Message: fmt.Sprintf("%q is in no CUE module, so there is no copy of the spec language to renew", dir)}}
+		return nil, Errors{{Message: fmt.Sprintf("%q is not in a CUE module, so there is no copy of the specification language to update", dir)}}
 	}
 	if err := noLinks(root, filepath.Join(root, languageDir, "experiment")); err != nil {
 		return nil, err
@@ -114,11 +114,12 @@ func Refresh(dir string, sections []Section) ([]string, error) {
 	return writeAll(files, abs)
 }
 
-// noLinks refuses a directory below root that is reached by a link: what lies there is somebody else's.
+// noLinks returns an error if a directory below root is reached by a link, because its files may belong to somebody
+// else.
 func noLinks(root, dir string) error {
 	for at := dir; at != root; at = filepath.Dir(at) {
 		if target, err := os.Readlink(at); err == nil {
-			return Errors{{Pos: Position{File: relativeTo(root, at)}, Message: fmt.Sprintf("it is a link to %q, and nothing there is replaced; remove the link", target)}}
+			return Errors{{Pos: Position{File: relativeTo(root, at)}, Message: fmt.Sprintf("symbolic link to %q, where files are not replaced; remove the link", target)}}
 		}
 	}
 	return nil
@@ -173,8 +174,8 @@ func addScaffold(files map[string][]byte, dir, name string) error {
 	})
 }
 
-// identifier makes a CUE identifier of a name, not one that means something to CUE already: package true does not parse,
-// and package string hides a type from those who import it.
+// identifier makes a CUE identifier from a name. It avoids identifiers that CUE predeclares: package true does not
+// parse, and package string shadows a type in files that import it.
 func identifier(name string) string {
 	id := strings.Map(func(r rune) rune {
 		if strings.ContainsRune(".+-", r) {
@@ -188,9 +189,9 @@ func identifier(name string) string {
 	return id
 }
 
-// known reports whether CUE takes an identifier for something without a declaration.
+// known reports whether CUE accepts an identifier without a declaration.
 func known(id string) bool {
-	// A field in quotes declares no name, not even x.
+	// A quoted field does not declare a name, not even x.
 	file, err := parser.ParseFile("name.cue", "package "+id+"\n\"x\": "+id)
 	if err != nil {
 		return true
@@ -199,7 +200,7 @@ func known(id string) bool {
 	return err == nil || !strings.Contains(err.Error(), "reference")
 }
 
-// domainLabel makes the first element of a module path of a name.
+// domainLabel makes the first element of a module path from a name.
 func domainLabel(name string) string {
 	label := strings.Map(func(r rune) rune {
 		if strings.ContainsRune("._+", r) {

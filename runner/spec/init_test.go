@@ -14,7 +14,7 @@ import (
 	. "surprisal.dev/runner/spec"
 )
 
-// vet runs the cue command on the package in the working folder, with no registry to ask.
+// vet runs the cue command on the package in the working directory, without a registry.
 func vet(t *testing.T) (output string, err error) {
 	t.Helper()
 	t.Setenv("CUE_REGISTRY", "127.0.0.1:1")
@@ -74,7 +74,7 @@ func TestInitOverwritesNothing(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "README.md"), "mine")
 	_, err := Init(dir, "a", plugins().Sections)
-	want := "README.md: the file is there already and is not overwritten; choose another folder or move it away"
+	want := "README.md: the file already exists and is not overwritten; use another directory, or move the file"
 	if err == nil || err.Error() != want {
 		t.Errorf("found %v; want %s", err, want)
 	}
@@ -110,7 +110,7 @@ func TestInitNames(t *testing.T) {
 	}
 }
 
-// TestInitInModule adds a second experiment to a module, which keeps its own module file and copy of the language.
+// TestInitInModule adds a second experiment to a module, which keeps its module file and copy of the language.
 func TestInitInModule(t *testing.T) {
 	root := t.TempDir()
 	if _, err := Init(root, "one", plugins().Sections); err != nil {
@@ -129,15 +129,15 @@ func TestInitInModule(t *testing.T) {
 	}
 }
 
-// TestRefresh renews a copy of the language that another version of the program wrote.
+// TestRefresh updates a copy of the language from another version of the program.
 func TestRefresh(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := Init(dir, "a", plugins().Sections); err != nil {
 		t.Fatal(err)
 	}
-	folder := filepath.Join(dir, "cue.mod/pkg/surprisal.dev/experiment")
-	writeFile(t, filepath.Join(folder, "old.cue"), "package experiment\n\n#Experiment: old!: string\n")
-	writeFile(t, filepath.Join(folder, "gap.cue"), "package experiment\n\n#Gap: string\n#Matrix: string\n")
+	copied := filepath.Join(dir, "cue.mod/pkg/surprisal.dev/experiment")
+	writeFile(t, filepath.Join(copied, "old.cue"), "package experiment\n\n#Experiment: old!: string\n")
+	writeFile(t, filepath.Join(copied, "gap.cue"), "package experiment\n\n#Gap: string\n#Matrix: string\n")
 	e, err := Load(t.Context(), dir, plugins())
 	if err != nil || len(e.Warnings) != 1 || !strings.HasPrefix(e.Warnings[0].String(), "cue.mod/pkg/surprisal.dev/experiment/old.cue: ") {
 		t.Fatalf("%+v %v", e, err)
@@ -148,30 +148,31 @@ func TestRefresh(t *testing.T) {
 	if e, err = Load(t.Context(), dir, plugins()); err != nil || len(e.Warnings) != 0 {
 		t.Errorf("%+v %v", e, err)
 	}
-	// A copy that lacks a file is stale, too. In a directory below, the same copy is renewed, and nothing but it.
-	if err := os.Remove(filepath.Join(folder, "gap.cue")); err != nil {
+	// A copy without one of the files is also stale. Refresh in a subdirectory updates the same copy, and no other
+	// files.
+	if err := os.Remove(filepath.Join(copied, "gap.cue")); err != nil {
 		t.Fatal(err)
 	}
 	if e, err = Load(t.Context(), dir, plugins()); err != nil || len(e.Warnings) != 1 || !strings.HasPrefix(e.Warnings[0].String(), "cue.mod/pkg/surprisal.dev/experiment: this copy") {
 		t.Errorf("%+v %v", e, err)
 	}
-	writeFile(t, filepath.Join(folder, "notes.md"), "mine")
+	writeFile(t, filepath.Join(copied, "notes.md"), "mine")
 	writeFile(t, filepath.Join(dir, "README.md"), "mine")
 	files, err := Refresh(filepath.Join(dir, "text"), plugins().Sections)
 	if err != nil || len(files) != 5 || files[0] != "../cue.mod/pkg/surprisal.dev/experiment/dataset.cue" || files[2] != "../cue.mod/pkg/surprisal.dev/experiment/gap.cue" {
-		t.Errorf("renewed %q, %v", files, err)
+		t.Errorf("updated %q, %v", files, err)
 	}
 	if e, err = Load(t.Context(), dir, plugins()); err != nil || len(e.Warnings) != 0 {
 		t.Errorf("%+v %v", e, err)
 	}
-	for _, name := range []string{filepath.Join(folder, "notes.md"), filepath.Join(dir, "README.md")} {
+	for _, name := range []string{filepath.Join(copied, "notes.md"), filepath.Join(dir, "README.md")} {
 		if data, err := os.ReadFile(name); err != nil || string(data) != "mine" {
 			t.Errorf("%s holds %q, %v", name, data, err)
 		}
 	}
 	mine := t.TempDir()
 	writeFile(t, filepath.Join(mine, "mine.cue"), "package mine\n")
-	if err := errors.Join(os.RemoveAll(folder), os.Symlink(mine, folder)); err != nil {
+	if err := errors.Join(os.RemoveAll(copied), os.Symlink(mine, copied)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Refresh(dir, plugins().Sections); err == nil {
@@ -192,7 +193,7 @@ func writeFile(t *testing.T, name, text string) {
 	}
 }
 
-// A directory that a link leads to is somebody else's: nothing is written there.
+// No file is written to a directory that a link leads to.
 func TestInitFollowsNoLink(t *testing.T) {
 	for _, name := range []string{"cue.mod", "text"} {
 		dir, elsewhere := t.TempDir(), t.TempDir()
@@ -200,7 +201,7 @@ func TestInitFollowsNoLink(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := Init(dir, "a", plugins().Sections)
-		if _, ok := errors.AsType[Errors](err); !ok || !strings.Contains(err.Error(), "it is a link to") {
+		if _, ok := errors.AsType[Errors](err); !ok || !strings.Contains(err.Error(), "symbolic link to") {
 			t.Errorf("%s: found error %v", name, err)
 		}
 		for _, at := range []string{dir, elsewhere} {

@@ -2,5 +2,5 @@
 
 package spec
 
-// limitData sets no limit: only on Linux does it bound what Go allocates.
+// limitData does nothing, because only Linux applies such a limit to the allocations of Go.
 func limitData(int64) error { return nil }

@@ -13,21 +13,22 @@ import (
 	"cuelang.org/go/cue/token"
 )
 
-// Options say how a spec is read.
+// Options are the options of reading a spec.
 type Options struct {
-	// Tags are values for fields with a @tag attribute, as "key=value".
+	// Tags are values for fields with a @tag attribute, as "name=value".
 	Tags []string
 	// Providers and Backends are the plugins that the spec may use, by name.
 	Providers, Backends map[string]Schema
-	// Sections are the parts of the language that the kinds of actions bring. Bounded leaves them to Serve.
+	// Sections are the parts of the language that kinds of actions define. Bounded leaves them to Serve.
 	Sections []Section `json:"-"`
-	// Confine, if set, is a directory around the spec's. What lies outside of it, links followed, is not read, and a spec
-	// that names it is refused.
+	// Confine, if set, is a directory that contains the spec. Files outside of it, after links are followed, are not
+	// read, and it is an error if the spec names one.
 	Confine string
 }
 
-// Load reads the experiment in directory dir, in this process: nothing bounds what evaluating it costs. What is wrong with
-// the spec itself is returned as Errors, all of it at once, with as much of the experiment as could be read.
+// Load reads the experiment in directory dir in this process, without bounds on time and memory. It returns all
+// mistakes of the spec as Errors, together with the parts of the experiment that have none. The experiment is nil if
+// CUE cannot build the package.
 func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -72,18 +73,20 @@ func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	if _, err := user.Fields(); err != nil {
 		return nil, p.buildErrors(instances[0], config, err)
 	}
-	// An embedded definition does not close the package that embeds it, so that unknown fields pass; this does.
+	// An embedded definition does not close the package that embeds it, so that unknown fields are allowed. Unify
+	// closes it.
 	d := &decoder{place: p, language: schema, context: c, root: user.Unify(definition), options: o}
 	e := d.experiment()
 	d.checkConfined(e, t.dir)
 	d.warnOfRelativePaths(e)
+	e.Dir = dir
 	if len(d.errors) > 0 {
+		d.discard(e)
 		return e, tidy(d.errors)
 	}
-	e.Dir = dir
 	if t.stale != "" {
-		d.warn(Position{File: relativeTo(t.dir, t.stale)}, "", "this copy of the spec language is not that of this program, which was "+
-			"used instead; `runner init --refresh` renews the copy, so that `cue vet` agrees")
+		d.warn(Position{File: relativeTo(t.dir, t.stale)}, "", "this copy of the specification language differs from that of this "+
+			"program, which is used instead; `runner init --refresh` updates the copy for `cue vet`")
 	}
 	for _, w := range tidy(d.warnings) {
 		e.Warnings = append(e.Warnings, Warning(w))
@@ -91,16 +94,16 @@ func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	return e, nil
 }
 
-// place turns positions of CUE into positions relative to the spec's folder.
+// place converts positions of CUE to positions relative to the experiment directory.
 type place struct {
-	// dir is the spec's directory as the loader has it, and language the one of the spec language, with a separator at its
-	// end.
+	// dir is the path of the spec's directory in the loader. language is that of the spec language, with a trailing
+	// separator.
 	dir, language string
-	// start is the beginning of the spec's first file.
+	// start is the beginning of the first file of the spec.
 	start token.Pos
 }
 
-// own reports whether p lies in a file that the spec's authors wrote.
+// own reports whether pos is in a file of the spec or of a package that it imports, not in the spec language.
 func (p *place) own(pos token.Pos) bool {
 	return pos.IsValid() && pos.Filename() != "" && !strings.HasPrefix(pos.Filename(), p.language)
 }
@@ -115,7 +118,8 @@ func (p *place) position(pos token.Pos) Position {
 // relative returns a file's path from the spec's directory.
 func (p *place) relative(file string) string { return relativeTo(p.dir, file) }
 
-// better orders positions by how well they point to a mistake: in the spec's own folder first, then by file and place.
+// better reports whether position a is a better location of a mistake than b: files in the experiment directory come
+// first, then positions are ordered by file and offset.
 func (p *place) better(a, b token.Pos) bool {
 	if x, y := filepath.Dir(a.Filename()) == p.dir, filepath.Dir(b.Filename()) == p.dir; x != y {
 		return x
@@ -123,7 +127,7 @@ func (p *place) better(a, b token.Pos) bool {
 	return a.Compare(b) < 0
 }
 
-// of returns where the spec's authors wrote v.
+// of returns the position of v in the files of the spec.
 func (p *place) of(v cue.Value) (token.Pos, bool) {
 	best := token.NoPos
 	for _, x := range p.conjuncts(v) {
@@ -134,7 +138,7 @@ func (p *place) of(v cue.Value) (token.Pos, bool) {
 	return best, best.IsValid()
 }
 
-// conjuncts returns what the spec's authors wrote for v, once for each place.
+// conjuncts returns the values that the files of the spec give for v, one per position.
 func (p *place) conjuncts(v cue.Value) []cue.Value {
 	op, parts := v.Expr()
 	if op != cue.AndOp {

@@ -21,9 +21,9 @@ import (
 	. "surprisal.dev/runner/spec"
 )
 
-var update = flag.Bool("update", false, "write the wanted output of testdata from what is found")
+var update = flag.Bool("update", false, "update the expected output in testdata")
 
-// plugins are schemas such as plugins have them: required fields, defaults, lists, bounds and definitions of their own.
+// plugins are typical schemas of plugins, with required fields, defaults, lists, bounds and definitions.
 func plugins() Options {
 	return Options{
 		Sections: action.Sections(kinds.All()),
@@ -31,7 +31,7 @@ func plugins() Options {
 			"text": {CUE: `
 				package text
 
-				// #Config is what the provider text reads.
+				// #Config is the configuration of the provider text.
 				#Config: {
 					// path is a file or glob, or a list of them.
 					path!: string | [string, ...string]
@@ -57,9 +57,9 @@ func plugins() Options {
 	}
 }
 
-// TestSpecs loads each spec under testdata and compares the experiment, or what is wrong with it, with the files
-// experiment.json, warnings and errors that stand beside it. Comments of an archive may set the folder ("dir: DIR") and
-// tags ("tag: KEY=VALUE").
+// TestSpecs loads each spec in testdata and compares the experiment or its mistakes with the files experiment.json,
+// warnings and errors in the archive. The comment of an archive may set the directory ("dir: DIR") and tags ("tag:
+// NAME=VALUE").
 func TestSpecs(t *testing.T) {
 	wd, err := os.Getwd()
 	if err != nil {
@@ -87,7 +87,7 @@ func TestSpecs(t *testing.T) {
 			inputs, want := splitArchive(archive)
 			writeFiles(t, dir, inputs)
 			t.Chdir(dir)
-			// Reading a spec needs no home, no cache and no registry.
+			// Reading a spec does not need a home directory, a cache or a registry.
 			for _, name := range []string{"HOME", "XDG_CACHE_HOME", "CUE_CACHE_DIR", "TMPDIR"} {
 				t.Setenv(name, "/nonexistent")
 			}
@@ -97,7 +97,7 @@ func TestSpecs(t *testing.T) {
 				t.Errorf("another process reads otherwise: here - there +\n%s", diff)
 			}
 			if diff := cmp.Diff(want, got); diff != "" && !*update {
-				t.Errorf("wanted - found +\n%s", diff)
+				t.Errorf("want - got +\n%s", diff)
 			} else if diff != "" {
 				writeArchive(t, filepath.Join(wd, file), archive.Comment, inputs, got)
 			}
@@ -108,7 +108,7 @@ func TestSpecs(t *testing.T) {
 	}
 }
 
-// outcome returns what loading folder dir gives, as the files that stand in a txtar archive.
+// outcome returns the result of loading directory dir, as the files of a txtar archive.
 func outcome(t *testing.T, dir string, o Options, load func(context.Context, string, Options) (*Experiment, error)) map[string]string {
 	t.Helper()
 	e, err := load(t.Context(), dir, o)

@@ -14,19 +14,19 @@ import (
 	"strings"
 )
 
-// LockFile is the file beside a spec that holds what its sources were resolved to. People commit it.
+// LockFile is the file in an experiment directory that records the resolutions of its sources. Users commit it.
 const LockFile = "surprisal.lock"
 
 const lockVersion = 1
 
-// Lock is the pinned identity of sources.
+// Lock holds the pinned resolutions of sources.
 type Lock struct {
 	entries map[sourceKey]json.RawMessage
 }
 
 type sourceKey struct{ provider, config string }
 
-// lockFile is the file's layout. Entries are sorted, so that a change of one source changes one place.
+// lockFile is the layout of the file. Entries are sorted, so that a change of one source changes one entry.
 type lockFile struct {
 	Version int         `json:"version"`
 	Sources []lockEntry `json:"sources"`
@@ -38,11 +38,12 @@ type lockEntry struct {
 	Resolution json.RawMessage `json:"resolution"`
 }
 
-// maxLock bounds the bytes of a lock file: a hundred thousand sources with a file each take about half of it.
+// maxLock is the maximum size of a lock file in bytes. A hundred thousand sources with one file each need about half of
+// it.
 const maxLock = 64 << 20
 
-// ReadLock reads the lock file in directory dir, that of the spec. Without a file the lock is empty. What is wrong with the
-// file is returned as Errors. If confine is set, a link that leads out of that directory is wrong.
+// ReadLock reads the lock file in the experiment directory dir. Without a file, the lock is empty. It returns mistakes
+// in the file as Errors. If confine is set, a link that leads out of that directory is a mistake.
 func ReadLock(dir, confine string) (*Lock, error) {
 	if confine != "" {
 		if err := Confined(confine, filepath.Join(dir, LockFile)); err != nil {
@@ -59,10 +60,10 @@ func readLock(fsys fs.FS) (*Lock, error) {
 		return l, nil
 	}
 	if err != nil {
-		return nil, Errors{{Pos: Position{File: LockFile}, Message: fmt.Sprintf("cannot be read: %v; restore the file, or delete it and run `runner pin`", err)}}
+		return nil, Errors{{Pos: Position{File: LockFile}, Message: fmt.Sprintf("cannot read the file: %v; restore it, or delete it and run `runner pin`", err)}}
 	}
 	if n := conflictLine(data); n > 0 {
-		return nil, lockError(n, "a merge left a conflict here; resolve it, or delete the file and run `runner pin`")
+		return nil, lockError(n, "merge conflict; resolve it, or delete the file and run `runner pin`")
 	}
 	var file lockFile
 	decoder := json.NewDecoder(bytes.NewReader(data))
@@ -71,11 +72,11 @@ func readLock(fsys fs.FS) (*Lock, error) {
 		return nil, lockError(lineOf(data, err), "%v; restore the file, or delete it and run `runner pin`", jsonProblem(err))
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, lockError(1+bytes.Count(data[:decoder.InputOffset()], []byte("\n")), "there is more after the end; restore the file, or delete it and run `runner pin`")
+		return nil, lockError(1+bytes.Count(data[:decoder.InputOffset()], []byte("\n")), "trailing data; restore the file, or delete it and run `runner pin`")
 	}
 	if file.Version != lockVersion {
-		return nil, lockError(1, "version %d; this program reads version %d; use the program that wrote the file, or delete it and run `runner pin`",
-			file.Version, lockVersion)
+		return nil, lockError(1, "expected version %d, got %d; use the program that wrote the file, or delete it and run `runner pin`",
+			lockVersion, file.Version)
 	}
 	for i, e := range file.Sources {
 		if e.Provider == "" || e.Config == nil || e.Resolution == nil {
@@ -85,8 +86,8 @@ func readLock(fsys fs.FS) (*Lock, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, twice := l.entries[key]; twice {
-			return nil, lockError(1, "source %d, %s %s, is there twice; delete one and run `runner pin`", i, abbreviate(e.Provider, 100), abbreviate(key.config, 300))
+		if _, duplicate := l.entries[key]; duplicate {
+			return nil, lockError(1, "duplicate entry %d for source %s %s; remove one and run `runner pin`", i, abbreviate(e.Provider, 100), abbreviate(key.config, 300))
 		}
 		if err := l.Set(e.Provider, e.Config, e.Resolution); err != nil {
 			return nil, err
@@ -99,7 +100,7 @@ func lockError(line int, format string, args ...any) Errors {
 	return tidy([]Error{{Pos: Position{LockFile, line, 1}, Message: fmt.Sprintf(format, args...)}})
 }
 
-// conflictLine returns the line of the first conflict marker that a merge left, counted from 1, or 0.
+// conflictLine returns the line number of the first merge conflict marker, counted from 1, or 0.
 func conflictLine(data []byte) int {
 	for i, line := range strings.Split(string(data), "\n") {
 		for _, marker := range []string{"<<<<<<<", "|||||||", "=======", ">>>>>>>"} {
@@ -111,7 +112,7 @@ func conflictLine(data []byte) int {
 	return 0
 }
 
-// lineOf returns the line of a JSON error, counted from 1.
+// lineOf returns the line number of a JSON error, counted from 1.
 func lineOf(data []byte, err error) int {
 	offset := int64(len(data))
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
@@ -126,18 +127,18 @@ func lineOf(data []byte, err error) int {
 	return bytes.Count(data[:max(0, min(offset, int64(len(data))))], []byte("\n")) + 1
 }
 
-// jsonProblem says what is wrong in words that do not name Go types.
+// jsonProblem describes a JSON error without Go types.
 func jsonProblem(err error) string {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		return "the file ends early"
+		return "unexpected end of file"
 	}
 	if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fmt.Sprintf("the field %q is not what it should be: found %s", abbreviate(kind.Field, 100), abbreviate(kind.Value, 100))
+		return fmt.Sprintf("the field %q has the wrong type: got %s", abbreviate(kind.Field, 100), abbreviate(kind.Value, 100))
 	}
 	return abbreviate(strings.TrimPrefix(err.Error(), "json: "), 300)
 }
 
-// Get returns what a source was resolved to.
+// Get returns the pinned resolution of a source.
 func (l *Lock) Get(provider string, config json.RawMessage) (resolution json.RawMessage, ok bool) {
 	key, err := keyOf(provider, config)
 	if err != nil {
@@ -159,7 +160,7 @@ func (l *Lock) Set(provider string, config, resolution json.RawMessage) error {
 	return nil
 }
 
-// Retain drops every source that no dataset and no imported table of e has.
+// Retain removes all sources that are neither of a dataset nor an imported table of e.
 func (l *Lock) Retain(e *Experiment) {
 	used := map[sourceKey]bool{}
 	for _, d := range e.Datasets {
@@ -182,7 +183,7 @@ func (l *Lock) Retain(e *Experiment) {
 	}
 }
 
-// Write replaces the lock file in dir, whole or not at all. Equal locks are equal files.
+// Write atomically replaces the lock file in dir. Equal locks give equal files.
 func (l *Lock) Write(dir string) (err error) {
 	file := lockFile{Version: lockVersion, Sources: []lockEntry{}}
 	for key, resolution := range l.entries {
@@ -222,7 +223,7 @@ func keyOf(provider string, config json.RawMessage) (sourceKey, error) {
 	return sourceKey{provider, string(text)}, nil
 }
 
-// recode returns JSON with sorted keys and without space.
+// recode returns JSON with sorted keys and without white space.
 func recode(text json.RawMessage) (json.RawMessage, error) {
 	var x any
 	decoder := json.NewDecoder(bytes.NewReader(text))

@@ -119,17 +119,17 @@ func TestLock(t *testing.T) {
 func TestBadLock(t *testing.T) {
 	tests := []struct{ name, lock, want string }{
 		{"conflict", strings.Replace(goldenLock, "\t\"sources\"", "<<<<<<< HEAD\n\t\"sources\"", 1),
-			"surprisal.lock:3:1: a merge left a conflict here; resolve it, or delete the file and run `runner pin`"},
-		{"empty", "", "surprisal.lock:1:1: the file ends early; restore the file, or delete it and run `runner pin`"},
-		{"cut", goldenLock[:100], "surprisal.lock:7:1: the file ends early; restore the file, or delete it and run `runner pin`"},
+			"surprisal.lock:3:1: merge conflict; resolve it, or delete the file and run `runner pin`"},
+		{"empty", "", "surprisal.lock:1:1: unexpected end of file; restore the file, or delete it and run `runner pin`"},
+		{"cut", goldenLock[:100], "surprisal.lock:7:1: unexpected end of file; restore the file, or delete it and run `runner pin`"},
 		{"syntax", strings.Replace(goldenLock, "[", "(", 1),
 			"surprisal.lock:3:1: invalid character '(' looking for beginning of value; restore the file, or delete it and run `runner pin`"},
 		{"type", strings.Replace(goldenLock, "1,", "\"1\",", 1),
-			"surprisal.lock:2:1: the field \"version\" is not what it should be: found string; restore the file, or delete it and run `runner pin`"},
+			"surprisal.lock:2:1: the field \"version\" has the wrong type: got string; restore the file, or delete it and run `runner pin`"},
 		{"field", strings.Replace(goldenLock, "config", "settings", 1),
 			"surprisal.lock:6:1: unknown field \"settings\"; restore the file, or delete it and run `runner pin`"},
 		{"version", strings.Replace(goldenLock, "1,", "2,", 1),
-			"surprisal.lock:1:1: version 2; this program reads version 1; use the program that wrote the file, or delete it and run `runner pin`"},
+			"surprisal.lock:1:1: expected version 1, got 2; use the program that wrote the file, or delete it and run `runner pin`"},
 		{"missing", `{"version": 1, "sources": [{"provider": "text"}]}`,
 			"surprisal.lock:1:1: source 0 has no provider, config or resolution; restore the file, or delete it and run `runner pin`"},
 		{"without a provider", `{"version": 1, "sources": [{"config": {}, "resolution": {}}]}`,
@@ -138,14 +138,14 @@ func TestBadLock(t *testing.T) {
 			"surprisal.lock:1:1: source 1 has no provider, config or resolution; restore the file, or delete it and run `runner pin`"},
 		{"without a resolution", `{"version": 1, "sources": [{"provider": "p", "config": {}}]}`,
 			"surprisal.lock:1:1: source 0 has no provider, config or resolution; restore the file, or delete it and run `runner pin`"},
-		{"half a conflict", "{}\n=======\n", "surprisal.lock:2:1: a merge left a conflict here; resolve it, or delete the file and run `runner pin`"},
-		{"a conflict with its base", "||||||| base", "surprisal.lock:1:1: a merge left a conflict here; resolve it, or delete the file and run `runner pin`"},
-		{"the end of a conflict", "\n\n>>>>>>> x", "surprisal.lock:3:1: a merge left a conflict here; resolve it, or delete the file and run `runner pin`"},
+		{"half a conflict", "{}\n=======\n", "surprisal.lock:2:1: merge conflict; resolve it, or delete the file and run `runner pin`"},
+		{"a conflict with its base", "||||||| base", "surprisal.lock:1:1: merge conflict; resolve it, or delete the file and run `runner pin`"},
+		{"the end of a conflict", "\n\n>>>>>>> x", "surprisal.lock:3:1: merge conflict; resolve it, or delete the file and run `runner pin`"},
 		{"twice in another form", `{"version": 1, "sources": [{"provider": "p", "config": {"a": 1, "b": 2}, "resolution": {}}, {"provider": "p", "config": {"b": 2, "a": 1}, "resolution": 1}]}`,
-			"surprisal.lock:1:1: source 1, p {\"a\":1,\"b\":2}, is there twice; delete one and run `runner pin`"},
+			"surprisal.lock:1:1: duplicate entry 1 for source p {\"a\":1,\"b\":2}; remove one and run `runner pin`"},
 		{"twice", `{"version": 1, "sources": [{"provider": "text", "config": {}, "resolution": {}}, {"provider": "text", "config": {}, "resolution": {}}]}`,
-			"surprisal.lock:1:1: source 1, text {}, is there twice; delete one and run `runner pin`"},
-		{"more", goldenLock + "{}", "surprisal.lock:47:1: there is more after the end; restore the file, or delete it and run `runner pin`"},
+			"surprisal.lock:1:1: duplicate entry 1 for source text {}; remove one and run `runner pin`"},
+		{"more", goldenLock + "{}", "surprisal.lock:47:1: trailing data; restore the file, or delete it and run `runner pin`"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -157,7 +157,7 @@ func TestBadLock(t *testing.T) {
 	}
 }
 
-// FuzzReadLock checks that what can be read at all is read again as it was.
+// FuzzReadLock checks that a lock file that can be read is equal after it is written and read again.
 func FuzzReadLock(f *testing.F) {
 	f.Add([]byte(goldenLock))
 	f.Add([]byte(`{"version": 1, "sources": [{"provider": "p", "config": 1e999, "resolution": "\ud800"}]}`))
@@ -209,7 +209,7 @@ func TestNearest(t *testing.T) {
 	}
 }
 
-// TestDistance checks the distance against what it must be: one for one edit, symmetric, and at most the longer length.
+// TestDistance checks that the distance is 1 for one edit, symmetric, and at most the longer length.
 func TestDistance(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		word := rapid.StringMatching(`[abc]{0,8}`)
@@ -225,20 +225,20 @@ func TestDistance(t *testing.T) {
 	})
 }
 
-// TestLockOfAnotherKind checks that a lock file that is no regular file, or of no bounded size, is not read.
+// TestLockOfAnotherKind checks that a lock file that is not a regular file, or that has no bounded size, is not read.
 func TestLockOfAnotherKind(t *testing.T) {
 	tests := []struct {
 		name string
 		make func(file string) error
 		want string
 	}{
-		{"pipe", func(file string) error { return syscall.Mkfifo(file, 0o644) }, "it is not a regular file (prw"},
-		{"device", func(file string) error { return os.Symlink("/dev/zero", file) }, "it is not a regular file (D"},
-		{"directory", func(file string) error { return os.Mkdir(file, 0o755) }, "it is not a regular file (d"},
+		{"pipe", func(file string) error { return syscall.Mkfifo(file, 0o644) }, "not a regular file (prw"},
+		{"device", func(file string) error { return os.Symlink("/dev/zero", file) }, "not a regular file (D"},
+		{"directory", func(file string) error { return os.Mkdir(file, 0o755) }, "not a regular file (d"},
 		{"huge", func(file string) error {
 			return errors.Join(os.WriteFile(file, nil, 0o644), os.Truncate(file, 1<<40))
-		}, "it is larger than 64 MiB"},
-		{"outside", func(file string) error { return os.Symlink("/etc/hostname", file) }, "which leads to /etc/hostname, is outside of"},
+		}, "the file is larger than 64 MiB"},
+		{"outside", func(file string) error { return os.Symlink("/etc/hostname", file) }, "a link to /etc/hostname, is outside of"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -27,32 +27,33 @@ import (
 const (
 	languageModule  = "surprisal.dev"
 	languagePackage = languageModule + "/experiment"
-	// languageDir is where CUE looks for packages that a module carries along.
+	// languageDir is the directory where CUE looks for a copy of the language in a module.
 	languageDir = "cue.mod/pkg/" + languageModule
 	moduleFile  = "cue.mod/module.cue"
-	// pluginsFile ties the configurations of plugins to the language. A module's copy of the language has no such file.
+	// pluginsFile adds the configurations of plugins to the language. The copy of the language in a module does not
+	// have it.
 	pluginsFile  = "experiment/plugins.cue"
 	moduleSource = "module: %q\nlanguage: version: \"v0.17.0\"\n"
 )
 
-// Schema is what a spec needs to know of a plugin.
+// Schema describes a plugin to a spec.
 type Schema struct {
 	// CUE is CUE source that defines #Config, the plugin's configuration.
 	CUE string
-	// Trains is true for a backend that makes its models from the datasets named by the field train.
+	// Trains is true for a backend that trains its models on the datasets in the field train.
 	Trains bool
-	// Problem says why the plugin cannot be used, if it cannot. That is a mistake only of a spec that uses it.
+	// Problem is the reason why the plugin cannot be used, or "". It is only an error in a spec that uses the plugin.
 	Problem string
 }
 
-// CheckSchema says what is wrong with the CUE source of a plugin's schema.
+// CheckSchema returns an error if the CUE source of a plugin's schema is not valid.
 func CheckSchema(source string) error {
 	_, err := pluginSource(source)
 	return err
 }
 
-// WriteSchema writes the definitions of the spec language, of its sections and of the configurations of the plugins that can
-// be used, as CUE source.
+// WriteSchema writes the definitions of the spec language, its sections, and the configurations of all usable plugins
+// as CUE source.
 func WriteSchema(w io.Writer, o Options) error {
 	files, err := languageFiles(o)
 	if err != nil {
@@ -71,7 +72,7 @@ func WriteSchema(w io.Writer, o Options) error {
 	return nil
 }
 
-// languageFiles returns the spec language with the plugins' schemas as the packages below it, by file name.
+// languageFiles returns the files of the spec language by name, with the schemas of plugins in packages below it.
 func languageFiles(o Options) (map[string][]byte, error) {
 	files, err := plainLanguageFiles(o.Sections)
 	if err != nil {
@@ -81,12 +82,12 @@ func languageFiles(o Options) (map[string][]byte, error) {
 	add := func(kind, definition string, plugins map[string]Schema) error {
 		for i, name := range slices.Sorted(maps.Keys(plugins)) {
 			if plugins[name].Problem != "" {
-				// What it allows is not known, and using it is refused.
+				// Its settings are unknown, and using it is an error.
 				continue
 			}
 			source, err := pluginSource(plugins[name].CUE)
 			if err != nil {
-				return fmt.Errorf("the schema of %s %s is not valid CUE; it is a mistake of the plugin: %w", kind, name, err)
+				return fmt.Errorf("the schema of %s %s is not valid CUE; this is a bug in the plugin: %w", kind, name, err)
 			}
 			dir := kind + "s/" + name
 			files[dir+"/config.cue"] = source
@@ -104,7 +105,7 @@ func languageFiles(o Options) (map[string][]byte, error) {
 	return files, nil
 }
 
-// plainLanguageFiles returns the spec language without plugins, by file name.
+// plainLanguageFiles returns the files of the spec language without plugins, by name.
 func plainLanguageFiles(sections []Section) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for _, s := range sections {
@@ -133,7 +134,7 @@ func pluginSource(source string) ([]byte, error) {
 		return nil, plainCUEError(err)
 	}
 	if !v.LookupPath(cue.ParsePath("#Config")).Exists() {
-		return nil, errors.New("it defines no #Config")
+		return nil, errors.New("#Config is not defined")
 	}
 	file.Decls = slices.DeleteFunc(file.Decls, func(d ast.Decl) bool { _, is := d.(*ast.Package); return is })
 	text, err := format.Node(file)
@@ -147,7 +148,7 @@ func plainCUEError(err error) error {
 	return errors.New(strings.TrimSpace(cueerrors.Details(err, &cueerrors.Config{Cwd: "/"})))
 }
 
-// offline is the registry of a loader that never asks the network.
+// offline is a module registry that does not access the network.
 type offline struct{}
 
 var errOffline = errors.New("modules are not fetched from a registry; copy the package to cue.mod/pkg")
@@ -159,7 +160,7 @@ func (offline) ModFile(_ context.Context, m module.Version) (*modfile.File, erro
 	return nil, errOffline
 }
 
-// Fetch finds nothing for the spec language, which the module carries along.
+// Fetch returns no location for the spec language, because the module contains it.
 func (offline) Fetch(_ context.Context, m module.Version) (module.SourceLoc, error) {
 	if m.BasePath() == languageModule {
 		return module.SourceLoc{}, nil

@@ -6,14 +6,14 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// Named is something whose name is also the path of a directory that is written for it, and where the spec says so.
+// Named is a named entry of the spec, whose name is also the path of an output directory. At is its definition.
 type Named struct {
 	Name string
 	At   Node
 }
 
-// CheckNames reports what is wrong with names of the same kind ("gap") as paths of directories below one: each must stay
-// below it, and none may be the directory of another, whose files would mix with its own. A name may be repeated.
+// CheckNames reports names of a kind ("gap") that are not valid as paths of output directories. A path must stay below
+// the common parent directory, and must not be below the path of another name. A name may be repeated.
 func (s Decoding) CheckNames(what string, all []Named) {
 	checkNames(what, all, s.Fail)
 }
@@ -28,12 +28,12 @@ func checkNames(what string, all []Named, fail func(at Node, format string, args
 		for i, element := range strings.Split(n.Name, "/") {
 			switch {
 			case strings.Trim(element, ".") == "":
-				fail(n.At, "the %s %q cannot be the name of a directory: an element is %q; rename what it is named after", what, abbreviate(n.Name, longest), element)
+				fail(n.At, "the %s %q is not a valid directory name: it has the element %q; rename it", what, abbreviate(n.Name, longest), element)
 			case protocol.Visible(element) != element || strings.Contains(element, "\\"):
-				fail(n.At, "the %s %q cannot be the name of a directory: %q has a character that does not print, or a backslash; rename what it is named after",
+				fail(n.At, "the %s %q is not a valid directory name: %q has a backslash or a character that does not print; rename it",
 					what, abbreviate(n.Name, longest), abbreviate(element, longest))
 			case len(element) > longest:
-				fail(n.At, "the %s %q cannot be the name of a directory: %q has %d bytes, and at most %d are allowed; rename what it is named after",
+				fail(n.At, "the %s %q is not a valid directory name: %q has %d bytes, more than the limit of %d; rename it",
 					what, abbreviate(n.Name, longest), abbreviate(element, longest/2), len(element), longest)
 			}
 			if i == 0 {
@@ -41,7 +41,7 @@ func checkNames(what string, all []Named, fail func(at Node, format string, args
 			}
 			parent := strings.Join(strings.Split(n.Name, "/")[:i], "/")
 			if known[parent] {
-				fail(n.At, "the %s %q would be kept inside of that called %q; rename one", what, abbreviate(n.Name, longest), parent)
+				fail(n.At, "the directory of the %s %q would be inside that of %q; rename one", what, abbreviate(n.Name, longest), parent)
 			}
 		}
 	}

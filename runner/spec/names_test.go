@@ -13,18 +13,18 @@ func TestCheckNames(t *testing.T) {
 		want  []string
 	}{
 		{[]string{"g", "g2", "g.2", "h/g", "h/g2", "g", "all/a-vs-b@order=2,floor=0.1"}, nil},
-		{[]string{"g/report.md", "g"}, []string{`the gap "g/report.md" would be kept inside of that called "g"`}},
-		{[]string{"a", "a/b/c"}, []string{`the gap "a/b/c" would be kept inside of that called "a"`}},
-		{[]string{"m/a@path=../../x-vs-b"}, []string{`an element is ".."`}},
-		{[]string{"m/a@path=/x", "."}, []string{`an element is "."`}},
-		{[]string{"m/.../x"}, []string{`an element is "..."`}},
-		{[]string{"m//x"}, []string{`an element is ""`}},
-		{[]string{"/etc"}, []string{`an element is ""`}},
+		{[]string{"g/report.md", "g"}, []string{`the directory of the gap "g/report.md" would be inside that of "g"`}},
+		{[]string{"a", "a/b/c"}, []string{`the directory of the gap "a/b/c" would be inside that of "a"`}},
+		{[]string{"m/a@path=../../x-vs-b"}, []string{`it has the element ".."`}},
+		{[]string{"m/a@path=/x", "."}, []string{`it has the element "."`}},
+		{[]string{"m/.../x"}, []string{`it has the element "..."`}},
+		{[]string{"m//x"}, []string{`it has the element ""`}},
+		{[]string{"/etc"}, []string{`it has the element ""`}},
 		{[]string{"m/a\nb"}, []string{"does not print"}},
 		{[]string{"m/" + long}, []string{"has 201 bytes"}},
 		{[]string{long[1:] + "/" + long[1:]}, nil},
-		{[]string{`m/a\b`}, []string{"or a backslash"}},
-		{[]string{"a", "a/b", "a/b/c"}, []string{`"a/b" would be kept inside of that called "a"`, `"a/b/c" would be kept inside of that called "a"`, `"a/b/c" would be kept inside of that called "a/b"`}},
+		{[]string{`m/a\b`}, []string{"has a backslash or a character"}},
+		{[]string{"a", "a/b", "a/b/c"}, []string{`"a/b" would be inside that of "a"`, `"a/b/c" would be inside that of "a"`, `"a/b/c" would be inside that of "a/b"`}},
 	}
 	for _, test := range tests {
 		var all []Named

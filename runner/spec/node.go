@@ -12,11 +12,11 @@ import (
 	"cuelang.org/go/cue"
 )
 
-// node is a value of a spec and the path to it.
+// node is a value of a spec with its path.
 type node struct {
 	v    cue.Value
 	path []cue.Selector
-	// known, if not nil, has the regular fields: CUE takes long to find that a field is not there.
+	// known, if not nil, caches the regular fields, because a failed lookup in CUE is slow.
 	known map[string]cue.Value
 }
 
@@ -31,7 +31,7 @@ func (n node) field(name string) node {
 	return node{v: n.known[name], path: append(n.path[:len(n.path):len(n.path)], cue.Str(name))}
 }
 
-// opened returns n with its fields looked up at once.
+// opened returns n with its fields cached.
 func (n node) opened() node {
 	n.known = map[string]cue.Value{}
 	for name, f := range n.fields() {
@@ -40,10 +40,10 @@ func (n node) opened() node {
 	return n
 }
 
-// set reports whether the field is there.
+// set reports whether the field exists.
 func (n node) set() bool { return n.v.Exists() }
 
-// fields yields the fields that are set; a value that is no struct has none.
+// fields yields the fields that are set. A value that is not a struct has none.
 func (n node) fields() iter.Seq2[string, node] {
 	return func(yield func(string, node) bool) {
 		if !n.set() {
@@ -55,7 +55,7 @@ func (n node) fields() iter.Seq2[string, node] {
 		}
 		for it.Next() {
 			s := it.Selector()
-			// A required field that is not set comes as an error.
+			// CUE yields a required field that is not set as an error.
 			if it.Value().IncompleteKind() == cue.BottomKind && !n.v.LookupPath(cue.MakePath(s)).Exists() {
 				continue
 			}
@@ -66,7 +66,7 @@ func (n node) fields() iter.Seq2[string, node] {
 	}
 }
 
-// elements yields the elements of a list; a value that is no list has none.
+// elements yields the elements of a list. A value that is not a list has none.
 func (n node) elements() iter.Seq2[int, node] {
 	return func(yield func(int, node) bool) {
 		if !n.set() {
@@ -84,7 +84,7 @@ func (n node) elements() iter.Seq2[int, node] {
 	}
 }
 
-// text, number and truth return a scalar, or the zero value for what is not there or was already refused by the schema.
+// text, number and truth return a scalar, or the zero value if it does not exist or violates the schema.
 func (n node) text() string {
 	if !n.set() {
 		return ""
@@ -125,8 +125,8 @@ func (n node) texts() []string {
 
 func pathString(path []cue.Selector) string { return cue.MakePath(path...).String() }
 
-// plain returns a concrete value as map[string]any, []any, string, json.Number, bool or nil. Equal numbers are equal
-// json.Numbers however they are written.
+// plain returns a concrete value as map[string]any, []any, string, json.Number, bool or nil. Equal numbers give equal
+// json.Numbers, regardless of their notation.
 func plain(v cue.Value) (any, error) {
 	v, _ = v.Default()
 	switch v.Kind() {
@@ -168,11 +168,11 @@ func plain(v cue.Value) (any, error) {
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	return nil, fmt.Errorf("found %v, which JSON cannot hold", v)
+	return nil, fmt.Errorf("%v cannot be represented in JSON", v)
 }
 
-// plainNumber writes a number without an exponent where it is a whole number of at most 21 digits, exactly, and as the
-// shortest decimal of the nearest float64 otherwise.
+// plainNumber formats a whole number of at most 21 digits exactly and without an exponent, and any other number as the
+// shortest decimal of the nearest float64.
 func plainNumber(v cue.Value) (json.Number, error) {
 	var mantissa big.Int
 	exponent, err := v.MantExp(&mantissa)
@@ -204,7 +204,7 @@ func plainNumber(v cue.Value) (json.Number, error) {
 	return json.Number(strconv.FormatFloat(f, 'g', -1, 64)), nil
 }
 
-// canonical encodes a plain value as JSON with sorted keys, without space.
+// canonical encodes a plain value as JSON with sorted keys and without white space.
 func canonical(x any) (json.RawMessage, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

@@ -15,7 +15,7 @@ func TestWriteSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"// surprisal.dev/experiment/experiment.cue\n", "#Experiment: {", "// datasets by key.",
+		"// surprisal.dev/experiment/experiment.cue\n", "#Experiment: {", "// datasets by name.",
 		"// surprisal.dev/providers/text/config.cue\n", "// path is a file or glob, or a list of them.",
 		"// surprisal.dev/backends/ngram/config.cue\n", "#Order: int & >=1 & <=12",
 	} {
@@ -25,13 +25,13 @@ func TestWriteSchema(t *testing.T) {
 	}
 }
 
-// TestBadPluginSchema checks that a plugin's mistake is not blamed on the spec.
+// TestBadPluginSchema checks that a mistake of a plugin is not reported as one of the spec.
 func TestBadPluginSchema(t *testing.T) {
 	tests := []struct{ schema, want string }{
-		{"#Config: {", "the schema of provider odd is not valid CUE; it is a mistake of the plugin: "},
+		{"#Config: {", "the schema of provider odd is not valid CUE; this is a bug in the plugin: "},
 		{"#Config: missing", `reference "missing" not found`},
-		{"#Configuration: {}", "it defines no #Config"},
-		{"", "it defines no #Config"},
+		{"#Configuration: {}", "#Config is not defined"},
+		{"", "#Config is not defined"},
 		{"import \"example.com/other\"\n#Config: other.#Config", "other"},
 	}
 	for _, test := range tests {
@@ -45,7 +45,7 @@ func TestBadPluginSchema(t *testing.T) {
 	}
 }
 
-// TestPluginNames checks that a plugin may have a name that is no CUE identifier, and the name of a CUE builtin.
+// TestPluginNames checks that the name of a plugin need not be a CUE identifier, and may be that of a CUE builtin.
 func TestPluginNames(t *testing.T) {
 	schemas := map[string]Schema{}
 	for _, name := range []string{"text", "my-plugin", "len", "import", "string", "experiment"} {
@@ -64,10 +64,10 @@ func TestPluginNames(t *testing.T) {
 	}
 }
 
-// CheckSchema takes what defines #Config, and says what is wrong with anything else.
+// CheckSchema accepts sources that define #Config, and describes the problem of others.
 func TestCheckSchema(t *testing.T) {
 	for schema, want := range map[string]string{
-		"#Config: {}": "", "package other\n#Config: path!: string": "", "#Config: {": "expected '}'", "#Configuration: {}": "it defines no #Config", "#Config: x": `reference "x" not found`,
+		"#Config: {}": "", "package other\n#Config: path!: string": "", "#Config: {": "expected '}'", "#Configuration: {}": "#Config is not defined", "#Config: x": `reference "x" not found`,
 	} {
 		if err := CheckSchema(schema); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v; want %q", schema, err, want)

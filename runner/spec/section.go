@@ -10,20 +10,21 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 )
 
-// Section is the part of the spec language that a kind of action brings.
+// Section is the part of the spec language that a kind of action defines.
 type Section struct {
-	// Kind names the kind; Experiment.Sections holds what is decoded under it.
+	// Kind is the name of the kind. It is the key of the decoded section in Experiment.Sections.
 	Kind string
 	// CUE is the source of a file of package experiment, which adds fields to #Experiment.
 	CUE []byte
-	// Decode returns what the spec says in these fields, as a value that encodes as JSON. It reports every mistake to d.
+	// Decode decodes these fields as a value that encodes as JSON. It reports every mistake to d.
 	Decode func(d Decoding) any
 }
 
-// Decoding is a spec that is being decoded: datasets and models are known, and their references checked.
+// Decoding is a spec during decoding, when datasets and models are known and their references are checked.
 type Decoding struct{ d *decoder }
 
-// Node is a value of a spec that is being decoded. What is not there, or was refused already, is the zero value of its type.
+// Node is a value of a spec during decoding. A value that does not exist or violates the schema reads as the zero
+// value.
 type Node struct{ n node }
 
 // Field returns a field of the spec.
@@ -32,7 +33,7 @@ func (s Decoding) Field(name string) Node { return Node{node{v: s.d.root}.field(
 // Field returns a field of a struct.
 func (n Node) Field(name string) Node { return Node{n.n.field(name)} }
 
-// Set reports whether the spec says anything there.
+// Set reports whether the field exists.
 func (n Node) Set() bool { return n.n.set() }
 
 // Fields yields the fields of a struct that are set.
@@ -69,10 +70,10 @@ func (n Node) Number() int64 { return n.n.number() }
 // Fail reports a mistake at n.
 func (s Decoding) Fail(n Node, format string, args ...any) { s.d.fail(n.n, format, args...) }
 
-// Position returns where n was written.
+// Position returns the position of n.
 func (s Decoding) Position(n Node) Position { return s.d.writtenAt(n.n) }
 
-// Model returns the model that n names. It reports a name that no model has, and returns nil.
+// Model returns the model that n names. If there is no such model, it reports that and returns nil.
 func (s Decoding) Model(n Node) *Model {
 	name := n.Text()
 	if !n.Set() || !s.d.intact(n.n) {
@@ -86,14 +87,14 @@ func (s Decoding) Model(n Node) *Model {
 	return m
 }
 
-// Models returns the models that a list names, nil if one is unknown or named twice, which it reports.
+// Models returns the models that a list names. It reports unknown models and duplicates, and then returns nil.
 func (s Decoding) Models(list Node) []*Model {
 	var models []*Model
 	good := true
 	for _, n := range list.Elements() {
 		m := s.Model(n)
 		if m != nil && slices.Contains(models, m) {
-			s.Fail(n, "the model %q is there twice", m.Name)
+			s.Fail(n, "duplicate model %q", m.Name)
 			m = nil
 		}
 		good = good && m != nil
@@ -105,10 +106,11 @@ func (s Decoding) Models(list Node) []*Model {
 	return models
 }
 
-// Scored returns the keys of the datasets that models are scored on, sorted.
+// Scored returns the names of the datasets that models are scored on, sorted.
 func (s Decoding) Scored() []string { return s.d.scored() }
 
-// Match returns the keys of the scored datasets that a list of keys and globs names, sorted; all if the list is not set.
+// Match returns the sorted names of the scored datasets that match a list of names and globs, or all if the list is not
+// set.
 func (s Decoding) Match(list Node) []string {
 	if !list.Set() {
 		return s.Scored()
@@ -117,24 +119,24 @@ func (s Decoding) Match(list Node) []string {
 	for _, n := range list.Elements() {
 		pattern := n.Text()
 		if !doublestar.ValidatePattern(pattern) {
-			s.Fail(n, "%q is not a glob; * stands for anything but /, ** for anything, {a,b} for either", pattern)
+			s.Fail(n, "%q is not a valid glob; * matches anything but /, ** matches anything, {a,b} matches a or b", pattern)
 			continue
 		}
 		found := false
-		for key := range s.d.datasets {
-			if doublestar.MatchUnvalidated(pattern, key) {
-				matched[key], found = true, true
+		for name := range s.d.datasets {
+			if doublestar.MatchUnvalidated(pattern, name) {
+				matched[name], found = true, true
 			}
 		}
 		if !found {
 			s.d.unknown(n.n, "dataset", pattern, slices.Collect(maps.Keys(s.d.datasets)))
 		}
 	}
-	keys := slices.DeleteFunc(s.Scored(), func(key string) bool { return !matched[key] })
-	if len(keys) == 0 && len(matched) > 0 {
-		s.Fail(list, "no dataset is left: each of those named is skipped or has use \"train\"")
+	names := slices.DeleteFunc(s.Scored(), func(name string) bool { return !matched[name] })
+	if len(names) == 0 && len(matched) > 0 {
+		s.Fail(list, "no dataset remains: each match is skipped or has use \"train\"")
 	}
-	return keys
+	return names
 }
 
 // sections decodes the sections of the kinds.

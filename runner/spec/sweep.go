@@ -13,7 +13,7 @@ import (
 // axis is one swept setting.
 type axis struct {
 	node
-	// setting is where it is in a model: backend, NAME, FIELD ...; scoring, FIELD; or limits, FIELD.
+	// setting is the path of the setting in a model: backend, NAME, FIELD ...; scoring, FIELD; or limits, FIELD.
 	setting []string
 	values  []node
 }
@@ -38,7 +38,7 @@ func (d *decoder) sweep(n node) {
 		axes = append(axes, a)
 	}
 	if len(axes) == 0 {
-		d.fail(n, "no setting is swept; over has the values by dotted path, over: \"scoring.context\": [512, 1024]")
+		d.fail(n, "no setting to sweep; set the values by dotted path, such as over: \"scoring.context\": [512, 1024]")
 		return
 	}
 	slices.SortFunc(axes, func(a, b axis) int { return slices.Compare(a.setting, b.setting) })
@@ -50,7 +50,7 @@ func (d *decoder) sweep(n node) {
 			continue
 		}
 		if base.field("scores").set() {
-			d.fail(at, "model %q has scores made elsewhere, which no setting changes", name)
+			d.fail(at, "model %q has precomputed scores, which no setting changes", name)
 			continue
 		}
 		if !d.intact(base) || d.models[name].Backend == nil || d.models[name].Backend.Config == nil {
@@ -62,7 +62,7 @@ func (d *decoder) sweep(n node) {
 	}
 }
 
-// points yields the product of the axes' values, the last axis fastest. The slice is reused.
+// points yields the Cartesian product of the values of axes. The last axis varies fastest. The slice is reused.
 func points(axes []axis) func(func([]value) bool) {
 	return func(yield func([]value) bool) {
 		point := make([]value, len(axes))
@@ -83,7 +83,7 @@ func points(axes []axis) func(func([]value) bool) {
 	}
 }
 
-// point adds the model that the written model base becomes at a point; at names base in the sweep.
+// point adds the model for a point of the sweep of base. at is the reference to base in the sweep.
 func (d *decoder) point(at node, name string, base node, point []value) {
 	m := *d.models[name]
 	config := base.field("backend").field(m.Backend.Name)
@@ -94,7 +94,7 @@ func (d *decoder) point(at node, name string, base node, point []value) {
 	}
 	settings, ok := written.(map[string]any)
 	if !ok {
-		d.fail(at, "the settings of model %q are no struct, so there is no field to sweep", name)
+		d.fail(at, "the settings of model %q are not a struct, so there is no field to sweep", name)
 		return
 	}
 	scoring, limits := map[string]any{}, map[string]any{}
@@ -113,7 +113,7 @@ func (d *decoder) point(at node, name string, base node, point []value) {
 	m.Name = m.Base + "@" + m.Point
 	m.Pos = d.writtenAt(at)
 	if _, taken := d.models[m.Name]; taken {
-		d.fail(at, "the model %q is already there: a sweep repeats a value, or two sweeps have the same point", m.Name)
+		d.fail(at, "duplicate model %q: a sweep repeats a value, or two sweeps have the same point", m.Name)
 		return
 	}
 	backend := Backend{Name: m.Backend.Name, Pos: m.Backend.Pos}
@@ -141,8 +141,8 @@ func (d *decoder) point(at node, name string, base node, point []value) {
 	d.models[m.Name] = &m
 }
 
-// setPoint sets the values of a point in the settings of a model, and returns the labels of the values. It reports false
-// after an error.
+// setPoint sets the values of a point in the settings of a model, and returns the labels of the values. It returns
+// false after an error.
 func (d *decoder) setPoint(model, backend string, point []value, settings, scoring, limits map[string]any) (labels []string, ok bool) {
 	for _, v := range point {
 		x, err := plain(v.v)
@@ -176,7 +176,7 @@ func (d *decoder) setPoint(model, backend string, point []value, settings, scori
 	return labels, true
 }
 
-// set sets the field with a name in the language.
+// set sets the field with the given name in the language.
 func (s *Scoring) set(name string, x node) {
 	switch name {
 	case "prefix":
@@ -192,7 +192,7 @@ func (s *Scoring) set(name string, x node) {
 	}
 }
 
-// check unifies settings with a definition and reports what it refuses at the values of the point below prefix.
+// check unifies settings with a definition, and reports violations at the values of the point below prefix.
 func (d *decoder) check(settings map[string]any, definition cue.Path, point []value, prefix ...string) (cue.Value, bool) {
 	text, err := canonical(settings)
 	if err != nil {
@@ -222,7 +222,7 @@ func (d *decoder) check(settings map[string]any, definition cue.Path, point []va
 	return v, len(refusals) == 0
 }
 
-// written returns what the spec's authors set in a plugin's configuration, without the schema's defaults, so that
+// written returns the fields of a plugin's configuration that the spec sets, without defaults of the schema, so that
 // defaults that depend on a swept setting follow it.
 func (d *decoder) written(v cue.Value) (any, error) {
 	if v.Kind() != cue.StructKind {
@@ -241,7 +241,7 @@ func (d *decoder) written(v cue.Value) (any, error) {
 	return m, nil
 }
 
-// setPath sets a nested field, making the structs on the way.
+// setPath sets a nested field, and creates the structs around it.
 func setPath(m map[string]any, path []string, x any) error {
 	for _, name := range path[:len(path)-1] {
 		next, ok := m[name].(map[string]any)
@@ -258,7 +258,7 @@ func setPath(m map[string]any, path []string, x any) error {
 	return nil
 }
 
-// valueText writes a swept value for a name.
+// valueText formats a swept value for the name of a model.
 func valueText(x any) (string, error) {
 	switch x := x.(type) {
 	case string:

@@ -20,35 +20,36 @@ import (
 )
 
 const (
-	// maxSource bounds the bytes of all CUE files that are read for one spec.
+	// maxSource is the maximum total size of the CUE files of a spec in bytes.
 	maxSource = 32 << 20
-	// virtualRoot is where the CUE loader finds all files. Nothing is there on disk, so that it opens none by itself: it would
-	// open all that lies in a directory, data and named pipes too, and follow every link.
+	// virtualRoot is the directory where the CUE loader finds all files. It does not exist on disk, so that the loader
+	// does not open files by itself: it would open all files in a directory, including data and named pipes, and follow
+	// every link.
 	virtualRoot = "/surprisal.spec"
 )
 
-// tree is the CUE module that a spec is in: the files that the spec needs, read before CUE sees them, with the spec
-// language in place of whatever copy of it the module carries.
+// tree is the CUE module of a spec. It has the files that the spec needs, which are read before CUE sees them. The spec
+// language replaces any copy of it in the module.
 type tree struct {
 	// root and dir are the absolute paths of the module and of the spec's directory.
 	root, dir string
-	// confine is the directory that nothing outside of is read from, an absolute path without links; "/" is all there is.
+	// confine is the directory that reading is confined to, an absolute path without links; "/" means no confinement.
 	confine string
-	// disk holds what lies in confine; opened is behind it, unless that is all there is.
+	// disk has the files in confine. opened is its root, or nil without confinement.
 	disk   fs.FS
 	opened *os.Root
-	// files are what CUE is given, by absolute path.
+	// files are the files for CUE, by absolute path.
 	files map[string][]byte
-	// stale is a file of the module's copy of the spec language that differs from the program's, or "".
+	// stale is a file in the module's copy of the spec language that differs from that of the program, or "".
 	stale string
 
 	seen     map[string]bool // the directories that were read
-	left     int64           // how many bytes may still be read
+	left     int64           // the number of bytes that may still be read
 	problems []Error
 }
 
-// newTree reads the module that dir is in, as far as the spec in dir needs it. A directory in no module is a module of its
-// own. If confine is not "", nothing outside of that directory is read.
+// newTree reads the parts of the module around dir that the spec in dir needs. A directory outside of a module is a
+// module itself. If confine is not "", no files outside of that directory are read.
 func newTree(dir, confine string, language map[string][]byte) (_ *tree, err error) {
 	t := &tree{confine: "/", files: map[string][]byte{}, seen: map[string]bool{}, left: maxSource}
 	if t.dir, err = filepath.Abs(dir); err != nil {
@@ -56,11 +57,11 @@ func newTree(dir, confine string, language map[string][]byte) (_ *tree, err erro
 	}
 	switch info, err := os.Stat(t.dir); {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, Errors{{Message: fmt.Sprintf("no directory %q; a spec is a directory with a CUE package, and `runner init DIR` makes one", short(dir))}}
+		return nil, Errors{{Message: fmt.Sprintf("no directory %q; `runner init DIR` creates an experiment", short(dir))}}
 	case err != nil:
 		return nil, err
 	case !info.IsDir():
-		return nil, Errors{{Message: fmt.Sprintf("%q is a file; a spec is the directory of a CUE package, here %q", dir, filepath.Dir(dir))}}
+		return nil, Errors{{Message: fmt.Sprintf("%q is a file; use the directory of the CUE package, %q", dir, filepath.Dir(dir))}}
 	}
 	if err := t.open(confine); err != nil {
 		return nil, err
@@ -75,7 +76,7 @@ func newTree(dir, confine string, language map[string][]byte) (_ *tree, err erro
 	return t, nil
 }
 
-// open opens what the spec may be read from.
+// open opens the file system that the spec is read from.
 func (t *tree) open(confine string) error {
 	if confine == "" {
 		t.disk = os.DirFS("/")
@@ -86,7 +87,7 @@ func (t *tree) open(confine string) error {
 		real, err = filepath.EvalSymlinks(real)
 	}
 	if err != nil {
-		return Errors{{Message: fmt.Sprintf("the directory %q, outside of which nothing may be read, cannot be read itself: %v", confine, err)}}
+		return Errors{{Message: fmt.Sprintf("cannot read the directory %q of --confine: %v", confine, err)}}
 	}
 	if err := Confined(real, t.dir); err != nil {
 		return Errors{{Message: err.Error()}}
@@ -101,7 +102,7 @@ func (t *tree) open(confine string) error {
 	return nil
 }
 
-// read takes the module file, the spec's package and all packages that it imports.
+// read reads the module file, the package of the spec and all packages that it imports.
 func (t *tree) read(language map[string][]byte) {
 	var inModule bool
 	t.root, inModule = moduleRoot(t.dir, func(file string) bool {
@@ -115,7 +116,7 @@ func (t *tree) read(language map[string][]byte) {
 	modulePath := "experiment.example"
 	if module := filepath.Join(t.root, moduleFile); inModule {
 		t.take(module)
-		// What is wrong with it is left for the loader to say.
+		// The loader reports mistakes in it.
 		if m, err := modfile.ParseNonStrict(t.files[module], moduleFile); err == nil {
 			modulePath, _, _ = strings.Cut(m.Module, "@")
 		}
@@ -126,8 +127,8 @@ func (t *tree) read(language map[string][]byte) {
 	t.addLanguage(language)
 }
 
-// visit takes the CUE files of a package and of the directories around it up to base, which CUE takes for parts of it, and
-// of the packages that they import.
+// visit reads the CUE files of a package and of the packages that it imports. CUE also includes the files of the parent
+// directories up to base.
 func (t *tree) visit(dir, base, modulePath string) {
 	for at := dir; within(base, at) && !t.seen[at]; at = filepath.Dir(at) {
 		t.seen[at] = true
@@ -135,7 +136,7 @@ func (t *tree) visit(dir, base, modulePath string) {
 			if !t.take(file) {
 				continue
 			}
-			// What is wrong with the file is left for the loader to say.
+			// The loader reports mistakes in the file.
 			syntax, err := parser.ParseFile(file, t.files[file], parser.ImportsOnly)
 			if err != nil && syntax == nil {
 				continue
@@ -153,7 +154,7 @@ func (t *tree) visitImport(spec *ast.ImportSpec, modulePath string) {
 		return
 	}
 	name = ast.ParseImportPath(name).Path
-	// A path that leaves its directory is one that the loader refuses.
+	// The loader rejects a path that leaves its directory.
 	if !fs.ValidPath(name) || name == languageModule || strings.HasPrefix(name, languageModule+"/") {
 		return
 	}
@@ -166,7 +167,7 @@ func (t *tree) visitImport(spec *ast.ImportSpec, modulePath string) {
 	}
 }
 
-// list returns the CUE files of a directory, links and what else is called so included.
+// list returns the CUE files of a directory, including links and other entries with such a name.
 func (t *tree) list(dir string) []string {
 	name, ok := t.name(dir)
 	if !ok {
@@ -185,8 +186,8 @@ func (t *tree) list(dir string) []string {
 	return files
 }
 
-// take reads a file for CUE and reports whether it did. An editor's lock or the like is passed over: CUE takes no file
-// whose name starts with a dot or an underscore, and says so only of those that can be read.
+// take reads a file for CUE and reports whether it did. It ignores unreadable files whose name starts with a dot or an
+// underscore, such as lock files of editors, because CUE does not use such files.
 func (t *tree) take(file string) bool {
 	data, err := t.fromDisk(file)
 	if err == nil {
@@ -206,14 +207,14 @@ func (t *tree) fromDisk(file string) ([]byte, error) {
 	}
 	data, err := readRegular(t.disk, name, t.left)
 	if _, ok := errors.AsType[*tooLargeError](err); ok {
-		return nil, fmt.Errorf("with it the CUE files of the spec are larger than %s together, which is the most; text belongs into datasets",
+		return nil, fmt.Errorf("with it, the CUE files of the specification exceed the limit of %s; put text into datasets",
 			humanize.IBytes(maxSource))
 	}
 	t.left -= int64(len(data))
 	return data, err
 }
 
-// name returns what disk calls a file; ok is false for a file that is not in confine.
+// name returns the name of a file in disk. ok is false for a file that is not in confine.
 func (t *tree) name(file string) (name string, ok bool) {
 	if !within(t.confine, file) {
 		return "", false
@@ -222,7 +223,7 @@ func (t *tree) name(file string) (name string, ok bool) {
 	return filepath.ToSlash(rel), err == nil
 }
 
-// note keeps why a file or directory that is there could not be read.
+// note records why an existing file or directory could not be read.
 func (t *tree) note(file string, err error) {
 	name, ok := t.name(file)
 	if !ok {
@@ -233,19 +234,19 @@ func (t *tree) note(file string, err error) {
 		if linkErr != nil {
 			return
 		}
-		err = fmt.Errorf("it is a link to %q, which does not exist", target)
+		err = fmt.Errorf("symbolic link to %q, which does not exist", target)
 	}
 	advice := "remove or replace it"
 	if outside := Confined(t.confine, file); outside != nil {
-		err, advice = outside, "move it there, or confine less"
+		err, advice = outside, "move it into that directory, or change --confine"
 	}
 	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pathErr.Err
 	}
-	t.problems = append(t.problems, Error{Pos: Position{File: relativeTo(t.dir, file)}, Message: fmt.Sprintf("cannot be read: %v; %s", err, advice)})
+	t.problems = append(t.problems, Error{Pos: Position{File: relativeTo(t.dir, file)}, Message: fmt.Sprintf("cannot read the file: %v; %s", err, advice)})
 }
 
-// moduleRoot returns the root of the CUE module around dir, or dir itself if there is none.
+// moduleRoot returns the root of the CUE module that contains dir, or dir itself if there is none.
 func moduleRoot(dir string, exists func(file string) bool) (root string, inModule bool) {
 	for at := dir; ; at = filepath.Dir(at) {
 		if exists(filepath.Join(at, moduleFile)) {
@@ -262,7 +263,7 @@ func existsOnDisk(file string) bool {
 	return err == nil
 }
 
-// addLanguage adds the spec language in place of the copy that the module may carry, and notes whether that is stale.
+// addLanguage adds the spec language in place of a copy in the module, and records whether that copy is stale.
 func (t *tree) addLanguage(language map[string][]byte) {
 	own := maps.Clone(language)
 	maps.DeleteFunc(own, func(name string, _ []byte) bool { return path.Dir(name) != "experiment" || name == pluginsFile })
@@ -282,7 +283,7 @@ func (t *tree) addLanguage(language map[string][]byte) {
 	}
 }
 
-// overlay returns the files as the CUE loader takes them.
+// overlay returns the files in the form that the CUE loader expects.
 func (t *tree) overlay() map[string]load.Source {
 	all := make(map[string]load.Source, len(t.files))
 	for name, data := range t.files {

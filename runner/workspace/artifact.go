@@ -19,18 +19,19 @@ import (
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/spec"
 	"surprisal.dev/runner/store"
 )
 
-// Published says where people find what an action made.
+// Published is a report that was exported to the state directory.
 type Published struct {
 	Action string `json:"action"`
-	// Path is the file that a person reads first. It is relative to the working directory if it is below it.
+	// Path is the main file of the report. It is relative to the working directory if it is below it.
 	Path string `json:"path"`
 }
 
-// publish puts the files of every action that is published where a person finds them: .surprisal/reports/KIND/NAME. A report
-// whose place is taken is left out, and the error says so.
+// publish exports the files of every published action to .surprisal/reports/KIND/NAME. It skips a report whose
+// directory is in use, and returns an error for it.
 func (w *Workspace) publish(ctx context.Context, p *plan.Plan) (all []Published, err error) {
 	if !slices.ContainsFunc(p.Actions, isPublished) {
 		return nil, nil
@@ -40,18 +41,18 @@ func (w *Workspace) publish(ctx context.Context, p *plan.Plan) (all []Published,
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
-	var refused []error
+	var failed []error
 	for _, a := range p.Actions {
 		if !isPublished(a) {
 			continue
 		}
 		if err := w.exportReport(ctx, a, root); err != nil {
-			refused = append(refused, fmt.Errorf("report of %s: %w", a.Name, err))
+			failed = append(failed, fmt.Errorf("report of %s: %w", a.Name, err))
 			continue
 		}
 		all = append(all, w.published(a))
 	}
-	return all, errors.Join(refused...)
+	return all, errors.Join(failed...)
 }
 
 func isPublished(a *plan.Action) bool {
@@ -62,10 +63,10 @@ func (w *Workspace) published(a *plan.Action) Published {
 	return Published{a.Name, relative(filepath.Join(w.state, filepath.FromSlash(reportName(a)), w.mainFile(a.Kind, a.Outputs)))}
 }
 
-// reportName returns the place of an action's report in the state directory, with slashes.
+// reportName returns the slash-separated path of an action's report in the state directory.
 func reportName(a *plan.Action) string { return path.Join(reportsName, a.Publish) }
 
-// exportReport exports a report that is not in its place yet.
+// exportReport exports a report, unless its directory is up to date.
 func (w *Workspace) exportReport(ctx context.Context, a *plan.Action, root *os.Root) error {
 	if holds(root, a) {
 		return nil
@@ -77,13 +78,14 @@ func (w *Workspace) exportReport(ctx context.Context, a *plan.Action, root *os.R
 	return w.Store.ExportTo(ctx, r, root, reportName(a))
 }
 
-// holds reports whether the place of a report holds what the action made. One that cannot be read does not.
+// holds reports whether the directory of a report holds the output of the action. It returns false if the directory
+// cannot be read.
 func holds(root *os.Root, a *plan.Action) bool {
 	r, err := store.ExportedIn(root, reportName(a))
 	return err == nil && r.Key == a.Key
 }
 
-// relative returns path as seen from the working folder, if it lies below it.
+// relative returns path relative to the working directory, if it is below it.
 func relative(path string) string {
 	here, err := os.Getwd()
 	if err != nil {
@@ -96,20 +98,20 @@ func relative(path string) string {
 	return rel
 }
 
-// Summary is what the finished actions of a plan came to.
+// Summary holds the results of the finished actions of a plan.
 type Summary struct {
-	// Reports are those of the kinds, in plan order, each under the name of its kind.
+	// Reports has the reports of the kinds, in plan order.
 	Reports   []KindReport
 	Published []Published
 }
 
-// KindReport is what the actions of a kind came to.
+// KindReport holds the results of the actions of a kind.
 type KindReport struct {
 	Kind string
 	action.Report
 }
 
-// MarshalJSON gives an object with a field for each kind, and the published files.
+// MarshalJSON returns an object with a field for each kind, and one for the published reports.
 func (s Summary) MarshalJSON() ([]byte, error) {
 	fields := map[string]any{"published": s.Published}
 	for _, r := range s.Reports {
@@ -118,8 +120,8 @@ func (s Summary) MarshalJSON() ([]byte, error) {
 	return json.Marshal(fields)
 }
 
-// Summarise returns what the finished actions of a plan came to.
-func (w *Workspace) Summarise(ctx context.Context, p *plan.Plan) (Summary, error) {
+// Summarize returns the results of the finished actions of a plan.
+func (w *Workspace) Summarize(ctx context.Context, p *plan.Plan) (Summary, error) {
 	s := Summary{Published: []Published{}}
 	for _, k := range w.kinds {
 		reporter, ok := k.(action.Reporter)
@@ -136,7 +138,7 @@ func (w *Workspace) Summarise(ctx context.Context, p *plan.Plan) (Summary, error
 	}
 	root, _, err := openState(w.state)
 	if err != nil {
-		// There are no reports where there is no state directory of ours.
+		// Without a usable state directory there are no reports.
 		return s, nil
 	}
 	defer root.Close()
@@ -162,7 +164,7 @@ func (w *Workspace) readFile(ctx context.Context, a *plan.Action, name string) (
 	return io.ReadAll(r)
 }
 
-// Latest returns the plan with what the store holds of it, and what that came to.
+// Latest returns the plan with the states of its actions, and the results that the store holds.
 func (w *Workspace) Latest(ctx context.Context) (*plan.Plan, Summary, error) {
 	p, err := w.Plan(ctx)
 	if err != nil {
@@ -172,15 +174,15 @@ func (w *Workspace) Latest(ctx context.Context) (*plan.Plan, Summary, error) {
 		return nil, Summary{}, err
 	}
 	if p.Count(plan.Cached) == 0 {
-		return nil, Summary{}, invalid("nothing of %s has run yet; start it with runner run", p.Experiment)
+		return nil, Summary{}, invalid("no action of %s has run yet; start with `runner run`", p.Experiment)
 	}
-	s, err := w.Summarise(ctx, p)
+	s, err := w.Summarize(ctx, p)
 	return p, s, err
 }
 
 var keyPrefix = regexp.MustCompile(`^[0-9a-f]{6,64}$`)
 
-// Find returns the record of an action, by its key, the first digits of its key, its name, or the end of its name.
+// Find returns the record of an action by its key, the first digits of its key, its name, or the end of its name.
 func (w *Workspace) Find(ctx context.Context, what string) (*store.Record, error) {
 	entries, err := w.known()
 	if err != nil {
@@ -198,7 +200,7 @@ func (w *Workspace) Find(ctx context.Context, what string) (*store.Record, error
 		if e.Action == what {
 			return w.recordOf(ctx, e.Key)
 		}
-		// A name means the latest action of that name, the first one here.
+		// A name refers to the latest action of that name, which is the first one here.
 		if strings.HasSuffix(e.Action, " "+what) && !named[e.Action] || keyPrefix.MatchString(what) && strings.HasPrefix(e.Key, what) {
 			matches[e.Key] = e.Action
 		}
@@ -209,25 +211,29 @@ func (w *Workspace) Find(ctx context.Context, what string) (*store.Record, error
 		if len(entries) == 0 {
 			return nil, nothingRan(w.options.Dir)
 		}
-		return nil, invalid("no action with the key or name %q has run here; runner status --json lists names and keys", what)
+		meant := ""
+		if near := spec.Nearest(what, slices.Sorted(maps.Keys(named))); near != "" {
+			meant = fmt.Sprintf("; did you mean %s?", near)
+		}
+		return nil, invalid("no action with the key or name %q has run here; `runner status --json` lists names and keys%s", what, meant)
 	case 1:
 		for key := range matches {
 			return w.recordOf(ctx, key)
 		}
 	}
 	names := slices.Sorted(maps.Values(matches))
-	return nil, invalid("%q fits %s; write more of it", what, strings.Join(names, ", "))
+	return nil, invalid("%q matches %s; use a longer name or key", what, strings.Join(names, ", "))
 }
 
 func (w *Workspace) recordOf(ctx context.Context, key string) (*store.Record, error) {
 	r, err := w.Store.GetRecord(ctx, key)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, invalid("the store %s holds no action with the key %s", w.Store, key)
+		return nil, invalid("the store %s does not hold an action with the key %s", w.Store, key)
 	}
 	return r, err
 }
 
-// FindFile returns the record that args name, and the file of it if the last of them names one.
+// FindFile returns the record that args name. If the last argument is a file of the record, it also returns that.
 func (w *Workspace) FindFile(ctx context.Context, args []string) (*store.Record, string, error) {
 	r, err := w.Find(ctx, strings.Join(args, " "))
 	if err == nil || len(args) < 2 {
@@ -240,7 +246,7 @@ func (w *Workspace) FindFile(ctx context.Context, args []string) (*store.Record,
 	return nil, "", err
 }
 
-// MainFile names the file of an artifact that a person reads first, "" if it has none.
+// MainFile returns the name of the main file of an artifact, or "" if it has none.
 func (w *Workspace) MainFile(r *store.Record) string {
 	d, err := plan.ReadDescriptor(r.Descriptor)
 	if err != nil {
@@ -260,7 +266,7 @@ func (w *Workspace) mainFile(kind string, outputs []store.File) string {
 	return filer.MainFile()
 }
 
-// known returns the last entry of each action in the latest journals, newest first.
+// known returns the last entry of each action in each of the latest journals, newest journal first.
 func (w *Workspace) known() ([]engine.Entry, error) {
 	dirs, err := engine.JournalDirs(w.runs())
 	if err != nil {
@@ -277,15 +283,15 @@ func (w *Workspace) known() ([]engine.Entry, error) {
 	return entries, nil
 }
 
-// Explanation says why an action ran or was cached.
+// Explanation explains why an action ran or was cached.
 type Explanation struct {
 	Record *store.Record `json:"record"`
 	Why    string        `json:"why,omitempty"`
-	// Changed lists the parts of the key that differ from the run before.
+	// Changed lists the parts of the cache key that differ from the previous run.
 	Changed []plan.Field `json:"changed,omitempty"`
 }
 
-// Explain says why the action ran or was cached when it was last part of a run.
+// Explain explains why an action ran or was cached in the last run that it was part of.
 func (w *Workspace) Explain(ctx context.Context, what string) (Explanation, error) {
 	r, err := w.Find(ctx, what)
 	if err != nil {
@@ -299,7 +305,7 @@ func (w *Workspace) Explain(ctx context.Context, what string) (Explanation, erro
 	mine := slices.DeleteFunc(entries, func(e engine.Entry) bool { return e.Action != r.Name || e.Key == "" })
 	first := slices.IndexFunc(mine, func(e engine.Entry) bool { return e.Key == r.Key })
 	if first < 0 {
-		x.Why = "it is in the store, and no run of this folder knows it"
+		x.Why = "the action is in the store, but in no run of this directory"
 		return x, nil
 	}
 	if mine[first].State == plan.Cached {
@@ -313,20 +319,21 @@ func (w *Workspace) Explain(ctx context.Context, what string) (Explanation, erro
 		}
 		old, err := w.Store.GetRecord(ctx, before.Key)
 		if errors.Is(err, fs.ErrNotExist) {
-			// It failed, or was collected since.
+			// It failed, or was deleted by gc since.
 			continue
 		}
 		if err != nil {
 			return x, err
 		}
-		x.Why += "; since the run before, its parts changed:"
+		x.Why += "; parts of the key that changed since the previous run:"
 		x.Changed, err = plan.Diff(old.Descriptor, r.Descriptor)
 		return x, err
 	}
 	return x, nil
 }
 
-// LastRun tells what the last run of a folder did or is doing. state is the folder of its runs as in Options.
+// LastRun reports on the last run of a directory, which may be in progress. state is the state directory, as in
+// Options.
 func LastRun(dir, state string) (engine.Report, error) {
 	last, err := lastRunDir(dir, state)
 	if err != nil {
@@ -335,7 +342,7 @@ func LastRun(dir, state string) (engine.Report, error) {
 	return engine.ReadJournal(last)
 }
 
-// OpenLog opens the log of the last run of a folder, and its journal.
+// OpenLog opens the log and the journal of the last run of a directory.
 func OpenLog(dir, state string) (log, journal io.ReadCloser, err error) {
 	last, err := lastRunDir(dir, state)
 	if err != nil {
@@ -352,7 +359,7 @@ func OpenLog(dir, state string) (log, journal io.ReadCloser, err error) {
 	}
 	log, err = openRegular(root, logFile)
 	if errors.Is(err, os.ErrNotExist) {
-		// The run ended before it had a log.
+		// The run ended before it created a log.
 		return io.NopCloser(strings.NewReader("")), journal, nil
 	}
 	if err != nil {
@@ -362,11 +369,11 @@ func OpenLog(dir, state string) (log, journal io.ReadCloser, err error) {
 }
 
 func nothingRan(dir string) error {
-	return invalid("nothing has run in %s yet; start it with runner run", dir)
+	return invalid("no run in %s yet; start one with `runner run`", dir)
 }
 
 func lastRunDir(dir, state string) (string, error) {
-	if err := checkFolder(dir); err != nil {
+	if err := checkDirectory(dir); err != nil {
 		return "", err
 	}
 	named := state != ""

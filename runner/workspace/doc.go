@@ -1,5 +1,5 @@
-// Package workspace is the folder of a spec and what belongs to it: its state, its store, its plugins and its lock file.
-// It puts the other packages together for whoever wants an experiment planned or run.
+// Package workspace combines the directory of an experiment with its state, store, plugins and lock file. It puts the
+// other packages together for callers that plan or run experiments.
 //
-// It may import every package of the runner but cli.
+// It may import every package of the runner except cli.
 package workspace

@@ -25,23 +25,23 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// ExecOptions say which stored jobs to do.
+// ExecOptions are the options of Exec.
 type ExecOptions struct {
 	// Store is a directory or a URL.
 	Store string
 	// Run is the run that the jobs belong to; "" makes one.
 	Run string
-	// CacheDir holds blobs of a remote store on this machine; "" is a directory that goes when the work is done.
+	// CacheDir holds local copies of the blobs of a remote store; "" means a temporary directory.
 	CacheDir string
-	// Keys are those of the jobs; without any they are read from the input, as executor.Serve does.
+	// Keys are the keys of the jobs. If there are none, they are read from the input; see executor.Serve.
 	Keys       []string
 	PluginDirs []string
 	Builtins   Builtins
 	Log        hclog.Logger
 }
 
-// Exec does jobs that a run put into the store, and writes what becomes of them to out. It needs no spec. Where the jobs are
-// named by o.Keys, the error says which of them failed.
+// Exec executes jobs that a run put into the store, and writes their progress and results to out. It does not read a
+// spec. If o.Keys names the jobs, the error names those that failed.
 func Exec(ctx context.Context, o ExecOptions, in io.Reader, out io.Writer) (err error) {
 	s, err := store.Open(ctx, o.Store)
 	if err != nil {
@@ -50,7 +50,7 @@ func Exec(ctx context.Context, o ExecOptions, in io.Reader, out io.Writer) (err 
 	defer func() { err = errors.Join(err, s.Close()) }()
 	s.Warn = func(message string) { o.Log.Warn(message) }
 	for _, key := range o.Keys {
-		// Nothing is written for jobs that are not there.
+		// Check all jobs before anything is written.
 		if _, err := executor.Stored(ctx, s, key); err != nil {
 			return err
 		}
@@ -84,8 +84,8 @@ func Exec(ctx context.Context, o ExecOptions, in io.Reader, out io.Writer) (err 
 	return errors.Join(err, finish(o.Keys, failed), failures(o.Keys, failed))
 }
 
-// takeLease begins a run of this process, or joins one. finish ends what it began; it says of which jobs a run of this
-// process consists and which of them failed.
+// takeLease begins a run, or joins the run with an id. finish ends it: keys are the jobs of a run that was begun here,
+// and failed are those that failed.
 func takeLease(ctx context.Context, s *store.Store, id string) (finish func(keys []string, failed map[string]error) error, err error) {
 	background := context.WithoutCancel(ctx)
 	if id != "" {
@@ -107,7 +107,7 @@ func takeLease(ctx context.Context, s *store.Store, id string) (finish func(keys
 	return finish, s.Begin(ctx, run)
 }
 
-// failures returns an error that names the jobs that failed, nil if there are none.
+// failures returns an error that names the jobs that failed, or nil if there are none.
 func failures(keys []string, failed map[string]error) error {
 	var all []error
 	for _, key := range keys {
@@ -118,7 +118,8 @@ func failures(keys []string, failed map[string]error) error {
 	return errors.Join(all...)
 }
 
-// prompt is a worker whose plugins are stopped when its work is cancelled: one that never answers would hold it up.
+// prompt is a worker that stops its plugins when its work is cancelled, because a plugin that never answers would block
+// it.
 type prompt struct {
 	stopPlugins func() error
 	executor.Doer
@@ -126,7 +127,7 @@ type prompt struct {
 
 // Do implements executor.Doer.
 func (p prompt) Do(ctx context.Context, job plan.Job, advance func(action.Progress)) (*store.Record, bool, error) {
-	// Exec returns the error of stopping them.
+	// Exec returns the error of stopping the plugins.
 	defer context.AfterFunc(ctx, func() { _ = p.stopPlugins() })()
 	return p.Doer.Do(ctx, job, advance)
 }
@@ -150,7 +151,7 @@ func newHost(ctx context.Context, b Builtins, dirs []string, log hclog.Logger) (
 	return host.New(o)
 }
 
-// process returns what starts a process that does jobs of a run.
+// process returns a function that starts a process for jobs of a run.
 func (w *Workspace) process(run string) func(ctx context.Context) *exec.Cmd {
 	return func(ctx context.Context) *exec.Cmd {
 		args := []string{"exec", "--store", w.location, "--run", run, "--cache", w.cacheDir(), "--log-level", "debug"}
@@ -163,13 +164,13 @@ func (w *Workspace) process(run string) func(ctx context.Context) *exec.Cmd {
 	}
 }
 
-// logLines passes on the log of a process, at the levels that its lines have.
+// logLines forwards the log lines of a process at their levels.
 type logLines struct {
 	log  hclog.Logger
-	rest []byte // of an unfinished line
+	rest []byte // the unfinished line
 }
 
-// maxLogLine bounds in bytes what is kept of a line that does not end.
+// maxLogLine bounds the length of an unfinished line in bytes.
 const maxLogLine = 1 << 16
 
 func (l *logLines) Write(b []byte) (int, error) {

@@ -15,9 +15,9 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// Export writes the files of an artifact to dir, which must not exist or be empty, in the form in which other tools read
-// them, and returns their names. What says how the artifact was asked for: where equal datasets share it, that decides whose
-// labels it gets.
+// Export writes the files of an artifact to dir, in a form that other tools read, and returns their names. dir must not
+// exist or be empty. what is the name or key that the user gave: if several datasets share the artifact, it selects the
+// labels.
 func (w *Workspace) Export(ctx context.Context, r *store.Record, what, dir string) ([]string, error) {
 	d, err := plan.ReadDescriptor(r.Descriptor)
 	if err != nil {
@@ -37,10 +37,10 @@ func (w *Workspace) Export(ctx context.Context, r *store.Record, what, dir strin
 	}
 	entries, err := os.ReadDir(dir)
 	if len(entries) > 0 {
-		return nil, invalid("export to %s: it is not empty; remove it or name another directory", dir)
+		return nil, invalid("cannot export to %s: the directory is not empty; remove it or use another directory", dir)
 	}
 	if errors.Is(err, syscall.ENOTDIR) {
-		return nil, invalid("export to %s: it is a file; remove it or name a directory", dir)
+		return nil, invalid("cannot export to %s: it is a file; remove it or use a directory", dir)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -66,7 +66,7 @@ func (w *Workspace) Export(ctx context.Context, r *store.Record, what, dir strin
 	return names, nil
 }
 
-// describe writes the record of an artifact beside its files.
+// describe writes the record of an artifact into the directory of its files.
 func describe(r *store.Record, dir string) error {
 	data, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
@@ -75,7 +75,7 @@ func describe(r *store.Record, dir string) error {
 	return errors.Join(os.WriteFile(filepath.Join(dir, store.Sidecar), append(data, '\n'), 0o644), os.Chmod(dir, 0o755))
 }
 
-// labels returns what the current spec says of an action.
+// labels returns the labels of an action in the current spec.
 func (w *Workspace) labels(ctx context.Context, r *store.Record, what string) (plan.Labels, error) {
 	p, err := w.Plan(ctx)
 	if err != nil {
@@ -91,8 +91,8 @@ func (w *Workspace) labels(ctx context.Context, r *store.Record, what string) (p
 		}
 	}
 	if found == nil {
-		return plan.Labels{}, invalid("the spec no longer has the action %s, so the names of its dataset and tags are not known; "+
-			"export it with the spec that it was run with", r.Name)
+		return plan.Labels{}, invalid("the specification no longer has the action %s, so the names of its dataset and tags are unknown; "+
+			"export it with the specification that it was run with", r.Name)
 	}
 	return found.Labels, nil
 }

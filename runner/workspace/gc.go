@@ -11,19 +11,19 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// Collection is what GC removed, or would remove.
+// Collection is the result of GC: the objects that it removed, or would remove.
 type Collection struct {
 	store.GCReport
-	// Journals are the ids of dropped runs whose journals and logs lay in the state directory.
+	// Journals are the ids of dropped runs with journals and logs in the state directory.
 	Journals []string `json:"journals"`
-	// CacheBytes is the size of the copies of a bucket's blobs that this machine kept.
+	// CacheBytes is the size of the local copies of a bucket's blobs.
 	CacheBytes int64 `json:"cacheBytes"`
-	// Warnings say what was left as it was.
+	// Warnings name files that could not be removed.
 	Warnings []string `json:"warnings"`
 }
 
-// GC removes from the store what no run reaches, and from the state directory what dropped runs left and the copies of a
-// bucket's blobs.
+// GC removes the objects that no run refers to from the store. From the state directory it removes the files of dropped
+// runs and the copies of a bucket's blobs.
 func (w *Workspace) GC(ctx context.Context, o store.GCOptions) (c Collection, err error) {
 	c.Journals, c.Warnings = []string{}, []string{}
 	if err := w.foreignState(); err != nil {
@@ -43,7 +43,7 @@ func (w *Workspace) GC(ctx context.Context, o store.GCOptions) (c Collection, er
 	return c, err
 }
 
-// pruneJournals removes what runs left in the state directory, if it is ours.
+// pruneJournals removes the files of runs from the state directory, if it has our marker.
 func (w *Workspace) pruneJournals(ids []string, dryRun bool) (removed []string, err error) {
 	state, marked, err := openState(w.state)
 	if errors.Is(err, fs.ErrNotExist) {

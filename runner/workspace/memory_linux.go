@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// physicalMemory returns the machine's memory in bytes; where Linux does not tell, there is no bound.
+// physicalMemory returns the memory of the machine in bytes, or the largest number if it is unknown.
 func physicalMemory() int64 {
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err != nil {

@@ -4,5 +4,5 @@ package workspace
 
 import "math"
 
-// physicalMemory returns no bound: how much memory the machine has is asked on Linux only.
+// physicalMemory returns the largest number, because the memory of the machine is only known on Linux.
 func physicalMemory() int64 { return math.MaxInt64 }

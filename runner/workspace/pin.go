@@ -15,7 +15,7 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// Pinned is a source as the lock file now holds it.
+// Pinned is a source with its new entry in the lock file.
 type Pinned struct {
 	// Source names the provider and its configuration.
 	Source     string              `json:"source"`
@@ -24,7 +24,7 @@ type Pinned struct {
 	Change string `json:"change"`
 }
 
-// Pin resolves every source of the spec, over the network where it must, and writes the lock file.
+// Pin resolves every source of the spec, over the network where needed, and writes the lock file.
 func (w *Workspace) Pin(ctx context.Context) ([]Pinned, error) {
 	e, err := w.Experiment(ctx)
 	if err != nil {
@@ -58,7 +58,7 @@ func (w *Workspace) Pin(ctx context.Context) ([]Pinned, error) {
 	return pinned, lock.Write(w.Dir)
 }
 
-// source is something that the lock file pins.
+// source is a source of a dataset, or an imported table.
 type source struct {
 	provider string
 	config   json.RawMessage
@@ -66,7 +66,7 @@ type source struct {
 	path     string
 }
 
-// sourcesOf lists the sources of an experiment, each once: those of its datasets and its imported tables.
+// sourcesOf lists the sources of an experiment without repetition: those of its datasets, and its imported tables.
 func sourcesOf(e *spec.Experiment) []source {
 	var all []source
 	add := func(s source) {
@@ -88,13 +88,13 @@ func sourcesOf(e *spec.Experiment) []source {
 	return all
 }
 
-// sourcePath and scoresPath name the fields of a spec that a source comes from.
+// sourcePath and scoresPath return the path of the field that defines a source.
 func sourcePath(d spec.Dataset) string {
 	return spec.FieldPath("datasets", d.Name, "source", d.Source.Provider)
 }
 func scoresPath(m spec.Model) string { return spec.FieldPath("models", m.Name, "scores", "path") }
 
-// resolve asks what a source is now, over the network where it must.
+// resolve resolves a source, over the network where needed.
 func (w *Workspace) resolve(ctx context.Context, s source) (protocol.Resolution, error) {
 	if s.provider == spec.ScoresProvider {
 		return w.resolveTable(ctx, s.config)
@@ -146,19 +146,22 @@ func pin(lock *spec.Lock, s source, r protocol.Resolution) (Pinned, error) {
 	return p, nil
 }
 
-// locked returns what the lock file says of a source.
+// locked returns the entry of a source in the lock file. lock is nil if the file is damaged.
 func locked(lock *spec.Lock, provider string, config json.RawMessage) (r protocol.Resolution, ok bool, err error) {
+	if lock == nil {
+		return r, false, nil
+	}
 	data, ok := lock.Get(provider, config)
 	if !ok {
 		return r, false, nil
 	}
 	if err := json.Unmarshal(data, &r); err != nil {
-		return r, true, invalid("%s: the entry of this source cannot be read (%v); run runner pin", spec.LockFile, err)
+		return r, true, invalid("%s: cannot read the entry of this source (%v); run `runner pin`", spec.LockFile, err)
 	}
 	return r, true, nil
 }
 
-// changed says how a source differs from what it was pinned to, "" if it does not.
+// changed describes how a source differs from its pinned resolution, or returns "".
 func changed(pinned, now protocol.Resolution) string {
 	before := make(map[string]string, len(pinned.Files))
 	for _, f := range pinned.Files {

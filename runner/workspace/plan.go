@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -20,14 +22,15 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// Experiment reads the spec.
+// Experiment reads the spec. If the spec has mistakes, it returns them as spec.Errors, together with the parts that
+// have none; see spec.Load.
 func (w *Workspace) Experiment(ctx context.Context) (*spec.Experiment, error) {
 	if w.experiment != nil {
 		return w.experiment, nil
 	}
 	e, err := w.load(ctx, w.Dir, w.options.Confine)
 	if err != nil {
-		return nil, err
+		return e, err
 	}
 	for _, warning := range e.Warnings {
 		w.warnings = append(w.warnings, warning.String())
@@ -36,22 +39,24 @@ func (w *Workspace) Experiment(ctx context.Context) (*spec.Experiment, error) {
 	return e, nil
 }
 
-// Plan reads the spec, resolves its sources and makes its plan. It asks no network. What the store holds is not looked
-// up; see Resolve.
+// Plan reads the spec, resolves its sources and makes its plan, without network access. It returns the mistakes of the
+// spec and the files that are missing, changed or not pinned together, as spec.Errors. Plan does not look up results in
+// the store; see Resolve.
 func (w *Workspace) Plan(ctx context.Context) (*plan.Plan, error) {
 	e, err := w.Experiment(ctx)
-	if err != nil {
+	mistakes, ok := errors.AsType[spec.Errors](err)
+	if err != nil && (!ok || e == nil) {
 		return nil, err
 	}
-	return w.planOf(ctx, e, false, w.Dir)
+	return w.planOf(ctx, e, mistakes, false, w.Dir)
 }
 
-// Resolve looks up in the store what of a plan is done.
+// Resolve looks up in the store which actions of a plan are done.
 func (w *Workspace) Resolve(ctx context.Context, p *plan.Plan) error {
 	return p.Resolve(ctx, lookups{w.Store, w.lookupDir})
 }
 
-// lookups looks up keys in a store, and keeps what it learns of a bucket in a directory, unless that is "".
+// lookups looks up keys in a store. Unless dir is "", it caches lookups of a bucket in that directory.
 type lookups struct {
 	store *store.Store
 	dir   string
@@ -62,9 +67,10 @@ func (l lookups) LookupMany(ctx context.Context, keys []string) (map[string]*sto
 	return l.store.LookupMany(ctx, keys, l.dir)
 }
 
-// planOf makes the plan of an experiment whose relative paths start in the first of dirs that has the file. The plan of a
-// past experiment trusts its lock file, for the files may have gone on.
-func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, past bool, dirs ...string) (*plan.Plan, error) {
+// planOf makes the plan of an experiment whose relative paths start in the first of dirs that has the file. The plan of
+// a past experiment trusts its lock file, because the files may have changed since. Of a spec with mistakes, planOf
+// only checks the parts without mistakes, and returns all problems.
+func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, mistakes spec.Errors, past bool, dirs ...string) (*plan.Plan, error) {
 	c := plan.Catalog{
 		Providers: identities(w.plugins, protocol.KindProvider), Backends: identities(w.plugins, protocol.KindBackend),
 		Scores: map[string]protocol.File{}, Weights: map[string][]protocol.ModelFile{}, Estimates: map[string]protocol.Estimate{},
@@ -74,27 +80,29 @@ func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, past bool, d
 		confine = dirs[0]
 	}
 	lock, err := spec.ReadLock(dirs[0], confine)
-	if err != nil {
+	ofLock, damaged := errors.AsType[spec.Errors](err)
+	if err != nil && !damaged {
 		return nil, err
 	}
-	// Providers and backends are plugins of their own, which work at the same time.
-	var problems, ofModels spec.Errors
+	// Providers and backends are separate plugins, which work concurrently.
+	var ofSources, ofModels spec.Errors
 	group, both := errgroup.WithContext(ctx)
-	var sources map[string]protocol.Resolution
 	group.Go(func() (err error) {
-		sources, problems, err = w.sources(both, e, past, dirs, lock)
+		c.Sources, ofSources, err = w.sources(both, e, past, dirs, lock)
 		return err
 	})
 	group.Go(func() error {
 		ofModels = w.modelFiles(both, e, c, past, dirs, lock)
 		return w.estimate(both, e, c, &ofModels)
 	})
-	if err := errors.Join(group.Wait(), ctx.Err()); err != nil {
+	err = errors.Join(group.Wait(), ctx.Err())
+	if err != nil && len(mistakes) > 0 && ctx.Err() == nil {
+		return nil, errors.Join(mistakes, err)
+	}
+	if err != nil {
 		return nil, err
 	}
-	c.Sources = sources
-	if problems = append(problems, ofModels...); len(problems) > 0 {
-		slices.SortFunc(problems, spec.CompareErrors)
+	if problems := mistakes.Merge(ofLock, ofSources, ofModels); len(problems) > 0 {
 		return nil, problems
 	}
 	if !past {
@@ -103,7 +111,8 @@ func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, past bool, d
 	return plan.Build(e, c, planKinds(w.kinds))
 }
 
-// modelFiles identifies the files of weights and the tables of models, and returns what is wrong with them.
+// modelFiles identifies the files of weights and the tables of models, and returns their problems. Those of a sweep
+// point are reported under the name of its base model, which shares them.
 func (w *Workspace) modelFiles(ctx context.Context, e *spec.Experiment, c plan.Catalog, past bool, dirs []string, lock *spec.Lock) spec.Errors {
 	var problems spec.Errors
 	for _, m := range e.Models {
@@ -111,7 +120,7 @@ func (w *Workspace) modelFiles(ctx context.Context, e *spec.Experiment, c plan.C
 			files, err := w.weights(ctx, m.Weights, dirs)
 			if err != nil {
 				problems = append(problems, spec.Error{
-					Pos: m.Weights.Pos, Path: spec.FieldPath("models", m.Name, "weights", m.Weights.Format), Message: err.Error(),
+					Pos: m.Weights.Pos, Path: spec.FieldPath("models", cmp.Or(m.Base, m.Name), "weights", m.Weights.Format), Message: err.Error(),
 				})
 			}
 			c.Weights[m.Name] = files
@@ -147,7 +156,7 @@ func planKinds(kinds []action.Kind) []plan.Kind {
 	return of
 }
 
-// maxResolving bounds how many sources are resolved at the same time.
+// maxResolving is the maximum number of sources that are resolved concurrently.
 var maxResolving = 2 * runtime.NumCPU()
 
 // sources resolves the source of every dataset that is not skipped, and checks it against the lock file.
@@ -158,7 +167,7 @@ func (w *Workspace) sources(ctx context.Context, e *spec.Experiment, past bool, 
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(maxResolving)
 	for _, d := range e.Datasets {
-		if d.Skip != "" {
+		if d.Skip != "" || d.Source.Config == nil {
 			continue
 		}
 		group.Go(func() error {
@@ -179,7 +188,8 @@ func (w *Workspace) sources(ctx context.Context, e *spec.Experiment, past bool, 
 	return resolved, problems, err
 }
 
-// source resolves one source. A source that is not local is known by the lock file alone.
+// source resolves one source. A source that is not local is known by the lock file alone; if the lock file is damaged,
+// it is not checked.
 func (w *Workspace) source(ctx context.Context, d spec.Dataset, past bool, dirs []string, lock *spec.Lock) (protocol.Resolution, error) {
 	provider, err := w.host.Provider(ctx, d.Source.Provider)
 	if err != nil {
@@ -199,27 +209,34 @@ func (w *Workspace) source(ctx context.Context, d spec.Dataset, past bool, dirs 
 			break
 		}
 	}
+	if protocol.KindOf(err) == protocol.NeedsNetwork && lock == nil {
+		return r, nil
+	}
 	if protocol.KindOf(err) == protocol.NeedsNetwork {
-		return r, invalid("the source is not pinned (%v); run runner pin and commit the lock file", err)
+		advice := ""
+		if !strings.Contains(err.Error(), "runner pin") {
+			advice = "; run `runner pin` and commit the lock file"
+		}
+		return r, invalid("the source is not pinned: %v%s", err, advice)
 	}
 	if err != nil {
 		return r, err
 	}
 	if isLocked {
 		if change := changed(pinned, r); change != "" {
-			return r, invalid("%s since the source was pinned; undo that, or accept it with runner pin", change)
+			return r, invalid("%s since the source was pinned; undo the change, or accept it with `runner pin`", change)
 		}
 	}
 	return r, nil
 }
 
-// estimate asks the backends what models need.
+// estimate asks the backends for the estimates of all models.
 func (w *Workspace) estimate(ctx context.Context, e *spec.Experiment, c plan.Catalog, problems *spec.Errors) error {
 	known := map[string]protocol.Estimate{}
 	for i := range e.Models {
 		m := &e.Models[i]
 		files := c.Weights[m.Name]
-		if m.Backend == nil || m.Weights != nil && len(files) == 0 {
+		if m.Backend == nil || m.Backend.Config == nil || m.Weights != nil && len(files) == 0 {
 			continue
 		}
 		settings := m.Scoring.Settings()
@@ -232,9 +249,12 @@ func (w *Workspace) estimate(ctx context.Context, e *spec.Experiment, c plan.Cat
 			}
 			estimate, err = b.Plan(ctx, protocol.Model{Config: m.Backend.Config, Files: files}, settings)
 			if protocol.KindOf(err) != "" {
-				*problems = append(*problems, spec.Error{
-					Pos: m.Backend.Pos, Path: spec.FieldPath("models", m.Name, "backend", m.Backend.Name), Message: err.Error(),
-				})
+				refused := spec.Error{Pos: m.Backend.Pos, Path: spec.FieldPath("models", m.Base, "backend", m.Backend.Name), Message: err.Error()}
+				// The points of a sweep follow their base model, and may share its problem.
+				if !slices.Contains(*problems, refused) {
+					refused.Path = spec.FieldPath("models", m.Name, "backend", m.Backend.Name)
+					*problems = append(*problems, refused)
+				}
 			} else if err != nil {
 				return err
 			}
@@ -245,8 +265,8 @@ func (w *Workspace) estimate(ctx context.Context, e *spec.Experiment, c plan.Cat
 	return nil
 }
 
-// table identifies the table of an imported model, in the first of dirs that has it. A table that is not on this machine
-// is known by the lock file alone.
+// table identifies the table of an imported model, in the first of dirs that has it. A remote table is known by the
+// lock file alone.
 func (w *Workspace) table(ctx context.Context, m *spec.Scores, past bool, dirs []string, lock *spec.Lock) (protocol.File, error) {
 	provider, config := m.Source()
 	pinned, isLocked, err := locked(lock, provider, config)
@@ -254,13 +274,16 @@ func (w *Workspace) table(ctx context.Context, m *spec.Scores, past bool, dirs [
 		return protocol.File{}, err
 	}
 	if isLocked && len(pinned.Files) != 1 {
-		return protocol.File{}, invalid("%s: the entry of this table names %d files; run runner pin", spec.LockFile, len(pinned.Files))
+		return protocol.File{}, invalid("%s: expected one file in the entry of this table, got %d; run `runner pin`", spec.LockFile, len(pinned.Files))
 	}
 	if isLocked && (past || store.IsURL(m.Path)) {
 		return pinned.Files[0], nil
 	}
 	if store.IsURL(m.Path) {
-		return protocol.File{}, invalid("the table is not pinned; run runner pin and commit the lock file")
+		if lock == nil {
+			return protocol.File{}, nil
+		}
+		return protocol.File{}, invalid("the table is not pinned; run `runner pin` and commit the lock file")
 	}
 	for _, dir := range dirs {
 		path := m.Path
@@ -272,7 +295,7 @@ func (w *Workspace) table(ctx context.Context, m *spec.Scores, past bool, dirs [
 			continue
 		}
 		if isLocked && pinned.Files[0].Digest != file.Digest {
-			return file, invalid("%s since the source was pinned; undo that, or accept it with runner pin",
+			return file, invalid("%s since the source was pinned; undo the change, or accept it with `runner pin`",
 				changed(pinned, protocol.Resolution{Files: []protocol.File{file}}))
 		}
 		return file, nil

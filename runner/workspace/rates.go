@@ -18,18 +18,19 @@ import (
 )
 
 const (
-	// ratesFile is the file in a run's directory that says how long its work took. A run that did none has no such file.
+	// ratesFile is the file in a run's directory with the time that its work took. A run that did no work has no such
+	// file.
 	ratesFile = "rates.json"
-	// ratedRuns is how many of the latest runs that did something tell how long actions take.
+	// ratedRuns is the number of latest runs with work that projections of time are based on.
 	ratedRuns = 5
-	// maxRates bounds in bytes what is read of such a file.
+	// maxRates is the maximum size of such a file in bytes.
 	maxRates = 8 << 20
 )
 
-// work is what is compared between runs: actions of a kind that a model or a provider did.
+// work identifies comparable work in different runs: actions of a kind by a model or a provider.
 type work struct{ kind, who string }
 
-// taken is how many bytes were worked on, and for how many seconds.
+// taken is the amount of work in bytes, and the time that it took in seconds.
 type taken struct {
 	bytes, seconds float64
 }
@@ -42,7 +43,7 @@ type rate struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// measure adds what an action took that is done.
+// measure adds the work of a finished action.
 func measure(all map[work]taken, a *plan.Action) {
 	if a.Cost.Bytes <= 0 {
 		return
@@ -52,7 +53,7 @@ func measure(all map[work]taken, a *plan.Action) {
 	all[of] = taken{t.bytes + float64(a.Cost.Bytes), t.seconds + a.Seconds}
 }
 
-// saveRates writes what a run measured into its directory.
+// saveRates writes the measurements of a run into its directory.
 func saveRates(dir *os.Root, all map[work]taken) error {
 	if len(all) == 0 {
 		return nil
@@ -69,7 +70,8 @@ func saveRates(dir *os.Root, all map[work]taken) error {
 	return dir.WriteFile(ratesFile, append(data, '\n'), 0o644)
 }
 
-// readRates reads what saveRates wrote; it is fs.ErrNotExist where a run left nothing, one that was killed included.
+// readRates reads the file of saveRates. It returns fs.ErrNotExist for a run without measurements, such as a killed
+// one.
 func readRates(dir string) (rates []rate, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -95,18 +97,18 @@ func readRates(dir string) (rates []rate, err error) {
 	}
 	for _, r := range rates {
 		if !(r.Bytes > 0 && r.Bytes < math.MaxInt64 && r.Seconds >= 0 && r.Seconds < math.MaxInt64) {
-			return nil, fmt.Errorf("%v bytes in %v seconds is nothing that was measured", r.Bytes, r.Seconds)
+			return nil, fmt.Errorf("invalid measurement: %v bytes in %v seconds", r.Bytes, r.Seconds)
 		}
 	}
 	return rates, nil
 }
 
-// rates returns seconds a byte that the latest runs measured, by kind and model or provider. What cannot be read is passed
-// over with a warning: it costs a plan its projections of time, and nothing else.
+// rates returns the seconds per byte of the latest runs, by kind and model or provider. It skips files that cannot be
+// read, with a warning: without them a plan only lacks projections of time.
 func (w *Workspace) rates() map[string]map[string]float64 {
 	dirs, err := engine.JournalDirs(w.runs())
 	if err != nil {
-		w.warnings = append(w.warnings, fmt.Sprintf("earlier runs cannot tell how long actions take: %v", err))
+		w.warnings = append(w.warnings, fmt.Sprintf("cannot read the durations of earlier runs: %v", err))
 	}
 	all := map[work]taken{}
 	found := 0
@@ -116,7 +118,7 @@ func (w *Workspace) rates() map[string]map[string]float64 {
 			continue
 		}
 		if err != nil {
-			w.warnings = append(w.warnings, fmt.Sprintf("%s: how long the actions of this run took cannot be read: %v; remove the file",
+			w.warnings = append(w.warnings, fmt.Sprintf("%s: cannot read the durations of this run: %v; remove the file",
 				filepath.Join(dir, ratesFile), err))
 			continue
 		}

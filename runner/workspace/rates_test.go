@@ -7,11 +7,11 @@ import (
 	"testing"
 )
 
-// TestRates checks that a plan projects how long actions take from what the runs before measured, and that it does without
-// where what they left is damaged.
+// TestRates checks that a plan projects the durations of actions from earlier runs, and that it ignores damaged
+// measurements.
 func TestRates(t *testing.T) {
 	t.Parallel()
-	f := newFolder(t)
+	f := newDirectory(t)
 	f.runs()
 	f.write("a.txt", "the dog sat on the mat")
 	run := filepath.Dir(f.glob(".surprisal/runs/*/rates.json"))
@@ -29,7 +29,7 @@ func TestRates(t *testing.T) {
 	if seconds, warnings := planned(); seconds <= 0 || warnings != "" {
 		t.Errorf("after a run: %v seconds, warnings %q", seconds, warnings)
 	}
-	// A later run that has nothing to do measures nothing, and hides nothing.
+	// A later run with nothing to do has no measurements and does not hide earlier ones.
 	f.write("a.txt", "the cat sat\nthe dog")
 	f.runs()
 	if seconds, warnings := planned(); seconds <= 0 || warnings != "" {
@@ -58,15 +58,15 @@ func TestRates(t *testing.T) {
 			t.Errorf("with rates %.80q: %v seconds, warnings %q", damaged, seconds, warnings)
 		}
 	}
-	// A run that was killed leaves none, or an empty file.
+	// A killed run leaves no file or an empty one.
 	overwrite(t, rates, "")
 	if seconds, warnings := planned(); seconds != 0 || warnings != "" {
 		t.Errorf("with empty rates: %v seconds, warnings %q", seconds, warnings)
 	}
 }
 
-// glob returns the one file that a pattern matches.
-func (f *folder) glob(pattern string) string {
+// glob returns the only file that matches a pattern.
+func (f *directory) glob(pattern string) string {
 	f.t.Helper()
 	files, err := filepath.Glob(filepath.Join(f.dir, pattern))
 	if err != nil || len(files) != 1 {

@@ -9,19 +9,21 @@ import (
 
 	"surprisal.dev/plugins/host"
 	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/spec"
 	"surprisal.dev/runner/store"
 )
 
-// RedoOptions say which actions to do again.
+// RedoOptions select the actions to execute again.
 type RedoOptions struct {
-	// Count is how many are drawn, by Seed, besides Actions, which names some or gives the first digits of their keys.
-	Count   int
-	Seed    uint64
+	// Count is the number of actions to choose at random, determined by Seed.
+	Count int
+	Seed  uint64
+	// Actions are further actions, by name or by the first digits of the key.
 	Actions []string
 }
 
-// Redo does actions of the plan again that the store holds, publishes nothing, and adds to v what they make otherwise. That
-// finds records that were forged, which Verify cannot.
+// Redo executes cached actions of the plan again, without publishing results, and adds differences from the store to v.
+// That detects forged records, which Verify cannot.
 func (w *Workspace) Redo(ctx context.Context, o RedoOptions, v *Verification) (err error) {
 	p, err := w.Plan(ctx)
 	if err != nil {
@@ -30,11 +32,11 @@ func (w *Workspace) Redo(ctx context.Context, o RedoOptions, v *Verification) (e
 	if err := w.Resolve(ctx, p); err != nil {
 		return err
 	}
-	chosen, err := draw(p, o)
+	chosen, err := choose(p, o)
 	if err != nil {
 		return err
 	}
-	// A cancelled check does not wait for a plugin that may never answer. Close returns the error.
+	// After cancellation, do not wait for a plugin that may never answer. Close returns the error.
 	defer context.AfterFunc(ctx, func() { _ = w.stopPlugins() })()
 	pool := host.NewPool()
 	defer func() { err = errors.Join(err, pool.Close()) }()
@@ -51,8 +53,8 @@ func (w *Workspace) Redo(ctx context.Context, o RedoOptions, v *Verification) (e
 	return nil
 }
 
-// draw returns the actions that are named and others at random, one for each key.
-func draw(p *plan.Plan, o RedoOptions) (chosen []*plan.Action, err error) {
+// choose returns the named actions and random others, one per key.
+func choose(p *plan.Plan, o RedoOptions) (chosen []*plan.Action, err error) {
 	var cached []*plan.Action
 	seen := map[string]bool{}
 	for _, a := range p.Actions {
@@ -63,8 +65,9 @@ func draw(p *plan.Plan, o RedoOptions) (chosen []*plan.Action, err error) {
 	}
 	clear(seen)
 	for _, what := range o.Actions {
-		found := false
+		found, exists := false, false
 		for _, a := range p.Actions {
+			exists = exists || a.Name == what
 			if a.State != plan.Cached || a.Name != what && (!keyPrefix.MatchString(what) || !strings.HasPrefix(a.Key, what)) {
 				continue
 			}
@@ -74,7 +77,11 @@ func draw(p *plan.Plan, o RedoOptions) (chosen []*plan.Action, err error) {
 			}
 		}
 		if !found {
-			return nil, invalid("the store holds no action of %s with the name or key %q; runner plan lists the names", p.Experiment, what)
+			meant := ""
+			if near := spec.Nearest(what, p.Names()); near != "" && !exists {
+				meant = fmt.Sprintf("; did you mean %s?", near)
+			}
+			return nil, invalid("the store does not hold an action of %s with the name or key %q; `runner plan` lists the names%s", p.Experiment, what, meant)
 		}
 	}
 	rest := o.Count
@@ -88,7 +95,7 @@ func draw(p *plan.Plan, o RedoOptions) (chosen []*plan.Action, err error) {
 	return chosen, nil
 }
 
-// redo does an action again and says in what it differs from the record, nil if in nothing.
+// redo executes an action again. It returns a problem if the result differs from the record, and nil otherwise.
 func (w *Workspace) redo(ctx context.Context, a *plan.Action, pool *host.Pool) (*store.Problem, error) {
 	job, err := a.Job()
 	if err != nil {
@@ -114,8 +121,8 @@ func (w *Workspace) redo(ctx context.Context, a *plan.Action, pool *host.Pool) (
 	}
 	return &store.Problem{
 		Path: a.Name,
-		Problem: fmt.Sprintf("done again, its %s came out differently from the record %s, which names %s as what computed it",
+		Problem: fmt.Sprintf("executed again, the action gives another %s than its record %s, which was computed by %s",
 			strings.Join(differ, ", "), a.Key, strings.Join(by, " and ")),
-		Fix: "if no other processor explains that, it was forged: remove the action " + a.Key + " and run again",
+		Fix: "unless a different processor explains that, the record is forged: remove the action " + a.Key + " and run again",
 	}, nil
 }

@@ -13,8 +13,9 @@ import (
 	"surprisal.dev/runner/workspace/revision"
 )
 
-// PlanAt makes the plan of the spec as it was at a git revision, without actions where there was no such spec. Sources that
-// its lock file names are what that says; others that the revision does not hold are read from the working tree.
+// PlanAt makes the plan of the spec at a git revision. The plan is empty if the revision does not have the spec.
+// Sources in the lock file of the revision are taken from there. Other sources are read from the revision, or else from
+// the working tree.
 func (w *Workspace) PlanAt(ctx context.Context, at string) (_ *plan.Plan, err error) {
 	tree, err := revision.Open(ctx, w.Dir, at)
 	if err != nil {
@@ -47,15 +48,15 @@ func (w *Workspace) PlanAt(ctx context.Context, at string) (_ *plan.Plan, err er
 	if err := files.Add(ctx, named); err != nil {
 		return nil, err
 	}
-	p, err := w.planOf(ctx, e, true, files.Dir, w.Dir)
+	p, err := w.planOf(ctx, e, nil, true, files.Dir, w.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("the spec at %s: %w", at, err)
 	}
 	return p, nil
 }
 
-// namedFiles returns what an experiment of the past may name of files that its lock file does not know: of sources the
-// field path, or all strings where there is none.
+// namedFiles returns the paths of files that an experiment of the past may read and that are not in its lock file. For
+// a source, they are the field path, or all strings of the configuration if there is no such field.
 func namedFiles(e *spec.Experiment, dir, confine string) (named []string, err error) {
 	lock, err := spec.ReadLock(dir, confine)
 	if err != nil {
@@ -95,11 +96,11 @@ func namedFiles(e *spec.Experiment, dir, confine string) (named []string, err er
 			named = append(named, m.Scores.Path)
 		}
 	}
-	slices.Sort(named) // what an error names must not depend on a map
+	slices.Sort(named) // Errors must not depend on the order of a map.
 	return named, nil
 }
 
-// texts returns all strings in a JSON value but the names of fields.
+// texts returns all strings in a JSON value, except the names of fields.
 func texts(value any) (all []string) {
 	switch value := value.(type) {
 	case string:

@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-// TestPlanAtRunsNothing checks that comparing with a revision starts no program that the configuration of the repository
-// names, whoever wrote that, and is not misled by its attributes.
+// TestPlanAtRunsNothing checks that a comparison with a revision does not start programs of the repository's
+// configuration and ignores its attributes.
 func TestPlanAtRunsNothing(t *testing.T) {
-	f := newFolder(t)
+	f := newDirectory(t)
 	f.write(".gitignore", ".surprisal\n")
 	f.write(".gitattributes", "*.cue export-ignore\n*.txt filter=evil diff=evil export-subst\n")
 	f.write("corpus.txt", "the cat sat on the mat\nthe dog sat on the cat $Format:%H$")
@@ -39,7 +39,7 @@ func TestPlanAtRunsNothing(t *testing.T) {
 		t.Errorf("a revision that is checked out changes %q", got)
 	}
 
-	// A partial clone fetches what it lacks, from wherever it is told to.
+	// A partial clone would fetch missing objects from the configured remote.
 	f.git("config", "core.repositoryFormatVersion", "1")
 	f.git("config", "extensions.partialClone", "origin")
 	f.git("config", "remote.origin.promisor", "true")
@@ -70,13 +70,13 @@ func TestPlanAtRunsNothing(t *testing.T) {
 	}
 }
 
-// TestPlanAtBareRepository checks that files that look like a repository, committed by a stranger, are not taken for one.
+// TestPlanAtBareRepository checks that committed files in the layout of a repository are not treated as one.
 func TestPlanAtBareRepository(t *testing.T) {
-	f := newFolder(t)
+	f := newDirectory(t)
 	f.write("HEAD", "ref: refs/heads/main\n")
 	f.write("config", "[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
 	f.write("objects/info/x", "")
 	f.write("refs/heads/x", "")
 	_, err := f.open().PlanAt(t.Context(), "HEAD")
-	wantInvalid(t, err, "is in no git repository", "safe.bareRepository")
+	wantInvalid(t, err, "is not in a git repository", "safe.bareRepository")
 }

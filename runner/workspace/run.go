@@ -22,7 +22,7 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// States that a run ends in.
+// States of a run.
 const (
 	StateRunning   = "running"
 	StateDone      = "done"
@@ -30,29 +30,29 @@ const (
 	StateCancelled = "cancelled"
 )
 
-// RunOptions say how to run a plan.
+// RunOptions are the options of a run.
 type RunOptions struct {
 	Cores int64
-	// Memory bounds in bytes what actions take together; 0 is all of the machine's.
+	// Memory is the total memory limit of running actions in bytes; 0 means the memory of the machine.
 	Memory  int64
 	Devices int64
 	Retries int
-	// Processes has actions done in processes of their own, one for each group that shares a model.
+	// Processes executes actions in separate processes, one per group of actions that share a model.
 	Processes bool
-	// Stop, once closed, lets nothing new start.
+	// Stop, once closed, prevents actions from starting.
 	Stop <-chan struct{}
-	// Observer makes what is told about the run, once it is known what is cached.
+	// Observer returns the observer of the run. It is called when the states of the plan are known.
 	Observer func(*plan.Plan) engine.Observer
 }
 
-// Outcome is what became of a run.
+// Outcome is the outcome of a run.
 type Outcome struct {
 	ID, State string
 	Counts    map[plan.State]int
 	Failures  []Failure
 	Warnings  []string
 	Published []Published
-	// Unrecorded says why a run that had nothing to do left no trace in the store.
+	// Unrecorded is the reason why a run with nothing to do was not recorded in the store.
 	Unrecorded error
 }
 
@@ -62,7 +62,7 @@ type Failure struct {
 	Err    error
 }
 
-// Run does what is left to do of a plan.
+// Run executes the remaining actions of a plan.
 func (w *Workspace) Run(ctx context.Context, p *plan.Plan, o RunOptions) (outcome Outcome, err error) {
 	outcome = Outcome{ID: newRunID(), Counts: map[plan.State]int{}}
 	manifest := store.Run{ID: outcome.ID, Experiment: p.Experiment, Started: time.Now().UTC(), State: StateRunning}
@@ -85,7 +85,7 @@ func (w *Workspace) Run(ctx context.Context, p *plan.Plan, o RunOptions) (outcom
 	recorder.next = o.Observer(p)
 	w.saveDigests(ctx)
 
-	// A cancelled run does not wait for a plugin that may never answer. Close returns the error.
+	// After cancellation, do not wait for a plugin that may never answer. Close returns the error.
 	defer context.AfterFunc(ctx, func() { _ = w.stopPlugins() })()
 	pool := host.NewPool()
 	x := w.executor(o, outcome.ID, pool)
@@ -104,7 +104,7 @@ func (w *Workspace) Run(ctx context.Context, p *plan.Plan, o RunOptions) (outcom
 	return outcome, err
 }
 
-// withoutLease ends a run that the store would not record: well if there was nothing to do.
+// withoutLease ends a run that the store did not record. That is an error unless everything is cached.
 func (w *Workspace) withoutLease(ctx context.Context, p *plan.Plan, outcome Outcome, cause error) (Outcome, error) {
 	if err := w.Resolve(ctx, p); err != nil {
 		return outcome, errors.Join(cause, err)
@@ -133,7 +133,7 @@ func (o *Outcome) conclude(p *plan.Plan, failures []Failure) {
 	}
 }
 
-// Warnings returns what an action warns of, with its name.
+// Warnings returns the warnings of an action, with its name.
 func Warnings(a *plan.Action) []string {
 	var all []string
 	for _, warning := range a.Warnings {
@@ -155,15 +155,15 @@ func actionsOf(p *plan.Plan) []store.RunAction {
 
 func newRunID() string {
 	var random [4]byte
-	// Read never fails; see crypto/rand.
+	// Read never returns an error; see crypto/rand.
 	rand.Read(random[:])
 	return time.Now().UTC().Format("20060102-150405.000-") + hex.EncodeToString(random[:])
 }
 
-// executor returns what does the jobs of a run.
+// executor returns the executor of a run.
 func (w *Workspace) executor(o RunOptions, run string, pool *host.Pool) executor.Executor {
 	budget := executor.NewBudget(machine(o), pool, func(model string, err error) {
-		w.log.Warn("a model could not be closed", "model", model, "error", err)
+		w.log.Warn("cannot close a model", "model", model, "error", err)
 	})
 	if o.Processes {
 		return executor.NewProcesses(budget, w.process(run), w.Store, w.log)
@@ -171,7 +171,7 @@ func (w *Workspace) executor(o RunOptions, run string, pool *host.Pool) executor
 	return executor.NewLocal(budget, w.worker(pool))
 }
 
-// worker returns what does a job in this process.
+// worker returns a worker that executes jobs in this process.
 func (w *Workspace) worker(pool *host.Pool) *executor.Worker {
 	return executor.NewWorker(executor.WorkerOptions{
 		Store: w.Store, Kinds: w.kinds, Host: w.host, Pool: pool, Log: w.log, CacheDir: w.cacheDir(),
@@ -180,7 +180,7 @@ func (w *Workspace) worker(pool *host.Pool) *executor.Worker {
 
 func (w *Workspace) cacheDir() string { return filepath.Join(w.state, cacheName) }
 
-// machine returns what actions may take of this machine.
+// machine returns the resources of this machine that actions may use.
 func machine(o RunOptions) plan.Resources {
 	memory := o.Memory
 	if memory == 0 {
@@ -189,7 +189,7 @@ func machine(o RunOptions) plan.Resources {
 	return plan.Resources{Cores: o.Cores, Memory: memory, Devices: o.Devices}
 }
 
-// recorder writes the journal and the log of a run and passes on what it observes.
+// recorder writes the journal and the log of a run, and forwards events to another observer.
 type recorder struct {
 	journal  *engine.Journal
 	log      *os.File
@@ -197,12 +197,12 @@ type recorder struct {
 	from     hclog.InterceptLogger
 	next     engine.Observer
 	failures []Failure
-	// taken is what the run's work took so far, and dir the run's directory, where close leaves that.
+	// taken measures the work of the run so far. dir is the directory of the run, where close saves it.
 	taken map[work]taken
 	dir   *os.Root
 }
 
-// logFile is the name of the log in a run's folder.
+// logFile is the name of the log in the directory of a run.
 const logFile = "log.jsonl"
 
 func (w *Workspace) record(id string, p *plan.Plan) (_ *recorder, err error) {
@@ -210,7 +210,7 @@ func (w *Workspace) record(id string, p *plan.Plan) (_ *recorder, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// What is made here stays open, or is reached by paths of which no part is a link.
+	// Files that are created here stay open, or are reached by paths without links.
 	defer func() { err = errors.Join(err, root.Close()) }()
 	dir := path.Join(runsName, id)
 	if err := root.MkdirAll(dir, 0o755); err != nil {
@@ -239,7 +239,7 @@ func (w *Workspace) record(id string, p *plan.Plan) (_ *recorder, err error) {
 	return &recorder{journal: journal, log: log, sink: sink, from: w.log, taken: map[work]taken{}, dir: opened}, nil
 }
 
-// visibleJSON writes JSON lines of which each is written at once.
+// visibleJSON writes JSON lines with hidden characters escaped. Each call of Write has whole lines.
 type visibleJSON struct{ to io.Writer }
 
 func (w visibleJSON) Write(line []byte) (int, error) {
@@ -269,7 +269,7 @@ func (r *recorder) Advance(a *plan.Action, p action.Progress) {
 
 func (r *recorder) close(state string) error {
 	if err := saveRates(r.dir, r.taken); err != nil {
-		r.from.Warn("how long the actions of this run took cannot be saved; the next plan does without", "error", err)
+		r.from.Warn("cannot save the durations of this run; the next plan lacks them", "error", err)
 	}
 	r.from.DeregisterSink(r.sink)
 	return errors.Join(r.journal.Close(state), r.log.Close(), r.dir.Close())

@@ -20,7 +20,7 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// The log of a process is passed on line by line at the levels of the lines, in whatever pieces it comes.
+// The log of a process is forwarded line by line at the levels of the lines, whatever the sizes of its writes.
 func TestLogLines(t *testing.T) {
 	long := strings.Repeat("L", maxLogLine)
 	for _, piece := range []int{1, 7, 1 << 20} {
@@ -42,7 +42,7 @@ func TestLogLines(t *testing.T) {
 	}
 }
 
-// A run that was cancelled is so whatever else failed, and one with a failure did not get done.
+// A cancelled run is cancelled even if actions failed, and a run with failures is not done.
 func TestConclude(t *testing.T) {
 	action := func(name string, s plan.State, warnings ...string) *plan.Action {
 		return &plan.Action{Name: name, Status: plan.Status{State: s, Key: "k" + name, Warnings: warnings}}
@@ -97,7 +97,7 @@ func TestConclude(t *testing.T) {
 	}
 }
 
-// A run that has no lease ends well only if there was nothing to do.
+// A run without a lease only succeeds if there is nothing to do.
 func TestWithoutLease(t *testing.T) {
 	s, err := store.Open(t.Context(), t.TempDir())
 	if err != nil {
@@ -116,7 +116,7 @@ func TestWithoutLease(t *testing.T) {
 	}
 }
 
-// The latest runs that measured something tell how long a byte takes, each by how much it did.
+// The time per byte comes from the latest runs with measurements, weighted by their bytes.
 func TestRatesOfRuns(t *testing.T) {
 	state := t.TempDir()
 	files := map[string]string{}
@@ -133,18 +133,18 @@ func TestRatesOfRuns(t *testing.T) {
 	if diff := cmp.Diff(want, w.rates()); diff != "" || len(w.warnings) != 0 {
 		t.Errorf("warnings %q (-want +got):\n%s", w.warnings, diff)
 	}
-	// What is no measurement is passed over, with a warning for each run, and an older one counts.
+	// Invalid measurements are skipped with a warning per run, and older runs are used instead.
 	for i, bad := range []string{`{"bytes":-1,"seconds":1}`, `{"bytes":1,"seconds":-1}`, `{"bytes":9.3e18,"seconds":1}`, `{"bytes":1,"seconds":9.3e18}`} {
 		writeFiles(t, state, map[string]string{"runs/20260109-000000.000-00000000/" + ratesFile: "[" + bad + "]"})
 		w := &Workspace{state: state}
-		if got := w.rates()["score"]["m"]; len(w.warnings) != 1 || !strings.Contains(w.warnings[0], "is nothing that was measured; remove the file") ||
+		if got := w.rates()["score"]["m"]; len(w.warnings) != 1 || !strings.Contains(w.warnings[0], "invalid measurement: ") ||
 			math.Abs(got-float64(20+30+50+60+70)/(1<<1+1<<2+1<<4+1<<5+1<<6)) > 1e-12 {
 			t.Errorf("%d: %v, warnings %q", i, got, w.warnings)
 		}
 	}
 }
 
-// What a run measured is saved by kind and by who worked; a run that measured nothing leaves no file.
+// Measurements are saved by kind and by model or provider. A run without measurements leaves no file.
 func TestSaveRates(t *testing.T) {
 	dir := t.TempDir()
 	root := openRoot(t, dir)
@@ -171,8 +171,8 @@ func TestSaveRates(t *testing.T) {
 	}
 }
 
-// Actions are drawn by the seed, each key once, besides those that are named.
-func TestDraw(t *testing.T) {
+// Random actions are chosen by the seed, in addition to those that are named. Each key is chosen once.
+func TestChoose(t *testing.T) {
 	p := &plan.Plan{Experiment: "x"}
 	for i := range 12 {
 		state := plan.Cached
@@ -182,7 +182,7 @@ func TestDraw(t *testing.T) {
 		p.Actions = append(p.Actions, &plan.Action{Name: fmt.Sprint("a", i), Status: plan.Status{State: state, Key: fmt.Sprintf("%06x%s", i/2, strings.Repeat("0", 58))}})
 	}
 	drawn := func(o RedoOptions) string {
-		chosen, err := draw(p, o)
+		chosen, err := choose(p, o)
 		if err != nil {
 			return err.Error()
 		}
@@ -190,7 +190,7 @@ func TestDraw(t *testing.T) {
 		keys := map[string]bool{}
 		for _, a := range chosen {
 			if keys[a.Key] || a.State != plan.Cached {
-				t.Errorf("%+v draws %s, %s", o, a.Name, a.State)
+				t.Errorf("%+v chooses %s, %s", o, a.Name, a.State)
 			}
 			keys[a.Key] = true
 			names = append(names, a.Name)
@@ -202,8 +202,9 @@ func TestDraw(t *testing.T) {
 		want string
 	}{
 		{RedoOptions{}, ""}, {RedoOptions{Actions: []string{"a3"}}, "a3"}, {RedoOptions{Actions: []string{"a3", "a2", "a3"}}, "a3"}, {RedoOptions{Actions: []string{"000002"}}, "a4"},
-		{RedoOptions{Actions: []string{"a5", "00000"}}, `the store holds no action of x with the name or key "00000"; runner plan lists the names`},
-		{RedoOptions{Actions: []string{"a11"}}, `the store holds no action of x with the name or key "a11"; runner plan lists the names`},
+		{RedoOptions{Actions: []string{"a5", "00000"}}, "the store does not hold an action of x with the name or key \"00000\"; `runner plan` lists the names"},
+		{RedoOptions{Actions: []string{"a11"}}, "the store does not hold an action of x with the name or key \"a11\"; `runner plan` lists the names"},
+		{RedoOptions{Actions: []string{"b3"}}, "the store does not hold an action of x with the name or key \"b3\"; `runner plan` lists the names; did you mean a3?"},
 		{RedoOptions{Actions: []string{strings.Repeat("0", 6)}, Count: 0}, "a0"},
 	} {
 		if got := drawn(test.o); got != test.want {
@@ -222,7 +223,7 @@ func TestDraw(t *testing.T) {
 	}
 }
 
-// How a source differs from what it was pinned to, and which sources there are to pin.
+// Differences between a source and its pin, and the list of sources to pin.
 func TestChanged(t *testing.T) {
 	of := func(files ...string) (r protocol.Resolution) {
 		for _, f := range files {
@@ -258,7 +259,7 @@ func TestChanged(t *testing.T) {
 	}
 }
 
-// A state directory is told by its marker, or by holding nothing else than one does.
+// A state directory is recognized by its marker, or by having only the entries of one.
 func TestInspectState(t *testing.T) {
 	for _, test := range []struct {
 		files  map[string]string
@@ -268,8 +269,8 @@ func TestInspectState(t *testing.T) {
 		{nil, false, ""}, {map[string]string{stateMarker: ""}, false, ""}, {map[string]string{stateMarker: "", "runs/x": "", ".gitignore": "", "digests.json": ""}, false, ""},
 		{map[string]string{stateMarker: `{"layout":1,"kind":"state"}`, "mine": ""}, true, ""}, {map[string]string{stateMarker: `{"layout":0,"kind":"state"}`}, false, "is damaged"},
 		{map[string]string{stateMarker: `{"layout":1,"kind":"store"}`}, false, "is damaged"}, {map[string]string{stateMarker: `{"layout":2,"kind":"store"}`}, false, "is damaged"},
-		{map[string]string{stateMarker: `{"layout":2,"kind":"state"}`}, false, "has layout 2, which a newer runner made; this one knows layout 1"},
-		{map[string]string{stateMarker: "", "mine": ""}, false, "it holds mine and no state.json"},
+		{map[string]string{stateMarker: `{"layout":2,"kind":"state"}`}, false, "has layout 2 of a newer runner; this one supports layout 1"},
+		{map[string]string{stateMarker: "", "mine": ""}, false, "it contains mine but not state.json"},
 	} {
 		dir := t.TempDir()
 		writeFiles(t, dir, test.files)
@@ -293,7 +294,7 @@ func TestIgnoreState(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got, err := os.ReadFile(path); err != nil || string(got) != test.want {
-				t.Errorf("found %q, wanted %q (%v)", got, test.want, err)
+				t.Errorf("got %q, want %q (%v)", got, test.want, err)
 			}
 		})
 	}
@@ -302,7 +303,7 @@ func TestIgnoreState(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := os.ReadFile(filepath.Join(dir, ".gitignore")); err != nil || string(got) != "*\n" {
-		t.Errorf("found %q, wanted a pattern for everything (%v)", got, err)
+		t.Errorf("got %q, want a pattern for everything (%v)", got, err)
 	}
 }
 

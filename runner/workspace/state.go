@@ -11,7 +11,7 @@ import (
 	"slices"
 )
 
-// stateMarker is the file that says that a state directory is ours, and of which layout.
+// stateMarker is the file that marks a state directory of the runner and records its layout.
 const stateMarker = "state.json"
 
 // stateLayout is the version of the layout of state directories.
@@ -31,11 +31,12 @@ const (
 	ignoreName  = ".gitignore"
 )
 
-// stateNames are all that a state directory holds.
+// stateNames are the names of all entries of a state directory.
 var stateNames = []string{stateMarker, ignoreName, "digests.json", "digests.lock", runsName, reportsName, cacheName, storeName}
 
-// checkLinks refuses a state directory that leads elsewhere: links in a repository are a stranger's. A directory that the user
-// named may be a link itself. withStore says that the store is the one within.
+// checkLinks returns an error if the state directory or an entry is a symbolic link, because links in a repository are
+// not trusted. A directory that the user named may itself be a link. withStore reports whether the store is in the
+// directory.
 func checkLinks(state string, named, withStore bool) error {
 	paths := []string{}
 	if !named {
@@ -48,15 +49,15 @@ func checkLinks(state string, named, withStore bool) error {
 	}
 	for _, path := range paths {
 		if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
-			return invalid("%s is a link, which may have come with the repository, and is not followed; "+
-				"remove it, or name the directory that is meant with --state or --store", path)
+			return invalid("%s is a symbolic link, which may have come with the repository, and is not followed; "+
+				"remove it, or pass the target directory with --state or --store", path)
 		}
 	}
 	return nil
 }
 
-// openState opens the state directory, whose writes then lead nowhere outside of it, and says whether it carries our marker.
-// A directory that holds anything else than a state directory does is refused. Where there is none, it is fs.ErrNotExist.
+// openState opens the state directory as a root that writes cannot leave, and reports whether it has our marker. It
+// returns an error for a directory with foreign files, and fs.ErrNotExist if there is no directory.
 func openState(path string) (_ *os.Root, marked bool, err error) {
 	root, err := os.OpenRoot(path)
 	if err != nil {
@@ -74,10 +75,10 @@ func inspectState(root *os.Root) (marked bool, err error) {
 		var m marker
 		switch err := json.Unmarshal(data, &m); {
 		case err != nil || m.Kind != "state" || m.Layout < 1:
-			return false, invalid("state directory %s: its %s is damaged; name another directory with --state. Nothing was changed", root.Name(), stateMarker)
+			return false, invalid("state directory %s: %s is damaged; pass another directory with --state. Nothing was changed", root.Name(), stateMarker)
 		case m.Layout > stateLayout:
-			return false, invalid("state directory %s has layout %d, which a newer runner made; this one knows layout %d: use the newer one, "+
-				"or name another directory with --state. Nothing was changed", root.Name(), m.Layout, stateLayout)
+			return false, invalid("state directory %s has layout %d of a newer runner; this one supports layout %d: use the newer runner, "+
+				"or pass another directory with --state. Nothing was changed", root.Name(), m.Layout, stateLayout)
 		}
 		return true, nil
 	}
@@ -97,14 +98,14 @@ func inspectState(root *os.Root) (marked bool, err error) {
 	}
 	for _, name := range names {
 		if !slices.Contains(stateNames, name) {
-			return false, invalid("%s is not a state directory: it holds %s and no %s; name an empty or a new directory with --state. Nothing was changed",
+			return false, invalid("%s is not a state directory: it contains %s but not %s; pass an empty or new directory with --state. Nothing was changed",
 				root.Name(), name, stateMarker)
 		}
 	}
 	return false, nil
 }
 
-// foreignState says why the state directory cannot be used. That there is none yet is no reason.
+// foreignState returns an error if the state directory exists and cannot be used.
 func (w *Workspace) foreignState() error {
 	root, _, err := openState(w.state)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -116,7 +117,7 @@ func (w *Workspace) foreignState() error {
 	return root.Close()
 }
 
-// ownState opens the state directory and makes it ours first, where that is needed.
+// ownState opens the state directory. It creates and marks the directory first if needed.
 func (w *Workspace) ownState() (*os.Root, error) {
 	if err := os.MkdirAll(w.state, 0o755); err != nil {
 		return nil, err
@@ -138,8 +139,8 @@ func (w *Workspace) ownState() (*os.Root, error) {
 	return root, nil
 }
 
-// ignoreState keeps the state of runs out of the git repository that holds the spec. A run that was killed may have left
-// the file empty; what a user put there stays.
+// ignoreState makes git ignore the state directory. A killed run may have left an empty file; content from a user
+// stays.
 func ignoreState(root *os.Root) error {
 	if info, err := root.Lstat(ignoreName); err == nil && info.Size() > 0 {
 		return nil
@@ -147,7 +148,7 @@ func ignoreState(root *os.Root) error {
 	return root.WriteFile(ignoreName, []byte("*\n"), 0o644)
 }
 
-// openRegular opens a regular file of a state directory; a link or a pipe is as if it were not there.
+// openRegular opens a regular file of a state directory. It returns fs.ErrNotExist for links, pipes and the like.
 func openRegular(root *os.Root, name string) (*os.File, error) {
 	info, err := root.Lstat(name)
 	if err == nil && !info.Mode().IsRegular() {

@@ -20,7 +20,7 @@ import (
 	"surprisal.dev/runner/workspace"
 )
 
-// tree returns what lies under a directory: files with their content, links and directories by what they are.
+// tree describes the entries below a directory: files by their content, links and directories by their type.
 func tree(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -42,8 +42,8 @@ func tree(t *testing.T, dir string) map[string]string {
 	return all
 }
 
-// try opens a folder as it is, does work there and returns the error of either.
-func (f *folder) try(state string, work func(*workspace.Workspace) error) error {
+// try opens a directory and does work there. It returns the error of either.
+func (f *directory) try(state string, work func(*workspace.Workspace) error) error {
 	f.t.Helper()
 	w, err := workspace.Open(f.t.Context(), workspace.Options{
 		Dir: f.dir, State: state, Log: hclog.NewNullLogger(), Remember: true,
@@ -57,7 +57,7 @@ func (f *folder) try(state string, work func(*workspace.Workspace) error) error 
 	return errors.Join(work(w), w.Close())
 }
 
-func (f *folder) commands(state string) map[string]func() error {
+func (f *directory) commands(state string) map[string]func() error {
 	return map[string]func() error{
 		"run": func() error {
 			return f.try(state, func(w *workspace.Workspace) error {
@@ -88,14 +88,14 @@ func (f *folder) commands(state string) map[string]func() error {
 	}
 }
 
-// A link in a repository leads nowhere: what it points to stays as it is, and the error names the link.
+// Links in a repository are not followed: their targets do not change, and the error names the link.
 func TestPlantedLinks(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
 		".surprisal", ".surprisal/reports", ".surprisal/runs", ".surprisal/store", ".surprisal/cache", ".surprisal/digests.json",
 		".surprisal/digests.lock", ".surprisal/.gitignore", ".surprisal/state.json",
 	} {
-		f := newFolder(t)
+		f := newDirectory(t)
 		outside := filepath.Join(t.TempDir(), "outside")
 		for _, file := range []string{"gap/big-small/report.md", "tmp/mine", "20200101-000000.000-00000000/log.jsonl"} {
 			path := filepath.Join(outside, file)
@@ -117,21 +117,21 @@ func TestPlantedLinks(t *testing.T) {
 		before := tree(t, outside)
 		for command, do := range f.commands("") {
 			err := do()
-			if protocol.KindOf(err) != protocol.InvalidInput || command != "status" && !strings.Contains(err.Error(), link+" is a link") {
-				t.Errorf("%s is a link, and %s says %v", name, command, err)
+			if protocol.KindOf(err) != protocol.InvalidInput || command != "status" && !strings.Contains(err.Error(), link+" is a symbolic link") {
+				t.Errorf("%s is a link, and %s returned %v", name, command, err)
 			}
 			if d := cmp.Diff(before, tree(t, outside)); d != "" {
-				t.Errorf("%s is a link, and %s changed what it points to:\n%s", name, command, d)
+				t.Errorf("%s is a link, and %s changed its target:\n%s", name, command, d)
 			}
 		}
 	}
 }
 
-// A link deeper within the reports leads nowhere outside either.
+// A link deeper in the reports does not lead outside either.
 func TestPlantedLinkAmongReports(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"gap", "gap/big-small"} {
-		f := newFolder(t)
+		f := newDirectory(t)
 		outside := t.TempDir()
 		if err := os.WriteFile(filepath.Join(outside, "report.md"), []byte("the user's"), 0o644); err != nil {
 			t.Fatal(err)
@@ -142,18 +142,19 @@ func TestPlantedLinkAmongReports(t *testing.T) {
 		}
 		before := tree(t, outside)
 		if err := f.commands("")["run"](); err == nil || !strings.Contains(err.Error(), "report of gap big-small: ") {
-			t.Errorf("%s is a link, and run says %v", name, err)
+			t.Errorf("%s is a link, and run returned %v", name, err)
 		}
 		if d := cmp.Diff(before, tree(t, outside)); d != "" {
-			t.Errorf("%s is a link, and run changed what it points to:\n%s", name, d)
+			t.Errorf("%s is a link, and run changed its target:\n%s", name, d)
 		}
 	}
 }
 
-// What a user put among reports stays, and the error says what to do. Once it is moved away the report is exported.
+// Files that a user put among the reports stay, and the error explains what to do. Once they are moved, the report is
+// exported.
 func TestUsersFileAmongReports(t *testing.T) {
 	t.Parallel()
-	f := newFolder(t)
+	f := newDirectory(t)
 	f.runs()
 	note := ".surprisal/reports/gap/big-small/notes.md"
 	f.write(note, "mine")
@@ -175,14 +176,14 @@ func TestUsersFileAmongReports(t *testing.T) {
 	}
 }
 
-// A directory that is not a state directory is left as it is.
+// A directory that is not a state directory is not changed.
 func TestForeignState(t *testing.T) {
 	t.Parallel()
-	for content, says := range map[string]string{
-		"thesis.md": "is not a state directory: it holds thesis.md and no state.json", "state.json": "its state.json is damaged",
-		"newer": "has layout 2, which a newer runner made",
+	for content, want := range map[string]string{
+		"thesis.md": "is not a state directory: it contains thesis.md but not state.json", "state.json": "state.json is damaged",
+		"newer": "has layout 2 of a newer runner",
 	} {
-		f := newFolder(t)
+		f := newDirectory(t)
 		state := t.TempDir()
 		name, data := content, "mine"
 		if content == "newer" {
@@ -193,8 +194,8 @@ func TestForeignState(t *testing.T) {
 		}
 		before := tree(t, state)
 		for _, command := range []string{"run", "gc"} {
-			if err := f.commands(state)[command](); protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), says) {
-				t.Errorf("%s: %s says %v", content, command, err)
+			if err := f.commands(state)[command](); protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %s returned %v", content, command, err)
 			}
 		}
 		if err := f.commands(state)["plan"](); err != nil && content == "thesis.md" {

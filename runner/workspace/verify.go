@@ -10,17 +10,17 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// Verification is what a check of the store found.
+// Verification is the result of a check of the store.
 type Verification struct {
-	// Bytes counts what was rehashed, Ledgers the scores whose ledgers were replayed.
+	// Bytes is the number of bytes that were rehashed. Ledgers is the number of scores whose ledgers were replayed.
 	Bytes    int64           `json:"bytes"`
 	Ledgers  int             `json:"ledgers"`
 	Problems []store.Problem `json:"problems"`
-	// Redone names the actions that were done again.
+	// Redone names the actions that were executed again.
 	Redone []string `json:"redone,omitempty"`
 }
 
-// Verify rehashes the whole store and replays the ledgers of every action that the runs name.
+// Verify rehashes the whole store, and replays the ledgers of every action that the runs refer to.
 func (w *Workspace) Verify(ctx context.Context) (Verification, error) {
 	v := Verification{Problems: []store.Problem{}}
 	var bytes atomic.Int64
@@ -32,7 +32,7 @@ func (w *Workspace) Verify(ctx context.Context) (Verification, error) {
 	v.Problems = append(v.Problems, problems...)
 	runs, err := w.Store.Runs(ctx)
 	if err != nil && len(problems) > 0 {
-		// A damaged run is among the problems; which actions it names is not known.
+		// The damaged run is among the problems. Its actions are unknown.
 		return v, nil
 	}
 	if err != nil {
@@ -53,11 +53,11 @@ func (w *Workspace) Verify(ctx context.Context) (Verification, error) {
 	return v, nil
 }
 
-// verify checks what an action made, as its kind does.
+// verify checks the output of an action, as defined by its kind.
 func (w *Workspace) verify(ctx context.Context, key string, v *Verification) error {
 	record, hit, err := w.Store.Lookup(ctx, key)
 	if err != nil || !hit {
-		// What is damaged or gone is among the problems already.
+		// Damaged and missing records are among the problems already.
 		return ctx.Err()
 	}
 	d, bad := plan.ReadDescriptor(record.Descriptor)
@@ -65,7 +65,7 @@ func (w *Workspace) verify(ctx context.Context, key string, v *Verification) err
 		v.Problems = append(v.Problems, store.Problem{
 			Path: record.Name, Problem: bad.Error(), Fix: "remove the action " + record.Key + " and run again",
 		})
-		return nil //nolint:nilerr // It is told as a problem.
+		return nil //nolint:nilerr // It is reported as a problem.
 	}
 	verifier, ok := w.kind(d.Kind).(action.Verifier)
 	if !ok {

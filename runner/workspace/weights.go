@@ -28,7 +28,7 @@ func (w *Workspace) weights(ctx context.Context, m *spec.Weights, dirs []string)
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, invalid("path %q: there is no such file or folder; check the path", m.Path)
+		return nil, invalid("path %q: no such file or directory; check the path", m.Path)
 	}
 	return files, err
 }
@@ -40,13 +40,13 @@ func (w *Workspace) weightsAt(ctx context.Context, format, path string) ([]proto
 	}
 	if format == "gguf" {
 		if !info.Mode().IsRegular() {
-			return nil, invalid("path %q is not a file; name a GGUF file", path)
+			return nil, invalid("path %q is not a file; use the path of a GGUF file", path)
 		}
 		f, err := w.modelFile(ctx, path)
 		return []protocol.ModelFile{f}, err
 	}
 	if !info.IsDir() {
-		return nil, invalid("path %q is not a folder; name the folder that holds config.json", path)
+		return nil, invalid("path %q is not a directory; use the directory that contains config.json", path)
 	}
 	names, err := os.ReadDir(path)
 	if err != nil {
@@ -64,12 +64,12 @@ func (w *Workspace) weightsAt(ctx context.Context, format, path string) ([]proto
 		files = append(files, f)
 	}
 	if !slices.ContainsFunc(files, func(f protocol.ModelFile) bool { return f.Name == "config.json" }) {
-		return nil, invalid("folder %q holds no config.json; name the folder of a model", path)
+		return nil, invalid("config.json not found in the directory %q; use the directory of a model", path)
 	}
 	return files, nil
 }
 
-// modelFile digests a file, or takes the digest of a file that has not changed since it was remembered.
+// modelFile returns a file with its digest. The digest of an unchanged file comes from the cache.
 func (w *Workspace) modelFile(ctx context.Context, path string) (m protocol.ModelFile, err error) {
 	if m.Path, err = filepath.Abs(path); err != nil {
 		return m, err
@@ -84,31 +84,33 @@ func (w *Workspace) modelFile(ctx context.Context, path string) (m protocol.Mode
 	return m, err
 }
 
-// request asks a provider what a source is now.
+// request returns the request to a provider to resolve a source.
 func (w *Workspace) request(config json.RawMessage, dir string, network bool) protocol.ResolveRequest {
 	r := protocol.ResolveRequest{Source: protocol.Source{Config: config, Dir: dir}, Network: network, CacheReadOnly: true}
 	root, marked, err := openState(w.state)
 	if err != nil {
-		// Without a state directory of ours, nothing is remembered.
+		// Without a usable state directory, digests are not cached.
 		return r
 	}
 	r.Cache, r.CacheReadOnly = w.state, !marked || !w.remembers()
-	// It was only read.
+	// The directory was only read.
 	_ = root.Close()
 	return r
 }
 
-// remembers reports whether digests are written to the state directory: not where nothing can be, for they only save time.
+// remembers reports whether digests are written to the state directory. If it is not writable, they are not: they only
+// save time.
 func (w *Workspace) remembers() bool {
 	return w.options.Remember && unix.Access(w.state, unix.W_OK) == nil
 }
 
-// saveDigests writes the digests of weights where they are remembered. A run goes on without: the next one takes longer.
+// saveDigests writes the digests of weights to the state directory. If that fails, the run continues and the next one
+// takes longer.
 func (w *Workspace) saveDigests(ctx context.Context) {
 	if !w.remembers() {
 		return
 	}
 	if err := w.digests.Save(ctx); err != nil {
-		w.log.Warn("the digests of weights are not saved, so that the next plan reads the files again", "error", err)
+		w.log.Warn("cannot save the digests of weights; the next plan reads the files again", "error", err)
 	}
 }

@@ -55,29 +55,29 @@ func TestWeights(t *testing.T) {
 		{"gguf", "a.gguf", "a.gguf"},
 		{"safetensors", "b", "config.json model.safetensors"},
 		{"safetensors", filepath.Join(dir, "b"), "config.json model.safetensors"},
-		{"gguf", "b", "is not a file; name a GGUF file"},
-		{"gguf", "x.gguf", `path "x.gguf": there is no such file or folder; check the path`},
-		{"safetensors", "a.gguf", "is not a folder; name the folder that holds config.json"},
-		{"safetensors", "c", "holds no config.json; name the folder of a model"},
+		{"gguf", "b", "is not a file; use the path of a GGUF file"},
+		{"gguf", "x.gguf", `path "x.gguf": no such file or directory; check the path`},
+		{"safetensors", "a.gguf", "is not a directory; use the directory that contains config.json"},
+		{"safetensors", "c", "config.json not found in the directory"},
 	} {
 		if got := names(spec.Weights{Format: test.format, Path: test.path}); !strings.Contains(got, test.want) {
-			t.Errorf("%s %s: found %q, wanted %q", test.format, test.path, got, test.want)
+			t.Errorf("%s %s: got %q, want %q", test.format, test.path, got, test.want)
 		}
 	}
 }
 
-// Where digests cannot be saved, the log says so.
+// The log has a warning if digests cannot be saved.
 func TestUnsavedDigests(t *testing.T) {
 	t.Parallel()
 	dir, state := t.TempDir(), t.TempDir()
 	writeFiles(t, dir, map[string]string{"a.gguf": "gguf"})
-	time.Sleep(2100 * time.Millisecond) // a file has to settle
+	time.Sleep(2100 * time.Millisecond) // Digests of recently changed files are not cached.
 	var log bytes.Buffer
 	w := &Workspace{state: state, options: Options{Remember: true}, digests: digests.Open(state), log: hclog.NewInterceptLogger(&hclog.LoggerOptions{Output: &log})}
 	if _, err := w.weights(t.Context(), &spec.Weights{Format: "gguf", Path: "a.gguf"}, []string{dir}); err != nil {
 		t.Fatal(err)
 	}
-	// No file can take the place of a directory.
+	// A file cannot replace a directory.
 	if err := os.Mkdir(filepath.Join(state, "digests.json"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -87,11 +87,11 @@ func TestUnsavedDigests(t *testing.T) {
 	}
 }
 
-// Of several directories the first that has a model's files counts, also where they are not what they should be.
+// Of several directories, the first one with the files of a model is used, even if the files are not valid.
 func TestWeightsOfTheFirst(t *testing.T) {
 	first, second := t.TempDir(), t.TempDir()
-	writeFiles(t, first, map[string]string{"both.gguf": "first", "folder/x": ""})
-	writeFiles(t, second, map[string]string{"both.gguf": "second", "folder/config.json": "{}", "later.gguf": "second"})
+	writeFiles(t, first, map[string]string{"both.gguf": "first", "dir/x": ""})
+	writeFiles(t, second, map[string]string{"both.gguf": "second", "dir/config.json": "{}", "later.gguf": "second"})
 	w := &Workspace{digests: digests.New()}
 	for name, want := range map[string]string{"both.gguf": filepath.Join(first, "both.gguf"), "later.gguf": filepath.Join(second, "later.gguf")} {
 		files, err := w.weights(t.Context(), &spec.Weights{Format: "gguf", Path: name}, []string{first, second})
@@ -99,12 +99,13 @@ func TestWeightsOfTheFirst(t *testing.T) {
 			t.Errorf("%s: %+v, %v; want %s", name, files, err, want)
 		}
 	}
-	if files, err := w.weights(t.Context(), &spec.Weights{Format: "safetensors", Path: "folder"}, []string{first, second}); err == nil || !strings.Contains(err.Error(), "holds no config.json") {
+	if files, err := w.weights(t.Context(), &spec.Weights{Format: "safetensors", Path: "dir"}, []string{first, second}); err == nil || !strings.Contains(err.Error(), "config.json not found") {
 		t.Errorf("found %+v, %v", files, err)
 	}
 }
 
-// What providers learn of files is kept in a state directory of ours, where a command may write there, and only read elsewhere.
+// Providers cache digests of files in a marked state directory if the command may write there. Otherwise they only read
+// them.
 func TestRequest(t *testing.T) {
 	marked, empty, foreign := t.TempDir(), t.TempDir(), t.TempDir()
 	writeFiles(t, marked, map[string]string{stateMarker: `{"layout":1,"kind":"state"}`})

@@ -23,37 +23,37 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// stateDir is the folder beside a spec that holds its runs and, unless another store is named, its store.
+// stateDir is the state directory in an experiment directory. It holds the runs and, by default, the store.
 const stateDir = ".surprisal"
 
-// Builtins are the plugins that the binary holds.
+// Builtins are the plugins that are built into the binary.
 type Builtins struct {
 	Providers map[string]sdk.Provider
 	Backends  map[string]sdk.Backend
 }
 
-// Options say what to open.
+// Options are the options of Open.
 type Options struct {
-	// Dir is the spec's folder.
+	// Dir is the experiment directory.
 	Dir string
-	// Store is a folder or a URL; "" is the store beside the spec.
+	// Store is a directory or a URL; "" means the store in the state directory.
 	Store string
-	// State is the folder that holds runs, reports and the cache; "" is the one beside the spec.
+	// State is the directory of runs, reports and the cache; "" means .surprisal in the experiment directory.
 	State string
-	// Inject sets fields of the spec with a @tag attribute, as "key=value".
+	// Inject sets fields of the spec with a @tag attribute, as "name=value".
 	Inject []string
 	// Evaluator reads the spec; nil reads it in this process.
 	Evaluator spec.Evaluator
-	// Confine, if set, is a directory around the spec's outside of which nothing is read for it.
+	// Confine, if set, is a directory that contains Dir. No file outside of it is read for the spec.
 	Confine    string
 	PluginDirs []string
-	// Remember has the digests of files written to the state directory, where there is one, so that they are read once.
+	// Remember writes the digests of files to the state directory, if there is one, so that each file is read once.
 	Remember bool
 	Builtins Builtins
 	Log      hclog.Logger
 }
 
-// Workspace is an opened folder.
+// Workspace is an open experiment directory.
 type Workspace struct {
 	Dir   string
 	Store *store.Store
@@ -67,18 +67,19 @@ type Workspace struct {
 	warnings    []string
 	digests     *digests.Cache
 	kinds       []action.Kind
-	// location is that of the store, and program the path of this program.
+	// location is the location of the store, and program the path of this program.
 	location, program string
-	// lookupDir keeps what a run learns of a store in a bucket; "" before there is a run, for a plan writes nothing.
+	// lookupDir is the directory where a run caches lookups of a store in a bucket. It is "" before there is a run,
+	// because a plan does not write files.
 	lookupDir string
 
 	experiment *spec.Experiment
 	plugins    []Plugin
 }
 
-// Open opens the workspace of a folder. It writes nothing.
+// Open opens the workspace of a directory. It does not write files.
 func Open(ctx context.Context, o Options) (*Workspace, error) {
-	if err := checkFolder(o.Dir); err != nil {
+	if err := checkDirectory(o.Dir); err != nil {
 		return nil, err
 	}
 	dir, err := filepath.Abs(o.Dir)
@@ -103,7 +104,7 @@ func Open(ctx context.Context, o Options) (*Workspace, error) {
 	if w.Store, err = store.Open(ctx, w.location); err != nil {
 		return nil, err
 	}
-	// What plugins and actions log goes to the terminal as far as its level allows, and to the run's log in full.
+	// Log lines of plugins and actions go to the terminal at its level, and to the log of the run at all levels.
 	w.log = hclog.NewInterceptLogger(&hclog.LoggerOptions{Name: "runner", Level: hclog.Trace, Output: io.Discard})
 	w.log.RegisterSink(forward{o.Log})
 	w.Store.Warn = func(message string) { w.log.Warn(message) }
@@ -114,9 +115,9 @@ func Open(ctx context.Context, o Options) (*Workspace, error) {
 	return w, nil
 }
 
-func checkFolder(dir string) error {
+func checkDirectory(dir string) error {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return invalid("%s is no folder; give the folder of a spec, or make one with runner init", dir)
+		return invalid("%s is not a directory; pass the experiment directory, or create one with `runner init`", dir)
 	}
 	return nil
 }
@@ -124,10 +125,10 @@ func checkFolder(dir string) error {
 // Close stops the plugins and closes the store.
 func (w *Workspace) Close() error { return errors.Join(w.stopPlugins(), w.Store.Close()) }
 
-// Warnings returns what was found in the spec that is allowed and probably not meant.
+// Warnings returns the warnings about the spec.
 func (w *Workspace) Warnings() []string { return w.warnings }
 
-// forward hands log lines to another logger.
+// forward forwards log lines to another logger.
 type forward struct{ to hclog.Logger }
 
 func (f forward) Accept(name string, level hclog.Level, message string, args ...any) {
@@ -137,20 +138,22 @@ func (f forward) Accept(name string, level hclog.Level, message string, args ...
 // Plugin is a plugin that was found.
 type Plugin struct {
 	host.Info
-	// Problem says why it cannot be used, if it cannot; then not much more than its kind and name is known.
+	// Problem is the reason why the plugin cannot be used, or "". With a problem, little more than kind and name is
+	// known.
 	Problem string `json:",omitempty"`
-	// trains says whether a backend makes its models, and neutral names its settings that change no result.
+	// trains reports whether a backend trains its models, and neutral lists its settings that do not change results.
 	trains  bool
 	neutral []string
 	asked   bool
 }
 
-// Plugins asks all plugins that can be found what they are. Those that are not built in are started for it. It lists them by kind, providers first, and name.
+// Plugins lists all plugins by kind, providers first, and name. It starts those that are not built in, to ask for their
+// descriptions.
 func (w *Workspace) Plugins(ctx context.Context) ([]Plugin, error) {
 	return w.askAll(ctx, func(protocol.Kind, string) bool { return true })
 }
 
-// askAll lists the plugins that can be found. Those that are wanted, or were before, are asked what they are.
+// askAll lists all plugins. It asks for the descriptions of those that are wanted and were not asked before.
 func (w *Workspace) askAll(ctx context.Context, wanted func(kind protocol.Kind, name string) bool) ([]Plugin, error) {
 	if w.plugins == nil {
 		for _, kind := range []protocol.Kind{protocol.KindProvider, protocol.KindBackend} {
@@ -181,7 +184,7 @@ func (w *Workspace) askAll(ctx context.Context, wanted func(kind protocol.Kind, 
 	return w.plugins, nil
 }
 
-// ask asks a plugin what it is.
+// ask asks a plugin for its description.
 func (w *Workspace) ask(ctx context.Context, p *Plugin) error {
 	if p.Kind == protocol.KindProvider {
 		provider, err := w.host.Provider(ctx, p.Name)
@@ -201,7 +204,7 @@ func (w *Workspace) ask(ctx context.Context, p *Plugin) error {
 		p.Info, p.trains, p.neutral = backend.Info(), d.Trains, d.NeutralSettings
 	}
 	if err := spec.CheckSchema(p.Schema); err != nil {
-		return fmt.Errorf("the schema of plugin %s is not valid CUE, which is a mistake of the plugin: %w", p.Path, err)
+		return fmt.Errorf("the schema of plugin %s is not valid CUE; this is a bug in the plugin: %w", p.Path, err)
 	}
 	return nil
 }
@@ -212,7 +215,8 @@ func (w *Workspace) Language(ctx context.Context) (spec.Options, error) {
 	return w.language(plugins), err
 }
 
-// language returns the spec language with the configurations of those plugins that were asked. Of others, anything goes.
+// language returns the spec language with the configurations of the plugins that were asked. Those of others are not
+// checked.
 func (w *Workspace) language(plugins []Plugin) spec.Options {
 	o := spec.Options{
 		Tags: w.options.Inject, Sections: action.Sections(w.kinds),
@@ -229,8 +233,8 @@ func (w *Workspace) language(plugins []Plugin) spec.Options {
 	return o
 }
 
-// load reads the spec in a directory. Of the plugins on the machine it asks those that are built in, which starts none, and
-// those that the spec names. See spec.Options for confine.
+// load reads the spec in a directory. It asks the built-in plugins, which starts no process, and the plugins that the
+// spec names. See spec.Options for confine.
 func (w *Workspace) load(ctx context.Context, dir, confine string) (*spec.Experiment, error) {
 	read := func(plugins []Plugin) (*spec.Experiment, error) {
 		o := w.language(plugins)
@@ -248,7 +252,7 @@ func (w *Workspace) load(ctx context.Context, dir, confine string) (*spec.Experi
 	if e == nil {
 		return nil, err
 	}
-	// Of a spec with mistakes the others are found with what the plugins say.
+	// The second pass, with the schemas of the named plugins, also finds the mistakes in their settings.
 	named := pluginsOf(e)
 	unknown := func(p Plugin) bool { return !p.asked && named[p.Kind][p.Name] }
 	if !slices.ContainsFunc(plugins, unknown) {

@@ -33,8 +33,8 @@ import (
 
 func TestMain(m *testing.M) { actiontest.Main(m, nil) }
 
-// folder is the folder of a spec.
-type folder struct {
+// directory is an experiment directory.
+type directory struct {
 	t   *testing.T
 	dir string
 }
@@ -58,17 +58,17 @@ models: {
 gaps: "big-small": {a: "big", b: "small"}
 `
 
-// newFolder has a spec of two models, trained on corpus and compared on books/a: seven actions.
-func newFolder(t *testing.T) *folder {
+// newDirectory returns an experiment with two models, trained on corpus and compared on books/a: seven actions.
+func newDirectory(t *testing.T) *directory {
 	t.Helper()
-	f := &folder{t, t.TempDir()}
+	f := &directory{t, t.TempDir()}
 	f.write("experiment.cue", experiment)
 	f.write("corpus.txt", "the cat sat on the mat\nthe dog sat on the cat")
 	f.write("a.txt", "the cat sat\nthe dog")
 	return f
 }
 
-func (f *folder) write(name, content string) {
+func (f *directory) write(name, content string) {
 	f.t.Helper()
 	path := filepath.Join(f.dir, name)
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
@@ -76,7 +76,7 @@ func (f *folder) write(name, content string) {
 	}
 }
 
-func (f *folder) replace(old, with string) {
+func (f *directory) replace(old, with string) {
 	f.t.Helper()
 	data, err := os.ReadFile(filepath.Join(f.dir, "experiment.cue"))
 	if err != nil || !strings.Contains(string(data), old) {
@@ -85,10 +85,10 @@ func (f *folder) replace(old, with string) {
 	f.write("experiment.cue", strings.Replace(string(data), old, with, 1))
 }
 
-func (f *folder) open() *workspace.Workspace { return f.openWith(workspace.Options{}) }
+func (f *directory) open() *workspace.Workspace { return f.openWith(workspace.Options{}) }
 
-// openWith is open with further options.
-func (f *folder) openWith(o workspace.Options) *workspace.Workspace {
+// openWith is open with more options.
+func (f *directory) openWith(o workspace.Options) *workspace.Workspace {
 	f.t.Helper()
 	o.Dir, o.Log = f.dir, hclog.NewNullLogger()
 	o.Builtins = workspace.Builtins{
@@ -106,7 +106,7 @@ func (f *folder) openWith(o workspace.Options) *workspace.Workspace {
 	return w
 }
 
-// observer is told about runs and keeps nothing.
+// observer ignores all events.
 type observer struct{}
 
 func (observer) Observe(engine.Event)                  {}
@@ -114,7 +114,7 @@ func (observer) Advance(*plan.Action, action.Progress) {}
 
 var options = workspace.RunOptions{Cores: 2, Observer: func(*plan.Plan) engine.Observer { return observer{} }}
 
-func (f *folder) run(w *workspace.Workspace) workspace.Outcome {
+func (f *directory) run(w *workspace.Workspace) workspace.Outcome {
 	f.t.Helper()
 	p, err := w.Plan(f.t.Context())
 	if err != nil {
@@ -130,15 +130,15 @@ func (f *folder) run(w *workspace.Workspace) workspace.Outcome {
 	return o
 }
 
-// runs runs what the folder holds now.
-func (f *folder) runs() (*workspace.Workspace, workspace.Outcome) {
+// runs opens the directory and runs its plan.
+func (f *directory) runs() (*workspace.Workspace, workspace.Outcome) {
 	f.t.Helper()
 	w := f.open()
 	return w, f.run(w)
 }
 
-// files lists what lies under a folder of the spec's folder.
-func (f *folder) files(dir string) (names []string) {
+// files lists the files in a subdirectory.
+func (f *directory) files(dir string) (names []string) {
 	f.t.Helper()
 	err := fs.WalkDir(os.DirFS(f.dir), dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() {
@@ -156,14 +156,14 @@ func wantInvalid(t *testing.T, err error, wants ...string) {
 	t.Helper()
 	for _, want := range wants {
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("found error %v, wanted %q in it", err, want)
+			t.Errorf("got error %v, want %q in it", err, want)
 		}
 	}
 }
 
 const reportFile = ".surprisal/reports/gap/big-small/report.md"
 
-func (f *folder) report() string {
+func (f *directory) report() string {
 	f.t.Helper()
 	data, err := os.ReadFile(filepath.Join(f.dir, reportFile))
 	if err != nil {
@@ -174,7 +174,7 @@ func (f *folder) report() string {
 
 func TestRun(t *testing.T) {
 	t.Parallel()
-	f := newFolder(t)
+	f := newDirectory(t)
 	w, first := f.runs()
 	if d := cmp.Diff(map[plan.State]int{plan.Done: 7}, first.Counts); d != "" || first.State != workspace.StateDone {
 		t.Errorf("%s: %s", first.State, d)
@@ -201,10 +201,10 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// Moving the spec to another folder recomputes nothing.
+// Moving the spec to another directory does not change cache keys.
 func TestRunElsewhere(t *testing.T) {
 	t.Parallel()
-	f, g := newFolder(t), newFolder(t)
+	f, g := newDirectory(t), newDirectory(t)
 	w, _ := f.runs()
 	keys := func(w *workspace.Workspace) (all []string) {
 		p, err := w.Plan(t.Context())
@@ -225,10 +225,10 @@ func TestRunElsewhere(t *testing.T) {
 	}
 }
 
-// A run that was told to stop before it began does nothing and says so.
+// A run that is stopped before it begins is cancelled.
 func TestStop(t *testing.T) {
 	t.Parallel()
-	f := newFolder(t)
+	f := newDirectory(t)
 	w := f.open()
 	p, err := w.Plan(t.Context())
 	if err != nil {
@@ -247,10 +247,10 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// The reports of the folder are those of the last run: brought back if they were deleted, and not shown for another spec.
+// The reports of a directory are those of the last run. They are restored if deleted, and not shown for another spec.
 func TestReports(t *testing.T) {
 	t.Parallel()
-	f := newFolder(t)
+	f := newDirectory(t)
 	w, _ := f.runs()
 	before := f.report()
 	_, s, err := w.Latest(t.Context())
@@ -258,7 +258,7 @@ func TestReports(t *testing.T) {
 		t.Fatalf("found %+v, %v", s, err)
 	}
 	if gaps := s.Reports[1].Report.(gap.Headlines); len(gaps) != 1 || gaps[0].GapBPB == nil || *gaps[0].GapBPB >= 0 {
-		t.Fatalf("found %+v; wanted the larger model to do better", gaps)
+		t.Fatalf("got %+v; want the larger model to do better", gaps)
 	}
 
 	if err := os.RemoveAll(filepath.Join(f.dir, ".surprisal/reports/gap/big-small")); err != nil {
@@ -277,7 +277,7 @@ func TestReports(t *testing.T) {
 	f.replace("order: 2", "order: 3")
 	w = f.open()
 	if _, s, err = w.Latest(t.Context()); err != nil || len(s.Published) > 0 {
-		t.Errorf("found the reports %v, %v; wanted none, for the directory holds another spec's", s.Published, err)
+		t.Errorf("got the reports %v, %v; want none, for the directory holds another spec's", s.Published, err)
 	}
 	f.run(w)
 	if f.report() != before {
@@ -285,10 +285,10 @@ func TestReports(t *testing.T) {
 	}
 }
 
-// Names of gaps may be the beginnings of others.
+// Names of gaps may be prefixes of others.
 func TestReportNames(t *testing.T) {
 	t.Parallel()
-	f := newFolder(t)
+	f := newDirectory(t)
 	f.replace(`gaps: "big-small": {a: "big", b: "small"}`, `gaps: {g: {a: "big", b: "small"}, "g.key": {a: "small", b: "big"}}
 matrix: h: models: ["big", "small"]`)
 	for range 2 {
@@ -306,7 +306,7 @@ matrix: h: models: ["big", "small"]`)
 
 func TestFind(t *testing.T) {
 	t.Parallel()
-	f := newFolder(t)
+	f := newDirectory(t)
 	w, _ := f.runs()
 	if _, err := w.Find(t.Context(), "score big"); protocol.KindOf(err) != protocol.InvalidInput {
 		t.Errorf("found error %v", err)
@@ -319,21 +319,21 @@ func TestFind(t *testing.T) {
 	w, _ = f.runs()
 	now, err := w.Find(t.Context(), "score big books/a")
 	if err != nil || now.Key == old.Key {
-		t.Fatalf("found %v, %v; wanted the latest", now, err)
+		t.Fatalf("got %v, %v; want the latest", now, err)
 	}
 	for what, want := range map[string]string{
-		"big books/a": now.Key, // the end of a name means the latest, too
+		"big books/a": now.Key, // the end of a name also refers to the latest action
 		now.Key:       now.Key,
 		now.Key[:12]:  now.Key,
 		old.Key:       old.Key,
 		old.Key[:12]:  old.Key,
 	} {
 		if r, err := w.Find(t.Context(), what); err != nil || r.Key != want {
-			t.Errorf("%q: found %v, %v, wanted %s", what, r, err, want)
+			t.Errorf("%q: got %v, %v, want %s", what, r, err, want)
 		}
 	}
 	_, err = w.Find(t.Context(), "books/a")
-	wantInvalid(t, err, `"books/a" fits materialize books/a, score big books/a, score small books/a; write more of it`)
+	wantInvalid(t, err, `"books/a" matches materialize books/a, score big books/a, score small books/a; use a longer name or key`)
 	for _, what := range []string{"", "nothing", strings.Repeat("0", 64), "000000"} {
 		if _, err := w.Find(t.Context(), what); protocol.KindOf(err) != protocol.InvalidInput {
 			t.Errorf("%q: found error %v", what, err)
@@ -352,7 +352,7 @@ func TestFind(t *testing.T) {
 	} {
 		r, err := w.Find(t.Context(), kind)
 		if err != nil || w.MainFile(r) != want {
-			t.Errorf("%s: found %v, wanted %s: %v", kind, r, want, err)
+			t.Errorf("%s: got %v, want %s: %v", kind, r, want, err)
 		}
 	}
 	if got := w.MainFile(&store.Record{}); got != "" {
@@ -362,7 +362,7 @@ func TestFind(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	t.Parallel()
-	f := newFolder(t)
+	f := newDirectory(t)
 	why := func(w *workspace.Workspace, what string) workspace.Explanation {
 		t.Helper()
 		x, err := w.Explain(t.Context(), what)
@@ -379,12 +379,12 @@ func TestExplain(t *testing.T) {
 	w, _ = f.runs()
 	x := why(w, "train big")
 	if want := []plan.Field{{Path: "parameters.config.order", Before: "3", After: "2"}}; !slices.Equal(x.Changed, want) || !strings.HasPrefix(x.Why, "done") {
-		t.Errorf("found %+v, wanted %v", x, want)
+		t.Errorf("got %+v, want %v", x, want)
 	}
 	if x := why(w, "score big books/a"); len(x.Changed) != 2 || x.Changed[0].Path != "inputs.model/model.bin" {
 		t.Errorf("found %+v", x)
 	}
-	// A run that failed in between has nothing to compare with.
+	// A failed run in between is not compared with.
 	f.write("a.txt", "\xff")
 	w = f.open()
 	p, err := w.Plan(t.Context())
@@ -406,7 +406,7 @@ func TestExplain(t *testing.T) {
 	if x := why(w, "train small"); !strings.HasPrefix(x.Why, "cached") {
 		t.Errorf("found %+v", x)
 	}
-	// The same once more, since the store lost it, has nothing that changed.
+	// An action that runs again because its result was deleted has no changed parts.
 	key := why(w, "train small").Record.Key
 	if err := os.RemoveAll(filepath.Join(f.dir, ".surprisal/store")); err != nil {
 		t.Fatal(err)
@@ -418,15 +418,15 @@ func TestExplain(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(f.dir, ".surprisal/runs")); err != nil {
 		t.Fatal(err)
 	}
-	if x := why(w, key); x.Why != "it is in the store, and no run of this folder knows it" || x.Record.Name != "train small" {
+	if x := why(w, key); x.Why != "the action is in the store, but in no run of this directory" || x.Record.Name != "train small" {
 		t.Errorf("found %+v", x)
 	}
 }
 
-// gc keeps what the runs that stay reach, and the next run makes again what is gone, the same to the byte.
+// gc keeps the artifacts of remaining runs. The next run recreates deleted ones byte for byte.
 func TestGC(t *testing.T) {
 	t.Parallel()
-	f := newFolder(t)
+	f := newDirectory(t)
 	_, first := f.runs()
 	f.replace("order: 3", "order: 2")
 	between := time.Now()
@@ -444,7 +444,7 @@ func TestGC(t *testing.T) {
 		t.Error("a dry run freed something")
 	}
 	r, err := w.Store.GC(t.Context(), store.GCOptions{DropBefore: between})
-	// The training of big with order 3, its score and the gap are gone. What it freed is no more than it said it would.
+	// The training of big with order 3, its score and the gap are deleted. The dry run reported the same.
 	if err != nil || r.Records != 3 {
 		t.Errorf("freed %+v, %v", r, err)
 	}
@@ -452,20 +452,20 @@ func TestGC(t *testing.T) {
 		t.Errorf("verified %+v, %v", v, err)
 	}
 	if _, o := f.runs(); o.Counts[plan.Cached] != 7 {
-		t.Errorf("counts are %v, wanted all cached", o.Counts)
+		t.Errorf("counts are %v, want all cached", o.Counts)
 	}
 	f.replace("order: 2", "order: 3")
 	if _, o := f.runs(); o.Counts[plan.Cached] != 4 || o.Counts[plan.Done] != 3 {
-		t.Errorf("counts are %v, wanted 3 made again", o.Counts)
+		t.Errorf("counts are %v, want 3 made again", o.Counts)
 	}
 	if now := f.files(".surprisal/store/blobs"); !slices.Equal(now, before) {
-		t.Errorf("found the blobs %q, wanted %q", now, before)
+		t.Errorf("got the blobs %q, want %q", now, before)
 	}
 }
 
 func TestVerify(t *testing.T) {
 	t.Parallel()
-	f := newFolder(t)
+	f := newDirectory(t)
 	w, _ := f.runs()
 	r, err := w.Find(t.Context(), "score big books/a")
 	if err != nil {
@@ -497,13 +497,13 @@ func TestVerify(t *testing.T) {
 
 func TestExport(t *testing.T) {
 	t.Parallel()
-	f := newFolder(t)
+	f := newDirectory(t)
 	w, _ := f.runs()
 	r, err := w.Find(t.Context(), "gap big-small")
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(t.TempDir(), "new", "folder")
+	dir := filepath.Join(t.TempDir(), "new", "copy")
 	if err := w.Store.Export(t.Context(), r, dir); err != nil {
 		t.Fatal(err)
 	}
@@ -514,7 +514,7 @@ func TestExport(t *testing.T) {
 		}
 	}
 	if err := w.Store.Export(t.Context(), r, dir); protocol.KindOf(err) != protocol.InvalidInput {
-		t.Errorf("over a folder that is full: found error %v", err)
+		t.Errorf("over a directory that is not empty: found error %v", err)
 	}
 }
 
@@ -532,7 +532,7 @@ func changes(pinned []workspace.Pinned) []string {
 
 func TestPin(t *testing.T) {
 	t.Parallel()
-	f := newFolder(t)
+	f := newDirectory(t)
 	w := f.open()
 	pin := func(want ...string) string {
 		t.Helper()
@@ -541,7 +541,7 @@ func TestPin(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := changes(pinned); !slices.Equal(got, want) { // a*.txt, then corpus.txt
-			t.Errorf("the sources are %q, wanted %q", got, want)
+			t.Errorf("the sources are %q, want %q", got, want)
 		}
 		data, err := os.ReadFile(filepath.Join(f.dir, "surprisal.lock"))
 		if err != nil {
@@ -569,7 +569,7 @@ func TestPin(t *testing.T) {
 		{func() { f.write("a2.txt", "more"); f.remove("a.txt") }, "the file a2.txt was added"},
 	} {
 		change.do()
-		wantInvalid(t, planned(), change.want, "since the source was pinned; undo that, or accept it with runner pin", `datasets."books/a".source.text`, "experiment.cue:")
+		wantInvalid(t, planned(), change.want, "since the source was pinned; undo the change, or accept it with `runner pin`", `datasets."books/a".source.text`, "experiment.cue:")
 		f.remove("a2.txt")
 		f.write("a.txt", "the cat sat\nthe dog")
 		if err := planned(); err != nil {
@@ -586,7 +586,7 @@ func TestPin(t *testing.T) {
 	f.remove("a2.txt")
 	wantInvalid(t, planned(), "the file a2.txt was removed since the source was pinned")
 
-	// Every source that cannot be pinned is named, and the lock file stays as it was.
+	// Every source that cannot be pinned is reported, and the lock file does not change.
 	before := pin("changed", "kept")
 	f.remove("a.txt")
 	f.remove("corpus.txt")
@@ -597,14 +597,14 @@ func TestPin(t *testing.T) {
 	}
 }
 
-func (f *folder) remove(name string) {
+func (f *directory) remove(name string) {
 	f.t.Helper()
 	if err := os.Remove(filepath.Join(f.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		f.t.Fatal(err)
 	}
 }
 
-func (f *folder) git(args ...string) {
+func (f *directory) git(args ...string) {
 	f.t.Helper()
 	c := exec.CommandContext(f.t.Context(), "git", append([]string{"-C", f.dir, "-c", "user.name=test", "-c", "user.email=test@example.org"}, args...)...)
 	c.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null")
@@ -613,14 +613,14 @@ func (f *folder) git(args ...string) {
 	}
 }
 
-func (f *folder) commit(message string) {
+func (f *directory) commit(message string) {
 	f.t.Helper()
 	f.git("add", "-A")
 	f.git("commit", "--quiet", "--allow-empty", "-m", message)
 }
 
-// against lists what differs from the spec at a revision.
-func (f *folder) against(revision string) (all []string) {
+// against lists the differences from the spec at a revision.
+func (f *directory) against(revision string) (all []string) {
 	f.t.Helper()
 	w := f.open()
 	p, err := w.Plan(f.t.Context())
@@ -643,7 +643,7 @@ func (f *folder) against(revision string) (all []string) {
 
 func TestPlanAt(t *testing.T) {
 	t.Parallel()
-	f := newFolder(t)
+	f := newDirectory(t)
 	f.write(".gitignore", ".surprisal\n")
 	f.git("init", "--quiet")
 	f.commit("first")
@@ -663,14 +663,14 @@ func TestPlanAt(t *testing.T) {
 	}
 	f.commit("second")
 
-	// A committed source is read as it was at the revision.
+	// A committed source is read from the revision.
 	f.write("a.txt", "another text")
 	if got := f.against("HEAD"); len(got) != 4 || !strings.HasPrefix(got[0], "changed materialize books/a [parameters.files.0.digest: ") {
 		t.Errorf("found %q", got)
 	}
 	w := f.open()
 	for revision, want := range map[string]string{
-		"nowhere": "is no revision of the git repository", "--all": "is no revision", "": "is no revision",
+		"nowhere": "unknown git revision \"nowhere\": use a branch", "--all": "unknown git revision", "": "unknown git revision",
 	} {
 		_, err := w.PlanAt(t.Context(), revision)
 		wantInvalid(t, err, want)
@@ -678,8 +678,8 @@ func TestPlanAt(t *testing.T) {
 			t.Errorf("%q: found error %v", revision, err)
 		}
 	}
-	_, err := newFolder(t).open().PlanAt(t.Context(), "HEAD")
-	wantInvalid(t, err, "is in no git repository")
+	_, err := newDirectory(t).open().PlanAt(t.Context(), "HEAD")
+	wantInvalid(t, err, "is not in a git repository")
 
 	f.write("experiment.cue", "package test\nname: 7 & 8\n")
 	f.commit("broken")
@@ -688,10 +688,10 @@ func TestPlanAt(t *testing.T) {
 	wantInvalid(t, err, "the spec at HEAD: ", "experiment.cue:2")
 }
 
-// The usual pull request that changes data: git has the lock file and not the data.
+// A typical pull request that changes data: git has the lock file but not the data.
 func TestPlanAtPinned(t *testing.T) {
 	t.Parallel()
-	f := newFolder(t)
+	f := newDirectory(t)
 	f.write(".gitignore", ".surprisal\n*.txt\n")
 	if _, err := f.open().Pin(t.Context()); err != nil {
 		t.Fatal(err)
@@ -706,17 +706,17 @@ func TestPlanAtPinned(t *testing.T) {
 	if len(got) != 4 || !strings.HasPrefix(got[0], "changed materialize books/a [parameters.files.0.digest: ") {
 		t.Errorf("found %q", got)
 	}
-	// What is compared with is read outside of the directory to which the spec is confined.
+	// The copy of the revision is outside of the directory that the spec is confined to.
 	w := f.openWith(workspace.Options{Confine: f.dir})
 	if _, err := w.PlanAt(t.Context(), "HEAD"); err != nil {
 		t.Error(err)
 	}
 }
 
-// A spec deep in a repository takes its CUE module along, links in it too.
+// The CUE module of a spec deep in a repository is copied, including its links.
 func TestPlanAtModule(t *testing.T) {
 	t.Parallel()
-	f := newFolder(t)
+	f := newDirectory(t)
 	root := f.dir
 	f.git("init", "--quiet")
 	for _, name := range []string{"experiment.cue", "a.txt", "corpus.txt"} {
@@ -744,13 +744,13 @@ func TestPlanAtModule(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	for _, dir := range []string{filepath.Join(t.TempDir(), "none"), filepath.Join(newFolder(t).dir, "a.txt")} {
+	for _, dir := range []string{filepath.Join(t.TempDir(), "none"), filepath.Join(newDirectory(t).dir, "a.txt")} {
 		_, err := workspace.Open(t.Context(), workspace.Options{Dir: dir, Log: hclog.NewNullLogger()})
 		if protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), dir) {
 			t.Errorf("%s: found error %v", dir, err)
 		}
 	}
-	if _, err := workspace.LastRun(newFolder(t).dir, ""); protocol.KindOf(err) != protocol.InvalidInput {
+	if _, err := workspace.LastRun(newDirectory(t).dir, ""); protocol.KindOf(err) != protocol.InvalidInput {
 		t.Errorf("no run: found error %v", err)
 	}
 }

@@ -258,7 +258,7 @@ func TestBrokenBackend(t *testing.T) {
 		"unscored loss": "is unscored (on a whim) but has a loss",
 		"no reason":     "gives no reason",
 		"silent":        "without an answer for 1 of its documents",
-		"twice":         "sent a duplicate answer for document 1",
+		"twice":         "a duplicate answer for document 1",
 		"failing":       "index out of range [7]",
 		"fickle":        "the backend tokenized it differently when it was scored again",
 	} {

@@ -1,4 +1,4 @@
-// Package revision copies files of a git repository as they were committed at a revision, within bounds. The repository may
-// be a stranger's: git starts no program that its configuration names and reaches no network, links that lead out of the
-// repository are not made, and what the tree claims to hold is counted before it is written.
+// Package revision copies files of a revision of a git repository, within bounds. The repository is not trusted. Git
+// does not start programs of its configuration or access the network. Links that lead out of the repository are not
+// created. Files are counted before they are written.
 package revision

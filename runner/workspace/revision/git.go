@@ -15,8 +15,8 @@ import (
 // git runs git in a directory.
 type git struct{ dir string }
 
-// command prepares git so that it starts no program that the repository's configuration names, reaches no network, not
-// even for objects that a partial clone lacks, and takes no directory for a repository that is not checked out as one.
+// command returns a git command that does not start programs of the repository's configuration or access the network,
+// not even for missing objects of a partial clone. It does not accept a bare repository within a working tree.
 func (g git) command(ctx context.Context, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, "git", append([]string{
 		"-C", g.dir, "--no-pager", "--no-optional-locks",
@@ -26,7 +26,7 @@ func (g git) command(ctx context.Context, args ...string) *exec.Cmd {
 	return c
 }
 
-// ask runs git and returns what it prints.
+// ask runs git and returns its output.
 func (g git) ask(ctx context.Context, args ...string) ([]byte, error) {
 	c := g.command(ctx, args...)
 	var stderr bytes.Buffer
@@ -38,7 +38,7 @@ func (g git) ask(ctx context.Context, args ...string) ([]byte, error) {
 	return out, nil
 }
 
-// stream runs git with an input and has read take what it prints. If read fails, git is stopped.
+// stream runs git with an input and passes its output to read. If read fails, git is stopped.
 func (g git) stream(ctx context.Context, input string, read func(*bufio.Reader) error, args ...string) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -57,7 +57,7 @@ func (g git) stream(ctx context.Context, input string, read func(*bufio.Reader) 
 		stop()
 	}
 	waitErr := c.Wait()
-	// Where git printed too little, it says itself why.
+	// If the output of git is truncated, its own error explains why.
 	if waitErr != nil && (err == nil || errors.Is(err, io.ErrUnexpectedEOF)) {
 		return fmt.Errorf("git %s: %w: %s", args[0], waitErr, strings.TrimSpace(stderr.String()))
 	}

@@ -15,7 +15,7 @@ import (
 	"surprisal.dev/runner/workspace/revision"
 )
 
-// repository is a repository with the spec in its directory x/spec, which is a CUE module.
+// repository is a git repository with a spec in the directory x/spec, which is a CUE module.
 type repository struct {
 	t   *testing.T
 	dir string
@@ -52,7 +52,7 @@ func (r repository) object(content string) string {
 	return r.git(content, "hash-object", "-w", "--stdin")
 }
 
-// commit makes a branch called main of files and links; a link is written "-> TARGET", a submodule "@ ID".
+// commit creates a branch main with files, links ("-> TARGET") and submodules ("@ ID").
 func (r repository) commit(files map[string]string) {
 	r.t.Helper()
 	var index strings.Builder
@@ -72,14 +72,14 @@ func (r repository) commit(files map[string]string) {
 	r.branch(r.git("", "write-tree"))
 }
 
-// branch makes main a commit of a tree.
+// branch sets main to a commit of a tree.
 func (r repository) branch(tree string) {
 	r.t.Helper()
 	r.git("", "update-ref", "refs/heads/main", r.git("", "commit-tree", tree, "-m", "one"))
 }
 
-// copy copies main as for a spec that names these paths, and returns what was written by its path in the repository, links
-// as in commit.
+// copy copies main for a spec that names the given paths. It returns the content of each copied file by its path in the
+// repository, with links as in commit.
 func (r repository) copy(paths ...string) (map[string]string, error) {
 	r.t.Helper()
 	tree, err := revision.Open(r.t.Context(), r.spec(), "main")
@@ -99,7 +99,7 @@ func (r repository) copy(paths ...string) (map[string]string, error) {
 	}
 	top := filepath.Join(c.Dir, "..", "..")
 	if depth := strings.Count(top, "/") - strings.Count(to, "/"); depth < strings.Count(r.dir, "/") {
-		r.t.Errorf("the copy lies %d deep, so that ../../.. can lead to what is not in it", depth)
+		r.t.Errorf("the depth of the copy is %d, so that ../../.. may lead out of it", depth)
 	}
 	found := map[string]string{}
 	if err := filepath.WalkDir(to, func(path string, d fs.DirEntry, err error) error {
@@ -124,10 +124,10 @@ func (r repository) copy(paths ...string) (map[string]string, error) {
 	return found, nil
 }
 
-// TestCopy copies what a spec needs and no more, by the files that it names.
+// TestCopy checks that only the files that a spec names or needs are copied.
 func TestCopy(t *testing.T) {
 	t.Parallel()
-	const outside = "-> what the repository does not hold at this revision"
+	const outside = "-> not in the repository at this revision"
 	r := newRepository(t)
 	files := map[string]string{
 		"top.cue": "outside of the module", "x/cue.mod/module.cue": "module", "x/shared/s.cue": "shared", "x/shared/s.txt": "data",
@@ -144,7 +144,7 @@ func TestCopy(t *testing.T) {
 		files[name] = target
 	}
 	r.commit(files)
-	// What is there for every spec: the files that CUE reads, and links in the module, which lead nowhere outside.
+	// Every copy has the files that CUE reads and the links in the module, which do not lead outside.
 	base := map[string]string{
 		"x/cue.mod/module.cue": "module", "x/shared/s.cue": "shared", "x/spec/a.cue": "spec", "x/spec/surprisal.lock": "lock",
 		"data/l.cue": "language", "data/to-e": "-> e.txt", "x/spec/in": "-> ../../data", "x/spec/e.txt": "-> in/to-e",
@@ -192,12 +192,12 @@ func TestCopy(t *testing.T) {
 	}
 }
 
-// TestModule copies the CUE files of the module that the spec is in, of the spec's directory if it is in none, and nothing where
-// that directory has no package.
+// TestModule checks that the CUE files of the spec's module are copied, or those of its directory if it is not in a
+// module, or nothing if the directory has no package.
 func TestModule(t *testing.T) {
 	t.Parallel()
 	chain := map[string]string{"x/spec/a.cue": "a", "x/spec/end": "end"}
-	linked := map[string]string{"x/spec/a.cue": "a", "x/spec/h00": "-> what the repository does not hold at this revision"}
+	linked := map[string]string{"x/spec/a.cue": "a", "x/spec/h00": "-> not in the repository at this revision"}
 	for i := range 41 {
 		chain[fmt.Sprintf("x/spec/h%02d", i)] = fmt.Sprintf("-> h%02d", i+1)
 		if i > 0 {
@@ -211,7 +211,7 @@ func TestModule(t *testing.T) {
 			map[string]string{"x/spec/a.cue": "a", "x/spec/sub/b.cue": "b"}},
 		"module at the top": {map[string]string{"cue.mod/module.cue": "m", "top.cue": "t", "x/spec/a.cue": "a", "x/spec0/c.cue": "c", "y": "y"},
 			map[string]string{"cue.mod/module.cue": "m", "top.cue": "t", "x/spec/a.cue": "a", "x/spec0/c.cue": "c"}},
-		"module of its own": {map[string]string{"cue.mod/module.cue": "m", "x/spec/cue.mod/module.cue": "n", "x/spec/a.cue": "a", "top.cue": "t"},
+		"separate module": {map[string]string{"cue.mod/module.cue": "m", "x/spec/cue.mod/module.cue": "n", "x/spec/a.cue": "a", "top.cue": "t"},
 			map[string]string{"x/spec/cue.mod/module.cue": "n", "x/spec/a.cue": "a"}},
 		"a long chain of links": {chain, linked},
 	} {
@@ -226,7 +226,7 @@ func TestModule(t *testing.T) {
 	}
 }
 
-// TestBounds refuses trees that are too large before it writes any of them.
+// TestBounds checks that trees that are too large are rejected before a file is written.
 func TestBounds(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -245,18 +245,17 @@ func TestBounds(t *testing.T) {
 				tree, kind = r.git(list.String(), "mktree", "--missing"), "040000 tree"
 			}
 			return tree
-		}, nil, "reading main from git: its tree has more than 1,048,576 files, or more than 256 MiB of names; " +
-			"no more is read of a repository; compare with a revision that has less"},
+		}, nil, "reading main from git: its tree exceeds the limit of 1,048,576 files, or of 256 MiB for their names; " +
+			"compare with a smaller revision"},
 		"many CUE files": {func(r repository) string { return r.many(".cue", 100_001, "package x\n") }, nil,
-			"main: the CUE module around the spec has 100,002 files, and at most 100,000 are read of a revision; " +
-				"put the spec into a module with fewer CUE files, a directory with its own cue.mod"},
+			"main: the CUE module around the specification exceeds the limit of 100,000 files with 100,002 files; " +
+				"move the specification to a module with fewer CUE files, a directory with its own cue.mod"},
 		"many files": {func(r repository) string { return r.many(".txt", 100_000, "") }, []string{"many/*"},
-			"main: what the spec names and its lock file does not has 100,001 files, and at most 100,000 are read of a revision; " +
-				"compare with a revision whose lock file has the sources (runner pin), for their files are not read, or name fewer files"},
+			"main: the set of files that the specification names without a pin exceeds the limit of 100,000 files with 100,001 files; " +
+				"compare with a revision whose lock file has the sources (`runner pin`), because their files are not read, or name fewer files"},
 		"many that are not named": {func(r repository) string { return r.many(".txt", 100_000, "") }, []string{"many/1.txt"}, ""},
 		"many bytes": {func(r repository) string { return r.many(".txt", 65, strings.Repeat("x", 16<<20)) }, []string{"many"},
-			"main: with x/spec/many/8.txt, what the spec names and its lock file does not has more than 1.0 GiB in 66 files, " +
-				"which is the most that is read of a revision; "},
+			"main: the set of files that the specification names without a pin exceeds the limit of 1.0 GiB with x/spec/many/8.txt, one of 66 files; "},
 		"many links": {func(r repository) string {
 			var list strings.Builder
 			target := r.object("a.cue")
@@ -264,7 +263,7 @@ func TestBounds(t *testing.T) {
 				fmt.Fprintf(&list, "120000 blob %s\t%d\n", target, i)
 			}
 			return r.git(list.String(), "mktree", "--missing")
-		}, nil, "reading main from git: its tree has 100,001 links, and at most 100,000 are read; compare with a revision that has fewer"},
+		}, nil, "reading main from git: its tree has 100,001 links, more than the limit of 100,000; compare with a revision that has fewer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -281,7 +280,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// many makes a tree with a CUE file and n equal files in x/spec/many.
+// many creates a tree with a CUE file and n equal files in x/spec/many.
 func (r repository) many(ext string, n int, content string) string {
 	r.t.Helper()
 	var list strings.Builder

@@ -17,52 +17,53 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// What may be read of a revision at most.
+// Limits of reading a revision.
 const (
-	// maxListed and maxListedBytes bound the names in the whole tree. A few objects of git can stand for more names than fit
-	// into any memory.
+	// maxListed and maxListedBytes bound the names in the whole tree. A few git objects can represent more names than
+	// fit in memory.
 	maxListed      = 1 << 20
 	maxListedBytes = 256 << 20
-	// maxFiles and maxBytes bound what is copied, both parts together.
+	// maxFiles and maxBytes bound the files that are copied in total.
 	maxFiles = 100_000
 	maxBytes = 1 << 30
 )
 
 const (
-	// maxTarget is the most bytes of a link's target, as on Linux.
+	// maxTarget is the maximum length of a link's target in bytes, as on Linux.
 	maxTarget = 4096
-	// maxHops is how many links are followed for a name.
+	// maxHops is the maximum number of links that are followed for a name.
 	maxHops = 40
 )
 
-// Tree is what a repository holds at a revision. Names in it are slash-separated paths from the top of the repository.
+// Tree is the content of a repository at a revision. Names in it are slash-separated paths from the top of the
+// repository.
 type Tree struct {
 	git      git
 	revision string
-	// dir is the directory that was opened, and real where it lies on disk, without links.
+	// dir is the name of the directory that was opened, and real its path on disk, without links.
 	dir, real string
-	// files are all files and links of the repository, by name.
+	// files are all files and links of the repository, sorted by name.
 	files []*file
-	// pending is what is to be written next, count and bytes what was written so far.
+	// pending are the files to write next. count and bytes count the files that were written so far.
 	pending      []*file
 	count, bytes int64
 }
 
-// file is a file or a link at a revision. Submodules are left out.
+// file is a file or a link at a revision. Submodules are omitted.
 type file struct {
 	name, id string
 	link     bool
-	// target is what a link leads to, "" where that is too long or git lacks it.
+	// target is the target of a link, or "" if it is too long or missing from the repository.
 	target string
 	taken  bool
 }
 
-// Open lists what the repository around directory dir holds at a revision.
+// Open lists the content of the repository that contains directory dir at a revision.
 func Open(ctx context.Context, dir, revision string) (*Tree, error) {
 	t := &Tree{git: git{dir}, revision: revision}
 	prefix, err := t.git.ask(ctx, "rev-parse", "--show-prefix")
 	if err != nil {
-		return nil, protocol.Invalid("%s is in no git repository, so there is no %s to compare with: %v", dir, revision, err)
+		return nil, protocol.Invalid("%s is not in a git repository, so there is no %s to compare with: %v", dir, revision, err)
 	}
 	t.dir = path.Clean(strings.TrimSuffix(string(prefix), "\n"))
 	if t.real, err = filepath.EvalSymlinks(dir); err != nil {
@@ -70,7 +71,7 @@ func Open(ctx context.Context, dir, revision string) (*Tree, error) {
 	}
 	commit, err := t.git.ask(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", revision+"^{commit}")
 	if err != nil {
-		return nil, protocol.Invalid("%q is no revision of the git repository; give a branch, a tag or a commit", revision)
+		return nil, protocol.Invalid("unknown git revision %q: use a branch, a tag or a commit", revision)
 	}
 	err = t.git.stream(ctx, "", t.list, "ls-tree", "-r", "-z", "--full-tree", strings.TrimSpace(string(commit)))
 	if err == nil {
@@ -82,7 +83,7 @@ func Open(ctx context.Context, dir, revision string) (*Tree, error) {
 	return t, nil
 }
 
-// list reads what git ls-tree -r -z prints.
+// list reads the output of git ls-tree -r -z.
 func (t *Tree) list(out *bufio.Reader) error {
 	limited := &io.LimitedReader{R: out, N: maxListedBytes}
 	lines := bufio.NewScanner(limited)
@@ -99,7 +100,7 @@ func (t *Tree) list(out *bufio.Reader) error {
 		head, name, ok := strings.Cut(line, "\t")
 		fields := strings.Fields(head)
 		if !ok || len(fields) != 3 {
-			return fmt.Errorf("git ls-tree printed %q", line)
+			return fmt.Errorf("unexpected output of git ls-tree: %q", line)
 		}
 		if fields[1] == "blob" {
 			t.files = append(t.files, &file{name: name, id: fields[2], link: fields[0] == "120000"})
@@ -109,8 +110,8 @@ func (t *Tree) list(out *bufio.Reader) error {
 		return err
 	}
 	if listed > maxListed || limited.N == 0 {
-		return protocol.Invalid("its tree has more than %s files, or more than %s of names; no more is read of a repository; "+
-			"compare with a revision that has less", humanize.Comma(maxListed), humanize.IBytes(maxListedBytes))
+		return protocol.Invalid("its tree exceeds the limit of %s files, or of %s for their names; "+
+			"compare with a smaller revision", humanize.Comma(maxListed), humanize.IBytes(maxListedBytes))
 	}
 	slices.SortFunc(t.files, func(a, b *file) int { return strings.Compare(a.name, b.name) })
 	return nil
@@ -125,7 +126,7 @@ func (t *Tree) readLinks(ctx context.Context) error {
 		}
 	}
 	if len(links) > maxFiles {
-		return protocol.Invalid("its tree has %s links, and at most %s are read; compare with a revision that has fewer",
+		return protocol.Invalid("its tree has %s links, more than the limit of %s; compare with a revision that has fewer",
 			humanize.Comma(int64(len(links))), humanize.Comma(maxFiles))
 	}
 	sizes, err := t.sizes(ctx, links)
@@ -145,12 +146,12 @@ func (t *Tree) readLinks(ctx context.Context) error {
 	})
 }
 
-// HasPackage reports whether the revision holds CUE files in the directory itself.
+// HasPackage reports whether the revision has CUE files in the directory itself.
 func (t *Tree) HasPackage() bool {
 	return slices.ContainsFunc(t.below(t.dir), func(f *file) bool { return path.Dir(f.name) == t.dir && path.Ext(f.name) == ".cue" })
 }
 
-// module returns the root of the CUE module around the directory, or the directory if it is in none.
+// module returns the root of the CUE module that contains the directory, or the directory if there is none.
 func (t *Tree) module() string {
 	for at := t.dir; ; at = path.Dir(at) {
 		if t.find(path.Join(at, "cue.mod/module.cue")) != nil {
@@ -167,7 +168,7 @@ func (t *Tree) search(name string) int {
 	return i
 }
 
-// find returns a file or link, nil if there is none.
+// find returns a file or link, or nil if there is none.
 func (t *Tree) find(name string) *file {
 	if i := t.search(name); i < len(t.files) && t.files[i].name == name {
 		return t.files[i]
@@ -175,7 +176,7 @@ func (t *Tree) find(name string) *file {
 	return nil
 }
 
-// below returns what lies in a directory, at any depth.
+// below returns the files and links in a directory, at any depth.
 func (t *Tree) below(dir string) []*file {
 	if dir == "." {
 		return t.files
@@ -183,8 +184,8 @@ func (t *Tree) below(dir string) []*file {
 	return t.files[t.search(dir+"/"):t.search(dir+"0")] // "0" comes next after "/"
 }
 
-// follow returns what name stands for once every link in it is followed, and takes these links. It returns false where they
-// lead out of the repository, into a circle, or to what is not known.
+// follow returns the name that results when every link in a name is followed, and takes these links. It returns false
+// if they lead out of the repository, form a cycle, or have an unknown target.
 func (t *Tree) follow(name string) (real string, ok bool) {
 	real, left := ".", strings.Split(name, "/")
 	for hops := 0; len(left) > 0; {
@@ -207,7 +208,7 @@ func (t *Tree) follow(name string) (real string, ok bool) {
 	return real, true
 }
 
-// take has a file written next, once.
+// take adds a file to those to write next, unless it was taken before.
 func (t *Tree) take(f *file) {
 	if !f.taken {
 		f.taken = true
@@ -215,8 +216,8 @@ func (t *Tree) take(f *file) {
 	}
 }
 
-// takeAll takes what name stands for, and of a directory what is wanted, with all links and what these stand for. It returns
-// false where there is nothing.
+// takeAll takes the file that name refers to. For a directory, it takes all wanted files, all links, and the wanted
+// files that these lead to. It returns false if there is no such file or directory.
 func (t *Tree) takeAll(name string, wanted func(name string) bool, seen map[string]bool) bool {
 	real, ok := t.follow(name)
 	if !ok || seen[real] {
@@ -237,7 +238,7 @@ func (t *Tree) takeAll(name string, wanted func(name string) bool, seen map[stri
 	return len(all) > 0
 }
 
-// takeNamed takes what a spec in the directory calls by this path: a file, a directory or a glob.
+// takeNamed takes the files at a path in a spec: a file, a directory or a glob, relative to the directory.
 func (t *Tree) takeNamed(named string) {
 	if named == "" || path.IsAbs(named) || strings.Contains(named, "://") {
 		return

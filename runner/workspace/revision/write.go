@@ -17,22 +17,22 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// leadsOut is the target of the links that stand in for those that lead out of the repository, into a circle or to what git
-// lacks. Nothing is called so: whoever needs such a link says that it leads to what does not exist.
-const leadsOut = "what the repository does not hold at this revision"
+// leadsOut replaces the target of links that lead out of the repository, form a cycle, or whose target is missing. No
+// file has this name, so that using such a link is an error that its target does not exist.
+const leadsOut = "not in the repository at this revision"
 
 // Copy is a part of a Tree on disk.
 type Copy struct {
 	tree *Tree
-	// Dir is where the directory that was opened lies in the copy.
+	// Dir is the path of the copy of the directory that was opened.
 	Dir string
-	// top is where the top of the repository lies.
+	// top is the path of the copy of the top of the repository.
 	top string
 }
 
-// Copy writes to directory to what CUE may read for the package in the directory: the CUE files of its module, all links
-// there and the CUE files that these lead to; and those of the directory's files that are called as in others. The copy lies
-// as deep in to as the repository lies on disk, so that a path that leads out of the repository leads to nothing in it.
+// Copy copies the files that CUE may read for the package in the directory to the directory to: the CUE files of its
+// module, all links in it, and the CUE files that these lead to. It also copies the files of the directory that others
+// names. The copy is as deep in to as the repository is on disk, so that a path out of the repository leads nowhere.
 func (t *Tree) Copy(ctx context.Context, to string, others ...string) (*Copy, error) {
 	c := &Copy{tree: t, top: filepath.Join(to, strings.TrimSuffix(t.real, string(filepath.Separator)+filepath.FromSlash(t.dir)))}
 	c.Dir = filepath.Join(c.top, filepath.FromSlash(t.dir))
@@ -43,20 +43,20 @@ func (t *Tree) Copy(ctx context.Context, to string, others ...string) (*Copy, er
 	for _, name := range others {
 		t.takeNamed(name)
 	}
-	return c, c.write(ctx, "the CUE module around the spec", "put the spec into a module with fewer CUE files, a directory with its own cue.mod")
+	return c, c.write(ctx, "the CUE module around the specification", "move the specification to a module with fewer CUE files, a directory with its own cue.mod")
 }
 
-// Add writes what the spec names by these paths from its directory: files, directories and globs. What the revision does not
-// hold is passed over.
+// Add copies the files at paths in the spec: files, directories and globs, relative to its directory. It ignores paths
+// that the revision does not have.
 func (c *Copy) Add(ctx context.Context, paths []string) error {
 	for _, name := range paths {
 		c.tree.takeNamed(name)
 	}
-	return c.write(ctx, "what the spec names and its lock file does not",
-		"compare with a revision whose lock file has the sources (runner pin), for their files are not read, or name fewer files")
+	return c.write(ctx, "the set of files that the specification names without a pin",
+		"compare with a revision whose lock file has the sources (`runner pin`), because their files are not read, or name fewer files")
 }
 
-// write writes what was taken, unless that is too much.
+// write writes the files that were taken, unless they exceed the limits. what describes them in errors.
 func (c *Copy) write(ctx context.Context, what, advice string) (err error) {
 	t := c.tree
 	defer func() {
@@ -67,8 +67,8 @@ func (c *Copy) write(ctx context.Context, what, advice string) (err error) {
 	files := t.pending
 	t.pending = nil
 	if t.count += int64(len(files)); t.count > maxFiles {
-		return protocol.Invalid("%s: %s has %s files, and at most %s are read of a revision; %s",
-			t.revision, what, humanize.Comma(t.count), humanize.Comma(maxFiles), advice)
+		return protocol.Invalid("%s: %s exceeds the limit of %s files with %s files; %s",
+			t.revision, what, humanize.Comma(maxFiles), humanize.Comma(t.count), advice)
 	}
 	sizes, err := t.sizes(ctx, files)
 	if err != nil {
@@ -76,12 +76,12 @@ func (c *Copy) write(ctx context.Context, what, advice string) (err error) {
 	}
 	for i, size := range sizes {
 		if size < 0 {
-			return fmt.Errorf("%s: the repository has no content for it; fetch it with git", files[i].name)
+			return fmt.Errorf("%s: its content is missing from the repository; fetch it with git", files[i].name)
 		}
-		// No sum of sizes below the bound and another size overflows.
+		// The sum cannot overflow: the sizes so far are below the limit.
 		if t.bytes += size; t.bytes > maxBytes {
-			return protocol.Invalid("%s: with %s, %s has more than %s in %s files, which is the most that is read of a revision; %s",
-				t.revision, files[i].name, what, humanize.IBytes(maxBytes), humanize.Comma(t.count), advice)
+			return protocol.Invalid("%s: %s exceeds the limit of %s with %s, one of %s files; %s",
+				t.revision, what, humanize.IBytes(maxBytes), files[i].name, humanize.Comma(t.count), advice)
 		}
 	}
 	root, err := os.OpenRoot(c.top)
@@ -110,7 +110,7 @@ func (c *Copy) write(ctx context.Context, what, advice string) (err error) {
 }
 
 func copyFile(root *os.Root, name string, content io.Reader) error {
-	// A name that is there twice is one that git does not make.
+	// O_EXCL fails on duplicate names, which git does not create.
 	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
@@ -119,7 +119,7 @@ func copyFile(root *os.Root, name string, content io.Reader) error {
 	return errors.Join(err, f.Close())
 }
 
-// ids returns the ids of files, a line each.
+// ids returns the ids of files, one per line.
 func ids(files []*file) string {
 	var ids strings.Builder
 	for _, f := range files {
@@ -129,7 +129,7 @@ func ids(files []*file) string {
 	return ids.String()
 }
 
-// sizes returns the sizes of files in bytes, -1 for one whose content the repository lacks.
+// sizes returns the sizes of files in bytes, or -1 for files whose content is missing from the repository.
 func (t *Tree) sizes(ctx context.Context, files []*file) ([]int64, error) {
 	if len(files) == 0 {
 		return nil, nil
@@ -154,13 +154,13 @@ func (t *Tree) contents(ctx context.Context, files []*file, each func(f *file, c
 		for _, f := range files {
 			size, err := header(out, f)
 			if err == nil && size < 0 {
-				err = errors.New("the repository has no content for it; fetch it with git")
+				err = errors.New("its content is missing from the repository; fetch it with git")
 			}
 			if err == nil {
 				err = each(f, io.LimitReader(out, size))
 			}
 			if err == nil {
-				_, err = out.Discard(1) // the end of the line
+				_, err = out.Discard(1) // the line break
 			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", f.name, err)
@@ -170,8 +170,8 @@ func (t *Tree) contents(ctx context.Context, files []*file, each func(f *file, c
 	}, "cat-file", "--batch")
 }
 
-// header reads the line that git cat-file prints of a file, its id, type and size, and returns the size in bytes; -1 if the
-// repository lacks the content.
+// header reads the line that git cat-file prints for a file: its id, type and size. It returns the size in bytes, or -1
+// if the content is missing from the repository.
 func header(out *bufio.Reader, f *file) (int64, error) {
 	line, err := out.ReadString('\n')
 	if errors.Is(err, io.EOF) {
@@ -185,7 +185,7 @@ func header(out *bufio.Reader, f *file) (int64, error) {
 		return -1, nil
 	}
 	if len(fields) != 3 || fields[0] != f.id || fields[1] != "blob" {
-		return 0, fmt.Errorf("git cat-file printed %q", line)
+		return 0, fmt.Errorf("unexpected output of git cat-file: %q", line)
 	}
 	return strconv.ParseInt(fields[2], 10, 64)
 }

@@ -91,7 +91,7 @@ func TestDistances(t *testing.T) {
 	}
 }
 
-// Mistakes are in the order of their places, each once, and none is longer than people read.
+// Mistakes are sorted by position, without repetition and with bounded lengths.
 func TestTidy(t *testing.T) {
 	want := Errors{
 		{Message: "no place"},
@@ -134,7 +134,7 @@ func TestSourceFiles(t *testing.T) {
 	}
 }
 
-// A file that is just as large as it may be is read.
+// A file of exactly the maximum size is read.
 func TestReadRegular(t *testing.T) {
 	files := fstest.MapFS{"a": {Data: []byte("12345")}, "d/x": {}}
 	for _, test := range []struct {
@@ -142,7 +142,7 @@ func TestReadRegular(t *testing.T) {
 		most int64
 		want string
 	}{
-		{"a", 5, ""}, {"a", 6, ""}, {"a", 4, "it is larger than 4 B"}, {"d", 5, "it is not a regular file (d"}, {"none", 5, "file does not exist"}, {"d/x", 0, ""},
+		{"a", 5, ""}, {"a", 6, ""}, {"a", 4, "the file is larger than 4 B"}, {"d", 5, "not a regular file (d"}, {"none", 5, "file does not exist"}, {"d/x", 0, ""},
 	} {
 		data, err := readRegular(files, test.name, test.most)
 		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) || err == nil && string(data) != string(files[test.name].Data) {
@@ -151,7 +151,7 @@ func TestReadRegular(t *testing.T) {
 	}
 }
 
-// What lies in a directory after its links are followed, and what does not. What is not there yet lies where it would be.
+// Paths inside and outside of a directory after links are followed, including paths of files that do not exist.
 func TestConfined(t *testing.T) {
 	top := t.TempDir()
 	for _, dir := range []string{"in/a", "in2", "out"} {
@@ -174,28 +174,28 @@ func TestConfined(t *testing.T) {
 			"..":                                true, "../in2": true, "leads": true, "twice": true, "far/none/x": true, filepath.Join(top, "out"): true, "a/../../out": true, "/": true,
 		} {
 			err := Confined(filepath.Join(top, dir), file)
-			if (err != nil) != outside || err != nil && !strings.Contains(err.Error(), " is outside of "+filepath.Join(top, "in")+", ") &&
-				!strings.Contains(err.Error(), ", is outside of "+filepath.Join(top, "in")+", ") {
+			if (err != nil) != outside || err != nil && !strings.Contains(err.Error(), " is outside of the directory "+filepath.Join(top, "in")+" of --confine") {
 				t.Errorf("%s, %s: %v; want it outside: %v", dir, file, err, outside)
 			}
 		}
 	}
 	if err := Confined(filepath.Join(top, "in"), "round"); err == nil {
-		t.Error("a link in a circle lies somewhere")
+		t.Error("a cyclic link has a target")
 	}
-	if err := Confined(filepath.Join(top, "none"), "a"); err == nil || !strings.Contains(err.Error(), "outside of which nothing may be read: ") {
+	if err := Confined(filepath.Join(top, "none"), "a"); err == nil || !strings.Contains(err.Error(), "cannot read the directory ") {
 		t.Errorf("a directory that is not there: %v", err)
 	}
 	if err := Confined("/", "/none/x"); err != nil {
-		t.Errorf("everything lies in /: %v", err)
+		t.Errorf("every file is in /: %v", err)
 	}
 }
 
-// Each way in which the process that reads a spec can end has its own words, and none of them blames a spec for another's fault.
+// Each way in which the process that reads a spec can end has its own message. The spec is only blamed for its own
+// mistakes.
 func TestBoundedEnds(t *testing.T) {
 	t.Setenv("SURPRISAL_TEST_SECRET", "secret")
-	const own = "the spec cannot be evaluated: the process that does so ended (exit status 3: "
-	bounds := "the spec cannot be evaluated within 1m0s and 4.0 KiB of memory: "
+	const own = "cannot evaluate the specification: the process ended unexpectedly (exit status 3: "
+	bounds := "cannot evaluate the specification within 1m0s and 4.0 KiB of memory: "
 	for _, test := range []struct {
 		name, script, want string
 		spec               bool // the spec is to blame
@@ -207,14 +207,14 @@ func TestBoundedEnds(t *testing.T) {
 		{"no stack", "echo 'runtime: failed to create new OS thread (have 9 already; errno=11)' >&2; exit 2", bounds + "it needs more memory", true},
 		{"too deep", "echo 'runtime: goroutine stack exceeds 1-byte limit'; echo 'stack exceeds' >&2; exit 2", bounds + "it is nested too deeply", true},
 		{"overflow", "echo fatal error: stack overflow, out of memory >&2; exit 2", bounds + "it is nested too deeply", true},
-		{"killed", "kill -9 $$", bounds + "its process was killed, most likely because the machine has no more memory", true},
-		{"another signal", "kill -15 $$", "the process that does so ended (signal: terminated: ", true},
+		{"killed", "kill -9 $$", bounds + "its process was killed, most likely because the machine is out of memory", true},
+		{"another signal", "kill -15 $$", "the process ended unexpectedly (signal: terminated: ", true},
 		{"a bug", "echo first >&2; echo second >&2; exit 3", own + `"first")`, true},
 		{"no word", "exit 3", own + `"")`, true},
 		{"the environment", `echo "x$SURPRISAL_TEST_SECRET" >&2; exit 3`, own + `"x")`, true},
-		{"a large answer", "head -c 1 >/dev/null; printf %01025d 0", bounds + "its experiment is larger than 1.0 KiB, a quarter of the memory that it may take", true},
-		{"the largest answer", "head -c 1 >/dev/null; printf %01024d 0", "does not answer in JSON", false},
-		{"no answer", "head -c 1 >/dev/null; echo '{}'", "the process that reads the spec gave no answer", false},
+		{"a large answer", "head -c 1 >/dev/null; printf %01025d 0", bounds + "its experiment is larger than 1.0 KiB, a quarter of the memory limit", true},
+		{"the largest answer", "head -c 1 >/dev/null; printf %01024d 0", "did not answer in JSON", false},
+		{"no answer", "head -c 1 >/dev/null; echo '{}'", "the process that reads the specification gave no answer", false},
 		{"a failure", `head -c 1 >/dev/null; echo '{"failure":"broken"}'`, "broken", false},
 		{"mistakes", `head -c 1 >/dev/null; echo '{"experiment":{"Name":"x"},"errors":[{"Message":"bad"}]}'`, "bad", true},
 	} {
@@ -238,7 +238,7 @@ func TestBoundedEnds(t *testing.T) {
 	if _, err := late.Load(cancelled, ".", Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("a load that was cancelled: %v", err)
 	}
-	// Whoever gives up while the process works is told so, and not that the spec takes too long.
+	// Cancellation is reported as such, and not as a spec that takes too long.
 	soon, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer stop()
 	patient := Bounded{Command: late.Command, Time: time.Hour, Memory: 1 << 30}
@@ -249,7 +249,7 @@ func TestBoundedEnds(t *testing.T) {
 		t.Errorf("a load in this process that was cancelled: %v", err)
 	}
 	none := Bounded{Command: []string{"/nonexistent/program"}, Time: time.Minute, Memory: 1 << 20}
-	if _, err := none.Load(t.Context(), ".", Options{}); err == nil || !strings.HasPrefix(err.Error(), "starting /nonexistent/program to read the spec: ") {
+	if _, err := none.Load(t.Context(), ".", Options{}); err == nil || !strings.HasPrefix(err.Error(), "starting /nonexistent/program to read the specification: ") {
 		t.Errorf("a program that is not there: %v", err)
 	}
 	if code := Serve(strings.NewReader("nonsense"), nil, nil); code != 1 {
@@ -257,7 +257,7 @@ func TestBoundedEnds(t *testing.T) {
 	}
 }
 
-// What is printed is kept up to a bound, and taken beyond it.
+// Output is kept up to a limit, and accepted beyond it.
 func TestHead(t *testing.T) {
 	h := &head{most: 5}
 	for _, text := range []string{"ab", "cdef", "g"} {
@@ -283,8 +283,8 @@ func TestDomainLabel(t *testing.T) {
 	}
 }
 
-// A lock that is replaced is whole, for all to read, and where it cannot be replaced nothing is left beside it. What is no JSON
-// is neither pinned nor found.
+// A lock file is replaced atomically and readable for all. If that fails, no temporary file remains. Invalid JSON is
+// neither pinned nor found.
 func TestWriteLock(t *testing.T) {
 	l := &Lock{entries: map[sourceKey]json.RawMessage{}}
 	for _, test := range []struct{ config, resolution, want string }{

@@ -12,7 +12,8 @@ import (
 	"cuelang.org/go/cue/token"
 )
 
-// refusal is one field that CUE refuses, in words that do not need knowledge of CUE's evaluator.
+// refusal is a violation of the schema by one field, described in terms that do not require knowledge of CUE's
+// evaluator.
 type refusal struct {
 	path         []cue.Selector
 	pos          token.Pos
@@ -20,7 +21,7 @@ type refusal struct {
 	unknownField bool
 }
 
-// checkSchema reports what #Experiment and the plugins' schemas refuse.
+// checkSchema reports violations of #Experiment and of the plugins' schemas.
 func (d *decoder) checkSchema() {
 	refusals := d.refusals(node{v: d.root}, d.language.LookupPath(cue.MakePath(cue.Def("#Experiment"))))
 	for _, r := range refusals {
@@ -35,8 +36,8 @@ func (d *decoder) checkSchema() {
 	}
 }
 
-// refusals validates n and returns one refusal for each field that is wrong. CUE reports one wrong field several times,
-// once for each alternative it could not take.
+// refusals validates n and returns one refusal per invalid field. CUE reports an invalid field several times, once per
+// alternative.
 func (d *decoder) refusals(n node, schema cue.Value) []refusal {
 	var order []string
 	byPath := map[string][]cueerrors.Error{}
@@ -58,8 +59,8 @@ func (d *decoder) refusals(n node, schema cue.Value) []refusal {
 	return all
 }
 
-// undecided returns the required fields that are not set and the values that are not concrete. CUE does not mention these
-// where it found worse.
+// undecided returns the required fields that are not set, and the values that are not concrete. CUE does not report
+// these if it found other errors.
 func (d *decoder) undecided(n node, schema cue.Value, known []refusal) []refusal {
 	seen := map[string]bool{}
 	for _, r := range known {
@@ -98,16 +99,16 @@ func (d *decoder) undecided(n node, schema cue.Value, known []refusal) []refusal
 	return all
 }
 
-// noValue says that a field is still open.
+// noValue describes a field without a concrete value.
 func (d *decoder) noValue(v cue.Value) string {
 	constraint := short(fmt.Sprint(v))
 	if written := d.conjuncts(v); len(written) > 0 {
 		constraint = found(written[0])
 		if _, ok := written[0].Default(); ok {
-			return "it has no value: the default in " + constraint + " and a default of the schema cancel each other; set one without *"
+			return "no value: the default in " + constraint + " and a default of the schema cancel each other; set a value without *"
 		}
 	}
-	return "it has no value, only the constraint " + constraint + "; set one"
+	return "no value, only the constraint " + constraint + "; set a value"
 }
 
 // selectors turns the path of a CUE error into selectors.
@@ -132,7 +133,7 @@ func selectors(path []string) []cue.Selector {
 	return all
 }
 
-// refusal says in one message what errs, all of the field at path, say.
+// refusal combines errs, which are all errors of the field at path, into one message.
 func (d *decoder) refusal(n node, schema cue.Value, path []cue.Selector, errs []cueerrors.Error) refusal {
 	r := refusal{path: path, pos: d.blamed(errs)}
 	formats := make([]string, len(errs))
@@ -165,7 +166,8 @@ func (d *decoder) refusal(n node, schema cue.Value, path []cue.Selector, errs []
 	return d.mismatch(r, v, allowed, errs)
 }
 
-// mismatch says that the authors contradict each other or, if they do not, what they wrote and what the schema allows.
+// mismatch describes a contradiction between files of the spec or, if there is none, the value and what the schema
+// allows.
 func (d *decoder) mismatch(r refusal, v, allowed cue.Value, errs []cueerrors.Error) refusal {
 	written := d.conjuncts(v)
 	slices.SortFunc(written, func(a, b cue.Value) int {
@@ -176,7 +178,7 @@ func (d *decoder) mismatch(r refusal, v, allowed cue.Value, errs []cueerrors.Err
 	})
 	for i := range written {
 		if r.pos = written[0].Pos(); i > 0 && contradict(written[0], written[i]) {
-			r.message = fmt.Sprintf("it is %s here and %s at %v; a field has one value",
+			r.message = fmt.Sprintf("conflicting values: %s here and %s at %v; keep one",
 				found(written[0]), found(written[i]), d.position(written[i].Pos()))
 			return r
 		}
@@ -185,7 +187,7 @@ func (d *decoder) mismatch(r refusal, v, allowed cue.Value, errs []cueerrors.Err
 	tag, tagged := d.injected(v)
 	switch {
 	case tag != "":
-		what, how = found(tagged), ", given for the tag "+tag
+		what, how = found(tagged), " from the tag "+tag
 	case len(written) > 0:
 		what = found(written[0])
 	case v.Exists() && v.Err() == nil:
@@ -193,10 +195,10 @@ func (d *decoder) mismatch(r refusal, v, allowed cue.Value, errs []cueerrors.Err
 	default:
 		what = mentioned(errs)
 	}
-	r.message = "found " + what + how
+	r.message = "invalid value " + what + how
 	if allowed.Exists() {
 		near := nearest(strings.Trim(what, `"`), quoted(expression(allowed)))
-		r.message += "; allowed is " + d.allowed(allowed)
+		r.message = "expected " + d.allowed(allowed) + ", got " + what + how
 		if near != "" {
 			r.message += "; did you mean " + strconv.Quote(near) + "?"
 		}
@@ -204,7 +206,7 @@ func (d *decoder) mismatch(r refusal, v, allowed cue.Value, errs []cueerrors.Err
 	return r
 }
 
-// injected returns the tag that a part of v was given for, which stands in no file, and that part.
+// injected returns the tag that gave a part of v, and that part. Such a value is in no file.
 func (d *decoder) injected(v cue.Value) (tag string, given cue.Value) {
 	op, parts := v.Expr()
 	if op == cue.AndOp {
@@ -226,7 +228,7 @@ func (d *decoder) injected(v cue.Value) (tag string, given cue.Value) {
 	return "", v
 }
 
-// blamed returns the best position that errs mention in the spec's own files.
+// blamed returns the best position in the files of the spec that errs mention.
 func (d *decoder) blamed(errs []cueerrors.Error) token.Pos {
 	best := token.NoPos
 	for _, e := range errs {

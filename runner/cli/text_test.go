@@ -26,7 +26,7 @@ import (
 	"surprisal.dev/runner/workspace"
 )
 
-// printed returns what a command prints.
+// printed returns the output of a command.
 func printed(print func(a *app)) string {
 	var b bytes.Buffer
 	a := &app{stdout: newOutput(&b, false)}
@@ -53,11 +53,11 @@ func TestExitCode(t *testing.T) {
 		}
 	}
 	if usage("x").Error() != "x" || (&exitError{code: 1}).Error() != "" || !errors.Is(&exitError{1, fs.ErrExist}, fs.ErrExist) {
-		t.Error("an error with a code is not called as what it holds")
+		t.Error("an error with a code does not have the message of the error in it")
 	}
 }
 
-// Of a command that was interrupted the error names the command and what else went wrong, and no context.
+// The error of an interrupted command names the command and all other errors, but not the cancelled context.
 func TestInterrupted(t *testing.T) {
 	c := &cobra.Command{Use: "plan"}
 	const did = "interrupted: plan did not finish"
@@ -74,6 +74,47 @@ func TestInterrupted(t *testing.T) {
 			t.Errorf("%v: %v with the code %d, want %q", test.err, got, exitCode(got), test.want)
 		}
 	}
+}
+
+// The help of every command has examples that parse and exit codes. Only the help of the root command has the global
+// flags.
+func TestHelp(t *testing.T) {
+	var b bytes.Buffer
+	root := (&app{stdout: newOutput(&b, false)}).root()
+	root.SetOut(&b)
+	var visit func(c *cobra.Command)
+	visit = func(c *cobra.Command) {
+		b.Reset()
+		if err := c.Help(); err != nil {
+			t.Error(err)
+		}
+		help := b.String()
+		for _, want := range []string{"\nUsage:\n  runner", "\nExamples:\n  runner ", "\nExit codes:\n  0    success\n  1    "} {
+			if !strings.Contains(help, want) {
+				t.Errorf("%s: no %q in the help:\n%s", c.CommandPath(), want, help)
+			}
+		}
+		if global := strings.Contains(help, "\n      --log-level "); global == c.HasParent() {
+			t.Errorf("%s: global flags are listed: %v", c.CommandPath(), global)
+		}
+		for line := range strings.Lines(c.Example) {
+			line, _, _ = strings.Cut(line, " > ")
+			line, _, _ = strings.Cut(line, "#")
+			of, args, err := root.Find(strings.Fields(line)[1:])
+			if err == nil {
+				err = of.ParseFlags(args)
+			}
+			if err != nil || !of.HasParent() {
+				t.Errorf("%s: example %q: %v", c.CommandPath(), line, err)
+			}
+		}
+		for _, sub := range c.Commands() {
+			if sub.IsAvailableCommand() {
+				visit(sub)
+			}
+		}
+	}
+	visit(root)
 }
 
 func TestFew(t *testing.T) {
@@ -125,22 +166,31 @@ func TestClosing(t *testing.T) {
 	}
 }
 
-// Of many failures and skipped actions a few are named and the others counted.
+// Of many failures and skipped actions, a few are listed and the others counted. Each failure has the first line of its
+// error.
 func TestFailures(t *testing.T) {
-	for n, want := range map[int]string{1: "1 action failed:\n  a0\n", 20: "\n  a19\nrunner", 21: "\n  a19\n  and 1 action more\nrunner", 23: "23 actions failed:\n"} {
+	a := &app{dir: "my dir", state: "s"}
+	const hint = "\n`runner status 'my dir' --state s` shows each failure in full; completed actions are kept: fix the problem and run again"
+	for n, want := range map[int]string{1: "1 action failed:\n  a0: bad" + hint, 20: "\n  a19: bad" + hint, 21: "\n  a19: bad\n  and 1 action more" + hint, 23: "23 actions failed:\n"} {
 		var o workspace.Outcome
 		for i := range n {
-			o.Failures = append(o.Failures, workspace.Failure{Action: fmt.Sprint("a", i)})
+			o.Failures = append(o.Failures, workspace.Failure{Action: fmt.Sprint("a", i), Err: errors.New("bad\nin detail")})
 		}
-		if got := failures(o).Error(); !strings.Contains(got, want) {
+		if got := a.failures(o).Error(); !strings.Contains(got, want) {
 			t.Errorf("%d: %q, want %q in it", n, got, want)
 		}
 	}
-	o := workspace.Outcome{Failures: []workspace.Failure{{Action: "a\nb"}}, Counts: map[plan.State]int{plan.Blocked: 2}}
-	if got := failures(o).Error(); !strings.HasPrefix(got, "1 action failed and 2 actions could not start:\n  a\\nb\n") {
+	o := workspace.Outcome{Failures: []workspace.Failure{{Action: "a", Err: errors.New("x\tb" + strings.Repeat("c", 300))}}, Counts: map[plan.State]int{plan.Blocked: 2}}
+	a = &app{dir: "."}
+	rows := workspace.Outcome{Failures: []workspace.Failure{{Action: "m", Err: errors.New("2 rows cannot be read:\n  row 3: x\n  row 4: y")}}}
+	if got := a.failures(rows).Error(); !strings.Contains(got, "\n  m: 2 rows cannot be read: row 3: x\n`") {
 		t.Errorf("%q", got)
 	}
-	for n, want := range map[int]string{0: "", 5: "skipped d4: r4\n", 6: "skipped d4: r4\nskipped 1 action more; runner plan lists them\n"} {
+	want := "1 action failed and 2 actions could not start:\n  a: x\\tb" + strings.Repeat("c", 190) + "...\n`runner status` shows"
+	if got := a.failures(o).Error(); !strings.HasPrefix(got, want) {
+		t.Errorf("%q", got)
+	}
+	for n, want := range map[int]string{0: "", 5: "skipped d4: r4\n", 6: "skipped d4: r4\nskipped 1 action more; `runner plan` lists them\n"} {
 		p := &plan.Plan{Actions: []*plan.Action{{Name: "x", Status: plan.Status{State: plan.Cached}}}}
 		for i := range n {
 			p.Actions = append(p.Actions, &plan.Action{Name: fmt.Sprint("d", i), Status: plan.Status{State: plan.Skipped, Reason: fmt.Sprint("r", i)}})
@@ -151,7 +201,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// A row of a plan shows what is known of an action, bounds as bounds.
+// A row of a plan shows the known cost of an action, and bounds as bounds.
 func TestPlanRows(t *testing.T) {
 	key := strings.Repeat("a", 12) + strings.Repeat("b", 52)
 	done := func(name string) plan.Input {
@@ -178,7 +228,7 @@ func TestPlanRows(t *testing.T) {
 	}
 }
 
-// Actions are told by kind in the order of the plan, and within a kind as people count.
+// Actions are listed by kind in plan order, and within a kind in natural order.
 func TestPlanText(t *testing.T) {
 	p := &plan.Plan{Experiment: "x", Kinds: []string{"materialize", "train", "score"}}
 	for _, of := range []struct {
@@ -193,7 +243,7 @@ func TestPlanText(t *testing.T) {
 	}
 	text := printed(func(a *app) { printPlan(a.stdout, p) })
 	at := -1
-	for _, name := range []string{"experiment x: 5 actions\n", "\npending  m d2 ", "\ncached   m d10 ", "\nskipped  s d1 ", "\npending  s d2 ", "\nwaits    s d10 ", "\n1 action waits for what has not run yet; its key is known then.\n"} {
+	for _, name := range []string{"experiment x: 5 actions\n", "\npending  m d2 ", "\ncached   m d10 ", "\nskipped  s d1 ", "\npending  s d2 ", "\nwaits    s d10 ", "\n1 action has a cache key that depends on unfinished actions.\n"} {
 		next := strings.Index(text, name)
 		if next <= at {
 			t.Errorf("%q is not where it should be in\n%s", name, text)
@@ -201,11 +251,11 @@ func TestPlanText(t *testing.T) {
 		at = next
 	}
 	p.Actions[0].State = plan.Waits
-	if text := printed(func(a *app) { printPlan(a.stdout, p) }); !strings.HasSuffix(text, "\n2 actions wait for what has not run yet; their keys are known then.\n") {
+	if text := printed(func(a *app) { printPlan(a.stdout, p) }); !strings.HasSuffix(text, "\n2 actions have cache keys that depend on unfinished actions.\n") {
 		t.Errorf("it ends in %q", text)
 	}
 	p.Actions = p.Actions[2:4]
-	if text := printed(func(a *app) { printPlan(a.stdout, p) }); strings.Contains(text, "what has not run yet") {
+	if text := printed(func(a *app) { printPlan(a.stdout, p) }); strings.Contains(text, "unfinished actions") {
 		t.Errorf("nothing waits, and yet\n%s", text)
 	}
 }
@@ -225,8 +275,8 @@ func TestPrintStatus(t *testing.T) {
 		{engine.Report{Run: "r", Experiment: "x", Started: at, State: "running", Actions: 9, Entries: entries}, "run r of x: running, started 2026-01-02T03:04:05Z\n" + counts + "  waiting   2\n" +
 			"running   a  since 03:04:05\nrunning   b  since 03:04:05, after 1 document\nrunning   c  since 03:04:05, after 1,500 of 2,000 documents\n" + rest},
 		{engine.Report{Run: "r", Experiment: "x", Started: at, State: "interrupted", Actions: 7, Entries: entries}, "run r of x: interrupted, started 2026-01-02T03:04:05Z\n" + counts +
-			"lost      a  interrupted when the run ended; the next run does it again\nlost      b  interrupted when the run ended, after 1 document; the next run does it again\n" +
-			"lost      c  interrupted when the run ended, after 1,500 of 2,000 documents; the next run does it again\n" + rest},
+			"lost      a  interrupted when the run ended; the next run executes it again\nlost      b  interrupted when the run ended, after 1 document; the next run executes it again\n" +
+			"lost      c  interrupted when the run ended, after 1,500 of 2,000 documents; the next run executes it again\n" + rest},
 		{engine.Report{Run: "r", State: "interrupted"}, "run r: interrupted before it wrote its journal\n"},
 	} {
 		if diff := cmp.Diff(test.want, printed(func(a *app) { a.printStatus(test.r) })); diff != "" {
@@ -235,17 +285,17 @@ func TestPrintStatus(t *testing.T) {
 	}
 }
 
-// The results that another run made are counted: those of other keys, and of actions that the run did not reach.
+// Results of other runs are counted: those with other keys, and those of actions that the run did not reach.
 func TestAboutRun(t *testing.T) {
 	p := &plan.Plan{Actions: []*plan.Action{
 		{Name: "same", Status: plan.Status{State: plan.Cached, Key: "1"}}, {Name: "other", Status: plan.Status{State: plan.Cached, Key: "2"}}, {Name: "pending", Status: plan.Status{State: plan.Pending, Key: "3"}},
 	}}
 	last := engine.Report{Run: "r", State: "done", Entries: []engine.Entry{{Action: "same", Key: "1"}, {Action: "other", Key: "x"}, {Action: "pending", Key: "x"}}}
-	if got, want := aboutRun(p, last), "r: done; 1 result below is not of that run, which had other settings"; got != want {
+	if got, want := aboutRun(p, last), "r: done; 1 result below is not from that run, which had other settings"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	last.Entries, last.Started = last.Entries[2:], time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	if got, want := aboutRun(p, last), "r: done, started 2026-01-02T03:04:05Z; 2 results below are not of that run, which had other settings"; got != want {
+	if got, want := aboutRun(p, last), "r: done, started 2026-01-02T03:04:05Z; 2 results below are not from that run, which had other settings"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	last.Entries = []engine.Entry{{Action: "same", Key: "1"}, {Action: "other", Key: "2"}}
@@ -254,8 +304,8 @@ func TestAboutRun(t *testing.T) {
 	}
 }
 
-// The lines of a journal and a log are printed in the order of time, those of one time the journal's first; half a line at the
-// end of a killed run's is shown, and what is below the level, or about another action, is not.
+// The lines of a journal and a log are printed in chronological order; at the same time, those of the journal come
+// first. An incomplete last line of a killed run is shown. Lines below the level or of other actions are not.
 func TestPrintLogs(t *testing.T) {
 	const journal = `{"time":"2026-01-02T00:00:01Z","run":"r","experiment":"x","actions":2}
 {"time":"2026-01-02T00:00:02Z","action":"a","state":"running"}
@@ -280,7 +330,7 @@ func TestPrintLogs(t *testing.T) {
 	const day = "2026-01-02T00:00:0"
 	of := []string{
 		day + "1Z run       r of x: 2 actions\n", day + "1Z debug     early action=a\n", day + "3Z running   a: again\n", day + "4Z warn      hot action=a b=x z=1\n", day + "5Z done      a  1.2 s\n",
-		day + "6Z failed    b: no memory\n", day + "6Z blocked   c  b failed\n", day + "7Z run       failed\n", day + "8Z odd       late\n", "half a line: {\"@level\":\"in\n",
+		day + "6Z failed    b: no memory\n", day + "6Z blocked   c  b failed\n", day + "7Z run       failed\n", day + "8Z odd       late\n", "incomplete line: {\"@level\":\"in\n",
 	}
 	if diff := cmp.Diff(strings.Join(of, ""), show(false, "", hclog.Debug)); diff != "" {
 		t.Error(diff)
@@ -334,7 +384,7 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// What an action came to: losses in bits per scored byte, where there are any.
+// The result of an action has its losses in bits per scored byte, if there are any.
 func TestDescribe(t *testing.T) {
 	a := &plan.Action{Status: plan.Status{Seconds: 1.25}}
 	for _, test := range []struct {
@@ -350,7 +400,8 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
-// The line of an action says how far it is of what is known, and that of a run counts what there was to do.
+// The line of an action shows its progress relative to the expected number of documents. The line of a run counts its
+// actions.
 func TestActionLine(t *testing.T) {
 	state := func(s plan.State) plan.Status { return plan.Status{State: s} }
 	p := &plan.Plan{Actions: []*plan.Action{{Status: state(plan.Pending)}, {Status: state(plan.Waits)}, {Status: state(plan.Cached)}, {Status: state(plan.Skipped)}}}
@@ -379,7 +430,7 @@ func TestActionLine(t *testing.T) {
 func TestKindOf(t *testing.T) {
 	for _, test := range []struct{ flag, program, want string }{
 		{"", "/x/runner-provider-a", "provider"}, {"", "runner-backend-a", "backend"}, {"backend", "runner-provider-a", "backend"}, {"provider", "a", "provider"},
-		{"model", "runner-provider-a", `--kind "model" is not provider or backend`}, {"", "a-runner-provider-b", "a-runner-provider-b is not called "}, {"", "runner-provider", "runner-provider is not called "},
+		{"model", "runner-provider-a", `invalid --kind "model": use provider or backend`}, {"", "a-runner-provider-b", "a-runner-provider-b is not named "}, {"", "runner-provider", "runner-provider is not named "},
 	} {
 		k, err := kindOf(test.flag, test.program)
 		if string(k) != test.want && (err == nil || !strings.HasPrefix(err.Error(), test.want) || exitCode(err) != exitInvalid) {
@@ -394,28 +445,28 @@ func TestKindOf(t *testing.T) {
 	if c, err := a.conformanceCase(protocol.KindBackend, `{"a":1}`, "", nil); err != nil || string(c.Model.Config) != `{"a":1}` || c.Source.Config != nil {
 		t.Errorf("%+v, %v", c, err)
 	}
-	if _, err := a.conformanceCase(protocol.KindProvider, "{}", "{", nil); err == nil || err.Error() != "--large { is not JSON" {
+	if _, err := a.conformanceCase(protocol.KindProvider, "{}", "{", nil); err == nil || err.Error() != "--large { is not valid JSON" {
 		t.Errorf("%v", err)
 	}
 }
 
-// Lines go above a display while there is one, and where it takes none to where they went before.
+// Lines go above a display while there is one. If that fails, they go to the original destination.
 func TestAbove(t *testing.T) {
 	var b, display bytes.Buffer
 	o := newOutput(&b, false)
 	restore := o.above(&display)
-	say(o, "above\n")
+	writef(o, "above\n")
 	restore()
-	say(o, "after\n")
+	writef(o, "after\n")
 	restore = o.above(broken{})
-	say(o, "beside\n")
+	writef(o, "instead\n")
 	restore()
-	if err := o.Flush(); err != nil || display.String() != "above\n" || b.String() != "after\nbeside\n" {
+	if err := o.Flush(); err != nil || display.String() != "above\n" || b.String() != "after\ninstead\n" {
 		t.Errorf("the display got %q, the output %q, %v", display.String(), b.String(), err)
 	}
 }
 
-// Each cause of changes is told once, with what it changes and what follows.
+// Each root cause is printed once, with the actions that it changes and the number of those that follow.
 func TestCauses(t *testing.T) {
 	of := func(name, path, before, after string) plan.Change {
 		return plan.Change{What: "changed", Name: name, Fields: []plan.Field{{Path: path, Before: before, After: after}}}
@@ -428,10 +479,10 @@ func TestCauses(t *testing.T) {
 	}
 	want := `
 against main: 1 added, 1 dropped, 6 changed
-  parameters.order: 2 -> 3
+  cause: parameters.order: 2 -> 3
     changes train d2, train d10
-    4 actions follow from this
-  parameters.context: 1 -> 2
+    and in consequence 4 actions downstream
+  cause: parameters.context: 1 -> 2
     changes score b
   added   x
   dropped y
@@ -441,7 +492,7 @@ against main: 1 added, 1 dropped, 6 changed
 	}
 }
 
-// Sorting the halves of a plan apart gives the order of all.
+// Sorting the halves of a plan separately gives the order of the whole plan.
 func TestInOrder(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for n := range 40 {

@@ -14,7 +14,7 @@ import (
 	"cuelang.org/go/cue/token"
 )
 
-// schemaAt returns what a definition says of the field at path; the value does not exist if it says nothing.
+// schemaAt returns the part of a definition for the field at path. The value does not exist if there is none.
 func schemaAt(definition cue.Value, path []cue.Selector) cue.Value {
 	for _, s := range path {
 		if !definition.Exists() {
@@ -35,7 +35,7 @@ func schemaAt(definition cue.Value, path []cue.Selector) cue.Value {
 	return definition
 }
 
-// pattern returns the pattern constraint of a struct: what its field names must be, and its fields.
+// pattern returns the pattern constraint of a struct: the constraint of its field names, and that of its fields.
 func pattern(v cue.Value) (name, field cue.Value, ok bool) {
 	it, err := v.Fields(cue.Optional(true), cue.Patterns(true))
 	if err != nil {
@@ -49,7 +49,7 @@ func pattern(v cue.Value) (name, field cue.Value, ok bool) {
 	return name, field, false
 }
 
-// fieldNames returns the names of the fields that a definition allows, without patterns.
+// fieldNames returns the names of the fields that a definition allows, except for patterns.
 func fieldNames(v cue.Value) []string {
 	it, err := v.Fields(cue.Optional(true))
 	if err != nil {
@@ -72,9 +72,9 @@ func (d *decoder) unknownField(parent cue.Value, path []cue.Selector) string {
 		return fmt.Sprintf("no backend %q; %s", name, alternatives("backends", name, slices.Collect(maps.Keys(d.options.Backends))))
 	}
 	if key, _, ok := pattern(parent); ok {
-		return fmt.Sprintf("%q is not a valid name here; allowed is %s", short(name), d.allowed(key))
+		return fmt.Sprintf("%q is not a valid name; allowed is %s", short(name), d.allowed(key))
 	}
-	return fmt.Sprintf("there is no field %q here; %s", name, alternatives("fields", name, fieldNames(parent)))
+	return fmt.Sprintf("unknown field %q; %s", name, alternatives("fields", name, fieldNames(parent)))
 }
 
 // expected describes a field by its documentation, or else by its constraint.
@@ -95,7 +95,7 @@ func documentation(v cue.Value) string {
 	return ""
 }
 
-// expression returns the source of a schema's value, or nil.
+// expression returns the syntax of a schema's value, or nil.
 func expression(v cue.Value) ast.Expr {
 	switch x := v.Source().(type) {
 	case *ast.Field:
@@ -106,10 +106,10 @@ func expression(v cue.Value) ast.Expr {
 	return nil
 }
 
-// allowed describes what a schema's value allows.
+// allowed describes the values that a schema allows.
 func (d *decoder) allowed(v cue.Value) string {
 	if x := expression(v); x != nil {
-		return d.words(x)
+		return d.describe(x)
 	}
 	switch kind := v.IncompleteKind(); kind {
 	case cue.StructKind, cue.ListKind:
@@ -119,20 +119,20 @@ func (d *decoder) allowed(v cue.Value) string {
 	}
 }
 
-// words describes what an expression of a schema allows.
-func (d *decoder) words(x ast.Expr) string {
+// describe describes the values that an expression of a schema allows.
+func (d *decoder) describe(x ast.Expr) string {
 	switch x := x.(type) {
 	case *ast.ParenExpr:
-		return d.words(x.X)
+		return d.describe(x.X)
 	case *ast.Ident:
 		if text := d.definition(func(name string, _ ast.Expr) bool { return name == x.Name }); text != "" {
 			return text
 		}
 		switch n := x.Node.(type) {
 		case *ast.Field:
-			return d.words(n.Value)
+			return d.describe(n.Value)
 		case ast.Expr:
-			return d.words(n)
+			return d.describe(n)
 		}
 	case *ast.UnaryExpr:
 		text := source(x)
@@ -182,7 +182,7 @@ func (d *decoder) definition(match func(name string, x ast.Expr) bool) string {
 	return ""
 }
 
-// choices describes the alternatives of a disjunction. A default that is only one of many allowed values is left out.
+// choices describes the alternatives of a disjunction. It omits a default that is only one of many allowed values.
 func (d *decoder) choices(x ast.Expr) []string {
 	var all []string
 	open := false
@@ -191,7 +191,7 @@ func (d *decoder) choices(x ast.Expr) []string {
 	}
 	for _, e := range disjuncts(x) {
 		if literal(e) == nil || !open || !isDefault(e) {
-			all = append(all, d.words(unmarked(e)))
+			all = append(all, d.describe(unmarked(e)))
 		}
 	}
 	return all
@@ -250,7 +250,7 @@ func source(x ast.Node) string {
 	return short(string(text))
 }
 
-// short cuts text to one line of at most 80 characters.
+// short shortens text to one line of at most 80 characters.
 func short(s string) string {
 	if len(s) > 4096 {
 		s = strings.ToValidUTF8(s[:4096], "")
@@ -262,7 +262,7 @@ func short(s string) string {
 	return string(r)
 }
 
-// found describes what the spec's authors wrote.
+// found describes a value in the files of the spec.
 func found(v cue.Value) string {
 	if e := v.Eval(); e.Err() == nil {
 		return short(fmt.Sprint(e))
@@ -273,10 +273,10 @@ func found(v cue.Value) string {
 	return short(fmt.Sprint(v))
 }
 
-// contradict reports whether two values that the spec's authors wrote for one field exclude each other.
+// contradict reports whether two values of a field exclude each other.
 func contradict(a, b cue.Value) bool { return a.Unify(b).Err() != nil }
 
-// mentioned returns the refused value that a CUE error mentions.
+// mentioned returns the invalid value that a CUE error mentions.
 func mentioned(errs []cueerrors.Error) string {
 	for _, e := range errs {
 		if _, args := e.Msg(); len(args) > 0 {
@@ -286,7 +286,7 @@ func mentioned(errs []cueerrors.Error) string {
 	return "something else"
 }
 
-// ownWords returns CUE's messages for one field, each once.
+// ownWords returns the messages of CUE for one field, without repetition.
 func ownWords(errs []cueerrors.Error) string {
 	var all []string
 	for _, e := range errs {
