@@ -22,7 +22,7 @@ type rule struct{ pattern, except, instead string }
 // rules are the phrases that readers of the first documentation had to guess at.
 var rules = []rule{
 	{`\b(one|file|object|package|row|rows|test|entry|value|threads?|seconds|bits|nats|tokens|bytes) an? (byte|command|core|dataset|kind|line|rank|second|step|symbol|token|variant)\b`, ``, `"per"`},
-	{`\b(is|are|was|were) no [a-z]+`, `no (longer|more|less|fewer|need|way|such|other|one|doubt|default)\b`, `"is not a"`},
+	{`\b([Tt]here )?(is|are|was|were) no [a-z]+`, `(?i)^there |no (longer|more|less|fewer|need|way|such|other|one|doubt|default)\b`, `"is not a"`},
 	{`\b[Mm]end(s|ed|ing)?\b`, ``, `"fix"`},
 	{`\bin (other )?company\b`, ``, `"batch composition"`},
 	{`\bbesides?\b`, ``, `"next to", "alongside", "in addition to"`},
