@@ -216,9 +216,9 @@ func (t *Tree) enqueue(f *file) {
 	}
 }
 
-// enqueueAll adds the file that name refers to. For a directory, it adds all wanted files, all links, and the wanted
+// enqueueAll adds the file that name refers to. For a directory, it adds all selected files, all links, and the selected
 // files that these lead to. It returns false if there is no such file or directory.
-func (t *Tree) enqueueAll(name string, wanted func(name string) bool, seen map[string]bool) bool {
+func (t *Tree) enqueueAll(name string, selected func(name string) bool, seen map[string]bool) bool {
 	real, ok := t.follow(name)
 	if !ok || seen[real] {
 		return ok
@@ -230,8 +230,8 @@ func (t *Tree) enqueueAll(name string, wanted func(name string) bool, seen map[s
 	}
 	for _, f := range all {
 		if f.link {
-			t.enqueueAll(f.name, wanted, seen)
-		} else if wanted(f.name) {
+			t.enqueueAll(f.name, selected, seen)
+		} else if selected(f.name) {
 			t.enqueue(f)
 		}
 	}
