@@ -56,7 +56,7 @@ type file struct {
 	link     bool
 	// target is the target of a link, or "" if it is too long or missing from the repository.
 	target string
-	taken  bool
+	queued bool
 }
 
 // Open lists the content of the repository that contains directory dir at a revision.
@@ -185,8 +185,8 @@ func (t *Tree) below(dir string) []*file {
 	return t.files[t.search(dir+"/"):t.search(dir+"0")] // "0" comes next after "/"
 }
 
-// follow returns the name that results when every link in a name is followed, and takes these links. It returns false
-// if they lead out of the repository, form a cycle, or have an unknown target.
+// follow returns the name that results when every link in a name is followed, and adds these links to those to write.
+// It returns false if they lead out of the repository, form a cycle, or have an unknown target.
 func (t *Tree) follow(name string) (real string, ok bool) {
 	real, left := ".", strings.Split(name, "/")
 	for hops := 0; len(left) > 0; {
@@ -200,7 +200,7 @@ func (t *Tree) follow(name string) (real string, ok bool) {
 			real = at
 			continue
 		}
-		t.take(f)
+		t.enqueue(f)
 		if hops++; hops > maxHops || f.target == "" || path.IsAbs(f.target) {
 			return "", false
 		}
@@ -209,17 +209,17 @@ func (t *Tree) follow(name string) (real string, ok bool) {
 	return real, true
 }
 
-// take adds a file to those to write next, unless it was taken before.
-func (t *Tree) take(f *file) {
-	if !f.taken {
-		f.taken = true
+// enqueue adds a file to those to write next, unless it was queued before.
+func (t *Tree) enqueue(f *file) {
+	if !f.queued {
+		f.queued = true
 		t.pending = append(t.pending, f)
 	}
 }
 
-// takeAll takes the file that name refers to. For a directory, it takes all wanted files, all links, and the wanted
+// enqueueAll adds the file that name refers to. For a directory, it adds all selected files, all links, and the selected
 // files that these lead to. It returns false if there is no such file or directory.
-func (t *Tree) takeAll(name string, wanted func(name string) bool, seen map[string]bool) bool {
+func (t *Tree) enqueueAll(name string, selected func(name string) bool, seen map[string]bool) bool {
 	real, ok := t.follow(name)
 	if !ok || seen[real] {
 		return ok
@@ -231,20 +231,20 @@ func (t *Tree) takeAll(name string, wanted func(name string) bool, seen map[stri
 	}
 	for _, f := range all {
 		if f.link {
-			t.takeAll(f.name, wanted, seen)
-		} else if wanted(f.name) {
-			t.take(f)
+			t.enqueueAll(f.name, selected, seen)
+		} else if selected(f.name) {
+			t.enqueue(f)
 		}
 	}
 	return len(all) > 0
 }
 
-// takeNamed takes the files at a path in a spec: a file, a directory or a glob, relative to the directory.
-func (t *Tree) takeNamed(named string) {
+// enqueueNamed adds the files at a path in a spec: a file, a directory or a glob, relative to the directory.
+func (t *Tree) enqueueNamed(named string) {
 	if named == "" || path.IsAbs(named) || strings.Contains(named, "://") {
 		return
 	}
-	if t.takeAll(path.Join(t.dir, named), func(string) bool { return true }, map[string]bool{}) {
+	if t.enqueueAll(path.Join(t.dir, named), func(string) bool { return true }, map[string]bool{}) {
 		return
 	}
 	base, pattern := doublestar.SplitPattern(named)
@@ -259,7 +259,7 @@ func (t *Tree) takeNamed(named string) {
 		}
 		if real, ok := t.follow(f.name); ok {
 			if at := t.find(real); at != nil {
-				t.take(at)
+				t.enqueue(at)
 			}
 		}
 	}

@@ -39,9 +39,9 @@ func (t *Tree) Copy(ctx context.Context, to string, others ...string) (*Copy, er
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	t.takeAll(t.module(), func(name string) bool { return path.Ext(name) == ".cue" }, map[string]bool{})
+	t.enqueueAll(t.module(), func(name string) bool { return path.Ext(name) == ".cue" }, map[string]bool{})
 	for _, name := range others {
-		t.takeNamed(name)
+		t.enqueueNamed(name)
 	}
 	return c, c.write(ctx, "the CUE module around the specification", "move the specification to a module with fewer CUE files, a directory with its own cue.mod")
 }
@@ -50,13 +50,13 @@ func (t *Tree) Copy(ctx context.Context, to string, others ...string) (*Copy, er
 // that the revision does not have.
 func (c *Copy) Add(ctx context.Context, paths []string) error {
 	for _, name := range paths {
-		c.tree.takeNamed(name)
+		c.tree.enqueueNamed(name)
 	}
 	return c.write(ctx, "the set of files that the specification names without a pin",
 		"compare with a revision whose lock file has the sources (`runner pin`), because their files are not read, or name fewer files")
 }
 
-// write writes the files that were taken, unless they exceed the limits. what describes them in errors.
+// write writes the files that were queued, unless they exceed the limits. what describes them in errors.
 func (c *Copy) write(ctx context.Context, what, advice string) (err error) {
 	t := c.tree
 	defer func() {
