@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
 	"github.com/dustin/go-humanize"
@@ -19,8 +20,8 @@ import (
 
 // Limits of reading a revision.
 const (
-	// maxListed and maxListedBytes bound the names in the whole tree. A few git objects can represent more names than
-	// fit in memory.
+	// maxListed and maxListedBytes bound the names of files and directories in the whole tree. A few git objects can
+	// represent more files than fit in memory, or more directories without files than git lists in a lifetime.
 	maxListed      = 1 << 20
 	maxListedBytes = 256 << 20
 	// maxFiles and maxBytes bound the files that are copied in total.
@@ -34,6 +35,10 @@ const (
 	// maxHops is the maximum number of links that are followed for a name.
 	maxHops = 40
 )
+
+// maxTime bounds each step of reading a revision: listing it, and each copy of files. Git, links that lead to links, and
+// globs with many alternatives could take longer than anyone waits. Tests change it.
+var maxTime = 3 * time.Minute
 
 // Tree is the content of a repository at a revision. Names in it are slash-separated paths from the top of the
 // repository.
@@ -61,29 +66,34 @@ type file struct {
 // Open lists the content of the repository that contains directory dir at a revision.
 func Open(ctx context.Context, dir, revision string) (*Tree, error) {
 	t := &Tree{git: git{dir}, revision: revision}
+	return t, limited(ctx, revision, t.open)
+}
+
+func (t *Tree) open(ctx context.Context) error {
 	prefix, err := t.git.ask(ctx, "rev-parse", "--show-prefix")
 	if err != nil {
-		return nil, protocol.Invalid("%s is not in a git repository, so there is no %s to compare with: %v", dir, revision, err)
+		return protocol.Invalid("%s is not in a git repository, so there is no %s to compare with: %v", t.git.dir, t.revision, err)
 	}
 	t.dir = path.Clean(strings.TrimSuffix(string(prefix), "\n"))
-	if t.real, err = filepath.EvalSymlinks(dir); err != nil {
-		return nil, err
+	if t.real, err = filepath.EvalSymlinks(t.git.dir); err != nil {
+		return err
 	}
-	commit, err := t.git.ask(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", revision+"^{commit}")
+	commit, err := t.git.ask(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", t.revision+"^{commit}")
 	if err != nil {
-		return nil, protocol.Invalid("unknown git revision %q: use a branch, a tag or a commit", revision)
+		return protocol.Invalid("unknown git revision %q: use a branch, a tag or a commit", t.revision)
 	}
-	err = t.git.stream(ctx, "", t.list, "ls-tree", "-r", "-z", "--full-tree", strings.TrimSpace(string(commit)))
+	// -t lists directories, too. Without it, git is silent while it reads directories without files.
+	err = t.git.stream(ctx, "", t.list, "ls-tree", "-r", "-t", "-z", "--full-tree", strings.TrimSpace(string(commit)))
 	if err == nil {
 		err = t.readLinks(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading %s from git: %w", revision, err)
+		return fmt.Errorf("reading %s from git: %w", t.revision, err)
 	}
-	return t, nil
+	return nil
 }
 
-// list reads the output of git ls-tree -r -z.
+// list reads the output of git ls-tree -r -t -z.
 func (t *Tree) list(out *bufio.Reader) error {
 	limited := &io.LimitedReader{R: out, N: maxListedBytes}
 	lines := bufio.NewScanner(limited)
@@ -110,7 +120,7 @@ func (t *Tree) list(out *bufio.Reader) error {
 		return err
 	}
 	if listed > maxListed || limited.N == 0 {
-		return protocol.Invalid("its tree exceeds the limit of %s files, or of %s for their names; "+
+		return protocol.Invalid("its tree exceeds the limit of %s files and directories, or of %s for their names; "+
 			"compare with a smaller revision", humanize.Comma(maxListed), humanize.IBytes(maxListedBytes))
 	}
 	slices.SortFunc(t.files, func(a, b *file) int { return strings.Compare(a.name, b.name) })
@@ -185,8 +195,8 @@ func (t *Tree) below(dir string) []*file {
 }
 
 // follow returns the name that results when every link in a name is followed, and takes these links. It returns false
-// if they lead out of the repository, form a cycle, or have an unknown target.
-func (t *Tree) follow(name string) (real string, ok bool) {
+// if they lead out of the repository, form a cycle, or have an unknown target, or when the context is done.
+func (t *Tree) follow(ctx context.Context, name string) (real string, ok bool) {
 	real, left := ".", strings.Split(name, "/")
 	for hops := 0; len(left) > 0; {
 		at := path.Join(real, left[0])
@@ -200,7 +210,7 @@ func (t *Tree) follow(name string) (real string, ok bool) {
 			continue
 		}
 		t.take(f)
-		if hops++; hops > maxHops || f.target == "" || path.IsAbs(f.target) {
+		if hops++; hops > maxHops || f.target == "" || path.IsAbs(f.target) || ctx.Err() != nil {
 			return "", false
 		}
 		left = append(strings.Split(f.target, "/"), left...)
@@ -217,9 +227,9 @@ func (t *Tree) take(f *file) {
 }
 
 // takeAll takes the file that name refers to. For a directory, it takes all wanted files, all links, and the wanted
-// files that these lead to. It returns false if there is no such file or directory.
-func (t *Tree) takeAll(name string, wanted func(name string) bool, seen map[string]bool) bool {
-	real, ok := t.follow(name)
+// files that these lead to. It returns false if there is no such file or directory, or when the context is done.
+func (t *Tree) takeAll(ctx context.Context, name string, wanted func(name string) bool, seen map[string]bool) bool {
+	real, ok := t.follow(ctx, name)
 	if !ok || seen[real] {
 		return ok
 	}
@@ -229,8 +239,11 @@ func (t *Tree) takeAll(name string, wanted func(name string) bool, seen map[stri
 		all = []*file{f}
 	}
 	for _, f := range all {
+		if ctx.Err() != nil {
+			return false
+		}
 		if f.link {
-			t.takeAll(f.name, wanted, seen)
+			t.takeAll(ctx, f.name, wanted, seen)
 		} else if wanted(f.name) {
 			t.take(f)
 		}
@@ -238,27 +251,49 @@ func (t *Tree) takeAll(name string, wanted func(name string) bool, seen map[stri
 	return len(all) > 0
 }
 
-// takeNamed takes the files at a path in a spec: a file, a directory or a glob, relative to the directory.
-func (t *Tree) takeNamed(named string) {
+// takeNamed takes the files at a path in a spec: a file, a directory or a glob, relative to the directory. It takes only
+// some of them when the context is done.
+func (t *Tree) takeNamed(ctx context.Context, named string) {
 	if named == "" || path.IsAbs(named) || strings.Contains(named, "://") {
 		return
 	}
-	if t.takeAll(path.Join(t.dir, named), func(string) bool { return true }, map[string]bool{}) {
+	if t.takeAll(ctx, path.Join(t.dir, named), func(string) bool { return true }, map[string]bool{}) {
 		return
 	}
 	base, pattern := doublestar.SplitPattern(named)
-	dir, ok := t.follow(path.Join(t.dir, base))
+	dir, ok := t.follow(ctx, path.Join(t.dir, base))
 	if !ok || !doublestar.ValidatePattern(pattern) {
 		return
 	}
-	for _, f := range t.below(dir) {
-		if !doublestar.MatchUnvalidated(pattern, strings.TrimPrefix(f.name, dir+"/")) {
-			continue
-		}
-		if real, ok := t.follow(f.name); ok {
+	for _, f := range matches(ctx, t.below(dir), dir+"/", pattern) {
+		if real, ok := t.follow(ctx, f.name); ok {
 			if at := t.find(real); at != nil {
 				t.take(at)
 			}
 		}
+	}
+}
+
+// matches returns the files that match a pattern below a prefix, or nil when the context is done. The pattern is not
+// trusted: matching its alternatives may take years and cannot be stopped, so a goroutine does this and is left behind.
+func matches(ctx context.Context, files []*file, prefix, pattern string) []*file {
+	found := make(chan []*file, 1)
+	go func() {
+		var matched []*file
+		for _, f := range files {
+			if ctx.Err() != nil {
+				break
+			}
+			if doublestar.MatchUnvalidated(pattern, strings.TrimPrefix(f.name, prefix)) {
+				matched = append(matched, f)
+			}
+		}
+		found <- matched
+	}()
+	select {
+	case matched := <-found:
+		return matched
+	case <-ctx.Done():
+		return nil
 	}
 }
