@@ -78,6 +78,19 @@ func TestInterrupted(t *testing.T) {
 
 // The help of every command has examples that parse and exit codes. Only the help of the root command has the global
 // flags.
+// A cancelled command does not wait for work that cannot be stopped.
+func TestUntilDone(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	stuck := make(chan struct{})
+	defer close(stuck)
+	if err := untilDone(ctx, func() error { cancel(); <-stuck; return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("stuck work returned %v", err)
+	}
+	if err := untilDone(t.Context(), func() error { return fs.ErrExist }); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("work returned %v", err)
+	}
+}
+
 func TestHelp(t *testing.T) {
 	var b bytes.Buffer
 	root := (&app{stdout: newOutput(&b, false)}).root()

@@ -29,7 +29,10 @@ func (p *Plan) Resolve(ctx context.Context, cache Cache) error {
 		var waiting []*Action
 		asked := map[string][]*Action{}
 		var keys []string
-		for _, a := range rest {
+		for i, a := range rest {
+			if i%checkEvery == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
 			if a.unsettled(asked) {
 				waiting = append(waiting, a)
 				continue
