@@ -239,7 +239,7 @@ func (s *suite) oneInterrupt(t *testing.T, mode ...string) {
 			t.Fatal(err)
 		}
 	}
-	if code := c.wait(); code != 130 || !strings.Contains(c.stderr.String(), "run again to go on") {
+	if code := c.wait(); code != 130 || !strings.Contains(c.stderr.String(), "run again to resume") {
 		t.Errorf("exit code %d\n%s", code, &c.stderr)
 	}
 	j := p.status()

@@ -366,13 +366,13 @@ def main():
     if arguments.only:
         print(json.dumps(WORK[arguments.only](arguments)))
         return
-    wanted = arguments.peers.split(",")
+    selected = arguments.peers.split(",")
     known = {name for peer in PEERS for name in (peer[0], f"{peer[0]}/{peer[1]}")}
-    if unknown := set(wanted) - known:
+    if unknown := set(selected) - known:
         parser.error(f"--peers: unknown {min(unknown)!r}; peers are {', '.join(sorted(known))}")
     arguments.work.mkdir(parents=True, exist_ok=True)
     prepare(arguments)
-    peers = [peer for peer in PEERS if peer[0] in wanted or f"{peer[0]}/{peer[1]}" in wanted]
+    peers = [peer for peer in PEERS if peer[0] in selected or f"{peer[0]}/{peer[1]}" in selected]
     results = {peer: [] for peer in peers}
     for n in range(arguments.rounds):
         turn = n * len(peers) // arguments.rounds

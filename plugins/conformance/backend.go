@@ -293,8 +293,8 @@ func checkPrefix(prefix string, answers []protocol.ScoredDocument) error {
 				start, ok = u.Start, true
 			}
 		}
-		wanted := prefix == protocol.PrefixNone && len(a.TokenIDs) > 0
-		if ok != wanted || ok && start != a.TokenStarts[0] {
+		expected := prefix == protocol.PrefixNone && len(a.TokenIDs) > 0
+		if ok != expected || ok && start != a.TokenStarts[0] {
 			return fmt.Errorf("document %d has the unscored ranges %v; with prefix %q, %q marks the first token, and only if no token precedes it",
 				i, a.Unscored, prefix, protocol.ReasonNoContext)
 		}

@@ -143,7 +143,7 @@ func (p *Pages) ReadPage() (page parquet.Page, err error) {
 func (p *Pages) WholeRows() bool { return p.stream.wholeRows }
 
 // forget makes the library release a large page. The library keeps the last page, for a seek back to it, until there is
-// another. With every column of a large row, that would keep the row a second time. A new reader has no dictionary. The
+// another. With every column of a large row, that would keep the row twice. A new reader has no dictionary. The
 // zstd decoder keeps the data that it decoded last.
 func (p *Pages) forget() error {
 	p.stream.codecs = decompressors{}

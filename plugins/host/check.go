@@ -6,6 +6,7 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"strings"
 
 	"surprisal.dev/plugins/protocol"
 )
@@ -43,7 +44,11 @@ func line(what, text string) error {
 // names rejects lists that are too long or contain an entry that does not match pattern.
 func names(what string, list []string, pattern *regexp.Regexp) error {
 	if len(list) > maxNames {
-		return fmt.Errorf("it names %d %ss; it may name %d", len(list), what, maxNames)
+		plural := what + "s"
+		if stem, ok := strings.CutSuffix(what, "y"); ok {
+			plural = stem + "ies"
+		}
+		return fmt.Errorf("it names %d %s; it may name %d", len(list), plural, maxNames)
 	}
 	for _, name := range list {
 		if len(name) > maxNameBytes || !pattern.MatchString(name) {

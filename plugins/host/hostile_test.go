@@ -212,7 +212,7 @@ func TestChecks(t *testing.T) {
 		{describe(func(i *Info) { i.Environment = []string{long} }), `the environment variable "xxx`},
 		{describe(func(i *Info) { i.Environment = []string{long[1:]} }), ""},
 		{describe(func(i *Info) { i.Environment = []string{"A.B"} }), `the environment variable "A.B"`},
-		{describe(func(i *Info) { i.Capabilities = slices.Repeat([]string{"a"}, maxNames+1) }), "it names 101 capabilitys"},
+		{describe(func(i *Info) { i.Capabilities = slices.Repeat([]string{"a"}, maxNames+1) }), "it names 101 capabilities"},
 		{describe(func(i *Info) { i.NeutralSettings = slices.Repeat([]string{"a"}, maxNames+1) }), "it names 101 neutral settings"},
 		{resolve(func(r *protocol.Resolution) { r.Revision = long[1:] }), ""},
 		{resolve(func(r *protocol.Resolution) { r.Revision = long }), `the revision is "xxx`},

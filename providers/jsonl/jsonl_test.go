@@ -32,7 +32,7 @@ func TestLines(t *testing.T) {
 		{`{"a": {"b": "a path"}, "a.b": "one name"}`, `a\.b`, `"one name"`},
 		{`{"a.b": "one name", "a": {"b": "a path"}}`, "a.b",
 			`!line 1: field "a.b" is both a name and a path; write "a\\.b" for the name, or "\\a.b" for the path`},
-		{`{"a.b": "one", "a.b": "two"}`, "a.b", `!line 1: the name "a.b" stands twice in an object`},
+		{`{"a.b": "one", "a.b": "two"}`, "a.b", `!line 1: duplicate name "a.b" in an object`},
 		{`{"a.b": 3}`, "a.b", `!line 1: field "a.b" is a number, not a string`},
 		{`{"t\u0065xt": "escaped name"}`, "text", `"escaped name"`},
 		{`{"text": "\"\\\/\b\f\n\r\t\u00e9\u0000"}`, "text", `"\"\\/\b\f\n\r\té\x00"`},
@@ -54,11 +54,11 @@ func TestLines(t *testing.T) {
 		{`{"a": {"b": ""}}`, "a.c", `!line 1: no field "c" in "a"; fields are "b"`},
 		{`{"a": ["b"]}`, "a.1", `!line 1: no element "1" in "a", an array of 1 elements`},
 		{`{"a": "b"}`, "a.b", `!line 1: no field "b" in "a", which is a string`},
-		{`{"text": "a", "text": "b"}`, "text", `!line 1: the name "text" stands twice in an object`},
-		{`{"a": {"b": "a"}, "a": {}}`, "a.b", `!line 1: the name "a" stands twice in an object`},
-		{`{"text": "a\ud800b"}`, "text", `!line 1: field "text" has the escape \ud800, half of a surrogate pair, which is no character`},
-		{`{"text": "\ud83d\nde00"}`, "text", `!line 1: field "text" has the escape \ud83d, half of a surrogate pair, which is no character`},
-		{`{"text": "\ude00\ud83d"}`, "text", `!line 1: field "text" has the escape \ude00, half of a surrogate pair, which is no character`},
+		{`{"text": "a", "text": "b"}`, "text", `!line 1: duplicate name "text" in an object`},
+		{`{"a": {"b": "a"}, "a": {}}`, "a.b", `!line 1: duplicate name "a" in an object`},
+		{`{"text": "a\ud800b"}`, "text", `!line 1: field "text" has the escape \ud800, half of a surrogate pair, which is not a character`},
+		{`{"text": "\ud83d\nde00"}`, "text", `!line 1: field "text" has the escape \ud83d, half of a surrogate pair, which is not a character`},
+		{`{"text": "\ude00\ud83d"}`, "text", `!line 1: field "text" has the escape \ude00, half of a surrogate pair, which is not a character`},
 		{`"text"`, "text", `!line 1: a string, not an object`},
 
 		{`{"a": ["x", "y"]}`, "a.0", `"x"`},
@@ -77,36 +77,36 @@ func TestLines(t *testing.T) {
 		{`{"x": ["inner"], "0": "outer"}`, "0", `"outer"`},
 		{`{"text": "\u00E9\uD83D\uDE00x"}`, "text", `"é😀x"`},
 		{`{"text": "\ud83d\ude00\ud83d\ude01"}`, "text", `"😀😁"`},
-		{`{"text": "x\ud83d"}`, "text", `!line 1: field "text" has the escape \ud83d, half of a surrogate pair, which is no character`},
-		{`{"text": "\ud83d\u0041"}`, "text", `!line 1: field "text" has the escape \ud83d, half of a surrogate pair, which is no character`},
-		{`{"text": "\ud83d\ud83d"}`, "text", `!line 1: field "text" has the escape \ud83d, half of a surrogate pair, which is no character`},
+		{`{"text": "x\ud83d"}`, "text", `!line 1: field "text" has the escape \ud83d, half of a surrogate pair, which is not a character`},
+		{`{"text": "\ud83d\u0041"}`, "text", `!line 1: field "text" has the escape \ud83d, half of a surrogate pair, which is not a character`},
+		{`{"text": "\ud83d\ud83d"}`, "text", `!line 1: field "text" has the escape \ud83d, half of a surrogate pair, which is not a character`},
 		{`{"x": -0.0E-10, "y": [1e5,0], "text": "a"}`, "text", `"a"`},
-		{`{"x": -}`, "text", `!line 1, column 8: found '}' where a digit should stand`},
-		{`{"x": 1e+}`, "text", `!line 1, column 10: found '}' where a digit should stand`},
-		{`{"x": .5}`, "text", `!line 1, column 7: found '.' where a value should stand`},
-		{`{"x": +5}`, "text", `!line 1, column 7: found '+' where a value should stand`},
-		{`{"x" 1}`, "text", `!line 1, column 6: found '1' where a colon should stand`},
-		{`{"x": [1 2]}`, "text", `!line 1, column 10: found '2' where a comma or "]" should stand`},
-		{`{"x": [1,]}`, "text", `!line 1, column 10: found ']' where a value should stand`},
-		{`{"x": "a`, "text", `!line 1, column 9: the line ends where the string's closing quote should stand; a row is one line`},
-		{`{"x": "\u12`, "text", `!line 1, column 12: the line ends where one of the four hexadecimal digits of an escape should stand; a row is one line`},
-		{`{"x": falsy}`, "text", `!line 1, column 11: found 'y' where false should stand`},
+		{`{"x": -}`, "text", `!line 1, column 8: expected a digit, found '}'`},
+		{`{"x": 1e+}`, "text", `!line 1, column 10: expected a digit, found '}'`},
+		{`{"x": .5}`, "text", `!line 1, column 7: expected a value, found '.'`},
+		{`{"x": +5}`, "text", `!line 1, column 7: expected a value, found '+'`},
+		{`{"x" 1}`, "text", `!line 1, column 6: expected a colon, found '1'`},
+		{`{"x": [1 2]}`, "text", `!line 1, column 10: expected a comma or "]", found '2'`},
+		{`{"x": [1,]}`, "text", `!line 1, column 10: expected a value, found ']'`},
+		{`{"x": "a`, "text", `!line 1, column 9: expected the string's closing quote, but the line ends; a row is one line`},
+		{`{"x": "\u12`, "text", `!line 1, column 12: expected one of the four hexadecimal digits of an escape, but the line ends; a row is one line`},
+		{`{"x": falsy}`, "text", `!line 1, column 11: expected false, found 'y'`},
 		{`1`, "text", `!line 1: a number, not an object`},
 		{`null`, "text", `!line 1: null, not an object`},
 		{`true`, "text", `!line 1: a boolean, not an object`},
-		{`{"text": "a"`, "text", `!line 1, column 13: the line ends where a comma or "}" should stand; a row is one line`},
-		{`{`, "text", `!line 1, column 2: the line ends where a name in double quotes should stand; a row is one line`},
-		{`{"text": "a",}`, "text", `!line 1, column 14: found '}' where a name in double quotes should stand`},
-		{`{"text": "a"} x`, "text", `!line 1, column 15: found 'x' where the end of the line should stand`},
-		{`{"text": 'a'}`, "text", `!line 1, column 10: found '\'' where a value should stand`},
-		{`{"text": NaN}`, "text", `!line 1, column 10: found 'N' where a value should stand`},
-		{`{"text": nul}`, "text", `!line 1, column 13: found '}' where null should stand`},
-		{`{"text": 01}`, "text", `!line 1, column 11: found '1' where a comma or "}" should stand`},
-		{`{"text": 1.}`, "text", `!line 1, column 12: found '}' where a digit should stand`},
-		{`{"text": "\x"}`, "text", `!line 1, column 12: found 'x' where one of " \ / b f n r t u should stand`},
-		{`{"text": "\u12g4"}`, "text", `!line 1, column 15: found 'g' where one of the four hexadecimal digits of an escape should stand`},
-		{"{\"text\": \"a\tb\"}", "text", `!line 1, column 12: found '\t' where an escape such as \n or \t should stand`},
-		{"{}\xff", "text", `!line 1, column 3: found the byte 0xff where the end of the line should stand`},
+		{`{"text": "a"`, "text", `!line 1, column 13: expected a comma or "}", but the line ends; a row is one line`},
+		{`{`, "text", `!line 1, column 2: expected a name in double quotes, but the line ends; a row is one line`},
+		{`{"text": "a",}`, "text", `!line 1, column 14: expected a name in double quotes, found '}'`},
+		{`{"text": "a"} x`, "text", `!line 1, column 15: expected the end of the line, found 'x'`},
+		{`{"text": 'a'}`, "text", `!line 1, column 10: expected a value, found '\''`},
+		{`{"text": NaN}`, "text", `!line 1, column 10: expected a value, found 'N'`},
+		{`{"text": nul}`, "text", `!line 1, column 13: expected null, found '}'`},
+		{`{"text": 01}`, "text", `!line 1, column 11: expected a comma or "}", found '1'`},
+		{`{"text": 1.}`, "text", `!line 1, column 12: expected a digit, found '}'`},
+		{`{"text": "\x"}`, "text", `!line 1, column 12: expected one of " \ / b f n r t u, found 'x'`},
+		{`{"text": "\u12g4"}`, "text", `!line 1, column 15: expected one of the four hexadecimal digits of an escape, found 'g'`},
+		{"{\"text\": \"a\tb\"}", "text", `!line 1, column 12: expected an escape such as \n or \t, found '\t'`},
+		{"{}\xff", "text", `!line 1, column 3: expected the end of the line, found the byte 0xff`},
 		{`{"a":` + strings.Repeat("[", 10001), "text", `!line 1, column 10005: nested more than 10000 deep`},
 	}
 	for _, test := range tests {
@@ -289,7 +289,7 @@ func TestByteOrderMarkInside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{`0 a.jsonl:0 "one"`, `1 a.jsonl:1 !line 2, column 1: found '\ufeff' where a value should stand`}
+	want := []string{`0 a.jsonl:0 "one"`, `1 a.jsonl:1 !line 2, column 1: expected a value, found '\ufeff'`}
 	if diff := cmp.Diff(want, sourcetest.Format(rows)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -371,7 +371,7 @@ func FuzzJSONL(f *testing.F) {
 		if invalid == json.Valid(line) {
 			t.Fatalf("%q: json.Valid says %v, the scanner %q", line, !invalid, message)
 		}
-		if invalid || strings.Contains(message, "stands twice") || strings.Contains(message, "surrogate") {
+		if invalid || strings.Contains(message, "duplicate name") || strings.Contains(message, "surrogate") {
 			return
 		}
 		first, firstOK := reference(line, "t")

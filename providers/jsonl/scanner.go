@@ -108,7 +108,7 @@ func (s *scanner) scan(data []byte) ([][]byte, error) {
 		return nil, problemf(": %s, not an object", kind(data[start]))
 	}
 	if s.twice != "" {
-		return nil, problemf(": the name %q stands twice in an object", s.twice)
+		return nil, problemf(": duplicate name %q in an object", s.twice)
 	}
 	for i, raw := range s.found[:len(s.fields)] {
 		if whole := s.found[len(s.fields)+i]; whole != nil && raw != nil {
@@ -128,7 +128,7 @@ func (s *scanner) scan(data []byte) ([][]byte, error) {
 			var bad string
 			s.buffers[i], bad = unescape(s.buffers[i][:0], raw)
 			if bad != "" {
-				return nil, problemf(": field %q has the escape %s, half of a surrogate pair, which is no character", s.fields[i], bad)
+				return nil, problemf(": field %q has the escape %s, half of a surrogate pair, which is not a character", s.fields[i], bad)
 			}
 			raw = s.buffers[i]
 		}
@@ -193,13 +193,13 @@ func explainMissing(data json.RawMessage, field string, path []string) error {
 // unexpected reports that want was expected at the current position.
 func (s *scanner) unexpected(want string) error {
 	if s.at >= len(s.data) {
-		return problemf(", column %d: the line ends where %s should stand; a row is one line", s.at+1, want)
+		return problemf(", column %d: expected %s, but the line ends; a row is one line", s.at+1, want)
 	}
 	r, size := utf8.DecodeRune(s.data[s.at:])
 	if r == utf8.RuneError && size == 1 {
-		return problemf(", column %d: found the byte 0x%02x where %s should stand", s.at+1, s.data[s.at], want)
+		return problemf(", column %d: expected %s, found the byte 0x%02x", s.at+1, want, s.data[s.at])
 	}
-	return problemf(", column %d: found %q where %s should stand", s.at+1, r, want)
+	return problemf(", column %d: expected %s, found %q", s.at+1, want, r)
 }
 
 func (s *scanner) space() {

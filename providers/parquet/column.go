@@ -167,16 +167,16 @@ func texts(c *parquet.Column) []string {
 	return columns(c, func(leaf *parquet.Column) bool { return isText(leaf.Type()) })
 }
 
-func columns(c *parquet.Column, wanted func(*parquet.Column) bool) []string {
+func columns(c *parquet.Column, accept func(*parquet.Column) bool) []string {
 	if c.Leaf() {
-		if !wanted(c) {
+		if !accept(c) {
 			return nil
 		}
 		return []string{strings.Join(c.Path(), ".")}
 	}
 	var names []string
 	for _, next := range c.Columns() {
-		names = append(names, columns(next, wanted)...)
+		names = append(names, columns(next, accept)...)
 	}
 	return names
 }

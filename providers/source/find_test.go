@@ -156,7 +156,7 @@ func TestPathsThatDoNot(t *testing.T) {
 			t.Errorf("%s: error %v of kind %q; want one of kind %q with %q", test.path, err, protocol.KindOf(err), test.kind, test.want)
 		}
 	}
-	for _, path := range []string{"s3://", "s3://bucket", "s3://bucket/", "gs://bucket/folder/"} {
+	for _, path := range []string{"s3://", "s3://bucket", "s3://bucket/", "gs://bucket/directory/"} {
 		_, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{
 			Source: sourcetest.Source(dir, pathConfig(t, path)), Network: true})
 		if err == nil || !strings.Contains(err.Error(), "BUCKET/KEY") || protocol.KindOf(err) != protocol.InvalidInput {

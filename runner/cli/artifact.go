@@ -140,7 +140,7 @@ func (a *app) showCommand() *cobra.Command {
 		Long: `show prints the results that the store holds for an experiment, and the last run. With the key or the name of an
 action, it prints the report or summary of that action. With a file name as the last argument, it prints that file.`,
 		Example: `  runner show mine
-  runner show mine gap words-vs-bytes > report.md
+  runner show mine gap word-vs-byte > report.md
   runner show mine score order-3 books/opticks summary.json`,
 		RunE: func(c *cobra.Command, args []string) error {
 			args, err := a.after(c, args, 0)

@@ -197,7 +197,7 @@ func printSkipped(out io.Writer, p *plan.Plan) {
 // failures returns the error of a run with failed actions: the beginning of each failure, and the command that shows
 // all of it. The display printed each failure in full when it happened, but many lines may have followed.
 func (a *app) failures(o workspace.Outcome) error {
-	const most, width = 20, 200
+	const most, width = 20, 500
 	var lines []string
 	for _, f := range o.Failures[:min(len(o.Failures), most)] {
 		first, rest, _ := strings.Cut(strings.TrimSpace(failure(f.Action, f.Err.Error())), "\n")

@@ -193,13 +193,13 @@ func TestFailures(t *testing.T) {
 			t.Errorf("%d: %q, want %q in it", n, got, want)
 		}
 	}
-	o := workspace.Outcome{Failures: []workspace.Failure{{Action: "a", Err: errors.New("x\tb" + strings.Repeat("c", 300))}}, Counts: map[plan.State]int{plan.Blocked: 2}}
+	o := workspace.Outcome{Failures: []workspace.Failure{{Action: "a", Err: errors.New("x\tb" + strings.Repeat("c", 600))}}, Counts: map[plan.State]int{plan.Blocked: 2}}
 	a = &app{dir: "."}
 	rows := workspace.Outcome{Failures: []workspace.Failure{{Action: "m", Err: errors.New("2 rows cannot be read:\n  row 3: x\n  row 4: y")}}}
 	if got := a.failures(rows).Error(); !strings.Contains(got, "\n  m: 2 rows cannot be read: row 3: x\n`") {
 		t.Errorf("%q", got)
 	}
-	want := "1 action failed and 2 actions could not start:\n  a: x\\tb" + strings.Repeat("c", 190) + "...\n`runner status` shows"
+	want := "1 action failed and 2 actions could not start:\n  a: x\\tb" + strings.Repeat("c", 490) + "...\n`runner status` shows"
 	if got := a.failures(o).Error(); !strings.HasPrefix(got, want) {
 		t.Errorf("%q", got)
 	}

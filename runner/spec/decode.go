@@ -22,8 +22,8 @@ type decoder struct {
 	options        Options
 	errors         []Error
 	warnings       []Error
-	// refused has the paths that violate the schema. Values that depend on them are not checked.
-	refused map[string]bool
+	// invalid has the paths that violate the schema. Values that depend on them are not checked.
+	invalid map[string]bool
 
 	datasets map[string]*Dataset
 	models   map[string]*Model
@@ -36,7 +36,7 @@ type decoder struct {
 func (d *decoder) experiment() *Experiment {
 	d.datasets, d.models = map[string]*Dataset{}, map[string]*Model{}
 	d.nodes, d.training = map[string]node{}, map[string]node{}
-	d.refused = map[string]bool{}
+	d.invalid = map[string]bool{}
 	d.checkSchema()
 	root := node{v: d.root}
 	e := &Experiment{Name: root.field("name").text()}
@@ -113,7 +113,7 @@ func (d *decoder) discard(e *Experiment) {
 // fail reports a mistake at n, unless n or a value that contains it violates the schema.
 func (d *decoder) fail(n node, format string, args ...any) {
 	for i := range n.path {
-		if d.refused[pathString(n.path[:i+1])] {
+		if d.invalid[pathString(n.path[:i+1])] {
 			return
 		}
 	}
@@ -122,7 +122,7 @@ func (d *decoder) fail(n node, format string, args ...any) {
 
 // unknown reports a reference to a name that does not exist.
 func (d *decoder) unknown(n node, what, name string, known []string) {
-	if d.refused[what+"s"] {
+	if d.invalid[what+"s"] {
 		return
 	}
 	d.fail(n, "no %s %q; %s", what, abbreviate(name, 100), alternatives(what+"s", name, known))
@@ -152,7 +152,7 @@ func (d *decoder) writtenAt(n node) Position {
 
 // intact reports whether n and everything below it conforms to the schema.
 func (d *decoder) intact(n node) bool {
-	return len(d.refused) == 0 || !n.set() || n.v.Validate(cue.Concrete(true), cue.Final()) == nil
+	return len(d.invalid) == 0 || !n.set() || n.v.Validate(cue.Concrete(true), cue.Final()) == nil
 }
 
 func (d *decoder) dataset(name string, n, limits node) *Dataset {

@@ -79,7 +79,7 @@ func Init(dir, name string, sections []Section) ([]string, error) {
 	if len(existing) > 0 {
 		return nil, existing
 	}
-	return writeAll(files, abs)
+	return writeAll(files, root, abs)
 }
 
 // Refresh updates the copy of the spec language in the CUE module that contains directory dir, and returns the files of
@@ -100,18 +100,52 @@ func Refresh(dir string, sections []Section) ([]string, error) {
 	if err := addCopy(files, root, sections); err != nil {
 		return nil, err
 	}
+	unused, err := setAside(root, files)
+	if err != nil {
+		return nil, err
+	}
+	written, err := writeAll(files, root, abs)
+	for _, file := range unused {
+		written = append(written, relativeTo(abs, file))
+	}
+	return written, err
+}
+
+// unusedSuffix is added to the names of CUE files that are not part of the language, so that CUE does not read them.
+const unusedSuffix = ".unused"
+
+// setAside renames the CUE files in the copy of the language in module root that are not among files, and returns their
+// new names: they are of another version, or somebody's own. It returns an error if one of files is not a regular file.
+func setAside(root string, files map[string][]byte) ([]string, error) {
 	old, err := filepath.Glob(filepath.Join(root, languageDir, "experiment", "*.cue"))
 	if err != nil {
 		return nil, err
 	}
+	var renamed []string
 	for _, file := range old {
-		if _, keep := files[file]; !keep {
-			if err := os.Remove(file); err != nil {
-				return nil, err
-			}
+		info, err := os.Lstat(file)
+		if err != nil {
+			return nil, err
+		}
+		if !info.Mode().IsRegular() {
+			return nil, Errors{{Pos: Position{File: relativeTo(root, file)}, Message: "not a regular file, and not replaced; remove it"}}
+		}
+		if _, keep := files[file]; keep {
+			continue
+		}
+		if _, err := os.Lstat(file + unusedSuffix); err == nil {
+			return nil, Errors{{Pos: Position{File: relativeTo(root, file)},
+				Message: fmt.Sprintf("not part of the language, and a file with the name %s already exists; remove one of them", filepath.Base(file)+unusedSuffix)}}
+		}
+		renamed = append(renamed, file)
+	}
+	for i, file := range renamed {
+		renamed[i] = file + unusedSuffix
+		if err := os.Rename(file, renamed[i]); err != nil {
+			return nil, err
 		}
 	}
-	return writeAll(files, abs)
+	return renamed, nil
 }
 
 // noLinks returns an error if a directory below root is reached by a link, because its files may belong to somebody
@@ -125,19 +159,52 @@ func noLinks(root, dir string) error {
 	return nil
 }
 
-// writeAll writes files and returns their paths relative to dir.
-func writeAll(files map[string][]byte, dir string) ([]string, error) {
+// writeAll writes files below directory root and returns their paths relative to dir. Links do not lead out of root. An
+// existing file is replaced, not written to, because it may have other names.
+func writeAll(files map[string][]byte, root, dir string) ([]string, error) {
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return nil, err
+	}
+	in, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
 	var written []string
 	for _, file := range slices.Sorted(maps.Keys(files)) {
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		name, err := filepath.Rel(root, file)
+		if err != nil {
 			return nil, err
 		}
-		if err := os.WriteFile(file, files[file], 0o644); err != nil {
+		if err := in.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return nil, err
+		}
+		if err := replace(in, name, files[file]); err != nil {
 			return nil, err
 		}
 		written = append(written, relativeTo(dir, file))
 	}
 	return written, nil
+}
+
+// replace writes a new file and gives it the name of the old one.
+func replace(in *os.Root, name string, data []byte) error {
+	temporary := name + ".new"
+	if err := in.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := in.OpenFile(temporary, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = in.Rename(temporary, name)
+	}
+	if err != nil {
+		return errors.Join(err, in.Remove(temporary))
+	}
+	return nil
 }
 
 func addCopy(files map[string][]byte, root string, sections []Section) error {

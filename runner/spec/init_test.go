@@ -3,6 +3,7 @@ package spec_test
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -148,6 +149,9 @@ func TestRefresh(t *testing.T) {
 	if e, err = Load(t.Context(), dir, plugins()); err != nil || len(e.Warnings) != 0 {
 		t.Errorf("%+v %v", e, err)
 	}
+	if data, err := os.ReadFile(filepath.Join(copied, "old.cue.unused")); err != nil || !strings.Contains(string(data), "old!") {
+		t.Errorf("old.cue.unused contains %q, %v", data, err)
+	}
 	// A copy without one of the files is also stale. Refresh in a subdirectory updates the same copy, and no other
 	// files.
 	if err := os.Remove(filepath.Join(copied, "gap.cue")); err != nil {
@@ -210,5 +214,36 @@ func TestInitFollowsNoLink(t *testing.T) {
 				t.Errorf("%s: %s holds %v, %v", name, at, entries, err)
 			}
 		}
+	}
+}
+
+// TestRefreshFollowsNoLinks checks that Refresh writes to no file that a link or another name leads to.
+func TestRefreshFollowsNoLinks(t *testing.T) {
+	for name, link := range map[string]func(victim, name string) error{"symbolic": os.Symlink, "dangling": os.Symlink, "hard": os.Link} {
+		t.Run(name, func(t *testing.T) {
+			dir, victim := t.TempDir(), filepath.Join(t.TempDir(), "victim")
+			if _, err := Init(dir, "a", plugins().Sections); err != nil {
+				t.Fatal(err)
+			}
+			if name != "dangling" {
+				writeFile(t, victim, "precious")
+			}
+			copied := filepath.Join(dir, "cue.mod/pkg/surprisal.dev/experiment/gap.cue")
+			if err := errors.Join(os.Remove(copied), link(victim, copied)); err != nil {
+				t.Fatal(err)
+			}
+			_, err := Refresh(dir, plugins().Sections)
+			if want := "cue.mod/pkg/surprisal.dev/experiment/gap.cue: not a regular file, and not replaced; remove it"; name != "hard" && (err == nil || err.Error() != want) {
+				t.Errorf("Refresh: %v; want %s", err, want)
+			}
+			data, err := os.ReadFile(victim)
+			if name == "dangling" {
+				if !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("the target of the link: %q, %v", data, err)
+				}
+			} else if err != nil || string(data) != "precious" {
+				t.Errorf("the file contains %q, %v", data, err)
+			}
+		})
 	}
 }

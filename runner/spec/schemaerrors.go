@@ -12,9 +12,9 @@ import (
 	"cuelang.org/go/cue/token"
 )
 
-// refusal is a violation of the schema by one field, described in terms that do not require knowledge of CUE's
+// violation is a violation of the schema by a field, described in terms that do not require knowledge of CUE's
 // evaluator.
-type refusal struct {
+type violation struct {
 	path         []cue.Selector
 	pos          token.Pos
 	message      string
@@ -23,22 +23,22 @@ type refusal struct {
 
 // checkSchema reports violations of #Experiment and of the plugins' schemas.
 func (d *decoder) checkSchema() {
-	refusals := d.refusals(node{v: d.root}, d.language.LookupPath(cue.MakePath(cue.Def("#Experiment"))))
-	for _, r := range refusals {
+	violations := d.violations(node{v: d.root}, d.language.LookupPath(cue.MakePath(cue.Def("#Experiment"))))
+	for _, r := range violations {
 		pos := d.position(r.pos)
 		if !r.pos.IsValid() {
 			pos = d.nearestPosition(r.path)
 		}
 		d.errors = append(d.errors, Error{pos, pathString(r.path), r.message})
 	}
-	for _, r := range refusals {
-		d.refused[pathString(r.path)] = true
+	for _, r := range violations {
+		d.invalid[pathString(r.path)] = true
 	}
 }
 
-// refusals validates n and returns one refusal per invalid field. CUE reports an invalid field several times, once per
+// violations validates n and returns one violation per invalid field. CUE reports an invalid field several times, once per
 // alternative.
-func (d *decoder) refusals(n node, schema cue.Value) []refusal {
+func (d *decoder) violations(n node, schema cue.Value) []violation {
 	var order []string
 	byPath := map[string][]cueerrors.Error{}
 	for _, e := range cueerrors.Errors(n.v.Validate(cue.Concrete(true), cue.Final())) {
@@ -48,25 +48,25 @@ func (d *decoder) refusals(n node, schema cue.Value) []refusal {
 		}
 		byPath[key] = append(byPath[key], e)
 	}
-	var all []refusal
+	var all []violation
 	for _, key := range order {
 		errs := byPath[key]
-		all = append(all, d.refusal(n, schema, selectors(errs[0].Path()), errs))
+		all = append(all, d.violation(n, schema, selectors(errs[0].Path()), errs))
 	}
 	if len(all) > 0 {
-		all = append(all, d.undecided(n, schema, all)...)
+		all = append(all, d.incomplete(n, schema, all)...)
 	}
 	return all
 }
 
-// undecided returns the required fields that are not set, and the values that are not concrete. CUE does not report
+// incomplete returns the required fields that are not set, and the values that are not concrete. CUE does not report
 // these if it found other errors.
-func (d *decoder) undecided(n node, schema cue.Value, known []refusal) []refusal {
+func (d *decoder) incomplete(n node, schema cue.Value, known []violation) []violation {
 	seen := map[string]bool{}
 	for _, r := range known {
 		seen[pathString(r.path)] = true
 	}
-	var all []refusal
+	var all []violation
 	var walk func(n node)
 	walk = func(n node) {
 		if seen[pathString(n.path)] {
@@ -78,7 +78,7 @@ func (d *decoder) undecided(n node, schema cue.Value, known []refusal) []refusal
 		it, err := n.v.Fields(cue.Optional(true))
 		if err != nil || n.v.IncompleteKind() != cue.StructKind {
 			if x, _ := n.v.Default(); x.Err() == nil && !x.IsConcrete() {
-				all = append(all, refusal{path: n.path, message: d.noValue(n.v)})
+				all = append(all, violation{path: n.path, message: d.noValue(n.v)})
 			}
 			return
 		}
@@ -88,7 +88,7 @@ func (d *decoder) undecided(n node, schema cue.Value, known []refusal) []refusal
 			child := node{v: it.Value(), path: append(n.path[:len(n.path):len(n.path)], cue.Str(s.Unquoted()))}
 			switch {
 			case required && !seen[pathString(child.path)]:
-				all = append(all, refusal{path: child.path,
+				all = append(all, violation{path: child.path,
 					message: "required and not set; " + d.expected(schemaAt(schema, child.path))})
 			case s.ConstraintType() == 0 || s.ConstraintType()&cue.OptionalConstraint == 0:
 				walk(child)
@@ -133,9 +133,9 @@ func selectors(path []string) []cue.Selector {
 	return all
 }
 
-// refusal combines errs, which are all errors of the field at path, into one message.
-func (d *decoder) refusal(n node, schema cue.Value, path []cue.Selector, errs []cueerrors.Error) refusal {
-	r := refusal{path: path, pos: d.blamed(errs)}
+// violation combines errs, which are all errors of the field at path, into one message.
+func (d *decoder) violation(n node, schema cue.Value, path []cue.Selector, errs []cueerrors.Error) violation {
+	r := violation{path: path, pos: d.bestPosition(errs)}
 	formats := make([]string, len(errs))
 	for i, e := range errs {
 		formats[i], _ = e.Msg()
@@ -168,7 +168,7 @@ func (d *decoder) refusal(n node, schema cue.Value, path []cue.Selector, errs []
 
 // mismatch describes a contradiction between files of the spec or, if there is none, the value and what the schema
 // allows.
-func (d *decoder) mismatch(r refusal, v, allowed cue.Value, errs []cueerrors.Error) refusal {
+func (d *decoder) mismatch(r violation, v, allowed cue.Value, errs []cueerrors.Error) violation {
 	written := d.conjuncts(v)
 	slices.SortFunc(written, func(a, b cue.Value) int {
 		if d.better(a.Pos(), b.Pos()) {
@@ -228,8 +228,8 @@ func (d *decoder) injected(v cue.Value) (tag string, given cue.Value) {
 	return "", v
 }
 
-// blamed returns the best position in the files of the spec that errs mention.
-func (d *decoder) blamed(errs []cueerrors.Error) token.Pos {
+// bestPosition returns the best position in the files of the spec that errs mention.
+func (d *decoder) bestPosition(errs []cueerrors.Error) token.Pos {
 	best := token.NoPos
 	for _, e := range errs {
 		for _, pos := range append([]token.Pos{e.Position()}, e.InputPositions()...) {

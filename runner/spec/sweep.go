@@ -201,25 +201,25 @@ func (d *decoder) check(settings map[string]any, definition cue.Path, point []va
 	}
 	schema := d.language.LookupPath(definition)
 	v := d.context.CompileBytes(text, cue.Filename("sweep")).Unify(schema)
-	refusals := d.refusals(node{v: v}, schema)
-	for _, r := range refusals {
-		refused := append(slices.Clone(prefix), labels(r.path)...)
+	violations := d.violations(node{v: v}, schema)
+	for _, r := range violations {
+		invalid := append(slices.Clone(prefix), labels(r.path)...)
 		at := point[0]
 		for _, x := range point {
-			if n := min(len(refused), len(x.axis.setting)); slices.Equal(x.axis.setting[:n], refused[:n]) {
+			if n := min(len(invalid), len(x.axis.setting)); slices.Equal(x.axis.setting[:n], invalid[:n]) {
 				at = x
 			}
 		}
 		switch {
 		case r.unknownField:
 			d.fail(at.axis.node, "%s", r.message)
-		case len(refused) < len(at.axis.setting):
-			d.fail(at.axis.node, "%s has no fields", strings.Join(refused, "."))
+		case len(invalid) < len(at.axis.setting):
+			d.fail(at.axis.node, "%s has no fields", strings.Join(invalid, "."))
 		default:
 			d.fail(at.node, "%s", r.message)
 		}
 	}
-	return v, len(refusals) == 0
+	return v, len(violations) == 0
 }
 
 // written returns the fields of a plugin's configuration that the spec sets, without defaults of the schema, so that

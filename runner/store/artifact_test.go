@@ -22,7 +22,7 @@ func TestExportTo(t *testing.T) {
 	begin(t, s, "r")
 	first, second := mustRecord(t, s, 1, "one", "two"), mustRecord(t, s, 2, "uno")
 	dir, outside := t.TempDir(), t.TempDir()
-	lay(t, outside, map[string]string{"letter.txt": "dear", "g/letter.txt": "dear"})
+	writeTree(t, outside, map[string]string{"letter.txt": "dear", "g/letter.txt": "dear"})
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +54,7 @@ func TestExportTo(t *testing.T) {
 		holds("reports", "g/.artifact", "g/out/0.txt", "g/out/1.txt")
 	}
 	// The partial directory of a killed export is removed, but not a user's directory with a similar name.
-	lay(t, dir, map[string]string{"reports/.g.00112233aabbccdd.partial/x": "x", "reports/.g.partial/letter.txt": "dear"})
+	writeTree(t, dir, map[string]string{"reports/.g.00112233aabbccdd.partial/x": "x", "reports/.g.partial/letter.txt": "dear"})
 	if err := export(second, "reports/g"); err != nil {
 		t.Fatal(err)
 	}
@@ -77,24 +77,24 @@ func TestExportTo(t *testing.T) {
 	if err := os.Symlink(filepath.Join(outside, "g"), filepath.Join(dir, "reports", "linked")); err != nil {
 		t.Fatal(err)
 	}
-	lay(t, dir, map[string]string{"reports/mine/letter.txt": "dear", "reports/file": "dear", "reports/bad/.artifact": "{"})
+	writeTree(t, dir, map[string]string{"reports/mine/letter.txt": "dear", "reports/file": "dear", "reports/bad/.artifact": "{"})
 	if err := export(first, "reports/changed"); err != nil {
 		t.Fatal(err)
 	}
-	lay(t, dir, map[string]string{"reports/changed/out/0.txt": "my own words"})
+	writeTree(t, dir, map[string]string{"reports/changed/out/0.txt": "my own words"})
 	for _, name := range []string{"added", "below", "link"} {
 		if err := export(first, "reports/"+name); err != nil {
 			t.Fatal(err)
 		}
 	}
-	lay(t, dir, map[string]string{"reports/added/out/letter.txt": "dear", "reports/below/drafts/": ""})
+	writeTree(t, dir, map[string]string{"reports/added/out/letter.txt": "dear", "reports/below/drafts/": ""})
 	if err := os.Remove(filepath.Join(dir, "reports/link/out/0.txt")); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Symlink(filepath.Join(outside, "letter.txt"), filepath.Join(dir, "reports/link/out/0.txt")); err != nil {
 		t.Fatal(err)
 	}
-	before, beforeOutside := laid(t, dir), laid(t, outside)
+	before, beforeOutside := readTree(t, dir), readTree(t, outside)
 	for name, want := range map[string]string{
 		"link/g": "escapes", "reports/linked": "it is a file or a link", "reports/mine": "contains no artifact", "reports/file": "it is a file or a link",
 		"reports/bad": "contains no artifact", "reports/changed": "its file out/0.txt was changed", "reports/added": "it contains out/letter.txt, which is not part",
@@ -107,10 +107,10 @@ func TestExportTo(t *testing.T) {
 			t.Errorf("export to %s: %v is not InvalidInput", name, err)
 		}
 	}
-	if diff := cmp.Diff(before, laid(t, dir)); diff != "" {
+	if diff := cmp.Diff(before, readTree(t, dir)); diff != "" {
 		t.Errorf("it changed (-before +after):\n%s", diff)
 	}
-	if diff := cmp.Diff(beforeOutside, laid(t, outside)); diff != "" {
+	if diff := cmp.Diff(beforeOutside, readTree(t, outside)); diff != "" {
 		t.Errorf("what links lead to changed (-before +after):\n%s", diff)
 	}
 }
@@ -159,7 +159,7 @@ func TestExportToReplaces(t *testing.T) {
 			want = append(want, f.Name)
 		}
 		var got []string
-		for name := range laid(t, filepath.Join(dir, "a", "g")) {
+		for name := range readTree(t, filepath.Join(dir, "a", "g")) {
 			if !strings.HasSuffix(name, "/") {
 				got = append(got, name)
 			}
@@ -170,7 +170,7 @@ func TestExportToReplaces(t *testing.T) {
 			t.Errorf("the artifact holds %q, want %q", got, want)
 		}
 	}
-	if left := laid(t, filepath.Join(dir, "a")); len(left) != 2 {
+	if left := readTree(t, filepath.Join(dir, "a")); len(left) != 2 {
 		t.Errorf("next to the artifact there is %v", left)
 	}
 }
@@ -191,15 +191,15 @@ func TestForgedArtifact(t *testing.T) {
 		`{"name":"../letter.txt","digest":"` + digest + `"}`, `{"name":"a","digest":"sha256:x"}`,
 		`{"name":"a","digest":"` + digest + `"},{"name":"a","digest":"` + digest + `"}`,
 	} {
-		lay(t, dir, map[string]string{"letter.txt": "dear", "g/.artifact": `{"outputs":[` + outputs + `]}`})
-		before := laid(t, dir)
+		writeTree(t, dir, map[string]string{"letter.txt": "dear", "g/.artifact": `{"outputs":[` + outputs + `]}`})
+		before := readTree(t, dir)
 		if err := s.ExportTo(t.Context(), r, root, "g"); protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), "contains no artifact (g/.artifact: ") {
 			t.Errorf("export over %s: %v", outputs, err)
 		}
 		if _, err := store.Exported(filepath.Join(dir, "g")); err == nil || errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("Exported of %s: %v", outputs, err)
 		}
-		if diff := cmp.Diff(before, laid(t, dir)); diff != "" {
+		if diff := cmp.Diff(before, readTree(t, dir)); diff != "" {
 			t.Errorf("it changed (-before +after):\n%s", diff)
 		}
 	}
@@ -216,14 +216,14 @@ func TestExportPlaces(t *testing.T) {
 	begin(t, s, "r")
 	r := mustRecord(t, s, 1, "one")
 	dir := t.TempDir()
-	lay(t, dir, map[string]string{"empty/": "", "file": "dear", "full/letter.txt": "dear", "within/directory/": ""})
+	writeTree(t, dir, map[string]string{"empty/": "", "file": "dear", "full/letter.txt": "dear", "within/directory/": ""})
 	if err := s.Export(t.Context(), r, filepath.Join(dir, "done")); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Symlink("empty", filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}
-	before := laid(t, dir)
+	before := readTree(t, dir)
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := s.Export(cancelled, r, filepath.Join(dir, "new")); !errors.Is(err, context.Canceled) {
@@ -242,7 +242,7 @@ func TestExportPlaces(t *testing.T) {
 			t.Errorf("Export to %s: %v; want an error with %q", name, err, want)
 		}
 	}
-	if diff := cmp.Diff(before, laid(t, dir)); diff != "" {
+	if diff := cmp.Diff(before, readTree(t, dir)); diff != "" {
 		t.Errorf("it changed (-before +after):\n%s", diff)
 	}
 	if err := s.Export(t.Context(), r, filepath.Join(dir, "empty")); err != nil {

@@ -144,7 +144,7 @@ func TestNotesGo(t *testing.T) {
 	}
 	want := map[string]bool{"r.json": true}
 	got := map[string]bool{}
-	for name := range laid(t, filepath.Join(dir, "runs")) {
+	for name := range readTree(t, filepath.Join(dir, "runs")) {
 		got[name] = true
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -342,7 +342,7 @@ func TestFactsOfManyLookups(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	theirs := map[string]string{"letter.txt": "dear", "../letters/letter.txt": "dear", "../letter.txt": "dear"}
-	lay(t, dir, theirs)
+	writeTree(t, dir, theirs)
 	other := store.Share(s)
 	asked := store.CountReads(other)
 	if diff := cmp.Diff(want, many(other, keys...)); diff != "" {

@@ -20,8 +20,8 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// lay writes files with slashes in their names, and directories for names that end with a slash.
-func lay(t testing.TB, dir string, content map[string]string) {
+// writeTree writes files with slashes in their names, and directories for names that end with a slash.
+func writeTree(t testing.TB, dir string, content map[string]string) {
 	t.Helper()
 	for name, text := range content {
 		path := filepath.Join(dir, filepath.FromSlash(name))
@@ -37,8 +37,8 @@ func lay(t testing.TB, dir string, content map[string]string) {
 	}
 }
 
-// laid is the content of a directory: files with their content, links with their target, directories with a slash.
-func laid(t testing.TB, dir string) map[string]string {
+// readTree returns the content of a directory: files with their content, links with their target, directories with a slash.
+func readTree(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -87,13 +87,13 @@ func TestForeignPlaces(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			lay(t, dir, c.content)
-			before := laid(t, dir)
+			writeTree(t, dir, c.content)
+			before := readTree(t, dir)
 			s, err := store.Open(t.Context(), dir)
 			if protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "Nothing was changed") {
 				t.Errorf("Open: %v, %v; want an error with %q", s, err, c.want)
 			}
-			if diff := cmp.Diff(before, laid(t, dir)); diff != "" {
+			if diff := cmp.Diff(before, readTree(t, dir)); diff != "" {
 				t.Errorf("it changed (-before +after):\n%s", diff)
 			}
 			if bytes, err := store.PruneCache(t.Context(), dir, false); name != "cache" && protocol.KindOf(err) != protocol.InvalidInput {
@@ -119,7 +119,7 @@ func TestForeignPlaces(t *testing.T) {
 // A link with the marker's name is not a marker: writing it would write to the link's target.
 func TestLinkedMarker(t *testing.T) {
 	dir, target := t.TempDir(), filepath.Join(t.TempDir(), "letter.txt")
-	lay(t, filepath.Dir(target), map[string]string{"letter.txt": marker})
+	writeTree(t, filepath.Dir(target), map[string]string{"letter.txt": marker})
 	if err := os.Symlink(target, filepath.Join(dir, "store.json")); err != nil {
 		t.Fatal(err)
 	}
@@ -169,15 +169,15 @@ func TestFirstWriteMarks(t *testing.T) {
 	for name, content := range map[string]map[string]string{"absent": nil, "empty": {"store/": ""}, "cut off": {"store/store.json": ""}} {
 		t.Run(name, func(t *testing.T) {
 			parent := t.TempDir()
-			lay(t, parent, content)
-			before := laid(t, parent)
+			writeTree(t, parent, content)
+			before := readTree(t, parent)
 			dir := filepath.Join(parent, "store")
 			s := open(t, dir)
 			if hit(t, s, strings.Repeat("0", 64)) {
 				t.Error("a hit in an empty store")
 			}
 			verify(t, s)
-			if diff := cmp.Diff(before, laid(t, parent)); diff != "" {
+			if diff := cmp.Diff(before, readTree(t, parent)); diff != "" {
 				t.Errorf("reading changed it (-before +after):\n%s", diff)
 			}
 			begin(t, s, "r")
@@ -193,11 +193,11 @@ func TestFirstWriteMarks(t *testing.T) {
 	// Files that appear between the inspection and the first write are foreign, too.
 	dir := t.TempDir()
 	s := open(t, dir)
-	lay(t, dir, map[string]string{"letter.txt": "dear"})
+	writeTree(t, dir, map[string]string{"letter.txt": "dear"})
 	if err := s.Begin(t.Context(), store.Run{ID: "r"}); err == nil || !strings.Contains(err.Error(), "is not a store: it contains letter.txt") {
 		t.Errorf("Begin: %v", err)
 	}
-	if diff := cmp.Diff(map[string]string{"letter.txt": "dear"}, laid(t, dir)); diff != "" {
+	if diff := cmp.Diff(map[string]string{"letter.txt": "dear"}, readTree(t, dir)); diff != "" {
 		t.Errorf("it changed (-want +got):\n%s", diff)
 	}
 }
@@ -224,12 +224,12 @@ func TestSweepTakesOnlyItsOwn(t *testing.T) {
 		"leases/run-x.00112233aabbccdd": "{}", "leases/wait.00112233aabbccdd": "", "collectors/gc.00112233aabbccdd": "",
 		"locks/" + strings.Repeat("a", 64): "", "locks/replace": "",
 	}
-	lay(t, dir, map[string]string{"store.json": marker})
-	lay(t, dir, theirs)
-	before := laid(t, dir)
-	lay(t, dir, ours)
+	writeTree(t, dir, map[string]string{"store.json": marker})
+	writeTree(t, dir, theirs)
+	before := readTree(t, dir)
+	writeTree(t, dir, ours)
 	open(t, dir)
-	if diff := cmp.Diff(before, laid(t, dir)); diff != "" {
+	if diff := cmp.Diff(before, readTree(t, dir)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
@@ -250,14 +250,14 @@ func TestLinksLeadNowhere(t *testing.T) {
 			}
 			finish(t, v, "r")
 			digest := strings.TrimPrefix(r.Outputs[0].Digest, "sha256:")
-			lay(t, victim, map[string]string{
+			writeTree(t, victim, map[string]string{
 				"tmp/1-00112233aabbccdd.lock": "", "tmp/1-00112233aabbccdd.1": "x", "leases/run-x.00112233aabbccdd": "{}",
 				"collectors/gc.00112233aabbccdd": "", "locks/" + r.Key: "", "damaged/" + digest: "x",
 			})
-			before := laid(t, victim)
+			before := readTree(t, victim)
 
 			dir := t.TempDir()
-			lay(t, dir, map[string]string{"store.json": marker, filepath.Dir(name) + "/": ""})
+			writeTree(t, dir, map[string]string{"store.json": marker, filepath.Dir(name) + "/": ""})
 			if err := os.Symlink(filepath.Join(victim, name), filepath.Join(dir, name)); err != nil {
 				t.Fatal(err)
 			}
@@ -277,7 +277,7 @@ func TestLinksLeadNowhere(t *testing.T) {
 				_ = s.Untag(t.Context(), "t")
 				_ = s.Close()
 			}
-			if diff := cmp.Diff(before, laid(t, victim)); diff != "" {
+			if diff := cmp.Diff(before, readTree(t, victim)); diff != "" {
 				t.Errorf("another store changed (-before +after):\n%s", diff)
 			}
 		})
@@ -620,12 +620,12 @@ func TestPruneCache(t *testing.T) {
 		t.Fatal(err)
 	}
 	theirs := map[string]string{"blobs/letter.txt": "dear", "facts/letter.txt": "dear", "letter.txt": "dear"}
-	lay(t, cache, theirs)
-	before := laid(t, cache)
+	writeTree(t, cache, theirs)
+	before := readTree(t, cache)
 	if _, err := store.PruneCache(t.Context(), cache, false); err == nil || !strings.Contains(err.Error(), "another process uses it") {
 		t.Errorf("PruneCache while a process uses the cache: %v", err)
 	}
-	if diff := cmp.Diff(before, laid(t, cache)); diff != "" {
+	if diff := cmp.Diff(before, readTree(t, cache)); diff != "" {
 		t.Errorf("it changed (-before +after):\n%s", diff)
 	}
 	if err := s.Close(); err != nil {
@@ -638,7 +638,7 @@ func TestPruneCache(t *testing.T) {
 	if bytes, err := store.PruneCache(t.Context(), cache, false); err != nil || bytes != dry {
 		t.Errorf("PruneCache: %d, %v; the dry run said %d", bytes, err, dry)
 	}
-	left := laid(t, cache)
+	left := readTree(t, cache)
 	maps.DeleteFunc(left, func(name, _ string) bool { return strings.HasSuffix(name, "/") })
 	maps.Copy(theirs, map[string]string{"store.json": "{\"layout\":2,\"kind\":\"cache\"}\n", "users.lock": ""})
 	if diff := cmp.Diff(theirs, left); diff != "" {
@@ -651,7 +651,7 @@ func TestPruneCache(t *testing.T) {
 
 func TestPruneRuns(t *testing.T) {
 	dir := t.TempDir()
-	lay(t, dir, map[string]string{
+	writeTree(t, dir, map[string]string{
 		"r1/journal.jsonl": "x", "r1/log.jsonl": "x", "r2/journal.jsonl": "x", "r2/letter.txt": "dear", "r3/journal.jsonl": "x", "r5": "a file",
 	})
 	root, err := os.OpenRoot(dir)
@@ -660,16 +660,16 @@ func TestPruneRuns(t *testing.T) {
 	}
 	defer root.Close()
 	ids, names := []string{"r1", "r2", "r4", "r5"}, []string{"journal.jsonl", "log.jsonl"}
-	before := laid(t, dir)
+	before := readTree(t, dir)
 	want := []string{"r1", "r2"}
-	if removed, err := store.PruneRuns(root, ids, names, true); err != nil || !cmp.Equal(removed, want) || !cmp.Equal(before, laid(t, dir)) {
+	if removed, err := store.PruneRuns(root, ids, names, true); err != nil || !cmp.Equal(removed, want) || !cmp.Equal(before, readTree(t, dir)) {
 		t.Errorf("dry run: %v, %v", removed, err)
 	}
 	if removed, err := store.PruneRuns(root, ids, names, false); err != nil || !cmp.Equal(removed, want) {
 		t.Errorf("PruneRuns: %v, %v", removed, err)
 	}
 	left := map[string]string{"r2/": "", "r2/letter.txt": "dear", "r3/": "", "r3/journal.jsonl": "x", "r5": "a file"}
-	if diff := cmp.Diff(left, laid(t, dir)); diff != "" {
+	if diff := cmp.Diff(left, readTree(t, dir)); diff != "" {
 		t.Errorf("-want +left:\n%s", diff)
 	}
 	if _, err := store.PruneRuns(root, []string{"../x"}, names, false); protocol.KindOf(err) != protocol.InvalidInput {

@@ -148,7 +148,7 @@ func TestPutFiles(t *testing.T) {
 		s := open(t, location)
 		begin(t, s, "r")
 		dir := t.TempDir()
-		lay(t, dir, map[string]string{"b/x": "bee", "a": "a", "c": strings.Repeat("c", 300<<10), "kept": "kept"})
+		writeTree(t, dir, map[string]string{"b/x": "bee", "a": "a", "c": strings.Repeat("c", 300<<10), "kept": "kept"})
 		files, err := s.PutFiles(t.Context(), dir, []string{"b/x", "c", "a"})
 		want := []store.File{
 			{Name: "b/x", Digest: protocol.Digest([]byte("bee")), Bytes: 3},
@@ -163,14 +163,14 @@ func TestPutFiles(t *testing.T) {
 		if _, err := s.PutFiles(t.Context(), dir, []string{"kept", "none"}); !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), "publish none: ") {
 			t.Errorf("PutFiles of an absent file: %v", err)
 		}
-		lay(t, dir, map[string]string{"target": "kept"})
+		writeTree(t, dir, map[string]string{"target": "kept"})
 		if err := os.Symlink("target", filepath.Join(dir, "link")); err != nil {
 			t.Fatal(err)
 		}
 		if _, _, err := s.PutFile(t.Context(), filepath.Join(dir, "link")); err == nil || !strings.Contains(err.Error(), "is not a regular file") {
 			t.Errorf("PutFile of a link: %v", err)
 		}
-		if left := laid(t, dir); left["link"] != "target" || left["target"] != "kept" {
+		if left := readTree(t, dir); left["link"] != "target" || left["target"] != "kept" {
 			t.Errorf("PutFile of a link changed what there is: %v", left)
 		}
 	}
@@ -271,7 +271,7 @@ func TestScratch(t *testing.T) {
 		if err != nil || first == second || filepath.Dir(first) != filepath.Join(parent, "tmp") || len(files(t, first)) != 0 {
 			t.Errorf("scratch directories %s and %s, %v", first, second, err)
 		}
-		lay(t, second, map[string]string{"a/x": "left", "y": "content"})
+		writeTree(t, second, map[string]string{"a/x": "left", "y": "content"})
 		before, err := os.Stat(filepath.Join(second, "y"))
 		if err != nil {
 			t.Fatal(err)

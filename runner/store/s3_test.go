@@ -121,7 +121,7 @@ func TestS3Kill(t *testing.T) {
 // In a bucket, records are also created once, and foreign buckets are rejected.
 func TestS3Marker(t *testing.T) {
 	endpoint, bucket := server(t)
-	lay(t, bucket, map[string]string{"old/actions/ab/x.json": "{}", "letters/letter.txt": "dear"})
+	writeTree(t, bucket, map[string]string{"old/actions/ab/x.json": "{}", "letters/letter.txt": "dear"})
 	for prefix, want := range map[string]string{"old": "was made by an older runner", "letters": "is not a store: it contains letter.txt", "": "is not a store"} {
 		s, err := store.Open(t.Context(), location(endpoint, bucketName+"/"+prefix))
 		if err == nil || !strings.Contains(err.Error(), want) {

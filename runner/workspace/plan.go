@@ -249,11 +249,11 @@ func (w *Workspace) estimate(ctx context.Context, e *spec.Experiment, c plan.Cat
 			}
 			estimate, err = b.Plan(ctx, protocol.Model{Config: m.Backend.Config, Files: files}, settings)
 			if protocol.KindOf(err) != "" {
-				refused := spec.Error{Pos: m.Backend.Pos, Path: spec.FieldPath("models", m.Base, "backend", m.Backend.Name), Message: err.Error()}
+				problem := spec.Error{Pos: m.Backend.Pos, Path: spec.FieldPath("models", m.Base, "backend", m.Backend.Name), Message: err.Error()}
 				// The points of a sweep follow their base model, and may share its problem.
-				if !slices.Contains(*problems, refused) {
-					refused.Path = spec.FieldPath("models", m.Name, "backend", m.Backend.Name)
-					*problems = append(*problems, refused)
+				if !slices.Contains(*problems, problem) {
+					problem.Path = spec.FieldPath("models", m.Name, "backend", m.Backend.Name)
+					*problems = append(*problems, problem)
 				}
 			} else if err != nil {
 				return err

@@ -30,8 +30,8 @@ const (
 // work identifies comparable work in different runs: actions of a kind by a model or a provider.
 type work struct{ kind, who string }
 
-// taken is the amount of work in bytes, and the time that it took in seconds.
-type taken struct {
+// measurement is the amount of work in bytes, and the time that it took in seconds.
+type measurement struct {
 	bytes, seconds float64
 }
 
@@ -44,17 +44,17 @@ type rate struct {
 }
 
 // measure adds the work of a finished action.
-func measure(all map[work]taken, a *plan.Action) {
+func measure(all map[work]measurement, a *plan.Action) {
 	if a.Cost.Bytes <= 0 {
 		return
 	}
 	of := work{a.Kind, a.Rates.Who}
 	t := all[of]
-	all[of] = taken{t.bytes + float64(a.Cost.Bytes), t.seconds + a.Seconds}
+	all[of] = measurement{t.bytes + float64(a.Cost.Bytes), t.seconds + a.Seconds}
 }
 
 // saveRates writes the measurements of a run into its directory.
-func saveRates(dir *os.Root, all map[work]taken) error {
+func saveRates(dir *os.Root, all map[work]measurement) error {
 	if len(all) == 0 {
 		return nil
 	}
@@ -110,7 +110,7 @@ func (w *Workspace) rates() map[string]map[string]float64 {
 	if err != nil {
 		w.warnings = append(w.warnings, fmt.Sprintf("cannot read the durations of earlier runs: %v", err))
 	}
-	all := map[work]taken{}
+	all := map[work]measurement{}
 	found := 0
 	for _, dir := range dirs {
 		rates, err := readRates(dir)
@@ -124,7 +124,7 @@ func (w *Workspace) rates() map[string]map[string]float64 {
 		}
 		for _, r := range rates {
 			of := work{r.Kind, r.Who}
-			all[of] = taken{all[of].bytes + r.Bytes, all[of].seconds + r.Seconds}
+			all[of] = measurement{all[of].bytes + r.Bytes, all[of].seconds + r.Seconds}
 		}
 		if found++; found == ratedRuns {
 			break

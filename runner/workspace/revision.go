@@ -17,6 +17,11 @@ import (
 // Sources in the lock file of the revision are taken from there. Other sources are read from the revision, or else from
 // the working tree.
 func (w *Workspace) PlanAt(ctx context.Context, at string) (_ *plan.Plan, err error) {
+	if w.options.Confine != "" {
+		if err := revision.Contained(ctx, w.Dir); err != nil {
+			return nil, err
+		}
+	}
 	tree, err := revision.Open(ctx, w.Dir, at)
 	if err != nil {
 		return nil, err

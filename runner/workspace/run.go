@@ -197,9 +197,9 @@ type recorder struct {
 	from     hclog.InterceptLogger
 	next     engine.Observer
 	failures []Failure
-	// taken measures the work of the run so far. dir is the directory of the run, where close saves it.
-	taken map[work]taken
-	dir   *os.Root
+	// measured has the measurements of the run so far. dir is the directory of the run, where close saves them.
+	measured map[work]measurement
+	dir      *os.Root
 }
 
 // logFile is the name of the log in the directory of a run.
@@ -236,7 +236,7 @@ func (w *Workspace) record(id string, p *plan.Plan) (_ *recorder, err error) {
 	}
 	sink := hclog.NewSinkAdapter(&hclog.LoggerOptions{Level: hclog.Debug, Output: visibleJSON{log}, JSONFormat: true})
 	w.log.RegisterSink(sink)
-	return &recorder{journal: journal, log: log, sink: sink, from: w.log, taken: map[work]taken{}, dir: opened}, nil
+	return &recorder{journal: journal, log: log, sink: sink, from: w.log, measured: map[work]measurement{}, dir: opened}, nil
 }
 
 // visibleJSON writes JSON lines with hidden characters escaped. Each call of Write has whole lines.
@@ -255,7 +255,7 @@ func (r *recorder) Observe(e engine.Event) {
 	case plan.Failed:
 		r.failures = append(r.failures, Failure{e.Action.Name, e.Err})
 	case plan.Done:
-		measure(r.taken, e.Action)
+		measure(r.measured, e.Action)
 	}
 	r.journal.Observe(e)
 	r.next.Observe(e)
@@ -268,7 +268,7 @@ func (r *recorder) Advance(a *plan.Action, p action.Progress) {
 }
 
 func (r *recorder) close(state string) error {
-	if err := saveRates(r.dir, r.taken); err != nil {
+	if err := saveRates(r.dir, r.measured); err != nil {
 		r.from.Warn("cannot save the durations of this run; the next plan lacks them", "error", err)
 	}
 	r.from.DeregisterSink(r.sink)

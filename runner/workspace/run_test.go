@@ -148,7 +148,7 @@ func TestRatesOfRuns(t *testing.T) {
 func TestSaveRates(t *testing.T) {
 	dir := t.TempDir()
 	root := openRoot(t, dir)
-	all := map[work]taken{}
+	all := map[work]measurement{}
 	if err := saveRates(root, all); err != nil {
 		t.Fatal(err)
 	}

@@ -153,8 +153,8 @@ func (w *Workspace) Plugins(ctx context.Context) ([]Plugin, error) {
 	return w.askAll(ctx, func(protocol.Kind, string) bool { return true })
 }
 
-// askAll lists all plugins. It asks for the descriptions of those that are wanted and were not asked before.
-func (w *Workspace) askAll(ctx context.Context, wanted func(kind protocol.Kind, name string) bool) ([]Plugin, error) {
+// askAll lists all plugins. It asks for the descriptions of those that are selected and were not asked before.
+func (w *Workspace) askAll(ctx context.Context, selected func(kind protocol.Kind, name string) bool) ([]Plugin, error) {
 	if w.plugins == nil {
 		for _, kind := range []protocol.Kind{protocol.KindProvider, protocol.KindBackend} {
 			for _, name := range w.host.Names(kind) {
@@ -165,7 +165,7 @@ func (w *Workspace) askAll(ctx context.Context, wanted func(kind protocol.Kind, 
 	var group sync.WaitGroup
 	for i := range w.plugins {
 		p := &w.plugins[i]
-		if p.asked || !wanted(p.Kind, p.Name) {
+		if p.asked || !selected(p.Kind, p.Name) {
 			continue
 		}
 		group.Go(func() {
@@ -179,7 +179,7 @@ func (w *Workspace) askAll(ctx context.Context, wanted func(kind protocol.Kind, 
 		return nil, err
 	}
 	for i := range w.plugins {
-		w.plugins[i].asked = w.plugins[i].asked || wanted(w.plugins[i].Kind, w.plugins[i].Name)
+		w.plugins[i].asked = w.plugins[i].asked || selected(w.plugins[i].Kind, w.plugins[i].Name)
 	}
 	return w.plugins, nil
 }

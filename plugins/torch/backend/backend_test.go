@@ -371,7 +371,7 @@ func TestByteWindows(t *testing.T) {
 	score(t, loaded, settings, text)
 	settings.Context = 129
 	err := loaded.Score(t.Context(), settings, documents(text), func(protocol.ScoredDocument) error { return nil })
-	if protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), "more than the 128 that the model can see") {
+	if protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), "exceeds the model's maximum of 128") {
 		t.Errorf("a window of 129 tokens: %v", err)
 	}
 	m.Config = json.RawMessage(strings.Replace(defaults, `"batchTokens": 2048`, `"batchTokens": 1`, 1))

@@ -349,7 +349,7 @@ func TestGraphs(t *testing.T) {
 			}, "true"},
 		{"mistral: window", with(llamaConfig, "model_type", "mistral", "attention_bias", drop, "mlp_bias", drop, "sliding_window", 16),
 			llamaTensors("model.", nil), windows, "windows [16]"},
-		{"mistral: null is no window", with(llamaConfig, "model_type", "mistral", "attention_bias", drop, "mlp_bias", drop, "sliding_window", nil),
+		{"mistral: null means no window", with(llamaConfig, "model_type", "mistral", "attention_bias", drop, "mlp_bias", drop, "sliding_window", nil),
 			llamaTensors("model.", nil), windows, "windows [0]"},
 		{"llama: rope_parameters", with(llamaConfig, "rope_theta", drop, "rope_scaling", drop, "torch_dtype", drop, "dtype", "bfloat16",
 			"rope_parameters", map[string]any{"rope_type": "default", "rope_theta": 1e6}), llamaTensors("model.", nil), frequencies, "second frequencies [0.001]"},
@@ -471,7 +471,7 @@ func TestRefusedFiles(t *testing.T) {
 		{"special token one past the vocabulary", with(good, "tokenizer_config.json", map[string]any{"bos_token": "<s>"},
 			"tokenizer.json", map[string]any{"added_tokens": []any{map[string]any{"id": 10, "content": "<s>"}}}),
 			"bos_token is 10, not the id of one of 10 tokens"},
-		{"special token that is no number", with(good, "config.json", with(llamaConfig, "bos_token_id", "a")), "bos_token_id is a, not the id of one of 10 tokens"},
+		{"special token that is not a number", with(good, "config.json", with(llamaConfig, "bos_token_id", "a")), "bos_token_id is a, not the id of one of 10 tokens"},
 	} {
 		t.Run(test.name, func(t *testing.T) { refused(t, directory(t, test.files), test.want) })
 	}

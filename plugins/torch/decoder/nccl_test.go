@@ -71,7 +71,7 @@ func TestNCCLFailure(t *testing.T) {
 	if _, err := newNCCL(library, []tensor.Device{1, 1}); err == nil || !strings.Contains(err.Error(), "invalid argument") {
 		t.Errorf("a device twice: %v", err)
 	}
-	if _, err := newCollective([]tensor.Device{0, 0, 1}); err == nil || !strings.Contains(err.Error(), "share one") {
+	if _, err := newCollective([]tensor.Device{0, 0, 1}); err == nil || !strings.Contains(err.Error(), "one device for all ranks") {
 		t.Errorf("three ranks on two devices: %v", err)
 	}
 

@@ -353,11 +353,11 @@ public:
     maxima = at::full({rows}, -std::numeric_limits<double>::infinity(), options);
     logits = maxima.clone();
     sums = at::zeros({rows}, options);
-    wanted = at::from_blob(const_cast<int64_t *>(targets), {rows}, at::kLong).to(device);
+    targets_tensor = at::from_blob(const_cast<int64_t *>(targets), {rows}, at::kLong).to(device);
   }
 
   void add(const at::Tensor &z, int64_t first) {
-    at::Tensor target = wanted - first, column = target.clamp(0, z.size(1) - 1).unsqueeze(1);
+    at::Tensor target = targets_tensor - first, column = target.clamp(0, z.size(1) - 1).unsqueeze(1);
     at::Tensor found = z.gather(1, column).squeeze(1).to(at::kDouble);
     logits = at::where((target >= 0) & (target < z.size(1)), found, logits);
     // The difference is float32, whatever the type of z.
@@ -382,7 +382,7 @@ private:
     maxima = maximum;
   }
 
-  at::Tensor maxima, sums, logits, wanted;
+  at::Tensor maxima, sums, logits, targets_tensor;
 };
 
 // The number of columns that are computed at a time does not depend on the number of rows, so that sums of a row do not

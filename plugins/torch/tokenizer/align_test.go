@@ -82,7 +82,7 @@ func TestAlign(t *testing.T) {
 		{"nothing but bytes without a token", byteLevel, []string{"a"}, "\x04", nil, `["\x04"]`, 0},
 		{"a token over a byte without one", byteLevel, []string{"!", "!!"}, "!\x04!", [][3]int32{{1, 0, 2}}, `"!\x04!"`, 1},
 		{"a space that the tokenizer put before the text", sentencePiece, []string{"<unk>", "▁", "▁Hi"}, "Hi", [][3]int32{{2, 0, 2}}, `"Hi"`, 0},
-		{"the same as a token of its own", sentencePiece, []string{"<unk>", "▁", "x"}, "x", [][3]int32{{1, 0, 1}, {2, 0, 1}}, `"" "x"`, 0},
+		{"the same as a separate token", sentencePiece, []string{"<unk>", "▁", "x"}, "x", [][3]int32{{1, 0, 1}, {2, 0, 1}}, `"" "x"`, 0},
 		{"a low line of the text's own", sentencePiece, []string{"<unk>", "▁", "a", "▁a"}, "a▁a a", [][3]int32{{2, 0, 1}, {3, 1, 5}, {3, 5, 7}},
 			`"a" "\u2581a" " a"`, 0},
 		{"bytes that stand in for a character", sentencePiece, []string{"<unk>", "<0xC3>", "<0xA9>"}, "é", [][3]int32{{1, 0, 2}, {2, 0, 2}},

@@ -42,7 +42,7 @@ func TestRebuildRefuses(t *testing.T) {
 		{"tokenizer.ggml.tokens", []string{"<s>", "a", "b", "a"}, `the tokens 1 and 3 are both "a"`},
 		{"tokenizer.ggml.tokens", []string{"<s>", "a", "b", "\xff"}, `token 3, "\xff", is not valid UTF-8`},
 		{"tokenizer.ggml.merges", nil, "tokenizer.ggml.merges contains no strings"},
-		{"tokenizer.ggml.merges", []string{"ab"}, `number 0 is "ab"`},
+		{"tokenizer.ggml.merges", []string{"ab"}, `entry 0 is "ab"`},
 		{"tokenizer.ggml.bos_token_id", uint32(4), "tokenizer.ggml.bos_token_id is 4, but there are 4 tokens"},
 		{"tokenizer.ggml.eos_token_id", int32(-1), "tokenizer.ggml.eos_token_id is -1"},
 	} {

@@ -1,6 +1,7 @@
 package revision_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -336,4 +337,40 @@ func TestTime(t *testing.T) { //nolint:paralleltest
 	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	_, err = revision.Open(t.Context(), r.spec(), "main")
 	check(err)
+}
+
+// TestContained checks that a repository whose objects are elsewhere is rejected.
+func TestContained(t *testing.T) {
+	t.Parallel()
+	other := newRepository(t)
+	for name, c := range map[string]struct {
+		change func(r repository) error
+		want   string
+	}{
+		"own objects": {func(repository) error { return nil }, ""},
+		"a file": {func(r repository) error {
+			dir := filepath.Join(r.dir, ".git")
+			return errors.Join(os.RemoveAll(dir), os.WriteFile(dir, []byte("gitdir: "+other.dir+"/.git\n"), 0o644))
+		}, ".git leads to " + other.dir},
+		"a link": {func(r repository) error {
+			dir := filepath.Join(r.dir, ".git")
+			return errors.Join(os.RemoveAll(dir), os.Symlink(filepath.Join(other.dir, ".git"), dir))
+		}, ".git "},
+		"alternates": {func(r repository) error {
+			return os.WriteFile(filepath.Join(r.dir, ".git/objects/info/alternates"), []byte(other.dir+"/.git/objects\n"), 0o644)
+		}, "has objects of other repositories (objects/info/alternates)"},
+		"linked packs": {func(r repository) error {
+			packs := filepath.Join(r.dir, ".git/objects/pack")
+			return errors.Join(os.RemoveAll(packs), os.Symlink(filepath.Join(other.dir, ".git/objects/pack"), packs))
+		}, "contains the link "},
+	} {
+		r := newRepository(t)
+		if err := c.change(r); err != nil {
+			t.Fatal(err)
+		}
+		err := revision.Contained(t.Context(), r.spec())
+		if c.want == "" && err != nil || c.want != "" && (protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
 }

@@ -60,7 +60,7 @@ type file struct {
 	link     bool
 	// target is the target of a link, or "" if it is too long or missing from the repository.
 	target string
-	taken  bool
+	queued bool
 }
 
 // Open lists the content of the repository that contains directory dir at a revision.
@@ -194,8 +194,9 @@ func (t *Tree) below(dir string) []*file {
 	return t.files[t.search(dir+"/"):t.search(dir+"0")] // "0" comes next after "/"
 }
 
-// follow returns the name that results when every link in a name is followed, and takes these links. It returns false
-// if they lead out of the repository, form a cycle, or have an unknown target, or when the context is done.
+// follow returns the name that results when every link in a name is followed, and adds these links to those to write.
+// It returns false if they lead out of the repository, form a cycle, or have an unknown target, or when the context is
+// done.
 func (t *Tree) follow(ctx context.Context, name string) (real string, ok bool) {
 	real, left := ".", strings.Split(name, "/")
 	for hops := 0; len(left) > 0; {
@@ -209,7 +210,7 @@ func (t *Tree) follow(ctx context.Context, name string) (real string, ok bool) {
 			real = at
 			continue
 		}
-		t.take(f)
+		t.enqueue(f)
 		if hops++; hops > maxHops || f.target == "" || path.IsAbs(f.target) || ctx.Err() != nil {
 			return "", false
 		}
@@ -218,17 +219,17 @@ func (t *Tree) follow(ctx context.Context, name string) (real string, ok bool) {
 	return real, true
 }
 
-// take adds a file to those to write next, unless it was taken before.
-func (t *Tree) take(f *file) {
-	if !f.taken {
-		f.taken = true
+// enqueue adds a file to those to write next, unless it was queued before.
+func (t *Tree) enqueue(f *file) {
+	if !f.queued {
+		f.queued = true
 		t.pending = append(t.pending, f)
 	}
 }
 
-// takeAll takes the file that name refers to. For a directory, it takes all wanted files, all links, and the wanted
+// enqueueAll adds the file that name refers to. For a directory, it adds all selected files, all links, and the selected
 // files that these lead to. It returns false if there is no such file or directory, or when the context is done.
-func (t *Tree) takeAll(ctx context.Context, name string, wanted func(name string) bool, seen map[string]bool) bool {
+func (t *Tree) enqueueAll(ctx context.Context, name string, selected func(name string) bool, seen map[string]bool) bool {
 	real, ok := t.follow(ctx, name)
 	if !ok || seen[real] {
 		return ok
@@ -243,21 +244,21 @@ func (t *Tree) takeAll(ctx context.Context, name string, wanted func(name string
 			return false
 		}
 		if f.link {
-			t.takeAll(ctx, f.name, wanted, seen)
-		} else if wanted(f.name) {
-			t.take(f)
+			t.enqueueAll(ctx, f.name, selected, seen)
+		} else if selected(f.name) {
+			t.enqueue(f)
 		}
 	}
 	return len(all) > 0
 }
 
-// takeNamed takes the files at a path in a spec: a file, a directory or a glob, relative to the directory. It takes only
+// enqueueNamed adds the files at a path in a spec: a file, a directory or a glob, relative to the directory. It adds only
 // some of them when the context is done.
-func (t *Tree) takeNamed(ctx context.Context, named string) {
+func (t *Tree) enqueueNamed(ctx context.Context, named string) {
 	if named == "" || path.IsAbs(named) || strings.Contains(named, "://") {
 		return
 	}
-	if t.takeAll(ctx, path.Join(t.dir, named), func(string) bool { return true }, map[string]bool{}) {
+	if t.enqueueAll(ctx, path.Join(t.dir, named), func(string) bool { return true }, map[string]bool{}) {
 		return
 	}
 	base, pattern := doublestar.SplitPattern(named)
@@ -268,7 +269,7 @@ func (t *Tree) takeNamed(ctx context.Context, named string) {
 	for _, f := range matches(ctx, t.below(dir), dir+"/", pattern) {
 		if real, ok := t.follow(ctx, f.name); ok {
 			if at := t.find(real); at != nil {
-				t.take(at)
+				t.enqueue(at)
 			}
 		}
 	}

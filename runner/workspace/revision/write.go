@@ -40,9 +40,9 @@ func (t *Tree) Copy(ctx context.Context, to string, others ...string) (*Copy, er
 		return nil, err
 	}
 	return c, limited(ctx, t.revision, func(ctx context.Context) error {
-		t.takeAll(ctx, t.module(), func(name string) bool { return path.Ext(name) == ".cue" }, map[string]bool{})
+		t.enqueueAll(ctx, t.module(), func(name string) bool { return path.Ext(name) == ".cue" }, map[string]bool{})
 		for _, name := range others {
-			t.takeNamed(ctx, name)
+			t.enqueueNamed(ctx, name)
 		}
 		return c.write(ctx, "the CUE module around the specification",
 			"move the specification to a module with fewer CUE files, a directory with its own cue.mod")
@@ -54,14 +54,14 @@ func (t *Tree) Copy(ctx context.Context, to string, others ...string) (*Copy, er
 func (c *Copy) Add(ctx context.Context, paths []string) error {
 	return limited(ctx, c.tree.revision, func(ctx context.Context) error {
 		for _, name := range paths {
-			c.tree.takeNamed(ctx, name)
+			c.tree.enqueueNamed(ctx, name)
 		}
 		return c.write(ctx, "the set of files that the specification names without a pin",
 			"compare with a revision whose lock file has the sources (`runner pin`), because their files are not read, or name fewer files")
 	})
 }
 
-// write writes the files that were taken, unless they exceed the limits. what describes them in errors.
+// write writes the files that were queued, unless they exceed the limits. what describes them in errors.
 func (c *Copy) write(ctx context.Context, what, advice string) (err error) {
 	t := c.tree
 	defer func() {
@@ -70,7 +70,7 @@ func (c *Copy) write(ctx context.Context, what, advice string) (err error) {
 		}
 	}()
 	if err := ctx.Err(); err != nil {
-		return err // Not all files were taken.
+		return err // Not all files were queued.
 	}
 	files := t.pending
 	t.pending = nil
