@@ -15,11 +15,17 @@ import (
 type TooLargeError struct{ Most int64 }
 
 func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("it is larger than the limit of %s", humanize.IBytes(uint64(e.Most)))
+	return fmt.Sprintf("it is larger than %s", humanize.IBytes(uint64(e.Most)))
 }
 
-// ReadAll reads r to its end. If that is more than most bytes, the error is a TooLargeError.
+// ReadAll reads r to its end. If that is more than most bytes, the error is a TooLargeError. A file that is known to be
+// larger is not read.
 func ReadAll(r io.Reader, most int64) ([]byte, error) {
+	if f, ok := r.(fs.File); ok {
+		if info, err := f.Stat(); err == nil && info.Size() > most {
+			return nil, &TooLargeError{most}
+		}
+	}
 	data, err := io.ReadAll(io.LimitReader(r, most+1))
 	if err == nil && int64(len(data)) > most {
 		return nil, &TooLargeError{most}

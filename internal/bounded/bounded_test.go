@@ -15,7 +15,7 @@ import (
 
 func tooLarge(err error) bool {
 	e, ok := errors.AsType[*bounded.TooLargeError](err)
-	return ok && e.Error() == "it is larger than the limit of 5 B"
+	return ok && e.Error() == "it is larger than 5 B"
 }
 
 // Content of exactly the limit is read, and longer content is an error.

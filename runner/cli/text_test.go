@@ -363,6 +363,19 @@ func TestPrintLogs(t *testing.T) {
 	}
 }
 
+// A long line of a log is an error and is not read into memory.
+func TestLongLogLine(t *testing.T) {
+	endless := newLogLines(endlessReader{})
+	const want = "a line of the journal or the log: it is larger than 16 MiB; remove the directory of this run: this deletes its log, but no result"
+	if err := endless.read(); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %q", err, want)
+	}
+}
+
+type endlessReader struct{}
+
+func (endlessReader) Read(p []byte) (int, error) { return len(p), nil }
+
 func TestPrintDiff(t *testing.T) {
 	x := &store.Record{Descriptor: []byte(`{"a":1,"b":2}`), Outputs: []store.File{{Name: "same", Digest: "1"}, {Name: "other", Digest: "2"}, {Name: "gone", Digest: "3"}}}
 	y := &store.Record{Descriptor: []byte(`{"a":1,"b":3}`), Outputs: []store.File{{Name: "new", Digest: "4"}, {Name: "other", Digest: "5"}, {Name: "same", Digest: "1"}}}

@@ -226,6 +226,19 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// A descriptor that no record can contain is refused before the action runs.
+func TestLargeDescriptor(t *testing.T) {
+	parameters := json.RawMessage(`"` + strings.Repeat("x", store.MaxDescriptor) + `"`)
+	p, err := plan.Build(t.Context(), &spec.Experiment{}, plan.Catalog{}, []plan.Kind{added("k", plan.Parts{Name: "a", Parameters: parameters})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "a: its descriptor has 32 MiB, more than the limit of 32 MiB; use fewer inputs, such as fewer datasets or models in a comparison"
+	if err := p.Resolve(t.Context(), cache{}); err == nil || err.Error() != want || protocol.KindOf(err) != protocol.InvalidInput {
+		t.Errorf("got %v, want %q", err, want)
+	}
+}
+
 // Building, resolving and comparing a large plan ends soon after its context.
 func TestCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dustin/go-humanize"
+
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/store"
 )
 
@@ -93,6 +96,10 @@ func (a *Action) SetKey() ([]byte, error) {
 	key, canonical, err := d.Key()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", a.Name, err)
+	}
+	if len(canonical) > store.MaxDescriptor {
+		return nil, protocol.Invalid("%s: its descriptor has %s, more than the limit of %s; use fewer inputs, such as fewer datasets or models in a comparison",
+			a.Name, humanize.IBytes(uint64(len(canonical))), humanize.IBytes(store.MaxDescriptor))
 	}
 	a.Key, a.State = key, Pending
 	return canonical, nil

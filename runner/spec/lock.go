@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"surprisal.dev/internal/bounded"
 )
 
 // LockFile is the file in an experiment directory that records the resolutions of its sources. Users commit it.
@@ -55,7 +57,7 @@ func ReadLock(dir, confine string) (*Lock, error) {
 
 func readLock(fsys fs.FS) (*Lock, error) {
 	l := &Lock{entries: map[sourceKey]json.RawMessage{}}
-	data, err := readRegular(fsys, LockFile, maxLock)
+	data, err := bounded.ReadFile(fsys, LockFile, maxLock)
 	if errors.Is(err, fs.ErrNotExist) {
 		return l, nil
 	}

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
+
+	"surprisal.dev/internal/bounded"
 )
 
 // Problem is a problem in a store.
@@ -137,6 +139,8 @@ func (v *verification) jobs(ctx context.Context) error {
 	for _, o := range objects {
 		if jobKey(o.name) == "" {
 			v.add(o.name, notOurs, "move it away")
+		} else if o.bytes > maxJob {
+			v.add(o.name, (&bounded.TooLargeError{Most: maxJob}).Error(), damageHint)
 		}
 	}
 	return err

@@ -307,7 +307,8 @@ func (r repository) many(ext string, n int, content string) string {
 	return r.git("040000 tree "+r.git("040000 tree "+spec+"\tspec\n", "mktree", "--missing")+"\tx\n", "mktree", "--missing")
 }
 
-// TestTime checks that a step that takes too long ends with an error. It is not parallel, because it changes the limit and the PATH.
+// TestTime checks that a step that takes too long ends with an error. It is not parallel, because it
+// changes the limit and the PATH.
 func TestTime(t *testing.T) { //nolint:paralleltest
 	const want = "reading main from git exceeds the limit of 20ms; compare with a smaller revision, " +
 		"or one with fewer links and simpler globs"
