@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/sys/unix"
 
+	"surprisal.dev/internal/bounded"
 	"surprisal.dev/internal/filelock"
 )
 
@@ -30,6 +31,8 @@ const (
 	version = 2
 	// most is the maximum number of digests that are written; the most recently used are kept.
 	most = 10_000
+	// mostBytes is the maximum size of the file that is read. A digest needs about 250 bytes.
+	mostBytes = 16 << 20
 	// settled is the minimum age of a file's last change for its digest to be remembered.
 	settled = 2 * time.Second
 )
@@ -86,7 +89,7 @@ func Open(dir string) *Cache {
 
 func read(root *os.Root) map[identity]entry {
 	known := map[identity]entry{}
-	data, err := root.ReadFile(name)
+	data, err := bounded.ReadFile(root.FS(), name, mostBytes)
 	if err != nil {
 		return known
 	}

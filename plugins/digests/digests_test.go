@@ -236,3 +236,18 @@ func TestSaver(t *testing.T) {
 		}
 	}
 }
+
+// A file that is too large is not read, and the cache is empty.
+func TestLargeFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "digests.json")
+	if err := os.WriteFile(path, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 1<<40); err != nil { // The file has a hole, which needs no space on disk.
+		t.Fatal(err)
+	}
+	if digests.Open(dir) == nil {
+		t.Error("no cache")
+	}
+}

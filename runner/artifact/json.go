@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"surprisal.dev/internal/bounded"
 	"surprisal.dev/plugins/protocol"
 )
 
@@ -18,11 +19,20 @@ func WriteJSON(path string, v any) error {
 	return os.WriteFile(path, append(protocol.VisibleJSON(data), '\n'), 0o644)
 }
 
+// MaxJSON is the maximum size in bytes of a file of an artifact that is read into memory. A summary has less than 1 kB
+// per dataset.
+const MaxJSON = 256 << 20
+
 // ReadJSON reads a JSON file into v.
 func ReadJSON(path string, v any) error {
-	data, err := os.ReadFile(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return err
+	}
+	defer f.Close()
+	data, err := bounded.ReadAll(f, MaxJSON)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	if err := json.Unmarshal(data, v); err != nil {
 		return fmt.Errorf("%s: %w", path, err)

@@ -149,3 +149,18 @@ func TestExportFails(t *testing.T) {
 		t.Errorf("got error %v", err)
 	}
 }
+
+// A JSON file that is too large is not read.
+func TestLargeJSON(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.json")
+	if err := artifact.WriteJSON(path, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 1<<40); err != nil { // The file has a hole, which needs no space on disk.
+		t.Fatal(err)
+	}
+	var v any
+	if err := artifact.ReadJSON(path, &v); err == nil || err.Error() != path+": it is larger than 256 MiB" {
+		t.Errorf("got %v", err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
 
+	"surprisal.dev/internal/bounded"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/workspace"
@@ -91,6 +93,9 @@ type logLine struct {
 	fields map[string]any
 }
 
+// maxLogLine is the maximum length of a line of a journal or a log in bytes.
+const maxLogLine = 16 << 20
+
 // logLines reads a journal or a log line by line.
 type logLines struct {
 	in   *bufio.Reader
@@ -102,7 +107,10 @@ func newLogLines(r io.Reader) *logLines { return &logLines{in: bufio.NewReader(r
 
 // read sets next to the next line.
 func (l *logLines) read() error {
-	line, err := l.in.ReadBytes('\n')
+	line, err := bounded.ReadLine(l.in, maxLogLine)
+	if _, tooLarge := errors.AsType[*bounded.TooLargeError](err); tooLarge {
+		return fmt.Errorf("a line of the journal or the log: %w; remove the directory of this run: this deletes its log, but no result", err)
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}

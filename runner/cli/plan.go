@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -41,43 +42,71 @@ and for each root cause the actions that it changes and the number of actions th
 				return usage("--graph and --json are mutually exclusive; the JSON output includes the graph")
 			}
 			return a.open(c.Context(), a.directory(args), func(w *workspace.Workspace) error {
-				p, err := w.Plan(c.Context())
-				if err != nil {
-					return err
-				}
-				if err := w.Resolve(c.Context(), p); err != nil {
-					return err
-				}
-				var changes []plan.Change
-				if against != "" {
-					base, err := w.PlanAt(c.Context(), against)
-					if err != nil {
-						return err
-					}
-					if changes, err = p.Against(base); err != nil {
-						return err
-					}
-				}
-				switch {
-				case graph == "dot":
-					return p.WriteDOT(a.stdout.data())
-				case graph == "svg":
-					return p.WriteSVG(a.stdout.data())
-				case a.asJSON:
-					return a.printJSON(p.Describe(changes))
-				}
-				printPlan(a.stdout, p)
-				if against != "" {
-					printChanges(a.stdout, against, changes)
-				}
-				a.warn(planWarnings(w, p))
-				return nil
+				return a.plan(c.Context(), w, against, graph)
 			})
 		},
 	}
 	c.Flags().StringVar(&against, "against", "", "compare with the specification at the git revision `REV`")
 	c.Flags().StringVar(&graph, "graph", "", "print the graph of actions instead, in the `FORMAT` dot or svg")
 	return c
+}
+
+// plan prints the plan, compared with a revision unless against is "".
+func (a *app) plan(ctx context.Context, w *workspace.Workspace, against, graph string) error {
+	p, err := w.Plan(ctx)
+	if err != nil {
+		return err
+	}
+	if err := w.Resolve(ctx, p); err != nil {
+		return err
+	}
+	var changes []plan.Change
+	if against != "" {
+		base, err := w.PlanAt(ctx, against)
+		if err != nil {
+			return err
+		}
+		if changes, err = p.Against(ctx, base); err != nil {
+			return err
+		}
+	}
+	if err := untilDone(ctx, func() error { return a.printPlan(p, against, graph, changes) }); err != nil {
+		return err
+	}
+	if graph == "" && !a.asJSON {
+		a.warn(planWarnings(w, p))
+	}
+	return nil
+}
+
+// untilDone returns the error of work, or that of the context as soon as it is done. It then leaves work behind, which
+// must only print: sorting and formatting a large plan cannot be stopped.
+func untilDone(ctx context.Context, work func() error) error {
+	result := make(chan error, 1)
+	go func() { result <- work() }()
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// printPlan prints a plan in the requested format.
+func (a *app) printPlan(p *plan.Plan, against, graph string, changes []plan.Change) error {
+	switch {
+	case graph == "dot":
+		return p.WriteDOT(a.stdout.data())
+	case graph == "svg":
+		return p.WriteSVG(a.stdout.data())
+	case a.asJSON:
+		return a.printJSON(p.Describe(changes))
+	}
+	printPlan(a.stdout, p)
+	if against != "" {
+		printChanges(a.stdout, against, changes)
+	}
+	return nil
 }
 
 // warn prints warnings to stderr.

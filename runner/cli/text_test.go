@@ -78,6 +78,19 @@ func TestInterrupted(t *testing.T) {
 
 // The help of every command has examples that parse and exit codes. Only the help of the root command has the global
 // flags.
+// A cancelled command does not wait for work that cannot be stopped.
+func TestUntilDone(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	stuck := make(chan struct{})
+	defer close(stuck)
+	if err := untilDone(ctx, func() error { cancel(); <-stuck; return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("stuck work returned %v", err)
+	}
+	if err := untilDone(t.Context(), func() error { return fs.ErrExist }); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("work returned %v", err)
+	}
+}
+
 func TestHelp(t *testing.T) {
 	var b bytes.Buffer
 	root := (&app{stdout: newOutput(&b, false)}).root()
@@ -349,6 +362,19 @@ func TestPrintLogs(t *testing.T) {
 		t.Errorf("as JSON: %q", lines)
 	}
 }
+
+// A long line of a log is an error and is not read into memory.
+func TestLongLogLine(t *testing.T) {
+	endless := newLogLines(endlessReader{})
+	const want = "a line of the journal or the log: it is larger than 16 MiB; remove the directory of this run: this deletes its log, but no result"
+	if err := endless.read(); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %q", err, want)
+	}
+}
+
+type endlessReader struct{}
+
+func (endlessReader) Read(p []byte) (int, error) { return len(p), nil }
 
 func TestPrintDiff(t *testing.T) {
 	x := &store.Record{Descriptor: []byte(`{"a":1,"b":2}`), Outputs: []store.File{{Name: "same", Digest: "1"}, {Name: "other", Digest: "2"}, {Name: "gone", Digest: "3"}}}

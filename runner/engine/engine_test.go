@@ -169,7 +169,7 @@ func (b *bench) plan() *plan.Plan {
 		e.Models = append(e.Models, spec.Model{Name: name, Backend: &spec.Backend{Config: []byte("{}"), Train: train}})
 	}
 	slices.SortFunc(e.Models, func(x, y spec.Model) int { return strings.Compare(x.Name, y.Name) })
-	p, err := plan.Build(&e, c, b.planned())
+	p, err := plan.Build(b.t.Context(), &e, c, b.planned())
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -909,7 +909,7 @@ func TestManyActions(t *testing.T) {
 		}})
 		e.Datasets[i].TrainOnly = true
 	}
-	p, err := plan.Build(&e, c, b.planned())
+	p, err := plan.Build(b.t.Context(), &e, c, b.planned())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
+	"surprisal.dev/internal/bounded"
 	"surprisal.dev/internal/filelock"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
@@ -102,10 +105,11 @@ func NewJournal(dir, run, experiment string, actions int) (*Journal, error) {
 func (j *Journal) Observe(e Event) {
 	a := e.Action
 	entry := Entry{
-		Time: e.Time.UTC(), Action: a.Name, Kind: a.Kind, Who: a.Rates.Who, State: e.State, Key: a.Key, Attempt: e.Attempt, Reason: a.Reason,
+		Time: e.Time.UTC(), Action: a.Name, Kind: a.Kind, Who: a.Rates.Who, State: e.State, Key: a.Key, Attempt: e.Attempt,
+		Reason: truncated(a.Reason),
 	}
 	if e.Err != nil {
-		entry.Error = e.Err.Error()
+		entry.Error = truncated(e.Err.Error())
 	}
 	if e.State == plan.Done {
 		entry.Bytes, entry.Seconds = a.Cost.Bytes, a.Seconds
@@ -120,6 +124,14 @@ func (j *Journal) Observe(e Event) {
 		j.advances[a] = &advance{written: e.Time}
 	}
 	j.write(entry)
+}
+
+// truncated returns the beginning of a long text, without dividing a character.
+func truncated(s string) string {
+	if len(s) <= maxReason {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxReason], "") + "..."
 }
 
 // Advance writes the progress of a running action, at most once per interval.
@@ -179,6 +191,61 @@ type Report struct {
 	Entries []Entry `json:"entries"`
 }
 
+// Limits of a journal that is read, in bytes: of a line, and of the entries in memory. A journal may come with a
+// repository.
+const (
+	maxLine    = 1 << 20
+	maxEntries = 1 << 30
+)
+
+// maxReason is the maximum length in bytes of an error or a reason in a journal, so that its line is shorter than
+// maxLine even if every character is escaped.
+const maxReason = maxLine / 16
+
+// entries are the last entries of actions in a report.
+type entries struct {
+	report *Report
+	// last is the place of each action's entry, by the action's name. sizes holds the sizes of the entries, and total
+	// their sum.
+	last  map[string]int
+	sizes []int
+	total int
+}
+
+// add adds a line of a journal.
+func (x *entries) add(line []byte) error {
+	var e Entry
+	if err := json.Unmarshal(line, &e); err != nil {
+		return err
+	}
+	r := x.report
+	switch {
+	case e.Run != "":
+		r.Run, r.Experiment, r.Started, r.Actions = e.Run, e.Experiment, e.Time, e.Actions
+	case e.Finished != "":
+		r.State, r.Ended = e.Finished, e.Time
+	case e.Action == "":
+		// Ignore an unknown entry.
+	default:
+		i, known := x.last[e.Action]
+		if known && e.State == plan.Running && e.Attempt == 0 {
+			r.Entries[i].Documents = e.Documents
+			return nil
+		}
+		if !known {
+			i = len(r.Entries)
+			x.last[e.Action] = i
+			r.Entries, x.sizes = append(r.Entries, e), append(x.sizes, 0)
+		}
+		x.total += len(line) - x.sizes[i]
+		r.Entries[i], x.sizes[i] = e, len(line)
+		if x.total > maxEntries {
+			return fmt.Errorf("the entries of its %d actions are larger than %s", len(r.Entries), humanize.IBytes(maxEntries))
+		}
+	}
+	return nil
+}
+
 // ReadJournal reads the journal in a run's directory, during or after the run.
 func ReadJournal(dir string) (r Report, err error) {
 	path := filepath.Join(dir, JournalFile)
@@ -193,39 +260,19 @@ func ReadJournal(dir string) (r Report, err error) {
 		return r, fmt.Errorf("journal: %w", err)
 	}
 	alive := !free
-	last := map[string]int{}
 	in := bufio.NewReader(f)
+	found := entries{report: &r, last: map[string]int{}}
 	for n := 1; ; n++ {
-		line, err := in.ReadBytes('\n')
+		line, err := bounded.ReadLine(in, maxLine)
 		if errors.Is(err, io.EOF) {
 			// A killed run may leave an incomplete line.
 			break
 		}
+		if err == nil {
+			err = found.add(line)
+		}
 		if err != nil {
-			return r, fmt.Errorf("journal: %w", err)
-		}
-		var e Entry
-		if err := json.Unmarshal(line, &e); err != nil {
 			return r, fmt.Errorf("%s:%d: %w; remove the directory of this run: this deletes its log, but no result", path, n, err)
-		}
-		switch {
-		case e.Run != "":
-			r.Run, r.Experiment, r.Started, r.Actions = e.Run, e.Experiment, e.Time, e.Actions
-		case e.Finished != "":
-			r.State, r.Ended = e.Finished, e.Time
-		case e.Action == "":
-			// Ignore an unknown entry.
-		default:
-			if i, ok := last[e.Action]; ok {
-				if e.State == plan.Running && e.Attempt == 0 {
-					r.Entries[i].Documents = e.Documents
-					continue
-				}
-				r.Entries[i] = e
-				continue
-			}
-			last[e.Action] = len(r.Entries)
-			r.Entries = append(r.Entries, e)
 		}
 	}
 	switch {

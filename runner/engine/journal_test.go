@@ -356,3 +356,42 @@ func TestJournalDirs(t *testing.T) {
 		t.Errorf("no runs yet: %v %v", dirs, err)
 	}
 }
+
+// A long line of a journal is an error and is not read into memory.
+func TestLargeJournal(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "id")
+	j := newJournal(t, dir)
+	a := &plan.Action{Kind: "gap", Name: "gap g"}
+	j.Observe(Event{Action: a, State: plan.Failed, Err: errors.New(strings.Repeat("\x1b", maxLine))})
+	if err := j.Close("failed"); err != nil {
+		t.Fatal(err)
+	}
+	if got := readJournal(t, dir).Entries[0].Error; got != strings.Repeat("\x1b", maxReason)+"..." {
+		t.Errorf("an error of %d bytes, want %d", len(got), maxReason)
+	}
+	if err := os.Truncate(filepath.Join(dir, JournalFile), 1<<40); err != nil {
+		t.Fatal(err)
+	}
+	const want = "journal.jsonl:4: it is larger than 1.0 MiB; remove the directory of this run: this deletes its log, but no result"
+	if _, err := ReadJournal(dir); err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("got %v, want %q", err, want)
+	}
+}
+
+// The entries of a journal have a limit in total.
+func TestManyEntries(t *testing.T) {
+	found := entries{report: &Report{}, last: map[string]int{}}
+	line := []byte(`{"action":"a","state":"failed","attempt":1}`)
+	for range 3 {
+		if err := found.add(line); err != nil || found.total != len(line) {
+			t.Fatalf("the total is %d, want %d: %v", found.total, len(line), err)
+		}
+	}
+	found.total = maxEntries - len(line)
+	if err := found.add([]byte(`{"action":"b","state":"failed"}`)); err != nil {
+		t.Error(err)
+	}
+	if err := found.add([]byte(`{"action":"c","state":"failed"}`)); err == nil || err.Error() != "the entries of its 3 actions are larger than 1.0 GiB" {
+		t.Errorf("got %v", err)
+	}
+}

@@ -2,12 +2,24 @@ package plan
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
 
+	"github.com/dustin/go-humanize"
+
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/spec"
+)
+
+// Limits of a plan. A few lines of a spec can describe more actions than fit in memory. An action takes about 1.3 kB and
+// an input about 100 bytes, so that a plan at all limits fits in 4 GB. 100 models and 1,000 datasets need 100,000 actions.
+const (
+	maxActions = 1_000_000
+	maxInputs  = 4_000_000
+	// maxText bounds the names and the JSON of actions, in bytes.
+	maxText = 1 << 30
 )
 
 // Kind is the part of a kind of action that planning needs.
@@ -95,19 +107,34 @@ type Builder struct {
 	kinds    map[string]Kind
 	datasets map[string]*spec.Dataset
 	shared   map[any]*Action
+	// ctx ends the building of a large plan.
+	ctx context.Context
+	// inputs and text count those of all actions.
+	inputs, text int
 }
 
 // Build makes the plan of an experiment. States and keys of its actions are unknown until Plan.Resolve.
-func Build(e *spec.Experiment, c Catalog, kinds []Kind) (*Plan, error) {
-	// Most plans have an action for each dataset, and one for each pair of a model with a backend and a dataset.
-	likely := len(e.Datasets)
+func Build(ctx context.Context, e *spec.Experiment, c Catalog, kinds []Kind) (*Plan, error) {
+	// Most plans have an action for each dataset, and one for each pair of a model with a backend and a dataset that is
+	// not skipped or only for training.
+	models, scored := 0, 0
 	for i := range e.Models {
 		if e.Models[i].Backend != nil {
-			likely += len(e.Datasets)
+			models++
 		}
 	}
+	for i := range e.Datasets {
+		if d := &e.Datasets[i]; !d.TrainOnly && d.Skip == "" {
+			scored++
+		}
+	}
+	if pairs := models * scored; pairs > maxActions {
+		return nil, tooLarge(e, fmt.Sprintf("%s actions with %s, the scores of %s models on %s datasets",
+			comma(maxActions), comma(pairs), comma(models), comma(scored)))
+	}
+	likely := len(e.Datasets) + models*scored
 	b := &Builder{
-		Experiment: e, Catalog: c,
+		Experiment: e, Catalog: c, ctx: ctx,
 		plan:     &Plan{Experiment: e.Name, Actions: make([]*Action, 0, likely), byName: make(map[string]*Action, likely)},
 		kinds:    make(map[string]Kind, len(kinds)),
 		datasets: make(map[string]*spec.Dataset, len(e.Datasets)),
@@ -174,6 +201,9 @@ func (b *Builder) Add(kind string, p Parts) (*Action, error) {
 	if b.plan.byName[p.Name] != nil {
 		return nil, fmt.Errorf("duplicate action %q", p.Name)
 	}
+	if err := b.bound(p); err != nil {
+		return nil, err
+	}
 	a := &Action{
 		Kind: kind, Schema: b.kinds[kind].Schema(), Name: p.Name, Labels: p.Labels, Worker: p.Worker, Inputs: p.Inputs,
 		Model: p.Model, Publish: p.Publish, Cost: p.Cost, Rates: p.Rates, Resources: Resources{Cores: cmp.Or(p.Cores, 1)},
@@ -197,6 +227,12 @@ func (b *Builder) Add(kind string, p Parts) (*Action, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.Name, err)
 	}
+	if _, shared := p.Parameters.(json.RawMessage); !shared {
+		b.text += len(a.Parameters)
+	}
+	if _, shared := p.Machine.(json.RawMessage); !shared {
+		b.text += len(a.Machine)
+	}
 	for _, in := range a.Inputs {
 		if in.Counted {
 			a.Cost.read(in.Upstream.Cost)
@@ -207,6 +243,35 @@ func (b *Builder) Add(kind string, p Parts) (*Action, error) {
 	b.plan.byName[a.Name] = a
 	return a, nil
 }
+
+// bound returns an error if the plan with another action exceeds a limit, or if its context is done.
+func (b *Builder) bound(p Parts) error {
+	b.inputs += len(p.Inputs)
+	b.text += len(p.Name)
+	switch n := len(b.plan.Actions); {
+	case n%checkEvery == 0 && b.ctx.Err() != nil:
+		return b.ctx.Err()
+	case n == maxActions:
+		return tooLarge(b.Experiment, comma(maxActions)+" actions")
+	case b.inputs > maxInputs:
+		return tooLarge(b.Experiment, comma(maxInputs)+" inputs of actions")
+	case b.text > maxText:
+		return tooLarge(b.Experiment, humanize.IBytes(maxText)+" for the names and parameters of actions")
+	}
+	return nil
+}
+
+// checkEvery is the number of actions after which a loop checks its context.
+const checkEvery = 1024
+
+// tooLarge is the error of a plan that exceeds a limit.
+func tooLarge(e *spec.Experiment, limit string) error {
+	return protocol.Invalid("the plan exceeds the limit of %s; the experiment has %s models and %s datasets: "+
+		"split it into several, or use fewer models, datasets, sweep values or pairs of a matrix",
+		limit, comma(len(e.Models)), comma(len(e.Datasets)))
+}
+
+func comma(n int) string { return humanize.Comma(int64(n)) }
 
 // order puts actions in plan order: by kind, then in the order in which they were added.
 func (p *Plan) order() error {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/spec"
 	"surprisal.dev/runner/store"
@@ -58,7 +59,7 @@ func TestAdd(t *testing.T) {
 		{Name: "skipped", Parameters: func() {}, Skip: "why", Cost: plan.Cost{Tokens: 9}, Rates: plan.Rates{Memory: func(int64, int64) int64 { return 1 }}},
 	}
 	c := plan.Catalog{SecondsPerByte: map[string]map[string]float64{"kind": {"who": 0.5}}}
-	p, err := plan.Build(&spec.Experiment{Name: "e"}, c, []plan.Kind{added("kind", parts...)})
+	p, err := plan.Build(t.Context(), &spec.Experiment{Name: "e"}, c, []plan.Kind{added("kind", parts...)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +122,7 @@ func TestCostsAddUp(t *testing.T) {
 			return err
 		}},
 	}
-	p, err := plan.Build(&spec.Experiment{}, plan.Catalog{}, kinds)
+	p, err := plan.Build(t.Context(), &spec.Experiment{}, plan.Catalog{}, kinds)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,17 +173,100 @@ func TestBuildFails(t *testing.T) {
 			return err
 		}}}, "down reads the output of up, which comes later; kinds are listed in the wrong order"},
 	} {
-		_, err := plan.Build(&spec.Experiment{Sections: map[string]json.RawMessage{"number": json.RawMessage("1")}}, plan.Catalog{}, test.kinds)
+		_, err := plan.Build(t.Context(), &spec.Experiment{Sections: map[string]json.RawMessage{"number": json.RawMessage("1")}}, plan.Catalog{}, test.kinds)
 		if err == nil || !strings.HasPrefix(err.Error(), test.want) {
 			t.Errorf("got error %v, want %q", err, test.want)
 		}
 	}
 }
 
+// A plan that exceeds a limit is refused before it fills the memory.
+func TestLimits(t *testing.T) {
+	adds := func(n int, parts func(i int) plan.Parts) plan.Kind {
+		return step{"k", func(b *plan.Builder) error {
+			for i := range n {
+				if _, err := b.Add("k", parts(i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}}
+	}
+	const (
+		fix = ": split it into several, or use fewer models, datasets, sweep values or pairs of a matrix"
+		one = "; the experiment has 1 models and 2 datasets" + fix
+	)
+	models, datasets := make([]spec.Model, 3000), make([]spec.Dataset, 3003)
+	for i := range models {
+		models[i].Backend = &spec.Backend{}
+	}
+	datasets[0].TrainOnly, datasets[1].Skip = true, "why"
+	small := &spec.Experiment{Models: models[:1], Datasets: datasets[:2]}
+	inputs := make([]plan.Input, 1_000_000)
+	name := strings.Repeat("x", 16<<20+100)
+	for what, test := range map[string]struct {
+		e    *spec.Experiment
+		kind plan.Kind
+		want string
+	}{
+		"pairs": {&spec.Experiment{Models: models, Datasets: datasets}, adds(1, func(int) plan.Parts { return plan.Parts{} }),
+			"the plan exceeds the limit of 1,000,000 actions with 9,003,000, the scores of 3,000 models on 3,001 datasets; " +
+				"the experiment has 3,000 models and 3,003 datasets" + fix},
+		"actions": {small, adds(1_000_001, func(i int) plan.Parts { return plan.Parts{Name: fmt.Sprint(i)} }),
+			"the plan exceeds the limit of 1,000,000 actions" + one},
+		"inputs": {small, adds(5, func(i int) plan.Parts { return plan.Parts{Name: fmt.Sprint(i), Inputs: inputs} }),
+			"the plan exceeds the limit of 4,000,000 inputs of actions" + one},
+		"names": {small, adds(64, func(i int) plan.Parts { return plan.Parts{Name: name[i:]} }),
+			"the plan exceeds the limit of 1.0 GiB for the names and parameters of actions" + one},
+	} {
+		_, err := plan.Build(t.Context(), test.e, plan.Catalog{}, []plan.Kind{test.kind})
+		if err == nil || err.Error() != test.want || protocol.KindOf(err) != protocol.InvalidInput {
+			t.Errorf("%s: got error %v, want %q", what, err, test.want)
+		}
+	}
+}
+
+// A descriptor that no record can contain is refused before the action runs.
+func TestLargeDescriptor(t *testing.T) {
+	parameters := json.RawMessage(`"` + strings.Repeat("x", store.MaxDescriptor) + `"`)
+	p, err := plan.Build(t.Context(), &spec.Experiment{}, plan.Catalog{}, []plan.Kind{added("k", plan.Parts{Name: "a", Parameters: parameters})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "a: its descriptor has 32 MiB, more than the limit of 32 MiB; use fewer inputs, such as fewer datasets or models in a comparison"
+	if err := p.Resolve(t.Context(), cache{}); err == nil || err.Error() != want || protocol.KindOf(err) != protocol.InvalidInput {
+		t.Errorf("got %v, want %q", err, want)
+	}
+}
+
+// Building, resolving and comparing a large plan ends soon after its context.
+func TestCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := plan.Build(ctx, &spec.Experiment{}, plan.Catalog{}, []plan.Kind{step{"k", func(b *plan.Builder) error {
+		cancel()
+		for i := range 10_000 {
+			if _, err := b.Add("k", plan.Parts{Name: fmt.Sprint(i)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("building returned %v", err)
+	}
+	p := newWorld().plan(t)
+	if err := p.Resolve(ctx, cache{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("resolving returned %v", err)
+	}
+	if _, err := p.Against(ctx, p); !errors.Is(err, context.Canceled) {
+		t.Errorf("comparing returned %v", err)
+	}
+}
+
 // A section that a spec does not have leaves its value unchanged. Datasets and shared actions are found by name.
 func TestBuilder(t *testing.T) {
 	e := &spec.Experiment{Datasets: []spec.Dataset{{Name: "a"}, {Name: "b"}}, Sections: map[string]json.RawMessage{"k": json.RawMessage(`[2]`)}}
-	_, err := plan.Build(e, plan.Catalog{}, []plan.Kind{step{"k", func(b *plan.Builder) error {
+	_, err := plan.Build(t.Context(), e, plan.Catalog{}, []plan.Kind{step{"k", func(b *plan.Builder) error {
 		of, none := []int{1}, []int{1}
 		if err := errors.Join(b.Section("k", &of), b.Section("other", &none)); err != nil {
 			return err
@@ -383,7 +467,7 @@ func TestAgainstKinds(t *testing.T) {
 	base.Models = base.Models[:2]
 	base.Gaps = nil
 	now.called("flat").Scoring.EOS = true
-	changes, err := now.plan(t).Against(base.plan(t))
+	changes, err := now.plan(t).Against(t.Context(), base.plan(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -398,7 +482,7 @@ func TestAgainstKinds(t *testing.T) {
 	if d := cmp.Diff(want, changes); d != "" {
 		t.Error(d)
 	}
-	back, err := base.plan(t).Against(now.plan(t))
+	back, err := base.plan(t).Against(t.Context(), now.plan(t))
 	if err != nil || len(back) != 5 || !slices.ContainsFunc(back, func(c plan.Change) bool { return c.Name == "train small" && c.Kind == "train" && c.What == "dropped" }) {
 		t.Errorf("got %+v, %v", back, err)
 	}

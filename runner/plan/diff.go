@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -39,10 +40,13 @@ func (f Field) String() string {
 // Against returns the actions that the plan adds, drops and changes relative to a base plan, in plan order. It compares
 // the definitions of actions, not their outputs, so it needs no store. An input counts as changed if its upstream
 // action changed.
-func (p *Plan) Against(base *Plan) ([]Change, error) {
+func (p *Plan) Against(ctx context.Context, base *Plan) ([]Change, error) {
 	now, before := identities{}, identities{}
 	var changes []Change
-	for _, a := range p.Actions {
+	for i, a := range p.Actions {
+		if i%checkEvery == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		old := base.byName[a.Name]
 		switch {
 		case old == nil:

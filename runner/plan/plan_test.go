@@ -90,14 +90,14 @@ func (w *world) called(name string) *spec.Model {
 
 func (w *world) plan(t testing.TB) *plan.Plan {
 	t.Helper()
-	p, err := w.build()
+	p, err := w.build(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
 
-func (w *world) build() (*plan.Plan, error) {
+func (w *world) build(ctx context.Context) (*plan.Plan, error) {
 	text, err := json.Marshal(w.Gaps)
 	if err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func (w *world) build() (*plan.Plan, error) {
 	for _, k := range kinds.All() {
 		all = append(all, k)
 	}
-	return plan.Build(&w.Experiment, w.Catalog, all)
+	return plan.Build(ctx, &w.Experiment, w.Catalog, all)
 }
 
 // cache returns earlier results. Outputs depend only on the key, like those of a deterministic action.
@@ -472,11 +472,11 @@ func TestScalingLimits(t *testing.T) {
 	w.called("small").Limits = &spec.Limits{Documents: -1, Bytes: 50}
 	w.tables = []scaling.Table{{Name: "order", Models: []string{"big", "flat", "small"}, Datasets: []string{"a", "b"}}}
 	want := `scaling "order": models "big" and "small" read the dataset "a" with different limits; remove the limits from the sweep`
-	if _, err := w.build(); err == nil || err.Error() != want {
+	if _, err := w.build(t.Context()); err == nil || err.Error() != want {
 		t.Errorf("got error %v, want %s", err, want)
 	}
 	w.tables[0].Models = []string{"big", "other"}
-	if _, err := w.build(); err == nil || err.Error() != `scaling "order": model "other" does not score dataset "a"` {
+	if _, err := w.build(t.Context()); err == nil || err.Error() != `scaling "order": model "other" does not score dataset "a"` {
 		t.Errorf("got error %v", err)
 	}
 }
@@ -702,7 +702,7 @@ func TestBuildRefuses(t *testing.T) {
 	} {
 		w := newWorld()
 		test.change(w)
-		if _, err := w.build(); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := w.build(t.Context()); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%v, want %q", err, test.want)
 		}
 	}
@@ -746,7 +746,7 @@ func TestAgainst(t *testing.T) {
 	w.Gaps = nil
 	w.called("small").Scoring.Stride = 8
 	w.model("new", "flat", `{"scale":2}`)
-	changes, err := w.plan(t).Against(newWorld().plan(t))
+	changes, err := w.plan(t).Against(t.Context(), newWorld().plan(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -776,11 +776,11 @@ dropped gap big-small
 `, got.String()); d != "" {
 		t.Error(d)
 	}
-	if changes, err := newWorld().plan(t).Against(newWorld().plan(t)); err != nil || len(changes) > 0 {
+	if changes, err := newWorld().plan(t).Against(t.Context(), newWorld().plan(t)); err != nil || len(changes) > 0 {
 		t.Errorf("equal plans differ: %v %v", changes, err)
 	}
 	// An action that was skipped and no longer is.
-	changes, err = newWorld().plan(t).Against(w.plan(t))
+	changes, err = newWorld().plan(t).Against(t.Context(), w.plan(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -794,7 +794,7 @@ dropped gap big-small
 func TestAgainstNamesUpstreams(t *testing.T) {
 	w := newWorld()
 	w.called("big").Scoring.Stride = 8
-	changes, err := w.plan(t).Against(newWorld().plan(t))
+	changes, err := w.plan(t).Against(t.Context(), newWorld().plan(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -809,7 +809,7 @@ func TestAgainstNamesUpstreams(t *testing.T) {
 	// An input that comes from another action has the names of both, and does not follow from a change.
 	other := newWorld()
 	other.Gaps[0].B = "flat"
-	if changes, err = other.plan(t).Against(newWorld().plan(t)); err != nil || len(changes) != 1 {
+	if changes, err = other.plan(t).Against(t.Context(), newWorld().plan(t)); err != nil || len(changes) != 1 {
 		t.Fatalf("%v, %v", changes, err)
 	}
 	if want := (plan.Field{Path: "inputs.b/a", Before: "score small a", After: "score flat a"}); !slices.Contains(changes[0].Fields, want) {
@@ -818,7 +818,7 @@ func TestAgainstNamesUpstreams(t *testing.T) {
 	// A new input has not changed.
 	base := newWorld()
 	base.Gaps[0].Datasets = []string{"a"}
-	if changes, err = newWorld().plan(t).Against(base.plan(t)); err != nil || len(changes) != 1 {
+	if changes, err = newWorld().plan(t).Against(t.Context(), base.plan(t)); err != nil || len(changes) != 1 {
 		t.Fatalf("%v, %v", changes, err)
 	}
 	for _, f := range changes[0].Fields {
@@ -930,7 +930,7 @@ func TestGraph(t *testing.T) {
 // A picture has a column for each kind that has actions, a box for each action and a line for each input.
 func TestPicture(t *testing.T) {
 	var up []plan.Input
-	p, err := plan.Build(&spec.Experiment{Name: "e"}, plan.Catalog{}, []plan.Kind{
+	p, err := plan.Build(t.Context(), &spec.Experiment{Name: "e"}, plan.Catalog{}, []plan.Kind{
 		step{"none", func(*plan.Builder) error { return nil }},
 		step{"k1", func(b *plan.Builder) error {
 			for _, name := range []string{"a", "bé"} {
@@ -993,7 +993,7 @@ func TestPictureOfMany(t *testing.T) {
 		for i := range parts {
 			parts[i] = plan.Parts{Name: fmt.Sprintf("a%d", i), Labels: plan.Labels{Model: "m"}}
 		}
-		p, err := plan.Build(&spec.Experiment{}, plan.Catalog{}, []plan.Kind{added("k", parts...)})
+		p, err := plan.Build(t.Context(), &spec.Experiment{}, plan.Catalog{}, []plan.Kind{added("k", parts...)})
 		if err != nil {
 			t.Fatal(err)
 		}

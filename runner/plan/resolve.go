@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dustin/go-humanize"
+
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/store"
 )
 
@@ -29,7 +32,10 @@ func (p *Plan) Resolve(ctx context.Context, cache Cache) error {
 		var waiting []*Action
 		asked := map[string][]*Action{}
 		var keys []string
-		for _, a := range rest {
+		for i, a := range rest {
+			if i%checkEvery == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
 			if a.unsettled(asked) {
 				waiting = append(waiting, a)
 				continue
@@ -90,6 +96,10 @@ func (a *Action) SetKey() ([]byte, error) {
 	key, canonical, err := d.Key()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", a.Name, err)
+	}
+	if len(canonical) > store.MaxDescriptor {
+		return nil, protocol.Invalid("%s: its descriptor has %s, more than the limit of %s; use fewer inputs, such as fewer datasets or models in a comparison",
+			a.Name, humanize.IBytes(uint64(len(canonical))), humanize.IBytes(store.MaxDescriptor))
 	}
 	a.Key, a.State = key, Pending
 	return canonical, nil

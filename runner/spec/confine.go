@@ -2,15 +2,10 @@ package spec
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/dustin/go-humanize"
 
 	"surprisal.dev/internal/confine"
 )
@@ -113,36 +108,4 @@ func SourceFiles(config json.RawMessage) []string {
 		return many.Path
 	}
 	return nil
-}
-
-// tooLargeError is the error of a file that exceeds a size limit.
-type tooLargeError struct{ most int64 }
-
-func (e *tooLargeError) Error() string {
-	return fmt.Sprintf("the file is larger than %s", humanize.IBytes(uint64(e.most)))
-}
-
-// readRegular reads a regular file of at most most bytes. It does not open other files, such as named pipes and
-// devices, because that could block forever.
-func readRegular(fsys fs.FS, name string, most int64) (_ []byte, err error) {
-	info, err := fs.Stat(fsys, name)
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("not a regular file (%s)", info.Mode())
-	case info.Size() > most:
-		return nil, &tooLargeError{most}
-	}
-	f, err := fsys.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	// The file may have grown, and some files of the kernel report no size.
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(data)) > most {
-		err = &tooLargeError{most}
-	}
-	return data, err
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"surprisal.dev/internal/bounded"
 )
 
 func TestAbbreviate(t *testing.T) {
@@ -135,16 +137,16 @@ func TestSourceFiles(t *testing.T) {
 }
 
 // A file of exactly the maximum size is read.
-func TestReadRegular(t *testing.T) {
+func TestReadFile(t *testing.T) {
 	files := fstest.MapFS{"a": {Data: []byte("12345")}, "d/x": {}}
 	for _, test := range []struct {
 		name string
 		most int64
 		want string
 	}{
-		{"a", 5, ""}, {"a", 6, ""}, {"a", 4, "the file is larger than 4 B"}, {"d", 5, "not a regular file (d"}, {"none", 5, "file does not exist"}, {"d/x", 0, ""},
+		{"a", 5, ""}, {"a", 6, ""}, {"a", 4, "it is larger than 4 B"}, {"d", 5, "not a regular file (d"}, {"none", 5, "file does not exist"}, {"d/x", 0, ""},
 	} {
-		data, err := readRegular(files, test.name, test.most)
+		data, err := bounded.ReadFile(files, test.name, test.most)
 		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) || err == nil && string(data) != string(files[test.name].Data) {
 			t.Errorf("%s, %d: %q, %v; want %q", test.name, test.most, data, err, test.want)
 		}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"surprisal.dev/internal/bounded"
 	"surprisal.dev/internal/confine"
 	"surprisal.dev/plugins/protocol"
 )
@@ -63,7 +64,7 @@ func ReadLock(dir, confined string) (*Lock, error) {
 
 func readLock(fsys fs.FS) (*Lock, error) {
 	l := &Lock{entries: map[sourceKey]json.RawMessage{}}
-	data, err := readRegular(fsys, LockFile, maxLock)
+	data, err := bounded.ReadFile(fsys, LockFile, maxLock)
 	if errors.Is(err, fs.ErrNotExist) {
 		return l, nil
 	}

@@ -237,7 +237,7 @@ func TestLockOfAnotherKind(t *testing.T) {
 		{"directory", func(file string) error { return os.Mkdir(file, 0o755) }, "not a regular file (d"},
 		{"huge", func(file string) error {
 			return errors.Join(os.WriteFile(file, nil, 0o644), os.Truncate(file, 1<<40))
-		}, "the file is larger than 64 MiB"},
+		}, "it is larger than 64 MiB"},
 		{"outside", func(file string) error { return os.Symlink("/etc/hostname", file) }, "a link to /etc/hostname, is outside of"},
 	}
 	for _, test := range tests {

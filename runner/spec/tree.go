@@ -18,6 +18,7 @@ import (
 	"cuelang.org/go/mod/modfile"
 	"github.com/dustin/go-humanize"
 
+	"surprisal.dev/internal/bounded"
 	"surprisal.dev/internal/confine"
 )
 
@@ -207,8 +208,8 @@ func (t *tree) fromDisk(file string) ([]byte, error) {
 	if !ok {
 		return nil, fs.ErrNotExist
 	}
-	data, err := readRegular(t.disk, name, t.left)
-	if _, ok := errors.AsType[*tooLargeError](err); ok {
+	data, err := bounded.ReadFile(t.disk, name, t.left)
+	if _, ok := errors.AsType[*bounded.TooLargeError](err); ok {
 		return nil, fmt.Errorf("with it, the CUE files of the specification exceed the limit of %s; put text into datasets",
 			humanize.IBytes(maxSource))
 	}

@@ -21,6 +21,7 @@ import (
 	"gocloud.dev/blob/s3blob"
 	"gocloud.dev/gcerrors"
 
+	"surprisal.dev/internal/bounded"
 	buckets "surprisal.dev/plugins/bucket"
 )
 
@@ -119,11 +120,16 @@ func (k *bucket) inspect(ctx context.Context) error {
 
 // readMarker reads and checks the marker, if there is one.
 func (k *bucket) readMarker(ctx context.Context) error {
-	data, err := k.b.ReadAll(ctx, markerName)
+	r, err := k.b.NewReader(ctx, markerName, nil)
 	if gcerrors.Code(err) == gcerrors.NotFound {
 		return nil
 	}
 	if err != nil {
+		return k.explain("read", markerName, err)
+	}
+	defer r.Close()
+	data, err := bounded.ReadAll(r, maxSmall)
+	if _, tooLarge := errors.AsType[*bounded.TooLargeError](err); err != nil && !tooLarge {
 		return k.explain("read", markerName, err)
 	}
 	k.marked = true

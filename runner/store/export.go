@@ -15,6 +15,7 @@ import (
 	"slices"
 	"syscall"
 
+	"surprisal.dev/internal/bounded"
 	"surprisal.dev/internal/filelock"
 	"surprisal.dev/plugins/protocol"
 )
@@ -270,7 +271,10 @@ func Exported(dir string) (_ *Record, err error) {
 // ExportedIn is Exported for a directory within root, a relative path with slashes.
 func ExportedIn(root *os.Root, dir string) (*Record, error) {
 	name := path.Join(dir, Sidecar)
-	data, err := root.ReadFile(name)
+	data, err := bounded.ReadFile(root.FS(), name, maxSidecar)
+	if _, tooLarge := errors.AsType[*bounded.TooLargeError](err); tooLarge {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
 	if err != nil {
 		return nil, err
 	}

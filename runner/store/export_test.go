@@ -51,7 +51,11 @@ func WriteUnmarked(ctx context.Context, s *Store, name, content string) error {
 
 // Content returns the content of an object.
 func Content(ctx context.Context, s *Store, name string) (string, error) {
-	data, err := s.readAll(ctx, name)
+	var data []byte
+	err := s.read(ctx, name, maxManifest, damaged, func(content []byte) error {
+		data = content
+		return nil
+	})
 	return string(data), err
 }
 

@@ -27,17 +27,19 @@ const generationName = "generation"
 
 // readGeneration returns the current generation. It is "first" before the first removal.
 func (s *Store) readGeneration(ctx context.Context) (string, error) {
-	data, err := s.readAll(ctx, generationName)
+	var generation string
+	bad := func(where, found string) error { return fmt.Errorf("%s: is damaged: %s; delete it", where, found) }
+	err := s.read(ctx, generationName, maxSmall, bad, func(data []byte) error {
+		if !generationFormat.Match(data) {
+			return fmt.Errorf("it contains %q", data)
+		}
+		generation = string(data)
+		return nil
+	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return "first", nil
 	}
-	if err != nil {
-		return "", err
-	}
-	if !generationFormat.Match(data) {
-		return "", fmt.Errorf("%s: is damaged: it contains %q; delete it", s.b.where(generationName), data)
-	}
-	return string(data), nil
+	return generation, err
 }
 
 var generationFormat = regexp.MustCompile(`^[0-9a-f]{16}$`)
@@ -283,6 +285,9 @@ const windowBytes = 1 << 20
 // read returns the record of a fact, or nil if it cannot be read, because this is only a cache.
 func (w *window) read(x fact) *Record {
 	at := x.at
+	if at.len > maxRecord {
+		return nil
+	}
 	if w.data == nil || w.segment != at.segment || at.start < w.start || at.start+at.len > w.start+int64(len(w.data)) {
 		data := make([]byte, max(windowBytes, at.len))
 		n, err := w.f.segments[at.segment].ReadAt(data, at.start)

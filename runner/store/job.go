@@ -22,6 +22,9 @@ func (s *Store) PutJob(ctx context.Context, key string, data []byte) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
+	if len(data) > maxJob {
+		return invalid("the job %s has %s, more than the limit of %s; use fewer inputs per action", key, size(len(data)), size(maxJob))
+	}
 	if _, err := s.hold(ctx, key); err != nil {
 		return err
 	}
@@ -33,5 +36,10 @@ func (s *Store) Job(ctx context.Context, key string) ([]byte, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
-	return s.readAll(ctx, jobName(key))
+	var job []byte
+	err := s.read(ctx, jobName(key), maxJob, damaged, func(data []byte) error {
+		job = data
+		return nil
+	})
+	return job, err
 }

@@ -171,13 +171,10 @@ func (s *Store) Release(ctx context.Context) error {
 }
 
 func (s *Store) readLease(ctx context.Context, name string) (leaseBody, error) {
-	data, err := s.readAll(ctx, name)
+	var body leaseBody
+	err := s.read(ctx, name, maxManifest, damagedManifest, func(data []byte) error { return json.Unmarshal(data, &body) })
 	if err != nil {
 		return leaseBody{}, err
-	}
-	var body leaseBody
-	if err := json.Unmarshal(data, &body); err != nil {
-		return leaseBody{}, &badManifest{s.b.where(name), err.Error()}
 	}
 	return body, nil
 }

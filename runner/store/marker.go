@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+
+	"surprisal.dev/internal/bounded"
 )
 
 // markerName is the object that marks a store or a cache and contains the version of its layout.
@@ -91,8 +93,8 @@ func (d *directory) inspect(root *os.Root) (marked bool, err error) {
 	case !info.Mode().IsRegular():
 		return false, invalid("%s %s: its %s is not a regular file; use another place. Nothing was changed", d.kind, d.path, markerName)
 	}
-	data, err := root.ReadFile(markerName)
-	if err != nil {
+	data, err := bounded.ReadFile(root.FS(), markerName, maxSmall)
+	if _, tooLarge := errors.AsType[*bounded.TooLargeError](err); err != nil && !tooLarge {
 		return false, err
 	}
 	return true, checkMarker(d.path, d.kind, data)

@@ -13,6 +13,8 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"surprisal.dev/internal/bounded"
 )
 
 // packs is the prefix of packs, which contain copies of a bucket's records. A pack has all records of one process's
@@ -22,6 +24,9 @@ import (
 const packs = "packs/"
 
 var packName = regexp.MustCompile(`^packs/([A-Za-z0-9][A-Za-z0-9._-]*)\.[0-9a-f]{16}\.jsonl\.gz$`)
+
+// maxLine bounds a line of a pack: a key, a space and a record.
+const maxLine = 64 + 1 + maxRecord
 
 // pack collects records, compressed.
 type pack struct {
@@ -88,6 +93,11 @@ func (s *Store) readPacks(ctx context.Context, keys map[string]bool) (map[string
 }
 
 func (s *Store) readPack(ctx context.Context, name string, keys map[string]bool, found *hits) (err error) {
+	// Records of several packs are in memory at a time.
+	if err := reading.Acquire(ctx, maxRecord); err != nil {
+		return err
+	}
+	defer reading.Release(maxRecord)
 	in, err := s.b.open(ctx, name)
 	if err != nil {
 		return err
@@ -99,7 +109,7 @@ func (s *Store) readPack(ctx context.Context, name string, keys map[string]bool,
 	}
 	lines := bufio.NewReaderSize(contextReader{ctx, z}, 64<<10)
 	for {
-		line, err := lines.ReadBytes('\n')
+		line, err := bounded.ReadLine(lines, maxLine)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}

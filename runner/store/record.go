@@ -142,13 +142,13 @@ func (s *Store) GetRecord(ctx context.Context, key string) (*Record, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
-	data, err := s.readAll(ctx, recordName(key))
+	var r *Record
+	err := s.read(ctx, recordName(key), maxRecord, damaged, func(data []byte) (err error) {
+		r, err = decodeRecord(key, data)
+		return err
+	})
 	if err != nil {
 		return nil, err
-	}
-	r, err := decodeRecord(key, data)
-	if err != nil {
-		return nil, &damage{s.b.where(recordName(key)), err.Error()}
 	}
 	return r, nil
 }
@@ -165,6 +165,9 @@ func decodeRecord(key string, data []byte) (*Record, error) {
 	}
 	if got := KeyOf(r.Descriptor); got != key {
 		return nil, fmt.Errorf("its descriptor hashes to %s", got)
+	}
+	if err := r.checkSize(len(data)); err != nil {
+		return nil, err
 	}
 	return r, r.checkOutputs()
 }
@@ -295,6 +298,9 @@ func (s *Store) PutRecord(ctx context.Context, r *Record) (*Record, error) {
 		return nil, fmt.Errorf("action %s: %w; put it first", protocol.Visible(r.Name), err)
 	}
 	data, err := encode(r)
+	if err == nil {
+		err = r.checkSize(len(data))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("action %s: %w", protocol.Visible(r.Name), err)
 	}

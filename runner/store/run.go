@@ -54,6 +54,9 @@ func (s *Store) PutRun(ctx context.Context, r Run) error {
 		}
 	}
 	data, err := encode(r)
+	if err == nil && len(data) > maxManifest {
+		err = fmt.Errorf("its %d actions need %s, more than the limit of %s; split the experiment", len(r.Actions), size(len(data)), size(maxManifest))
+	}
 	if err != nil {
 		return fmt.Errorf("run %s: %w", r.ID, err)
 	}
@@ -91,21 +94,23 @@ func (s *Store) GetRun(ctx context.Context, id string) (Run, error) {
 	if err := checkName("run", id); err != nil {
 		return Run{}, err
 	}
-	data, err := s.readAll(ctx, runName(id))
+	var r Run
+	err := s.read(ctx, runName(id), maxManifest, damagedManifest, func(data []byte) error {
+		if err := json.Unmarshal(data, &r); err != nil {
+			return err
+		}
+		if r.ID != id {
+			return fmt.Errorf("it contains run %q", r.ID)
+		}
+		for _, a := range r.Actions {
+			if a.Key != "" && !isHex64(a.Key) {
+				return fmt.Errorf("action %q has key %q", a.Name, a.Key)
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return Run{}, err
-	}
-	var r Run
-	if err := json.Unmarshal(data, &r); err != nil {
-		return Run{}, &badManifest{s.b.where(runName(id)), err.Error()}
-	}
-	if r.ID != id {
-		return Run{}, &badManifest{s.b.where(runName(id)), fmt.Sprintf("it contains run %q", r.ID)}
-	}
-	for _, a := range r.Actions {
-		if a.Key != "" && !isHex64(a.Key) {
-			return Run{}, &badManifest{s.b.where(runName(id)), fmt.Sprintf("action %q has key %q", a.Name, a.Key)}
-		}
 	}
 	return r, nil
 }
@@ -114,6 +119,8 @@ func (s *Store) GetRun(ctx context.Context, id string) (Run, error) {
 type badManifest struct{ where, found string }
 
 const manifestHint = "restore it from a copy, or delete it (gc may then remove artifacts that only it refers to)"
+
+func damagedManifest(where, found string) error { return &badManifest{where, found} }
 
 func (b *badManifest) Error() string {
 	return b.where + ": is damaged: " + b.found + "; " + manifestHint
@@ -234,16 +241,18 @@ func (s *Store) Tags(ctx context.Context) (map[string]string, error) {
 }
 
 func (s *Store) readTag(ctx context.Context, name string) (string, error) {
-	data, err := s.readAll(ctx, tagName(name))
+	var t tag
+	err := s.read(ctx, tagName(name), maxSmall, damagedManifest, func(data []byte) error {
+		if err := json.Unmarshal(data, &t); err != nil {
+			return err
+		}
+		if !isName(t.Run) {
+			return fmt.Errorf("it refers to run %q", t.Run)
+		}
+		return nil
+	})
 	if err != nil {
 		return "", err
-	}
-	var t tag
-	if err := json.Unmarshal(data, &t); err != nil {
-		return "", &badManifest{s.b.where(tagName(name)), err.Error()}
-	}
-	if !isName(t.Run) {
-		return "", &badManifest{s.b.where(tagName(name)), fmt.Sprintf("it refers to run %q", t.Run)}
 	}
 	return t.Run, nil
 }

@@ -388,19 +388,6 @@ func (s *Store) warn(message string) {
 	}
 }
 
-// readAll reads a small object.
-func (s *Store) readAll(ctx context.Context, name string) ([]byte, error) {
-	r, err := s.b.open(ctx, name)
-	if err != nil {
-		return nil, fmt.Errorf("store %s: %w", s, err)
-	}
-	data, err := io.ReadAll(r)
-	if err := errors.Join(err, r.Close()); err != nil {
-		return nil, fmt.Errorf("store: read %s: %w", s.b.where(name), err)
-	}
-	return data, nil
-}
-
 func (s *Store) write(ctx context.Context, name string, data []byte) error {
 	if err := s.b.write(ctx, name, data); err != nil {
 		return fmt.Errorf("store %s: %w", s, err)
@@ -505,6 +492,8 @@ func (v *verifier) Read(p []byte) (int, error) {
 type damage struct{ where, found string }
 
 const damageHint = "delete it and run again to repeat the action that made it"
+
+func damaged(where, found string) error { return &damage{where, found} }
 
 func (d *damage) Error() string { return d.where + ": is damaged: " + d.found + "; " + damageHint }
 

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"surprisal.dev/internal/bounded"
 	"surprisal.dev/plugins/protocol"
 )
 
@@ -139,6 +140,8 @@ func (v *verification) jobs(ctx context.Context) error {
 	for _, o := range objects {
 		if jobKey(o.name) == "" {
 			v.add(o.name, notOurs, "move it away")
+		} else if o.bytes > maxJob {
+			v.add(o.name, (&bounded.TooLargeError{Most: maxJob}).Error(), damageHint)
 		}
 	}
 	return err

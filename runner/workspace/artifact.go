@@ -16,7 +16,9 @@ import (
 	"slices"
 	"strings"
 
+	"surprisal.dev/internal/bounded"
 	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/spec"
@@ -161,7 +163,10 @@ func (w *Workspace) readFile(ctx context.Context, a *plan.Action, name string) (
 		return nil, fmt.Errorf("%s: %w", a.Name, err)
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	return io.ReadAll(r)
+	if data, err = bounded.ReadAll(r, artifact.MaxJSON); err != nil {
+		return nil, fmt.Errorf("%s: %s: %w", a.Name, name, err)
+	}
+	return data, nil
 }
 
 // Latest returns the plan with the states of its actions, and the results that the store holds.

@@ -107,7 +107,7 @@ func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, mistakes spe
 	if !past {
 		c.SecondsPerByte = w.rates()
 	}
-	return plan.Build(e, c, planKinds(w.kinds))
+	return plan.Build(ctx, e, c, planKinds(w.kinds))
 }
 
 // modelFiles identifies the files of weights and the tables of models, and returns their problems. Those of a sweep

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"math"
@@ -13,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"surprisal.dev/internal/bounded"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/plan"
 )
@@ -83,14 +83,12 @@ func readRates(dir string) (rates []rate, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	data, err := io.ReadAll(io.LimitReader(f, maxRates+1))
+	data, err := bounded.ReadAll(f, maxRates)
 	switch {
 	case err != nil:
 		return nil, err
 	case len(data) == 0:
 		return nil, fs.ErrNotExist
-	case len(data) > maxRates:
-		return nil, fmt.Errorf("it is larger than %d bytes", maxRates)
 	}
 	if err := json.Unmarshal(data, &rates); err != nil {
 		return nil, err

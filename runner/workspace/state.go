@@ -9,10 +9,15 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"surprisal.dev/internal/bounded"
 )
 
 // stateMarker is the file that marks a state directory of the runner and records its layout.
 const stateMarker = "state.json"
+
+// maxMarker is the maximum size of the marker in bytes.
+const maxMarker = 64 << 10
 
 // stateLayout is the version of the layout of state directories.
 const stateLayout = 1
@@ -70,8 +75,9 @@ func openState(path string) (_ *os.Root, marked bool, err error) {
 }
 
 func inspectState(root *os.Root) (marked bool, err error) {
-	data, err := root.ReadFile(stateMarker)
-	if err == nil && len(data) > 0 {
+	data, err := bounded.ReadFile(root.FS(), stateMarker, maxMarker)
+	_, tooLarge := errors.AsType[*bounded.TooLargeError](err)
+	if err == nil && len(data) > 0 || tooLarge {
 		var m marker
 		switch err := json.Unmarshal(data, &m); {
 		case err != nil || m.Kind != "state" || m.Layout < 1:

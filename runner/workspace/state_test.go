@@ -181,11 +181,14 @@ func TestForeignState(t *testing.T) {
 	t.Parallel()
 	for content, want := range map[string]string{
 		"thesis.md": "is not a state directory: it contains thesis.md but not state.json", "state.json": "state.json is damaged",
-		"newer": "has layout 2 of a newer runner",
+		"newer": "has layout 2 of a newer runner", "large": "state.json is damaged",
 	} {
 		f := newDirectory(t)
 		state := t.TempDir()
 		name, data := content, "mine"
+		if content == "large" {
+			name, data = "state.json", `{"layout":1,"kind":"state"}`+strings.Repeat(" ", 64<<10)
+		}
 		if content == "newer" {
 			name, data = "state.json", fmt.Sprintf(`{"layout":%d,"kind":"state"}`, 2)
 		}

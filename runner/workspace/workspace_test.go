@@ -631,7 +631,7 @@ func (f *directory) against(revision string) (all []string) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	changes, err := p.Against(base)
+	changes, err := p.Against(f.t.Context(), base)
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -155,7 +155,7 @@ func (l *Lab) Plan() *plan.Plan {
 	for _, k := range l.kinds {
 		planned = append(planned, k)
 	}
-	p, err := plan.Build(&l.Experiment, c, planned)
+	p, err := plan.Build(l.t.Context(), &l.Experiment, c, planned)
 	if err != nil {
 		l.t.Fatal(err)
 	}

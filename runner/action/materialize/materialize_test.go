@@ -119,7 +119,7 @@ func (d *dataset) task(t testing.TB, dir string, resolved protocol.Resolution) *
 		Providers: map[string]plan.Plugin{d.provider: {Worker: plan.Worker{Name: d.provider}}},
 		Sources:   map[string]protocol.Resolution{d.Name: resolved},
 	}
-	p, err := plan.Build(e, c, []plan.Kind{materialize.Kind{}, reader{}})
+	p, err := plan.Build(t.Context(), e, c, []plan.Kind{materialize.Kind{}, reader{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -650,7 +650,7 @@ func TestOtherFiles(t *testing.T) {
 func TestPlan(t *testing.T) {
 	e := &spec.Experiment{Datasets: []spec.Dataset{{Name: "b", Skip: "why b"}, {Name: "a", Skip: "why a"}, {Name: "c", Limits: spec.Limits{Bytes: 5}}}}
 	c := plan.Catalog{Sources: map[string]protocol.Resolution{"c": {Parameters: json.RawMessage("{}")}}}
-	p, err := plan.Build(e, c, []plan.Kind{materialize.Kind{}, limited{{Bytes: 5}, {Bytes: 6, Documents: 7}, {Bytes: 5}}})
+	p, err := plan.Build(t.Context(), e, c, []plan.Kind{materialize.Kind{}, limited{{Bytes: 5}, {Bytes: 6, Documents: 7}, {Bytes: 5}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package train
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action/materialize"
@@ -52,7 +53,7 @@ func Model(b *plan.Builder, m *spec.Model) (*plan.Action, error) {
 	if len(m.Backend.Train) == 0 {
 		return nil, nil
 	}
-	id := trained{backend: m.Backend.Name, config: string(m.Backend.Config)}
+	id := trained{backend: m.Backend.Name, config: string(m.Backend.Config), datasets: strings.Join(m.Backend.Train, "\x00")}
 	inputs := make([]plan.Input, 0, len(m.Backend.Train))
 	for _, dataset := range m.Backend.Train {
 		d := b.Dataset(dataset)
@@ -63,7 +64,6 @@ func Model(b *plan.Builder, m *spec.Model) (*plan.Action, error) {
 		if err != nil {
 			return nil, err
 		}
-		id.datasets += "\x00" + dataset
 		inputs = append(inputs, plan.Input{
 			Role: fmt.Sprintf("%03d", len(inputs)), Upstream: read, Files: []string{artifact.DocumentsFile}, Counted: true,
 		})

@@ -14,7 +14,14 @@ import (
 // Contained returns an error unless the repository around directory dir has its objects in its own working tree. The
 // author of an archive can make .git, or a part of it, lead to another repository of the person who unpacks it.
 func Contained(ctx context.Context, dir string) error {
-	out, err := git{dir}.ask(ctx, "rev-parse", "--path-format=absolute", "--show-toplevel", "--git-common-dir")
+	var out []byte
+	err := limited(ctx, "the repository", func(ctx context.Context) (err error) {
+		out, err = git{dir}.ask(ctx, "rev-parse", "--path-format=absolute", "--show-toplevel", "--git-common-dir")
+		return err
+	})
+	if protocol.KindOf(err) != "" {
+		return err
+	}
 	if err != nil {
 		return protocol.Invalid("%s is not in a git repository with a working tree: %v", dir, err)
 	}

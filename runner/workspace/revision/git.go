@@ -10,6 +10,10 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
+	"time"
+
+	"surprisal.dev/plugins/protocol"
 )
 
 // git runs git in a directory.
@@ -23,7 +27,26 @@ func (g git) command(ctx context.Context, args ...string) *exec.Cmd {
 		"-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.DevNull, "-c", "safe.bareRepository=explicit",
 	}, args...)...)
 	c.Env = append(os.Environ(), "GIT_ALLOW_PROTOCOL=none", "GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0", "LC_ALL=C")
+	// The processes that git starts hold its pipes open, so they are stopped, too.
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
+	c.WaitDelay = time.Second
 	return c
+}
+
+// errLate is the cause of a context that ends at a limit of time.
+var errLate = errors.New("out of time")
+
+// limited runs a step of reading a revision within maxTime. Its error is the limit's if that is exceeded.
+func limited(ctx context.Context, revision string, step func(context.Context) error) error {
+	ctx, stop := context.WithTimeoutCause(ctx, maxTime, errLate)
+	defer stop()
+	err := step(ctx)
+	if err != nil && errors.Is(context.Cause(ctx), errLate) {
+		return protocol.Invalid("reading %s from git exceeds the limit of %v; compare with a smaller revision, "+
+			"or one with fewer links and simpler globs", revision, maxTime)
+	}
+	return err
 }
 
 // ask runs git and returns its output.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -246,7 +247,19 @@ func TestBounds(t *testing.T) {
 				tree, kind = r.git(list.String(), "mktree", "--missing"), "040000 tree"
 			}
 			return tree
-		}, nil, "reading main from git: its tree exceeds the limit of 1,048,576 files, or of 256 MiB for their names; " +
+		}, nil, "reading main from git: its tree exceeds the limit of 1,048,576 files and directories, or of 256 MiB for their names; " +
+			"compare with a smaller revision"},
+		"a bomb of empty directories": {func(r repository) string {
+			tree := r.git("", "mktree")
+			for range 12 {
+				var list strings.Builder
+				for i := range 10 {
+					fmt.Fprintf(&list, "040000 tree %s\t%d\n", tree, i)
+				}
+				tree = r.git(list.String(), "mktree")
+			}
+			return tree
+		}, nil, "reading main from git: its tree exceeds the limit of 1,048,576 files and directories, or of 256 MiB for their names; " +
 			"compare with a smaller revision"},
 		"many CUE files": {func(r repository) string { return r.many(".cue", 100_001, "package x\n") }, nil,
 			"main: the CUE module around the specification exceeds the limit of 100,000 files with 100,002 files; " +
@@ -292,6 +305,39 @@ func (r repository) many(ext string, n int, content string) string {
 	directory := r.git(list.String(), "mktree", "--missing")
 	spec := r.git(fmt.Sprintf("040000 tree %s\tmany\n100644 blob %s\ta.cue\n", directory, r.object("package x\n")), "mktree", "--missing")
 	return r.git("040000 tree "+r.git("040000 tree "+spec+"\tspec\n", "mktree", "--missing")+"\tx\n", "mktree", "--missing")
+}
+
+// TestTime checks that a step that takes too long ends with an error. It is not parallel, because it
+// changes the limit and the PATH.
+func TestTime(t *testing.T) { //nolint:paralleltest
+	const want = "reading main from git exceeds the limit of 20ms; compare with a smaller revision, " +
+		"or one with fewer links and simpler globs"
+	check := func(err error) {
+		t.Helper()
+		if err == nil || err.Error() != want || protocol.KindOf(err) != protocol.InvalidInput {
+			t.Errorf("found error %v, want %q", err, want)
+		}
+	}
+	r := newRepository(t)
+	r.commit(map[string]string{"x/spec/a.cue": "a", "x/spec/" + strings.Repeat("a", 100): ""})
+	tree, err := revision.Open(t.Context(), r.spec(), "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := tree.Copy(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	revision.SetTime(t, 20*time.Millisecond)
+	check(c.Add(t.Context(), []string{strings.Repeat("{a,a}", 22) + "b"}))
+
+	bin := t.TempDir()
+	if err := os.WriteFile(filepath.Join(bin, "git"), []byte("#!/bin/sh\nsleep 1000000 &\nwait\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	_, err = revision.Open(t.Context(), r.spec(), "main")
+	check(err)
 }
 
 // TestContained checks that a repository whose objects are elsewhere is rejected.

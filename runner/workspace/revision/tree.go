@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
 	"github.com/dustin/go-humanize"
@@ -20,8 +21,8 @@ import (
 
 // Limits of reading a revision.
 const (
-	// maxListed and maxListedBytes bound the names in the whole tree. A few git objects can represent more names than
-	// fit in memory.
+	// maxListed and maxListedBytes bound the names of files and directories in the whole tree. A few git objects can
+	// represent more files than fit in memory, or more directories without files than git lists in a lifetime.
 	maxListed      = 1 << 20
 	maxListedBytes = 256 << 20
 	// maxFiles and maxBytes bound the files that are copied in total.
@@ -35,6 +36,10 @@ const (
 	// maxHops is the maximum number of links that are followed for a name.
 	maxHops = 40
 )
+
+// maxTime bounds each step of reading a revision: listing it, and each copy of files. Git, links that lead to links, and
+// globs with many alternatives could take longer than anyone waits. Tests change it.
+var maxTime = 3 * time.Minute
 
 // Tree is the content of a repository at a revision. Names in it are slash-separated paths from the top of the
 // repository.
@@ -62,29 +67,34 @@ type file struct {
 // Open lists the content of the repository that contains directory dir at a revision.
 func Open(ctx context.Context, dir, revision string) (*Tree, error) {
 	t := &Tree{git: git{dir}, revision: revision}
+	return t, limited(ctx, revision, t.open)
+}
+
+func (t *Tree) open(ctx context.Context) error {
 	prefix, err := t.git.ask(ctx, "rev-parse", "--show-prefix")
 	if err != nil {
-		return nil, protocol.Invalid("%s is not in a git repository, so there is no %s to compare with: %v", dir, revision, err)
+		return protocol.Invalid("%s is not in a git repository, so there is no %s to compare with: %v", t.git.dir, t.revision, err)
 	}
 	t.dir = path.Clean(strings.TrimSuffix(string(prefix), "\n"))
-	if t.real, err = filepath.EvalSymlinks(dir); err != nil {
-		return nil, err
+	if t.real, err = filepath.EvalSymlinks(t.git.dir); err != nil {
+		return err
 	}
-	commit, err := t.git.ask(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", revision+"^{commit}")
+	commit, err := t.git.ask(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", t.revision+"^{commit}")
 	if err != nil {
-		return nil, protocol.Invalid("unknown git revision %q: use a branch, a tag or a commit", revision)
+		return protocol.Invalid("unknown git revision %q: use a branch, a tag or a commit", t.revision)
 	}
-	err = t.git.stream(ctx, "", t.list, "ls-tree", "-r", "-z", "--full-tree", strings.TrimSpace(string(commit)))
+	// -t lists directories, too. Without it, git is silent while it reads directories without files.
+	err = t.git.stream(ctx, "", t.list, "ls-tree", "-r", "-t", "-z", "--full-tree", strings.TrimSpace(string(commit)))
 	if err == nil {
 		err = t.readLinks(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading %s from git: %w", revision, err)
+		return fmt.Errorf("reading %s from git: %w", t.revision, err)
 	}
-	return t, nil
+	return nil
 }
 
-// list reads the output of git ls-tree -r -z.
+// list reads the output of git ls-tree -r -t -z.
 func (t *Tree) list(out *bufio.Reader) error {
 	limited := &io.LimitedReader{R: out, N: maxListedBytes}
 	lines := bufio.NewScanner(limited)
@@ -111,7 +121,7 @@ func (t *Tree) list(out *bufio.Reader) error {
 		return err
 	}
 	if listed > maxListed || limited.N == 0 {
-		return protocol.Invalid("its tree exceeds the limit of %s files, or of %s for their names; "+
+		return protocol.Invalid("its tree exceeds the limit of %s files and directories, or of %s for their names; "+
 			"compare with a smaller revision", humanize.Comma(maxListed), humanize.IBytes(maxListedBytes))
 	}
 	slices.SortFunc(t.files, func(a, b *file) int { return strings.Compare(a.name, b.name) })
@@ -186,8 +196,9 @@ func (t *Tree) below(dir string) []*file {
 }
 
 // follow returns the name that results when every link in a name is followed, and adds these links to those to write.
-// It returns false if they lead out of the repository, form a cycle, or have an unknown target.
-func (t *Tree) follow(name string) (real string, ok bool) {
+// It returns false if they lead out of the repository, form a cycle, or have an unknown target, or when the context is
+// done.
+func (t *Tree) follow(ctx context.Context, name string) (real string, ok bool) {
 	real, left := ".", strings.Split(name, "/")
 	for hops := 0; len(left) > 0; {
 		at := path.Join(real, left[0])
@@ -201,7 +212,7 @@ func (t *Tree) follow(name string) (real string, ok bool) {
 			continue
 		}
 		t.enqueue(f)
-		if hops++; hops > maxHops || f.target == "" || path.IsAbs(f.target) {
+		if hops++; hops > maxHops || f.target == "" || path.IsAbs(f.target) || ctx.Err() != nil {
 			return "", false
 		}
 		left = append(strings.Split(f.target, "/"), left...)
@@ -218,9 +229,9 @@ func (t *Tree) enqueue(f *file) {
 }
 
 // enqueueAll adds the file that name refers to. For a directory, it adds all selected files, all links, and the selected
-// files that these lead to. It returns false if there is no such file or directory.
-func (t *Tree) enqueueAll(name string, selected func(name string) bool, seen map[string]bool) bool {
-	real, ok := t.follow(name)
+// files that these lead to. It returns false if there is no such file or directory, or when the context is done.
+func (t *Tree) enqueueAll(ctx context.Context, name string, selected func(name string) bool, seen map[string]bool) bool {
+	real, ok := t.follow(ctx, name)
 	if !ok || seen[real] {
 		return ok
 	}
@@ -230,8 +241,11 @@ func (t *Tree) enqueueAll(name string, selected func(name string) bool, seen map
 		all = []*file{f}
 	}
 	for _, f := range all {
+		if ctx.Err() != nil {
+			return false
+		}
 		if f.link {
-			t.enqueueAll(f.name, selected, seen)
+			t.enqueueAll(ctx, f.name, selected, seen)
 		} else if selected(f.name) {
 			t.enqueue(f)
 		}
@@ -239,25 +253,29 @@ func (t *Tree) enqueueAll(name string, selected func(name string) bool, seen map
 	return len(all) > 0
 }
 
-// enqueueNamed adds the files at a path in a spec: a file, a directory or a glob, relative to the directory.
-func (t *Tree) enqueueNamed(named string) {
+// enqueueNamed adds the files at a path in a spec: a file, a directory or a glob, relative to the directory. It adds only
+// some of them when the context is done.
+func (t *Tree) enqueueNamed(ctx context.Context, named string) {
 	if named == "" || path.IsAbs(named) || strings.Contains(named, "://") {
 		return
 	}
-	if t.enqueueAll(path.Join(t.dir, named), func(string) bool { return true }, map[string]bool{}) {
+	if t.enqueueAll(ctx, path.Join(t.dir, named), func(string) bool { return true }, map[string]bool{}) {
 		return
 	}
 	base, pattern := doublestar.SplitPattern(named)
-	dir, ok := t.follow(path.Join(t.dir, base))
+	dir, ok := t.follow(ctx, path.Join(t.dir, base))
 	matching, err := glob.Parse(pattern)
 	if !ok || err != nil {
 		return
 	}
 	for _, f := range t.below(dir) {
+		if ctx.Err() != nil {
+			return
+		}
 		if !matching.Match(strings.TrimPrefix(f.name, dir+"/")) {
 			continue
 		}
-		if real, ok := t.follow(f.name); ok {
+		if real, ok := t.follow(ctx, f.name); ok {
 			if at := t.find(real); at != nil {
 				t.enqueue(at)
 			}

@@ -39,21 +39,26 @@ func (t *Tree) Copy(ctx context.Context, to string, others ...string) (*Copy, er
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	t.enqueueAll(t.module(), func(name string) bool { return path.Ext(name) == ".cue" }, map[string]bool{})
-	for _, name := range others {
-		t.enqueueNamed(name)
-	}
-	return c, c.write(ctx, "the CUE module around the specification", "move the specification to a module with fewer CUE files, a directory with its own cue.mod")
+	return c, limited(ctx, t.revision, func(ctx context.Context) error {
+		t.enqueueAll(ctx, t.module(), func(name string) bool { return path.Ext(name) == ".cue" }, map[string]bool{})
+		for _, name := range others {
+			t.enqueueNamed(ctx, name)
+		}
+		return c.write(ctx, "the CUE module around the specification",
+			"move the specification to a module with fewer CUE files, a directory with its own cue.mod")
+	})
 }
 
 // Add copies the files at paths in the spec: files, directories and globs, relative to its directory. It ignores paths
 // that the revision does not have.
 func (c *Copy) Add(ctx context.Context, paths []string) error {
-	for _, name := range paths {
-		c.tree.enqueueNamed(name)
-	}
-	return c.write(ctx, "the set of files that the specification names without a pin",
-		"compare with a revision whose lock file has the sources (`runner pin`), because their files are not read, or name fewer files")
+	return limited(ctx, c.tree.revision, func(ctx context.Context) error {
+		for _, name := range paths {
+			c.tree.enqueueNamed(ctx, name)
+		}
+		return c.write(ctx, "the set of files that the specification names without a pin",
+			"compare with a revision whose lock file has the sources (`runner pin`), because their files are not read, or name fewer files")
+	})
 }
 
 // write writes the files that were queued, unless they exceed the limits. what describes them in errors.
@@ -64,6 +69,9 @@ func (c *Copy) write(ctx context.Context, what, advice string) (err error) {
 			err = fmt.Errorf("reading %s from git: %w", t.revision, err)
 		}
 	}()
+	if err := ctx.Err(); err != nil {
+		return err // Not all files were queued.
+	}
 	files := t.pending
 	t.pending = nil
 	if t.count += int64(len(files)); t.count > maxFiles {
@@ -99,12 +107,15 @@ func (c *Copy) write(ctx context.Context, what, advice string) (err error) {
 			continue
 		}
 		target := f.target
-		if _, ok := t.follow(f.name); !ok {
+		if _, ok := t.follow(ctx, f.name); !ok {
 			target = leadsOut
 		}
 		if err := root.Symlink(target, f.name); err != nil {
 			return err
 		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err // A target may be wrong.
 	}
 	return t.contents(ctx, regular, func(f *file, content io.Reader) error { return copyFile(root, f.name, content) })
 }
