@@ -243,7 +243,7 @@ func (s *suite) oneInterrupt(t *testing.T, mode ...string) {
 		t.Errorf("exit code %d\n%s", code, &c.stderr)
 	}
 	j := p.status()
-	if j.State != "cancelled" || inFlight == 0 || j.count("running")+j.count("failed") > 0 || j.count("cancelled") == 0 {
+	if j.State != "canceled" || inFlight == 0 || j.count("running")+j.count("failed") > 0 || j.count("canceled") == 0 {
 		t.Errorf("%d actions were in flight: %+v", inFlight, j)
 	}
 	p.do(0, "run")
@@ -263,7 +263,7 @@ func (s *suite) twoInterrupts(t *testing.T, mode ...string) {
 		t.Errorf("exit code %d\n%s", code, &c.stderr)
 	}
 	p.noProcesses()
-	if j := p.status(); j.State != "cancelled" || j.count("running")+j.count("failed") > 0 || j.count("cancelled") < before.count("running") {
+	if j := p.status(); j.State != "canceled" || j.count("running")+j.count("failed") > 0 || j.count("canceled") < before.count("running") {
 		t.Errorf("before: %+v\nafter: %+v", before, j)
 	}
 	p.do(0, "run")

@@ -24,12 +24,11 @@ type state struct {
 type states []state
 
 // begin begins a new set.
-func (g *Glob) begin() states {
+func (g *Glob) begin() {
 	if g.round++; g.round == 0 {
 		clear(g.seen)
 		g.round = 1
 	}
-	return nil
 }
 
 // add adds a state and all that it leads to without a character.
@@ -91,7 +90,8 @@ func (g *Glob) empty(pending []state, x state) []state {
 
 // step returns the states after a character.
 func (g *Glob) step(set states, r rune) states {
-	after := g.begin()
+	g.begin()
+	var after states
 	for _, x := range set {
 		n := &g.nodes[x.node]
 		switch x.mode {
@@ -148,7 +148,8 @@ func (g *Glob) accepts(set states) bool {
 // Match reports whether the glob matches a whole name. "a/**" also matches "a".
 func (g *Glob) Match(name string) bool {
 	g.files = false
-	set := g.steps(g.add(g.begin(), state{g.start, atStart, false}), name)
+	g.begin()
+	set := g.steps(g.add(nil, state{g.start, atStart, false}), name)
 	if g.accepts(set) {
 		return true
 	}

@@ -13,7 +13,8 @@ import (
 func (g *Glob) Files(ctx context.Context, fsys fs.FS, skip func(name string) bool, fn func(name string) error) error {
 	g.files = true
 	w := &walk{g: g, ctx: ctx, fsys: fsys, skip: skip, fn: fn}
-	return w.directory(".", g.add(g.begin(), state{g.start, atStart, false}))
+	g.begin()
+	return w.directory(".", g.add(nil, state{g.start, atStart, false}))
 }
 
 // PathError is an error of reading a directory or a link; Name is its name below the root.
@@ -39,7 +40,7 @@ func (w *walk) directory(dir string, set states) error {
 		return err
 	}
 	entries, err := fs.ReadDir(w.fsys, dir)
-	if err != nil && !(errors.Is(err, fs.ErrNotExist) && dir != ".") {
+	if err != nil && (!errors.Is(err, fs.ErrNotExist) || dir == ".") {
 		return &PathError{dir, err}
 	}
 	for _, e := range entries {

@@ -96,7 +96,7 @@ func (s *suite) backend(b *host.Backend, cases []Case) {
 		s.check("a document has the same losses whatever is scored with it", scored.alone)
 		s.check("the scored span does not change the losses", scored.spans)
 		s.neutral(b, c, settings, together)
-		s.check("scoring stops when cancelled", scored.cancelled)
+		s.check("scoring stops when canceled", scored.canceled)
 		s.check("a crash in mid-stream loses nothing and changes nothing", scored.crash)
 		s.check(fmt.Sprintf("a document of %d MiB passes", c.LargeBytes>>20), func() error {
 			large := strings.Repeat("All work and no play makes a dull document.\n", c.LargeBytes/44+1)[:c.LargeBytes]
@@ -175,8 +175,8 @@ func (m *scoring) spans() error {
 	return nil
 }
 
-// cancelled checks that scoring ends with its context, and works after that.
-func (m *scoring) cancelled() error {
+// canceled checks that scoring ends with its context, and works after that.
+func (m *scoring) canceled() error {
 	ctx, cancel := context.WithCancel(m.ctx)
 	defer cancel()
 	err := m.model.Score(ctx, m.settings, documents(texts()), func(protocol.Document, protocol.ScoredDocument) error { cancel(); return ctx.Err() })

@@ -183,7 +183,7 @@ func TestFaultyProviders(t *testing.T) {
 		"":                   "",
 		"resolves anew":      "resolving a source twice gives the same result",
 		"calls all failures": "a configuration that is not a struct is refused as invalid input",
-		"reads anew":         "reading twice gives the same rows; reading resumes from any row; reading stops when cancelled; many readers at the same time get the same rows; a crash in mid-stream loses and repeats nothing",
+		"reads anew":         "reading twice gives the same rows; reading resumes from any row; reading stops when canceled; many readers at the same time get the same rows; a crash in mid-stream loses and repeats nothing",
 		"takes any content":  "content that differs from the pinned one is refused as changed",
 		"knows all fields":   "an unknown field is refused, or makes the rows problems",
 		"small":              "rows come in order, each with its fields or a problem",
@@ -320,7 +320,7 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// Cases get names and defaults, and a cancelled suite reports the checks that it did not run.
+// Cases get names and defaults, and a canceled suite reports the checks that it did not run.
 func TestSuite(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := &suite{ctx: ctx}

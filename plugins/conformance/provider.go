@@ -52,7 +52,7 @@ func (s *suite) provider(p *host.Provider, cases []Case) {
 			unknown.Fields[0] = "no.such.field"
 			return checkUnknownField(s.ctx, p, unknown)
 		})
-		s.check("reading stops when cancelled", read.cancelled)
+		s.check("reading stops when canceled", read.canceled)
 		s.check("many readers at the same time get the same rows", read.together)
 		s.check("content that differs from the pinned one is refused as changed", read.changed)
 		s.check("a crash in mid-stream loses and repeats nothing", read.crash)
@@ -81,8 +81,8 @@ func (r *reading) resumes() error {
 	return nil
 }
 
-// cancelled checks that reading ends with its context, and works after that.
-func (r *reading) cancelled() error {
+// canceled checks that reading ends with its context, and works after that.
+func (r *reading) canceled() error {
 	ctx, cancel := context.WithCancel(r.ctx)
 	defer cancel()
 	err := r.plugin.Read(ctx, r.request, func(protocol.Row) error { cancel(); return ctx.Err() })

@@ -123,7 +123,7 @@ func (c *Cache) Digest(ctx context.Context, f *os.File) (digest string, size int
 			return "", 0, ctx.Err()
 		case r := <-answer:
 			if r.Err != nil && r.Shared && ctx.Err() == nil && errors.Is(r.Err, context.Canceled) {
-				continue // another caller was cancelled
+				continue // another caller was canceled
 			}
 			if r.Err != nil {
 				return "", 0, r.Err

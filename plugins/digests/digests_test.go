@@ -169,7 +169,7 @@ func TestDamagedFile(t *testing.T) {
 	}
 }
 
-func TestCancelled(t *testing.T) {
+func TestCanceled(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a")
 	old(t, path, "one")
 	f, err := os.Open(path)

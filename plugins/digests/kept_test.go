@@ -220,7 +220,7 @@ func locked(t *testing.T, a, b string) {
 	save(t, other)
 }
 
-// A cancelled caller does not take the digest from another one that waits for the same read, and the offset does not
+// A canceled caller does not take the digest from another one that waits for the same read, and the offset does not
 // change.
 func TestDigestOfManyCallers(t *testing.T) {
 	t.Parallel()

@@ -100,7 +100,7 @@ func (b *Backend) Train(ctx context.Context, m protocol.Model, documents iter.Se
 			cancel(err)
 		}
 	})
-	// Cancelling before waiting frees a sender that the plugin no longer listens to.
+	// Canceling before waiting frees a sender that the plugin no longer listens to.
 	defer sender.Wait()
 	defer cancel(nil)
 	for {

@@ -178,8 +178,8 @@ func (c *command) ending() string {
 	return c.err.Error()
 }
 
-// signalled reports whether a signal that this host did not send ended the process.
-func (c *command) signalled() bool {
+// signaled reports whether a signal that this host did not send ended the process.
+func (c *command) signaled() bool {
 	<-c.done
 	c.mu.Lock()
 	defer c.mu.Unlock()

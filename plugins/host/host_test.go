@@ -239,12 +239,12 @@ func TestStartAgain(t *testing.T) {
 	}
 }
 
-func TestStartCancelled(t *testing.T) {
+func TestStartCanceled(t *testing.T) {
 	h, _ := newHost(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
 	if _, err := h.Provider(ctx, "hangs"); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want it to be cancelled", err)
+		t.Errorf("got %v, want it to be canceled", err)
 	}
 }
 
@@ -385,7 +385,7 @@ func TestReadStops(t *testing.T) {
 	err = p.Read(ctx, protocol.ReadRequest{Source: source(`{"rows": 1000000000, "bytes": 10}`), Fields: []string{"text"}},
 		func(r protocol.Row) error { cancel(); return nil })
 	if !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want it to be cancelled", err)
+		t.Errorf("got %v, want it to be canceled", err)
 	}
 }
 

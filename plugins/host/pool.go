@@ -44,7 +44,7 @@ type pooled struct {
 	ready chan struct{}
 	model Loaded
 	err   error
-	// abandoned means that the work which loaded the model was cancelled. Its err is meaningless to others who wait
+	// abandoned means that the work which loaded the model was canceled. Its err is meaningless to others who wait
 	// for it.
 	abandoned bool
 	// gone is created when the model begins to close, and closed when the model is closed and has left the pool.

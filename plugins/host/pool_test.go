@@ -265,7 +265,7 @@ func TestPoolTogether(t *testing.T) {
 	}
 }
 
-// TestPoolLoaderLeaves checks that a waiting caller loads the model if the caller that was loading it is cancelled.
+// TestPoolLoaderLeaves checks that a waiting caller loads the model if the caller that was loading it is canceled.
 func TestPoolLoaderLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, pool := &garage{gate: make(chan struct{})}, NewPool()
@@ -324,7 +324,7 @@ func TestPoolClosesFirst(t *testing.T) {
 		synctest.Wait()
 		leave()
 		if err := <-left; !errors.Is(err, context.Canceled) {
-			t.Errorf("the one that was cancelled got %v", err)
+			t.Errorf("the one that was canceled got %v", err)
 		}
 		close(g.exit)
 		if err := errors.Join(<-evicted, <-acquired); err != nil {

@@ -135,7 +135,7 @@ func (p *process) startError(ctx context.Context, err error) error {
 	p.kill()
 	<-p.command.done
 	switch version := p.command.version; {
-	case p.command.signalled():
+	case p.command.signaled():
 		return &diedError{p.command}
 	case version == "" && !killedByUs:
 		return fmt.Errorf("%s ended (%s) without the handshake of a Surprisal plugin%s", path, p.command.ending(), p.command.out.quote())

@@ -46,7 +46,7 @@ type scoring struct {
 	emit     func(protocol.Document, protocol.ScoredDocument) error
 
 	mu      sync.Mutex
-	room    sync.Cond // signalled when the fields below change
+	room    sync.Cond // signaled when the fields below change
 	stopped bool      // the stream has ended
 	// pending are the documents from the first unemitted answer onward, in order.
 	pending   []*pendingDocument

@@ -214,7 +214,7 @@ func TestScoreStops(t *testing.T) {
 		return nil
 	})
 	if !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want it to be cancelled", err)
+		t.Errorf("got %v, want it to be canceled", err)
 	}
 	if count, err := score(t.Context(), m, documents(10, 10)); err != nil || count != 10 {
 		t.Errorf("after all that: %d documents and %v", count, err)
@@ -332,7 +332,7 @@ func TestTrain(t *testing.T) {
 		}
 	}, io.Discard)
 	if !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want it to be cancelled", err)
+		t.Errorf("got %v, want it to be canceled", err)
 	}
 }
 

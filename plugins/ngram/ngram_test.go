@@ -603,7 +603,7 @@ func FuzzLoad(f *testing.F) {
 
 func TestTrainRefuses(t *testing.T) {
 	broken := errors.New("broken")
-	cancelled, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, test := range map[string]struct {
 		ctx       context.Context
@@ -613,7 +613,7 @@ func TestTrainRefuses(t *testing.T) {
 	}{
 		"no documents":       {t.Context(), `{}`, documents(), "no documents"},
 		"a broken stream":    {t.Context(), `{}`, failing(broken), "broken"},
-		"a stop":             {cancelled, `{"tokens": "words"}`, documents("a"), "context canceled"},
+		"a stop":             {canceled, `{"tokens": "words"}`, documents("a"), "context canceled"},
 		"an unknown setting": {t.Context(), `{"smoothing": 1}`, documents("a"), "smoothing"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -630,7 +630,7 @@ func failing(err error) iter.Seq2[protocol.Document, error] {
 	return func(yield func(protocol.Document, error) bool) { yield(protocol.Document{}, err) }
 }
 
-// patient is a context that is cancelled after a number of checks.
+// patient is a context that is canceled after a number of checks.
 type patient struct {
 	context.Context
 	asks int
@@ -643,7 +643,7 @@ func (p *patient) Err() error {
 	return nil
 }
 
-// Scoring a long document can be cancelled in its middle, and training between two documents.
+// Scoring a long document can be canceled in its middle, and training between two documents.
 func TestStopsWithin(t *testing.T) {
 	m := trained(t, `{"order": 2}`, "some text")
 	long := strings.Repeat("a", 3*checkEvery)
@@ -746,14 +746,14 @@ func TestEstimatesGrow(t *testing.T) {
 func TestScoreRefuses(t *testing.T) {
 	m := trained(t, `{}`, "some text")
 	broken, unwanted := errors.New("broken"), errors.New("unwanted")
-	cancelled, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	drop := func(protocol.ScoredDocument) error { return nil }
 	for name, test := range map[string]struct {
 		got, want error
 	}{
 		"a broken stream": {m.Score(t.Context(), protocol.Settings{}, failing(broken), drop), broken},
-		"a stop":          {m.Score(cancelled, protocol.Settings{}, documents("a"), drop), context.Canceled},
+		"a stop":          {m.Score(canceled, protocol.Settings{}, documents("a"), drop), context.Canceled},
 		"a failed emit": {m.Score(t.Context(), protocol.Settings{}, documents("a"), func(protocol.ScoredDocument) error {
 			return unwanted
 		}), unwanted},

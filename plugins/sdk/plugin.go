@@ -11,7 +11,7 @@ import (
 // Provider reads rows of text from a source.
 //
 // Its methods must be safe for concurrent use. They return errors made by Invalid for problems that a user can correct,
-// and return promptly when ctx is cancelled.
+// and return promptly when ctx is canceled.
 type Provider interface {
 	Describe(ctx context.Context) (protocol.ProviderDescription, error)
 	// Resolve returns a source's current identity, including content digests. It reads no rows.

@@ -355,8 +355,8 @@ func documents(texts ...string) iter.Seq2[protocol.Document, error] {
 	}
 }
 
-// TestCancelled checks that a call's work ends with the call.
-func TestCancelled(t *testing.T) {
+// TestCanceled checks that a call's work ends with the call.
+func TestCanceled(t *testing.T) {
 	b := openBackend(t, "backend")
 	slow := task{Do: "load slowly", Dir: t.TempDir()}
 	ctx, cancel := context.WithCancel(t.Context())

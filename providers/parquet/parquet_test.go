@@ -259,7 +259,7 @@ func TestSeveralProblems(t *testing.T) {
 	}
 }
 
-// A value may be as large as a row, and a cancelled read does not report its file as damaged.
+// A value may be as large as a row, and a canceled read does not report its file as damaged.
 func TestLongValuesAndStops(t *testing.T) {
 	c := &column{field: "x"}
 	value := make([]byte, source.MaxRow+1)

@@ -182,7 +182,7 @@ func nameless() (*os.File, error) {
 	return f, nil
 }
 
-// File is an open file with the pinned content. Its methods fail once the read's context is cancelled.
+// File is an open file with the pinned content. Its methods fail once the read's context is canceled.
 type File struct {
 	// Name is the shard's name; Label is the file's name in messages.
 	Name, Label string

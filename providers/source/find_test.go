@@ -480,7 +480,7 @@ func TestErrorsOfReaders(t *testing.T) {
 			p := newCustom(func(f *File, rows *Rows) error {
 				names = append(names, f.Name)
 				if f.Size() != 1 || f.Label != filepath.Join(dir, f.Name) || f.Err() != nil {
-					t.Errorf("file %q of %d bytes, labelled %q: %v", f.Name, f.Size(), f.Label, f.Err())
+					t.Errorf("file %q of %d bytes, labeled %q: %v", f.Name, f.Size(), f.Label, f.Err())
 				}
 				if test.changes {
 					sourcetest.Write(t, f.Label, "changed")
@@ -654,7 +654,7 @@ func TestRangesThatAreNone(t *testing.T) {
 	}
 }
 
-func TestCancelledContext(t *testing.T) {
+func TestCanceledContext(t *testing.T) {
 	s := sourcetest.Source(sourcetest.Dir(t, map[string]string{"a.txt": "a", "b.txt": "b"}), `{"path": "*.txt"}`)
 	pinned, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: s})
 	if err != nil {

@@ -101,7 +101,7 @@ func TestSortLedger(t *testing.T) {
 }
 
 // A sort that is canceled at any point ends with the context's error, and leaves no file behind.
-func TestSortCancelled(t *testing.T) {
+func TestSortCanceled(t *testing.T) {
 	for _, at := range []string{"reading", "merging"} {
 		ctx, cancel := context.WithCancel(t.Context())
 		dir := t.TempDir()
@@ -127,7 +127,7 @@ func TestSortCancelled(t *testing.T) {
 			t.Errorf("%s: got error %v, and %v (%v) left behind", at, failed, left, err)
 		}
 		if at == "reading" && given > 51 {
-			t.Errorf("%d rows were read after the 50th, where it was cancelled", given-50)
+			t.Errorf("%d rows were read after the 50th, where it was canceled", given-50)
 		}
 		cancel()
 	}

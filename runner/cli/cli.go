@@ -71,7 +71,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, builtins 
 	root.PersistentPreRun = func(c *cobra.Command, _ []string) { release = interruptible(c) }
 	command, err := root.ExecuteContextC(ctx)
 	release()
-	if exitCode(err) == exitCancelled {
+	if exitCode(err) == exitCanceled {
 		err = interrupted(command, err)
 	}
 	if flushErr := a.stdout.Flush(); err == nil {

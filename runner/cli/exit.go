@@ -13,11 +13,11 @@ import (
 
 // Exit codes of the command.
 const (
-	exitDone      = 0
-	exitFailed    = 1
-	exitInvalid   = 2
-	exitSome      = 3
-	exitCancelled = 130
+	exitDone     = 0
+	exitFailed   = 1
+	exitInvalid  = 2
+	exitSome     = 3
+	exitCanceled = 130
 )
 
 // exitError is an error with the exit code of the command. Its message, if any, is printed.
@@ -49,7 +49,7 @@ func exitCode(err error) int {
 		return exitInvalid
 	}
 	if errors.Is(err, context.Canceled) {
-		return exitCancelled
+		return exitCanceled
 	}
 	if err != nil {
 		return exitFailed
@@ -75,7 +75,7 @@ func interrupted(c *cobra.Command, err error) error {
 		}
 	}
 	sort(err)
-	return &exitError{exitCancelled, errors.Join(append(others, fmt.Errorf("interrupted: %s did not finish", c.CommandPath()))...)}
+	return &exitError{exitCanceled, errors.Join(append(others, fmt.Errorf("interrupted: %s did not finish", c.CommandPath()))...)}
 }
 
 // joined returns the parts of an error of errors.Join, and nil for any other error.

@@ -29,7 +29,7 @@ var runExits = map[string]string{
 	"1":   "failure, or the results could not be written",
 	"2":   "invalid input, including actions that failed because of their input; the message tells what to do",
 	"3":   "some actions failed for another reason; completed actions are kept",
-	"130": "cancelled: the first Ctrl-C finishes running actions, the second stops at once",
+	"130": "canceled: the first Ctrl-C finishes running actions, the second stops at once",
 }
 
 // exitCodes returns the exit codes of a command, one per line.

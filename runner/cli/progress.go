@@ -45,7 +45,7 @@ type runningAction struct {
 }
 
 // maxListed limits how many actions that could not start are listed, by state. The others are counted.
-var maxListed = map[plan.State]int{plan.Blocked: 20, plan.Cancelled: 3}
+var maxListed = map[plan.State]int{plan.Blocked: 20, plan.Canceled: 3}
 
 // newProgress shows the plan's actions that are not done yet. It draws bars if screen, the terminal that out writes to,
 // is not nil.
@@ -168,7 +168,7 @@ func (d *progress) Observe(e engine.Event) {
 
 // state returns the state of an action, padded and colored for the beginning of a line.
 func state(s plan.State) painted {
-	colors := map[plan.State]color{plan.Done: green, plan.Failed: red, plan.Blocked: yellow, plan.Cancelled: yellow}
+	colors := map[plan.State]color{plan.Done: green, plan.Failed: red, plan.Blocked: yellow, plan.Canceled: yellow}
 	return painted{colors[s], fmt.Sprintf("%-9s", s)}
 }
 
@@ -224,7 +224,7 @@ func (d *progress) Close() {
 		d.bars.Wait()
 	}
 	d.restore()
-	for _, s := range []plan.State{plan.Blocked, plan.Cancelled} {
+	for _, s := range []plan.State{plan.Blocked, plan.Canceled} {
 		if n := d.unstarted[s] - maxListed[s]; n > 0 {
 			writef(d.out, "%s and %s more\n", state(s), count(n, "action"))
 		}

@@ -142,13 +142,13 @@ func TestProgressOfAStoppedRun(t *testing.T) {
 		if i < 20 {
 			want += fmt.Sprintf("blocked   score m d%d\\n  train m failed\n", i)
 		}
-		d.Observe(engine.Event{Action: &plan.Action{Name: fmt.Sprintf("gap %d", i)}, State: plan.Cancelled})
+		d.Observe(engine.Event{Action: &plan.Action{Name: fmt.Sprintf("gap %d", i)}, State: plan.Canceled})
 		if i < 3 {
-			want += fmt.Sprintf("cancelled gap %d\n", i)
+			want += fmt.Sprintf("canceled gap %d\n", i)
 		}
 	}
 	d.Close()
-	if want += "blocked   and 5 actions more\ncancelled and 22 actions more\n"; b.String() != want {
+	if want += "blocked   and 5 actions more\ncanceled and 22 actions more\n"; b.String() != want {
 		t.Errorf("printed\n%s\nwant\n%s", b.String(), want)
 	}
 }

@@ -135,8 +135,8 @@ func (a *app) conclude(ctx context.Context, w *workspace.Workspace, p *plan.Plan
 		writef(a.stdout, "%s\n", closing(o, took))
 	}
 	switch {
-	case o.State == workspace.StateCancelled:
-		return &exitError{exitCancelled, errors.New("cancelled; run again to resume")}
+	case o.State == workspace.StateCanceled:
+		return &exitError{exitCanceled, errors.New("canceled; run again to resume")}
 	case failed == 0:
 		return nil
 	case invalid == failed:
@@ -163,7 +163,7 @@ func closing(o workspace.Outcome, took time.Duration) string {
 		all += n
 	}
 	rest := ""
-	for _, s := range []plan.State{plan.Failed, plan.Blocked, plan.Cancelled} {
+	for _, s := range []plan.State{plan.Failed, plan.Blocked, plan.Canceled} {
 		if n := o.Counts[s]; n > 0 {
 			rest += fmt.Sprintf(", %d %s", n, s)
 		}
@@ -248,7 +248,7 @@ func interruptible(c *cobra.Command) (release func()) {
 	return release
 }
 
-// interrupts returns a channel that is closed at the first Ctrl-C, and a context that is cancelled at the second.
+// interrupts returns a channel that is closed at the first Ctrl-C, and a context that is canceled at the second.
 func (a *app) interrupts(ctx context.Context) (context.Context, <-chan struct{}, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := make(chan struct{})

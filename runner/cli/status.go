@@ -45,7 +45,7 @@ func (a *app) printStatus(r engine.Report) {
 	for _, e := range r.Entries {
 		counts[e.State]++
 	}
-	for _, s := range []plan.State{plan.Done, plan.Cached, plan.Skipped, plan.Running, plan.Failed, plan.Blocked, plan.Cancelled} {
+	for _, s := range []plan.State{plan.Done, plan.Cached, plan.Skipped, plan.Running, plan.Failed, plan.Blocked, plan.Canceled} {
 		if counts[s] > 0 {
 			writef(a.stdout, "  %s %d\n", state(s), counts[s])
 		}

@@ -57,7 +57,7 @@ func TestExitCode(t *testing.T) {
 	}
 }
 
-// The error of an interrupted command names the command and all other errors, but not the cancelled context.
+// The error of an interrupted command names the command and all other errors, but not the canceled context.
 func TestInterrupted(t *testing.T) {
 	c := &cobra.Command{Use: "plan"}
 	const did = "interrupted: plan did not finish"
@@ -68,9 +68,9 @@ func TestInterrupted(t *testing.T) {
 		{context.Canceled, did}, {fmt.Errorf("a: %w", context.Canceled), did},
 		{errors.Join(context.Canceled, errors.New("left a file"), errors.Join(fmt.Errorf("b: %w", context.Canceled), errors.New("and another"))), "left a file\nand another\n" + did},
 		{fmt.Errorf("wrapped: %w", errors.Join(context.Canceled, errors.New("x"))), did},
-		{&exitError{exitCancelled, errors.New("cancelled; run again")}, "cancelled; run again"},
+		{&exitError{exitCanceled, errors.New("canceled; run again")}, "canceled; run again"},
 	} {
-		if got := interrupted(c, test.err); got.Error() != test.want || exitCode(got) != exitCancelled {
+		if got := interrupted(c, test.err); got.Error() != test.want || exitCode(got) != exitCanceled {
 			t.Errorf("%v: %v with the code %d, want %q", test.err, got, exitCode(got), test.want)
 		}
 	}
@@ -78,7 +78,7 @@ func TestInterrupted(t *testing.T) {
 
 // The help of every command has examples that parse and exit codes. Only the help of the root command has the global
 // flags.
-// A cancelled command does not wait for work that cannot be stopped.
+// A canceled command does not wait for work that cannot be stopped.
 func TestUntilDone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	stuck := make(chan struct{})
@@ -171,7 +171,7 @@ func TestClosing(t *testing.T) {
 		{workspace.StateDone, map[plan.State]int{plan.Cached: 7, plan.Skipped: 2}, "nothing to do: all 7 actions are cached, 2 skipped (1.50 s)"},
 		{workspace.StateDone, map[plan.State]int{plan.Cached: 6, plan.Done: 1, plan.Skipped: 2}, "1 of 7 actions ran, 6 were cached, 2 skipped (1.5 s)"},
 		{workspace.StateFailed, map[plan.State]int{plan.Cached: 6, plan.Failed: 1, plan.Blocked: 2}, "0 of 9 actions ran, 6 were cached, 1 failed, 2 blocked (1.5 s)"},
-		{workspace.StateCancelled, map[plan.State]int{plan.Done: 3, plan.Cancelled: 4}, "3 of 7 actions ran, 0 were cached, 4 cancelled (1.5 s)"},
+		{workspace.StateCanceled, map[plan.State]int{plan.Done: 3, plan.Canceled: 4}, "3 of 7 actions ran, 0 were cached, 4 canceled (1.5 s)"},
 	} {
 		if got := closing(workspace.Outcome{State: test.state, Counts: test.counts}, took); got != test.want {
 			t.Errorf("%q, want %q", got, test.want)
@@ -277,9 +277,9 @@ func TestPrintStatus(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	entries := []engine.Entry{
 		{Action: "a", State: plan.Running, Time: at}, {Action: "b", State: plan.Running, Time: at, Documents: 1}, {Action: "c", State: plan.Running, Time: at, Documents: 1500, Expected: 2000},
-		{Action: "d", State: plan.Failed, Error: "no\nmemory"}, {Action: "e", State: plan.Blocked, Reason: "d failed"}, {Action: "f", State: plan.Done}, {Action: "g", State: plan.Cancelled},
+		{Action: "d", State: plan.Failed, Error: "no\nmemory"}, {Action: "e", State: plan.Blocked, Reason: "d failed"}, {Action: "f", State: plan.Done}, {Action: "g", State: plan.Canceled},
 	}
-	counts := "  done      1\n  running   3\n  failed    1\n  blocked   1\n  cancelled 1\n"
+	counts := "  done      1\n  running   3\n  failed    1\n  blocked   1\n  canceled 1\n"
 	rest := "failed    d: no\n  memory\nblocked   e  d failed\n"
 	for _, test := range []struct {
 		r    engine.Report

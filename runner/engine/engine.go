@@ -65,7 +65,7 @@ func (e *Engine) Run(ctx context.Context, p *plan.Plan, stop <-chan struct{}) er
 	w := newWalk(e, p, stop)
 	defer close(w.over)
 	w.start(ctx)
-	cancelled := ctx.Done()
+	canceled := ctx.Done()
 	// Running work also observes the context. Wait for it, so that nothing outlives the run.
 	for w.looking+w.working+len(w.delayed) > 0 {
 		select {
@@ -77,8 +77,8 @@ func (e *Engine) Run(ctx context.Context, p *plan.Plan, stop <-chan struct{}) er
 			w.tryAgain(ctx, a)
 		case <-w.stopping:
 			w.stopNow(ctx)
-		case <-cancelled:
-			cancelled = nil
+		case <-canceled:
+			canceled = nil
 			w.endDelays(ctx)
 		}
 		w.dispatch(ctx)
@@ -345,7 +345,7 @@ func (w *walk) conclude(ctx context.Context, l *leader, u executor.Update) {
 func (w *walk) settle(ctx context.Context, a *plan.Action, made *store.Record, err error) {
 	switch {
 	case executor.IsStopped(err) || err != nil && ctx.Err() != nil:
-		a.State = plan.Cancelled
+		a.State = plan.Canceled
 	case err != nil:
 		a.State = plan.Failed
 	case made != nil:
@@ -359,19 +359,19 @@ func (w *walk) settle(ctx context.Context, a *plan.Action, made *store.Record, e
 			w.block(d, a)
 			continue
 		}
-		if w.missing[d.Index] == 0 && d.State != plan.Blocked && d.State != plan.Cancelled {
+		if w.missing[d.Index] == 0 && d.State != plan.Blocked && d.State != plan.Canceled {
 			heap.Push(&w.ready, d)
 		}
 	}
 }
 
 func (w *walk) block(a, by *plan.Action) {
-	if a.State == plan.Blocked || a.State == plan.Cancelled {
+	if a.State == plan.Blocked || a.State == plan.Canceled {
 		return
 	}
 	a.State, a.Reason = plan.Blocked, fmt.Sprintf("%s %s", by.Name, by.State)
-	if by.State == plan.Cancelled {
-		a.State = plan.Cancelled
+	if by.State == plan.Canceled {
+		a.State = plan.Canceled
 	}
 	w.observe(a, a.State, nil, 0)
 	w.retire(a)
@@ -393,7 +393,7 @@ func (w *walk) retire(a *plan.Action) {
 func (w *walk) cancelRest() {
 	for _, a := range w.plan.Actions {
 		if a.State == plan.Pending || a.State == plan.Waits {
-			a.State = plan.Cancelled
+			a.State = plan.Canceled
 			w.observe(a, a.State, nil, 0)
 		}
 	}

@@ -421,7 +421,7 @@ func TestUnwritableStore(t *testing.T) {
 	if err := b.engine.Run(t.Context(), p, b.stop); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("the run ended with %v", err)
 	}
-	if len(b.tasks) != 1 || p.Action(b.tasks[0]).State != plan.Failed || p.Count(plan.Done) > 0 || p.Count(plan.Cancelled) == 0 {
+	if len(b.tasks) != 1 || p.Action(b.tasks[0]).State != plan.Failed || p.Count(plan.Done) > 0 || p.Count(plan.Canceled) == 0 {
 		t.Errorf("%q: %s", b.tasks, states(p))
 	}
 }
@@ -599,7 +599,7 @@ func TestTooFewRetries(t *testing.T) {
 }
 
 // A worker that gives up by itself, like a call to a plugin, has failed, because the run was not canceled.
-func TestCancelledByNobody(t *testing.T) {
+func TestCanceledByNobody(t *testing.T) {
 	b := newBench(t, 2)
 	b.work = func(_ context.Context, task *action.Task) error {
 		if task.Name == "materialize a" {
@@ -609,7 +609,7 @@ func TestCancelledByNobody(t *testing.T) {
 	}
 	p := b.plan()
 	b.run(t.Context(), p)
-	if p.Action("materialize a").State != plan.Failed || p.Count(plan.Cancelled) > 0 || p.Action("score x b").State == plan.Blocked {
+	if p.Action("materialize a").State != plan.Failed || p.Count(plan.Canceled) > 0 || p.Action("score x b").State == plan.Blocked {
 		t.Error(states(p))
 	}
 }
@@ -779,7 +779,7 @@ func TestStop(t *testing.T) {
 		synctest.Wait()
 		close(release)
 		<-over
-		if len(b.tasks) != 1 || p.Action(b.tasks[0]).State != plan.Done || p.Count(plan.Cancelled) < len(p.Actions)-2 {
+		if len(b.tasks) != 1 || p.Action(b.tasks[0]).State != plan.Done || p.Count(plan.Canceled) < len(p.Actions)-2 {
 			t.Errorf("%q: %s", b.tasks, states(p))
 		}
 		if len(b.failed) > 0 || len(b.events) != 1+len(p.Actions) {
@@ -808,7 +808,7 @@ func TestStoppedBeforeItStarts(t *testing.T) {
 	close(b.stop)
 	p := b.plan()
 	b.run(t.Context(), p)
-	if len(b.tasks) > 0 || p.Count(plan.Cancelled) != len(p.Actions) {
+	if len(b.tasks) > 0 || p.Count(plan.Canceled) != len(p.Actions) {
 		t.Errorf("%q: %s", b.tasks, states(p))
 	}
 }
@@ -835,7 +835,7 @@ func TestCancel(t *testing.T) {
 		synctest.Wait()
 		cancel(errors.New("interrupted"))
 		<-over
-		if p.Action("materialize a").State != plan.Done || p.Count(plan.Cancelled) != len(p.Actions)-1 {
+		if p.Action("materialize a").State != plan.Done || p.Count(plan.Canceled) != len(p.Actions)-1 {
 			t.Error(states(p))
 		}
 	})

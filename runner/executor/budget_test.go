@@ -115,7 +115,7 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-func TestCancelledWhileWaiting(t *testing.T) {
+func TestCanceledWhileWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := executor.NewBudget(plan.Resources{Cores: 1}, nil, nil)
 		hold := make(chan struct{})
@@ -130,7 +130,7 @@ func TestCancelledWhileWaiting(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		work.Go(func() {
 			err := run(ctx, l, one, func(context.Context) error {
-				t.Error("work ran after its context was cancelled")
+				t.Error("work ran after its context was canceled")
 				return nil
 			})
 			if !errors.Is(err, context.Canceled) {

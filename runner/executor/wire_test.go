@@ -103,7 +103,7 @@ func TestMessages(t *testing.T) {
 
 // A failed process fails the jobs that it had started, or all jobs if none had started or the run must not continue.
 func TestFail(t *testing.T) {
-	cancelled, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	failure := errors.New("failure")
 	for _, test := range []struct {
@@ -119,7 +119,7 @@ func TestFail(t *testing.T) {
 		{"one was done and one had begun", t.Context(), map[string]*jobState{"b": {started: true}, "c": {}}, failure, "b", "c"},
 		{"all were done", t.Context(), map[string]*jobState{}, failure, "", ""},
 		{"stopped", t.Context(), map[string]*jobState{"b": {}, "c": {}}, ErrStopped, "bc", ""},
-		{"cancelled", cancelled, map[string]*jobState{"b": {}, "c": {}}, failure, "bc", ""},
+		{"canceled", canceled, map[string]*jobState{"b": {}, "c": {}}, failure, "bc", ""},
 	} {
 		p := &Processes{updates: make(chan Update, 3)}
 		rest := ""

@@ -11,15 +11,15 @@ type State string
 
 // States of an action. A plan uses Pending, Waits, Cached and Skipped; a run adds the others.
 const (
-	Pending   State = "pending"
-	Waits     State = "waits" // the key depends on an upstream that has not run
-	Cached    State = "cached"
-	Skipped   State = "skipped"
-	Running   State = "running"
-	Done      State = "done"
-	Failed    State = "failed"
-	Blocked   State = "blocked" // an upstream failed
-	Cancelled State = "cancelled"
+	Pending  State = "pending"
+	Waits    State = "waits" // the key depends on an upstream that has not run
+	Cached   State = "cached"
+	Skipped  State = "skipped"
+	Running  State = "running"
+	Done     State = "done"
+	Failed   State = "failed"
+	Blocked  State = "blocked" // an upstream failed
+	Canceled State = "canceled"
 )
 
 // Action is a node of the plan. All fields except Status are set when the plan is built.

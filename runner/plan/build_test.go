@@ -240,7 +240,7 @@ func TestLargeDescriptor(t *testing.T) {
 }
 
 // Building, resolving and comparing a large plan ends soon after its context.
-func TestCancelled(t *testing.T) {
+func TestCanceled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err := plan.Build(ctx, &spec.Experiment{}, plan.Catalog{}, []plan.Kind{step{"k", func(b *plan.Builder) error {
 		cancel()
@@ -395,7 +395,7 @@ func TestAllFiles(t *testing.T) {
 	if want := `{"inputs":{"r/x":"1","r/y/z":"2","s/x":"1"},"kind":"k","parameters":{},"schema":3}`; err != nil || string(got) != want || a.Key != store.KeyOf(got) {
 		t.Errorf("got %s, %v, want %s", got, err, want)
 	}
-	for _, state := range []plan.State{plan.Pending, plan.Waits, plan.Running, plan.Failed, plan.Blocked, plan.Cancelled, plan.Skipped} {
+	for _, state := range []plan.State{plan.Pending, plan.Waits, plan.Running, plan.Failed, plan.Blocked, plan.Canceled, plan.Skipped} {
 		up.State = state
 		if _, known, err := a.Descriptor(); known || err != nil {
 			t.Errorf("an action that depends on one that is %s is known (%v)", state, err)

@@ -335,12 +335,12 @@ func TestDescriptors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		travelled, err := json.Marshal(job)
+		traveled, err := json.Marshal(job)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var back plan.Job
-		if err := json.Unmarshal(travelled, &back); err != nil {
+		if err := json.Unmarshal(traveled, &back); err != nil {
 			t.Fatal(err)
 		}
 		if key, _, err := back.Descriptor.Key(); err != nil || key != a.Key {

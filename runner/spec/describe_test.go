@@ -235,10 +235,10 @@ func TestBoundedEnds(t *testing.T) {
 	if _, err := late.Load(t.Context(), ".", Options{}); err == nil || !strings.Contains(err.Error(), "within 20ms and 1.0 GiB of memory: it takes longer than 20ms; ") {
 		t.Errorf("a process that takes too long: %v", err)
 	}
-	cancelled, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := late.Load(cancelled, ".", Options{}); !errors.Is(err, context.Canceled) {
-		t.Errorf("a load that was cancelled: %v", err)
+	if _, err := late.Load(canceled, ".", Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a load that was canceled: %v", err)
 	}
 	// Cancellation is reported as such, and not as a spec that takes too long.
 	soon, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -247,8 +247,8 @@ func TestBoundedEnds(t *testing.T) {
 	if _, err := patient.Load(soon, ".", Options{}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a load that was given up: %v", err)
 	}
-	if _, err := Load(cancelled, t.TempDir(), Options{}); !errors.Is(err, context.Canceled) {
-		t.Errorf("a load in this process that was cancelled: %v", err)
+	if _, err := Load(canceled, t.TempDir(), Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a load in this process that was canceled: %v", err)
 	}
 	none := Bounded{Command: []string{"/nonexistent/program"}, Time: time.Minute, Memory: 1 << 20}
 	if _, err := none.Load(t.Context(), ".", Options{}); err == nil || !strings.HasPrefix(err.Error(), "starting /nonexistent/program to read the specification: ") {

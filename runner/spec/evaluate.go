@@ -34,7 +34,7 @@ const (
 )
 
 // Bounded reads each spec in a separate process, within limits of time and memory. A separate process is needed because
-// Go cannot continue after it runs out of memory or stack, and CUE cannot be cancelled.
+// Go cannot continue after it runs out of memory or stack, and CUE cannot be canceled.
 type Bounded struct {
 	// Command is a program and its arguments. It calls Serve with its standard input and output, and the sections of
 	// the language.

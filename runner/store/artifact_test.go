@@ -224,10 +224,10 @@ func TestExportPlaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := readTree(t, dir)
-	cancelled, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := s.Export(cancelled, r, filepath.Join(dir, "new")); !errors.Is(err, context.Canceled) {
-		t.Errorf("Export that was cancelled: %v", err)
+	if err := s.Export(canceled, r, filepath.Join(dir, "new")); !errors.Is(err, context.Canceled) {
+		t.Errorf("Export that was canceled: %v", err)
 	}
 	bad := *r
 	bad.Outputs = []store.File{{Name: "../x", Digest: r.Outputs[0].Digest, Bytes: 3}}

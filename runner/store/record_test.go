@@ -489,10 +489,10 @@ func TestVerifyProgress(t *testing.T) {
 		if err != nil || len(problems) != 1 || !strings.Contains(problems[0].Problem, "not in canonical form") {
 			t.Errorf("Verify: %v, %v", problems, err)
 		}
-		cancelled, cancel := context.WithCancel(t.Context())
+		canceled, cancel := context.WithCancel(t.Context())
 		cancel()
-		if problems, err := s.Verify(cancelled, nil); !errors.Is(err, context.Canceled) {
-			t.Errorf("Verify that was cancelled: %v, %v", problems, err)
+		if problems, err := s.Verify(canceled, nil); !errors.Is(err, context.Canceled) {
+			t.Errorf("Verify that was canceled: %v, %v", problems, err)
 		}
 	}
 }

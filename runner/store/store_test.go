@@ -216,7 +216,7 @@ func testStore(t *testing.T, s *store.Store) {
 		t.Fatal(err)
 	}
 	if _, _, err := s.PutFile(gone, path); !errors.Is(err, context.Canceled) {
-		t.Errorf("PutFile of a cancelled action: %v", err)
+		t.Errorf("PutFile of a canceled action: %v", err)
 	}
 	if err := os.RemoveAll(scratch); err != nil {
 		t.Fatal(err)

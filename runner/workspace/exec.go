@@ -118,7 +118,7 @@ func failures(keys []string, failed map[string]error) error {
 	return errors.Join(all...)
 }
 
-// prompt is a worker that stops its plugins when its work is cancelled, because a plugin that never answers would block
+// prompt is a worker that stops its plugins when its work is canceled, because a plugin that never answers would block
 // it.
 type prompt struct {
 	stopPlugins func() error

@@ -24,10 +24,10 @@ import (
 
 // States of a run.
 const (
-	StateRunning   = "running"
-	StateDone      = "done"
-	StateFailed    = "failed"
-	StateCancelled = "cancelled"
+	StateRunning  = "running"
+	StateDone     = "done"
+	StateFailed   = "failed"
+	StateCanceled = "canceled"
 )
 
 // RunOptions are the options of a run.
@@ -124,8 +124,8 @@ func (o *Outcome) conclude(p *plan.Plan, failures []Failure) {
 		o.Warnings = append(o.Warnings, Warnings(a)...)
 	}
 	switch {
-	case o.Counts[plan.Cancelled] > 0:
-		o.State = StateCancelled
+	case o.Counts[plan.Canceled] > 0:
+		o.State = StateCanceled
 	case len(failures) > 0:
 		o.State = StateFailed
 	default:

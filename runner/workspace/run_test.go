@@ -42,7 +42,7 @@ func TestLogLines(t *testing.T) {
 	}
 }
 
-// A cancelled run is cancelled even if actions failed, and a run with failures is not done.
+// A canceled run is canceled even if actions failed, and a run with failures is not done.
 func TestConclude(t *testing.T) {
 	action := func(name string, s plan.State, warnings ...string) *plan.Action {
 		return &plan.Action{Name: name, Status: plan.Status{State: s, Key: "k" + name, Warnings: warnings}}
@@ -54,7 +54,7 @@ func TestConclude(t *testing.T) {
 		want     string
 	}{
 		{nil, nil, StateDone}, {[]*plan.Action{action("a", plan.Done), action("b", plan.Skipped)}, nil, StateDone}, {[]*plan.Action{action("b", plan.Failed), action("c", plan.Blocked)}, failed, StateFailed},
-		{[]*plan.Action{action("b", plan.Failed), action("c", plan.Cancelled)}, failed, StateCancelled},
+		{[]*plan.Action{action("b", plan.Failed), action("c", plan.Canceled)}, failed, StateCanceled},
 	} {
 		o := Outcome{Counts: map[plan.State]int{}}
 		o.conclude(&plan.Plan{Actions: test.actions}, test.failures)
@@ -68,7 +68,7 @@ func TestConclude(t *testing.T) {
 	}
 	var all []*plan.Action
 	var want []store.RunAction
-	for _, s := range []plan.State{plan.Pending, plan.Waits, plan.Skipped, plan.Failed, plan.Blocked, plan.Cancelled, plan.Cached, plan.Done} {
+	for _, s := range []plan.State{plan.Pending, plan.Waits, plan.Skipped, plan.Failed, plan.Blocked, plan.Canceled, plan.Cached, plan.Done} {
 		all = append(all, action(string(s), s, "w1", "w2"))
 		key := ""
 		if s == plan.Cached || s == plan.Done {

@@ -225,7 +225,7 @@ func TestRunElsewhere(t *testing.T) {
 	}
 }
 
-// A run that is stopped before it begins is cancelled.
+// A run that is stopped before it begins is canceled.
 func TestStop(t *testing.T) {
 	t.Parallel()
 	f := newDirectory(t)
@@ -239,7 +239,7 @@ func TestStop(t *testing.T) {
 	close(stop)
 	o.Stop = stop
 	outcome, err := w.Run(t.Context(), p, o)
-	if err != nil || outcome.State != workspace.StateCancelled || outcome.Counts[plan.Cancelled] != 7 {
+	if err != nil || outcome.State != workspace.StateCanceled || outcome.Counts[plan.Canceled] != 7 {
 		t.Errorf("found %+v, %v", outcome, err)
 	}
 	if _, _, err := w.Latest(t.Context()); protocol.KindOf(err) != protocol.InvalidInput {
@@ -488,9 +488,9 @@ func TestVerify(t *testing.T) {
 	if err != nil || len(v.Problems) == 0 || v.Problems[0].Path != path {
 		t.Errorf("verified %+v, %v", v, err)
 	}
-	cancelled, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := w.Verify(cancelled); !errors.Is(err, context.Canceled) {
+	if _, err := w.Verify(canceled); !errors.Is(err, context.Canceled) {
 		t.Errorf("found error %v", err)
 	}
 }

@@ -381,7 +381,7 @@ func TestErrorsCross(t *testing.T) {
 		t.Errorf("a plain error came as %v", err)
 	}
 	if err := ToStatus(fmt.Errorf("reading: %w", context.Canceled)); status.Code(err) != codes.Canceled {
-		t.Errorf("a cancelled call became %v", err)
+		t.Errorf("a canceled call became %v", err)
 	}
 	// The transport's own error for a large message has the code for exhausted memory.
 	if err := FromStatus(status.Error(codes.ResourceExhausted, "message too large")); protocol.KindOf(err) != "" {

@@ -320,7 +320,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestLeak checks that hundreds of batches, and a cancelled one, leak neither tensors nor memory.
+// TestLeak checks that hundreds of batches, and a canceled one, leak neither tensors nor memory.
 func TestLeak(t *testing.T) {
 	loaded := opened(t, tiny(t))
 	m := loaded.(*model)
@@ -340,7 +340,7 @@ func TestLeak(t *testing.T) {
 	cancel()
 	err := loaded.Score(ctx, settings, documents(text), func(protocol.ScoredDocument) error { return nil })
 	if !errors.Is(err, context.Canceled) {
-		t.Errorf("after cancelling: %v", err)
+		t.Errorf("after canceling: %v", err)
 	}
 	if live := m.heap.Live(); live != m.weights {
 		t.Errorf("%d tensors, %d of them weights", live, m.weights)

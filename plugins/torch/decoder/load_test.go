@@ -87,8 +87,8 @@ func widened(t *testing.T, golden string, padding int) string {
 	return directory
 }
 
-// TestCancelledLoad cancels loading a model, with a separate head and with a tied one.
-func TestCancelledLoad(t *testing.T) {
+// TestCanceledLoad cancels loading a model, with a separate head and with a tied one.
+func TestCanceledLoad(t *testing.T) {
 	for _, name := range []string{"llama", "llama-bias"} {
 		c, err := checkpoint.Open(filepath.Join(goldenDirectory, name))
 		if err != nil {

@@ -94,11 +94,11 @@ func TestNCCLFailure(t *testing.T) {
 	first.out.weight = matrix
 	compareGolden(t, d, heap, sequences, want, float32Near)
 
-	cancelled, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	within(t, func() {
-		if _, err := d.Losses(cancelled, sequences); err == nil {
-			t.Error("cancelled, and there are losses")
+		if _, err := d.Losses(canceled, sequences); err == nil {
+			t.Error("canceled, and there are losses")
 		}
 	})
 	compareGolden(t, d, heap, sequences, want, float32Near)

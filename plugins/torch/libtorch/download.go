@@ -104,7 +104,7 @@ func (i *Installer) rest(ctx context.Context, w wheel, url string, file *os.File
 	defer cancel(nil)
 	watch := time.AfterFunc(i.silence, func() { cancel(errSilent) })
 	defer watch.Stop()
-	// The error of a cancelled request does not contain the cause.
+	// The error of a canceled request does not contain the cause.
 	defer func() {
 		if err != nil && errors.Is(context.Cause(ctx), errSilent) {
 			err = fmt.Errorf("%w for %v", errSilent, i.silence)

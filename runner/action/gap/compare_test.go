@@ -341,7 +341,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("the report does not list the difference: %v", err)
 		}
 	})
-	t.Run("cancelled", func(t *testing.T) {
+	t.Run("canceled", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		a, b := sides(t, base...)
