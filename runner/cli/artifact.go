@@ -23,7 +23,8 @@ func (a *app) explainCommand() *cobra.Command {
 		Use:   "explain [DIR] KEY|ACTION",
 		Short: "Explain why an action ran or was cached",
 		Long: `explain shows why an action ran or was cached in the last run that it was part of, the parts of its cache key that
-changed since the run before, its outputs, and all parts of its cache key.`,
+changed since the run before, its outputs, and all parts of its cache key. For an action that failed, it shows the error
+and the path of the log.`,
 		Example: `  runner explain mine train order-3
   runner explain mine 6e340b9cffb3`,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -39,34 +40,50 @@ changed since the run before, its outputs, and all parts of its cache key.`,
 				if a.asJSON {
 					return a.printJSON(x)
 				}
-				writef(a.stdout, "%s\nkey     %s\n", x.Record.Name, x.Record.Key)
-				if x.Why != "" {
-					writef(a.stdout, "why     %s\n", x.Why)
-				}
-				for _, f := range x.Changed {
-					writef(a.stdout, "        %s\n", f)
-				}
-				writef(a.stdout, "ran     %s, %s\n", x.Record.Started.Format("2006-01-02 15:04:05Z07:00"),
-					duration(x.Record.Finished.Sub(x.Record.Started).Seconds()))
-				for _, f := range x.Record.Outputs {
-					writef(a.stdout, "output  %s  %s  %s\n", f.Digest, f.Name, size(f.Bytes))
-				}
-				for _, warning := range x.Record.Warnings {
-					writef(a.stdout, "warning %s\n", warning)
-				}
-				parts, err := plan.Diff([]byte("{}"), x.Record.Descriptor)
-				if err != nil {
-					return err
-				}
-				for _, f := range parts {
-					if f.After != "" {
-						writef(a.stdout, "part    %s = %s\n", f.Path, f.After)
-					}
-				}
-				return nil
+				return a.printExplanation(x)
 			})
 		},
 	}
+}
+
+func (a *app) printExplanation(x workspace.Explanation) error {
+	writef(a.stdout, "%s\n", x.Action)
+	if x.Key != "" {
+		writef(a.stdout, "key     %s\n", x.Key)
+	}
+	if x.Why != "" {
+		writef(a.stdout, "why     %s\n", x.Why)
+	}
+	if x.Error != "" {
+		writef(a.stdout, "error   %s\n", block(x.Error))
+	}
+	if x.Log != "" {
+		writef(a.stdout, "log     %s\n", x.Log)
+	}
+	if x.Record == nil {
+		return nil
+	}
+	for _, f := range x.Changed {
+		writef(a.stdout, "        %s\n", f)
+	}
+	writef(a.stdout, "ran     %s, %s\n", x.Record.Started.Format("2006-01-02 15:04:05Z07:00"),
+		duration(x.Record.Finished.Sub(x.Record.Started).Seconds()))
+	for _, f := range x.Record.Outputs {
+		writef(a.stdout, "output  %s  %s  %s\n", f.Digest, f.Name, size(f.Bytes))
+	}
+	for _, warning := range x.Record.Warnings {
+		writef(a.stdout, "warning %s\n", warning)
+	}
+	parts, err := plan.Diff([]byte("{}"), x.Record.Descriptor)
+	if err != nil {
+		return err
+	}
+	for _, f := range parts {
+		if f.After != "" {
+			writef(a.stdout, "part    %s = %s\n", f.Path, f.After)
+		}
+	}
+	return nil
 }
 
 func (a *app) diffCommand() *cobra.Command {

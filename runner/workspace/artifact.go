@@ -7,12 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"maps"
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -21,7 +18,6 @@ import (
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/plan"
-	"surprisal.dev/runner/spec"
 	"surprisal.dev/runner/store"
 )
 
@@ -77,6 +73,7 @@ func (w *Workspace) exportReport(ctx context.Context, a *plan.Action, root *os.R
 	if err != nil {
 		return err
 	}
+	r.Name = a.Name
 	return w.Store.ExportTo(ctx, r, root, reportName(a))
 }
 
@@ -185,72 +182,6 @@ func (w *Workspace) Latest(ctx context.Context) (*plan.Plan, Summary, error) {
 	return p, s, err
 }
 
-var keyPrefix = regexp.MustCompile(`^[0-9a-f]{6,64}$`)
-
-// Find returns the record of an action by its key, the first digits of its key, its name, or the end of its name.
-func (w *Workspace) Find(ctx context.Context, what string) (*store.Record, error) {
-	entries, err := w.known()
-	if err != nil {
-		return nil, err
-	}
-	if len(what) == 64 && keyPrefix.MatchString(what) {
-		return w.recordOf(ctx, what)
-	}
-	matches := map[string]string{} // name by key
-	named := map[string]bool{}
-	for _, e := range entries {
-		if e.Key == "" {
-			continue
-		}
-		if e.Action == what {
-			return w.recordOf(ctx, e.Key)
-		}
-		// A name refers to the latest action of that name, which is the first one here.
-		if strings.HasSuffix(e.Action, " "+what) && !named[e.Action] || keyPrefix.MatchString(what) && strings.HasPrefix(e.Key, what) {
-			matches[e.Key] = e.Action
-		}
-		named[e.Action] = true
-	}
-	switch len(matches) {
-	case 0:
-		if len(entries) == 0 {
-			return nil, nothingRan(w.options.Dir)
-		}
-		meant := ""
-		if near := spec.Nearest(what, slices.Sorted(maps.Keys(named))); near != "" {
-			meant = fmt.Sprintf("; did you mean %s?", near)
-		}
-		return nil, invalid("no action with the key or name %q has run here; `runner status --json` lists names and keys%s", what, meant)
-	case 1:
-		for key := range matches {
-			return w.recordOf(ctx, key)
-		}
-	}
-	names := slices.Sorted(maps.Values(matches))
-	return nil, invalid("%q matches %s; use a longer name or key", what, strings.Join(names, ", "))
-}
-
-func (w *Workspace) recordOf(ctx context.Context, key string) (*store.Record, error) {
-	r, err := w.Store.GetRecord(ctx, key)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, invalid("the store %s does not hold an action with the key %s", w.Store, key)
-	}
-	return r, err
-}
-
-// FindFile returns the record that args name. If the last argument is a file of the record, it also returns that.
-func (w *Workspace) FindFile(ctx context.Context, args []string) (*store.Record, string, error) {
-	r, err := w.Find(ctx, strings.Join(args, " "))
-	if err == nil || len(args) < 2 {
-		return r, "", err
-	}
-	last := len(args) - 1
-	if r, fileErr := w.Find(ctx, strings.Join(args[:last], " ")); fileErr == nil {
-		return r, args[last], nil
-	}
-	return nil, "", err
-}
-
 // MainFile returns the name of the main file of an artifact, or "" if it has none.
 func (w *Workspace) MainFile(r *store.Record) string {
 	d, err := plan.ReadDescriptor(r.Descriptor)
@@ -269,72 +200,6 @@ func (w *Workspace) mainFile(kind string, outputs []store.File) string {
 		return ""
 	}
 	return filer.MainFile()
-}
-
-// known returns the last entry of each action in each of the latest journals, newest journal first.
-func (w *Workspace) known() ([]engine.Entry, error) {
-	dirs, err := engine.JournalDirs(w.runs())
-	if err != nil {
-		return nil, err
-	}
-	var entries []engine.Entry
-	for _, dir := range dirs {
-		r, err := engine.ReadJournal(dir)
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, r.Entries...)
-	}
-	return entries, nil
-}
-
-// Explanation explains why an action ran or was cached.
-type Explanation struct {
-	Record *store.Record `json:"record"`
-	Why    string        `json:"why,omitempty"`
-	// Changed lists the parts of the cache key that differ from the previous run.
-	Changed []plan.Field `json:"changed,omitempty"`
-}
-
-// Explain explains why an action ran or was cached in the last run that it was part of.
-func (w *Workspace) Explain(ctx context.Context, what string) (Explanation, error) {
-	r, err := w.Find(ctx, what)
-	if err != nil {
-		return Explanation{}, err
-	}
-	x := Explanation{Record: r}
-	entries, err := w.known()
-	if err != nil {
-		return x, err
-	}
-	mine := slices.DeleteFunc(entries, func(e engine.Entry) bool { return e.Action != r.Name || e.Key == "" })
-	first := slices.IndexFunc(mine, func(e engine.Entry) bool { return e.Key == r.Key })
-	if first < 0 {
-		x.Why = "the action is in the store, but in no run of this directory"
-		return x, nil
-	}
-	if mine[first].State == plan.Cached {
-		x.Why = "cached: the store held this key"
-		return x, nil
-	}
-	x.Why = string(mine[first].State) + ": the store did not hold this key"
-	for _, before := range mine[first+1:] {
-		if before.Key == r.Key {
-			continue
-		}
-		old, err := w.Store.GetRecord(ctx, before.Key)
-		if errors.Is(err, fs.ErrNotExist) {
-			// It failed, or was deleted by gc since.
-			continue
-		}
-		if err != nil {
-			return x, err
-		}
-		x.Why += "; parts of the key that changed since the previous run:"
-		x.Changed, err = plan.Diff(old.Descriptor, r.Descriptor)
-		return x, err
-	}
-	return x, nil
 }
 
 // LastRun reports on the last run of a directory, which may be in progress. state is the state directory, as in
