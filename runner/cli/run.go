@@ -194,18 +194,13 @@ func printSkipped(out io.Writer, p *plan.Plan) {
 	}
 }
 
-// failures returns the error of a run with failed actions: the beginning of each failure, and the command that shows
-// all of it. The display printed each failure in full when it happened, but many lines may have followed.
+// failures returns the error of a run with failed actions: the gist of each failure, and the command that shows all of
+// it. The display printed each failure in full when it happened, but many lines may have followed.
 func (a *app) failures(o workspace.Outcome) error {
-	const most, width = 20, 500
+	const most = 20
 	var lines []string
 	for _, f := range o.Failures[:min(len(o.Failures), most)] {
-		first, rest, _ := strings.Cut(strings.TrimSpace(failure(f.Action, f.Err.Error())), "\n")
-		if strings.HasSuffix(first, ":") {
-			second, _, _ := strings.Cut(rest, "\n")
-			first = strings.TrimSpace(first + " " + strings.TrimSpace(second))
-		}
-		lines = append(lines, "  "+runewidth.Truncate(protocol.Visible(first), width, "..."))
+		lines = append(lines, "  "+gist(failure(f.Action, f.Err.Error())))
 	}
 	if n := len(o.Failures) - most; n > 0 {
 		lines = append(lines, fmt.Sprintf("  and %s more", count(n, "action")))
@@ -217,6 +212,28 @@ func (a *app) failures(o workspace.Outcome) error {
 	return errors.Join(
 		fmt.Errorf("%s failed%s:\n%s", count(len(o.Failures), "action"), blocked, strings.Join(lines, "\n")),
 		fmt.Errorf("`%s` shows each failure in full; completed actions are kept: fix the problem and run again", a.command("status")))
+}
+
+// gist returns a message in one line of bounded width: its beginning, and its end, where the remedy is.
+func gist(message string) string {
+	const width, end, mark = 500, 240, " ... "
+	first, rest, _ := strings.Cut(strings.TrimSpace(message), "\n")
+	if strings.HasSuffix(first, ":") {
+		second := ""
+		second, rest, _ = strings.Cut(rest, "\n")
+		first = strings.TrimSpace(first + " " + strings.TrimSpace(second))
+	}
+	line := protocol.Visible(first)
+	if rest != "" {
+		last := strings.TrimSpace(rest[strings.LastIndexByte(rest, '\n')+1:])
+		line = runewidth.Truncate(line, width-end, "") + mark + protocol.Visible(last)
+	}
+	cut := runewidth.StringWidth(line) - (width - len(mark))
+	if cut <= 0 {
+		return line
+	}
+	beginning := runewidth.Truncate(line, width-end-len(mark), "")
+	return beginning + mark + runewidth.TruncateLeft(line, runewidth.StringWidth(line)-end, "")
 }
 
 // command returns the command line of a subcommand for the same experiment and state directory.
