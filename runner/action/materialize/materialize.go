@@ -97,8 +97,10 @@ type materializer struct {
 	dataset  *parameters
 	metadata artifact.Metadata
 	// picked holds the ordinals of the sampled rows; nil means all rows.
-	picked   map[int64]bool
-	refused  []string
+	picked  map[int64]bool
+	refused []string
+	// lacking is true if a refused row has a problem with a field.
+	lacking  bool
 	advance  func(action.Progress)
 	document artifact.Document
 }
@@ -192,6 +194,7 @@ func (m *materializer) make(row protocol.Row) (bool, error) {
 // bad counts a row with a problem. If such rows are errors, it returns an error after maxExamples of them.
 func (m *materializer) bad(row protocol.Row, problem string) error {
 	if m.dataset.BadRows != "skip" {
+		m.lacking = m.lacking || strings.Contains(row.Problem, "field ")
 		m.refused = append(m.refused, fmt.Sprintf("%s row %d: %s", row.Shard, row.Number, problem))
 		if len(m.refused) >= maxExamples {
 			return m.refusal()
@@ -307,8 +310,20 @@ func (m *materializer) refusal() error {
 	if len(m.refused) == maxExamples {
 		atLeast = "at least "
 	}
-	return protocol.Invalid("%s%d of the rows cannot be read:\n  %s\nfix the source, or set badRows: \"skip\" to skip and count such rows",
-		atLeast, len(m.refused), strings.Join(m.refused, "\n  "))
+	return protocol.Invalid("%s%d of the rows cannot be read:\n  %s\nfix the source, %sor set badRows: \"skip\" to skip and count such rows",
+		atLeast, len(m.refused), strings.Join(m.refused, "\n  "), m.otherFields())
+}
+
+// otherFields is the advice to read other fields, if the refused rows lack the fields that the dataset reads.
+func (m *materializer) otherFields() string {
+	fields := m.dataset.Fields
+	switch {
+	case !m.lacking:
+		return ""
+	case len(fields) == 2:
+		return fmt.Sprintf("set supervised.input and supervised.target of the dataset to fields that its rows have (now %q and %q), ", fields[0], fields[1])
+	}
+	return fmt.Sprintf("set text of the dataset to a field that its rows have (now %q), ", fields[0])
 }
 
 func (m *materializer) dropped() string {
