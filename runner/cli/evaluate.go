@@ -52,8 +52,15 @@ func (a *app) evaluateCommand() *cobra.Command {
 		Use:    "evaluate",
 		Hidden: true,
 		Args:   maxArgs(0),
-		RunE: func(*cobra.Command, []string) error {
-			if code := spec.Serve(os.Stdin, a.pipe, action.Sections(kinds.All())); code != 0 {
+		RunE: func(c *cobra.Command, _ []string) error {
+			internal := usage("%s is internal: other commands start it to read a specification; use `runner plan` to check one", c.CommandPath())
+			if isTerminal(os.Stdin) {
+				return internal
+			}
+			switch code, err := spec.Serve(os.Stdin, a.pipe, action.Sections(kinds.All())); {
+			case err != nil:
+				return internal
+			case code != 0:
 				return &exitError{code, nil}
 			}
 			return nil

@@ -24,6 +24,9 @@ type decoder struct {
 	warnings       []Error
 	// invalid has the paths that violate the schema. Values that depend on them are not checked.
 	invalid map[string]bool
+	// misspelled has the paths of fields that are not set because their names are misspelled. Consequences of that are
+	// not reported.
+	misspelled map[string]bool
 
 	datasets map[string]*Dataset
 	models   map[string]*Model
@@ -36,7 +39,7 @@ type decoder struct {
 func (d *decoder) experiment() *Experiment {
 	d.datasets, d.models = map[string]*Dataset{}, map[string]*Model{}
 	d.nodes, d.training = map[string]node{}, map[string]node{}
-	d.invalid = map[string]bool{}
+	d.invalid, d.misspelled = map[string]bool{}, map[string]bool{}
 	d.checkSchema()
 	root := node{v: d.root}
 	e := &Experiment{Name: root.field("name").text()}
@@ -113,7 +116,7 @@ func (d *decoder) discard(e *Experiment) {
 // fail reports a mistake at n, unless n or a value that contains it violates the schema.
 func (d *decoder) fail(n node, format string, args ...any) {
 	for i := range n.path {
-		if d.invalid[pathString(n.path[:i+1])] {
+		if path := pathString(n.path[:i+1]); d.invalid[path] || d.misspelled[path] {
 			return
 		}
 	}
@@ -122,7 +125,7 @@ func (d *decoder) fail(n node, format string, args ...any) {
 
 // unknown reports a reference to a name that does not exist.
 func (d *decoder) unknown(n node, what, name string, known []string) {
-	if d.invalid[what+"s"] {
+	if d.invalid[what+"s"] || d.misspelled[what+"s"] {
 		return
 	}
 	d.fail(n, "no %s %q; %s", what, abbreviate(name, 100), alternatives(what+"s", name, known))
@@ -278,7 +281,7 @@ func (d *decoder) model(name string, n, scoring node) *Model {
 	backend, scores := n.field("backend"), n.field("scores")
 	m.Weights = d.weights(n.field("weights"))
 	switch {
-	case m.Weights != nil && !backend.set():
+	case m.Weights != nil && !backend.set() && !d.misspelled[pathString(backend.path)]:
 		d.fail(n, "weights are set, but no backend to load them; set backend")
 	case backend.set() && scores.set():
 		d.fail(n, "backend and scores are mutually exclusive; keep backend to score the model, scores to import precomputed scores")
@@ -299,6 +302,7 @@ func (d *decoder) model(name string, n, scoring node) *Model {
 		if own.set() {
 			d.fail(own, "scoring does not apply to a model with precomputed scores; describe its scoring in protocol")
 		}
+	case d.misspelled[pathString(backend.path)] || d.misspelled[pathString(scores.path)]:
 	default:
 		d.fail(n, "neither backend nor scores is set; set backend to score the model, or scores to import precomputed scores")
 	}

@@ -254,8 +254,10 @@ func TestBoundedEnds(t *testing.T) {
 	if _, err := none.Load(t.Context(), ".", Options{}); err == nil || !strings.HasPrefix(err.Error(), "starting /nonexistent/program to read the specification: ") {
 		t.Errorf("a program that is not there: %v", err)
 	}
-	if code := Serve(strings.NewReader("nonsense"), nil, nil); code != 1 {
-		t.Errorf("asked nonsense, Serve gives %d", code)
+	for _, request := range []string{"", "nonsense", "{}"} {
+		if code, err := Serve(strings.NewReader(request), nil, nil); code != 1 || err == nil {
+			t.Errorf("asked %q, Serve returns %d, %v", request, code, err)
+		}
 	}
 }
 

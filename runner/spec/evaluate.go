@@ -2,6 +2,7 @@ package spec
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -179,11 +180,11 @@ func (h *head) Write(p []byte) (int, error) {
 
 // Serve answers one request for Bounded, in the language with the given sections, and returns the exit code of the
 // process. It changes the limits of the process. It ends the process if that exceeds its memory limit, or if in ends
-// early.
-func Serve(in io.Reader, out io.Writer, sections []Section) int {
+// early. An error means that there was no request.
+func Serve(in io.Reader, out io.Writer, sections []Section) (code int, err error) {
 	var r request
-	if err := json.NewDecoder(in).Decode(&r); err != nil {
-		return 1
+	if err := json.NewDecoder(in).Decode(&r); err != nil || r.Memory <= 0 {
+		return 1, cmp.Or(err, errors.New("the request has no memory limit"))
 	}
 	r.Options.Sections = sections
 	// The process ends after its answer, so it can use all memory below the limit.
@@ -192,7 +193,7 @@ func Serve(in io.Reader, out io.Writer, sections []Section) int {
 	debug.SetMaxStack(int(r.Memory / 8))
 	// This limit makes large single allocations fail, which the watcher would not notice in time.
 	if err := limitData(r.Memory + 256<<20); err != nil {
-		return 1
+		return 1, nil
 	}
 	go watchMemory(r.Memory)
 	go func() {
@@ -201,9 +202,9 @@ func Serve(in io.Reader, out io.Writer, sections []Section) int {
 		os.Exit(1)
 	}()
 	if err := json.NewEncoder(out).Encode(answerTo(r)); err != nil {
-		return 1
+		return 1, nil
 	}
-	return 0
+	return 0, nil
 }
 
 func answerTo(r request) (a answer) {

@@ -16,7 +16,8 @@ import (
 // The test binary also serves as the process that evaluates.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "evaluate" {
-		os.Exit(Serve(os.Stdin, os.Stdout, plugins().Sections))
+		code, _ := Serve(os.Stdin, os.Stdout, plugins().Sections)
+		os.Exit(code)
 	}
 	os.Exit(m.Run())
 }

@@ -19,11 +19,22 @@ type violation struct {
 	pos          token.Pos
 	message      string
 	unknownField bool
+	// meant is the path of the field that an unknown field is most likely a misspelling of, if that field is not set.
+	meant []cue.Selector
+	// unset is true if a required field is not set.
+	unset bool
 }
 
 // checkSchema reports violations of #Experiment and of the plugins' schemas.
 func (d *decoder) checkSchema() {
 	violations := d.violations(node{v: d.root}, d.language.LookupPath(cue.MakePath(cue.Def("#Experiment"))))
+	for _, r := range violations {
+		if len(r.meant) > 0 {
+			// What follows from the missing field is not reported.
+			d.misspelled[pathString(r.meant)] = true
+		}
+	}
+	violations = slices.DeleteFunc(violations, func(r violation) bool { return r.unset && d.misspelled[pathString(r.path)] })
 	for _, r := range violations {
 		pos := d.position(r.pos)
 		if !r.pos.IsValid() {
@@ -88,7 +99,7 @@ func (d *decoder) incomplete(n node, schema cue.Value, known []violation) []viol
 			child := node{v: it.Value(), path: append(n.path[:len(n.path):len(n.path)], cue.Str(s.Unquoted()))}
 			switch {
 			case required && !seen[pathString(child.path)]:
-				all = append(all, violation{path: child.path,
+				all = append(all, violation{path: child.path, unset: true,
 					message: "required and not set; " + d.expected(schemaAt(schema, child.path))})
 			case s.ConstraintType() == 0 || s.ConstraintType()&cue.OptionalConstraint == 0:
 				walk(child)
@@ -149,11 +160,11 @@ func (d *decoder) violation(n node, schema cue.Value, path []cue.Selector, errs 
 	v := n.v.LookupPath(cue.MakePath(path...))
 	switch {
 	case has("field not allowed"):
-		r.unknownField = true
+		r.unknownField, r.meant = true, meant(n, schemaAt(schema, path[:len(path)-1]), path)
 		r.message = d.unknownField(schemaAt(schema, path[:len(path)-1]), path)
 		return r
 	case has("field is required but not present"):
-		r.pos = token.NoPos
+		r.pos, r.unset = token.NoPos, true
 		r.message = "required and not set; " + d.expected(allowed)
 		return r
 	case has("incomplete value"):
@@ -164,6 +175,24 @@ func (d *decoder) violation(n node, schema cue.Value, path []cue.Selector, errs 
 		return r
 	}
 	return d.mismatch(r, v, allowed, errs)
+}
+
+// meant returns the path of the field of parent that the unknown field at path is most likely a misspelling of. It
+// returns nil if there is none, or if that field is set.
+func meant(n node, parent cue.Value, path []cue.Selector) []cue.Selector {
+	if _, _, ok := pattern(parent); ok {
+		return nil
+	}
+	last := len(path) - 1
+	near := nearest(labels(path)[last], fieldNames(parent))
+	if near == "" {
+		return nil
+	}
+	other := append(slices.Clone(path[:last]), cue.Str(near))
+	if n.v.LookupPath(cue.MakePath(other...)).Exists() {
+		return nil
+	}
+	return other
 }
 
 // mismatch describes a contradiction between files of the spec or, if there is none, the value and what the schema
