@@ -23,7 +23,8 @@ func Contained(ctx context.Context, dir string) error {
 		return err
 	}
 	if err != nil {
-		return protocol.Invalid("%s is not in a git repository with a working tree: %v", dir, err)
+		return protocol.Invalid("%s is not in a git repository with a working tree: %v; commit the experiment to a repository, or plan without --against",
+			dir, err)
 	}
 	top, common, _ := strings.Cut(strings.TrimSuffix(string(out), "\n"), "\n")
 	repository := filepath.Join(top, ".git")

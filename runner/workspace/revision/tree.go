@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -72,8 +74,12 @@ func Open(ctx context.Context, dir, revision string) (*Tree, error) {
 
 func (t *Tree) open(ctx context.Context) error {
 	prefix, err := t.git.ask(ctx, "rev-parse", "--show-prefix")
+	if errors.Is(err, exec.ErrNotFound) {
+		return protocol.Invalid("--against needs git, which is not installed: install git, or plan without --against")
+	}
 	if err != nil {
-		return protocol.Invalid("%s is not in a git repository, so there is no %s to compare with: %v", t.git.dir, t.revision, err)
+		return protocol.Invalid("%s is not in a git repository, so there is no %s to compare with: %v; commit the experiment to a repository, "+
+			"or plan without --against", t.git.dir, t.revision, err)
 	}
 	t.dir = path.Clean(strings.TrimSuffix(string(prefix), "\n"))
 	if t.real, err = filepath.EvalSymlinks(t.git.dir); err != nil {
@@ -81,10 +87,25 @@ func (t *Tree) open(ctx context.Context) error {
 	}
 	commit, err := t.git.ask(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", t.revision+"^{commit}")
 	if err != nil {
-		return protocol.Invalid("unknown git revision %q: use a branch, a tag or a commit", t.revision)
+		return t.unknown(ctx)
 	}
+	return t.read(ctx, strings.TrimSpace(string(commit)))
+}
+
+// unknown is the error of a revision that the repository does not have.
+func (t *Tree) unknown(ctx context.Context) error {
+	commits, err := t.git.ask(ctx, "rev-list", "--all", "--max-count=1")
+	if err == nil && len(bytes.TrimSpace(commits)) == 0 {
+		return protocol.Invalid("the git repository of %s has no commits, so there is no %s to compare with; commit the experiment first, "+
+			"or plan without --against", t.git.dir, t.revision)
+	}
+	return protocol.Invalid("unknown git revision %q: use a branch, a tag or a commit; `git branch --all` and `git tag` list branches and tags", t.revision)
+}
+
+// read lists the content of a commit.
+func (t *Tree) read(ctx context.Context, commit string) error {
 	// -t lists directories, too. Without it, git is silent while it reads directories without files.
-	err = t.git.stream(ctx, "", t.list, "ls-tree", "-r", "-t", "-z", "--full-tree", strings.TrimSpace(string(commit)))
+	err := t.git.stream(ctx, "", t.list, "ls-tree", "-r", "-t", "-z", "--full-tree", commit)
 	if err == nil {
 		err = t.readLinks(ctx)
 	}
