@@ -106,6 +106,12 @@ func (s Decoding) Models(list Node) []*Model {
 	return models
 }
 
+// Conforms reports whether the spec conforms to the schema. If not, values may read as zero.
+func (s Decoding) Conforms() bool { return len(s.d.invalid) == 0 }
+
+// Dataset returns the dataset called name, or nil.
+func (s Decoding) Dataset(name string) *Dataset { return s.d.datasets[name] }
+
 // Scored returns the names of the datasets that models are scored on, sorted.
 func (s Decoding) Scored() []string { return s.d.scored() }
 

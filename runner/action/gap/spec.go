@@ -2,9 +2,11 @@ package gap
 
 import (
 	_ "embed"
+	"fmt"
 	"maps"
 	"slices"
 
+	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/spec"
 )
 
@@ -42,22 +44,19 @@ func decode(d spec.Decoding) []Gap {
 			allow := n.Field("allow").Texts()
 			slices.Sort(allow)
 			names = append(names, spec.Named{Name: name, At: n})
-			gaps[name] = Gap{Name: name, A: a.Name, B: b.Name, Datasets: compared(d, n, a, b), Allow: slices.Compact(allow)}
+			g := Gap{Name: name, A: a.Name, B: b.Name, Datasets: compared(d, n, a, b), Allow: slices.Compact(allow)}
+			gaps[name] = g
+			if dataset, fields := mismatch(d, a, b, g); len(fields) > 0 {
+				anyway := ""
+				if permit := permission(fields, g.Allow); permit != "" {
+					anyway = ", or set " + permit + " in the gap to compare them anyway"
+				}
+				d.Fail(n, "%s%s; %s%s", on(dataset), score.Differ(fields, a.Name, b.Name), sameProtocol(fields), anyway)
+			}
 		}
 	}
 	for name, n := range d.Field("matrix").Fields() {
-		models := d.Models(n.Field("models"))
-		for i, a := range models {
-			for _, b := range models[i+1:] {
-				g := Gap{Name: name + "/" + a.Name + "-vs-" + b.Name, A: a.Name, B: b.Name, Datasets: compared(d, n, a, b)}
-				if _, taken := gaps[g.Name]; taken {
-					d.Fail(n, "the gap %q of the matrix already exists; rename one of the two", g.Name)
-					continue
-				}
-				names = append(names, spec.Named{Name: g.Name, At: n})
-				gaps[g.Name] = g
-			}
-		}
+		names = append(names, matrix(d, name, n, gaps)...)
 	}
 	d.CheckNames("gap", names)
 	var sorted []Gap
@@ -65,6 +64,52 @@ func decode(d spec.Decoding) []Gap {
 		sorted = append(sorted, gaps[name])
 	}
 	return sorted
+}
+
+// matrix adds the gaps of the matrix at n, and returns their names. Of the pairs with different scoring protocols, it
+// reports the first.
+func matrix(d spec.Decoding, name string, n spec.Node, gaps map[string]Gap) (names []spec.Named) {
+	var problem, advice string
+	others := 0
+	models := d.Models(n.Field("models"))
+	for i, a := range models {
+		for _, b := range models[i+1:] {
+			g := Gap{Name: name + "/" + a.Name + "-vs-" + b.Name, A: a.Name, B: b.Name, Datasets: compared(d, n, a, b)}
+			if _, taken := gaps[g.Name]; taken {
+				d.Fail(n, "the gap %q of the matrix already exists; rename one of the two", g.Name)
+				continue
+			}
+			names = append(names, spec.Named{Name: g.Name, At: n})
+			gaps[g.Name] = g
+			dataset, fields := mismatch(d, a, b, g)
+			switch {
+			case len(fields) == 0:
+			case problem != "":
+				others++
+			default:
+				problem, advice = on(dataset)+score.Differ(fields, a.Name, b.Name), sameProtocol(fields)
+				if permit := permission(fields, nil); permit != "" {
+					advice += ", or remove one from the matrix, which has no allow, and compare the pair in an entry of gaps with " + permit
+				}
+			}
+		}
+	}
+	if problem != "" {
+		more := ""
+		if others > 0 {
+			more = fmt.Sprintf(" (other such pairs in the matrix: %d)", others)
+		}
+		d.Fail(n, "%s%s; %s", problem, more, advice)
+	}
+	return names
+}
+
+// on is the beginning of a message about a dataset, or "" if there is none.
+func on(dataset string) string {
+	if dataset == "" {
+		return ""
+	}
+	return fmt.Sprintf("dataset %q: ", dataset)
 }
 
 // compared returns the names of the datasets on which a gap or matrix at n compares models a and b.

@@ -359,15 +359,17 @@ func TestCheckProtocols(t *testing.T) {
 	}{
 		{base, nil, false, ""},
 		{map[string]json.RawMessage{"x": base["x"], "z": raw(`{}`)}, nil, false, ""},
-		{map[string]json.RawMessage{"x": base["x"], "y": raw(`{"dtype":"f16"}`)}, nil, false, `dataset "y": models "A" and "B" have different scoring protocols: dtype: "f32" -> "f16"; score both under the same one, or set allow: ["dtype"] in the gap`},
+		{map[string]json.RawMessage{"x": base["x"], "y": raw(`{"dtype":"f16"}`)}, nil, false, `dataset "y": models "A" and "B" have different scoring protocols: dtype: "A" has "f32", "B" has "f16"; score both under the same one, or compare them anyway in an entry of gaps with allow: ["dtype"]`},
 		{map[string]json.RawMessage{"x": base["x"], "y": raw(`{"dtype":"f16"}`)}, []string{"dtype"}, true, ""},
-		{map[string]json.RawMessage{"x": raw(`{"dtype":"f16","eos":false}`)}, []string{"dtype"}, false, `dataset "x": models "A" and "B" have different scoring protocols: eos: true -> false`},
-		{map[string]json.RawMessage{"x": raw(`{"dtype":"f16","imported":"p"}`)}, []string{"dtype", "eos"}, false, `dataset "x": models "A" and "B" have different scoring protocols: imported: now "p"; `},
+		{map[string]json.RawMessage{"x": raw(`{"dtype":"f16","eos":false}`)}, []string{"dtype"}, false, `dataset "x": models "A" and "B" have different scoring protocols: eos: "A" has true, "B" has false; score both under the same one, or compare them anyway in an entry of gaps with allow: ["dtype", "eos"]`},
+		{map[string]json.RawMessage{"x": raw(`{"dtype":"f16","eos":true}`), "y": raw(`{"dtype":"f32","truncation":9}`)}, nil, false, `dataset "x": models "A" and "B" have different scoring protocols: dtype: "A" has "f32", "B" has "f16"; score both under the same one, with the same limits.bytes`},
+		{map[string]json.RawMessage{"x": raw(`{"dtype":"f16","eos":true}`), "y": raw(`{"dtype":"f32","span":"even"}`)}, []string{"dtype"}, false, `dataset "y": models "A" and "B" have different scoring protocols: span: "A" has none, "B" has "even"; score both under the same one`},
+		{map[string]json.RawMessage{"x": raw(`{"dtype":"f16","imported":"p"}`)}, []string{"dtype", "eos"}, false, `dataset "x": models "A" and "B" have different scoring protocols: "A" is not imported, "B" is imported with the protocol "p"; score both under the same one, or compare them anyway in an entry of gaps with allow: ["dtype", "eos", "imported"]`},
 		{map[string]json.RawMessage{"x": raw(`{"dtype":"f16","imported":"p"}`)}, []string{"imported"}, true, ""},
 		{map[string]json.RawMessage{"x": nil}, nil, false, "dataset x: a score has no recorded scoring protocol"},
 	} {
 		forced, err := checkProtocols([2]map[string]json.RawMessage{base, test.other}, [2]Side{{Name: "A"}, {Name: "B"}}, test.allow)
-		if forced != test.forced || (err == nil) != (test.err == "") || err != nil && (!strings.HasPrefix(err.Error(), test.err) || protocol.KindOf(err) != protocol.InvalidInput) {
+		if forced != test.forced || (err == nil) != (test.err == "") || err != nil && (err.Error() != test.err || protocol.KindOf(err) != protocol.InvalidInput) {
 			t.Errorf("%s, allowed %q: got %t, %v, want %t, %s", test.other, test.allow, forced, err, test.forced, test.err)
 		}
 	}
@@ -440,7 +442,7 @@ func TestWork(t *testing.T) {
 	if d := cmp.Diff([]map[string]any{{"eos": true}, {"eos": true}}, []map[string]any{a, b}); d != "" || s.ModelA != "A" || s.ModelB != "B" || len(s.Datasets) != 2 {
 		t.Errorf("got %+v: %s", s, d)
 	}
-	if _, _, err := work(`{"a":"A","b":"B","datasets":["x"]}`); protocol.KindOf(err) != protocol.InvalidInput || !strings.HasPrefix(err.Error(), `dataset "x": models "A" and "B" have different scoring protocols: truncation: 1 -> 9`) {
+	if _, _, err := work(`{"a":"A","b":"B","datasets":["x"]}`); protocol.KindOf(err) != protocol.InvalidInput || !strings.HasPrefix(err.Error(), `dataset "x": models "A" and "B" have different scoring protocols: truncation: "A" has 1, "B" has 9; score both under the same one, with the same limits.bytes`) {
 		t.Errorf("got error %v", err)
 	}
 	if _, _, err := work(`{"a":"A","b":"B","datasets":["only"]}`); protocol.KindOf(err) != protocol.InvalidInput || !strings.HasPrefix(err.Error(), `the tables of models "A" and "B" have no dataset in common`) {

@@ -135,39 +135,3 @@ func common(a, b []Table, nameA, nameB string) ([]Table, []Table, error) {
 	}
 	return x, y, nil
 }
-
-// checkProtocols checks that the scoring protocols of the two sides differ only in allowed fields, for every dataset.
-// It reports whether anything differs.
-func checkProtocols(protocols [2]map[string]json.RawMessage, sides [2]Side, allow []string) (bool, error) {
-	forced := false
-	for _, dataset := range slices.Sorted(maps.Keys(protocols[0])) {
-		other, ok := protocols[1][dataset]
-		if !ok {
-			continue
-		}
-		fields, err := differing(protocols[0][dataset], other)
-		if err != nil {
-			return false, fmt.Errorf("dataset %s: %w", dataset, err)
-		}
-		for _, f := range fields {
-			forced = true
-			if !slices.Contains(allow, f.Path) {
-				return false, protocol.Invalid("dataset %q: models %q and %q have different scoring protocols: %s; score both under the same one, or set allow: [%q] in the gap to compare them anyway",
-					dataset, sides[0].Name, sides[1].Name, f, f.Path)
-			}
-		}
-	}
-	return forced, nil
-}
-
-func differing(a, b json.RawMessage) ([]plan.Field, error) {
-	if len(a) == 0 || len(b) == 0 {
-		return nil, protocol.Invalid("a score has no recorded scoring protocol")
-	}
-	fields, err := plan.Diff(a, b)
-	if i := slices.IndexFunc(fields, func(f plan.Field) bool { return f.Path == "imported" }); i >= 0 {
-		// Only the name of the scoring protocol is known for an imported table.
-		return fields[i : i+1], err
-	}
-	return fields, err
-}

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"slices"
 
+	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/spec"
 )
 
@@ -36,9 +37,31 @@ func decode(d spec.Decoding) []Table {
 				d.Fail(n.Field("models"), "model %d, %q, has imported scores; whether its documents are those of the others is unknown", i+1, m.Name)
 			}
 		}
+		checkProtocols(d, n, t.Datasets)
 		tables = append(tables, t)
 	}
 	d.CheckNames("scaling", names)
 	slices.SortFunc(tables, func(a, b Table) int { return cmp.Compare(a.Name, b.Name) })
 	return tables
+}
+
+// checkProtocols reports a model whose scoring protocol is known to differ from that of the first model.
+func checkProtocols(d spec.Decoding, n spec.Node, datasets []string) {
+	models := d.Models(n.Field("models"))
+	if len(models) == 0 || !d.Conforms() {
+		return
+	}
+	first := models[0]
+	for _, m := range models[1:] {
+		for i, name := range datasets {
+			on := d.Dataset(name)
+			if i > 0 && m.LimitsOn(*on).Bytes == first.LimitsOn(*on).Bytes || m.Scores != nil || first.Scores != nil {
+				continue
+			}
+			if fields := score.Declared(first, m, on); len(fields) > 0 {
+				d.Fail(n.Field("models"), "dataset %q: %s; score all models under the same one, or remove one", name, score.Differ(fields, first.Name, m.Name))
+				return
+			}
+		}
+	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 )
@@ -91,8 +92,13 @@ func (Kind) Work(_ context.Context, t *action.Task) (action.Result, error) {
 // comparable checks that two scores of a dataset were measured under the same scoring protocol on the same bytes.
 func comparable(dataset, a, b string, x, y artifact.ScoreSummary) error {
 	if x.Protocol != y.Protocol {
-		return protocol.Invalid("dataset %q: models %q and %q have different scoring protocols, %+v and %+v; score both under the same one",
-			dataset, a, b, x.Protocol, y.Protocol)
+		of, errX := plan.Canonical(x.Protocol)
+		other, errY := plan.Canonical(y.Protocol)
+		fields, err := plan.Diff(of, other)
+		if err := errors.Join(errX, errY, err); err != nil {
+			return err
+		}
+		return protocol.Invalid("dataset %q: %s; score both under the same one", dataset, score.Differ(fields, a, b))
 	}
 	if x.Documents != y.Documents || x.ScoredBytes != y.ScoredBytes {
 		return protocol.Invalid("dataset %q: model %q has losses for %d bytes of %d documents and model %q for %d of %d; exclude the dataset",

@@ -1,0 +1,86 @@
+package score
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/spec"
+)
+
+// Declared returns the fields in which the scoring protocols of two models on a dataset are known to differ before
+// anything runs, as far as the spec declares them. Other fields, such as a default context, depend on the loaded model.
+func Declared(a, b *spec.Model, d *spec.Dataset) []plan.Field {
+	x, y := declared(a, d), declared(b, d)
+	if a.Scores != nil || b.Scores != nil {
+		// Only the name of the scoring protocol is known for an imported table.
+		if x["imported"] == y["imported"] {
+			return nil
+		}
+		return []plan.Field{{Path: "imported", Before: x["imported"], After: y["imported"]}}
+	}
+	if a.Backend == nil || b.Backend == nil || a.Backend.Name != b.Backend.Name {
+		// Backends may have different names for a dtype.
+		delete(x, "dtype")
+	}
+	var fields []plan.Field
+	for name, before := range x {
+		if after, known := y[name]; known && before != after {
+			fields = append(fields, plan.Field{Path: name, Before: before, After: after})
+		}
+	}
+	slices.SortFunc(fields, func(f, g plan.Field) int { return cmp.Compare(f.Path, g.Path) })
+	return fields
+}
+
+// declared returns the fields of the scoring protocol that the spec declares, as JSON.
+func declared(m *spec.Model, d *spec.Dataset) map[string]string {
+	if m.Scores != nil {
+		return map[string]string{"imported": strconv.Quote(m.Scores.Protocol)}
+	}
+	s := m.Scoring
+	fields := map[string]string{
+		"prefix": strconv.Quote(s.Prefix), "anchor": strconv.Quote(s.Anchor), "eos": strconv.FormatBool(s.EOS),
+		"truncation": strconv.FormatInt(m.LimitsOn(*d).Bytes, 10),
+	}
+	if s.Stride == 0 && s.Context > 0 {
+		s.Stride = max(s.Context/2, 1)
+	}
+	for name, n := range map[string]int64{"context": s.Context, "stride": s.Stride} {
+		if n > 0 {
+			fields[name] = strconv.FormatInt(n, 10)
+		}
+	}
+	var config struct {
+		Dtype string `json:"dtype"`
+	}
+	// A setting of another type is not a dtype.
+	if m.Backend != nil && json.Unmarshal(m.Backend.Config, &config) == nil && config.Dtype != "" {
+		fields["dtype"] = strconv.Quote(config.Dtype)
+	}
+	return fields
+}
+
+// Differ states that the scoring protocols of models a and b differ in fields.
+func Differ(fields []plan.Field, a, b string) string {
+	all := make([]string, len(fields))
+	for i, f := range fields {
+		all[i] = describe(f, a, b)
+	}
+	return fmt.Sprintf("models %q and %q have different scoring protocols: %s", a, b, strings.Join(all, "; "))
+}
+
+// describe states the values of models a and b in a field of their scoring protocols.
+func describe(f plan.Field, a, b string) string {
+	switch {
+	case f.Path == "imported" && f.After == "":
+		return fmt.Sprintf("%q is imported with the protocol %s, %q is not imported", a, f.Before, b)
+	case f.Path == "imported" && f.Before == "":
+		return fmt.Sprintf("%q is not imported, %q is imported with the protocol %s", a, b, f.After)
+	}
+	return fmt.Sprintf("%s: %q has %s, %q has %s", f.Path, a, cmp.Or(f.Before, "none"), b, cmp.Or(f.After, "none"))
+}
