@@ -154,6 +154,9 @@ func printSummary(w io.Writer, s workspace.Summary) {
 	for _, p := range s.Published {
 		writef(w, "report of %s: %s\n", p.Action, p.Path)
 	}
+	if len(s.Stale) > 0 {
+		writef(w, "not in this specification, so no longer updated; delete what you do not need: %s\n", few(s.Stale))
+	}
 }
 
 func closing(o workspace.Outcome, took time.Duration) string {

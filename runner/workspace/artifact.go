@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -102,6 +103,8 @@ type Summary struct {
 	// Reports has the reports of the kinds, in plan order.
 	Reports   []KindReport
 	Published []Published
+	// Stale lists the directories of reports that earlier runs wrote and that the spec no longer has.
+	Stale []string
 }
 
 // KindReport holds the results of the actions of a kind.
@@ -113,6 +116,9 @@ type KindReport struct {
 // MarshalJSON returns an object with a field for each kind, and one for the published reports.
 func (s Summary) MarshalJSON() ([]byte, error) {
 	fields := map[string]any{"published": s.Published}
+	if len(s.Stale) > 0 {
+		fields["staleReports"] = s.Stale
+	}
 	for _, r := range s.Reports {
 		fields[r.Kind] = r.Report
 	}
@@ -146,7 +152,32 @@ func (w *Workspace) Summarize(ctx context.Context, p *plan.Plan) (Summary, error
 			s.Published = append(s.Published, w.published(a))
 		}
 	}
+	s.Stale = w.stale(root, p)
 	return s, nil
+}
+
+// stale returns the directories of reports that a run wrote and that are not those of an action of the plan. It reads
+// only names: what cannot be listed is not reported.
+func (w *Workspace) stale(root *os.Root, p *plan.Plan) (dirs []string) {
+	current := map[string]bool{}
+	for _, a := range p.Actions {
+		if a.Publish != "" {
+			current[reportName(a)] = true
+		}
+	}
+	_ = fs.WalkDir(root.FS(), reportsName, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.IsDir() {
+			return nil //nolint:nilerr // It is not reported.
+		}
+		if info, err := root.Lstat(path.Join(name, store.Sidecar)); err == nil && info.Mode().IsRegular() {
+			if !current[name] {
+				dirs = append(dirs, relative(filepath.Join(w.state, filepath.FromSlash(name))))
+			}
+			return fs.SkipDir
+		}
+		return nil
+	})
+	return dirs
 }
 
 // readFile implements action.ReadFile.

@@ -26,6 +26,9 @@ type Headline struct {
 	BBPB   *float64 `json:"bBpb"`
 	GapBPB *float64 `json:"gapBpb"`
 	Bytes  int64    `json:"bytes"`
+	// Worse and Better count the datasets on which a is worse and better than b.
+	Worse  int `json:"datasetsWorse"`
+	Better int `json:"datasetsBetter"`
 	// Differences are the fields of the scoring protocol in which the two sides differ.
 	Differences []string `json:"differences,omitempty"`
 }
@@ -44,6 +47,9 @@ func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.Read
 				BBPB   *float64 `json:"model_b_bpb"`
 				GapBPB *float64 `json:"gap_bpb"`
 			} `json:"overall"`
+			Datasets []struct {
+				DeltaBits float64 `json:"delta_bits"`
+			} `json:"datasets"`
 			Protocols struct {
 				Differences []string `json:"differences"`
 			} `json:"scoringProtocols"`
@@ -56,7 +62,19 @@ func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.Read
 			return nil, fmt.Errorf("%s: %w", a.Name, err)
 		}
 		o := summary.Overall
-		all = append(all, Headline{a.Labels.Section, p.A, p.B, o.ABPB, o.BBPB, o.GapBPB, o.Bytes, summary.Protocols.Differences})
+		h := Headline{
+			Name: a.Labels.Section, A: p.A, B: p.B, ABPB: o.ABPB, BBPB: o.BBPB, GapBPB: o.GapBPB, Bytes: o.Bytes,
+			Differences: summary.Protocols.Differences,
+		}
+		for _, d := range summary.Datasets {
+			switch {
+			case d.DeltaBits > 0:
+				h.Worse++
+			case d.DeltaBits < 0:
+				h.Better++
+			}
+		}
+		all = append(all, h)
 	}
 	if all == nil {
 		return nil, nil
@@ -68,6 +86,9 @@ func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.Read
 func (h Headlines) Print(w io.Writer) {
 	for _, g := range h {
 		fmt.Fprintf(w, "gap %s: %s\n", g.Name, g.sentence())
+		if g.Worse > 0 && g.Better > 0 {
+			fmt.Fprintf(w, "  the datasets disagree: %s is worse on %s and better on %d\n", g.A, terminal.Count(g.Worse, "dataset"), g.Better)
+		}
 		if len(g.Differences) > 0 {
 			fmt.Fprintln(w, "  the two sides have different scoring protocols; the report lists the differences")
 		}

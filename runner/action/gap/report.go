@@ -104,7 +104,30 @@ func (s *Summary) headline() string {
 		return fmt.Sprintf(" The %s that differs most is %s, where %s is worse by %.4f bpb (%s of %s bits in total).", noun, quote(r.Name), worse,
 			max(*r.GapBPB, -*r.GapBPB), bits(r.DeltaBits), bits(o.DeltaBits))
 	}
-	return text + worst(s.Datasets, "dataset") + worst(s.Buckets, "bucket")
+	return text + s.disagreement() + worst(s.Datasets, "dataset") + worst(s.Buckets, "bucket")
+}
+
+// disagreement states on how many datasets a is worse and better, if it is both.
+func (s *Summary) disagreement() string {
+	var worse, better, equal int64
+	for _, r := range s.Datasets {
+		switch {
+		case r.DeltaBits > 0:
+			worse++
+		case r.DeltaBits < 0:
+			better++
+		default:
+			equal++
+		}
+	}
+	if worse == 0 || better == 0 {
+		return ""
+	}
+	text := fmt.Sprintf(" **The datasets disagree**: a is worse on %s and better on %s", count(worse, "dataset"), number(better))
+	if equal > 0 {
+		text += fmt.Sprintf("; on %s, the two are equal", number(equal))
+	}
+	return text + "."
 }
 
 func writeRows(out *strings.Builder, title string, heads []string, n int, row func(int) []string) {

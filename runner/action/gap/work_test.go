@@ -466,7 +466,7 @@ func unscoredOf(t *testing.T, dir string) int64 {
 func TestHeadlines(t *testing.T) {
 	files := map[string]string{
 		"worse":  `{"overall":{"bytes":1500,"model_a_bpb":3.5,"model_b_bpb":2.25,"gap_bpb":1.25},"scoringProtocols":{"differences":["eos: a true, b false"]}}`,
-		"better": `{"overall":{"bytes":7,"model_a_bpb":1,"model_b_bpb":2,"gap_bpb":-1},"scoringProtocols":{"differences":[]}}`,
+		"better": `{"overall":{"bytes":7,"model_a_bpb":1,"model_b_bpb":2,"gap_bpb":-1},"datasets":[{"delta_bits":-9},{"delta_bits":1},{"delta_bits":0},{"delta_bits":1}],"scoringProtocols":{"differences":[]}}`,
 		"equal":  `{"overall":{"bytes":7,"model_a_bpb":1,"model_b_bpb":1,"gap_bpb":0}}`,
 		"empty":  `{"overall":{"bytes":0,"model_a_bpb":null,"model_b_bpb":null,"gap_bpb":null}}`,
 	}
@@ -493,6 +493,7 @@ func TestHeadlines(t *testing.T) {
 	want := `gap worse: +1.2500 bits per byte over 1.5 kB: A is worse than B (3.5000 and 2.2500)
   the two sides have different scoring protocols; the report lists the differences
 gap better: -1.0000 bits per byte over 7 B: A is better than B (1.0000 and 2.0000)
+  the datasets disagree: A is worse on 2 datasets and better on 1
 gap equal: +0.0000 bits per byte over 7 B: A equals B (1.0000 and 1.0000)
 gap empty: A and B share no scored bytes
 `
@@ -500,8 +501,8 @@ gap empty: A and B share no scored bytes
 		t.Error(d)
 	}
 	text, err := json.Marshal(report.(Headlines)[:2])
-	if want := `[{"name":"worse","a":"A","b":"B","aBpb":3.5,"bBpb":2.25,"gapBpb":1.25,"bytes":1500,"differences":["eos: a true, b false"]},` +
-		`{"name":"better","a":"A","b":"B","aBpb":1,"bBpb":2,"gapBpb":-1,"bytes":7}]`; err != nil || string(text) != want {
+	if want := `[{"name":"worse","a":"A","b":"B","aBpb":3.5,"bBpb":2.25,"gapBpb":1.25,"bytes":1500,"datasetsWorse":0,"datasetsBetter":0,"differences":["eos: a true, b false"]},` +
+		`{"name":"better","a":"A","b":"B","aBpb":1,"bBpb":2,"gapBpb":-1,"bytes":7,"datasetsWorse":2,"datasetsBetter":1}]`; err != nil || string(text) != want {
 		t.Errorf("got %s, %v", text, err)
 	}
 	if report, err := (Kind{}).Report(t.Context(), actions[4:], read); report != nil || err != nil {

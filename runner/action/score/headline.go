@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/artifact"
@@ -18,6 +19,8 @@ type Headline struct {
 	Models   []string `json:"models"`
 	// BPB holds bits per byte by dataset and model. It is null if a score is missing or has no scored bytes.
 	BPB [][]*float64 `json:"bpb"`
+	// Bytes holds the number of scored bytes by dataset and model. Only numbers over the same bytes can be compared.
+	Bytes [][]int64 `json:"bytes"`
 	// Total holds bits per byte by model over all datasets, a ratio of sums. It is null if a score is missing.
 	Total []*float64 `json:"total"`
 }
@@ -40,9 +43,9 @@ func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.Read
 	slices.SortFunc(h.Datasets, terminal.Compare)
 	slices.SortFunc(h.Models, terminal.Compare)
 	h.Datasets = slices.Compact(h.Datasets)
-	h.BPB = make([][]*float64, len(h.Datasets))
+	h.BPB, h.Bytes = make([][]*float64, len(h.Datasets)), make([][]int64, len(h.Datasets))
 	for i := range h.BPB {
-		h.BPB[i] = make([]*float64, len(h.Models))
+		h.BPB[i], h.Bytes[i] = make([]*float64, len(h.Models)), make([]int64, len(h.Models))
 	}
 	sums := make([]artifact.ScoreSummary, len(h.Models))
 	missing := make([]bool, len(h.Models))
@@ -60,7 +63,7 @@ func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.Read
 		sums[column].Nats += summary.Nats
 		if summary.ScoredBytes > 0 {
 			row, _ := slices.BinarySearchFunc(h.Datasets, a.Labels.Dataset, terminal.Compare)
-			h.BPB[row][column] = &summary.BPB
+			h.BPB[row][column], h.Bytes[row][column] = &summary.BPB, summary.ScoredBytes
 		}
 	}
 	h.Total = make([]*float64, len(h.Models))
@@ -90,10 +93,29 @@ func (h *Headline) Print(w io.Writer) {
 		rows = append(rows, append([]string{"all datasets"}, cells(h.Total[:len(models)])...))
 	}
 	terminal.Columns(w, rows)
+	if mixed := h.mixed(); len(mixed) > 0 {
+		more := ""
+		if n := len(mixed) - 3; n > 0 {
+			mixed, more = mixed[:3], fmt.Sprintf(" and %d more", n)
+		}
+		fmt.Fprintf(w, "these rows are over different bytes for different models, and their numbers cannot be compared: %s%s\n", strings.Join(mixed, ", "), more)
+	}
 	if len(h.Datasets) > maxRows || len(h.Models) > maxModels {
 		fmt.Fprintf(w, "... %s and %s in total; run `runner show --json` for all of them\n",
 			terminal.Count(len(h.Datasets), "dataset"), terminal.Count(len(h.Models), "model"))
 	}
+}
+
+// mixed lists the datasets on which the models were scored on different numbers of bytes, with these numbers.
+func (h *Headline) mixed() (datasets []string) {
+	for i, row := range h.Bytes {
+		counts := slices.DeleteFunc(slices.Clone(row), func(n int64) bool { return n == 0 })
+		slices.Sort(counts)
+		if counts = slices.Compact(counts); len(counts) > 1 {
+			datasets = append(datasets, fmt.Sprintf("%s (%s to %s)", h.Datasets[i], terminal.Size(counts[0]), terminal.Size(counts[len(counts)-1])))
+		}
+	}
+	return datasets
 }
 
 func cells(values []*float64) []string {

@@ -252,7 +252,7 @@ func TestHeadline(t *testing.T) {
 	of := func(v float64) *float64 { return &v }
 	want := &Headline{
 		Datasets: []string{"d2", "d10"}, Models: []string{"m2", "m10", "none"},
-		BPB: [][]*float64{{nil, of(2), nil}, {of(3), of(1), nil}}, Total: []*float64{nil, of(9.0 / 5), nil},
+		BPB: [][]*float64{{nil, of(2), nil}, {of(3), of(1), nil}}, Bytes: [][]int64{{0, 4, 0}, {1, 1, 0}}, Total: []*float64{nil, of(9.0 / 5), nil},
 	}
 	if d := cmp.Diff(want, report.(*Headline), approximate); d != "" {
 		t.Error(d)
@@ -260,6 +260,13 @@ func TestHeadline(t *testing.T) {
 	var out strings.Builder
 	report.Print(&out)
 	table := "bits per byte      m2     m10  none\nd2                  -  2.0000     -\nd10            3.0000  1.0000     -\nall datasets        -  1.8000     -\n"
+	if d := cmp.Diff(table, out.String()); d != "" {
+		t.Error(d)
+	}
+	want.Bytes[1][0] = 7000
+	out.Reset()
+	want.Print(&out)
+	table += "these rows are over different bytes for different models, and their numbers cannot be compared: d10 (1 B to 7.0 kB)\n"
 	if d := cmp.Diff(table, out.String()); d != "" {
 		t.Error(d)
 	}
