@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -58,10 +59,10 @@ func (a *app) evaluateCommand() *cobra.Command {
 				return internal
 			}
 			switch code, err := spec.Serve(os.Stdin, a.pipe, action.Sections(kinds.All())); {
-			case err != nil:
+			case errors.Is(err, spec.ErrNoRequest):
 				return internal
 			case code != 0:
-				return &exitError{code, nil}
+				return &exitError{code, err}
 			}
 			return nil
 		},

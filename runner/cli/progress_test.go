@@ -144,7 +144,7 @@ func TestProgressOfAStoppedRun(t *testing.T) {
 		}
 		d.Observe(engine.Event{Action: &plan.Action{Name: fmt.Sprintf("gap %d", i)}, State: plan.Canceled})
 		if i < 3 {
-			want += fmt.Sprintf("canceled gap %d\n", i)
+			want += fmt.Sprintf("canceled  gap %d\n", i)
 		}
 	}
 	d.Close()

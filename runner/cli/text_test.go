@@ -179,12 +179,12 @@ func TestClosing(t *testing.T) {
 	}
 }
 
-// Of many failures and skipped actions, a few are listed and the others counted. Each failure has the first line of its
-// error.
+// Of many failures and skipped actions, a few are listed and the others counted. Each failure has the beginning and
+// the end of its error.
 func TestFailures(t *testing.T) {
 	a := &app{dir: "my dir", state: "s"}
 	const hint = "\n`runner status 'my dir' --state s` shows each failure in full; completed actions are kept: fix the problem and run again"
-	for n, want := range map[int]string{1: "1 action failed:\n  a0: bad" + hint, 20: "\n  a19: bad" + hint, 21: "\n  a19: bad\n  and 1 action more" + hint, 23: "23 actions failed:\n"} {
+	for n, want := range map[int]string{1: "1 action failed:\n  a0: bad ... in detail" + hint, 20: "\n  a19: bad ... in detail" + hint, 21: "\n  a19: bad ... in detail\n  and 1 action more" + hint, 23: "23 actions failed:\n"} {
 		var o workspace.Outcome
 		for i := range n {
 			o.Failures = append(o.Failures, workspace.Failure{Action: fmt.Sprint("a", i), Err: errors.New("bad\nin detail")})
@@ -196,10 +196,10 @@ func TestFailures(t *testing.T) {
 	o := workspace.Outcome{Failures: []workspace.Failure{{Action: "a", Err: errors.New("x\tb" + strings.Repeat("c", 600))}}, Counts: map[plan.State]int{plan.Blocked: 2}}
 	a = &app{dir: "."}
 	rows := workspace.Outcome{Failures: []workspace.Failure{{Action: "m", Err: errors.New("2 rows cannot be read:\n  row 3: x\n  row 4: y")}}}
-	if got := a.failures(rows).Error(); !strings.Contains(got, "\n  m: 2 rows cannot be read: row 3: x\n`") {
+	if got := a.failures(rows).Error(); !strings.Contains(got, "\n  m: 2 rows cannot be read: row 3: x ... row 4: y\n`") {
 		t.Errorf("%q", got)
 	}
-	want := "1 action failed and 2 actions could not start:\n  a: x\\tb" + strings.Repeat("c", 490) + "...\n`runner status` shows"
+	want := "1 action failed and 2 actions could not start:\n  a: x\\tb" + strings.Repeat("c", 248) + " ... " + strings.Repeat("c", 240) + "\n`runner status` shows"
 	if got := a.failures(o).Error(); !strings.HasPrefix(got, want) {
 		t.Errorf("%q", got)
 	}
@@ -279,7 +279,7 @@ func TestPrintStatus(t *testing.T) {
 		{Action: "a", State: plan.Running, Time: at}, {Action: "b", State: plan.Running, Time: at, Documents: 1}, {Action: "c", State: plan.Running, Time: at, Documents: 1500, Expected: 2000},
 		{Action: "d", State: plan.Failed, Error: "no\nmemory"}, {Action: "e", State: plan.Blocked, Reason: "d failed"}, {Action: "f", State: plan.Done}, {Action: "g", State: plan.Canceled},
 	}
-	counts := "  done      1\n  running   3\n  failed    1\n  blocked   1\n  canceled 1\n"
+	counts := "  done      1\n  running   3\n  failed    1\n  blocked   1\n  canceled  1\n"
 	rest := "failed    d: no\n  memory\nblocked   e  d failed\n"
 	for _, test := range []struct {
 		r    engine.Report

@@ -2,7 +2,6 @@ package spec
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -178,13 +177,16 @@ func (h *head) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// ErrNoRequest means that no other process asked this one to read a spec.
+var ErrNoRequest = errors.New("no request to read a specification")
+
 // Serve answers one request for Bounded, in the language with the given sections, and returns the exit code of the
 // process. It changes the limits of the process. It ends the process if that exceeds its memory limit, or if in ends
-// early. An error means that there was no request.
+// early. The error is ErrNoRequest if in has no request.
 func Serve(in io.Reader, out io.Writer, sections []Section) (code int, err error) {
 	var r request
-	if err := json.NewDecoder(in).Decode(&r); err != nil || r.Memory <= 0 {
-		return 1, cmp.Or(err, errors.New("the request has no memory limit"))
+	if json.NewDecoder(in).Decode(&r) != nil || r.Memory <= 0 {
+		return 1, ErrNoRequest
 	}
 	r.Options.Sections = sections
 	// The process ends after its answer, so it can use all memory below the limit.
@@ -193,7 +195,7 @@ func Serve(in io.Reader, out io.Writer, sections []Section) (code int, err error
 	debug.SetMaxStack(int(r.Memory / 8))
 	// This limit makes large single allocations fail, which the watcher would not notice in time.
 	if err := limitData(r.Memory + 256<<20); err != nil {
-		return 1, nil
+		return 1, err
 	}
 	go watchMemory(r.Memory)
 	go func() {
@@ -202,7 +204,7 @@ func Serve(in io.Reader, out io.Writer, sections []Section) (code int, err error
 		os.Exit(1)
 	}()
 	if err := json.NewEncoder(out).Encode(answerTo(r)); err != nil {
-		return 1, nil
+		return 1, err
 	}
 	return 0, nil
 }
