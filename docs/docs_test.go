@@ -188,6 +188,7 @@ var unrun = map[string]string{
 	`export PATH="$PWD/bin:$PATH"`:      "a command has no effect on the next one",
 	`export SURPRISAL="$PWD"`:           "the test sets it",
 	`mkdir ../opticks && cd ../opticks`: "the test is in an empty directory",
+	`mkdir ../mine && cd ../mine`:       "the test is in an empty directory",
 	`./just demo`:                       "continuous integration runs it",
 	`./just test`:                       "it runs this test",
 	`./just test-torch`:                 "it runs this test, of the pages that need the torch backend",
