@@ -33,7 +33,7 @@ var rules = []rule{
 	{`\b(goes|went|gone|going) on\b|\bgo on\b`, ``, `"continue", "resume"`},
 	{`\bpassed over\b|\basks? no network\b`, ``, `"ignored", "does not access the network"`},
 	{`\bnobody vouches\b|\bin the making\b|\bas good as none\b`, ``, `plain words`},
-	{`(?i)\b(de)?(tokenis|quantis|materialis|normalis|optimis|initialis|serialis|synchronis)\w|honour|colour|behaviour|neighbour|\blicence\b|catalogue`, ``, `American spelling`},
+	{`(?i)\b(de)?(tokenis|quantis|materialis|normalis|optimis|initialis|serialis|synchronis)\w|(hon|col|behavi|neighb)our|\blicen[c]e\b|catalog[u]e`, ``, `American spelling`},
 }
 
 // TestWords checks the prose, the comments and the messages of the whole repository.

@@ -125,7 +125,8 @@ def run(arguments, number):
     runner = [arguments.runner, "--plugins", arguments.runner.parent]
     plan = json.loads(subprocess.run([*runner, "plan", "--json", directory], check=True, capture_output=True).stdout)
     (planned,) = [action["cost"]["memory"] for action in plan["actions"] if action["kind"] == "score"]
-    with subprocess.Popen([*runner, "run", directory], stdout=subprocess.DEVNULL) as process:
+    devices = 0 if arguments.device == "cpu" else arguments.ranks if arguments.device == "cuda" else 1
+    with subprocess.Popen([*runner, "run", "--devices", str(devices), directory], stdout=subprocess.DEVNULL) as process:
         before = peak = gpu_memory(arguments.device)
         while process.poll() is None:
             peak = max(peak, gpu_memory(arguments.device))

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -228,9 +227,9 @@ func (sloppyModel) Describe() protocol.LoadedModel {
 	return protocol.LoadedModel{VocabularySize: 1, Device: "cpu", Dtype: "float32"}
 }
 
-func (m sloppyModel) Score(_ context.Context, _ protocol.Settings, documents iter.Seq2[protocol.Document, error], emit func(protocol.ScoredDocument) error) error {
+func (m sloppyModel) Score(ctx context.Context, _ protocol.Settings, documents sdk.Documents, emit func(protocol.ScoredDocument) error) error {
 	count := m.Threads
-	for d, err := range documents {
+	for d, err := range documents(ctx) {
 		if err != nil {
 			return err
 		}

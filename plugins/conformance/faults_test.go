@@ -109,19 +109,21 @@ type faultyModel struct {
 	later bool // not the first loaded model
 }
 
-func (m *faultyModel) Score(ctx context.Context, s protocol.Settings, documents iter.Seq2[protocol.Document, error], emit func(protocol.ScoredDocument) error) error {
+func (m *faultyModel) Score(ctx context.Context, s protocol.Settings, documents sdk.Documents, emit func(protocol.ScoredDocument) error) error {
 	if m.fault == "takes any settings" && s.Prefix == "sideways" {
 		s.Prefix = protocol.PrefixBOS
 	}
 	starts := map[int64]int32{}
-	noted := func(yield func(protocol.Document, error) bool) {
-		for d, err := range documents {
-			starts[d.Index] = d.ScoreStart
-			if m.fault == "small" && len(d.Text) > 500_000 {
-				err = errors.New("too much")
-			}
-			if !yield(d, err) {
-				return
+	noted := func(ctx context.Context) iter.Seq2[protocol.Document, error] {
+		return func(yield func(protocol.Document, error) bool) {
+			for d, err := range documents(ctx) {
+				starts[d.Index] = d.ScoreStart
+				if m.fault == "small" && len(d.Text) > 500_000 {
+					err = errors.New("too much")
+				}
+				if !yield(d, err) {
+					return
+				}
 			}
 		}
 	}

@@ -305,7 +305,7 @@ func (m *fakeModel) Describe() protocol.LoadedModel {
 func (m *fakeModel) Close() error { m.record("close"); return nil }
 
 // Score gives each document of n bytes one token of n nats.
-func (m *fakeModel) Score(ctx context.Context, _ protocol.Settings, documents iter.Seq2[protocol.Document, error], emit func(protocol.ScoredDocument) error) error {
+func (m *fakeModel) Score(ctx context.Context, _ protocol.Settings, documents sdk.Documents, emit func(protocol.ScoredDocument) error) error {
 	var batch []protocol.Document
 	var held []protocol.ScoredDocument // answered when documents end
 	flush := func() error {
@@ -351,7 +351,7 @@ func (m *fakeModel) Score(ctx context.Context, _ protocol.Settings, documents it
 		batch = batch[:0]
 		return nil
 	}
-	for d, err := range documents {
+	for d, err := range documents(ctx) {
 		if err != nil {
 			return err
 		}

@@ -110,7 +110,7 @@ func BenchmarkScore(b *testing.B) {
 				var nats float64
 				for b.Loop() {
 					nats = 0
-					err := m.Score(b.Context(), protocol.Settings{}, documents(texts[1]...), func(d protocol.ScoredDocument) error {
+					err := m.Score(b.Context(), protocol.Settings{}, always(documents(texts[1]...)), func(d protocol.ScoredDocument) error {
 						nats += d.TotalNLL
 						return nil
 					})

@@ -28,6 +28,7 @@ import (
 
 	"surprisal.dev/plugins/ngram/kneserney"
 	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/plugins/sdk"
 )
 
 // standardLibrary is the directory of the sources in the Go installation.
@@ -86,7 +87,7 @@ func bitsPerByte(nats float64, bytes int64) float64 { return nats / math.Ln2 / f
 func scoreAll(tb testing.TB, m model, s protocol.Settings, texts ...string) []protocol.ScoredDocument {
 	tb.Helper()
 	var all []protocol.ScoredDocument
-	err := m.Score(tb.Context(), s, documents(texts...), func(d protocol.ScoredDocument) error {
+	err := m.Score(tb.Context(), s, always(documents(texts...)), func(d protocol.ScoredDocument) error {
 		all = append(all, d)
 		return nil
 	})
@@ -630,6 +631,11 @@ func failing(err error) iter.Seq2[protocol.Document, error] {
 	return func(yield func(protocol.Document, error) bool) { yield(protocol.Document{}, err) }
 }
 
+// always yields the same documents whatever the context.
+func always(documents iter.Seq2[protocol.Document, error]) sdk.Documents {
+	return func(context.Context) iter.Seq2[protocol.Document, error] { return documents }
+}
+
 // patient is a context that is canceled after a number of checks.
 type patient struct {
 	context.Context
@@ -649,7 +655,7 @@ func TestStopsWithin(t *testing.T) {
 	long := strings.Repeat("a", 3*checkEvery)
 	for asks, want := range map[int]error{0: context.Canceled, 1: context.Canceled, 2: context.Canceled, 3: context.Canceled, 9: nil} {
 		scored := 0
-		err := m.Score(&patient{t.Context(), asks}, protocol.Settings{Context: 1 << 20, Stride: 1 << 19}, documents(long),
+		err := m.Score(&patient{t.Context(), asks}, protocol.Settings{Context: 1 << 20, Stride: 1 << 19}, always(documents(long)),
 			func(protocol.ScoredDocument) error { scored++; return nil })
 		if !errors.Is(err, want) || (err == nil) != (want == nil) || (scored == 1) != (want == nil) {
 			t.Errorf("asked %d times: %v after %d documents", asks, err, scored)
@@ -752,9 +758,9 @@ func TestScoreRefuses(t *testing.T) {
 	for name, test := range map[string]struct {
 		got, want error
 	}{
-		"a broken stream": {m.Score(t.Context(), protocol.Settings{}, failing(broken), drop), broken},
-		"a stop":          {m.Score(canceled, protocol.Settings{}, documents("a"), drop), context.Canceled},
-		"a failed emit": {m.Score(t.Context(), protocol.Settings{}, documents("a"), func(protocol.ScoredDocument) error {
+		"a broken stream": {m.Score(t.Context(), protocol.Settings{}, always(failing(broken)), drop), broken},
+		"a stop":          {m.Score(canceled, protocol.Settings{}, always(documents("a")), drop), context.Canceled},
+		"a failed emit": {m.Score(t.Context(), protocol.Settings{}, always(documents("a")), func(protocol.ScoredDocument) error {
 			return unwanted
 		}), unwanted},
 	} {
@@ -762,7 +768,7 @@ func TestScoreRefuses(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", name, test.got, test.want)
 		}
 	}
-	if err := m.Score(t.Context(), protocol.Settings{Prefix: "eos"}, documents("a"), drop); protocol.KindOf(err) != protocol.InvalidInput {
+	if err := m.Score(t.Context(), protocol.Settings{Prefix: "eos"}, always(documents("a")), drop); protocol.KindOf(err) != protocol.InvalidInput {
 		t.Errorf("an unknown prefix: %v", err)
 	}
 }

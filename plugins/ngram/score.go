@@ -2,7 +2,6 @@ package ngram
 
 import (
 	"context"
-	"iter"
 	"math"
 	"runtime"
 
@@ -29,13 +28,13 @@ func (m model) Close() error { return nil }
 
 // Score scores the documents in order, on the caller's goroutine. ParseSpecial has no effect: no special token of the
 // model has a text.
-func (m model) Score(ctx context.Context, s protocol.Settings, documents iter.Seq2[protocol.Document, error],
+func (m model) Score(ctx context.Context, s protocol.Settings, documents sdk.Documents,
 	emit func(protocol.ScoredDocument) error) error {
 	s, err := s.Resolve(0)
 	if err != nil {
 		return err
 	}
-	for d, err := range documents {
+	for d, err := range documents(ctx) {
 		if err != nil {
 			return err
 		}

@@ -252,8 +252,13 @@ func (c *scoring) pass(r scoreRequest) bool {
 	}
 }
 
-// documents yields the documents up to the end of the stream, or up to the point where the runner waits for answers.
-func (c *scoring) documents(yield func(protocol.Document, error) bool) {
+// documents yields the documents up to the end of the stream, up to the point where the runner waits for answers, or
+// until ctx ends.
+func (c *scoring) documents(ctx context.Context) iter.Seq2[protocol.Document, error] {
+	return func(yield func(protocol.Document, error) bool) { c.yieldDocuments(ctx, yield) }
+}
+
+func (c *scoring) yieldDocuments(ctx context.Context, yield func(protocol.Document, error) bool) {
 	for {
 		if len(c.queue) > 0 {
 			d := c.queue[0]
@@ -266,7 +271,7 @@ func (c *scoring) documents(yield func(protocol.Document, error) bool) {
 			}
 			continue
 		}
-		request, ok, err := c.next()
+		request, ok, err := c.next(ctx)
 		switch {
 		case err != nil:
 			c.ended = true
@@ -280,7 +285,7 @@ func (c *scoring) documents(yield func(protocol.Document, error) bool) {
 }
 
 // next returns the next request. ok is false if the documents of this Score call of the model have ended.
-func (c *scoring) next() (r scoreRequest, ok bool, err error) {
+func (c *scoring) next(ctx context.Context) (r scoreRequest, ok bool, err error) {
 	select {
 	case r, ok = <-c.requests:
 	default:
@@ -306,6 +311,8 @@ func (c *scoring) next() (r scoreRequest, ok bool, err error) {
 		case r, ok = <-c.requests:
 		case <-c.ctx.Done():
 			return r, false, c.ctx.Err()
+		case <-ctx.Done():
+			return r, false, ctx.Err()
 		}
 	}
 	if !ok {

@@ -36,10 +36,14 @@ type Model interface {
 	// Score scores each document once and calls emit as each is finished, in any order, from one goroutine at a time.
 	// It checks ctx between batches. It may group documents into batches in any way. If the runner waits for answers
 	// before it sends more, documents ends, and Score is called again for the rest.
-	Score(ctx context.Context, s protocol.Settings, documents iter.Seq2[protocol.Document, error],
+	Score(ctx context.Context, s protocol.Settings, documents Documents,
 		emit func(protocol.ScoredDocument) error) error
 	Close() error
 }
+
+// Documents yields the documents of a call. If ctx ends, it ends with ctx's error: a model that fails can stop a
+// goroutine that waits for a document.
+type Documents func(ctx context.Context) iter.Seq2[protocol.Document, error]
 
 // Trainer is a Backend that makes its models from documents.
 type Trainer interface {

@@ -150,9 +150,9 @@ func (m testModel) Close() error {
 	return nil
 }
 
-func (m testModel) Score(ctx context.Context, _ protocol.Settings, documents iter.Seq2[protocol.Document, error], emit func(protocol.ScoredDocument) error) error {
+func (m testModel) Score(ctx context.Context, _ protocol.Settings, documents Documents, emit func(protocol.ScoredDocument) error) error {
 	var held []protocol.ScoredDocument
-	for d, err := range documents {
+	for d, err := range documents(ctx) {
 		if err != nil {
 			return err
 		}

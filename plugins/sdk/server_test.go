@@ -9,7 +9,9 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -27,6 +29,7 @@ type pipe[Request, Response any] struct {
 	ctx      context.Context
 	requests []*Request
 	end      error // io.EOF if nil
+	open     bool  // Recv waits for ctx to end after the requests
 	sent     []*Response
 	full     int
 }
@@ -36,6 +39,10 @@ var errFull = errors.New("the pipe is full")
 func (p *pipe[Request, Response]) Context() context.Context { return p.ctx }
 
 func (p *pipe[Request, Response]) Recv() (*Request, error) {
+	if len(p.requests) == 0 && p.open {
+		<-p.ctx.Done()
+		return nil, p.ctx.Err()
+	}
 	if len(p.requests) == 0 {
 		if p.end != nil {
 			return nil, p.end
@@ -209,6 +216,35 @@ func TestScoredStreams(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A model that fails can stop its goroutine that waits for a document, while the stream is open.
+func TestFailureBeforeTheNextDocument(t *testing.T) {
+	b := &backendServer{models: map[string]Model{"m": reader{}}}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err := b.Score(&pipe[pluginpb.ScoreRequest, pluginpb.ScoreResponse]{ctx: ctx, requests: []*pluginpb.ScoreRequest{{Handle: "m"}}, open: true})
+	if !errors.Is(err, errGrumpy) || ctx.Err() != nil {
+		t.Errorf("a model that fails while it waits for a document: %v, after a minute: %v", err, ctx.Err())
+	}
+}
+
+// reader fails while a goroutine reads documents, and waits for its end.
+type reader struct{ testModel }
+
+func (reader) Score(ctx context.Context, _ protocol.Settings, documents Documents, _ func(protocol.ScoredDocument) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for _, err := range documents(ctx) {
+			if err != nil {
+				return
+			}
+		}
+	})
+	cancel()
+	reading.Wait()
+	return errGrumpy
 }
 
 // A file crosses in messages of bounded size, without duplicates, and without data after an error.

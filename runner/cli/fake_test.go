@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"iter"
 	"math"
 	"os"
 	"time"
@@ -140,9 +139,9 @@ func (fakeModel) Describe() protocol.LoadedModel {
 func (fakeModel) Close() error { return nil }
 
 func (m fakeModel) Score(
-	ctx context.Context, _ protocol.Settings, documents iter.Seq2[protocol.Document, error], emit func(protocol.ScoredDocument) error,
+	ctx context.Context, _ protocol.Settings, documents sdk.Documents, emit func(protocol.ScoredDocument) error,
 ) error {
-	for d, err := range documents {
+	for d, err := range documents(ctx) {
 		if err != nil {
 			return err
 		}

@@ -148,7 +148,7 @@ func TestProgressOfAStoppedRun(t *testing.T) {
 		}
 	}
 	d.Close()
-	if want += "blocked   and 5 actions more\ncanceled and 22 actions more\n"; b.String() != want {
+	if want += "blocked   and 5 actions more\ncanceled  and 22 actions more\n"; b.String() != want {
 		t.Errorf("printed\n%s\nwant\n%s", b.String(), want)
 	}
 }

@@ -103,7 +103,6 @@ func (b backend) Load(ctx context.Context, m protocol.Model) (_ sdk.Model, err e
 	if err != nil {
 		return nil, err
 	}
-	tensor.SetThreads(c.threads())
 	words, err := openTokenizer(weights)
 	if err != nil {
 		return nil, err
@@ -194,7 +193,7 @@ func unchanged(c *checkpoint.Checkpoint, planned []protocol.ModelFile) error {
 }
 
 func (c config) options() (decoder.Options, error) {
-	o := decoder.Options{Type: tensor.Float32}
+	o := decoder.Options{Type: tensor.Float32, Threads: c.threads()}
 	if c.Dtype == "bfloat16" {
 		o.Type = tensor.BFloat16
 	}

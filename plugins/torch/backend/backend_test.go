@@ -15,12 +15,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
 	"surprisal.dev/plugins/conformance"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
+	"surprisal.dev/plugins/torch/decoder"
 	"surprisal.dev/plugins/torch/tensor"
 )
 
@@ -111,10 +113,15 @@ func documents(texts ...string) iter.Seq2[protocol.Document, error] {
 	}
 }
 
+// always yields the same documents whatever the context.
+func always(documents iter.Seq2[protocol.Document, error]) sdk.Documents {
+	return func(context.Context) iter.Seq2[protocol.Document, error] { return documents }
+}
+
 func score(t testing.TB, m sdk.Model, s protocol.Settings, texts ...string) []protocol.ScoredDocument {
 	t.Helper()
 	answers := make([]protocol.ScoredDocument, len(texts))
-	err := m.Score(t.Context(), s, documents(texts...), func(a protocol.ScoredDocument) error {
+	err := m.Score(t.Context(), s, always(documents(texts...)), func(a protocol.ScoredDocument) error {
 		answers[a.Index] = a
 		return nil
 	})
@@ -243,7 +250,7 @@ func TestBatches(t *testing.T) {
 		batches, computed = batches+1, computed+batch.Tokens
 		return len(line), nil
 	})})
-	err := loaded.Score(hclog.WithContext(t.Context(), log), protocol.Settings{}, documents(texts...), func(a protocol.ScoredDocument) error {
+	err := loaded.Score(hclog.WithContext(t.Context(), log), protocol.Settings{}, always(documents(texts...)), func(a protocol.ScoredDocument) error {
 		answered += len(a.TokenIDs) // as many as are read: the last token is not, and a prefix is
 		return nil
 	})
@@ -338,7 +345,7 @@ func TestLeak(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	err := loaded.Score(ctx, settings, documents(text), func(protocol.ScoredDocument) error { return nil })
+	err := loaded.Score(ctx, settings, always(documents(text)), func(protocol.ScoredDocument) error { return nil })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("after canceling: %v", err)
 	}
@@ -370,7 +377,7 @@ func TestByteWindows(t *testing.T) {
 	settings := protocol.Settings{Anchor: protocol.AnchorBytes, Context: 128}
 	score(t, loaded, settings, text)
 	settings.Context = 129
-	err := loaded.Score(t.Context(), settings, documents(text), func(protocol.ScoredDocument) error { return nil })
+	err := loaded.Score(t.Context(), settings, always(documents(text)), func(protocol.ScoredDocument) error { return nil })
 	if protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), "exceeds the model's maximum of 128") {
 		t.Errorf("a window of 129 tokens: %v", err)
 	}
@@ -385,6 +392,68 @@ func TestByteWindows(t *testing.T) {
 	few, all := plan(protocol.Settings{Anchor: protocol.AnchorBytes, Context: 15}), plan(protocol.Settings{Anchor: protocol.AnchorTokens, Context: 16})
 	if few != all {
 		t.Errorf("a plan for windows of 15 bytes says %+v, for those of 16 tokens %+v", few, all)
+	}
+}
+
+// TestHalving checks that each attempt after a lack of memory is at most half as large as the one before, even if the
+// budget is far larger than the batch.
+func TestHalving(t *testing.T) {
+	m := tiny(t)
+	m.Config = json.RawMessage(strings.Replace(defaults, "2048", "1048576", 1))
+	loaded := opened(t, m)
+	limited := &limitedComputer{lossComputer: loaded.(*model).decoder, tokens: 100}
+	loaded.(*model).decoder = limited
+	settings := protocol.Settings{Context: 64, Stride: 32}
+	score(t, loaded, settings, strings.Repeat("It snowed for three days. ", 80))
+	for i, tokens := range limited.failed {
+		if i > 0 && tokens > limited.failed[i-1]/2 {
+			t.Errorf("%d tokens failed, and then %d", limited.failed[i-1], tokens)
+		}
+	}
+	if len(limited.failed) < 3 {
+		t.Errorf("%d attempts failed", len(limited.failed))
+	}
+}
+
+// limitedComputer has memory for that many tokens.
+type limitedComputer struct {
+	lossComputer
+	tokens int
+	failed []int
+}
+
+func (c *limitedComputer) Losses(ctx context.Context, sequences []decoder.Sequence) ([]float64, error) {
+	tokens := 0
+	for _, q := range sequences {
+		tokens += q.Read()
+	}
+	if tokens > c.tokens {
+		c.failed = append(c.failed, tokens)
+		return nil, tensor.ErrMemory
+	}
+	return c.lossComputer.Losses(ctx, sequences)
+}
+
+// TestFailsBeforeTheNextDocument checks that a model that fails does not wait for its source.
+func TestFailsBeforeTheNextDocument(t *testing.T) {
+	loaded := opened(t, tiny(t))
+	loaded.(*model).decoder = &limitedComputer{lossComputer: loaded.(*model).decoder}
+	loaded.(*model).budget.Store(1)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	source := func(ctx context.Context) iter.Seq2[protocol.Document, error] {
+		return func(yield func(protocol.Document, error) bool) {
+			text := strings.Repeat("x", groupBytes)
+			if !yield(protocol.Document{Text: text, ScoreEnd: int32(len(text))}, nil) {
+				return
+			}
+			<-ctx.Done()
+			yield(protocol.Document{}, ctx.Err())
+		}
+	}
+	err := loaded.Score(ctx, protocol.Settings{}, source, func(protocol.ScoredDocument) error { return nil })
+	if protocol.KindOf(err) != protocol.OutOfMemory || ctx.Err() != nil {
+		t.Errorf("%v, after a minute: %v", err, ctx.Err())
 	}
 }
 

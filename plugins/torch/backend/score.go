@@ -5,7 +5,6 @@ package backend
 import (
 	"context"
 	"errors"
-	"iter"
 	"math"
 	"runtime"
 	"slices"
@@ -35,7 +34,7 @@ type model struct {
 	prefix, end  special
 
 	computing *sync.Mutex // guards the decoder
-	decoder   *decoder.Decoder
+	decoder   lossComputer
 	budget    atomic.Int64 // tokens per batch
 }
 
@@ -54,6 +53,12 @@ func (m *model) Close() error {
 	defer m.computing.Unlock()
 	m.tokenizer.Close()
 	return m.decoder.Close()
+}
+
+// lossComputer is a *decoder.Decoder.
+type lossComputer interface {
+	Losses(ctx context.Context, sequences []decoder.Sequence) ([]float64, error)
+	Close() error
 }
 
 // documentBatch is a batch of tokenized documents.
@@ -104,7 +109,7 @@ func (w window) sequence() decoder.Sequence {
 
 // Score answers documents in order, each as soon as its last window is computed. If this process ends, the caller can
 // therefore resume after the last answer. The next documents are tokenized while the model computes.
-func (m *model) Score(ctx context.Context, s protocol.Settings, documents iter.Seq2[protocol.Document, error],
+func (m *model) Score(ctx context.Context, s protocol.Settings, documents sdk.Documents,
 	emit func(protocol.ScoredDocument) error) error {
 	s, err := s.Resolve(int64(m.architecture.Context))
 	if err != nil {
@@ -196,7 +201,7 @@ func (q *queue) flush() error {
 }
 
 // read sends the documents in batches. It sends an error last.
-func (m *model) read(ctx context.Context, s protocol.Settings, documents iter.Seq2[protocol.Document, error], to chan<- documentBatch) {
+func (m *model) read(ctx context.Context, s protocol.Settings, documents sdk.Documents, to chan<- documentBatch) {
 	send := func(g documentBatch) bool {
 		select {
 		case to <- g:
@@ -207,7 +212,7 @@ func (m *model) read(ctx context.Context, s protocol.Settings, documents iter.Se
 	}
 	var waiting []protocol.Document
 	bytes := 0
-	for d, err := range documents {
+	for d, err := range documents(ctx) {
 		if err != nil {
 			send(documentBatch{err: err})
 			return
@@ -324,8 +329,10 @@ func (m *model) batch(ctx context.Context, windows []window) (int, []float64, er
 		if len(sequences) == 1 {
 			return 0, nil, sdk.OutOfMemory("a window of %d tokens does not fit: %v", len(sequences[0].Tokens), err)
 		}
-		m.budget.Store(budget / 2)
-		hclog.FromContext(ctx).Warn("out of memory; computing fewer tokens at a time", "tokens", budget/2, "error", err)
+		// A budget above this batch's tokens would give the same batch again.
+		budget = max(min(budget, tokens)/2, 1)
+		m.budget.Store(budget)
+		hclog.FromContext(ctx).Warn("out of memory; computing fewer tokens at a time", "tokens", budget, "error", err)
 	}
 }
 

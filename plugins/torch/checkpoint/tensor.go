@@ -29,7 +29,10 @@ func overlap(tensors []stored) error {
 	return nil
 }
 
-// elements multiplies the sizes of a shape; ok is false if the product overflows or a size is not positive.
+// maxElements is small enough that the bytes of as many elements of any type do not overflow int64.
+const maxElements = 1 << 58
+
+// elements multiplies the sizes of a shape; ok is false if the product exceeds maxElements or a size is not positive.
 func elements(shape []int64) (n int64, ok bool) {
 	n = 1
 	for _, size := range shape {
@@ -37,7 +40,7 @@ func elements(shape []int64) (n int64, ok bool) {
 			return 0, false
 		}
 		high, low := bits.Mul64(uint64(n), uint64(size))
-		if high != 0 || low > 1<<62 {
+		if high != 0 || low > maxElements {
 			return 0, false
 		}
 		n = int64(low)

@@ -18,6 +18,8 @@ type Options struct {
 	Type tensor.Type
 	// Devices has one entry per rank over which the weights are sharded: the same for all, or a different one for each.
 	Devices []tensor.Device
+	// Threads is the number of threads per operator; 0: one per core.
+	Threads int
 }
 
 // Decoder computes losses. Only one goroutine may call its methods at a time.
@@ -47,11 +49,17 @@ func New(ctx context.Context, c *checkpoint.Checkpoint, heap *tensor.Heap, o Opt
 	}
 	d := &Decoder{architecture: c.Architecture(), heap: heap, collective: collective}
 	for i := range o.Devices {
-		r, err := loadRank(ctx, c, heap, o, i)
+		t := newThread(o.Threads)
+		var r *rank
+		err := t.do(func() (err error) {
+			r, err = loadRank(ctx, c, heap, o, i)
+			return err
+		})()
 		if err != nil {
+			t.close()
 			return nil, errors.Join(err, d.Close())
 		}
-		r.thread = newThread()
+		r.thread = t
 		d.ranks = append(d.ranks, r)
 	}
 	return d, nil

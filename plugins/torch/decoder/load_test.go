@@ -87,6 +87,19 @@ func widened(t *testing.T, golden string, padding int) string {
 	return directory
 }
 
+// TestThreads checks that decoders with different numbers of threads keep them.
+func TestThreads(t *testing.T) {
+	for _, threads := range []int{2, 1, 3, 1} {
+		d, _ := load(t, filepath.Join(goldenDirectory, "llama"), Options{Devices: []tensor.Device{tensor.CPU, tensor.CPU}, Threads: threads})
+		for _, r := range d.ranks {
+			got := 0
+			if err := r.thread.do(func() error { got = tensor.Threads(); return nil })(); err != nil || got != threads {
+				t.Errorf("a rank of a decoder with %d threads uses %d, %v", threads, got, err)
+			}
+		}
+	}
+}
+
 // TestCanceledLoad cancels loading a model, with a separate head and with a tied one.
 func TestCanceledLoad(t *testing.T) {
 	for _, name := range []string{"llama", "llama-bias"} {

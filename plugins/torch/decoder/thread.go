@@ -2,17 +2,25 @@
 
 package decoder
 
-import "runtime"
+import (
+	"runtime"
 
-// thread is a thread of the operating system. libtorch keeps a pool of workers for each thread that calls it, so that a
-// rank always computes on the same thread.
+	"surprisal.dev/plugins/torch/tensor"
+)
+
+// thread is a thread of the operating system. libtorch keeps a pool of workers, and OpenMP their number, for each thread
+// that calls it, so that a rank always computes on the same thread.
 type thread struct{ work chan func() }
 
-func newThread() thread {
+// newThread starts a thread whose operations use that many threads, or one per core if it is 0.
+func newThread(workers int) thread {
 	t := thread{make(chan func())}
 	go func() {
 		// The thread is not unlocked: it ends with the goroutine.
 		runtime.LockOSThread()
+		if workers > 0 {
+			tensor.SetThreads(workers)
+		}
 		for f := range t.work {
 			f()
 		}

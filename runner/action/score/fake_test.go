@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"iter"
 	"math"
 	"os"
 	"strings"
@@ -59,9 +58,9 @@ func (m fakeModel) Describe() protocol.LoadedModel {
 func (fakeModel) Close() error { return nil }
 
 func (m fakeModel) Score(
-	_ context.Context, settings protocol.Settings, documents iter.Seq2[protocol.Document, error], emit func(protocol.ScoredDocument) error,
+	ctx context.Context, settings protocol.Settings, documents sdk.Documents, emit func(protocol.ScoredDocument) error,
 ) error {
-	for d, err := range documents {
+	for d, err := range documents(ctx) {
 		if err != nil {
 			return err
 		}
