@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/load"
 	"cuelang.org/go/cue/token"
@@ -46,32 +47,19 @@ func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	config := &load.Config{
 		Dir: p.dir, ModuleRoot: root, Overlay: t.overlay(), Tags: o.Tags, Registry: offline{}, Env: []string{},
 	}
-	instances := load.Instances([]string{".", languagePackage}, config)
-	if err := instances[0].Err; err != nil {
-		return nil, p.buildErrors(instances[0], config, err)
+	experiment, language, err := p.packages(config)
+	if err != nil {
+		return nil, err
 	}
-	if len(instances) < 2 {
-		return nil, fmt.Errorf("package %s is not served", languagePackage)
-	}
-	if err := instances[1].Err; err != nil {
-		return nil, fmt.Errorf("the spec language: %w", plainCUEError(err))
-	}
-	for _, f := range instances[0].Files {
-		if f.PackageName() != "" {
-			p.start = f.Pos()
-			break
-		}
-	}
-
 	c := cuecontext.New()
-	schema := c.BuildInstance(instances[1])
+	schema := c.BuildInstance(language)
 	if err := schema.Err(); err != nil {
 		return nil, fmt.Errorf("the spec language: %w", plainCUEError(err))
 	}
 	definition := schema.LookupPath(cue.MakePath(cue.Def("#Experiment")))
-	user := c.BuildInstance(instances[0])
+	user := c.BuildInstance(experiment)
 	if _, err := user.Fields(); err != nil {
-		return nil, p.buildErrors(instances[0], config, err)
+		return nil, p.buildErrors(experiment, config, err)
 	}
 	// An embedded definition does not close the package that embeds it, so that unknown fields are allowed. Unify
 	// closes it.
@@ -92,6 +80,27 @@ func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 		e.Warnings = append(e.Warnings, Warning(w))
 	}
 	return e, nil
+}
+
+// packages loads the package of the spec and that of the spec language, and sets p.start.
+func (p *place) packages(config *load.Config) (experiment, language *build.Instance, err error) {
+	instances := load.Instances([]string{".", languagePackage}, config)
+	if err := instances[0].Err; err != nil {
+		return nil, nil, p.buildErrors(instances[0], config, err)
+	}
+	if len(instances) < 2 {
+		return nil, nil, fmt.Errorf("package %s is not served", languagePackage)
+	}
+	if err := instances[1].Err; err != nil {
+		return nil, nil, fmt.Errorf("the spec language: %w", plainCUEError(err))
+	}
+	for _, f := range instances[0].Files {
+		if f.PackageName() != "" {
+			p.start = f.Pos()
+			break
+		}
+	}
+	return instances[0], instances[1], nil
 }
 
 // place converts positions of CUE to positions relative to the experiment directory.
