@@ -319,7 +319,7 @@ func TestTime(t *testing.T) { //nolint:paralleltest
 		}
 	}
 	r := newRepository(t)
-	r.commit(map[string]string{"x/spec/a.cue": "a", "x/spec/" + strings.Repeat("a", 100): ""})
+	r.commit(map[string]string{"x/spec/a.cue": "a", "x/spec/b.txt": "b"})
 	tree, err := revision.Open(t.Context(), r.spec(), "main")
 	if err != nil {
 		t.Fatal(err)
@@ -329,13 +329,12 @@ func TestTime(t *testing.T) { //nolint:paralleltest
 		t.Fatal(err)
 	}
 	revision.SetTime(t, 20*time.Millisecond)
-	check(c.Add(t.Context(), []string{strings.Repeat("{a,a}", 22) + "b"}))
-
 	bin := t.TempDir()
 	if err := os.WriteFile(filepath.Join(bin, "git"), []byte("#!/bin/sh\nsleep 1000000 &\nwait\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	check(c.Add(t.Context(), []string{"*.txt"}))
 	_, err = revision.Open(t.Context(), r.spec(), "main")
 	check(err)
 }
