@@ -233,7 +233,7 @@ func (s *suite) oneInterrupt(t *testing.T, mode ...string) {
 	c, backends := p.startAndStopBackends(mode...)
 	inFlight := p.status().count("running")
 	c.signal(t, syscall.SIGINT)
-	c.await(t, "finishing what is in flight")
+	c.await(t, "finishing running actions")
 	for _, backend := range backends {
 		if err := syscall.Kill(backend, syscall.SIGCONT); err != nil && err != syscall.ESRCH {
 			t.Fatal(err)
@@ -257,7 +257,7 @@ func (s *suite) twoInterrupts(t *testing.T, mode ...string) {
 	c, _ := p.startAndStopBackends(mode...)
 	before := p.status()
 	c.signal(t, syscall.SIGINT)
-	c.await(t, "finishing what is in flight")
+	c.await(t, "finishing running actions")
 	c.signal(t, syscall.SIGINT)
 	if code := c.wait(); code != 130 || !strings.Contains(c.stderr.String(), "stopping\n") {
 		t.Errorf("exit code %d\n%s", code, &c.stderr)
