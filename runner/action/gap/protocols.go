@@ -19,25 +19,18 @@ func mismatch(d spec.Decoding, a, b *spec.Model, g Gap) (dataset string, fields 
 	if !d.Conforms() {
 		return "", nil
 	}
-	if len(g.Datasets) == 0 {
-		return "", refused(score.Declared(a, b, &spec.Dataset{}), g.Allow)
-	}
-	for i, name := range g.Datasets {
-		on := d.Dataset(name)
-		// On the other datasets, only the limits can differ.
-		if i > 0 && a.LimitsOn(*on).Bytes == b.LimitsOn(*on).Bytes {
-			continue
-		}
-		if fields := refused(score.Declared(a, b, on), g.Allow); len(fields) > 0 {
-			return name, fields
+	on := []*spec.Dataset{{}} // for imported scores, the datasets are unknown
+	if len(g.Datasets) > 0 {
+		on = on[:0]
+		for _, name := range g.Datasets {
+			on = append(on, d.Dataset(name))
 		}
 	}
-	return "", nil
-}
-
-// refused returns the fields that are not in allow.
-func refused(fields []plan.Field, allow []string) []plan.Field {
-	return slices.DeleteFunc(fields, func(f plan.Field) bool { return slices.Contains(allow, f.Path) })
+	first, fields := score.DeclaredOn(a, b, on, g.Allow)
+	if first == nil {
+		return "", nil
+	}
+	return first.Name, fields
 }
 
 // sameProtocol is the advice to score both sides under the same scoring protocol.
@@ -85,7 +78,7 @@ func checkProtocols(protocols [2]map[string]json.RawMessage, sides [2]Side, allo
 			return false, fmt.Errorf("dataset %s: %w", name, err)
 		}
 		forced = forced || len(fields) > 0
-		fields = refused(fields, allow)
+		fields = score.Without(fields, allow)
 		if all = append(all, fields...); len(first) == 0 && len(fields) > 0 {
 			first, dataset = fields, name
 		}

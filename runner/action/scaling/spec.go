@@ -51,17 +51,18 @@ func checkProtocols(d spec.Decoding, n spec.Node, datasets []string) {
 	if len(models) == 0 || !d.Conforms() {
 		return
 	}
+	var on []*spec.Dataset
+	for _, name := range datasets {
+		on = append(on, d.Dataset(name))
+	}
 	first := models[0]
 	for _, m := range models[1:] {
-		for i, name := range datasets {
-			on := d.Dataset(name)
-			if i > 0 && m.LimitsOn(*on).Bytes == first.LimitsOn(*on).Bytes || m.Scores != nil || first.Scores != nil {
-				continue
-			}
-			if fields := score.Declared(first, m, on); len(fields) > 0 {
-				d.Fail(n.Field("models"), "dataset %q: %s; score all models under the same one, or remove one", name, score.Differ(fields, first.Name, m.Name))
-				return
-			}
+		if m.Scores != nil || first.Scores != nil {
+			continue
+		}
+		if where, fields := score.DeclaredOn(first, m, on, nil); where != nil {
+			d.Fail(n.Field("models"), "dataset %q: %s; score all models under the same one, or remove one", where.Name, score.Differ(fields, first.Name, m.Name))
+			return
 		}
 	}
 }

@@ -37,6 +37,26 @@ func Declared(a, b *spec.Model, d *spec.Dataset) []plan.Field {
 	return fields
 }
 
+// DeclaredOn returns the first dataset on which the scoring protocols of two models are known to differ in fields that are
+// not in allow, and these fields. It returns nil if there is none.
+func DeclaredOn(a, b *spec.Model, datasets []*spec.Dataset, allow []string) (*spec.Dataset, []plan.Field) {
+	for i, d := range datasets {
+		// On the other datasets, only the limits can differ.
+		if i > 0 && a.LimitsOn(*d).Bytes == b.LimitsOn(*d).Bytes {
+			continue
+		}
+		if fields := Without(Declared(a, b, d), allow); len(fields) > 0 {
+			return d, fields
+		}
+	}
+	return nil, nil
+}
+
+// Without returns the fields that are not in allow. It changes fields.
+func Without(fields []plan.Field, allow []string) []plan.Field {
+	return slices.DeleteFunc(fields, func(f plan.Field) bool { return slices.Contains(allow, f.Path) })
+}
+
 // declared returns the fields of the scoring protocol that the spec declares, as JSON.
 func declared(m *spec.Model, d *spec.Dataset) map[string]string {
 	if m.Scores != nil {
