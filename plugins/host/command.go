@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-plugin/runner"
+	"github.com/prometheus/procfs"
 
 	"surprisal.dev/plugins/protocol/wire"
 )
@@ -160,6 +161,27 @@ func (c *command) Kill(context.Context) error {
 		return fmt.Errorf("killing process group %d: %w", c.cmd.Process.Pid, err)
 	}
 	return nil
+}
+
+// doing describes what the process is doing, on systems that tell: whether it runs, sleeps, or waits for a device, and
+// how much processor time it has used.
+func (c *command) doing() string {
+	if !c.mu.TryLock() {
+		return "; the system is still starting its process"
+	}
+	defer c.mu.Unlock()
+	if !c.started {
+		return ""
+	}
+	process, err := procfs.NewProc(c.cmd.Process.Pid)
+	if err != nil {
+		return ""
+	}
+	stat, err := process.Stat()
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("; its process is in state %s after %.2f s of processor time", stat.State, stat.CPUTime())
 }
 
 // ending describes how the process ended.

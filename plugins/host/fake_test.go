@@ -55,6 +55,10 @@ func serveFake(kind protocol.Kind, name string) {
 			fmt.Printf("1|%d|unix|/nonexistent/socket|grpc\n", protocol.Version)
 			die()
 		}
+	case "stalls": // when it starts for the first time
+		if countStarts() == 1 {
+			time.Sleep(time.Hour)
+		}
 	case "hangs":
 		time.Sleep(time.Hour)
 	case "deaf": // announces an address and does not listen there

@@ -70,7 +70,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 func newHost(t *testing.T) (*Host, *journal) {
 	t.Helper()
 	var log journal
-	names := []string{"honest", "ends", "dies", "faints", "hangs", "deaf", "newer", "chatty", "impostor", "raw", "mute", "rude"}
+	names := []string{"honest", "ends", "dies", "faints", "hangs", "stalls", "deaf", "newer", "chatty", "impostor", "raw", "mute", "rude"}
 	h, err := New(Options{
 		Providers: names, Backends: names, Dir: t.TempDir(),
 		Log: hclog.New(&hclog.LoggerOptions{Output: &log, Level: hclog.Debug}),
@@ -197,7 +197,7 @@ func TestStart(t *testing.T) {
 	}{
 		{"ends", []string{"ended (exit status 3) without the handshake of a Surprisal plugin", "cannot find my library"}},
 		{"dies", []string{" plugin serve provider dies crashed 3 times in a row", "it ended (signal: killed, possibly killed by the system"}},
-		{"hangs", []string{"no handshake within 300ms"}},
+		{"hangs", []string{" plugin serve provider hangs did not start 3 times in a row", "no handshake within 300ms", "in state S after 0."}},
 		{"deaf", []string{"no such file"}},
 		{"newer", []string{"uses version 2 of the plugin protocol", "this runner uses version 1", "build the plugin"}},
 		{"impostor", []string{`calls itself "someone-else"`, "runner-provider-someone-else"}},
@@ -231,11 +231,19 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// TestStartAgain checks that a plugin which is killed while it starts is restarted.
+// TestStartAgain checks that a plugin which is killed or hangs while it starts is restarted.
 func TestStartAgain(t *testing.T) {
-	h, _ := newHost(t)
-	if _, err := h.Provider(t.Context(), "faints"); err != nil {
-		t.Error(err)
+	for name, want := range map[string]string{"faints": "the plugin crashed", "stalls": "the plugin did not start; restarting it"} {
+		h, log := newHost(t)
+		if name == "stalls" {
+			h.timing.start = 5 * time.Second
+		}
+		if _, err := h.Provider(t.Context(), name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("%s: the log is %q, want %q in it", name, log, want)
+		}
 	}
 }
 

@@ -153,8 +153,8 @@ func remote(err error) error {
 	return &remoteError{err}
 }
 
-// do calls f with a running process. If the process dies during f, do restarts it and calls f again, until it has
-// died too often without an increase of progress in between. what names the work for people.
+// do calls f with a running process. If the process does not start in time or dies during f, do restarts it and calls f
+// again, until this has happened too often without an increase of progress in between. what names the work for people.
 //
 // f wraps errors of the connection with remote; do returns other errors unchanged.
 func (s *subprocess) do(ctx context.Context, what func() string, progress func() int64, f func(context.Context, *process) error) error {
@@ -168,9 +168,9 @@ func (s *subprocess) do(ctx context.Context, what func() string, progress func()
 		log = s.log
 	}
 	reached := progress()
-	for deaths := 0; ; {
+	for losses := 0; ; {
 		p, err := s.running(ctx)
-		var died *diedError
+		var lost *lostError
 		if err == nil {
 			stop := s.watchSilence(log, what, progress)
 			err = f(ctx, p)
@@ -185,20 +185,24 @@ func (s *subprocess) do(ctx context.Context, what func() string, progress func()
 			if err = r.err; !p.died(err) {
 				return s.named(err)
 			}
-			died = &diedError{p.command}
-			err = died
-		} else if ctx.Err() != nil || !errors.As(err, &died) && (deaths == 0 || protocol.KindOf(err) != "") {
+			lost = crashed(p.command)
+			err = lost
+		} else if ctx.Err() != nil || !errors.As(err, &lost) && (losses == 0 || protocol.KindOf(err) != "") {
 			return err
 		}
 		if now := progress(); now > reached {
-			reached, deaths = now, 0
+			reached, losses = now, 0
 		}
-		deaths++
-		if deaths >= s.host.timing.attempts {
-			return fmt.Errorf("%s: plugin %s crashed %d times in a row; the last time %w", what(), s, deaths, err)
+		losses++
+		did := "crashed"
+		if lost != nil {
+			did = lost.did
 		}
-		wait := s.host.timing.backoff << (deaths - 1)
-		log.Warn("the plugin crashed; restarting it", "work", what(), "error", err, "attempt", deaths+1, "of", s.host.timing.attempts, "wait", wait)
+		if losses >= s.host.timing.attempts {
+			return fmt.Errorf("%s: plugin %s %s %d times in a row; the last time %w", what(), s, did, losses, err)
+		}
+		wait := s.host.timing.backoff << (losses - 1)
+		log.Warn("the plugin "+did+"; restarting it", "work", what(), "error", err, "attempt", losses+1, "of", s.host.timing.attempts, "wait", wait)
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():

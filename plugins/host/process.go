@@ -44,7 +44,7 @@ type timing struct {
 
 func defaultTiming() timing {
 	return timing{
-		start: 30 * time.Second, describe: 30 * time.Second, resolve: 10 * time.Minute, plan: 2 * time.Minute,
+		start: time.Minute, describe: 30 * time.Second, resolve: 10 * time.Minute, plan: 2 * time.Minute,
 		unload: 30 * time.Second, silence: 2 * time.Minute, ping: 10 * time.Second, answer: 30 * time.Second,
 		stop: time.Second, backoff: 100 * time.Millisecond, attempts: 3,
 	}
@@ -98,15 +98,19 @@ func (s *subprocess) startProcess(ctx context.Context, from *program) (_ *proces
 	select {
 	case <-connected:
 	case <-ctx.Done():
-		p.kill()
-		<-connected
 		err = context.Cause(ctx)
 	}
 	if err == nil {
 		err = p.askAlive(ctx)
 	}
+	doing := ""
+	if ctx.Err() != nil {
+		doing = p.command.doing()
+		p.kill()
+		<-connected
+	}
 	if err != nil {
-		err = p.startError(ctx, err)
+		err = p.startError(ctx, err, doing)
 	} else {
 		err = from.verify()
 	}
@@ -118,10 +122,12 @@ func (s *subprocess) startProcess(ctx context.Context, from *program) (_ *proces
 	return p, nil
 }
 
-// startError explains why a plugin did not start: by err, or by what is known of its process.
-func (p *process) startError(ctx context.Context, err error) error {
+// startError explains why a plugin did not start: by err, or by what is known of its process and what it was doing.
+func (p *process) startError(ctx context.Context, err error, doing string) error {
 	path := p.command.Name()
 	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return &lostError{"did not start", context.Cause(ctx).Error() + doing + p.command.out.quote()}
 	case ctx.Err() != nil:
 		return fmt.Errorf("starting plugin %s: %w%s", path, context.Cause(ctx), p.command.out.quote())
 	case errors.Is(err, fs.ErrPermission):
@@ -136,7 +142,7 @@ func (p *process) startError(ctx context.Context, err error) error {
 	<-p.command.done
 	switch version := p.command.version; {
 	case p.command.signaled():
-		return &diedError{p.command}
+		return crashed(p.command)
 	case version == "" && !killedByUs:
 		return fmt.Errorf("%s ended (%s) without the handshake of a Surprisal plugin%s", path, p.command.ending(), p.command.out.quote())
 	case version != "" && version != fmt.Sprint(protocol.Version):
@@ -146,11 +152,14 @@ func (p *process) startError(ctx context.Context, err error) error {
 	return fmt.Errorf("starting plugin %s: %w%s", path, shown(err), p.command.out.quote())
 }
 
-// diedError reports that a signal ended a process, which may not happen again.
-type diedError struct{ command *command }
+// lostError reports the loss of a process in a way that may not happen again: it crashed or did not start in time.
+type lostError struct{ did, how string }
 
-func (e *diedError) Error() string {
-	return fmt.Sprintf("it ended (%s)%s", e.command.ending(), e.command.out.quote())
+func (e *lostError) Error() string { return e.how }
+
+// crashed describes a process that has ended.
+func crashed(c *command) *lostError {
+	return &lostError{"crashed", fmt.Sprintf("it ended (%s)%s", c.ending(), c.out.quote())}
 }
 
 // exited reports whether the process has ended, or ends within d.
