@@ -1,11 +1,8 @@
 package family_test
 
 import (
-	"encoding/json"
-	"strings"
 	"testing"
 
-	"surprisal.dev/plugins/torch/family"
 	"surprisal.dev/plugins/torch/graph"
 )
 
@@ -73,16 +70,7 @@ func TestPublishedConfigurations(t *testing.T) {
 		}`, 8, 4, 256, 29, graph.GELUTanh},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := json.NewDecoder(strings.NewReader(test.text))
-			d.UseNumber()
-			var values map[string]any
-			if err := d.Decode(&values); err != nil {
-				t.Fatal(err)
-			}
-			m, err := family.FromConfig(name, values)
-			if err != nil {
-				t.Fatal(err)
-			}
+			m := parse(t, name, test.text)
 			windowed := 0
 			for _, l := range m.Architecture.Layers {
 				if l.Mixer.(graph.Attention).Window > 0 {
