@@ -10,7 +10,15 @@ import (
 
 // families lists what is supported.
 var families = []definition{
-	llama, mistral, qwen2, qwen3, gemma3, gemma3WithImages, olmo2, gpt2, gptNeoX,
+	llama,
+	mistral,
+	qwen2,
+	qwen3,
+	gemma3,
+	gemma3WithImages,
+	olmo2,
+	gpt2,
+	gptNeoX,
 }
 
 // definition is a family, or one of several configurations that a family has.
