@@ -12,6 +12,7 @@ import (
 var families = []definition{
 	llama,
 	mistral,
+	phi3,
 	qwen2,
 	qwen3,
 	gemma3,
