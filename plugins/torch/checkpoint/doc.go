@@ -5,5 +5,6 @@
 // set of names and one layout, those of plugins/torch/graph, however the family stores them.
 //
 // Files are mapped into memory, not read. The mapping must not outlive the Checkpoint, and a file must not be truncated
-// while it is open. The package is pure Go and imports only plugins/protocol, plugins/torch/graph and plugins/torch/family.
+// while it is open. The package is pure Go and imports only plugins/protocol, plugins/torch/graph and
+// plugins/torch/family.
 package checkpoint

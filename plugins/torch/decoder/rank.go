@@ -120,8 +120,8 @@ func (r *rank) normalize(s *tensor.Scope, x tensor.Tensor, n affine) tensor.Tens
 	return s.RMSNorm(x, n.weight, tensor.RMSNormOptions{Epsilon: norm.Epsilon, AddOne: norm.AddOne, Float32Product: norm.Float32Product})
 }
 
-// rowParallel returns x m^T plus the bias, [tokens, outputs], for x [tokens, inputs of this rank] and m [outputs, inputs
-// of this rank]: the ranks divide the inputs, and their products are summed (Shoeybi et al., arXiv:1909.08053).
+// rowParallel returns x m^T plus the bias, [tokens, outputs], for x [tokens, inputs of this rank] and m [outputs,
+// inputs of this rank]: the ranks divide the inputs, and their products are summed (Shoeybi et al., arXiv:1909.08053).
 func (r *rank) rowParallel(s *tensor.Scope, x tensor.Tensor, m affine, c Collective) tensor.Tensor {
 	if r.Count == 1 {
 		return s.Linear(x, m.weight, m.bias)

@@ -26,8 +26,8 @@ var families = []definition{
 type definition struct {
 	// modelType is the model_type of transformers.
 	modelType string
-	// config reads a config.json. Defaults are those of the family's configuration class in transformers, for fields that
-	// files may omit.
+	// config reads a config.json. Defaults are those of the family's configuration class in transformers, for fields
+	// that files may omit.
 	config func(*fields) Model
 	// architecture is the general.architecture of GGUF files, which metadata reads; it is empty if none are supported.
 	architecture string

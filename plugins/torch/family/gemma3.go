@@ -108,7 +108,8 @@ func gemma3Metadata(f *fields, tensors Tensors) Model {
 	}
 	eachAttention(&a, func(n int, at *graph.Attention) {
 		at.Scale, at.QKNorm = 1/math.Sqrt(float64(headSize)), graph.HeadQKNorm
-		// Only the model with 62 layers, 27B, scales by the width of the hidden size per head; files do not record this.
+		// Only the model with 62 layers, 27B, scales by the width of the hidden size per head; files do not record
+		// this.
 		if len(a.Layers) == 62 {
 			at.Scale = 1 / math.Sqrt(float64(a.Hidden)/float64(at.Heads))
 		}

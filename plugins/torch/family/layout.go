@@ -22,8 +22,8 @@ type Layout struct {
 	Others []string
 	// Biases has the presence of biases by key.
 	Biases map[string]Presence
-	// View returns the position of a parameter of this key and shape in the stored tensor, and the stored tensor's shape.
-	// If nil, all tensors are stored as the graph declares them.
+	// View returns the position of a parameter of this key and shape in the stored tensor, and the stored tensor's
+	// shape. If nil, all tensors are stored as the graph declares them.
 	View func(key string, shape []int64) (View, []int64)
 	// Unused matches names of stored tensors that do not take part in the computation.
 	Unused *regexp.Regexp
@@ -52,7 +52,8 @@ type View struct {
 // Tensors looks up a tensor of a GGUF file.
 type Tensors func(name string) (Tensor, bool)
 
-// Tensor is a tensor of a GGUF file: its type by the name in ggml, its shape with the size of a row last, and its bytes.
+// Tensor is a tensor of a GGUF file: its type by the name in ggml, its shape with the size of a row last, and its
+// bytes.
 type Tensor struct {
 	Type  string
 	Shape []int64

@@ -38,8 +38,8 @@ func metadataLayout(biases map[string]Presence) Layout {
 	return Layout{Names: ggufNames, Biases: biases, Unused: ropeFactorsOnly}
 }
 
-// metadataBlocks reads the metadata that all families share, for blocks as Llama has them. theta is the family's default
-// base of the rotation.
+// metadataBlocks reads the metadata that all families share, for blocks as Llama has them. theta is the family's
+// default base of the rotation.
 func metadataBlocks(f *fields, tensors Tensors, theta float64) (a graph.Architecture, headSize int) {
 	heads := f.count("attention.head_count", 0)
 	kvHeads := f.count("attention.head_count_kv", heads)

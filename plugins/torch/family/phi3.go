@@ -49,8 +49,8 @@ var phi3Names = map[string]string{
 	"layers.N.mlp.up":      "model.layers.N.mlp.gate_up_proj",
 }
 
-// phi3View is the view of tensors whose rows are those of q, k and v, or of gate and up, one after the other. queries and
-// keys are the numbers of rows of q and of k.
+// phi3View is the view of tensors whose rows are those of q, k and v, or of gate and up, one after the other. queries
+// and keys are the numbers of rows of q and of k.
 func phi3View(queries, keys int64) func(string, []int64) (View, []int64) {
 	return func(key string, shape []int64) (View, []int64) {
 		switch key {

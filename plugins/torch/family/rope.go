@@ -60,7 +60,8 @@ func (f *fields) rotation(headSize, context int) *graph.Rope {
 	return f.scaledRope(parameters, ropeSettings{theta: f.positive("rope_theta", 10000), size: headSize}, context)
 }
 
-// ropeParameters reads the object rope_parameters, which transformers 5 writes, or the older rope_scaling; nil: neither.
+// ropeParameters reads the object rope_parameters, which transformers 5 writes, or the older rope_scaling. It is nil
+// without either.
 func (f *fields) ropeParameters() *fields {
 	parameters, scaling := f.object("rope_parameters"), f.object("rope_scaling")
 	if parameters != nil && scaling != nil {

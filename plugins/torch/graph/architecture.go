@@ -67,8 +67,8 @@ type FFN interface {
 type Part interface {
 	// Parameters declares the weights. Their keys are within the layer, such as "attention.q".
 	Parameters(hidden int) []Parameter
-	// FLOPs is the number of floating-point operations per token, of all ranks together, in sequences of context tokens.
-	// A multiplication and an addition count as two.
+	// FLOPs is the number of floating-point operations per token, of all ranks together, in sequences of context
+	// tokens. A multiplication and an addition count as two.
 	FLOPs(hidden, context int) float64
 	// Activations is the maximum number of elements per token, of all ranks together, that exist at the same time.
 	Activations(hidden, ranks int) int64

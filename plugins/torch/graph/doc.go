@@ -1,5 +1,5 @@
-// Package graph describes the computation of a decoder: its layers, the weights that each part of a layer has, how ranks
-// divide them, and what they cost.
+// Package graph describes the computation of a decoder: its layers, the weights that each part of a layer has, how
+// ranks divide them, and what they cost.
 //
 // A weight is declared once, by the part that has it: Attention and Dense are such parts, each in a file. Reading a
 // checkpoint, checking its shapes, sharding, and estimates of memory and time follow from these declarations. Another

@@ -7,7 +7,8 @@ import (
 )
 
 func TestEstimate(t *testing.T) {
-	// One layer, 4 query and 2 key heads of 2: matrices q 64, k and v 32 each, out 64, gate, up and down 96 each; norms 8 each.
+	// One layer, 4 query and 2 key heads of 2: matrices q 64, k and v 32 each, out 64, gate, up and down 96 each; norms
+	// 8 each.
 	a := graph.Architecture{
 		Vocabulary: 10, Hidden: 8, TiedHead: true,
 		Layers: []graph.Layer{{

@@ -24,8 +24,8 @@ const (
 // normsInFloat32 is true if the weights of norms are kept in float32, whatever the type of the other weights is.
 const normsInFloat32 = false
 
-// Parameter declares a weight, and the bias that it may have. Checkpoints are converted to this form: rotated pairs of q
-// and k, for example, are half a head apart, however a family stores them.
+// Parameter declares a weight, and the bias that it may have. Checkpoints are converted to this form: rotated pairs of
+// q and k, for example, are half a head apart, however a family stores them.
 type Parameter struct {
 	// Key is the name with N in place of the layer's number, without ".weight".
 	Key string
