@@ -129,14 +129,15 @@ func (l *loader) weight(name string) tensor.Tensor {
 	return l.packed(l.parameter(name), name+".weight")
 }
 
-// packed reads the rank's part of a parameter. A matrix is packed, since it is used only in products.
+// packed reads the rank's part of a parameter. A matrix is packed, since it is used only in products. Several matrices
+// in one parameter are not, since each would need a layout.
 func (l *loader) packed(p graph.Parameter, name string) tensor.Tensor {
 	mark := l.scope.Mark()
 	read := l.read(p, name)
 	if l.err != nil {
 		return tensor.Tensor{}
 	}
-	if p.Role != graph.Matrix {
+	if p.Role != graph.Matrix || len(p.Shape) > 2 {
 		return l.keep(read)
 	}
 	packed := l.scope.Pack(read, LogitRows)
