@@ -35,6 +35,10 @@ type Model struct {
 	Config json.RawMessage
 	// Files are the model's files on this machine.
 	Files []ModelFile
+	// Halvings is positive when a model is loaded again because its process was killed, possibly because memory ran
+	// out. The backend then computes at most 1 / 2^Halvings as much at once as it would have, but at least the smallest
+	// part that it can. Losses do not depend on it.
+	Halvings int
 }
 
 // ModelFile is a file of a model, with the digest the plan was made with.

@@ -771,8 +771,11 @@ func (x *BackendDescription) GetNeutralSettings() []string {
 type Model struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// JSON.
-	Config        []byte       `protobuf:"bytes,1,opt,name=config,proto3" json:"config,omitempty"`
-	Files         []*ModelFile `protobuf:"bytes,2,rep,name=files,proto3" json:"files,omitempty"`
+	Config []byte       `protobuf:"bytes,1,opt,name=config,proto3" json:"config,omitempty"`
+	Files  []*ModelFile `protobuf:"bytes,2,rep,name=files,proto3" json:"files,omitempty"`
+	// Set when a model is loaded again because its process was killed, possibly because memory ran out. The backend then
+	// computes at most 1 / 2^halvings as much at once as it would have, but at least the smallest part that it can.
+	Halvings      int32 `protobuf:"varint,3,opt,name=halvings,proto3" json:"halvings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -819,6 +822,13 @@ func (x *Model) GetFiles() []*ModelFile {
 		return x.Files
 	}
 	return nil
+}
+
+func (x *Model) GetHalvings() int32 {
+	if x != nil {
+		return x.Halvings
+	}
+	return 0
 }
 
 type ModelFile struct {
@@ -1889,10 +1899,11 @@ const file_plugin_proto_rawDesc = "" +
 	"\venvironment\x18\x04 \x03(\tR\venvironment\x12\x16\n" +
 	"\x06trains\x18\x05 \x01(\bR\x06trains\x12\"\n" +
 	"\fcapabilities\x18\b \x03(\tR\fcapabilities\x12)\n" +
-	"\x10neutral_settings\x18\t \x03(\tR\x0fneutralSettingsJ\x04\b\x06\x10\aJ\x04\b\a\x10\b\"U\n" +
+	"\x10neutral_settings\x18\t \x03(\tR\x0fneutralSettingsJ\x04\b\x06\x10\aJ\x04\b\a\x10\b\"q\n" +
 	"\x05Model\x12\x16\n" +
 	"\x06config\x18\x01 \x01(\fR\x06config\x124\n" +
-	"\x05files\x18\x02 \x03(\v2\x1e.surprisal.plugin.v1.ModelFileR\x05files\"K\n" +
+	"\x05files\x18\x02 \x03(\v2\x1e.surprisal.plugin.v1.ModelFileR\x05files\x12\x1a\n" +
+	"\bhalvings\x18\x03 \x01(\x05R\bhalvings\"K\n" +
 	"\tModelFile\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x16\n" +

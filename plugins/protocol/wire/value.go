@@ -94,7 +94,7 @@ func FromModel(m protocol.Model) *pluginpb.Model {
 	for i, f := range m.Files {
 		files[i] = &pluginpb.ModelFile{Name: f.Name, Path: f.Path, Digest: f.Digest}
 	}
-	return &pluginpb.Model{Config: m.Config, Files: files}
+	return &pluginpb.Model{Config: m.Config, Files: files, Halvings: int32(m.Halvings)}
 }
 
 // ToModel undoes FromModel.
@@ -103,7 +103,7 @@ func ToModel(m *pluginpb.Model) protocol.Model {
 	for _, f := range m.GetFiles() {
 		files = append(files, protocol.ModelFile{Name: f.GetName(), Path: f.GetPath(), Digest: f.GetDigest()})
 	}
-	return protocol.Model{Config: m.GetConfig(), Files: files}
+	return protocol.Model{Config: m.GetConfig(), Files: files, Halvings: int(m.GetHalvings())}
 }
 
 // FromSettings converts settings to their message.

@@ -123,7 +123,7 @@ func (b backend) Load(ctx context.Context, m protocol.Model) (_ sdk.Model, err e
 	prefix := firstOf(weights.BOS, words.BOS, func() (int32, bool) { return end.id, end.ok })
 	loaded := &model{
 		config: c, architecture: weights.Architecture(), decoder: d, tokenizer: words, heap: heap, weights: heap.Live(),
-		prefix: prefix, end: end, computing: computing,
+		prefix: prefix, end: end, computing: computing, halvings: m.Halvings,
 	}
 	loaded.budget.Store(int64(c.BatchTokens))
 	return loaded, nil

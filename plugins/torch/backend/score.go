@@ -33,9 +33,10 @@ type model struct {
 	weights      int64 // the number of tensors that exist between computations
 	prefix, end  special
 
-	computing *sync.Mutex // guards the decoder
+	computing *sync.Mutex // guards the decoder and halvings
 	decoder   lossComputer
 	budget    atomic.Int64 // tokens per batch
+	halvings  int          // protocol.Model.Halvings until the first batch
 }
 
 func (m *model) Describe() protocol.LoadedModel {
@@ -301,10 +302,25 @@ func (m *model) split(d protocol.Document, s protocol.Settings, e tokenizer.Enco
 	return t, nil
 }
 
+// reduce lowers the budget by the halvings that an earlier process asks for. windows are those of the first batch, which
+// may be smaller than the budget. It needs computing.
+func (m *model) reduce(windows []window) {
+	if m.halvings == 0 {
+		return
+	}
+	tokens := int64(0)
+	for _, w := range windows {
+		tokens += int64(w.read())
+	}
+	m.budget.Store(max(min(m.budget.Load(), tokens)>>m.halvings, 1))
+	m.halvings = 0
+}
+
 // batch computes as many of the windows as fit the budget, but at least one.
 func (m *model) batch(ctx context.Context, windows []window) (int, []float64, error) {
 	m.computing.Lock()
 	defer m.computing.Unlock()
+	m.reduce(windows)
 	for {
 		if err := ctx.Err(); err != nil {
 			return 0, nil, err

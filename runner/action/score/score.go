@@ -58,7 +58,7 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 	started := time.Now()
 	if err := s.run(ctx); err != nil {
 		if protocol.KindOf(err) == protocol.OutOfMemory {
-			err = fmt.Errorf("%w; a single document does not fit: lower limits.bytes or scoring.context, or use a device with more memory", err)
+			err = fmt.Errorf("a single document does not fit (lower limits.bytes or scoring.context, or use a device with more memory): %w", err)
 		}
 		return result, err
 	}
