@@ -357,6 +357,8 @@ func (m *fakeModel) Score(ctx context.Context, _ protocol.Settings, documents sd
 					s.Index += 1000
 				case "break":
 					s.TokenNLL[0]++
+				case "unscored eos":
+					s.Unscored = []protocol.Unscored{{Start: s.TokenEnds[0], End: s.TokenEnds[0], Reason: protocol.ReasonNoContext}}
 				case "eos":
 					s.EOSNLL, s.TotalNLL = 1, s.TotalNLL+1
 				}

@@ -351,6 +351,9 @@ func (c *scoring) answer(s protocol.ScoredDocument) error {
 	if err == nil && !c.settings.EOS && s.EOSNLL != 0 {
 		err = fmt.Errorf("%v: the answer has a loss of %v nats for an end-of-text token that was not asked for", d.document, s.EOSNLL)
 	}
+	if err == nil && !c.settings.EOS && s.EndUnscored() {
+		err = fmt.Errorf("%v: the answer has an unscored end-of-text token that was not asked for", d.document)
+	}
 	if err != nil {
 		return c.model.backend.broken(err)
 	}

@@ -92,6 +92,7 @@ func TestScore(t *testing.T) {
 		{name: "broken ledger", config: `{"at": 5, "do": "break"}`, count: 10, size: 10,
 			want: `breaks the protocol: dataset "d", shard "s", row 5: the backend's answer is broken: its losses add up to 11 nats, but its total is 10`},
 		{name: "end of text unasked", config: `{"at": 5, "do": "eos"}`, count: 10, size: 10, want: "that was not asked for"},
+		{name: "unscored end of text unasked", config: `{"at": 5, "do": "unscored eos"}`, count: 10, size: 10, want: "that was not asked for"},
 		{name: "bad configuration", config: `{"batch": "x"}`, kind: protocol.InvalidInput, want: "configuration: json"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

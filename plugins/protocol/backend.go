@@ -135,7 +135,8 @@ type ScoredDocument struct {
 	TokenNLL                         []float64
 	// EOSNLL is the loss in nats of the end-of-text token, if Settings.EOS requested it.
 	EOSNLL float64
-	// Unscored lists byte ranges that have no loss, in order. A token inside one has a TokenNLL of 0.
+	// Unscored lists byte ranges that have no loss, in order. A token inside one has a TokenNLL of 0. An empty range at
+	// the end of the text means that the end-of-text token was requested and has no loss: no token precedes it.
 	Unscored []Unscored
 	// TotalNLL is the backend's own sum of all losses in nats, EOS included. It verifies the transfer.
 	TotalNLL float64
@@ -143,7 +144,8 @@ type ScoredDocument struct {
 
 // Reasons why bytes are unscored.
 const (
-	// ReasonNoContext marks the first token of a document scored without a prefix.
+	// ReasonNoContext marks the first token of a document scored without a prefix. In a document without tokens that is
+	// the end-of-text token, if it is requested.
 	ReasonNoContext = "no context"
 	// ReasonNoToken marks bytes for which the tokenizer has no token; no token covers them.
 	ReasonNoToken = "no token"
@@ -153,4 +155,10 @@ const (
 type Unscored struct {
 	Start, End int32
 	Reason     string
+}
+
+// EndUnscored reports whether the end-of-text token was requested and has no loss.
+func (s ScoredDocument) EndUnscored() bool {
+	n := len(s.Unscored)
+	return n > 0 && s.Unscored[n-1].Start == s.Unscored[n-1].End
 }

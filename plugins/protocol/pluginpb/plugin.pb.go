@@ -1676,8 +1676,10 @@ type ScoredDocument struct {
 	TokenStarts []int32                `protobuf:"varint,3,rep,packed,name=token_starts,json=tokenStarts,proto3" json:"token_starts,omitempty"`
 	TokenEnds   []int32                `protobuf:"varint,4,rep,packed,name=token_ends,json=tokenEnds,proto3" json:"token_ends,omitempty"`
 	// Nats.
-	TokenNll []float64   `protobuf:"fixed64,5,rep,packed,name=token_nll,json=tokenNll,proto3" json:"token_nll,omitempty"`
-	EosNll   float64     `protobuf:"fixed64,6,opt,name=eos_nll,json=eosNll,proto3" json:"eos_nll,omitempty"`
+	TokenNll []float64 `protobuf:"fixed64,5,rep,packed,name=token_nll,json=tokenNll,proto3" json:"token_nll,omitempty"`
+	EosNll   float64   `protobuf:"fixed64,6,opt,name=eos_nll,json=eosNll,proto3" json:"eos_nll,omitempty"`
+	// In order, not empty. An empty one at the end of the text means that the end-of-text token was requested and has no
+	// loss.
 	Unscored []*Unscored `protobuf:"bytes,7,rep,name=unscored,proto3" json:"unscored,omitempty"`
 	TotalNll float64     `protobuf:"fixed64,8,opt,name=total_nll,json=totalNll,proto3" json:"total_nll,omitempty"`
 	// The next ScoredDocument holds more of this one's tokens and unscored ranges, and nothing else.

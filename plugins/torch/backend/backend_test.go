@@ -228,6 +228,23 @@ func TestPrefix(t *testing.T) {
 	}
 }
 
+// TestUnscoredEnd checks that the answer for an empty text says that its end-of-text token has no loss without a prefix.
+func TestUnscoredEnd(t *testing.T) {
+	m := opened(t, tiny(t))
+	for _, test := range []struct {
+		prefix string
+		want   []protocol.Unscored
+	}{
+		{protocol.PrefixNone, []protocol.Unscored{{Start: 0, End: 0, Reason: protocol.ReasonNoContext}}},
+		{protocol.PrefixFirst, nil},
+	} {
+		a := score(t, m, protocol.Settings{Prefix: test.prefix, Context: 64, Stride: 32, EOS: true}, "")[0]
+		if !slices.Equal(a.Unscored, test.want) || (a.EOSNLL == 0) != (len(test.want) > 0) {
+			t.Errorf("prefix %q: unscored %v, loss %v", test.prefix, a.Unscored, a.EOSNLL)
+		}
+	}
+}
+
 // TestBatches checks that the answers of a batch are sent before the next one is computed, so that a crash costs at
 // most one batch.
 func TestBatches(t *testing.T) {

@@ -292,14 +292,26 @@ func (m *model) split(d protocol.Document, s protocol.Settings, e tokenizer.Enco
 		if !x.prefixed && x.score == x.start {
 			// No token precedes the document's first token.
 			x.score++
-			if len(e.IDs) > 0 && e.Ends[0] > e.Starts[0] {
-				*unscored = append(*unscored, protocol.Unscored{Start: e.Starts[0], End: e.Ends[0], Reason: protocol.ReasonNoContext})
-				slices.SortFunc(*unscored, func(a, b protocol.Unscored) int { return int(a.Start) - int(b.Start) })
-			}
+			t.answer.Unscored = withoutContext(e, int32(len(d.Text)), t.answer.Unscored)
 		}
 		t.windows = append(t.windows, x)
 	}
 	return t, nil
+}
+
+// withoutContext adds the first token of a text of length bytes to the unscored ranges: without tokens, it is the
+// end-of-text token.
+func withoutContext(e tokenizer.Encoding, length int32, unscored []protocol.Unscored) []protocol.Unscored {
+	first := protocol.Unscored{Start: length, End: length, Reason: protocol.ReasonNoContext}
+	if len(e.IDs) > 0 {
+		first.Start, first.End = e.Starts[0], e.Ends[0]
+		if first.Start == first.End {
+			return unscored
+		}
+	}
+	unscored = append(unscored, first)
+	slices.SortFunc(unscored, func(a, b protocol.Unscored) int { return int(a.Start) - int(b.Start) })
+	return unscored
 }
 
 // reduce lowers the budget by the halvings that an earlier process asks for. windows are those of the first batch, which
