@@ -87,6 +87,10 @@ type LoadedModel struct {
 	// Computed identifies the compute components: the device, the class of processor, versions of libraries. It is
 	// recorded with results, whose last bits may differ between processors.
 	Computed map[string]string
+	// Arithmetic is what losses of this Dtype depend on by more than the rounding of their last bits, such as the kind of
+	// device and the number of ranks; empty if there is nothing. Scores with different arithmetic are not comparable: it
+	// is recorded in the scoring protocol.
+	Arithmetic string
 }
 
 // Prefixes of a window.

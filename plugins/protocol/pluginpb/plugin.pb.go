@@ -1286,7 +1286,10 @@ type LoadedModel struct {
 	Device         string `protobuf:"bytes,4,opt,name=device,proto3" json:"device,omitempty"`
 	Dtype          string `protobuf:"bytes,5,opt,name=dtype,proto3" json:"dtype,omitempty"`
 	// The compute components by name: the device, the class of processor, versions of libraries.
-	Computed      map[string]string `protobuf:"bytes,6,rep,name=computed,proto3" json:"computed,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Computed map[string]string `protobuf:"bytes,6,rep,name=computed,proto3" json:"computed,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// What losses of this dtype depend on by more than the rounding of their last bits, such as the kind of device and the
+	// number of ranks. It is recorded in the scoring protocol. Empty if there is nothing.
+	Arithmetic    string `protobuf:"bytes,7,opt,name=arithmetic,proto3" json:"arithmetic,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1361,6 +1364,13 @@ func (x *LoadedModel) GetComputed() map[string]string {
 		return x.Computed
 	}
 	return nil
+}
+
+func (x *LoadedModel) GetArithmetic() string {
+	if x != nil {
+		return x.Arithmetic
+	}
+	return ""
 }
 
 type UnloadRequest struct {
@@ -1937,14 +1947,17 @@ const file_plugin_proto_rawDesc = "" +
 	"\rTrainResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\"?\n" +
 	"\vLoadRequest\x120\n" +
-	"\x05model\x18\x01 \x01(\v2\x1a.surprisal.plugin.v1.ModelR\x05model\"\xaa\x02\n" +
+	"\x05model\x18\x01 \x01(\v2\x1a.surprisal.plugin.v1.ModelR\x05model\"\xca\x02\n" +
 	"\vLoadedModel\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\tR\x06handle\x12#\n" +
 	"\rcontext_limit\x18\x02 \x01(\x03R\fcontextLimit\x12'\n" +
 	"\x0fvocabulary_size\x18\x03 \x01(\x03R\x0evocabularySize\x12\x16\n" +
 	"\x06device\x18\x04 \x01(\tR\x06device\x12\x14\n" +
 	"\x05dtype\x18\x05 \x01(\tR\x05dtype\x12J\n" +
-	"\bcomputed\x18\x06 \x03(\v2..surprisal.plugin.v1.LoadedModel.ComputedEntryR\bcomputed\x1a;\n" +
+	"\bcomputed\x18\x06 \x03(\v2..surprisal.plugin.v1.LoadedModel.ComputedEntryR\bcomputed\x12\x1e\n" +
+	"\n" +
+	"arithmetic\x18\a \x01(\tR\n" +
+	"arithmetic\x1a;\n" +
 	"\rComputedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"'\n" +

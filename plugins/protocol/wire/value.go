@@ -141,7 +141,7 @@ func ToEstimate(e *pluginpb.Estimate) protocol.Estimate {
 func FromLoadedModel(handle string, m protocol.LoadedModel) *pluginpb.LoadedModel {
 	return &pluginpb.LoadedModel{
 		Handle: handle, ContextLimit: m.ContextLimit, VocabularySize: m.VocabularySize, Device: m.Device, Dtype: m.Dtype,
-		Computed: m.Computed,
+		Computed: m.Computed, Arithmetic: m.Arithmetic,
 	}
 }
 
@@ -149,6 +149,6 @@ func FromLoadedModel(handle string, m protocol.LoadedModel) *pluginpb.LoadedMode
 func ToLoadedModel(m *pluginpb.LoadedModel) protocol.LoadedModel {
 	return protocol.LoadedModel{
 		ContextLimit: m.GetContextLimit(), VocabularySize: m.GetVocabularySize(), Device: m.GetDevice(), Dtype: m.GetDtype(),
-		Computed: m.GetComputed(),
+		Computed: m.GetComputed(), Arithmetic: m.GetArithmetic(),
 	}
 }

@@ -440,8 +440,8 @@ func TestValuesCross(t *testing.T) {
 			ToModel(FromModel(protocol.Model{Config: []byte("{}"), Files: []protocol.ModelFile{{Name: "n", Path: "p", Digest: "d"}}, Halvings: 3})),
 		},
 		{
-			protocol.LoadedModel{ContextLimit: 1, VocabularySize: 2, Device: "d", Dtype: "t", Computed: map[string]string{"p": "q"}},
-			ToLoadedModel(FromLoadedModel("h", protocol.LoadedModel{ContextLimit: 1, VocabularySize: 2, Device: "d", Dtype: "t", Computed: map[string]string{"p": "q"}})),
+			protocol.LoadedModel{ContextLimit: 1, VocabularySize: 2, Device: "d", Dtype: "t", Computed: map[string]string{"p": "q"}, Arithmetic: "a"},
+			ToLoadedModel(FromLoadedModel("h", protocol.LoadedModel{ContextLimit: 1, VocabularySize: 2, Device: "d", Dtype: "t", Computed: map[string]string{"p": "q"}, Arithmetic: "a"})),
 		},
 		{protocol.ResolveRequest{Network: true}, ToResolveRequest(FromResolveRequest(protocol.ResolveRequest{Network: true}))},
 		{protocol.ResolveRequest{CacheReadOnly: true}, ToResolveRequest(FromResolveRequest(protocol.ResolveRequest{CacheReadOnly: true}))},

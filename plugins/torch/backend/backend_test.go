@@ -245,6 +245,21 @@ func TestUnscoredEnd(t *testing.T) {
 	}
 }
 
+// TestArithmetic checks what a score records of the device and the ranks: in bfloat16 in its scoring protocol, and in every
+// type as information.
+func TestArithmetic(t *testing.T) {
+	for _, test := range []struct{ dtype, ranks, want string }{
+		{"float32", "1", ""}, {"float32", "2", ""}, {"bfloat16", "1", "cpu, ranks: 1"}, {"bfloat16", "2", "cpu, ranks: 2"},
+	} {
+		m := tiny(t)
+		m.Config = json.RawMessage(strings.NewReplacer("float32", test.dtype, `"tensorParallel": 1`, `"tensorParallel": `+test.ranks).Replace(defaults))
+		d := opened(t, m).Describe()
+		if d.Arithmetic != test.want || d.Computed["ranks"] != test.ranks || d.Computed["device"] != "cpu" {
+			t.Errorf("%s, ranks %s: %q, computed %v", test.dtype, test.ranks, d.Arithmetic, d.Computed)
+		}
+	}
+}
+
 // TestBatches checks that the answers of a batch are sent before the next one is computed, so that a crash costs at
 // most one batch.
 func TestBatches(t *testing.T) {

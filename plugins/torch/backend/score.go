@@ -5,9 +5,12 @@ package backend
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -40,12 +43,21 @@ type model struct {
 }
 
 func (m *model) Describe() protocol.LoadedModel {
+	arithmetic := ""
+	if m.config.Dtype != "float32" {
+		// Activations and sums over ranks are rounded to 8 bits: another kernel or another order changes losses by as much
+		// as the type itself.
+		kind, _, _ := strings.Cut(m.config.Device, ":")
+		arithmetic = fmt.Sprintf("%s, ranks: %d", kind, m.config.TensorParallel)
+	}
 	return protocol.LoadedModel{
 		ContextLimit: int64(m.architecture.Context), VocabularySize: int64(m.architecture.Vocabulary),
 		Device: m.config.Device, Dtype: m.config.Dtype,
 		Computed: map[string]string{
-			"device": m.config.Device, "architecture": runtime.GOARCH, "instructions": tensor.Capability(), "libtorch": tensor.Version(),
+			"device": m.config.Device, "ranks": strconv.Itoa(m.config.TensorParallel), "architecture": runtime.GOARCH,
+			"instructions": tensor.Capability(), "libtorch": tensor.Version(),
 		},
+		Arithmetic: arithmetic,
 	}
 }
 

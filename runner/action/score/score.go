@@ -51,7 +51,7 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 			Words: counts.Words, Parameters: t.Descriptor.Parameters, Computed: computed(loaded),
 			Protocol: artifact.ScoringProtocol{
 				Prefix: settings.Prefix, Context: settings.Context, Stride: settings.Stride, Anchor: settings.Anchor,
-				EOS: settings.EOS, Dtype: loaded.Dtype, Truncation: p.Truncation, Span: artifact.SpanEven,
+				EOS: settings.EOS, Dtype: loaded.Dtype, Arithmetic: loaded.Arithmetic, Truncation: p.Truncation, Span: artifact.SpanEven,
 			},
 		},
 	}

@@ -29,7 +29,7 @@ type bytewise struct {
 }
 
 func (bytewise) Describe() protocol.LoadedModel {
-	return protocol.LoadedModel{ContextLimit: 100, VocabularySize: 256, Device: "abacus", Dtype: "beads", Computed: map[string]string{"device": "wooden abacus", "rows": "7"}}
+	return protocol.LoadedModel{ContextLimit: 100, VocabularySize: 256, Device: "abacus", Dtype: "beads", Computed: map[string]string{"device": "wooden abacus", "rows": "7"}, Arithmetic: "abacus, 2 hands"}
 }
 
 func (m bytewise) Score(
@@ -132,7 +132,7 @@ func TestLoad(t *testing.T) {
 	if err := artifact.ReadJSON(task.Path(artifact.SummaryFile), &summary); err != nil {
 		t.Fatal(err)
 	}
-	protocolOf := artifact.ScoringProtocol{Prefix: "bos", Context: 8, Stride: 4, Anchor: "tokens", Dtype: "beads", Truncation: 6, Span: "even"}
+	protocolOf := artifact.ScoringProtocol{Prefix: "bos", Context: 8, Stride: 4, Anchor: "tokens", Dtype: "beads", Arithmetic: "abacus, 2 hands", Truncation: 6, Span: "even"}
 	if summary.Protocol != protocolOf || summary.Words != 5 || summary.Nats != 3 {
 		t.Errorf("got %+v", summary)
 	}
