@@ -1,29 +1,35 @@
 """Measures `runner` and its alternatives: tokens/s and peak memory, on one model and one text.
 
 Usage: peers.py MODEL.gguf --work DIR [--tokenizer tokenizer.json] [--runner bin/runner] [--bytes 120000] [--rounds 3]
-                [--peers runner,transformers/float32]
+                [--device cpu] [--cases book,short,busy] [--jobs 2] [--peers runner,transformers/float32] [--vllm PYTHON]
 
 Peers are transformers (one document at a time, and padded batches of 8), lm-evaluation-harness's rolling likelihood
-(one at a time) and llama.cpp by llama-cpp-python, each in float32 and bfloat16, llama.cpp also on the original file. The
+(one at a time) and llama.cpp by llama-cpp-python, each in float32 and bfloat16, llama.cpp also on the original file. With
+--device cuda, vLLM's prompt_logprobs takes the place of llama.cpp; --vllm is the Python of an environment with vLLM. The
 model's weights are converted to float32 and bfloat16 once, under DIR, as safetensors for the Python peers and for `runner`,
-and as GGUF for llama.cpp. The text is a book from the Go installation, cut into documents of 1,000, 2,000 and 4,000
-bytes. A document is one window of at most CONTEXT tokens after the beginning-of-text token, so that all peers compute the
-same; the bits per byte in the table show this.
+and as GGUF for llama.cpp. The text is a book from the Go installation. A document is one window of at most CONTEXT tokens
+after the beginning-of-text token, so that all peers compute the same; the bits per byte in the table show this.
 
-Every measurement is a separate process. A round runs each peer once, and every round starts with a different one. Seconds
-are those of scoring, without loading. Memory is the largest sum of the resident sets of a peer's processes. A GEMM of
-2048 x 2048 x 2048 is measured in the same rounds, as the machine's attainable rate. The last two columns are shares of that
-rate: for the products with weights, and with attention's added (a query and the keys that it may see). Other load on the
-machine invalidates the results: check the spread.
+Cases are `book`, documents of 1,000, 2,000 and 4,000 bytes; `short`, documents of 16, 32 and 64 bytes; and `busy`, the
+documents of `book` while --jobs other processes keep a core busy each. The script starts these for each measurement and ends
+them after it.
+
+Every measurement is a separate process. A round runs each peer once in each case, and every round starts with a different
+one. Seconds are those of scoring, without loading. Memory is the largest sum of the resident sets of a peer's processes, on
+the host. A GEMM is measured in the same rounds, as the machine's attainable rate: 2048 x 2048 x 2048, or 8192 x 8192 x 8192
+on a GPU. The last two columns are shares of that rate: for the products with weights, and with attention's added (a query
+and the keys that it may see). Other load on the machine invalidates the results: check the spread.
 """
 
 import argparse
+import contextlib
 import hashlib
 import importlib.util
 import json
 import math
 import os
 import pathlib
+import shlex
 import statistics
 import subprocess
 import sys
@@ -32,7 +38,7 @@ import time
 import psutil
 
 CONTEXT = 2048
-SIZES = [1000, 2000, 4000]
+SIZES = {"book": [1000, 2000, 4000], "short": [16, 32, 64], "busy": [1000, 2000, 4000]}  # bytes of documents, by case
 BOOK = "src/testdata/Isaac.Newton-Opticks.txt"
 
 
@@ -54,7 +60,8 @@ def prepare(arguments):
         weights(arguments.model, work, arguments.tokenizer)
     if (other := json.loads((work / "prepared.json").read_text()).get("model")) != digest(arguments.model):
         raise SystemExit(f"--work {work} has the converted files of another model ({other}); use a separate directory for each model")
-    texts(work, arguments.bytes)
+    for case in arguments.cases:
+        texts(work, case, arguments.bytes)
 
 
 def digest(path):
@@ -62,20 +69,20 @@ def digest(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def texts(work, size):
+def texts(work, case, size):
     local = {**os.environ, "GOTOOLCHAIN": "local"}  # a downloaded toolchain may contain other text
     root = subprocess.run(["go", "env", "GOROOT"], check=True, capture_output=True, text=True, cwd="/", env=local).stdout.strip()
     data = (pathlib.Path(root) / BOOK).read_bytes()
     position = data.index(b"\n", len(data) // 10) + 1
-    documents, total = [], 0
+    sizes, documents, total = SIZES[case], [], 0
     while total < size:
-        piece = data[position : position + min(SIZES[len(documents) % len(SIZES)], size - total)]
+        piece = data[position : position + min(sizes[len(documents) % len(sizes)], size - total)]
         if not piece:
             raise SystemExit(f"--bytes {size}: the text has only {total} bytes after the first document start")
         documents.append(piece.decode(errors="ignore"))
         position += len(documents[-1].encode())
         total += len(documents[-1].encode()) or size
-    (work / "documents.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in documents))
+    (work / f"{case}.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in documents))
 
 
 def weights(path, work, tokenizer_path):
@@ -127,17 +134,17 @@ def convert(reader, gguf, path, kind):
 # The peers. Each returns tokens, seconds and nats.
 
 
-def documents(work):
-    return [json.loads(line)["text"] for line in (work / "documents.jsonl").read_text().splitlines()]
+def documents(work, case):
+    return [json.loads(line)["text"] for line in (work / f"{case}.jsonl").read_text().splitlines()]
 
 
-def encoded(work):
+def encoded(work, case):
     """The ids of each document, after the beginning-of-text token."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(work / "float32/tokenizer.json"))
     bos = json.loads((work / "prepared.json").read_text())["bos"]
-    ids = [[bos, *e.ids] for e in tokenizer.encode_batch(documents(work), add_special_tokens=False)]
+    ids = [[bos, *e.ids] for e in tokenizer.encode_batch(documents(work, case), add_special_tokens=False)]
     assert max(map(len, ids)) <= CONTEXT, "a document does not fit in a window"
     return ids
 
@@ -148,18 +155,19 @@ def transformers_peer(arguments):
 
     torch.set_num_threads(arguments.threads)
     dtype = getattr(torch, arguments.dtype)
-    model = AutoModelForCausalLM.from_pretrained(arguments.work / arguments.dtype, dtype=dtype).eval()
-    ids = sorted(encoded(arguments.work), key=len)
+    model = AutoModelForCausalLM.from_pretrained(arguments.work / arguments.dtype, dtype=dtype).to(arguments.device).eval()
+    ids = sorted(encoded(arguments.work, arguments.case), key=len)
     nats, started = 0.0, time.perf_counter()
     with torch.inference_mode():
         for i in range(0, len(ids), arguments.batch):
             batch = ids[i : i + arguments.batch]
             width = max(map(len, batch))
-            padded = torch.tensor([row + [0] * (width - len(row)) for row in batch])
-            mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in batch]) if len(batch) > 1 else None
+            padded = torch.tensor([row + [0] * (width - len(row)) for row in batch], device=arguments.device)
+            mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in batch], device=arguments.device) if len(batch) > 1 else None
             logits = model(padded, attention_mask=mask).logits
             for row, scores in zip(batch, logits):
-                nats += torch.nn.functional.cross_entropy(scores[: len(row) - 1].float(), torch.tensor(row[1:]), reduction="sum").item()
+                targets = torch.tensor(row[1:], device=arguments.device)
+                nats += torch.nn.functional.cross_entropy(scores[: len(row) - 1].float(), targets, reduction="sum").item()
     return sum(len(row) - 1 for row in ids), time.perf_counter() - started, nats
 
 
@@ -171,15 +179,15 @@ def lm_eval_peer(arguments):
     torch.set_num_threads(arguments.threads)
     prepared = json.loads((arguments.work / "prepared.json").read_text())
     model = HFLM(
-        pretrained=str(arguments.work / arguments.dtype), dtype=arguments.dtype, device="cpu", batch_size=arguments.batch,
+        pretrained=str(arguments.work / arguments.dtype), dtype=arguments.dtype, device=arguments.device, batch_size=arguments.batch,
         max_length=CONTEXT, prefix_token_id=prepared["bos"], add_bos_token=False,
     )
-    texts = sorted(documents(arguments.work), key=len)
+    texts = sorted(documents(arguments.work, arguments.case), key=len)
     requests = [Instance(request_type="loglikelihood_rolling", doc={}, arguments=(text,), idx=i) for i, text in enumerate(texts)]
     started = time.perf_counter()
     nats = -sum(model.loglikelihood_rolling(requests, disable_tqdm=True))
     seconds = time.perf_counter() - started
-    return sum(len(row) - 1 for row in encoded(arguments.work)), seconds, nats
+    return sum(len(row) - 1 for row in encoded(arguments.work, arguments.case)), seconds, nats
 
 
 def llama_cpp_peer(arguments):
@@ -194,7 +202,7 @@ def llama_cpp_peer(arguments):
                             n_threads_batch=arguments.threads, verbose=False)
     vocabulary = model.n_vocab()
     batch = llama_cpp.llama_batch_init(size, 0, 1)
-    ids = encoded(arguments.work)
+    ids = encoded(arguments.work, arguments.case)
 
     def losses(scores, targets):
         top = scores.max(-1)
@@ -224,25 +232,31 @@ def runner_peer(arguments):
     """A run in a fresh directory; tokens and seconds are those that the score action measured."""
     import shutil
 
-    import pyarrow.parquet as pq
-
     directory = arguments.work / "experiment"
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir()
-    backend = json.dumps({"dtype": arguments.dtype, "threads": arguments.threads})
+    backend = json.dumps({"dtype": arguments.dtype, "device": arguments.device, "threads": arguments.threads})
     (directory / "bench.cue").write_text(
         'package bench\n\nimport "surprisal.dev/experiment"\n\nexperiment.#Experiment\n\nname: "bench"\n'
-        f'datasets: book: source: jsonl: path: "{arguments.work}/documents.jsonl"\n'
+        f'datasets: book: source: jsonl: path: "{arguments.work}/{arguments.case}.jsonl"\n'
         f'models: model: {{backend: torch: {backend}, weights: safetensors: path: "{arguments.work}/{arguments.dtype}"}}\n'
         f'scoring: context: {CONTEXT}\n'
     )
     runner = [arguments.runner, "--plugins", arguments.runner.parent]
-    subprocess.run([*runner, "run", directory], check=True, stdout=subprocess.DEVNULL)
+    devices = "0" if arguments.device == "cpu" else "1"
+    subprocess.run([*runner, "run", "--devices", devices, directory], check=True, stdout=subprocess.DEVNULL)
     records = [json.loads(path.read_text()) for path in (directory / ".surprisal/store/actions").glob("*/*.json")]
-    (measured,) = [record["measured"] for record in records if record["kind"] == "score"]
+    (measured,) = [record["measured"] for record in records if record["descriptor"]["kind"] == "score"]
     subprocess.run([*runner, "-C", directory, "export", "score model book", directory / "score"], check=True, stdout=subprocess.DEVNULL)
-    nats = sum(sum(losses) for losses in pq.read_table(directory / "score/scored_documents.parquet")["per_byte_loss"].to_pylist())
+    nats = json.loads((directory / "score/summary.json").read_text())["ledger"]["tokens"]
     return measured["tokens"], measured["tokens"] / measured["tokensPerSecond"], nats
+
+
+def vllm_peer(arguments):
+    rows = arguments.work / "rows.json"
+    rows.write_text(json.dumps(encoded(arguments.work, arguments.case)))
+    command = [arguments.vllm, LOGPROBS, arguments.work / arguments.dtype, rows, "--dtype", arguments.dtype]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.splitlines()[-1])
 
 
 def gemm_peer(arguments):
@@ -250,16 +264,24 @@ def gemm_peer(arguments):
     import torch
 
     torch.set_num_threads(arguments.threads)
-    a, b = (torch.randn(2048, 2048).to(getattr(torch, arguments.dtype)) for _ in range(2))
+    size, wait = (2048, lambda: None) if arguments.device == "cpu" else (8192, torch.cuda.synchronize)
+    a, b = (torch.randn(size, size).to(arguments.device, getattr(torch, arguments.dtype)) for _ in range(2))
     a @ b
+    wait()
     count, started = 0, time.perf_counter()
     while time.perf_counter() - started < 2:
         a @ b
+        wait()
         count += 1
-    return count * 2 * 2048**3, time.perf_counter() - started, 0
+    return count * 2 * size**3, time.perf_counter() - started, 0
 
 
-WORK = {"runner": runner_peer, "transformers": transformers_peer, "lm-eval": lm_eval_peer, "llama.cpp": llama_cpp_peer, "gemm": gemm_peer}
+LOGPROBS = pathlib.Path(__file__).resolve().parent / "prompt_logprobs.py"
+WORK = {
+    "runner": runner_peer, "transformers": transformers_peer, "lm-eval": lm_eval_peer, "llama.cpp": llama_cpp_peer, "vllm": vllm_peer,
+    "gemm": gemm_peer,
+}
+ONLY_ON = {"llama.cpp": "cpu", "vllm": "cuda"}
 PEERS = [
     (name, dtype, batch)
     for name, batches, dtypes in (
@@ -267,6 +289,7 @@ PEERS = [
         ("transformers", [1, 8], ["float32", "bfloat16"]),
         ("lm-eval", [1], ["float32", "bfloat16"]),
         ("llama.cpp", [0], ["float32", "bfloat16", "file"]),
+        ("vllm", [0], ["float32", "bfloat16"]),
         ("gemm", [0], ["float32", "bfloat16"]),
     )
     for dtype in dtypes
@@ -277,11 +300,34 @@ PEERS = [
 # The measurement.
 
 
-def measure(arguments, peer):
+@contextlib.contextmanager
+def jobs(count):
+    """Processes that keep a core busy each until the end of the block."""
+    # They also end with this process, however that ends.
+    work = f"import os\nwhile os.getppid() == {os.getpid()}: sum(range(100_000))"
+    started = []
+    try:
+        for _ in range(count):
+            started.append(subprocess.Popen([sys.executable, "-c", work]))
+        yield
+    finally:
+        for process in started:
+            process.kill()
+        for process in started:
+            process.wait()
+
+
+def measure(arguments, case, peer):
     """Runs a peer in a separate process and adds its peak memory in bytes."""
+    with jobs(arguments.jobs if case == "busy" else 0):
+        return measure_alone(arguments, case, peer)
+
+
+def measure_alone(arguments, case, peer):
     name, dtype, batch = peer
     command = [sys.executable, __file__, arguments.model, "--work", arguments.work, "--threads", arguments.threads]
-    command += ["--runner", arguments.runner, "--only", name, "--dtype", dtype, "--batch", batch]
+    command += ["--runner", arguments.runner, "--only", name, "--dtype", dtype, "--batch", batch, "--device", arguments.device]
+    command += ["--cases", case, "--vllm", arguments.vllm]
     environment = {**os.environ, "OMP_NUM_THREADS": str(arguments.threads), "TOKENIZERS_PARALLELISM": "true", "HF_HUB_OFFLINE": "1"}
     with (arguments.work / "log").open("ab") as log:
         process = psutil.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=log, env=environment)
@@ -290,7 +336,7 @@ def measure(arguments, peer):
             peak = max(peak, resident(process, name == "runner"))
             time.sleep(0.1)
     if process.returncode:
-        raise SystemExit(f"{label(peer)}: exit {process.returncode}; see {arguments.work}/log")
+        raise SystemExit(f"{case}, {label(peer)}: exit {process.returncode}; see {arguments.work}/log")
     tokens, seconds, nats = json.loads(process.stdout.read().splitlines()[-1])
     return dict(tokens=tokens, seconds=seconds, nats=nats, peak=peak)
 
@@ -311,10 +357,10 @@ def label(peer):
     return f"{name}, {dtype}" + (f", batches of {batch}" if batch > 1 else "")
 
 
-def attention_operations(work):
+def attention_operations(work, case):
     """Floating-point operations of attention per token: two products with each key that a query may see."""
     config = json.loads((work / "float32/config.json").read_text())
-    lengths = [len(row) - 1 for row in encoded(work)]
+    lengths = [len(row) - 1 for row in encoded(work, case)]
     width = config["num_attention_heads"] * config.get("head_dim", config["hidden_size"] // config["num_attention_heads"])
     keys = 0
     for kind in config.get("layer_types") or ["full_attention"] * config["num_hidden_layers"]:
@@ -323,13 +369,15 @@ def attention_operations(work):
     return 4 * width * keys / sum(lengths)
 
 
-def table(arguments, results):
-    attention = attention_operations(arguments.work)
+def table(arguments, case, results):
+    attention = attention_operations(arguments.work, case)
     prepared = json.loads((arguments.work / "prepared.json").read_text())
-    size = sum(len(text.encode()) for text in documents(arguments.work))
+    size = sum(len(text.encode()) for text in documents(arguments.work, case))
     speed = {peer: statistics.median(r["tokens"] / r["seconds"] for r in runs) for peer, runs in results.items()}
     ours = {dtype: speed[peer] for peer in results if peer[0] == "runner" for dtype in [peer[1]]}
-    print(f"\n{arguments.model.name}: {size:,} bytes, {arguments.threads} threads, medians of {arguments.rounds} rounds\n")
+    load = f", beside {arguments.jobs} busy processes" if case == "busy" else ""
+    print(f"\n{arguments.model.name}, {case}: {size:,} bytes on {arguments.device}, {arguments.threads} threads{load}, "
+          f"medians of {arguments.rounds} rounds\n")
     print("| | tokens/s | least - most | peak MB | bpb | " + "".join(f"runner {dtype} / this | " for dtype in ours) + "of GEMM | with attention |")
     print("| --- | ---: | ---: | ---: | ---: | " + "---: | " * (len(ours) + 1) + "---: |")
     for peer, runs in results.items():
@@ -357,30 +405,47 @@ def main():
     parser.add_argument("--bytes", type=int, default=120_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--peers", default=",".join(WORK), help="the peers, separated by commas: a name, or NAME/TYPE for one of its types")
+    parser.add_argument("--peers", help="the peers, separated by commas: a name, or NAME/TYPE for one of its types")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--cases", default="book", help=f"the cases, separated by commas: {', '.join(SIZES)}")
+    parser.add_argument("--jobs", type=int, default=2, help="the number of other processes in the case `busy`")
+    parser.add_argument("--vllm", type=pathlib.Path, default=pathlib.Path(sys.executable), help="the Python of an environment with vLLM")
     parser.add_argument("--only", choices=WORK, help=argparse.SUPPRESS)
     parser.add_argument("--dtype", help=argparse.SUPPRESS)
     parser.add_argument("--batch", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     arguments.model, arguments.work, arguments.runner = (p.resolve() for p in (arguments.model, arguments.work, arguments.runner))
+    arguments.cases = arguments.cases.split(",")
+    if unknown := set(arguments.cases) - set(SIZES):
+        parser.error(f"--cases: unknown {min(unknown)!r}; cases are {', '.join(SIZES)}")
     if arguments.only:
+        (arguments.case,) = arguments.cases
         print(json.dumps(WORK[arguments.only](arguments)))
         return
-    selected = arguments.peers.split(",")
+    here = [name for name in WORK if ONLY_ON.get(name, arguments.device) == arguments.device]
+    selected = arguments.peers.split(",") if arguments.peers else here
     known = {name for peer in PEERS for name in (peer[0], f"{peer[0]}/{peer[1]}")}
     if unknown := set(selected) - known:
         parser.error(f"--peers: unknown {min(unknown)!r}; peers are {', '.join(sorted(known))}")
+    peers = [peer for peer in PEERS if peer[0] in selected or f"{peer[0]}/{peer[1]}" in selected]
+    if misplaced := {peer[0] for peer in peers} - set(here):
+        parser.error(f"--peers: {min(misplaced)} is measured with --device {ONLY_ON[min(misplaced)]}")
+    if "vllm" in {peer[0] for peer in peers} and subprocess.run([arguments.vllm, LOGPROBS, "--check"]).returncode:
+        parser.error("--peers: vllm cannot run here; leave it out of --peers")
     arguments.work.mkdir(parents=True, exist_ok=True)
     prepare(arguments)
-    peers = [peer for peer in PEERS if peer[0] in selected or f"{peer[0]}/{peer[1]}" in selected]
-    results = {peer: [] for peer in peers}
+    results = {case: {peer: [] for peer in peers} for case in arguments.cases}
     for n in range(arguments.rounds):
         turn = n * len(peers) // arguments.rounds
         for peer in peers[turn:] + peers[:turn]:
-            results[peer].append(measure(arguments, peer))
-            run = results[peer][-1]
-            print(f"round {n + 1}: {label(peer)}: {run['tokens'] / run['seconds']:,.0f} tokens/s, {run['peak'] / 1e6:,.0f} MB", file=sys.stderr)
-    table(arguments, results)
+            for case in arguments.cases:
+                run = measure(arguments, case, peer)
+                results[case][peer].append(run)
+                rate = f"{run['tokens'] / run['seconds']:,.0f} tokens/s, {run['peak'] / 1e6:,.0f} MB"
+                print(f"round {n + 1}: {case}, {label(peer)}: {rate}", file=sys.stderr)
+    print(shlex.join(["python", *sys.argv]))
+    for case in arguments.cases:
+        table(arguments, case, results[case])
 
 
 if __name__ == "__main__":

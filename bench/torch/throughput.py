@@ -1,10 +1,12 @@
 """Measures `runner` on a model of random weights: tokens/s, and the share of the device's GEMM rate.
 
 Usage: throughput.py --work DIR [--device cuda] [--dtype bfloat16] [--shape 8b] [--ranks 1] [--tokens 400000] [--rounds 3]
+                     [--vllm PYTHON]
 
 The weights, in the shape of a Llama of 8 billion parameters or a smaller one, are made once, under DIR, with a tokenizer of
 single bytes: random text costs as much as any other. A round measures a large GEMM, a run, and transformers on the same
-weights and windows, with batches of one and of four. A model's operations are two per weight that is multiplied, and four per
+weights and windows, with batches of one and of four. With --vllm, the Python of an environment with vLLM, it also measures
+vLLM's prompt_logprobs on the same windows, in a separate process. A model's operations are two per weight that is multiplied, and four per
 query and key that it sees; shares are of the median GEMM rate. On a GPU, a run's peak memory is compared with the planned
 value. Requirements: `pip install torch safetensors numpy transformers`, bin/runner and bin/runner-backend-torch.
 """
@@ -24,6 +26,7 @@ SHAPES = {  # hidden, layers, heads, key heads, MLP width, vocabulary
     "tiny": (256, 2, 4, 2, 512, 1024),
 }
 CONTEXT = 4096
+LOGPROBS = pathlib.Path(__file__).resolve().parent / "prompt_logprobs.py"
 
 
 def tokenizer():
@@ -134,7 +137,7 @@ def run(arguments, number):
     if process.returncode:
         raise SystemExit(f"runner: exit {process.returncode}")
     records = [json.loads(path.read_text()) for path in (directory / ".surprisal/store/actions").glob("*/*.json")]
-    (measured,) = [record["measured"] for record in records if record["kind"] == "score"]
+    (measured,) = [record["measured"] for record in records if record["descriptor"]["kind"] == "score"]
     return measured["tokensPerSecond"], planned, peak - before
 
 
@@ -144,6 +147,18 @@ def gpu_memory(device):
         return 0
     command = ["nvidia-smi", "--id=0", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) << 20
+
+
+def vllm_speed(arguments):
+    """Tokens/s of vLLM over a quarter of the text."""
+    lines = text(arguments)
+    rows = arguments.work / "rows.json"
+    rows.write_text(json.dumps([[0, *line.encode()] for line in lines[: max(len(lines) // 4, 1)]]))
+    command = [arguments.vllm, LOGPROBS, arguments.work / arguments.shape, rows, "--dtype", arguments.dtype]
+    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.splitlines()[-1]
+    tokens, seconds, nats = json.loads(answer)
+    print(f"vLLM: {nats / tokens:.4f} nats per token", flush=True)
+    return tokens / seconds
 
 
 class Transformers:
@@ -184,22 +199,28 @@ def main():
     parser.add_argument("--batch", type=int, default=4 * CONTEXT, help="tokens per batch")
     parser.add_argument("--tokens", type=int, default=400_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--vllm", type=pathlib.Path, help="the Python of an environment with vLLM, which is then measured, too")
     arguments = parser.parse_args()
     arguments.work, arguments.runner = arguments.work.resolve(), arguments.runner.resolve()
+    if arguments.vllm and subprocess.run([arguments.vllm, LOGPROBS, "--check"]).returncode:
+        parser.error("--vllm: vLLM cannot run here; leave --vllm out")
     if not (arguments.work / arguments.shape / "config.json").exists():
         shutil.rmtree(arguments.work / arguments.shape, ignore_errors=True)
         make(arguments.work / arguments.shape, arguments.shape, arguments.device)
     (arguments.work / "text.txt").write_text("".join(line + "\n" for line in text(arguments)))
     peer = Transformers(arguments)
-    products, ours, theirs = [], [], {1: [], 4: []}
+    products, ours, theirs, others = [], [], {1: [], 4: []}, []
     for number in range(arguments.rounds):
         products.append(product_rate(arguments.device, arguments.dtype))
         speed, planned, held = run(arguments, number)
         ours.append(speed)
         for batch, speeds in theirs.items():
             speeds.append(peer.speed(batch))
+        if arguments.vllm:
+            others.append(vllm_speed(arguments))
         print(f"round {number + 1}: products {products[-1] / 1e12:.3g} TFLOP/s, runner {speed:,.0f} tokens/s, transformers "
-              + ", ".join(f"{speeds[-1]:,.0f} ({batch} at a time)" for batch, speeds in theirs.items()), flush=True)
+              + ", ".join(f"{speeds[-1]:,.0f} ({batch} at a time)" for batch, speeds in theirs.items())
+              + (f", vLLM {others[-1]:,.0f}" if others else ""), flush=True)
     product, each = statistics.median(products), operations(arguments.shape)
 
     def line(name, speeds):
@@ -212,6 +233,8 @@ def main():
     line(f"runner, {arguments.ranks} ranks", ours)
     for batch, speeds in theirs.items():
         line(f"transformers, {batch} at a time", speeds)
+    if others:
+        line("vLLM, prompt_logprobs", others)
     if held:
         print(f"\nGPU memory: {held / 1e9:.3g} GB, planned {planned / 1e9:.3g} GB")
 

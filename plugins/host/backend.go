@@ -182,6 +182,9 @@ type Model struct {
 	process *process // where handle is valid
 	handle  string
 	loaded  protocol.LoadedModel
+	// halvings is for the next process. killed is the process whose end it takes into account.
+	halvings int
+	killed   *process
 }
 
 // loadedIn returns the model's handle in the process p.
@@ -191,7 +194,9 @@ func (m *Model) loadedIn(ctx context.Context, p *process) (string, error) {
 	if m.process == p {
 		return m.handle, nil
 	}
-	loaded, err := pluginpb.NewBackendClient(p.conn).Load(ctx, &pluginpb.LoadRequest{Model: wire.FromModel(m.model)})
+	model := m.model
+	model.Halvings = m.halvings
+	loaded, err := pluginpb.NewBackendClient(p.conn).Load(ctx, &pluginpb.LoadRequest{Model: wire.FromModel(model)})
 	if err != nil {
 		return "", remote(err)
 	}
@@ -201,6 +206,21 @@ func (m *Model) loadedIn(ctx context.Context, p *process) (string, error) {
 	}
 	m.process, m.handle, m.loaded = p, loaded.GetHandle(), description
 	return m.handle, nil
+}
+
+// computeLess makes the processes after p, which was killed, compute 1 / 2^halvings as much at once. Of the calls that p
+// was computing for, only the first has an effect. It returns false if that is not possible any more.
+func (m *Model) computeLess(p *process, halvings int) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.killed == p {
+		return true
+	}
+	if m.halvings >= maxHalvings {
+		return false
+	}
+	m.killed, m.halvings = p, min(m.halvings+halvings, maxHalvings)
+	return true
 }
 
 // Describe returns the backend's description of the loaded model.

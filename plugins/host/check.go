@@ -156,6 +156,11 @@ func checkLoaded(handle string, m protocol.LoadedModel) error {
 			return err
 		}
 	}
+	if m.Arithmetic != "" {
+		if err := line("the arithmetic", m.Arithmetic); err != nil {
+			return err
+		}
+	}
 	if !devicePattern.MatchString(m.Device) || len(m.Device) > maxNameBytes {
 		return fmt.Errorf(`the device is %.200q; it must be like "cpu" or "cuda:1"`, m.Device)
 	}

@@ -190,14 +190,20 @@ func (c *command) ending() string {
 	switch {
 	case c.err == nil:
 		return "exit status 0"
-	case strings.Contains(c.err.Error(), "signal: killed"):
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if !c.killed {
-			return c.err.Error() + ", possibly killed by the system because memory ran out"
-		}
+	case c.killedByOthers():
+		return c.err.Error() + ", possibly killed by the system because memory ran out" + memoryUse(c.cmd.ProcessState)
 	}
 	return c.err.Error()
+}
+
+// killedByOthers reports whether something else than this host has killed the process. On Linux, the system does so when
+// memory runs out.
+func (c *command) killedByOthers() bool {
+	<-c.done
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	exit, ok := errors.AsType[*exec.ExitError](c.err)
+	return ok && !c.killed && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL
 }
 
 // signaled reports whether a signal that this host did not send ended the process.

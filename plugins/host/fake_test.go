@@ -126,8 +126,10 @@ type behavior struct {
 	Times int    `json:"times"`
 	// Batch makes a backend answer only when it has that many documents, or there are no more.
 	Batch int `json:"batch"`
-	// Memory is the maximum number of documents that a backend can hold.
-	Memory int `json:"memory"`
+	// Memory is the maximum number of documents that a backend can hold. MemoryBytes is the maximum number of bytes that
+	// it can compute at once, or else it is killed: those of a batch, divided by 2 to the power of the model's halvings.
+	Memory      int `json:"memory"`
+	MemoryBytes int `json:"memoryBytes"`
 	// Log records the requests in a file in the temporary directory.
 	Log string `json:"log"`
 }
@@ -297,10 +299,13 @@ func (fakeBackend) Load(_ context.Context, m protocol.Model) (sdk.Model, error) 
 		return nil, err
 	}
 	b.record("load")
-	return &fakeModel{b}, nil
+	return &fakeModel{b, m.Halvings}, nil
 }
 
-type fakeModel struct{ behavior }
+type fakeModel struct {
+	behavior
+	halvings int
+}
 
 func (m *fakeModel) Describe() protocol.LoadedModel {
 	return protocol.LoadedModel{ContextLimit: 5, VocabularySize: 256, Device: "cpu", Dtype: "float64"}
@@ -316,6 +321,14 @@ func (m *fakeModel) Score(ctx context.Context, _ protocol.Settings, documents sd
 		if m.Memory > 0 && len(batch) > m.Memory {
 			m.record(fmt.Sprintf("no memory for %d", len(batch)))
 			return sdk.OutOfMemory("no memory for %d documents", len(batch))
+		}
+		size := 0
+		for _, d := range batch {
+			size += len(d.Text)
+		}
+		if size >>= m.halvings; m.MemoryBytes > 0 && size > m.MemoryBytes {
+			m.record(fmt.Sprintf("killed by %d bytes", size))
+			die()
 		}
 		for i := range batch {
 			if err := ctx.Err(); err != nil {
@@ -344,6 +357,8 @@ func (m *fakeModel) Score(ctx context.Context, _ protocol.Settings, documents sd
 					s.Index += 1000
 				case "break":
 					s.TokenNLL[0]++
+				case "unscored eos":
+					s.Unscored = []protocol.Unscored{{Start: s.TokenEnds[0], End: s.TokenEnds[0], Reason: protocol.ReasonNoContext}}
 				case "eos":
 					s.EOSNLL, s.TotalNLL = 1, s.TotalNLL+1
 				}

@@ -253,6 +253,8 @@ func TestChecks(t *testing.T) {
 		{load(func(m *protocol.LoadedModel) { m.Device = "cuda:" }), `the device is "cuda:"`},
 		{load(func(m *protocol.LoadedModel) { m.Dtype = "" }), `the dtype is ""`},
 		{load(func(m *protocol.LoadedModel) { m.Computed["device"] = "a\x1b[2J" }), `the compute component device is "a\x1b[2J"`},
+		{load(func(m *protocol.LoadedModel) { m.Arithmetic = "cuda, 2 ranks" }), ""},
+		{load(func(m *protocol.LoadedModel) { m.Arithmetic = "a\x1b[2J" }), `the arithmetic is "a\x1b[2J"`},
 		{load(func(m *protocol.LoadedModel) { m.Computed[""] = "a" }), `the name of a compute component is ""`},
 	} {
 		switch {

@@ -127,7 +127,7 @@ func (p *process) startError(ctx context.Context, err error, doing string) error
 	path := p.command.Name()
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return &lostError{"did not start", context.Cause(ctx).Error() + doing + p.command.out.quote()}
+		return &lostError{did: "did not start", how: context.Cause(ctx).Error() + doing + p.command.out.quote()}
 	case ctx.Err() != nil:
 		return fmt.Errorf("starting plugin %s: %w%s", path, context.Cause(ctx), p.command.out.quote())
 	case errors.Is(err, fs.ErrPermission):
@@ -153,13 +153,17 @@ func (p *process) startError(ctx context.Context, err error, doing string) error
 }
 
 // lostError reports the loss of a process in a way that may not happen again: it crashed or did not start in time.
-type lostError struct{ did, how string }
+type lostError struct {
+	did, how string
+	// killed is true if something else than the host has killed the process.
+	killed bool
+}
 
 func (e *lostError) Error() string { return e.how }
 
 // crashed describes a process that has ended.
 func crashed(c *command) *lostError {
-	return &lostError{"crashed", fmt.Sprintf("it ended (%s)%s", c.ending(), c.out.quote())}
+	return &lostError{did: "crashed", how: fmt.Sprintf("it ended (%s)%s", c.ending(), c.out.quote()), killed: c.killedByOthers()}
 }
 
 // exited reports whether the process has ended, or ends within d.

@@ -25,7 +25,8 @@ const sendBytes = 64 << 10
 // returned unchanged.
 //
 // If the plugin dies, the model is loaded again and only the unanswered documents are scored again. If the model runs
-// out of memory, fewer documents are sent at a time.
+// out of memory, fewer documents are sent at a time. A plugin that something else than the host has killed before it
+// answered any document is assumed to have run out of memory. Its model is also loaded with more halvings.
 func (m *Model) Score(
 	ctx context.Context, s protocol.Settings, documents iter.Seq2[protocol.Document, error],
 	emit func(protocol.Document, protocol.ScoredDocument) error,
@@ -35,7 +36,11 @@ func (m *Model) Score(
 	window := m.backend.host.window
 	c := &scoring{model: m, settings: s, next: next, emit: emit, window: window, limit: window}
 	c.room.L = &c.mu
-	return m.backend.do(ctx, c.what, c.progress, c.score)
+	err := m.backend.do(ctx, c.what, c.progress, c.score)
+	if lost, ok := errors.AsType[*lostError](err); ok && lost.killed && c.computing() {
+		return &protocol.Error{Kind: protocol.OutOfMemory, Message: err.Error()}
+	}
+	return err
 }
 
 // scoring is one Score call, across all the streams that it needs.
@@ -59,6 +64,7 @@ type scoring struct {
 	sentCount int
 	window    int64 // bounds sent
 	answered  int64
+	halved    int64 // how often less is sent or computed at a time because a process was killed
 }
 
 type pendingDocument struct {
@@ -69,10 +75,18 @@ type pendingDocument struct {
 
 func (d *pendingDocument) bytes() int64 { return int64(len(d.document.Text)) }
 
+// progress counts the answers and the reductions after a kill: after either, the next process may not be killed.
 func (c *scoring) progress() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.answered
+	return c.answered + c.halved
+}
+
+// computing reports whether the last stream ended with documents that were sent and not answered.
+func (c *scoring) computing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sentCount > 0
 }
 
 func (c *scoring) what() string {
@@ -88,14 +102,48 @@ func (c *scoring) what() string {
 
 // score scores the remaining documents in the process p.
 func (c *scoring) score(ctx context.Context, p *process) error {
+	log := c.model.backend.log.With(hclog.FromContext(ctx).ImpliedArgs()...)
 	for {
+		before := c.progress()
 		err := c.stream(ctx, p)
 		var r *remoteError
-		if !errors.As(err, &r) || protocol.KindOf(wire.FromStatus(r.err)) != protocol.OutOfMemory || !c.halve() {
+		if !errors.As(err, &r) || ctx.Err() != nil {
 			return err
 		}
-		c.model.backend.log.With(hclog.FromContext(ctx).ImpliedArgs()...).Warn(
-			"the backend ran out of memory; sending half as much at a time", "bytes", c.window, "error", received(r.err))
+		if protocol.KindOf(wire.FromStatus(r.err)) != protocol.OutOfMemory || !c.halve() {
+			if c.progress() == before && c.computing() && p.died(r.err) && p.command.killedByOthers() {
+				c.afterKill(log, p)
+			}
+			return err
+		}
+		log.Warn("the backend ran out of memory; sending half as much at a time", "bytes", c.window, "error", received(r.err))
+	}
+}
+
+// Each kill loads the model again, so there are few steps for a single document: its halvings grow by loneHalvings until
+// they are maxHalvings, which leaves the smallest part of every document.
+const (
+	loneHalvings = 8
+	maxHalvings  = 24
+)
+
+// afterKill reduces what is sent and computed at a time after p was killed without having answered a document.
+func (c *scoring) afterKill(log hclog.Logger, p *process) {
+	fewer, halvings := c.halve(), 1
+	if !fewer {
+		halvings = loneHalvings
+	}
+	if !c.model.computeLess(p, halvings) && !fewer {
+		return
+	}
+	c.mu.Lock()
+	c.halved++
+	c.mu.Unlock()
+	const reason = "the plugin was killed, possibly because memory ran out; "
+	if fewer {
+		log.Warn(reason+"sending and computing half as much at a time", "bytes", c.window)
+	} else {
+		log.Warn(reason + "computing less of a document at a time")
 	}
 }
 
@@ -302,6 +350,9 @@ func (c *scoring) answer(s protocol.ScoredDocument) error {
 	c.mu.Lock()
 	if err == nil && !c.settings.EOS && s.EOSNLL != 0 {
 		err = fmt.Errorf("%v: the answer has a loss of %v nats for an end-of-text token that was not asked for", d.document, s.EOSNLL)
+	}
+	if err == nil && !c.settings.EOS && s.EndUnscored() {
+		err = fmt.Errorf("%v: the answer has an unscored end-of-text token that was not asked for", d.document)
 	}
 	if err != nil {
 		return c.model.backend.broken(err)

@@ -73,10 +73,17 @@ func TestScore(t *testing.T) {
 		{name: "killed", config: `{"batch": 8, "at": 500, "do": "die", "times": 2}`, count: 1000, size: 100, window: 5000, log: "the plugin crashed; restarting it"},
 		{name: "panic", config: `{"batch": 8, "at": 500, "do": "panic", "times": 1}`, count: 1000, size: 100},
 		{name: "killed again and again", config: `{"batch": 8, "at": 500, "do": "die"}`, count: 1000, size: 100,
-			want: `scoring documents from dataset "d", shard "s", row `},
-		{name: "last words", config: `{"at": 0, "do": "die"}`, count: 1, want: "its last output:\n  | something terrible happened"},
+			kind: protocol.OutOfMemory, want: `scoring documents from dataset "d", shard "s", row `},
+		{name: "last words", config: `{"at": 0, "do": "die"}`, count: 1, kind: protocol.OutOfMemory, want: "its last output:\n  | something terrible happened"},
+		{name: "panic again and again", config: `{"at": 5, "do": "panic"}`, count: 10, want: "crashed 3 times in a row"},
 		{name: "out of memory", config: `{"batch": 64, "memory": 5}`, count: 500, size: 100, window: 10000, log: "sending half as much at a time"},
 		{name: "out of memory for a single document", config: `{"batch": 3, "at": 5, "do": "exhaust"}`, count: 10, size: 10, kind: protocol.OutOfMemory, want: "no memory for document 5"},
+		{name: "killed for its memory", config: `{"batch": 64, "memoryBytes": 900}`, count: 500, size: 100, window: 10000,
+			log: "the plugin was killed, possibly because memory ran out; sending and computing half as much at a time"},
+		{name: "killed for its memory by a single document", config: `{"memoryBytes": 100}`, count: 3, size: 100_000,
+			log: "the plugin was killed, possibly because memory ran out; computing less of a document at a time"},
+		{name: "killed for its memory by the smallest part of a document", config: `{"at": 5, "do": "die"}`, count: 10, size: 10_000,
+			kind: protocol.OutOfMemory, want: `scoring documents from dataset "d", shard "s", row 5 on: plugin`},
 		{name: "twice", config: `{"at": 5, "do": "twice"}`, count: 10, size: 10, want: "it sent a duplicate answer for document 5"},
 		{name: "twice, late", config: `{"batch": 4, "at": 5, "do": "twice"}`, count: 10, size: 10, want: "it sent a duplicate answer for document 5"},
 		{name: "never", config: `{"at": 5, "do": "never"}`, count: 10, size: 10, want: "without an answer for 1 of its documents"},
@@ -85,6 +92,7 @@ func TestScore(t *testing.T) {
 		{name: "broken ledger", config: `{"at": 5, "do": "break"}`, count: 10, size: 10,
 			want: `breaks the protocol: dataset "d", shard "s", row 5: the backend's answer is broken: its losses add up to 11 nats, but its total is 10`},
 		{name: "end of text unasked", config: `{"at": 5, "do": "eos"}`, count: 10, size: 10, want: "that was not asked for"},
+		{name: "unscored end of text unasked", config: `{"at": 5, "do": "unscored eos"}`, count: 10, size: 10, want: "that was not asked for"},
 		{name: "bad configuration", config: `{"batch": "x"}`, kind: protocol.InvalidInput, want: "configuration: json"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -149,6 +157,43 @@ func TestScoreReplaysTheUnanswered(t *testing.T) {
 		if n := seen[fmt.Sprintf("document %d", i)]; n < 1 || n > 1 && (i < 35 || i > 50) {
 			t.Errorf("document %d was asked %d times", i, n)
 		}
+	}
+}
+
+// TestScoreKilled checks how much is sent and computed after each kill, and that only a kill without an answer reduces it.
+func TestScoreKilled(t *testing.T) {
+	for _, test := range []struct {
+		name, config string
+		size         int
+		want         []string // what is in the log of the plugin, without its documents
+	}{
+		{"several documents", `{"batch": 64, "memoryBytes": 120, "log": "log"}`, 100,
+			[]string{"load", "killed by 1600 bytes", "load", "killed by 400 bytes", "load"}},
+		{"one document", `{"memoryBytes": 1, "log": "log"}`, 100_000,
+			[]string{"load", "killed by 100000 bytes", "load", "killed by 390 bytes", "load"}},
+		{"after an answer", `{"at": 8, "do": "die", "times": 1, "log": "log"}`, 100, []string{"load", "load"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			h, _ := newHost(t)
+			h.window = 1600
+			m, err := backend(t, h).Load(t.Context(), model("%s", test.config))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if count, err := score(t.Context(), m, documents(16, test.size)); err != nil || count != 16 {
+				t.Fatal(count, err)
+			}
+			var got []string
+			for line := range strings.Lines(must(readAll(h, "log"))) {
+				if line = strings.TrimSpace(line); !strings.HasPrefix(line, "document") {
+					got = append(got, line)
+				}
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("the plugin recorded %q, want %q", got, test.want)
+			}
+		})
 	}
 }
 

@@ -314,6 +314,20 @@ func TestProbabilitiesSumToOne(t *testing.T) {
 	}
 }
 
+// The end of an empty text has no loss without a prefix, and the answer says so.
+func TestUnscoredEnd(t *testing.T) {
+	m := trained(t, `{"order": 3, "tokens": "bytes"}`, "The train was late.")
+	for prefix, want := range map[string][]protocol.Unscored{
+		protocol.PrefixNone: {{Start: 0, End: 0, Reason: protocol.ReasonNoContext}}, protocol.PrefixBOS: nil,
+	} {
+		for _, a := range scoreAll(t, m, protocol.Settings{Prefix: prefix, EOS: true, Context: 8, Stride: 4}, "") {
+			if diff := cmp.Diff(want, a.Unscored); diff != "" || (a.EOSNLL == 0) != (len(want) > 0) {
+				t.Errorf("prefix %q: loss %v, %s", prefix, a.EOSNLL, diff)
+			}
+		}
+	}
+}
+
 // The losses follow the definition: each window separately, from its prefix through all its tokens.
 func TestWindowsSeeNothingElse(t *testing.T) {
 	book := opticks(t)
@@ -355,11 +369,12 @@ func TestWindowsSeeNothingElse(t *testing.T) {
 					}
 					if s.Prefix == "none" && len(want) > 0 {
 						want[0] = 0
+						first := []protocol.Unscored{{Start: 0, End: 0, Reason: protocol.ReasonNoContext}} // the end of the text
 						if len(got.TokenIDs) > 0 {
-							first := []protocol.Unscored{{Start: 0, End: got.TokenEnds[0], Reason: protocol.ReasonNoContext}}
-							if diff := cmp.Diff(first, got.Unscored); diff != "" {
-								t.Fatal(diff)
-							}
+							first[0].End = got.TokenEnds[0]
+						}
+						if diff := cmp.Diff(first, got.Unscored); diff != "" {
+							t.Fatal(diff)
 						}
 					} else if len(got.Unscored) > 0 {
 						t.Fatalf("unscored %v", got.Unscored)

@@ -88,10 +88,9 @@ func (m model) score(ctx context.Context, s protocol.Settings, d protocol.Docume
 	}
 	scored := protocol.ScoredDocument{Index: d.Index}
 	if s.Prefix == protocol.PrefixNone && events > 0 {
+		// Without tokens, this is the end-of-text token of an empty text.
 		nll[0] = 0
-		if tokens > 0 {
-			scored.Unscored = []protocol.Unscored{{Start: 0, End: starts[1], Reason: protocol.ReasonNoContext}}
-		}
+		scored.Unscored = []protocol.Unscored{{Start: 0, End: starts[min(1, tokens)], Reason: protocol.ReasonNoContext}}
 	}
 	for _, loss := range nll {
 		scored.TotalNLL += loss

@@ -35,6 +35,10 @@ type Model struct {
 	Config json.RawMessage
 	// Files are the model's files on this machine.
 	Files []ModelFile
+	// Halvings is positive when a model is loaded again because its process was killed, possibly because memory ran
+	// out. The backend then computes at most 1 / 2^Halvings as much at once as it would have, but at least the smallest
+	// part that it can. Losses do not depend on it.
+	Halvings int
 }
 
 // ModelFile is a file of a model, with the digest the plan was made with.
@@ -83,6 +87,10 @@ type LoadedModel struct {
 	// Computed identifies the compute components: the device, the class of processor, versions of libraries. It is
 	// recorded with results, whose last bits may differ between processors.
 	Computed map[string]string
+	// Arithmetic is what losses of this Dtype depend on by more than the rounding of their last bits, such as the kind of
+	// device and the number of ranks; empty if there is nothing. Scores with different arithmetic are not comparable: it
+	// is recorded in the scoring protocol.
+	Arithmetic string
 }
 
 // Prefixes of a window.
@@ -131,7 +139,8 @@ type ScoredDocument struct {
 	TokenNLL                         []float64
 	// EOSNLL is the loss in nats of the end-of-text token, if Settings.EOS requested it.
 	EOSNLL float64
-	// Unscored lists byte ranges that have no loss, in order. A token inside one has a TokenNLL of 0.
+	// Unscored lists byte ranges that have no loss, in order. A token inside one has a TokenNLL of 0. An empty range at
+	// the end of the text means that the end-of-text token was requested and has no loss: no token precedes it.
 	Unscored []Unscored
 	// TotalNLL is the backend's own sum of all losses in nats, EOS included. It verifies the transfer.
 	TotalNLL float64
@@ -139,7 +148,8 @@ type ScoredDocument struct {
 
 // Reasons why bytes are unscored.
 const (
-	// ReasonNoContext marks the first token of a document scored without a prefix.
+	// ReasonNoContext marks the first token of a document scored without a prefix. In a document without tokens that is
+	// the end-of-text token, if it is requested.
 	ReasonNoContext = "no context"
 	// ReasonNoToken marks bytes for which the tokenizer has no token; no token covers them.
 	ReasonNoToken = "no token"
@@ -149,4 +159,10 @@ const (
 type Unscored struct {
 	Start, End int32
 	Reason     string
+}
+
+// EndUnscored reports whether the end-of-text token was requested and has no loss.
+func (s ScoredDocument) EndUnscored() bool {
+	n := len(s.Unscored)
+	return n > 0 && s.Unscored[n-1].Start == s.Unscored[n-1].End
 }

@@ -91,6 +91,9 @@ func check(d Document, s ScoredDocument, m LoadedModel) error {
 	if math.IsNaN(s.EOSNLL) || math.IsInf(s.EOSNLL, 0) || s.EOSNLL < LossFloor {
 		return fmt.Errorf("the end-of-text token has the loss %v nats; a loss is finite and at least %v", s.EOSNLL, LossFloor)
 	}
+	if s.EndUnscored() && s.EOSNLL != 0 {
+		return fmt.Errorf("the end-of-text token is unscored but has a loss of %v nats", s.EOSNLL)
+	}
 	sum.add(s.EOSNLL)
 	if total := sum.value(); !agree(total, s.TotalNLL) {
 		return fmt.Errorf("its losses add up to %v nats, but its total is %v; data was lost or changed in transit", total, s.TotalNLL)
@@ -98,11 +101,12 @@ func check(d Document, s ScoredDocument, m LoadedModel) error {
 	return nil
 }
 
-// checkUnscored checks the ranges of a text of length bytes that have no loss.
+// checkUnscored checks the ranges of a text of length bytes that have no loss. Only the last may be empty, at the end.
 func checkUnscored(ranges []Unscored, length int32) error {
 	last := int32(0)
 	for i, u := range ranges {
-		if u.Start < last || u.End <= u.Start || u.End > length {
+		end := u.Start == length && u.End == length && i == len(ranges)-1
+		if u.Start < last || u.End <= u.Start && !end || u.End > length {
 			return fmt.Errorf("unscored range %d is [%d, %d); ranges must not be empty, follow each other and end by byte %d",
 				i, u.Start, u.End, length)
 		}

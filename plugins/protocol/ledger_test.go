@@ -113,6 +113,13 @@ func TestAccount(t *testing.T) {
 			},
 			make([]float64, 9),
 			Ledger{UnscoredBytes: map[string]int64{ReasonNoToken: 6}},
+		}, {
+			"an unscored end of the text",
+			func(_ *Document, s *ScoredDocument) {
+				*s = ScoredDocument{Index: 3, Unscored: []Unscored{{0, 9, ReasonNoToken}, {9, 9, ReasonNoContext}}}
+			},
+			make([]float64, 9),
+			Ledger{UnscoredBytes: map[string]int64{ReasonNoToken: 6}},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -178,6 +185,8 @@ func TestBrokenAnswers(t *testing.T) {
 		{`token 5, [6, 9), is only partly inside the unscored range [7, 9)`, func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{7, 9, ReasonNoToken}} }},
 		{"unscored range 0 is [3, 10)", func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{3, 10, "rare"}} }},
 		{"unscored range 0 is [3, 3)", func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{3, 3, "rare"}} }},
+		{"unscored range 0 is [9, 9)", func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{9, 9, "rare"}, {9, 9, "rare"}} }},
+		{"the end-of-text token is unscored but has a loss of 0.5 nats", func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{9, 9, "rare"}} }},
 		{"unscored range 0 is [-1, 1)", func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{-1, 1, "rare"}} }},
 		{"unscored range 1 is [1, 2)", func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{2, 3, "rare"}, {1, 2, "rare"}} }},
 		{"unscored range 0, [2, 3), gives no reason", func(_ *Document, s *ScoredDocument) { s.Unscored = []Unscored{{2, 3, ""}} }},

@@ -10,10 +10,14 @@ type Tokens struct {
 	UnscoredStarts, UnscoredEnds []int32
 }
 
-// Tokens returns the answer's tokens, which share its slices.
+// Tokens returns the answer's tokens, which share its slices. The end-of-text token is not among them.
 func (s ScoredDocument) Tokens() Tokens {
 	t := Tokens{Starts: s.TokenStarts, Ends: s.TokenEnds, NLL: s.TokenNLL}
-	for _, u := range s.Unscored {
+	unscored := s.Unscored
+	if s.EndUnscored() {
+		unscored = unscored[:len(unscored)-1]
+	}
+	for _, u := range unscored {
 		t.UnscoredStarts, t.UnscoredEnds = append(t.UnscoredStarts, u.Start), append(t.UnscoredEnds, u.End)
 	}
 	return t

@@ -30,8 +30,9 @@ type TokenCount struct {
 
 // LedgerRow is a row of ledger.parquet, which has the same rows as scored_documents.parquet in the same order.
 // TokenNats = SpanNats + OutsideNats + EOSNats + NoBytesNats, all in nats. The ranges [UnscoredStarts[i],
-// UnscoredEnds[i]) are bytes of the text without a loss, in order and disjoint, each with its reason. ScoredBytes
-// counts the bytes of the scored span that are outside all these ranges.
+// UnscoredEnds[i]) are bytes of the text without a loss, in order and disjoint, each with its reason. If the last range is
+// empty, the end-of-text token was requested and has no loss. ScoredBytes counts the bytes of the scored span that are
+// outside all these ranges.
 type LedgerRow struct {
 	Shard           string   `parquet:"shard_name,dict"`
 	Row             int64    `parquet:"row_index"`
@@ -44,6 +45,15 @@ type LedgerRow struct {
 	UnscoredStarts  []int32  `parquet:"unscored_starts,list"`
 	UnscoredEnds    []int32  `parquet:"unscored_ends,list"`
 	UnscoredReasons []string `parquet:"unscored_reasons,list"`
+}
+
+// UnscoredText returns the unscored ranges of the text, without that of the end-of-text token.
+func (r *LedgerRow) UnscoredText() (starts, ends []int32) {
+	n := len(r.UnscoredStarts)
+	if n > 0 && n == len(r.UnscoredEnds) && r.UnscoredStarts[n-1] == r.UnscoredEnds[n-1] {
+		n--
+	}
+	return r.UnscoredStarts[:n], r.UnscoredEnds[:min(n, len(r.UnscoredEnds))]
 }
 
 // CompareRows orders rows of one dataset by shard name, bytewise, then by row number.
@@ -89,7 +99,8 @@ func (r *LedgerRow) check() error {
 		return invalid("shard %q, row %d: expected as many unscored starts as ends and reasons, got %d, %d and %d",
 			r.Shard, r.Row, len(r.UnscoredStarts), len(r.UnscoredEnds), len(r.UnscoredReasons))
 	}
-	if err := checkRanges(r.UnscoredStarts, r.UnscoredEnds, math.MaxInt32); err != nil {
+	starts, ends := r.UnscoredText()
+	if err := checkRanges(starts, ends, math.MaxInt32); err != nil {
 		return invalid("shard %q, row %d: %v", r.Shard, r.Row, err)
 	}
 	for _, nats := range []float64{r.TokenNats, r.SpanNats, r.OutsideNats, r.EOSNats, r.NoBytesNats} {

@@ -17,6 +17,9 @@ type ScoringProtocol struct {
 	Anchor string `json:"anchor"`
 	EOS    bool   `json:"eos"`
 	Dtype  string `json:"dtype"`
+	// Arithmetic is what losses of this dtype depend on by more than the rounding of their last bits, in the words of the
+	// backend, such as the kind of device and the number of ranks. It is empty if there is nothing.
+	Arithmetic string `json:"arithmetic,omitempty"`
 	// Truncation is the maximum number of bytes of a document that were scored; 0 means all.
 	Truncation int64 `json:"truncation"`
 	// Span is the rule that distributes a token's loss over its bytes.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -124,14 +125,26 @@ func TestDocumentBounds(t *testing.T) {
 			}
 		}
 	}
-	bad := artifact.LedgerRow{Shard: "s", Row: 4, UnscoredStarts: []int32{3}, UnscoredEnds: []int32{2}, UnscoredReasons: []string{"r"}}
-	ledger, err := artifact.OpenLedger(foreign(t, bad))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ledger.Close()
-	if err := ledger.Read(&artifact.LedgerRow{}); err == nil || !strings.Contains(err.Error(), `shard "s", row 4: unscored range [3, 2)`) {
-		t.Errorf("got error %v", err)
+	for _, test := range []struct {
+		starts, ends []int32
+		want         string
+	}{
+		{[]int32{3}, []int32{2}, `shard "s", row 4: unscored range [3, 2)`},
+		{[]int32{1, 3}, []int32{1, 4}, `shard "s", row 4: unscored range [1, 1)`},
+		{[]int32{1, 4}, []int32{4, 4}, ""},
+	} {
+		reasons := slices.Repeat([]string{"r"}, len(test.starts))
+		ledger, err := artifact.OpenLedger(foreign(t, artifact.LedgerRow{Shard: "s", Row: 4, UnscoredStarts: test.starts, UnscoredEnds: test.ends, UnscoredReasons: reasons}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = ledger.Read(&artifact.LedgerRow{})
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("ranges from %d to %d: got error %v, want %q", test.starts, test.ends, err, test.want)
+		}
+		if err := ledger.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -771,8 +771,11 @@ func (x *BackendDescription) GetNeutralSettings() []string {
 type Model struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// JSON.
-	Config        []byte       `protobuf:"bytes,1,opt,name=config,proto3" json:"config,omitempty"`
-	Files         []*ModelFile `protobuf:"bytes,2,rep,name=files,proto3" json:"files,omitempty"`
+	Config []byte       `protobuf:"bytes,1,opt,name=config,proto3" json:"config,omitempty"`
+	Files  []*ModelFile `protobuf:"bytes,2,rep,name=files,proto3" json:"files,omitempty"`
+	// Set when a model is loaded again because its process was killed, possibly because memory ran out. The backend then
+	// computes at most 1 / 2^halvings as much at once as it would have, but at least the smallest part that it can.
+	Halvings      int32 `protobuf:"varint,3,opt,name=halvings,proto3" json:"halvings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -819,6 +822,13 @@ func (x *Model) GetFiles() []*ModelFile {
 		return x.Files
 	}
 	return nil
+}
+
+func (x *Model) GetHalvings() int32 {
+	if x != nil {
+		return x.Halvings
+	}
+	return 0
 }
 
 type ModelFile struct {
@@ -1276,7 +1286,10 @@ type LoadedModel struct {
 	Device         string `protobuf:"bytes,4,opt,name=device,proto3" json:"device,omitempty"`
 	Dtype          string `protobuf:"bytes,5,opt,name=dtype,proto3" json:"dtype,omitempty"`
 	// The compute components by name: the device, the class of processor, versions of libraries.
-	Computed      map[string]string `protobuf:"bytes,6,rep,name=computed,proto3" json:"computed,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Computed map[string]string `protobuf:"bytes,6,rep,name=computed,proto3" json:"computed,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// What losses of this dtype depend on by more than the rounding of their last bits, such as the kind of device and the
+	// number of ranks. It is recorded in the scoring protocol. Empty if there is nothing.
+	Arithmetic    string `protobuf:"bytes,7,opt,name=arithmetic,proto3" json:"arithmetic,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1351,6 +1364,13 @@ func (x *LoadedModel) GetComputed() map[string]string {
 		return x.Computed
 	}
 	return nil
+}
+
+func (x *LoadedModel) GetArithmetic() string {
+	if x != nil {
+		return x.Arithmetic
+	}
+	return ""
 }
 
 type UnloadRequest struct {
@@ -1666,8 +1686,10 @@ type ScoredDocument struct {
 	TokenStarts []int32                `protobuf:"varint,3,rep,packed,name=token_starts,json=tokenStarts,proto3" json:"token_starts,omitempty"`
 	TokenEnds   []int32                `protobuf:"varint,4,rep,packed,name=token_ends,json=tokenEnds,proto3" json:"token_ends,omitempty"`
 	// Nats.
-	TokenNll []float64   `protobuf:"fixed64,5,rep,packed,name=token_nll,json=tokenNll,proto3" json:"token_nll,omitempty"`
-	EosNll   float64     `protobuf:"fixed64,6,opt,name=eos_nll,json=eosNll,proto3" json:"eos_nll,omitempty"`
+	TokenNll []float64 `protobuf:"fixed64,5,rep,packed,name=token_nll,json=tokenNll,proto3" json:"token_nll,omitempty"`
+	EosNll   float64   `protobuf:"fixed64,6,opt,name=eos_nll,json=eosNll,proto3" json:"eos_nll,omitempty"`
+	// In order, not empty. An empty one at the end of the text means that the end-of-text token was requested and has no
+	// loss.
 	Unscored []*Unscored `protobuf:"bytes,7,rep,name=unscored,proto3" json:"unscored,omitempty"`
 	TotalNll float64     `protobuf:"fixed64,8,opt,name=total_nll,json=totalNll,proto3" json:"total_nll,omitempty"`
 	// The next ScoredDocument holds more of this one's tokens and unscored ranges, and nothing else.
@@ -1889,10 +1911,11 @@ const file_plugin_proto_rawDesc = "" +
 	"\venvironment\x18\x04 \x03(\tR\venvironment\x12\x16\n" +
 	"\x06trains\x18\x05 \x01(\bR\x06trains\x12\"\n" +
 	"\fcapabilities\x18\b \x03(\tR\fcapabilities\x12)\n" +
-	"\x10neutral_settings\x18\t \x03(\tR\x0fneutralSettingsJ\x04\b\x06\x10\aJ\x04\b\a\x10\b\"U\n" +
+	"\x10neutral_settings\x18\t \x03(\tR\x0fneutralSettingsJ\x04\b\x06\x10\aJ\x04\b\a\x10\b\"q\n" +
 	"\x05Model\x12\x16\n" +
 	"\x06config\x18\x01 \x01(\fR\x06config\x124\n" +
-	"\x05files\x18\x02 \x03(\v2\x1e.surprisal.plugin.v1.ModelFileR\x05files\"K\n" +
+	"\x05files\x18\x02 \x03(\v2\x1e.surprisal.plugin.v1.ModelFileR\x05files\x12\x1a\n" +
+	"\bhalvings\x18\x03 \x01(\x05R\bhalvings\"K\n" +
 	"\tModelFile\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x16\n" +
@@ -1924,14 +1947,17 @@ const file_plugin_proto_rawDesc = "" +
 	"\rTrainResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\"?\n" +
 	"\vLoadRequest\x120\n" +
-	"\x05model\x18\x01 \x01(\v2\x1a.surprisal.plugin.v1.ModelR\x05model\"\xaa\x02\n" +
+	"\x05model\x18\x01 \x01(\v2\x1a.surprisal.plugin.v1.ModelR\x05model\"\xca\x02\n" +
 	"\vLoadedModel\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\tR\x06handle\x12#\n" +
 	"\rcontext_limit\x18\x02 \x01(\x03R\fcontextLimit\x12'\n" +
 	"\x0fvocabulary_size\x18\x03 \x01(\x03R\x0evocabularySize\x12\x16\n" +
 	"\x06device\x18\x04 \x01(\tR\x06device\x12\x14\n" +
 	"\x05dtype\x18\x05 \x01(\tR\x05dtype\x12J\n" +
-	"\bcomputed\x18\x06 \x03(\v2..surprisal.plugin.v1.LoadedModel.ComputedEntryR\bcomputed\x1a;\n" +
+	"\bcomputed\x18\x06 \x03(\v2..surprisal.plugin.v1.LoadedModel.ComputedEntryR\bcomputed\x12\x1e\n" +
+	"\n" +
+	"arithmetic\x18\a \x01(\tR\n" +
+	"arithmetic\x1a;\n" +
 	"\rComputedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"'\n" +

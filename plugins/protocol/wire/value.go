@@ -94,7 +94,7 @@ func FromModel(m protocol.Model) *pluginpb.Model {
 	for i, f := range m.Files {
 		files[i] = &pluginpb.ModelFile{Name: f.Name, Path: f.Path, Digest: f.Digest}
 	}
-	return &pluginpb.Model{Config: m.Config, Files: files}
+	return &pluginpb.Model{Config: m.Config, Files: files, Halvings: int32(m.Halvings)}
 }
 
 // ToModel undoes FromModel.
@@ -103,7 +103,7 @@ func ToModel(m *pluginpb.Model) protocol.Model {
 	for _, f := range m.GetFiles() {
 		files = append(files, protocol.ModelFile{Name: f.GetName(), Path: f.GetPath(), Digest: f.GetDigest()})
 	}
-	return protocol.Model{Config: m.GetConfig(), Files: files}
+	return protocol.Model{Config: m.GetConfig(), Files: files, Halvings: int(m.GetHalvings())}
 }
 
 // FromSettings converts settings to their message.
@@ -141,7 +141,7 @@ func ToEstimate(e *pluginpb.Estimate) protocol.Estimate {
 func FromLoadedModel(handle string, m protocol.LoadedModel) *pluginpb.LoadedModel {
 	return &pluginpb.LoadedModel{
 		Handle: handle, ContextLimit: m.ContextLimit, VocabularySize: m.VocabularySize, Device: m.Device, Dtype: m.Dtype,
-		Computed: m.Computed,
+		Computed: m.Computed, Arithmetic: m.Arithmetic,
 	}
 }
 
@@ -149,6 +149,6 @@ func FromLoadedModel(handle string, m protocol.LoadedModel) *pluginpb.LoadedMode
 func ToLoadedModel(m *pluginpb.LoadedModel) protocol.LoadedModel {
 	return protocol.LoadedModel{
 		ContextLimit: m.GetContextLimit(), VocabularySize: m.GetVocabularySize(), Device: m.GetDevice(), Dtype: m.GetDtype(),
-		Computed: m.GetComputed(),
+		Computed: m.GetComputed(), Arithmetic: m.GetArithmetic(),
 	}
 }

@@ -436,8 +436,12 @@ func TestValuesCross(t *testing.T) {
 			ToEstimate(FromEstimate(protocol.Estimate{Parameters: 1, WeightBytes: 2, FLOPsPerToken: 3, MemoryBytes: 4, BytesPerToken: 5, DeviceMemoryBytes: 6, Devices: 7, TrainingMemoryPerByte: 8, MemoryPerTrainingByte: 9})),
 		},
 		{
-			protocol.LoadedModel{ContextLimit: 1, VocabularySize: 2, Device: "d", Dtype: "t", Computed: map[string]string{"p": "q"}},
-			ToLoadedModel(FromLoadedModel("h", protocol.LoadedModel{ContextLimit: 1, VocabularySize: 2, Device: "d", Dtype: "t", Computed: map[string]string{"p": "q"}})),
+			protocol.Model{Config: []byte("{}"), Files: []protocol.ModelFile{{Name: "n", Path: "p", Digest: "d"}}, Halvings: 3},
+			ToModel(FromModel(protocol.Model{Config: []byte("{}"), Files: []protocol.ModelFile{{Name: "n", Path: "p", Digest: "d"}}, Halvings: 3})),
+		},
+		{
+			protocol.LoadedModel{ContextLimit: 1, VocabularySize: 2, Device: "d", Dtype: "t", Computed: map[string]string{"p": "q"}, Arithmetic: "a"},
+			ToLoadedModel(FromLoadedModel("h", protocol.LoadedModel{ContextLimit: 1, VocabularySize: 2, Device: "d", Dtype: "t", Computed: map[string]string{"p": "q"}, Arithmetic: "a"})),
 		},
 		{protocol.ResolveRequest{Network: true}, ToResolveRequest(FromResolveRequest(protocol.ResolveRequest{Network: true}))},
 		{protocol.ResolveRequest{CacheReadOnly: true}, ToResolveRequest(FromResolveRequest(protocol.ResolveRequest{CacheReadOnly: true}))},

@@ -34,7 +34,7 @@ const schema = `
 	tensorParallel: *1 | (int & >=1 & <=64)
 	// Threads per operator; 0 means one per CPU core.
 	threads: *0 | (int & >=0)
-	// The maximum number of tokens per batch; it is halved if memory does not suffice.
+	// The maximum number of tokens per batch; it is halved if memory does not suffice. On CPUs at most 32768 are used.
 	batchTokens: *2048 | (int & >=1)
 }
 `
@@ -123,9 +123,9 @@ func (b backend) Load(ctx context.Context, m protocol.Model) (_ sdk.Model, err e
 	prefix := firstOf(weights.BOS, words.BOS, func() (int32, bool) { return end.id, end.ok })
 	loaded := &model{
 		config: c, architecture: weights.Architecture(), decoder: d, tokenizer: words, heap: heap, weights: heap.Live(),
-		prefix: prefix, end: end, computing: computing,
+		prefix: prefix, end: end, computing: computing, halvings: m.Halvings,
 	}
-	loaded.budget.Store(int64(c.BatchTokens))
+	loaded.budget.Store(int64(c.batchTokens()))
 	return loaded, nil
 }
 
@@ -225,6 +225,17 @@ func (c config) options() (decoder.Options, error) {
 	}
 	o.Devices = slices.Repeat([]tensor.Device{tensor.Device(device)}, c.TensorParallel)
 	return o, nil
+}
+
+// largestBatch is the maximum number of tokens per batch on CPUs. A larger batch is no faster, and a layer of it delays the
+// calls after one that is canceled.
+const largestBatch = 1 << 15
+
+func (c config) batchTokens() int {
+	if c.Device == "cpu" {
+		return min(c.BatchTokens, largestBatch)
+	}
+	return c.BatchTokens
 }
 
 func (c config) threads() int {

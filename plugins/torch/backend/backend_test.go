@@ -224,6 +224,38 @@ func TestPrefix(t *testing.T) {
 	}
 }
 
+// TestUnscoredEnd checks that the answer for an empty text says that its end-of-text token has no loss without a prefix.
+func TestUnscoredEnd(t *testing.T) {
+	m := opened(t, tiny(t))
+	for _, test := range []struct {
+		prefix string
+		want   []protocol.Unscored
+	}{
+		{protocol.PrefixNone, []protocol.Unscored{{Start: 0, End: 0, Reason: protocol.ReasonNoContext}}},
+		{protocol.PrefixFirst, nil},
+	} {
+		a := score(t, m, protocol.Settings{Prefix: test.prefix, Context: 64, Stride: 32, EOS: true}, "")[0]
+		if !slices.Equal(a.Unscored, test.want) || (a.EOSNLL == 0) != (len(test.want) > 0) {
+			t.Errorf("prefix %q: unscored %v, loss %v", test.prefix, a.Unscored, a.EOSNLL)
+		}
+	}
+}
+
+// TestArithmetic checks what a score records of the device and the ranks: in bfloat16 in its scoring protocol, and in every
+// type as information.
+func TestArithmetic(t *testing.T) {
+	for _, test := range []struct{ dtype, ranks, want string }{
+		{"float32", "1", ""}, {"float32", "2", ""}, {"bfloat16", "1", "cpu, ranks: 1"}, {"bfloat16", "2", "cpu, ranks: 2"},
+	} {
+		m := tiny(t)
+		m.Config = json.RawMessage(strings.NewReplacer("float32", test.dtype, `"tensorParallel": 1`, `"tensorParallel": `+test.ranks).Replace(defaults))
+		d := opened(t, m).Describe()
+		if d.Arithmetic != test.want || d.Computed["ranks"] != test.ranks || d.Computed["device"] != "cpu" {
+			t.Errorf("%s, ranks %s: %q, computed %v", test.dtype, test.ranks, d.Arithmetic, d.Computed)
+		}
+	}
+}
+
 // TestBatches checks that the answers of a batch are sent before the next one is computed, so that a crash costs at
 // most one batch.
 func TestBatches(t *testing.T) {

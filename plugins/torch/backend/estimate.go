@@ -44,7 +44,7 @@ func estimate(c *checkpoint.Checkpoint, o config, s protocol.Settings) (protocol
 		kind = tensor.BFloat16
 	}
 	w := graph.Workload{
-		Context: context, Tokens: max(o.BatchTokens, context), ElementBytes: kind.Bytes(), Ranks: o.TensorParallel,
+		Context: context, Tokens: max(o.batchTokens(), context), ElementBytes: kind.Bytes(), Ranks: o.TensorParallel,
 		Logits: decoder.LogitRows * min(int64(o.TensorParallel)*decoder.LogitColumns(device), int64(a.Vocabulary)),
 	}
 	if device == tensor.CPU {

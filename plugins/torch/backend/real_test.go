@@ -56,6 +56,15 @@ func TestRealModels(t *testing.T) {
 	}
 }
 
+// TestRealModelsPathological checks that the tokens of real tokenizers tile pathological texts of 1 MB.
+func TestRealModelsPathological(t *testing.T) {
+	for _, file := range []string{"smollm2.gguf", "gemma3-270m.gguf"} {
+		m := opened(t, real(t, file, "bfloat16")).(*model)
+		m.decoder = constantComputer{m.decoder}
+		tilesPathological(t.Context(), t, m, protocol.Settings{}, 1_000_000)
+	}
+}
+
 func mixed(t *testing.T) []string {
 	t.Helper()
 	path := os.Getenv(documentsVariable)

@@ -5,9 +5,12 @@ package backend
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -33,18 +36,28 @@ type model struct {
 	weights      int64 // the number of tensors that exist between computations
 	prefix, end  special
 
-	computing *sync.Mutex // guards the decoder
+	computing *sync.Mutex // guards the decoder and halvings
 	decoder   lossComputer
 	budget    atomic.Int64 // tokens per batch
+	halvings  int          // protocol.Model.Halvings until the first batch
 }
 
 func (m *model) Describe() protocol.LoadedModel {
+	arithmetic := ""
+	if m.config.Dtype != "float32" {
+		// Activations and sums over ranks are rounded to 8 bits: another kernel or another order changes losses by as much
+		// as the type itself.
+		kind, _, _ := strings.Cut(m.config.Device, ":")
+		arithmetic = fmt.Sprintf("%s, ranks: %d", kind, m.config.TensorParallel)
+	}
 	return protocol.LoadedModel{
 		ContextLimit: int64(m.architecture.Context), VocabularySize: int64(m.architecture.Vocabulary),
 		Device: m.config.Device, Dtype: m.config.Dtype,
 		Computed: map[string]string{
-			"device": m.config.Device, "architecture": runtime.GOARCH, "instructions": tensor.Capability(), "libtorch": tensor.Version(),
+			"device": m.config.Device, "ranks": strconv.Itoa(m.config.TensorParallel), "architecture": runtime.GOARCH,
+			"instructions": tensor.Capability(), "libtorch": tensor.Version(),
 		},
+		Arithmetic: arithmetic,
 	}
 }
 
@@ -291,20 +304,47 @@ func (m *model) split(d protocol.Document, s protocol.Settings, e tokenizer.Enco
 		if !x.prefixed && x.score == x.start {
 			// No token precedes the document's first token.
 			x.score++
-			if len(e.IDs) > 0 && e.Ends[0] > e.Starts[0] {
-				*unscored = append(*unscored, protocol.Unscored{Start: e.Starts[0], End: e.Ends[0], Reason: protocol.ReasonNoContext})
-				slices.SortFunc(*unscored, func(a, b protocol.Unscored) int { return int(a.Start) - int(b.Start) })
-			}
+			t.answer.Unscored = withoutContext(e, int32(len(d.Text)), t.answer.Unscored)
 		}
 		t.windows = append(t.windows, x)
 	}
 	return t, nil
 }
 
+// withoutContext adds the first token of a text of length bytes to the unscored ranges: without tokens, it is the
+// end-of-text token.
+func withoutContext(e tokenizer.Encoding, length int32, unscored []protocol.Unscored) []protocol.Unscored {
+	first := protocol.Unscored{Start: length, End: length, Reason: protocol.ReasonNoContext}
+	if len(e.IDs) > 0 {
+		first.Start, first.End = e.Starts[0], e.Ends[0]
+		if first.Start == first.End {
+			return unscored
+		}
+	}
+	unscored = append(unscored, first)
+	slices.SortFunc(unscored, func(a, b protocol.Unscored) int { return int(a.Start) - int(b.Start) })
+	return unscored
+}
+
+// reduce lowers the budget by the halvings that an earlier process asks for. windows are those of the first batch, which
+// may be smaller than the budget. It needs computing.
+func (m *model) reduce(windows []window) {
+	if m.halvings == 0 {
+		return
+	}
+	tokens := int64(0)
+	for _, w := range windows {
+		tokens += int64(w.read())
+	}
+	m.budget.Store(max(min(m.budget.Load(), tokens)>>m.halvings, 1))
+	m.halvings = 0
+}
+
 // batch computes as many of the windows as fit the budget, but at least one.
 func (m *model) batch(ctx context.Context, windows []window) (int, []float64, error) {
 	m.computing.Lock()
 	defer m.computing.Unlock()
+	m.reduce(windows)
 	for {
 		if err := ctx.Err(); err != nil {
 			return 0, nil, err

@@ -55,8 +55,25 @@ func (r *rank) free() {
 	r.owned = nil
 }
 
-func (r *rank) logits(ctx context.Context, s *tensor.Scope, b *batch, c Collective) tensor.Partial {
-	return s.Logits(r.hidden(ctx, s, b, c), r.head, b.targets)
+// headRows is how many rows of the head a processor computes before the context is checked.
+const headRows = 2 * LogitRows
+
+// logits returns the reduced logits of the rows whose next token is scored.
+func (r *rank) logits(ctx context.Context, s *tensor.Scope, b *batch, c Collective) (all tensor.Partial) {
+	x := r.hidden(ctx, s, b, c) // [scored rows, hidden]
+	if r.device != tensor.CPU {
+		return s.Logits(x, r.head, b.targets)
+	}
+	for from := 0; from < len(b.targets); from += headRows {
+		if err := ctx.Err(); err != nil {
+			s.Fail(err)
+			return all
+		}
+		targets := b.targets[from:min(from+headRows, len(b.targets))]
+		p := s.Logits(s.Narrow(x, 0, int64(from), int64(len(targets))), r.head, targets)
+		all.Maxima, all.Sums, all.Logits = append(all.Maxima, p.Maxima...), append(all.Sums, p.Sums...), append(all.Logits, p.Logits...)
+	}
+	return all
 }
 
 // hidden returns the last hidden states [scored rows, hidden], normalized, of the rows whose next token is scored.

@@ -31,6 +31,8 @@ type Table struct {
 	Dataset    string
 	Tags       []string
 	ScoredPath string
+	// Computed describes the hardware and software that computed the scores; nil if it is unknown.
+	Computed map[string]string
 }
 
 // Options are options of a comparison.

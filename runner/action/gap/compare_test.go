@@ -80,7 +80,7 @@ func side(t testing.TB, name string, docs []doc, losses func(doc) ([]float64, []
 			f.write(t, scored, ledger)
 		}
 		f.close(t)
-		s.Datasets = append(s.Datasets, Table{key, f.tags, filepath.Join(dir, "scored_documents.parquet")})
+		s.Datasets = append(s.Datasets, Table{Dataset: key, Tags: f.tags, ScoredPath: filepath.Join(dir, "scored_documents.parquet")})
 	}
 	return s
 }
@@ -338,6 +338,23 @@ func TestRefusals(t *testing.T) {
 			t.Fatalf("got %v, %v", s, err)
 		}
 		if report, err := os.ReadFile(filepath.Join(out, "report.md")); err != nil || !bytes.Contains(report, []byte("**The scoring protocols differ**: `the scoring protocol is known only for model")) {
+			t.Errorf("the report does not list the difference: %v", err)
+		}
+	})
+	t.Run("other devices", func(t *testing.T) {
+		a, b := sides(t, base...)
+		a.Datasets[0].Computed = map[string]string{"device": "cpu", "ranks": "1"}
+		b.Datasets[0].Computed = map[string]string{"device": "cuda", "ranks": "1"}
+		out := t.TempDir()
+		s, err := Compare(t.Context(), a, b, out, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := fmt.Sprintf("device: %q has cpu, %q has cuda", a.Name, b.Name)
+		if len(s.ComputedDifferences) != 1 || s.ComputedDifferences[0] != want {
+			t.Errorf("got %q, want %q", s.ComputedDifferences, want)
+		}
+		if report, err := os.ReadFile(filepath.Join(out, "report.md")); err != nil || !bytes.Contains(report, []byte("- Computed by different hardware or software: `"+want+"`\n")) {
 			t.Errorf("the report does not list the difference: %v", err)
 		}
 	})

@@ -60,7 +60,7 @@ func permission(fields []plan.Field, allow []string) string {
 }
 
 // allowable are the fields that it helps to allow.
-var allowable = []string{"prefix", "context", "stride", "anchor", "eos", "dtype", "imported"}
+var allowable = []string{"prefix", "context", "stride", "anchor", "eos", "dtype", "arithmetic", "imported"}
 
 // checkProtocols checks that the scoring protocols of the two sides differ only in allowed fields, for every dataset.
 // It reports whether anything differs.
@@ -101,6 +101,10 @@ func differing(a, b json.RawMessage) ([]plan.Field, error) {
 	if i := slices.IndexFunc(fields, func(f plan.Field) bool { return f.Path == "imported" }); i >= 0 {
 		// Only the name of the scoring protocol is known for an imported table.
 		return fields[i : i+1], err
+	}
+	if slices.ContainsFunc(fields, func(f plan.Field) bool { return f.Path == "dtype" }) {
+		// An arithmetic belongs to a dtype: who compares different dtypes compares different arithmetic.
+		fields = score.Without(fields, []string{"arithmetic"})
 	}
 	return fields, err
 }

@@ -19,6 +19,9 @@ func (s *Summary) report(w io.Writer) error {
 	for _, d := range s.Protocols.Differences {
 		fmt.Fprintf(&out, "- **The scoring protocols differ**: %s\n", quote(d))
 	}
+	for _, d := range s.ComputedDifferences {
+		fmt.Fprintf(&out, "- Computed by different hardware or software: %s\n", quote(d))
+	}
 	if s.Unscored.Either > 0 {
 		fmt.Fprintf(&out, "- Excluded on both sides: %s inside the scored spans (a has no loss for %s, b for %s).\n",
 			count(s.Unscored.Either, "byte"), number(s.Unscored.A), number(s.Unscored.B))

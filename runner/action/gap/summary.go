@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 )
@@ -117,6 +118,8 @@ type Summary struct {
 	ModelA    string    `json:"modelA"`
 	ModelB    string    `json:"modelB"`
 	Protocols Protocols `json:"scoringProtocols"`
+	// ComputedDifferences lists the differences in the hardware and software that computed the scores.
+	ComputedDifferences []string `json:"computedDifferences"`
 	// Unscored counts bytes inside scored spans without a loss. They are excluded from the sums and bytes of both
 	// sides.
 	Unscored Bytes `json:"unscoredBytes"`
@@ -160,15 +163,27 @@ func protocolDifferences(a, b Side) ([]string, error) {
 	return differences, err
 }
 
+func computedDifferences(sides ...Side) []string {
+	names, computed := make([]string, len(sides)), make([][]map[string]string, len(sides))
+	for i, side := range sides {
+		names[i] = side.Name
+		for _, t := range side.Datasets {
+			computed[i] = append(computed[i], t.Computed)
+		}
+	}
+	return score.ComputedDifferences(names, computed)
+}
+
 func (c *comparison) summary(differences []string) (*Summary, error) {
 	s := &Summary{
 		ModelA: c.a.Name, ModelB: c.b.Name, Unscored: c.unscored, ZeroLoss: c.zeroLoss,
-		Protocols:    Protocols{c.a.Protocol, c.b.Protocol, differences},
-		Datasets:     []Row{},
-		Groups:       []Row{},
-		Buckets:      []Row{},
-		TopDocuments: directions(c.topDocuments),
-		TopSegments:  directions(c.topSegments),
+		Protocols:           Protocols{c.a.Protocol, c.b.Protocol, differences},
+		ComputedDifferences: computedDifferences(c.a, c.b),
+		Datasets:            []Row{},
+		Groups:              []Row{},
+		Buckets:             []Row{},
+		TopDocuments:        directions(c.topDocuments),
+		TopSegments:         directions(c.topSegments),
 	}
 	var overall aggregate
 	for i, t := range c.a.Datasets {

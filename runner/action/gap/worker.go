@@ -110,13 +110,16 @@ func readSide(t *action.Task, role, model string, p parameters) (side Side, prot
 			return side, nil, err
 		}
 		var summary struct {
-			Protocol json.RawMessage `json:"scoringProtocol"`
+			Protocol json.RawMessage   `json:"scoringProtocol"`
+			Computed map[string]string `json:"computed"`
 		}
 		if err := artifact.ReadJSON(summaryPath, &summary); err != nil {
 			return side, nil, err
 		}
 		protocols[dataset] = summary.Protocol
-		side.Datasets = append(side.Datasets, Table{Dataset: dataset, Tags: tags[dataset], ScoredPath: t.Inputs[scored]})
+		side.Datasets = append(side.Datasets, Table{
+			Dataset: dataset, Tags: tags[dataset], ScoredPath: t.Inputs[scored], Computed: summary.Computed,
+		})
 	}
 	return side, protocols, nil
 }

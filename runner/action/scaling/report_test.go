@@ -48,9 +48,14 @@ func scoreOf(nats float64, bytes, tokens, words, documents int64) artifact.Score
 
 // The complete table of two models on two datasets, computed by hand.
 func TestTableText(t *testing.T) {
-	work := task(t, []model{{"m|1", 0}, {"m2", 1234567}}, []string{"d1", "d2"}, map[string]artifact.ScoreSummary{
+	scores := map[string]artifact.ScoreSummary{
 		"m|1 d1": scoreOf(4*math.Ln2, 2, 2, 0, 1), "m|1 d2": scoreOf(8*math.Ln2, 4, 1, 0, 5), "m2 d1": scoreOf(2*math.Ln2, 2, 4, 0, 1), "m2 d2": scoreOf(4*math.Ln2, 4, 2, 0, 5),
-	})
+	}
+	for name, s := range scores {
+		s.Computed = map[string]string{"device": name[:2], "ranks": "1"}
+		scores[name] = s
+	}
+	work := task(t, []model{{"m|1", 0}, {"m2", 1234567}}, []string{"d1", "d2"}, scores)
 	result, err := Kind{}.Work(t.Context(), work)
 	if err != nil {
 		t.Fatal(err)
@@ -62,6 +67,8 @@ func TestTableText(t *testing.T) {
 		"report.md": `# Scaling
 
 Over 6 scored bytes of 6 documents in 2 datasets; every model was scored on the same bytes under the same scoring protocol. Bits per byte and perplexities are ratios of sums.
+
+- Computed by different hardware or software: device: "m|1" has m|, "m2" has m2
 
 | model | parameters | bits per byte | perplexity per token | perplexity per word | perplexity per byte |
 | --- | --- | --- | --- | --- | --- |

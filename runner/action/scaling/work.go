@@ -32,6 +32,8 @@ type Summary struct {
 	ScoredBytes int64 `json:"scoredBytes"`
 	// Protocol is the scoring protocol.
 	Protocol artifact.ScoringProtocol `json:"scoringProtocol"`
+	// ComputedDifferences lists the differences in the hardware and software that computed the scores.
+	ComputedDifferences []string `json:"computedDifferences"`
 }
 
 // Row is a model of a table. BPB and Perplexity are ratios of sums over all datasets.
@@ -56,7 +58,10 @@ func (Kind) Work(_ context.Context, t *action.Task) (action.Result, error) {
 	}
 	s := Summary{Datasets: p.Datasets}
 	var first []artifact.ScoreSummary
+	var names []string
+	computed := make([][]map[string]string, len(p.Models))
 	for i, m := range p.Models {
+		names = append(names, m.Name)
 		scores := make([]artifact.ScoreSummary, len(p.Datasets))
 		for j, dataset := range p.Datasets {
 			path, err := t.Input(side(i) + "/" + dataset + "/" + artifact.SummaryFile)
@@ -66,6 +71,7 @@ func (Kind) Work(_ context.Context, t *action.Task) (action.Result, error) {
 			if err := artifact.ReadJSON(path, &scores[j]); err != nil {
 				return action.Result{}, err
 			}
+			computed[i] = append(computed[i], scores[j].Computed)
 			if i == 0 {
 				first = append(first, scores[j])
 			}
@@ -78,6 +84,7 @@ func (Kind) Work(_ context.Context, t *action.Task) (action.Result, error) {
 	if len(first) > 0 {
 		s.Protocol = first[0].Protocol
 	}
+	s.ComputedDifferences = score.ComputedDifferences(names, computed)
 	err := errors.Join(
 		artifact.WriteJSON(t.Path(artifact.SummaryFile), s),
 		os.WriteFile(t.Path(reportFile), []byte(s.markdown()), 0o644),
@@ -149,6 +156,12 @@ func (s *Summary) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Scaling\n\nOver %d scored bytes of %d documents in %d datasets; every model was scored on the same bytes under the same scoring protocol. "+
 		"Bits per byte and perplexities are ratios of sums.\n\n", s.ScoredBytes, s.Documents, len(s.Datasets))
+	for _, d := range s.ComputedDifferences {
+		fmt.Fprintf(&b, "- Computed by different hardware or software: %s\n", protocol.Visible(d))
+	}
+	if len(s.ComputedDifferences) > 0 {
+		b.WriteString("\n")
+	}
 	row := func(cells []string) {
 		for i, cell := range cells {
 			cells[i] = strings.ReplaceAll(protocol.Visible(cell), "|", `\|`)

@@ -57,7 +57,11 @@ func replay(d artifact.ScoredDocument, l artifact.LedgerRow) error {
 	if d.Shard != l.Shard || d.Row != l.Row {
 		return fmt.Errorf("the ledger has shard %q row %d in this position", l.Shard, l.Row)
 	}
-	if !slices.Equal(d.UnscoredStarts, l.UnscoredStarts) || !slices.Equal(d.UnscoredEnds, l.UnscoredEnds) {
+	starts, ends := l.UnscoredText()
+	if len(starts) < len(l.UnscoredStarts) && l.EOSNats != 0 {
+		return fmt.Errorf("the end-of-text token is unscored, but the ledger records %v nats for it", l.EOSNats)
+	}
+	if !slices.Equal(d.UnscoredStarts, starts) || !slices.Equal(d.UnscoredEnds, ends) {
 		return fmt.Errorf("unscored ranges start at %d and end at %d, but in the ledger they start at %d and end at %d",
 			d.UnscoredStarts, d.UnscoredEnds, l.UnscoredStarts, l.UnscoredEnds)
 	}

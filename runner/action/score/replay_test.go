@@ -77,6 +77,14 @@ func TestReplay(t *testing.T) {
 	if n, err := replay(t, scored, ledger); n != 3 || err != nil {
 		t.Errorf("got %d, %v", n, err)
 	}
+	scored = append(scored, artifact.ScoredDocument{Shard: "s", Row: 4})
+	ledger = append(ledger, artifact.LedgerRow{
+		Shard: "s", Row: 4, UnscoredStarts: []int32{0}, UnscoredEnds: []int32{0}, UnscoredReasons: []string{"no context"},
+	})
+	if n, err := replay(t, scored, ledger); n != 4 || err != nil {
+		t.Errorf("an unscored end of the text: got %d, %v", n, err)
+	}
+	scored, ledger = documents()
 	for _, test := range []struct {
 		name  string
 		spoil func(d, e *artifact.ScoredDocument, l, m *artifact.LedgerRow)
@@ -93,6 +101,9 @@ func TestReplay(t *testing.T) {
 		{"unscored bytes beyond the text", func(_, _ *artifact.ScoredDocument, _, m *artifact.LedgerRow) {
 			m.UnscoredStarts, m.UnscoredEnds, m.UnscoredReasons = []int32{1}, []int32{2}, []string{"no token"}
 		}, "row 2: unscored ranges start at [] and end at [], but in the ledger they start at [1] and end at [2]"},
+		{"a loss of an unscored end of the text", func(_, _ *artifact.ScoredDocument, l, _ *artifact.LedgerRow) {
+			l.UnscoredStarts, l.UnscoredEnds, l.UnscoredReasons = append(l.UnscoredStarts, 9), append(l.UnscoredEnds, 9), append(l.UnscoredReasons, "no context")
+		}, "row 1: the end-of-text token is unscored, but the ledger records 7 nats for it"},
 		{"another document", func(_, _ *artifact.ScoredDocument, _, m *artifact.LedgerRow) { m.Row = 3 }, `row 2: the ledger has shard "s" row 3 in this position`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -51,14 +51,14 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 			Words: counts.Words, Parameters: t.Descriptor.Parameters, Computed: computed(loaded),
 			Protocol: artifact.ScoringProtocol{
 				Prefix: settings.Prefix, Context: settings.Context, Stride: settings.Stride, Anchor: settings.Anchor,
-				EOS: settings.EOS, Dtype: loaded.Dtype, Truncation: p.Truncation, Span: artifact.SpanEven,
+				EOS: settings.EOS, Dtype: loaded.Dtype, Arithmetic: loaded.Arithmetic, Truncation: p.Truncation, Span: artifact.SpanEven,
 			},
 		},
 	}
 	started := time.Now()
 	if err := s.run(ctx); err != nil {
 		if protocol.KindOf(err) == protocol.OutOfMemory {
-			err = fmt.Errorf("%w; a single document does not fit: lower limits.bytes or scoring.context, or use a device with more memory", err)
+			err = fmt.Errorf("a single document does not fit (lower limits.bytes or scoring.context, or use a device with more memory): %w", err)
 		}
 		return result, err
 	}

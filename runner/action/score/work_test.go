@@ -29,7 +29,7 @@ type bytewise struct {
 }
 
 func (bytewise) Describe() protocol.LoadedModel {
-	return protocol.LoadedModel{ContextLimit: 100, VocabularySize: 256, Device: "abacus", Dtype: "beads", Computed: map[string]string{"device": "wooden abacus", "rows": "7"}}
+	return protocol.LoadedModel{ContextLimit: 100, VocabularySize: 256, Device: "abacus", Dtype: "beads", Computed: map[string]string{"device": "wooden abacus", "rows": "7"}, Arithmetic: "abacus, 2 hands"}
 }
 
 func (m bytewise) Score(
@@ -132,7 +132,7 @@ func TestLoad(t *testing.T) {
 	if err := artifact.ReadJSON(task.Path(artifact.SummaryFile), &summary); err != nil {
 		t.Fatal(err)
 	}
-	protocolOf := artifact.ScoringProtocol{Prefix: "bos", Context: 8, Stride: 4, Anchor: "tokens", Dtype: "beads", Truncation: 6, Span: "even"}
+	protocolOf := artifact.ScoringProtocol{Prefix: "bos", Context: 8, Stride: 4, Anchor: "tokens", Dtype: "beads", Arithmetic: "abacus, 2 hands", Truncation: 6, Span: "even"}
 	if summary.Protocol != protocolOf || summary.Words != 5 || summary.Nats != 3 {
 		t.Errorf("got %+v", summary)
 	}
@@ -161,7 +161,7 @@ func TestWorkFails(t *testing.T) {
 			task.Descriptor.Parameters = json.RawMessage(`{"config":{},"settings":{"context":101}}`)
 		}, "context 101 exceeds the model's maximum of 100 tokens", 1},
 		"too few answers":              {func(_ *action.Task, s *shelf) { s.model.skip = 1 }, "the backend returned results for 1 of 2 documents", 1},
-		"a document that is too large": {func(_ *action.Task, s *shelf) { s.model.fail = full }, "the abacus is full; a single document does not fit: lower limits.bytes", 1},
+		"a document that is too large": {func(_ *action.Task, s *shelf) { s.model.fail = full }, "a single document does not fit (lower limits.bytes or scoring.context, or use a device with more memory): the abacus is full", 1},
 		"another error":                {func(_ *action.Task, s *shelf) { s.model.fail = errors.New("beads fell off") }, "beads fell off", 1},
 		"a missing directory":          {func(task *action.Task, _ *shelf) { task.Dir = filepath.Join(task.Dir, "missing") }, "no such file or directory", 1},
 	} {
