@@ -12,8 +12,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use tokenizers::models::bpe::{Merges, Vocab, BPE};
 use tokenizers::{
-    DecoderWrapper, ModelWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper,
+    AddedToken, DecoderWrapper, ModelWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper,
     TokenizerImpl,
 };
 
@@ -132,13 +133,79 @@ pub unsafe extern "C" fn surprisal_tokenizer_load(json: *const u8, size: usize, 
                 engine.with_model(bpe);
             }
         }
-        let pool = ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|i| format!("tokenizer {i}"))
-            .build()
-            .map_err(|e| e.to_string())?;
-        let tokenizer = Box::new(Tokenizer { engine: Mutex::new(engine), pool });
-        Ok(Owned { tokenizer: Some(tokenizer), ..Owned::default() })
+        with_threads(engine, threads)
+    })
+}
+
+fn with_threads(engine: Engine, threads: usize) -> Result<Owned, String> {
+    let pool = ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|i| format!("tokenizer {i}"))
+        .build()
+        .map_err(|e| e.to_string())?;
+    let tokenizer = Box::new(Tokenizer { engine: Mutex::new(engine), pool });
+    Ok(Owned { tokenizer: Some(tokenizer), ..Owned::default() })
+}
+
+/// The values of `kinds` of a token that is in no text, and of one that is found before the model sees the text.
+const ABSENT: u8 = 0;
+const ADDED: u8 = 2;
+const SPECIAL: u8 = 3;
+
+/// Makes a tokenizer of type BPE: `json` is a tokenizer.json without tokens and merges. The contents of the tokens are
+/// stored by id, one after the other, in `contents`, and end at `ends`. `merges` has two ids for each merge.
+/// Reading a complete tokenizer.json of a large vocabulary takes several times as long.
+///
+/// # Safety
+/// `json` points to `json_size` bytes, `ends` and `kinds` to `size` numbers, `contents` to as many bytes as the last of
+/// `ends`, and `merges` to `merges_size` numbers.
+#[no_mangle]
+pub unsafe extern "C" fn surprisal_tokenizer_build(
+    json: *const u8,
+    json_size: usize,
+    contents: *const u8,
+    ends: *const usize,
+    kinds: *const u8,
+    size: usize,
+    merges: *const u32,
+    merges_size: usize,
+    threads: usize,
+) -> *mut Reply {
+    reply(|| {
+        let mut engine: Engine = Engine::from_bytes(view(json, json_size)).map_err(|e| e.to_string())?;
+        let ModelWrapper::BPE(settings) = engine.get_model() else {
+            return Err("the model is not of type BPE".to_owned());
+        };
+        let mut builder =
+            BPE::builder().fuse_unk(settings.fuse_unk).byte_fallback(settings.byte_fallback).ignore_merges(settings.ignore_merges);
+        if let Some(unknown) = &settings.unk_token {
+            builder = builder.unk_token(unknown.clone());
+        }
+        let ends = view(ends, size);
+        let contents = view(contents, ends.last().copied().unwrap_or(0));
+        let contents = str::from_utf8(contents).map_err(|e| format!("the tokens are not valid UTF-8: {e}"))?;
+        let content = |id: usize| {
+            let start = if id == 0 { Some(&0) } else { ends.get(id - 1) };
+            start.zip(ends.get(id)).and_then(|(&start, &end)| contents.get(start..end)).ok_or_else(|| format!("there is no token {id}"))
+        };
+        let mut vocabulary = Vocab::with_capacity(size);
+        let mut added = Vec::new();
+        for (id, &kind) in view(kinds, size).iter().enumerate() {
+            let content = content(id)?.to_owned();
+            if kind >= ADDED {
+                added.push(AddedToken::from(content.clone(), kind == SPECIAL).normalized(false));
+            }
+            if kind != ABSENT {
+                vocabulary.insert(content, u32::try_from(id).map_err(|e| e.to_string())?);
+            }
+        }
+        let merges = view(merges, merges_size)
+            .chunks_exact(2)
+            .map(|pair| Ok((content(pair[0] as usize)?.to_owned(), content(pair[1] as usize)?.to_owned())))
+            .collect::<Result<Merges, String>>()?;
+        engine.with_model(builder.vocab_and_merges(vocabulary, merges).build().map_err(|e| e.to_string())?);
+        engine.add_tokens(added).map_err(|e| e.to_string())?;
+        with_threads(engine, threads)
     })
 }
 
