@@ -17,6 +17,7 @@ import (
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/torch/checkpoint"
+	"surprisal.dev/plugins/torch/graph"
 )
 
 func open(t testing.TB, path string) *checkpoint.Checkpoint {
@@ -75,6 +76,9 @@ func equal(t testing.TB, what string, got, want any) {
 	}
 }
 
+// attention is the mixer of a layer.
+func attention(l graph.Layer) graph.Attention { return l.Mixer.(graph.Attention) }
+
 func TestLlama(t *testing.T) {
 	weights := safetensors(t, llamaTensors("model.", nil))
 	dir := directory(t, map[string]any{
@@ -83,20 +87,20 @@ func TestLlama(t *testing.T) {
 	})
 	c := open(t, dir)
 	a := c.Architecture()
-	rope := &checkpoint.Rope{Size: 4, InverseFrequencies: []float32{1, 0.01}, Factor: 1}
-	equal(t, "architecture", a, checkpoint.Architecture{
+	rope := &graph.Rope{Size: 4, InverseFrequencies: []float32{1, 0.01}, Factor: 1}
+	equal(t, "architecture", a, graph.Architecture{
 		Family: "llama", Vocabulary: 10, Hidden: 8, Context: 64, TiedHead: true,
-		Norm: checkpoint.Norm{Kind: checkpoint.RMSNorm, Epsilon: 1e-5},
-		Layers: []checkpoint.Layer{{
-			Attention: checkpoint.Attention{Heads: 4, KVHeads: 2, HeadSize: 4, Scale: 0.5, Rope: rope},
-			MLP:       checkpoint.MLP{Width: 12, Activation: checkpoint.SiLU, Gated: true},
-			PreNorm:   true,
+		Norm: graph.Norm{Kind: graph.RMSNorm, Epsilon: 1e-5},
+		Layers: []graph.Layer{{
+			Mixer:   graph.Attention{Heads: 4, KVHeads: 2, HeadSize: 4, Scale: 0.5, Rope: rope},
+			FFN:     graph.Dense{Width: 12, Activation: graph.SiLU, Gated: true},
+			PreNorm: true,
 		}},
 	})
 	equal(t, "names", c.Tensors(), []string{
-		"embedding.weight", "layers.0.attention.k.weight", "layers.0.attention.norm.weight", "layers.0.attention.out.weight",
-		"layers.0.attention.q.weight", "layers.0.attention.v.weight", "layers.0.mlp.down.weight", "layers.0.mlp.gate.weight",
-		"layers.0.mlp.norm.weight", "layers.0.mlp.up.weight", "norm.weight",
+		"embedding.weight", "layers.0.attention.k.weight", "layers.0.attention.out.weight", "layers.0.attention.q.weight",
+		"layers.0.attention.v.weight", "layers.0.ffn.norm.weight", "layers.0.mixer.norm.weight", "layers.0.mlp.down.weight",
+		"layers.0.mlp.gate.weight", "layers.0.mlp.up.weight", "norm.weight",
 	})
 	equal(t, "q", values(t, c, "layers.0.attention.q.weight"), matrix(16, 8, func(r, c int) int { return 4000 + 8*r + c }))
 	equal(t, "parameters", c.Parameters(), int64(80+8+16+128+64+64+128+3*96))
@@ -232,11 +236,11 @@ func TestGPT2(t *testing.T) {
 		t.Errorf("k.bias is stored as %v, %v", raw, ok)
 	}
 	a := c.Architecture()
-	equal(t, "layer", a.Layers[0], checkpoint.Layer{
-		Attention: checkpoint.Attention{Heads: 2, KVHeads: 2, HeadSize: 2, Scale: 1 / math.Sqrt(2)},
-		MLP:       checkpoint.MLP{Width: 16, Activation: checkpoint.GELUTanh}, PreNorm: true,
+	equal(t, "layer", a.Layers[0], graph.Layer{
+		Mixer: graph.Attention{Heads: 2, KVHeads: 2, HeadSize: 2, Scale: 1 / math.Sqrt(2)},
+		FFN:   graph.Dense{Width: 16, Activation: graph.GELUTanh}, PreNorm: true,
 	})
-	equal(t, "positions", fmt.Sprint(a.Positions, a.TiedHead, a.Norm.Kind == checkpoint.LayerNorm), "5 true true")
+	equal(t, "positions", fmt.Sprint(a.Positions, a.TiedHead, a.Norm.Kind == graph.LayerNorm), "5 true true")
 }
 
 func TestGPTNeoX(t *testing.T) {
@@ -260,7 +264,8 @@ func TestGPTNeoX(t *testing.T) {
 		equal(t, name, values(t, c, "layers.0.attention."+name+".bias"), matrix(8, 1, func(r, _ int) int { return row(r) }))
 	}
 	l := c.Architecture().Layers[0]
-	equal(t, "layer", fmt.Sprint(l.Parallel, l.MLP.Gated, l.MLP.Activation == checkpoint.GELU, l.Attention.Rope.Size), "true false true 2")
+	equal(t, "MLP", l.FFN, graph.FFN(graph.Dense{Width: 32, Activation: graph.GELU}))
+	equal(t, "layer", fmt.Sprint(l.Parallel, attention(l).Rope.Size), "true 2")
 }
 
 // gemmaTensors lists the tensors that Gemma 3 and OLMo 2 add to Llama's.
@@ -294,17 +299,17 @@ func TestGraphs(t *testing.T) {
 	delete(olmoTensors, "model.layers.0.pre_feedforward_layernorm.weight")
 	olmoTensors["model.layers.0.self_attn.q_norm.weight"], olmoTensors["model.layers.0.self_attn.k_norm.weight"] = ramp(0, 16), ramp(0, 8)
 
-	windows := func(a checkpoint.Architecture) string {
+	windows := func(a graph.Architecture) string {
 		var list []int
 		for _, l := range a.Layers {
-			list = append(list, l.Attention.Window)
+			list = append(list, attention(l).Window)
 		}
 		return fmt.Sprint("windows ", list)
 	}
-	frequencies := func(a checkpoint.Architecture) string {
+	frequencies := func(a graph.Architecture) string {
 		var list []float32
 		for _, l := range a.Layers {
-			list = append(list, l.Attention.Rope.InverseFrequencies[1])
+			list = append(list, attention(l).Rope.InverseFrequencies[1])
 		}
 		return fmt.Sprint("second frequencies ", list)
 	}
@@ -312,7 +317,7 @@ func TestGraphs(t *testing.T) {
 		name    string
 		config  map[string]any
 		tensors map[string]array
-		say     func(checkpoint.Architecture) string
+		say     func(graph.Architecture) string
 		want    string
 	}{
 		{"gemma: new style, layer types", with(gemma, "layer_types", []string{"sliding_attention", "full_attention", "sliding_attention"},
@@ -320,23 +325,23 @@ func TestGraphs(t *testing.T) {
 				"full_attention":    map[string]any{"rope_type": "linear", "rope_theta": 1e6, "factor": 8},
 				"sliding_attention": map[string]any{"rope_type": "default", "rope_theta": 1e4}}),
 			layers(3, gemmaTensors()),
-			func(a checkpoint.Architecture) string { return windows(a) + ", " + frequencies(a) },
+			func(a graph.Architecture) string { return windows(a) + ", " + frequencies(a) },
 			"windows [32 0 32], second frequencies [0.01 0.000125 0.01]"},
 		{"gemma: old style, pattern", with(gemma, "sliding_window_pattern", 3, "rope_theta", 1e6, "rope_local_base_freq", 1e4,
 			"rope_scaling", map[string]any{"rope_type": "linear", "factor": 8.0}),
 			layers(3, gemmaTensors()),
-			func(a checkpoint.Architecture) string { return windows(a) + ", " + frequencies(a) },
+			func(a graph.Architecture) string { return windows(a) + ", " + frequencies(a) },
 			"windows [32 32 0], second frequencies [0.01 0.01 0.000125]"},
 		{"gemma: norms, scales", gemma, layers(3, gemmaTensors()),
-			func(a checkpoint.Architecture) string {
+			func(a graph.Architecture) string {
 				l := a.Layers[2]
-				return fmt.Sprint(a.Norm.AddOne, a.Norm.Float32Product, l.PreNorm, l.PostNorm, l.Attention.Scale, a.EmbeddingScale*a.EmbeddingScale > 7.999)
+				return fmt.Sprint(a.Norm.AddOne, a.Norm.Float32Product, l.PreNorm, l.PostNorm, attention(l).Scale, a.EmbeddingScale*a.EmbeddingScale > 7.999)
 			},
 			"true true true true 0.25 true"},
 		{"olmo 2: norms after", with(llamaConfig, "model_type", "olmo2", "mlp_bias", drop), olmoTensors,
-			func(a checkpoint.Architecture) string {
+			func(a graph.Architecture) string {
 				l := a.Layers[0]
-				return fmt.Sprint(a.Norm.Float32Product, l.PreNorm, l.PostNorm, l.Attention.QKNorm == checkpoint.FullQKNorm)
+				return fmt.Sprint(a.Norm.Float32Product, l.PreNorm, l.PostNorm, attention(l).QKNorm == graph.FullQKNorm)
 			},
 			"true false true true"},
 		{"qwen 2: window off", with(qwen, "sliding_window", 16, "use_sliding_window", false, "max_window_layers", 1),
@@ -344,8 +349,8 @@ func TestGraphs(t *testing.T) {
 		{"qwen 2: window from a layer on", with(qwen, "sliding_window", 16, "use_sliding_window", true, "max_window_layers", 1),
 			layers(2, llamaTensors("model.", biases)), windows, "windows [0 16]"},
 		{"qwen 3: norms of heads", with(llamaConfig, "model_type", "qwen3", "mlp_bias", drop), llamaTensors("model.", qkNorms),
-			func(a checkpoint.Architecture) string {
-				return fmt.Sprint(a.Layers[0].Attention.QKNorm == checkpoint.HeadQKNorm)
+			func(a graph.Architecture) string {
+				return fmt.Sprint(attention(a.Layers[0]).QKNorm == graph.HeadQKNorm)
 			}, "true"},
 		{"mistral: window", with(llamaConfig, "model_type", "mistral", "attention_bias", drop, "mlp_bias", drop, "sliding_window", 16),
 			llamaTensors("model.", nil), windows, "windows [16]"},
@@ -371,7 +376,7 @@ func TestLlama3Frequencies(t *testing.T) {
 		"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64})
 	c := open(t, directory(t, map[string]any{"config.json": config, "model.safetensors": safetensors(t, tensors)}))
 	var got []string
-	for _, x := range c.Architecture().Layers[0].Attention.Rope.InverseFrequencies {
+	for _, x := range attention(c.Architecture().Layers[0]).Rope.InverseFrequencies {
 		got = append(got, fmt.Sprintf("%08x", math.Float32bits(x)))
 	}
 	equal(t, "bits", strings.Join(got, " "), "3f800000 3e7a3ff4 3c55af30 3b8186e3 3aa3d70a 39cf3e38 3903126f 3825cb60")
