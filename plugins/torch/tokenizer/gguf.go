@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"surprisal.dev/plugins/protocol"
 )
@@ -95,14 +96,14 @@ var qwenOrdinary = []string{
 	"<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>",
 }
 
-// kind is how a token is found in a text. rust/src/lib.rs has the same numbers.
-type kind = uint8
+// flags describe a token. rust/src has the same numbers.
+type flags = uint8
 
 const (
-	absent   kind = iota // in no text
-	ordinary             // by the model
-	added                // before the model sees the text
-	special              // like added, if special tokens are parsed
+	present flags = 1 << iota // texts can contain it
+	added                     // it is found before the model sees the text
+	special                   // as an added token, only if special tokens are parsed
+	normal                    // ggufNormal
 )
 
 // pair is two tokens, by id, that the model merges into one.
@@ -112,10 +113,12 @@ type pair struct{ left, right int32 }
 type rebuilt struct {
 	// json is a tokenizer.json without tokens and merges.
 	json []byte
-	// tokens and kinds are the contents and kinds of the tokens by id.
+	// tokens and flags are the contents and flags of the tokens by id.
 	tokens []string
-	kinds  []kind
-	// merges are in the order of their ranks.
+	flags  []flags
+	// merges are in order. None means that all ways to compose a token from two others are merges: those into a token
+	// that is not ggufNormal first, longest left side first, then shortest right side; then the others by the id of the
+	// composed token, whatever its score, longest left side first. Lengths are in characters.
 	merges []pair
 	// bos and eos are -1 for none.
 	bos, eos int32
@@ -142,8 +145,8 @@ func unusable(err error) error {
 func (r rebuilt) found() []token {
 	tokens := make([]token, 0, len(r.tokens))
 	for id, content := range r.tokens {
-		if k := r.kinds[id]; k != absent {
-			tokens = append(tokens, token{int32(id), content, k != ordinary})
+		if f := r.flags[id]; f&present != 0 {
+			tokens = append(tokens, token{int32(id), content, f&added != 0})
 		}
 	}
 	return tokens
@@ -169,7 +172,7 @@ func rebuildOf(metadata map[string]any) (rebuilt, error) {
 	if err != nil {
 		return rebuilt{}, err
 	}
-	out := rebuilt{tokens: b.tokens, kinds: b.kinds(), merges: b.merges, bos: -1, eos: -1}
+	out := rebuilt{tokens: b.tokens, flags: b.flags(), merges: b.merges, bos: -1, eos: -1}
 	for key, id := range map[string]*int32{"tokenizer.ggml.bos_token_id": &out.bos, "tokenizer.ggml.eos_token_id": &out.eos} {
 		value, ok := number(metadata[key])
 		if ok && (value < 0 || value >= int64(len(b.tokens))) {
@@ -195,24 +198,27 @@ type builder struct {
 	special func(id int) bool
 }
 
-// kinds returns the kinds of the tokens by id.
-func (b *builder) kinds() []kind {
-	kinds := make([]kind, len(b.tokens))
+// flags returns the flags of the tokens by id.
+func (b *builder) flags() []flags {
+	all := make([]flags, len(b.tokens))
 	for id, content := range b.tokens {
 		t := b.types[id]
+		if t == ggufUnused {
+			continue
+		}
+		all[id] = present
+		if t == ggufNormal {
+			all[id] |= normal
+		}
 		switch {
-		case t == ggufUnused:
-		case content == "":
-			kinds[id] = ordinary // The engine ignores an added token without content.
+		case content == "": // The engine ignores an added token without content.
 		case b.special(id):
-			kinds[id] = special
+			all[id] |= added | special
 		case t == ggufControl || t == ggufUserDefined:
-			kinds[id] = added
-		default:
-			kinds[id] = ordinary
+			all[id] |= added
 		}
 	}
-	return kinds
+	return all
 }
 
 // byteLevel rebuilds a byte-level tokenizer, like that of GPT-2.
@@ -233,7 +239,7 @@ func (b *builder) byteLevel() error {
 	}
 	f := &b.file
 	f.Normalizer, f.PreTokenizer, f.Model.IgnoreMerges = steps.normalizer, steps.preTokenizer, steps.ignoreMerges
-	x, err := newIndex(b.tokens, b.types)
+	ids, err := indexTokens(b.tokens, b.types)
 	if err != nil {
 		return err
 	}
@@ -249,7 +255,7 @@ func (b *builder) byteLevel() error {
 			content string
 			id      *int32
 		}{{left, &p.left}, {right, &p.right}} {
-			if *side.id, found = x.find(side.content); !found {
+			if *side.id, found = ids[side.content]; !found {
 				return fmt.Errorf("tokenizer.ggml.merges: entry %d is %q, but %q is not a token", i, merge, side.content)
 			}
 		}
@@ -274,8 +280,7 @@ func (b *builder) gemma() error {
 		b.tokens[i] = strings.ReplaceAll(b.tokens[i], " ", string(lowLine))
 	}
 	f := &b.file
-	x, err := newIndex(b.tokens, b.types)
-	if err != nil {
+	if _, err := indexTokens(b.tokens, b.types); err != nil {
 		return err
 	}
 	unknown, ok := number(b.metadata["tokenizer.ggml.unknown_token_id"])
@@ -283,10 +288,30 @@ func (b *builder) gemma() error {
 		return fmt.Errorf("tokenizer.ggml.unknown_token_id is %v, but there are %d tokens", b.metadata["tokenizer.ggml.unknown_token_id"], len(b.tokens))
 	}
 	f.Model.UnknownToken, f.Model.FuseUnknown, f.Model.ByteFallback = &b.tokens[unknown], true, true
-	b.merges = x.merges()
 	f.Normalizer = object{"type": "Replace", "pattern": object{"String": " "}, "content": string(lowLine)}
 	b.special = func(id int) bool { return slices.Contains(gemmaSpecial, b.tokens[id]) }
 	return nil
+}
+
+// indexTokens returns the ids of the tokens that a text can contain.
+func indexTokens(tokens []string, types []int32) (map[string]int32, error) {
+	ids := make(map[string]int32, len(tokens))
+	for id, content := range tokens {
+		if types[id] < ggufNormal || types[id] > ggufByte {
+			return nil, fmt.Errorf("token %d, %q, is of type %d; supported are 1 to 6", id, content, types[id])
+		}
+		if types[id] == ggufUnused {
+			continue
+		}
+		if !utf8.ValidString(content) {
+			return nil, fmt.Errorf("token %d, %q, is not valid UTF-8", id, content)
+		}
+		if other, ok := ids[content]; ok {
+			return nil, fmt.Errorf("the tokens %d and %d are both %q", other, id, content)
+		}
+		ids[content] = int32(id)
+	}
+	return ids, nil
 }
 
 // number returns an integer of any width.

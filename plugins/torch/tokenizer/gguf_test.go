@@ -1,11 +1,7 @@
 package tokenizer
 
 import (
-	"cmp"
-	"errors"
 	"maps"
-	"math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
 
@@ -57,80 +53,6 @@ func TestRebuildRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) || protocol.KindOf(err) != protocol.InvalidInput {
 			t.Errorf("%s = %v: %v; want an invalid input with %q", c.key, c.value, err, c.want)
 		}
-	}
-}
-
-// TestMerges compares the merges with their definition, over vocabularies in which most strings are tokens.
-func TestMerges(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
-	for range 50 {
-		var tokens []string
-		var types []int32
-		ids := map[string]int32{}
-		for range 3000 {
-			var content strings.Builder
-			for range 1 + random.IntN(6) {
-				content.WriteString([]string{"a", "b", "▁", "é", "\x00"}[random.IntN(5)])
-			}
-			if _, twice := ids[content.String()]; twice {
-				continue
-			}
-			kind := []int32{ggufNormal, ggufNormal, ggufNormal, ggufControl, ggufUserDefined, ggufUnused}[random.IntN(6)]
-			if kind != ggufUnused {
-				ids[content.String()] = int32(len(tokens))
-			}
-			tokens, types = append(tokens, content.String()), append(types, kind)
-		}
-		x, err := newIndex(tokens, types)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, want := x.merges(), definedMerges(tokens, types, ids); len(want) < 100 || !slices.Equal(got, want) {
-			t.Fatalf("%d merges, want %d", len(got), len(want))
-		}
-	}
-}
-
-// definedMerges sorts all pairs of tokens that compose a token.
-func definedMerges(tokens []string, types []int32, ids map[string]int32) []pair {
-	type merge struct {
-		pair
-		rank, left, right int
-	}
-	var merges []merge
-	for id, content := range tokens {
-		rank := 0
-		switch types[id] {
-		case ggufUnused:
-			continue
-		case ggufNormal:
-			rank = id + 1
-		}
-		runes := []rune(content)
-		for i := 1; i < len(runes); i++ {
-			left, isLeft := ids[string(runes[:i])]
-			right, isRight := ids[string(runes[i:])]
-			if isLeft && isRight {
-				merges = append(merges, merge{pair{left, right}, rank, i, len(runes) - i})
-			}
-		}
-	}
-	slices.SortStableFunc(merges, func(a, b merge) int {
-		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(b.left, a.left), cmp.Compare(a.right, b.right))
-	})
-	var out []pair
-	for _, m := range merges {
-		out = append(out, m.pair)
-	}
-	return out
-}
-
-// TestIndexCollision checks that a base under which two tokens have the same hash is not used.
-func TestIndexCollision(t *testing.T) {
-	// Under base 0, a hash is that of the last byte.
-	x := &index{tokens: []string{"ac", "bc"}, types: []int32{ggufNormal, ggufNormal}, ids: map[uint64]int32{}}
-	if err := x.fill(); !errors.Is(err, errCollision) {
-		t.Error(err)
 	}
 }
 

@@ -119,7 +119,7 @@ func (r rebuilt) build() (*C.surprisal_reply, error) {
 		ends[i] = C.size_t(end)
 	}
 	return check(C.surprisal_tokenizer_build((*C.uint8_t)(unsafe.SliceData(r.json)), C.size_t(len(r.json)),
-		(*C.uint8_t)(unsafe.SliceData(contents)), unsafe.SliceData(ends), (*C.uint8_t)(unsafe.SliceData(r.kinds)), C.size_t(len(r.tokens)),
+		(*C.uint8_t)(unsafe.SliceData(contents)), unsafe.SliceData(ends), (*C.uint8_t)(unsafe.SliceData(r.flags)), C.size_t(len(r.tokens)),
 		(*C.uint32_t)(unsafe.Pointer(unsafe.SliceData(r.merges))), C.size_t(2*len(r.merges)), C.size_t(runtime.GOMAXPROCS(0))))
 }
 
