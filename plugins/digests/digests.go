@@ -42,13 +42,14 @@ type Cache struct {
 	dir string
 
 	mu      sync.Mutex
-	known   map[identity]entry
+	known   map[Identity]entry
 	changed bool
 	running singleflight.Group
 }
 
-// identity identifies a file. Times are nanoseconds since 1970.
-type identity struct {
+// Identity identifies a file and its content: a file that changed has another identity, unless it changed twice within
+// the resolution of the file system's clock. Times are nanoseconds since 1970.
+type Identity struct {
 	Device   uint64 `json:"device"`
 	Inode    uint64 `json:"inode"`
 	Bytes    int64  `json:"bytes"`
@@ -64,7 +65,7 @@ type entry struct {
 
 // record is an entry in its stored form.
 type record struct {
-	identity
+	Identity
 	entry
 }
 
@@ -74,12 +75,12 @@ type document struct {
 }
 
 // New returns an empty cache that is not saved.
-func New() *Cache { return &Cache{known: map[identity]entry{}} }
+func New() *Cache { return &Cache{known: map[Identity]entry{}} }
 
 // Open returns a cache with the saved content of a directory. If the directory or its file cannot be read, the cache is
 // empty.
 func Open(dir string) *Cache {
-	c := &Cache{dir: dir, known: map[identity]entry{}}
+	c := &Cache{dir: dir, known: map[Identity]entry{}}
 	if root, err := os.OpenRoot(dir); err == nil {
 		defer root.Close()
 		c.known = read(root)
@@ -87,8 +88,8 @@ func Open(dir string) *Cache {
 	return c
 }
 
-func read(root *os.Root) map[identity]entry {
-	known := map[identity]entry{}
+func read(root *os.Root) map[Identity]entry {
+	known := map[Identity]entry{}
 	data, err := bounded.ReadFile(root.FS(), name, mostBytes)
 	if err != nil {
 		return known
@@ -98,7 +99,7 @@ func read(root *os.Root) map[identity]entry {
 		return known
 	}
 	for _, r := range d.Files {
-		known[r.identity] = r.entry
+		known[r.Identity] = r.entry
 	}
 	return known
 }
@@ -108,7 +109,7 @@ func read(root *os.Root) map[identity]entry {
 // wait for a single read.
 func (c *Cache) Digest(ctx context.Context, f *os.File) (digest string, size int64, err error) {
 	for {
-		id, err := identify(f)
+		id, err := Identify(f)
 		if err != nil {
 			return "", 0, err
 		}
@@ -134,12 +135,13 @@ func (c *Cache) Digest(ctx context.Context, f *os.File) (digest string, size int
 	}
 }
 
-func identify(f *os.File) (identity, error) {
+// Identify returns the identity of an open file.
+func Identify(f *os.File) (Identity, error) {
 	var s unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &s); err != nil {
-		return identity{}, &fs.PathError{Op: "stat", Path: f.Name(), Err: err}
+		return Identity{}, &fs.PathError{Op: "stat", Path: f.Name(), Err: err}
 	}
-	return identity{
+	return Identity{
 		Device: uint64(s.Dev), Inode: s.Ino, Bytes: s.Size, Modified: s.Mtim.Nano(), Changed: s.Ctim.Nano(), //nolint:unconvert // Dev has another type elsewhere.
 	}, nil
 }
@@ -150,7 +152,7 @@ type summed struct {
 }
 
 // sum hashes a file. It remembers the digest if the file was not written during the read or shortly before.
-func (c *Cache) sum(ctx context.Context, f *os.File, before identity) (summed, error) {
+func (c *Cache) sum(ctx context.Context, f *os.File, before Identity) (summed, error) {
 	start := time.Now()
 	h := sha256.New()
 	size := int64(0)
@@ -171,7 +173,7 @@ func (c *Cache) sum(ctx context.Context, f *os.File, before identity) (summed, e
 		}
 	}
 	digest := "sha256:" + hex.EncodeToString(h.Sum(nil))
-	after, err := identify(f)
+	after, err := Identify(f)
 	if err != nil {
 		return summed{}, err
 	}
@@ -184,7 +186,7 @@ func (c *Cache) sum(ctx context.Context, f *os.File, before identity) (summed, e
 
 func today() int64 { return time.Now().Unix() / (24 * 60 * 60) }
 
-func (c *Cache) get(id identity) string {
+func (c *Cache) get(id Identity) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e, ok := c.known[id]
@@ -195,7 +197,7 @@ func (c *Cache) get(id identity) string {
 	return e.Digest
 }
 
-func (c *Cache) put(id identity, digest string) {
+func (c *Cache) put(id Identity, digest string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.known[id], c.changed = entry{digest, today()}, true

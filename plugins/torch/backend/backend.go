@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 
+	"surprisal.dev/plugins/digests"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
 	"surprisal.dev/plugins/torch/checkpoint"
@@ -52,12 +53,14 @@ type backend struct {
 	// processor is held during computations on the CPU: two at once, each with all its threads, take far longer than
 	// one after the other.
 	processor *sync.Mutex
+	// digests are those of the weights that were read.
+	digests *digests.Cache
 }
 
 // New returns the backend. It configures this process's allocator.
 func New() sdk.Backend {
 	tensor.KeepMemory()
-	return backend{new(sync.Mutex)}
+	return backend{new(sync.Mutex), knownDigests()}
 }
 
 func (backend) Describe(context.Context) (protocol.BackendDescription, error) {
@@ -91,18 +94,31 @@ func (b backend) Load(ctx context.Context, m protocol.Model) (_ sdk.Model, err e
 	if err != nil {
 		return nil, err
 	}
+	options, err := c.options()
+	if err != nil {
+		return nil, err
+	}
 	weights, err := open(m)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, weights.Close()) }()
-	if err := unchanged(weights, m.Files); err != nil {
-		return nil, err
-	}
-	options, err := c.options()
+	var loaded *model
+	err = b.asPlanned(ctx, weights, m.Files, func(ctx context.Context) (err error) {
+		loaded, err = b.load(ctx, weights, c, options)
+		return err
+	})
 	if err != nil {
+		if loaded != nil {
+			err = errors.Join(err, loaded.Close())
+		}
 		return nil, err
 	}
+	return loaded, nil
+}
+
+// load reads the model.
+func (b backend) load(ctx context.Context, weights *checkpoint.Checkpoint, c config, options decoder.Options) (*model, error) {
 	words, err := openTokenizer(weights)
 	if err != nil {
 		return nil, err
@@ -169,27 +185,6 @@ func open(m protocol.Model) (*checkpoint.Checkpoint, error) {
 		return nil, asInvalid(err)
 	}
 	return c, nil
-}
-
-// unchanged compares the open files with the planned files.
-func unchanged(c *checkpoint.Checkpoint, planned []protocol.ModelFile) error {
-	digests := map[string]string{}
-	for _, f := range planned {
-		digests[f.Path] = f.Digest
-	}
-	files, err := c.Files()
-	if err != nil {
-		return asInvalid(err)
-	}
-	for _, f := range files {
-		switch digest, ok := digests[f.Path]; {
-		case !ok:
-			return sdk.Changed("%s was added to the model after planning; run `runner plan` again", f.Path)
-		case digest != f.Digest:
-			return sdk.Changed("%s changed since planning: the plan has %s, the file now has %s; run `runner plan` again, or restore the file", f.Path, digest, f.Digest)
-		}
-	}
-	return nil
 }
 
 func (c config) options() (decoder.Options, error) {

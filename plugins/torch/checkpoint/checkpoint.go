@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -15,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"surprisal.dev/plugins/digests"
 	"surprisal.dev/plugins/torch/family"
 	"surprisal.dev/plugins/torch/graph"
 )
@@ -105,14 +107,16 @@ func (c *Checkpoint) Parameters() int64 {
 	return n
 }
 
-// Files returns the open files, sorted by path. It reads them completely for their digests.
-func (c *Checkpoint) Files() ([]File, error) {
+// Files returns the open files, sorted by path. For the digests that are not known it reads the files completely, as
+// many at once as there are cores. Tensors can be read at the same time; Unchanged then tells whether the digests are
+// those of the bytes that were read.
+func (c *Checkpoint) Files(ctx context.Context, known *digests.Cache) ([]File, error) {
 	files := make([]File, len(c.mappings))
-	var g errgroup.Group
+	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i, m := range c.mappings {
 		g.Go(func() error {
-			digest, err := m.digest()
+			digest, err := m.digest(ctx, known)
 			files[i] = File{Path: m.path, Bytes: int64(len(m.data)), Digest: digest}
 			return err
 		})
@@ -122,6 +126,16 @@ func (c *Checkpoint) Files() ([]File, error) {
 	}
 	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	return files, nil
+}
+
+// Unchanged returns an error of kind Changed if a file has changed since it was opened.
+func (c *Checkpoint) Unchanged() error {
+	for _, m := range c.mappings {
+		if err := m.unchanged(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Forget releases the pages of the files that were read into this process's memory. Tensors can still be read.

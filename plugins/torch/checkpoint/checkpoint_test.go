@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"surprisal.dev/plugins/digests"
 	"surprisal.dev/plugins/torch/checkpoint"
 	"surprisal.dev/plugins/torch/graph"
 )
@@ -108,7 +109,7 @@ func TestLlama(t *testing.T) {
 	eos, hasEOS := c.EOS()
 	equal(t, "special tokens of config.json", fmt.Sprint(bos, hasBOS, eos, hasEOS), "1 true 2 true")
 
-	files, err := c.Files()
+	files, err := c.Files(t.Context(), digests.New())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,16 +1,15 @@
 package checkpoint
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 
 	"golang.org/x/sys/unix"
 
+	"surprisal.dev/plugins/digests"
 	"surprisal.dev/plugins/protocol"
 )
 
@@ -23,7 +22,9 @@ func invalid(format string, args ...any) error {
 type mapping struct {
 	path string
 	file *os.File
-	data []byte
+	// opened is the file's identity before anything was read.
+	opened digests.Identity
+	data   []byte
 }
 
 func newMapping(path string) (*mapping, error) {
@@ -35,6 +36,9 @@ func newMapping(path string) (*mapping, error) {
 		return nil, err
 	}
 	m := &mapping{path: path, file: f}
+	if m.opened, err = digests.Identify(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
 	info, err := f.Stat()
 	switch {
 	case err != nil:
@@ -70,10 +74,22 @@ func (m *mapping) forget() error {
 }
 
 // digest reads the file rather than the mapping, so that a failing disk causes an error and not a signal.
-func (m *mapping) digest() (string, error) {
-	h := sha256.New()
-	if _, err := io.Copy(h, io.NewSectionReader(m.file, 0, int64(len(m.data)))); err != nil {
+func (m *mapping) digest(ctx context.Context, known *digests.Cache) (string, error) {
+	digest, _, err := known.Digest(ctx, m.file)
+	if err != nil {
 		return "", fmt.Errorf("digest of %s: %w", m.path, err)
 	}
-	return "sha256:" + hex.EncodeToString(h.Sum(nil)), nil
+	return digest, nil
+}
+
+// unchanged returns an error if the file has changed since it was opened.
+func (m *mapping) unchanged() error {
+	now, err := digests.Identify(m.file)
+	if err != nil {
+		return err
+	}
+	if now != m.opened {
+		return &protocol.Error{Kind: protocol.Changed, Message: m.path + " changed while it was loaded; run `runner plan` again, or restore the file"}
+	}
+	return nil
 }

@@ -3,7 +3,9 @@ package checkpoint
 import (
 	"cmp"
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
 
 	"surprisal.dev/plugins/torch/family"
 	"surprisal.dev/plugins/torch/graph"
@@ -59,39 +61,90 @@ func (t Tensor) Float32(dst []float32) error {
 
 // Rows writes the rows from to to-1 to dst, which must have exactly as many elements.
 func (t Tensor) Rows(dst []float32, from, to int64) error {
-	rows, w := graph.Rows(t.Shape)
-	if from < 0 || to < from || to > rows {
-		return fmt.Errorf("rows %d to %d of tensor %s, which has %d", from, to, t.Name, rows)
+	_, width := graph.Rows(t.Shape)
+	return t.Block(dst, graph.Span{From: from, To: to}, graph.Span{To: width})
+}
+
+// Whole returns the smallest span of columns that contains the given ones and consists of whole blocks of the type.
+func (t Tensor) Whole(columns graph.Span) graph.Span {
+	n := formats[t.Type].elements
+	return graph.Span{From: columns.From / n * n, To: (columns.To + n - 1) / n * n}
+}
+
+// Block writes some columns of some rows to dst, row after row. dst must have exactly as many elements, and the columns
+// must consist of whole blocks of the type. A large block is decoded on all cores.
+func (t Tensor) Block(dst []float32, rows, columns graph.Span) error {
+	height, width := graph.Rows(t.Shape)
+	if rows.From < 0 || rows.Len() < 0 || rows.To > height {
+		return fmt.Errorf("rows %d to %d of tensor %s, which has %d", rows.From, rows.To, t.Name, height)
 	}
-	if int64(len(dst)) != (to-from)*w {
-		return fmt.Errorf("rows %d to %d of tensor %s are %d elements, the destination has %d", from, to, t.Name, (to-from)*w, len(dst))
+	if columns.From < 0 || columns.Len() < 0 || columns.To > width || t.Whole(columns) != columns {
+		return fmt.Errorf("columns %d to %d of tensor %s of type %s, which has %d", columns.From, columns.To, t.Name, t.Type, width)
 	}
-	f := formats[t.Type]
-	switch stride := w / f.elements * f.bytes; {
-	case t.view.Transposed:
-		t.columns(dst, f, from, to)
-	case t.view.Row != nil:
-		for r := from; r < to; r++ {
-			at := t.view.Row(r) * stride
-			f.decode(dst[(r-from)*w:(r-from+1)*w], t.from.data[at:at+stride])
-		}
-	default:
-		f.decode(dst, t.from.data[(t.view.First+from)*stride:(t.view.First+to)*stride])
+	if n := rows.Len() * columns.Len(); int64(len(dst)) != n {
+		return fmt.Errorf("rows %d to %d and columns %d to %d of tensor %s are %d elements, the destination has %d",
+			rows.From, rows.To, columns.From, columns.To, t.Name, n, len(dst))
+	}
+	if t.view.Transposed {
+		parallel(columns, rows.Len(), func(part graph.Span) { t.decodeColumns(dst, rows, columns, part) })
+	} else {
+		parallel(rows, columns.Len(), func(part graph.Span) {
+			t.decodeRows(dst[(part.From-rows.From)*columns.Len():(part.To-rows.From)*columns.Len()], part, columns)
+		})
 	}
 	return nil
 }
 
-// columns writes columns of the stored matrix as rows.
-func (t Tensor) columns(dst []float32, f format, from, to int64) {
-	w, storedWidth := t.Shape[1], t.from.shape[1]
-	line := make([]float32, to-from)
-	for c := range w {
-		at := (c*storedWidth + t.view.First + from) * f.bytes
-		f.decode(line, t.from.data[at:at+(to-from)*f.bytes])
+// decodeRows decodes a block of a matrix that is not transposed.
+func (t Tensor) decodeRows(dst []float32, rows, columns graph.Span) {
+	f := formats[t.Type]
+	_, width := graph.Rows(t.Shape)
+	bytes := func(elements int64) int64 { return elements / f.elements * f.bytes }
+	if t.view.Row == nil && columns.Len() == width {
+		first := t.view.First
+		f.decode(dst, t.from.data[bytes((first+rows.From)*width):bytes((first+rows.To)*width)])
+		return
+	}
+	for r := rows.From; r < rows.To; r++ {
+		row := t.view.First + r
+		if t.view.Row != nil {
+			row = t.view.Row(r)
+		}
+		f.decode(dst[:columns.Len()], t.from.data[bytes(row*width+columns.From):bytes(row*width+columns.To)])
+		dst = dst[columns.Len():]
+	}
+}
+
+// decodeColumns decodes the columns part of a block of a transposed matrix: each is a row of the stored one.
+func (t Tensor) decodeColumns(dst []float32, rows, columns, part graph.Span) {
+	f := formats[t.Type]
+	storedWidth := t.from.shape[1]
+	line := make([]float32, rows.Len())
+	for c := part.From; c < part.To; c++ {
+		at := (c*storedWidth + t.view.First + rows.From) * f.bytes
+		f.decode(line, t.from.data[at:at+rows.Len()*f.bytes])
 		for r, x := range line {
-			dst[int64(r)*w+c] = x
+			dst[int64(r)*columns.Len()+c-columns.From] = x
 		}
 	}
+}
+
+// grain is the number of elements for which another goroutine is worth its start: decoding them takes at least 10 µs.
+const grain = 1 << 15
+
+// parallel calls work for parts of a span whose units have size elements each, on all cores if there are many elements.
+func parallel(span graph.Span, size int64, work func(graph.Span)) {
+	parts := min(int64(runtime.GOMAXPROCS(0)), span.Len()*size/grain, span.Len())
+	if parts < 2 {
+		work(span)
+		return
+	}
+	var workers sync.WaitGroup
+	for i := range parts {
+		part := graph.Rank{Index: int(i), Count: int(parts)}.Share(span.Len())
+		workers.Go(func() { work(graph.Span{From: span.From + part.From, To: span.From + part.To}) })
+	}
+	workers.Wait()
 }
 
 // Raw returns the stored bytes, row after row in Type's layout, if that is also the canonical form.

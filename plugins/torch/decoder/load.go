@@ -220,7 +220,7 @@ func (l *loader) copyRows(t tensor.Tensor, p graph.Parameter, stored checkpoint.
 	for _, rows := range ranges {
 		for from := rows.From; from < rows.To; from += step {
 			to := min(from+step, rows.To)
-			if err := l.fill(t, row, stored, graph.Span{From: from, To: to}, columns.From); err != nil {
+			if err := l.fill(t, row, stored, graph.Span{From: from, To: to}, columns); err != nil {
 				return err
 			}
 			row += to - from
@@ -232,22 +232,24 @@ func (l *loader) copyRows(t tensor.Tensor, p graph.Parameter, stored checkpoint.
 // elementTypes maps the types of files that are also types of tensors.
 var elementTypes = map[checkpoint.Type]tensor.Type{checkpoint.F32: tensor.Float32, checkpoint.F16: tensor.Float16, checkpoint.BF16: tensor.BFloat16}
 
-// fill copies some columns, starting at column, of stored rows into t's rows from row onward.
-func (l *loader) fill(t tensor.Tensor, row int64, stored checkpoint.Tensor, rows graph.Span, column int64) error {
+// fill copies some columns of stored rows into t's rows from row onward.
+func (l *loader) fill(t tensor.Tensor, row int64, stored checkpoint.Tensor, rows, columns graph.Span) error {
 	_, width := graph.Rows(stored.Shape)
 	if kind, ok := elementTypes[stored.Type]; ok {
 		if data, ok := stored.Raw(); ok && aligned(data, kind) {
 			stride := width * kind.Bytes()
-			tensor.Fill(l.scope, t, row, data[rows.From*stride:rows.To*stride], kind, width, column)
+			tensor.Fill(l.scope, t, row, data[rows.From*stride:rows.To*stride], kind, width, columns.From)
 			return nil
 		}
 	}
-	n := rows.Len() * width
+	// Of a matrix whose columns are divided, each rank decodes its own.
+	whole := stored.Whole(columns)
+	n := rows.Len() * whole.Len()
 	l.buffer = slices.Grow(l.buffer[:0], int(n))[:n]
-	if err := stored.Rows(l.buffer, rows.From, rows.To); err != nil {
+	if err := stored.Block(l.buffer, rows, whole); err != nil {
 		return err
 	}
-	tensor.Fill(l.scope, t, row, l.buffer, tensor.Float32, width, column)
+	tensor.Fill(l.scope, t, row, l.buffer, tensor.Float32, whole.Len(), columns.From-whole.From)
 	return nil
 }
 

@@ -8,7 +8,8 @@
 // tokens are counted as inexact. Bytes without a token in the vocabulary are listed.
 //
 // A tokenizer is read from a tokenizer.json, or rebuilt from the metadata of a GGUF file, for the vocabularies and
-// pre-tokenizers that gguf.go lists; others are rejected by name.
+// pre-tokenizers that gguf.go lists; others are rejected by name. For Gemma's vocabulary in GGUF files, which lack its
+// merges, the engine uses the model of rust/src/composed.rs instead of its own.
 //
 // build.sh builds the crate and prints the linker flags. The package imports plugins/protocol.
 package tokenizer

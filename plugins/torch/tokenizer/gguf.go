@@ -1,7 +1,6 @@
 package tokenizer
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,13 +27,13 @@ type object = map[string]any
 
 // file is a tokenizer.json.
 type file struct {
-	Version      string   `json:"version"`
-	AddedTokens  []object `json:"added_tokens"`
-	Normalizer   object   `json:"normalizer"`
-	PreTokenizer object   `json:"pre_tokenizer"`
-	Model        model    `json:"model"`
+	Version      string `json:"version"`
+	Normalizer   object `json:"normalizer"`
+	PreTokenizer object `json:"pre_tokenizer"`
+	Model        model  `json:"model"`
 }
 
+// model has the settings of a tokenizer.json's model. The tokens and merges are passed on without JSON.
 type model struct {
 	Type         string           `json:"type"`
 	UnknownToken *string          `json:"unk_token"`
@@ -97,30 +96,65 @@ var qwenOrdinary = []string{
 	"<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>",
 }
 
+// flags describe a token. rust/src has the same numbers.
+type flags = uint8
+
+const (
+	present flags = 1 << iota // texts can contain it
+	added                     // it is found before the model sees the text
+	special                   // as an added token, only if special tokens are parsed
+	normal                    // ggufNormal
+)
+
+// pair is two tokens, by id, that the model merges into one.
+type pair struct{ left, right int32 }
+
 // rebuilt is a tokenizer made from the metadata of a GGUF file.
 type rebuilt struct {
+	// json is a tokenizer.json without tokens and merges.
 	json []byte
-	// size is the number of tokens, including those that no text contains.
-	size int
+	// tokens and flags are the contents and flags of the tokens by id.
+	tokens []string
+	flags  []flags
+	// merges are in order. None means that all ways to compose a token from two others are merges: those into a token
+	// that is not ggufNormal first, longest left side first, then shortest right side; then the others by the id of the
+	// composed token, whatever its score, longest left side first. Lengths are in characters.
+	merges []pair
 	// bos and eos are -1 for none.
 	bos, eos int32
 }
 
-// rebuild makes a tokenizer.json from the metadata of a GGUF file.
+// rebuild makes a tokenizer from the metadata of a GGUF file.
 func rebuild(metadata map[string]any) (rebuilt, error) {
 	out, err := rebuildOf(metadata)
 	if err != nil {
-		return rebuilt{}, &protocol.Error{
-			Kind: protocol.InvalidInput,
-			Message: "the tokenizer in this GGUF file cannot be rebuilt: " + err.Error() +
-				"; use the model's directory of safetensors and tokenizer.json instead",
-		}
+		return rebuilt{}, unusable(err)
 	}
 	return out, nil
 }
 
+func unusable(err error) error {
+	return &protocol.Error{
+		Kind: protocol.InvalidInput,
+		Message: "the tokenizer in this GGUF file cannot be rebuilt: " + err.Error() +
+			"; use the model's directory of safetensors and tokenizer.json instead",
+	}
+}
+
+// found returns the tokens that texts can contain.
+func (r rebuilt) found() []token {
+	tokens := make([]token, 0, len(r.tokens))
+	for id, content := range r.tokens {
+		if f := r.flags[id]; f&present != 0 {
+			tokens = append(tokens, token{int32(id), content, f&added != 0})
+		}
+	}
+	return tokens
+}
+
 func rebuildOf(metadata map[string]any) (rebuilt, error) {
-	b := builder{metadata: metadata, file: file{Version: "1.0", Model: model{Type: "BPE", Merges: [][2]string{}}}, hasBOS: true}
+	b := builder{metadata: metadata, hasBOS: true}
+	b.file = file{Version: "1.0", Model: model{Type: "BPE", Vocabulary: map[string]int32{}, Merges: [][2]string{}}}
 	b.tokens, _ = metadata["tokenizer.ggml.tokens"].([]string)
 	b.types, _ = metadata["tokenizer.ggml.token_type"].([]int32)
 	if len(b.tokens) == 0 || len(b.types) != len(b.tokens) {
@@ -138,15 +172,7 @@ func rebuildOf(metadata map[string]any) (rebuilt, error) {
 	if err != nil {
 		return rebuilt{}, err
 	}
-	for id, content := range b.tokens {
-		if t := b.types[id]; t == ggufControl || t == ggufUserDefined || b.special(id) {
-			b.file.AddedTokens = append(b.file.AddedTokens, object{
-				"id": id, "content": content, "special": b.special(id),
-				"single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
-			})
-		}
-	}
-	out := rebuilt{size: len(b.tokens), bos: -1, eos: -1}
+	out := rebuilt{tokens: b.tokens, flags: b.flags(), merges: b.merges, bos: -1, eos: -1}
 	for key, id := range map[string]*int32{"tokenizer.ggml.bos_token_id": &out.bos, "tokenizer.ggml.eos_token_id": &out.eos} {
 		value, ok := number(metadata[key])
 		if ok && (value < 0 || value >= int64(len(b.tokens))) {
@@ -166,13 +192,37 @@ type builder struct {
 	tokens   []string
 	types    []int32
 	file     file
+	merges   []pair
 	hasBOS   bool
 	// special reports whether a token is a special token.
 	special func(id int) bool
 }
 
+// flags returns the flags of the tokens by id.
+func (b *builder) flags() []flags {
+	all := make([]flags, len(b.tokens))
+	for id, content := range b.tokens {
+		t := b.types[id]
+		if t == ggufUnused {
+			continue
+		}
+		all[id] = present
+		if t == ggufNormal {
+			all[id] |= normal
+		}
+		switch {
+		case content == "": // The engine ignores an added token without content.
+		case b.special(id):
+			all[id] |= added | special
+		case t == ggufControl || t == ggufUserDefined:
+			all[id] |= added
+		}
+	}
+	return all
+}
+
 // byteLevel rebuilds a byte-level tokenizer, like that of GPT-2.
-func (b *builder) byteLevel() (err error) {
+func (b *builder) byteLevel() error {
 	pre, _ := b.metadata["tokenizer.ggml.pre"].(string)
 	steps, ok := byteLevelPre(pre)
 	if !ok {
@@ -189,7 +239,8 @@ func (b *builder) byteLevel() (err error) {
 	}
 	f := &b.file
 	f.Normalizer, f.PreTokenizer, f.Model.IgnoreMerges = steps.normalizer, steps.preTokenizer, steps.ignoreMerges
-	if f.Model.Vocabulary, err = indexTokens(b.tokens, b.types); err != nil {
+	ids, err := indexTokens(b.tokens, b.types)
+	if err != nil {
 		return err
 	}
 	merges, _ := b.metadata["tokenizer.ggml.merges"].([]string)
@@ -199,7 +250,16 @@ func (b *builder) byteLevel() (err error) {
 		if !found {
 			return fmt.Errorf("tokenizer.ggml.merges: entry %d is %q, without a space", i, merge)
 		}
-		f.Model.Merges = append(f.Model.Merges, [2]string{left, right})
+		var p pair
+		for _, side := range []struct {
+			content string
+			id      *int32
+		}{{left, &p.left}, {right, &p.right}} {
+			if *side.id, found = ids[side.content]; !found {
+				return fmt.Errorf("tokenizer.ggml.merges: entry %d is %q, but %q is not a token", i, merge, side.content)
+			}
+		}
+		b.merges = append(b.merges, p)
 	}
 	if len(merges) == 0 {
 		return errors.New("tokenizer.ggml.merges contains no strings")
@@ -208,7 +268,7 @@ func (b *builder) byteLevel() (err error) {
 }
 
 // gemma rebuilds the tokenizer of Gemma 3, which falls back to bytes.
-func (b *builder) gemma() (err error) {
+func (b *builder) gemma() error {
 	if architecture, _ := b.metadata["general.architecture"].(string); architecture != "gemma3" {
 		return fmt.Errorf(`tokenizer.ggml.model is "llama" in a model of architecture %q; only "gemma3" is supported`, architecture)
 	}
@@ -220,7 +280,7 @@ func (b *builder) gemma() (err error) {
 		b.tokens[i] = strings.ReplaceAll(b.tokens[i], " ", string(lowLine))
 	}
 	f := &b.file
-	if f.Model.Vocabulary, err = indexTokens(b.tokens, b.types); err != nil {
+	if _, err := indexTokens(b.tokens, b.types); err != nil {
 		return err
 	}
 	unknown, ok := number(b.metadata["tokenizer.ggml.unknown_token_id"])
@@ -228,7 +288,6 @@ func (b *builder) gemma() (err error) {
 		return fmt.Errorf("tokenizer.ggml.unknown_token_id is %v, but there are %d tokens", b.metadata["tokenizer.ggml.unknown_token_id"], len(b.tokens))
 	}
 	f.Model.UnknownToken, f.Model.FuseUnknown, f.Model.ByteFallback = &b.tokens[unknown], true, true
-	f.Model.Merges = mergesOf(b.tokens, b.types, f.Model.Vocabulary)
 	f.Normalizer = object{"type": "Replace", "pattern": object{"String": " "}, "content": string(lowLine)}
 	b.special = func(id int) bool { return slices.Contains(gemmaSpecial, b.tokens[id]) }
 	return nil
@@ -253,53 +312,6 @@ func indexTokens(tokens []string, types []int32) (map[string]int32, error) {
 		ids[content] = int32(id)
 	}
 	return ids, nil
-}
-
-// mergesOf rebuilds the merges of Gemma's vocabulary: each way to compose a token from two others. Tokens defined by
-// users come first, longest first. The others follow by id, whatever their score. For equal tokens, the longer left
-// side comes first.
-func mergesOf(tokens []string, types []int32, ids map[string]int32) [][2]string {
-	type merge struct {
-		parts [2]string
-		// rank is 0 for a token that is not normal, else its id.
-		rank        int32
-		left, right int
-	}
-	var merges []merge
-	for id, content := range tokens {
-		if known, ok := ids[content]; !ok || known != int32(id) {
-			continue
-		}
-		rank := int32(id) + 1
-		if types[id] != ggufNormal {
-			rank = 0
-		}
-		length := utf8.RuneCountInString(content)
-		begin := len(merges)
-		runes := 0
-		for i := range content {
-			if i > 0 {
-				left, right := content[:i], content[i:]
-				_, leftKnown := ids[left]
-				_, rightKnown := ids[right]
-				if leftKnown && rightKnown {
-					merges = append(merges, merge{[2]string{left, right}, rank, runes, length - runes})
-				}
-			}
-			runes++
-		}
-		slices.SortFunc(merges[begin:], func(a, b merge) int {
-			return cmp.Or(cmp.Compare(ids[a.parts[0]], ids[b.parts[0]]), cmp.Compare(ids[a.parts[1]], ids[b.parts[1]]))
-		})
-	}
-	slices.SortStableFunc(merges, func(a, b merge) int {
-		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(b.left, a.left), cmp.Compare(b.right, a.right))
-	})
-	out := make([][2]string, len(merges))
-	for i, m := range merges {
-		out[i] = m.parts
-	}
-	return out
 }
 
 // number returns an integer of any width.

@@ -14,8 +14,8 @@ func TestRebuildRefuses(t *testing.T) {
 		"tokenizer.ggml.tokens": []string{"<s>", "a", "b", "ab"}, "tokenizer.ggml.token_type": []int32{3, 1, 1, 1},
 		"tokenizer.ggml.merges": []string{"a b"}, "tokenizer.ggml.bos_token_id": uint32(0), "tokenizer.ggml.eos_token_id": int64(3),
 	}
-	if r, err := rebuild(good); err != nil || r.size != 4 || r.bos != 0 || r.eos != 3 {
-		t.Fatalf("%d tokens, BOS %d, EOS %d, %v", r.size, r.bos, r.eos, err)
+	if r, err := rebuild(good); err != nil || len(r.tokens) != 4 || r.bos != 0 || r.eos != 3 {
+		t.Fatalf("%d tokens, BOS %d, EOS %d, %v", len(r.tokens), r.bos, r.eos, err)
 	}
 	// Qwen's tokenizers have no beginning-of-text token, whatever config.json contains.
 	for flag, want := range map[any]int32{nil: -1, false: -1, true: 0} {
@@ -43,6 +43,7 @@ func TestRebuildRefuses(t *testing.T) {
 		{"tokenizer.ggml.tokens", []string{"<s>", "a", "b", "\xff"}, `token 3, "\xff", is not valid UTF-8`},
 		{"tokenizer.ggml.merges", nil, "tokenizer.ggml.merges contains no strings"},
 		{"tokenizer.ggml.merges", []string{"ab"}, `entry 0 is "ab"`},
+		{"tokenizer.ggml.merges", []string{"a b", "c b"}, `entry 1 is "c b", but "c" is not a token`},
 		{"tokenizer.ggml.bos_token_id", uint32(4), "tokenizer.ggml.bos_token_id is 4, but there are 4 tokens"},
 		{"tokenizer.ggml.eos_token_id", int32(-1), "tokenizer.ggml.eos_token_id is -1"},
 	} {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"strings"
 	"sync"
 	"unicode/utf8"
 	"unsafe"
@@ -25,10 +26,8 @@ type Tokenizer struct {
 	mutex      sync.RWMutex
 	reply      *C.surprisal_reply
 	vocabulary *vocabulary
-	ids        map[string]int32
 	size       int
 	bos, eos   int32
-	digest     string
 }
 
 // maxID bounds allocations.
@@ -45,34 +44,48 @@ func FromJSON(data []byte) (*Tokenizer, error) {
 	if err != nil {
 		return nil, &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf("this tokenizer.json cannot be used: %v", err)}
 	}
-	t := &Tokenizer{reply: reply, digest: protocol.Digest(data), ids: map[string]int32{}, bos: -1, eos: -1}
-	list, err := check(C.surprisal_tokenizer_vocabulary(reply.tokenizer))
+	t := &Tokenizer{reply: reply, bos: -1, eos: -1}
+	tokens, err := t.tokens()
 	if err != nil {
 		t.Close()
 		return nil, err
 	}
+	t.vocabulary = newVocabulary(s, tokens)
+	t.size = len(t.vocabulary.pieces)
+	before, after := template(s.PostProcessor)
+	for _, token := range tokens {
+		if before != "" && token.content == before {
+			t.bos = token.id
+		}
+		if after != "" && token.content == after {
+			t.eos = token.id
+		}
+	}
+	return t, nil
+}
+
+// tokens returns the engine's tokens by id.
+func (t *Tokenizer) tokens() ([]token, error) {
+	list, err := check(C.surprisal_tokenizer_vocabulary(t.reply.tokenizer))
+	if err != nil {
+		return nil, err
+	}
 	defer C.surprisal_tokenizer_free(list)
-	contents := unsafe.String((*byte)(list.bytes), list.bytes_size)
+	// The library's memory is freed; one copy of the contents is kept.
+	contents := strings.Clone(unsafe.String((*byte)(list.bytes), list.bytes_size))
 	ids, ends, kinds := view(list.ids, list.size), view(list.ends, list.size), view(list.counts, list.counts_size)
 	tokens := make([]token, len(ids))
 	start := int32(0)
 	for i, end := range ends {
-		// The library's memory is freed; one copy of each content is kept.
-		content := string([]byte(contents[start:end]))
+		content := contents[start:end]
 		if ids[i] > maxID {
-			t.Close()
 			return nil, &protocol.Error{Kind: protocol.InvalidInput, Message: fmt.Sprintf(
 				"this tokenizer.json cannot be used: %q has the id %d, and ids are at most %d", content, ids[i], maxID)}
 		}
 		tokens[i] = token{ids[i], content, kinds[i] == 1}
-		t.ids[content] = ids[i]
 		start = end
 	}
-	t.vocabulary = newVocabulary(s, tokens)
-	t.size = len(t.vocabulary.pieces)
-	before, after := template(s.PostProcessor)
-	t.bos, t.eos = t.id(before), t.id(after)
-	return t, nil
+	return tokens, nil
 }
 
 // FromGGUF rebuilds the tokenizer of a GGUF file from its metadata: the keys tokenizer.ggml.* and general.architecture,
@@ -82,19 +95,32 @@ func FromGGUF(metadata map[string]any) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := FromJSON(r.json)
+	s, err := parseSettings(r.json)
 	if err != nil {
 		return nil, err
 	}
-	t.size, t.bos, t.eos = r.size, r.bos, r.eos
+	vocabulary := make(chan *vocabulary, 1)
+	go func() { vocabulary <- newVocabulary(s, r.found()) }()
+	reply, err := r.build()
+	t := &Tokenizer{reply: reply, vocabulary: <-vocabulary, size: len(r.tokens), bos: r.bos, eos: r.eos}
+	if err != nil {
+		return nil, unusable(err)
+	}
 	return t, nil
 }
 
-func (t *Tokenizer) id(content string) int32 {
-	if id, ok := t.ids[content]; ok {
-		return id
+// build makes the engine.
+func (r rebuilt) build() (*C.surprisal_reply, error) {
+	contents := []byte(strings.Join(r.tokens, ""))
+	ends := make([]C.size_t, len(r.tokens))
+	end := 0
+	for i, content := range r.tokens {
+		end += len(content)
+		ends[i] = C.size_t(end)
 	}
-	return -1
+	return check(C.surprisal_tokenizer_build((*C.uint8_t)(unsafe.SliceData(r.json)), C.size_t(len(r.json)),
+		(*C.uint8_t)(unsafe.SliceData(contents)), unsafe.SliceData(ends), (*C.uint8_t)(unsafe.SliceData(r.flags)), C.size_t(len(r.tokens)),
+		(*C.uint32_t)(unsafe.Pointer(unsafe.SliceData(r.merges))), C.size_t(2*len(r.merges)), C.size_t(runtime.GOMAXPROCS(0))))
 }
 
 // VocabularySize is one more than the largest id.
@@ -105,9 +131,6 @@ func (t *Tokenizer) BOS() (id int32, ok bool) { return t.bos, t.bos >= 0 }
 
 // EOS returns the end-of-text token, if there is one.
 func (t *Tokenizer) EOS() (id int32, ok bool) { return t.eos, t.eos >= 0 }
-
-// Digest is the digest of the tokenizer.json, original or rebuilt.
-func (t *Tokenizer) Digest() string { return t.digest }
 
 // Close frees the engine and ends its threads.
 func (t *Tokenizer) Close() {

@@ -23,6 +23,9 @@ typedef struct {
 } surprisal_reply;
 
 surprisal_reply *surprisal_tokenizer_load(const uint8_t *json, size_t size, size_t threads);
+surprisal_reply *surprisal_tokenizer_build(const uint8_t *json, size_t json_size, const uint8_t *contents, const size_t *ends,
+                                           const uint8_t *flags, size_t size, const uint32_t *merges, size_t merges_size,
+                                           size_t threads);
 surprisal_reply *surprisal_tokenizer_vocabulary(const surprisal_tokenizer *tokenizer);
 surprisal_reply *surprisal_tokenizer_encode(const surprisal_tokenizer *tokenizer, const uint8_t *text, const size_t *ends,
                                             size_t size, int32_t parse_special);

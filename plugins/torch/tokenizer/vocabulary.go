@@ -96,21 +96,27 @@ func newVocabulary(s settings, tokens []token) *vocabulary {
 		hasRune: map[rune]bool{},
 	}
 	var size int32
+	bytes := 0
 	for _, t := range tokens {
 		size = max(size, t.id+1)
+		bytes += len(t.content)
 	}
 	v.pieces = make([][]byte, size)
 	v.added = make([]bool, size)
 	alphabet := byteAlphabet()
+	// No piece is longer than its content. All share one array, since there are hundreds of thousands.
+	all := make([]byte, 0, bytes)
 	for _, t := range tokens {
 		v.added[t.id] = t.added
-		v.pieces[t.id] = v.piece(t, s.Model.ByteFallback, alphabet)
+		start := len(all)
+		all = v.piece(all, t, s.Model.ByteFallback, alphabet)
+		v.pieces[t.id] = all[start:len(all):len(all)]
 	}
 	return v
 }
 
-// piece returns the content of the token, and records the bytes and characters that are tokens.
-func (v *vocabulary) piece(t token, byteFallback bool, alphabet map[rune]byte) []byte {
+// piece appends the content of the token, and records the bytes and characters that are tokens.
+func (v *vocabulary) piece(to []byte, t token, byteFallback bool, alphabet map[rune]byte) []byte {
 	r, size := utf8.DecodeRuneInString(t.content)
 	single := size > 0 && size == len(t.content)
 	if single {
@@ -119,27 +125,34 @@ func (v *vocabulary) piece(t token, byteFallback bool, alphabet map[rune]byte) [
 	if byteFallback && len(t.content) == len("<0x00>") && strings.HasPrefix(t.content, "<0x") {
 		if b, err := strconv.ParseUint(t.content[3:5], 16, 8); err == nil {
 			v.hasFallback[b] = true
-			return []byte{byte(b)}
+			return append(to, byte(b))
 		}
 	}
+	start := len(to)
 	if v.bytes && !t.added {
-		piece := make([]byte, 0, len(t.content))
 		for _, r := range t.content {
 			b, ok := alphabet[r]
 			if !ok {
-				return []byte(t.content)
+				return append(to[:start], t.content...)
 			}
-			piece = append(piece, b)
+			to = append(to, b)
 		}
 		if single {
-			v.hasByte[piece[0]] = true
+			v.hasByte[to[start]] = true
 		}
-		return piece
+		return to
 	}
 	if v.lowLine {
-		return []byte(strings.ReplaceAll(t.content, string(lowLine), " "))
+		for rest := t.content; ; {
+			before, after, found := strings.Cut(rest, string(lowLine))
+			to = append(to, before...)
+			if !found {
+				return to
+			}
+			to, rest = append(to, ' '), after
+		}
 	}
-	return []byte(t.content)
+	return append(to, t.content...)
 }
 
 // byteAlphabet returns the bytes by the characters that byte-level vocabularies write for them: printable characters of

@@ -3,6 +3,8 @@
 //! Every call returns a reply that `surprisal_tokenizer_free` frees, including the tokenizer's own reply. A reply contains
 //! either an error or the result; a panic inside the library is an error too.
 
+mod composed;
+
 use std::any::Any;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
@@ -12,22 +14,42 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use tokenizers::models::bpe::{Merges, Vocab, BPE};
 use tokenizers::{
-    DecoderWrapper, ModelWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper,
-    TokenizerImpl,
+    AddedToken, DecoderWrapper, Encoding, ModelWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper,
+    TokenizerBuilder, TokenizerImpl,
 };
 
-type Engine = TokenizerImpl<
-    ModelWrapper,
-    NormalizerWrapper,
-    PreTokenizerWrapper,
-    PostProcessorWrapper,
-    DecoderWrapper,
->;
+use composed::{Composed, PRESENT};
+
+type With<M> = TokenizerImpl<M, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
+
+type Engine = With<ModelWrapper>;
+
+enum AnyEngine {
+    Library(Box<Engine>),
+    Composed(Box<With<Composed>>),
+}
+
+impl AnyEngine {
+    fn set_encode_special_tokens(&mut self, value: bool) {
+        match self {
+            AnyEngine::Library(engine) => engine.set_encode_special_tokens(value),
+            AnyEngine::Composed(engine) => engine.set_encode_special_tokens(value),
+        }
+    }
+
+    fn encode(&self, text: &str) -> tokenizers::Result<Encoding> {
+        match self {
+            AnyEngine::Library(engine) => engine.encode(text, false),
+            AnyEngine::Composed(engine) => engine.encode(text, false),
+        }
+    }
+}
 
 /// The engine caches words per thread for as long as the thread lives, so each tokenizer has its own threads.
 pub struct Tokenizer {
-    engine: Mutex<Engine>,
+    engine: Mutex<AnyEngine>,
     pool: ThreadPool,
 }
 
@@ -62,7 +84,7 @@ pub struct Reply {
 
 impl Tokenizer {
     /// A panic leaves the engine unchanged: only the switch for special tokens is ever written, before each use.
-    fn lock(&self) -> MutexGuard<'_, Engine> {
+    fn lock(&self) -> MutexGuard<'_, AnyEngine> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -132,14 +154,92 @@ pub unsafe extern "C" fn surprisal_tokenizer_load(json: *const u8, size: usize, 
                 engine.with_model(bpe);
             }
         }
-        let pool = ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|i| format!("tokenizer {i}"))
-            .build()
-            .map_err(|e| e.to_string())?;
-        let tokenizer = Box::new(Tokenizer { engine: Mutex::new(engine), pool });
-        Ok(Owned { tokenizer: Some(tokenizer), ..Owned::default() })
+        with_threads(AnyEngine::Library(Box::new(engine)), threads)
     })
+}
+
+fn with_threads(engine: AnyEngine, threads: usize) -> Result<Owned, String> {
+    let pool = ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|i| format!("tokenizer {i}"))
+        .build()
+        .map_err(|e| e.to_string())?;
+    let tokenizer = Box::new(Tokenizer { engine: Mutex::new(engine), pool });
+    Ok(Owned { tokenizer: Some(tokenizer), ..Owned::default() })
+}
+
+/// More flags of a token: found before the model sees the text; and of those, a special token.
+const ADDED: u8 = 2;
+const SPECIAL: u8 = 4;
+
+/// Makes a tokenizer of type BPE: `json` is a tokenizer.json without tokens and merges. The contents of the tokens are
+/// stored by id, one after the other, in `contents`, and end at `ends`. `merges` has two ids for each merge. If it is
+/// empty, all ways to compose a token from two others are merges, in the order of `composed::Rank`.
+///
+/// # Safety
+/// `json` points to `json_size` bytes, `ends` and `flags` to `size` numbers, `contents` to as many bytes as the last of
+/// `ends`, and `merges` to `merges_size` numbers.
+#[no_mangle]
+pub unsafe extern "C" fn surprisal_tokenizer_build(
+    json: *const u8,
+    json_size: usize,
+    contents: *const u8,
+    ends: *const usize,
+    flags: *const u8,
+    size: usize,
+    merges: *const u32,
+    merges_size: usize,
+    threads: usize,
+) -> *mut Reply {
+    reply(|| {
+        let engine: Engine = Engine::from_bytes(view(json, json_size)).map_err(|e| e.to_string())?;
+        let (ends, flags, merges) = (view(ends, size), view(flags, size), view(merges, merges_size));
+        let contents = view(contents, ends.last().copied().unwrap_or(0));
+        let contents = str::from_utf8(contents).map_err(|e| format!("the tokens are not valid UTF-8: {e}"))?;
+        let engine = build(engine, contents, ends, flags, merges).map_err(|e| e.to_string())?;
+        with_threads(engine, threads)
+    })
+}
+
+fn build(mut engine: Engine, contents: &str, ends: &[usize], flags: &[u8], merges: &[u32]) -> tokenizers::Result<AnyEngine> {
+    let ModelWrapper::BPE(settings) = engine.get_model() else {
+        return Err("the model is not of type BPE".into());
+    };
+    let content = |id: usize| {
+        let start = if id == 0 { Some(&0) } else { ends.get(id - 1) };
+        start.zip(ends.get(id)).and_then(|(&start, &end)| contents.get(start..end)).ok_or_else(|| format!("there is no token {id}"))
+    };
+    let mut added = Vec::new();
+    for (id, &flags) in flags.iter().enumerate().filter(|(_, &flags)| flags & ADDED != 0) {
+        added.push(AddedToken::from(content(id)?, flags & SPECIAL != 0).normalized(false));
+    }
+    if merges.is_empty() {
+        let unknown = settings.unk_token.as_deref().ok_or("there is no unknown token")?;
+        let model = Composed::new(contents.to_owned(), ends.to_owned(), flags.to_owned(), unknown)?;
+        let mut composed: With<Composed> = TokenizerBuilder::new()
+            .with_model(model)
+            .with_normalizer(engine.get_normalizer().cloned())
+            .with_pre_tokenizer(engine.get_pre_tokenizer().cloned())
+            .build()?;
+        composed.add_tokens(added)?;
+        return Ok(AnyEngine::Composed(Box::new(composed)));
+    }
+    let mut builder =
+        BPE::builder().fuse_unk(settings.fuse_unk).byte_fallback(settings.byte_fallback).ignore_merges(settings.ignore_merges);
+    if let Some(unknown) = &settings.unk_token {
+        builder = builder.unk_token(unknown.clone());
+    }
+    let mut vocabulary = Vocab::with_capacity(ends.len());
+    for (id, _) in flags.iter().enumerate().filter(|(_, &flags)| flags & PRESENT != 0) {
+        vocabulary.insert(content(id)?.to_owned(), u32::try_from(id)?);
+    }
+    let merges = merges
+        .chunks_exact(2)
+        .map(|pair| Ok((content(pair[0] as usize)?.to_owned(), content(pair[1] as usize)?.to_owned())))
+        .collect::<Result<Merges, String>>()?;
+    engine.with_model(builder.vocab_and_merges(vocabulary, merges).build()?);
+    engine.add_tokens(added)?;
+    Ok(AnyEngine::Library(Box::new(engine)))
 }
 
 /// Lists the vocabulary by id: `bytes` holds the contents one after the other, `ends` the end of each, and `counts` 1 for
@@ -151,6 +251,9 @@ pub unsafe extern "C" fn surprisal_tokenizer_load(json: *const u8, size: usize, 
 pub unsafe extern "C" fn surprisal_tokenizer_vocabulary(tokenizer: *const Tokenizer) -> *mut Reply {
     reply(|| {
         let engine = (*tokenizer).lock();
+        let AnyEngine::Library(engine) = &*engine else {
+            return Err("this tokenizer was built from a vocabulary".to_owned());
+        };
         let mut tokens: Vec<(u32, String, i32)> =
             engine.get_vocab(false).into_iter().map(|(content, id)| (id, content, 0)).collect();
         let added = engine.get_added_tokens_decoder();
@@ -202,7 +305,7 @@ pub unsafe extern "C" fn surprisal_tokenizer_encode(
                 .enumerate()
                 .map(|(i, text)| {
                     // A text on which the library panics must be distinguished from the others.
-                    let encoding = match catch_unwind(AssertUnwindSafe(|| engine.encode(*text, false))) {
+                    let encoding = match catch_unwind(AssertUnwindSafe(|| engine.encode(text))) {
                         Ok(result) => result.map_err(|e| format!("text {i}: {e}"))?,
                         Err(panic) => return Err(format!("text {i}: the tokenizer library panicked: {}", message(&*panic))),
                     };
