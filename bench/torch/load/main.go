@@ -55,7 +55,7 @@ func run(programs, models []string, dtype string, rounds, random int, work strin
 		models = append(models, dir)
 	}
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "model\tprogram\tfirst\tafter unloading\tafter a crash\tfirst times")
+	fmt.Fprintln(out, "model\tprogram\tfirst\tafter unloading\tafter a crash")
 	for _, path := range models {
 		m, err := model(path, dtype)
 		if err != nil {
@@ -68,6 +68,7 @@ func run(programs, models []string, dtype string, rounds, random int, work strin
 				if err != nil {
 					return fmt.Errorf("%s with %s: %w", path, program, err)
 				}
+				fmt.Fprintln(os.Stderr, filepath.Base(path), program, times)
 				all[program] = append(all[program], times)
 			}
 		}
@@ -75,9 +76,6 @@ func run(programs, models []string, dtype string, rounds, random int, work strin
 			fmt.Fprintf(out, "%s\t%s", filepath.Base(path), program)
 			for i := range 3 {
 				fmt.Fprintf(out, "\t%.2f s", median(all[program], i).Seconds())
-			}
-			for _, times := range all[program] {
-				fmt.Fprintf(out, "\t%.2f", times[0].Seconds())
 			}
 			fmt.Fprintln(out)
 		}
