@@ -55,6 +55,8 @@ GPT_NEOX = dict(
 GPT2 = dict(vocab_size=256, n_embd=48, n_layer=2, n_head=4, n_positions=64, bos_token_id=0, eos_token_id=0)
 QWEN2 = {**LLAMA, "rms_norm_eps": 1e-6}
 del QWEN2["head_dim"]
+PHI3 = {**LLAMA, "hidden_size": 64, "pad_token_id": 0}
+del PHI3["head_dim"]
 
 # Each model: its class, its config, and how its files differ from those that save_pretrained writes.
 MODELS = {
@@ -90,6 +92,13 @@ MODELS = {
         "without": ["rope_parameters", "dtype"],
     }),
     "mistral": ("Mistral", {**LLAMA, "sliding_window": 8}, {}),
+    # q, k and v are one tensor, gate and up another.
+    "phi3": ("Phi3", {**PHI3, "sliding_window": None}, {}),
+    # Half of each head is rotated, and layers have a window.
+    "phi3-partial": ("Phi3", {**PHI3, "sliding_window": 8, "rope_parameters": dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.5)}, {
+        "v4": dict(rope_theta=10000.0, rope_scaling=None, partial_rotary_factor=0.5, torch_dtype="bfloat16"),
+        "without": ["rope_parameters", "dtype"],
+    }),
     "olmo2": ("Olmo2", {k: v for k, v in LLAMA.items() if k != "head_dim"} | {"hidden_size": 64}, {}),
 }
 

@@ -6,6 +6,7 @@ import (
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/torch/checkpoint"
 	"surprisal.dev/plugins/torch/decoder"
+	"surprisal.dev/plugins/torch/graph"
 	"surprisal.dev/plugins/torch/tensor"
 )
 
@@ -38,13 +39,13 @@ func estimate(c *checkpoint.Checkpoint, o config, s protocol.Settings) (protocol
 	if o.Device != "cpu" {
 		device = 0
 	}
-	w := checkpoint.Workload{
-		Context: context, Tokens: max(o.BatchTokens, context), Type: checkpoint.F32, Ranks: o.TensorParallel,
-		Logits: decoder.LogitRows * min(int64(o.TensorParallel)*decoder.LogitColumns(device), int64(a.Vocabulary)),
-	}
 	kind := tensor.Float32
 	if o.Dtype == "bfloat16" {
-		w.Type, kind = checkpoint.BF16, tensor.BFloat16
+		kind = tensor.BFloat16
+	}
+	w := graph.Workload{
+		Context: context, Tokens: max(o.BatchTokens, context), ElementBytes: kind.Bytes(), Ranks: o.TensorParallel,
+		Logits: decoder.LogitRows * min(int64(o.TensorParallel)*decoder.LogitColumns(device), int64(a.Vocabulary)),
 	}
 	if device == tensor.CPU {
 		w.PackedHead, w.WidenedRows = tensor.HasPackedLayout(kind), tensor.WidenedRows(kind)
@@ -64,7 +65,7 @@ func estimate(c *checkpoint.Checkpoint, o config, s protocol.Settings) (protocol
 		return e, nil
 	}
 	// A tensor is converted on the host, one part at a time, before it is copied to its device.
-	e.MemoryBytes += cudaBytes + int64(o.TensorParallel)*checkpoint.ConvertedElements*4
+	e.MemoryBytes += cudaBytes + int64(o.TensorParallel)*graph.ConvertedElements*4
 	e.DeviceMemoryBytes = libraryBytes + tensors
 	e.Devices = 1 // the device of "cuda:1", which all ranks share
 	if o.Device == "cuda" {

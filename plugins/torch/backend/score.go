@@ -15,8 +15,8 @@ import (
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
-	"surprisal.dev/plugins/torch/checkpoint"
 	"surprisal.dev/plugins/torch/decoder"
+	"surprisal.dev/plugins/torch/graph"
 	"surprisal.dev/plugins/torch/tensor"
 	"surprisal.dev/plugins/torch/tokenizer"
 )
@@ -27,7 +27,7 @@ const groupBytes = 1 << 15
 // model is a loaded model.
 type model struct {
 	config       config
-	architecture checkpoint.Architecture
+	architecture graph.Architecture
 	tokenizer    *tokenizer.Tokenizer
 	heap         *tensor.Heap
 	weights      int64 // the number of tensors that exist between computations

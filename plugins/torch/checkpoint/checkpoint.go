@@ -14,11 +14,14 @@ import (
 	"strings"
 
 	"golang.org/x/sync/errgroup"
+
+	"surprisal.dev/plugins/torch/family"
+	"surprisal.dev/plugins/torch/graph"
 )
 
 // Checkpoint is an open model. Its methods, except Close, are safe for concurrent use.
 type Checkpoint struct {
-	architecture Architecture
+	architecture graph.Architecture
 	mappings     []*mapping
 	tensors      map[string]Tensor
 	metadata     map[string]any
@@ -76,7 +79,7 @@ func (c *Checkpoint) Close() error {
 }
 
 // Architecture is the graph that the configuration describes.
-func (c *Checkpoint) Architecture() Architecture { return c.architecture }
+func (c *Checkpoint) Architecture() graph.Architecture { return c.architecture }
 
 // Tensors are the canonical names of the tensors, sorted.
 func (c *Checkpoint) Tensors() []string { return slices.Sorted(maps.Keys(c.tensors)) }
@@ -199,15 +202,16 @@ func (c *Checkpoint) openGGUF(path string) error {
 	for _, t := range list {
 		tensors[t.name] = t
 	}
-	m, err := metadataModel(path, metadata, tensors)
+	m, err := family.FromMetadata(path, metadata, func(name string) (family.Tensor, bool) {
+		t, ok := tensors[name]
+		return family.Tensor{Type: string(t.typ), Shape: t.shape, Data: t.data}, ok
+	})
 	if err != nil {
 		return err
 	}
-	c.architecture = m.architecture
-	if c.tensors, err = m.resolve(path, tensors); err != nil {
-		return err
-	}
-	return nil
+	c.architecture = m.Architecture
+	c.tensors, err = resolve(m, path, tensors)
+	return err
 }
 
 func (c *Checkpoint) openDirectory(directory, file string) error {
@@ -220,16 +224,16 @@ func (c *Checkpoint) openDirectory(directory, file string) error {
 	if err != nil {
 		return err
 	}
-	m, err := configModel(path, config)
+	m, err := family.FromConfig(path, config)
 	if err != nil {
 		return err
 	}
-	c.architecture = m.architecture
-	tensors, err := c.safetensors(directory, file, m.unused)
+	c.architecture = m.Architecture
+	tensors, err := c.safetensors(directory, file, m.Layout.Unused)
 	if err != nil {
 		return err
 	}
-	if c.tensors, err = m.resolve(directory, tensors); err != nil {
+	if c.tensors, err = resolve(m, directory, tensors); err != nil {
 		return err
 	}
 	if c.tokenizer, err = c.optional(directory, "tokenizer.json"); err != nil {

@@ -4,6 +4,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+
+	"surprisal.dev/plugins/torch/family"
+	"surprisal.dev/plugins/torch/graph"
 )
 
 // ggufTypes names the tensor types of ggml.
@@ -192,16 +195,8 @@ func (r *ggufReader) array() any {
 // parseGGUF reads a GGUF file of version 2 or 3: metadata, then tensors.
 func parseGGUF(path string, data []byte) (map[string]any, []stored, error) {
 	r := &ggufReader{path: path, data: data}
-	if magic := r.take(4); r.err == nil && string(magic) != "GGUF" {
-		return nil, nil, invalid("%s is not a GGUF file: it begins with %q", path, magic)
-	}
-	switch version := r.uint32(); {
-	case r.err != nil:
-		return nil, nil, r.err
-	case version == 2<<24 || version == 3<<24:
-		return nil, nil, invalid("%s is a big-endian GGUF file; only little-endian ones are supported", path)
-	case version != 2 && version != 3:
-		return nil, nil, invalid("%s has GGUF version %d; versions 2 and 3 are supported", path, version)
+	if err := r.version(); err != nil {
+		return nil, nil, err
 	}
 	// The shortest tensor has an empty name, no sizes, a type and an offset; the shortest pair has a key, a type and a
 	// byte.
@@ -213,13 +208,13 @@ func parseGGUF(path string, data []byte) (map[string]any, []stored, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if shards, ok := integer(metadata["split.count"]); ok && shards > 1 {
+	if shards, ok := family.Integer(metadata["split.count"]); ok && shards > 1 {
 		return nil, nil, invalid("%s is one of %d shards of a model; merge them with llama-gguf-split --merge", path, shards)
 	}
 	alignment := int64(32)
 	if value, has := metadata["general.alignment"]; has {
 		var ok bool
-		if alignment, ok = integer(value); !ok || alignment < 1 || alignment > 1<<20 {
+		if alignment, ok = family.Integer(value); !ok || alignment < 1 || alignment > 1<<20 {
 			return nil, nil, invalid("%s: general.alignment is %v", path, value)
 		}
 	}
@@ -232,11 +227,27 @@ func parseGGUF(path string, data []byte) (map[string]any, []stored, error) {
 	start := (int64(r.at) + alignment - 1) / alignment * alignment
 	body := data[min(start, int64(len(data))):]
 	for i := range tensors {
-		if err := tensors[i].place(body, alignment); err != nil {
+		if err := tensors[i].locate(body, alignment); err != nil {
 			return nil, nil, err
 		}
 	}
 	return metadata, tensors, overlap(tensors)
+}
+
+// version reads the beginning of the file, and rejects what is not a supported version of GGUF.
+func (r *ggufReader) version() error {
+	if magic := r.take(4); r.err == nil && string(magic) != "GGUF" {
+		return invalid("%s is not a GGUF file: it begins with %q", r.path, magic)
+	}
+	switch version := r.uint32(); {
+	case r.err != nil:
+		return r.err
+	case version == 2<<24 || version == 3<<24:
+		return invalid("%s is a big-endian GGUF file; only little-endian ones are supported", r.path)
+	case version != 2 && version != 3:
+		return invalid("%s has GGUF version %d; versions 2 and 3 are supported", r.path, version)
+	}
+	return nil
 }
 
 // pairs reads the metadata.
@@ -290,13 +301,13 @@ func (r *ggufReader) tensors(count int) ([]stored, error) {
 	return tensors, nil
 }
 
-// place finds the tensor's bytes in the data, in which it begins at a multiple of the alignment.
-func (t *stored) place(body []byte, alignment int64) error {
+// locate finds the tensor's bytes in the data, in which it begins at a multiple of the alignment.
+func (t *stored) locate(body []byte, alignment int64) error {
 	f, ok := formats[t.typ]
 	if !ok {
 		return invalid("%s: tensor %q has type %s, which is not supported", t.file, t.name, t.typ)
 	}
-	n, ok := elements(t.shape)
+	n, ok := graph.Elements(t.shape)
 	if !ok || len(t.shape) == 0 || t.shape[len(t.shape)-1]%f.elements != 0 {
 		return invalid("%s: tensor %q of type %s cannot have shape %v", t.file, t.name, t.typ, t.shape)
 	}

@@ -50,7 +50,7 @@ func TestGGUFLlama(t *testing.T) {
 	equal(t, "v", values(t, c, "layers.0.attention.v.weight"), matrix(4, 8, func(r, c int) int { return 8*r + c }))
 	a := c.Architecture()
 	equal(t, "vocabulary, tied head", fmt.Sprint(a.Vocabulary, a.TiedHead), "10 true")
-	equal(t, "frequencies over the file's factors 1 and 8", a.Layers[0].Attention.Rope.InverseFrequencies, []float32{1, 0.00125})
+	equal(t, "frequencies over the file's factors 1 and 8", attention(a.Layers[0]).Rope.InverseFrequencies, []float32{1, 0.00125})
 	equal(t, "tokens", c.Metadata()["tokenizer.ggml.tokens"], any([]string{"a", "\xff"}))
 	if c.Has("head.weight") {
 		t.Error("a tied head has a tensor")
@@ -159,7 +159,7 @@ func TestGGUFGemma(t *testing.T) {
 	}
 	c := open(t, ggufFile(t, gguf(t, m, tensors)))
 	a := c.Architecture()
-	local, global := a.Layers[4].Attention, a.Layers[5].Attention
+	local, global := attention(a.Layers[4]), attention(a.Layers[5])
 	equal(t, "windows and second frequencies", fmt.Sprint(local.Window, local.Rope.InverseFrequencies[1], global.Window, global.Rope.InverseFrequencies[1]), "16 0.01 0 0.000125")
 	equal(t, "norms", fmt.Sprint(a.Norm.AddOne, a.Norm.Float32Product, a.Layers[0].PostNorm), "false true true")
 	equal(t, "rows in order", values(t, c, "layers.0.attention.q.weight"), matrix(8, 8, func(r, c int) int { return 8*r + c }))

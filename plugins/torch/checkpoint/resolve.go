@@ -5,70 +5,72 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"surprisal.dev/plugins/torch/family"
+	"surprisal.dev/plugins/torch/graph"
 )
 
-// resolve finds the canonical tensors of a model among the stored ones, and rejects any stored tensor that remains.
-func (m model) resolve(where string, files map[string]stored) (map[string]Tensor, error) {
-	r := resolver{where: where, model: m, files: files, used: map[string]bool{}, tensors: map[string]Tensor{}}
-	r.prefix = m.prefix
-	if !r.has("embedding") {
-		// A model saved without its head has names without the prefix.
-		for _, r.prefix = range append(slices.Clone(m.others), "") {
-			if r.has("embedding") {
-				break
-			}
-		}
-		if !r.has("embedding") {
-			r.prefix = m.prefix
-		}
-	}
-	for p := range m.architecture.parts() {
-		if err := r.add(p, ".weight", p.shape, required); err != nil {
+// resolve finds the parameters of a model among the stored tensors, and rejects any stored tensor that remains.
+func resolve(m family.Model, where string, files map[string]stored) (map[string]Tensor, error) {
+	r := resolver{where: where, layout: m.Layout, files: files, used: map[string]bool{}, tensors: map[string]Tensor{}}
+	r.findPrefix()
+	for p := range m.Architecture.Parameters() {
+		if err := r.add(p, ".weight", family.Required); err != nil {
 			return nil, err
 		}
-		if need := m.biases[p.key]; need != absent {
-			if err := r.add(p, ".bias", p.shape[:1], need); err != nil {
+		if bias, ok := p.Bias(); ok {
+			if err := r.add(bias, ".bias", m.Layout.Biases[p.Key]); err != nil {
 				return nil, err
 			}
 		}
 	}
-	if err := r.tiedHead(); err != nil {
-		return nil, err
+	if m.Architecture.TiedHead {
+		if err := r.tiedHead(); err != nil {
+			return nil, err
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if !r.used[name] && (m.unused == nil || !m.unused.MatchString(name)) {
-			return nil, invalid("%s: tensor %q of shape %v is not part of a %s model with this configuration", files[name].file, name, files[name].shape, m.architecture.Family)
+		if unused := m.Layout.Unused; !r.used[name] && (unused == nil || !unused.MatchString(name)) {
+			return nil, invalid("%s: tensor %q of shape %v is not part of a %s model with this configuration", files[name].file, name, files[name].shape, m.Architecture.Family)
 		}
 	}
 	return r.tensors, nil
 }
 
 type resolver struct {
-	where string
-	model model
-	files map[string]stored
-	// prefix replaces the prefix of the model's names.
+	where  string
+	layout family.Layout
+	files  map[string]stored
+	// prefix replaces the prefix of the layout's names.
 	prefix  string
 	used    map[string]bool
 	tensors map[string]Tensor
 }
 
-// named returns a canonical name in the form used by the files.
+// findPrefix sets the prefix to that of the stored embedding. A model saved without its head has names without one.
+func (r *resolver) findPrefix() {
+	for _, r.prefix = range slices.Concat([]string{r.layout.Prefix}, r.layout.Others, []string{""}) {
+		if _, has := r.files[r.named("embedding")+".weight"]; has {
+			return
+		}
+	}
+	r.prefix = r.layout.Prefix
+}
+
+// named returns the name in the files for a key.
 func (r *resolver) named(key string) string {
-	name := r.model.names[key]
-	if rest, has := strings.CutPrefix(name, r.model.prefix); has {
+	name := r.layout.Names[key]
+	if rest, has := strings.CutPrefix(name, r.layout.Prefix); has {
 		return r.prefix + rest
 	}
 	return name
 }
 
-func (r *resolver) has(key string) bool { _, ok := r.files[r.named(key)+".weight"]; return ok }
-
-// stored returns the stored tensor of a part.
-func (r *resolver) stored(p part, suffix string) (string, stored, bool) {
-	name := p.name(r.named(p.key)) + suffix
+// stored returns the stored tensor of a parameter.
+func (r *resolver) stored(p graph.Parameter, suffix string) (string, stored, bool) {
+	name := p.In(r.named(p.Key)) + suffix
 	s, ok := r.files[name]
-	if !ok && p.key == "head" {
+	if !ok && p.Key == "head" {
 		// transformers 5 uses this name for all heads, whatever the family writes.
 		s, ok = r.files["lm_head"+suffix]
 	}
@@ -78,19 +80,22 @@ func (r *resolver) stored(p part, suffix string) (string, stored, bool) {
 	return name, s, ok
 }
 
-func (r *resolver) add(p part, suffix string, shape []int64, need presence) error {
-	canonical := p.name(p.key) + suffix
+func (r *resolver) add(p graph.Parameter, suffix string, need family.Presence) error {
+	if need == family.Absent {
+		return nil
+	}
+	canonical, shape := p.Name()+suffix, p.Shape
 	name, s, ok := r.stored(p, suffix)
 	if !ok {
-		if need == optional {
+		if need == family.Optional {
 			return nil
 		}
 		return invalid("%s: no tensor %q (%s), expected with shape %v; the files do not match the configuration or are incomplete", r.where, name, canonical, shape)
 	}
-	var v view
+	var v family.View
 	whole := shape
-	if r.model.view != nil {
-		v, whole = r.model.view(p.key, shape)
+	if r.layout.View != nil {
+		v, whole = r.layout.View(p.Key, shape)
 	}
 	if !slices.Equal(s.shape, whole) {
 		return invalid("%s: tensor %q (%s) has shape %v, the configuration requires %v", s.file, name, canonical, s.shape, whole)
@@ -99,18 +104,21 @@ func (r *resolver) add(p part, suffix string, shape []int64, need presence) erro
 	if !known {
 		return invalid("%s: tensor %q has type %s, which is not supported for weights (supported: %v)", s.file, name, s.typ, slices.Sorted(maps.Keys(formats)))
 	}
-	if f.elements > 1 && (len(shape) != 2 || v.transposed) {
+	if f.elements > 1 && (len(shape) < 2 || v.Transposed) {
 		return invalid("%s: tensor %q has type %s, which is supported for matrices only", s.file, name, s.typ)
+	}
+	if v.Transposed && len(shape) != 2 {
+		return invalid("%s: tensor %q of shape %v is stored transposed, which is supported for two dimensions only", s.file, name, s.shape)
 	}
 	r.used[name] = true
 	r.tensors[canonical] = Tensor{Name: canonical, Type: s.typ, Shape: slices.Clone(shape), from: s, view: v}
 	return nil
 }
 
-// tiedHead accepts the head of a model whose head is its embedding if both are equal.
+// tiedHead accepts a stored head if it equals the embedding.
 func (r *resolver) tiedHead() error {
-	name, head, ok := r.stored(part{key: "head"}, ".weight")
-	if !ok || !r.model.architecture.TiedHead {
+	name, head, ok := r.stored(graph.Parameter{Key: "head"}, ".weight")
+	if !ok {
 		return nil
 	}
 	embedding := r.tensors["embedding.weight"].from

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"strings"
+
+	"surprisal.dev/plugins/torch/graph"
 )
 
 // safetensorsSizes has the bytes per element of each type that a safetensors file may contain.
@@ -92,7 +94,7 @@ func (e safetensorsEntry) stored(path, name string, body []byte) (stored, error)
 	if end > uint64(len(body)) {
 		return stored{}, invalid("%s is truncated: tensor %q ends at byte %d of the data, but there are only %d", path, name, end, len(body))
 	}
-	n, ok := elements(e.Shape)
+	n, ok := graph.Elements(e.Shape)
 	if !ok || uint64(n) > uint64(len(body)) || uint64(n*size) != end-begin {
 		return stored{}, invalid("%s: tensor %q of type %s and shape %v cannot have %d bytes", path, name, e.Type, e.Shape, end-begin)
 	}

@@ -5,11 +5,13 @@ import (
 	"math"
 	"path/filepath"
 	"strconv"
+
+	"surprisal.dev/plugins/torch/family"
 )
 
 // specialID reads an id that must be in the vocabulary.
 func specialID(path, key string, value any, vocabulary int) (special, error) {
-	id, ok := integer(value)
+	id, ok := family.Integer(value)
 	if !ok || id < 0 || id >= int64(vocabulary) || id > math.MaxInt32 {
 		return special{}, invalid("%s: %s is %v, not the id of one of %d tokens", path, key, value, vocabulary)
 	}
@@ -69,7 +71,7 @@ func (c *Checkpoint) special(directory, key string, objects map[string]map[strin
 		}
 		// transformers writes the ids of a family's first model for models with other vocabularies too; those ids refer
 		// to no token.
-		if id, ok := integer(value); ok && (id < 0 || id >= int64(c.architecture.Vocabulary)) {
+		if id, ok := family.Integer(value); ok && (id < 0 || id >= int64(c.architecture.Vocabulary)) {
 			continue
 		}
 		if value != nil {

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"surprisal.dev/plugins/torch/checkpoint"
+	"surprisal.dev/plugins/torch/graph"
 	"surprisal.dev/plugins/torch/tensor"
 )
 
@@ -24,7 +25,7 @@ type Options struct {
 
 // Decoder computes losses. Only one goroutine may call its methods at a time.
 type Decoder struct {
-	architecture checkpoint.Architecture
+	architecture graph.Architecture
 	heap         *tensor.Heap
 	ranks        []*rank
 	collective   Collective

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"surprisal.dev/plugins/torch/checkpoint"
+	"surprisal.dev/plugins/torch/family"
 	"surprisal.dev/plugins/torch/tensor"
 )
 
@@ -25,14 +26,32 @@ type golden struct {
 
 const goldenDirectory = "../../../testdata/torch/golden"
 
+// families returns the directories of the models. Each supported model_type has at least one.
 func families(t *testing.T) []string {
 	t.Helper()
-	directories, err := filepath.Glob(filepath.Join(goldenDirectory, "*", "golden.json"))
-	if err != nil || len(directories) < 9 {
-		t.Fatalf("found %d models under %s: %v", len(directories), goldenDirectory, err)
+	files, err := filepath.Glob(filepath.Join(goldenDirectory, "*", "golden.json"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	for i := range directories {
-		directories[i] = filepath.Dir(directories[i])
+	var directories, tested []string
+	for _, file := range files {
+		directory := filepath.Dir(file)
+		data, err := os.ReadFile(filepath.Join(directory, "config.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var config struct {
+			ModelType string `json:"model_type"`
+		}
+		if err := json.Unmarshal(data, &config); err != nil {
+			t.Fatal(err)
+		}
+		directories, tested = append(directories, directory), append(tested, config.ModelType)
+	}
+	for _, modelType := range family.ModelTypes() {
+		if !slices.Contains(tested, modelType) {
+			t.Fatalf("no model under %s has model_type %q; make one with testdata/torch/golden.py", goldenDirectory, modelType)
+		}
 	}
 	return directories
 }

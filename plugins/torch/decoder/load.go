@@ -11,34 +11,36 @@ import (
 	"unsafe"
 
 	"surprisal.dev/plugins/torch/checkpoint"
+	"surprisal.dev/plugins/torch/graph"
 	"surprisal.dev/plugins/torch/tensor"
 )
 
 // loader fills one rank with its share of a checkpoint.
 type loader struct {
-	ctx    context.Context
-	from   *checkpoint.Checkpoint
-	to     *rank
-	scope  *tensor.Scope
+	ctx   context.Context
+	from  *checkpoint.Checkpoint
+	to    *rank
+	scope *tensor.Scope
+	// declared are the parameters of the graph by name.
+	declared map[string]graph.Parameter
+	// unread are the names of the checkpoint's tensors that were not read yet.
 	unread map[string]bool
 	buffer []float32
 	err    error
 }
 
-// span is a share [from, to) of a matrix's rows or columns; to 0 means all.
-type span struct{ from, to int64 }
-
 func loadRank(ctx context.Context, c *checkpoint.Checkpoint, heap *tensor.Heap, o Options, index int) (_ *rank, err error) {
-	a := c.Architecture()
-	r := &rank{architecture: a, kind: o.Type, device: o.Devices[index], index: index, ranks: len(o.Devices), heap: heap,
-		ropeTables: map[*checkpoint.Rope]ropeTable{}}
-	l := &loader{ctx: ctx, from: c, to: r, scope: heap.NewScope(), unread: map[string]bool{}}
+	r := &rank{architecture: c.Architecture(), kind: o.Type, device: o.Devices[index], Rank: graph.Rank{Index: index, Count: len(o.Devices)}, heap: heap}
+	l := &loader{ctx: ctx, from: c, to: r, scope: heap.NewScope(), declared: map[string]graph.Parameter{}, unread: map[string]bool{}}
 	defer func() {
 		err = errors.Join(err, l.scope.Close())
 		if err != nil {
 			r.free()
 		}
 	}()
+	for p := range r.architecture.Parameters() {
+		l.declared[p.Name()] = p
+	}
 	for _, name := range c.Tensors() {
 		l.unread[name] = true
 	}
@@ -51,31 +53,25 @@ func loadRank(ctx context.Context, c *checkpoint.Checkpoint, heap *tensor.Heap, 
 func (l *loader) load() error {
 	r := l.to
 	a := &r.architecture
-	if err := a.Shardable(r.ranks); err != nil {
+	if err := a.Shardable(r.Count); err != nil {
 		return err
 	}
-	vocabulary, hidden := int64(a.Vocabulary), int64(a.Hidden)
-	r.embedding = l.tensor("embedding.weight", span{}, vocabulary, hidden)
+	r.embedding = l.weight("embedding")
 	if a.EmbeddingScale != 0 {
 		scale := tensor.New(l.scope, []float32{float32(a.EmbeddingScale)}, tensor.Float32, 1)
 		r.scale = l.keep(l.scope.To(scale, r.kind, r.device))
 	}
 	if a.Positions > 0 {
-		r.positions = l.tensor("positions.weight", span{}, int64(a.Positions), hidden)
+		r.positions = l.weight("positions")
 	}
-	var ropes []*checkpoint.Rope
-	for i, part := range a.Layers {
-		if part.Attention.Rope != nil {
-			part.Attention.Rope = intern(&ropes, part.Attention.Rope)
-		}
-		r.layers = append(r.layers, l.layer(fmt.Sprintf("layers.%d.", i), part))
+	for i, described := range a.Layers {
+		r.layers = append(r.layers, l.layer(fmt.Sprintf("layers.%d.", i), described))
 		if l.err != nil {
 			return l.err
 		}
 	}
-	r.norm = l.vector("norm", hidden)
-	share := r.share(vocabulary)
-	r.head = tensor.Head{Weights: l.head(share, vocabulary, hidden), First: share.from, Softcap: a.LogitSoftcap, Rows: LogitRows}
+	r.norm = l.affine("norm")
+	r.head = l.head()
 	if l.err == nil {
 		l.err = l.scope.Err()
 	}
@@ -87,139 +83,92 @@ func (l *loader) load() error {
 	return l.err
 }
 
-// intern returns the element of known that equals r, or adds r.
-func intern(known *[]*checkpoint.Rope, r *checkpoint.Rope) *checkpoint.Rope {
-	for _, k := range *known {
-		if k.Size == r.Size && k.Factor == r.Factor && slices.Equal(k.InverseFrequencies, r.InverseFrequencies) {
-			return k
-		}
+func (l *loader) layer(prefix string, described graph.Layer) layer {
+	x := layer{Layer: described, mixer: l.mixer(prefix, described.Mixer), ffn: l.ffn(prefix, described.FFN)}
+	if described.PreNorm {
+		x.mixerNorm, x.ffnNorm = l.affine(prefix+"mixer.norm"), l.affine(prefix+"ffn.norm")
 	}
-	*known = append(*known, r)
-	return r
-}
-
-// share returns this rank's part of n rows. The sizes of the parts differ by at most one.
-func (r *rank) share(n int64) span {
-	ranks, i := int64(r.ranks), int64(r.index)
-	return span{i * n / ranks, (i + 1) * n / ranks}
-}
-
-func (l *loader) layer(prefix string, part checkpoint.Layer) layer {
-	r := l.to
-	a := part.Attention
-	hidden, size := int64(r.architecture.Hidden), int64(a.HeadSize)
-	h := r.heads(a)
-	x := layer{Layer: part, heads: h}
-	if part.PreNorm {
-		x.attentionNorm = l.vector(prefix+"attention.norm", hidden)
-		x.mlpNorm = l.vector(prefix+"mlp.norm", hidden)
+	if described.PostNorm {
+		x.mixerPostNorm, x.ffnPostNorm = l.affine(prefix+"mixer.postnorm"), l.affine(prefix+"ffn.postnorm")
 	}
-	if part.PostNorm {
-		x.attentionPostNorm = l.vector(prefix+"attention.postnorm", hidden)
-		x.mlpPostNorm = l.vector(prefix+"mlp.postnorm", hidden)
-	}
-	queries, keys := span{h.from * size, h.to * size}, span{h.keyFrom * size, h.keyTo * size}
-	qRows, kRows := queries, keys
-	allQueries, allKeys := int64(a.Heads)*size, int64(a.KVHeads)*size
-	switch a.QKNorm {
-	case checkpoint.HeadQKNorm:
-		x.qNorm, x.kNorm = l.vector(prefix+"attention.qnorm", size), l.vector(prefix+"attention.knorm", size)
-	case checkpoint.FullQKNorm:
-		// The norm covers all heads: each rank computes all queries and keys and keeps its own.
-		x.qNorm, x.kNorm = l.vector(prefix+"attention.qnorm", allQueries), l.vector(prefix+"attention.knorm", allKeys)
-		qRows, kRows = span{}, span{}
-	}
-	x.q = l.rows(prefix+"attention.q", qRows, allQueries, hidden)
-	x.k = l.rows(prefix+"attention.k", kRows, allKeys, hidden)
-	x.v = l.rows(prefix+"attention.v", keys, allKeys, hidden)
-	x.out = l.columns(prefix+"attention.out", queries, hidden, allQueries)
-	width := int64(part.MLP.Width)
-	share := r.share(width)
-	if part.MLP.Gated {
-		x.gate = l.rows(prefix+"mlp.gate", share, width, hidden)
-	}
-	x.up = l.rows(prefix+"mlp.up", share, width, hidden)
-	x.down = l.columns(prefix+"mlp.down", share, hidden, width)
 	return x
 }
 
-// heads divides the heads of attention among the ranks: key-value heads with their queries or, if there are more ranks
-// than key-value heads, the queries of one.
-func (r *rank) heads(a checkpoint.Attention) heads {
-	ranks, all, keys := int64(r.ranks), int64(a.Heads), int64(a.KVHeads)
-	group := all / keys
-	if keys >= ranks {
-		mine := r.share(keys)
-		return heads{mine.from * group, mine.to * group, mine.from, mine.to}
-	}
-	mine := r.share(all)
-	return heads{mine.from, mine.to, mine.from / group, (mine.to-1)/group + 1}
-}
-
-// rows reads some rows of a matrix [height, width], and the corresponding part of its bias if it has one.
-func (l *loader) rows(name string, rows span, height, width int64) affine {
-	m := affine{weight: l.matrix(name+".weight", rows, span{}, height, width)}
-	if l.unread[name+".bias"] {
-		m.bias = l.tensor(name+".bias", rows, height)
-	}
-	return m
-}
-
-// columns reads some columns of a matrix [height, width], and all of its bias if it has one.
-func (l *loader) columns(name string, columns span, height, width int64) affine {
-	m := affine{weight: l.matrix(name+".weight", span{}, columns, height, width)}
-	if l.unread[name+".bias"] {
-		m.bias = l.tensor(name+".bias", span{}, height)
-	}
-	return m
-}
-
-func (l *loader) vector(name string, size int64) affine {
-	v := affine{weight: l.tensor(name+".weight", span{}, size)}
-	if l.unread[name+".bias"] {
-		v.bias = l.tensor(name+".bias", span{}, size)
-	}
-	return v
-}
-
-// head reads a share of the head's rows in pieces, which are multiplied one at a time.
-func (l *loader) head(share span, vocabulary, hidden int64) []tensor.Tensor {
-	columns := LogitColumns(l.to.device)
-	var pieces []tensor.Tensor
-	if !l.to.architecture.TiedHead {
-		for from := share.from; from < share.to; from += columns {
-			rows := span{from, min(from+columns, share.to)}
-			pieces = append(pieces, l.matrix("head.weight", rows, span{}, vocabulary, hidden))
+// rope returns the table of a rotation, which layers with equal rotations share.
+func (l *loader) rope(described *graph.Rope) *ropeTable {
+	for _, t := range l.to.ropes {
+		if t.rope.Size == described.Size && t.rope.Factor == described.Factor && slices.Equal(t.rope.InverseFrequencies, described.InverseFrequencies) {
+			return t
 		}
-		return pieces
 	}
-	if l.err != nil {
-		return nil
-	}
-	for _, piece := range l.scope.Pieces(l.scope.Narrow(l.to.embedding, 0, share.from, share.to-share.from), columns) {
-		pieces = append(pieces, l.keep(l.scope.Pack(piece, LogitRows)))
-	}
-	return pieces
+	t := &ropeTable{rope: described}
+	l.to.ropes = append(l.to.ropes, t)
+	return t
 }
 
-// matrix reads some rows and columns of a matrix that is used only in products.
-func (l *loader) matrix(name string, rows, columns span, height, width int64) tensor.Tensor {
+// parameter returns the declaration of a parameter.
+func (l *loader) parameter(name string) graph.Parameter {
+	p, ok := l.declared[name]
+	if !ok && l.err == nil {
+		l.err = fmt.Errorf("the architecture %q declares no parameter %s", l.to.architecture.Family, name)
+	}
+	return p
+}
+
+// affine reads the rank's part of a parameter, and of its bias if the checkpoint has one.
+func (l *loader) affine(name string) affine {
+	m := affine{weight: l.weight(name)}
+	if bias, ok := l.parameter(name).Bias(); ok && l.unread[name+".bias"] {
+		m.bias = l.keep(l.read(bias, name+".bias"))
+	}
+	return m
+}
+
+// weight reads the rank's part of a parameter without bias.
+func (l *loader) weight(name string) tensor.Tensor {
+	return l.packed(l.parameter(name), name+".weight")
+}
+
+// packed reads the rank's part of a parameter. A matrix is packed, since it is used only in products. Several matrices
+// in one parameter are not, since each would need a layout.
+func (l *loader) packed(p graph.Parameter, name string) tensor.Tensor {
 	mark := l.scope.Mark()
-	read := l.read(name, rows, columns, height, width)
+	read := l.read(p, name)
 	if l.err != nil {
 		return tensor.Tensor{}
+	}
+	if p.Role != graph.Matrix || len(p.Shape) > 2 {
+		return l.keep(read)
 	}
 	packed := l.scope.Pack(read, LogitRows)
 	l.scope.FreeTo(mark, packed)
 	return l.keep(packed)
 }
 
-// tensor reads some rows of a matrix, or a vector.
-func (l *loader) tensor(name string, rows span, shape ...int64) tensor.Tensor {
-	return l.keep(l.read(name, rows, span{}, shape...))
+// head reads the rank's part of the head in pieces, which are multiplied one at a time.
+func (l *loader) head() tensor.Head {
+	a, columns := l.to.architecture, LogitColumns(l.to.device)
+	share := l.to.Share(int64(a.Vocabulary))
+	head := tensor.Head{First: share.From, Softcap: a.LogitSoftcap, Rows: LogitRows}
+	if !a.TiedHead {
+		piece := l.parameter("head")
+		for from := share.From; from < share.To; from += columns {
+			piece.Share = func(graph.Rank) graph.Span { return graph.Span{From: from, To: min(from+columns, share.To)} }
+			head.Weights = append(head.Weights, l.packed(piece, "head.weight"))
+		}
+		return head
+	}
+	if l.err != nil {
+		return head
+	}
+	for _, piece := range l.scope.Pieces(l.scope.Narrow(l.to.embedding, 0, share.From, share.Len()), columns) {
+		head.Weights = append(head.Weights, l.keep(l.scope.Pack(piece, LogitRows)))
+	}
+	return head
 }
 
-func (l *loader) read(name string, rows, columns span, shape ...int64) tensor.Tensor {
+// read returns the rank's part of a parameter from the stored tensor of a name.
+func (l *loader) read(p graph.Parameter, name string) tensor.Tensor {
 	if l.err == nil {
 		l.err = l.ctx.Err()
 	}
@@ -228,60 +177,74 @@ func (l *loader) read(name string, rows, columns span, shape ...int64) tensor.Te
 	}
 	delete(l.unread, name)
 	stored, err := l.from.Tensor(name)
+	if err == nil && !slices.Equal(stored.Shape, p.Shape) {
+		err = fmt.Errorf("tensor %s: expected shape %v, got %v; the weights may not belong to this configuration", name, p.Shape, stored.Shape)
+	}
 	if err != nil {
 		l.err = err
 		return tensor.Tensor{}
 	}
-	if !slices.Equal(stored.Shape, shape) {
-		l.err = fmt.Errorf("tensor %s: expected shape %v, got %v; the weights may not belong to this configuration", name, shape, stored.Shape)
-		return tensor.Tensor{}
+	kind := l.to.kind
+	if p.Float32 {
+		kind = tensor.Float32
 	}
-	width := int64(1)
-	if len(shape) == 2 {
-		width = shape[1]
-	}
-	if rows.to == 0 {
-		rows = span{0, shape[0]}
-	}
-	if columns.to == 0 {
-		columns = span{0, width}
-	}
-	size := []int64{rows.to - rows.from}
-	if len(shape) == 2 {
-		size = append(size, columns.to-columns.from)
-	}
-	t := l.scope.Empty(l.to.kind, l.to.device, size...)
-	step := max(checkpoint.ConvertedElements/width, 1)
-	for from := rows.from; from < rows.to; from += step {
-		to := min(from+step, rows.to)
-		if err := l.fill(t, from-rows.from, stored, from, to, columns.from); err != nil {
-			l.err = fmt.Errorf("tensor %s: %w", name, err)
-			return tensor.Tensor{}
-		}
-	}
+	t := l.scope.Empty(kind, l.to.device, p.Sharded(l.to.Rank)...)
+	mark := l.scope.Mark()
 	// Only one tensor at a time exists in both forms.
-	if err := errors.Join(l.scope.Err(), l.from.Forget()); err != nil {
+	if err := errors.Join(l.copyRows(l.rowsOf(t), p, stored), l.scope.Err(), l.from.Forget()); err != nil {
 		l.err = fmt.Errorf("tensor %s: %w", name, err)
 	}
+	l.scope.FreeTo(mark)
 	return t
+}
+
+// rowsOf returns a view of t with the dimensions before the last as one.
+func (l *loader) rowsOf(t tensor.Tensor) tensor.Tensor {
+	if l.scope.Err() != nil {
+		return t
+	}
+	shape := t.Shape()
+	if len(shape) <= 2 {
+		return t
+	}
+	rows, width := graph.Rows(shape)
+	return l.scope.View(t, rows, width)
+}
+
+// copyRows fills t with the rank's part of a parameter, some rows at a time.
+func (l *loader) copyRows(t tensor.Tensor, p graph.Parameter, stored checkpoint.Tensor) error {
+	_, width := graph.Rows(p.Shape)
+	step := max(graph.ConvertedElements/width, 1)
+	ranges, columns := p.Rows(l.to.Rank)
+	row := int64(0)
+	for _, rows := range ranges {
+		for from := rows.From; from < rows.To; from += step {
+			to := min(from+step, rows.To)
+			if err := l.fill(t, row, stored, graph.Span{From: from, To: to}, columns.From); err != nil {
+				return err
+			}
+			row += to - from
+		}
+	}
+	return nil
 }
 
 // elementTypes maps the types of files that are also types of tensors.
 var elementTypes = map[checkpoint.Type]tensor.Type{checkpoint.F32: tensor.Float32, checkpoint.F16: tensor.Float16, checkpoint.BF16: tensor.BFloat16}
 
-// fill copies some columns, starting at column, of the stored rows from to to-1 into t's rows from row onward.
-func (l *loader) fill(t tensor.Tensor, row int64, stored checkpoint.Tensor, from, to, column int64) error {
-	width := stored.Elements() / stored.Shape[0]
+// fill copies some columns, starting at column, of stored rows into t's rows from row onward.
+func (l *loader) fill(t tensor.Tensor, row int64, stored checkpoint.Tensor, rows graph.Span, column int64) error {
+	_, width := graph.Rows(stored.Shape)
 	if kind, ok := elementTypes[stored.Type]; ok {
 		if data, ok := stored.Raw(); ok && aligned(data, kind) {
 			stride := width * kind.Bytes()
-			tensor.Fill(l.scope, t, row, data[from*stride:to*stride], kind, width, column)
+			tensor.Fill(l.scope, t, row, data[rows.From*stride:rows.To*stride], kind, width, column)
 			return nil
 		}
 	}
-	n := (to - from) * width
+	n := rows.Len() * width
 	l.buffer = slices.Grow(l.buffer[:0], int(n))[:n]
-	if err := stored.Rows(l.buffer, from, to); err != nil {
+	if err := stored.Rows(l.buffer, rows.From, rows.To); err != nil {
 		return err
 	}
 	tensor.Fill(l.scope, t, row, l.buffer, tensor.Float32, width, column)

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"surprisal.dev/plugins/torch/checkpoint"
+	"surprisal.dev/plugins/torch/graph"
 	"surprisal.dev/plugins/torch/tensor"
 )
 
@@ -85,6 +86,48 @@ func widened(t *testing.T, golden string, padding int) string {
 		t.Fatal(err)
 	}
 	return directory
+}
+
+// TestShardsOfSeveralMatrices reads a rank's part of a parameter with three dimensions. Its rows are those of a stored
+// matrix, so that the expected values are known.
+func TestShardsOfSeveralMatrices(t *testing.T) {
+	c, err := checkpoint.Open(filepath.Join(goldenDirectory, "llama"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	stored, err := c.Tensor("layers.0.attention.q.weight")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const matrices, outputs, inputs = 4, 16, 48
+	all := make([]float32, matrices*outputs*inputs)
+	if err := stored.Float32(all); err != nil {
+		t.Fatal(err)
+	}
+	heap := tensor.NewHeap()
+	s := heap.NewScope()
+	for axis, size := range []int64{matrices, outputs, inputs} {
+		p := graph.Parameter{Shape: []int64{matrices, outputs, inputs}, Axis: axis, Share: func(r graph.Rank) graph.Span { return r.Share(size) }}
+		l := loader{from: c, to: &rank{Rank: graph.Rank{Index: 1, Count: 2}, device: tensor.CPU}, scope: s}
+		part := s.Empty(tensor.Float32, tensor.CPU, p.Sharded(l.to.Rank)...)
+		if err := l.copyRows(l.rowsOf(part), p, stored); err != nil {
+			t.Fatal(err)
+		}
+		var want []float64
+		for i, x := range all {
+			index := []int{i / (outputs * inputs), i / inputs % outputs, i % inputs}[axis]
+			if int64(index) >= size/2 {
+				want = append(want, float64(x))
+			}
+		}
+		if got := s.Float64s(part); !slices.Equal(got, want) {
+			t.Errorf("axis %d: %d elements of shape %v, want %d others", axis, len(got), part.Shape(), len(want))
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestThreads checks that decoders with different numbers of threads keep them.

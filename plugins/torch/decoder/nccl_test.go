@@ -80,9 +80,10 @@ func TestNCCLFailure(t *testing.T) {
 	d, heap := withNCCL(t, directory, tensor.Float32, library, 2)
 	weights := heap.Live()
 	// The second rank has a vector in place of a matrix, so that it never reaches the first sum.
-	first := &d.ranks[1].layers[0]
+	layer := d.ranks[1].layers[0]
+	first := layer.mixer.(*attention)
 	matrix := first.out.weight
-	first.out.weight = first.attentionNorm.weight
+	first.out.weight = layer.mixerNorm.weight
 	within(t, func() {
 		if _, err := d.Losses(t.Context(), sequences); err == nil || strings.Contains(err.Error(), errAborted.Error()) {
 			t.Errorf("a vector in place of a matrix: %v", err)

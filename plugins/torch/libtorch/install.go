@@ -79,42 +79,13 @@ func (i *Installer) Install(ctx context.Context) error {
 	if err := os.MkdirAll(downloads, 0o755); err != nil {
 		return err
 	}
-	paths := make([]string, len(i.wheels))
-	var total, have, unpacked int64
-	for n, w := range i.wheels {
-		paths[n] = filepath.Join(downloads, w.sha256+".whl")
-		if info, err := os.Stat(paths[n]); err == nil {
-			have += info.Size()
-		}
-		total += w.size
-		unpacked += w.unpacked
-	}
-	if err := i.checkSpace(total-have, unpacked); err != nil {
+	paths, err := i.downloadAll(ctx, downloads)
+	if err != nil {
 		return err
 	}
-	if have < total || !i.whole(paths) {
-		urls, err := i.locate(ctx, i.wheels)
-		if err != nil {
-			return err
-		}
-		i.Log(fmt.Sprintf("downloading libtorch %s (%s; %s already downloaded)", Version, size(total), size(have)))
-		var before int64
-		for n, w := range i.wheels {
-			if err := i.download(ctx, w, urls[n], paths[n], func(done int64) { i.Progress(before+done, total) }); err != nil {
-				return i.explain(err)
-			}
-			before += w.size
-		}
-	}
-	i.Log(fmt.Sprintf("unpacking libtorch (%s)", size(unpacked)))
 	part := target + ".part"
-	if err := os.RemoveAll(part); err != nil {
+	if err := i.unpackAll(ctx, paths, part); err != nil {
 		return err
-	}
-	for n, w := range i.wheels {
-		if err := unpack(ctx, w, paths[n], part); err != nil {
-			return i.explain(err)
-		}
 	}
 	// The existing content did not pass the check.
 	if err := os.RemoveAll(target); err != nil {
@@ -127,6 +98,57 @@ func (i *Installer) Install(ctx context.Context) error {
 		return err
 	}
 	return check(i.Finder.installed())
+}
+
+// downloadAll downloads the wheels, or what is missing of them, and returns their files.
+func (i *Installer) downloadAll(ctx context.Context, dir string) (paths []string, err error) {
+	paths = make([]string, len(i.wheels))
+	var total, have, unpacked int64
+	for n, w := range i.wheels {
+		paths[n] = filepath.Join(dir, w.sha256+".whl")
+		if info, err := os.Stat(paths[n]); err == nil {
+			have += info.Size()
+		}
+		total += w.size
+		unpacked += w.unpacked
+	}
+	if err := i.checkSpace(total-have, unpacked); err != nil {
+		return nil, err
+	}
+	if have >= total && i.whole(paths) {
+		return paths, nil
+	}
+	urls, err := i.locate(ctx, i.wheels)
+	if err != nil {
+		return nil, err
+	}
+	i.Log(fmt.Sprintf("downloading libtorch %s (%s; %s already downloaded)", Version, size(total), size(have)))
+	var before int64
+	for n, w := range i.wheels {
+		if err := i.download(ctx, w, urls[n], paths[n], func(done int64) { i.Progress(before+done, total) }); err != nil {
+			return nil, i.explain(err)
+		}
+		before += w.size
+	}
+	return paths, nil
+}
+
+// unpackAll writes the parts of the wheels that libtorch needs to a new directory.
+func (i *Installer) unpackAll(ctx context.Context, paths []string, dir string) error {
+	var unpacked int64
+	for _, w := range i.wheels {
+		unpacked += w.unpacked
+	}
+	i.Log(fmt.Sprintf("unpacking libtorch (%s)", size(unpacked)))
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	for n, w := range i.wheels {
+		if err := unpack(ctx, w, paths[n], dir); err != nil {
+			return i.explain(err)
+		}
+	}
+	return nil
 }
 
 // whole reports whether the files are the complete wheels, so that no server needs to be asked.
@@ -154,7 +176,7 @@ func (i *Installer) checkSpace(download, unpacked int64) error {
 		return fmt.Errorf("free space under %s: %w", i.Finder.Cache, err)
 	}
 	if need := max(download, 0) + unpacked; free < need {
-		return fmt.Errorf("installing libtorch needs %s under %s, but only %s are free; free some space,  or set XDG_CACHE_HOME to a directory with more",
+		return fmt.Errorf("installing libtorch needs %s under %s, but only %s are free; free some space, or set XDG_CACHE_HOME to a directory with more",
 			size(need), i.Finder.Cache, size(free))
 	}
 	return nil

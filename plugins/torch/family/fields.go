@@ -1,4 +1,4 @@
-package checkpoint
+package family
 
 import (
 	"encoding/json"
@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"surprisal.dev/plugins/protocol"
 )
 
 // fields reads a configuration and records what was read, so that a field that was not read is an error. It keeps the
@@ -26,7 +28,7 @@ func newFields(where string, values map[string]any) *fields {
 
 func (f *fields) fail(format string, args ...any) {
 	if f.err == nil {
-		f.err = invalid(f.where+": "+format, args...)
+		f.err = protocol.Invalid(f.where+": "+format, args...)
 	}
 }
 
@@ -59,7 +61,7 @@ func (f *fields) bounded(name string, fallback, maximum int) int {
 		}
 		return max(fallback, 1)
 	}
-	n, ok := integer(value)
+	n, ok := Integer(value)
 	if !ok || n < 1 || n > int64(maximum) {
 		f.fail("%s%s is %v, not a whole number from 1 to %d", f.prefix, name, value, maximum)
 		return 1
@@ -171,8 +173,8 @@ func (f *fields) finish() error {
 	return f.err
 }
 
-// integer converts a whole number from JSON or GGUF.
-func integer(value any) (int64, bool) {
+// Integer converts a whole number from JSON or GGUF.
+func Integer(value any) (int64, bool) {
 	if n, ok := value.(json.Number); ok {
 		i, err := n.Int64()
 		return i, err == nil
@@ -195,6 +197,6 @@ func float(value any) (float64, bool) {
 	if v := reflect.ValueOf(value); v.CanFloat() {
 		return v.Float(), true
 	}
-	i, ok := integer(value)
+	i, ok := Integer(value)
 	return float64(i), ok
 }

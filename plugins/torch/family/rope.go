@@ -1,0 +1,126 @@
+package family
+
+import (
+	"math"
+
+	"surprisal.dev/plugins/torch/graph"
+)
+
+// ropeSettings are a configuration's settings for the rotation of queries and keys.
+type ropeSettings struct {
+	theta float64
+	// size is the number of rotated elements of a head.
+	size int
+	// part is the configured share of a head's elements that are rotated; 0: all.
+	part float64
+	// scaling is "default", "linear" or "llama3"; linear divides by factor.
+	scaling               string
+	factor                float64
+	lowFactor, highFactor float64
+	originalContext       float64
+}
+
+// rope computes the frequencies as transformers does: in float32, with each operation rounded separately, and with
+// division of a number by a tensor as multiplication by the tensor's reciprocal (modeling_rope_utils.py). Llama 3's
+// scaling is described in "The Llama 3 Herd of Models", section 3.4.
+func (s ropeSettings) rope() *graph.Rope {
+	frequencies := make([]float32, s.size/2)
+	for i := range frequencies {
+		exponent := float32(2*i) / float32(s.size)
+		frequencies[i] = 1 / float32(math.Pow(float64(float32(s.theta)), float64(exponent)))
+	}
+	factor := float32(s.factor)
+	switch s.scaling {
+	case "linear":
+		for i := range frequencies {
+			frequencies[i] /= factor
+		}
+	case "llama3":
+		low, original := float32(s.lowFactor), float32(s.originalContext)
+		longest, shortest := float32(s.originalContext/s.lowFactor), float32(s.originalContext/s.highFactor)
+		spread := float32(s.highFactor - s.lowFactor)
+		for i, frequency := range frequencies {
+			wavelength := float32(1/frequency) * float32(2*math.Pi)
+			switch {
+			case wavelength > longest:
+				frequencies[i] = frequency / factor
+			case wavelength >= shortest:
+				smooth := float32(float32(float32(1/wavelength)*original)-low) / spread
+				scaled := float32(float32(1-smooth)*frequency) / factor
+				frequencies[i] = scaled + float32(smooth*frequency)
+			}
+		}
+	}
+	return &graph.Rope{Size: s.size, InverseFrequencies: frequencies, Factor: 1}
+}
+
+// rotation reads the frequencies of a model that rotates whole heads.
+func (f *fields) rotation(headSize, context int) *graph.Rope {
+	parameters := f.ropeParameters()
+	return f.scaledRope(parameters, ropeSettings{theta: f.positive("rope_theta", 10000), size: headSize}, context)
+}
+
+// ropeParameters reads the object rope_parameters, which transformers 5 writes, or the older rope_scaling. It is nil
+// without either.
+func (f *fields) ropeParameters() *fields {
+	parameters, scaling := f.object("rope_parameters"), f.object("rope_scaling")
+	if parameters != nil && scaling != nil {
+		f.fail("rope_parameters and rope_scaling are mutually exclusive; keep one")
+	}
+	if parameters == nil {
+		return scaling
+	}
+	return parameters
+}
+
+// partial reduces the rotated elements of settings to the share that the parameters, which may be nil, or else the
+// fallback state.
+func (f *fields) partial(parameters *fields, fallback float64, s ropeSettings) ropeSettings {
+	s.part = fallback
+	if parameters != nil {
+		s.part = parameters.positive("partial_rotary_factor", fallback)
+	}
+	size := int(float64(s.size) * s.part)
+	if s.part > 1 || size%2 != 0 || size == 0 {
+		f.fail("%v of a head of %d elements is not an even number of them", s.part, s.size)
+		size = 2
+	}
+	s.size = size
+	return s
+}
+
+// scaledRope completes settings with the parameters of an object in f, which may be nil.
+func (f *fields) scaledRope(parameters *fields, s ropeSettings, context int) *graph.Rope {
+	s.scaling = "default"
+	if p := parameters; p != nil {
+		if s.part == 0 {
+			p.only("partial_rotary_factor", 1)
+		}
+		s.theta = p.positive("rope_theta", s.theta)
+		s.scaling = p.text("rope_type", p.text("type", "default"))
+		switch s.scaling {
+		case "default":
+			// Files keep the factor of a scaling that was disabled.
+			p.ignore("factor")
+		case "linear":
+			s.factor = p.positive("factor", 0)
+		case "llama3":
+			s.factor = p.positive("factor", 0)
+			s.lowFactor = p.positive("low_freq_factor", 0)
+			s.highFactor = p.positive("high_freq_factor", 0)
+			s.originalContext = p.positive("original_max_position_embeddings", float64(context))
+			if s.highFactor <= s.lowFactor {
+				p.fail("high_freq_factor %v is not above low_freq_factor %v", s.highFactor, s.lowFactor)
+			}
+		default:
+			p.fail("rope_type is %q, which is not supported (supported: default, linear, llama3)", s.scaling)
+		}
+		if err := p.finish(); err != nil && f.err == nil {
+			f.err = err
+		}
+	}
+	if f.err != nil {
+		return nil
+	}
+	return s.rope()
+}
