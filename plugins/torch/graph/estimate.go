@@ -75,7 +75,7 @@ func (a Architecture) Estimate(w Workload) (Cost, error) {
 		}
 	}
 	c.Activations = int64(w.Tokens) * widest * w.ElementBytes
-	c.Logits = w.Logits * w.ElementBytes
+	c.Logits = w.Logits * float32Bytes // logits are float32 in every type
 	// Loading holds the largest tensor, or the rows that are converted at a time, additionally in float32.
 	c.Peak = c.Weights + c.Copies + c.Logits + max(c.Activations+widened, min(largest, ConvertedElements)*float32Bytes)
 	return c, nil

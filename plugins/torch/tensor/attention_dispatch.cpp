@@ -9,6 +9,14 @@
 #include <tuple>
 #include <vector>
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/_efficient_attention_forward.h>
+#include <ATen/ops/_flash_attention_forward.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+
 using handle::give;
 using handle::guarded;
 using handle::tensor;
@@ -75,18 +83,18 @@ bool vectorized(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v) {
 } // namespace
 
 char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_tensor v, const int64_t *ends, size_t n,
-                      extra_tensor offsets, double scale, int64_t window, int portable) {
+                      extra_tensor offsets, double scale, int64_t window, int reference) {
   return guarded([&] {
     const at::Tensor &queries = tensor(q), &keys = tensor(k), &values = tensor(v);
     at::Tensor result = at::empty_like(queries, at::MemoryFormat::Contiguous);
-    if (!portable && vectorized(queries, keys, values)) {
+    if (!reference && vectorized(queries, keys, values)) {
       auto rows = [](const at::Tensor &t) { return attention::rows{t.const_data_ptr(), t.stride(0), t.stride(1)}; };
       attention::run({rows(queries), rows(keys), rows(values), result.data_ptr(), queries.scalar_type() == at::kBFloat16, queries.size(1),
                       keys.size(1), queries.size(2), ends, n, scale, window});
       give(out, result);
       return;
     }
-    if (!portable && offsets != nullptr) {
+    if (!reference && offsets != nullptr) {
       int64_t longest = 0;
       for (size_t i = 0; i < n; i++) {
         longest = std::max(longest, ends[i] - (i == 0 ? 0 : ends[i - 1]));

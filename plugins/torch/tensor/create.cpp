@@ -7,6 +7,9 @@
 #include <stdexcept>
 #include <string>
 
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+
 using handle::give;
 using handle::guarded;
 using handle::scalar_type;

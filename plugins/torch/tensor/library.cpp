@@ -10,7 +10,7 @@
 #include <cstring>
 #include <string>
 
-#include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
 #include <ATen/core/grad_mode.h>
@@ -70,6 +70,9 @@ char *extra_load_cuda(const char *library) {
   if (dlopen(library, RTLD_NOW | RTLD_GLOBAL) == nullptr) {
     return strdup(dlerror());
   }
+  // Partial sums in half precision, and a division of sums that depends on the number of rows, change results.
+  at::globalContext().setAllowBF16ReductionCuBLAS(false, false);
+  at::globalContext().setAllowFP16ReductionCuBLAS(false, false);
   return nullptr;
 }
 

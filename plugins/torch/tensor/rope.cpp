@@ -5,25 +5,29 @@
 #include "handle.h"
 #include "parallel.h"
 
+#include <ATen/TensorOperators.h>
+
 using handle::guarded;
 using handle::tensor;
 
 namespace {
 
 template <class T> void rotate_vectors(const at::Tensor &x, const at::Tensor &cosines, const at::Tensor &sines) {
-  int64_t heads = x.size(1), size = x.size(2), half = cosines.size(1);
+  int64_t heads = x.size(1), size = x.size(2), half = cosines.size(1), stride = x.stride(0);
   T *data = static_cast<T *>(x.data_ptr());
   const float *c = cosines.const_data_ptr<float>(), *s = sines.const_data_ptr<float>();
   parallel::each(x.size(0), 32, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; t++) {
-      elements::rotate_heads(data + t * heads * size, c + t * half, s + t * half, heads, size, half);
+      elements::rotate_heads(data + t * stride, c + t * half, s + t * half, heads, size, half);
     }
   });
 }
 
-void rotate(const at::Tensor &x, const at::Tensor &cosines, const at::Tensor &sines, bool portable) {
+void rotate(const at::Tensor &x, const at::Tensor &cosines, const at::Tensor &sines, bool reference) {
   int64_t half = cosines.size(1);
-  if (!portable && x.is_cpu() && x.is_contiguous() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16)) {
+  // The heads of a token follow each other; x may be some columns of a wider matrix.
+  bool consecutive = x.stride(2) == 1 && x.stride(1) == x.size(2);
+  if (!reference && x.is_cpu() && consecutive && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16)) {
     if (x.scalar_type() == at::kFloat) {
       rotate_vectors<float>(x, cosines, sines);
     } else {
@@ -40,7 +44,7 @@ void rotate(const at::Tensor &x, const at::Tensor &cosines, const at::Tensor &si
 
 } // namespace
 
-char *extra_rotate(extra_tensor x, extra_tensor cosines, extra_tensor sines, int portable) {
-  return guarded([&] { rotate(tensor(x), tensor(cosines), tensor(sines), portable != 0); });
+char *extra_rotate(extra_tensor x, extra_tensor cosines, extra_tensor sines, int reference) {
+  return guarded([&] { rotate(tensor(x), tensor(cosines), tensor(sines), reference != 0); });
 }
 
