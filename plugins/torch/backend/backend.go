@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/hashicorp/go-hclog"
+
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
 	"surprisal.dev/plugins/torch/checkpoint"
@@ -66,7 +68,7 @@ func (backend) Describe(context.Context) (protocol.BackendDescription, error) {
 	}
 	return protocol.BackendDescription{
 		Name: "torch", Version: "1 on libtorch " + tensor.Version(), Schema: schema,
-		Environment:  []string{"CUDA_VISIBLE_DEVICES", libraryVariable, "OMP_NUM_THREADS"},
+		Environment:  []string{"CUDA_VISIBLE_DEVICES", libraryVariable, "GOMP_SPINCOUNT", "OMP_NUM_THREADS", "OMP_WAIT_POLICY"},
 		Capabilities: []string{protocol.CapabilitySpecialTokens},
 		// A document's losses depend neither on batch composition nor on the number of threads.
 		NeutralSettings: []string{"threads", "batchTokens"},
@@ -113,6 +115,9 @@ func (b backend) Load(ctx context.Context, m protocol.Model) (_ sdk.Model, err e
 	if err != nil {
 		words.Close()
 		return nil, asInvalid(err)
+	}
+	if failure := tensor.ProductFailure(); failure != "" {
+		hclog.FromContext(ctx).Warn(failure)
 	}
 	trim()
 	computing := b.processor
