@@ -21,6 +21,7 @@ func TestCUDA(t *testing.T) {
 	}
 	t.Run("attention", func(t *testing.T) { testAttend(t, 0, 5e-5) })
 	t.Run("rotate", func(t *testing.T) { testRotate(t, 0) })
+	t.Run("logits", func(t *testing.T) { testLogitsInFloat32(t, 0) })
 
 	const rows, width, vocabulary = 70, 96, 3000
 	random := rand.New(rand.NewPCG(3, 4))
