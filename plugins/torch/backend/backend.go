@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/hashicorp/go-hclog"
+
 	"surprisal.dev/plugins/digests"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
@@ -68,8 +70,8 @@ func (backend) Describe(context.Context) (protocol.BackendDescription, error) {
 		return protocol.BackendDescription{}, sdk.Invalid("%v", err)
 	}
 	return protocol.BackendDescription{
-		Name: "torch", Version: "1 on libtorch " + tensor.Version(), Schema: schema,
-		Environment:  []string{"CUDA_VISIBLE_DEVICES", libraryVariable, "OMP_NUM_THREADS"},
+		Name: "torch", Version: "2 on libtorch " + tensor.Version(), Schema: schema,
+		Environment:  []string{"CUDA_VISIBLE_DEVICES", libraryVariable, "GOMP_SPINCOUNT", "OMP_NUM_THREADS", "OMP_WAIT_POLICY"},
 		Capabilities: []string{protocol.CapabilitySpecialTokens},
 		// A document's losses depend neither on batch composition nor on the number of threads.
 		NeutralSettings: []string{"threads", "batchTokens"},
@@ -129,6 +131,9 @@ func (b backend) load(ctx context.Context, weights *checkpoint.Checkpoint, c con
 	if err != nil {
 		words.Close()
 		return nil, asInvalid(err)
+	}
+	if failure := tensor.ProductFailure(); failure != "" {
+		hclog.FromContext(ctx).Warn(failure)
 	}
 	trim()
 	computing := b.processor

@@ -135,15 +135,15 @@ func TestGraphs(t *testing.T) {
 		{"gemma: norms, scales", gemma, layers(3, gemmaTensors()),
 			func(a graph.Architecture) string {
 				l := a.Layers[2]
-				return fmt.Sprint(a.Norm.AddOne, a.Norm.Float32Product, l.PreNorm, l.PostNorm, attention(l).Scale, a.EmbeddingScale*a.EmbeddingScale > 7.999)
+				return fmt.Sprint(a.Norm.AddOne, l.PreNorm, l.PostNorm, attention(l).Scale, a.EmbeddingScale*a.EmbeddingScale > 7.999)
 			},
-			"true true true true 0.25 true"},
+			"true true true 0.25 true"},
 		{"olmo 2: norms after", with(llamaConfig, "model_type", "olmo2", "mlp_bias", drop), olmoTensors,
 			func(a graph.Architecture) string {
 				l := a.Layers[0]
-				return fmt.Sprint(a.Norm.Float32Product, l.PreNorm, l.PostNorm, attention(l).QKNorm == graph.FullQKNorm)
+				return fmt.Sprint(l.PreNorm, l.PostNorm, attention(l).QKNorm == graph.FullQKNorm)
 			},
-			"true false true true"},
+			"false true true"},
 		{"qwen 2: window off", with(qwen, "sliding_window", 16, "use_sliding_window", false, "max_window_layers", 1),
 			layers(2, llamaTensors("model.", biases)), windows, "windows [0 0]"},
 		{"qwen 2: window from a layer on", with(qwen, "sliding_window", 16, "use_sliding_window", true, "max_window_layers", 1),

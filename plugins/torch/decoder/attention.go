@@ -33,7 +33,7 @@ func (l *loader) attention(prefix string, described graph.Attention) *attention 
 
 // forward lets each token see those before it in its sequence. The comments give shapes, where queries and keys are the
 // numbers of the rank's heads, and size is that of a head.
-func (a *attention) forward(r *rank, s *tensor.Scope, x tensor.Tensor, in prepared, c Collective) tensor.Tensor {
+func (a *attention) forward(r *rank, s *tensor.Scope, x, y tensor.Tensor, in prepared, c Collective) tensor.Tensor {
 	size, queries, keys := int64(a.HeadSize), a.queries.Len(), a.keys.Len()
 	q := s.Linear(x, a.q.weight, a.q.bias) // [tokens, queries*size]; with FullQKNorm, of all ranks' queries
 	k := s.Linear(x, a.k.weight, a.k.bias) // [tokens, keys*size]; with FullQKNorm, of all ranks' keys
@@ -57,5 +57,5 @@ func (a *attention) forward(r *rank, s *tensor.Scope, x tensor.Tensor, in prepar
 		s.ApplyRoPE(k, angles.cosines, angles.sines, false)
 	}
 	mixed := s.Attention(q, k, v, in.sequences, tensor.AttentionOptions{Scale: a.Scale, Window: int64(a.Window)}) // [tokens, queries, size]
-	return r.rowParallel(s, s.View(mixed, in.tokens, queries*size), a.out, c)                                     // [tokens, hidden]
+	return r.rowParallel(s, s.View(mixed, in.tokens, queries*size), a.out, y, c)                                  // [tokens, hidden]
 }

@@ -13,7 +13,8 @@ import (
 // Collective lets the ranks of a tensor-parallel decoder combine their results. All ranks call the same methods in the
 // same order.
 type Collective interface {
-	// AllReduce returns the sum of all ranks' x, the same on each, in scope s of the calling rank.
+	// AllReduce returns the sum of all ranks' x, the same on each, in scope s of the calling rank. It may change x, whose
+	// elements are in order.
 	AllReduce(rank int, s *tensor.Scope, x tensor.Tensor) tensor.Tensor
 	// Abort makes all calls return immediately because a rank has failed; Reset ends this state.
 	Abort()
@@ -86,7 +87,7 @@ func newNCCL(library string, devices []tensor.Device) (*nccl, error) {
 }
 
 // AllReduce synchronizes on the host first: a GPU would wait for ranks that never come, and cannot be told that one has
-// failed.
+// failed. After that it takes no memory, so that too little of it fails before the ranks wait for each other.
 func (c *nccl) AllReduce(rank int, s *tensor.Scope, x tensor.Tensor) tensor.Tensor {
 	if s.Err() != nil {
 		return x
@@ -95,11 +96,11 @@ func (c *nccl) AllReduce(rank int, s *tensor.Scope, x tensor.Tensor) tensor.Tens
 		s.Fail(errAborted)
 		return tensor.Tensor{}
 	}
-	sum := s.Sum(x, c.group, rank)
+	s.Sum(x, c.group, rank)
 	if s.Err() != nil {
 		c.group.Abort()
 	}
-	return sum
+	return x
 }
 
 func (c *nccl) Close() { c.group.Close() }

@@ -27,13 +27,13 @@ var activations = map[graph.Activation]tensor.Activation{
 }
 
 // forward computes each token separately. In the comments on shapes, width is the rank's part of the width.
-func (d *dense) forward(r *rank, s *tensor.Scope, x tensor.Tensor, _ prepared, c Collective) tensor.Tensor {
+func (d *dense) forward(r *rank, s *tensor.Scope, x, y tensor.Tensor, _ prepared, c Collective) tensor.Tensor {
 	up := s.Linear(x, d.up.weight, d.up.bias) // [tokens, width]
 	if !d.Gated {
 		s.Activate(up, tensor.Tensor{}, activations[d.Activation], false)
-		return r.rowParallel(s, up, d.down, c) // [tokens, hidden]
+		return r.rowParallel(s, up, d.down, y, c) // [tokens, hidden]
 	}
 	gate := s.Linear(x, d.gate.weight, d.gate.bias) // [tokens, width]
 	s.Activate(gate, up, activations[d.Activation], false)
-	return r.rowParallel(s, gate, d.down, c) // [tokens, hidden]
+	return r.rowParallel(s, gate, d.down, y, c) // [tokens, hidden]
 }

@@ -156,3 +156,37 @@ func compareGolden(t *testing.T, d *Decoder, heap *tensor.Heap, sequences []Sequ
 		t.Errorf("%d tensors before, %d after", weights, heap.Live())
 	}
 }
+
+// TestRanksInBFloat16 checks that more ranks change losses in bfloat16 by far less than bfloat16 does: partial sums over
+// ranks are float32.
+func TestRanksInBFloat16(t *testing.T) {
+	for _, directory := range families(t) {
+		t.Run(filepath.Base(directory), func(t *testing.T) {
+			sequences, _ := readGolden(t, directory)
+			losses := func(kind tensor.Type, ranks int) []float64 {
+				d, _ := load(t, directory, Options{Type: kind, Devices: slices.Repeat([]tensor.Device{tensor.CPU}, ranks)})
+				got, err := d.Losses(t.Context(), sequences)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return got
+			}
+			one := losses(tensor.BFloat16, 1)
+			coarseness := meanDistance(one, losses(tensor.Float32, 1))
+			for _, ranks := range []int{2, 4} {
+				if d := meanDistance(one, losses(tensor.BFloat16, ranks)); d > coarseness/10 {
+					t.Errorf("%d ranks change a loss by %.2g nats on average, and bfloat16 by %.2g", ranks, d, coarseness)
+				}
+			}
+		})
+	}
+}
+
+// meanDistance is the mean absolute difference of two slices' elements.
+func meanDistance(a, b []float64) float64 {
+	sum := 0.0
+	for i := range a {
+		sum += math.Abs(a[i] - b[i])
+	}
+	return sum / float64(len(a))
+}

@@ -140,7 +140,11 @@ func (l *loader) packed(p graph.Parameter, name string) tensor.Tensor {
 	if p.Role != graph.Matrix || len(p.Shape) > 2 {
 		return l.keep(read)
 	}
-	packed := l.scope.Pack(read, LogitRows)
+	pack := l.scope.Pack
+	if p.Key == "head" || l.to.Count > 1 && p.Share != nil && p.Axis == len(p.Shape)-1 {
+		pack = l.scope.PackFloat32 // the products with it, logits or partial sums, are float32
+	}
+	packed := pack(read, LogitRows)
 	l.scope.FreeTo(mark, packed)
 	return l.keep(packed)
 }
@@ -162,7 +166,7 @@ func (l *loader) head() tensor.Head {
 		return head
 	}
 	for _, piece := range l.scope.Pieces(l.scope.Narrow(l.to.embedding, 0, share.From, share.Len()), columns) {
-		head.Weights = append(head.Weights, l.keep(l.scope.Pack(piece, LogitRows)))
+		head.Weights = append(head.Weights, l.keep(l.scope.PackFloat32(piece, LogitRows)))
 	}
 	return head
 }

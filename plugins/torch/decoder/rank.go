@@ -108,11 +108,7 @@ func (r *rank) block(s *tensor.Scope, l *layer, x tensor.Tensor, in prepared, c 
 	if l.PreNorm {
 		input = r.normalize(s, x, l.mixerNorm)
 	}
-	mixed := l.mixer.forward(r, s, input, in, c)
-	if l.PostNorm {
-		mixed = r.normalize(s, mixed, l.mixerPostNorm)
-	}
-	sum := s.Add(x, mixed)
+	sum := r.residual(s, l, l.mixer, input, x, l.mixerPostNorm, in, c)
 	s.FreeTo(mark, sum)
 	input = sum
 	if l.Parallel {
@@ -121,11 +117,16 @@ func (r *rank) block(s *tensor.Scope, l *layer, x tensor.Tensor, in prepared, c 
 	if l.PreNorm {
 		input = r.normalize(s, input, l.ffnNorm)
 	}
-	out := l.ffn.forward(r, s, input, in, c)
+	return r.residual(s, l, l.ffn, input, sum, l.ffnPostNorm, in, c)
+}
+
+// residual returns stream plus the output of a sublayer for x. If a norm follows the sublayer, the norm's result is
+// rounded before the sum is.
+func (r *rank) residual(s *tensor.Scope, l *layer, f sublayer, x, stream tensor.Tensor, post affine, in prepared, c Collective) tensor.Tensor {
 	if l.PostNorm {
-		out = r.normalize(s, out, l.ffnPostNorm)
+		return s.Add(stream, r.normalize(s, f.forward(r, s, x, tensor.Tensor{}, in, c), post))
 	}
-	return s.Add(sum, out)
+	return f.forward(r, s, x, stream, in, c)
 }
 
 // normalize returns x with its last dimension normalized.
@@ -134,20 +135,23 @@ func (r *rank) normalize(s *tensor.Scope, x tensor.Tensor, n affine) tensor.Tens
 	if norm.Kind == graph.LayerNorm {
 		return s.LayerNorm(x, n.weight, n.bias, norm.Epsilon)
 	}
-	return s.RMSNorm(x, n.weight, tensor.RMSNormOptions{Epsilon: norm.Epsilon, AddOne: norm.AddOne, Float32Product: norm.Float32Product})
+	return s.RMSNorm(x, n.weight, tensor.RMSNormOptions{Epsilon: norm.Epsilon, AddOne: norm.AddOne})
 }
 
-// rowParallel returns x m^T plus the bias, [tokens, outputs], for x [tokens, inputs of this rank] and m [outputs,
-// inputs of this rank]: the ranks divide the inputs, and their products are summed (Shoeybi et al., arXiv:1909.08053).
-func (r *rank) rowParallel(s *tensor.Scope, x tensor.Tensor, m affine, c Collective) tensor.Tensor {
+// rowParallel returns x m^T plus the bias plus y, unless that is none, [tokens, outputs], for x [tokens, inputs of this
+// rank] and m [outputs, inputs of this rank]: the ranks divide the inputs, and their products are summed (Shoeybi et al.,
+// arXiv:1909.08053). Sums are float32 until the end, for one rank and for several.
+func (r *rank) rowParallel(s *tensor.Scope, x tensor.Tensor, m affine, y tensor.Tensor, c Collective) tensor.Tensor {
 	if r.Count == 1 {
-		return s.Linear(x, m.weight, m.bias)
+		return s.LinearAdd(x, m.weight, m.bias, y)
 	}
-	x = c.AllReduce(r.Index, s, s.Linear(x, m.weight, tensor.Tensor{}))
-	if m.bias.IsNone() {
-		return x
+	sum := c.AllReduce(r.Index, s, s.LinearFloat32(x, m.weight))
+	for _, more := range []tensor.Tensor{m.bias, y} {
+		if !more.IsNone() {
+			sum = s.Add(sum, more)
+		}
 	}
-	return s.Add(x, m.bias)
+	return s.To(sum, r.kind, r.device)
 }
 
 // indices returns int64 values on the rank's device.

@@ -11,8 +11,9 @@ import (
 
 // sublayer is the mixer or the feed-forward part of a layer with the weights of a rank.
 type sublayer interface {
-	// forward returns the output [tokens, hidden], the same on all ranks, for x [tokens, hidden].
-	forward(r *rank, s *tensor.Scope, x tensor.Tensor, in prepared, c Collective) tensor.Tensor
+	// forward returns the output [tokens, hidden], the same on all ranks, for x [tokens, hidden], plus y [tokens, hidden]
+	// unless that is none.
+	forward(r *rank, s *tensor.Scope, x, y tensor.Tensor, in prepared, c Collective) tensor.Tensor
 }
 
 // mixer reads the weights of a mixer; prefix is that of the layer's names.

@@ -21,7 +21,7 @@ func gemma3Config(f *fields) Model {
 	f.ignore("hidden_act", "_sliding_window_pattern")
 	f.only("use_bidirectional_attention", false)
 	a.TiedHead = f.boolean("tie_word_embeddings", true)
-	a.Norm.AddOne, a.Norm.Float32Product = true, true
+	a.Norm.AddOne = true
 	a.EmbeddingScale = math.Sqrt(float64(a.Hidden))
 	a.LogitSoftcap = f.softcap("final_logit_softcapping")
 	scale := 1 / math.Sqrt(f.positive("query_pre_attn_scalar", 256))
@@ -91,7 +91,6 @@ func gemma3ImagesConfig(f *fields) Model {
 
 func gemma3Metadata(f *fields, tensors Tensors) Model {
 	a, headSize := metadataBlocks(f, tensors, 1e6)
-	a.Norm.Float32Product = true
 	a.EmbeddingScale = math.Sqrt(float64(a.Hidden))
 	a.LogitSoftcap = f.softcap("final_logit_softcapping")
 	window := f.size("attention.sliding_window", 0)

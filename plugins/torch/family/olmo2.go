@@ -13,7 +13,6 @@ func olmo2Config(f *fields) Model {
 	a, headSize := decoderBlocks(f, blockDefaults{}, f.activation("hidden_act", "silu"))
 	a.TiedHead = f.boolean("tie_word_embeddings", false)
 	a.Norm.Epsilon = f.positive("rms_norm_eps", 1e-5)
-	a.Norm.Float32Product = true
 	rope := f.rotation(headSize, a.Context)
 	for n := range a.Layers {
 		a.Layers[n].PreNorm, a.Layers[n].PostNorm = false, true

@@ -37,8 +37,6 @@ type Norm struct {
 	Epsilon float64
 	// AddOne is true if the weight is stored as w-1 (Gemma's safetensors; its GGUF files store w).
 	AddOne bool
-	// Float32Product is true if the product with the weight is computed in float32 before rounding (Gemma, OLMo 2).
-	Float32Product bool
 }
 
 // Layer is one block: x + Mixer(x), and the same with FFN after it.

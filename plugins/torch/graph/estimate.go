@@ -75,7 +75,11 @@ func (a Architecture) Estimate(w Workload) (Cost, error) {
 		}
 	}
 	c.Activations = int64(w.Tokens) * widest * w.ElementBytes
-	c.Logits = w.Logits * w.ElementBytes
+	if w.Ranks > 1 && w.ElementBytes < float32Bytes {
+		// Each rank's partial products, and their sum.
+		c.Activations += int64(w.Tokens) * int64(a.Hidden) * int64(w.Ranks) * 2 * float32Bytes
+	}
+	c.Logits = w.Logits * float32Bytes // logits are float32 in every type
 	// Loading holds the largest tensor, or the rows that are converted at a time, additionally in float32.
 	c.Peak = c.Weights + c.Copies + c.Logits + max(c.Activations+widened, min(largest, ConvertedElements)*float32Bytes)
 	return c, nil

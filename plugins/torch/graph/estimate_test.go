@@ -35,7 +35,7 @@ const matrices, keys, values, embedding, norms = 64 + 32 + 32 + 64 + 3*96, 32, 3
 func TestEstimate(t *testing.T) {
 	a := oneLayer(nil)
 	got := cost(t, a, graph.Workload{Ranks: 1, ElementBytes: 2})
-	weights, activations, logits := int64(2*(matrices+embedding+norms)), int64(16*(4*8+2*12)*2), int64(50*2)
+	weights, activations, logits := int64(2*(matrices+embedding)+4*norms), int64(16*(4*8+2*12)*2), int64(50*4)
 	equal(t, "cost", got, graph.Cost{
 		Weights: weights, Activations: activations, Logits: logits, Peak: weights + logits + activations,
 		// Queries of a context of 4 see 2.5 keys on average.
@@ -51,7 +51,7 @@ func TestEstimate(t *testing.T) {
 	// With a window of 2, the four queries see 1, 2, 2 and 2 keys.
 	windowed := cost(t, oneLayer(func(at *graph.Attention) { at.Window = 2 }), graph.Workload{Ranks: 1, ElementBytes: 4})
 	equal(t, "operations within a window", windowed.FLOPsPerToken, 2*(matrices+embedding)+4*8*7.0/4)
-	equal(t, "weights in float32", windowed.Weights, 2*weights)
+	equal(t, "weights in float32", windowed.Weights, int64(4*(matrices+embedding+norms)))
 
 	if _, err := a.Estimate(graph.Workload{Context: 4, Tokens: 16, Logits: 50, Ranks: 1, ElementBytes: 0}); err == nil {
 		t.Error("a workload computes without elements")
@@ -61,14 +61,14 @@ func TestEstimate(t *testing.T) {
 func TestEstimateOfRanks(t *testing.T) {
 	a := oneLayer(nil)
 	two := cost(t, a, graph.Workload{Ranks: 2, ElementBytes: 2})
-	equal(t, "weights of two ranks", two.Weights, int64(2*(matrices+2*embedding+2*norms)))
-	equal(t, "activations of two ranks", two.Activations, int64(16*(2*4*8+2*12)*2))
+	equal(t, "weights of two ranks", two.Weights, int64(2*(matrices+2*embedding)+4*2*norms))
+	equal(t, "activations of two ranks", two.Activations, int64(16*(2*4*8+2*12)*2+16*8*2*2*4))
 
 	full := cost(t, oneLayer(func(at *graph.Attention) { at.QKNorm = graph.FullQKNorm }), graph.Workload{Ranks: 2, ElementBytes: 2})
 	const queriesAndKeys, theirNorms = 64 + keys, 8 + 4
-	equal(t, "weights of two ranks that norm all heads", full.Weights, two.Weights+2*(queriesAndKeys+2*theirNorms))
+	equal(t, "weights of two ranks that norm all heads", full.Weights, two.Weights+2*queriesAndKeys+4*2*theirNorms)
 
 	// Of four ranks, two each hold the same key-value head.
 	four := cost(t, a, graph.Workload{Ranks: 4, ElementBytes: 2})
-	equal(t, "weights of four ranks", four.Weights, int64(2*(matrices+keys+values+4*embedding+4*norms)))
+	equal(t, "weights of four ranks", four.Weights, int64(2*(matrices+keys+values+4*embedding)+4*4*norms))
 }

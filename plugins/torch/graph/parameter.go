@@ -21,9 +21,6 @@ const (
 	Vector
 )
 
-// normsInFloat32 is true if the weights of norms are kept in float32, whatever the type of the other weights is.
-const normsInFloat32 = false
-
 // Parameter declares a weight, and the bias that it may have. Checkpoints are converted to this form: rotated pairs of
 // q and k, for example, are half a head apart, however a family stores them.
 type Parameter struct {
@@ -153,7 +150,7 @@ func table(key string, rows, width int64) Parameter {
 
 // norm declares the weight of a norm.
 func norm(key string, size int64) Parameter {
-	return Parameter{Key: key, Shape: []int64{size}, Role: Vector, Float32: normsInFloat32}
+	return Parameter{Key: key, Shape: []int64{size}, Role: Vector, Float32: true}
 }
 
 // outputs divides a matrix's outputs among the ranks.

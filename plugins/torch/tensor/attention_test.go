@@ -55,14 +55,14 @@ func testAttend(t *testing.T, device Device, tolerance float64) {
 			Type
 			tolerance float64
 		}{{Float32, tolerance}, {BFloat16, 0.02}} {
-			for _, portable := range []bool{false, true} {
-				t.Run(fmt.Sprintf("%v heads %d of %d size %d window %d type %d portable %v", test.lengths, test.heads, test.keys, test.size, test.window, kind.Type, portable), func(t *testing.T) {
+			for _, reference := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%v heads %d of %d size %d window %d type %d reference %v", test.lengths, test.heads, test.keys, test.size, test.window, kind.Type, reference), func(t *testing.T) {
 					s := heap.NewScope()
 					place := func(data []float32, heads int) Tensor {
 						return s.To(New(s, data, Float32, int64(tokens), int64(heads), int64(test.size)), kind.Type, device)
 					}
 					got := s.Float64s(s.Attention(place(q, test.heads), place(k, test.keys), place(v, test.keys), NewSequences(s, ends, device),
-						AttentionOptions{Scale: scale, Window: test.window, Portable: portable}))
+						AttentionOptions{Scale: scale, Window: test.window, Reference: reference}))
 					if err := s.Close(); err != nil {
 						t.Fatal(err)
 					}

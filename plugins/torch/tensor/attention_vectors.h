@@ -6,7 +6,8 @@
 //   float32, bfloat16
 //                 how elements of a type become factors of a product: element is the storage type; packed is how many
 //                 elements that are consecutive in the summed dimension make a word of 32 bits; wide is whether a word
-//                 is a float32; also multiply_add, weigh and store
+//                 is a float32; rounded is whether results are rounded to bfloat16; also multiply_add, store_weight and
+//                 store
 //   strip, panel  a product keeps strip rows of panel columns in registers
 //
 // The right factor of a product is stored in panels of columns, row after row. Memory is then read in order, and rows are
@@ -22,7 +23,7 @@ VECTORS void product(const uint32_t *a, int64_t a_stride, const uint32_t *b, flo
   vector sum[strip][columns];
   for (int r = 0; r < strip; r++) {
     for (int n = 0; n < columns; n++) {
-      sum[r][n] = add ? load(c + r * c_stride + n * lanes) : all(0.0f);
+      sum[r][n] = add ? load(c + r * c_stride + n * lanes) : set1(0.0f);
     }
   }
   for (int64_t i = 0; i < words; i++) {
@@ -31,7 +32,7 @@ VECTORS void product(const uint32_t *a, int64_t a_stride, const uint32_t *b, flo
       column[n] = load(b + i * panel + n * lanes);
     }
     for (int r = 0; r < strip; r++) {
-      vector x = all(a[r * a_stride + i]);
+      vector x = set1(a[r * a_stride + i]);
       for (int n = 0; n < columns; n++) {
         sum[r][n] = T::multiply_add(sum[r][n], x, column[n]);
       }
@@ -39,7 +40,7 @@ VECTORS void product(const uint32_t *a, int64_t a_stride, const uint32_t *b, flo
   }
   for (int r = 0; r < strip; r++) {
     for (int n = 0; n < columns; n++) {
-      keep(c + r * c_stride + n * lanes, sum[r][n]);
+      store(c + r * c_stride + n * lanes, sum[r][n]);
     }
   }
 }
@@ -67,45 +68,68 @@ VECTORS void matrix_product(const uint32_t *a, int64_t a_stride, const uint32_t 
   }
 }
 
-// e^x for x <= 0, with a relative error of about 1e-7: 2^k times the Taylor polynomial of degree 7 of e^r with |r| <=
-// ln(2)/2.
-inline VECTORS vector exponential(vector x) {
-  x = greater(all(-87.0f), x); // in this order NaN stays NaN
-  vector k = nearest(multiply(x, all(1.44269504f)));
-  vector r = multiply_add(multiply_add(x, k, all(-0.693359375f)), k, all(2.12194440e-4f));
-  vector p = all(1.0f / 5040);
-  for (float coefficient : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f}) {
-    p = multiply_add(all(coefficient), p, r);
+// p(r) by Horner's method, for coefficients in descending order.
+template <int n> inline VECTORS vector polynomial(vector r, const float (&coefficients)[n]) {
+  vector p = set1(coefficients[0]);
+  for (int i = 1; i < n; i++) {
+    p = multiply_add(set1(coefficients[i]), p, r);
   }
-  return scale_by_power(p, k);
+  return p;
+}
+
+// e^x for x <= 0: 2^k p(r) with |r| <= ln(2)/2. For float32, p is the Taylor polynomial of degree 7, and the relative
+// error is about 1e-7. For results that are rounded to bfloat16, p interpolates at the Chebyshev nodes of degree 5, and
+// the error is at most 4e-6.
+template <class T> inline VECTORS vector exponential(vector x) {
+  x = max(set1(-87.0f), x); // in this order NaN stays NaN
+  vector k = nearest(multiply(x, set1(1.44269504f)));
+  vector r = multiply_add(multiply_add(x, k, set1(-0.693359375f)), k, set1(2.12194440e-4f));
+  if constexpr (T::rounded) {
+    return scale_by_power(polynomial<5>(r, {0.0418756445f, 0.16792143f, 0.499993721f, 0.999962295f, 1.0f}), k);
+  } else {
+    return scale_by_power(polynomial<8>(r, {1.0f / 5040, 1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f}), k);
+  }
+}
+
+// The greatest of the scores [width].
+VECTORS float maximum_of(const float *scores, int64_t width) {
+  vector m = load(scores);
+  for (int64_t i = lanes; i < width; i += lanes) {
+    m = max(m, load(scores + i));
+  }
+  return reduce_max(m);
+}
+
+// Turns the scores [width] into weights e^(score * scale - maximum) of type T and returns their sum. With masked, the
+// weights of scores that are -infinity are 0.
+template <class T, bool masked> VECTORS float exponentials(const float *scores, void *weights, int64_t width, float scale, float maximum) {
+  vector top = set1(-maximum), factor = set1(scale), total = set1(0.0f);
+  for (int64_t i = 0; i < width; i += lanes) {
+    vector score = load(scores + i), e = exponential<T>(multiply_add(top, score, factor));
+    if constexpr (masked) {
+      e = zero_where(score, -std::numeric_limits<float>::infinity(), e);
+    }
+    total = add(total, e);
+    T::store_weight(weights, i, e);
+  }
+  return reduce_add(total);
 }
 
 // One row's step of the online softmax (Milakov and Gimelshein, arXiv:1805.02867). maximum is the greatest score so far
-// and sum is the sum of exponentials so far. Turns the scores [width] from low to high into weights e^(score * scale -
-// maximum) of type T, and the others into 0. Returns the factor by which earlier weights must be multiplied.
+// and sum is the sum of exponentials so far. Turns the scores [width] from low to high into weights of type T, and the
+// others into 0: most rows see all keys of a block, only those of a diagonal block do not. Returns the factor by which
+// earlier weights must be multiplied.
 template <class T> VECTORS float softmax_step(float *scores, void *weights, int64_t width, int64_t low, int64_t high, float scale, float *maximum, float *sum) {
   const float nothing = -std::numeric_limits<float>::infinity();
-  for (int64_t i = 0; i < low; i++) {
-    scores[i] = nothing;
-  }
-  for (int64_t i = high; i < width; i++) {
-    scores[i] = nothing;
-  }
-  vector greatest = all(nothing), factor = all(scale);
-  for (int64_t i = 0; i < width; i += lanes) {
-    greatest = greater(greatest, multiply(load(scores + i), factor));
-  }
-  float before = *maximum, m = greatest_of(greatest);
+  bool masked = low > 0 || high < width;
+  std::fill(scores, scores + low, nothing);
+  std::fill(scores + high, scores + std::max(high, width), nothing);
+  float before = *maximum, m = maximum_of(scores, width) * scale;
   m = m > before ? m : before;
-  vector top = all(-m), total = all(0.0f);
-  for (int64_t i = 0; i < width; i += lanes) {
-    vector score = load(scores + i), e = unless(score, nothing, exponential(multiply_add(top, score, factor)));
-    total = add(total, e);
-    T::weigh(weights, i, e);
-  }
+  float more = masked ? exponentials<T, true>(scores, weights, width, scale, m) : exponentials<T, false>(scores, weights, width, scale, m);
   float kept = before == nothing ? 0 : std::exp(before - m);
   *maximum = m;
-  *sum = *sum * kept + sum_of(total);
+  *sum = *sum * kept + more;
   return kept;
 }
 
@@ -198,8 +222,10 @@ template <class T> VECTORS void attend(const job &j, int64_t from, int64_t lengt
         continue;
       }
       float kept = softmax_step<T>(&s.scores[r * key_block], weights, seen, low, high, static_cast<float>(j.scale), &s.maximum[r], &s.sum[r]);
-      for (float *o = &s.out[r * width], *stop = o + width; o < stop; o += lanes) {
-        keep(o, multiply(load(o), all(kept)));
+      if (kept != 1) {
+        for (float *o = &s.out[r * width], *stop = o + width; o < stop; o += lanes) {
+          store(o, multiply(load(o), set1(kept)));
+        }
       }
     }
     matrix_product<T>(s.weights.data(), key_block / T::packed, p.values.data() + c / T::packed * panel, keys / T::packed * panel, s.out.data(),
@@ -209,7 +235,7 @@ template <class T> VECTORS void attend(const job &j, int64_t from, int64_t lengt
     element *to = static_cast<element *>(j.out) + ((from + first + r) * j.heads + head) * j.size;
     float *row = &s.out[r * width];
     for (int64_t d = 0; d < width; d += lanes) {
-      T::store(row, d, divide(load(row + d), all(s.sum[r])));
+      T::store(row, d, divide(load(row + d), set1(s.sum[r])));
     }
     std::memcpy(to, row, j.size * sizeof(element));
   }

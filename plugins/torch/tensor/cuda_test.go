@@ -21,6 +21,7 @@ func TestCUDA(t *testing.T) {
 	}
 	t.Run("attention", func(t *testing.T) { testAttend(t, 0, 5e-5) })
 	t.Run("rotate", func(t *testing.T) { testRotate(t, 0) })
+	t.Run("logits", func(t *testing.T) { testLogitsInFloat32(t, 0) })
 
 	const rows, width, vocabulary = 70, 96, 3000
 	random := rand.New(rand.NewPCG(3, 4))
@@ -53,7 +54,7 @@ func TestCUDA(t *testing.T) {
 			return Losses(s.Logits(place(x, rows, width), Head{Weights: s.Pieces(place(table, vocabulary, width), 700), Rows: 32, Softcap: 20}, targets))
 		}},
 	}
-	for _, n := range []RMSNormOptions{{Epsilon: 1e-5}, {Epsilon: 1e-6, Float32Product: true}, {Epsilon: 1e-6, Float32Product: true, AddOne: true}} {
+	for _, n := range []RMSNormOptions{{Epsilon: 1e-5}, {Epsilon: 1e-6, AddOne: true}} {
 		operations = append(operations, operation{fmt.Sprintf("rms norm %+v", n), func(s *Scope, place place) []float64 {
 			return s.Float64s(s.RMSNorm(place(x, rows, width), place(w, width), n))
 		}})

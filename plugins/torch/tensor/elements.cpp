@@ -77,7 +77,7 @@ INLINE float exponential(float x) {
   return p * from_bits(power);
 }
 
-template <class T> INLINE void norm_row(const T *x, const T *w, T *__restrict y, int64_t n, norm o) {
+template <class T> INLINE void norm_row(const T *x, const float *w, T *__restrict y, int64_t n, norm o) {
   float parts[lanes] = {};
   double sum = 0;
   int64_t i = 0;
@@ -93,14 +93,8 @@ template <class T> INLINE void norm_row(const T *x, const T *w, T *__restrict y,
     sum += part;
   }
   float inverse = static_cast<float>(1 / std::sqrt(sum / n + o.epsilon)), more = o.add_one ? 1 : 0;
-  if (o.float32_product) {
-    for (i = 0; i < n; i++) {
-      store(y + i, widened(x[i]) * inverse * (more + widened(w[i])));
-    }
-  } else {
-    for (i = 0; i < n; i++) {
-      store(y + i, rounded_as(x, widened(x[i]) * inverse) * (more + widened(w[i])));
-    }
+  for (i = 0; i < n; i++) {
+    store(y + i, widened(x[i]) * inverse * (more + w[i]));
   }
 }
 
@@ -119,10 +113,10 @@ INLINE float logistic(float x) {
   return (x < 0 ? e : 1.0f) / (1.0f + e);
 }
 
-// The normal distribution's probability below x: half of erfc(y) with y = -x / sqrt(2). For y >= 0, erfc(y) is e^(-y^2)
+// The standard normal distribution function: half of erfc(y) with y = -x / sqrt(2). For y >= 0, erfc(y) is e^(-y^2)
 // times a polynomial in t = 1 / (1 + y/2), of the form of Abramowitz and Stegun's 7.1.26. The coefficients were fitted
 // to scaled erfc for the least relative error up to y = 9.5, which is 4e-8 before roundings.
-INLINE float below(float x) {
+INLINE float normal_cdf(float x) {
   float y = (x < 0 ? -x : x) * 0.70710678f, t = 1.0f / (1.0f + 0.5f * y);
   float q = -0.0588868155f;
   q = q * t + 0.283682528f;
@@ -147,7 +141,7 @@ struct gelu_tanh {
 };
 
 struct gelu {
-  static INLINE float of(float x) { return x * below(x); }
+  static INLINE float of(float x) { return x * normal_cdf(x); }
 };
 
 template <class A, class T> INLINE void activate_elements(T *x, int64_t n) {
@@ -162,14 +156,14 @@ template <class A, class T> INLINE void gate_elements(T *__restrict gate, const 
   }
 }
 
-template <class T> INLINE void softcap_elements(const T *__restrict z, float *__restrict to, int64_t n, float cap) {
+INLINE void softcap_elements(const float *__restrict z, float *__restrict to, int64_t n, float cap) {
   for (int64_t i = 0; i < n; i++) {
     // tanh(x) is 2 logistic(2x) - 1.
-    to[i] = cap * (2.0f * logistic(2.0f * widened(z[i]) / cap) - 1.0f);
+    to[i] = cap * (2.0f * logistic(2.0f * z[i] / cap) - 1.0f);
   }
 }
 
-template <class T> INLINE float greatest(const T *z, int64_t n) {
+INLINE float greatest(const float *z, int64_t n) {
   const float nothing = -std::numeric_limits<float>::infinity();
   float parts[lanes], m = nothing;
   for (float &part : parts) {
@@ -178,12 +172,11 @@ template <class T> INLINE float greatest(const T *z, int64_t n) {
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes) {
     for (int64_t j = 0; j < lanes; j++) {
-      float x = widened(z[i + j]);
-      parts[j] = x > parts[j] ? x : parts[j];
+      parts[j] = z[i + j] > parts[j] ? z[i + j] : parts[j];
     }
   }
   for (; i < n; i++) {
-    m = widened(z[i]) > m ? widened(z[i]) : m;
+    m = z[i] > m ? z[i] : m;
   }
   for (float part : parts) {
     m = part > m ? part : m;
@@ -193,7 +186,7 @@ template <class T> INLINE float greatest(const T *z, int64_t n) {
 
 // A few terms per lane are summed in float32, and these sums in float64: a single float32 sum over a large vocabulary
 // is biased.
-template <class T> INLINE double exponentials(const T *z, int64_t n, float m) {
+INLINE double exponentials(const float *z, int64_t n, float m) {
   const int64_t terms = 32;
   double sum = 0;
   int64_t i = 0;
@@ -201,7 +194,7 @@ template <class T> INLINE double exponentials(const T *z, int64_t n, float m) {
     float parts[lanes] = {};
     for (int64_t k = i; k < i + terms * lanes; k += lanes) {
       for (int64_t j = 0; j < lanes; j++) {
-        parts[j] += exponential(widened(z[k + j]) - m);
+        parts[j] += exponential(z[k + j] - m);
       }
     }
     for (float part : parts) {
@@ -209,14 +202,9 @@ template <class T> INLINE double exponentials(const T *z, int64_t n, float m) {
     }
   }
   for (; i < n; i++) {
-    sum += exponential(widened(z[i]) - m);
+    sum += exponential(z[i] - m);
   }
   return sum;
-}
-
-template <class T> INLINE reduced reduce(const T *z, int64_t n) {
-  float m = greatest(z, n);
-  return {m, exponentials(z, n, m)};
 }
 
 // Compilers do not clone templates.
@@ -255,16 +243,13 @@ template <class T> void gate_any(T *gate, const T *up, int64_t n, activation a) 
 
 } // namespace
 
-float wide(float x) { return x; }
-float wide(uint16_t bfloat16) { return widened(bfloat16); }
-
 VECTOR_CLONES void norm_rows(const float *x, const float *w, float *y, int64_t rows, int64_t n, norm o) {
   for (int64_t i = 0; i < rows; i++) {
     norm_row(x + i * n, w, y + i * n, n, o);
   }
 }
 
-VECTOR_CLONES void norm_rows(const uint16_t *x, const uint16_t *w, uint16_t *y, int64_t rows, int64_t n, norm o) {
+VECTOR_CLONES void norm_rows(const uint16_t *x, const float *w, uint16_t *y, int64_t rows, int64_t n, norm o) {
   for (int64_t i = 0; i < rows; i++) {
     norm_row(x + i * n, w, y + i * n, n, o);
   }
@@ -289,9 +274,10 @@ void gate(float *gate, const float *up, int64_t n, activation a) { gate_any(gate
 void gate(uint16_t *gate, const uint16_t *up, int64_t n, activation a) { gate_any(gate, up, n, a); }
 
 VECTOR_CLONES void softcap(const float *z, float *to, int64_t n, float cap) { softcap_elements(z, to, n, cap); }
-VECTOR_CLONES void softcap(const uint16_t *z, float *to, int64_t n, float cap) { softcap_elements(z, to, n, cap); }
 
-VECTOR_CLONES reduced reduce_row(const float *z, int64_t n) { return reduce(z, n); }
-VECTOR_CLONES reduced reduce_row(const uint16_t *z, int64_t n) { return reduce(z, n); }
+VECTOR_CLONES reduced reduce_row(const float *z, int64_t n) {
+  float m = greatest(z, n);
+  return {m, exponentials(z, n, m)};
+}
 
 } // namespace elements

@@ -5,20 +5,15 @@
 
 namespace elements {
 
-float wide(float x);
-float wide(uint16_t bfloat16);
-
 struct norm {
   double epsilon;
   // The weights are stored less 1.
   bool add_one;
-  // The product with the weights is computed before the result is rounded to the type of elements.
-  bool float32_product;
 };
 
-// y = x / sqrt(mean(x^2) + epsilon) * w for each of the rows of n elements.
+// y = x / sqrt(mean(x^2) + epsilon) * w for each of the rows of n elements, rounded once.
 void norm_rows(const float *x, const float *w, float *y, int64_t rows, int64_t n, norm o);
-void norm_rows(const uint16_t *x, const uint16_t *w, uint16_t *y, int64_t rows, int64_t n, norm o);
+void norm_rows(const uint16_t *x, const float *w, uint16_t *y, int64_t rows, int64_t n, norm o);
 
 // Rotates the pairs (i, i + half) of each head of size elements, in place.
 void rotate_heads(float *x, const float *cosines, const float *sines, int64_t heads, int64_t size, int64_t half);
@@ -37,7 +32,6 @@ void gate(uint16_t *gate, const uint16_t *up, int64_t n, activation a);
 
 // Sets each element to cap * tanh(z / cap).
 void softcap(const float *z, float *to, int64_t n, float cap);
-void softcap(const uint16_t *z, float *to, int64_t n, float cap);
 
 // The greatest element of a row and the sum of e^(z - greatest), which is NaN if an element is.
 struct reduced {
@@ -46,7 +40,6 @@ struct reduced {
 };
 
 reduced reduce_row(const float *z, int64_t n);
-reduced reduce_row(const uint16_t *z, int64_t n);
 
 } // namespace elements
 

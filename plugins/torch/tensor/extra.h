@@ -1,4 +1,4 @@
-// C functions over torch::Tensor* that gotch's libtch lacks. Each returns NULL, or an error message to free. portable
+// C functions over torch::Tensor* that gotch's libtch lacks. Each returns NULL, or an error message to free. reference
 // disables code that only some processors support.
 #ifndef SURPRISAL_TENSOR_EXTRA_H
 #define SURPRISAL_TENSOR_EXTRA_H
@@ -46,38 +46,53 @@ char *extra_to_doubles(extra_tensor x, double *out, size_t n);
 // w in packed layout for extra_linear, and for nothing else, optimized for products with that many rows; w itself if
 // there is no packed layout.
 char *extra_pack(extra_tensor *out, extra_tensor w, int64_t rows);
-// Whether matrices of a type on the processor have a packed layout.
+// The same for extra_linear_float32 and extra_losses.
+char *extra_pack_float32(extra_tensor *out, extra_tensor w, int64_t rows);
+// What is wrong with the fastest products with float32 results on this processor, so that extra_pack_float32 does not
+// pack; NULL if nothing is. It is to be freed.
+char *extra_product_failure(void);
+// Whether extra_pack_float32 packs matrices of a type on the processor.
 int extra_has_packed_layout(int type);
 // How many rows at a time, in addition to a matrix of the type, are converted to float32 for a product on the
 // processor; 0 if none are.
 int64_t extra_widened_rows(int type);
-// x w^T + b; w may be packed, b may be NULL.
-char *extra_linear(extra_tensor *out, extra_tensor x, extra_tensor w, extra_tensor b);
+// x w^T + b + y, rounded once; w may be packed, b and y may be NULL.
+char *extra_linear(extra_tensor *out, extra_tensor x, extra_tensor w, extra_tensor b, extra_tensor y);
+// x w^T in float32, whatever the type of x and w; w may be packed by extra_pack_float32.
+char *extra_linear_float32(extra_tensor *out, extra_tensor x, extra_tensor w);
+// For tests: whether oneDNN multiplies matrices of a type on a processor with these features.
+int extra_onednn_multiplies(int type, int avx512, int avx512_bf16);
+// For tests: x w^T in float32 by a kernel that is right (0), rounds to bfloat16 (1), or has other bits for other
+// numbers of rows (2). Fails if the check of the kernel does.
+char *extra_mixed_test(extra_tensor *out, extra_tensor x, extra_tensor w, int fault);
 
-// x / sqrt(mean(x^2) + epsilon) over the last dimension, in float32, times w, or 1 + w with add_one. With
-// float32_product the product is computed before the result is rounded to x's type, otherwise after.
-char *extra_rms_norm(extra_tensor *out, extra_tensor x, extra_tensor w, double epsilon, int add_one, int float32_product);
+// x / sqrt(mean(x^2) + epsilon) over the last dimension times w, or 1 + w with add_one, computed in float32 and rounded
+// once to x's type.
+char *extra_rms_norm(extra_tensor *out, extra_tensor x, extra_tensor w, double epsilon, int add_one);
+// (x - mean) / sqrt(variance + epsilon) * w + b over the last dimension, computed in float32 and rounded once to x's
+// type. b may be NULL.
+char *extra_layer_norm(extra_tensor *out, extra_tensor x, extra_tensor w, extra_tensor b, double epsilon);
 
 // Replaces x by its SiLU, its GELU with the tanh approximation, or its exact GELU (0, 1, 2), times up unless that is
 // NULL. The activation is rounded before the multiplication, and the product after it.
-char *extra_activate(extra_tensor x, extra_tensor up, int activation, int portable);
+char *extra_activate(extra_tensor x, extra_tensor up, int activation, int reference);
 
 // Rotates the pairs (i, i+size/2) of the first size elements of each head of x [tokens, heads, head size] by the angles
 // whose cosines and sines are float32 [tokens, size/2]. Changes x.
-char *extra_rotate(extra_tensor x, extra_tensor cosines, extra_tensor sines, int portable);
+char *extra_rotate(extra_tensor x, extra_tensor cosines, extra_tensor sines, int reference);
 
 // Causal attention within each of n consecutive sequences. Shapes are q [tokens, heads, head size], k and v [tokens, kv
 // heads, head size]. Sequence i is the rows ends[i-1] to ends[i]. offsets are 0 and the ends as int32 on a GPU, or
 // NULL. With window > 0 a query sees that many keys, its own included.
 char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_tensor v, const int64_t *ends, size_t n,
-                      extra_tensor offsets, double scale, int64_t window, int portable);
+                      extra_tensor offsets, double scale, int64_t window, int reference);
 
 // Reduces the logits z_i = softcap(hidden_i head^T) of hidden [rows, width] for the tokens from first onward:
 // maxima[i], the sums of e^(z - maxima[i]), and z_i[targets[i]], which is -infinity if the token is not among them. The
-// head is in n pieces [some tokens, width], which may be packed; the logits of that many rows and of one piece exist at
+// head is in n pieces [some tokens, width], which may be packed by extra_pack_float32; the float32 logits of that many rows and of one piece exist at
 // a time.
 char *extra_losses(extra_tensor hidden, const extra_tensor *head, size_t n, int64_t rows, int64_t first, const int64_t *targets, double *maxima,
-                   double *sums, double *logits, double softcap, int portable);
+                   double *sums, double *logits, double softcap, int reference);
 
 #ifdef __cplusplus
 }

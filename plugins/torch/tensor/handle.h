@@ -3,10 +3,11 @@
 #define SURPRISAL_TENSOR_HANDLE_H
 #include <cstring>
 #include <exception>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
 
 namespace handle {
 
@@ -25,6 +26,23 @@ template <class F> char *guarded(F f) {
 }
 
 inline at::Tensor &tensor(void *t) { return *static_cast<at::Tensor *>(t); }
+
+// The type that extra.h represents by a number.
+inline at::ScalarType scalar_type(int type) {
+  switch (type) {
+  case 0:
+    return at::kFloat;
+  case 1:
+    return at::kBFloat16;
+  case 2:
+    return at::kHalf;
+  case 3:
+    return at::kLong;
+  case 4:
+    return at::kInt;
+  }
+  throw std::runtime_error("unknown type " + std::to_string(type));
+}
 
 inline void give(void **out, at::Tensor t) { *out = new at::Tensor(std::move(t)); }
 

@@ -2,7 +2,7 @@
 
 package tensor
 
-// #cgo CXXFLAGS: -std=c++17 -O3 -DSURPRISAL -g
+// #cgo CXXFLAGS: -std=c++17 -O3 -DSURPRISAL -DAT_PER_OPERATOR_HEADERS -g
 // #include <stdlib.h>
 // #include "extra.h"
 import "C"
@@ -32,8 +32,8 @@ func Capability() string { return C.GoString(C.extra_cpu_capability()) }
 // with 256-bit vectors.
 func IndependentRows() bool { return C.extra_independent_rows() != 0 }
 
-// HasPackedLayout reports whether matrices of a type on the processor have a packed layout, into which Pack copies
-// them.
+// HasPackedLayout reports whether matrices of a type on the processor have a packed layout, into which PackFloat32
+// copies them.
 func HasPackedLayout(t Type) bool { return C.extra_has_packed_layout(C.int(t)) != 0 }
 
 // WidenedRows returns how many rows of a type, in addition to the matrix, Linear and Logits convert to float32 at a

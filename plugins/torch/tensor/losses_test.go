@@ -15,8 +15,8 @@ func TestLosses(t *testing.T) {
 	for _, vocabulary := range []int64{1, 2, 15, 17, 513, 5000, 262144} {
 		// In one piece, and in several.
 		for _, columns := range []int64{vocabulary, vocabulary/3 + 1} {
-			for _, portable := range []bool{false, true} {
-				testLosses(t, heap, vocabulary, columns, portable)
+			for _, reference := range []bool{false, true} {
+				testLosses(t, heap, vocabulary, columns, reference)
 			}
 		}
 	}
@@ -33,7 +33,7 @@ func TestLosses(t *testing.T) {
 	}
 }
 
-func testLosses(t *testing.T, heap *Heap, vocabulary, columns int64, portable bool) {
+func testLosses(t *testing.T, heap *Heap, vocabulary, columns int64, reference bool) {
 	for _, spread := range []float32{0, 1e-3, 1, 30, 200} {
 		random := rand.New(rand.NewPCG(uint64(vocabulary), 1))
 		const rows, width = 3, 2
@@ -45,7 +45,7 @@ func testLosses(t *testing.T, heap *Heap, vocabulary, columns int64, portable bo
 		targets := []int64{0, vocabulary / 2, vocabulary - 1}
 		s := heap.NewScope()
 		got := Losses(s.Logits(New(s, hidden, Float32, rows, width), Head{
-			Weights: s.Pieces(New(s, head, Float32, vocabulary, width), columns), Rows: 2, Portable: portable,
+			Weights: s.Pieces(New(s, head, Float32, vocabulary, width), columns), Rows: 2, Reference: reference,
 		}, targets))
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
@@ -89,8 +89,8 @@ func TestBFloat16(t *testing.T) {
 	for i := range targets {
 		targets[i] = random.Int64N(vocabulary)
 	}
-	losses := func(portable bool) []float64 {
-		return Losses(s.Logits(hidden, Head{Weights: s.Pieces(weights, 700), Softcap: 30, Rows: 32, Portable: portable}, targets))
+	losses := func(reference bool) []float64 {
+		return Losses(s.Logits(hidden, Head{Weights: s.Pieces(weights, 700), Softcap: 30, Rows: 32, Reference: reference}, targets))
 	}
 	for i, loss := range losses(false) {
 		if want := losses(true)[i]; math.Abs(loss-want) > 2e-6*want {
@@ -103,7 +103,7 @@ func TestBFloat16(t *testing.T) {
 	for _, kind := range []Type{Float32, BFloat16} {
 		for _, activation := range []Activation{SiLU, GELUTanh, GELU} {
 			for _, gated := range []bool{false, true} {
-				activated := func(portable bool) []float64 {
+				activated := func(reference bool) []float64 {
 					x, up := s.To(New(s, values, Float32, int64(len(values))), kind, CPU), s.To(New(s, ups, Float32, int64(len(values))), kind, CPU)
 					x = s.Add(x, New(s, []float32{0}, Float32, 1)) // a copy
 					if kind == BFloat16 {
@@ -112,27 +112,27 @@ func TestBFloat16(t *testing.T) {
 					if !gated {
 						up = Tensor{}
 					}
-					s.Activate(x, up, activation, portable)
+					s.Activate(x, up, activation, reference)
 					return s.Float64s(x)
 				}
 				tolerance := map[Type]float64{Float32: 2e-6, BFloat16: 0.017}[kind]
-				for portable, got := range map[bool][]float64{false: activated(false), true: activated(true)} {
+				for reference, got := range map[bool][]float64{false: activated(false), true: activated(true)} {
 					for i, x := range got {
-						if portable && activation == GELU && math.IsInf(float64(values[i]), 1) {
+						if reference && activation == GELU && math.IsInf(float64(values[i]), 1) {
 							continue // libtorch returns NaN
 						}
-						want := activationOf(activation, kind.near(values[i]))
+						want := activationOf(activation, kind.nearest(values[i]))
 						if gated {
-							want *= kind.near(ups[i])
+							want *= kind.nearest(ups[i])
 						}
 						same := x == want || math.IsNaN(x) && math.IsNaN(want)
 						remainder := 2e-6
-						if portable {
+						if reference {
 							remainder = 1e-5 // in GELU's tail, libtorch keeps only the rounded 1 + tanh or 1 + erf
 						}
 						if d := math.Abs(x - want); !same && !(d <= tolerance*math.Abs(want)+remainder) {
-							t.Errorf("type %d, activation %d, gated %v, portable %v: %v with up %v is %v, want %v",
-								kind, activation, gated, portable, values[i], ups[i], x, want)
+							t.Errorf("type %d, activation %d, gated %v, reference %v: %v with up %v is %v, want %v",
+								kind, activation, gated, reference, values[i], ups[i], x, want)
 						}
 					}
 				}
@@ -155,8 +155,8 @@ func activationOf(a Activation, x float64) float64 {
 	}
 }
 
-// near returns x rounded to the type.
-func (t Type) near(x float32) float64 {
+// nearest returns x rounded to the type.
+func (t Type) nearest(x float32) float64 {
 	if t != BFloat16 || x != x {
 		return float64(x)
 	}

@@ -5,8 +5,10 @@
 
 #include <dlfcn.h>
 
-#include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -73,47 +75,75 @@ private:
 struct group {
   library nccl;
   std::vector<communicator_handle> ranks;
-  std::atomic<bool> aborted{false};
+  std::mutex mutex;
+  std::condition_variable returned;
+  int calling = 0;
+  bool aborted = false;
+
+  // Starts a call of NCCL.
+  void enter() {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (aborted) {
+      throw std::runtime_error("the ranks were disconnected when one failed; load the model again");
+    }
+    calling++;
+  }
+
+  void leave() {
+    std::lock_guard<std::mutex> lock(mutex);
+    calling--;
+    returned.notify_all();
+  }
+
+  // Frees the communicators, which also ends calls that wait for other ranks. No later call starts. One that has
+  // started, but has not reached NCCL yet, must not find its communicator freed: calls that do not return within a time
+  // in which a thread surely gets on are waiting inside NCCL.
+  void abort() {
+    std::unique_lock<std::mutex> lock(mutex);
+    if (aborted) {
+      return;
+    }
+    aborted = true;
+    returned.wait_for(lock, std::chrono::seconds(5), [this] { return calling == 0; });
+    lock.unlock();
+    for (communicator_handle c : ranks) {
+      nccl.abort(c);
+    }
+  }
 };
 
 } // namespace
 
 char *nccl_open(void **out, const char *name, const int *devices, int n) {
   return handle::guarded([&] {
-    std::unique_ptr<group> g(new group{library(name), std::vector<communicator_handle>(n)});
+    std::unique_ptr<group> g(new group{library(name), std::vector<communicator_handle>(n), {}, {}});
     g->nccl.check(g->nccl.init_all(g->ranks.data(), n, devices), "ncclCommInitAll");
     *out = g.release();
   });
 }
 
-char *nccl_sum(extra_tensor *out, extra_tensor x, void *opened, int rank) {
+char *nccl_sum(extra_tensor x, void *opened, int rank) {
   return handle::guarded([&] {
     group *g = static_cast<group *>(opened);
-    if (g->aborted) {
-      throw std::runtime_error("the ranks were disconnected when one failed; load the model again");
+    const at::Tensor &t = handle::tensor(x);
+    if (!t.is_contiguous()) {
+      throw std::runtime_error("the elements of a sum over ranks are not in order");
     }
-    at::Tensor in = handle::tensor(x).contiguous(), sum = at::empty_like(in);
     c10::OptionalDeviceGuard on_device;
     void *stream = nullptr;
-    if (!in.is_cpu()) {
-      on_device.reset_device(in.device());
-      stream = c10::impl::VirtualGuardImpl(in.device().type()).getStream(in.device()).native_handle();
+    if (!t.is_cpu()) {
+      on_device.reset_device(t.device());
+      stream = c10::impl::VirtualGuardImpl(t.device().type()).getStream(t.device()).native_handle();
     }
-    int code = g->nccl.all_reduce(in.const_data_ptr(), sum.data_ptr(), in.numel(), type_number(in.scalar_type()), sum_operation, g->ranks[rank],
-                                  stream);
+    int type = type_number(t.scalar_type());
+    g->enter();
+    int code = g->nccl.all_reduce(t.const_data_ptr(), t.data_ptr(), t.numel(), type, sum_operation, g->ranks[rank], stream);
+    g->leave();
     g->nccl.check(code, "ncclAllReduce");
-    handle::give(out, sum);
   });
 }
 
-void nccl_abort(void *opened) {
-  group *g = static_cast<group *>(opened);
-  if (!g->aborted.exchange(true)) {
-    for (communicator_handle c : g->ranks) {
-      g->nccl.abort(c);
-    }
-  }
-}
+void nccl_abort(void *opened) { static_cast<group *>(opened)->abort(); }
 
 void nccl_close(void *opened) {
   std::unique_ptr<group> g(static_cast<group *>(opened));

@@ -45,7 +45,8 @@ func (g *Group) Close() {
 	g.p = nil
 }
 
-// Sum returns the sum of all ranks' x, [any shape]. Each rank calls it on a separate thread.
-func (s *Scope) Sum(x Tensor, g *Group, rank int) Tensor {
-	return s.extra("sum over ranks", func(out *C.extra_tensor) *C.char { return C.nccl_sum(out, x.x(), g.p, C.int(rank)) })
+// Sum replaces x, [any shape] and contiguous, by the sum of all ranks' x, without further memory. Each rank calls it on
+// a separate thread.
+func (s *Scope) Sum(x Tensor, g *Group, rank int) {
+	s.do("sum over ranks", func() *C.char { return C.nccl_sum(x.x(), g.p, C.int(rank)) })
 }

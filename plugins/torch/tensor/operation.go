@@ -84,15 +84,30 @@ func (s *Scope) Rows(table, indices Tensor) Tensor {
 	return s.call("rows", func(out *libtch.Ctensor) { libtch.AtgIndexSelect(out, table.c(), 0, indices.c()) })
 }
 
-// Pack returns the matrix w in the packed layout that Linear and Logits read fastest if x has that many rows. Nothing
-// else can use the result. If HasPackedLayout is false, it returns w.
+// Pack returns the matrix w in the packed layout that Linear and LinearAdd read fastest if x has that many rows. Nothing
+// else can use the result. It returns w if there is no such layout.
 func (s *Scope) Pack(w Tensor, rows int64) Tensor {
 	return s.extra("pack", func(out *C.extra_tensor) *C.char { return C.extra_pack(out, w.x(), C.int64_t(rows)) })
 }
 
+// PackFloat32 is Pack for LinearFloat32 and Logits. If HasPackedLayout is false, it returns w.
+func (s *Scope) PackFloat32(w Tensor, rows int64) Tensor {
+	return s.extra("pack", func(out *C.extra_tensor) *C.char { return C.extra_pack_float32(out, w.x(), C.int64_t(rows)) })
+}
+
 // Linear returns x w^T + b for x [n, in], w [out, in], which may be packed, and b [out] or none.
-func (s *Scope) Linear(x, w, b Tensor) Tensor {
-	return s.extra("linear", func(out *C.extra_tensor) *C.char { return C.extra_linear(out, x.x(), w.x(), b.x()) })
+func (s *Scope) Linear(x, w, b Tensor) Tensor { return s.LinearAdd(x, w, b, Tensor{}) }
+
+// LinearAdd returns x w^T + b + y, rounded once to x's type, for x [n, in], w [out, in], which may be packed, b [out] or
+// none, and y [n, out] or none.
+func (s *Scope) LinearAdd(x, w, b, y Tensor) Tensor {
+	return s.extra("linear", func(out *C.extra_tensor) *C.char { return C.extra_linear(out, x.x(), w.x(), b.x(), y.x()) })
+}
+
+// LinearFloat32 returns x w^T in float32, whatever the type of x [n, in] and w [out, in], which may be packed by
+// PackFloat32.
+func (s *Scope) LinearFloat32(x, w Tensor) Tensor {
+	return s.extra("linear", func(out *C.extra_tensor) *C.char { return C.extra_linear_float32(out, x.x(), w.x()) })
 }
 
 // Add returns x + y.
@@ -116,10 +131,10 @@ const (
 	GELU
 )
 
-// Activate replaces x by its activation, times up (Shazeer, arXiv:2002.05202) unless that is none. portable disables
+// Activate replaces x by its activation, times up (Shazeer, arXiv:2002.05202) unless that is none. reference disables
 // code that only some processors support.
-func (s *Scope) Activate(x, up Tensor, a Activation, portable bool) {
-	s.do("activate", func() *C.char { return C.extra_activate(x.x(), up.x(), C.int(a), flag(portable)) })
+func (s *Scope) Activate(x, up Tensor, a Activation, reference bool) {
+	s.do("activate", func() *C.char { return C.extra_activate(x.x(), up.x(), C.int(a), flag(reference)) })
 }
 
 // View returns x with another shape.
@@ -149,14 +164,11 @@ func (s *Scope) Contiguous(x Tensor) Tensor {
 	return s.call("contiguous", func(out *libtch.Ctensor) { libtch.AtgContiguous(out, x.c()) })
 }
 
-// LayerNorm returns (x - mean) / sqrt(variance + epsilon) * w + b over the last dimension; b may be none.
+// LayerNorm returns (x - mean) / sqrt(variance + epsilon) * w + b over the last dimension (Ba et al., arXiv:1607.06450),
+// computed in float32 and rounded once to x's type; b may be none. w and b may have another type than x.
 func (s *Scope) LayerNorm(x, w, b Tensor, epsilon float64) Tensor {
-	if s.err != nil {
-		return Tensor{}
-	}
-	size := w.Shape()
-	return s.call("layer norm", func(out *libtch.Ctensor) {
-		libtch.AtgLayerNorm(out, x.c(), size, len(size), w.c(), b.c(), epsilon, 0)
+	return s.extra("layer norm", func(out *C.extra_tensor) *C.char {
+		return C.extra_layer_norm(out, x.x(), w.x(), b.x(), C.double(epsilon))
 	})
 }
 
@@ -165,15 +177,13 @@ type RMSNormOptions struct {
 	Epsilon float64
 	// AddOne is true if the weights are stored less 1.
 	AddOne bool
-	// Float32Product is true if the product with the weights is computed before the result is rounded to x's type.
-	Float32Product bool
 }
 
-// RMSNorm returns x / sqrt(mean(x^2) + epsilon) over the last dimension, computed in float32, times w (Zhang and
-// Sennrich, arXiv:1910.07467).
+// RMSNorm returns x / sqrt(mean(x^2) + epsilon) times w over the last dimension (Zhang and Sennrich, arXiv:1910.07467),
+// computed in float32 and rounded once to x's type. w may have another type than x.
 func (s *Scope) RMSNorm(x, w Tensor, n RMSNormOptions) Tensor {
 	return s.extra("rms norm", func(out *C.extra_tensor) *C.char {
-		return C.extra_rms_norm(out, x.x(), w.x(), C.double(n.Epsilon), flag(n.AddOne), flag(n.Float32Product))
+		return C.extra_rms_norm(out, x.x(), w.x(), C.double(n.Epsilon), flag(n.AddOne))
 	})
 }
 
@@ -185,10 +195,10 @@ func flag(b bool) C.int {
 }
 
 // ApplyRoPE rotates, in place, the pairs (i, i+n) of each head of x [tokens, heads, head size]. cosines and sines are
-// those of the angles, float32 [tokens, n] (Su et al., arXiv:2104.09864, with the pairs half a head apart). portable
+// those of the angles, float32 [tokens, n] (Su et al., arXiv:2104.09864, with the pairs half a head apart). reference
 // disables code that only some processors support.
-func (s *Scope) ApplyRoPE(x, cosines, sines Tensor, portable bool) {
-	s.do("rotate", func() *C.char { return C.extra_rotate(x.x(), cosines.x(), sines.x(), flag(portable)) })
+func (s *Scope) ApplyRoPE(x, cosines, sines Tensor, reference bool) {
+	s.do("rotate", func() *C.char { return C.extra_rotate(x.x(), cosines.x(), sines.x(), flag(reference)) })
 }
 
 // AttentionOptions configure Attention.
@@ -197,8 +207,8 @@ type AttentionOptions struct {
 	Scale float64
 	// Window is how many keys a query sees, its own included; 0: all up to its own.
 	Window int64
-	// Portable disables code that only some processors support.
-	Portable bool
+	// Reference disables code that only some processors support.
+	Reference bool
 }
 
 // Sequences are consecutive ranges of rows.
@@ -226,14 +236,14 @@ func NewSequences(s *Scope, ends []int64, d Device) Sequences {
 func (s *Scope) Attention(q, k, v Tensor, in Sequences, a AttentionOptions) Tensor {
 	return s.extra("attention", func(out *C.extra_tensor) *C.char {
 		return C.extra_attention(out, q.x(), k.x(), v.x(), (*C.int64_t)(unsafe.SliceData(in.ends)), C.size_t(len(in.ends)), in.offsets.x(),
-			C.double(a.Scale), C.int64_t(a.Window), flag(a.Portable))
+			C.double(a.Scale), C.int64_t(a.Window), flag(a.Reference))
 	})
 }
 
 // Head turns hidden states into the logits of a vocabulary, or of a shard of one.
 type Head struct {
 	// Weights are the rows of tokens, in pieces [some tokens, width]; the logits of one piece exist at a time. They may
-	// be packed.
+	// be packed by PackFloat32.
 	Weights []Tensor
 	// First is the token of the first row.
 	First int64
@@ -241,8 +251,8 @@ type Head struct {
 	Softcap float64
 	// Rows is the number of rows whose logits exist at a time.
 	Rows int64
-	// Portable disables code that only some processors support.
-	Portable bool
+	// Reference disables code that only some processors support.
+	Reference bool
 }
 
 // Partial is the state of losses after some shards of a vocabulary: for each row the greatest logit, the sum of
@@ -251,7 +261,8 @@ type Partial struct {
 	Maxima, Sums, Logits []float64
 }
 
-// Logits computes the logits of each row of hidden [rows, width] and reduces them at once. Exponentials are summed in float64.
+// Logits computes the logits of each row of hidden [rows, width] in float32, whatever the type of hidden and the head,
+// and reduces them at once. Exponentials are summed in float64.
 func (s *Scope) Logits(hidden Tensor, head Head, targets []int64) Partial {
 	n := len(targets)
 	p := Partial{make([]float64, n), make([]float64, n), make([]float64, n)}
@@ -262,7 +273,7 @@ func (s *Scope) Logits(hidden Tensor, head Head, targets []int64) Partial {
 	s.do("logits", func() *C.char {
 		return C.extra_losses(hidden.x(), unsafe.SliceData(pieces), C.size_t(len(pieces)), C.int64_t(head.Rows), C.int64_t(head.First),
 			(*C.int64_t)(unsafe.SliceData(targets)), (*C.double)(unsafe.SliceData(p.Maxima)), (*C.double)(unsafe.SliceData(p.Sums)),
-			(*C.double)(unsafe.SliceData(p.Logits)), C.double(head.Softcap), flag(head.Portable))
+			(*C.double)(unsafe.SliceData(p.Logits)), C.double(head.Softcap), flag(head.Reference))
 	})
 	return p
 }
@@ -283,4 +294,35 @@ func Losses(shards ...Partial) []float64 {
 		losses[i] = math.Log(sum) + (maximum - target)
 	}
 	return losses
+}
+
+// ProductFailure returns what is wrong with the fastest products with float32 results on this processor, if a check of
+// PackFloat32 found that they must not be used, and otherwise "".
+func ProductFailure() string {
+	message := C.extra_product_failure()
+	if message == nil {
+		return ""
+	}
+	defer C.free(unsafe.Pointer(message))
+	return C.GoString(message)
+}
+
+// oneDNNMultiplies reports whether oneDNN multiplies matrices of a type on a processor with these features.
+func oneDNNMultiplies(t Type, avx512, avx512BF16 bool) bool {
+	return C.extra_onednn_multiplies(C.int(t), flag(avx512), flag(avx512BF16)) != 0
+}
+
+// kernelFault is what is wrong with the kernel of mixedProduct.
+type kernelFault int
+
+const (
+	noFault kernelFault = iota
+	roundsSums
+	dependsOnRows
+)
+
+// mixedProduct returns x w^T in float32 for x and w in bfloat16, by the code for processors with bfloat16 products, but
+// with a kernel that all processors have. It fails if the check of the kernel does.
+func (s *Scope) mixedProduct(x, w Tensor, fault kernelFault) Tensor {
+	return s.extra("product", func(out *C.extra_tensor) *C.char { return C.extra_mixed_test(out, x.x(), w.x(), C.int(fault)) })
 }

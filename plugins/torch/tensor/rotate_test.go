@@ -31,13 +31,13 @@ func testRotate(t *testing.T, device Device) {
 			Type
 			tolerance float64
 		}{{Float32, 1e-6}, {BFloat16, 0.01}} {
-			for _, portable := range []bool{false, true} {
+			for _, reference := range []bool{false, true} {
 				s := heap.NewScope()
 				place := func(data []float32, kind Type, shape ...int64) Tensor {
 					return s.To(New(s, data, Float32, shape...), kind, device)
 				}
 				turned := place(x, kind.Type, tokens, heads, size)
-				s.ApplyRoPE(turned, place(cosines, Float32, tokens, int64(half)), place(sines, Float32, tokens, int64(half)), portable)
+				s.ApplyRoPE(turned, place(cosines, Float32, tokens, int64(half)), place(sines, Float32, tokens, int64(half)), reference)
 				got := s.Float64s(turned)
 				if err := s.Close(); err != nil {
 					t.Fatal(err)
@@ -55,7 +55,7 @@ func testRotate(t *testing.T, device Device) {
 						}
 					}
 					if d := math.Abs(got[i] - want); !(d <= kind.tolerance*(1+math.Abs(want))) {
-						t.Fatalf("type %d, portable %v, element %d: %v, want %v", kind.Type, portable, i, got[i], want)
+						t.Fatalf("type %d, reference %v, element %d: %v, want %v", kind.Type, reference, i, got[i], want)
 					}
 				}
 			}

@@ -173,9 +173,12 @@ func (s *Scope) own(p unsafe.Pointer) Tensor {
 	return Tensor{p}
 }
 
+// memoryMessages are parts of the messages of libtorch, its allocators, CUDA's libraries and C++ for too little memory.
+var memoryMessages = []string{"out of memory", "can't allocate memory", "bad_alloc", "CUBLAS_STATUS_ALLOC_FAILED"}
+
 func (s *Scope) fail(name, message string) {
 	message, _, _ = strings.Cut(message, "\n")
-	if strings.Contains(message, "out of memory") || strings.Contains(message, "can't allocate memory") || strings.Contains(message, "bad_alloc") {
+	if slices.ContainsFunc(memoryMessages, func(part string) bool { return strings.Contains(message, part) }) {
 		s.err = fmt.Errorf("%s: %w: %s", name, ErrMemory, message)
 		return
 	}

@@ -3,6 +3,8 @@
 // Command runner-backend-torch is the torch backend, a plugin that runner starts.
 package main
 
+import "C" // openmp.c
+
 import (
 	"surprisal.dev/plugins/sdk"
 	"surprisal.dev/plugins/torch/backend"

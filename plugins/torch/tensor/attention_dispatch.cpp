@@ -1,0 +1,119 @@
+//go:build torch
+
+#include "attention.h"
+#include "extra.h"
+#include "handle.h"
+
+#include <algorithm>
+#include <optional>
+#include <tuple>
+#include <vector>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/_efficient_attention_forward.h>
+#include <ATen/ops/_flash_attention_forward.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+
+using handle::give;
+using handle::guarded;
+using handle::tensor;
+
+namespace {
+
+// One sequence: q [heads, length, size], k and v [kv heads, length, size].
+at::Tensor attend(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, double scale, int64_t window) {
+  int64_t length = q.size(1), group = q.size(0) / k.size(0);
+  bool windowed = window > 0 && window < length;
+  if (!windowed) {
+    return at::scaled_dot_product_attention(q.unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), {}, 0, true, scale, group > 1).squeeze(0);
+  }
+  // Queries in blocks, each with the keys that any of them sees, so that a long sequence costs in proportion to its
+  // window.
+  const int64_t block = 256;
+  std::vector<at::Tensor> parts;
+  auto options = q.options().dtype(at::kLong);
+  for (int64_t from = 0; from < length; from += block) {
+    int64_t to = std::min(length, from + block), first = std::max<int64_t>(0, from - window + 1);
+    at::Tensor distance = at::arange(from, to, options).unsqueeze(1) - at::arange(first, to, options).unsqueeze(0);
+    at::Tensor seen = (distance >= 0) & (distance < window);
+    at::Tensor qs = q.narrow(1, from, to - from), ks = k.narrow(1, first, to - first), vs = v.narrow(1, first, to - first);
+    parts.push_back(
+        at::scaled_dot_product_attention(qs.unsqueeze(0), ks.unsqueeze(0), vs.unsqueeze(0), seen, 0, false, scale, group > 1).squeeze(0));
+  }
+  return at::cat(parts, 1);
+}
+
+// All sequences at once on a GPU: q [tokens, heads, size], k and v [tokens, kv heads, size], offsets int32 [sequences +
+// 1]. Returns an undefined tensor if libtorch has no kernel for it.
+at::Tensor attend_packed(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const at::Tensor &offsets, int64_t longest, double scale,
+                         int64_t window) {
+  int64_t size = q.size(2), group = q.size(1) / k.size(1);
+  std::optional<int64_t> none;
+  if ((q.scalar_type() == at::kBFloat16 || q.scalar_type() == at::kHalf) && size <= 256 && size % 8 == 0) {
+    // The number of keys before its own that a query sees (Dao, arXiv:2307.08691).
+    std::optional<c10::SymInt> before = window > 0 ? std::optional<c10::SymInt>(window - 1) : std::nullopt;
+    std::optional<c10::SymInt> after = window > 0 ? std::optional<c10::SymInt>(0) : std::nullopt;
+    return std::get<0>(
+        at::_flash_attention_forward_symint(q, k, v, offsets, offsets, longest, longest, 0, true, false, scale, before, after));
+  }
+  if (q.scalar_type() == at::kFloat && size % 4 == 0) {
+    const int64_t causal = 1;
+    auto heads = [&](const at::Tensor &t) { return (group > 1 ? t.repeat_interleave(group, 1) : t).unsqueeze(0); };
+    std::optional<int64_t> keys = window > 0 ? std::optional<int64_t>(window) : none;
+    return std::get<0>(at::_efficient_attention_forward(q.unsqueeze(0), heads(k), heads(v), {}, offsets, offsets, longest, longest, 0, causal,
+                                                        false, scale, {}, keys))
+        .squeeze(0);
+  }
+  return {};
+}
+
+// Whether attention.cpp supports these tensors.
+bool vectorized(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v) {
+  for (const at::Tensor *t : {&q, &k, &v}) {
+    if (!t->is_cpu() || t->scalar_type() != q.scalar_type() || t->stride(2) != 1) {
+      return false;
+    }
+  }
+  return (q.scalar_type() == at::kFloat || q.scalar_type() == at::kBFloat16) && attention::vector_bits() != 0;
+}
+
+} // namespace
+
+char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_tensor v, const int64_t *ends, size_t n,
+                      extra_tensor offsets, double scale, int64_t window, int reference) {
+  return guarded([&] {
+    const at::Tensor &queries = tensor(q), &keys = tensor(k), &values = tensor(v);
+    at::Tensor result = at::empty_like(queries, at::MemoryFormat::Contiguous);
+    if (!reference && vectorized(queries, keys, values)) {
+      auto rows = [](const at::Tensor &t) { return attention::rows{t.const_data_ptr(), t.stride(0), t.stride(1)}; };
+      attention::run({rows(queries), rows(keys), rows(values), result.data_ptr(), queries.scalar_type() == at::kBFloat16, queries.size(1),
+                      keys.size(1), queries.size(2), ends, n, scale, window});
+      give(out, result);
+      return;
+    }
+    if (!reference && offsets != nullptr) {
+      int64_t longest = 0;
+      for (size_t i = 0; i < n; i++) {
+        longest = std::max(longest, ends[i] - (i == 0 ? 0 : ends[i - 1]));
+      }
+      at::Tensor packed = attend_packed(queries, keys, values, tensor(offsets), longest, scale, window);
+      if (packed.defined()) {
+        give(out, packed);
+        return;
+      }
+    }
+    int64_t from = 0;
+    for (size_t i = 0; i < n; i++) {
+      int64_t length = ends[i] - from;
+      at::Tensor qs = queries.narrow(0, from, length).transpose(0, 1), ks = keys.narrow(0, from, length).transpose(0, 1),
+                 vs = values.narrow(0, from, length).transpose(0, 1);
+      result.narrow(0, from, length).copy_(attend(qs, ks, vs, scale, window).transpose(0, 1));
+      from = ends[i];
+    }
+    give(out, result);
+  });
+}
+

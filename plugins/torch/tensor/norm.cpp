@@ -1,0 +1,71 @@
+//go:build torch
+
+#include "elements.h"
+#include "extra.h"
+#include "handle.h"
+#include "parallel.h"
+
+#include <algorithm>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/layer_norm.h>
+#include <ATen/ops/rms_norm.h>
+
+using handle::give;
+using handle::guarded;
+using handle::tensor;
+
+namespace {
+
+template <class T> void norm_vectors(const at::Tensor &in, const at::Tensor &weight, const at::Tensor &out, elements::norm o) {
+  int64_t n = in.size(-1), rows = n == 0 ? 0 : in.numel() / n;
+  const T *x = static_cast<const T *>(in.const_data_ptr());
+  const float *w = weight.const_data_ptr<float>();
+  T *y = static_cast<T *>(out.data_ptr());
+  parallel::each(rows, std::max<int64_t>(1, 16384 / std::max<int64_t>(n, 1)),
+                 [&](int64_t begin, int64_t end) { elements::norm_rows(x + begin * n, w, y + begin * n, end - begin, n, o); });
+}
+
+at::Tensor rms_norm(const at::Tensor &x, const at::Tensor &w, double epsilon, bool add_one) {
+  int64_t n = x.size(-1);
+  if (w.numel() != n) {
+    throw std::runtime_error("a norm of " + std::to_string(w.numel()) + " weights over rows of " + std::to_string(n));
+  }
+  if (x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16)) {
+    at::Tensor in = x.contiguous(), weight = w.to(at::kFloat).contiguous(), out = at::empty_like(in);
+    if (in.scalar_type() == at::kFloat) {
+      norm_vectors<float>(in, weight, out, {epsilon, add_one});
+    } else {
+      norm_vectors<uint16_t>(in, weight, out, {epsilon, add_one});
+    }
+    return out;
+  }
+  if (x.is_cuda() && x.scalar_type() == w.scalar_type() && !add_one) {
+    return at::rms_norm(x, {n}, w, epsilon); // one kernel, which computes in float32 and rounds once
+  }
+  at::Tensor weight = w.to(at::kFloat);
+  return at::rms_norm(x.to(at::kFloat), {n}, add_one ? weight + 1 : weight, epsilon).to(x.scalar_type());
+}
+
+at::Tensor layer_norm(const at::Tensor &x, const at::Tensor &w, const std::optional<at::Tensor> &b, double epsilon) {
+  bool same = x.scalar_type() == w.scalar_type() && (!b || x.scalar_type() == b->scalar_type());
+  if (same) {
+    return at::layer_norm(x, w.sizes(), w, b, epsilon);
+  }
+  std::optional<at::Tensor> bias = b ? std::optional<at::Tensor>(b->to(at::kFloat)) : std::nullopt;
+  return at::layer_norm(x.to(at::kFloat), w.sizes(), w.to(at::kFloat), bias, epsilon).to(x.scalar_type());
+}
+
+} // namespace
+
+char *extra_rms_norm(extra_tensor *out, extra_tensor x, extra_tensor w, double epsilon, int add_one) {
+  return guarded([&] { give(out, rms_norm(tensor(x), tensor(w), epsilon, add_one != 0)); });
+}
+
+char *extra_layer_norm(extra_tensor *out, extra_tensor x, extra_tensor w, extra_tensor b, double epsilon) {
+  return guarded([&] { give(out, layer_norm(tensor(x), tensor(w), b == nullptr ? std::nullopt : std::optional<at::Tensor>(tensor(b)), epsilon)); });
+}
