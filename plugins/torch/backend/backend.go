@@ -116,6 +116,7 @@ func (b backend) Load(ctx context.Context, m protocol.Model) (_ sdk.Model, err e
 		}
 		return nil, err
 	}
+	loaded.halvings = m.Halvings
 	return loaded, nil
 }
 
@@ -144,7 +145,7 @@ func (b backend) load(ctx context.Context, weights *checkpoint.Checkpoint, c con
 	prefix := firstOf(weights.BOS, words.BOS, func() (int32, bool) { return end.id, end.ok })
 	loaded := &model{
 		config: c, architecture: weights.Architecture(), decoder: d, tokenizer: words, heap: heap, weights: heap.Live(),
-		prefix: prefix, end: end, computing: computing, halvings: m.Halvings,
+		prefix: prefix, end: end, computing: computing,
 	}
 	loaded.budget.Store(int64(c.batchTokens()))
 	return loaded, nil

@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -37,7 +36,7 @@ func TestMain(m *testing.M) {
 }
 
 // inProcess are backends that run in a process of their name.
-var inProcess = map[string]sdk.Backend{"whole": New(), "killed": killedBackend{New()}, "cut": cutBackend{New()}}
+var inProcess = map[string]sdk.Backend{"whole": New(), "killed": killedBackend{New()}, "cut": cutBackend{New().(backend)}}
 
 type named struct {
 	sdk.Backend
@@ -137,36 +136,39 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// cutBackend is the torch backend, but the first process cuts the first model's file of weights when it has read some
-// tensors.
-type cutBackend struct{ sdk.Backend }
+// cutBackend is the torch backend, but the first process cuts the first model's file of weights before it reads tensors.
+type cutBackend struct{ backend }
 
-func (b cutBackend) Load(ctx context.Context, m protocol.Model) (sdk.Model, error) {
+func (b cutBackend) Load(ctx context.Context, m protocol.Model) (_ sdk.Model, err error) {
 	f, err := os.OpenFile(filepath.Join(os.TempDir(), "cut"), os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return b.Backend.Load(ctx, m)
+		return b.backend.Load(ctx, m)
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
+	c, err := parse(m)
+	if err != nil {
+		return nil, err
+	}
+	options, err := c.options()
+	if err != nil {
+		return nil, err
+	}
+	weights, err := open(m)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, weights.Close()) }()
 	path := m.Files[slices.IndexFunc(m.Files, func(f protocol.ModelFile) bool { return f.Name == "model.safetensors" })].Path
-	return b.Backend.Load(&cutContext{Context: ctx, path: path}, m)
-}
-
-// cutContext truncates a file when its error is asked for several times, as it is before each tensor is read.
-type cutContext struct {
-	context.Context
-	path  string
-	asked atomic.Int64
-}
-
-func (c *cutContext) Err() error {
-	if c.asked.Add(1) == 5 {
-		if err := os.Truncate(c.path, 5000); err != nil {
+	return nil, b.asPlanned(ctx, weights, m.Files, func(ctx context.Context) error {
+		if err := os.Truncate(path, 5000); err != nil {
 			return err
 		}
-	}
-	return c.Context.Err()
+		// The digest of the cut file, which is computed at the same time, must not end the load first.
+		_, err := b.load(context.WithoutCancel(ctx), weights, c, options)
+		return err
+	})
 }
 
 // TestCutWhileLoading checks that a file which is cut while it is read ends the process, and that the next process says
