@@ -206,7 +206,7 @@ func TestNormWeights(t *testing.T) {
 	for _, norm := range []string{"rms", "rms plus one", "layer"} {
 		s := heap.NewScope()
 		xs, ws := s.To(New(s, x, Float32, rows, width), BFloat16, CPU), New(s, w, Float32, width)
-		y := Tensor{}
+		var y Tensor
 		switch norm {
 		case "layer":
 			y = s.LayerNorm(xs, ws, ws, 1e-5)

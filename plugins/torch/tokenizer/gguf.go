@@ -141,17 +141,6 @@ func unusable(err error) error {
 	}
 }
 
-// found returns the tokens that texts can contain.
-func (r rebuilt) found() []token {
-	tokens := make([]token, 0, len(r.tokens))
-	for id, content := range r.tokens {
-		if f := r.flags[id]; f&present != 0 {
-			tokens = append(tokens, token{int32(id), content, f&added != 0})
-		}
-	}
-	return tokens
-}
-
 func rebuildOf(metadata map[string]any) (rebuilt, error) {
 	b := builder{metadata: metadata, hasBOS: true}
 	b.file = file{Version: "1.0", Model: model{Type: "BPE", Vocabulary: map[string]int32{}, Merges: [][2]string{}}}

@@ -248,3 +248,14 @@ func view(data *C.int32_t, size C.size_t) []int32 {
 	}
 	return unsafe.Slice((*int32)(data), size)
 }
+
+// found returns the tokens that texts can contain.
+func (r rebuilt) found() []token {
+	tokens := make([]token, 0, len(r.tokens))
+	for id, content := range r.tokens {
+		if f := r.flags[id]; f&present != 0 {
+			tokens = append(tokens, token{int32(id), content, f&added != 0})
+		}
+	}
+	return tokens
+}
