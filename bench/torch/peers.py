@@ -375,7 +375,7 @@ def table(arguments, case, results):
     size = sum(len(text.encode()) for text in documents(arguments.work, case))
     speed = {peer: statistics.median(r["tokens"] / r["seconds"] for r in runs) for peer, runs in results.items()}
     ours = {dtype: speed[peer] for peer in results if peer[0] == "runner" for dtype in [peer[1]]}
-    load = f", beside {arguments.jobs} busy processes" if case == "busy" else ""
+    load = f", alongside {arguments.jobs} busy processes" if case == "busy" else ""
     print(f"\n{arguments.model.name}, {case}: {size:,} bytes on {arguments.device}, {arguments.threads} threads{load}, "
           f"medians of {arguments.rounds} rounds\n")
     print("| | tokens/s | least - most | peak MB | bpb | " + "".join(f"runner {dtype} / this | " for dtype in ours) + "of GEMM | with attention |")

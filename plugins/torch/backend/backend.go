@@ -228,8 +228,8 @@ func (c config) options() (decoder.Options, error) {
 	return o, nil
 }
 
-// largestBatch is the maximum number of tokens per batch on CPUs. A larger batch is no faster, and a layer of it delays the
-// calls after one that is canceled.
+// largestBatch is the maximum number of tokens per batch on CPUs. A larger batch is not faster, and a layer of it delays
+// the calls after one that is canceled.
 const largestBatch = 1 << 15
 
 func (c config) batchTokens() int {

@@ -9,7 +9,7 @@
 //
 // A tokenizer is read from a tokenizer.json, or rebuilt from the metadata of a GGUF file, for the vocabularies and
 // pre-tokenizers that gguf.go lists; others are rejected by name. For Gemma's vocabulary in GGUF files, which lack its
-// merges, the engine uses the model of rust/src/composed.rs instead of its own.
+// merges, the engine uses the model of rust/src/composed.rs.
 //
 // build.sh builds the crate and prints the linker flags. The package imports plugins/protocol.
 package tokenizer
