@@ -1,0 +1,90 @@
+//go:build torch
+
+package backend
+
+import (
+	"context"
+	"errors"
+	"math"
+
+	"github.com/hashicorp/go-hclog"
+
+	"surprisal.dev/plugins/sdk"
+	"surprisal.dev/plugins/torch/decoder"
+	"surprisal.dev/plugins/torch/tensor"
+)
+
+// reduce lowers the budget by the halvings that an earlier process asks for. windows are those of the first batch, which
+// may be smaller than the budget. It needs computing.
+func (m *model) reduce(windows []window) {
+	if m.halvings == 0 {
+		return
+	}
+	tokens := int64(0)
+	for _, w := range windows {
+		tokens += int64(w.read())
+	}
+	m.budget.Store(max(min(m.budget.Load(), tokens)>>m.halvings, 1))
+	m.halvings = 0
+}
+
+// batch computes as many of the windows as fit the budget, but at least one.
+func (m *model) batch(ctx context.Context, windows []window) (int, []float64, error) {
+	m.computing.Lock()
+	defer m.computing.Unlock()
+	m.reduce(windows)
+	for {
+		if err := ctx.Err(); err != nil {
+			return 0, nil, err
+		}
+		var sequences []decoder.Sequence
+		budget, tokens := m.budget.Load(), int64(0)
+		for _, w := range windows {
+			if n := int64(w.read()); len(sequences) == 0 || tokens+n <= budget {
+				tokens += n
+				sequences = append(sequences, w.sequence())
+			} else {
+				break
+			}
+		}
+		losses, err := m.decoder.Losses(ctx, sequences)
+		if !errors.Is(err, tensor.ErrMemory) {
+			if err == nil {
+				hclog.FromContext(ctx).Debug("computed a batch", "windows", len(sequences), "tokens", tokens)
+			}
+			return len(sequences), losses, err
+		}
+		if len(sequences) == 1 {
+			return 0, nil, sdk.OutOfMemory("a window of %d tokens does not fit: %v", len(sequences[0].Tokens), err)
+		}
+		// A budget above this batch's tokens would give the same batch again.
+		budget = max(min(budget, tokens)/2, 1)
+		m.budget.Store(budget)
+		hclog.FromContext(ctx).Warn("out of memory; computing fewer tokens at a time", "tokens", budget, "error", err)
+	}
+}
+
+// take moves the window's losses to its document and returns the others.
+func (w window) take(losses []float64) ([]float64, error) {
+	answer, d := &w.of.answer, w.of.document
+	n := w.end - w.score
+	for i, loss := range losses[:n] {
+		token := w.score + i
+		at := int32(len(d.Text))
+		if token < len(answer.TokenNLL) {
+			at = answer.TokenStarts[token]
+		}
+		if math.IsNaN(loss) || math.IsInf(loss, 0) {
+			return nil, sdk.Invalid("%s has the loss %v, which is not finite; the weights or the tokenizer may not match the model",
+				position(d, token, at), loss)
+		}
+		// A difference of nearly equal sums may fall below 0 by rounding.
+		loss = max(loss, 0)
+		if token < len(answer.TokenNLL) {
+			answer.TokenNLL[token] = loss
+		} else {
+			answer.EOSNLL = loss
+		}
+	}
+	return losses[n:], nil
+}
