@@ -10,7 +10,8 @@ import (
 // attention is graph.Attention with the weights of a rank.
 type attention struct {
 	graph.Attention
-	q, k, v, out affine
+	// qkv has the rows of q, k and v.
+	qkv, out     affine
 	qNorm, kNorm affine
 	// queries and keys are the heads of the rank.
 	queries, keys graph.Span
@@ -20,7 +21,7 @@ type attention struct {
 
 func (l *loader) attention(prefix string, described graph.Attention) *attention {
 	prefix += "attention."
-	a := &attention{Attention: described, q: l.affine(prefix + "q"), k: l.affine(prefix + "k"), v: l.affine(prefix + "v"), out: l.affine(prefix + "out")}
+	a := &attention{Attention: described, qkv: l.product(prefix + "qkv"), out: l.affine(prefix + "out")}
 	if described.QKNorm != graph.NoQKNorm {
 		a.qNorm, a.kNorm = l.affine(prefix+"qnorm"), l.affine(prefix+"knorm")
 	}
@@ -35,15 +36,19 @@ func (l *loader) attention(prefix string, described graph.Attention) *attention 
 // numbers of the rank's heads, and size is that of a head.
 func (a *attention) forward(r *rank, s *tensor.Scope, x, y tensor.Tensor, in prepared, c Collective) tensor.Tensor {
 	size, queries, keys := int64(a.HeadSize), a.queries.Len(), a.keys.Len()
-	q := s.Linear(x, a.q.weight, a.q.bias) // [tokens, queries*size]; with FullQKNorm, of all ranks' queries
-	k := s.Linear(x, a.k.weight, a.k.bias) // [tokens, keys*size]; with FullQKNorm, of all ranks' keys
-	v := s.Linear(x, a.v.weight, a.v.bias) // [tokens, keys*size]
+	qkv := s.Linear(x, a.qkv.weight, a.qkv.bias) // [tokens, columns of q, k and v]
+	var q, k, v tensor.Tensor
 	if a.QKNorm == graph.FullQKNorm {
-		q, k = r.normalize(s, q, a.qNorm), r.normalize(s, k, a.kNorm)
-		if r.Count > 1 {
-			q = s.Contiguous(s.Narrow(q, 1, a.queries.From*size, queries*size)) // [tokens, queries*size]
-			k = s.Contiguous(s.Narrow(k, 1, a.keys.From*size, keys*size))       // [tokens, keys*size]
-		}
+		allQueries, allKeys := int64(a.Heads)*size, int64(a.KVHeads)*size
+		q = r.normalize(s, s.Narrow(qkv, 1, 0, allQueries), a.qNorm)       // [tokens, all ranks' queries*size]
+		k = r.normalize(s, s.Narrow(qkv, 1, allQueries, allKeys), a.kNorm) // [tokens, all ranks' keys*size]
+		q = s.Narrow(q, 1, a.queries.From*size, queries*size)              // [tokens, queries*size]
+		k = s.Narrow(k, 1, a.keys.From*size, keys*size)                    // [tokens, keys*size]
+		v = s.Narrow(qkv, 1, allQueries+allKeys, keys*size)                // [tokens, keys*size]
+	} else {
+		q = s.Narrow(qkv, 1, 0, queries*size)                // [tokens, queries*size]
+		k = s.Narrow(qkv, 1, queries*size, keys*size)        // [tokens, keys*size]
+		v = s.Narrow(qkv, 1, (queries+keys)*size, keys*size) // [tokens, keys*size]
 	}
 	q = s.View(q, in.tokens, queries, size) // [tokens, queries, size]
 	k = s.View(k, in.tokens, keys, size)    // [tokens, keys, size]

@@ -10,16 +10,13 @@ import (
 // dense is graph.Dense with the weights of a rank.
 type dense struct {
 	graph.Dense
-	gate, up, down affine
+	// in has the rows of gate and up if there is a gate.
+	in, down affine
 }
 
 func (l *loader) dense(prefix string, described graph.Dense) *dense {
 	prefix += "mlp."
-	d := &dense{Dense: described, up: l.affine(prefix + "up"), down: l.affine(prefix + "down")}
-	if described.Gated {
-		d.gate = l.affine(prefix + "gate")
-	}
-	return d
+	return &dense{Dense: described, in: l.product(prefix + "in"), down: l.affine(prefix + "down")}
 }
 
 var activations = map[graph.Activation]tensor.Activation{
@@ -28,12 +25,13 @@ var activations = map[graph.Activation]tensor.Activation{
 
 // forward computes each token separately. In the comments on shapes, width is the rank's part of the width.
 func (d *dense) forward(r *rank, s *tensor.Scope, x, y tensor.Tensor, _ prepared, c Collective) tensor.Tensor {
-	up := s.Linear(x, d.up.weight, d.up.bias) // [tokens, width]
-	if !d.Gated {
-		s.Activate(up, tensor.Tensor{}, activations[d.Activation], false)
-		return r.rowParallel(s, up, d.down, y, c) // [tokens, hidden]
+	mark := s.Mark()
+	in := s.Linear(x, d.in.weight, d.in.bias) // [tokens, width], or twice the width if there is a gate
+	if d.Gated {
+		in = s.Gate(in, activations[d.Activation], false) // [tokens, width]
+		s.FreeTo(mark, in)
+	} else {
+		s.Activate(in, activations[d.Activation], false)
 	}
-	gate := s.Linear(x, d.gate.weight, d.gate.bias) // [tokens, width]
-	s.Activate(gate, up, activations[d.Activation], false)
-	return r.rowParallel(s, gate, d.down, y, c) // [tokens, hidden]
+	return r.rowParallel(s, in, d.down, y, c) // [tokens, hidden]
 }

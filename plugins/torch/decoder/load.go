@@ -124,6 +124,62 @@ func (l *loader) affine(name string) affine {
 	return m
 }
 
+// product reads the rank's parts of the matrices of a product as one. If some of them have a bias, the outputs of the
+// others get a bias of zeros.
+func (l *loader) product(name string) affine {
+	var weights, biases []part
+	biased := false
+	for p := range l.to.architecture.Parameters() {
+		if p.Product != name {
+			continue
+		}
+		bias, _ := p.Bias()
+		weights, biases = append(weights, part{p, p.Name() + ".weight"}), append(biases, part{bias, p.Name() + ".bias"})
+		biased = biased || l.unread[p.Name()+".bias"]
+	}
+	if len(weights) == 0 && l.err == nil {
+		l.err = fmt.Errorf("the architecture %q declares no product %s", l.to.architecture.Family, name)
+	}
+	mark := l.scope.Mark()
+	m := affine{weight: l.keepPacked(l.stack(weights), mark, l.scope.Pack)}
+	if biased {
+		m.bias = l.keep(l.stack(biases))
+	}
+	return m
+}
+
+// part is a parameter and the name of its stored tensor.
+type part struct {
+	graph.Parameter
+	name string
+}
+
+// stack reads the rank's parts of parameters, one after the other, into one tensor. The elements of a bias that the
+// checkpoint does not have are zeros.
+func (l *loader) stack(parts []part) tensor.Tensor {
+	if l.err != nil {
+		return tensor.Tensor{}
+	}
+	shape := parts[0].Sharded(l.to.Rank)
+	for _, p := range parts[1:] {
+		shape[0] += p.Sharded(l.to.Rank)[0]
+	}
+	t := l.scope.Empty(l.to.kind, l.to.device, shape...)
+	mark, row := l.scope.Mark(), int64(0)
+	for _, p := range parts {
+		n := p.Sharded(l.to.Rank)[0]
+		rows := l.scope.Narrow(t, 0, row, n)
+		if len(shape) == 1 && !l.unread[p.name] {
+			tensor.Fill(l.scope, rows, 0, make([]float32, n), tensor.Float32, 1, 0)
+		} else {
+			l.readInto(rows, p.Parameter, p.name)
+		}
+		row += n
+	}
+	l.scope.FreeTo(mark)
+	return t
+}
+
 // weight reads the rank's part of a parameter without bias.
 func (l *loader) weight(name string) tensor.Tensor {
 	return l.packed(l.parameter(name), name+".weight")
@@ -143,6 +199,14 @@ func (l *loader) packed(p graph.Parameter, name string) tensor.Tensor {
 	pack := l.scope.Pack
 	if p.Key == "head" || l.to.Count > 1 && p.Share != nil && p.Axis == len(p.Shape)-1 {
 		pack = l.scope.PackFloat32 // the products with it, logits or partial sums, are float32
+	}
+	return l.keepPacked(read, mark, pack)
+}
+
+// keepPacked keeps a matrix in packed form, and frees everything else since mark.
+func (l *loader) keepPacked(read tensor.Tensor, mark int, pack func(tensor.Tensor, int64) tensor.Tensor) tensor.Tensor {
+	if l.err != nil {
+		return tensor.Tensor{}
 	}
 	packed := pack(read, LogitRows)
 	l.scope.FreeTo(mark, packed)
@@ -173,11 +237,25 @@ func (l *loader) head() tensor.Head {
 
 // read returns the rank's part of a parameter from the stored tensor of a name.
 func (l *loader) read(p graph.Parameter, name string) tensor.Tensor {
+	if l.err != nil {
+		return tensor.Tensor{}
+	}
+	kind := l.to.kind
+	if p.Float32 {
+		kind = tensor.Float32
+	}
+	t := l.scope.Empty(kind, l.to.device, p.Sharded(l.to.Rank)...)
+	l.readInto(t, p, name)
+	return t
+}
+
+// readInto fills t with the rank's part of a parameter from the stored tensor of a name.
+func (l *loader) readInto(t tensor.Tensor, p graph.Parameter, name string) {
 	if l.err == nil {
 		l.err = l.ctx.Err()
 	}
 	if l.err != nil {
-		return tensor.Tensor{}
+		return
 	}
 	delete(l.unread, name)
 	stored, err := l.from.Tensor(name)
@@ -186,20 +264,14 @@ func (l *loader) read(p graph.Parameter, name string) tensor.Tensor {
 	}
 	if err != nil {
 		l.err = err
-		return tensor.Tensor{}
+		return
 	}
-	kind := l.to.kind
-	if p.Float32 {
-		kind = tensor.Float32
-	}
-	t := l.scope.Empty(kind, l.to.device, p.Sharded(l.to.Rank)...)
 	mark := l.scope.Mark()
 	// Only one tensor at a time exists in both forms.
 	if err := errors.Join(l.copyRows(l.rowsOf(t), p, stored), l.scope.Err(), l.from.Forget()); err != nil {
 		l.err = fmt.Errorf("tensor %s: %w", name, err)
 	}
 	l.scope.FreeTo(mark)
-	return t
 }
 
 // rowsOf returns a view of t with the dimensions before the last as one.

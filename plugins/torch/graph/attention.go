@@ -49,13 +49,14 @@ func (a Attention) Parameters(hidden int) []Parameter {
 	queries, keys := a.widths()
 	queryShare := func(r Rank) Span { heads, _ := a.Share(r); return heads.times(size) }
 	keyShare := func(r Rank) Span { _, heads := a.Share(r); return heads.times(size) }
-	q, k := matrix("attention.q", queries, h), matrix("attention.k", keys, h)
+	const product = "attention.qkv"
+	q, k := matrix("attention.q", queries, h).joined(product), matrix("attention.k", keys, h).joined(product)
 	if a.QKNorm != FullQKNorm {
 		q, k = q.outputs(queryShare), k.outputs(keyShare)
 	}
 	all := []Parameter{
 		q, k,
-		matrix("attention.v", keys, h).outputs(keyShare),
+		matrix("attention.v", keys, h).outputs(keyShare).joined(product),
 		matrix("attention.out", h, queries).inputs(queryShare),
 	}
 	switch a.QKNorm {

@@ -1,6 +1,10 @@
 package graph
 
-import "surprisal.dev/plugins/protocol"
+import (
+	"cmp"
+
+	"surprisal.dev/plugins/protocol"
+)
 
 // Workload describes how texts are scored with a model.
 type Workload struct {
@@ -88,11 +92,17 @@ func (a Architecture) Estimate(w Workload) (Cost, error) {
 // widened is the size of the largest operands that are converted to float32 for a product. Of several matrices in one
 // parameter, one is multiplied at a time.
 func (w Workload) widened(parameters []Parameter) int64 {
+	if w.WidenedRows == 0 {
+		return 0
+	}
 	var largest int64
+	outputs := map[string]int64{}
 	for _, p := range parameters {
-		if w.WidenedRows > 0 && p.Role == Matrix {
+		if p.Role == Matrix {
 			sizes := p.Shape[len(p.Shape)-2:]
-			largest = max(largest, sizes[0]*sizes[1]+w.WidenedRows*(sizes[0]+sizes[1]))
+			product := cmp.Or(p.Product, p.Key)
+			outputs[product] += sizes[0]
+			largest = max(largest, outputs[product]*sizes[1]+w.WidenedRows*(outputs[product]+sizes[1]))
 		}
 	}
 	return largest * float32Bytes

@@ -35,7 +35,7 @@ const matrices, keys, values, embedding, norms = 64 + 32 + 32 + 64 + 3*96, 32, 3
 func TestEstimate(t *testing.T) {
 	a := oneLayer(nil)
 	got := cost(t, a, graph.Workload{Ranks: 1, ElementBytes: 2})
-	weights, activations, logits := int64(2*(matrices+embedding)+4*norms), int64(16*(4*8+2*12)*2), int64(50*4)
+	weights, activations, logits := int64(2*(matrices+embedding)+4*norms), int64(16*(4*8+3*12)*2), int64(50*4)
 	equal(t, "cost", got, graph.Cost{
 		Weights: weights, Activations: activations, Logits: logits, Peak: weights + logits + activations,
 		// Queries of a context of 4 see 2.5 keys on average.
@@ -46,7 +46,7 @@ func TestEstimate(t *testing.T) {
 	equal(t, "a packed head", packed.Copies, int64(2*embedding))
 	equal(t, "peak with a packed head", packed.Peak, got.Peak+2*embedding)
 	widened := cost(t, a, graph.Workload{Ranks: 1, ElementBytes: 2, WidenedRows: 3})
-	equal(t, "peak with gate, up or down in float32", widened.Peak, got.Peak+4*(96+3*(8+12)))
+	equal(t, "peak with gate and up in float32", widened.Peak, got.Peak+4*(2*96+3*(8+2*12)))
 
 	// With a window of 2, the four queries see 1, 2, 2 and 2 keys.
 	windowed := cost(t, oneLayer(func(at *graph.Attention) { at.Window = 2 }), graph.Workload{Ranks: 1, ElementBytes: 4})
@@ -62,7 +62,7 @@ func TestEstimateOfRanks(t *testing.T) {
 	a := oneLayer(nil)
 	two := cost(t, a, graph.Workload{Ranks: 2, ElementBytes: 2})
 	equal(t, "weights of two ranks", two.Weights, int64(2*(matrices+2*embedding)+4*2*norms))
-	equal(t, "activations of two ranks", two.Activations, int64(16*(2*4*8+2*12)*2+16*8*2*2*4))
+	equal(t, "activations of two ranks", two.Activations, int64(16*(2*4*8+3*12)*2+16*8*2*2*4))
 
 	full := cost(t, oneLayer(func(at *graph.Attention) { at.QKNorm = graph.FullQKNorm }), graph.Workload{Ranks: 2, ElementBytes: 2})
 	const queriesAndKeys, theirNorms = 64 + keys, 8 + 4

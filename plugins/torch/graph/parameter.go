@@ -34,6 +34,9 @@ type Parameter struct {
 	// Share returns a rank's part of dimension Axis of the shape. If it is nil, each rank holds all of the weight.
 	Share func(Rank) Span
 	Axis  int
+	// Product names the product that the matrix is a part of, with others of the layer that have the same inputs and one
+	// Product: their outputs follow each other. Empty: the matrix is multiplied alone.
+	Product string
 	// Float32 is true if the weight is kept in float32, whatever the type of the other weights is.
 	Float32 bool
 }
@@ -159,6 +162,12 @@ func (p Parameter) outputs(share func(Rank) Span) Parameter {
 	return p
 }
 
+// joined makes a matrix a part of a product.
+func (p Parameter) joined(product string) Parameter {
+	p.Product = product
+	return p
+}
+
 // inputs divides a matrix's inputs among the ranks, whose products are summed.
 func (p Parameter) inputs(share func(Rank) Span) Parameter {
 	p.Share, p.Axis = share, len(p.Shape)-1
@@ -184,6 +193,9 @@ func (a Architecture) Parameters() iter.Seq[Parameter] {
 		for n, l := range a.Layers {
 			for _, p := range l.parameters(a.Hidden) {
 				p.Key, p.Layer = "layers.N."+p.Key, n
+				if p.Product != "" {
+					p.Product = p.In("layers.N." + p.Product)
+				}
 				if !yield(p) {
 					return
 				}

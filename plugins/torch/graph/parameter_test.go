@@ -82,8 +82,10 @@ func TestDeclarations(t *testing.T) {
 		}},
 	}
 	var names []string
+	products := map[string]int{}
 	for p := range a.Parameters() {
 		names = append(names, p.Name())
+		products[p.Product]++
 		if p.Share == nil {
 			continue
 		}
@@ -104,9 +106,10 @@ func TestDeclarations(t *testing.T) {
 	equal(t, "names", names, []string{
 		"embedding", "norm", "positions", "head",
 		"layers.0.attention.q", "layers.0.attention.k", "layers.0.attention.v", "layers.0.attention.out",
-		"layers.0.attention.qnorm", "layers.0.attention.knorm", "layers.0.mlp.up", "layers.0.mlp.down", "layers.0.mlp.gate",
+		"layers.0.attention.qnorm", "layers.0.attention.knorm", "layers.0.mlp.gate", "layers.0.mlp.up", "layers.0.mlp.down",
 		"layers.0.mixer.norm", "layers.0.ffn.norm", "layers.0.mixer.postnorm", "layers.0.ffn.postnorm",
 	})
+	equal(t, "products", products, map[string]int{"": 12, "layers.0.attention.qkv": 3, "layers.0.mlp.in": 2})
 	// More ranks than key-value heads: two ranks have queries of the same one.
 	at := graph.Attention{Heads: 6, KVHeads: 3, HeadSize: 2}
 	queries, keys := at.Share(graph.Rank{Index: 3, Count: 6})

@@ -9,72 +9,93 @@
 #include <stdexcept>
 #include <string>
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/silu.h>
 
+using handle::give;
 using handle::guarded;
 using handle::tensor;
 
 namespace {
 
-// x is [rows, n] with the elements of a row in order, and up, unless it is undefined, too.
-template <class T> void activate_vectors(const at::Tensor &x, const at::Tensor &up, elements::activation a) {
+// Rows that one thread takes at a time.
+int64_t grain(int64_t n) { return std::max<int64_t>(1, (1 << 14) / std::max<int64_t>(n, 1)); }
+
+// x is [rows, n] with the elements of a row in order.
+template <class T> void activate_vectors(const at::Tensor &x, elements::activation a) {
   T *data = static_cast<T *>(x.data_ptr());
-  const T *u = up.defined() ? static_cast<const T *>(up.const_data_ptr()) : nullptr;
-  int64_t n = x.size(1), stride = x.stride(0), up_stride = up.defined() ? up.stride(0) : 0;
-  parallel::each(x.size(0), std::max<int64_t>(1, (1 << 14) / std::max<int64_t>(n, 1)), [&](int64_t begin, int64_t end) {
+  int64_t n = x.size(1), stride = x.stride(0);
+  parallel::each(x.size(0), grain(n), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
-      if (u == nullptr) {
-        elements::activate(data + i * stride, n, a);
-      } else {
-        elements::gate(data + i * stride, u + i * up_stride, n, a);
-      }
+      elements::activate(data + i * stride, n, a);
     }
   });
 }
 
-// Whether t is [rows, n] with the elements of a row in order.
-bool has_rows(const at::Tensor &t) { return !t.defined() || (t.dim() == 2 && t.stride(1) == 1); }
+// x is [rows, 2n] with the elements of a row in order, and out is [rows, n] and contiguous.
+template <class T> void gate_vectors(const at::Tensor &x, const at::Tensor &out, elements::activation a) {
+  const T *data = static_cast<const T *>(x.const_data_ptr());
+  T *to = static_cast<T *>(out.data_ptr());
+  int64_t n = out.size(1), stride = x.stride(0);
+  parallel::each(out.size(0), grain(n), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+      elements::gate(to + i * n, data + i * stride, data + i * stride + n, n, a);
+    }
+  });
+}
 
-void activate_in_place(at::Tensor x, elements::activation a) {
+// Whether elements.h has loops for t, [rows, n] with the elements of a row in order.
+bool vectorized(const at::Tensor &t) {
+  return t.is_cpu() && t.dim() == 2 && t.stride(1) == 1 && (t.scalar_type() == at::kFloat || t.scalar_type() == at::kBFloat16);
+}
+
+at::Tensor activated(const at::Tensor &x, elements::activation a) {
   switch (a) {
   case elements::activation::silu:
-    at::silu_(x);
-    return;
+    return at::silu(x);
   case elements::activation::gelu_tanh:
-    at::gelu_(x, "tanh");
-    return;
+    return at::gelu(x, "tanh");
   case elements::activation::gelu:
-    at::gelu_(x);
-    return;
+    return at::gelu(x);
   }
   throw std::runtime_error("unknown activation " + std::to_string(static_cast<int>(a)));
 }
 
 // libtorch's loops compute the remainder of a vector differently from the rest, and its position depends on all rows.
-void activate(const at::Tensor &x, const at::Tensor &up, elements::activation a, bool reference) {
-  if (up.defined() && (x.sizes() != up.sizes() || x.scalar_type() != up.scalar_type())) {
-    throw std::runtime_error("a gate of another shape or type");
+void activate(const at::Tensor &x, elements::activation a, bool reference) {
+  if (reference || !vectorized(x)) {
+    x.copy_(activated(x, a));
+  } else if (x.scalar_type() == at::kFloat) {
+    activate_vectors<float>(x, a);
+  } else {
+    activate_vectors<uint16_t>(x, a);
   }
-  if (!reference && x.is_cpu() && has_rows(x) && has_rows(up)) {
-    if (x.scalar_type() == at::kFloat) {
-      return activate_vectors<float>(x, up, a);
-    }
-    if (x.scalar_type() == at::kBFloat16) {
-      return activate_vectors<uint16_t>(x, up, a);
-    }
+}
+
+at::Tensor gate(const at::Tensor &x, elements::activation a, bool reference) {
+  if (x.dim() != 2 || x.size(1) % 2 != 0) {
+    throw std::runtime_error("gates and as many other elements must be the two halves of rows");
   }
-  activate_in_place(x, a);
-  if (up.defined()) {
-    x.mul_(up);
+  int64_t n = x.size(1) / 2;
+  if (reference || !vectorized(x)) {
+    return activated(x.narrow(1, 0, n), a).mul_(x.narrow(1, n, n));
   }
+  at::Tensor out = at::empty({x.size(0), n}, x.options());
+  if (x.scalar_type() == at::kFloat) {
+    gate_vectors<float>(x, out, a);
+  } else {
+    gate_vectors<uint16_t>(x, out, a);
+  }
+  return out;
 }
 
 } // namespace
 
-char *extra_activate(extra_tensor x, extra_tensor up, int activation, int reference) {
-  return guarded([&] {
-    activate(tensor(x), up == nullptr ? at::Tensor() : tensor(up), static_cast<elements::activation>(activation), reference != 0);
-  });
+char *extra_activate(extra_tensor x, int activation, int reference) {
+  return guarded([&] { activate(tensor(x), static_cast<elements::activation>(activation), reference != 0); });
 }
 
+char *extra_gate(extra_tensor *out, extra_tensor x, int activation, int reference) {
+  return guarded([&] { give(out, gate(tensor(x), static_cast<elements::activation>(activation), reference != 0)); });
+}

@@ -62,8 +62,10 @@ func TestCUDA(t *testing.T) {
 	for _, a := range []Activation{SiLU, GELUTanh, GELU} {
 		operations = append(operations, operation{fmt.Sprintf("activation %d", a), func(s *Scope, place place) []float64 {
 			activated := place(x, rows, width)
-			s.Activate(activated, place(y, rows, width), a, false)
+			s.Activate(activated, a, false)
 			return s.Float64s(activated)
+		}}, operation{fmt.Sprintf("gate %d", a), func(s *Scope, place place) []float64 {
+			return s.Float64s(s.Gate(place(x, rows, width), a, false))
 		}})
 	}
 	heap := NewHeap()

@@ -150,9 +150,9 @@ template <class A, class T> INLINE void activate_elements(T *x, int64_t n) {
   }
 }
 
-template <class A, class T> INLINE void gate_elements(T *__restrict gate, const T *__restrict up, int64_t n) {
+template <class A, class T> INLINE void gate_elements(T *__restrict to, const T *__restrict gate, const T *__restrict up, int64_t n) {
   for (int64_t i = 0; i < n; i++) {
-    store(gate + i, rounded_as(gate, A::of(widened(gate[i]))) * widened(up[i]));
+    store(to + i, rounded_as(gate, A::of(widened(gate[i]))) * widened(up[i]));
   }
 }
 
@@ -210,7 +210,7 @@ INLINE double exponentials(const float *z, int64_t n, float m) {
 // Compilers do not clone templates.
 #define ACTIVATION(A, T)                                                                                                                             \
   VECTOR_CLONES void activate_##A(T *x, int64_t n) { activate_elements<A>(x, n); }                                                                   \
-  VECTOR_CLONES void gate_##A(T *gate, const T *up, int64_t n) { gate_elements<A>(gate, up, n); }
+  VECTOR_CLONES void gate_##A(T *to, const T *gate, const T *up, int64_t n) { gate_elements<A>(to, gate, up, n); }
 ACTIVATION(silu, float)
 ACTIVATION(silu, uint16_t)
 ACTIVATION(gelu_tanh, float)
@@ -230,14 +230,14 @@ template <class T> void activate_any(T *x, int64_t n, activation a) {
   }
 }
 
-template <class T> void gate_any(T *gate, const T *up, int64_t n, activation a) {
+template <class T> void gate_any(T *to, const T *gate, const T *up, int64_t n, activation a) {
   switch (a) {
   case activation::silu:
-    return gate_silu(gate, up, n);
+    return gate_silu(to, gate, up, n);
   case activation::gelu_tanh:
-    return gate_gelu_tanh(gate, up, n);
+    return gate_gelu_tanh(to, gate, up, n);
   case activation::gelu:
-    return gate_gelu(gate, up, n);
+    return gate_gelu(to, gate, up, n);
   }
 }
 
@@ -270,8 +270,8 @@ VECTOR_CLONES void rotate_heads(uint16_t *x, const float *cosines, const float *
 void activate(float *x, int64_t n, activation a) { activate_any(x, n, a); }
 void activate(uint16_t *x, int64_t n, activation a) { activate_any(x, n, a); }
 
-void gate(float *gate, const float *up, int64_t n, activation a) { gate_any(gate, up, n, a); }
-void gate(uint16_t *gate, const uint16_t *up, int64_t n, activation a) { gate_any(gate, up, n, a); }
+void gate(float *to, const float *gate, const float *up, int64_t n, activation a) { gate_any(to, gate, up, n, a); }
+void gate(uint16_t *to, const uint16_t *gate, const uint16_t *up, int64_t n, activation a) { gate_any(to, gate, up, n, a); }
 
 VECTOR_CLONES void softcap(const float *z, float *to, int64_t n, float cap) { softcap_elements(z, to, n, cap); }
 

@@ -25,10 +25,10 @@ enum class activation { silu, gelu_tanh, gelu };
 void activate(float *x, int64_t n, activation a);
 void activate(uint16_t *x, int64_t n, activation a);
 
-// Replaces each element of gate by the product of its activation and the element of up, both rounded to the type of
-// elements.
-void gate(float *gate, const float *up, int64_t n, activation a);
-void gate(uint16_t *gate, const uint16_t *up, int64_t n, activation a);
+// Sets each element of to to the product of the activation of gate's element and the element of up, both rounded to the
+// type of elements.
+void gate(float *to, const float *gate, const float *up, int64_t n, activation a);
+void gate(uint16_t *to, const uint16_t *gate, const uint16_t *up, int64_t n, activation a);
 
 // Sets each element to cap * tanh(z / cap).
 void softcap(const float *z, float *to, int64_t n, float cap);

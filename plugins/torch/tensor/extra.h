@@ -73,9 +73,12 @@ char *extra_rms_norm(extra_tensor *out, extra_tensor x, extra_tensor w, double e
 // type. b may be NULL.
 char *extra_layer_norm(extra_tensor *out, extra_tensor x, extra_tensor w, extra_tensor b, double epsilon);
 
-// Replaces x by its SiLU, its GELU with the tanh approximation, or its exact GELU (0, 1, 2), times up unless that is
-// NULL. The activation is rounded before the multiplication, and the product after it.
-char *extra_activate(extra_tensor x, extra_tensor up, int activation, int reference);
+// Replaces x by its SiLU, its GELU with the tanh approximation, or its exact GELU (0, 1, 2).
+char *extra_activate(extra_tensor x, int activation, int reference);
+
+// The activation of the first half of each row of x [n, 2*width] times the second half. The activation is rounded before
+// the multiplication, and the product after it.
+char *extra_gate(extra_tensor *out, extra_tensor x, int activation, int reference);
 
 // Rotates the pairs (i, i+size/2) of the first size elements of each head of x [tokens, heads, head size] by the angles
 // whose cosines and sines are float32 [tokens, size/2]. Changes x.

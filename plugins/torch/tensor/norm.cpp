@@ -11,7 +11,7 @@
 #include <string>
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/empty_like.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/rms_norm.h>
 
@@ -21,13 +21,26 @@ using handle::tensor;
 
 namespace {
 
-template <class T> void norm_vectors(const at::Tensor &in, const at::Tensor &weight, const at::Tensor &out, elements::norm o) {
-  int64_t n = in.size(-1), rows = n == 0 ? 0 : in.numel() / n;
+// in is [tokens, width] in parts of n elements, which are normalized separately; tokens may be some columns of wider
+// rows. out is contiguous.
+template <class T> void norm_vectors(const at::Tensor &in, const at::Tensor &weight, const at::Tensor &out, int64_t n, elements::norm o) {
+  int64_t width = in.size(1), stride = in.stride(0);
   const T *x = static_cast<const T *>(in.const_data_ptr());
   const float *w = weight.const_data_ptr<float>();
   T *y = static_cast<T *>(out.data_ptr());
-  parallel::each(rows, std::max<int64_t>(1, 16384 / std::max<int64_t>(n, 1)),
-                 [&](int64_t begin, int64_t end) { elements::norm_rows(x + begin * n, w, y + begin * n, end - begin, n, o); });
+  parallel::each(in.size(0), std::max<int64_t>(1, 16384 / std::max<int64_t>(width, 1)), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+      elements::norm_rows(x + i * stride, w, y + i * width, width / n, n, o);
+    }
+  });
+}
+
+// Returns x as [tokens, width] for norm_vectors, copied if it must be.
+at::Tensor token_rows(const at::Tensor &x) {
+  bool consecutive = x.dim() == 2 ? x.stride(1) == 1 : x.dim() == 3 && x.stride(2) == 1 && x.stride(1) == x.size(2);
+  const at::Tensor in = consecutive ? x : x.contiguous();
+  int64_t tokens = x.dim() == 1 ? 1 : x.size(0);
+  return in.dim() == 2 ? in : in.view({tokens, in.numel() / std::max<int64_t>(tokens, 1)});
 }
 
 at::Tensor rms_norm(const at::Tensor &x, const at::Tensor &w, double epsilon, bool add_one) {
@@ -36,11 +49,11 @@ at::Tensor rms_norm(const at::Tensor &x, const at::Tensor &w, double epsilon, bo
     throw std::runtime_error("a norm of " + std::to_string(w.numel()) + " weights over rows of " + std::to_string(n));
   }
   if (x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16)) {
-    at::Tensor in = x.contiguous(), weight = w.to(at::kFloat).contiguous(), out = at::empty_like(in);
+    at::Tensor in = token_rows(x), weight = w.to(at::kFloat).contiguous(), out = at::empty(x.sizes(), x.options());
     if (in.scalar_type() == at::kFloat) {
-      norm_vectors<float>(in, weight, out, {epsilon, add_one});
+      norm_vectors<float>(in, weight, out, n, {epsilon, add_one});
     } else {
-      norm_vectors<uint16_t>(in, weight, out, {epsilon, add_one});
+      norm_vectors<uint16_t>(in, weight, out, n, {epsilon, add_one});
     }
     return out;
   }

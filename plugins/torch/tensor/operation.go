@@ -131,10 +131,15 @@ const (
 	GELU
 )
 
-// Activate replaces x by its activation, times up (Shazeer, arXiv:2002.05202) unless that is none. reference disables
-// code that only some processors support.
-func (s *Scope) Activate(x, up Tensor, a Activation, reference bool) {
-	s.do("activate", func() *C.char { return C.extra_activate(x.x(), up.x(), C.int(a), flag(reference)) })
+// Activate replaces x by its activation. reference disables code that only some processors support.
+func (s *Scope) Activate(x Tensor, a Activation, reference bool) {
+	s.do("activate", func() *C.char { return C.extra_activate(x.x(), C.int(a), flag(reference)) })
+}
+
+// Gate returns the activation of the first half of each row of x [n, 2*width] times the second half (Shazeer,
+// arXiv:2002.05202), as [n, width]. The activation is rounded to x's type first. reference is that of Activate.
+func (s *Scope) Gate(x Tensor, a Activation, reference bool) Tensor {
+	return s.extra("gate", func(out *C.extra_tensor) *C.char { return C.extra_gate(out, x.x(), C.int(a), flag(reference)) })
 }
 
 // View returns x with another shape.
