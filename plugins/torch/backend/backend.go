@@ -37,8 +37,9 @@ const schema = `
 	tensorParallel: *1 | (int & >=1 & <=64)
 	// Threads per operator; 0 means one per CPU core.
 	threads: *0 | (int & >=0)
-	// The maximum number of tokens per batch; it is halved if memory does not suffice. On CPUs at most 32768 are used.
-	batchTokens: *2048 | (int & >=1)
+	// The maximum number of tokens per batch, by default 2048 on a CPU and 16384 on GPUs; it is halved if memory does not
+	// suffice. On CPUs at most 32768 are used.
+	batchTokens: *[if device == "cpu" {2048}, 16384][0] | (int & >=1)
 }
 `
 

@@ -124,25 +124,22 @@ func (l *loader) affine(name string) affine {
 	return m
 }
 
-// product reads the rank's parts of the matrices of a product as one. If some of them have a bias, the outputs of the
-// others get a bias of zeros.
+// product reads the rank's parts of the matrices of a product as one. All of them have a bias or none has.
 func (l *loader) product(name string) affine {
 	var weights, biases []part
-	biased := false
 	for p := range l.to.architecture.Parameters() {
 		if p.Product != name {
 			continue
 		}
 		bias, _ := p.Bias()
 		weights, biases = append(weights, part{p, p.Name() + ".weight"}), append(biases, part{bias, p.Name() + ".bias"})
-		biased = biased || l.unread[p.Name()+".bias"]
 	}
 	if len(weights) == 0 && l.err == nil {
 		l.err = fmt.Errorf("the architecture %q declares no product %s", l.to.architecture.Family, name)
 	}
 	mark := l.scope.Mark()
 	m := affine{weight: l.keepPacked(l.stack(weights), mark, l.scope.Pack)}
-	if biased {
+	if len(biases) > 0 && l.unread[biases[0].name] {
 		m.bias = l.keep(l.stack(biases))
 	}
 	return m
@@ -154,8 +151,7 @@ type part struct {
 	name string
 }
 
-// stack reads the rank's parts of parameters, one after the other, into one tensor. The elements of a bias that the
-// checkpoint does not have are zeros.
+// stack reads the rank's parts of parameters, one after the other, into one tensor.
 func (l *loader) stack(parts []part) tensor.Tensor {
 	if l.err != nil {
 		return tensor.Tensor{}
@@ -169,11 +165,7 @@ func (l *loader) stack(parts []part) tensor.Tensor {
 	for _, p := range parts {
 		n := p.Sharded(l.to.Rank)[0]
 		rows := l.scope.Narrow(t, 0, row, n)
-		if len(shape) == 1 && !l.unread[p.name] {
-			tensor.Fill(l.scope, rows, 0, make([]float32, n), tensor.Float32, 1, 0)
-		} else {
-			l.readInto(rows, p.Parameter, p.name)
-		}
+		l.readInto(rows, p.Parameter, p.name)
 		row += n
 	}
 	l.scope.FreeTo(mark)
