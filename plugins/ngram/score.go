@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"runtime"
+	"sync"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
@@ -15,7 +16,11 @@ const checkEvery = 1 << 16
 // model is a loaded model.
 type model struct {
 	language language
+	// ranker is made when it is needed.
+	ranker func() ranker
 }
+
+func newModel(l language) model { return model{l, sync.OnceValue(l.ranker)} }
 
 func (m model) Describe() protocol.LoadedModel {
 	return protocol.LoadedModel{
@@ -66,8 +71,52 @@ func (m model) score(ctx context.Context, s protocol.Settings, d protocol.Docume
 		events++
 	}
 	nll := make([]float64, events)
+	scored := protocol.ScoredDocument{Index: d.Index}
+	var observe func(i int, h history)
+	if s.Confidence {
+		c := newConfidence(tokens)
+		scored.Confidence = c
+		ranker := m.ranker()
+		observe = func(i int, h history) {
+			if i < tokens {
+				of := ranker.rank(h, ids[i], nll[i])
+				c.Top[i], c.TopNLL[i], c.Ranks[i], c.Entropies[i] = of.top, of.topNLL, of.rank, of.entropy
+			}
+		}
+	}
+	if err := m.predict(ctx, s, ids, starts[:events], nll, observe); err != nil {
+		return protocol.ScoredDocument{}, err
+	}
+	if s.Prefix == protocol.PrefixNone && events > 0 {
+		// Without tokens, this is the end-of-text token of an empty text.
+		nll[0] = 0
+		scored.Unscored = []protocol.Unscored{{Start: 0, End: starts[min(1, tokens)], Reason: protocol.ReasonNoContext}}
+		if c := scored.Confidence; c.Len() > 0 {
+			c.Top[0], c.TopNLL[0], c.Ranks[0], c.Entropies[0] = 0, 0, 0, 0
+		}
+	}
+	for _, loss := range nll {
+		scored.TotalNLL += loss
+	}
+	scored.TokenIDs, scored.TokenNLL = ids[:tokens:tokens], nll[:tokens:tokens]
+	scored.TokenStarts, scored.TokenEnds = starts[:tokens:tokens], starts[1:]
+	if s.EOS {
+		scored.EOSNLL = nll[tokens]
+	}
+	return scored, nil
+}
+
+func newConfidence(tokens int) protocol.Confidence {
+	return protocol.Confidence{
+		Top: make([]int32, tokens), TopNLL: make([]float64, tokens), Ranks: make([]int32, tokens), Entropies: make([]float64, tokens),
+	}
+}
+
+// predict sets the losses nll of the first tokens of ids, which start at starts. After each, it calls observe, if that
+// is not nil, with the token's index and the history before it.
+func (m model) predict(ctx context.Context, s protocol.Settings, ids, starts []int32, nll []float64, observe func(int, history)) error {
 	var h history
-	for w := range s.Windows(starts[:events]) {
+	for w := range s.Windows(starts) {
 		if !m.holdsHistory(ids, w.Start, w.Score) || w.Score == 0 {
 			h = history{}
 			if s.Prefix == protocol.PrefixBOS || s.Prefix == protocol.PrefixFirst && w.Score == 0 {
@@ -80,27 +129,17 @@ func (m model) score(ctx context.Context, s protocol.Settings, d protocol.Docume
 		for i := w.Score; i < w.End; i++ {
 			if i%checkEvery == 0 {
 				if err := ctx.Err(); err != nil {
-					return protocol.ScoredDocument{}, err
+					return err
 				}
 			}
+			before := h
 			nll[i], h = m.language.step(h, ids[i])
+			if observe != nil {
+				observe(i, before)
+			}
 		}
 	}
-	scored := protocol.ScoredDocument{Index: d.Index}
-	if s.Prefix == protocol.PrefixNone && events > 0 {
-		// Without tokens, this is the end-of-text token of an empty text.
-		nll[0] = 0
-		scored.Unscored = []protocol.Unscored{{Start: 0, End: starts[min(1, tokens)], Reason: protocol.ReasonNoContext}}
-	}
-	for _, loss := range nll {
-		scored.TotalNLL += loss
-	}
-	scored.TokenIDs, scored.TokenNLL = ids[:tokens:tokens], nll[:tokens:tokens]
-	scored.TokenStarts, scored.TokenEnds = starts[:tokens:tokens], starts[1:]
-	if s.EOS {
-		scored.EOSNLL = nll[tokens]
-	}
-	return scored, nil
+	return nil
 }
 
 // holdsHistory reports whether the tokens [start, at) contain everything on which a prediction of token at depends.
