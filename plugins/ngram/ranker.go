@@ -6,14 +6,15 @@ import (
 	"surprisal.dev/plugins/ngram/kneserney"
 )
 
-// ranker tells how confident a language is of its prediction. Its methods are safe for concurrent use.
+// ranker is a language that tells how confident it is of its predictions. Its methods are safe for concurrent use.
 type ranker interface {
-	// rank compares token id, which has the loss nll after the history h, with all others.
-	rank(h history, id int32, nll float64) ranked
+	// rank is language.step. It also compares the token with all others.
+	rank(h history, id int32) (ranked, history)
 }
 
-// ranked is a token's place in a distribution.
+// ranked is a token's loss and its place in a distribution.
 type ranked struct {
+	nll             float64
 	top             int32
 	topNLL, entropy float64
 	rank            int32
@@ -26,18 +27,16 @@ func (l byteLanguage) ranker() ranker {
 	return byteRanker{kneserney.NewRanking(l.model, 0, kneserney.NoSymbol)}
 }
 
-func (r byteRanker) rank(h history, id int32, nll float64) ranked {
-	return rankSymbol(r.bytes, h.pieces, id, nll)
+func (r byteRanker) rank(h history, id int32) (ranked, history) {
+	of, next := rankSymbol(r.bytes, h.pieces, id)
+	return of, history{pieces: next}
 }
 
 // rankSymbol ranks a token whose symbol is its id.
-func rankSymbol(r *kneserney.Ranking, s kneserney.State, id int32, nll float64) ranked {
+func rankSymbol(r *kneserney.Ranking, s kneserney.State, id int32) (ranked, kneserney.State) {
+	nll, next, before := r.Step(s, uint32(id))
 	top, topNLL := r.Top(s)
-	of := ranked{top: int32(top), topNLL: topNLL, entropy: r.Entropy(s), rank: 1}
-	if of.top != id {
-		of.rank += int32(r.Before(s, 0, nll, uint32(id)))
-	}
-	return of
+	return ranked{nll: nll, top: int32(top), topNLL: topNLL, entropy: r.Entropy(s), rank: int32(before) + 1}, next
 }
 
 // wordRanker ranks words, the end of the text, and the bytes of unknown pieces. The unknown symbol is hidden: the bytes
@@ -45,9 +44,11 @@ func rankSymbol(r *kneserney.Ranking, s kneserney.State, id int32, nll float64) 
 type wordRanker struct {
 	wordLanguage
 	words, bytes *kneserney.Ranking
-	begin        kneserney.State
-	// beginTop is the most probable first byte of an unknown piece.
-	beginTop ranked
+	// first is the distribution of the first byte of an unknown piece; top is its most probable byte.
+	first        kneserney.Distribution
+	firstTop     int32
+	firstTopNLL  float64
+	firstEntropy float64
 }
 
 func (l wordLanguage) ranker() ranker {
@@ -55,47 +56,53 @@ func (l wordLanguage) ranker() ranker {
 		wordLanguage: l,
 		words:        kneserney.NewRanking(l.pieces, endSymbol(len(l.words)), unknownSymbol(len(l.words))),
 		bytes:        kneserney.NewRanking(l.spelling, 0, kneserney.NoSymbol),
-		begin:        l.spelling.Begin(),
 	}
-	top, nll := r.bytes.Top(r.begin)
-	r.beginTop = ranked{top: int32(top), topNLL: nll, entropy: r.bytes.Entropy(r.begin)}
+	begin := l.spelling.Begin()
+	top, nll := r.bytes.Top(begin)
+	r.first, r.firstTop, r.firstTopNLL, r.firstEntropy = r.bytes.Distribution(begin), int32(top), nll, r.bytes.Entropy(begin)
 	return r
 }
 
-func (r wordRanker) rank(h history, id int32, nll float64) ranked {
-	if h.inside {
-		return rankSymbol(r.bytes, h.spelled, id, nll)
+func (r wordRanker) rank(h history, id int32) (of ranked, next history) {
+	switch {
+	case h.inside && id < wordsEnd:
+		of, next.spelled = rankSymbol(r.bytes, h.spelled, id)
+		next.pieces, next.inside = h.pieces, r.continues(id)
+		return of, next
+	case id < wordsEnd:
+		of.nll, next = r.step(h, id)
+		of.rank = 1 + int32(r.words.Before(h.pieces, 0, of.nll, 0)) // words are after bytes of the same loss
+		r.compareFirst(&of, h, uint32(id))
+		return of, next
 	}
-	symbol, topNLL := r.words.Top(h.pieces)
-	unknown := r.words.HiddenNLL(h.pieces)
-	of := ranked{
-		top: firstWord + int32(symbol), topNLL: topNLL, rank: 1,
-		entropy: r.words.Entropy(h.pieces) + math.Exp(-unknown)*r.beginTop.entropy,
+	symbol := uint32(id - firstWord)
+	if id == wordsEnd {
+		symbol = endSymbol(len(r.wordLanguage.words))
 	}
-	if symbol == endSymbol(len(r.wordLanguage.words)) {
+	var before int
+	of.nll, next.pieces, before = r.words.Step(h.pieces, symbol)
+	of.rank = 1 + int32(before)
+	r.compareFirst(&of, h, kneserney.LastPlace)
+	return of, next
+}
+
+// compareFirst completes what is known about a token that begins a piece: the top token, the entropy, and the number of
+// bytes before the token. Of the bytes with the token's loss, those before place count.
+func (r wordRanker) compareFirst(of *ranked, h history, place uint32) {
+	top, topNLL := r.words.Top(h.pieces)
+	of.top, of.topNLL = firstWord+int32(top), topNLL
+	if top == endSymbol(len(r.wordLanguage.words)) {
 		of.top = wordsEnd
 	}
+	unknown := r.words.HiddenNLL(h.pieces)
+	of.entropy = r.words.Entropy(h.pieces) + math.Exp(-unknown)*r.firstEntropy
 	// The rounding of unknown may differ from that of the loss of an unknown piece.
-	spelled := unknown+r.beginTop.topNLL <= max(topNLL, nll)+1e-9*(1+nll)
-	if spelled {
-		unknown, _ = r.pieces.Step(h.pieces, unknownSymbol(len(r.wordLanguage.words)))
-		if first := unknown + r.beginTop.topNLL; first <= of.topNLL {
-			of.top, of.topNLL = r.beginTop.top, first
-		}
+	if unknown+r.firstTopNLL > max(topNLL, of.nll)+1e-9*(1+of.nll) {
+		return
 	}
-	if of.top == id {
-		return of
+	unknown, _ = r.pieces.Step(h.pieces, unknownSymbol(len(r.wordLanguage.words)))
+	if first := unknown + r.firstTopNLL; first <= of.topNLL {
+		of.top, of.topNLL = r.firstTop, first
 	}
-	wordPlace, bytePlace := uint32(0), uint32(kneserney.LastPlace)
-	switch {
-	case id >= firstWord:
-		wordPlace = r.words.Place(uint32(id - firstWord))
-	case id != wordsEnd:
-		bytePlace = uint32(id)
-	}
-	of.rank += int32(r.words.Before(h.pieces, 0, nll, wordPlace))
-	if spelled {
-		of.rank += int32(r.bytes.Before(r.begin, unknown, nll, bytePlace))
-	}
-	return of
+	of.rank += int32(r.first.Before(unknown, of.nll, place))
 }

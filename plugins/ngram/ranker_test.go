@@ -27,7 +27,7 @@ func compared(l language, h history, id int32) ranked {
 		order[i] = int32(i)
 	}
 	slices.SortFunc(order, func(a, b int32) int { return cmp.Or(cmp.Compare(losses[a], losses[b]), cmp.Compare(a, b)) })
-	return ranked{top: order[0], topNLL: losses[order[0]], rank: int32(slices.Index(order, id)) + 1, entropy: entropy}
+	return ranked{nll: losses[id], top: order[0], topNLL: losses[order[0]], rank: int32(slices.Index(order, id)) + 1, entropy: entropy}
 }
 
 // checkRanks compares a ranker with all tokens before each token of a text.
@@ -35,10 +35,11 @@ func checkRanks(t interface{ Fatalf(string, ...any) }, l language, h history, te
 	r := l.ranker()
 	ids, _ := l.tokenize(text, nil, nil)
 	for i, id := range append(ids, l.end()) {
-		nll, next := l.step(h, id)
-		got, want := r.rank(h, id, nll), compared(l, h, id)
-		if got.top != want.top || got.topNLL != want.topNLL || got.rank != want.rank || math.Abs(got.entropy-want.entropy) > 1e-9 {
-			t.Fatalf("token %d of %.100q, %d with %v nats: got %+v, want %+v", i, text, id, nll, got, want)
+		_, next := l.step(h, id)
+		got, after := r.rank(h, id)
+		want := compared(l, h, id)
+		if after != next || got.nll != want.nll || got.top != want.top || got.topNLL != want.topNLL || got.rank != want.rank || math.Abs(got.entropy-want.entropy) > 1e-9 {
+			t.Fatalf("token %d of %.100q, %d: got %+v and history %v, want %+v and %v", i, text, id, got, after, want, next)
 		}
 		h = next
 	}

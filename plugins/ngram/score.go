@@ -72,19 +72,10 @@ func (m model) score(ctx context.Context, s protocol.Settings, d protocol.Docume
 	}
 	nll := make([]float64, events)
 	scored := protocol.ScoredDocument{Index: d.Index}
-	var observe func(i int, h history)
 	if s.Confidence {
-		c := newConfidence(tokens)
-		scored.Confidence = c
-		ranker := m.ranker()
-		observe = func(i int, h history) {
-			if i < tokens {
-				of := ranker.rank(h, ids[i], nll[i])
-				c.Top[i], c.TopNLL[i], c.Ranks[i], c.Entropies[i] = of.top, of.topNLL, of.rank, of.entropy
-			}
-		}
+		scored.Confidence = newConfidence(tokens)
 	}
-	if err := m.predict(ctx, s, ids, starts[:events], nll, observe); err != nil {
+	if err := m.predict(ctx, s, ids, starts[:events], nll, scored.Confidence); err != nil {
 		return protocol.ScoredDocument{}, err
 	}
 	if s.Prefix == protocol.PrefixNone && events > 0 {
@@ -112,10 +103,13 @@ func newConfidence(tokens int) protocol.Confidence {
 	}
 }
 
-// predict sets the losses nll of the first tokens of ids, which start at starts. After each, it calls observe, if that
-// is not nil, with the token's index and the history before it.
-func (m model) predict(ctx context.Context, s protocol.Settings, ids, starts []int32, nll []float64, observe func(int, history)) error {
+// predict sets the losses of the first tokens of ids, which start at starts, and confidence as far as it goes.
+func (m model) predict(ctx context.Context, s protocol.Settings, ids, starts []int32, nll []float64, confidence protocol.Confidence) error {
 	var h history
+	var r ranker
+	if confidence.Len() > 0 {
+		r = m.ranker()
+	}
 	for w := range s.Windows(starts) {
 		if !m.holdsHistory(ids, w.Start, w.Score) || w.Score == 0 {
 			h = history{}
@@ -132,11 +126,14 @@ func (m model) predict(ctx context.Context, s protocol.Settings, ids, starts []i
 					return err
 				}
 			}
-			before := h
-			nll[i], h = m.language.step(h, ids[i])
-			if observe != nil {
-				observe(i, before)
+			if i >= confidence.Len() {
+				nll[i], h = m.language.step(h, ids[i])
+				continue
 			}
+			var of ranked
+			of, h = r.rank(h, ids[i])
+			nll[i] = of.nll
+			confidence.Top[i], confidence.TopNLL[i], confidence.Ranks[i], confidence.Entropies[i] = of.top, of.topNLL, of.rank, of.entropy
 		}
 	}
 	return nil
