@@ -26,9 +26,9 @@ func (c Confidence) Len() int { return max(len(c.Top), len(c.TopNLL), len(c.Rank
 // confidenceTolerance bounds rounding in nats: sums over a large vocabulary may be in float32.
 const confidenceTolerance = 1e-3
 
-// checkConfidence checks the values of a confidence against the tokens, the losses and the size of the vocabulary (0:
-// unknown). Whether there is a confidence depends on the settings, which the caller knows.
-func (s ScoredDocument) checkConfidence(vocabulary int64) error {
+// CheckConfidence checks the confidence, if there is one, against the tokens, their losses and the size of the vocabulary
+// (0: unknown).
+func (s ScoredDocument) CheckConfidence(vocabulary int64) error {
 	c, n := s.Confidence, len(s.TokenIDs)
 	if c.Len() == 0 {
 		return nil

@@ -94,7 +94,7 @@ func check(d Document, s ScoredDocument, m LoadedModel) error {
 	if s.EndUnscored() && s.EOSNLL != 0 {
 		return fmt.Errorf("the end-of-text token is unscored but has a loss of %v nats", s.EOSNLL)
 	}
-	if err := s.checkConfidence(m.VocabularySize); err != nil {
+	if err := s.CheckConfidence(m.VocabularySize); err != nil {
 		return err
 	}
 	sum.add(s.EOSNLL)
