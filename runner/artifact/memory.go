@@ -8,7 +8,7 @@ package artifact
 // texts are queued for the plugin.
 func ScoreMemory(largest int64, confidence bool) int64 {
 	if confidence {
-		return 160<<20 + 32*largest
+		return 176<<20 + 32*largest
 	}
 	return 160<<20 + 14*largest
 }

@@ -71,7 +71,7 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 		artifact.LedgerFile, artifact.ScoredFile, artifact.SummaryFile, artifact.TokenCountsFile, artifact.TokenCountsSummaryFile,
 	}
 	if settings.Confidence {
-		files = append(files, artifact.ConfidenceFile)
+		files = append([]string{artifact.ConfidenceFile}, files...)
 	}
 	return action.Result{
 		Files: files,
