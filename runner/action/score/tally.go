@@ -135,10 +135,10 @@ func (t *tally) losses() *artifact.TokenLosses {
 
 // quantile returns the middle of the fine bin that contains a quantile.
 func (t *tally) quantile(share float64) float64 {
-	wanted := int64(math.Ceil(share * float64(t.tokens)))
+	target := int64(math.Ceil(share * float64(t.tokens)))
 	var count int64
 	for i, n := range t.fine[:fineBins-1] {
-		if count += n; count >= wanted {
+		if count += n; count >= target {
 			return min((float64(i)+0.5)*resolution, t.max)
 		}
 	}
