@@ -130,7 +130,8 @@ func (m *faultyModel) Score(ctx context.Context, s protocol.Settings, documents 
 	return m.Model.Score(ctx, s, noted, func(a protocol.ScoredDocument) error {
 		change := 0.0
 		switch {
-		case m.fault == "heeds the span" && starts[a.Index] > 0, m.later, m.fault == "heeds the order" && a.Index == 0:
+		case m.fault == "heeds the span" && starts[a.Index] > 0, m.later, m.fault == "heeds the order" && a.Index == 0,
+			m.fault == "heeds the request" && s.Confidence:
 			change = 0.25
 		case m.fault == "forgets the end":
 			a.TotalNLL -= a.EOSNLL
@@ -139,6 +140,11 @@ func (m *faultyModel) Score(ctx context.Context, s protocol.Settings, documents 
 			a.TotalNLL -= a.TokenNLL[0]
 			a.TokenNLL[0] = 0
 			a.Unscored = []protocol.Unscored{{Start: 0, End: a.TokenEnds[0], Reason: protocol.ReasonNoContext}}
+			if c := a.Confidence; c.Len() > 0 {
+				c.Top[0], c.TopNLL[0], c.Ranks[0], c.Entropies[0] = 0, 0, 0, 0
+			}
+		case m.fault == "is never confident":
+			a.Confidence = protocol.Confidence{}
 		}
 		if len(a.TokenNLL) > 0 {
 			last := len(a.TokenNLL) - 1
@@ -225,6 +231,8 @@ func TestFaultyBackends(t *testing.T) {
 		"heeds the span":     "the scored span does not change the losses",
 		"heeds the order":    "a document has the same losses whatever is scored with it",
 		"forgets the end":    "the loss of the end-of-text token is given on request",
+		"heeds the request":  "confidence is given on request and does not change the losses",
+		"is never confident": "confidence is given on request and does not change the losses",
 		"ages":               "a crash in mid-stream loses nothing and changes nothing",
 		"small":              "a document of 1 MiB passes",
 		"forgets the first": `the ledger holds with prefix "first" and windows of bytes; the ledger holds with prefix "first" and windows of tokens; ` +

@@ -71,7 +71,7 @@ func request(t *testing.T, h *Host, call, config string) error {
 	case call == "unload":
 		return loaded.Close()
 	}
-	return loaded.Score(t.Context(), protocol.Settings{}, textsOf("abc", "abc"), func(protocol.Document, protocol.ScoredDocument) error { return nil })
+	return loaded.Score(t.Context(), protocol.Settings{Confidence: call == "confide"}, textsOf("abc", "abc"), func(protocol.Document, protocol.ScoredDocument) error { return nil })
 }
 
 const loadable = `"loaded": {"handle": "1", "device": "cpu", "dtype": "float32", "vocabularySize": 10}`
@@ -106,6 +106,14 @@ func TestHostileAnswers(t *testing.T) {
 			`scoring documents from dataset "d", shard "s", row 1 on: it ended without an answer`},
 		{"score", `{"answers": [{"index": "0", "tokenIds": [11], "tokenStarts": [0], "tokenEnds": [3], "tokenNll": [1], "totalNll": 1}], ` + loadable + `}`,
 			"has id 11, outside the vocabulary of 10"},
+		{"score", `{"answers": [{"index": "0", "tokenIds": [1], "tokenStarts": [0], "tokenEnds": [3], "tokenNll": [1], "totalNll": 1, ` +
+			`"topIds": [1], "topNll": [1], "ranks": [1], "entropies": [1]}], ` + loadable + `}`, "confidence of 1 tokens, which was not asked for"},
+		{"confide", `{"answers": [{"index": "0", "tokenIds": [1], "tokenStarts": [0], "tokenEnds": [3], "tokenNll": [1], "totalNll": 1}], ` + loadable + `}`,
+			"confidence of 0 tokens, asked for all 1"},
+		{"confide", `{"answers": [{"index": "0", "tokenIds": [1], "tokenStarts": [0], "tokenEnds": [3], "tokenNll": [1], "totalNll": 1, ` +
+			`"topIds": [1], "topNll": [1], "ranks": [2], "entropies": [1]}], ` + loadable + `}`, "the rank is 2 and the top token is 1"},
+		{"confide", `{"answers": [{"index": "0", "ranks": [` + strings.Repeat("1, ", 2000) + `1], "continued": true}], ` + loadable + `}`,
+			"the answer for document 0 has more than"},
 	} {
 		name, _, _ := strings.Cut(test.config+`"`, loadable)
 		t.Run(test.call+" "+name[:min(len(name), 60)], func(t *testing.T) {
@@ -127,7 +135,8 @@ func TestHostileAnswers(t *testing.T) {
 					t.Errorf("got %.500v, want %q in it", err, want)
 				}
 			}
-			if n := strings.Count(must(readAll(h, "calls")), test.call+"\n"); n != 1 {
+			served := strings.Replace(test.call, "confide", "score", 1)
+			if n := strings.Count(must(readAll(h, "calls")), served+"\n"); n != 1 {
 				t.Errorf("%d calls", n)
 			}
 			if spent := int64(after.TotalAlloc - before.TotalAlloc); spent > 300<<20 {

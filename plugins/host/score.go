@@ -354,6 +354,11 @@ func (c *scoring) answer(s protocol.ScoredDocument) error {
 	if err == nil && !c.settings.EOS && s.EndUnscored() {
 		err = fmt.Errorf("%v: the answer has an unscored end-of-text token that was not asked for", d.document)
 	}
+	if n := s.Confidence.Len(); err == nil && !c.settings.Confidence && n > 0 {
+		err = fmt.Errorf("%v: the answer has the confidence of %d tokens, which was not asked for", d.document, n)
+	} else if err == nil && c.settings.Confidence && n != len(s.TokenIDs) {
+		err = fmt.Errorf("%v: the answer has the confidence of %d tokens, asked for all %d", d.document, n, len(s.TokenIDs))
+	}
 	if err != nil {
 		return c.model.backend.broken(err)
 	}

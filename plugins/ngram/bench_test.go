@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"surprisal.dev/plugins/protocol"
 )
@@ -119,6 +120,40 @@ func BenchmarkScore(b *testing.B) {
 					}
 				}
 				b.ReportMetric(bitsPerByte(nats, size(texts[1])), "bpb")
+			})
+		}
+	}
+}
+
+// BenchmarkConfidence scores with confidence and without it, in turn, and reports the difference per token, and the time
+// in which the ranker is made.
+func BenchmarkConfidence(b *testing.B) {
+	for name, texts := range benchmarkTexts(b) {
+		for _, config := range benchmarkModels() {
+			b.Run(fmt.Sprintf("%s/%s", name, config), func(b *testing.B) {
+				m := trained(b, config, texts[0]...)
+				started := time.Now()
+				m.ranker()
+				making := time.Since(started)
+				var spent [2]time.Duration
+				var tokens int64
+				for b.Loop() {
+					for i, confidence := range []bool{false, true} {
+						started := time.Now()
+						err := m.Score(b.Context(), protocol.Settings{Confidence: confidence}, always(documents(texts[1]...)), func(d protocol.ScoredDocument) error {
+							tokens += int64(len(d.TokenIDs))
+							return nil
+						})
+						if err != nil {
+							b.Fatal(err)
+						}
+						spent[i] += time.Since(started)
+					}
+				}
+				tokens /= 2
+				b.ReportMetric(float64(making.Milliseconds()), "ranker-ms")
+				b.ReportMetric(float64(spent[0].Nanoseconds())/float64(tokens), "ns/token")
+				b.ReportMetric(float64((spent[1]-spent[0]).Nanoseconds())/float64(tokens), "more-ns/token")
 			})
 		}
 	}

@@ -23,6 +23,8 @@ type language interface {
 	// leaves its piece incomplete.
 	order() int
 	continues(id int32) bool
+	// ranker returns a ranker of the language's tokens, at a cost in proportion to the model's size.
+	ranker() ranker
 }
 
 // history is a language's state after the tokens so far.

@@ -76,7 +76,7 @@ func (w workload) run() error {
 		if problem != nil {
 			return problem
 		}
-		err = m.Score(ctx, protocol.Settings{}, always(documents), func(protocol.ScoredDocument) error { return nil })
+		err = m.Score(ctx, protocol.Settings{Confidence: true}, always(documents), func(protocol.ScoredDocument) error { return nil })
 	}
 	if err != nil {
 		return err

@@ -57,10 +57,11 @@ var _ sdk.Trainer = backend{}
 
 func (backend) Describe(context.Context) (protocol.BackendDescription, error) {
 	return protocol.BackendDescription{
-		Name:    name,
-		Version: version,
-		Schema:  schema,
-		Trains:  true,
+		Name:         name,
+		Version:      version,
+		Schema:       schema,
+		Trains:       true,
+		Capabilities: []string{protocol.CapabilityConfidence},
 	}, nil
 }
 
@@ -113,7 +114,7 @@ func (backend) Load(_ context.Context, m protocol.Model) (sdk.Model, error) {
 		return nil, sdk.Invalid("model file %q: trained with order %d and tokens %q, not order %d and tokens %q; train the model again",
 			path, l.order(), tokens, c.Order, c.Tokens)
 	}
-	return model{language: l}, nil
+	return newModel(l), nil
 }
 
 // Train counts the whole text of each document, in one pass, and writes one model file. Memory grows with the number of

@@ -78,7 +78,7 @@ func trained(tb testing.TB, config string, texts ...string) model {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return model{language: l}
+	return newModel(l)
 }
 
 func bitsPerByte(nats float64, bytes int64) float64 { return nats / math.Ln2 / float64(bytes) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"runtime"
+	"sync"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
@@ -15,7 +16,11 @@ const checkEvery = 1 << 16
 // model is a loaded model.
 type model struct {
 	language language
+	// ranker is made when it is needed.
+	ranker func() ranker
 }
+
+func newModel(l language) model { return model{l, sync.OnceValue(l.ranker)} }
 
 func (m model) Describe() protocol.LoadedModel {
 	return protocol.LoadedModel{
@@ -66,8 +71,46 @@ func (m model) score(ctx context.Context, s protocol.Settings, d protocol.Docume
 		events++
 	}
 	nll := make([]float64, events)
+	scored := protocol.ScoredDocument{Index: d.Index}
+	if s.Confidence {
+		scored.Confidence = newConfidence(tokens)
+	}
+	if err := m.predict(ctx, s, ids, starts[:events], nll, scored.Confidence); err != nil {
+		return protocol.ScoredDocument{}, err
+	}
+	if s.Prefix == protocol.PrefixNone && events > 0 {
+		// Without tokens, this is the end-of-text token of an empty text.
+		nll[0] = 0
+		scored.Unscored = []protocol.Unscored{{Start: 0, End: starts[min(1, tokens)], Reason: protocol.ReasonNoContext}}
+		if c := scored.Confidence; c.Len() > 0 {
+			c.Top[0], c.TopNLL[0], c.Ranks[0], c.Entropies[0] = 0, 0, 0, 0
+		}
+	}
+	for _, loss := range nll {
+		scored.TotalNLL += loss
+	}
+	scored.TokenIDs, scored.TokenNLL = ids[:tokens:tokens], nll[:tokens:tokens]
+	scored.TokenStarts, scored.TokenEnds = starts[:tokens:tokens], starts[1:]
+	if s.EOS {
+		scored.EOSNLL = nll[tokens]
+	}
+	return scored, nil
+}
+
+func newConfidence(tokens int) protocol.Confidence {
+	return protocol.Confidence{
+		Top: make([]int32, tokens), TopNLL: make([]float64, tokens), Ranks: make([]int32, tokens), Entropies: make([]float64, tokens),
+	}
+}
+
+// predict sets the losses of the first tokens of ids, which start at starts, and confidence as far as it goes.
+func (m model) predict(ctx context.Context, s protocol.Settings, ids, starts []int32, nll []float64, confidence protocol.Confidence) error {
 	var h history
-	for w := range s.Windows(starts[:events]) {
+	var r ranker
+	if confidence.Len() > 0 {
+		r = m.ranker()
+	}
+	for w := range s.Windows(starts) {
 		if !m.holdsHistory(ids, w.Start, w.Score) || w.Score == 0 {
 			h = history{}
 			if s.Prefix == protocol.PrefixBOS || s.Prefix == protocol.PrefixFirst && w.Score == 0 {
@@ -80,27 +123,20 @@ func (m model) score(ctx context.Context, s protocol.Settings, d protocol.Docume
 		for i := w.Score; i < w.End; i++ {
 			if i%checkEvery == 0 {
 				if err := ctx.Err(); err != nil {
-					return protocol.ScoredDocument{}, err
+					return err
 				}
 			}
-			nll[i], h = m.language.step(h, ids[i])
+			if i >= confidence.Len() {
+				nll[i], h = m.language.step(h, ids[i])
+				continue
+			}
+			var of ranked
+			of, h = r.rank(h, ids[i])
+			nll[i] = of.nll
+			confidence.Top[i], confidence.TopNLL[i], confidence.Ranks[i], confidence.Entropies[i] = of.top, of.topNLL, of.rank, of.entropy
 		}
 	}
-	scored := protocol.ScoredDocument{Index: d.Index}
-	if s.Prefix == protocol.PrefixNone && events > 0 {
-		// Without tokens, this is the end-of-text token of an empty text.
-		nll[0] = 0
-		scored.Unscored = []protocol.Unscored{{Start: 0, End: starts[min(1, tokens)], Reason: protocol.ReasonNoContext}}
-	}
-	for _, loss := range nll {
-		scored.TotalNLL += loss
-	}
-	scored.TokenIDs, scored.TokenNLL = ids[:tokens:tokens], nll[:tokens:tokens]
-	scored.TokenStarts, scored.TokenEnds = starts[:tokens:tokens], starts[1:]
-	if s.EOS {
-		scored.EOSNLL = nll[tokens]
-	}
-	return scored, nil
+	return nil
 }
 
 // holdsHistory reports whether the tokens [start, at) contain everything on which a prediction of token at depends.

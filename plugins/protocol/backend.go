@@ -28,6 +28,9 @@ type BackendDescription struct {
 // backend without it ignores ParseSpecial.
 const CapabilitySpecialTokens = "specialTokens"
 
+// CapabilityConfidence means that a backend obeys Settings.Confidence. The runner requests it from no other backend.
+const CapabilityConfidence = "confidence"
+
 // Model is a configured model.
 type Model struct {
 	// Config is the backend's settings as JSON, defaults filled, valid under the backend's schema. It omits the `train`
@@ -116,6 +119,8 @@ type Settings struct {
 	Anchor  string `json:"anchor"`
 	// EOS requests the loss of the end-of-text token after each document. It goes to the ledger, never to bytes.
 	EOS bool `json:"eos"`
+	// Confidence requests ScoredDocument.Confidence. Losses do not depend on it.
+	Confidence bool `json:"confidence,omitempty"`
 }
 
 // Document is a text to score. Text is valid UTF-8; the scored span is [ScoreStart, ScoreEnd) in bytes.
@@ -137,6 +142,9 @@ type ScoredDocument struct {
 	// TokenIDs, TokenStarts, TokenEnds (bytes) and TokenNLL (nats) describe the document's own tokens in order.
 	TokenIDs, TokenStarts, TokenEnds []int32
 	TokenNLL                         []float64
+	// Confidence describes the distributions that predicted the tokens, if Settings.Confidence requested it. It has no
+	// entry for the end-of-text token.
+	Confidence Confidence
 	// EOSNLL is the loss in nats of the end-of-text token, if Settings.EOS requested it.
 	EOSNLL float64
 	// Unscored lists byte ranges that have no loss, in order. A token inside one has a TokenNLL of 0. An empty range at

@@ -94,6 +94,9 @@ func check(d Document, s ScoredDocument, m LoadedModel) error {
 	if s.EndUnscored() && s.EOSNLL != 0 {
 		return fmt.Errorf("the end-of-text token is unscored but has a loss of %v nats", s.EOSNLL)
 	}
+	if err := s.CheckConfidence(m.VocabularySize); err != nil {
+		return err
+	}
 	sum.add(s.EOSNLL)
 	if total := sum.value(); !agree(total, s.TotalNLL) {
 		return fmt.Errorf("its losses add up to %v nats, but its total is %v; data was lost or changed in transit", total, s.TotalNLL)

@@ -6,6 +6,7 @@ const (
 	CountsFile             = "counts.json"
 	MetadataFile           = "metadata.json"
 	ScoredFile             = "scored_documents.parquet"
+	ConfidenceFile         = "confidence.parquet"
 	LedgerFile             = "ledger.parquet"
 	TokenCountsFile        = "token_counts.parquet"
 	TokenCountsSummaryFile = "token_counts_summary.json"

@@ -4,8 +4,14 @@ package artifact
 // limit is at most 7/8 of it. The argument largest is the size in bytes of the largest document. They assume four or
 // more bytes per token on average.
 
-// ScoreMemory returns the memory of a score. Its constant is the largest, because texts are queued for the plugin.
-func ScoreMemory(largest int64) int64 { return 160<<20 + 14*largest }
+// ScoreMemory returns the memory of a score, with per-token confidence or without. Its constant is the largest, because
+// texts are queued for the plugin.
+func ScoreMemory(largest int64, confidence bool) int64 {
+	if confidence {
+		return 176<<20 + 32*largest
+	}
+	return 160<<20 + 14*largest
+}
 
 // MaterializeMemory returns the memory of reading documents.
 func MaterializeMemory(largest int64) int64 { return 128<<20 + 10*largest }

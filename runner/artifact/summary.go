@@ -54,6 +54,10 @@ type ScoreSummary struct {
 	// Computed describes the hardware and software that computed the losses: device, processor class, library versions.
 	Computed  map[string]string   `json:"computed,omitempty"`
 	Rescoring RescoringDifference `json:"rescoringDifference"`
+	// TokenLosses and Confidence describe the tokens that ScoredTokens counts. They are nil if the tokens are unknown, as
+	// those of an imported table, or if the backend does not tell its confidence.
+	TokenLosses *TokenLosses       `json:"tokenLosses,omitempty"`
+	Confidence  *ConfidenceSummary `json:"confidence,omitempty"`
 }
 
 // Perplexity is exp(nats / n), where n is the number of tokens, words or bytes. A perplexity too large for a float64 is

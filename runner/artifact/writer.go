@@ -41,6 +41,8 @@ func NewWriter[T any](w io.Writer, size func(*T) int) *Writer[T] {
 		parquet.SkipPageBounds("text"),
 		parquet.SkipPageBounds("per_byte_loss", "list", "element"),
 		parquet.SkipPageBounds("token_nll", "list", "element"),
+		parquet.SkipPageBounds("top_nll", "list", "element"),
+		parquet.SkipPageBounds("entropies", "list", "element"),
 	)}
 }
 

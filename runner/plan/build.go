@@ -52,6 +52,16 @@ type Plugin struct {
 	Worker
 	// Neutral lists the settings that do not change results, as dotted paths. Descriptors do not contain them.
 	Neutral []string
+	// Capabilities are the plugin's optional capabilities.
+	Capabilities []string
+}
+
+// Settings returns the settings with which a model with a backend is scored. They request everything that the backend
+// can give.
+func (c Catalog) Settings(m *spec.Model) protocol.Settings {
+	settings := m.Scoring.Settings()
+	settings.Confidence = slices.Contains(c.Backends[m.Backend.Name].Capabilities, protocol.CapabilityConfidence)
+	return settings
 }
 
 // Plan is a graph of actions in topological order.

@@ -448,7 +448,7 @@ func TestKinds(t *testing.T) {
 		t.Error("models are not told apart, or one is taken for two")
 	}
 	for name, want := range map[string]int64{
-		"gap big-small": artifact.GapMemory(100), "materialize a": artifact.MaterializeMemory(100), "train big": 10 + 2*1000, "train small": 0, "score big a": artifact.ScoreMemory(100),
+		"gap big-small": artifact.GapMemory(100), "materialize a": artifact.MaterializeMemory(100), "train big": 10 + 2*1000, "train small": 0, "score big a": artifact.ScoreMemory(100, false),
 		"scaling order": 0, "import theirs": 0,
 	} {
 		if got := p.Action(name).Resources; got != (plan.Resources{Cores: 1, Memory: want}) {
@@ -637,7 +637,7 @@ func TestCost(t *testing.T) {
 	w.Estimates["big"] = protocol.Estimate{MemoryBytes: 1 << 20, TrainingMemoryPerByte: 2, MemoryPerTrainingByte: 3}
 	p := w.plan(t)
 	resolve(t, p, cache{})
-	bounds := plan.Cost{Documents: 10, Bytes: 1000, Largest: 100, Tokens: 250, FLOPs: 2500, Memory: 1<<20 + artifact.ScoreMemory(100), Seconds: 500, AtMost: true}
+	bounds := plan.Cost{Documents: 10, Bytes: 1000, Largest: 100, Tokens: 250, FLOPs: 2500, Memory: 1<<20 + artifact.ScoreMemory(100, false), Seconds: 500, AtMost: true}
 	if d := cmp.Diff(bounds, p.Action("score flat a").Cost); d != "" {
 		t.Errorf("before the documents are counted: %s", d)
 	}
@@ -654,7 +654,7 @@ func TestCost(t *testing.T) {
 	done := cache{}
 	done.add(p.Action("materialize a"), map[string]float64{plan.MeasuredDocuments: 3, plan.MeasuredBytes: 40, plan.MeasuredLargest: 30, plan.MeasuredSeconds: 2})
 	resolve(t, p, done)
-	counted := plan.Cost{Documents: 3, Bytes: 40, Largest: 30, Tokens: 10, FLOPs: 100, Memory: 1<<20 + artifact.ScoreMemory(30), Seconds: 20}
+	counted := plan.Cost{Documents: 3, Bytes: 40, Largest: 30, Tokens: 10, FLOPs: 100, Memory: 1<<20 + artifact.ScoreMemory(30, false), Seconds: 20}
 	if d := cmp.Diff(counted, p.Action("score flat a").Cost); d != "" {
 		t.Errorf("after: %s", d)
 	}

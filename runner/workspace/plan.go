@@ -141,7 +141,7 @@ func identities(plugins []Plugin, kind protocol.Kind) map[string]plan.Plugin {
 	usable := map[string]plan.Plugin{}
 	for _, p := range plugins {
 		if p.Kind == kind && p.asked && p.Problem == "" {
-			usable[p.Name] = plan.Plugin{Worker: executor.WorkerOf(p.Info), Neutral: p.neutral}
+			usable[p.Name] = plan.Plugin{Worker: executor.WorkerOf(p.Info), Neutral: p.neutral, Capabilities: p.Info.Capabilities}
 		}
 	}
 	return usable
@@ -242,7 +242,7 @@ func (w *Workspace) estimate(ctx context.Context, e *spec.Experiment, c plan.Cat
 		if m.Backend == nil || m.Backend.Config == nil || m.Weights != nil && len(files) == 0 {
 			continue
 		}
-		settings := m.Scoring.Settings()
+		settings := c.Settings(m)
 		id := fmt.Sprintf("%s %s %+v %v", m.Backend.Name, m.Backend.Config, settings, files)
 		estimate, ok := known[id]
 		if !ok {

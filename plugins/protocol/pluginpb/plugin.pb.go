@@ -1064,8 +1064,11 @@ type Settings struct {
 	Context int64  `protobuf:"varint,2,opt,name=context,proto3" json:"context,omitempty"`
 	Stride  int64  `protobuf:"varint,3,opt,name=stride,proto3" json:"stride,omitempty"`
 	// "tokens" or "bytes".
-	Anchor        string `protobuf:"bytes,4,opt,name=anchor,proto3" json:"anchor,omitempty"`
-	Eos           bool   `protobuf:"varint,5,opt,name=eos,proto3" json:"eos,omitempty"`
+	Anchor string `protobuf:"bytes,4,opt,name=anchor,proto3" json:"anchor,omitempty"`
+	Eos    bool   `protobuf:"varint,5,opt,name=eos,proto3" json:"eos,omitempty"`
+	// Requests the fields top_ids, top_nll, ranks and entropies of answers. It is set only for backends with the
+	// capability "confidence".
+	Confidence    bool `protobuf:"varint,6,opt,name=confidence,proto3" json:"confidence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1131,6 +1134,13 @@ func (x *Settings) GetAnchor() string {
 func (x *Settings) GetEos() bool {
 	if x != nil {
 		return x.Eos
+	}
+	return false
+}
+
+func (x *Settings) GetConfidence() bool {
+	if x != nil {
+		return x.Confidence
 	}
 	return false
 }
@@ -1693,7 +1703,13 @@ type ScoredDocument struct {
 	Unscored []*Unscored `protobuf:"bytes,7,rep,name=unscored,proto3" json:"unscored,omitempty"`
 	TotalNll float64     `protobuf:"fixed64,8,opt,name=total_nll,json=totalNll,proto3" json:"total_nll,omitempty"`
 	// The next ScoredDocument holds more of this one's tokens and unscored ranges, and nothing else.
-	Continued     bool `protobuf:"varint,9,opt,name=continued,proto3" json:"continued,omitempty"`
+	Continued bool `protobuf:"varint,9,opt,name=continued,proto3" json:"continued,omitempty"`
+	// About the distribution that predicted each token, if requested: the most probable token and its loss in nats, the
+	// token's rank from 1, and the entropy in nats. All four are 0 at a token without a loss.
+	TopIds        []int32   `protobuf:"varint,10,rep,packed,name=top_ids,json=topIds,proto3" json:"top_ids,omitempty"`
+	TopNll        []float64 `protobuf:"fixed64,11,rep,packed,name=top_nll,json=topNll,proto3" json:"top_nll,omitempty"`
+	Ranks         []int32   `protobuf:"varint,12,rep,packed,name=ranks,proto3" json:"ranks,omitempty"`
+	Entropies     []float64 `protobuf:"fixed64,13,rep,packed,name=entropies,proto3" json:"entropies,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1789,6 +1805,34 @@ func (x *ScoredDocument) GetContinued() bool {
 		return x.Continued
 	}
 	return false
+}
+
+func (x *ScoredDocument) GetTopIds() []int32 {
+	if x != nil {
+		return x.TopIds
+	}
+	return nil
+}
+
+func (x *ScoredDocument) GetTopNll() []float64 {
+	if x != nil {
+		return x.TopNll
+	}
+	return nil
+}
+
+func (x *ScoredDocument) GetRanks() []int32 {
+	if x != nil {
+		return x.Ranks
+	}
+	return nil
+}
+
+func (x *ScoredDocument) GetEntropies() []float64 {
+	if x != nil {
+		return x.Entropies
+	}
+	return nil
 }
 
 type Unscored struct {
@@ -1934,13 +1978,16 @@ const file_plugin_proto_rawDesc = "" +
 	"\x13device_memory_bytes\x18\x06 \x01(\x03R\x11deviceMemoryBytes\x12\x18\n" +
 	"\adevices\x18\a \x01(\x03R\adevices\x127\n" +
 	"\x18training_memory_per_byte\x18\b \x01(\x01R\x15trainingMemoryPerByte\x127\n" +
-	"\x18memory_per_training_byte\x18\t \x01(\x01R\x15memoryPerTrainingByte\"~\n" +
+	"\x18memory_per_training_byte\x18\t \x01(\x01R\x15memoryPerTrainingByte\"\x9e\x01\n" +
 	"\bSettings\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x18\n" +
 	"\acontext\x18\x02 \x01(\x03R\acontext\x12\x16\n" +
 	"\x06stride\x18\x03 \x01(\x03R\x06stride\x12\x16\n" +
 	"\x06anchor\x18\x04 \x01(\tR\x06anchor\x12\x10\n" +
-	"\x03eos\x18\x05 \x01(\bR\x03eos\"}\n" +
+	"\x03eos\x18\x05 \x01(\bR\x03eos\x12\x1e\n" +
+	"\n" +
+	"confidence\x18\x06 \x01(\bR\n" +
+	"confidence\"}\n" +
 	"\fTrainRequest\x120\n" +
 	"\x05model\x18\x01 \x01(\v2\x1a.surprisal.plugin.v1.ModelR\x05model\x12;\n" +
 	"\tdocuments\x18\x02 \x03(\v2\x1d.surprisal.plugin.v1.DocumentR\tdocuments\"#\n" +
@@ -1981,7 +2028,7 @@ const file_plugin_proto_rawDesc = "" +
 	"\rparse_special\x18\b \x01(\bR\fparseSpecial\x12\x1c\n" +
 	"\tcontinued\x18\t \x01(\bR\tcontinued\"R\n" +
 	"\rScoreResponse\x12A\n" +
-	"\tdocuments\x18\x01 \x03(\v2#.surprisal.plugin.v1.ScoredDocumentR\tdocuments\"\xb1\x02\n" +
+	"\tdocuments\x18\x01 \x03(\v2#.surprisal.plugin.v1.ScoredDocumentR\tdocuments\"\x97\x03\n" +
 	"\x0eScoredDocument\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x03R\x05index\x12\x1b\n" +
 	"\ttoken_ids\x18\x02 \x03(\x05R\btokenIds\x12!\n" +
@@ -1992,7 +2039,12 @@ const file_plugin_proto_rawDesc = "" +
 	"\aeos_nll\x18\x06 \x01(\x01R\x06eosNll\x129\n" +
 	"\bunscored\x18\a \x03(\v2\x1d.surprisal.plugin.v1.UnscoredR\bunscored\x12\x1b\n" +
 	"\ttotal_nll\x18\b \x01(\x01R\btotalNll\x12\x1c\n" +
-	"\tcontinued\x18\t \x01(\bR\tcontinued\"J\n" +
+	"\tcontinued\x18\t \x01(\bR\tcontinued\x12\x17\n" +
+	"\atop_ids\x18\n" +
+	" \x03(\x05R\x06topIds\x12\x17\n" +
+	"\atop_nll\x18\v \x03(\x01R\x06topNll\x12\x14\n" +
+	"\x05ranks\x18\f \x03(\x05R\x05ranks\x12\x1c\n" +
+	"\tentropies\x18\r \x03(\x01R\tentropies\"J\n" +
 	"\bUnscored\x12\x14\n" +
 	"\x05start\x18\x01 \x01(\x05R\x05start\x12\x10\n" +
 	"\x03end\x18\x02 \x01(\x05R\x03end\x12\x16\n" +

@@ -11,6 +11,8 @@ const (
 	elementBytes = 80
 	// tokenBytes is for a token: two offsets and an id of up to 5 bytes each, and a loss of 8.
 	tokenBytes = 23
+	// confidenceBytes is for the confidence of a token: an id and a rank of up to 5 bytes each, and two numbers of 8.
+	confidenceBytes = 26
 )
 
 // chunk collects elements and sends them whenever they reach ChunkBytes.
@@ -118,21 +120,28 @@ func NewAnswerWriter(send func([]*pluginpb.ScoredDocument) error) *AnswerWriter 
 // on unchanged: the receiver rejects them.
 func (w *AnswerWriter) Write(s protocol.ScoredDocument) error {
 	part := &pluginpb.ScoredDocument{Index: s.Index, EosNll: s.EOSNLL, TotalNll: s.TotalNLL}
+	perToken, c := tokenBytes, &s.Confidence
+	if c.Len() > 0 {
+		perToken += confidenceBytes
+	}
 	for {
 		size := elementBytes
-		n := max(w.room(size)/tokenBytes, 1)
+		n := max(w.room(size)/perToken, 1)
 		part.TokenIds = cut(&s.TokenIDs, n)
 		part.TokenStarts = cut(&s.TokenStarts, n)
 		part.TokenEnds = cut(&s.TokenEnds, n)
 		part.TokenNll = cut(&s.TokenNLL, n)
-		size += tokenBytes * max(len(part.TokenIds), len(part.TokenStarts), len(part.TokenEnds), len(part.TokenNll))
+		part.TopIds, part.TopNll = cut(&c.Top, n), cut(&c.TopNLL, n)
+		part.Ranks, part.Entropies = cut(&c.Ranks, n), cut(&c.Entropies, n)
+		size += perToken * max(len(part.TokenIds), len(part.TokenStarts), len(part.TokenEnds), len(part.TokenNll),
+			len(part.TopIds), len(part.TopNll), len(part.Ranks), len(part.Entropies))
 		for len(s.Unscored) > 0 && w.room(size) > elementBytes {
 			u := s.Unscored[0]
 			part.Unscored = append(part.Unscored, &pluginpb.Unscored{Start: u.Start, End: u.End, Reason: u.Reason})
 			size += 16 + len(u.Reason)
 			s.Unscored = s.Unscored[1:]
 		}
-		part.Continued = len(s.TokenIDs)+len(s.TokenStarts)+len(s.TokenEnds)+len(s.TokenNLL)+len(s.Unscored) > 0
+		part.Continued = len(s.TokenIDs)+len(s.TokenStarts)+len(s.TokenEnds)+len(s.TokenNLL)+c.Len()+len(s.Unscored) > 0
 		more := part.Continued
 		if err := w.add(part, size); err != nil || !more {
 			return err

@@ -146,6 +146,8 @@ type AnswerJoiner struct {
 	answer            protocol.ScoredDocument
 	ids, starts, ends parts[int32]
 	nll               parts[float64]
+	tops, ranks       parts[int32]
+	topNLL, entropies parts[float64]
 	unscored          parts[protocol.Unscored]
 	tokens            int
 	open              bool
@@ -168,7 +170,8 @@ func (j *AnswerJoiner) Join(messages []*pluginpb.ScoredDocument, emit func(proto
 			}
 		}
 		j.take(m)
-		if n := max(j.ids.n, j.starts.n, j.ends.n, j.nll.n, j.unscored.n); n > j.tokens {
+		n := max(j.ids.n, j.starts.n, j.ends.n, j.nll.n, j.unscored.n, j.tops.n, j.topNLL.n, j.ranks.n, j.entropies.n)
+		if n > j.tokens {
 			return fmt.Errorf("the answer for document %d has more than %d tokens or unscored ranges, far more than its text has bytes",
 				j.answer.Index, j.tokens)
 		}
@@ -178,6 +181,9 @@ func (j *AnswerJoiner) Join(messages []*pluginpb.ScoredDocument, emit func(proto
 		a := &j.answer
 		a.TokenIDs, a.TokenStarts, a.TokenEnds = j.ids.join(), j.starts.join(), j.ends.join()
 		a.TokenNLL, a.Unscored = j.nll.join(), j.unscored.join()
+		a.Confidence = protocol.Confidence{
+			Top: j.tops.join(), TopNLL: j.topNLL.join(), Ranks: j.ranks.join(), Entropies: j.entropies.join(),
+		}
 		if err := emit(*a); err != nil {
 			return err
 		}
@@ -190,6 +196,10 @@ func (j *AnswerJoiner) take(m *pluginpb.ScoredDocument) {
 	j.starts.add(m.GetTokenStarts())
 	j.ends.add(m.GetTokenEnds())
 	j.nll.add(m.GetTokenNll())
+	j.tops.add(m.GetTopIds())
+	j.topNLL.add(m.GetTopNll())
+	j.ranks.add(m.GetRanks())
+	j.entropies.add(m.GetEntropies())
 	if len(m.GetUnscored()) == 0 {
 		return
 	}

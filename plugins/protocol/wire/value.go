@@ -108,13 +108,16 @@ func ToModel(m *pluginpb.Model) protocol.Model {
 
 // FromSettings converts settings to their message.
 func FromSettings(s protocol.Settings) *pluginpb.Settings {
-	return &pluginpb.Settings{Prefix: s.Prefix, Context: s.Context, Stride: s.Stride, Anchor: s.Anchor, Eos: s.EOS}
+	return &pluginpb.Settings{
+		Prefix: s.Prefix, Context: s.Context, Stride: s.Stride, Anchor: s.Anchor, Eos: s.EOS, Confidence: s.Confidence,
+	}
 }
 
 // ToSettings undoes FromSettings.
 func ToSettings(s *pluginpb.Settings) protocol.Settings {
 	return protocol.Settings{
 		Prefix: s.GetPrefix(), Context: s.GetContext(), Stride: s.GetStride(), Anchor: s.GetAnchor(), EOS: s.GetEos(),
+		Confidence: s.GetConfidence(),
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -103,7 +104,7 @@ func anything(int64) (int, error) { return 1 << 30, nil }
 
 func TestAnswersCross(t *testing.T) {
 	var want, got []protocol.ScoredDocument
-	for _, size := range append(sizes(ChunkBytes/tokenBytes), 1, ChunkBytes/tokenBytes-20) {
+	for _, size := range append(sizes(ChunkBytes/tokenBytes), 1, ChunkBytes/tokenBytes-20, ChunkBytes/(tokenBytes+confidenceBytes)) {
 		s := protocol.ScoredDocument{Index: int64(len(want)), EOSNLL: 1, TotalNLL: 2}
 		for k := range size {
 			s.TokenIDs = append(s.TokenIDs, int32(k))
@@ -114,9 +115,18 @@ func TestAnswersCross(t *testing.T) {
 		for k := range int32(size % 5) {
 			s.Unscored = append(s.Unscored, protocol.Unscored{Start: k, End: k + 1, Reason: protocol.ReasonNoToken})
 		}
+		if len(want)%4 == 0 {
+			for k := range size {
+				s.Confidence.Top = append(s.Confidence.Top, 1<<30-int32(k))
+				s.Confidence.TopNLL = append(s.Confidence.TopNLL, float64(k)/2)
+				s.Confidence.Ranks = append(s.Confidence.Ranks, 1<<30+int32(k))
+				s.Confidence.Entropies = append(s.Confidence.Entropies, float64(k)/4)
+			}
+		}
 		broken := s // the wire does not validate
 		broken.Index++
 		broken.TokenNLL = s.TokenNLL[:size/2]
+		broken.Confidence.Ranks = append(broken.Confidence.Ranks[:len(broken.Confidence.Ranks):len(broken.Confidence.Ranks)], 1, 2)
 		want = append(want, s, broken)
 	}
 	j := NewAnswerJoiner(anything)
@@ -140,7 +150,8 @@ func TestAnswersCross(t *testing.T) {
 func equal(a, b protocol.ScoredDocument) bool {
 	return a.Index == b.Index && a.EOSNLL == b.EOSNLL && a.TotalNLL == b.TotalNLL &&
 		slices.Equal(a.TokenIDs, b.TokenIDs) && slices.Equal(a.TokenStarts, b.TokenStarts) &&
-		slices.Equal(a.TokenEnds, b.TokenEnds) && slices.Equal(a.TokenNLL, b.TokenNLL) && slices.Equal(a.Unscored, b.Unscored)
+		slices.Equal(a.TokenEnds, b.TokenEnds) && slices.Equal(a.TokenNLL, b.TokenNLL) && slices.Equal(a.Unscored, b.Unscored) &&
+		cmp.Equal(a.Confidence, b.Confidence, cmpopts.EquateEmpty())
 }
 
 func TestManyUnscoredRangesCross(t *testing.T) {
@@ -428,8 +439,8 @@ func TestValuesCross(t *testing.T) {
 			ToBackendDescription(FromBackendDescription(protocol.BackendDescription{Name: "n", Version: "v", Schema: "s", Environment: []string{"e"}, Trains: true, Capabilities: []string{"c"}, NeutralSettings: []string{"a.b"}})),
 		},
 		{
-			protocol.Settings{Prefix: "bos", Context: 1, Stride: 2, Anchor: "bytes", EOS: true},
-			ToSettings(FromSettings(protocol.Settings{Prefix: "bos", Context: 1, Stride: 2, Anchor: "bytes", EOS: true})),
+			protocol.Settings{Prefix: "bos", Context: 1, Stride: 2, Anchor: "bytes", EOS: true, Confidence: true},
+			ToSettings(FromSettings(protocol.Settings{Prefix: "bos", Context: 1, Stride: 2, Anchor: "bytes", EOS: true, Confidence: true})),
 		},
 		{
 			protocol.Estimate{Parameters: 1, WeightBytes: 2, FLOPsPerToken: 3, MemoryBytes: 4, BytesPerToken: 5, DeviceMemoryBytes: 6, Devices: 7, TrainingMemoryPerByte: 8, MemoryPerTrainingByte: 9},

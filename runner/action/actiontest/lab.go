@@ -149,7 +149,7 @@ func (l *Lab) Plan() *plan.Plan {
 		if err != nil {
 			l.t.Fatal(err)
 		}
-		c.Backends[m.Backend.Name] = plan.Plugin{Worker: executor.WorkerOf(b.Info())}
+		c.Backends[m.Backend.Name] = plan.Plugin{Worker: executor.WorkerOf(b.Info()), Capabilities: b.Info().Capabilities}
 	}
 	var planned []plan.Kind
 	for _, k := range l.kinds {

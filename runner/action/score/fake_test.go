@@ -16,10 +16,13 @@ import (
 	"surprisal.dev/runner/action/actiontest"
 )
 
-func TestMain(m *testing.M) { actiontest.Main(m, map[string]sdk.Backend{"fake": fake{}}) }
+func TestMain(m *testing.M) {
+	actiontest.Main(m, map[string]sdk.Backend{"fake": fake{}, "confident": fake{confident: true}})
+}
 
-// fake is a backend whose tokens are characters, and whose losses are 8 bits per byte.
-type fake struct{}
+// fake is a backend whose tokens are characters, and whose losses are 8 bits per byte. If it is confident, it says that
+// all tokens are equally likely.
+type fake struct{ confident bool }
 
 type fakeModel struct {
 	// Answer is "" or how the answer differs for a document that contains "odd".
@@ -32,7 +35,12 @@ type fakeModel struct {
 	Deaths string
 }
 
-func (fake) Describe(context.Context) (protocol.BackendDescription, error) {
+func (f fake) Describe(context.Context) (protocol.BackendDescription, error) {
+	if f.confident {
+		return protocol.BackendDescription{
+			Name: "confident", Version: "1", Schema: "#Config: {...}", Capabilities: []string{protocol.CapabilityConfidence},
+		}, nil
+	}
 	return protocol.BackendDescription{Name: "fake", Version: "1", Schema: "#Config: {...}"}, nil
 }
 
@@ -116,6 +124,15 @@ func answer(d protocol.Document, settings protocol.Settings, size int) protocol.
 		s.TokenIDs = append(s.TokenIDs, int32(d.Text[start]))
 		s.TokenStarts, s.TokenEnds = append(s.TokenStarts, int32(start)), append(s.TokenEnds, int32(end))
 		s.TokenNLL = append(s.TokenNLL, nll)
+		if settings.Confidence {
+			c, id := &s.Confidence, s.TokenIDs[len(s.TokenIDs)-1]
+			top, rank, entropy := 8*math.Ln2, id+1, 8*math.Ln2
+			if nll == 0 {
+				top, rank, entropy = 0, 0, 0
+			}
+			c.Top, c.TopNLL = append(c.Top, 0), append(c.TopNLL, top)
+			c.Ranks, c.Entropies = append(c.Ranks, rank), append(c.Entropies, entropy)
+		}
 		s.TotalNLL += nll
 	}
 	if d.ParseSpecial {

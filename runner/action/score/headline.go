@@ -23,6 +23,16 @@ type Headline struct {
 	Bytes [][]int64 `json:"bytes"`
 	// Total holds bits per byte by model over all datasets, a ratio of sums. It is null if a score is missing.
 	Total []*float64 `json:"total"`
+	// Confidence holds by dataset and model how the top tokens fared. It is null where a backend does not tell.
+	Confidence [][]*Confidence `json:"confidence"`
+}
+
+// Confidence says how often a model's top token was the token, and how well its probability predicted that.
+type Confidence struct {
+	Correct float64 `json:"correct"`
+	// Error is the expected calibration error, Interval its 95% interval or null.
+	Error    float64     `json:"error"`
+	Interval *[2]float64 `json:"interval"`
 }
 
 // maxCells bounds the table: a plan with more scores gets no table.
@@ -44,7 +54,9 @@ func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.Read
 	slices.SortFunc(h.Models, terminal.Compare)
 	h.Datasets = slices.Compact(h.Datasets)
 	h.BPB, h.Bytes = make([][]*float64, len(h.Datasets)), make([][]int64, len(h.Datasets))
+	h.Confidence = make([][]*Confidence, len(h.Datasets))
 	for i := range h.BPB {
+		h.Confidence[i] = make([]*Confidence, len(h.Models))
 		h.BPB[i], h.Bytes[i] = make([]*float64, len(h.Models)), make([]int64, len(h.Models))
 	}
 	sums := make([]artifact.ScoreSummary, len(h.Models))
@@ -61,8 +73,11 @@ func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.Read
 		}
 		sums[column].ScoredBytes += summary.ScoredBytes
 		sums[column].Nats += summary.Nats
+		row, _ := slices.BinarySearchFunc(h.Datasets, a.Labels.Dataset, terminal.Compare)
+		if c := summary.Confidence; c != nil {
+			h.Confidence[row][column] = &Confidence{Correct: c.Ranks.First, Error: c.Top.Error, Interval: c.Top.Interval}
+		}
 		if summary.ScoredBytes > 0 {
-			row, _ := slices.BinarySearchFunc(h.Datasets, a.Labels.Dataset, terminal.Compare)
 			h.BPB[row][column], h.Bytes[row][column] = &summary.BPB, summary.ScoredBytes
 		}
 	}
@@ -93,6 +108,7 @@ func (h *Headline) Print(w io.Writer) {
 		rows = append(rows, append([]string{"all datasets"}, cells(h.Total[:len(models)])...))
 	}
 	terminal.Columns(w, rows)
+	h.printConfidence(w)
 	if mixed := h.mixed(); len(mixed) > 0 {
 		more := ""
 		if n := len(mixed) - 3; n > 0 {
@@ -103,6 +119,33 @@ func (h *Headline) Print(w io.Writer) {
 	if len(h.Datasets) > maxRows || len(h.Models) > maxModels {
 		fmt.Fprintf(w, "... %s and %s in total; run `runner show --json` for all of them\n",
 			terminal.Count(len(h.Datasets), "dataset"), terminal.Count(len(h.Models), "model"))
+	}
+}
+
+// maxConfidences bounds the lines about confidence, one for each score.
+const maxConfidences = 8
+
+// printConfidence prints a line for each score, unless there are too many.
+func (h *Headline) printConfidence(w io.Writer) {
+	rows := [][]string{{"top token", "correct", "calibration error"}}
+	for i, of := range h.Confidence {
+		for j, c := range of {
+			if c == nil {
+				continue
+			}
+			name := h.Models[j]
+			if len(h.Datasets) > 1 {
+				name += " on " + h.Datasets[i]
+			}
+			calibration := fmt.Sprintf("%.4f", c.Error)
+			if c.Interval != nil {
+				calibration += fmt.Sprintf(" [%.4f, %.4f]", c.Interval[0], c.Interval[1])
+			}
+			rows = append(rows, []string{name, fmt.Sprintf("%.1f%%", 100*c.Correct), calibration})
+		}
+	}
+	if len(rows) > 1 && len(rows) <= 1+maxConfidences {
+		terminal.Columns(w, rows)
 	}
 }
 

@@ -18,25 +18,27 @@ func TestMemory(t *testing.T) {
 		t.Skip("scores hundreds of megabytes")
 	}
 	for _, of := range []struct {
-		name             string
+		name, backend    string
 		documents, bytes int
 		limit            int64
 	}{
-		{"large", 1, 16_000_000, 400e6},
-		{"many", 20_000, 32 << 10, 300e6},
+		{"large", "fake", 1, 16_000_000, 400e6},
+		{"many", "fake", 20_000, 32 << 10, 300e6},
+		{"large, with confidence", "confident", 1, 16_000_000, 700e6},
+		{"many, with confidence", "confident", 5_000, 32 << 10, 300e6},
 	} {
 		t.Run(of.name, func(t *testing.T) {
-			limit := artifact.ScoreMemory(int64(of.bytes))
+			limit := artifact.ScoreMemory(int64(of.bytes), of.backend == "confident")
 			if limit > of.limit {
 				t.Errorf("got %d MB in the plan, want at most %d", limit/1e6, of.limit/int64(1e6))
 			}
-			actiontest.WithinMemory(t, limit, func() { scoreLarge(t, of.documents, of.bytes) })
+			actiontest.WithinMemory(t, limit, func() { scoreLarge(t, of.backend, of.documents, of.bytes) })
 		})
 	}
 }
 
-func scoreLarge(t *testing.T, documents, bytes int) {
-	l := actiontest.New(t, "fake")
+func scoreLarge(t *testing.T, backend string, documents, bytes int) {
+	l := actiontest.New(t, "fake", "confident")
 	f, err := os.Create(filepath.Join(l.Dir, "large.txt"))
 	if err != nil {
 		t.Fatal(err)
@@ -51,6 +53,6 @@ func scoreLarge(t *testing.T, documents, bytes int) {
 		t.Fatal(err)
 	}
 	l.Dataset("large", "text", `{"path":"large.txt","split":"lines"}`, "text")
-	l.Model("m", "fake", `{"Size":4}`)
+	l.Model("m", backend, `{"Size":4}`)
 	l.MustRun()
 }

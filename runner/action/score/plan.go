@@ -22,7 +22,7 @@ type Kind struct{}
 func (Kind) Name() string { return name }
 
 // Schema implements plan.Kind.
-func (Kind) Schema() int { return 4 }
+func (Kind) Schema() int { return 5 }
 
 // MainFile implements action.MainFiler.
 func (Kind) MainFile() string { return artifact.SummaryFile }
@@ -127,7 +127,7 @@ func newPlanner(b *plan.Builder, m *spec.Model) (*planner, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.base = parameters{Config: config, Settings: m.Scoring.Settings()}
+	p.base = parameters{Config: config, Settings: b.Catalog.Settings(m)}
 	weights := b.Catalog.Weights[m.Name]
 	for _, f := range weights {
 		p.base.Weights = append(p.base.Weights, weightsFile{f.Digest, f.Name})
@@ -161,7 +161,7 @@ func newPlanner(b *plan.Builder, m *spec.Model) (*planner, error) {
 	}}
 	p.rates = plan.Rates{
 		Who: m.Name, BytesPerToken: e.BytesPerToken, FLOPsPerToken: e.FLOPsPerToken,
-		Memory: func(largest, _ int64) int64 { return artifact.ScoreMemory(largest) },
+		Memory: func(largest, _ int64) int64 { return artifact.ScoreMemory(largest, p.base.Settings.Confidence) },
 	}
 	return p, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"maps"
 	"math"
@@ -46,7 +47,7 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 	}
 	s := &scorer{
 		task: t, model: model, loaded: loaded, settings: settings, documents: documents, parseSpecial: p.ParseSpecial,
-		tokens: map[int32]*tokenCount{},
+		tokens: map[int32]*tokenCount{}, tally: newTally(settings),
 		summary: artifact.ScoreSummary{
 			Words: counts.Words, Parameters: t.Descriptor.Parameters, Computed: computed(loaded),
 			Protocol: artifact.ScoringProtocol{
@@ -66,10 +67,14 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 		return result, fmt.Errorf("the backend returned results for %d of %d documents", s.summary.Documents, counts.Documents)
 	}
 	seconds := max(time.Since(started).Seconds(), math.SmallestNonzeroFloat64)
+	files := []string{
+		artifact.LedgerFile, artifact.ScoredFile, artifact.SummaryFile, artifact.TokenCountsFile, artifact.TokenCountsSummaryFile,
+	}
+	if settings.Confidence {
+		files = append([]string{artifact.ConfidenceFile}, files...)
+	}
 	return action.Result{
-		Files: []string{
-			artifact.LedgerFile, artifact.ScoredFile, artifact.SummaryFile, artifact.TokenCountsFile, artifact.TokenCountsSummaryFile,
-		},
+		Files: files,
 		Measured: map[string]float64{
 			plan.MeasuredDocuments: float64(s.summary.Documents), plan.MeasuredBytes: float64(s.summary.Bytes),
 			plan.MeasuredTokens: float64(s.summary.Tokens),
@@ -119,6 +124,7 @@ type scorer struct {
 	parseSpecial bool
 	summary      artifact.ScoreSummary
 	tokens       map[int32]*tokenCount
+	tally        *tally
 	sample       []sampled
 }
 
@@ -132,40 +138,97 @@ type sampled struct {
 	scored   protocol.ScoredDocument
 }
 
-func (s *scorer) run(ctx context.Context) (err error) {
-	scoredFile, err := os.Create(s.task.Path(artifact.ScoredFile))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, scoredFile.Close()) }()
-	ledgerFile, err := os.Create(s.task.Path(artifact.LedgerFile))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, ledgerFile.Close()) }()
-	scored, ledgers := artifact.NewScoredWriter(scoredFile), artifact.NewLedgerWriter(ledgerFile)
+// tables are the tables of a score that have a row per document. confidence is nil if the backend does not tell it.
+type tables struct {
+	scored     *artifact.ScoredWriter
+	ledger     *artifact.LedgerWriter
+	confidence *artifact.ConfidenceWriter
+	files      []*os.File
+}
 
+func (s *scorer) createTables() (*tables, error) {
+	t := &tables{}
+	create := func(name string) (io.Writer, error) {
+		f, err := os.Create(s.task.Path(name))
+		if err != nil {
+			return nil, errors.Join(err, t.close())
+		}
+		t.files = append(t.files, f)
+		return f, nil
+	}
+	w, err := create(artifact.ScoredFile)
+	if err != nil {
+		return nil, err
+	}
+	t.scored = artifact.NewScoredWriter(w)
+	if w, err = create(artifact.LedgerFile); err != nil {
+		return nil, err
+	}
+	t.ledger = artifact.NewLedgerWriter(w)
+	if !s.settings.Confidence {
+		return t, nil
+	}
+	if w, err = create(artifact.ConfidenceFile); err != nil {
+		return nil, err
+	}
+	t.confidence = artifact.NewConfidenceWriter(w)
+	return t, nil
+}
+
+func (t *tables) write(d protocol.Document, answer protocol.ScoredDocument, ledger protocol.Ledger) error {
+	if err := t.scored.Write(scoredRow(d, answer)); err != nil {
+		return err
+	}
+	if err := t.ledger.Write(ledgerRow(d, answer, ledger)); err != nil || t.confidence == nil {
+		return err
+	}
+	c := answer.Confidence
+	return t.confidence.Write(artifact.Confidence{
+		Shard: d.Shard, Row: d.Row, TopIDs: c.Top, TopNLL: c.TopNLL, Ranks: c.Ranks, Entropies: c.Entropies,
+	})
+}
+
+// finish writes the footers.
+func (t *tables) finish() error {
+	err := errors.Join(t.scored.Close(), t.ledger.Close())
+	if t.confidence != nil {
+		err = errors.Join(err, t.confidence.Close())
+	}
+	return err
+}
+
+func (t *tables) close() (err error) {
+	for _, f := range t.files {
+		err = errors.Join(err, f.Close())
+	}
+	return err
+}
+
+func (s *scorer) run(ctx context.Context) (err error) {
+	t, err := s.createTables()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.close()) }()
 	err = s.model.Score(ctx, s.settings, s.read(), func(d protocol.Document, answer protocol.ScoredDocument) error {
 		ledger, err := protocol.Account(d, answer, s.loaded)
 		if err != nil {
 			return err
 		}
 		s.count(d, answer, ledger)
-		if err := scored.Write(scoredRow(d, answer)); err != nil {
-			return err
-		}
-		return ledgers.Write(ledgerRow(d, answer, ledger))
+		return t.write(d, answer, ledger)
 	})
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(scored.Close(), ledgers.Close()); err != nil {
+	if err := t.finish(); err != nil {
 		return err
 	}
 	if err := s.rescore(ctx); err != nil {
 		return err
 	}
 	s.summary.Finish()
+	s.summary.TokenLosses, s.summary.Confidence = s.tally.losses(), s.tally.confidence()
 	if err := s.writeTokens(); err != nil {
 		return err
 	}
@@ -201,32 +264,13 @@ func (s *scorer) count(d protocol.Document, answer protocol.ScoredDocument, l pr
 		}
 		c.count++
 	}
-	t.ScoredTokens += scoredTokens(d, answer)
+	t.ScoredTokens += s.tally.add(d, answer)
 	if len(s.sample) < rescoredDocuments && len(d.Text) <= rescoredBytes {
 		s.sample = append(s.sample, sampled{d, answer})
 	}
 	s.task.Advance(action.Progress{
 		Documents: 1, Bytes: int64(len(d.Text)), Tokens: int64(len(answer.TokenIDs)), Nats: l.Span, ScoredBytes: l.ScoredBytes,
 	})
-}
-
-// scoredTokens counts the tokens with a loss that overlap the scored span, including tokens without bytes.
-func scoredTokens(d protocol.Document, answer protocol.ScoredDocument) (n int64) {
-	unscored := answer.Unscored
-	for i := range answer.TokenIDs {
-		start := answer.TokenStarts[i]
-		end := max(answer.TokenEnds[i], start+1)
-		if end <= d.ScoreStart || start >= d.ScoreEnd {
-			continue
-		}
-		for len(unscored) > 0 && unscored[0].End <= start {
-			unscored = unscored[1:]
-		}
-		if len(unscored) == 0 || unscored[0].Start >= end {
-			n++
-		}
-	}
-	return n
 }
 
 func scoredRow(d protocol.Document, answer protocol.ScoredDocument) artifact.ScoredDocument {

@@ -155,6 +155,10 @@ func TestSummary(t *testing.T) {
 				t.Errorf("got parameters %s", parameters)
 			}
 			got.Parameters = nil
+			if got.ScoredTokens > 0 && (got.TokenLosses == nil || math.Abs(got.TokenLosses.Mean*float64(got.ScoredTokens)-got.Nats) > 1e-9) || got.Confidence != nil {
+				t.Errorf("got losses %+v and confidence %+v", got.TokenLosses, got.Confidence)
+			}
+			got.TokenLosses = nil // TestTallyAgreesWithNumpy
 			if d := cmp.Diff(want, got, approximately); d != "" {
 				t.Error(d)
 			}
@@ -224,6 +228,36 @@ func TestTables(t *testing.T) {
 	r, err := l.Store.GetRecord(t.Context(), p.Action(name).Key)
 	if err != nil || r.Measured[plan.MeasuredTokens] != 4 || r.Measured[plan.MeasuredBytes] != 6 {
 		t.Errorf("measured %v, %v", r.Measured, err)
+	}
+}
+
+// A backend with the capability is asked for its confidence, which is in a table that can be verified.
+func TestConfidence(t *testing.T) {
+	t.Parallel()
+	l := actiontest.New(t, "fake", "confident")
+	pairs(l, "d", `{"in":"","out":"aé"}`, `{"in":"é","out":"b"}`)
+	l.Model("m", "confident", `{}`).Scoring.Prefix = protocol.PrefixNone
+	l.Model("plain", "fake", `{}`)
+	p := l.MustRun()
+	const name = "score m d"
+	want := []artifact.Confidence{
+		{Shard: "d.jsonl", Row: 0, TopIDs: []int32{0, 0}, TopNLL: []float64{0, b(1)}, Ranks: []int32{0, 0xc4}, Entropies: []float64{0, b(1)}},
+		{Shard: "d.jsonl", Row: 1, TopIDs: []int32{0, 0}, TopNLL: []float64{0, b(1)}, Ranks: []int32{0, 'b' + 1}, Entropies: []float64{0, b(1)}},
+	}
+	if d := cmp.Diff(want, read(t, l, p, name, artifact.ConfidenceFile, artifact.OpenConfidence), approximately); d != "" {
+		t.Error(d)
+	}
+	c := actiontest.JSON[artifact.ScoreSummary](l, p, name, artifact.SummaryFile).Confidence
+	if c == nil || c.Tokens != 2 || c.Ranks.First != 0 || c.Ranks.First100 != 0.5 || math.Abs(c.Top.Error-1./256) > 1e-12 || c.Top.Interval == nil {
+		t.Errorf("got confidence %+v", c)
+	}
+	if err := score.ReplayConfidence(l.Path(p, name, artifact.ScoredFile), l.Path(p, name, artifact.ConfidenceFile)); err != nil {
+		t.Error(err)
+	}
+	for _, f := range p.Action("score plain d").Outputs {
+		if f.Name == artifact.ConfidenceFile {
+			t.Error("a backend that has no confidence has a table of it")
+		}
 	}
 }
 
@@ -434,7 +468,7 @@ func TestModels(t *testing.T) {
 				return
 			}
 		}
-	}); !slices.Equal(names, []string{artifact.LedgerFile, artifact.ScoredFile, artifact.SummaryFile, artifact.TokenCountsFile, artifact.TokenCountsSummaryFile}) {
+	}); !slices.Equal(names, []string{artifact.ConfidenceFile, artifact.LedgerFile, artifact.ScoredFile, artifact.SummaryFile, artifact.TokenCountsFile, artifact.TokenCountsSummaryFile}) {
 		t.Errorf("got the files %q", names)
 	}
 }

@@ -3,17 +3,18 @@ package score
 import (
 	"context"
 	"path"
+	"slices"
 
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/artifact"
 )
 
-// Verify implements action.Verifier: it replays the ledger.
+// Verify implements action.Verifier: it replays the ledger, and the confidence if there is one.
 func (Kind) Verify(ctx context.Context, files action.Files) (ledgers int, err error) {
 	return VerifyTables(ctx, files, "")
 }
 
-// VerifyTables replays the ledger of the scores in a directory of the artifact, "" for the top.
+// VerifyTables replays the ledger, and the confidence if there is one, of the scores in a directory of the artifact, "" for the top.
 func VerifyTables(ctx context.Context, files action.Files, dir string) (ledgers int, err error) {
 	scored, err := files.Path(ctx, path.Join(dir, artifact.ScoredFile))
 	if err != nil {
@@ -23,6 +24,16 @@ func VerifyTables(ctx context.Context, files action.Files, dir string) (ledgers 
 	if err != nil {
 		return 0, err
 	}
-	_, err = Replay(scored, ledger)
-	return 1, err
+	if _, err = Replay(scored, ledger); err != nil {
+		return 1, err
+	}
+	name := path.Join(dir, artifact.ConfidenceFile)
+	if !slices.Contains(files.Names(), name) {
+		return 1, nil
+	}
+	confidence, err := files.Path(ctx, name)
+	if err != nil {
+		return 1, err
+	}
+	return 1, ReplayConfidence(scored, confidence)
 }

@@ -232,6 +232,13 @@ func TestHeadline(t *testing.T) {
 		}
 		actions = append(actions, a)
 		summaries[a.Name] = artifact.ScoreSummary{Nats: nats, ScoredBytes: bytes, BPB: artifact.BitsPerByte(nats, bytes)}
+		if model == "m2" && bytes > 0 {
+			s := summaries[a.Name]
+			s.Confidence = &artifact.ConfidenceSummary{
+				Top: artifact.Calibration{Error: 0.25, Interval: &[2]float64{0.125, 0.5}}, Ranks: artifact.Ranks{First: 0.75},
+			}
+			summaries[a.Name] = s
+		}
 	}
 	add("m10", "d10", math.Ln2, 1)
 	add("m10", "d2", 8*math.Ln2, 4)
@@ -253,13 +260,15 @@ func TestHeadline(t *testing.T) {
 	want := &Headline{
 		Datasets: []string{"d2", "d10"}, Models: []string{"m2", "m10", "none"},
 		BPB: [][]*float64{{nil, of(2), nil}, {of(3), of(1), nil}}, Bytes: [][]int64{{0, 4, 0}, {1, 1, 0}}, Total: []*float64{nil, of(9.0 / 5), nil},
+		Confidence: [][]*Confidence{{nil, nil, nil}, {{Correct: 0.75, Error: 0.25, Interval: &[2]float64{0.125, 0.5}}, nil, nil}},
 	}
 	if d := cmp.Diff(want, report.(*Headline), approximate); d != "" {
 		t.Error(d)
 	}
 	var out strings.Builder
 	report.Print(&out)
-	table := "bits per byte      m2     m10  none\nd2                  -  2.0000     -\nd10            3.0000  1.0000     -\nall datasets        -  1.8000     -\n"
+	table := "bits per byte      m2     m10  none\nd2                  -  2.0000     -\nd10            3.0000  1.0000     -\nall datasets        -  1.8000     -\n" +
+		"top token  correct        calibration error\nm2 on d10    75.0%  0.2500 [0.1250, 0.5000]\n"
 	if d := cmp.Diff(table, out.String()); d != "" {
 		t.Error(d)
 	}
