@@ -89,11 +89,11 @@ char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_t
 
 // Reduces the logits z_i = softcap(hidden_i head^T) of hidden [rows, width] for the tokens from first onward. The head
 // is in n pieces [some tokens, width], which may be packed by extra_pack_float32; the float32 logits of that many rows
-// and of one piece exist at a time. out is [3, rows]: the maxima m_i, the sums of e^(z - m_i), and z_i[targets[i]], which
-// is -infinity if the token is not among them.
+// and of one piece exist at a time. out is [3, rows]: the maxima m_i, the sums of e^(z - m_i), and z_i[targets[i]],
+// which is -infinity if the token is not among them.
 //
-// If truths, the targets' logits, is not NULL, out is [6, rows]. The first three rows have the same bits. The others are
-// the sums of e^(z - m_i) (z - m_i); the lowest token whose logit is m_i, -1 if there is none; and how many tokens
+// If truths, the targets' logits, is not NULL, out is [6, rows]. The first three rows have the same bits. The others
+// are the sums of e^(z - m_i) (z - m_i); the lowest token whose logit is m_i, -1 if there is none; and how many tokens
 // precede the target, with a greater logit, or an equal one and a lower token.
 char *extra_losses(extra_tensor hidden, const extra_tensor *head, size_t n, int64_t rows, int64_t first, const int64_t *targets,
                    const double *truths, double *out, double softcap, int reference);
