@@ -1,4 +1,4 @@
-"""Makes the tiny models of golden/, one directory each, with the losses that transformers computes.
+"""Makes the tiny models of golden/, one directory each, with the losses and confidence that transformers computes.
 
 Usage: golden.py DIR [NAME ...]           writes the models (all of them, or these) into DIR
        golden.py --check DIR [NAME ...]   makes them again elsewhere and compares
@@ -9,6 +9,12 @@ attention, and reduced in float64. Weights are random, but rounded to bfloat16 a
 PCG64, seeded with the names of the model and the tensor, so that every machine makes the same bytes. Norms and biases
 are random too, and matrices are scaled so that attention and predictions are far from uniform. --check requires equal
 bytes for configurations and weights. Losses may differ by 2e-5 nats, because float32 sums depend on the machine.
+
+confidence.json has, for the same predictions: "top", the lowest id among those with the greatest logit, and "top_nll",
+its loss; "ranks", 1 plus the number of ids with a greater logit than the next id, or an equal one and a lower id; and
+"entropies" in nats. "top_gaps" and "rank_gaps" are the least distances of another id's logit from that of top and of
+the next id: where a gap is smaller than the error of float32 logits, top or rank may differ. --check requires equal
+top and ranks where gaps exceed 2e-5, and the other numbers within 2e-5.
 
 The models differ in points that a loader may get wrong: see MODELS.
 """
@@ -129,12 +135,37 @@ def sequences(name, vocabulary):
 
 
 @torch.inference_mode()
-def losses(model, ids):
-    ids = torch.tensor([ids])
-    logits = model(ids).logits[0, :-1]
+def predict(model, ids):
+    """Returns the float32 logits of all ids but the first, as float64 [ids - 1, vocabulary]."""
+    logits = model(torch.tensor([ids])).logits[0, :-1]
     assert logits.dtype == torch.float32
-    picked = torch.log_softmax(logits.double(), -1).gather(-1, ids[0, 1:, None])
-    return [round(-x, 9) for x in picked.flatten().tolist()]
+    return logits.double()
+
+
+def rounded(x):
+    return [round(value, 9) for value in x.flatten().tolist()]
+
+
+def losses(model, ids):
+    picked = torch.log_softmax(predict(model, ids), -1).gather(-1, torch.tensor(ids[1:], dtype=torch.int64)[:, None])
+    return rounded(-picked)
+
+
+def confidence(model, ids):
+    z, targets = predict(model, ids), torch.tensor(ids[1:], dtype=torch.int64)[:, None]
+    log_p = torch.log_softmax(z, -1)
+    truth = z.gather(-1, targets)
+    tokens = torch.arange(z.shape[1])
+    top = ((z == z.amax(-1, keepdim=True)) * (len(tokens) - tokens)).argmax(-1, keepdim=True)  # the lowest id
+    precedes = (z > truth) | (z == truth) & (tokens < targets)
+
+    def gaps(chosen):
+        return (z - z.gather(-1, chosen)).abs().scatter(-1, chosen, torch.inf).amin(-1)
+
+    return dict(
+        top=top.flatten().tolist(), top_nll=rounded(-log_p.gather(-1, top)), ranks=(1 + precedes.sum(-1)).tolist(),
+        entropies=rounded(-(log_p.exp() * log_p).sum(-1)), top_gaps=rounded(gaps(top)), rank_gaps=rounded(gaps(targets)),
+    )
 
 
 def load(directory):
@@ -188,6 +219,7 @@ def make(name, directory):
 
     # The losses are those of the files when loaded as a user would.
     model = load(directory)
+    confident = [confidence(model, ids) for ids in sequences(name, model.config.get_text_config().vocab_size)]
     found = [dict(ids=ids, losses=losses(model, ids)) for ids in sequences(name, model.config.get_text_config().vocab_size)]
     if "v4" in files:
         with tempfile.TemporaryDirectory() as old:
@@ -196,15 +228,37 @@ def make(name, directory):
             model = load(old)
             assert [losses(model, s["ids"]) for s in found] == [s["losses"] for s in found], f"{name}: config.v4.json is another model"
     write_golden(directory / "golden.json", found)
+    write_golden(directory / "confidence.json", confident)
     mean = np.mean(found[3]["losses"])
     print(f"{name:16} {sum(p.numel() for p in model.parameters()):7} parameters, mean loss {mean:.3f} nats", file=sys.stderr)
 
 
 def write_golden(path, found):
     """One line per list, so that diffs are readable."""
-    lines = ",\n".join(f'    {{"ids": {json.dumps(s["ids"])},\n     "losses": {json.dumps(s["losses"])}}}' for s in found)
+    lines = ",\n".join("    {" + ",\n     ".join(f'"{k}": {json.dumps(v)}' for k, v in s.items()) + "}" for s in found)
     versions = json.dumps({"transformers": transformers.__version__, "torch": torch.__version__.split("+")[0]})
     path.write_text(f'{{\n  "made_with": {versions},\n  "sequences": [\n{lines}\n  ]\n}}\n')
+
+
+def compare_losses(path, a, b):
+    assert a["ids"] == b["ids"], f"{path}: other ids"
+    compare_numbers(path, a, b, ["losses"])
+
+
+def compare_confidence(path, a, b):
+    for key, gaps in dict(top="top_gaps", ranks="rank_gaps").items():
+        for x, y, gap in zip(a[key], b[key], a[gaps], strict=True):
+            assert x == y or gap <= TOLERANCE, f"{path}: {key} {x} and {y}"
+    compare_numbers(path, a, b, ["top_nll", "entropies", "top_gaps", "rank_gaps"])
+
+
+def compare_numbers(path, a, b, keys):
+    for key in keys:
+        difference = max((abs(x - y) for x, y in zip(a[key], b[key], strict=True)), default=0)
+        assert difference <= TOLERANCE, f"{path}: {key} differ by {difference}"
+
+
+COMPARED = {"golden.json": compare_losses, "confidence.json": compare_confidence}
 
 
 def check(directory, names):
@@ -216,13 +270,11 @@ def check(directory, names):
             assert files == sorted(p.name for p in (fresh / name).iterdir()), f"{name}: other files"
             for file in files:
                 old, new = directory / name / file, fresh / name / file
-                if file != "golden.json":
+                if file not in COMPARED:
                     assert old.read_bytes() == new.read_bytes(), f"{old}: other bytes"
                     continue
                 for a, b in zip(*(json.loads(p.read_text())["sequences"] for p in (old, new)), strict=True):
-                    assert a["ids"] == b["ids"], f"{old}: other ids"
-                    difference = max((abs(x - y) for x, y in zip(a["losses"], b["losses"], strict=True)), default=0)
-                    assert difference <= TOLERANCE, f"{old}: losses differ by {difference}"
+                    COMPARED[file](old, a, b)
     print("the same")
 
 

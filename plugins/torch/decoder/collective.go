@@ -5,6 +5,7 @@ package decoder
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"surprisal.dev/plugins/torch/tensor"
@@ -16,6 +17,8 @@ type Collective interface {
 	// AllReduce returns the sum of all ranks' x, the same on each, in scope s of the calling rank. It may change x, whose
 	// elements are in order.
 	AllReduce(rank int, s *tensor.Scope, x tensor.Tensor) tensor.Tensor
+	// Max returns the elementwise maximum of all ranks' x in host memory.
+	Max(rank int, s *tensor.Scope, x []float64) []float64
 	// Abort makes all calls return immediately because a rank has failed; Reset ends this state.
 	Abort()
 	Reset()
@@ -32,7 +35,7 @@ func newCollective(devices []tensor.Device) (Collective, error) {
 	}
 	switch len(distinct) {
 	case 1:
-		return &inProcess{barrier: newBarrier(len(devices)), operands: make([]tensor.Tensor, len(devices))}, nil
+		return &inProcess{newHost(len(devices)), make([]tensor.Tensor, len(devices))}, nil
 	case len(devices):
 		return newNCCL(tensor.NCCL, devices)
 	}
@@ -44,7 +47,7 @@ var errAborted = errors.New("another rank failed")
 
 // inProcess is a Collective of ranks that are goroutines and whose tensors are on one device.
 type inProcess struct {
-	*barrier
+	*host
 	operands []tensor.Tensor
 }
 
@@ -74,7 +77,7 @@ func (c *inProcess) Close() {}
 
 // nccl is a Collective of ranks that are goroutines, with one GPU per rank.
 type nccl struct {
-	*barrier
+	*host
 	group *tensor.Group
 }
 
@@ -83,7 +86,7 @@ func newNCCL(library string, devices []tensor.Device) (*nccl, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &nccl{newBarrier(len(devices)), group}, nil
+	return &nccl{newHost(len(devices)), group}, nil
 }
 
 // AllReduce synchronizes on the host first: a GPU would wait for ranks that never come, and cannot be told that one has
@@ -104,6 +107,37 @@ func (c *nccl) AllReduce(rank int, s *tensor.Scope, x tensor.Tensor) tensor.Tens
 }
 
 func (c *nccl) Close() { c.group.Close() }
+
+// host combines values that the ranks, which are goroutines, have in host memory.
+type host struct {
+	*barrier
+	values [][]float64
+}
+
+func newHost(ranks int) *host { return &host{newBarrier(ranks), make([][]float64, ranks)} }
+
+// Max implements Collective.
+func (h *host) Max(rank int, s *tensor.Scope, x []float64) []float64 {
+	if h.ranks == 1 || s.Err() != nil {
+		return x
+	}
+	h.values[rank] = x
+	if !h.wait() {
+		s.Fail(errAborted)
+		return nil
+	}
+	greatest := slices.Clone(h.values[0])
+	for _, other := range h.values[1:] {
+		for i, y := range other {
+			greatest[i] = max(greatest[i], y)
+		}
+	}
+	// No rank may set its values for the next call before all have read these.
+	if !h.wait() {
+		s.Fail(errAborted)
+	}
+	return greatest
+}
 
 // barrier is a point at which goroutines wait for each other.
 type barrier struct {

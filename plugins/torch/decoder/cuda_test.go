@@ -29,6 +29,9 @@ func TestCUDA(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%v", filepath.Base(directory), devices), func(t *testing.T) {
 				testGolden(t, directory, Options{Type: tensor.Float32, Devices: devices}, float32Near)
 				testGolden(t, directory, Options{Type: tensor.BFloat16, Devices: devices}, bfloat16Near)
+				d, _ := load(t, directory, Options{Devices: devices})
+				testConfidence(t, d, directory)
+				testConfidenceBits(t, d, directory)
 			})
 		}
 	}

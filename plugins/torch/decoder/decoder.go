@@ -81,12 +81,32 @@ func (d *Decoder) Close() error {
 // tensor.ErrMemory means that fewer sequences at once may fit.
 func (d *Decoder) Losses(ctx context.Context, sequences []Sequence) ([]float64, error) {
 	b, err := d.batch(sequences)
+	if err != nil || len(b.targets) == 0 {
+		return nil, err
+	}
+	shards, err := d.logits(ctx, b)
 	if err != nil {
 		return nil, err
 	}
-	if len(b.targets) == 0 {
-		return nil, nil
+	return tensor.Losses(shards...), nil
+}
+
+// Confidences returns what Losses does, with the same bits, and the confidence of the same predictions.
+func (d *Decoder) Confidences(ctx context.Context, sequences []Sequence) ([]float64, tensor.Confidence, error) {
+	b, err := d.batch(sequences)
+	if err != nil || len(b.targets) == 0 {
+		return nil, tensor.Confidence{}, err
 	}
+	b.confidence = true
+	shards, err := d.logits(ctx, b)
+	if err != nil {
+		return nil, tensor.Confidence{}, err
+	}
+	return tensor.Losses(shards...), tensor.Confidences(b.targets, shards...), nil
+}
+
+// logits returns the reduced logits of all ranks.
+func (d *Decoder) logits(ctx context.Context, b *batch) ([]tensor.Partial, error) {
 	d.collective.Reset()
 	shards := make([]tensor.Partial, len(d.ranks))
 	var once sync.Once
@@ -111,7 +131,7 @@ func (d *Decoder) Losses(ctx context.Context, sequences []Sequence) ([]float64, 
 	if failed {
 		return nil, errors.Join(first, ctx.Err())
 	}
-	return tensor.Losses(shards...), nil
+	return shards, nil
 }
 
 // batch is the input of all ranks: sequences concatenated.
@@ -122,6 +142,8 @@ type batch struct {
 	ends []int64
 	// rows are the rows whose next token, in targets, is scored.
 	rows, targets []int64
+	// confidence is true if the confidence of predictions is computed.
+	confidence bool
 }
 
 func (d *Decoder) batch(sequences []Sequence) (*batch, error) {

@@ -50,6 +50,7 @@ func TestNCCL(t *testing.T) {
 			for _, ranks := range []int{2, 4} {
 				d, heap := withNCCL(t, directory, tensor.Float32, library, ranks)
 				compareGolden(t, d, heap, sequences, want, float32Near)
+				testConfidence(t, d, directory)
 				d, heap = withNCCL(t, directory, tensor.BFloat16, library, ranks)
 				compareGolden(t, d, heap, sequences, want, bfloat16Near)
 			}
@@ -102,6 +103,15 @@ func TestNCCLFailure(t *testing.T) {
 			t.Error("canceled, and there are losses")
 		}
 	})
+	// The second rank fails where the ranks exchange the targets' logits.
+	head := d.ranks[1].head
+	d.ranks[1].head.Weights = []tensor.Tensor{matrix}
+	within(t, func() {
+		if _, _, err := d.Confidences(t.Context(), sequences); err == nil || strings.Contains(err.Error(), errAborted.Error()) {
+			t.Errorf("a matrix of another width in place of the head: %v", err)
+		}
+	})
+	d.ranks[1].head = head
 	compareGolden(t, d, heap, sequences, want, float32Near)
 
 	d.collective.(*nccl).group.Abort()

@@ -61,17 +61,28 @@ const headRows = 2 * LogitRows
 // logits returns the reduced logits of the rows whose next token is scored.
 func (r *rank) logits(ctx context.Context, s *tensor.Scope, b *batch, c Collective) (all tensor.Partial) {
 	x := r.hidden(ctx, s, b, c) // [scored rows, hidden]
-	if r.device != tensor.CPU {
-		return s.Logits(x, r.head, b.targets)
+	var targetLogits []float64
+	if b.confidence {
+		targetLogits = c.Max(r.Index, s, s.TargetLogits(x, r.head, b.targets))
 	}
-	for from := 0; from < len(b.targets); from += headRows {
+	rows := len(b.targets)
+	if r.device == tensor.CPU {
+		rows = headRows
+	}
+	for from := 0; from < len(b.targets); from += rows {
 		if err := ctx.Err(); err != nil {
 			s.Fail(err)
+		}
+		if s.Err() != nil {
 			return all
 		}
-		targets := b.targets[from:min(from+headRows, len(b.targets))]
-		p := s.Logits(s.Narrow(x, 0, int64(from), int64(len(targets))), r.head, targets)
-		all.Maxima, all.Sums, all.Logits = append(all.Maxima, p.Maxima...), append(all.Sums, p.Sums...), append(all.Logits, p.Logits...)
+		to := min(from+rows, len(b.targets))
+		part, targets := s.Narrow(x, 0, int64(from), int64(to-from)), b.targets[from:to]
+		if b.confidence {
+			all.Append(s.ConfidentLogits(part, r.head, targets, targetLogits[from:to]))
+		} else {
+			all.Append(s.Logits(part, r.head, targets))
+		}
 	}
 	return all
 }

@@ -54,6 +54,11 @@ func TestCUDA(t *testing.T) {
 			return Losses(s.Logits(place(x, rows, width), Head{Weights: s.Pieces(place(table, vocabulary, width), 700), Rows: 32, Softcap: 20}, targets))
 		}},
 	}
+	operations = append(operations, operation{"confidence", func(s *Scope, place place) []float64 {
+		hidden, head := place(x, rows, width), Head{Weights: s.Pieces(place(table, vocabulary, width), 700), Rows: 32, Softcap: 20}
+		c := Confidences(targets, s.ConfidentLogits(hidden, head, targets, s.TargetLogits(hidden, head, targets)))
+		return append(c.TopNLL, c.Entropies...)
+	}})
 	for _, n := range []RMSNormOptions{{Epsilon: 1e-5}, {Epsilon: 1e-6, AddOne: true}} {
 		operations = append(operations, operation{fmt.Sprintf("rms norm %+v", n), func(s *Scope, place place) []float64 {
 			return s.Float64s(s.RMSNorm(place(x, rows, width), place(w, width), n))

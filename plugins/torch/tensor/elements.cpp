@@ -58,10 +58,13 @@ INLINE float rounded_as(const uint16_t *, float x) { return from_bits(rounded_bi
 INLINE void store(float *to, float x) { *to = x; }
 INLINE void store(uint16_t *to, float x) { *to = static_cast<uint16_t>(rounded_bits(x) >> 16); }
 
+// Exponents below -87 are replaced by -87, which does not affect sums of probabilities. NaN stays NaN.
+INLINE float bounded_exponent(float x) { return x < -87.0f ? -87.0f : x; }
+
 // e^x for x <= 0, with a relative error of about 1e-7: 2^k times the Taylor polynomial of degree 7 of e^r with |r| <=
-// ln(2)/2. Values below e^-87 are replaced by e^-87, which does not affect sums of probabilities. NaN stays NaN.
+// ln(2)/2. x is bounded as by bounded_exponent.
 INLINE float exponential(float x) {
-  float bounded = x < -87.0f ? -87.0f : x;
+  float bounded = bounded_exponent(x);
   float k = bounded * 1.44269504f + 12582912.0f; // 1.5 * 2^23: the low bits become the nearest integer
   uint32_t power = (to_bits(k) + 127) << 23;
   k -= 12582912.0f;
@@ -184,27 +187,49 @@ INLINE float greatest(const float *z, int64_t n) {
   return m;
 }
 
-// A few terms per lane are summed in float32, and these sums in float64: a single float32 sum over a large vocabulary
-// is biased.
-INLINE double exponentials(const float *z, int64_t n, float m) {
+struct sums {
+  double sum, moment;
+};
+
+// The sum of e^x for x = z - m and, with_moment, that of e^x x. A few terms per lane are summed in float32, and these
+// sums in float64: a single float32 sum over a large vocabulary is biased. The sum's bits do not depend on with_moment.
+template <bool with_moment> INLINE sums exponentials(const float *z, int64_t n, float m) {
   const int64_t terms = 32;
-  double sum = 0;
+  double sum = 0, moment = 0;
   int64_t i = 0;
   for (; i + terms * lanes <= n; i += terms * lanes) {
-    float parts[lanes] = {};
+    float parts[lanes] = {}, moments[lanes] = {};
     for (int64_t k = i; k < i + terms * lanes; k += lanes) {
       for (int64_t j = 0; j < lanes; j++) {
-        parts[j] += exponential(z[k + j] - m);
+        float x = bounded_exponent(z[k + j] - m), e = exponential(x);
+        parts[j] += e;
+        if (with_moment) {
+          moments[j] += e * x;
+        }
       }
     }
     for (float part : parts) {
       sum += part;
     }
+    for (float part : moments) {
+      moment += part;
+    }
   }
   for (; i < n; i++) {
-    sum += exponential(z[i] - m);
+    float x = bounded_exponent(z[i] - m), e = exponential(x);
+    sum += e;
+    moment += with_moment ? e * x : 0.0f;
   }
-  return sum;
+  return {sum, moment};
+}
+
+// How many elements are greater than x, or equal to it if or_equal.
+template <bool or_equal> INLINE int64_t count(const float *z, int64_t n, float x) {
+  int32_t counted = 0; // as wide as the elements, or fewer are compared at a time; token ids are int32 too
+  for (int64_t i = 0; i < n; i++) {
+    counted += or_equal ? z[i] >= x : z[i] > x;
+  }
+  return counted;
 }
 
 // Compilers do not clone templates.
@@ -277,7 +302,32 @@ VECTOR_CLONES void softcap(const float *z, float *to, int64_t n, float cap) { so
 
 VECTOR_CLONES reduced reduce_row(const float *z, int64_t n) {
   float m = greatest(z, n);
-  return {m, exponentials(z, n, m)};
+  return {m, exponentials<false>(z, n, m).sum, 0};
+}
+
+VECTOR_CLONES reduced reduce_row_with_moment(const float *z, int64_t n) {
+  float m = greatest(z, n);
+  sums s = exponentials<true>(z, n, m);
+  return {m, s.sum, s.moment};
+}
+
+VECTOR_CLONES int64_t count_greater(const float *z, int64_t n, float x) { return count<false>(z, n, x); }
+VECTOR_CLONES int64_t count_not_less(const float *z, int64_t n, float x) { return count<true>(z, n, x); }
+
+VECTOR_CLONES int64_t find(const float *z, int64_t n, float x) {
+  int64_t i = 0;
+  for (int32_t found = 0; i + lanes <= n; i += lanes) {
+    for (int64_t j = 0; j < lanes; j++) {
+      found |= z[i + j] == x;
+    }
+    if (found != 0) {
+      break;
+    }
+  }
+  while (i < n && z[i] != x) {
+    i++;
+  }
+  return i;
 }
 
 } // namespace elements

@@ -33,13 +33,24 @@ void gate(uint16_t *to, const uint16_t *gate, const uint16_t *up, int64_t n, act
 // Sets each element to cap * tanh(z / cap).
 void softcap(const float *z, float *to, int64_t n, float cap);
 
-// The greatest element of a row and the sum of e^(z - greatest), which is NaN if an element is.
+// The greatest element of a row, the sum of e^(z - greatest), and that of e^(z - greatest) (z - greatest). Sums are NaN
+// if an element is.
 struct reduced {
   float maximum;
-  double sum;
+  double sum, moment;
 };
 
+// Computes no moment.
 reduced reduce_row(const float *z, int64_t n);
+// The maximum and the sum have the same bits as those of reduce_row.
+reduced reduce_row_with_moment(const float *z, int64_t n);
+
+// How many elements are greater than x, or not less than x. NaN is neither.
+int64_t count_greater(const float *z, int64_t n, float x);
+int64_t count_not_less(const float *z, int64_t n, float x);
+
+// The index of the first element that equals x; n if none does.
+int64_t find(const float *z, int64_t n, float x);
 
 } // namespace elements
 

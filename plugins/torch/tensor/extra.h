@@ -90,12 +90,21 @@ char *extra_rotate(extra_tensor x, extra_tensor cosines, extra_tensor sines, int
 char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_tensor v, const int64_t *ends, size_t n,
                       extra_tensor offsets, double scale, int64_t window, int reference);
 
-// Reduces the logits z_i = softcap(hidden_i head^T) of hidden [rows, width] for the tokens from first onward:
-// maxima[i], the sums of e^(z - maxima[i]), and z_i[targets[i]], which is -infinity if the token is not among them. The
-// head is in n pieces [some tokens, width], which may be packed by extra_pack_float32; the float32 logits of that many rows and of one piece exist at
-// a time.
-char *extra_losses(extra_tensor hidden, const extra_tensor *head, size_t n, int64_t rows, int64_t first, const int64_t *targets, double *maxima,
-                   double *sums, double *logits, double softcap, int reference);
+// Reduces the logits z_i = softcap(hidden_i head^T) of hidden [rows, width] for the tokens from first onward. The head
+// is in n pieces [some tokens, width], which may be packed by extra_pack_float32; the float32 logits of that many rows
+// and of one piece exist at a time. out is [3, rows]: the maxima m_i, the sums of e^(z - m_i), and z_i[targets[i]],
+// which is -infinity if the token is not among them.
+//
+// If truths, the targets' logits, is not NULL, out is [6, rows]. The first three rows have the same bits. The others
+// are the sums of e^(z - m_i) (z - m_i); the lowest token whose logit is m_i, -1 if there is none; and how many tokens
+// precede the target, with a greater logit, or an equal one and a lower token.
+char *extra_losses(extra_tensor hidden, const extra_tensor *head, size_t n, int64_t rows, int64_t first, const int64_t *targets,
+                   const double *truths, double *out, double softcap, int reference);
+// The targets' logits, out [rows]; -infinity for tokens that are not in the head. On a processor whose rows of products
+// do not depend on each other they are those of extra_losses. Otherwise, and on GPUs, they differ by rounding. With
+// reference the head must not be packed.
+char *extra_target_logits(extra_tensor hidden, const extra_tensor *head, size_t n, int64_t rows, int64_t first, const int64_t *targets,
+                          double *out, double softcap, int reference);
 
 #ifdef __cplusplus
 }

@@ -197,6 +197,8 @@ at::Tensor float32_product(const at::Tensor &x, const at::Tensor &w) {
   return product(x.to(at::kFloat), w.to(at::kFloat), {}, {});
 }
 
+int64_t outputs(const at::Tensor &w) { return w.size(mixed::is_packed(w) ? 1 : 0); }
+
 bool converts(const at::Tensor &x, const at::Tensor &w) { return x.is_cpu() && !mixed::is_packed(w) && x.scalar_type() != at::kFloat; }
 
 bool has_onednn() { return onednn::get().linear_op.has_value(); }

@@ -8,7 +8,6 @@ import "C"
 
 import (
 	"fmt"
-	"math"
 	"unsafe"
 
 	"github.com/sugarme/gotch/libtch"
@@ -243,62 +242,6 @@ func (s *Scope) Attention(q, k, v Tensor, in Sequences, a AttentionOptions) Tens
 		return C.extra_attention(out, q.x(), k.x(), v.x(), (*C.int64_t)(unsafe.SliceData(in.ends)), C.size_t(len(in.ends)), in.offsets.x(),
 			C.double(a.Scale), C.int64_t(a.Window), flag(a.Reference))
 	})
-}
-
-// Head turns hidden states into the logits of a vocabulary, or of a shard of one.
-type Head struct {
-	// Weights are the rows of tokens, in pieces [some tokens, width]; the logits of one piece exist at a time. They may
-	// be packed by PackFloat32.
-	Weights []Tensor
-	// First is the token of the first row.
-	First int64
-	// Softcap c replaces each logit z by c*tanh(z/c); 0: none.
-	Softcap float64
-	// Rows is the number of rows whose logits exist at a time.
-	Rows int64
-	// Reference disables code that only some processors support.
-	Reference bool
-}
-
-// Partial is the state of losses after some shards of a vocabulary: for each row the greatest logit, the sum of
-// e^(logit - greatest), and the target's logit, which is -Inf if no shard had it.
-type Partial struct {
-	Maxima, Sums, Logits []float64
-}
-
-// Logits computes the logits of each row of hidden [rows, width] in float32, whatever the type of hidden and the head,
-// and reduces them at once. Exponentials are summed in float64.
-func (s *Scope) Logits(hidden Tensor, head Head, targets []int64) Partial {
-	n := len(targets)
-	p := Partial{make([]float64, n), make([]float64, n), make([]float64, n)}
-	pieces := make([]C.extra_tensor, len(head.Weights))
-	for i, w := range head.Weights {
-		pieces[i] = w.x()
-	}
-	s.do("logits", func() *C.char {
-		return C.extra_losses(hidden.x(), unsafe.SliceData(pieces), C.size_t(len(pieces)), C.int64_t(head.Rows), C.int64_t(head.First),
-			(*C.int64_t)(unsafe.SliceData(targets)), (*C.double)(unsafe.SliceData(p.Maxima)), (*C.double)(unsafe.SliceData(p.Sums)),
-			(*C.double)(unsafe.SliceData(p.Logits)), C.double(head.Softcap), flag(head.Reference))
-	})
-	return p
-}
-
-// Losses returns the losses in nats of the targets: logsumexp(z) - z[target] over all shards.
-func Losses(shards ...Partial) []float64 {
-	losses := make([]float64, len(shards[0].Maxima))
-	for i := range losses {
-		maximum := math.Inf(-1)
-		for _, p := range shards {
-			maximum = max(maximum, p.Maxima[i])
-		}
-		sum, target := 0.0, math.Inf(-1)
-		for _, p := range shards {
-			sum += p.Sums[i] * math.Exp(p.Maxima[i]-maximum)
-			target = max(target, p.Logits[i])
-		}
-		losses[i] = math.Log(sum) + (maximum - target)
-	}
-	return losses
 }
 
 // ProductFailure returns what is wrong with the fastest products with float32 results on this processor, if a check of
