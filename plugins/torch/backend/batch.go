@@ -29,13 +29,13 @@ func (m *model) reduce(windows []window) {
 }
 
 // batch computes as many of the windows as fit the budget, but at least one.
-func (m *model) batch(ctx context.Context, windows []window) (int, []float64, error) {
+func (m *model) batch(ctx context.Context, windows []window, confident bool) (n int, p decoder.Predictions, err error) {
 	m.computing.Lock()
 	defer m.computing.Unlock()
 	m.reduce(windows)
 	for {
 		if err := ctx.Err(); err != nil {
-			return 0, nil, err
+			return 0, p, err
 		}
 		var sequences []decoder.Sequence
 		budget, tokens := m.budget.Load(), int64(0)
@@ -47,15 +47,15 @@ func (m *model) batch(ctx context.Context, windows []window) (int, []float64, er
 				break
 			}
 		}
-		losses, err := m.decoder.Losses(ctx, sequences)
+		p, err = m.decoder.Predict(ctx, sequences, confident)
 		if !errors.Is(err, tensor.ErrMemory) {
 			if err == nil {
 				hclog.FromContext(ctx).Debug("computed a batch", "windows", len(sequences), "tokens", tokens)
 			}
-			return len(sequences), losses, err
+			return len(sequences), p, err
 		}
 		if len(sequences) == 1 {
-			return 0, nil, sdk.OutOfMemory("a window of %d tokens does not fit: %v", len(sequences[0].Tokens), err)
+			return 0, p, sdk.OutOfMemory("a window of %d tokens does not fit: %v", len(sequences[0].Tokens), err)
 		}
 		// A budget above this batch's tokens would give the same batch again.
 		budget = max(min(budget, tokens)/2, 1)
@@ -64,27 +64,31 @@ func (m *model) batch(ctx context.Context, windows []window) (int, []float64, er
 	}
 }
 
-// take moves the window's losses to its document and returns the others.
-func (w window) take(losses []float64) ([]float64, error) {
+// take moves the window's predictions, which start at from, to its document.
+func (w window) take(p decoder.Predictions, from int) error {
 	answer, d := &w.of.answer, w.of.document
-	n := w.end - w.score
-	for i, loss := range losses[:n] {
-		token := w.score + i
+	for token := w.score; token < w.end; token++ {
+		i := from + token - w.score
+		loss := p.Losses[i]
 		at := int32(len(d.Text))
 		if token < len(answer.TokenNLL) {
 			at = answer.TokenStarts[token]
 		}
 		if math.IsNaN(loss) || math.IsInf(loss, 0) {
-			return nil, sdk.Invalid("%s has the loss %v, which is not finite; the weights or the tokenizer may not match the model",
+			return sdk.Invalid("%s has the loss %v, which is not finite; the weights or the tokenizer may not match the model",
 				position(d, token, at), loss)
 		}
 		// A difference of nearly equal sums may fall below 0 by rounding.
 		loss = max(loss, 0)
 		if token < len(answer.TokenNLL) {
 			answer.TokenNLL[token] = loss
+			if c := &answer.Confidence; len(c.Top) > 0 {
+				// A difference of nearly equal sums, as above.
+				c.Top[token], c.TopNLL[token], c.Ranks[token], c.Entropies[token] = p.Top[i], p.TopNLL[i], p.Ranks[i], max(p.Entropies[i], 0)
+			}
 		} else {
 			answer.EOSNLL = loss
 		}
 	}
-	return losses[n:], nil
+	return nil
 }

@@ -127,7 +127,7 @@ func TestHalving(t *testing.T) {
 	m := tiny(t)
 	m.Config = json.RawMessage(strings.Replace(defaults, "2048", "1048576", 1))
 	loaded := opened(t, m)
-	limited := &limitedComputer{lossComputer: loaded.(*model).decoder, tokens: 100}
+	limited := &limitedComputer{predictor: loaded.(*model).decoder, tokens: 100}
 	loaded.(*model).decoder = limited
 	settings := protocol.Settings{Context: 64, Stride: 32}
 	score(t, loaded, settings, strings.Repeat("It snowed for three days. ", 80))
@@ -143,27 +143,27 @@ func TestHalving(t *testing.T) {
 
 // limitedComputer has memory for that many tokens.
 type limitedComputer struct {
-	lossComputer
+	predictor
 	tokens int
 	failed []int
 }
 
-func (c *limitedComputer) Losses(ctx context.Context, sequences []decoder.Sequence) ([]float64, error) {
+func (c *limitedComputer) Predict(ctx context.Context, sequences []decoder.Sequence, confident bool) (p decoder.Predictions, err error) {
 	tokens := 0
 	for _, q := range sequences {
 		tokens += q.Read()
 	}
 	if tokens > c.tokens {
 		c.failed = append(c.failed, tokens)
-		return nil, tensor.ErrMemory
+		return p, tensor.ErrMemory
 	}
-	return c.lossComputer.Losses(ctx, sequences)
+	return c.predictor.Predict(ctx, sequences, confident)
 }
 
 // TestFailsBeforeTheNextDocument checks that a model that fails does not wait for its source.
 func TestFailsBeforeTheNextDocument(t *testing.T) {
 	loaded := opened(t, tiny(t))
-	loaded.(*model).decoder = &limitedComputer{lossComputer: loaded.(*model).decoder}
+	loaded.(*model).decoder = &limitedComputer{predictor: loaded.(*model).decoder}
 	loaded.(*model).budget.Store(1)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

@@ -82,20 +82,20 @@ func (b killedBackend) Load(ctx context.Context, m protocol.Model) (sdk.Model, e
 	return loaded, err
 }
 
-type killedComputer struct{ lossComputer }
+type killedComputer struct{ predictor }
 
-func (c killedComputer) Losses(ctx context.Context, sequences []decoder.Sequence) ([]float64, error) {
+func (c killedComputer) Predict(ctx context.Context, sequences []decoder.Sequence, confident bool) (p decoder.Predictions, err error) {
 	tokens := 0
 	for _, s := range sequences {
 		tokens += s.Read()
 	}
 	if len(sequences) > 1 && tokens > killedTokens {
 		if err := syscall.Kill(os.Getpid(), syscall.SIGKILL); err != nil {
-			return nil, err
+			return p, err
 		}
 		select {}
 	}
-	return c.lossComputer.Losses(ctx, sequences)
+	return c.predictor.Predict(ctx, sequences, confident)
 }
 
 // TestKilled checks that a process which is killed for the memory of its batches computes smaller batches when it starts
@@ -203,7 +203,7 @@ func TestCancel(t *testing.T) {
 	defer stop()
 
 	loaded := opened(t, m).(*model)
-	watched := &watchedComputer{lossComputer: loaded.decoder, begun: make(chan int, 1)}
+	watched := &watchedComputer{predictor: loaded.decoder, begun: make(chan int, 1)}
 	loaded.decoder = watched
 	canceled, cancel := context.WithCancel(ctx)
 	go func() {
@@ -246,12 +246,12 @@ func TestCancel(t *testing.T) {
 
 // watchedComputer tells when a batch begins, and how the last one ended.
 type watchedComputer struct {
-	lossComputer
+	predictor
 	begun chan int
 	ended error
 }
 
-func (c *watchedComputer) Losses(ctx context.Context, sequences []decoder.Sequence) (losses []float64, err error) {
+func (c *watchedComputer) Predict(ctx context.Context, sequences []decoder.Sequence, confident bool) (p decoder.Predictions, err error) {
 	tokens := 0
 	for _, s := range sequences {
 		tokens += s.Read()
@@ -260,6 +260,6 @@ func (c *watchedComputer) Losses(ctx context.Context, sequences []decoder.Sequen
 	case c.begun <- tokens:
 	default:
 	}
-	losses, c.ended = c.lossComputer.Losses(ctx, sequences)
-	return losses, c.ended
+	p, c.ended = c.predictor.Predict(ctx, sequences, confident)
+	return p, c.ended
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -17,10 +18,10 @@ import (
 	"surprisal.dev/plugins/torch/decoder"
 )
 
-// TestSameBits checks that losses have the same bits whatever the size of batches and the number of threads.
+// TestSameBits checks that losses and their confidence have the same bits whatever the size of batches and the number of threads.
 func TestSameBits(t *testing.T) {
 	texts := []string{"", "a", strings.Repeat("It snowed for three days. ", 12), "The train was late.", "❄️ 🚂", "\x00\n\n\t"}
-	settings := protocol.Settings{Context: 64, Stride: 32, EOS: true}
+	settings := protocol.Settings{Context: 64, Stride: 32, EOS: true, Confidence: true}
 	for _, dtype := range []string{"float32", "bfloat16"} {
 		for _, ranks := range []int{1, 2} {
 			with := func(batch, threads int) []protocol.ScoredDocument {
@@ -35,6 +36,9 @@ func TestSameBits(t *testing.T) {
 					for i, got := range with(batch, threads) {
 						if d := largestDifference(want[i], got); d > batchTolerance(dtype) {
 							t.Errorf("%s, ranks: %d, batchTokens: %d, threads: %d: document %d differs by %g nats", dtype, ranks, batch, threads, i, d)
+						}
+						if batchTolerance(dtype) == 0 && !reflect.DeepEqual(got.Confidence, want[i].Confidence) {
+							t.Errorf("%s, ranks: %d, batchTokens: %d, threads: %d: document %d has another confidence", dtype, ranks, batch, threads, i)
 						}
 					}
 				}
@@ -96,15 +100,15 @@ func TestPathologicalTexts(t *testing.T) {
 }
 
 // constantComputer has a loss of one nat for every token.
-type constantComputer struct{ lossComputer }
+type constantComputer struct{ predictor }
 
-func (constantComputer) Losses(_ context.Context, sequences []decoder.Sequence) (losses []float64, err error) {
+func (constantComputer) Predict(_ context.Context, sequences []decoder.Sequence, _ bool) (p decoder.Predictions, err error) {
 	for _, s := range sequences {
 		for range len(s.Tokens) - max(s.From, 1) {
-			losses = append(losses, 1)
+			p.Losses = append(p.Losses, 1)
 		}
 	}
-	return losses, nil
+	return p, nil
 }
 
 // tilesPathological scores pathological texts.

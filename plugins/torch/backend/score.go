@@ -33,7 +33,7 @@ type model struct {
 	prefix, end  special
 
 	computing *sync.Mutex // guards the decoder and halvings
-	decoder   lossComputer
+	decoder   predictor
 	budget    atomic.Int64 // tokens per batch
 	halvings  int          // protocol.Model.Halvings until the first batch
 }
@@ -64,9 +64,9 @@ func (m *model) Close() error {
 	return m.decoder.Close()
 }
 
-// lossComputer is a *decoder.Decoder.
-type lossComputer interface {
-	Losses(ctx context.Context, sequences []decoder.Sequence) ([]float64, error)
+// predictor is a *decoder.Decoder.
+type predictor interface {
+	Predict(ctx context.Context, sequences []decoder.Sequence, confident bool) (decoder.Predictions, error)
 	Close() error
 }
 
@@ -142,11 +142,11 @@ func (m *model) Score(ctx context.Context, s protocol.Settings, documents sdk.Do
 			}
 			q.add(g.documents)
 		} else {
-			n, losses, err := m.batch(ctx, q.windows)
+			n, predictions, err := m.batch(ctx, q.windows, s.Confidence)
 			if err != nil {
 				return err
 			}
-			if err := q.take(n, losses); err != nil {
+			if err := q.take(n, predictions); err != nil {
 				return err
 			}
 		}
@@ -178,12 +178,14 @@ func (q *queue) add(documents []*pendingDocument) {
 	q.documents = append(q.documents, documents...)
 }
 
-// take moves losses to the documents of the first n windows.
-func (q *queue) take(n int, losses []float64) (err error) {
+// take moves predictions to the documents of the first n windows.
+func (q *queue) take(n int, p decoder.Predictions) (err error) {
+	from := 0
 	for _, w := range q.windows[:n] {
-		if losses, err = w.take(losses); err != nil {
+		if err = w.take(p, from); err != nil {
 			return err
 		}
+		from += w.end - w.score
 		w.of.left--
 		q.tokens -= w.read()
 	}
@@ -271,6 +273,12 @@ func (m *model) split(d protocol.Document, s protocol.Settings, e tokenizer.Enco
 	t := &pendingDocument{document: d, answer: protocol.ScoredDocument{
 		Index: d.Index, TokenIDs: e.IDs, TokenStarts: e.Starts, TokenEnds: e.Ends, TokenNLL: make([]float64, len(e.IDs)),
 	}}
+	if s.Confidence {
+		n := len(e.IDs)
+		t.answer.Confidence = protocol.Confidence{
+			Top: make([]int32, n), TopNLL: make([]float64, n), Ranks: make([]int32, n), Entropies: make([]float64, n),
+		}
+	}
 	unscored := &t.answer.Unscored
 	for _, u := range e.Unscored {
 		*unscored = append(*unscored, protocol.Unscored{Start: u.Start, End: u.End, Reason: protocol.ReasonNoToken})

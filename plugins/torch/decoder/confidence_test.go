@@ -58,7 +58,7 @@ func testConfidence(t *testing.T, d *Decoder, directory string) {
 	sequences, _ := readGolden(t, directory)
 	compared, unclear := 0, 0
 	for i, want := range readConfidence(t, directory).Sequences {
-		_, got, err := d.Confidences(t.Context(), sequences[i:i+1])
+		got, err := d.Predict(t.Context(), sequences[i:i+1], true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,21 +114,21 @@ func TestConfidenceBits(t *testing.T) {
 func testConfidenceBits(t *testing.T, d *Decoder, directory string) {
 	t.Helper()
 	sequences, _ := readGolden(t, directory)
-	want, err := d.Losses(t.Context(), sequences)
+	want, err := lossesOf(t.Context(), d, sequences)
 	if err != nil {
 		t.Fatal(err)
 	}
-	losses, together, err := d.Confidences(t.Context(), sequences)
+	together, err := d.Predict(t.Context(), sequences, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(losses, want) {
+	if !slices.Equal(together.Losses, want) {
 		t.Error("confidence changes losses")
 	}
 	var alone tensor.Confidence
 	var targets []int32
 	for _, s := range sequences {
-		_, c, err := d.Confidences(t.Context(), []Sequence{s})
+		c, err := d.Predict(t.Context(), []Sequence{s}, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,8 +144,8 @@ func testConfidenceBits(t *testing.T, d *Decoder, directory string) {
 	limit := math.Log(float64(d.architecture.Vocabulary))
 	for i, target := range targets {
 		top, nll, rank, entropy := together.Top[i], together.TopNLL[i], together.Ranks[i], together.Entropies[i]
-		if (top == target) != (rank == 1) || top == target && nll != losses[i] || nll > losses[i] || entropy < 0 || entropy > limit {
-			t.Errorf("prediction %d of %d with loss %v: top %d with %v, rank %d, entropy %v", i, target, losses[i], top, nll, rank, entropy)
+		if (top == target) != (rank == 1) || top == target && nll != together.Losses[i] || nll > together.Losses[i] || entropy < 0 || entropy > limit {
+			t.Errorf("prediction %d of %d with loss %v: top %d with %v, rank %d, entropy %v", i, target, together.Losses[i], top, nll, rank, entropy)
 		}
 	}
 }

@@ -77,32 +77,31 @@ func (d *Decoder) Close() error {
 	return nil
 }
 
-// Losses returns, one sequence after the other, the losses in nats of the tokens from From onward. The error
-// tensor.ErrMemory means that fewer sequences at once may fit.
-func (d *Decoder) Losses(ctx context.Context, sequences []Sequence) ([]float64, error) {
-	b, err := d.batch(sequences)
-	if err != nil || len(b.targets) == 0 {
-		return nil, err
-	}
-	shards, err := d.logits(ctx, b)
-	if err != nil {
-		return nil, err
-	}
-	return tensor.Losses(shards...), nil
+// Predictions describes the tokens of sequences from From onward, one sequence after the other.
+type Predictions struct {
+	// Losses are in nats. They have the same bits with confidence and without.
+	Losses []float64
+	// Confidence is empty unless it was requested.
+	tensor.Confidence
 }
 
-// Confidences returns what Losses does, with the same bits, and the confidence of the same predictions.
-func (d *Decoder) Confidences(ctx context.Context, sequences []Sequence) ([]float64, tensor.Confidence, error) {
+// Predict computes predictions, with their confidence if confident is true. The error tensor.ErrMemory means that fewer
+// sequences at once may fit.
+func (d *Decoder) Predict(ctx context.Context, sequences []Sequence, confident bool) (p Predictions, err error) {
 	b, err := d.batch(sequences)
 	if err != nil || len(b.targets) == 0 {
-		return nil, tensor.Confidence{}, err
+		return p, err
 	}
-	b.confidence = true
+	b.confidence = confident
 	shards, err := d.logits(ctx, b)
 	if err != nil {
-		return nil, tensor.Confidence{}, err
+		return p, err
 	}
-	return tensor.Losses(shards...), tensor.Confidences(b.targets, shards...), nil
+	p.Losses = tensor.Losses(shards...)
+	if confident {
+		p.Confidence = tensor.Confidences(b.targets, shards...)
+	}
+	return p, nil
 }
 
 // logits returns the reduced logits of all ranks.

@@ -26,7 +26,7 @@ func TestStoredTypes(t *testing.T) {
 	losses := func(directory string, kind tensor.Type) []float64 {
 		t.Helper()
 		d, _ := load(t, directory, Options{Type: kind, Devices: []tensor.Device{tensor.CPU}})
-		got, err := d.Losses(t.Context(), sequences)
+		got, err := lossesOf(t.Context(), d, sequences)
 		if err != nil {
 			t.Fatal(err)
 		}

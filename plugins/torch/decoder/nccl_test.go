@@ -86,7 +86,7 @@ func TestNCCLFailure(t *testing.T) {
 	matrix := first.out.weight
 	first.out.weight = layer.mixerNorm.weight
 	within(t, func() {
-		if _, err := d.Losses(t.Context(), sequences); err == nil || strings.Contains(err.Error(), errAborted.Error()) {
+		if _, err := lossesOf(t.Context(), d, sequences); err == nil || strings.Contains(err.Error(), errAborted.Error()) {
 			t.Errorf("a vector in place of a matrix: %v", err)
 		}
 	})
@@ -99,7 +99,7 @@ func TestNCCLFailure(t *testing.T) {
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	within(t, func() {
-		if _, err := d.Losses(canceled, sequences); err == nil {
+		if _, err := lossesOf(canceled, d, sequences); err == nil {
 			t.Error("canceled, and there are losses")
 		}
 	})
@@ -107,7 +107,7 @@ func TestNCCLFailure(t *testing.T) {
 	head := d.ranks[1].head
 	d.ranks[1].head.Weights = []tensor.Tensor{matrix}
 	within(t, func() {
-		if _, _, err := d.Confidences(t.Context(), sequences); err == nil || strings.Contains(err.Error(), errAborted.Error()) {
+		if _, err := d.Predict(t.Context(), sequences, true); err == nil || strings.Contains(err.Error(), errAborted.Error()) {
 			t.Errorf("a matrix of another width in place of the head: %v", err)
 		}
 	})
@@ -116,7 +116,7 @@ func TestNCCLFailure(t *testing.T) {
 
 	d.collective.(*nccl).group.Abort()
 	within(t, func() {
-		if _, err := d.Losses(t.Context(), sequences); err == nil || !strings.Contains(err.Error(), "load the model again") {
+		if _, err := lossesOf(t.Context(), d, sequences); err == nil || !strings.Contains(err.Error(), "load the model again") {
 			t.Errorf("after a sum that was aborted: %v", err)
 		}
 	})
