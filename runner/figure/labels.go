@@ -2,6 +2,7 @@ package figure
 
 import (
 	"math"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/text"
@@ -29,7 +30,7 @@ func (l labels) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 	for _, curve := range l.Curves {
 		for i, v := range curve.X {
-			s.lines = append(s.lines, vg.Point{X: x(v), Y: y(curve.Y[i])})
+			s.follow(vg.Point{X: x(v), Y: y(curve.Y[i])}, i > 0)
 		}
 	}
 	for i, g := range l.Groups {
@@ -64,12 +65,26 @@ type space struct {
 	lines         []vg.Point
 }
 
+// follow adds the point of a line, and the points between it and the one before.
+func (s *space) follow(to vg.Point, connected bool) {
+	if connected {
+		from := s.lines[len(s.lines)-1]
+		const step = 3
+		n := int(math.Hypot(float64(to.X-from.X), float64(to.Y-from.Y)) / step)
+		for i := 1; i < n; i++ {
+			share := vg.Length(i) / vg.Length(n)
+			s.lines = append(s.lines, vg.Point{X: from.X + share*(to.X-from.X), Y: from.Y + share*(to.Y-from.Y)})
+		}
+	}
+	s.lines = append(s.lines, to)
+}
+
 // Penalties of a place. A label that overlaps another or is cut off cannot be read.
 const (
 	overlapsLabel = 1000
 	outside       = 1000
 	overlapsPoint = 200
-	overlapsLine  = 8
+	overlapsLine  = 30
 	perRing       = 4
 )
 
@@ -114,10 +129,8 @@ func (s *space) cost(box vg.Rectangle) float64 {
 			cost += overlapsPoint
 		}
 	}
-	for _, p := range s.lines {
-		if overlap(box, vg.Rectangle{Min: p, Max: p}) {
-			cost += overlapsLine
-		}
+	if slices.ContainsFunc(s.lines, func(p vg.Point) bool { return overlap(box, vg.Rectangle{Min: p, Max: p}) }) {
+		cost += overlapsLine
 	}
 	return cost
 }
