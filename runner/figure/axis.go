@@ -129,8 +129,8 @@ func linearTicks(low, high float64, format func(float64) string) []plot.Tick {
 	return ticks
 }
 
-// logTicks returns ticks of a logarithmic axis. The labeled ones are powers of ten, or also 2 and 5 times them if the
-// range is short. A range within a factor of about 4 has the ticks of a linear axis.
+// logTicks returns ticks of a logarithmic axis. The labeled ones are powers of ten, and also multiples of them if
+// the range is short. A range within a factor of about 4 has the ticks of a linear axis.
 func logTicks(low, high float64, format func(float64) string) []plot.Tick {
 	decades := math.Log10(high / low)
 	if decades < 0.65 {
@@ -138,6 +138,8 @@ func logTicks(low, high float64, format func(float64) string) []plot.Tick {
 	}
 	labeled := func(m float64, exponent int) bool {
 		switch {
+		case decades <= 1.2:
+			return m <= 5 || m == 7
 		case decades <= 2.7:
 			return m == 1 || m == 2 || m == 5
 		case decades <= most:

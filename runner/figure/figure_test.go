@@ -71,7 +71,7 @@ func TestFiles(t *testing.T) {
 		}
 		for d := xml.NewDecoder(bytes.NewReader(x)); ; {
 			token, err := d.Token()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {
@@ -113,6 +113,7 @@ func TestTicks(t *testing.T) {
 	}
 	for name, test := range map[string]struct{ got, want string }{
 		"short log":  {show(logTicks(0.93, 1.52, Plain)), "1 1.1 1.2 1.3 1.4 1.5"},
+		"a decade":   {show(logTicks(1.9, 11, Plain)), "2 3 4 5 7 10"},
 		"log":        {show(logTicks(1.1e8, 2.1e9, Count)), "200M 500M 1B 2B"},
 		"long log":   {show(logTicks(10, 3e6, Count)), "10 100 1k 10k 100k 1M"},
 		"longer log": {show(logTicks(1e-10, 1e10, Plain)), "1e-09 1e-06 0.001 1 1000 1e+06 1e+09"},

@@ -21,7 +21,8 @@ type Scatter struct {
 	Curves []Curve
 }
 
-// Group holds points of one color and shape. Its name is in the legend if there is more than one entry.
+// Group holds points of one color and shape. Its name, if any, is in the legend if the figure has more than one group or
+// curve.
 type Group struct {
 	Name   string
 	Points []Point
@@ -130,7 +131,7 @@ func (c Curve) add(p *plot.Plot, t Theme, named bool) {
 	}
 	// Nothing of a curve is outside of the axes, which include it.
 	p.Add(&line)
-	if named {
+	if named && c.Name != "" {
 		p.Legend.Add(shown(c.Name, 60), &line)
 	}
 }
@@ -169,7 +170,7 @@ func (g Group) add(p *plot.Plot, t Theme, i int, named bool) {
 		points.XYs = append(points.XYs, plotter.XY{X: v.X, Y: v.Y})
 	}
 	p.Add(&points)
-	if named {
+	if named && g.Name != "" {
 		p.Legend.Add(shown(g.Name, 60), &points)
 	}
 }

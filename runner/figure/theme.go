@@ -61,8 +61,8 @@ func (t Theme) New() *plot.Plot {
 		style(&axis.Label.TextStyle, labelSize)
 		axis.Label.Padding = 5
 		style(&axis.Tick.Label, tickSize)
-		axis.LineStyle.Color, axis.LineStyle.Width = t.Ink, 0.8
-		axis.Tick.LineStyle.Color, axis.Tick.LineStyle.Width = t.Ink, 0.8
+		axis.Color, axis.Width = t.Ink, 0.8
+		axis.Tick.Color, axis.Tick.Width = t.Ink, 0.8
 		axis.Tick.Length = 5
 	}
 	return p

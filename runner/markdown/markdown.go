@@ -36,22 +36,26 @@ func Code(s string) string {
 	return fence + s + fence
 }
 
-// Table writes a section with a table of n rows, or "None." if n is 0. Cells are Markdown; text of datasets and specs in
-// them must come from Code.
+// Table writes a section with a table of n rows, or "None." if n is 0. Heads and cells are Markdown; text of datasets and
+// specs in them must come from Code.
 func Table(out *strings.Builder, title string, heads []string, n int, row func(int) []string) {
 	fmt.Fprintf(out, "## %s\n\n", title)
 	if n == 0 {
 		out.WriteString("None.\n\n")
 		return
 	}
-	fmt.Fprintf(out, "| %s |\n|%s\n", strings.Join(heads, " | "), strings.Repeat(" --- |", len(heads)))
+	writeRow(out, heads)
+	fmt.Fprintf(out, "|%s\n", strings.Repeat(" --- |", len(heads)))
 	for i := range n {
-		cells := row(i)
-		for j, cell := range cells {
-			// A bar ends a cell even inside a code span. No other character needs a backslash there.
-			cells[j] = strings.ReplaceAll(cell, "|", `\|`)
-		}
-		fmt.Fprintf(out, "| %s |\n", strings.Join(cells, " | "))
+		writeRow(out, row(i))
 	}
 	out.WriteString("\n")
+}
+
+// writeRow writes a row. A bar ends a cell even inside a code span. No other character needs a backslash there.
+func writeRow(out *strings.Builder, cells []string) {
+	for _, cell := range cells {
+		fmt.Fprintf(out, "| %s ", strings.ReplaceAll(cell, "|", `\|`))
+	}
+	out.WriteString("|\n")
 }

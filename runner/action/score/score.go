@@ -54,16 +54,9 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 	}
 	s := &scorer{
 		task: t, model: model, loaded: loaded, settings: settings, documents: documents, parseSpecial: p.ParseSpecial,
-		tokens: map[int32]*tokenCount{},
-		summary: artifact.ScoreSummary{
-			Words: counts.Words, Parameters: t.Descriptor.Parameters, Computed: computed(loaded),
-			Model: artifact.ModelSize{Parameters: estimate.Parameters, FLOPsPerToken: estimate.FLOPsPerToken},
-			Protocol: artifact.ScoringProtocol{
-				Prefix: settings.Prefix, Context: settings.Context, Stride: settings.Stride, Anchor: settings.Anchor,
-				EOS: settings.EOS, Dtype: loaded.Dtype, Arithmetic: loaded.Arithmetic, Truncation: p.Truncation, Span: artifact.SpanEven,
-			},
-		},
+		tokens: map[int32]*tokenCount{}, summary: newSummary(t, loaded, settings, estimate),
 	}
+	s.summary.Words, s.summary.Protocol.Truncation = counts.Words, p.Truncation
 	started := time.Now()
 	if err := s.run(ctx); err != nil {
 		if protocol.KindOf(err) == protocol.OutOfMemory {
@@ -86,6 +79,18 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 		},
 		Computed: s.summary.Computed,
 	}, nil
+}
+
+// newSummary returns a summary with what is known before scoring, except what depends on the documents.
+func newSummary(t *action.Task, loaded protocol.LoadedModel, settings protocol.Settings, e protocol.Estimate) artifact.ScoreSummary {
+	return artifact.ScoreSummary{
+		Parameters: t.Descriptor.Parameters, Computed: computed(loaded),
+		Model: artifact.ModelSize{Parameters: e.Parameters, FLOPsPerToken: e.FLOPsPerToken},
+		Protocol: artifact.ScoringProtocol{
+			Prefix: settings.Prefix, Context: settings.Context, Stride: settings.Stride, Anchor: settings.Anchor,
+			EOS: settings.EOS, Dtype: loaded.Dtype, Arithmetic: loaded.Arithmetic, Span: artifact.SpanEven,
+		},
+	}
 }
 
 // computed describes the hardware and software of a model, at least its device.
