@@ -30,7 +30,8 @@ var trainingMemory = map[string][kneserney.MaxOrder + 1]float64{
 // loadedShare is the memory of a loaded model as a share of its training's memory.
 const loadedShare = 0.6
 
-// memory returns the memory part of an estimate. A trained model has one file.
+// memory returns the memory part of an estimate and, for a trained model, the number of parameters. A trained model has
+// one file.
 func memory(c config, files []protocol.ModelFile) (protocol.Estimate, error) {
 	perByte := trainingMemory[c.Tokens][c.Order]
 	e := protocol.Estimate{MemoryBytes: baseMemory, TrainingMemoryPerByte: perByte, MemoryPerTrainingByte: loadedShare * perByte}
@@ -43,5 +44,6 @@ func memory(c config, files []protocol.ModelFile) (protocol.Estimate, error) {
 	}
 	e.MemoryBytes += memoryPerFileByte * info.Size()
 	e.MemoryPerTrainingByte = 0
-	return e, nil
+	e.Parameters, err = parameters(files[0].Path)
+	return e, err
 }

@@ -496,11 +496,15 @@ func TestPlan(t *testing.T) {
 	}
 	// The size of a trained model's file determines its memory; its training text adds nothing.
 	path := filepath.Join(t.TempDir(), "model")
-	if err := os.WriteFile(path, make([]byte, 100), 0o644); err != nil {
+	model := file(t, `{"order": 3}`, "ab")
+	if err := os.WriteFile(path, model, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	trained := protocol.Model{Config: []byte(`{"order": 3}`), Files: []protocol.ModelFile{{Path: path}}}
-	want := protocol.Estimate{BytesPerToken: 1, MemoryBytes: baseMemory + 100*memoryPerFileByte, TrainingMemoryPerByte: 10}
+	want := protocol.Estimate{
+		// The n-grams are: the beginning, a, b, the end; begin a, a b, b end; begin a b, a b end.
+		Parameters: 9, BytesPerToken: 1, MemoryBytes: baseMemory + int64(len(model))*memoryPerFileByte, TrainingMemoryPerByte: 10,
+	}
 	if got, err := New().Plan(t.Context(), trained, protocol.Settings{}); err != nil || got != want {
 		t.Errorf("a trained model: %+v, %v; want %+v", got, err, want)
 	}

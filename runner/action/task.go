@@ -39,6 +39,9 @@ type Task struct {
 type Plugins interface {
 	Provider(ctx context.Context) (Provider, error)
 	Backend(ctx context.Context) (Backend, error)
+	// Estimate returns the backend's estimate for a model that scores with these settings. With the file of a trained
+	// model, it has what is unknown before training.
+	Estimate(ctx context.Context, m protocol.Model, s protocol.Settings) (protocol.Estimate, error)
 	// Model returns a loaded model of the backend and a function that releases it.
 	Model(ctx context.Context, m protocol.Model) (Model, func() error, error)
 }

@@ -48,6 +48,8 @@ type ScoreSummary struct {
 	Ledger     LedgerTotals `json:"ledger"`
 	// Protocol is the scoring protocol.
 	Protocol ScoringProtocol `json:"scoringProtocol"`
+	// Model is the size of the model.
+	Model ModelSize `json:"model"`
 	// Parameters are those of the action: everything that the losses depend on except the documents and a trained
 	// model.
 	Parameters json.RawMessage `json:"parameters,omitempty"`
@@ -58,6 +60,14 @@ type ScoreSummary struct {
 	// those of an imported table, or if the backend does not tell its confidence.
 	TokenLosses *TokenLosses       `json:"tokenLosses,omitempty"`
 	Confidence  *ConfidenceSummary `json:"confidence,omitempty"`
+}
+
+// ModelSize is the size of a model, counted by its backend from the weights. A number is 0 if the backend does not
+// report it.
+type ModelSize struct {
+	Parameters int64 `json:"parameters"`
+	// FLOPsPerToken is the number of floating-point operations per scored token, for the context of the scoring protocol.
+	FLOPsPerToken float64 `json:"flopsPerToken"`
 }
 
 // Perplexity is exp(nats / n), where n is the number of tokens, words or bytes. A perplexity too large for a float64 is

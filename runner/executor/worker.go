@@ -30,7 +30,8 @@ type Worker struct {
 	pool  *host.Pool
 	log   hclog.Logger
 	// cache is the directory for local copies of a remote store's blobs.
-	cache string
+	cache     string
+	estimates estimates
 }
 
 // WorkerOptions are the options of a worker.
@@ -250,10 +251,26 @@ func (p plugins) backend(ctx context.Context) (*host.Backend, error) {
 	return backend, same(planned, backend.Info())
 }
 
+// Estimate implements action.Plugins. Scores of a model on many datasets share an estimate.
+func (p plugins) Estimate(ctx context.Context, m protocol.Model, s protocol.Settings) (protocol.Estimate, error) {
+	backend, err := p.backend(ctx)
+	if err != nil || p.job.Model == nil {
+		return protocol.Estimate{}, errors.Join(err, p.needsModel())
+	}
+	return p.w.estimates.get(estimated{p.job.Model.ID, s}, func() (protocol.Estimate, error) { return backend.Plan(ctx, m, s) })
+}
+
+func (p plugins) needsModel() error {
+	if p.job.Model == nil {
+		return fmt.Errorf("%s was planned without a model", p.job.Name)
+	}
+	return nil
+}
+
 // Model implements action.Plugins.
 func (p plugins) Model(ctx context.Context, m protocol.Model) (action.Model, func() error, error) {
-	if p.job.Model == nil {
-		return nil, nil, fmt.Errorf("%s was planned without a model", p.job.Name)
+	if err := p.needsModel(); err != nil {
+		return nil, nil, err
 	}
 	backend, err := p.backend(ctx)
 	if err != nil {

@@ -107,6 +107,17 @@ func (n node) number() int64 {
 	return i
 }
 
+func (n node) decimal() float64 {
+	if !n.set() {
+		return 0
+	}
+	f, err := n.v.Float64()
+	if err != nil {
+		return 0
+	}
+	return f
+}
+
 func (n node) truth() bool {
 	if !n.set() {
 		return false

@@ -67,6 +67,9 @@ func (n Node) Texts() []string { return n.n.texts() }
 // Number returns an integer.
 func (n Node) Number() int64 { return n.n.number() }
 
+// Decimal returns a number.
+func (n Node) Decimal() float64 { return n.n.decimal() }
+
 // Fail reports a mistake at n.
 func (s Decoding) Fail(n Node, format string, args ...any) { s.d.fail(n.n, format, args...) }
 

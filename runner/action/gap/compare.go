@@ -82,11 +82,11 @@ func Compare(ctx context.Context, a, b Side, out string, options Options) (_ *Su
 	if err := sameDatasets(a, b); err != nil {
 		return nil, err
 	}
-	documents, err := createTable[DocumentRow](out, "documents")
+	documents, err := artifact.CreateTable[DocumentRow](out, "documents")
 	if err != nil {
 		return nil, err
 	}
-	defer documents.abandon()
+	defer documents.Abandon()
 	if options.literals == 0 {
 		options.literals = maxLiterals
 	}
@@ -104,7 +104,7 @@ func Compare(ctx context.Context, a, b Side, out string, options Options) (_ *Su
 	if err := c.run(ctx); err != nil {
 		return nil, err
 	}
-	if err := documents.close(); err != nil {
+	if err := documents.Close(); err != nil {
 		return nil, err
 	}
 	summary, err := c.summary(differences)
@@ -148,7 +148,7 @@ type comparison struct {
 
 	topDocuments [2]top[Document]
 	topSegments  [2]top[Segment]
-	documents    *tableFile[DocumentRow]
+	documents    *artifact.TableFile[DocumentRow]
 
 	unscored Bytes
 	zeroLoss Bytes
@@ -306,7 +306,7 @@ func (c *comparison) document(x, y *record, dataset int, row int64) error {
 	if out.DeltaBits != 0 {
 		c.worst(&out, x.Text, &v.worst[directionOf(out.DeltaBits)])
 	}
-	return c.documents.write(&out)
+	return c.documents.Write(&out)
 }
 
 // worst sets a document's worst segment, and adds the document to the list if it is one of the worst.

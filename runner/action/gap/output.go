@@ -3,106 +3,16 @@ package gap
 import (
 	"bufio"
 	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"reflect"
-	"strconv"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/artifact"
 )
-
-// tableFile writes rows as NAME.csv and NAME.parquet. A null is an empty cell.
-type tableFile[T any] struct {
-	files   []*os.File
-	csv     *csv.Writer
-	parquet *artifact.Writer[T]
-	cells   []string
-}
-
-func createTable[T any](dir, name string) (_ *tableFile[T], err error) {
-	t := &tableFile[T]{}
-	defer func() {
-		if err != nil {
-			t.abandon()
-		}
-	}()
-	for _, extension := range []string{".csv", ".parquet"} {
-		f, err := os.Create(filepath.Join(dir, name+extension))
-		if err != nil {
-			return nil, err
-		}
-		t.files = append(t.files, f)
-	}
-	t.csv = csv.NewWriter(t.files[0])
-	t.parquet = artifact.NewWriter(t.files[1], func(*T) int { return 256 })
-	for _, field := range reflect.VisibleFields(reflect.TypeFor[T]()) {
-		t.cells = append(t.cells, field.Tag.Get("json"))
-	}
-	return t, t.csv.Write(t.cells)
-}
-
-func (t *tableFile[T]) write(row *T) error {
-	if err := t.parquet.Write(*row); err != nil {
-		return err
-	}
-	value := reflect.ValueOf(row).Elem()
-	for i := range t.cells {
-		t.cells[i] = cell(value.Field(i))
-	}
-	return t.csv.Write(t.cells)
-}
-
-func cell(v reflect.Value) string {
-	switch {
-	case v.Kind() == reflect.Pointer && v.IsNil():
-		return ""
-	case v.Kind() == reflect.Pointer:
-		return cell(v.Elem())
-	case v.CanInt():
-		return strconv.FormatInt(v.Int(), 10)
-	case v.CanFloat():
-		return strconv.FormatFloat(v.Float(), 'g', -1, 64)
-	}
-	return v.String()
-}
-
-func (t *tableFile[T]) close() error {
-	t.csv.Flush()
-	err := errors.Join(t.csv.Error(), t.parquet.Close())
-	for _, f := range t.files {
-		err = errors.Join(err, f.Close())
-	}
-	t.files = nil
-	return err
-}
-
-// abandon closes the files if close has not, after an error that was returned.
-func (t *tableFile[T]) abandon() {
-	for _, f := range t.files {
-		_ = f.Close()
-	}
-	t.files = nil
-}
-
-func writeTable[T any](dir, name string, rows []T) error {
-	t, err := createTable[T](dir, name)
-	if err != nil {
-		return err
-	}
-	defer t.abandon()
-	for i := range rows {
-		if err := t.write(&rows[i]); err != nil {
-			return err
-		}
-	}
-	return t.close()
-}
 
 // Ranked records are the rows of the tables and of worst_documents.jsonl, with their direction and their rank, from 1.
 type (
@@ -179,13 +89,13 @@ func (s *Summary) write(dir string) error {
 			})
 			return nil
 		}),
-		writeTable(dir, "datasets", s.Datasets),
-		writeTable(dir, "groups", s.Groups),
-		writeTable(dir, "buckets", s.Buckets),
+		artifact.WriteTable(dir, "datasets", s.Datasets),
+		artifact.WriteTable(dir, "groups", s.Groups),
+		artifact.WriteTable(dir, "buckets", s.Buckets),
 	)
 	return errors.Join(err,
-		writeTable(dir, "segments", segments),
-		writeTable(dir, "literals", literals),
+		artifact.WriteTable(dir, "segments", segments),
+		artifact.WriteTable(dir, "literals", literals),
 		writeFile(dir, "summary.json", func(w io.Writer) error {
 			return encodeJSON(w, "  ", s)
 		}),

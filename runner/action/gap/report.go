@@ -7,20 +7,21 @@ import (
 	"strings"
 
 	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/markdown"
 )
 
 // report writes the report for people, in Markdown. Every sentence is derived from the numbers.
 func (s *Summary) report(w io.Writer) error {
 	var out strings.Builder
-	fmt.Fprintf(&out, "# Gap: %s (a) and %s (b)\n\n%s\n\n", quote(s.ModelA), quote(s.ModelB), s.headline())
+	fmt.Fprintf(&out, "# Gap: %s (a) and %s (b)\n\n%s\n\n", markdown.Code(s.ModelA), markdown.Code(s.ModelB), s.headline())
 	out.WriteString("A gap is a minus b in bits per byte (bpb) over the same scored bytes: a positive gap means that a is worse, a " +
 		"negative gap that b is worse. Delta bits is the same difference in bits, summed over the bytes of a row. Lists are sorted by " +
 		"its absolute value.\n\n")
 	for _, d := range s.Protocols.Differences {
-		fmt.Fprintf(&out, "- **The scoring protocols differ**: %s\n", quote(d))
+		fmt.Fprintf(&out, "- **The scoring protocols differ**: %s\n", markdown.Code(d))
 	}
 	for _, d := range s.ComputedDifferences {
-		fmt.Fprintf(&out, "- Computed by different hardware or software: %s\n", quote(d))
+		fmt.Fprintf(&out, "- Computed by different hardware or software: %s\n", markdown.Code(d))
 	}
 	if s.Unscored.Either > 0 {
 		fmt.Fprintf(&out, "- Excluded on both sides: %s inside the scored spans (a has no loss for %s, b for %s).\n",
@@ -32,9 +33,9 @@ func (s *Summary) report(w io.Writer) error {
 	}
 	out.WriteString("\n")
 	sums := func(title, name, counted string, rows []Row) {
-		writeRows(&out, title, []string{name, counted, "bytes", "a bpb", "b bpb", "gap bpb", "delta bits"}, len(rows), func(i int) []string {
+		markdown.Table(&out, title, []string{name, counted, "bytes", "a bpb", "b bpb", "gap bpb", "delta bits"}, len(rows), func(i int) []string {
 			r := rows[i]
-			return []string{quote(r.Name), number(r.Documents), number(r.Bytes), decimal(r.ABPB), decimal(r.BBPB), signed(r.GapBPB), bits(r.DeltaBits)}
+			return []string{markdown.Code(r.Name), number(r.Documents), number(r.Bytes), decimal(r.ABPB), decimal(r.BBPB), signed(r.GapBPB), bits(r.DeltaBits)}
 		})
 	}
 	sums("Overall", "", "documents", []Row{s.Overall})
@@ -45,34 +46,34 @@ func (s *Summary) report(w io.Writer) error {
 		who      string
 		literals []Literal
 	}{{"a", s.TopLiterals.AWorse}, {"b", s.TopLiterals.BWorse}} {
-		writeRows(&out, "Literals where "+d.who+" is worse", []string{"literal", "bucket", "occurrences", "a bpb", "b bpb", "gap bpb", "delta bits", "a's tokens", "b's tokens"},
+		markdown.Table(&out, "Literals where "+d.who+" is worse", []string{"literal", "bucket", "occurrences", "a bpb", "b bpb", "gap bpb", "delta bits", "a's tokens", "b's tokens"},
 			len(d.literals), func(i int) []string {
 				r := d.literals[i]
-				return []string{quote(r.Name), r.Bucket, number(r.Documents), decimal(r.ABPB), decimal(r.BBPB), signed(r.GapBPB), bits(r.DeltaBits), quote(r.ABoundaries), quote(r.BBoundaries)}
+				return []string{markdown.Code(r.Name), r.Bucket, number(r.Documents), decimal(r.ABPB), decimal(r.BBPB), signed(r.GapBPB), bits(r.DeltaBits), markdown.Code(r.ABoundaries), markdown.Code(r.BBoundaries)}
 			})
 	}
 	for _, d := range []struct {
 		who      string
 		segments []Segment
 	}{{"a", s.TopSegments.AWorse}, {"b", s.TopSegments.BWorse}} {
-		writeRows(&out, "Segments where "+d.who+" is worse", []string{"segment", "bucket", "dataset", "document", "gap bpb", "delta bits", "around it"},
+		markdown.Table(&out, "Segments where "+d.who+" is worse", []string{"segment", "bucket", "dataset", "document", "gap bpb", "delta bits", "around it"},
 			len(d.segments), func(i int) []string {
 				r := d.segments[i]
-				return []string{quote(r.Text), r.Bucket, quote(r.Dataset), quote(r.Shard + ":" + strconv.FormatInt(r.Row, 10)), signed(&r.GapBPB), bits(r.DeltaBits), quote(r.Preview)}
+				return []string{markdown.Code(r.Text), r.Bucket, markdown.Code(r.Dataset), markdown.Code(r.Shard + ":" + strconv.FormatInt(r.Row, 10)), signed(&r.GapBPB), bits(r.DeltaBits), markdown.Code(r.Preview)}
 			})
 	}
 	for _, d := range []struct {
 		who       string
 		documents []Document
 	}{{"a", s.TopDocuments.AWorse}, {"b", s.TopDocuments.BWorse}} {
-		writeRows(&out, "Documents where "+d.who+" is worse", []string{"dataset", "document", "bytes", "a bpb", "b bpb", "gap bpb", "delta bits", "worst segment", "around it"},
+		markdown.Table(&out, "Documents where "+d.who+" is worse", []string{"dataset", "document", "bytes", "a bpb", "b bpb", "gap bpb", "delta bits", "worst segment", "around it"},
 			len(d.documents), func(i int) []string {
 				r := d.documents[i]
 				worst := ""
 				if r.WorstText != nil {
 					worst = *r.WorstText
 				}
-				return []string{quote(r.Dataset), quote(r.Shard + ":" + strconv.FormatInt(r.Row, 10)), number(r.Bytes), decimal(r.ABPB), decimal(r.BBPB), signed(r.GapBPB), bits(r.DeltaBits), quote(worst), quote(r.Preview)}
+				return []string{markdown.Code(r.Dataset), markdown.Code(r.Shard + ":" + strconv.FormatInt(r.Row, 10)), number(r.Bytes), decimal(r.ABPB), decimal(r.BBPB), signed(r.GapBPB), bits(r.DeltaBits), markdown.Code(worst), markdown.Code(r.Preview)}
 			})
 	}
 	_, err := io.WriteString(w, protocol.TextWithoutCommands(out.String()))
@@ -104,7 +105,7 @@ func (s *Summary) headline() string {
 		if r.DeltaBits < 0 {
 			worse = "b"
 		}
-		return fmt.Sprintf(" The %s that differs most is %s, where %s is worse by %.4f bpb (%s of %s bits in total).", noun, quote(r.Name), worse,
+		return fmt.Sprintf(" The %s that differs most is %s, where %s is worse by %.4f bpb (%s of %s bits in total).", noun, markdown.Code(r.Name), worse,
 			max(*r.GapBPB, -*r.GapBPB), bits(r.DeltaBits), bits(o.DeltaBits))
 	}
 	return text + s.disagreement() + worst(s.Datasets, "dataset") + worst(s.Buckets, "bucket")
@@ -131,50 +132,6 @@ func (s *Summary) disagreement() string {
 		text += fmt.Sprintf("; on %s, the two are equal", number(equal))
 	}
 	return text + "."
-}
-
-func writeRows(out *strings.Builder, title string, heads []string, n int, row func(int) []string) {
-	fmt.Fprintf(out, "## %s\n\n", title)
-	if n == 0 {
-		out.WriteString("None.\n\n")
-		return
-	}
-	fmt.Fprintf(out, "| %s |\n|%s\n", strings.Join(heads, " | "), strings.Repeat(" --- |", len(heads)))
-	for i := range n {
-		cells := row(i)
-		for j, cell := range cells {
-			// A bar ends a cell even inside a code span. No other character needs a backslash there.
-			cells[j] = strings.ReplaceAll(cell, "|", `\|`)
-		}
-		fmt.Fprintf(out, "| %s |\n", strings.Join(cells, " | "))
-	}
-	out.WriteString("\n")
-}
-
-// quote returns text from a dataset or a spec as a code span. Nothing in it is Markdown, HTML, a link, a mention or an
-// emoji in GitHub's flavor, and invisible characters are escaped. The report as a whole
-// breaks up commands to CI systems.
-func quote(s string) string {
-	s = protocol.Visible(s)
-	if s == "" {
-		return ""
-	}
-	longest, run := 0, 0
-	for i := range len(s) {
-		if s[i] == '`' {
-			run++
-			longest = max(longest, run)
-		} else {
-			run = 0
-		}
-	}
-	fence := strings.Repeat("`", longest+1)
-	// Readers strip one space at both ends, unless the text consists of spaces.
-	first, last := s[0], s[len(s)-1]
-	if first == '`' || last == '`' || first == ' ' && last == ' ' && strings.Trim(s, " ") != "" {
-		s = " " + s + " "
-	}
-	return fence + s + fence
 }
 
 func decimal(v *float64) string {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"surprisal.dev/runner/artifact"
+	"surprisal.dev/runner/markdown"
 
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/extension"
@@ -23,10 +24,10 @@ var strangers = []string{
 	"::error file=a::b", "a\n::error::b", "a\r\n\r\n# b", "\x1b[31mred", "a\u202eb\u2066c", "\u2028", "\x00", "tab\t|", "\xff",
 }
 
-func render(t *testing.T, markdown string) string {
+func render(t *testing.T, report string) string {
 	t.Helper()
 	var out bytes.Buffer
-	if err := goldmark.New(goldmark.WithExtensions(extension.GFM)).Convert([]byte(markdown), &out); err != nil {
+	if err := goldmark.New(goldmark.WithExtensions(extension.GFM)).Convert([]byte(report), &out); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
@@ -42,7 +43,7 @@ func TestQuote(t *testing.T) {
 	}
 	for _, text := range append([]string{""}, strangers...) {
 		var table strings.Builder
-		writeRows(&table, "", []string{"a", "b"}, 1, func(int) []string { return []string{quote(text), quote(text)} })
+		markdown.Table(&table, "", []string{"a", "b"}, 1, func(int) []string { return []string{markdown.Code(text), markdown.Code(text)} })
 		var lines []string
 		for line := range strings.Lines(render(t, table.String())) {
 			if strings.HasPrefix(line, "<td>") {

@@ -161,6 +161,9 @@ func (plugins) Backend(context.Context) (action.Backend, error) { return nil, er
 func (plugins) Model(context.Context, protocol.Model) (action.Model, func() error, error) {
 	return nil, nil, errors.New("no model")
 }
+func (plugins) Estimate(context.Context, protocol.Model, protocol.Settings) (protocol.Estimate, error) {
+	return protocol.Estimate{}, errors.New("no model")
+}
 
 // check compares the counts with the documents.
 func (m made) check(t testing.TB) {

@@ -2,23 +2,26 @@ package scaling
 
 import (
 	"fmt"
+	"slices"
 
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/spec"
 )
 
 // name is the kind's name.
 const name = "scaling"
 
-// Kind makes a table of the scores of several models.
+// Kind reports the scores of several models against their size.
 type Kind struct{}
 
 // Name implements plan.Kind.
 func (Kind) Name() string { return name }
 
 // Schema implements plan.Kind.
-func (Kind) Schema() int { return 3 }
+func (Kind) Schema() int { return 4 }
 
 // MainFile implements action.MainFiler.
 func (Kind) MainFile() string { return reportFile }
@@ -27,12 +30,12 @@ func (Kind) MainFile() string { return reportFile }
 type parameters struct {
 	Datasets []string `json:"datasets"`
 	Models   []model  `json:"models"`
+	X        Axis     `json:"x"`
 }
 
 type model struct {
-	Name string `json:"name"`
-	// Parameters is the number of the model's parameters, or 0 if its backend does not report it.
-	Parameters int64 `json:"parameters"`
+	Name   string `json:"name"`
+	Family string `json:"family,omitempty"`
 }
 
 // Plan implements plan.Kind.
@@ -49,11 +52,13 @@ func (Kind) Plan(b *plan.Builder) error {
 	return nil
 }
 
+var scoreFiles = []string{artifact.ScoredFile, artifact.SummaryFile}
+
 func add(b *plan.Builder, t Table) error {
-	p := parameters{Datasets: t.Datasets}
+	p := parameters{Datasets: t.Datasets, X: t.X}
 	var inputs []plan.Input
 	for i, of := range t.Models {
-		scores, err := score.Inputs(b, side(i), of, t.Datasets, []string{artifact.SummaryFile})
+		scores, err := score.Inputs(b, side(i), of, t.Datasets, scoreFiles)
 		if err != nil {
 			return err
 		}
@@ -65,13 +70,61 @@ func add(b *plan.Builder, t Table) error {
 			}
 		}
 		inputs = append(inputs, scores...)
-		p.Models = append(p.Models, model{of, b.Catalog.Estimates[of].Parameters})
+		m := model{Name: of}
+		if k := slices.IndexFunc(b.Experiment.Models, func(m spec.Model) bool { return m.Name == of }); k >= 0 {
+			m.Family = b.Experiment.Models[k].Family
+		}
+		p.Models = append(p.Models, m)
 	}
+	if err := checkCounted(b, t, p.Models); err != nil {
+		return err
+	}
+	models := int64(len(t.Models))
 	_, err := b.Add(name, plan.Parts{
 		Name: name + " " + t.Name, Labels: plan.Labels{Section: t.Name}, Parameters: p, Inputs: inputs,
 		Publish: name + "/" + t.Name,
+		Rates:   plan.Rates{Memory: func(largest, _ int64) int64 { return memory(models, largest) }},
 	})
 	return err
+}
+
+// memory returns the memory in bytes for reading that many models: their current documents, the sums of one of them, and
+// the tokens of their vocabularies.
+func memory(models, largest int64) int64 { return 128<<20 + models*24<<20 + (24+12*models)*largest }
+
+// checkCounted checks that an axis of what backends count has a different number for each model of a family, as far as
+// that is known: the size of a model that is yet to be trained is not.
+func checkCounted(b *plan.Builder, t Table, models []model) error {
+	if t.X.Of != ofParameters && t.X.Of != ofFLOPs {
+		return nil
+	}
+	refuse := func(format string, args ...any) error {
+		return protocol.Invalid("%s:%d:%d: %s", t.At.File, t.At.Line, t.At.Column, fmt.Sprintf(format, args...))
+	}
+	counts := make([]float64, len(models))
+	for i, m := range models {
+		e := b.Catalog.Estimates[m.Name]
+		trained := len(b.Catalog.Weights[m.Name]) == 0
+		counts[i] = t.X.counted(artifact.ModelSize{Parameters: e.Parameters, FLOPsPerToken: e.FLOPsPerToken})
+		if counts[i] == 0 && !trained {
+			return refuse("the backend of model %q does not report %s; remove the model, or set x.values", m.Name, t.X.title())
+		}
+		for j, other := range models[:i] {
+			if counts[i] > 0 && counts[j] == counts[i] && other.Family == m.Family {
+				return refuse("models %q and %q have the same number of %s, %s; set x.values, remove one, or set different families",
+					other.Name, m.Name, t.X.title(), t.X.format(counts[i]))
+			}
+		}
+	}
+	return nil
+}
+
+// counted returns what the axis shows of a model's size, or 0 if it is unknown.
+func (a Axis) counted(size artifact.ModelSize) float64 {
+	if a.Of == ofFLOPs {
+		return size.FLOPsPerToken
+	}
+	return float64(size.Parameters)
 }
 
 // side is the role of the scores of the table's model i.

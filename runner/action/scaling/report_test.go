@@ -1,9 +1,11 @@
 package scaling
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
+	"flag"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -11,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/extension"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
@@ -19,109 +23,251 @@ import (
 	"surprisal.dev/runner/store"
 )
 
-// task returns a task for a table of these scores, by model and dataset, of models with these numbers of parameters.
-func task(t *testing.T, models []model, datasets []string, scores map[string]artifact.ScoreSummary) *action.Task {
+var update = flag.Bool("update", false, "write the files of testdata that tests compare")
+
+func work(t *testing.T, f fixture) (*action.Task, Summary) {
 	t.Helper()
-	of, err := json.Marshal(parameters{Datasets: datasets, Models: models})
+	task := f.task(t)
+	result, err := Kind{}.Work(t.Context(), task)
 	if err != nil {
 		t.Fatal(err)
 	}
-	inputs := map[string]string{}
-	for i, m := range models {
-		for _, dataset := range datasets {
-			path := filepath.Join(t.TempDir(), artifact.SummaryFile)
-			if err := artifact.WriteJSON(path, scores[m.Name+" "+dataset]); err != nil {
-				t.Fatal(err)
-			}
-			inputs[side(i)+"/"+dataset+"/"+artifact.SummaryFile] = path
-		}
-	}
-	return &action.Task{Descriptor: plan.Descriptor{Kind: name, Parameters: of}, Name: "scaling t", Inputs: inputs, Dir: t.TempDir()}
-}
-
-func scoreOf(nats float64, bytes, tokens, words, documents int64) artifact.ScoreSummary {
-	return artifact.ScoreSummary{
-		Nats: nats, ScoredBytes: bytes, ScoredTokens: tokens, Words: words, Documents: documents, Bytes: 1000, Tokens: 1000, BPB: artifact.BitsPerByte(nats, bytes),
-		Protocol: artifact.ScoringProtocol{Prefix: "bos", Context: 8},
-	}
-}
-
-// The complete table of two models on two datasets, computed by hand.
-func TestTableText(t *testing.T) {
-	scores := map[string]artifact.ScoreSummary{
-		"m|1 d1": scoreOf(4*math.Ln2, 2, 2, 0, 1), "m|1 d2": scoreOf(8*math.Ln2, 4, 1, 0, 5), "m2 d1": scoreOf(2*math.Ln2, 2, 4, 0, 1), "m2 d2": scoreOf(4*math.Ln2, 4, 2, 0, 5),
-	}
-	for name, s := range scores {
-		s.Computed = map[string]string{"device": name[:2], "ranks": "1"}
-		scores[name] = s
-	}
-	work := task(t, []model{{"m|1", 0}, {"m2", 1234567}}, []string{"d1", "d2"}, scores)
-	result, err := Kind{}.Work(t.Context(), work)
+	var written []string
+	entries, err := os.ReadDir(task.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(map[string]float64{plan.MeasuredDocuments: 6, plan.MeasuredBytes: 6}, result.Measured); d != "" {
-		t.Error(d)
+	for _, e := range entries {
+		written = append(written, e.Name())
 	}
-	for file, want := range map[string]string{
-		"report.md": `# Scaling
-
-Over 6 scored bytes of 6 documents in 2 datasets; every model was scored on the same bytes under the same scoring protocol. Bits per byte and perplexities are ratios of sums.
-
-- Computed by different hardware or software: device: "m|1" has m|, "m2" has m2
-
-| model | parameters | bits per byte | perplexity per token | perplexity per word | perplexity per byte |
-| --- | --- | --- | --- | --- | --- |
-| m\|1 | - | 2.0000 | 16 | - | 4 |
-| m2 | 1234567 | 1.0000 | 2 | - | 2 |
-
-## Bits per byte by dataset
-
-| dataset | m\|1 | m2 |
-| --- | --- | --- |
-| d1 | 2.0000 | 1.0000 |
-| d2 | 2.0000 | 1.0000 |
-`,
-		"scaling.csv": `model,parameters,scored_tokens,nats,bpb,perplexity_per_token,perplexity_per_word,perplexity_per_byte
-m|1,,3,8.317766166719343,2,` + number(math.Exp(12*math.Ln2/3)) + `,,` + number(math.Exp(2*math.Ln2)) + `
-m2,1234567,6,4.1588830833596715,1,` + number(math.Exp(math.Ln2)) + `,,` + number(math.Exp(math.Ln2)) + `
-`,
-	} {
-		got, err := os.ReadFile(work.Path(file))
-		if d := cmp.Diff(want, string(got)); d != "" || err != nil {
-			t.Errorf("%s: %v: %s", file, err, d)
-		}
+	if d := cmp.Diff(written, result.Files); d != "" {
+		t.Errorf("the files differ from the result: %s", d)
 	}
 	var s Summary
-	if err := artifact.ReadJSON(work.Path(artifact.SummaryFile), &s); err != nil {
+	if err := artifact.ReadJSON(task.Path(artifact.SummaryFile), &s); err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff([]string{"d1", "d2"}, s.Datasets); d != "" || s.Protocol != (artifact.ScoringProtocol{Prefix: "bos", Context: 8}) || s.Documents != 6 || s.ScoredBytes != 6 ||
-		s.Rows[0].Parameters != nil || *s.Rows[1].Parameters != 1234567 || s.Rows[1].Tokens != 6 {
-		t.Errorf("got %+v: %s", s, d)
-	}
-	// The terminal shows the same.
-	actions := []*plan.Action{
-		{Labels: plan.Labels{Section: "a"}, Status: plan.Status{Outputs: []store.File{{}}}}, {Labels: plan.Labels{Section: "failed"}},
-		{Labels: plan.Labels{Section: "b"}, Status: plan.Status{Outputs: []store.File{{}}}},
-	}
-	read := func(_ context.Context, _ *plan.Action, file string) ([]byte, error) {
-		return os.ReadFile(work.Path(file))
-	}
-	report, err := Kind{}.Report(t.Context(), actions, read)
+	return task, s
+}
+
+// The report of a family is as it was reviewed, the same in each run, and nothing in it is markup of documents.
+func TestReportText(t *testing.T) {
+	task, s := work(t, law())
+	again, _ := work(t, law())
+	entries, err := os.ReadDir(task.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, e := range entries {
+		x, err := os.ReadFile(task.Path(e.Name()))
+		y, other := os.ReadFile(again.Path(e.Name()))
+		if err := errors.Join(err, other); err != nil || !bytes.Equal(x, y) {
+			t.Errorf("%s differs between two runs, %v", e.Name(), err)
+		}
+	}
+	report, err := os.ReadFile(task.Path(reportFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "report.md", report)
+	var html bytes.Buffer
+	if err := goldmark.New(goldmark.WithExtensions(extension.GFM)).Convert(report, &html); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{"<script", "javascript:1\"", "e.example/p.png\"", "<a ", "\n::error", "\x1b", "\u202e", "<strong>d"} {
+		if strings.Contains(html.String(), bad) {
+			t.Errorf("the report has %q", bad)
+		}
+	}
+	if n := strings.Count(html.String(), "<img "); n != 3 {
+		t.Errorf("the report has %d images, want 3", n)
+	}
+	// The terminal shows the same numbers.
 	var out strings.Builder
-	report.Print(&out)
-	table := `  parameters  bits per byte  perplexity per token  perplexity per word  perplexity per byte
-m|1                 -         2.0000                    16                    -                    4
-m2            1234567         1.0000                     2                    -                    2
-`
-	if d := cmp.Diff("scaling a"+table+"\nscaling b"+table, out.String()); d != "" {
+	Headlines{{"t", s}}.Print(&out)
+	golden(t, "terminal.txt", []byte(out.String()))
+}
+
+// golden compares with a file of testdata, or writes it.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if d := cmp.Diff(string(want), string(got)); d != "" || err != nil {
+		t.Errorf("%s: %v: %s", name, err, d)
+	}
+}
+
+// Documents, sentences and buckets add up to the totals, and lists have the documents that the rule of losses implies.
+func TestBreakdowns(t *testing.T) {
+	f := law()
+	_, s := work(t, f)
+	for i, r := range s.Rows {
+		var bits, bytes float64
+		for _, b := range s.Buckets {
+			bits, bytes = bits+*b.BPB[i]*float64(b.Bytes), bytes+float64(b.Bytes)
+		}
+		if got := bits / bytes; math.Abs(got-r.BPB) > 1e-12 || int64(bytes) != s.ScoredBytes {
+			t.Errorf("%s: buckets have %v bpb on %v bytes, want %v on %d", r.Model, got, bytes, r.BPB, s.ScoredBytes)
+		}
+		bits = 0
+		for _, b := range s.Sentences {
+			bits += *b.BPB[i] * float64(b.Bytes)
+		}
+		if got := bits / bytes; math.Abs(got-r.BPB) > 1e-12 {
+			t.Errorf("%s: sentences have %v bpb, want %v", r.Model, got, r.BPB)
+		}
+	}
+	d := s.Ranked
+	if d.LeastGain[0].Dataset != "b" || d.LeastGain[0].Row != 1 || d.Higher != 1 || d.Lower != 4 || d.Monotone != 4 {
+		t.Errorf("got %+v", d)
+	}
+	// The mean over the models is what counts, and documents with many vowels are hard.
+	if d.Easiest[0].Dataset != "b" || d.Easiest[0].Row != 1 || d.Easiest[1].Row != 0 || d.Hardest[0].Dataset != "a/stories" || d.Hardest[0].Row != 0 || len(d.Hardest) != 5 || d.Hardest[0].BPB[0] <= d.Hardest[4].BPB[0] {
+		t.Errorf("got %+v", d)
+	}
+	if got := s.Sentences[0]; got.Parts != 6 {
+		t.Errorf("got %+v for the first sentences of 6 documents", got)
+	}
+	if d := cmp.Diff([]string{"m-1M", "m-10M", "m-100M", "m-1B"}, s.Gain); d != "" {
 		t.Error(d)
 	}
-	if report, err := (Kind{}).Report(t.Context(), actions[1:2], read); report != nil || err != nil {
+}
+
+// The exponent of a family's law is recovered where all losses follow it.
+func TestLaw(t *testing.T) {
+	f := law()
+	delete(f.texts, "b")
+	_, s := work(t, f)
+	if len(s.Fits) != 2 || s.Fits[0].Of != ofBPB || s.Fits[1].Of != ofToken {
+		t.Fatalf("got %+v", s.Fits)
+	}
+	for _, fit := range s.Fits {
+		if b := fit.Law.B; math.Abs(b.Value-0.08) > 1e-9 || b.High-b.Low > 1e-6 || fit.Family != "m" || len(fit.Models) != 4 {
+			t.Errorf("got %+v", fit)
+		}
+	}
+}
+
+// degenerate changes the fixture law, and has the notes or the error that follow.
+type degenerate struct {
+	change func(*fixture)
+	notes  []string
+	err    string
+}
+
+func degenerates() map[string]degenerate {
+	return map[string]degenerate{
+		"two sizes": {
+			change: func(f *fixture) { f.Models, f.sizes = f.Models[:2], f.sizes[:2] },
+			notes:  []string{`no power law is fitted to the family "m": 2 different values of x are fewer than 3, and an interval needs 3`},
+		},
+		"equal sizes": {
+			change: func(f *fixture) { f.sizes[1] = f.sizes[0] },
+			notes:  []string{`models "m-1M" and "m-10M" have the same number of parameters, 1000000; if they are stages of one training, set x.values`},
+		},
+		"unknown sizes": {
+			change: func(f *fixture) { f.Models, f.sizes = f.Models[:2], []int64{0, 0} },
+			notes: []string{
+				`the backend of model "m-1M" does not report parameters; set x.values to place it on the axis`,
+				`the backend of model "m-10M" does not report parameters; set x.values to place it on the axis`,
+			},
+		},
+		"an unknown size that the spec asks for": {
+			change: func(f *fixture) { f.sizes[2], f.X.Of = 0, ofFLOPs },
+			err:    `the backend of model "m-100M" does not report FLOPs per token; set x.values to place it on the axis`,
+		},
+		"losses of zero": {
+			change: func(f *fixture) { f.nll = func(int, string, int, byte) float64 { return 0 } },
+			notes:  []string{`no power law is fitted to the family "m": a model has a loss of 0`},
+		},
+		"a linear axis": {
+			change: func(f *fixture) {
+				f.X = Axis{Of: ofValues, Label: "released", Dates: true, Scale: scaleLinear, Values: map[string]float64{}}
+				for i, m := range f.Models {
+					f.X.Values[m.Name] = float64(20000 + 100*i)
+				}
+			},
+			notes: []string{`no power law is fitted to the family "m", because the axis is linear`},
+		},
+		"empty documents":            {change: func(f *fixture) { f.texts = map[string][]string{"a": {"", "a"}} }},
+		"no documents":               {change: func(f *fixture) { f.texts = map[string][]string{"a": {}} }, notes: []string{`no power law is fitted to the family "m": a model has a loss of 0`}},
+		"bytes without a loss":       {change: func(f *fixture) { f.unscored = true }},
+		"losses beyond any number":   {change: func(f *fixture) { f.nll = func(int, string, int, byte) float64 { return 1e300 } }},
+		"losses that rise with size": {change: func(f *fixture) { f.nll = func(i int, _ string, _ int, _ byte) float64 { return float64(1 + i) } }},
+	}
+}
+
+// The terminal, the report and the notes of what is degenerate.
+func TestDegenerate(t *testing.T) {
+	for name, test := range degenerates() {
+		t.Run(name, func(t *testing.T) {
+			f := law()
+			test.change(&f)
+			if test.err != "" {
+				if _, err := (Kind{}).Work(t.Context(), f.task(t)); protocol.KindOf(err) != protocol.InvalidInput || err.Error() != test.err {
+					t.Errorf("got %v", err)
+				}
+				return
+			}
+			_, s := work(t, f)
+			if d := cmp.Diff(append([]string{}, test.notes...), s.Notes); d != "" {
+				t.Error(d)
+			}
+			var out strings.Builder
+			Headlines{{"t", s}}.Print(&out)
+			if !strings.HasPrefix(out.String(), "scaling t") || strings.Contains(out.String(), "NaN") {
+				t.Errorf("got %s", out.String())
+			}
+		})
+	}
+}
+
+// Scores of other documents are rejected with their models.
+func TestTableRefuses(t *testing.T) {
+	f := law()
+	task := f.task(t)
+	other := f
+	other.texts = map[string][]string{"a/stories": f.texts["a/stories"], "b": {"3.14159265358979323846264338327950288419716939937511", f.texts["b"][1]}}
+	task.Inputs["002/b/"+artifact.ScoredFile] = other.task(t).Inputs["002/b/"+artifact.ScoredFile]
+	want := `dataset "b": model "m-1M" has document s|1:0 where model "m-100M" has s|1:0, or another text of it; exclude the dataset`
+	if _, err := (Kind{}).Work(t.Context(), task); protocol.KindOf(err) != protocol.InvalidInput || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	other.texts["b"] = f.texts["b"][:1]
+	task.Inputs["002/b/"+artifact.ScoredFile] = other.task(t).Inputs["002/b/"+artifact.ScoredFile]
+	want = `dataset "b": model "m-1M" has 2 documents and model "m-100M" 1; exclude the dataset`
+	if _, err := (Kind{}).Work(t.Context(), task); protocol.KindOf(err) != protocol.InvalidInput || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	delete(task.Inputs, "001/a/stories/summary.json")
+	if _, err := (Kind{}).Work(t.Context(), task); err == nil || !strings.HasPrefix(err.Error(), "scaling t has no input 001/a/stories/summary.json; ") {
+		t.Errorf("got error %v", err)
+	}
+	if roles := []string{side(2), side(10)}; roles[0] >= roles[1] {
+		t.Errorf("got the roles %q, want them in the order of the models", roles)
+	}
+}
+
+// A run shows the tables of actions with results.
+func TestReporter(t *testing.T) {
+	task, _ := work(t, law())
+	actions := []*plan.Action{
+		{Labels: plan.Labels{Section: "a"}, Status: plan.Status{Outputs: []store.File{{}}}}, {Labels: plan.Labels{Section: "failed"}},
+	}
+	read := func(_ context.Context, _ *plan.Action, file string) ([]byte, error) {
+		return os.ReadFile(task.Path(file))
+	}
+	report, err := Kind{}.Report(t.Context(), actions, read)
+	if h, ok := report.(Headlines); err != nil || !ok || len(h) != 1 || h[0].Name != "a" || len(h[0].Rows) != 5 {
+		t.Errorf("got %+v, %v", report, err)
+	}
+	if report, err := (Kind{}).Report(t.Context(), actions[1:], read); report != nil || err != nil {
 		t.Errorf("got %v, %v of what failed", report, err)
 	}
 	if _, err := (Kind{}).Report(t.Context(), actions, func(context.Context, *plan.Action, string) ([]byte, error) { return nil, os.ErrNotExist }); !errors.Is(err, os.ErrNotExist) {
@@ -129,35 +275,23 @@ m2            1234567         1.0000                     2                    - 
 	}
 }
 
-func number(f float64) string {
-	text, err := json.Marshal(f)
-	if err != nil {
-		return err.Error()
+// Tokens are ranked by total and, if there are enough of them, by mean; equal ones by their IDs.
+func TestTokens(t *testing.T) {
+	f := law()
+	delete(f.texts, "b")
+	f.texts["a/stories"] = []string{strings.Repeat("e", 30) + strings.Repeat("x", 100) + strings.Repeat("y", 9) + "a"}
+	_, s := work(t, f)
+	var got []string
+	for _, tok := range s.Tokens {
+		rank := func(n *int64) string {
+			if n == nil {
+				return "-"
+			}
+			return fmt.Sprint(*n)
+		}
+		got = append(got, fmt.Sprintf("%s %d %s %s %.3f", tok.Text, tok.Count, rank(tok.ByTotal), rank(tok.ByMean), *tok.FirstMean/tok.Mean))
 	}
-	return string(text)
-}
-
-// A single dataset needs no table by dataset. Scores that cannot be compared are rejected with their models.
-func TestTableRefuses(t *testing.T) {
-	work := task(t, []model{{"m", 1}}, []string{"d"}, map[string]artifact.ScoreSummary{"m d": scoreOf(1, 1, 1, 1, 1)})
-	if _, err := (Kind{}).Work(t.Context(), work); err != nil {
-		t.Fatal(err)
-	}
-	if report, err := os.ReadFile(work.Path("report.md")); err != nil || strings.Contains(string(report), "by dataset") {
-		t.Errorf("got %s, %v", report, err)
-	}
-	work = task(t, []model{{"m", 1}, {"n", 1}, {"o", 1}}, []string{"d", "e"}, map[string]artifact.ScoreSummary{
-		"m d": scoreOf(1, 1, 1, 1, 1), "n d": scoreOf(2, 1, 2, 2, 1), "o d": scoreOf(3, 1, 1, 1, 1), "m e": scoreOf(1, 5, 1, 1, 2), "n e": scoreOf(1, 5, 1, 1, 2), "o e": scoreOf(1, 6, 1, 1, 3),
-	})
-	want := `dataset "e": model "m" has losses for 5 bytes of 2 documents and model "o" for 6 of 3; exclude the dataset`
-	if _, err := (Kind{}).Work(t.Context(), work); protocol.KindOf(err) != protocol.InvalidInput || err.Error() != want {
-		t.Errorf("got error %v, want %s", err, want)
-	}
-	delete(work.Inputs, "001/e/summary.json")
-	if _, err := (Kind{}).Work(t.Context(), work); err == nil || !strings.HasPrefix(err.Error(), "scaling t has no input 001/e/summary.json; ") {
-		t.Errorf("got error %v", err)
-	}
-	if roles := []string{side(2), side(10)}; roles[0] >= roles[1] {
-		t.Errorf("got the roles %q, want them in the order of the models", roles)
+	if d := cmp.Diff([]string{"a 1 4 - 1.738", "e 30 2 1 1.738", "x 100 1 2 1.738", "y 9 3 - 1.738"}, got); d != "" {
+		t.Error(d)
 	}
 }

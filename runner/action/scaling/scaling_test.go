@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -55,22 +56,47 @@ func TestTable(t *testing.T) {
 		if i > 0 && r.BPB >= s.Rows[i-1].BPB {
 			t.Errorf("%s does no better than %s: %v", r.Model, s.Rows[i-1].Model, s.Rows)
 		}
-		if r.Parameters != nil {
-			t.Errorf("%s has %d parameters, although its backend does not tell", r.Model, *r.Parameters)
+		if r.Parameters == nil || r.X == nil || *r.X != float64(*r.Parameters) || i > 0 && *r.X <= *s.Rows[i-1].X {
+			t.Errorf("%s: got the parameters %v and x %v, want the number of its n-grams", r.Model, r.Parameters, r.X)
 		}
 	}
 
-	f, err := os.Open(l.Path(p, "scaling t", "scaling.csv"))
+	checkDocuments(t, l.Path(p, "scaling t", "documents.csv"), s)
+	report, err := os.ReadFile(l.Path(p, "scaling t", "report.md"))
+	if err != nil || !strings.Contains(string(report), "| `large` | 86 |") || !strings.Contains(string(report), "183 scored bytes of 3 documents") {
+		t.Errorf("got the report %s, %v", report, err)
+	}
+}
+
+// checkDocuments checks that the documents of a model add up to its scores.
+func checkDocuments(t *testing.T, path string, s scaling.Summary) {
+	t.Helper()
+	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	records, err := csv.NewReader(f).ReadAll()
-	if err := errors.Join(err, f.Close()); err != nil || len(records) != 4 || records[1][0] != "small" || len(records[0]) != len(records[3]) {
-		t.Errorf("got %q, %v", records, err)
+	if err := errors.Join(err, f.Close()); err != nil || len(records) != 1+3*3 {
+		t.Fatalf("got %q, %v", records, err)
 	}
-	report, err := os.ReadFile(l.Path(p, "scaling t", "report.md"))
-	if err != nil || !strings.Contains(string(report), "| large | - |") || !strings.Contains(string(report), "183 scored bytes of 3 documents") {
-		t.Errorf("got the report %s, %v", report, err)
+	for _, r := range s.Rows {
+		var nats float64
+		var bytes, tokens int64
+		for _, record := range records[1:] {
+			if record[3] != r.Model {
+				continue
+			}
+			b, errB := strconv.ParseInt(record[4], 10, 64)
+			n, errN := strconv.ParseInt(record[5], 10, 64)
+			x, errX := strconv.ParseFloat(record[6], 64)
+			if err := errors.Join(errB, errN, errX); err != nil {
+				t.Fatal(err)
+			}
+			bytes, tokens, nats = bytes+b, tokens+n, nats+x
+		}
+		if bytes != s.ScoredBytes || tokens != r.Tokens || math.Abs(nats-r.Nats) > 1e-9*r.Nats {
+			t.Errorf("%s: documents have %d bytes, %d tokens and %v nats; the score %d, %d and %v", r.Model, bytes, tokens, nats, s.ScoredBytes, r.Tokens, r.Nats)
+		}
 	}
 }
 
@@ -84,12 +110,14 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
-// The number of parameters is from the backend's estimate, and is part of the cache key.
+// The key has the names, families and the axis of the spec; sizes are in the scores.
 func TestParameters(t *testing.T) {
 	l := newLab(t)
+	l.Models[0].Family = "f"
 	p := l.Plan()
-	if !strings.Contains(string(p.Action("scaling t").Parameters), `"parameters":0`) {
-		t.Errorf("got %s", p.Action("scaling t").Parameters)
+	of := string(p.Action("scaling t").Parameters)
+	if !strings.Contains(of, `"name":"small"`) || !strings.Contains(of, `"family":"f"`) || strings.Contains(of, "parameters") {
+		t.Errorf("got %s", of)
 	}
 	if p.Action("scaling t").State != plan.Waits || len(p.Action("scaling t").Inputs) != 6 {
 		t.Errorf("got %+v", p.Action("scaling t"))

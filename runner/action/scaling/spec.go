@@ -18,6 +18,9 @@ type Table struct {
 	Models []string `json:"models"`
 	// Datasets are names, sorted.
 	Datasets []string `json:"datasets"`
+	X        Axis     `json:"x"`
+	// At is the position of the list of models.
+	At spec.Position `json:"at"`
 }
 
 // Section implements action.Sectioner.
@@ -30,13 +33,19 @@ func decode(d spec.Decoding) []Table {
 	var names []spec.Named
 	for name, n := range d.Field("scaling").Fields() {
 		names = append(names, spec.Named{Name: name, At: n})
-		t := Table{Name: name, Datasets: d.Match(n.Field("datasets"))}
-		for i, m := range d.Models(n.Field("models")) {
+		list := n.Field("models")
+		t := Table{Name: name, Datasets: d.Match(n.Field("datasets")), At: d.Position(list)}
+		models := d.Models(list)
+		for i, m := range models {
 			t.Models = append(t.Models, m.Name)
 			if m.Scores != nil {
-				d.Fail(n.Field("models"), "model %d, %q, has imported scores; whether its documents are those of the others is unknown", i+1, m.Name)
+				d.Fail(list, "model %d, %q, has imported scores; whether its documents are those of the others is unknown", i+1, m.Name)
 			}
 		}
+		if len(models) == 1 {
+			d.Fail(list, "%q is the only model; list two or more, for example the points of a sweep of it", models[0].Name)
+		}
+		t.X = decodeAxis(d, n.Field("x"), models)
 		checkProtocols(d, n, t.Datasets)
 		tables = append(tables, t)
 	}

@@ -2,13 +2,13 @@ package scaling
 
 import (
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
@@ -17,83 +17,67 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// Files of a table.
-const (
-	reportFile = "report.md"
-	csvFile    = "scaling.csv"
-)
-
-// Summary is summary.json of a table.
-type Summary struct {
-	Datasets []string `json:"datasets"`
-	Rows     []Row    `json:"models"`
-	// Documents and ScoredBytes are the same for every model.
-	Documents   int64 `json:"documents"`
-	ScoredBytes int64 `json:"scoredBytes"`
-	// Protocol is the scoring protocol.
-	Protocol artifact.ScoringProtocol `json:"scoringProtocol"`
-	// ComputedDifferences lists the differences in the hardware and software that computed the scores.
-	ComputedDifferences []string `json:"computedDifferences"`
-}
-
-// Row is a model of a table. BPB and Perplexity are ratios of sums over all datasets.
-type Row struct {
-	Model string `json:"model"`
-	// Parameters is null if the backend does not report it.
-	Parameters *int64  `json:"parameters"`
-	Tokens     int64   `json:"scoredTokens"`
-	Nats       float64 `json:"nats"`
-	BPB        float64 `json:"bpb"`
-	// Perplexity is exp(nats / n), where n is the number of scored tokens, words or bytes.
-	Perplexity artifact.Perplexity `json:"perplexity"`
-	// ByDataset holds bits per byte in the order of Summary.Datasets.
-	ByDataset []float64 `json:"bpbByDataset"`
-}
+// reportFile is the report for people.
+const reportFile = "report.md"
 
 // Work implements action.Kind.
-func (Kind) Work(_ context.Context, t *action.Task) (action.Result, error) {
+func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
 	var p parameters
 	if err := t.Parameters(&p); err != nil {
 		return action.Result{}, err
 	}
-	s := Summary{Datasets: p.Datasets}
-	var first []artifact.ScoreSummary
-	var names []string
-	computed := make([][]map[string]string, len(p.Models))
+	scores, err := readSummaries(t, p)
+	if err != nil {
+		return action.Result{}, err
+	}
+	s, err := newSummary(p, scores)
+	if err != nil {
+		return action.Result{}, err
+	}
+	tables, err := s.readDocuments(ctx, t, p)
+	if err != nil {
+		return action.Result{}, err
+	}
+	s.fit()
+	figures, err := s.draw(t.Dir)
+	if err != nil {
+		return action.Result{}, err
+	}
+	err = errors.Join(
+		tables.write(t.Dir, s, scores),
+		artifact.WriteJSON(t.Path(artifact.SummaryFile), s),
+		os.WriteFile(t.Path(reportFile), []byte(s.markdown(figures)), 0o644),
+	)
+	files := append([]string{reportFile, artifact.SummaryFile}, figures...)
+	for _, table := range []string{"buckets", "datasets", "documents", "models", "sentences", "tokens"} {
+		files = append(files, table+".csv", table+".parquet")
+	}
+	slices.Sort(files)
+	return action.Result{
+		Files:    files,
+		Measured: map[string]float64{plan.MeasuredDocuments: float64(s.Documents), plan.MeasuredBytes: float64(s.ScoredBytes)},
+	}, err
+}
+
+// readSummaries reads the summaries of the scores, by model and dataset, and checks that they can be compared.
+func readSummaries(t *action.Task, p parameters) ([][]artifact.ScoreSummary, error) {
+	all := make([][]artifact.ScoreSummary, len(p.Models))
 	for i, m := range p.Models {
-		names = append(names, m.Name)
-		scores := make([]artifact.ScoreSummary, len(p.Datasets))
+		all[i] = make([]artifact.ScoreSummary, len(p.Datasets))
 		for j, dataset := range p.Datasets {
 			path, err := t.Input(side(i) + "/" + dataset + "/" + artifact.SummaryFile)
 			if err != nil {
-				return action.Result{}, err
+				return nil, err
 			}
-			if err := artifact.ReadJSON(path, &scores[j]); err != nil {
-				return action.Result{}, err
+			if err := artifact.ReadJSON(path, &all[i][j]); err != nil {
+				return nil, err
 			}
-			computed[i] = append(computed[i], scores[j].Computed)
-			if i == 0 {
-				first = append(first, scores[j])
-			}
-			if err := comparable(dataset, p.Models[0].Name, m.Name, first[j], scores[j]); err != nil {
-				return action.Result{}, err
+			if err := comparable(dataset, p.Models[0].Name, m.Name, all[0][j], all[i][j]); err != nil {
+				return nil, err
 			}
 		}
-		s.add(m, scores)
 	}
-	if len(first) > 0 {
-		s.Protocol = first[0].Protocol
-	}
-	s.ComputedDifferences = score.ComputedDifferences(names, computed)
-	err := errors.Join(
-		artifact.WriteJSON(t.Path(artifact.SummaryFile), s),
-		os.WriteFile(t.Path(reportFile), []byte(s.markdown()), 0o644),
-		s.writeCSV(t.Path(csvFile)),
-	)
-	return action.Result{
-		Files:    []string{reportFile, csvFile, artifact.SummaryFile},
-		Measured: map[string]float64{plan.MeasuredDocuments: float64(s.Documents), plan.MeasuredBytes: float64(s.ScoredBytes)},
-	}, err
+	return all, nil
 }
 
 // comparable checks that two scores of a dataset were measured under the same scoring protocol on the same bytes.
@@ -114,19 +98,49 @@ func comparable(dataset, a, b string, x, y artifact.ScoreSummary) error {
 	return nil
 }
 
-func (s *Summary) add(m model, scores []artifact.ScoreSummary) {
-	row := Row{Model: m.Name, ByDataset: []float64{}}
-	if m.Parameters > 0 {
-		row.Parameters = &m.Parameters
+// newSummary returns a summary with everything that follows from those of the scores.
+func newSummary(p parameters, scores [][]artifact.ScoreSummary) (*Summary, error) {
+	s := &Summary{Datasets: p.Datasets, X: p.X, Fits: []Fit{}, Notes: []string{}, Gain: []string{}}
+	computed := make([][]map[string]string, len(p.Models))
+	var names []string
+	for i, m := range p.Models {
+		names = append(names, m.Name)
+		for _, of := range scores[i] {
+			computed[i] = append(computed[i], of.Computed)
+		}
+		s.add(m, scores[i])
 	}
+	if len(p.Datasets) > 0 && len(scores) > 0 {
+		s.Protocol = scores[0][0].Protocol
+	}
+	s.ComputedDifferences = score.ComputedDifferences(names, computed)
+	if err := s.place(); err != nil {
+		return nil, err
+	}
+	for _, i := range s.largest() {
+		s.Gain = append(s.Gain, s.Rows[i].Model)
+	}
+	return s, nil
+}
+
+// add adds the row of a model.
+func (s *Summary) add(m model, scores []artifact.ScoreSummary) {
+	row := Row{Model: m.Name, Family: m.Family, ByDataset: []float64{}, PerplexityByDataset: []*float64{}}
 	var sum artifact.ScoreSummary
-	for _, score := range scores {
-		sum.Documents += score.Documents
-		sum.ScoredBytes += score.ScoredBytes
-		sum.ScoredTokens += score.ScoredTokens
-		sum.Words += score.Words
-		sum.Ledger.Span += score.Nats
-		row.ByDataset = append(row.ByDataset, score.BPB)
+	for _, of := range scores {
+		if n := of.Model.Parameters; n > 0 {
+			row.Parameters = &n
+		}
+		if n := of.Model.FLOPsPerToken; n > 0 {
+			row.FLOPsPerToken = &n
+		}
+		sum.Documents += of.Documents
+		sum.ScoredBytes += of.ScoredBytes
+		sum.ScoredTokens += of.ScoredTokens
+		sum.Words += of.Words
+		sum.Ledger.Span += of.Nats
+		row.ByDataset = append(row.ByDataset, of.BPB)
+		row.PerplexityByDataset = append(row.PerplexityByDataset, perplexityOf(of.Nats, of.ScoredTokens))
 	}
 	sum.Finish()
 	row.Tokens, row.Nats, row.BPB, row.Perplexity = sum.ScoredTokens, sum.Nats, sum.BPB, sum.Perplexity
@@ -134,88 +148,108 @@ func (s *Summary) add(m model, scores []artifact.ScoreSummary) {
 	s.Documents, s.ScoredBytes = sum.Documents, sum.ScoredBytes
 }
 
-var heads = []string{"model", "parameters", "bits per byte", "perplexity per token", "perplexity per word", "perplexity per byte"}
-
-// cells returns the cells of a row, for the report and the terminal.
-func (r Row) cells() []string {
-	cells := []string{r.Model, "-", fmt.Sprintf("%.4f", r.BPB)}
-	if r.Parameters != nil {
-		cells[1] = strconv.FormatInt(*r.Parameters, 10)
-	}
-	for _, p := range []*float64{r.Perplexity.PerToken, r.Perplexity.PerWord, r.Perplexity.PerByte} {
-		cell := "-"
-		if p != nil {
-			cell = fmt.Sprintf("%.4g", *p)
+// place finds the place of each model on the axis. If the spec names what backends count, a model without it is an
+// error; otherwise it is a note.
+func (s *Summary) place() error {
+	for i := range s.Rows {
+		r := &s.Rows[i]
+		switch {
+		case s.X.Of == ofValues:
+			v := s.X.Values[r.Model]
+			r.X = &v
+		case s.X.Of == ofFLOPs:
+			r.X = r.FLOPsPerToken
+		case r.Parameters != nil:
+			v := float64(*r.Parameters)
+			r.X = &v
 		}
-		cells = append(cells, cell)
-	}
-	return cells
-}
-
-func (s *Summary) markdown() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "# Scaling\n\nOver %d scored bytes of %d documents in %d datasets; every model was scored on the same bytes under the same scoring protocol. "+
-		"Bits per byte and perplexities are ratios of sums.\n\n", s.ScoredBytes, s.Documents, len(s.Datasets))
-	for _, d := range s.ComputedDifferences {
-		fmt.Fprintf(&b, "- Computed by different hardware or software: %s\n", protocol.Visible(d))
-	}
-	if len(s.ComputedDifferences) > 0 {
-		b.WriteString("\n")
-	}
-	row := func(cells []string) {
-		for i, cell := range cells {
-			cells[i] = strings.ReplaceAll(protocol.Visible(cell), "|", `\|`)
+		if r.X != nil {
+			continue
 		}
-		fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | "))
-	}
-	row(slices.Clone(heads))
-	b.WriteString(strings.Repeat("| --- ", len(heads)) + "|\n")
-	for _, r := range s.Rows {
-		row(r.cells())
-	}
-	if len(s.Datasets) > 1 {
-		b.WriteString("\n## Bits per byte by dataset\n\n")
-		models := []string{"dataset"}
-		for _, r := range s.Rows {
-			models = append(models, r.Model)
+		problem := fmt.Sprintf("the backend of model %q does not report %s; set x.values to place it on the axis", r.Model, s.X.title())
+		if s.X.Of != "" {
+			return protocol.Invalid("%s", problem)
 		}
-		row(models)
-		b.WriteString(strings.Repeat("| --- ", len(models)) + "|\n")
-		for i, dataset := range s.Datasets {
-			cells := []string{dataset}
-			for _, r := range s.Rows {
-				cells = append(cells, fmt.Sprintf("%.4f", r.ByDataset[i]))
+		s.Notes = append(s.Notes, problem)
+	}
+	for _, f := range s.families() {
+		for i, row := range f.rows[1:] {
+			if a, b := s.Rows[f.rows[i]], s.Rows[row]; *a.X == *b.X {
+				s.Notes = append(s.Notes, fmt.Sprintf("models %q and %q have the same number of %s, %s; if they are stages of one training, set x.values",
+					a.Model, b.Model, s.X.title(), s.X.format(*a.X)))
 			}
-			row(cells)
 		}
 	}
-	return protocol.TextWithoutCommands(b.String())
+	return nil
 }
 
-func (s *Summary) writeCSV(path string) (err error) {
-	f, err := os.Create(path)
+// readDocuments reads the losses of all documents, and writes the table of documents.
+func (s *Summary) readDocuments(ctx context.Context, t *action.Task, p parameters) (_ *tables, err error) {
+	out, err := artifact.CreateTable[documentRow](t.Dir, "documents")
+	if err != nil {
+		return nil, err
+	}
+	defer out.Abandon()
+	sum := newTally(len(p.Models))
+	r := &ranked{gain: s.largest()}
+	for _, dataset := range p.Datasets {
+		if err := readDataset(ctx, t, p.Models, dataset, sum, r, out); err != nil {
+			return nil, err
+		}
+	}
+	s.Ranked = r.result()
+	s.Sentences, s.Buckets = []Breakdown{}, []Breakdown{}
+	for i, of := range sum.sentences {
+		if name := strconv.Itoa(i + 1); of.parts > 0 {
+			if i == lastSentence-1 {
+				name += " and later"
+			}
+			s.Sentences = append(s.Sentences, breakdown(name, of))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(sum.buckets)) {
+		s.Buckets = append(s.Buckets, breakdown(name, sum.buckets[name]))
+	}
+	tables := &tables{tokens: sum.hardest(p.Models)}
+	s.Tokens = s.compared(tables.tokens, sum)
+	return tables, out.Close()
+}
+
+// readDataset reads one dataset.
+func readDataset(ctx context.Context, t *action.Task, models []model, dataset string, sum *tally, r *ranked, out *artifact.TableFile[documentRow]) (err error) {
+	in, err := openReader(t, models, dataset)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	w := csv.NewWriter(f)
-	records := [][]string{{"model", "parameters", "scored_tokens", "nats", "bpb", "perplexity_per_token", "perplexity_per_word", "perplexity_per_byte"}}
-	for _, r := range s.Rows {
-		parameters := ""
-		if r.Parameters != nil {
-			parameters = strconv.FormatInt(*r.Parameters, 10)
+	defer func() { err = errors.Join(err, in.close()) }()
+	losses := make([]loss, len(models))
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-		records = append(records, []string{
-			r.Model, parameters, strconv.FormatInt(r.Tokens, 10), float(&r.Nats), float(&r.BPB),
-			float(r.Perplexity.PerToken), float(r.Perplexity.PerWord), float(r.Perplexity.PerByte),
-		})
+		if err := in.next(); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		sum.split(&in.documents[0])
+		for i := range models {
+			losses[i] = sum.count(i, &in.documents[i])
+		}
+		d := &in.documents[0]
+		for i, m := range models {
+			row := documentRow{
+				Dataset: dataset, Shard: d.Shard, Row: d.Row, Model: m.Name, ScoredBytes: losses[i].bytes, ScoredTokens: losses[i].tokens,
+				Nats: losses[i].nats, Perplexity: losses[i].perplexity(),
+			}
+			if row.ScoredBytes > 0 {
+				bpb := losses[i].bpb()
+				row.BPB = &bpb
+			}
+			if err := out.Write(&row); err != nil {
+				return err
+			}
+		}
+		r.add(dataset, d, losses)
 	}
-	return w.WriteAll(records)
-}
-
-func float(f *float64) string {
-	if f == nil {
-		return ""
-	}
-	return strconv.FormatFloat(*f, 'g', -1, 64)
 }

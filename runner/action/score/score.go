@@ -35,7 +35,11 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 	if err := errors.Join(t.Parameters(&p), artifact.ReadJSON(countsPath, &counts)); err != nil {
 		return result, err
 	}
-	model, release, err := load(ctx, t, p)
+	m, err := modelOf(t, p)
+	if err != nil {
+		return result, err
+	}
+	model, release, err := t.Plugins.Model(ctx, m)
 	if err != nil {
 		return result, err
 	}
@@ -45,17 +49,15 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 	if err != nil {
 		return result, err
 	}
+	estimate, err := t.Plugins.Estimate(ctx, m, p.Settings)
+	if err != nil {
+		return result, err
+	}
 	s := &scorer{
 		task: t, model: model, loaded: loaded, settings: settings, documents: documents, parseSpecial: p.ParseSpecial,
-		tokens: map[int32]*tokenCount{}, tally: newTally(settings),
-		summary: artifact.ScoreSummary{
-			Words: counts.Words, Parameters: t.Descriptor.Parameters, Computed: computed(loaded),
-			Protocol: artifact.ScoringProtocol{
-				Prefix: settings.Prefix, Context: settings.Context, Stride: settings.Stride, Anchor: settings.Anchor,
-				EOS: settings.EOS, Dtype: loaded.Dtype, Arithmetic: loaded.Arithmetic, Truncation: p.Truncation, Span: artifact.SpanEven,
-			},
-		},
+		tokens: map[int32]*tokenCount{}, tally: newTally(settings), summary: newSummary(t, loaded, settings, estimate),
 	}
+	s.summary.Words, s.summary.Protocol.Truncation = counts.Words, p.Truncation
 	started := time.Now()
 	if err := s.run(ctx); err != nil {
 		if protocol.KindOf(err) == protocol.OutOfMemory {
@@ -84,6 +86,18 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 	}, nil
 }
 
+// newSummary returns a summary with what is known before scoring, except what depends on the documents.
+func newSummary(t *action.Task, loaded protocol.LoadedModel, settings protocol.Settings, e protocol.Estimate) artifact.ScoreSummary {
+	return artifact.ScoreSummary{
+		Parameters: t.Descriptor.Parameters, Computed: computed(loaded),
+		Model: artifact.ModelSize{Parameters: e.Parameters, FLOPsPerToken: e.FLOPsPerToken},
+		Protocol: artifact.ScoringProtocol{
+			Prefix: settings.Prefix, Context: settings.Context, Stride: settings.Stride, Anchor: settings.Anchor,
+			EOS: settings.EOS, Dtype: loaded.Dtype, Arithmetic: loaded.Arithmetic, Span: artifact.SpanEven,
+		},
+	}
+}
+
 // computed describes the hardware and software of a model, at least its device.
 func computed(m protocol.LoadedModel) map[string]string {
 	computed := map[string]string{"device": m.Device}
@@ -91,27 +105,25 @@ func computed(m protocol.LoadedModel) map[string]string {
 	return computed
 }
 
-// load returns the loaded model of a task, with the local paths of its weights.
-func load(ctx context.Context, t *action.Task, p parameters) (action.Model, func() error, error) {
+// modelOf returns the model of a task, with the local paths of its weights.
+func modelOf(t *action.Task, p parameters) (m protocol.Model, err error) {
 	var at localSettings
 	if err := t.LocalSettings(&at); err != nil {
-		return nil, nil, err
+		return m, err
 	}
-	config, err := plan.JoinSettings(p.Config, at.Settings)
-	if err != nil {
-		return nil, nil, err
+	if m.Config, err = plan.JoinSettings(p.Config, at.Settings); err != nil {
+		return m, err
 	}
-	m := protocol.Model{Config: config}
 	for i, w := range p.Weights {
 		if i >= len(at.Weights) || at.Weights[i].Name != w.Name {
-			return nil, nil, fmt.Errorf("the task has no local path for the weights %s", w.Name)
+			return m, fmt.Errorf("the task has no local path for the weights %s", w.Name)
 		}
 		m.Files = append(m.Files, protocol.ModelFile{Name: w.Name, Path: at.Weights[i].Path, Digest: w.Digest})
 	}
 	if role := "model/" + artifact.ModelFile; t.Inputs[role] != "" {
 		m.Files = append(m.Files, protocol.ModelFile{Name: artifact.ModelFile, Path: t.Inputs[role], Digest: t.Descriptor.Inputs[role]})
 	}
-	return t.Plugins.Model(ctx, m)
+	return m, nil
 }
 
 // scorer scores one dataset.

@@ -70,6 +70,13 @@ func (s *shelf) Model(_ context.Context, m protocol.Model) (action.Model, func()
 	return s.model, func() error { s.released++; return nil }, s.fail
 }
 
+// estimate is what the backend of a shelf estimates.
+var estimate = protocol.Estimate{Parameters: 7, FLOPsPerToken: 14}
+
+func (s *shelf) Estimate(context.Context, protocol.Model, protocol.Settings) (protocol.Estimate, error) {
+	return estimate, nil
+}
+
 // newTask returns a task that scores these texts, whole, and what gives it its model.
 func newTask(t *testing.T, texts ...string) (*action.Task, *shelf) {
 	t.Helper()
@@ -317,5 +324,20 @@ func TestLargeHeadline(t *testing.T) {
 		if len(lines) != test.lines || strings.Count(lines[0], "m") != test.columns {
 			t.Errorf("%d datasets, %d models: got %d lines, the first %q", test.datasets, test.models, len(lines), lines[0])
 		}
+	}
+}
+
+// The summary has the size of the model, as its backend estimates it.
+func TestModelSize(t *testing.T) {
+	task, _ := newTask(t, "ab")
+	if _, err := (Kind{}).Work(t.Context(), task); err != nil {
+		t.Fatal(err)
+	}
+	var s artifact.ScoreSummary
+	if err := artifact.ReadJSON(task.Path(artifact.SummaryFile), &s); err != nil {
+		t.Fatal(err)
+	}
+	if want := (artifact.ModelSize{Parameters: estimate.Parameters, FLOPsPerToken: estimate.FLOPsPerToken}); s.Model != want {
+		t.Errorf("got %+v, want %+v", s.Model, want)
 	}
 }

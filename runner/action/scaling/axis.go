@@ -1,0 +1,160 @@
+package scaling
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"surprisal.dev/runner/figure"
+	"surprisal.dev/runner/spec"
+)
+
+// What the horizontal axis shows.
+const (
+	ofParameters = "parameters"
+	ofFLOPs      = "flops"
+	ofValues     = "values"
+)
+
+// Scales of the axis of declared values.
+const (
+	scaleLog    = "log"
+	scaleLinear = "linear"
+)
+
+// Axis is the horizontal axis.
+type Axis struct {
+	// Of is "parameters", "flops" or "values". It is empty if the spec has no axis: then it is parameters, and a model
+	// without a number of parameters is only a note.
+	Of string `json:"of"`
+	// Label names declared values.
+	Label string `json:"label,omitempty"`
+	// Values holds the declared value of each model. Dates are days since 1970-01-01.
+	Values map[string]float64 `json:"values,omitempty"`
+	Dates  bool               `json:"dates,omitempty"`
+	// Scale is "log" or "linear"; empty is "log".
+	Scale string `json:"scale,omitempty"`
+}
+
+// decodeAxis decodes the axis at n. models is empty if the list of models has a mistake.
+func decodeAxis(d spec.Decoding, n spec.Node, models []*spec.Model) Axis {
+	a := Axis{Of: n.Field("of").Text(), Label: n.Field("label").Text(), Scale: scaleLog}
+	values := n.Field("values")
+	switch {
+	case !d.Conforms() || !n.Set():
+		return a
+	case values.Set() && a.Of != "":
+		d.Fail(n, "of and values are mutually exclusive; keep of for what the backend counts, or values with a label")
+		return a
+	case !values.Set() && a.Of == "":
+		d.Fail(n, "neither of nor values is set; set of to \"parameters\" or \"flops\", or values and label")
+		return a
+	case !values.Set():
+		for _, field := range []string{"label", "scale"} {
+			if n.Field(field).Set() {
+				d.Fail(n.Field(field), "%s is for values; remove it", field)
+			}
+		}
+		return a
+	case a.Label == "":
+		d.Fail(n, "values need a label that names them and their unit, such as \"training tokens\"")
+	}
+	a.Of, a.Values = ofValues, map[string]float64{}
+	dates := 0
+	for model, v := range values.Fields() {
+		a.Values[model] = v.Decimal()
+		if text := v.Text(); text != "" {
+			day, err := time.Parse(time.DateOnly, text)
+			if err != nil {
+				d.Fail(v, "%q is not a date of the calendar", text)
+			}
+			a.Values[model] = float64(day.Unix()) / (24 * 60 * 60)
+			dates++
+		}
+	}
+	a.Dates = dates > 0
+	if a.Dates && dates < len(a.Values) {
+		d.Fail(values, "%d of %d values are dates; use dates or numbers for all models", dates, len(a.Values))
+		return a
+	}
+	a.decodeScale(d, n)
+	a.checkValues(d, values, models)
+	return a
+}
+
+func (a *Axis) decodeScale(d spec.Decoding, n spec.Node) {
+	scale := n.Field("scale")
+	if a.Dates {
+		a.Scale = scaleLinear
+	}
+	if scale.Set() {
+		a.Scale = scale.Text()
+	}
+	if a.Dates && a.Scale == scaleLog {
+		d.Fail(scale, "dates have a linear scale; remove scale")
+	}
+}
+
+// checkValues checks that each model has a value that the axis can show, and that models of a family differ in it.
+func (a *Axis) checkValues(d spec.Decoding, values spec.Node, models []*spec.Model) {
+	for model, v := range values.Fields() {
+		if len(models) > 0 && !slices.ContainsFunc(models, func(m *spec.Model) bool { return m.Name == model }) {
+			d.Fail(v, "%q is not in models; add it there, or remove its value", model)
+		}
+		if a.Scale == scaleLog && a.Values[model] <= 0 {
+			d.Fail(v, "%v is not above 0, which a logarithmic scale needs; set scale: \"linear\", or correct the value", a.Values[model])
+		}
+	}
+	for i, m := range models {
+		x, ok := a.Values[m.Name]
+		if !ok {
+			d.Fail(values, "model %q has no value; add one, or remove the model", m.Name)
+			continue
+		}
+		for _, other := range models[:i] {
+			if y, ok := a.Values[other.Name]; ok && x == y && other.Family == m.Family {
+				d.Fail(values.Field(m.Name), "models %q and %q have the same value; correct one, remove a model, or set different families", other.Name, m.Name)
+			}
+		}
+	}
+}
+
+// title is the label of the axis.
+func (a Axis) title() string {
+	switch a.Of {
+	case ofFLOPs:
+		return "FLOPs per token"
+	case ofValues:
+		return a.Label
+	}
+	return "parameters"
+}
+
+// figure returns the axis of plots.
+func (a Axis) figure() figure.Axis {
+	f := figure.Axis{Label: a.title(), Scale: figure.Log, Format: figure.Count}
+	switch {
+	case a.Of == ofFLOPs:
+		f.Format = figure.SI
+	case a.Dates:
+		f.Scale, f.Format = figure.Date, figure.Day
+	case !a.logarithmic():
+		f.Scale = figure.Linear
+	}
+	return f
+}
+
+// format formats a value of the axis for tables.
+func (a Axis) format(x float64) string {
+	if a.Dates {
+		return figure.Day(x)
+	}
+	if size := math.Abs(x); size >= 1e-4 && size < 1e15 {
+		return strconv.FormatFloat(x, 'f', -1, 64)
+	}
+	return figure.Plain(x)
+}
+
+// logarithmic reports whether the axis is logarithmic, so that a power law can be fitted.
+func (a Axis) logarithmic() bool { return a.Scale != scaleLinear && !a.Dates }

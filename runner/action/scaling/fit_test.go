@@ -1,0 +1,91 @@
+package scaling
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"os"
+	"testing"
+)
+
+// expected is the output of testdata/fit.py.
+type expected struct {
+	Name          string
+	Sizes, Losses []float64
+	LnA, B, Twice [3]float64
+	Deviation     float64
+	Offset        *struct{ LnA, B, C [3]float64 }
+}
+
+// Fits equal those of scipy to a millionth.
+func TestFitsEqualScipy(t *testing.T) {
+	data, err := os.ReadFile("testdata/fit.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []expected
+	if err := json.Unmarshal(data, &cases); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cases {
+		equal := func(what string, got Interval, want [3]float64) {
+			for i, v := range []float64{got.Value, got.Low, got.High} {
+				if !(math.Abs(v-want[i]) <= 1e-6*max(math.Abs(want[i]), 1e-3)) {
+					t.Errorf("%s: %s: got %v, want %v", c.Name, what, got, want)
+				}
+			}
+		}
+		logarithm := func(i Interval) Interval { return Interval{math.Log(i.Value), math.Log(i.Low), math.Log(i.High)} }
+		l := fitLaw(c.Sizes, c.Losses)
+		equal("ln a", logarithm(l.A), c.LnA)
+		equal("b", l.B, c.B)
+		equal("at twice the size", l.at(2*maximum(c.Sizes)), c.Twice)
+		if math.Abs(l.Deviation-c.Deviation) > 1e-6*c.Deviation {
+			t.Errorf("%s: got a deviation of %v, want %v", c.Name, l.Deviation, c.Deviation)
+		}
+		if math.Abs(l.PerTenfold.Value-math.Pow(10, -c.B[0])) > 1e-6 || math.Abs(l.PerTenfold.Low-math.Pow(10, -c.B[2])) > 1e-6 {
+			t.Errorf("%s: got %v per tenfold", c.Name, l.PerTenfold)
+		}
+		if c.Offset == nil {
+			continue
+		}
+		o, err := fitOffset(c.Sizes, c.Losses)
+		if err != nil {
+			t.Errorf("%s: %v", c.Name, err)
+			continue
+		}
+		equal("ln a of the offset law", logarithm(o.A), c.Offset.LnA)
+		equal("b of the offset law", o.B, c.Offset.B)
+		equal("c", o.C, c.Offset.C)
+	}
+}
+
+func maximum(values []float64) float64 {
+	m := values[0]
+	for _, v := range values {
+		m = max(m, v)
+	}
+	return m
+}
+
+// Exact laws are recovered, and an offset that the losses do not have is not claimed.
+func TestFitsRecover(t *testing.T) {
+	sizes := []float64{1e6, 1e7, 1e8, 1e9, 1e10}
+	var plain, offset, concave []float64
+	for _, n := range sizes {
+		plain = append(plain, 5*math.Pow(n, -0.08))
+		offset = append(offset, 1.69+406*math.Pow(n, -0.34))
+		concave = append(concave, 5*math.Pow(n, -0.08)-1e-3*math.Log(n))
+	}
+	l := fitLaw(sizes, plain)
+	if math.Abs(l.A.Value-5) > 1e-9 || math.Abs(l.B.Value-0.08) > 1e-12 || l.B.High-l.B.Low > 1e-9 {
+		t.Errorf("got %+v", l)
+	}
+	o, err := fitOffset(sizes, offset)
+	if err != nil || math.Abs(o.A.Value-406) > 1e-3 || math.Abs(o.B.Value-0.34) > 1e-7 || math.Abs(o.C.Value-1.69) > 1e-7 {
+		t.Errorf("got %+v, %v", o, err)
+	}
+	if o, err := fitOffset(sizes, concave); !errors.Is(err, errNoOffset) {
+		t.Errorf("got %+v, %v of losses that fall faster than a power law", o, err)
+	}
+}

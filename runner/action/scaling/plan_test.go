@@ -1,0 +1,37 @@
+package scaling
+
+import (
+	"strings"
+	"testing"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/spec"
+)
+
+// A plan refuses an axis of what backends count if a model of weights has no count, or one as large as another of its
+// family. The size of a model that is yet to be trained is unknown, and without an axis nothing is refused.
+func TestPlanRefusesSizes(t *testing.T) {
+	b := &plan.Builder{Catalog: plan.Catalog{
+		Estimates: map[string]protocol.Estimate{"a": {Parameters: 1000, FLOPsPerToken: 5}, "b": {Parameters: 1000, FLOPsPerToken: 6}, "c": {Parameters: 1}},
+		Weights:   map[string][]protocol.ModelFile{"a": {{}}, "b": {{}}, "c": {{}}},
+	}}
+	for name, test := range map[string]struct {
+		of      string
+		models  []model
+		problem string
+	}{
+		"equal":           {ofParameters, []model{{"a", "f"}, {"b", "f"}}, `x.cue:3:4: models "a" and "b" have the same number of parameters, 1000; set x.values, remove one, or set different families`},
+		"other families":  {ofParameters, []model{{"a", "f"}, {"b", "g"}}, ""},
+		"no FLOPs":        {ofFLOPs, []model{{"a", ""}, {"c", ""}}, `x.cue:3:4: the backend of model "c" does not report FLOPs per token; remove the model, or set x.values`},
+		"different":       {ofFLOPs, []model{{"a", ""}, {"b", ""}}, ""},
+		"yet to train":    {ofParameters, []model{{"a", ""}, {"trained", ""}, {"too", ""}}, ""},
+		"no axis":         {"", []model{{"a", ""}, {"b", ""}}, ""},
+		"declared values": {ofValues, []model{{"a", ""}, {"b", ""}}, ""},
+	} {
+		err := checkCounted(b, Table{X: Axis{Of: test.of}, At: spec.Position{File: "x.cue", Line: 3, Column: 4}}, test.models)
+		if test.problem == "" && err != nil || test.problem != "" && (protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), test.problem)) {
+			t.Errorf("%s: got %v, want %s", name, err, test.problem)
+		}
+	}
+}
