@@ -127,7 +127,8 @@ std::string check_reduce(const kernels &k, at::Device device) {
   at::Tensor targets = at::arange(rows, at::TensorOptions().dtype(at::kLong)).mul_(2001).add_(17);
   auto options = at::TensorOptions().dtype(at::kDouble).device(device);
   sums to = {at::full({rows}, -infinity, options), at::full({rows}, 0, options), at::full({rows}, -infinity, options)};
-  if (!k.reduce(on.narrow(1, 0, first), 0, targets.to(device), to) || !k.reduce(on.narrow(1, first, columns - first), first, targets.to(device), to)) {
+  at::Tensor on_targets = targets.to(device), left = on.narrow(1, 0, first), right = on.narrow(1, first, columns - first);
+  if (!k.reduce(left, 0, on_targets, to) || !k.reduce(right, first, on_targets, to)) {
     return "does not read columns of wider rows";
   }
   at::Tensor wide = z.to(at::kDouble), found = wide.gather(1, targets.unsqueeze(1)).squeeze(1);

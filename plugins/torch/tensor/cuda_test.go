@@ -43,7 +43,7 @@ func TestCUDA(t *testing.T) {
 	// place puts data on the device and into the type of the test.
 	type place func(data []float32, shape ...int64) Tensor
 	type operation struct {
-		name    string
+		name string
 		// compute gets a function that keeps the data in float32 too.
 		compute func(s *Scope, place, float32s place) []float64
 	}

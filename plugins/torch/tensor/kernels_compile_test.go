@@ -20,6 +20,6 @@ func TestKernelsCompile(t *testing.T) {
 		}
 	}
 	if _, err := compileKernels(library, "sm_1"); err == nil {
-		t.Error("an architecture that does not exist is no error")
+		t.Error("code was compiled for an architecture that does not exist")
 	}
 }
