@@ -31,7 +31,7 @@ demo-torch: build torch
     @bin/runner run examples/torch
 
 # all tests: check, tests with real servers, crashes and Python, generated code, fuzzing
-test: check test-race test-slow test-s3 test-python test-examples test-torch test-docs-torch fresh fuzz
+test: check test-race test-slow test-s3 test-python test-examples test-torch test-nvrtc test-docs-torch fresh fuzz
 
 # the inner loop: build, vet for all platforms and build tags, lint, unit tests
 check: build lint vet-platforms
@@ -68,6 +68,16 @@ test-tokenizer:
 test-torch: (_install-golangci)
     @{{ torch }}; go vet -tags torch,models,cuda ./plugins/torch/... && \
       {{ golangci }} run --build-tags torch,models,cuda ./plugins/torch/... && go test -vet=off -tags torch -timeout 30m ./plugins/torch/...
+
+# the kernels for GPUs with CUDA's compiler, which needs no GPU (90 MB, downloaded once)
+test-nvrtc:
+    @cmp -s testdata/torch/nvrtc/requirements.txt {{ cache }}/nvrtc/requirements.txt || { \
+      rm -rf {{ cache }}/nvrtc; python3 -m venv {{ cache }}/nvrtc; \
+      {{ cache }}/nvrtc/bin/pip install --quiet --disable-pip-version-check -r testdata/torch/nvrtc/requirements.txt; \
+      cp testdata/torch/nvrtc/requirements.txt {{ cache }}/nvrtc/; }
+    @{{ torch }}; library="$(echo {{ cache }}/nvrtc/lib/python*/site-packages/nvidia/cu13/lib/libnvrtc.so.13)"; \
+      LD_LIBRARY_PATH="$(dirname "$library")" SURPRISAL_NVRTC="$library" \
+      go test -vet=off -tags torch,python -run TestKernelsCompile ./plugins/torch/tensor
 
 # the pages of docs/ that need the torch backend, with the two real models (330 MB, downloaded once)
 test-docs-torch: torch

@@ -134,9 +134,7 @@ func (b backend) load(ctx context.Context, weights *checkpoint.Checkpoint, c con
 		words.Close()
 		return nil, asInvalid(err)
 	}
-	if failure := tensor.ProductFailure(); failure != "" {
-		hclog.FromContext(ctx).Warn(failure)
-	}
+	warn(ctx, options.Devices)
 	trim()
 	computing := b.processor
 	if c.Device != "cpu" {
@@ -150,6 +148,18 @@ func (b backend) load(ctx context.Context, weights *checkpoint.Checkpoint, c con
 	}
 	loaded.budget.Store(int64(c.batchTokens()))
 	return loaded, nil
+}
+
+// warn logs which of the backend's own kernels are not used, because a check failed.
+func warn(ctx context.Context, devices []tensor.Device) {
+	if failure := tensor.ProductFailure(); failure != "" {
+		hclog.FromContext(ctx).Warn(failure)
+	}
+	for i, d := range devices {
+		if failure := tensor.KernelFailure(d); failure != "" && !slices.Contains(devices[:i], d) {
+			hclog.FromContext(ctx).Warn("libtorch's operations are used instead, which are slower: " + failure)
+		}
+	}
 }
 
 // trim returns memory that a step of loading no longer uses: a large vocabulary temporarily needs hundreds of

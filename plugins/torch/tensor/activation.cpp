@@ -1,5 +1,6 @@
 //go:build torch
 
+#include "cuda_kernels.h"
 #include "elements.h"
 #include "extra.h"
 #include "handle.h"
@@ -76,6 +77,11 @@ void activate(const at::Tensor &x, elements::activation a, bool reference) {
 at::Tensor gate(const at::Tensor &x, elements::activation a, bool reference) {
   if (x.dim() != 2 || x.size(1) % 2 != 0) {
     throw std::runtime_error("gates and as many other elements must be the two halves of rows");
+  }
+  if (const cuda::kernels *kernels = reference ? nullptr : cuda::usable(x, cuda::kernel::gate)) {
+    if (at::Tensor out = kernels->gate(x, static_cast<int>(a)); out.defined()) {
+      return out;
+    }
   }
   int64_t n = x.size(1) / 2;
   if (reference || !vectorized(x)) {

@@ -19,6 +19,9 @@ func TestCUDA(t *testing.T) {
 	if CUDADevices() == 0 {
 		t.Fatal("there is no CUDA device")
 	}
+	if failure := KernelFailure(0); failure != "" {
+		t.Error(failure)
+	}
 	t.Run("attention", func(t *testing.T) { testAttend(t, 0, 5e-5) })
 	t.Run("rotate", func(t *testing.T) { testRotate(t, 0) })
 	t.Run("logits", func(t *testing.T) { testLogitsInFloat32(t, 0) })
@@ -40,36 +43,47 @@ func TestCUDA(t *testing.T) {
 	// place puts data on the device and into the type of the test.
 	type place func(data []float32, shape ...int64) Tensor
 	type operation struct {
-		name    string
-		compute func(s *Scope, place place) []float64
+		name string
+		// compute gets a function that keeps the data in float32 too.
+		compute func(s *Scope, place, float32s place) []float64
 	}
 	operations := []operation{
-		{"linear", func(s *Scope, place place) []float64 {
+		{"linear", func(s *Scope, place, _ place) []float64 {
 			return s.Float64s(s.Linear(place(x, rows, width), place(y, rows, width), Tensor{}))
 		}},
-		{"layer norm", func(s *Scope, place place) []float64 {
+		{"layer norm", func(s *Scope, place, _ place) []float64 {
 			return s.Float64s(s.LayerNorm(place(x, rows, width), place(w, width), Tensor{}, 1e-5))
 		}},
-		{"losses", func(s *Scope, place place) []float64 {
+		{"losses", func(s *Scope, place, _ place) []float64 {
 			return Losses(s.Logits(place(x, rows, width), Head{Weights: s.Pieces(place(table, vocabulary, width), 700), Rows: 32, Softcap: 20}, targets))
 		}},
 	}
-	operations = append(operations, operation{"confidence", func(s *Scope, place place) []float64 {
+	operations = append(operations, operation{"confidence", func(s *Scope, place, _ place) []float64 {
 		hidden, head := place(x, rows, width), Head{Weights: s.Pieces(place(table, vocabulary, width), 700), Rows: 32, Softcap: 20}
 		c := Confidences(targets, s.ConfidentLogits(hidden, head, targets, s.TargetLogits(hidden, head, targets)))
 		return append(c.TopNLL, c.Entropies...)
 	}})
+	operations = append(operations, operation{"layer norm, float32 weights", func(s *Scope, place, float32s place) []float64 {
+		return s.Float64s(s.LayerNorm(place(x, rows, width), float32s(w, width), float32s(y[:width], width), 1e-5))
+	}}, operation{"rotate in wider rows", func(s *Scope, place, float32s place) []float64 {
+		all := place(x, rows, width)
+		s.ApplyRoPE(s.View(s.Narrow(all, 1, 32, 48), rows, 3, 16), float32s(y[:rows*8], rows, 8), float32s(y[rows*8:rows*16], rows, 8), false)
+		return s.Float64s(all)
+	}})
 	for _, n := range []RMSNormOptions{{Epsilon: 1e-5}, {Epsilon: 1e-6, AddOne: true}} {
-		operations = append(operations, operation{fmt.Sprintf("rms norm %+v", n), func(s *Scope, place place) []float64 {
+		operations = append(operations, operation{fmt.Sprintf("rms norm %+v", n), func(s *Scope, place, _ place) []float64 {
 			return s.Float64s(s.RMSNorm(place(x, rows, width), place(w, width), n))
+		}}, operation{fmt.Sprintf("rms norm of heads in wider rows %+v", n), func(s *Scope, place, float32s place) []float64 {
+			heads := s.View(s.Narrow(place(x, rows, width), 1, 16, 64), rows, 4, 16)
+			return s.Float64s(s.RMSNorm(heads, float32s(w[:16], 16), n))
 		}})
 	}
 	for _, a := range []Activation{SiLU, GELUTanh, GELU} {
-		operations = append(operations, operation{fmt.Sprintf("activation %d", a), func(s *Scope, place place) []float64 {
+		operations = append(operations, operation{fmt.Sprintf("activation %d", a), func(s *Scope, place, _ place) []float64 {
 			activated := place(x, rows, width)
 			s.Activate(activated, a, false)
 			return s.Float64s(activated)
-		}}, operation{fmt.Sprintf("gate %d", a), func(s *Scope, place place) []float64 {
+		}}, operation{fmt.Sprintf("gate %d", a), func(s *Scope, place, _ place) []float64 {
 			return s.Float64s(s.Gate(place(x, rows, width), a, false))
 		}})
 	}
@@ -77,7 +91,7 @@ func TestCUDA(t *testing.T) {
 	for _, kind := range []struct {
 		Type
 		tolerance float64
-	}{{Float32, 2e-5}, {BFloat16, 0.02}} {
+	}{{Float32, 2e-5}, {BFloat16, 0.02}, {Float16, 0.004}} {
 		for _, o := range operations {
 			t.Run(fmt.Sprintf("%s, type %d", o.name, kind.Type), func(t *testing.T) {
 				on := func(d Device) []float64 {
@@ -85,7 +99,7 @@ func TestCUDA(t *testing.T) {
 					as := func(t Type) place {
 						return func(data []float32, shape ...int64) Tensor { return s.To(New(s, data, Float32, shape...), t, d) }
 					}
-					values := o.compute(s, as(kind.Type))
+					values := o.compute(s, as(kind.Type), as(Float32))
 					if err := s.Close(); err != nil {
 						t.Fatal(err)
 					}

@@ -61,6 +61,7 @@ func LoadCUDA(library string) error {
 		defer C.free(unsafe.Pointer(message))
 		return fmt.Errorf("load %s: %s", library, C.GoString(message))
 	}
+	installKernels(library)
 	return nil
 }
 

@@ -1,5 +1,6 @@
 //go:build torch
 
+#include "cuda_kernels.h"
 #include "elements.h"
 #include "extra.h"
 #include "handle.h"
@@ -133,6 +134,10 @@ public:
 
   // Changes z, whose first column is that of the token first.
   void add(at::Tensor z, int64_t first) {
+    const cuda::kernels *kernels = truths.defined() ? nullptr : cuda::usable(z, cuda::kernel::reduce);
+    if (kernels != nullptr && kernels->reduce(z, first, targets, {maxima, sums, logits})) {
+      return;
+    }
     at::Tensor target = targets - first, column = target.clamp(0, z.size(1) - 1).unsqueeze(1);
     at::Tensor found = z.gather(1, column).squeeze(1), inside = (target >= 0) & (target < z.size(1));
     logits = at::where(inside, found.to(at::kDouble), logits);

@@ -1,9 +1,8 @@
 //go:build torch
 
 #include "nccl.h"
+#include "dynamic.h"
 #include "handle.h"
-
-#include <dlfcn.h>
 
 #include <chrono>
 #include <condition_variable>
@@ -45,29 +44,17 @@ struct library {
   const char *(*describe)(int);
 
   explicit library(const char *name) {
-    // Never closed: libtorch_cuda.so may use the same library.
-    void *found = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-    if (found == nullptr) {
-      throw std::runtime_error(dlerror());
-    }
-    resolve(found, "ncclCommInitAll", init_all);
-    resolve(found, "ncclAllReduce", all_reduce);
-    resolve(found, "ncclCommDestroy", destroy);
-    resolve(found, "ncclCommAbort", abort);
-    resolve(found, "ncclGetErrorString", describe);
+    dynamic::library found(name);
+    found.resolve("ncclCommInitAll", init_all);
+    found.resolve("ncclAllReduce", all_reduce);
+    found.resolve("ncclCommDestroy", destroy);
+    found.resolve("ncclCommAbort", abort);
+    found.resolve("ncclGetErrorString", describe);
   }
 
   void check(int code, const char *what) const {
     if (code != 0) {
       throw std::runtime_error(std::string(what) + ": " + describe(code));
-    }
-  }
-
-private:
-  template <class F> static void resolve(void *found, const char *name, F &function) {
-    function = reinterpret_cast<F>(dlsym(found, name));
-    if (function == nullptr) {
-      throw std::runtime_error(std::string("it has no ") + name);
     }
   }
 };

@@ -1,5 +1,6 @@
 //go:build torch
 
+#include "cuda_kernels.h"
 #include "elements.h"
 #include "extra.h"
 #include "handle.h"
@@ -43,10 +44,20 @@ at::Tensor token_rows(const at::Tensor &x) {
   return in.dim() == 2 ? in : in.view({tokens, in.numel() / std::max<int64_t>(tokens, 1)});
 }
 
+// The result of the GPU's kernel, or an undefined tensor.
+at::Tensor kernel_norm(const at::Tensor &x, const at::Tensor &w, const std::optional<at::Tensor> &b, cuda::norm_options o) {
+  const cuda::kernels *kernels = cuda::usable(x, cuda::kernel::norm);
+  return kernels == nullptr ? at::Tensor() : kernels->norm(x, w, b, o);
+}
+
 at::Tensor rms_norm(const at::Tensor &x, const at::Tensor &w, double epsilon, bool add_one) {
   int64_t n = x.size(-1);
   if (w.numel() != n) {
     throw std::runtime_error("a norm of " + std::to_string(w.numel()) + " weights over rows of " + std::to_string(n));
+  }
+  bool fused = x.is_cuda() && x.scalar_type() == w.scalar_type() && !add_one;
+  if (at::Tensor out = fused ? at::Tensor() : kernel_norm(x, w, std::nullopt, {epsilon, add_one, false}); out.defined()) {
+    return out;
   }
   if (x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16)) {
     at::Tensor in = token_rows(x), weight = w.to(at::kFloat).contiguous(), out = at::empty(x.sizes(), x.options());
@@ -57,7 +68,7 @@ at::Tensor rms_norm(const at::Tensor &x, const at::Tensor &w, double epsilon, bo
     }
     return out;
   }
-  if (x.is_cuda() && x.scalar_type() == w.scalar_type() && !add_one) {
+  if (fused) {
     return at::rms_norm(x, {n}, w, epsilon); // one kernel, which computes in float32 and rounds once
   }
   at::Tensor weight = w.to(at::kFloat);
@@ -68,6 +79,9 @@ at::Tensor layer_norm(const at::Tensor &x, const at::Tensor &w, const std::optio
   bool same = x.scalar_type() == w.scalar_type() && (!b || x.scalar_type() == b->scalar_type());
   if (same) {
     return at::layer_norm(x, w.sizes(), w, b, epsilon);
+  }
+  if (at::Tensor out = kernel_norm(x, w, b, {epsilon, false, true}); out.defined()) {
+    return out;
   }
   std::optional<at::Tensor> bias = b ? std::optional<at::Tensor>(b->to(at::kFloat)) : std::nullopt;
   return at::layer_norm(x.to(at::kFloat), w.sizes(), w.to(at::kFloat), bias, epsilon).to(x.scalar_type());

@@ -247,12 +247,7 @@ func (s *Scope) Attention(q, k, v Tensor, in Sequences, a AttentionOptions) Tens
 // ProductFailure returns what is wrong with the fastest products with float32 results on this processor, if a check of
 // PackFloat32 found that they must not be used, and otherwise "".
 func ProductFailure() string {
-	message := C.extra_product_failure()
-	if message == nil {
-		return ""
-	}
-	defer C.free(unsafe.Pointer(message))
-	return C.GoString(message)
+	return text(C.extra_product_failure())
 }
 
 // oneDNNMultiplies reports whether oneDNN multiplies matrices of a type on a processor with these features.

@@ -1,5 +1,6 @@
 //go:build torch
 
+#include "cuda_kernels.h"
 #include "elements.h"
 #include "extra.h"
 #include "handle.h"
@@ -24,6 +25,10 @@ template <class T> void rotate_vectors(const at::Tensor &x, const at::Tensor &co
 }
 
 void rotate(const at::Tensor &x, const at::Tensor &cosines, const at::Tensor &sines, bool reference) {
+  const cuda::kernels *kernels = reference ? nullptr : cuda::usable(x, cuda::kernel::rotate);
+  if (kernels != nullptr && kernels->rotate(x, cosines, sines)) {
+    return;
+  }
   int64_t half = cosines.size(1);
   // The heads of a token follow each other; x may be some columns of a wider matrix.
   bool consecutive = x.stride(2) == 1 && x.stride(1) == x.size(2);
