@@ -43,8 +43,8 @@ func TestConfidence(t *testing.T) {
 		}
 		got = append(got, row)
 	}
-	equal := cmp.Comparer(func(a, b []int32) bool { return slices.Equal(a, b) })
-	if d := cmp.Diff(rows, got, equal, cmp.Comparer(func(a, b []float64) bool { return slices.Equal(a, b) })); d != "" {
+	equal := cmp.Comparer(slices.Equal[[]int32])
+	if d := cmp.Diff(rows, got, equal, cmp.Comparer(slices.Equal[[]float64])); d != "" {
 		t.Error(d)
 	}
 	if err := r.Close(); err != nil {

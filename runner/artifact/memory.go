@@ -18,3 +18,9 @@ func MaterializeMemory(largest int64) int64 { return 128<<20 + 10*largest }
 
 // GapMemory returns the memory of a comparison of two scores.
 func GapMemory(largest int64) int64 { return 128<<20 + 16*largest }
+
+// ScalingMemory returns the memory of a table of the scores of a number of models: their current documents, the sums of
+// one of them, and the tokens of their vocabularies.
+func ScalingMemory(models, largest int64) int64 {
+	return 128<<20 + models*24<<20 + (24+12*models)*largest
+}

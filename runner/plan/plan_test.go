@@ -418,10 +418,10 @@ func TestKinds(t *testing.T) {
 			},
 		}, {
 			name: "scaling order", publish: "scaling/order", labels: plan.Labels{Section: "order"},
-			parameters: `{"datasets":["a","b"],"models":[{"name":"small","parameters":12},{"name":"big","parameters":0}]}`,
+			parameters: `{"datasets":["a","b"],"models":[{"name":"small"},{"name":"big"}],"x":{"of":""}}`,
 			inputs: []string{
-				"000/a < score small a [summary.json] true", "000/b < score small b [summary.json] true",
-				"001/a < score big a [summary.json] false", "001/b < score big b [summary.json] false",
+				"000/a < score small a [scored_documents.parquet summary.json] true", "000/b < score small b [scored_documents.parquet summary.json] true",
+				"001/a < score big a [scored_documents.parquet summary.json] false", "001/b < score big b [scored_documents.parquet summary.json] false",
 			},
 		},
 	} {
@@ -449,7 +449,7 @@ func TestKinds(t *testing.T) {
 	}
 	for name, want := range map[string]int64{
 		"gap big-small": artifact.GapMemory(100), "materialize a": artifact.MaterializeMemory(100), "train big": 10 + 2*1000, "train small": 0, "score big a": artifact.ScoreMemory(100, false),
-		"scaling order": 0, "import theirs": 0,
+		"scaling order": artifact.ScalingMemory(2, 100), "import theirs": 0,
 	} {
 		if got := p.Action(name).Resources; got != (plan.Resources{Cores: 1, Memory: want}) {
 			t.Errorf("%s takes %+v, want %d bytes", name, got, want)

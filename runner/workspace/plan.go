@@ -141,7 +141,7 @@ func identities(plugins []Plugin, kind protocol.Kind) map[string]plan.Plugin {
 	usable := map[string]plan.Plugin{}
 	for _, p := range plugins {
 		if p.Kind == kind && p.asked && p.Problem == "" {
-			usable[p.Name] = plan.Plugin{Worker: executor.WorkerOf(p.Info), Neutral: p.neutral, Capabilities: p.Info.Capabilities}
+			usable[p.Name] = plan.Plugin{Worker: executor.WorkerOf(p.Info), Neutral: p.neutral, Capabilities: p.Capabilities}
 		}
 	}
 	return usable

@@ -30,7 +30,7 @@ func TestMemory(t *testing.T) {
 			writeLarge(t, dir, i, size)
 		}
 	}
-	actiontest.WithinMemory(t, scaling.Memory(models, size), func() {
+	actiontest.WithinMemory(t, artifact.ScalingMemory(models, size), func() {
 		of := []byte(`{"datasets":["d"],"models":[{"name":"a"},{"name":"b"},{"name":"c"}],"x":{}}`)
 		task := action.Task{Descriptor: plan.Descriptor{Kind: "scaling", Parameters: of}, Inputs: map[string]string{}, Dir: t.TempDir()}
 		for i := range models {

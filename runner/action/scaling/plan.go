@@ -83,14 +83,10 @@ func add(b *plan.Builder, t Table) error {
 	_, err := b.Add(name, plan.Parts{
 		Name: name + " " + t.Name, Labels: plan.Labels{Section: t.Name}, Parameters: p, Inputs: inputs,
 		Publish: name + "/" + t.Name,
-		Rates:   plan.Rates{Memory: func(largest, _ int64) int64 { return memory(models, largest) }},
+		Rates:   plan.Rates{Memory: func(largest, _ int64) int64 { return artifact.ScalingMemory(models, largest) }},
 	})
 	return err
 }
-
-// memory returns the memory in bytes for reading that many models: their current documents, the sums of one of them, and
-// the tokens of their vocabularies.
-func memory(models, largest int64) int64 { return 128<<20 + models*24<<20 + (24+12*models)*largest }
 
 // checkCounted checks that an axis of what backends count has a different number for each model of a family, as far as
 // that is known: the size of a model that is yet to be trained is not.
