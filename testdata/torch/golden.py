@@ -11,7 +11,7 @@ are random too, and matrices are scaled so that attention and predictions are fa
 bytes for configurations and weights. Losses may differ by 2e-5 nats, because float32 sums depend on the machine.
 
 confidence.json has, for the same predictions: "top", the lowest id among those with the greatest logit, and "top_nll",
-its loss; "ranks", 1 plus the number of ids with a greater logit than the next id, or an equal one and a lower id; and
+its loss; "ranks", 1 plus the number of ids with a greater logit than the next id, or the same logit and a lower id; and
 "entropies" in nats. "top_gaps" and "rank_gaps" are the least distances of another id's logit from that of top and of
 the next id: where a gap is smaller than the error of float32 logits, top or rank may differ. --check requires equal
 top and ranks where gaps exceed 2e-5, and the other numbers within 2e-5.

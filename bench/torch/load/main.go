@@ -44,6 +44,11 @@ func main() {
 
 func run(programs, models []string, dtype string, rounds, random int, work string) (err error) {
 	if random > 0 {
+		if work != "" {
+			if err := os.MkdirAll(work, 0o700); err != nil {
+				return err
+			}
+		}
 		dir, err := os.MkdirTemp(work, "bench-load-")
 		if err != nil {
 			return err

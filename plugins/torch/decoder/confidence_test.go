@@ -3,10 +3,8 @@
 package decoder
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -28,14 +26,8 @@ type goldenConfidence struct {
 
 func readConfidence(t *testing.T, directory string) goldenConfidence {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(directory, "confidence.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var g goldenConfidence
-	if err := json.Unmarshal(data, &g); err != nil {
-		t.Fatal(err)
-	}
+	readJSON(t, filepath.Join(directory, "confidence.json"), &g)
 	return g
 }
 

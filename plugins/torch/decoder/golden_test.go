@@ -37,16 +37,10 @@ func families(t *testing.T) []string {
 	var directories, tested []string
 	for _, file := range files {
 		directory := filepath.Dir(file)
-		data, err := os.ReadFile(filepath.Join(directory, "config.json"))
-		if err != nil {
-			t.Fatal(err)
-		}
 		var config struct {
 			ModelType string `json:"model_type"`
 		}
-		if err := json.Unmarshal(data, &config); err != nil {
-			t.Fatal(err)
-		}
+		readJSON(t, filepath.Join(directory, "config.json"), &config)
 		directories, tested = append(directories, directory), append(tested, config.ModelType)
 	}
 	for _, modelType := range family.ModelTypes() {
@@ -57,16 +51,21 @@ func families(t *testing.T) []string {
 	return directories
 }
 
-func readGolden(t *testing.T, directory string) (sequences []Sequence, losses [][]float64) {
+func readJSON(t *testing.T, path string, v any) {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(directory, "golden.json"))
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(data, v)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+func readGolden(t *testing.T, directory string) (sequences []Sequence, losses [][]float64) {
+	t.Helper()
 	var g golden
-	if err := json.Unmarshal(data, &g); err != nil {
-		t.Fatal(err)
-	}
+	readJSON(t, filepath.Join(directory, "golden.json"), &g)
 	for _, s := range g.Sequences {
 		sequences = append(sequences, Sequence{Tokens: s.IDs, From: 1})
 		losses = append(losses, s.Losses)

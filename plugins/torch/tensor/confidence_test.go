@@ -180,11 +180,14 @@ func compareConfidence(t *testing.T, logits []float64, target int64, got Confide
 }
 
 // TestConfidenceOfRows checks that a row's confidence and its target's logit have the same bits whatever the other
-// rows, and that TargetLogits returns the logits of losses.
+// rows, and that TargetLogits returns the logits of losses. On a processor whose rows are not independent, they may
+// differ by rounding.
 func TestConfidenceOfRows(t *testing.T) {
-	if !IndependentRows() {
-		t.Skip("rows depend on each other on this processor")
+	tolerance := 1e-5
+	if IndependentRows() {
+		tolerance = 0
 	}
+	equal := func(a, b float64) bool { return math.Abs(a-b) <= tolerance*max(math.Abs(b), 1) }
 	const rows, width, vocabulary = 61, 96, 5000
 	random := rand.New(rand.NewPCG(15, 16))
 	data, weights, targets := bfloat16s(random, rows*width, 1), bfloat16s(random, vocabulary*width, 0.2), make([]int64, rows)
@@ -205,15 +208,20 @@ func TestConfidenceOfRows(t *testing.T) {
 			return p, logits, Confidences(some, p)
 		}
 		p, logits, all := compute(0, rows)
-		if !slices.Equal(p.Logits, logits) {
+		if !slices.EqualFunc(p.Logits, logits, equal) {
 			t.Errorf("type %d: the targets' logits alone are %v, want %v", kind, logits, p.Logits)
 		}
 		for _, size := range []int64{1, 2, 13, 31} {
 			for from := int64(0); from < rows; from += size {
 				_, _, some := compute(from, min(from+size, rows))
 				for i := range some.Top {
-					if got, want := fmt.Sprint(some.row(i)), fmt.Sprint(all.row(int(from)+i)); got != want {
-						t.Errorf("type %d, %d rows, row %d: %s, want %s", kind, size, from+int64(i), got, want)
+					j := int(from) + i
+					same := equal(some.TopNLL[i], all.TopNLL[j]) && equal(some.Entropies[i], all.Entropies[j])
+					if tolerance == 0 {
+						same = same && some.Top[i] == all.Top[j] && some.Ranks[i] == all.Ranks[j]
+					}
+					if !same {
+						t.Errorf("type %d, %d rows, row %d: %s, want %s", kind, size, j, fmt.Sprint(some.row(i)), fmt.Sprint(all.row(j)))
 					}
 				}
 			}

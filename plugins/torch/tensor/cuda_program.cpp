@@ -79,11 +79,7 @@ struct compiler {
     found.resolve("nvrtcGetErrorString", describe);
   }
 
-  void check(int code, const char *what) const {
-    if (code != 0) {
-      throw std::runtime_error(std::string(what) + ": " + describe(code));
-    }
-  }
+  void check(int code, const char *what) const { dynamic::check(code, what, describe); }
 
   // The messages of a compilation, in one line.
   std::string log(void *program) const {

@@ -29,6 +29,13 @@ private:
   void *opened;
 };
 
+// Throws what a library says of an error code, unless it is 0.
+inline void check(int code, const char *what, const char *(*describe)(int)) {
+  if (code != 0) {
+    throw std::runtime_error(std::string(what) + ": " + describe(code));
+  }
+}
+
 } // namespace dynamic
 
 #endif

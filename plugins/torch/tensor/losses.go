@@ -34,7 +34,7 @@ type Partial struct {
 	Moments []float64
 	// Tops are the lowest tokens among those with the greatest logit; -1 if there is none.
 	Tops []float64
-	// Preceding is how many tokens have a greater logit than the target, or an equal one and a lower token.
+	// Preceding is how many tokens have a greater logit than the target, or the same logit and a lower id.
 	Preceding []float64
 }
 
@@ -133,8 +133,8 @@ type Confidence struct {
 	Top []int32
 	// TopNLL is the negative log-likelihood of Top in nats.
 	TopNLL []float64
-	// Ranks are the ranks of targets: 1 plus the number of tokens with a greater logit, or an equal one and a lower
-	// token. A rank is 1 if and only if the target is Top. Where Logits and TargetLogits differ, tokens whose logits
+	// Ranks are the ranks of targets: 1 plus the number of tokens with a greater logit, or the same logit and a
+	// lower id. A rank is 1 if and only if the target is Top. Where Logits and TargetLogits differ, tokens whose logits
 	// differ from the target's by rounding may be counted wrongly.
 	Ranks []int32
 	// Entropies are the sums of -p ln(p) in nats.

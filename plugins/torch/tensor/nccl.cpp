@@ -52,11 +52,7 @@ struct library {
     found.resolve("ncclGetErrorString", describe);
   }
 
-  void check(int code, const char *what) const {
-    if (code != 0) {
-      throw std::runtime_error(std::string(what) + ": " + describe(code));
-    }
-  }
+  void check(int code, const char *what) const { dynamic::check(code, what, describe); }
 };
 
 struct group {
