@@ -31,6 +31,15 @@ const CapabilitySpecialTokens = "specialTokens"
 // CapabilityConfidence means that a backend obeys Settings.Confidence. The runner requests it from no other backend.
 const CapabilityConfidence = "confidence"
 
+// CapabilityTokenRange means that a backend obeys Settings.Range. The runner sets it for no other backend.
+const CapabilityTokenRange = "tokenRange"
+
+// CapabilityTopK means that a backend obeys Settings.TopK. The runner sets it for no other backend.
+const CapabilityTopK = "topK"
+
+// CapabilityActivations means that a backend obeys Settings.ActivationThreshold. The runner sets it for no other backend.
+const CapabilityActivations = "activations"
+
 // Model is a configured model.
 type Model struct {
 	// Config is the backend's settings as JSON, defaults filled, valid under the backend's schema. It omits the `train`
@@ -94,6 +103,12 @@ type LoadedModel struct {
 	// device and the number of ranks; empty if there is nothing. Scores with different arithmetic are not comparable: it
 	// is recorded in the scoring protocol.
 	Arithmetic string
+	// Sites names the norms whose outputs Settings.ActivationThreshold observes, in the order of computation: for each
+	// layer the norm before the mixer and the norm before the feed-forward part, as far as the model has them. A norm that
+	// feeds both is one site. It is empty without the capability "activations", and for a model without such norms.
+	Sites []string
+	// HiddenSize is the number of dimensions at each site, or 0 without sites.
+	HiddenSize int64
 }
 
 // Prefixes of a window.
@@ -121,6 +136,26 @@ type Settings struct {
 	EOS bool `json:"eos"`
 	// Confidence requests ScoredDocument.Confidence. Losses do not depend on it.
 	Confidence bool `json:"confidence,omitempty"`
+	// Range limits what is read and scored of each document. Every document is then one window, and Windows does not
+	// apply.
+	Range TokenRange `json:"range,omitzero"`
+	// TopK requests Confidence.TopKMass for that many tokens. It is 0, or positive with Confidence. Losses do not depend
+	// on it.
+	TopK int64 `json:"topK,omitempty"`
+	// ActivationThreshold requests ScoredDocument.Activations for magnitudes of at least this much. 0 requests none.
+	// Losses do not depend on it.
+	ActivationThreshold float64 `json:"activationThreshold,omitempty"`
+}
+
+// TokenRange is a range of the tokens of every document. The zero value is the whole document.
+//
+// A model reads the prefix and then the tokens [From, To), and scores the tokens [Score, To), with 0 <= From <= Score < To.
+// Tokens outside [Score, To) have no loss: their bytes are unscored with ReasonNotRequested, and those from To on may be
+// missing from the answer. A document may have fewer than To tokens.
+type TokenRange struct {
+	From  int64 `json:"from"`
+	Score int64 `json:"score"`
+	To    int64 `json:"to"`
 }
 
 // Document is a text to score. Text is valid UTF-8; the scored span is [ScoreStart, ScoreEnd) in bytes.
@@ -145,6 +180,8 @@ type ScoredDocument struct {
 	// Confidence describes the distributions that predicted the tokens, if Settings.Confidence requested it. It has no
 	// entry for the end-of-text token.
 	Confidence Confidence
+	// Activations describes the outputs of norms, if Settings.ActivationThreshold requested it.
+	Activations Activations
 	// EOSNLL is the loss in nats of the end-of-text token, if Settings.EOS requested it.
 	EOSNLL float64
 	// Unscored lists byte ranges that have no loss, in order. A token inside one has a TokenNLL of 0. An empty range at
@@ -161,6 +198,8 @@ const (
 	ReasonNoContext = "no context"
 	// ReasonNoToken marks bytes for which the tokenizer has no token; no token covers them.
 	ReasonNoToken = "no token"
+	// ReasonNotRequested marks bytes of tokens outside Settings.Range.
+	ReasonNotRequested = "not requested"
 )
 
 // Unscored is a byte range without a loss, and the reason.

@@ -18,10 +18,15 @@ type Confidence struct {
 	Ranks []int32
 	// Entropies holds the entropy of each distribution in nats.
 	Entropies []float64
+	// TopKMass holds the logarithm of the total probability of the Settings.TopK most probable tokens, at most 0. It is
+	// empty unless Settings.TopK requests it.
+	TopKMass []float64
 }
 
 // Len is the length of the longest slice.
-func (c Confidence) Len() int { return max(len(c.Top), len(c.TopNLL), len(c.Ranks), len(c.Entropies)) }
+func (c Confidence) Len() int {
+	return max(len(c.Top), len(c.TopNLL), len(c.Ranks), len(c.Entropies), len(c.TopKMass))
+}
 
 // confidenceTolerance bounds rounding in nats: sums over a large vocabulary may be in float32.
 const confidenceTolerance = 1e-3

@@ -135,13 +135,14 @@ type coverage struct {
 	unscored []Unscored
 }
 
-// skip moves over the ranges before byte to. Ranges without tokens cover their own bytes; tokens cover the others.
+// skip moves over the ranges before byte to. Ranges without tokens cover their own bytes, as ranges of ReasonNotRequested
+// may. Tokens cover the others.
 func (c *coverage) skip(to int32) {
 	for len(c.unscored) > 0 {
 		u := c.unscored[0]
 		switch {
 		case u.End <= c.at:
-		case c.at < to && u.Start == c.at && u.Reason == ReasonNoToken:
+		case c.at < to && u.Start == c.at && (u.Reason == ReasonNoToken || u.Reason == ReasonNotRequested):
 			c.at = u.End
 		default:
 			return

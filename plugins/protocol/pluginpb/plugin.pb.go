@@ -1068,9 +1068,20 @@ type Settings struct {
 	Eos    bool   `protobuf:"varint,5,opt,name=eos,proto3" json:"eos,omitempty"`
 	// Requests the fields top_ids, top_nll, ranks and entropies of answers. It is set only for backends with the
 	// capability "confidence".
-	Confidence    bool `protobuf:"varint,6,opt,name=confidence,proto3" json:"confidence,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Confidence bool `protobuf:"varint,6,opt,name=confidence,proto3" json:"confidence,omitempty"`
+	// Of each document, only the tokens [range_from, range_to) are read and [range_score, range_to) are scored; all, if the
+	// three are 0. They are set only for backends with the capability "tokenRange".
+	RangeFrom  int64 `protobuf:"varint,7,opt,name=range_from,json=rangeFrom,proto3" json:"range_from,omitempty"`
+	RangeScore int64 `protobuf:"varint,8,opt,name=range_score,json=rangeScore,proto3" json:"range_score,omitempty"`
+	RangeTo    int64 `protobuf:"varint,9,opt,name=range_to,json=rangeTo,proto3" json:"range_to,omitempty"`
+	// Requests the field top_k_mass of answers for that many tokens. It is set only together with confidence, for backends
+	// with the capability "topK".
+	TopK int64 `protobuf:"varint,10,opt,name=top_k,json=topK,proto3" json:"top_k,omitempty"`
+	// Requests the field activations of answers, unless it is 0. It is set only for backends with the capability
+	// "activations".
+	ActivationThreshold float64 `protobuf:"fixed64,11,opt,name=activation_threshold,json=activationThreshold,proto3" json:"activation_threshold,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *Settings) Reset() {
@@ -1143,6 +1154,41 @@ func (x *Settings) GetConfidence() bool {
 		return x.Confidence
 	}
 	return false
+}
+
+func (x *Settings) GetRangeFrom() int64 {
+	if x != nil {
+		return x.RangeFrom
+	}
+	return 0
+}
+
+func (x *Settings) GetRangeScore() int64 {
+	if x != nil {
+		return x.RangeScore
+	}
+	return 0
+}
+
+func (x *Settings) GetRangeTo() int64 {
+	if x != nil {
+		return x.RangeTo
+	}
+	return 0
+}
+
+func (x *Settings) GetTopK() int64 {
+	if x != nil {
+		return x.TopK
+	}
+	return 0
+}
+
+func (x *Settings) GetActivationThreshold() float64 {
+	if x != nil {
+		return x.ActivationThreshold
+	}
+	return 0
 }
 
 type TrainRequest struct {
@@ -1299,7 +1345,10 @@ type LoadedModel struct {
 	Computed map[string]string `protobuf:"bytes,6,rep,name=computed,proto3" json:"computed,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// What losses of this dtype depend on by more than the rounding of their last bits, such as the kind of device and the
 	// number of ranks. It is recorded in the scoring protocol. Empty if there is nothing.
-	Arithmetic    string `protobuf:"bytes,7,opt,name=arithmetic,proto3" json:"arithmetic,omitempty"`
+	Arithmetic string `protobuf:"bytes,7,opt,name=arithmetic,proto3" json:"arithmetic,omitempty"`
+	// The names of the norms that activations describe, and the number of dimensions of their outputs.
+	Sites         []string `protobuf:"bytes,8,rep,name=sites,proto3" json:"sites,omitempty"`
+	HiddenSize    int64    `protobuf:"varint,9,opt,name=hidden_size,json=hiddenSize,proto3" json:"hidden_size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1381,6 +1430,20 @@ func (x *LoadedModel) GetArithmetic() string {
 		return x.Arithmetic
 	}
 	return ""
+}
+
+func (x *LoadedModel) GetSites() []string {
+	if x != nil {
+		return x.Sites
+	}
+	return nil
+}
+
+func (x *LoadedModel) GetHiddenSize() int64 {
+	if x != nil {
+		return x.HiddenSize
+	}
+	return 0
 }
 
 type UnloadRequest struct {
@@ -1706,10 +1769,14 @@ type ScoredDocument struct {
 	Continued bool `protobuf:"varint,9,opt,name=continued,proto3" json:"continued,omitempty"`
 	// About the distribution that predicted each token, if requested: the most probable token and its loss in nats, the
 	// token's rank from 1, and the entropy in nats. All four are 0 at a token without a loss.
-	TopIds        []int32   `protobuf:"varint,10,rep,packed,name=top_ids,json=topIds,proto3" json:"top_ids,omitempty"`
-	TopNll        []float64 `protobuf:"fixed64,11,rep,packed,name=top_nll,json=topNll,proto3" json:"top_nll,omitempty"`
-	Ranks         []int32   `protobuf:"varint,12,rep,packed,name=ranks,proto3" json:"ranks,omitempty"`
-	Entropies     []float64 `protobuf:"fixed64,13,rep,packed,name=entropies,proto3" json:"entropies,omitempty"`
+	TopIds    []int32   `protobuf:"varint,10,rep,packed,name=top_ids,json=topIds,proto3" json:"top_ids,omitempty"`
+	TopNll    []float64 `protobuf:"fixed64,11,rep,packed,name=top_nll,json=topNll,proto3" json:"top_nll,omitempty"`
+	Ranks     []int32   `protobuf:"varint,12,rep,packed,name=ranks,proto3" json:"ranks,omitempty"`
+	Entropies []float64 `protobuf:"fixed64,13,rep,packed,name=entropies,proto3" json:"entropies,omitempty"`
+	// The logarithm of the total probability of the top_k most probable tokens, if requested; 0 at a token without a loss.
+	TopKMass []float64 `protobuf:"fixed64,14,rep,packed,name=top_k_mass,json=topKMass,proto3" json:"top_k_mass,omitempty"`
+	// In the first part of an answer, if requested.
+	Activations   *Activations `protobuf:"bytes,15,opt,name=activations,proto3" json:"activations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1835,6 +1902,160 @@ func (x *ScoredDocument) GetEntropies() []float64 {
 	return nil
 }
 
+func (x *ScoredDocument) GetTopKMass() []float64 {
+	if x != nil {
+		return x.TopKMass
+	}
+	return nil
+}
+
+func (x *ScoredDocument) GetActivations() *Activations {
+	if x != nil {
+		return x.Activations
+	}
+	return nil
+}
+
+// Activations describes the outputs of a model's norms while it read a document.
+type Activations struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Positions int64                  `protobuf:"varint,1,opt,name=positions,proto3" json:"positions,omitempty"`
+	// One for each site of the model.
+	SiteLargest []float32 `protobuf:"fixed32,2,rep,packed,name=site_largest,json=siteLargest,proto3" json:"site_largest,omitempty"`
+	SiteMedian  []float32 `protobuf:"fixed32,3,rep,packed,name=site_median,json=siteMedian,proto3" json:"site_median,omitempty"`
+	// Those that reach the threshold, ascending.
+	Dimensions    []*DimensionActivations `protobuf:"bytes,4,rep,name=dimensions,proto3" json:"dimensions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Activations) Reset() {
+	*x = Activations{}
+	mi := &file_plugin_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Activations) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Activations) ProtoMessage() {}
+
+func (x *Activations) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Activations.ProtoReflect.Descriptor instead.
+func (*Activations) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Activations) GetPositions() int64 {
+	if x != nil {
+		return x.Positions
+	}
+	return 0
+}
+
+func (x *Activations) GetSiteLargest() []float32 {
+	if x != nil {
+		return x.SiteLargest
+	}
+	return nil
+}
+
+func (x *Activations) GetSiteMedian() []float32 {
+	if x != nil {
+		return x.SiteMedian
+	}
+	return nil
+}
+
+func (x *Activations) GetDimensions() []*DimensionActivations {
+	if x != nil {
+		return x.Dimensions
+	}
+	return nil
+}
+
+type DimensionActivations struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Dimension int32                  `protobuf:"varint,1,opt,name=dimension,proto3" json:"dimension,omitempty"`
+	// A bit for each site, from the lowest of the first byte.
+	Sites         []byte  `protobuf:"bytes,2,opt,name=sites,proto3" json:"sites,omitempty"`
+	Positions     int64   `protobuf:"varint,3,opt,name=positions,proto3" json:"positions,omitempty"`
+	Largest       float32 `protobuf:"fixed32,4,opt,name=largest,proto3" json:"largest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DimensionActivations) Reset() {
+	*x = DimensionActivations{}
+	mi := &file_plugin_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DimensionActivations) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DimensionActivations) ProtoMessage() {}
+
+func (x *DimensionActivations) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DimensionActivations.ProtoReflect.Descriptor instead.
+func (*DimensionActivations) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *DimensionActivations) GetDimension() int32 {
+	if x != nil {
+		return x.Dimension
+	}
+	return 0
+}
+
+func (x *DimensionActivations) GetSites() []byte {
+	if x != nil {
+		return x.Sites
+	}
+	return nil
+}
+
+func (x *DimensionActivations) GetPositions() int64 {
+	if x != nil {
+		return x.Positions
+	}
+	return 0
+}
+
+func (x *DimensionActivations) GetLargest() float32 {
+	if x != nil {
+		return x.Largest
+	}
+	return 0
+}
+
 type Unscored struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Start         int32                  `protobuf:"varint,1,opt,name=start,proto3" json:"start,omitempty"`
@@ -1846,7 +2067,7 @@ type Unscored struct {
 
 func (x *Unscored) Reset() {
 	*x = Unscored{}
-	mi := &file_plugin_proto_msgTypes[26]
+	mi := &file_plugin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1858,7 +2079,7 @@ func (x *Unscored) String() string {
 func (*Unscored) ProtoMessage() {}
 
 func (x *Unscored) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[26]
+	mi := &file_plugin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1871,7 +2092,7 @@ func (x *Unscored) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unscored.ProtoReflect.Descriptor instead.
 func (*Unscored) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{26}
+	return file_plugin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Unscored) GetStart() int32 {
@@ -1978,7 +2199,7 @@ const file_plugin_proto_rawDesc = "" +
 	"\x13device_memory_bytes\x18\x06 \x01(\x03R\x11deviceMemoryBytes\x12\x18\n" +
 	"\adevices\x18\a \x01(\x03R\adevices\x127\n" +
 	"\x18training_memory_per_byte\x18\b \x01(\x01R\x15trainingMemoryPerByte\x127\n" +
-	"\x18memory_per_training_byte\x18\t \x01(\x01R\x15memoryPerTrainingByte\"\x9e\x01\n" +
+	"\x18memory_per_training_byte\x18\t \x01(\x01R\x15memoryPerTrainingByte\"\xc1\x02\n" +
 	"\bSettings\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x18\n" +
 	"\acontext\x18\x02 \x01(\x03R\acontext\x12\x16\n" +
@@ -1987,14 +2208,22 @@ const file_plugin_proto_rawDesc = "" +
 	"\x03eos\x18\x05 \x01(\bR\x03eos\x12\x1e\n" +
 	"\n" +
 	"confidence\x18\x06 \x01(\bR\n" +
-	"confidence\"}\n" +
+	"confidence\x12\x1d\n" +
+	"\n" +
+	"range_from\x18\a \x01(\x03R\trangeFrom\x12\x1f\n" +
+	"\vrange_score\x18\b \x01(\x03R\n" +
+	"rangeScore\x12\x19\n" +
+	"\brange_to\x18\t \x01(\x03R\arangeTo\x12\x13\n" +
+	"\x05top_k\x18\n" +
+	" \x01(\x03R\x04topK\x121\n" +
+	"\x14activation_threshold\x18\v \x01(\x01R\x13activationThreshold\"}\n" +
 	"\fTrainRequest\x120\n" +
 	"\x05model\x18\x01 \x01(\v2\x1a.surprisal.plugin.v1.ModelR\x05model\x12;\n" +
 	"\tdocuments\x18\x02 \x03(\v2\x1d.surprisal.plugin.v1.DocumentR\tdocuments\"#\n" +
 	"\rTrainResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\"?\n" +
 	"\vLoadRequest\x120\n" +
-	"\x05model\x18\x01 \x01(\v2\x1a.surprisal.plugin.v1.ModelR\x05model\"\xca\x02\n" +
+	"\x05model\x18\x01 \x01(\v2\x1a.surprisal.plugin.v1.ModelR\x05model\"\x81\x03\n" +
 	"\vLoadedModel\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\tR\x06handle\x12#\n" +
 	"\rcontext_limit\x18\x02 \x01(\x03R\fcontextLimit\x12'\n" +
@@ -2004,7 +2233,10 @@ const file_plugin_proto_rawDesc = "" +
 	"\bcomputed\x18\x06 \x03(\v2..surprisal.plugin.v1.LoadedModel.ComputedEntryR\bcomputed\x12\x1e\n" +
 	"\n" +
 	"arithmetic\x18\a \x01(\tR\n" +
-	"arithmetic\x1a;\n" +
+	"arithmetic\x12\x14\n" +
+	"\x05sites\x18\b \x03(\tR\x05sites\x12\x1f\n" +
+	"\vhidden_size\x18\t \x01(\x03R\n" +
+	"hiddenSize\x1a;\n" +
 	"\rComputedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"'\n" +
@@ -2028,7 +2260,7 @@ const file_plugin_proto_rawDesc = "" +
 	"\rparse_special\x18\b \x01(\bR\fparseSpecial\x12\x1c\n" +
 	"\tcontinued\x18\t \x01(\bR\tcontinued\"R\n" +
 	"\rScoreResponse\x12A\n" +
-	"\tdocuments\x18\x01 \x03(\v2#.surprisal.plugin.v1.ScoredDocumentR\tdocuments\"\x97\x03\n" +
+	"\tdocuments\x18\x01 \x03(\v2#.surprisal.plugin.v1.ScoredDocumentR\tdocuments\"\xf9\x03\n" +
 	"\x0eScoredDocument\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x03R\x05index\x12\x1b\n" +
 	"\ttoken_ids\x18\x02 \x03(\x05R\btokenIds\x12!\n" +
@@ -2044,7 +2276,23 @@ const file_plugin_proto_rawDesc = "" +
 	" \x03(\x05R\x06topIds\x12\x17\n" +
 	"\atop_nll\x18\v \x03(\x01R\x06topNll\x12\x14\n" +
 	"\x05ranks\x18\f \x03(\x05R\x05ranks\x12\x1c\n" +
-	"\tentropies\x18\r \x03(\x01R\tentropies\"J\n" +
+	"\tentropies\x18\r \x03(\x01R\tentropies\x12\x1c\n" +
+	"\n" +
+	"top_k_mass\x18\x0e \x03(\x01R\btopKMass\x12B\n" +
+	"\vactivations\x18\x0f \x01(\v2 .surprisal.plugin.v1.ActivationsR\vactivations\"\xba\x01\n" +
+	"\vActivations\x12\x1c\n" +
+	"\tpositions\x18\x01 \x01(\x03R\tpositions\x12!\n" +
+	"\fsite_largest\x18\x02 \x03(\x02R\vsiteLargest\x12\x1f\n" +
+	"\vsite_median\x18\x03 \x03(\x02R\n" +
+	"siteMedian\x12I\n" +
+	"\n" +
+	"dimensions\x18\x04 \x03(\v2).surprisal.plugin.v1.DimensionActivationsR\n" +
+	"dimensions\"\x82\x01\n" +
+	"\x14DimensionActivations\x12\x1c\n" +
+	"\tdimension\x18\x01 \x01(\x05R\tdimension\x12\x14\n" +
+	"\x05sites\x18\x02 \x01(\fR\x05sites\x12\x1c\n" +
+	"\tpositions\x18\x03 \x01(\x03R\tpositions\x12\x18\n" +
+	"\alargest\x18\x04 \x01(\x02R\alargest\"J\n" +
 	"\bUnscored\x12\x14\n" +
 	"\x05start\x18\x01 \x01(\x05R\x05start\x12\x10\n" +
 	"\x03end\x18\x02 \x01(\x05R\x03end\x12\x16\n" +
@@ -2073,36 +2321,38 @@ func file_plugin_proto_rawDescGZIP() []byte {
 	return file_plugin_proto_rawDescData
 }
 
-var file_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_plugin_proto_goTypes = []any{
-	(*Error)(nil),               // 0: surprisal.plugin.v1.Error
-	(*DescribeRequest)(nil),     // 1: surprisal.plugin.v1.DescribeRequest
-	(*ProviderDescription)(nil), // 2: surprisal.plugin.v1.ProviderDescription
-	(*Source)(nil),              // 3: surprisal.plugin.v1.Source
-	(*ResolveRequest)(nil),      // 4: surprisal.plugin.v1.ResolveRequest
-	(*Resolution)(nil),          // 5: surprisal.plugin.v1.Resolution
-	(*File)(nil),                // 6: surprisal.plugin.v1.File
-	(*ReadRequest)(nil),         // 7: surprisal.plugin.v1.ReadRequest
-	(*ReadResponse)(nil),        // 8: surprisal.plugin.v1.ReadResponse
-	(*Row)(nil),                 // 9: surprisal.plugin.v1.Row
-	(*BackendDescription)(nil),  // 10: surprisal.plugin.v1.BackendDescription
-	(*Model)(nil),               // 11: surprisal.plugin.v1.Model
-	(*ModelFile)(nil),           // 12: surprisal.plugin.v1.ModelFile
-	(*PlanRequest)(nil),         // 13: surprisal.plugin.v1.PlanRequest
-	(*Estimate)(nil),            // 14: surprisal.plugin.v1.Estimate
-	(*Settings)(nil),            // 15: surprisal.plugin.v1.Settings
-	(*TrainRequest)(nil),        // 16: surprisal.plugin.v1.TrainRequest
-	(*TrainResponse)(nil),       // 17: surprisal.plugin.v1.TrainResponse
-	(*LoadRequest)(nil),         // 18: surprisal.plugin.v1.LoadRequest
-	(*LoadedModel)(nil),         // 19: surprisal.plugin.v1.LoadedModel
-	(*UnloadRequest)(nil),       // 20: surprisal.plugin.v1.UnloadRequest
-	(*UnloadResponse)(nil),      // 21: surprisal.plugin.v1.UnloadResponse
-	(*ScoreRequest)(nil),        // 22: surprisal.plugin.v1.ScoreRequest
-	(*Document)(nil),            // 23: surprisal.plugin.v1.Document
-	(*ScoreResponse)(nil),       // 24: surprisal.plugin.v1.ScoreResponse
-	(*ScoredDocument)(nil),      // 25: surprisal.plugin.v1.ScoredDocument
-	(*Unscored)(nil),            // 26: surprisal.plugin.v1.Unscored
-	nil,                         // 27: surprisal.plugin.v1.LoadedModel.ComputedEntry
+	(*Error)(nil),                // 0: surprisal.plugin.v1.Error
+	(*DescribeRequest)(nil),      // 1: surprisal.plugin.v1.DescribeRequest
+	(*ProviderDescription)(nil),  // 2: surprisal.plugin.v1.ProviderDescription
+	(*Source)(nil),               // 3: surprisal.plugin.v1.Source
+	(*ResolveRequest)(nil),       // 4: surprisal.plugin.v1.ResolveRequest
+	(*Resolution)(nil),           // 5: surprisal.plugin.v1.Resolution
+	(*File)(nil),                 // 6: surprisal.plugin.v1.File
+	(*ReadRequest)(nil),          // 7: surprisal.plugin.v1.ReadRequest
+	(*ReadResponse)(nil),         // 8: surprisal.plugin.v1.ReadResponse
+	(*Row)(nil),                  // 9: surprisal.plugin.v1.Row
+	(*BackendDescription)(nil),   // 10: surprisal.plugin.v1.BackendDescription
+	(*Model)(nil),                // 11: surprisal.plugin.v1.Model
+	(*ModelFile)(nil),            // 12: surprisal.plugin.v1.ModelFile
+	(*PlanRequest)(nil),          // 13: surprisal.plugin.v1.PlanRequest
+	(*Estimate)(nil),             // 14: surprisal.plugin.v1.Estimate
+	(*Settings)(nil),             // 15: surprisal.plugin.v1.Settings
+	(*TrainRequest)(nil),         // 16: surprisal.plugin.v1.TrainRequest
+	(*TrainResponse)(nil),        // 17: surprisal.plugin.v1.TrainResponse
+	(*LoadRequest)(nil),          // 18: surprisal.plugin.v1.LoadRequest
+	(*LoadedModel)(nil),          // 19: surprisal.plugin.v1.LoadedModel
+	(*UnloadRequest)(nil),        // 20: surprisal.plugin.v1.UnloadRequest
+	(*UnloadResponse)(nil),       // 21: surprisal.plugin.v1.UnloadResponse
+	(*ScoreRequest)(nil),         // 22: surprisal.plugin.v1.ScoreRequest
+	(*Document)(nil),             // 23: surprisal.plugin.v1.Document
+	(*ScoreResponse)(nil),        // 24: surprisal.plugin.v1.ScoreResponse
+	(*ScoredDocument)(nil),       // 25: surprisal.plugin.v1.ScoredDocument
+	(*Activations)(nil),          // 26: surprisal.plugin.v1.Activations
+	(*DimensionActivations)(nil), // 27: surprisal.plugin.v1.DimensionActivations
+	(*Unscored)(nil),             // 28: surprisal.plugin.v1.Unscored
+	nil,                          // 29: surprisal.plugin.v1.LoadedModel.ComputedEntry
 }
 var file_plugin_proto_depIdxs = []int32{
 	3,  // 0: surprisal.plugin.v1.ResolveRequest.source:type_name -> surprisal.plugin.v1.Source
@@ -2116,34 +2366,36 @@ var file_plugin_proto_depIdxs = []int32{
 	11, // 8: surprisal.plugin.v1.TrainRequest.model:type_name -> surprisal.plugin.v1.Model
 	23, // 9: surprisal.plugin.v1.TrainRequest.documents:type_name -> surprisal.plugin.v1.Document
 	11, // 10: surprisal.plugin.v1.LoadRequest.model:type_name -> surprisal.plugin.v1.Model
-	27, // 11: surprisal.plugin.v1.LoadedModel.computed:type_name -> surprisal.plugin.v1.LoadedModel.ComputedEntry
+	29, // 11: surprisal.plugin.v1.LoadedModel.computed:type_name -> surprisal.plugin.v1.LoadedModel.ComputedEntry
 	15, // 12: surprisal.plugin.v1.ScoreRequest.settings:type_name -> surprisal.plugin.v1.Settings
 	23, // 13: surprisal.plugin.v1.ScoreRequest.documents:type_name -> surprisal.plugin.v1.Document
 	25, // 14: surprisal.plugin.v1.ScoreResponse.documents:type_name -> surprisal.plugin.v1.ScoredDocument
-	26, // 15: surprisal.plugin.v1.ScoredDocument.unscored:type_name -> surprisal.plugin.v1.Unscored
-	1,  // 16: surprisal.plugin.v1.Provider.Describe:input_type -> surprisal.plugin.v1.DescribeRequest
-	4,  // 17: surprisal.plugin.v1.Provider.Resolve:input_type -> surprisal.plugin.v1.ResolveRequest
-	7,  // 18: surprisal.plugin.v1.Provider.Read:input_type -> surprisal.plugin.v1.ReadRequest
-	1,  // 19: surprisal.plugin.v1.Backend.Describe:input_type -> surprisal.plugin.v1.DescribeRequest
-	13, // 20: surprisal.plugin.v1.Backend.Plan:input_type -> surprisal.plugin.v1.PlanRequest
-	16, // 21: surprisal.plugin.v1.Backend.Train:input_type -> surprisal.plugin.v1.TrainRequest
-	18, // 22: surprisal.plugin.v1.Backend.Load:input_type -> surprisal.plugin.v1.LoadRequest
-	22, // 23: surprisal.plugin.v1.Backend.Score:input_type -> surprisal.plugin.v1.ScoreRequest
-	20, // 24: surprisal.plugin.v1.Backend.Unload:input_type -> surprisal.plugin.v1.UnloadRequest
-	2,  // 25: surprisal.plugin.v1.Provider.Describe:output_type -> surprisal.plugin.v1.ProviderDescription
-	5,  // 26: surprisal.plugin.v1.Provider.Resolve:output_type -> surprisal.plugin.v1.Resolution
-	8,  // 27: surprisal.plugin.v1.Provider.Read:output_type -> surprisal.plugin.v1.ReadResponse
-	10, // 28: surprisal.plugin.v1.Backend.Describe:output_type -> surprisal.plugin.v1.BackendDescription
-	14, // 29: surprisal.plugin.v1.Backend.Plan:output_type -> surprisal.plugin.v1.Estimate
-	17, // 30: surprisal.plugin.v1.Backend.Train:output_type -> surprisal.plugin.v1.TrainResponse
-	19, // 31: surprisal.plugin.v1.Backend.Load:output_type -> surprisal.plugin.v1.LoadedModel
-	24, // 32: surprisal.plugin.v1.Backend.Score:output_type -> surprisal.plugin.v1.ScoreResponse
-	21, // 33: surprisal.plugin.v1.Backend.Unload:output_type -> surprisal.plugin.v1.UnloadResponse
-	25, // [25:34] is the sub-list for method output_type
-	16, // [16:25] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	28, // 15: surprisal.plugin.v1.ScoredDocument.unscored:type_name -> surprisal.plugin.v1.Unscored
+	26, // 16: surprisal.plugin.v1.ScoredDocument.activations:type_name -> surprisal.plugin.v1.Activations
+	27, // 17: surprisal.plugin.v1.Activations.dimensions:type_name -> surprisal.plugin.v1.DimensionActivations
+	1,  // 18: surprisal.plugin.v1.Provider.Describe:input_type -> surprisal.plugin.v1.DescribeRequest
+	4,  // 19: surprisal.plugin.v1.Provider.Resolve:input_type -> surprisal.plugin.v1.ResolveRequest
+	7,  // 20: surprisal.plugin.v1.Provider.Read:input_type -> surprisal.plugin.v1.ReadRequest
+	1,  // 21: surprisal.plugin.v1.Backend.Describe:input_type -> surprisal.plugin.v1.DescribeRequest
+	13, // 22: surprisal.plugin.v1.Backend.Plan:input_type -> surprisal.plugin.v1.PlanRequest
+	16, // 23: surprisal.plugin.v1.Backend.Train:input_type -> surprisal.plugin.v1.TrainRequest
+	18, // 24: surprisal.plugin.v1.Backend.Load:input_type -> surprisal.plugin.v1.LoadRequest
+	22, // 25: surprisal.plugin.v1.Backend.Score:input_type -> surprisal.plugin.v1.ScoreRequest
+	20, // 26: surprisal.plugin.v1.Backend.Unload:input_type -> surprisal.plugin.v1.UnloadRequest
+	2,  // 27: surprisal.plugin.v1.Provider.Describe:output_type -> surprisal.plugin.v1.ProviderDescription
+	5,  // 28: surprisal.plugin.v1.Provider.Resolve:output_type -> surprisal.plugin.v1.Resolution
+	8,  // 29: surprisal.plugin.v1.Provider.Read:output_type -> surprisal.plugin.v1.ReadResponse
+	10, // 30: surprisal.plugin.v1.Backend.Describe:output_type -> surprisal.plugin.v1.BackendDescription
+	14, // 31: surprisal.plugin.v1.Backend.Plan:output_type -> surprisal.plugin.v1.Estimate
+	17, // 32: surprisal.plugin.v1.Backend.Train:output_type -> surprisal.plugin.v1.TrainResponse
+	19, // 33: surprisal.plugin.v1.Backend.Load:output_type -> surprisal.plugin.v1.LoadedModel
+	24, // 34: surprisal.plugin.v1.Backend.Score:output_type -> surprisal.plugin.v1.ScoreResponse
+	21, // 35: surprisal.plugin.v1.Backend.Unload:output_type -> surprisal.plugin.v1.UnloadResponse
+	27, // [27:36] is the sub-list for method output_type
+	18, // [18:27] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_plugin_proto_init() }
@@ -2157,7 +2409,7 @@ func file_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_plugin_proto_rawDesc), len(file_plugin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   28,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -11,8 +11,8 @@ const (
 	elementBytes = 80
 	// tokenBytes is for a token: two offsets and an id of up to 5 bytes each, and a loss of 8.
 	tokenBytes = 23
-	// confidenceBytes is for the confidence of a token: an id and a rank of up to 5 bytes each, and two numbers of 8.
-	confidenceBytes = 26
+	// confidenceBytes is for the confidence of a token: an id and a rank of up to 5 bytes each, and three numbers of 8.
+	confidenceBytes = 34
 )
 
 // chunk collects elements and sends them whenever they reach ChunkBytes.
@@ -119,13 +119,14 @@ func NewAnswerWriter(send func([]*pluginpb.ScoredDocument) error) *AnswerWriter 
 // Write adds a scored document. It keeps the slices of s until the message is sent. Slices of unequal length are passed
 // on unchanged: the receiver rejects them.
 func (w *AnswerWriter) Write(s protocol.ScoredDocument) error {
-	part := &pluginpb.ScoredDocument{Index: s.Index, EosNll: s.EOSNLL, TotalNll: s.TotalNLL}
+	part := &pluginpb.ScoredDocument{
+		Index: s.Index, EosNll: s.EOSNLL, TotalNll: s.TotalNLL, Activations: fromActivations(s.Activations),
+	}
 	perToken, c := tokenBytes, &s.Confidence
 	if c.Len() > 0 {
 		perToken += confidenceBytes
 	}
-	for {
-		size := elementBytes
+	for size := elementBytes + activationBytes(s.Activations); ; size = elementBytes {
 		n := max(w.room(size)/perToken, 1)
 		part.TokenIds = cut(&s.TokenIDs, n)
 		part.TokenStarts = cut(&s.TokenStarts, n)
@@ -133,8 +134,9 @@ func (w *AnswerWriter) Write(s protocol.ScoredDocument) error {
 		part.TokenNll = cut(&s.TokenNLL, n)
 		part.TopIds, part.TopNll = cut(&c.Top, n), cut(&c.TopNLL, n)
 		part.Ranks, part.Entropies = cut(&c.Ranks, n), cut(&c.Entropies, n)
+		part.TopKMass = cut(&c.TopKMass, n)
 		size += perToken * max(len(part.TokenIds), len(part.TokenStarts), len(part.TokenEnds), len(part.TokenNll),
-			len(part.TopIds), len(part.TopNll), len(part.Ranks), len(part.Entropies))
+			len(part.TopIds), len(part.TopNll), len(part.Ranks), len(part.Entropies), len(part.TopKMass))
 		for len(s.Unscored) > 0 && w.room(size) > elementBytes {
 			u := s.Unscored[0]
 			part.Unscored = append(part.Unscored, &pluginpb.Unscored{Start: u.Start, End: u.End, Reason: u.Reason})

@@ -148,6 +148,7 @@ type AnswerJoiner struct {
 	nll               parts[float64]
 	tops, ranks       parts[int32]
 	topNLL, entropies parts[float64]
+	topKMass          parts[float64]
 	unscored          parts[protocol.Unscored]
 	tokens            int
 	open              bool
@@ -163,14 +164,16 @@ func NewAnswerJoiner(begin func(index int64) (tokens int, err error)) *AnswerJoi
 func (j *AnswerJoiner) Join(messages []*pluginpb.ScoredDocument, emit func(protocol.ScoredDocument) error) error {
 	for _, m := range messages {
 		if !j.open {
-			j.answer = protocol.ScoredDocument{Index: m.GetIndex(), EOSNLL: m.GetEosNll(), TotalNLL: m.GetTotalNll()}
+			j.answer = protocol.ScoredDocument{
+				Index: m.GetIndex(), EOSNLL: m.GetEosNll(), TotalNLL: m.GetTotalNll(), Activations: toActivations(m.GetActivations()),
+			}
 			var err error
 			if j.tokens, err = j.begin(j.answer.Index); err != nil {
 				return err
 			}
 		}
 		j.take(m)
-		n := max(j.ids.n, j.starts.n, j.ends.n, j.nll.n, j.unscored.n, j.tops.n, j.topNLL.n, j.ranks.n, j.entropies.n)
+		n := max(j.ids.n, j.starts.n, j.ends.n, j.nll.n, j.unscored.n, j.tops.n, j.topNLL.n, j.ranks.n, j.entropies.n, j.topKMass.n)
 		if n > j.tokens {
 			return fmt.Errorf("the answer for document %d has more than %d tokens or unscored ranges, far more than its text has bytes",
 				j.answer.Index, j.tokens)
@@ -183,6 +186,7 @@ func (j *AnswerJoiner) Join(messages []*pluginpb.ScoredDocument, emit func(proto
 		a.TokenNLL, a.Unscored = j.nll.join(), j.unscored.join()
 		a.Confidence = protocol.Confidence{
 			Top: j.tops.join(), TopNLL: j.topNLL.join(), Ranks: j.ranks.join(), Entropies: j.entropies.join(),
+			TopKMass: j.topKMass.join(),
 		}
 		if err := emit(*a); err != nil {
 			return err
@@ -200,6 +204,7 @@ func (j *AnswerJoiner) take(m *pluginpb.ScoredDocument) {
 	j.topNLL.add(m.GetTopNll())
 	j.ranks.add(m.GetRanks())
 	j.entropies.add(m.GetEntropies())
+	j.topKMass.add(m.GetTopKMass())
 	if len(m.GetUnscored()) == 0 {
 		return
 	}

@@ -110,6 +110,8 @@ func ToModel(m *pluginpb.Model) protocol.Model {
 func FromSettings(s protocol.Settings) *pluginpb.Settings {
 	return &pluginpb.Settings{
 		Prefix: s.Prefix, Context: s.Context, Stride: s.Stride, Anchor: s.Anchor, Eos: s.EOS, Confidence: s.Confidence,
+		RangeFrom: s.Range.From, RangeScore: s.Range.Score, RangeTo: s.Range.To, TopK: s.TopK,
+		ActivationThreshold: s.ActivationThreshold,
 	}
 }
 
@@ -117,7 +119,10 @@ func FromSettings(s protocol.Settings) *pluginpb.Settings {
 func ToSettings(s *pluginpb.Settings) protocol.Settings {
 	return protocol.Settings{
 		Prefix: s.GetPrefix(), Context: s.GetContext(), Stride: s.GetStride(), Anchor: s.GetAnchor(), EOS: s.GetEos(),
-		Confidence: s.GetConfidence(),
+		Confidence:          s.GetConfidence(),
+		Range:               protocol.TokenRange{From: s.GetRangeFrom(), Score: s.GetRangeScore(), To: s.GetRangeTo()},
+		TopK:                s.GetTopK(),
+		ActivationThreshold: s.GetActivationThreshold(),
 	}
 }
 
@@ -144,7 +149,7 @@ func ToEstimate(e *pluginpb.Estimate) protocol.Estimate {
 func FromLoadedModel(handle string, m protocol.LoadedModel) *pluginpb.LoadedModel {
 	return &pluginpb.LoadedModel{
 		Handle: handle, ContextLimit: m.ContextLimit, VocabularySize: m.VocabularySize, Device: m.Device, Dtype: m.Dtype,
-		Computed: m.Computed, Arithmetic: m.Arithmetic,
+		Computed: m.Computed, Arithmetic: m.Arithmetic, Sites: m.Sites, HiddenSize: m.HiddenSize,
 	}
 }
 
@@ -152,6 +157,6 @@ func FromLoadedModel(handle string, m protocol.LoadedModel) *pluginpb.LoadedMode
 func ToLoadedModel(m *pluginpb.LoadedModel) protocol.LoadedModel {
 	return protocol.LoadedModel{
 		ContextLimit: m.GetContextLimit(), VocabularySize: m.GetVocabularySize(), Device: m.GetDevice(), Dtype: m.GetDtype(),
-		Computed: m.GetComputed(), Arithmetic: m.GetArithmetic(),
+		Computed: m.GetComputed(), Arithmetic: m.GetArithmetic(), Sites: m.GetSites(), HiddenSize: m.GetHiddenSize(),
 	}
 }
