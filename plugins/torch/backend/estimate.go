@@ -64,8 +64,9 @@ func estimate(c *checkpoint.Checkpoint, o config, s protocol.Settings) (protocol
 		e.MemoryBytes += tensors
 		return e, nil
 	}
-	// A tensor is converted on the host, one part at a time, before it is copied to its device.
-	e.MemoryBytes += cudaBytes + int64(o.TensorParallel)*graph.ConvertedElements*4
+	// A tensor is converted on the host, one part at a time, before it is copied to its device from page-locked memory.
+	// The device may still read two parts.
+	e.MemoryBytes += cudaBytes + int64(o.TensorParallel)*3*graph.ConvertedElements*4
 	e.DeviceMemoryBytes = libraryBytes + tensors
 	e.Devices = 1 // the device of "cuda:1", which all ranks share
 	if o.Device == "cuda" {
