@@ -111,7 +111,13 @@ func TestReadBack(t *testing.T) {
 	})
 	documents := read(t, artifact.NewDocumentWriter, artifact.Document{ID: "i", Shard: "s", Row: 1, Text: "t", ScoreEnd: 1, Meta: "{}"})
 	counts := read(t, artifact.NewTokenCountWriter, artifact.TokenCount{ID: 3, Count: 1 << 40, Text: "x"})
+	confidence := read(t, artifact.NewConfidenceWriter, artifact.Confidence{
+		Shard: "s", Row: 2, TopIDs: []int32{7, 0}, TopNLL: []float64{0.1, 0}, Ranks: []int32{1, 0}, Entropies: []float64{1e-300, 0},
+	})
 	for _, check := range []struct{ want, got map[string]string }{
+		{map[string]string{
+			"shard_name": "VARCHAR", "row_index": "BIGINT", "top_ids": "INTEGER[]", "top_nll": "DOUBLE[]", "ranks": "INTEGER[]", "entropies": "DOUBLE[]",
+		}, confidence.DuckDB},
 		{map[string]string{
 			"shard_name": "VARCHAR", "row_index": "BIGINT", "token_nats": "DOUBLE", "span_nats": "DOUBLE", "outside_nats": "DOUBLE", "eos_nats": "DOUBLE",
 			"no_bytes_nats": "DOUBLE", "scored_bytes": "INTEGER", "unscored_starts": "INTEGER[]", "unscored_ends": "INTEGER[]", "unscored_reasons": "VARCHAR[]",
@@ -124,6 +130,12 @@ func TestReadBack(t *testing.T) {
 		if diff := cmp.Diff(check.want, check.got); diff != "" {
 			t.Error(diff)
 		}
+	}
+	if diff := cmp.Diff(map[string][]any{
+		"shard_name": list("s"), "row_index": list(2.0), "top_ids": list(list(7.0, 0.0)), "top_nll": list(list("0x1.999999999999ap-4", "0x0.0p+0")),
+		"ranks": list(list(1.0, 0.0)), "entropies": list(list("0x1.56e1fc2f8f359p-997", "0x0.0p+0")),
+	}, confidence.Values); diff != "" {
+		t.Error(diff)
 	}
 	if diff := cmp.Diff(map[string][]any{"token_id": list(3.0), "count": list(float64(1 << 40)), "token_text": list("x")}, counts.Values); diff != "" {
 		t.Error(diff)
