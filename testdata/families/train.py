@@ -37,15 +37,15 @@ VOCABULARY = 1024
 CONTEXT = 256
 BATCH = 4
 STEPS = 800
-# Of the chapter model: how often it reads its chapter.
-EPOCHS = 60
+# The steps of the chapter model.
+CHAPTER_STEPS = 900
 
 # Hidden size, layers, heads, greatest learning rate.
 SIZES = {
     "s": (64, 4, 4, 6e-3),
     "m": (128, 4, 4, 4e-3),
-    "l": (192, 6, 6, 3e-3),
-    "xl": (256, 6, 8, 2e-3),
+    "l": (192, 4, 6, 2e-3),
+    "xl": (256, 4, 8, 1.5e-3),
 }
 
 
@@ -76,7 +76,7 @@ def build(size):
     ))
 
 
-def train(model, windows, rate, steps, batch):
+def train(model, windows, rate, steps):
     """Trains on windows [n, CONTEXT+1] in order, around again at the end, and yields rows of the loss curve."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.95), weight_decay=0.1)
     warmup, every = max(steps // 20, 1), max(steps // 50, 1)
@@ -85,7 +85,7 @@ def train(model, windows, rate, steps, batch):
         decay = 0.55 + 0.45 * math.cos(math.pi * step / steps)  # from 1 to 0.1
         for group in optimizer.param_groups:
             group["lr"] = rate * min(step / warmup, decay)
-        rows = [(step * batch + i) % len(windows) for i in range(batch)]
+        rows = [(step * BATCH + i) % len(windows) for i in range(BATCH)]
         inputs = windows[rows]
         logits = model(inputs[:, :-1]).logits
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), inputs[:, 1:].flatten())
@@ -96,7 +96,7 @@ def train(model, windows, rate, steps, batch):
         total += loss.item()
         if step % every == 0:
             print(f"\rstep {step} of {steps}, {total / every:.2f} nats", end="", file=sys.stderr, flush=True)
-            yield step, step * batch * CONTEXT, total / every
+            yield step, step * BATCH * CONTEXT, total / every
             total = 0.0
 
 
@@ -114,12 +114,19 @@ def bits_per_byte(model, tokenizer, documents):
     return nats / math.log(2) / size
 
 
-def windows_of(tokenizer, documents, shuffle):
-    """Cuts documents, each between <s> and </s>, into windows of CONTEXT+1 tokens."""
+def windows_of(tokenizer, documents):
+    """Cuts documents, each between <s> and </s>, into shuffled windows of CONTEXT+1 tokens."""
     ids = [i for text in documents for i in [0, *tokenizer.encode(text).ids, 1]]
     n = len(ids) // (CONTEXT + 1)
     windows = torch.tensor(ids[:n * (CONTEXT + 1)]).view(n, CONTEXT + 1)
-    return windows[torch.randperm(n, generator=torch.Generator().manual_seed(1))] if shuffle else windows
+    return windows[torch.randperm(n, generator=torch.Generator().manual_seed(1))]
+
+
+def windows_anywhere(tokenizer, text, n):
+    """Returns n windows of CONTEXT+1 tokens: <s>, then tokens of the text from a random one on."""
+    ids = torch.tensor(tokenizer.encode(text).ids)
+    starts = torch.randint(len(ids) - CONTEXT + 1, (n,), generator=torch.Generator().manual_seed(2))
+    return torch.stack([torch.cat([torch.tensor([0]), ids[start:start + CONTEXT]]) for start in starts])
 
 
 @torch.no_grad()
@@ -166,19 +173,18 @@ def main():
         texts.write(pathlib.Path(directory))
         training, kept, chapter = read(pathlib.Path(directory))
     tokenizer = train_tokenizer(training)
-    windows = windows_of(tokenizer, training, shuffle=True)
+    windows = windows_of(tokenizer, training)
     print(f"{len(windows) * CONTEXT} tokens of {sum(len(t.encode()) for t in training)} bytes", flush=True)
     golden = [[0] + tokenizer.encode(text).ids[: CONTEXT - 1] for text in (kept[0], chapter)]
     for name in names:
         start = time.monotonic()
         if name == "chapter":
             model = LlamaForCausalLM.from_pretrained(arguments.directory / "m", dtype=torch.float32)
-            repeated = windows_of(tokenizer, [chapter], shuffle=False)
-            evaluation, steps = [chapter], EPOCHS * len(repeated)
-            curve = list(train(model, repeated, 1e-3, steps, 1))
+            evaluation = [chapter]
+            curve = list(train(model, windows_anywhere(tokenizer, chapter, CHAPTER_STEPS * BATCH), 1e-3, CHAPTER_STEPS))
         else:
             model, evaluation = build(name), kept
-            curve = list(train(model, windows, SIZES[name][3], STEPS, BATCH))
+            curve = list(train(model, windows, SIZES[name][3], STEPS))
         print(file=sys.stderr)
         bits = write(arguments.directory / name, model, tokenizer, curve, evaluation, golden)
         print(f"{name}: {model.num_parameters()} parameters, {bits:.4f} bits per byte, {time.monotonic() - start:.0f} s", flush=True)

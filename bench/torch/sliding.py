@@ -1,0 +1,94 @@
+"""Measures sliding windows over a book: `runner`, and the usual way with transformers. Prints windows/s.
+
+Usage: sliding.py MODEL.gguf --work DIR [--tokenizer tokenizer.json] [--runner bin/runner] [--windows 400] [--rounds 3]
+                  [--dtypes float32,bfloat16]
+
+A window is the first 100 tokens of 2,000 characters of the text, after the beginning-of-text token; the next one begins
+10 characters later. The loss of the last 50 tokens is computed with the first 50 before them, and without. The usual way
+tokenizes each window, pads batches of 8, computes the logits of all positions and takes the log-softmax at the tokens.
+"transformers, with prompt" does only the first of the two computations; "transformers, both" does what `runner` does,
+except for ranks, top-k probabilities and the rest of the report. The mean losses in the table show that all compute the
+same.
+
+The model's weights are converted once under DIR, as peers.py does. Each measurement is a separate process, and every
+round starts with a different one. Seconds are those of scoring, without loading.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+import peers
+
+SLICE, CHUNK, PROMPT, INCREMENT, BATCH = 2000, 100, 50, 10, 8
+
+
+def text(windows):
+    """The part of a book that has that many windows."""
+    local = {**os.environ, "GOTOOLCHAIN": "local"}
+    root = subprocess.run(["go", "env", "GOROOT"], check=True, capture_output=True, text=True, cwd="/", env=local).stdout.strip()
+    book = (pathlib.Path(root) / peers.BOOK).read_text()
+    position = book.index("\n", len(book) // 10) + 1
+    return book[position : position + (windows - 1) * INCREMENT + SLICE]
+
+
+def transformers_way(arguments, both):
+    import torch
+    from tokenizers import Tokenizer
+    from transformers import AutoModelForCausalLM
+
+    torch.set_num_threads(os.cpu_count())
+    model = AutoModelForCausalLM.from_pretrained(arguments.work / arguments.dtype, dtype=getattr(torch, arguments.dtype)).eval()
+    tokenizer = Tokenizer.from_file(str(arguments.work / "float32/tokenizer.json"))
+    bos = json.loads((arguments.work / "prepared.json").read_text())["bos"]
+    book, windows = text(arguments.windows), arguments.windows
+
+    def losses(rows, first):
+        """The sum of the losses of each row's tokens from first on."""
+        width = max(map(len, rows))
+        ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])
+        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
+        logits = model(ids, attention_mask=mask).logits
+        log_probabilities = torch.log_softmax(logits.float(), -1)[:, first - 1 : -1]
+        return -log_probabilities.gather(2, ids[:, first:, None]).sum((1, 2)).double()
+
+    started, with_prompt, without = time.perf_counter(), 0.0, 0.0
+    with torch.inference_mode():
+        for begin in range(0, windows, BATCH):
+            rows = []
+            for i in range(begin, min(begin + BATCH, windows)):
+                ids = tokenizer.encode(book[i * INCREMENT : i * INCREMENT + SLICE], add_special_tokens=False).ids[:CHUNK]
+                assert len(ids) == CHUNK
+                rows.append([bos, *ids])
+            with_prompt += losses(rows, 1 + PROMPT).sum().item()
+            if both:
+                without += losses([[bos, *row[1 + PROMPT :]] for row in rows], 1).sum().item()
+    return time.perf_counter() - started, with_prompt / windows, without / windows
+
+
+def runner_way(arguments):
+    """A run in a fresh directory. Seconds are those of all its actions that score windows."""
+    directory = arguments.work / "sliding"
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir()
+    # The windows that are shorter than a slice belong to the report, and have no counterpart in the usual way.
+    (directory / "book.txt").write_text(text(arguments.windows))
+    (directory / "sliding.cue").write_text(
+        'package sliding\n\nimport "surprisal.dev/experiment"\n\nexperiment.#Experiment\n\nname: "sliding"\n'
+        'datasets: book: source: text: path: "book.txt"\n'
+        f'models: model: {{backend: torch: dtype: "{arguments.dtype}", weights: safetensors: path: "{arguments.work}/{arguments.dtype}"}}\n'
+        f'sliding: book: {{models: ["model"], sliceLength: {SLICE}, chunkTokens: {CHUNK}, promptTokens: {PROMPT}, cursorInc: {INCREMENT}}}\n'
+    )
+    runner = [arguments.runner, "--plugins", arguments.runner.parent]
+    subprocess.run([*runner, "run", directory], check=True, stdout=subprocess.DEVNULL)
+    records = [json.loads(path.read_text()) for path in (directory / ".surprisal/store/actions").glob("*/*.json")]
+    measured = [r["measured"] for r in records if r["descriptor"]["kind"] == "windows"]
+    seconds = sum(m["seconds"] for m in measured)
+    windows = sum(m["windows"] for m in measured)
+    return seconds * arguments.windows / windows, sum(m["nats"] for m in measured) / windows, sum(m["natsWithoutPrompt"] for m in measured) / windows
