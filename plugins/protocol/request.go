@@ -89,14 +89,6 @@ func (r *rangeReader) find(from, to int32, reason string) (Unscored, bool) {
 	return Unscored{}, false
 }
 
-// String describes the range for people.
-func (r TokenRange) String() string {
-	if r == (TokenRange{}) {
-		return "all"
-	}
-	return fmt.Sprintf("[%d, %d)", r.Score, r.To)
-}
-
 // check checks activations for a threshold, which is 0 if none are requested.
 func (a Activations) check(threshold float64, m LoadedModel) error {
 	switch {
