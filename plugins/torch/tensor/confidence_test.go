@@ -270,7 +270,7 @@ func cpuTime(b *testing.B) time.Duration {
 }
 
 // BenchmarkConfidence measures what confidence adds to the time of a head, on one thread. It computes losses with and
-// without confidence in turn, and reports the least times. Targets are spread over the vocabulary, the worst case.
+// without confidence and the mass of top tokens in turn, and reports the least times. Targets are spread over the vocabulary, the worst case.
 func BenchmarkConfidence(b *testing.B) {
 	SetThreads(1)
 	for _, c := range []struct{ width, vocabulary int64 }{{576, 49152}, {640, 262144}} {
@@ -289,7 +289,7 @@ func BenchmarkConfidence(b *testing.B) {
 				for i := range targets {
 					targets[i] = random.Int64N(c.vocabulary)
 				}
-				var plain, first, second []time.Duration
+				var plain, first, second, third []time.Duration
 				for b.Loop() {
 					start := cpuTime(b)
 					s.Logits(hidden, head, targets)
@@ -297,7 +297,10 @@ func BenchmarkConfidence(b *testing.B) {
 					logits := s.TargetLogits(hidden, head, targets)
 					found := cpuTime(b)
 					s.ConfidentLogits(hidden, head, targets, ConfidenceOptions{TargetLogits: logits})
-					plain, first, second = append(plain, computed-start), append(first, found-computed), append(second, cpuTime(b)-found)
+					reduced := cpuTime(b)
+					s.ConfidentLogits(hidden, head, targets, ConfidenceOptions{TargetLogits: logits, TopK: testTopK})
+					plain, first = append(plain, computed-start), append(first, found-computed)
+					second, third = append(second, reduced-found), append(third, cpuTime(b)-reduced)
 				}
 				if err := s.Close(); err != nil {
 					b.Fatal(err)
@@ -306,6 +309,7 @@ func BenchmarkConfidence(b *testing.B) {
 				b.ReportMetric(without, "ms/losses")
 				b.ReportMetric(float64(slices.Min(first).Microseconds())/10/without, "%/targets")
 				b.ReportMetric(float64(slices.Min(second).Microseconds())/10/without-100, "%/reduction")
+				b.ReportMetric(float64((slices.Min(third)-slices.Min(second)).Microseconds())/10/without, "%/topK")
 			})
 		}
 	}

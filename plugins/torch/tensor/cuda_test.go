@@ -25,6 +25,13 @@ func TestCUDA(t *testing.T) {
 	}
 	t.Run("attention", func(t *testing.T) { testAttend(t, 0, 5e-5) })
 	t.Run("rotate", func(t *testing.T) { testRotate(t, 0) })
+	t.Run("observe", func(t *testing.T) {
+		for _, kind := range []Type{Float32, BFloat16} {
+			for _, ends := range [][]int64{{40, 80, 120}, {1, 18, 19, 100}} {
+				testObserve(t, 0, kind, ends, ObservationOptions{Sites: 35, Width: 150, Stride: 16, Threshold: 2.5})
+			}
+		}
+	})
 	t.Run("logits", func(t *testing.T) { testLogitsInFloat32(t, 0) })
 
 	const rows, width, vocabulary = 70, 96, 3000

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 )
 
 // observed computes what an Observation returns for rows of several sites, [sites][rows*width].
@@ -101,5 +102,38 @@ func TestObserveOtherRows(t *testing.T) {
 	s.Observe(to, 0, New(s, make([]float32, 6), Float32, 3, 2))
 	if err := s.Close(); err == nil {
 		t.Error("an output of 3 rows was observed for sequences of 2")
+	}
+}
+
+// BenchmarkObserve measures the processor time per site of a batch of windows, on one thread, next to that of the norm
+// whose output is observed. A hundredth of the rows and columns reach the threshold.
+func BenchmarkObserve(b *testing.B) {
+	SetThreads(1)
+	for _, ends := range [][]int64{{2048}, {512, 1024, 1536, 2048}} {
+		for _, kind := range []Type{Float32, BFloat16} {
+			b.Run(fmt.Sprint(len(ends), " windows, type ", kind), func(b *testing.B) {
+				const rows, width = 2048, 576
+				random := rand.New(rand.NewPCG(1, 2))
+				s := NewHeap().NewScope()
+				x := s.To(New(s, bfloat16s(random, rows*width, 1), Float32, rows, width), kind, CPU)
+				weight := New(s, bfloat16s(random, width, 1), Float32, width)
+				to := s.NewObservation(NewSequences(s, ends, CPU), CPU, ObservationOptions{Sites: 1, Width: width, Stride: 16, Threshold: 2.6})
+				mark := s.Mark()
+				var observing, norming []time.Duration
+				for b.Loop() {
+					start := cpuTime(b)
+					s.Observe(to, 0, x)
+					observed := cpuTime(b)
+					s.RMSNorm(x, weight, RMSNormOptions{Epsilon: 1e-5})
+					observing, norming = append(observing, observed-start), append(norming, cpuTime(b)-observed)
+					s.FreeTo(mark)
+				}
+				if err := s.Close(); err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(slices.Min(observing).Microseconds()), "µs/observation")
+				b.ReportMetric(float64(slices.Min(norming).Microseconds()), "µs/norm")
+			})
+		}
 	}
 }
