@@ -7,43 +7,16 @@
 #endif
 
 #include "elements.h"
+#include "elements_inline.h"
 
 #include <cmath>
-#include <cstring>
 #include <limits>
-
-// Loops that the compiler vectorizes with the machine's widest vectors.
-#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__)
-#if __GNUC__ >= 12
-#define VECTOR_CLONES __attribute__((target_clones("arch=x86-64-v4", "avx2,fma", "default")))
-#else
-#define VECTOR_CLONES __attribute__((target_clones("avx512f", "avx2,fma", "default")))
-#endif
-#else
-#define VECTOR_CLONES
-#endif
-#define INLINE inline __attribute__((always_inline))
 
 namespace elements {
 namespace {
 
 // Sums of a row are kept in this many parts, so that they do not depend on each other.
 const int64_t lanes = 32;
-
-INLINE float from_bits(uint32_t bits) {
-  float x;
-  std::memcpy(&x, &bits, sizeof x);
-  return x;
-}
-
-INLINE uint32_t to_bits(float x) {
-  uint32_t bits;
-  std::memcpy(&bits, &x, sizeof bits);
-  return bits;
-}
-
-INLINE float widened(float x) { return x; }
-INLINE float widened(uint16_t bfloat16) { return from_bits(static_cast<uint32_t>(bfloat16) << 16); }
 
 // The nearest bfloat16, ties to even, in the upper half. NaN stays NaN if the lower half of its bits is 0, as in
 // results computed from bfloat16.
@@ -248,37 +221,6 @@ INLINE void replace_least(float *heap, int64_t k, float x) {
   heap[at] = x;
 }
 
-// Adds a row to the largest magnitudes, and returns whether one of its magnitudes reaches the threshold.
-template <class T> INLINE bool observe_row(const T *x, int64_t n, float threshold, float *largest) {
-  int32_t any = 0;
-  for (int64_t j = 0; j < n; j++) {
-    float m = std::fabs(widened(x[j]));
-    largest[j] = m > largest[j] ? m : largest[j];
-    any |= m >= threshold;
-  }
-  return any != 0;
-}
-
-template <class T>
-INLINE void observe_rows(const T *x, int64_t stride, int64_t rows, int64_t columns, float threshold, uint8_t *reached, int64_t width,
-                         float *__restrict largest) {
-  float parts[observed_columns] = {};
-  for (int64_t i = 0; i < rows; i++, x += stride, reached += width) {
-    // Most rows have a constant number of columns.
-    bool any = columns == observed_columns ? observe_row(x, observed_columns, threshold, parts) : observe_row(x, columns, threshold, parts);
-    for (int64_t j = 0; any && j < columns; j++) {
-      reached[j] |= std::fabs(widened(x[j])) >= threshold;
-    }
-  }
-  std::memcpy(largest, parts, columns * sizeof(float));
-}
-
-template <class T> INLINE void magnitude_bits(const T *x, uint32_t *to, int64_t n) {
-  for (int64_t i = 0; i < n; i++) {
-    to[i] = to_bits(std::fabs(widened(x[i])));
-  }
-}
-
 // Compilers do not clone templates.
 #define ACTIVATION(A, T)                                                                                                                             \
   VECTOR_CLONES void activate_##A(T *x, int64_t n) { activate_elements<A>(x, n); }                                                                   \
@@ -381,19 +323,6 @@ VECTOR_CLONES void keep_greatest(const float *z, int64_t n, float *kept, int64_t
     }
   }
 }
-
-VECTOR_CLONES void observe(const float *x, int64_t stride, int64_t rows, int64_t columns, float threshold, uint8_t *reached, int64_t width,
-                           float *largest) {
-  observe_rows(x, stride, rows, columns, threshold, reached, width, largest);
-}
-
-VECTOR_CLONES void observe(const uint16_t *x, int64_t stride, int64_t rows, int64_t columns, float threshold, uint8_t *reached, int64_t width,
-                           float *largest) {
-  observe_rows(x, stride, rows, columns, threshold, reached, width, largest);
-}
-
-VECTOR_CLONES void magnitudes(const float *x, uint32_t *to, int64_t n) { magnitude_bits(x, to, n); }
-VECTOR_CLONES void magnitudes(const uint16_t *x, uint32_t *to, int64_t n) { magnitude_bits(x, to, n); }
 
 VECTOR_CLONES int64_t find(const float *z, int64_t n, float x) {
   int64_t i = 0;

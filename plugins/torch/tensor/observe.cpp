@@ -105,7 +105,8 @@ template <class T> void observe_vectors(const observation &to, const at::Tensor 
         summary[n + i] = median(first, in.rows(i), width, o.stride);
         continue;
       }
-      sequence_results results = {to.sites.mutable_data_ptr<int32_t>() + (o.site / 32 * n + i) * width, to.largest.mutable_data_ptr<float>() + i * width};
+      int32_t *sites = to.sites.mutable_data_ptr<int32_t>() + (o.site / 32 * n + i) * width;
+      sequence_results results = {sites, to.largest.mutable_data_ptr<float>() + i * width};
       greatest[part - n] = observe_columns(first, to.reached.mutable_data_ptr<uint8_t>() + row * width, in.rows(i), width,
                                            block * elements::observed_columns, o, results);
     }
