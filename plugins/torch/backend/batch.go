@@ -29,7 +29,7 @@ func (m *model) reduce(windows []window) {
 }
 
 // batch computes as many of the windows as fit the budget, but at least one.
-func (m *model) batch(ctx context.Context, windows []window, wanted decoder.Wanted) (n int, p decoder.Predictions, err error) {
+func (m *model) batch(ctx context.Context, windows []window, request decoder.Request) (n int, p decoder.Predictions, err error) {
 	m.computing.Lock()
 	defer m.computing.Unlock()
 	m.reduce(windows)
@@ -47,7 +47,7 @@ func (m *model) batch(ctx context.Context, windows []window, wanted decoder.Want
 				break
 			}
 		}
-		p, err = m.decoder.Predict(ctx, sequences, wanted)
+		p, err = m.decoder.Predict(ctx, sequences, request)
 		if !errors.Is(err, tensor.ErrMemory) {
 			if err == nil {
 				hclog.FromContext(ctx).Debug("computed a batch", "windows", len(sequences), "tokens", tokens)

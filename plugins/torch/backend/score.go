@@ -72,7 +72,7 @@ func (m *model) Close() error {
 
 // predictor is a *decoder.Decoder.
 type predictor interface {
-	Predict(ctx context.Context, sequences []decoder.Sequence, wanted decoder.Wanted) (decoder.Predictions, error)
+	Predict(ctx context.Context, sequences []decoder.Sequence, request decoder.Request) (decoder.Predictions, error)
 	Close() error
 }
 
@@ -140,7 +140,7 @@ func (m *model) Score(ctx context.Context, s protocol.Settings, documents sdk.Do
 	defer reader.Wait()
 	defer cancel()
 	q := queue{settings: s, emit: emit}
-	wanted := decoder.Wanted{Confidence: s.Confidence, TopK: int(s.TopK), ActivationThreshold: s.ActivationThreshold}
+	request := decoder.Request{Confidence: s.Confidence, TopK: int(s.TopK), ActivationThreshold: s.ActivationThreshold}
 	for more := true; more || len(q.windows) > 0; {
 		if more && int64(q.tokens) < m.budget.Load() {
 			var g documentBatch
@@ -149,7 +149,7 @@ func (m *model) Score(ctx context.Context, s protocol.Settings, documents sdk.Do
 			}
 			q.add(g.documents)
 		} else {
-			n, predictions, err := m.batch(ctx, q.windows, wanted)
+			n, predictions, err := m.batch(ctx, q.windows, request)
 			if err != nil {
 				return err
 			}

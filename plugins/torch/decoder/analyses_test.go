@@ -94,7 +94,7 @@ func testTopKMass(t *testing.T, d *Decoder, directory string) {
 	t.Helper()
 	sequences, _ := readGolden(t, directory)
 	for i, want := range readAnalyses(t, directory).Sequences {
-		got, err := d.Predict(t.Context(), sequences[i:i+1], Wanted{Confidence: true, TopK: goldenTopK})
+		got, err := d.Predict(t.Context(), sequences[i:i+1], Request{Confidence: true, TopK: goldenTopK})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,8 +140,8 @@ func testActivations(t *testing.T, d *Decoder, directory string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wanted := Wanted{ActivationThreshold: golden.Threshold}
-	together, err := d.Predict(t.Context(), sequences, wanted)
+	request := Request{ActivationThreshold: golden.Threshold}
+	together, err := d.Predict(t.Context(), sequences, request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func testActivations(t *testing.T, d *Decoder, directory string) {
 	m := protocol.LoadedModel{Sites: golden.Sites, HiddenSize: int64(d.architecture.Hidden)}
 	some := false
 	for i := range sequences {
-		alone, err := d.Predict(t.Context(), sequences[i:i+1], wanted)
+		alone, err := d.Predict(t.Context(), sequences[i:i+1], request)
 		if err != nil {
 			t.Fatal(err)
 		}

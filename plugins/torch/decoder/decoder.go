@@ -80,7 +80,7 @@ func (d *Decoder) Close() error {
 
 // Predictions describes the tokens of sequences from From onward, one sequence after the other.
 type Predictions struct {
-	// Losses are in nats. They have the same bits whatever else is wanted.
+	// Losses are in nats. They have the same bits whatever else is requested.
 	Losses []float64
 	// Confidence is empty unless it was requested.
 	tensor.Confidence
@@ -88,8 +88,8 @@ type Predictions struct {
 	Activations []protocol.Activations
 }
 
-// Wanted is what is computed in addition to losses.
-type Wanted struct {
+// Request is what is computed in addition to losses.
+type Request struct {
 	Confidence bool
 	// TopK is the number of tokens of Confidence.TopKMass; 0: none. It requires Confidence.
 	TopK int
@@ -98,13 +98,13 @@ type Wanted struct {
 }
 
 // Predict computes predictions. The error tensor.ErrMemory means that fewer sequences at once may fit.
-func (d *Decoder) Predict(ctx context.Context, sequences []Sequence, w Wanted) (p Predictions, err error) {
+func (d *Decoder) Predict(ctx context.Context, sequences []Sequence, r Request) (p Predictions, err error) {
 	b, err := d.batch(sequences)
 	if err != nil {
 		return p, err
 	}
-	b.wanted = w
-	if w.ActivationThreshold > 0 {
+	b.request = r
+	if r.ActivationThreshold > 0 {
 		p.Activations = d.unobserved(sequences)
 	}
 	if len(b.targets) == 0 {
@@ -115,7 +115,7 @@ func (d *Decoder) Predict(ctx context.Context, sequences []Sequence, w Wanted) (
 		return p, err
 	}
 	p.Losses = tensor.Losses(shards...)
-	if w.Confidence {
+	if r.Confidence {
 		p.Confidence = tensor.Confidences(b.targets, shards...)
 	}
 	for i, m := range b.magnitudes {
@@ -162,7 +162,7 @@ type batch struct {
 	sequences []int
 	// rows are the rows whose next token, in targets, is scored.
 	rows, targets []int64
-	wanted        Wanted
+	request       Request
 	// magnitudes are those of each sequence that is read, set by the first rank; nil if there are none.
 	magnitudes []tensor.Magnitudes
 }

@@ -27,7 +27,7 @@ func (r *rank) normalizeInput(s *tensor.Scope, x tensor.Tensor, n preNorm, in pr
 // observation returns what the rank observes of a batch, or nil for nothing. The first rank observes for all.
 func (r *rank) observation(s *tensor.Scope, b *batch, q tensor.Sequences) *tensor.Observation {
 	sites := len(r.architecture.Sites())
-	if r.Index > 0 || sites == 0 || b.wanted.ActivationThreshold == 0 {
+	if r.Index > 0 || sites == 0 || b.request.ActivationThreshold == 0 {
 		return nil
 	}
 	return s.NewObservation(q, r.device, tensor.ObservationOptions{
@@ -35,10 +35,10 @@ func (r *rank) observation(s *tensor.Scope, b *batch, q tensor.Sequences) *tenso
 	})
 }
 
-// threshold returns the smallest float32 that is not less than the wanted threshold.
+// threshold returns the smallest float32 that is not less than the requested threshold.
 func (b *batch) threshold() float32 {
-	t := float32(b.wanted.ActivationThreshold)
-	if float64(t) < b.wanted.ActivationThreshold {
+	t := float32(b.request.ActivationThreshold)
+	if float64(t) < b.request.ActivationThreshold {
 		t = math.Nextafter32(t, float32(math.Inf(1)))
 	}
 	return t

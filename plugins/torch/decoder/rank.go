@@ -63,7 +63,7 @@ const headRows = 2 * LogitRows
 func (r *rank) logits(ctx context.Context, s *tensor.Scope, b *batch, c Collective) (all tensor.Partial) {
 	x := r.hidden(ctx, s, b, c) // [scored rows, hidden]
 	var targetLogits []float64
-	if b.wanted.Confidence {
+	if b.request.Confidence {
 		targetLogits = c.Max(r.Index, s, s.TargetLogits(x, r.head, b.targets))
 	}
 	rows := len(b.targets)
@@ -79,8 +79,8 @@ func (r *rank) logits(ctx context.Context, s *tensor.Scope, b *batch, c Collecti
 		}
 		to := min(from+rows, len(b.targets))
 		part, targets := s.Narrow(x, 0, int64(from), int64(to-from)), b.targets[from:to]
-		if b.wanted.Confidence {
-			o := tensor.ConfidenceOptions{TargetLogits: targetLogits[from:to], TopK: b.wanted.TopK}
+		if b.request.Confidence {
+			o := tensor.ConfidenceOptions{TargetLogits: targetLogits[from:to], TopK: b.request.TopK}
 			all.Append(s.ConfidentLogits(part, r.head, targets, o))
 		} else {
 			all.Append(s.Logits(part, r.head, targets))

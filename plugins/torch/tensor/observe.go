@@ -10,7 +10,7 @@ import "unsafe"
 // Observation accumulates what is seen of the outputs of several sites in one computation. A magnitude is the absolute
 // value of an element, in float32.
 type Observation struct {
-	tensors   C.extra_observation
+	tensors   *C.extra_observation
 	sequences Sequences
 	options   ObservationOptions
 	shape     observationShape
@@ -45,9 +45,9 @@ type Magnitudes struct {
 
 // NewObservation returns an observation of nothing yet, for sequences of rows on a device.
 func (s *Scope) NewObservation(q Sequences, d Device, o ObservationOptions) *Observation {
-	to := &Observation{sequences: q, options: o}
+	to := &Observation{tensors: new(C.extra_observation), sequences: q, options: o}
 	s.do("observation", func() *C.char {
-		return C.extra_new_observation(&to.tensors, C.int64_t(q.ends[len(q.ends)-1]), C.int64_t(o.Width), C.int64_t(len(q.ends)), C.int64_t(o.Sites), C.int(d))
+		return C.extra_new_observation(to.tensors, C.int64_t(q.ends[len(q.ends)-1]), C.int64_t(o.Width), C.int64_t(len(q.ends)), C.int64_t(o.Sites), C.int(d))
 	})
 	if s.err == nil {
 		s.own(unsafe.Pointer(to.tensors.reached))
@@ -62,7 +62,7 @@ func (s *Scope) NewObservation(q Sequences, d Device, o ObservationOptions) *Obs
 func (s *Scope) Observe(to *Observation, site int, x Tensor) {
 	ends := to.sequences.ends
 	s.do("observe", func() *C.char {
-		return C.extra_observe(&to.tensors, x.x(), C.int64_t(site), (*C.int64_t)(unsafe.SliceData(ends)), C.size_t(len(ends)),
+		return C.extra_observe(to.tensors, x.x(), C.int64_t(site), (*C.int64_t)(unsafe.SliceData(ends)), C.size_t(len(ends)),
 			C.int64_t(to.options.Stride), C.float(to.options.Threshold), flag(to.options.Reference))
 	})
 }
@@ -71,7 +71,7 @@ func (s *Scope) Observe(to *Observation, site int, x Tensor) {
 func (s *Scope) Magnitudes(from *Observation) []Magnitudes {
 	ends := from.sequences.ends
 	rows := s.Float64s(s.extra("reached rows", func(out *C.extra_tensor) *C.char {
-		return C.extra_reached_rows(out, &from.tensors, (*C.int64_t)(unsafe.SliceData(ends)), C.size_t(len(ends)))
+		return C.extra_reached_rows(out, from.tensors, (*C.int64_t)(unsafe.SliceData(ends)), C.size_t(len(ends)))
 	}))
 	sites, largest, summary := s.Float64s(from.shape.sites), s.Float64s(from.shape.largest), s.Float64s(from.shape.summary)
 	if s.err != nil {
