@@ -125,8 +125,8 @@ func BenchmarkScore(b *testing.B) {
 	}
 }
 
-// BenchmarkConfidence scores with confidence and without it, in turn, and reports the difference per token, and the time
-// in which the ranker is made.
+// BenchmarkConfidence scores without confidence, with it, and with the mass of top tokens, in turn. It reports the
+// differences per token, and the time in which the ranker is made.
 func BenchmarkConfidence(b *testing.B) {
 	for name, texts := range benchmarkTexts(b) {
 		for _, config := range benchmarkModels() {
@@ -135,12 +135,12 @@ func BenchmarkConfidence(b *testing.B) {
 				started := time.Now()
 				m.ranker()
 				making := time.Since(started)
-				var spent [2]time.Duration
+				var spent [3]time.Duration
 				var tokens int64
 				for b.Loop() {
-					for i, confidence := range []bool{false, true} {
+					for i, s := range []protocol.Settings{{}, {Confidence: true}, {Confidence: true, TopK: 40}} {
 						started := time.Now()
-						err := m.Score(b.Context(), protocol.Settings{Confidence: confidence}, always(documents(texts[1]...)), func(d protocol.ScoredDocument) error {
+						err := m.Score(b.Context(), s, always(documents(texts[1]...)), func(d protocol.ScoredDocument) error {
 							tokens += int64(len(d.TokenIDs))
 							return nil
 						})
@@ -150,10 +150,11 @@ func BenchmarkConfidence(b *testing.B) {
 						spent[i] += time.Since(started)
 					}
 				}
-				tokens /= 2
+				tokens /= 3
 				b.ReportMetric(float64(making.Milliseconds()), "ranker-ms")
 				b.ReportMetric(float64(spent[0].Nanoseconds())/float64(tokens), "ns/token")
 				b.ReportMetric(float64((spent[1]-spent[0]).Nanoseconds())/float64(tokens), "more-ns/token")
+				b.ReportMetric(float64((spent[2]-spent[1]).Nanoseconds())/float64(tokens), "topK-ns/token")
 			})
 		}
 	}

@@ -90,7 +90,7 @@ func mixed(t *testing.T) []string {
 	}
 }
 
-func real(t *testing.T, file, dtype string) protocol.Model {
+func real(t testing.TB, file, dtype string) protocol.Model {
 	t.Helper()
 	path := filepath.Join(os.Getenv(modelsVariable), file)
 	f, err := os.Open(path)

@@ -31,6 +31,7 @@ type model struct {
 	heap         *tensor.Heap
 	weights      int64 // the number of tensors that exist between computations
 	prefix, end  special
+	sites        []string
 
 	computing *sync.Mutex // guards the decoder and halvings
 	decoder   predictor
@@ -46,7 +47,12 @@ func (m *model) Describe() protocol.LoadedModel {
 		kind, _, _ := strings.Cut(m.config.Device, ":")
 		arithmetic = fmt.Sprintf("%s, ranks: %d", kind, m.config.TensorParallel)
 	}
+	hidden := m.architecture.Hidden
+	if len(m.sites) == 0 {
+		hidden = 0
+	}
 	return protocol.LoadedModel{
+		Sites: m.sites, HiddenSize: int64(hidden),
 		ContextLimit: int64(m.architecture.Context), VocabularySize: int64(m.architecture.Vocabulary),
 		Device: m.config.Device, Dtype: m.config.Dtype,
 		Computed: map[string]string{
@@ -66,7 +72,7 @@ func (m *model) Close() error {
 
 // predictor is a *decoder.Decoder.
 type predictor interface {
-	Predict(ctx context.Context, sequences []decoder.Sequence, confident bool) (decoder.Predictions, error)
+	Predict(ctx context.Context, sequences []decoder.Sequence, request decoder.Request) (decoder.Predictions, error)
 	Close() error
 }
 
@@ -134,6 +140,7 @@ func (m *model) Score(ctx context.Context, s protocol.Settings, documents sdk.Do
 	defer reader.Wait()
 	defer cancel()
 	q := queue{settings: s, emit: emit}
+	request := decoder.Request{Confidence: s.Confidence, TopK: int(s.TopK), ActivationThreshold: s.ActivationThreshold}
 	for more := true; more || len(q.windows) > 0; {
 		if more && int64(q.tokens) < m.budget.Load() {
 			var g documentBatch
@@ -142,7 +149,7 @@ func (m *model) Score(ctx context.Context, s protocol.Settings, documents sdk.Do
 			}
 			q.add(g.documents)
 		} else {
-			n, predictions, err := m.batch(ctx, q.windows, s.Confidence)
+			n, predictions, err := m.batch(ctx, q.windows, request)
 			if err != nil {
 				return err
 			}
@@ -181,9 +188,12 @@ func (q *queue) add(documents []*pendingDocument) {
 // take moves predictions to the documents of the first n windows.
 func (q *queue) take(n int, p decoder.Predictions) (err error) {
 	from := 0
-	for _, w := range q.windows[:n] {
+	for i, w := range q.windows[:n] {
 		if err = w.take(p, from); err != nil {
 			return err
+		}
+		if len(p.Activations) > 0 {
+			w.of.answer.Activations.Add(p.Activations[i])
 		}
 		from += w.end - w.score
 		w.of.left--
@@ -270,19 +280,27 @@ func (m *model) tokenize(s protocol.Settings, documents []protocol.Document) doc
 }
 
 func (m *model) split(d protocol.Document, s protocol.Settings, e tokenizer.Encoding) (*pendingDocument, error) {
+	n := s.Range.Cut(len(e.IDs))
+	e.IDs, e.Starts, e.Ends = e.IDs[:n], e.Starts[:n], e.Ends[:n]
 	t := &pendingDocument{document: d, answer: protocol.ScoredDocument{
 		Index: d.Index, TokenIDs: e.IDs, TokenStarts: e.Starts, TokenEnds: e.Ends, TokenNLL: make([]float64, len(e.IDs)),
 	}}
 	if s.Confidence {
-		n := len(e.IDs)
 		t.answer.Confidence = protocol.Confidence{
 			Top: make([]int32, n), TopNLL: make([]float64, n), Ranks: make([]int32, n), Entropies: make([]float64, n),
 		}
+	}
+	if s.TopK > 0 {
+		t.answer.Confidence.TopKMass = make([]float64, n)
+	}
+	if s.ActivationThreshold > 0 {
+		t.answer.Activations.Sites = make([]protocol.SiteActivations, len(m.sites))
 	}
 	unscored := &t.answer.Unscored
 	for _, u := range e.Unscored {
 		*unscored = append(*unscored, protocol.Unscored{Start: u.Start, End: u.End, Reason: protocol.ReasonNoToken})
 	}
+	*unscored = s.Range.Unscored(e.Starts, e.Ends, int32(len(d.Text)), *unscored)
 	ids, starts := e.IDs, e.Starts
 	if s.EOS {
 		end, err := m.end.need("end-of-text", "set scoring.eos: false")
@@ -294,7 +312,7 @@ func (m *model) split(d protocol.Document, s protocol.Settings, e tokenizer.Enco
 	t.tokens = ids
 	for w := range s.Windows(starts) {
 		x := window{of: t, start: w.Start, end: w.End, score: w.Score}
-		if s.Prefix == protocol.PrefixBOS || s.Prefix == protocol.PrefixFirst && w.Start == 0 {
+		if s.Prefix == protocol.PrefixBOS || s.Prefix == protocol.PrefixFirst && w.Start == int(s.Range.From) {
 			prefix, err := m.prefix.need("beginning-of-text or end-of-text", `use scoring.prefix: "none"`)
 			if err != nil {
 				return nil, err
@@ -306,21 +324,21 @@ func (m *model) split(d protocol.Document, s protocol.Settings, e tokenizer.Enco
 				position(d, w.Start, starts[w.Start]), s.Context, n, m.architecture.Context)
 		}
 		if !x.prefixed && x.score == x.start {
-			// No token precedes the document's first token.
+			// No token precedes the first token that is read.
 			x.score++
-			t.answer.Unscored = withoutContext(e, int32(len(d.Text)), t.answer.Unscored)
+			t.answer.Unscored = withoutContext(e, w.Start, int32(len(d.Text)), t.answer.Unscored)
 		}
 		t.windows = append(t.windows, x)
 	}
 	return t, nil
 }
 
-// withoutContext adds the first token of a text of length bytes to the unscored ranges: without tokens, it is the
-// end-of-text token.
-func withoutContext(e tokenizer.Encoding, length int32, unscored []protocol.Unscored) []protocol.Unscored {
+// withoutContext adds a token of a text of length bytes to the unscored ranges. After the last it is the end-of-text
+// token.
+func withoutContext(e tokenizer.Encoding, token int, length int32, unscored []protocol.Unscored) []protocol.Unscored {
 	first := protocol.Unscored{Start: length, End: length, Reason: protocol.ReasonNoContext}
-	if len(e.IDs) > 0 {
-		first.Start, first.End = e.Starts[0], e.Ends[0]
+	if token < len(e.IDs) {
+		first.Start, first.End = e.Starts[token], e.Ends[token]
 		if first.Start == first.End {
 			return unscored
 		}

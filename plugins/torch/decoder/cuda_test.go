@@ -32,6 +32,8 @@ func TestCUDA(t *testing.T) {
 				d, _ := load(t, directory, Options{Devices: devices})
 				testConfidence(t, d, directory)
 				testConfidenceBits(t, d, directory)
+				testTopKMass(t, d, directory)
+				testActivations(t, d, directory)
 			})
 		}
 	}

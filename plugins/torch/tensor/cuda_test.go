@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -24,6 +25,13 @@ func TestCUDA(t *testing.T) {
 	}
 	t.Run("attention", func(t *testing.T) { testAttend(t, 0, 5e-5) })
 	t.Run("rotate", func(t *testing.T) { testRotate(t, 0) })
+	t.Run("observe", func(t *testing.T) {
+		for _, kind := range []Type{Float32, BFloat16} {
+			for _, ends := range [][]int64{{40, 80, 120}, {1, 18, 19, 100}} {
+				testObserve(t, 0, kind, ends, ObservationOptions{Sites: 35, Width: 150, Stride: 16, Threshold: 2.5})
+			}
+		}
+	})
 	t.Run("logits", func(t *testing.T) { testLogitsInFloat32(t, 0) })
 
 	const rows, width, vocabulary = 70, 96, 3000
@@ -60,8 +68,8 @@ func TestCUDA(t *testing.T) {
 	}
 	operations = append(operations, operation{"confidence", func(s *Scope, place, _ place) []float64 {
 		hidden, head := place(x, rows, width), Head{Weights: s.Pieces(place(table, vocabulary, width), 700), Rows: 32, Softcap: 20}
-		c := Confidences(targets, s.ConfidentLogits(hidden, head, targets, s.TargetLogits(hidden, head, targets)))
-		return append(c.TopNLL, c.Entropies...)
+		c := Confidences(targets, s.ConfidentLogits(hidden, head, targets, ConfidenceOptions{TargetLogits: s.TargetLogits(hidden, head, targets), TopK: testTopK}))
+		return slices.Concat(c.TopNLL, c.Entropies, c.TopKMass)
 	}})
 	operations = append(operations, operation{"layer norm, float32 weights", func(s *Scope, place, float32s place) []float64 {
 		return s.Float64s(s.LayerNorm(place(x, rows, width), float32s(w, width), float32s(y[:width], width), 1e-5))

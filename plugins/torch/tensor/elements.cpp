@@ -7,43 +7,16 @@
 #endif
 
 #include "elements.h"
+#include "elements_inline.h"
 
 #include <cmath>
-#include <cstring>
 #include <limits>
-
-// Loops that the compiler vectorizes with the machine's widest vectors.
-#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__)
-#if __GNUC__ >= 12
-#define VECTOR_CLONES __attribute__((target_clones("arch=x86-64-v4", "avx2,fma", "default")))
-#else
-#define VECTOR_CLONES __attribute__((target_clones("avx512f", "avx2,fma", "default")))
-#endif
-#else
-#define VECTOR_CLONES
-#endif
-#define INLINE inline __attribute__((always_inline))
 
 namespace elements {
 namespace {
 
 // Sums of a row are kept in this many parts, so that they do not depend on each other.
 const int64_t lanes = 32;
-
-INLINE float from_bits(uint32_t bits) {
-  float x;
-  std::memcpy(&x, &bits, sizeof x);
-  return x;
-}
-
-INLINE uint32_t to_bits(float x) {
-  uint32_t bits;
-  std::memcpy(&bits, &x, sizeof bits);
-  return bits;
-}
-
-INLINE float widened(float x) { return x; }
-INLINE float widened(uint16_t bfloat16) { return from_bits(static_cast<uint32_t>(bfloat16) << 16); }
 
 // The nearest bfloat16, ties to even, in the upper half. NaN stays NaN if the lower half of its bits is 0, as in
 // results computed from bfloat16.
@@ -232,6 +205,22 @@ template <bool or_equal> INLINE int64_t count(const float *z, int64_t n, float x
   return counted;
 }
 
+// Replaces the least of a heap, its first element, by x.
+INLINE void replace_least(float *heap, int64_t k, float x) {
+  int64_t at = 0;
+  for (int64_t child = 1; child < k; child = 2 * at + 1) {
+    if (child + 1 < k && heap[child + 1] < heap[child]) {
+      child++;
+    }
+    if (!(heap[child] < x)) {
+      break;
+    }
+    heap[at] = heap[child];
+    at = child;
+  }
+  heap[at] = x;
+}
+
 // Compilers do not clone templates.
 #define ACTIVATION(A, T)                                                                                                                             \
   VECTOR_CLONES void activate_##A(T *x, int64_t n) { activate_elements<A>(x, n); }                                                                   \
@@ -313,6 +302,27 @@ VECTOR_CLONES reduced reduce_row_with_moment(const float *z, int64_t n) {
 
 VECTOR_CLONES int64_t count_greater(const float *z, int64_t n, float x) { return count<false>(z, n, x); }
 VECTOR_CLONES int64_t count_not_less(const float *z, int64_t n, float x) { return count<true>(z, n, x); }
+
+VECTOR_CLONES void keep_greatest(const float *z, int64_t n, float *kept, int64_t k) {
+  const int64_t block = 2 * lanes; // few blocks have an element to keep
+  int64_t i = 0;
+  for (; i + block <= n; i += block) {
+    int32_t greater = 0;
+    for (int64_t j = i; j < i + block; j++) {
+      greater |= z[j] > kept[0];
+    }
+    for (int64_t j = i; greater != 0 && j < i + block; j++) {
+      if (z[j] > kept[0]) {
+        replace_least(kept, k, z[j]);
+      }
+    }
+  }
+  for (; i < n; i++) {
+    if (z[i] > kept[0]) {
+      replace_least(kept, k, z[i]);
+    }
+  }
+}
 
 VECTOR_CLONES int64_t find(const float *z, int64_t n, float x) {
   int64_t i = 0;
