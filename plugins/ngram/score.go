@@ -73,7 +73,7 @@ func (m model) score(ctx context.Context, s protocol.Settings, d protocol.Docume
 	nll := make([]float64, events)
 	scored := protocol.ScoredDocument{Index: d.Index}
 	if s.Confidence {
-		scored.Confidence = newConfidence(tokens)
+		scored.Confidence = newConfidence(tokens, s.TopK > 0)
 	}
 	if err := m.predict(ctx, s, ids, starts[:events], nll, scored.Confidence); err != nil {
 		return protocol.ScoredDocument{}, err
@@ -84,6 +84,7 @@ func (m model) score(ctx context.Context, s protocol.Settings, d protocol.Docume
 		scored.Unscored = []protocol.Unscored{{Start: starts[first], End: starts[min(first+1, tokens)], Reason: protocol.ReasonNoContext}}
 		if c := scored.Confidence; c.Len() > 0 {
 			c.Top[first], c.TopNLL[first], c.Ranks[first], c.Entropies[first] = 0, 0, 0, 0
+			clear(c.TopKMass[min(first, len(c.TopKMass)):min(first+1, len(c.TopKMass))])
 		}
 	}
 	scored.Unscored = s.Range.Unscored(starts[:tokens], starts[1:tokens+1], int32(len(d.Text)), scored.Unscored)
@@ -98,10 +99,14 @@ func (m model) score(ctx context.Context, s protocol.Settings, d protocol.Docume
 	return scored, nil
 }
 
-func newConfidence(tokens int) protocol.Confidence {
-	return protocol.Confidence{
+func newConfidence(tokens int, masses bool) protocol.Confidence {
+	c := protocol.Confidence{
 		Top: make([]int32, tokens), TopNLL: make([]float64, tokens), Ranks: make([]int32, tokens), Entropies: make([]float64, tokens),
 	}
+	if masses {
+		c.TopKMass = make([]float64, tokens)
+	}
+	return c
 }
 
 // predict sets the losses of the first tokens of ids, which start at starts, and confidence as far as it goes.
@@ -132,6 +137,9 @@ func (m model) predict(ctx context.Context, s protocol.Settings, ids, starts []i
 			if i >= confidence.Len() {
 				nll[i], h = m.language.step(h, ids[i])
 				continue
+			}
+			if len(confidence.TopKMass) > 0 {
+				confidence.TopKMass[i] = topMass(r, h, int(s.TopK))
 			}
 			var of ranked
 			of, h = r.rank(h, ids[i])
