@@ -15,6 +15,8 @@ type Histogram struct {
 	// Edges are the ascending edges of the bins, one more than counts.
 	Edges  []float64
 	Series []Series
+	// LegendLeft puts the legend at the left, for counts that rise.
+	LegendLeft bool
 }
 
 // Series are counts of a histogram. On a logarithmic axis, a count of 0 is not drawn.
@@ -45,6 +47,7 @@ func (h Histogram) plot(t Theme) (*plot.Plot, error) {
 	}
 	p := t.New()
 	p.Title.Text = shown(h.Title, 90)
+	p.Legend.Left = h.LegendLeft
 	h.X.style(&p.X, h.Edges[0], h.Edges[len(h.Edges)-1])
 	h.Y.style(&p.Y, max(low, 1e-300), highest)
 	p.Y.Min = low

@@ -111,7 +111,7 @@ const (
 	barWidth  = 12
 	barGap    = 14
 	barLabels = 34
-	stripEdge = 6
+	stripEdge = 20
 	tickSpace = 17 // below a row
 	rowGap    = 6
 )

@@ -63,7 +63,7 @@ func (t *tally) draw(dir string, f Figure) (files []string, err error) {
 	h := figure.Histogram{
 		Title: fmt.Sprintf("Suffix probabilities of %s", terminal.Count(t.Windows, "window")),
 		X:     figure.Axis{Label: "decimal logarithm of the probability of the suffix"}, Y: figure.Axis{Label: "windows", Scale: figure.Log, Format: figure.Count},
-		Series: []figure.Series{{Name: "after the prompt"}, {Name: "without the prompt"}},
+		LegendLeft: true, Series: []figure.Series{{Name: "after the prompt"}, {Name: "without the prompt"}},
 	}
 	for _, b := range t.Histogram {
 		h.Edges = append(h.Edges, b.Low)
@@ -83,9 +83,10 @@ func (t *tally) draw(dir string, f Figure) (files []string, err error) {
 // triesCurves returns the figure of discoverable windows against the number of tries, for top-k sampling.
 func (t *tally) triesCurves() figure.Scatter {
 	s := figure.Scatter{
-		Title: fmt.Sprintf("Windows discoverable with n tries, top-%d sampling", t.Slicing.TopK),
-		X:     figure.Axis{Label: "tries n", Scale: figure.Log, Format: figure.Count},
-		Y:     figure.Axis{Label: "share of windows (%)"},
+		LegendLeft: true,
+		Title:      fmt.Sprintf("Windows discoverable with n tries, top-%d sampling", t.Slicing.TopK),
+		X:          figure.Axis{Label: "tries n", Scale: figure.Log, Format: figure.Count},
+		Y:          figure.Axis{Label: "share of windows (%)"},
 	}
 	for _, d := range t.Discoverable {
 		if d.TopK == 0 {

@@ -70,8 +70,7 @@ func (h Headlines) print(w io.Writer) {
 		})
 	}
 	terminal.Columns(w, rows)
-	fmt.Fprintf(w, "  largest p at each position, from 1e%d (▁) to 1 (█):\n", floor)
-	strips := [][]string{{"", "", ""}}
+	strips := [][]string{{"  largest p", "text", fmt.Sprintf("1e%d ▁▂▃▄▅▆▇█ 1, at each position", floor)}}
 	for _, s := range h {
 		for _, strip := range s.Strips {
 			if len(strips) > mostLines {

@@ -45,7 +45,7 @@ type Peak struct {
 
 const (
 	// mostPassages is the number of passages that are kept.
-	mostPassages = 20
+	mostPassages = 10
 	// mostText is the number of characters of the texts of a peak.
 	mostText = 600
 )

@@ -115,7 +115,7 @@ func (r *report) writePassages(b *strings.Builder) {
 			shown = []Passage{*r.passages.brightest}
 		}
 	} else {
-		fmt.Fprintf(b, "A passage is covered by windows of p ≥ %v that overlap. Its most probable window is shown, with the suffix in a line of its own%s.\n\n",
+		fmt.Fprintf(b, "A passage is covered by windows of p ≥ %v that overlap. Its most probable window is shown, first the prompt, then the suffix%s.\n\n",
 			r.Thresholds[0].P, r.rest())
 	}
 	for i, p := range shown {

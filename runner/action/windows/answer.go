@@ -21,9 +21,6 @@ func (s *scorer) scoreWithPrompt(w *window, a protocol.ScoredDocument) error {
 	if err := checkScored(a, from, to); err != nil {
 		return err
 	}
-	if len(a.Confidence.TopKMass) != len(a.TokenIDs) {
-		return fmt.Errorf("the backend's answer has %d masses of the top %d tokens for %d tokens", len(a.Confidence.TopKMass), s.Slicing.TopK, len(a.TokenIDs))
-	}
 	w.completed, w.Tokens = true, int32(to)
 	var mass float64
 	for i := from; i < to; i++ {
