@@ -14,6 +14,7 @@ import (
 	"surprisal.dev/runner/action/windows"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/terminal"
 )
 
 // Names of files.
@@ -36,8 +37,8 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 		return result, err
 	}
 	if r.Windows == 0 {
-		return result, protocol.Invalid("no window: in none of %d texts do %d characters have %d tokens (the texts have %d characters in total); "+
-			"lower chunkTokens, raise sliceLength, or use longer texts", r.Texts, p.Slicing.SliceLength, p.Slicing.ChunkTokens, r.Characters)
+		return result, protocol.Invalid("no window: nowhere in %s of %s do %d characters have %d tokens; lower chunkTokens, raise sliceLength, or use longer texts",
+			terminal.Count(r.Texts, "text"), terminal.Count(r.Characters, "character"), p.Slicing.SliceLength, p.Slicing.ChunkTokens)
 	}
 	r.finish()
 	r.Passages, r.Memorized, r.Easy = append(r.Passages, r.passages.found...), r.passages.memorized, r.passages.easy
