@@ -29,4 +29,4 @@ func ScalingMemory(models, largest int64) int64 {
 func WindowsMemory(largest, tokens int64) int64 { return ScoreMemory(largest, true) + 256*tokens }
 
 // SlidingMemory returns the memory of a report of sliding windows: one text.
-func SlidingMemory(largest int64) int64 { return 160<<20 + 6*largest }
+func SlidingMemory(largest int64) int64 { return 160<<20 + 8*largest }
