@@ -66,7 +66,7 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 	}, err
 }
 
-// report is a report in the making of a model and a dataset.
+// report collects the results of a model on a dataset.
 type report struct {
 	*tally
 	passages passages
