@@ -142,4 +142,3 @@ func TestRowChecksItsSum(t *testing.T) {
 		}
 	}
 }
-
