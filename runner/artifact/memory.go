@@ -24,3 +24,9 @@ func GapMemory(largest int64) int64 { return 128<<20 + 16*largest }
 func ScalingMemory(models, largest int64) int64 {
 	return 128<<20 + models*24<<20 + (24+12*models)*largest
 }
+
+// WindowsMemory returns the memory of scoring sliding windows of that many tokens: one text, and the windows of a block.
+func WindowsMemory(largest, tokens int64) int64 { return ScoreMemory(largest, true) + 256*tokens }
+
+// SlidingMemory returns the memory of a report of sliding windows: one text.
+func SlidingMemory(largest int64) int64 { return 160<<20 + 8*largest }

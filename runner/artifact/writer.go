@@ -43,6 +43,7 @@ func NewWriter[T any](w io.Writer, size func(*T) int) *Writer[T] {
 		parquet.SkipPageBounds("token_nll", "list", "element"),
 		parquet.SkipPageBounds("top_nll", "list", "element"),
 		parquet.SkipPageBounds("entropies", "list", "element"),
+		parquet.SkipPageBounds("token_log_p", "list", "element"),
 	)}
 }
 

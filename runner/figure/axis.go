@@ -123,7 +123,7 @@ func linearTicks(low, high float64, format func(float64) string) []plot.Tick {
 	}
 	var ticks []plot.Tick
 	for i := math.Ceil(low / step); i*step <= high; i++ {
-		v := rounded(i * step)
+		v := rounded(i*step) + 0 // no -0
 		ticks = append(ticks, plot.Tick{Value: v, Label: format(v)})
 	}
 	return ticks

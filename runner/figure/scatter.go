@@ -19,6 +19,8 @@ type Scatter struct {
 	X, Y   Axis
 	Groups []Group
 	Curves []Curve
+	// LegendLeft puts the legend at the left, for curves that rise.
+	LegendLeft bool
 }
 
 // Group holds points of one color and shape. Its name, if any, is in the legend if the figure has more than one group or
@@ -83,6 +85,7 @@ func (s Scatter) plot(t Theme) (*plot.Plot, error) {
 	}
 	p := t.New()
 	p.Title.Text = shown(s.Title, 90)
+	p.Legend.Left = s.LegendLeft
 	s.X.style(&p.X, lowX, highX)
 	s.Y.style(&p.Y, lowY, highY)
 	p.Add(grid{t})

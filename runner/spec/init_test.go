@@ -40,7 +40,7 @@ func TestInit(t *testing.T) {
 	want := []string{
 		"README.md", "cue.mod/module.cue",
 		"cue.mod/pkg/surprisal.dev/experiment/dataset.cue", "cue.mod/pkg/surprisal.dev/experiment/experiment.cue",
-		"cue.mod/pkg/surprisal.dev/experiment/gap.cue", "cue.mod/pkg/surprisal.dev/experiment/model.cue", "cue.mod/pkg/surprisal.dev/experiment/scaling.cue",
+		"cue.mod/pkg/surprisal.dev/experiment/gap.cue", "cue.mod/pkg/surprisal.dev/experiment/model.cue", "cue.mod/pkg/surprisal.dev/experiment/scaling.cue", "cue.mod/pkg/surprisal.dev/experiment/sliding.cue",
 		"experiment.cue", "text/heldout.txt", "text/train.txt",
 	}
 	if diff := cmp.Diff(want, written); diff != "" {

@@ -9,7 +9,9 @@ import (
 	"surprisal.dev/runner/action/scaling"
 	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/action/scores"
+	"surprisal.dev/runner/action/sliding"
 	"surprisal.dev/runner/action/train"
+	"surprisal.dev/runner/action/windows"
 )
 
 // All returns the kinds in plan order: a kind comes after the kinds whose artifacts it reads.
@@ -21,5 +23,7 @@ func All() []action.Kind {
 		score.Kind{},
 		gap.Kind{},
 		scaling.Kind{},
+		windows.Kind{},
+		sliding.Kind{},
 	}
 }

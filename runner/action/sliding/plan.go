@@ -1,0 +1,117 @@
+package sliding
+
+import (
+	"fmt"
+	"slices"
+
+	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/action/windows"
+	"surprisal.dev/runner/artifact"
+	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/spec"
+)
+
+// name is the kind's name.
+const name = "sliding"
+
+// Kind reports the windows of the texts of a dataset with a model.
+type Kind struct{}
+
+// Name implements plan.Kind.
+func (Kind) Name() string { return name }
+
+// Schema implements plan.Kind.
+func (Kind) Schema() int { return 1 }
+
+// MainFile implements action.MainFiler.
+func (Kind) MainFile() string { return reportFile }
+
+// parameters are everything that a report depends on except the windows.
+type parameters struct {
+	Model   string          `json:"model"`
+	Dataset string          `json:"dataset"`
+	Slicing windows.Slicing `json:"slicing"`
+	Refine  *windows.Refine `json:"refine,omitempty"`
+	Figure  Figure          `json:"figure"`
+}
+
+// Plan implements plan.Kind.
+func (Kind) Plan(b *plan.Builder) error {
+	var entries []Entry
+	if err := b.Section(name, &entries); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		for i, model := range e.Models {
+			k := slices.IndexFunc(b.Experiment.Models, func(m spec.Model) bool { return m.Name == model })
+			if k < 0 {
+				return fmt.Errorf("sliding %q: no model %q", e.Name, model)
+			}
+			m := &b.Experiment.Models[k]
+			if err := e.checkCapable(b, m, i); err != nil {
+				return err
+			}
+			for _, dataset := range e.Datasets {
+				if err := e.add(b, m, dataset); err != nil {
+					return fmt.Errorf("sliding %q: %w", e.Name, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// checkCapable checks that the backend of the entry's model i can do what windows need.
+func (e Entry) checkCapable(b *plan.Builder, m *spec.Model, i int) error {
+	if m.Backend == nil {
+		return fmt.Errorf("sliding %q: model %q has no backend", e.Name, m.Name)
+	}
+	for _, c := range []string{protocol.CapabilityConfidence, protocol.CapabilityTokenRange, protocol.CapabilityTopK} {
+		if slices.Contains(b.Catalog.Backends[m.Backend.Name].Capabilities, c) {
+			continue
+		}
+		at := ""
+		if i < len(e.At) {
+			at = fmt.Sprintf("%s:%d:%d: ", e.At[i].File, e.At[i].Line, e.At[i].Column)
+		}
+		return protocol.Invalid("%sthe backend %q of model %q does not have the capability %q, which sliding windows need; remove the model",
+			at, m.Backend.Name, m.Name, c)
+	}
+	return nil
+}
+
+// add adds the actions for a model and a dataset.
+func (e Entry) add(b *plan.Builder, m *spec.Model, dataset string) error {
+	d := b.Dataset(dataset)
+	if d == nil {
+		return fmt.Errorf("no dataset %q", dataset)
+	}
+	parts, err := windows.Add(b, windows.Request{Name: e.Name, Model: m, Dataset: d, Slicing: e.Slicing, Refine: e.Refine})
+	if err != nil {
+		return err
+	}
+	inputs := []plan.Input{{Role: "documents", Upstream: parts.Documents, Files: []string{artifact.DocumentsFile}, Counted: true}}
+	for _, of := range []struct {
+		role  string
+		parts []*plan.Action
+	}{{windowsRole, parts.Windows}, {refinedRole, parts.Refined}} {
+		for i, a := range of.parts {
+			role := fmt.Sprintf("%s/%03d", of.role, i)
+			inputs = append(inputs, plan.Input{Role: role, Upstream: a, Files: []string{artifact.SummaryFile, artifact.WindowsFile}})
+		}
+	}
+	_, err = b.Add(name, plan.Parts{
+		Name:       name + " " + e.Name + " " + m.Name + " " + dataset,
+		Labels:     plan.Labels{Section: e.Name, Model: m.Name, Dataset: dataset, Tags: d.Tags},
+		Parameters: parameters{m.Name, dataset, e.Slicing, e.Refine, e.Figure}, Inputs: inputs,
+		Publish: name + "/" + e.Name + "/" + m.Name + "/" + dataset,
+		Rates:   plan.Rates{Memory: func(largest, _ int64) int64 { return artifact.SlidingMemory(largest) }},
+	})
+	return err
+}
+
+// Roles of inputs.
+const (
+	windowsRole = "windows"
+	refinedRole = "refined"
+)
