@@ -6,7 +6,6 @@ import (
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action/materialize"
-	"surprisal.dev/runner/action/train"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/spec"
@@ -29,24 +28,11 @@ func (Kind) MainFile() string { return artifact.SummaryFile }
 
 // parameters are everything that losses depend on except documents and a trained model.
 type parameters struct {
-	// Config is the backend's configuration without its neutral settings.
-	Config       json.RawMessage   `json:"config"`
+	ModelParameters
 	ParseSpecial bool              `json:"parseSpecial"`
 	Settings     protocol.Settings `json:"settings"`
 	// Truncation is the byte limit with which the documents were read. A score records it in its scoring protocol.
-	Truncation int64         `json:"truncation"`
-	Weights    []weightsFile `json:"weights,omitempty"`
-}
-
-type weightsFile struct {
-	Digest string `json:"digest"`
-	Name   string `json:"name"`
-}
-
-// localSettings hold the local paths of weights and the neutral settings, which do not change results.
-type localSettings struct {
-	Settings map[string]json.RawMessage `json:"settings,omitempty"`
-	Weights  []protocol.ModelFile       `json:"weights,omitempty"`
+	Truncation int64 `json:"truncation"`
 }
 
 // scored identifies the scores of a model on a dataset. imported identifies the imported scores of a model on all its
@@ -103,15 +89,12 @@ func (Kind) Plan(b *plan.Builder) error {
 // planner plans the scores of a model. It encodes their common parts once, because a plan has a score for each pair of
 // a model and a dataset.
 type planner struct {
-	b        *plan.Builder
-	spec     *spec.Model
-	base     parameters
-	encoded  map[variant]json.RawMessage
-	worker   *plan.Worker
-	machine  json.RawMessage
-	model    *plan.Model
-	training *plan.Action
-	rates    plan.Rates
+	b       *plan.Builder
+	spec    *spec.Model
+	model   *Model
+	base    parameters
+	encoded map[variant]json.RawMessage
+	rates   plan.Rates
 }
 
 // variant holds the parameters that differ between the scores of a model.
@@ -121,46 +104,14 @@ type variant struct {
 }
 
 func newPlanner(b *plan.Builder, m *spec.Model) (*planner, error) {
-	backend := b.Catalog.Backends[m.Backend.Name]
-	p := &planner{b: b, spec: m, worker: &backend.Worker, encoded: map[variant]json.RawMessage{}}
-	config, settings, err := plan.SplitSettings(m.Backend.Config, backend.Neutral)
+	model, err := PlanModel(b, m)
 	if err != nil {
 		return nil, err
 	}
-	p.base = parameters{Config: config, Settings: b.Catalog.Settings(m)}
-	weights := b.Catalog.Weights[m.Name]
-	for _, f := range weights {
-		p.base.Weights = append(p.base.Weights, weightsFile{f.Digest, f.Name})
-	}
-	if p.machine, err = json.Marshal(localSettings{settings, weights}); err != nil {
-		return nil, err
-	}
-	if p.training, err = train.Model(b, m); err != nil {
-		return nil, err
-	}
-	identity := struct {
-		Backend  plan.Worker
-		Config   json.RawMessage
-		Weights  []weightsFile
-		Training string
-	}{backend.Worker, m.Backend.Config, p.base.Weights, ""}
-	if p.training != nil {
-		identity.Training = p.training.Name
-	}
-	id, err := plan.Canonical(identity)
-	if err != nil {
-		return nil, err
-	}
-	e := b.Catalog.Estimates[m.Name]
-	memory := e.MemoryBytes
-	if p.training != nil {
-		memory = e.ScoringMemory(p.training.Cost.Bytes)
-	}
-	p.model = &plan.Model{ID: protocol.Digest(id), Resources: plan.Resources{
-		Memory: memory, Devices: e.Devices, DeviceMemory: e.DeviceMemoryBytes,
-	}}
+	p := &planner{b: b, spec: m, model: model, encoded: map[variant]json.RawMessage{}}
+	p.base = parameters{ModelParameters: model.Parameters, Settings: b.Catalog.Settings(m)}
 	p.rates = plan.Rates{
-		Who: m.Name, BytesPerToken: e.BytesPerToken, FLOPsPerToken: e.FLOPsPerToken,
+		Who: m.Name, BytesPerToken: model.Estimate.BytesPerToken, FLOPsPerToken: model.Estimate.FLOPsPerToken,
 		Memory: func(largest, _ int64) int64 { return artifact.ScoreMemory(largest, p.base.Settings.Confidence) },
 	}
 	return p, nil
@@ -182,13 +133,10 @@ func (p *planner) score(d *spec.Dataset) error {
 		}
 		p.encoded[v] = encoded
 	}
-	inputs := []plan.Input{{Role: "documents", Upstream: documents, Files: documentFiles, Counted: true}}
-	if p.training != nil {
-		inputs = append(inputs, plan.Input{Role: "model", Upstream: p.training, Files: modelFiles})
-	}
+	inputs := p.model.Inputs(plan.Input{Role: "documents", Upstream: documents, Files: documentFiles, Counted: true})
 	a, err := p.b.Add(name, plan.Parts{
 		Name: name + " " + p.spec.Name + " " + d.Name, Labels: plan.Labels{Dataset: d.Name, Tags: d.Tags, Model: p.spec.Name},
-		Parameters: encoded, Worker: p.worker, Inputs: inputs, Machine: p.machine, Model: p.model, Rates: p.rates,
+		Parameters: encoded, Worker: p.model.Worker, Inputs: inputs, Machine: p.model.Machine, Model: p.model.Loaded, Rates: p.rates,
 	})
 	if err != nil {
 		return err

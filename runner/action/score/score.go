@@ -35,7 +35,7 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 	if err := errors.Join(t.Parameters(&p), artifact.ReadJSON(countsPath, &counts)); err != nil {
 		return result, err
 	}
-	m, err := modelOf(t, p)
+	m, err := modelOf(t, p.ModelParameters)
 	if err != nil {
 		return result, err
 	}
@@ -103,27 +103,6 @@ func computed(m protocol.LoadedModel) map[string]string {
 	computed := map[string]string{"device": m.Device}
 	maps.Copy(computed, m.Computed)
 	return computed
-}
-
-// modelOf returns the model of a task, with the local paths of its weights.
-func modelOf(t *action.Task, p parameters) (m protocol.Model, err error) {
-	var at localSettings
-	if err := t.LocalSettings(&at); err != nil {
-		return m, err
-	}
-	if m.Config, err = plan.JoinSettings(p.Config, at.Settings); err != nil {
-		return m, err
-	}
-	for i, w := range p.Weights {
-		if i >= len(at.Weights) || at.Weights[i].Name != w.Name {
-			return m, fmt.Errorf("the task has no local path for the weights %s", w.Name)
-		}
-		m.Files = append(m.Files, protocol.ModelFile{Name: w.Name, Path: at.Weights[i].Path, Digest: w.Digest})
-	}
-	if role := "model/" + artifact.ModelFile; t.Inputs[role] != "" {
-		m.Files = append(m.Files, protocol.ModelFile{Name: artifact.ModelFile, Path: t.Inputs[role], Digest: t.Descriptor.Inputs[role]})
-	}
-	return m, nil
 }
 
 // scorer scores one dataset.
