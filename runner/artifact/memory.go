@@ -24,3 +24,11 @@ func GapMemory(largest int64) int64 { return 128<<20 + 16*largest }
 func ScalingMemory(models, largest int64) int64 {
 	return 128<<20 + models*24<<20 + (24+12*models)*largest
 }
+
+// ActivationsMemory returns the memory of a pass that observes activations: texts are queued as for a score, and an answer
+// has a row for each dimension.
+func ActivationsMemory(largest int64) int64 { return 192<<20 + 14*largest }
+
+// OutliersMemory returns the memory of a report on outliers with figures of a number of pixels: the statistics of one
+// model at a time, and the pixels of one figure with their copy in the encoder.
+func OutliersMemory(pixels int64) int64 { return 256<<20 + 12*pixels }

@@ -4,8 +4,10 @@ package kinds
 
 import (
 	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/action/activations"
 	"surprisal.dev/runner/action/gap"
 	"surprisal.dev/runner/action/materialize"
+	"surprisal.dev/runner/action/outliers"
 	"surprisal.dev/runner/action/scaling"
 	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/action/scores"
@@ -21,5 +23,7 @@ func All() []action.Kind {
 		score.Kind{},
 		gap.Kind{},
 		scaling.Kind{},
+		activations.Kind{},
+		outliers.Kind{},
 	}
 }
