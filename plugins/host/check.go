@@ -23,6 +23,7 @@ const (
 	// overflow.
 	maxFactor  = 1 << 20
 	maxDevices = 1 << 16
+	maxSites   = 1 << 14
 )
 
 var (
@@ -167,7 +168,19 @@ func checkLoaded(handle string, m protocol.LoadedModel) error {
 	if !dtypePattern.MatchString(m.Dtype) || len(m.Dtype) > maxNameBytes {
 		return fmt.Errorf(`the dtype is %.200q; it must be like "float32" or "q4_1"`, m.Dtype)
 	}
+	if len(m.Sites) > maxSites {
+		return fmt.Errorf("it names %d sites of activations; it may name %d", len(m.Sites), maxSites)
+	}
+	for i, site := range m.Sites {
+		if err := line(fmt.Sprintf("the name of site %d", i), site); err != nil {
+			return err
+		}
+	}
+	if (len(m.Sites) > 0) != (m.HiddenSize > 0) {
+		return fmt.Errorf("it has %d sites of activations and a hidden size of %d; one is 0 exactly if the other is", len(m.Sites), m.HiddenSize)
+	}
 	return first(
+		quantity("the hidden size", m.HiddenSize, math.MaxInt32),
 		line("the model's handle", handle),
 		quantity("the maximum context length in tokens", m.ContextLimit, maxQuantity),
 		quantity("the size of the vocabulary", m.VocabularySize, math.MaxInt32),

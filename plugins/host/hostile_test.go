@@ -71,7 +71,11 @@ func request(t *testing.T, h *Host, call, config string) error {
 	case call == "unload":
 		return loaded.Close()
 	}
-	return loaded.Score(t.Context(), protocol.Settings{Confidence: call == "confide"}, textsOf("abc", "abc"), func(protocol.Document, protocol.ScoredDocument) error { return nil })
+	settings := map[string]protocol.Settings{
+		"confide": {Confidence: true}, "range": {Range: protocol.TokenRange{To: 1}},
+		"mass": {Confidence: true, TopK: 2}, "observe": {ActivationThreshold: 6},
+	}
+	return loaded.Score(t.Context(), settings[call], textsOf("abc", "abc"), func(protocol.Document, protocol.ScoredDocument) error { return nil })
 }
 
 const loadable = `"loaded": {"handle": "1", "device": "cpu", "dtype": "float32", "vocabularySize": 10}`
@@ -112,6 +116,14 @@ func TestHostileAnswers(t *testing.T) {
 			"confidence of 0 tokens, asked for all 1"},
 		{"confide", `{"answers": [{"index": "0", "tokenIds": [1], "tokenStarts": [0], "tokenEnds": [3], "tokenNll": [1], "totalNll": 1, ` +
 			`"topIds": [1], "topNll": [1], "ranks": [2], "entropies": [1]}], ` + loadable + `}`, "the rank is 2 and the top token is 1"},
+		{"range", `{"answers": [{"index": "0", "tokenIds": [1, 2], "tokenStarts": [0, 1], "tokenEnds": [1, 3], "tokenNll": [1, 1], "totalNll": 2}], ` + loadable + `}`,
+			`token 1, [1, 3), is not marked "not requested"`},
+		{"mass", `{"answers": [{"index": "0", "tokenIds": [1], "tokenStarts": [0], "tokenEnds": [3], "tokenNll": [1], "totalNll": 1, ` +
+			`"topIds": [1], "topNll": [1], "ranks": [1], "entropies": [1], "topKMass": [0.5]}], ` + loadable + `}`, "the top tokens' probability is 0.5"},
+		{"observe", `{"answers": [{"index": "0", "tokenIds": [1], "tokenStarts": [0], "tokenEnds": [3], "tokenNll": [1], "totalNll": 1, ` +
+			`"activations": {"positions": "1", "siteLargest": [7], "siteMedian": [1]}}], ` + loadable + `}`, "activations at 1 sites, and the model has 0"},
+		{"load", `{"loaded": {"handle": "1", "device": "cpu", "dtype": "float32", "hiddenSize": "4"}}`, "0 sites of activations and a hidden size of 4"},
+		{"load", `{"loaded": {"handle": "1", "device": "cpu", "dtype": "float32", "sites": ["a\nb"], "hiddenSize": "4"}}`, "the name of site 0 is"},
 		{"confide", `{"answers": [{"index": "0", "ranks": [` + strings.Repeat("1, ", 2000) + `1], "continued": true}], ` + loadable + `}`,
 			"the answer for document 0 has more than"},
 	} {
@@ -135,7 +147,10 @@ func TestHostileAnswers(t *testing.T) {
 					t.Errorf("got %.500v, want %q in it", err, want)
 				}
 			}
-			served := strings.Replace(test.call, "confide", "score", 1)
+			served := test.call
+			if strings.Contains(" confide range mass observe ", " "+served+" ") {
+				served = "score"
+			}
 			if n := strings.Count(must(readAll(h, "calls")), served+"\n"); n != 1 {
 				t.Errorf("%d calls", n)
 			}

@@ -346,19 +346,14 @@ func (c *scoring) answer(s protocol.ScoredDocument) error {
 	defer c.mu.Unlock()
 	d := c.pending[s.Index-c.first]
 	c.mu.Unlock()
-	err := protocol.Check(d.document, s, c.model.Describe())
+	model := c.model.Describe()
+	err := protocol.Check(d.document, s, model)
+	if err == nil {
+		if err = c.settings.CheckRequest(s, model); err != nil {
+			err = fmt.Errorf("%v: %w", d.document, err)
+		}
+	}
 	c.mu.Lock()
-	if err == nil && !c.settings.EOS && s.EOSNLL != 0 {
-		err = fmt.Errorf("%v: the answer has a loss of %v nats for an end-of-text token that was not asked for", d.document, s.EOSNLL)
-	}
-	if err == nil && !c.settings.EOS && s.EndUnscored() {
-		err = fmt.Errorf("%v: the answer has an unscored end-of-text token that was not asked for", d.document)
-	}
-	if n := s.Confidence.Len(); err == nil && !c.settings.Confidence && n > 0 {
-		err = fmt.Errorf("%v: the answer has the confidence of %d tokens, which was not asked for", d.document, n)
-	} else if err == nil && c.settings.Confidence && n != len(s.TokenIDs) {
-		err = fmt.Errorf("%v: the answer has the confidence of %d tokens, asked for all %d", d.document, n, len(s.TokenIDs))
-	}
 	if err != nil {
 		return c.model.backend.broken(err)
 	}

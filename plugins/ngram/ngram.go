@@ -61,7 +61,7 @@ func (backend) Describe(context.Context) (protocol.BackendDescription, error) {
 		Version:      version,
 		Schema:       schema,
 		Trains:       true,
-		Capabilities: []string{protocol.CapabilityConfidence},
+		Capabilities: []string{protocol.CapabilityConfidence, protocol.CapabilityTokenRange, protocol.CapabilityTopK},
 	}, nil
 }
 

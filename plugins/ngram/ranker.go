@@ -2,6 +2,7 @@ package ngram
 
 import (
 	"math"
+	"slices"
 
 	"surprisal.dev/plugins/ngram/kneserney"
 )
@@ -10,6 +11,18 @@ import (
 type ranker interface {
 	// rank is language.step. It also compares the token with all others.
 	rank(h history, id int32) (ranked, history)
+	// least returns the losses in nats of the k most probable tokens after a history, in any order; of all if there are
+	// fewer.
+	least(h history, k int) []float64
+}
+
+// topMass returns the logarithm of the total probability of the k most probable tokens after a history.
+func topMass(r ranker, h history, k int) float64 {
+	total := 0.0
+	for _, loss := range r.least(h, k) {
+		total += math.Exp(-loss)
+	}
+	return min(math.Log(total), 0)
 }
 
 // ranked is a token's loss and its place in a distribution.
@@ -31,6 +44,8 @@ func (r byteRanker) rank(h history, id int32) (ranked, history) {
 	of, next := rankSymbol(r.bytes, h.pieces, id)
 	return of, history{pieces: next}
 }
+
+func (r byteRanker) least(h history, k int) []float64 { return r.bytes.Least(h.pieces, k) }
 
 // rankSymbol ranks a token whose symbol is its id.
 func rankSymbol(r *kneserney.Ranking, s kneserney.State, id int32) (ranked, kneserney.State) {
@@ -84,6 +99,19 @@ func (r wordRanker) rank(h history, id int32) (of ranked, next history) {
 	of.rank = 1 + int32(before)
 	r.compareFirst(&of, h, kneserney.LastPlace)
 	return of, next
+}
+
+func (r wordRanker) least(h history, k int) []float64 {
+	if h.inside {
+		return r.bytes.Least(h.spelled, k)
+	}
+	losses := r.words.Least(h.pieces, k)
+	unknown, _ := r.pieces.Step(h.pieces, unknownSymbol(len(r.wordLanguage.words)))
+	for _, loss := range r.first.Least(k) {
+		losses = append(losses, unknown+loss)
+	}
+	slices.Sort(losses)
+	return losses[:min(k, len(losses))]
 }
 
 // compareFirst completes what is known about a token that begins a piece: the top token, the entropy, and the number of

@@ -41,7 +41,26 @@ func checkRanks(t interface{ Fatalf(string, ...any) }, l language, h history, te
 		if after != next || got.nll != want.nll || got.top != want.top || got.topNLL != want.topNLL || got.rank != want.rank || math.Abs(got.entropy-want.entropy) > 1e-9 {
 			t.Fatalf("token %d of %.100q, %d: got %+v and history %v, want %+v and %v", i, text, id, got, after, want, next)
 		}
+		checkMass(t, l, r, h)
 		h = next
+	}
+}
+
+// checkMass compares the mass of the most probable tokens after a history with that of sorted losses.
+func checkMass(t interface{ Fatalf(string, ...any) }, l language, r ranker, h history) {
+	losses := make([]float64, l.vocabulary())
+	for i := range losses {
+		losses[i], _ = l.step(h, int32(i))
+	}
+	slices.Sort(losses)
+	for _, k := range []int{1, 2, 7, 40, 300, len(losses), len(losses) + 1} {
+		total := 0.0
+		for _, loss := range losses[:min(k, len(losses))] {
+			total += math.Exp(-loss)
+		}
+		if got, want := topMass(r, h, k), min(math.Log(total), 0); math.Abs(got-want) > 1e-9 {
+			t.Fatalf("the %d most probable tokens after %v have the mass e^%v, want e^%v", k, h, got, want)
+		}
 	}
 }
 

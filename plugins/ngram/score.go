@@ -63,9 +63,9 @@ func (m model) score(ctx context.Context, s protocol.Settings, d protocol.Docume
 			"set limits.bytes", d.Dataset, d.Shard, d.Row, len(d.Text), math.MaxInt32)
 	}
 	ids, starts := m.language.tokenize(d.Text, nil, nil)
-	tokens := len(ids)
 	// The end of the text is a token, for its loss or only as the end of the previous token.
 	ids, starts = append(ids, m.language.end()), append(starts, int32(len(d.Text)))
+	tokens := s.Range.Cut(len(ids) - 1)
 	events := tokens
 	if s.EOS {
 		events++
@@ -73,34 +73,40 @@ func (m model) score(ctx context.Context, s protocol.Settings, d protocol.Docume
 	nll := make([]float64, events)
 	scored := protocol.ScoredDocument{Index: d.Index}
 	if s.Confidence {
-		scored.Confidence = newConfidence(tokens)
+		scored.Confidence = newConfidence(tokens, s.TopK > 0)
 	}
 	if err := m.predict(ctx, s, ids, starts[:events], nll, scored.Confidence); err != nil {
 		return protocol.ScoredDocument{}, err
 	}
-	if s.Prefix == protocol.PrefixNone && events > 0 {
+	if first := int(min(s.Range.From, int64(events))); s.Prefix == protocol.PrefixNone && events > first && s.Range.Score == s.Range.From {
 		// Without tokens, this is the end-of-text token of an empty text.
-		nll[0] = 0
-		scored.Unscored = []protocol.Unscored{{Start: 0, End: starts[min(1, tokens)], Reason: protocol.ReasonNoContext}}
+		nll[first] = 0
+		scored.Unscored = []protocol.Unscored{{Start: starts[first], End: starts[min(first+1, tokens)], Reason: protocol.ReasonNoContext}}
 		if c := scored.Confidence; c.Len() > 0 {
-			c.Top[0], c.TopNLL[0], c.Ranks[0], c.Entropies[0] = 0, 0, 0, 0
+			c.Top[first], c.TopNLL[first], c.Ranks[first], c.Entropies[first] = 0, 0, 0, 0
+			clear(c.TopKMass[min(first, len(c.TopKMass)):min(first+1, len(c.TopKMass))])
 		}
 	}
+	scored.Unscored = s.Range.Unscored(starts[:tokens], starts[1:tokens+1], int32(len(d.Text)), scored.Unscored)
 	for _, loss := range nll {
 		scored.TotalNLL += loss
 	}
 	scored.TokenIDs, scored.TokenNLL = ids[:tokens:tokens], nll[:tokens:tokens]
-	scored.TokenStarts, scored.TokenEnds = starts[:tokens:tokens], starts[1:]
+	scored.TokenStarts, scored.TokenEnds = starts[:tokens:tokens], starts[1:tokens+1:tokens+1]
 	if s.EOS {
 		scored.EOSNLL = nll[tokens]
 	}
 	return scored, nil
 }
 
-func newConfidence(tokens int) protocol.Confidence {
-	return protocol.Confidence{
+func newConfidence(tokens int, masses bool) protocol.Confidence {
+	c := protocol.Confidence{
 		Top: make([]int32, tokens), TopNLL: make([]float64, tokens), Ranks: make([]int32, tokens), Entropies: make([]float64, tokens),
 	}
+	if masses {
+		c.TopKMass = make([]float64, tokens)
+	}
+	return c
 }
 
 // predict sets the losses of the first tokens of ids, which start at starts, and confidence as far as it goes.
@@ -110,16 +116,18 @@ func (m model) predict(ctx context.Context, s protocol.Settings, ids, starts []i
 	if confidence.Len() > 0 {
 		r = m.ranker()
 	}
+	first := true
 	for w := range s.Windows(starts) {
-		if !m.holdsHistory(ids, w.Start, w.Score) || w.Score == 0 {
+		if first || !m.holdsHistory(ids, w.Start, w.Score) {
 			h = history{}
-			if s.Prefix == protocol.PrefixBOS || s.Prefix == protocol.PrefixFirst && w.Score == 0 {
+			if s.Prefix == protocol.PrefixBOS || s.Prefix == protocol.PrefixFirst && first {
 				h = m.language.begin()
 			}
 			for _, id := range ids[w.Start:w.Score] {
 				_, h = m.language.step(h, id)
 			}
 		}
+		first = false
 		for i := w.Score; i < w.End; i++ {
 			if i%checkEvery == 0 {
 				if err := ctx.Err(); err != nil {
@@ -129,6 +137,9 @@ func (m model) predict(ctx context.Context, s protocol.Settings, ids, starts []i
 			if i >= confidence.Len() {
 				nll[i], h = m.language.step(h, ids[i])
 				continue
+			}
+			if len(confidence.TopKMass) > 0 {
+				confidence.TopKMass[i] = topMass(r, h, int(s.TopK))
 			}
 			var of ranked
 			of, h = r.rank(h, ids[i])

@@ -136,11 +136,11 @@ type Settings struct {
 	EOS bool `json:"eos"`
 	// Confidence requests ScoredDocument.Confidence. Losses do not depend on it.
 	Confidence bool `json:"confidence,omitempty"`
-	// Range limits what is read and scored of each document. Every document is then one window, and Windows does not
-	// apply.
+	// Range limits what is read and scored of each document. Every document is then one window, the first and last, as
+	// Windows returns it. It excludes EOS.
 	Range TokenRange `json:"range,omitzero"`
-	// TopK requests Confidence.TopKMass for that many tokens. It is 0, or positive with Confidence. Losses do not depend
-	// on it.
+	// TopK requests Confidence.TopKMass for that many tokens. It is 0, or from 1 to MaxTopK with Confidence. Losses do not
+	// depend on it.
 	TopK int64 `json:"topK,omitempty"`
 	// ActivationThreshold requests ScoredDocument.Activations for magnitudes of at least this much. 0 requests none.
 	// Losses do not depend on it.

@@ -6,7 +6,7 @@ import (
 )
 
 // Confidence describes the distributions over the vocabulary that predicted the tokens of a document. Its slices are
-// empty, or parallel to TokenIDs. All four values of a token without a loss are 0.
+// empty, or parallel to TokenIDs. All values of a token without a loss are 0.
 //
 // Tokens are ordered by their probability, the greatest first, and tokens of equal probability by id.
 type Confidence struct {
@@ -42,6 +42,9 @@ func (s ScoredDocument) CheckConfidence(vocabulary int64) error {
 		return fmt.Errorf("its confidence has %d top tokens, %d losses of them, %d ranks and %d entropies for %d tokens",
 			len(c.Top), len(c.TopNLL), len(c.Ranks), len(c.Entropies), n)
 	}
+	if len(c.TopKMass) != 0 && len(c.TopKMass) != n {
+		return fmt.Errorf("its confidence has the mass of the top tokens for %d of %d tokens", len(c.TopKMass), n)
+	}
 	if vocabulary <= 0 {
 		vocabulary = math.MaxInt32
 	}
@@ -53,9 +56,9 @@ func (s ScoredDocument) CheckConfidence(vocabulary int64) error {
 		}
 		lossless := end == start && s.TokenNLL[i] == 0 && c.Ranks[i] == 0 // its range has no bytes that tell
 		if lossless || end > start && len(unscored) > 0 && unscored[0].Start < end {
-			if c.Top[i] != 0 || c.TopNLL[i] != 0 || c.Ranks[i] != 0 || c.Entropies[i] != 0 {
-				return fmt.Errorf("token %d at byte %d has no loss, but the confidence %d, %v, %d, %v; these must be 0",
-					i, start, c.Top[i], c.TopNLL[i], c.Ranks[i], c.Entropies[i])
+			if mass := c.mass(i); c.Top[i] != 0 || c.TopNLL[i] != 0 || c.Ranks[i] != 0 || c.Entropies[i] != 0 || mass != 0 {
+				return fmt.Errorf("token %d at byte %d has no loss, but the confidence %d, %v, %d, %v, %v; these must be 0",
+					i, start, c.Top[i], c.TopNLL[i], c.Ranks[i], c.Entropies[i], mass)
 			}
 			continue
 		}
@@ -64,6 +67,14 @@ func (s ScoredDocument) CheckConfidence(vocabulary int64) error {
 		}
 	}
 	return nil
+}
+
+// mass returns TopKMass[i], or 0 without it.
+func (c Confidence) mass(i int) float64 {
+	if len(c.TopKMass) == 0 {
+		return 0
+	}
+	return c.TopKMass[i]
 }
 
 // check checks the values of token i, which has that id and loss.
@@ -81,6 +92,9 @@ func (c Confidence) check(i int, id int32, nll float64, vocabulary int64) error 
 		return fmt.Errorf("the top token has the loss %v nats; it must be between 0 and the token's own loss of %v", topNLL, nll)
 	case rank == 1 && topNLL < nll-within:
 		return fmt.Errorf("the top token has the loss %v nats, the same token has %v", topNLL, nll)
+	}
+	if mass := c.mass(i); !(mass <= 0 && mass >= -topNLL-confidenceTolerance*max(1, topNLL)) {
+		return fmt.Errorf("the logarithm of the top tokens' probability is %v; it must be between %v, that of the top token alone, and 0", mass, -topNLL)
 	}
 	limit := math.Log(float64(vocabulary))
 	if !(entropy >= -confidenceTolerance && entropy <= limit+confidenceTolerance) {

@@ -43,6 +43,25 @@ func TestConfidences(t *testing.T) {
 		{"an entropy below 0", "the entropy is -0.1", func(s *ScoredDocument) { s.Confidence.Entropies[2] = -0.1 }},
 		{"an entropy above the maximum", "the entropy is 2.4", func(s *ScoredDocument) { s.Confidence.Entropies[2] = 2.4 }},
 		{"an entropy that is not a number", "the entropy is NaN", func(s *ScoredDocument) { s.Confidence.Entropies[2] = math.NaN() }},
+		{"top tokens", "", withMass(func([]float64) {})},
+		{"top tokens of a token without a loss", "", func(s *ScoredDocument) {
+			withMass(func(m []float64) { m[0] = 0 })(s)
+			unscore(s)
+			s.Confidence.Top[0], s.Confidence.TopNLL[0], s.Confidence.Ranks[0] = 0, 0, 0
+		}},
+		{"a mass without a loss", "has no loss, but the confidence 0, 0, 0, 0, -0.5", func(s *ScoredDocument) {
+			withMass(func([]float64) {})(s)
+			unscore(s)
+			s.Confidence.Top[0], s.Confidence.TopNLL[0], s.Confidence.Ranks[0] = 0, 0, 0
+		}},
+		{"a missing mass", "the mass of the top tokens for 5 of 6 tokens", func(s *ScoredDocument) {
+			withMass(func([]float64) {})(s)
+			s.Confidence.TopKMass = s.Confidence.TopKMass[1:]
+		}},
+		{"a mass above 1", "the top tokens' probability is 1e-05", withMass(func(m []float64) { m[2] = 1e-5 })},
+		{"a mass below the top token's", "must be between -2, that of the top token alone, and 0", withMass(func(m []float64) { m[1] = -2.1 })},
+		{"a mass rounded below the top token's", "", withMass(func(m []float64) { m[1] = -2.0001 })},
+		{"a mass that is not a number", "probability is NaN", withMass(func(m []float64) { m[2] = math.NaN() })},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := answer()
@@ -64,4 +83,12 @@ func unscore(s *ScoredDocument) {
 	s.TokenNLL, s.TotalNLL = slices.Clone(s.TokenNLL), s.TotalNLL-1
 	s.TokenNLL[0] = 0
 	s.Unscored = []Unscored{{0, 1, ReasonNoContext}}
+}
+
+// withMass adds the mass of the top tokens, after a change.
+func withMass(change func([]float64)) func(*ScoredDocument) {
+	return func(s *ScoredDocument) {
+		s.Confidence.TopKMass = []float64{-0.5, -2, 0, 0, -0.1, -1}
+		change(s.Confidence.TopKMass)
+	}
 }

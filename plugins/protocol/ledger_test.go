@@ -380,7 +380,7 @@ func FuzzLedger(f *testing.F) {
 		at = 0
 		for i, w := range ranges {
 			if i%2 == int(flags&1) {
-				s.Unscored = append(s.Unscored, Unscored{at, at + int32(w), []string{ReasonNoContext, ReasonNoToken}[flags>>1&1]})
+				s.Unscored = append(s.Unscored, Unscored{at, at + int32(w), []string{ReasonNoContext, ReasonNoToken, ReasonNotRequested}[flags>>1%3]})
 			}
 			at += int32(w)
 		}
@@ -394,5 +394,9 @@ func FuzzLedger(f *testing.F) {
 			return
 		}
 		balance(t, d, s, perByte, l)
+		q := Settings{EOS: true, Range: TokenRange{From: int64(flags >> 6), Score: int64(flags >> 6), To: int64(flags>>4&3 + 4)}}
+		if err := q.CheckRequest(s, LoadedModel{}); err != nil && !utf8.ValidString(err.Error()) {
+			t.Errorf("the message is not text: %q", err)
+		}
 	})
 }

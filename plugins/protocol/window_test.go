@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -59,12 +60,35 @@ func TestResolve(t *testing.T) {
 			settings: Settings{Anchor: "bytes", Context: 513}, limit: 512,
 			want: Settings{Prefix: "bos", Anchor: "bytes", Context: 513, Stride: 256},
 		},
-		"unknown prefix":   {settings: Settings{Prefix: "eos"}, problem: `prefix "eos"; it must be "bos", "first" or "none"`},
-		"unknown anchor":   {settings: Settings{Anchor: "words"}, problem: `anchor "words"; it must be "tokens" or "bytes"`},
-		"negative context": {settings: Settings{Context: -1}, problem: "context -1; it must be at least 1"},
-		"context too long": {settings: Settings{Context: 513}, limit: 512, problem: "context 513 exceeds the model's maximum of 512 tokens"},
-		"negative stride":  {settings: Settings{Context: 8, Stride: -1}, problem: "stride -1; it must be between 1 and the context, 8"},
-		"stride too long":  {settings: Settings{Context: 8, Stride: 9}, problem: "stride 9; it must be between 1 and the context, 8"},
+		"a range": {
+			settings: Settings{Prefix: "none", Context: 5, Stride: 3, Anchor: "bytes", Range: TokenRange{10, 12, 522}, Confidence: true, TopK: 40}, limit: 512,
+			want: Settings{Prefix: "none", Anchor: "tokens", Context: 512, Stride: 512, Range: TokenRange{10, 12, 522}, Confidence: true, TopK: 40},
+		},
+		"a range of one token": {
+			settings: Settings{Prefix: "first", Range: TokenRange{0, 0, 1}, ActivationThreshold: 6},
+			want:     Settings{Prefix: "first", Anchor: "tokens", Context: 1, Stride: 1, Range: TokenRange{0, 0, 1}, ActivationThreshold: 6},
+		},
+		"a range that is too long": {
+			settings: Settings{Range: TokenRange{1, 2, 514}}, limit: 512,
+			problem: "the range [1, 514) has 513 tokens, more than the model's maximum of 512; lower its number of tokens to 512",
+		},
+		"a range below 0":              {settings: Settings{Range: TokenRange{-1, 0, 5}}, problem: "reads the tokens [-1, 5) and scores those from 0 on"},
+		"a range that ends too early":  {settings: Settings{Range: TokenRange{1, 5, 5}}, problem: "0 <= from <= score < to"},
+		"a range scored before itself": {settings: Settings{Range: TokenRange{4, 3, 5}}, problem: "0 <= from <= score < to"},
+		"a range and the end of text":  {settings: Settings{EOS: true, Range: TokenRange{0, 0, 5}}, problem: "set eos to false"},
+		"a range with a wrong prefix":  {settings: Settings{Prefix: "eos", Range: TokenRange{0, 0, 5}}, problem: `prefix "eos"`},
+		"top k without confidence":     {settings: Settings{TopK: 40}, problem: "topK 40 without confidence; request confidence too"},
+		"negative top k":               {settings: Settings{TopK: -1, Confidence: true}, problem: "topK -1; it must be between 1 and 1024"},
+		"too many top tokens":          {settings: Settings{TopK: 1025, Confidence: true}, problem: "topK 1025"},
+		"a threshold below 0":          {settings: Settings{ActivationThreshold: -1}, problem: "activationThreshold -1; it must be a positive number"},
+		"a threshold without bounds":   {settings: Settings{ActivationThreshold: math.Inf(1)}, problem: "activationThreshold +Inf"},
+		"no number as a threshold":     {settings: Settings{ActivationThreshold: math.NaN()}, problem: "activationThreshold NaN"},
+		"unknown prefix":               {settings: Settings{Prefix: "eos"}, problem: `prefix "eos"; it must be "bos", "first" or "none"`},
+		"unknown anchor":               {settings: Settings{Anchor: "words"}, problem: `anchor "words"; it must be "tokens" or "bytes"`},
+		"negative context":             {settings: Settings{Context: -1}, problem: "context -1; it must be at least 1"},
+		"context too long":             {settings: Settings{Context: 513}, limit: 512, problem: "context 513 exceeds the model's maximum of 512 tokens"},
+		"negative stride":              {settings: Settings{Context: 8, Stride: -1}, problem: "stride -1; it must be between 1 and the context, 8"},
+		"stride too long":              {settings: Settings{Context: 8, Stride: 9}, problem: "stride 9; it must be between 1 and the context, 8"},
 		"nothing to the left of a window's first token": {
 			settings: Settings{Prefix: "none", Context: 8, Stride: 8}, problem: `with prefix "none" and stride 8`,
 		},
@@ -160,4 +184,20 @@ func TestWindowsScoreEachTokenOnce(t *testing.T) {
 			t.Fatalf("%d of %d tokens scored", scored, len(starts))
 		}
 	})
+}
+
+// TestRangeWindows checks that a range is one window, cut at the document's end, and none where nothing is scored.
+func TestRangeWindows(t *testing.T) {
+	for _, test := range []struct {
+		tokens int
+		want   []Window
+	}{{0, nil}, {3, nil}, {5, nil}, {6, []Window{{3, 5, 6}}}, {8, []Window{{3, 5, 8}}}, {9, []Window{{3, 5, 8}}}} {
+		s, err := Settings{Range: TokenRange{3, 5, 8}}.Resolve(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Collect(s.Windows(make([]int32, test.tokens))); !slices.Equal(got, test.want) {
+			t.Errorf("%d tokens have the windows %v, want %v", test.tokens, got, test.want)
+		}
+	}
 }

@@ -121,7 +121,13 @@ func TestAnswersCross(t *testing.T) {
 				s.Confidence.TopNLL = append(s.Confidence.TopNLL, float64(k)/2)
 				s.Confidence.Ranks = append(s.Confidence.Ranks, 1<<30+int32(k))
 				s.Confidence.Entropies = append(s.Confidence.Entropies, float64(k)/4)
+				if len(want)%8 == 0 {
+					s.Confidence.TopKMass = append(s.Confidence.TopKMass, -float64(k)/8)
+				}
 			}
+		}
+		if len(want)%3 == 0 {
+			s.Activations = activations(size % 300)
 		}
 		broken := s // the wire does not validate
 		broken.Index++
@@ -147,11 +153,50 @@ func TestAnswersCross(t *testing.T) {
 	}
 }
 
+// activations describes that many dimensions at 9 sites.
+func activations(dimensions int) protocol.Activations {
+	a := protocol.Activations{Positions: 1 << 40, Sites: make([]protocol.SiteActivations, 9)}
+	for i := range a.Sites {
+		a.Sites[i] = protocol.SiteActivations{Largest: float32(i) + 0.5, Median: float32(i) / 4}
+	}
+	for i := range int32(dimensions) {
+		a.Dimensions = append(a.Dimensions, protocol.DimensionActivations{
+			Dimension: 2 * i, Sites: []byte{byte(i), 1}, Positions: 1<<40 - int64(i), Largest: float32(i) + 6,
+		})
+	}
+	return a
+}
+
+// TestActivationsCross checks that activations arrive once, in an answer of one message and of several.
+func TestActivationsCross(t *testing.T) {
+	for _, tokens := range []int{0, 1, 3 * ChunkBytes / tokenBytes} {
+		for _, dimensions := range []int{0, 1, 3000} {
+			want := protocol.ScoredDocument{Index: 1, TokenIDs: make([]int32, tokens), Activations: activations(dimensions)}
+			j := NewAnswerJoiner(anything)
+			var got []protocol.ScoredDocument
+			w := NewAnswerWriter(func(documents []*pluginpb.ScoredDocument) error {
+				m := crosses(t, &pluginpb.ScoreResponse{Documents: documents}, &pluginpb.ScoreResponse{})
+				return j.Join(m.Documents, func(s protocol.ScoredDocument) error { got = append(got, s); return nil })
+			})
+			if err := errors.Join(w.Write(want), w.Flush(), j.End()); err != nil {
+				t.Fatal(err)
+			}
+			if len(got) != 1 || !equal(want, got[0]) {
+				t.Errorf("an answer of %d tokens and %d dimensions came as %d others", tokens, dimensions, len(got))
+			}
+		}
+	}
+	uneven := toActivations(&pluginpb.Activations{SiteLargest: []float32{1}, SiteMedian: []float32{0.5, 0.25}})
+	if want := []protocol.SiteActivations{{Largest: 1, Median: 0.5}, {Median: 0.25}}; !slices.Equal(uneven.Sites, want) {
+		t.Errorf("sites came as %v, want %v", uneven.Sites, want)
+	}
+}
+
 func equal(a, b protocol.ScoredDocument) bool {
 	return a.Index == b.Index && a.EOSNLL == b.EOSNLL && a.TotalNLL == b.TotalNLL &&
 		slices.Equal(a.TokenIDs, b.TokenIDs) && slices.Equal(a.TokenStarts, b.TokenStarts) &&
 		slices.Equal(a.TokenEnds, b.TokenEnds) && slices.Equal(a.TokenNLL, b.TokenNLL) && slices.Equal(a.Unscored, b.Unscored) &&
-		cmp.Equal(a.Confidence, b.Confidence, cmpopts.EquateEmpty())
+		cmp.Equal(a.Confidence, b.Confidence, cmpopts.EquateEmpty()) && cmp.Equal(a.Activations, b.Activations, cmpopts.EquateEmpty())
 }
 
 func TestManyUnscoredRangesCross(t *testing.T) {
@@ -414,6 +459,10 @@ func TestErrorsCross(t *testing.T) {
 }
 
 func TestValuesCross(t *testing.T) {
+	allSettings := protocol.Settings{
+		Prefix: "bos", Context: 1, Stride: 2, Anchor: "bytes", EOS: true, Confidence: true,
+		Range: protocol.TokenRange{From: 3, Score: 4, To: 5}, TopK: 6, ActivationThreshold: 7.5,
+	}
 	source := protocol.Source{Config: []byte(`{"a":1}`), Dir: "dir", Confine: "/c"}
 	resolution := protocol.Resolution{
 		Parameters: []byte(`{}`), Files: []protocol.File{{Name: "n", Digest: "sha256:0", Bytes: 3, Compressed: true}, {Name: "m"}}, Revision: "r", Local: true,
@@ -438,10 +487,7 @@ func TestValuesCross(t *testing.T) {
 			protocol.BackendDescription{Name: "n", Version: "v", Schema: "s", Environment: []string{"e"}, Trains: true, Capabilities: []string{"c"}, NeutralSettings: []string{"a.b"}},
 			ToBackendDescription(FromBackendDescription(protocol.BackendDescription{Name: "n", Version: "v", Schema: "s", Environment: []string{"e"}, Trains: true, Capabilities: []string{"c"}, NeutralSettings: []string{"a.b"}})),
 		},
-		{
-			protocol.Settings{Prefix: "bos", Context: 1, Stride: 2, Anchor: "bytes", EOS: true, Confidence: true},
-			ToSettings(FromSettings(protocol.Settings{Prefix: "bos", Context: 1, Stride: 2, Anchor: "bytes", EOS: true, Confidence: true})),
-		},
+		{allSettings, ToSettings(FromSettings(allSettings))},
 		{
 			protocol.Estimate{Parameters: 1, WeightBytes: 2, FLOPsPerToken: 3, MemoryBytes: 4, BytesPerToken: 5, DeviceMemoryBytes: 6, Devices: 7, TrainingMemoryPerByte: 8, MemoryPerTrainingByte: 9},
 			ToEstimate(FromEstimate(protocol.Estimate{Parameters: 1, WeightBytes: 2, FLOPsPerToken: 3, MemoryBytes: 4, BytesPerToken: 5, DeviceMemoryBytes: 6, Devices: 7, TrainingMemoryPerByte: 8, MemoryPerTrainingByte: 9})),
@@ -451,8 +497,8 @@ func TestValuesCross(t *testing.T) {
 			ToModel(FromModel(protocol.Model{Config: []byte("{}"), Files: []protocol.ModelFile{{Name: "n", Path: "p", Digest: "d"}}, Halvings: 3})),
 		},
 		{
-			protocol.LoadedModel{ContextLimit: 1, VocabularySize: 2, Device: "d", Dtype: "t", Computed: map[string]string{"p": "q"}, Arithmetic: "a"},
-			ToLoadedModel(FromLoadedModel("h", protocol.LoadedModel{ContextLimit: 1, VocabularySize: 2, Device: "d", Dtype: "t", Computed: map[string]string{"p": "q"}, Arithmetic: "a"})),
+			protocol.LoadedModel{ContextLimit: 1, VocabularySize: 2, Device: "d", Dtype: "t", Computed: map[string]string{"p": "q"}, Arithmetic: "a", Sites: []string{"s"}, HiddenSize: 3},
+			ToLoadedModel(FromLoadedModel("h", protocol.LoadedModel{ContextLimit: 1, VocabularySize: 2, Device: "d", Dtype: "t", Computed: map[string]string{"p": "q"}, Arithmetic: "a", Sites: []string{"s"}, HiddenSize: 3})),
 		},
 		{protocol.ResolveRequest{Network: true}, ToResolveRequest(FromResolveRequest(protocol.ResolveRequest{Network: true}))},
 		{protocol.ResolveRequest{CacheReadOnly: true}, ToResolveRequest(FromResolveRequest(protocol.ResolveRequest{CacheReadOnly: true}))},

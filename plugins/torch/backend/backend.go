@@ -73,7 +73,7 @@ func (backend) Describe(context.Context) (protocol.BackendDescription, error) {
 	return protocol.BackendDescription{
 		Name: "torch", Version: "2 on libtorch " + tensor.Version(), Schema: schema,
 		Environment:  []string{"CUDA_VISIBLE_DEVICES", libraryVariable, "GOMP_SPINCOUNT", "OMP_NUM_THREADS", "OMP_WAIT_POLICY"},
-		Capabilities: []string{protocol.CapabilityConfidence, protocol.CapabilitySpecialTokens},
+		Capabilities: []string{protocol.CapabilityConfidence, protocol.CapabilitySpecialTokens, protocol.CapabilityTokenRange},
 		// A document's losses depend neither on batch composition nor on the number of threads.
 		NeutralSettings: []string{"threads", "batchTokens"},
 	}, nil

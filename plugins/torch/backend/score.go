@@ -270,11 +270,12 @@ func (m *model) tokenize(s protocol.Settings, documents []protocol.Document) doc
 }
 
 func (m *model) split(d protocol.Document, s protocol.Settings, e tokenizer.Encoding) (*pendingDocument, error) {
+	n := s.Range.Cut(len(e.IDs))
+	e.IDs, e.Starts, e.Ends = e.IDs[:n], e.Starts[:n], e.Ends[:n]
 	t := &pendingDocument{document: d, answer: protocol.ScoredDocument{
 		Index: d.Index, TokenIDs: e.IDs, TokenStarts: e.Starts, TokenEnds: e.Ends, TokenNLL: make([]float64, len(e.IDs)),
 	}}
 	if s.Confidence {
-		n := len(e.IDs)
 		t.answer.Confidence = protocol.Confidence{
 			Top: make([]int32, n), TopNLL: make([]float64, n), Ranks: make([]int32, n), Entropies: make([]float64, n),
 		}
@@ -283,6 +284,7 @@ func (m *model) split(d protocol.Document, s protocol.Settings, e tokenizer.Enco
 	for _, u := range e.Unscored {
 		*unscored = append(*unscored, protocol.Unscored{Start: u.Start, End: u.End, Reason: protocol.ReasonNoToken})
 	}
+	*unscored = s.Range.Unscored(e.Starts, e.Ends, int32(len(d.Text)), *unscored)
 	ids, starts := e.IDs, e.Starts
 	if s.EOS {
 		end, err := m.end.need("end-of-text", "set scoring.eos: false")
@@ -294,7 +296,7 @@ func (m *model) split(d protocol.Document, s protocol.Settings, e tokenizer.Enco
 	t.tokens = ids
 	for w := range s.Windows(starts) {
 		x := window{of: t, start: w.Start, end: w.End, score: w.Score}
-		if s.Prefix == protocol.PrefixBOS || s.Prefix == protocol.PrefixFirst && w.Start == 0 {
+		if s.Prefix == protocol.PrefixBOS || s.Prefix == protocol.PrefixFirst && w.Start == int(s.Range.From) {
 			prefix, err := m.prefix.need("beginning-of-text or end-of-text", `use scoring.prefix: "none"`)
 			if err != nil {
 				return nil, err
@@ -306,21 +308,21 @@ func (m *model) split(d protocol.Document, s protocol.Settings, e tokenizer.Enco
 				position(d, w.Start, starts[w.Start]), s.Context, n, m.architecture.Context)
 		}
 		if !x.prefixed && x.score == x.start {
-			// No token precedes the document's first token.
+			// No token precedes the first token that is read.
 			x.score++
-			t.answer.Unscored = withoutContext(e, int32(len(d.Text)), t.answer.Unscored)
+			t.answer.Unscored = withoutContext(e, w.Start, int32(len(d.Text)), t.answer.Unscored)
 		}
 		t.windows = append(t.windows, x)
 	}
 	return t, nil
 }
 
-// withoutContext adds the first token of a text of length bytes to the unscored ranges: without tokens, it is the
-// end-of-text token.
-func withoutContext(e tokenizer.Encoding, length int32, unscored []protocol.Unscored) []protocol.Unscored {
+// withoutContext adds a token of a text of length bytes to the unscored ranges. After the last it is the end-of-text
+// token.
+func withoutContext(e tokenizer.Encoding, token int, length int32, unscored []protocol.Unscored) []protocol.Unscored {
 	first := protocol.Unscored{Start: length, End: length, Reason: protocol.ReasonNoContext}
-	if len(e.IDs) > 0 {
-		first.Start, first.End = e.Starts[0], e.Ends[0]
+	if token < len(e.IDs) {
+		first.Start, first.End = e.Starts[token], e.Ends[token]
 		if first.Start == first.End {
 			return unscored
 		}
