@@ -65,11 +65,14 @@ func (h Headlines) Print(w io.Writer) {
 		}
 		terminal.Columns(w, rows)
 		for _, f := range t.Fits {
+			if f.Of != numOutliers {
+				continue
+			}
 			who := ""
 			if f.Family != "" {
 				who = " of " + protocol.Visible(f.Family)
 			}
-			fmt.Fprintf(w, "  %s%s: a exp(b x) with a = %s, b = %s\n", f.Of, who, f.Curve.A, f.Curve.B)
+			fmt.Fprintf(w, "  dimensions%s: a exp(b x) of the perplexity x, a = %s, b = %s\n", who, f.Curve.A, f.Curve.B)
 		}
 		for _, n := range t.Notes {
 			fmt.Fprintf(w, "  note: %s\n", protocol.Visible(n))

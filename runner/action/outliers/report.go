@@ -16,7 +16,7 @@ import (
 func (s *Summary) markdown(figures []string) string {
 	var b strings.Builder
 	d := s.Definition
-	fmt.Fprintf(&b, "# Outlier features\n\nOver the first documents, at most %s, of each of %s, each cut to %s. ", terminal.Count(d.Sequences, "document"),
+	fmt.Fprintf(&b, "# Outlier features\n\nOver at most the first %s of each of %s, each cut to %s. ", terminal.Count(d.Sequences, "document"),
 		terminal.Count(len(s.Datasets), "dataset"), terminal.Count(d.SequenceLength, "token"))
 	fmt.Fprintf(&b, "The activations are the outputs of the norms in front of each layer's parts. A dimension of them is systematic in a sequence if its "+
 		"magnitude is at least %s in %s%% of the norms or more, and at %s%% of the positions or more.\n\n",

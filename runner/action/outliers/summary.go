@@ -83,6 +83,9 @@ type measure struct {
 	value              func(r *Row) *float64
 }
 
+// numOutliers is the name of the number of dimensions in the reference experiment.
+const numOutliers = "num_outliers"
+
 // measures returns the measures in the order of the figures.
 func measures() []measure {
 	return []measure{
@@ -90,7 +93,7 @@ func measures() []measure {
 		{"median_layer_pct", "Median share of layers affected", "layers affected, median (%)", func(r *Row) *float64 { return r.MedianLayer }},
 		{"mean_seq_pct", "Mean share of positions affected", "positions affected, mean (%)", func(r *Row) *float64 { return r.MeanSequence }},
 		{"median_seq_pct", "Median share of positions affected", "positions affected, median (%)", func(r *Row) *float64 { return r.MedianSequence }},
-		{"num_outliers", "Outlier dimensions", "outlier dimensions", func(r *Row) *float64 { return r.dimensions() }},
+		{numOutliers, "Outlier dimensions", "outlier dimensions", func(r *Row) *float64 { return r.dimensions() }},
 	}
 }
 

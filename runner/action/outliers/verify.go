@@ -71,6 +71,9 @@ func (r *Row) verify(sum *tally) error {
 		{"median of the percentages of positions", r.MedianSequence, sum.seq.median()},
 		{"perplexity", r.Perplexity, perplexity(r.Nats, r.Predicted)},
 	}
+	if want := min(len(dimensions), topDimensions); len(r.Top) != want {
+		return fmt.Errorf("the summary lists %d dimensions, not %d", len(r.Top), want)
+	}
 	for i := range r.Top {
 		got, want := &r.Top[i], &dimensions[i]
 		if got.Dimension != want.Dimension || got.Occurrences != want.Occurrences {
