@@ -30,6 +30,8 @@ func serveFake(kind protocol.Kind, name string) {
 	}
 	if kind == protocol.KindProvider {
 		sdk.ServeProvider(fakeProvider{name})
+	} else if name == "observant" {
+		sdk.ServeBackend(observant{fakeBackend{name}})
 	} else {
 		sdk.ServeBackend(fakeBackend{name})
 	}

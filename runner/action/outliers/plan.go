@@ -53,6 +53,22 @@ func (Kind) Plan(b *plan.Builder) error {
 	return nil
 }
 
+// Uses implements plan.User.
+func (Kind) Uses(b *plan.Builder, m *spec.Model) (uses []plan.Use, err error) {
+	var tables []Table
+	if err := b.Section(name, &tables); err != nil {
+		return nil, err
+	}
+	for _, t := range tables {
+		if slices.Contains(t.Models, m.Name) && activations.Unable(b.Catalog.Backends[m.Backend.Name].Capabilities) == "" {
+			uses = append(uses, plan.Use{
+				Settings: t.observed().Scoring(m), At: t.At, Path: spec.FieldPath(name, t.Name, "sequenceLength"),
+			})
+		}
+	}
+	return uses, nil
+}
+
 func add(b *plan.Builder, t Table) error {
 	p := parameters{Datasets: t.Datasets, Definition: t.Definition, Figure: t.Figure}
 	var inputs []plan.Input
