@@ -95,9 +95,7 @@ func (s *suite) backend(b *host.Backend, cases []Case) {
 		s.check("the loss of the end-of-text token is given on request", scored.endOfText)
 		s.check("a document has the same losses whatever is scored with it", scored.alone)
 		s.check("the scored span does not change the losses", scored.spans)
-		if slices.Contains(b.Info().Capabilities, protocol.CapabilityConfidence) {
-			s.check("confidence is given on request and does not change the losses", scored.confidence)
-		}
+		s.requests(scored)
 		s.neutral(b, c, settings, together)
 		s.check("scoring stops when canceled", scored.canceled)
 		s.check("a crash in mid-stream loses nothing and changes nothing", scored.crash)
@@ -131,32 +129,6 @@ func (m *scoring) endOfText() error {
 		}
 	}
 	return err
-}
-
-// confidence checks that every token with a loss has a confidence on request, and the same loss. The host checks the
-// values.
-func (m *scoring) confidence() error {
-	with := m.settings
-	with.Confidence = true
-	answers, err := scoreAll(m.ctx, m.model, with, documents(texts()))
-	if err != nil {
-		return err
-	}
-	for i := range answers {
-		if err := sameLosses(m.together[i], answers[i], m.tolerance); err != nil {
-			return fmt.Errorf("document %d: %w", i, err)
-		}
-	}
-	again, err := scoreAll(m.ctx, m.model, with, documents(texts()))
-	if err != nil {
-		return err
-	}
-	for i := range answers {
-		if a, b := answers[i].Confidence, again[i].Confidence; !slices.Equal(a.Top, b.Top) || !slices.Equal(a.Ranks, b.Ranks) {
-			return fmt.Errorf("document %d has other top tokens or ranks when it is scored again", i)
-		}
-	}
-	return nil
 }
 
 // alone checks that a document's losses do not depend on the other documents that are scored with it.

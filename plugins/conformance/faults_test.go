@@ -127,24 +127,32 @@ func (m *faultyModel) Score(ctx context.Context, s protocol.Settings, documents 
 			}
 		}
 	}
+	whole := s.Range == protocol.TokenRange{}
 	return m.Model.Score(ctx, s, noted, func(a protocol.ScoredDocument) error {
 		change := 0.0
 		switch {
-		case m.fault == "heeds the span" && starts[a.Index] > 0, m.later, m.fault == "heeds the order" && a.Index == 0,
-			m.fault == "heeds the request" && s.Confidence:
+		case m.fault == "heeds the span" && starts[a.Index] > 0, m.later, m.fault == "heeds the order" && a.Index == 0 && whole,
+			m.fault == "heeds the request" && s.Confidence, m.fault == "heeds the top" && s.TopK == 3, m.fault == "heeds the range" && s.Range.From > 0:
 			change = 0.25
 		case m.fault == "forgets the end":
 			a.TotalNLL -= a.EOSNLL
 			a.EOSNLL = 0
-		case m.fault == "forgets the first" && len(a.TokenNLL) > 0:
+		case m.fault == "forgets the first" && len(a.TokenNLL) > 0 && whole:
 			a.TotalNLL -= a.TokenNLL[0]
 			a.TokenNLL[0] = 0
 			a.Unscored = []protocol.Unscored{{Start: 0, End: a.TokenEnds[0], Reason: protocol.ReasonNoContext}}
 			if c := a.Confidence; c.Len() > 0 {
 				c.Top[0], c.TopNLL[0], c.Ranks[0], c.Entropies[0] = 0, 0, 0, 0
+				clear(c.TopKMass[:min(1, len(c.TopKMass))])
 			}
 		case m.fault == "is never confident":
 			a.Confidence = protocol.Confidence{}
+		case m.fault == "counts the top twice" && s.TopK == 1:
+			for i := range a.Confidence.TopKMass {
+				a.Confidence.TopKMass[i] /= 2
+			}
+		case strings.HasPrefix(m.fault, "observes") && s.ActivationThreshold > 0:
+			a.Activations = m.observed(a, s.ActivationThreshold)
 		}
 		if len(a.TokenNLL) > 0 {
 			last := len(a.TokenNLL) - 1
@@ -223,20 +231,31 @@ func TestFaultyProviders(t *testing.T) {
 
 func TestFaultyBackends(t *testing.T) {
 	t.Parallel()
+	const mass = "the mass of the top tokens is given on request and does not change the losses"
+	const ranges = "a range has the losses that its tokens would have alone"
+	const both = "confidence is given on request and does not change the losses; " + mass
 	for fault, want := range map[string]string{
 		"":                   "",
 		"plans nothing":      "a model can be planned",
 		"trains anew":        "training twice gives the same file",
 		"takes any settings": "unknown settings are refused as invalid input",
 		"heeds the span":     "the scored span does not change the losses",
-		"heeds the order":    "a document has the same losses whatever is scored with it",
+		"heeds the order":    "a document has the same losses whatever is scored with it; " + ranges,
 		"forgets the end":    "the loss of the end-of-text token is given on request",
-		"heeds the request":  "confidence is given on request and does not change the losses",
-		"is never confident": "confidence is given on request and does not change the losses",
-		"ages":               "a crash in mid-stream loses nothing and changes nothing",
-		"small":              "a document of 1 MiB passes",
+		"heeds the request":  both,
+		"is never confident": both,
+		"heeds the top":      mass,
+		"heeds the range":    ranges,
+		"observes":           "",
+		"observes the order": "activations are given on request and do not change the losses",
+
+		"counts the top twice":   mass,
+		"observes the threshold": "activations are given on request and do not change the losses",
+		"observes too little":    "activations are given on request and do not change the losses",
+		"ages":                   "a crash in mid-stream loses nothing and changes nothing",
+		"small":                  "a document of 1 MiB passes",
 		"forgets the first": `the ledger holds with prefix "first" and windows of bytes; the ledger holds with prefix "first" and windows of tokens; ` +
-			`the ledger holds with prefix "bos" and windows of bytes; the ledger holds with prefix "bos" and windows of tokens`,
+			`the ledger holds with prefix "bos" and windows of bytes; the ledger holds with prefix "bos" and windows of tokens; ` + ranges,
 	} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()

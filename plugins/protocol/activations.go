@@ -1,5 +1,7 @@
 package protocol
 
+import "slices"
+
 // Activations describes the outputs of norms while a model read a document: at each position, a vector of
 // LoadedModel.HiddenSize dimensions at each of LoadedModel.Sites. A magnitude is the absolute value of an element of such
 // a vector. A position that several windows read is observed in each.
@@ -10,6 +12,33 @@ type Activations struct {
 	Sites []SiteActivations
 	// Dimensions lists the dimensions with a magnitude of at least the threshold, ascending.
 	Dimensions []DimensionActivations
+}
+
+// Add adds the activations of other windows of the same document, at the same sites.
+func (a *Activations) Add(b Activations) {
+	a.Positions += b.Positions
+	for i, s := range b.Sites {
+		a.Sites[i].Largest = max(a.Sites[i].Largest, s.Largest)
+		a.Sites[i].Median = max(a.Sites[i].Median, s.Median)
+	}
+	merged := make([]DimensionActivations, 0, max(len(a.Dimensions), len(b.Dimensions)))
+	for x, y := a.Dimensions, b.Dimensions; len(x)+len(y) > 0; {
+		switch {
+		case len(y) == 0 || len(x) > 0 && x[0].Dimension < y[0].Dimension:
+			merged, x = append(merged, x[0]), x[1:]
+		case len(x) == 0 || y[0].Dimension < x[0].Dimension:
+			merged, y = append(merged, y[0]), y[1:]
+		default:
+			both := x[0]
+			both.Sites = slices.Clone(both.Sites)
+			for i, bits := range y[0].Sites {
+				both.Sites[i] |= bits
+			}
+			both.Positions, both.Largest = both.Positions+y[0].Positions, max(both.Largest, y[0].Largest)
+			merged, x, y = append(merged, both), x[1:], y[1:]
+		}
+	}
+	a.Dimensions = merged
 }
 
 // SiteActivations describes a site.

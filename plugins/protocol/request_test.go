@@ -4,6 +4,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // ranged is the answer of document for the range [1, 2) to 4: the token "h" is not requested, half an é is read, the
@@ -142,4 +144,25 @@ func TestRequests(t *testing.T) {
 	withMass(func([]float64) {})(&s)
 	checkTest(t, Settings{EOS: true, Confidence: true, TopK: 2}.CheckRequest(s, LoadedModel{}), "")
 	checkTest(t, Settings{EOS: true, Confidence: true}.CheckRequest(s, LoadedModel{}), "mass of the top tokens for 6 tokens, which was not asked for")
+}
+
+// TestAddActivations checks that activations of windows are added by dimension.
+func TestAddActivations(t *testing.T) {
+	window := func(median float32, dimensions ...DimensionActivations) Activations {
+		return Activations{Positions: 5, Sites: []SiteActivations{{Largest: 9 - median, Median: median}}, Dimensions: dimensions}
+	}
+	a := Activations{Sites: make([]SiteActivations, 1)}
+	first := window(1, DimensionActivations{1, []byte{1}, 2, 6}, DimensionActivations{4, []byte{2}, 1, 7})
+	a.Add(first)
+	a.Add(window(2, DimensionActivations{0, []byte{1}, 1, 8}, DimensionActivations{4, []byte{1}, 3, 6}, DimensionActivations{5, []byte{1}, 1, 6}))
+	a.Add(window(0.5))
+	want := Activations{Positions: 15, Sites: []SiteActivations{{Largest: 8.5, Median: 2}}, Dimensions: []DimensionActivations{
+		{0, []byte{1}, 1, 8}, {1, []byte{1}, 2, 6}, {4, []byte{3}, 4, 7}, {5, []byte{1}, 1, 6},
+	}}
+	if diff := cmp.Diff(want, a); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if first.Dimensions[1].Sites[0] != 2 {
+		t.Error("adding changes what was added")
+	}
 }

@@ -16,6 +16,8 @@ its loss; "ranks", 1 plus the number of ids with a greater logit than the next i
 the next id: where a gap is smaller than the error of float32 logits, top or rank may differ. --check requires equal
 top and ranks where gaps exceed 2e-5, and the other numbers within 2e-5.
 
+analyses.json is that of analyses.py, compared likewise.
+
 The models differ in points that a loader may get wrong: see MODELS.
 """
 
@@ -32,6 +34,8 @@ import safetensors.torch
 import torch
 import transformers
 from transformers import AutoModelForCausalLM
+
+import analyses
 
 LENGTHS = [1, 2, 17, 64, 17]
 TOLERANCE = 2e-5
@@ -229,6 +233,7 @@ def make(name, directory):
             assert [losses(model, s["ids"]) for s in found] == [s["losses"] for s in found], f"{name}: config.v4.json is another model"
     write_golden(directory / "golden.json", found)
     write_golden(directory / "confidence.json", confident)
+    analyses.write(model, directory, [s["ids"] for s in found])
     mean = np.mean(found[3]["losses"])
     print(f"{name:16} {sum(p.numel() for p in model.parameters()):7} parameters, mean loss {mean:.3f} nats", file=sys.stderr)
 
@@ -258,7 +263,7 @@ def compare_numbers(path, a, b, keys):
         assert difference <= TOLERANCE, f"{path}: {key} differ by {difference}"
 
 
-COMPARED = {"golden.json": compare_losses, "confidence.json": compare_confidence}
+COMPARED = {"golden.json": compare_losses, "confidence.json": compare_confidence, "analyses.json": analyses.compare}
 
 
 def check(directory, names):
@@ -278,6 +283,13 @@ def check(directory, names):
     print("the same")
 
 
+def configure():
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true")
@@ -287,10 +299,7 @@ def main():
     names = arguments.names or list(MODELS)
     if unknown := set(names) - set(MODELS):
         parser.error(f"no model {min(unknown)!r}; there are {', '.join(MODELS)}")
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
+    configure()
     if arguments.check:
         check(arguments.directory, names)
         return

@@ -72,8 +72,11 @@ func (backend) Describe(context.Context) (protocol.BackendDescription, error) {
 	}
 	return protocol.BackendDescription{
 		Name: "torch", Version: "2 on libtorch " + tensor.Version(), Schema: schema,
-		Environment:  []string{"CUDA_VISIBLE_DEVICES", libraryVariable, "GOMP_SPINCOUNT", "OMP_NUM_THREADS", "OMP_WAIT_POLICY"},
-		Capabilities: []string{protocol.CapabilityConfidence, protocol.CapabilitySpecialTokens, protocol.CapabilityTokenRange},
+		Environment: []string{"CUDA_VISIBLE_DEVICES", libraryVariable, "GOMP_SPINCOUNT", "OMP_NUM_THREADS", "OMP_WAIT_POLICY"},
+		Capabilities: []string{
+			protocol.CapabilityActivations, protocol.CapabilityConfidence, protocol.CapabilitySpecialTokens, protocol.CapabilityTokenRange,
+			protocol.CapabilityTopK,
+		},
 		// A document's losses depend neither on batch composition nor on the number of threads.
 		NeutralSettings: []string{"threads", "batchTokens"},
 	}, nil
@@ -144,7 +147,7 @@ func (b backend) load(ctx context.Context, weights *checkpoint.Checkpoint, c con
 	prefix := firstOf(weights.BOS, words.BOS, func() (int32, bool) { return end.id, end.ok })
 	loaded := &model{
 		config: c, architecture: weights.Architecture(), decoder: d, tokenizer: words, heap: heap, weights: heap.Live(),
-		prefix: prefix, end: end, computing: computing,
+		prefix: prefix, end: end, computing: computing, sites: weights.Sites(),
 	}
 	loaded.budget.Store(int64(c.batchTokens()))
 	return loaded, nil

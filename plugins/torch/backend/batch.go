@@ -29,7 +29,7 @@ func (m *model) reduce(windows []window) {
 }
 
 // batch computes as many of the windows as fit the budget, but at least one.
-func (m *model) batch(ctx context.Context, windows []window, confident bool) (n int, p decoder.Predictions, err error) {
+func (m *model) batch(ctx context.Context, windows []window, wanted decoder.Wanted) (n int, p decoder.Predictions, err error) {
 	m.computing.Lock()
 	defer m.computing.Unlock()
 	m.reduce(windows)
@@ -47,7 +47,7 @@ func (m *model) batch(ctx context.Context, windows []window, confident bool) (n 
 				break
 			}
 		}
-		p, err = m.decoder.Predict(ctx, sequences, confident)
+		p, err = m.decoder.Predict(ctx, sequences, wanted)
 		if !errors.Is(err, tensor.ErrMemory) {
 			if err == nil {
 				hclog.FromContext(ctx).Debug("computed a batch", "windows", len(sequences), "tokens", tokens)
@@ -85,6 +85,9 @@ func (w window) take(p decoder.Predictions, from int) error {
 			if c := &answer.Confidence; len(c.Top) > 0 {
 				// A difference of nearly equal sums, as above.
 				c.Top[token], c.TopNLL[token], c.Ranks[token], c.Entropies[token] = p.Top[i], p.TopNLL[i], p.Ranks[i], max(p.Entropies[i], 0)
+				if len(c.TopKMass) > 0 {
+					c.TopKMass[token] = min(p.TopKMass[i], 0)
+				}
 			}
 		} else {
 			answer.EOSNLL = loss

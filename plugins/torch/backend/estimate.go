@@ -45,7 +45,8 @@ func estimate(c *checkpoint.Checkpoint, o config, s protocol.Settings) (protocol
 	}
 	w := graph.Workload{
 		Context: context, Tokens: max(o.batchTokens(), context), ElementBytes: kind.Bytes(), Ranks: o.TensorParallel,
-		Logits: decoder.LogitRows * min(int64(o.TensorParallel)*decoder.LogitColumns(device), int64(a.Vocabulary)),
+		Observed: s.ActivationThreshold > 0,
+		Logits:   decoder.LogitRows * min(int64(o.TensorParallel)*decoder.LogitColumns(device), int64(a.Vocabulary)),
 	}
 	if device == tensor.CPU {
 		w.PackedHead, w.WidenedRows = tensor.HasPackedLayout(kind), tensor.WidenedRows(kind)

@@ -148,7 +148,7 @@ type limitedComputer struct {
 	failed []int
 }
 
-func (c *limitedComputer) Predict(ctx context.Context, sequences []decoder.Sequence, confident bool) (p decoder.Predictions, err error) {
+func (c *limitedComputer) Predict(ctx context.Context, sequences []decoder.Sequence, wanted decoder.Wanted) (p decoder.Predictions, err error) {
 	tokens := 0
 	for _, q := range sequences {
 		tokens += q.Read()
@@ -157,7 +157,7 @@ func (c *limitedComputer) Predict(ctx context.Context, sequences []decoder.Seque
 		c.failed = append(c.failed, tokens)
 		return p, tensor.ErrMemory
 	}
-	return c.predictor.Predict(ctx, sequences, confident)
+	return c.predictor.Predict(ctx, sequences, wanted)
 }
 
 // TestFailsBeforeTheNextDocument checks that a model that fails does not wait for its source.

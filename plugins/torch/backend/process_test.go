@@ -84,7 +84,7 @@ func (b killedBackend) Load(ctx context.Context, m protocol.Model) (sdk.Model, e
 
 type killedComputer struct{ predictor }
 
-func (c killedComputer) Predict(ctx context.Context, sequences []decoder.Sequence, confident bool) (p decoder.Predictions, err error) {
+func (c killedComputer) Predict(ctx context.Context, sequences []decoder.Sequence, wanted decoder.Wanted) (p decoder.Predictions, err error) {
 	tokens := 0
 	for _, s := range sequences {
 		tokens += s.Read()
@@ -95,7 +95,7 @@ func (c killedComputer) Predict(ctx context.Context, sequences []decoder.Sequenc
 		}
 		select {}
 	}
-	return c.predictor.Predict(ctx, sequences, confident)
+	return c.predictor.Predict(ctx, sequences, wanted)
 }
 
 // TestKilled checks that a process which is killed for the memory of its batches computes smaller batches when it starts
@@ -251,7 +251,7 @@ type watchedComputer struct {
 	ended error
 }
 
-func (c *watchedComputer) Predict(ctx context.Context, sequences []decoder.Sequence, confident bool) (p decoder.Predictions, err error) {
+func (c *watchedComputer) Predict(ctx context.Context, sequences []decoder.Sequence, wanted decoder.Wanted) (p decoder.Predictions, err error) {
 	tokens := 0
 	for _, s := range sequences {
 		tokens += s.Read()
@@ -260,6 +260,6 @@ func (c *watchedComputer) Predict(ctx context.Context, sequences []decoder.Seque
 	case c.begun <- tokens:
 	default:
 	}
-	p, c.ended = c.predictor.Predict(ctx, sequences, confident)
+	p, c.ended = c.predictor.Predict(ctx, sequences, wanted)
 	return p, c.ended
 }

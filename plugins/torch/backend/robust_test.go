@@ -102,7 +102,7 @@ func TestPathologicalTexts(t *testing.T) {
 // constantComputer has a loss of one nat for every token.
 type constantComputer struct{ predictor }
 
-func (constantComputer) Predict(_ context.Context, sequences []decoder.Sequence, _ bool) (p decoder.Predictions, err error) {
+func (constantComputer) Predict(_ context.Context, sequences []decoder.Sequence, _ decoder.Wanted) (p decoder.Predictions, err error) {
 	for _, s := range sequences {
 		for range len(s.Tokens) - max(s.From, 1) {
 			p.Losses = append(p.Losses, 1)

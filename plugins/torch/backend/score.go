@@ -31,6 +31,7 @@ type model struct {
 	heap         *tensor.Heap
 	weights      int64 // the number of tensors that exist between computations
 	prefix, end  special
+	sites        []string
 
 	computing *sync.Mutex // guards the decoder and halvings
 	decoder   predictor
@@ -46,7 +47,12 @@ func (m *model) Describe() protocol.LoadedModel {
 		kind, _, _ := strings.Cut(m.config.Device, ":")
 		arithmetic = fmt.Sprintf("%s, ranks: %d", kind, m.config.TensorParallel)
 	}
+	hidden := m.architecture.Hidden
+	if len(m.sites) == 0 {
+		hidden = 0
+	}
 	return protocol.LoadedModel{
+		Sites: m.sites, HiddenSize: int64(hidden),
 		ContextLimit: int64(m.architecture.Context), VocabularySize: int64(m.architecture.Vocabulary),
 		Device: m.config.Device, Dtype: m.config.Dtype,
 		Computed: map[string]string{
@@ -66,7 +72,7 @@ func (m *model) Close() error {
 
 // predictor is a *decoder.Decoder.
 type predictor interface {
-	Predict(ctx context.Context, sequences []decoder.Sequence, confident bool) (decoder.Predictions, error)
+	Predict(ctx context.Context, sequences []decoder.Sequence, wanted decoder.Wanted) (decoder.Predictions, error)
 	Close() error
 }
 
@@ -134,6 +140,7 @@ func (m *model) Score(ctx context.Context, s protocol.Settings, documents sdk.Do
 	defer reader.Wait()
 	defer cancel()
 	q := queue{settings: s, emit: emit}
+	wanted := decoder.Wanted{Confidence: s.Confidence, TopK: int(s.TopK), ActivationThreshold: s.ActivationThreshold}
 	for more := true; more || len(q.windows) > 0; {
 		if more && int64(q.tokens) < m.budget.Load() {
 			var g documentBatch
@@ -142,7 +149,7 @@ func (m *model) Score(ctx context.Context, s protocol.Settings, documents sdk.Do
 			}
 			q.add(g.documents)
 		} else {
-			n, predictions, err := m.batch(ctx, q.windows, s.Confidence)
+			n, predictions, err := m.batch(ctx, q.windows, wanted)
 			if err != nil {
 				return err
 			}
@@ -181,9 +188,12 @@ func (q *queue) add(documents []*pendingDocument) {
 // take moves predictions to the documents of the first n windows.
 func (q *queue) take(n int, p decoder.Predictions) (err error) {
 	from := 0
-	for _, w := range q.windows[:n] {
+	for i, w := range q.windows[:n] {
 		if err = w.take(p, from); err != nil {
 			return err
+		}
+		if len(p.Activations) > 0 {
+			w.of.answer.Activations.Add(p.Activations[i])
 		}
 		from += w.end - w.score
 		w.of.left--
@@ -279,6 +289,12 @@ func (m *model) split(d protocol.Document, s protocol.Settings, e tokenizer.Enco
 		t.answer.Confidence = protocol.Confidence{
 			Top: make([]int32, n), TopNLL: make([]float64, n), Ranks: make([]int32, n), Entropies: make([]float64, n),
 		}
+	}
+	if s.TopK > 0 {
+		t.answer.Confidence.TopKMass = make([]float64, n)
+	}
+	if s.ActivationThreshold > 0 {
+		t.answer.Activations.Sites = make([]protocol.SiteActivations, len(m.sites))
 	}
 	unscored := &t.answer.Unscored
 	for _, u := range e.Unscored {

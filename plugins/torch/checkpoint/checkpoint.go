@@ -98,6 +98,15 @@ func (c *Checkpoint) Tensor(name string) (Tensor, error) {
 	return t, nil
 }
 
+// Sites are the stored names of the norms that the graph lists as sites, without ".weight".
+func (c *Checkpoint) Sites() []string {
+	var names []string
+	for _, p := range c.architecture.Sites() {
+		names = append(names, strings.TrimSuffix(c.tensors[p.Name()+".weight"].from.name, ".weight"))
+	}
+	return names
+}
+
 // Parameters is the number of elements of all tensors; a tied head counts once.
 func (c *Checkpoint) Parameters() int64 {
 	var n int64

@@ -50,7 +50,7 @@ func testConfidence(t *testing.T, d *Decoder, directory string) {
 	sequences, _ := readGolden(t, directory)
 	compared, unclear := 0, 0
 	for i, want := range readConfidence(t, directory).Sequences {
-		got, err := d.Predict(t.Context(), sequences[i:i+1], true)
+		got, err := d.Predict(t.Context(), sequences[i:i+1], Wanted{Confidence: true, TopK: goldenTopK})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +110,7 @@ func testConfidenceBits(t *testing.T, d *Decoder, directory string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	together, err := d.Predict(t.Context(), sequences, true)
+	together, err := d.Predict(t.Context(), sequences, Wanted{Confidence: true, TopK: goldenTopK})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func testConfidenceBits(t *testing.T, d *Decoder, directory string) {
 	var alone tensor.Confidence
 	var targets []int32
 	for _, s := range sequences {
-		c, err := d.Predict(t.Context(), []Sequence{s}, true)
+		c, err := d.Predict(t.Context(), []Sequence{s}, Wanted{Confidence: true, TopK: goldenTopK})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"sync"
 
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/torch/checkpoint"
 	"surprisal.dev/plugins/torch/graph"
 	"surprisal.dev/plugins/torch/tensor"
@@ -79,27 +80,46 @@ func (d *Decoder) Close() error {
 
 // Predictions describes the tokens of sequences from From onward, one sequence after the other.
 type Predictions struct {
-	// Losses are in nats. They have the same bits with confidence and without.
+	// Losses are in nats. They have the same bits whatever else is wanted.
 	Losses []float64
 	// Confidence is empty unless it was requested.
 	tensor.Confidence
+	// Activations has an element for each sequence, or is empty unless it was requested.
+	Activations []protocol.Activations
 }
 
-// Predict computes predictions, with their confidence if confident is true. The error tensor.ErrMemory means that fewer
-// sequences at once may fit.
-func (d *Decoder) Predict(ctx context.Context, sequences []Sequence, confident bool) (p Predictions, err error) {
+// Wanted is what is computed in addition to losses.
+type Wanted struct {
+	Confidence bool
+	// TopK is the number of tokens of Confidence.TopKMass; 0: none. It requires Confidence.
+	TopK int
+	// ActivationThreshold is the magnitude from which on activations count; 0: none are computed.
+	ActivationThreshold float64
+}
+
+// Predict computes predictions. The error tensor.ErrMemory means that fewer sequences at once may fit.
+func (d *Decoder) Predict(ctx context.Context, sequences []Sequence, w Wanted) (p Predictions, err error) {
 	b, err := d.batch(sequences)
-	if err != nil || len(b.targets) == 0 {
+	if err != nil {
 		return p, err
 	}
-	b.confidence = confident
+	b.wanted = w
+	if w.ActivationThreshold > 0 {
+		p.Activations = d.unobserved(sequences)
+	}
+	if len(b.targets) == 0 {
+		return p, nil
+	}
 	shards, err := d.logits(ctx, b)
 	if err != nil {
 		return p, err
 	}
 	p.Losses = tensor.Losses(shards...)
-	if confident {
+	if w.Confidence {
 		p.Confidence = tensor.Confidences(b.targets, shards...)
+	}
+	for i, m := range b.magnitudes {
+		activationsOf(m, b.threshold(), &p.Activations[b.sequences[i]])
 	}
 	return p, nil
 }
@@ -137,18 +157,20 @@ func (d *Decoder) logits(ctx context.Context, b *batch) ([]tensor.Partial, error
 type batch struct {
 	tokens    []int64
 	positions []int64
-	// ends has the index after the last row of each sequence.
-	ends []int64
+	// ends has the index after the last row of each sequence that is read, and sequences its number.
+	ends      []int64
+	sequences []int
 	// rows are the rows whose next token, in targets, is scored.
 	rows, targets []int64
-	// confidence is true if the confidence of predictions is computed.
-	confidence bool
+	wanted        Wanted
+	// magnitudes are those of each sequence that is read, set by the first rank; nil if there are none.
+	magnitudes []tensor.Magnitudes
 }
 
 func (d *Decoder) batch(sequences []Sequence) (*batch, error) {
 	b := &batch{}
 	vocabulary := d.architecture.Vocabulary
-	for _, q := range sequences {
+	for n, q := range sequences {
 		if len(q.Tokens) < 2 {
 			continue
 		}
@@ -169,7 +191,7 @@ func (d *Decoder) batch(sequences []Sequence) (*batch, error) {
 				b.targets = append(b.targets, int64(id))
 			}
 		}
-		b.ends = append(b.ends, int64(len(b.tokens)))
+		b.ends, b.sequences = append(b.ends, int64(len(b.tokens))), append(b.sequences, n)
 	}
 	return b, nil
 }

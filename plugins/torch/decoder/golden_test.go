@@ -96,7 +96,7 @@ func load(t *testing.T, directory string, o Options) (*Decoder, *tensor.Heap) {
 }
 
 func lossesOf(ctx context.Context, d *Decoder, sequences []Sequence) ([]float64, error) {
-	p, err := d.Predict(ctx, sequences, false)
+	p, err := d.Predict(ctx, sequences, Wanted{})
 	return p.Losses, err
 }
 

@@ -86,12 +86,18 @@ func (l *loader) load() error {
 func (l *loader) layer(prefix string, described graph.Layer) layer {
 	x := layer{Layer: described, mixer: l.mixer(prefix, described.Mixer), ffn: l.ffn(prefix, described.FFN)}
 	if described.PreNorm {
-		x.mixerNorm, x.ffnNorm = l.affine(prefix+"mixer.norm"), l.affine(prefix+"ffn.norm")
+		x.mixerNorm, x.ffnNorm = l.preNorm(prefix+"mixer.norm"), l.preNorm(prefix+"ffn.norm")
 	}
 	if described.PostNorm {
 		x.mixerPostNorm, x.ffnPostNorm = l.affine(prefix+"mixer.postnorm"), l.affine(prefix+"ffn.postnorm")
 	}
 	return x
+}
+
+// preNorm reads the norm before a sublayer.
+func (l *loader) preNorm(name string) preNorm {
+	site := slices.IndexFunc(l.to.architecture.Sites(), func(p graph.Parameter) bool { return p.Name() == name })
+	return preNorm{l.affine(name), site}
 }
 
 // rope returns the table of a rotation, which layers with equal rotations share.

@@ -107,7 +107,7 @@ func TestNCCLFailure(t *testing.T) {
 	head := d.ranks[1].head
 	d.ranks[1].head.Weights = []tensor.Tensor{matrix}
 	within(t, func() {
-		if _, err := d.Predict(t.Context(), sequences, true); err == nil || strings.Contains(err.Error(), errAborted.Error()) {
+		if _, err := d.Predict(t.Context(), sequences, Wanted{Confidence: true, TopK: goldenTopK}); err == nil || strings.Contains(err.Error(), errAborted.Error()) {
 			t.Errorf("a matrix of another width in place of the head: %v", err)
 		}
 	})

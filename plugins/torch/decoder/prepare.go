@@ -15,13 +15,16 @@ type prepared struct {
 	tokens    int64
 	sequences tensor.Sequences
 	rotations map[*ropeTable]rotation
+	// observed is nil if nothing is.
+	observed *tensor.Observation
 }
 
 // rotation holds the cosines and sines of the angles of a batch's tokens, float32 [tokens, half the rotated size].
 type rotation struct{ cosines, sines tensor.Tensor }
 
 func (r *rank) prepare(s *tensor.Scope, b *batch) prepared {
-	p := prepared{int64(len(b.tokens)), tensor.NewSequences(s, b.ends, r.device), map[*ropeTable]rotation{}}
+	p := prepared{tokens: int64(len(b.tokens)), sequences: tensor.NewSequences(s, b.ends, r.device), rotations: map[*ropeTable]rotation{}}
+	p.observed = r.observation(s, b, p.sequences)
 	if len(r.ropes) == 0 {
 		return p
 	}

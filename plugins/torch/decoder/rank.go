@@ -44,8 +44,9 @@ type affine struct{ weight, bias tensor.Tensor }
 
 type layer struct {
 	graph.Layer
-	mixer, ffn                                     sublayer
-	mixerNorm, mixerPostNorm, ffnNorm, ffnPostNorm affine
+	mixer, ffn                 sublayer
+	mixerNorm, ffnNorm         preNorm
+	mixerPostNorm, ffnPostNorm affine
 }
 
 func (r *rank) free() {
@@ -62,7 +63,7 @@ const headRows = 2 * LogitRows
 func (r *rank) logits(ctx context.Context, s *tensor.Scope, b *batch, c Collective) (all tensor.Partial) {
 	x := r.hidden(ctx, s, b, c) // [scored rows, hidden]
 	var targetLogits []float64
-	if b.confidence {
+	if b.wanted.Confidence {
 		targetLogits = c.Max(r.Index, s, s.TargetLogits(x, r.head, b.targets))
 	}
 	rows := len(b.targets)
@@ -78,8 +79,9 @@ func (r *rank) logits(ctx context.Context, s *tensor.Scope, b *batch, c Collecti
 		}
 		to := min(from+rows, len(b.targets))
 		part, targets := s.Narrow(x, 0, int64(from), int64(to-from)), b.targets[from:to]
-		if b.confidence {
-			all.Append(s.ConfidentLogits(part, r.head, targets, targetLogits[from:to]))
+		if b.wanted.Confidence {
+			o := tensor.ConfidenceOptions{TargetLogits: targetLogits[from:to], TopK: b.wanted.TopK}
+			all.Append(s.ConfidentLogits(part, r.head, targets, o))
 		} else {
 			all.Append(s.Logits(part, r.head, targets))
 		}
@@ -106,6 +108,9 @@ func (r *rank) hidden(ctx context.Context, s *tensor.Scope, b *batch, c Collecti
 		x = r.block(s, &r.layers[i], x, in, c)
 		s.FreeTo(mark, x)
 	}
+	if in.observed != nil {
+		b.magnitudes = s.Magnitudes(in.observed)
+	}
 	if len(b.rows) < len(b.tokens) {
 		x = s.Rows(x, r.indices(s, b.rows)) // [scored rows, hidden]
 	}
@@ -117,7 +122,7 @@ func (r *rank) block(s *tensor.Scope, l *layer, x tensor.Tensor, in prepared, c 
 	mark := s.Mark()
 	input := x
 	if l.PreNorm {
-		input = r.normalize(s, x, l.mixerNorm)
+		input = r.normalizeInput(s, x, l.mixerNorm, in)
 	}
 	sum := r.residual(s, l, l.mixer, input, x, l.mixerPostNorm, in, c)
 	s.FreeTo(mark, sum)
@@ -126,7 +131,7 @@ func (r *rank) block(s *tensor.Scope, l *layer, x tensor.Tensor, in prepared, c 
 		input = x
 	}
 	if l.PreNorm {
-		input = r.normalize(s, input, l.ffnNorm)
+		input = r.normalizeInput(s, input, l.ffnNorm, in)
 	}
 	return r.residual(s, l, l.ffn, input, sum, l.ffnPostNorm, in, c)
 }

@@ -18,6 +18,8 @@ type Workload struct {
 	ElementBytes int64
 	// PackedHead is true if the head is kept in packed layout. A tied head then needs a second copy of the embeddings.
 	PackedHead bool
+	// Observed is true if the outputs of all sites are observed.
+	Observed bool
 	// WidenedRows is how many rows, in addition to the matrix, are converted to float32 at a time for a matrix product;
 	// 0: none.
 	WidenedRows int64
@@ -83,10 +85,24 @@ func (a Architecture) Estimate(w Workload) (Cost, error) {
 		// Each rank's partial products, and their sum.
 		c.Activations += int64(w.Tokens) * int64(a.Hidden) * int64(w.Ranks) * 2 * float32Bytes
 	}
+	if w.Observed {
+		c.Activations += a.observation(int64(w.Tokens))
+	}
 	c.Logits = w.Logits * float32Bytes // logits are float32 in every type
 	// Loading holds the largest tensor, or the rows that are converted at a time, additionally in float32.
 	c.Peak = c.Weights + c.Copies + c.Logits + max(c.Activations+widened, min(largest, ConvertedElements)*float32Bytes)
 	return c, nil
+}
+
+// observation is the size of what is observed of the sites for that many tokens. A token has for each dimension a
+// float32, and two bytes that tell whether it reaches the threshold. A sequence, which has at least two tokens, has a
+// float32 and a bit for each site, in words of 32.
+func (a Architecture) observation(tokens int64) int64 {
+	sites := int64(len(a.Sites()))
+	if sites == 0 {
+		return 0
+	}
+	return tokens * int64(a.Hidden) * (float32Bytes + 2 + (1+(sites+31)/32)*float32Bytes/2)
 }
 
 // widened is the size of the largest operands that are converted to float32 for a product. Of several matrices in one

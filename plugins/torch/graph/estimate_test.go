@@ -53,6 +53,10 @@ func TestEstimate(t *testing.T) {
 	equal(t, "operations within a window", windowed.FLOPsPerToken, 2*(matrices+embedding)+4*8*7.0/4)
 	equal(t, "weights in float32", windowed.Weights, int64(4*(matrices+embedding+norms)))
 
+	observed := cost(t, a, graph.Workload{Ranks: 1, ElementBytes: 2, Observed: true})
+	// A float32 and two bytes for each token, and a float32 and a word of 32 sites for each sequence of two.
+	equal(t, "peak with observed sites", observed.Peak, got.Peak+16*8*(4+2)+8*8*(4+4))
+
 	if _, err := a.Estimate(graph.Workload{Context: 4, Tokens: 16, Logits: 50, Ranks: 1, ElementBytes: 0}); err == nil {
 		t.Error("a workload computes without elements")
 	}

@@ -174,6 +174,18 @@ func (p Parameter) inputs(share func(Rank) Span) Parameter {
 	return p
 }
 
+// Sites returns the norms before mixers and before feed-forward parts, in the order of computation. Each rank computes
+// their complete outputs.
+func (a Architecture) Sites() []Parameter {
+	var all []Parameter
+	for p := range a.Parameters() {
+		if p.Key == "layers.N.mixer.norm" || p.Key == "layers.N.ffn.norm" {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
 // Parameters yields all parameters of the graph.
 func (a Architecture) Parameters() iter.Seq[Parameter] {
 	return func(yield func(Parameter) bool) {

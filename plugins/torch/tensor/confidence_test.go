@@ -24,6 +24,9 @@ type confidenceCase struct {
 
 const confidenceRows, confidenceWidth = 24, 2
 
+// testTopK is how many tokens the mass of the top tokens has in tests.
+const testTopK = 40
+
 // data returns hidden states and a head whose elements have few bits.
 func (c confidenceCase) data() (hidden, head []float32) {
 	random := rand.New(rand.NewPCG(uint64(c.vocabulary), 5))
@@ -97,7 +100,7 @@ func testConfidences(t *testing.T, c confidenceCase) {
 		}
 	}
 	plain := Losses(s.Logits(hidden, head, targets))
-	p := s.ConfidentLogits(hidden, head, targets, s.TargetLogits(hidden, head, targets))
+	p := s.ConfidentLogits(hidden, head, targets, ConfidenceOptions{TargetLogits: s.TargetLogits(hidden, head, targets), TopK: testTopK})
 	got := Confidences(targets, p)
 	if losses := Losses(p); !slices.Equal(losses, plain) {
 		t.Errorf("confidence changes losses: %v, want %v", losses, plain)
@@ -120,6 +123,7 @@ func testConfidences(t *testing.T, c confidenceCase) {
 		}
 		for i, entropy := range sharded.Entropies {
 			near(t, "entropy of two shards", entropy, got.Entropies[i], 2e-6)
+			near(t, "mass in two shards", sharded.TopKMass[i], got.TopKMass[i], 2e-6)
 		}
 	}
 	if err := s.Close(); err != nil || heap.Live() != 0 {
@@ -138,14 +142,14 @@ func (c confidenceCase) sharded(s *Scope, hidden Tensor, rows []float32, targets
 	}
 	var shards []Partial
 	for _, head := range heads {
-		shards = append(shards, s.ConfidentLogits(hidden, head, targets, logits))
+		shards = append(shards, s.ConfidentLogits(hidden, head, targets, ConfidenceOptions{TargetLogits: logits, TopK: testTopK}))
 	}
 	return Confidences(targets, shards...)
 }
 
 // row returns the confidence of row i alone.
 func (c Confidence) row(i int) Confidence {
-	return Confidence{Top: c.Top[i : i+1], TopNLL: c.TopNLL[i : i+1], Ranks: c.Ranks[i : i+1], Entropies: c.Entropies[i : i+1]}
+	return Confidence{Top: c.Top[i : i+1], TopNLL: c.TopNLL[i : i+1], Ranks: c.Ranks[i : i+1], Entropies: c.Entropies[i : i+1], TopKMass: c.TopKMass[i : i+1]}
 }
 
 // compareConfidence compares the confidence of one row with its logits. Logits that differ by at most a tolerance may
@@ -177,6 +181,12 @@ func compareConfidence(t *testing.T, logits []float64, target int64, got Confide
 	}
 	near(t, "the NLL of top", got.TopNLL[0], math.Log(sum), 2e-6)
 	near(t, "entropy", got.Entropies[0], math.Log(sum)-moment/sum, 2e-6)
+	kept := slices.Sorted(slices.Values(logits))
+	mass := 0.0
+	for _, z := range kept[max(len(kept)-testTopK, 0):] {
+		mass += math.Exp(z - greatest)
+	}
+	near(t, "the mass of the top tokens", got.TopKMass[0], math.Log(mass)-math.Log(sum), 2e-6)
 }
 
 // TestConfidenceOfRows checks that a row's confidence and its target's logit have the same bits whatever the other
@@ -204,7 +214,7 @@ func TestConfidenceOfRows(t *testing.T) {
 		compute := func(from, to int64) (Partial, []float64, Confidence) {
 			part, some := s.Narrow(hidden, 0, from, to-from), targets[from:to]
 			logits := s.TargetLogits(part, head, some)
-			p := s.ConfidentLogits(part, head, some, logits)
+			p := s.ConfidentLogits(part, head, some, ConfidenceOptions{TargetLogits: logits, TopK: testTopK})
 			return p, logits, Confidences(some, p)
 		}
 		p, logits, all := compute(0, rows)
@@ -216,7 +226,7 @@ func TestConfidenceOfRows(t *testing.T) {
 				_, _, some := compute(from, min(from+size, rows))
 				for i := range some.Top {
 					j := int(from) + i
-					same := equal(some.TopNLL[i], all.TopNLL[j]) && equal(some.Entropies[i], all.Entropies[j])
+					same := equal(some.TopNLL[i], all.TopNLL[j]) && equal(some.Entropies[i], all.Entropies[j]) && equal(some.TopKMass[i], all.TopKMass[j])
 					if tolerance == 0 {
 						same = same && some.Top[i] == all.Top[j] && some.Ranks[i] == all.Ranks[j]
 					}
@@ -239,7 +249,7 @@ func TestConfidenceAmongNaN(t *testing.T) {
 		s := NewHeap().NewScope()
 		hidden, targets := New(s, []float32{1}, Float32, 1, 1), []int64{1}
 		head := Head{Weights: s.Pieces(New(s, []float32{nan, nan, nan}, Float32, 3, 1), 2), Rows: 1, Reference: reference}
-		p := s.ConfidentLogits(hidden, head, targets, s.TargetLogits(hidden, head, targets))
+		p := s.ConfidentLogits(hidden, head, targets, ConfidenceOptions{TargetLogits: s.TargetLogits(hidden, head, targets), TopK: testTopK})
 		c := Confidences(targets, p)
 		if loss := Losses(p)[0]; !math.IsNaN(loss) || c.Top[0] != -1 || c.Ranks[0] == 1 || !math.IsNaN(c.Entropies[0]) {
 			t.Errorf("reference %v: loss %v, %+v", reference, loss, c)
@@ -286,7 +296,7 @@ func BenchmarkConfidence(b *testing.B) {
 					computed := cpuTime(b)
 					logits := s.TargetLogits(hidden, head, targets)
 					found := cpuTime(b)
-					s.ConfidentLogits(hidden, head, targets, logits)
+					s.ConfidentLogits(hidden, head, targets, ConfidenceOptions{TargetLogits: logits})
 					plain, first, second = append(plain, computed-start), append(first, found-computed), append(second, cpuTime(b)-found)
 				}
 				if err := s.Close(); err != nil {

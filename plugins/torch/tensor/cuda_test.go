@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -60,8 +61,8 @@ func TestCUDA(t *testing.T) {
 	}
 	operations = append(operations, operation{"confidence", func(s *Scope, place, _ place) []float64 {
 		hidden, head := place(x, rows, width), Head{Weights: s.Pieces(place(table, vocabulary, width), 700), Rows: 32, Softcap: 20}
-		c := Confidences(targets, s.ConfidentLogits(hidden, head, targets, s.TargetLogits(hidden, head, targets)))
-		return append(c.TopNLL, c.Entropies...)
+		c := Confidences(targets, s.ConfidentLogits(hidden, head, targets, ConfidenceOptions{TargetLogits: s.TargetLogits(hidden, head, targets), TopK: testTopK}))
+		return slices.Concat(c.TopNLL, c.Entropies, c.TopKMass)
 	}})
 	operations = append(operations, operation{"layer norm, float32 weights", func(s *Scope, place, float32s place) []float64 {
 		return s.Float64s(s.LayerNorm(place(x, rows, width), float32s(w, width), float32s(y[:width], width), 1e-5))

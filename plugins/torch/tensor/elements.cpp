@@ -232,6 +232,53 @@ template <bool or_equal> INLINE int64_t count(const float *z, int64_t n, float x
   return counted;
 }
 
+// Replaces the least of a heap, its first element, by x.
+INLINE void replace_least(float *heap, int64_t k, float x) {
+  int64_t at = 0;
+  for (int64_t child = 1; child < k; child = 2 * at + 1) {
+    if (child + 1 < k && heap[child + 1] < heap[child]) {
+      child++;
+    }
+    if (!(heap[child] < x)) {
+      break;
+    }
+    heap[at] = heap[child];
+    at = child;
+  }
+  heap[at] = x;
+}
+
+// Adds a row to the largest magnitudes, and returns whether one of its magnitudes reaches the threshold.
+template <class T> INLINE bool observe_row(const T *x, int64_t n, float threshold, float *largest) {
+  int32_t any = 0;
+  for (int64_t j = 0; j < n; j++) {
+    float m = std::fabs(widened(x[j]));
+    largest[j] = m > largest[j] ? m : largest[j];
+    any |= m >= threshold;
+  }
+  return any != 0;
+}
+
+template <class T>
+INLINE void observe_rows(const T *x, int64_t stride, int64_t rows, int64_t columns, float threshold, uint8_t *reached, int64_t width,
+                         float *__restrict largest) {
+  float parts[observed_columns] = {};
+  for (int64_t i = 0; i < rows; i++, x += stride, reached += width) {
+    // Most rows have a constant number of columns.
+    bool any = columns == observed_columns ? observe_row(x, observed_columns, threshold, parts) : observe_row(x, columns, threshold, parts);
+    for (int64_t j = 0; any && j < columns; j++) {
+      reached[j] |= std::fabs(widened(x[j])) >= threshold;
+    }
+  }
+  std::memcpy(largest, parts, columns * sizeof(float));
+}
+
+template <class T> INLINE void magnitude_bits(const T *x, uint32_t *to, int64_t n) {
+  for (int64_t i = 0; i < n; i++) {
+    to[i] = to_bits(std::fabs(widened(x[i])));
+  }
+}
+
 // Compilers do not clone templates.
 #define ACTIVATION(A, T)                                                                                                                             \
   VECTOR_CLONES void activate_##A(T *x, int64_t n) { activate_elements<A>(x, n); }                                                                   \
@@ -313,6 +360,40 @@ VECTOR_CLONES reduced reduce_row_with_moment(const float *z, int64_t n) {
 
 VECTOR_CLONES int64_t count_greater(const float *z, int64_t n, float x) { return count<false>(z, n, x); }
 VECTOR_CLONES int64_t count_not_less(const float *z, int64_t n, float x) { return count<true>(z, n, x); }
+
+VECTOR_CLONES void keep_greatest(const float *z, int64_t n, float *kept, int64_t k) {
+  const int64_t block = 2 * lanes; // few blocks have an element to keep
+  int64_t i = 0;
+  for (; i + block <= n; i += block) {
+    int32_t greater = 0;
+    for (int64_t j = i; j < i + block; j++) {
+      greater |= z[j] > kept[0];
+    }
+    for (int64_t j = i; greater != 0 && j < i + block; j++) {
+      if (z[j] > kept[0]) {
+        replace_least(kept, k, z[j]);
+      }
+    }
+  }
+  for (; i < n; i++) {
+    if (z[i] > kept[0]) {
+      replace_least(kept, k, z[i]);
+    }
+  }
+}
+
+VECTOR_CLONES void observe(const float *x, int64_t stride, int64_t rows, int64_t columns, float threshold, uint8_t *reached, int64_t width,
+                           float *largest) {
+  observe_rows(x, stride, rows, columns, threshold, reached, width, largest);
+}
+
+VECTOR_CLONES void observe(const uint16_t *x, int64_t stride, int64_t rows, int64_t columns, float threshold, uint8_t *reached, int64_t width,
+                           float *largest) {
+  observe_rows(x, stride, rows, columns, threshold, reached, width, largest);
+}
+
+VECTOR_CLONES void magnitudes(const float *x, uint32_t *to, int64_t n) { magnitude_bits(x, to, n); }
+VECTOR_CLONES void magnitudes(const uint16_t *x, uint32_t *to, int64_t n) { magnitude_bits(x, to, n); }
 
 VECTOR_CLONES int64_t find(const float *z, int64_t n, float x) {
   int64_t i = 0;

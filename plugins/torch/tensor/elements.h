@@ -49,6 +49,22 @@ reduced reduce_row_with_moment(const float *z, int64_t n);
 int64_t count_greater(const float *z, int64_t n, float x);
 int64_t count_not_less(const float *z, int64_t n, float x);
 
+// Replaces elements of kept, the greatest k so far as a heap whose first is the least, by greater ones of z.
+void keep_greatest(const float *z, int64_t n, float *kept, int64_t k);
+
+// Columns that observe takes at a time.
+const int64_t observed_columns = 64;
+
+// For rows of at most observed_columns elements that are stride elements apart: sets elements of reached to 1 where a
+// magnitude is at least threshold, and those of largest to the largest magnitude of each column. The rows of reached are
+// width elements apart.
+void observe(const float *x, int64_t stride, int64_t rows, int64_t columns, float threshold, uint8_t *reached, int64_t width, float *largest);
+void observe(const uint16_t *x, int64_t stride, int64_t rows, int64_t columns, float threshold, uint8_t *reached, int64_t width, float *largest);
+
+// The bits of magnitudes, which have the same order as integers.
+void magnitudes(const float *x, uint32_t *to, int64_t n);
+void magnitudes(const uint16_t *x, uint32_t *to, int64_t n);
+
 // The index of the first element that equals x; n if none does.
 int64_t find(const float *z, int64_t n, float x);
 

@@ -97,14 +97,36 @@ char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_t
 //
 // If truths, the targets' logits, is not NULL, out is [6, rows]. The first three rows have the same bits. The others
 // are the sums of e^(z - m_i) (z - m_i); the lowest token whose logit is m_i, -1 if there is none; and how many tokens
-// precede the target, with a greater logit, or an equal one and a lower token.
+// precede the target, with a greater logit, or an equal one and a lower token. With top > 0, [rows, top] follow: the
+// greatest logits of each row in any order, and -infinity for those that the head does not have.
 char *extra_losses(extra_tensor hidden, const extra_tensor *head, size_t n, int64_t rows, int64_t first, const int64_t *targets,
-                   const double *truths, double *out, double softcap, int reference);
+                   const double *truths, int64_t top, double *out, double softcap, int reference);
 // The targets' logits, out [rows]; -infinity for tokens that are not in the head. On a processor whose rows of products
 // do not depend on each other they are those of extra_losses. Otherwise, and on GPUs, they differ by rounding. With
 // reference the head must not be packed.
 char *extra_target_logits(extra_tensor hidden, const extra_tensor *head, size_t n, int64_t rows, int64_t first, const int64_t *targets,
                           double *out, double softcap, int reference);
+
+// What extra_observe has seen of the outputs of several sites for n sequences of rows. All tensors are on one device. A
+// magnitude is an absolute value in float32.
+typedef struct {
+  // uint8 [tokens, width]: 1 where a magnitude reached the threshold at some site.
+  extra_tensor reached;
+  // int32 [words, n, width]: bit i%32 of word i/32 is set if a magnitude reached the threshold at site i.
+  extra_tensor sites;
+  // float32 [n, width]: the largest magnitudes.
+  extra_tensor largest;
+  // float32 [sites, 2, n]: the largest magnitude at each site, and the lower median of sampled rows.
+  extra_tensor summary;
+} extra_observation;
+// An observation of nothing yet.
+char *extra_new_observation(extra_observation *out, int64_t tokens, int64_t width, int64_t n, int64_t sites, int device);
+// Adds x [tokens, width], the output of a site. Sequence i is the rows ends[i-1] to ends[i], which are not empty; its
+// first row and every stride-th after it are sampled.
+char *extra_observe(const extra_observation *to, extra_tensor x, int64_t site, const int64_t *ends, size_t n, int64_t stride, float threshold,
+                    int reference);
+// The number of rows of each sequence in which a column of an observation has reached the threshold, int64 [n, width].
+char *extra_reached_rows(extra_tensor *out, const extra_observation *from, const int64_t *ends, size_t n);
 
 #ifdef __cplusplus
 }

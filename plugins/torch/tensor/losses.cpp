@@ -23,6 +23,7 @@
 #include <ATen/ops/special_entr.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tanh.h>
+#include <ATen/ops/topk.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
@@ -69,13 +70,14 @@ private:
   static double shifted(double moment, double sum, double by) { return sum == 0 ? 0 : moment + sum * by; }
 };
 
-// The targets of rows and, for confidence, the targets' logits.
+// The targets of rows and, for confidence, the targets' logits, and how many of the greatest logits are kept.
 struct target_list {
   const int64_t *tokens;
   const double *logits;
+  int64_t top;
 };
 
-// Adds a row of logits, in order and after the cap, to row i; target counts from the first column.
+// Adds a row of logits, in order and after the cap, to row i.
 void add_row(const float *row, int64_t columns, int64_t first, int64_t i, target_list targets, partial to) {
   int64_t target = targets.tokens[i] - first;
   bool inside = target >= 0 && target < columns;
@@ -100,7 +102,8 @@ void add_row(const float *row, int64_t columns, int64_t first, int64_t i, target
 }
 
 // Adds logits [rows, columns], before the cap, to the rows that start at from.
-void add_logits(const at::Tensor &logits, int64_t first, int64_t from, target_list targets, float cap, partial to) {
+// kept has a heap of the greatest logits of each row.
+void add_logits(const at::Tensor &logits, int64_t first, int64_t from, target_list targets, float cap, partial to, std::vector<float> &kept) {
   int64_t columns = logits.size(1);
   const float *values = logits.const_data_ptr<float>();
   parallel::each(logits.size(0), 8, [&](int64_t begin, int64_t end) {
@@ -112,6 +115,9 @@ void add_logits(const at::Tensor &logits, int64_t first, int64_t from, target_li
         row = capped.data();
       }
       add_row(row, columns, first, from + i, targets, to);
+      if (targets.top > 0) {
+        elements::keep_greatest(row, columns, kept.data() + (from + i) * targets.top, targets.top);
+      }
     }
   });
 }
@@ -121,8 +127,8 @@ at::Tensor capped(const at::Tensor &z, double cap) { return cap != 0 ? at::tanh(
 // The same with libtorch's operations, for all devices. Results stay on the device.
 class reference_sum {
 public:
-  // truths are the targets' logits, float32, for confidence, or an undefined tensor.
-  reference_sum(const at::Tensor &targets, const at::Tensor &truths) : targets(targets), truths(truths) {
+  // truths are the targets' logits, float32, for confidence, or an undefined tensor. top of the greatest logits are kept.
+  reference_sum(const at::Tensor &targets, const at::Tensor &truths, int64_t top) : targets(targets), truths(truths) {
     auto options = at::TensorOptions().device(targets.device()).dtype(at::kDouble);
     maxima = at::full({targets.size(0)}, -std::numeric_limits<double>::infinity(), options);
     logits = maxima.clone();
@@ -130,6 +136,7 @@ public:
     moments = sums;
     tops = at::full_like(sums, -1);
     preceding = sums;
+    kept = at::full({targets.size(0), top}, -std::numeric_limits<float>::infinity(), options.dtype(at::kFloat));
   }
 
   // Changes z, whose first column is that of the token first.
@@ -146,15 +153,23 @@ public:
       tops = at::where(greatest.to(at::kDouble) > maxima, (z.argmax(1) + first).to(at::kDouble), tops);
       count(z, target.unsqueeze(1), at::where(inside, found, truths).unsqueeze(1));
     }
+    if (int64_t top = kept.size(1); top > 0) {
+      kept = greatest_of(at::cat({kept, greatest_of(z, std::min(top, z.size(1)))}, 1), top);
+    }
     join(greatest.to(at::kDouble), z.sub_(greatest.unsqueeze(1)).exp_());
   }
 
-  // The results as extra.h describes them.
+  // The results as extra.h describes them, but for the greatest logits.
   at::Tensor results() const {
     return truths.defined() ? at::stack({maxima, sums, logits, moments, tops, preceding}) : at::stack({maxima, sums, logits});
   }
 
+  // The greatest logits [rows, top].
+  at::Tensor greatest_logits() const { return kept.to(at::kDouble); }
+
 private:
+  static at::Tensor greatest_of(const at::Tensor &z, int64_t n) { return std::get<0>(at::topk(z, n, 1, true, false)); }
+
   // Counts the tokens before the target. The sum is exact in float32: a piece has at most 2^24 columns.
   void count(const at::Tensor &z, const at::Tensor &target, const at::Tensor &truth) {
     at::Tensor before = at::arange(z.size(1), target.options()).unsqueeze(0) < target;
@@ -179,7 +194,7 @@ private:
     return at::where(sum == 0, sum, moment + sum * by);
   }
 
-  at::Tensor maxima, sums, logits, moments, tops, preceding, targets, truths;
+  at::Tensor maxima, sums, logits, moments, tops, preceding, kept, targets, truths;
 };
 
 struct loss_options {
@@ -214,17 +229,19 @@ template <class F> void each_block(int64_t all, int64_t height, F f) {
 void vector_losses(const at::Tensor &hidden, const std::vector<at::Tensor> &head, loss_options o, target_list targets, double *out) {
   int64_t all = hidden.size(0);
   partial to(out, all, targets.logits != nullptr);
+  std::vector<float> kept(all * targets.top, -std::numeric_limits<float>::infinity());
   each_block(all, o.height, [&](int64_t from, int64_t rows) {
     each_piece(hidden.narrow(0, from, rows), head, o.first,
-               [&](const at::Tensor &logits, int64_t first) { add_logits(logits, first, from, targets, o.softcap, to); });
+               [&](const at::Tensor &logits, int64_t first) { add_logits(logits, first, from, targets, o.softcap, to, kept); });
   });
+  std::copy(kept.begin(), kept.end(), out + 6 * all); // there is none without confidence
 }
 
-// Copies values [..., rows] that were computed in blocks of rows. A GPU is given all work before the first result is
-// copied, which waits for it.
-void copy_joined(const std::vector<at::Tensor> &blocks, double *out) {
+// Copies values that were computed in blocks of a dimension. A GPU is given all work before the first result is copied,
+// which waits for it.
+void copy_joined(const std::vector<at::Tensor> &blocks, int64_t dimension, double *out) {
   if (!blocks.empty()) {
-    at::Tensor joined = at::cat(blocks, -1).cpu().contiguous();
+    at::Tensor joined = at::cat(blocks, dimension).cpu().contiguous();
     std::copy_n(joined.const_data_ptr<double>(), joined.numel(), out);
   }
 }
@@ -240,14 +257,18 @@ void reference_losses(const at::Tensor &hidden, const std::vector<at::Tensor> &h
   if (targets.logits != nullptr) {
     truths = on_device(targets.logits, all, at::kDouble, hidden).to(at::kFloat);
   }
-  std::vector<at::Tensor> results;
+  std::vector<at::Tensor> results, kept;
   each_block(all, o.height, [&](int64_t from, int64_t rows) {
-    reference_sum sum(tokens.narrow(0, from, rows), truths.defined() ? truths.narrow(0, from, rows) : truths);
+    reference_sum sum(tokens.narrow(0, from, rows), truths.defined() ? truths.narrow(0, from, rows) : truths, targets.top);
     each_piece(hidden.narrow(0, from, rows), head, o.first,
                [&](const at::Tensor &logits, int64_t first) { sum.add(capped(logits, o.softcap), first); });
     results.push_back(sum.results());
+    kept.push_back(sum.greatest_logits());
   });
-  copy_joined(results, out);
+  copy_joined(results, -1, out);
+  if (targets.top > 0) {
+    copy_joined(kept, 0, out + 6 * all);
+  }
 }
 
 // The rows whose target is in a piece are multiplied with that piece as a whole, as for losses: a row's bits do not
@@ -298,7 +319,7 @@ void reference_targets(const at::Tensor &hidden, const std::vector<at::Tensor> &
     }
     results.push_back(found);
   });
-  copy_joined(results, out);
+  copy_joined(results, -1, out);
 }
 
 std::vector<at::Tensor> tensors(const extra_tensor *t, size_t n) {
@@ -312,10 +333,10 @@ bool uses_vectors(extra_tensor hidden, int reference) { return !reference && ten
 } // namespace
 
 char *extra_losses(extra_tensor hidden, const extra_tensor *head, size_t n, int64_t rows, int64_t first, const int64_t *targets,
-                   const double *truths, double *out, double softcap, int reference) {
+                   const double *truths, int64_t top, double *out, double softcap, int reference) {
   return guarded([&] {
     auto compute = uses_vectors(hidden, reference) ? vector_losses : reference_losses;
-    compute(tensor(hidden), tensors(head, n), {rows, first, softcap}, {targets, truths}, out);
+    compute(tensor(hidden), tensors(head, n), {rows, first, softcap}, {targets, truths, top}, out);
   });
 }
 

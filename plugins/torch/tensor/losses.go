@@ -7,6 +7,7 @@ import "C"
 
 import (
 	"math"
+	"slices"
 	"unsafe"
 )
 
@@ -36,6 +37,9 @@ type Partial struct {
 	Tops []float64
 	// Preceding is how many tokens have a greater logit than the target, or the same logit and a lower id.
 	Preceding []float64
+	// Greatest are the greatest logits of the rows, one row after the other, in any order, -Inf where a shard has too
+	// few; empty without ConfidenceOptions.TopK.
+	Greatest []float64
 }
 
 // Append adds the rows of q.
@@ -46,38 +50,46 @@ func (p *Partial) Append(q Partial) {
 	}
 }
 
-func (p *Partial) columns() [6]*[]float64 {
-	return [...]*[]float64{&p.Maxima, &p.Sums, &p.Logits, &p.Moments, &p.Tops, &p.Preceding}
+func (p *Partial) columns() [7]*[]float64 {
+	return [...]*[]float64{&p.Maxima, &p.Sums, &p.Logits, &p.Moments, &p.Tops, &p.Preceding, &p.Greatest}
+}
+
+// ConfidenceOptions are what ConfidentLogits needs in addition to targets.
+type ConfidenceOptions struct {
+	// TargetLogits are those of Scope.TargetLogits, from the shard that has the target.
+	TargetLogits []float64
+	// TopK is the number of the greatest logits that are kept; 0: none.
+	TopK int
 }
 
 // Logits computes the logits of each row of hidden [rows, width] in float32, whatever the type of hidden and the head,
 // and reduces them at once. Exponentials are summed in float64.
 func (s *Scope) Logits(hidden Tensor, head Head, targets []int64) Partial {
-	return s.reduce(hidden, head, targets, nil)
+	return s.reduce(hidden, head, targets, ConfidenceOptions{})
 }
 
-// ConfidentLogits is Logits with the fields of confidence. The fields of losses have the same bits. targetLogits are
-// those of TargetLogits, from the shard that has the target.
-func (s *Scope) ConfidentLogits(hidden Tensor, head Head, targets []int64, targetLogits []float64) Partial {
-	return s.reduce(hidden, head, targets, targetLogits)
+// ConfidentLogits is Logits with the fields of confidence. The fields of losses have the same bits.
+func (s *Scope) ConfidentLogits(hidden Tensor, head Head, targets []int64, o ConfidenceOptions) Partial {
+	return s.reduce(hidden, head, targets, o)
 }
 
-func (s *Scope) reduce(hidden Tensor, head Head, targets []int64, targetLogits []float64) (p Partial) {
+func (s *Scope) reduce(hidden Tensor, head Head, targets []int64, o ConfidenceOptions) (p Partial) {
 	n, columns := len(targets), p.columns()
 	fields := columns[:3]
-	if targetLogits != nil {
-		fields = columns[:]
+	if o.TargetLogits != nil {
+		fields = columns[:6]
 	}
-	values := make([]float64, len(fields)*n)
+	values := make([]float64, (len(fields)+o.TopK)*n)
 	pieces := head.pieces()
 	s.do("logits", func() *C.char {
 		return C.extra_losses(hidden.x(), unsafe.SliceData(pieces), C.size_t(len(pieces)), C.int64_t(head.Rows), C.int64_t(head.First),
-			(*C.int64_t)(unsafe.SliceData(targets)), (*C.double)(unsafe.SliceData(targetLogits)), (*C.double)(unsafe.SliceData(values)),
-			C.double(head.Softcap), flag(head.Reference))
+			(*C.int64_t)(unsafe.SliceData(targets)), (*C.double)(unsafe.SliceData(o.TargetLogits)), C.int64_t(o.TopK),
+			(*C.double)(unsafe.SliceData(values)), C.double(head.Softcap), flag(head.Reference))
 	})
 	for i, field := range fields {
 		*field = values[i*n : (i+1)*n : (i+1)*n]
 	}
+	p.Greatest = values[len(fields)*n:]
 	return p
 }
 
@@ -139,12 +151,14 @@ type Confidence struct {
 	Ranks []int32
 	// Entropies are the sums of -p ln(p) in nats.
 	Entropies []float64
+	// TopKMass are the logarithms of the sums of the greatest ConfidenceOptions.TopK p; empty without it.
+	TopKMass []float64
 }
 
 // Confidences returns the confidence of predictions of targets over all shards, which are in the order of their tokens.
 func Confidences(targets []int64, shards ...Partial) Confidence {
 	n := len(targets)
-	c := Confidence{make([]int32, n), make([]float64, n), make([]int32, n), make([]float64, n)}
+	c := Confidence{Top: make([]int32, n), TopNLL: make([]float64, n), Ranks: make([]int32, n), Entropies: make([]float64, n)}
 	for i, target := range targets {
 		maximum, sum := total(shards, i)
 		top, preceding, moment := -1.0, 0.0, 0.0
@@ -167,6 +181,22 @@ func Confidences(targets []int64, shards ...Partial) Confidence {
 		}
 		// With q = e^(z - greatest), p = q/sum and -ln(p) = ln(sum) - (z - greatest).
 		c.Top[i], c.TopNLL[i], c.Ranks[i], c.Entropies[i] = int32(top), math.Log(sum), rank, math.Log(sum)-moment/sum
+		if k := len(shards[0].Greatest) / n; k > 0 {
+			c.TopKMass = append(c.TopKMass, math.Log(greatestSum(shards, i, k, maximum))-math.Log(sum))
+		}
 	}
 	return c
+}
+
+// greatestSum returns the sum of e^(logit - maximum) of the k greatest logits of row i over all shards.
+func greatestSum(shards []Partial, i, k int, maximum float64) (sum float64) {
+	var logits []float64
+	for _, p := range shards {
+		logits = append(logits, p.Greatest[i*k:(i+1)*k]...)
+	}
+	slices.Sort(logits)
+	for _, z := range logits[len(logits)-k:] {
+		sum += math.Exp(z - maximum)
+	}
+	return sum
 }
