@@ -64,10 +64,10 @@ test-tokenizer:
       CGO_LDFLAGS="$flags" SURPRISAL_PYTHON="{{ cache }}/tokenizer/python/bin/python" SURPRISAL_TOKENIZERS="$vocabularies" \
       go test -tags torch,python ./plugins/torch/tokenizer
 
-# vet, lint and tests of the torch backend
+# vet, lint and tests of the torch backend, and of the kinds that need it
 test-torch: (_install-golangci)
     @{{ torch }}; go vet -tags torch,models,cuda ./plugins/torch/... && \
-      {{ golangci }} run --build-tags torch,models,cuda ./plugins/torch/... && go test -vet=off -tags torch -timeout 30m ./plugins/torch/...
+      {{ golangci }} run --build-tags torch,models,cuda ./plugins/torch/... && go test -vet=off -tags torch -timeout 30m ./plugins/torch/... ./runner/action/outliers
 
 # the kernels for GPUs with CUDA's compiler, which needs no GPU (90 MB, downloaded once)
 test-nvrtc:

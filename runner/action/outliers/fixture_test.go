@@ -13,7 +13,7 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// observed is an entry of testdata/statistics.json.
+// observed is an entry of testdata/reference.json.
 type observed struct {
 	Name, Family  string
 	Sites, Hidden int
@@ -42,7 +42,7 @@ type observed struct {
 
 func readObserved(t *testing.T) (all []observed) {
 	t.Helper()
-	data, err := os.ReadFile("testdata/statistics.json")
+	data, err := os.ReadFile("testdata/reference.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ type fixture struct {
 	change func(i int, s *activations.Summary)
 }
 
-// definition is that of testdata/statistics.py.
+// definition is that of testdata/reference.py.
 func definition() Definition {
 	return Definition{Sequences: 5, SequenceLength: 96, Threshold: 6, LayerShare: 0.25, SequenceShare: 0.06}
 }

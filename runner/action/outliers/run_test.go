@@ -16,7 +16,7 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-func TestMain(m *testing.M) { actiontest.Main(m, map[string]sdk.Backend{"fake": fake{}}) }
+func TestMain(m *testing.M) { actiontest.Main(m, backends()) }
 
 // fake is a backend whose tokens are bytes.
 type fake struct{}

@@ -1,6 +1,6 @@
 """Computes the statistics of outlier features from raw activations, for TestStatisticsEqualNumpy.
 
-    python statistics.py > statistics.json
+    python reference.py > reference.json
 
 needs numpy 2. The activations are seeded random numbers with some larger dimensions. "sequences" has what a backend
 reports of them. "want" is computed from the raw activations, not from that.
@@ -42,15 +42,15 @@ def reported(x, nats, tokens):
     }
 
 
-def statistics(raw):
-    """Computes statistics from [(magnitudes, nats, tokens)]."""
+def statistics(raw, threshold=THRESHOLD, layer_share=LAYER_SHARE, sequence_share=SEQUENCE_SHARE):
+    """Computes statistics from [(magnitudes, nats, tokens)]. Every token has four bytes."""
     layer, sequence, where = [], [], []
     largest = (0.0,)
     for index, (x, _, _) in enumerate(raw):
-        hits = x >= np.float32(THRESHOLD)
+        hits = x >= np.float32(threshold)
         layers = hits.any(axis=1).mean(axis=0)  # of each dimension
         positions = hits.any(axis=0).mean(axis=0)
-        for d in np.flatnonzero((layers >= LAYER_SHARE) & (positions >= SEQUENCE_SHARE)):
+        for d in np.flatnonzero((layers >= layer_share) & (positions >= sequence_share)):
             layer.append(100 * layers[d])
             sequence.append(100 * positions[d])
             where.append((int(d), index))
@@ -65,7 +65,7 @@ def statistics(raw):
         rows = [i for i, (e, _) in enumerate(where) if e == d]
         sites = np.zeros(raw[0][0].shape[0], bool)
         for i in rows:
-            sites |= (raw[where[i][1]][0][:, :, d] >= np.float32(THRESHOLD)).any(axis=1)
+            sites |= (raw[where[i][1]][0][:, :, d] >= np.float32(threshold)).any(axis=1)
         by_dimension.append({
             "dimension": d, "occurrences": len(rows), "meanLayerPercentage": float(np.mean([layer[i] for i in rows])),
             "meanSequencePercentage": float(np.mean([sequence[i] for i in rows])),
@@ -102,4 +102,5 @@ def main():
     print(json.dumps(models, indent=None, separators=(",", ":")))
 
 
-main()
+if __name__ == "__main__":
+    main()
