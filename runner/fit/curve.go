@@ -33,7 +33,7 @@ func (f Problem) residuals(p []float64) (r *mat.VecDense, j *mat.Dense, sum floa
 }
 
 // Descend improves parameters by the method of Levenberg and Marquardt until its steps are negligible, and returns them
-// with their sum of squares. It returns the first parameters that are not within, even if they are no minimum.
+// with their sum of squares. It stops at the first parameters that are not within.
 func (f Problem) Descend(start []float64, within func(p []float64) bool) ([]float64, float64) {
 	p := start
 	damping := 1e-3
