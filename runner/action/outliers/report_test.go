@@ -164,17 +164,7 @@ func TestReportText(t *testing.T) {
 	}
 	task, s := work(t, f)
 	again, _ := work(t, f)
-	entries, err := os.ReadDir(task.Dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		x, err := os.ReadFile(task.Path(e.Name()))
-		y, other := os.ReadFile(again.Path(e.Name()))
-		if err := errors.Join(err, other); err != nil || !bytes.Equal(x, y) {
-			t.Errorf("%s differs between two runs, %v", e.Name(), err)
-		}
-	}
+	identical(t, task, again)
 	report, err := os.ReadFile(task.Path(reportFile))
 	if err != nil {
 		t.Fatal(err)
@@ -203,6 +193,22 @@ func TestReportText(t *testing.T) {
 	var out strings.Builder
 	Headlines{{"t", s}}.Print(&out)
 	golden(t, "terminal.txt", []byte(out.String()))
+}
+
+// identical checks that two tasks wrote the same files.
+func identical(t *testing.T, task, again *action.Task) {
+	t.Helper()
+	entries, err := os.ReadDir(task.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		x, err := os.ReadFile(task.Path(e.Name()))
+		y, other := os.ReadFile(again.Path(e.Name()))
+		if err := errors.Join(err, other); err != nil || !bytes.Equal(x, y) {
+			t.Errorf("%s differs between two runs, %v", e.Name(), err)
+		}
+	}
 }
 
 // golden compares with a file of testdata, or writes it.
