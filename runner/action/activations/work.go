@@ -163,7 +163,7 @@ func (o *observer) add(d protocol.Document, answer protocol.ScoredDocument) erro
 			return err
 		}
 	}
-	s.Sums.Add(&row)
+	s.Add(&row)
 	s.Documents++
 	s.Bytes += int64(len(d.Text))
 	s.Hits += int64(len(a.Dimensions))
