@@ -64,10 +64,10 @@ test-tokenizer:
       CGO_LDFLAGS="$flags" SURPRISAL_PYTHON="{{ cache }}/tokenizer/python/bin/python" SURPRISAL_TOKENIZERS="$vocabularies" \
       go test -tags torch,python ./plugins/torch/tokenizer
 
-# vet, lint and tests of the torch backend
+# vet, lint and tests of the torch backend, and of the kinds that need it
 test-torch: (_install-golangci)
     @{{ torch }}; go vet -tags torch,models,cuda ./plugins/torch/... && \
-      {{ golangci }} run --build-tags torch,models,cuda ./plugins/torch/... && go test -vet=off -tags torch -timeout 30m ./plugins/torch/...
+      {{ golangci }} run --build-tags torch,models,cuda ./plugins/torch/... && go test -vet=off -tags torch -timeout 30m ./plugins/torch/... ./runner/action/outliers
 
 # the kernels for GPUs with CUDA's compiler, which needs no GPU (90 MB, downloaded once)
 test-nvrtc:
@@ -82,7 +82,7 @@ test-nvrtc:
 # the pages of docs/ that need the torch backend, with the two real models (330 MB, downloaded once)
 test-docs-torch: torch
     @python3 examples/torch/models.py {{ cache }}/models
-    SURPRISAL_DOCS_TORCH="$PWD/bin" SURPRISAL_MODELS="{{ cache }}/models" go test -vet=off -run 'TestPages/(tutorial|torch)' ./docs
+    SURPRISAL_DOCS_TORCH="$PWD/bin" SURPRISAL_MODELS="{{ cache }}/models" go test -vet=off -run 'TestPages/(tutorial|torch|outliers)' ./docs
 
 # the picture in README, from a run of demo-torch
 picture: demo-torch
@@ -127,7 +127,7 @@ test-race:
 # kill -9, full disks, read-only stores, two runs that must agree; the memory of large documents
 test-slow:
     go test -vet=off -tags slow -timeout 20m ./runner
-    go test -vet=off -tags slow -p 1 -run '^TestMemory$' -v ./runner/action/materialize ./runner/action/score ./runner/action/gap ./runner/action/scaling
+    go test -vet=off -tags slow -p 1 -run '^TestMemory$' -v ./runner/action/materialize ./runner/action/score ./runner/action/gap ./runner/action/scaling ./runner/action/outliers
 
 # the store and the providers against a real S3 server
 test-s3:

@@ -13,4 +13,7 @@ const (
 	SummaryFile            = "summary.json"
 	ModelFile              = "model.bin"
 	ImportFile             = "import.json"
+	SequencesFile          = "sequences.parquet"
+	DimensionsFile         = "dimensions.parquet"
+	OutliersFile           = "occurrences.parquet"
 )

@@ -30,3 +30,11 @@ func WindowsMemory(largest, tokens int64) int64 { return ScoreMemory(largest, tr
 
 // SlidingMemory returns the memory of a report of sliding windows: one text.
 func SlidingMemory(largest int64) int64 { return 160<<20 + 8*largest }
+
+// ActivationsMemory returns the memory of a pass that observes activations: texts are queued as for a score, and an answer
+// has a row for each dimension.
+func ActivationsMemory(largest int64) int64 { return 192<<20 + 14*largest }
+
+// OutliersMemory returns the memory of a report on outliers with figures of a number of pixels: the statistics of one
+// model at a time, and the pixels of one figure with their copy in the encoder.
+func OutliersMemory(pixels int64) int64 { return 256<<20 + 12*pixels }

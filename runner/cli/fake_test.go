@@ -28,9 +28,12 @@ func serveFake(kind protocol.Kind, name string) {
 	case "renamed":
 		name = "other"
 	}
-	if kind == protocol.KindProvider {
+	switch {
+	case kind == protocol.KindProvider:
 		sdk.ServeProvider(fakeProvider{name})
-	} else {
+	case name == "observant":
+		sdk.ServeBackend(observant{fakeBackend{name}})
+	default:
 		sdk.ServeBackend(fakeBackend{name})
 	}
 }

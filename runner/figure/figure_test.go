@@ -101,6 +101,25 @@ func TestLabels(t *testing.T) {
 	}
 }
 
+// A legend is where it hides neither points nor curves, if there is such a corner.
+func TestLegend(t *testing.T) {
+	for name, test := range map[string]struct {
+		curve     []float64
+		top, left bool
+	}{
+		"falling": {[]float64{10, 5, 1}, true, false}, "rising": {[]float64{1, 5, 10}, true, true},
+		"full at the top": {[]float64{10, 1, 10}, false, false},
+	} {
+		s := Scatter{Groups: []Group{{Name: "a"}, {Name: "b"}}, Curves: []Curve{{Name: "c", X: []float64{0, 1, 2}, Y: test.curve}}}
+		for i, y := range test.curve {
+			s.Groups[0].Points = append(s.Groups[0].Points, Point{X: float64(i), Y: y})
+		}
+		if top, left := s.corner(s.legendEntries(), -0.1, 2.1, 0, 11); top != test.top || left != test.left {
+			t.Errorf("%s: got top %v, left %v", name, top, left)
+		}
+	}
+}
+
 func TestTicks(t *testing.T) {
 	show := func(ticks []plot.Tick) string {
 		var all []string

@@ -96,6 +96,9 @@ func (s Scatter) plot(t Theme) (*plot.Plot, error) {
 	for i, g := range s.Groups {
 		g.add(p, t, i, named > 1)
 	}
+	if entries := s.legendEntries(); entries > 0 {
+		p.Legend.Top, p.Legend.Left = s.corner(entries, p.X.Min, p.X.Max, p.Y.Min, p.Y.Max)
+	}
 	p.Add(labels{s, t})
 	return p, nil
 }

@@ -131,6 +131,8 @@ type Rates struct {
 	// SecondsPerByte was measured by earlier runs. BytesPerToken and FLOPsPerToken are a backend's estimates. 0 means
 	// unknown.
 	SecondsPerByte, BytesPerToken, FLOPsPerToken float64
+	// TokensPerDocument bounds the tokens that are read of a document; 0 means all.
+	TokensPerDocument int64
 	// Memory returns the memory of the action in bytes, for documents of at most largest bytes and total bytes
 	// together. nil means unknown.
 	Memory func(largest, total int64) int64
@@ -142,6 +144,9 @@ func (a *Action) estimate() {
 	c.Seconds = a.Rates.SecondsPerByte * float64(c.Bytes)
 	if a.Rates.BytesPerToken > 0 {
 		c.Tokens = int64(float64(c.Bytes) / a.Rates.BytesPerToken)
+		if limit := a.Rates.TokensPerDocument; limit > 0 && c.Documents > 0 {
+			c.Tokens = min(c.Tokens, c.Documents*limit)
+		}
 		c.FLOPs = float64(c.Tokens) * a.Rates.FLOPsPerToken
 	}
 	if a.Rates.Memory != nil && c.Largest > 0 {

@@ -32,6 +32,21 @@ type Kind interface {
 	Plan(b *Builder) error
 }
 
+// User is a kind whose actions use models with settings other than Catalog.Settings. The memory of a model is that of the
+// settings that need most, because all actions share the loaded model.
+type User interface {
+	// Uses returns these settings for a model. The builder has the experiment and the catalog, without estimates.
+	Uses(b *Builder, m *spec.Model) ([]Use, error)
+}
+
+// Use is one of the settings with which a kind uses a model. A problem that the backend has with them is reported at a
+// place of the spec.
+type Use struct {
+	Settings protocol.Settings
+	At       spec.Position
+	Path     string
+}
+
 // Catalog holds the facts outside the spec that planning needs.
 type Catalog struct {
 	Providers, Backends map[string]Plugin

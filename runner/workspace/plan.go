@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 
@@ -231,41 +229,6 @@ func (w *Workspace) source(ctx context.Context, d spec.Dataset, past bool, place
 		}
 	}
 	return r, nil
-}
-
-// estimate asks the backends for the estimates of all models.
-func (w *Workspace) estimate(ctx context.Context, e *spec.Experiment, c plan.Catalog, problems *spec.Errors) error {
-	known := map[string]protocol.Estimate{}
-	for i := range e.Models {
-		m := &e.Models[i]
-		files := c.Weights[m.Name]
-		if m.Backend == nil || m.Backend.Config == nil || m.Weights != nil && len(files) == 0 {
-			continue
-		}
-		settings := c.Settings(m)
-		id := fmt.Sprintf("%s %s %+v %v", m.Backend.Name, m.Backend.Config, settings, files)
-		estimate, ok := known[id]
-		if !ok {
-			b, err := w.host.Backend(ctx, m.Backend.Name)
-			if err != nil {
-				return err
-			}
-			estimate, err = b.Plan(ctx, protocol.Model{Config: m.Backend.Config, Files: files}, settings)
-			if protocol.KindOf(err) != "" {
-				problem := spec.Error{Pos: m.Backend.Pos, Path: spec.FieldPath("models", m.Base, "backend", m.Backend.Name), Message: err.Error()}
-				// The points of a sweep follow their base model, and may share its problem.
-				if !slices.Contains(*problems, problem) {
-					problem.Path = spec.FieldPath("models", m.Name, "backend", m.Backend.Name)
-					*problems = append(*problems, problem)
-				}
-			} else if err != nil {
-				return err
-			}
-			known[id] = estimate
-		}
-		c.Estimates[m.Name] = estimate
-	}
-	return nil
 }
 
 // table identifies the table of an imported model, in the first of the places that has it. A remote table is known by the

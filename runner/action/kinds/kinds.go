@@ -4,8 +4,10 @@ package kinds
 
 import (
 	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/action/activations"
 	"surprisal.dev/runner/action/gap"
 	"surprisal.dev/runner/action/materialize"
+	"surprisal.dev/runner/action/outliers"
 	"surprisal.dev/runner/action/scaling"
 	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/action/scores"
@@ -25,5 +27,7 @@ func All() []action.Kind {
 		scaling.Kind{},
 		windows.Kind{},
 		sliding.Kind{},
+		activations.Kind{},
+		outliers.Kind{},
 	}
 }

@@ -6,5 +6,5 @@
 // vocabularies.
 //
 // It imports runner/action, runner/action/gap for the buckets of text, runner/action/score, runner/artifact,
-// runner/figure, runner/markdown, runner/plan, runner/spec and runner/terminal.
+// runner/figure, runner/fit, runner/markdown, runner/plan, runner/spec and runner/terminal.
 package scaling

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"surprisal.dev/runner/figure"
+	"surprisal.dev/runner/fit"
 )
 
 // fit fits the laws of all families with enough sizes, and notes why others have none.
@@ -19,7 +20,7 @@ func (s *Summary) fit() {
 		if f.name != "" {
 			called = fmt.Sprintf("the family %q", f.name)
 		}
-		switch n := distinct(sizes); {
+		switch n := fit.Distinct(sizes); {
 		case !s.X.logarithmic():
 			s.Notes = append(s.Notes, fmt.Sprintf("no power law is fitted to %s, because the axis is linear", called))
 		case n < fewestSizes && len(f.rows) > 1:
@@ -47,13 +48,13 @@ func (s *Summary) fitFamily(f family, called string, sizes []float64) {
 		return
 	}
 	add := func(of string, losses []float64) {
-		fit := Fit{Family: f.name, Models: names, Of: of, Law: fitLaw(sizes, losses)}
-		if distinct(sizes) >= fewestOffsetSizes {
+		found := Fit{Family: f.name, Models: names, Of: of, Law: fitLaw(sizes, losses)}
+		if fit.Distinct(sizes) >= fewestOffsetSizes {
 			if o, err := fitOffset(sizes, losses); err == nil {
-				fit.Offset = &o
+				found.Offset = &o
 			}
 		}
-		s.Fits = append(s.Fits, fit)
+		s.Fits = append(s.Fits, found)
 	}
 	add(ofBPB, bpb)
 	if len(perToken) == len(bpb) {
@@ -114,28 +115,28 @@ func (s *Summary) scatter(title, label, of string, value func(Row) *float64, tra
 	if k, ok := groups[""]; ok && len(f.Groups) > 1 {
 		f.Groups[k].Name = "without a family"
 	}
-	for _, fit := range s.Fits {
-		if k, ok := groups[fit.Family]; ok && fit.Of == of {
-			f.Curves = append(f.Curves, curve(fit, f.Groups[k].Points, k, transform))
+	for _, law := range s.Fits {
+		if k, ok := groups[law.Family]; ok && law.Of == of {
+			f.Curves = append(f.Curves, curve(law, f.Groups[k].Points, k, transform))
 		}
 	}
 	return f
 }
 
 // curve returns the curve of a law from the smallest of the points to the largest.
-func curve(fit Fit, points []figure.Point, group int, transform func(float64) float64) figure.Curve {
+func curve(law Fit, points []figure.Point, group int, transform func(float64) float64) figure.Curve {
 	low, high := points[0].X, points[0].X
 	for _, p := range points {
 		low, high = min(low, p.X), max(high, p.X)
 	}
 	c := figure.Curve{Group: group, Name: "power law with 95% interval"}
-	if fit.Family != "" {
-		c.Name = "power law of " + fit.Family + ", 95% interval"
+	if law.Family != "" {
+		c.Name = "power law of " + law.Family + ", 95% interval"
 	}
 	const steps = 60
 	for i := range steps + 1 {
 		x := low * math.Pow(high/low, float64(i)/steps)
-		at := fit.Law.at(x)
+		at := law.Law.at(x)
 		c.X, c.Y = append(c.X, x), append(c.Y, transform(at.Value))
 		c.Low, c.High = append(c.Low, transform(at.Low)), append(c.High, transform(at.High))
 	}

@@ -6,6 +6,8 @@ import (
 	"math"
 	"os"
 	"testing"
+
+	"surprisal.dev/runner/fit"
 )
 
 // expected is the output of testdata/fit.py.
@@ -28,14 +30,16 @@ func TestFitsEqualScipy(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range cases {
-		equal := func(what string, got Interval, want [3]float64) {
+		equal := func(what string, got fit.Interval, want [3]float64) {
 			for i, v := range []float64{got.Value, got.Low, got.High} {
 				if !(math.Abs(v-want[i]) <= 1e-6*max(math.Abs(want[i]), 1e-3)) {
 					t.Errorf("%s: %s: got %v, want %v", c.Name, what, got, want)
 				}
 			}
 		}
-		logarithm := func(i Interval) Interval { return Interval{math.Log(i.Value), math.Log(i.Low), math.Log(i.High)} }
+		logarithm := func(i fit.Interval) fit.Interval {
+			return fit.Interval{Value: math.Log(i.Value), Low: math.Log(i.Low), High: math.Log(i.High)}
+		}
 		l := fitLaw(c.Sizes, c.Losses)
 		equal("ln a", logarithm(l.A), c.LnA)
 		equal("b", l.B, c.B)

@@ -4,9 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
-
-	"github.com/guptarohit/asciigraph"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
@@ -79,69 +76,37 @@ func (h Headlines) Print(w io.Writer) {
 	}
 }
 
-// Size of the graph in characters, without its axes.
-const (
-	graphWidth  = 60
-	graphHeight = 12
-)
-
-// letters returns a letter for each model, or nil if fewer than two models can be shown, or too many.
+// letters returns a letter for each model, " " for one that cannot be shown, or nil if fewer than two models can be, or
+// too many.
 func (s *Summary) letters() []string {
-	shown := 0
 	letters := make([]string, len(s.Rows))
+	var shown []int
 	for i, r := range s.Rows {
 		letters[i] = " "
 		if r.X != nil && r.BPB > 0 {
-			letters[i] = string(rune('A' + shown%26))
-			shown++
+			shown = append(shown, i)
 		}
 	}
-	if shown < 2 || shown > 26 {
+	of := figure.Letters(len(shown))
+	if of == nil {
 		return nil
+	}
+	for k, i := range shown {
+		letters[i] = of[k]
 	}
 	return letters
 }
 
-// graph draws bits per byte against x, both as in the figure, with a dot and a letter for each model.
-func (s *Summary) graph(letters []string) string {
-	axis := s.X.figure()
-	to, from := func(x float64) float64 { return x }, func(x float64) float64 { return x }
-	if axis.Scale == figure.Log {
-		to, from = math.Log, math.Exp
+// graph returns bits per byte against x of the models with letters, both on the axes of the figure.
+func (s *Summary) graph(letters []string) figure.Graph {
+	g := figure.Graph{
+		X: s.X.figure(), Y: figure.Axis{Scale: figure.Log, Format: func(v float64) string { return fmt.Sprintf("%.3f", v) }},
+		Caption: "bits per byte against " + protocol.Visible(s.X.title()),
 	}
-	low, high := math.Inf(1), math.Inf(-1)
 	for i, r := range s.Rows {
 		if letters[i] != " " {
-			low, high = min(low, to(*r.X)), max(high, to(*r.X))
+			g.Points = append(g.Points, figure.Point{X: *r.X, Y: r.BPB})
 		}
 	}
-	if low == high {
-		low, high = low-1, high+1
-	}
-	// The column of a letter follows that of its dot, and the library draws nothing in the last column.
-	const columns = graphWidth + 2
-	var series [][]float64
-	var marks []asciigraph.CharSet
-	for i, r := range s.Rows {
-		if letters[i] == " " {
-			continue
-		}
-		line := make([]float64, columns)
-		for j := range line {
-			line[j] = math.NaN()
-		}
-		// A value between missing ones is drawn as the start of a line in the column before it, and as the end in its own.
-		line[1+int(math.Round((to(*r.X)-low)/(high-low)*(graphWidth-1)))] = math.Log(r.BPB)
-		series = append(series, line)
-		mark := asciigraph.DefaultCharSet
-		mark.StartCap, mark.EndCap = "•", letters[i]
-		marks = append(marks, mark)
-	}
-	return asciigraph.PlotMany(series,
-		asciigraph.Height(graphHeight), asciigraph.SeriesChars(marks...),
-		asciigraph.YAxisValueFormatter(func(v float64) string { return fmt.Sprintf("%.3f", math.Exp(v)) }),
-		asciigraph.XAxisRange(low, low+(high-low)*(columns-1)/(graphWidth-1)), asciigraph.XAxisTickCount(5),
-		asciigraph.XAxisValueFormatter(func(v float64) string { return axis.Format(from(v)) }),
-		asciigraph.Caption("bits per byte against "+protocol.Visible(s.X.title())),
-	)
+	return g
 }

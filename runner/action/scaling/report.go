@@ -2,7 +2,6 @@ package scaling
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -121,17 +120,6 @@ func (s *Summary) writeFits(b *strings.Builder) {
 		}
 	}
 	b.WriteString("\n")
-}
-
-// String formats an interval with the digits that it supports.
-func (i Interval) String() string {
-	half := (i.High - i.Low) / 2
-	digits := 6
-	if half > 0 && i.Value != 0 && !math.IsInf(half, 0) {
-		digits = min(max(int(math.Ceil(math.Log10(math.Abs(i.Value)/half)))+2, 3), 8)
-	}
-	format := func(v float64) string { return strconv.FormatFloat(v, 'g', digits, 64) }
-	return fmt.Sprintf("%s (%s to %s)", format(i.Value), format(i.Low), format(i.High))
 }
 
 func (s *Summary) writeDatasets(b *strings.Builder, figures []string) {
