@@ -168,7 +168,7 @@ func (d *decoder) dataset(name string, n, limits node) *Dataset {
 		Rows:         Range{n.field("rows").field("from").number(), n.field("rows").field("to").number()},
 		InvalidUTF8:  n.field("invalidUTF8").text(),
 		BadRows:      n.field("badRows").text(),
-		ParseSpecial: n.field("parseSpecial").truth(),
+		ParseSpecial: n.field("parseSpecial").truth(), Cluster: n.field("cluster").text(),
 		TrainOnly:    n.field("use").text() == "train",
 		Fields:       []string{"text"},
 	}

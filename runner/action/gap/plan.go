@@ -7,6 +7,7 @@ import (
 	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/spec"
 )
 
 // name is the kind's name.
@@ -19,7 +20,7 @@ type Kind struct{}
 func (Kind) Name() string { return name }
 
 // Schema implements plan.Kind.
-func (Kind) Schema() int { return 5 }
+func (Kind) Schema() int { return 6 }
 
 // MainFile implements action.MainFiler.
 func (Kind) MainFile() string { return "report.md" }
@@ -30,6 +31,8 @@ type parameters struct {
 	Allow    []string `json:"allow"`
 	B        string   `json:"b"`
 	Datasets []string `json:"datasets"`
+	// Clustered lists the datasets whose shards are clusters, sorted.
+	Clustered []string `json:"clustered,omitempty"`
 	// Tags holds the tags of each dataset that has some.
 	Tags map[string][]string `json:"tags,omitempty"`
 }
@@ -56,8 +59,12 @@ func (Kind) Plan(b *plan.Builder) error {
 		}
 		p := parameters{A: g.A, Allow: slices.Sorted(slices.Values(g.Allow)), B: g.B, Datasets: g.Datasets, Tags: map[string][]string{}}
 		for _, dataset := range g.Datasets {
-			if tags := b.Dataset(dataset).Tags; len(tags) > 0 {
-				p.Tags[dataset] = tags
+			of := b.Dataset(dataset)
+			if len(of.Tags) > 0 {
+				p.Tags[dataset] = of.Tags
+			}
+			if of.Cluster == spec.ClusterShard {
+				p.Clustered = append(p.Clustered, dataset)
 			}
 		}
 		_, err := b.Add(name, plan.Parts{
