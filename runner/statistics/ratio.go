@@ -82,10 +82,12 @@ func (s Sums) Estimate() (Estimate, bool) {
 	}
 	e := Estimate{Value: s.D / s.W, Effective: s.W * s.W / s.WW}
 	e.Error = math.Sqrt(s.squares()/(1-2*s.WWW/(s.W*s.WW)+1/e.Effective)) / s.W
-	degrees := max(e.Effective-1, 1)
-	half := e.Error * distuv.StudentsT{Sigma: 1, Nu: degrees}.Quantile((1+Confidence)/2)
+	half := e.Half((1 + Confidence) / 2)
 	e.Low, e.High, e.Detectable = e.Value-half, e.Value+half, detectable*e.Error
-	e.P = tail(e.Value, e.Error, degrees)
+	e.P = 1
+	if e.Value != 0 {
+		e.P = 2 * Estimate{Value: math.Abs(e.Value), Error: e.Error, Effective: e.Effective}.Above(0)
+	}
 	return e, true
 }
 
@@ -100,14 +102,23 @@ func (s Sums) squares() float64 {
 	return squares
 }
 
-// tail returns the two-sided p-value of a value with a standard error, by Student's t distribution. Without an error, a
-// value other than 0 has the p-value 0, and 0 has 1.
-func tail(value, standardError, degrees float64) float64 {
-	switch {
-	case value == 0:
-		return 1
-	case standardError == 0:
+// Half returns the distance from Value to the end of a one-sided interval of a confidence.
+func (e Estimate) Half(confidence float64) float64 {
+	return e.Error * e.distribution().Quantile(confidence)
+}
+
+// Above returns the one-sided p-value of the hypothesis that the ratio is at most margin.
+func (e Estimate) Above(margin float64) float64 {
+	switch beyond := e.Value - margin; {
+	case e.Error > 0:
+		return e.distribution().Survival(beyond / e.Error)
+	case beyond > 0:
 		return 0
 	}
-	return 2 * distuv.StudentsT{Sigma: 1, Nu: degrees}.Survival(math.Abs(value)/standardError)
+	return 1
+}
+
+// distribution is Student's t distribution with Effective - 1 degrees of freedom, at least 1.
+func (e Estimate) distribution() distuv.StudentsT {
+	return distuv.StudentsT{Sigma: 1, Nu: max(e.Effective-1, 1)}
 }

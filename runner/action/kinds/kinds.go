@@ -5,6 +5,7 @@ package kinds
 import (
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/action/gap"
+	"surprisal.dev/runner/action/gate"
 	"surprisal.dev/runner/action/materialize"
 	"surprisal.dev/runner/action/scaling"
 	"surprisal.dev/runner/action/score"
@@ -20,6 +21,7 @@ func All() []action.Kind {
 		scores.Kind{},
 		score.Kind{},
 		gap.Kind{},
+		gate.Kind{},
 		scaling.Kind{},
 	}
 }
