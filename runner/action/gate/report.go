@@ -32,7 +32,7 @@ func (v *Verdict) markdown() string {
 		}
 		return []string{
 			markdown.Code(s.Name), string(s.Answer), fmt.Sprintf("%+.4f", s.Gap), fmt.Sprintf("[%+.4f, %+.4f]", s.Low, s.High), fmt.Sprintf("%.4f", s.Margin),
-			fmt.Sprintf("%.4f", s.P), fmt.Sprintf("%.4f", s.Adjusted), strconv.FormatInt(s.Units, 10), strconv.FormatInt(s.Bytes, 10), needed,
+			probability(s.P), probability(s.Adjusted), strconv.FormatInt(s.Units, 10), strconv.FormatInt(s.Bytes, 10), needed,
 		}
 	})
 	for i, name := range v.TooSmall {
@@ -42,6 +42,13 @@ func (v *Verdict) markdown() string {
 		fmt.Fprintf(&out, "- %s\n", markdown.Code(name))
 	}
 	return out.String()
+}
+
+func probability(p float64) string {
+	if p < 0.0001 {
+		return "<0.0001"
+	}
+	return strconv.FormatFloat(p, 'f', 4, 64)
 }
 
 // Headlines are the verdicts of gates.
