@@ -169,8 +169,8 @@ func (d *decoder) dataset(name string, n, limits node) *Dataset {
 		InvalidUTF8:  n.field("invalidUTF8").text(),
 		BadRows:      n.field("badRows").text(),
 		ParseSpecial: n.field("parseSpecial").truth(), Cluster: n.field("cluster").text(),
-		TrainOnly:    n.field("use").text() == "train",
-		Fields:       []string{"text"},
+		TrainOnly: n.field("use").text() == "train",
+		Fields:    []string{"text"},
 	}
 	if text := n.field("text"); text.set() {
 		x.Fields = []string{text.text()}
