@@ -105,3 +105,18 @@ func Sections(kinds []Kind) []spec.Section {
 	}
 	return sections
 }
+
+// Answer is the answer of a test.
+type Answer string
+
+// Answers.
+const (
+	Pass         Answer = "pass"
+	Fail         Answer = "fail"
+	Inconclusive Answer = "inconclusive"
+)
+
+// Judge is a report with tests, whose answer is the exit code of a run.
+type Judge interface {
+	Answer() Answer
+}

@@ -4,5 +4,5 @@
 // than one with many.
 //
 // The package defines the columns and checks rows. It is independent of plans, actions and stores. It imports
-// plugins/protocol, plugins/footer and libraries.
+// plugins/protocol, plugins/footer, runner/statistics and libraries.
 package artifact

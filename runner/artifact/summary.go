@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/statistics"
 )
 
 // ScoringProtocol holds the rules under which losses were measured. Two scores are comparable if their scoring
@@ -42,10 +43,14 @@ type ScoreSummary struct {
 	// ScoredTokens counts the tokens with a loss on the scored span.
 	ScoredTokens int64 `json:"scoredTokens"`
 	// Nats is the loss on the scored span.
-	Nats       float64      `json:"nats"`
-	BPB        float64      `json:"bpb"`
-	Perplexity Perplexity   `json:"perplexity"`
-	Ledger     LedgerTotals `json:"ledger"`
+	Nats float64 `json:"nats"`
+	BPB  float64 `json:"bpb"`
+	// Interval tells how well the documents determine BPB. It is nil for fewer than two with scored bytes. Units are the
+	// documents' sums of bits and scored bytes.
+	Interval   *Interval       `json:"bpbInterval,omitempty"`
+	Units      statistics.Sums `json:"documentSums,omitzero"`
+	Perplexity Perplexity      `json:"perplexity"`
+	Ledger     LedgerTotals    `json:"ledger"`
 	// Protocol is the scoring protocol.
 	Protocol ScoringProtocol `json:"scoringProtocol"`
 	// Model is the size of the model.
@@ -104,6 +109,24 @@ func (l *LedgerTotals) Add(d protocol.Ledger) {
 	}
 }
 
+// Interval is a 95% interval.
+type Interval struct {
+	Low  float64 `json:"low"`
+	High float64 `json:"high"`
+	// Error is the standard error, Effective the effective number of documents.
+	Error     float64 `json:"standardError"`
+	Effective float64 `json:"effectiveDocuments"`
+}
+
+// IntervalOf returns the interval of a ratio of sums, or nil for fewer than two units.
+func IntervalOf(s statistics.Sums) *Interval {
+	e, ok := s.Estimate()
+	if !ok {
+		return nil
+	}
+	return &Interval{Low: e.Low, High: e.High, Error: e.Error, Effective: e.Effective}
+}
+
 // RescoringDifference is by how much losses changed when some documents were scored again in a different batch. It is
 // numerical noise, not sampling error.
 type RescoringDifference struct {
@@ -114,10 +137,11 @@ type RescoringDifference struct {
 	MaxBitsPerByte float64 `json:"maxBitsPerByte"`
 }
 
-// Finish computes Nats, BPB and Perplexity from the counts and the ledger.
+// Finish computes Nats, BPB, its interval and Perplexity from the counts, the ledger and the documents' sums.
 func (s *ScoreSummary) Finish() {
 	s.Nats = s.Ledger.Span
 	s.BPB = BitsPerByte(s.Nats, s.ScoredBytes)
+	s.Interval = IntervalOf(s.Units)
 	s.Perplexity = Perplexity{
 		PerToken: perplexity(s.Nats, s.ScoredTokens), PerWord: perplexity(s.Nats, s.Words), PerByte: perplexity(s.Nats, s.ScoredBytes),
 	}
@@ -177,4 +201,6 @@ type ImportedDataset struct {
 	ZeroLossBytes int64 `json:"zeroLossBytes"`
 	// Nats is the loss on the scored bytes.
 	Nats float64 `json:"nats"`
+	// Units are the documents' sums of bits and scored bytes.
+	Units statistics.Sums `json:"documentSums,omitzero"`
 }

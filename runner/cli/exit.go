@@ -17,6 +17,8 @@ const (
 	exitFailed   = 1
 	exitInvalid  = 2
 	exitSome     = 3
+	exitGate     = 4
+	exitUnknown  = 5
 	exitCanceled = 130
 )
 

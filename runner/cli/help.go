@@ -29,6 +29,8 @@ var runExits = map[string]string{
 	"1":   "failure, or the results could not be written",
 	"2":   "invalid input, including actions that failed because of their input; the message tells what to do",
 	"3":   "some actions failed for another reason; completed actions are kept",
+	"4":   "a gate failed: a model is worse than its margin allows",
+	"5":   "a gate is inconclusive, and its inconclusive is \"fail\"",
 	"130": "canceled: the first Ctrl-C finishes running actions, the second stops at once",
 }
 

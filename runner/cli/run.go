@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/workspace"
@@ -138,11 +139,26 @@ func (a *app) conclude(ctx context.Context, w *workspace.Workspace, p *plan.Plan
 	case o.State == workspace.StateCanceled:
 		return &exitError{exitCanceled, errors.New("canceled; run again to resume")}
 	case failed == 0:
-		return nil
+		return judged(summary)
 	case invalid == failed:
 		return &exitError{exitInvalid, a.failures(o)}
 	}
 	return &exitError{exitSome, a.failures(o)}
+}
+
+// judged returns the error of a run whose tests failed, or nil.
+func judged(s workspace.Summary) error {
+	for _, r := range s.Reports {
+		if judge, ok := r.Report.(action.Judge); ok {
+			switch judge.Answer() {
+			case action.Fail:
+				return &exitError{exitGate, errors.New("a gate failed; see above")}
+			case action.Inconclusive:
+				return &exitError{exitUnknown, errors.New("a gate is inconclusive; see above")}
+			}
+		}
+	}
+	return nil
 }
 
 // printSummary prints the reports of all kinds of actions, and the paths of published reports.

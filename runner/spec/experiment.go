@@ -42,11 +42,19 @@ type Dataset struct {
 	// BadRows is "error" or "skip": the treatment of rows that the provider cannot read.
 	BadRows      string
 	ParseSpecial bool
+	// Cluster is ClusterDocument or ClusterShard.
+	Cluster string
 	// TrainOnly datasets train models and are not scored.
 	TrainOnly bool
 	// Skip is the reason why the dataset is skipped, or "".
 	Skip string
 }
+
+// Clusters of documents, for intervals.
+const (
+	ClusterDocument = "document"
+	ClusterShard    = "shard"
+)
 
 // Source is the provider of a dataset and its configuration.
 type Source struct {

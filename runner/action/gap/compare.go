@@ -31,6 +31,10 @@ type Table struct {
 	Dataset    string
 	Tags       []string
 	ScoredPath string
+	// Clustered means that documents of the same shard are not independent of each other.
+	Clustered bool
+	// NoiseBPB is by how much the bits per byte of a document changed when it was scored again; 0 if that is unknown.
+	NoiseBPB float64
 	// Computed describes the hardware and software that computed the scores; nil if it is unknown.
 	Computed map[string]string
 }
@@ -52,7 +56,7 @@ const (
 	topLiterals  = 40
 )
 
-// maxLiterals bounds the literals in memory, at about 200 bytes each.
+// maxLiterals bounds the literals in memory, at about 300 bytes each.
 const maxLiterals = 1 << 16
 
 // Compare compares two sides and writes the report's files to the directory out: summary.json, report.md,
@@ -91,7 +95,7 @@ func Compare(ctx context.Context, a, b Side, out string, options Options) (_ *Su
 		options.literals = maxLiterals
 	}
 	c := &comparison{
-		a: a, b: b, datasets: make([]aggregate, len(a.Datasets)), groups: map[string]map[int]bool{}, documents: documents,
+		a: a, b: b, datasets: make([]spread, len(a.Datasets)), groups: map[string]map[int]bool{}, documents: documents,
 		literals: newLiterals(scratch, options.literals),
 	}
 	for _, t := range []*top[Document]{&c.topDocuments[0], &c.topDocuments[1]} {
@@ -139,12 +143,14 @@ func sameDatasets(a, b Side) error {
 // comparison is the state of a comparison. In pairs, the first element is for a being worse, and the second for b.
 type comparison struct {
 	a, b     Side
-	datasets []aggregate // by the dataset's position
-	buckets  [bucketCount]aggregate
+	datasets []spread // by the dataset's position
+	buckets  [bucketCount]spread
+	unit     int64                   // the current document, or its cluster
 	groups   map[string]map[int]bool // the datasets in each group
 	literals *literals
 	counter  *counter // adds to literals while documents are compared
 	segments int64
+	before   documentID // the document before the current one
 
 	topDocuments [2]top[Document]
 	topSegments  [2]top[Segment]
@@ -176,7 +182,7 @@ func (c *comparison) run(ctx context.Context) (err error) {
 	c.counter = newCounter(c.literals)
 	defer func() { err = errors.Join(err, c.counter.close()) }()
 	c.registerGroups()
-	before := documentID{dataset: -1}
+	c.before = documentID{dataset: -1}
 	row := int64(0)
 	for {
 		x, i, err := a.peek()
@@ -190,13 +196,12 @@ func (c *comparison) run(ctx context.Context) (err error) {
 		if x == nil && y == nil {
 			return nil
 		}
-		if err := c.match(x, y, i, j, before); err != nil {
+		if err := c.match(x, y, i, j); err != nil {
 			return err
 		}
-		if i != before.dataset {
+		if i != c.before.dataset {
 			row = 0
 		}
-		before = documentID{i, artifact.RowID{Shard: x.Shard, Row: x.Row}}
 		if err := c.document(x, y, i, row); err != nil {
 			return err
 		}
@@ -211,7 +216,7 @@ func (c *comparison) run(ctx context.Context) (err error) {
 
 // match checks that two records of datasets i and j, one of which may be missing, are of the same document. It also
 // checks that the document differs from the previous one.
-func (c *comparison) match(x, y *record, i, j int, before documentID) error {
+func (c *comparison) match(x, y *record, i, j int) error {
 	order := 0
 	switch {
 	case x == nil:
@@ -225,7 +230,7 @@ func (c *comparison) match(x, y *record, i, j int, before documentID) error {
 	if order > 0 {
 		x, i, has, lacks = y, j, lacks, has
 	}
-	switch again := before == (documentID{i, artifact.RowID{Shard: x.Shard, Row: x.Row}}); {
+	switch again := c.before == (documentID{i, artifact.RowID{Shard: x.Shard, Row: x.Row}}); {
 	case order != 0 && again:
 		return c.fault(x, "duplicate row in the scores of model %q", has)
 	case order != 0:
@@ -291,13 +296,17 @@ func (c *comparison) registerGroups() {
 
 // document adds a document that both sides scored; row is its position in its dataset's tables.
 func (c *comparison) document(x, y *record, dataset int, row int64) error {
+	if !c.a.Datasets[dataset].Clustered || dataset != c.before.dataset || x.Shard != c.before.Shard {
+		c.unit++
+	}
+	c.before = documentID{dataset, artifact.RowID{Shard: x.Shard, Row: x.Row}}
 	excluded, without := c.exclude(x, y)
 	whole := aggregate{bytes: int64(x.ScoreEnd-x.ScoreStart) - without, count: 1}
 	v := &c.visit
 	if whole.bytes > 0 {
 		whole.lossA, whole.lossB = v.run(c, x, y, excluded, place{dataset: int32(dataset), row: row})
 	}
-	c.datasets[dataset].add(whole.lossA, whole.lossB, whole.bytes, 1)
+	c.datasets[dataset].add(c.unit, whole.lossA, whole.lossB, whole.bytes, 1)
 	total := whole.row("")
 	out := DocumentRow{
 		Dataset: x.dataset, Shard: x.Shard, Row: x.Row, Bytes: whole.bytes, ScoreStart: x.ScoreStart, ScoreEnd: x.ScoreEnd,
@@ -438,10 +447,10 @@ func (c *comparison) segment(x *record, s segment, at place, worst *[2]worstSegm
 		in = bucketOf(piece, s.kind)
 	}
 	delta := (s.lossA - s.lossB) * math.Log2E
-	c.buckets[in].add(s.lossA, s.lossB, s.bytes, 1)
+	c.buckets[in].add(c.unit, s.lossA, s.lossB, s.bytes, 1)
 	c.segments++
 	if s.end-s.start <= literalBytes {
-		c.counter.add(occurrence{bucket: in, text: piece, lossA: s.lossA, lossB: s.lossB, bytes: s.bytes, order: c.segments, place: at})
+		c.counter.add(occurrence{bucket: in, text: piece, lossA: s.lossA, lossB: s.lossB, bytes: s.bytes, order: c.segments, unit: c.unit, place: at})
 	}
 	if delta == 0 {
 		return

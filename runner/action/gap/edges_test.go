@@ -161,8 +161,8 @@ func TestHeadline(t *testing.T) {
 		a, b float64
 		want string
 	}{
-		{3, 2, "**a is worse by 1.4427 (50.00%)**"},
-		{2, 3, "**b is worse by 1.4427 (50.00%)**"},
+		{3, 2, "**a is worse by 1.4427 (50.00%), on too little text to tell**"},
+		{2, 3, "**b is worse by 1.4427 (50.00%), on too little text to tell**"},
 		{2, 2, "**the two are equal**"},
 	} {
 		a, b := sides(t, doc{dataset: "d", shard: "s", text: "ab", a: []float64{test.a}, b: []float64{test.b}})

@@ -27,6 +27,7 @@ type occurrence struct {
 	lossA, lossB float64
 	bytes        int64 // scored bytes
 	order        int64 // counts segments over the whole comparison
+	unit         int64 // the document, or its cluster
 	place        place
 }
 
@@ -42,7 +43,7 @@ type place struct {
 type literal struct {
 	bucket bucket
 	text   string
-	aggregate
+	spread
 	order   int64   // of the first occurrence
 	extreme float64 // the largest |delta bits| of one occurrence
 	example place   // the place of that occurrence, the first if several are equal
@@ -82,7 +83,7 @@ func (l *literals) add(o *occurrence) error {
 	if held == nil {
 		return l.put(o, hash)
 	}
-	held.add(o.lossA, o.lossB, o.bytes, 1)
+	held.add(o.unit, o.lossA, o.lossB, o.bytes, 1)
 	if extreme := math.Abs((o.lossA - o.lossB) * math.Log2E); extreme > held.extreme {
 		held.extreme, held.example = extreme, o.place
 	}
@@ -144,6 +145,9 @@ func (l *literals) grow() {
 	}
 }
 
+// spilledBytes is the size of an occurrence in a file, without its text and three bytes before that.
+const spilledBytes = 52
+
 // put appends an occurrence to its spill file.
 func (l *literals) put(o *occurrence, hash uint64) error {
 	if l.files == nil {
@@ -163,6 +167,7 @@ func (l *literals) put(o *occurrence, hash uint64) error {
 	b = binary.LittleEndian.AppendUint64(b, math.Float64bits(o.lossA))
 	b = binary.LittleEndian.AppendUint64(b, math.Float64bits(o.lossB))
 	b = binary.LittleEndian.AppendUint64(b, uint64(o.order))
+	b = binary.LittleEndian.AppendUint64(b, uint64(o.unit))
 	b = binary.LittleEndian.AppendUint64(b, uint64(o.place.row))
 	b = binary.LittleEndian.AppendUint32(b, uint32(o.place.dataset))
 	b = binary.LittleEndian.AppendUint32(b, uint32(o.place.start))
@@ -197,7 +202,7 @@ func (l *literals) eachSpilled(file *os.File, visit func(*literal)) (err error) 
 	defer func() { err = errors.Join(err, part.close()) }()
 	in := bufio.NewReaderSize(file, 64<<10)
 	var head [3]byte
-	var rest [44 + 255]byte
+	var rest [spilledBytes + 255]byte
 	for {
 		if _, err := io.ReadFull(in, head[:]); err == io.EOF {
 			return part.each(visit)
@@ -205,7 +210,7 @@ func (l *literals) eachSpilled(file *os.File, visit func(*literal)) (err error) 
 			return err
 		}
 		n := int(head[1])
-		if _, err := io.ReadFull(in, rest[:n+44]); err != nil {
+		if _, err := io.ReadFull(in, rest[:n+spilledBytes]); err != nil {
 			return err
 		}
 		b := rest[n:]
@@ -213,10 +218,11 @@ func (l *literals) eachSpilled(file *os.File, visit func(*literal)) (err error) 
 		o := occurrence{
 			bucket: bucket(head[0]), text: string(rest[:n]), bytes: int64(head[2]),
 			lossA: math.Float64frombits(word(b)), lossB: math.Float64frombits(word(b[8:])), order: int64(word(b[16:])),
+			unit: int64(word(b[24:])),
 			place: place{
-				row:     int64(word(b[24:])),
-				dataset: int32(binary.LittleEndian.Uint32(b[32:])),
-				start:   int32(binary.LittleEndian.Uint32(b[36:])), end: int32(binary.LittleEndian.Uint32(b[40:])),
+				row:     int64(word(b[32:])),
+				dataset: int32(binary.LittleEndian.Uint32(b[40:])),
+				start:   int32(binary.LittleEndian.Uint32(b[44:])), end: int32(binary.LittleEndian.Uint32(b[48:])),
 			},
 		}
 		if err := part.add(&o); err != nil {

@@ -47,6 +47,9 @@ type (
 		BBPB        *float64 `json:"model_b_bpb" parquet:"model_b_bpb,optional"`
 		GapBPB      *float64 `json:"gap_bpb" parquet:"gap_bpb,optional"`
 		DeltaBits   float64  `json:"delta_bits" parquet:"delta_bits"`
+		Units       int64    `json:"units" parquet:"units"`
+		Low         *float64 `json:"gap_low" parquet:"gap_low,optional"`
+		High        *float64 `json:"gap_high" parquet:"gap_high,optional"`
 		ABoundaries string   `json:"model_a_token_boundaries" parquet:"model_a_token_boundaries"`
 		BBoundaries string   `json:"model_b_token_boundaries" parquet:"model_b_token_boundaries"`
 	}
@@ -85,7 +88,8 @@ func (s *Summary) write(dir string) error {
 		}),
 		s.TopLiterals.each(func(direction string, rank int, r Literal) error {
 			literals = append(literals, rankedLiteral{
-				direction, int32(rank), r.Name, r.Bucket, r.Documents, r.Bytes, r.ABPB, r.BBPB, r.GapBPB, r.DeltaBits, r.ABoundaries, r.BBoundaries,
+				direction, int32(rank), r.Name, r.Bucket, r.Documents, r.Bytes, r.ABPB, r.BBPB, r.GapBPB, r.DeltaBits,
+				r.Units, r.Low, r.High, r.ABoundaries, r.BBoundaries,
 			})
 			return nil
 		}),

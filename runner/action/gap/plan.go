@@ -3,10 +3,12 @@ package gap
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/spec"
 )
 
 // name is the kind's name.
@@ -19,7 +21,7 @@ type Kind struct{}
 func (Kind) Name() string { return name }
 
 // Schema implements plan.Kind.
-func (Kind) Schema() int { return 5 }
+func (Kind) Schema() int { return 6 }
 
 // MainFile implements action.MainFiler.
 func (Kind) MainFile() string { return "report.md" }
@@ -30,9 +32,14 @@ type parameters struct {
 	Allow    []string `json:"allow"`
 	B        string   `json:"b"`
 	Datasets []string `json:"datasets"`
+	// Clustered lists the datasets whose shards are clusters, sorted.
+	Clustered []string `json:"clustered,omitempty"`
 	// Tags holds the tags of each dataset that has some.
 	Tags map[string][]string `json:"tags,omitempty"`
 }
+
+// comparedID identifies the comparison of two models on datasets.
+type comparedID struct{ a, b, datasets, allow string }
 
 // Plan implements plan.Kind.
 func (Kind) Plan(b *plan.Builder) error {
@@ -40,34 +47,58 @@ func (Kind) Plan(b *plan.Builder) error {
 	if err := b.Section(name, &gaps); err != nil {
 		return err
 	}
-	files := []string{artifact.ScoredFile, artifact.SummaryFile}
 	for _, g := range gaps {
-		var inputs []plan.Input
-		for _, side := range []struct{ role, model string }{{"a", g.A}, {"b", g.B}} {
-			of, err := score.Inputs(b, side.role, side.model, g.Datasets, files)
-			if err != nil {
-				return fmt.Errorf("gap %q: %w", g.Name, err)
-			}
-			for i := range of {
-				// The same documents come from both sides.
-				of[i].Counted = side.role == "a"
-			}
-			inputs = append(inputs, of...)
-		}
-		p := parameters{A: g.A, Allow: slices.Sorted(slices.Values(g.Allow)), B: g.B, Datasets: g.Datasets, Tags: map[string][]string{}}
-		for _, dataset := range g.Datasets {
-			if tags := b.Dataset(dataset).Tags; len(tags) > 0 {
-				p.Tags[dataset] = tags
-			}
-		}
-		_, err := b.Add(name, plan.Parts{
-			Name: name + " " + g.Name, Labels: plan.Labels{Section: g.Name}, Parameters: p, Inputs: inputs,
-			Publish: name + "/" + g.Name,
-			Rates:   plan.Rates{Memory: func(largest, _ int64) int64 { return artifact.GapMemory(largest) }},
-		})
+		a, err := add(b, g)
 		if err != nil {
 			return err
 		}
+		if b.Shared(g.id()) == nil {
+			b.Share(g.id(), a)
+		}
 	}
 	return nil
+}
+
+// Compared returns the action of an equal gap of the spec, or else adds that of g.
+func Compared(b *plan.Builder, g Gap) (*plan.Action, error) {
+	if a := b.Shared(g.id()); a != nil {
+		return a, nil
+	}
+	return add(b, g)
+}
+
+func (g Gap) id() comparedID {
+	// No name contains a line break.
+	return comparedID{g.A, g.B, strings.Join(g.Datasets, "\n"), strings.Join(g.Allow, "\n")}
+}
+
+func add(b *plan.Builder, g Gap) (*plan.Action, error) {
+	files := []string{artifact.ScoredFile, artifact.SummaryFile}
+	var inputs []plan.Input
+	for _, side := range []struct{ role, model string }{{"a", g.A}, {"b", g.B}} {
+		of, err := score.Inputs(b, side.role, side.model, g.Datasets, files)
+		if err != nil {
+			return nil, fmt.Errorf("gap %q: %w", g.Name, err)
+		}
+		for i := range of {
+			// The same documents come from both sides.
+			of[i].Counted = side.role == "a"
+		}
+		inputs = append(inputs, of...)
+	}
+	p := parameters{A: g.A, Allow: slices.Sorted(slices.Values(g.Allow)), B: g.B, Datasets: g.Datasets, Tags: map[string][]string{}}
+	for _, dataset := range g.Datasets {
+		of := b.Dataset(dataset)
+		if len(of.Tags) > 0 {
+			p.Tags[dataset] = of.Tags
+		}
+		if of.Cluster == spec.ClusterShard {
+			p.Clustered = append(p.Clustered, dataset)
+		}
+	}
+	return b.Add(name, plan.Parts{
+		Name: name + " " + g.Name, Labels: plan.Labels{Section: g.Name}, Parameters: p, Inputs: inputs,
+		Publish: name + "/" + g.Name,
+		Rates:   plan.Rates{Memory: func(largest, _ int64) int64 { return artifact.GapMemory(largest) }},
+	})
 }

@@ -32,10 +32,16 @@ func (s *Summary) report(w io.Writer) error {
 			count(s.ZeroLoss.A, "byte"), number(s.ZeroLoss.B))
 	}
 	out.WriteString("\n")
+	s.findings(&out)
 	sums := func(title, name, counted string, rows []Row) {
-		markdown.Table(&out, title, []string{name, counted, "bytes", "a bpb", "b bpb", "gap bpb", "delta bits"}, len(rows), func(i int) []string {
+		rows = smallLast(rows)
+		heads := []string{name, counted, "bytes", "a bpb", "b bpb", "gap bpb", "95% interval", "q", "detectable", "delta bits", "verdict"}
+		markdown.Table(&out, title, heads, len(rows), func(i int) []string {
 			r := rows[i]
-			return []string{markdown.Code(r.Name), number(r.Documents), number(r.Bytes), decimal(r.ABPB), decimal(r.BBPB), signed(r.GapBPB), bits(r.DeltaBits)}
+			return []string{
+				markdown.Code(r.Name), number(r.Documents), number(r.Bytes), decimal(r.ABPB), decimal(r.BBPB), signed(r.GapBPB),
+				interval(r.Low, r.High), probability(r.Q), decimal(r.Detectable), bits(r.DeltaBits), r.Verdict,
+			}
 		})
 	}
 	sums("Overall", "", "documents", []Row{s.Overall})
@@ -46,10 +52,11 @@ func (s *Summary) report(w io.Writer) error {
 		who      string
 		literals []Literal
 	}{{"a", s.TopLiterals.AWorse}, {"b", s.TopLiterals.BWorse}} {
-		markdown.Table(&out, "Literals where "+d.who+" is worse", []string{"literal", "bucket", "occurrences", "a bpb", "b bpb", "gap bpb", "delta bits", "a's tokens", "b's tokens"},
+		markdown.Table(&out, "Literals where "+d.who+" is worse", []string{"literal", "bucket", "occurrences", "a bpb", "b bpb", "gap bpb", "95% interval", "delta bits", "a's tokens", "b's tokens"},
 			len(d.literals), func(i int) []string {
 				r := d.literals[i]
-				return []string{markdown.Code(r.Name), r.Bucket, number(r.Documents), decimal(r.ABPB), decimal(r.BBPB), signed(r.GapBPB), bits(r.DeltaBits), markdown.Code(r.ABoundaries), markdown.Code(r.BBoundaries)}
+				return []string{markdown.Code(r.Name), r.Bucket, number(r.Documents), decimal(r.ABPB), decimal(r.BBPB), signed(r.GapBPB),
+					interval(r.Low, r.High), bits(r.DeltaBits), markdown.Code(r.ABoundaries), markdown.Code(r.BBoundaries)}
 			})
 	}
 	for _, d := range []struct {
@@ -94,6 +101,12 @@ func (s *Summary) headline() string {
 			worse, share = "b", -*o.GapBPB / *o.ABPB
 		}
 		verdict = fmt.Sprintf("%s is worse by %.4f (%.2f%%)", worse, max(*o.GapBPB, -*o.GapBPB), 100*share)
+		switch o.Verdict {
+		case VerdictOpen:
+			verdict += ", which may be chance"
+		case VerdictSmall:
+			verdict += ", on too little text to tell"
+		}
 	}
 	text := fmt.Sprintf("%s, a needs %.4f bits per byte and b %.4f: **%s**.", over, *o.ABPB, *o.BBPB, verdict)
 	worst := func(rows []Row, noun string) string {
@@ -111,25 +124,25 @@ func (s *Summary) headline() string {
 	return text + s.disagreement() + worst(s.Datasets, "dataset") + worst(s.Buckets, "bucket")
 }
 
-// disagreement states on how many datasets a is worse and better, if it is both.
+// disagreement states on how many datasets a is worse and better beyond doubt, if it is both.
 func (s *Summary) disagreement() string {
-	var worse, better, equal int64
+	var worse, better, open int64
 	for _, r := range s.Datasets {
-		switch {
-		case r.DeltaBits > 0:
+		switch r.Verdict {
+		case VerdictA:
 			worse++
-		case r.DeltaBits < 0:
+		case VerdictB:
 			better++
 		default:
-			equal++
+			open++
 		}
 	}
 	if worse == 0 || better == 0 {
 		return ""
 	}
 	text := fmt.Sprintf(" **The datasets disagree**: a is worse on %s and better on %s", count(worse, "dataset"), number(better))
-	if equal > 0 {
-		text += fmt.Sprintf("; on %s, the two are equal", number(equal))
+	if open > 0 {
+		text += fmt.Sprintf("; on %s that cannot be told", number(open))
 	}
 	return text + "."
 }

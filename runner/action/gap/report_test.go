@@ -96,7 +96,7 @@ func TestReport(t *testing.T) {
 	}
 	for name := range tags {
 		switch name {
-		case "h1", "h2", "p", "strong", "code", "table", "thead", "tbody", "tr", "th", "td":
+		case "h1", "h2", "p", "ul", "li", "strong", "code", "table", "thead", "tbody", "tr", "th", "td":
 		default:
 			t.Errorf("got the tag %s", name)
 		}

@@ -66,6 +66,15 @@ func decode(d spec.Decoding) []Gap {
 	return sorted
 }
 
+// Between returns the gap of two models on the datasets of the list at n, and reports if their scoring protocols differ.
+func Between(d spec.Decoding, n spec.Node, a, b *spec.Model) Gap {
+	g := Gap{A: a.Name, B: b.Name, Datasets: compared(d, n, a, b)}
+	if dataset, fields := mismatch(d, a, b, g); len(fields) > 0 {
+		d.Fail(n, "%s%s; %s", on(dataset), score.Differ(fields, a.Name, b.Name), sameProtocol(fields))
+	}
+	return g
+}
+
 // matrix adds the gaps of the matrix at n, and returns their names. Of the pairs with different scoring protocols, it
 // reports the first.
 func matrix(d spec.Decoding, name string, n spec.Node, gaps map[string]Gap) (names []spec.Named) {

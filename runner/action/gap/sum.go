@@ -1,6 +1,10 @@
 package gap
 
-import "math"
+import (
+	"math"
+
+	"surprisal.dev/runner/statistics"
+)
 
 // aggregate is a sum over documents or segments: their losses in nats, scored bytes and number.
 type aggregate struct {
@@ -23,6 +27,67 @@ func (g *aggregate) row(name string) Row {
 		n := float64(g.bytes)
 		a, b, gap := g.lossA*math.Log2E/n, g.lossB*math.Log2E/n, row.DeltaBits/n
 		row.ABPB, row.BBPB, row.GapBPB = &a, &b, &gap
+	}
+	return row
+}
+
+// spread is an aggregate that also knows how its units differ: documents, or clusters of documents.
+type spread struct {
+	aggregate
+	units statistics.Sums
+	// wonA and wonB count the units on which a has fewer bits, and on which b has.
+	wonA, wonB int64
+	// pending is the current unit, which is not in units yet.
+	pending unit
+}
+
+// unit is what a unit adds to an aggregate: the bits of a minus those of b, and scored bytes.
+type unit struct {
+	id          int64
+	bits, bytes float64
+}
+
+// add adds a part of a unit. The parts of a unit follow each other.
+func (s *spread) add(unitID int64, lossA, lossB float64, bytes, count int64) {
+	s.aggregate.add(lossA, lossB, bytes, count)
+	if unitID != s.pending.id {
+		s.end()
+		s.pending.id = unitID
+	}
+	s.pending.bits += (lossA - lossB) * math.Log2E
+	s.pending.bytes += float64(bytes)
+}
+
+// end ends the current unit.
+func (s *spread) end() {
+	if p := s.pending; p.bytes > 0 {
+		s.units.Add(p.bits, p.bytes)
+		switch {
+		case p.bits > 0:
+			s.wonB++
+		case p.bits < 0:
+			s.wonA++
+		}
+	}
+	s.pending = unit{}
+}
+
+// merge adds the units of another spread, which are different ones. Both have ended.
+func (s *spread) merge(other *spread) {
+	s.aggregate.add(other.lossA, other.lossB, other.bytes, other.count)
+	s.units.Merge(other.units)
+	s.wonA += other.wonA
+	s.wonB += other.wonB
+}
+
+// row ends the current unit and returns the row of a table.
+func (s *spread) row(name string) Row {
+	s.end()
+	row := s.aggregate.row(name)
+	row.Units, row.WonA, row.WonB = s.units.Units, s.wonA, s.wonB
+	if e, ok := s.units.Estimate(); ok {
+		row.Error, row.Low, row.High, row.P = &e.Error, &e.Low, &e.High, &e.P
+		row.Detectable, row.Effective = &e.Detectable, &e.Effective
 	}
 	return row
 }

@@ -17,6 +17,9 @@ import (
 
 // Row is the sum over a dataset, a group, a bucket or everything. Bits per byte are null if no byte was scored.
 // Documents counts segments in the rows of buckets and literals.
+//
+// The units are the documents or clusters of documents that have scored bytes in the row. What they tell about the gap is
+// null for fewer than two. Package statistics has the formulas.
 type Row struct {
 	Name      string   `json:"name" parquet:"name"`
 	Documents int64    `json:"documents" parquet:"documents"`
@@ -25,6 +28,24 @@ type Row struct {
 	BBPB      *float64 `json:"model_b_bpb" parquet:"model_b_bpb,optional"`
 	GapBPB    *float64 `json:"gap_bpb" parquet:"gap_bpb,optional"`
 	DeltaBits float64  `json:"delta_bits" parquet:"delta_bits"`
+	// Units counts the units; on WonA of them a has fewer bits, and on WonB b has.
+	Units int64 `json:"units" parquet:"units"`
+	WonA  int64 `json:"units_model_a_better" parquet:"units_model_a_better"`
+	WonB  int64 `json:"units_model_b_better" parquet:"units_model_b_better"`
+	// Effective is the effective number of units: fewer if some have far more bytes than others.
+	Effective *float64 `json:"effective_units" parquet:"effective_units,optional"`
+	// Error is the standard error of GapBPB, Low and High are the ends of its 95% interval.
+	Error *float64 `json:"gap_standard_error" parquet:"gap_standard_error,optional"`
+	Low   *float64 `json:"gap_low" parquet:"gap_low,optional"`
+	High  *float64 `json:"gap_high" parquet:"gap_high,optional"`
+	// P is the two-sided p-value of a gap of 0, Q its q-value among the rows of the list that are not too small: the rate of
+	// false discoveries. The row of everything has only P.
+	P *float64 `json:"gap_p" parquet:"gap_p,optional"`
+	Q *float64 `json:"gap_q" parquet:"gap_q,optional"`
+	// Detectable is the smallest gap that such units show in four of five samples.
+	Detectable *float64 `json:"detectable_gap" parquet:"detectable_gap,optional"`
+	// Verdict is one of the verdicts.
+	Verdict string `json:"verdict" parquet:"verdict"`
 }
 
 // Literal is the sum over the occurrences of one text in one bucket, with the occurrence that differs most.
@@ -39,6 +60,9 @@ type Literal struct {
 	DeltaBits       float64  `json:"delta_bits" parquet:"delta_bits"`
 	ExampleDataset  string   `json:"example_dataset" parquet:"example_dataset"`
 	ExamplePreview  string   `json:"example_doc_preview" parquet:"example_doc_preview"`
+	Units           int64    `json:"units" parquet:"units"`
+	Low             *float64 `json:"gap_low" parquet:"gap_low,optional"`
+	High            *float64 `json:"gap_high" parquet:"gap_high,optional"`
 	ABoundaries     string   `json:"model_a_token_boundaries" parquet:"model_a_token_boundaries"`
 	BBoundaries     string   `json:"model_b_token_boundaries" parquet:"model_b_token_boundaries"`
 	ExampleShard    string   `json:"example_shard" parquet:"example_shard"`
@@ -124,7 +148,10 @@ type Summary struct {
 	// sides.
 	Unscored Bytes `json:"unscoredBytes"`
 	// ZeroLoss counts scored bytes whose loss is exactly zero.
-	ZeroLoss     Bytes                `json:"zeroLossBytes"`
+	ZeroLoss Bytes `json:"zeroLossBytes"`
+	// NoiseBPB is by how much the bits per byte of a document changed at most when it was scored again in a different batch,
+	// of both sides together. A smaller gap is not evidence.
+	NoiseBPB     float64              `json:"noise_bpb"`
 	Overall      Row                  `json:"overall"`
 	Datasets     []Row                `json:"datasets"`
 	Groups       []Row                `json:"dataset_groups"`
@@ -185,10 +212,11 @@ func (c *comparison) summary(differences []string) (*Summary, error) {
 		TopDocuments:        directions(c.topDocuments),
 		TopSegments:         directions(c.topSegments),
 	}
-	var overall aggregate
+	var overall spread
 	for i, t := range c.a.Datasets {
-		g := c.datasets[i]
-		overall.add(g.lossA, g.lossB, g.bytes, g.count)
+		g := &c.datasets[i]
+		g.end()
+		overall.merge(g)
 		s.Datasets = append(s.Datasets, g.row(t.Dataset))
 	}
 	s.Overall = overall.row("overall")
@@ -196,10 +224,9 @@ func (c *comparison) summary(differences []string) (*Summary, error) {
 		if i := slices.IndexFunc(c.a.Datasets, func(t Table) bool { return t.Dataset == name }); len(members) == 1 && members[i] {
 			continue // a single dataset with its own name
 		}
-		var sum aggregate
+		var sum spread
 		for _, i := range slices.Sorted(maps.Keys(members)) {
-			g := c.datasets[i]
-			sum.add(g.lossA, g.lossB, g.bytes, g.count)
+			sum.merge(&c.datasets[i])
 		}
 		if sum.bytes > 0 {
 			s.Groups = append(s.Groups, sum.row(name))
@@ -210,6 +237,11 @@ func (c *comparison) summary(differences []string) (*Summary, error) {
 			s.Buckets = append(s.Buckets, c.buckets[i].row(bucketNames[i]))
 		}
 	}
+	s.NoiseBPB = c.a.noise() + c.b.noise()
+	for _, rows := range [][]Row{s.Datasets, s.Groups, s.Buckets} {
+		judge(rows, s.NoiseBPB)
+	}
+	judgeOne(&s.Overall, s.NoiseBPB)
 	for _, rows := range [][]Row{s.Datasets, s.Groups, s.Buckets} {
 		slices.SortFunc(rows, func(a, b Row) int {
 			return cmp.Or(cmp.Compare(math.Abs(b.DeltaBits), math.Abs(a.DeltaBits)), cmp.Compare(a.Name, b.Name))
@@ -288,7 +320,7 @@ func (c *comparison) example(from *literal, to *Literal, document *artifact.Scor
 	start, end := nextBoundary(document.Text, int(at.start)), nextBoundary(document.Text, int(at.end))
 	*to = Literal{
 		Name: row.Name, Bucket: bucketNames[from.bucket], Documents: row.Documents, Bytes: row.Bytes, ABPB: row.ABPB, BBPB: row.BBPB,
-		GapBPB: row.GapBPB, DeltaBits: row.DeltaBits, ExampleDataset: dataset, ExampleShard: document.Shard,
+		GapBPB: row.GapBPB, DeltaBits: row.DeltaBits, Units: row.Units, Low: row.Low, High: row.High, ExampleDataset: dataset, ExampleShard: document.Shard,
 		ExampleRowIndex: document.Row, ExamplePreview: preview(document.Text, start, end), ABoundaries: boundaries,
 	}
 }

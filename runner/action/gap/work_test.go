@@ -468,8 +468,10 @@ func unscoredOf(t *testing.T, dir string) int64 {
 // The headline of a gap states which side is worse and by how much.
 func TestHeadlines(t *testing.T) {
 	files := map[string]string{
-		"worse":  `{"overall":{"bytes":1500,"model_a_bpb":3.5,"model_b_bpb":2.25,"gap_bpb":1.25},"scoringProtocols":{"differences":["eos: a true, b false"]}}`,
-		"better": `{"overall":{"bytes":7,"model_a_bpb":1,"model_b_bpb":2,"gap_bpb":-1},"datasets":[{"delta_bits":-9},{"delta_bits":1},{"delta_bits":0},{"delta_bits":1}],"scoringProtocols":{"differences":[]}}`,
+		"worse":  `{"overall":{"bytes":1500,"model_a_bpb":3.5,"model_b_bpb":2.25,"gap_bpb":1.25,"gap_low":1,"gap_high":1.5,"verdict":"a is worse"},"scoringProtocols":{"differences":["eos: a true, b false"]}}`,
+		"better": `{"overall":{"bytes":7,"model_a_bpb":1,"model_b_bpb":2,"gap_bpb":-1,"gap_low":-1.5,"gap_high":-0.5,"verdict":"b is worse"},"datasets":[{"verdict":"b is worse"},{"verdict":"a is worse"},{"verdict":"cannot tell"},{"verdict":"a is worse"}],"scoringProtocols":{"differences":[]}}`,
+		"open":   `{"overall":{"bytes":1500,"model_a_bpb":1.01,"model_b_bpb":1,"gap_bpb":0.01,"gap_low":-0.02,"gap_high":0.04,"verdict":"cannot tell"}}`,
+		"small":  `{"overall":{"bytes":7,"model_a_bpb":2,"model_b_bpb":1,"gap_bpb":1,"verdict":"too small to tell"}}`,
 		"equal":  `{"overall":{"bytes":7,"model_a_bpb":1,"model_b_bpb":1,"gap_bpb":0}}`,
 		"empty":  `{"overall":{"bytes":0,"model_a_bpb":null,"model_b_bpb":null,"gap_bpb":null}}`,
 	}
@@ -480,7 +482,7 @@ func TestHeadlines(t *testing.T) {
 		return nil, os.ErrNotExist
 	}
 	actions := []*plan.Action{}
-	for _, section := range []string{"worse", "better", "equal", "empty", "failed"} {
+	for _, section := range []string{"worse", "better", "open", "small", "equal", "empty", "failed"} {
 		a := &plan.Action{Name: "gap " + section, Labels: plan.Labels{Section: section}, Parameters: json.RawMessage(`{"a":"A","b":"B"}`)}
 		if section != "failed" {
 			a.Outputs = []store.File{{Name: artifact.SummaryFile}}
@@ -493,10 +495,12 @@ func TestHeadlines(t *testing.T) {
 	}
 	var out strings.Builder
 	report.Print(&out)
-	want := `gap worse: +1.2500 bits per byte over 1.5 kB: A is worse than B (3.5000 and 2.2500)
+	want := `gap worse: +1.2500 [+1.0000, +1.5000] bits per byte over 1.5 kB: A is worse than B (3.5000 and 2.2500)
   the two sides have different scoring protocols; the report lists the differences
-gap better: -1.0000 bits per byte over 7 B: A is better than B (1.0000 and 2.0000)
-  the datasets disagree: A is worse on 2 datasets and better on 1
+gap better: -1.0000 [-1.5000, -0.5000] bits per byte over 7 B: A is better than B (1.0000 and 2.0000)
+  of 4 datasets: A is worse on 2, better on 1, and 1 cannot be told
+gap open: +0.0100 [-0.0200, +0.0400] bits per byte over 1.5 kB: A and B cannot be told apart (1.0100 and 1.0000)
+gap small: +1.0000 bits per byte over 7 B: too little text to tell A and B apart (2.0000 and 1.0000)
 gap equal: +0.0000 bits per byte over 7 B: A equals B (1.0000 and 1.0000)
 gap empty: A and B share no scored bytes
 `
@@ -504,14 +508,14 @@ gap empty: A and B share no scored bytes
 		t.Error(d)
 	}
 	text, err := json.Marshal(report.(Headlines)[:2])
-	if want := `[{"name":"worse","a":"A","b":"B","aBpb":3.5,"bBpb":2.25,"gapBpb":1.25,"bytes":1500,"datasetsWorse":0,"datasetsBetter":0,"differences":["eos: a true, b false"]},` +
-		`{"name":"better","a":"A","b":"B","aBpb":1,"bBpb":2,"gapBpb":-1,"bytes":7,"datasetsWorse":2,"datasetsBetter":1}]`; err != nil || string(text) != want {
+	if want := `[{"name":"worse","a":"A","b":"B","aBpb":3.5,"bBpb":2.25,"gapBpb":1.25,"bytes":1500,"gapLow":1,"gapHigh":1.5,"verdict":"a is worse","datasetsWorse":0,"datasetsBetter":0,"datasetsOpen":0,"differences":["eos: a true, b false"]},` +
+		`{"name":"better","a":"A","b":"B","aBpb":1,"bBpb":2,"gapBpb":-1,"bytes":7,"gapLow":-1.5,"gapHigh":-0.5,"verdict":"b is worse","datasetsWorse":2,"datasetsBetter":1,"datasetsOpen":1}]`; err != nil || string(text) != want {
 		t.Errorf("got %s, %v", text, err)
 	}
-	if report, err := (Kind{}).Report(t.Context(), actions[4:], read); report != nil || err != nil {
+	if report, err := (Kind{}).Report(t.Context(), actions[6:], read); report != nil || err != nil {
 		t.Errorf("got %v, %v of what failed", report, err)
 	}
-	actions[4].Outputs = actions[0].Outputs
+	actions[6].Outputs = actions[0].Outputs
 	if _, err := (Kind{}).Report(t.Context(), actions, read); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got error %v", err)
 	}

@@ -112,6 +112,9 @@ func readSide(t *action.Task, role, model string, p parameters) (side Side, prot
 		var summary struct {
 			Protocol json.RawMessage   `json:"scoringProtocol"`
 			Computed map[string]string `json:"computed"`
+			Noise    struct {
+				MaxBitsPerByte float64 `json:"maxBitsPerByte"`
+			} `json:"rescoringDifference"`
 		}
 		if err := artifact.ReadJSON(summaryPath, &summary); err != nil {
 			return side, nil, err
@@ -119,6 +122,7 @@ func readSide(t *action.Task, role, model string, p parameters) (side Side, prot
 		protocols[dataset] = summary.Protocol
 		side.Datasets = append(side.Datasets, Table{
 			Dataset: dataset, Tags: tags[dataset], ScoredPath: t.Inputs[scored], Computed: summary.Computed,
+			Clustered: slices.Contains(p.Clustered, dataset), NoiseBPB: summary.Noise.MaxBitsPerByte,
 		})
 	}
 	return side, protocols, nil

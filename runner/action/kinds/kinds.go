@@ -6,6 +6,7 @@ import (
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/action/activations"
 	"surprisal.dev/runner/action/gap"
+	"surprisal.dev/runner/action/gate"
 	"surprisal.dev/runner/action/materialize"
 	"surprisal.dev/runner/action/outliers"
 	"surprisal.dev/runner/action/scaling"
@@ -24,6 +25,7 @@ func All() []action.Kind {
 		scores.Kind{},
 		score.Kind{},
 		gap.Kind{},
+		gate.Kind{},
 		scaling.Kind{},
 		windows.Kind{},
 		sliding.Kind{},

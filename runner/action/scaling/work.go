@@ -139,6 +139,7 @@ func (s *Summary) add(m model, scores []artifact.ScoreSummary) {
 		sum.ScoredTokens += of.ScoredTokens
 		sum.Words += of.Words
 		sum.Ledger.Span += of.Nats
+		sum.Units.Merge(of.Units)
 		row.ByDataset = append(row.ByDataset, of.BPB)
 		row.PerplexityByDataset = append(row.PerplexityByDataset, perplexityOf(of.Nats, of.ScoredTokens))
 	}

@@ -19,10 +19,13 @@ type Headline struct {
 	Models   []string `json:"models"`
 	// BPB holds bits per byte by dataset and model. It is null if a score is missing or has no scored bytes.
 	BPB [][]*float64 `json:"bpb"`
+	// Intervals are those of BPB, null for fewer than two documents.
+	Intervals [][]*artifact.Interval `json:"intervals"`
 	// Bytes holds the number of scored bytes by dataset and model. Only numbers over the same bytes can be compared.
 	Bytes [][]int64 `json:"bytes"`
 	// Total holds bits per byte by model over all datasets, a ratio of sums. It is null if a score is missing.
-	Total []*float64 `json:"total"`
+	Total          []*float64           `json:"total"`
+	TotalIntervals []*artifact.Interval `json:"totalIntervals"`
 	// Confidence holds by dataset and model how the top tokens fared. It is null where a backend does not tell.
 	Confidence [][]*Confidence `json:"confidence"`
 }
@@ -54,8 +57,9 @@ func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.Read
 	slices.SortFunc(h.Models, terminal.Compare)
 	h.Datasets = slices.Compact(h.Datasets)
 	h.BPB, h.Bytes = make([][]*float64, len(h.Datasets)), make([][]int64, len(h.Datasets))
-	h.Confidence = make([][]*Confidence, len(h.Datasets))
+	h.Confidence, h.Intervals = make([][]*Confidence, len(h.Datasets)), make([][]*artifact.Interval, len(h.Datasets))
 	for i := range h.BPB {
+		h.Intervals[i] = make([]*artifact.Interval, len(h.Models))
 		h.Confidence[i] = make([]*Confidence, len(h.Models))
 		h.BPB[i], h.Bytes[i] = make([]*float64, len(h.Models)), make([]int64, len(h.Models))
 	}
@@ -73,19 +77,21 @@ func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.Read
 		}
 		sums[column].ScoredBytes += summary.ScoredBytes
 		sums[column].Nats += summary.Nats
+		sums[column].Units.Merge(summary.Units)
 		row, _ := slices.BinarySearchFunc(h.Datasets, a.Labels.Dataset, terminal.Compare)
 		if c := summary.Confidence; c != nil {
 			h.Confidence[row][column] = &Confidence{Correct: c.Ranks.First, Error: c.Top.Error, Interval: c.Top.Interval}
 		}
 		if summary.ScoredBytes > 0 {
 			h.BPB[row][column], h.Bytes[row][column] = &summary.BPB, summary.ScoredBytes
+			h.Intervals[row][column] = summary.Interval
 		}
 	}
-	h.Total = make([]*float64, len(h.Models))
+	h.Total, h.TotalIntervals = make([]*float64, len(h.Models)), make([]*artifact.Interval, len(h.Models))
 	for i, sum := range sums {
 		if !missing[i] && sum.ScoredBytes > 0 {
 			bpb := artifact.BitsPerByte(sum.Nats, sum.ScoredBytes)
-			h.Total[i] = &bpb
+			h.Total[i], h.TotalIntervals[i] = &bpb, artifact.IntervalOf(sum.Units)
 		}
 	}
 	return h, nil
@@ -102,10 +108,10 @@ func (h *Headline) Print(w io.Writer) {
 	models := h.Models[:min(len(h.Models), maxModels)]
 	rows := [][]string{append([]string{"bits per byte"}, models...)}
 	for i, dataset := range h.Datasets[:min(len(h.Datasets), maxRows)] {
-		rows = append(rows, append([]string{dataset}, cells(h.BPB[i][:len(models)])...))
+		rows = append(rows, append([]string{dataset}, cells(h.BPB[i][:len(models)], h.Intervals[i])...))
 	}
 	if len(h.Datasets) > 1 {
-		rows = append(rows, append([]string{"all datasets"}, cells(h.Total[:len(models)])...))
+		rows = append(rows, append([]string{"all datasets"}, cells(h.Total[:len(models)], h.TotalIntervals)...))
 	}
 	terminal.Columns(w, rows)
 	h.printConfidence(w)
@@ -161,12 +167,16 @@ func (h *Headline) mixed() (datasets []string) {
 	return datasets
 }
 
-func cells(values []*float64) []string {
+// cells formats values with half the width of their intervals.
+func cells(values []*float64, intervals []*artifact.Interval) []string {
 	all := make([]string, len(values))
 	for i, v := range values {
 		all[i] = "-"
 		if v != nil {
 			all[i] = fmt.Sprintf("%.4f", *v)
+			if of := intervals[i]; of != nil {
+				all[i] += fmt.Sprintf(" ±%.4f", (of.High-of.Low)/2)
+			}
 		}
 	}
 	return all

@@ -246,6 +246,7 @@ func (s *scorer) count(d protocol.Document, answer protocol.ScoredDocument, l pr
 	t.ScoredBytes += l.ScoredBytes
 	t.Tokens += int64(len(answer.TokenIDs))
 	t.Ledger.Add(l)
+	t.Units.Add(l.Span/math.Ln2, float64(l.ScoredBytes))
 	for i, id := range answer.TokenIDs {
 		c := s.tokens[id]
 		if c == nil {

@@ -17,6 +17,7 @@ import (
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/spec"
+	"surprisal.dev/runner/statistics"
 )
 
 // b is the loss of n bytes by the fake backend.
@@ -159,6 +160,13 @@ func TestSummary(t *testing.T) {
 				t.Errorf("got losses %+v and confidence %+v", got.TokenLosses, got.Confidence)
 			}
 			got.TokenLosses = nil // TestTallyAgreesWithNumpy
+			if u := got.Units; math.Abs(u.D-want.BPB*float64(want.ScoredBytes)) > 1e-9 || u.W != float64(want.ScoredBytes) || u.Units > want.Documents {
+				t.Errorf("got the documents' sums %+v", u)
+			}
+			if e, ok := got.Units.Estimate(); ok != (got.Interval != nil) || ok && got.Interval.Low != e.Low {
+				t.Errorf("got the interval %+v of %+v", got.Interval, e)
+			}
+			got.Units, got.Interval = statistics.Sums{}, nil
 			if d := cmp.Diff(want, got, approximately); d != "" {
 				t.Error(d)
 			}

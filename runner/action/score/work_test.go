@@ -253,6 +253,12 @@ func TestHeadline(t *testing.T) {
 	add("m2", "d2", 0, -1)
 	add("none", "d2", 0, 0)
 	add("none", "d10", 0, 0)
+	// Two documents of one byte each, of 0 and 2 bits.
+	of10 := summaries["m10 d10"]
+	of10.Units.Add(0, 1)
+	of10.Units.Add(2, 1)
+	of10.Interval = artifact.IntervalOf(of10.Units)
+	summaries["m10 d10"] = of10
 	read := func(_ context.Context, a *plan.Action, file string) ([]byte, error) {
 		if file != artifact.SummaryFile || a.Outputs == nil {
 			return nil, os.ErrNotExist
@@ -267,6 +273,7 @@ func TestHeadline(t *testing.T) {
 	want := &Headline{
 		Datasets: []string{"d2", "d10"}, Models: []string{"m2", "m10", "none"},
 		BPB: [][]*float64{{nil, of(2), nil}, {of(3), of(1), nil}}, Bytes: [][]int64{{0, 4, 0}, {1, 1, 0}}, Total: []*float64{nil, of(9.0 / 5), nil},
+		Intervals: [][]*artifact.Interval{{nil, nil, nil}, {nil, of10.Interval, nil}}, TotalIntervals: []*artifact.Interval{nil, of10.Interval, nil},
 		Confidence: [][]*Confidence{{nil, nil, nil}, {{Correct: 0.75, Error: 0.25, Interval: &[2]float64{0.125, 0.5}}, nil, nil}},
 	}
 	if d := cmp.Diff(want, report.(*Headline), approximate); d != "" {
@@ -274,7 +281,8 @@ func TestHeadline(t *testing.T) {
 	}
 	var out strings.Builder
 	report.Print(&out)
-	table := "bits per byte      m2     m10  none\nd2                  -  2.0000     -\nd10            3.0000  1.0000     -\nall datasets        -  1.8000     -\n" +
+	table := "bits per byte      m2              m10  none\nd2                  -           2.0000     -\nd10            3.0000  1.0000 ±12.7062     -\n" +
+		"all datasets        -  1.8000 ±12.7062     -\n" +
 		"top token  correct        calibration error\nm2 on d10    75.0%  0.2500 [0.1250, 0.5000]\n"
 	if d := cmp.Diff(table, out.String()); d != "" {
 		t.Error(d)
@@ -307,10 +315,10 @@ func TestLargeHeadline(t *testing.T) {
 	}{
 		{1, 12, 2, 12, ""}, {40, 1, 42, 1, ""}, {41, 12, 43, 12, "... 41 datasets and 12 models in total; run `runner show --json` for all of them"}, {1, 13, 3, 12, "... 1 dataset and 13 models in total; run `runner show --json` for all of them"},
 	} {
-		h := &Headline{Total: make([]*float64, test.models)}
+		h := &Headline{Total: make([]*float64, test.models), TotalIntervals: make([]*artifact.Interval, test.models)}
 		for i := range test.datasets {
 			h.Datasets = append(h.Datasets, fmt.Sprintf("d%d", i))
-			h.BPB = append(h.BPB, make([]*float64, test.models))
+			h.BPB, h.Intervals = append(h.BPB, make([]*float64, test.models)), append(h.Intervals, make([]*artifact.Interval, test.models))
 		}
 		for i := range test.models {
 			h.Models = append(h.Models, fmt.Sprintf("m%d", i))

@@ -27,7 +27,7 @@ func Import(ctx context.Context, path, dir, scratch, protocol string) (found art
 	for _, d := range found.Datasets {
 		summary := artifact.ScoreSummary{
 			Documents: d.Documents, Bytes: d.Bytes, ScoredBytes: d.ScoredBytes, Tokens: d.Tokens, Nats: d.Nats,
-			BPB:      artifact.BitsPerByte(d.Nats, d.ScoredBytes),
+			BPB: artifact.BitsPerByte(d.Nats, d.ScoredBytes), Interval: artifact.IntervalOf(d.Units), Units: d.Units,
 			Ledger:   artifact.LedgerTotals{Tokens: d.Nats, Span: d.Nats},
 			Protocol: artifact.ScoringProtocol{Imported: protocol},
 		}
@@ -188,6 +188,7 @@ func (w *writer) write(d artifact.ExportedDocument) error {
 	w.found.ScoredBytes += int64(l.ScoredBytes)
 	w.found.Tokens += int64(len(d.TokenIDs))
 	w.found.Nats += l.SpanNats
+	w.found.Units.Add(l.SpanNats/math.Ln2, float64(l.ScoredBytes))
 	if err := w.scored.Write(artifact.ScoredDocument{
 		Shard: d.Shard, Row: d.Row, Text: d.Text, ScoreStart: d.ScoreStart, ScoreEnd: d.ScoreEnd, TokenIDs: d.TokenIDs,
 		TokenStarts: d.TokenStarts, TokenEnds: d.TokenEnds, PerByteLoss: d.PerByteLoss,

@@ -1,0 +1,98 @@
+package gap
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"surprisal.dev/runner/markdown"
+)
+
+// findings writes what is certain, first what a is worse on, then what b is worse on, and how much cannot be told.
+func (s *Summary) findings(out *strings.Builder) {
+	out.WriteString("## What the documents show\n\n")
+	if o := s.Overall; o.Low != nil {
+		fmt.Fprintf(out, "Overall the gap is %s, 95%% interval %s: **%s**. Of %s, a is better on %s and b on %s. These documents show a gap of %s in four "+
+			"of five samples.\n\n", signed(o.GapBPB), interval(o.Low, o.High), o.Verdict, count(o.Units, "unit"), number(o.WonA), number(o.WonB), decimal(o.Detectable))
+	}
+	lists := []struct {
+		noun string
+		rows []Row
+	}{{"dataset", s.Datasets}, {"group", s.Groups}, {"bucket", s.Buckets}}
+	for _, verdict := range []string{VerdictA, VerdictB} {
+		for _, list := range lists {
+			found := slices.DeleteFunc(slices.Clone(list.rows), func(r Row) bool { return r.Verdict != verdict })
+			if len(found) == 0 {
+				continue
+			}
+			fmt.Fprintf(out, "- **%s** on %s: %s\n", verdict, count(int64(len(found)), list.noun), named(found))
+		}
+	}
+	for _, list := range lists {
+		open, small := 0, 0
+		for _, r := range list.rows {
+			switch r.Verdict {
+			case VerdictOpen:
+				open++
+			case VerdictSmall:
+				small++
+			}
+		}
+		if open+small > 0 {
+			fmt.Fprintf(out, "- No verdict on %d of %s, of which too small: %d.\n", open+small, count(int64(len(list.rows)), list.noun), small)
+		}
+	}
+	out.WriteString("\nThe interval of a row comes from its units: documents, or the clusters that the dataset declares. A verdict needs a q-value " +
+		"below 5%: of all verdicts in a list, at most 5% are expected to be wrong. A row with fewer than " + strconv.Itoa(leastUnits) +
+		" units or " + number(leastBytes) + " bytes is too small to tell. \"Detectable\" is the gap that such units show in four of five samples.\n\n")
+	if s.NoiseBPB > 0 {
+		fmt.Fprintf(out, "Scoring again in other batches changed a document by up to %.2g bits per byte. A gap below that has no verdict.\n\n", s.NoiseBPB)
+	}
+}
+
+// namedRows is how many rows a finding names.
+const namedRows = 5
+
+// named lists the rows with their gaps.
+func named(rows []Row) string {
+	var parts []string
+	for _, r := range rows[:min(len(rows), namedRows)] {
+		parts = append(parts, markdown.Code(r.Name)+" "+signed(r.GapBPB))
+	}
+	if more := len(rows) - namedRows; more > 0 {
+		parts = append(parts, fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// smallLast returns the rows with those that are too small at the end.
+func smallLast(rows []Row) []Row {
+	small := func(r Row) int {
+		if r.Verdict == VerdictSmall {
+			return 1
+		}
+		return 0
+	}
+	rows = slices.Clone(rows)
+	slices.SortStableFunc(rows, func(a, b Row) int { return small(a) - small(b) })
+	return rows
+}
+
+func interval(low, high *float64) string {
+	if low == nil || high == nil {
+		return "–"
+	}
+	return fmt.Sprintf("[%+.4f, %+.4f]", *low, *high)
+}
+
+// probability writes a p-value or a q-value.
+func probability(v *float64) string {
+	switch {
+	case v == nil:
+		return "–"
+	case *v < 0.0001:
+		return "<0.0001"
+	}
+	return strconv.FormatFloat(*v, 'f', 4, 64)
+}

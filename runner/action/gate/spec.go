@@ -1,0 +1,72 @@
+package gate
+
+import (
+	"cmp"
+	_ "embed"
+	"slices"
+
+	"surprisal.dev/runner/action/gap"
+	"surprisal.dev/runner/spec"
+)
+
+//go:embed schema.cue
+var schema []byte
+
+// Gate is an entry of the section.
+type Gate struct {
+	Name string `json:"name"`
+	// Gap compares the candidate, a, with the other model, b.
+	Gap gap.Gap `json:"gap"`
+	Test
+}
+
+// Test is what is tested of a gap.
+type Test struct {
+	// Lists are lists of the gap's report, sorted.
+	Lists []string `json:"lists"`
+	// Margin is the largest difference in bits per byte, Margins those of single slices.
+	Margin  float64            `json:"margin"`
+	Margins map[string]float64 `json:"margins,omitempty"`
+	// Confidence is that of one-sided intervals.
+	Confidence float64 `json:"confidence"`
+	// Strict makes an inconclusive answer fail the run.
+	Strict bool `json:"strict"`
+}
+
+// Section implements action.Sectioner.
+func (Kind) Section() spec.Section {
+	return spec.Section{Kind: name, CUE: schema, Decode: func(d spec.Decoding) any { return decode(d) }}
+}
+
+func decode(d spec.Decoding) []Gate {
+	var gates []Gate
+	var names []spec.Named
+	for name, n := range d.Field("gates").Fields() {
+		names = append(names, spec.Named{Name: name, At: n})
+		a, b := d.Model(n.Field("candidate")), d.Model(n.Field("against"))
+		switch {
+		case a == nil || b == nil:
+			continue
+		case a == b:
+			d.Fail(n.Field("against"), "candidate and against are the same model, %q", a.Name)
+			continue
+		}
+		g := Gate{Name: name, Gap: gap.Between(d, n, a, b), Test: Test{
+			Lists: n.Field("slices").Texts(), Margin: n.Field("maxBitsPerByte").Decimal(), Confidence: n.Field("confidence").Decimal(),
+			Strict: n.Field("inconclusive").Text() == "fail",
+		}}
+		g.Gap.Name = name
+		slices.Sort(g.Lists)
+		g.Lists = slices.Compact(g.Lists)
+		for slice, margin := range n.Field("margins").Fields() {
+			if g.Margins == nil {
+				g.Margins = map[string]float64{}
+			}
+			g.Margins[slice] = margin.Decimal()
+		}
+		gates = append(gates, g)
+	}
+	d.CheckNames("gate", names)
+	slices.SortFunc(gates, func(a, b Gate) int { return cmp.Compare(a.Name, b.Name) })
+	return gates
+}

@@ -1,0 +1,132 @@
+package statistics
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"testing"
+)
+
+type reference struct {
+	Ratios []struct {
+		Name      string
+		D, W      []float64
+		Clusters  []int
+		Value     float64
+		HC1       float64
+		Error     float64
+		Low, High float64
+		P         float64
+		Effective float64
+	}
+	P              []float64
+	FalseDiscovery []float64
+	FamilyWise     []float64
+	Shares         []struct {
+		Successes, Trials int64
+		Interval          [2]float64
+	}
+}
+
+func read(t *testing.T) (r reference) {
+	t.Helper()
+	data, err := os.ReadFile("testdata/reference.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func close(t *testing.T, what string, got, want, tolerance float64) {
+	t.Helper()
+	if !(math.Abs(got-want) <= tolerance*max(math.Abs(want), 1e-12)) {
+		t.Errorf("%s is %v, want %v", what, got, want)
+	}
+}
+
+// units returns the sums of documents, or of their clusters.
+func units(d, w []float64, clusters []int) (s Sums) {
+	if clusters == nil {
+		for i := range d {
+			s.Add(d[i], w[i])
+		}
+		return s
+	}
+	type cluster struct{ d, w float64 }
+	of := map[int]cluster{}
+	for i, c := range clusters {
+		of[c] = cluster{of[c].d + d[i], of[c].w + w[i]}
+	}
+	for _, c := range of {
+		s.Add(c.d, c.w)
+	}
+	return s
+}
+
+// Uncorrected errors equal those of a weighted regression with robust errors by statsmodels. The correction, intervals
+// and tests equal those of numpy and scipy.
+func TestEqualsStatsmodels(t *testing.T) {
+	r := read(t)
+	for _, c := range r.Ratios {
+		s := units(c.D, c.W, c.Clusters)
+		e, ok := s.Estimate()
+		if !ok {
+			t.Errorf("%s: no estimate", c.Name)
+			continue
+		}
+		close(t, c.Name+": value", e.Value, c.Value, 1e-12)
+		n := float64(s.Units)
+		close(t, c.Name+": HC1", math.Sqrt(n/(n-1)*s.squares())/s.W, c.HC1, 1e-7)
+		close(t, c.Name+": error", e.Error, c.Error, 1e-7)
+		close(t, c.Name+": low", e.Low, c.Low, 1e-7)
+		close(t, c.Name+": high", e.High, c.High, 1e-7)
+		close(t, c.Name+": p", e.P, c.P, 1e-6)
+		close(t, c.Name+": effective units", e.Effective, c.Effective, 1e-12)
+	}
+	for i, q := range FalseDiscovery(r.P) {
+		close(t, "q-value", q, r.FalseDiscovery[i], 1e-12)
+	}
+	for i, p := range FamilyWise(r.P) {
+		close(t, "adjusted p-value", p, r.FamilyWise[i], 1e-12)
+	}
+	for _, s := range r.Shares {
+		got := Wilson(s.Successes, s.Trials)
+		close(t, "low end of a share", got.Low, max(s.Interval[0], 0), 1e-9)
+		close(t, "high end of a share", got.High, s.Interval[1], 1e-9)
+	}
+}
+
+// Sums of parts are the sums of the whole.
+func TestMerge(t *testing.T) {
+	c := read(t).Ratios[3]
+	whole, first, second := units(c.D, c.W, nil), units(c.D[:100], c.W[:100], nil), units(c.D[100:], c.W[100:], nil)
+	first.Merge(second)
+	a, _ := whole.Estimate()
+	b, _ := first.Estimate()
+	close(t, "value", b.Value, a.Value, 1e-12)
+	close(t, "error", b.Error, a.Error, 1e-12)
+}
+
+func TestEdges(t *testing.T) {
+	var none, one, equal, zero Sums
+	one.Add(3, 4)
+	one.Add(0, 0)
+	for range 3 {
+		equal.Add(0.1, 0.3)
+		zero.Add(0, 5)
+	}
+	for _, s := range []Sums{none, one} {
+		if e, ok := s.Estimate(); ok {
+			t.Errorf("%d units have the estimate %v", s.Units, e)
+		}
+	}
+	if e, ok := equal.Estimate(); !ok || e.Error != 0 || e.Low != e.High || e.P != 0 {
+		t.Errorf("equal units: %+v", e)
+	}
+	if e, ok := zero.Estimate(); !ok || e.Value != 0 || e.Error != 0 || e.P != 1 {
+		t.Errorf("units without a difference: %+v", e)
+	}
+}

@@ -1,0 +1,70 @@
+"""Computes estimates, tests and intervals with statsmodels and scipy, for TestEqualsStatsmodels.
+
+    python reference.py > reference.json
+
+needs numpy 2, scipy 1.17 and statsmodels 0.15.
+"""
+
+import json
+import sys
+
+import numpy as np
+import statsmodels.api as sm
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
+
+
+def ratio(name, d, w, clusters=None):
+    model = sm.WLS(d / w, np.ones(len(d)), weights=w)
+    if clusters is None:
+        hc1, d_units, w_units = model.fit(cov_type="HC1").bse[0], d, w
+    else:
+        # The correction is G/(G-1) (n-1)/(n-1): there is one parameter.
+        hc1 = model.fit(cov_type="cluster", cov_kwds={"groups": clusters, "use_correction": True}).bse[0]
+        d_units, w_units = (np.bincount(clusters, weights=x) for x in (d, w))
+    total = w_units.sum()
+    value = d_units.sum() / total
+    residuals = d_units - value * w_units
+    # The residuals are M d. If the d/w have the variance 1, the expected sum of their squares is the trace of M V M'.
+    m = np.eye(len(w_units)) - np.outer(w_units, np.ones(len(w_units))) / total
+    expected = np.trace(m @ np.diag(w_units**2) @ m.T)
+    # The variance of the ratio is then sum w^2 / (sum w)^2.
+    error = np.sqrt((residuals**2).sum() / expected * (w_units**2).sum()) / total
+    effective = total**2 / (w_units**2).sum()
+    t = stats.t(max(effective - 1, 1))
+    return {
+        "name": name, "d": d.tolist(), "w": w.tolist(), "clusters": None if clusters is None else clusters.tolist(),
+        "value": value, "hc1": hc1, "error": error, "low": value - t.ppf(0.975) * error, "high": value + t.ppf(0.975) * error,
+        "p": 2 * t.sf(abs(value) / error), "effective": effective,
+    }
+
+
+def cases():
+    random = np.random.default_rng(1)
+    for n in (2, 5, 40, 300):
+        w = np.ceil(random.lognormal(6, 1.5, n))
+        yield ratio(f"{n} documents", w * random.normal(0.01, 0.1, n), w)
+    w = np.ceil(random.lognormal(6, 1, 400))
+    clusters = random.integers(0, 30, 400)
+    yield ratio("30 clusters", w * (random.normal(0, 0.05, 30)[clusters] + random.normal(0.01, 0.1, 400)), w, clusters)
+    yield ratio("far from zero", w * (1 + random.normal(0, 1e-4, 400)), w)
+
+
+def main():
+    random = np.random.default_rng(2)
+    p = np.concatenate([random.uniform(size=30), random.uniform(size=10) ** 6, [0.5, 0.5, 0, 1]])
+    json.dump({
+        "ratios": list(cases()),
+        "p": p.tolist(),
+        "falseDiscovery": stats.false_discovery_control(p).tolist(),
+        "familyWise": multipletests(p, method="holm")[1].tolist(),
+        "shares": [
+            {"successes": k, "trials": n, "interval": list(proportion_confint(k, n, method="wilson"))}
+            for k, n in ((0, 1), (0, 20), (3, 20), (10, 20), (20, 20), (5000, 10001))
+        ],
+    }, sys.stdout, indent=1)
+    print()
+
+
+main()
