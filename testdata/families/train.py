@@ -4,7 +4,7 @@ Usage: train.py DIR [NAME ...]   trains all models, or these, and writes each in
 
 The models are Llamas of one design in four sizes. All read the same sequences in the same order: speeches on the state
 of the union (a work of the United States government, in the public domain), without those of the years from 2000
-onward, which are kept for evaluation. "chapter" is the second size after it has read one chapter of Moby-Dick (1851)
+onward, which are kept for evaluation. "chapter" is the largest after it has read one chapter of Moby-Dick (1851)
 many times: a model that has memorized a text. texts.py fetches the texts.
 
 A directory has config.json, tokenizer.json, model.safetensors in bfloat16, and loss.csv: the step, the tokens read, the
@@ -42,10 +42,10 @@ CHAPTER_STEPS = 900
 
 # Hidden size, layers, heads, greatest learning rate.
 SIZES = {
-    "s": (64, 4, 4, 6e-3),
-    "m": (128, 4, 4, 4e-3),
-    "l": (192, 4, 6, 2e-3),
-    "xl": (256, 4, 8, 1.5e-3),
+    "w32": (32, 4, 1, 8e-3),
+    "w64": (64, 4, 4, 6e-3),
+    "w96": (96, 4, 3, 5e-3),
+    "w128": (128, 4, 4, 4e-3),
 }
 
 
@@ -179,7 +179,7 @@ def main():
     for name in names:
         start = time.monotonic()
         if name == "chapter":
-            model = LlamaForCausalLM.from_pretrained(arguments.directory / "m", dtype=torch.float32)
+            model = LlamaForCausalLM.from_pretrained(arguments.directory / "w128", dtype=torch.float32)
             evaluation = [chapter]
             curve = list(train(model, windows_anywhere(tokenizer, chapter, CHAPTER_STEPS * BATCH), 1e-3, CHAPTER_STEPS))
         else:
