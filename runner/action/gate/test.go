@@ -76,7 +76,7 @@ func (t Test) decide(of *gap.Summary) (v Verdict, err error) {
 		}
 	}
 	for slice := range unused {
-		return v, protocol.Invalid("margins has %q, which is no slice of the gap; set slices to the list that has it, or remove the margin", slice)
+		return v, protocol.Invalid("margins has %q, which is not a slice of the gap; set slices to the list that has it, or remove the margin", slice)
 	}
 	for i, adjusted := range statistics.FamilyWise(p) {
 		v.Slices[i].Adjusted = adjusted

@@ -105,7 +105,7 @@ func TestOneBadSlice(t *testing.T) {
 		t.Errorf("with a margin: %v, %v", v.Answer, err)
 	}
 	test.Margins = map[string]float64{"missing": 0.2}
-	if _, err := test.decide(s); err == nil || !strings.Contains(err.Error(), `"missing", which is no slice of the gap`) {
+	if _, err := test.decide(s); err == nil || !strings.Contains(err.Error(), `"missing", which is not a slice of the gap`) {
 		t.Errorf("got %v", err)
 	}
 }
