@@ -30,6 +30,21 @@ demo-torch: build torch
     @ln -sfn {{ cache }}/models examples/torch/models
     @bin/runner run examples/torch
 
+# gates over checkpoints of a training run, with the embedded backend; one of them fails, which is exit code 4
+demo-gate: build
+    @ln -sfn "{{ installed_go }}" examples/gate/text
+    @bin/runner run examples/gate
+
+# scaling, memorization and outliers of small models of one design, SmolLM2-135M and Gemma-3-270M
+demo-families: build torch
+    @python3 examples/torch/models.py {{ cache }}/models
+    @python3 testdata/families/texts.py {{ cache }}/texts
+    @ln -sfn {{ cache }}/models examples/families/models
+    @ln -sfn {{ cache }}/texts examples/families/texts
+    @ln -sfn "{{ installed_go }}" examples/families/text
+    @ln -sfn ../../docs examples/families/ours
+    @bin/runner run examples/families
+
 # all tests: check, tests with real servers, crashes and Python, generated code, fuzzing
 test: check test-race test-slow test-s3 test-python test-examples test-torch test-nvrtc test-docs-torch fresh fuzz
 
@@ -191,4 +206,4 @@ bench: build
 
 # remove build outputs; caches outside of the checkout stay
 clean:
-    rm -rf bin examples/*/text examples/torch/models examples/*/.surprisal
+    rm -rf bin examples/*/text examples/*/texts examples/*/models examples/families/ours examples/*/.surprisal

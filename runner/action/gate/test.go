@@ -93,7 +93,8 @@ func (t Test) slice(list string, r gap.Row, margin float64) Slice {
 	half := e.Half(t.Confidence)
 	s.Low, s.High, s.P = s.Gap-half, s.Gap+half, e.Above(margin)
 	if beyond := math.Abs(s.Gap - margin); beyond > 0 {
-		s.Needed = int64(math.Min(math.Ceil(float64(r.Units)*math.Pow(s.Detectable/beyond, 2)), 1e15))
+		times := s.Detectable / beyond
+		s.Needed = int64(min(math.Ceil(float64(r.Units)*times*times), 1e15))
 	}
 	return s
 }
