@@ -46,7 +46,7 @@ demo-families: build torch
     @bin/runner run examples/families
 
 # all tests: check, tests with real servers, crashes and Python, generated code, fuzzing
-test: check test-race test-slow test-s3 test-python test-examples test-torch test-nvrtc test-docs-torch fresh fuzz
+test: check test-race test-slow test-s3 test-python test-examples test-torch test-families test-nvrtc test-docs-torch fresh fuzz
 
 # the inner loop: build, vet for all platforms and build tags, lint, unit tests
 check: build lint vet-platforms
@@ -83,6 +83,11 @@ test-tokenizer:
 test-torch: (_install-golangci)
     @{{ torch }}; go vet -tags torch,models,cuda ./plugins/torch/... && \
       {{ golangci }} run --build-tags torch,models,cuda ./plugins/torch/... && go test -vet=off -tags torch -timeout 30m ./plugins/torch/... ./runner/action/outliers
+
+# the small models of testdata/families: scaling, outliers, and sliding windows over two chapters, against transformers
+test-families:
+    @python3 testdata/families/texts.py {{ cache }}/texts
+    @{{ torch }}; SURPRISAL_TEXTS={{ cache }}/texts go test -vet=off -tags torch,families -run TestFamilies ./runner/action/sliding ./plugins/torch/decoder
 
 # the kernels for GPUs with CUDA's compiler, which needs no GPU (90 MB, downloaded once)
 test-nvrtc:

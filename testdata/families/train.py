@@ -147,7 +147,8 @@ def write(directory, model, tokenizer, curve, evaluation, golden):
     model.to(torch.bfloat16).save_pretrained(directory)
     (directory / "generation_config.json").unlink(missing_ok=True)
     tokenizer.save(str(directory / "tokenizer.json"))
-    model.float()
+    # Read again: .to() also rounded the frequencies of the rotary embedding, which are not stored.
+    model = LlamaForCausalLM.from_pretrained(directory, dtype=torch.float32)
     write_golden(directory / "golden.json", model, golden)
     bits = bits_per_byte(model, tokenizer, evaluation)
     with open(directory / "loss.csv", "w", newline="") as file:

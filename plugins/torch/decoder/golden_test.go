@@ -118,6 +118,17 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// TestFamilies compares the small models of testdata/families with transformers.
+func TestFamilies(t *testing.T) {
+	files, err := filepath.Glob("../../../testdata/families/*/golden.json")
+	if err != nil || len(files) != 5 {
+		t.Fatalf("%d models, %v", len(files), err)
+	}
+	for _, file := range files {
+		testGolden(t, filepath.Dir(file), Options{Type: tensor.Float32, Devices: []tensor.Device{tensor.CPU}}, float32Near)
+	}
+}
+
 func testGolden(t *testing.T, directory string, o Options, tolerance near) {
 	sequences, want := readGolden(t, directory)
 	d, heap := load(t, directory, o)

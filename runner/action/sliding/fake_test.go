@@ -15,7 +15,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	actiontest.Main(m, map[string]sdk.Backend{"fake": fake{}, "plain": fake{plain: true}})
+	backends := map[string]sdk.Backend{"fake": fake{}, "plain": fake{plain: true}}
+	addBackends(backends)
+	actiontest.Main(m, backends)
 }
 
 // fake is a backend with the model of testdata/sliding.py. If it is plain, it has no capabilities.
