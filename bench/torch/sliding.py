@@ -89,6 +89,63 @@ def runner_way(arguments):
     subprocess.run([*runner, "run", directory], check=True, stdout=subprocess.DEVNULL)
     records = [json.loads(path.read_text()) for path in (directory / ".surprisal/store/actions").glob("*/*.json")]
     measured = [r["measured"] for r in records if r["descriptor"]["kind"] == "windows"]
-    seconds = sum(m["seconds"] for m in measured)
-    windows = sum(m["windows"] for m in measured)
-    return seconds * arguments.windows / windows, sum(m["nats"] for m in measured) / windows, sum(m["natsWithoutPrompt"] for m in measured) / windows
+    statistics_file = directory / ".surprisal/reports/sliding/book/model/book/statistics.json"
+    found = json.loads(statistics_file.read_text())
+    parts = [m for m in measured if m["windowsPerSecond"] > 0]
+    assert len(parts) == 1, "a part has about 1,000 windows; use fewer"
+    seconds = found["windows"] / parts[0]["windowsPerSecond"]
+    return seconds * arguments.windows / found["windows"], -found["meanLogP"], -found["meanLogPWithoutPrompt"]
+
+
+WAYS = {
+    "runner": runner_way,
+    "transformers, with prompt": lambda arguments: transformers_way(arguments, both=False),
+    "transformers, both": lambda arguments: transformers_way(arguments, both=True),
+}
+
+
+def measure(arguments, way, dtype):
+    """Runs a way in a separate process."""
+    command = [sys.executable, __file__, arguments.model, "--work", arguments.work, "--runner", arguments.runner]
+    command += ["--windows", arguments.windows, "--only", way, "--dtype", dtype]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    with (arguments.work / "log").open("ab") as log:
+        out = subprocess.run([str(c) for c in command], check=True, stdout=subprocess.PIPE, stderr=log, env=environment).stdout
+    return json.loads(out.splitlines()[-1])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=pathlib.Path)
+    parser.add_argument("--work", type=pathlib.Path, required=True, help="directory for the converted model, kept")
+    parser.add_argument("--tokenizer", type=pathlib.Path, help="the original tokenizer.json, if the GGUF file does not suffice")
+    parser.add_argument("--runner", type=pathlib.Path, default=pathlib.Path("bin/runner"))
+    parser.add_argument("--windows", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--dtypes", default="float32,bfloat16")
+    parser.add_argument("--only", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--dtype", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    arguments.work, arguments.model, arguments.runner = (p.resolve() for p in (arguments.work, arguments.model, arguments.runner))
+    if arguments.only:
+        print(json.dumps(WAYS[arguments.only](arguments)))
+        return
+    arguments.cases = []
+    peers.prepare(arguments)
+    all_ways = [(way, dtype) for dtype in arguments.dtypes.split(",") for way in WAYS]
+    results = {way: [] for way in all_ways}
+    for i in range(arguments.rounds):
+        for way in all_ways[i:] + all_ways[:i]:
+            seconds, loss, loss_without = measure(arguments, *way)
+            results[way].append(arguments.windows / seconds)
+            print(f"round {i + 1}: {', '.join(way)}: {arguments.windows / seconds:.2f} windows/s, mean -ln p {loss:.4f} and {loss_without:.4f}", flush=True)
+    print("\n| | windows/s | least - most | runner / this |\n| --- | ---: | ---: | ---: |")
+    for (way, dtype), each in results.items():
+        ours = statistics.median(results["runner", dtype])
+        median = statistics.median(each)
+        print(f"| {way}, {dtype} | {median:.2f} | {min(each):.2f} - {max(each):.2f} | {ours / median:.2f}x |")
+
+
+if __name__ == "__main__":
+    main()
