@@ -8,9 +8,9 @@ package artifact
 // texts are queued for the plugin.
 func ScoreMemory(largest int64, confidence bool) int64 {
 	if confidence {
-		return 208<<20 + 32*largest
+		return 190<<20 + 31*largest
 	}
-	return 176<<20 + 14*largest
+	return 160<<20 + 14*largest
 }
 
 // MaterializeMemory returns the memory of reading documents.
