@@ -66,6 +66,22 @@ func (read ReadFile) JSON(ctx context.Context, a *plan.Action, name string, v an
 	return json.Unmarshal(data, v)
 }
 
+// Results returns the content of a JSON file in the artifact of each finished action. complete adds what the action tells.
+func Results[T any](ctx context.Context, actions []*plan.Action, read ReadFile, name string, complete func(*plan.Action, *T)) (all []T, err error) {
+	for _, a := range actions {
+		if a.Outputs == nil {
+			continue
+		}
+		var v T
+		if err := read.JSON(ctx, a, name, &v); err != nil {
+			return nil, err
+		}
+		complete(a, &v)
+		all = append(all, v)
+	}
+	return all, nil
+}
+
 // Files are the files of an artifact on this machine.
 type Files struct {
 	outputs []store.File

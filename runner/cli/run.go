@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -148,15 +149,17 @@ func (a *app) conclude(ctx context.Context, w *workspace.Workspace, p *plan.Plan
 
 // judged returns the error of a run whose tests failed, or nil.
 func judged(s workspace.Summary) error {
+	var answers []action.Answer
 	for _, r := range s.Reports {
 		if judge, ok := r.Report.(action.Judge); ok {
-			switch judge.Answer() {
-			case action.Fail:
-				return &exitError{exitGate, errors.New("a gate failed; see above")}
-			case action.Inconclusive:
-				return &exitError{exitUnknown, errors.New("a gate is inconclusive; see above")}
-			}
+			answers = append(answers, judge.Answer())
 		}
+	}
+	switch {
+	case slices.Contains(answers, action.Fail):
+		return &exitError{exitGate, errors.New("a gate failed; see above")}
+	case slices.Contains(answers, action.Inconclusive):
+		return &exitError{exitUnknown, errors.New("a gate is inconclusive; see above")}
 	}
 	return nil
 }

@@ -75,13 +75,22 @@ const Confidence = 0.95
 // detectable is z(0.95) + z(0.80), with the quantiles z of the normal distribution.
 const detectable = 1.6448536269514722 + 0.8416212335729143
 
-// Estimate returns the estimate of the ratio. It is false if there are fewer than two units.
+// leastUnbiased bounds the divisor of c. Below it, one unit has 99.9% of the weight or more, and the difference of the
+// others to it is lost in rounding.
+const leastUnbiased = 1e-6
+
+// Estimate returns the estimate of the ratio. It is false if there are fewer than two units, or if one unit has nearly all
+// of the weight.
 func (s Sums) Estimate() (Estimate, bool) {
 	if s.Units < 2 || !(s.W > 0) {
 		return Estimate{}, false
 	}
 	e := Estimate{Value: s.D / s.W, Effective: s.W * s.W / s.WW}
-	e.Error = math.Sqrt(s.squares()/(1-2*s.WWW/(s.W*s.WW)+1/e.Effective)) / s.W
+	unbiased := 1 - 2*s.WWW/(s.W*s.WW) + 1/e.Effective
+	if !(unbiased > leastUnbiased) {
+		return Estimate{}, false
+	}
+	e.Error = math.Sqrt(s.squares()/unbiased) / s.W
 	half := e.Half((1 + Confidence) / 2)
 	e.Low, e.High, e.Detectable = e.Value-half, e.Value+half, detectable*e.Error
 	e.P = 1

@@ -93,9 +93,9 @@ func TestEqualsStatsmodels(t *testing.T) {
 		close(t, "adjusted p-value", p, r.FamilyWise[i], 1e-12)
 	}
 	for _, s := range r.Shares {
-		got := Wilson(s.Successes, s.Trials)
-		close(t, "low end of a share", got.Low, max(s.Interval[0], 0), 1e-9)
-		close(t, "high end of a share", got.High, s.Interval[1], 1e-9)
+		low, high := Wilson(s.Successes, s.Trials)
+		close(t, "low end of a share", low, max(s.Interval[0], 0), 1e-9)
+		close(t, "high end of a share", high, s.Interval[1], 1e-9)
 	}
 }
 
@@ -108,6 +108,26 @@ func TestMerge(t *testing.T) {
 	b, _ := first.Estimate()
 	close(t, "value", b.Value, a.Value, 1e-12)
 	close(t, "error", b.Error, a.Error, 1e-12)
+}
+
+// If one document has nearly all bytes, the others do not tell how documents differ. No estimate has a number that is not
+// finite.
+func TestOneLargeUnit(t *testing.T) {
+	for _, large := range []float64{10, 1e3, 1e5, 1e7, 1e8, 1e9, 1e12} {
+		var s Sums
+		s.Add(0.3*large, large)
+		s.Add(2, 1)
+		e, ok := s.Estimate()
+		for _, v := range []float64{e.Value, e.Error, e.Low, e.High, e.P, e.Detectable, e.Effective} {
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				t.Errorf("%v bytes: %+v", large, e)
+				break
+			}
+		}
+		if ok != (large < 1e4) {
+			t.Errorf("%v bytes: an estimate is there: %v", large, ok)
+		}
+	}
 }
 
 func TestEdges(t *testing.T) {

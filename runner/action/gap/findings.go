@@ -7,14 +7,17 @@ import (
 	"strings"
 
 	"surprisal.dev/runner/markdown"
+	"surprisal.dev/runner/statistics"
 )
 
 // findings writes what is certain, first what a is worse on, then what b is worse on, and how much cannot be told.
 func (s *Summary) findings(out *strings.Builder) {
 	out.WriteString("## What the documents show\n\n")
 	if o := s.Overall; o.Low != nil {
-		fmt.Fprintf(out, "Overall the gap is %s, 95%% interval %s: **%s**. Of %s, a is better on %s and b on %s. These documents show a gap of %s in four "+
-			"of five samples.\n\n", signed(o.GapBPB), interval(o.Low, o.High), o.Verdict, count(o.Units, "unit"), number(o.WonA), number(o.WonB), decimal(o.Detectable))
+		low, high := statistics.Wilson(o.WonA, o.Units)
+		fmt.Fprintf(out, "Overall the gap is %s, 95%% interval %s: **%s**. Of %s, a is better on %s (%.0f%% to %.0f%%) and b on %s. These documents show a gap "+
+			"of %s in four of five samples.\n\n", signed(o.GapBPB), interval(o.Low, o.High), o.Verdict, count(o.Units, "unit"), number(o.WonA), 100*low,
+			100*high, number(o.WonB), decimal(o.Detectable))
 	}
 	lists := []struct {
 		noun string
@@ -86,13 +89,10 @@ func interval(low, high *float64) string {
 	return fmt.Sprintf("[%+.4f, %+.4f]", *low, *high)
 }
 
-// probability writes a p-value or a q-value.
+// probability writes a q-value.
 func probability(v *float64) string {
-	switch {
-	case v == nil:
+	if v == nil {
 		return "–"
-	case *v < 0.0001:
-		return "<0.0001"
 	}
-	return strconv.FormatFloat(*v, 'f', 4, 64)
+	return statistics.Probability(*v)
 }

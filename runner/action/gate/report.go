@@ -11,6 +11,7 @@ import (
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/markdown"
 	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/statistics"
 )
 
 // markdown returns the report for people. Its first line says what the gate found.
@@ -32,7 +33,7 @@ func (v *Verdict) markdown() string {
 		}
 		return []string{
 			markdown.Code(s.Name), string(s.Answer), fmt.Sprintf("%+.4f", s.Gap), fmt.Sprintf("[%+.4f, %+.4f]", s.Low, s.High), fmt.Sprintf("%.4f", s.Margin),
-			probability(s.P), probability(s.Adjusted), strconv.FormatInt(s.Units, 10), strconv.FormatInt(s.Bytes, 10), needed,
+			statistics.Probability(s.P), statistics.Probability(s.Adjusted), strconv.FormatInt(s.Units, 10), strconv.FormatInt(s.Bytes, 10), needed,
 		}
 	})
 	for i, name := range v.TooSmall {
@@ -44,35 +45,18 @@ func (v *Verdict) markdown() string {
 	return out.String()
 }
 
-func probability(p float64) string {
-	if p < 0.0001 {
-		return "<0.0001"
-	}
-	return strconv.FormatFloat(p, 'f', 4, 64)
-}
-
 // Headlines are the verdicts of gates.
 type Headlines []Verdict
 
 // Report implements action.Reporter.
 func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.ReadFile) (action.Report, error) {
-	var all Headlines
-	for _, a := range actions {
-		if a.Outputs == nil {
-			continue
-		}
-		var v Verdict
-		if err := read.JSON(ctx, a, verdictFile, &v); err != nil {
-			return nil, err
-		}
-		// Equal gates share an artifact.
-		v.Gate = a.Labels.Section
-		all = append(all, v)
+	all, err := action.Results(ctx, actions, read, verdictFile, func(a *plan.Action, v *Verdict) {
+		v.Gate = a.Labels.Section // equal gates share an artifact
+	})
+	if len(all) == 0 {
+		return nil, err
 	}
-	if all == nil {
-		return nil, nil
-	}
-	return all, nil
+	return Headlines(all), nil
 }
 
 // Print implements action.Report.

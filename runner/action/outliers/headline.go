@@ -26,21 +26,13 @@ type Headline struct {
 
 // Report implements action.Reporter.
 func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.ReadFile) (action.Report, error) {
-	var all Headlines
-	for _, a := range actions {
-		if a.Outputs == nil {
-			continue
-		}
-		h := Headline{Name: a.Labels.Section}
-		if err := read.JSON(ctx, a, artifact.SummaryFile, &h.Summary); err != nil {
-			return nil, err
-		}
-		all = append(all, h)
+	all, err := action.Results(ctx, actions, read, artifact.SummaryFile, func(a *plan.Action, h *Headline) {
+		h.Name = a.Labels.Section
+	})
+	if len(all) == 0 {
+		return nil, err
 	}
-	if all == nil {
-		return nil, nil
-	}
-	return all, nil
+	return Headlines(all), nil
 }
 
 // Print implements action.Report.

@@ -3,6 +3,8 @@ package outliers
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"surprisal.dev/runner/action/activations"
 	"surprisal.dev/runner/fit"
@@ -16,6 +18,7 @@ func (s *Summary) note(passes [][]activations.Summary) {
 			add("dataset %q has %d documents, fewer than the %d of sequences", dataset, n, s.Definition.Sequences)
 		}
 	}
+	var without []string
 	for i := range s.Rows {
 		r, first := &s.Rows[i], &s.Rows[0]
 		switch {
@@ -24,11 +27,14 @@ func (s *Summary) note(passes [][]activations.Summary) {
 		case r.Perplexity == nil:
 			add("model %q is not in the plots: it has no finite perplexity", r.Model)
 		case r.Occurrences == 0:
-			add("model %q has no systematic dimension, so that percentages of it are not defined; it is only in the plot of their number", r.Model)
+			without = append(without, strconv.Quote(r.Model))
 		}
 		if r.Protocol.Dtype != first.Protocol.Dtype || r.Protocol.Arithmetic != first.Protocol.Arithmetic {
 			add("models %q and %q differ in dtype or arithmetic: %s and %s", first.Model, r.Model, arithmetic(first), arithmetic(r))
 		}
+	}
+	if len(without) > 0 {
+		add("no dimension is systematic in %s: percentages are not defined there, and only the plot of their number has them", strings.Join(without, ", "))
 	}
 	tokens := func(r Row) bool { return r.Predicted != s.Rows[0].Predicted || r.ScoredBytes != s.Rows[0].ScoredBytes }
 	if slices.ContainsFunc(s.Rows, tokens) {
@@ -59,13 +65,24 @@ func (s *Summary) fit() {
 			s.Notes = append(s.Notes, fmt.Sprintf("no curve is fitted to %s: %d different perplexities are fewer than %d", called, n, fewestPerplexities))
 			continue
 		}
+		var reasons []string
+		of := map[string][]string{}
 		for _, m := range measures() {
-			s.fitMeasure(f, called, m)
+			if reason := s.fitMeasure(f, m); reason != "" {
+				if of[reason] == nil {
+					reasons = append(reasons, reason)
+				}
+				of[reason] = append(of[reason], m.name)
+			}
+		}
+		for _, reason := range reasons {
+			s.Notes = append(s.Notes, fmt.Sprintf("no curve of %s is fitted to %s: %s", strings.Join(of[reason], ", "), called, reason))
 		}
 	}
 }
 
-func (s *Summary) fitMeasure(f family, called string, m measure) {
+// fitMeasure fits a curve to a measure of a family, or returns why there is none.
+func (s *Summary) fitMeasure(f family, m measure) (reason string) {
 	found := Fit{Family: f.name, Of: m.name}
 	var x, y []float64
 	for _, i := range f.rows {
@@ -74,23 +91,16 @@ func (s *Summary) fitMeasure(f family, called string, m measure) {
 			x, y = append(x, *s.Rows[i].Perplexity), append(y, *v)
 		}
 	}
-	note := func(format string, args ...any) {
-		s.Notes = append(s.Notes, fmt.Sprintf("no curve of %s is fitted to %s: ", m.name, called)+fmt.Sprintf(format, args...))
-	}
-	n := fit.Distinct(x)
-	if n < fewestPerplexities {
-		note("%d different perplexities with a value are fewer than %d", n, fewestPerplexities)
-		return
+	if n := fit.Distinct(x); n < fewestPerplexities {
+		return fmt.Sprintf("%d different perplexities with a value are fewer than %d", n, fewestPerplexities)
 	}
 	var err error
 	if found.Curve, err = fitExponential(x, y); err != nil {
-		switch {
-		case slices.Max(y) == 0:
-			note("all values are 0")
-		default:
-			note("the values fall to 0 between two perplexities, which does not determine an exponential curve")
+		if slices.Max(y) == 0 {
+			return "all values are 0"
 		}
-		return
+		return "the values fall to 0 between two perplexities, which does not determine an exponential curve"
 	}
 	s.Fits = append(s.Fits, found)
+	return ""
 }

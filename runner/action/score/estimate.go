@@ -18,9 +18,6 @@ func SizeOf(ctx context.Context, t *action.Task, p ModelParameters, s protocol.S
 	return artifact.ModelSize{Parameters: e.Parameters, FLOPsPerToken: e.FLOPsPerToken}, err
 }
 
-// Computed describes the hardware and software of a loaded model, at least its device.
-func Computed(m protocol.LoadedModel) map[string]string { return computed(m) }
-
 // CountScored returns the number of tokens of an answer with a loss on the scored span of the document.
 func CountScored(d protocol.Document, answer protocol.ScoredDocument) (tokens int64) {
 	on := span{start: d.ScoreStart, end: d.ScoreEnd, unscored: answer.Unscored}

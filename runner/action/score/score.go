@@ -35,11 +35,7 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 	if err := errors.Join(t.Parameters(&p), artifact.ReadJSON(countsPath, &counts)); err != nil {
 		return result, err
 	}
-	m, err := modelOf(t, p.ModelParameters)
-	if err != nil {
-		return result, err
-	}
-	model, release, err := t.Plugins.Model(ctx, m)
+	model, release, err := Load(ctx, t, p.ModelParameters)
 	if err != nil {
 		return result, err
 	}
@@ -49,13 +45,13 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 	if err != nil {
 		return result, err
 	}
-	estimate, err := t.Plugins.Estimate(ctx, m, p.Settings)
+	size, err := SizeOf(ctx, t, p.ModelParameters, p.Settings)
 	if err != nil {
 		return result, err
 	}
 	s := &scorer{
 		task: t, model: model, loaded: loaded, settings: settings, documents: documents, parseSpecial: p.ParseSpecial,
-		tokens: map[int32]*tokenCount{}, tally: newTally(settings), summary: newSummary(t, loaded, settings, estimate),
+		tokens: map[int32]*tokenCount{}, tally: newTally(settings), summary: newSummary(t, loaded, settings, size),
 	}
 	s.summary.Words, s.summary.Protocol.Truncation = counts.Words, p.Truncation
 	started := time.Now()
@@ -87,10 +83,10 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 }
 
 // newSummary returns a summary with what is known before scoring, except what depends on the documents.
-func newSummary(t *action.Task, loaded protocol.LoadedModel, settings protocol.Settings, e protocol.Estimate) artifact.ScoreSummary {
+func newSummary(t *action.Task, loaded protocol.LoadedModel, settings protocol.Settings, size artifact.ModelSize) artifact.ScoreSummary {
 	return artifact.ScoreSummary{
-		Parameters: t.Descriptor.Parameters, Computed: computed(loaded),
-		Model: artifact.ModelSize{Parameters: e.Parameters, FLOPsPerToken: e.FLOPsPerToken},
+		Parameters: t.Descriptor.Parameters, Computed: Computed(loaded),
+		Model: size,
 		Protocol: artifact.ScoringProtocol{
 			Prefix: settings.Prefix, Context: settings.Context, Stride: settings.Stride, Anchor: settings.Anchor,
 			EOS: settings.EOS, Dtype: loaded.Dtype, Arithmetic: loaded.Arithmetic, Span: artifact.SpanEven,
@@ -98,8 +94,8 @@ func newSummary(t *action.Task, loaded protocol.LoadedModel, settings protocol.S
 	}
 }
 
-// computed describes the hardware and software of a model, at least its device.
-func computed(m protocol.LoadedModel) map[string]string {
+// Computed describes the hardware and software of a loaded model, at least its device.
+func Computed(m protocol.LoadedModel) map[string]string {
 	computed := map[string]string{"device": m.Device}
 	maps.Copy(computed, m.Computed)
 	return computed

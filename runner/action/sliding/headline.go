@@ -23,23 +23,14 @@ type Headline struct {
 
 // Report implements action.Reporter.
 func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.ReadFile) (action.Report, error) {
-	var all Headlines
-	for _, a := range actions {
-		if a.Outputs == nil {
-			continue
-		}
-		h := Headline{Name: a.Labels.Section}
-		if err := read.JSON(ctx, a, statisticsFile, &h.Statistics); err != nil {
-			return nil, err
-		}
+	all, err := action.Results(ctx, actions, read, statisticsFile, func(a *plan.Action, h *Headline) {
 		// Equal texts and models may have other names in this plan.
-		h.Model, h.Dataset = a.Labels.Model, a.Labels.Dataset
-		all = append(all, h)
+		h.Name, h.Model, h.Dataset = a.Labels.Section, a.Labels.Model, a.Labels.Dataset
+	})
+	if len(all) == 0 {
+		return nil, err
 	}
-	if all == nil {
-		return nil, nil
-	}
-	return all, nil
+	return Headlines(all), nil
 }
 
 // mostLines bounds the lines of a table on a terminal.

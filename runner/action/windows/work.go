@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"math"
 	"os"
 	"slices"
@@ -121,8 +120,7 @@ func (s *scorer) describe() error {
 		return protocol.Invalid("chunkTokens %d exceeds the model's maximum of %d tokens; lower it", s.Slicing.ChunkTokens, limit)
 	}
 	s.summary.Dtype, s.summary.Arithmetic = s.loaded.Dtype, s.loaded.Arithmetic
-	s.summary.Computed = map[string]string{"device": s.loaded.Device}
-	maps.Copy(s.summary.Computed, s.loaded.Computed)
+	s.summary.Computed = score.Computed(s.loaded)
 	return nil
 }
 
