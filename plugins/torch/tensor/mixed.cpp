@@ -68,8 +68,8 @@ at::Tensor random_rows(int64_t rows, int64_t width) {
 } // namespace
 
 kernel *native_kernel() {
-  static const bool usable = cpu::features().avx512_bf16 && at::native::cpublas::could_pack(at::kBFloat16);
-  return usable ? onednn_kernel : nullptr;
+  // libtorch's could_pack is about a layout for tiles, which processors with these vectors can lack.
+  return cpu::features().avx512_bf16 ? onednn_kernel : nullptr;
 }
 
 bool is_packed(const at::Tensor &w) { return w.dim() == 3; }
