@@ -72,8 +72,8 @@ func (a *app) baselineListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list [DIR]",
 		Short: "List the baselines of surprisal.lock",
-		Long: `list prints the baselines of surprisal.lock: their models, their datasets, their tags, and whether the store has all of
-their scores.`,
+		Long: `list prints the baselines of surprisal.lock: their models, the number of their datasets, and whether the store has all
+of their scores.`,
 		Example: `  runner baseline list mine
   runner baseline list mine --json`,
 		Args: oneDirectory,
@@ -90,7 +90,7 @@ their scores.`,
 					writef(a.stdout, "no baselines in %s; set one with `runner baseline set NAME MODEL`\n", spec.LockFile)
 					return nil
 				}
-				rows := [][]string{{"baseline", "model", "datasets", "tag", "in the store"}}
+				rows := [][]string{{"baseline", "model", "datasets", "in the store"}}
 				for _, b := range all {
 					datasets, there := strconv.Itoa(len(b.Scores)), "yes"
 					if b.Imported() {
@@ -99,7 +99,7 @@ their scores.`,
 					if len(b.Missing) > 0 {
 						there = "not " + terminal.Few(b.Missing)
 					}
-					rows = append(rows, []string{b.Name, b.Model, datasets, b.Tag, there})
+					rows = append(rows, []string{b.Name, b.Model, datasets, there})
 				}
 				columns(a.stdout, rows)
 				return nil

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -150,7 +151,7 @@ func (l *Lock) setBaselines(all []Baseline, data []byte) error {
 		}
 		if f, ok := errors.AsType[flaw](err); ok {
 			line := 1
-			if at := bytes.LastIndex(data, []byte(f.found)); at >= 0 {
+			if at := bytes.LastIndex(data, []byte(strconv.Quote(f.found))); at >= 0 {
 				line += bytes.Count(data[:at], []byte("\n"))
 			}
 			return lockError(line, "%v; restore the file, or remove the entry and run `runner baseline set`", err)
@@ -214,7 +215,7 @@ func (d *decoder) baselineModels(root node, lock *Lock) {
 		case d.pinned[name] != nil:
 			d.fail(n, "%s pins a baseline %q, too; remove this one, or run `runner baseline remove %s`", LockFile, name, name)
 		}
-		d.baselines[name] = m // nil, if there is no such model, so that references to it are no further mistake
+		d.baselines[name] = m // nil, if there is no such model, so that references to it are not reported again
 	}
 }
 

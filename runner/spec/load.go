@@ -23,7 +23,7 @@ type Options struct {
 	Providers, Backends map[string]Schema
 	// Sections are the parts of the language that kinds of actions define. Bounded leaves them to Serve.
 	Sections []Section `json:"-"`
-	// Setting is the name of a baseline that is about to be set, or "". References to it are no mistakes.
+	// Setting is the name of a baseline that is about to be set, or "". References to it are not checked.
 	Setting string
 	// Confine, if set, is a directory that contains the spec. Files outside of it, after links are followed, are not
 	// read, and it is an error if the spec names one.
