@@ -48,6 +48,12 @@ type Reporter interface {
 	Report(ctx context.Context, actions []*plan.Action, read ReadFile) (Report, error)
 }
 
+// Pinner is a kind whose artifacts are scores of a model, which a baseline pins.
+type Pinner interface {
+	// Pin returns what a baseline records of a finished action.
+	Pin(ctx context.Context, a *plan.Action, read ReadFile) (spec.BaselineScore, error)
+}
+
 // Report is a summary. It can be encoded as JSON for programs.
 type Report interface {
 	// Print writes the summary for a terminal.

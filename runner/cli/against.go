@@ -38,14 +38,14 @@ func printChanges(out io.Writer, revision string, changes []plan.Change) {
 		if n := len(c.fields) - most; n > 0 {
 			writef(out, "  cause: and %s more\n", count(n, "field"))
 		}
-		writef(out, "    changes %s\n", few(naturally(c.actions)))
+		writef(out, "    changes %s\n", terminal.Few(naturally(c.actions)))
 		if n := len(c.follow); n > 0 {
 			writef(out, "    and in consequence %s downstream\n", count(n, "action"))
 		}
 	}
 	for _, what := range []string{"added", "dropped"} {
 		if len(names[what]) > 0 {
-			writef(out, "  %-7s %s\n", what, few(naturally(names[what])))
+			writef(out, "  %-7s %s\n", what, terminal.Few(naturally(names[what])))
 		}
 	}
 }

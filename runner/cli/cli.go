@@ -116,9 +116,9 @@ warnings and progress go to standard error.`,
 	flags.StringVar(&a.logLevel, "log-level", "warn", "lowest `LEVEL` of log lines to print: debug, info, warn or error")
 	a.specFlags(root)
 	root.AddCommand(
-		a.initCommand(), a.schemaCommand(), a.pinCommand(), a.planCommand(), a.runCommand(),
+		a.initCommand(), a.schemaCommand(), a.pinCommand(), a.baselineCommand(), a.planCommand(), a.runCommand(),
 		a.statusCommand(), a.logsCommand(), a.execCommand(), a.explainCommand(), a.showCommand(), a.diffCommand(),
-		a.verifyCommand(), a.exportCommand(), a.gcCommand(), a.pluginCommand(), a.doctorCommand(), a.versionCommand(), a.evaluateCommand(),
+		a.verifyCommand(), a.exportCommand(), a.tagCommand(), a.untagCommand(), a.gcCommand(), a.pluginCommand(), a.doctorCommand(), a.versionCommand(), a.evaluateCommand(),
 	)
 	root.SetHelpCommand(helpCommand())
 	root.SetHelpFunc(func(c *cobra.Command, _ []string) { printHelp(c) })

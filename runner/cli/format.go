@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"strings"
 
@@ -44,15 +43,6 @@ func (a *app) printJSON(v any) error {
 func (a *app) printJSONText(document []byte) error {
 	_, err := a.stdout.data().Write(protocol.VisibleJSON(document))
 	return err
-}
-
-// few joins the first few of many names, and counts the others.
-func few(names []string) string {
-	const most = 5
-	if n := len(names) - most; n > 1 {
-		return fmt.Sprintf("%s and %s more", strings.Join(names[:most], ", "), humanize.Comma(int64(n)))
-	}
-	return strings.Join(names, ", ")
 }
 
 // columns prints rows in aligned columns, as terminal.Columns does. The first row is the header.

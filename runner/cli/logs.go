@@ -18,6 +18,7 @@ import (
 	"surprisal.dev/internal/bounded"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/terminal"
 	"surprisal.dev/runner/workspace"
 )
 
@@ -81,7 +82,7 @@ func (a *app) inLastRun(name string) (string, error) {
 	case 1:
 		return matches[0], nil
 	}
-	return "", usage("%q matches %s; use a longer name", name, few(naturally(matches)))
+	return "", usage("%q matches %s; use a longer name", name, terminal.Few(naturally(matches)))
 }
 
 // logLine is a line of a journal or a log.

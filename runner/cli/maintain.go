@@ -77,11 +77,11 @@ func (a *app) gcCommand() *cobra.Command {
 	var older time.Duration
 	c := &cobra.Command{
 		Use:   "gc [DIR]",
-		Short: "Delete artifacts that no recorded run refers to",
-		Long: `gc deletes artifacts that no recorded run refers to. --older-than first deletes the records of runs that started longer
-ago than a duration; --keep-last deletes those of all but the last N runs of each experiment. If both are given, a
-record is deleted only if both apply. With a record, gc deletes the journal and log of the run. It also deletes local
-copies of the blobs of a bucket. gc is safe to use during a run.`,
+		Short: "Delete artifacts that no recorded run or baseline refers to",
+		Long: `gc deletes artifacts that no recorded run and no baseline refers to. --older-than first deletes the records of runs that
+started longer ago than a duration; --keep-last deletes those of all but the last N runs of each experiment. If both
+are given, a record is deleted only if both apply. Records of runs with a tag stay. With a record, gc deletes the
+journal and log of the run. It also deletes local copies of the blobs of a bucket. gc is safe to use during a run.`,
 		Example: `  runner gc mine --dry-run
   runner gc mine --older-than 720h
   runner gc mine --keep-last 10`,

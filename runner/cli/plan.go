@@ -60,6 +60,9 @@ func (a *app) plan(ctx context.Context, w *workspace.Workspace, against, graph s
 	if err := w.Resolve(ctx, p); err != nil {
 		return err
 	}
+	if err := w.Available(ctx, p); err != nil {
+		return err
+	}
 	var changes []plan.Change
 	if against != "" {
 		base, err := w.PlanAt(ctx, against)

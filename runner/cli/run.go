@@ -22,6 +22,7 @@ import (
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/terminal"
 	"surprisal.dev/runner/workspace"
 )
 
@@ -174,7 +175,7 @@ func printSummary(w io.Writer, s workspace.Summary) {
 		writef(w, "report of %s: %s\n", p.Action, p.Path)
 	}
 	if len(s.Stale) > 0 {
-		writef(w, "not in this specification, so no longer updated; delete what you do not need: %s\n", few(s.Stale))
+		writef(w, "not in this specification, so no longer updated; delete what you do not need: %s\n", terminal.Few(s.Stale))
 	}
 }
 

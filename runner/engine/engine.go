@@ -343,13 +343,17 @@ func (w *walk) conclude(ctx context.Context, l *leader, u executor.Update) {
 
 // settle ends an action: with a new record, with an error, or with a cached record.
 func (w *walk) settle(ctx context.Context, a *plan.Action, made *store.Record, err error) {
+	if made != nil {
+		a.Finished(made)
+	}
+	if err == nil {
+		err = a.Unexpected()
+	}
 	switch {
 	case executor.IsStopped(err) || err != nil && ctx.Err() != nil:
 		a.State = plan.Canceled
 	case err != nil:
 		a.State = plan.Failed
-	case made != nil:
-		a.Finished(made)
 	}
 	w.observe(a, a.State, err, 0)
 	w.retire(a)

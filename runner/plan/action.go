@@ -44,12 +44,16 @@ type Action struct {
 	Resources Resources
 	// Model is the loaded model that the action shares with others; nil if it needs none.
 	Model *Model
+	// Pinned is the result of an action that is not executed; nil for all others.
+	Pinned *Pinned
 	// Publish is the directory for the outputs below the directory of reports, a slash-separated path. It is "" if the
 	// outputs are only in the store.
 	Publish string
 
 	Cost  Cost
 	Rates Rates
+	// expected are outputs that the action must have.
+	expected []expectation
 
 	Status
 }

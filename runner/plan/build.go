@@ -219,6 +219,8 @@ type Parts struct {
 	Rates Rates
 	// Skip is the reason why the action is skipped, or "".
 	Skip string
+	// Pinned is the result of an action that is not executed; see Pin.
+	Pinned *Pinned
 }
 
 // Add adds an action of a kind.
@@ -231,7 +233,7 @@ func (b *Builder) Add(kind string, p Parts) (*Action, error) {
 	}
 	a := &Action{
 		Kind: kind, Schema: b.kinds[kind].Schema(), Name: p.Name, Labels: p.Labels, Worker: p.Worker, Inputs: p.Inputs,
-		Model: p.Model, Publish: p.Publish, Cost: p.Cost, Rates: p.Rates, Resources: Resources{Cores: cmp.Or(p.Cores, 1)},
+		Model: p.Model, Publish: p.Publish, Pinned: p.Pinned, Cost: p.Cost, Rates: p.Rates, Resources: Resources{Cores: cmp.Or(p.Cores, 1)},
 		Status: Status{State: Waits},
 	}
 	a.Rates.SecondsPerByte = b.Catalog.SecondsPerByte[kind][p.Rates.Who]

@@ -10,6 +10,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/runner/spec"
 	"surprisal.dev/runner/store"
 )
 
@@ -24,6 +25,9 @@ func (p *Plan) Resolve(ctx context.Context, cache Cache) error {
 	for _, a := range p.Actions {
 		if a.State != Skipped {
 			a.State = Waits
+		}
+		if a.Pinned != nil {
+			a.Reason = ""
 		}
 	}
 	// Each round settles the actions whose upstreams were settled by earlier rounds.
@@ -60,7 +64,9 @@ func (p *Plan) Resolve(ctx context.Context, cache Cache) error {
 		}
 		for key, r := range records {
 			for _, a := range asked[key] {
-				a.Found(r)
+				if a.matches(r) {
+					a.Found(r)
+				}
 			}
 		}
 		rest = waiting
@@ -82,6 +88,10 @@ func (a *Action) unsettled(asked map[string][]*Action) bool {
 // SetKey returns the canonical JSON of the descriptor, or nil while the action waits.
 func (a *Action) SetKey() ([]byte, error) {
 	if a.State == Skipped {
+		return nil, nil
+	}
+	if a.Pinned != nil {
+		a.Key, a.State = a.Pinned.Score.Key, Pending
 		return nil, nil
 	}
 	a.refine()
@@ -152,10 +162,27 @@ type Job struct {
 // Job returns the action as a Job. Its key must be known.
 func (a *Action) Job() (Job, error) {
 	d, known, err := a.Descriptor()
-	if err == nil && !known {
+	switch {
+	case a.Pinned != nil:
+		err = a.Pinned.problem("the store no longer has %s (key %s); run again", a.Name, a.Key[:12])
+	case err == nil && !known:
 		err = fmt.Errorf("%s: an upstream has not run", a.Name)
 	}
 	return Job{Key: a.Key, Descriptor: d, Name: a.Name, Labels: a.Labels, Machine: a.Machine, Resources: a.Resources, Model: a.Model}, err
+}
+
+// matches reports whether a record is the result of the action. If it is not, it sets the reason.
+func (a *Action) matches(r *store.Record) bool {
+	if a.Pinned == nil {
+		return true
+	}
+	file := Differs(a.Pinned.Score, r.Outputs)
+	if file == "" {
+		return true
+	}
+	a.Reason = fmt.Sprintf("%s of %s (key %s) in the store is not the one that %s pins; the model was scored again, or the file was edited: restore the file, "+
+		"or run `runner baseline set %s MODEL`", protocol.Visible(file), a.Name, a.Key[:12], spec.LockFile, a.Pinned.Baseline.Name)
+	return false
 }
 
 // Found marks the action as cached, with the outputs of the record.

@@ -34,9 +34,14 @@ type decoder struct {
 	nodes map[string]node
 	// training has the field that names the training data of each model, a string or a list, by name of the model.
 	training map[string]node
+	// baselines has the model of each baseline that the spec defines, or nil if that is unknown. pinned has those of the lock
+	// file, as models. used has those of the latter that the spec refers to.
+	baselines, pinned map[string]*Model
+	used              map[string]*UsedBaseline
+	lockDamaged       bool
 }
 
-func (d *decoder) experiment() *Experiment {
+func (d *decoder) experiment(lock *Lock) *Experiment {
 	d.datasets, d.models = map[string]*Dataset{}, map[string]*Model{}
 	d.nodes, d.training = map[string]node{}, map[string]node{}
 	d.invalid, d.misspelled = map[string]bool{}, map[string]bool{}
@@ -64,6 +69,7 @@ func (d *decoder) experiment() *Experiment {
 	}
 	d.checkEmpty(root)
 	d.checkTraining(root)
+	d.baselineModels(root, lock)
 
 	e.Sections = d.sections()
 	for _, name := range slices.Sorted(maps.Keys(d.datasets)) {
@@ -71,6 +77,10 @@ func (d *decoder) experiment() *Experiment {
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.models)) {
 		e.Models = append(e.Models, *d.models[name])
+	}
+	e.Following = slices.Sorted(maps.Keys(d.baselines))
+	for _, name := range slices.Sorted(maps.Keys(d.used)) {
+		e.Baselines = append(e.Baselines, *d.used[name])
 	}
 	return e
 }

@@ -13,9 +13,23 @@ type Experiment struct {
 	Dir      string
 	Datasets []Dataset // sorted by name, including skipped ones
 	Models   []Model   // sorted by name, including sweep points
+	// Baselines are those of the lock file that the spec refers to, sorted by name. Names of models are others.
+	Baselines []UsedBaseline `json:",omitempty"`
+	// Following has the names of the baselines that the spec defines, which follow a model, sorted.
+	Following []string `json:",omitempty"`
 	// Sections has the decoded sections of the kinds as JSON, by name of the kind.
 	Sections map[string]json.RawMessage
 	Warnings []Warning // sorted by position
+}
+
+// Baseline returns the pinned baseline with a name, or nil.
+func (e *Experiment) Baseline(name string) *UsedBaseline {
+	for i := range e.Baselines {
+		if e.Baselines[i].Name == name {
+			return &e.Baselines[i]
+		}
+	}
+	return nil
 }
 
 // Position is a position in a spec. File is relative to the experiment directory.
@@ -84,15 +98,17 @@ type Sample struct {
 	Seed      int64 `json:"seed"`
 }
 
-// Model is a model to score, or one with precomputed scores. Exactly one of Backend and Scores is set.
+// Model is a model to score, or one with precomputed scores. Exactly one of Backend and Scores is set, or Baseline for a
+// model of which only pinned scores are known. Experiment.Models has none of the latter.
 type Model struct {
 	Name, Family string
 	Pos          Position
 	Backend      *Backend
 	// Weights are the files of the model. They are nil for a model that its backend trains.
-	Weights *Weights
-	Scores  *Scores
-	Scoring Scoring
+	Weights  *Weights
+	Scores   *Scores
+	Baseline *Baseline `json:"-"`
+	Scoring  Scoring
 	// Limits, if set by a sweep, override the limits of datasets; -1 keeps that of the dataset. LimitsOn applies them.
 	Limits *Limits
 	// Base is the model that a sweep derived this one from, and Point the swept values ("order=3"). Otherwise both are

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -22,6 +23,8 @@ type Options struct {
 	Providers, Backends map[string]Schema
 	// Sections are the parts of the language that kinds of actions define. Bounded leaves them to Serve.
 	Sections []Section `json:"-"`
+	// Setting is the name of a baseline that is about to be set, or "". References to it are not checked.
+	Setting string
 	// Confine, if set, is a directory that contains the spec. Files outside of it, after links are followed, are not
 	// read, and it is an error if the spec names one.
 	Confine string
@@ -64,7 +67,11 @@ func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	// An embedded definition does not close the package that embeds it, so that unknown fields are allowed. Unify
 	// closes it.
 	d := &decoder{place: p, language: schema, context: c, root: user.Unify(definition), options: o}
-	e := d.experiment()
+	lock, err := ReadLock(dir, o.Confine)
+	if _, damaged := errors.AsType[Errors](err); err != nil && !damaged {
+		return nil, err
+	}
+	e := d.experiment(lock)
 	d.checkConfined(e, t.dir)
 	d.warnOfRelativePaths(e)
 	e.Dir = dir

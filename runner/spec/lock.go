@@ -3,6 +3,7 @@ package spec
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,9 +13,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"surprisal.dev/internal/bounded"
 	"surprisal.dev/internal/confine"
+	"surprisal.dev/internal/filelock"
 	"surprisal.dev/plugins/protocol"
 )
 
@@ -23,9 +26,10 @@ const LockFile = "surprisal.lock"
 
 const lockVersion = 1
 
-// Lock holds the pinned resolutions of sources.
+// Lock holds the pinned resolutions of sources, and the pinned baselines.
 type Lock struct {
-	entries map[sourceKey]json.RawMessage
+	entries   map[sourceKey]json.RawMessage
+	baselines map[string]Baseline
 }
 
 type sourceKey struct{ provider, config string }
@@ -34,6 +38,8 @@ type sourceKey struct{ provider, config string }
 type lockFile struct {
 	Version int         `json:"version"`
 	Sources []lockEntry `json:"sources"`
+	// Baselines are absent if there are none, so that older programs can read the file.
+	Baselines []Baseline `json:"baselines,omitempty"`
 }
 
 type lockEntry struct {
@@ -63,7 +69,7 @@ func ReadLock(dir, confined string) (*Lock, error) {
 }
 
 func readLock(fsys fs.FS) (*Lock, error) {
-	l := &Lock{entries: map[sourceKey]json.RawMessage{}}
+	l := &Lock{entries: map[sourceKey]json.RawMessage{}, baselines: map[string]Baseline{}}
 	data, err := bounded.ReadFile(fsys, LockFile, maxLock)
 	if errors.Is(err, fs.ErrNotExist) {
 		return l, nil
@@ -101,6 +107,9 @@ func readLock(fsys fs.FS) (*Lock, error) {
 		if err := l.Set(e.Provider, e.Config, e.Resolution); err != nil {
 			return nil, err
 		}
+	}
+	if err := l.setBaselines(file.Baselines, data); err != nil {
+		return nil, err
 	}
 	return l, nil
 }
@@ -145,6 +154,35 @@ func jsonProblem(err error) string {
 		return fmt.Sprintf("the field %q has the wrong type: got %s", abbreviate(kind.Field, 100), abbreviate(kind.Value, 100))
 	}
 	return abbreviate(strings.TrimPrefix(err.Error(), "json: "), 300)
+}
+
+// ChangeLock reads the lock file in dir, changes it and writes it. Other processes that change it so wait meanwhile. The
+// file stays as it is if change returns an error.
+func ChangeLock(ctx context.Context, dir, confined string, change func(*Lock) error) (err error) {
+	// The directory is locked, because the file itself is replaced.
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	if err := filelock.Wait(ctx, d, filelock.Exclusive); err != nil && !cannotLock(err) {
+		return err
+	}
+	l, err := ReadLock(dir, confined)
+	if err != nil {
+		return err
+	}
+	if err := change(l); err != nil {
+		return err
+	}
+	return l.Write(dir)
+}
+
+// cannotLock reports whether the file system does not lock directories, as some network file systems. Only changes at the
+// same moment are then at risk.
+func cannotLock(err error) bool {
+	return slices.ContainsFunc([]error{syscall.EBADF, syscall.ENOTSUP, syscall.ENOSYS, syscall.ENOLCK, syscall.EINVAL},
+		func(target error) bool { return errors.Is(err, target) })
 }
 
 // Get returns the pinned resolution of a source.
@@ -194,7 +232,7 @@ func (l *Lock) Retain(e *Experiment) {
 
 // Write atomically replaces the lock file in dir. Equal locks give equal files.
 func (l *Lock) Write(dir string) (err error) {
-	file := lockFile{Version: lockVersion, Sources: []lockEntry{}}
+	file := lockFile{Version: lockVersion, Sources: []lockEntry{}, Baselines: l.Baselines()}
 	for key, resolution := range l.entries {
 		file.Sources = append(file.Sources, lockEntry{key.provider, json.RawMessage(key.config), resolution})
 	}

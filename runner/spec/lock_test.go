@@ -11,6 +11,7 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 )
 
@@ -161,6 +162,11 @@ func TestBadLock(t *testing.T) {
 func FuzzReadLock(f *testing.F) {
 	f.Add([]byte(goldenLock))
 	f.Add([]byte(`{"version": 1, "sources": [{"provider": "p", "config": 1e999, "resolution": "\ud800"}]}`))
+	if baseline, err := json.Marshal(lockFile{Version: lockVersion, Baselines: []Baseline{someBaseline("release")}}); err != nil {
+		f.Fatal(err)
+	} else {
+		f.Add(baseline)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		l, err := readLock(fstest.MapFS{LockFile: {Data: data}})
 		if err != nil {
@@ -174,7 +180,7 @@ func FuzzReadLock(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(l.entries, again.entries); diff != "" {
+		if diff := cmp.Diff(l.entries, again.entries) + cmp.Diff(l.baselines, again.baselines, cmpopts.EquateEmpty()); diff != "" {
 			t.Error(diff)
 		}
 	})

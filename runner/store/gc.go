@@ -25,6 +25,8 @@ type GCOptions struct {
 	// both apply. DropBefore must not be in the future.
 	DropBefore time.Time
 	KeepLast   int
+	// Keep are keys that stay, together with what the runs and tags reach.
+	Keep []string
 }
 
 // GCReport describes what a collection removed, or would remove.
@@ -45,7 +47,15 @@ func (s *Store) GC(ctx context.Context, o GCOptions) (GCReport, error) {
 	if err := o.check(time.Now()); err != nil {
 		return GCReport{}, err
 	}
+	for _, key := range o.Keep {
+		if err := checkKey(key); err != nil {
+			return GCReport{}, err
+		}
+	}
 	g := &collection{s: s, GCOptions: o, name: collectorName(), bodies: map[string]stamped{}, kept: map[string]bool{}, keys: map[string]bool{}, digests: map[string]bool{}}
+	for _, key := range o.Keep {
+		g.keys[key] = true
+	}
 	report, err := g.run(ctx)
 	if err != nil {
 		return report, fmt.Errorf("gc of store %s: %w", s, err)

@@ -25,6 +25,15 @@ func Count[N int | int64](n N, noun string) string {
 	return s
 }
 
+// Few joins the first few of many names, and counts the others.
+func Few(names []string) string {
+	const most = 5
+	if n := len(names) - most; n > 1 {
+		return strings.Join(names[:most], ", ") + " and " + humanize.Comma(int64(n)) + " more"
+	}
+	return strings.Join(names, ", ")
+}
+
 // Size returns a number of bytes with a unit: "813 kB".
 func Size(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }
 

@@ -66,3 +66,12 @@ func TestCompare(t *testing.T) {
 		t.Error("names are not told apart")
 	}
 }
+
+func TestFew(t *testing.T) {
+	names := strings.Fields("a b c d e f g")
+	for n, want := range map[int]string{0: "", 1: "a", 5: "a, b, c, d, e", 6: "a, b, c, d, e, f", 7: "a, b, c, d, e and 2 more"} {
+		if got := terminal.Few(names[:n]); got != want {
+			t.Errorf("%d: %q, want %q", n, got, want)
+		}
+	}
+}

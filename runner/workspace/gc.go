@@ -22,11 +22,14 @@ type Collection struct {
 	Warnings []string `json:"warnings"`
 }
 
-// GC removes the objects that no run refers to from the store. From the state directory it removes the files of dropped
+// GC removes the objects from the store that no run and no baseline of the lock file refers to. From the state directory it removes the files of dropped
 // runs and the copies of a bucket's blobs.
 func (w *Workspace) GC(ctx context.Context, o store.GCOptions) (c Collection, err error) {
 	c.Journals, c.Warnings = []string{}, []string{}
 	if err := w.foreignState(); err != nil {
+		return c, err
+	}
+	if o.Keep, err = w.pinnedKeys(); err != nil {
 		return c, err
 	}
 	if c.GCReport, err = w.Store.GC(ctx, o); err != nil {

@@ -30,14 +30,14 @@ func (w *Workspace) Pin(ctx context.Context) ([]Pinned, error) {
 	if err != nil {
 		return nil, err
 	}
-	lock, err := spec.ReadLock(w.Dir, w.options.Confine)
-	if err != nil {
+	// A damaged file is reported before anything is resolved.
+	if _, err := spec.ReadLock(w.Dir, w.options.Confine); err != nil {
 		return nil, err
 	}
-	lock.Retain(e)
-	var pinned []Pinned
+	var found []protocol.Resolution
 	var problems spec.Errors
-	for _, source := range sourcesOf(e) {
+	sources := sourcesOf(e)
+	for _, source := range sources {
 		r, err := w.resolve(ctx, source)
 		if protocol.KindOf(err) != "" {
 			problems = append(problems, spec.Error{Pos: source.pos, Path: source.path, Message: err.Error()})
@@ -46,16 +46,24 @@ func (w *Workspace) Pin(ctx context.Context) ([]Pinned, error) {
 		if err != nil {
 			return nil, err
 		}
-		p, err := pin(lock, source, r)
-		if err != nil {
-			return nil, err
-		}
-		pinned = append(pinned, p)
+		found = append(found, r)
 	}
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	return pinned, lock.Write(w.Dir)
+	var pinned []Pinned
+	err = spec.ChangeLock(ctx, w.Dir, w.options.Confine, func(lock *spec.Lock) error {
+		lock.Retain(e)
+		for i, source := range sources {
+			p, err := pin(lock, source, found[i])
+			if err != nil {
+				return err
+			}
+			pinned = append(pinned, p)
+		}
+		return nil
+	})
+	return pinned, err
 }
 
 // source is a source of a dataset, or an imported table.

@@ -105,7 +105,11 @@ func (w *Workspace) planOf(ctx context.Context, e *spec.Experiment, mistakes spe
 	if !past {
 		c.SecondsPerByte = w.rates()
 	}
-	return plan.Build(ctx, e, c, planKinds(w.kinds))
+	p, err := plan.Build(ctx, e, c, planKinds(w.kinds))
+	if problems, ok := errors.AsType[spec.Errors](err); ok {
+		return nil, problems // Their positions say more than the names of actions around them.
+	}
+	return p, err
 }
 
 // modelFiles identifies the files of weights and the tables of models, and returns their problems. Those of a sweep

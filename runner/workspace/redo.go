@@ -58,7 +58,8 @@ func choose(p *plan.Plan, o RedoOptions) (chosen []*plan.Action, err error) {
 	var cached []*plan.Action
 	seen := map[string]bool{}
 	for _, a := range p.Actions {
-		if a.State == plan.Cached && !seen[a.Key] {
+		// What a baseline pins cannot be executed.
+		if a.State == plan.Cached && a.Pinned == nil && !seen[a.Key] {
 			seen[a.Key] = true
 			cached = append(cached, a)
 		}
@@ -68,7 +69,7 @@ func choose(p *plan.Plan, o RedoOptions) (chosen []*plan.Action, err error) {
 		found, exists := false, false
 		for _, a := range p.Actions {
 			exists = exists || a.Name == what
-			if a.State != plan.Cached || a.Name != what && (!keyPrefix.MatchString(what) || !strings.HasPrefix(a.Key, what)) {
+			if a.State != plan.Cached || a.Pinned != nil || a.Name != what && (!keyPrefix.MatchString(what) || !strings.HasPrefix(a.Key, what)) {
 				continue
 			}
 			if found = true; !seen[a.Key] {

@@ -73,6 +73,9 @@ type Workspace struct {
 	// because a plan does not write files.
 	lookupDir string
 
+	// setting is the name of the baseline that is being set, or "".
+	setting string
+
 	experiment *spec.Experiment
 	plugins    []Plugin
 }
@@ -238,7 +241,7 @@ func (w *Workspace) language(plugins []Plugin) spec.Options {
 func (w *Workspace) load(ctx context.Context, dir, confine string) (*spec.Experiment, error) {
 	read := func(plugins []Plugin) (*spec.Experiment, error) {
 		o := w.language(plugins)
-		o.Confine = confine
+		o.Confine, o.Setting = confine, w.setting
 		if w.options.Evaluator == nil {
 			return spec.Load(ctx, dir, o)
 		}

@@ -86,6 +86,8 @@ func add(b *plan.Builder, g Gap) (*plan.Action, error) {
 		}
 		inputs = append(inputs, of...)
 	}
+	score.Expect(b, g.A, g.B, g.Datasets)
+	score.Expect(b, g.B, g.A, g.Datasets)
 	p := parameters{A: g.A, Allow: slices.Sorted(slices.Values(g.Allow)), B: g.B, Datasets: g.Datasets, Tags: map[string][]string{}}
 	for _, dataset := range g.Datasets {
 		of := b.Dataset(dataset)

@@ -7,7 +7,9 @@ import (
 	"slices"
 
 	"surprisal.dev/runner/action/score"
+	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/spec"
+	"surprisal.dev/runner/terminal"
 )
 
 //go:embed schema.cue
@@ -35,7 +37,7 @@ func decode(d spec.Decoding) []Gap {
 	gaps := map[string]Gap{}
 	var names []spec.Named
 	for name, n := range d.Field("gaps").Fields() {
-		a, b := d.Model(n.Field("a")), d.Model(n.Field("b"))
+		a, b := d.Side(n.Field("a")), d.Side(n.Field("b"))
 		switch {
 		case a == nil || b == nil:
 		case a == b:
@@ -46,13 +48,12 @@ func decode(d spec.Decoding) []Gap {
 			names = append(names, spec.Named{Name: name, At: n})
 			g := Gap{Name: name, A: a.Name, B: b.Name, Datasets: compared(d, n, a, b), Allow: slices.Compact(allow)}
 			gaps[name] = g
-			if dataset, fields := mismatch(d, a, b, g); len(fields) > 0 {
-				anyway := ""
+			checkSides(d, n, a, b, g, func(fields []plan.Field) string {
 				if permit := permission(fields, g.Allow); permit != "" {
-					anyway = ", or set " + permit + " in the gap to compare them anyway"
+					return ", or set " + permit + " in the gap to compare them anyway"
 				}
-				d.Fail(n, "%s%s; %s%s", on(dataset), score.Differ(fields, a.Name, b.Name), sameProtocol(fields), anyway)
-			}
+				return ""
+			})
 		}
 	}
 	for name, n := range d.Field("matrix").Fields() {
@@ -69,10 +70,46 @@ func decode(d spec.Decoding) []Gap {
 // Between returns the gap of two models on the datasets of the list at n, and reports if their scoring protocols differ.
 func Between(d spec.Decoding, n spec.Node, a, b *spec.Model) Gap {
 	g := Gap{A: a.Name, B: b.Name, Datasets: compared(d, n, a, b)}
-	if dataset, fields := mismatch(d, a, b, g); len(fields) > 0 {
-		d.Fail(n, "%s%s; %s", on(dataset), score.Differ(fields, a.Name, b.Name), sameProtocol(fields))
-	}
+	checkSides(d, n, a, b, g, func([]plan.Field) string { return "" })
 	return g
+}
+
+// checkSides reports at n if a baseline has no scores of a dataset of the gap, or if the scoring protocols of its sides
+// differ. anyway is how to compare sides whose scoring protocols differ in fields.
+func checkSides(d spec.Decoding, n spec.Node, a, b *spec.Model, g Gap, anyway func(fields []plan.Field) string) {
+	for _, side := range []*spec.Model{a, b} {
+		if missing := unscored(side.Baseline, g.Datasets); len(missing) > 0 {
+			d.Fail(n, "the baseline %q has no scores of %s; it has those of %s: list these in datasets, or score a model on all and run `runner baseline set %s MODEL`",
+				side.Name, terminal.Few(missing), terminal.Few(side.Baseline.Datasets()), side.Name)
+			return
+		}
+	}
+	if dataset, fields := mismatch(d, a, b, g); len(fields) > 0 {
+		d.Fail(n, "%s%s; %s%s", on(dataset), score.Differ(fields, a.Name, b.Name), advice(fields, a, b), anyway(fields))
+	}
+}
+
+// unscored returns the datasets of which a baseline has no scores, as far as the lock file tells.
+func unscored(b *spec.Baseline, datasets []string) (missing []string) {
+	if b == nil || b.Imported() {
+		return nil
+	}
+	for _, dataset := range datasets {
+		if b.Score(dataset) == nil {
+			missing = append(missing, dataset)
+		}
+	}
+	return missing
+}
+
+// advice says how to give both sides the same scoring protocol.
+func advice(fields []plan.Field, a, b *spec.Model) string {
+	for _, side := range []*spec.Model{a, b} {
+		if side.Baseline != nil {
+			return fmt.Sprintf("set the scoring of the models as it was for the baseline, or score a model with the new one and run `runner baseline set %s MODEL`", side.Name)
+		}
+	}
+	return sameProtocol(fields)
 }
 
 // matrix adds the gaps of the matrix at n, and returns their names. Of the pairs with different scoring protocols, it
@@ -123,7 +160,8 @@ func on(dataset string) string {
 
 // compared returns the names of the datasets on which a gap or matrix at n compares models a and b.
 func compared(d spec.Decoding, n spec.Node, a, b *spec.Model) []string {
-	if !n.Field("datasets").Set() && a.Scores != nil && b.Scores != nil {
+	imported := func(m *spec.Model) bool { return m.Scores != nil || m.Baseline != nil && m.Baseline.Imported() }
+	if !n.Field("datasets").Set() && imported(a) && imported(b) {
 		return nil
 	}
 	return d.Match(n.Field("datasets"))

@@ -43,7 +43,7 @@ func decode(d spec.Decoding) []Gate {
 	var names []spec.Named
 	for name, n := range d.Field("gates").Fields() {
 		names = append(names, spec.Named{Name: name, At: n})
-		a, b := d.Model(n.Field("candidate")), d.Model(n.Field("against"))
+		a, b := d.Model(n.Field("candidate")), d.Side(n.Field("against"))
 		switch {
 		case a == nil || b == nil:
 			continue

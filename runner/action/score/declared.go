@@ -16,14 +16,14 @@ import (
 // anything runs, as far as the spec declares them. Other fields, such as a default context, depend on the loaded model.
 func Declared(a, b *spec.Model, d *spec.Dataset) []plan.Field {
 	x, y := declared(a, d), declared(b, d)
-	if a.Scores != nil || b.Scores != nil {
+	if x["imported"] != "" || y["imported"] != "" {
 		// Only the name of the scoring protocol is known for an imported table.
 		if x["imported"] == y["imported"] {
 			return nil
 		}
 		return []plan.Field{{Path: "imported", Before: x["imported"], After: y["imported"]}}
 	}
-	if a.Backend == nil || b.Backend == nil || a.Backend.Name != b.Backend.Name {
+	if backend(a) != backend(b) {
 		// Backends may have different names for a dtype.
 		delete(x, "dtype")
 	}
@@ -42,7 +42,7 @@ func Declared(a, b *spec.Model, d *spec.Dataset) []plan.Field {
 func DeclaredOn(a, b *spec.Model, datasets []*spec.Dataset, allow []string) (*spec.Dataset, []plan.Field) {
 	for i, d := range datasets {
 		// On the other datasets, only the limits can differ.
-		if i > 0 && a.LimitsOn(*d).Bytes == b.LimitsOn(*d).Bytes {
+		if i > 0 && a.Baseline == nil && b.Baseline == nil && a.LimitsOn(*d).Bytes == b.LimitsOn(*d).Bytes {
 			continue
 		}
 		if fields := Without(Declared(a, b, d), allow); len(fields) > 0 {
@@ -61,6 +61,9 @@ func Without(fields []plan.Field, allow []string) []plan.Field {
 func declared(m *spec.Model, d *spec.Dataset) map[string]string {
 	if m.Scores != nil {
 		return map[string]string{"imported": strconv.Quote(m.Scores.Protocol)}
+	}
+	if m.Baseline != nil {
+		return recorded(m.Baseline, d.Name)
 	}
 	s := m.Scoring
 	fields := map[string]string{
@@ -83,6 +86,36 @@ func declared(m *spec.Model, d *spec.Dataset) map[string]string {
 		fields["dtype"] = strconv.Quote(config.Dtype)
 	}
 	return fields
+}
+
+// recorded returns the fields of a baseline's scoring protocol on a dataset, as JSON.
+func recorded(b *spec.Baseline, dataset string) map[string]string {
+	if b.Imported() {
+		dataset = ""
+	}
+	fields := map[string]string{}
+	s := b.Score(dataset)
+	if s == nil {
+		return fields
+	}
+	var values map[string]json.RawMessage
+	// Whoever reads the lock file checks that it is an object.
+	_ = json.Unmarshal(s.Protocol, &values)
+	for name, value := range values {
+		fields[name] = string(value)
+	}
+	return fields
+}
+
+// backend returns the name of the backend of a model, or "" if it has none.
+func backend(m *spec.Model) string {
+	switch {
+	case m.Backend != nil:
+		return m.Backend.Name
+	case m.Baseline != nil:
+		return m.Baseline.Backend
+	}
+	return ""
 }
 
 // Differ states that the scoring protocols of models a and b differ in fields.

@@ -11,8 +11,11 @@ import (
 	"surprisal.dev/runner/spec"
 )
 
-// name is the kind's name.
-const name = "score"
+// name is the kind's name, and documentsRole the role of the documents among the inputs.
+const (
+	name          = "score"
+	documentsRole = "documents"
+)
 
 // Kind scores the documents of a dataset with a model.
 type Kind struct{}
@@ -45,15 +48,26 @@ type (
 // ShareImported registers the action that imports the scores of a model, for Inputs.
 func ShareImported(b *plan.Builder, model string, a *plan.Action) { b.Share(imported{model}, a) }
 
-// Inputs returns the files of a model's scores as inputs of another action: ROLE/DATASET/FILE for each dataset. For
+// Inputs returns the files of the scores of a model or a pinned baseline as inputs of another action: ROLE/DATASET/FILE for each dataset. For
 // imported scores they are the files of all datasets.
 func Inputs(b *plan.Builder, role, model string, datasets, files []string) ([]plan.Input, error) {
 	if a := b.Shared(imported{model}); a != nil {
 		return []plan.Input{{Role: role, Upstream: a}}, nil
 	}
+	of := b.Experiment.Baseline(model)
+	if of != nil && of.Imported() {
+		a, err := pinned(b, of, "")
+		return []plan.Input{{Role: role, Upstream: a}}, err
+	}
 	inputs := make([]plan.Input, len(datasets))
 	for i, dataset := range datasets {
 		a := b.Shared(scored{model, dataset})
+		if a == nil && of != nil {
+			var err error
+			if a, err = pinned(b, of, dataset); err != nil {
+				return nil, err
+			}
+		}
 		if a == nil {
 			return nil, fmt.Errorf("model %q does not score dataset %q", model, dataset)
 		}
@@ -133,7 +147,7 @@ func (p *planner) score(d *spec.Dataset) error {
 		}
 		p.encoded[v] = encoded
 	}
-	inputs := p.model.Inputs(plan.Input{Role: "documents", Upstream: documents, Files: documentFiles, Counted: true})
+	inputs := p.model.Inputs(plan.Input{Role: documentsRole, Upstream: documents, Files: documentFiles, Counted: true})
 	a, err := p.b.Add(name, plan.Parts{
 		Name: name + " " + p.spec.Name + " " + d.Name, Labels: plan.Labels{Dataset: d.Name, Tags: d.Tags, Model: p.spec.Name},
 		Parameters: encoded, Worker: p.model.Worker, Inputs: inputs, Machine: p.model.Machine, Model: p.model.Loaded, Rates: p.rates,

@@ -1,10 +1,14 @@
 package scores
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 
+	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/spec"
 )
 
 // name is the kind's name.
@@ -53,4 +57,16 @@ func (Kind) Plan(b *plan.Builder) error {
 		score.ShareImported(b, m.Name, a)
 	}
 	return nil
+}
+
+// Pin implements action.Pinner.
+func (Kind) Pin(_ context.Context, a *plan.Action, _ action.ReadFile) (spec.BaselineScore, error) {
+	pin := score.Pin(a)
+	var p parameters
+	if err := json.Unmarshal(a.Parameters, &p); err != nil {
+		return pin, fmt.Errorf("%s: parameters: %w", a.Name, err)
+	}
+	protocol, err := json.Marshal(map[string]string{"imported": p.Protocol})
+	pin.Protocol = protocol
+	return pin, err
 }
