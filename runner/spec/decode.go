@@ -34,11 +34,14 @@ type decoder struct {
 	nodes map[string]node
 	// training has the field that names the training data of each model, a string or a list, by name of the model.
 	training map[string]node
+	// positions are those of named entries; see Experiment.Positions.
+	positions map[string]Position
 }
 
 func (d *decoder) experiment() *Experiment {
 	d.datasets, d.models = map[string]*Dataset{}, map[string]*Model{}
 	d.nodes, d.training = map[string]node{}, map[string]node{}
+	d.positions = map[string]Position{}
 	d.invalid, d.misspelled = map[string]bool{}, map[string]bool{}
 	d.checkSchema()
 	root := node{v: d.root}
@@ -65,7 +68,7 @@ func (d *decoder) experiment() *Experiment {
 	d.checkEmpty(root)
 	d.checkTraining(root)
 
-	e.Sections = d.sections()
+	e.Sections, e.Positions = d.sections(), d.positions
 	for _, name := range slices.Sorted(maps.Keys(d.datasets)) {
 		e.Datasets = append(e.Datasets, *d.datasets[name])
 	}

@@ -15,7 +15,11 @@ type Experiment struct {
 	Models   []Model   // sorted by name, including sweep points
 	// Sections has the decoded sections of the kinds as JSON, by name of the kind.
 	Sections map[string]json.RawMessage
-	Warnings []Warning // sorted by position
+	// Positions are those of the named entries of sections, by what they are and their names: "gap a-vs-b".
+	Positions map[string]Position `json:",omitempty"`
+	// Values is the spec as JSON with defaults filled in. It is nil unless Options.Values is set.
+	Values   json.RawMessage `json:",omitempty"`
+	Warnings []Warning       // sorted by position
 }
 
 // Position is a position in a spec. File is relative to the experiment directory.
