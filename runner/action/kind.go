@@ -159,8 +159,9 @@ type Test struct {
 
 // Case is a part of a test with an answer, such as a slice of the data.
 type Case struct {
-	Name   string
-	Answer Answer
+	// Name is unique within Group, such as a list of slices.
+	Group, Name string
+	Answer      Answer
 	// Reason says why there is no answer.
 	Reason string
 	// Measures are what the answer follows from. They contain no text of a spec.

@@ -118,7 +118,7 @@ warnings and progress go to standard error.`,
 	flags.StringVar(&a.logLevel, "log-level", "warn", "lowest `LEVEL` of log lines to print: debug, info, warn or error")
 	a.specFlags(root)
 	root.AddCommand(
-		a.initCommand(), a.schemaCommand(), a.pinCommand(), a.planCommand(), a.runCommand(),
+		a.initCommand(), a.schemaCommand(), a.pinCommand(), a.planCommand(), a.runCommand(), a.ciCommand(),
 		a.statusCommand(), a.logsCommand(), a.execCommand(), a.explainCommand(), a.showCommand(), a.diffCommand(),
 		a.verifyCommand(), a.exportCommand(), a.gcCommand(), a.pluginCommand(), a.doctorCommand(), a.versionCommand(), a.evaluateCommand(),
 	)

@@ -22,10 +22,10 @@ func (Kind) Tests(ctx context.Context, actions []*plan.Action, read action.ReadF
 func (v *Verdict) test(name string) action.Test {
 	t := action.Test{Action: name, Answer: v.Answer, Strict: v.Strict, Sentence: v.sentence}
 	for _, s := range v.Slices {
-		t.Cases = append(t.Cases, action.Case{Name: s.Name, Answer: s.Answer, Measures: s.measures()})
+		t.Cases = append(t.Cases, action.Case{Group: s.List, Name: s.Name, Answer: s.Answer, Measures: s.measures()})
 	}
 	for _, name := range v.TooSmall {
-		t.Cases = append(t.Cases, action.Case{Name: name, Reason: "too few documents or bytes for a test"})
+		t.Cases = append(t.Cases, action.Case{Group: "too small", Name: name, Reason: "too few documents or bytes for a test"})
 	}
 	return t
 }
