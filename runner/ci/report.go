@@ -123,11 +123,11 @@ func (r *Report) broken(name func(string) string) string {
 	if p.Action != "" {
 		return name(p.Action) + " failed" + more
 	}
-	first, _, _ := strings.Cut(p.Message, "\n")
-	if p.At.Line > 0 && !strings.HasPrefix(first, p.At.File) {
-		first = fmt.Sprintf("%s:%d: %s", p.At.File, p.At.Line, first)
+	if p.At.File != "" {
+		return name(fmt.Sprintf("%s:%d", p.At.File, p.At.Line)) + " is invalid" + more
 	}
-	return name(shortened(first, 300)) + more
+	first, _, _ := strings.Cut(p.Message, "\n")
+	return name(shortened(first, 200)) + more
 }
 
 // decisive names the cases that give tests their answer, or the tests without such cases. It is "" if there are none.
