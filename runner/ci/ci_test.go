@@ -74,17 +74,18 @@ func TestHeadline(t *testing.T) {
 	undecided := ci.Test{Test: action.Test{Action: "gate u", Reason: "blocked: score m d failed"}}
 	broken := ci.Problem{Action: "score m d", Message: "score m d: out of memory\nmore"}
 	for want, r := range map[string]ci.Report{
-		"FAIL: `fail-0f` of `gate f`, `fail-1f` of `gate f`":                   {Tests: []ci.Test{pass, fail, open}},
-		"INCONCLUSIVE: `inconclusive-0i` of `gate i`":                          {Tests: []ci.Test{pass, open}},
-		"INCONCLUSIVE: `gate s`":                                               {Tests: []ci.Test{pass, small}},
-		"PASS: `gate p`":                                                       {Tests: []ci.Test{pass}},
-		"PASS: `gate p`, `gate p`, `gate p` and 1 more":                        {Tests: []ci.Test{pass, pass, pass, pass}},
-		"NO GATE: the specification has no gate, so only errors fail this run": {},
-		"ERROR: `score m d` failed":                                            {Tests: []ci.Test{undecided}, Problems: []ci.Problem{broken}},
-		"ERROR: `score m d` failed and 1 more error; and a gate fails: `fail-0f` of `gate f`, `fail-1f` of `gate f`": {Tests: []ci.Test{fail}, Problems: []ci.Problem{broken, broken}},
-		"ERROR: `x.cue:3` is invalid":   {Problems: []ci.Problem{{Message: "m", At: ci.Position{File: "x.cue", Line: 3}}}},
-		"ERROR: `no git`":               {Problems: []ci.Problem{{Message: "no git\nat all"}}},
-		"CANCELED: the run was stopped": {Canceled: true, Tests: []ci.Test{fail}},
+		"FAIL: `fail-0f`, `fail-1f` of `gate f`":      {Tests: []ci.Test{pass, fail, open}},
+		"INCONCLUSIVE: `inconclusive-0i` of `gate i`": {Tests: []ci.Test{pass, open}},
+		"INCONCLUSIVE: `gate s`":                      {Tests: []ci.Test{pass, small}},
+		"FAIL: `fail-0g`, `fail-1g`, `fail-2g` and 2 more slices of `gate g`; `fail-0f`, `fail-1f` of `gate f`": {Tests: []ci.Test{gate("g", false, map[action.Answer]int{action.Fail: 5}), fail}},
+		"PASS: `gate p`": {Tests: []ci.Test{pass}},
+		"PASS: `gate p`, `gate p`, `gate p` and 1 more gate":                                             {Tests: []ci.Test{pass, pass, pass, pass}},
+		"NO GATE: the specification has no gate, so only errors fail this run":                           {},
+		"ERROR: `score m d` failed":                                                                      {Tests: []ci.Test{undecided}, Problems: []ci.Problem{broken}},
+		"ERROR: `score m d` failed and 1 more error; and a gate fails: `fail-0f`, `fail-1f` of `gate f`": {Tests: []ci.Test{fail}, Problems: []ci.Problem{broken, broken}},
+		"ERROR: `x.cue:3` is invalid":                                                                    {Problems: []ci.Problem{{Message: "m", At: ci.Position{File: "x.cue", Line: 3}}}},
+		"ERROR: `no git`":                                                                                {Problems: []ci.Problem{{Message: "no git\nat all"}}},
+		"CANCELED: the run was stopped":                                                                  {Canceled: true, Tests: []ci.Test{fail}},
 	} {
 		r.Experiment = "x"
 		if got, _, _ := strings.Cut(r.Summary(ci.MaxSummary), "\n"); got != "## "+want {

@@ -155,6 +155,10 @@ func newCase(class, name string, at Position) junitCase {
 }
 
 func newOutcome(kind, message string) *junitOutcome {
-	first, _, _ := strings.Cut(strings.TrimSpace(message), "\n")
+	first, rest, _ := strings.Cut(strings.TrimSpace(message), "\n")
+	if strings.HasSuffix(first, ":") {
+		second, _, _ := strings.Cut(rest, "\n")
+		first += " " + strings.TrimSpace(second)
+	}
 	return &junitOutcome{Message: plain(shortened(first, 500)), Type: kind, Text: visibleLines(message)}
 }

@@ -33,7 +33,7 @@ func Detect(variable func(string) string) Place {
 		return p
 	case variable("GITLAB_CI") == "true":
 		p := Place{Root: variable("CI_PROJECT_DIR")}
-		// A job has the commits of its own branch, so the point where that left the target is more likely to be there.
+		// A job has the commits of the source branch, so the point where that left the target is more likely to be there.
 		if base := variable("CI_MERGE_REQUEST_DIFF_BASE_SHA"); base != "" {
 			p.Base, p.BaseFrom = base, "CI_MERGE_REQUEST_DIFF_BASE_SHA"
 		} else if base := variable("CI_MERGE_REQUEST_TARGET_BRANCH_NAME"); base != "" {

@@ -57,7 +57,7 @@ func (c *Changes) sections() []section {
 	all = append(all, section{head: fmt.Sprintf("### Consequences\n\nActions: %d added, %d dropped, %d changed.\n\n", counts["added"], counts["dropped"],
 		counts["changed"])})
 	all = append(all, table("", []string{"kind", "added", "dropped", "changed"}, c.kinds(), "")...)
-	return append(all, folded(terminal.Count(len(plan.Causes(c.Actions)), "change")+" of definitions",
+	return append(all, folded("The parts of definitions that change, and their consequences",
 		[]string{"part of a definition", "changes", "and in consequence"}, c.causes())...)
 }
 
@@ -210,7 +210,7 @@ func (v Preview) cost() []section {
 		time = fmt.Sprintf("Expected time of %d of %s, one after another: %s.", total.timed, terminal.Count(total.runs, "action"), terminal.Duration(total.cost.Seconds))
 	}
 	if total.runs == 0 {
-		time = "Nothing is to run."
+		return []section{{head: "### Cost\n\nNone: nothing is to run.\n\n"}}
 	}
 	heads := append([]string{"kind", "to run", "cached", "skipped"}, plan.Heads()[2:7]...)
 	return table("### Cost\n\n"+time+" Documents, bytes and tokens are sums over the actions to run; memory is the most that one action needs.\n\n",

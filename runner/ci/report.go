@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dustin/go-humanize"
+
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/markdown"
@@ -108,7 +110,7 @@ func (r *Report) Headline(name func(string) string) string {
 	case Ungated:
 		return "NO GATE: the specification has no gate, so only errors fail this run"
 	case Pass:
-		text += listed(r.Tests, func(t Test) string { return name(t.Action) })
+		text += listed(r.Tests, ", ", "gate", func(t Test) string { return name(t.Action) })
 	}
 	return text
 }
@@ -127,37 +129,36 @@ func (r *Report) broken(name func(string) string) string {
 		return name(fmt.Sprintf("%s:%d", p.At.File, p.At.Line)) + " is invalid" + more
 	}
 	first, _, _ := strings.Cut(p.Message, "\n")
+	first, _, _ = strings.Cut(first, "; ") // The remedy is in the message below.
 	return name(shortened(first, 200)) + more
 }
 
 // decisive names the cases that give tests their answer, or the tests without such cases. It is "" if there are none.
 func (r *Report) decisive(answer action.Answer, name func(string) string) string {
-	var all []string
-	for _, t := range r.having(answer) {
-		found := false
+	return listed(r.having(answer), "; ", "gate", func(t Test) string {
+		var cases []string
 		for _, c := range t.Cases {
 			if c.Answer == answer {
-				found = true
-				all = append(all, name(c.Name)+" of "+name(t.Action))
+				cases = append(cases, c.Name)
 			}
 		}
-		if !found {
-			all = append(all, name(t.Action))
+		if len(cases) == 0 {
+			return name(t.Action)
 		}
-	}
-	return listed(all, func(s string) string { return s })
+		return listed(cases, ", ", "slice", name) + " of " + name(t.Action)
+	})
 }
 
 // listed joins the first few of many texts, and counts the others.
-func listed[T any](all []T, text func(T) string) string {
+func listed[T any](all []T, between, noun string, text func(T) string) string {
 	const most = 3
 	var few []string
 	for _, x := range all[:min(len(all), most)] {
 		few = append(few, text(x))
 	}
-	joined := strings.Join(few, ", ")
+	joined := strings.Join(few, between)
 	if n := len(all) - most; n > 0 {
-		joined += fmt.Sprintf(" and %d more", n)
+		joined += " and " + terminal.Count(n, "more "+noun)
 	}
 	return joined
 }
@@ -177,24 +178,24 @@ func (r *Report) sections() []section {
 	if r.Changes != nil {
 		intro += " against " + value(r.Changes.Against)
 	}
+	intro += "."
 	if r.Run != "" {
-		intro += ": " + r.Run
+		intro += " " + strings.ToUpper(r.Run[:1]) + r.Run[1:] + "."
 	}
-	intro += ".\n\n"
+	intro += "\n\n"
 	if r.Uncompared != "" {
 		intro += "Not compared with the base revision: " + lines(r.Uncompared) + "\n\n"
 	}
 	all := []section{{head: intro}}
 	all = append(all, table("### Errors\n\n", []string{"where", "message"}, r.problems(), "")...)
 	all = append(all, table("### Gates\n\n", []string{"gate", "answer", "finding"}, r.tests(), "")...)
-	open := func(c action.Case) bool { return c.Answer == action.Fail || c.Answer == action.Inconclusive }
-	heads, rows := r.cases(open)
+	heads, rows := r.cases(action.Fail, action.Inconclusive)
 	all = append(all, table("### Slices that do not pass\n\n", heads, rows, "")...)
 	if r.Changes != nil {
 		all = append(all, r.Changes.sections()...)
 	}
-	heads, rows = r.cases(func(c action.Case) bool { return !open(c) })
-	return append(all, folded(terminal.Count(len(rows), "slice")+" that pass or are not tested", heads, rows)...)
+	heads, rows = r.cases(action.Pass, "")
+	return append(all, folded("Slices that pass or are not tested: "+humanize.Comma(int64(len(rows))), heads, rows)...)
 }
 
 // lines returns a message as code spans, one per line.
@@ -226,10 +227,12 @@ func (r *Report) problems() (rows []string) {
 	return rows
 }
 
-// tests returns a row for each test.
+// tests returns a row for each test, those that fail first.
 func (r *Report) tests() (rows []string) {
-	for _, t := range r.Tests {
-		rows = append(rows, markdown.Row([]string{value(t.Action), answerText(t.Answer), t.finding(value)}))
+	for _, answer := range []action.Answer{action.Fail, "", action.Inconclusive, action.Pass} {
+		for _, t := range r.having(answer) {
+			rows = append(rows, markdown.Row([]string{value(t.Action), answerText(t.Answer), t.finding(value)}))
+		}
 	}
 	return rows
 }
@@ -253,35 +256,45 @@ func answerText(a action.Answer) string {
 	return strings.ToUpper(string(a))
 }
 
-// cases returns a table of the selected cases of all tests.
-func (r *Report) cases(selected func(action.Case) bool) (heads, rows []string) {
-	heads = []string{"gate", "slice", "answer"}
-	var cells [][]string
-	for _, t := range r.Tests {
-		for _, c := range t.Cases {
-			if !selected(c) {
-				continue
-			}
-			row := append([]string{value(t.Action), value(c.Name), answerText(c.Answer)}, make([]string, len(heads)-3)...)
-			if c.Answer == "" {
-				row[2] = c.Reason
-			}
-			for _, m := range c.Measures {
-				at := slices.Index(heads[3:], m.Name) + 3
-				if at < 3 {
-					at = len(heads)
-					heads = append(heads, m.Name)
+// cases returns a table of the cases of all tests with the given answers, in the order of these.
+func (r *Report) cases(answers ...action.Answer) (heads, rows []string) {
+	t := caseTable{heads: []string{"gate", "slice", "answer"}}
+	for _, answer := range answers {
+		for _, test := range r.Tests {
+			for _, c := range test.Cases {
+				if c.Answer == answer {
+					t.add(test.Action, c)
 				}
-				row = append(row, make([]string, max(0, at+1-len(row)))...)
-				row[at] = m.Value
 			}
-			cells = append(cells, row)
 		}
 	}
-	for _, row := range cells {
-		rows = append(rows, markdown.Row(append(row, make([]string, len(heads)-len(row))...)))
+	for _, row := range t.cells {
+		rows = append(rows, markdown.Row(append(row, make([]string, len(t.heads)-len(row))...)))
 	}
-	return heads, rows
+	return t.heads, rows
+}
+
+// caseTable is a table with a column for each measure.
+type caseTable struct {
+	heads []string
+	cells [][]string
+}
+
+func (t *caseTable) add(test string, c action.Case) {
+	row := []string{value(test), value(c.Name), answerText(c.Answer)}
+	if c.Answer == "" {
+		row[2] = c.Reason
+	}
+	row = append(row, make([]string, len(t.heads)-len(row))...)
+	for _, m := range c.Measures {
+		at := slices.Index(t.heads, m.Name)
+		if at < 0 {
+			at = len(t.heads)
+			t.heads, row = append(t.heads, m.Name), append(row, "")
+		}
+		row[at] = m.Value
+	}
+	t.cells = append(t.cells, row)
 }
 
 // plain shows a text in one line outside of Markdown.

@@ -32,10 +32,15 @@ func (w *Workspace) Tests(ctx context.Context, p *plan.Plan) ([]action.Test, err
 	return all, nil
 }
 
-// unfinished says why an action has no outputs.
+// unfinished says why an action has no outputs: it names the action upstream that failed.
 func unfinished(a *plan.Action) string {
-	if a.Reason != "" {
-		return string(a.State) + ": " + a.Reason
+	if a.State == plan.Failed {
+		return a.Name + " failed"
+	}
+	for _, in := range a.Inputs {
+		if s := in.Upstream.State; s == plan.Failed || s == plan.Blocked {
+			return unfinished(in.Upstream)
+		}
 	}
 	return string(a.State)
 }
@@ -51,7 +56,7 @@ func (w *Workspace) Position(a *plan.Action) spec.Position {
 		if at, ok := e.Positions[a.Kind+" "+section]; ok {
 			return at
 		}
-		// Some sections add actions of another kind, whose names begin with that of their own.
+		// Some sections add actions of another kind, whose names begin with the section's name.
 		if kind, name, ok := strings.Cut(section, "/"); ok && e.Positions[kind+" "+name].Line > 0 {
 			return e.Positions[kind+" "+name]
 		}
