@@ -34,7 +34,7 @@ func TestGitHub(t *testing.T) {
 	j := newJob(t)
 	w := j.workflow("gates.yml")
 	j.propose(failing)
-	got := j.github(w)
+	got := j.github(w.Jobs["gates"].Steps)
 	if diff := cmp.Diff(map[string]int{"Build the runner": 0, "Compare, run and judge": 4, "Post or update the comment": 0}, got.codes); diff != "" {
 		t.Fatalf("exit codes: %s\n%s", diff, got.log)
 	}
@@ -56,7 +56,7 @@ func TestGitHub(t *testing.T) {
 		{"id": 4, "body": posted[0].Body, "user": map[string]any{"type": "Bot"}},
 	})
 	j.propose(passing)
-	got = j.github(w)
+	got = j.github(w.Jobs["gates"].Steps)
 	if got.codes["Compare, run and judge"] != 0 || !strings.HasPrefix(got.summary, "## PASS: `gate night`\n") || strings.Contains(got.log, "::error") {
 		t.Errorf("%v\n%s\n%s", got.codes, got.summary, got.log)
 	}
@@ -72,7 +72,7 @@ func TestGitHubErrors(t *testing.T) {
 	j := newJob(t)
 	w := j.workflow("gates.yml")
 	j.propose("datasets: nowhere: source: text: path: \"nowhere.txt\"\n")
-	got := j.github(w)
+	got := j.github(w.Jobs["gates"].Steps)
 	if got.codes["Compare, run and judge"] != 2 || !strings.HasPrefix(got.summary, "## ERROR: `experiments/mine/change.cue:3` is invalid\n") {
 		t.Errorf("%v\n%s\n%s", got.codes, got.summary, got.log)
 	}
@@ -92,7 +92,7 @@ func TestGitHubErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	j.propose(passing)
-	got = j.github(w)
+	got = j.github(w.Jobs["gates"].Steps)
 	if got.codes["Compare, run and judge"] != 2 || !strings.Contains(got.summary, "fetch-depth: 0") {
 		t.Errorf("%v\n%s", got.codes, got.summary)
 	}
@@ -175,6 +175,23 @@ func TestShell(t *testing.T) {
 	}
 }
 
+// TestPlanWorkflow runs the workflow of the guide that only plans.
+func TestPlanWorkflow(t *testing.T) {
+	t.Parallel()
+	j := newJob(t)
+	j.propose(failing)
+	var w workflow
+	strict(t, pageFiles(t, "how-to.md")[".github/workflows/plan.yml"], &w)
+	// The job has the runner on its PATH.
+	j.programs = []string{build(t)}
+	got := j.github(w.Jobs["plan"].Steps)
+	page := rendered(t, got.summary)
+	if got.codes[""] != 0 || !strings.Contains(page, "<td><code>models.night.backend.ngram.order</code></td>\n<td><code>3</code></td>\n<td><code>4</code></td>") ||
+		!strings.HasPrefix(got.summary, "<!-- surprisal plan: mine -->\n## Plan of `mine` against `origin/main`\n") {
+		t.Errorf("%v\n%s\n%s", got.codes, got.summary, got.log)
+	}
+}
+
 // marker is the first line of the comments of the experiment.
 const marker = "<!-- surprisal run: mine -->"
 
@@ -189,32 +206,21 @@ type job struct {
 	t *testing.T
 	// files are those of the page.
 	files map[string]string
-	// dir is the checkout, standIns has the programs of the place, and tmp other files.
+	// dir is the checkout, standIns has the programs of the place, and tmp other files. programs are other
+	// directories of programs.
 	dir, standIns, tmp, source string
+	programs                   []string
 }
 
 func newJob(t *testing.T) *job {
 	t.Helper()
-	j := &job{t: t, files: map[string]string{}, tmp: t.TempDir()}
+	j := &job{t: t, tmp: t.TempDir()}
 	j.dir, j.standIns = filepath.Join(j.tmp, "checkout"), filepath.Join(j.tmp, "programs")
 	var err error
 	if j.source, err = filepath.Abs(".."); err != nil {
 		t.Fatal(err)
 	}
-	page, err := os.ReadFile("ci.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	document := goldmark.DefaultParser().Parse(text.NewReader(page))
-	for n := document.FirstChild(); n != nil; n = n.NextSibling() {
-		block, ok := n.(*ast.FencedCodeBlock)
-		if !ok || block.Info == nil {
-			continue
-		}
-		if info := strings.Fields(string(block.Info.Segment.Value(page))); len(info) == 2 {
-			j.files[info[1]] = string(block.Lines().Value(page))
-		}
-	}
+	j.files = pageFiles(t, "ci.md")
 	j.experiment()
 	program, err := os.Executable()
 	if err != nil {
@@ -230,6 +236,27 @@ func newJob(t *testing.T) *job {
 	}
 	j.comments([]map[string]any{})
 	return j
+}
+
+// pageFiles returns the files that a page shows.
+func pageFiles(t *testing.T, name string) map[string]string {
+	t.Helper()
+	page, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	document := goldmark.DefaultParser().Parse(text.NewReader(page))
+	for n := document.FirstChild(); n != nil; n = n.NextSibling() {
+		block, ok := n.(*ast.FencedCodeBlock)
+		if !ok || block.Info == nil {
+			continue
+		}
+		if info := strings.Fields(string(block.Info.Segment.Value(page))); len(info) == 2 {
+			files[info[1]] = string(block.Lines().Value(page))
+		}
+	}
+	return files
 }
 
 // experiment makes the repository, whose branch main is also that of its origin.
@@ -422,7 +449,7 @@ type result struct {
 }
 
 // github runs a workflow as GitHub Actions does for a pull request.
-func (j *job) github(w workflow) result {
+func (j *job) github(steps []step) result {
 	j.t.Helper()
 	r := result{codes: map[string]int{}}
 	file := func(name string) string { return filepath.Join(j.tmp, name) }
@@ -434,7 +461,7 @@ func (j *job) github(w workflow) result {
 	}
 	failed := false
 	var added []string
-	for _, s := range w.Jobs["gates"].Steps {
+	for _, s := range steps {
 		if failed && !strings.HasPrefix(s.If, "always()") {
 			continue
 		}
@@ -455,7 +482,7 @@ func (j *job) github(w workflow) result {
 		for name, value := range of {
 			all = append(all, name+"="+value)
 		}
-		all = append(all, "PATH="+strings.Join(append(added, j.standIns, os.Getenv("PATH")), ":"))
+		all = append(all, "PATH="+strings.Join(slices.Concat(added, j.programs, []string{j.standIns, os.Getenv("PATH")}), ":"))
 		out, code := j.shell(s.Run, all)
 		r.codes[s.Name] = code
 		r.log += "\n" + out
