@@ -142,3 +142,37 @@ const (
 type Judge interface {
 	Answer() Answer
 }
+
+// Tester is a kind whose actions are tests, which continuous integration lists.
+type Tester interface {
+	// Tests returns the tests of the finished actions of the kind.
+	Tests(ctx context.Context, actions []*plan.Action, read ReadFile) ([]Test, error)
+}
+
+// Test is a test of a spec and its cases.
+type Test struct {
+	// Action is the name of the action: "gate night".
+	Action string
+	// Answer is "" if there is none, because an action failed. Reason then says why.
+	Answer Answer
+	Reason string
+	// Strict means that an inconclusive answer fails the run.
+	Strict bool
+	// Sentence says in one line what the test found. name formats a name of the spec.
+	Sentence func(name func(string) string) string
+	Cases    []Case
+}
+
+// Case is a part of a test with an answer, such as a slice of the data.
+type Case struct {
+	// Name is unique within Group, such as a list of slices.
+	Group, Name string
+	Answer      Answer
+	// Reason says why there is no answer.
+	Reason string
+	// Measures are what the answer follows from. They contain no text of a spec.
+	Measures []Measure
+}
+
+// Measure is a number for people, with its name.
+type Measure struct{ Name, Value string }

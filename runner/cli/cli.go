@@ -34,6 +34,8 @@ type app struct {
 	asJSON bool
 	// remember is set by commands that may write to the state directory.
 	remember bool
+	// values is set by commands that compare the fields of specifications.
+	values   bool
 	dir      string
 	store    string
 	state    string
@@ -116,7 +118,7 @@ warnings and progress go to standard error.`,
 	flags.StringVar(&a.logLevel, "log-level", "warn", "lowest `LEVEL` of log lines to print: debug, info, warn or error")
 	a.specFlags(root)
 	root.AddCommand(
-		a.initCommand(), a.schemaCommand(), a.pinCommand(), a.baselineCommand(), a.planCommand(), a.runCommand(),
+		a.initCommand(), a.schemaCommand(), a.pinCommand(), a.baselineCommand(), a.planCommand(), a.runCommand(), a.ciCommand(),
 		a.statusCommand(), a.logsCommand(), a.execCommand(), a.explainCommand(), a.showCommand(), a.diffCommand(),
 		a.verifyCommand(), a.exportCommand(), a.tagCommand(), a.untagCommand(), a.gcCommand(), a.pluginCommand(), a.doctorCommand(), a.versionCommand(), a.evaluateCommand(),
 	)
@@ -252,7 +254,7 @@ func (a *app) open(ctx context.Context, dir string, work func(*workspace.Workspa
 		return err
 	}
 	w, err := workspace.Open(ctx, workspace.Options{
-		Evaluator: evaluator, Confine: a.confinement(dir), Remember: a.remember,
+		Evaluator: evaluator, Confine: a.confinement(dir), Remember: a.remember, Values: a.values,
 		Dir: dir, Store: a.store, State: a.state, Inject: a.inject, PluginDirs: a.pluginDirectories(), Builtins: a.builtins,
 		Log: log,
 	})

@@ -15,6 +15,7 @@ func (a *app) completions(root *cobra.Command) {
 	values := map[string][]string{
 		"log-level": {"debug", "info", "warn", "error"},
 		"graph":     {"dot", "svg"},
+		"format":    {"text", markdownFormat},
 		"kind":      {string(protocol.KindProvider), string(protocol.KindBackend)},
 	}
 	var visit func(*cobra.Command)

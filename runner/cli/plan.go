@@ -6,19 +6,18 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
 
+	"surprisal.dev/runner/ci"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/terminal"
 	"surprisal.dev/runner/workspace"
 )
 
 func (a *app) planCommand() *cobra.Command {
-	var against, graph string
+	var o planOptions
 	c := &cobra.Command{
 		Use:   "plan [DIR]",
 		Short: "Validate a specification and preview its actions, cost and changes",
@@ -26,33 +25,52 @@ func (a *app) planCommand() *cobra.Command {
 does not load models, write files or access the network. Memory and time that are not known yet are printed as "-".
 
 --against REV compares the working tree with a git revision. It lists the actions that are added, dropped or changed,
-and for each root cause the actions that it changes and the number of actions that change in consequence.`,
+and for each root cause the actions that it changes and the number of actions that change in consequence.
+
+--format markdown prints a comment for a pull request: the fields of the specification that changed, the consequences,
+the cost, and a folded list of actions, in at most 65,536 bytes.`,
 		Example: `  runner plan mine
   runner plan mine --against main
+  runner plan mine --against main --format markdown > comment.md
   runner plan mine --graph svg > plan.svg`,
 		Args: oneDirectory,
 		RunE: func(c *cobra.Command, args []string) error {
-			if c.Flags().Changed("against") && against == "" {
-				return usage("--against is empty; use a branch, a tag or a commit")
+			if err := o.check(c.Flags().Changed("against"), a.asJSON); err != nil {
+				return err
 			}
-			if graph != "" && graph != "dot" && graph != "svg" {
-				return usage("invalid --graph %q: use dot or svg", graph)
-			}
-			if graph != "" && a.asJSON {
-				return usage("--graph and --json are mutually exclusive; the JSON output includes the graph")
-			}
-			return a.open(c.Context(), a.directory(args), func(w *workspace.Workspace) error {
-				return a.plan(c.Context(), w, against, graph)
-			})
+			a.values = o.format == markdownFormat
+			return a.open(c.Context(), a.directory(args), func(w *workspace.Workspace) error { return a.plan(c.Context(), w, o) })
 		},
 	}
-	c.Flags().StringVar(&against, "against", "", "compare with the specification at the git revision `REV`")
-	c.Flags().StringVar(&graph, "graph", "", "print the graph of actions instead, in the `FORMAT` dot or svg")
+	c.Flags().StringVar(&o.against, "against", "", "compare with the specification at the git revision `REV`")
+	c.Flags().StringVar(&o.graph, "graph", "", "print the graph of actions instead, in the `FORMAT` dot or svg")
+	c.Flags().StringVar(&o.format, "format", "text", "`FORMAT` of the plan: text or markdown")
 	return c
 }
 
-// plan prints the plan, compared with a revision unless against is "".
-func (a *app) plan(ctx context.Context, w *workspace.Workspace, against, graph string) error {
+// planOptions are the flags of plan. The strings against and graph may be "".
+type planOptions struct{ against, graph, format string }
+
+const markdownFormat = "markdown"
+
+func (o planOptions) check(againstGiven, asJSON bool) error {
+	switch {
+	case againstGiven && o.against == "":
+		return usage("--against is empty; use a branch, a tag or a commit")
+	case o.graph != "" && o.graph != "dot" && o.graph != "svg":
+		return usage("invalid --graph %q: use dot or svg", o.graph)
+	case o.format != "text" && o.format != markdownFormat:
+		return usage("invalid --format %q: use text or markdown", o.format)
+	case o.graph != "" && asJSON:
+		return usage("--graph and --json are mutually exclusive; the JSON output includes the graph")
+	case o.format == markdownFormat && (o.graph != "" || asJSON):
+		return usage("--format markdown cannot be combined with --graph or --json; remove one")
+	}
+	return nil
+}
+
+// plan prints the plan, compared with a revision if there is one.
+func (a *app) plan(ctx context.Context, w *workspace.Workspace, o planOptions) error {
 	p, err := w.Plan(ctx)
 	if err != nil {
 		return err
@@ -63,20 +81,20 @@ func (a *app) plan(ctx context.Context, w *workspace.Workspace, against, graph s
 	if err := w.Available(ctx, p); err != nil {
 		return err
 	}
-	var changes []plan.Change
-	if against != "" {
-		base, err := w.PlanAt(ctx, against)
+	var changes *ci.Changes
+	if o.against != "" {
+		base, err := w.PlanAt(ctx, o.against)
 		if err != nil {
 			return err
 		}
-		if changes, err = p.Against(ctx, base); err != nil {
+		if changes, err = ci.Compare(ctx, p, base, o.against); err != nil {
 			return err
 		}
 	}
-	if err := untilDone(ctx, func() error { return a.printPlan(p, against, graph, changes) }); err != nil {
+	if err := untilDone(ctx, func() error { return a.printPlan(p, o, changes) }); err != nil {
 		return err
 	}
-	if graph == "" && !a.asJSON {
+	if o.graph == "" && !a.asJSON {
 		a.warn(planWarnings(w, p))
 	}
 	return nil
@@ -96,18 +114,24 @@ func untilDone(ctx context.Context, work func() error) error {
 }
 
 // printPlan prints a plan in the requested format.
-func (a *app) printPlan(p *plan.Plan, against, graph string, changes []plan.Change) error {
+func (a *app) printPlan(p *plan.Plan, o planOptions, changes *ci.Changes) error {
 	switch {
-	case graph == "dot":
+	case o.graph == "dot":
 		return p.WriteDOT(a.stdout.data())
-	case graph == "svg":
+	case o.graph == "svg":
 		return p.WriteSVG(a.stdout.data())
+	case o.format == markdownFormat:
+		preview := ci.Preview{Plan: p, Ordered: inOrder(p.Actions), Changes: changes}
+		_, err := io.WriteString(a.stdout.data(), preview.Markdown(ci.MaxComment))
+		return err
+	case a.asJSON && changes != nil:
+		return a.printJSON(p.Describe(changes.Actions))
 	case a.asJSON:
-		return a.printJSON(p.Describe(changes))
+		return a.printJSON(p.Describe(nil))
 	}
 	printPlan(a.stdout, p)
-	if against != "" {
-		printChanges(a.stdout, against, changes)
+	if changes != nil {
+		printChanges(a.stdout, o.against, changes.Actions)
 	}
 	return nil
 }
@@ -132,16 +156,16 @@ func printPlan(out io.Writer, p *plan.Plan) {
 	writef(out, "experiment %s: %s\n\n", p.Experiment, count(len(p.Actions), "action"))
 	columns(out, planCounts(p))
 	writef(out, "\n")
-	head := []string{"state", "action", "documents", "bytes", "tokens", "memory", "time", "key"}
+	head := plan.Heads()
 	actions := inOrder(p.Actions)
 	rows := make([][]string, 1+len(actions))
 	rows[0] = head
 	inHalves(len(actions), func(from, to int) {
 		cells := make([]string, 0, (to-from)*len(head))
-		sizes := sizeTexts{}
+		sizes := plan.Sizes{}
 		for i, a := range actions[from:to] {
 			begin := len(cells)
-			cells = appendRow(cells, a, sizes)
+			cells = a.AppendCells(cells, sizes)
 			rows[1+from+i] = cells[begin:len(cells):len(cells)]
 		}
 	})
@@ -224,67 +248,4 @@ func planCounts(p *plan.Plan) [][]string {
 		rows = append(rows, row)
 	}
 	return rows
-}
-
-// sizeTexts caches the texts of sizes. A plan has the size of a dataset once per model.
-type sizeTexts map[int64]string
-
-func (t sizeTexts) of(bytes int64) string {
-	text, ok := t[bytes]
-	if !ok {
-		text = size(bytes)
-		t[bytes] = text
-	}
-	return text
-}
-
-// appendRow appends the cells of an action's row.
-func appendRow(cells []string, a *plan.Action, sizes sizeTexts) []string {
-	c := a.Cost
-	bound := ""
-	if c.AtMost {
-		bound = "≤"
-	}
-	counted := func(n int64) string {
-		if n <= 0 {
-			return "-"
-		}
-		return bound + strconv.FormatInt(n, 10)
-	}
-	took, memory, bytes := "-", "-", "-"
-	if c.Bytes > 0 {
-		bytes = bound + sizes.of(c.Bytes)
-	}
-	if c.Memory > 0 {
-		memory = sizes.of(c.Memory)
-	}
-	if c.Seconds > 0 && a.State != plan.Cached {
-		took = bound + duration(c.Seconds)
-	}
-	key := a.Key
-	if len(key) > 12 {
-		key = key[:12]
-	}
-	switch a.State {
-	case plan.Skipped:
-		key = a.Reason
-	case plan.Waits:
-		key = "waits for " + strings.Join(waitsFor(a), ", ")
-	}
-	return append(cells, string(a.State), a.Name, counted(c.Documents), bytes, counted(c.Tokens), memory, took, key)
-}
-
-// waitsFor returns the names of the first few inputs that an action waits for.
-func waitsFor(a *plan.Action) []string {
-	const most = 2
-	var names []string
-	for _, in := range a.Inputs {
-		if s := in.Upstream.State; s != plan.Cached && s != plan.Done {
-			if len(names) == most {
-				return append(names, "...")
-			}
-			names = append(names, in.Upstream.Name)
-		}
-	}
-	return names
 }

@@ -30,8 +30,6 @@ import (
 const leastMemory = 64 << 20
 
 func (a *app) runCommand() *cobra.Command {
-	var o workspace.RunOptions
-	var memory string
 	c := &cobra.Command{
 		Use:   "run [DIR]",
 		Short: "Execute the plan and print the results",
@@ -43,35 +41,48 @@ new ones; the second stops at once.`,
   runner run mine --store s3://bucket/prefix`,
 		Annotations: runExits,
 		Args:        oneDirectory,
-		RunE: func(c *cobra.Command, args []string) error {
-			var err error
-			if o.Memory, err = parseSize(memory); err != nil {
-				return err
-			}
-			if o.Memory > 0 {
-				// The memory that the plan expects of actions assumes this limit.
-				debug.SetMemoryLimit(max(o.Memory-o.Memory/8, leastMemory))
-			}
-			if o.Cores < 1 {
-				return usage("--cores %d: must be at least 1", o.Cores)
-			}
-			if o.Devices < 0 {
-				return usage("--devices %d: must be 0 or more", o.Devices)
-			}
-			if o.Retries < 0 {
-				return usage("--retries %d: must be 0 or more", o.Retries)
-			}
-			a.remember, a.dir = true, a.directory(args)
-			return a.open(c.Context(), a.dir, func(w *workspace.Workspace) error { return a.run(c.Context(), w, o) })
-		},
 	}
+	options := runFlags(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		o, err := options()
+		if err != nil {
+			return err
+		}
+		a.remember, a.dir = true, a.directory(args)
+		return a.open(c.Context(), a.dir, func(w *workspace.Workspace) error { return a.run(c.Context(), w, o) })
+	}
+	return c
+}
+
+// runFlags adds the flags of executing a plan, and returns a function that checks their values.
+func runFlags(c *cobra.Command) func() (workspace.RunOptions, error) {
+	var o workspace.RunOptions
+	var memory string
 	f := c.Flags()
 	f.Int64Var(&o.Cores, "cores", int64(runtime.NumCPU()), "maximum `NUMBER` of concurrent actions")
 	f.StringVar(&memory, "memory", "", "total memory limit `SIZE` of running actions, such as 8GB; default the memory of the machine")
 	f.Int64Var(&o.Devices, "devices", 0, "`NUMBER` of accelerators that actions may use")
 	f.BoolVar(&o.Processes, "processes", false, "execute actions in separate processes, one for all actions that share a model")
 	f.IntVar(&o.Retries, "retries", 1, "`NUMBER` of retries of an action that failed for a reason other than its input")
-	return c
+	return func() (workspace.RunOptions, error) {
+		var err error
+		if o.Memory, err = parseSize(memory); err != nil {
+			return o, err
+		}
+		switch {
+		case o.Cores < 1:
+			return o, usage("--cores %d: must be at least 1", o.Cores)
+		case o.Devices < 0:
+			return o, usage("--devices %d: must be 0 or more", o.Devices)
+		case o.Retries < 0:
+			return o, usage("--retries %d: must be 0 or more", o.Retries)
+		}
+		if o.Memory > 0 {
+			// The memory that the plan expects of actions assumes this limit.
+			debug.SetMemoryLimit(max(o.Memory-o.Memory/8, leastMemory))
+		}
+		return o, nil
+	}
 }
 
 func (a *app) run(ctx context.Context, w *workspace.Workspace, o workspace.RunOptions) error {
@@ -81,6 +92,15 @@ func (a *app) run(ctx context.Context, w *workspace.Workspace, o workspace.RunOp
 		return err
 	}
 	a.warn(w.Warnings())
+	outcome, err := a.execute(ctx, w, p, o)
+	if err != nil {
+		return err
+	}
+	return a.conclude(ctx, w, p, outcome, time.Since(started))
+}
+
+// execute executes a plan with a display of its progress, until it is done or interrupted.
+func (a *app) execute(ctx context.Context, w *workspace.Workspace, p *plan.Plan, o workspace.RunOptions) (workspace.Outcome, error) {
 	ctx, stop, done := a.interrupts(ctx)
 	defer done()
 	o.Stop = stop
@@ -97,13 +117,10 @@ func (a *app) run(ctx context.Context, w *workspace.Workspace, o workspace.RunOp
 	if display != nil {
 		display.Close()
 	}
-	if err != nil {
-		return err
-	}
-	if outcome.Unrecorded != nil {
+	if err == nil && outcome.Unrecorded != nil {
 		writef(a.stderr, "everything is cached, but the run could not be recorded: %s\n", block(outcome.Unrecorded.Error()))
 	}
-	return a.conclude(ctx, w, p, outcome, time.Since(started))
+	return outcome, err
 }
 
 // conclude prints the results of a run, and returns an error if it failed.
@@ -276,10 +293,10 @@ func (a *app) command(name string) string {
 }
 
 // interruptible makes Ctrl-C and SIGTERM cancel the context of a command, so that it stops its plugins and removes its
-// temporary files. The second signal ends the program. Some commands handle signals differently: run, exec, which run
+// temporary files. The second signal ends the program. Some commands handle signals differently: run, ci, exec, which run
 // stops, and the hidden commands that this program starts.
 func interruptible(c *cobra.Command) (release func()) {
-	if c.Hidden || c.Name() == "run" || c.Name() == "exec" {
+	if c.Hidden || slices.Contains([]string{"run", "ci", "exec"}, c.Name()) {
 		return func() {}
 	}
 	ctx, release := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)

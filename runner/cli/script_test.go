@@ -141,7 +141,7 @@ var varying = []struct {
 	{regexp.MustCompile(`\b(blobs/sha256|actions)/[0-9a-f]{2}/[0-9a-f]{64}\b`), "$1/DIGEST"},
 	// A cache key depends on the digest of the runner's binary.
 	{regexp.MustCompile(`(look up |key +"?)[0-9a-f]{64}\b`), "${1}KEY"},
-	{regexp.MustCompile(`(?m)\b[0-9a-f]{12}$`), "KEY"},
+	{regexp.MustCompile(`(?m)\b[0-9a-f]{12}(` + "`" + ` \|)?$`), "KEY$1"},
 }
 
 // exits CODE PROGRAM ARGS... runs a program and checks its exit code.

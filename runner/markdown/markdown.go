@@ -44,18 +44,24 @@ func Table(out *strings.Builder, title string, heads []string, n int, row func(i
 		out.WriteString("None.\n\n")
 		return
 	}
-	writeRow(out, heads)
-	fmt.Fprintf(out, "|%s\n", strings.Repeat(" --- |", len(heads)))
+	out.WriteString(Head(heads))
 	for i := range n {
-		writeRow(out, row(i))
+		out.WriteString(Row(row(i)))
 	}
 	out.WriteString("\n")
 }
 
-// writeRow writes a row. A bar ends a cell even inside a code span. No other character needs a backslash there.
-func writeRow(out *strings.Builder, cells []string) {
+// Head returns the first two lines of a table.
+func Head(heads []string) string {
+	return Row(heads) + "|" + strings.Repeat(" --- |", len(heads)) + "\n"
+}
+
+// Row returns a row of a table. A bar ends a cell even inside a code span. No other character needs a backslash there.
+func Row(cells []string) string {
+	var out strings.Builder
 	for _, cell := range cells {
-		fmt.Fprintf(out, "| %s ", strings.ReplaceAll(cell, "|", `\|`))
+		fmt.Fprintf(&out, "| %s ", strings.ReplaceAll(cell, "|", `\|`))
 	}
 	out.WriteString("|\n")
+	return out.String()
 }

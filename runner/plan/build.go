@@ -85,6 +85,8 @@ type Plan struct {
 	// Kinds are the names of the kinds, in plan order.
 	Kinds   []string
 	Actions []*Action
+	// Values is the spec as JSON if it was read with spec.Options.Values.
+	Values json.RawMessage
 
 	byName map[string]*Action
 }
@@ -160,7 +162,7 @@ func Build(ctx context.Context, e *spec.Experiment, c Catalog, kinds []Kind) (*P
 	likely := len(e.Datasets) + models*scored
 	b := &Builder{
 		Experiment: e, Catalog: c, ctx: ctx,
-		plan:     &Plan{Experiment: e.Name, Actions: make([]*Action, 0, likely), byName: make(map[string]*Action, likely)},
+		plan:     &Plan{Experiment: e.Name, Values: e.Values, Actions: make([]*Action, 0, likely), byName: make(map[string]*Action, likely)},
 		kinds:    make(map[string]Kind, len(kinds)),
 		datasets: make(map[string]*spec.Dataset, len(e.Datasets)),
 		shared:   make(map[any]*Action, likely),

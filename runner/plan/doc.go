@@ -2,5 +2,5 @@
 // the store already has.
 //
 // It is pure: it starts no plugin, reads no source and writes nothing. Facts about plugins and sources are passed in as
-// a Catalog. It imports runner/spec, runner/store and plugins/protocol.
+// a Catalog. It imports runner/spec, runner/store, runner/terminal and plugins/protocol.
 package plan

@@ -39,11 +39,14 @@ type decoder struct {
 	baselines, pinned map[string]*Model
 	used              map[string]*UsedBaseline
 	lockDamaged       bool
+	// positions are those of named entries; see Experiment.Positions.
+	positions map[string]Position
 }
 
 func (d *decoder) experiment(lock *Lock) *Experiment {
 	d.datasets, d.models = map[string]*Dataset{}, map[string]*Model{}
 	d.nodes, d.training = map[string]node{}, map[string]node{}
+	d.positions = map[string]Position{}
 	d.invalid, d.misspelled = map[string]bool{}, map[string]bool{}
 	d.checkSchema()
 	root := node{v: d.root}
@@ -71,7 +74,7 @@ func (d *decoder) experiment(lock *Lock) *Experiment {
 	d.checkTraining(root)
 	d.baselineModels(root, lock)
 
-	e.Sections = d.sections()
+	e.Sections, e.Positions = d.sections(), d.positions
 	for _, name := range slices.Sorted(maps.Keys(d.datasets)) {
 		e.Datasets = append(e.Datasets, *d.datasets[name])
 	}

@@ -19,7 +19,11 @@ type Experiment struct {
 	Following []string `json:",omitempty"`
 	// Sections has the decoded sections of the kinds as JSON, by name of the kind.
 	Sections map[string]json.RawMessage
-	Warnings []Warning // sorted by position
+	// Positions are those of the named entries of sections, by what they are and their names: "gap a-vs-b".
+	Positions map[string]Position `json:",omitempty"`
+	// Values is the spec as JSON with defaults filled in. It is nil unless Options.Values is set.
+	Values   json.RawMessage `json:",omitempty"`
+	Warnings []Warning       // sorted by position
 }
 
 // Baseline returns the pinned baseline with a name, or nil.

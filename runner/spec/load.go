@@ -28,6 +28,8 @@ type Options struct {
 	// Confine, if set, is a directory that contains the spec. Files outside of it, after links are followed, are not
 	// read, and it is an error if the spec names one.
 	Confine string
+	// Values asks for Experiment.Values.
+	Values bool
 }
 
 // Load reads the experiment in directory dir in this process, without bounds on time and memory. It returns all
@@ -78,6 +80,11 @@ func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	if len(d.errors) > 0 {
 		d.discard(e)
 		return e, tidy(d.errors)
+	}
+	if o.Values {
+		if e.Values, err = values(d.root); err != nil {
+			return nil, err
+		}
 	}
 	if t.stale != "" {
 		d.warn(Position{File: relativeTo(t.dir, t.stale)}, "", "this copy of the specification language differs from that of this "+

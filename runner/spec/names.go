@@ -13,8 +13,12 @@ type Named struct {
 }
 
 // CheckNames reports names of a kind ("gap") that are not valid as paths of output directories. A path must stay below
-// the common parent directory, and must not be below the path of another name. A name may be repeated.
+// the common parent directory, and must not be below the path of another name. A name may be repeated. The positions of
+// the entries become Experiment.Positions.
 func (s Decoding) CheckNames(what string, all []Named) {
+	for _, n := range all {
+		s.d.positions[what+" "+n.Name] = s.Position(n.At)
+	}
 	checkNames(what, all, s.Fail)
 }
 

@@ -215,6 +215,15 @@ func plainNumber(v cue.Value) (json.Number, error) {
 	return json.Number(strconv.FormatFloat(f, 'g', -1, 64)), nil
 }
 
+// values returns a concrete value as JSON.
+func values(v cue.Value) (json.RawMessage, error) {
+	x, err := plain(v)
+	if err != nil {
+		return nil, err
+	}
+	return canonical(x)
+}
+
 // canonical encodes a plain value as JSON with sorted keys and without white space.
 func canonical(x any) (json.RawMessage, error) {
 	var b bytes.Buffer

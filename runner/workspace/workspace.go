@@ -49,6 +49,8 @@ type Options struct {
 	PluginDirs []string
 	// Remember writes the digests of files to the state directory, if there is one, so that each file is read once.
 	Remember bool
+	// Values asks for the values of the spec in plans, to compare them.
+	Values   bool
 	Builtins Builtins
 	Log      hclog.Logger
 }
@@ -222,7 +224,7 @@ func (w *Workspace) Language(ctx context.Context) (spec.Options, error) {
 // checked.
 func (w *Workspace) language(plugins []Plugin) spec.Options {
 	o := spec.Options{
-		Tags: w.options.Inject, Sections: action.Sections(w.kinds),
+		Tags: w.options.Inject, Values: w.options.Values, Sections: action.Sections(w.kinds),
 		Providers: map[string]spec.Schema{}, Backends: map[string]spec.Schema{},
 	}
 	schemas := map[protocol.Kind]map[string]spec.Schema{protocol.KindProvider: o.Providers, protocol.KindBackend: o.Backends}

@@ -99,6 +99,10 @@ func (t *Tree) unknown(ctx context.Context) error {
 		return protocol.Invalid("the git repository of %s has no commits, so there is no %s to compare with; commit the experiment first, "+
 			"or plan without --against", t.git.dir, t.revision)
 	}
+	if shallow, err := t.git.ask(ctx, "rev-parse", "--is-shallow-repository"); err == nil && strings.TrimSpace(string(shallow)) == "true" {
+		return protocol.Invalid("git revision %q is not in this shallow clone; clone with the whole history: `fetch-depth: 0` of actions/checkout, "+
+			"`GIT_DEPTH: 0` of GitLab, or `git fetch --unshallow`", t.revision)
+	}
 	return protocol.Invalid("unknown git revision %q: use a branch, a tag or a commit; `git branch --all` and `git tag` list branches and tags", t.revision)
 }
 
