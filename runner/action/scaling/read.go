@@ -7,6 +7,7 @@ import (
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/artifact"
 )
 
@@ -27,7 +28,7 @@ func openReader(t *action.Task, models []model, dataset string) (_ *reader, err 
 		}
 	}()
 	for i := range models {
-		path, err := t.Input(side(i) + "/" + dataset + "/" + artifact.ScoredFile)
+		path, err := t.Input(score.Side(i) + "/" + dataset + "/" + artifact.ScoredFile)
 		if err != nil {
 			return nil, err
 		}
