@@ -76,9 +76,14 @@ func (a *app) plan(ctx context.Context, w *workspace.Workspace, against, graph s
 	if err := untilDone(ctx, func() error { return a.printPlan(p, against, graph, changes) }); err != nil {
 		return err
 	}
-	if graph == "" && !a.asJSON {
-		a.warn(planWarnings(w, p))
+	if graph != "" || a.asJSON {
+		return nil
 	}
+	advice, err := w.Advise(ctx, p)
+	if err != nil {
+		return err
+	}
+	a.warn(append(planWarnings(w, p), advice...))
 	return nil
 }
 

@@ -33,7 +33,7 @@ func answers(t *testing.T, test Test, n int, draw func() *gap.Summary) map[actio
 	t.Helper()
 	shares := map[action.Answer]float64{}
 	for range n {
-		v, err := test.decide(draw())
+		v, err := test.decide(draw(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,7 +86,7 @@ func TestOneBadSlice(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	s := &gap.Summary{Overall: row(r, "overall", 2000, 0), Datasets: []gap.Row{row(r, "good", 200, 0), row(r, "bad", 200, 0.05), {Name: "small", Verdict: gap.VerdictSmall}}}
 	test := Test{Lists: []string{"datasets", "overall"}, Margin: 0.02, Confidence: 0.95}
-	v, err := test.decide(s)
+	v, err := test.decide(s, nil)
 	if err != nil || v.Answer != action.Fail || len(v.Slices) != 3 || v.Slices[0].Name != "bad" || len(v.TooSmall) != 1 {
 		t.Fatalf("%+v, %v", v, err)
 	}
@@ -101,11 +101,11 @@ func TestOneBadSlice(t *testing.T) {
 	}
 	// A wider margin for that slice lets it pass.
 	test.Margins = map[string]float64{"bad": 0.2}
-	if v, err := test.decide(s); err != nil || v.Answer != action.Pass || v.Slices[0].Name == "small" {
+	if v, err := test.decide(s, nil); err != nil || v.Answer != action.Pass || v.Slices[0].Name == "small" {
 		t.Errorf("with a margin: %v, %v", v.Answer, err)
 	}
 	test.Margins = map[string]float64{"missing": 0.2}
-	if _, err := test.decide(s); err == nil || !strings.Contains(err.Error(), `"missing", which is not a slice of the gap`) {
+	if _, err := test.decide(s, nil); err == nil || !strings.Contains(err.Error(), `"missing", which is not a slice of the gap`) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -114,7 +114,7 @@ func TestOneBadSlice(t *testing.T) {
 func TestNeeded(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	first := row(r, "overall", 1000, 0.01)
-	v, err := overall(*first.GapBPB + 0.002).decide(&gap.Summary{Overall: first})
+	v, err := overall(*first.GapBPB+0.002).decide(&gap.Summary{Overall: first}, nil)
 	if err != nil || v.Answer != action.Inconclusive || v.Slices[0].Needed < 1001 {
 		t.Fatalf("%+v, %v", v, err)
 	}
@@ -123,7 +123,7 @@ func TestNeeded(t *testing.T) {
 	if shares[action.Pass] < 0.7 || shares[action.Pass] > 0.9 {
 		t.Errorf("%d units: %v", needed, shares)
 	}
-	if v, err := overall(0.01).decide(&gap.Summary{Overall: gap.Row{Verdict: gap.VerdictSmall, Name: "overall"}}); err != nil || v.Answer != action.Inconclusive {
+	if v, err := overall(0.01).decide(&gap.Summary{Overall: gap.Row{Verdict: gap.VerdictSmall, Name: "overall"}}, nil); err != nil || v.Answer != action.Inconclusive {
 		t.Errorf("too small: %v, %v", v.Answer, err)
 	}
 }

@@ -87,26 +87,3 @@ func scoredBytes(d *artifact.ScoredDocument, start, end int) int64 {
 	}
 	return n
 }
-
-// eachScoredToken calls visit with the tokens that have a loss and overlap the scored span, including tokens without
-// bytes. These are the scored tokens of a score's summary.
-func eachScoredToken(d *artifact.ScoredDocument, visit func(i int, start, end int32)) {
-	last, unscored := int32(0), 0
-	for i, end := range d.TokenEnds {
-		start := last
-		if len(d.TokenStarts) > 0 {
-			start = d.TokenStarts[i]
-		}
-		last = end
-		reach := max(end, start+1)
-		if reach <= d.ScoreStart || start >= d.ScoreEnd {
-			continue
-		}
-		for unscored < len(d.UnscoredEnds) && d.UnscoredEnds[unscored] <= start {
-			unscored++
-		}
-		if unscored == len(d.UnscoredStarts) || d.UnscoredStarts[unscored] >= reach {
-			visit(i, start, end)
-		}
-	}
-}
