@@ -100,8 +100,9 @@ func checkSeries(d spec.Decoding, n spec.Node, name string) {
 	}
 }
 
-// decodeConfirm decodes the second test of a gate, or returns nil if there is none.
-func decodeConfirm(d spec.Decoding, n spec.Node, g gap.Gap, candidate, against *spec.Model) *Confirm {
+// decodeConfirm decodes the second test of the gate at a node, or returns nil if there is none.
+func decodeConfirm(d spec.Decoding, gate spec.Node, g gap.Gap, candidate, against *spec.Model) *Confirm {
+	n := gate.Field("confirm")
 	of, samples := n.Field("candidate"), n.Field("samples")
 	switch {
 	case !n.Set() || !d.Conforms():
@@ -118,9 +119,7 @@ func decodeConfirm(d spec.Decoding, n spec.Node, g gap.Gap, candidate, against *
 			d.Fail(of, "%q is the candidate or against of the gate, which confirms nothing; name another model", second.Name)
 			return nil
 		}
-		c := &Confirm{Gap: g}
-		c.Gap.A = second.Name
-		return c
+		return &Confirm{Gap: gap.Between(d, gate, second, against)}
 	}
 	return decodeSamples(d, samples, g)
 }

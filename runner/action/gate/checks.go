@@ -1,7 +1,9 @@
 package gate
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/action/series"
@@ -146,14 +148,20 @@ func small(all []Measurement) []Measurement {
 	return tested
 }
 
+// largest sorts measurements by their values, the largest first.
+func largest(all []Measurement) []Measurement {
+	slices.SortStableFunc(all, func(a, b Measurement) int {
+		if a.Value == nil || b.Value == nil {
+			return 0
+		}
+		return cmp.Compare(*b.Value, *a.Value)
+	})
+	return all
+}
+
 // tests reports whether the gate tests a list of slices.
 func (t Test) tests(list string) bool {
-	for _, l := range t.Lists {
-		if l == list {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(t.Lists, list)
 }
 
 // scored are the scores of both models on a dataset.
@@ -214,7 +222,7 @@ func (t Test) invariance(all []scored) Check {
 		}
 		of = append(of, plain(s.dataset, what, s.candidate.Rescoring.MaxBitsPerByte, *t.Also.BatchInvariance))
 	}
-	return t.check(checkInvariance, small(of))
+	return t.check(checkInvariance, largest(small(of)))
 }
 
 // coverage bounds the share of the bytes without a loss.
@@ -233,7 +241,7 @@ func (t Test) coverage(all []scored) Check {
 		}
 		of = append(of, plain(s.dataset, what, float64(unscored)/float64(total), *t.Also.Coverage))
 	}
-	return t.check(checkCoverage, of)
+	return t.check(checkCoverage, largest(small(of)))
 }
 
 // leastDocuments is the number of documents from which the interval of a calibration error says anything.

@@ -83,7 +83,7 @@ func (g Gate) add(b *plan.Builder) error {
 		inputs = append(inputs, plan.Input{Role: confirmRole, Upstream: second, Files: summary})
 		p.Second, p.Samples = again.A, c.Samples
 		if c.Samples != nil {
-			p.Second = otherDocuments
+			p.Second = OtherDocuments
 		}
 	}
 	if g.Also.Best != "" {

@@ -17,11 +17,11 @@ import (
 // markdown returns the report for people. Its first line says what the gate found.
 func (v *Verdict) markdown() string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "# Gate %s: %s\n\n%s.\n\n", markdown.Code(v.Gate), v.Answer, v.sentence(markdown.Code))
+	fmt.Fprintf(&out, "# Gate %s: %s\n\n%s.\n\n", markdown.Code(v.Gate), v.Answer, v.Sentence(markdown.Code))
 	fmt.Fprintf(&out, "Gap is the bits per byte of %s less those of %s. The interval is from the lower end of a one-sided interval of %g%% to the "+
 		"upper end of another. A slice passes if the upper end is below its margin. It fails if its p-value, corrected for the number of slices (Holm), is "+
 		"below %.2g. The gate fails if a slice does, and passes if all do.\n\n", markdown.Code(v.Candidate), markdown.Code(v.Against), 100*v.Confidence, 1-v.Confidence)
-	if v.Confirmed == otherDocuments {
+	if v.Confirmed == OtherDocuments {
 		out.WriteString("A slice that fails counts only if other documents fail as well.\n\n")
 	} else if v.Confirmed != "" {
 		fmt.Fprintf(&out, "A slice that fails counts only if %s fails as well.\n\n", markdown.Code(v.Confirmed))
@@ -125,8 +125,8 @@ func (m Measurement) interval() string {
 	return fmt.Sprintf("[%s, %s]", number(m.Low), number(m.High))
 }
 
-// sentence says what a check found, in one line. name formats the name of a slice or a dataset.
-func (c Check) sentence(name func(string) string) string {
+// Sentence says what a check found, in one line. name formats the name of a slice or a dataset.
+func (c Check) Sentence(name func(string) string) string {
 	if len(c.Measurements) == 0 {
 		return "nothing to measure"
 	}
@@ -167,12 +167,12 @@ func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.Read
 // Print implements action.Report.
 func (h Headlines) Print(w io.Writer) {
 	for _, v := range h {
-		fmt.Fprintf(w, "gate %s: %s: %s\n", v.Gate, strings.ToUpper(string(v.Answer)), v.sentence(protocol.Visible))
+		fmt.Fprintf(w, "gate %s: %s: %s\n", v.Gate, strings.ToUpper(string(v.Answer)), v.Sentence(protocol.Visible))
 		if n := len(v.TooSmall); n > 0 {
 			fmt.Fprintf(w, "  not tested, too small: %d\n", n)
 		}
 		for _, c := range v.Checks {
-			fmt.Fprintf(w, "  %s: %s: %s\n", c.Name, strings.ToUpper(c.answer()), c.sentence(protocol.Visible))
+			fmt.Fprintf(w, "  %s: %s: %s\n", c.Name, strings.ToUpper(c.answer()), c.Sentence(protocol.Visible))
 		}
 	}
 }

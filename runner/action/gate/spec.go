@@ -60,7 +60,7 @@ func decode(d spec.Decoding) []Gate {
 		}}
 		g.Gap.Name = name
 		g.Also = decodeAlso(d, n.Field("also"), a, b)
-		g.Confirm = decodeConfirm(d, n.Field("confirm"), g.Gap, a, b)
+		g.Confirm = decodeConfirm(d, n, g.Gap, a, b)
 		slices.Sort(g.Lists)
 		g.Lists = slices.Compact(g.Lists)
 		for slice, margin := range n.Field("margins").Fields() {

@@ -73,8 +73,8 @@ func (t Test) margin(slice string) float64 {
 	return t.Margin
 }
 
-// decide tests the rows of a gap. What fails is tested again with those of the second gap, if there is one.
-func (t Test) decide(of *gap.Summary, second *second) (v Verdict, err error) {
+// Decide tests the rows of a gap. What fails is tested again with those of the second gap, if there is one.
+func (t Test) Decide(of *gap.Summary, second *Second) (v Verdict, err error) {
 	v = Verdict{Strict: t.Strict, Confidence: t.Confidence, Slices: []Slice{}, TooSmall: []string{}, Checks: []Check{}, NoiseBPB: of.NoiseBPB}
 	unused := map[string]bool{}
 	for slice := range t.Margins {
@@ -95,7 +95,7 @@ func (t Test) decide(of *gap.Summary, second *second) (v Verdict, err error) {
 	}
 	t.answer(v.Slices)
 	if second != nil {
-		v.Confirmed = second.name
+		v.Confirmed = second.Name
 		t.confirm(v.Slices, second)
 	}
 	v.conclude()
@@ -150,25 +150,25 @@ func answer(high, bound, adjusted, confidence float64) action.Answer {
 	return action.Inconclusive
 }
 
-// second is the gap that confirms failures.
-type second struct {
-	// name is that of a model, or otherDocuments.
-	name string
-	of   *gap.Summary
-	// samples has the dataset that confirms each dataset; nil if it is the same.
-	samples map[string]string
+// Second is the gap that confirms failures.
+type Second struct {
+	// Name is that of a model, or OtherDocuments.
+	Name string
+	Of   *gap.Summary
+	// Samples has the dataset that confirms each dataset; nil if it is the same.
+	Samples map[string]string
 }
 
-// otherDocuments is what confirms failures, if it is not a model.
-const otherDocuments = "other documents"
+// OtherDocuments is what confirms failures, if it is not a model.
+const OtherDocuments = "other documents"
 
 // row returns the row that confirms a slice, or nil if there is none.
-func (c *second) row(s Slice) *gap.Row {
+func (c *Second) row(s Slice) *gap.Row {
 	name := s.Name
-	if sample, ok := c.samples[name]; ok && s.List == "datasets" {
+	if sample, ok := c.Samples[name]; ok && s.List == "datasets" {
 		name = sample
 	}
-	list := rows(c.of, s.List)
+	list := rows(c.Of, s.List)
 	if i := slices.IndexFunc(list, func(r gap.Row) bool { return r.Name == name }); i >= 0 {
 		return &list[i]
 	}
@@ -176,7 +176,7 @@ func (c *second) row(s Slice) *gap.Row {
 }
 
 // confirm tests the slices that failed again. A failure that is not confirmed is inconclusive.
-func (t Test) confirm(of []Slice, c *second) {
+func (t Test) confirm(of []Slice, c *Second) {
 	var again []Slice
 	var failed []*Slice
 	for i := range of {
@@ -246,8 +246,8 @@ func (v *Verdict) count(answer action.Answer) (n int) {
 	return n
 }
 
-// sentence says what the gate found, in one line. name formats a model's or a slice's name.
-func (v *Verdict) sentence(name func(string) string) string {
+// Sentence says what the gate found, in one line. name formats a model's or a slice's name.
+func (v *Verdict) Sentence(name func(string) string) string {
 	text := v.sliceSentence(name)
 	for _, answer := range severity[:2] {
 		var of []string
@@ -267,14 +267,14 @@ func (v *Verdict) sentence(name func(string) string) string {
 func (v *Verdict) sliceSentence(name func(string) string) string {
 	who := name(v.Candidate) + " and " + name(v.Against)
 	if len(v.Slices) == 0 {
-		return "cannot tell: every slice of " + who + " is too small"
+		return "cannot tell: every slice of " + who + " is too small; a slice needs 20 documents with 2,000 bytes: raise the limits, or add documents"
 	}
 	s := v.Slices[0]
 	worst := fmt.Sprintf("%s: %+.4f [%+.4f, %+.4f] bits per byte, margin %.4f", name(s.Name), s.Gap, s.Low, s.High, s.Margin)
 	switch v.ofSlices() {
 	case action.Fail:
 		confirmed := ""
-		if v.Confirmed == otherDocuments {
+		if v.Confirmed == OtherDocuments {
 			confirmed = ", confirmed by other documents"
 		} else if v.Confirmed != "" {
 			confirmed = ", confirmed by " + name(v.Confirmed)

@@ -51,14 +51,14 @@ func (p parameters) verdict(t *action.Task) (v Verdict, err error) {
 	if err != nil {
 		return v, err
 	}
-	var again *second
+	var again *Second
 	if p.Second != "" {
-		again = &second{name: p.Second, samples: p.Samples}
-		if again.of, err = read[gap.Summary](t, confirmRole+"/"+artifact.SummaryFile); err != nil {
+		again = &Second{Name: p.Second, Samples: p.Samples}
+		if again.Of, err = read[gap.Summary](t, confirmRole+"/"+artifact.SummaryFile); err != nil {
 			return v, err
 		}
 	}
-	if v, err = p.decide(of, again); err != nil {
+	if v, err = p.Decide(of, again); err != nil {
 		return v, err
 	}
 	v.Gate, v.Candidate, v.Against = p.Name, p.Candidate, p.Against
