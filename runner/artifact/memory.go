@@ -40,4 +40,4 @@ func ActivationsMemory(largest int64) int64 { return 192<<20 + 14*largest }
 func OutliersMemory(pixels int64) int64 { return 256<<20 + 12*pixels }
 
 // SeriesMemory returns the memory of following the scores of a number of models: the current pages of their ledgers.
-func SeriesMemory(models int64) int64 { return 128<<20 + models*8<<20 }
+func SeriesMemory(models int64) int64 { return 128<<20 + models*12<<20 }

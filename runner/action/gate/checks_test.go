@@ -16,8 +16,8 @@ import (
 
 func pointer[T any](v T) *T { return &v }
 
-func of(confidence float64, also Also) Test {
-	return Test{Lists: []string{"datasets", "overall"}, Margin: 0.01, Confidence: confidence, Also: also}
+func of(also Also) Test {
+	return Test{Lists: []string{"datasets", "overall"}, Margin: 0.01, Confidence: 0.95, Also: also}
 }
 
 // answers are those of a check and of its measurements, by what they are on.
@@ -53,13 +53,13 @@ func TestTokenizer(t *testing.T) {
 		other   action.Answer
 		warning bool
 	}{{"pass", action.Pass, false}, {"warn", action.Pass, true}, {"fail", action.Fail, false}} {
-		c := of(0.95, Also{Tokenizer: test.does}).tokenizer([]scored{equal, counts, size})
+		c := of(Also{Tokenizer: test.does}).tokenizer([]scored{equal, counts, size})
 		same(t, test.does, answers(c), map[string]action.Answer{"": test.other, "equal": action.Pass, "counts": test.other, "size": test.other})
 		if c.Warning != test.warning || *c.Measurements[0].Candidate != 0.3 {
 			t.Errorf("%s: got %+v", test.does, c)
 		}
 	}
-	if c := of(0.95, Also{Tokenizer: "warn"}).tokenizer([]scored{equal}); c.Warning {
+	if c := of(Also{Tokenizer: "warn"}).tokenizer([]scored{equal}); c.Warning {
 		t.Error("equal tokenizers give a warning")
 	}
 }
@@ -77,9 +77,9 @@ func TestPlainChecks(t *testing.T) {
 		all = append(all, s)
 	}
 	also := Also{BatchInvariance: pointer(0.001), Coverage: pointer(0.1)}
-	same(t, "invariance", answers(of(0.95, also).invariance(all)), map[string]action.Answer{"": action.Fail, "little": action.Pass, "much": action.Fail})
-	same(t, "unmeasured", answers(of(0.95, also).invariance(all[:1])), map[string]action.Answer{"": action.Inconclusive, "none": action.Inconclusive})
-	coverage := of(0.95, also).coverage(all)
+	same(t, "invariance", answers(of(also).invariance(all)), map[string]action.Answer{"": action.Fail, "little": action.Pass, "much": action.Fail})
+	same(t, "unmeasured", answers(of(also).invariance(all[:1])), map[string]action.Answer{"": action.Inconclusive, "none": action.Inconclusive})
+	coverage := of(also).coverage(all)
 	same(t, "coverage", answers(coverage), map[string]action.Answer{"": action.Fail, "none": action.Pass, "little": action.Pass, "much": action.Fail})
 	if m := coverage.Measurements[1]; m.On != "little" || *m.Value != 0.1 {
 		t.Errorf("got %+v after the failure", m)
@@ -96,7 +96,7 @@ func calibrated(dataset string, documents int64, candidate, against, deviation f
 
 // A calibration error may be worse by its bound. Its interval has the deviations of both errors.
 func TestCalibration(t *testing.T) {
-	test := of(0.95, Also{Top: pointer(0.02)})
+	test := of(Also{Top: pointer(0.02)})
 	same(t, "answers", answers(test.calibration([]scored{
 		calibrated("equal", 200, 0.05, 0.05, 0.001), calibrated("worse", 200, 0.08, 0.05, 0.001), calibrated("open", 200, 0.08, 0.05, 0.02),
 		calibrated("few", 19, 0.3, 0.05, 0.001), {dataset: "none"},
@@ -106,7 +106,7 @@ func TestCalibration(t *testing.T) {
 	if half := 1.6448536 * 0.003 * math.Sqrt2; math.Abs(*m.High-(*m.Value+half)) > 1e-6 {
 		t.Errorf("got the interval [%v, %v] of %v, want a half of %v", *m.Low, *m.High, *m.Value, half)
 	}
-	both := of(0.95, Also{Top: pointer(0.02), Truth: pointer(1.0)}).calibration([]scored{calibrated("x", 200, 0.5, 0.05, 0.001)})
+	both := of(Also{Top: pointer(0.02), Truth: pointer(1.0)}).calibration([]scored{calibrated("x", 200, 0.5, 0.05, 0.001)})
 	if len(both.Measurements) != 2 || both.Measurements[0].Answer != action.Fail || both.Measurements[1].Answer != action.Pass {
 		t.Errorf("got %+v", both)
 	}
@@ -154,7 +154,7 @@ func TestTails(t *testing.T) {
 	s.candidate.TokenLosses = &artifact.TokenLosses{Quantiles: []artifact.Quantile{{Share: 0.9, Nats: 8.9}}}
 	s.against.TokenLosses = &artifact.TokenLosses{Quantiles: []artifact.Quantile{{Share: 0.9, Nats: 7}}}
 	for bound, want := range map[float64]action.Answer{1: action.Fail, 3: action.Pass} {
-		c, err := of(0.95, Also{Tails: []Tail{{0.9, bound}}}).tails([]scored{s})
+		c, err := of(Also{Tails: []Tail{{0.9, bound}}}).tails([]scored{s})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -165,17 +165,17 @@ func TestTails(t *testing.T) {
 	}
 	// Too few tokens are above a high quantile, and other tokens are not comparable.
 	s.against.TokenLosses.Quantiles[0].Share = 0.999
-	few, err := of(0.95, Also{Tails: []Tail{{0.999, 1}}}).tails([]scored{s})
+	few, err := of(Also{Tails: []Tail{{0.999, 1}}}).tails([]scored{s})
 	s.tokens[1] = "u"
-	other, errOther := of(0.95, Also{Tails: []Tail{{0.9, 1}}}).tails([]scored{s})
+	other, errOther := of(Also{Tails: []Tail{{0.9, 1}}}).tails([]scored{s})
 	if err := errors.Join(err, errOther); err != nil || few.Answer != action.Inconclusive || other.Answer != action.Inconclusive ||
 		!strings.Contains(few.Measurements[0].Reason, "too few") || !strings.Contains(other.Measurements[0].Reason, "different tokens") {
 		t.Errorf("got %+v and %+v, %v", few, other, err)
 	}
 }
 
-func slice(list, name string, gap, deviation float64, small bool) series.Slice {
-	d := &series.Difference{Model: "b", Gap: gap, Estimate: &statistics.Estimate{Value: gap, Error: deviation, Effective: 100}}
+func slice(list, name string, gap float64, small bool) series.Slice {
+	d := &series.Difference{Model: "b", Gap: gap, Estimate: &statistics.Estimate{Value: gap, Error: 0.001, Effective: 100}}
 	return series.Slice{List: list, Name: name, TooSmall: small, Points: []series.Point{
 		{Model: "a", BPB: 1}, {Model: "b", BPB: 0.9}, {Model: "c", BPB: 0.9 + gap, Best: d},
 	}}
@@ -184,13 +184,13 @@ func slice(list, name string, gap, deviation float64, small bool) series.Slice {
 // The candidate is tested against the best before it on the lists of the gate. The choice among several makes a failure
 // harder, and the first model of a series has nothing before it.
 func TestBest(t *testing.T) {
-	of := of(0.95, Also{Best: "s"})
+	of := of(Also{Best: "s"})
 	of.Margins = map[string]float64{"wide": 1}
 	s := &series.Summary{Slices: []series.Slice{
-		slice("overall", "overall", -0.02, 0.001, false), slice("datasets", "worse", 0.05, 0.001, false), slice("datasets", "wide", 0.05, 0.001, false),
-		slice("datasets", "small", 0.5, 0.001, true), slice("groups", "group", 0.5, 0.001, false),
+		slice("overall", "overall", -0.02, false), slice("datasets", "worse", 0.05, false), slice("datasets", "wide", 0.05, false),
+		slice("datasets", "small", 0.5, true), slice("groups", "group", 0.5, false),
 		// One-sided, p is 0.032, and twice that for the best of two.
-		slice("datasets", "chosen", 0.01+0.00187, 0.001, false),
+		slice("datasets", "chosen", 0.01+0.00187, false),
 	}}
 	same(t, "last", answers(of.best("c", s)), map[string]action.Answer{
 		"": action.Fail, "overall": action.Pass, "worse": action.Fail, "wide": action.Pass, "chosen": action.Inconclusive,

@@ -1,6 +1,7 @@
 package series_test
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/csv"
 	"errors"
@@ -9,6 +10,9 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/extension"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action/actiontest"
@@ -173,5 +177,30 @@ func TestEqualModels(t *testing.T) {
 	d := s.Slices[0].Points[1].Previous
 	if d.Gap != 0 || d.Error != 0 || d.P != 1 || d.Verdict != series.Open || s.Slices[0].Points[2].Best.Model != "first" {
 		t.Errorf("got %+v", d)
+	}
+}
+
+// Tags of a spec are text. In a report they are neither markup nor commands, and a terminal shows them on one line.
+func TestHostileNames(t *testing.T) {
+	const tag = "<script>alert(1)</script> | `x` [y](javascript:1)\n::error::e\x1b[31m"
+	l := newLab(t)
+	l.Datasets[1].Tags = []string{tag}
+	p := l.MustRun()
+	report, err := os.ReadFile(l.Path(p, "series s", "report.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var html, terminal bytes.Buffer
+	if err := goldmark.New(goldmark.WithExtensions(extension.GFM)).Convert(report, &html); err != nil {
+		t.Fatal(err)
+	}
+	series.Headlines{{Name: "s", Summary: actiontest.JSON[series.Summary](l, p, "series s", artifact.SummaryFile)}}.Print(&terminal)
+	if !strings.Contains(html.String(), "alert(1)") {
+		t.Error("the report does not have the group")
+	}
+	for _, bad := range []string{"<script", "<a ", "\n::error", "\x1b"} {
+		if strings.Contains(html.String()+terminal.String(), bad) {
+			t.Errorf("the report or the terminal has %q", bad)
+		}
 	}
 }
