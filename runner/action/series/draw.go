@@ -47,7 +47,7 @@ func (s *Summary) level(of Slice) figure.Scatter {
 		Title: "Bits per byte over " + s.X.Title(), X: s.X.Figure(), Y: figure.Axis{Label: "bits per byte"},
 		Groups: []figure.Group{{Points: s.points(of)}},
 	}
-	line := figure.Curve{Name: "bits per byte with 95% interval", Group: 0}
+	line := figure.Curve{Name: "bits per byte with 95% interval"}
 	best := figure.Curve{Name: "best so far", Group: 2, Dashed: true}
 	low, high := of.Points[0].BPB, of.Points[0].BPB
 	for _, p := range of.Points {
@@ -61,7 +61,11 @@ func (s *Summary) level(of Slice) figure.Scatter {
 		low, high = min(low, p.BPB), max(high, p.BPB)
 		best.X, best.Y = append(best.X, p.X), append(best.Y, low)
 	}
-	f.Curves = []figure.Curve{line, best}
+	if widest(line) > high-low {
+		// The documents differ by more than the models. A band over everything shows nothing.
+		line.Name, line.Low, line.High = "bits per byte", nil, nil
+	}
+	f.Curves, f.WholeBands = []figure.Curve{line, best}, true
 	for i, c := range of.Changes {
 		mark := figure.Curve{Group: 1, Dashed: true, X: []float64{c.X, c.X}, Y: []float64{low, high}}
 		if i == 0 {
@@ -70,6 +74,14 @@ func (s *Summary) level(of Slice) figure.Scatter {
 		f.Curves = append(f.Curves, mark)
 	}
 	return f
+}
+
+// widest returns the width of the widest interval of a curve.
+func widest(c figure.Curve) (width float64) {
+	for i := range c.Low {
+		width = max(width, c.High[i]-c.Low[i])
+	}
+	return width
 }
 
 // points returns the points of a slice. Only those that a reader looks for have a label: the first, the last, the best and
@@ -95,7 +107,7 @@ func (s *Summary) againstBest(of Slice) figure.Scatter {
 	f := figure.Scatter{
 		Title: "Bits per byte less those of the best so far", X: s.X.Figure(), Y: figure.Axis{Label: "difference in bits per byte; above 0 is worse"},
 	}
-	line := figure.Curve{Name: "difference with 95% interval", Group: 0}
+	line := figure.Curve{Name: "difference with 95% interval"}
 	var points []figure.Point
 	worse := false
 	for i, p := range of.Points[1:] {
@@ -112,7 +124,7 @@ func (s *Summary) againstBest(of Slice) figure.Scatter {
 		}
 	}
 	zero := figure.Curve{Name: "equal to the best so far", Group: 2, Dashed: true, X: []float64{of.Points[0].X, of.Points[len(of.Points)-1].X}, Y: []float64{0, 0}}
-	f.Groups, f.Curves = []figure.Group{{Points: points}}, []figure.Curve{line, zero}
+	f.Groups, f.Curves, f.WholeBands = []figure.Group{{Points: points}}, []figure.Curve{line, zero}, true
 	return f
 }
 

@@ -112,7 +112,7 @@ func (h Headline) printSlices(w io.Writer) {
 		}
 	}
 	if changes > shownChanges {
-		fmt.Fprintf(w, "  and %s more; the report has all\n", terminal.Count(changes-shownChanges, "change"))
+		fmt.Fprintf(w, "  and %d more; the report has all\n", changes-shownChanges)
 	}
 }
 
