@@ -147,7 +147,7 @@ test-race:
 # kill -9, full disks, read-only stores, two runs that must agree; the memory of large documents
 test-slow:
     go test -vet=off -tags slow -timeout 20m ./runner
-    go test -vet=off -tags slow -p 1 -run '^TestMemory$' -v ./runner/action/materialize ./runner/action/score ./runner/action/gap ./runner/action/scaling ./runner/action/outliers
+    go test -vet=off -tags slow -p 1 -run '^TestMemory$' -v ./runner/action/materialize ./runner/action/score ./runner/action/gap ./runner/action/scaling ./runner/action/series ./runner/action/outliers
 
 # the store and the providers against a real S3 server
 test-s3:

@@ -88,6 +88,12 @@ func Results[T any](ctx context.Context, actions []*plan.Action, read ReadFile, 
 	return all, nil
 }
 
+// Adviser is a kind that warns of a plan whose answers will be of little use.
+type Adviser interface {
+	// Advise returns warnings about the actions of a plan, from the results that are there.
+	Advise(ctx context.Context, actions []*plan.Action, read ReadFile) ([]string, error)
+}
+
 // Files are the files of an artifact on this machine.
 type Files struct {
 	outputs []store.File

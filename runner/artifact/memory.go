@@ -38,3 +38,6 @@ func ActivationsMemory(largest int64) int64 { return 192<<20 + 14*largest }
 // OutliersMemory returns the memory of a report on outliers with figures of a number of pixels: the statistics of one
 // model at a time, and the pixels of one figure with their copy in the encoder.
 func OutliersMemory(pixels int64) int64 { return 256<<20 + 12*pixels }
+
+// SeriesMemory returns the memory of following the scores of a number of models: the current pages of their ledgers.
+func SeriesMemory(models int64) int64 { return 128<<20 + models*12<<20 }

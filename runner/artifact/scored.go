@@ -70,6 +70,29 @@ func (d *ScoredDocument) Losses(into []float64) []float64 {
 	return into
 }
 
+// EachScored calls visit with the tokens that have a loss and overlap the scored span, including tokens without
+// bytes. These are the scored tokens of a score's summary.
+func (d *ScoredDocument) EachScored(visit func(i int, start, end int32)) {
+	last, unscored := int32(0), 0
+	for i, end := range d.TokenEnds {
+		start := last
+		if len(d.TokenStarts) > 0 {
+			start = d.TokenStarts[i]
+		}
+		last = end
+		reach := max(end, start+1)
+		if reach <= d.ScoreStart || start >= d.ScoreEnd {
+			continue
+		}
+		for unscored < len(d.UnscoredEnds) && d.UnscoredEnds[unscored] <= start {
+			unscored++
+		}
+		if unscored == len(d.UnscoredStarts) || d.UnscoredStarts[unscored] >= reach {
+			visit(i, start, end)
+		}
+	}
+}
+
 // Starts returns the start of each token. It reuses the memory of into.
 func (d *ScoredDocument) Starts(into []int32) []int32 {
 	if len(d.TokenStarts) > 0 || len(d.TokenEnds) == 0 {

@@ -94,9 +94,14 @@ func (a *app) plan(ctx context.Context, w *workspace.Workspace, o planOptions) e
 	if err := untilDone(ctx, func() error { return a.printPlan(p, o, changes) }); err != nil {
 		return err
 	}
-	if o.graph == "" && !a.asJSON {
-		a.warn(planWarnings(w, p))
+	if o.graph != "" || a.asJSON {
+		return nil
 	}
+	advice, err := w.Advise(ctx, p)
+	if err != nil {
+		return err
+	}
+	a.warn(append(planWarnings(w, p), advice...))
 	return nil
 }
 

@@ -21,6 +21,8 @@ type Scatter struct {
 	Curves []Curve
 	// LegendLeft puts the legend at the left, for curves that rise.
 	LegendLeft bool
+	// WholeBands extends the axes to the bands. Without it, a wide band is cut off, because it would hide the points.
+	WholeBands bool
 }
 
 // Group holds points of one color and shape. Its name, if any, is in the legend if the figure has more than one group or
@@ -49,7 +51,7 @@ type Curve struct {
 // Write writes the figure as in the function Write.
 func (s Scatter) Write(dir, name string, size Size) error { return Write(dir, name, size, s.plot) }
 
-// bounds returns the range of the points and curves. A band may exceed it, because a wide band would hide the points.
+// bounds returns the range of the points and curves, and of the bands if they are to be whole.
 func (s Scatter) bounds() (lowX, highX, lowY, highY float64, err error) {
 	lowX, lowY, highX, highY = math.Inf(1), math.Inf(1), math.Inf(-1), math.Inf(-1)
 	add := func(x, y float64) {
@@ -70,6 +72,10 @@ func (s Scatter) bounds() (lowX, highX, lowY, highY float64, err error) {
 	for _, c := range s.Curves {
 		for i, x := range c.X {
 			add(x, c.Y[i])
+			if s.WholeBands && len(c.Low) > 0 {
+				add(x, c.Low[i])
+				add(x, c.High[i])
+			}
 		}
 	}
 	if points == 0 && err == nil {

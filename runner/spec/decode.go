@@ -281,6 +281,10 @@ func (d *decoder) config(n node, v cue.Value, without ...string) json.RawMessage
 
 func (d *decoder) model(name string, n, scoring node) *Model {
 	m := &Model{Name: name, Family: n.field("family").text(), Pos: d.writtenAt(n)}
+	if step := n.field("step"); step.set() {
+		at := step.decimal()
+		m.Step = &at
+	}
 	own := n.field("scoring")
 	m.Scoring = Scoring{
 		Prefix:  cmp.Or(either(own, scoring, "prefix").text(), "bos"),

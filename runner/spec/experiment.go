@@ -106,8 +106,10 @@ type Sample struct {
 // model of which only pinned scores are known. Experiment.Models has none of the latter.
 type Model struct {
 	Name, Family string
-	Pos          Position
-	Backend      *Backend
+	// Step orders the models of a series. It is nil if the spec does not set it.
+	Step    *float64 `json:",omitempty"`
+	Pos     Position
+	Backend *Backend
 	// Weights are the files of the model. They are nil for a model that its backend trains.
 	Weights  *Weights
 	Scores   *Scores

@@ -109,6 +109,15 @@ func (s Decoding) Models(list Node) []*Model {
 	return models
 }
 
+// AllModels returns all models, by name.
+func (s Decoding) AllModels() []*Model {
+	var models []*Model
+	for _, name := range slices.Sorted(maps.Keys(s.d.models)) {
+		models = append(models, s.d.models[name])
+	}
+	return models
+}
+
 // Conforms reports whether the spec conforms to the schema. If not, values may read as zero.
 func (s Decoding) Conforms() bool { return len(s.d.invalid) == 0 }
 

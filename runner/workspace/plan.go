@@ -54,6 +54,20 @@ func (w *Workspace) Resolve(ctx context.Context, p *plan.Plan) error {
 	return p.Resolve(ctx, lookups{w.Store, w.lookupDir})
 }
 
+// Advise returns warnings about a plan that is resolved, by the results of earlier runs.
+func (w *Workspace) Advise(ctx context.Context, p *plan.Plan) (advice []string, err error) {
+	for _, k := range w.kinds {
+		if adviser, ok := k.(action.Adviser); ok {
+			of, err := adviser.Advise(ctx, p.Actions, w.readFile)
+			if err != nil {
+				return nil, err
+			}
+			advice = append(advice, of...)
+		}
+	}
+	return advice, nil
+}
+
 // lookups looks up keys in a store. Unless dir is "", it caches lookups of a bucket in that directory.
 type lookups struct {
 	store *store.Store

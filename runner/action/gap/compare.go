@@ -95,7 +95,7 @@ func Compare(ctx context.Context, a, b Side, out string, options Options) (_ *Su
 		options.literals = maxLiterals
 	}
 	c := &comparison{
-		a: a, b: b, datasets: make([]spread, len(a.Datasets)), groups: map[string]map[int]bool{}, documents: documents,
+		a: a, b: b, datasets: make([]spread, len(a.Datasets)), documents: documents,
 		literals: newLiterals(scratch, options.literals),
 	}
 	for _, t := range []*top[Document]{&c.topDocuments[0], &c.topDocuments[1]} {
@@ -145,8 +145,7 @@ type comparison struct {
 	a, b     Side
 	datasets []spread // by the dataset's position
 	buckets  [bucketCount]spread
-	unit     int64                   // the current document, or its cluster
-	groups   map[string]map[int]bool // the datasets in each group
+	unit     int64 // the current document, or its cluster
 	literals *literals
 	counter  *counter // adds to literals while documents are compared
 	segments int64
@@ -181,7 +180,6 @@ func (c *comparison) run(ctx context.Context) (err error) {
 	}()
 	c.counter = newCounter(c.literals)
 	defer func() { err = errors.Join(err, c.counter.close()) }()
-	c.registerGroups()
 	c.before = documentID{dataset: -1}
 	row := int64(0)
 	for {
@@ -273,25 +271,14 @@ func parents(name string) func(func(string) bool) {
 	}
 }
 
-func (c *comparison) group(name string, dataset int) {
-	members := c.groups[name]
-	if members == nil {
-		members = map[int]bool{}
-		c.groups[strings.Clone(name)] = members
-	}
-	members[dataset] = true
-}
-
-// registerGroups adds each dataset to the groups of its name and of its tags on either side.
-func (c *comparison) registerGroups() {
+// groups returns the groups of the datasets by their names and by their tags on either side.
+func (c *comparison) groups() []Group {
+	var names []string
+	var tags [][]string
 	for i, dataset := range c.a.Datasets {
-		for _, name := range slices.Concat([]string{dataset.Dataset}, dataset.Tags, c.b.Datasets[i].Tags) {
-			c.group(name, i)
-			for parent := range parents(name) {
-				c.group(parent, i)
-			}
-		}
+		names, tags = append(names, dataset.Dataset), append(tags, slices.Concat(dataset.Tags, c.b.Datasets[i].Tags))
 	}
+	return Groups(names, tags)
 }
 
 // document adds a document that both sides scored; row is its position in its dataset's tables.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 
@@ -220,16 +219,13 @@ func (c *comparison) summary(differences []string) (*Summary, error) {
 		s.Datasets = append(s.Datasets, g.row(t.Dataset))
 	}
 	s.Overall = overall.row("overall")
-	for name, members := range c.groups {
-		if i := slices.IndexFunc(c.a.Datasets, func(t Table) bool { return t.Dataset == name }); len(members) == 1 && members[i] {
-			continue // a single dataset with its own name
-		}
+	for _, g := range c.groups() {
 		var sum spread
-		for _, i := range slices.Sorted(maps.Keys(members)) {
+		for _, i := range g.Datasets {
 			sum.merge(&c.datasets[i])
 		}
 		if sum.bytes > 0 {
-			s.Groups = append(s.Groups, sum.row(name))
+			s.Groups = append(s.Groups, sum.row(g.Name))
 		}
 	}
 	for i := range c.buckets {

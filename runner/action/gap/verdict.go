@@ -53,7 +53,10 @@ func judgeOne(r *Row, noise float64) {
 	r.decide(*r.P, noise)
 }
 
-func (r *Row) tooSmall() bool { return r.P == nil || r.Units < leastUnits || r.Bytes < leastBytes }
+func (r *Row) tooSmall() bool { return r.P == nil || TooSmall(r.Units, r.Bytes) }
+
+// TooSmall reports whether there are too few units or bytes to say anything.
+func TooSmall(units, bytes int64) bool { return units < leastUnits || bytes < leastBytes }
 
 func (r *Row) decide(q, noise float64) {
 	switch {

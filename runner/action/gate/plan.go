@@ -2,8 +2,12 @@ package gate
 
 import (
 	"fmt"
+	"slices"
 
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action/gap"
+	"surprisal.dev/runner/action/score"
+	"surprisal.dev/runner/action/series"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 )
@@ -18,21 +22,32 @@ type Kind struct{}
 func (Kind) Name() string { return name }
 
 // Schema implements plan.Kind.
-func (Kind) Schema() int { return 1 }
+func (Kind) Schema() int { return 2 }
 
 // MainFile implements action.MainFiler.
 func (Kind) MainFile() string { return reportFile }
 
-// parameters are everything that a verdict depends on except the gap.
+// parameters are everything that a verdict depends on except its inputs.
 type parameters struct {
 	Name      string `json:"name"`
 	Candidate string `json:"candidate"`
 	Against   string `json:"against"`
+	// Datasets are those of the checks that read scores.
+	Datasets []string `json:"datasets,omitempty"`
+	// Second names what confirms failures, and Samples has the dataset that confirms each dataset.
+	Second  string            `json:"second,omitempty"`
+	Samples map[string]string `json:"samples,omitempty"`
 	Test
 }
 
-// gapRole is the role of the gap's summary.
-const gapRole = "gap"
+// Roles of inputs.
+const (
+	gapRole       = "gap"
+	confirmRole   = "confirm"
+	bestRole      = "best"
+	candidateRole = "candidate"
+	againstRole   = "against"
+)
 
 // Plan implements plan.Kind.
 func (Kind) Plan(b *plan.Builder) error {
@@ -41,21 +56,95 @@ func (Kind) Plan(b *plan.Builder) error {
 		return err
 	}
 	for _, g := range gates {
-		of := g.Gap
-		of.Name = name + "/" + g.Name
-		compared, err := gap.Compared(b, of)
-		if err != nil {
+		if err := g.add(b); err != nil {
 			return fmt.Errorf("gate %q: %w", g.Name, err)
-		}
-		_, err = b.Add(name, plan.Parts{
-			Name: name + " " + g.Name, Labels: plan.Labels{Section: g.Name},
-			Parameters: parameters{g.Name, g.Gap.A, g.Gap.B, g.Test},
-			Inputs:     []plan.Input{{Role: gapRole, Upstream: compared, Files: []string{artifact.SummaryFile}}},
-			Publish:    name + "/" + g.Name,
-		})
-		if err != nil {
-			return err
 		}
 	}
 	return nil
+}
+
+func (g Gate) add(b *plan.Builder) error {
+	of := g.Gap
+	of.Name = name + "/" + g.Name
+	compared, err := gap.Compared(b, of)
+	if err != nil {
+		return err
+	}
+	summary := []string{artifact.SummaryFile}
+	p := parameters{Name: g.Name, Candidate: g.Gap.A, Against: g.Gap.B, Test: g.Test}
+	inputs := []plan.Input{{Role: gapRole, Upstream: compared, Files: summary}}
+	if c := g.Confirm; c != nil {
+		again := c.Gap
+		again.Name = name + "-confirm/" + g.Name
+		second, err := gap.Compared(b, again)
+		if err != nil {
+			return err
+		}
+		inputs = append(inputs, plan.Input{Role: confirmRole, Upstream: second, Files: summary})
+		p.Second, p.Samples = again.A, c.Samples
+		if c.Samples != nil {
+			p.Second = OtherDocuments
+		}
+	}
+	if g.Also.Best != "" {
+		followed := series.Planned(b, g.Also.Best)
+		if err := g.checkBest(b); err != nil {
+			return err
+		}
+		inputs = append(inputs, plan.Input{Role: bestRole, Upstream: followed, Files: summary})
+	}
+	if g.Also.readsScores() {
+		p.Datasets = g.Gap.Datasets
+		scores, err := g.scores(b)
+		if err != nil {
+			return err
+		}
+		inputs = append(inputs, scores...)
+	}
+	parts := plan.Parts{
+		Name: name + " " + g.Name, Labels: plan.Labels{Section: g.Name}, Parameters: p, Inputs: inputs, Publish: name + "/" + g.Name,
+	}
+	if len(g.Also.Tails) > 0 {
+		parts.Rates.Memory = func(largest, _ int64) int64 { return artifact.GapMemory(largest) }
+	}
+	_, err = b.Add(name, parts)
+	return err
+}
+
+// checkBest checks that the series has the candidate, and the datasets of the gate.
+func (g Gate) checkBest(b *plan.Builder) error {
+	var all []series.Series
+	if err := b.Section("series", &all); err != nil {
+		return err
+	}
+	i := slices.IndexFunc(all, func(s series.Series) bool { return s.Name == g.Also.Best })
+	switch of := all[i]; {
+	case !slices.Contains(of.Models, g.Gap.A):
+		return protocol.Invalid("also.best: the series %q does not have the candidate %q; add it to its models with its step", of.Name, g.Gap.A)
+	case !slices.Equal(of.Datasets, g.Gap.Datasets):
+		return protocol.Invalid("also.best: the series %q is on other datasets than the gate (%d and %d); set the same datasets in both",
+			of.Name, len(of.Datasets), len(g.Gap.Datasets))
+	}
+	return nil
+}
+
+// scores returns the files of scores that the checks read.
+func (g Gate) scores(b *plan.Builder) ([]plan.Input, error) {
+	files := []string{artifact.SummaryFile}
+	if g.Also.readsTokens() {
+		files = append(files, artifact.TokenCountsFile, artifact.TokenCountsSummaryFile)
+	}
+	of := files
+	if len(g.Also.Tails) > 0 {
+		of = append(slices.Clone(files), artifact.ScoredFile)
+	}
+	candidate, err := score.Inputs(b, candidateRole, g.Gap.A, g.Gap.Datasets, of)
+	if err != nil {
+		return nil, err
+	}
+	for i := range candidate {
+		candidate[i].Counted = true
+	}
+	against, err := score.Inputs(b, againstRole, g.Gap.B, g.Gap.Datasets, files)
+	return append(candidate, against...), err
 }

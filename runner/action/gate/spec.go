@@ -17,6 +17,8 @@ type Gate struct {
 	Name string `json:"name"`
 	// Gap compares the candidate, a, with the other model, b.
 	Gap gap.Gap `json:"gap"`
+	// Confirm is nil if one test is enough.
+	Confirm *Confirm `json:"confirm,omitempty"`
 	Test
 }
 
@@ -31,6 +33,7 @@ type Test struct {
 	Confidence float64 `json:"confidence"`
 	// Strict makes an inconclusive answer fail the run.
 	Strict bool `json:"strict"`
+	Also   Also `json:"also,omitzero"`
 }
 
 // Section implements action.Sectioner.
@@ -56,6 +59,8 @@ func decode(d spec.Decoding) []Gate {
 			Strict: n.Field("inconclusive").Text() == "fail",
 		}}
 		g.Gap.Name = name
+		g.Also = decodeAlso(d, n.Field("also"), a, b)
+		g.Confirm = decodeConfirm(d, n, g.Gap, a, b)
 		slices.Sort(g.Lists)
 		g.Lists = slices.Compact(g.Lists)
 		for slice, margin := range n.Field("margins").Fields() {

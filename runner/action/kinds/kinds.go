@@ -12,6 +12,7 @@ import (
 	"surprisal.dev/runner/action/scaling"
 	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/action/scores"
+	"surprisal.dev/runner/action/series"
 	"surprisal.dev/runner/action/sliding"
 	"surprisal.dev/runner/action/train"
 	"surprisal.dev/runner/action/windows"
@@ -25,6 +26,7 @@ func All() []action.Kind {
 		scores.Kind{},
 		score.Kind{},
 		gap.Kind{},
+		series.Kind{},
 		gate.Kind{},
 		scaling.Kind{},
 		windows.Kind{},

@@ -20,7 +20,7 @@ const (
 // Scales of the axis of declared values.
 const (
 	scaleLog    = "log"
-	scaleLinear = "linear"
+	ScaleLinear = "linear"
 )
 
 // Axis is the horizontal axis.
@@ -57,10 +57,32 @@ func decodeAxis(d spec.Decoding, n spec.Node, models []*spec.Model) Axis {
 			}
 		}
 		return a
-	case a.Label == "":
+	}
+	a = Declared(d, n, models, scaleLog)
+	for i, m := range models {
+		for _, other := range models[:i] {
+			if a.equal(m.Name, other.Name) && other.Family == m.Family {
+				d.Fail(values.Field(m.Name), "models %q and %q have the same value; correct one, remove a model, or set different families", other.Name, m.Name)
+			}
+		}
+	}
+	return a
+}
+
+// equal reports whether two models have the same value.
+func (a Axis) equal(model, other string) bool {
+	x, ok := a.Values[model]
+	y, known := a.Values[other]
+	return ok && known && x == y
+}
+
+// Declared decodes the axis at n of a value for each model, with a label. scale is the default scale of numbers.
+func Declared(d spec.Decoding, n spec.Node, models []*spec.Model, scale string) Axis {
+	a := Axis{Of: ofValues, Label: n.Field("label").Text(), Scale: scale, Values: map[string]float64{}}
+	if a.Label == "" {
 		d.Fail(n, "values need a label that names them and their unit, such as \"training tokens\"")
 	}
-	a.Of, a.Values = ofValues, map[string]float64{}
+	values := n.Field("values")
 	dates := 0
 	for model, v := range values.Fields() {
 		a.Values[model] = v.Decimal()
@@ -86,7 +108,7 @@ func decodeAxis(d spec.Decoding, n spec.Node, models []*spec.Model) Axis {
 func (a *Axis) decodeScale(d spec.Decoding, n spec.Node) {
 	scale := n.Field("scale")
 	if a.Dates {
-		a.Scale = scaleLinear
+		a.Scale = ScaleLinear
 	}
 	if scale.Set() {
 		a.Scale = scale.Text()
@@ -96,7 +118,7 @@ func (a *Axis) decodeScale(d spec.Decoding, n spec.Node) {
 	}
 }
 
-// checkValues checks that each model has a value that the axis can show, and that models of a family differ in it.
+// checkValues checks that each model has a value that the axis can show.
 func (a *Axis) checkValues(d spec.Decoding, values spec.Node, models []*spec.Model) {
 	for model, v := range values.Fields() {
 		if len(models) > 0 && !slices.ContainsFunc(models, func(m *spec.Model) bool { return m.Name == model }) {
@@ -106,22 +128,15 @@ func (a *Axis) checkValues(d spec.Decoding, values spec.Node, models []*spec.Mod
 			d.Fail(v, "%v is not above 0, which a logarithmic scale needs; set scale: \"linear\", or correct the value", a.Values[model])
 		}
 	}
-	for i, m := range models {
-		x, ok := a.Values[m.Name]
-		if !ok {
+	for _, m := range models {
+		if _, ok := a.Values[m.Name]; !ok {
 			d.Fail(values, "model %q has no value; add one, or remove the model", m.Name)
-			continue
-		}
-		for _, other := range models[:i] {
-			if y, ok := a.Values[other.Name]; ok && x == y && other.Family == m.Family {
-				d.Fail(values.Field(m.Name), "models %q and %q have the same value; correct one, remove a model, or set different families", other.Name, m.Name)
-			}
 		}
 	}
 }
 
-// title is the label of the axis.
-func (a Axis) title() string {
+// Title is the label of the axis.
+func (a Axis) Title() string {
 	switch a.Of {
 	case ofFLOPs:
 		return "FLOPs per token"
@@ -131,22 +146,22 @@ func (a Axis) title() string {
 	return "parameters"
 }
 
-// figure returns the axis of plots.
-func (a Axis) figure() figure.Axis {
-	f := figure.Axis{Label: a.title(), Scale: figure.Log, Format: figure.Count}
+// Figure returns the axis of plots.
+func (a Axis) Figure() figure.Axis {
+	f := figure.Axis{Label: a.Title(), Scale: figure.Log, Format: figure.Count}
 	switch {
 	case a.Of == ofFLOPs:
 		f.Format = figure.SI
 	case a.Dates:
 		f.Scale, f.Format = figure.Date, figure.Day
-	case !a.logarithmic():
+	case !a.Logarithmic():
 		f.Scale = figure.Linear
 	}
 	return f
 }
 
-// format formats a value of the axis for tables.
-func (a Axis) format(x float64) string {
+// Format formats a value of the axis for tables.
+func (a Axis) Format(x float64) string {
 	if a.Dates {
 		return figure.Day(x)
 	}
@@ -156,5 +171,10 @@ func (a Axis) format(x float64) string {
 	return figure.Plain(x)
 }
 
-// logarithmic reports whether the axis is logarithmic, so that a power law can be fitted.
-func (a Axis) logarithmic() bool { return a.Scale != scaleLinear && !a.Dates }
+// Logarithmic reports whether the axis is logarithmic, so that a power law can be fitted.
+func (a Axis) Logarithmic() bool { return a.Scale != ScaleLinear && !a.Dates }
+
+// Steps returns the axis of the steps of models.
+func Steps(values map[string]float64) Axis {
+	return Axis{Of: ofValues, Label: "step", Values: values, Scale: ScaleLinear}
+}

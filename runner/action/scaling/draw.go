@@ -21,7 +21,7 @@ func (s *Summary) fit() {
 			called = fmt.Sprintf("the family %q", f.name)
 		}
 		switch n := fit.Distinct(sizes); {
-		case !s.X.logarithmic():
+		case !s.X.Logarithmic():
 			s.Notes = append(s.Notes, fmt.Sprintf("no power law is fitted to %s, because the axis is linear", called))
 		case n < fewestSizes && len(f.rows) > 1:
 			s.Notes = append(s.Notes, fmt.Sprintf("no power law is fitted to %s: %d different values of x are fewer than %d, and an interval needs %d", called, n, fewestSizes, fewestSizes))
@@ -97,7 +97,7 @@ func positive(v *float64) bool { return v != nil && *v > 0 && !math.IsInf(*v, 1)
 
 // scatter returns the figure of a value of each model against x, with the laws of a loss, transformed to the value.
 func (s *Summary) scatter(title, label, of string, value func(Row) *float64, transform func(float64) float64) figure.Scatter {
-	f := figure.Scatter{Title: title + " against " + s.X.title(), X: s.X.figure(), Y: figure.Axis{Label: label, Scale: figure.Log}}
+	f := figure.Scatter{Title: title + " against " + s.X.Title(), X: s.X.Figure(), Y: figure.Axis{Label: label, Scale: figure.Log}}
 	groups := map[string]int{}
 	for _, r := range s.Rows {
 		v := value(r)
@@ -148,12 +148,12 @@ const mostDatasets = 8
 
 // byDataset returns the figure of bits per byte of each dataset for the models of Gain.
 func (s *Summary) byDataset() figure.Scatter {
-	f := figure.Scatter{X: s.X.figure(), Y: figure.Axis{Label: "bits per byte", Scale: figure.Log}}
+	f := figure.Scatter{X: s.X.Figure(), Y: figure.Axis{Label: "bits per byte", Scale: figure.Log}}
 	gain := s.largest()
 	if len(s.Datasets) < 2 || len(gain) == 0 {
 		return f
 	}
-	f.Title = "Bits per byte of each dataset against " + s.X.title()
+	f.Title = "Bits per byte of each dataset against " + s.X.Title()
 	if n := len(s.Datasets); n > mostDatasets {
 		f.Title += fmt.Sprintf(" (the first %d of %d)", mostDatasets, n)
 	}

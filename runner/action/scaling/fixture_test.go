@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 )
@@ -40,8 +41,8 @@ func (f fixture) task(t *testing.T) *action.Task {
 			if err := artifact.WriteJSON(summary, f.write(t, i, dataset, texts, scored)); err != nil {
 				t.Fatal(err)
 			}
-			inputs[side(i)+"/"+dataset+"/"+artifact.ScoredFile] = scored
-			inputs[side(i)+"/"+dataset+"/"+artifact.SummaryFile] = summary
+			inputs[score.Side(i)+"/"+dataset+"/"+artifact.ScoredFile] = scored
+			inputs[score.Side(i)+"/"+dataset+"/"+artifact.SummaryFile] = summary
 		}
 	}
 	of, err := json.Marshal(f.parameters)

@@ -92,8 +92,8 @@ func (s *Summary) letters() []string {
 // graph returns bits per byte against x of the models with letters, both on the axes of the figure.
 func (s *Summary) graph(letters []string) figure.Graph {
 	g := figure.Graph{
-		X: s.X.figure(), Y: figure.Axis{Scale: figure.Log, Format: func(v float64) string { return fmt.Sprintf("%.3f", v) }},
-		Caption: "bits per byte against " + protocol.Visible(s.X.title()),
+		X: s.X.Figure(), Y: figure.Axis{Scale: figure.Log, Format: func(v float64) string { return fmt.Sprintf("%.3f", v) }},
+		Caption: "bits per byte against " + protocol.Visible(s.X.Title()),
 	}
 	for i, r := range s.Rows {
 		if letters[i] != " " {

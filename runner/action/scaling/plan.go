@@ -38,6 +38,15 @@ type model struct {
 	Family string `json:"family,omitempty"`
 }
 
+// together are the scores of the table.
+func (p parameters) together() score.Together {
+	g := score.Together{Datasets: p.Datasets}
+	for _, m := range p.Models {
+		g.Models = append(g.Models, m.Name)
+	}
+	return g
+}
+
 // Plan implements plan.Kind.
 func (Kind) Plan(b *plan.Builder) error {
 	var tables []Table
@@ -55,21 +64,12 @@ func (Kind) Plan(b *plan.Builder) error {
 var scoreFiles = []string{artifact.ScoredFile, artifact.SummaryFile}
 
 func add(b *plan.Builder, t Table) error {
+	inputs, err := score.Together{Models: t.Models, Datasets: t.Datasets}.Inputs(b, scoreFiles)
+	if err != nil {
+		return err
+	}
 	p := parameters{Datasets: t.Datasets, X: t.X}
-	var inputs []plan.Input
-	for i, of := range t.Models {
-		scores, err := score.Inputs(b, side(i), of, t.Datasets, scoreFiles)
-		if err != nil {
-			return err
-		}
-		for j := range scores {
-			scores[j].Counted = i == 0
-			if first := inputs[:min(len(inputs), len(t.Datasets))]; i > 0 && documents(first[j]) != documents(scores[j]) {
-				return fmt.Errorf("models %q and %q read the dataset %q with different limits; remove the limits from the sweep",
-					t.Models[0], of, t.Datasets[j])
-			}
-		}
-		inputs = append(inputs, scores...)
+	for _, of := range t.Models {
 		m := model{Name: of}
 		if k := slices.IndexFunc(b.Experiment.Models, func(m spec.Model) bool { return m.Name == of }); k >= 0 {
 			m.Family = b.Experiment.Models[k].Family
@@ -80,7 +80,7 @@ func add(b *plan.Builder, t Table) error {
 		return err
 	}
 	models := int64(len(t.Models))
-	_, err := b.Add(name, plan.Parts{
+	_, err = b.Add(name, plan.Parts{
 		Name: name + " " + t.Name, Labels: plan.Labels{Section: t.Name}, Parameters: p, Inputs: inputs,
 		Publish: name + "/" + t.Name,
 		Rates:   plan.Rates{Memory: func(largest, _ int64) int64 { return artifact.ScalingMemory(models, largest) }},
@@ -103,12 +103,12 @@ func checkCounted(b *plan.Builder, t Table, models []model) error {
 		trained := len(b.Catalog.Weights[m.Name]) == 0
 		counts[i] = t.X.counted(artifact.ModelSize{Parameters: e.Parameters, FLOPsPerToken: e.FLOPsPerToken})
 		if counts[i] == 0 && !trained {
-			return refuse("the backend of model %q does not report %s; remove the model, or set x.values", m.Name, t.X.title())
+			return refuse("the backend of model %q does not report %s; remove the model, or set x.values", m.Name, t.X.Title())
 		}
 		for j, other := range models[:i] {
 			if counts[i] > 0 && counts[j] == counts[i] && other.Family == m.Family {
 				return refuse("models %q and %q have the same number of %s, %s; set x.values, remove one, or set different families",
-					other.Name, m.Name, t.X.title(), t.X.format(counts[i]))
+					other.Name, m.Name, t.X.Title(), t.X.Format(counts[i]))
 			}
 		}
 	}
@@ -122,9 +122,3 @@ func (a Axis) counted(size artifact.ModelSize) float64 {
 	}
 	return float64(size.Parameters)
 }
-
-// side is the role of the scores of the table's model i.
-func side(i int) string { return fmt.Sprintf("%03d", i) }
-
-// documents returns the action that provides the documents of a score.
-func documents(score plan.Input) *plan.Action { return score.Upstream.Inputs[0].Upstream }

@@ -7,6 +7,7 @@ import (
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/artifact"
 )
 
@@ -27,7 +28,7 @@ func openReader(t *action.Task, models []model, dataset string) (_ *reader, err 
 		}
 	}()
 	for i := range models {
-		path, err := t.Input(side(i) + "/" + dataset + "/" + artifact.ScoredFile)
+		path, err := t.Input(score.Side(i) + "/" + dataset + "/" + artifact.ScoredFile)
 		if err != nil {
 			return nil, err
 		}
@@ -85,27 +86,4 @@ func scoredBytes(d *artifact.ScoredDocument, start, end int) int64 {
 		n -= int64(max(min(end, int(d.UnscoredEnds[i]))-max(start, int(d.UnscoredStarts[i])), 0))
 	}
 	return n
-}
-
-// eachScoredToken calls visit with the tokens that have a loss and overlap the scored span, including tokens without
-// bytes. These are the scored tokens of a score's summary.
-func eachScoredToken(d *artifact.ScoredDocument, visit func(i int, start, end int32)) {
-	last, unscored := int32(0), 0
-	for i, end := range d.TokenEnds {
-		start := last
-		if len(d.TokenStarts) > 0 {
-			start = d.TokenStarts[i]
-		}
-		last = end
-		reach := max(end, start+1)
-		if reach <= d.ScoreStart || start >= d.ScoreEnd {
-			continue
-		}
-		for unscored < len(d.UnscoredEnds) && d.UnscoredEnds[unscored] <= start {
-			unscored++
-		}
-		if unscored == len(d.UnscoredStarts) || d.UnscoredStarts[unscored] >= reach {
-			visit(i, start, end)
-		}
-	}
 }

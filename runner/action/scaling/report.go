@@ -50,7 +50,7 @@ func (s *Summary) writeFigures(b *strings.Builder, figures []string, names ...st
 
 // heads are the columns of the table of models in the terminal.
 func (s *Summary) heads() []string {
-	heads := []string{"model", s.X.title(), "bits per byte", "perplexity per token", "perplexity per word", "perplexity per byte"}
+	heads := []string{"model", s.X.Title(), "bits per byte", "perplexity per token", "perplexity per word", "perplexity per byte"}
 	heads[1] = protocol.Visible(heads[1])
 	return heads
 }
@@ -59,7 +59,7 @@ func (s *Summary) heads() []string {
 func (s *Summary) cells(r Row) []string {
 	cells := []string{r.Model, "-", fmt.Sprintf("%.4f", r.BPB)}
 	if r.X != nil {
-		cells[1] = s.X.format(*r.X)
+		cells[1] = s.X.Format(*r.X)
 	}
 	for _, p := range []*float64{r.Perplexity.PerToken, r.Perplexity.PerWord, r.Perplexity.PerByte} {
 		cells = append(cells, short(p))
@@ -172,9 +172,9 @@ func (s *Summary) writeGain(b *strings.Builder) {
 		return
 	}
 	x, y := s.Rows[first], s.Rows[last]
-	axis := markdown.Code(s.X.title())
+	axis := markdown.Code(s.X.Title())
 	fmt.Fprintf(b, "## What changes with %s\n\nFrom %s (%s) to %s (%s), bits per byte change from %.4f to %.4f (%s). ", axis, markdown.Code(x.Model),
-		s.X.format(*x.X), markdown.Code(y.Model), s.X.format(*y.X), x.BPB, y.BPB, change(&x.BPB, &y.BPB))
+		s.X.Format(*x.X), markdown.Code(y.Model), s.X.Format(*y.X), x.BPB, y.BPB, change(&x.BPB, &y.BPB))
 	d := s.Ranked
 	fmt.Fprintf(b, "Of %s with at least %d scored bytes, %d have a lower loss, %d a higher one and %d the same; on %d, the loss falls at each of %s.\n\n",
 		terminal.Count(d.Lower+d.Higher+d.Equal, "document"), fewestBytes, d.Lower, d.Higher, d.Equal, d.Monotone,

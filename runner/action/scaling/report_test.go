@@ -18,6 +18,7 @@ import (
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/store"
@@ -188,7 +189,7 @@ func degenerates() map[string]degenerate {
 		},
 		"a linear axis": {
 			change: func(f *fixture) {
-				f.X = Axis{Of: ofValues, Label: "released", Dates: true, Scale: scaleLinear, Values: map[string]float64{}}
+				f.X = Axis{Of: ofValues, Label: "released", Dates: true, Scale: ScaleLinear, Values: map[string]float64{}}
 				for i, m := range f.Models {
 					f.X.Values[m.Name] = float64(20000 + 100*i)
 				}
@@ -249,7 +250,7 @@ func TestTableRefuses(t *testing.T) {
 	if _, err := (Kind{}).Work(t.Context(), task); err == nil || !strings.HasPrefix(err.Error(), "scaling t has no input 001/a/stories/summary.json; ") {
 		t.Errorf("got error %v", err)
 	}
-	if roles := []string{side(2), side(10)}; roles[0] >= roles[1] {
+	if roles := []string{score.Side(2), score.Side(10)}; roles[0] >= roles[1] {
 		t.Errorf("got the roles %q, want them in the order of the models", roles)
 	}
 }

@@ -136,7 +136,7 @@ func (t *tally) count(i int, d *artifact.ScoredDocument) loss {
 		p.to.nats[i] += before[p.end] - before[p.start]
 		p.to.bytes[i] += scoredBytes(d, p.start, p.end)
 	}
-	eachScoredToken(d, func(k int, start, end int32) {
+	d.EachScored(func(k int, start, end int32) {
 		l.tokens++
 		id := d.TokenIDs[k]
 		s := t.tokens[i][id]

@@ -12,7 +12,6 @@ import (
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
-	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 )
@@ -26,7 +25,7 @@ func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
 	if err := t.Parameters(&p); err != nil {
 		return action.Result{}, err
 	}
-	scores, err := readSummaries(t, p)
+	scores, err := p.together().Summaries(t)
 	if err != nil {
 		return action.Result{}, err
 	}
@@ -59,61 +58,16 @@ func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
 	}, err
 }
 
-// readSummaries reads the summaries of the scores, by model and dataset, and checks that they can be compared.
-func readSummaries(t *action.Task, p parameters) ([][]artifact.ScoreSummary, error) {
-	all := make([][]artifact.ScoreSummary, len(p.Models))
-	for i, m := range p.Models {
-		all[i] = make([]artifact.ScoreSummary, len(p.Datasets))
-		for j, dataset := range p.Datasets {
-			path, err := t.Input(side(i) + "/" + dataset + "/" + artifact.SummaryFile)
-			if err != nil {
-				return nil, err
-			}
-			if err := artifact.ReadJSON(path, &all[i][j]); err != nil {
-				return nil, err
-			}
-			if err := comparable(dataset, p.Models[0].Name, m.Name, all[0][j], all[i][j]); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return all, nil
-}
-
-// comparable checks that two scores of a dataset were measured under the same scoring protocol on the same bytes.
-func comparable(dataset, a, b string, x, y artifact.ScoreSummary) error {
-	if x.Protocol != y.Protocol {
-		of, errX := plan.Canonical(x.Protocol)
-		other, errY := plan.Canonical(y.Protocol)
-		fields, err := plan.Diff(of, other)
-		if err := errors.Join(errX, errY, err); err != nil {
-			return err
-		}
-		return protocol.Invalid("dataset %q: %s; score both under the same one", dataset, score.Differ(fields, a, b))
-	}
-	if x.Documents != y.Documents || x.ScoredBytes != y.ScoredBytes {
-		return protocol.Invalid("dataset %q: model %q has losses for %d bytes of %d documents and model %q for %d of %d; exclude the dataset",
-			dataset, a, x.ScoredBytes, x.Documents, b, y.ScoredBytes, y.Documents)
-	}
-	return nil
-}
-
 // newSummary returns a summary with everything that follows from those of the scores.
 func newSummary(p parameters, scores [][]artifact.ScoreSummary) (*Summary, error) {
 	s := &Summary{Datasets: p.Datasets, X: p.X, Fits: []Fit{}, Notes: []string{}, Gain: []string{}}
-	computed := make([][]map[string]string, len(p.Models))
-	var names []string
 	for i, m := range p.Models {
-		names = append(names, m.Name)
-		for _, of := range scores[i] {
-			computed[i] = append(computed[i], of.Computed)
-		}
 		s.add(m, scores[i])
 	}
 	if len(p.Datasets) > 0 && len(scores) > 0 {
 		s.Protocol = scores[0][0].Protocol
 	}
-	s.ComputedDifferences = score.ComputedDifferences(names, computed)
+	s.ComputedDifferences = p.together().ComputedDifferences(scores)
 	if err := s.place(); err != nil {
 		return nil, err
 	}
@@ -167,7 +121,7 @@ func (s *Summary) place() error {
 		if r.X != nil {
 			continue
 		}
-		problem := fmt.Sprintf("the backend of model %q does not report %s; set x.values to place it on the axis", r.Model, s.X.title())
+		problem := fmt.Sprintf("the backend of model %q does not report %s; set x.values to place it on the axis", r.Model, s.X.Title())
 		if s.X.Of != "" {
 			return protocol.Invalid("%s", problem)
 		}
@@ -177,7 +131,7 @@ func (s *Summary) place() error {
 		for i, row := range f.rows[1:] {
 			if a, b := s.Rows[f.rows[i]], s.Rows[row]; *a.X == *b.X {
 				s.Notes = append(s.Notes, fmt.Sprintf("models %q and %q have the same number of %s, %s; if they are stages of one training, set x.values",
-					a.Model, b.Model, s.X.title(), s.X.format(*a.X)))
+					a.Model, b.Model, s.X.Title(), s.X.Format(*a.X)))
 			}
 		}
 	}
