@@ -43,7 +43,7 @@ type place struct {
 type literal struct {
 	bucket bucket
 	text   string
-	spread
+	paired
 	order   int64   // of the first occurrence
 	extreme float64 // the largest |delta bits| of one occurrence
 	example place   // the place of that occurrence, the first if several are equal
@@ -62,12 +62,20 @@ type literals struct {
 	// single holds the position, plus 1, of literals of one ASCII character. Most segments are such literals, and the
 	// character determines the bucket.
 	single [utf8.RuneSelf]int32
-	held   []literal
+	// held are the literals, in blocks, because a slice that grows would need twice the memory.
+	held   []*[literalBlock]literal
+	count  int
 	hashes []uint64 // of the literals held
 	files  []*os.File
 	spill  []*bufio.Writer
 	record []byte // reused by put
 }
+
+// literalBlock is the number of literals of a block.
+const literalBlock = 1 << 9
+
+// at returns a literal by its position.
+func (l *literals) at(i int32) *literal { return &l.held[i/literalBlock][i%literalBlock] }
 
 func newLiterals(dir string, limit int) *literals {
 	return &literals{limit: limit, dir: dir, seed: maphash.MakeSeed()}
@@ -99,18 +107,23 @@ func (l *literals) find(o *occurrence, hash uint64, single bool) *literal {
 		slot = l.slot(o, hash)
 	}
 	if *slot > 0 {
-		return &l.held[*slot-1]
+		return l.at(*slot - 1)
 	}
-	if len(l.held) >= l.limit {
+	if l.count >= l.limit {
 		return nil
 	}
-	l.held = append(l.held, literal{bucket: o.bucket, text: strings.Clone(o.text), order: o.order, extreme: -1})
+	if l.count == len(l.held)*literalBlock {
+		l.held = append(l.held, new([literalBlock]literal))
+	}
+	held := l.at(int32(l.count))
+	*held = literal{bucket: o.bucket, text: strings.Clone(o.text), order: o.order, extreme: -1}
 	l.hashes = append(l.hashes, hash)
-	*slot = int32(len(l.held))
-	if !single && 2*len(l.held) > len(l.slots) {
+	l.count++
+	*slot = int32(l.count)
+	if !single && 2*l.count > len(l.slots) {
 		l.grow()
 	}
-	return &l.held[len(l.held)-1]
+	return held
 }
 
 // slot returns the slot of an occurrence's literal in the hash table.
@@ -124,7 +137,7 @@ func (l *literals) slot(o *occurrence, hash uint64) *int32 {
 			return slot
 		}
 		at := *slot - 1
-		if held := &l.held[at]; l.hashes[at] == hash && held.text == o.text && held.bucket == o.bucket {
+		if held := l.at(at); l.hashes[at] == hash && held.text == o.text && held.bucket == o.bucket {
 			return slot
 		}
 	}
@@ -133,8 +146,8 @@ func (l *literals) slot(o *occurrence, hash uint64) *int32 {
 // grow doubles the hash table.
 func (l *literals) grow() {
 	l.slots = make([]int32, 2*len(l.slots))
-	for n := range l.held {
-		if text := l.held[n].text; len(text) == 1 && text[0] < utf8.RuneSelf {
+	for n := range l.count {
+		if text := l.at(int32(n)).text; len(text) == 1 && text[0] < utf8.RuneSelf {
 			continue
 		}
 		i := l.hashes[n]
@@ -179,10 +192,12 @@ func (l *literals) put(o *occurrence, hash uint64) error {
 
 // each calls visit with every literal's sum, in no particular order. Nothing can be added afterwards.
 func (l *literals) each(visit func(*literal)) error {
-	for i := range l.held {
-		visit(&l.held[i])
+	for i := range l.count {
+		held := l.at(int32(i))
+		held.end()
+		visit(held)
 	}
-	l.held, l.hashes, l.slots, l.single = nil, nil, nil, [utf8.RuneSelf]int32{}
+	l.held, l.count, l.hashes, l.slots, l.single = nil, 0, nil, nil, [utf8.RuneSelf]int32{}
 	for i, file := range l.files {
 		if err := l.spill[i].Flush(); err != nil {
 			return err
