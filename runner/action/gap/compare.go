@@ -31,12 +31,15 @@ type Table struct {
 	Dataset    string
 	Tags       []string
 	ScoredPath string
-	// Clustered means that documents of the same shard are not independent of each other.
+	// Clustered means that documents of the same shard are not independent of each other. Documents that name their
+	// cluster are not independent of those of the same cluster.
 	Clustered bool
 	// NoiseBPB is by how much the bits per byte of a document changed when it was scored again; 0 if that is unknown.
 	NoiseBPB float64
 	// Computed describes the hardware and software that computed the scores; nil if it is unknown.
 	Computed map[string]string
+
+	grouped bool // whether the rows are in the order of their clusters
 }
 
 // Options are options of a comparison.
@@ -79,11 +82,11 @@ func Compare(ctx context.Context, a, b Side, out string, options Options) (_ *Su
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
 	for _, side := range []*Side{&a, &b} {
 		side.Datasets = slices.SortedFunc(slices.Values(side.Datasets), func(x, y Table) int { return cmp.Compare(x.Dataset, y.Dataset) })
-		if *side, err = sorted(ctx, *side, scratch); err != nil {
-			return nil, err
-		}
 	}
 	if err := sameDatasets(a, b); err != nil {
+		return nil, err
+	}
+	if a, b, err = arrange(ctx, a, b, scratch); err != nil {
 		return nil, err
 	}
 	documents, err := artifact.CreateTable[DocumentRow](out, "documents")
@@ -95,7 +98,7 @@ func Compare(ctx context.Context, a, b Side, out string, options Options) (_ *Su
 		options.literals = maxLiterals
 	}
 	c := &comparison{
-		a: a, b: b, datasets: make([]spread, len(a.Datasets)), groups: map[string]map[int]bool{}, documents: documents,
+		a: a, b: b, datasets: make([]spread, len(a.Datasets)), named: make([]bool, len(a.Datasets)), groups: map[string]map[int]bool{}, documents: documents,
 		literals: newLiterals(scratch, options.literals),
 	}
 	for _, t := range []*top[Document]{&c.topDocuments[0], &c.topDocuments[1]} {
@@ -151,6 +154,8 @@ type comparison struct {
 	counter  *counter // adds to literals while documents are compared
 	segments int64
 	before   documentID // the document before the current one
+	cluster  string     // its cluster, if it names one
+	named    []bool     // by the dataset's position: whether its documents name their clusters
 
 	topDocuments [2]top[Document]
 	topSegments  [2]top[Segment]
@@ -224,7 +229,7 @@ func (c *comparison) match(x, y *record, i, j int) error {
 	case y == nil:
 		order = -1
 	default:
-		order = cmp.Or(cmp.Compare(i, j), artifact.CompareRows(x.Shard, x.Row, y.Shard, y.Row))
+		order = cmp.Or(cmp.Compare(i, j), c.a.Datasets[i].compare(&x.ScoredDocument, &y.ScoredDocument))
 	}
 	has, lacks := c.a.Name, c.b.Name
 	if order > 0 {
@@ -254,6 +259,9 @@ func (c *comparison) same(x, y *record) error {
 		}
 		return c.fault(x, "the texts differ: %d bytes for model %q and %d for %q, different from byte %d on; score both on the same data",
 			len(x.Text), c.a.Name, len(y.Text), c.b.Name, n)
+	}
+	if x.Cluster != y.Cluster && x.Cluster != "" && y.Cluster != "" {
+		return c.fault(x, "the clusters differ: %.200q for model %q and %.200q for %q; score both on the same data", x.Cluster, c.a.Name, y.Cluster, c.b.Name)
 	}
 	if x.ScoreStart != y.ScoreStart || x.ScoreEnd != y.ScoreEnd {
 		return c.fault(x, "the scored spans differ: [%d, %d) for model %q and [%d, %d) for %q", x.ScoreStart, x.ScoreEnd,
@@ -294,12 +302,25 @@ func (c *comparison) registerGroups() {
 	}
 }
 
+// sameUnit reports whether a document belongs to the unit of the one before.
+func (c *comparison) sameUnit(dataset int, shard, cluster string) bool {
+	if dataset != c.before.dataset {
+		return false
+	}
+	if cluster != "" {
+		return cluster == c.cluster
+	}
+	return c.a.Datasets[dataset].Clustered && shard == c.before.Shard
+}
+
 // document adds a document that both sides scored; row is its position in its dataset's tables.
 func (c *comparison) document(x, y *record, dataset int, row int64) error {
-	if !c.a.Datasets[dataset].Clustered || dataset != c.before.dataset || x.Shard != c.before.Shard {
+	cluster := cmp.Or(x.Cluster, y.Cluster)
+	if !c.sameUnit(dataset, x.Shard, cluster) {
 		c.unit++
 	}
-	c.before = documentID{dataset, artifact.RowID{Shard: x.Shard, Row: x.Row}}
+	c.before, c.cluster = documentID{dataset, artifact.RowID{Shard: x.Shard, Row: x.Row}}, cluster
+	c.named[dataset] = c.named[dataset] || cluster != ""
 	excluded, without := c.exclude(x, y)
 	whole := aggregate{bytes: int64(x.ScoreEnd-x.ScoreStart) - without, count: 1}
 	v := &c.visit

@@ -6,7 +6,9 @@ import (
 	"strconv"
 	"strings"
 
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/markdown"
+	"surprisal.dev/runner/spec"
 	"surprisal.dev/runner/statistics"
 )
 
@@ -46,12 +48,28 @@ func (s *Summary) findings(out *strings.Builder) {
 			fmt.Fprintf(out, "- No verdict on %d of %s, of which too small: %d.\n", open+small, count(int64(len(list.rows)), list.noun), small)
 		}
 	}
+	for _, d := range s.Clustered {
+		fmt.Fprintf(out, "- %s\n", d.sentence(markdown.Code(d.Dataset)))
+	}
 	out.WriteString("\nThe interval of a row comes from its units: documents, or the clusters that the dataset declares. A verdict needs a q-value " +
 		"below 5%: of all verdicts in a list, at most 5% are expected to be wrong. A row with fewer than " + strconv.Itoa(leastUnits) +
 		" units or " + number(leastBytes) + " bytes is too small to tell. \"Detectable\" is the gap that such units show in four of five samples.\n\n")
 	if s.NoiseBPB > 0 {
 		fmt.Fprintf(out, "Scoring again in other batches changed a document by up to %.2g bits per byte. A gap below that has no verdict.\n\n", s.NoiseBPB)
 	}
+}
+
+// sentence tells what the units of the dataset are.
+func (d Clustered) sentence(dataset string) string {
+	by := "a field of its rows names them"
+	if d.By == spec.ClusterShard {
+		by = "its shards"
+	}
+	text := fmt.Sprintf("The units of %s are %s of documents: %s.", dataset, count(d.Clusters, "cluster"), by)
+	if d.Clusters < artifact.FewClusters {
+		text += fmt.Sprintf(" Intervals from fewer than %d clusters are rough.", artifact.FewClusters)
+	}
+	return text
 }
 
 // namedRows is how many rows a finding names.

@@ -13,6 +13,7 @@ import (
 	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/spec"
 )
 
 // Row is the sum over a dataset, a group, a bucket or everything. Bits per byte are null if no byte was scored.
@@ -151,7 +152,9 @@ type Summary struct {
 	ZeroLoss Bytes `json:"zeroLossBytes"`
 	// NoiseBPB is by how much the bits per byte of a document changed at most when it was scored again in a different batch,
 	// of both sides together. A smaller gap is not evidence.
-	NoiseBPB     float64              `json:"noise_bpb"`
+	NoiseBPB float64 `json:"noise_bpb"`
+	// Clustered lists the datasets whose units are clusters of documents, by name.
+	Clustered    []Clustered          `json:"clustered,omitempty"`
 	Overall      Row                  `json:"overall"`
 	Datasets     []Row                `json:"datasets"`
 	Groups       []Row                `json:"dataset_groups"`
@@ -159,6 +162,15 @@ type Summary struct {
 	TopDocuments Directions[Document] `json:"top_documents"`
 	TopSegments  Directions[Segment]  `json:"top_segments"`
 	TopLiterals  Directions[Literal]  `json:"top_literals"`
+}
+
+// Clustered is a dataset whose units are clusters of documents.
+type Clustered struct {
+	Dataset string `json:"dataset"`
+	// By is "shard", or "field" for clusters that a field of the rows names.
+	By string `json:"by"`
+	// Clusters counts the clusters with scored bytes.
+	Clusters int64 `json:"clusters"`
 }
 
 // protocolDifferences lists the differences between the scoring protocols of two sides.
@@ -220,6 +232,14 @@ func (c *comparison) summary(differences []string) (*Summary, error) {
 		s.Datasets = append(s.Datasets, g.row(t.Dataset))
 	}
 	s.Overall = overall.row("overall")
+	for i, row := range s.Datasets {
+		switch {
+		case c.named[i]:
+			s.Clustered = append(s.Clustered, Clustered{row.Name, spec.ClusterField, row.Units})
+		case c.a.Datasets[i].Clustered:
+			s.Clustered = append(s.Clustered, Clustered{row.Name, spec.ClusterShard, row.Units})
+		}
+	}
 	for name, members := range c.groups {
 		if i := slices.IndexFunc(c.a.Datasets, func(t Table) bool { return t.Dataset == name }); len(members) == 1 && members[i] {
 			continue // a single dataset with its own name

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
@@ -330,7 +331,7 @@ func TestReadSide(t *testing.T) {
 			task.Inputs["a/"+artifact.ImportFile] = imported
 		}
 		side, protocols, err := readSide(task, "a", "model", parameters{Datasets: test.datasets, Tags: map[string][]string{"x": {"ours"}}})
-		if d := cmp.Diff(test.want, side.Datasets); d != "" || err != nil || side.Name != "model" || len(protocols) != len(test.want) {
+		if d := cmp.Diff(test.want, side.Datasets, cmpopts.IgnoreUnexported(Table{})); d != "" || err != nil || side.Name != "model" || len(protocols) != len(test.want) {
 			t.Errorf("%q: %v, %d protocols: %s", test.datasets, err, len(protocols), d)
 		}
 		if len(test.want) > 0 && string(protocols["x"]) != `{"eos":true}` {
