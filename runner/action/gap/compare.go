@@ -14,6 +14,7 @@ import (
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/artifact"
+	"surprisal.dev/runner/statistics"
 )
 
 // Side is one model's scores.
@@ -151,7 +152,9 @@ type comparison struct {
 	unit     int64                   // the current document, or its cluster
 	groups   map[string]map[int]bool // the datasets in each group
 	literals *literals
-	counter  *counter // adds to literals while documents are compared
+	tested   statistics.Distribution // the p-values of the literals that are not too small
+	sample   documentSample          // of documents
+	counter  *counter                // adds to literals while documents are compared
 	segments int64
 	before   documentID // the document before the current one
 	cluster  string     // its cluster, if it names one
@@ -329,6 +332,9 @@ func (c *comparison) document(x, y *record, dataset int, row int64) error {
 	}
 	c.datasets[dataset].add(c.unit, whole.lossA, whole.lossB, whole.bytes, 1)
 	total := whole.row("")
+	if whole.bytes > 0 {
+		c.sample.add(total.DeltaBits, whole.bytes)
+	}
 	out := DocumentRow{
 		Dataset: x.dataset, Shard: x.Shard, Row: x.Row, Bytes: whole.bytes, ScoreStart: x.ScoreStart, ScoreEnd: x.ScoreEnd,
 		ABPB: total.ABPB, BBPB: total.BBPB, GapBPB: total.GapBPB, DeltaBits: total.DeltaBits,

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"surprisal.dev/runner/statistics"
 )
 
 // literalBytes is the maximum size of a literal.
@@ -257,8 +259,9 @@ func (l *literals) close() error {
 }
 
 // top returns up to limit literals with the largest positive difference, and up to limit with the largest negative one.
-// The largest come first, and equal ones in the order of their first occurrence.
-func (l *literals) top(limit int) (positive, negative []literal, err error) {
+// The largest come first, and equal ones in the order of their first occurrence. It also returns the p-values of all
+// literals that are not too small.
+func (l *literals) top(limit int) (positive, negative []literal, p statistics.Sample, err error) {
 	keep := func(list []literal, item *literal) []literal {
 		before := func(a, b literal) int {
 			return cmp.Or(cmp.Compare(math.Abs(b.deltaBits()), math.Abs(a.deltaBits())), cmp.Compare(a.order, b.order))
@@ -271,6 +274,11 @@ func (l *literals) top(limit int) (positive, negative []literal, err error) {
 		return list[:min(len(list), limit)]
 	}
 	err = l.each(func(item *literal) {
+		if item.units.Units >= leastUnits && item.bytes >= leastBytes {
+			if e, ok := item.units.Estimate(); ok {
+				p.Add(e.P, 0)
+			}
+		}
 		switch delta := item.deltaBits(); {
 		case delta > 0:
 			positive = keep(positive, item)
@@ -278,5 +286,5 @@ func (l *literals) top(limit int) (positive, negative []literal, err error) {
 			negative = keep(negative, item)
 		}
 	})
-	return positive, negative, err
+	return positive, negative, p, err
 }

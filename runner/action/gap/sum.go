@@ -81,7 +81,12 @@ func (s *paired) row(name string) Row {
 type spread struct {
 	paired
 	wonA, wonB int64
+	// few are the bits of the units, for a test of fewer than fewUnits.
+	few []float64
 }
+
+// fewUnits is the number of units from which rows have no test by signs.
+const fewUnits = 200
 
 // add is paired.add.
 func (s *spread) add(unitID int64, lossA, lossB float64, bytes, count int64) {
@@ -91,6 +96,9 @@ func (s *spread) add(unitID int64, lossA, lossB float64, bytes, count int64) {
 }
 
 func (s *spread) won(u unit) {
+	if u.bytes > 0 && len(s.few) < fewUnits {
+		s.few = append(s.few, u.bits)
+	}
 	switch {
 	case u.bits > 0:
 		s.wonB++
@@ -106,6 +114,7 @@ func (s *spread) end() { s.won(s.paired.end()) }
 func (s *spread) merge(other *spread) {
 	s.aggregate.add(other.lossA, other.lossB, other.bytes, other.count)
 	s.units.Merge(other.units)
+	s.few = append(s.few, other.few[:min(len(other.few), fewUnits-len(s.few))]...)
 	s.wonA += other.wonA
 	s.wonB += other.wonB
 }
@@ -115,6 +124,10 @@ func (s *spread) row(name string) Row {
 	s.end()
 	row := s.paired.row(name)
 	row.WonA, row.WonB = s.wonA, s.wonB
+	if row.P != nil && len(s.few) < fewUnits {
+		p := statistics.SignFlip(s.few)
+		row.PSigns = &p
+	}
 	return row
 }
 

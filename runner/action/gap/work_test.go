@@ -266,7 +266,7 @@ func TestTopLiterals(t *testing.T) {
 		if err := l.add(&occurrence{bucket: bucketNumber, text: "text0", lossA: 9, bytes: 5, order: 9, place: place{1, 2, 3, 4}}); err != nil {
 			t.Fatal(err)
 		}
-		positive, negative, err := l.top(4)
+		positive, negative, _, err := l.top(4)
 		if err != nil {
 			t.Fatal(err)
 		}
