@@ -37,15 +37,15 @@ func (c *Clusters) Sums() Sums {
 	return s
 }
 
-// Runs adds documents to clusters that follow each other, such as the shards of a dataset.
-type Runs struct {
+// Runs adds documents to clusters that follow each other, such as the shards of a dataset. K identifies a cluster.
+type Runs[K comparable] struct {
 	sums    Sums
-	current string
+	current K
 	part    part
 }
 
 // Add adds a document.
-func (r *Runs) Add(cluster string, d, w float64) {
+func (r *Runs[K]) Add(cluster K, d, w float64) {
 	if cluster != r.current {
 		r.sums.Add(r.part.d, r.part.w)
 		r.current, r.part = cluster, part{}
@@ -55,7 +55,7 @@ func (r *Runs) Add(cluster string, d, w float64) {
 }
 
 // Sums returns the sums over the clusters.
-func (r *Runs) Sums() Sums {
+func (r *Runs[K]) Sums() Sums {
 	s := r.sums
 	s.Add(r.part.d, r.part.w)
 	return s

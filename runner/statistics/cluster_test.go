@@ -22,7 +22,7 @@ func TestClusters(t *testing.T) {
 
 // Documents of a shard that follow each other are one unit.
 func TestRuns(t *testing.T) {
-	var r Runs
+	var r Runs[string]
 	r.Add("", 1, 2)
 	r.Add("", 3, 4)
 	r.Add("x", 5, 6)

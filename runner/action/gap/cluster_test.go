@@ -30,8 +30,8 @@ func pages(n int) (docs []artifact.ScoredDocument) {
 	return docs
 }
 
-// scoredBy writes the table of a model whose losses differ by book.
-func scoredBy(t *testing.T, name string, docs []artifact.ScoredDocument) Side {
+// scoredBy writes the table of a model with losses of tokens, or with one that differs by book.
+func scoredBy(t *testing.T, name string, docs []artifact.ScoredDocument, nll ...float64) Side {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), artifact.ScoredFile)
 	f, err := os.Create(path)
@@ -41,7 +41,9 @@ func scoredBy(t *testing.T, name string, docs []artifact.ScoredDocument) Side {
 	defer f.Close()
 	w := artifact.NewScoredWriter(f)
 	for _, d := range docs {
-		d.TokenNLL = []float64{lossOf(name, d)}
+		if d.TokenNLL = nll; nll == nil {
+			d.TokenNLL = []float64{lossOf(name, d)}
+		}
 		if err := w.Write(d); err != nil {
 			t.Fatal(err)
 		}

@@ -100,7 +100,7 @@ func Compare(ctx context.Context, a, b Side, out string, options Options) (_ *Su
 	}
 	c := &comparison{
 		a: a, b: b, datasets: make([]spread, len(a.Datasets)), named: make([]bool, len(a.Datasets)), groups: map[string]map[int]bool{}, documents: documents,
-		literals: newLiterals(scratch, options.literals),
+		literals: newLiterals(scratch, options.literals), cuts: newLiterals(scratch, max(options.literals/2, 1)),
 	}
 	for _, t := range []*top[Document]{&c.topDocuments[0], &c.topDocuments[1]} {
 		t.limit = topDocuments
@@ -108,7 +108,7 @@ func Compare(ctx context.Context, a, b Side, out string, options Options) (_ *Su
 	for _, t := range []*top[Segment]{&c.topSegments[0], &c.topSegments[1]} {
 		t.limit = topSegments
 	}
-	defer func() { err = errors.Join(err, c.literals.close()) }()
+	defer func() { err = errors.Join(err, c.literals.close(), c.cuts.close()) }()
 	if err := c.run(ctx); err != nil {
 		return nil, err
 	}
@@ -152,6 +152,8 @@ type comparison struct {
 	unit     int64                   // the current document, or its cluster
 	groups   map[string]map[int]bool // the datasets in each group
 	literals *literals
+	parts    cutParts
+	cuts     *literals               // the parts that are cut differently
 	tested   statistics.Distribution // the p-values of the literals that are not too small
 	sample   documentSample          // of documents
 	counter  *counter                // adds to literals while documents are compared
@@ -187,7 +189,7 @@ func (c *comparison) run(ctx context.Context) (err error) {
 		a.stop()
 		b.stop()
 	}()
-	c.counter = newCounter(c.literals)
+	c.counter = newCounter(c.literals, c.cuts)
 	defer func() { err = errors.Join(err, c.counter.close()) }()
 	c.registerGroups()
 	c.before = documentID{dataset: -1}
@@ -333,6 +335,7 @@ func (c *comparison) document(x, y *record, dataset int, row int64) error {
 	c.datasets[dataset].add(c.unit, whole.lossA, whole.lossB, whole.bytes, 1)
 	total := whole.row("")
 	if whole.bytes > 0 {
+		v.cuts.finish(c, whole.bytes)
 		c.sample.add(total.DeltaBits, whole.bytes)
 	}
 	out := DocumentRow{
@@ -369,6 +372,7 @@ type visit struct {
 	excluded []span
 	walk     walk
 	worst    [2]worstSegment
+	cuts     cutVisit
 
 	from       int     // where the next segment starts
 	segment    segment // the current one; its start is its end after the last
@@ -384,9 +388,10 @@ func (v *visit) run(c *comparison, x, y *record, excluded []span, at place) (a, 
 	w.skip(x.ScoreStart)
 	v.sumA, v.sumB = w.sumsA[w.at-w.from], w.sumsB[w.at-w.from]
 	v.next()
+	v.cuts.begin(x, y, excluded, v.sumA, v.sumB)
 	a, b = w.sum(int(x.ScoreEnd-x.ScoreStart), v.block)
 	c.zeroLoss.add(w.zeroLoss)
-	v.x, w.a, w.b = nil, losses{}, losses{} // they refer to the documents, as do the segments to be counted
+	v.x, w.a, w.b, v.cuts.a, v.cuts.b = nil, losses{}, losses{}, boundaries{}, boundaries{} // they refer to the documents, as do the segments to be counted
 	if len(x.Text) >= largeBytes {
 		c.counter.flush()
 	}
@@ -414,20 +419,12 @@ func (v *visit) next() {
 func (v *visit) block() {
 	for s := &v.segment; s.start < s.end && s.end <= v.walk.at; v.next() {
 		sumA, sumB := v.walk.sumsA[s.end-v.walk.from], v.walk.sumsB[s.end-v.walk.from]
-		s.lossA, s.lossB, s.bytes = sumA-v.sumA, sumB-v.sumB, int64(s.end-s.start)
-		for len(v.excluded) > 0 && v.excluded[0].end <= s.start {
-			v.excluded = v.excluded[1:]
-		}
-		for _, e := range v.excluded {
-			if e.start >= s.end {
-				break
-			}
-			s.bytes -= int64(min(e.end, s.end) - max(e.start, s.start))
-		}
+		s.lossA, s.lossB, s.bytes = sumA-v.sumA, sumB-v.sumB, scoredBytes(&v.excluded, s.start, s.end)
 		v.sumA, v.sumB = sumA, sumB
 		v.place.start, v.place.end = s.start, s.end
 		v.c.segment(v.x, *s, v.place, &v.worst)
 	}
+	v.cut()
 }
 
 // directionOf returns 0 where a is worse and 1 where b is.

@@ -26,6 +26,7 @@ const spillFiles = 16
 type occurrence struct {
 	bucket       bucket
 	text         string
+	cuts         uint64 // where tokenizers cut the text; 0 for a segment
 	lossA, lossB float64
 	bytes        int64 // scored bytes
 	order        int64 // counts segments over the whole comparison
@@ -45,6 +46,7 @@ type place struct {
 type literal struct {
 	bucket bucket
 	text   string
+	cuts   uint64
 	paired
 	order   int64   // of the first occurrence
 	extreme float64 // the largest |delta bits| of one occurrence
@@ -87,7 +89,7 @@ func (l *literals) add(o *occurrence) error {
 	hash := uint64(0)
 	single := len(o.text) == 1 && o.text[0] < utf8.RuneSelf
 	if !single {
-		hash = maphash.String(l.seed, o.text)
+		hash = maphash.String(l.seed, o.text) ^ o.cuts*0x9e3779b97f4a7c15
 	}
 	held := l.find(o, hash, single)
 	if held == nil {
@@ -118,7 +120,7 @@ func (l *literals) find(o *occurrence, hash uint64, single bool) *literal {
 		l.held = append(l.held, new([literalBlock]literal))
 	}
 	held := l.at(int32(l.count))
-	*held = literal{bucket: o.bucket, text: strings.Clone(o.text), order: o.order, extreme: -1}
+	*held = literal{bucket: o.bucket, text: strings.Clone(o.text), cuts: o.cuts, order: o.order, extreme: -1}
 	l.hashes = append(l.hashes, hash)
 	l.count++
 	*slot = int32(l.count)
@@ -139,7 +141,7 @@ func (l *literals) slot(o *occurrence, hash uint64) *int32 {
 			return slot
 		}
 		at := *slot - 1
-		if held := l.at(at); l.hashes[at] == hash && held.text == o.text && held.bucket == o.bucket {
+		if held := l.at(at); l.hashes[at] == hash && held.text == o.text && held.bucket == o.bucket && held.cuts == o.cuts {
 			return slot
 		}
 	}
@@ -161,7 +163,7 @@ func (l *literals) grow() {
 }
 
 // spilledBytes is the size of an occurrence in a file, without its text and three bytes before that.
-const spilledBytes = 52
+const spilledBytes = 60
 
 // put appends an occurrence to its spill file.
 func (l *literals) put(o *occurrence, hash uint64) error {
@@ -187,6 +189,7 @@ func (l *literals) put(o *occurrence, hash uint64) error {
 	b = binary.LittleEndian.AppendUint32(b, uint32(o.place.dataset))
 	b = binary.LittleEndian.AppendUint32(b, uint32(o.place.start))
 	b = binary.LittleEndian.AppendUint32(b, uint32(o.place.end))
+	b = binary.LittleEndian.AppendUint64(b, o.cuts)
 	l.record = b
 	_, err := w.Write(b)
 	return err
@@ -235,7 +238,7 @@ func (l *literals) eachSpilled(file *os.File, visit func(*literal)) (err error) 
 		o := occurrence{
 			bucket: bucket(head[0]), text: string(rest[:n]), bytes: int64(head[2]),
 			lossA: math.Float64frombits(word(b)), lossB: math.Float64frombits(word(b[8:])), order: int64(word(b[16:])),
-			unit: int64(word(b[24:])),
+			unit: int64(word(b[24:])), cuts: word(b[52:]),
 			place: place{
 				row:     int64(word(b[32:])),
 				dataset: int32(binary.LittleEndian.Uint32(b[40:])),

@@ -48,6 +48,7 @@ func (s *Summary) report(w io.Writer) error {
 	sums("Datasets", "dataset", "documents", s.Datasets)
 	sums("Groups", "group", "documents", s.Groups)
 	sums("Buckets", "bucket", "segments", s.Buckets)
+	s.Tokenizers.report(&out)
 	for _, d := range []struct {
 		who      string
 		literals []Literal

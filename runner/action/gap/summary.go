@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action/score"
@@ -171,6 +172,8 @@ type Summary struct {
 	TopDocuments Directions[Document] `json:"top_documents"`
 	TopSegments  Directions[Segment]  `json:"top_segments"`
 	TopLiterals  Directions[Literal]  `json:"top_literals"`
+	// Tokenizers is null if no document has tokens on both sides.
+	Tokenizers *Tokenizers `json:"tokenizers"`
 	// TestedLiterals counts the literals that are not too small.
 	TestedLiterals int64 `json:"tested_literals"`
 }
@@ -282,6 +285,9 @@ func (c *comparison) summary(differences []string) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.Tokenizers, err = c.tokenizers(s.NoiseBPB); err != nil {
+		return nil, err
+	}
 	s.TestedLiterals = p.Len()
 	c.tested = p.Sorted()
 	if s.TopLiterals.AWorse, s.TopLiterals.BWorse, err = c.examples(positive, negative); err != nil {
@@ -349,7 +355,7 @@ func (c *comparison) example(from *literal, to *Literal, document *artifact.Scor
 		to.BBoundaries = boundaries
 		return
 	}
-	row := from.row(visible(from.text))
+	row := from.row(visible(strings.ToValidUTF8(from.text, "\ufffd")))
 	if row.tooSmall() {
 		row.Verdict = VerdictSmall
 	} else {

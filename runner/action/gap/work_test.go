@@ -243,7 +243,7 @@ func TestTop(t *testing.T) {
 
 // An occurrence that cannot be stored is an error of the comparison.
 func TestCounterFails(t *testing.T) {
-	c := newCounter(newLiterals(filepath.Join(t.TempDir(), "missing"), 1))
+	c := newCounter(newLiterals(filepath.Join(t.TempDir(), "missing"), 1), nil)
 	for i := range 3 * occurrencesInFlight {
 		c.add(occurrence{text: []string{"ab", "cd"}[(i+1)%3/2]}) // every third has no place, the last has one
 	}

@@ -115,7 +115,7 @@ type scorer struct {
 	tally        *tally
 	sample       []sampled
 	units        statistics.Clusters
-	shards       statistics.Runs
+	shards       statistics.Runs[string]
 }
 
 type tokenCount struct {

@@ -137,7 +137,7 @@ func split(ctx context.Context, path, dir, scratch string) (_ []artifact.Importe
 // writer writes the files of one dataset.
 type writer struct {
 	found  artifact.ImportedDataset
-	shards statistics.Runs
+	shards statistics.Runs[string]
 	files  []*os.File
 	scored *artifact.ScoredWriter
 	ledger *artifact.LedgerWriter
