@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"math"
 	"os"
 	"slices"
@@ -51,6 +52,7 @@ type Options struct {
 	Scratch string
 
 	literals int // the maximum number of literals in memory; 0 means maxLiterals
+	cuts     int // the same for texts that tokenizers cut differently; 0 means maxCuts
 }
 
 // Sizes of the report, equal to those of Marin's.
@@ -59,6 +61,9 @@ const (
 	topSegments  = 40
 	topLiterals  = 40
 )
+
+// maxCuts bounds the texts in memory that tokenizers cut differently.
+const maxCuts = 1 << 14
 
 // maxLiterals bounds the literals in memory, at about 300 bytes each.
 const maxLiterals = 1 << 16
@@ -98,9 +103,12 @@ func Compare(ctx context.Context, a, b Side, out string, options Options) (_ *Su
 	if options.literals == 0 {
 		options.literals = maxLiterals
 	}
+	if options.cuts == 0 {
+		options.cuts = maxCuts
+	}
 	c := &comparison{
 		a: a, b: b, datasets: make([]spread, len(a.Datasets)), named: make([]bool, len(a.Datasets)), groups: map[string]map[int]bool{}, documents: documents,
-		literals: newLiterals(scratch, options.literals), cuts: newLiterals(scratch, max(options.literals/2, 1)),
+		literals: newLiterals(scratch, options.literals), cuts: &literals{limit: options.cuts, seed: maphash.MakeSeed(), forgets: true},
 	}
 	for _, t := range []*top[Document]{&c.topDocuments[0], &c.topDocuments[1]} {
 		t.limit = topDocuments

@@ -45,6 +45,7 @@ type place struct {
 // literal is the sum over all occurrences of one text in one bucket.
 type literal struct {
 	bucket bucket
+	late   bool // whether earlier occurrences may have been forgotten
 	text   string
 	cuts   uint64
 	paired
@@ -60,7 +61,10 @@ type literal struct {
 type literals struct {
 	limit int
 	dir   string
-	seed  maphash.Seed
+	// forgets drops literals with small differences so far when the map is full, instead of writing to files. forgot is true
+	// after that.
+	forgets, forgot bool
+	seed            maphash.Seed
 	// slots is a hash table with linear probing, whose size is a power of 2: positions in held, plus 1.
 	slots []int32
 	// single holds the position, plus 1, of literals of one ASCII character. Most segments are such literals, and the
@@ -114,13 +118,17 @@ func (l *literals) find(o *occurrence, hash uint64, single bool) *literal {
 		return l.at(*slot - 1)
 	}
 	if l.count >= l.limit {
-		return nil
+		if !l.forgets {
+			return nil
+		}
+		l.forget()
+		return l.find(o, hash, single)
 	}
 	if l.count == len(l.held)*literalBlock {
 		l.held = append(l.held, new([literalBlock]literal))
 	}
 	held := l.at(int32(l.count))
-	*held = literal{bucket: o.bucket, text: strings.Clone(o.text), cuts: o.cuts, order: o.order, extreme: -1}
+	*held = literal{bucket: o.bucket, text: strings.Clone(o.text), cuts: o.cuts, late: l.forgot, order: o.order, extreme: -1}
 	l.hashes = append(l.hashes, hash)
 	l.count++
 	*slot = int32(l.count)
@@ -128,6 +136,51 @@ func (l *literals) find(o *occurrence, hash uint64, single bool) *literal {
 		l.grow()
 	}
 	return held
+}
+
+// sampledForgetting is one in how many literals decides which ones forget drops.
+const sampledForgetting = 16
+
+// forget drops about three quarters of the literals, those with the smallest differences so far.
+func (l *literals) forget() {
+	var sizes []float64
+	for i := 0; i < l.count; i += sampledForgetting {
+		sizes = append(sizes, math.Abs(l.at(int32(i)).deltaBits()))
+	}
+	slices.Sort(sizes)
+	least := sizes[len(sizes)*3/4]
+	kept := make([]int32, 0, l.count)
+	for i := range l.count {
+		if math.Abs(l.at(int32(i)).deltaBits()) > least {
+			kept = append(kept, int32(i))
+		}
+	}
+	kept = kept[:min(len(kept), l.limit/2)]
+	clear(l.slots)
+	l.single, l.forgot = [utf8.RuneSelf]int32{}, true
+	for to, from := range kept {
+		*l.at(int32(to)), l.hashes[to] = *l.at(from), l.hashes[from]
+	}
+	for i := len(kept); i < l.count; i++ {
+		*l.at(int32(i)) = literal{} // frees its text
+	}
+	l.count, l.hashes = len(kept), l.hashes[:len(kept)]
+	for i := range kept {
+		l.insert(int32(i))
+	}
+}
+
+// insert adds a literal to the hash table.
+func (l *literals) insert(at int32) {
+	if text := l.at(at).text; len(text) == 1 && text[0] < utf8.RuneSelf {
+		l.single[text[0]] = at + 1
+		return
+	}
+	i := l.hashes[at]
+	for l.slots[i&uint64(len(l.slots)-1)] != 0 {
+		i++
+	}
+	l.slots[i&uint64(len(l.slots)-1)] = at + 1
 }
 
 // slot returns the slot of an occurrence's literal in the hash table.
@@ -151,14 +204,7 @@ func (l *literals) slot(o *occurrence, hash uint64) *int32 {
 func (l *literals) grow() {
 	l.slots = make([]int32, 2*len(l.slots))
 	for n := range l.count {
-		if text := l.at(int32(n)).text; len(text) == 1 && text[0] < utf8.RuneSelf {
-			continue
-		}
-		i := l.hashes[n]
-		for l.slots[i&uint64(len(l.slots)-1)] != 0 {
-			i++
-		}
-		l.slots[i&uint64(len(l.slots)-1)] = int32(n + 1)
+		l.insert(int32(n))
 	}
 }
 

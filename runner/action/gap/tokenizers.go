@@ -27,8 +27,11 @@ type Tokenizers struct {
 
 // Cut is the sum over the occurrences of one text that the tokenizers cut in one way, with the occurrence that differs most.
 type Cut struct {
-	Text            string   `json:"text"`
-	Occurrences     int64    `json:"occurrences"`
+	Text        string `json:"text"`
+	Occurrences int64  `json:"occurrences"`
+	// LowerBound means that occurrences and bits before the first one counted may be missing: the comparison remembers 16,384
+	// texts and forgets those that differ least.
+	LowerBound      bool     `json:"lower_bound"`
 	Bytes           int64    `json:"bytes"`
 	GapBPB          *float64 `json:"gap_bpb"`
 	DeltaBits       float64  `json:"delta_bits"`
@@ -69,15 +72,15 @@ func (c *comparison) tokenizers(noise float64) (*Tokenizers, error) {
 		return nil, err
 	}
 	a, b, err := c.examples(positive, negative)
-	t.TopCuts = Directions[Cut]{cutsOf(a), cutsOf(b)}
+	t.TopCuts = Directions[Cut]{cutsOf(a, positive), cutsOf(b, negative)}
 	return t, err
 }
 
-func cutsOf(literals []Literal) []Cut {
+func cutsOf(rows []Literal, from []literal) []Cut {
 	cuts := []Cut{}
-	for _, l := range literals {
+	for i, l := range rows {
 		cuts = append(cuts, Cut{
-			Text: l.Name, Occurrences: l.Documents, Bytes: l.Bytes, GapBPB: l.GapBPB, DeltaBits: l.DeltaBits, Units: l.Units, Low: l.Low,
+			Text: l.Name, Occurrences: l.Documents, LowerBound: from[i].late, Bytes: l.Bytes, GapBPB: l.GapBPB, DeltaBits: l.DeltaBits, Units: l.Units, Low: l.Low,
 			High: l.High, ABoundaries: l.ABoundaries, BBoundaries: l.BBoundaries, ExampleDataset: l.ExampleDataset, ExampleShard: l.ExampleShard,
 			ExampleRowIndex: l.ExampleRowIndex, ExamplePreview: l.ExamplePreview,
 		})
@@ -117,7 +120,7 @@ func (t *Tokenizers) report(out *strings.Builder) {
 		markdown.Table(out, "Different cuts where "+d.who+" is worse", []string{"a's tokens", "b's tokens", "occurrences", "gap bpb", "95% interval", "delta bits", "around it"},
 			len(d.cuts), func(i int) []string {
 				r := d.cuts[i]
-				return []string{markdown.Code(r.ABoundaries), markdown.Code(r.BBoundaries), number(r.Occurrences), signed(r.GapBPB), interval(r.Low, r.High),
+				return []string{markdown.Code(r.ABoundaries), markdown.Code(r.BBoundaries), map[bool]string{true: "at least "}[r.LowerBound] + number(r.Occurrences), signed(r.GapBPB), interval(r.Low, r.High),
 					bits(r.DeltaBits), markdown.Code(r.ExamplePreview)}
 			})
 	}
