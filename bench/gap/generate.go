@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -55,16 +57,30 @@ func generate(dir string, text int, seed uint64) (written int, onDisk int64, err
 	return written, onDisk, nil
 }
 
-// score gives a document random losses over tokens of at most longest bytes.
+// score gives a document random losses over tokens. Like those of a real tokenizer, they cut equal words in the same way.
 func score(r *rand.Rand, row int64, text string, longest int) artifact.ScoredDocument {
 	d := artifact.ScoredDocument{Shard: "part-00000.jsonl", Row: row, Text: text, ScoreEnd: int32(len(text))}
 	for at := 0; at < len(text); {
-		at += min(1+r.IntN(2*longest), len(text)-at)
-		d.TokenIDs = append(d.TokenIDs, r.Int32N(50_000))
-		d.TokenEnds = append(d.TokenEnds, int32(at))
-		d.TokenNLL = append(d.TokenNLL, r.ExpFloat64())
+		// A word begins with the space before it.
+		end := len(text)
+		if space := strings.IndexByte(text[at+1:], ' '); space >= 0 {
+			end = at + 1 + space
+		}
+		for lengths := seeded(text[at:end], longest); at < end; {
+			at += min(1+lengths.IntN(2*longest), end-at)
+			d.TokenIDs = append(d.TokenIDs, r.Int32N(50_000))
+			d.TokenEnds = append(d.TokenEnds, int32(at))
+			d.TokenNLL = append(d.TokenNLL, r.ExpFloat64())
+		}
 	}
 	return d
+}
+
+// seeded returns a source that depends on a word and a model only.
+func seeded(word string, model int) *rand.Rand {
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, word)
+	return rand.New(rand.NewPCG(h.Sum64(), uint64(model)))
 }
 
 // writer makes text of words with Zipf's frequencies, mixed with numbers, URLs, punctuation and other scripts.

@@ -201,8 +201,12 @@ func (c *rowCheck) check(r protocol.Row) error {
 	if to := c.request.To; r.Ordinal != c.next || to != 0 && c.next >= to {
 		return fmt.Errorf("it sent row %d of shard %.200q, expected row %d of [%d, %d)", r.Ordinal, r.Shard, c.next, c.request.From, to)
 	}
-	if r.Problem == "" && len(r.Values) != len(c.request.Fields) {
-		return fmt.Errorf("row %d of shard %.200q has %d values for %d fields", r.Ordinal, r.Shard, len(r.Values), len(c.request.Fields))
+	if n := c.request.Values(); r.Problem == "" && len(r.Values) != n {
+		why := ""
+		if c.request.Cluster != "" && len(r.Values) == n-1 {
+			why = "; it does not read the field of a cluster: remove cluster from the dataset, or update the provider"
+		}
+		return fmt.Errorf("row %d of shard %.200q has %d values for %d fields%s", r.Ordinal, r.Shard, len(r.Values), n, why)
 	}
 	if files := c.request.Pinned.Files; len(files) > 0 {
 		i := slices.IndexFunc(files[c.file:], func(f protocol.File) bool { return f.Name == r.Shard })

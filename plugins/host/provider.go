@@ -96,7 +96,7 @@ func (p *Provider) Read(ctx context.Context, r protocol.ReadRequest, emit func(p
 			if err != nil {
 				return remote(err)
 			}
-			joiner := wire.NewRowJoiner(len(r.Fields))
+			joiner := wire.NewRowJoiner(r.Values())
 			for {
 				response, err := stream.Recv()
 				if errors.Is(err, io.EOF) {

@@ -166,6 +166,8 @@ type Document struct {
 	Row                  int64
 	Text                 string
 	ScoreStart, ScoreEnd int32
+	// Cluster is the name of the document's cluster, or "". Backends do not see it.
+	Cluster string
 	// ParseSpecial makes text that looks like a special token become that token.
 	ParseSpecial bool
 }

@@ -84,8 +84,19 @@ type ReadRequest struct {
 	Pinned Resolution
 	// Fields are dotted paths to read from each row: one for raw text, two (input, target) for supervised text.
 	Fields []string
+	// Cluster is the dotted path of the field that names the cluster of a row, or "". Its value is a string or an integer,
+	// which is passed on in decimal.
+	Cluster string
 	// From and To bound the rows by their ordinal, [From, To); To = 0 means the end.
 	From, To int64
+}
+
+// Values returns the number of values of a row without a problem: one for each of Fields, and that of Cluster.
+func (r ReadRequest) Values() int {
+	if r.Cluster != "" {
+		return len(r.Fields) + 1
+	}
+	return len(r.Fields)
 }
 
 // Row is one record of a source, before the runner applies limits and policies.
@@ -96,8 +107,8 @@ type Row struct {
 	Shard string
 	// Number counts rows within the shard from 0, unreadable rows included.
 	Number int64
-	// Values are the requested fields' bytes as stored in the source, which may not be valid UTF-8. Empty if Problem is
-	// set.
+	// Values are the requested fields' bytes as stored in the source, which may not be valid UTF-8; the value of Cluster is
+	// the last. Empty if Problem is set.
 	Values [][]byte
 	// Problem explains to people why the row cannot be used ("line 7: no field \"text\"; fields are body, id").
 	Problem string

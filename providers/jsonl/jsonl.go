@@ -37,7 +37,7 @@ type config struct {
 
 func (c config) Parameters() any { return struct{}{} }
 
-func (c config) Reader(fields []string) (source.Reader, error) {
+func (c config) Reader(fields []source.Field) (source.Reader, error) {
 	s, err := newScanner(fields)
 	if err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"surprisal.dev/plugins/protocol"
+	"surprisal.dev/providers/source"
 	"surprisal.dev/providers/source/sourcetest"
 )
 
@@ -122,6 +123,31 @@ func TestLines(t *testing.T) {
 	}
 }
 
+// The field of a cluster has a string or an integer, whose digits do not change.
+func TestCluster(t *testing.T) {
+	for line, want := range map[string]string{
+		`{"text": "x", "book": "b\n"}`:                   `"x" "b\n"`,
+		`{"text": "x", "book": 17}`:                      `"x" "17"`,
+		`{"text": "x", "book": -9007199254740993}`:       `"x" "-9007199254740993"`,
+		`{"text": "x", "book": 1.5}`:                     ` !line 1: field "book" is 1.5; a cluster has a string or an integer`,
+		`{"text": "x", "book": 1e3}`:                     ` !line 1: field "book" is 1e3; a cluster has a string or an integer`,
+		`{"text": "x", "book": null}`:                    ` !line 1: field "book" is null; a cluster has a string or an integer`,
+		`{"text": "x", "book": {"title": "a long one"}}`: ` !line 1: field "book" is {"title": "a long on; a cluster has a string or an integer`,
+		`{"text": 3, "book": 17}`:                        ` !line 1: field "text" is a number, not a string`,
+		`{"text": "x"}`:                                  ` !line 1: no field "book"; fields are "text"`,
+	} {
+		dir := sourcetest.Dir(t, map[string]string{"a.jsonl": line + "\n"})
+		rows, err := sourcetest.ReadCluster(t, New(), sourcetest.Source(dir, `{"path": "a.jsonl"}`), "book", "text")
+		if err != nil {
+			t.Errorf("%s: %v", line, err)
+		} else if got := strings.Join(sourcetest.Format(rows), ""); got != "0 a.jsonl:0"+prefixSpace(want) {
+			t.Errorf("%s: got %s, want %s", line, got, want)
+		}
+	}
+}
+
+func prefixSpace(s string) string { return " " + strings.TrimPrefix(s, " ") }
+
 // Several fields of a row do not share a buffer, nor do rows.
 func TestSeveralFields(t *testing.T) {
 	dir := sourcetest.Dir(t, map[string]string{"a.jsonl": `{"a": {"b": "\n1", "c": "\t2"}, "t": "\u00e9"}` + "\n" + `{"t": "\u00fc", "a": {"c": "plain", "b": "\r"}}` + "\n" +
@@ -167,7 +193,7 @@ func TestProblemsPass(t *testing.T) {
 
 // Values that are not requested are checked to the same depth as requested ones, which is that of encoding/json.
 func TestDepth(t *testing.T) {
-	s, err := newScanner([]string{"t"})
+	s, err := newScanner([]source.Field{{Name: "t"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -356,7 +382,7 @@ func FuzzJSONL(f *testing.F) {
 		if !utf8.Valid(line) {
 			return // encoding/json replaces bytes that the scanner keeps
 		}
-		s, err := newScanner([]string{"t", "a.b"})
+		s, err := newScanner([]source.Field{{Name: "t"}, {Name: "a.b"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -394,7 +420,7 @@ func FuzzJSONL(f *testing.F) {
 func BenchmarkScan(b *testing.B) {
 	line := []byte(`{"id": 12345, "url": "https://example.com/a/b", "meta": {"lang": "en", "score": 0.98, "tags": ["a", "b"]}, "text": "` +
 		strings.Repeat(`The ray of light is bent again as it leaves the second prism.\n`, 20) + `"}`)
-	s, err := newScanner([]string{"text"})
+	s, err := newScanner([]source.Field{{Name: "text"}})
 	if err != nil {
 		b.Fatal(err)
 	}

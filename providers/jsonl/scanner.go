@@ -23,7 +23,7 @@ const maxDepth = 10000
 type scanner struct {
 	// most is the maximum size of a line in bytes.
 	most   int
-	fields []string
+	fields []source.Field
 	paths  [][]string
 	root   node
 
@@ -48,20 +48,20 @@ type node struct {
 	fields []int
 }
 
-func newScanner(fields []string) (*scanner, error) {
+func newScanner(fields []source.Field) (*scanner, error) {
 	s := &scanner{
 		fields: fields,
 		found:  make([][]byte, 2*len(fields)), values: make([][]byte, len(fields)), buffers: make([][]byte, len(fields)),
 	}
 	for i, field := range fields {
-		path, err := source.SplitField(field)
+		path, err := source.SplitField(field.Name)
 		if err != nil {
 			return nil, err
 		}
 		s.paths = append(s.paths, path)
 		s.root.add(path, i)
-		if len(path) > 1 && !strings.Contains(field, `\`) {
-			s.root.add([]string{field}, len(fields)+i)
+		if len(path) > 1 && !strings.Contains(field.Name, `\`) {
+			s.root.add([]string{field.Name}, len(fields)+i)
 		}
 	}
 	return s, nil
@@ -111,24 +111,32 @@ func (s *scanner) scan(data []byte) ([][]byte, error) {
 		return nil, problemf(": duplicate name %q in an object", s.twice)
 	}
 	for i, raw := range s.found[:len(s.fields)] {
+		name := s.fields[i].Name
 		if whole := s.found[len(s.fields)+i]; whole != nil && raw != nil {
-			return nil, problemf(": field %q is both a name and a path; write %q for the name, or %q for the path", s.fields[i],
-				strings.ReplaceAll(s.fields[i], ".", `\.`), `\`+s.fields[i])
+			return nil, problemf(": field %q is both a name and a path; write %q for the name, or %q for the path", name,
+				strings.ReplaceAll(name, ".", `\.`), `\`+name)
 		} else if whole != nil {
 			raw = whole
 		}
 		if raw == nil {
-			return nil, explainMissing(data, s.fields[i], s.paths[i])
+			return nil, explainMissing(data, name, s.paths[i])
 		}
 		if raw[0] != '"' {
-			return nil, problemf(": field %q is %s, not a string", s.fields[i], kind(raw[0]))
+			if !s.fields[i].Cluster {
+				return nil, problemf(": field %q is %s, not a string", name, kind(raw[0]))
+			}
+			if kind(raw[0]) != "a number" || bytes.ContainsAny(raw, ".eE") {
+				return nil, problemf(": field %q is %.20s; a cluster has a string or an integer", name, raw)
+			}
+			s.values[i] = raw
+			continue
 		}
 		raw = raw[1 : len(raw)-1]
 		if bytes.IndexByte(raw, '\\') >= 0 {
 			var bad string
 			s.buffers[i], bad = unescape(s.buffers[i][:0], raw)
 			if bad != "" {
-				return nil, problemf(": field %q has the escape %s, half of a surrogate pair, which is not a character", s.fields[i], bad)
+				return nil, problemf(": field %q has the escape %s, half of a surrogate pair, which is not a character", name, bad)
 			}
 			raw = s.buffers[i]
 		}

@@ -21,6 +21,9 @@ import (
 type column struct {
 	file  *source.File
 	field string
+	// decimal writes the value of a column of integers, or is nil for strings.
+	decimal func(into []byte, v parquet.Value) []byte
+	written []byte // reused for decimal
 	leaf  *parquet.Column
 	// elements are the requested element numbers, one per repeated group on the path.
 	elements []int
@@ -35,12 +38,19 @@ type column struct {
 	copied []byte
 }
 
-func newColumn(f *source.File, file *footer.File, field string, path []string) (_ *column, err error) {
+func newColumn(f *source.File, file *footer.File, of source.Field, path []string) (_ *column, err error) {
 	defer damaged(f, &err)
+	field := of.Name
 	c := &column{file: f, field: field}
 	if c.leaf, c.elements, err = find(file.Root(), field, path); err != nil {
 		return nil, sdk.Invalid("%s: field %q: %v; columns are %s", f.Label, field, err,
 			source.Candidates(field, leaves(file.Root())))
+	}
+	if of.Cluster {
+		if c.decimal = decimal(c.leaf.Type()); c.decimal == nil && !isText(c.leaf.Type()) {
+			return nil, sdk.Invalid("%s: field %q is a column of %s; a cluster is a column of strings or integers", f.Label, field, c.leaf.Type())
+		}
+		return c, nil
 	}
 	if !isText(c.leaf.Type()) {
 		return nil, sdk.Invalid("%s: field %q is a column of %s, not of strings; string columns are %s", f.Label, field, c.leaf.Type(),
@@ -63,6 +73,38 @@ func isText(t parquet.Type) bool {
 		return true
 	}
 	return false
+}
+
+// decimal returns how the values of a column of integers are written, or nil for another column.
+func decimal(t parquet.Type) func([]byte, parquet.Value) []byte {
+	signed := true
+	if logical := t.LogicalType(); logical != nil && logical.Value != nil {
+		integer, ok := logical.Value.(*format.IntType)
+		if !ok {
+			return nil
+		}
+		signed = integer.IsSigned
+	}
+	switch kind := t.Kind(); {
+	case kind == parquet.Int32 && signed:
+		return func(into []byte, v parquet.Value) []byte { return strconv.AppendInt(into, int64(v.Int32()), 10) }
+	case kind == parquet.Int64 && signed:
+		return func(into []byte, v parquet.Value) []byte { return strconv.AppendInt(into, v.Int64(), 10) }
+	case kind == parquet.Int32:
+		return func(into []byte, v parquet.Value) []byte { return strconv.AppendUint(into, uint64(v.Uint32()), 10) }
+	case kind == parquet.Int64:
+		return func(into []byte, v parquet.Value) []byte { return strconv.AppendUint(into, v.Uint64(), 10) }
+	}
+	return nil
+}
+
+// bytes returns a value as it is passed on. It is valid until the next call.
+func (c *column) bytes(v parquet.Value) []byte {
+	if c.decimal == nil || v.IsNull() {
+		return v.ByteArray()
+	}
+	c.written = c.decimal(c.written[:0], v)
+	return c.written
 }
 
 // find returns the column that a field names: the column whose name is the whole field, or the leaf at its path. A
@@ -210,7 +252,7 @@ func (c *column) next() (value []byte, problem string, err error) {
 	if c.leaf.MaxRepetitionLevel() == 0 {
 		v := c.values[c.at]
 		c.at++
-		return c.check(v, v.ByteArray())
+		return c.check(v, c.bytes(v))
 	}
 	return c.element()
 }
@@ -241,7 +283,7 @@ func (c *column) element() (value []byte, problem string, err error) {
 			clear(position[level:])
 		}
 		if slices.Equal(position, c.elements) {
-			c.copied = append(c.copied[:0], v.ByteArray()...)
+			c.copied = append(c.copied[:0], c.bytes(v)...)
 			found = &v
 		}
 	}

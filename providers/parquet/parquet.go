@@ -34,9 +34,9 @@ type config struct{ source.Location }
 
 func (c config) Parameters() any { return struct{}{} }
 
-func (c config) Reader(fields []string) (source.Reader, error) {
+func (c config) Reader(fields []source.Field) (source.Reader, error) {
 	paths := make([][]string, len(fields))
-	for i, field := range fields {
+	for i, field := range source.Names(fields) {
 		var err error
 		if paths[i], err = source.SplitField(field); err != nil {
 			return nil, err
@@ -45,7 +45,7 @@ func (c config) Reader(fields []string) (source.Reader, error) {
 	return func(f *source.File, rows *source.Rows) error { return read(f, fields, paths, rows) }, nil
 }
 
-func read(f *source.File, fields []string, paths [][]string, rows *source.Rows) error {
+func read(f *source.File, fields []source.Field, paths [][]string, rows *source.Rows) error {
 	file, err := footer.Open(f.Label, f, f.Size(), parquet.FileReadMode(parquet.ReadModeSync))
 	if err != nil {
 		return err

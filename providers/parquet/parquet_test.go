@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strings"
 	"testing"
@@ -207,6 +208,51 @@ func TestTypes(t *testing.T) {
 			}
 		} else if err != nil || strings.Join(sourcetest.Format(rows), " ") != want {
 			t.Errorf("%s: got %q, %v; want %q", field, sourcetest.Format(rows), err, want)
+		}
+	}
+}
+
+// The column of a cluster has strings or integers of any size, which are passed on in decimal.
+func TestCluster(t *testing.T) {
+	type row struct {
+		Text  string  `parquet:"text"`
+		Name  string  `parquet:"name,dict"`
+		Small int32   `parquet:"small,dict"`
+		Large int64   `parquet:"large"`
+		Tiny  int8    `parquet:"tiny"`
+		Whole uint64  `parquet:"whole"`
+		Half  uint32  `parquet:"half"`
+		Maybe *int64  `parquet:"maybe,optional"`
+		List  []int64 `parquet:"list"`
+		Ratio float64 `parquet:"ratio"`
+		Date  int32   `parquet:"date,date"`
+	}
+	var b bytes.Buffer
+	rows := []row{
+		{Text: "x", Name: "a", Small: -3, Large: math.MinInt64, Tiny: -8, Whole: math.MaxUint64, Half: math.MaxUint32, Maybe: new(int64(5)), List: []int64{1, 7}},
+		{Text: "y", Name: "b", Small: 3, Large: 4, List: []int64{2}},
+	}
+	if err := parquet.Write(&b, rows); err != nil {
+		t.Fatal(err)
+	}
+	dir := sourcetest.Dir(t, map[string]string{"a.parquet": b.String()})
+	for field, want := range map[string]string{
+		"name": `"x" "a", "y" "b"`, "small": `"x" "-3", "y" "3"`, "large": `"x" "-9223372036854775808", "y" "4"`, "tiny": `"x" "-8", "y" "0"`,
+		"whole": `"x" "18446744073709551615", "y" "0"`, "half": `"x" "4294967295", "y" "0"`, "maybe": `"x" "5", !field "maybe" is null`,
+		"list.1": `"x" "7", !field "list.1": the list has no such element`,
+		"ratio":  `is a column of DOUBLE; a cluster is a column of strings or integers`, "date": `is a column of DATE; a cluster is a column of strings or integers`,
+		"none": `field "none": no column "none"`,
+	} {
+		rows, err := sourcetest.ReadCluster(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), field, "text")
+		if err != nil {
+			if protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v, want %s", field, err, want)
+			}
+			continue
+		}
+		got := strings.Join(sourcetest.Format(rows), ", ")
+		if got = strings.NewReplacer("0 a.parquet:0 ", "", "1 a.parquet:1 ", "").Replace(got); got != want {
+			t.Errorf("%s: got %s, want %s", field, got, want)
 		}
 	}
 }

@@ -28,7 +28,7 @@ type whole struct{ Location }
 
 func (whole) Parameters() any { return struct{}{} }
 
-func (whole) Reader([]string) (Reader, error) {
+func (whole) Reader([]Field) (Reader, error) {
 	return func(f *File, rows *Rows) error {
 		content, err := f.Content()
 		if err != nil {
@@ -426,7 +426,7 @@ func TestUnsavedDigests(t *testing.T) {
 // pair is a Format whose rows have two values of up to 40 MiB.
 type pair struct{ whole }
 
-func (pair) Reader([]string) (Reader, error) {
+func (pair) Reader([]Field) (Reader, error) {
 	value := make([]byte, 40<<20)
 	return func(_ *File, rows *Rows) error {
 		// The maximum, and one byte more.
@@ -442,7 +442,7 @@ type custom struct {
 
 func (custom) Parameters() any { return map[string]string{"a": "<&>"} }
 
-func (c custom) Reader([]string) (Reader, error) { return c.reader, nil }
+func (c custom) Reader([]Field) (Reader, error) { return c.reader, nil }
 
 func newCustom(read Reader) sdk.Provider {
 	return New(Format{

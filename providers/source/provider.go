@@ -37,7 +37,36 @@ type Config interface {
 	// Parameters is the rest of the configuration, with defaults filled: everything else that determines the rows.
 	Parameters() any
 	// Reader prepares to read fields. Its error is of kind InvalidInput if no file can have them.
-	Reader(fields []string) (Reader, error)
+	Reader(fields []Field) (Reader, error)
+}
+
+// Field is a field to read of each row: a dotted path.
+type Field struct {
+	Name string
+	// Cluster is true for the field that names the cluster of a row. Its value may also be an integer, which is passed on in
+	// decimal.
+	Cluster bool
+}
+
+// Names returns the names of fields.
+func Names(fields []Field) []string {
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.Name
+	}
+	return names
+}
+
+// requested returns the fields of a request.
+func requested(r protocol.ReadRequest) []Field {
+	var fields []Field
+	for _, name := range r.Fields {
+		fields = append(fields, Field{Name: name})
+	}
+	if r.Cluster != "" {
+		fields = append(fields, Field{r.Cluster, true})
+	}
+	return fields
 }
 
 // Reader passes the rows of a file to rows, in order, from the row that rows.Behind gives. It returns the errors of
@@ -167,7 +196,7 @@ func (p *provider) Read(ctx context.Context, r protocol.ReadRequest, emit func(p
 	if r.From < 0 || r.To < 0 || r.To > 0 && r.To < r.From {
 		return sdk.Invalid("invalid row range [%d, %d): expected 0 <= from <= to, or to = 0 for the end", r.From, r.To)
 	}
-	read, err := config.Reader(r.Fields)
+	read, err := config.Reader(requested(r))
 	if err != nil {
 		return err
 	}

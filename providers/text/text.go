@@ -56,13 +56,13 @@ func parse(raw json.RawMessage, most int) (source.Config, error) {
 
 func (c config) Parameters() any { return c.parameters }
 
-func (c config) Reader(fields []string) (source.Reader, error) {
+func (c config) Reader(fields []source.Field) (source.Reader, error) {
 	known := []string{"text"}
 	if c.Separator != "" {
 		known = []string{"input", "target"}
 	}
 	cut := cutter{separator: []byte(c.Separator), most: c.most, values: make([][]byte, len(fields))}
-	for _, field := range fields {
+	for _, field := range source.Names(fields) {
 		index := slices.Index(known, field)
 		if index < 0 {
 			return nil, sdk.Invalid("no field %q; the fields of text are %s (input and target if a separator is set)",

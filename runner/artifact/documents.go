@@ -18,7 +18,15 @@ type Counts struct {
 	// Words counts the words inside the scored spans: segments by the default rule of Unicode Standard Annex 29 that
 	// contain a letter or a number.
 	Words int64 `json:"words"`
+	// Clusters counts the clusters that a field of the rows names; 0 without such a field.
+	Clusters int64 `json:"clusters,omitempty"`
 }
+
+// MaxClusters is the maximum number of clusters that a field of a dataset may name.
+const MaxClusters = 1 << 18
+
+// FewClusters is the number of clusters below which intervals are rough.
+const FewClusters = 40
 
 // Metadata is metadata.json: the origin of the documents and the rows that were skipped.
 type Metadata struct {
@@ -27,6 +35,7 @@ type Metadata struct {
 	Revision  string          `json:"revision,omitempty"`
 	Files     []protocol.File `json:"files"`
 	Fields    []string        `json:"fields"`
+	Cluster   string          `json:"cluster,omitempty"`
 	Rows      any             `json:"rows"`
 	Sample    any             `json:"sample,omitempty"`
 	Limits    any             `json:"limits"`
@@ -69,6 +78,7 @@ func ReadDocuments(paths []string, each func(protocol.Document)) iter.Seq2[proto
 				}
 				d := protocol.Document{
 					Index: index, Shard: row.Shard, Row: row.Row, Text: row.Text, ScoreStart: row.ScoreStart, ScoreEnd: row.ScoreEnd,
+					Cluster: row.Cluster,
 				}
 				index++
 				each(d)

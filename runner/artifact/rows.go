@@ -18,7 +18,9 @@ type Document struct {
 	Text       string `parquet:"text,plain"`
 	ScoreStart int32  `parquet:"score_start"`
 	ScoreEnd   int32  `parquet:"score_end"`
-	Meta       string `parquet:"meta,plain"`
+	// Cluster is the name of the document's cluster, if a field of the rows names it.
+	Cluster string `parquet:"cluster,dict"`
+	Meta    string `parquet:"meta,plain"`
 }
 
 // TokenCount is a row of token_counts.parquet: how often the documents contain a token.
@@ -116,7 +118,9 @@ type DocumentWriter = Writer[Document]
 
 // NewDocumentWriter returns a writer of documents.parquet.
 func NewDocumentWriter(w io.Writer) *DocumentWriter {
-	out := NewWriter(w, func(d *Document) int { return len(d.ID) + len(d.Shard) + len(d.Text) + len(d.Meta) + 16 })
+	out := NewWriter(w, func(d *Document) int {
+		return len(d.ID) + len(d.Shard) + len(d.Text) + len(d.Cluster) + len(d.Meta) + 16
+	})
 	out.check = (*Document).check
 	return out
 }
@@ -148,12 +152,12 @@ type DocumentReader = Reader[Document]
 func OpenDocuments(path string) (*DocumentReader, error) {
 	columns := []column{
 		{"id", "string"}, {"shard", "string"}, {"row", "int64"}, {"text", "string"},
-		{"score_start", "int32"}, {"score_end", "int32"}, {"meta", "string"},
+		{"score_start", "int32"}, {"score_end", "int32"}, {"cluster", "string"}, {"meta", "string"},
 	}
 	return open(path, columns, func(c []*cursor, d *Document) error {
 		if err := decode(
 			c[0].string(&d.ID), c[1].string(&d.Shard), c[2].int64(&d.Row), c[3].string(&d.Text),
-			c[4].int32(&d.ScoreStart), c[5].int32(&d.ScoreEnd), c[6].string(&d.Meta),
+			c[4].int32(&d.ScoreStart), c[5].int32(&d.ScoreEnd), c[6].string(&d.Cluster), c[7].string(&d.Meta),
 		); err != nil {
 			return err
 		}
@@ -171,6 +175,20 @@ type RowID struct {
 func OpenRowIDs(path string) (*Reader[RowID], error) {
 	return open(path, []column{{"shard_name", "string"}, {"row_index", "int64"}}, func(c []*cursor, k *RowID) error {
 		return decode(c[0].string(&k.Shard), c[1].int64(&k.Row))
+	})
+}
+
+// RowCluster is the identity of a scored document and the name of its cluster.
+type RowCluster struct {
+	RowID
+	Cluster string
+}
+
+// OpenRowClusters opens scored_documents.parquet to read only the shard, number and cluster of each row.
+func OpenRowClusters(path string) (*Reader[RowCluster], error) {
+	columns := []column{{"shard_name", "string"}, {"row_index", "int64"}, {"cluster", "string"}}
+	return open(path, columns, func(c []*cursor, k *RowCluster) error {
+		return decode(c[0].string(&k.Shard), c[1].int64(&k.Row), c[2].string(&k.Cluster))
 	})
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // ScoredDocument is a row of scored_documents.parquet: a document, its tokens and the losses of one model. Shard and
-// Row identify it.
+// Row identify it. Cluster is the name of its cluster, if a field of the rows names it.
 //
 // [TokenStarts[i], TokenEnds[i]) are the bytes of token i. TokenStarts is empty if each token starts where the previous
 // one ends, and the first at byte 0. TokenNLL is in nats. The ranges [UnscoredStarts[i], UnscoredEnds[i]) have no loss;
@@ -22,6 +22,7 @@ import (
 type ScoredDocument struct {
 	Shard          string    `parquet:"shard_name,dict"`
 	Row            int64     `parquet:"row_index"`
+	Cluster        string    `parquet:"cluster,dict"`
 	Text           string    `parquet:"text,plain"`
 	ScoreStart     int32     `parquet:"score_byte_start"`
 	ScoreEnd       int32     `parquet:"score_byte_end"`
@@ -212,7 +213,7 @@ func (d *ScoredDocument) fault(format string, args ...any) error {
 }
 
 func scoredSize(d *ScoredDocument) int {
-	return len(d.Shard) + len(d.Text) + 8*len(d.PerByteLoss) + 8*len(d.TokenNLL) + 4*len(d.TokenIDs) + 4*len(d.TokenStarts) + 4*len(d.TokenEnds) + 32
+	return len(d.Shard) + len(d.Cluster) + len(d.Text) + 8*len(d.PerByteLoss) + 8*len(d.TokenNLL) + 4*len(d.TokenIDs) + 4*len(d.TokenStarts) + 4*len(d.TokenEnds) + 32
 }
 
 // ScoredWriter writes scored_documents.parquet. It rejects the same rows as its reader.
@@ -267,7 +268,7 @@ func openScored(path string, ids bool) (*ScoredReader, error) {
 		{"shard_name", "string"}, {"row_index", "int64"}, {"text", "string"}, {"score_byte_start", "int32"},
 		{"score_byte_end", "int32"}, {"token_byte_starts", "list<int32>"}, {"token_byte_ends", "list<int32>"},
 		{"token_nll", "list<double>"}, {"unscored_byte_starts", "list<int32>"}, {"unscored_byte_ends", "list<int32>"},
-		{"per_byte_loss", "list<double>"},
+		{"per_byte_loss", "list<double>"}, {"cluster", "string"},
 	}
 	if ids {
 		columns = append(columns, column{"token_ids", "list<int32>"})
@@ -276,14 +277,14 @@ func openScored(path string, ids bool) (*ScoredReader, error) {
 		if err := decode(
 			c[0].string(&d.Shard), c[1].int64(&d.Row), c[2].string(&d.Text), c[3].int32(&d.ScoreStart), c[4].int32(&d.ScoreEnd),
 			c[5].int32s(&d.TokenStarts), c[6].int32s(&d.TokenEnds), c[7].doubles(&d.TokenNLL), c[8].int32s(&d.UnscoredStarts),
-			c[9].int32s(&d.UnscoredEnds), c[10].doubles(&d.PerByteLoss),
+			c[9].int32s(&d.UnscoredEnds), c[10].doubles(&d.PerByteLoss), c[11].string(&d.Cluster),
 		); err != nil {
 			return err
 		}
 		if !ids {
 			return d.check()
 		}
-		if err := c[11].int32s(&d.TokenIDs); err != nil {
+		if err := c[12].int32s(&d.TokenIDs); err != nil {
 			return err
 		}
 		if len(d.TokenIDs) != len(d.TokenEnds) {

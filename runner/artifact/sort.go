@@ -19,12 +19,21 @@ const mergeRuns = 16
 // SortScored yields rows in the order of shard (bytewise) and row number. Rows that do not fit in a bounded buffer are
 // written to files in dir, which are removed when the loop ends. Rows of equal shard and number are adjacent.
 func SortScored(ctx context.Context, rows iter.Seq2[ScoredDocument, error], dir string) iter.Seq2[ScoredDocument, error] {
-	s := sorter[ScoredDocument]{
-		limit: sortBytes, size: scoredSize, open: OpenScored,
-		create:  func(w io.Writer) rowWriter[ScoredDocument] { return NewScoredWriter(w) },
-		compare: func(a, b *ScoredDocument) int { return CompareRows(a.Shard, a.Row, b.Shard, b.Row) },
+	return sortScored(func(a, b *ScoredDocument) int { return CompareRows(a.Shard, a.Row, b.Shard, b.Row) }).sort(ctx, rows, dir)
+}
+
+// SortClusters yields rows in the order of cluster, shard and row number, like SortScored.
+func SortClusters(ctx context.Context, rows iter.Seq2[ScoredDocument, error], dir string) iter.Seq2[ScoredDocument, error] {
+	return sortScored(func(a, b *ScoredDocument) int {
+		return cmp.Or(cmp.Compare(a.Cluster, b.Cluster), CompareRows(a.Shard, a.Row, b.Shard, b.Row))
+	}).sort(ctx, rows, dir)
+}
+
+func sortScored(compare func(a, b *ScoredDocument) int) sorter[ScoredDocument] {
+	return sorter[ScoredDocument]{
+		limit: sortBytes, size: scoredSize, open: OpenScored, compare: compare,
+		create: func(w io.Writer) rowWriter[ScoredDocument] { return NewScoredWriter(w) },
 	}
-	return s.sort(ctx, rows, dir)
 }
 
 // SortExported yields rows in the order of dataset, shard (bytewise) and row number, like SortScored.

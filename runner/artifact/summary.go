@@ -45,10 +45,12 @@ type ScoreSummary struct {
 	// Nats is the loss on the scored span.
 	Nats float64 `json:"nats"`
 	BPB  float64 `json:"bpb"`
-	// Interval tells how well the documents determine BPB. It is nil for fewer than two with scored bytes. Units are the
-	// documents' sums of bits and scored bytes.
+	// Interval tells how well the units determine BPB: the clusters that a field of the rows names, or else the documents.
+	// It is nil for fewer than two with scored bytes. Units are their sums of bits and scored bytes, and Shards those of the
+	// shards.
 	Interval   *Interval       `json:"bpbInterval,omitempty"`
-	Units      statistics.Sums `json:"documentSums,omitzero"`
+	Units      statistics.Sums `json:"unitSums,omitzero"`
+	Shards     statistics.Sums `json:"shardSums,omitzero"`
 	Perplexity Perplexity      `json:"perplexity"`
 	Ledger     LedgerTotals    `json:"ledger"`
 	// Protocol is the scoring protocol.
@@ -113,9 +115,11 @@ func (l *LedgerTotals) Add(d protocol.Ledger) {
 type Interval struct {
 	Low  float64 `json:"low"`
 	High float64 `json:"high"`
-	// Error is the standard error, Effective the effective number of documents.
+	// Error is the standard error, Effective the effective number of units.
 	Error     float64 `json:"standardError"`
-	Effective float64 `json:"effectiveDocuments"`
+	Effective float64 `json:"effectiveUnits"`
+	// Units counts the units: documents, or their clusters.
+	Units int64 `json:"units"`
 }
 
 // IntervalOf returns the interval of a ratio of sums, or nil for fewer than two units.
@@ -124,7 +128,7 @@ func IntervalOf(s statistics.Sums) *Interval {
 	if !ok {
 		return nil
 	}
-	return &Interval{Low: e.Low, High: e.High, Error: e.Error, Effective: e.Effective}
+	return &Interval{Low: e.Low, High: e.High, Error: e.Error, Effective: e.Effective, Units: s.Units}
 }
 
 // RescoringDifference is by how much losses changed when some documents were scored again in a different batch. It is
@@ -201,6 +205,7 @@ type ImportedDataset struct {
 	ZeroLossBytes int64 `json:"zeroLossBytes"`
 	// Nats is the loss on the scored bytes.
 	Nats float64 `json:"nats"`
-	// Units are the documents' sums of bits and scored bytes.
-	Units statistics.Sums `json:"documentSums,omitzero"`
+	// Units are the documents' sums of bits and scored bytes, and Shards those of the shards.
+	Units  statistics.Sums `json:"unitSums,omitzero"`
+	Shards statistics.Sums `json:"shardSums,omitzero"`
 }

@@ -63,6 +63,8 @@ type Labels struct {
 	Dataset string   `json:"dataset,omitempty"`
 	Tags    []string `json:"tags,omitempty"`
 	Model   string   `json:"model,omitempty"`
+	// Cluster is spec.ClusterShard if the units of the dataset are its shards.
+	Cluster string `json:"cluster,omitempty"`
 	// Section is the name of the spec's entry for the action, such as the name of a gap.
 	Section string `json:"section,omitempty"`
 }

@@ -181,9 +181,12 @@ func (d *decoder) dataset(name string, n, limits node) *Dataset {
 		Rows:         Range{n.field("rows").field("from").number(), n.field("rows").field("to").number()},
 		InvalidUTF8:  n.field("invalidUTF8").text(),
 		BadRows:      n.field("badRows").text(),
-		ParseSpecial: n.field("parseSpecial").truth(), Cluster: n.field("cluster").text(),
+		ParseSpecial: n.field("parseSpecial").truth(), Cluster: ClusterField, ClusterPath: n.field("cluster").field("field").text(),
 		TrainOnly: n.field("use").text() == "train",
 		Fields:    []string{"text"},
+	}
+	if x.ClusterPath == "" {
+		x.Cluster = n.field("cluster").text()
 	}
 	if text := n.field("text"); text.set() {
 		x.Fields = []string{text.text()}

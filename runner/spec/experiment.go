@@ -60,8 +60,9 @@ type Dataset struct {
 	// BadRows is "error" or "skip": the treatment of rows that the provider cannot read.
 	BadRows      string
 	ParseSpecial bool
-	// Cluster is ClusterDocument or ClusterShard.
-	Cluster string
+	// Cluster is ClusterDocument, ClusterShard or ClusterField. For the last, ClusterPath is the dotted path of the field.
+	Cluster     string
+	ClusterPath string `json:",omitempty"`
 	// TrainOnly datasets train models and are not scored.
 	TrainOnly bool
 	// Skip is the reason why the dataset is skipped, or "".
@@ -72,6 +73,7 @@ type Dataset struct {
 const (
 	ClusterDocument = "document"
 	ClusterShard    = "shard"
+	ClusterField    = "field"
 )
 
 // Source is the provider of a dataset and its configuration.

@@ -22,7 +22,15 @@ type reference struct {
 	P              []float64
 	FalseDiscovery []float64
 	FamilyWise     []float64
-	Shares         []struct {
+	Signs          []struct {
+		Values []float64
+		P      float64
+	}
+	Locations []struct {
+		Values          []float64
+		Median, Trimmed [3]float64
+	}
+	Shares []struct {
 		Successes, Trials int64
 		Interval          [2]float64
 	}
@@ -91,6 +99,27 @@ func TestEqualsStatsmodels(t *testing.T) {
 	}
 	for i, p := range FamilyWise(r.P) {
 		close(t, "adjusted p-value", p, r.FamilyWise[i], 1e-12)
+	}
+	for _, s := range r.Signs {
+		tolerance := 1e-12
+		if len(s.Values) > allSigns {
+			tolerance = 4 * math.Sqrt((1-s.P)/s.P/signFlips)
+		}
+		close(t, "p-value by signs", SignFlip(s.Values), s.P, tolerance)
+	}
+	for _, l := range r.Locations {
+		var sample Sample
+		for _, v := range l.Values {
+			sample.Add(v, 0)
+		}
+		d := sample.Sorted()
+		var median, trimmed [3]float64
+		median[0], median[1], median[2] = d.Median()
+		trimmed[0], trimmed[1], trimmed[2] = d.Trimmed(0.1)
+		for i, what := range []string{"value", "low end", "high end"} {
+			close(t, "median: "+what, median[i], l.Median[i], 1e-12)
+			close(t, "trimmed mean: "+what, trimmed[i], l.Trimmed[i], 1e-9)
+		}
 	}
 	for _, s := range r.Shares {
 		low, high := Wilson(s.Successes, s.Trials)

@@ -472,8 +472,11 @@ type ReadRequest struct {
 	Pinned *Resolution            `protobuf:"bytes,2,opt,name=pinned,proto3" json:"pinned,omitempty"`
 	Fields []string               `protobuf:"bytes,3,rep,name=fields,proto3" json:"fields,omitempty"`
 	// Rows by ordinal, [from, to); to = 0 means the end.
-	From          int64 `protobuf:"varint,4,opt,name=from,proto3" json:"from,omitempty"`
-	To            int64 `protobuf:"varint,5,opt,name=to,proto3" json:"to,omitempty"`
+	From int64 `protobuf:"varint,4,opt,name=from,proto3" json:"from,omitempty"`
+	To   int64 `protobuf:"varint,5,opt,name=to,proto3" json:"to,omitempty"`
+	// The field that names the cluster of a row, or empty. Its value is a string or an integer, which is passed on in
+	// decimal, and follows those of fields.
+	Cluster       string `protobuf:"bytes,6,opt,name=cluster,proto3" json:"cluster,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -543,6 +546,13 @@ func (x *ReadRequest) GetTo() int64 {
 	return 0
 }
 
+func (x *ReadRequest) GetCluster() string {
+	if x != nil {
+		return x.Cluster
+	}
+	return ""
+}
+
 type ReadResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Rows          []*Row                 `protobuf:"bytes,1,rep,name=rows,proto3" json:"rows,omitempty"`
@@ -592,7 +602,7 @@ type Row struct {
 	Ordinal int64                  `protobuf:"varint,1,opt,name=ordinal,proto3" json:"ordinal,omitempty"`
 	Shard   string                 `protobuf:"bytes,2,opt,name=shard,proto3" json:"shard,omitempty"`
 	Number  int64                  `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
-	// One value per requested field; none if problem is set.
+	// One value per requested field, and one for the cluster; none if problem is set.
 	Values  [][]byte `protobuf:"bytes,4,rep,name=values,proto3" json:"values,omitempty"`
 	Problem string   `protobuf:"bytes,5,opt,name=problem,proto3" json:"problem,omitempty"`
 	// The next Row holds more of this one: its first value continues the last value here, the others follow.
@@ -2153,13 +2163,14 @@ const file_plugin_proto_rawDesc = "" +
 	"\x05bytes\x18\x03 \x01(\x03R\x05bytes\x12\x1e\n" +
 	"\n" +
 	"compressed\x18\x04 \x01(\bR\n" +
-	"compressed\"\xb7\x01\n" +
+	"compressed\"\xd1\x01\n" +
 	"\vReadRequest\x123\n" +
 	"\x06source\x18\x01 \x01(\v2\x1b.surprisal.plugin.v1.SourceR\x06source\x127\n" +
 	"\x06pinned\x18\x02 \x01(\v2\x1f.surprisal.plugin.v1.ResolutionR\x06pinned\x12\x16\n" +
 	"\x06fields\x18\x03 \x03(\tR\x06fields\x12\x12\n" +
 	"\x04from\x18\x04 \x01(\x03R\x04from\x12\x0e\n" +
-	"\x02to\x18\x05 \x01(\x03R\x02to\"<\n" +
+	"\x02to\x18\x05 \x01(\x03R\x02to\x12\x18\n" +
+	"\acluster\x18\x06 \x01(\tR\acluster\"<\n" +
 	"\fReadResponse\x12,\n" +
 	"\x04rows\x18\x01 \x03(\v2\x18.surprisal.plugin.v1.RowR\x04rows\"\x9d\x01\n" +
 	"\x03Row\x12\x18\n" +

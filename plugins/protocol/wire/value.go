@@ -51,14 +51,16 @@ func ToResolveRequest(r *pluginpb.ResolveRequest) protocol.ResolveRequest {
 // FromReadRequest converts a request to its message.
 func FromReadRequest(r protocol.ReadRequest) *pluginpb.ReadRequest {
 	return &pluginpb.ReadRequest{
-		Source: fromSource(r.Source), Pinned: FromResolution(r.Pinned), Fields: r.Fields, From: r.From, To: r.To,
+		Source: fromSource(r.Source), Pinned: FromResolution(r.Pinned), Fields: r.Fields, Cluster: r.Cluster,
+		From: r.From, To: r.To,
 	}
 }
 
 // ToReadRequest undoes FromReadRequest.
 func ToReadRequest(r *pluginpb.ReadRequest) protocol.ReadRequest {
 	return protocol.ReadRequest{
-		Source: toSource(r.GetSource()), Pinned: ToResolution(r.GetPinned()), Fields: r.GetFields(), From: r.GetFrom(), To: r.GetTo(),
+		Source: toSource(r.GetSource()), Pinned: ToResolution(r.GetPinned()), Fields: r.GetFields(), Cluster: r.GetCluster(),
+		From: r.GetFrom(), To: r.GetTo(),
 	}
 }
 

@@ -472,8 +472,8 @@ func TestValuesCross(t *testing.T) {
 		{resolution, ToResolution(FromResolution(resolution))},
 		{m, ToModel(FromModel(m))},
 		{
-			protocol.ReadRequest{Source: source, Pinned: resolution, Fields: []string{"x", "y"}, From: 1, To: 2},
-			ToReadRequest(FromReadRequest(protocol.ReadRequest{Source: source, Pinned: resolution, Fields: []string{"x", "y"}, From: 1, To: 2})),
+			protocol.ReadRequest{Source: source, Pinned: resolution, Fields: []string{"x", "y"}, Cluster: "c", From: 1, To: 2},
+			ToReadRequest(FromReadRequest(protocol.ReadRequest{Source: source, Pinned: resolution, Fields: []string{"x", "y"}, Cluster: "c", From: 1, To: 2})),
 		},
 		{
 			protocol.ResolveRequest{Source: source, Network: true, Cache: "c", CacheReadOnly: true},

@@ -56,17 +56,30 @@ func Read(t testing.TB, p sdk.Provider, s protocol.Source, from, to int64, field
 // ReadPinned is Read with an existing resolution.
 func ReadPinned(t testing.TB, p sdk.Provider, s protocol.Source, pinned protocol.Resolution, from, to int64, fields ...string) ([]protocol.Row, error) {
 	t.Helper()
-	var rows []protocol.Row
-	err := p.Read(t.Context(), protocol.ReadRequest{Source: s, Pinned: pinned, Fields: fields, From: from, To: to},
-		func(r protocol.Row) error {
-			r.Values = slices.Clone(r.Values)
-			for i, v := range r.Values {
-				r.Values[i] = slices.Clone(v)
-			}
-			rows = append(rows, r)
-			return nil
-		})
+	return read(t, p, protocol.ReadRequest{Source: s, Pinned: pinned, Fields: fields, From: from, To: to})
+}
+
+func read(t testing.TB, p sdk.Provider, r protocol.ReadRequest) (rows []protocol.Row, err error) {
+	t.Helper()
+	err = p.Read(t.Context(), r, func(r protocol.Row) error {
+		r.Values = slices.Clone(r.Values)
+		for i, v := range r.Values {
+			r.Values[i] = slices.Clone(v)
+		}
+		rows = append(rows, r)
+		return nil
+	})
 	return rows, err
+}
+
+// ReadCluster reads all rows of a source with the field of a cluster. Values of a row become strings.
+func ReadCluster(t testing.TB, p sdk.Provider, s protocol.Source, cluster string, fields ...string) ([]protocol.Row, error) {
+	t.Helper()
+	pinned, err := p.Resolve(t.Context(), protocol.ResolveRequest{Source: s})
+	if err != nil {
+		return nil, err
+	}
+	return read(t, p, protocol.ReadRequest{Source: s, Pinned: pinned, Fields: fields, Cluster: cluster})
 }
 
 // Format writes one row per line, as in `0 a.txt:0 "text"` and `1 a.txt:1 !line 2: ...` for a problem.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"math"
 	"os"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/artifact"
+	"surprisal.dev/runner/statistics"
 )
 
 // Side is one model's scores.
@@ -31,12 +33,15 @@ type Table struct {
 	Dataset    string
 	Tags       []string
 	ScoredPath string
-	// Clustered means that documents of the same shard are not independent of each other.
+	// Clustered means that documents of the same shard are not independent of each other. Documents that name their
+	// cluster are not independent of those of the same cluster.
 	Clustered bool
 	// NoiseBPB is by how much the bits per byte of a document changed when it was scored again; 0 if that is unknown.
 	NoiseBPB float64
 	// Computed describes the hardware and software that computed the scores; nil if it is unknown.
 	Computed map[string]string
+
+	grouped bool // whether the rows are in the order of their clusters
 }
 
 // Options are options of a comparison.
@@ -47,6 +52,7 @@ type Options struct {
 	Scratch string
 
 	literals int // the maximum number of literals in memory; 0 means maxLiterals
+	cuts     int // the same for texts that tokenizers cut differently; 0 means maxCuts
 }
 
 // Sizes of the report, equal to those of Marin's.
@@ -55,6 +61,9 @@ const (
 	topSegments  = 40
 	topLiterals  = 40
 )
+
+// maxCuts bounds the texts in memory that tokenizers cut differently.
+const maxCuts = 1 << 14
 
 // maxLiterals bounds the literals in memory, at about 300 bytes each.
 const maxLiterals = 1 << 16
@@ -79,11 +88,11 @@ func Compare(ctx context.Context, a, b Side, out string, options Options) (_ *Su
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
 	for _, side := range []*Side{&a, &b} {
 		side.Datasets = slices.SortedFunc(slices.Values(side.Datasets), func(x, y Table) int { return cmp.Compare(x.Dataset, y.Dataset) })
-		if *side, err = sorted(ctx, *side, scratch); err != nil {
-			return nil, err
-		}
 	}
 	if err := sameDatasets(a, b); err != nil {
+		return nil, err
+	}
+	if a, b, err = arrange(ctx, a, b, scratch); err != nil {
 		return nil, err
 	}
 	documents, err := artifact.CreateTable[DocumentRow](out, "documents")
@@ -94,9 +103,12 @@ func Compare(ctx context.Context, a, b Side, out string, options Options) (_ *Su
 	if options.literals == 0 {
 		options.literals = maxLiterals
 	}
+	if options.cuts == 0 {
+		options.cuts = maxCuts
+	}
 	c := &comparison{
-		a: a, b: b, datasets: make([]spread, len(a.Datasets)), documents: documents,
-		literals: newLiterals(scratch, options.literals),
+		a: a, b: b, datasets: make([]spread, len(a.Datasets)), named: make([]bool, len(a.Datasets)), documents: documents,
+		literals: newLiterals(scratch, options.literals), cuts: &literals{limit: options.cuts, seed: maphash.MakeSeed(), forgets: true},
 	}
 	for _, t := range []*top[Document]{&c.topDocuments[0], &c.topDocuments[1]} {
 		t.limit = topDocuments
@@ -104,7 +116,7 @@ func Compare(ctx context.Context, a, b Side, out string, options Options) (_ *Su
 	for _, t := range []*top[Segment]{&c.topSegments[0], &c.topSegments[1]} {
 		t.limit = topSegments
 	}
-	defer func() { err = errors.Join(err, c.literals.close()) }()
+	defer func() { err = errors.Join(err, c.literals.close(), c.cuts.close()) }()
 	if err := c.run(ctx); err != nil {
 		return nil, err
 	}
@@ -147,9 +159,15 @@ type comparison struct {
 	buckets  [bucketCount]spread
 	unit     int64 // the current document, or its cluster
 	literals *literals
-	counter  *counter // adds to literals while documents are compared
+	parts    cutParts
+	cuts     *literals               // the parts that are cut differently
+	tested   statistics.Distribution // the p-values of the literals that are not too small
+	sample   documentSample          // of documents
+	counter  *counter                // adds to literals while documents are compared
 	segments int64
 	before   documentID // the document before the current one
+	cluster  string     // its cluster, if it names one
+	named    []bool     // by the dataset's position: whether its documents name their clusters
 
 	topDocuments [2]top[Document]
 	topSegments  [2]top[Segment]
@@ -178,7 +196,7 @@ func (c *comparison) run(ctx context.Context) (err error) {
 		a.stop()
 		b.stop()
 	}()
-	c.counter = newCounter(c.literals)
+	c.counter = newCounter(c.literals, c.cuts)
 	defer func() { err = errors.Join(err, c.counter.close()) }()
 	c.before = documentID{dataset: -1}
 	row := int64(0)
@@ -222,7 +240,7 @@ func (c *comparison) match(x, y *record, i, j int) error {
 	case y == nil:
 		order = -1
 	default:
-		order = cmp.Or(cmp.Compare(i, j), artifact.CompareRows(x.Shard, x.Row, y.Shard, y.Row))
+		order = cmp.Or(cmp.Compare(i, j), c.a.Datasets[i].compare(&x.ScoredDocument, &y.ScoredDocument))
 	}
 	has, lacks := c.a.Name, c.b.Name
 	if order > 0 {
@@ -253,6 +271,9 @@ func (c *comparison) same(x, y *record) error {
 		return c.fault(x, "the texts differ: %d bytes for model %q and %d for %q, different from byte %d on; score both on the same data",
 			len(x.Text), c.a.Name, len(y.Text), c.b.Name, n)
 	}
+	if x.Cluster != y.Cluster && x.Cluster != "" && y.Cluster != "" {
+		return c.fault(x, "the clusters differ: %.200q for model %q and %.200q for %q; score both on the same data", x.Cluster, c.a.Name, y.Cluster, c.b.Name)
+	}
 	if x.ScoreStart != y.ScoreStart || x.ScoreEnd != y.ScoreEnd {
 		return c.fault(x, "the scored spans differ: [%d, %d) for model %q and [%d, %d) for %q", x.ScoreStart, x.ScoreEnd,
 			c.a.Name, y.ScoreStart, y.ScoreEnd, c.b.Name)
@@ -281,12 +302,25 @@ func (c *comparison) groups() []Group {
 	return Groups(names, tags)
 }
 
+// sameUnit reports whether a document belongs to the unit of the one before.
+func (c *comparison) sameUnit(dataset int, shard, cluster string) bool {
+	if dataset != c.before.dataset {
+		return false
+	}
+	if cluster != "" {
+		return cluster == c.cluster
+	}
+	return c.a.Datasets[dataset].Clustered && shard == c.before.Shard
+}
+
 // document adds a document that both sides scored; row is its position in its dataset's tables.
 func (c *comparison) document(x, y *record, dataset int, row int64) error {
-	if !c.a.Datasets[dataset].Clustered || dataset != c.before.dataset || x.Shard != c.before.Shard {
+	cluster := cmp.Or(x.Cluster, y.Cluster)
+	if !c.sameUnit(dataset, x.Shard, cluster) {
 		c.unit++
 	}
-	c.before = documentID{dataset, artifact.RowID{Shard: x.Shard, Row: x.Row}}
+	c.before, c.cluster = documentID{dataset, artifact.RowID{Shard: x.Shard, Row: x.Row}}, cluster
+	c.named[dataset] = c.named[dataset] || cluster != ""
 	excluded, without := c.exclude(x, y)
 	whole := aggregate{bytes: int64(x.ScoreEnd-x.ScoreStart) - without, count: 1}
 	v := &c.visit
@@ -295,6 +329,10 @@ func (c *comparison) document(x, y *record, dataset int, row int64) error {
 	}
 	c.datasets[dataset].add(c.unit, whole.lossA, whole.lossB, whole.bytes, 1)
 	total := whole.row("")
+	if whole.bytes > 0 {
+		v.cuts.finish(c, whole.bytes)
+		c.sample.add(total.DeltaBits, whole.bytes)
+	}
 	out := DocumentRow{
 		Dataset: x.dataset, Shard: x.Shard, Row: x.Row, Bytes: whole.bytes, ScoreStart: x.ScoreStart, ScoreEnd: x.ScoreEnd,
 		ABPB: total.ABPB, BBPB: total.BBPB, GapBPB: total.GapBPB, DeltaBits: total.DeltaBits,
@@ -329,6 +367,7 @@ type visit struct {
 	excluded []span
 	walk     walk
 	worst    [2]worstSegment
+	cuts     cutVisit
 
 	from       int     // where the next segment starts
 	segment    segment // the current one; its start is its end after the last
@@ -344,9 +383,10 @@ func (v *visit) run(c *comparison, x, y *record, excluded []span, at place) (a, 
 	w.skip(x.ScoreStart)
 	v.sumA, v.sumB = w.sumsA[w.at-w.from], w.sumsB[w.at-w.from]
 	v.next()
+	v.cuts.begin(x, y, excluded, v.sumA, v.sumB)
 	a, b = w.sum(int(x.ScoreEnd-x.ScoreStart), v.block)
 	c.zeroLoss.add(w.zeroLoss)
-	v.x, w.a, w.b = nil, losses{}, losses{} // they refer to the documents, as do the segments to be counted
+	v.x, w.a, w.b, v.cuts.a, v.cuts.b = nil, losses{}, losses{}, boundaries{}, boundaries{} // they refer to the documents, as do the segments to be counted
 	if len(x.Text) >= largeBytes {
 		c.counter.flush()
 	}
@@ -374,20 +414,12 @@ func (v *visit) next() {
 func (v *visit) block() {
 	for s := &v.segment; s.start < s.end && s.end <= v.walk.at; v.next() {
 		sumA, sumB := v.walk.sumsA[s.end-v.walk.from], v.walk.sumsB[s.end-v.walk.from]
-		s.lossA, s.lossB, s.bytes = sumA-v.sumA, sumB-v.sumB, int64(s.end-s.start)
-		for len(v.excluded) > 0 && v.excluded[0].end <= s.start {
-			v.excluded = v.excluded[1:]
-		}
-		for _, e := range v.excluded {
-			if e.start >= s.end {
-				break
-			}
-			s.bytes -= int64(min(e.end, s.end) - max(e.start, s.start))
-		}
+		s.lossA, s.lossB, s.bytes = sumA-v.sumA, sumB-v.sumB, scoredBytes(&v.excluded, s.start, s.end)
 		v.sumA, v.sumB = sumA, sumB
 		v.place.start, v.place.end = s.start, s.end
 		v.c.segment(v.x, *s, v.place, &v.worst)
 	}
+	v.cut()
 }
 
 // directionOf returns 0 where a is worse and 1 where b is.

@@ -97,7 +97,7 @@ func compare(t *testing.T, a, b Side) *Summary {
 // near compares the sums of rows. What units tell about them is tested by TestUnits.
 var near = cmp.Options{
 	cmpopts.EquateApprox(1e-12, 0), cmpopts.EquateEmpty(),
-	cmpopts.IgnoreFields(Row{}, "Units", "WonA", "WonB", "Effective", "Error", "Low", "High", "P", "Q", "Detectable", "Verdict"),
+	cmpopts.IgnoreFields(Row{}, "Units", "WonA", "WonB", "Effective", "Error", "Low", "High", "P", "PSigns", "Q", "Detectable", "Verdict"),
 }
 
 // row is a row with losses of a and b nats.

@@ -13,7 +13,8 @@ type counter struct {
 // documents in memory.
 const occurrencesInFlight = 1 << 10
 
-func newCounter(l *literals) *counter {
+// newCounter returns a counter that adds to literals, or to cuts what has any.
+func newCounter(literals, cuts *literals) *counter {
 	c := &counter{filled: make(chan []occurrence, 2), spare: make(chan []occurrence, 4), done: make(chan struct{})}
 	for range cap(c.spare) {
 		c.spare <- make([]occurrence, 0, occurrencesInFlight)
@@ -24,7 +25,11 @@ func newCounter(l *literals) *counter {
 		for batch := range c.filled {
 			for i := range batch {
 				if c.err == nil {
-					c.err = l.add(&batch[i])
+					to := literals
+					if batch[i].cuts != 0 {
+						to = cuts
+					}
+					c.err = to.add(&batch[i])
 				}
 			}
 			clear(batch)

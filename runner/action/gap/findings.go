@@ -6,7 +6,9 @@ import (
 	"strconv"
 	"strings"
 
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/markdown"
+	"surprisal.dev/runner/spec"
 	"surprisal.dev/runner/statistics"
 )
 
@@ -14,11 +16,10 @@ import (
 func (s *Summary) findings(out *strings.Builder) {
 	out.WriteString("## What the documents show\n\n")
 	if o := s.Overall; o.Low != nil {
-		low, high := statistics.Wilson(o.WonA, o.Units)
-		fmt.Fprintf(out, "Overall the gap is %s, 95%% interval %s: **%s**. Of %s, a is better on %s (%.0f%% to %.0f%%) and b on %s. These documents show a gap "+
-			"of %s in four of five samples.\n\n", signed(o.GapBPB), interval(o.Low, o.High), o.Verdict, count(o.Units, "unit"), number(o.WonA), 100*low,
-			100*high, number(o.WonB), decimal(o.Detectable))
+		fmt.Fprintf(out, "Overall the gap is %s, 95%% interval %s from %s: **%s**. These documents show a gap of %s in four of five samples.\n\n",
+			signed(o.GapBPB), interval(o.Low, o.High), count(o.Units, "unit"), o.Verdict, decimal(o.Detectable))
 	}
+	s.Distribution.report(out)
 	lists := []struct {
 		noun string
 		rows []Row
@@ -46,12 +47,43 @@ func (s *Summary) findings(out *strings.Builder) {
 			fmt.Fprintf(out, "- No verdict on %d of %s, of which too small: %d.\n", open+small, count(int64(len(list.rows)), list.noun), small)
 		}
 	}
+	if names := s.unsure(); len(names) > 0 {
+		fmt.Fprintf(out, "- The test by signs disagrees with the verdict, at 5%%, on %s: %s.\n", count(int64(len(names)), "row"), strings.Join(names, ", "))
+	}
+	for _, d := range s.Clustered {
+		fmt.Fprintf(out, "- %s\n", d.sentence(markdown.Code(d.Dataset)))
+	}
 	out.WriteString("\nThe interval of a row comes from its units: documents, or the clusters that the dataset declares. A verdict needs a q-value " +
 		"below 5%: of all verdicts in a list, at most 5% are expected to be wrong. A row with fewer than " + strconv.Itoa(leastUnits) +
 		" units or " + number(leastBytes) + " bytes is too small to tell. \"Detectable\" is the gap that such units show in four of five samples.\n\n")
 	if s.NoiseBPB > 0 {
 		fmt.Fprintf(out, "Scoring again in other batches changed a document by up to %.2g bits per byte. A gap below that has no verdict.\n\n", s.NoiseBPB)
 	}
+}
+
+// sentence tells what the units of the dataset are.
+func (d Clustered) sentence(dataset string) string {
+	by := "a field of its rows names them"
+	if d.By == spec.ClusterShard {
+		by = "its shards"
+	}
+	text := fmt.Sprintf("The units of %s are %s of documents: %s.", dataset, count(d.Clusters, "cluster"), by)
+	if d.Clusters < artifact.FewClusters {
+		text += fmt.Sprintf(" Intervals from fewer than %d clusters are rough.", artifact.FewClusters)
+	}
+	return text
+}
+
+// unsure lists the rows of few units whose verdict the test by signs does not support.
+func (s *Summary) unsure() (names []string) {
+	for _, rows := range [][]Row{{s.Overall}, s.Datasets, s.Groups, s.Buckets} {
+		for _, r := range rows {
+			if (r.Verdict == VerdictA || r.Verdict == VerdictB) && r.PSigns != nil && *r.PSigns >= level {
+				names = append(names, fmt.Sprintf("%s (%s)", markdown.Code(r.Name), statistics.Probability(*r.PSigns)))
+			}
+		}
+	}
+	return names
 }
 
 // namedRows is how many rows a finding names.

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"surprisal.dev/runner/statistics"
 )
 
 // literalBytes is the maximum size of a literal.
@@ -24,6 +26,7 @@ const spillFiles = 16
 type occurrence struct {
 	bucket       bucket
 	text         string
+	cuts         uint64 // where tokenizers cut the text; 0 for a segment
 	lossA, lossB float64
 	bytes        int64 // scored bytes
 	order        int64 // counts segments over the whole comparison
@@ -42,8 +45,10 @@ type place struct {
 // literal is the sum over all occurrences of one text in one bucket.
 type literal struct {
 	bucket bucket
+	late   bool // whether earlier occurrences may have been forgotten
 	text   string
-	spread
+	cuts   uint64
+	paired
 	order   int64   // of the first occurrence
 	extreme float64 // the largest |delta bits| of one occurrence
 	example place   // the place of that occurrence, the first if several are equal
@@ -56,18 +61,29 @@ type literal struct {
 type literals struct {
 	limit int
 	dir   string
-	seed  maphash.Seed
+	// forgets drops literals with small differences so far when the map is full, instead of writing to files. forgot is true
+	// after that.
+	forgets, forgot bool
+	seed            maphash.Seed
 	// slots is a hash table with linear probing, whose size is a power of 2: positions in held, plus 1.
 	slots []int32
 	// single holds the position, plus 1, of literals of one ASCII character. Most segments are such literals, and the
 	// character determines the bucket.
 	single [utf8.RuneSelf]int32
-	held   []literal
+	// held are the literals, in blocks, because a slice that grows would need twice the memory.
+	held   []*[literalBlock]literal
+	count  int
 	hashes []uint64 // of the literals held
 	files  []*os.File
 	spill  []*bufio.Writer
 	record []byte // reused by put
 }
+
+// literalBlock is the number of literals of a block.
+const literalBlock = 1 << 9
+
+// at returns a literal by its position.
+func (l *literals) at(i int32) *literal { return &l.held[i/literalBlock][i%literalBlock] }
 
 func newLiterals(dir string, limit int) *literals {
 	return &literals{limit: limit, dir: dir, seed: maphash.MakeSeed()}
@@ -77,7 +93,7 @@ func (l *literals) add(o *occurrence) error {
 	hash := uint64(0)
 	single := len(o.text) == 1 && o.text[0] < utf8.RuneSelf
 	if !single {
-		hash = maphash.String(l.seed, o.text)
+		hash = maphash.String(l.seed, o.text) ^ o.cuts*0x9e3779b97f4a7c15
 	}
 	held := l.find(o, hash, single)
 	if held == nil {
@@ -99,18 +115,72 @@ func (l *literals) find(o *occurrence, hash uint64, single bool) *literal {
 		slot = l.slot(o, hash)
 	}
 	if *slot > 0 {
-		return &l.held[*slot-1]
+		return l.at(*slot - 1)
 	}
-	if len(l.held) >= l.limit {
-		return nil
+	if l.count >= l.limit {
+		if !l.forgets {
+			return nil
+		}
+		l.forget()
+		return l.find(o, hash, single)
 	}
-	l.held = append(l.held, literal{bucket: o.bucket, text: strings.Clone(o.text), order: o.order, extreme: -1})
+	if l.count == len(l.held)*literalBlock {
+		l.held = append(l.held, new([literalBlock]literal))
+	}
+	held := l.at(int32(l.count))
+	*held = literal{bucket: o.bucket, text: strings.Clone(o.text), cuts: o.cuts, late: l.forgot, order: o.order, extreme: -1}
 	l.hashes = append(l.hashes, hash)
-	*slot = int32(len(l.held))
-	if !single && 2*len(l.held) > len(l.slots) {
+	l.count++
+	*slot = int32(l.count)
+	if !single && 2*l.count > len(l.slots) {
 		l.grow()
 	}
-	return &l.held[len(l.held)-1]
+	return held
+}
+
+// sampledForgetting is one in how many literals decides which ones forget drops.
+const sampledForgetting = 16
+
+// forget drops about three quarters of the literals, those with the smallest differences so far.
+func (l *literals) forget() {
+	var sizes []float64
+	for i := 0; i < l.count; i += sampledForgetting {
+		sizes = append(sizes, math.Abs(l.at(int32(i)).deltaBits()))
+	}
+	slices.Sort(sizes)
+	least := sizes[len(sizes)*3/4]
+	kept := make([]int32, 0, l.count)
+	for i := range l.count {
+		if math.Abs(l.at(int32(i)).deltaBits()) > least {
+			kept = append(kept, int32(i))
+		}
+	}
+	kept = kept[:min(len(kept), l.limit/2)]
+	clear(l.slots)
+	l.single, l.forgot = [utf8.RuneSelf]int32{}, true
+	for to, from := range kept {
+		*l.at(int32(to)), l.hashes[to] = *l.at(from), l.hashes[from]
+	}
+	for i := len(kept); i < l.count; i++ {
+		*l.at(int32(i)) = literal{} // frees its text
+	}
+	l.count, l.hashes = len(kept), l.hashes[:len(kept)]
+	for i := range kept {
+		l.insert(int32(i))
+	}
+}
+
+// insert adds a literal to the hash table.
+func (l *literals) insert(at int32) {
+	if text := l.at(at).text; len(text) == 1 && text[0] < utf8.RuneSelf {
+		l.single[text[0]] = at + 1
+		return
+	}
+	i := l.hashes[at]
+	for l.slots[i&uint64(len(l.slots)-1)] != 0 {
+		i++
+	}
+	l.slots[i&uint64(len(l.slots)-1)] = at + 1
 }
 
 // slot returns the slot of an occurrence's literal in the hash table.
@@ -124,7 +194,7 @@ func (l *literals) slot(o *occurrence, hash uint64) *int32 {
 			return slot
 		}
 		at := *slot - 1
-		if held := &l.held[at]; l.hashes[at] == hash && held.text == o.text && held.bucket == o.bucket {
+		if held := l.at(at); l.hashes[at] == hash && held.text == o.text && held.bucket == o.bucket && held.cuts == o.cuts {
 			return slot
 		}
 	}
@@ -133,20 +203,13 @@ func (l *literals) slot(o *occurrence, hash uint64) *int32 {
 // grow doubles the hash table.
 func (l *literals) grow() {
 	l.slots = make([]int32, 2*len(l.slots))
-	for n := range l.held {
-		if text := l.held[n].text; len(text) == 1 && text[0] < utf8.RuneSelf {
-			continue
-		}
-		i := l.hashes[n]
-		for l.slots[i&uint64(len(l.slots)-1)] != 0 {
-			i++
-		}
-		l.slots[i&uint64(len(l.slots)-1)] = int32(n + 1)
+	for n := range l.count {
+		l.insert(int32(n))
 	}
 }
 
 // spilledBytes is the size of an occurrence in a file, without its text and three bytes before that.
-const spilledBytes = 52
+const spilledBytes = 60
 
 // put appends an occurrence to its spill file.
 func (l *literals) put(o *occurrence, hash uint64) error {
@@ -172,6 +235,7 @@ func (l *literals) put(o *occurrence, hash uint64) error {
 	b = binary.LittleEndian.AppendUint32(b, uint32(o.place.dataset))
 	b = binary.LittleEndian.AppendUint32(b, uint32(o.place.start))
 	b = binary.LittleEndian.AppendUint32(b, uint32(o.place.end))
+	b = binary.LittleEndian.AppendUint64(b, o.cuts)
 	l.record = b
 	_, err := w.Write(b)
 	return err
@@ -179,10 +243,12 @@ func (l *literals) put(o *occurrence, hash uint64) error {
 
 // each calls visit with every literal's sum, in no particular order. Nothing can be added afterwards.
 func (l *literals) each(visit func(*literal)) error {
-	for i := range l.held {
-		visit(&l.held[i])
+	for i := range l.count {
+		held := l.at(int32(i))
+		held.end()
+		visit(held)
 	}
-	l.held, l.hashes, l.slots, l.single = nil, nil, nil, [utf8.RuneSelf]int32{}
+	l.held, l.count, l.hashes, l.slots, l.single = nil, 0, nil, nil, [utf8.RuneSelf]int32{}
 	for i, file := range l.files {
 		if err := l.spill[i].Flush(); err != nil {
 			return err
@@ -218,7 +284,7 @@ func (l *literals) eachSpilled(file *os.File, visit func(*literal)) (err error) 
 		o := occurrence{
 			bucket: bucket(head[0]), text: string(rest[:n]), bytes: int64(head[2]),
 			lossA: math.Float64frombits(word(b)), lossB: math.Float64frombits(word(b[8:])), order: int64(word(b[16:])),
-			unit: int64(word(b[24:])),
+			unit: int64(word(b[24:])), cuts: word(b[52:]),
 			place: place{
 				row:     int64(word(b[32:])),
 				dataset: int32(binary.LittleEndian.Uint32(b[40:])),
@@ -242,8 +308,9 @@ func (l *literals) close() error {
 }
 
 // top returns up to limit literals with the largest positive difference, and up to limit with the largest negative one.
-// The largest come first, and equal ones in the order of their first occurrence.
-func (l *literals) top(limit int) (positive, negative []literal, err error) {
+// The largest come first, and equal ones in the order of their first occurrence. It also returns the p-values of all
+// literals that are not too small.
+func (l *literals) top(limit int) (positive, negative []literal, p statistics.Sample, err error) {
 	keep := func(list []literal, item *literal) []literal {
 		before := func(a, b literal) int {
 			return cmp.Or(cmp.Compare(math.Abs(b.deltaBits()), math.Abs(a.deltaBits())), cmp.Compare(a.order, b.order))
@@ -256,6 +323,11 @@ func (l *literals) top(limit int) (positive, negative []literal, err error) {
 		return list[:min(len(list), limit)]
 	}
 	err = l.each(func(item *literal) {
+		if item.units.Units >= leastUnits && item.bytes >= leastBytes {
+			if e, ok := item.units.Estimate(); ok {
+				p.Add(e.P, 0)
+			}
+		}
 		switch delta := item.deltaBits(); {
 		case delta > 0:
 			positive = keep(positive, item)
@@ -263,5 +335,5 @@ func (l *literals) top(limit int) (positive, negative []literal, err error) {
 			negative = keep(negative, item)
 		}
 	})
-	return positive, negative, err
+	return positive, negative, p, err
 }

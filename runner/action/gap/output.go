@@ -50,6 +50,9 @@ type (
 		Units       int64    `json:"units" parquet:"units"`
 		Low         *float64 `json:"gap_low" parquet:"gap_low,optional"`
 		High        *float64 `json:"gap_high" parquet:"gap_high,optional"`
+		P           *float64 `json:"gap_p" parquet:"gap_p,optional"`
+		Q           *float64 `json:"gap_q" parquet:"gap_q,optional"`
+		Verdict     string   `json:"verdict" parquet:"verdict"`
 		ABoundaries string   `json:"model_a_token_boundaries" parquet:"model_a_token_boundaries"`
 		BBoundaries string   `json:"model_b_token_boundaries" parquet:"model_b_token_boundaries"`
 	}
@@ -89,7 +92,7 @@ func (s *Summary) write(dir string) error {
 		s.TopLiterals.each(func(direction string, rank int, r Literal) error {
 			literals = append(literals, rankedLiteral{
 				direction, int32(rank), r.Name, r.Bucket, r.Documents, r.Bytes, r.ABPB, r.BBPB, r.GapBPB, r.DeltaBits,
-				r.Units, r.Low, r.High, r.ABoundaries, r.BBoundaries,
+				r.Units, r.Low, r.High, r.P, r.Q, r.Verdict, r.ABoundaries, r.BBoundaries,
 			})
 			return nil
 		}),

@@ -48,15 +48,16 @@ func (s *Summary) report(w io.Writer) error {
 	sums("Datasets", "dataset", "documents", s.Datasets)
 	sums("Groups", "group", "documents", s.Groups)
 	sums("Buckets", "bucket", "segments", s.Buckets)
+	s.Tokenizers.report(&out)
 	for _, d := range []struct {
 		who      string
 		literals []Literal
 	}{{"a", s.TopLiterals.AWorse}, {"b", s.TopLiterals.BWorse}} {
-		markdown.Table(&out, "Literals where "+d.who+" is worse", []string{"literal", "bucket", "occurrences", "a bpb", "b bpb", "gap bpb", "95% interval", "delta bits", "a's tokens", "b's tokens"},
+		markdown.Table(&out, "Literals where "+d.who+" is worse", []string{"literal", "bucket", "occurrences", "a bpb", "b bpb", "gap bpb", "95% interval", "q", "delta bits", "verdict", "a's tokens", "b's tokens"},
 			len(d.literals), func(i int) []string {
 				r := d.literals[i]
 				return []string{markdown.Code(r.Name), r.Bucket, number(r.Documents), decimal(r.ABPB), decimal(r.BBPB), signed(r.GapBPB),
-					interval(r.Low, r.High), bits(r.DeltaBits), markdown.Code(r.ABoundaries), markdown.Code(r.BBoundaries)}
+					interval(r.Low, r.High), probability(r.Q), bits(r.DeltaBits), r.Verdict, markdown.Code(r.ABoundaries), markdown.Code(r.BBoundaries)}
 			})
 	}
 	for _, d := range []struct {

@@ -2,11 +2,6 @@ package gap
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"sync"
 
 	"surprisal.dev/runner/artifact"
@@ -215,79 +210,4 @@ func (s *stream) advance() {
 func (s *stream) stop() {
 	for range s.filled {
 	}
-}
-
-// sorted returns the side with every table in the order of shards and rows. Unsorted tables are sorted into dir.
-func sorted(ctx context.Context, side Side, dir string) (Side, error) {
-	tables := append([]Table(nil), side.Datasets...)
-	for i, t := range tables {
-		ok, err := inOrder(ctx, t.ScoredPath)
-		if err != nil {
-			return side, err
-		}
-		if ok {
-			continue
-		}
-		into, err := os.MkdirTemp(dir, "sorted-*")
-		if err != nil {
-			return side, err
-		}
-		tables[i].ScoredPath = filepath.Join(into, artifact.ScoredFile)
-		if err := sortFile(ctx, t.ScoredPath, tables[i].ScoredPath, into); err != nil {
-			return side, fmt.Errorf("sorting %s: %w", t.ScoredPath, err)
-		}
-	}
-	side.Datasets = tables
-	return side, nil
-}
-
-func inOrder(ctx context.Context, path string) (bool, error) {
-	ids, err := artifact.OpenRowIDs(path)
-	if err != nil {
-		return false, err
-	}
-	defer ids.Close()
-	var before, id artifact.RowID
-	for first := true; ; first = false {
-		switch err := ids.Read(&id); {
-		case errors.Is(err, io.EOF):
-			return true, nil
-		case err != nil:
-			return false, err
-		}
-		if !first && artifact.CompareRows(before.Shard, before.Row, id.Shard, id.Row) > 0 {
-			return false, nil
-		}
-		if err := ctx.Err(); err != nil {
-			return false, err
-		}
-		before = id
-	}
-}
-
-// sortFile writes a sorted copy of a table. It uses files in dir for rows that do not fit in memory.
-func sortFile(ctx context.Context, from, to, dir string) error {
-	in, err := artifact.OpenScored(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.Create(to)
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	w := artifact.NewScoredWriter(out)
-	for row, err := range artifact.SortScored(ctx, in.All(), dir) {
-		if err != nil {
-			return err
-		}
-		if err := w.Write(row); err != nil {
-			return err
-		}
-	}
-	if err := w.Close(); err != nil {
-		return err
-	}
-	return out.Close()
 }

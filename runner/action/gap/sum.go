@@ -31,12 +31,10 @@ func (g *aggregate) row(name string) Row {
 	return row
 }
 
-// spread is an aggregate that also knows how its units differ: documents, or clusters of documents.
-type spread struct {
+// paired is an aggregate that also knows how its units differ: documents, or clusters of documents.
+type paired struct {
 	aggregate
 	units statistics.Sums
-	// wonA and wonB count the units on which a has fewer bits, and on which b has.
-	wonA, wonB int64
 	// pending is the current unit, which is not in units yet.
 	pending unit
 }
@@ -47,35 +45,76 @@ type unit struct {
 	bits, bytes float64
 }
 
-// add adds a part of a unit. The parts of a unit follow each other.
-func (s *spread) add(unitID int64, lossA, lossB float64, bytes, count int64) {
+// add adds a part of a unit. The parts of a unit follow each other. It returns the unit before, which is complete if it
+// has bytes.
+func (s *paired) add(unitID int64, lossA, lossB float64, bytes, count int64) (before unit) {
 	s.aggregate.add(lossA, lossB, bytes, count)
 	if unitID != s.pending.id {
-		s.end()
+		before = s.end()
 		s.pending.id = unitID
 	}
 	s.pending.bits += (lossA - lossB) * math.Log2E
 	s.pending.bytes += float64(bytes)
+	return before
+}
+
+// end ends the current unit and returns it.
+func (s *paired) end() unit {
+	ended := s.pending
+	s.units.Add(ended.bits, ended.bytes)
+	s.pending = unit{}
+	return ended
+}
+
+// row returns the row of a table. The current unit has ended.
+func (s *paired) row(name string) Row {
+	row := s.aggregate.row(name)
+	row.Units = s.units.Units
+	if e, ok := s.units.Estimate(); ok {
+		row.Error, row.Low, row.High, row.P = &e.Error, &e.Low, &e.High, &e.P
+		row.Detectable, row.Effective = &e.Detectable, &e.Effective
+	}
+	return row
+}
+
+// spread is paired and counts the units on which a has fewer bits, and on which b has.
+type spread struct {
+	paired
+	wonA, wonB int64
+	// few are the bits of the units, for a test of fewer than fewUnits.
+	few []float64
+}
+
+// fewUnits is the number of units from which rows have no test by signs.
+const fewUnits = 200
+
+// add is paired.add.
+func (s *spread) add(unitID int64, lossA, lossB float64, bytes, count int64) {
+	if before := s.paired.add(unitID, lossA, lossB, bytes, count); before.bytes > 0 {
+		s.won(before)
+	}
+}
+
+func (s *spread) won(u unit) {
+	if u.bytes > 0 && len(s.few) < fewUnits {
+		s.few = append(s.few, u.bits)
+	}
+	switch {
+	case u.bits > 0:
+		s.wonB++
+	case u.bits < 0:
+		s.wonA++
+	}
 }
 
 // end ends the current unit.
-func (s *spread) end() {
-	if p := s.pending; p.bytes > 0 {
-		s.units.Add(p.bits, p.bytes)
-		switch {
-		case p.bits > 0:
-			s.wonB++
-		case p.bits < 0:
-			s.wonA++
-		}
-	}
-	s.pending = unit{}
-}
+func (s *spread) end() { s.won(s.paired.end()) }
 
 // merge adds the units of another spread, which are different ones. Both have ended.
 func (s *spread) merge(other *spread) {
 	s.aggregate.add(other.lossA, other.lossB, other.bytes, other.count)
 	s.units.Merge(other.units)
+	s.few = append(s.few, other.few[:min(len(other.few), fewUnits-len(s.few))]...)
 	s.wonA += other.wonA
 	s.wonB += other.wonB
 }
@@ -83,11 +122,11 @@ func (s *spread) merge(other *spread) {
 // row ends the current unit and returns the row of a table.
 func (s *spread) row(name string) Row {
 	s.end()
-	row := s.aggregate.row(name)
-	row.Units, row.WonA, row.WonB = s.units.Units, s.wonA, s.wonB
-	if e, ok := s.units.Estimate(); ok {
-		row.Error, row.Low, row.High, row.P = &e.Error, &e.Low, &e.High, &e.P
-		row.Detectable, row.Effective = &e.Detectable, &e.Effective
+	row := s.paired.row(name)
+	row.WonA, row.WonB = s.wonA, s.wonB
+	if row.P != nil && len(s.few) < fewUnits {
+		p := statistics.SignFlip(s.few)
+		row.PSigns = &p
 	}
 	return row
 }

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/spec"
 )
 
 // Row is the sum over a dataset, a group, a bucket or everything. Bits per byte are null if no byte was scored.
@@ -41,6 +43,9 @@ type Row struct {
 	// false discoveries. The row of everything has only P.
 	P *float64 `json:"gap_p" parquet:"gap_p,optional"`
 	Q *float64 `json:"gap_q" parquet:"gap_q,optional"`
+	// PSigns is the p-value of a sign-flip test of rows with fewer than 200 units: the share of assignments of signs to the
+	// differences of the units whose sum is at least as far from 0. Verdicts use P.
+	PSigns *float64 `json:"gap_p_signs" parquet:"gap_p_signs,optional"`
 	// Detectable is the smallest gap that such units show in four of five samples.
 	Detectable *float64 `json:"detectable_gap" parquet:"detectable_gap,optional"`
 	// Verdict is one of the verdicts.
@@ -49,19 +54,23 @@ type Row struct {
 
 // Literal is the sum over the occurrences of one text in one bucket, with the occurrence that differs most.
 type Literal struct {
-	Name            string   `json:"name" parquet:"name"`
-	Bucket          string   `json:"bucket" parquet:"bucket"`
-	Documents       int64    `json:"documents" parquet:"documents"`
-	Bytes           int64    `json:"bytes" parquet:"bytes"`
-	ABPB            *float64 `json:"model_a_bpb" parquet:"model_a_bpb,optional"`
-	BBPB            *float64 `json:"model_b_bpb" parquet:"model_b_bpb,optional"`
-	GapBPB          *float64 `json:"gap_bpb" parquet:"gap_bpb,optional"`
-	DeltaBits       float64  `json:"delta_bits" parquet:"delta_bits"`
-	ExampleDataset  string   `json:"example_dataset" parquet:"example_dataset"`
-	ExamplePreview  string   `json:"example_doc_preview" parquet:"example_doc_preview"`
-	Units           int64    `json:"units" parquet:"units"`
-	Low             *float64 `json:"gap_low" parquet:"gap_low,optional"`
-	High            *float64 `json:"gap_high" parquet:"gap_high,optional"`
+	Name           string   `json:"name" parquet:"name"`
+	Bucket         string   `json:"bucket" parquet:"bucket"`
+	Documents      int64    `json:"documents" parquet:"documents"`
+	Bytes          int64    `json:"bytes" parquet:"bytes"`
+	ABPB           *float64 `json:"model_a_bpb" parquet:"model_a_bpb,optional"`
+	BBPB           *float64 `json:"model_b_bpb" parquet:"model_b_bpb,optional"`
+	GapBPB         *float64 `json:"gap_bpb" parquet:"gap_bpb,optional"`
+	DeltaBits      float64  `json:"delta_bits" parquet:"delta_bits"`
+	ExampleDataset string   `json:"example_dataset" parquet:"example_dataset"`
+	ExamplePreview string   `json:"example_doc_preview" parquet:"example_doc_preview"`
+	Units          int64    `json:"units" parquet:"units"`
+	Low            *float64 `json:"gap_low" parquet:"gap_low,optional"`
+	High           *float64 `json:"gap_high" parquet:"gap_high,optional"`
+	// P and Q are as in a Row. Q is the q-value among all literals that are not too small, also those that no list has.
+	P               *float64 `json:"gap_p" parquet:"gap_p,optional"`
+	Q               *float64 `json:"gap_q" parquet:"gap_q,optional"`
+	Verdict         string   `json:"verdict" parquet:"verdict"`
 	ABoundaries     string   `json:"model_a_token_boundaries" parquet:"model_a_token_boundaries"`
 	BBoundaries     string   `json:"model_b_token_boundaries" parquet:"model_b_token_boundaries"`
 	ExampleShard    string   `json:"example_shard" parquet:"example_shard"`
@@ -150,14 +159,31 @@ type Summary struct {
 	ZeroLoss Bytes `json:"zeroLossBytes"`
 	// NoiseBPB is by how much the bits per byte of a document changed at most when it was scored again in a different batch,
 	// of both sides together. A smaller gap is not evidence.
-	NoiseBPB     float64              `json:"noise_bpb"`
-	Overall      Row                  `json:"overall"`
+	NoiseBPB float64 `json:"noise_bpb"`
+	// Clustered lists the datasets whose units are clusters of documents, by name.
+	Clustered []Clustered `json:"clustered,omitempty"`
+	Overall   Row         `json:"overall"`
+	// Distribution is that of the gap over the documents, null for fewer than two with scored bytes.
+	Distribution *Distribution        `json:"document_distribution"`
 	Datasets     []Row                `json:"datasets"`
 	Groups       []Row                `json:"dataset_groups"`
 	Buckets      []Row                `json:"pattern_buckets"`
 	TopDocuments Directions[Document] `json:"top_documents"`
 	TopSegments  Directions[Segment]  `json:"top_segments"`
 	TopLiterals  Directions[Literal]  `json:"top_literals"`
+	// Tokenizers is null if no document has tokens on both sides.
+	Tokenizers *Tokenizers `json:"tokenizers"`
+	// TestedLiterals counts the literals that are not too small.
+	TestedLiterals int64 `json:"tested_literals"`
+}
+
+// Clustered is a dataset whose units are clusters of documents.
+type Clustered struct {
+	Dataset string `json:"dataset"`
+	// By is "shard", or "field" for clusters that a field of the rows names.
+	By string `json:"by"`
+	// Clusters counts the clusters with scored bytes.
+	Clusters int64 `json:"clusters"`
 }
 
 // protocolDifferences lists the differences between the scoring protocols of two sides.
@@ -218,7 +244,15 @@ func (c *comparison) summary(differences []string) (*Summary, error) {
 		overall.merge(g)
 		s.Datasets = append(s.Datasets, g.row(t.Dataset))
 	}
-	s.Overall = overall.row("overall")
+	s.Overall, s.Distribution = overall.row("overall"), c.sample.distribution()
+	for i, row := range s.Datasets {
+		switch {
+		case c.named[i]:
+			s.Clustered = append(s.Clustered, Clustered{row.Name, spec.ClusterField, row.Units})
+		case c.a.Datasets[i].Clustered:
+			s.Clustered = append(s.Clustered, Clustered{row.Name, spec.ClusterShard, row.Units})
+		}
+	}
 	for _, g := range c.groups() {
 		var sum spread
 		for _, i := range g.Datasets {
@@ -243,10 +277,15 @@ func (c *comparison) summary(differences []string) (*Summary, error) {
 			return cmp.Or(cmp.Compare(math.Abs(b.DeltaBits), math.Abs(a.DeltaBits)), cmp.Compare(a.Name, b.Name))
 		})
 	}
-	positive, negative, err := c.literals.top(topLiterals)
+	positive, negative, p, err := c.literals.top(topLiterals)
 	if err != nil {
 		return nil, err
 	}
+	if s.Tokenizers, err = c.tokenizers(s.NoiseBPB); err != nil {
+		return nil, err
+	}
+	s.TestedLiterals = p.Len()
+	c.tested = p.Sorted()
 	if s.TopLiterals.AWorse, s.TopLiterals.BWorse, err = c.examples(positive, negative); err != nil {
 		return nil, err
 	}
@@ -312,11 +351,19 @@ func (c *comparison) example(from *literal, to *Literal, document *artifact.Scor
 		to.BBoundaries = boundaries
 		return
 	}
-	row := from.row(visible(from.text))
+	row := from.row(visible(strings.ToValidUTF8(from.text, "\ufffd")))
+	if row.tooSmall() {
+		row.Verdict = VerdictSmall
+	} else {
+		q := c.tested.FalseDiscovery(*row.P)
+		row.Q = &q
+		row.decide(q, c.a.noise()+c.b.noise())
+	}
 	start, end := nextBoundary(document.Text, int(at.start)), nextBoundary(document.Text, int(at.end))
 	*to = Literal{
 		Name: row.Name, Bucket: bucketNames[from.bucket], Documents: row.Documents, Bytes: row.Bytes, ABPB: row.ABPB, BBPB: row.BBPB,
-		GapBPB: row.GapBPB, DeltaBits: row.DeltaBits, Units: row.Units, Low: row.Low, High: row.High, ExampleDataset: dataset, ExampleShard: document.Shard,
+		GapBPB: row.GapBPB, DeltaBits: row.DeltaBits, Units: row.Units, Low: row.Low, High: row.High, P: row.P, Q: row.Q, Verdict: row.Verdict,
+		ExampleDataset: dataset, ExampleShard: document.Shard,
 		ExampleRowIndex: document.Row, ExamplePreview: preview(document.Text, start, end), ABoundaries: boundaries,
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
@@ -242,7 +243,7 @@ func TestTop(t *testing.T) {
 
 // An occurrence that cannot be stored is an error of the comparison.
 func TestCounterFails(t *testing.T) {
-	c := newCounter(newLiterals(filepath.Join(t.TempDir(), "missing"), 1))
+	c := newCounter(newLiterals(filepath.Join(t.TempDir(), "missing"), 1), nil)
 	for i := range 3 * occurrencesInFlight {
 		c.add(occurrence{text: []string{"ab", "cd"}[(i+1)%3/2]}) // every third has no place, the last has one
 	}
@@ -265,7 +266,7 @@ func TestTopLiterals(t *testing.T) {
 		if err := l.add(&occurrence{bucket: bucketNumber, text: "text0", lossA: 9, bytes: 5, order: 9, place: place{1, 2, 3, 4}}); err != nil {
 			t.Fatal(err)
 		}
-		positive, negative, err := l.top(4)
+		positive, negative, _, err := l.top(4)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -330,7 +331,7 @@ func TestReadSide(t *testing.T) {
 			task.Inputs["a/"+artifact.ImportFile] = imported
 		}
 		side, protocols, err := readSide(task, "a", "model", parameters{Datasets: test.datasets, Tags: map[string][]string{"x": {"ours"}}})
-		if d := cmp.Diff(test.want, side.Datasets); d != "" || err != nil || side.Name != "model" || len(protocols) != len(test.want) {
+		if d := cmp.Diff(test.want, side.Datasets, cmpopts.IgnoreUnexported(Table{})); d != "" || err != nil || side.Name != "model" || len(protocols) != len(test.want) {
 			t.Errorf("%q: %v, %d protocols: %s", test.datasets, err, len(protocols), d)
 		}
 		if len(test.want) > 0 && string(protocols["x"]) != `{"eos":true}` {

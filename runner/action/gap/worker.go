@@ -12,6 +12,7 @@ import (
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/spec"
 )
 
 // Work implements action.Kind. It compares the scores of the two sides.
@@ -48,8 +49,15 @@ func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
 	if err != nil {
 		return action.Result{}, err
 	}
+	var warnings []string
+	for _, d := range summary.Clustered {
+		// Reading the documents warned of few values of a field.
+		if d.By == spec.ClusterShard && d.Clusters < artifact.FewClusters {
+			warnings = append(warnings, d.sentence("dataset "+d.Dataset))
+		}
+	}
 	return action.Result{
-		Files: Files(),
+		Files: Files(), Warnings: warnings,
 		Measured: map[string]float64{
 			plan.MeasuredDocuments: float64(summary.Overall.Documents), plan.MeasuredBytes: float64(summary.Overall.Bytes),
 		},

@@ -49,14 +49,14 @@ func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
 	request := protocol.ReadRequest{
 		Source: protocol.Source{Config: at.Config, Dir: at.Dir},
 		Pinned: protocol.Resolution{Parameters: d.Source, Revision: d.Revision, Local: at.Source.Local, Files: at.Source.Files},
-		Fields: d.Fields, From: d.Rows.From, To: d.Rows.To,
+		Fields: d.Fields, Cluster: d.Cluster, From: d.Rows.From, To: d.Rows.To,
 	}
 	w := t.Descriptor.Worker
 	m := &materializer{dataset: &d, metadata: artifact.Metadata{
 		Provider: artifact.Plugin{Name: w.Name, Version: w.Version, Protocol: w.Protocol, Digest: w.Digest},
 		Source:   d.Source, Revision: d.Revision, Files: at.Source.Files,
-		Fields: d.Fields, Rows: d.Rows, Limits: d.Limits, Dropped: map[string]artifact.Dropped{},
-	}, advance: t.Advance}
+		Fields: d.Fields, Cluster: d.Cluster, Rows: d.Rows, Limits: d.Limits, Dropped: map[string]artifact.Dropped{},
+	}, clusters: map[string]struct{}{}, advance: t.Advance}
 	started := time.Now()
 	if d.Sample != nil {
 		m.metadata.Sample = d.Sample
@@ -100,7 +100,9 @@ type materializer struct {
 	picked  map[int64]bool
 	refused []string
 	// lacking is true if a refused row has a problem with a field.
-	lacking  bool
+	lacking bool
+	// clusters are the clusters seen.
+	clusters map[string]struct{}
 	advance  func(action.Progress)
 	document artifact.Document
 }
@@ -117,6 +119,9 @@ func (m *materializer) write(ctx context.Context, path string, p action.Provider
 		m.metadata.RowsRead++
 		keep, err := m.make(row)
 		if err != nil || !keep {
+			return err
+		}
+		if err := m.countCluster(); err != nil {
 			return err
 		}
 		c := &m.metadata.Counts
@@ -158,8 +163,9 @@ func (m *materializer) make(row protocol.Row) (bool, error) {
 		m.drop(reason, row, "")
 		return false, nil
 	}
-	text, start, replaced := join(row.Values)
-	leaked := len(row.Values) == 2 && leaks(text[:start], text[start:])
+	values, cluster := split(m.dataset, row)
+	text, start, replaced := join(values)
+	leaked := len(values) == 2 && leaks(text[:start], text[start:])
 	meta := documentMeta{ReplacedBytes: replaced}
 	if limit := m.dataset.Limits.Bytes; limit > 0 && int64(len(text)) > limit {
 		meta.TruncatedFrom = len(text)
@@ -186,7 +192,8 @@ func (m *materializer) make(row protocol.Row) (bool, error) {
 	}
 	m.document = artifact.Document{
 		ID: fmt.Sprintf("%s:%d", row.Shard, row.Number), Shard: row.Shard, Row: row.Number,
-		Text: text, ScoreStart: int32(start), ScoreEnd: int32(len(text)), Meta: string(encoded),
+		Text: text, ScoreStart: int32(start), ScoreEnd: int32(len(text)), Cluster: cluster,
+		Meta: string(encoded),
 	}
 	return true, nil
 }
@@ -233,11 +240,15 @@ func check(d *parameters, row protocol.Row) (problem, reason string) {
 	if row.Problem != "" {
 		return row.Problem, ""
 	}
-	if len(row.Values) != len(d.Fields) {
-		return fmt.Sprintf("has %d values for the fields %s", len(row.Values), strings.Join(d.Fields, ", ")), ""
+	if fields := d.fields(); len(row.Values) != len(fields) {
+		return fmt.Sprintf("has %d values for the fields %s", len(row.Values), strings.Join(fields, ", ")), ""
+	}
+	values, cluster := split(d, row)
+	if problem := checkCluster(d.Cluster, cluster); problem != "" {
+		return problem, ""
 	}
 	if d.InvalidUTF8 != "replace" {
-		for i, v := range row.Values {
+		for i, v := range values {
 			if at := invalidAt(v); at >= 0 {
 				return fmt.Sprintf("field %q is not valid UTF-8 at byte %d (0x%02X); set invalidUTF8: \"replace\" to read it with U+FFFD",
 					d.Fields[i], at, v[at]), ""
@@ -246,9 +257,9 @@ func check(d *parameters, row protocol.Row) (problem, reason string) {
 	}
 	// A row counts as empty by its text before truncation.
 	switch {
-	case len(row.Values) == 1 && len(row.Values[0]) == 0:
+	case len(values) == 1 && len(values[0]) == 0:
 		return "", droppedEmpty
-	case len(row.Values) == 2 && len(row.Values[1]) == 0:
+	case len(values) == 2 && len(values[1]) == 0:
 		return "", droppedEmptyTarget
 	}
 	return "", ""
@@ -320,6 +331,8 @@ func (m *materializer) otherFields() string {
 	switch {
 	case !m.lacking:
 		return ""
+	case m.dataset.Cluster != "":
+		return fmt.Sprintf("set the fields of the dataset, and the field of its cluster, to fields that its rows have (now %s), ", strings.Join(m.dataset.fields(), ", "))
 	case len(fields) == 2:
 		return fmt.Sprintf("set supervised.input and supervised.target of the dataset to fields that its rows have (now %q and %q), ", fields[0], fields[1])
 	}
@@ -347,6 +360,10 @@ func (m *materializer) warnings() []string {
 		if d := m.metadata.Dropped[reason]; d.Rows > 0 {
 			out = append(out, fmt.Sprintf("%d of %d rows skipped: %s (%s)", d.Rows, m.metadata.RowsRead, reason, d.Examples[0]))
 		}
+	}
+	if n := m.metadata.Counts.Clusters; n > 0 && n < artifact.FewClusters {
+		out = append(out, fmt.Sprintf("the field %q has %d values, the clusters of the documents; intervals from fewer than %d clusters are rough",
+			m.dataset.Cluster, n, artifact.FewClusters))
 	}
 	if n := m.metadata.ReplacedRows; n > 0 {
 		out = append(out, fmt.Sprintf("%d of %d rows are not valid UTF-8; bytes that became U+FFFD: %d",

@@ -170,7 +170,12 @@ func (m made) check(t testing.TB) {
 	t.Helper()
 	var want artifact.Counts
 	truncated := int64(0)
+	clusters := map[string]bool{}
 	for _, d := range m.documents {
+		if d.Cluster != "" {
+			clusters[d.Cluster] = true
+			want.Clusters = int64(len(clusters))
+		}
 		if strings.Contains(d.Meta, `"truncatedFrom"`) {
 			truncated++
 		}

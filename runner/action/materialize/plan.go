@@ -23,14 +23,16 @@ type Kind struct{}
 func (Kind) Name() string { return name }
 
 // Schema implements plan.Kind.
-func (Kind) Schema() int { return 3 }
+func (Kind) Schema() int { return 4 }
 
 // MainFile implements action.MainFiler.
 func (Kind) MainFile() string { return artifact.MetadataFile }
 
 // parameters are everything that documents depend on.
 type parameters struct {
-	BadRows     string          `json:"badRows"`
+	BadRows string `json:"badRows"`
+	// Cluster is the field that names the cluster of a row, or "".
+	Cluster     string          `json:"cluster,omitempty"`
 	Fields      []string        `json:"fields"`
 	Files       []shard         `json:"files"`
 	InvalidUTF8 string          `json:"invalidUTF8"`
@@ -102,7 +104,7 @@ func Documents(b *plan.Builder, d *spec.Dataset, limits spec.Limits) (*plan.Acti
 	a, err := b.Add(name, plan.Parts{
 		Name: called, Labels: plan.Labels{Dataset: d.Name, Tags: d.Tags}, Worker: &provider,
 		Parameters: parameters{
-			BadRows: d.BadRows, Fields: d.Fields, Files: shards, InvalidUTF8: d.InvalidUTF8, Limits: limits,
+			BadRows: d.BadRows, Cluster: d.ClusterPath, Fields: d.Fields, Files: shards, InvalidUTF8: d.InvalidUTF8, Limits: limits,
 			Revision: source.Revision, Rows: d.Rows, Sample: d.Sample, Source: source.Parameters,
 		},
 		Machine: localSettings{Config: d.Source.Config, Dir: b.Experiment.Dir, Source: source},

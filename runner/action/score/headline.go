@@ -10,6 +10,7 @@ import (
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/spec"
 	"surprisal.dev/runner/terminal"
 )
 
@@ -77,6 +78,9 @@ func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.Read
 		}
 		sums[column].ScoredBytes += summary.ScoredBytes
 		sums[column].Nats += summary.Nats
+		if a.Labels.Cluster == spec.ClusterShard {
+			summary.Units, summary.Interval = summary.Shards, artifact.IntervalOf(summary.Shards)
+		}
 		sums[column].Units.Merge(summary.Units)
 		row, _ := slices.BinarySearchFunc(h.Datasets, a.Labels.Dataset, terminal.Compare)
 		if c := summary.Confidence; c != nil {

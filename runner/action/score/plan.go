@@ -24,7 +24,7 @@ type Kind struct{}
 func (Kind) Name() string { return name }
 
 // Schema implements plan.Kind.
-func (Kind) Schema() int { return 6 }
+func (Kind) Schema() int { return 7 }
 
 // MainFile implements action.MainFiler.
 func (Kind) MainFile() string { return artifact.SummaryFile }
@@ -148,8 +148,12 @@ func (p *planner) score(d *spec.Dataset) error {
 		p.encoded[v] = encoded
 	}
 	inputs := p.model.Inputs(plan.Input{Role: documentsRole, Upstream: documents, Files: documentFiles, Counted: true})
+	labels := plan.Labels{Dataset: d.Name, Tags: d.Tags, Model: p.spec.Name}
+	if d.Cluster == spec.ClusterShard {
+		labels.Cluster = d.Cluster
+	}
 	a, err := p.b.Add(name, plan.Parts{
-		Name: name + " " + p.spec.Name + " " + d.Name, Labels: plan.Labels{Dataset: d.Name, Tags: d.Tags, Model: p.spec.Name},
+		Name: name + " " + p.spec.Name + " " + d.Name, Labels: labels,
 		Parameters: encoded, Worker: p.model.Worker, Inputs: inputs, Machine: p.model.Machine, Model: p.model.Loaded, Rates: p.rates,
 	})
 	if err != nil {

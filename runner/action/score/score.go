@@ -18,6 +18,7 @@ import (
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/statistics"
 )
 
 // Work implements action.Kind.
@@ -113,6 +114,8 @@ type scorer struct {
 	tokens       map[int32]*tokenCount
 	tally        *tally
 	sample       []sampled
+	units        statistics.Clusters
+	shards       statistics.Runs[string]
 }
 
 type tokenCount struct {
@@ -214,6 +217,7 @@ func (s *scorer) run(ctx context.Context) (err error) {
 	if err := s.rescore(ctx); err != nil {
 		return err
 	}
+	s.summary.Units, s.summary.Shards = s.units.Sums(), s.shards.Sums()
 	s.summary.Finish()
 	s.summary.TokenLosses, s.summary.Confidence = s.tally.losses(), s.tally.confidence()
 	if err := s.writeTokens(); err != nil {
@@ -242,7 +246,8 @@ func (s *scorer) count(d protocol.Document, answer protocol.ScoredDocument, l pr
 	t.ScoredBytes += l.ScoredBytes
 	t.Tokens += int64(len(answer.TokenIDs))
 	t.Ledger.Add(l)
-	t.Units.Add(l.Span/math.Ln2, float64(l.ScoredBytes))
+	s.units.Add(d.Cluster, l.Span/math.Ln2, float64(l.ScoredBytes))
+	s.shards.Add(d.Shard, l.Span/math.Ln2, float64(l.ScoredBytes))
 	for i, id := range answer.TokenIDs {
 		c := s.tokens[id]
 		if c == nil {
@@ -264,7 +269,7 @@ func (s *scorer) count(d protocol.Document, answer protocol.ScoredDocument, l pr
 func scoredRow(d protocol.Document, answer protocol.ScoredDocument) artifact.ScoredDocument {
 	tokens := answer.Tokens()
 	return artifact.ScoredDocument{
-		Shard: d.Shard, Row: d.Row, Text: d.Text, ScoreStart: d.ScoreStart, ScoreEnd: d.ScoreEnd, TokenIDs: answer.TokenIDs,
+		Shard: d.Shard, Row: d.Row, Cluster: d.Cluster, Text: d.Text, ScoreStart: d.ScoreStart, ScoreEnd: d.ScoreEnd, TokenIDs: answer.TokenIDs,
 		TokenStarts: tokens.Starts, TokenEnds: tokens.Ends, TokenNLL: tokens.NLL,
 		UnscoredStarts: tokens.UnscoredStarts, UnscoredEnds: tokens.UnscoredEnds,
 	}

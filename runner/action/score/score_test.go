@@ -166,7 +166,7 @@ func TestSummary(t *testing.T) {
 			if e, ok := got.Units.Estimate(); ok != (got.Interval != nil) || ok && got.Interval.Low != e.Low {
 				t.Errorf("got the interval %+v of %+v", got.Interval, e)
 			}
-			got.Units, got.Interval = statistics.Sums{}, nil
+			got.Units, got.Shards, got.Interval = statistics.Sums{}, statistics.Sums{}, nil
 			if d := cmp.Diff(want, got, approximately); d != "" {
 				t.Error(d)
 			}

@@ -12,6 +12,7 @@ import (
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/artifact"
+	"surprisal.dev/runner/statistics"
 )
 
 // Import reads an exported table in any order and splits it by dataset. For each dataset it writes, in the directory
@@ -27,7 +28,7 @@ func Import(ctx context.Context, path, dir, scratch, protocol string) (found art
 	for _, d := range found.Datasets {
 		summary := artifact.ScoreSummary{
 			Documents: d.Documents, Bytes: d.Bytes, ScoredBytes: d.ScoredBytes, Tokens: d.Tokens, Nats: d.Nats,
-			BPB: artifact.BitsPerByte(d.Nats, d.ScoredBytes), Interval: artifact.IntervalOf(d.Units), Units: d.Units,
+			BPB: artifact.BitsPerByte(d.Nats, d.ScoredBytes), Interval: artifact.IntervalOf(d.Units), Units: d.Units, Shards: d.Shards,
 			Ledger:   artifact.LedgerTotals{Tokens: d.Nats, Span: d.Nats},
 			Protocol: artifact.ScoringProtocol{Imported: protocol},
 		}
@@ -136,6 +137,7 @@ func split(ctx context.Context, path, dir, scratch string) (_ []artifact.Importe
 // writer writes the files of one dataset.
 type writer struct {
 	found  artifact.ImportedDataset
+	shards statistics.Runs[string]
 	files  []*os.File
 	scored *artifact.ScoredWriter
 	ledger *artifact.LedgerWriter
@@ -189,6 +191,8 @@ func (w *writer) write(d artifact.ExportedDocument) error {
 	w.found.Tokens += int64(len(d.TokenIDs))
 	w.found.Nats += l.SpanNats
 	w.found.Units.Add(l.SpanNats/math.Ln2, float64(l.ScoredBytes))
+	w.shards.Add(d.Shard, l.SpanNats/math.Ln2, float64(l.ScoredBytes))
+	w.found.Shards = w.shards.Sums()
 	if err := w.scored.Write(artifact.ScoredDocument{
 		Shard: d.Shard, Row: d.Row, Text: d.Text, ScoreStart: d.ScoreStart, ScoreEnd: d.ScoreEnd, TokenIDs: d.TokenIDs,
 		TokenStarts: d.TokenStarts, TokenEnds: d.TokenEnds, PerByteLoss: d.PerByteLoss,

@@ -21,7 +21,7 @@ type Kind struct{}
 func (Kind) Name() string { return name }
 
 // Schema implements plan.Kind.
-func (Kind) Schema() int { return 3 }
+func (Kind) Schema() int { return 4 }
 
 type parameters struct {
 	// Protocol is the name that the spec gives to the scoring protocol of the table, and Table is the digest of the

@@ -2,7 +2,7 @@
 
     python reference.py > reference.json
 
-needs numpy 2, scipy 1.17 and statsmodels 0.15.
+needs the packages of testdata/python/requirements.txt.
 """
 
 import json
@@ -51,6 +51,34 @@ def cases():
     yield ratio("far from zero", w * (1 + random.normal(0, 1e-4, 400)), w)
 
 
+def signs():
+    """All assignments of signs to few values; a permutation_test of samples exchanges the two of each pair."""
+    random = np.random.default_rng(3)
+    for n in (2, 5, 12, 13):
+        d = random.normal(0.3, 1, n)
+        test = stats.permutation_test((d, np.zeros(n)), lambda x, y: abs((x - y).sum()), permutation_type="samples",
+                                      alternative="greater", n_resamples=np.inf)
+        yield {"values": d.tolist(), "p": float(test.pvalue)}
+    for n in (14, 60, 199):
+        d = random.normal(0.15, 1, n)
+        test = stats.permutation_test((d, np.zeros(n)), lambda x, y, axis: abs((x - y).sum(axis=axis)), permutation_type="samples",
+                                      alternative="greater", n_resamples=200_000, vectorized=True, rng=random, batch=2000)
+        yield {"values": d.tolist(), "p": float(test.pvalue)}
+
+
+def locations():
+    """Medians and means without 10% at each end. The number of values is a multiple of 10, so that the share is exact."""
+    random = np.random.default_rng(4)
+    for n in (10, 20, 100, 1000):
+        x = random.standard_t(3, n)
+        median = stats.quantile_test(x, p=0.5).confidence_interval()
+        trimmed = stats.mstats.trimmed_mean_ci(x, limits=(0.1, 0.1))
+        yield {
+            "values": x.tolist(), "median": [float(np.median(x)), float(median.low), float(median.high)],
+            "trimmed": [float(stats.trim_mean(x, 0.1)), float(trimmed[0]), float(trimmed[1])],
+        }
+
+
 def main():
     random = np.random.default_rng(2)
     p = np.concatenate([random.uniform(size=30), random.uniform(size=10) ** 6, [0.5, 0.5, 0, 1]])
@@ -58,6 +86,8 @@ def main():
         "ratios": list(cases()),
         "p": p.tolist(),
         "falseDiscovery": stats.false_discovery_control(p).tolist(),
+        "signs": list(signs()),
+        "locations": list(locations()),
         "familyWise": multipletests(p, method="holm")[1].tolist(),
         "shares": [
             {"successes": k, "trials": n, "interval": list(proportion_confint(k, n, method="wilson"))}
