@@ -459,10 +459,10 @@ func TestPreview(t *testing.T) {
 // A comparison with a revision that does not have the spec, one without changes, and one of files alone.
 func TestChanges(t *testing.T) {
 	for want, c := range map[string]*ci.Changes{
-		"The specification is new: `main` does not have it.":                            {Against: "main", New: true},
-		"Nothing changes against `main`.":                                               {Against: "main"},
-		"No field of the specification changes. Files, pinned sources or programs do.":  {Against: "main", Actions: []plan.Change{{Name: "x", Kind: "score", What: "added"}}},
-		"| `models.m` | none | `1` |\n\n### Consequences\n\nNone: no action changes.\n": {Against: "main", Fields: []plan.Field{{Path: "models.m", After: "1"}}},
+		"The specification is new: `main` does not have it.":                                      {Against: "main", New: true},
+		"Nothing changes against `main`.":                                                         {Against: "main"},
+		"No field of the specification changes. Files, pinned sources, baselines or programs do.": {Against: "main", Actions: []plan.Change{{Name: "x", Kind: "score", What: "added"}}},
+		"| `models.m` | none | `1` |\n\n### Consequences\n\nNone: no action changes.\n":           {Against: "main", Fields: []plan.Field{{Path: "models.m", After: "1"}}},
 	} {
 		r := ci.Report{Experiment: "x", Changes: c}
 		if got := r.Summary(ci.MaxSummary); !strings.Contains(got, want) {
