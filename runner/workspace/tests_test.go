@@ -20,17 +20,28 @@ func TestPosition(t *testing.T) {
 		labels plan.Labels
 		want   int
 	}{
-		{"gate", plan.Labels{Section: "night"}, 1}, {"gap", plan.Labels{Section: "gate/night"}, 1}, {"gap", plan.Labels{Section: "a/b"}, 2},
+		{"gate", plan.Labels{Section: "night"}, 1}, {"gap", plan.Labels{Section: "a/b"}, 2},
 		{"gap", plan.Labels{Section: "c/d"}, 0}, {"score", plan.Labels{Model: "m", Dataset: "d"}, 3}, {"materialize", plan.Labels{Dataset: "d"}, 4},
 		{"windows", plan.Labels{Section: "unknown", Model: "m"}, 3}, {"score", plan.Labels{}, 0},
 	} {
-		if got := w.Position(&plan.Action{Kind: test.kind, Labels: test.labels}); got.Line != test.want {
+		if got := position(w, &plan.Action{Kind: test.kind, Labels: test.labels}); got.Line != test.want {
 			t.Errorf("%s %+v: line %d, want %d", test.kind, test.labels, got.Line, test.want)
 		}
 	}
-	if got := (&Workspace{}).Position(&plan.Action{}); got != (spec.Position{}) {
+	// A gap of a gate is known by the gate that reads it.
+	compared := &plan.Action{Kind: "gap", Labels: plan.Labels{Section: "gate-confirm/night"}}
+	gate := &plan.Action{Index: 1, Kind: "gate", Labels: plan.Labels{Section: "night"}, Inputs: []plan.Input{{Upstream: compared}}}
+	if got := position(w, compared, gate); got != at(1) {
+		t.Errorf("the gap of a gate: %v", got)
+	}
+	if got := position(&Workspace{}, &plan.Action{}); got != (spec.Position{}) {
 		t.Errorf("without an experiment: %v", got)
 	}
+}
+
+// position returns the position of the first of the actions of a plan.
+func position(w *Workspace, actions ...*plan.Action) spec.Position {
+	return w.Position(&plan.Plan{Actions: actions}, actions[0])
 }
 
 // A test without an answer names the action that failed, however far upstream.
