@@ -174,9 +174,9 @@ type Case struct {
 	// Name is unique within Group, such as a list of slices.
 	Group, Name string
 	Answer      Answer
-	// Reason says why there is no answer.
+	// Reason says why there is no answer, or explains it. Neither it nor Measures contain text of a spec.
 	Reason string
-	// Measures are what the answer follows from. They contain no text of a spec.
+	// Measures are what the answer follows from.
 	Measures []Measure
 }
 

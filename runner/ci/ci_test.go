@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -120,7 +121,7 @@ func TestJUnit(t *testing.T) {
 		"run|score m d|error|score m d: <broken>",
 		"gate f|fail-0f|failure|fail-0f: " + measured,
 		"gate f|inconclusive-0f|skipped|inconclusive-0f: " + measured + ", units needed 500",
-		"gate f|pass-0f||", "gate f|-0f|skipped|-0f: too few documents or bytes for a test",
+		"gate f|-0f|skipped|-0f: too few documents or bytes for a test", "gate f|pass-0f||",
 		"gate i|inconclusive-0i|failure|inconclusive-0i: " + measured + ", units needed 500", "gate i|pass-0i||",
 		"gate s|-0s|skipped|-0s: too few documents or bytes for a test", "gate s|gate s|failure|news against old",
 		"gate u|gate u|error|blocked: score m d failed",
@@ -269,6 +270,33 @@ func TestLimits(t *testing.T) {
 		if got := r.Summary(limit); len(got) > limit || got != "" && !strings.HasPrefix(got, "## FAIL: ") {
 			t.Fatalf("limit %d: %d bytes: %q", limit, len(got), got)
 		}
+	}
+}
+
+// A JUnit report has a bounded number of cases. Those that fail come first, and the others are counted.
+func TestManyCases(t *testing.T) {
+	r := &ci.Report{Experiment: "many"}
+	for i := range 3 {
+		r.Tests = append(r.Tests, gate(fmt.Sprint(i), false, map[action.Answer]int{action.Fail: 10, action.Pass: 5000}))
+		slices.Reverse(r.Tests[i].Cases)
+	}
+	for i := range 4_000 {
+		r.Problems = append(r.Problems, ci.Problem{Action: fmt.Sprint("score ", i), Message: strings.Repeat("<", 10_000)})
+	}
+	report, err := r.JUnit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases, err := junittest.Read(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := map[string]int{}
+	for _, c := range cases {
+		n[c.Outcome]++
+	}
+	if n["failure"] != 30 || n["error"] != 1750 || n["skipped"] != 4 || len(cases) != 7004 || cases[1750].Name != "2,250 more cases" || len(report) > 30_000_000 {
+		t.Errorf("%v, %d cases, %s, %d bytes", n, len(cases), cases[1750].Name, len(report))
 	}
 }
 
@@ -431,10 +459,10 @@ func TestPreview(t *testing.T) {
 // A comparison with a revision that does not have the spec, one without changes, and one of files alone.
 func TestChanges(t *testing.T) {
 	for want, c := range map[string]*ci.Changes{
-		"The specification is new: `main` does not have it.":                            {Against: "main", New: true},
-		"Nothing changes against `main`.":                                               {Against: "main"},
-		"No field of the specification changes. Files, pinned sources or programs do.":  {Against: "main", Actions: []plan.Change{{Name: "x", Kind: "score", What: "added"}}},
-		"| `models.m` | none | `1` |\n\n### Consequences\n\nNone: no action changes.\n": {Against: "main", Fields: []plan.Field{{Path: "models.m", After: "1"}}},
+		"The specification is new: `main` does not have it.":                                      {Against: "main", New: true},
+		"Nothing changes against `main`.":                                                         {Against: "main"},
+		"No field of the specification changes. Files, pinned sources, baselines or programs do.": {Against: "main", Actions: []plan.Change{{Name: "x", Kind: "score", What: "added"}}},
+		"| `models.m` | none | `1` |\n\n### Consequences\n\nNone: no action changes.\n":           {Against: "main", Fields: []plan.Field{{Path: "models.m", After: "1"}}},
 	} {
 		r := ci.Report{Experiment: "x", Changes: c}
 		if got := r.Summary(ci.MaxSummary); !strings.Contains(got, want) {

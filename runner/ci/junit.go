@@ -3,9 +3,13 @@ package ci
 import (
 	"encoding/xml"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/dustin/go-humanize"
+
 	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/terminal"
 )
 
 // The elements of a JUnit report.
@@ -62,6 +66,7 @@ func (r *Report) JUnit() ([]byte, error) {
 		all.Suites = append(all.Suites, t.junit())
 	}
 	for _, s := range all.Suites {
+		s.limit(max(1, maxCases/len(all.Suites)))
 		s.count()
 		all.Tests += s.Tests
 		all.Failures += s.Failures
@@ -70,6 +75,21 @@ func (r *Report) JUnit() ([]byte, error) {
 	}
 	text, err := xml.MarshalIndent(all, "", "  ")
 	return append([]byte(xml.Header), append(text, '\n')...), err
+}
+
+// maxCases bounds the cases of a report, so that it has less than the 30 MB that GitLab reads: a case takes about 1 kB,
+// and one with a long message up to 4 kB.
+const maxCases = 7_000
+
+// limit leaves out the last cases of a suite of more than most, and counts them.
+func (s *junitSuite) limit(most int) {
+	n := len(s.Cases) - most
+	if n <= 0 {
+		return
+	}
+	rest := newCase(s.Name, terminal.Count(n, "more case"), Position{})
+	rest.Skipped = newOutcome("", "left out, because a report has at most "+humanize.Comma(maxCases)+" cases")
+	s.Cases = append(s.Cases[:most:most], rest)
 }
 
 // count counts the cases of a suite by their outcomes.
@@ -116,7 +136,7 @@ func (r *Report) junitRun() *junitSuite {
 func (t Test) junit() *junitSuite {
 	s := &junitSuite{junitCounts: junitCounts{Name: plain(t.Action), Time: "0"}}
 	shown := false
-	for _, c := range t.Cases {
+	for _, c := range t.sorted() {
 		x := newCase(t.Action+": "+c.Group, c.Name, t.At)
 		for _, m := range c.Measures {
 			if x.Properties == nil {
@@ -137,6 +157,14 @@ func (t Test) junit() *junitSuite {
 		s.Cases = append(s.Cases, x)
 	}
 	return s
+}
+
+// sorted returns the cases by answer, those that fail first.
+func (t Test) sorted() []action.Case {
+	order := []action.Answer{action.Fail, action.Inconclusive, "", action.Pass}
+	return slices.SortedStableFunc(slices.Values(t.Cases), func(a, b action.Case) int {
+		return slices.Index(order, a.Answer) - slices.Index(order, b.Answer)
+	})
 }
 
 // outcome sets the outcome of a case with an answer.

@@ -54,15 +54,15 @@ func (p Place) Position(dir string, at spec.Position) Position {
 	if !filepath.IsAbs(file) {
 		file = filepath.Join(dir, file)
 	}
-	name, err := filepath.Rel(real(p.Root), real(file))
+	name, err := filepath.Rel(withoutLinks(p.Root), withoutLinks(file))
 	if err != nil || name == ".." || strings.HasPrefix(name, "../") {
 		return Position{}
 	}
 	return Position{filepath.ToSlash(name), at.Line}
 }
 
-// real returns a path without links, or the path itself if that does not exist.
-func real(path string) string {
+// withoutLinks returns a path without links, or the path itself if that does not exist.
+func withoutLinks(path string) string {
 	if resolved, err := filepath.EvalSymlinks(path); err == nil {
 		return resolved
 	}

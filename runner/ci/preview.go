@@ -43,7 +43,7 @@ func (c *Changes) sections() []section {
 	case len(c.Actions) == 0 && len(c.Fields) == 0:
 		return []section{{head: "### Causes\n\nNothing changes against " + against + ".\n\n"}}
 	}
-	all := []section{{head: "### Causes\n\nNo field of the specification changes. Files, pinned sources or programs do.\n\n"}}
+	all := []section{{head: "### Causes\n\nNo field of the specification changes. Files, pinned sources, baselines or programs do.\n\n"}}
 	if len(c.Fields) > 0 {
 		all = table("### Causes\n\n", []string{"field of the specification", against, "now"}, c.fields(), "")
 	}

@@ -282,8 +282,11 @@ type caseTable struct {
 
 func (t *caseTable) add(test string, c action.Case) {
 	row := []string{value(test), value(c.Name), answerText(c.Answer)}
-	if c.Answer == "" {
+	switch {
+	case c.Answer == "":
 		row[2] = c.Reason
+	case c.Reason != "":
+		row[2] += ": " + c.Reason
 	}
 	row = append(row, make([]string, len(t.heads)-len(row))...)
 	for _, m := range c.Measures {

@@ -138,7 +138,7 @@ func (j *ciJob) inside(ctx context.Context, w *workspace.Workspace) error {
 	for _, f := range outcome.Failures {
 		at := ci.Position{}
 		if action := p.Action(f.Action); action != nil {
-			at = j.place.Position(w.Dir, w.Position(action))
+			at = j.place.Position(w.Dir, w.Position(p, action))
 		}
 		j.report.Problems = append(j.report.Problems, ci.Problem{Action: f.Action, Message: f.Err.Error(), At: at})
 	}
@@ -147,7 +147,7 @@ func (j *ciJob) inside(ctx context.Context, w *workspace.Workspace) error {
 		return err
 	}
 	for _, t := range tests {
-		j.report.Tests = append(j.report.Tests, ci.Test{Test: t, At: j.place.Position(w.Dir, w.Position(p.Action(t.Action)))})
+		j.report.Tests = append(j.report.Tests, ci.Test{Test: t, At: j.place.Position(w.Dir, w.Position(p, p.Action(t.Action)))})
 	}
 	return j.conclude(ctx, w, p, outcome, took)
 }

@@ -2,7 +2,7 @@ package workspace
 
 import (
 	"context"
-	"strings"
+	"slices"
 
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/plan"
@@ -45,21 +45,15 @@ func unfinished(a *plan.Action) string {
 	return string(a.State)
 }
 
-// Position returns where the spec defines what an action is of: a named entry of a section, a model or a dataset. It is
-// the zero position if that is not known.
-func (w *Workspace) Position(a *plan.Action) spec.Position {
+// Position returns where the spec defines what an action of a plan is of: a named entry of a section, a model or a
+// dataset. Otherwise, it is that of an action that reads the action's outputs. It is the zero position if none is known.
+func (w *Workspace) Position(p *plan.Plan, a *plan.Action) spec.Position {
 	e := w.experiment
 	if e == nil {
 		return spec.Position{}
 	}
-	if section := a.Labels.Section; section != "" {
-		if at, ok := e.Positions[a.Kind+" "+section]; ok {
-			return at
-		}
-		// Some sections add actions of another kind, whose names begin with the section's name.
-		if kind, name, ok := strings.Cut(section, "/"); ok && e.Positions[kind+" "+name].Line > 0 {
-			return e.Positions[kind+" "+name]
-		}
+	if at, ok := e.Positions[a.Kind+" "+a.Labels.Section]; ok {
+		return at
 	}
 	for i := range e.Models {
 		if e.Models[i].Name == a.Labels.Model {
@@ -69,6 +63,11 @@ func (w *Workspace) Position(a *plan.Action) spec.Position {
 	for i := range e.Datasets {
 		if e.Datasets[i].Name == a.Labels.Dataset {
 			return e.Datasets[i].Pos
+		}
+	}
+	for _, reader := range p.Actions[a.Index+1:] {
+		if slices.ContainsFunc(reader.Inputs, func(in plan.Input) bool { return in.Upstream == a }) {
+			return w.Position(p, reader)
 		}
 	}
 	return spec.Position{}

@@ -165,11 +165,11 @@ func (e *element) cases() (all []Case, err error) {
 				return nil, err
 			}
 		}
-		if id := [2]string{c.Class, c.Name}; known[id] {
+		id := [2]string{c.Class, c.Name}
+		if known[id] {
 			return nil, fmt.Errorf("two cases %q", id)
-		} else {
-			known[id] = true
 		}
+		known[id] = true
 		for _, child := range x.children {
 			if child.name == "properties" {
 				c.Properties = map[string]string{}
