@@ -2,6 +2,7 @@ package series
 
 import (
 	"fmt"
+	"slices"
 
 	"surprisal.dev/runner/action/scaling"
 	"surprisal.dev/runner/action/score"
@@ -33,6 +34,8 @@ type parameters struct {
 	X        scaling.Axis `json:"x"`
 	// Clustered lists the datasets whose shards are clusters, sorted.
 	Clustered []string `json:"clustered,omitempty"`
+	// Named lists the datasets whose clusters a field of the rows names, sorted.
+	Named []string `json:"named,omitempty"`
 	// Tags holds the tags of each dataset that has some.
 	Tags map[string][]string `json:"tags,omitempty"`
 }
@@ -67,13 +70,18 @@ func add(b *plan.Builder, s Series) error {
 	if err != nil {
 		return err
 	}
-	for _, dataset := range s.Datasets {
+	for i, dataset := range s.Datasets {
 		of := b.Dataset(dataset)
 		if len(of.Tags) > 0 {
 			p.Tags[dataset] = of.Tags
 		}
-		if of.Cluster == spec.ClusterShard {
+		switch of.Cluster {
+		case spec.ClusterShard:
 			p.Clustered = append(p.Clustered, dataset)
+		case spec.ClusterField:
+			p.Named = append(p.Named, dataset)
+			// The tables of the first model have the names of the clusters.
+			inputs[i].Files = append(slices.Clone(inputs[i].Files), artifact.ScoredFile)
 		}
 	}
 	models := int64(len(s.Models))

@@ -23,6 +23,9 @@ type reader struct {
 	dataset string
 	models  []string
 	ledgers []*artifact.LedgerReader
+	// clusters reads the names of the documents' clusters; nil if no field of the rows names them.
+	clusters *artifact.Reader[artifact.RowCluster]
+	cluster  artifact.RowCluster
 	// rows holds the current document of each model.
 	rows []artifact.LedgerRow
 }
@@ -45,6 +48,15 @@ func openReader(t *action.Task, p parameters, dataset string) (_ *reader, err er
 		}
 		r.ledgers = append(r.ledgers, ledger)
 	}
+	if slices.Contains(p.Named, dataset) {
+		path, err := p.together().Path(t, 0, dataset, artifact.ScoredFile)
+		if err != nil {
+			return nil, err
+		}
+		if r.clusters, err = artifact.OpenRowClusters(path); err != nil {
+			return nil, err
+		}
+	}
 	return r, nil
 }
 
@@ -64,13 +76,27 @@ func (r *reader) next() error {
 				r.dataset, r.models[0], first.Shard, first.Row, first.ScoredBytes, r.models[i], d.Shard, d.Row, d.ScoredBytes)
 		}
 	}
-	return nil
+	if r.clusters == nil {
+		return nil
+	}
+	return r.clusters.Read(&r.cluster)
+}
+
+// unit returns the name of the cluster of the current document.
+func (r *reader) unit() string {
+	if r.clusters != nil {
+		return r.cluster.Cluster
+	}
+	return r.rows[0].Shard
 }
 
 func (r *reader) close() error {
 	var errs []error
 	for _, ledger := range r.ledgers {
 		errs = append(errs, ledger.Close())
+	}
+	if r.clusters != nil {
+		errs = append(errs, r.clusters.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -82,7 +108,7 @@ func readUnits(ctx context.Context, t *action.Task, p parameters, dataset string
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	of := newClusters(len(p.Models), slices.Contains(p.Clustered, dataset))
+	of := newClusters(len(p.Models), slices.Contains(p.Clustered, dataset) || slices.Contains(p.Named, dataset))
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -92,7 +118,7 @@ func readUnits(ctx context.Context, t *action.Task, p parameters, dataset string
 		} else if err != nil {
 			return err
 		}
-		u := of.unit(r.rows[0].Shard)
+		u := of.unit(r.unit())
 		for i, row := range r.rows {
 			u.bits[i] += row.SpanNats / math.Ln2
 		}
@@ -102,8 +128,8 @@ func readUnits(ctx context.Context, t *action.Task, p parameters, dataset string
 		}
 	}
 	if of.clustered {
-		for _, shard := range of.order {
-			add(*of.units[shard])
+		for _, name := range of.order {
+			add(*of.units[name])
 		}
 	}
 	return nil
@@ -121,18 +147,18 @@ func newClusters(models int, clustered bool) *clusters {
 	return &clusters{clustered: clustered, current: unit{bits: make([]float64, models)}, units: map[string]*unit{}}
 }
 
-// unit returns the unit of the next document.
-func (c *clusters) unit(shard string) *unit {
+// unit returns the unit of the next document, which is in a cluster of that name.
+func (c *clusters) unit(name string) *unit {
 	if !c.clustered {
 		clear(c.current.bits)
 		c.current.bytes = 0
 		return &c.current
 	}
-	u := c.units[shard]
+	u := c.units[name]
 	if u == nil {
 		u = &unit{bits: make([]float64, len(c.current.bits))}
-		c.units[shard] = u
-		c.order = append(c.order, shard)
+		c.units[name] = u
+		c.order = append(c.order, name)
 	}
 	return u
 }

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { actiontest.Main(m, nil) }
 
 var models = []string{"first", "second", "third"}
 
-// newLab has the datasets a/x, a/y, and z, whose shards are clusters, and three models. The second one is the best.
+// newLab has the datasets a/x, a/y, whose books are clusters, and z, whose shards are clusters, and three models. The second one is the best.
 func newLab(t *testing.T) *actiontest.Lab {
 	l := actiontest.New(t)
 	l.Text("corpus", "the cat sat on the mat by the dog", "the dog sat on the cat by the tree").TrainOnly = true
@@ -42,7 +42,13 @@ func newLab(t *testing.T) *actiontest.Lab {
 		return all
 	}
 	l.Text("a/x", lines(120, "the", "cat", "sat", "mat")...)
-	l.Text("a/y", lines(60, "dog", "the", "on", "tree", "by")...).Tags = []string{"old"}
+	var rows []string
+	for i, line := range lines(60, "dog", "the", "on", "tree", "by") {
+		rows = append(rows, fmt.Sprintf(`{"text": %q, "book": %d}`, line, i%25))
+	}
+	l.Write("y.jsonl", strings.Join(rows, "\n"))
+	y := l.Dataset("a/y", "jsonl", `{"path":"y.jsonl"}`, "text")
+	y.Tags, y.Cluster, y.ClusterPath = []string{"old"}, spec.ClusterField, "book"
 	l.Text("z", "cat the", "the dog on the mat").Cluster = spec.ClusterShard
 	for i, order := range []int{4, 2, 1} {
 		l.Model(models[i], "ngram", fmt.Sprintf(`{"order":%d}`, order), "corpus")
