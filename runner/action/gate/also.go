@@ -74,7 +74,7 @@ func decodeAlso(d spec.Decoding, n spec.Node, models ...*spec.Model) Also {
 	}
 	slices.SortFunc(a.Tails, func(x, y Tail) int { return cmp.Compare(x.Share, y.Share) })
 	for _, m := range models {
-		if m.Scores != nil && a.readsScores() {
+		if (m.Scores != nil || m.Baseline != nil && m.Baseline.Imported()) && a.readsScores() {
 			d.Fail(n, "the checks need scores by a backend, but those of model %q are imported; keep best only", m.Name)
 		}
 	}
