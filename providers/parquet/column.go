@@ -24,7 +24,7 @@ type column struct {
 	// decimal writes the value of a column of integers, or is nil for strings.
 	decimal func(into []byte, v parquet.Value) []byte
 	written []byte // reused for decimal
-	leaf  *parquet.Column
+	leaf    *parquet.Column
 	// elements are the requested element numbers, one per repeated group on the path.
 	elements []int
 

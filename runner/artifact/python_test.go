@@ -123,7 +123,7 @@ func TestReadBack(t *testing.T) {
 			"no_bytes_nats": "DOUBLE", "scored_bytes": "INTEGER", "unscored_starts": "INTEGER[]", "unscored_ends": "INTEGER[]", "unscored_reasons": "VARCHAR[]",
 		}, ledger.DuckDB},
 		{map[string]string{
-			"id": "VARCHAR", "shard": "VARCHAR", "row": "BIGINT", "text": "VARCHAR", "score_start": "INTEGER", "score_end": "INTEGER", "meta": "VARCHAR",
+			"id": "VARCHAR", "shard": "VARCHAR", "row": "BIGINT", "text": "VARCHAR", "score_start": "INTEGER", "score_end": "INTEGER", "cluster": "VARCHAR", "meta": "VARCHAR",
 		}, documents.DuckDB},
 		{map[string]string{"token_id": "INTEGER", "count": "BIGINT", "token_text": "VARCHAR"}, counts.DuckDB},
 	} {
