@@ -80,7 +80,7 @@ func (b *Baseline) Datasets() []string {
 
 var (
 	baselineName   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$`)
-	baselineTag    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+	baselineTag    = regexp.MustCompile(`^baseline\.[A-Za-z0-9._-]{1,119}$`)
 	baselineKey    = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	baselineDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 )
