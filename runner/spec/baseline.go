@@ -80,7 +80,7 @@ func (b *Baseline) Datasets() []string {
 
 var (
 	baselineName   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$`)
-	baselineTag    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+	baselineTag    = regexp.MustCompile(`^baseline\.[A-Za-z0-9._-]{1,119}$`)
 	baselineKey    = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	baselineDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 )
@@ -200,10 +200,8 @@ func (l *Lock) RemoveBaseline(name string) { delete(l.baselines, name) }
 // baselineModels adds the baselines of the lock file and those that the spec defines to the decoder.
 func (d *decoder) baselineModels(root node, lock *Lock) {
 	d.baselines, d.pinned, d.used = map[string]*Model{}, map[string]*Model{}, map[string]*UsedBaseline{}
-	if d.lockDamaged = lock == nil; !d.lockDamaged {
-		for _, b := range lock.Baselines() {
-			d.pinned[b.Name] = &Model{Name: b.Name, Baseline: &b}
-		}
+	for _, b := range lock.Baselines() {
+		d.pinned[b.Name] = &Model{Name: b.Name, Baseline: &b}
 	}
 	for name, n := range root.field("baselines").fields() {
 		at := n.field("model")
@@ -243,11 +241,20 @@ func (s Decoding) Side(n Node) *Model {
 			d.used[name] = &UsedBaseline{*pinned.Baseline, d.writtenAt(n.n), pathString(n.n.path)}
 		}
 		return pinned
-	case d.lockDamaged:
-		return nil // Whoever reads the lock file for the plan reports the damage.
+	case d.mayPin(name):
+		return nil // Whoever reads the damaged lock file for the plan reports the damage.
 	}
 	d.noSide(n.n, name)
 	return nil
+}
+
+// mayPin reports whether a damaged lock file may have had a baseline with a name.
+func (d *decoder) mayPin(name string) bool {
+	if !d.lockDamaged {
+		return false
+	}
+	text, ok := damagedLock(d.lockDir, d.options.Confine)
+	return !ok || strings.Contains(text, strconv.Quote(name))
 }
 
 // noSide reports that there is no model or baseline with a name.
@@ -260,13 +267,5 @@ func (d *decoder) noSide(n node, name string) {
 	if d.invalid["models"] || d.misspelled["models"] {
 		return
 	}
-	list := func(what string, names []string) string {
-		text := alternatives(what, "", names)
-		return strings.Replace(text, "the only one is ", "the only one of the "+what+" is ", 1)
-	}
-	meant := ""
-	if near := nearest(name, slices.Sorted(slices.Values(slices.Concat(models, baselines)))); near != "" {
-		meant = "; did you mean " + near + "?"
-	}
-	d.fail(n, "no model or baseline %q; %s; %s%s", abbreviate(name, 100), list("models", models), list("baselines", baselines), meant)
+	d.fail(n, "no model or baseline %q; %s", abbreviate(name, 100), alternatives("models and baselines", name, slices.Concat(models, baselines)))
 }

@@ -34,7 +34,7 @@ func someBaseline(name string) Baseline {
 
 func TestBaselinesInLock(t *testing.T) {
 	dir := t.TempDir()
-	imported := Baseline{Name: "imported", Model: "m", Tag: "t", Scores: []BaselineScore{
+	imported := Baseline{Name: "imported", Model: "m", Tag: "baseline.t", Scores: []BaselineScore{
 		{Kind: "import", Schema: 3, Key: someKey, Protocol: json.RawMessage(`{"imported":"<a>"}`), Files: map[string]string{"import.json": someDigest}},
 	}}
 	err := ChangeLock(t.Context(), dir, "", func(l *Lock) error {
@@ -133,10 +133,10 @@ func TestBadBaselinesInLock(t *testing.T) {
 		})
 	}
 	for _, entry := range []string{
-		`{"name": "a", "model": "m", "tag": "t", "scores": []}`, `{"name": "a", "model": "m", "tag": "t"}`, `{}`, `null`,
-		`{"name": "a", "model": "m", "tag": "t", "scores": [{}]}`,
-		`{"name": "a", "model": "m", "tag": "t", "scores": [{"kind": "k", "key": "` + someKey + `"}]}`,
-		`{"name": "a", "model": "m", "tag": "t", "scores": [{"kind": "k", "key": "` + someKey + `", "files": {"f": "` + someDigest + `"}, "scoringProtocol": []}]}`,
+		`{"name": "a", "model": "m", "tag": "baseline.t", "scores": []}`, `{"name": "a", "model": "m", "tag": "baseline.t"}`, `{}`, `null`,
+		`{"name": "a", "model": "m", "tag": "baseline.t", "scores": [{}]}`,
+		`{"name": "a", "model": "m", "tag": "baseline.t", "scores": [{"kind": "k", "key": "` + someKey + `"}]}`,
+		`{"name": "a", "model": "m", "tag": "baseline.t", "scores": [{"kind": "k", "key": "` + someKey + `", "files": {"f": "` + someDigest + `"}, "scoringProtocol": []}]}`,
 	} {
 		_, err := readLock(fstest.MapFS{LockFile: {Data: []byte(`{"version": 1, "sources": [], "baselines": [` + entry + `]}`)}})
 		if err == nil || !strings.HasSuffix(err.Error(), remedy) {

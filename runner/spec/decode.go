@@ -38,7 +38,9 @@ type decoder struct {
 	// file, as models. used has those of the latter that the spec refers to.
 	baselines, pinned map[string]*Model
 	used              map[string]*UsedBaseline
-	lockDamaged       bool
+	// lockDamaged is true if the lock file in lockDir cannot be read as one.
+	lockDamaged bool
+	lockDir     string
 	// positions are those of named entries; see Experiment.Positions.
 	positions map[string]Position
 }

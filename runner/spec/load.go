@@ -70,7 +70,9 @@ func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	// closes it.
 	d := &decoder{place: p, language: schema, context: c, root: user.Unify(definition), options: o}
 	lock, err := ReadLock(dir, o.Confine)
-	if _, damaged := errors.AsType[Errors](err); err != nil && !damaged {
+	if _, damaged := errors.AsType[Errors](err); damaged {
+		d.lockDamaged, d.lockDir, lock = true, dir, &Lock{}
+	} else if err != nil {
 		return nil, err
 	}
 	e := d.experiment(lock)

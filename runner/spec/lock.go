@@ -55,8 +55,17 @@ const maxLock = 64 << 20
 // ReadLock reads the lock file in the experiment directory dir. Without a file, the lock is empty. It returns mistakes
 // in the file as Errors. If confined is set, a link that leads out of that directory is a mistake.
 func ReadLock(dir, confined string) (*Lock, error) {
+	fsys, err := lockFS(dir, confined)
+	if err != nil {
+		return nil, err
+	}
+	return readLock(fsys)
+}
+
+// lockFS returns the files of dir, those in the directory confined if it is set.
+func lockFS(dir, confined string) (fs.FS, error) {
 	if confined == "" {
-		return readLock(os.DirFS(dir))
+		return os.DirFS(dir), nil
 	}
 	if err := confine.Check(confined, filepath.Join(dir, LockFile)); err != nil {
 		return nil, Errors{{Pos: Position{File: LockFile}, Message: err.Error()}}
@@ -65,7 +74,17 @@ func ReadLock(dir, confined string) (*Lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	return readLock(confine.FS(confined, dir))
+	return confine.FS(confined, dir), nil
+}
+
+// damagedLock returns the text of a lock file that cannot be read as one. ok is false if it cannot be read at all.
+func damagedLock(dir, confined string) (text string, ok bool) {
+	fsys, err := lockFS(dir, confined)
+	if err != nil {
+		return "", false
+	}
+	data, err := bounded.ReadFile(fsys, LockFile, maxLock)
+	return string(data), err == nil
 }
 
 func readLock(fsys fs.FS) (*Lock, error) {

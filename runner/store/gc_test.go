@@ -475,3 +475,50 @@ func TestBucketIsMarked(t *testing.T) {
 		}
 	}
 }
+
+// A run is dropped only if it has no tag and is not in progress. Keep keeps actions that no run refers to.
+func TestDropRun(t *testing.T) {
+	for _, location := range []string{t.TempDir(), "mem://"} {
+		s := open(t, location)
+		begin(t, s, "r")
+		first, err := record(t.Context(), s, 1, "one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := record(t.Context(), s, 2, "two")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.DropRun(t.Context(), "r"); protocol.KindOf(err) != protocol.InvalidInput || !strings.HasSuffix(err.Error(), "run r is in progress; wait for it") {
+			t.Errorf("in progress: %v", err)
+		}
+		finish(t, s, "r", first.Key, second.Key)
+		if err := s.Tag(t.Context(), "t", "r"); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.DropRun(t.Context(), "r"); protocol.KindOf(err) != protocol.InvalidInput || !strings.HasSuffix(err.Error(), `run r has the tag "t"; remove the tag first`) {
+			t.Errorf("tagged: %v", err)
+		}
+		if err := s.Untag(t.Context(), "t"); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := s.DropRun(t.Context(), "r"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if runs, err := s.Runs(t.Context()); err != nil || len(runs) > 0 {
+			t.Errorf("left: %v, %v", runs, err)
+		}
+		if _, err := s.GC(t.Context(), store.GCOptions{Keep: []string{"x"}}); protocol.KindOf(err) != protocol.InvalidInput {
+			t.Errorf("a bad key: %v", err)
+		}
+		report, err := s.GC(t.Context(), store.GCOptions{Keep: []string{second.Key}})
+		if err != nil || report.Records != 1 || report.Blobs != 1 {
+			t.Errorf("%+v, %v", report, err)
+		}
+		if !hit(t, s, second.Key) || hit(t, s, first.Key) {
+			t.Error("the wrong action was kept")
+		}
+	}
+}

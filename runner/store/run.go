@@ -198,6 +198,40 @@ func (s *Store) Tag(ctx context.Context, name, run string) error {
 	return nil
 }
 
+// DropRun removes a run that has no tag, so that a collection may remove what only it refers to. It is not an error if there
+// is none.
+func (s *Store) DropRun(ctx context.Context, id string) error {
+	if err := checkName("run", id); err != nil {
+		return err
+	}
+	tags, err := s.Tags(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range sortedKeys(tags) {
+		if tags[name] == id {
+			return invalid("store %s: run %s has the tag %q; remove the tag first", s, id, name)
+		}
+	}
+	claims, err := s.b.claimed(ctx, writers)
+	if err != nil {
+		return fmt.Errorf("store %s: %w", s, err)
+	}
+	for _, c := range claims {
+		if run, ok := writerOf(c.name); ok && c.live && run == id {
+			return invalid("store %s: run %s is in progress; wait for it", s, id)
+		}
+	}
+	// The manifest goes last, as in a collection.
+	if err := s.removeNotes(ctx, id, func(string) bool { return true }); err != nil {
+		return err
+	}
+	if err := s.b.remove(ctx, runName(id)); err != nil {
+		return fmt.Errorf("store %s: %w", s, err)
+	}
+	return nil
+}
+
 func (s *Store) hasRun(ctx context.Context, id string) error {
 	_, err := s.GetRun(ctx, id)
 	if errors.Is(err, fs.ErrNotExist) {

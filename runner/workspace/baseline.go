@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"reflect"
 	"slices"
@@ -78,28 +79,16 @@ func (w *Workspace) SetBaseline(ctx context.Context, name, model string) (b Base
 
 // keep makes a run that refers to the scores of a baseline and has its tag, unless there is one already.
 func (w *Workspace) keep(ctx context.Context, b spec.Baseline, experiment string) (err error) {
-	tags, err := w.Store.Tags(ctx)
-	if err != nil {
+	if id, err := w.keeper(ctx, b); id != "" || err != nil {
 		return err
 	}
-	run := store.Run{ID: tags[b.Tag], Experiment: "baseline " + b.Name + " of " + experiment, Started: time.Now().UTC(), State: StateRunning}
-	if run.ID != "" {
-		err = w.Store.Join(ctx, run.ID)
-	} else {
-		run.ID = newRunID()
-		err = w.Store.Begin(ctx, run)
-	}
-	if err != nil {
+	run := store.Run{ID: newRunID(), Experiment: keeperPrefix + b.Name + " of " + experiment, Started: time.Now().UTC(), State: StateRunning}
+	if err := w.Store.Begin(ctx, run); err != nil {
 		return err
 	}
 	// What is looked up now stays while this process runs. What a tagged run refers to stays after it.
 	defer func() { err = errors.Join(err, w.Store.Release(context.WithoutCancel(ctx))) }()
-	var keys []string
-	for _, s := range b.Scores {
-		keys = append(keys, s.Key)
-		run.Actions = append(run.Actions, store.RunAction{Name: strings.TrimSpace(s.Kind + " " + b.Name + " " + s.Dataset), Key: s.Key, State: string(plan.Cached)})
-	}
-	records, err := w.Store.LookupMany(ctx, keys, "")
+	records, err := w.Store.LookupMany(ctx, keysOf(b), "")
 	if err != nil {
 		return err
 	}
@@ -107,12 +96,48 @@ func (w *Workspace) keep(ctx context.Context, b spec.Baseline, experiment string
 		if r := records[s.Key]; r == nil || plan.Differs(&s, r.Outputs) != "" {
 			return fmt.Errorf("the scores of %q on %q were removed from the store %s meanwhile; run again", b.Model, s.Dataset, w.Store)
 		}
+		run.Actions = append(run.Actions, store.RunAction{Name: strings.TrimSpace(s.Kind + " " + b.Name + " " + s.Dataset), Key: s.Key, State: string(plan.Cached)})
 	}
 	run.State, run.Finished = StateDone, time.Now().UTC()
 	if err := w.Store.PutRun(ctx, run); err != nil {
 		return err
 	}
 	return w.Store.Tag(ctx, b.Tag, run.ID)
+}
+
+// keeperPrefix begins the experiment of a run that keeps a baseline. The name of an experiment has no space.
+const keeperPrefix = "baseline "
+
+// keeper returns the id of the run that keeps exactly the scores of a baseline under its tag, or "" if there is none.
+func (w *Workspace) keeper(ctx context.Context, b spec.Baseline) (string, error) {
+	tags, err := w.Store.Tags(ctx)
+	if err != nil || tags[b.Tag] == "" {
+		return "", err
+	}
+	r, err := w.Store.GetRun(ctx, tags[b.Tag])
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	kept := make([]string, len(r.Actions))
+	for i, a := range r.Actions {
+		kept[i] = a.Key
+	}
+	if !strings.HasPrefix(r.Experiment, keeperPrefix+b.Name+" of ") || !slices.Equal(kept, keysOf(b)) {
+		return "", nil
+	}
+	return r.ID, nil
+}
+
+// keysOf returns the keys of the scores of a baseline.
+func keysOf(b spec.Baseline) []string {
+	keys := make([]string, len(b.Scores))
+	for i, s := range b.Scores {
+		keys[i] = s.Key
+	}
+	return keys
 }
 
 // checkNewBaseline checks the name of a baseline and that of its model against the spec.
@@ -194,9 +219,7 @@ func (w *Workspace) Baselines(ctx context.Context) ([]Baseline, error) {
 	var keys []string
 	for _, b := range lock.Baselines() {
 		all = append(all, Baseline{Baseline: b, Missing: []string{}})
-		for _, s := range b.Scores {
-			keys = append(keys, s.Key)
-		}
+		keys = append(keys, keysOf(b)...)
 	}
 	records, err := lookups{w.Store, ""}.LookupMany(ctx, keys)
 	if err != nil {
@@ -237,7 +260,20 @@ func (w *Workspace) RemoveBaseline(ctx context.Context, name string) (b spec.Bas
 	if err != nil {
 		return b, err
 	}
-	return b, w.Store.Untag(ctx, b.Tag)
+	// A lock file that was edited may name a tag that keeps something else.
+	run, err := w.keeper(ctx, b)
+	if run == "" || err != nil {
+		return b, err
+	}
+	return b, w.releaseBaseline(ctx, b.Tag, run)
+}
+
+// releaseBaseline removes the tag of a baseline, and the run that it refers to.
+func (w *Workspace) releaseBaseline(ctx context.Context, tag, run string) error {
+	if err := w.Store.Untag(ctx, tag); err != nil {
+		return err
+	}
+	return w.Store.DropRun(ctx, run)
 }
 
 // pinnedKeys returns the keys of the scores that the lock file pins.
@@ -248,8 +284,8 @@ func (w *Workspace) pinnedKeys() ([]string, error) {
 	}
 	keys := map[string]bool{}
 	for _, b := range lock.Baselines() {
-		for _, s := range b.Scores {
-			keys[s.Key] = true
+		for _, key := range keysOf(b) {
+			keys[key] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(keys)), nil

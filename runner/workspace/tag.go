@@ -133,5 +133,13 @@ func (w *Workspace) RemoveTag(ctx context.Context, name string) (t Tag, err erro
 			}
 		}
 	}
-	return Tag{Name: name, Run: run}, w.Store.Untag(ctx, name)
+	t = Tag{Name: name, Run: run}
+	r, err := w.Store.GetRun(ctx, run)
+	if err == nil && strings.HasPrefix(name, baselineTags) && strings.HasPrefix(r.Experiment, keeperPrefix) {
+		return t, w.releaseBaseline(ctx, name, run)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return t, err
+	}
+	return t, w.Store.Untag(ctx, name)
 }

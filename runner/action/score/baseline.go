@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
@@ -20,7 +21,7 @@ const importName = "import"
 func pinned(b *plan.Builder, of *spec.UsedBaseline, dataset string) (*plan.Action, error) {
 	s := of.Score(dataset)
 	if s == nil {
-		return nil, fmt.Errorf("baseline %q has no scores of dataset %q", of.Name, dataset)
+		return nil, protocol.Invalid("the baseline %q has no scores of dataset %q; score a model on it and run `runner baseline set %s MODEL`", of.Name, dataset, of.Name)
 	}
 	kind, called, labels := name, name+" "+of.Name+" "+dataset, plan.Labels{Dataset: dataset, Model: of.Name}
 	if d := b.Dataset(dataset); d != nil {
