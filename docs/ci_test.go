@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,7 +45,7 @@ func TestGitHub(t *testing.T) {
 	}
 	j.wantAnnotation(got.log)
 	posted := j.calls()
-	if len(posted) != 1 || posted[0].Method != "POST" || posted[0].Path != "7" || !strings.HasPrefix(posted[0].Body, marker) {
+	if len(posted) != 1 || posted[0].Method != http.MethodPost || posted[0].Path != "7" || !strings.HasPrefix(posted[0].Body, marker) {
 		t.Fatalf("posted %+v", posted)
 	}
 
@@ -61,7 +62,7 @@ func TestGitHub(t *testing.T) {
 		t.Errorf("%v\n%s\n%s", got.codes, got.summary, got.log)
 	}
 	posted = j.calls()
-	if len(posted) != 1 || posted[0].Method != "PATCH" || posted[0].Path != "repos/me/mine/issues/comments/3" || !strings.Contains(posted[0].Body, "PASS") {
+	if len(posted) != 1 || posted[0].Method != http.MethodPatch || posted[0].Path != "repos/me/mine/issues/comments/3" || !strings.Contains(posted[0].Body, "PASS") {
 		t.Errorf("changed %+v", posted)
 	}
 }
@@ -136,7 +137,7 @@ func TestGitLab(t *testing.T) {
 	}
 	posted := j.calls()
 	const notes = "https://gitlab.example/api/v4/projects/12/merge_requests/7/notes"
-	if len(posted) != 1 || posted[0].Method != "POST" || posted[0].Path != notes || !strings.HasPrefix(posted[0].Body, marker) {
+	if len(posted) != 1 || posted[0].Method != http.MethodPost || posted[0].Path != notes || !strings.HasPrefix(posted[0].Body, marker) {
 		t.Fatalf("posted %+v", posted)
 	}
 	j.wantFailure(j.read("results/summary.md"))
@@ -150,7 +151,7 @@ func TestGitLab(t *testing.T) {
 	if out, code := j.shell(strings.Join(job.After, "\n"), env); code != 0 {
 		t.Fatalf("after_script: exit code %d\n%s", code, out)
 	}
-	if posted := j.calls(); len(posted) != 1 || posted[0].Method != "PUT" || posted[0].Path != notes+"/8" {
+	if posted := j.calls(); len(posted) != 1 || posted[0].Method != http.MethodPut || posted[0].Path != notes+"/8" {
 		t.Errorf("changed %+v", posted)
 	}
 	// Without a token there is no comment, and no error.

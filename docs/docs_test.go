@@ -289,6 +289,9 @@ var varying = []struct {
 	{regexp.MustCompile(`\b20\d\d-\d\d-\d\dT[0-9:.]+Z`), "TIME"},
 	{regexp.MustCompile(`\b[0-9a-f]{64}\b`), "DIGEST"},
 	{regexp.MustCompile(` {2,}`), "  "},
+	// The memory of a score with the torch backend depends on the processor.
+	{regexp.MustCompile(`(?m)^(\w+  score .*?)\b\d+\.\d GB`), "${1}0 GB"},
+	{regexp.MustCompile(`(?m)^(failed  score .*: needs )\d+\.\d GiB`), "${1}0 GiB"},
 }
 
 func settle(s string) string {

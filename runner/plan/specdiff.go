@@ -52,7 +52,7 @@ func compareObjects(path []string, before, after map[string]any, into *[]Field) 
 		if reflect.DeepEqual(x, y) {
 			continue
 		}
-		at := append(path[:len(path):len(path)], name)
+		at := slices.Concat(path, []string{name})
 		m, ok := x.(map[string]any)
 		n, both := y.(map[string]any)
 		if ok && both {

@@ -101,8 +101,8 @@ func (v *cutVisit) begin(x, y *record, excluded []span, sumA, sumB float64) {
 		return
 	}
 	v.cuts = newCuts(x, y)
-	for v.cuts.end <= x.ScoreStart {
-		v.cuts.next()
+	for v.end <= x.ScoreStart {
+		v.next()
 	}
 }
 
@@ -121,7 +121,7 @@ func (v *visit) cut() {
 		lossA, lossB, bytes := sumA-p.sumA, sumB-p.sumB, scoredBytes(&p.excluded, start, end)
 		p.sumA, p.sumB = sumA, sumB
 		to := &p.alike
-		if p.cuts.differ {
+		if p.differ {
 			to = &p.unlike
 			if whole := start == p.start && end == p.end; whole && end-start <= literalBytes && bytes > 0 {
 				v.c.parts.segments++

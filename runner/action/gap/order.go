@@ -39,7 +39,7 @@ func arrange(ctx context.Context, a, b Side, dir string) (Side, Side, error) {
 			}
 		}
 		named := found[0].named || found[1].named
-		grouped := named && !(found[0].rows && found[0].adjacent && found[1].rows && found[1].adjacent)
+		grouped := named && (!found[0].rows || !found[0].adjacent || !found[1].rows || !found[1].adjacent)
 		if grouped && found[0].named != found[1].named {
 			return a, b, protocol.Invalid("dataset %q: the documents of a cluster do not follow each other, and only one of the tables of models %q and %q "+
 				"names clusters; sort the source by the field of the cluster, or remove cluster from the dataset", tables[0].Dataset, a.Name, b.Name)
