@@ -202,11 +202,11 @@ func (l *loader) packed(p graph.Parameter, name string) tensor.Tensor {
 }
 
 // keepPacked keeps a matrix in packed form, and frees everything else since mark.
-func (l *loader) keepPacked(read tensor.Tensor, mark int, pack func(tensor.Tensor, int64) tensor.Tensor) tensor.Tensor {
+func (l *loader) keepPacked(read tensor.Tensor, mark int, pack func(tensor.Tensor) tensor.Tensor) tensor.Tensor {
 	if l.err != nil {
 		return tensor.Tensor{}
 	}
-	packed := pack(read, LogitRows)
+	packed := pack(read)
 	l.scope.FreeTo(mark, packed)
 	return l.keep(packed)
 }
@@ -228,7 +228,7 @@ func (l *loader) head() tensor.Head {
 		return head
 	}
 	for _, piece := range l.scope.Pieces(l.scope.Narrow(l.to.embedding, 0, share.From, share.Len()), columns) {
-		head.Weights = append(head.Weights, l.keep(l.scope.PackFloat32(piece, LogitRows)))
+		head.Weights = append(head.Weights, l.keep(l.scope.PackFloat32(piece)))
 	}
 	return head
 }

@@ -209,7 +209,7 @@ func TestConfidenceOfRows(t *testing.T) {
 		s := heap.NewScope()
 		hidden, head := s.To(New(s, data, Float32, rows, width), kind, CPU), Head{Softcap: 20, Rows: 48}
 		for _, piece := range s.Pieces(s.To(New(s, weights, Float32, vocabulary, width), kind, CPU), 2048) {
-			head.Weights = append(head.Weights, s.PackFloat32(piece, rows))
+			head.Weights = append(head.Weights, s.PackFloat32(piece))
 		}
 		compute := func(from, to int64) (Partial, []float64, Confidence) {
 			part, some := s.Narrow(hidden, 0, from, to-from), targets[from:to]
@@ -283,7 +283,7 @@ func BenchmarkConfidence(b *testing.B) {
 				head := Head{Rows: rows}
 				for from := int64(0); from < c.vocabulary; from += 2048 {
 					piece := s.To(New(s, bfloat16s(random, 2048*c.width, 0.1), Float32, 2048, c.width), kind, CPU)
-					head.Weights = append(head.Weights, s.PackFloat32(piece, rows))
+					head.Weights = append(head.Weights, s.PackFloat32(piece))
 				}
 				targets := make([]int64, rows)
 				for i := range targets {

@@ -43,11 +43,11 @@ char *extra_fill(extra_tensor x, int64_t row, const void *data, int type, int64_
 char *extra_to(extra_tensor *out, extra_tensor x, int type, int device);
 char *extra_to_doubles(extra_tensor x, double *out, size_t n);
 
-// w in packed layout for extra_linear, and for nothing else, optimized for products with that many rows; w itself if
+// w in packed layout for extra_linear, and for nothing else, optimized for products with many rows; w itself if
 // there is no packed layout.
-char *extra_pack(extra_tensor *out, extra_tensor w, int64_t rows);
+char *extra_pack(extra_tensor *out, extra_tensor w);
 // The same for extra_linear_float32 and extra_losses.
-char *extra_pack_float32(extra_tensor *out, extra_tensor w, int64_t rows);
+char *extra_pack_float32(extra_tensor *out, extra_tensor w);
 // What is wrong with the fastest products with float32 results on this processor, so that extra_pack_float32 does not
 // pack; NULL if nothing is. It is to be freed.
 char *extra_product_failure(void);

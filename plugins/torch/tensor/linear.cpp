@@ -69,7 +69,9 @@ struct onednn {
     return linear_op->call(x, w, b, "none", c10::List<std::optional<at::Scalar>>(), "");
   }
 
-  at::Tensor pack(const at::Tensor &w, int64_t rows) const { return pack_op->call(w, rows); }
+  // The layout depends on the number of rows that oneDNN is told. With those for a few rows, products of few rows have
+  // other bits than those of many.
+  at::Tensor pack(const at::Tensor &w) const { return pack_op->call(w, 2048); }
 };
 
 // Whether operands of a type are converted to float32. On an x86 processor without bfloat16 multiplication, libtorch
@@ -90,7 +92,7 @@ at::Tensor widened_product(const at::Tensor &x, const at::Tensor &w, const optio
   optional_tensor wide_b = b ? optional_tensor(b->to(at::kFloat)) : std::nullopt;
   for (int64_t from = 0; from < x.size(0); from += widened_rows) {
     int64_t rows = std::min(widened_rows, x.size(0) - from);
-    optional_tensor part = y ? optional_tensor(y->narrow(0, from, rows)) : std::nullopt;
+    optional_tensor part = y ? optional_tensor(y->narrow(0, from, rows).to(at::kFloat)) : std::nullopt;
     out.narrow(0, from, rows).copy_(product(x.narrow(0, from, rows).to(at::kFloat), wide, wide_b, part));
   }
   return out;
@@ -163,9 +165,9 @@ private:
   }
 };
 
-at::Tensor pack_float32(const at::Tensor &w, int64_t rows) {
+at::Tensor pack_float32(const at::Tensor &w) {
   if (w.scalar_type() == at::kFloat && onednn::get().takes(w)) {
-    return onednn::get().pack(w, rows);
+    return onednn::get().pack(w);
   }
   mixed::kernel *k = mixed::native_kernel();
   bool packs = w.is_cpu() && w.scalar_type() == at::kBFloat16 && w.size(1) % 2 == 0 && k != nullptr;
@@ -221,15 +223,15 @@ linear::optional_tensor optional(extra_tensor t) { return t == nullptr ? std::nu
 
 } // namespace
 
-char *extra_pack(extra_tensor *out, extra_tensor w, int64_t rows) {
+char *extra_pack(extra_tensor *out, extra_tensor w) {
   return guarded([&] {
     const linear::onednn &o = linear::onednn::get();
-    give(out, o.takes(tensor(w)) ? o.pack(tensor(w), rows) : tensor(w));
+    give(out, o.takes(tensor(w)) ? o.pack(tensor(w)) : tensor(w));
   });
 }
 
-char *extra_pack_float32(extra_tensor *out, extra_tensor w, int64_t rows) {
-  return guarded([&] { give(out, linear::pack_float32(tensor(w), rows)); });
+char *extra_pack_float32(extra_tensor *out, extra_tensor w) {
+  return guarded([&] { give(out, linear::pack_float32(tensor(w))); });
 }
 
 char *extra_product_failure(void) {

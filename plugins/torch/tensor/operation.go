@@ -83,15 +83,15 @@ func (s *Scope) Rows(table, indices Tensor) Tensor {
 	return s.call("rows", func(out *libtch.Ctensor) { libtch.AtgIndexSelect(out, table.c(), 0, indices.c()) })
 }
 
-// Pack returns the matrix w in the packed layout that Linear and LinearAdd read fastest if x has that many rows. Nothing
+// Pack returns the matrix w in the packed layout that Linear and LinearAdd read fastest if x has many rows. Nothing
 // else can use the result. It returns w if there is no such layout.
-func (s *Scope) Pack(w Tensor, rows int64) Tensor {
-	return s.extra("pack", func(out *C.extra_tensor) *C.char { return C.extra_pack(out, w.x(), C.int64_t(rows)) })
+func (s *Scope) Pack(w Tensor) Tensor {
+	return s.extra("pack", func(out *C.extra_tensor) *C.char { return C.extra_pack(out, w.x()) })
 }
 
 // PackFloat32 is Pack for LinearFloat32 and Logits. If HasPackedLayout is false, it returns w.
-func (s *Scope) PackFloat32(w Tensor, rows int64) Tensor {
-	return s.extra("pack", func(out *C.extra_tensor) *C.char { return C.extra_pack_float32(out, w.x(), C.int64_t(rows)) })
+func (s *Scope) PackFloat32(w Tensor) Tensor {
+	return s.extra("pack", func(out *C.extra_tensor) *C.char { return C.extra_pack_float32(out, w.x()) })
 }
 
 // Linear returns x w^T + b for x [n, in], w [out, in], which may be packed, and b [out] or none.

@@ -21,7 +21,7 @@ func TestPackedHead(t *testing.T) {
 	}
 	s := NewHeap().NewScope()
 	w := s.To(New(s, make([]float32, 128*64), Float32, 128, 64), BFloat16, CPU)
-	if packed := len(s.PackFloat32(w, 2).Shape()) == 3; packed != multiplies {
+	if packed := len(s.PackFloat32(w).Shape()) == 3; packed != multiplies {
 		t.Errorf("a head of 128 tokens is packed: %v, want %v", packed, multiplies)
 	}
 	if err := s.Close(); err != nil {

@@ -58,7 +58,7 @@ func testLogitsInFloat32(t *testing.T, d Device) {
 				s := heap.NewScope()
 				var pieces []Tensor
 				for _, piece := range s.Pieces(s.To(New(s, head, Float32, vocabulary, width), kind, d), 700) {
-					pieces = append(pieces, s.PackFloat32(piece, rows))
+					pieces = append(pieces, s.PackFloat32(piece))
 				}
 				p := s.Logits(s.To(New(s, hidden, Float32, rows, width), kind, d), Head{Weights: pieces, Rows: 8, Reference: reference}, targets)
 				if err := s.Close(); err != nil {
@@ -103,8 +103,8 @@ func TestLinear(t *testing.T) {
 				s := heap.NewScope()
 				place := func(data []float32, shape ...int64) Tensor { return s.To(New(s, data, Float32, shape...), kind, CPU) }
 				xs, ws, bs, ys := place(x, rows, in), place(w, out, in), place(b, out), place(y, rows, out)
-				wide := s.Float64s(s.LinearFloat32(xs, s.PackFloat32(ws, rows)))
-				added := s.Float64s(s.LinearAdd(xs, s.Pack(ws, rows), bs, ys))
+				wide := s.Float64s(s.LinearFloat32(xs, s.PackFloat32(ws)))
+				added := s.Float64s(s.LinearAdd(xs, s.Pack(ws), bs, ys))
 				if err := s.Close(); err != nil {
 					t.Fatal(err)
 				}
