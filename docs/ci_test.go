@@ -74,7 +74,7 @@ func TestGitHubErrors(t *testing.T) {
 	w := j.workflow("gates.yml")
 	j.propose("datasets: nowhere: source: text: path: \"nowhere.txt\"\n")
 	got := j.github(w.Jobs["gates"].Steps)
-	if got.codes["Compare, run and judge"] != 2 || !strings.HasPrefix(got.summary, "## ERROR: `experiments/mine/change.cue:3` is invalid\n") {
+	if got.codes["Compare, run and judge"] != 2 || !strings.HasPrefix(got.summary, "## ERROR: see `experiments/mine/change.cue:3`\n") {
 		t.Errorf("%v\n%s\n%s", got.codes, got.summary, got.log)
 	}
 	if !strings.Contains(got.log, "\n::error file=experiments/mine/change.cue,line=3,title=error::datasets.nowhere.source.text: ") {

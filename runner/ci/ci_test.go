@@ -84,7 +84,7 @@ func TestHeadline(t *testing.T) {
 		"NO GATE: the specification has no gate, so only errors fail this run":                           {},
 		"ERROR: `score m d` failed":                                                                      {Tests: []ci.Test{undecided}, Problems: []ci.Problem{broken}},
 		"ERROR: `score m d` failed and 1 more error; and a gate fails: `fail-0f`, `fail-1f` of `gate f`": {Tests: []ci.Test{fail}, Problems: []ci.Problem{broken, broken}},
-		"ERROR: `x.cue:3` is invalid":                                                                    {Problems: []ci.Problem{{Message: "m", At: ci.Position{File: "x.cue", Line: 3}}}},
+		"ERROR: see `x.cue:3`":                                                                    {Problems: []ci.Problem{{Message: "m", At: ci.Position{File: "x.cue", Line: 3}}}},
 		"ERROR: `no git`":                                                                                {Problems: []ci.Problem{{Message: "no git\nat all"}}},
 		"CANCELED: the run was stopped":                                                                  {Canceled: true, Tests: []ci.Test{fail}},
 	} {
@@ -472,5 +472,16 @@ func TestChanges(t *testing.T) {
 	c, err := ci.Compare(context.Background(), &plan.Plan{Experiment: "x"}, &plan.Plan{}, "main")
 	if err != nil || !c.New {
 		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// The error of a full file names the variable that the file is from.
+func TestFullFile(t *testing.T) {
+	o := ci.Outputs{Place: ci.Place{Summary: "/dev/full", Output: "/dev/full"}}
+	err := o.Write(&ci.Report{Experiment: "e"}, 0)
+	for _, want := range []string{"cannot write to GITHUB_STEP_SUMMARY", "cannot write to GITHUB_OUTPUT", "no space left"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
 	}
 }

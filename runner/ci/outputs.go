@@ -84,10 +84,10 @@ func (o Outputs) appended() (all []appended) {
 func (o Outputs) Write(r *Report, code int) error {
 	var errs []error
 	if o.Summary != "" {
-		errs = append(errs, appendSummary(o.Summary, r))
+		errs = append(errs, naming("GITHUB_STEP_SUMMARY", appendSummary(o.Summary, r)))
 	}
 	if o.Output != "" {
-		errs = append(errs, appendTo(o.Output, fmt.Sprintf("verdict=%s\nexit-code=%d\n", r.Verdict(), code)))
+		errs = append(errs, naming("GITHUB_OUTPUT", appendTo(o.Output, fmt.Sprintf("verdict=%s\nexit-code=%d\n", r.Verdict(), code))))
 	}
 	if o.Dir == "" {
 		return errors.Join(errs...)
@@ -104,6 +104,14 @@ func (o Outputs) Write(r *Report, code int) error {
 		errs = append(errs, o.replace(file.name, file.data))
 	}
 	return errors.Join(errs...)
+}
+
+// naming adds the variable that names a file to the error of writing it.
+func naming(variable string, err error) error {
+	if err != nil {
+		return fmt.Errorf("cannot write to %s: %w", variable, err)
+	}
+	return nil
 }
 
 // replace writes a file of the directory as a whole. It does not follow a link in its place.

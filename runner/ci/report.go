@@ -126,7 +126,8 @@ func (r *Report) broken(name func(string) string) string {
 		return name(p.Action) + " failed" + more
 	}
 	if p.At.File != "" {
-		return name(fmt.Sprintf("%s:%d", p.At.File, p.At.Line)) + " is invalid" + more
+		// Not all of these are mistakes of the spec: scores that it refers to may be missing.
+		return "see " + name(fmt.Sprintf("%s:%d", p.At.File, p.At.Line)) + more
 	}
 	first, _, _ := strings.Cut(p.Message, "\n")
 	first, _, _ = strings.Cut(first, "; ") // The remedy is in the message below.
