@@ -62,8 +62,8 @@
 //  1. It publishes a marker in collectors/ and waits until each live lease has answered it. A lease's owner checks
 //     for collectors regularly. When it sees one, it stops granting new holds and answers by publishing everything held
 //     so far. The run continues to compute; only its next lookup or commit waits.
-//  2. While all writers wait, GC reads the roots. It deletes records that no root reaches, then blobs that no remaining
-//     record and no lease refers to.
+//  2. While all writers wait, GC reads the roots and the records that they reach. It fails if one of these is damaged.
+//     Then it deletes records that no root reaches, and blobs that no remaining record and no lease refers to.
 //  3. It removes its marker, and the writers resume.
 //
 // A writer that begins meanwhile publishes its lease first and checks for collectors second. GC publishes its marker

@@ -85,8 +85,9 @@ type collection struct {
 	// bodies holds the leases that were read. They are read again only if they change.
 	bodies map[string]stamped
 	report GCReport
-	// kept are the runs that stay.
-	kept map[string]bool
+	// kept are the runs that stay, and garbage the records that do not.
+	kept    map[string]bool
+	garbage []string
 	// announced is true once the facts of all processes are invalid.
 	announced bool
 
@@ -114,7 +115,7 @@ func (g *collection) run(ctx context.Context) (_ GCReport, err error) {
 		<-done
 		err = errors.Join(err, g.s.b.unclaim(context.WithoutCancel(ctx), g.name))
 	}()
-	steps := []func(context.Context) error{g.awaitAnswers, g.readRuns, g.sweepRecords, g.sweepJobs, g.sweepPacks, g.sweepBlobs, g.sweepLeases}
+	steps := []func(context.Context) error{g.awaitAnswers, g.readRuns, g.readRecords, g.dropRuns, g.sweepRecords, g.sweepJobs, g.sweepPacks, g.sweepBlobs, g.sweepLeases}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			if cause := context.Cause(ctx); cause != nil {
@@ -235,7 +236,7 @@ func (g *collection) body(ctx context.Context, c claim) (leaseBody, error) {
 	return body, nil
 }
 
-// readRuns keeps the actions of runs, and drops runs as the options require.
+// readRuns keeps the actions of runs, and finds the runs to drop as the options require.
 func (g *collection) readRuns(ctx context.Context) error {
 	tags, err := g.s.Tags(ctx)
 	if err != nil {
@@ -273,6 +274,11 @@ func (g *collection) readRuns(ctx context.Context) error {
 		}
 	}
 	slices.Sort(g.report.Runs)
+	return nil
+}
+
+// dropRuns removes the runs to drop.
+func (g *collection) dropRuns(ctx context.Context) error {
 	if g.DryRun {
 		return nil
 	}
@@ -297,10 +303,10 @@ func (g *collection) drops(r Run, later int) bool {
 	return (old || beyond) && (!old || r.Started.Before(g.DropBefore)) && (!beyond || later >= g.KeepLast)
 }
 
-// sweepRecords keeps the blobs of reachable records and removes the other records. A damaged record stays, but its
-// blobs are not kept: it is not a hit, and is replaced when its action runs again.
-func (g *collection) sweepRecords(ctx context.Context) error {
-	var garbage []string
+// readRecords keeps the blobs of reachable records and finds the other records. It fails if a reachable record is damaged,
+// because the blobs that only this record names would be lost.
+func (g *collection) readRecords(ctx context.Context) error {
+	var broken []*damage
 	read, readCtx := errgroup.WithContext(ctx)
 	read.SetLimit(lookups)
 	for o, err := range g.s.b.list(ctx, "actions/") {
@@ -311,22 +317,23 @@ func (g *collection) sweepRecords(ctx context.Context) error {
 		switch {
 		case key == "":
 		case !g.keys[key]:
-			garbage = append(garbage, o.name)
+			g.garbage = append(g.garbage, o.name)
 		default:
 			read.Go(func() error {
 				r, err := g.s.GetRecord(readCtx, key)
 				if errors.Is(err, fs.ErrNotExist) {
 					return nil // another collection dropped its run and removed it
 				}
-				if _, bad := errors.AsType[*damage](err); bad {
-					g.s.warn(err.Error())
-					return nil
-				}
-				if err != nil {
+				d, bad := errors.AsType[*damage](err)
+				if err != nil && !bad {
 					return err
 				}
 				g.mu.Lock()
 				defer g.mu.Unlock()
+				if bad {
+					broken = append(broken, d)
+					return nil
+				}
 				for _, f := range r.Outputs {
 					g.digests[f.Digest] = true
 				}
@@ -337,8 +344,27 @@ func (g *collection) sweepRecords(ctx context.Context) error {
 	if err := read.Wait(); err != nil {
 		return err
 	}
-	g.report.Records = len(garbage)
-	return g.removeContent(ctx, garbage)
+	return damagedRecords(broken)
+}
+
+// damagedRecords returns the error for reachable records that are damaged, or nil if there are none.
+func damagedRecords(all []*damage) error {
+	if len(all) == 0 {
+		return nil
+	}
+	first := slices.MinFunc(all, func(a, b *damage) int { return strings.Compare(a.where, b.where) })
+	more := ""
+	if n := len(all) - 1; n > 0 {
+		more = fmt.Sprintf(" (and %d more)", n)
+	}
+	return fmt.Errorf("%s: is damaged: %s%s; gc would delete the files that it names, so nothing was deleted. Restore it from a copy, or repeat its "+
+		"action with `runner run`, or delete it (gc may then delete its files); `runner verify` lists all damage", first.where, first.found, more)
+}
+
+// sweepRecords removes the unreachable records.
+func (g *collection) sweepRecords(ctx context.Context) error {
+	g.report.Records = len(g.garbage)
+	return g.removeContent(ctx, g.garbage)
 }
 
 // sweepJobs removes the jobs of unreachable actions.

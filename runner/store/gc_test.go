@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -98,27 +99,56 @@ func TestGCTakesOnlyItsOwn(t *testing.T) {
 	}
 }
 
-// A damaged record stays until its action runs again, and keeps no blob. A finished collection leaves no files.
+// A damaged record that a run or a baseline reaches stops a collection before it deletes anything, because only the record
+// names its blobs. One that nothing reaches is deleted. A collection leaves no files of the store's own.
 func TestGCOverDamage(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir)
-	begin(t, s, "r")
-	r := mustRecord(t, s, 1, "content")
-	finish(t, s, "r", r.Key)
-	replace(t, recordPath(dir, r.Key), "{", time.Now())
-	if report, err := s.GC(t.Context(), store.GCOptions{}); err != nil || report.Blobs != 1 || report.Records != 0 {
-		t.Errorf("gc: %+v, %v", report, err)
-	}
-	if data, err := os.ReadFile(recordPath(dir, r.Key)); err != nil || string(data) != "{" {
-		t.Errorf("the damaged record is now %q, %v", data, err)
-	}
-	for _, name := range []string{"collectors", "packs"} {
-		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("there is a directory %s: %v", name, err)
+	for _, pinned := range []bool{false, true} {
+		dir := t.TempDir()
+		s := open(t, dir)
+		begin(t, s, "r")
+		r, other := mustRecord(t, s, 1, "content"), mustRecord(t, s, 2, "other")
+		finish(t, s, "r", r.Key, other.Key)
+		begin(t, s, "old")
+		finish(t, s, "old")
+		good, err := os.ReadFile(recordPath(dir, r.Key))
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if left := files(t, filepath.Join(dir, "leases")); len(left) != 0 {
-		t.Errorf("left %v", left)
+		replace(t, recordPath(dir, r.Key), string(good[:100]), time.Now())
+		replace(t, recordPath(dir, other.Key), "{", time.Now())
+		o := store.GCOptions{}
+		if pinned {
+			o = store.GCOptions{DropBefore: time.Now(), Keep: []string{r.Key, other.Key}}
+		}
+		before := files(t, dir)
+		first := min(recordPath(dir, r.Key), recordPath(dir, other.Key))
+		for _, o.DryRun = range []bool{true, false} {
+			_, err = s.GC(t.Context(), o)
+			if err == nil || !strings.Contains(err.Error(), first+": is damaged: ") || !strings.Contains(err.Error(), " (and 1 more); ") ||
+				!strings.Contains(err.Error(), "`runner verify`") {
+				t.Errorf("gc, pinned %v: %v", pinned, err)
+			}
+		}
+		if after := files(t, dir); !reflect.DeepEqual(after, before) {
+			t.Errorf("gc, pinned %v, changed the files from %v to %v", pinned, before, after)
+		}
+		replace(t, recordPath(dir, r.Key), string(good), time.Now())
+		replace(t, recordPath(dir, other.Key), "{", time.Now())
+		o.Keep, o.DropBefore = []string{r.Key}, time.Now()
+		if report, err := s.GC(t.Context(), o); err != nil || report.Records != 1 || report.Blobs != 1 {
+			t.Errorf("gc over an unreachable record: %+v, %v", report, err)
+		}
+		if !hit(t, s, r.Key) {
+			t.Error("gc removed a record that it should keep")
+		}
+		for _, name := range []string{"collectors", "packs"} {
+			if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("there is a directory %s: %v", name, err)
+			}
+		}
+		if left := files(t, filepath.Join(dir, "leases")); len(left) != 0 {
+			t.Errorf("left %v", left)
+		}
 	}
 }
 

@@ -475,10 +475,8 @@ func TestDamage(t *testing.T) {
 	overwrite(recordPath, string(good[:len(good)/2]))
 	check(recordPath + ": unexpected end of JSON input")
 	miss(recordPath + ": is damaged")
-	// It keeps nothing, and nothing else is affected.
-	warnings = nil
-	if report, err := s.GC(t.Context(), store.GCOptions{DryRun: true}); err != nil || report.Blobs != 3 || len(warnings) != 1 {
-		t.Errorf("gc over a damaged record: %+v, %v, warnings %q", report, err, warnings)
+	if _, err := s.GC(t.Context(), store.GCOptions{DryRun: true}); err == nil || !strings.Contains(err.Error(), recordPath+": is damaged: unexpected end") {
+		t.Errorf("gc over a damaged record: %v", err)
 	}
 	overwrite(recordPath, strings.Replace(string(good), `"parameters":1`, `"parameters":2`, 1))
 	check("its descriptor hashes to")
