@@ -112,8 +112,8 @@ func (a *app) baselineRemoveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "remove [DIR] NAME",
 		Short: "Remove a baseline from surprisal.lock",
-		Long: `remove removes a baseline from surprisal.lock, and its tag from the store. Its scores stay until gc finds that no run
-and no other tag refers to them.`,
+		Long: `remove removes a baseline from surprisal.lock. Its scores stay in the store under their tag, because the lock file of
+another branch may name them. runner untag releases them: then gc may delete them.`,
 		Example: `  runner baseline remove mine release`,
 		RunE: func(c *cobra.Command, args []string) error {
 			args, err := a.after(c, args, 1)
@@ -132,7 +132,11 @@ and no other tag refers to them.`,
 					return a.printJSON(b)
 				}
 				writef(a.stdout, "removed baseline %s: the scores of %s on %s; commit %s\n", b.Name, b.Model, scored(b), spec.LockFile)
-				return nil
+				kept, err := w.Kept(c.Context(), b)
+				if kept {
+					writef(a.stdout, "the store still keeps its scores, which other branches may name; to release them, run `runner untag %s`\n", b.Tag)
+				}
+				return err
 			})
 		},
 	}

@@ -235,8 +235,8 @@ func (w *Workspace) Baselines(ctx context.Context) ([]Baseline, error) {
 	return all, nil
 }
 
-// RemoveBaseline removes a baseline from the lock file, and then its tag from the store. Its scores stay until a collection
-// finds that no run needs them.
+// RemoveBaseline removes a baseline from the lock file. Its tag keeps its scores in the store, because the lock file of another
+// branch may name them; RemoveTag releases them.
 func (w *Workspace) RemoveBaseline(ctx context.Context, name string) (b spec.Baseline, err error) {
 	err = spec.ChangeLock(ctx, w.Dir, w.options.Confine, func(lock *spec.Lock) error {
 		var known bool
@@ -257,15 +257,14 @@ func (w *Workspace) RemoveBaseline(ctx context.Context, name string) (b spec.Bas
 		}
 		return invalid("%s has no baseline %q; baselines are %s%s", spec.LockFile, name, terminal.Few(names), meant)
 	})
-	if err != nil {
-		return b, err
-	}
-	// A lock file that was edited may name a tag that keeps something else.
+	return b, err
+}
+
+// Kept reports whether the store keeps the scores of a baseline under its tag. A lock file that was edited may name a tag that
+// keeps something else.
+func (w *Workspace) Kept(ctx context.Context, b spec.Baseline) (bool, error) {
 	run, err := w.keeper(ctx, b)
-	if run == "" || err != nil {
-		return b, err
-	}
-	return b, w.releaseBaseline(ctx, b.Tag, run)
+	return run != "", err
 }
 
 // releaseBaseline removes the tag of a baseline, and the run that it refers to.

@@ -129,7 +129,7 @@ func (w *Workspace) RemoveTag(ctx context.Context, name string) (t Tag, err erro
 		}
 		for _, b := range lock.Baselines() {
 			if b.Tag == name {
-				return t, invalid("%s keeps the scores of the baseline %q of %s; use `runner baseline remove %s`", name, b.Name, spec.LockFile, b.Name)
+				return t, invalid("%s keeps the scores of the baseline %q of %s; run `runner baseline remove %s` first", name, b.Name, spec.LockFile, b.Name)
 			}
 		}
 	}
