@@ -118,10 +118,10 @@ func TestBadBaselinesInLock(t *testing.T) {
 		{"duplicate", `"books/one"`, `"two"`, `surprisal.lock:30:1: baseline "release", dataset "two": duplicate, or not sorted by dataset` + remedy},
 		{"kind", `"kind": "score"`, `"kind": ""`, `surprisal.lock:12:1: baseline "release", dataset "books/one": no kind` + remedy},
 		{"key", someKey, "0A", `surprisal.lock:15:1: baseline "release", dataset "books/one": invalid key "0A": expected 64 lower-case hex digits` + remedy},
-		{"protocol", `"scoringProtocol": {`, `"scoringProtocol": null, "kind": "score", "x": {`, `surprisal.lock:22:1: unknown field "x"; restore the file, or delete it and run ` + "`runner pin`"},
+		{"protocol", `"scoringProtocol": {`, `"scoringProtocol": null, "kind": "score", "x": {`, `surprisal.lock:22:1: unknown field "x"; ` + lockAdvice},
 		{"digest", someDigest, "sha256:12", `surprisal.lock:17:1: baseline "release", dataset "books/one": invalid digest "sha256:12" of the file "documents": ` +
 			`expected "sha256:" and 64 lower-case hex digits` + remedy},
-		{"schema", `"schema": 6`, `"schema": "6"`, `surprisal.lock:14:1: the field "baselines.scores.schema" has the wrong type: got string; restore the file, or delete it and run ` + "`runner pin`"},
+		{"schema", `"schema": 6`, `"schema": "6"`, `surprisal.lock:14:1: the field "baselines.scores.schema" has the wrong type: got string; ` + lockAdvice},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

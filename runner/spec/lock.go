@@ -48,6 +48,9 @@ type lockEntry struct {
 	Resolution json.RawMessage `json:"resolution"`
 }
 
+// lockAdvice says how to get a lock file that can be read. Only `runner baseline set` brings baselines back.
+const lockAdvice = "restore it from version control, or delete it and run `runner pin`, and `runner baseline set` for each baseline again"
+
 // maxLock is the maximum size of a lock file in bytes. A hundred thousand sources with one file each need about half of
 // it.
 const maxLock = 64 << 20
@@ -94,27 +97,26 @@ func readLock(fsys fs.FS) (*Lock, error) {
 		return l, nil
 	}
 	if err != nil {
-		return nil, Errors{{Pos: Position{File: LockFile}, Message: fmt.Sprintf("cannot read the file: %v; restore it, or delete it and run `runner pin`", err)}}
+		return nil, Errors{{Pos: Position{File: LockFile}, Message: fmt.Sprintf("cannot read the file: %v; %s", err, lockAdvice)}}
 	}
 	if n := conflictLine(data); n > 0 {
-		return nil, lockError(n, "merge conflict; resolve it, or delete the file and run `runner pin`")
+		return nil, lockError(n, "merge conflict; resolve it; or "+lockAdvice)
 	}
 	var file lockFile
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&file); err != nil {
-		return nil, lockError(lineOf(data, err), "%v; restore the file, or delete it and run `runner pin`", jsonProblem(err))
+		return nil, lockError(lineOf(data, err), "%v; %s", jsonProblem(err), lockAdvice)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, lockError(1+bytes.Count(data[:decoder.InputOffset()], []byte("\n")), "trailing data; restore the file, or delete it and run `runner pin`")
+		return nil, lockError(1+bytes.Count(data[:decoder.InputOffset()], []byte("\n")), "trailing data; "+lockAdvice)
 	}
 	if file.Version != lockVersion {
-		return nil, lockError(1, "expected version %d, got %d; use the program that wrote the file, or delete it and run `runner pin`",
-			lockVersion, file.Version)
+		return nil, lockError(1, "expected version %d, got %d; use the program that wrote the file; or %s", lockVersion, file.Version, lockAdvice)
 	}
 	for i, e := range file.Sources {
 		if e.Provider == "" || e.Config == nil || e.Resolution == nil {
-			return nil, lockError(1, "source %d has no provider, config or resolution; restore the file, or delete it and run `runner pin`", i)
+			return nil, lockError(1, "source %d has no provider, config or resolution; %s", i, lockAdvice)
 		}
 		key, err := keyOf(e.Provider, e.Config)
 		if err != nil {
