@@ -17,9 +17,9 @@ func (a *app) baselineCommand() *cobra.Command {
 		Long: `baseline keeps the scores of a model under a name that gates and gaps compare with, also when the model has left the
 specification and its weights are gone. Digests of the scores are in surprisal.lock: commit that file. The store has
 the scores, and gc does not delete them.`,
-		Example: `  runner baseline set mine release release-7
+		Example: `  runner baseline set mine release-7 release
   runner baseline list mine
-  runner baseline remove mine release`,
+  runner baseline remove mine release-7`,
 		Args: subcommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -34,7 +34,7 @@ func (a *app) baselineSetCommand() *cobra.Command {
 		Long: `set keeps the scores of a model of the specification on all its datasets as the baseline NAME. The scores must be in the
 store: runner run makes them. An earlier baseline of that name is replaced in surprisal.lock; its scores stay in the
 store under their tag, because the lock file of another branch may name them: see runner tag and runner untag.`,
-		Example: `  runner baseline set mine release release-7`,
+		Example: `  runner baseline set mine release-7 release`,
 		RunE: func(c *cobra.Command, args []string) error {
 			args, err := a.after(c, args, 2)
 			if err != nil {
@@ -114,7 +114,7 @@ func (a *app) baselineRemoveCommand() *cobra.Command {
 		Short: "Remove a baseline from surprisal.lock",
 		Long: `remove removes a baseline from surprisal.lock. Its scores stay in the store under their tag, because the lock file of
 another branch may name them. runner untag releases them: then gc may delete them.`,
-		Example: `  runner baseline remove mine release`,
+		Example: `  runner baseline remove mine release-7`,
 		RunE: func(c *cobra.Command, args []string) error {
 			args, err := a.after(c, args, 1)
 			if err != nil {
