@@ -149,7 +149,7 @@ func (p *Plan) Unavailable(place string, known Descriptors) (problems spec.Error
 			more = fmt.Sprintf(" and %d more", len(of)-1)
 		}
 		problems = append(problems, of[0].Pinned.problem("the store %s does not have %s (key %s)%s; pass the store that has it with --store, "+
-			"or name a model of the specification instead, score it, and run `runner baseline set %s MODEL`",
+			"or name a model of the specification instead, run `runner run` and then `runner baseline set %s MODEL`, and name the baseline again",
 			place, of[0].Name, of[0].Key[:12], more, name)...)
 	}
 	return problems.Merge()

@@ -186,12 +186,31 @@ func (w *Workspace) baselineOf(ctx context.Context, p *plan.Plan, name, model st
 	}
 	switch {
 	case len(missing) > 0:
-		return b, invalid("the store %s does not have %s yet; run `runner run` first, or wait until it is done", w.Store, terminal.Few(missing))
+		instead, err := w.insteadOf(ctx, name, model)
+		if err != nil {
+			return b, err
+		}
+		return b, invalid("the store %s does not have %s yet; run `runner run` first, or wait until it is done%s", w.Store, terminal.Few(missing), instead)
 	case len(b.Scores) == 0:
 		return b, invalid("model %q has no scores in this specification", model)
 	}
 	slices.SortFunc(b.Scores, func(x, y spec.BaselineScore) int { return cmp.Compare(x.Dataset, y.Dataset) })
 	return b, nil
+}
+
+// insteadOf says how to score a model before it replaces a baseline whose scores the store does not have. A run that compares
+// with that baseline refuses to start. It is "" if there is no such baseline.
+func (w *Workspace) insteadOf(ctx context.Context, name, model string) (string, error) {
+	all, err := w.Baselines(ctx)
+	if err != nil {
+		return "", err
+	}
+	i := slices.IndexFunc(all, func(b Baseline) bool { return b.Name == name })
+	if i < 0 || len(all[i].Missing) == 0 {
+		return "", nil
+	}
+	return fmt.Sprintf(". Scores of the baseline %q are missing, too, and a run that compares with it refuses to start: name %s instead of %s in gates and gaps, "+
+		"run, set the baseline, and name it again", name, model, name), nil
 }
 
 // baselineTag returns the tag of a baseline: the same for the same scores under the same name of an experiment, and another
