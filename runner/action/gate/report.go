@@ -168,9 +168,6 @@ func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.Read
 func (h Headlines) Print(w io.Writer) {
 	for _, v := range h {
 		fmt.Fprintf(w, "gate %s: %s: %s\n", v.Gate, strings.ToUpper(string(v.Answer)), v.Sentence(protocol.Visible))
-		if n := len(v.TooSmall); n > 0 {
-			fmt.Fprintf(w, "  not tested, too small: %d\n", n)
-		}
 		for _, c := range v.Checks {
 			fmt.Fprintf(w, "  %s: %s: %s\n", c.Name, strings.ToUpper(c.answer()), c.Sentence(protocol.Visible))
 		}

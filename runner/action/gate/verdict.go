@@ -246,21 +246,33 @@ func (v *Verdict) count(answer action.Answer) (n int) {
 	return n
 }
 
-// Sentence says what the gate found, in one line. name formats a model's or a slice's name.
+// Sentence says what the gate found, in one line: what fails, then what is inconclusive, then what passes. name formats a
+// model's or a slice's name.
 func (v *Verdict) Sentence(name func(string) string) string {
-	text := v.sliceSentence(name)
-	for _, answer := range severity[:2] {
-		var of []string
-		for _, c := range v.Checks {
-			if c.Answer == answer {
-				of = append(of, c.Name)
-			}
+	var parts []string
+	for _, answer := range severity {
+		if answer == v.ofSlices() {
+			parts = append(parts, v.sliceSentence(name))
 		}
-		if len(of) > 0 {
-			text += "; " + map[action.Answer]string{action.Fail: "failed", action.Inconclusive: "inconclusive"}[answer] + " checks: " + strings.Join(of, ", ")
+		label := map[action.Answer]string{action.Fail: "failed", action.Inconclusive: "inconclusive"}[answer]
+		if of := v.checks(answer); len(of) > 0 && label != "" {
+			parts = append(parts, label+" checks: "+strings.Join(of, ", "))
 		}
 	}
-	return text
+	if n := len(v.TooSmall); n > 0 && len(v.Slices) > 0 {
+		parts = append(parts, fmt.Sprintf("not tested, too small: %d", n))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// checks returns the names of the checks with an answer.
+func (v *Verdict) checks(answer action.Answer) (names []string) {
+	for _, c := range v.Checks {
+		if c.Answer == answer {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 // sliceSentence says what the gate found on its slices.

@@ -101,7 +101,7 @@ func TestOneBadSlice(t *testing.T) {
 		}
 	}
 	v.Candidate, v.Against = "new", "old"
-	if got := v.Sentence(strings.ToUpper); !strings.HasPrefix(got, "NEW is worse than OLD on 1 of 3 slices (BAD: +0.0") {
+	if got := v.Sentence(strings.ToUpper); !strings.HasPrefix(got, "NEW is worse than OLD on 1 of 3 slices (BAD: +0.0") || !strings.HasSuffix(got, "; not tested, too small: 1") {
 		t.Errorf("got %q", got)
 	}
 	// A wider margin for that slice lets it pass.
@@ -112,6 +112,34 @@ func TestOneBadSlice(t *testing.T) {
 	test.Margins = map[string]float64{"missing": 0.2}
 	if _, err := test.Decide(s, nil); err == nil || !strings.Contains(err.Error(), `"missing", which is not a slice of the gap`) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A sentence begins with what decided the answer, and says what was not tested.
+func TestSentence(t *testing.T) {
+	slices := map[action.Answer][]gate.Slice{}
+	for _, answer := range []action.Answer{action.Fail, action.Inconclusive, action.Pass} {
+		slices[answer] = []gate.Slice{{Name: "s", Answer: answer}}
+	}
+	checks := []gate.Check{{Name: "open", Answer: action.Inconclusive}, {Name: "bad", Answer: action.Fail}, {Name: "good", Answer: action.Pass}}
+	const measured = "(S: +0.0000 [+0.0000, +0.0000] bits per byte, margin 0.0000)"
+	for _, c := range []struct {
+		v    gate.Verdict
+		want string
+	}{
+		{gate.Verdict{Slices: slices[action.Pass]}, "NEW is not worse than OLD on any of 1 slices"},
+		{gate.Verdict{Slices: slices[action.Pass], TooSmall: []string{"x"}}, "NEW is not worse than OLD on any of 1 slices; not tested, too small: 1"},
+		{gate.Verdict{Slices: slices[action.Fail], Checks: checks}, "NEW is worse than OLD on 1 of 1 slices " + measured + "; failed checks: bad; inconclusive checks: open"},
+		{gate.Verdict{Slices: slices[action.Inconclusive], Checks: checks, TooSmall: []string{"x", "y"}},
+			"failed checks: bad; cannot tell on 1 of 1 slices of NEW and OLD " + measured + "; inconclusive checks: open; not tested, too small: 2"},
+		{gate.Verdict{Slices: slices[action.Pass], Checks: checks[:1]}, "inconclusive checks: open; NEW is not worse than OLD on any of 1 slices"},
+		{gate.Verdict{TooSmall: []string{"x"}, Checks: checks[1:]},
+			"failed checks: bad; cannot tell: every slice of NEW and OLD is too small; a slice needs 20 documents with 2,000 bytes: raise the limits, or add documents"},
+	} {
+		c.v.Candidate, c.v.Against = "new", "old"
+		if got := c.v.Sentence(strings.ToUpper); got != c.want {
+			t.Errorf("got  %q\nwant %q", got, c.want)
+		}
 	}
 }
 
