@@ -178,7 +178,7 @@ func jsonProblem(err error) string {
 }
 
 // ChangeLock reads the lock file in dir, changes it and writes it. Other processes that change it so wait meanwhile. The
-// file stays as it is if change returns an error.
+// file stays as it is if change returns an error. change is not called if the file cannot be written.
 func ChangeLock(ctx context.Context, dir, confined string, change func(*Lock) error) (err error) {
 	// The directory is locked, because the file itself is replaced.
 	d, err := os.Open(dir)
@@ -193,10 +193,26 @@ func ChangeLock(ctx context.Context, dir, confined string, change func(*Lock) er
 	if err != nil {
 		return err
 	}
+	f, err := temporaryLock(dir)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Close(), os.Remove(f.Name())); err != nil {
+		return err
+	}
 	if err := change(l); err != nil {
 		return err
 	}
 	return l.Write(dir)
+}
+
+// temporaryLock creates a file that can replace the lock file in dir.
+func temporaryLock(dir string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, LockFile+".*")
+	if err != nil {
+		return nil, fmt.Errorf("cannot write %s: %w; check the owner and the permissions of the directory, and that its disk is not read-only or full", LockFile, err)
+	}
+	return f, nil
 }
 
 // cannotLock reports whether the file system does not lock directories, as some network file systems. Only changes at the
@@ -267,7 +283,7 @@ func (l *Lock) Write(dir string) (err error) {
 	if err := encoder.Encode(file); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, LockFile+".*")
+	f, err := temporaryLock(dir)
 	if err != nil {
 		return err
 	}

@@ -57,10 +57,11 @@ func (w *Workspace) SetBaseline(ctx context.Context, name, model string) (b Base
 	if b.Tag, err = baselineTag(p.Experiment, b.Baseline); err != nil {
 		return b, err
 	}
-	if err := w.keep(ctx, b.Baseline, p.Experiment); err != nil {
-		return b, err
-	}
 	err = spec.ChangeLock(ctx, w.Dir, w.options.Confine, func(lock *spec.Lock) error {
+		// Only here is it known that the lock file can be written.
+		if err := w.keep(ctx, b.Baseline, p.Experiment); err != nil {
+			return err
+		}
 		old, known := lock.Baseline(name)
 		if err := lock.SetBaseline(b.Baseline); err != nil {
 			return err
