@@ -52,6 +52,10 @@ func (d *decoder) experiment(lock *Lock) *Experiment {
 	d.invalid, d.misspelled = map[string]bool{}, map[string]bool{}
 	d.checkSchema()
 	root := node{v: d.root}
+	// CUE yields no fields of a struct with a mistake, and the root has every mistake.
+	for _, name := range fieldNames(d.language.LookupPath(cue.MakePath(cue.Def("#Experiment")))) {
+		d.checkNumbers(root.field(name))
+	}
 	e := &Experiment{Name: root.field("name").text()}
 
 	limits, scoring := root.field("limits"), root.field("scoring")
@@ -136,6 +140,26 @@ func (d *decoder) fail(n node, format string, args ...any) {
 		}
 	}
 	d.errors = append(d.errors, Error{d.nearestPosition(n.path), pathString(n.path), fmt.Sprintf(format, args...)})
+}
+
+// checkNumbers reports the numbers at or below n that a float64 cannot hold, which would otherwise read as 0.
+func (d *decoder) checkNumbers(n node) {
+	for x := range n.numbers() {
+		if v, _ := x.v.Default(); outOfRange(v) != "" {
+			d.fail(x, "%s %s", found(v), outOfRange(v))
+			d.invalid[pathString(x.path)] = true
+		}
+	}
+}
+
+// numbersOutOfRange reports whether checkNumbers has reported a number at or below n.
+func (d *decoder) numbersOutOfRange(n node) bool {
+	for x := range n.numbers() {
+		if d.invalid[pathString(x.path)] {
+			return true
+		}
+	}
+	return false
 }
 
 // unknown reports a reference to a name that does not exist.
@@ -269,7 +293,9 @@ func (d *decoder) config(n node, v cue.Value, without ...string) json.RawMessage
 	}
 	x, err := plain(v)
 	if err != nil {
-		d.fail(n, "%v", err)
+		if !d.numbersOutOfRange(n) {
+			d.fail(n, "%v", err)
+		}
 		return nil
 	}
 	if m, ok := x.(map[string]any); ok {
