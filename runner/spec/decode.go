@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -162,6 +163,22 @@ func (d *decoder) numbersOutOfRange(n node) bool {
 	return false
 }
 
+// Limits of the size of a number on the axis of a report. Within them, the squares of distances that a line is fitted to do
+// not overflow.
+const (
+	smallestCoordinate = 1e-50
+	largestCoordinate  = 1e50
+)
+
+// coordinate returns a number for the axis of a report, and reports one that is too large or too small for that.
+func (d *decoder) coordinate(n node) float64 {
+	x := n.decimal()
+	if size := math.Abs(x); size != 0 && (size < smallestCoordinate || size > largestCoordinate) {
+		d.fail(n, "%v is not 0 and not between %v and %v in size, as reports need; use another unit", x, smallestCoordinate, largestCoordinate)
+	}
+	return x
+}
+
 // unknown reports a reference to a name that does not exist.
 func (d *decoder) unknown(n node, what, name string, known []string) {
 	if d.invalid[what+"s"] || d.misspelled[what+"s"] {
@@ -313,7 +330,7 @@ func (d *decoder) config(n node, v cue.Value, without ...string) json.RawMessage
 func (d *decoder) model(name string, n, scoring node) *Model {
 	m := &Model{Name: name, Family: n.field("family").text(), Pos: d.writtenAt(n)}
 	if step := n.field("step"); step.set() {
-		at := step.decimal()
+		at := d.coordinate(step)
 		m.Step = &at
 	}
 	own := n.field("scoring")

@@ -85,7 +85,7 @@ func Declared(d spec.Decoding, n spec.Node, models []*spec.Model, scale string) 
 	values := n.Field("values")
 	dates := 0
 	for model, v := range values.Fields() {
-		a.Values[model] = v.Decimal()
+		a.Values[model] = d.Coordinate(v)
 		if text := v.Text(); text != "" {
 			day, err := time.Parse(time.DateOnly, text)
 			if err != nil {
