@@ -47,8 +47,12 @@ func Count(v float64) string { return suffixed(v, "k", "M", "B", "T") }
 func SI(v float64) string { return suffixed(v, "k", "M", "G", "T") }
 
 // suffixed formats a number with three significant digits, and all digits in front of the point.
+// A number that would still be long is in scientific notation.
 func suffixed(v float64, suffixes ...string) string {
 	v = significant(v, 3)
+	if size := math.Abs(v); size >= 1e18 || size > 0 && size < 1e-6 {
+		return Plain(v)
+	}
 	suffix := ""
 	for _, s := range suffixes {
 		if math.Abs(v) < 1000 {
@@ -112,11 +116,25 @@ func (a Axis) style(p *plot.Axis, low, high float64) {
 // most is the largest number of labeled ticks of an axis.
 const most = 8
 
+// Limits of the range of a linear axis with more than one tick. Ticks that are closer would be multiples of a step that
+// float64 does not tell from each other.
+const (
+	// closest is the smallest width of a range, as a share of its numbers.
+	closest = 1e-9
+	// smallest is the smallest width of a range.
+	smallest = 1e-300
+)
+
 // linearTicks returns ticks at multiples of 1, 2, 2.5 or 5 times a power of ten.
 func linearTicks(low, high float64, format func(float64) string) []plot.Tick {
-	step := math.Pow(10, math.Floor(math.Log10((high-low)/most)))
+	width := high - low
+	if !(width > closest*max(math.Abs(low), math.Abs(high))) || math.IsInf(width, 0) || width < smallest {
+		middle := low/2 + high/2
+		return []plot.Tick{{Value: middle, Label: format(middle)}}
+	}
+	step := math.Pow(10, math.Floor(math.Log10(width/most)))
 	for _, m := range []float64{1, 2, 2.5, 5, 10} {
-		if (high-low)/(m*step) <= most {
+		if width/(m*step) <= most {
 			step *= m
 			break
 		}

@@ -131,21 +131,28 @@ func TestTicks(t *testing.T) {
 		return strings.Join(all, " ")
 	}
 	for name, test := range map[string]struct{ got, want string }{
-		"short log":  {show(logTicks(0.93, 1.52, Plain)), "1 1.1 1.2 1.3 1.4 1.5"},
-		"a decade":   {show(logTicks(1.9, 11, Plain)), "2 3 4 5 7 10"},
-		"log":        {show(logTicks(1.1e8, 2.1e9, Count)), "200M 500M 1B 2B"},
-		"long log":   {show(logTicks(10, 3e6, Count)), "10 100 1k 10k 100k 1M"},
-		"longer log": {show(logTicks(1e-10, 1e10, Plain)), "1e-09 1e-06 0.001 1 1000 1e+06 1e+09"},
-		"linear":     {show(linearTicks(-0.1, 0.31, Plain)), "-0.1 0 0.1 0.2 0.3"},
-		"days":       {show(dateTicks(19000.5, 19004)), "2022-01-09 2022-01-10 2022-01-11 2022-01-12"},
-		"months":     {show(dateTicks(19000, 19100)), "2022-02 2022-03 2022-04"},
-		"years":      {show(dateTicks(17000, 20000)), "2018 2020 2022 2024"},
+		"short log":      {show(logTicks(0.93, 1.52, Plain)), "1 1.1 1.2 1.3 1.4 1.5"},
+		"a decade":       {show(logTicks(1.9, 11, Plain)), "2 3 4 5 7 10"},
+		"log":            {show(logTicks(1.1e8, 2.1e9, Count)), "200M 500M 1B 2B"},
+		"long log":       {show(logTicks(10, 3e6, Count)), "10 100 1k 10k 100k 1M"},
+		"longer log":     {show(logTicks(1e-10, 1e10, Plain)), "1e-09 1e-06 0.001 1 1000 1e+06 1e+09"},
+		"linear":         {show(linearTicks(-0.1, 0.31, Plain)), "-0.1 0 0.1 0.2 0.3"},
+		"almost equal":   {show(linearTicks(1e16, 1e16+2, Plain)), "1e+16"},
+		"neighbors":     {show(linearTicks(1, math.Nextafter(1, 2), Plain)), "1"},
+		"equal":          {show(linearTicks(3, 3, Plain)), "3"},
+		"whole range":    {show(linearTicks(-math.MaxFloat64, math.MaxFloat64, Plain)), "0"},
+		"infinite":       {show(linearTicks(math.Inf(-1), math.Inf(1), Plain)), "NaN"},
+		"denormal":       {show(linearTicks(0, 3e-320, Plain)), "1.5e-320"},
+		"a narrow range": {show(linearTicks(1e10, 1e10+12, Plain)), "1e+10 1.0000000002e+10 1.0000000004e+10 1.0000000006e+10 1.0000000008e+10 1.000000001e+10 1.0000000012e+10"},
+		"days":           {show(dateTicks(19000.5, 19004)), "2022-01-09 2022-01-10 2022-01-11 2022-01-12"},
+		"months":         {show(dateTicks(19000, 19100)), "2022-02 2022-03 2022-04"},
+		"years":          {show(dateTicks(17000, 20000)), "2018 2020 2022 2024"},
 	} {
 		if test.got != test.want {
 			t.Errorf("%s: got %s, want %s", name, test.got, test.want)
 		}
 	}
-	for v, want := range map[float64]string{0: "0", 12: "12", 999: "999", 1000: "1k", 134515008: "135M", 999.6e6: "1B", 1.5e12: "1.5T", 2.34e16: "23400T"} {
+	for v, want := range map[float64]string{0: "0", 12: "12", 999: "999", 1000: "1k", 134515008: "135M", 999.6e6: "1B", 1.5e12: "1.5T", 2.34e16: "23400T", 6.02e23: "6.02e+23", -1.25e-9: "-1.25e-09", 2e-6: "0.000002"} {
 		if got := Count(v); got != want {
 			t.Errorf("%v: got %s, want %s", v, got, want)
 		}
@@ -167,6 +174,12 @@ func TestRefused(t *testing.T) {
 	}
 	if err := example().Write(t.TempDir(), "a", Size{}); err == nil {
 		t.Error("no error for a figure without a size")
+	}
+	for _, x := range []float64{1, 1e16, 1e50} {
+		neighbors := Scatter{Groups: []Group{{Points: []Point{{X: x, Y: 2, Label: "one"}, {X: math.Nextafter(x, 2*x), Y: 2, Label: "next"}}}}}
+		if err := neighbors.Write(t.TempDir(), "a", DefaultSize); err != nil {
+			t.Error(err)
+		}
 	}
 	single := Scatter{X: Axis{Scale: Log}, Groups: []Group{{Points: []Point{{X: 5, Y: 2, Label: "one"}}}}}
 	if err := single.Write(t.TempDir(), "a", DefaultSize); err != nil {

@@ -67,6 +67,38 @@ func (p *place) buildError(instance *build.Instance, e cueerrors.Error) Error {
 	return x
 }
 
+// largestExponent is that of literals. CUE itself reads a number with an exponent above 100,000 as if it had none.
+const largestExponent = 10000
+
+// badExponents returns the literals with an exponent that CUE cannot read, in a package and those that it imports.
+func (p *place) badExponents(instance *build.Instance, seen map[*build.Instance]bool) []Error {
+	if seen[instance] {
+		return nil
+	}
+	seen[instance] = true
+	var all []Error
+	visit := func(n ast.Node) bool {
+		number, ok := n.(*ast.BasicLit)
+		if !ok || number.Kind != token.FLOAT {
+			return true
+		}
+		_, digits, _ := strings.Cut(strings.ToLower(number.Value), "e")
+		exponent, err := strconv.Atoi(strings.ReplaceAll(digits, "_", ""))
+		if digits != "" && (err != nil || exponent < -largestExponent || exponent > largestExponent) {
+			all = append(all, Error{Pos: p.position(number.Pos()), Message: fmt.Sprintf("the exponent of %s is not between %d and %d; correct the number",
+				short(number.Value), -largestExponent, largestExponent)})
+		}
+		return true
+	}
+	for _, f := range instance.Files {
+		ast.Walk(f, visit, nil)
+	}
+	for _, imported := range instance.Imports {
+		all = append(all, p.badExponents(imported, seen)...)
+	}
+	return all
+}
+
 // noFiles explains why a directory has no package.
 func (p *place) noFiles(instance *build.Instance) Errors {
 	var all Errors

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -52,6 +53,10 @@ func (d *decoder) experiment(lock *Lock) *Experiment {
 	d.invalid, d.misspelled = map[string]bool{}, map[string]bool{}
 	d.checkSchema()
 	root := node{v: d.root}
+	// CUE yields no fields of a struct with a mistake, and the root has every mistake.
+	for _, name := range fieldNames(d.language.LookupPath(cue.MakePath(cue.Def("#Experiment")))) {
+		d.checkNumbers(root.field(name))
+	}
 	e := &Experiment{Name: root.field("name").text()}
 
 	limits, scoring := root.field("limits"), root.field("scoring")
@@ -136,6 +141,42 @@ func (d *decoder) fail(n node, format string, args ...any) {
 		}
 	}
 	d.errors = append(d.errors, Error{d.nearestPosition(n.path), pathString(n.path), fmt.Sprintf(format, args...)})
+}
+
+// checkNumbers reports the numbers at or below n that a float64 cannot hold, which would otherwise read as 0.
+func (d *decoder) checkNumbers(n node) {
+	for x := range n.numbers() {
+		if v, _ := x.v.Default(); outOfRange(v) != "" {
+			d.fail(x, "%s %s", found(v), outOfRange(v))
+			d.invalid[pathString(x.path)] = true
+		}
+	}
+}
+
+// numbersOutOfRange reports whether checkNumbers has reported a number at or below n.
+func (d *decoder) numbersOutOfRange(n node) bool {
+	for x := range n.numbers() {
+		if d.invalid[pathString(x.path)] {
+			return true
+		}
+	}
+	return false
+}
+
+// Limits of the size of a number on the axis of a report. Within them, the squares of distances that a line is fitted to do
+// not overflow.
+const (
+	smallestCoordinate = 1e-50
+	largestCoordinate  = 1e50
+)
+
+// coordinate returns a number for the axis of a report, and reports one that is too large or too small for that.
+func (d *decoder) coordinate(n node) float64 {
+	x := n.decimal()
+	if size := math.Abs(x); size != 0 && (size < smallestCoordinate || size > largestCoordinate) {
+		d.fail(n, "%v is not 0 and not between %v and %v in size, as reports need; use another unit", x, smallestCoordinate, largestCoordinate)
+	}
+	return x
 }
 
 // unknown reports a reference to a name that does not exist.
@@ -269,7 +310,9 @@ func (d *decoder) config(n node, v cue.Value, without ...string) json.RawMessage
 	}
 	x, err := plain(v)
 	if err != nil {
-		d.fail(n, "%v", err)
+		if !d.numbersOutOfRange(n) {
+			d.fail(n, "%v", err)
+		}
 		return nil
 	}
 	if m, ok := x.(map[string]any); ok {
@@ -287,7 +330,7 @@ func (d *decoder) config(n node, v cue.Value, without ...string) json.RawMessage
 func (d *decoder) model(name string, n, scoring node) *Model {
 	m := &Model{Name: name, Family: n.field("family").text(), Pos: d.writtenAt(n)}
 	if step := n.field("step"); step.set() {
-		at := step.decimal()
+		at := d.coordinate(step)
 		m.Step = &at
 	}
 	own := n.field("scoring")

@@ -56,6 +56,9 @@ func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	if err != nil {
 		return nil, err
 	}
+	if wrong := p.badExponents(experiment, map[*build.Instance]bool{language: true}); len(wrong) > 0 {
+		return nil, tidy(wrong)
+	}
 	c := cuecontext.New()
 	schema := c.BuildInstance(language)
 	if err := schema.Err(); err != nil {

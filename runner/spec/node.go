@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"math/big"
 	"strconv"
 
@@ -84,6 +85,28 @@ func (n node) elements() iter.Seq2[int, node] {
 	}
 }
 
+// numbers yields the numbers at and below n.
+func (n node) numbers() iter.Seq[node] { return func(yield func(node) bool) { n.eachNumber(yield) } }
+
+func (n node) eachNumber(yield func(node) bool) bool {
+	if v, _ := n.v.Default(); v.IsConcrete() && v.IncompleteKind()&cue.NumberKind != 0 {
+		return yield(n)
+	}
+	for _, x := range n.elements() {
+		if !x.eachNumber(yield) {
+			return false
+		}
+	}
+	if n.v.IncompleteKind() == cue.StructKind {
+		for _, x := range n.fields() {
+			if !x.eachNumber(yield) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // text, number and truth return a scalar, or the zero value if it does not exist or violates the schema.
 func (n node) text() string {
 	if !n.set() {
@@ -116,6 +139,20 @@ func (n node) decimal() float64 {
 		return 0
 	}
 	return f
+}
+
+// outOfRange says why a float64 cannot hold a number. It returns "" for a number that it can hold.
+func outOfRange(v cue.Value) string {
+	x, err := v.Float64()
+	switch {
+	case err == nil:
+		return ""
+	case math.IsInf(x, 0):
+		return fmt.Sprintf("is too large; the largest number is %.1e", math.MaxFloat64)
+	case x == 0 && (errors.Is(err, cue.ErrBelow) || errors.Is(err, cue.ErrAbove)):
+		return fmt.Sprintf("is too small to be told from 0; set 0, or a number of at least %.1e in size", math.SmallestNonzeroFloat64)
+	}
+	return err.Error()
 }
 
 func (n node) truth() bool {

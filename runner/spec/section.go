@@ -70,6 +70,9 @@ func (n Node) Number() int64 { return n.n.number() }
 // Decimal returns a number.
 func (n Node) Decimal() float64 { return n.n.decimal() }
 
+// Coordinate returns a number for the axis of a report, and reports one that is too large or too small for that.
+func (s Decoding) Coordinate(n Node) float64 { return s.d.coordinate(n.n) }
+
 // Fail reports a mistake at n.
 func (s Decoding) Fail(n Node, format string, args ...any) { s.d.fail(n.n, format, args...) }
 

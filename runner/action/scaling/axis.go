@@ -1,6 +1,7 @@
 package scaling
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -85,7 +86,7 @@ func Declared(d spec.Decoding, n spec.Node, models []*spec.Model, scale string) 
 	values := n.Field("values")
 	dates := 0
 	for model, v := range values.Fields() {
-		a.Values[model] = v.Decimal()
+		a.Values[model] = d.Coordinate(v)
 		if text := v.Text(); text != "" {
 			day, err := time.Parse(time.DateOnly, text)
 			if err != nil {
@@ -177,4 +178,21 @@ func (a Axis) Logarithmic() bool { return a.Scale != ScaleLinear && !a.Dates }
 // Steps returns the axis of the steps of models.
 func Steps(values map[string]float64) Axis {
 	return Axis{Of: ofValues, Label: "step", Values: values, Scale: ScaleLinear}
+}
+
+// Styled returns the axis with the label and the scale at n, if they are set.
+func (a Axis) Styled(d spec.Decoding, n spec.Node) Axis {
+	if label := n.Field("label"); label.Set() {
+		a.Label = label.Text()
+	}
+	a.decodeScale(d, n)
+	if a.Scale != scaleLog {
+		return a
+	}
+	for _, model := range slices.Sorted(maps.Keys(a.Values)) {
+		if x := a.Values[model]; x <= 0 {
+			d.Fail(n.Field("scale"), "model %q is at %v, which is not above 0, as a logarithmic scale needs; set scale: \"linear\", or correct its step", model, x)
+		}
+	}
+	return a
 }

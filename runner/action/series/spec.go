@@ -61,10 +61,10 @@ func decodeOne(d spec.Decoding, name string, n spec.Node) Series {
 	case len(models) == 1:
 		d.Fail(at, "%q is the only model; a series needs two or more, each with its step", models[0].Name)
 	}
-	if x.Set() {
+	if x.Field("values").Set() {
 		s.X = scaling.Declared(d, x, models, scaling.ScaleLinear)
 	} else {
-		s.X = steps(d, at, models)
+		s.X = steps(d, at, models).Styled(d, x)
 	}
 	s.order(d, at, models)
 	score.CheckImported(d, at, models)
