@@ -138,7 +138,7 @@ func TestTicks(t *testing.T) {
 		"longer log":     {show(logTicks(1e-10, 1e10, Plain)), "1e-09 1e-06 0.001 1 1000 1e+06 1e+09"},
 		"linear":         {show(linearTicks(-0.1, 0.31, Plain)), "-0.1 0 0.1 0.2 0.3"},
 		"almost equal":   {show(linearTicks(1e16, 1e16+2, Plain)), "1e+16"},
-		"neighbors":     {show(linearTicks(1, math.Nextafter(1, 2), Plain)), "1"},
+		"neighbors":      {show(linearTicks(1, math.Nextafter(1, 2), Plain)), "1"},
 		"equal":          {show(linearTicks(3, 3, Plain)), "3"},
 		"whole range":    {show(linearTicks(-math.MaxFloat64, math.MaxFloat64, Plain)), "0"},
 		"infinite":       {show(linearTicks(math.Inf(-1), math.Inf(1), Plain)), "NaN"},

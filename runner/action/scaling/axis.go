@@ -86,6 +86,10 @@ func Declared(d spec.Decoding, n spec.Node, models []*spec.Model, scale string) 
 	values := n.Field("values")
 	dates := 0
 	for model, v := range values.Fields() {
+		if len(models) > 0 && !slices.ContainsFunc(models, func(m *spec.Model) bool { return m.Name == model }) {
+			d.Fail(v, "%q is not in models; add it there, or remove its value", model)
+			continue
+		}
 		a.Values[model] = d.Coordinate(v)
 		if text := v.Text(); text != "" {
 			day, err := time.Parse(time.DateOnly, text)
@@ -122,11 +126,8 @@ func (a *Axis) decodeScale(d spec.Decoding, n spec.Node) {
 // checkValues checks that each model has a value that the axis can show.
 func (a *Axis) checkValues(d spec.Decoding, values spec.Node, models []*spec.Model) {
 	for model, v := range values.Fields() {
-		if len(models) > 0 && !slices.ContainsFunc(models, func(m *spec.Model) bool { return m.Name == model }) {
-			d.Fail(v, "%q is not in models; add it there, or remove its value", model)
-		}
-		if a.Scale == scaleLog && a.Values[model] <= 0 {
-			d.Fail(v, "%v is not above 0, which a logarithmic scale needs; set scale: \"linear\", or correct the value", a.Values[model])
+		if x, ok := a.Values[model]; ok && a.Scale == scaleLog && x <= 0 {
+			d.Fail(v, "%v is not above 0, which a logarithmic scale needs; set scale: \"linear\", or correct the value", x)
 		}
 	}
 	for _, m := range models {
