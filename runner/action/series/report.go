@@ -56,7 +56,7 @@ func (s *Slice) sentence(name func(string) string) string {
 	} else {
 		text += fmt.Sprintf(", and %s, the best of %d models, %.4f: a difference of %s, %s", name(s.Best), len(s.Points),
 			last.BPB-d.Gap, d.interval(), map[string]string{
-				Worse: "which is worse beyond doubt", Open: "which may be chance", Small: "on too little text to tell", Better: "better",
+				Worse: "which is worse beyond doubt", Open: "which may be chance", Small: "on too little text to tell", Better: "better", Equal: "since their losses are equal",
 			}[d.Verdict])
 	}
 	return text

@@ -181,8 +181,16 @@ func TestEqualModels(t *testing.T) {
 	p := l.MustRun()
 	s := actiontest.JSON[series.Summary](l, p, "series s", artifact.SummaryFile)
 	d := s.Slices[0].Points[1].Previous
-	if d.Gap != 0 || d.Error != 0 || d.P != 1 || d.Verdict != series.Open || s.Slices[0].Points[2].Best.Model != "first" {
+	if d.Gap != 0 || d.Error != 0 || d.P != 1 || d.Verdict != series.Equal || s.Slices[0].Points[2].Best.Model != "first" {
 		t.Errorf("got %+v", d)
+	}
+	l = newLab(t)
+	l.Models[2].Backend.Config = l.Models[1].Backend.Config
+	p = l.MustRun()
+	report, err := os.ReadFile(l.Path(p, "series s", "report.md"))
+	const want = "a difference of +0.0000 [+0.0000, +0.0000], since their losses are equal."
+	if err != nil || !strings.Contains(string(report), want) {
+		t.Errorf("got the report %s, %v", report, err)
 	}
 }
 

@@ -76,8 +76,10 @@ type Difference struct {
 const (
 	Worse  = "worse"
 	Better = "better"
-	Open   = gap.VerdictOpen
-	Small  = gap.VerdictSmall
+	// Equal means that the models do not differ on any unit.
+	Equal = "equal"
+	Open  = gap.VerdictOpen
+	Small = gap.VerdictSmall
 )
 
 // Slope is the change of loss for a change of x by 1, or of ln x on a logarithmic axis, by least squares.
@@ -172,6 +174,8 @@ func (s *Slice) judge(noise float64, of func(*Point) *Difference, times func(i i
 		d := judged[i]
 		d.Adjusted = &adjusted
 		switch {
+		case d.Gap == 0 && d.Error == 0:
+			d.Verdict = Equal
 		case adjusted >= level || math.Abs(d.Gap) <= noise:
 			d.Verdict = Open
 		case d.Gap > 0:
