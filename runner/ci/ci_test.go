@@ -84,9 +84,9 @@ func TestHeadline(t *testing.T) {
 		"NO GATE: the specification has no gate, so only errors fail this run":                           {},
 		"ERROR: `score m d` failed":                                                                      {Tests: []ci.Test{undecided}, Problems: []ci.Problem{broken}},
 		"ERROR: `score m d` failed and 1 more error; and a gate fails: `fail-0f`, `fail-1f` of `gate f`": {Tests: []ci.Test{fail}, Problems: []ci.Problem{broken, broken}},
-		"ERROR: see `x.cue:3`":                                                                    {Problems: []ci.Problem{{Message: "m", At: ci.Position{File: "x.cue", Line: 3}}}},
-		"ERROR: `no git`":                                                                                {Problems: []ci.Problem{{Message: "no git\nat all"}}},
-		"CANCELED: the run was stopped":                                                                  {Canceled: true, Tests: []ci.Test{fail}},
+		"ERROR: see `x.cue:3`":          {Problems: []ci.Problem{{Message: "m", At: ci.Position{File: "x.cue", Line: 3}}}},
+		"ERROR: `no git`":               {Problems: []ci.Problem{{Message: "no git\nat all"}}},
+		"CANCELED: the run was stopped": {Canceled: true, Tests: []ci.Test{fail}},
 	} {
 		r.Experiment = "x"
 		if got, _, _ := strings.Cut(r.Summary(ci.MaxSummary), "\n"); got != "## "+want {
