@@ -57,8 +57,7 @@ type (
 )
 
 // JUnit returns the report in JUnit's format: a suite with the errors of the run, and a suite for each gate with a test case
-// for each slice. A case whose answer fails the run is a failure. Other cases without a clear answer are
-// skipped.
+// for each slice. A case whose answer fails the run is a failure. Other cases that do not pass are skipped.
 func (r *Report) JUnit() ([]byte, error) {
 	all := junitSuites{junitCounts: junitCounts{Name: plain(r.Experiment), Time: fmt.Sprintf("%.3f", r.Seconds)}}
 	all.Suites = append(all.Suites, r.junitRun())
@@ -78,7 +77,7 @@ func (r *Report) JUnit() ([]byte, error) {
 }
 
 // maxCases bounds the cases of a report, so that it has less than the 30 MB that GitLab reads: a case takes about 1 kB,
-// and one with a long message up to 4 kB.
+// and up to 4 kB if its message is long.
 const maxCases = 7_000
 
 // limit leaves out the last cases of a suite of more than most, and counts them.

@@ -36,11 +36,8 @@ store: runner run makes them. An earlier baseline of that name is replaced in su
 store under their tag, because the lock file of another branch may name them: see runner tag and runner untag.`,
 		Example: `  runner baseline set mine release-7 release`,
 		RunE: func(c *cobra.Command, args []string) error {
-			args, err := a.after(c, args, 2)
+			args, err := a.between(c, args, 2, 2)
 			if err != nil {
-				return err
-			}
-			if err := maxArgs(2)(c, args); err != nil {
 				return err
 			}
 			a.remember = true
@@ -116,11 +113,8 @@ func (a *app) baselineRemoveCommand() *cobra.Command {
 another branch may name them. runner untag releases them: then gc may delete them.`,
 		Example: `  runner baseline remove mine release-7`,
 		RunE: func(c *cobra.Command, args []string) error {
-			args, err := a.after(c, args, 1)
+			args, err := a.between(c, args, 1, 1)
 			if err != nil {
-				return err
-			}
-			if err := maxArgs(1)(c, args); err != nil {
 				return err
 			}
 			return a.open(c.Context(), a.dir, func(w *workspace.Workspace) error {

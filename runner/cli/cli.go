@@ -203,6 +203,15 @@ func (a *app) after(c *cobra.Command, args []string, least int) ([]string, error
 	return rest, minArgs(least)(c, rest)
 }
 
+// between is after for a command with at most most arguments.
+func (a *app) between(c *cobra.Command, args []string, least, most int) ([]string, error) {
+	rest, err := a.after(c, args, least)
+	if err != nil {
+		return nil, err
+	}
+	return rest, maxArgs(most)(c, rest)
+}
+
 func holdsExperiment(dir string) bool {
 	entries, err := os.ReadDir(dir)
 	return err == nil && slices.ContainsFunc(entries, func(e os.DirEntry) bool {

@@ -20,11 +20,8 @@ the store, also those of baselines.`,
   runner tag mine paper 20260131-120000
   runner tag mine`,
 		RunE: func(c *cobra.Command, args []string) error {
-			args, err := a.after(c, args, 0)
+			args, err := a.between(c, args, 0, 2)
 			if err != nil {
-				return err
-			}
-			if err := maxArgs(2)(c, args); err != nil {
 				return err
 			}
 			return a.open(c.Context(), a.dir, func(w *workspace.Workspace) error {
@@ -81,11 +78,8 @@ func (a *app) untagCommand() *cobra.Command {
 artifacts that only it refers to.`,
 		Example: `  runner untag mine paper`,
 		RunE: func(c *cobra.Command, args []string) error {
-			args, err := a.after(c, args, 1)
+			args, err := a.between(c, args, 1, 1)
 			if err != nil {
-				return err
-			}
-			if err := maxArgs(1)(c, args); err != nil {
 				return err
 			}
 			return a.open(c.Context(), a.dir, func(w *workspace.Workspace) error {

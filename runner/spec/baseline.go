@@ -257,7 +257,7 @@ func (d *decoder) mayPin(name string) bool {
 	return !ok || strings.Contains(text, strconv.Quote(name))
 }
 
-// noSide reports that there is no model or baseline with a name.
+// noSide reports that no model and no baseline has a name.
 func (d *decoder) noSide(n node, name string) {
 	models, baselines := slices.Collect(maps.Keys(d.models)), slices.AppendSeq(slices.Collect(maps.Keys(d.baselines)), maps.Keys(d.pinned))
 	if len(baselines) == 0 {
