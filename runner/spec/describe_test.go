@@ -207,6 +207,7 @@ func TestBoundedEnds(t *testing.T) {
 		{"no mapping", "echo runtime: cannot allocate memory >&2; exit 2", bounds + "it needs more memory", true},
 		{"no stack with cgo", "echo runtime/cgo: pthread_create failed: Resource temporarily unavailable >&2; exit 2", bounds + "it needs more memory", true},
 		{"no stack", "echo 'runtime: failed to create new OS thread (have 9 already; errno=11)' >&2; exit 2", bounds + "it needs more memory", true},
+		{"no memory for the garbage collector", "printf 'SIGSEGV: segmentation violation\\nPC=0x43abdd m=6 sigcode=1 addr=0x0\\n' >&2; exit 2", bounds + "it needs more memory", true},
 		{"too deep", "echo 'runtime: goroutine stack exceeds 1-byte limit'; echo 'stack exceeds' >&2; exit 2", bounds + "it is nested too deeply", true},
 		{"overflow", "echo fatal error: stack overflow, out of memory >&2; exit 2", bounds + "it is nested too deeply", true},
 		{"killed", "kill -9 $$", bounds + "its process was killed, most likely because the machine is out of memory", true},

@@ -163,8 +163,11 @@ func (b Bounded) died(err error, printed string) error {
 		"please report it; to work around it, remove the latest addition", exit, strconv.Quote(short(first)))}}
 }
 
-// outOfMemory are messages of the Go runtime when it cannot allocate memory for values or for the stack of a thread.
-var outOfMemory = []string{"out of memory", "cannot allocate", "pthread_create failed", "failed to create new OS thread"}
+// outOfMemory are messages of the Go runtime when it cannot allocate memory for values, for the stack of a thread, or
+// for the work of the garbage collector, which does not check that its memory was granted. A fault in Go code prints
+// "panic:" instead.
+var outOfMemory = []string{"out of memory", "cannot allocate", "pthread_create failed", "failed to create new OS thread",
+	"SIGSEGV: segmentation violation\nPC="}
 
 // head keeps the first bytes that are written to it.
 type head struct {
