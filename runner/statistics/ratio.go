@@ -79,8 +79,8 @@ const detectable = 1.6448536269514722 + 0.8416212335729143
 // others to it is lost in rounding.
 const leastUnbiased = 1e-6
 
-// Estimate returns the estimate of the ratio. It is false if there are fewer than two units, or if one unit has nearly all
-// of the weight.
+// Estimate returns the estimate of the ratio. It is false if there are fewer than two units, if one unit has nearly all of
+// the weight, or if the squares of the units are beyond any float64.
 func (s Sums) Estimate() (Estimate, bool) {
 	if s.Units < 2 || !(s.W > 0) {
 		return Estimate{}, false
@@ -92,6 +92,9 @@ func (s Sums) Estimate() (Estimate, bool) {
 	}
 	e.Error = math.Sqrt(s.squares()/unbiased) / s.W
 	half := e.Half((1 + Confidence) / 2)
+	if farthest := math.Abs(e.Value) + half; math.IsNaN(farthest) || math.IsInf(farthest, 0) {
+		return Estimate{}, false
+	}
 	e.Low, e.High, e.Detectable = e.Value-half, e.Value+half, detectable*e.Error
 	e.P = 1
 	if e.Value != 0 {

@@ -179,3 +179,14 @@ func TestEdges(t *testing.T) {
 		t.Errorf("units without a difference: %+v", e)
 	}
 }
+
+// Sums whose squares are beyond any float64 have no estimate.
+func TestBeyondFloat64(t *testing.T) {
+	var s Sums
+	for range 3 {
+		s.Add(1e200, 1)
+	}
+	if e, ok := s.Estimate(); ok {
+		t.Errorf("found %+v, want no estimate", e)
+	}
+}
