@@ -111,7 +111,7 @@ picture: demo-torch
 # the torch backend with real models: against transformers, batch invariance, memory against plans (330 MB, downloaded once)
 test-models:
     @python3 examples/torch/models.py {{ cache }}/models
-    @{{ torch }}; SURPRISAL_MODELS="{{ cache }}/models" go test -tags torch,models -timeout 40m -v -run 'RealModels|Memory' ./plugins/torch/backend
+    @{{ torch }}; SURPRISAL_MODELS="{{ cache }}/models" go test -tags torch,models -timeout 40m -v -run 'RealModels|RealExperts|Memory' ./plugins/torch/backend ./plugins/torch/decoder
 
 # tests that need an NVIDIA GPU, and the throughput of a model of 8 billion random weights, which dir keeps (16 GB)
 test-cuda dir *options: cuda-programs
