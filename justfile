@@ -155,7 +155,7 @@ test-s3:
 
 # tests against Python: tables with DuckDB and pyarrow, pages of docs/ with pandas, the gap report, Unicode classes, dequantization
 test-python: _python
-    SURPRISAL_PYTHON="{{ cache }}/python/bin/python" go test -vet=off -tags python ./plugins/unicode17 ./runner/artifact ./runner/statistics ./runner/action/gap ./plugins/torch/libtorch ./plugins/torch/checkpoint
+    SURPRISAL_PYTHON="{{ cache }}/python/bin/python" go test -vet=off -tags python ./plugins/unicode17 ./plugins/hub ./runner/artifact ./runner/statistics ./runner/action/gap ./plugins/torch/libtorch ./plugins/torch/checkpoint
     SURPRISAL_DOCS_PYTHON="{{ cache }}/python/bin" go test -vet=off -run TestPages/how-to ./docs
 
 _python:
