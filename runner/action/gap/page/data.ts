@@ -26,10 +26,14 @@ export interface GapRow {
 
 export interface Dataset extends GapRow {
   tags?: string[] | string | null;
-  a_scored?: string | null;
-  b_scored?: string | null;
-  a_confidence?: string | null;
-  b_confidence?: string | null;
+  /** The score tables of both models and what they said of their tokens; "" if they were not published. */
+  model_a_scores: string;
+  model_b_scores: string;
+  model_a_confidence: string;
+  model_b_confidence: string;
+  /** The rows of the table of documents. */
+  first_document_row: number;
+  document_rows: number;
 }
 
 /** A gap's headline in site.json. */
@@ -107,6 +111,9 @@ export interface DocumentRow {
   worst_gap_bpb?: number | null;
   worst_byte_start?: number | null;
   worst_byte_end?: number | null;
+  /** The rows in the score tables; null if the text was not published. */
+  model_a_table_row: number | null;
+  model_b_table_row: number | null;
 }
 
 export const details = (entry: Entry) => json<Details>(role(entry, "details"));
@@ -120,11 +127,12 @@ export function rows<T>(entry: Entry, name: string): Promise<T[]> {
 export const datasets = (entry: Entry) => rows<Dataset>(entry, "datasets");
 
 /** documentsOf reads the documents of a dataset: only the pages that have some. */
-export function documentsOf(entry: Entry, dataset: string): Promise<DocumentRow[]> {
+export function documentsOf(entry: Entry, dataset: Dataset): Promise<DocumentRow[]> {
   const file = role(entry, "documents");
-  return once(`${file.path} of ${dataset}`, async () => {
+  return once(`${file.path} of ${dataset.name}`, async () => {
     const table = await open(file.path, file.bytes);
-    return (await table.read({ filter: { dataset: { $eq: dataset } } })) as Row[] as unknown as DocumentRow[];
+    const start = dataset.first_document_row;
+    return (await table.read({ start, end: start + dataset.document_rows })) as Row[] as unknown as DocumentRow[];
   });
 }
 

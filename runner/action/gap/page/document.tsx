@@ -31,25 +31,28 @@ export function DocumentView({ entry }: ViewProps) {
 interface Both {
   a: Side;
   b: Side;
+  row: DocumentRow;
   documents: DocumentRow[];
 }
 
 async function both(entry: Entry, at: Place): Promise<Both> {
   const dataset: Dataset | undefined = (await datasets(entry)).find((d) => d.name === at.dataset);
   if (!dataset) throw new Error(`This comparison has no dataset ${at.dataset}`);
-  if (!dataset.a_scored || !dataset.b_scored) throw new Error(`The text of ${at.dataset} was not published with this site (runner export site --text)`);
-  const [a, b, documents] = await Promise.all([
-    side(dataset.a_scored, dataset.a_confidence ?? "", at),
-    side(dataset.b_scored, dataset.b_confidence ?? "", at),
-    documentsOf(entry, at.dataset).catch(() => []),
+  const documents = await documentsOf(entry, dataset);
+  const row = documents.find((d) => d.row_index === at.row && d.shard === at.shard);
+  if (!row) throw new Error(`${at.dataset} has no document ${at.shard}:${at.row}`);
+  if (row.model_a_table_row === null || row.model_b_table_row === null) throw new Error("The text of this document was not published with this site");
+  const [a, b] = await Promise.all([
+    side(dataset.model_a_scores, dataset.model_a_confidence, row.model_a_table_row),
+    side(dataset.model_b_scores, dataset.model_b_confidence, row.model_b_table_row),
   ]);
   if (a.text !== b.text) throw new Error("The score tables of the two models have different texts for this document");
-  return { a, b, documents };
+  return { a, b, row, documents };
 }
 
 const names: Shown[] = ["gap", "a", "b"];
 
-function Opened({ entry, at, sides: { a, b, documents } }: { entry: Entry; at: Place; sides: Both }) {
+function Opened({ entry, at, sides: { a, b, row, documents } }: { entry: Entry; at: Place; sides: Both }) {
   const { modelA, modelB } = headlineOf(entry);
   const shown = names.find((n) => n === param("show")) ?? "gap";
   const cells = useMemo(() => cellsOf(a.text, a, b), [a, b]);
@@ -72,18 +75,15 @@ function Opened({ entry, at, sides: { a, b, documents } }: { entry: Entry; at: P
   const choose = (cell: number) => replace({ at: cells.bytes[cell]! });
   const current = pointed ?? (chosen === null ? null : painting.current?.atByte(chosen) ?? null);
   useDocumentKeys({ entry, at, documents, parts, chosen, bytes: cells.bytes, choose });
-  const row = documents.find((d) => d.row_index === at.row && d.shard === at.shard);
   const hidden = param("hide");
   return (
     <article>
       <p class="subtitle"><Link href={href(`${entry.id}/documents`, { dataset: at.dataset })}>{at.dataset}</Link> › <b>{at.shard}:{at.row}</b></p>
-      {row && (
-        <dl class="figures">
-          <Figure title="Gap, bits per byte" value={signed(row.gap_bpb)} note={`${bits(row.delta_bits)} bits over ${count(row.bytes)} bytes`} />
-          <Figure title={`a: ${modelA}`} value={decimal(row.model_a_bpb)} />
-          <Figure title={`b: ${modelB}`} value={decimal(row.model_b_bpb)} />
-        </dl>
-      )}
+      <dl class="figures">
+        <Figure title="Gap, bits per byte" value={signed(row.gap_bpb)} note={`${bits(row.delta_bits)} bits over ${count(row.bytes)} bytes`} />
+        <Figure title={`a: ${modelA}`} value={decimal(row.model_a_bpb)} note="bits per byte" />
+        <Figure title={`b: ${modelB}`} value={decimal(row.model_b_bpb)} note="bits per byte" />
+      </dl>
       <Toolbar shown={shown} hidden={hidden} labels={{ gap: "Gap", a: modelA, b: modelB }} />
       <Legend shown={shown} a={modelA} b={modelB} />
       <div class="document">

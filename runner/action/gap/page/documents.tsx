@@ -35,7 +35,7 @@ function Chosen({ entry, all }: { entry: Entry; all: Dataset[] }) {
         {dataset && <span>gap <b>{signed(dataset.gap_bpb)}</b> over {count(dataset.bytes)} bytes: {dataset.verdict}</span>}
       </div>
       {dataset ? (
-        <Loaded of={entry.id + " " + name} load={() => documentsOf(entry, name)}>
+        <Loaded of={entry.id + " " + name} load={() => documentsOf(entry, dataset)}>
           {(documents) => <List entry={entry} documents={documents} />}
         </Loaded>
       ) : <p>This comparison has no dataset <code>{name}</code>. <Link href={href(`${entry.id}/datasets`)}>See its datasets</Link></p>}
@@ -43,11 +43,11 @@ function Chosen({ entry, all }: { entry: Entry; all: Dataset[] }) {
   );
 }
 
-/** behind says whether a is worse on a document. */
+/** The directions of the list, by the parameter of the address. */
 const directions: Record<string, { title(a: string): string; has(d: DocumentRow): boolean }> = {
-  "": { title: (a) => `${a} behind`, has: (d) => d.delta_bits > 0 },
+  "": { title: () => "All", has: () => true },
+  behind: { title: (a) => `${a} behind`, has: (d) => d.delta_bits > 0 },
   ahead: { title: (a) => `${a} ahead`, has: (d) => d.delta_bits < 0 },
-  all: { title: () => "Both", has: () => true },
 };
 
 function List({ entry, documents }: { entry: Entry; documents: DocumentRow[] }) {
@@ -69,7 +69,7 @@ function List({ entry, documents }: { entry: Entry; documents: DocumentRow[] }) 
     <Table name="documents" rows={shown} columns={columns} sort="-delta_bits" bytes={(d) => d.bytes}
       words={(d) => [d.shard, d.row_index, d.worst_bucket, d.worst_text].join("\n")} href={(d) => document(entry, placeOf(d))}>
       <fieldset class="switch">
-        <legend>Documents with</legend>
+        <legend>Show</legend>
         {Object.entries(directions).map(([key, { title, has }]) => (
           <label>
             <input type="radio" name="direction" checked={direction === key} onChange={() => set({ direction: key })} />

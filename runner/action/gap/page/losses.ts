@@ -1,7 +1,6 @@
 // The losses of a document's bytes under one model, as the runner spreads those of tokens over their bytes.
 import { once } from "site/load";
 import { open } from "site/parquet";
-import type { Place } from "gap/data";
 
 /** A scored document of one model. Losses are in bits. */
 export interface Side {
@@ -43,10 +42,9 @@ interface Scored {
 }
 
 /** side reads a document from a model's score table, and what the model said of its tokens if that was published. */
-export function side(path: string, confidence: string, place: Place): Promise<Side> {
-  return once([path, place.shard, place.row].join("\n"), async () => {
+export function side(path: string, confidence: string, at: number): Promise<Side> {
+  return once(`row ${at} of ${path}`, async () => {
     const table = await open(path);
-    const at = await position(path, place);
     const [rows, said] = await Promise.all([
       table.read({ columns: columns.filter((c) => table.columns.includes(c)), start: at, end: at + 1 }),
       confidence ? open(confidence).then((t) => t.read({ start: at, end: at + 1 })) : Promise.resolve([]),
@@ -96,15 +94,4 @@ function spread(starts: number[], ends: number[], nll: number[], unscoredStarts:
     into.fill((nll[i]! + carried) / (end - start) / Math.LN2, start, end);
     carried = 0;
   }
-}
-
-/** position returns the row of a document in a score table. */
-async function position(path: string, place: Place): Promise<number> {
-  const index = await once("index of " + path, async () => {
-    const rows = await (await open(path)).read({ columns: ["shard_name", "row_index"] });
-    return new Map(rows.map((row, i) => [`${row.row_index} ${row.shard_name}`, i]));
-  });
-  const at = index.get(`${place.row} ${place.shard}`);
-  if (at === undefined) throw new Error(`${path} has no row ${place.row} of ${place.shard}: this document was not published`);
-  return at;
 }

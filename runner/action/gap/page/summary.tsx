@@ -75,7 +75,7 @@ function Certain({ entry, title, rows }: { entry: Entry; title: string; rows: Da
         <ul class="certain">
           {top.map((row) => (
             <li>
-              <Link href={href(`${entry.id}/documents`, { dataset: row.name, direction: row.delta_bits > 0 ? "" : "ahead" })}>{row.name}</Link>
+              <Link href={href(`${entry.id}/documents`, { dataset: row.name, direction: row.delta_bits > 0 ? "behind" : "ahead" })}>{row.name}</Link>
               <Bar row={row} scale={scale} />
               <span class={row.delta_bits > 0 ? "worse" : "better"}>{signed(row.gap_bpb)}</span>
               <small>{interval(row.gap_low, row.gap_high)}, {count(row.bytes)} bytes</small>

@@ -12,7 +12,8 @@ export interface GapHeadline {
   modelA: string;
   modelB: string;
   overall: Row;
-  verdicts?: { worse: number; better: number; open: number };
+  /** How many datasets have each verdict. */
+  verdicts?: Record<string, number>;
   worse?: Row[] | null;
   better?: Row[] | null;
 }
@@ -50,21 +51,22 @@ const headline = (e: Entry) => e.headline as GapHeadline;
 function Comparisons({ entries }: { entries: Entry[] }) {
   if (entries.length === 0) return null;
   const scale = extent(entries.map((e) => headline(e).overall));
-  const columns: Column<Entry>[] = [
+  const several = new Set(entries.map((e) => e.experiment)).size > 1;
+  const all: (Column<Entry> | false)[] = [
     { key: "comparison", title: "Comparison", value: (e) => e.title || e.name },
-    { key: "experiment", title: "Experiment", value: (e) => e.experiment },
+    several && { key: "experiment", title: "Experiment", value: (e) => e.experiment },
     { key: "model_a", title: "a", value: (e) => headline(e).modelA },
     { key: "model_b", title: "b", value: (e) => headline(e).modelB },
     { key: "gap_bpb", title: "Gap", unit: "bits per byte", number: true, absolute: true, help: "a minus b: positive means that a is worse", value: (e) => headline(e).overall.gap_bpb, text: (e) => signed(headline(e).overall.gap_bpb) },
     { key: "bar", title: "95% interval", drawing: true, value: () => null, cell: (e) => <Bar row={headline(e).overall} scale={scale} /> },
-    { key: "interval", title: "", unit: "", value: (e) => interval(headline(e).overall.gap_low, headline(e).overall.gap_high) },
+    { key: "gap_low", title: "Ends", number: true, value: (e) => headline(e).overall.gap_low, text: (e) => interval(headline(e).overall.gap_low, headline(e).overall.gap_high) },
     { key: "verdict", title: "Verdict", value: (e) => verdict(e) },
-    { key: "worse", title: "Datasets", unit: "a worse", number: true, value: (e) => headline(e).verdicts?.worse },
-    { key: "better", title: "Datasets", unit: "a better", number: true, value: (e) => headline(e).verdicts?.better },
-    { key: "open", title: "Datasets", unit: "cannot tell", number: true, value: (e) => headline(e).verdicts?.open },
+    { key: "worse", title: "Datasets", unit: "a worse", number: true, value: (e) => has(e, "a is worse") },
+    { key: "better", title: "Datasets", unit: "a better", number: true, value: (e) => has(e, "b is worse") },
+    { key: "open", title: "Datasets", unit: "cannot tell", number: true, value: (e) => has(e, "cannot tell") + has(e, "too small to tell") },
     { key: "bytes", title: "Bytes", number: true, value: (e) => headline(e).overall.bytes, text: (e) => count(headline(e).overall.bytes) },
   ];
-  columns[6]!.title = "Ends";
+  const columns = all.filter((c) => c !== false);
   return (
     <section>
       <h2>Comparisons</h2>
@@ -76,6 +78,8 @@ function Comparisons({ entries }: { entries: Entry[] }) {
     </section>
   );
 }
+
+const has = (e: Entry, verdict: string) => headline(e).verdicts?.[verdict] ?? 0;
 
 function verdict(e: Entry): string {
   const { overall, modelA, modelB } = headline(e);
@@ -92,7 +96,7 @@ function Certain({ title, entries, rows, worse }: { title: string; entries: Entr
         <ul class="certain">
           {all.map(({ e, row }) => (
             <li>
-              <Link href={href(`${e.id}/documents`, { dataset: row.name, direction: worse ? "" : "ahead" })}>{row.name}</Link>
+              <Link href={href(`${e.id}/documents`, { dataset: row.name, direction: worse ? "behind" : "ahead" })}>{row.name}</Link>
               <span class={worse ? "worse" : "better"}>{signed(row.gap_bpb)}</span>
               <small>{interval(row.gap_low, row.gap_high)} · {headline(e).modelA} against {headline(e).modelB}</small>
             </li>

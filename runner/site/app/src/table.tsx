@@ -57,7 +57,7 @@ export function Table<T>(props: TableProps<T>) {
       >
         {props.children}
       </Controls>
-      <Rows {...props} rows={drawn} by={by} prefix={prefix} small={drawn.length - folded.length} />
+      <Rows {...props} rows={drawn} by={by} prefix={prefix} small={shown.length} />
       {folded.length > 0 && shown.length > 0 && (
         <button type="button" class="fold" aria-expanded={unfolded} onClick={() => set({ [prefix + "small"]: unfolded ? null : 1 })}>
           {unfolded ? "Fold" : "Show"} {count(folded.length)} {props.name}: {props.folded!.why}
