@@ -258,12 +258,12 @@ func (p *Page) Click(selector string) error {
 	return nil
 }
 
-// Point moves the mouse to the middle of the first element that matches a selector.
-func (p *Page) Point(selector string) error {
-	at, err := Evaluate[[2]float64](p, fmt.Sprintf(`(() => {
-		const r = document.querySelector(%q).getClientRects()[0];
+// PointAt moves the mouse to the middle of what a JavaScript expression gives: an element or a range of text.
+func (p *Page) PointAt(expression string) error {
+	at, err := Evaluate[[2]float64](p, `(() => {
+		const r = `+expression+`.getClientRects()[0];
 		return [r.x + r.width / 2, r.y + r.height / 2];
-	})()`, selector))
+	})()`)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ func document(dataset, shard string, row int) string {
 func testDocument(t *testing.T, _ *fixture, x *tab) {
 	x.visit(gap + "/documents?dataset=books%2Fopticks")
 	x.must(x.Click("tbody a"))
-	x.must(x.Wait(`document.querySelector(".heat span") !== null`))
+	x.must(x.Wait(`document.querySelector(".heat canvas") !== null`))
 	x.must(x.Press("n"))
 	x.must(x.Wait(`location.hash.includes("at=") && document.querySelector(".current") !== null`))
 	first := x.hash()
@@ -31,9 +31,14 @@ func testDocument(t *testing.T, _ *fixture, x *tab) {
 	x.must(x.Press("b"))
 	x.must(x.Wait(`location.hash.includes("show=b")`))
 	x.contains(".legend", "Bits per byte of word-2gram")
-	x.must(x.Do(`document.querySelector(".heat span").scrollIntoView({ block: "center" })`))
-	x.must(x.Point(".heat span"))
-	x.must(x.Wait(`document.querySelector(".inspector").innerText.includes("bytes 0 to")`))
+	x.must(x.Do(`document.querySelector(".heat").scrollIntoView({ block: "center" })`))
+	x.must(x.PointAt(`(() => {
+		const range = document.createRange(), text = document.querySelector(".chunk").firstChild;
+		range.setStart(text, 2);
+		range.setEnd(text, 3);
+		return range;
+	})()`))
+	x.must(x.Wait(`document.querySelector(".inspector").innerText.includes("bytes 2 to 3")`))
 	x.must(x.Press("]"))
 	x.must(x.Wait(`!location.hash.includes("at=")`))
 	x.must(x.Settle())
@@ -47,7 +52,7 @@ func testDocument(t *testing.T, _ *fixture, x *tab) {
 // testHostile opens a document whose text is HTML and script.
 func testHostile(t *testing.T, _ *fixture, x *tab) {
 	x.visit(document("web/hostile", "hostile.jsonl", 0))
-	x.must(x.Wait(`document.querySelector(".heat span") !== null`))
+	x.must(x.Wait(`document.querySelector(".heat canvas") !== null`))
 	if got := get[string](x, `document.querySelector(".heat").textContent`); got != script {
 		t.Errorf("the text is %q", got)
 	}
@@ -62,29 +67,27 @@ func testHostile(t *testing.T, _ *fixture, x *tab) {
 // testPositions opens text whose positions in bytes and in characters differ.
 func testPositions(t *testing.T, _ *fixture, x *tab) {
 	x.visit(document("web/odd", "odd.jsonl", 0))
-	x.must(x.Wait(`document.querySelector(".heat span") !== null`))
+	x.must(x.Wait(`document.querySelector(".heat canvas") !== null`))
 	if got := get[string](x, `document.querySelector(".heat").textContent`); got != odd {
 		t.Errorf("the text is %q, want %q", got, odd)
 	}
 	at := strings.Index(odd, "\U0001f600")
 	x.visit(document("web/odd", "odd.jsonl", 0) + fmt.Sprintf("&at=%d", at))
 	x.must(x.Wait(`document.querySelector(".current") !== null`))
-	if got := get[string](x, `document.querySelector(".current").textContent`); !strings.HasPrefix(got, "\U0001f600") {
-		t.Errorf("byte %d is in %q", at, got)
-	}
+	x.contains(".inspector", fmt.Sprintf("\U0001f600 bytes %d to %d", at, at+4))
 }
 
 // testLong opens a document of 500 kB.
 func testLong(t *testing.T, _ *fixture, x *tab) {
 	x.visit(gap + "/datasets")
 	x.must(x.Do(fmt.Sprintf(`window.began = performance.now(); location.hash = %q`, document("size/long", "long.txt", 0))))
-	x.must(x.Wait(`document.querySelector(".heat span") !== null`))
+	x.must(x.Wait(`document.querySelector(".heat canvas") !== null`))
 	t.Logf("a document of 500 kB was shown after %.0f ms", get[float64](x, `performance.now() - window.began`))
 	if n := get[int](x, `document.querySelector(".heat").textContent.length`); n < 490_000 {
 		t.Errorf("the text has %d characters: a browser would not find the rest", n)
 	}
-	if got := get[int](x, `document.querySelectorAll(".heat span").length`); got > 40_000 {
-		t.Errorf("%d cells are drawn at once", got)
+	if got := get[int](x, `document.querySelectorAll(".heat canvas").length`); got > 20 {
+		t.Errorf("%d chunks are drawn at once", got)
 	}
 	frames := get[[]float64](x, `new Promise((done) => {
 		const times = [];
@@ -93,7 +96,7 @@ func testLong(t *testing.T, _ *fixture, x *tab) {
 			times.push(now - last);
 			last = now;
 			if (times.length === 120) return done(times.slice(2));
-			scrollTo(0, y += 400);
+			scrollTo(0, y += 100);
 			requestAnimationFrame(frame);
 		};
 		requestAnimationFrame(frame);
@@ -104,7 +107,7 @@ func testLong(t *testing.T, _ *fixture, x *tab) {
 			late++
 		}
 	}
-	t.Logf("%d of %d frames were late while scrolling 400 pixels a frame", late, len(frames))
+	t.Logf("%d of %d frames were late while scrolling 100 pixels a frame", late, len(frames))
 	for _, r := range x.Requests() {
 		if r.Bytes > 1<<20+4096 {
 			t.Errorf("a request for %s %s has %.0f bytes", r.URL, r.Range, r.Bytes)

@@ -134,12 +134,12 @@ export function worst(cells: Cells, value: (cell: number) => number, most: numbe
   return parts.filter((p) => p.bits !== 0).sort((x, y) => Math.abs(y.bits) - Math.abs(x.bits)).slice(0, most);
 }
 
-/** at returns the cell that has a byte. */
-export function at(cells: Cells, byte: number): number {
-  let [low, high] = [0, cells.count - 1];
+/** at returns the cell that has a position, of starts in bytes or in characters. */
+export function at(starts: Int32Array, count: number, position: number): number {
+  let [low, high] = [0, count - 1];
   while (low < high) {
     const middle = (low + high + 1) >> 1;
-    if (cells.bytes[middle]! <= byte) low = middle;
+    if (starts[middle]! <= position) low = middle;
     else high = middle - 1;
   }
   return low;

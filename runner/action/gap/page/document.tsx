@@ -11,7 +11,7 @@ import { cellsOf, worst, type Part } from "gap/cells";
 import { datasets, documentsOf, headlineOf, place, placeOf, type Dataset, type DocumentRow, type Place } from "gap/data";
 import { Inspector } from "gap/inspector";
 import { Legend } from "gap/legend";
-import { side, type Side } from "gap/losses";
+import { side, text, type Side } from "gap/losses";
 import { Painting, valueOf } from "gap/painting";
 import type { Shown } from "gap/scale";
 import { document as addressOf } from "gap/slices";
@@ -29,44 +29,45 @@ export function DocumentView({ entry }: ViewProps) {
 
 /** A document as both models scored it, and the rows of its dataset. */
 interface Both {
+  text: string;
   a: Side;
   b: Side;
+  dataset: Dataset;
   row: DocumentRow;
   documents: DocumentRow[];
 }
 
 async function both(entry: Entry, at: Place): Promise<Both> {
-  const dataset: Dataset | undefined = (await datasets(entry)).find((d) => d.name === at.dataset);
+  const dataset = (await datasets(entry)).find((d) => d.name === at.dataset);
   if (!dataset) throw new Error(`This comparison has no dataset ${at.dataset}`);
   const documents = await documentsOf(entry, dataset);
   const row = documents.find((d) => d.row_index === at.row && d.shard === at.shard);
   if (!row) throw new Error(`${at.dataset} has no document ${at.shard}:${at.row}`);
   if (row.model_a_table_row === null || row.model_b_table_row === null) throw new Error("The text of this document was not published with this site");
-  const [a, b] = await Promise.all([
-    side(dataset.model_a_scores, dataset.model_a_confidence, row.model_a_table_row),
-    side(dataset.model_b_scores, dataset.model_b_confidence, row.model_b_table_row),
-  ]);
-  if (a.text !== b.text) throw new Error("The score tables of the two models have different texts for this document");
-  return { a, b, row, documents };
+  const words = text(dataset.model_a_scores, row.model_a_table_row);
+  const size = words.then((w) => new TextEncoder().encode(w).length);
+  const [a, b] = await Promise.all([side(dataset.model_a_scores, row.model_a_table_row, size), side(dataset.model_b_scores, row.model_b_table_row, size)]);
+  return { text: await words, a, b, dataset, row, documents };
 }
 
 const names: Shown[] = ["gap", "a", "b"];
 
-function Opened({ entry, at, sides: { a, b, row, documents } }: { entry: Entry; at: Place; sides: Both }) {
+function Opened({ entry, at, sides: { text: words, a, b, dataset, row, documents } }: { entry: Entry; at: Place; sides: Both }) {
   const { modelA, modelB } = headlineOf(entry);
+  const hidden = param("hide");
   const shown = names.find((n) => n === param("show")) ?? "gap";
-  const cells = useMemo(() => cellsOf(a.text, a, b), [a, b]);
+  const cells = useMemo(() => cellsOf(words, a, b), [a, b]);
   const parts = useMemo(() => worst(cells, (i) => valueOf(cells, shown, i), 100), [cells, shown]);
-  const text = useRef<HTMLDivElement>(null);
+  const box = useRef<HTMLDivElement>(null);
   const painting = useRef<Painting | null>(null);
   const [pointed, point] = useState<number | null>(null);
   const chosen = param("at") === "" ? null : Number(param("at"));
   useEffect(() => {
-    const p = (painting.current = new Painting(text.current!, cells, shown));
+    const p = (painting.current = new Painting(box.current!, cells, { shown, hidden }));
     if (chosen !== null) p.mark(p.atByte(chosen), true);
     return () => p.close();
   }, [cells]);
-  useEffect(() => painting.current?.show(shown), [shown]);
+  useEffect(() => painting.current?.show({ shown, hidden }), [shown, hidden]);
   const moved = useRef(true);
   useEffect(() => {
     if (chosen !== null) painting.current?.mark(painting.current.atByte(chosen), moved.current);
@@ -75,7 +76,6 @@ function Opened({ entry, at, sides: { a, b, row, documents } }: { entry: Entry; 
   const choose = (cell: number) => replace({ at: cells.bytes[cell]! });
   const current = pointed ?? (chosen === null ? null : painting.current?.atByte(chosen) ?? null);
   useDocumentKeys({ entry, at, documents, parts, chosen, bytes: cells.bytes, choose });
-  const hidden = param("hide");
   return (
     <article>
       <p class="subtitle"><Link href={href(`${entry.id}/documents`, { dataset: at.dataset })}>{at.dataset}</Link> › <b>{at.shard}:{at.row}</b></p>
@@ -88,18 +88,18 @@ function Opened({ entry, at, sides: { a, b, row, documents } }: { entry: Entry; 
       <Legend shown={shown} a={modelA} b={modelB} />
       <div class="document">
         <div
-          ref={text} class={["heat", ...hidden.split("")].map((c, i) => (i === 0 || c === "" ? c : "hide-" + c)).join(" ")} role="region" aria-label={`Text of ${at.shard}:${at.row}`} tabIndex={0}
-          onPointerOver={(e) => point(painting.current?.cell(e.target) ?? null)}
+          ref={box} class="heat" role="region" aria-label={`Text of ${at.shard}:${at.row}`} tabIndex={0}
+          onPointerMove={(e) => point(painting.current?.cellAt(e.clientX, e.clientY) ?? null)}
           onPointerLeave={() => point(null)}
           onClick={(e) => {
-            const cell = painting.current?.cell(e.target);
-            if (cell === undefined || getSelection()?.type === "Range") return;
+            const cell = painting.current?.cellAt(e.clientX, e.clientY) ?? null;
+            if (cell === null || getSelection()?.type === "Range") return;
             moved.current = false;
             choose(cell);
           }}
         />
         <aside>
-          <Inspector cells={cells} cell={current} a={a} b={b} models={[modelA, modelB]} entry={entry} />
+          <Inspector cells={cells} cell={current} a={a} b={b} models={[modelA, modelB]} tables={{ dataset, row, entry }} />
           <Spans cells={cells} parts={parts} shown={shown} chosen={chosen} choose={choose} />
         </aside>
       </div>

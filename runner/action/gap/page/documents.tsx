@@ -67,7 +67,7 @@ function List({ entry, documents }: { entry: Entry; documents: DocumentRow[] }) 
   ];
   return (
     <Table name="documents" rows={shown} columns={columns} sort="-delta_bits" bytes={(d) => d.bytes}
-      words={(d) => [d.shard, d.row_index, d.worst_bucket, d.worst_text].join("\n")} href={(d) => document(entry, placeOf(d))}>
+      words={(d) => [`${d.shard}:${d.row_index}`, d.worst_bucket, d.worst_text].join("\n")} href={(d) => document(entry, placeOf(d))}>
       <fieldset class="switch">
         <legend>Show</legend>
         {Object.entries(directions).map(([key, { title, has }]) => (

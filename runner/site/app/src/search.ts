@@ -15,7 +15,7 @@ export function search(words: string, expression: boolean): Search {
     return { matches: (text) => text.toLowerCase().includes(lower) };
   }
   try {
-    const pattern = new RegExp(words, "iu");
+    const pattern = new RegExp(words, "imu");
     return { matches: (text) => pattern.test(text) };
   } catch (cause) {
     return { ...all, problem: cause instanceof Error ? cause.message : String(cause) };

@@ -107,8 +107,11 @@ function Opened({ page, manifest, entry, tab }: { page: Page; manifest: Manifest
 
 function Missing() {
   return (
-    <Notice title="This site has no such page">
+    <>
+    <h1>No such page</h1>
+    <Notice title="This site does not have this page">
       <p>The address names <code>{route.value.path.join("/")}</code>. It may belong to an entry that was not exported. <Link href="#/">See all pages</Link></p>
     </Notice>
+    </>
   );
 }
