@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
+	"slices"
 
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/store"
 )
 
 // Pager is a kind whose artifacts have pages on the site.
@@ -27,6 +30,24 @@ type ScoredFile struct {
 	Action *plan.Action
 	// Name is that of scored_documents.parquet within the artifact.
 	Name string
+}
+
+// Scorer is a kind whose artifacts are scores of models.
+type Scorer interface {
+	// Scores returns the scores in the artifact of a finished action, by dataset.
+	Scores(ctx context.Context, a *plan.Action, read ReadFile) ([]Score, error)
+}
+
+// Score is the score of a model on a dataset.
+type Score struct {
+	Model, Dataset string
+	Tags           []string
+	// ByShard means that the units of the dataset are its shards.
+	ByShard bool
+	Scored  ScoredFile
+	// Ledger is the name of ledger.parquet within the artifact.
+	Ledger  string
+	Summary artifact.ScoreSummary
 }
 
 // Page is a page of the site. All its files are published.
@@ -115,6 +136,83 @@ func PublishTable[T any](p Publisher, rows iter.Seq2[T, error], size func(*T) in
 		}
 		return out.Close()
 	})
+}
+
+// Republish publishes the rows of a table of an artifact, in the layout that a browser reads by range.
+func Republish[T any](ctx context.Context, a *plan.Action, name string, p Publisher, size func(*T) int) (PageFile, error) {
+	path, err := p.Path(ctx, a, name)
+	if err != nil {
+		return PageFile{}, err
+	}
+	return PublishTable(p, artifact.ReadTable[T](path), size)
+}
+
+// ReadPage reads a JSON file of an artifact, for a page.
+func ReadPage[T any](ctx context.Context, a *plan.Action, name string, p Publisher) (*T, error) {
+	v := new(T)
+	return v, ReadFile(p.Read).JSON(ctx, a, name, v)
+}
+
+// Measured returns the datasets whose scores an action uses, directly or through others, with their tags.
+func Measured(ctx context.Context, a *plan.Action, p Publisher) (map[string][]string, error) {
+	found, seen := map[string][]string{}, map[*plan.Action]bool{}
+	var visit func(*plan.Action) error
+	visit = func(a *plan.Action) error {
+		if seen[a] {
+			return nil
+		}
+		seen[a] = true
+		if a.Labels.Dataset != "" {
+			found[a.Labels.Dataset] = a.Labels.Tags
+			return nil // What a model was trained on is not measured.
+		}
+		if _, err := store.FileOf(a.Outputs, artifact.ImportFile); err == nil {
+			of, err := ReadPage[artifact.Import](ctx, a, artifact.ImportFile, p)
+			if err != nil {
+				return err
+			}
+			for _, d := range of.Datasets {
+				found[d.Name] = d.Tags
+			}
+		}
+		for _, in := range a.Inputs {
+			if err := visit(in.Upstream); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return found, visit(a)
+}
+
+// WholePage returns a page of an action without files, or nil if a dataset that the action measures is not published: its
+// numbers are about all of them together.
+func WholePage(ctx context.Context, a *plan.Action, p Publisher) (*Page, error) {
+	measured, err := Measured(ctx, a, p)
+	if err != nil {
+		return nil, err
+	}
+	tags := map[string]bool{}
+	for dataset, of := range measured {
+		if !p.Publishes(dataset, of) {
+			return nil, nil
+		}
+		for _, tag := range of {
+			tags[tag] = true
+		}
+	}
+	return &Page{Title: a.Labels.Section, Tags: slices.Sorted(maps.Keys(tags)), Files: map[string]PageFile{}}, nil
+}
+
+// Provenance is what a page says of the artifact behind it.
+type Provenance struct {
+	Key      string   `json:"key"`
+	Warnings []string `json:"warnings"`
+}
+
+// ProvenanceOf returns that of an action.
+func ProvenanceOf(a *plan.Action) Provenance {
+	return Provenance{a.Key, append([]string{}, a.Warnings...)}
 }
 
 // Rows yields the rows of a list, for PublishTable.

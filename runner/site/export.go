@@ -40,6 +40,8 @@ type Experiment struct {
 	// Read returns the content of a file, and Path its path on this machine.
 	Read action.ReadFile
 	Path func(ctx context.Context, digest string) (string, error)
+	// Record returns the record of a finished action.
+	Record func(ctx context.Context, key string) (*store.Record, error)
 }
 
 // Model is what a spec says of a model.
@@ -72,7 +74,9 @@ func Export(ctx context.Context, dir string, o Options, experiments []Experiment
 		return report, err
 	}
 	err = replace(ctx, dir, func(out *output) error {
-		x := &exporter{out: out, choice: c, tables: map[string]*scoredTable{}, report: &report}
+		x := &exporter{
+			out: out, choice: c, tables: map[string]*scoredTable{}, same: map[scoredBytes]int64{}, report: &report,
+		}
 		err := x.export(ctx, o, experiments)
 		report.Files = len(out.files) + 1
 		return errors.Join(err, x.clean())
@@ -126,6 +130,8 @@ type exporter struct {
 	report *Report
 	// tables are the published scores by the digest of the table in the store.
 	tables map[string]*scoredTable
+	// same numbers the bytes that scores measured.
+	same map[scoredBytes]int64
 	// scratch counts the temporary directories.
 	scratch int
 }
@@ -182,11 +188,11 @@ func title(o Options, experiments []Experiment) string {
 
 // experiment adds the pages of an experiment to the manifest.
 func (x *exporter) experiment(ctx context.Context, e *Experiment, m *manifest) (experimentManifest, error) {
-	described := experimentManifest{Name: e.Plan.Experiment, Runs: runsOf(e), Models: []modelManifest{}}
-	for _, model := range e.Models {
-		described.Models = append(described.Models, modelManifest{Name: model.Name, Family: model.Family})
+	described := experimentManifest{Name: e.Plan.Experiment, Runs: runsOf(e)}
+	var err error
+	if described.Models, described.Datasets, err = x.scores(ctx, e, m); err != nil {
+		return described, err
 	}
-	described.Datasets = len(x.datasets(e))
 	p := &publisher{x, e}
 	for _, k := range e.Kinds {
 		pager, ok := k.(action.Pager)
@@ -206,14 +212,12 @@ func (x *exporter) experiment(ctx context.Context, e *Experiment, m *manifest) (
 				x.report.Unpublished = append(x.report.Unpublished, a.Name)
 				continue
 			}
-			added, err := newEntry(e.Plan.Experiment, a, page)
-			if err != nil {
+			if err := m.add(e, a.Kind, strings.TrimPrefix(a.Name, a.Kind+" "), a.Key, page); err != nil {
 				return described, err
 			}
-			m.Entries = append(m.Entries, added)
 		}
 	}
-	return described, nil
+	return described, x.run(ctx, e, m)
 }
 
 func runsOf(e *Experiment) []run {
@@ -226,30 +230,21 @@ func runsOf(e *Experiment) []run {
 	return runs
 }
 
-// datasets returns the names of the published datasets of an experiment.
-func (x *exporter) datasets(e *Experiment) map[string]bool {
-	names := map[string]bool{}
-	for _, a := range e.Plan.Actions {
-		if a.Labels.Model != "" && a.Labels.Dataset != "" && x.choice.publishes(a.Labels.Dataset, a.Labels.Tags) {
-			names[a.Labels.Dataset] = true
-		}
-	}
-	return names
-}
-
 // versionDigits is the length of a version in the manifest.
 const versionDigits = 12
 
-func newEntry(experiment string, a *plan.Action, page *action.Page) (entry, error) {
+// add adds a page. key is that of the artifact that the page shows, or "" if it shows several.
+func (m *manifest) add(of *Experiment, kind, name, key string, page *action.Page) error {
+	experiment := of.Plan.Experiment
 	e := entry{
-		ID: experiment + "/" + a.Name, Experiment: experiment, Kind: a.Kind, Name: strings.TrimPrefix(a.Name, a.Kind+" "), Key: a.Key,
+		ID: experiment + "/" + kind + "/" + name, Experiment: experiment, Kind: kind, Name: name, Key: key,
 		Tags: append([]string{}, page.Tags...), Title: page.Title, Headline: page.Headline, Files: page.Files,
 	}
-	e.ID = experiment + "/" + e.Kind + "/" + e.Name
 	data, err := encode(e)
 	digest := sha256.Sum256(data)
 	e.Version = hex.EncodeToString(digest[:])[:versionDigits]
-	return e, err
+	m.Entries = append(m.Entries, e)
+	return err
 }
 
 // publisher implements action.Publisher for an experiment.
@@ -262,7 +257,9 @@ type publisher struct {
 func (p *publisher) Text() action.Text { return p.choice.text }
 
 // Publishes implements action.Publisher.
-func (p *publisher) Publishes(dataset string, tags []string) bool { return p.choice.publishes(dataset, tags) }
+func (p *publisher) Publishes(dataset string, tags []string) bool {
+	return p.choice.publishes(dataset, tags)
+}
 
 // Read implements action.Publisher.
 func (p *publisher) Read(ctx context.Context, a *plan.Action, name string) ([]byte, error) {

@@ -109,4 +109,3 @@ func (s *Server) headers(h http.Header, name string) {
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
 }
-
