@@ -51,10 +51,20 @@ type ConfidenceWriter = Writer[Confidence]
 
 // NewConfidenceWriter returns a writer of confidence.parquet.
 func NewConfidenceWriter(w io.Writer) *ConfidenceWriter {
-	out := NewWriter(w, func(c *Confidence) int { return len(c.Shard) + 8 + 24*len(c.TopIDs) })
-	out.check = (*Confidence).check
-	return out
+	return checkedConfidence(NewWriter(w, confidenceSize))
 }
+
+// NewRangedConfidenceWriter is NewConfidenceWriter in the layout of NewRangedWriter.
+func NewRangedConfidenceWriter(w io.Writer) *ConfidenceWriter {
+	return checkedConfidence(NewRangedWriter(w, confidenceSize))
+}
+
+func checkedConfidence(w *ConfidenceWriter) *ConfidenceWriter {
+	w.check = (*Confidence).check
+	return w
+}
+
+func confidenceSize(c *Confidence) int { return len(c.Shard) + 8 + 24*len(c.TopIDs) }
 
 // ConfidenceReader reads confidence.parquet.
 type ConfidenceReader = Reader[Confidence]

@@ -222,6 +222,11 @@ type ScoredWriter struct{ rows *Writer[ScoredDocument] }
 // NewScoredWriter returns a writer of scored_documents.parquet.
 func NewScoredWriter(w io.Writer) *ScoredWriter { return &ScoredWriter{NewWriter(w, scoredSize)} }
 
+// NewRangedScoredWriter is NewScoredWriter in the layout of NewRangedWriter.
+func NewRangedScoredWriter(w io.Writer) *ScoredWriter {
+	return &ScoredWriter{NewRangedWriter(w, scoredSize)}
+}
+
 // Write appends a row. It keeps no reference to the row's slices. TokenStarts may be set even if they follow from the
 // ends.
 func (w *ScoredWriter) Write(d ScoredDocument) error {

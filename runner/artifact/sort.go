@@ -31,7 +31,7 @@ func SortClusters(ctx context.Context, rows iter.Seq2[ScoredDocument, error], di
 
 func sortScored(compare func(a, b *ScoredDocument) int) sorter[ScoredDocument] {
 	return sorter[ScoredDocument]{
-		limit: sortBytes, size: scoredSize, open: OpenScored, compare: compare,
+		limit: sortBytes, size: scoredSize, open: opened(OpenScored), compare: compare,
 		create: func(w io.Writer) rowWriter[ScoredDocument] { return NewScoredWriter(w) },
 	}
 }
@@ -43,7 +43,7 @@ func SortExported(ctx context.Context, rows iter.Seq2[ExportedDocument, error], 
 
 func sortExported(ctx context.Context, rows iter.Seq2[ExportedDocument, error], dir string, limit int) iter.Seq2[ExportedDocument, error] {
 	s := sorter[ExportedDocument]{
-		limit: limit, size: exportedSize, open: OpenExported,
+		limit: limit, size: exportedSize, open: opened(OpenExported),
 		create: func(w io.Writer) rowWriter[ExportedDocument] { return NewExportedWriter(w) },
 		compare: func(a, b *ExportedDocument) int {
 			return cmp.Or(cmp.Compare(a.Dataset, b.Dataset), CompareRows(a.Shard, a.Row, b.Shard, b.Row))
@@ -55,9 +55,19 @@ func sortExported(ctx context.Context, rows iter.Seq2[ExportedDocument, error], 
 // SortLedger yields rows in the order of shard (bytewise) and row number, like SortScored.
 func SortLedger(ctx context.Context, rows iter.Seq2[LedgerRow, error], dir string) iter.Seq2[LedgerRow, error] {
 	s := sorter[LedgerRow]{
-		limit: sortBytes, size: ledgerSize, open: OpenLedger,
+		limit: sortBytes, size: ledgerSize, open: opened(OpenLedger),
 		create:  func(w io.Writer) rowWriter[LedgerRow] { return NewLedgerWriter(w) },
 		compare: func(a, b *LedgerRow) int { return CompareRows(a.Shard, a.Row, b.Shard, b.Row) },
+	}
+	return s.sort(ctx, rows, dir)
+}
+
+// SortConfidence yields rows in the order of shard (bytewise) and row number, like SortScored.
+func SortConfidence(ctx context.Context, rows iter.Seq2[Confidence, error], dir string) iter.Seq2[Confidence, error] {
+	s := sorter[Confidence]{
+		limit: sortBytes, size: confidenceSize, open: opened(OpenConfidence),
+		create:  func(w io.Writer) rowWriter[Confidence] { return NewConfidenceWriter(w) },
+		compare: func(a, b *Confidence) int { return CompareRows(a.Shard, a.Row, b.Shard, b.Row) },
 	}
 	return s.sort(ctx, rows, dir)
 }
@@ -67,12 +77,22 @@ type rowWriter[T any] interface {
 	Close() error
 }
 
+type rowReader[T any] interface {
+	Read(*T) error
+	Close() error
+}
+
 type sorter[T any] struct {
 	limit   int
 	size    func(*T) int
 	compare func(a, b *T) int
 	create  func(io.Writer) rowWriter[T]
-	open    func(string) (*Reader[T], error)
+	open    func(string) (rowReader[T], error)
+}
+
+// opened returns a function that opens a table, for a sorter.
+func opened[T any](open func(string) (*Reader[T], error)) func(string) (rowReader[T], error) {
+	return func(path string) (rowReader[T], error) { return open(path) }
 }
 
 func (s sorter[T]) sort(ctx context.Context, rows iter.Seq2[T, error], dir string) iter.Seq2[T, error] {
@@ -187,7 +207,7 @@ func (s sorter[T]) spill(dir string, rows iter.Seq[T]) (path string, err error) 
 
 func (s sorter[T]) merge(ctx context.Context, runs []string, emit func(T) bool) (err error) {
 	type head struct {
-		reader *Reader[T]
+		reader rowReader[T]
 		row    T
 	}
 	var heads []*head

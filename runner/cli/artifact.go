@@ -278,7 +278,7 @@ func (a *app) copyFile(c *cobra.Command, w *workspace.Workspace, r *store.Record
 }
 
 func (a *app) exportCommand() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:   "export [DIR] KEY|ACTION OUTPUT",
 		Short: "Write the files of an artifact to a new directory",
 		Long: `export writes the files of an artifact to the directory OUTPUT, which must not exist or be empty, and a file .artifact
@@ -304,4 +304,6 @@ that records where they came from. Scores are written as Parquet files with the 
 			})
 		},
 	}
+	c.AddCommand(a.exportSiteCommand())
+	return c
 }

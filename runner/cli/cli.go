@@ -120,7 +120,7 @@ warnings and progress go to standard error.`,
 	root.AddCommand(
 		a.initCommand(), a.schemaCommand(), a.pinCommand(), a.baselineCommand(), a.planCommand(), a.runCommand(), a.ciCommand(),
 		a.statusCommand(), a.logsCommand(), a.execCommand(), a.explainCommand(), a.showCommand(), a.diffCommand(),
-		a.verifyCommand(), a.exportCommand(), a.tagCommand(), a.untagCommand(), a.gcCommand(), a.pluginCommand(), a.doctorCommand(), a.versionCommand(), a.evaluateCommand(),
+		a.verifyCommand(), a.exportCommand(), a.serveCommand(), a.tagCommand(), a.untagCommand(), a.gcCommand(), a.pluginCommand(), a.doctorCommand(), a.versionCommand(), a.evaluateCommand(),
 	)
 	root.SetHelpCommand(helpCommand())
 	root.SetHelpFunc(func(c *cobra.Command, _ []string) { printHelp(c) })

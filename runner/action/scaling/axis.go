@@ -38,6 +38,12 @@ type Axis struct {
 	Scale string `json:"scale,omitempty"`
 }
 
+// WithoutValues returns the axis without the values of models.
+func (a Axis) WithoutValues() Axis {
+	a.Values = nil
+	return a
+}
+
 // decodeAxis decodes the axis at n. models is empty if the list of models has a mistake.
 func decodeAxis(d spec.Decoding, n spec.Node, models []*spec.Model) Axis {
 	a := Axis{Of: n.Field("of").Text(), Label: n.Field("label").Text(), Scale: scaleLog}

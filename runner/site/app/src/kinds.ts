@@ -1,0 +1,12 @@
+// The pages of the kinds, each loaded when it is first opened.
+import type { Page } from "site/page";
+
+const loaders: Record<string, () => Promise<{ page: Page }>> = {
+  gap: () => import("../../../action/gap/page"),
+};
+
+/** pageOf loads the page of a kind; a kind without one has a page that shows its details. */
+export async function pageOf(kind: string): Promise<Page> {
+  const load = loaders[kind] ?? (() => import("site/details"));
+  return (await load()).page;
+}
