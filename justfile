@@ -35,6 +35,11 @@ demo-gate: build
     @ln -sfn "{{ installed_go }}" examples/gate/text
     @bin/runner run examples/gate
 
+# a change of the text told from a change of the model, with the embedded backend; two gates fail, which is exit code 4
+demo-drift: build
+    @ln -sfn "{{ installed_go }}" examples/drift/text
+    @bin/runner run examples/drift
+
 # scaling, memorization and outliers of small models of one design, SmolLM2-135M and Gemma-3-270M
 demo-families: build torch
     @python3 examples/torch/models.py {{ cache }}/models
@@ -164,8 +169,9 @@ _python:
       {{ cache }}/python/bin/pip install --quiet --disable-pip-version-check -r testdata/python/requirements.txt; \
       cp testdata/python/requirements.txt {{ cache }}/python/; }
 
-# the plugins under examples/, each in its own module
+# the plugins under examples/, each in its own module, and the example that tells a drift of text from a change of the model
 test-examples:
+    go test -vet=off -run TestExamples ./docs
     for dir in examples/plugins/*/; do (cd "$dir" && go vet ./... && go test ./...); done
 
 # regenerate all generated code

@@ -91,6 +91,12 @@ func (s Sums) Estimate() (Estimate, bool) {
 		return Estimate{}, false
 	}
 	e.Error = math.Sqrt(s.squares()/unbiased) / s.W
+	e.conclude()
+	return e, true
+}
+
+// conclude sets what follows from the value, its error and the effective number of units.
+func (e *Estimate) conclude() {
 	half := e.Half((1 + Confidence) / 2)
 	if farthest := math.Abs(e.Value) + half; math.IsNaN(farthest) || math.IsInf(farthest, 0) {
 		return Estimate{}, false
@@ -100,7 +106,6 @@ func (s Sums) Estimate() (Estimate, bool) {
 	if e.Value != 0 {
 		e.P = 2 * Estimate{Value: math.Abs(e.Value), Error: e.Error, Effective: e.Effective}.Above(0)
 	}
-	return e, true
 }
 
 // squares returns the sum of squares of r = d - theta w: DD - 2 theta DW + theta^2 WW.
