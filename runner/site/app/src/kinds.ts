@@ -3,6 +3,11 @@ import type { Page } from "site/page";
 
 const loaders: Record<string, () => Promise<{ page: Page }>> = {
   gap: () => import("../../../action/gap/page"),
+  gate: () => import("../../../action/gate/page"),
+  run: () => import("site/run"),
+  scaling: () => import("../../../action/scaling/page"),
+  scores: () => import("../../../action/score/page"),
+  series: () => import("../../../action/series/page"),
 };
 
 /** pageOf loads the page of a kind; a kind without one has a page that shows its details. */
