@@ -5,7 +5,8 @@ import { count, decimal, interval, probability, signed } from "site/format";
 import { json, role } from "site/load";
 import { Loaded } from "site/loaded";
 import type { Page, ViewProps } from "site/page";
-import { Table } from "site/table";
+import { href } from "site/route";
+import { Link, Table } from "site/table";
 
 interface Slice {
   list: string;
@@ -56,7 +57,14 @@ function Answer({ is }: { is: string }) {
   return <span class={`answer ${is}`}>{is}</span>;
 }
 
-function Gate({ entry }: ViewProps) {
+/** Gaps links to the gaps that the gate tests. */
+function Gaps({ entry, manifest }: ViewProps) {
+  const gaps = manifest.entries.filter((e) => e.kind === "gap" && e.experiment === entry.experiment && (e.name === "gate/" + entry.name || e.name === "gate-confirm/" + entry.name));
+  if (gaps.length === 0) return null;
+  return <p>{gaps.map((g) => <><Link href={href(g.id)}>{g.name.startsWith("gate/") ? "The gap that it tests" : "The gap that confirms it"}: {g.title}</Link> </>)}</p>;
+}
+
+function Gate({ entry, manifest }: ViewProps) {
   return (
     <Loaded of={entry.id} load={() => json<Verdict>(role(entry, "details"))}>
       {(v) => (
@@ -64,6 +72,7 @@ function Gate({ entry }: ViewProps) {
           <p class="lead"><Answer is={v.answer} />: {v.sentence}.</p>
           {(v.warnings ?? []).length > 0 && <ul class="warnings">{v.warnings!.map((w) => <li>{w}</li>)}</ul>}
           <p class="hint">The gap is {v.candidate} minus {v.against}; positive means that {v.candidate} is worse. A slice fails if its gap is above its margin beyond doubt: confidence {100 * v.confidence}%, over all slices together.{v.strict ? " An answer that is inconclusive fails the run." : ""}</p>
+          <Gaps entry={entry} manifest={manifest} />
           <h2>Slices</h2>
           <Slices slices={v.slices ?? []} confirmed={v.confirmedBy} />
           {(v.tooSmall ?? []).length > 0 && <p>{count(v.tooSmall!.length)} slices are too small to test.</p>}

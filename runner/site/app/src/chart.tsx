@@ -11,8 +11,9 @@ export interface Line {
   high?: (number | null)[];
   /** Points without lines between them. */
   points?: boolean;
-  /** A line without points, such as a fit. */
+  /** A line without points, such as a fit; it is dashed unless it is solid. */
   fit?: boolean;
+  solid?: boolean;
 }
 
 export interface ChartProps {
@@ -22,6 +23,8 @@ export interface ChartProps {
   y: { name: string; log?: boolean };
   lines: Line[];
   height?: number;
+  /** Called with the x that a person clicks. */
+  choose?(x: number): void;
 }
 
 /** Colors that people who confuse red and green tell apart, for light and dark backgrounds. */
@@ -39,6 +42,7 @@ export function Chart(props: ChartProps) {
     const element = box.current!;
     const size = () => ({ width: Math.max(240, element.clientWidth), height: props.height ?? 340 });
     const plot = new uPlot({ ...options(props, current), ...size() }, data(props), element);
+    if (props.choose) plot.over.addEventListener("click", () => plot.cursor.idx != null && props.choose!(props.x.values[plot.cursor.idx]!));
     plot.root.querySelectorAll("canvas").forEach((c) => c.setAttribute("aria-hidden", "true"));
     const sizes = new ResizeObserver(() => plot.setSize(size()));
     sizes.observe(element);
@@ -67,9 +71,9 @@ function options({ x, y, lines }: ChartProps, current: "light" | "dark"): Omit<u
   lines.forEach((line, i) => {
     const stroke = colors[current][i % 8]!;
     const at = series.length;
-    series.push({ label: line.name, stroke, width: line.points ? 0 : 2, points: { show: !line.fit, size: 7, fill: stroke }, value: (_, v) => number(v), spanGaps: true, ...(line.fit && { dash: [6, 4] }) });
+    series.push({ label: line.name, stroke, width: line.points ? 0 : 2, points: { show: !line.fit, size: 7, fill: stroke }, value: (u, v, _i, idx) => withEnds(u, v, idx, line.low ? at : -1), spanGaps: !line.solid, ...(line.fit && !line.solid && { dash: [6, 4] }) });
     if (!line.low || !line.high) return;
-    const end = { stroke: stroke + "55", width: 1, points: { show: false }, spanGaps: true, value: (_: uPlot, v: number | null) => number(v) };
+    const end = { stroke: stroke + "55", width: 1, points: { show: false }, spanGaps: true, class: "end" };
     series.push({ label: `${line.name}, low`, ...end }, { label: `${line.name}, high`, ...end });
     bands.push({ series: [at + 2, at + 1], fill: stroke + "22" });
   });
@@ -83,6 +87,12 @@ function options({ x, y, lines }: ChartProps, current: "light" | "dark"): Omit<u
     cursor: { points: { size: 9 }, drag: { x: true, y: false } },
     legend: { live: true },
   };
+}
+
+/** withEnds writes a value with the ends of its interval, which are the two series after it. */
+function withEnds(u: uPlot, v: number | null, idx: number | null, at: number): string {
+  if (at < 0 || idx === null) return number(v);
+  return `${number(v)} [${number(u.data[at + 1]?.[idx])}, ${number(u.data[at + 2]?.[idx])}]`;
 }
 
 function compact(v: number): string {

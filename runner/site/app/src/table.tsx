@@ -29,6 +29,8 @@ export interface TableProps<T> {
 }
 
 const height = 33;
+/** Tables up to this length have no search of their own. */
+const few = 4;
 /** Tables up to this length are drawn whole. */
 const whole = 100;
 const margin = 12;
@@ -52,6 +54,7 @@ export function Table<T>(props: TableProps<T>) {
   return (
     <section class="table" aria-label={props.name}>
       <Controls
+        few={rows.length <= few && typed === "" && least === 0}
         prefix={prefix} name={props.name} search={looked} sized={props.bytes !== undefined} rows={drawn} columns={columns}
         status={drawn.length === rows.length ? `${count(rows.length)} ${props.name}` : `${count(drawn.length)} of ${count(rows.length)} ${props.name}`}
       >
