@@ -45,6 +45,10 @@ demo-families: build torch
     @ln -sfn ../../docs examples/families/ours
     @bin/runner run examples/families
 
+# the site of the first demo, and of the demo of families if that was run; serves it until Ctrl-C
+site: demo
+    @bin/runner serve examples/first $(test ! -d examples/families/.surprisal || echo examples/families)
+
 # all tests: check, tests with real servers, crashes and Python, generated code, fuzzing
 test: check test-race test-slow test-s3 test-python test-examples test-torch test-families test-nvrtc test-docs-torch fresh fuzz
 
