@@ -212,6 +212,9 @@ func (x *exporter) experiment(ctx context.Context, e *Experiment, m *manifest) (
 				x.report.Unpublished = append(x.report.Unpublished, a.Name)
 				continue
 			}
+			if err := p.versions(ctx, k, a, page); err != nil {
+				return described, fmt.Errorf("earlier versions of %s: %w", a.Name, err)
+			}
 			if err := m.add(e, a.Kind, strings.TrimPrefix(a.Name, a.Kind+" "), a.Key, page); err != nil {
 				return described, err
 			}

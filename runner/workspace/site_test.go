@@ -22,6 +22,7 @@ import (
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/action/gap"
 	"surprisal.dev/runner/artifact"
+	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/site"
 	"surprisal.dev/runner/statistics"
 	"surprisal.dev/runner/store"
@@ -34,6 +35,7 @@ type siteManifest struct {
 		Name     string
 		Models   []struct{ Name string }
 		Datasets int `json:"datasetCount"`
+		Runs     []struct{ ID string }
 	}
 	Entries []siteEntry
 }
@@ -595,5 +597,47 @@ models: {`)
 		if filepath.Ext(name) == ".json" && bytes.ContainsAny(data, "<>") {
 			t.Errorf("%s has < or >", name)
 		}
+	}
+}
+
+// A page tells the earlier results of its comparison, and what changed.
+func TestSiteVersions(t *testing.T) {
+	f := newSiteDirectory(t)
+	before, _ := f.runs()
+	want := summaryOf(t, before, "gap words-big")
+	f.replace(`tokens: "words", train: "corpus"`, `tokens: "words", train: "corpus", order: 1`)
+	f.replace(`ngram: {order: 2, tokens`, `ngram: {tokens`)
+	w, _ := f.runs()
+	p := exportTo(t, filepath.Join(t.TempDir(), "site"), site.Options{Text: action.TextNone}, w)
+	e := p.entry("test/gap/words-big")
+	var versions []struct {
+		Key, Run string
+		Headline struct{ Overall gap.Row }
+		Changed  []plan.Field
+		Changes  int
+	}
+	p.json(e.Files["versions"].Path, &versions)
+	if len(versions) != 1 || versions[0].Key == e.Key || versions[0].Run != p.Experiments[0].Runs[1].ID {
+		t.Fatalf("got %+v", versions)
+	}
+	v := versions[0]
+	if diff := cmp.Diff(want.Overall, v.Headline.Overall); diff != "" {
+		t.Error(diff)
+	}
+	if !slices.ContainsFunc(v.Changed, func(f plan.Field) bool { return strings.HasPrefix(f.Path, "inputs.a/books/a/scored") }) || v.Changes < 4 {
+		t.Errorf("got the changes %v", v.Changed)
+	}
+	numbers := rows[action.VersionRow](p, e.Files["version_rows"])
+	for i, row := range want.Datasets {
+		if numbers[i].Name != row.Name || *numbers[i].Value != *row.GapBPB {
+			t.Errorf("got %+v, want %s %v", numbers[i], row.Name, *row.GapBPB)
+		}
+	}
+	if f := p.entry("test/gap/big-small").Files["versions"]; f.Path != "" {
+		t.Errorf("an unchanged comparison has versions: %v", f)
+	}
+	hidden := exportTo(t, filepath.Join(t.TempDir(), "site"), site.Options{Datasets: []string{"books/*"}}, w)
+	if found := leaks(t, hidden.dir, "secret", "zyzzyva"); len(found) > 0 {
+		t.Errorf("found %q", found)
 	}
 }
