@@ -45,10 +45,9 @@ demo-families: build torch
     @ln -sfn ../../docs examples/families/ours
     @bin/runner run examples/families
 
-# a web site of the results of the demos that ran, at http://127.0.0.1:8000
+# the site of the first demo, and of the demo of families if that was run; serves it until Ctrl-C
 site: demo
-    @bin/runner export site bin/site $(ls -d examples/*/.surprisal | xargs -n 1 dirname)
-    @bin/runner serve bin/site --address 127.0.0.1:8000
+    @bin/runner serve examples/first $(test ! -d examples/families/.surprisal || echo examples/families)
 
 # all tests: check, tests with real servers, browsers, crashes and Python, generated code, fuzzing
 test: check test-race test-slow test-s3 test-site test-python test-examples test-torch test-families test-nvrtc test-docs-torch fresh fuzz
