@@ -110,8 +110,8 @@ export function Literals({ entry }: ViewProps) {
           { key: "name", title: "Literal", value: (l) => l.name, cell: (l) => <code>{visible(l.name)}</code> },
           { key: "bucket", title: "Bucket", value: (l) => l.bucket },
           ...gapColumns(all, labels(entry, "occurrences"), { won: false, detectable: false }),
-          { key: "model_a_token_boundaries", title: "a's tokens", value: (l) => l.model_a_token_boundaries, cell: (l) => <code>{l.model_a_token_boundaries}</code> },
-          { key: "model_b_token_boundaries", title: "b's tokens", value: (l) => l.model_b_token_boundaries, cell: (l) => <code>{l.model_b_token_boundaries}</code> },
+          { key: "model_a_token_boundaries", title: "a's tokens", value: (l) => l.model_a_token_boundaries, cell: (l) => <code>{visible(l.model_a_token_boundaries)}</code> },
+          { key: "model_b_token_boundaries", title: "b's tokens", value: (l) => l.model_b_token_boundaries, cell: (l) => <code>{visible(l.model_b_token_boundaries)}</code> },
         ];
         return (
           <>

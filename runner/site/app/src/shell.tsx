@@ -99,7 +99,7 @@ function Opened({ page, manifest, entry, tab }: { page: Page; manifest: Manifest
     <>
       <h1><small>{titles[entry.kind] ?? entry.kind}</small> {entry.title || entry.name}</h1>
       {page.subtitle && <p class="subtitle">{page.subtitle(entry)}</p>}
-      <Tabs page={page} entry={entry} current={current} />
+      {visible.length > 1 && <Tabs page={page} entry={entry} current={current} />}
       <current.view key={current.id} entry={entry} manifest={manifest} />
     </>
   );
