@@ -183,20 +183,23 @@ const (
 
 // unrun says why no test runs a command.
 var unrun = map[string]string{
-	`./just build`:                      "it builds what the test built",
-	`./just torch`:                      "it builds what the recipe of the test built",
-	`export PATH="$PWD/bin:$PATH"`:      "a command has no effect on the next one",
-	`export SURPRISAL="$PWD"`:           "the test sets it",
-	`mkdir ../opticks && cd ../opticks`: "the test is in an empty directory",
-	`mkdir ../mine && cd ../mine`:       "the test is in an empty directory",
-	`./just demo`:                       "continuous integration runs it",
-	`./just test`:                       "it runs this test",
-	`./just test-torch`:                 "it runs this test, of the pages that need the torch backend",
-	`./just demo-torch`:                 "it takes minutes; the tutorial loads the same models",
-	`./just test-models`:                "it takes a quarter of an hour",
-	`./just test-cuda DIR`:              "it needs a GPU",
-	`./just cuda-programs`:              "its programs are for a machine with a GPU",
-	`bin/runner doctor`:                 "what it prints depends on the machine",
+	`./just build`:                            "it builds what the test built",
+	`./just torch`:                            "it builds what the recipe of the test built",
+	`export PATH="$PWD/bin:$PATH"`:            "a command has no effect on the next one",
+	`export SURPRISAL="$PWD"`:                 "the test sets it",
+	`mkdir ../opticks && cd ../opticks`:       "the test is in an empty directory",
+	`mkdir ../mine && cd ../mine`:             "the test is in an empty directory",
+	`./just demo`:                             "continuous integration runs it",
+	`./just test`:                             "it runs this test",
+	`./just test-torch`:                       "it runs this test, of the pages that need the torch backend",
+	`./just demo-torch`:                       "it takes minutes; the tutorial loads the same models",
+	`./just test-models`:                      "it takes a quarter of an hour",
+	`./just test-cuda DIR`:                    "it needs a GPU",
+	`./just cuda-programs`:                    "its programs are for a machine with a GPU",
+	`runner serve mine`:                       "it serves until it is interrupted; a test of the command does that",
+	`rclone sync public bucket:results`:       "it needs a bucket",
+	`git -C pages add . && git -C pages push`: "it needs a repository",
+	`bin/runner doctor`:                       "what it prints depends on the machine",
 }
 
 // console runs the commands of a block, which begins at an offset of the page, and compares what they print.

@@ -50,6 +50,29 @@ type Score struct {
 	Summary artifact.ScoreSummary
 }
 
+// Versioner is a kind whose pages tell what earlier results of the same action were.
+type Versioner interface {
+	// Version returns what a page shows of an earlier result. It returns nil if that may not be published.
+	Version(ctx context.Context, a *plan.Action, p Publisher) (*Version, error)
+}
+
+// Version is an earlier result.
+type Version struct {
+	// Headline is as that of a page.
+	Headline any
+	// Rows are the numbers of its parts, such as datasets.
+	Rows []VersionRow
+}
+
+// VersionRow is a number of an earlier result, such as a gap, and its interval.
+type VersionRow struct {
+	Name    string   `parquet:"name,dict"`
+	Value   *float64 `parquet:"value,optional"`
+	Low     *float64 `parquet:"low,optional"`
+	High    *float64 `parquet:"high,optional"`
+	Verdict string   `parquet:"verdict,dict"`
+}
+
 // Page is a page of the site. All its files are published.
 type Page struct {
 	// Title is for people.

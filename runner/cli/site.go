@@ -111,7 +111,7 @@ func (a *app) exportSite(ctx context.Context, output string, dirs []string, f *s
 }
 
 func (a *app) printSite(r site.Report) {
-	writef(a.stdout, "site in %s: %s, %s\n", r.Dir, count(r.Pages, "page"), count(r.Files, "file"))
+	writef(a.stdout, "site in %s: %s\n", r.Dir, count(r.Pages, "page"))
 	if n := len(r.Unfinished); n > 0 {
 		writef(a.stdout, "without a page, because there is no result yet: %s\n", terminal.Few(r.Unfinished))
 	}
@@ -185,7 +185,7 @@ func (a *app) serve(ctx context.Context, dir, address string) (err error) {
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve %s: %w", dir, err)
 	}
-	// The user stops it; that is no failure.
+	// The user stops it. That is not a failure.
 	_ = <-stopped
 	return nil
 }

@@ -52,7 +52,7 @@ type Model struct {
 // Report is the outcome of an export.
 type Report struct {
 	Dir string `json:"dir"`
-	// Pages counts the pages, Files the files and Bytes their bytes.
+	// Pages counts the pages, Files the files and Bytes their bytes without the list of files.
 	Pages int   `json:"pages"`
 	Files int   `json:"files"`
 	Bytes int64 `json:"bytes"`
@@ -78,7 +78,7 @@ func Export(ctx context.Context, dir string, o Options, experiments []Experiment
 			out: out, choice: c, tables: map[string]*scoredTable{}, same: map[scoredBytes]int64{}, report: &report,
 		}
 		err := x.export(ctx, o, experiments)
-		report.Files = len(out.files) + 1
+		report.Files, report.Bytes = len(out.files)+1, out.bytes
 		return errors.Join(err, x.clean())
 	})
 	if err != nil {
@@ -211,6 +211,9 @@ func (x *exporter) experiment(ctx context.Context, e *Experiment, m *manifest) (
 			if page == nil {
 				x.report.Unpublished = append(x.report.Unpublished, a.Name)
 				continue
+			}
+			if err := p.versions(ctx, k, a, page); err != nil {
+				return described, fmt.Errorf("earlier versions of %s: %w", a.Name, err)
 			}
 			if err := m.add(e, a.Kind, strings.TrimPrefix(a.Name, a.Kind+" "), a.Key, page); err != nil {
 				return described, err

@@ -21,6 +21,8 @@ type output struct {
 	root *os.Root
 	// files are the digests of the files so far, by name.
 	files map[string]string
+	// bytes counts the bytes of the files.
+	bytes int64
 	// unnamed counts the files that were written before their digest was known.
 	unnamed int
 }
@@ -30,8 +32,9 @@ func (o *output) named(name string, fill func(io.Writer) error) error {
 	if err := o.root.MkdirAll(path.Dir(name), 0o777); err != nil {
 		return err
 	}
-	digest, _, err := o.write(name, fill)
+	digest, bytes, err := o.write(name, fill)
 	o.files[name] = digest
+	o.bytes += bytes
 	return err
 }
 
@@ -44,6 +47,9 @@ func (o *output) data(extension string, fill func(io.Writer) error) (action.Page
 		return action.PageFile{}, errors.Join(err, o.root.Remove(partial))
 	}
 	name := path.Join(dataDir, digest+extension)
+	if _, ok := o.files[name]; !ok {
+		o.bytes += bytes
+	}
 	o.files[name] = digest
 	return action.PageFile{Path: name, Bytes: bytes}, o.root.Rename(partial, name)
 }

@@ -39,11 +39,22 @@ const maxMarker = 256 << 20
 type place struct {
 	parent *os.Root
 	name   string
+	replacing
+}
+
+// replacing is how a site replaces another one.
+type replacing struct {
+	// exchange swaps two directories at once. The error is errors.ErrUnsupported if the file system cannot.
+	exchange func(parent *os.Root, a, b string) error
 }
 
 // replace makes the site in dir anew. The function fill writes its files to an empty directory, except the marker. An earlier
 // site stays until the new one is complete. replace refuses a directory with anything that an export did not write.
-func replace(ctx context.Context, dir string, fill func(*output) error) (err error) {
+func replace(ctx context.Context, dir string, fill func(*output) error) error {
+	return replacing{exchange}.replace(ctx, dir, fill)
+}
+
+func (r replacing) replace(ctx context.Context, dir string, fill func(*output) error) (err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return err
 	}
@@ -55,7 +66,7 @@ func replace(ctx context.Context, dir string, fill func(*output) error) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, parent.Close()) }()
-	p := place{parent, filepath.Base(dir)}
+	p := place{parent, filepath.Base(dir), r}
 	if p.name == "." || p.name == string(filepath.Separator) {
 		return invalid("it is the root of the file system; name a new directory")
 	}
@@ -164,7 +175,8 @@ func readMarker(root *os.Root) (*marker, error) {
 		return nil, err
 	}
 	m := &marker{}
-	if err := json.Unmarshal(data, m); err != nil || m.Kind != markerKind || len(m.Files) == 0 {
+	outside := func(name string) bool { return !fs.ValidPath(name) }
+	if err := json.Unmarshal(data, m); err != nil || m.Kind != markerKind || len(m.Files) == 0 || slices.ContainsFunc(slices.Collect(maps.Keys(m.Files)), outside) {
 		return nil, invalid("its %s is not one that this program wrote; name a new directory, or move its content away", markerFile)
 	}
 	return m, nil
@@ -256,7 +268,7 @@ func (p place) swap(partial string, old *marker) (away string, err error) {
 		}
 		return "", p.parent.Rename(partial, p.name)
 	}
-	err = exchange(p.parent, partial, p.name)
+	err = p.exchange(p.parent, partial, p.name)
 	if !errors.Is(err, errors.ErrUnsupported) {
 		return partial, err
 	}

@@ -23,8 +23,8 @@ const sampledDocuments = 20
 
 // scoredTable is the table of a score that pages refer to.
 type scoredTable struct {
-	// wanted are the documents that pages name.
-	wanted map[artifact.RowID]bool
+	// named are the documents that pages name.
+	named map[artifact.RowID]bool
 	// published is nil until the table is.
 	published *action.ScoredTable
 }
@@ -36,7 +36,7 @@ func (x *exporter) table(of action.ScoredFile) (*scoredTable, string, error) {
 	}
 	t := x.tables[f.Digest]
 	if t == nil {
-		t = &scoredTable{wanted: map[artifact.RowID]bool{}}
+		t = &scoredTable{named: map[artifact.RowID]bool{}}
 		x.tables[f.Digest] = t
 	}
 	return t, f.Digest, nil
@@ -48,7 +48,7 @@ func (x *exporter) sample(ctx context.Context, e *Experiment) error {
 	want := func(of action.ScoredFile, id artifact.RowID) error {
 		t, _, err := x.table(of)
 		if err == nil {
-			t.wanted[id] = true
+			t.named[id] = true
 		}
 		return err
 	}
@@ -79,7 +79,7 @@ func (p *publisher) Scored(ctx context.Context, of action.ScoredFile) (action.Sc
 		return action.ScoredTable{}, false, err
 	}
 	if t.published == nil {
-		if t.published, err = p.publishScored(ctx, of, digest, t.wanted); err != nil {
+		if t.published, err = p.publishScored(ctx, of, digest, t.named); err != nil {
 			return action.ScoredTable{}, false, fmt.Errorf("%s: %w", of.Action.Name, err)
 		}
 	}
@@ -87,7 +87,7 @@ func (p *publisher) Scored(ctx context.Context, of action.ScoredFile) (action.Sc
 }
 
 // publishScored writes the published form of a table of scores and of its confidence.
-func (p *publisher) publishScored(ctx context.Context, of action.ScoredFile, digest string, wanted map[artifact.RowID]bool) (*action.ScoredTable, error) {
+func (p *publisher) publishScored(ctx context.Context, of action.ScoredFile, digest string, named map[artifact.RowID]bool) (*action.ScoredTable, error) {
 	from, err := p.e.Path(ctx, digest)
 	if err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func (p *publisher) publishScored(ctx context.Context, of action.ScoredFile, dig
 	t := &action.ScoredTable{Row: func(_ artifact.RowID, rank int64) (int64, bool) { return rank, true }}
 	keep := func(artifact.RowID) bool { return true }
 	if p.choice.text == action.TextSampled {
-		ids, err := chosen(from, wanted)
+		ids, err := chosen(from, named)
 		if err != nil {
 			return nil, err
 		}
@@ -132,9 +132,9 @@ func (p *publisher) publishScored(ctx context.Context, of action.ScoredFile, dig
 
 func compareIDs(a, b artifact.RowID) int { return artifact.CompareRows(a.Shard, a.Row, b.Shard, b.Row) }
 
-// chosen returns the documents of a table that are published where text is sampled, in order: those that are wanted, and
+// chosen returns the documents of a table that are published where text is sampled, in order: those that a page names, and
 // some others. Which others depends only on the names of the documents, so that two models have the same.
-func chosen(path string, wanted map[artifact.RowID]bool) (_ []artifact.RowID, err error) {
+func chosen(path string, named map[artifact.RowID]bool) (_ []artifact.RowID, err error) {
 	in, err := artifact.OpenRowIDs(path)
 	if err != nil {
 		return nil, err
@@ -150,7 +150,7 @@ func chosen(path string, wanted map[artifact.RowID]bool) (_ []artifact.RowID, er
 		if err != nil {
 			return nil, err
 		}
-		if wanted[id] {
+		if named[id] {
 			ids = append(ids, id)
 			continue
 		}

@@ -1,6 +1,6 @@
 // Command site takes pictures of the pages of a site.
 //
-//	go run ./docs/picture/site [-only WORD] URL OUT
+//	go run ./docs/picture/site [-only WORD] SITE OUT
 package main
 
 import (
@@ -8,6 +8,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,7 +21,7 @@ func main() {
 	only := flag.String("only", "", "take only pictures whose names contain this")
 	flag.Parse()
 	if flag.NArg() != 2 {
-		fmt.Fprintln(os.Stderr, "usage: go run ./docs/picture/site [-only WORD] URL OUT")
+		fmt.Fprintln(os.Stderr, "usage: go run ./docs/picture/site [-only WORD] SITE OUT")
 		os.Exit(2)
 	}
 	if err := take(flag.Arg(0), flag.Arg(1), *only); err != nil {
@@ -33,7 +35,10 @@ type view struct{ name, path, script string }
 
 var widths = []int64{390, 1280, 2560}
 
-func take(url, out, only string) error {
+func take(site, out, only string) error {
+	server := httptest.NewServer(http.FileServer(http.Dir(site)))
+	defer server.Close()
+	url := server.URL + "/"
 	b, err := browser.Start(context.Background())
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ func (k Kind) Page(ctx context.Context, a *plan.Action, p action.Publisher) (*ac
 		return nil, err
 	}
 	return &action.Page{
-		Title: v.summary.ModelA + " − " + v.summary.ModelB, Tags: v.allTags(), Headline: v.headline(), Files: files,
+		Title: v.summary.ModelA + " − " + v.summary.ModelB, Tags: v.allTags(), Headline: headline(&v.summary), Files: files,
 	}, nil
 }
 
@@ -57,6 +57,26 @@ func (k Kind) Sample(ctx context.Context, a *plan.Action, p action.Publisher, wa
 		}
 	}
 	return nil
+}
+
+// Version implements action.Versioner.
+func (Kind) Version(ctx context.Context, a *plan.Action, p action.Publisher) (*action.Version, error) {
+	s, err := action.ReadPage[Summary](ctx, a, artifact.SummaryFile, p)
+	if err != nil {
+		return nil, err
+	}
+	var with parameters
+	if err := json.Unmarshal(a.Parameters, &with); err != nil {
+		return nil, err
+	}
+	version := &action.Version{Headline: headline(s)}
+	for _, r := range s.Datasets {
+		if !p.Publishes(r.Name, with.Tags[r.Name]) {
+			return nil, nil
+		}
+		version.Rows = append(version.Rows, action.VersionRow{Name: r.Name, Value: r.GapBPB, Low: r.Low, High: r.High, Verdict: r.Verdict})
+	}
+	return version, nil
 }
 
 // documentName identifies a document of a report.

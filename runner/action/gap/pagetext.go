@@ -152,8 +152,7 @@ type pageFinding struct {
 	High   *float64 `json:"gap_high"`
 }
 
-func (v *pageData) headline() pageHeadline {
-	s := v.summary
+func headline(s *Summary) pageHeadline {
 	h := pageHeadline{
 		ModelA: s.ModelA, ModelB: s.ModelB, Overall: s.Overall, Datasets: len(s.Datasets), Verdicts: map[string]int{},
 		Worse: []pageFinding{}, Better: []pageFinding{},

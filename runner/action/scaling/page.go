@@ -2,6 +2,7 @@ package scaling
 
 import (
 	"context"
+	"strings"
 
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/artifact"
@@ -55,6 +56,13 @@ func (Kind) Page(ctx context.Context, a *plan.Action, p action.Publisher) (*acti
 	if err != nil {
 		return nil, err
 	}
+	if p.Text() == action.TextNone {
+		for _, list := range s.Ranked.lists() {
+			for i := range list {
+				list[i].Text = ""
+			}
+		}
+	}
 	for i := range s.Rows {
 		// These are in the table of datasets.
 		s.Rows[i].ByDataset, s.Rows[i].PerplexityByDataset = []float64{}, []*float64{}
@@ -66,6 +74,36 @@ func (Kind) Page(ctx context.Context, a *plan.Action, p action.Publisher) (*acti
 		action.Provenance
 	}{s, datasets, action.ProvenanceOf(a)})
 	return page, err
+}
+
+// Sample implements action.Sampler.
+func (Kind) Sample(ctx context.Context, a *plan.Action, p action.Publisher, want func(action.ScoredFile, artifact.RowID) error) error {
+	page, err := action.WholePage(ctx, a, p)
+	if page == nil || err != nil {
+		return err
+	}
+	s, err := action.ReadPage[Summary](ctx, a, artifact.SummaryFile, p)
+	if err != nil {
+		return err
+	}
+	for _, list := range s.Ranked.lists() {
+		for _, d := range list {
+			for _, in := range a.Inputs {
+				if _, dataset, _ := strings.Cut(in.Role, "/"); dataset != d.Dataset {
+					continue
+				}
+				if err := want(action.ScoredFile{Action: in.Upstream, Name: artifact.ScoredFile}, artifact.RowID{Shard: d.Shard, Row: d.Row}); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// lists returns the lists of documents.
+func (d *Documents) lists() [][]Document {
+	return [][]Document{d.Hardest, d.Easiest, d.MostGain, d.LeastGain}
 }
 
 func (s *Summary) pageHeadline() pageHeadline {

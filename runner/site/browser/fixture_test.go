@@ -169,6 +169,16 @@ func (x *tab) must(err error) {
 
 func (x *tab) visit(path string) { x.t.Helper(); x.must(x.Go(x.address + path)) }
 
+// move opens another address of the page that is open.
+func (x *tab) move(path string) {
+	x.t.Helper()
+	if path == "" {
+		path = "#/"
+	}
+	x.must(x.Do(fmt.Sprintf(`location.hash = %q`, path)))
+	x.must(x.Settle())
+}
+
 func get[T any](x *tab, expression string) T {
 	x.t.Helper()
 	v, err := browser.Evaluate[T](x.Page, expression)

@@ -24,6 +24,7 @@ func TestPages(t *testing.T) {
 		"sort":      testSort,
 		"keys":      testKeys,
 		"copies":    testCopies,
+		"compare":   testCompare,
 		"theme":     testTheme,
 		"narrow":    testNarrow,
 		"document":  testDocument,
@@ -92,10 +93,12 @@ func testTheme(t *testing.T, _ *fixture, x *tab) {
 
 // testNarrow looks for pages that scroll sideways.
 func testNarrow(t *testing.T, f *fixture, x *tab) {
+	pages := everyPage(x)
 	for _, width := range []int64{390, 768, 1280, 2560} {
 		x.must(x.Show(browser.Screen{Width: width, Height: 844}))
-		for _, path := range everyPage(x) {
-			x.visit(path)
+		x.visit("")
+		for _, path := range pages {
+			x.move(path)
 			if got := get[int64](x, `document.scrollingElement.scrollWidth`); got > width {
 				t.Errorf("%s is %d pixels wide on a screen of %d", path, got, width)
 			}
@@ -103,13 +106,13 @@ func testNarrow(t *testing.T, f *fixture, x *tab) {
 	}
 }
 
-// everyPage returns the addresses of all pages, with a document of each dataset of a gap.
+// everyPage returns the addresses of all pages, with a document and an address of nothing.
 func everyPage(x *tab) []string {
 	x.t.Helper()
 	x.must(x.Go(x.address))
 	pages := []string{""}
 	for _, page := range get[[]string](x, `[...document.querySelectorAll(".contents nav a")].map((a) => a.getAttribute("href")).slice(1)`) {
-		x.must(x.Go(x.address + page))
+		x.move(page)
 		tabs := get[[]string](x, `[...document.querySelectorAll(".tabs a")].map((a) => a.getAttribute("href"))`)
 		if len(tabs) == 0 {
 			tabs = []string{page}

@@ -7,7 +7,7 @@ import type { Entry } from "site/manifest";
 import { Figure, type ViewProps } from "site/page";
 import { go, href, param, replace, set } from "site/route";
 import { Link } from "site/table";
-import { cellsOf, worst, type Part } from "gap/cells";
+import { at as cellAt, cellsOf, worst, type Part } from "gap/cells";
 import { datasets, documentsOf, headlineOf, place, placeOf, type Dataset, type DocumentRow, type Place } from "gap/data";
 import { Inspector } from "gap/inspector";
 import { Legend } from "gap/legend";
@@ -64,17 +64,17 @@ function Opened({ entry, at, sides: { text: words, a, b, dataset, row, documents
   const chosen = param("at") === "" ? null : Number(param("at"));
   useEffect(() => {
     const p = (painting.current = new Painting(box.current!, cells, { shown, hidden }));
-    if (chosen !== null) p.mark(p.atByte(chosen), true);
+    if (chosen !== null) p.mark(cellAt(cells.bytes, cells.count, chosen), true);
     return () => p.close();
   }, [cells]);
   useEffect(() => painting.current?.show({ shown, hidden }), [shown, hidden]);
   const moved = useRef(true);
   useEffect(() => {
-    if (chosen !== null) painting.current?.mark(painting.current.atByte(chosen), moved.current);
+    if (chosen !== null) painting.current?.mark(cellAt(cells.bytes, cells.count, chosen), moved.current);
     moved.current = true;
   }, [chosen]);
   const choose = (cell: number) => replace({ at: cells.bytes[cell]! });
-  const current = pointed ?? (chosen === null ? null : painting.current?.atByte(chosen) ?? null);
+  const current = pointed ?? (chosen === null ? null : cellAt(cells.bytes, cells.count, chosen));
   useDocumentKeys({ entry, at, documents, parts, chosen, bytes: cells.bytes, choose });
   return (
     <article>

@@ -1,4 +1,5 @@
 // The documents of a dataset, behind and ahead.
+import { useMemo } from "preact/hooks";
 import type { Column } from "site/columns";
 import { bits, count, decimal, signed, visible } from "site/format";
 import { Loaded } from "site/loaded";
@@ -53,7 +54,8 @@ const directions: Record<string, { title(a: string): string; has(d: DocumentRow)
 function List({ entry, documents }: { entry: Entry; documents: DocumentRow[] }) {
   const { modelA, modelB } = headlineOf(entry);
   const direction = param("direction");
-  const shown = documents.filter((directions[direction] ?? directions[""]!).has);
+  const shown = useMemo(() => documents.filter((directions[direction] ?? directions[""]!).has), [documents, direction]);
+  const counts = useMemo(() => Object.values(directions).map((d) => documents.filter(d.has).length), [documents]);
   const columns: Column<DocumentRow>[] = [
     { key: "document", title: "Document", value: (d) => `${d.shard}:${d.row_index}` },
     { key: "delta_bits", title: "Bits", unit: "in total", number: true, absolute: true, value: (d) => d.delta_bits, text: (d) => bits(d.delta_bits), cell: (d) => <span class={d.delta_bits > 0 ? "worse" : "better"}>{bits(d.delta_bits)}</span> },
@@ -70,10 +72,10 @@ function List({ entry, documents }: { entry: Entry; documents: DocumentRow[] }) 
       words={(d) => [`${d.shard}:${d.row_index}`, d.worst_bucket, d.worst_text].join("\n")} href={(d) => document(entry, placeOf(d))}>
       <fieldset class="switch">
         <legend>Show</legend>
-        {Object.entries(directions).map(([key, { title, has }]) => (
+        {Object.entries(directions).map(([key, { title }], i) => (
           <label>
             <input type="radio" name="direction" checked={direction === key} onChange={() => set({ direction: key })} />
-            <span>{title(modelA)} <small>{count(documents.filter(has).length)}</small></span>
+            <span>{title(modelA)} <small>{count(counts[i]!)}</small></span>
           </label>
         ))}
       </fieldset>

@@ -93,11 +93,6 @@ export class Painting {
     return null;
   }
 
-  /** atByte returns the cell that has a byte. */
-  atByte(byte: number): number {
-    return at(this.cells.bytes, this.cells.count, byte);
-  }
-
   close(): void {
     this.observer.disconnect();
     this.sizes.disconnect();

@@ -2,6 +2,7 @@
 import { decimal } from "site/format";
 import { Loaded } from "site/loaded";
 import type { ViewProps } from "site/page";
+import { Versions } from "gap/versions";
 import { details } from "gap/data";
 
 export function Provenance({ entry }: ViewProps) {
@@ -26,6 +27,7 @@ export function Provenance({ entry }: ViewProps) {
             <h2>Version</h2>
             <p>This is version <code>{entry.version}</code> of <code>{entry.id}</code>.</p>
             {d.provenance !== undefined && <pre class="details" tabIndex={0}>{JSON.stringify(d.provenance, null, 2)}</pre>}
+            {entry.files.versions && <Versions entry={entry} />}
             <h2>Files</h2>
             <ul class="plain">{Object.entries(entry.files).map(([name, file]) => <li><a href={file.path}>{name}</a> <code>{file.path}</code></li>)}</ul>
           </>

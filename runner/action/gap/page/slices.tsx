@@ -26,7 +26,7 @@ export function Datasets({ entry }: ViewProps) {
   return (
     <Loaded of={entry.id} load={() => datasets(entry)}>
       {(all) => {
-        const shown = group ? all.filter((d) => within(d, group)) : all;
+        const shown = only(all, group, (d) => within(d, group));
         const columns: Column<Dataset>[] = [
           { key: "name", title: "Dataset", value: (d) => d.name, cell: (d) => <>{d.name} <small>{tagsOf(d).join(" ")}</small></> },
           ...gapColumns(all, labels(entry, "documents"), { won: true, detectable: true }),
@@ -70,6 +70,16 @@ export function Buckets({ entry }: ViewProps) {
   );
 }
 
+const filtered = new WeakMap<object, { by: string; rows: unknown[] }>();
+
+/** only returns the rows that a parameter of the address selects; the same list for the same parameter. */
+function only<T>(rows: T[], by: string, is: (row: T) => boolean): T[] {
+  if (by === "") return rows;
+  let known = filtered.get(rows);
+  if (known?.by !== by) filtered.set(rows, (known = { by, rows: rows.filter(is) }));
+  return known.rows as T[];
+}
+
 /** A text with an example of it. */
 interface Example {
   example_dataset?: string | null;
@@ -100,13 +110,13 @@ export function Literals({ entry }: ViewProps) {
           { key: "name", title: "Literal", value: (l) => l.name, cell: (l) => <code>{visible(l.name)}</code> },
           { key: "bucket", title: "Bucket", value: (l) => l.bucket },
           ...gapColumns(all, labels(entry, "occurrences"), { won: false, detectable: false }),
-          { key: "model_a_token_boundaries", title: "a's tokens", value: (l) => l.model_a_token_boundaries, cell: (l) => <code>{l.model_a_token_boundaries}</code> },
-          { key: "model_b_token_boundaries", title: "b's tokens", value: (l) => l.model_b_token_boundaries, cell: (l) => <code>{l.model_b_token_boundaries}</code> },
+          { key: "model_a_token_boundaries", title: "a's tokens", value: (l) => l.model_a_token_boundaries, cell: (l) => <code>{visible(l.model_a_token_boundaries)}</code> },
+          { key: "model_b_token_boundaries", title: "b's tokens", value: (l) => l.model_b_token_boundaries, cell: (l) => <code>{visible(l.model_b_token_boundaries)}</code> },
         ];
         return (
           <>
             <p class="hint">The texts of at most 32 bytes with the largest differences, summed over all their occurrences. The link leads to the occurrence that differs most.</p>
-            <Table name="literals" rows={bucket ? all.filter((l) => l.bucket === bucket) : all} columns={columns} sort="-delta_bits" folded={folded} bytes={(l) => l.bytes}
+            <Table name="literals" rows={only(all, bucket, (l) => l.bucket === bucket)} columns={columns} sort="-delta_bits" folded={folded} bytes={(l) => l.bytes}
               words={(l) => l.name + "\n" + l.bucket} href={(l) => example(entry, l)}>
               {bucket && <button type="button" onClick={() => set({ bucket: null })}>Only {bucket} ✕</button>}
             </Table>

@@ -1,6 +1,6 @@
 // Where the tokenizers of both models cut the text differently, and what that costs.
 import type { Column } from "site/columns";
-import { bits, count, interval, percent, signed } from "site/format";
+import { bits, count, interval, percent, signed, visible } from "site/format";
 import { Loaded } from "site/loaded";
 import type { Entry } from "site/manifest";
 import { Figure, type ViewProps } from "site/page";
@@ -54,8 +54,8 @@ interface Cut {
 
 function Cuts({ entry }: { entry: Entry }) {
   const columns: Column<Cut>[] = [
-    { key: "model_a_token_boundaries", title: "a's tokens", value: (c) => c.model_a_token_boundaries, cell: (c) => <code>{c.model_a_token_boundaries}</code> },
-    { key: "model_b_token_boundaries", title: "b's tokens", value: (c) => c.model_b_token_boundaries, cell: (c) => <code>{c.model_b_token_boundaries}</code> },
+    { key: "model_a_token_boundaries", title: "a's tokens", value: (c) => c.model_a_token_boundaries, cell: (c) => <code>{visible(c.model_a_token_boundaries)}</code> },
+    { key: "model_b_token_boundaries", title: "b's tokens", value: (c) => c.model_b_token_boundaries, cell: (c) => <code>{visible(c.model_b_token_boundaries)}</code> },
     { key: "delta_bits", title: "Bits", unit: "in total", number: true, absolute: true, value: (c) => c.delta_bits, text: (c) => bits(c.delta_bits), cell: (c) => <span class={c.delta_bits > 0 ? "worse" : "better"}>{bits(c.delta_bits)}</span> },
     { key: "gap_bpb", title: "Gap", unit: "bits per byte", number: true, absolute: true, value: (c) => c.gap_bpb, text: (c) => signed(c.gap_bpb) },
     { key: "gap_low", title: "95% interval", number: true, value: (c) => c.gap_low, text: (c) => interval(c.gap_low, c.gap_high) },

@@ -7,6 +7,8 @@ import { param, set, type } from "site/route";
 import { bytes, type Search } from "site/search";
 
 interface ControlsProps<T> {
+  /** Whether the table is too short to search. */
+  few: boolean;
   prefix: string;
   name: string;
   status: string;
@@ -17,12 +19,13 @@ interface ControlsProps<T> {
   children?: ComponentChildren;
 }
 
-export function Controls<T>({ prefix, name, status, search, sized, rows, columns, children }: ControlsProps<T>) {
+export function Controls<T>({ few, prefix, name, status, search, sized, rows, columns, children }: ControlsProps<T>) {
   const least = param(prefix + "min");
   const wrong = least !== "" && bytes(least) === null;
   const problem = search.problem ? `Not a regular expression: ${search.problem}` : wrong ? `"${least}" is not a size: write 2000, 2k or 1.5M` : "";
   return (
     <div class="controls">
+      {!few && <>
       <label>
         <span>Search</span>
         <input type="search" name={prefix + "search"} value={param(prefix + "search")} aria-invalid={search.problem !== undefined} spellcheck={false}
@@ -40,6 +43,7 @@ export function Controls<T>({ prefix, name, status, search, sized, rows, columns
             onInput={(event) => type(prefix + "min", event.currentTarget.value)} />
         </label>
       )}
+      </>}
       {children}
       <output aria-live="polite">{problem || status}</output>
       <Copies name={name} rows={rows} columns={columns} />

@@ -48,7 +48,7 @@ export function plural(n: number, noun: string): string {
   return `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
 }
 
-/** visible shows white space, as the report does. */
+/** visible shows white space. The sign of the reports for a space is missing in many fonts. */
 export function visible(text: string): string {
-  return text.replace(/[ \n\t\r]/g, (c) => ({ " ": "␠", "\n": "⏎", "\t": "⇥", "\r": "↵" })[c] ?? c);
+  return text.replace(/[ \n\t\r␠]/g, (c) => ({ "\n": "⏎", "\t": "⇥", "\r": "↵" })[c] ?? "␣");
 }

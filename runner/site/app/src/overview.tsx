@@ -37,13 +37,19 @@ export function Overview({ manifest }: { manifest: Manifest }) {
   return (
     <>
       <h1>{manifest.title || "Surprisal"}</h1>
-      <Comparisons entries={manifest.entries.filter((e) => e.kind === "gap")} />
+      <Comparisons entries={manifest.entries.filter((e) => e.kind === "gap" && !ofGate(manifest, e))} />
       <Others entries={manifest.entries.filter((e) => e.kind !== "gap")} />
       {manifest.experiments.map((e) => (
         <About experiment={e} />
       ))}
     </>
   );
+}
+
+/** ofGate says whether a gap is a part of a gate, which its page shows. */
+function ofGate(manifest: Manifest, e: Entry): boolean {
+  const [kind, ...rest] = e.name.split("/");
+  return (kind === "gate" || kind === "gate-confirm") && manifest.entries.some((g) => g.kind === "gate" && g.experiment === e.experiment && g.name === rest.join("/"));
 }
 
 const headline = (e: Entry) => e.headline as GapHeadline;
@@ -86,15 +92,18 @@ function verdict(e: Entry): string {
   return overall.verdict.replace(/^a is/, `${modelA} is`).replace(/^b is/, `${modelB} is`);
 }
 
+/** How many datasets a list of the overview has. */
+const most = 8;
+
 /** Certain lists the datasets whose gaps are not due to chance. */
 function Certain({ title, entries, rows, worse }: { title: string; entries: Entry[]; rows: (h: GapHeadline) => Row[] | null | undefined; worse: boolean }) {
-  const all = entries.flatMap((e) => (rows(headline(e)) ?? []).map((row) => ({ e, row })));
+  const all = entries.flatMap((e) => (rows(headline(e)) ?? []).map((row) => ({ e, row }))).sort((x, y) => Math.abs(y.row.gap_bpb ?? 0) - Math.abs(x.row.gap_bpb ?? 0));
   return (
     <section>
       <h3>{title}</h3>
       {all.length === 0 ? <p>Nothing.</p> : (
         <ul class="certain">
-          {all.map(({ e, row }) => (
+          {all.slice(0, most).map(({ e, row }) => (
             <li>
               <Link href={href(`${e.id}/documents`, { dataset: row.name, direction: worse ? "behind" : "ahead" })}>{row.name}</Link>
               <span class={worse ? "worse" : "better"}>{signed(row.gap_bpb)}</span>
@@ -103,6 +112,7 @@ function Certain({ title, entries, rows, worse }: { title: string; entries: Entr
           ))}
         </ul>
       )}
+      {all.length > most && <p class="hint">and {count(all.length - most)} more</p>}
     </section>
   );
 }
@@ -130,13 +140,21 @@ function Others({ entries }: { entries: Entry[] }) {
   );
 }
 
-const titles: Record<string, string> = { gate: "Gates", series: "Series", scaling: "Scaling", sliding: "Sliding windows", outliers: "Outliers", score: "Models", run: "Runs" };
+/** The names of kinds in headings. */
+export const titles: Record<string, string> = { gap: "Comparison", gate: "Gate", series: "Series", scaling: "Scaling", sliding: "Sliding windows", outliers: "Outliers", scores: "Models", run: "Run" };
 
 function Answer({ headline }: { headline: unknown }) {
-  const { answer, sentence } = (headline ?? {}) as { answer?: string; sentence?: string };
+  const h = (headline ?? {}) as { answer?: string; sentence?: string; best?: string; maxLogP?: number; memorizedPassages?: number; models?: unknown[]; states?: Record<string, number> };
+  const says = [
+    h.sentence,
+    h.best && `best: ${h.best}`,
+    h.maxLogP !== undefined && `largest probability ${Math.exp(h.maxLogP).toPrecision(2)}, memorized passages: ${h.memorizedPassages}`,
+    !h.best && h.models && `${count(h.models.length)} models`,
+    h.states && Object.entries(h.states).map(([state, n]) => `${count(n)} ${state}`).join(", "),
+  ].filter(Boolean);
   return (
     <>
-      {answer && <span class={`answer ${answer}`}>{answer}</span>} {sentence && <span>{sentence}</span>}
+      {h.answer && <span class={`answer ${h.answer}`}>{h.answer}</span>} <span>{says.join("; ")}</span>
     </>
   );
 }

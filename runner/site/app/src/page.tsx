@@ -1,6 +1,7 @@
 // What a kind brings to the site: its page, divided into tabs, and a line for the overview.
 import type { ComponentChildren, ComponentType, VNode } from "preact";
 import type { Entry, Manifest } from "site/manifest";
+import { useEffect, useRef } from "preact/hooks";
 import { Link } from "site/table";
 import { href, param } from "site/route";
 
@@ -25,9 +26,13 @@ export interface Page {
 
 /** The tabs of a page as links. */
 export function Tabs({ page, entry, current }: { page: Page; entry: Entry; current: Tab }): VNode | null {
-  if (page.tabs.filter((t) => !t.hidden).length < 2) return null;
+  const bar = useRef<HTMLElement>(null);
+  useEffect(() => {
+    const link = bar.current?.querySelector<HTMLElement>("[aria-current]");
+    if (link) bar.current!.scrollLeft = link.offsetLeft - bar.current!.clientWidth / 2;
+  }, [current]);
   return (
-    <nav class="tabs" aria-label="Views">
+    <nav class="tabs" aria-label="Views" ref={bar}>
       {page.tabs.filter((t) => !t.hidden || t === current).map((t) => (
         <Link href={href(t === page.tabs[0] ? entry.id : `${entry.id}/${t.id}`, kept())} aria-current={t === current ? "page" : undefined}>{t.title}</Link>
       ))}

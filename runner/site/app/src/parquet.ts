@@ -54,7 +54,8 @@ function table(path: string, file: AsyncBuffer, metadata: FileMetaData): Table {
           ...(columns && { columns }),
           ...(start !== undefined && { rowStart: start }),
           ...(end !== undefined && { rowEnd: end }),
-          ...(filter && { filter: filter as never }),
+          // Numbers are compared with 64-bit integers.
+          ...(filter && { filter: filter as never, filterStrict: false }),
         });
         for (const row of rows) for (const key in row) if (typeof row[key] === "bigint") row[key] = Number(row[key]);
         return rows;

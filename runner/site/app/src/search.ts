@@ -1,8 +1,16 @@
 // Search in rows: a substring without regard to case, or a regular expression.
 
+/** A text in which a search looks. */
+export interface Searchable {
+  text: string;
+  lower: string;
+}
+
+export const searchable = (text: string): Searchable => ({ text, lower: text.toLowerCase() });
+
 /** A search that a person typed; problem says why it is not one yet. */
 export interface Search {
-  matches(text: string): boolean;
+  matches(text: Searchable): boolean;
   problem?: string;
 }
 
@@ -12,11 +20,11 @@ export function search(words: string, expression: boolean): Search {
   if (words === "") return all;
   if (!expression) {
     const lower = words.toLowerCase();
-    return { matches: (text) => text.toLowerCase().includes(lower) };
+    return { matches: (text) => text.lower.includes(lower) };
   }
   try {
     const pattern = new RegExp(words, "imu");
-    return { matches: (text) => pattern.test(text) };
+    return { matches: (text) => pattern.test(text.text) };
   } catch (cause) {
     return { ...all, problem: cause instanceof Error ? cause.message : String(cause) };
   }

@@ -5,7 +5,7 @@ import { Loaded, Notice } from "site/loaded";
 import { Help, helpIsOpen, useKeys, type Key } from "site/keys";
 import { pageOf } from "site/kinds";
 import { format, type Entry, type Manifest } from "site/manifest";
-import { Overview } from "site/overview";
+import { Overview, titles } from "site/overview";
 import { Tabs, type Page } from "site/page";
 import { go, href, route } from "site/route";
 import { Link } from "site/table";
@@ -97,9 +97,9 @@ function Opened({ page, manifest, entry, tab }: { page: Page; manifest: Manifest
   if (!current) return <Missing />;
   return (
     <>
-      <h1>{entry.title || entry.name}</h1>
+      <h1><small>{titles[entry.kind] ?? entry.kind}</small> {entry.title || entry.name}</h1>
       {page.subtitle && <p class="subtitle">{page.subtitle(entry)}</p>}
-      <Tabs page={page} entry={entry} current={current} />
+      {visible.length > 1 && <Tabs page={page} entry={entry} current={current} />}
       <current.view key={current.id} entry={entry} manifest={manifest} />
     </>
   );

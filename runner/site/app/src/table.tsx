@@ -4,7 +4,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { sorted, textOf, type Column } from "site/columns";
 import { Controls } from "site/controls";
 import { go, param, set } from "site/route";
-import { bytes, search } from "site/search";
+import { bytes, search, searchable } from "site/search";
 import { count } from "site/format";
 
 export interface TableProps<T> {
@@ -29,6 +29,8 @@ export interface TableProps<T> {
 }
 
 const height = 33;
+/** Tables up to this length have no search of their own. */
+const few = 4;
 /** Tables up to this length are drawn whole. */
 const whole = 100;
 const margin = 12;
@@ -40,18 +42,22 @@ export function Table<T>(props: TableProps<T>) {
   const expression = param(prefix + "regexp") === "1";
   const least = bytes(param(prefix + "min")) ?? 0;
   const unfolded = param(prefix + "small") === "1";
-  const texts = useMemo(() => rows.map((row) => props.words?.(row) ?? textOf(columns[0]!, row)), [rows]);
   const looked = useMemo(() => search(typed, expression), [typed, expression]);
+  // A key of a search only filters: the rows are sorted and their texts are known before.
+  const ordered = useMemo(() => sorted(rows, columns, by).map((row) => ({ row, text: searchable(props.words?.(row) ?? textOf(columns[0]!, row)) })), [rows, by]);
   const { shown, folded } = useMemo(() => {
-    const kept = rows.filter((row, i) => looked.matches(texts[i]!) && (least === 0 || !props.bytes || props.bytes(row) >= least));
-    const ordered = sorted(kept, columns, by);
-    const fold = props.folded;
-    return fold ? { shown: ordered.filter((r) => !fold.is(r)), folded: ordered.filter((r) => fold.is(r)) } : { shown: ordered, folded: [] };
-  }, [rows, texts, looked, least, by]);
+    const found: { shown: T[]; folded: T[] } = { shown: [], folded: [] };
+    for (const { row, text } of ordered) {
+      if (!looked.matches(text) || (least > 0 && props.bytes && props.bytes(row) < least)) continue;
+      (props.folded?.is(row) ? found.folded : found.shown).push(row);
+    }
+    return found;
+  }, [ordered, looked, least]);
   const drawn = unfolded || shown.length === 0 ? [...shown, ...folded] : shown;
   return (
     <section class="table" aria-label={props.name}>
       <Controls
+        few={rows.length <= few && typed === "" && least === 0}
         prefix={prefix} name={props.name} search={looked} sized={props.bytes !== undefined} rows={drawn} columns={columns}
         status={drawn.length === rows.length ? `${count(rows.length)} ${props.name}` : `${count(drawn.length)} of ${count(rows.length)} ${props.name}`}
       >

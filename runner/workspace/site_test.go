@@ -1,0 +1,643 @@
+package workspace_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/parquet-go/parquet-go"
+
+	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/action/gap"
+	"surprisal.dev/runner/artifact"
+	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/site"
+	"surprisal.dev/runner/statistics"
+	"surprisal.dev/runner/store"
+	"surprisal.dev/runner/workspace"
+)
+
+// siteManifest is what the tests read of site.json.
+type siteManifest struct {
+	Experiments []struct {
+		Name     string
+		Models   []struct{ Name string }
+		Datasets int `json:"datasetCount"`
+		Runs     []struct{ ID string }
+	}
+	Entries []siteEntry
+}
+
+type siteEntry struct {
+	ID, Kind, Version, Key string
+	Tags                   []string
+	Headline               json.RawMessage
+	Files                  map[string]action.PageFile
+}
+
+// published is a site that was exported.
+type published struct {
+	t   *testing.T
+	dir string
+	siteManifest
+}
+
+func exportTo(t *testing.T, dir string, o site.Options, workspaces ...*workspace.Workspace) *published {
+	t.Helper()
+	var experiments []site.Experiment
+	for _, w := range workspaces {
+		e, err := w.Site(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		experiments = append(experiments, e)
+	}
+	if o.Text == "" {
+		o.Text = action.TextAll
+	}
+	if _, err := site.Export(t.Context(), dir, o, experiments); err != nil {
+		t.Fatal(err)
+	}
+	p := &published{t: t, dir: dir}
+	p.json("site.json", &p.siteManifest)
+	return p
+}
+
+func (p *published) json(name string, v any) {
+	p.t.Helper()
+	data, err := os.ReadFile(filepath.Join(p.dir, filepath.FromSlash(name)))
+	if err == nil {
+		err = json.Unmarshal(data, v)
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *published) entry(id string) siteEntry {
+	p.t.Helper()
+	var ids []string
+	for _, e := range p.Entries {
+		if e.ID == id {
+			return e
+		}
+		ids = append(ids, e.ID)
+	}
+	p.t.Fatalf("no page %s; pages are %q", id, ids)
+	return siteEntry{}
+}
+
+// rows reads a table of a page.
+func rows[T any](p *published, file action.PageFile) []T {
+	p.t.Helper()
+	path := filepath.Join(p.dir, filepath.FromSlash(file.Path))
+	all, err := parquet.ReadFile[T](path)
+	if err != nil {
+		p.t.Fatalf("%s: %v", file.Path, err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() != file.Bytes {
+		p.t.Errorf("%s: the manifest says %d bytes (%v)", file.Path, file.Bytes, err)
+	}
+	return all
+}
+
+// everything returns the bytes of all files of a site, those of tables decompressed, by name.
+func everything(t *testing.T, dir string) map[string][]byte {
+	t.Helper()
+	all := map[string][]byte{}
+	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		data, err := os.ReadFile(path)
+		if err == nil && filepath.Ext(name) == ".parquet" {
+			data, err = decompressed(data)
+		}
+		all[name] = data
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// decompressed returns a Parquet file, followed by its values and the text of its footer.
+func decompressed(data []byte) ([]byte, error) {
+	f, err := parquet.OpenFile(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	out.Write(data)
+	fmt.Fprintf(&out, "%+v %s", f.Metadata(), f.Schema())
+	for _, group := range f.RowGroups() {
+		for _, column := range group.ColumnChunks() {
+			if err := values(&out, column.Pages()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out.Bytes(), nil
+}
+
+func values(out io.Writer, pages parquet.Pages) error {
+	defer pages.Close()
+	for {
+		page, err := pages.ReadPage()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		buffer := make([]parquet.Value, page.NumValues())
+		n, err := page.Values().ReadValues(buffer)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		for _, v := range buffer[:n] {
+			fmt.Fprintf(out, "\n%s", v.String())
+		}
+		parquet.Release(page)
+	}
+}
+
+// leaks returns the words that are in files of a site, with the files.
+func leaks(t *testing.T, dir string, words ...string) (found []string) {
+	t.Helper()
+	for name, data := range everything(t, dir) {
+		for _, word := range words {
+			if bytes.Contains(data, []byte(word)) {
+				found = append(found, word+" in "+name)
+			}
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+// newSiteDirectory returns an experiment with 40 documents of rare words in each of two datasets.
+func newSiteDirectory(t *testing.T) *directory {
+	f := newDirectory(t)
+	f.replace(`gaps: "big-small"`, `datasets: "notes/secret": {source: text: _lines & {path: "secret.txt"}, tags: ["private", "kind:notes"]}
+datasets: "books/a": tags: ["public"]
+models: words: backend: ngram: {order: 2, tokens: "words", train: "corpus"}
+scaling: sizes: models: ["small", "big"]
+gaps: "words-big": {a: "words", b: "big"}
+gaps: "big-small"`)
+	var a, secret strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&a, "the cat number %d sat on the aardwolf%02d mat and the dog sat on the long cat of the house\n", i*i, i)
+		fmt.Fprintf(&secret, "the dog number %d met zyzzyva%02d and the cat of the mat was with it for the whole long day\n", i*i, i)
+	}
+	f.write("a.txt", a.String())
+	f.write("secret.txt", secret.String())
+	return f
+}
+
+// Two exports of the same results have the same bytes, also if one replaces another site.
+func TestSiteDeterministic(t *testing.T) {
+	w, _ := newSiteDirectory(t).runs()
+	first, second := filepath.Join(t.TempDir(), "site"), filepath.Join(t.TempDir(), "site")
+	exportTo(t, first, site.Options{}, w)
+	exportTo(t, second, site.Options{Text: action.TextNone}, w)
+	exportTo(t, second, site.Options{}, w)
+	if diff := cmp.Diff(everything(t, first), everything(t, second)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Without text, no file has a word of a document, or a token, and the table of documents still has all numbers.
+func TestSiteWithoutText(t *testing.T) {
+	w, _ := newSiteDirectory(t).runs()
+	p := exportTo(t, filepath.Join(t.TempDir(), "site"), site.Options{Text: action.TextNone}, w)
+	words := []string{"aardwolf", "zyzzyva", "the cat", " sat ", "mat and", "token_ids", "top_ids", "token_byte"}
+	if found := leaks(t, p.dir, words...); len(found) > 0 {
+		t.Errorf("found %q", found)
+	}
+	e := p.entry("test/gap/words-big")
+	for _, role := range []string{"segments", "literals", "cuts"} {
+		if f, ok := e.Files[role]; ok {
+			t.Errorf("there is a table of %s: %v", role, f)
+		}
+	}
+	if n := len(rows[gap.DocumentRow](p, e.Files["documents"])); n != 80 {
+		t.Errorf("got %d documents, want 80", n)
+	}
+	// The search finds what is there.
+	all := exportTo(t, filepath.Join(t.TempDir(), "site"), site.Options{}, w)
+	for _, word := range words {
+		if len(leaks(t, all.dir, word)) == 0 {
+			t.Errorf("with all text, %q is in no file", word)
+		}
+	}
+}
+
+// A sample has the documents that a report names and some others, and no words of any other document.
+func TestSiteSampled(t *testing.T) {
+	f := newSiteDirectory(t)
+	var b strings.Builder
+	for i := range 400 {
+		fmt.Fprintf(&b, "the cat sat on the mat with a quagga%03d and the dog\n", i)
+	}
+	f.write("a.txt", b.String())
+	w, _ := f.runs()
+	p := exportTo(t, filepath.Join(t.TempDir(), "site"), site.Options{Text: action.TextSampled}, w)
+	texts := map[string]bool{}
+	type datasetFiles struct {
+		Name    string `parquet:"name"`
+		ScoresA string `parquet:"model_a_scores"`
+		ScoresB string `parquet:"model_b_scores"`
+	}
+	var counts []int
+	for _, id := range []string{"test/gap/words-big", "test/gap/big-small"} {
+		for _, d := range rows[datasetFiles](p, p.entry(id).Files["datasets"]) {
+			for _, path := range []string{d.ScoresA, d.ScoresB} {
+				all, err := parquet.ReadFile[struct {
+					Text string `parquet:"text"`
+				}](filepath.Join(p.dir, path))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, row := range all {
+					texts[row.Text] = true
+				}
+				counts = append(counts, len(all))
+			}
+		}
+	}
+	sampled := 0
+	for i := range 400 {
+		word := fmt.Sprintf("quagga%03d", i)
+		inTexts := slices.ContainsFunc(slices.Collect(maps.Keys(texts)), func(text string) bool { return strings.Contains(text, word) })
+		if inTexts {
+			sampled++
+		} else if found := leaks(t, p.dir, word); len(found) > 0 {
+			t.Errorf("the document with %s is not in the sample, but %q", word, found)
+		}
+	}
+	if sampled < 20 || sampled > 350 {
+		t.Errorf("%d of 400 documents are in the sample; tables have %v", sampled, counts)
+	}
+}
+
+// A filter leaves nothing of other datasets, and its numbers are those of a gap over the others alone.
+func TestSiteFilter(t *testing.T) {
+	f := newSiteDirectory(t)
+	w, _ := f.runs()
+	for name, o := range map[string]site.Options{
+		"datasets": {Datasets: []string{"books/*"}}, "tags": {Tags: []string{"public", "unknown"}},
+		"both": {Datasets: []string{"*/*"}, Tags: []string{"public"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := exportTo(t, filepath.Join(t.TempDir(), "site"), o, w)
+			if found := leaks(t, p.dir, "zyzzyva", "secret", "notes", "private", "met "); len(found) > 0 {
+				t.Errorf("found %q", found)
+			}
+			if slices.ContainsFunc(p.Entries, func(e siteEntry) bool { return e.Kind == "scaling" }) {
+				t.Error("there is a page of scaling, whose numbers are also about other datasets")
+			}
+			// A run of the same gap over the published dataset has these numbers.
+			f.replace(`"words-big": {a: "words", b: "big"}`, `"words-big": {a: "words", b: "big", datasets: ["books/*"]}`)
+			defer f.replace(`, datasets: ["books/*"]}`, `}`)
+			alone, _ := f.runs()
+			want := summaryOf(t, alone, "gap words-big")
+			var got struct{ Overall gap.Row }
+			e := p.entry("test/gap/words-big")
+			p.json(e.Files["details"].Path, &got)
+			if diff := cmp.Diff(want.Overall, got.Overall); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff([]string{"public"}, e.Tags); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	if _, err := site.Export(t.Context(), filepath.Join(t.TempDir(), "site"), site.Options{Datasets: []string{"[a"}, Text: action.TextAll}, nil); err == nil ||
+		!strings.Contains(err.Error(), `"[a"`) {
+		t.Errorf("a pattern that is not one: %v", err)
+	}
+}
+
+func summaryOf(t *testing.T, w *workspace.Workspace, name string) (s gap.Summary) {
+	t.Helper()
+	r, err := w.Find(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(r.Outputs, func(f store.File) bool { return f.Name == artifact.SummaryFile })
+	in, err := w.Store.Open(t.Context(), r.Outputs[i].Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if err := json.NewDecoder(in).Decode(&s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// The numbers of the pages are those of the artifacts.
+func TestSiteNumbers(t *testing.T) {
+	w, _ := newSiteDirectory(t).runs()
+	p := exportTo(t, filepath.Join(t.TempDir(), "site"), site.Options{}, w)
+	want := summaryOf(t, w, "gap words-big")
+	e := p.entry("test/gap/words-big")
+	var details struct {
+		gap.Summary
+		Datasets int `json:"datasets"`
+	}
+	p.json(e.Files["details"].Path, &details)
+	if diff := cmp.Diff(want.Datasets, rows[gap.Row](p, e.Files["datasets"])); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(want.TopLiterals, directionsOf[gap.Literal](p, e.Files["literals"])); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(want.TopSegments, directionsOf[gap.Segment](p, e.Files["segments"])); diff != "" {
+		t.Error(diff)
+	}
+	got := details.Summary
+	for _, of := range []*gap.Summary{&want, &got} {
+		of.Protocols.A, of.Protocols.B = compact(t, of.Protocols.A), compact(t, of.Protocols.B)
+	}
+	got.Datasets, got.TopLiterals, got.TopSegments, want.Clustered = want.Datasets, want.TopLiterals, want.TopSegments, []gap.Clustered{}
+	want.Tokenizers.TopCuts = gap.Directions[gap.Cut]{AWorse: []gap.Cut{}, BWorse: []gap.Cut{}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func compact(t *testing.T, data json.RawMessage) json.RawMessage {
+	t.Helper()
+	var b bytes.Buffer
+	if err := json.Compact(&b, data); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// directionsOf reads a table of ranked rows.
+func directionsOf[T any](p *published, file action.PageFile) (d gap.Directions[T]) {
+	type ranked struct {
+		Direction string `parquet:"direction"`
+		Rank      int32  `parquet:"rank"`
+	}
+	order, all := rows[ranked](p, file), rows[T](p, file)
+	d.AWorse, d.BWorse = []T{}, []T{}
+	for i, row := range all {
+		to := &d.AWorse
+		if order[i].Direction == "model_b_worse" {
+			to = &d.BWorse
+		}
+		if *to = append(*to, row); int(order[i].Rank) != len(*to) {
+			p.t.Errorf("%s: row %d has rank %d", file.Path, i, order[i].Rank)
+		}
+	}
+	return d
+}
+
+// Documents lead to their rows in the tables of scores, whose losses add up to their numbers.
+func TestSiteDocuments(t *testing.T) {
+	w, _ := newSiteDirectory(t).runs()
+	for _, text := range []action.Text{action.TextAll, action.TextSampled} {
+		p := exportTo(t, filepath.Join(t.TempDir(), "site"), site.Options{Text: text}, w)
+		e := p.entry("test/gap/words-big")
+		type document struct {
+			gap.DocumentRow
+			RowA *int64 `parquet:"model_a_table_row,optional"`
+			RowB *int64 `parquet:"model_b_table_row,optional"`
+		}
+		type dataset struct {
+			Name    string `parquet:"name"`
+			ScoresA string `parquet:"model_a_scores"`
+			ScoresB string `parquet:"model_b_scores"`
+			First   int64  `parquet:"first_document_row"`
+			Rows    int64  `parquet:"document_rows"`
+		}
+		documents := rows[document](p, e.Files["documents"])
+		found := 0
+		for _, d := range rows[dataset](p, e.Files["datasets"]) {
+			before := math.Inf(1)
+			for _, row := range documents[d.First : d.First+d.Rows] {
+				if row.Dataset != d.Name || math.Abs(row.DeltaBits) > before {
+					t.Errorf("the rows of %s have one of %s, or are not in order", d.Name, row.Dataset)
+				}
+				before = math.Abs(row.DeltaBits)
+				if row.RowA == nil {
+					continue
+				}
+				found++
+				for _, side := range []struct {
+					file string
+					at   int64
+					bpb  float64
+				}{{d.ScoresA, *row.RowA, *row.ABPB}, {d.ScoresB, *row.RowB, *row.BBPB}} {
+					r, err := artifact.OpenScored(filepath.Join(p.dir, side.file))
+					if err != nil {
+						t.Fatal(err)
+					}
+					var scored artifact.ScoredDocument
+					if err := errors.Join(r.SeekRow(side.at), r.Read(&scored), r.Close()); err != nil {
+						t.Fatal(err)
+					}
+					sum := 0.0
+					for _, loss := range scored.Losses(nil) {
+						sum += loss / math.Ln2
+					}
+					if scored.Shard != row.Shard || scored.Row != row.Row || math.Abs(sum/float64(row.Bytes)-side.bpb) > 1e-9 {
+						t.Errorf("%s %d leads to %s %d with %v bits per byte, want %v", row.Shard, row.Row, scored.Shard, scored.Row, sum/float64(row.Bytes), side.bpb)
+					}
+				}
+			}
+		}
+		if found < 40 || text == action.TextAll && found != len(documents) {
+			t.Errorf("text %s: %d of %d documents have text", text, found, len(documents))
+		}
+	}
+}
+
+// Any two models can be compared by the tables of scores and losses, with the interval of a gap report.
+func TestSiteAnyTwo(t *testing.T) {
+	w, _ := newSiteDirectory(t).runs()
+	p := exportTo(t, filepath.Join(t.TempDir(), "site"), site.Options{Text: action.TextNone}, w)
+	type score struct {
+		Dataset string `parquet:"dataset"`
+		Model   string `parquet:"model"`
+		Same    int64  `parquet:"same_bytes"`
+		Losses  string `parquet:"losses"`
+		First   int64  `parquet:"first_loss_row"`
+		Rows    int64  `parquet:"loss_rows"`
+	}
+	type loss struct {
+		Unit  int64   `parquet:"unit"`
+		Bytes int64   `parquet:"scored_bytes"`
+		Bits  float64 `parquet:"bits"`
+	}
+	want := summaryOf(t, w, "gap words-big")
+	losses := func(model, dataset string) ([]loss, int64) {
+		for _, s := range rows[score](p, p.entry("test/scores/all").Files["scores"]) {
+			if s.Model == model && s.Dataset == dataset {
+				all, err := parquet.ReadFile[loss](filepath.Join(p.dir, s.Losses))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return all[s.First : s.First+s.Rows], s.Same
+			}
+		}
+		t.Fatalf("no score of %s on %s", model, dataset)
+		return nil, 0
+	}
+	for _, row := range want.Datasets {
+		a, sameA := losses("words", row.Name)
+		b, sameB := losses("big", row.Name)
+		if sameA != sameB || len(a) != len(b) {
+			t.Fatalf("%s: other bytes (%d and %d)", row.Name, sameA, sameB)
+		}
+		var sums statistics.Sums
+		for i := range a {
+			sums.Add(a[i].Bits-b[i].Bits, float64(a[i].Bytes))
+		}
+		e, ok := sums.Estimate()
+		if !ok || math.Abs(e.Value-*row.GapBPB) > 1e-9 || math.Abs(e.Low-*row.Low) > 1e-9 || math.Abs(e.P-*row.P) > 1e-6**row.P {
+			t.Errorf("%s: got %+v, want %v [%v, %v], p %v", row.Name, e, *row.GapBPB, *row.Low, *row.High, *row.P)
+		}
+	}
+}
+
+// safeName is the form of the names of a site's files.
+var safeName = regexp.MustCompile(`^(data/[0-9a-f]{64}\.(json|parquet)|index\.html|site\.json|surprisal-site\.json|assets/[\w.-]+|licen[cs]es?[\w.-]*\.txt)$`)
+
+// foreignTable writes a table of another tool: one row group, with an equal document in each dataset.
+func foreignTable(t *testing.T, path string, datasets []string, text string) {
+	t.Helper()
+	type row struct {
+		Dataset     string    `parquet:"dataset_name,optional"`
+		Tags        []string  `parquet:"tags,optional,list"`
+		Shard       string    `parquet:"shard_name,optional"`
+		Row         *int64    `parquet:"row_index,optional"`
+		Text        string    `parquet:"text,optional"`
+		ScoreStart  *int32    `parquet:"score_byte_start,optional"`
+		ScoreEnd    *int32    `parquet:"score_byte_end,optional"`
+		TokenIDs    []int32   `parquet:"token_ids,optional,list"`
+		PerByteLoss []float64 `parquet:"per_byte_loss,optional,list"`
+		TokenStarts []int32   `parquet:"token_byte_starts,optional,list"`
+		TokenEnds   []int32   `parquet:"token_byte_ends,optional,list"`
+		NumBytes    *int32    `parquet:"num_bytes,optional"`
+	}
+	var rows []row
+	start, end := int32(0), int32(len(text))
+	for _, dataset := range datasets {
+		for n := range int64(3) {
+			losses := make([]float64, len(text))
+			for i := range losses {
+				losses[i] = float64(i%7) + float64(n)
+			}
+			rows = append(rows, row{
+				Dataset: dataset, Tags: []string{"t"}, Shard: dataset, Row: &n, Text: text, ScoreStart: &start, ScoreEnd: &end, NumBytes: &end,
+				TokenIDs: []int32{1}, TokenStarts: []int32{0}, TokenEnds: []int32{end}, PerByteLoss: losses,
+			})
+		}
+	}
+	if err := parquet.WriteFile(path, rows); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Names and texts of any kind are data: they name no file, and a page gets them as they are.
+func TestSiteHostile(t *testing.T) {
+	f := newSiteDirectory(t)
+	names := []string{`<img src=x onerror=alert(1)>`, "a b c%2f..?#&/" + `"'`, "ünï/日本語/\u202e", strings.Repeat("long", 50), "-rf", "site.json"}
+	script := "<script>alert(document.cookie)</script></textarea><!-- the cat sat -->"
+	foreignTable(t, filepath.Join(f.dir, "theirs.parquet"), names, script)
+	f.replace("models: {", `models: theirs: {scores: {path: "theirs.parquet", protocol: "theirs"}}
+models: others: {scores: {path: "theirs.parquet", protocol: "theirs"}}
+gaps: hostile: {a: "theirs", b: "others"}
+models: {`)
+	w := f.open()
+	if _, err := w.Pin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.run(w)
+	p := exportTo(t, filepath.Join(t.TempDir(), "site"), site.Options{}, w)
+	for name := range everything(t, p.dir) {
+		if !safeName.MatchString(name) {
+			t.Errorf("there is a file %q", name)
+		}
+	}
+	e := p.entry("test/gap/hostile")
+	if found := leaks(t, p.dir, script); len(found) == 0 {
+		t.Error("the text is not there as it is")
+	}
+	var got []string
+	for _, row := range rows[gap.Row](p, e.Files["datasets"]) {
+		got = append(got, row.Name)
+	}
+	slices.Sort(got)
+	slices.Sort(names)
+	if diff := cmp.Diff(names, got); diff != "" {
+		t.Error(diff)
+	}
+	// JSON that is put into a page by mistake has no tags.
+	for name, data := range everything(t, p.dir) {
+		if filepath.Ext(name) == ".json" && bytes.ContainsAny(data, "<>") {
+			t.Errorf("%s has < or >", name)
+		}
+	}
+}
+
+// A page tells the earlier results of its comparison, and what changed.
+func TestSiteVersions(t *testing.T) {
+	f := newSiteDirectory(t)
+	before, _ := f.runs()
+	want := summaryOf(t, before, "gap words-big")
+	f.replace(`tokens: "words", train: "corpus"`, `tokens: "words", train: "corpus", order: 1`)
+	f.replace(`ngram: {order: 2, tokens`, `ngram: {tokens`)
+	w, _ := f.runs()
+	p := exportTo(t, filepath.Join(t.TempDir(), "site"), site.Options{Text: action.TextNone}, w)
+	e := p.entry("test/gap/words-big")
+	var versions []struct {
+		Key, Run string
+		Headline struct{ Overall gap.Row }
+		Changed  []plan.Field
+		Changes  int
+	}
+	p.json(e.Files["versions"].Path, &versions)
+	if len(versions) != 1 || versions[0].Key == e.Key || versions[0].Run != p.Experiments[0].Runs[1].ID {
+		t.Fatalf("got %+v", versions)
+	}
+	v := versions[0]
+	if diff := cmp.Diff(want.Overall, v.Headline.Overall); diff != "" {
+		t.Error(diff)
+	}
+	if !slices.ContainsFunc(v.Changed, func(f plan.Field) bool { return strings.HasPrefix(f.Path, "inputs.a/books/a/scored") }) || v.Changes < 4 {
+		t.Errorf("got the changes %v", v.Changed)
+	}
+	numbers := rows[action.VersionRow](p, e.Files["version_rows"])
+	for i, row := range want.Datasets {
+		if numbers[i].Name != row.Name || *numbers[i].Value != *row.GapBPB {
+			t.Errorf("got %+v, want %s %v", numbers[i], row.Name, *row.GapBPB)
+		}
+	}
+	if f := p.entry("test/gap/big-small").Files["versions"]; f.Path != "" {
+		t.Errorf("an unchanged comparison has versions: %v", f)
+	}
+	hidden := exportTo(t, filepath.Join(t.TempDir(), "site"), site.Options{Datasets: []string{"books/*"}}, w)
+	if found := leaks(t, hidden.dir, "secret", "zyzzyva"); len(found) > 0 {
+		t.Errorf("found %q", found)
+	}
+}
