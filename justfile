@@ -45,12 +45,13 @@ demo-families: build torch
     @ln -sfn ../../docs examples/families/ours
     @bin/runner run examples/families
 
-# the site of the first demo, and of the demo of families if that was run; serves it until Ctrl-C
+# a web site of the results of the demos that ran, at http://127.0.0.1:8000
 site: demo
-    @bin/runner serve examples/first $(test ! -d examples/families/.surprisal || echo examples/families)
+    @bin/runner export site bin/site $(ls -d examples/*/.surprisal | xargs -n 1 dirname)
+    @bin/runner serve bin/site --address 127.0.0.1:8000
 
-# all tests: check, tests with real servers, crashes and Python, generated code, fuzzing
-test: check test-race test-slow test-s3 test-python test-examples test-torch test-families test-nvrtc test-docs-torch fresh fuzz
+# all tests: check, tests with real servers, browsers, crashes and Python, generated code, fuzzing
+test: check test-race test-slow test-s3 test-site test-python test-examples test-torch test-families test-nvrtc test-docs-torch fresh fuzz
 
 # the inner loop: build, vet for all platforms and build tags, lint, unit tests
 check: build lint vet-platforms
@@ -133,8 +134,8 @@ cuda-programs:
 
 # go vet and golangci-lint (including staticcheck), installed if missing
 lint: (_install-golangci)
-    go vet -tags slow,s3,python ./...
-    {{ golangci }} run --build-tags slow,s3,python ./...
+    go vet -tags slow,s3,python,browser ./...
+    {{ golangci }} run --build-tags slow,s3,python,browser ./...
 
 _install-golangci:
     @test -x {{ golangci }} || { echo "installing golangci-lint {{ golangci_version }}" >&2; GOBIN={{ parent_directory(golangci) }} go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@{{ golangci_version }}; }
@@ -156,6 +157,23 @@ test-slow:
 # the store and the providers against a real S3 server
 test-s3:
     SURPRISAL_S3_SERVER="$(testdata/s3/install.sh {{ cache }})" go test -vet=off -tags s3 -run S3 ./runner/store ./providers/source
+
+# the pages of the site in Chromium; apt-get install chromium npm installs what they need
+test-site: _axe
+    go test -vet=off -tags browser -timeout 20m ./runner/site/browser
+
+# the packages of the pages, with axe-core
+_axe:
+    @test -f runner/site/app/node_modules/axe-core/axe.min.js || (cd runner/site/app && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
+
+# pictures of all pages of the site of the demos in bin/screenshots, and those of README
+screenshots: demo build
+    @ln -sfn "{{ installed_go }}" examples/gate/text
+    @bin/runner run examples/gate >/dev/null || test $? = 4
+    @bin/runner export site bin/site examples/first examples/gate
+    go run ./docs/picture/site bin/site bin/screenshots
+    cp bin/screenshots/first-gap-word-vs-byte-documents-text-1280-light.png docs/picture/site-light.png
+    cp bin/screenshots/first-gap-word-vs-byte-documents-text-1280-dark.png docs/picture/site-dark.png
 
 # tests against Python: tables with DuckDB and pyarrow, pages of docs/ with pandas, the gap report, Unicode classes, dequantization
 test-python: _python
@@ -183,6 +201,8 @@ fresh: _python
     plugins/protocol/generate.sh "$PWD/bin/generated"
     diff -r --exclude=doc.go plugins/protocol/pluginpb bin/generated
     "{{ cache }}/python/bin/python" plugins/unicode17/generate.py | diff plugins/unicode17/tables.go -
+    go run ./runner/site/bundle bin/generated/site
+    diff -r runner/site/dist bin/generated/site
     go mod tidy -diff
 
 # each fuzz target for a limited time, two at a time

@@ -5,6 +5,9 @@ import (
 	"io/fs"
 )
 
+// The bundle is written from the sources in app and in the directories of the kinds.
+//
+//go:generate go -C ../.. run ./runner/site/bundle runner/site/dist
 //go:embed all:dist
 var dist embed.FS
 

@@ -1,0 +1,102 @@
+// Plots that answer pointing. A table with the same numbers belongs below each one.
+import uPlot from "uplot";
+import { useEffect, useRef } from "preact/hooks";
+import { theme } from "site/theme";
+
+/** A line of a plot: a value for each x, and the ends of its interval where there are any. */
+export interface Line {
+  name: string;
+  values: (number | null)[];
+  low?: (number | null)[];
+  high?: (number | null)[];
+  /** Points without lines between them. */
+  points?: boolean;
+  /** A line without points, such as a fit; it is dashed unless it is solid. */
+  fit?: boolean;
+  solid?: boolean;
+}
+
+export interface ChartProps {
+  /** What the plot shows, for people who do not see it. */
+  title: string;
+  x: { name: string; values: number[]; log?: boolean; label?(x: number): string };
+  y: { name: string; log?: boolean };
+  lines: Line[];
+  height?: number;
+  /** Called with the x that a person clicks. */
+  choose?(x: number): void;
+}
+
+/** Colors that people who confuse red and green tell apart, for light and dark backgrounds. */
+const colors = {
+  light: ["#0b57b0", "#b5510a", "#00775c", "#8a3a8f", "#6b5d00", "#5a6270", "#a32035", "#00708a"],
+  dark: ["#8ab8f5", "#f3a868", "#5fd0ae", "#d59bdb", "#d8c74a", "#b4bcc9", "#ff9aa5", "#68cfe6"],
+};
+
+const number = (v: number | null | undefined) => (v === null || v === undefined ? "–" : Math.abs(v) >= 1e6 || (v !== 0 && Math.abs(v) < 1e-3) ? v.toExponential(3) : Number.isInteger(v) ? v.toLocaleString("en-US") : v.toFixed(4));
+
+export function Chart(props: ChartProps) {
+  const box = useRef<HTMLDivElement>(null);
+  const current = theme.value;
+  useEffect(() => {
+    const element = box.current!;
+    const size = () => ({ width: Math.max(240, element.clientWidth), height: props.height ?? 340 });
+    const plot = new uPlot({ ...options(props, current), ...size() }, data(props), element);
+    if (props.choose) plot.over.addEventListener("click", () => plot.cursor.idx != null && props.choose!(props.x.values[plot.cursor.idx]!));
+    plot.root.querySelectorAll("canvas").forEach((c) => c.setAttribute("aria-hidden", "true"));
+    const sizes = new ResizeObserver(() => plot.setSize(size()));
+    sizes.observe(element);
+    return () => {
+      sizes.disconnect();
+      plot.destroy();
+    };
+  }, [props, current]);
+  return (
+    <figure class="chart">
+      <figcaption>{props.title}</figcaption>
+      <div ref={box} />
+    </figure>
+  );
+}
+
+function data({ x, lines }: ChartProps): uPlot.AlignedData {
+  return [x.values, ...lines.flatMap((l) => (l.low && l.high ? [l.values, l.low, l.high] : [l.values]))] as uPlot.AlignedData;
+}
+
+function options({ x, y, lines }: ChartProps, current: "light" | "dark"): Omit<uPlot.Options, "width" | "height"> {
+  const style = getComputedStyle(document.documentElement);
+  const [ink, grid] = [style.getPropertyValue("--soft"), style.getPropertyValue("--line")];
+  const series: uPlot.Series[] = [{ label: x.name, value: (_, v) => (v === null ? "–" : (x.label?.(v) ?? number(v))) }];
+  const bands: uPlot.Band[] = [];
+  lines.forEach((line, i) => {
+    const stroke = colors[current][i % 8]!;
+    const at = series.length;
+    series.push({ label: line.name, stroke, width: line.points ? 0 : 2, points: { show: !line.fit, size: 7, fill: stroke }, value: (u, v, _i, idx) => withEnds(u, v, idx, line.low ? at : -1), spanGaps: !line.solid, ...(line.fit && !line.solid && { dash: [6, 4] }) });
+    if (!line.low || !line.high) return;
+    const end = { stroke: stroke + "55", width: 1, points: { show: false }, spanGaps: true, class: "end" };
+    series.push({ label: `${line.name}, low`, ...end }, { label: `${line.name}, high`, ...end });
+    bands.push({ series: [at + 2, at + 1], fill: stroke + "22" });
+  });
+  const axis = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif", labelSize: 22 };
+  const short: uPlot.Axis.Values = (_, ticks) => ticks.map((v) => (v === null ? "" : x.label?.(v) ?? compact(v)));
+  return {
+    series,
+    bands,
+    scales: { x: { time: false, distr: x.log ? 3 : 1 }, y: { distr: y.log ? 3 : 1 } },
+    axes: [{ ...axis, label: x.name, values: short }, { ...axis, label: y.name, size: 60, values: (_, ticks) => ticks.map((v) => (v === null ? "" : compact(v))) }],
+    cursor: { points: { size: 9 }, drag: { x: true, y: false } },
+    legend: { live: true },
+  };
+}
+
+/** withEnds writes a value with the ends of its interval, which are the two series after it. */
+function withEnds(u: uPlot, v: number | null, idx: number | null, at: number): string {
+  if (at < 0 || idx === null) return number(v);
+  return `${number(v)} [${number(u.data[at + 1]?.[idx])}, ${number(u.data[at + 2]?.[idx])}]`;
+}
+
+function compact(v: number): string {
+  if (v === 0) return "0";
+  if (Math.abs(v) >= 1e4) return new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 }).format(v);
+  return String(Number(v.toPrecision(4)));
+}

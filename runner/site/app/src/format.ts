@@ -1,0 +1,54 @@
+// Numbers for people, as the reports write them.
+
+const none = "–";
+const grouped = new Intl.NumberFormat("en-US");
+
+export function count(n: number | null | undefined): string {
+  return n === null || n === undefined ? none : grouped.format(n);
+}
+
+export function decimal(x: number | null | undefined, digits = 4): string {
+  return x === null || x === undefined ? none : x.toFixed(digits);
+}
+
+/** signed writes a gap. */
+export function signed(x: number | null | undefined, digits = 4): string {
+  if (x === null || x === undefined) return none;
+  return (x < 0 || Object.is(x, -0) ? "" : "+") + x.toFixed(digits);
+}
+
+export function interval(low: number | null | undefined, high: number | null | undefined, digits = 4): string {
+  if (low === null || low === undefined || high === null || high === undefined) return none;
+  return `[${signed(low, digits)}, ${signed(high, digits)}]`;
+}
+
+export function probability(p: number | null | undefined): string {
+  if (p === null || p === undefined) return none;
+  return p < 0.0001 ? "<0.0001" : p.toFixed(4);
+}
+
+export function bits(x: number | null | undefined): string {
+  return signed(x, 1);
+}
+
+export function percent(x: number | null | undefined, digits = 1): string {
+  return x === null || x === undefined ? none : (100 * x).toFixed(digits) + "%";
+}
+
+/** size writes bytes of text with a unit. */
+export function size(bytes: number | null | undefined): string {
+  if (bytes === null || bytes === undefined) return none;
+  if (bytes < 1000) return `${bytes} B`;
+  if (bytes < 1e6) return `${(bytes / 1e3).toFixed(bytes < 1e4 ? 1 : 0)} kB`;
+  return `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+}
+
+/** plural writes a number and the noun in its form. */
+export function plural(n: number, noun: string): string {
+  return `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
+}
+
+/** visible shows white space, as the report does. */
+export function visible(text: string): string {
+  return text.replace(/[ \n\t\r]/g, (c) => ({ " ": "␠", "\n": "⏎", "\t": "⇥", "\r": "↵" })[c] ?? c);
+}

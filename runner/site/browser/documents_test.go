@@ -1,0 +1,146 @@
+//go:build browser
+
+package browser_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"surprisal.dev/runner/site/browser"
+)
+
+func document(dataset, shard string, row int) string {
+	return fmt.Sprintf("%s/document?dataset=%s&shard=%s&row=%d", gap, strings.ReplaceAll(dataset, "/", "%2F"), shard, row)
+}
+
+func testDocument(t *testing.T, _ *fixture, x *tab) {
+	x.visit(gap + "/documents?dataset=books%2Fopticks")
+	x.must(x.Click("tbody a"))
+	x.must(x.Wait(`document.querySelector(".heat canvas") !== null`))
+	x.must(x.Press("n"))
+	x.must(x.Wait(`location.hash.includes("at=") && document.querySelector(".current") !== null`))
+	first := x.hash()
+	x.contains(".inspector", "byte-4gram")
+	x.contains(".inspector", "rank")
+	x.must(x.Press("n"))
+	x.must(x.Wait(fmt.Sprintf("location.hash !== %q", first)))
+	x.must(x.Press("p"))
+	x.must(x.Wait(fmt.Sprintf("location.hash === %q", first)))
+	x.must(x.Press("b"))
+	x.must(x.Wait(`location.hash.includes("show=b")`))
+	x.contains(".legend", "Bits per byte of word-2gram")
+	x.must(x.Do(`document.querySelector(".heat").scrollIntoView({ block: "center" })`))
+	x.must(x.PointAt(`(() => {
+		const range = document.createRange(), text = document.querySelector(".chunk").firstChild;
+		range.setStart(text, 2);
+		range.setEnd(text, 3);
+		return range;
+	})()`))
+	x.must(x.Wait(`document.querySelector(".inspector").innerText.includes("bytes 2 to 3")`))
+	x.must(x.Press("]"))
+	x.must(x.Wait(`!location.hash.includes("at=")`))
+	x.must(x.Settle())
+	x.visit(first) // The link restores the position.
+	x.must(x.Wait(`document.querySelector(".current") !== null`))
+	if got := get[bool](x, `(() => { const r = document.querySelector(".current").getBoundingClientRect(); return r.top > 0 && r.bottom < innerHeight })()`); !got {
+		t.Error("the position of the link is not in sight")
+	}
+}
+
+// testHostile opens a document whose text is HTML and script.
+func testHostile(t *testing.T, _ *fixture, x *tab) {
+	x.visit(document("web/hostile", "hostile.jsonl", 0))
+	x.must(x.Wait(`document.querySelector(".heat canvas") !== null`))
+	if got := get[string](x, `document.querySelector(".heat").textContent`); got != script {
+		t.Errorf("the text is %q", got)
+	}
+	for _, page := range []string{"/segments", "/literals", "/documents?dataset=web%2Fhostile", "/tokenizers"} {
+		x.visit(gap + page)
+	}
+	if get[bool](x, `"stolen" in window`) {
+		t.Error("a script of the dataset ran")
+	}
+}
+
+// testPositions opens text whose positions in bytes and in characters differ.
+func testPositions(t *testing.T, _ *fixture, x *tab) {
+	x.visit(document("web/odd", "odd.jsonl", 0))
+	x.must(x.Wait(`document.querySelector(".heat canvas") !== null`))
+	if got := get[string](x, `document.querySelector(".heat").textContent`); got != odd {
+		t.Errorf("the text is %q, want %q", got, odd)
+	}
+	at := strings.Index(odd, "\U0001f600")
+	x.visit(document("web/odd", "odd.jsonl", 0) + fmt.Sprintf("&at=%d", at))
+	x.must(x.Wait(`document.querySelector(".current") !== null`))
+	x.contains(".inspector", fmt.Sprintf("\U0001f600 bytes %d to %d", at, at+4))
+}
+
+// testLong opens a document of 500 kB.
+func testLong(t *testing.T, _ *fixture, x *tab) {
+	x.visit(gap + "/datasets")
+	x.must(x.Do(fmt.Sprintf(`window.began = performance.now(); location.hash = %q`, document("size/long", "long.txt", 0))))
+	x.must(x.Wait(`document.querySelector(".heat canvas") !== null`))
+	t.Logf("a document of 500 kB was shown after %.0f ms", get[float64](x, `performance.now() - window.began`))
+	if n := get[int](x, `document.querySelector(".heat").textContent.length`); n < 490_000 {
+		t.Errorf("the text has %d characters: a browser would not find the rest", n)
+	}
+	if got := get[int](x, `document.querySelectorAll(".heat canvas").length`); got > 20 {
+		t.Errorf("%d chunks are drawn at once", got)
+	}
+	frames := get[[]float64](x, `new Promise((done) => {
+		const times = [];
+		let last = performance.now(), y = 0;
+		const frame = (now) => {
+			times.push(now - last);
+			last = now;
+			if (times.length === 120) return done(times.slice(2));
+			scrollTo(0, y += 100);
+			requestAnimationFrame(frame);
+		};
+		requestAnimationFrame(frame);
+	})`)
+	late := 0
+	for _, frame := range frames {
+		if frame > 34 {
+			late++
+		}
+	}
+	t.Logf("%d of %d frames were late while scrolling 100 pixels a frame", late, len(frames))
+	for _, r := range x.Requests() {
+		if r.Bytes > 1<<20+4096 {
+			t.Errorf("a request for %s %s has %.0f bytes", r.URL, r.Range, r.Bytes)
+		}
+	}
+}
+
+// testAxe looks for obstacles to people with disabilities.
+func testAxe(t *testing.T, _ *fixture, x *tab) {
+	axe, err := os.ReadFile("../app/node_modules/axe-core/axe.min.js")
+	if err != nil {
+		t.Fatalf("%v: run npm ci in runner/site/app", err)
+	}
+	for _, path := range everyPage(x) {
+		for _, dark := range []bool{false, true} {
+			x.must(x.Show(browser.Screen{Width: 1280, Height: 900, Dark: dark}))
+			x.visit(path)
+			x.must(x.Do(string(axe)))
+			for _, found := range get[[]string](x, `axe.run({ resultTypes: ["violations"] }).then((r) => r.violations.map((v) =>
+				v.id + ": " + v.help + "\n" + v.nodes.slice(0, 4).map((n) => n.html.slice(0, 200) + " " + n.failureSummary).join("\n")))`) {
+				t.Errorf("%s, dark %v: %s", path, dark, found)
+			}
+		}
+	}
+}
+
+// testFirstLoad weighs what the overview loads.
+func testFirstLoad(t *testing.T, _ *fixture, x *tab) {
+	x.Requests()
+	x.visit("")
+	for _, r := range x.Requests() {
+		if strings.Contains(r.URL, "/data/") {
+			t.Errorf("the overview loads %s", r.URL)
+		}
+	}
+}

@@ -1,0 +1,120 @@
+//go:build browser
+
+package browser_test
+
+import (
+	"net/http"
+	"testing"
+
+	"surprisal.dev/runner/site/browser"
+)
+
+const gap = "#/pages/gap/byte-vs-word"
+
+// TestPages exports a site of a real experiment, and uses its pages in a real browser as a person does.
+func TestPages(t *testing.T) {
+	f := newFixture(t)
+	address := serve(t, http.FileServer(http.Dir(f.site)))
+	for name, test := range map[string]func(t *testing.T, f *fixture, x *tab){
+		"overview":  testOverview,
+		"numbers":   testNumbers,
+		"links":     testLinks,
+		"search":    testSearch,
+		"filter":    testFilter,
+		"sort":      testSort,
+		"keys":      testKeys,
+		"copies":    testCopies,
+		"theme":     testTheme,
+		"narrow":    testNarrow,
+		"document":  testDocument,
+		"hostile":   testHostile,
+		"positions": testPositions,
+		"long":      testLong,
+		"axe":       testAxe,
+		"first":     testFirstLoad,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, f, f.open(t, address)) })
+	}
+	t.Run("servers", func(t *testing.T) { testServers(t, f) })
+}
+
+func testOverview(t *testing.T, _ *fixture, x *tab) {
+	x.visit("")
+	x.contains("main", "Comparisons")
+	x.contains("tbody", "byte-4gram")
+	x.contains("main", "Experiment pages")
+	x.must(x.Click(".table tbody a"))
+	x.must(x.Wait(`document.querySelector(".tabs") !== null`))
+	if got := x.hash(); got != gap {
+		t.Errorf("a click on the comparison leads to %s", got)
+	}
+}
+
+// testLinks follows links, goes back and forward, and opens the same address in another tab.
+func testLinks(t *testing.T, f *fixture, x *tab) {
+	x.visit(gap)
+	x.must(x.Click(`.tabs a[href$="/buckets"]`))
+	x.must(x.Settle())
+	x.must(x.Click(`th button.heading:not([title=""])`))
+	x.must(x.Wait(`location.hash.includes("sort=")`))
+	sorted := x.hash()
+	x.must(x.Do(`history.back()`))
+	x.must(x.Wait(`!location.hash.includes("sort=")`))
+	x.must(x.Do(`history.back()`))
+	x.must(x.Wait(`document.querySelector(".tabs a[aria-current]").innerText === "Summary"`))
+	x.must(x.Do(`history.go(2)`))
+	x.must(x.Wait(`location.hash.includes("sort=")`))
+	x.visit(sorted)
+	if got := get[string](x, `document.querySelector("[aria-sort=descending], [aria-sort=ascending]").innerText`); got == "" {
+		t.Error("the link does not restore the sort")
+	}
+	other := f.open(t, x.address)
+	other.visit(gap + "/documents?dataset=size%2Fmany&search=says+light&direction=all&min=30")
+	other.contains("output", "of 10,000 documents")
+	if got := get[string](other, `document.querySelector("input[type=search]").value`); got != "says light" {
+		t.Errorf("the search of the link: %q", got)
+	}
+}
+
+func testTheme(t *testing.T, _ *fixture, x *tab) {
+	background := `getComputedStyle(document.documentElement).backgroundColor`
+	x.must(x.Show(browser.Screen{Width: 1280, Height: 900, Dark: true}))
+	x.visit("")
+	dark := get[string](x, background)
+	x.must(x.Press("t"))
+	x.must(x.Wait(background + ` !== "` + dark + `"`))
+	x.visit("") // The choice is remembered, against the system's.
+	if got := get[string](x, background); got == dark {
+		t.Errorf("the background is %s again", got)
+	}
+	x.must(x.Do(`localStorage.clear()`))
+}
+
+// testNarrow looks for pages that scroll sideways.
+func testNarrow(t *testing.T, f *fixture, x *tab) {
+	for _, width := range []int64{390, 768, 1280, 2560} {
+		x.must(x.Show(browser.Screen{Width: width, Height: 844}))
+		for _, path := range everyPage(x) {
+			x.visit(path)
+			if got := get[int64](x, `document.scrollingElement.scrollWidth`); got > width {
+				t.Errorf("%s is %d pixels wide on a screen of %d", path, got, width)
+			}
+		}
+	}
+}
+
+// everyPage returns the addresses of all pages, with a document of each dataset of a gap.
+func everyPage(x *tab) []string {
+	x.t.Helper()
+	x.must(x.Go(x.address))
+	pages := []string{""}
+	for _, page := range get[[]string](x, `[...document.querySelectorAll(".contents nav a")].map((a) => a.getAttribute("href")).slice(1)`) {
+		x.must(x.Go(x.address + page))
+		tabs := get[[]string](x, `[...document.querySelectorAll(".tabs a")].map((a) => a.getAttribute("href"))`)
+		if len(tabs) == 0 {
+			tabs = []string{page}
+		}
+		pages = append(pages, tabs...)
+	}
+	return append(pages, gap+"/document?dataset=web%2Fodd&shard=odd.jsonl&row=0&at=5", "#/pages/gap/none")
+}
