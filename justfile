@@ -35,6 +35,11 @@ demo-gate: build
     @ln -sfn "{{ installed_go }}" examples/gate/text
     @bin/runner run examples/gate
 
+# a change of the text told from a change of the model, with the embedded backend; two gates fail, which is exit code 4
+demo-drift: build
+    @ln -sfn "{{ installed_go }}" examples/drift/text
+    @bin/runner run examples/drift
+
 # scaling, memorization and outliers of small models of one design, SmolLM2-135M and Gemma-3-270M
 demo-families: build torch
     @python3 examples/torch/models.py {{ cache }}/models
@@ -116,7 +121,7 @@ picture: demo-torch
 # the torch backend with real models: against transformers, batch invariance, memory against plans (330 MB, downloaded once)
 test-models:
     @python3 examples/torch/models.py {{ cache }}/models
-    @{{ torch }}; SURPRISAL_MODELS="{{ cache }}/models" go test -tags torch,models -timeout 40m -v -run 'RealModels|Memory' ./plugins/torch/backend
+    @{{ torch }}; SURPRISAL_MODELS="{{ cache }}/models" go test -tags torch,models -timeout 40m -v -run 'RealModels|RealExperts|Memory' ./plugins/torch/backend ./plugins/torch/decoder
 
 # tests that need an NVIDIA GPU, and the throughput of a model of 8 billion random weights, which dir keeps (16 GB)
 test-cuda dir *options: cuda-programs
@@ -177,7 +182,7 @@ screenshots: demo build
 
 # tests against Python: tables with DuckDB and pyarrow, pages of docs/ with pandas, the gap report, Unicode classes, dequantization
 test-python: _python
-    SURPRISAL_PYTHON="{{ cache }}/python/bin/python" go test -vet=off -tags python ./plugins/unicode17 ./runner/artifact ./runner/statistics ./runner/action/gap ./plugins/torch/libtorch ./plugins/torch/checkpoint
+    SURPRISAL_PYTHON="{{ cache }}/python/bin/python" go test -vet=off -tags python ./plugins/unicode17 ./plugins/hub ./runner/artifact ./runner/statistics ./runner/action/gap ./plugins/torch/libtorch ./plugins/torch/checkpoint
     SURPRISAL_DOCS_PYTHON="{{ cache }}/python/bin" go test -vet=off -run TestPages/how-to ./docs
 
 _python:
@@ -186,8 +191,9 @@ _python:
       {{ cache }}/python/bin/pip install --quiet --disable-pip-version-check -r testdata/python/requirements.txt; \
       cp testdata/python/requirements.txt {{ cache }}/python/; }
 
-# the plugins under examples/, each in its own module
+# the plugins under examples/, each in its own module, and the example that tells a drift of text from a change of the model
 test-examples:
+    go test -vet=off -run TestExamples ./docs
     for dir in examples/plugins/*/; do (cd "$dir" && go vet ./... && go test ./...); done
 
 # regenerate all generated code

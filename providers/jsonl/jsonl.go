@@ -37,12 +37,18 @@ type config struct {
 
 func (c config) Parameters() any { return struct{}{} }
 
-func (c config) Reader(fields []source.Field) (source.Reader, error) {
+func (c config) Reader(fields []source.Field) (source.Reader, error) { return reader(fields, c.most) }
+
+// Reader prepares to read fields of JSON Lines files.
+func Reader(fields []source.Field) (source.Reader, error) { return reader(fields, source.MaxRow) }
+
+// reader prepares to read fields of lines of at most most bytes.
+func reader(fields []source.Field, most int) (source.Reader, error) {
 	s, err := newScanner(fields)
 	if err != nil {
 		return nil, err
 	}
-	s.most = c.most
+	s.most = most
 	return s.read, nil
 }
 

@@ -34,7 +34,10 @@ type config struct{ source.Location }
 
 func (c config) Parameters() any { return struct{}{} }
 
-func (c config) Reader(fields []source.Field) (source.Reader, error) {
+func (c config) Reader(fields []source.Field) (source.Reader, error) { return Reader(fields) }
+
+// Reader prepares to read fields of Parquet files.
+func Reader(fields []source.Field) (source.Reader, error) {
 	paths := make([][]string, len(fields))
 	for i, field := range source.Names(fields) {
 		var err error

@@ -80,9 +80,12 @@ func compressionOf(head []byte) *compression {
 // Content returns the file's text: its bytes, decompressed if they are gzip or zstd, without a UTF-8 byte order mark.
 // Damaged data and text in UTF-16 are errors of kind InvalidInput.
 func (f *File) Content() (io.ReadCloser, error) {
-	stored := bufio.NewReaderSize(contextReader{f.ctx, f.file}, 256<<10)
+	stored := bufio.NewReaderSize(f.reader(), 256<<10)
 	head, err := stored.Peek(headBytes)
 	if err != nil && !errors.Is(err, io.EOF) {
+		if failed := f.Err(); failed != nil {
+			return nil, failed
+		}
 		return nil, unreadable(f.Label, err)
 	}
 	content := io.NopCloser(stored)
@@ -153,7 +156,7 @@ func (d *decompressed) Read(b []byte) (int, error) {
 }
 
 func (d *decompressed) explain(err error) error {
-	if ctxErr := d.file.ctx.Err(); ctxErr != nil {
+	if ctxErr := d.file.Err(); ctxErr != nil {
 		return ctxErr
 	}
 	var frame zstd.Header

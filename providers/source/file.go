@@ -190,24 +190,58 @@ type File struct {
 	ctx    context.Context
 	file   *os.File
 	before fs.FileInfo
+	// remote is a file that is read in parts, instead of file.
+	remote *remoteFile
 }
 
 // Size is the number of stored bytes.
-func (f *File) Size() int64 { return f.before.Size() }
+func (f *File) Size() int64 {
+	if f.remote != nil {
+		return f.remote.Size()
+	}
+	return f.before.Size()
+}
 
-// Err is the error of the read's context.
-func (f *File) Err() error { return f.ctx.Err() }
+// Err is the error of the read's context, or the one that ended the reading of a remote file.
+func (f *File) Err() error {
+	if err := f.ctx.Err(); err != nil || f.remote == nil {
+		return err
+	}
+	return f.remote.failure()
+}
 
 // ReadAt reads stored bytes.
 func (f *File) ReadAt(b []byte, offset int64) (int, error) {
 	if err := f.ctx.Err(); err != nil {
 		return 0, err
 	}
+	if f.remote != nil {
+		return f.remote.ReadAt(b, offset)
+	}
 	return f.file.ReadAt(b, offset)
+}
+
+// reader reads the stored bytes in order.
+func (f *File) reader() io.Reader {
+	if f.remote != nil {
+		return contextReader{f.ctx, f.remote.reader()}
+	}
+	return contextReader{f.ctx, f.file}
+}
+
+// close ends the reading.
+func (f *File) close() error {
+	if f.remote != nil {
+		return nil
+	}
+	return f.file.Close()
 }
 
 // unchanged checks that the file has not been written since before it was hashed.
 func (f *File) unchanged() error {
+	if f.remote != nil {
+		return nil
+	}
 	now, err := f.file.Stat()
 	if err != nil {
 		return unreadable(f.Label, err)

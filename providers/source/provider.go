@@ -57,8 +57,8 @@ func Names(fields []Field) []string {
 	return names
 }
 
-// requested returns the fields of a request.
-func requested(r protocol.ReadRequest) []Field {
+// Requested returns the fields of a request.
+func Requested(r protocol.ReadRequest) []Field {
 	var fields []Field
 	for _, name := range r.Fields {
 		fields = append(fields, Field{Name: name})
@@ -128,7 +128,7 @@ func (p *provider) Describe(context.Context) (protocol.ProviderDescription, erro
 }
 
 func (p *provider) Resolve(ctx context.Context, r protocol.ResolveRequest) (_ protocol.Resolution, err error) {
-	defer visible(&err)
+	defer Visible(&err)
 	config, err := p.format.Parse(r.Source.Config)
 	if err != nil {
 		return protocol.Resolution{}, err
@@ -165,9 +165,9 @@ func (p *provider) digests(dir string) *digests.Cache {
 	return p.known[dir]
 }
 
-// visible escapes characters that must not reach a terminal: messages contain names of files and columns, and values,
+// Visible escapes characters that must not reach a terminal: messages contain names of files and columns, and values,
 // from untrusted sources.
-func visible(err *error) {
+func Visible(err *error) {
 	e, ok := errors.AsType[*protocol.Error](*err)
 	if !ok {
 		return
@@ -188,15 +188,15 @@ func compactJSON(v any) (json.RawMessage, error) {
 }
 
 func (p *provider) Read(ctx context.Context, r protocol.ReadRequest, emit func(protocol.Row) error) (err error) {
-	defer visible(&err)
+	defer Visible(&err)
 	config, err := p.format.Parse(r.Source.Config)
 	if err != nil {
 		return err
 	}
-	if r.From < 0 || r.To < 0 || r.To > 0 && r.To < r.From {
-		return sdk.Invalid("invalid row range [%d, %d): expected 0 <= from <= to, or to = 0 for the end", r.From, r.To)
+	if err := CheckRange(r); err != nil {
+		return err
 	}
-	read, err := config.Reader(requested(r))
+	read, err := config.Reader(Requested(r))
 	if err != nil {
 		return err
 	}
@@ -205,34 +205,13 @@ func (p *provider) Read(ctx context.Context, r protocol.ReadRequest, emit func(p
 		if err := s.compare(path, r.Pinned.Files); err != nil {
 			return err
 		}
-		rows := &Rows{ctx: ctx, emit: emit, from: r.From, to: r.To}
+		shards := make([]Shard, len(s.entries))
 		for i, e := range s.entries {
-			if rows.full() {
-				break
-			}
-			rows.row.Shard, rows.row.Number = e.name, 0
-			if err := readFile(ctx, e, r.Pinned.Files[i].Digest, read, rows); err != nil && !errors.Is(err, errDone) {
-				return err
-			}
+			digest := r.Pinned.Files[i].Digest
+			shards[i] = Shard{Name: e.name, Open: func(ctx context.Context) (*File, error) { return e.open(ctx, digest) }, Read: read}
 		}
-		return ctx.Err()
+		return ReadShards(ctx, r, shards, emit)
 	})
-}
-
-func readFile(ctx context.Context, e entry, digest string, read Reader, rows *Rows) error {
-	f, err := e.open(ctx, digest)
-	if err != nil {
-		return err
-	}
-	defer f.file.Close()
-	err = read(f, rows)
-	if rows.refused {
-		return err
-	}
-	if err := f.unchanged(); err != nil {
-		return err
-	}
-	return err
 }
 
 // errDone ends a read at the row To.

@@ -41,3 +41,7 @@ func OutliersMemory(pixels int64) int64 { return 256<<20 + 12*pixels }
 
 // SeriesMemory returns the memory of following the scores of a number of models: the current pages of their ledgers.
 func SeriesMemory(models int64) int64 { return 128<<20 + models*12<<20 }
+
+// DriftMemory returns the memory of comparing texts: the current documents of two models, the losses of tokens as samples,
+// and the current pages of the ledgers.
+func DriftMemory(largest int64) int64 { return 224<<20 + 16*largest }

@@ -2,6 +2,7 @@ package artifact
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 
 	"surprisal.dev/plugins/protocol"
@@ -120,6 +121,22 @@ type Interval struct {
 	Effective float64 `json:"effectiveUnits"`
 	// Units counts the units: documents, or their clusters.
 	Units int64 `json:"units"`
+}
+
+// Around formats the value that the interval, which may be nil, is of: "2.0407 ±0.0797", with half of its width.
+func (i *Interval) Around(value float64) string {
+	if i == nil {
+		return fmt.Sprintf("%.4f", value)
+	}
+	return fmt.Sprintf("%.4f ±%.4f", value, (i.High-i.Low)/2)
+}
+
+// Ends returns pointers to the ends, nil for a nil interval.
+func (i *Interval) Ends() (low, high *float64) {
+	if i == nil {
+		return nil, nil
+	}
+	return &i.Low, &i.High
 }
 
 // IntervalOf returns the interval of a ratio of sums, or nil for fewer than two units.

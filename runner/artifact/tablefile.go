@@ -15,6 +15,8 @@ type TableFile[T any] struct {
 	files   []*os.File
 	csv     *csv.Writer
 	parquet *Writer[T]
+	// columns are the fields of T, without embedded structs, whose fields are columns.
+	columns []reflect.StructField
 	cells   []string
 }
 
@@ -36,7 +38,9 @@ func CreateTable[T any](dir, name string) (_ *TableFile[T], err error) {
 	t.csv = csv.NewWriter(t.files[0])
 	t.parquet = NewWriter(t.files[1], func(*T) int { return 256 })
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[T]()) {
-		t.cells = append(t.cells, field.Tag.Get("json"))
+		if !field.Anonymous {
+			t.columns, t.cells = append(t.columns, field), append(t.cells, field.Tag.Get("json"))
+		}
 	}
 	return t, t.csv.Write(t.cells)
 }
@@ -48,7 +52,7 @@ func (t *TableFile[T]) Write(row *T) error {
 	}
 	value := reflect.ValueOf(row).Elem()
 	for i := range t.cells {
-		t.cells[i] = cell(value.Field(i))
+		t.cells[i] = cell(value.FieldByIndex(t.columns[i].Index))
 	}
 	return t.csv.Write(t.cells)
 }

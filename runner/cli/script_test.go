@@ -22,6 +22,7 @@ import (
 	"surprisal.dev/plugins/ngram"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
+	"surprisal.dev/providers/hf"
 	"surprisal.dev/providers/jsonl"
 	"surprisal.dev/providers/parquet"
 	"surprisal.dev/providers/text"
@@ -48,7 +49,7 @@ func TestMain(m *testing.M) {
 
 func runner() {
 	os.Exit(cli.Main(context.Background(), workspace.Builtins{
-		Providers: map[string]sdk.Provider{"jsonl": jsonl.New(), "parquet": parquet.New(), "text": text.New()},
+		Providers: map[string]sdk.Provider{"hf": hf.New(), "jsonl": jsonl.New(), "parquet": parquet.New(), "text": text.New()},
 		Backends:  map[string]sdk.Backend{"ngram": ngram.New()},
 	}))
 }

@@ -39,7 +39,7 @@ func TestInit(t *testing.T) {
 	}
 	want := []string{
 		"README.md", "cue.mod/module.cue",
-		"cue.mod/pkg/surprisal.dev/experiment/dataset.cue", "cue.mod/pkg/surprisal.dev/experiment/experiment.cue",
+		"cue.mod/pkg/surprisal.dev/experiment/dataset.cue", "cue.mod/pkg/surprisal.dev/experiment/drift.cue", "cue.mod/pkg/surprisal.dev/experiment/experiment.cue",
 		"cue.mod/pkg/surprisal.dev/experiment/gap.cue", "cue.mod/pkg/surprisal.dev/experiment/gate.cue", "cue.mod/pkg/surprisal.dev/experiment/model.cue",
 		"cue.mod/pkg/surprisal.dev/experiment/outliers.cue", "cue.mod/pkg/surprisal.dev/experiment/scaling.cue",
 		"cue.mod/pkg/surprisal.dev/experiment/series.cue", "cue.mod/pkg/surprisal.dev/experiment/sliding.cue",
@@ -165,7 +165,7 @@ func TestRefresh(t *testing.T) {
 	writeFile(t, filepath.Join(copied, "notes.md"), "mine")
 	writeFile(t, filepath.Join(dir, "README.md"), "mine")
 	files, err := Refresh(filepath.Join(dir, "text"), plugins().Sections)
-	if err != nil || len(files) != 9 || files[0] != "../cue.mod/pkg/surprisal.dev/experiment/dataset.cue" || files[2] != "../cue.mod/pkg/surprisal.dev/experiment/gap.cue" {
+	if err != nil || len(files) != 10 || files[0] != "../cue.mod/pkg/surprisal.dev/experiment/dataset.cue" || files[3] != "../cue.mod/pkg/surprisal.dev/experiment/gap.cue" {
 		t.Errorf("updated %q, %v", files, err)
 	}
 	if e, err = Load(t.Context(), dir, plugins()); err != nil || len(e.Warnings) != 0 {

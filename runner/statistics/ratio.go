@@ -79,8 +79,8 @@ const detectable = 1.6448536269514722 + 0.8416212335729143
 // others to it is lost in rounding.
 const leastUnbiased = 1e-6
 
-// Estimate returns the estimate of the ratio. It is false if there are fewer than two units, or if one unit has nearly all
-// of the weight.
+// Estimate returns the estimate of the ratio. It is false if there are fewer than two units, if one unit has nearly all of
+// the weight, or if the squares of the units are beyond any float64.
 func (s Sums) Estimate() (Estimate, bool) {
 	if s.Units < 2 || !(s.W > 0) {
 		return Estimate{}, false
@@ -91,13 +91,21 @@ func (s Sums) Estimate() (Estimate, bool) {
 		return Estimate{}, false
 	}
 	e.Error = math.Sqrt(s.squares()/unbiased) / s.W
+	e.conclude()
+	return e, true
+}
+
+// conclude sets what follows from the value, its error and the effective number of units.
+func (e *Estimate) conclude() {
 	half := e.Half((1 + Confidence) / 2)
+	if farthest := math.Abs(e.Value) + half; math.IsNaN(farthest) || math.IsInf(farthest, 0) {
+		return Estimate{}, false
+	}
 	e.Low, e.High, e.Detectable = e.Value-half, e.Value+half, detectable*e.Error
 	e.P = 1
 	if e.Value != 0 {
 		e.P = 2 * Estimate{Value: math.Abs(e.Value), Error: e.Error, Effective: e.Effective}.Above(0)
 	}
-	return e, true
 }
 
 // squares returns the sum of squares of r = d - theta w: DD - 2 theta DW + theta^2 WW.

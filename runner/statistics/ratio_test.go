@@ -30,6 +30,17 @@ type reference struct {
 		Values          []float64
 		Median, Trimmed [3]float64
 	}
+	Welch []struct {
+		A, B                         []float64
+		Value, P, Freedom, Low, High float64
+	}
+	Quantiles []struct {
+		Share                    float64
+		A, B                     []float64
+		ClustersOfA, ClustersOfB []int
+		Quantiles                [2][3]float64
+		Value, P, Low, High      float64
+	}
 	Shares []struct {
 		Successes, Trials int64
 		Interval          [2]float64
@@ -72,6 +83,58 @@ func units(d, w []float64, clusters []int) (s Sums) {
 		s.Add(c.d, c.w)
 	}
 	return s
+}
+
+// Differences of independent samples equal those of Welch's test by scipy.
+func TestEqualsWelch(t *testing.T) {
+	mean := func(x []float64) Estimate {
+		var s Sums
+		for _, v := range x {
+			s.Add(v, 1)
+		}
+		e, _ := s.Estimate()
+		return e
+	}
+	for _, c := range read(t).Welch {
+		e := mean(c.A).Less(mean(c.B))
+		close(t, "difference", e.Value, c.Value, 1e-9)
+		close(t, "low", e.Low, c.Low, 1e-7)
+		close(t, "high", e.High, c.High, 1e-7)
+		close(t, "p", e.P, c.P, 1e-6)
+		close(t, "degrees of freedom", e.Effective-1, c.Freedom, 1e-9)
+	}
+}
+
+// Quantiles of clustered values, their differences and the intervals of both equal those of numpy and scipy.
+func TestEqualsQuantiles(t *testing.T) {
+	for _, c := range read(t).Quantiles {
+		var quantiles [2]Quantile
+		var shares [2]Estimate
+		for i, values := range [][]float64{c.A, c.B} {
+			var sample Sample
+			for _, v := range values {
+				sample.Add(v, 1)
+			}
+			d, clusters := sample.Sorted(), [][]int{c.ClustersOfA, c.ClustersOfB}[i]
+			below, w := make([]float64, len(values)), make([]float64, len(values))
+			for j, v := range values {
+				if w[j] = 1; v <= d.Quantile(c.Share) {
+					below[j] = 1
+				}
+			}
+			shares[i], _ = units(below, w, clusters).Estimate()
+			q, ok := d.Interval(c.Share, shares[i])
+			if got := [3]float64{q.Value, q.Low, q.High}; !ok || got != c.Quantiles[i] {
+				t.Errorf("got %v, want %v", got, c.Quantiles[i])
+			}
+			quantiles[i] = q
+		}
+		e := quantiles[0].Less(quantiles[1], shares[0], shares[1])
+		close(t, "difference", e.Value, c.Value, 1e-9)
+		close(t, "low", e.Low, c.Low, 1e-7)
+		close(t, "high", e.High, c.High, 1e-7)
+		close(t, "p", e.P, c.P, 1e-6)
+	}
 }
 
 // Uncorrected errors equal those of a weighted regression with robust errors by statsmodels. The correction, intervals
@@ -177,5 +240,16 @@ func TestEdges(t *testing.T) {
 	}
 	if e, ok := zero.Estimate(); !ok || e.Value != 0 || e.Error != 0 || e.P != 1 {
 		t.Errorf("units without a difference: %+v", e)
+	}
+}
+
+// Sums whose squares are beyond any float64 have no estimate.
+func TestBeyondFloat64(t *testing.T) {
+	var s Sums
+	for range 3 {
+		s.Add(1e200, 1)
+	}
+	if e, ok := s.Estimate(); ok {
+		t.Errorf("found %+v, want no estimate", e)
 	}
 }

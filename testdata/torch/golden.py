@@ -68,6 +68,10 @@ del QWEN2["head_dim"]
 PHI3 = {**LLAMA, "hidden_size": 64, "pad_token_id": 0}
 del PHI3["head_dim"]
 
+MIXTRAL = {**LLAMA, "intermediate_size": 32, "num_local_experts": 8, "num_experts_per_tok": 2}
+OLMOE = {**{k: v for k, v in LLAMA.items() if k != "head_dim"}, "hidden_size": 64, "intermediate_size": 32, "num_experts": 8, "num_experts_per_tok": 3}
+QWEN3_MOE = {**LLAMA, "rms_norm_eps": 1e-6, "num_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 32}
+
 # Each model: its class, its config, and how its files differ from those that save_pretrained writes.
 MODELS = {
     "llama": ("Llama", {**LLAMA, "tie_word_embeddings": True}, {}),
@@ -109,6 +113,15 @@ MODELS = {
         "v4": dict(rope_theta=10000.0, rope_scaling=None, partial_rotary_factor=0.5, torch_dtype="bfloat16"),
         "without": ["rope_parameters", "dtype"],
     }),
+    "mixtral": ("Mixtral", {**MIXTRAL, "sliding_window": 8}, {}),
+    # Weights are the probabilities among all experts.
+    "olmoe": ("Olmoe", OLMOE, {}),
+    "qwen3_moe": ("Qwen3Moe", {**QWEN3_MOE, "num_hidden_layers": 3, "mlp_only_layers": [1], "norm_topk_prob": True}, {}),
+    # Every second layer has experts.
+    "qwen3_moe-sparse": ("Qwen3Moe", {**QWEN3_MOE, "decoder_sparse_step": 2, "attention_bias": True, "tie_word_embeddings": True}, {
+        "v4": dict(rope_theta=10000.0, rope_scaling=None, num_experts=8, torch_dtype="bfloat16"),
+        "without": ["rope_parameters", "dtype", "num_local_experts"],
+    }),
     "olmo2": ("Olmo2", {k: v for k, v in LLAMA.items() if k != "head_dim"} | {"hidden_size": 64}, {}),
 }
 
@@ -127,8 +140,8 @@ def fill(name, model):
         elif any(part in parameter_name for part in ("embed", "wte", "wpe", "lm_head")):
             value = 0.4 * noise
         else:
-            # Conv1D of GPT-2 is [inputs, outputs].
-            inputs = parameter.shape[0 if "GPT2" in type(model).__name__ else 1]
+            # Conv1D of GPT-2 is [inputs, outputs]; experts are [experts, outputs, inputs].
+            inputs = parameter.shape[0 if "GPT2" in type(model).__name__ else 2 if ".experts." in parameter_name else 1]
             value = 1.5 / inputs**0.5 * noise
         parameter.data = value.to(torch.bfloat16)
 

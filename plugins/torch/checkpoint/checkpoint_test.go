@@ -103,7 +103,7 @@ func TestLlama(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, ok := q.Raw()
+	raw, ok := q.Raw(graph.Span{To: 16})
 	equal(t, "raw", fmt.Sprint(ok, len(raw), cap(raw)), "true 512 512")
 	bos, hasBOS := c.BOS()
 	eos, hasEOS := c.EOS()

@@ -32,7 +32,7 @@ func TestGPT2(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if raw, ok := k.Raw(); !ok || math.Float32frombits(uint32(raw[0])|uint32(raw[1])<<8|uint32(raw[2])<<16|uint32(raw[3])<<24) != 4 {
+	if raw, ok := k.Raw(graph.Span{To: k.Shape[0]}); !ok || math.Float32frombits(uint32(raw[0])|uint32(raw[1])<<8|uint32(raw[2])<<16|uint32(raw[3])<<24) != 4 {
 		t.Errorf("k.bias is stored as %v, %v", raw, ok)
 	}
 	a := c.Architecture()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"surprisal.dev/plugins/torch/family"
@@ -50,16 +51,19 @@ type resolver struct {
 // findPrefix sets the prefix to that of the stored embedding. A model saved without its head has names without one.
 func (r *resolver) findPrefix() {
 	for _, r.prefix = range slices.Concat([]string{r.layout.Prefix}, r.layout.Others, []string{""}) {
-		if _, has := r.files[r.named("embedding")+".weight"]; has {
+		if _, has := r.files[r.named("embedding", ".weight")]; has {
 			return
 		}
 	}
 	r.prefix = r.layout.Prefix
 }
 
-// named returns the name in the files for a key.
-func (r *resolver) named(key string) string {
-	name := r.layout.Names[key]
+// named returns the name in the files for a key and ".weight" or ".bias".
+func (r *resolver) named(key, suffix string) string {
+	name, ok := r.layout.Names[key+suffix]
+	if !ok {
+		name = r.layout.Names[key] + suffix
+	}
 	if rest, has := strings.CutPrefix(name, r.layout.Prefix); has {
 		return r.prefix + rest
 	}
@@ -68,7 +72,7 @@ func (r *resolver) named(key string) string {
 
 // stored returns the stored tensor of a parameter.
 func (r *resolver) stored(p graph.Parameter, suffix string) (string, stored, bool) {
-	name := p.In(r.named(p.Key)) + suffix
+	name := p.In(r.named(p.Key, suffix))
 	s, ok := r.files[name]
 	if !ok && p.Key == "head" {
 		// transformers 5 uses this name for all heads, whatever the family writes.
@@ -84,34 +88,96 @@ func (r *resolver) add(p graph.Parameter, suffix string, need family.Presence) e
 	if need == family.Absent {
 		return nil
 	}
-	canonical, shape := p.Name()+suffix, p.Shape
+	if numbers := r.numbered(p, suffix); numbers > 0 {
+		return r.addNumbered(p, suffix, need, numbers)
+	}
 	name, s, ok := r.stored(p, suffix)
 	if !ok {
 		if need == family.Optional {
 			return nil
 		}
-		return invalid("%s: no tensor %q (%s), expected with shape %v; the files do not match the configuration or are incomplete", r.where, name, canonical, shape)
+		return invalid("%s: no tensor %q (%s), expected with shape %v; the files do not match the configuration or are incomplete",
+			r.where, name, p.Name()+suffix, squeezed(p.Shape))
 	}
+	t, err := r.tensor(p, suffix, s)
+	if err == nil {
+		r.tensors[t.Name] = t
+	}
+	return err
+}
+
+// tensor returns the parameter that a stored tensor has.
+func (r *resolver) tensor(p graph.Parameter, suffix string, s stored) (Tensor, error) {
+	canonical, shape := p.Name()+suffix, p.Shape
 	var v family.View
-	whole := shape
+	whole := squeezed(shape)
 	if r.layout.View != nil {
-		v, whole = r.layout.View(p.Key, shape)
+		v, whole = r.layout.View(p.Key, whole)
 	}
 	if !slices.Equal(s.shape, whole) {
-		return invalid("%s: tensor %q (%s) has shape %v, the configuration requires %v", s.file, name, canonical, s.shape, whole)
+		return Tensor{}, invalid("%s: tensor %q (%s) has shape %v, the configuration requires %v", s.file, s.name, canonical, s.shape, whole)
 	}
 	f, known := formats[s.typ]
 	if !known {
-		return invalid("%s: tensor %q has type %s, which is not supported for weights (supported: %v)", s.file, name, s.typ, slices.Sorted(maps.Keys(formats)))
+		return Tensor{}, invalid("%s: tensor %q has type %s, which is not supported for weights (supported: %v)", s.file, s.name, s.typ, slices.Sorted(maps.Keys(formats)))
 	}
 	if f.elements > 1 && (len(shape) < 2 || v.Transposed) {
-		return invalid("%s: tensor %q has type %s, which is supported for matrices only", s.file, name, s.typ)
+		return Tensor{}, invalid("%s: tensor %q has type %s, which is supported for matrices only", s.file, s.name, s.typ)
 	}
 	if v.Transposed && len(shape) != 2 {
-		return invalid("%s: tensor %q of shape %v is stored transposed, which is supported for two dimensions only", s.file, name, s.shape)
+		return Tensor{}, invalid("%s: tensor %q of shape %v is stored transposed, which is supported for two dimensions only", s.file, s.name, s.shape)
 	}
-	r.used[name] = true
-	r.tensors[canonical] = Tensor{Name: canonical, Type: s.typ, Shape: slices.Clone(shape), from: s, view: v}
+	r.used[s.name] = true
+	return Tensor{Name: canonical, Type: s.typ, Shape: slices.Clone(shape), from: s, view: v}, nil
+}
+
+// squeezed returns a shape without the last dimension of biases of several matrices, which files do not have.
+func squeezed(shape []int64) []int64 {
+	if last := len(shape) - 1; last > 0 && shape[last] == 1 && last > 1 {
+		return shape[:last]
+	}
+	return shape
+}
+
+// numbered returns the number of stored tensors that a parameter consists of, if each of its matrices is one.
+func (r *resolver) numbered(p graph.Parameter, suffix string) int64 {
+	if strings.Contains(r.named(p.Key, suffix), family.Number) {
+		return p.Shape[0]
+	}
+	return 0
+}
+
+// addNumbered adds a parameter of which each matrix is a stored tensor.
+func (r *resolver) addNumbered(p graph.Parameter, suffix string, need family.Presence, numbers int64) error {
+	var whole Tensor
+	one := p
+	one.Shape = p.Shape[1:]
+	name := p.In(r.named(p.Key, suffix))
+	for i := range numbers {
+		part := strings.Replace(name, family.Number, "."+strconv.FormatInt(i, 10)+".", 1)
+		s, ok := r.files[part]
+		if !ok && need == family.Optional && i == 0 {
+			return nil
+		}
+		if !ok {
+			return invalid("%s: no tensor %q (%s), expected with shape %v: the configuration has %d experts; the files do not match it or are incomplete",
+				r.where, part, p.Name()+suffix, squeezed(one.Shape), numbers)
+		}
+		t, err := r.tensor(one, suffix, s)
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			whole = t
+			whole.Shape = slices.Clone(p.Shape)
+			continue
+		}
+		if t.Type != whole.Type {
+			return invalid("%s: tensor %q has type %s, and %q has type %s; all experts of a layer must have one", s.file, s.name, s.typ, whole.from.name, whole.Type)
+		}
+		whole.others = append(whole.others, s)
+	}
+	r.tensors[whole.Name] = whole
 	return nil
 }
 

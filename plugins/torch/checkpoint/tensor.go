@@ -43,8 +43,22 @@ type Tensor struct {
 	// rows; the rows of a vector are its elements.
 	Shape []int64
 
-	from stored
-	view family.View
+	// from is the stored tensor, or the first of others, which follow it and have as many rows each.
+	from   stored
+	others []stored
+	view   family.View
+}
+
+// part returns the stored tensor that has a row, and the row's number in it.
+func (t Tensor) part(row int64) (stored, int64) {
+	if len(t.others) == 0 {
+		return t.from, row
+	}
+	rows, _ := graph.Rows(t.from.shape)
+	if row < rows {
+		return t.from, row
+	}
+	return t.others[row/rows-1], row % rows
 }
 
 // Elements is the number of elements.
@@ -100,7 +114,7 @@ func (t Tensor) decodeRows(dst []float32, rows, columns graph.Span) {
 	f := formats[t.Type]
 	_, width := graph.Rows(t.Shape)
 	bytes := func(elements int64) int64 { return elements / f.elements * f.bytes }
-	if t.view.Row == nil && columns.Len() == width {
+	if t.view.Row == nil && columns.Len() == width && len(t.others) == 0 {
 		first := t.view.First
 		f.decode(dst, t.from.data[bytes((first+rows.From)*width):bytes((first+rows.To)*width)])
 		return
@@ -110,7 +124,8 @@ func (t Tensor) decodeRows(dst []float32, rows, columns graph.Span) {
 		if t.view.Row != nil {
 			row = t.view.Row(r)
 		}
-		f.decode(dst[:columns.Len()], t.from.data[bytes(row*width+columns.From):bytes(row*width+columns.To)])
+		from, row := t.part(row)
+		f.decode(dst[:columns.Len()], from.data[bytes(row*width+columns.From):bytes(row*width+columns.To)])
 		dst = dst[columns.Len():]
 	}
 }
@@ -147,13 +162,17 @@ func parallel(span graph.Span, size int64, work func(graph.Span)) {
 	workers.Wait()
 }
 
-// Raw returns the stored bytes, row after row in Type's layout, if that is also the canonical form.
-func (t Tensor) Raw() (data []byte, ok bool) {
-	if t.view.Transposed || t.view.Row != nil {
+// Raw returns the stored bytes of some rows, row after row in Type's layout, if that is also the canonical form.
+func (t Tensor) Raw(rows graph.Span) (data []byte, ok bool) {
+	if t.view.Transposed || t.view.Row != nil || rows.Len() < 1 {
+		return nil, false
+	}
+	from, first := t.part(t.view.First + rows.From)
+	if last, _ := t.part(t.view.First + rows.To - 1); last.offset != from.offset || last.file != from.file {
 		return nil, false
 	}
 	f := formats[t.Type]
-	rows, width := graph.Rows(t.Shape)
+	_, width := graph.Rows(t.Shape)
 	stride := width / f.elements * f.bytes
-	return slices.Clip(t.from.data[t.view.First*stride : (t.view.First+rows)*stride]), true
+	return slices.Clip(from.data[first*stride : (first+rows.Len())*stride]), true
 }

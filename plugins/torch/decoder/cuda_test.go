@@ -28,7 +28,7 @@ func TestCUDA(t *testing.T) {
 		for _, devices := range placements {
 			t.Run(fmt.Sprintf("%s/%v", filepath.Base(directory), devices), func(t *testing.T) {
 				testGolden(t, directory, Options{Type: tensor.Float32, Devices: devices}, float32Near)
-				testGolden(t, directory, Options{Type: tensor.BFloat16, Devices: devices}, bfloat16Near)
+				testGolden(t, directory, Options{Type: tensor.BFloat16, Devices: devices}, coarseNear(t, directory))
 				d, _ := load(t, directory, Options{Devices: devices})
 				testConfidence(t, d, directory)
 				testConfidenceBits(t, d, directory)

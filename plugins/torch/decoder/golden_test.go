@@ -105,6 +105,25 @@ type near struct{ most, mean float64 }
 
 var float32Near, bfloat16Near = near{1e-4, 1e-5}, near{0.5, 0.08}
 
+// coarseNear is the tolerance in bfloat16. With experts, a rounded score may choose another one, which changes a token's
+// loss by nats; transformers in bfloat16 differs from itself in float32 likewise.
+func coarseNear(t *testing.T, directory string) near {
+	t.Helper()
+	c, err := checkpoint.Open(directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if c.Architecture().HasExperts() {
+		return near{6, 0.2}
+	}
+	return bfloat16Near
+}
+
 // TestGolden compares each family with transformers, for one rank and several, each sequence alone and all together.
 func TestGolden(t *testing.T) {
 	for _, directory := range families(t) {
@@ -112,7 +131,7 @@ func TestGolden(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%d", filepath.Base(directory), ranks), func(t *testing.T) {
 				devices := slices.Repeat([]tensor.Device{tensor.CPU}, ranks)
 				testGolden(t, directory, Options{Type: tensor.Float32, Devices: devices}, float32Near)
-				testGolden(t, directory, Options{Type: tensor.BFloat16, Devices: devices}, bfloat16Near)
+				testGolden(t, directory, Options{Type: tensor.BFloat16, Devices: devices}, coarseNear(t, directory))
 			})
 		}
 	}

@@ -195,10 +195,15 @@ func (l *loader) packed(p graph.Parameter, name string) tensor.Tensor {
 		return l.keep(read)
 	}
 	pack := l.scope.Pack
-	if p.Key == "head" || l.to.Count > 1 && p.Share != nil && p.Axis == len(p.Shape)-1 {
-		pack = l.scope.PackFloat32 // the products with it, logits or partial sums, are float32
+	if float32Products[p.Key] || l.to.Count > 1 && p.Share != nil && p.Axis == len(p.Shape)-1 {
+		pack = l.scope.PackFloat32 // so are partial sums
 	}
 	return l.keepPacked(read, mark, pack)
+}
+
+// float32Products are the matrices whose products are float32.
+var float32Products = map[string]bool{
+	"head": true, "layers.N.experts.router": true, "layers.N.shared.down": true, "layers.N.shared.router": true,
 }
 
 // keepPacked keeps a matrix in packed form, and frees everything else since mark.
@@ -310,9 +315,8 @@ var elementTypes = map[checkpoint.Type]tensor.Type{checkpoint.F32: tensor.Float3
 func (l *loader) fill(t tensor.Tensor, row int64, stored checkpoint.Tensor, rows, columns graph.Span) error {
 	_, width := graph.Rows(stored.Shape)
 	if kind, ok := elementTypes[stored.Type]; ok {
-		if data, ok := stored.Raw(); ok && aligned(data, kind) {
-			stride := width * kind.Bytes()
-			tensor.Fill(l.scope, t, row, data[rows.From*stride:rows.To*stride], kind, width, columns.From)
+		if data, ok := stored.Raw(rows); ok && aligned(data, kind) {
+			tensor.Fill(l.scope, t, row, data, kind, width, columns.From)
 			return nil
 		}
 	}

@@ -52,7 +52,7 @@ func TestNCCL(t *testing.T) {
 				compareGolden(t, d, heap, sequences, want, float32Near)
 				testConfidence(t, d, directory)
 				d, heap = withNCCL(t, directory, tensor.BFloat16, library, ranks)
-				compareGolden(t, d, heap, sequences, want, bfloat16Near)
+				compareGolden(t, d, heap, sequences, want, coarseNear(t, directory))
 			}
 		})
 	}

@@ -27,8 +27,11 @@ func (l *loader) mixer(prefix string, described graph.Mixer) sublayer {
 
 // ffn reads the weights of a feed-forward part.
 func (l *loader) ffn(prefix string, described graph.FFN) sublayer {
-	if m, ok := described.(graph.Dense); ok {
+	switch m := described.(type) {
+	case graph.Dense:
 		return l.dense(prefix, m)
+	case graph.Experts:
+		return l.experts(prefix, m)
 	}
 	l.unknown(prefix, described)
 	return nil

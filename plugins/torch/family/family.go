@@ -18,6 +18,9 @@ var families = []definition{
 	gemma3,
 	gemma3WithImages,
 	olmo2,
+	olmoe,
+	qwen3MoE,
+	mixtral,
 	gpt2,
 	gptNeoX,
 }

@@ -128,6 +128,20 @@ func (f *fields) strings(name string) []string {
 	return texts
 }
 
+// integers reads a list of whole numbers.
+func (f *fields) integers(name string) []int64 {
+	list := field(f, name, []any(nil), "a list")
+	numbers := make([]int64, len(list))
+	for i, x := range list {
+		n, ok := Integer(x)
+		if !ok {
+			f.fail("%s%s[%d] is %v, not a whole number", f.prefix, name, i, x)
+		}
+		numbers[i] = n
+	}
+	return numbers
+}
+
 // object reads an object; nil if it is missing or null.
 func (f *fields) object(name string) *fields {
 	values := field(f, name, map[string]any(nil), "an object")

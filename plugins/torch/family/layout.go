@@ -15,7 +15,9 @@ type Model struct {
 
 // Layout is the names and the form of a graph's parameters in files.
 type Layout struct {
-	// Names maps keys of parameters to names of the files without ".weight". N is the number of a layer in both.
+	// Names maps keys of parameters to names of the files without ".weight", or keys with ".weight" or ".bias" to whole
+	// names. N is the number of a layer in both. A name with Number is that of several tensors, the matrices of the
+	// parameter.
 	Names map[string]string
 	// Prefix begins the names in the files, all of them or none; Others lists alternatives to it.
 	Prefix string
@@ -28,6 +30,9 @@ type Layout struct {
 	// Unused matches names of stored tensors that do not take part in the computation.
 	Unused *regexp.Regexp
 }
+
+// Number is the place of a matrix's number in a name.
+const Number = ".E."
 
 // Presence is whether a checkpoint has a tensor.
 type Presence int8

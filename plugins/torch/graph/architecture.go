@@ -1,5 +1,7 @@
 package graph
 
+import "slices"
+
 // Architecture is the graph of a decoder, expressed in parts that families have in common. Sizes count elements.
 type Architecture struct {
 	// Family is the name of the architecture in transformers, such as "llama" or "gemma3_text".
@@ -95,4 +97,25 @@ func (l Layer) parameters(hidden int) []Parameter {
 		all = append(all, norm("mixer.postnorm", int64(hidden)), norm("ffn.postnorm", int64(hidden)))
 	}
 	return all
+}
+
+// HasExperts reports whether a layer has experts.
+func (a Architecture) HasExperts() bool {
+	return slices.ContainsFunc(a.Layers, func(l Layer) bool { _, ok := l.FFN.(Experts); return ok })
+}
+
+// ActiveParameters is the number of elements of all parameters but biases, without those of experts that a token does
+// not use.
+func (a Architecture) ActiveParameters() int64 {
+	var n int64
+	for p := range a.Parameters() {
+		elements, _ := Elements(p.Shape)
+		n += elements
+	}
+	for _, l := range a.Layers {
+		if x, ok := l.FFN.(Experts); ok {
+			n -= x.Inactive(a.Hidden)
+		}
+	}
+	return n
 }

@@ -50,7 +50,8 @@ func (p Parameter) In(name string) string {
 }
 
 // Bias declares the bias, one element for each output, or for each element of a vector. Ranks that divide the outputs
-// divide it likewise. If they divide the inputs, their products are summed, and the complete bias is added once. ok is
+// divide it likewise. If they divide the inputs, their products are summed, and the complete bias is added once. The
+// biases of several matrices are [matrices, outputs, 1], so that the elements are rows as those of one bias are. ok is
 // false for tables, which have no bias.
 func (p Parameter) Bias() (b Parameter, ok bool) {
 	b = p
@@ -60,8 +61,17 @@ func (p Parameter) Bias() (b Parameter, ok bool) {
 		if p.Axis == last {
 			b.Share, b.Axis = nil, 0
 		}
+		if last > 1 {
+			b.Shape = append(slices.Clone(b.Shape), 1)
+		}
 	}
 	return b, p.Role != Table
+}
+
+// One returns the part of several matrices, or of their biases, that is the matrix of that number.
+func (p Parameter) One(number int64) Parameter {
+	p.Share, p.Axis = func(Rank) Span { return Span{number, number + 1} }, 0
+	return p
 }
 
 // Sharded returns the shape of a rank's part.

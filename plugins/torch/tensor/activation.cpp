@@ -1,7 +1,7 @@
 //go:build torch
 
+#include "activation.h"
 #include "cuda_kernels.h"
-#include "elements.h"
 #include "extra.h"
 #include "handle.h"
 #include "parallel.h"
@@ -9,9 +9,13 @@
 #include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/clamp.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/gelu.h>
+#include <ATen/ops/sigmoid.h>
 #include <ATen/ops/silu.h>
 
 using handle::give;
@@ -74,6 +78,44 @@ void activate(const at::Tensor &x, elements::activation a, bool reference) {
   }
 }
 
+// x is [rows, 2n] with the elements of a row in order, and out is [rows, n] and contiguous.
+template <class T> void clamped_gate_vectors(const at::Tensor &x, const at::Tensor &out, activation::clamp c) {
+  const T *data = static_cast<const T *>(x.const_data_ptr());
+  T *to = static_cast<T *>(out.data_ptr());
+  int64_t n = out.size(1), stride = x.stride(0);
+  float limit = static_cast<float>(c.limit), alpha = static_cast<float>(c.alpha);
+  parallel::each(out.size(0), grain(n), [&](int64_t begin, int64_t end) {
+    std::vector<float> scaled(n);
+    for (int64_t i = begin; i < end; i++) {
+      const T *gates = data + i * stride, *others = gates + n;
+      for (int64_t k = 0; k < n; k++) {
+        scaled[k] = alpha * std::min(static_cast<float>(gates[k]), limit);
+      }
+      // g sigmoid(alpha g) is the SiLU of alpha g, divided by alpha.
+      elements::activate(scaled.data(), n, elements::activation::silu);
+      for (int64_t k = 0; k < n; k++) {
+        float other = std::max(-limit, std::min(static_cast<float>(others[k]), limit));
+        to[i * n + k] = static_cast<T>((other + 1) * (scaled[k] / alpha));
+      }
+    }
+  });
+}
+
+} // namespace
+
+namespace activation {
+
+at::Tensor clamped_gate(const at::Tensor &x, clamp c) {
+  int64_t n = x.size(1) / 2;
+  if (vectorized(x)) {
+    at::Tensor out = at::empty({x.size(0), n}, x.options());
+    x.scalar_type() == at::kFloat ? clamped_gate_vectors<float>(x, out, c) : clamped_gate_vectors<at::BFloat16>(x, out, c);
+    return out;
+  }
+  at::Tensor wide = x.to(at::kFloat), gates = wide.narrow(1, 0, n).clamp_max(c.limit), others = wide.narrow(1, n, n).clamp(-c.limit, c.limit);
+  return ((others + 1) * gates * at::sigmoid(gates * c.alpha)).to(x.scalar_type());
+}
+
 at::Tensor gate(const at::Tensor &x, elements::activation a, bool reference) {
   if (x.dim() != 2 || x.size(1) % 2 != 0) {
     throw std::runtime_error("gates and as many other elements must be the two halves of rows");
@@ -96,12 +138,12 @@ at::Tensor gate(const at::Tensor &x, elements::activation a, bool reference) {
   return out;
 }
 
-} // namespace
+} // namespace activation
 
 char *extra_activate(extra_tensor x, int activation, int reference) {
-  return guarded([&] { activate(tensor(x), static_cast<elements::activation>(activation), reference != 0); });
+  return guarded([&] { ::activate(tensor(x), static_cast<elements::activation>(activation), reference != 0); });
 }
 
 char *extra_gate(extra_tensor *out, extra_tensor x, int activation, int reference) {
-  return guarded([&] { give(out, gate(tensor(x), static_cast<elements::activation>(activation), reference != 0)); });
+  return guarded([&] { give(out, activation::gate(tensor(x), static_cast<elements::activation>(activation), reference != 0)); });
 }

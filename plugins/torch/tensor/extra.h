@@ -80,6 +80,30 @@ char *extra_activate(extra_tensor x, int activation, int reference);
 // the multiplication, and the product after it.
 char *extra_gate(extra_tensor *out, extra_tensor x, int activation, int reference);
 
+typedef struct {
+  // The number of the first of the experts, and how many of all each token uses.
+  int64_t first, active;
+  // Scores are the sigmoid of logits; otherwise their softmax.
+  int sigmoid;
+  // Weights are divided by their sum, then multiplied by scale.
+  int normalize;
+  double scale;
+  // The activation of gates as in extra_gate; with clamped the gate is g sigmoid(alpha g) (u + 1), with g at most limit
+  // and u from -limit to limit.
+  int activation, clamped;
+  double limit, alpha;
+} extra_experts_options;
+// For each row of x [rows, inputs], the sum of the outputs of its active experts times their weights, float32. Of all
+// experts these are n: in has matrices [2*width, inputs], the rows of the gate and the others, in the form of
+// extra_linear, and down matrices [outputs, width] in that of extra_linear_float32. Biases may be NULL, all or each. The
+// others count as 0. logits [rows, all experts] are float32; correction, [all experts] in float32 or NULL, is added to
+// the scores for the choice only.
+char *extra_experts(extra_tensor *out, extra_tensor x, extra_tensor logits, extra_tensor correction, const extra_tensor *in,
+                    const extra_tensor *in_biases, const extra_tensor *down, const extra_tensor *down_biases, size_t n,
+                    const extra_experts_options *o);
+// x times the sigmoid of each row's z [n, 1], for x [n, width]; both are float32.
+char *extra_scale_by_sigmoid(extra_tensor *out, extra_tensor x, extra_tensor z);
+
 // Rotates the pairs (i, i+size/2) of the first size elements of each head of x [tokens, heads, head size] by the angles
 // whose cosines and sines are float32 [tokens, size/2]. Changes x.
 char *extra_rotate(extra_tensor x, extra_tensor cosines, extra_tensor sines, int reference);

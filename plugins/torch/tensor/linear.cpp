@@ -200,7 +200,7 @@ at::Tensor product(const at::Tensor &x, const at::Tensor &w, const optional_tens
 }
 
 at::Tensor float32_product(const at::Tensor &x, const at::Tensor &w) {
-  if (x.is_cuda() && x.scalar_type() != at::kFloat) {
+  if (x.is_cuda() && x.scalar_type() != at::kFloat && x.scalar_type() == w.scalar_type()) {
     return at::mm(x, w.t(), at::kFloat);
   }
   if (mixed::is_packed(w)) {

@@ -5,6 +5,7 @@ package kinds
 import (
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/action/activations"
+	"surprisal.dev/runner/action/drift"
 	"surprisal.dev/runner/action/gap"
 	"surprisal.dev/runner/action/gate"
 	"surprisal.dev/runner/action/materialize"
@@ -28,6 +29,7 @@ func All() []action.Kind {
 		gap.Kind{},
 		series.Kind{},
 		gate.Kind{},
+		drift.Kind{},
 		scaling.Kind{},
 		windows.Kind{},
 		sliding.Kind{},

@@ -65,6 +65,7 @@ func (f fixture) write(t *testing.T, i int, dataset string, texts []string, path
 	}
 	w := artifact.NewScoredWriter(file)
 	for row, text := range texts {
+		nats, bytes := s.Ledger.Span, s.ScoredBytes
 		d := artifact.ScoredDocument{Shard: "s|1", Row: int64(row), Text: text, ScoreEnd: int32(len(text))}
 		for k := range len(text) {
 			loss := f.nll(i, dataset, row, text[k])
@@ -80,6 +81,10 @@ func (f fixture) write(t *testing.T, i int, dataset string, texts []string, path
 		s.Documents++
 		s.Words += int64(len(strings.Fields(text)))
 		s.ScoredBytes += int64(len(text))
+		// JSON has no number for a square beyond any float64.
+		if bits := (s.Ledger.Span - nats) / math.Ln2; bits < math.Sqrt(math.MaxFloat64)/8 {
+			s.Units.Add(bits, float64(s.ScoredBytes-bytes))
+		}
 		if err := w.Write(d); err != nil {
 			t.Fatal(err)
 		}

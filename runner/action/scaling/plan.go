@@ -21,7 +21,7 @@ type Kind struct{}
 func (Kind) Name() string { return name }
 
 // Schema implements plan.Kind.
-func (Kind) Schema() int { return 4 }
+func (Kind) Schema() int { return 5 }
 
 // MainFile implements action.MainFiler.
 func (Kind) MainFile() string { return reportFile }
@@ -31,6 +31,8 @@ type parameters struct {
 	Datasets []string `json:"datasets"`
 	Models   []model  `json:"models"`
 	X        Axis     `json:"x"`
+	// Clustered lists the datasets whose shards are clusters.
+	Clustered []string `json:"clustered,omitempty"`
 }
 
 type model struct {
@@ -69,6 +71,11 @@ func add(b *plan.Builder, t Table) error {
 		return err
 	}
 	p := parameters{Datasets: t.Datasets, X: t.X}
+	for _, dataset := range t.Datasets {
+		if b.Dataset(dataset).Cluster == spec.ClusterShard {
+			p.Clustered = append(p.Clustered, dataset)
+		}
+	}
 	for _, of := range t.Models {
 		m := model{Name: of}
 		if k := slices.IndexFunc(b.Experiment.Models, func(m spec.Model) bool { return m.Name == of }); k >= 0 {

@@ -16,7 +16,7 @@ import (
 func (s *Summary) markdown(figures []string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Scaling\n\nOver %s of %s in %s; every model was scored on the same bytes under the same scoring protocol. "+
-		"Bits per byte and perplexities are ratios of sums.\n\n", terminal.Count(s.ScoredBytes, "scored byte"), terminal.Count(s.Documents, "document"),
+		"Bits per byte and perplexities are ratios of sums; ± is half of a 95%% interval over documents, or over clusters of them.\n\n", terminal.Count(s.ScoredBytes, "scored byte"), terminal.Count(s.Documents, "document"),
 		terminal.Count(len(s.Datasets), "dataset"))
 	for _, n := range s.Notes {
 		fmt.Fprintf(&b, "- Note: %s.\n", markdown.Code(n))
@@ -57,7 +57,7 @@ func (s *Summary) heads() []string {
 
 // cells returns the cells of a row, for the report and the terminal.
 func (s *Summary) cells(r Row) []string {
-	cells := []string{r.Model, "-", fmt.Sprintf("%.4f", r.BPB)}
+	cells := []string{r.Model, "-", r.Interval.Around(r.BPB)}
 	if r.X != nil {
 		cells[1] = s.X.Format(*r.X)
 	}
@@ -127,7 +127,7 @@ func (s *Summary) writeDatasets(b *strings.Builder, figures []string) {
 		return
 	}
 	first, last, ok := s.ends()
-	table := func(title string, value func(r Row, j int) *float64, format func(*float64) string) {
+	table := func(title string, value func(r Row, j int) (*float64, string)) {
 		heads := append([]string{"dataset"}, s.names()...)
 		if ok {
 			heads = append(heads, "change")
@@ -135,17 +135,24 @@ func (s *Summary) writeDatasets(b *strings.Builder, figures []string) {
 		markdown.Table(b, title, heads, len(s.Datasets), func(j int) []string {
 			cells := []string{markdown.Code(s.Datasets[j])}
 			for _, r := range s.Rows {
-				cells = append(cells, format(value(r, j)))
+				_, cell := value(r, j)
+				cells = append(cells, cell)
 			}
 			if ok {
-				cells = append(cells, change(value(s.Rows[first], j), value(s.Rows[last], j)))
+				x, _ := value(s.Rows[first], j)
+				y, _ := value(s.Rows[last], j)
+				cells = append(cells, percent(x, y))
 			}
 			return cells
 		})
 	}
-	table("Bits per byte by dataset", func(r Row, j int) *float64 { return &r.ByDataset[j] }, decimal)
+	table("Bits per byte by dataset", func(r Row, j int) (*float64, string) {
+		return &r.ByDataset[j], r.IntervalByDataset[j].Around(r.ByDataset[j])
+	})
 	s.writeFigures(b, figures, datasetsFigure)
-	table("Perplexity per token by dataset", func(r Row, j int) *float64 { return r.PerplexityByDataset[j] }, short)
+	table("Perplexity per token by dataset", func(r Row, j int) (*float64, string) {
+		return r.PerplexityByDataset[j], short(r.PerplexityByDataset[j])
+	})
 }
 
 // names returns the names of the models as heads of columns.
@@ -172,17 +179,21 @@ func (s *Summary) writeGain(b *strings.Builder) {
 		return
 	}
 	x, y := s.Rows[first], s.Rows[last]
+	between := ""
+	if of := s.Change.Interval; of != nil {
+		between = fmt.Sprintf(", a difference of %+.4f [%+.4f, %+.4f]", s.Change.BPB, of.Low, of.High)
+	}
 	axis := markdown.Code(s.X.Title())
-	fmt.Fprintf(b, "## What changes with %s\n\nFrom %s (%s) to %s (%s), bits per byte change from %.4f to %.4f (%s). ", axis, markdown.Code(x.Model),
-		s.X.Format(*x.X), markdown.Code(y.Model), s.X.Format(*y.X), x.BPB, y.BPB, change(&x.BPB, &y.BPB))
+	fmt.Fprintf(b, "## What changes with %s\n\nFrom %s (%s) to %s (%s), bits per byte change from %.4f to %.4f (%s)%s. ", axis, markdown.Code(x.Model),
+		s.X.Format(*x.X), markdown.Code(y.Model), s.X.Format(*y.X), x.BPB, y.BPB, percent(&x.BPB, &y.BPB), between)
 	d := s.Ranked
 	fmt.Fprintf(b, "Of %s with at least %d scored bytes, %d have a lower loss, %d a higher one and %d the same; on %d, the loss falls at each of %s.\n\n",
 		terminal.Count(d.Lower+d.Higher+d.Equal, "document"), fewestBytes, d.Lower, d.Higher, d.Equal, d.Monotone,
 		terminal.Count(len(s.Gain)-1, "step"))
 }
 
-// change is the change from x to y in percent.
-func change(x, y *float64) string {
+// percent is the change from x to y in percent.
+func percent(x, y *float64) string {
 	if x == nil || y == nil || *x == 0 {
 		return "-"
 	}
@@ -202,7 +213,7 @@ func (s *Summary) writeParts(b *strings.Builder, title, name, counted string, pa
 			cells = append(cells, decimal(v))
 		}
 		if ok {
-			cells = append(cells, change(p.BPB[first], p.BPB[last]))
+			cells = append(cells, percent(p.BPB[first], p.BPB[last]))
 		}
 		return cells
 	})

@@ -3,11 +3,17 @@ package scaling_test
 import (
 	"encoding/csv"
 	"errors"
+	"fmt"
 	"math"
 	"os"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
+
+	"surprisal.dev/runner/action/gap"
+	"surprisal.dev/runner/spec"
+	"surprisal.dev/runner/statistics"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action/actiontest"
@@ -65,6 +71,52 @@ func TestTable(t *testing.T) {
 	report, err := os.ReadFile(l.Path(p, "scaling t", "report.md"))
 	if err != nil || !strings.Contains(string(report), "| `large` | 86 |") || !strings.Contains(string(report), "183 scored bytes of 3 documents") {
 		t.Errorf("got the report %s, %v", report, err)
+	}
+}
+
+// The intervals are over the same units as those of scores and of a gap between the same models: documents, the clusters
+// that a field names, or shards.
+func TestIntervals(t *testing.T) {
+	l := newLab(t)
+	var rows []string
+	for i := range 30 {
+		rows = append(rows, fmt.Sprintf(`{"text": %q, "book": %d}`, strings.Repeat("the cat sat ", 1+i%4), i%7))
+	}
+	l.Write("z.jsonl", strings.Join(rows, "\n"))
+	z := l.Dataset("z", "jsonl", `{"path":"z.jsonl"}`, "text")
+	z.Cluster, z.ClusterPath = spec.ClusterField, "book"
+	l.Text("w", "the dog", "a cat sat on it").Cluster = spec.ClusterShard
+	datasets := []string{"w", "x", "y", "z"}
+	l.Section("scaling", []scaling.Table{{Name: "t", Models: []string{"small", "middle", "large"}, Datasets: datasets}})
+	l.Section("gap", []gap.Gap{{Name: "g", A: "large", B: "small", Datasets: datasets}})
+	p := l.MustRun()
+	s := actiontest.JSON[scaling.Summary](l, p, "scaling t", artifact.SummaryFile)
+	g := actiontest.JSON[gap.Summary](l, p, "gap g", artifact.SummaryFile)
+	c := s.Change
+	if c == nil || c.Interval == nil || c.Interval.Units != g.Overall.Units || c.Interval.Units != 1+1+2+7 {
+		t.Fatalf("found the change %+v; want the %d units of the gap", c, g.Overall.Units)
+	}
+	for _, of := range [][2]float64{{c.BPB, *g.Overall.GapBPB}, {c.Interval.Low, *g.Overall.Low}, {c.Interval.High, *g.Overall.High}} {
+		if math.Abs(of[0]-of[1]) > 1e-12 {
+			t.Errorf("found the change %+v in %+v; the gap is %v in [%v, %v]", c.BPB, c.Interval, *g.Overall.GapBPB, *g.Overall.Low, *g.Overall.High)
+		}
+	}
+	for _, r := range s.Rows {
+		var all statistics.Sums
+		for j, dataset := range datasets {
+			score := actiontest.JSON[artifact.ScoreSummary](l, p, "score "+r.Model+" "+dataset, artifact.SummaryFile)
+			units := score.Units
+			if dataset == "w" {
+				units = score.Shards
+			}
+			all.Merge(units)
+			if want := artifact.IntervalOf(units); !reflect.DeepEqual(r.IntervalByDataset[j], want) {
+				t.Errorf("%s on %s: found the interval %+v, want %+v", r.Model, dataset, r.IntervalByDataset[j], want)
+			}
+		}
+		if want := artifact.IntervalOf(all); want == nil || !reflect.DeepEqual(r.Interval, want) {
+			t.Errorf("%s: found the interval %+v, want %+v", r.Model, r.Interval, want)
+		}
 	}
 }
 

@@ -20,6 +20,8 @@ type Summary struct {
 	Notes []string `json:"notes"`
 	// Gain names the models of the largest family in the order of x. It is empty if there are fewer than two.
 	Gain []string `json:"gain"`
+	// Change is the bits per byte of the last model of Gain less those of the first.
+	Change *Change `json:"change"`
 	// Ranked holds the documents.
 	Ranked    Documents   `json:"rankedDocuments"`
 	Sentences []Breakdown `json:"sentences"`
@@ -43,11 +45,23 @@ type Row struct {
 	Tokens        int64    `json:"scoredTokens"`
 	Nats          float64  `json:"nats"`
 	BPB           float64  `json:"bpb"`
+	// Interval is that of BPB, null for fewer than two documents, or clusters of them.
+	Interval *artifact.Interval `json:"bpbInterval"`
 	// Perplexity is exp(nats / n), where n is the number of scored tokens, words or bytes.
 	Perplexity artifact.Perplexity `json:"perplexity"`
-	// ByDataset holds bits per byte, and PerplexityByDataset perplexities per token, in the order of Summary.Datasets.
-	ByDataset           []float64  `json:"bpbByDataset"`
-	PerplexityByDataset []*float64 `json:"perplexityByDataset"`
+	// ByDataset holds bits per byte, IntervalByDataset their intervals, and PerplexityByDataset perplexities per token, in
+	// the order of Summary.Datasets.
+	ByDataset           []float64            `json:"bpbByDataset"`
+	IntervalByDataset   []*artifact.Interval `json:"bpbIntervalByDataset"`
+	PerplexityByDataset []*float64           `json:"perplexityByDataset"`
+}
+
+// Change is a difference of two models on the same text.
+type Change struct {
+	BPB float64 `json:"bpb"`
+	// Interval is that of the differences of the documents, or of clusters of them. It is null for fewer than two, and if
+	// the models have losses for different numbers of bytes of a document.
+	Interval *artifact.Interval `json:"interval"`
 }
 
 // Breakdown is the loss of all models, in their order, on a part of the text: the sentences at a position of their

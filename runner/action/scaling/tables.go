@@ -33,6 +33,8 @@ type (
 		ScoredTokens  int64    `json:"scored_tokens" parquet:"scored_tokens"`
 		Nats          float64  `json:"nats" parquet:"nats"`
 		BPB           float64  `json:"bpb" parquet:"bpb"`
+		Low           *float64 `json:"bpb_low" parquet:"bpb_low,optional"`
+		High          *float64 `json:"bpb_high" parquet:"bpb_high,optional"`
 		PerToken      *float64 `json:"perplexity_per_token" parquet:"perplexity_per_token,optional"`
 		PerWord       *float64 `json:"perplexity_per_word" parquet:"perplexity_per_word,optional"`
 		PerByte       *float64 `json:"perplexity_per_byte" parquet:"perplexity_per_byte,optional"`
@@ -46,6 +48,8 @@ type (
 		ScoredTokens int64    `json:"scored_tokens" parquet:"scored_tokens"`
 		Nats         float64  `json:"nats" parquet:"nats"`
 		BPB          float64  `json:"bpb" parquet:"bpb"`
+		Low          *float64 `json:"bpb_low" parquet:"bpb_low,optional"`
+		High         *float64 `json:"bpb_high" parquet:"bpb_high,optional"`
 		Perplexity   *float64 `json:"perplexity_per_token" parquet:"perplexity_per_token,optional"`
 	}
 	partRow struct {
@@ -76,14 +80,16 @@ func (t *tables) write(dir string, s *Summary, scores [][]artifact.ScoreSummary)
 	var models []modelRow
 	var datasets []datasetRow
 	for i, r := range s.Rows {
+		low, high := r.Interval.Ends()
 		models = append(models, modelRow{
-			r.Model, r.Family, r.X, r.Parameters, r.FLOPsPerToken, r.Tokens, r.Nats, r.BPB, r.Perplexity.PerToken, r.Perplexity.PerWord,
+			r.Model, r.Family, r.X, r.Parameters, r.FLOPsPerToken, r.Tokens, r.Nats, r.BPB, low, high, r.Perplexity.PerToken, r.Perplexity.PerWord,
 			r.Perplexity.PerByte,
 		})
 		for j, dataset := range s.Datasets {
 			of := scores[i][j]
+			low, high := r.IntervalByDataset[j].Ends()
 			datasets = append(datasets, datasetRow{
-				dataset, r.Model, r.X, of.Documents, of.ScoredBytes, of.ScoredTokens, of.Nats, of.BPB, r.PerplexityByDataset[j],
+				dataset, r.Model, r.X, of.Documents, of.ScoredBytes, of.ScoredTokens, of.Nats, of.BPB, low, high, r.PerplexityByDataset[j],
 			})
 		}
 	}

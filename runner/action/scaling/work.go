@@ -62,7 +62,7 @@ func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
 func newSummary(p parameters, scores [][]artifact.ScoreSummary) (*Summary, error) {
 	s := &Summary{Datasets: p.Datasets, X: p.X, Fits: []Fit{}, Notes: []string{}, Gain: []string{}}
 	for i, m := range p.Models {
-		s.add(m, scores[i])
+		s.add(m, scores[i], p.Clustered)
 	}
 	if len(p.Datasets) > 0 && len(scores) > 0 {
 		s.Protocol = scores[0][0].Protocol
@@ -77,11 +77,16 @@ func newSummary(p parameters, scores [][]artifact.ScoreSummary) (*Summary, error
 	return s, nil
 }
 
-// add adds the row of a model.
-func (s *Summary) add(m model, scores []artifact.ScoreSummary) {
-	row := Row{Model: m.Name, Family: m.Family, ByDataset: []float64{}, PerplexityByDataset: []*float64{}}
+// add adds the row of a model. The shards of the clustered datasets are clusters.
+func (s *Summary) add(m model, scores []artifact.ScoreSummary, clustered []string) {
+	row := Row{
+		Model: m.Name, Family: m.Family, ByDataset: []float64{}, IntervalByDataset: []*artifact.Interval{}, PerplexityByDataset: []*float64{},
+	}
 	var sum artifact.ScoreSummary
-	for _, of := range scores {
+	for j, of := range scores {
+		if slices.Contains(clustered, s.Datasets[j]) {
+			of.Units = of.Shards
+		}
 		if n := of.Model.Parameters; n > 0 {
 			row.Parameters = &n
 		}
@@ -95,10 +100,11 @@ func (s *Summary) add(m model, scores []artifact.ScoreSummary) {
 		sum.Ledger.Span += of.Nats
 		sum.Units.Merge(of.Units)
 		row.ByDataset = append(row.ByDataset, of.BPB)
+		row.IntervalByDataset = append(row.IntervalByDataset, artifact.IntervalOf(of.Units))
 		row.PerplexityByDataset = append(row.PerplexityByDataset, perplexityOf(of.Nats, of.ScoredTokens))
 	}
 	sum.Finish()
-	row.Tokens, row.Nats, row.BPB, row.Perplexity = sum.ScoredTokens, sum.Nats, sum.BPB, sum.Perplexity
+	row.Tokens, row.Nats, row.BPB, row.Interval, row.Perplexity = sum.ScoredTokens, sum.Nats, sum.BPB, sum.Interval, sum.Perplexity
 	s.Rows = append(s.Rows, row)
 	s.Documents, s.ScoredBytes = sum.Documents, sum.ScoredBytes
 }
@@ -147,12 +153,14 @@ func (s *Summary) readDocuments(ctx context.Context, t *action.Task, p parameter
 	defer out.Abandon()
 	sum := newTally(len(p.Models))
 	r := &ranked{gain: s.largest()}
+	c := &change{gain: s.largest()}
 	for _, dataset := range p.Datasets {
-		if err := readDataset(ctx, t, p.Models, dataset, sum, r, out); err != nil {
+		c.begin(slices.Contains(p.Clustered, dataset))
+		if err := readDataset(ctx, t, p.Models, dataset, sinks{sum, r, c, out}); err != nil {
 			return nil, err
 		}
 	}
-	s.Ranked = r.result()
+	s.Ranked, s.Change = r.result(), s.changed(c)
 	s.Sentences, s.Buckets = []Breakdown{}, []Breakdown{}
 	for i, of := range sum.sentences {
 		if name := strconv.Itoa(i + 1); of.parts > 0 {
@@ -170,8 +178,16 @@ func (s *Summary) readDocuments(ctx context.Context, t *action.Task, p parameter
 	return tables, out.Close()
 }
 
+// sinks take the losses of documents.
+type sinks struct {
+	tally  *tally
+	ranked *ranked
+	change *change
+	rows   *artifact.TableFile[documentRow]
+}
+
 // readDataset reads one dataset.
-func readDataset(ctx context.Context, t *action.Task, models []model, dataset string, sum *tally, r *ranked, out *artifact.TableFile[documentRow]) (err error) {
+func readDataset(ctx context.Context, t *action.Task, models []model, dataset string, to sinks) (err error) {
 	in, err := openReader(t, models, dataset)
 	if err != nil {
 		return err
@@ -187,9 +203,9 @@ func readDataset(ctx context.Context, t *action.Task, models []model, dataset st
 		} else if err != nil {
 			return err
 		}
-		sum.split(&in.documents[0])
+		to.tally.split(&in.documents[0])
 		for i := range models {
-			losses[i] = sum.count(i, &in.documents[i])
+			losses[i] = to.tally.count(i, &in.documents[i])
 		}
 		d := &in.documents[0]
 		for i, m := range models {
@@ -201,10 +217,11 @@ func readDataset(ctx context.Context, t *action.Task, models []model, dataset st
 				bpb := losses[i].bpb()
 				row.BPB = &bpb
 			}
-			if err := out.Write(&row); err != nil {
+			if err := to.rows.Write(&row); err != nil {
 				return err
 			}
 		}
-		r.add(dataset, d, losses)
+		to.ranked.add(dataset, d, losses)
+		to.change.add(d, losses)
 	}
 }

@@ -15,7 +15,19 @@ import (
 // Declared returns the fields in which the scoring protocols of two models on a dataset are known to differ before
 // anything runs, as far as the spec declares them. Other fields, such as a default context, depend on the loaded model.
 func Declared(a, b *spec.Model, d *spec.Dataset) []plan.Field {
-	x, y := declared(a, d), declared(b, d)
+	return DeclaredBetween(Place{a, d}, Place{b, d})
+}
+
+// Place is where losses are measured: a model on a dataset.
+type Place struct {
+	Model   *spec.Model
+	Dataset *spec.Dataset
+}
+
+// DeclaredBetween is Declared for two places.
+func DeclaredBetween(p, q Place) []plan.Field {
+	a, b := p.Model, q.Model
+	x, y := declared(a, p.Dataset), declared(b, q.Dataset)
 	if x["imported"] != "" || y["imported"] != "" {
 		// Only the name of the scoring protocol is known for an imported table.
 		if x["imported"] == y["imported"] {
@@ -125,6 +137,20 @@ func Differ(fields []plan.Field, a, b string) string {
 		all[i] = describe(f, a, b)
 	}
 	return fmt.Sprintf("models %q and %q have different scoring protocols: %s", a, b, strings.Join(all, "; "))
+}
+
+// DifferOn states that the scoring protocols of two places, as text such as that of Named, differ in fields.
+func DifferOn(fields []plan.Field, a, b string) string {
+	all := make([]string, len(fields))
+	for i, f := range fields {
+		all[i] = fmt.Sprintf("%s is %s and %s", f.Path, cmp.Or(f.Before, "none"), cmp.Or(f.After, "none"))
+	}
+	return fmt.Sprintf("the scoring protocols of %s and %s differ: %s", a, b, strings.Join(all, "; "))
+}
+
+// Named names a model on a dataset.
+func Named(model, dataset string) string {
+	return fmt.Sprintf("model %q on dataset %q", model, dataset)
 }
 
 // describe states the values of models a and b in a field of their scoring protocols.

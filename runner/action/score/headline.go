@@ -177,10 +177,7 @@ func cells(values []*float64, intervals []*artifact.Interval) []string {
 	for i, v := range values {
 		all[i] = "-"
 		if v != nil {
-			all[i] = fmt.Sprintf("%.4f", *v)
-			if of := intervals[i]; of != nil {
-				all[i] += fmt.Sprintf(" ±%.4f", (of.High-of.Low)/2)
-			}
+			all[i] = intervals[i].Around(*v)
 		}
 	}
 	return all

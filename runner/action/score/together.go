@@ -30,7 +30,7 @@ func (g Together) Inputs(b *plan.Builder, files []string) ([]plan.Input, error) 
 		}
 		for j := range scores {
 			scores[j].Counted = i == 0
-			if first := inputs[:min(len(inputs), len(g.Datasets))]; i > 0 && documents(first[j]) != documents(scores[j]) {
+			if first := inputs[:min(len(inputs), len(g.Datasets))]; i > 0 && !SameDocuments(first[j].Upstream, scores[j].Upstream) {
 				return nil, protocol.Invalid("models %q and %q read the dataset %q with different limits; remove the limits from the sweep",
 					g.Models[0], of, g.Datasets[j])
 			}
@@ -40,8 +40,11 @@ func (g Together) Inputs(b *plan.Builder, files []string) ([]plan.Input, error) 
 	return inputs, nil
 }
 
-// documents returns the action that provides the documents of a score.
-func documents(score plan.Input) *plan.Action { return score.Upstream.Inputs[0].Upstream }
+// SameDocuments reports whether two scores have the same documents, as far as a plan tells: those of a baseline are
+// unknown.
+func SameDocuments(x, y *plan.Action) bool {
+	return x.Pinned != nil || y.Pinned != nil || x.Inputs[0].Upstream == y.Inputs[0].Upstream
+}
 
 // Path returns the path of a file of the score of model i on a dataset.
 func (g Together) Path(t *action.Task, i int, dataset, file string) (string, error) {
@@ -80,13 +83,19 @@ func (g Together) ComputedDifferences(scores [][]artifact.ScoreSummary) []string
 	return ComputedDifferences(g.Models, computed)
 }
 
+// ProtocolDiff returns the fields in which two scoring protocols differ.
+func ProtocolDiff(x, y artifact.ScoringProtocol) ([]plan.Field, error) {
+	of, errX := plan.Canonical(x)
+	other, errY := plan.Canonical(y)
+	fields, err := plan.Diff(of, other)
+	return fields, errors.Join(errX, errY, err)
+}
+
 // comparable checks that two scores of a dataset were measured under the same scoring protocol on the same bytes.
 func comparable(dataset, a, b string, x, y artifact.ScoreSummary) error {
 	if x.Protocol != y.Protocol {
-		of, errX := plan.Canonical(x.Protocol)
-		other, errY := plan.Canonical(y.Protocol)
-		fields, err := plan.Diff(of, other)
-		if err := errors.Join(errX, errY, err); err != nil {
+		fields, err := ProtocolDiff(x.Protocol, y.Protocol)
+		if err != nil {
 			return err
 		}
 		return protocol.Invalid("dataset %q: %s; score both under the same one", dataset, Differ(fields, a, b))

@@ -79,6 +79,45 @@ def locations():
         }
 
 
+def welch():
+    """Differences of the means of two samples, with Welch's test."""
+    random = np.random.default_rng(5)
+    for n, m in ((2, 3), (20, 30), (300, 25)):
+        a, b = random.normal(0.3, 1, n), random.standard_t(3, m)
+        test = stats.ttest_ind(a, b, equal_var=False)
+        low, high = test.confidence_interval(0.95)
+        yield {
+            "a": a.tolist(), "b": b.tolist(), "value": float(a.mean() - b.mean()), "p": float(test.pvalue), "freedom": float(test.df),
+            "low": float(low), "high": float(high),
+        }
+
+
+def quantile(x, clusters, share):
+    """The quantile of clustered values with its interval by Woodruff's method, and the degrees of freedom of the share."""
+    q = np.quantile(x, share, method="inverted_cdf")
+    below = ratio("", np.bincount(clusters, weights=x <= q), np.bincount(clusters).astype(float))
+    half = below["high"] - below["value"]
+    ends = np.quantile(x, [share - half, share + half], method="inverted_cdf")
+    return float(q), float(ends[0]), float(ends[1]), below["error"], max(below["effective"] - 1, 1)
+
+
+def quantiles():
+    """Quantiles of two samples and their difference, by Zou and Donner's method."""
+    random = np.random.default_rng(6)
+    for share in (0.5, 0.9):
+        clusters = [np.sort(random.integers(0, 40, n)) for n in (300, 240)]
+        x = [random.normal(0, 0.5, 40)[c] + random.exponential(1, len(c)) for c in clusters]
+        (q, low, high, e, f), (r, below, above, g, h) = (quantile(*of, share) for of in zip(x, clusters))
+        down, up = np.hypot(q - low, above - r), np.hypot(high - q, r - below)
+        t = stats.t((e**2 + g**2) ** 2 / (e**4 / f + g**4 / h))
+        nearer = down if q > r else up
+        yield {
+            "share": share, "a": x[0].tolist(), "b": x[1].tolist(), "clustersOfA": clusters[0].tolist(), "clustersOfB": clusters[1].tolist(),
+            "quantiles": [[q, low, high], [r, below, above]], "value": q - r, "low": q - r - down, "high": q - r + up,
+            "p": float(2 * t.sf(abs(q - r) / (nearer / t.ppf(0.975)))),
+        }
+
+
 def main():
     random = np.random.default_rng(2)
     p = np.concatenate([random.uniform(size=30), random.uniform(size=10) ** 6, [0.5, 0.5, 0, 1]])
@@ -88,6 +127,8 @@ def main():
         "falseDiscovery": stats.false_discovery_control(p).tolist(),
         "signs": list(signs()),
         "locations": list(locations()),
+        "welch": list(welch()),
+        "quantiles": list(quantiles()),
         "familyWise": multipletests(p, method="holm")[1].tolist(),
         "shares": [
             {"successes": k, "trials": n, "interval": list(proportion_confint(k, n, method="wilson"))}

@@ -1,0 +1,107 @@
+//go:build torch
+
+package decoder
+
+import (
+	"surprisal.dev/plugins/torch/graph"
+	"surprisal.dev/plugins/torch/tensor"
+)
+
+// experts is graph.Experts with the weights of a rank.
+type experts struct {
+	graph.Experts
+	router     affine
+	correction tensor.Tensor
+	// chosen are the experts of the rank, the first of which has number first.
+	chosen []tensor.Expert
+	first  int64
+	// sharedIn has the rows of gate and up of the rank's part of the shared expert.
+	sharedIn, sharedDown, sharedRouter affine
+}
+
+func (l *loader) experts(prefix string, described graph.Experts) *experts {
+	x := &experts{Experts: described, router: l.affine(prefix + "experts.router")}
+	if described.Router.Correction {
+		x.correction = l.weight(prefix + "experts.correction")
+	}
+	share := l.to.Share(int64(described.Count))
+	x.first = share.From
+	for n := share.From; n < share.To && l.err == nil; n++ {
+		in := l.expert(n, l.scope.Pack, prefix+"experts.gate", prefix+"experts.up")
+		down := l.expert(n, l.scope.PackFloat32, prefix+"experts.down")
+		x.chosen = append(x.chosen, tensor.Expert{In: in.weight, InBias: in.bias, Down: down.weight, DownBias: down.bias})
+	}
+	if described.Shared > 0 {
+		x.sharedIn, x.sharedDown = l.product(prefix+"shared.in"), l.affine(prefix+"shared.down")
+	}
+	if described.SharedGate {
+		x.sharedRouter = l.affine(prefix + "shared.router")
+	}
+	return x
+}
+
+// expert reads the matrices of an expert from parameters that have those of all, one after the other, and their biases
+// if the checkpoint has them.
+func (l *loader) expert(number int64, pack func(tensor.Tensor) tensor.Tensor, names ...string) (m affine) {
+	var weights, biases []part
+	for _, name := range names {
+		p := l.parameter(name)
+		bias, _ := p.Bias()
+		weights = append(weights, part{p.One(number), name + ".weight"})
+		biases = append(biases, part{bias.One(number), name + ".bias"})
+	}
+	if l.err != nil {
+		return m
+	}
+	mark := l.scope.Mark()
+	m.weight = l.keepPacked(l.rowsOf(l.stack(weights)), mark, pack)
+	if l.from.Has(biases[0].name) {
+		stacked := l.stack(biases) // [matrices, outputs, 1]
+		if l.err == nil {
+			shape := stacked.Shape()
+			m.bias = l.keep(l.scope.Contiguous(l.scope.View(stacked, shape[0]*shape[1])))
+		}
+	}
+	return m
+}
+
+// forward computes each token separately. Sums over experts and ranks are float32.
+func (x *experts) forward(r *rank, s *tensor.Scope, in, y tensor.Tensor, _ prepared, c Collective) tensor.Tensor {
+	mark := s.Mark()
+	logits := s.LinearFloat32(in, x.router.weight) // [tokens, experts]
+	if !x.router.bias.IsNone() {
+		logits = s.Add(logits, x.router.bias)
+	}
+	sum := s.Experts(in, logits, x.correction, x.chosen, x.options()) // [tokens, hidden]
+	s.FreeTo(mark, sum)
+	if x.Shared > 0 {
+		sum = s.Add(sum, x.shared(s, in))
+	}
+	sum = c.AllReduce(r.Index, s, sum)
+	if !y.IsNone() {
+		sum = s.Add(sum, y)
+	}
+	return s.To(sum, r.kind, r.device)
+}
+
+func (x *experts) options() tensor.ExpertsOptions {
+	o := tensor.ExpertsOptions{
+		First: x.first, Active: int64(x.Active), Sigmoid: x.Router.Sigmoid, Normalize: x.Router.Normalize, Scale: x.Router.Scale,
+		Activation: activations[x.Activation],
+	}
+	if x.Clamp != nil {
+		o.Clamp = &tensor.Clamp{Limit: x.Clamp.Limit, Alpha: x.Clamp.Alpha}
+	}
+	return o
+}
+
+// shared returns the rank's part of the shared expert's output, float32 [tokens, hidden].
+func (x *experts) shared(s *tensor.Scope, in tensor.Tensor) tensor.Tensor {
+	inner := s.Linear(in, x.sharedIn.weight, x.sharedIn.bias) // [tokens, twice the rank's part of the width]
+	inner = s.Gate(inner, activations[x.Activation], false)   // [tokens, the rank's part of the width]
+	out := s.LinearFloat32(inner, x.sharedDown.weight)        // [tokens, hidden]
+	if !x.SharedGate {
+		return out
+	}
+	return s.ScaleBySigmoid(out, s.LinearFloat32(in, x.sharedRouter.weight))
+}

@@ -1,0 +1,214 @@
+//go:build torch
+
+#include "activation.h"
+#include "extra.h"
+#include "handle.h"
+#include "linear.h"
+#include "parallel.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/sigmoid.h>
+#include <ATen/ops/zeros.h>
+
+using handle::give;
+using handle::guarded;
+using handle::tensor;
+
+namespace {
+
+// Each of x [n, width] times the sigmoid of its row's z [n, 1].
+at::Tensor scale_by_sigmoid(const at::Tensor &x, const at::Tensor &z) {
+  if (!x.is_cpu()) {
+    return x * at::sigmoid(z);
+  }
+  at::Tensor in = x.contiguous(), gates = z.contiguous(), out = at::empty_like(in);
+  const float *from = in.const_data_ptr<float>(), *gate = gates.const_data_ptr<float>();
+  float *to = out.data_ptr<float>();
+  int64_t width = in.size(1);
+  for (int64_t i = 0; i < in.size(0); i++) {
+    float factor = 1 / (1 + std::exp(-gate[i]));
+    std::transform(from + i * width, from + (i + 1) * width, to + i * width, [&](float v) { return v * factor; });
+  }
+  return out;
+}
+
+struct choice {
+  int64_t expert;
+  float weight;
+};
+
+// The scores of one token's experts, from products with the router's rows.
+void score(const float *logits, int64_t n, bool sigmoid, float *to) {
+  if (sigmoid) {
+    std::transform(logits, logits + n, to, [](float z) { return 1 / (1 + std::exp(-z)); });
+    return;
+  }
+  float greatest = *std::max_element(logits, logits + n), sum = 0;
+  for (int64_t i = 0; i < n; i++) {
+    sum += to[i] = std::exp(logits[i] - greatest);
+  }
+  for (int64_t i = 0; i < n; i++) {
+    to[i] /= sum;
+  }
+}
+
+// Chooses the active experts of one token: those with the greatest scores, of equal ones the first. correction may be
+// NULL.
+void choose(const float *logits, const float *correction, int64_t n, const extra_experts_options &o, choice *to) {
+  std::vector<float> scores(n), ranked(n);
+  score(logits, n, o.sigmoid != 0, scores.data());
+  for (int64_t i = 0; i < n; i++) {
+    ranked[i] = correction == nullptr ? scores[i] : scores[i] + correction[i];
+    if (std::isnan(ranked[i])) {
+      throw std::runtime_error("the score of an expert is not a number");
+    }
+  }
+  std::vector<int64_t> order(n);
+  std::iota(order.begin(), order.end(), 0);
+  std::partial_sort(order.begin(), order.begin() + o.active, order.end(),
+                    [&](int64_t a, int64_t b) { return ranked[a] != ranked[b] ? ranked[a] > ranked[b] : a < b; });
+  float sum = 0;
+  for (int64_t i = 0; i < o.active; i++) {
+    to[i] = {order[i], scores[order[i]]};
+    sum += to[i].weight;
+  }
+  for (int64_t i = 0; i < o.active; i++) {
+    // The smallest sums of sigmoids are kept from 0 as in transformers.
+    to[i].weight = static_cast<float>(o.scale) * (o.normalize ? to[i].weight / (o.sigmoid ? sum + 1e-20f : sum) : to[i].weight);
+  }
+}
+
+// The tokens of some experts, one expert after the other, in the order of tokens.
+struct routes {
+  std::vector<int64_t> tokens;
+  std::vector<float> weights;
+  // Expert i has those from ends[i-1] to ends[i].
+  std::vector<int64_t> ends;
+};
+
+routes route(const at::Tensor &logits, const at::Tensor &correction, int64_t experts, const extra_experts_options &o) {
+  at::Tensor in = logits.to(at::kCPU).contiguous(), bias = correction.defined() ? correction.to(at::kCPU).contiguous() : correction;
+  int64_t tokens = in.size(0), n = in.size(1);
+  if (o.active < 1 || o.active > n) {
+    throw std::runtime_error(std::to_string(o.active) + " of " + std::to_string(n) + " experts cannot be chosen");
+  }
+  const float *data = in.const_data_ptr<float>(), *corrections = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
+  std::vector<choice> chosen(tokens * o.active);
+  parallel::each(tokens, 64, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+      choose(data + i * n, corrections, n, o, &chosen[i * o.active]);
+    }
+  });
+  routes r;
+  std::vector<std::vector<int64_t>> of(experts);
+  for (size_t i = 0; i < chosen.size(); i++) {
+    int64_t expert = chosen[i].expert - o.first;
+    if (expert >= 0 && expert < experts) {
+      of[expert].push_back(static_cast<int64_t>(i));
+    }
+  }
+  for (const std::vector<int64_t> &list : of) {
+    for (int64_t i : list) {
+      r.tokens.push_back(i / o.active);
+      r.weights.push_back(chosen[i].weight);
+    }
+    r.ends.push_back(static_cast<int64_t>(r.tokens.size()));
+  }
+  return r;
+}
+
+// oneDNN compiles code for each number of rows, so that there are few of them.
+const int64_t rows_multiple = 32;
+
+// The rows of x with these indices, and rows of zeros up to a multiple of rows_multiple.
+at::Tensor gather(const at::Tensor &x, const int64_t *indices, int64_t n) {
+  if (!x.is_cpu()) {
+    at::Tensor index = at::from_blob(const_cast<int64_t *>(indices), {n}, at::kLong);
+    return x.index_select(0, index.to(x.device()));
+  }
+  int64_t size = x.size(1) * x.element_size(), padded = (n + rows_multiple - 1) / rows_multiple * rows_multiple;
+  at::Tensor out = at::empty({padded, x.size(1)}, x.options());
+  const char *from = static_cast<const char *>(x.const_data_ptr());
+  char *to = static_cast<char *>(out.data_ptr());
+  parallel::each(padded, std::max<int64_t>(1, (1 << 16) / size), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+      i < n ? std::memcpy(to + i * size, from + indices[i] * size, size) : std::memset(to + i * size, 0, size);
+    }
+  });
+  return out;
+}
+
+// Adds to rows of sum, with these indices, the products of the rows of x, float32, plus b, unless that is undefined,
+// and their weights.
+void add_rows(const at::Tensor &sum, const at::Tensor &x, const at::Tensor &b, const int64_t *indices, const float *weights, int64_t n) {
+  if (!sum.is_cpu()) {
+    at::Tensor index = at::from_blob(const_cast<int64_t *>(indices), {n}, at::kLong).to(sum.device());
+    at::Tensor factors = at::from_blob(const_cast<float *>(weights), {n, 1}, at::kFloat).to(sum.device());
+    // The indices differ, so that the sums do not depend on an order.
+    sum.index_add_(0, index, (b.defined() ? x + b : x) * factors);
+    return;
+  }
+  int64_t width = sum.size(1);
+  const float *from = x.const_data_ptr<float>(), *bias = b.defined() ? b.const_data_ptr<float>() : nullptr;
+  float *to = sum.data_ptr<float>();
+  parallel::each(n, std::max<int64_t>(1, (1 << 14) / width), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+      const float *row = from + i * width;
+      float *out = to + indices[i] * width, weight = weights[i];
+      if (bias == nullptr) {
+        for (int64_t k = 0; k < width; k++) {
+          out[k] += weight * row[k];
+        }
+      } else {
+        for (int64_t k = 0; k < width; k++) {
+          out[k] += weight * (row[k] + bias[k]);
+        }
+      }
+    }
+  });
+}
+
+linear::optional_tensor optional(const extra_tensor *list, size_t i) {
+  return list == nullptr || list[i] == nullptr ? std::nullopt : linear::optional_tensor(tensor(list[i]));
+}
+
+} // namespace
+
+char *extra_experts(extra_tensor *out, extra_tensor x, extra_tensor logits, extra_tensor correction, const extra_tensor *in,
+                    const extra_tensor *in_biases, const extra_tensor *down, const extra_tensor *down_biases, size_t n,
+                    const extra_experts_options *o) {
+  return guarded([&] {
+    at::Tensor rows = tensor(x).contiguous(), sum = at::zeros(rows.sizes(), rows.options().dtype(at::kFloat));
+    routes r = route(tensor(logits), correction == nullptr ? at::Tensor() : tensor(correction), static_cast<int64_t>(n), *o);
+    int64_t from = 0;
+    for (size_t i = 0; i < n; i++) {
+      int64_t count = r.ends[i] - from;
+      if (count == 0) {
+        continue;
+      }
+      const int64_t *tokens = &r.tokens[from];
+      at::Tensor inner = linear::product(gather(rows, tokens, count), tensor(in[i]), optional(in_biases, i), {});
+      inner = o->clamped ? activation::clamped_gate(inner, {o->limit, o->alpha})
+                         : activation::gate(inner, static_cast<elements::activation>(o->activation), false);
+      linear::optional_tensor bias = optional(down_biases, i);
+      add_rows(sum, linear::float32_product(inner, tensor(down[i])), bias ? bias->to(at::kFloat) : at::Tensor(), tokens, &r.weights[from], count);
+      from = r.ends[i];
+    }
+    give(out, sum);
+  });
+}
+
+char *extra_scale_by_sigmoid(extra_tensor *out, extra_tensor x, extra_tensor z) {
+  return guarded([&] { give(out, scale_by_sigmoid(tensor(x), tensor(z))); });
+}
