@@ -50,9 +50,10 @@ demo-families: build torch
     @ln -sfn ../../docs examples/families/ours
     @bin/runner run examples/families
 
-# the site of the first demo, and of the demo of families if that was run; serves it until Ctrl-C
+# a web site of the results of the demos that ran, at http://127.0.0.1:8000
 site: demo
-    @bin/runner serve examples/first $(test ! -d examples/families/.surprisal || echo examples/families)
+    @bin/runner export site bin/site $(ls -d examples/*/.surprisal | xargs -n 1 dirname)
+    @bin/runner serve bin/site --address 127.0.0.1:8000
 
 # all tests: check, tests with real servers, browsers, crashes and Python, generated code, fuzzing
 test: check test-race test-slow test-s3 test-site test-python test-examples test-torch test-families test-nvrtc test-docs-torch fresh fuzz

@@ -92,15 +92,15 @@ func (s Sums) Estimate() (Estimate, bool) {
 	}
 	e.Error = math.Sqrt(s.squares()/unbiased) / s.W
 	e.conclude()
+	if width := e.High - e.Low; math.IsNaN(width) || math.IsInf(width, 0) {
+		return Estimate{}, false
+	}
 	return e, true
 }
 
 // conclude sets what follows from the value, its error and the effective number of units.
 func (e *Estimate) conclude() {
 	half := e.Half((1 + Confidence) / 2)
-	if farthest := math.Abs(e.Value) + half; math.IsNaN(farthest) || math.IsInf(farthest, 0) {
-		return Estimate{}, false
-	}
 	e.Low, e.High, e.Detectable = e.Value-half, e.Value+half, detectable*e.Error
 	e.P = 1
 	if e.Value != 0 {

@@ -5,11 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -24,37 +21,13 @@ import (
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/site"
+	"surprisal.dev/runner/site/sitetest"
 	"surprisal.dev/runner/statistics"
 	"surprisal.dev/runner/store"
 	"surprisal.dev/runner/workspace"
 )
 
-// siteManifest is what the tests read of site.json.
-type siteManifest struct {
-	Experiments []struct {
-		Name     string
-		Models   []struct{ Name string }
-		Datasets int `json:"datasetCount"`
-		Runs     []struct{ ID string }
-	}
-	Entries []siteEntry
-}
-
-type siteEntry struct {
-	ID, Kind, Version, Key string
-	Tags                   []string
-	Headline               json.RawMessage
-	Files                  map[string]action.PageFile
-}
-
-// published is a site that was exported.
-type published struct {
-	t   *testing.T
-	dir string
-	siteManifest
-}
-
-func exportTo(t *testing.T, dir string, o site.Options, workspaces ...*workspace.Workspace) *published {
+func exportTo(t *testing.T, dir string, o site.Options, workspaces ...*workspace.Workspace) *sitetest.Site {
 	t.Helper()
 	var experiments []site.Experiment
 	for _, w := range workspaces {
@@ -70,124 +43,7 @@ func exportTo(t *testing.T, dir string, o site.Options, workspaces ...*workspace
 	if _, err := site.Export(t.Context(), dir, o, experiments); err != nil {
 		t.Fatal(err)
 	}
-	p := &published{t: t, dir: dir}
-	p.json("site.json", &p.siteManifest)
-	return p
-}
-
-func (p *published) json(name string, v any) {
-	p.t.Helper()
-	data, err := os.ReadFile(filepath.Join(p.dir, filepath.FromSlash(name)))
-	if err == nil {
-		err = json.Unmarshal(data, v)
-	}
-	if err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-func (p *published) entry(id string) siteEntry {
-	p.t.Helper()
-	var ids []string
-	for _, e := range p.Entries {
-		if e.ID == id {
-			return e
-		}
-		ids = append(ids, e.ID)
-	}
-	p.t.Fatalf("no page %s; pages are %q", id, ids)
-	return siteEntry{}
-}
-
-// rows reads a table of a page.
-func rows[T any](p *published, file action.PageFile) []T {
-	p.t.Helper()
-	path := filepath.Join(p.dir, filepath.FromSlash(file.Path))
-	all, err := parquet.ReadFile[T](path)
-	if err != nil {
-		p.t.Fatalf("%s: %v", file.Path, err)
-	}
-	if info, err := os.Stat(path); err != nil || info.Size() != file.Bytes {
-		p.t.Errorf("%s: the manifest says %d bytes (%v)", file.Path, file.Bytes, err)
-	}
-	return all
-}
-
-// everything returns the bytes of all files of a site, those of tables decompressed, by name.
-func everything(t *testing.T, dir string) map[string][]byte {
-	t.Helper()
-	all := map[string][]byte{}
-	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		path := filepath.Join(dir, filepath.FromSlash(name))
-		data, err := os.ReadFile(path)
-		if err == nil && filepath.Ext(name) == ".parquet" {
-			data, err = decompressed(data)
-		}
-		all[name] = data
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
-// decompressed returns a Parquet file, followed by its values and the text of its footer.
-func decompressed(data []byte) ([]byte, error) {
-	f, err := parquet.OpenFile(bytes.NewReader(data), int64(len(data)))
-	if err != nil {
-		return nil, err
-	}
-	var out bytes.Buffer
-	out.Write(data)
-	fmt.Fprintf(&out, "%+v %s", f.Metadata(), f.Schema())
-	for _, group := range f.RowGroups() {
-		for _, column := range group.ColumnChunks() {
-			if err := values(&out, column.Pages()); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return out.Bytes(), nil
-}
-
-func values(out io.Writer, pages parquet.Pages) error {
-	defer pages.Close()
-	for {
-		page, err := pages.ReadPage()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		buffer := make([]parquet.Value, page.NumValues())
-		n, err := page.Values().ReadValues(buffer)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return err
-		}
-		for _, v := range buffer[:n] {
-			fmt.Fprintf(out, "\n%s", v.String())
-		}
-		parquet.Release(page)
-	}
-}
-
-// leaks returns the words that are in files of a site, with the files.
-func leaks(t *testing.T, dir string, words ...string) (found []string) {
-	t.Helper()
-	for name, data := range everything(t, dir) {
-		for _, word := range words {
-			if bytes.Contains(data, []byte(word)) {
-				found = append(found, word+" in "+name)
-			}
-		}
-	}
-	slices.Sort(found)
-	return found
+	return sitetest.Open(t, dir)
 }
 
 // newSiteDirectory returns an experiment with 40 documents of rare words in each of two datasets.
@@ -216,7 +72,7 @@ func TestSiteDeterministic(t *testing.T) {
 	exportTo(t, first, site.Options{}, w)
 	exportTo(t, second, site.Options{Text: action.TextNone}, w)
 	exportTo(t, second, site.Options{}, w)
-	if diff := cmp.Diff(everything(t, first), everything(t, second)); diff != "" {
+	if diff := cmp.Diff(sitetest.Everything(t, first), sitetest.Everything(t, second)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -226,22 +82,22 @@ func TestSiteWithoutText(t *testing.T) {
 	w, _ := newSiteDirectory(t).runs()
 	p := exportTo(t, filepath.Join(t.TempDir(), "site"), site.Options{Text: action.TextNone}, w)
 	words := []string{"aardwolf", "zyzzyva", "the cat", " sat ", "mat and", "token_ids", "top_ids", "token_byte"}
-	if found := leaks(t, p.dir, words...); len(found) > 0 {
+	if found := p.Leaks(words...); len(found) > 0 {
 		t.Errorf("found %q", found)
 	}
-	e := p.entry("test/gap/words-big")
+	e := p.Entry("test/gap/words-big")
 	for _, role := range []string{"segments", "literals", "cuts"} {
 		if f, ok := e.Files[role]; ok {
 			t.Errorf("there is a table of %s: %v", role, f)
 		}
 	}
-	if n := len(rows[gap.DocumentRow](p, e.Files["documents"])); n != 80 {
+	if n := len(sitetest.Rows[gap.DocumentRow](p, e.Files["documents"])); n != 80 {
 		t.Errorf("got %d documents, want 80", n)
 	}
 	// The search finds what is there.
 	all := exportTo(t, filepath.Join(t.TempDir(), "site"), site.Options{}, w)
 	for _, word := range words {
-		if len(leaks(t, all.dir, word)) == 0 {
+		if len(all.Leaks(word)) == 0 {
 			t.Errorf("with all text, %q is in no file", word)
 		}
 	}
@@ -265,11 +121,11 @@ func TestSiteSampled(t *testing.T) {
 	}
 	var counts []int
 	for _, id := range []string{"test/gap/words-big", "test/gap/big-small"} {
-		for _, d := range rows[datasetFiles](p, p.entry(id).Files["datasets"]) {
+		for _, d := range sitetest.Rows[datasetFiles](p, p.Entry(id).Files["datasets"]) {
 			for _, path := range []string{d.ScoresA, d.ScoresB} {
 				all, err := parquet.ReadFile[struct {
 					Text string `parquet:"text"`
-				}](filepath.Join(p.dir, path))
+				}](filepath.Join(p.Dir, path))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -286,7 +142,7 @@ func TestSiteSampled(t *testing.T) {
 		inTexts := slices.ContainsFunc(slices.Collect(maps.Keys(texts)), func(text string) bool { return strings.Contains(text, word) })
 		if inTexts {
 			sampled++
-		} else if found := leaks(t, p.dir, word); len(found) > 0 {
+		} else if found := p.Leaks(word); len(found) > 0 {
 			t.Errorf("the document with %s is not in the sample, but %q", word, found)
 		}
 	}
@@ -305,10 +161,10 @@ func TestSiteFilter(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := exportTo(t, filepath.Join(t.TempDir(), "site"), o, w)
-			if found := leaks(t, p.dir, "zyzzyva", "secret", "notes", "private", "met "); len(found) > 0 {
+			if found := p.Leaks("zyzzyva", "secret", "notes", "private", "met "); len(found) > 0 {
 				t.Errorf("found %q", found)
 			}
-			if slices.ContainsFunc(p.Entries, func(e siteEntry) bool { return e.Kind == "scaling" }) {
+			if slices.ContainsFunc(p.Entries, func(e sitetest.Entry) bool { return e.Kind == "scaling" }) {
 				t.Error("there is a page of scaling, whose numbers are also about other datasets")
 			}
 			// A run of the same gap over the published dataset has these numbers.
@@ -317,8 +173,8 @@ func TestSiteFilter(t *testing.T) {
 			alone, _ := f.runs()
 			want := summaryOf(t, alone, "gap words-big")
 			var got struct{ Overall gap.Row }
-			e := p.entry("test/gap/words-big")
-			p.json(e.Files["details"].Path, &got)
+			e := p.Entry("test/gap/words-big")
+			p.JSON(e.Files["details"].Path, &got)
 			if diff := cmp.Diff(want.Overall, got.Overall); diff != "" {
 				t.Error(diff)
 			}
@@ -356,13 +212,13 @@ func TestSiteNumbers(t *testing.T) {
 	w, _ := newSiteDirectory(t).runs()
 	p := exportTo(t, filepath.Join(t.TempDir(), "site"), site.Options{}, w)
 	want := summaryOf(t, w, "gap words-big")
-	e := p.entry("test/gap/words-big")
+	e := p.Entry("test/gap/words-big")
 	var details struct {
 		gap.Summary
 		Datasets int `json:"datasets"`
 	}
-	p.json(e.Files["details"].Path, &details)
-	if diff := cmp.Diff(want.Datasets, rows[gap.Row](p, e.Files["datasets"])); diff != "" {
+	p.JSON(e.Files["details"].Path, &details)
+	if diff := cmp.Diff(want.Datasets, sitetest.Rows[gap.Row](p, e.Files["datasets"])); diff != "" {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff(want.TopLiterals, directionsOf[gap.Literal](p, e.Files["literals"])); diff != "" {
@@ -392,12 +248,12 @@ func compact(t *testing.T, data json.RawMessage) json.RawMessage {
 }
 
 // directionsOf reads a table of ranked rows.
-func directionsOf[T any](p *published, file action.PageFile) (d gap.Directions[T]) {
+func directionsOf[T any](p *sitetest.Site, file action.PageFile) (d gap.Directions[T]) {
 	type ranked struct {
 		Direction string `parquet:"direction"`
 		Rank      int32  `parquet:"rank"`
 	}
-	order, all := rows[ranked](p, file), rows[T](p, file)
+	order, all := sitetest.Rows[ranked](p, file), sitetest.Rows[T](p, file)
 	d.AWorse, d.BWorse = []T{}, []T{}
 	for i, row := range all {
 		to := &d.AWorse
@@ -405,7 +261,7 @@ func directionsOf[T any](p *published, file action.PageFile) (d gap.Directions[T
 			to = &d.BWorse
 		}
 		if *to = append(*to, row); int(order[i].Rank) != len(*to) {
-			p.t.Errorf("%s: row %d has rank %d", file.Path, i, order[i].Rank)
+			p.T.Errorf("%s: row %d has rank %d", file.Path, i, order[i].Rank)
 		}
 	}
 	return d
@@ -416,7 +272,7 @@ func TestSiteDocuments(t *testing.T) {
 	w, _ := newSiteDirectory(t).runs()
 	for _, text := range []action.Text{action.TextAll, action.TextSampled} {
 		p := exportTo(t, filepath.Join(t.TempDir(), "site"), site.Options{Text: text}, w)
-		e := p.entry("test/gap/words-big")
+		e := p.Entry("test/gap/words-big")
 		type document struct {
 			gap.DocumentRow
 			RowA *int64 `parquet:"model_a_table_row,optional"`
@@ -429,9 +285,9 @@ func TestSiteDocuments(t *testing.T) {
 			First   int64  `parquet:"first_document_row"`
 			Rows    int64  `parquet:"document_rows"`
 		}
-		documents := rows[document](p, e.Files["documents"])
+		documents := sitetest.Rows[document](p, e.Files["documents"])
 		found := 0
-		for _, d := range rows[dataset](p, e.Files["datasets"]) {
+		for _, d := range sitetest.Rows[dataset](p, e.Files["datasets"]) {
 			before := math.Inf(1)
 			for _, row := range documents[d.First : d.First+d.Rows] {
 				if row.Dataset != d.Name || math.Abs(row.DeltaBits) > before {
@@ -447,7 +303,7 @@ func TestSiteDocuments(t *testing.T) {
 					at   int64
 					bpb  float64
 				}{{d.ScoresA, *row.RowA, *row.ABPB}, {d.ScoresB, *row.RowB, *row.BBPB}} {
-					r, err := artifact.OpenScored(filepath.Join(p.dir, side.file))
+					r, err := artifact.OpenScored(filepath.Join(p.Dir, side.file))
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -490,9 +346,9 @@ func TestSiteAnyTwo(t *testing.T) {
 	}
 	want := summaryOf(t, w, "gap words-big")
 	losses := func(model, dataset string) ([]loss, int64) {
-		for _, s := range rows[score](p, p.entry("test/scores/all").Files["scores"]) {
+		for _, s := range sitetest.Rows[score](p, p.Entry("test/scores/all").Files["scores"]) {
 			if s.Model == model && s.Dataset == dataset {
-				all, err := parquet.ReadFile[loss](filepath.Join(p.dir, s.Losses))
+				all, err := parquet.ReadFile[loss](filepath.Join(p.Dir, s.Losses))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -574,17 +430,17 @@ models: {`)
 	}
 	f.run(w)
 	p := exportTo(t, filepath.Join(t.TempDir(), "site"), site.Options{}, w)
-	for name := range everything(t, p.dir) {
+	for name := range sitetest.Everything(t, p.Dir) {
 		if !safeName.MatchString(name) {
 			t.Errorf("there is a file %q", name)
 		}
 	}
-	e := p.entry("test/gap/hostile")
-	if found := leaks(t, p.dir, script); len(found) == 0 {
+	e := p.Entry("test/gap/hostile")
+	if found := p.Leaks(script); len(found) == 0 {
 		t.Error("the text is not there as it is")
 	}
 	var got []string
-	for _, row := range rows[gap.Row](p, e.Files["datasets"]) {
+	for _, row := range sitetest.Rows[gap.Row](p, e.Files["datasets"]) {
 		got = append(got, row.Name)
 	}
 	slices.Sort(got)
@@ -593,7 +449,7 @@ models: {`)
 		t.Error(diff)
 	}
 	// JSON that is put into a page by mistake has no tags.
-	for name, data := range everything(t, p.dir) {
+	for name, data := range sitetest.Everything(t, p.Dir) {
 		if filepath.Ext(name) == ".json" && bytes.ContainsAny(data, "<>") {
 			t.Errorf("%s has < or >", name)
 		}
@@ -609,14 +465,14 @@ func TestSiteVersions(t *testing.T) {
 	f.replace(`ngram: {order: 2, tokens`, `ngram: {tokens`)
 	w, _ := f.runs()
 	p := exportTo(t, filepath.Join(t.TempDir(), "site"), site.Options{Text: action.TextNone}, w)
-	e := p.entry("test/gap/words-big")
+	e := p.Entry("test/gap/words-big")
 	var versions []struct {
 		Key, Run string
 		Headline struct{ Overall gap.Row }
 		Changed  []plan.Field
 		Changes  int
 	}
-	p.json(e.Files["versions"].Path, &versions)
+	p.JSON(e.Files["versions"].Path, &versions)
 	if len(versions) != 1 || versions[0].Key == e.Key || versions[0].Run != p.Experiments[0].Runs[1].ID {
 		t.Fatalf("got %+v", versions)
 	}
@@ -627,17 +483,17 @@ func TestSiteVersions(t *testing.T) {
 	if !slices.ContainsFunc(v.Changed, func(f plan.Field) bool { return strings.HasPrefix(f.Path, "inputs.a/books/a/scored") }) || v.Changes < 4 {
 		t.Errorf("got the changes %v", v.Changed)
 	}
-	numbers := rows[action.VersionRow](p, e.Files["version_rows"])
+	numbers := sitetest.Rows[action.VersionRow](p, e.Files["version_rows"])
 	for i, row := range want.Datasets {
 		if numbers[i].Name != row.Name || *numbers[i].Value != *row.GapBPB {
 			t.Errorf("got %+v, want %s %v", numbers[i], row.Name, *row.GapBPB)
 		}
 	}
-	if f := p.entry("test/gap/big-small").Files["versions"]; f.Path != "" {
+	if f := p.Entry("test/gap/big-small").Files["versions"]; f.Path != "" {
 		t.Errorf("an unchanged comparison has versions: %v", f)
 	}
 	hidden := exportTo(t, filepath.Join(t.TempDir(), "site"), site.Options{Datasets: []string{"books/*"}}, w)
-	if found := leaks(t, hidden.dir, "secret", "zyzzyva"); len(found) > 0 {
+	if found := hidden.Leaks("secret", "zyzzyva"); len(found) > 0 {
 		t.Errorf("found %q", found)
 	}
 }
