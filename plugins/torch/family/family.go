@@ -21,6 +21,8 @@ var families = []definition{
 	olmoe,
 	qwen3MoE,
 	mixtral,
+	gptOSS,
+	glm4MoE,
 	gpt2,
 	gptNeoX,
 }

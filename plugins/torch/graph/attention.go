@@ -22,6 +22,8 @@ type Attention struct {
 	// Window w restricts a query to the last w positions, its own included; 0: all positions up to its own.
 	Window int
 	QKNorm QKNorm
+	// Sinks is true if each head has a logit that takes a share of the weights and has no value.
+	Sinks bool
 	// Rope is nil for models with learned positions.
 	Rope *Rope
 }
@@ -58,6 +60,11 @@ func (a Attention) Parameters(hidden int) []Parameter {
 		q, k,
 		matrix("attention.v", keys, h).outputs(keyShare).joined(product),
 		matrix("attention.out", h, queries).inputs(queryShare),
+	}
+	if a.Sinks {
+		sinks := norm("attention.sinks", int64(a.Heads))
+		sinks.Share = func(r Rank) Span { heads, _ := a.Share(r); return heads }
+		all = append(all, sinks)
 	}
 	switch a.QKNorm {
 	case HeadQKNorm:

@@ -110,9 +110,10 @@ char *extra_rotate(extra_tensor x, extra_tensor cosines, extra_tensor sines, int
 
 // Causal attention within each of n consecutive sequences. Shapes are q [tokens, heads, head size], k and v [tokens, kv
 // heads, head size]. Sequence i is the rows ends[i-1] to ends[i]. offsets are 0 and the ends as int32 on a GPU, or
-// NULL. With window > 0 a query sees that many keys, its own included.
+// NULL. With window > 0 a query sees that many keys, its own included. sinks, contiguous float32 [heads] or NULL, are
+// logits that take a share of the weights and have no value.
 char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_tensor v, const int64_t *ends, size_t n,
-                      extra_tensor offsets, double scale, int64_t window, int reference);
+                      extra_tensor offsets, extra_tensor sinks, double scale, int64_t window, int reference);
 
 // Reduces the logits z_i = softcap(hidden_i head^T) of hidden [rows, width] for the tokens from first onward. The head
 // is in n pieces [some tokens, width], which may be packed by extra_pack_float32; the float32 logits of that many rows
