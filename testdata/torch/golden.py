@@ -39,7 +39,7 @@ from transformers import AutoModelForCausalLM
 import analyses
 
 # Vectors whose initial value in the class is random.
-RANDOM = ("self_attn.sinks", "mlp.router.bias")
+RANDOM = ("self_attn.sinks", "mlp.router.bias", "linear_attn.A_log")
 LENGTHS = [1, 2, 17, 64, 17]
 TOLERANCE = 2e-5
 
@@ -77,6 +77,12 @@ QWEN3_MOE = {**LLAMA, "rms_norm_eps": 1e-6, "num_experts": 8, "num_experts_per_t
 GLM4_MOE = {
     **LLAMA, "num_hidden_layers": 3, "moe_intermediate_size": 32, "n_routed_experts": 8, "num_experts_per_tok": 3, "routed_scaling_factor": 1.5,
     "first_k_dense_replace": 1,
+}
+# More layers with the delta rule amplify the errors of float32 to 1e-4 nats: transformers differs from float64 by as much.
+QWEN3_NEXT = {
+    **LLAMA, "hidden_size": 64, "rms_norm_eps": 1e-6, "num_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 16,
+    "shared_expert_intermediate_size": 24, "linear_num_key_heads": 4, "linear_num_value_heads": 8, "linear_key_head_dim": 16, "linear_value_head_dim": 24,
+    "layer_types": ["linear_attention", "full_attention"],
 }
 GPT_OSS = {
     **LLAMA, "hidden_size": 64, "intermediate_size": 32, "num_local_experts": 8, "num_experts_per_tok": 2, "sliding_window": 8,
@@ -145,6 +151,11 @@ MODELS = {
         "v4": dict(rope_theta=10000.0, partial_rotary_factor=0.5, rope_scaling=None, torch_dtype="bfloat16"),
         "without": ["rope_parameters", "dtype"],
     }),
+    # The first layer has the gated delta rule; attention and the shared expert have gates.
+    "qwen3_next": ("Qwen3Next", QWEN3_NEXT, {
+        "v4": dict(rope_theta=10000.0, partial_rotary_factor=0.25, rope_scaling=None, full_attention_interval=2, torch_dtype="bfloat16"),
+        "without": ["rope_parameters", "dtype", "layer_types"],
+    }),
     "llama-yarn": ("Llama", {**LLAMA, "rope_parameters": dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=32)}, {
         "v4": dict(rope_theta=10000.0, torch_dtype="bfloat16", rope_scaling=dict(type="yarn", factor=4.0, original_max_position_embeddings=32)),
         "without": ["rope_parameters", "dtype"],
@@ -163,6 +174,8 @@ def fill(name, model):
     for parameter_name, parameter in model.named_parameters():
         noise = random(name, parameter_name, tuple(parameter.shape))
         if parameter_name.endswith(RANDOM):
+            value = 0.5 * noise
+        elif parameter_name.endswith("conv1d.weight"):
             value = 0.5 * noise
         elif parameter.ndim == 1:
             value = parameter.data.double() + 0.25 * noise  # around 0 or 1, the initial value of the class

@@ -66,6 +66,10 @@ func (a *attention) forward(r *rank, s *tensor.Scope, x, y tensor.Tensor, in pre
 		s.ApplyRoPE(k, angles.cosines, angles.sines, false)
 	}
 	o := tensor.AttentionOptions{Scale: a.Scale, Window: int64(a.Window), Sinks: a.sinks}
-	mixed := s.Attention(q, k, v, in.sequences, o)                               // [tokens, queries, size]
+	mixed := s.Attention(q, k, v, in.sequences, o) // [tokens, queries, size]
+	if a.OutputGate {
+		gate := s.Narrow(qkv, 1, (queries+2*keys)*size, queries*size)          // [tokens, queries*size]
+		mixed = s.ScaleBySigmoid(s.View(mixed, in.tokens, queries*size), gate) // [tokens, queries*size]
+	}
 	return r.rowParallel(s, s.View(mixed, in.tokens, queries*size), a.out, y, c) // [tokens, hidden]
 }

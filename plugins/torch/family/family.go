@@ -23,6 +23,7 @@ var families = []definition{
 	mixtral,
 	gptOSS,
 	glm4MoE,
+	qwen3Next,
 	gpt2,
 	gptNeoX,
 }

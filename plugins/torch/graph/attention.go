@@ -24,6 +24,8 @@ type Attention struct {
 	QKNorm QKNorm
 	// Sinks is true if each head has a logit that takes a share of the weights and has no value.
 	Sinks bool
+	// OutputGate is true if the sigmoid of another product with the input multiplies each element of the output.
+	OutputGate bool
 	// Rope is nil for models with learned positions.
 	Rope *Rope
 }
@@ -60,6 +62,9 @@ func (a Attention) Parameters(hidden int) []Parameter {
 		q, k,
 		matrix("attention.v", keys, h).outputs(keyShare).joined(product),
 		matrix("attention.out", h, queries).inputs(queryShare),
+	}
+	if a.OutputGate {
+		all = append(all, matrix("attention.gate", queries, h).outputs(queryShare).joined(product))
 	}
 	if a.Sinks {
 		sinks := norm("attention.sinks", int64(a.Heads))
@@ -110,6 +115,9 @@ func (a Attention) Activations(hidden, ranks int) int64 {
 	// The residual stream, which each rank has completely; the block's input and output; q, k and v; k and v once more
 	// in packed order; the mixed values.
 	n := 3*int64(hidden)*int64(ranks) + 2*queries + 4*keys
+	if a.OutputGate {
+		n += 2 * queries
+	}
 	switch a.QKNorm {
 	case HeadQKNorm:
 		n += queries + keys

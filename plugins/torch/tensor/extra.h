@@ -101,8 +101,26 @@ typedef struct {
 char *extra_experts(extra_tensor *out, extra_tensor x, extra_tensor logits, extra_tensor correction, const extra_tensor *in,
                     const extra_tensor *in_biases, const extra_tensor *down, const extra_tensor *down_biases, size_t n,
                     const extra_experts_options *o);
-// x times the sigmoid of each row's z [n, 1], for x [n, width]; both are float32.
+// x [n, width] times the sigmoid of z, [n, 1] for each row or [n, width] for each element, in float32 and rounded once to
+// x's type.
 char *extra_scale_by_sigmoid(extra_tensor *out, extra_tensor x, extra_tensor z);
+
+// The gated delta rule of some key heads, each with a group of value heads.
+typedef struct {
+  int64_t group, key_size, value_size;
+  // The number of tokens of the convolution.
+  int64_t kernel;
+  double epsilon;
+} extra_delta_options;
+typedef struct {
+  // float32: the convolution [heads, channels, kernel] over query, key and values; the logarithms of decays and the
+  // biases of time steps [value heads]; the weights of the norm [value size].
+  extra_tensor convolution, decay, step, norm;
+} extra_delta_weights;
+// in [tokens, columns] has for each head the columns of query, key, values and gates; rates [tokens, columns] have the
+// update rates of its value heads and their time steps. Sequence i is the rows ends[i-1] to ends[i].
+char *extra_gated_delta(extra_tensor *out, extra_tensor in, extra_tensor rates, const extra_delta_weights *w, const int64_t *ends, size_t n,
+                        const extra_delta_options *o);
 
 // Rotates the pairs (i, i+size/2) of the first size elements of each head of x [tokens, heads, head size] by the angles
 // whose cosines and sines are float32 [tokens, size/2]. Changes x.
