@@ -132,10 +132,13 @@ MODELS = {
         "v4": dict(rope_theta=10000.0, rope_scaling=None, partial_rotary_factor=0.5, torch_dtype="bfloat16"),
         "without": ["rope_parameters", "dtype"],
     }),
-    "mixtral": ("Mixtral", {**MIXTRAL, "sliding_window": 8}, {}),
+    "mixtral": ("Mixtral", MIXTRAL, {}),
+    "mixtral-window": ("Mixtral", {**MIXTRAL, "sliding_window": 8, "num_local_experts": 4, "num_experts_per_tok": 4}, {}),
     # Weights are the probabilities among all experts.
-    "olmoe": ("Olmoe", OLMOE, {}),
+    "olmoe": ("Olmoe", {**OLMOE, "num_key_value_heads": 4}, {}),
+    "olmoe-grouped": ("Olmoe", {**OLMOE, "tie_word_embeddings": True, "norm_topk_prob": True}, {}),
     "qwen3_moe": ("Qwen3Moe", {**QWEN3_MOE, "num_hidden_layers": 3, "mlp_only_layers": [1], "norm_topk_prob": True}, {}),
+    "qwen3_moe-every": ("Qwen3Moe", {**QWEN3_MOE, "norm_topk_prob": True}, {}),
     # Every second layer has experts.
     "qwen3_moe-sparse": ("Qwen3Moe", {**QWEN3_MOE, "decoder_sparse_step": 2, "attention_bias": True, "tie_word_embeddings": True}, {
         "v4": dict(rope_theta=10000.0, rope_scaling=None, num_experts=8, torch_dtype="bfloat16"),

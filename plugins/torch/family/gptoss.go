@@ -7,7 +7,7 @@ import (
 )
 
 // gptOSS is gpt-oss (arXiv:2508.10925): experts with clamped gates and biases, and attention with sinks.
-var gptOSS = definition{modelType: "gpt_oss", config: gptOSSConfig}
+var gptOSS = definition{modelType: "gpt_oss", config: gptOSSConfig, architecture: "gpt-oss", metadata: gptOSSMetadata}
 
 func gptOSSConfig(f *fields) Model {
 	defaults := blockDefaults{vocabulary: 201088, context: 131072, heads: 64, kvHeads: 8, headSize: 64}
@@ -94,4 +94,23 @@ func gptOSSView(transposed bool) func(string, []int64) (View, []int64) {
 		}
 		return v, []int64{shape[0], outputs, shape[2]}
 	}
+}
+
+// gptOSSMetadata reads a GGUF file. Windows alternate as in all models of the family.
+func gptOSSMetadata(f *fields, tensors Tensors) Model {
+	a, _ := metadataBlocks(f, tensors, 150000)
+	f.withExperts(a)
+	window := f.size("attention.sliding_window", 0)
+	eachAttention(&a, func(n int, at *graph.Attention) {
+		at.Sinks = true
+		if n%2 == 0 {
+			at.Window = window
+		}
+	})
+	eachExperts(&a, func(x *graph.Experts) { x.Clamp = &graph.Clamp{Limit: 7, Alpha: 1.702} })
+	layout := metadataLayout(union(attentionBiases, outBias, gptOSSBiases))
+	layout.Names = maps.Clone(layout.Names)
+	// The name of a norm after attention in other families.
+	layout.Names["layers.N.ffn.norm"] = "blk.N.post_attention_norm"
+	return Model{a, layout}
 }
