@@ -29,6 +29,7 @@ import sys
 import tempfile
 import zlib
 
+import gguf
 import numpy as np
 import safetensors.torch
 import torch
@@ -37,6 +38,8 @@ from transformers import AutoModelForCausalLM
 
 import analyses
 
+# Vectors whose initial value in the class is random.
+RANDOM = ("self_attn.sinks", "mlp.router.bias", "linear_attn.A_log")
 LENGTHS = [1, 2, 17, 64, 17]
 TOLERANCE = 2e-5
 
@@ -71,6 +74,22 @@ del PHI3["head_dim"]
 MIXTRAL = {**LLAMA, "intermediate_size": 32, "num_local_experts": 8, "num_experts_per_tok": 2}
 OLMOE = {**{k: v for k, v in LLAMA.items() if k != "head_dim"}, "hidden_size": 64, "intermediate_size": 32, "num_experts": 8, "num_experts_per_tok": 3}
 QWEN3_MOE = {**LLAMA, "rms_norm_eps": 1e-6, "num_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 32}
+GLM4_MOE = {
+    **LLAMA, "num_hidden_layers": 3, "moe_intermediate_size": 32, "n_routed_experts": 8, "num_experts_per_tok": 3, "routed_scaling_factor": 1.5,
+    "first_k_dense_replace": 1,
+}
+# More layers with the delta rule amplify the errors of float32 to 1e-4 nats: transformers differs from float64 by as much.
+QWEN3_NEXT = {
+    **LLAMA, "hidden_size": 64, "rms_norm_eps": 1e-6, "num_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 16,
+    "shared_expert_intermediate_size": 24, "linear_num_key_heads": 4, "linear_num_value_heads": 8, "linear_key_head_dim": 16, "linear_value_head_dim": 24,
+    "layer_types": ["linear_attention", "full_attention"],
+}
+GPT_OSS = {
+    **LLAMA, "hidden_size": 64, "intermediate_size": 32, "num_local_experts": 8, "num_experts_per_tok": 2, "sliding_window": 8,
+    "rope_parameters": dict(
+        rope_type="yarn", rope_theta=10000.0, factor=4.0, beta_fast=32.0, beta_slow=1.0, truncate=False, original_max_position_embeddings=32,
+    ),
+}
 
 # Each model: its class, its config, and how its files differ from those that save_pretrained writes.
 MODELS = {
@@ -113,14 +132,36 @@ MODELS = {
         "v4": dict(rope_theta=10000.0, rope_scaling=None, partial_rotary_factor=0.5, torch_dtype="bfloat16"),
         "without": ["rope_parameters", "dtype"],
     }),
-    "mixtral": ("Mixtral", {**MIXTRAL, "sliding_window": 8}, {}),
+    "mixtral": ("Mixtral", MIXTRAL, {}),
+    "mixtral-window": ("Mixtral", {**MIXTRAL, "sliding_window": 8, "num_local_experts": 4, "num_experts_per_tok": 4}, {}),
     # Weights are the probabilities among all experts.
-    "olmoe": ("Olmoe", OLMOE, {}),
+    "olmoe": ("Olmoe", {**OLMOE, "num_key_value_heads": 4}, {}),
+    "olmoe-grouped": ("Olmoe", {**OLMOE, "tie_word_embeddings": True, "norm_topk_prob": True}, {}),
     "qwen3_moe": ("Qwen3Moe", {**QWEN3_MOE, "num_hidden_layers": 3, "mlp_only_layers": [1], "norm_topk_prob": True}, {}),
+    "qwen3_moe-every": ("Qwen3Moe", {**QWEN3_MOE, "norm_topk_prob": True}, {}),
     # Every second layer has experts.
     "qwen3_moe-sparse": ("Qwen3Moe", {**QWEN3_MOE, "decoder_sparse_step": 2, "attention_bias": True, "tie_word_embeddings": True}, {
         "v4": dict(rope_theta=10000.0, rope_scaling=None, num_experts=8, torch_dtype="bfloat16"),
         "without": ["rope_parameters", "dtype", "num_local_experts"],
+    }),
+    # Sinks, biases of experts, a rotation that is scaled by YaRN.
+    "gpt_oss": ("GptOss", GPT_OSS, {}),
+    # Weights of experts in MXFP4, as the family is published.
+    "gpt_oss-mxfp4": ("GptOss", GPT_OSS, {"mxfp4": True}),
+    # The first layer is dense, scores are corrected, half of each head is rotated.
+    "glm4_moe": ("Glm4Moe", {**GLM4_MOE, "use_qk_norm": True}, {}),
+    "glm4_moe-bias": ("Glm4Moe", {**GLM4_MOE, "attention_bias": True, "norm_topk_prob": False, "n_shared_experts": 2}, {
+        "v4": dict(rope_theta=10000.0, partial_rotary_factor=0.5, rope_scaling=None, torch_dtype="bfloat16"),
+        "without": ["rope_parameters", "dtype"],
+    }),
+    # The first layer has the gated delta rule; attention and the shared expert have gates.
+    "qwen3_next": ("Qwen3Next", QWEN3_NEXT, {
+        "v4": dict(rope_theta=10000.0, partial_rotary_factor=0.25, rope_scaling=None, full_attention_interval=2, torch_dtype="bfloat16"),
+        "without": ["rope_parameters", "dtype", "layer_types"],
+    }),
+    "llama-yarn": ("Llama", {**LLAMA, "rope_parameters": dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=32)}, {
+        "v4": dict(rope_theta=10000.0, torch_dtype="bfloat16", rope_scaling=dict(type="yarn", factor=4.0, original_max_position_embeddings=32)),
+        "without": ["rope_parameters", "dtype"],
     }),
     "olmo2": ("Olmo2", {k: v for k, v in LLAMA.items() if k != "head_dim"} | {"hidden_size": 64}, {}),
 }
@@ -135,15 +176,24 @@ def fill(name, model):
     """Sets all parameters to values that bfloat16 represents."""
     for parameter_name, parameter in model.named_parameters():
         noise = random(name, parameter_name, tuple(parameter.shape))
-        if parameter.ndim == 1:
+        if parameter_name.endswith(RANDOM):
+            value = 0.5 * noise
+        elif parameter_name.endswith("conv1d.weight"):
+            value = 0.5 * noise
+        elif parameter.ndim == 1:
             value = parameter.data.double() + 0.25 * noise  # around 0 or 1, the initial value of the class
         elif any(part in parameter_name for part in ("embed", "wte", "wpe", "lm_head")):
             value = 0.4 * noise
         else:
             # Conv1D of GPT-2 is [inputs, outputs]; experts are [experts, outputs, inputs].
-            inputs = parameter.shape[0 if "GPT2" in type(model).__name__ else 2 if ".experts." in parameter_name else 1]
+            # GPT-OSS has [experts, inputs, outputs], and its biases two dimensions.
+            experts = ".experts." in parameter_name and "GptOss" not in type(model).__name__
+            inputs = parameter.shape[0 if "GPT2" in type(model).__name__ else 2 if experts else 1]
             value = 1.5 / inputs**0.5 * noise
         parameter.data = value.to(torch.bfloat16)
+    for buffer_name, buffer in model.named_buffers():
+        if buffer_name.endswith("e_score_correction_bias"):
+            buffer.copy_(0.2 * random(name, buffer_name, tuple(buffer.shape)))
 
 
 def sequences(name, vocabulary):
@@ -206,6 +256,25 @@ def rewrite(directory, model, files):
     safetensors.torch.save_file(tensors, path, {"format": "pt"})
 
 
+def to_mxfp4(directory):
+    """Rewrites the weights of experts in blocks of MXFP4, and sets them to the values that the blocks have."""
+    path = directory / "model.safetensors"
+    tensors = safetensors.torch.load_file(path)
+    for name in [n for n in tensors if n.endswith(("experts.gate_up_proj", "experts.down_proj"))]:
+        rows = tensors.pop(name).transpose(1, 2).float().numpy()  # [experts, outputs, inputs]
+        # The gguf package has the elements of a block in another order.
+        blocks = gguf.quants.quantize(rows, gguf.GGMLQuantizationType.MXFP4).reshape(*rows.shape[:2], -1, 17)
+        low, high = blocks[..., 1:] & 15, blocks[..., 1:] >> 4
+        elements = np.concatenate([low, high], -1)
+        tensors[f"{name}_blocks"] = torch.from_numpy(elements[..., 0::2] | elements[..., 1::2] << 4)
+        tensors[f"{name}_scales"] = torch.from_numpy(blocks[..., 0].copy())
+    safetensors.torch.save_file(tensors, path, {"format": "pt"})
+    path = directory / "config.json"
+    config = json.loads(path.read_text())
+    config["quantization_config"] = dict(quant_method="mxfp4", modules_to_not_convert=["model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"])
+    save(path, config)
+
+
 def write_config(directory, files):
     path = directory / "config.json"
     config = json.loads(path.read_text())
@@ -233,6 +302,8 @@ def make(name, directory):
     if "masks" in files:
         rewrite(directory, model, files)
     write_config(directory, files)
+    if "mxfp4" in files:
+        to_mxfp4(directory)
 
     # The losses are those of the files when loaded as a user would.
     model = load(directory)

@@ -20,6 +20,9 @@ const (
 	Q4_K Type = "Q4_K"
 	Q5_K Type = "Q5_K"
 	Q6_K Type = "Q6_K"
+	// MXFP4 has the scale of a block before its elements; MXFP4Blocks has all scales in another tensor.
+	MXFP4       Type = "MXFP4"
+	MXFP4Blocks Type = "MXFP4 blocks"
 )
 
 // format is the layout of a type: blocks of a number of elements in a number of bytes.
@@ -42,6 +45,9 @@ var formats = map[Type]format{
 	Q4_K: {256, 144, decodeQ4_K},
 	Q5_K: {256, 176, decodeQ5_K},
 	Q6_K: {256, 210, decodeQ6_K},
+	// Elements of four bits and a common power of two (Rouhani et al., arXiv:2310.10537).
+	MXFP4:       {32, 17, decodeMXFP4},
+	MXFP4Blocks: {32, 16, nil},
 }
 
 func decodeF32(dst []float32, src []byte) {
@@ -161,6 +167,32 @@ func decodeQ6_K(dst []float32, src []byte) {
 				scale := float32(d * float32(int8(scales[2*j+i/16])))
 				dst[32*j+i] = scale * float32(int(group[i]>>shift&15|bits[i]>>bitShift&3<<4)-32)
 			}
+		}
+	}
+}
+
+// fp4 has the values of elements of four bits: a sign, two bits of an exponent and one of a fraction. ggml has no
+// negative zero.
+var fp4 = [16]float64{0, 0.5, 1, 1.5, 2, 3, 4, 6, 0, -0.5, -1, -1.5, -2, -3, -4, -6}
+
+// decodeMXFP4 decodes blocks of a scale and elements, of which the first half is in the low bits.
+func decodeMXFP4(dst []float32, src []byte) {
+	for ; len(src) > 0; dst, src = dst[32:], src[17:] {
+		scale := math.Ldexp(1, int(src[0])-127)
+		for i, q := range src[1:17] {
+			dst[i], dst[16+i] = float32(scale*fp4[q&15]), float32(scale*fp4[q>>4])
+		}
+	}
+}
+
+// decodeMXFP4Blocks decodes blocks whose scales are elsewhere, two neighbors in each byte.
+func decodeMXFP4Blocks(dst []float32, src, scales []byte) {
+	values := fp4
+	values[8] = math.Copysign(0, -1)
+	for i, exponent := range scales {
+		scale, block := math.Ldexp(1, int(exponent)-127), dst[32*i:32*i+32]
+		for j, q := range src[16*i : 16*i+16] {
+			block[2*j], block[2*j+1] = float32(scale*values[q&15]), float32(scale*values[q>>4])
 		}
 	}
 }

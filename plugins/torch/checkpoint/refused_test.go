@@ -18,12 +18,13 @@ func TestRefusedConfigurations(t *testing.T) {
 		value any
 		want  string
 	}{
-		{"model_type", "mamba", `model_type is "mamba", which is not supported (supported: gemma3, gemma3_text, gpt2, gpt_neox, llama`},
+		{"model_type", "mamba", `model_type is "mamba", which is not supported (supported: gemma3, gemma3_text, glm4_moe, gpt2, gpt_neox, gpt_oss, llama`},
 		{"model_type", drop, `model_type is ""`},
 		{"residual_multiplier", 0.5, "unknown field residual_multiplier (0.5), which may change the graph"},
 		{"quantization_config", scaling("bits", 4), "field quantization_config"},
 		{"hidden_act", "relu", `hidden_act is "relu", which is not supported (supported: gelu, gelu_accurate, gelu_fast, gelu_new`},
-		{"rope_scaling", scaling("rope_type", "yarn", "factor", 4), `rope_type is "yarn", which is not supported`},
+		{"rope_scaling", scaling("rope_type", "longrope", "factor", 4), `rope_type is "longrope", which is not supported (supported: default, linear, llama3, yarn)`},
+		{"rope_scaling", scaling("rope_type", "yarn"), "rope_scaling: no field factor"},
 		{"rope_scaling", scaling("type", "linear"), "rope_scaling: no field factor"},
 		{"rope_scaling", scaling("type", "linear", "factor", 2, "mscale", 1), "unknown field mscale (1)"},
 		{"rope_parameters", scaling("rope_theta", 5, "partial_rotary_factor", 0.5), "partial_rotary_factor is 0.5, which is not supported"},

@@ -14,6 +14,9 @@ import (
 // resolve finds the parameters of a model among the stored tensors, and rejects any stored tensor that remains.
 func resolve(m family.Model, where string, files map[string]stored) (map[string]Tensor, error) {
 	r := resolver{where: where, layout: m.Layout, files: files, used: map[string]bool{}, tensors: map[string]Tensor{}}
+	if err := joinBlocks(files); err != nil {
+		return nil, err
+	}
 	r.findPrefix()
 	for p := range m.Architecture.Parameters() {
 		if err := r.add(p, ".weight", family.Required); err != nil {
@@ -84,6 +87,40 @@ func (r *resolver) stored(p graph.Parameter, suffix string) (string, stored, boo
 	return name, s, ok
 }
 
+// joinBlocks replaces tensors of blocks of MXFP4 and of their scales, as GPT-OSS is published, by one each.
+func joinBlocks(files map[string]stored) error {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		blocks := files[name]
+		base, found := strings.CutSuffix(name, "_blocks")
+		scales, ok := files[base+"_scales"]
+		if !found || !ok {
+			continue
+		}
+		last := len(blocks.shape) - 1
+		if blocks.typ != "U8" || last < 2 || blocks.shape[last] != blockBytes {
+			return invalid("%s: tensor %q has type %s and shape %v; MXFP4 has blocks of %d bytes of type U8, and the number of a row's blocks before",
+				blocks.file, name, blocks.typ, blocks.shape, blockBytes)
+		}
+		if scales.typ != "U8" || !slices.Equal(scales.shape, blocks.shape[:last]) {
+			return invalid("%s: tensor %q has type %s and shape %v; MXFP4 has a scale of type U8 for each block of %q: %v", scales.file, scales.name, scales.typ,
+				scales.shape, name, blocks.shape[:last])
+		}
+		joined := blocks
+		joined.name, joined.typ, joined.scales = base, MXFP4Blocks, scales.data
+		joined.shape = append(slices.Clone(blocks.shape[:last-1]), blocks.shape[last-1]*formats[MXFP4Blocks].elements)
+		if _, twice := files[base]; twice {
+			return invalid("%s: tensors %q and %q are the same weights", blocks.file, base, name)
+		}
+		delete(files, name)
+		delete(files, scales.name)
+		files[base] = joined
+	}
+	return nil
+}
+
+// blockBytes is the number of bytes of the 32 elements of a block of MXFP4.
+const blockBytes = 16
+
 func (r *resolver) add(p graph.Parameter, suffix string, need family.Presence) error {
 	if need == family.Absent {
 		return nil
@@ -111,8 +148,12 @@ func (r *resolver) tensor(p graph.Parameter, suffix string, s stored) (Tensor, e
 	canonical, shape := p.Name()+suffix, p.Shape
 	var v family.View
 	whole := squeezed(shape)
-	if r.layout.View != nil {
-		v, whole = r.layout.View(p.Key, whole)
+	view := r.layout.View
+	if s.typ == MXFP4Blocks && r.layout.BlockView != nil {
+		view = r.layout.BlockView
+	}
+	if view != nil {
+		v, whole = view(p.Key, whole)
 	}
 	if !slices.Equal(s.shape, whole) {
 		return Tensor{}, invalid("%s: tensor %q (%s) has shape %v, the configuration requires %v", s.file, s.name, canonical, s.shape, whole)
@@ -124,8 +165,8 @@ func (r *resolver) tensor(p graph.Parameter, suffix string, s stored) (Tensor, e
 	if f.elements > 1 && (len(shape) < 2 || v.Transposed) {
 		return Tensor{}, invalid("%s: tensor %q has type %s, which is supported for matrices only", s.file, s.name, s.typ)
 	}
-	if v.Transposed && len(shape) != 2 {
-		return Tensor{}, invalid("%s: tensor %q of shape %v is stored transposed, which is supported for two dimensions only", s.file, s.name, s.shape)
+	if v.Transposed && len(shape) < 2 {
+		return Tensor{}, invalid("%s: tensor %q of shape %v is stored transposed, which is supported for matrices only", s.file, s.name, s.shape)
 	}
 	r.used[s.name] = true
 	return Tensor{Name: canonical, Type: s.typ, Shape: slices.Clone(shape), from: s, view: v}, nil

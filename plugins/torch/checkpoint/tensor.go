@@ -20,6 +20,19 @@ type stored struct {
 	// offset is the position of data in the data section of the file.
 	offset uint64
 	data   []byte
+	// scales has those of MXFP4Blocks.
+	scales []byte
+}
+
+// decode writes the elements from first to last, which are whole blocks of a type.
+func (s stored) decode(typ Type, dst []float32, first, last int64) {
+	f := formats[typ]
+	data := s.data[first/f.elements*f.bytes : last/f.elements*f.bytes]
+	if typ == MXFP4Blocks {
+		decodeMXFP4Blocks(dst, data, s.scales[first/f.elements:last/f.elements])
+		return
+	}
+	f.decode(dst, data)
 }
 
 // overlap rejects tensors of one file that share bytes.
@@ -111,12 +124,10 @@ func (t Tensor) Block(dst []float32, rows, columns graph.Span) error {
 
 // decodeRows decodes a block of a matrix that is not transposed.
 func (t Tensor) decodeRows(dst []float32, rows, columns graph.Span) {
-	f := formats[t.Type]
 	_, width := graph.Rows(t.Shape)
-	bytes := func(elements int64) int64 { return elements / f.elements * f.bytes }
 	if t.view.Row == nil && columns.Len() == width && len(t.others) == 0 {
 		first := t.view.First
-		f.decode(dst, t.from.data[bytes((first+rows.From)*width):bytes((first+rows.To)*width)])
+		t.from.decode(t.Type, dst, (first+rows.From)*width, (first+rows.To)*width)
 		return
 	}
 	for r := rows.From; r < rows.To; r++ {
@@ -125,21 +136,29 @@ func (t Tensor) decodeRows(dst []float32, rows, columns graph.Span) {
 			row = t.view.Row(r)
 		}
 		from, row := t.part(row)
-		f.decode(dst[:columns.Len()], from.data[bytes(row*width+columns.From):bytes(row*width+columns.To)])
+		from.decode(t.Type, dst[:columns.Len()], row*width+columns.From, row*width+columns.To)
 		dst = dst[columns.Len():]
 	}
 }
 
-// decodeColumns decodes the columns part of a block of a transposed matrix: each is a row of the stored one.
+// decodeColumns decodes the columns part of a block of a transposed matrix: each is a row of the stored one. Of several
+// matrices each is transposed.
 func (t Tensor) decodeColumns(dst []float32, rows, columns, part graph.Span) {
-	f := formats[t.Type]
-	storedWidth := t.from.shape[1]
-	line := make([]float32, rows.Len())
+	height := t.Shape[len(t.Shape)-2]
+	size := t.from.shape[len(t.from.shape)-2:]
+	line := make([]float32, size[1])
 	for c := part.From; c < part.To; c++ {
-		at := (c*storedWidth + t.view.First + rows.From) * f.bytes
-		f.decode(line, t.from.data[at:at+rows.Len()*f.bytes])
-		for r, x := range line {
-			dst[int64(r)*columns.Len()+c-columns.From] = x
+		for r := rows.From; r < rows.To; {
+			matrix, end := r/height, min(rows.To, (r/height+1)*height)
+			at := (matrix*size[0] + c) * size[1]
+			t.from.decode(t.Type, line, at, at+size[1])
+			for ; r < end; r++ {
+				column := t.view.First + r%height
+				if t.view.Row != nil {
+					column = t.view.Row(r % height)
+				}
+				dst[(r-rows.From)*columns.Len()+c-columns.From] = line[column]
+			}
 		}
 	}
 }

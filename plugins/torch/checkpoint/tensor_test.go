@@ -51,6 +51,9 @@ func TestBlocks(t *testing.T) {
 	const height, width = 301, 1024
 	reverse := func(r int64) int64 { return height - 1 - r }
 	for typ, f := range formats {
+		if f.decode == nil {
+			continue // its scales are in another tensor: TestMXFP4
+		}
 		all, data := randomTensor(random, f, height*width)
 		from := stored{shape: []int64{height, width}, data: data}
 		views := map[string]family.View{"all rows": {}, "rows in reverse": {Row: reverse}}

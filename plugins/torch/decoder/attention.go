@@ -13,6 +13,7 @@ type attention struct {
 	// qkv has the rows of q, k and v.
 	qkv, out     affine
 	qNorm, kNorm affine
+	sinks        tensor.Tensor
 	// queries and keys are the heads of the rank.
 	queries, keys graph.Span
 	// rope is nil if nothing is rotated.
@@ -24,6 +25,9 @@ func (l *loader) attention(prefix string, described graph.Attention) *attention 
 	a := &attention{Attention: described, qkv: l.product(prefix + "qkv"), out: l.affine(prefix + "out")}
 	if described.QKNorm != graph.NoQKNorm {
 		a.qNorm, a.kNorm = l.affine(prefix+"qnorm"), l.affine(prefix+"knorm")
+	}
+	if described.Sinks {
+		a.sinks = l.weight(prefix + "sinks")
 	}
 	a.queries, a.keys = described.Share(l.to.Rank)
 	if described.Rope != nil {
@@ -61,6 +65,11 @@ func (a *attention) forward(r *rank, s *tensor.Scope, x, y tensor.Tensor, in pre
 		s.ApplyRoPE(q, angles.cosines, angles.sines, false)
 		s.ApplyRoPE(k, angles.cosines, angles.sines, false)
 	}
-	mixed := s.Attention(q, k, v, in.sequences, tensor.AttentionOptions{Scale: a.Scale, Window: int64(a.Window)}) // [tokens, queries, size]
-	return r.rowParallel(s, s.View(mixed, in.tokens, queries*size), a.out, y, c)                                  // [tokens, hidden]
+	o := tensor.AttentionOptions{Scale: a.Scale, Window: int64(a.Window), Sinks: a.sinks}
+	mixed := s.Attention(q, k, v, in.sequences, o) // [tokens, queries, size]
+	if a.OutputGate {
+		gate := s.Narrow(qkv, 1, (queries+2*keys)*size, queries*size)          // [tokens, queries*size]
+		mixed = s.ScaleBySigmoid(s.View(mixed, in.tokens, queries*size), gate) // [tokens, queries*size]
+	}
+	return r.rowParallel(s, s.View(mixed, in.tokens, queries*size), a.out, y, c) // [tokens, hidden]
 }

@@ -18,8 +18,11 @@ type sublayer interface {
 
 // mixer reads the weights of a mixer; prefix is that of the layer's names.
 func (l *loader) mixer(prefix string, described graph.Mixer) sublayer {
-	if m, ok := described.(graph.Attention); ok {
+	switch m := described.(type) {
+	case graph.Attention:
 		return l.attention(prefix, m)
+	case graph.GatedDelta:
+		return l.delta(prefix, m)
 	}
 	l.unknown(prefix, described)
 	return nil

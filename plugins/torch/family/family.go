@@ -21,6 +21,9 @@ var families = []definition{
 	olmoe,
 	qwen3MoE,
 	mixtral,
+	gptOSS,
+	glm4MoE,
+	qwen3Next,
 	gpt2,
 	gptNeoX,
 }

@@ -69,6 +69,20 @@ func (f *fields) bounded(name string, fallback, maximum int) int {
 	return int(n)
 }
 
+// whole reads a whole number from 0 to maximumCount.
+func (f *fields) whole(name string, fallback int) int {
+	value, ok := f.get(name)
+	if !ok {
+		return fallback
+	}
+	n, ok := Integer(value)
+	if !ok || n < 0 || n > maximumCount {
+		f.fail("%s%s is %v, not a whole number from 0 to %d", f.prefix, name, value, maximumCount)
+		return 0
+	}
+	return int(n)
+}
+
 // number reads a finite number.
 func (f *fields) number(name string, fallback float64) float64 {
 	value, ok := f.get(name)

@@ -91,6 +91,7 @@ func gemma3ImagesConfig(f *fields) Model {
 
 func gemma3Metadata(f *fields, tensors Tensors) Model {
 	a, headSize := metadataBlocks(f, tensors, 1e6)
+	f.dense(a)
 	a.EmbeddingScale = math.Sqrt(float64(a.Hidden))
 	a.LogitSoftcap = f.softcap("final_logit_softcapping")
 	window := f.size("attention.sliding_window", 0)

@@ -27,6 +27,8 @@ type Layout struct {
 	// View returns the position of a parameter of this key and shape in the stored tensor, and the stored tensor's
 	// shape. If nil, all tensors are stored as the graph declares them.
 	View func(key string, shape []int64) (View, []int64)
+	// BlockView is View for tensors in blocks with their scales in another tensor; nil: it is View.
+	BlockView func(key string, shape []int64) (View, []int64)
 	// Unused matches names of stored tensors that do not take part in the computation.
 	Unused *regexp.Regexp
 }
@@ -48,9 +50,10 @@ const (
 type View struct {
 	// First is the stored row that is row 0.
 	First int64
-	// Row returns the stored row of a row; it is nil if rows are consecutive.
+	// Row returns the stored row of a row, or the stored column of a row of a transposed matrix; it is nil if they are
+	// consecutive.
 	Row func(row int64) int64
-	// Transposed is true if the rows are the stored matrix's columns, from First.
+	// Transposed is true if the rows are the stored matrix's columns, from First. Each of several matrices is transposed.
 	Transposed bool
 }
 

@@ -51,6 +51,7 @@ func llamaMetadata(f *fields, tensors Tensors) Model {
 	for _, name := range []string{"attention.q", "attention.k", "attention.v", "attention.out", "mlp.gate", "mlp.up", "mlp.down"} {
 		biases["layers.N."+name] = Optional
 	}
+	// Files of Mixtral say that they are Llama's.
 	layout := metadataLayout(biases)
 	layout.View = interleaved(int64(headSize))
 	return Model{a, layout}

@@ -27,6 +27,11 @@ var ggufNames = map[string]string{
 	"layers.N.mlp.gate":        "blk.N.ffn_gate",
 	"layers.N.mlp.up":          "blk.N.ffn_up",
 	"layers.N.mlp.down":        "blk.N.ffn_down",
+	"layers.N.attention.sinks": "blk.N.attn_sinks",
+	"layers.N.experts.router":  "blk.N.ffn_gate_inp",
+	"layers.N.experts.gate":    "blk.N.ffn_gate_exps",
+	"layers.N.experts.up":      "blk.N.ffn_up_exps",
+	"layers.N.experts.down":    "blk.N.ffn_down_exps",
 }
 
 // ropeFactors is the tensor of frequency divisors with which GGUF files of Llama 3 represent its scaling.
@@ -54,16 +59,15 @@ func metadataBlocks(f *fields, tensors Tensors, theta float64) (a graph.Architec
 	f.only("attention.value_length", headSize)
 	f.only("rope.dimension_count", headSize)
 	f.only("attention.causal", true)
-	f.only("expert_count", 0)
-	f.only("expert_used_count", 0)
 	f.only("tensor_data_layout", "Meta AI original pth")
 	_, untied := tensors("output.weight")
+	ffn := f.metadataFFN()
 	a = graph.Architecture{
 		Hidden: hidden, Context: f.size("context_length", 0), TiedHead: !untied,
 		Norm: graph.Norm{Kind: graph.RMSNorm, Epsilon: f.positive("attention.layer_norm_rms_epsilon", 0)},
 		Layers: slices.Repeat([]graph.Layer{{
 			Mixer:   graph.Attention{Heads: heads, KVHeads: kvHeads, HeadSize: headSize, Scale: 1 / math.Sqrt(float64(headSize))},
-			FFN:     graph.Dense{Width: f.size("feed_forward_length", 0), Activation: graph.SiLU, Gated: true},
+			FFN:     ffn,
 			PreNorm: true,
 		}}, f.count("block_count", 0)),
 	}
@@ -73,9 +77,58 @@ func metadataBlocks(f *fields, tensors Tensors, theta float64) (a graph.Architec
 		rows = int(embedding.Shape[0])
 	}
 	a.Vocabulary = f.size("vocab_size", rows)
-	rope := f.metadataRope(ropeSettings{theta: f.positive("rope.freq_base", theta), size: headSize}, tensors)
+	settings := ropeSettings{theta: f.positive("rope.freq_base", theta), size: headSize, yarn: yarn{truncate: true}}
+	if f.prefix == "gpt-oss." {
+		settings.yarn.truncate = false // files do not record this
+	}
+	rope := f.metadataRope(settings, tensors)
 	eachAttention(&a, func(_ int, at *graph.Attention) { at.Rope = rope })
 	return a, headSize
+}
+
+// metadataFFN reads the feed-forward part: experts if the metadata gives their number. The weights of experts are
+// normalized, as in most families.
+func (f *fields) metadataFFN() graph.FFN {
+	count := f.whole("expert_count", 0)
+	active := f.whole("expert_used_count", 0)
+	if count == 0 {
+		if active > 0 {
+			f.fail("%sexpert_used_count is %d, but there is no %sexpert_count", f.prefix, active, f.prefix)
+		}
+		return graph.Dense{Width: f.size("feed_forward_length", 0), Activation: graph.SiLU, Gated: true}
+	}
+	if active < 1 || active > count {
+		f.fail("%sexpert_used_count is %d, but %sexpert_count is %d: a token uses from one expert to all", f.prefix, active, f.prefix, count)
+		active = 1
+	}
+	// Files of families without dense layers have the width of experts under either name.
+	width := f.size("expert_feed_forward_length", f.whole("feed_forward_length", 0))
+	f.only("expert_shared_count", 0)
+	return graph.Experts{Count: count, Active: active, Width: width, Activation: graph.SiLU, Router: graph.Router{Scale: 1, Normalize: true}}
+}
+
+// dense rejects experts in the metadata of families that have none.
+func (f *fields) dense(a graph.Architecture) {
+	if a.HasExperts() {
+		f.fail("%sexpert_count is %v, but this family has no experts", f.prefix, f.values[f.prefix+"expert_count"])
+	}
+}
+
+// withExperts rejects metadata without experts.
+func (f *fields) withExperts(a graph.Architecture) {
+	if !a.HasExperts() {
+		f.fail("no field %sexpert_count", f.prefix)
+	}
+}
+
+// eachExperts modifies the experts of all layers.
+func eachExperts(a *graph.Architecture, set func(x *graph.Experts)) {
+	for n := range a.Layers {
+		if x, ok := a.Layers[n].FFN.(graph.Experts); ok {
+			set(&x)
+			a.Layers[n].FFN = x
+		}
+	}
 }
 
 // metadataRope completes settings with rope.scaling, or with the tensor of factors.
@@ -85,8 +138,13 @@ func (f *fields) metadataRope(s ropeSettings, tensors Tensors) *graph.Rope {
 		s.scaling = "default"
 	case "linear":
 		s.factor = f.positive("rope.scaling.factor", 0)
+	case "yarn":
+		s.factor = f.positive("rope.scaling.factor", 0)
+		s.originalContext = f.positive("rope.scaling.original_context_length", 0)
+		s.yarn.fast, s.yarn.slow = f.positive("rope.scaling.yarn_beta_fast", 32), f.positive("rope.scaling.yarn_beta_slow", 1)
+		s.yarn.attention = f.positive("rope.scaling.attn_factor", 1) * defaultAttention(s.factor, 1)
 	default:
-		f.fail("rope.scaling.type is %q, which is not supported (supported: none, linear)", s.scaling)
+		f.fail("rope.scaling.type is %q, which is not supported (supported: none, linear, yarn)", s.scaling)
 	}
 	f.ignore("rope.scaling.original_context_length", "rope.scaling.finetuned")
 	factors, scaled := tensors(ropeFactors)

@@ -3,7 +3,7 @@ package family
 import "surprisal.dev/plugins/torch/graph"
 
 // olmoe is OLMoE (Muennighoff et al., arXiv:2409.02060): experts, and norms of all queries and keys together.
-var olmoe = definition{modelType: "olmoe", config: olmoeConfig}
+var olmoe = definition{modelType: "olmoe", config: olmoeConfig, architecture: "olmoe", metadata: olmoeMetadata}
 
 func olmoeConfig(f *fields) Model {
 	activation := f.activation("hidden_act", "silu")
@@ -17,4 +17,12 @@ func olmoeConfig(f *fields) Model {
 	x.Router.Normalize = f.boolean("norm_topk_prob", false)
 	f.replaceFFN(&a, x, func(int) bool { return true })
 	return Model{a, expertLayout(when(f.boolean("attention_bias", false), union(attentionBiases, outBias)))}
+}
+
+func olmoeMetadata(f *fields, tensors Tensors) Model {
+	a, _ := metadataBlocks(f, tensors, 10000)
+	f.withExperts(a)
+	eachAttention(&a, func(_ int, at *graph.Attention) { at.QKNorm = graph.FullQKNorm })
+	eachExperts(&a, func(x *graph.Experts) { x.Router.Normalize = false })
+	return Model{a, metadataLayout(nil)}
 }

@@ -27,5 +27,6 @@ func (f *fields) qwenWindows(a *graph.Architecture) {
 
 func qwen2Metadata(f *fields, tensors Tensors) Model {
 	a, _ := metadataBlocks(f, tensors, 10000)
+	f.dense(a)
 	return Model{a, metadataLayout(attentionBiases)}
 }

@@ -16,6 +16,7 @@ func qwen3Config(f *fields) Model {
 
 func qwen3Metadata(f *fields, tensors Tensors) Model {
 	a, _ := metadataBlocks(f, tensors, 10000)
+	f.dense(a)
 	eachAttention(&a, func(_ int, at *graph.Attention) { at.QKNorm = graph.HeadQKNorm })
 	return Model{a, metadataLayout(nil)}
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // qwen3MoE is Qwen3 with experts (arXiv:2505.09388).
-var qwen3MoE = definition{modelType: "qwen3_moe", config: qwen3MoEConfig}
+var qwen3MoE = definition{modelType: "qwen3_moe", config: qwen3MoEConfig, architecture: "qwen3moe", metadata: qwen3MoEMetadata}
 
 func qwen3MoEConfig(f *fields) Model {
 	activation := f.activation("hidden_act", "silu")
@@ -30,4 +30,13 @@ func qwen3MoEConfig(f *fields) Model {
 func (f *fields) sparseLayers(a *graph.Architecture, x graph.Experts) {
 	step, dense := f.count("decoder_sparse_step", 1), f.integers("mlp_only_layers")
 	f.replaceFFN(a, x, func(n int) bool { return (n+1)%step == 0 && !slices.Contains(dense, int64(n)) })
+}
+
+// qwen3MoEMetadata reads a GGUF file. Files do not record whether weights are normalized, which those of all published
+// models are.
+func qwen3MoEMetadata(f *fields, tensors Tensors) Model {
+	a, _ := metadataBlocks(f, tensors, 10000)
+	f.withExperts(a)
+	eachAttention(&a, func(_ int, at *graph.Attention) { at.QKNorm = graph.HeadQKNorm })
+	return Model{a, metadataLayout(nil)}
 }

@@ -13,11 +13,53 @@ type ropeSettings struct {
 	size int
 	// part is the configured share of a head's elements that are rotated; 0: all.
 	part float64
-	// scaling is "default", "linear" or "llama3"; linear divides by factor.
+	// scaling is "default", "linear", "llama3" or "yarn"; linear divides by factor.
 	scaling               string
 	factor                float64
 	lowFactor, highFactor float64
 	originalContext       float64
+	yarn                  yarn
+}
+
+// yarn are the settings of YaRN (Peng et al., arXiv:2309.00071).
+type yarn struct {
+	// Frequencies with at least fast rotations in the original context are kept; those with at most slow are divided.
+	fast, slow float64
+	// attention multiplies sine and cosine.
+	attention float64
+	// truncate rounds the range between kept and divided frequencies outward to whole numbers.
+	truncate bool
+}
+
+// defaultAttention is the factor of sine and cosine for a factor of the context.
+func defaultAttention(factor, scale float64) float64 {
+	if factor <= 1 {
+		return 1
+	}
+	return 0.1*scale*math.Log(factor) + 1
+}
+
+// scale interpolates between frequencies and the same divided by the factor.
+func (y yarn) scale(s ropeSettings, frequencies []float32) {
+	size := float64(s.size)
+	position := func(rotations float64) float64 {
+		return size * math.Log(s.originalContext/(rotations*2*math.Pi)) / (2 * math.Log(s.theta))
+	}
+	low, high := position(y.fast), position(y.slow)
+	if y.truncate {
+		low, high = math.Floor(low), math.Ceil(high)
+	}
+	low, high = max(low, 0), min(high, size-1)
+	if low == high {
+		high += 0.001 // as in transformers, so that the slope is finite
+	}
+	for i, frequency := range frequencies {
+		divided := 1 / float32(float32(s.factor)*float32(1/frequency))
+		ramp := min(max(float32(float32(i)-float32(low))/float32(high-low), 0), 1)
+		kept := 1 - ramp
+		interpolated, extrapolated := float32(divided*(1-kept)), float32(frequency*kept)
+		frequencies[i] = interpolated + extrapolated
+	}
 }
 
 // rope computes the frequencies as transformers does: in float32, with each operation rounded separately, and with
@@ -29,8 +71,11 @@ func (s ropeSettings) rope() *graph.Rope {
 		exponent := float32(2*i) / float32(s.size)
 		frequencies[i] = 1 / float32(math.Pow(float64(float32(s.theta)), float64(exponent)))
 	}
-	factor := float32(s.factor)
+	factor, attention := float32(s.factor), 1.0
 	switch s.scaling {
+	case "yarn":
+		s.yarn.scale(s, frequencies)
+		attention = s.yarn.attention
 	case "linear":
 		for i := range frequencies {
 			frequencies[i] /= factor
@@ -51,7 +96,7 @@ func (s ropeSettings) rope() *graph.Rope {
 			}
 		}
 	}
-	return &graph.Rope{Size: s.size, InverseFrequencies: frequencies, Factor: 1}
+	return &graph.Rope{Size: s.size, InverseFrequencies: frequencies, Factor: attention}
 }
 
 // rotation reads the frequencies of a model that rotates whole heads.
@@ -89,6 +134,20 @@ func (f *fields) partial(parameters *fields, fallback float64, s ropeSettings) r
 	return s
 }
 
+// readYarn completes settings with the parameters of YaRN.
+func (f *fields) readYarn(s ropeSettings, context int) ropeSettings {
+	s.factor = f.positive("factor", 0)
+	s.originalContext = f.positive("original_max_position_embeddings", float64(context))
+	s.yarn = yarn{fast: f.positive("beta_fast", 32), slow: f.positive("beta_slow", 1), truncate: f.boolean("truncate", true)}
+	scale, all := f.number("mscale", 0), f.number("mscale_all_dim", 0)
+	s.yarn.attention = defaultAttention(s.factor, 1)
+	if scale != 0 && all != 0 {
+		s.yarn.attention = defaultAttention(s.factor, scale) / defaultAttention(s.factor, all)
+	}
+	s.yarn.attention = f.positive("attention_factor", s.yarn.attention)
+	return s
+}
+
 // scaledRope completes settings with the parameters of an object in f, which may be nil.
 func (f *fields) scaledRope(parameters *fields, s ropeSettings, context int) *graph.Rope {
 	s.scaling = "default"
@@ -112,8 +171,10 @@ func (f *fields) scaledRope(parameters *fields, s ropeSettings, context int) *gr
 			if s.highFactor <= s.lowFactor {
 				p.fail("high_freq_factor %v is not above low_freq_factor %v", s.highFactor, s.lowFactor)
 			}
+		case "yarn":
+			s = p.readYarn(s, context)
 		default:
-			p.fail("rope_type is %q, which is not supported (supported: default, linear, llama3)", s.scaling)
+			p.fail("rope_type is %q, which is not supported (supported: default, linear, llama3, yarn)", s.scaling)
 		}
 		if err := p.finish(); err != nil && f.err == nil {
 			f.err = err

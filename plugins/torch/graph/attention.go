@@ -22,6 +22,10 @@ type Attention struct {
 	// Window w restricts a query to the last w positions, its own included; 0: all positions up to its own.
 	Window int
 	QKNorm QKNorm
+	// Sinks is true if each head has a logit that takes a share of the weights and has no value.
+	Sinks bool
+	// OutputGate is true if the sigmoid of another product with the input multiplies each element of the output.
+	OutputGate bool
 	// Rope is nil for models with learned positions.
 	Rope *Rope
 }
@@ -58,6 +62,14 @@ func (a Attention) Parameters(hidden int) []Parameter {
 		q, k,
 		matrix("attention.v", keys, h).outputs(keyShare).joined(product),
 		matrix("attention.out", h, queries).inputs(queryShare),
+	}
+	if a.OutputGate {
+		all = append(all, matrix("attention.gate", queries, h).outputs(queryShare).joined(product))
+	}
+	if a.Sinks {
+		sinks := norm("attention.sinks", int64(a.Heads))
+		sinks.Share = func(r Rank) Span { heads, _ := a.Share(r); return heads }
+		all = append(all, sinks)
 	}
 	switch a.QKNorm {
 	case HeadQKNorm:
@@ -103,6 +115,9 @@ func (a Attention) Activations(hidden, ranks int) int64 {
 	// The residual stream, which each rank has completely; the block's input and output; q, k and v; k and v once more
 	// in packed order; the mixed values.
 	n := 3*int64(hidden)*int64(ranks) + 2*queries + 4*keys
+	if a.OutputGate {
+		n += 2 * queries
+	}
 	switch a.QKNorm {
 	case HeadQKNorm:
 		n += queries + keys

@@ -24,6 +24,8 @@ struct job {
   double scale;
   // How many keys a query sees, its own included; 0: all up to its own.
   int64_t window;
+  // The logits of the sinks of heads, which take a share of the weights and have no value; NULL: there are none.
+  const float *sinks;
 };
 
 // The width in bits of the vectors that run uses on this processor: 512, 256, or 0 if it cannot run.

@@ -5,6 +5,7 @@
 #include "handle.h"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <tuple>
 #include <vector>
@@ -15,7 +16,9 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/softmax.h>
 
 using handle::give;
 using handle::guarded;
@@ -42,6 +45,25 @@ at::Tensor attend(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
     at::Tensor qs = q.narrow(1, from, to - from), ks = k.narrow(1, first, to - first), vs = v.narrow(1, first, to - first);
     parts.push_back(
         at::scaled_dot_product_attention(qs.unsqueeze(0), ks.unsqueeze(0), vs.unsqueeze(0), seen, 0, false, scale, group > 1).squeeze(0));
+  }
+  return at::cat(parts, 1);
+}
+
+// The same with the logits of sinks [heads], float32, computed in float32 from the formula.
+at::Tensor attend_with_sinks(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const at::Tensor &sinks, double scale, int64_t window) {
+  int64_t length = q.size(1), group = q.size(0) / k.size(0);
+  at::Tensor keys = k.repeat_interleave(group, 0).to(at::kFloat), values = v.repeat_interleave(group, 0).to(at::kFloat);
+  const int64_t block = 256;
+  std::vector<at::Tensor> parts;
+  auto options = q.options().dtype(at::kLong);
+  for (int64_t from = 0; from < length; from += block) {
+    int64_t to = std::min(length, from + block), first = window > 0 ? std::max<int64_t>(0, from - window + 1) : 0;
+    at::Tensor distance = at::arange(from, to, options).unsqueeze(1) - at::arange(first, to, options).unsqueeze(0);
+    at::Tensor hidden = window > 0 ? (distance < 0) | (distance >= window) : distance < 0;
+    at::Tensor scores = at::matmul(q.narrow(1, from, to - from).to(at::kFloat), keys.narrow(1, first, to - first).transpose(1, 2)) * scale;
+    scores = scores.masked_fill(hidden, -std::numeric_limits<float>::infinity());
+    at::Tensor all = at::cat({scores, sinks.view({-1, 1, 1}).expand({-1, to - from, 1})}, 2);
+    parts.push_back(at::matmul(at::softmax(all, 2).narrow(2, 0, to - first), values.narrow(1, first, to - first)).to(q.scalar_type()));
   }
   return at::cat(parts, 1);
 }
@@ -83,18 +105,19 @@ bool vectorized(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v) {
 } // namespace
 
 char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_tensor v, const int64_t *ends, size_t n,
-                      extra_tensor offsets, double scale, int64_t window, int reference) {
+                      extra_tensor offsets, extra_tensor sinks, double scale, int64_t window, int reference) {
   return guarded([&] {
     const at::Tensor &queries = tensor(q), &keys = tensor(k), &values = tensor(v);
     at::Tensor result = at::empty_like(queries, at::MemoryFormat::Contiguous);
     if (!reference && vectorized(queries, keys, values)) {
       auto rows = [](const at::Tensor &t) { return attention::rows{t.const_data_ptr(), t.stride(0), t.stride(1)}; };
       attention::run({rows(queries), rows(keys), rows(values), result.data_ptr(), queries.scalar_type() == at::kBFloat16, queries.size(1),
-                      keys.size(1), queries.size(2), ends, n, scale, window});
+                      keys.size(1), queries.size(2), ends, n, scale, window,
+                      sinks == nullptr ? nullptr : tensor(sinks).const_data_ptr<float>()});
       give(out, result);
       return;
     }
-    if (!reference && offsets != nullptr) {
+    if (!reference && offsets != nullptr && sinks == nullptr) {
       int64_t longest = 0;
       for (size_t i = 0; i < n; i++) {
         longest = std::max(longest, ends[i] - (i == 0 ? 0 : ends[i - 1]));
@@ -110,7 +133,8 @@ char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_t
       int64_t length = ends[i] - from;
       at::Tensor qs = queries.narrow(0, from, length).transpose(0, 1), ks = keys.narrow(0, from, length).transpose(0, 1),
                  vs = values.narrow(0, from, length).transpose(0, 1);
-      result.narrow(0, from, length).copy_(attend(qs, ks, vs, scale, window).transpose(0, 1));
+      at::Tensor mixed = sinks == nullptr ? attend(qs, ks, vs, scale, window) : attend_with_sinks(qs, ks, vs, tensor(sinks), scale, window);
+      result.narrow(0, from, length).copy_(mixed.transpose(0, 1));
       from = ends[i];
     }
     give(out, result);

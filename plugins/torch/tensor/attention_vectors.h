@@ -205,8 +205,8 @@ template <class T> VECTORS void attend(const job &j, int64_t from, int64_t lengt
     for (int64_t w = 0; w < words; w++) {
       s.queries[r * words + w] = word<T>(q + w * T::packed, j.size - w * T::packed);
     }
-    s.maximum[r] = -std::numeric_limits<float>::infinity();
-    s.sum[r] = 0;
+    s.maximum[r] = j.sinks != nullptr ? j.sinks[head] : -std::numeric_limits<float>::infinity();
+    s.sum[r] = j.sinks != nullptr ? 1 : 0;
   }
   int64_t begin = j.window > 0 ? std::max<int64_t>(0, first - j.window + 1) / panel * panel : 0;
   for (int64_t c = begin; c < first + n; c += key_block) {

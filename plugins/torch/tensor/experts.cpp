@@ -27,18 +27,35 @@ using handle::tensor;
 
 namespace {
 
-// Each of x [n, width] times the sigmoid of its row's z [n, 1].
+// z has the type U, and one column or as many as x.
+template <class T, class U> void scale_rows(const at::Tensor &x, const at::Tensor &z, const at::Tensor &out) {
+  int64_t width = x.size(1), columns = z.size(1);
+  const T *from = x.const_data_ptr<T>();
+  const U *gate = z.const_data_ptr<U>();
+  T *to = out.data_ptr<T>();
+  auto sigmoid = [](U v) { return 1 / (1 + std::exp(-static_cast<float>(v))); };
+  parallel::each(x.size(0), std::max<int64_t>(1, (1 << 12) / width), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+      float row = columns == 1 ? sigmoid(gate[i]) : 0;
+      for (int64_t k = i * width; k < (i + 1) * width; k++) {
+        to[k] = static_cast<T>(static_cast<float>(from[k]) * (columns == 1 ? row : sigmoid(gate[k])));
+      }
+    }
+  });
+}
+
 at::Tensor scale_by_sigmoid(const at::Tensor &x, const at::Tensor &z) {
   if (!x.is_cpu()) {
-    return x * at::sigmoid(z);
+    return (x.to(at::kFloat) * at::sigmoid(z.to(at::kFloat))).to(x.scalar_type());
   }
   at::Tensor in = x.contiguous(), gates = z.contiguous(), out = at::empty_like(in);
-  const float *from = in.const_data_ptr<float>(), *gate = gates.const_data_ptr<float>();
-  float *to = out.data_ptr<float>();
-  int64_t width = in.size(1);
-  for (int64_t i = 0; i < in.size(0); i++) {
-    float factor = 1 / (1 + std::exp(-gate[i]));
-    std::transform(from + i * width, from + (i + 1) * width, to + i * width, [&](float v) { return v * factor; });
+  if (z.size(1) != 1 && z.size(1) != x.size(1)) {
+    throw std::runtime_error("rows of " + std::to_string(x.size(1)) + " elements have " + std::to_string(z.size(1)) + " gates");
+  }
+  if (in.scalar_type() == at::kFloat) {
+    scale_rows<float, float>(in, gates.to(at::kFloat), out);
+  } else {
+    scale_rows<at::BFloat16, at::BFloat16>(in, gates, out);
   }
   return out;
 }

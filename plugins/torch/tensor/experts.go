@@ -54,7 +54,8 @@ func (s *Scope) Experts(x, logits, correction Tensor, experts []Expert, o Expert
 	})
 }
 
-// ScaleBySigmoid returns x times the sigmoid of each row's z [n, 1], for x [n, width]; both are float32.
+// ScaleBySigmoid returns x [n, width] times the sigmoid of z, [n, 1] for each row or [n, width] for each element,
+// computed in float32 and rounded once to their type.
 func (s *Scope) ScaleBySigmoid(x, z Tensor) Tensor {
 	return s.extra("scale", func(out *C.extra_tensor) *C.char { return C.extra_scale_by_sigmoid(out, x.x(), z.x()) })
 }

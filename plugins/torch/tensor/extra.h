@@ -101,8 +101,26 @@ typedef struct {
 char *extra_experts(extra_tensor *out, extra_tensor x, extra_tensor logits, extra_tensor correction, const extra_tensor *in,
                     const extra_tensor *in_biases, const extra_tensor *down, const extra_tensor *down_biases, size_t n,
                     const extra_experts_options *o);
-// x times the sigmoid of each row's z [n, 1], for x [n, width]; both are float32.
+// x [n, width] times the sigmoid of z, [n, 1] for each row or [n, width] for each element, in float32 and rounded once to
+// x's type.
 char *extra_scale_by_sigmoid(extra_tensor *out, extra_tensor x, extra_tensor z);
+
+// The gated delta rule of some key heads, each with a group of value heads.
+typedef struct {
+  int64_t group, key_size, value_size;
+  // The number of tokens of the convolution.
+  int64_t kernel;
+  double epsilon;
+} extra_delta_options;
+typedef struct {
+  // float32: the convolution [heads, channels, kernel] over query, key and values; the logarithms of decays and the
+  // biases of time steps [value heads]; the weights of the norm [value size].
+  extra_tensor convolution, decay, step, norm;
+} extra_delta_weights;
+// in [tokens, columns] has for each head the columns of query, key, values and gates; rates [tokens, columns] have the
+// update rates of its value heads and their time steps. Sequence i is the rows ends[i-1] to ends[i].
+char *extra_gated_delta(extra_tensor *out, extra_tensor in, extra_tensor rates, const extra_delta_weights *w, const int64_t *ends, size_t n,
+                        const extra_delta_options *o);
 
 // Rotates the pairs (i, i+size/2) of the first size elements of each head of x [tokens, heads, head size] by the angles
 // whose cosines and sines are float32 [tokens, size/2]. Changes x.
@@ -110,9 +128,10 @@ char *extra_rotate(extra_tensor x, extra_tensor cosines, extra_tensor sines, int
 
 // Causal attention within each of n consecutive sequences. Shapes are q [tokens, heads, head size], k and v [tokens, kv
 // heads, head size]. Sequence i is the rows ends[i-1] to ends[i]. offsets are 0 and the ends as int32 on a GPU, or
-// NULL. With window > 0 a query sees that many keys, its own included.
+// NULL. With window > 0 a query sees that many keys, its own included. sinks, contiguous float32 [heads] or NULL, are
+// logits that take a share of the weights and have no value.
 char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_tensor v, const int64_t *ends, size_t n,
-                      extra_tensor offsets, double scale, int64_t window, int reference);
+                      extra_tensor offsets, extra_tensor sinks, double scale, int64_t window, int reference);
 
 // Reduces the logits z_i = softcap(hidden_i head^T) of hidden [rows, width] for the tokens from first onward. The head
 // is in n pieces [some tokens, width], which may be packed by extra_pack_float32; the float32 logits of that many rows

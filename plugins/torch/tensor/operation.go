@@ -211,6 +211,9 @@ type AttentionOptions struct {
 	Scale float64
 	// Window is how many keys a query sees, its own included; 0: all up to its own.
 	Window int64
+	// Sinks, float32 [heads] or none, are logits that take a share of the weights of each head and have no value (Xiao et
+	// al., arXiv:2309.17453).
+	Sinks Tensor
 	// Reference disables code that only some processors support.
 	Reference bool
 }
@@ -239,7 +242,7 @@ func NewSequences(s *Scope, ends []int64, d Device) Sequences {
 // the same or earlier positions in the same sequence.
 func (s *Scope) Attention(q, k, v Tensor, in Sequences, a AttentionOptions) Tensor {
 	return s.extra("attention", func(out *C.extra_tensor) *C.char {
-		return C.extra_attention(out, q.x(), k.x(), v.x(), (*C.int64_t)(unsafe.SliceData(in.ends)), C.size_t(len(in.ends)), in.offsets.x(),
+		return C.extra_attention(out, q.x(), k.x(), v.x(), (*C.int64_t)(unsafe.SliceData(in.ends)), C.size_t(len(in.ends)), in.offsets.x(), a.Sinks.x(),
 			C.double(a.Scale), C.int64_t(a.Window), flag(a.Reference))
 	})
 }
