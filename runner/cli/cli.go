@@ -265,7 +265,7 @@ func (a *app) open(ctx context.Context, dir string, work func(*workspace.Workspa
 	w, err := workspace.Open(ctx, workspace.Options{
 		Evaluator: evaluator, Confine: a.confinement(dir), Remember: a.remember, Values: a.values,
 		Dir: dir, Store: a.store, State: a.state, Inject: a.inject, PluginDirs: a.pluginDirectories(), Builtins: a.builtins,
-		Log: log,
+		Fetching: a.fetching(), Log: log,
 	})
 	if err != nil {
 		return err

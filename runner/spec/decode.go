@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -382,14 +383,42 @@ func (d *decoder) weights(n node) *Weights {
 	var found []*Weights
 	for _, format := range []string{"gguf", "safetensors"} {
 		if files := n.field(format); files.set() {
-			found = append(found, &Weights{Format: format, Path: files.field("path").text(), Pos: d.writtenAt(files)})
+			found = append(found, &Weights{Format: format, Path: d.location(files.field("path")), Pos: d.writtenAt(files)})
 		}
 	}
+	if hf := n.field("hf"); hf.set() {
+		w := &Weights{Format: "safetensors", Pos: d.writtenAt(hf), Hub: &HubModel{
+			ID: hf.field("id").text(), Revision: hf.field("revision").text(), File: hf.field("file").text(),
+		}}
+		if w.Hub.File != "" {
+			w.Format = "gguf"
+		}
+		found = append(found, w)
+	}
 	if len(found) != 1 {
-		d.fail(n, "%d formats of weights are set; set exactly one of gguf and safetensors", len(found))
+		d.fail(n, "%d formats of weights are set; set exactly one of gguf, safetensors and hf", len(found))
 		return nil
 	}
 	return found[0]
+}
+
+// location decodes the location of weights: a path, or a URL of a bucket. A URL of a file becomes its path.
+func (d *decoder) location(n node) string {
+	path := n.text()
+	scheme, rest, isURL := strings.Cut(path, "://")
+	switch {
+	case !isURL || scheme == "s3" || scheme == "gs":
+		return path
+	case scheme != "file":
+		d.fail(n, "path %q: unknown scheme %q; schemes are file, gs and s3", path, scheme)
+		return path
+	}
+	name, err := url.PathUnescape(rest)
+	if err != nil || !strings.HasPrefix(name, "/") {
+		d.fail(n, `path %q: expected "file:///" and an absolute path`, path)
+		return path
+	}
+	return name
 }
 
 // fillBackend sets the configuration of b from v, which replaces the value at n.

@@ -1,7 +1,6 @@
 package workspace
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -132,11 +131,9 @@ func (w *Workspace) modelFiles(ctx context.Context, e *spec.Experiment, c plan.C
 	var problems spec.Errors
 	for _, m := range e.Models {
 		if m.Weights != nil {
-			files, err := w.weights(ctx, m.Weights, places)
+			files, err := w.weights(ctx, m.Weights, places, lock)
 			if err != nil {
-				problems = append(problems, spec.Error{
-					Pos: m.Weights.Pos, Path: spec.FieldPath("models", cmp.Or(m.Base, m.Name), "weights", m.Weights.Format), Message: err.Error(),
-				})
+				problems = append(problems, spec.Error{Pos: m.Weights.Pos, Path: weightsPath(m), Message: err.Error()})
 			}
 			c.Weights[m.Name] = files
 		}
