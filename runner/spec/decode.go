@@ -399,6 +399,16 @@ func (d *decoder) weights(n node) *Weights {
 		d.fail(n, "%d formats of weights are set; set exactly one of gguf, safetensors and hf", len(found))
 		return nil
 	}
+	if size := n.field("size"); size.set() {
+		found[0].Parameters = d.coordinate(size.field("parameters"))
+		found[0].Active = found[0].Parameters
+		if active := size.field("active"); active.set() {
+			found[0].Active = d.coordinate(active)
+		}
+		if found[0].Active > found[0].Parameters {
+			d.fail(size, "active %v is greater than parameters %v; a token uses at most all of them", found[0].Active, found[0].Parameters)
+		}
+	}
 	return found[0]
 }
 

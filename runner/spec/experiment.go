@@ -144,7 +144,10 @@ type Weights struct {
 	Path string
 	// Hub is a model on a hub, or nil.
 	Hub *HubModel `json:",omitempty"`
-	Pos Position
+	// Parameters and Active are the sizes that the spec states, or 0.
+	Parameters float64 `json:",omitempty"`
+	Active     float64 `json:",omitempty"`
+	Pos        Position
 }
 
 // HubModel is a model on a hub.

@@ -129,6 +129,8 @@ func remoteOf(m *spec.Weights) spec.RemoteWeights {
 	return spec.RemoteWeights{Format: m.Format, Path: m.Path, Hub: m.Hub}
 }
 
+var errUnpinned = protocol.Invalid("the weights are not pinned; run `runner pin` and commit the lock file")
+
 // pinnedWeights returns the files of weights that are not local, by the lock file.
 func (w *Workspace) pinnedWeights(m *spec.Weights, lock *spec.Lock) ([]protocol.ModelFile, error) {
 	provider, config := m.Source()
@@ -137,7 +139,7 @@ func (w *Workspace) pinnedWeights(m *spec.Weights, lock *spec.Lock) ([]protocol.
 	case err != nil || lock == nil:
 		return nil, err
 	case !ok:
-		return nil, invalid("the weights are not pinned; run `runner pin` and commit the lock file")
+		return nil, errUnpinned
 	case len(pinned.Files) == 0:
 		return nil, invalid("%s: the entry of these weights has no files; run `runner pin`", spec.LockFile)
 	}

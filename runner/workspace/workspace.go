@@ -51,6 +51,8 @@ type Options struct {
 	Remember bool
 	// Values asks for the values of the spec in plans, to compare them.
 	Values bool
+	// Unpinned plans sources and weights that are not pinned as far as possible, instead of refusing them.
+	Unpinned bool
 	// Fetching, if set, is called as downloads of weights grow, from several goroutines.
 	Fetching func(Fetched)
 	Builtins Builtins
@@ -86,6 +88,8 @@ type Workspace struct {
 	// absent holds pinned weights without a local copy, by the path of the file that is missing.
 	absentMutex sync.Mutex
 	absent      map[string]absentWeights
+	// unpinned lists what Options.Unpinned let pass, by the path of the field.
+	unpinned map[string]Unpinned
 }
 
 // Open opens the workspace of a directory. It does not write files.
@@ -104,7 +108,7 @@ func Open(ctx context.Context, o Options) (*Workspace, error) {
 	if err := checkLinks(state, o.State != "", o.Store == ""); err != nil {
 		return nil, err
 	}
-	w := &Workspace{Dir: dir, options: o, state: state, kinds: kinds.All(), absent: map[string]absentWeights{}}
+	w := &Workspace{Dir: dir, options: o, state: state, kinds: kinds.All(), absent: map[string]absentWeights{}, unpinned: map[string]Unpinned{}}
 	w.digests = digests.Open(w.state)
 	if w.program, err = os.Executable(); err != nil {
 		return nil, err
