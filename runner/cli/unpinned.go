@@ -45,10 +45,11 @@ func areNot(n int) string {
 
 // needs estimates what the scores of a model need: two operations for each parameter that a token uses.
 func needs(p *plan.Plan, u workspace.Unpinned) []string {
-	text := int64(0)
+	text, known := int64(0), true
 	for _, a := range p.Actions {
 		if a.Labels.Model == u.Model && a.State != plan.Skipped {
 			text += a.Cost.Bytes
+			known = known && a.Cost.Bytes > 0
 		}
 	}
 	parameters := quantity(u.Weights.Parameters)
@@ -56,7 +57,7 @@ func needs(p *plan.Plan, u workspace.Unpinned) []string {
 		parameters += ", " + quantity(u.Weights.Active) + " active"
 	}
 	row := []string{u.Model, parameters, size(int64(u.Weights.Parameters * bytesOfWeight)), "-", "-"}
-	if text > 0 {
+	if text > 0 && known {
 		row[3] = "≤" + size(text)
 		row[4] = "≤" + quantity(2*u.Weights.Active*float64(text)/typicalBytesPerToken) + " operations"
 	}

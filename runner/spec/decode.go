@@ -244,6 +244,12 @@ func (d *decoder) dataset(name string, n, limits node) *Dataset {
 			d.fail(s.field("target"), "input and target are the same field, %q; the model would see the text that it is scored on", x.Fields[1])
 		}
 	}
+	if about := n.field("about"); about.set() {
+		x.About = &About{about.field("license").text(), about.field("contamination").text(), about.field("note").text()}
+	}
+	if least := n.field("minimum"); least.set() {
+		x.Minimum = &Limits{least.field("documents").number(), least.field("bytes").number()}
+	}
 	if s := n.field("sample"); s.set() {
 		x.Sample = &Sample{s.field("documents").number(), s.field("seed").number()}
 	}
@@ -329,7 +335,7 @@ func (d *decoder) config(n node, v cue.Value, without ...string) json.RawMessage
 }
 
 func (d *decoder) model(name string, n, scoring node) *Model {
-	m := &Model{Name: name, Family: n.field("family").text(), Pos: d.writtenAt(n)}
+	m := &Model{Name: name, Family: n.field("family").text(), SeenData: n.field("trainedOn").texts(), Pos: d.writtenAt(n)}
 	if step := n.field("step"); step.set() {
 		at := d.coordinate(step)
 		m.Step = &at

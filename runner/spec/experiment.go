@@ -68,6 +68,17 @@ type Dataset struct {
 	TrainOnly bool
 	// Skip is the reason why the dataset is skipped, or "".
 	Skip string
+	// About is what is known about the text, or nil.
+	About *About `json:",omitempty"`
+	// Minimum is the size below which a plan warns, or nil; its Bytes are those of all documents.
+	Minimum *Limits `json:",omitempty"`
+}
+
+// About is what is known about the text of a dataset.
+type About struct {
+	License       string `json:"license,omitempty"`
+	Contamination string `json:"contamination,omitempty"`
+	Note          string `json:"note,omitempty"`
 }
 
 // Clusters of documents, for intervals.
@@ -114,8 +125,10 @@ type Model struct {
 	Pos     Position
 	Backend *Backend
 	// Weights are the files of the model. They are nil for a model that its backend trains.
-	Weights  *Weights
-	Scores   *Scores
+	Weights *Weights
+	Scores  *Scores
+	// SeenData are names, globs of names, and tags of datasets that the model was trained on elsewhere.
+	SeenData []string  `json:",omitempty"`
 	Baseline *Baseline `json:"-"`
 	Scoring  Scoring
 	// Limits, if set by a sweep, override the limits of datasets; -1 keeps that of the dataset. LimitsOn applies them.

@@ -212,12 +212,17 @@ func (w *Workspace) fetchWeights(ctx context.Context, of absentWeights) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, at.Close()) }()
-	for _, f := range of.pinned.Files {
-		if _, err := os.Stat(at.path(of.pinned, f.Name)); err == nil {
+	return w.fetchFrom(ctx, at, of.pinned)
+}
+
+// fetchFrom downloads the pinned files that have no local copy.
+func (w *Workspace) fetchFrom(ctx context.Context, at remoteWeights, pinned protocol.Resolution) error {
+	for _, f := range pinned.Files {
+		if _, err := os.Stat(at.path(pinned, f.Name)); err == nil {
 			continue
 		}
 		want := strings.TrimPrefix(f.Digest, "sha256:")
-		copied, err := at.fetch(ctx, of.pinned.Revision, remoteFile{f.Name, f.Bytes, want})
+		copied, err := at.fetch(ctx, pinned.Revision, remoteFile{f.Name, f.Bytes, want})
 		if err != nil {
 			return err
 		}
@@ -229,7 +234,7 @@ func (w *Workspace) fetchWeights(ctx context.Context, of absentWeights) (err err
 			return &protocol.Error{Kind: protocol.Changed, Message: fmt.Sprintf(
 				"the file %s of the weights changed from sha256:%s to sha256:%s since it was pinned; accept the change with `runner pin`", f.Name, want, got)}
 		}
-		if err := at.complete(of.pinned, f.Name, copied); err != nil {
+		if err := at.complete(pinned, f.Name, copied); err != nil {
 			return err
 		}
 	}
