@@ -90,7 +90,7 @@ func (p *provider) Resolve(ctx context.Context, r protocol.ResolveRequest) (_ pr
 	if err != nil {
 		return protocol.Resolution{}, err
 	}
-	// A revision that moves is no part of the parameters: the commit is.
+	// A revision that moves does not belong to the parameters; the commit is known apart from them.
 	parameters := c
 	parameters.Revision = ""
 	encoded, err := json.Marshal(parameters)

@@ -24,7 +24,7 @@ func (a *app) planCommand() *cobra.Command {
 		Long: `plan validates the specification, its files and its settings, and prints the actions of a run with their cost. It
 does not load models, write files or access the network. Memory and time that are not known yet are printed as "-".
 
-With --unpinned, sources and weights that are not pinned yet are no mistakes. They are listed, and what a run would need
+With --unpinned, sources and weights that are not pinned yet are accepted. They are listed, and what a run would need
 is estimated from the limits and from the sizes that the specification states. Such a plan cannot be run.
 
 --against REV compares the working tree with a git revision. It lists the actions that are added, dropped or changed,

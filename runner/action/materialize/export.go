@@ -19,7 +19,7 @@ import (
 	"surprisal.dev/runner/plan"
 )
 
-// Files of an exported dataset, beside those of the artifact.
+// Files of an exported dataset, in addition to those of the artifact.
 const (
 	HeldoutFile         = "heldout.jsonl.gz"
 	HeldoutMetadataFile = "heldout_metadata.json"
@@ -54,7 +54,7 @@ type record struct {
 	Cluster string `json:"cluster,omitempty"`
 }
 
-// Export implements action.Exporter. Beside the files of the artifact, it writes the documents as JSON Lines that the
+// Export implements action.Exporter. In addition to the files of the artifact, it writes the documents as JSON Lines that the
 // provider jsonl reads, and a description of them.
 func (Kind) Export(ctx context.Context, files action.Files, labels plan.Labels, dir string) ([]string, error) {
 	for _, name := range files.Names() {
