@@ -102,6 +102,9 @@ func (a *app) plan(ctx context.Context, w *workspace.Workspace, o planOptions) e
 		return nil
 	}
 	if o.format != markdownFormat {
+		if err := a.printAbout(ctx, w); err != nil {
+			return err
+		}
 		printUnpinned(a.stdout, p, w.Unpinned())
 	}
 	advice, err := w.Advise(ctx, p)

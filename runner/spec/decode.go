@@ -245,7 +245,9 @@ func (d *decoder) dataset(name string, n, limits node) *Dataset {
 		}
 	}
 	if about := n.field("about"); about.set() {
-		x.About = &About{about.field("license").text(), about.field("contamination").text(), about.field("note").text()}
+		x.About = &About{
+			about.field("license").text(), about.field("contamination").text(), about.field("note").text(), about.field("unconfirmed").texts(),
+		}
 	}
 	if least := n.field("minimum"); least.set() {
 		x.Minimum = &Limits{least.field("documents").number(), least.field("bytes").number()}

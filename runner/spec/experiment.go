@@ -79,6 +79,8 @@ type About struct {
 	License       string `json:"license,omitempty"`
 	Contamination string `json:"contamination,omitempty"`
 	Note          string `json:"note,omitempty"`
+	// Unconfirmed names what nobody has checked.
+	Unconfirmed []string `json:"unconfirmed,omitempty"`
 }
 
 // Clusters of documents, for intervals.

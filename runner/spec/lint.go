@@ -15,6 +15,28 @@ func (d *decoder) lint(e *Experiment) {
 	d.warnOfFloating(e)
 	d.warnOfSmall(e)
 	d.warnOfSeen(e)
+	d.warnOfUnconfirmed(e)
+}
+
+// warnOfUnconfirmed warns of facts about datasets that nobody has checked, once for each fact.
+func (d *decoder) warnOfUnconfirmed(e *Experiment) {
+	of := map[string][]Dataset{}
+	for _, x := range e.Datasets {
+		if x.About == nil || x.Skip != "" {
+			continue
+		}
+		for _, what := range x.About.Unconfirmed {
+			of[what] = append(of[what], x)
+		}
+	}
+	for what, datasets := range of {
+		more := ""
+		if n := len(datasets) - 1; n > 0 {
+			more = fmt.Sprintf(", and for %d more", n)
+		}
+		first := datasets[0]
+		d.warn(first.Pos, FieldPath("datasets", first.Name, "about", "unconfirmed"), "nobody has confirmed the %s%s", what, more)
+	}
 }
 
 var commitPattern = regexp.MustCompile(`^[0-9a-f]{40}$`)

@@ -26,23 +26,6 @@ import (
 	"surprisal.dev/plugins/torch/tokenizer"
 )
 
-const schema = `
-#Config: {
-	// The type of weights and activations; losses are summed in float64.
-	dtype: *"float32" | "bfloat16"
-	// "cpu", "cuda" or the number of a GPU, as in "cuda:1".
-	device: *"cpu" | =~"^cuda(:[0-9]+)?$"
-	// The number of ranks over which the weights are sharded. With "cuda" each rank has its own GPU; the ranks of
-	// "cuda:1" share that GPU.
-	tensorParallel: *1 | (int & >=1 & <=64)
-	// Threads per operator; 0 means one per CPU core.
-	threads: *0 | (int & >=0)
-	// The maximum number of tokens per batch, by default 2048 on a CPU and 16384 on GPUs; it is halved if memory does not
-	// suffice. On CPUs at most 32768 are used.
-	batchTokens: *[if device == "cpu" {2048}, 16384][0] | (int & >=1)
-}
-`
-
 // config is a model's configuration, valid under the schema.
 type config struct {
 	Dtype          string `json:"dtype"`
@@ -70,16 +53,7 @@ func (backend) Describe(context.Context) (protocol.BackendDescription, error) {
 	if err := tensor.CheckVersion(); err != nil {
 		return protocol.BackendDescription{}, sdk.Invalid("%v", err)
 	}
-	return protocol.BackendDescription{
-		Name: "torch", Version: "2 on libtorch " + tensor.Version(), Schema: schema,
-		Environment: []string{"CUDA_VISIBLE_DEVICES", libraryVariable, "GOMP_SPINCOUNT", "OMP_NUM_THREADS", "OMP_WAIT_POLICY"},
-		Capabilities: []string{
-			protocol.CapabilityActivations, protocol.CapabilityConfidence, protocol.CapabilitySpecialTokens, protocol.CapabilityTokenRange,
-			protocol.CapabilityTopK,
-		},
-		// A document's losses depend neither on batch composition nor on the number of threads.
-		NeutralSettings: []string{"threads", "batchTokens"},
-	}, nil
+	return Description(tensor.Version()), nil
 }
 
 func (backend) Plan(_ context.Context, m protocol.Model, s protocol.Settings) (_ protocol.Estimate, err error) {
