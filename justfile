@@ -40,10 +40,10 @@ demo-drift: build
     @ln -sfn "{{ installed_go }}" examples/drift/text
     @bin/runner run examples/drift
 
-# a small twin of specs/gap-suite, with the embedded backend
-demo-gap-suite: build
-    @ln -sfn "{{ installed_go }}" examples/gap-suite/text
-    @bin/runner run examples/gap-suite
+# providers, bundles and a coverage matrix of a small suite, with the embedded backend
+demo-suite: build
+    @ln -sfn "{{ installed_go }}" examples/suite/text
+    @bin/runner run examples/suite
 
 # scaling, memorization and outliers of small models of one design, SmolLM2-135M and Gemma-3-270M
 demo-families: build torch
@@ -61,7 +61,7 @@ site: demo
     @bin/runner serve bin/site --address 127.0.0.1:8000
 
 # all tests: check, tests with real servers, browsers, crashes and Python, generated code, fuzzing
-test: check test-race test-slow test-s3 test-site test-python test-examples test-torch test-families test-nvrtc test-docs-torch fresh fuzz
+test: check test-race test-slow test-s3 test-site test-python test-examples test-torch test-families test-specs test-nvrtc test-docs-torch fresh fuzz
 
 # the inner loop: build, vet for all platforms and build tags, lint, unit tests
 check: build lint vet-platforms
@@ -103,6 +103,11 @@ test-torch: (_install-golangci)
 test-families:
     @python3 testdata/families/texts.py {{ cache }}/texts
     @{{ torch }}; SURPRISAL_TEXTS={{ cache }}/texts go test -vet=off -tags torch,families -run TestFamilies ./runner/action/sliding ./plugins/torch/decoder
+
+# the twins of specs/ that need the torch backend, with the small models of testdata/families
+test-specs: build torch
+    @python3 testdata/families/texts.py {{ cache }}/texts
+    SURPRISAL_SPECS_TORCH="$PWD/bin" SURPRISAL_TEXTS="{{ cache }}/texts" go test -vet=off -run TestTwinsRun ./specs
 
 # the kernels for GPUs with CUDA's compiler, which needs no GPU (90 MB, downloaded once)
 test-nvrtc:
@@ -154,6 +159,7 @@ _install-golangci:
 fmt: (_install-golangci)
     {{ golangci }} fmt ./...
     go run cuelang.org/go/cmd/cue fmt ./cue/... ./examples/first/...
+    go run cuelang.org/go/cmd/cue fmt --files specs examples/suite
 
 # concurrent code under the race detector
 test-race:
