@@ -122,7 +122,7 @@ test-nvrtc:
 # the pages of docs/ that need the torch backend, with the two real models (330 MB, downloaded once)
 test-docs-torch: torch
     @python3 examples/torch/models.py {{ cache }}/models
-    SURPRISAL_DOCS_TORCH="$PWD/bin" SURPRISAL_MODELS="{{ cache }}/models" go test -vet=off -run 'TestPages/(tutorial|torch|outliers)' ./docs
+    SURPRISAL_DOCS_TORCH="$PWD/bin" SURPRISAL_MODELS="{{ cache }}/models" go test -vet=off -run 'TestPages/(tutorial|torch|outliers|suites)' ./docs
 
 # the picture in README, from a run of demo-torch
 picture: demo-torch
