@@ -29,9 +29,12 @@ func Compare(ctx context.Context, p, base *plan.Plan, against string) (_ *Change
 		return nil, err
 	}
 	if !c.New {
-		c.Fields, err = p.SpecFields(base)
+		if c.Fields, err = p.SpecFields(base); err != nil {
+			return nil, err
+		}
+		c.Fields = append(c.Fields, p.BaselineFields(base)...)
 	}
-	return c, err
+	return c, nil
 }
 
 // sections returns the causes, then the consequences.

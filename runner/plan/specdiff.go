@@ -28,6 +28,41 @@ func (p *Plan) SpecFields(base *Plan) ([]Field, error) {
 	return fields, nil
 }
 
+// BaselineFields returns the scores of baselines that the plan compares with and whose pins differ between the lock files of
+// two plans. A pin is shown by the beginning of its key.
+func (p *Plan) BaselineFields(base *Plan) []Field {
+	before, after := base.pins(), p.pins()
+	var fields []Field
+	for _, name := range slices.SortedFunc(maps.Keys(union(before, after)), terminal.Compare) {
+		if before[name] != after[name] {
+			fields = append(fields, Field{Path: name, Before: before[name], After: after[name]})
+		}
+	}
+	return fields
+}
+
+// pins returns what a lock file pins of each score of a baseline that the plan uses.
+func (p *Plan) pins() map[string]string {
+	all := map[string]string{}
+	for _, a := range p.Actions {
+		if a.Pinned != nil {
+			b, s := a.Pinned.Baseline, a.Pinned.Score
+			name := spec.LockFile + ": baseline " + b.Name
+			if s.Dataset != "" {
+				name += " on " + s.Dataset
+			}
+			all[name] = fmt.Sprintf("scores of %s, key %s", b.Model, s.Key[:min(len(s.Key), 12)])
+		}
+	}
+	return all
+}
+
+func union(a, b map[string]string) map[string]string {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return all
+}
+
 // object decodes a JSON object; no text is an empty object.
 func object(document json.RawMessage) (m map[string]any, err error) {
 	if len(document) == 0 {

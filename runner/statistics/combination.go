@@ -11,8 +11,9 @@ type Term struct {
 // Combination returns the sum of independent estimates times their factors, such as the difference of two samples. Its
 // degrees of freedom are those of Welch and Satterthwaite, (sum v)^2 / sum v^2/f with the variances v and the degrees of
 // freedom f of the terms, and Effective is one more. Welch, "The Generalization of 'Student's' Problem when Several
-// Different Population Variances are Involved", Biometrika 34 (1947).
-func Combination(terms ...Term) Estimate {
+// Different Population Variances are Involved", Biometrika 34 (1947). It is
+// false if the sum is beyond any float64.
+func Combination(terms ...Term) (Estimate, bool) {
 	var e Estimate
 	variance, ratios, freedom := 0.0, 0.0, 0.0
 	for _, t := range terms {
@@ -29,9 +30,8 @@ func Combination(terms ...Term) Estimate {
 		freedom = variance * variance / ratios
 	}
 	e.Effective = freedom + 1
-	e.conclude()
-	return e
+	return e.concluded()
 }
 
 // Less returns the difference of two independent estimates.
-func (e Estimate) Less(other Estimate) Estimate { return Combination(Term{1, e}, Term{-1, other}) }
+func (e Estimate) Less(other Estimate) (Estimate, bool) { return Combination(Term{1, e}, Term{-1, other}) }

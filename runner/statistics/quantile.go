@@ -33,8 +33,12 @@ func (d Distribution) Interval(share float64, below Estimate) (Quantile, bool) {
 // Each end of its interval is as far from the value as the hypotenuse of the distances of the ends that it depends on.
 // Zou and Donner, "Construction of Confidence Limits about Effect Measures", Statistics in Medicine 27 (2008). The
 // p-value follows from the end nearer to 0, with the degrees of freedom of the difference of a and b.
-func (q Quantile) Less(other Quantile, a, b Estimate) Estimate {
-	e := Estimate{Value: q.Value - other.Value, Effective: a.Less(b).Effective}
+func (q Quantile) Less(other Quantile, a, b Estimate) (Estimate, bool) {
+	shares, ok := a.Less(b)
+	if !ok {
+		return Estimate{}, false
+	}
+	e := Estimate{Value: q.Value - other.Value, Effective: shares.Effective}
 	down := math.Hypot(q.Value-q.Low, other.High-other.Value)
 	up := math.Hypot(q.High-q.Value, other.Value-other.Low)
 	t := e.distribution().Quantile((1 + Confidence) / 2)
@@ -43,7 +47,7 @@ func (q Quantile) Less(other Quantile, a, b Estimate) Estimate {
 		toZero = up
 	}
 	e.Error = toZero / t
-	e.conclude()
+	e, ok = e.concluded()
 	e.Low, e.High, e.Detectable = e.Value-down, e.Value+up, detectable*(down+up)/2/t
-	return e
+	return e, ok
 }

@@ -91,21 +91,22 @@ func (s Sums) Estimate() (Estimate, bool) {
 		return Estimate{}, false
 	}
 	e.Error = math.Sqrt(s.squares()/unbiased) / s.W
-	e.conclude()
+	return e.concluded()
+}
+
+// concluded returns an estimate with what follows from its value, its error and the effective number of units. It is false
+// if an end of the interval is beyond any float64.
+func (e Estimate) concluded() (Estimate, bool) {
+	half := e.Half((1 + Confidence) / 2)
+	e.Low, e.High, e.Detectable = e.Value-half, e.Value+half, detectable*e.Error
 	if width := e.High - e.Low; math.IsNaN(width) || math.IsInf(width, 0) {
 		return Estimate{}, false
 	}
-	return e, true
-}
-
-// conclude sets what follows from the value, its error and the effective number of units.
-func (e *Estimate) conclude() {
-	half := e.Half((1 + Confidence) / 2)
-	e.Low, e.High, e.Detectable = e.Value-half, e.Value+half, detectable*e.Error
 	e.P = 1
 	if e.Value != 0 {
 		e.P = 2 * Estimate{Value: math.Abs(e.Value), Error: e.Error, Effective: e.Effective}.Above(0)
 	}
+	return e, true
 }
 
 // squares returns the sum of squares of r = d - theta w: DD - 2 theta DW + theta^2 WW.

@@ -96,7 +96,7 @@ func TestEqualsWelch(t *testing.T) {
 		return e
 	}
 	for _, c := range read(t).Welch {
-		e := mean(c.A).Less(mean(c.B))
+		e, _ := mean(c.A).Less(mean(c.B))
 		close(t, "difference", e.Value, c.Value, 1e-9)
 		close(t, "low", e.Low, c.Low, 1e-7)
 		close(t, "high", e.High, c.High, 1e-7)
@@ -129,7 +129,7 @@ func TestEqualsQuantiles(t *testing.T) {
 			}
 			quantiles[i] = q
 		}
-		e := quantiles[0].Less(quantiles[1], shares[0], shares[1])
+		e, _ := quantiles[0].Less(quantiles[1], shares[0], shares[1])
 		close(t, "difference", e.Value, c.Value, 1e-9)
 		close(t, "low", e.Low, c.Low, 1e-7)
 		close(t, "high", e.High, c.High, 1e-7)

@@ -25,8 +25,9 @@ type GCOptions struct {
 	// both apply. DropBefore must not be in the future.
 	DropBefore time.Time
 	KeepLast   int
-	// Keep are keys that stay, together with what the runs and tags reach.
-	Keep []string
+	// Keep are keys that stay, and KeepFiles digests of blobs, together with what the runs and tags reach.
+	Keep      []string
+	KeepFiles []string
 }
 
 // GCReport describes what a collection removed, or would remove.
@@ -55,6 +56,9 @@ func (s *Store) GC(ctx context.Context, o GCOptions) (GCReport, error) {
 	g := &collection{s: s, GCOptions: o, name: collectorName(), bodies: map[string]stamped{}, kept: map[string]bool{}, keys: map[string]bool{}, digests: map[string]bool{}}
 	for _, key := range o.Keep {
 		g.keys[key] = true
+	}
+	for _, digest := range o.KeepFiles {
+		g.digests[digest] = true
 	}
 	report, err := g.run(ctx)
 	if err != nil {

@@ -25,6 +25,8 @@ type Problem struct {
 	// Problem describes the problem, and Fix how to fix it.
 	Problem string `json:"problem"`
 	Fix     string `json:"fix"`
+	// Blob is the digest of the blob that has the problem, or "".
+	Blob string `json:"-"`
 }
 
 func (p Problem) String() string { return p.Path + ": " + p.Problem + "; " + p.Fix }
@@ -57,7 +59,14 @@ type verification struct {
 func (v *verification) add(name, problem, fix string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.problems = append(v.problems, Problem{v.s.b.where(name), problem, fix})
+	v.problems = append(v.problems, Problem{v.s.b.where(name), problem, fix, blobDigest(name)})
+}
+
+// knows reports whether a blob has a problem already.
+func (v *verification) knows(digest string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.ContainsFunc(v.problems, func(p Problem) bool { return p.Blob == digest })
 }
 
 // fault records an object that is damaged or cannot be read, and ignores one that was removed meanwhile. It returns an
@@ -183,7 +192,7 @@ func (v *verification) records(ctx context.Context) error {
 				v.add(o.name, fmt.Sprintf("output %s (%s) does not exist", protocol.Visible(f.Name), f.Digest), "run again to repeat the action that made it")
 			case err != nil:
 				return err
-			case size != f.Bytes:
+			case size != f.Bytes && !v.knows(f.Digest):
 				v.add(blobName(f.Digest), fmt.Sprintf("has %d bytes, but %s, an output of %s, has %d", size, f.Name, r.Name, f.Bytes), damageHint)
 			}
 		}

@@ -295,19 +295,20 @@ func (w *Workspace) releaseBaseline(ctx context.Context, tag, run string) error 
 	return w.Store.DropRun(ctx, run)
 }
 
-// pinnedKeys returns the keys of the scores that the lock file pins.
-func (w *Workspace) pinnedKeys() ([]string, error) {
+// pinned returns the keys and the digests of the files of the scores that the lock file pins. The files stay even if their
+// record is lost: it can be restored from a copy.
+func (w *Workspace) pinned() (keys, digests []string, err error) {
 	lock, err := spec.ReadLock(w.Dir, w.options.Confine)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	keys := map[string]bool{}
 	for _, b := range lock.Baselines() {
-		for _, key := range keysOf(b) {
-			keys[key] = true
+		keys = append(keys, keysOf(b)...)
+		for _, s := range b.Scores {
+			digests = slices.AppendSeq(digests, maps.Values(s.Files))
 		}
 	}
-	return slices.Sorted(maps.Keys(keys)), nil
+	return keys, digests, nil
 }
 
 // Available returns an error if a resolved plan compares with a baseline and cannot, because its scores are not in the store

@@ -29,7 +29,7 @@ func (w *Workspace) GC(ctx context.Context, o store.GCOptions) (c Collection, er
 	if err := w.foreignState(); err != nil {
 		return c, err
 	}
-	if o.Keep, err = w.pinnedKeys(); err != nil {
+	if o.Keep, o.KeepFiles, err = w.pinned(); err != nil {
 		return c, err
 	}
 	if c.GCReport, err = w.Store.GC(ctx, o); err != nil {

@@ -3,6 +3,7 @@ package workspace
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"surprisal.dev/runner/action"
@@ -38,14 +39,17 @@ func (w *Workspace) Verify(ctx context.Context) (Verification, error) {
 	if err != nil {
 		return v, err
 	}
-	seen := map[string]bool{}
+	seen, damaged := map[string]bool{}, map[string]bool{}
+	for _, p := range problems {
+		damaged[p.Blob] = p.Blob != ""
+	}
 	for _, r := range runs {
 		for _, a := range r.Actions {
 			if a.Key == "" || seen[a.Key] {
 				continue
 			}
 			seen[a.Key] = true
-			if err := w.verify(ctx, a.Key, &v); err != nil {
+			if err := w.verify(ctx, a.Key, damaged, &v); err != nil {
 				return v, err
 			}
 		}
@@ -53,8 +57,8 @@ func (w *Workspace) Verify(ctx context.Context) (Verification, error) {
 	return v, nil
 }
 
-// verify checks the output of an action, as defined by its kind.
-func (w *Workspace) verify(ctx context.Context, key string, v *Verification) error {
+// verify checks the output of an action, as defined by its kind, unless a file of it is damaged and thus among the problems.
+func (w *Workspace) verify(ctx context.Context, key string, damaged map[string]bool, v *Verification) error {
 	record, hit, err := w.Store.Lookup(ctx, key)
 	if err != nil || !hit {
 		// Damaged and missing records are among the problems already.
@@ -68,7 +72,7 @@ func (w *Workspace) verify(ctx context.Context, key string, v *Verification) err
 		return nil //nolint:nilerr // It is reported as a problem.
 	}
 	verifier, ok := w.kind(d.Kind).(action.Verifier)
-	if !ok {
+	if !ok || slices.ContainsFunc(record.Outputs, func(f store.File) bool { return damaged[f.Digest] }) {
 		return nil
 	}
 	n, err := verifier.Verify(ctx, w.files(record))

@@ -485,8 +485,8 @@ func TestVerify(t *testing.T) {
 		t.Fatal(err)
 	}
 	v, err := w.Verify(t.Context())
-	if err != nil || len(v.Problems) == 0 || v.Problems[0].Path != path {
-		t.Errorf("verified %+v, %v", v, err)
+	if err != nil || len(v.Problems) != 1 || v.Problems[0].Path != path {
+		t.Errorf("one damaged file: verified %+v, %v", v, err)
 	}
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()

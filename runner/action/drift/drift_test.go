@@ -97,7 +97,7 @@ func TestEqualsGaps(t *testing.T) {
 		near(t, given+": high", of.High, *g.High)
 		half = append(half, statistics.Term{Factor: 0.5, Estimate: statistics.Estimate{Value: *g.GapBPB, Error: *g.Error, Effective: *g.Effective}})
 	}
-	model := statistics.Combination(half...)
+	model, _ := statistics.Combination(half...)
 	near(t, "model's part", parts[drift.OfModel].Value, model.Value)
 	near(t, "its low end", parts[drift.OfModel].Low, model.Low)
 	total := parts[drift.Total].Value

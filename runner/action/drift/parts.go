@@ -74,8 +74,9 @@ func sum(terms ...term) Change {
 		}
 	}
 	if len(of) == len(terms) {
-		e := statistics.Combination(of...)
-		c.Estimate = &e
+		if e, ok := statistics.Combination(of...); ok {
+			c.Estimate = &e
+		}
 	}
 	return c
 }

@@ -1,7 +1,6 @@
 package drift
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 
@@ -112,17 +111,12 @@ func (d Drift) inputs(b *plan.Builder) ([]plan.Input, error) {
 	for _, before := range d.Reference.Datasets {
 		for _, after := range d.Current.Datasets {
 			x, y := of[scored{d.Current.Model, before}], of[scored{d.Current.Model, after}]
-			if equal(x.Inputs[0].Upstream, y.Inputs[0].Upstream) {
+			if plan.Same(x.Inputs[0].Upstream, y.Inputs[0].Upstream) {
 				return nil, sameDocuments(before, after)
 			}
 		}
 	}
 	return inputs, nil
-}
-
-// equal reports whether two actions without inputs do the same.
-func equal(x, y *plan.Action) bool {
-	return x == y || len(x.Inputs)+len(y.Inputs) == 0 && x.Worker != nil && y.Worker != nil && *x.Worker == *y.Worker && bytes.Equal(x.Parameters, y.Parameters)
 }
 
 // sameDocuments is the error for datasets of both sides with the same documents.

@@ -204,8 +204,9 @@ func measures(model string, before, now *cell) []Measure {
 		m.Value = m.Current.Value - m.Reference.Value
 		x, known := of.x.Estimate()
 		if y, ok := of.y.Estimate(); ok && known {
-			e := y.Less(x)
-			m.Estimate = &e
+			if e, ok := y.Less(x); ok {
+				m.Estimate = &e
+			}
 		}
 		all = append(all, m)
 	}
@@ -242,8 +243,7 @@ func quantiles(model string, i int, share float64, before, now *cell) Measure {
 		side.to.Low, side.to.High = &q.Low, &q.High
 		of[j], below[j] = q, e
 	}
-	if good {
-		e := of[1].Less(of[0], below[1], below[0])
+	if e, ok := of[1].Less(of[0], below[1], below[0]); good && ok {
 		m.Estimate = &e
 	}
 	return m

@@ -1,5 +1,10 @@
 package gap
 
+import "slices"
+
+// BucketNames returns the names of the buckets.
+func BucketNames() []string { return slices.Clone(bucketNames[:]) }
+
 // Buckets calls visit with each segment of the bytes [start, end) of a text, in order, and with the name of its bucket.
 // The segments are those of a gap report: together they are all bytes of the range.
 func Buckets(text string, start, end int, visit func(bucket string, start, end int)) {

@@ -80,6 +80,9 @@ func (g Gate) add(b *plan.Builder) error {
 		if err != nil {
 			return err
 		}
+		if err := c.check(g.Gap, compared, second); err != nil {
+			return err
+		}
 		inputs = append(inputs, plan.Input{Role: confirmRole, Upstream: second, Files: summary})
 		p.Second, p.Samples = again.A, c.Samples
 		if c.Samples != nil {
@@ -109,6 +112,34 @@ func (g Gate) add(b *plan.Builder) error {
 	}
 	_, err = b.Add(name, parts)
 	return err
+}
+
+// check checks that the second test has other scores of the candidate than the first: those of another model, or of other
+// documents. Equal ones would confirm any failure.
+func (c *Confirm) check(first gap.Gap, compared, second *plan.Action) error {
+	for _, of := range candidateScores(compared) {
+		for _, again := range candidateScores(second) {
+			switch {
+			case c.Samples != nil && len(of.Inputs) > 0 && len(again.Inputs) > 0 && plan.Same(of.Inputs[0].Upstream, again.Inputs[0].Upstream):
+				return protocol.Invalid("confirm.samples: the datasets %q and %q have the same documents, which cannot confirm themselves; name other documents",
+					of.Labels.Dataset, again.Labels.Dataset)
+			case c.Samples == nil && plan.Same(of, again):
+				return protocol.Invalid("confirm.candidate: the models %q and %q are the same under two names, which confirms nothing; name another model",
+					first.A, c.Gap.A)
+			}
+		}
+	}
+	return nil
+}
+
+// candidateScores returns the scores of the first side of a gap.
+func candidateScores(compared *plan.Action) (scores []*plan.Action) {
+	for _, in := range compared.Inputs {
+		if in.Counted {
+			scores = append(scores, in.Upstream)
+		}
+	}
+	return scores
 }
 
 // checkBest checks that the series has the candidate, and the datasets of the gate.

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	_ "embed"
 	"slices"
+	"strings"
 
 	"surprisal.dev/runner/action/gap"
 	"surprisal.dev/runner/spec"
+	"surprisal.dev/runner/terminal"
 )
 
 //go:embed schema.cue
@@ -63,15 +65,53 @@ func decode(d spec.Decoding) []Gate {
 		g.Confirm = decodeConfirm(d, n, g.Gap, a, b)
 		slices.Sort(g.Lists)
 		g.Lists = slices.Compact(g.Lists)
-		for slice, margin := range n.Field("margins").Fields() {
-			if g.Margins == nil {
-				g.Margins = map[string]float64{}
-			}
-			g.Margins[slice] = margin.Decimal()
-		}
+		g.decodeMargins(d, n.Field("margins"))
 		gates = append(gates, g)
 	}
 	d.CheckNames("gate", names)
 	slices.SortFunc(gates, func(a, b Gate) int { return cmp.Compare(a.Name, b.Name) })
 	return gates
+}
+
+// decodeMargins decodes the margins of single slices. It reports slices that the gap cannot have.
+func (g *Gate) decodeMargins(d spec.Decoding, margins spec.Node) {
+	known := g.slices(d)
+	for slice, n := range margins.Fields() {
+		if g.Margins == nil {
+			g.Margins = map[string]float64{}
+		}
+		g.Margins[slice] = n.Decimal()
+		if known != nil && !slices.Contains(known, slice) {
+			d.Fail(n, "%q is not a slice of the gate, which has those of %s: %s; set slices to the list that has it, or remove the margin",
+				slice, strings.Join(g.Lists, " and "), terminal.Few(known))
+		}
+	}
+}
+
+// slices returns the names of the slices that a gate can have. It returns nil if they are unknown, because the datasets are
+// those of imported tables.
+func (g *Gate) slices(d spec.Decoding) []string {
+	if len(g.Gap.Datasets) == 0 {
+		return nil
+	}
+	var tags [][]string
+	for _, name := range g.Gap.Datasets {
+		tags = append(tags, d.Dataset(name).Tags)
+	}
+	var all []string
+	for _, list := range g.Lists {
+		switch list {
+		case "overall":
+			all = append(all, "overall")
+		case "datasets":
+			all = append(all, g.Gap.Datasets...)
+		case "groups":
+			for _, of := range gap.Groups(g.Gap.Datasets, tags) {
+				all = append(all, of.Name)
+			}
+		case "buckets":
+			all = append(all, gap.BucketNames()...)
+		}
+	}
+	return all
 }
