@@ -191,7 +191,7 @@ func TestRefusedGGUF(t *testing.T) {
 		{"more tensors than bytes", changed(8, 255, 255, 255, 255), "4294967295 tensors cannot fit"},
 		{"cut in the header", whole[:300], "truncated"},
 		{"cut in the data", whole[:len(whole)-200], "is truncated: tensor"},
-		{"unknown architecture", gguf(t, with(metadata, "general.architecture", "mamba"), llamaArrays()), `general.architecture is "mamba", which is not supported (supported: gemma3, gpt-oss, llama`},
+		{"unknown architecture", gguf(t, with(metadata, "general.architecture", "mamba"), llamaArrays()), `general.architecture is "mamba", which is not supported (supported: gemma3, gpt-oss, gpt2, llama`},
 		{"unknown field", gguf(t, with(metadata, "llama.residual_scale", float32(2)), llamaArrays()), "unknown field llama.residual_scale (2)"},
 		{"experts", gguf(t, with(metadata, "llama.expert_count", uint32(8)), llamaArrays()), "llama.expert_used_count is 0, but llama.expert_count is 8: a token uses from one expert to all"},
 		{"more active experts than there are", gguf(t, with(metadata, "llama.expert_count", uint32(8), "llama.expert_used_count", uint32(9)), llamaArrays()),

@@ -1,6 +1,7 @@
 package family
 
 import (
+	"maps"
 	"math"
 	"slices"
 
@@ -8,7 +9,7 @@ import (
 )
 
 // gpt2 is GPT-2 (Radford et al., "Language Models are Unsupervised Multitask Learners").
-var gpt2 = definition{modelType: "gpt2", config: gpt2Config}
+var gpt2 = definition{modelType: "gpt2", config: gpt2Config, architecture: "gpt2", metadata: gpt2Metadata}
 
 func gpt2Config(f *fields) Model {
 	f.ignore("n_ctx", "layer_norm_eps", "reorder_and_upcast_attn", "summary_type", "summary_use_proj", "summary_activation",
@@ -34,10 +35,42 @@ func gpt2Config(f *fields) Model {
 	if byLayer {
 		eachAttention(&a, func(n int, at *graph.Attention) { at.Scale = scale / float64(n+1) })
 	}
-	return Model{a, Layout{
-		Names: gpt2Names, Prefix: "transformer.", Unused: computed, View: conv1D,
-		Biases: union(attentionBiases, outBias, normBiases, map[string]Presence{"layers.N.mlp.up": Required, "layers.N.mlp.down": Required}),
-	}}
+	return Model{a, Layout{Names: gpt2Names, Prefix: "transformer.", Unused: computed, View: conv1D, Biases: gpt2Biases}}
+}
+
+var gpt2Biases = union(attentionBiases, outBias, normBiases, map[string]Presence{"layers.N.mlp.up": Required, "layers.N.mlp.down": Required})
+
+// gpt2Metadata reads a GGUF file, which has matrices as the graph does, with the rows of q, k and v in one.
+func gpt2Metadata(f *fields, tensors Tensors) Model {
+	hidden, heads := f.size("embedding_length", 0), f.count("attention.head_count", 0)
+	headSize := f.divided("embedding_length", hidden, "attention.head_count", heads)
+	f.only("attention.head_count_kv", heads)
+	_, untied := tensors("output.weight")
+	positions := f.size("context_length", 0)
+	a := graph.Architecture{
+		Vocabulary: f.metadataVocabulary(tensors), Hidden: hidden, Context: positions, Positions: positions, TiedHead: !untied,
+		Norm: graph.Norm{Kind: graph.LayerNorm, Epsilon: f.positive("attention.layer_norm_epsilon", 0)},
+		Layers: slices.Repeat([]graph.Layer{{
+			Mixer:   graph.Attention{Heads: heads, KVHeads: heads, HeadSize: headSize, Scale: 1 / math.Sqrt(float64(headSize))},
+			FFN:     graph.Dense{Width: f.size("feed_forward_length", 0), Activation: graph.GELUTanh},
+			PreNorm: true,
+		}}, f.count("block_count", 0)),
+	}
+	layout := metadataLayout(gpt2Biases)
+	layout.Names = maps.Clone(layout.Names)
+	maps.Copy(layout.Names, map[string]string{
+		"positions": "position_embd", "layers.N.attention.q": "blk.N.attn_qkv", "layers.N.attention.k": "blk.N.attn_qkv", "layers.N.attention.v": "blk.N.attn_qkv",
+	})
+	layout.View = func(key string, shape []int64) (View, []int64) {
+		part, joined := map[string]int64{"layers.N.attention.q": 0, "layers.N.attention.k": 1, "layers.N.attention.v": 2}[key]
+		if !joined {
+			return View{}, shape
+		}
+		whole := slices.Clone(shape)
+		whole[0] *= 3
+		return View{First: part * shape[0]}, whole
+	}
+	return Model{a, layout}
 }
 
 var gpt2Names = map[string]string{

@@ -71,12 +71,7 @@ func metadataBlocks(f *fields, tensors Tensors, theta float64) (a graph.Architec
 			PreNorm: true,
 		}}, f.count("block_count", 0)),
 	}
-	// The embedding gives the number of tokens; if the metadata does too, the shapes must agree.
-	rows := 0
-	if embedding, _ := tensors("token_embd.weight"); len(embedding.Shape) == 2 && embedding.Shape[0] <= maximumSize {
-		rows = int(embedding.Shape[0])
-	}
-	a.Vocabulary = f.size("vocab_size", rows)
+	a.Vocabulary = f.metadataVocabulary(tensors)
 	settings := ropeSettings{theta: f.positive("rope.freq_base", theta), size: headSize, yarn: yarn{truncate: true}}
 	if f.prefix == "gpt-oss." {
 		settings.yarn.truncate = false // files do not record this
@@ -84,6 +79,16 @@ func metadataBlocks(f *fields, tensors Tensors, theta float64) (a graph.Architec
 	rope := f.metadataRope(settings, tensors)
 	eachAttention(&a, func(_ int, at *graph.Attention) { at.Rope = rope })
 	return a, headSize
+}
+
+// metadataVocabulary returns the number of tokens, which the embedding gives. If the metadata does too, the shapes must
+// agree.
+func (f *fields) metadataVocabulary(tensors Tensors) int {
+	rows := 0
+	if embedding, _ := tensors("token_embd.weight"); len(embedding.Shape) == 2 && embedding.Shape[0] <= maximumSize {
+		rows = int(embedding.Shape[0])
+	}
+	return f.size("vocab_size", rows)
 }
 
 // metadataFFN reads the feed-forward part: experts if the metadata gives their number. The weights of experts are

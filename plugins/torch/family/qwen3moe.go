@@ -20,7 +20,10 @@ func qwen3MoEConfig(f *fields) Model {
 		eachAttention(&a, func(_ int, at *graph.Attention) { at.Window = window })
 	}
 	f.ignore("sliding_window", "max_window_layers") // without use_sliding_window nothing reads them
-	x := f.experts(expertFields{count: "num_experts", otherCount: "num_local_experts", defaultCount: 128, active: 8, width: "moe_intermediate_size", defaultWidth: 768}, activation)
+	names := expertFields{
+		count: "num_experts", otherCount: "num_local_experts", defaultCount: 128, active: 8, width: "moe_intermediate_size", defaultWidth: 768,
+	}
+	x := f.experts(names, activation)
 	x.Router.Normalize = f.boolean("norm_topk_prob", false)
 	f.sparseLayers(&a, x)
 	return Model{a, expertLayout(when(f.boolean("attention_bias", false), union(attentionBiases, outBias)))}

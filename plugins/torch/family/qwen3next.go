@@ -25,7 +25,10 @@ func qwen3NextConfig(f *fields) Model {
 	eachAttention(&a, func(_ int, at *graph.Attention) { at.Rope, at.QKNorm, at.OutputGate = rope, graph.HeadQKNorm, true })
 	delta := f.gatedDelta()
 	f.replaceMixers(&a, delta)
-	x := f.experts(expertFields{count: "num_experts", otherCount: "num_local_experts", defaultCount: 512, active: 10, width: "moe_intermediate_size", defaultWidth: 512}, activation)
+	names := expertFields{
+		count: "num_experts", otherCount: "num_local_experts", defaultCount: 512, active: 10, width: "moe_intermediate_size", defaultWidth: 512,
+	}
+	x := f.experts(names, activation)
 	x.Router.Normalize = f.boolean("norm_topk_prob", true)
 	x.Shared, x.SharedGate = f.size("shared_expert_intermediate_size", 512), true
 	f.sparseLayers(&a, x)

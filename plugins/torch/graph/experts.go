@@ -99,7 +99,7 @@ func (x Experts) Inactive(hidden int) int64 {
 // the sum of outputs in float32. An expert that all tokens use has its inputs and outputs, the latter in float32, and
 // three rows of its width.
 func (x Experts) Activations(hidden, ranks int) int64 {
-	inner := max(2*int64(x.Width)+int64(x.Width), 3*int64(x.Shared)/int64(ranks))
+	inner := max(3*int64(x.Width), 3*int64(x.Shared)/int64(ranks))
 	return int64(ranks) * (9*int64(hidden) + inner + 2*int64(x.Count))
 }
 

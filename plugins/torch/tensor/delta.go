@@ -7,9 +7,9 @@ import "C"
 
 import "unsafe"
 
-// DeltaWeights are the weights of GatedDelta besides its products, all float32: the convolution [heads, channels,
-// kernel] over the query, key and values of each key head, the logarithms of decays and the biases of time steps [value
-// heads], and the weights of the norm [value size].
+// DeltaWeights are weights of GatedDelta, all float32: the convolution [heads, channels, kernel] over the query, key and
+// values of each key head, the logarithms of decays and the biases of time steps [value heads], and the weights of the
+// norm [value size].
 type DeltaWeights struct{ Convolution, Decay, Step, Norm Tensor }
 
 // DeltaOptions configure GatedDelta.
