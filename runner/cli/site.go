@@ -139,21 +139,26 @@ otherwise.`,
 			if len(dirs) == 1 && site.Is(dirs[0]) {
 				return a.serve(c.Context(), dirs[0], address)
 			}
-			temporary, err := os.MkdirTemp("", "surprisal-site-*")
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, os.RemoveAll(temporary)) }()
-			dir := filepath.Join(temporary, "site")
-			if _, err := a.exportSite(c.Context(), dir, dirs, &f); err != nil {
-				return err
-			}
-			return a.serve(c.Context(), dir, address)
+			return a.serveExperiments(c.Context(), dirs, &f, address)
 		},
 	}
 	f.add(c)
 	c.Flags().StringVar(&address, "address", "127.0.0.1:0", "address and port `ADDRESS:PORT`; port 0 takes a free one")
 	return c
+}
+
+// serveExperiments serves the site of some experiments from a temporary directory.
+func (a *app) serveExperiments(ctx context.Context, dirs []string, f *siteFlags, address string) (err error) {
+	temporary, err := os.MkdirTemp("", "surprisal-site-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(temporary)) }()
+	dir := filepath.Join(temporary, "site")
+	if _, err := a.exportSite(ctx, dir, dirs, f); err != nil {
+		return err
+	}
+	return a.serve(ctx, dir, address)
 }
 
 // shutdownTime bounds how long a server waits for requests after an interrupt.

@@ -75,7 +75,7 @@ func Export(ctx context.Context, dir string, o Options, experiments []Experiment
 	}
 	err = replace(ctx, dir, func(out *output) error {
 		x := &exporter{
-			out: out, choice: c, tables: map[string]*scoredTable{}, same: map[scoredBytes]int64{}, report: &report,
+			out: out, choice: c, tables: map[string]*scoredTable{}, same: map[[4]uint64]int64{}, report: &report,
 		}
 		err := x.export(ctx, o, experiments)
 		report.Files, report.Bytes = len(out.files)+1, out.bytes
@@ -131,7 +131,7 @@ type exporter struct {
 	// tables are the published scores by the digest of the table in the store.
 	tables map[string]*scoredTable
 	// same numbers the bytes that scores measured.
-	same map[scoredBytes]int64
+	same map[[4]uint64]int64
 	// scratch counts the temporary directories.
 	scratch int
 }

@@ -52,19 +52,12 @@ func (s *sameBytes) add(d *artifact.ScoredDocument) {
 
 func (s *sameBytes) sum() [4]uint64 { return s.words }
 
-// scoredBytes identifies the bytes that a score measured.
-type scoredBytes struct {
-	dataset string
-	sum     [4]uint64
-}
-
-// sameBytes numbers what was scored, equal for equal bytes of a dataset. The number says nothing of the bytes.
-func (x *exporter) sameBytes(dataset string, sum [4]uint64) int64 {
-	of := scoredBytes{dataset, sum}
-	n, ok := x.same[of]
+// sameBytes numbers what was scored, equal for equal bytes. The number says nothing of the bytes.
+func (x *exporter) sameBytes(sum [4]uint64) int64 {
+	n, ok := x.same[sum]
 	if !ok {
 		n = int64(len(x.same))
-		x.same[of] = n
+		x.same[sum] = n
 	}
 	return n
 }

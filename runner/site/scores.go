@@ -56,7 +56,7 @@ type scoreRow struct {
 	NoiseNats      float64 `parquet:"noise_nats_per_token"`
 	NoiseBPB       float64 `parquet:"noise_bpb"`
 
-	// Same is equal for scores of the same bytes: of the same documents with losses for the same bytes.
+	// Same is equal for scores of the same bytes: of the same documents with losses for the same bytes, in the whole site.
 	Same int64 `parquet:"same_bytes"`
 	// Protocol and Computed are positions in the lists of the details.
 	Protocol int64 `parquet:"scoring_protocol"`
@@ -221,7 +221,7 @@ func (v *scoresPage) model(ctx context.Context, scores []action.Score) error {
 					return
 				}
 			}
-			row.Same = v.p.sameBytes(s.Dataset, same.sum())
+			row.Same = v.p.sameBytes(same.sum())
 		}
 	}, func(l *lossRow) int { return 48 + len(l.Shard) + len(l.Dataset) })
 	if err != nil {
