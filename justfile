@@ -40,6 +40,11 @@ demo-drift: build
     @ln -sfn "{{ installed_go }}" examples/drift/text
     @bin/runner run examples/drift
 
+# a small twin of specs/gap-suite, with the embedded backend
+demo-gap-suite: build
+    @ln -sfn "{{ installed_go }}" examples/gap-suite/text
+    @bin/runner run examples/gap-suite
+
 # scaling, memorization and outliers of small models of one design, SmolLM2-135M and Gemma-3-270M
 demo-families: build torch
     @python3 examples/torch/models.py {{ cache }}/models

@@ -19,6 +19,8 @@ import (
 	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/extension"
 	"github.com/yuin/goldmark/text"
+
+	"surprisal.dev/plugins/hub/hubtest"
 )
 
 var update = flag.Bool("update", false, "write what the commands print into the pages")
@@ -44,6 +46,9 @@ func TestPages(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := &reader{t: t, page: page, dir: filepath.Join(t.TempDir(), "mine"), bin: bin, source: source}
+			if page == "hub.md" {
+				r.environment = serveHub(t)
+			}
 			if err := os.Mkdir(r.dir, 0o755); err != nil {
 				t.Fatal(err)
 			}
@@ -55,6 +60,17 @@ func TestPages(t *testing.T) {
 			}
 		})
 	}
+}
+
+// serveHub starts a hub with a few datasets, and returns the settings of its clients.
+func serveHub(t *testing.T) []string {
+	t.Helper()
+	s := hubtest.New()
+	t.Cleanup(s.Close)
+	if err := s.AddFS(os.DirFS("testdata/hub")); err != nil {
+		t.Fatal(err)
+	}
+	return []string{"HF_ENDPOINT=" + s.URL, "HF_HOME=" + t.TempDir(), "HF_TOKEN=", "HF_HUB_CACHE=", "HF_HUB_OFFLINE=", "HF_TOKEN_PATH="}
 }
 
 // Links lead to files that are there.
@@ -113,6 +129,8 @@ type reader struct {
 	t              *testing.T
 	page, dir, bin string
 	source         []byte
+	// environment has further variables of the commands.
+	environment []string
 	// moved is by how many bytes updates moved what follows.
 	moved int
 }
@@ -268,6 +286,7 @@ func (r *reader) command(command string) string {
 		}
 	}
 	cmd.Env = append(os.Environ(), "PATH="+path, "NO_COLOR=1", "SURPRISAL="+root)
+	cmd.Env = append(cmd.Env, r.environment...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err = cmd.Run()

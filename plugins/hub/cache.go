@@ -15,18 +15,18 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// folder is the name of a repository's directory in the cache.
-func (r Repository) folder() string {
+// directory is the name of a repository's directory in the cache.
+func (r Repository) directory() string {
 	return r.Kind.plural() + "--" + strings.ReplaceAll(r.ID, "/", "--")
 }
 
 func (c *Client) blob(r Repository, etag string) string {
-	return filepath.Join(c.cache, r.folder(), "blobs", etag)
+	return filepath.Join(c.cache, r.directory(), "blobs", etag)
 }
 
 // Path is where a file of a commit is in the cache, or would be.
 func (c *Client) Path(r Repository, commit, file string) string {
-	return filepath.Join(c.cache, r.folder(), "snapshots", commit, filepath.FromSlash(file))
+	return filepath.Join(c.cache, r.directory(), "snapshots", commit, filepath.FromSlash(file))
 }
 
 // Cached returns the path of a file of a commit in the cache. ok is false if the cache does not have it.
@@ -41,7 +41,7 @@ func (c *Client) Cached(r Repository, commit, file string) (path string, ok bool
 
 // note records the commit of a revision in the cache.
 func (c *Client) note(r Repository, revision, commit string) error {
-	path := filepath.Join(c.cache, r.folder(), "refs", filepath.FromSlash(revision))
+	path := filepath.Join(c.cache, r.directory(), "refs", filepath.FromSlash(revision))
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return c.unwritable(err)
 	}
@@ -69,7 +69,7 @@ func replace(path string, data []byte) (err error) {
 
 // noted returns the commit of a revision that the cache has a note of.
 func (c *Client) noted(r Repository, revision string) (string, error) {
-	dir := filepath.Join(c.cache, r.folder(), "refs")
+	dir := filepath.Join(c.cache, r.directory(), "refs")
 	data, err := bounded.ReadFile(os.DirFS(dir), revision, 1<<10)
 	commit := strings.TrimSpace(string(data))
 	if err != nil || !IsCommit(commit) {
@@ -80,7 +80,7 @@ func (c *Client) noted(r Repository, revision string) (string, error) {
 
 // lock locks a blob between processes, as the hub's own tools do.
 func (c *Client) lock(ctx context.Context, r Repository, etag string) (unlock func() error, err error) {
-	dir := filepath.Join(c.cache, ".locks", r.folder())
+	dir := filepath.Join(c.cache, ".locks", r.directory())
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, c.unwritable(err)
 	}

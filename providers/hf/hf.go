@@ -47,10 +47,10 @@ type provider struct {
 
 type config struct {
 	ID       string `json:"id"`
-	Revision string `json:"revision"`
-	Config   string `json:"config"`
+	Revision string `json:"revision,omitempty"`
+	Config   string `json:"config,omitempty"`
 	Split    string `json:"split"`
-	Files    string `json:"files"`
+	Files    string `json:"files,omitempty"`
 }
 
 func (c config) repository() hub.Repository { return hub.Repository{Kind: hub.Dataset, ID: c.ID} }
@@ -90,8 +90,15 @@ func (p *provider) Resolve(ctx context.Context, r protocol.ResolveRequest) (_ pr
 	if err != nil {
 		return protocol.Resolution{}, err
 	}
+	// A revision that moves does not belong to the parameters; the commit is known apart from them.
+	parameters := c
+	parameters.Revision = ""
+	encoded, err := json.Marshal(parameters)
+	if err != nil {
+		return protocol.Resolution{}, err
+	}
 	files, err := p.identify(ctx, client, located{c.repository(), commit}, chosen)
-	return protocol.Resolution{Parameters: json.RawMessage("{}"), Files: files, Revision: commit}, err
+	return protocol.Resolution{Parameters: encoded, Files: files, Revision: commit}, err
 }
 
 // located is a commit of a repository.

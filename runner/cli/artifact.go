@@ -282,8 +282,12 @@ func (a *app) exportCommand() *cobra.Command {
 		Use:   "export [DIR] KEY|ACTION OUTPUT",
 		Short: "Write the files of an artifact to a new directory",
 		Long: `export writes the files of an artifact to the directory OUTPUT, which must not exist or be empty, and a file .artifact
-that records where they came from. Scores are written as Parquet files with the names of the dataset and its tags.`,
-		Example: `  runner export mine score order-3 books/opticks scores`,
+that records where they came from. Scores are written as Parquet files with the names of the dataset and its tags.
+
+The documents of a dataset are also written as heldout.jsonl.gz, which the provider jsonl reads, and described in
+heldout_metadata.json: source, revision, rows, counts, limits. OUTPUT may be a directory of a bucket, s3://BUCKET/DIRECTORY.`,
+		Example: `  runner export mine score order-3 books/opticks scores
+  runner export mine materialize books/opticks s3://bucket/heldout/opticks`,
 		RunE: func(c *cobra.Command, args []string) error {
 			args, err := a.after(c, args, 2)
 			if err != nil {

@@ -34,6 +34,8 @@ type app struct {
 	asJSON bool
 	// remember is set by commands that may write to the state directory.
 	remember bool
+	// unpinned lets a plan pass what is not pinned.
+	unpinned bool
 	// values is set by commands that compare the fields of specifications.
 	values   bool
 	dir      string
@@ -265,7 +267,7 @@ func (a *app) open(ctx context.Context, dir string, work func(*workspace.Workspa
 	w, err := workspace.Open(ctx, workspace.Options{
 		Evaluator: evaluator, Confine: a.confinement(dir), Remember: a.remember, Values: a.values,
 		Dir: dir, Store: a.store, State: a.state, Inject: a.inject, PluginDirs: a.pluginDirectories(), Builtins: a.builtins,
-		Log: log,
+		Fetching: a.fetching(), Unpinned: a.unpinned, Log: log,
 	})
 	if err != nil {
 		return err

@@ -118,14 +118,37 @@ func (fakeBackend) Plan(_ context.Context, m protocol.Model, _ protocol.Settings
 	// It accepts an invalid configuration, which the conformance suite detects.
 	_ = json.Unmarshal(m.Config, &model)
 	e := protocol.Estimate{BytesPerToken: 1}
+	var err error
+	if e.WeightBytes, err = sizeOf(m.Files); err != nil {
+		return e, err
+	}
+	e.MemoryBytes = e.WeightBytes
 	if model.Answer == "device" {
 		e.Devices = 1
 	}
 	return e, nil
 }
 
+// sizeOf returns the total size of weights. All of them must be readable.
+func sizeOf(files []protocol.ModelFile) (total int64, err error) {
+	for _, f := range files {
+		info, err := os.Stat(f.Path)
+		if err != nil {
+			return 0, sdk.Invalid("the weights %s: %v", f.Name, err)
+		}
+		total += info.Size()
+	}
+	return total, nil
+}
+
 func (fakeBackend) Load(_ context.Context, m protocol.Model) (sdk.Model, error) {
 	var model fakeModel
+	for _, f := range m.Files {
+		data, err := os.ReadFile(f.Path)
+		if err != nil || protocol.Digest(data) != f.Digest {
+			return nil, sdk.Invalid("the weights %s: %v, or another digest", f.Path, err)
+		}
+	}
 	if err := json.Unmarshal(m.Config, &model); err != nil {
 		return nil, sdk.Invalid("configuration %s: %v", m.Config, err)
 	}

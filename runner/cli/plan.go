@@ -24,6 +24,9 @@ func (a *app) planCommand() *cobra.Command {
 		Long: `plan validates the specification, its files and its settings, and prints the actions of a run with their cost. It
 does not load models, write files or access the network. Memory and time that are not known yet are printed as "-".
 
+With --unpinned, sources and weights that are not pinned yet are accepted. They are listed, and what a run would need
+is estimated from the limits and from the sizes that the specification states. Such a plan cannot be run.
+
 --against REV compares the working tree with a git revision. It lists the actions that are added, dropped or changed,
 and for each root cause the actions that it changes and the number of actions that change in consequence.
 
@@ -44,6 +47,7 @@ the cost, and a folded list of actions, in at most 65,536 bytes.`,
 	}
 	c.Flags().StringVar(&o.against, "against", "", "compare with the specification at the git revision `REV`")
 	c.Flags().StringVar(&o.graph, "graph", "", "print the graph of actions instead, in the `FORMAT` dot or svg")
+	c.Flags().BoolVar(&a.unpinned, "unpinned", false, "plan sources and weights that are not pinned as far as possible, and list them")
 	c.Flags().StringVar(&o.format, "format", "text", "`FORMAT` of the plan: text or markdown")
 	return c
 }
@@ -96,6 +100,9 @@ func (a *app) plan(ctx context.Context, w *workspace.Workspace, o planOptions) e
 	}
 	if o.graph != "" || a.asJSON {
 		return nil
+	}
+	if o.format != markdownFormat {
+		printUnpinned(a.stdout, p, w.Unpinned())
 	}
 	advice, err := w.Advise(ctx, p)
 	if err != nil {

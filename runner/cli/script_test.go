@@ -19,6 +19,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"surprisal.dev/plugins/hub/hubtest"
 	"surprisal.dev/plugins/ngram"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
@@ -76,6 +77,7 @@ func TestScripts(t *testing.T) {
 			"appears":   appears,
 			"exits":     exits,
 			"harmless":  harmless,
+			"hub":       startHub,
 			"overwrite": overwrite,
 			"plugin":    linkPlugin,
 			"sorted":    sorted,
@@ -172,6 +174,19 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	_, err = ts.Stdout().Write([]byte(stdout))
 	_, err2 := ts.Stderr().Write([]byte(stderr))
 	ts.Check(cmp.Or(err, err2))
+}
+
+// hub DIR starts a hub with the repositories of a directory, and sets the environment of its clients.
+func startHub(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: hub DIR")
+	}
+	server := hubtest.New()
+	ts.Defer(server.Close)
+	ts.Check(server.AddFS(os.DirFS(ts.MkAbs(args[0]))))
+	ts.Setenv("HF_ENDPOINT", server.URL)
+	ts.Setenv("HF_HOME", ts.MkAbs("hf-home"))
+	ts.Setenv("XDG_CACHE_HOME", ts.MkAbs("cache"))
 }
 
 // commands matches commands in a log that a CI system would obey.

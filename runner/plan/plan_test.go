@@ -674,7 +674,9 @@ func TestBounds(t *testing.T) {
 		{spec.Limits{}, false, plan.Cost{Bytes: 5000, Largest: 5000}},
 		{spec.Limits{Documents: 10, Bytes: 100}, false, plan.Cost{Documents: 10, Bytes: 1000, Largest: 100}},
 		{spec.Limits{Documents: math.MaxInt64, Bytes: math.MaxInt64}, false, plan.Cost{Documents: math.MaxInt64, Bytes: 5000, Largest: 5000}},
-		{spec.Limits{Documents: 10, Bytes: 100}, true, plan.Cost{Documents: 10}},
+		{spec.Limits{Documents: 10, Bytes: 100}, true, plan.Cost{Documents: 10, Bytes: 1000, Largest: 100}},
+		{spec.Limits{Documents: 10}, true, plan.Cost{Documents: 10}},
+		{spec.Limits{Documents: math.MaxInt64, Bytes: math.MaxInt64}, true, plan.Cost{Documents: math.MaxInt64}},
 	} {
 		w := newWorld()
 		w.named("a").Limits = test.limits

@@ -49,7 +49,7 @@ func (d *decoder) checkConfined(e *Experiment, dir string) {
 		}
 	}
 	for _, m := range e.Models {
-		if m.Weights != nil {
+		if m.Weights != nil && !m.Weights.Remote() {
 			check(m.Weights.Pos, FieldPath("models", m.Name, "weights", m.Weights.Format), m.Weights.Path, false)
 		}
 		if m.Scores != nil {

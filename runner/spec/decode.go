@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -243,6 +244,12 @@ func (d *decoder) dataset(name string, n, limits node) *Dataset {
 			d.fail(s.field("target"), "input and target are the same field, %q; the model would see the text that it is scored on", x.Fields[1])
 		}
 	}
+	if about := n.field("about"); about.set() {
+		x.About = &About{about.field("license").text(), about.field("contamination").text(), about.field("note").text()}
+	}
+	if least := n.field("minimum"); least.set() {
+		x.Minimum = &Limits{least.field("documents").number(), least.field("bytes").number()}
+	}
 	if s := n.field("sample"); s.set() {
 		x.Sample = &Sample{s.field("documents").number(), s.field("seed").number()}
 	}
@@ -328,7 +335,7 @@ func (d *decoder) config(n node, v cue.Value, without ...string) json.RawMessage
 }
 
 func (d *decoder) model(name string, n, scoring node) *Model {
-	m := &Model{Name: name, Family: n.field("family").text(), Pos: d.writtenAt(n)}
+	m := &Model{Name: name, Family: n.field("family").text(), SeenData: n.field("trainedOn").texts(), Pos: d.writtenAt(n)}
 	if step := n.field("step"); step.set() {
 		at := d.coordinate(step)
 		m.Step = &at
@@ -382,14 +389,52 @@ func (d *decoder) weights(n node) *Weights {
 	var found []*Weights
 	for _, format := range []string{"gguf", "safetensors"} {
 		if files := n.field(format); files.set() {
-			found = append(found, &Weights{Format: format, Path: files.field("path").text(), Pos: d.writtenAt(files)})
+			found = append(found, &Weights{Format: format, Path: d.location(files.field("path")), Pos: d.writtenAt(files)})
 		}
 	}
+	if hf := n.field("hf"); hf.set() {
+		w := &Weights{Format: "safetensors", Pos: d.writtenAt(hf), Hub: &HubModel{
+			ID: hf.field("id").text(), Revision: hf.field("revision").text(), File: hf.field("file").text(),
+		}}
+		if w.Hub.File != "" {
+			w.Format = "gguf"
+		}
+		found = append(found, w)
+	}
 	if len(found) != 1 {
-		d.fail(n, "%d formats of weights are set; set exactly one of gguf and safetensors", len(found))
+		d.fail(n, "%d formats of weights are set; set exactly one of gguf, safetensors and hf", len(found))
 		return nil
 	}
+	if size := n.field("size"); size.set() {
+		found[0].Parameters = d.coordinate(size.field("parameters"))
+		found[0].Active = found[0].Parameters
+		if active := size.field("active"); active.set() {
+			found[0].Active = d.coordinate(active)
+		}
+		if found[0].Active > found[0].Parameters {
+			d.fail(size, "active %v is greater than parameters %v; a token uses at most all of them", found[0].Active, found[0].Parameters)
+		}
+	}
 	return found[0]
+}
+
+// location decodes the location of weights: a path, or a URL of a bucket. A URL of a file becomes its path.
+func (d *decoder) location(n node) string {
+	path := n.text()
+	scheme, rest, isURL := strings.Cut(path, "://")
+	switch {
+	case !isURL || scheme == "s3" || scheme == "gs":
+		return path
+	case scheme != "file":
+		d.fail(n, "path %q: unknown scheme %q; schemes are file, gs and s3", path, scheme)
+		return path
+	}
+	name, err := url.PathUnescape(rest)
+	if err != nil || !strings.HasPrefix(name, "/") {
+		d.fail(n, `path %q: expected "file:///" and an absolute path`, path)
+		return path
+	}
+	return name
 }
 
 // fillBackend sets the configuration of b from v, which replaces the value at n.

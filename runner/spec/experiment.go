@@ -2,6 +2,7 @@ package spec
 
 import (
 	"encoding/json"
+	"strings"
 
 	"surprisal.dev/plugins/protocol"
 )
@@ -67,6 +68,17 @@ type Dataset struct {
 	TrainOnly bool
 	// Skip is the reason why the dataset is skipped, or "".
 	Skip string
+	// About is what is known about the text, or nil.
+	About *About `json:",omitempty"`
+	// Minimum is the size below which a plan warns, or nil; its Bytes are those of all documents.
+	Minimum *Limits `json:",omitempty"`
+}
+
+// About is what is known about the text of a dataset.
+type About struct {
+	License       string `json:"license,omitempty"`
+	Contamination string `json:"contamination,omitempty"`
+	Note          string `json:"note,omitempty"`
 }
 
 // Clusters of documents, for intervals.
@@ -113,8 +125,10 @@ type Model struct {
 	Pos     Position
 	Backend *Backend
 	// Weights are the files of the model. They are nil for a model that its backend trains.
-	Weights  *Weights
-	Scores   *Scores
+	Weights *Weights
+	Scores  *Scores
+	// SeenData are names, globs of names, and tags of datasets that the model was trained on elsewhere.
+	SeenData []string  `json:",omitempty"`
 	Baseline *Baseline `json:"-"`
 	Scoring  Scoring
 	// Limits, if set by a sweep, override the limits of datasets; -1 keeps that of the dataset. LimitsOn applies them.
@@ -139,9 +153,50 @@ type Backend struct {
 type Weights struct {
 	// Format is "gguf", a file, or "safetensors", a directory.
 	Format string
-	// Path is relative to the experiment directory.
+	// Path is a path relative to the experiment directory, or a URL. It is "" for a model on a hub.
 	Path string
-	Pos  Position
+	// Hub is a model on a hub, or nil.
+	Hub *HubModel `json:",omitempty"`
+	// Parameters and Active are the sizes that the spec states, or 0.
+	Parameters float64 `json:",omitempty"`
+	Active     float64 `json:",omitempty"`
+	Pos        Position
+}
+
+// HubModel is a model on a hub.
+type HubModel struct {
+	ID       string `json:"id"`
+	Revision string `json:"revision"`
+	// File is a GGUF file of the repository, or "".
+	File string `json:"file,omitempty"`
+}
+
+// WeightsProvider is the name in the lock file of the provider of weights that are not local.
+const WeightsProvider = "weights"
+
+// Field is the field of the spec that defines the weights.
+func (w *Weights) Field() string {
+	if w.Hub != nil {
+		return "hf"
+	}
+	return w.Format
+}
+
+// Remote reports whether the weights are not local.
+func (w *Weights) Remote() bool { return w.Hub != nil || strings.Contains(w.Path, "://") }
+
+// RemoteWeights is the configuration under which the lock file pins weights that are not local.
+type RemoteWeights struct {
+	Format string    `json:"format"`
+	Path   string    `json:"path,omitempty"`
+	Hub    *HubModel `json:"hf,omitempty"`
+}
+
+// Source returns the provider and configuration under which the lock file pins the weights.
+func (w *Weights) Source() (provider string, config json.RawMessage) {
+	// Marshaling strings cannot fail.
+	config, _ = json.Marshal(RemoteWeights{w.Format, w.Path, w.Hub})
+	return WeightsProvider, config
 }
 
 // Scores is a table of precomputed scores.

@@ -81,6 +81,7 @@ func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	e := d.experiment(lock)
 	d.checkConfined(e, t.dir)
 	d.warnOfRelativePaths(e)
+	d.lint(e)
 	e.Dir = dir
 	if len(d.errors) > 0 {
 		d.discard(e)

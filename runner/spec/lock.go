@@ -244,20 +244,23 @@ func (l *Lock) Set(provider string, config, resolution json.RawMessage) error {
 	return nil
 }
 
-// Retain removes all sources that are neither of a dataset nor an imported table of e.
+// Retain removes all sources that are neither of a dataset, nor an imported table, nor weights of e.
 func (l *Lock) Retain(e *Experiment) {
 	used := map[sourceKey]bool{}
-	for _, d := range e.Datasets {
-		if key, err := keyOf(d.Source.Provider, d.Source.Config); err == nil {
+	use := func(provider string, config json.RawMessage) {
+		if key, err := keyOf(provider, config); err == nil {
 			used[key] = true
 		}
 	}
+	for _, d := range e.Datasets {
+		use(d.Source.Provider, d.Source.Config)
+	}
 	for _, m := range e.Models {
 		if m.Scores != nil {
-			provider, config := m.Scores.Source()
-			if key, err := keyOf(provider, config); err == nil {
-				used[key] = true
-			}
+			use(m.Scores.Source())
+		}
+		if m.Weights != nil && m.Weights.Remote() {
+			use(m.Weights.Source())
 		}
 	}
 	for key := range l.entries {

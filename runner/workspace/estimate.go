@@ -26,6 +26,10 @@ func (w *Workspace) estimate(ctx context.Context, e *spec.Experiment, c plan.Cat
 		if m.Backend == nil || m.Backend.Config == nil || m.Weights != nil && len(c.Weights[m.Name]) == 0 {
 			continue
 		}
+		if _, ok := w.outlined(c.Weights[m.Name]); !ok {
+			w.warnings = append(w.warnings, fmt.Sprintf("model %s: its weights have no local copy, so that memory and time are not known; `runner pin` gets what a plan needs", m.Name))
+			continue
+		}
 		estimate, err := of.ask(ctx, m, c.Settings(m))
 		if protocol.KindOf(err) != "" {
 			problem := spec.Error{Pos: m.Backend.Pos, Path: spec.FieldPath("models", m.Base, "backend", m.Backend.Name), Message: err.Error()}
@@ -47,7 +51,7 @@ func (w *Workspace) estimate(ctx context.Context, e *spec.Experiment, c plan.Cat
 
 // ask returns the estimate of a model with settings. A problem of the backend with them is returned once.
 func (e *estimator) ask(ctx context.Context, m *spec.Model, s protocol.Settings) (protocol.Estimate, error) {
-	files := e.catalog.Weights[m.Name]
+	files, _ := e.outlined(e.catalog.Weights[m.Name])
 	id := fmt.Sprintf("%s %s %+v %v", m.Backend.Name, m.Backend.Config, s, files)
 	if estimate, ok := e.known[id]; ok {
 		return estimate, nil

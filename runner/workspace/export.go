@@ -4,22 +4,31 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
+	"gocloud.dev/blob"
+
+	"surprisal.dev/plugins/bucket"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/store"
 )
 
-// Export writes the files of an artifact to dir, in a form that other tools read, and returns their names. dir must not
+// Export writes the files of an artifact to dir, a directory or the URL of one in a bucket, in a form that other tools read, and returns their names. dir must not
 // exist or be empty. what is the name or key that the user gave: if several datasets share the artifact, it selects the
 // labels.
 func (w *Workspace) Export(ctx context.Context, r *store.Record, what, dir string) ([]string, error) {
+	if store.IsURL(dir) {
+		return w.exportTo(ctx, r, what, dir)
+	}
 	d, err := plan.ReadDescriptor(r.Descriptor)
 	if err != nil {
 		return nil, err
@@ -96,4 +105,56 @@ func (w *Workspace) labels(ctx context.Context, r *store.Record, what string) (p
 			"export it with the specification that it was run with", r.Name)
 	}
 	return found.Labels, nil
+}
+
+// exportTo exports to a bucket. Objects are never replaced; the description of the artifact is the last to be written.
+func (w *Workspace) exportTo(ctx context.Context, r *store.Record, what, address string) (names []string, err error) {
+	rest, options, _ := strings.Cut(address, "?")
+	scheme, rest, _ := strings.Cut(rest, "://")
+	name, key, _ := strings.Cut(rest, "/")
+	key = strings.Trim(key, "/")
+	if name == "" || key == "" {
+		return nil, invalid("cannot export to %s: expected s3://BUCKET/DIRECTORY or gs://BUCKET/DIRECTORY", address)
+	}
+	b, err := bucket.Open(ctx, scheme, name, options, bucket.FromUser)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	return w.upload(ctx, r, what, b, key)
+}
+
+// upload exports to a directory of a bucket.
+func (w *Workspace) upload(ctx context.Context, r *store.Record, what string, b *blob.Bucket, key string) (names []string, err error) {
+	switch o, err := b.List(&blob.ListOptions{Prefix: key + "/"}).Next(ctx); {
+	case err == nil:
+		return nil, invalid("cannot export to %s: the bucket has %s; use another directory", key, o.Key)
+	case !errors.Is(err, io.EOF):
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "surprisal-export-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	local := filepath.Join(dir, "files")
+	if names, err = w.Export(ctx, r, what, local); err != nil {
+		return nil, err
+	}
+	for _, file := range append(slices.Clone(names), store.Sidecar) {
+		if err := put(ctx, b, key+"/"+file, filepath.Join(local, filepath.FromSlash(file))); err != nil {
+			return nil, fmt.Errorf("exporting to %s/%s: %w", key, file, err)
+		}
+	}
+	return names, nil
+}
+
+// put writes a file to a bucket, unless the bucket has it.
+func put(ctx context.Context, b *blob.Bucket, key, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return b.Upload(ctx, key, f, &blob.WriterOptions{ContentType: "application/octet-stream", IfNotExist: true})
 }

@@ -2,6 +2,7 @@ package workspace
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -66,7 +67,7 @@ func (w *Workspace) Pin(ctx context.Context) ([]Pinned, error) {
 	return pinned, err
 }
 
-// source is a source of a dataset, or an imported table.
+// source is a source of a dataset, an imported table, or weights that are not local.
 type source struct {
 	provider string
 	config   json.RawMessage
@@ -74,7 +75,8 @@ type source struct {
 	path     string
 }
 
-// sourcesOf lists the sources of an experiment without repetition: those of its datasets, and its imported tables.
+// sourcesOf lists the sources of an experiment without repetition: those of its datasets, its imported tables, and its
+// weights that are not local.
 func sourcesOf(e *spec.Experiment) []source {
 	var all []source
 	add := func(s source) {
@@ -92,20 +94,31 @@ func sourcesOf(e *spec.Experiment) []source {
 			provider, config := m.Scores.Source()
 			add(source{provider, config, m.Scores.Pos, scoresPath(m)})
 		}
+		if m.Weights != nil && m.Weights.Remote() {
+			provider, config := m.Weights.Source()
+			add(source{provider, config, m.Weights.Pos, weightsPath(m)})
+		}
 	}
 	return all
 }
 
-// sourcePath and scoresPath return the path of the field that defines a source.
+// sourcePath, scoresPath and weightsPath return the path of the field that defines a source. Points of a sweep share the
+// weights of their base model.
 func sourcePath(d spec.Dataset) string {
 	return spec.FieldPath("datasets", d.Name, "source", d.Source.Provider)
 }
 func scoresPath(m spec.Model) string { return spec.FieldPath("models", m.Name, "scores", "path") }
+func weightsPath(m spec.Model) string {
+	return spec.FieldPath("models", cmp.Or(m.Base, m.Name), "weights", m.Weights.Field())
+}
 
 // resolve resolves a source, over the network where needed.
 func (w *Workspace) resolve(ctx context.Context, s source) (protocol.Resolution, error) {
 	if s.provider == spec.ScoresProvider {
 		return w.resolveTable(ctx, s.config)
+	}
+	if s.provider == spec.WeightsProvider {
+		return w.resolveWeights(ctx, s.config)
 	}
 	provider, err := w.host.Provider(ctx, s.provider)
 	if err != nil {

@@ -1,7 +1,6 @@
 package workspace
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -132,11 +131,14 @@ func (w *Workspace) modelFiles(ctx context.Context, e *spec.Experiment, c plan.C
 	var problems spec.Errors
 	for _, m := range e.Models {
 		if m.Weights != nil {
-			files, err := w.weights(ctx, m.Weights, places)
+			files, err := w.weights(ctx, m.Weights, places, lock)
+			if errors.Is(err, errUnpinned) && w.options.Unpinned {
+				provider, config := m.Weights.Source()
+				w.letPass(Unpinned{Path: weightsPath(m), Provider: provider, Config: config, Model: m.Name, Weights: m.Weights})
+				continue
+			}
 			if err != nil {
-				problems = append(problems, spec.Error{
-					Pos: m.Weights.Pos, Path: spec.FieldPath("models", cmp.Or(m.Base, m.Name), "weights", m.Weights.Format), Message: err.Error(),
-				})
+				problems = append(problems, spec.Error{Pos: m.Weights.Pos, Path: weightsPath(m), Message: err.Error()})
 			}
 			c.Weights[m.Name] = files
 		}
@@ -230,6 +232,10 @@ func (w *Workspace) source(ctx context.Context, d spec.Dataset, past bool, place
 	}
 	if protocol.KindOf(err) == protocol.NeedsNetwork && lock == nil {
 		return r, nil
+	}
+	if protocol.KindOf(err) == protocol.NeedsNetwork && w.options.Unpinned {
+		w.letPass(Unpinned{Path: sourcePath(d), Provider: d.Source.Provider, Config: d.Source.Config, Dataset: d.Name})
+		return standIn(d.Source), nil
 	}
 	if protocol.KindOf(err) == protocol.NeedsNetwork {
 		advice := ""

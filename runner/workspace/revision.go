@@ -86,7 +86,7 @@ func namedFiles(e *spec.Experiment, dir, confine string) (named []string, err er
 		named = append(named, files...)
 	}
 	for _, m := range e.Models {
-		if m.Weights != nil {
+		if m.Weights != nil && !m.Weights.Remote() {
 			named = append(named, m.Weights.Path)
 		}
 		if m.Scores == nil {

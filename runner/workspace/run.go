@@ -80,6 +80,9 @@ func (w *Workspace) Run(ctx context.Context, p *plan.Plan, o RunOptions) (outcom
 	if err := w.Available(ctx, p); err != nil {
 		return outcome, err
 	}
+	if err := w.Fetch(ctx, p); err != nil {
+		return outcome, err
+	}
 	recorder, err := w.record(outcome.ID, p)
 	if err != nil {
 		return outcome, err

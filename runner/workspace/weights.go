@@ -32,8 +32,12 @@ func (p place) path(name string) string {
 	return filepath.Join(p.dir, name)
 }
 
-// weights identifies the files of a model, in the first of the places that has them.
-func (w *Workspace) weights(ctx context.Context, m *spec.Weights, places []place) (files []protocol.ModelFile, err error) {
+// weights identifies the files of a model: local ones in the first of the places that has them, and others by the lock
+// file. lock is nil if that is damaged.
+func (w *Workspace) weights(ctx context.Context, m *spec.Weights, places []place, lock *spec.Lock) (files []protocol.ModelFile, err error) {
+	if m.Remote() {
+		return w.pinnedWeights(m, lock)
+	}
 	for _, p := range places {
 		if files, err = w.weightsAt(ctx, m.Format, p.path(m.Path), p.confine); !errors.Is(err, fs.ErrNotExist) {
 			break

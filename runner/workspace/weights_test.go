@@ -39,7 +39,7 @@ func TestWeights(t *testing.T) {
 	})
 	w := &Workspace{digests: digests.New()}
 	names := func(m spec.Weights) string {
-		files, err := w.weights(t.Context(), &m, []place{{dir: t.TempDir()}, {dir: dir}})
+		files, err := w.weights(t.Context(), &m, []place{{dir: t.TempDir()}, {dir: dir}}, nil)
 		if err != nil {
 			return err.Error()
 		}
@@ -75,7 +75,7 @@ func TestUnsavedDigests(t *testing.T) {
 	time.Sleep(2100 * time.Millisecond) // Digests of recently changed files are not cached.
 	var log bytes.Buffer
 	w := &Workspace{state: state, options: Options{Remember: true}, digests: digests.Open(state), log: hclog.NewInterceptLogger(&hclog.LoggerOptions{Output: &log})}
-	if _, err := w.weights(t.Context(), &spec.Weights{Format: "gguf", Path: "a.gguf"}, []place{{dir: dir}}); err != nil {
+	if _, err := w.weights(t.Context(), &spec.Weights{Format: "gguf", Path: "a.gguf"}, []place{{dir: dir}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	// A file cannot replace a directory.
@@ -95,12 +95,12 @@ func TestWeightsOfTheFirst(t *testing.T) {
 	writeFiles(t, second, map[string]string{"both.gguf": "second", "dir/config.json": "{}", "later.gguf": "second"})
 	w := &Workspace{digests: digests.New()}
 	for name, want := range map[string]string{"both.gguf": filepath.Join(first, "both.gguf"), "later.gguf": filepath.Join(second, "later.gguf")} {
-		files, err := w.weights(t.Context(), &spec.Weights{Format: "gguf", Path: name}, []place{{dir: first}, {dir: second}})
+		files, err := w.weights(t.Context(), &spec.Weights{Format: "gguf", Path: name}, []place{{dir: first}, {dir: second}}, nil)
 		if err != nil || len(files) != 1 || files[0].Path != want || files[0].Name != name {
 			t.Errorf("%s: %+v, %v; want %s", name, files, err, want)
 		}
 	}
-	if files, err := w.weights(t.Context(), &spec.Weights{Format: "safetensors", Path: "dir"}, []place{{dir: first}, {dir: second}}); err == nil || !strings.Contains(err.Error(), "config.json not found") {
+	if files, err := w.weights(t.Context(), &spec.Weights{Format: "safetensors", Path: "dir"}, []place{{dir: first}, {dir: second}}, nil); err == nil || !strings.Contains(err.Error(), "config.json not found") {
 		t.Errorf("found %+v, %v", files, err)
 	}
 }
@@ -141,11 +141,11 @@ func TestConfinedFiles(t *testing.T) {
 	in := place{filepath.Join(top, "in"), filepath.Join(top, "in")}
 	w := &Workspace{Dir: in.dir, options: Options{Confine: in.confine}, digests: digests.New()}
 	for _, m := range []spec.Weights{{Format: "gguf", Path: "a.gguf"}, {Format: "safetensors", Path: "far"}, {Format: "safetensors", Path: "m"}} {
-		if files, err := w.weights(t.Context(), &m, []place{in}); err == nil || !strings.Contains(err.Error(), " is outside of the directory ") {
+		if files, err := w.weights(t.Context(), &m, []place{in}, nil); err == nil || !strings.Contains(err.Error(), " is outside of the directory ") {
 			t.Errorf("%+v: %v, %v", m, files, err)
 		}
 	}
-	if _, err := w.weights(t.Context(), &spec.Weights{Format: "gguf", Path: "b.gguf"}, []place{in}); err != nil {
+	if _, err := w.weights(t.Context(), &spec.Weights{Format: "gguf", Path: "b.gguf"}, []place{in}, nil); err != nil {
 		t.Error(err)
 	}
 	_, err := w.table(t.Context(), &spec.Scores{Path: "a.gguf", Protocol: "p"}, false, []place{in}, nil)
@@ -162,7 +162,7 @@ func TestPathsThatAreNotUTF8(t *testing.T) {
 	dir := t.TempDir()
 	writeFiles(t, dir, map[string]string{"m/config.json": "{}", "m/x\xff.safetensors": ""})
 	w := &Workspace{digests: digests.New()}
-	_, weights := w.weights(t.Context(), &spec.Weights{Format: "safetensors", Path: "m"}, []place{{dir: dir}})
+	_, weights := w.weights(t.Context(), &spec.Weights{Format: "safetensors", Path: "m"}, []place{{dir: dir}}, nil)
 	_, request := w.request(nil, place{dir: dir + "/\xff"}, false)
 	for _, err := range []error{weights, request} {
 		if protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), `\xff`) || !strings.Contains(err.Error(), "is not valid UTF-8; rename") {

@@ -50,7 +50,11 @@ type Options struct {
 	// Remember writes the digests of files to the state directory, if there is one, so that each file is read once.
 	Remember bool
 	// Values asks for the values of the spec in plans, to compare them.
-	Values   bool
+	Values bool
+	// Unpinned plans sources and weights that are not pinned as far as possible, instead of refusing them.
+	Unpinned bool
+	// Fetching, if set, is called as downloads of weights grow, from several goroutines.
+	Fetching func(Fetched)
 	Builtins Builtins
 	Log      hclog.Logger
 }
@@ -80,6 +84,12 @@ type Workspace struct {
 
 	experiment *spec.Experiment
 	plugins    []Plugin
+
+	// absent holds pinned weights without a local copy, by the path of the file that is missing.
+	absentMutex sync.Mutex
+	absent      map[string]absentWeights
+	// unpinned lists what Options.Unpinned let pass, by the path of the field.
+	unpinned map[string]Unpinned
 }
 
 // Open opens the workspace of a directory. It does not write files.
@@ -98,7 +108,7 @@ func Open(ctx context.Context, o Options) (*Workspace, error) {
 	if err := checkLinks(state, o.State != "", o.Store == ""); err != nil {
 		return nil, err
 	}
-	w := &Workspace{Dir: dir, options: o, state: state, kinds: kinds.All()}
+	w := &Workspace{Dir: dir, options: o, state: state, kinds: kinds.All(), absent: map[string]absentWeights{}, unpinned: map[string]Unpinned{}}
 	w.digests = digests.Open(w.state)
 	if w.program, err = os.Executable(); err != nil {
 		return nil, err

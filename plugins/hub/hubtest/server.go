@@ -46,7 +46,7 @@ func New() *Server {
 	// Clients treat redirects to another host differently: another port is not another host to all of them.
 	listener, err := net.Listen("tcp", "127.0.0.2:0")
 	if err != nil {
-		panic(err) // a test cannot go on, as in httptest
+		panic(err) // a test cannot continue, as in httptest
 	}
 	if err := s.storage.Listener.Close(); err != nil {
 		panic(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"surprisal.dev/plugins/protocol"
@@ -126,7 +127,10 @@ func bound(source protocol.Resolution, limits spec.Limits) plan.Cost {
 	c := plan.Cost{Documents: limits.Documents, AtMost: true}
 	for _, f := range source.Files {
 		if f.Compressed {
-			// Its size does not bound the size of the text.
+			// Its size does not bound the size of the text, but the limits may.
+			if limits.Bytes > 0 && limits.Documents > 0 && limits.Documents <= math.MaxInt64/limits.Bytes {
+				c.Bytes, c.Largest = limits.Documents*limits.Bytes, min(limits.Bytes, 2*protocol.MaxTextBytes)
+			}
 			return c
 		}
 		c.Bytes += f.Bytes

@@ -31,6 +31,15 @@ type localSettings struct {
 	Weights  []protocol.ModelFile       `json:"weights,omitempty"`
 }
 
+// LocalWeights returns the weights in an action's settings of this machine, if it scores with a model.
+func LocalWeights(machine json.RawMessage) []protocol.ModelFile {
+	var at localSettings
+	if json.Unmarshal(machine, &at) != nil {
+		return nil // settings of another kind
+	}
+	return at.Weights
+}
+
 // Model is what all actions have in common that score with a model of the experiment. They share the loaded model.
 type Model struct {
 	Parameters ModelParameters
