@@ -62,12 +62,13 @@ func testKinds(t *testing.T, _ *fixture, x *tab) {
 	for _, page := range []string{"#/pages/series/checkpoints", "#/pages/scaling/order"} {
 		x.visit(page)
 		x.contains("tbody", "byte-2gram")
+		x.must(x.Wait(`document.querySelector(".u-over") !== null`))
 		x.must(x.Do(`document.querySelector(".u-over").scrollIntoView({ block: "center" })`))
 		x.must(x.PointAt(`document.querySelector(".u-over")`))
 		x.must(x.Wait(`/\d/.test(document.querySelectorAll(".u-legend .u-value")[1].innerText)`))
 	}
 	x.visit("#/pages/series/checkpoints?list=datasets&slice=code%2Fgo")
-	x.contains("figcaption", "code/go")
+	x.must(x.Wait(`document.querySelector("figcaption")?.innerText.includes("code/go")`))
 	x.visit("#/pages/run/latest")
 	x.contains("tbody", "score")
 	x.visit("")
