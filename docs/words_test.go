@@ -79,13 +79,13 @@ func TestWords(t *testing.T) {
 // written returns the files of the repository that people wrote.
 func written(t *testing.T) []string {
 	t.Helper()
-	kinds := []string{".go", ".md", ".cue", ".py", ".sh", ".proto", ".cpp", ".h", ".rs", ".txtar", ".cff"}
+	kinds := []string{".go", ".md", ".cue", ".py", ".sh", ".proto", ".cpp", ".h", ".rs", ".ts", ".tsx", ".txtar", ".cff"}
 	var files []string
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && path != ".." && strings.HasPrefix(d.Name(), "."), path == "../bin", d.Name() == "pluginpb", path == "../testdata/torch/golden":
+		case d.IsDir() && path != ".." && strings.HasPrefix(d.Name(), "."), path == "../bin", d.Name() == "pluginpb", d.Name() == "node_modules", path == "../testdata/torch/golden":
 			return fs.SkipDir
 		case d.Type().IsRegular() && path != "../docs/words_test.go" && (slices.Contains(kinds, filepath.Ext(path)) || d.Name() == "justfile"):
 			files = append(files, path)

@@ -114,18 +114,32 @@ func discover(p *browser.Page, url string) ([]view, error) {
 			if !strings.HasSuffix(tab, "/documents") {
 				continue
 			}
-			if err := p.Go(url + tab); err != nil {
-				return nil, err
-			}
-			document, err := browser.Evaluate[string](p, `document.querySelector("tbody a")?.getAttribute("href") ?? ""`)
+			document, err := documentOf(p, url+tab)
 			if err != nil {
 				return nil, err
 			}
 			if document != "" {
-				views = append(views, view{strings.ReplaceAll(strings.TrimPrefix(tab, "#/"), "/", "-") + "-text", document,
-					`dispatchEvent(new KeyboardEvent("keydown", {key: "n"})); await new Promise((done) => setTimeout(done, 300))`})
+				views = append(views, view{strings.ReplaceAll(strings.TrimPrefix(tab, "#/"), "/", "-") + "-text", document, `
+					dispatchEvent(new KeyboardEvent("keydown", { key: "n" }));
+					await new Promise((done) => setTimeout(done, 500));
+					if (innerWidth > 900) scrollTo(0, 0);
+					await new Promise((done) => setTimeout(done, 500));`})
 			}
 		}
 	}
 	return views, nil
+}
+
+// documentOf returns the address of a document of a gap: of the book, if the gap has it. It returns "" if there is none.
+func documentOf(p *browser.Page, documents string) (document string, err error) {
+	for _, address := range []string{documents + "?dataset=books%2Fopticks", documents} {
+		if err := p.Go(address); err != nil {
+			return "", err
+		}
+		document, err = browser.Evaluate[string](p, `document.querySelector("tbody a")?.getAttribute("href") ?? ""`)
+		if document != "" || err != nil {
+			return document, err
+		}
+	}
+	return "", nil
 }

@@ -107,7 +107,7 @@ function Slices({ slices, confirmed }: { slices: Slice[]; confirmed: string | un
     { key: "name", title: "Slice", value: (s) => s.name, cell: (s) => <>{s.name} <small>{s.list}</small></> },
     { key: "answer", title: "Answer", value: (s) => s.answer, cell: (s) => <Answer is={s.answer} /> },
     { key: "gap", title: "Gap", unit: "bits per byte", number: true, value: (s) => s.gapBpb, text: (s) => signed(s.gapBpb) },
-    { key: "bar", title: "", drawing: true, value: () => null, cell: (s) => <Bar row={bar(s)} scale={scale} /> },
+    { key: "bar", title: "Drawn", drawing: true, value: () => null, cell: (s) => <Bar row={bar(s)} scale={scale} /> },
     { key: "low", title: "95% interval", number: true, value: (s) => s.low, text: (s) => interval(s.low, s.high) },
     { key: "margin", title: "Margin", number: true, value: (s) => s.margin, text: (s) => decimal(s.margin) },
     { key: "adjustedP", title: "p", unit: "adjusted", number: true, value: (s) => s.adjustedP, text: (s) => probability(s.adjustedP) },

@@ -59,7 +59,7 @@ func find() (string, error) {
 			return path, nil
 		}
 	}
-	return "", errors.New("Chromium is missing: install it, in Debian and Ubuntu with apt-get install chromium")
+	return "", errors.New("no Chromium found: install it, in Debian and Ubuntu with apt-get install chromium")
 }
 
 // Close ends the browser.

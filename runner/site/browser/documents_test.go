@@ -3,8 +3,11 @@
 package browser_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -137,12 +140,31 @@ func testAxe(t *testing.T, _ *fixture, x *tab) {
 }
 
 // testFirstLoad weighs what the overview loads.
-func testFirstLoad(t *testing.T, _ *fixture, x *tab) {
+func testFirstLoad(t *testing.T, f *fixture, x *tab) {
 	x.Requests()
 	x.visit("")
+	size := 0
 	for _, r := range x.Requests() {
-		if strings.Contains(r.URL, "/data/") {
-			t.Errorf("the overview loads %s", r.URL)
+		path := strings.TrimPrefix(r.URL, x.address)
+		if strings.HasPrefix(path, "data/") {
+			t.Errorf("the overview loads %s", path)
 		}
+		content, err := os.ReadFile(filepath.Join(f.site, filepath.FromSlash(path)))
+		if err != nil || path == "site.json" || path == "" {
+			continue // Not a file of the bundle.
+		}
+		var compressed bytes.Buffer
+		w := gzip.NewWriter(&compressed)
+		if _, err := w.Write(content); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		size += compressed.Len()
+	}
+	t.Logf("the first load has %d bytes of code, compressed", size)
+	if size < 5000 || size > 100_000 {
+		t.Errorf("the first load has %d bytes of code, compressed; at most 100,000 are allowed", size)
 	}
 }

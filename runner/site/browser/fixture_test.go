@@ -40,13 +40,25 @@ datasets: {
 models: {
 	"byte-4gram": backend: ngram: {order: 4, train: "books/train"}
 	"word-2gram": backend: ngram: {order: 2, tokens: "words", train: "books/train"}
+	"byte-2gram": backend: ngram: {order: 2, train: "books/train"}
 }
 gaps: "byte-vs-word": {a: "byte-4gram", b: "word-2gram"}
+let few = ["books/opticks", "code/go"]
+scaling: order: {models: ["byte-2gram", "byte-4gram"], datasets: few}
+series: checkpoints: {models: ["byte-2gram", "byte-4gram"], x: {label: "training steps", values: {"byte-2gram": 1, "byte-4gram": 2}}, datasets: few}
+sliding: known: {models: ["byte-4gram"], datasets: ["web/odd"], chunkTokens: 8}
+gates: {
+	better: {candidate: "byte-4gram", against: "byte-2gram", maxBitsPerByte: 0.02, datasets: few}
+	worse: {candidate: "byte-2gram", against: "byte-4gram", maxBitsPerByte: 0.02, datasets: few}
+}
 `
 
 const script = `<script>window.stolen = true</script><img src=x onerror="window.stolen = true"><b>bold</b> </pre></div> {{7*7}}`
 
 const odd = "\ufeffna\u00efve \u65e5\u672c\u8a9e \U0001f600 e\u0301 tab\there\r\nline two\r\n\u00a0\u200b end"
+
+// failedGate is the exit code of a run with a gate that failed.
+const failedGate = 4
 
 // A fixture is an exported site, and the directory of the experiment.
 type fixture struct {
@@ -62,7 +74,11 @@ func newFixture(t *testing.T) *fixture {
 	f.write(t)
 	runner := filepath.Join(root, "runner")
 	command(t, "../../..", "go", "build", "-o", runner, "./runner")
-	command(t, f.dir, runner, "run")
+	run := exec.Command(runner, "run")
+	run.Dir = f.dir
+	if out, err := run.CombinedOutput(); run.ProcessState == nil || run.ProcessState.ExitCode() != failedGate {
+		t.Fatalf("run: %v, want a failed gate\n%s", err, out)
+	}
 	command(t, f.dir, runner, "export", "site", f.site)
 	b, err := browser.Start(context.Background())
 	if err != nil {

@@ -17,6 +17,7 @@ func TestPages(t *testing.T) {
 	address := serve(t, http.FileServer(http.Dir(f.site)))
 	for name, test := range map[string]func(t *testing.T, f *fixture, x *tab){
 		"overview":  testOverview,
+		"kinds":     testKinds,
 		"numbers":   testNumbers,
 		"links":     testLinks,
 		"search":    testSearch,
@@ -48,6 +49,33 @@ func testOverview(t *testing.T, _ *fixture, x *tab) {
 	x.must(x.Wait(`document.querySelector(".tabs") !== null`))
 	if got := x.hash(); got != gap {
 		t.Errorf("a click on the comparison leads to %s", got)
+	}
+}
+
+// testKinds opens the pages of the other kinds, points at a plot, and reads a number of each.
+func testKinds(t *testing.T, _ *fixture, x *tab) {
+	x.visit("#/pages/gate/worse")
+	x.contains(".lead", "fail")
+	x.contains("tbody", "books/opticks")
+	x.visit("#/pages/gate/better")
+	x.contains(".lead", "pass")
+	for _, page := range []string{"#/pages/series/checkpoints", "#/pages/scaling/order"} {
+		x.visit(page)
+		x.contains("tbody", "byte-2gram")
+		x.must(x.Wait(`document.querySelector(".u-over") !== null`))
+		x.must(x.Do(`document.querySelector(".u-over").scrollIntoView({ block: "center" })`))
+		x.must(x.PointAt(`document.querySelector(".u-over")`))
+		x.must(x.Wait(`/\d/.test(document.querySelectorAll(".u-legend .u-value")[1].innerText)`))
+	}
+	x.visit("#/pages/series/checkpoints?list=datasets&slice=code%2Fgo")
+	x.must(x.Wait(`document.querySelector("figcaption")?.innerText.includes("code/go")`))
+	x.visit("#/pages/run/latest")
+	x.contains("tbody", "score")
+	x.visit("")
+	x.must(x.Do(`[...document.querySelectorAll("main a")].find((a) => a.hash.startsWith("#/pages/sliding/")).click()`))
+	x.must(x.Wait(`document.querySelector(".book") !== null`))
+	if got := get[string](x, `document.querySelector(".book").textContent`); got != odd {
+		t.Errorf("the text is %q, want %q", got, odd)
 	}
 }
 

@@ -32,7 +32,7 @@ func testServers(t *testing.T, f *fixture) {
 		x.contains("tbody", "books/opticks")
 	})
 	t.Run("a missing file", func(t *testing.T) {
-		x := f.broken(t, func(path string) error { return os.Remove(path) })
+		x := f.broken(t, os.Remove)
 		x.visit(gap + "/datasets")
 		x.contains(".notice", "no such file")
 		x.contains(".notice", "data/")

@@ -83,7 +83,7 @@ func (p index) html() ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// licenses returns the licence texts of the packages in the bundle.
+// licenses returns the license texts of the packages in the bundle.
 func licenses(root, metafile string) ([]byte, error) {
 	var meta struct {
 		Inputs map[string]struct{} `json:"inputs"`
@@ -117,14 +117,14 @@ func licenses(root, metafile string) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// license returns the name, version and licence text of the package in a directory.
+// license returns the name, version and license text of the package in a directory.
 func license(dir string) ([]byte, error) {
 	names, err := filepath.Glob(filepath.Join(dir, "[Ll][Ii][Cc][Ee][Nn][SsCc][Ee]*"))
 	if err != nil {
 		return nil, err
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("%s has no file LICENSE: a package without a licence text can't be published", dir)
+		return nil, fmt.Errorf("%s has no file LICENSE: a package without a license text can't be published", dir)
 	}
 	return os.ReadFile(names[0])
 }

@@ -17,7 +17,7 @@ export function gapColumns<T extends Partial<GapRow> & { gap_bpb: number | null;
   const scale = extent(rows.filter((r) => r.verdict !== small));
   const columns: (Column<T> | false)[] = [
     { key: "gap_bpb", title: "Gap", unit: "bits per byte", number: true, absolute: true, help: "a minus b: positive means that a is worse", value: (r) => r.gap_bpb, text: (r) => signed(r.gap_bpb), cell: (r) => <span class={(r.gap_bpb ?? 0) > 0 ? "worse" : "better"}>{signed(r.gap_bpb)}</span> },
-    { key: "bar", title: "", drawing: true, help: "the gap and its 95% interval; all bars of the table have one scale", value: () => null, cell: (r) => <Bar row={r} scale={scale} /> },
+    { key: "bar", title: "Drawn", drawing: true, help: "the gap and its 95% interval; all bars of the table have one scale", value: () => null, cell: (r) => <Bar row={r} scale={scale} /> },
     { key: "gap_low", title: "95% interval", number: true, help: "of the gap, from how documents differ", value: (r) => r.gap_low, text: (r) => interval(r.gap_low, r.gap_high) },
     { key: "model_a_bpb", title: labels.a, unit: "a, bits per byte", number: true, value: (r) => r.model_a_bpb, text: (r) => decimal(r.model_a_bpb) },
     { key: "model_b_bpb", title: labels.b, unit: "b, bits per byte", number: true, value: (r) => r.model_b_bpb, text: (r) => decimal(r.model_b_bpb) },

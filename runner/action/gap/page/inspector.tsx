@@ -24,9 +24,9 @@ interface Props {
 
 export function Inspector({ cells, cell, a, b, models, tables: { entry, dataset, row } }: Props) {
   // What the models said is read when it is first looked at: it is more than the losses.
-  const wanted = cell !== null;
-  const saidA = useSaid(wanted, dataset.model_a_scores, dataset.model_a_confidence, row.model_a_table_row!);
-  const saidB = useSaid(wanted, dataset.model_b_scores, dataset.model_b_confidence, row.model_b_table_row!);
+  const needed = cell !== null;
+  const saidA = useSaid(needed, dataset.model_a_scores, dataset.model_a_confidence, row.model_a_table_row!);
+  const saidB = useSaid(needed, dataset.model_b_scores, dataset.model_b_confidence, row.model_b_table_row!);
   if (cell === null) return <section class="inspector"><p class="hint">Point at the text, or step with keys: <kbd>n</kbd> and <kbd>p</kbd> to the worst spans, <kbd>l</kbd> and <kbd>h</kbd> by token.</p></section>;
   const [start, end] = [cells.bytes[cell]!, cells.bytes[cell + 1]!];
   const gap = cells.a[cell]! - cells.b[cell]!;
@@ -42,14 +42,14 @@ export function Inspector({ cells, cell, a, b, models, tables: { entry, dataset,
   );
 }
 
-function useSaid(wanted: boolean, path: string, confidence: string, row: number): Said | null {
+function useSaid(needed: boolean, path: string, confidence: string, row: number): Said | null {
   const [value, setValue] = useState<Said | null>(null);
   useEffect(() => {
     let current = true;
     // The losses are shown in any case; that a table is missing is said where the page loads.
-    if (wanted) said(path, confidence, row).then((s) => current && setValue(s), () => undefined);
+    if (needed) said(path, confidence, row).then((s) => current && setValue(s), () => undefined);
     return () => void (current = false);
-  }, [wanted, path, row]);
+  }, [needed, path, row]);
   return value;
 }
 

@@ -87,7 +87,7 @@ function Colored({ text, start, characters, at }: { text: string; start: number;
     const logP = of.get(start + i);
     const last = runs[runs.length - 1];
     const l = level(logP);
-    if (last && last.level === l && start + i !== at) {
+    if (last && last.level === l && start + i !== at && start + i !== at + 1) {
       last.to = i + 1;
       last.most = Math.max(last.most, logP ?? -Infinity);
     } else runs.push({ from: i, to: i + 1, level: l, most: logP ?? -Infinity });
@@ -96,7 +96,7 @@ function Colored({ text, start, characters, at }: { text: string; start: number;
     <>
       <div class="swatches" aria-hidden="true">{Array.from({ length: 9 }, (_, i) => <span class={i ? "p" + i : ""}>1e{floor + 2 * i}</span>)}</div>
       <div class="book" tabIndex={0} role="region" aria-label="The text">
-        {runs.map((r) => <span class={(r.level ? "p" + r.level : "") + (start + r.from === at ? " here" : "")} title={r.level ? probability(r.most) : undefined}>{letters.slice(r.from, r.to).join("")}</span>)}
+        {runs.map((r) => <span class={(r.level ? "p" + r.level : "") + (start + r.from === at && param("at") !== "" ? " here" : "")} title={r.level ? probability(r.most) : undefined}>{letters.slice(r.from, r.to).join("")}</span>)}
       </div>
     </>
   );

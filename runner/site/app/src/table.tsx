@@ -29,7 +29,7 @@ export interface TableProps<T> {
 }
 
 const height = 33;
-/** Tables up to this length have no search of their own. */
+/** Tables up to this length have no search. */
 const few = 4;
 /** Tables up to this length are drawn whole. */
 const whole = 100;
