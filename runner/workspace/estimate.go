@@ -23,7 +23,7 @@ func (w *Workspace) estimate(ctx context.Context, e *spec.Experiment, c plan.Cat
 	of := estimator{w, c, map[string]protocol.Estimate{}}
 	for i := range e.Models {
 		m := &e.Models[i]
-		if m.Backend == nil || m.Backend.Config == nil || m.Weights != nil && len(c.Weights[m.Name]) == 0 {
+		if m.Backend == nil || m.Backend.Config == nil || m.Weights != nil && !local(c.Weights[m.Name]) {
 			continue
 		}
 		if _, ok := w.outlined(c.Weights[m.Name]); !ok {
@@ -91,4 +91,9 @@ func (e *estimator) widen(ctx context.Context, x *spec.Experiment, m *spec.Model
 		}
 	}
 	return estimate, nil
+}
+
+// local reports whether there are files, and all of them are on this machine.
+func local(files []protocol.ModelFile) bool {
+	return len(files) > 0 && !slices.ContainsFunc(files, func(f protocol.ModelFile) bool { return f.Path == "" })
 }

@@ -138,6 +138,7 @@ func (w *Workspace) modelFiles(ctx context.Context, e *spec.Experiment, c plan.C
 			if errors.Is(err, errUnpinned) && w.options.Unpinned {
 				provider, config := m.Weights.Source()
 				w.letPass(Unpinned{Path: weightsPath(m), Provider: provider, Config: config, Model: m.Name, Weights: m.Weights})
+				c.Weights[m.Name] = standInWeights(m.Weights)
 				continue
 			}
 			if err != nil {

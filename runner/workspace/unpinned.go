@@ -46,6 +46,16 @@ func (w *Workspace) letPass(u Unpinned) {
 func standIn(s spec.Source) protocol.Resolution {
 	return protocol.Resolution{
 		Parameters: json.RawMessage("{}"), Revision: "unpinned",
-		Files: []protocol.File{{Name: "unpinned", Digest: protocol.Digest(append([]byte("unpinned "+s.Provider+" "), s.Config...)), Compressed: true}},
+		Files: []protocol.File{{Name: "unpinned", Digest: standInDigest(s.Provider, s.Config), Compressed: true}},
 	}
+}
+
+// standInWeights are the files of weights that are not pinned: one without a path, so that different weights are
+// different models.
+func standInWeights(m *spec.Weights) []protocol.ModelFile {
+	return []protocol.ModelFile{{Name: "unpinned", Digest: standInDigest(m.Source())}}
+}
+
+func standInDigest(provider string, config json.RawMessage) string {
+	return protocol.Digest(append([]byte("unpinned "+provider+" "), config...))
 }

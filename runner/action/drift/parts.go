@@ -101,10 +101,10 @@ func (s *Summary) decideParts(against *Change) {
 	}
 	for i, adjusted := range statistics.FamilyWise(p) {
 		s.Parts[i].Adjusted = &adjusted
-		s.Parts[i].decide(adjusted, s.NoiseBPB, s.units())
+		s.Parts[i].decide(adjusted, s.NoiseBPB, s.sample(len(p)))
 	}
 	for i := range s.Orders {
-		s.Orders[i].decide(s.Orders[i].P, s.NoiseBPB, s.units())
+		s.Orders[i].decide(s.Orders[i].P, s.NoiseBPB, s.sample(1))
 	}
 	text, model := s.part(OfText), s.part(OfModel)
 	switch {

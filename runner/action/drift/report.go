@@ -212,7 +212,7 @@ func (s *Summary) writeParts(b *strings.Builder) {
 	if len(s.Parts) > 1 {
 		b.WriteString("On each side, both models have losses for the same documents, whose errors cancel in the part of the model. ")
 	}
-	b.WriteString("The p-values are corrected for the number of parts (Holm). Detectable is the smallest change that such documents show in four of five samples.\n\n")
+	b.WriteString("The p-values are corrected for the number of parts (Holm). Detectable is the smallest change that a one-sided test at 5% shows in four of five samples of such documents. As many units as needed would show a change of this size in four of five, with the correction.\n\n")
 	if len(s.Orders) == 0 {
 		return
 	}

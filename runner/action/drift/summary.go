@@ -152,16 +152,27 @@ func (s *Summary) small() bool {
 // units returns the number of units of the smaller side.
 func (s *Summary) units() int64 { return min(s.Reference.Units, s.Current.Units) }
 
+// sample is the number of units of the smaller side, and how many tests share the level of a verdict.
+type sample struct {
+	units int64
+	tests int
+}
+
+func (s *Summary) sample(tests int) sample {
+	return sample{s.units(), tests}
+}
+
 // decide sets the verdict of a change by its corrected p-value. The noise of a change that is not in bits per byte is 0.
-func (c *Change) decide(corrected, noise float64, units int64) {
+func (c *Change) decide(corrected, noise float64, of sample) {
 	switch {
 	case c.Value == 0 && c.Error == 0:
 		c.Verdict = Equal
 	case corrected >= level || math.Abs(c.Value) <= noise:
 		c.Verdict = Open
 		if c.Value != 0 {
-			times := c.Detectable / math.Abs(c.Value)
-			c.Needed = int64(min(math.Ceil(float64(units)*max(1, times*times)), 1e15))
+			// The test is two-sided, at its share of the level, which is the least that the corrections ask for.
+			times := (quantile(1-level/2/float64(of.tests)) + quantile(0.8)) * c.Error / math.Abs(c.Value)
+			c.Needed = int64(min(math.Ceil(float64(of.units)*max(1, times*times)), 1e15))
 		}
 	case c.Value > 0:
 		c.Verdict = Higher
@@ -169,6 +180,9 @@ func (c *Change) decide(corrected, noise float64, units int64) {
 		c.Verdict = Lower
 	}
 }
+
+// quantile returns a quantile of the normal distribution.
+func quantile(p float64) float64 { return math.Sqrt2 * math.Erfinv(2*p-1) }
 
 // certain reports whether there is a change beyond doubt.
 func (c Change) certain() bool { return c.Verdict == Higher || c.Verdict == Lower }
@@ -266,6 +280,6 @@ func (s *Summary) judge() {
 			noise = s.NoiseBPB
 		}
 		of[i].Q = &q
-		of[i].decide(q, noise, s.units())
+		of[i].decide(q, noise, s.sample(len(p)))
 	}
 }

@@ -16,7 +16,7 @@ import (
 func (s *Summary) findings(out *strings.Builder) {
 	out.WriteString("## What the documents show\n\n")
 	if o := s.Overall; o.Low != nil {
-		fmt.Fprintf(out, "Overall the gap is %s, 95%% interval %s from %s: **%s**. These documents show a gap of %s in four of five samples.\n\n",
+		fmt.Fprintf(out, "Overall the gap is %s, 95%% interval %s from %s: **%s**. Of such documents, a one-sided test at 5%% shows a gap of %s in four of five samples.\n\n",
 			signed(o.GapBPB), interval(o.Low, o.High), count(o.Units, "unit"), o.Verdict, decimal(o.Detectable))
 	}
 	s.Distribution.report(out)
@@ -55,7 +55,7 @@ func (s *Summary) findings(out *strings.Builder) {
 	}
 	out.WriteString("\nThe interval of a row comes from its units: documents, or the clusters that the dataset declares. A verdict needs a q-value " +
 		"below 5%: of all verdicts in a list, at most 5% are expected to be wrong. A row with fewer than " + strconv.Itoa(leastUnits) +
-		" units or " + number(leastBytes) + " bytes is too small to tell. \"Detectable\" is the gap that such units show in four of five samples.\n\n")
+		" units or " + number(leastBytes) + " bytes is too small to tell. \"Detectable\" is the gap that a one-sided test at 5% shows in four of five samples of such units; a verdict, which is two-sided, needs more.\n\n")
 	if s.NoiseBPB > 0 {
 		fmt.Fprintf(out, "Scoring again in other batches changed a document by up to %.2g bits per byte. A gap below that has no verdict.\n\n", s.NoiseBPB)
 	}

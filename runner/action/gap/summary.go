@@ -46,7 +46,7 @@ type Row struct {
 	// PSigns is the p-value of a sign-flip test of rows with fewer than 200 units: the share of assignments of signs to the
 	// differences of the units whose sum is at least as far from 0. Verdicts use P.
 	PSigns *float64 `json:"gap_p_signs" parquet:"gap_p_signs,optional"`
-	// Detectable is the smallest gap that such units show in four of five samples.
+	// Detectable is the smallest gap that a one-sided test at 5% shows in four of five samples of such units.
 	Detectable *float64 `json:"detectable_gap" parquet:"detectable_gap,optional"`
 	// Verdict is one of the verdicts.
 	Verdict string `json:"verdict" parquet:"verdict"`

@@ -107,9 +107,10 @@ func checkCounted(b *plan.Builder, t Table, models []model) error {
 	counts := make([]float64, len(models))
 	for i, m := range models {
 		e := b.Catalog.Estimates[m.Name]
-		trained := len(b.Catalog.Weights[m.Name]) == 0
+		// Weights that are not pinned, which only a plan that cannot be run may have, have no path.
+		unknown := !slices.ContainsFunc(b.Catalog.Weights[m.Name], func(f protocol.ModelFile) bool { return f.Path != "" })
 		counts[i] = t.X.counted(artifact.ModelSize{Parameters: e.Parameters, FLOPsPerToken: e.FLOPsPerToken})
-		if counts[i] == 0 && !trained {
+		if counts[i] == 0 && !unknown {
 			return refuse("the backend of model %q does not report %s; remove the model, or set x.values", m.Name, t.X.Title())
 		}
 		for j, other := range models[:i] {

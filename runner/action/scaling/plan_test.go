@@ -14,7 +14,7 @@ import (
 func TestPlanRefusesSizes(t *testing.T) {
 	b := &plan.Builder{Catalog: plan.Catalog{
 		Estimates: map[string]protocol.Estimate{"a": {Parameters: 1000, FLOPsPerToken: 5}, "b": {Parameters: 1000, FLOPsPerToken: 6}, "c": {Parameters: 1}},
-		Weights:   map[string][]protocol.ModelFile{"a": {{}}, "b": {{}}, "c": {{}}},
+		Weights:   map[string][]protocol.ModelFile{"a": {{Path: "w"}}, "b": {{Path: "w"}}, "c": {{Path: "w"}}},
 	}}
 	for name, test := range map[string]struct {
 		of      string
