@@ -51,8 +51,9 @@ func main() {
 	flag.StringVar(&b.text, "text", "all", "what is published: all, sampled or none")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := b.measure(ctx); err != nil {
+	err := b.measure(ctx)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "site:", err)
 		os.Exit(1)
 	}

@@ -108,9 +108,9 @@ func resolve(t *testing.T, p sdk.Provider, config string) protocol.Resolution {
 	return r
 }
 
-func read(t *testing.T, p sdk.Provider, config string, pinned protocol.Resolution, from, to int64) []string {
+func read(t *testing.T, p sdk.Provider, pinned protocol.Resolution, from, to int64) []string {
 	t.Helper()
-	rows, err := sourcetest.ReadPinned(t, p, configured(config), pinned, from, to, "text")
+	rows, err := sourcetest.ReadPinned(t, p, configured(`{"id": "org/text"}`), pinned, from, to, "text")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,24 +138,24 @@ func TestRows(t *testing.T) {
 					t.Errorf("file %+v", f)
 				}
 			}
-			all := read(t, p, config, pinned, 0, 0)
+			all := read(t, p, pinned, 0, 0)
 			if len(all) != 8 || !strings.HasSuffix(all[7], `"row 7"`) {
 				t.Fatalf("rows %q", all)
 			}
 			for from := range int64(9) {
 				for to := from + 1; to <= 9; to++ {
-					if diff := cmp.Diff(all[from:min(to, 8)], read(t, p, config, pinned, from, to)); from < 8 && diff != "" {
+					if diff := cmp.Diff(all[from:min(to, 8)], read(t, p, pinned, from, to)); from < 8 && diff != "" {
 						t.Fatalf("rows [%d, %d) (-want +got):\n%s", from, to, diff)
 					}
 				}
 			}
 			repository.Commit("main", map[string]string{"train.jsonl": "{}"})
-			if diff := cmp.Diff(all, read(t, New(), config, pinned, 0, 0)); diff != "" {
+			if diff := cmp.Diff(all, read(t, New(), pinned, 0, 0)); diff != "" {
 				t.Errorf("after another commit (-want +got):\n%s", diff)
 			}
 			download(t, pinned)
 			t.Setenv("HF_HUB_OFFLINE", "1")
-			if diff := cmp.Diff(all, read(t, New(), config, pinned, 0, 0)); diff != "" {
+			if diff := cmp.Diff(all, read(t, New(), pinned, 0, 0)); diff != "" {
 				t.Errorf("offline (-want +got):\n%s", diff)
 			}
 		})
@@ -190,7 +190,7 @@ func TestFirstRows(t *testing.T) {
 	pinned := resolve(t, p, `{"id": "org/text"}`)
 	var sent atomic.Int64
 	s.Requests()
-	if rows := read(t, p, `{"id": "org/text"}`, pinned, 0, 10); len(rows) != 10 {
+	if rows := read(t, p, pinned, 0, 10); len(rows) != 10 {
 		t.Fatalf("rows %q", rows)
 	}
 	for _, q := range s.Requests() {
@@ -319,7 +319,7 @@ func TestStorage(t *testing.T) {
 		}
 		return false
 	})
-	if rows := read(t, p, config, pinned, 0, 0); len(rows) != 3 {
+	if rows := read(t, p, pinned, 0, 0); len(rows) != 3 {
 		t.Errorf("after a broken connection: %q", rows)
 	}
 	s.Fail(func(w http.ResponseWriter, r *http.Request) bool {

@@ -34,4 +34,6 @@ func Combination(terms ...Term) (Estimate, bool) {
 }
 
 // Less returns the difference of two independent estimates.
-func (e Estimate) Less(other Estimate) (Estimate, bool) { return Combination(Term{1, e}, Term{-1, other}) }
+func (e Estimate) Less(other Estimate) (Estimate, bool) {
+	return Combination(Term{1, e}, Term{-1, other})
+}

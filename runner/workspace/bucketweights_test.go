@@ -14,8 +14,8 @@ import (
 	"surprisal.dev/runner/spec"
 )
 
-// inMemory returns the location of a model in a bucket, and its workspace. The cache is empty.
-func inMemory(t *testing.T, files map[string]string) (*Workspace, *bucketWeights) {
+// inMemory returns the location of a model in a bucket, of a workspace. The cache is empty.
+func inMemory(t *testing.T, files map[string]string) *bucketWeights {
 	t.Helper()
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	b := memblob.OpenBucket(nil)
@@ -30,7 +30,7 @@ func inMemory(t *testing.T, files map[string]string) (*Workspace, *bucketWeights
 		}
 	}
 	w := &Workspace{digests: digests.New(), absent: map[string]absentWeights{}}
-	return w, &bucketWeights{workspace: w, bucket: b, where: "mem://bucket", key: "models/tiny"}
+	return &bucketWeights{workspace: w, bucket: b, where: "mem://bucket", key: "models/tiny"}
 }
 
 var tinyFiles = map[string]string{
@@ -40,7 +40,7 @@ var tinyFiles = map[string]string{
 
 // The files of a directory are those of its model. A download that was cut continues.
 func TestBucketWeights(t *testing.T) {
-	_, b := inMemory(t, tinyFiles)
+	b := inMemory(t, tinyFiles)
 	files, _, err := b.find(t.Context())
 	if err != nil || len(files) != 2 || files[0].name != "a.safetensors" || files[1].name != "config.json" {
 		t.Fatalf("files %+v, error %v", files, err)
@@ -87,7 +87,7 @@ func TestBucketWeights(t *testing.T) {
 
 // Objects that are not there, and directories without a model, are named.
 func TestBadBucketWeights(t *testing.T) {
-	_, b := inMemory(t, tinyFiles)
+	b := inMemory(t, tinyFiles)
 	for key, want := range map[string]string{"models/none": "has no config.json", "models/tinier": "has no .safetensors file"} {
 		b.key = key
 		if _, _, err := b.find(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
@@ -108,7 +108,7 @@ func TestBadBucketWeights(t *testing.T) {
 
 // A pinned digest that the bucket no longer has is an error, and what was downloaded is not used.
 func TestChangedBucketWeights(t *testing.T) {
-	_, b := inMemory(t, tinyFiles)
+	b := inMemory(t, tinyFiles)
 	pinned := protocol.Resolution{Files: []protocol.File{{Name: "config.json", Digest: protocol.Digest([]byte("[]")), Bytes: 2}}}
 	err := b.workspace.fetchFrom(t.Context(), b, pinned)
 	if protocol.KindOf(err) != protocol.Changed || !strings.Contains(err.Error(), "the file config.json of the weights changed from sha256:") {

@@ -171,7 +171,7 @@ func TestSiteFilter(t *testing.T) {
 			f.replace(`"words-big": {a: "words", b: "big"}`, `"words-big": {a: "words", b: "big", datasets: ["books/*"]}`)
 			defer f.replace(`, datasets: ["books/*"]}`, `}`)
 			alone, _ := f.runs()
-			want := summaryOf(t, alone, "gap words-big")
+			want := summaryOf(t, alone)
 			var got struct{ Overall gap.Row }
 			e := p.Entry("test/gap/words-big")
 			p.JSON(e.Files["details"].Path, &got)
@@ -189,9 +189,10 @@ func TestSiteFilter(t *testing.T) {
 	}
 }
 
-func summaryOf(t *testing.T, w *workspace.Workspace, name string) (s gap.Summary) {
+// summaryOf returns the summary of the gap words-big.
+func summaryOf(t *testing.T, w *workspace.Workspace) (s gap.Summary) {
 	t.Helper()
-	r, err := w.Find(t.Context(), name)
+	r, err := w.Find(t.Context(), "gap words-big")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +212,7 @@ func summaryOf(t *testing.T, w *workspace.Workspace, name string) (s gap.Summary
 func TestSiteNumbers(t *testing.T) {
 	w, _ := newSiteDirectory(t).runs()
 	p := exportTo(t, filepath.Join(t.TempDir(), "site"), site.Options{}, w)
-	want := summaryOf(t, w, "gap words-big")
+	want := summaryOf(t, w)
 	e := p.Entry("test/gap/words-big")
 	var details struct {
 		gap.Summary
@@ -344,7 +345,7 @@ func TestSiteAnyTwo(t *testing.T) {
 		Bytes int64   `parquet:"scored_bytes"`
 		Bits  float64 `parquet:"bits"`
 	}
-	want := summaryOf(t, w, "gap words-big")
+	want := summaryOf(t, w)
 	losses := func(model, dataset string) ([]loss, int64) {
 		for _, s := range sitetest.Rows[score](p, p.Entry("test/scores/all").Files["scores"]) {
 			if s.Model == model && s.Dataset == dataset {
@@ -460,7 +461,7 @@ models: {`)
 func TestSiteVersions(t *testing.T) {
 	f := newSiteDirectory(t)
 	before, _ := f.runs()
-	want := summaryOf(t, before, "gap words-big")
+	want := summaryOf(t, before)
 	f.replace(`tokens: "words", train: "corpus"`, `tokens: "words", train: "corpus", order: 1`)
 	f.replace(`ngram: {order: 2, tokens`, `ngram: {tokens`)
 	w, _ := f.runs()

@@ -150,7 +150,7 @@ func (h *Heldout) write(ctx context.Context, documents, to string) (err error) {
 // record returns the line of a document.
 func (h *Heldout) record(d protocol.Document) (record, error) {
 	r := record{Shard: d.Shard, Row: d.Row, Cluster: d.Cluster}
-	text := string(d.Text)
+	text := d.Text
 	if len(h.Fields) == 1 {
 		r.Text = &text
 		return r, nil
