@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -55,6 +56,9 @@ made over the published datasets alone.`,
 			if err := minArgs(1)(c, args); err != nil {
 				return err
 			}
+			if args[0] == "" {
+				return usage("%s: OUTPUT is empty; name a directory", c.CommandPath())
+			}
 			dirs, err := a.siteDirectories(c, args[1:])
 			if err != nil {
 				return err
@@ -82,13 +86,39 @@ func (a *app) siteDirectories(c *cobra.Command, args []string) ([]string, error)
 	if len(args) == 0 {
 		return []string{a.dir}, nil
 	}
+	if slices.Contains(args, "") {
+		return nil, usage("%s: an argument is empty; name a directory", c.CommandPath())
+	}
 	return args, nil
+}
+
+// refuseSites fails if a directory is not that of an experiment but an exported site.
+func refuseSites(dirs []string) error {
+	for _, dir := range dirs {
+		if site.Is(dir) {
+			return usage("%s is an exported site, not an experiment; `runner serve %[1]s` shows it alone", dir)
+		}
+	}
+	return nil
+}
+
+// refuse fails if a flag is given that chooses what is exported.
+func (f *siteFlags) refuse(c *cobra.Command, dir string) error {
+	for _, name := range []string{"title", "text", "datasets", "tags"} {
+		if c.Flags().Changed(name) {
+			return usage("--%s: %s is an exported site, and is served as it is; use --%[1]s with `runner export site`", name, dir)
+		}
+	}
+	return nil
 }
 
 // exportSite exports the site of some experiments.
 func (a *app) exportSite(ctx context.Context, output string, dirs []string, f *siteFlags) (report site.Report, err error) {
 	o, err := f.options()
 	if err != nil {
+		return report, err
+	}
+	if err := refuseSites(dirs); err != nil {
 		return report, err
 	}
 	var experiments []site.Experiment
@@ -127,8 +157,8 @@ func (a *app) serveCommand() *cobra.Command {
 		Use:   "serve [DIR...]",
 		Short: "Show the results of experiments in a browser",
 		Long: `serve serves the site of one or more experiments, or a directory that ` + "`runner export site`" + ` wrote, until it is
-interrupted. It exports experiments to a temporary directory. Only this machine can connect, unless --address says
-otherwise.`,
+interrupted. It exports experiments to a temporary directory, and serves an exported site as it is. Only this machine
+can connect, unless --address says otherwise.`,
 		Example: `  runner serve mine
   runner serve public --address 127.0.0.1:8000`,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -137,6 +167,9 @@ otherwise.`,
 				return err
 			}
 			if len(dirs) == 1 && site.Is(dirs[0]) {
+				if err := f.refuse(c, dirs[0]); err != nil {
+					return err
+				}
 				return a.serve(c.Context(), dirs[0], address)
 			}
 			return a.serveExperiments(c.Context(), dirs, &f, address)
