@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"surprisal.dev/internal/glob"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/store"
@@ -98,31 +97,6 @@ func distinct(experiments []Experiment) error {
 	return nil
 }
 
-// choice decides what is published.
-type choice struct {
-	text     action.Text
-	patterns []*glob.Glob
-	tags     []string
-}
-
-func newChoice(o Options) (choice, error) {
-	c := choice{text: o.Text, tags: o.Tags}
-	for _, pattern := range o.Datasets {
-		g, err := glob.Parse(pattern)
-		if err != nil {
-			return c, invalid("datasets: pattern %q: %v", pattern, err)
-		}
-		c.patterns = append(c.patterns, g)
-	}
-	return c, nil
-}
-
-func (c choice) publishes(dataset string, tags []string) bool {
-	named := len(c.patterns) == 0 || slices.ContainsFunc(c.patterns, func(g *glob.Glob) bool { return g.Match(dataset) })
-	tagged := len(c.tags) == 0 || slices.ContainsFunc(c.tags, func(t string) bool { return slices.Contains(tags, t) })
-	return named && tagged
-}
-
 // exporter writes the files of a site.
 type exporter struct {
 	out    *output
@@ -142,6 +116,9 @@ const scratchDir = "scratch"
 func (x *exporter) clean() error { return x.out.root.RemoveAll(scratchDir) }
 
 func (x *exporter) export(ctx context.Context, o Options, experiments []Experiment) error {
+	if err := x.choice.check(ctx, o, experiments); err != nil {
+		return err
+	}
 	if err := x.out.copyAll(bundle()); err != nil {
 		return err
 	}

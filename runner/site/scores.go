@@ -119,11 +119,8 @@ func (n *numbering) number(v any) (int64, error) {
 	return i, nil
 }
 
-// scores adds the page of all scores of an experiment. It returns the models that have some, and the number of
-// their datasets.
-func (x *exporter) scores(ctx context.Context, e *Experiment, m *manifest) (models []modelManifest, n int, err error) {
-	v := &scoresPage{p: &publisher{x, e}, losses: map[string]action.PageFile{}}
-	byModel := map[string][]action.Score{}
+// scores returns the finished scores of an experiment.
+func (e *Experiment) scores(ctx context.Context) (all []action.Score, err error) {
 	for _, k := range e.Kinds {
 		scorer, ok := k.(action.Scorer)
 		if !ok {
@@ -135,13 +132,26 @@ func (x *exporter) scores(ctx context.Context, e *Experiment, m *manifest) (mode
 			}
 			found, err := scorer.Scores(ctx, a, e.Read)
 			if err != nil {
-				return nil, 0, fmt.Errorf("%s: %w", a.Name, err)
+				return nil, fmt.Errorf("%s: %w", a.Name, err)
 			}
-			for _, s := range found {
-				if x.choice.publishes(s.Dataset, s.Tags) {
-					byModel[s.Model] = append(byModel[s.Model], s)
-				}
-			}
+			all = append(all, found...)
+		}
+	}
+	return all, nil
+}
+
+// scores adds the page of all scores of an experiment. It returns the models that have some, and the number of
+// their datasets.
+func (x *exporter) scores(ctx context.Context, e *Experiment, m *manifest) (models []modelManifest, n int, err error) {
+	v := &scoresPage{p: &publisher{x, e}, losses: map[string]action.PageFile{}}
+	byModel := map[string][]action.Score{}
+	all, err := e.scores(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, s := range all {
+		if x.choice.publishes(s.Dataset, s.Tags) {
+			byModel[s.Model] = append(byModel[s.Model], s)
 		}
 	}
 	datasets := map[string]bool{}

@@ -156,7 +156,7 @@ func TestSiteFilter(t *testing.T) {
 	f := newSiteDirectory(t)
 	w, _ := f.runs()
 	for name, o := range map[string]site.Options{
-		"datasets": {Datasets: []string{"books/*"}}, "tags": {Tags: []string{"public", "unknown"}},
+		"datasets": {Datasets: []string{"books/*"}}, "tags": {Tags: []string{"public"}},
 		"both": {Datasets: []string{"*/*"}, Tags: []string{"public"}},
 	} {
 		t.Run(name, func(t *testing.T) {
