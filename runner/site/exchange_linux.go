@@ -35,3 +35,17 @@ func syncAll(root *os.Root, _ []string) (err error) {
 	// One call for the whole file system takes far less time than one for each of many small files.
 	return unix.Syncfs(int(dir.Fd()))
 }
+
+// isMount reports whether a directory is a mount point.
+func isMount(parent *os.Root, name string) (mounted bool, err error) {
+	dir, err := parent.Open(".")
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	var info unix.Statx_t
+	if err := unix.Statx(int(dir.Fd()), name, unix.AT_SYMLINK_NOFOLLOW, 0, &info); err != nil {
+		return false, &os.PathError{Op: "statx", Path: name, Err: err}
+	}
+	return info.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, nil
+}

@@ -5,6 +5,7 @@ package site
 import (
 	"errors"
 	"os"
+	"syscall"
 )
 
 // exchange returns errors.ErrUnsupported: two renames do what it does elsewhere.
@@ -22,4 +23,17 @@ func syncAll(root *os.Root, names []string) error {
 		}
 	}
 	return nil
+}
+
+// isMount reports whether a directory is a mount point.
+func isMount(parent *os.Root, name string) (bool, error) {
+	above, err := parent.Lstat(".")
+	if err != nil {
+		return false, err
+	}
+	info, err := parent.Lstat(name)
+	if err != nil {
+		return false, err
+	}
+	return info.Sys().(*syscall.Stat_t).Dev != above.Sys().(*syscall.Stat_t).Dev, nil
 }

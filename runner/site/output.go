@@ -80,23 +80,42 @@ func (o *output) write(name string, fill func(io.Writer) error) (digest string, 
 	if err != nil {
 		return "", 0, err
 	}
+	return writeFile(f, fill)
+}
+
+// writeFile fills and closes a file, and returns the digest and the number of its bytes.
+func writeFile(f *os.File, fill func(io.Writer) error) (digest string, bytes int64, err error) {
+	defer func() {
+		// A file that was not written does not count, and closing it tells nothing more.
+		if failed := f.Close(); err == nil {
+			err = failed
+		}
+	}()
 	h := sha256.New()
-	c := &counter{to: io.MultiWriter(f, h)}
-	w := bufio.NewWriterSize(c, 1<<16)
-	if err := errors.Join(fill(w), w.Flush(), f.Close()); err != nil {
+	c := &counter{f: f}
+	w := bufio.NewWriterSize(io.MultiWriter(c, h), 1<<16)
+	// After a failed write, a flush returns the same error again.
+	if err := fill(w); err != nil {
+		return "", 0, err
+	}
+	if err := w.Flush(); err != nil {
 		return "", 0, err
 	}
 	return hex.EncodeToString(h.Sum(nil)), c.bytes, nil
 }
 
+// counter counts the bytes that are written to a file. Its errors do not name the file, whose name is temporary.
 type counter struct {
-	to    io.Writer
+	f     *os.File
 	bytes int64
 }
 
 func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.to.Write(p)
+	n, err := c.f.Write(p)
 	c.bytes += int64(n)
+	if named, ok := errors.AsType[*fs.PathError](err); ok {
+		err = fmt.Errorf("write a file of the site: %w", named.Err)
+	}
 	return n, err
 }
 

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"syscall"
 
 	"surprisal.dev/internal/bounded"
 	"surprisal.dev/internal/filelock"
@@ -59,7 +60,7 @@ func (r replacing) replace(ctx context.Context, dir string, fill func(*output) e
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
-		return err
+		return refused(err, "the directory %s cannot be made: make one above it writable, or name another directory", filepath.Dir(dir))
 	}
 	parent, err := os.OpenRoot(filepath.Dir(dir))
 	if err != nil {
@@ -72,7 +73,7 @@ func (r replacing) replace(ctx context.Context, dir string, fill func(*output) e
 	}
 	lock, err := filelock.Acquire(ctx, parent, "."+p.name+".lock")
 	if err != nil {
-		return err
+		return refused(err, "the directory %s is not writable: a new site is made next to the old one, so make it writable or name another directory", parent.Name())
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
 	if err := p.recover(); err != nil {
@@ -86,6 +87,9 @@ func (r replacing) replace(ctx context.Context, dir string, fill func(*output) e
 	if err := p.write(partial, fill); err != nil {
 		return errors.Join(err, parent.RemoveAll(partial))
 	}
+	if err := p.keepAccess(partial); err != nil {
+		return errors.Join(err, parent.RemoveAll(partial))
+	}
 	away, err := p.swap(partial, old)
 	if err != nil {
 		return errors.Join(err, parent.RemoveAll(partial))
@@ -94,6 +98,14 @@ func (r replacing) replace(ctx context.Context, dir string, fill func(*output) e
 		return nil
 	}
 	return p.discard(away, old)
+}
+
+// refused returns an invalid input with a message about a directory if an error is one of permissions, or else the error.
+func refused(err error, message, dir string) error {
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		return invalid(message, dir)
+	}
+	return err
 }
 
 func random() string {
@@ -141,6 +153,11 @@ func (p place) inspect(ctx context.Context) (*marker, error) {
 	}
 	if !info.IsDir() {
 		return nil, invalid("it is a file or a link; remove it or name another directory")
+	}
+	if mounted, err := isMount(p.parent, p.name); err != nil {
+		return nil, err
+	} else if mounted {
+		return nil, invalid("it is a mount point, which cannot be replaced; name a directory within it")
 	}
 	root, err := p.parent.OpenRoot(p.name)
 	if err != nil {
@@ -233,6 +250,12 @@ func (p place) write(partial string, fill func(*output) error) (err error) {
 	if err := p.parent.Mkdir(partial, 0o777); err != nil {
 		return err
 	}
+	if _, err := p.parent.Lstat(p.name); err == nil {
+		// Who may not read the old site may not read the new one while it is written.
+		if err := p.parent.Chmod(partial, 0o700); err != nil {
+			return err
+		}
+	}
 	root, err := p.parent.OpenRoot(partial)
 	if err != nil {
 		return err
@@ -256,6 +279,31 @@ func (p place) write(partial string, fill func(*output) error) (err error) {
 		return err
 	}
 	return syncAll(root, slices.Collect(maps.Keys(out.files)))
+}
+
+// keepAccess gives a complete site the group and the permissions of the directory that it replaces.
+func (p place) keepAccess(partial string) error {
+	info, err := p.parent.Lstat(p.name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	of, err := p.parent.Lstat(partial)
+	if err != nil {
+		return err
+	}
+	if group := groupOf(info); group != groupOf(of) {
+		if err := p.parent.Lchown(partial, -1, group); err != nil {
+			return fmt.Errorf("keep the group %d of the directory: %w", group, err)
+		}
+	}
+	return p.parent.Chmod(partial, info.Mode()&(fs.ModePerm|fs.ModeSetgid|fs.ModeSticky))
+}
+
+func groupOf(info fs.FileInfo) int {
+	return int(info.Sys().(*syscall.Stat_t).Gid)
 }
 
 // swap puts a complete site in place of the old one, and returns the directory where that is now. After an error, the old

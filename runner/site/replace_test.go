@@ -124,8 +124,14 @@ func TestReplaceFails(t *testing.T) {
 	wantOnly(t, dir)
 }
 
-// A directory with anything that no export wrote is refused, and stays as it is.
-func TestReplaceRefuses(t *testing.T) {
+// refusal is a directory that no export may replace: that of a site or an empty one, after a change.
+type refusal struct {
+	site    bool
+	change  func(dir string) error
+	message string
+}
+
+func refusals() map[string]refusal {
 	write := func(name, content string) func(dir string) error {
 		return func(dir string) error {
 			path := filepath.Join(dir, name)
@@ -135,11 +141,7 @@ func TestReplaceRefuses(t *testing.T) {
 	link := func(name, target string) func(dir string) error {
 		return func(dir string) error { return os.Symlink(target, filepath.Join(dir, name)) }
 	}
-	cases := map[string]struct {
-		site    bool
-		change  func(dir string) error
-		message string
-	}{
+	return map[string]refusal{
 		"another directory": {change: write("thesis.tex", "all my work"), message: "is not a site"},
 		"an empty marker":   {change: write(markerFile, ""), message: "not one that this program wrote"},
 		"another marker":    {change: write(markerFile, `{"format":1,"kind":"surprisal site"}`), message: "not one that this program wrote"},
@@ -163,7 +165,11 @@ func TestReplaceRefuses(t *testing.T) {
 		"a directory that is a link":  {change: func(dir string) error { return errors.Join(os.Remove(dir), os.Symlink("/etc", dir)) }, message: "is a file or a link"},
 		"a file instead of directory": {change: func(dir string) error { return errors.Join(os.Remove(dir), os.WriteFile(dir, nil, 0o644)) }, message: "is a file or a link"},
 	}
-	for name, c := range cases {
+}
+
+// A directory with anything that no export wrote is refused, and stays as it is.
+func TestReplaceRefuses(t *testing.T) {
+	for name, c := range refusals() {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "site")
 			if err := os.Mkdir(dir, 0o755); err != nil {
@@ -178,15 +184,19 @@ func TestReplaceRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := list(t, dir)
-			err := replace(t.Context(), dir, fill("two"))
-			if err == nil || !strings.Contains(err.Error(), c.message) || protocol.KindOf(err) != protocol.InvalidInput {
-				t.Errorf("got %v, want %q", err, c.message)
-			}
+			wantInvalid(t, replace(t.Context(), dir, fill("two")), c.message)
 			if after := list(t, dir); !slices.Equal(before, after) {
 				t.Errorf("the directory had %q and now has %q", before, after)
 			}
 			wantOnly(t, dir)
 		})
+	}
+}
+
+func wantInvalid(t *testing.T, err error, message string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), message) || protocol.KindOf(err) != protocol.InvalidInput {
+		t.Errorf("got %v, want %q", err, message)
 	}
 }
 
