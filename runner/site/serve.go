@@ -78,17 +78,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if name == "" {
 		name = "index.html"
 	}
+	// To open a named pipe waits for whoever writes to it.
+	if info, err := s.root.Lstat(name); err != nil || !info.Mode().IsRegular() {
+		http.NotFound(w, r)
+		return
+	}
 	f, err := s.root.Open(name)
 	if err != nil {
 		http.NotFound(w, r)
 		return
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() {
-		http.NotFound(w, r)
-		return
-	}
 	s.headers(w.Header(), name)
 	http.ServeContent(w, r, name, time.Time{}, f)
 }

@@ -1,97 +1,137 @@
 package site
 
 import (
+	"errors"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
-func TestServe(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "site")
-	if err := replace(t.Context(), dir, func(out *output) error {
+// testServer serves a site with one file of data, whose path is data.
+type testServer struct {
+	t         *testing.T
+	dir       string
+	url, data string
+}
+
+func newTestServer(t *testing.T) *testServer {
+	t.Helper()
+	s := &testServer{t: t, dir: filepath.Join(t.TempDir(), "site")}
+	err := replace(t.Context(), s.dir, func(out *output) error {
 		_, err := out.data(".parquet", func(w io.Writer) error {
 			_, err := io.WriteString(w, "0123456789")
 			return err
 		})
-		if err != nil {
-			return err
-		}
-		name := slices.Collect(maps.Keys(out.files))[0]
-		return out.named("copy.html", func(w io.Writer) error {
-			_, err := io.WriteString(w, name)
-			return err
-		})
-	}); err != nil {
-		t.Fatal(err)
-	}
-	s, err := Handler(dir, "127.0.0.1:0")
+		s.data = "/" + slices.Collect(maps.Keys(out.files))[0]
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
-	server := httptest.NewServer(s)
-	defer server.Close()
-	ask := func(method, path string, header http.Header) (*http.Response, string) {
-		r, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for name, values := range header {
-			r.Header[name] = values
-		}
-		if host := header.Get("Host"); host != "" {
-			r.Host = host
-		}
-		answer, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer answer.Body.Close()
-		body, err := io.ReadAll(answer.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return answer, string(body)
+	handler, err := Handler(s.dir, "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	_, data := ask("GET", "/copy.html", nil)
+	server := httptest.NewServer(handler)
+	t.Cleanup(func() {
+		server.Close()
+		if err := handler.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s.url = server.URL
+	return s
+}
+
+// answer is what a server answers.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (s *testServer) ask(method, path string, header http.Header) answer {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	maps.Copy(r.Header, header)
+	r.Host = header.Get("Host")
+	got, err := http.DefaultClient.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer got.Body.Close()
+	body, err := io.ReadAll(got.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return answer{got.StatusCode, got.Header, string(body)}
+}
+
+func TestServe(t *testing.T) {
+	s := newTestServer(t)
 	cases := []struct {
 		name, method, path string
 		header             http.Header
 		status             int
 		body               string
 	}{
-		{"a range", "GET", "/" + data, http.Header{"Range": {"bytes=2-4"}}, http.StatusPartialContent, "234"},
-		{"the end", "GET", "/" + data, http.Header{"Range": {"bytes=-3"}}, http.StatusPartialContent, "789"},
-		{"a range outside", "GET", "/" + data, http.Header{"Range": {"bytes=20-30"}}, http.StatusRequestedRangeNotSatisfiable, ""},
-		{"everything", "GET", "/" + data, nil, http.StatusOK, "0123456789"},
-		{"the size", "HEAD", "/" + data, nil, http.StatusOK, ""},
-		{"a write", "POST", "/" + data, nil, http.StatusMethodNotAllowed, ""},
+		{"a range", "GET", s.data, http.Header{"Range": {"bytes=2-4"}}, http.StatusPartialContent, "234"},
+		{"the end", "GET", s.data, http.Header{"Range": {"bytes=-3"}}, http.StatusPartialContent, "789"},
+		{"a range outside", "GET", s.data, http.Header{"Range": {"bytes=20-30"}}, http.StatusRequestedRangeNotSatisfiable, ""},
+		{"everything", "GET", s.data, nil, http.StatusOK, "0123456789"},
+		{"the size", "HEAD", s.data, nil, http.StatusOK, ""},
+		{"a write", "POST", s.data, nil, http.StatusMethodNotAllowed, ""},
 		{"a missing file", "GET", "/data/other.parquet", nil, http.StatusNotFound, ""},
 		{"a directory", "GET", "/data/", nil, http.StatusNotFound, ""},
 		{"a path outside", "GET", "/../../../../etc/passwd", nil, http.StatusNotFound, ""},
 		{"an escaped path outside", "GET", "/..%2f..%2fetc%2fpasswd", nil, http.StatusNotFound, ""},
-		{"another host", "GET", "/" + data, http.Header{"Host": {"attacker.example:80"}}, http.StatusForbidden, ""},
-		{"localhost", "GET", "/" + data, http.Header{"Host": {"localhost:80"}}, http.StatusOK, "0123456789"},
+		{"another host", "GET", s.data, http.Header{"Host": {"attacker.example:80"}}, http.StatusForbidden, ""},
+		{"localhost", "GET", s.data, http.Header{"Host": {"localhost:80"}}, http.StatusOK, "0123456789"},
 	}
 	for _, c := range cases {
-		answer, body := ask(c.method, c.path, c.header)
-		if answer.StatusCode != c.status || c.body != "" && body != c.body {
-			t.Errorf("%s: got %d and %q, want %d and %q", c.name, answer.StatusCode, body, c.status, c.body)
+		if got := s.ask(c.method, c.path, c.header); got.status != c.status || c.body != "" && got.body != c.body {
+			t.Errorf("%s: got %d and %q, want %d and %q", c.name, got.status, got.body, c.status, c.body)
 		}
 	}
-	answer, _ := ask("GET", "/"+data, nil)
-	if got := answer.Header.Get("Cache-Control"); !strings.Contains(got, "immutable") || answer.Header.Get("Content-Type") != "application/vnd.apache.parquet" {
-		t.Errorf("got %v", answer.Header)
+}
+
+// Files of data never change, which a browser is told.
+func TestServeHeaders(t *testing.T) {
+	s := newTestServer(t)
+	got := s.ask("GET", s.data, nil).header
+	if !strings.Contains(got.Get("Cache-Control"), "immutable") || got.Get("Content-Type") != "application/vnd.apache.parquet" {
+		t.Errorf("got %v", got)
 	}
-	if again, _ := ask("GET", "/"+data, http.Header{"If-None-Match": {answer.Header.Get("ETag")}}); again.StatusCode != http.StatusNotModified {
-		t.Errorf("an unchanged file: got %d", again.StatusCode)
+	if again := s.ask("GET", s.data, http.Header{"If-None-Match": {got.Get("ETag")}}); again.status != http.StatusNotModified {
+		t.Errorf("an unchanged file: got %d", again.status)
 	}
-	if _, err := Handler(t.TempDir(), "127.0.0.1:0"); err == nil || !strings.Contains(err.Error(), "is not a site") {
-		t.Errorf("another directory: %v", err)
+}
+
+// Only files are served: to open a named pipe would wait for another process.
+func TestServeSpecialFiles(t *testing.T) {
+	s := newTestServer(t)
+	pipe, link := filepath.Join(s.dir, "pipe"), filepath.Join(s.dir, "link.txt")
+	if err := errors.Join(syscall.Mkfifo(pipe, 0o666), os.Symlink("pipe", link)); err != nil {
+		t.Fatal(err)
 	}
+	for _, path := range []string{"/pipe", "/link.txt"} {
+		if got := s.ask("GET", path, nil); got.status != http.StatusNotFound {
+			t.Errorf("%s: got %d", path, got.status)
+		}
+	}
+}
+
+func TestHandlerRefuses(t *testing.T) {
+	_, err := Handler(t.TempDir(), "127.0.0.1:0")
+	wantInvalid(t, err, "is not a site")
 }
