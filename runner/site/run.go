@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"time"
 
 	"surprisal.dev/runner/action"
@@ -52,6 +53,7 @@ type runHeadline struct {
 func (x *exporter) run(ctx context.Context, e *Experiment, m *manifest) error {
 	p := &publisher{x, e}
 	d := runDetails{Runs: runsOf(e), States: map[string]int{}, Seconds: map[string]float64{}, Computed: []any{}}
+	states := e.recorded()
 	var computed numbering
 	var rows []actionRow
 	warnings := 0
@@ -64,7 +66,7 @@ func (x *exporter) run(ctx context.Context, e *Experiment, m *manifest) error {
 			continue
 		}
 		row := actionRow{
-			Action: a.Name, Kind: a.Kind, Dataset: a.Labels.Dataset, Model: a.Labels.Model, State: string(a.State), Key: a.Key,
+			Action: a.Name, Kind: a.Kind, Dataset: a.Labels.Dataset, Model: a.Labels.Model, State: states.of(a), Key: a.Key,
 			Documents: a.Cost.Documents, Bytes: a.Cost.Bytes,
 		}
 		if a.Worker != nil {
@@ -83,7 +85,7 @@ func (x *exporter) run(ctx context.Context, e *Experiment, m *manifest) error {
 	for _, v := range computed.values {
 		d.Computed = append(d.Computed, v)
 	}
-	page := &action.Page{Title: "Run", Files: map[string]action.PageFile{}, Headline: runHeadline{len(rows), d.States, warnings}}
+	page := &action.Page{Title: "latest", Files: map[string]action.PageFile{}, Headline: runHeadline{len(rows), d.States, warnings}}
 	var err error
 	if page.Files["actions"], err = action.PublishTable(p, action.Rows(rows), func(*actionRow) int { return 512 }); err != nil {
 		return err
@@ -92,6 +94,44 @@ func (x *exporter) run(ctx context.Context, e *Experiment, m *manifest) error {
 		return err
 	}
 	return m.add(e, runKind, "latest", "", page)
+}
+
+// stateKey identifies what a run recorded of a result of an action.
+type stateKey struct {
+	name, key string
+	// finished means that the run had the result.
+	finished bool
+}
+
+// states are the states of actions in the latest run that recorded them.
+type states map[stateKey]string
+
+// recorded returns the states in the runs of an experiment.
+func (e *Experiment) recorded() states {
+	found := states{}
+	for _, r := range slices.Backward(e.Runs) {
+		if r.Experiment != e.Plan.Experiment {
+			continue
+		}
+		for _, a := range r.Actions {
+			key := stateKey{a.Name, a.Key, isFinished(plan.State(a.State))}
+			if _, later := found[key]; !later {
+				found[key] = a.State
+			}
+		}
+	}
+	return found
+}
+
+func isFinished(s plan.State) bool { return s == plan.Done || s == plan.Cached }
+
+// of returns the state of an action in the latest run that agrees with the store on whether there is a result. Without
+// such a run, it is that in the store: a killed run recorded nothing, and a result may be that of another experiment.
+func (s states) of(a *plan.Action) string {
+	if state, ok := s[stateKey{a.Name, a.Key, isFinished(a.State)}]; ok {
+		return state
+	}
+	return string(a.State)
 }
 
 // fill adds what the store knows of an action.

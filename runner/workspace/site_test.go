@@ -498,3 +498,32 @@ func TestSiteVersions(t *testing.T) {
 		t.Errorf("found %q", found)
 	}
 }
+
+// The page of a run tells what the latest run did, not that all results are in the store when they are exported.
+func TestSiteRun(t *testing.T) {
+	f := newSiteDirectory(t)
+	w, _ := f.runs()
+	stateOf := func() map[string]int {
+		var details struct{ States map[string]int }
+		p := exportTo(t, filepath.Join(t.TempDir(), "site"), site.Options{Text: action.TextNone}, w)
+		p.JSON(p.Entry("test/run/latest").Files["details"].Path, &details)
+		return details.States
+	}
+	if got, want := stateOf(), map[string]int{"done": countActions(t, w)}; !maps.Equal(got, want) {
+		t.Errorf("after the first run: got %v, want %v", got, want)
+	}
+	f.replace(`scaling: sizes: models: ["small", "big"]`, `scaling: others: models: ["big", "small"]`)
+	w, _ = f.runs()
+	if got, want := stateOf(), map[string]int{"done": 1, "cached": countActions(t, w) - 1}; !maps.Equal(got, want) {
+		t.Errorf("after another run: got %v, want %v", got, want)
+	}
+}
+
+func countActions(t *testing.T, w *workspace.Workspace) int {
+	t.Helper()
+	p, err := w.Plan(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(p.Actions)
+}

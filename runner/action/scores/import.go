@@ -147,6 +147,9 @@ func create(from, dir, dataset string) (*writer, error) {
 	if local := filepath.FromSlash(dataset); !filepath.IsLocal(local) || filepath.Clean(local) != local || dataset == "." {
 		return nil, fault("%s: invalid dataset_name %q: empty, \".\" and \"..\" components are not allowed", from, dataset)
 	}
+	if strings.ContainsAny(dataset, "\\\x00") {
+		return nil, fault("%s: invalid dataset_name %q: backslashes and zero bytes are not allowed; separate components with slashes", from, dataset)
+	}
 	w := &writer{found: artifact.ImportedDataset{Name: dataset, Tags: []string{}}}
 	datasetDir := filepath.Join(dir, filepath.FromSlash(dataset))
 	if err := os.MkdirAll(datasetDir, 0o755); err != nil {

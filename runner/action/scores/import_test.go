@@ -195,6 +195,8 @@ func TestImportRefuses(t *testing.T) {
 		{"name that ends in a slash", []foreign{row("a/", "s", 1, "x", 0, 1)}, `invalid dataset_name "a/": empty`},
 		{"name of the whole file system", []foreign{row("/a", "s", 1, "x", 0, 1)}, `invalid dataset_name "/a"`},
 		{"name of no dataset", []foreign{row(".", "s", 1, "x", 0, 1)}, `invalid dataset_name "."`},
+		{"name with a backslash", []foreign{row(`a\b`, "s", 1, "x", 0, 1)}, `invalid dataset_name "a\\b": backslashes`},
+		{"name with a zero byte", []foreign{row("a\x00b", "s", 1, "x", 0, 1)}, `invalid dataset_name "a\x00b": backslashes`},
 		{"name with a . component", []foreign{row("a/./b", "s", 1, "x", 0, 1)}, `invalid dataset_name "a/./b"`},
 		{"sum", []foreign{row("a", "s", 1, "xy", 0, 1e308, 1e308)}, `the sum of the losses is not finite`},
 	} {
