@@ -224,6 +224,6 @@ func (a *app) serve(ctx context.Context, dir, address string) (err error) {
 		return fmt.Errorf("serve %s: %w", dir, err)
 	}
 	// The user stops it. That is not a failure.
-	_ = <-stopped
+	<-stopped
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -39,7 +40,7 @@ func TestServe(t *testing.T) {
 		var stderr bytes.Buffer
 		go func() {
 			ended <- cli.Run(ctx, append([]string{"serve"}, args...), in, &stderr, builtins)
-			in.Close()
+			_ = in.Close() // It returns no error.
 		}()
 		address, err := bufio.NewReader(out).ReadString('\n')
 		if err != nil {
@@ -54,8 +55,7 @@ func TestServe(t *testing.T) {
 			t.Fatal(err)
 		}
 		body, err := io.ReadAll(answer.Body)
-		answer.Body.Close()
-		if err != nil || answer.StatusCode != http.StatusOK || !bytes.Contains(body, []byte(`"title":"exported"`)) {
+		if err = errors.Join(err, answer.Body.Close()); err != nil || answer.StatusCode != http.StatusOK || !bytes.Contains(body, []byte(`"title":"exported"`)) {
 			t.Errorf("%q: got %s, %v: %.200s", args, answer.Status, err, body)
 		}
 		stop()

@@ -38,8 +38,7 @@ type versionRow struct {
 
 // versions adds the earlier results of an action to its page: the roles "versions" and "version_rows".
 func (p *publisher) versions(ctx context.Context, k action.Kind, a *plan.Action, page *action.Page) error {
-	versioner, ok := k.(action.Versioner)
-	if !ok {
+	if _, ok := k.(action.Versioner); !ok {
 		return nil
 	}
 	next, err := p.e.Record(ctx, a.Key)
@@ -52,21 +51,7 @@ func (p *publisher) versions(ctx context.Context, k action.Kind, a *plan.Action,
 	all := []version{}
 	var rows []versionRow
 	for _, of := range p.earlier(a) {
-		r, err := p.e.Record(ctx, of.Key)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // gc deleted it.
-		}
-		if err != nil {
-			return err
-		}
-		old, err := actionOf(a, r)
-		if err != nil {
-			return err
-		}
-		if old.Schema != k.Schema() {
-			continue // Its files differ from what this program reads.
-		}
-		found, err := versioner.Version(ctx, old, p)
+		r, found, err := p.version(ctx, k, a, of.Key)
 		if err != nil {
 			return err
 		}
@@ -97,6 +82,30 @@ func (p *publisher) versions(ctx context.Context, k action.Kind, a *plan.Action,
 	}
 	page.Files["version_rows"], err = action.PublishTable(p, action.Rows(rows), func(*versionRow) int { return 64 })
 	return err
+}
+
+// version returns an earlier result of an action. It returns nil if a page may not show it or cannot.
+func (p *publisher) version(ctx context.Context, k action.Kind, a *plan.Action, key string) (*store.Record, *action.Version, error) {
+	versioner, ok := k.(action.Versioner)
+	if !ok {
+		return nil, nil, nil
+	}
+	r, err := p.e.Record(ctx, key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil // gc deleted it.
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	old, err := actionOf(a, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	if old.Schema != k.Schema() {
+		return nil, nil, nil // Its files differ from what this program reads.
+	}
+	found, err := versioner.Version(ctx, old, p)
+	return r, found, err
 }
 
 // earlier returns the other results of an action in the runs of its experiment, the latest first.
