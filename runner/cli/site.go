@@ -209,11 +209,13 @@ func (a *app) serve(ctx context.Context, dir, address string) (err error) {
 		return usage("--address %s: %v", address, err)
 	}
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	stopped := make(chan error, 1)
+	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 		defer cancel()
-		stopped <- errors.Join(server.Shutdown(wait), server.Close())
+		// The user stops it. That is not a failure, whatever was still asked for.
+		_ = errors.Join(server.Shutdown(wait), server.Close())
+		close(stopped)
 	})
 	defer stop()
 	writef(a.stdout, "http://%s/\n", listener.Addr())
@@ -223,7 +225,6 @@ func (a *app) serve(ctx context.Context, dir, address string) (err error) {
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve %s: %w", dir, err)
 	}
-	// The user stops it. That is not a failure.
 	<-stopped
 	return nil
 }
