@@ -7,7 +7,7 @@ import type { Entry } from "site/manifest";
 import type { ViewProps } from "site/page";
 import { href, param, set } from "site/route";
 import { Link, Table } from "site/table";
-import { datasets, documentsOf, headlineOf, placeOf, type Dataset, type DocumentRow } from "gap/data";
+import { datasets, documentsOf, hasText, headlineOf, placeOf, type Dataset, type DocumentRow } from "gap/data";
 import { document } from "gap/slices";
 
 export function Documents({ entry }: ViewProps) {
@@ -69,7 +69,7 @@ function List({ entry, documents }: { entry: Entry; documents: DocumentRow[] }) 
   ];
   return (
     <Table name="documents" rows={shown} columns={columns} sort="-delta_bits" bytes={(d) => d.bytes}
-      words={(d) => [`${d.shard}:${d.row_index}`, d.worst_bucket, d.worst_text].join("\n")} href={(d) => document(entry, placeOf(d))}>
+      words={(d) => [`${d.shard}:${d.row_index}`, d.worst_bucket, d.worst_text].join("\n")} href={(d) => (hasText(d) ? document(entry, placeOf(d)) : null)}>
       <fieldset class="switch">
         <legend>Show</legend>
         {Object.entries(directions).map(([key, { title }], i) => (

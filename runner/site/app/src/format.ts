@@ -8,13 +8,14 @@ export function count(n: number | null | undefined): string {
 }
 
 export function decimal(x: number | null | undefined, digits = 4): string {
-  return x === null || x === undefined ? none : x.toFixed(digits);
+  if (x === null || x === undefined) return none;
+  return Math.abs(x) < 1000 ? x.toFixed(digits) : x.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
 /** signed writes a gap. */
 export function signed(x: number | null | undefined, digits = 4): string {
   if (x === null || x === undefined) return none;
-  return (x < 0 || Object.is(x, -0) ? "" : "+") + x.toFixed(digits);
+  return (x < 0 || Object.is(x, -0) ? "" : "+") + decimal(x, digits);
 }
 
 export function interval(low: number | null | undefined, high: number | null | undefined, digits = 4): string {
@@ -46,6 +47,11 @@ export function size(bytes: number | null | undefined): string {
 /** plural writes a number and the noun in its form. */
 export function plural(n: number, noun: string): string {
   return `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
+}
+
+/** counted writes a number and a noun that is given in the plural: "1 dataset" of "datasets". */
+export function counted(n: number, plural: string): string {
+  return `${count(n)} ${n === 1 ? plural.replace(/^(\S+?)s\b/, "$1") : plural}`;
 }
 
 /** visible shows white space. The sign of the reports for a space is missing in many fonts. */

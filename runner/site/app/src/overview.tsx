@@ -1,7 +1,7 @@
 // The overview: experiments, their models and runs, and what their comparisons found.
 import { useEffect } from "preact/hooks";
 import type { Column } from "site/columns";
-import { count, interval, signed } from "site/format";
+import { count, interval, plural, signed } from "site/format";
 import type { Entry, Experiment, Manifest } from "site/manifest";
 import { Bar, extent } from "site/bar";
 import { href } from "site/route";
@@ -34,11 +34,14 @@ interface Row {
 
 export function Overview({ manifest }: { manifest: Manifest }) {
   useEffect(() => void (document.title = manifest.title || "Surprisal"), []);
+  const judged = manifest.entries.filter((e) => answerOf(e)).sort((x, y) => answers.indexOf(answerOf(x)!) - answers.indexOf(answerOf(y)!));
   return (
     <>
       <h1>{manifest.title || "Surprisal"}</h1>
+      {published[manifest.text] && <p class="hint">{published[manifest.text]}</p>}
+      <Others entries={judged} />
       <Comparisons entries={manifest.entries.filter((e) => e.kind === "gap" && !ofGate(manifest, e))} />
-      <Others entries={manifest.entries.filter((e) => e.kind !== "gap")} />
+      <Others entries={manifest.entries.filter((e) => e.kind !== "gap" && !judged.includes(e))} />
       {manifest.experiments.map((e) => (
         <About experiment={e} />
       ))}
@@ -46,11 +49,23 @@ export function Overview({ manifest }: { manifest: Manifest }) {
   );
 }
 
+/** The answers of gates, the worst first. */
+const answers = ["fail", "inconclusive", "pass"];
+
+/** answerOf returns the answer of a gate, and of what has one. */
+const answerOf = (e: Entry) => (e.headline as { answer?: string } | null)?.answer;
+
 /** ofGate says whether a gap is a part of a gate, which its page shows. */
 function ofGate(manifest: Manifest, e: Entry): boolean {
   const [kind, ...rest] = e.name.split("/");
   return (kind === "gate" || kind === "gate-confirm") && manifest.entries.some((g) => g.kind === "gate" && g.experiment === e.experiment && g.name === rest.join("/"));
 }
+
+/** What a site without all text says of it. */
+const published: Partial<Record<Manifest["text"], string>> = {
+  none: "This site has numbers only. Its documents were not published, nor anything else that quotes them.",
+  sampled: "This site has the text of some documents: those that its pages name, and a few of each dataset.",
+};
 
 const headline = (e: Entry) => e.headline as GapHeadline;
 
@@ -141,7 +156,7 @@ function Others({ entries }: { entries: Entry[] }) {
 }
 
 /** The names of kinds in headings. */
-export const titles: Record<string, string> = { gap: "Comparison", gate: "Gate", series: "Series", scaling: "Scaling", sliding: "Sliding windows", outliers: "Outliers", scores: "Models", run: "Run" };
+export const titles: Record<string, string> = { drift: "Drift", gap: "Comparison", gate: "Gate", series: "Series", scaling: "Scaling", sliding: "Sliding windows", outliers: "Outliers", scores: "Models", run: "Run" };
 
 function Answer({ headline }: { headline: unknown }) {
   const h = (headline ?? {}) as { answer?: string; sentence?: string; best?: string; maxLogP?: number; memorizedPassages?: number; models?: unknown[]; states?: Record<string, number> };
@@ -149,7 +164,7 @@ function Answer({ headline }: { headline: unknown }) {
     h.sentence,
     h.best && `best: ${h.best}`,
     h.maxLogP !== undefined && `largest probability ${Math.exp(h.maxLogP).toPrecision(2)}, memorized passages: ${h.memorizedPassages}`,
-    !h.best && h.models && `${count(h.models.length)} models`,
+    !h.best && h.models && plural(h.models.length, "model"),
     h.states && Object.entries(h.states).map(([state, n]) => `${count(n)} ${state}`).join(", "),
   ].filter(Boolean);
   return (
@@ -166,7 +181,7 @@ function About({ experiment }: { experiment: Experiment }) {
     <section>
       <h2>Experiment {experiment.name}</h2>
       {experiment.description && <p>{experiment.description}</p>}
-      <p>{[`${count(models.length)} models`, experiment.datasetCount !== undefined && `${count(experiment.datasetCount)} datasets`, `${count(runs.length)} runs`].filter(Boolean).join(", ")}</p>
+      <p>{[plural(models.length, "model"), experiment.datasetCount !== undefined && plural(experiment.datasetCount, "dataset"), plural(runs.length, "run")].filter(Boolean).join(", ")}</p>
       <div class="pair">
         <details open={models.length <= 12}>
           <summary>Models</summary>

@@ -5,7 +5,7 @@ import { sorted, textOf, type Column } from "site/columns";
 import { Controls } from "site/controls";
 import { go, param, set } from "site/route";
 import { bytes, search, searchable } from "site/search";
-import { count } from "site/format";
+import { count, counted, signed } from "site/format";
 
 export interface TableProps<T> {
   /** What the rows are, in the plural: "datasets". */
@@ -18,8 +18,8 @@ export interface TableProps<T> {
   words?(row: T): string;
   /** The size that the filter compares. */
   bytes?(row: T): number;
-  /** Rows that are folded at the end, and why. */
-  folded?: { is(row: NoInfer<T>): boolean; why: string };
+  /** Rows that are folded at the end, and why. Where bits are summed, it is said how many of all are in them. */
+  folded?: { is(row: NoInfer<T>): boolean; why: string; sum?(row: NoInfer<T>): number };
   /** The address that a row leads to. */
   href?(row: T): string | null;
   /** Distinguishes the parameters of several tables of a page. */
@@ -59,18 +59,25 @@ export function Table<T>(props: TableProps<T>) {
       <Controls
         few={rows.length <= few && typed === "" && least === 0}
         prefix={prefix} name={props.name} search={looked} sized={props.bytes !== undefined} rows={drawn} columns={columns}
-        status={drawn.length === rows.length ? `${count(rows.length)} ${props.name}` : `${count(drawn.length)} of ${count(rows.length)} ${props.name}`}
+        status={drawn.length === rows.length ? counted(rows.length, props.name) : `${count(drawn.length)} of ${count(rows.length)} ${props.name}`}
       >
         {props.children}
       </Controls>
+      {folded.length > 0 && props.folded!.sum && <p class="hint">{folding(props.name, folded, ordered.map((o) => o.row), props.folded!.sum)}</p>}
       <Rows {...props} rows={drawn} by={by} prefix={prefix} small={shown.length} />
       {folded.length > 0 && shown.length > 0 && (
         <button type="button" class="fold" aria-expanded={unfolded} onClick={() => set({ [prefix + "small"]: unfolded ? null : 1 })}>
-          {unfolded ? "Fold" : "Show"} {count(folded.length)} {props.name}: {props.folded!.why}
+          {unfolded ? "Fold" : "Show"} {counted(folded.length, props.name)}: {props.folded!.why}
         </button>
       )}
     </section>
   );
+}
+
+/** folding says how much of a sum is in rows that are folded, which may be most of it. */
+function folding<T>(name: string, folded: T[], all: T[], sum: (row: T) => number): string {
+  const total = (rows: T[]) => signed(rows.reduce((t, r) => t + sum(r), 0), 0);
+  return `${counted(folded.length, name)} too small to tell: ${total(folded)} bits of ${total(all)}`;
 }
 
 interface RowsProps<T> extends TableProps<T> {
