@@ -1,5 +1,5 @@
 // The columns that all tables of a gap share.
-import { Bar, extent } from "site/bar";
+import { Bar, extent, sideOf } from "site/bar";
 import type { Column } from "site/columns";
 import { detectableHelp } from "site/help";
 import { bits, count, decimal, interval, probability, signed } from "site/format";
@@ -17,7 +17,7 @@ export interface Labels {
 export function gapColumns<T extends Partial<GapRow> & { gap_bpb: number | null; delta_bits: number }>(rows: T[], labels: Labels, has: { won: boolean; detectable: boolean; verdict?: boolean }): Column<T>[] {
   const scale = extent(rows.filter((r) => r.verdict !== small));
   const columns: (Column<T> | false)[] = [
-    { key: "gap_bpb", title: "Gap", unit: "bits per byte", number: true, absolute: true, help: "a minus b: positive means that a is worse", value: (r) => r.gap_bpb, text: (r) => signed(r.gap_bpb), cell: (r) => <span class={(r.gap_bpb ?? 0) > 0 ? "worse" : "better"}>{signed(r.gap_bpb)}</span> },
+    { key: "gap_bpb", title: "Gap", unit: "bits per byte", number: true, absolute: true, help: "a minus b: positive means that a is worse", value: (r) => r.gap_bpb, text: (r) => signed(r.gap_bpb), cell: (r) => <span class={sideOf(r)}>{signed(r.gap_bpb)}</span> },
     { key: "bar", title: "Drawn", drawing: true, help: "the gap and its 95% interval; all bars of the table have one scale", value: () => null, cell: (r) => <Bar row={r} scale={scale} /> },
     { key: "gap_low", title: "95% interval", number: true, help: "of the gap, from how documents differ", value: (r) => r.gap_low, text: (r) => interval(r.gap_low, r.gap_high) },
     { key: "model_a_bpb", title: labels.a, unit: "a, bits per byte", number: true, value: (r) => r.model_a_bpb, text: (r) => decimal(r.model_a_bpb) },

@@ -27,7 +27,7 @@ export function Inspector({ cells, cell, a, b, models, tables: { entry, dataset,
   const needed = cell !== null;
   const saidA = useSaid(needed, dataset.model_a_scores, dataset.model_a_confidence, row.model_a_table_row!);
   const saidB = useSaid(needed, dataset.model_b_scores, dataset.model_b_confidence, row.model_b_table_row!);
-  if (cell === null) return <section class="inspector"><p class="hint">Point at the text, or step with keys: <kbd>n</kbd> and <kbd>p</kbd> to the worst spans, <kbd>l</kbd> and <kbd>h</kbd> by token.</p></section>;
+  if (cell === null) return <section class="inspector"><p class="hint">Point at the text<span class="keys">, or step with keys: <kbd>n</kbd> and <kbd>p</kbd> to the worst spans, <kbd>l</kbd> and <kbd>h</kbd> by token</span>.</p></section>;
   const [start, end] = [cells.bytes[cell]!, cells.bytes[cell + 1]!];
   const gap = cells.a[cell]! - cells.b[cell]!;
   return (

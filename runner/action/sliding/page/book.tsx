@@ -1,7 +1,7 @@
 // The strip of a text, and under it the text where a person points.
 import { useMemo } from "preact/hooks";
 import { Chart } from "site/chart";
-import { count } from "site/format";
+import { count, ordered } from "site/format";
 import { useKeys } from "site/keys";
 import { Loaded } from "site/loaded";
 import type { Entry } from "site/manifest";
@@ -96,7 +96,7 @@ function Colored({ text, start, characters, at }: { text: string; start: number;
     <>
       <div class="swatches" aria-hidden="true">{Array.from({ length: 9 }, (_, i) => <span class={i ? "p" + i : ""}>1e{floor + 2 * i}</span>)}</div>
       <div class="book" tabIndex={0} role="region" aria-label="The text">
-        {runs.map((r) => <span class={(r.level ? "p" + r.level : "") + (start + r.from === at && param("at") !== "" ? " here" : "")} title={r.level ? probability(r.most) : undefined}>{letters.slice(r.from, r.to).join("")}</span>)}
+        {runs.map((r) => <span class={(r.level ? "p" + r.level : "") + (start + r.from === at && param("at") !== "" ? " here" : "")} title={r.level ? probability(r.most) : undefined}>{ordered(letters.slice(r.from, r.to).join(""))}</span>)}
       </div>
     </>
   );

@@ -54,7 +54,15 @@ export function counted(n: number, plural: string): string {
   return `${count(n)} ${n === 1 ? plural.replace(/^(\S+?)s\b/, "$1") : plural}`;
 }
 
-/** visible shows white space. The sign of the reports for a space is missing in many fonts. */
+/** visible shows white space and controls. The sign of the reports for a space is missing in many fonts. */
 export function visible(text: string): string {
-  return text.replace(/[ \n\t\r␠]/g, (c) => ({ "\n": "⏎", "\t": "⇥", "\r": "↵" })[c] ?? "␣");
+  return ordered(text).replace(/[ \n\t\r␠]/g, (c) => ({ "\n": "⏎", "\t": "⇥", "\r": "↵" })[c] ?? "␣");
+}
+
+/** The controls of the direction of text, which would show it in another order than it has. */
+const directions = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/** ordered replaces each control of the direction of text by one visible character: where it starts a direction by an arrow. */
+export function ordered(text: string): string {
+  return text.replace(directions, (c) => ("\u200e\u202a\u202d\u2066".includes(c) ? "⇢" : "\u061c\u200f\u202b\u202e\u2067".includes(c) ? "⇠" : c === "\u2068" ? "⇿" : "⇡"));
 }

@@ -3,7 +3,7 @@ import { useEffect } from "preact/hooks";
 import type { Column } from "site/columns";
 import { count, interval, plural, signed } from "site/format";
 import type { Entry, Experiment, Manifest } from "site/manifest";
-import { Bar, extent } from "site/bar";
+import { Bar, extent, sideOf } from "site/bar";
 import { href } from "site/route";
 import { Link, Table } from "site/table";
 
@@ -73,15 +73,17 @@ function Comparisons({ entries }: { entries: Entry[] }) {
   if (entries.length === 0) return null;
   const scale = extent(entries.map((e) => headline(e).overall));
   const several = new Set(entries.map((e) => e.experiment)).size > 1;
+  // The title of a comparison names its models, unless it was given another one.
+  const named = entries.every((e) => (e.title || e.name).includes(headline(e).modelA) && (e.title || e.name).includes(headline(e).modelB));
   const all: (Column<Entry> | false)[] = [
     { key: "comparison", title: "Comparison", value: (e) => e.title || e.name },
     several && { key: "experiment", title: "Experiment", value: (e) => e.experiment },
-    { key: "model_a", title: "a", value: (e) => headline(e).modelA },
-    { key: "model_b", title: "b", value: (e) => headline(e).modelB },
+    !named && { key: "model_a", title: "a", value: (e) => headline(e).modelA },
+    !named && { key: "model_b", title: "b", value: (e) => headline(e).modelB },
     { key: "gap_bpb", title: "Gap", unit: "bits per byte", number: true, absolute: true, help: "a minus b: positive means that a is worse", value: (e) => headline(e).overall.gap_bpb, text: (e) => signed(headline(e).overall.gap_bpb) },
-    { key: "bar", title: "95% interval", drawing: true, value: () => null, cell: (e) => <Bar row={headline(e).overall} scale={scale} /> },
-    { key: "gap_low", title: "Ends", number: true, value: (e) => headline(e).overall.gap_low, text: (e) => interval(headline(e).overall.gap_low, headline(e).overall.gap_high) },
-    { key: "verdict", title: "Verdict", value: (e) => verdict(e) },
+    { key: "verdict", title: "Verdict", value: (e) => verdict(e), cell: (e) => <span class={sideOf(headline(e).overall) ? "verdict" : "verdict open"}>{verdict(e)}</span> },
+    { key: "bar", title: "Drawn", drawing: true, value: () => null, cell: (e) => <Bar row={headline(e).overall} scale={scale} /> },
+    { key: "gap_low", title: "95% interval", number: true, value: (e) => headline(e).overall.gap_low, text: (e) => interval(headline(e).overall.gap_low, headline(e).overall.gap_high) },
     { key: "worse", title: "Datasets", unit: "a worse", number: true, value: (e) => has(e, "a is worse") },
     { key: "better", title: "Datasets", unit: "a better", number: true, value: (e) => has(e, "b is worse") },
     { key: "open", title: "Datasets", unit: "cannot tell", number: true, value: (e) => has(e, "cannot tell") + has(e, "too small to tell") },
