@@ -86,7 +86,7 @@ function Drift({ entry }: ViewProps) {
     <Loaded of={entry.id} load={() => json<Drift>(role(entry, "details"))}>
       {(d) => (
         <>
-          <p class="lead">{d.sentence}.</p>
+          <p class="lead">{sentence(d)}.</p>
           <Notes of={d} />
           {d.gate && <Gate gate={d.gate} />}
           <h2>Parts of the change</h2>
@@ -111,6 +111,9 @@ function Drift({ entry }: ViewProps) {
     </Loaded>
   );
 }
+
+/** sentence starts what the report says with a capital letter, unless that is the name of a model. */
+const sentence = (d: Drift) => (d.sentence.startsWith(d.current.model) ? d.sentence : d.sentence.replace(/^./, (first) => first.toUpperCase()));
 
 function Notes({ of: d }: { of: Drift }) {
   const lines = [...(d.notes ?? []).map((n) => n + "."), ...(d.computedDifferences ?? []).map((n) => `What computed the scores differs: ${n}`)];
@@ -164,7 +167,7 @@ function partColumns(parts: Part[]): Column<Part>[] {
     ...changeColumns(parts),
     { key: "adjustedP", title: "p", unit: "adjusted", number: true, value: (p) => p.adjustedP, text: (p) => probability(p.adjustedP) },
     { key: "detectable", title: "Detectable", unit: "change", number: true, help: detectableHelp, value: (p) => p.detectable, text: (p) => decimal(p.detectable) },
-    { key: "neededUnits", title: "Needed", unit: "documents a side", number: true, help: "how many documents like these on each side would show such a change in four of five samples", value: (p) => p.neededUnits, text: (p) => count(p.neededUnits) },
+    { key: "neededUnits", title: "Needed", unit: "documents on each side", number: true, help: "how many documents like these on each side would show such a change in four of five samples", value: (p) => p.neededUnits, text: (p) => count(p.neededUnits) },
   ];
 }
 

@@ -126,7 +126,8 @@ function Scaling({ entry }: ViewProps) {
 
 function columnsOf(s: Summary): Column<Model>[] {
   const other = s.models.some((m) => m.x !== m.parameters);
-  return columns.filter((c) => c.key !== "parameters" || other).map((c) => (c.key === "x" ? { ...c, title: axis(s).replace(/^./, (first) => first.toUpperCase()) } : c));
+  const families = s.models.some((m) => m.family);
+  return columns.filter((c) => (c.key !== "parameters" || other) && (c.key !== "family" || families)).map((c) => (c.key === "x" ? { ...c, title: axis(s).replace(/^./, (first) => first.toUpperCase()) } : c));
 }
 
 const columns: Column<Model>[] = [

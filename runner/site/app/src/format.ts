@@ -62,6 +62,11 @@ export function visible(text: string): string {
 /** The controls of the direction of text, which would show it in another order than it has. */
 const directions = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
+/** codes names the controls of the direction of a text by their numbers. */
+export function codes(text: string): string[] {
+  return (text.match(directions) ?? []).map((c) => "U+" + c.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0"));
+}
+
 /** ordered replaces each control of the direction of text by one visible character: where it starts a direction by an arrow. */
 export function ordered(text: string): string {
   return text.replace(directions, (c) => ("\u200e\u202a\u202d\u2066".includes(c) ? "⇢" : "\u061c\u200f\u202b\u202e\u2067".includes(c) ? "⇠" : c === "\u2068" ? "⇿" : "⇡"));
