@@ -81,7 +81,7 @@ function Comparisons({ entries }: { entries: Entry[] }) {
     !named && { key: "model_a", title: "a", value: (e) => headline(e).modelA },
     !named && { key: "model_b", title: "b", value: (e) => headline(e).modelB },
     { key: "gap_bpb", title: "Gap", unit: "bits per byte", number: true, absolute: true, help: "a minus b: positive means that a is worse", value: (e) => headline(e).overall.gap_bpb, text: (e) => signed(headline(e).overall.gap_bpb) },
-    { key: "verdict", title: "Verdict", value: (e) => verdict(e), cell: (e) => <span class={sideOf(headline(e).overall) ? "verdict" : "verdict open"}>{verdict(e)}</span> },
+    { key: "verdict", title: "Verdict", value: (e) => verdict(e), cell: (e) => <span class={sideOf(headline(e).overall) ? "verdict" : "verdict open"}>{verdict(e, short)}</span> },
     { key: "bar", title: "Drawn", drawing: true, value: () => null, cell: (e) => <Bar row={headline(e).overall} scale={scale} /> },
     { key: "gap_low", title: "95% interval", number: true, value: (e) => headline(e).overall.gap_low, text: (e) => interval(headline(e).overall.gap_low, headline(e).overall.gap_high) },
     { key: "worse", title: "Datasets", unit: "a worse", number: true, value: (e) => has(e, "a is worse") },
@@ -104,10 +104,13 @@ function Comparisons({ entries }: { entries: Entry[] }) {
 
 const has = (e: Entry, verdict: string) => headline(e).verdicts?.[verdict] ?? 0;
 
-function verdict(e: Entry): string {
+function verdict(e: Entry, name = (model: string) => model): string {
   const { overall, modelA, modelB } = headline(e);
-  return overall.verdict.replace(/^a is/, `${modelA} is`).replace(/^b is/, `${modelB} is`);
+  return overall.verdict.replace(/^([ab]) is/, (_, side) => `${name(side === "a" ? modelA : modelB)} is`);
 }
+
+/** short leaves out the middle of a long name: names often differ at their ends. */
+const short = (name: string) => (name.length <= 24 ? name : `${name.slice(0, 12)}…${name.slice(-10)}`);
 
 /** How many datasets a list of the overview has. */
 const most = 8;
