@@ -15,6 +15,7 @@ type pageHeadline struct {
 	Parts     []Part `json:"parts"`
 	Larger    string `json:"larger"`
 	Explains  string `json:"explains"`
+	Sentence  string `json:"sentence"`
 	// Answer is that of the gate, "" without one.
 	Answer action.Answer `json:"answer"`
 }
@@ -29,14 +30,18 @@ func (Kind) Page(ctx context.Context, a *plan.Action, p action.Publisher) (*acti
 	if err != nil {
 		return nil, err
 	}
-	h := pageHeadline{Reference: s.Reference.Model, Current: s.Current.Model, Parts: s.Parts, Larger: s.Larger, Explains: s.Explains}
+	h := pageHeadline{
+		Reference: s.Reference.Model, Current: s.Current.Model, Parts: s.Parts, Larger: s.Larger, Explains: s.Explains,
+		Sentence: s.Sentence(func(name string) string { return name }),
+	}
 	if s.Gate != nil {
 		h.Answer = s.Gate.Answer
 	}
 	page.Headline = h
 	page.Files[action.Details], err = p.JSON(struct {
 		*Summary
+		Sentence string `json:"sentence"`
 		action.Provenance
-	}{s, action.ProvenanceOf(a)})
+	}{s, h.Sentence, action.ProvenanceOf(a)})
 	return page, err
 }

@@ -1,7 +1,7 @@
 // The page of a scaling report: bits per byte over the size of models, with fitted laws.
 import { Chart, type Line } from "site/chart";
 import type { Column } from "site/columns";
-import { count, decimal } from "site/format";
+import { count, decimal, plural } from "site/format";
 import { json, once, role } from "site/load";
 import { Loaded } from "site/loaded";
 import type { Entry } from "site/manifest";
@@ -12,6 +12,11 @@ import { Table } from "site/table";
 
 interface Measure {
   value: number;
+  low: number;
+  high: number;
+}
+
+interface Interval {
   low: number;
   high: number;
 }
@@ -30,6 +35,9 @@ interface Model {
   flopsPerToken: number | null;
   nats: number;
   bpb: number | null;
+  bpbInterval?: Interval | null;
+  /** In the order of the table of datasets. */
+  bpbIntervalByDataset?: (Interval | null)[] | null;
   perplexity: { perToken: number | null; perWord: number | null; perByte: number | null };
 }
 
@@ -58,11 +66,25 @@ const datasets = (entry: Entry) => once("datasets of " + entry.id, async () => (
 
 const axis = (s: Summary) => s.x.label || s.x.of || "parameters";
 
+/** A model on a dataset or on all. */
+interface Point {
+  family: string;
+  x: number;
+  bpb: number | null;
+  interval: Interval | null | undefined;
+}
+
 /** lines makes a line for each family, of points that are sorted by x, and one for each fit. */
-function lines(models: { family: string; x: number; bpb: number | null }[], fits: Fit[]): { x: number[]; lines: Line[] } {
+function lines(models: Point[], fits: Fit[]): { x: number[]; lines: Line[] } {
   const x = [...new Set(models.map((m) => m.x))].sort((a, b) => a - b);
   const families = [...new Set(models.map((m) => m.family))];
-  const all: Line[] = families.map((family) => ({ name: family || "models", values: x.map((v) => models.find((m) => m.family === family && m.x === v)?.bpb ?? null), points: fits.some((f) => f.family === family) }));
+  const all: Line[] = families.map((family) => {
+    const points = x.map((v) => models.find((m) => m.family === family && m.x === v));
+    return {
+      name: family || "models", values: points.map((p) => p?.bpb ?? null), points: fits.some((f) => f.family === family),
+      low: points.map((p) => p?.interval?.low ?? null), high: points.map((p) => p?.interval?.high ?? null),
+    };
+  });
   for (const fit of fits) if (fit.law) all.push({ name: `${fit.family || "models"}: law`, values: x.map((v) => fit.law!.a.value * Math.pow(v, -fit.law!.b.value)), fit: true });
   return { x, lines: all };
 }
@@ -75,7 +97,11 @@ function Scaling({ entry }: ViewProps) {
         const chosen = param("dataset");
         const family = new Map(s.models.map((m) => [m.model, m.family ?? ""]));
         const of = chosen ? rows.filter((r) => r.dataset === chosen) : s.models;
-        const drawn = lines(of.flatMap((m) => (m.x === null ? [] : [{ family: family.get(m.model) ?? "", x: m.x, bpb: m.bpb }])), chosen ? [] : (s.fits ?? []).filter((f) => f.of === "bits per byte"));
+        const models = new Map(s.models.map((m) => [m.model, m]));
+        const names = [...new Set(rows.map((r) => r.dataset))];
+        const at = names.indexOf(chosen);
+        const intervalOf = (model: string) => (chosen ? models.get(model)?.bpbIntervalByDataset?.[at] : models.get(model)?.bpbInterval);
+        const drawn = lines(of.flatMap((m) => (m.x === null ? [] : [{ family: family.get(m.model) ?? "", x: m.x, bpb: m.bpb, interval: intervalOf(m.model) }])), chosen ? [] : (s.fits ?? []).filter((f) => f.of === "bits per byte"));
         return (
           <>
             {notes.length > 0 && <ul class="warnings">{notes.map((n) => <li>{n}</li>)}</ul>}
@@ -83,13 +109,13 @@ function Scaling({ entry }: ViewProps) {
               <label><span>Dataset</span>
                 <select value={chosen} onChange={(e) => set({ dataset: e.currentTarget.value })}>
                   <option value="">all</option>
-                  {[...new Set(rows.map((r) => r.dataset))].map((d) => <option value={d}>{d}</option>)}
+                  {names.map((d) => <option value={d}>{d}</option>)}
                 </select>
               </label>
-              <span>{count(s.scoredBytes)} bytes of {count(s.documents)} documents</span>
+              <span>{count(s.scoredBytes)} bytes of {plural(s.documents, "document")}</span>
             </div>
-            {drawn.x.length > 0 && <Chart title={`Bits per byte over ${axis(s)}${chosen ? " of " + chosen : ", with fitted laws"}`} x={{ name: axis(s), values: drawn.x, log: s.x.scale === "log" }} y={{ name: "bits per byte", log: s.x.scale === "log" }} lines={drawn.lines} />}
-            <Table name="models" rows={s.models} columns={columns} sort="x" />
+            {drawn.x.length > 0 && <Chart title={`Bits per byte over ${axis(s)}${chosen ? " of " + chosen : ""}, with 95% intervals${drawn.lines.some((l) => l.fit) ? " and fitted laws" : ""}`} x={{ name: axis(s), values: drawn.x, log: s.x.scale === "log" }} y={{ name: "bits per byte", log: s.x.scale === "log" }} lines={drawn.lines} />}
+            <Table name="models" rows={s.models} columns={columnsOf(s)} sort="x" />
             <Fits fits={s.fits ?? []} />
           </>
         );
@@ -98,12 +124,19 @@ function Scaling({ entry }: ViewProps) {
   );
 }
 
+function columnsOf(s: Summary): Column<Model>[] {
+  const other = s.models.some((m) => m.x !== m.parameters);
+  const families = s.models.some((m) => m.family);
+  return columns.filter((c) => (c.key !== "parameters" || other) && (c.key !== "family" || families)).map((c) => (c.key === "x" ? { ...c, title: axis(s).replace(/^./, (first) => first.toUpperCase()) } : c));
+}
+
 const columns: Column<Model>[] = [
   { key: "model", title: "Model", value: (m) => m.model },
   { key: "family", title: "Family", value: (m) => m.family },
   { key: "x", title: "x", number: true, value: (m) => m.x, text: (m) => count(m.x) },
   { key: "parameters", title: "Parameters", number: true, value: (m) => m.parameters, text: (m) => count(m.parameters) },
   { key: "bpb", title: "Bits per byte", number: true, value: (m) => m.bpb, text: (m) => decimal(m.bpb) },
+  { key: "bpb_low", title: "95% interval", number: true, value: (m) => m.bpbInterval?.low, text: (m) => (m.bpbInterval ? `[${decimal(m.bpbInterval.low)}, ${decimal(m.bpbInterval.high)}]` : "–") },
   { key: "perplexity", title: "Perplexity", unit: "per token", number: true, value: (m) => m.perplexity.perToken, text: (m) => decimal(m.perplexity.perToken, 2) },
   { key: "flopsPerToken", title: "FLOPs", unit: "per token", number: true, value: (m) => m.flopsPerToken, text: (m) => (m.flopsPerToken === null ? "–" : m.flopsPerToken.toExponential(2)) },
 ];
@@ -135,17 +168,17 @@ interface Part {
   bpb: (number | null)[];
 }
 
-function Parts({ entry, of, first }: { entry: Entry; of: "buckets" | "sentences"; first: string }) {
+function Parts({ entry, of, first, noun }: { entry: Entry; of: "buckets" | "sentences"; first: string; noun: string }) {
   return (
     <Loaded of={entry.id} load={() => details(entry)}>
       {(s) => {
         const columns: Column<Part>[] = [
-          { key: "name", title: first, value: (p) => p.name },
+          { key: "name", title: first, value: (p) => (/^\d+$/.test(p.name) ? Number(p.name) : p.name), text: (p) => p.name },
           ...s.models.map((m, i): Column<Part> => ({ key: m.model, title: m.model, unit: "bits per byte", number: true, value: (p) => p.bpb[i], text: (p) => decimal(p.bpb[i]) })),
           { key: "parts", title: "n", number: true, value: (p) => p.parts, text: (p) => count(p.parts) },
           { key: "bytes", title: "Bytes", number: true, value: (p) => p.scoredBytes, text: (p) => count(p.scoredBytes) },
         ];
-        return <Table name={of} rows={s[of] ?? []} columns={columns} sort="-bytes" bytes={(p) => p.scoredBytes} />;
+        return <Table name={noun} rows={s[of] ?? []} columns={columns} sort={of === "sentences" ? "" : "-bytes"} bytes={(p) => p.scoredBytes} />;
       }}
     </Loaded>
   );
@@ -154,7 +187,7 @@ function Parts({ entry, of, first }: { entry: Entry; of: "buckets" | "sentences"
 export const page: Page = {
   tabs: [
     { id: "scaling", title: "Scaling", view: Scaling },
-    { id: "buckets", title: "Buckets", view: ({ entry }) => <Parts entry={entry} of="buckets" first="Bucket" /> },
-    { id: "sentences", title: "Sentences", view: ({ entry }) => <Parts entry={entry} of="sentences" first="Position in the document" /> },
+    { id: "buckets", title: "Buckets", view: ({ entry }) => <Parts entry={entry} of="buckets" first="Bucket" noun="buckets" /> },
+    { id: "sentences", title: "Sentences", view: ({ entry }) => <Parts entry={entry} of="sentences" first="Sentence of the document" noun="positions of sentences" /> },
   ],
 };

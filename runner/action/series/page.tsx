@@ -79,12 +79,12 @@ function Shown({ of, points, axis, log }: { of: Slice; points: Point[]; axis: st
     { key: "x", title: axis, number: true, value: (p) => p.x, text: (p) => count(p.x) },
     { key: "bpb", title: "Bits per byte", number: true, value: (p) => p.bpb, text: (p) => decimal(p.bpb) },
     { key: "bpb_low", title: "95% interval", number: true, value: (p) => p.bpb_low, text: (p) => (p.bpb_low === null ? "–" : `[${decimal(p.bpb_low)}, ${decimal(p.bpb_high)}]`) },
-    { key: "previous_gap_bpb", title: "To the previous", number: true, value: (p) => p.previous_gap_bpb, text: (p) => signed(p.previous_gap_bpb) },
+    { key: "previous_gap_bpb", title: "To previous", number: true, value: (p) => p.previous_gap_bpb, text: (p) => signed(p.previous_gap_bpb) },
     { key: "previous_gap_low", title: "Its interval", number: true, value: (p) => p.previous_gap_low, text: (p) => interval(p.previous_gap_low, p.previous_gap_high) },
     { key: "previous_adjusted_p", title: "p", unit: "adjusted", number: true, value: (p) => p.previous_adjusted_p, text: (p) => probability(p.previous_adjusted_p) },
     { key: "previous_verdict", title: "Verdict", value: (p) => p.previous_verdict },
-    { key: "best_gap_bpb", title: "To the best before", number: true, value: (p) => p.best_gap_bpb, text: (p) => signed(p.best_gap_bpb) },
-    { key: "best_verdict", title: "Verdict", unit: "to the best", value: (p) => p.best_verdict },
+    { key: "best_gap_bpb", title: "To best before", number: true, value: (p) => p.best_gap_bpb, text: (p) => signed(p.best_gap_bpb) },
+    { key: "best_verdict", title: "Verdict", unit: "to best", value: (p) => p.best_verdict },
   ];
   const line = { name: of.slice, values: points.map((p) => p.bpb), low: points.map((p) => p.bpb_low), high: points.map((p) => p.bpb_high) };
   return (
@@ -95,11 +95,16 @@ function Shown({ of, points, axis, log }: { of: Slice; points: Point[]; axis: st
   );
 }
 
+/** slope writes a slope with its sign and three digits: it can be of any size. */
+function slope(x: number | null): string {
+  return x === null ? "–" : (x > 0 ? "+" : "") + (x !== 0 && Math.abs(x) < 1e-3 ? x.toExponential(2) : x.toPrecision(3));
+}
+
 function Slices({ entry, slices }: { entry: Entry; slices: Slice[] }) {
   const columns: Column<Slice>[] = [
-    { key: "slice", title: "Slice", value: (s) => s.slice, cell: (s) => <>{s.slice} <small>{s.list}</small></> },
+    { key: "slice", title: "Slice", value: (s) => s.slice, cell: (s) => <>{s.slice} {s.list !== s.slice && <small>{s.list}</small>}</> },
     { key: "best_model", title: "Best", value: (s) => s.best_model },
-    { key: "slope_bpb_per_x", title: "Slope", unit: "bits per byte per x", number: true, absolute: true, value: (s) => s.slope_bpb_per_x, text: (s) => (s.slope_bpb_per_x === null ? "–" : s.slope_bpb_per_x.toPrecision(3)) },
+    { key: "slope_bpb_per_x", title: "Slope", unit: "bits per byte per x", number: true, absolute: true, value: (s) => s.slope_bpb_per_x, text: (s) => slope(s.slope_bpb_per_x) },
     { key: "changes", title: "Changes", unit: "of level", number: true, value: (s) => s.changes },
     { key: "units", title: "n", unit: "documents", number: true, value: (s) => s.units, text: (s) => count(s.units) },
     { key: "scored_bytes", title: "Bytes", number: true, value: (s) => s.scored_bytes, text: (s) => count(s.scored_bytes) },

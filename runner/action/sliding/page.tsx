@@ -1,7 +1,7 @@
 // The page of sliding windows: how likely a model is to continue each part of a text as the text does.
 import { Chart } from "site/chart";
 import type { Column } from "site/columns";
-import { count, decimal, percent, visible } from "site/format";
+import { count, decimal, percent, plural, visible } from "site/format";
 import { Loaded } from "site/loaded";
 import { Figure, type Page, type ViewProps } from "site/page";
 import { href } from "site/route";
@@ -17,9 +17,9 @@ function Summary({ entry }: ViewProps) {
           {[...(s.warnings ?? []), ...(s.notes ?? [])].length > 0 && <ul class="warnings">{[...(s.warnings ?? []), ...(s.notes ?? [])].map((n) => <li>{n}</li>)}</ul>}
           <dl class="figures">
             <Figure title="Largest probability" value={probability(s.maxLogP)} note={`of ${count(s.windows)} windows`} />
-            <Figure title="Continued greedily" value={percent(s.greedyShare)} note={`${count(s.greedy)} windows`} />
+            <Figure title="Continued greedily" value={percent(s.greedyShare)} note={plural(s.greedy, "window")} />
             <Figure title="Memorized passages" value={count(s.memorizedPassages)} note={`${count(s.easyPassages)} more are easy without a prompt`} />
-            <Figure title="Text" value={count(s.characters)} note={`characters of ${count(s.texts)} texts`} />
+            <Figure title="Text" value={count(s.characters)} note={`characters of ${plural(s.texts, "text")}`} />
           </dl>
           <Book entry={entry} statistics={s} />
         </>

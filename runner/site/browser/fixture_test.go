@@ -46,6 +46,11 @@ gaps: "byte-vs-word": {a: "byte-4gram", b: "word-2gram"}
 let few = ["books/opticks", "code/go"]
 scaling: order: {models: ["byte-2gram", "byte-4gram"], datasets: few}
 series: checkpoints: {models: ["byte-2gram", "byte-4gram"], x: {label: "training steps", values: {"byte-2gram": 1, "byte-4gram": 2}}, datasets: few}
+drift: both: {
+	reference: {model: "byte-2gram", datasets: ["books/opticks"]}
+	current: {model: "byte-4gram", datasets: ["code/go"]}
+	gate: maxBitsPerByte: 0.5
+}
 sliding: known: {models: ["byte-4gram"], datasets: ["web/odd"], chunkTokens: 8}
 gates: {
 	better: {candidate: "byte-4gram", against: "byte-2gram", maxBitsPerByte: 0.02, datasets: few}
@@ -54,6 +59,9 @@ gates: {
 `
 
 const script = `<script>window.stolen = true</script><img src=x onerror="window.stolen = true"><b>bold</b> </pre></div> {{7*7}}`
+
+// directions has the controls with which code looks different from what it is.
+const directions = "if access \u202e\u2066// check admin\u2069 \u2066 then {\u202c ok } \u05d0\u05d1 end"
 
 const odd = "\ufeffna\u00efve \u65e5\u672c\u8a9e \U0001f600 e\u0301 tab\there\r\nline two\r\n\u00a0\u200b end"
 
@@ -65,6 +73,7 @@ type fixture struct {
 	browser *browser.Browser
 	site    string
 	dir     string
+	runner  string
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -72,14 +81,14 @@ func newFixture(t *testing.T) *fixture {
 	root := t.TempDir()
 	f := &fixture{dir: filepath.Join(root, "pages"), site: filepath.Join(root, "site")}
 	f.write(t)
-	runner := filepath.Join(root, "runner")
-	command(t, "../../..", "go", "build", "-o", runner, "./runner")
-	run := exec.Command(runner, "run")
+	f.runner = filepath.Join(root, "runner")
+	command(t, "../../..", "go", "build", "-o", f.runner, "./runner")
+	run := exec.Command(f.runner, "run")
 	run.Dir = f.dir
 	if out, err := run.CombinedOutput(); run.ProcessState == nil || run.ProcessState.ExitCode() != failedGate {
 		t.Fatalf("run: %v, want a failed gate\n%s", err, out)
 	}
-	command(t, f.dir, runner, "export", "site", f.site)
+	command(t, f.dir, f.runner, "export", "site", f.site)
 	b, err := browser.Start(context.Background())
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +122,7 @@ func (f *fixture) write(t *testing.T) {
 	}
 	for name, content := range map[string]string{
 		"experiment.cue": experiment,
-		"hostile.jsonl":  lines(script, "plain"),
+		"hostile.jsonl":  lines(script, "plain", directions),
 		"odd.jsonl":      lines(odd, "e\u0301\u0302"),
 		"many.jsonl":     many.String(),
 		"long.txt":       strings.Repeat(string(book), 1+500_000/len(book))[:500_000],

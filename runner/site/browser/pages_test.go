@@ -4,6 +4,7 @@ package browser_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"surprisal.dev/runner/site/browser"
@@ -18,6 +19,12 @@ func TestPages(t *testing.T) {
 	for name, test := range map[string]func(t *testing.T, f *fixture, x *tab){
 		"overview":  testOverview,
 		"kinds":     testKinds,
+		"drift":     testDrift,
+		"certain":   testCertain,
+		"models":    testModels,
+		"scaling":   testScaling,
+		"direction": testDirection,
+		"phone":     testPhone,
 		"numbers":   testNumbers,
 		"links":     testLinks,
 		"search":    testSearch,
@@ -37,6 +44,7 @@ func TestPages(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { test(t, f, f.open(t, address)) })
 	}
+	t.Run("without text", func(t *testing.T) { testWithoutText(t, f) })
 	t.Run("servers", func(t *testing.T) { testServers(t, f) })
 }
 
@@ -45,6 +53,12 @@ func testOverview(t *testing.T, _ *fixture, x *tab) {
 	x.contains("main", "Comparisons")
 	x.contains("tbody", "byte-4gram")
 	x.contains("main", "Experiment pages")
+	if got := x.text("main .card:first-of-type li:first-of-type"); !strings.HasPrefix(got, "worse") {
+		t.Errorf("the first card starts with %q, want the failed gate", got)
+	}
+	if !get[bool](x, `document.querySelector(".answer.fail").compareDocumentPosition(document.querySelector(".table")) === Node.DOCUMENT_POSITION_FOLLOWING`) {
+		t.Error("the failed gate comes after the comparisons")
+	}
 	x.must(x.Click(".table tbody a"))
 	x.must(x.Wait(`document.querySelector(".tabs") !== null`))
 	if got := x.hash(); got != gap {
@@ -56,6 +70,7 @@ func testOverview(t *testing.T, _ *fixture, x *tab) {
 func testKinds(t *testing.T, _ *fixture, x *tab) {
 	x.visit("#/pages/gate/worse")
 	x.contains(".lead", "fail")
+	x.contains("thead", "one-sided 95% ends") // The gap's page has other ends.
 	x.contains("tbody", "books/opticks")
 	x.visit("#/pages/gate/better")
 	x.contains(".lead", "pass")
@@ -63,6 +78,9 @@ func testKinds(t *testing.T, _ *fixture, x *tab) {
 		x.visit(page)
 		x.contains("tbody", "byte-2gram")
 		x.must(x.Wait(`document.querySelector(".u-over") !== null`))
+		if got := x.text(".u-legend"); strings.ContainsAny(got, "–:") {
+			t.Errorf("%s: the legend is %q before anything is pointed at", page, got)
+		}
 		x.must(x.Do(`document.querySelector(".u-over").scrollIntoView({ block: "center" })`))
 		x.must(x.PointAt(`document.querySelector(".u-over")`))
 		x.must(x.Wait(`/\d/.test(document.querySelectorAll(".u-legend .u-value")[1].innerText)`))

@@ -1,6 +1,7 @@
 // The columns that all tables of a gap share.
-import { Bar, extent } from "site/bar";
+import { Bar, extent, sideOf } from "site/bar";
 import type { Column } from "site/columns";
+import { detectableHelp } from "site/help";
 import { bits, count, decimal, interval, probability, signed } from "site/format";
 import type { GapRow } from "gap/data";
 
@@ -16,7 +17,7 @@ export interface Labels {
 export function gapColumns<T extends Partial<GapRow> & { gap_bpb: number | null; delta_bits: number }>(rows: T[], labels: Labels, has: { won: boolean; detectable: boolean; verdict?: boolean }): Column<T>[] {
   const scale = extent(rows.filter((r) => r.verdict !== small));
   const columns: (Column<T> | false)[] = [
-    { key: "gap_bpb", title: "Gap", unit: "bits per byte", number: true, absolute: true, help: "a minus b: positive means that a is worse", value: (r) => r.gap_bpb, text: (r) => signed(r.gap_bpb), cell: (r) => <span class={(r.gap_bpb ?? 0) > 0 ? "worse" : "better"}>{signed(r.gap_bpb)}</span> },
+    { key: "gap_bpb", title: "Gap", unit: "bits per byte", number: true, absolute: true, help: "a minus b: positive means that a is worse", value: (r) => r.gap_bpb, text: (r) => signed(r.gap_bpb), cell: (r) => <span class={sideOf(r)}>{signed(r.gap_bpb)}</span> },
     { key: "bar", title: "Drawn", drawing: true, help: "the gap and its 95% interval; all bars of the table have one scale", value: () => null, cell: (r) => <Bar row={r} scale={scale} /> },
     { key: "gap_low", title: "95% interval", number: true, help: "of the gap, from how documents differ", value: (r) => r.gap_low, text: (r) => interval(r.gap_low, r.gap_high) },
     { key: "model_a_bpb", title: labels.a, unit: "a, bits per byte", number: true, value: (r) => r.model_a_bpb, text: (r) => decimal(r.model_a_bpb) },
@@ -25,7 +26,7 @@ export function gapColumns<T extends Partial<GapRow> & { gap_bpb: number | null;
     { key: "delta_bits", title: "Bits", unit: "in total", number: true, absolute: true, help: "the difference in bits, summed over the bytes of the row", value: (r) => r.delta_bits, text: (r) => bits(r.delta_bits) },
     { key: "documents", title: "n", unit: labels.counted, number: true, value: (r) => r.documents, text: (r) => count(r.documents) },
     { key: "bytes", title: "Bytes", number: true, value: (r) => r.bytes, text: (r) => count(r.bytes) },
-    has.detectable && { key: "detectable_gap", title: "Detectable", unit: "gap", number: true, help: "the gap that documents like these show in four of five samples", value: (r) => r.detectable_gap, text: (r) => decimal(r.detectable_gap) },
+    has.detectable && { key: "detectable_gap", title: "Detectable", unit: "gap", number: true, help: detectableHelp, value: (r) => r.detectable_gap, text: (r) => decimal(r.detectable_gap) },
     { key: "gap_q", title: "q", number: true, help: "the rate of wrong verdicts among the rows of the table if this row and all with a smaller q get one", value: (r) => r.gap_q, text: (r) => probability(r.gap_q) },
     has.won && { key: "units_model_a_better", title: "Won", unit: "a : b", number: true, help: "the documents, or clusters of documents, on which each model is better", value: (r) => r.units_model_a_better, text: (r) => `${count(r.units_model_a_better)} : ${count(r.units_model_b_better)}` },
   ];
@@ -35,6 +36,9 @@ export function gapColumns<T extends Partial<GapRow> & { gap_bpb: number | null;
 export const small = "too small to tell";
 
 export const folded = { is: (r: { verdict: string }) => r.verdict === small, why: "too small to tell (fewer than 20 documents or 2,000 bytes)" };
+
+/** summed is for rows that are all there is, and that do not overlap: how much of the difference is in the folded ones. */
+export const summed = { ...folded, sum: (r: { delta_bits: number }) => r.delta_bits };
 
 function Verdict({ verdict }: { verdict: string }) {
   const kind = verdict.startsWith("a ") ? "worse" : verdict.startsWith("b ") ? "better" : "open";

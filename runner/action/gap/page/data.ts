@@ -143,6 +143,9 @@ export interface Place {
   row: number;
 }
 
+/** hasText says whether the text of a document was published. */
+export const hasText = (d: DocumentRow) => d.model_a_table_row !== null && d.model_b_table_row !== null;
+
 export const placeOf = (d: DocumentRow): Place => ({ dataset: d.dataset, shard: d.shard, row: d.row_index });
 
 /** place is the document that the address names, if it names one. */

@@ -8,7 +8,7 @@ import { Figure, type ViewProps } from "site/page";
 import { go, href, param, replace, set } from "site/route";
 import { Link } from "site/table";
 import { at as cellAt, cellsOf, worst, type Part } from "gap/cells";
-import { datasets, documentsOf, headlineOf, place, placeOf, type Dataset, type DocumentRow, type Place } from "gap/data";
+import { datasets, documentsOf, hasText, headlineOf, place, placeOf, type Dataset, type DocumentRow, type Place } from "gap/data";
 import { Inspector } from "gap/inspector";
 import { Legend } from "gap/legend";
 import { side, text, type Side } from "gap/losses";
@@ -130,7 +130,8 @@ function useDocumentKeys({ entry, at, documents, parts, chosen, bytes, choose }:
     choose(i);
   };
   const other = (by: number) => {
-    const next = documents[documents.findIndex((d) => d.row_index === at.row && d.shard === at.shard) + by];
+    const readable = documents.filter(hasText);
+    const next = readable[readable.findIndex((d) => d.row_index === at.row && d.shard === at.shard) + by];
     if (next) go(addressOf(entry, placeOf(next)));
   };
   const show = (name: Shown) => () => set({ show: name === "gap" ? null : name });

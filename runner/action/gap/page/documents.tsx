@@ -7,7 +7,7 @@ import type { Entry } from "site/manifest";
 import type { ViewProps } from "site/page";
 import { href, param, set } from "site/route";
 import { Link, Table } from "site/table";
-import { datasets, documentsOf, headlineOf, placeOf, type Dataset, type DocumentRow } from "gap/data";
+import { datasets, documentsOf, hasText, headlineOf, placeOf, type Dataset, type DocumentRow } from "gap/data";
 import { document } from "gap/slices";
 
 export function Documents({ entry }: ViewProps) {
@@ -56,7 +56,8 @@ function List({ entry, documents }: { entry: Entry; documents: DocumentRow[] }) 
   const direction = param("direction");
   const shown = useMemo(() => documents.filter((directions[direction] ?? directions[""]!).has), [documents, direction]);
   const counts = useMemo(() => Object.values(directions).map((d) => documents.filter(d.has).length), [documents]);
-  const columns: Column<DocumentRow>[] = [
+  const quoted = documents.some((d) => d.worst_text);
+  const columns: (Column<DocumentRow> | false)[] = [
     { key: "document", title: "Document", value: (d) => `${d.shard}:${d.row_index}` },
     { key: "delta_bits", title: "Bits", unit: "in total", number: true, absolute: true, value: (d) => d.delta_bits, text: (d) => bits(d.delta_bits), cell: (d) => <span class={d.delta_bits > 0 ? "worse" : "better"}>{bits(d.delta_bits)}</span> },
     { key: "gap_bpb", title: "Gap", unit: "bits per byte", number: true, absolute: true, value: (d) => d.gap_bpb, text: (d) => signed(d.gap_bpb) },
@@ -65,11 +66,11 @@ function List({ entry, documents }: { entry: Entry; documents: DocumentRow[] }) 
     { key: "bytes", title: "Bytes", number: true, value: (d) => d.bytes, text: (d) => count(d.bytes) },
     { key: "worst_bucket", title: "Worst segment", unit: "bucket", value: (d) => d.worst_bucket },
     { key: "worst_gap_bpb", title: "Its gap", number: true, absolute: true, value: (d) => d.worst_gap_bpb, text: (d) => signed(d.worst_gap_bpb) },
-    { key: "worst_text", title: "Its text", value: (d) => d.worst_text, cell: (d) => <code>{visible(d.worst_text ?? "")}</code> },
+    quoted && { key: "worst_text", title: "Its text", value: (d) => d.worst_text, cell: (d) => <code>{visible(d.worst_text ?? "")}</code> },
   ];
   return (
-    <Table name="documents" rows={shown} columns={columns} sort="-delta_bits" bytes={(d) => d.bytes}
-      words={(d) => [`${d.shard}:${d.row_index}`, d.worst_bucket, d.worst_text].join("\n")} href={(d) => document(entry, placeOf(d))}>
+    <Table name="documents" rows={shown} columns={columns.filter((c) => c !== false)} sort="-delta_bits" bytes={(d) => d.bytes}
+      words={(d) => [`${d.shard}:${d.row_index}`, d.worst_bucket, d.worst_text].join("\n")} href={(d) => (hasText(d) ? document(entry, placeOf(d)) : null)}>
       <fieldset class="switch">
         <legend>Show</legend>
         {Object.entries(directions).map(([key, { title }], i) => (

@@ -1,5 +1,5 @@
 // What both models say of a place in the text.
-import { decimal, signed, visible } from "site/format";
+import { codes, decimal, signed, visible } from "site/format";
 import { useEffect, useState } from "preact/hooks";
 import type { Entry } from "site/manifest";
 import type { Cells } from "gap/cells";
@@ -27,12 +27,13 @@ export function Inspector({ cells, cell, a, b, models, tables: { entry, dataset,
   const needed = cell !== null;
   const saidA = useSaid(needed, dataset.model_a_scores, dataset.model_a_confidence, row.model_a_table_row!);
   const saidB = useSaid(needed, dataset.model_b_scores, dataset.model_b_confidence, row.model_b_table_row!);
-  if (cell === null) return <section class="inspector"><p class="hint">Point at the text, or step with keys: <kbd>n</kbd> and <kbd>p</kbd> to the worst spans, <kbd>l</kbd> and <kbd>h</kbd> by token.</p></section>;
+  if (cell === null) return <section class="inspector"><p class="hint">Point at the text<span class="keys">, or step with keys: <kbd>n</kbd> and <kbd>p</kbd> to the worst spans, <kbd>l</kbd> and <kbd>h</kbd> by token</span>.</p></section>;
   const [start, end] = [cells.bytes[cell]!, cells.bytes[cell + 1]!];
   const gap = cells.a[cell]! - cells.b[cell]!;
+  const text = cells.text.slice(cells.chars[cell], cells.chars[cell + 1]);
   return (
     <section class="inspector" aria-live="polite">
-      <p><code>{visible(cells.text.slice(cells.chars[cell], cells.chars[cell + 1]))}</code> <small>bytes {start} to {end}</small></p>
+      <p><code>{visible(text)}</code> <small>{[...codes(text), `bytes ${start} to ${end}`].join(", ")}</small></p>
       <p>Gap <b class={gap > 0 ? "worse" : "better"}>{Number.isNaN(gap) ? "–" : signed(gap, 3)}</b> bits per byte</p>
       <dl>
         <OfModel name={`a: ${models[0]}`} cells={cells} cell={cell} tokens={cells.tokenA} bpb={cells.a[cell]!} side={a} said={saidA} entry={entry} vocabulary="tokens_a" />

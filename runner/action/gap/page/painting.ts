@@ -1,5 +1,6 @@
 // The text of a document with its colors. The text is plain text of the page, so that a browser finds, selects and copies
 // it; the colors and marks are drawn behind the parts of it that are near the window.
+import { ordered } from "site/format";
 import { theme } from "site/theme";
 import { at, startsA, startsB, outside, type Cells } from "gap/cells";
 import { Pen } from "gap/pen";
@@ -55,9 +56,12 @@ export class Painting {
     const forget = theme.subscribe(() => requestAnimationFrame(() => this.repaint()));
     const print = () => this.chunks.slice(0, printed).forEach((c) => this.paint(c));
     addEventListener("beforeprint", print);
+    const copy = (event: ClipboardEvent) => this.copy(event);
+    root.addEventListener("copy", copy);
     this.stop = () => {
       forget();
       removeEventListener("beforeprint", print);
+      root.removeEventListener("copy", copy);
     };
   }
 
@@ -99,6 +103,23 @@ export class Painting {
     this.stop();
   }
 
+  /** copy gives a copy the text as it is, with the controls that are shown as visible characters. */
+  private copy(event: ClipboardEvent): void {
+    const selection = getSelection();
+    if (!selection || selection.rangeCount === 0) return;
+    const { startContainer, startOffset, endContainer, endOffset } = selection.getRangeAt(0);
+    const [from, to] = [this.charAt(startContainer, startOffset), this.charAt(endContainer, endOffset)];
+    if (from === null || to === null || from >= to) return;
+    event.clipboardData?.setData("text/plain", this.cells.text.slice(from, to));
+    event.preventDefault();
+  }
+
+  /** charAt returns the position in the document of a position in the text of a chunk. */
+  private charAt(node: Node, offset: number): number | null {
+    const chunk = node.parentElement && this.chunkOf.get(node.parentElement);
+    return chunk && node === chunk.text ? this.cells.chars[chunk.from]! + offset : null;
+  }
+
   private cellOfChar(char: number): number {
     return at(this.cells.chars, this.cells.count, char);
   }
@@ -113,7 +134,7 @@ export class Painting {
       if (!(i + 1 === cells.count || length >= longest || (ends && length >= usual))) continue;
       const element = document.createElement("div");
       element.className = ends || i + 1 === cells.count ? "chunk" : "chunk cut";
-      const text = document.createTextNode(cells.text.slice(cells.chars[from], cells.chars[i + 1]));
+      const text = document.createTextNode(ordered(cells.text.slice(cells.chars[from], cells.chars[i + 1])));
       element.append(text);
       element.style.containIntrinsicBlockSize = `auto ${height(text.data)}px`;
       const chunk: Chunk = { element, text, from, to: i + 1, canvas: null, near: false };

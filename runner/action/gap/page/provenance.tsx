@@ -23,9 +23,9 @@ export function Provenance({ entry }: ViewProps) {
             <details class="block"><summary>All settings of {d.modelA}</summary><pre tabIndex={0}>{JSON.stringify(d.scoringProtocols?.a, null, 2)}</pre></details>
             <details class="block"><summary>All settings of {d.modelB}</summary><pre tabIndex={0}>{JSON.stringify(d.scoringProtocols?.b, null, 2)}</pre></details>
             <h2>Noise</h2>
-            <p>When documents were scored again in a different batch, bits per byte changed by at most {decimal(d.noise_bpb, 6)} on both sides together. A smaller gap is not evidence.</p>
+            {d.noise_bpb ? <p>When documents were scored again in a different batch, bits per byte changed by at most {decimal(d.noise_bpb, 6)} on both sides together. A smaller gap is not evidence.</p> : <p>None was found: no document changed its bits per byte when it was scored again in a different batch.</p>}
             <h2>Version</h2>
-            <p>This is version <code>{entry.version}</code> of <code>{entry.id}</code>.</p>
+            <p>This is version <code>{entry.version}</code> of <code>{entry.id}</code>: a digest of the files of this page.{entry.key && <> They are made from the result with the key <code>{entry.key}</code>.</>}</p>
             {d.provenance !== undefined && <pre class="details" tabIndex={0}>{JSON.stringify(d.provenance, null, 2)}</pre>}
             {entry.files.versions && <Versions entry={entry} />}
             <h2>Files</h2>

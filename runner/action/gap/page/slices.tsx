@@ -6,7 +6,7 @@ import type { Entry } from "site/manifest";
 import type { ViewProps } from "site/page";
 import { href, param, set } from "site/route";
 import { Table } from "site/table";
-import { folded, gapColumns } from "gap/columns";
+import { folded, gapColumns, summed } from "gap/columns";
 import { datasets, details, headlineOf, rows, type Dataset, type GapRow, type Place } from "gap/data";
 
 function labels(entry: Entry, counted: string) {
@@ -32,7 +32,7 @@ export function Datasets({ entry }: ViewProps) {
           ...gapColumns(all, labels(entry, "documents"), { won: true, detectable: true }),
         ];
         return (
-          <Table name="datasets" rows={shown} columns={columns} sort="-delta_bits" folded={folded} bytes={(d) => d.bytes}
+          <Table name="datasets" rows={shown} columns={columns} sort="-delta_bits" folded={summed} bytes={(d) => d.bytes}
             words={(d) => [d.name, ...tagsOf(d)].join("\n")} href={(d) => href(`${entry.id}/documents`, { dataset: d.name })}>
             {group && <button type="button" onClick={() => set({ group: null })}>Only group {group} ✕</button>}
           </Table>
@@ -62,7 +62,7 @@ export function Buckets({ entry }: ViewProps) {
       {(d) => (
         <>
           <p class="hint">The text is divided into words, numbers, punctuation, URLs and runs of white space. Every scored byte is in one bucket.</p>
-          <Table name="buckets" rows={d.pattern_buckets} sort="-delta_bits" folded={folded} bytes={(r) => r.bytes} href={(r) => href(`${entry.id}/literals`, { bucket: r.name })}
+          <Table name="buckets" rows={d.pattern_buckets} sort="-delta_bits" folded={summed} bytes={(r) => r.bytes} href={(r) => (entry.files.literals ? href(`${entry.id}/literals`, { bucket: r.name }) : null)}
             columns={[{ key: "name", title: "Bucket", value: (r: GapRow) => r.name }, ...gapColumns(d.pattern_buckets, labels(entry, "segments"), { won: true, detectable: true })]} />
         </>
       )}

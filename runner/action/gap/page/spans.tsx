@@ -11,7 +11,7 @@ export function Spans({ cells, parts, shown, chosen, choose }: { cells: Cells; p
   return (
     <section class="spans">
       <h2>{shown === "gap" ? "Spans with the largest gaps" : "Spans with the largest losses"}</h2>
-      <p class="hint">In bits. Keys <kbd>n</kbd> and <kbd>p</kbd> step between them.</p>
+      <p class="hint">In bits.<span class="keys"> Keys <kbd>n</kbd> and <kbd>p</kbd> step between them.</span></p>
       <ol>
         {parts.slice(0, all ? parts.length : few).map((p) => (
           <li>

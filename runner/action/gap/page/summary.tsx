@@ -60,7 +60,7 @@ function Figures({ details: d }: { details: Details }) {
       <Figure title={`b: ${d.modelB}`} value={decimal(o.model_b_bpb)} note="bits per byte" />
       <Figure title="Difference" value={bits(o.delta_bits)} note="bits in total" />
       <Figure title="Text" value={count(o.bytes)} note={`bytes of ${plural(o.documents, "document")}`} />
-      <Figure title="p of no gap" value={probability(o.gap_p)} note={o.detectable_gap ? `a gap of ${decimal(o.detectable_gap)} is detectable` : undefined} />
+      <Figure title="p of no gap" value={probability(o.gap_p)} note={o.detectable_gap ? `a one-sided test shows a gap of ${decimal(o.detectable_gap)} in four of five samples` : undefined} />
     </dl>
   );
 }

@@ -1,4 +1,5 @@
 // Where the tokenizers of both models cut the text differently, and what that costs.
+import { sideOf } from "site/bar";
 import type { Column } from "site/columns";
 import { bits, count, interval, percent, signed, visible } from "site/format";
 import { Loaded } from "site/loaded";
@@ -56,7 +57,7 @@ function Cuts({ entry }: { entry: Entry }) {
   const columns: Column<Cut>[] = [
     { key: "model_a_token_boundaries", title: "a's tokens", value: (c) => c.model_a_token_boundaries, cell: (c) => <code>{visible(c.model_a_token_boundaries)}</code> },
     { key: "model_b_token_boundaries", title: "b's tokens", value: (c) => c.model_b_token_boundaries, cell: (c) => <code>{visible(c.model_b_token_boundaries)}</code> },
-    { key: "delta_bits", title: "Bits", unit: "in total", number: true, absolute: true, value: (c) => c.delta_bits, text: (c) => bits(c.delta_bits), cell: (c) => <span class={c.delta_bits > 0 ? "worse" : "better"}>{bits(c.delta_bits)}</span> },
+    { key: "delta_bits", title: "Bits", unit: "in total", number: true, absolute: true, value: (c) => c.delta_bits, text: (c) => bits(c.delta_bits), cell: (c) => <span class={sideOf(c)}>{bits(c.delta_bits)}</span> },
     { key: "gap_bpb", title: "Gap", unit: "bits per byte", number: true, absolute: true, value: (c) => c.gap_bpb, text: (c) => signed(c.gap_bpb) },
     { key: "gap_low", title: "95% interval", number: true, value: (c) => c.gap_low, text: (c) => interval(c.gap_low, c.gap_high) },
     { key: "occurrences", title: "n", unit: "occurrences", number: true, value: (c) => c.occurrences, text: (c) => (c.lower_bound ? "at least " : "") + count(c.occurrences) },

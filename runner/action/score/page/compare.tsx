@@ -1,13 +1,12 @@
 // A comparison of any two models on the datasets whose same bytes both scored under the same protocol.
 import type { Column } from "site/columns";
-import { count } from "site/format";
 import { Loaded } from "site/loaded";
 import type { Entry } from "site/manifest";
 import { Figure, type ViewProps } from "site/page";
 import { param, set } from "site/route";
-import { signed, interval, decimal } from "site/format";
+import { count, decimal, interval, plural, signed } from "site/format";
 import { Table } from "site/table";
-import { folded, gapColumns } from "gap/columns";
+import { gapColumns, summed } from "gap/columns";
 import type { GapRow } from "gap/data";
 import { compare } from "score/pair";
 import { details, scores, type Details, type Score } from "score/data";
@@ -64,9 +63,9 @@ function Result({ a, b, rows, overall }: { a: string; b: string; rows: GapRow[];
         <Figure title="Gap, bits per byte" value={signed(overall.gap_bpb)} note={`95% interval ${interval(overall.gap_low, overall.gap_high)}: ${overall.verdict}`} />
         <Figure title={`a: ${a}`} value={decimal(overall.model_a_bpb)} note="bits per byte" />
         <Figure title={`b: ${b}`} value={decimal(overall.model_b_bpb)} note="bits per byte" />
-        <Figure title="Text" value={count(overall.bytes)} note={`bytes of ${count(overall.documents)} documents`} />
+        <Figure title="Text" value={count(overall.bytes)} note={`bytes of ${plural(overall.documents, "document")}`} />
       </dl>
-      <Table name="datasets" rows={rows} columns={columns} sort="-delta_bits" folded={folded} bytes={(r) => r.bytes} />
+      <Table name="datasets" rows={rows} columns={columns} sort="-delta_bits" folded={summed} bytes={(r) => r.bytes} />
     </>
   );
 }

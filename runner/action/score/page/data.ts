@@ -2,6 +2,7 @@
 import { json, once, role } from "site/load";
 import type { Entry, File } from "site/manifest";
 import { open } from "site/parquet";
+import type { Sums } from "site/statistics";
 
 export interface Score {
   dataset: string;
@@ -16,6 +17,13 @@ export interface Score {
   bpb_high: number | null;
   perplexity_per_token: number | null;
   units: number;
+  /** The sums of its interval: d in bits, w in scored bytes. */
+  sum_d: number;
+  sum_w: number;
+  sum_dd: number;
+  sum_dw: number;
+  sum_ww: number;
+  sum_www: number;
   ledger_token_nats: number;
   ledger_span_nats: number;
   ledger_outside_nats: number;
@@ -57,6 +65,12 @@ export function scores(entry: Entry): Promise<Score[]> {
   const file = role(entry, "scores");
   return once("scores of " + file.path, async () => (await (await open(file.path, file.bytes)).read({})) as unknown as Score[]);
 }
+
+/** tooSmall says whether a score is of too little text for its interval to mean anything. */
+export const tooSmall = (s: { units: number; scored_bytes: number }) => s.units < 20 || s.scored_bytes < 2000;
+
+/** sumsOf returns the sums of a score. */
+export const sumsOf = (s: Score): Sums => ({ units: s.units, d: s.sum_d, w: s.sum_w, dd: s.sum_dd, dw: s.sum_dw, ww: s.sum_ww, www: s.sum_www });
 
 /** losses reads the losses of a score, in the order of its documents. */
 export function losses(score: Score): Promise<Loss[]> {

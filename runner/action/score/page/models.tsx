@@ -4,13 +4,20 @@ import { count, decimal } from "site/format";
 import { Loaded } from "site/loaded";
 import type { ViewProps } from "site/page";
 import { Table } from "site/table";
-import { details, scores, type Score } from "score/data";
+import { details, scores, sumsOf, tooSmall, type Score } from "score/data";
+import { empty, estimate, merge } from "site/statistics";
 
 interface Row {
   dataset: string;
   tags: string[];
   bytes: number;
-  of: Map<string, Score>;
+  of: Map<string, Cell>;
+}
+
+/** The bits per byte of a model, and half of their interval. */
+interface Cell {
+  bpb: number | null;
+  half: number | null;
 }
 
 export function Models({ entry }: ViewProps) {
@@ -24,14 +31,14 @@ export function Models({ entry }: ViewProps) {
             key: m.name, title: m.name, number: true, value: (r) => r.of.get(m.name)?.bpb ?? null,
             help: [m.family, m.parameters && `${count(m.parameters)} parameters`].filter(Boolean).join(", "),
             text: (r) => decimal(r.of.get(m.name)?.bpb),
-            cell: (r) => { const s = r.of.get(m.name); return <span class={s && s.bpb !== null && s.bpb === best(r) ? "best" : undefined}>{decimal(s?.bpb)}</span>; },
+            cell: (r) => { const c = r.of.get(m.name); return <><span class={c && c.bpb !== null && c.bpb === best(r) ? "best" : undefined}>{decimal(c?.bpb)}</span> {c?.half != null && <small>±{decimal(c.half)}</small>}</>; },
           })),
           { key: "bytes", title: "Bytes", number: true, value: (r) => r.bytes, text: (r) => count(r.bytes) },
         ];
         return (
           <>
-            <p class="hint">Bits per byte; the best of each dataset is bold. A difference can be due to chance: compare two models to see intervals.</p>
-            <Table name="datasets" rows={rows} columns={columns} sort="dataset" bytes={(r) => r.bytes} words={(r) => [r.dataset, ...r.tags].join("\n")} />
+            <p class="hint">Bits per byte; the best of each row is bold. After ± is half of a 95% interval, where there is enough text. The same documents under two models differ less than two samples do: compare two models to see whether a difference is due to chance.</p>
+            <Table name="datasets" rows={rows} columns={columns} sort="dataset" total={rows.length > 1 ? total(d.models.map((m) => m.name), all, rows) : undefined} bytes={(r) => r.bytes} words={(r) => [r.dataset, ...r.tags].join("\n")} />
           </>
         );
       }}
@@ -44,9 +51,25 @@ function byDataset(all: Score[]): Row[] {
   for (const s of all) {
     let row = rows.get(s.dataset);
     if (!row) rows.set(s.dataset, (row = { dataset: s.dataset, tags: s.tags, bytes: s.scored_bytes, of: new Map() }));
-    row.of.set(s.model, s);
+    row.of.set(s.model, { bpb: s.bpb, half: s.bpb === null || s.bpb_high === null || tooSmall(s) ? null : s.bpb_high - s.bpb });
   }
   return [...rows.values()];
+}
+
+/** total returns the row of all datasets: a ratio of sums for each model that has a score on each of them. */
+function total(models: string[], all: Score[], rows: Row[]): Row {
+  const of = new Map<string, Cell>();
+  let bytes = 0;
+  for (const model of models) {
+    const mine = all.filter((s) => s.model === model && s.scored_bytes > 0);
+    if (mine.length < rows.length) continue;
+    const sums = empty();
+    for (const s of mine) merge(sums, sumsOf(s));
+    const e = estimate(sums);
+    of.set(model, { bpb: sums.d / sums.w, half: e && e.high - e.value });
+    bytes = Math.max(bytes, sums.w);
+  }
+  return { dataset: "all datasets", tags: [], bytes, of };
 }
 
 function best(r: Row): number {

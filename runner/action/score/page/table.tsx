@@ -4,13 +4,13 @@ import { count, decimal } from "site/format";
 import { Loaded } from "site/loaded";
 import type { ViewProps } from "site/page";
 import { Table } from "site/table";
-import { scores, type Score } from "score/data";
+import { scores, tooSmall, type Score } from "score/data";
 
 const columns: Column<Score>[] = [
   { key: "dataset", title: "Dataset", value: (s) => s.dataset },
   { key: "model", title: "Model", value: (s) => s.model },
   { key: "bpb", title: "Bits per byte", number: true, value: (s) => s.bpb, text: (s) => decimal(s.bpb) },
-  { key: "bpb_low", title: "95% interval", number: true, value: (s) => s.bpb_low, text: (s) => (s.bpb_low === null ? "–" : `[${decimal(s.bpb_low)}, ${decimal(s.bpb_high)}]`) },
+  { key: "bpb_low", title: "95% interval", number: true, value: (s) => s.bpb_low, text: (s) => (s.bpb_low === null ? "–" : `[${decimal(s.bpb_low)}, ${decimal(s.bpb_high)}]${tooSmall(s) ? ", too small" : ""}`), help: "too small: fewer than 20 documents or 2,000 bytes, whose interval can be far off" },
   { key: "perplexity_per_token", title: "Perplexity", unit: "per token", number: true, value: (s) => s.perplexity_per_token, text: (s) => decimal(s.perplexity_per_token, 2) },
   { key: "documents", title: "Documents", number: true, value: (s) => s.documents, text: (s) => count(s.documents) },
   { key: "scored_bytes", title: "Bytes", unit: "scored", number: true, value: (s) => s.scored_bytes, text: (s) => count(s.scored_bytes) },

@@ -1,7 +1,7 @@
 // The strip of a text, and under it the text where a person points.
 import { useMemo } from "preact/hooks";
 import { Chart } from "site/chart";
-import { count } from "site/format";
+import { count, ordered } from "site/format";
 import { useKeys } from "site/keys";
 import { Loaded } from "site/loaded";
 import type { Entry } from "site/manifest";
@@ -39,6 +39,7 @@ const floor = -16;
 function Strip({ entry, document, length, model }: { entry: Entry; document: number; length: number; model: string }) {
   const at = Math.min(Number(param("at") || 0), length - 1);
   const start = Math.floor(at / page) * page;
+  const readable = entry.files.text !== undefined;
   const turn = (by: number) => set({ at: Math.max(0, Math.min(length - 1, start + by * page)) });
   useKeys([
     { key: "]", does: "the next part of the text", run: () => turn(1) },
@@ -47,8 +48,9 @@ function Strip({ entry, document, length, model }: { entry: Entry; document: num
   return (
     <>
       <Loaded of={`${entry.id} strip ${document}`} load={() => strip(entry, document)}>
-        {(parts) => <Plot parts={parts} model={model} choose={(x) => set({ at: x })} />}
+        {(parts) => <Plot parts={parts} model={model} choose={readable ? (x) => set({ at: x }) : undefined} />}
       </Loaded>
+      {readable ? <>
       <h2>Characters {count(start)} to {count(Math.min(length, start + page))} of {count(length)}</h2>
       <p>
         <button type="button" disabled={start === 0} onClick={() => turn(-1)}>Previous part</button>{" "}
@@ -57,18 +59,19 @@ function Strip({ entry, document, length, model }: { entry: Entry; document: num
       <Loaded of={`${entry.id} ${document} ${start}`} load={() => Promise.all([words(entry, document, start), characters(entry, document, start)])}>
         {([text, all]) => (text === null ? <p>The text was not published with this site.</p> : <Colored text={text} start={start} characters={all} at={at} />)}
       </Loaded>
+      </> : <p class="hint">The text was not published with this site.</p>}
     </>
   );
 }
 
-function Plot({ parts, model, choose }: { parts: Part[]; model: string; choose(x: number): void }) {
+function Plot({ parts, model, choose }: { parts: Part[]; model: string; choose: ((x: number) => void) | undefined }) {
   const props = useMemo(() => ({
-    title: "The largest probability of a window at each position of the text. Click to read there.",
+    title: "The largest probability of a window at each position of the text." + (choose ? " Click to read there." : ""),
     x: { name: "character", values: parts.map((p) => p.start) },
     y: { name: "log10 of the probability" },
     lines: [{ name: model, values: parts.map((p) => (p.log_p === null ? null : Math.max(floor, p.log_p / Math.LN10))), fit: true, solid: true }],
     height: 220,
-    choose,
+    ...(choose && { choose }),
   }), [parts]);
   return <Chart {...props} />;
 }
@@ -96,7 +99,7 @@ function Colored({ text, start, characters, at }: { text: string; start: number;
     <>
       <div class="swatches" aria-hidden="true">{Array.from({ length: 9 }, (_, i) => <span class={i ? "p" + i : ""}>1e{floor + 2 * i}</span>)}</div>
       <div class="book" tabIndex={0} role="region" aria-label="The text">
-        {runs.map((r) => <span class={(r.level ? "p" + r.level : "") + (start + r.from === at && param("at") !== "" ? " here" : "")} title={r.level ? probability(r.most) : undefined}>{letters.slice(r.from, r.to).join("")}</span>)}
+        {runs.map((r) => <span class={(r.level ? "p" + r.level : "") + (start + r.from === at && param("at") !== "" ? " here" : "")} title={r.level ? probability(r.most) : undefined}>{ordered(letters.slice(r.from, r.to).join(""))}</span>)}
       </div>
     </>
   );

@@ -5,9 +5,21 @@ export interface Interval {
   gap_bpb: number | null;
   gap_low?: number | null;
   gap_high?: number | null;
+  verdict?: string;
 }
 
-const width = 160;
+/** certain says whether a gap is beyond doubt: by its verdict, and where there is none, by its interval. */
+export function certain(row: Interval): boolean {
+  if (row.verdict !== undefined) return row.verdict === "a is worse" || row.verdict === "b is worse";
+  return (row.gap_low ?? -1) > 0 || (row.gap_high ?? 1) < 0;
+}
+
+/** sideOf is the class of a gap beyond doubt. */
+export function sideOf(row: Interval): string | undefined {
+  return !certain(row) ? undefined : row.gap_bpb! > 0 ? "worse" : "better";
+}
+
+const width = 120;
 const height = 20;
 
 /** extent returns the scale for rows: nine tenths of them fit, so that one extreme row does not flatten the others. */
@@ -29,7 +41,7 @@ export function Bar({ row, scale }: { row: Interval; scale: number }) {
   return (
     <svg class="bar" width={width} height={height} viewBox={`0 0 ${width} ${height}`} aria-hidden="true" focusable="false">
       <line class="zero" x1={middle} x2={middle} y1={0} y2={height} />
-      <rect class={gap > 0 ? "worse" : "better"} x={Math.min(middle, x)} y={5} width={Math.max(1, Math.abs(x - middle))} height={10} rx={1} />
+      <rect class={sideOf(row) ?? "unsure"} x={Math.min(middle, x)} y={5} width={Math.max(1, Math.abs(x - middle))} height={10} rx={1} />
       {row.gap_low !== null && row.gap_low !== undefined && (
         <path class="whisker" d={`M${at(low)} 10H${at(high)}M${at(low)} 6V14M${at(high)} 6V14`} />
       )}

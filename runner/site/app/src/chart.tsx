@@ -66,7 +66,7 @@ function data({ x, lines }: ChartProps): uPlot.AlignedData {
 function options({ x, y, lines }: ChartProps, current: "light" | "dark"): Omit<uPlot.Options, "width" | "height"> {
   const style = getComputedStyle(document.documentElement);
   const [ink, grid] = [style.getPropertyValue("--soft"), style.getPropertyValue("--line")];
-  const series: uPlot.Series[] = [{ label: x.name, value: (_, v) => (v === null ? "–" : (x.label?.(v) ?? number(v))) }];
+  const series: uPlot.Series[] = [{ label: x.name, value: (_, v) => (v === null || v === undefined ? "" : (x.label?.(v) ?? number(v))) }];
   const bands: uPlot.Band[] = [];
   lines.forEach((line, i) => {
     const stroke = colors[current][i % 8]!;
@@ -83,15 +83,19 @@ function options({ x, y, lines }: ChartProps, current: "light" | "dark"): Omit<u
     series,
     bands,
     scales: { x: { time: false, distr: x.log ? 3 : 1 }, y: { distr: y.log ? 3 : 1 } },
-    axes: [{ ...axis, label: x.name, values: short }, { ...axis, label: y.name, size: 60, values: (_, ticks) => ticks.map((v) => (v === null ? "" : compact(v))) }],
+    axes: [{ ...axis, label: x.name, values: short, ...(x.values.every(Number.isInteger) && !x.log && { incrs: integers }) }, { ...axis, label: y.name, size: 60, values: (_, ticks) => ticks.map((v) => (v === null ? "" : compact(v))) }],
     cursor: { points: { size: 9 }, drag: { x: true, y: false } },
     legend: { live: true },
   };
 }
 
+/** The distances of the marks of an axis of integers. */
+const integers = Array.from({ length: 16 }, (_, i) => [1, 2, 5].map((n) => n * 10 ** i)).flat();
+
 /** withEnds writes a value with the ends of its interval, which are the two series after it. */
 function withEnds(u: uPlot, v: number | null, idx: number | null, at: number): string {
-  if (at < 0 || idx === null) return number(v);
+  if (idx === null || idx === undefined) return ""; // Nothing is pointed at.
+  if (at < 0) return number(v);
   return `${number(v)} [${number(u.data[at + 1]?.[idx])}, ${number(u.data[at + 2]?.[idx])}]`;
 }
 

@@ -8,13 +8,14 @@ export function count(n: number | null | undefined): string {
 }
 
 export function decimal(x: number | null | undefined, digits = 4): string {
-  return x === null || x === undefined ? none : x.toFixed(digits);
+  if (x === null || x === undefined) return none;
+  return Math.abs(x) < 1000 ? x.toFixed(digits) : x.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
 /** signed writes a gap. */
 export function signed(x: number | null | undefined, digits = 4): string {
   if (x === null || x === undefined) return none;
-  return (x < 0 || Object.is(x, -0) ? "" : "+") + x.toFixed(digits);
+  return (x < 0 || Object.is(x, -0) ? "" : "+") + decimal(x, digits);
 }
 
 export function interval(low: number | null | undefined, high: number | null | undefined, digits = 4): string {
@@ -48,7 +49,25 @@ export function plural(n: number, noun: string): string {
   return `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
 }
 
-/** visible shows white space. The sign of the reports for a space is missing in many fonts. */
+/** counted writes a number and a noun that is given in the plural: "1 dataset" of "datasets". */
+export function counted(n: number, plural: string): string {
+  return `${count(n)} ${n === 1 ? plural.replace(/^(\S+?)s\b/, "$1") : plural}`;
+}
+
+/** visible shows white space and controls. The sign of the reports for a space is missing in many fonts. */
 export function visible(text: string): string {
-  return text.replace(/[ \n\t\r␠]/g, (c) => ({ "\n": "⏎", "\t": "⇥", "\r": "↵" })[c] ?? "␣");
+  return ordered(text).replace(/[ \n\t\r␠]/g, (c) => ({ "\n": "⏎", "\t": "⇥", "\r": "↵" })[c] ?? "␣");
+}
+
+/** The controls of the direction of text, which would show it in another order than it has. */
+const directions = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/** codes names the controls of the direction of a text by their numbers. */
+export function codes(text: string): string[] {
+  return (text.match(directions) ?? []).map((c) => "U+" + c.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0"));
+}
+
+/** ordered replaces each control of the direction of text by one visible character: where it starts a direction by an arrow. */
+export function ordered(text: string): string {
+  return text.replace(directions, (c) => ("\u200e\u202a\u202d\u2066".includes(c) ? "⇢" : "\u061c\u200f\u202b\u202e\u2067".includes(c) ? "⇠" : c === "\u2068" ? "⇿" : "⇡"));
 }

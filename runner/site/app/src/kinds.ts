@@ -2,6 +2,7 @@
 import type { Page } from "site/page";
 
 const loaders: Record<string, () => Promise<{ page: Page }>> = {
+  drift: () => import("../../../action/drift/page"),
   gap: () => import("../../../action/gap/page"),
   gate: () => import("../../../action/gate/page"),
   outliers: () => import("../../../action/outliers/page"),

@@ -13,7 +13,10 @@ export interface Entry {
   experiment: string;
   kind: string;
   name: string;
+  /** A digest of what is published. */
   version: string;
+  /** The key of the result in the store; "" if the page is made of several. */
+  key: string;
   tags?: string[] | null;
   title: string;
   /** What the kind says of itself on the overview. */

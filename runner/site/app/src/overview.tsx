@@ -1,9 +1,9 @@
 // The overview: experiments, their models and runs, and what their comparisons found.
 import { useEffect } from "preact/hooks";
 import type { Column } from "site/columns";
-import { count, interval, signed } from "site/format";
+import { count, interval, plural, signed } from "site/format";
 import type { Entry, Experiment, Manifest } from "site/manifest";
-import { Bar, extent } from "site/bar";
+import { Bar, extent, sideOf } from "site/bar";
 import { href } from "site/route";
 import { Link, Table } from "site/table";
 
@@ -34,11 +34,14 @@ interface Row {
 
 export function Overview({ manifest }: { manifest: Manifest }) {
   useEffect(() => void (document.title = manifest.title || "Surprisal"), []);
+  const judged = manifest.entries.filter((e) => answerOf(e)).sort((x, y) => answers.indexOf(answerOf(x)!) - answers.indexOf(answerOf(y)!));
   return (
     <>
       <h1>{manifest.title || "Surprisal"}</h1>
+      {published[manifest.text] && <p class="hint">{published[manifest.text]}</p>}
+      <Others entries={judged} />
       <Comparisons entries={manifest.entries.filter((e) => e.kind === "gap" && !ofGate(manifest, e))} />
-      <Others entries={manifest.entries.filter((e) => e.kind !== "gap")} />
+      <Others entries={manifest.entries.filter((e) => e.kind !== "gap" && !judged.includes(e))} />
       {manifest.experiments.map((e) => (
         <About experiment={e} />
       ))}
@@ -46,11 +49,23 @@ export function Overview({ manifest }: { manifest: Manifest }) {
   );
 }
 
+/** The answers of gates, the worst first. */
+const answers = ["fail", "inconclusive", "pass"];
+
+/** answerOf returns the answer of a gate, and of what has one. */
+const answerOf = (e: Entry) => (e.headline as { answer?: string } | null)?.answer;
+
 /** ofGate says whether a gap is a part of a gate, which its page shows. */
 function ofGate(manifest: Manifest, e: Entry): boolean {
   const [kind, ...rest] = e.name.split("/");
   return (kind === "gate" || kind === "gate-confirm") && manifest.entries.some((g) => g.kind === "gate" && g.experiment === e.experiment && g.name === rest.join("/"));
 }
+
+/** What a site without all text says of it. */
+const published: Partial<Record<Manifest["text"], string>> = {
+  none: "This site has numbers only. Its documents were not published, nor anything else that quotes them.",
+  sampled: "This site has the text of some documents: those that its pages name, and a few of each dataset.",
+};
 
 const headline = (e: Entry) => e.headline as GapHeadline;
 
@@ -58,15 +73,17 @@ function Comparisons({ entries }: { entries: Entry[] }) {
   if (entries.length === 0) return null;
   const scale = extent(entries.map((e) => headline(e).overall));
   const several = new Set(entries.map((e) => e.experiment)).size > 1;
+  // The title of a comparison names its models, unless it was given another one.
+  const named = entries.every((e) => (e.title || e.name).includes(headline(e).modelA) && (e.title || e.name).includes(headline(e).modelB));
   const all: (Column<Entry> | false)[] = [
     { key: "comparison", title: "Comparison", value: (e) => e.title || e.name },
     several && { key: "experiment", title: "Experiment", value: (e) => e.experiment },
-    { key: "model_a", title: "a", value: (e) => headline(e).modelA },
-    { key: "model_b", title: "b", value: (e) => headline(e).modelB },
+    !named && { key: "model_a", title: "a", value: (e) => headline(e).modelA },
+    !named && { key: "model_b", title: "b", value: (e) => headline(e).modelB },
     { key: "gap_bpb", title: "Gap", unit: "bits per byte", number: true, absolute: true, help: "a minus b: positive means that a is worse", value: (e) => headline(e).overall.gap_bpb, text: (e) => signed(headline(e).overall.gap_bpb) },
-    { key: "bar", title: "95% interval", drawing: true, value: () => null, cell: (e) => <Bar row={headline(e).overall} scale={scale} /> },
-    { key: "gap_low", title: "Ends", number: true, value: (e) => headline(e).overall.gap_low, text: (e) => interval(headline(e).overall.gap_low, headline(e).overall.gap_high) },
-    { key: "verdict", title: "Verdict", value: (e) => verdict(e) },
+    { key: "verdict", title: "Verdict", value: (e) => verdict(e), cell: (e) => <span class={sideOf(headline(e).overall) ? "verdict" : "verdict open"}>{verdict(e, short)}</span> },
+    { key: "bar", title: "Drawn", drawing: true, value: () => null, cell: (e) => <Bar row={headline(e).overall} scale={scale} /> },
+    { key: "gap_low", title: "95% interval", number: true, value: (e) => headline(e).overall.gap_low, text: (e) => interval(headline(e).overall.gap_low, headline(e).overall.gap_high) },
     { key: "worse", title: "Datasets", unit: "a worse", number: true, value: (e) => has(e, "a is worse") },
     { key: "better", title: "Datasets", unit: "a better", number: true, value: (e) => has(e, "b is worse") },
     { key: "open", title: "Datasets", unit: "cannot tell", number: true, value: (e) => has(e, "cannot tell") + has(e, "too small to tell") },
@@ -87,10 +104,13 @@ function Comparisons({ entries }: { entries: Entry[] }) {
 
 const has = (e: Entry, verdict: string) => headline(e).verdicts?.[verdict] ?? 0;
 
-function verdict(e: Entry): string {
+function verdict(e: Entry, name = (model: string) => model): string {
   const { overall, modelA, modelB } = headline(e);
-  return overall.verdict.replace(/^a is/, `${modelA} is`).replace(/^b is/, `${modelB} is`);
+  return overall.verdict.replace(/^([ab]) is/, (_, side) => `${name(side === "a" ? modelA : modelB)} is`);
 }
+
+/** short leaves out the middle of a long name: names often differ at their ends. */
+const short = (name: string) => (name.length <= 24 ? name : `${name.slice(0, 12)}…${name.slice(-10)}`);
 
 /** How many datasets a list of the overview has. */
 const most = 8;
@@ -141,7 +161,7 @@ function Others({ entries }: { entries: Entry[] }) {
 }
 
 /** The names of kinds in headings. */
-export const titles: Record<string, string> = { gap: "Comparison", gate: "Gate", series: "Series", scaling: "Scaling", sliding: "Sliding windows", outliers: "Outliers", scores: "Models", run: "Run" };
+export const titles: Record<string, string> = { drift: "Drift", gap: "Comparison", gate: "Gate", series: "Series", scaling: "Scaling", sliding: "Sliding windows", outliers: "Outliers", scores: "Models", run: "Run" };
 
 function Answer({ headline }: { headline: unknown }) {
   const h = (headline ?? {}) as { answer?: string; sentence?: string; best?: string; maxLogP?: number; memorizedPassages?: number; models?: unknown[]; states?: Record<string, number> };
@@ -149,7 +169,7 @@ function Answer({ headline }: { headline: unknown }) {
     h.sentence,
     h.best && `best: ${h.best}`,
     h.maxLogP !== undefined && `largest probability ${Math.exp(h.maxLogP).toPrecision(2)}, memorized passages: ${h.memorizedPassages}`,
-    !h.best && h.models && `${count(h.models.length)} models`,
+    !h.best && h.models && plural(h.models.length, "model"),
     h.states && Object.entries(h.states).map(([state, n]) => `${count(n)} ${state}`).join(", "),
   ].filter(Boolean);
   return (
@@ -166,7 +186,7 @@ function About({ experiment }: { experiment: Experiment }) {
     <section>
       <h2>Experiment {experiment.name}</h2>
       {experiment.description && <p>{experiment.description}</p>}
-      <p>{[`${count(models.length)} models`, experiment.datasetCount !== undefined && `${count(experiment.datasetCount)} datasets`, `${count(runs.length)} runs`].filter(Boolean).join(", ")}</p>
+      <p>{[plural(models.length, "model"), experiment.datasetCount !== undefined && plural(experiment.datasetCount, "dataset"), plural(runs.length, "run")].filter(Boolean).join(", ")}</p>
       <div class="pair">
         <details open={models.length <= 12}>
           <summary>Models</summary>

@@ -16,7 +16,12 @@ export interface Tab {
   title: string;
   view: ComponentType<ViewProps>;
   hidden?: boolean;
+  /** The file that it is made of; a site without text has none of some tabs. */
+  needs?: string;
 }
+
+/** has says whether a tab can be shown. */
+export const has = (entry: Entry, tab: Tab) => tab.needs === undefined || entry.files[tab.needs] !== undefined;
 
 export interface Page {
   tabs: Tab[];
@@ -33,7 +38,7 @@ export function Tabs({ page, entry, current }: { page: Page; entry: Entry; curre
   }, [current]);
   return (
     <nav class="tabs" aria-label="Views" ref={bar}>
-      {page.tabs.filter((t) => !t.hidden || t === current).map((t) => (
+      {page.tabs.filter((t) => (!t.hidden && has(entry, t)) || t === current).map((t) => (
         <Link href={href(t === page.tabs[0] ? entry.id : `${entry.id}/${t.id}`, kept())} aria-current={t === current ? "page" : undefined}>{t.title}</Link>
       ))}
     </nav>

@@ -6,7 +6,7 @@ import { Help, helpIsOpen, useKeys, type Key } from "site/keys";
 import { pageOf } from "site/kinds";
 import { format, type Entry, type Manifest } from "site/manifest";
 import { Overview, titles } from "site/overview";
-import { Tabs, type Page } from "site/page";
+import { has, Tabs, type Page } from "site/page";
 import { go, href, route } from "site/route";
 import { Link } from "site/table";
 import { theme, toggle } from "site/theme";
@@ -91,16 +91,17 @@ function EntryPage({ manifest, entry, tab }: { manifest: Manifest; entry: Entry;
 
 function Opened({ page, manifest, entry, tab }: { page: Page; manifest: Manifest; entry: Entry; tab: string }) {
   const current = page.tabs.find((t) => t.id === tab) ?? (tab === "" ? page.tabs[0] : undefined);
-  const visible = page.tabs.filter((t) => !t.hidden);
+  const visible = page.tabs.filter((t) => !t.hidden && has(entry, t));
   useKeys(visible.slice(0, 9).map((t, i) => ({ key: String(i + 1), does: t.title, run: () => go(href(i === 0 ? entry.id : `${entry.id}/${t.id}`)) })));
   useEffect(() => void (document.title = [current?.title, entry.title || entry.name, manifest.title || "Surprisal"].filter(Boolean).join(" · ")), [current, entry]);
   if (!current) return <Missing />;
+  const kind = titles[entry.kind] ?? entry.kind;
   return (
     <>
-      <h1><small>{titles[entry.kind] ?? entry.kind}</small> {entry.title || entry.name}</h1>
+      <h1>{entry.title !== kind && <small>{kind}</small>} {entry.title || entry.name}</h1>
       {page.subtitle && <p class="subtitle">{page.subtitle(entry)}</p>}
       {visible.length > 1 && <Tabs page={page} entry={entry} current={current} />}
-      <current.view key={current.id} entry={entry} manifest={manifest} />
+      {!has(entry, current) ? <p>{current.title} quote the text, which was not published with this site.</p> : <current.view key={current.id} entry={entry} manifest={manifest} />}
     </>
   );
 }

@@ -5,7 +5,7 @@ import { sorted, textOf, type Column } from "site/columns";
 import { Controls } from "site/controls";
 import { go, param, set } from "site/route";
 import { bytes, search, searchable } from "site/search";
-import { count } from "site/format";
+import { count, counted, signed } from "site/format";
 
 export interface TableProps<T> {
   /** What the rows are, in the plural: "datasets". */
@@ -18,8 +18,10 @@ export interface TableProps<T> {
   words?(row: T): string;
   /** The size that the filter compares. */
   bytes?(row: T): number;
-  /** Rows that are folded at the end, and why. */
-  folded?: { is(row: NoInfer<T>): boolean; why: string };
+  /** Rows that are folded at the end, and why. Where bits are summed, it is said how many of all are in them. */
+  folded?: { is(row: NoInfer<T>): boolean; why: string; sum?(row: NoInfer<T>): number };
+  /** A row about all others, which is first in every order. It is not searched. */
+  total?: NoInfer<T> | undefined;
   /** The address that a row leads to. */
   href?(row: T): string | null;
   /** Distinguishes the parameters of several tables of a page. */
@@ -53,24 +55,33 @@ export function Table<T>(props: TableProps<T>) {
     }
     return found;
   }, [ordered, looked, least]);
-  const drawn = unfolded || shown.length === 0 ? [...shown, ...folded] : shown;
+  const found = unfolded || shown.length === 0 ? [...shown, ...folded] : shown;
+  const first = props.total !== undefined && typed === "" && least === 0 ? [props.total] : [];
+  const drawn = first.length > 0 ? [...first, ...found] : found;
   return (
     <section class="table" aria-label={props.name}>
       <Controls
         few={rows.length <= few && typed === "" && least === 0}
         prefix={prefix} name={props.name} search={looked} sized={props.bytes !== undefined} rows={drawn} columns={columns}
-        status={drawn.length === rows.length ? `${count(rows.length)} ${props.name}` : `${count(drawn.length)} of ${count(rows.length)} ${props.name}`}
+        status={found.length === rows.length ? counted(rows.length, props.name) : `${count(found.length)} of ${count(rows.length)} ${props.name}`}
       >
         {props.children}
       </Controls>
-      <Rows {...props} rows={drawn} by={by} prefix={prefix} small={shown.length} />
+      {folded.length > 0 && props.folded!.sum && <p class="hint">{folding(props.name, folded, ordered.map((o) => o.row), props.folded!.sum)}</p>}
+      <Rows {...props} rows={drawn} by={by} prefix={prefix} small={first.length + shown.length} />
       {folded.length > 0 && shown.length > 0 && (
         <button type="button" class="fold" aria-expanded={unfolded} onClick={() => set({ [prefix + "small"]: unfolded ? null : 1 })}>
-          {unfolded ? "Fold" : "Show"} {count(folded.length)} {props.name}: {props.folded!.why}
+          {unfolded ? "Fold" : "Show"} {counted(folded.length, props.name)}: {props.folded!.why}
         </button>
       )}
     </section>
   );
+}
+
+/** folding says how much of a sum is in rows that are folded, which may be most of it. */
+function folding<T>(name: string, folded: T[], all: T[], sum: (row: T) => number): string {
+  const total = (rows: T[]) => signed(rows.reduce((t, r) => t + sum(r), 0), 0);
+  return `${counted(folded.length, name)} too small to tell: ${total(folded)} bits of ${total(all)}`;
 }
 
 interface RowsProps<T> extends TableProps<T> {
@@ -80,7 +91,7 @@ interface RowsProps<T> extends TableProps<T> {
   small: number;
 }
 
-function Rows<T>({ name, rows, columns, by, prefix, href, folded, small }: RowsProps<T>) {
+function Rows<T>({ name, rows, columns, by, prefix, href, folded, small, total }: RowsProps<T>) {
   const box = useRef<HTMLDivElement>(null);
   const [from, to] = useVisible(box, rows.length);
   const active = useRef(-1);
@@ -106,10 +117,10 @@ function Rows<T>({ name, rows, columns, by, prefix, href, folded, small }: RowsP
         <tbody>
           {from > 0 && <Spacer rows={from} span={span} />}
           {rows.slice(from, to).map((row, i) => (
-            <tr key={from + i} data-row={from + i} aria-rowindex={from + i + 2} class={folded && from + i >= small ? "small" : undefined}
+            <tr key={from + i} data-row={from + i} aria-rowindex={from + i + 2} class={folded && from + i >= small ? "small" : row === total ? "total" : undefined}
               onFocusIn={() => (active.current = from + i)}>
               {columns.map((c, k) => (
-                <Cell column={c} row={row} first={k === 0} href={k === 0 ? href?.(row) : undefined} />
+                <Cell column={c} row={row} first={k === 0} href={k === 0 && row !== total ? href?.(row) : undefined} />
               ))}
             </tr>
           ))}

@@ -1,0 +1,217 @@
+//go:build browser
+
+package browser_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"surprisal.dev/runner/site/browser"
+)
+
+// testDrift compares the page of a drift with summary.json.
+func testDrift(t *testing.T, f *fixture, x *tab) {
+	data, err := os.ReadFile(filepath.Join(f.dir, ".surprisal/reports/drift/both/summary.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var summary struct {
+		Parts []struct {
+			Name    string  `json:"name"`
+			Change  float64 `json:"change"`
+			Low     float64 `json:"low"`
+			High    float64 `json:"high"`
+			Verdict string  `json:"verdict"`
+		} `json:"parts"`
+		Measures []struct {
+			Name   string  `json:"name"`
+			Change float64 `json:"change"`
+		} `json:"measures"`
+	}
+	if err := json.Unmarshal(data, &summary); err != nil {
+		t.Fatal(err)
+	}
+	if len(summary.Parts) != 4 || len(summary.Measures) == 0 {
+		t.Fatalf("%d parts and %d measures", len(summary.Parts), len(summary.Measures))
+	}
+	x.visit("#/pages/drift/both")
+	x.contains(".lead", "Bits per byte changed by")
+	x.contains("main", "Gate: fail")
+	parts := strings.Join(strings.Fields(x.text(`section[aria-label="parts"] tbody`)), " ")
+	for _, p := range summary.Parts {
+		if want := fmt.Sprintf("%s %+.4f [%+.4f, %+.4f] %s", p.Name, p.Change, p.Low, p.High, p.Verdict); !strings.Contains(parts, want) {
+			t.Errorf("no part %q in %q", want, parts)
+		}
+	}
+	for _, m := range summary.Measures {
+		x.contains(`section[aria-label="measures"] tbody`, m.Name)
+		x.contains(`section[aria-label="measures"] tbody`, fmt.Sprintf("%+.4f", m.Change))
+	}
+}
+
+// testCertain looks at rows too small to tell: their bits are said, and their gaps look like no finding.
+func testCertain(t *testing.T, _ *fixture, x *tab) {
+	x.visit(gap + "/datasets?small=1")
+	header, lines := table(x)
+	folded, all, n := 0.0, 0.0, 0
+	for name, line := range lines {
+		bits, err := strconv.ParseFloat(line[header["delta_bits"]], 64)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		all += bits
+		if line[header["verdict"]] == "too small to tell" {
+			folded += bits
+			n++
+		}
+	}
+	grouped := func(v float64) string {
+		return get[string](x, fmt.Sprintf(`(%v).toLocaleString("en-US", { maximumFractionDigits: 0, signDisplay: "always" })`, v))
+	}
+	x.contains(".table .hint", fmt.Sprintf("%d datasets too small to tell: %s bits of %s", n, grouped(folded), grouped(all)))
+	if got := get[int](x, `document.querySelectorAll("tr.small").length`); got != n || n == 0 {
+		t.Errorf("%d rows look small, want %d", got, n)
+	}
+	if got := get[int](x, `document.querySelectorAll("tr.small .worse, tr.small .better").length`); got != 0 {
+		t.Errorf("%d gaps that cannot be told have the look of a certain one", got)
+	}
+	if got := get[int](x, `document.querySelectorAll("tr:not(.small) span.better").length`); got == 0 {
+		t.Error("no certain gap has a color")
+	}
+}
+
+// testModels compares the row of all datasets with the ratio of sums.
+func testModels(t *testing.T, _ *fixture, x *tab) {
+	x.visit("#/pages/scores/all")
+	header, lines := table(x)
+	total := lines["all datasets"]
+	if total == nil {
+		t.Fatalf("no row of all datasets in %v", lines)
+	}
+	for _, model := range []string{"byte-2gram", "byte-4gram", "word-2gram"} {
+		bits, bytes := 0.0, 0.0
+		for name, line := range lines {
+			if name == "all datasets" {
+				continue
+			}
+			bpb, err := strconv.ParseFloat(line[header[model]], 64)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			n, err := strconv.ParseFloat(line[header["bytes"]], 64)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			bits, bytes = bits+bpb*n, bytes+n
+		}
+		if got, err := strconv.ParseFloat(total[header[model]], 64); err != nil || math.Abs(got-bits/bytes) > 1e-9 {
+			t.Errorf("%s on all datasets: got %v (%v), want %v", model, got, err, bits/bytes)
+		}
+	}
+	x.contains("tr.total", "±")
+	x.visit("#/pages/scores/all/scores?search=web%2Fodd")
+	x.contains("tbody", "too small")
+}
+
+func testScaling(t *testing.T, _ *fixture, x *tab) {
+	x.visit("#/pages/scaling/order")
+	x.contains("thead", "95% interval")
+	if got := x.text("thead"); strings.Count(got, "Parameters") != 1 || strings.Contains(got, "x\t") {
+		t.Errorf("the columns are %q", got)
+	}
+	x.visit("#/pages/scaling/order/sentences")
+	x.contains("output", "20 positions of sentences")
+	if got := get[[]string](x, `[...document.querySelectorAll("tbody th")].slice(0, 3).map((e) => e.innerText)`); strings.Join(got, " ") != "1 2 3" {
+		t.Errorf("the first positions are %v", got)
+	}
+}
+
+// testDirection opens a document with controls that would show its text in another order.
+func testDirection(t *testing.T, _ *fixture, x *tab) {
+	at := strings.Index(directions, "\u202e")
+	x.visit(document("web/hostile", "hostile.jsonl", 2) + fmt.Sprintf("&at=%d", at))
+	x.must(x.Wait(`document.querySelector(".current") !== null`))
+	shown := get[string](x, `document.querySelector(".heat").textContent`)
+	if want := "if access ⇠⇢// check admin⇡ ⇢ then {⇡ ok } \u05d0\u05d1 end"; shown != want {
+		t.Errorf("the text is %q, want %q", shown, want)
+	}
+	x.contains(".inspector", "U+202E")
+	// The positions on the screen have the order of the text.
+	if got := get[bool](x, `(() => {
+		const text = document.querySelector(".chunk").firstChild, range = document.createRange();
+		let last = -1;
+		for (let i = 0; i < text.data.indexOf("\u05d0"); i++) {
+			range.setStart(text, i);
+			range.setEnd(text, i + 1);
+			const x = range.getBoundingClientRect().left;
+			if (x < last) return false;
+			last = x;
+		}
+		return true;
+	})()`); !got {
+		t.Error("the text is shown in another order")
+	}
+	// A copy has the text as it is.
+	copied := get[string](x, `(() => {
+		const text = document.querySelector(".chunk").firstChild;
+		getSelection().setBaseAndExtent(text, 0, text, text.length);
+		const data = new DataTransfer();
+		document.querySelector(".heat").dispatchEvent(new ClipboardEvent("copy", { clipboardData: data, bubbles: true, cancelable: true }));
+		return data.getData("text/plain");
+	})()`)
+	if copied != directions {
+		t.Errorf("the copy is %q, want %q", copied, directions)
+	}
+}
+
+// testPhone opens a document and the overview on a small screen.
+func testPhone(t *testing.T, _ *fixture, x *tab) {
+	x.must(x.Show(browser.Screen{Width: 390, Height: 844}))
+	x.visit(document("books/opticks", "Isaac.Newton-Opticks.txt", 400))
+	x.must(x.Wait(`document.querySelector(".heat canvas") !== null`))
+	if !get[bool](x, `document.querySelector(".heat").getBoundingClientRect().bottom <= document.querySelector(".spans").getBoundingClientRect().top`) {
+		t.Error("the text comes after its spans")
+	}
+	if got := x.text("main"); strings.Contains(got, "Keys") || strings.Contains(got, "step with keys") {
+		t.Errorf("the page has advice about keys: %q", got)
+	}
+	x.visit("")
+	if got := get[[]string](x, `[...document.querySelectorAll("thead th")].slice(0, 3).map((e) => e.innerText.split("\n")[0])`); strings.Join(got, " ") != "Comparison▲ Gap Verdict" {
+		t.Errorf("the first columns are %v", got)
+	}
+}
+
+// testWithoutText opens all pages of a site without text: what is not there on purpose is not an error.
+func testWithoutText(t *testing.T, f *fixture) {
+	dir := filepath.Join(t.TempDir(), "site")
+	command(t, f.dir, f.runner, "export", "site", dir, "--text", "none")
+	x := f.open(t, serve(t, http.FileServer(http.Dir(dir))))
+	x.visit("")
+	x.contains("main", "This site has numbers only")
+	x.visit(gap)
+	if got := x.text(".tabs"); strings.Contains(got, "Literals") || strings.Contains(got, "Segments") {
+		t.Errorf("the tabs are %q", got)
+	}
+	for _, path := range everyPage(x) {
+		if path == gap+"/document?dataset=web%2Fodd&shard=odd.jsonl&row=0&at=5" || path == "#/pages/gap/none" {
+			continue // These do not exist, which they say.
+		}
+		x.move(path)
+		if got := x.text(".notice"); got != "" {
+			t.Errorf("%s: %s", path, got)
+		}
+	}
+	x.visit(gap + "/documents")
+	if got := get[int](x, `document.querySelectorAll("tbody a").length`); got != 0 {
+		t.Errorf("%d links lead to documents without text", got)
+	}
+	x.visit(gap + "/literals")
+	x.contains("main", "not published with this site")
+}
