@@ -25,11 +25,12 @@ type DeltaOptions struct {
 // each key head the columns of query, key, values and gates, and rates the update rates of its value heads and their time
 // steps. It returns the normalized values times the SiLU of their gates, [tokens, value heads*value size].
 func (s *Scope) GatedDelta(in, rates Tensor, w DeltaWeights, q Sequences, o DeltaOptions) Tensor {
-	weights := C.extra_delta_weights{convolution: w.Convolution.x(), decay: w.Decay.x(), step: w.Step.x(), norm: w.Norm.x()}
+	weights := &C.extra_delta_weights{convolution: w.Convolution.x(), decay: w.Decay.x(), step: w.Step.x(), norm: w.Norm.x()}
 	options := C.extra_delta_options{
 		group: C.int64_t(o.Group), key_size: C.int64_t(o.KeySize), value_size: C.int64_t(o.ValueSize), kernel: C.int64_t(o.Kernel), epsilon: C.double(o.Epsilon),
 	}
+	ends, n := (*C.int64_t)(unsafe.SliceData(q.ends)), C.size_t(len(q.ends))
 	return s.extra("gated delta rule", func(out *C.extra_tensor) *C.char {
-		return C.extra_gated_delta(out, in.x(), rates.x(), &weights, (*C.int64_t)(unsafe.SliceData(q.ends)), C.size_t(len(q.ends)), &options)
+		return C.extra_gated_delta(out, in.x(), rates.x(), weights, ends, n, &options)
 	})
 }
