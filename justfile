@@ -174,9 +174,12 @@ test-slow:
 test-s3:
     SURPRISAL_S3_SERVER="$(testdata/s3/install.sh {{ cache }})" go test -vet=off -tags s3 -run S3 ./runner/store ./providers/source
 
-# the pages of the site in Chromium; apt-get install chromium npm installs what they need
-test-site: _axe
+# the pages of the site in Chromium, which is installed if it is missing
+test-site: _browser _axe
     go test -vet=off -tags browser -timeout 20m ./runner/site/browser
+
+_browser:
+    @testdata/install-browser.sh
 
 # the packages of the pages, with axe-core
 _axe:
