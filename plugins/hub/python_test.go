@@ -38,7 +38,7 @@ func python(t *testing.T, what string, into any, environment ...string) {
 	command := exec.CommandContext(t.Context(), os.Getenv("SURPRISAL_PYTHON"), "hubtest/client.py", what)
 	// An empty variable is not the same as none there.
 	set := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasSuffix(v, "=") })
-	command.Env = slices.Concat(set, environment, []string{"TEST_TOKEN="+hubtest.Token, "HF_HUB_DISABLE_TELEMETRY=1", "HF_HUB_DISABLE_PROGRESS_BARS=1", "PYTHONDONTWRITEBYTECODE=1"})
+	command.Env = slices.Concat(set, environment, []string{"TEST_TOKEN=" + hubtest.Token, "HF_HUB_DISABLE_TELEMETRY=1", "HF_HUB_DISABLE_PROGRESS_BARS=1", "PYTHONDONTWRITEBYTECODE=1"})
 	command.Stderr = os.Stderr
 	out, err := command.Output()
 	if err != nil {
