@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -49,6 +51,7 @@ type RunOptions struct {
 type Outcome struct {
 	ID, State string
 	Counts    map[plan.State]int
+	// Failures are in the order of the plan.
 	Failures  []Failure
 	Warnings  []string
 	Published []Published
@@ -124,6 +127,11 @@ func (w *Workspace) withoutLease(ctx context.Context, p *plan.Plan, outcome Outc
 }
 
 func (o *Outcome) conclude(p *plan.Plan, failures []Failure) {
+	place := map[string]int{}
+	for i, a := range p.Actions {
+		place[a.Name] = i
+	}
+	slices.SortStableFunc(failures, func(x, y Failure) int { return cmp.Compare(place[x.Action], place[y.Action]) })
 	o.Failures = failures
 	for _, a := range p.Actions {
 		o.Counts[a.State]++
