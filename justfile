@@ -165,9 +165,10 @@ fmt: (_install-golangci)
 test-race:
     go test -vet=off -race ./runner/engine ./runner/executor ./runner/action/score ./plugins/host
 
-# kill -9, full disks, read-only stores, two runs that must agree; the memory of large documents
+# kill -9, full disks, read-only stores, two runs that must agree; simulations of drift; the memory of large documents
 test-slow:
     go test -vet=off -tags slow -timeout 20m ./runner
+    go test -vet=off -tags slow -run '^(TestCoverage|TestFalseAlarms|TestTooFew)$' ./runner/action/drift
     go test -vet=off -tags slow -p 1 -run '^TestMemory$' -v ./runner/action/materialize ./runner/action/score ./runner/action/gap ./runner/action/scaling ./runner/action/series ./runner/action/outliers
 
 # the store and the providers against a real S3 server
