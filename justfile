@@ -4,7 +4,7 @@ caches := env("XDG_CACHE_HOME", "")
 cache := (if caches == "" { env("HOME") / ".cache" } else { caches }) / "surprisal"
 golangci_version := "v2.15.0"
 golangci := cache / "golangci-lint-" + golangci_version / "golangci-lint"
-fuzz_seconds := "30"
+fuzz_seconds := "20"
 # one cache per checkout: golangci-lint's cache contains absolute paths
 export GOLANGCI_LINT_CACHE := justfile_directory() / "bin/golangci-lint-cache"
 # the same for all commands; otherwise each would compile every dependency separately
