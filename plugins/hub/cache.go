@@ -125,6 +125,8 @@ func (c *Client) unwritable(err error) error {
 		return nil
 	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
 		return protocol.Invalid("the disk of the cache %s is full: %v; free space, or set HF_HUB_CACHE to a directory on another disk, and run again: what was downloaded is kept", c.cache, err)
+	case errors.Is(err, syscall.EFBIG):
+		return protocol.Invalid("the disk of the cache %s takes no larger file: %v; raise `ulimit -f`, or set HF_HUB_CACHE to a directory on another disk, and run again: what was downloaded is kept", c.cache, err)
 	}
 	return protocol.Invalid("cannot write to the cache %s: %v; set HF_HUB_CACHE to a directory that you may write to", c.cache, err)
 }

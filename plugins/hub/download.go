@@ -73,7 +73,11 @@ func (c *Client) fetch(ctx context.Context, r Repository, commit string, f File)
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return c.unwritable(err)
 	}
-	part, err := os.OpenFile(path+".incomplete", os.O_CREATE|os.O_RDWR, 0o666)
+	// Whoever can write to the cache must not lead the download elsewhere.
+	part, err := os.OpenFile(path+".incomplete", os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o666)
+	if errors.Is(err, unix.ELOOP) {
+		return protocol.Invalid("%s.incomplete is a link, which no download leaves; remove it and run again", path)
+	}
 	if err != nil {
 		return c.unwritable(err)
 	}

@@ -134,9 +134,10 @@ func (e entry) file() (File, error) {
 	return f, nil
 }
 
-// validName reports whether a file may have a name: one that stays below the directory that it is joined to.
+// validName reports whether a file may have a name: one that stays below the directory that it is joined to. A name that
+// is not UTF-8 arrives with U+FFFD, which stands for any bytes.
 func validName(name string) bool {
-	return fs.ValidPath(name) && name != "." && !strings.ContainsAny(name, "\\\x00")
+	return fs.ValidPath(name) && name != "." && !strings.ContainsAny(name, "\\\x00\ufffd")
 }
 
 // parseEntries returns the files of a page of a listing.
@@ -167,7 +168,9 @@ func (c *Client) Files(ctx context.Context, r Repository, commit string) ([]File
 	at := c.address("api", r.Kind.plural(), r.ID, "tree", commit)
 	at.RawQuery = "recursive=true"
 	var files []File
+	read := map[string]bool{}
 	for range maxPages {
+		read[at.String()] = true
 		var page json.RawMessage
 		answer, err := c.getJSON(ctx, request{repository: r, revision: commit, address: at}, &page)
 		if err != nil {
@@ -187,6 +190,9 @@ func (c *Client) Files(ctx context.Context, r Repository, commit string) ([]File
 		}
 		if at, err = c.onEndpoint(at, next); err != nil {
 			return nil, fmt.Errorf("%s: %w", r, err)
+		}
+		if read[at.String()] {
+			return nil, fmt.Errorf("%s: the hub continues its listing at a page that was read before, %.200q", r, next)
 		}
 	}
 	return nil, fmt.Errorf("%s: the hub's listing has no end after %d pages", r, maxPages)

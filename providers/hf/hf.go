@@ -107,6 +107,9 @@ type located struct {
 	commit string
 }
 
+// maxChosen is the maximum number of files of a source: a lock file has each of them.
+const maxChosen = 50_000
+
 // choose returns the files of a commit that the configuration selects.
 func (p *provider) choose(ctx context.Context, client *hub.Client, c config, commit string) ([]hub.File, error) {
 	files, err := client.Files(ctx, c.repository(), commit)
@@ -125,7 +128,11 @@ func (p *provider) choose(ctx context.Context, client *hub.Client, c config, com
 		}
 		card = string(content)
 	}
-	return selection{config: c, all: files}.choose(card)
+	chosen, err := selection{config: c, all: files}.choose(card)
+	if len(chosen) > maxChosen {
+		return nil, sdk.Invalid("%s: %d files belong to %s, and at most %d are read; name fewer: files: \"data/*-of-00100.parquet\"", c.repository(), len(chosen), selection{config: c}.what(), maxChosen)
+	}
+	return chosen, err
 }
 
 // identify returns files with their SHA-256. The hub knows that of large ones; the others are downloaded.

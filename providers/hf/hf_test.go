@@ -335,6 +335,25 @@ func TestStorage(t *testing.T) {
 	}
 }
 
+// A source of more files than a lock file should have is refused with their number, before any is read.
+func TestTooManyFiles(t *testing.T) {
+	s, r := start(t)
+	s.PageSize = 200_000
+	files := map[string]string{}
+	for i := range 100_000 {
+		files[fmt.Sprintf("train/%06d.jsonl", i)] = ""
+	}
+	r.Commit("main", files)
+	source := protocol.Source{Config: json.RawMessage(`{"id":"org/text"}`)}
+	_, err := New().Resolve(t.Context(), protocol.ResolveRequest{Source: source, Network: true})
+	if err == nil || protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), `100000 files belong to split "train", and at most 50000 are read`) {
+		t.Errorf("error %v", err)
+	}
+	if n := len(s.Requests()); n > 3 {
+		t.Errorf("%d requests", n)
+	}
+}
+
 func TestConformance(t *testing.T) {
 	_, repository := start(t)
 	repository.Commit("main", map[string]string{

@@ -3,15 +3,12 @@
 package source
 
 import (
-	"net"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"surprisal.dev/internal/s3test"
 	"surprisal.dev/plugins/bucket"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/providers/source/sourcetest"
@@ -20,48 +17,9 @@ import (
 // serve runs a real S3 server over a directory, whose subdirectories are buckets, and returns the options of its URLs.
 func serve(t *testing.T, root string) (options string) {
 	t.Helper()
-	binary := os.Getenv("SURPRISAL_S3_SERVER")
-	if binary == "" {
-		t.Fatal("SURPRISAL_S3_SERVER is not set; testdata/s3/install.sh DIR installs a server and prints its path")
-	}
-	for name, value := range map[string]string{
-		"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "not a secret", "AWS_EC2_METADATA_DISABLED": "true",
-		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
-	} {
-		t.Setenv(name, value)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	address := s3test.Serve(t, root, "--sidecar", t.TempDir())
 	t.Setenv(bucket.Endpoints, address)
-	server := exec.Command(binary, "--port", address, "--access", "tester", "--secret", "not a secret", "--quiet",
-		"posix", "--sidecar", t.TempDir(), root)
-	var out strings.Builder
-	server.Stdout, server.Stderr = &out, &out
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = server.Process.Kill()
-		_ = server.Wait()
-		if t.Failed() {
-			t.Logf("the S3 server said:\n%s", out.String())
-		}
-	})
-	for range 100 {
-		if c, err := net.Dial("tcp", address); err == nil {
-			_ = c.Close()
-			return "?region=us-east-1&use_path_style=true&endpoint=http://" + address
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatalf("the S3 server does not listen on %s", address)
-	return ""
+	return "?region=us-east-1&use_path_style=true&endpoint=http://" + address
 }
 
 func TestS3(t *testing.T) {

@@ -46,8 +46,31 @@ type Metadata struct {
 	ReplacedBytes int64 `json:"replacedBytes"`
 	ReplacedRows  int64 `json:"replacedRows"`
 	// TargetInInput counts supervised documents whose input already contains the target.
-	TargetInInput int64              `json:"targetInInput"`
-	Dropped       map[string]Dropped `json:"dropped"`
+	TargetInInput int64 `json:"targetInInput"`
+	// Straddling are supervised documents in which a token may hold the end of the input and the beginning of the target.
+	Straddling *Straddling `json:"straddling,omitempty"`
+	// ChatFramed are documents that are framed as a conversation.
+	ChatFramed *ChatFramed        `json:"chatFramed,omitempty"`
+	Dropped    map[string]Dropped `json:"dropped"`
+}
+
+// Straddling counts supervised documents in which a token may hold the end of the input and the beginning of the target.
+type Straddling struct {
+	Documents int64 `json:"documents"`
+	// Example has the place of the first in the source, and the text around the end of its input.
+	Example string `json:"example"`
+}
+
+// MeasuredChatFramed is the name of the measurement of a dataset that has the number of such documents.
+const MeasuredChatFramed = "chatFramed"
+
+// ChatFramed counts documents that are framed as a conversation, in the template of a model for conversations.
+type ChatFramed struct {
+	Documents int64 `json:"documents"`
+	// Template, Mark and Example are the template of the first such document, a mark in it, and its place in the source.
+	Template string `json:"template"`
+	Mark     string `json:"mark"`
+	Example  string `json:"example"`
 }
 
 // Dropped counts the rows that were skipped for a reason, with some examples.

@@ -19,7 +19,7 @@ func (a *app) verifyCommand() *cobra.Command {
 		Long: `verify rehashes all files in the store, replays the ledgers of all scores, and checks that records match their keys. To
 detect forged results as well, --redo executes N random actions of the experiment again in a temporary directory and
 compares their outputs with the store. Actions given by name, or by the first digits of their keys, are executed
-again, too.`,
+again, too. Weights that they need and that are not on this machine are downloaded.`,
 		Annotations: map[string]string{"1": "failure, or problems were found"},
 		Example: `  runner verify mine
   runner verify mine --redo 5

@@ -151,7 +151,11 @@ func (a *app) conclude(ctx context.Context, w *workspace.Workspace, p *plan.Plan
 	} else {
 		printSummary(a.stdout, summary)
 		printSkipped(a.stdout, p)
-		a.warn(o.Warnings)
+		advice, err := w.Advise(context.WithoutCancel(ctx), p)
+		if err != nil {
+			return err
+		}
+		a.warn(append(o.Warnings, advice...))
 		writef(a.stdout, "%s\n", closing(o, took))
 	}
 	switch {

@@ -78,8 +78,9 @@ type Status struct {
 	Outputs []store.File
 	// Warnings are for the user. They contain no labels, because equal actions share them.
 	Warnings []string
-	// Seconds is the duration of the action when it ran.
-	Seconds float64
+	// Seconds is the duration of the action when it ran, and Measured what it measured.
+	Seconds  float64
+	Measured map[string]float64
 	// Reason is why the action is skipped or blocked.
 	Reason string
 }

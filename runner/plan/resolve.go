@@ -187,7 +187,7 @@ func (a *Action) matches(r *store.Record) bool {
 
 // Found marks the action as cached, with the outputs of the record.
 func (a *Action) Found(r *store.Record) {
-	a.State, a.Outputs, a.Warnings, a.Seconds = Cached, r.Outputs, r.Warnings, r.Measured[MeasuredSeconds]
+	a.State, a.Outputs, a.Warnings, a.Seconds, a.Measured = Cached, r.Outputs, r.Warnings, r.Measured[MeasuredSeconds], r.Measured
 	a.learn(r.Measured)
 }
 

@@ -337,7 +337,7 @@ func (d *decoder) config(n node, v cue.Value, without ...string) json.RawMessage
 }
 
 func (d *decoder) model(name string, n, scoring node) *Model {
-	m := &Model{Name: name, Family: n.field("family").text(), SeenData: n.field("trainedOn").texts(), Pos: d.writtenAt(n)}
+	m := &Model{Name: name, Family: n.field("family").text(), Chat: n.field("chat").truth(), SeenData: n.field("trainedOn").texts(), Pos: d.writtenAt(n)}
 	if step := n.field("step"); step.set() {
 		at := d.coordinate(step)
 		m.Step = &at

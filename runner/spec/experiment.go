@@ -129,6 +129,8 @@ type Model struct {
 	// Weights are the files of the model. They are nil for a model that its backend trains.
 	Weights *Weights
 	Scores  *Scores
+	// Chat is true for a model that is tuned for conversations.
+	Chat bool `json:",omitempty"`
 	// SeenData are names, globs of names, and tags of datasets that the model was trained on elsewhere.
 	SeenData []string  `json:",omitempty"`
 	Baseline *Baseline `json:"-"`

@@ -6,75 +6,28 @@ import (
 	"errors"
 	"io/fs"
 	"math/rand/v2"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"surprisal.dev/internal/s3test"
 	"surprisal.dev/runner/store"
 )
 
-const (
-	serverVariable = "SURPRISAL_S3_SERVER"
-	bucketName     = "experiments"
-)
+const bucketName = "experiments"
 
 // server runs a real S3 server for the length of a test and returns its endpoint and the directory of its one bucket.
 func server(t *testing.T) (endpoint, bucket string) {
 	t.Helper()
-	binary := os.Getenv(serverVariable)
-	if binary == "" {
-		t.Fatalf("%s is not set: these tests need a real S3 server; testdata/s3/install.sh FOLDER installs one and prints its path", serverVariable)
-	}
-	for name, value := range map[string]string{
-		"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "not a secret", "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
-		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
-	} {
-		t.Setenv(name, value)
-	}
 	root := t.TempDir()
 	bucket = filepath.Join(root, bucketName)
 	if err := os.Mkdir(bucket, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
 	// Without extended attributes the server keeps checksums in separate files, and an overwrite is not atomic.
-	cmd := exec.Command(binary, "--port", address, "--access", "tester", "--secret", "not a secret", "--quiet", "posix", root)
-	var out strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		t.Log("the S3 server ended:", <-ended)
-	})
-	for {
-		select {
-		case err := <-ended:
-			ended <- err
-			t.Fatalf("%s: %v\n%s", binary, err, &out)
-		case <-time.After(20 * time.Millisecond):
-		}
-		if c, err := net.Dial("tcp", address); err == nil {
-			if err := c.Close(); err != nil {
-				t.Fatal(err)
-			}
-			return "http://" + address, bucket
-		}
-	}
+	return "http://" + s3test.Serve(t, root), bucket
 }
 
 func location(endpoint, bucket string) string {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -39,6 +40,9 @@ func (w *Workspace) openBucketWeights(ctx context.Context, m spec.RemoteWeights)
 	key = strings.TrimSuffix(key, "/")
 	if name == "" || key == "" {
 		return nil, invalid("path %q: expected %s://BUCKET/KEY", m.Path, scheme)
+	}
+	if !fs.ValidPath(key) {
+		return nil, invalid("path %q: the key %q has \"..\" or an empty part, or is not UTF-8; use %s://BUCKET/KEY as the bucket lists it", m.Path, key, scheme)
 	}
 	b, err := bucket.Open(ctx, scheme, name, options, bucket.FromSpec)
 	if err != nil {

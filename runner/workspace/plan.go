@@ -55,8 +55,12 @@ func (w *Workspace) Resolve(ctx context.Context, p *plan.Plan) error {
 
 // Advise returns warnings about a plan that is resolved, by the results of earlier runs.
 func (w *Workspace) Advise(ctx context.Context, p *plan.Plan) (advice []string, err error) {
-	if advice, err = w.small(ctx, p); err != nil {
-		return nil, err
+	for _, of := range []func(context.Context, *plan.Plan) ([]string, error){w.small, w.framed} {
+		warnings, err := of(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		advice = append(advice, warnings...)
 	}
 	for _, k := range w.kinds {
 		if adviser, ok := k.(action.Adviser); ok {

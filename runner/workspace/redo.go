@@ -36,6 +36,9 @@ func (w *Workspace) Redo(ctx context.Context, o RedoOptions, v *Verification) (e
 	if err != nil {
 		return err
 	}
+	if err := w.fetchFor(ctx, chosen); err != nil {
+		return err
+	}
 	// After cancellation, do not wait for a plugin that may never answer. Close returns the error.
 	defer context.AfterFunc(ctx, func() { _ = w.stopPlugins() })()
 	pool := host.NewPool()

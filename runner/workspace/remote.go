@@ -186,11 +186,15 @@ func (w *Workspace) missing(m *spec.Weights, pinned protocol.Resolution, files [
 
 // Fetch downloads the weights that the unfinished actions of a resolved plan need and that have no local copy.
 func (w *Workspace) Fetch(ctx context.Context, p *plan.Plan) error {
+	return w.fetchFor(ctx, slices.DeleteFunc(slices.Clone(p.Actions), func(a *plan.Action) bool {
+		return a.State == plan.Cached || a.State == plan.Skipped
+	}))
+}
+
+// fetchFor downloads the weights that actions need and that have no local copy.
+func (w *Workspace) fetchFor(ctx context.Context, actions []*plan.Action) error {
 	var done []absentWeights
-	for _, a := range p.Actions {
-		if a.State == plan.Cached || a.State == plan.Skipped {
-			continue
-		}
+	for _, a := range actions {
 		for _, f := range score.LocalWeights(a.Machine) {
 			of, ok := w.absent[f.Path]
 			if !ok || slices.ContainsFunc(done, func(d absentWeights) bool { return d.weights == of.weights }) {
@@ -249,6 +253,9 @@ type hubWeights struct {
 }
 
 func (h *hubWeights) find(ctx context.Context) ([]remoteFile, string, error) {
+	if f := h.model.File; f != "" && !filepath.IsLocal(filepath.FromSlash(f)) {
+		return nil, "", invalid("%s: file %q: expected a path within the repository, such as \"model.gguf\"", h.repository, f)
+	}
 	commit, err := h.client.Commit(ctx, h.repository, h.model.Revision)
 	if err != nil {
 		return nil, "", err

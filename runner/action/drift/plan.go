@@ -1,6 +1,7 @@
 package drift
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -59,7 +60,11 @@ func (Kind) Plan(b *plan.Builder) error {
 		return err
 	}
 	for _, d := range all {
-		if err := d.add(b); err != nil {
+		err := d.add(b)
+		if _, located := errors.AsType[spec.Errors](err); located {
+			return err
+		}
+		if err != nil {
 			return fmt.Errorf("drift %q: %w", d.Name, err)
 		}
 	}
@@ -112,7 +117,10 @@ func (d Drift) inputs(b *plan.Builder) ([]plan.Input, error) {
 		for _, after := range d.Current.Datasets {
 			x, y := of[scored{d.Current.Model, before}], of[scored{d.Current.Model, after}]
 			if plan.Same(x.Inputs[0].Upstream, y.Inputs[0].Upstream) {
-				return nil, sameDocuments(before, after)
+				err := sameDocuments(before, after)
+				return nil, spec.Errors{{
+					Pos: b.Experiment.Positions[name+" "+d.Name], Path: spec.FieldPath(name, d.Name, "current", "datasets"), Message: err.Error(),
+				}}
 			}
 		}
 	}

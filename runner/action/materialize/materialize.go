@@ -82,11 +82,19 @@ func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
 		Files:    []string{artifact.CountsFile, artifact.DocumentsFile, artifact.MetadataFile},
 		Warnings: m.warnings(),
 		Measured: map[string]float64{
-			plan.MeasuredDocuments: float64(c.Documents), plan.MeasuredBytes: float64(c.Bytes),
+			plan.MeasuredDocuments: float64(c.Documents), plan.MeasuredBytes: float64(c.Bytes), artifact.MeasuredChatFramed: float64(m.framed()),
 			"largestDocument": float64(c.LargestDocument),
 			"bytesPerSecond":  float64(c.Bytes) / max(time.Since(started).Seconds(), math.SmallestNonzeroFloat64),
 		},
 	}, nil
+}
+
+// framed is the number of documents that are framed as a conversation.
+func (m *materializer) framed() int64 {
+	if m.metadata.ChatFramed == nil {
+		return 0
+	}
+	return m.metadata.ChatFramed.Documents
 }
 
 // errEnough ends reading when the limit of documents is reached.
@@ -195,6 +203,7 @@ func (m *materializer) make(row protocol.Row) (bool, error) {
 		Text: text, ScoreStart: int32(start), ScoreEnd: int32(len(text)), Cluster: cluster,
 		Meta: string(encoded),
 	}
+	m.lint(row)
 	return true, nil
 }
 
@@ -202,7 +211,7 @@ func (m *materializer) make(row protocol.Row) (bool, error) {
 func (m *materializer) bad(row protocol.Row, problem string) error {
 	if m.dataset.BadRows != "skip" {
 		m.lacking = m.lacking || strings.Contains(row.Problem, "field ")
-		m.refused = append(m.refused, fmt.Sprintf("%s row %d: %s", row.Shard, row.Number, problem))
+		m.refused = append(m.refused, placeOf(row)+": "+problem)
 		if len(m.refused) >= maxExamples {
 			return m.refusal()
 		}
@@ -217,15 +226,6 @@ func truncate(text string, limit int) string {
 		limit--
 	}
 	return text[:limit]
-}
-
-// leakBytes is the length from which a target that occurs anywhere in its input is unlikely to be a coincidence.
-const leakBytes = 16
-
-// leaks reports whether an input contains its target.
-func leaks(input, target string) bool {
-	input, target = strings.TrimFunc(input, unicode17.IsSpace), strings.TrimFunc(target, unicode17.IsSpace)
-	return target != "" && (strings.HasSuffix(input, target) || len(target) >= leakBytes && strings.Contains(input, target))
 }
 
 // documentMeta is the meta column of a document.
@@ -303,11 +303,14 @@ func join(values [][]byte) (text string, start, replaced int) {
 	return b.String(), start, replaced
 }
 
+// placeOf is the place of a row for people.
+func placeOf(row protocol.Row) string { return fmt.Sprintf("%s row %d", row.Shard, row.Number) }
+
 func (m *materializer) drop(reason string, row protocol.Row, problem string) {
 	d := m.metadata.Dropped[reason]
 	d.Rows++
 	if reason != droppedSample && len(d.Examples) < maxExamples {
-		example := fmt.Sprintf("%s row %d", row.Shard, row.Number)
+		example := placeOf(row)
 		if problem != "" {
 			example += ": " + problem
 		}
@@ -371,6 +374,10 @@ func (m *materializer) warnings() []string {
 	}
 	if n := m.metadata.TargetInInput; n > 0 {
 		out = append(out, fmt.Sprintf("in %d of %d rows the input already contains the target", n, m.metadata.Counts.Documents))
+	}
+	if s := m.metadata.Straddling; s != nil {
+		out = append(out, fmt.Sprintf("in %d of %d rows a token may hold the end of the input and the beginning of the target (%s), and only a part of its loss counts; "+
+			"end inputs after a word or a line, and begin targets with the space that follows", s.Documents, m.metadata.Counts.Documents, s.Example))
 	}
 	return out
 }

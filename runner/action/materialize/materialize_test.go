@@ -240,6 +240,12 @@ func (m made) dropped() (all []string) {
 	return all
 }
 
+// straddling is the warning of rows whose input does not end where the target begins.
+func straddling(rows, example string) string {
+	return "in " + rows + " rows a token may hold the end of the input and the beginning of the target (" + example +
+		"), and only a part of its loss counts; end inputs after a word or a line, and begin targets with the space that follows"
+}
+
 func TestDocuments(t *testing.T) {
 	for _, test := range []struct {
 		name     string
@@ -260,8 +266,8 @@ func TestDocuments(t *testing.T) {
 			[]string{"1: [ ]"}, []string{"empty x1 [f row 0]"}, nil,
 		}, {
 			"an empty target leaves nothing to score",
-			pair(`{"in":"x","out":""}`, `{"in":"x","out":"y"}`),
-			[]string{"1: x[y]"}, []string{"empty target x1 [f row 0]"},
+			pair(`{"in":"x:","out":""}`, `{"in":"x:","out":"y"}`),
+			[]string{"1: x:[y]"}, []string{"empty target x1 [f row 0]"},
 			[]string{"1 of 2 rows skipped: empty target (f row 0)"},
 		}, {
 			"rows by ordinal, the first included and the last not",
@@ -277,8 +283,8 @@ func TestDocuments(t *testing.T) {
 			[]string{"0: [aé]", `1: [aé] {"truncatedFrom":4}`, `2: [é] {"truncatedFrom":4}`, "3: [abc]"}, nil, nil,
 		}, {
 			"a cut target is scored as far as it goes; one cut away makes no document",
-			pair(`{"in":"ab","out":"cd"}`, `{"in":"abc","out":"d"}`, `{"in":"abcd","out":"e"}`).with(func(d *spec.Dataset) { d.Limits.Bytes = 3 }),
-			[]string{`0: ab[c] {"truncatedFrom":4}`},
+			pair(`{"in":"a:","out":"cd"}`, `{"in":"ab:","out":"d"}`, `{"in":"abc:","out":"e"}`).with(func(d *spec.Dataset) { d.Limits.Bytes = 3 }),
+			[]string{`0: a:[c] {"truncatedFrom":4}`},
 			[]string{"target beyond the byte limit x2 [f row 1 f row 2]"},
 			[]string{"2 of 3 rows skipped: target beyond the byte limit (f row 1)"},
 		}, {
@@ -288,6 +294,7 @@ func TestDocuments(t *testing.T) {
 			[]string{
 				"1 of 2 rows are not valid UTF-8; bytes that became U+FFFD: 4",
 				"in 1 of 2 rows the input already contains the target",
+				straddling("1 of 2", `f row 1: "é" + "é"`),
 			},
 		}, {
 			"halves of a character do not join across input and target",
@@ -330,8 +337,8 @@ func TestDocuments(t *testing.T) {
 			[]string{"1 of 1 rows are not valid UTF-8; bytes that became U+FFFD: 1"},
 		}, {
 			"a target beyond the limit is not reported as given away",
-			pair(`{"in":"aa","out":"a"}`, `{"in":"a","out":"b"}`).with(func(d *spec.Dataset) { d.Limits.Bytes = 2 }),
-			[]string{"1: a[b]"}, []string{"target beyond the byte limit x1 [f row 0]"},
+			pair(`{"in":"aa","out":"a"}`, `{"in":":","out":"b"}`).with(func(d *spec.Dataset) { d.Limits.Bytes = 2 }),
+			[]string{"1: :[b]"}, []string{"target beyond the byte limit x1 [f row 0]"},
 			[]string{"1 of 2 rows skipped: target beyond the byte limit (f row 0)"},
 		},
 	} {
