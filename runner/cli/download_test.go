@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -21,6 +22,8 @@ import (
 // machine has the runner, a backend that takes weights, and the caches that all processes on it share.
 type machine struct {
 	dir, home string
+	// temporary is short enough for sockets.
+	temporary string
 	server    *hubtest.Server
 	// environment has more variables of the processes, NAME=VALUE.
 	environment []string
@@ -30,6 +33,15 @@ func newMachine(t *testing.T) *machine {
 	t.Helper()
 	m := &machine{dir: t.TempDir(), home: t.TempDir(), server: hubtest.New()}
 	t.Cleanup(m.server.Close)
+	var err error
+	if m.temporary, err = os.MkdirTemp("", "cli"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(m.temporary); err != nil {
+			t.Error(err)
+		}
+	})
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +80,7 @@ func (m *machine) start(t *testing.T, args ...string) *process {
 	p := &process{Cmd: exec.CommandContext(ctx, filepath.Join(m.dir, "runner"), append(args, "--plugins", m.dir)...)}
 	p.Dir = m.dir
 	p.Env = append([]string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + m.home, "TMPDIR=" + m.home, "HF_ENDPOINT=" + m.server.URL, "HF_HOME=" + filepath.Join(m.home, "hf"),
+		"PATH=" + os.Getenv("PATH"), "HOME=" + m.home, "TMPDIR=" + m.temporary, "HF_ENDPOINT=" + m.server.URL, "HF_HOME=" + filepath.Join(m.home, "hf"),
 		"XDG_CACHE_HOME=" + filepath.Join(m.home, "cache"),
 	}, m.environment...)
 	p.Stdout, p.Stderr = &p.out, &p.out
@@ -76,6 +88,18 @@ func (m *machine) start(t *testing.T, args ...string) *process {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// until waits until something is so while a command runs.
+func (p *process) until(t *testing.T, so func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !so(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			_ = p.Process.Kill() // the test has failed already
+			_, out := p.end()
+			t.Fatalf("runner %s does not get there:\n%s", strings.Join(p.Args[1:], " "), out)
+		}
+	}
 }
 
 // end waits for the end of a command and returns its exit code and its output.
@@ -157,16 +181,12 @@ func TestKilledDownload(t *testing.T) {
 		return true
 	})
 	first := m.start(t, "run", "x")
-	for m.part(t) < 1<<20 {
-		time.Sleep(10 * time.Millisecond)
-	}
+	first.until(t, func() bool { return m.part(t) == 1<<20 })
 	m.server.Requests()
 	second := m.start(t, "run", "y")
-	for asked := false; !asked; time.Sleep(10 * time.Millisecond) {
-		for _, q := range m.server.Requests() {
-			asked = asked || strings.HasSuffix(q.Path, "/m.gguf")
-		}
-	}
+	second.until(t, func() bool {
+		return slices.ContainsFunc(m.server.Requests(), func(q hubtest.Request) bool { return strings.HasSuffix(q.Path, "/m.gguf") })
+	})
 	if err := first.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -250,8 +270,8 @@ func TestHubFaults(t *testing.T) {
 func TestBadAddresses(t *testing.T) {
 	m := newMachine(t)
 	for i, test := range []struct{ fields, want string }{
-		{`safetensors: path: "ftp://bucket/tiny"`, `unknown scheme "ftp"; schemes are gs and s3`},
-		{`safetensors: path: "https://host/tiny"`, `unknown scheme "https"; schemes are gs and s3`},
+		{`safetensors: path: "ftp://bucket/tiny"`, `unknown scheme "ftp"; schemes are file, gs and s3`},
+		{`safetensors: path: "https://host/tiny"`, `unknown scheme "https"; schemes are file, gs and s3`},
 		{`gguf: path: "s3://bucket"`, `path "s3://bucket": expected s3://BUCKET/KEY`},
 		{`gguf: path: "s3:///tiny.gguf"`, `path "s3:///tiny.gguf": expected s3://BUCKET/KEY`},
 		{`gguf: path: "s3://buc ket/tiny.gguf"`, `invalid bucket name "buc ket": use letters, digits, dots, hyphens and underscores`},

@@ -2,10 +2,17 @@ package workspace
 
 import (
 	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"gocloud.dev/blob/memblob"
 
@@ -123,5 +130,98 @@ func TestChangedBucketWeights(t *testing.T) {
 	}
 	if data, err := os.ReadFile(b.path(pinned, "config.json")); err != nil || string(data) != "{}" {
 		t.Errorf("%q, error %v", data, err)
+	}
+}
+
+// google is the part of Google's storage service that weights need: it lists, describes and sends the objects of a
+// bucket. The first answer with content ends after cut bytes.
+type google struct {
+	content map[string]string
+	mu      sync.Mutex
+	cut     int
+	ranges  []string
+}
+
+func (g *google) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	describe := func(key string) map[string]string {
+		return map[string]string{
+			"name": key, "bucket": "bucket", "size": strconv.Itoa(len(g.content[key])), "etag": "e", "generation": "7", "updated": "2026-01-01T00:00:00Z",
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if r.URL.Path == "/storage/v1/b/bucket/o" {
+		var items []map[string]string
+		for key := range g.content {
+			if strings.HasPrefix(key, r.URL.Query().Get("prefix")) {
+				items = append(items, describe(key))
+			}
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"items": items})
+		return
+	}
+	if key, ok := strings.CutPrefix(r.URL.Path, "/storage/v1/b/bucket/o/"); ok && g.content[key] != "" && r.URL.Query().Get("alt") != "media" {
+		_ = json.NewEncoder(w).Encode(describe(key))
+		return
+	}
+	key := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, "/storage/v1/b/bucket/o/"), "/bucket/")
+	content, ok := g.content[key]
+	if !ok {
+		w.WriteHeader(http.StatusNotFound)
+		_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]any{"code": 404, "message": "No such object"}})
+		return
+	}
+	w.Header().Set("X-Goog-Generation", "7")
+	w.Header().Set("Content-Type", "application/octet-stream")
+	g.ranges = append(g.ranges, key+" "+r.Header.Get("Range"))
+	if g.cut > 0 {
+		w.Header().Set("Content-Length", strconv.Itoa(len(content)))
+		_, _ = io.WriteString(w, content[:g.cut])
+		w.(http.Flusher).Flush()
+		g.cut = 0
+		panic(http.ErrAbortHandler)
+	}
+	http.ServeContent(w, r, "", time.Time{}, strings.NewReader(content))
+}
+
+// Weights are found, copied and continued in a bucket of Google's service, too.
+func TestGoogleWeights(t *testing.T) {
+	weights := strings.Repeat("weights ", 100_000)
+	service := &google{content: map[string]string{"models/tiny/config.json": "{}", "models/tiny/a.safetensors": weights}, cut: 50_000}
+	server := httptest.NewServer(service)
+	t.Cleanup(server.Close)
+	t.Setenv("STORAGE_EMULATOR_HOST", strings.TrimPrefix(server.URL, "http://"))
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	w := &Workspace{digests: digests.New(), absent: map[string]absentWeights{}}
+	at, err := w.remote(t.Context(), spec.RemoteWeights{Format: "safetensors", Path: "gs://bucket/models/tiny"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := at.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	files, _, err := at.find(t.Context())
+	if err != nil || len(files) != 2 {
+		t.Fatalf("files %v, error %v", files, err)
+	}
+	pinned := protocol.Resolution{Files: []protocol.File{
+		{Name: "a.safetensors", Digest: protocol.Digest([]byte(weights)), Bytes: int64(len(weights))}, {Name: "config.json", Digest: protocol.Digest([]byte("{}")), Bytes: 2},
+	}}
+	if err := w.fetchFrom(t.Context(), at, pinned); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(at.path(pinned, "a.safetensors")); err != nil || string(data) != weights {
+		t.Errorf("%d bytes, error %v", len(data), err)
+	}
+	service.mu.Lock()
+	defer service.mu.Unlock()
+	if len(service.ranges) != 3 || service.ranges[1] != "models/tiny/a.safetensors bytes=50000-" {
+		t.Errorf("requests %q", service.ranges)
+	}
+	if _, err := w.remote(t.Context(), spec.RemoteWeights{Format: "gguf", Path: "gs://bucket/../tiny.gguf"}); err == nil || !strings.Contains(err.Error(), `has ".." or an empty part`) {
+		t.Errorf("error %v", err)
 	}
 }
