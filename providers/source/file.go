@@ -160,6 +160,10 @@ func (e entry) open(ctx context.Context, digest string) (_ *File, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if got != digest && e.bucket != nil {
+		return nil, sdk.Changed("%s changed since it was pinned: the lock file has %s, the object now has %s; run `runner pin` to accept the change, or restore the object",
+			e.label, digest, got)
+	}
 	if got != digest {
 		return nil, sdk.Changed("%s changed since planning: the plan has %s, the file now has %s; run `runner plan` again, or restore the file",
 			e.label, digest, got)

@@ -129,7 +129,7 @@ func TestRemoteSource(t *testing.T) {
 	service.content["in/b.txt"] = "wasp"
 	service.mu.Unlock()
 	rows, err = sourcetest.ReadPinned(t, newWhole(), s, pinned, 0, 0, "text")
-	if protocol.KindOf(err) != protocol.Changed || len(rows) != 1 || !strings.Contains(err.Error(), "s3://bucket/in/b.txt changed since planning: the plan has ") {
+	if protocol.KindOf(err) != protocol.Changed || len(rows) != 1 || !strings.Contains(err.Error(), "s3://bucket/in/b.txt changed since it was pinned: the lock file has ") {
 		t.Errorf("a changed object: %d rows, %v", len(rows), err)
 	}
 	service.mu.Lock()

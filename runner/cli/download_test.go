@@ -97,7 +97,8 @@ func (p *process) until(t *testing.T, so func() bool) {
 		if time.Now().After(deadline) {
 			_ = p.Process.Kill() // the test has failed already
 			_, out := p.end()
-			t.Fatalf("runner %s does not get there:\n%s", strings.Join(p.Args[1:], " "), out)
+			t.Errorf("runner %s does not get there:\n%s", strings.Join(p.Args[1:], " "), out)
+			t.FailNow()
 		}
 	}
 }
