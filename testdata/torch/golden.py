@@ -70,6 +70,11 @@ QWEN2 = {**LLAMA, "rms_norm_eps": 1e-6}
 del QWEN2["head_dim"]
 PHI3 = {**LLAMA, "hidden_size": 64, "pad_token_id": 0}
 del PHI3["head_dim"]
+# Sequences of more than 32 tokens have the long factors. Three quarters of each head are rotated.
+LONGROPE = dict(
+    rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.75, original_max_position_embeddings=32,
+    short_factor=[1.0, 1.05, 1.1, 1.2, 1.3, 1.5], long_factor=[1.1, 1.7, 2.5, 4.0, 9.0, 20.0],
+)
 
 MIXTRAL = {**LLAMA, "intermediate_size": 32, "num_local_experts": 8, "num_experts_per_tok": 2}
 OLMOE = {**{k: v for k, v in LLAMA.items() if k != "head_dim"}, "hidden_size": 64, "intermediate_size": 32, "num_experts": 8, "num_experts_per_tok": 3}
@@ -130,6 +135,13 @@ MODELS = {
     # Half of each head is rotated, and layers have a window.
     "phi3-partial": ("Phi3", {**PHI3, "sliding_window": 8, "rope_parameters": dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.5)}, {
         "v4": dict(rope_theta=10000.0, rope_scaling=None, partial_rotary_factor=0.5, torch_dtype="bfloat16"),
+        "without": ["rope_parameters", "dtype"],
+    }),
+    "phi3-longrope": ("Phi3", {**PHI3, "sliding_window": None, "original_max_position_embeddings": 32, "tie_word_embeddings": True, "rope_parameters": LONGROPE}, {
+        "v4": dict(
+            rope_theta=10000.0, partial_rotary_factor=0.75, torch_dtype="bfloat16",
+            rope_scaling=dict(type="longrope", short_factor=LONGROPE["short_factor"], long_factor=LONGROPE["long_factor"]),
+        ),
         "without": ["rope_parameters", "dtype"],
     }),
     "mixtral": ("Mixtral", MIXTRAL, {}),

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -280,12 +281,45 @@ func (c *Checkpoint) safetensors(directory, file string, unused *regexp.Regexp) 
 			if there {
 				return c.shards(directory, index, unused)
 			}
-			return nil, invalid("%s has neither %s nor %s", directory, single, index)
+			return c.numbered(directory, invalid("%s has neither %s nor %s", directory, single, index))
 		}
 		file = single
 	}
 	tensors := map[string]stored{}
 	return tensors, c.shard(filepath.Join(directory, file), tensors)
+}
+
+// shardName is the name of a shard that tells how many there are. Some publishers write no index.
+var shardName = regexp.MustCompile(`^model-+(\d{5})-of-(\d{5})\.safetensors$`)
+
+// numbered opens all shards of a directory without an index. If there are none, it returns the error.
+func (c *Checkpoint) numbered(directory string, none error) (map[string]stored, error) {
+	entries, err := os.ReadDir(directory)
+	if err != nil {
+		return nil, err
+	}
+	tensors, found, last := map[string]stored{}, 0, ""
+	for _, entry := range entries {
+		parts := shardName.FindStringSubmatch(entry.Name())
+		if parts == nil {
+			continue
+		}
+		found++
+		if number := fmt.Sprintf("%05d", found); parts[1] != number {
+			return nil, invalid("%s has the shard %s, but not number %s; download the files again", directory, entry.Name(), number)
+		}
+		last = parts[2]
+		if err := c.shard(filepath.Join(directory, entry.Name()), tensors); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case found == 0:
+		return nil, none
+	case last != fmt.Sprintf("%05d", found):
+		return nil, invalid("%s has %d shards of %s; download the files again", directory, found, last)
+	}
+	return tensors, nil
 }
 
 // shard adds the tensors of a file.

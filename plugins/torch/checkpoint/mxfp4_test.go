@@ -65,6 +65,8 @@ func TestMXFP4Layout(t *testing.T) {
 		{bytes("w_blocks", 2, 4, 3, 8), bytes("w_scales", 2, 4, 3), `tensor "w_blocks" has type U8 and shape [2 4 3 8]; MXFP4 has blocks of 16 bytes`},
 		{bytes("w_blocks", 2, 4, 3, 16), bytes("w_scales", 2, 4, 2), `tensor "w_scales" has type U8 and shape [2 4 2]; MXFP4 has a scale of type U8 for each block of "w_blocks": [2 4 3]`},
 		{bytes("w_blocks", 16), bytes("w_scales"), `shape [16]; MXFP4 has blocks`},
+		{bytes("w.blocks", 2, 4, 3, 16), bytes("w.scales", 2, 4, 3), ""},
+		{bytes("w.blocks", 2, 4, 3, 15), bytes("w.scales", 2, 4, 3), `tensor "w.blocks" has type U8 and shape [2 4 3 15]; MXFP4 has blocks of 16 bytes`},
 	} {
 		files := map[string]stored{test.blocks.name: test.blocks, test.scales.name: test.scales}
 		err := joinBlocks(files)

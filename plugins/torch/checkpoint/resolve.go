@@ -87,13 +87,18 @@ func (r *resolver) stored(p graph.Parameter, suffix string) (string, stored, boo
 	return name, s, ok
 }
 
-// joinBlocks replaces tensors of blocks of MXFP4 and of their scales, as GPT-OSS is published, by one each.
+// joinBlocks replaces tensors of blocks of MXFP4 and of their scales, as gpt-oss is published, by one each. The names end
+// in "_blocks" and "_scales" in one layout, and in ".blocks" and ".scales" in the other.
 func joinBlocks(files map[string]stored) error {
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		blocks := files[name]
-		base, found := strings.CutSuffix(name, "_blocks")
-		scales, ok := files[base+"_scales"]
-		if !found || !ok {
+		stem, found := strings.CutSuffix(name, "blocks")
+		if !found || !strings.HasSuffix(stem, "_") && !strings.HasSuffix(stem, ".") {
+			continue
+		}
+		base := stem[:len(stem)-1]
+		scales, ok := files[stem+"scales"]
+		if !ok {
 			continue
 		}
 		last := len(blocks.shape) - 1

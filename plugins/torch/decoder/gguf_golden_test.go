@@ -14,7 +14,7 @@ import (
 // TestGGUFGolden compares the models of testdata/torch/gguf with the losses of the same weights in safetensors files.
 func TestGGUFGolden(t *testing.T) {
 	files, err := filepath.Glob("../../../testdata/torch/gguf/*.gguf")
-	if err != nil || len(files) != 7 {
+	if err != nil || len(files) != 9 {
 		t.Fatalf("%d files, %v", len(files), err)
 	}
 	for _, file := range files {

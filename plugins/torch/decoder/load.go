@@ -103,11 +103,11 @@ func (l *loader) preNorm(name string) preNorm {
 // rope returns the table of a rotation, which layers with equal rotations share.
 func (l *loader) rope(described *graph.Rope) *ropeTable {
 	for _, t := range l.to.ropes {
-		if t.rope.Size == described.Size && t.rope.Factor == described.Factor && slices.Equal(t.rope.InverseFrequencies, described.InverseFrequencies) {
+		if t.rope.Equal(described) {
 			return t
 		}
 	}
-	t := &ropeTable{rope: described}
+	t := newRopeTable(described)
 	l.to.ropes = append(l.to.ropes, t)
 	return t
 }

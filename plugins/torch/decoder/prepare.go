@@ -30,30 +30,74 @@ func (r *rank) prepare(s *tensor.Scope, b *batch) prepared {
 	}
 	positions := r.indices(s, b.positions) // [tokens]
 	for _, table := range r.ropes {
-		n, half := int(slices.Max(b.positions)+1), len(table.rope.InverseFrequencies)
-		table.grow(n)
-		rows := func(all []float32) tensor.Tensor {
-			t := tensor.New(s, all[:n*half], tensor.Float32, int64(n), int64(half)) // [positions, half]
-			return s.Rows(r.onDevice(s, t, tensor.Float32), positions)              // [tokens, half]
+		n, chosen := int(slices.Max(b.positions)+1), positions
+		if table.rope.Long != nil {
+			chosen = r.indices(s, b.angles(n, table.rope.Long.From))
 		}
-		p.rotations[table] = rotation{rows(table.cosines), rows(table.sines)}
+		cosines, sines := table.first(n)
+		half := int64(len(table.rope.InverseFrequencies))
+		rows := func(all []float32) tensor.Tensor {
+			t := tensor.New(s, all, tensor.Float32, int64(len(all))/half, half) // [angles, half]
+			return s.Rows(r.onDevice(s, t, tensor.Float32), chosen)             // [tokens, half]
+		}
+		p.rotations[table] = rotation{rows(cosines), rows(sines)}
 	}
 	return p
 }
 
-// ropeTable holds the cosines and sines of the first positions, one after the other.
-type ropeTable struct {
-	rope           *graph.Rope
-	cosines, sines []float32
+// angles returns the position of each token, plus n in sequences of at least long tokens.
+func (b *batch) angles(n, long int) []int64 {
+	all := slices.Clone(b.positions)
+	from := int64(0)
+	for _, end := range b.ends {
+		if end-from >= int64(long) {
+			for i := from; i < end; i++ {
+				all[i] += int64(n)
+			}
+		}
+		from = end
+	}
+	return all
 }
 
-// grow extends the table to at least n positions.
-func (t *ropeTable) grow(n int) {
-	half := len(t.rope.InverseFrequencies)
-	for position := len(t.cosines) / max(half, 1); position < n; position++ {
-		for _, frequency := range t.rope.InverseFrequencies {
+// ropeTable holds the cosines and sines of the first positions.
+type ropeTable struct {
+	rope *graph.Rope
+	// sets are those of the frequencies of short sequences, and of long ones if they have others.
+	sets []angleSet
+}
+
+// angleSet holds the cosines and sines of positions, one after the other.
+type angleSet struct{ frequencies, cosines, sines []float32 }
+
+func newRopeTable(rope *graph.Rope) *ropeTable {
+	t := &ropeTable{rope: rope, sets: []angleSet{{frequencies: rope.InverseFrequencies}}}
+	if rope.Long != nil {
+		t.sets = append(t.sets, angleSet{frequencies: rope.Long.InverseFrequencies})
+	}
+	return t
+}
+
+// first returns the cosines and sines of the first n positions, those of long sequences after the others.
+func (t *ropeTable) first(n int) (cosines, sines []float32) {
+	for i := range t.sets {
+		set := &t.sets[i]
+		set.grow(n, t.rope.Factor)
+		size := n * len(set.frequencies)
+		if len(t.sets) == 1 {
+			return set.cosines[:size], set.sines[:size]
+		}
+		cosines, sines = append(cosines, set.cosines[:size]...), append(sines, set.sines[:size]...)
+	}
+	return cosines, sines
+}
+
+// grow extends the set to at least n positions.
+func (a *angleSet) grow(n int, factor float64) {
+	for position := len(a.cosines) / max(len(a.frequencies), 1); position < n; position++ {
+		for _, frequency := range a.frequencies {
 			sine, cosine := math.Sincos(float64(float32(position) * frequency))
-			t.cosines, t.sines = append(t.cosines, float32(cosine*t.rope.Factor)), append(t.sines, float32(sine*t.rope.Factor))
+			a.cosines, a.sines = append(a.cosines, float32(cosine*factor)), append(a.sines, float32(sine*factor))
 		}
 	}
 }

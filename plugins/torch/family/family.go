@@ -92,9 +92,12 @@ var irrelevant = []string{
 // FromConfig reads the values of the config.json at a path; its numbers are of type json.Number.
 func FromConfig(path string, values map[string]any) (Model, error) {
 	f := newFields(path, values)
-	d, err := f.choose("model_type", byModelType())
-	if err != nil {
-		return Model{}, err
+	d := gptOSSOriginal
+	if !isGPTOSSOriginal(values) {
+		var err error
+		if d, err = f.choose("model_type", byModelType()); err != nil {
+			return Model{}, err
+		}
 	}
 	f.ignore(irrelevant...)
 	f.only("is_encoder_decoder", false)

