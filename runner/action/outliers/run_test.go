@@ -1,15 +1,11 @@
 package outliers_test
 
 import (
-	"context"
-	"encoding/json"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 
-	"surprisal.dev/plugins/protocol"
-	"surprisal.dev/plugins/sdk"
 	"surprisal.dev/runner/action/actiontest"
 	"surprisal.dev/runner/action/outliers"
 	"surprisal.dev/runner/artifact"
@@ -18,96 +14,14 @@ import (
 
 func TestMain(m *testing.M) { actiontest.Main(m, backends()) }
 
-// fake is a backend whose tokens are bytes.
-type fake struct{}
-
-// fakeModel is a model with a loss of Loss nats per token. Its norms have the magnitude Scale at even dimensions of every
-// other position, and 1 elsewhere.
-type fakeModel struct {
-	Sites, Hidden int
-	Limit         int64
-	Loss          float64
-	Scale         float32
-}
-
-func (fake) Describe(context.Context) (protocol.BackendDescription, error) {
-	return protocol.BackendDescription{
-		Name: "fake", Version: "1", Schema: "#Config: {...}",
-		Capabilities: []string{protocol.CapabilityActivations, protocol.CapabilityTokenRange},
-	}, nil
-}
-
-func (fake) Plan(context.Context, protocol.Model, protocol.Settings) (protocol.Estimate, error) {
-	return protocol.Estimate{Parameters: 1000}, nil
-}
-
-func (fake) Load(_ context.Context, m protocol.Model) (sdk.Model, error) {
-	var model fakeModel
-	return model, json.Unmarshal(m.Config, &model)
-}
-
-func (m fakeModel) Describe() protocol.LoadedModel {
-	names := []string{}
-	for i := range m.Sites {
-		names = append(names, "norm."+string(rune('0'+i)))
-	}
-	return protocol.LoadedModel{ContextLimit: m.Limit, VocabularySize: 256, Device: "abacus", Dtype: "beads", Sites: names, HiddenSize: int64(m.Hidden)}
-}
-
-func (fakeModel) Close() error { return nil }
-
-func (m fakeModel) Score(ctx context.Context, s protocol.Settings, documents sdk.Documents, emit func(protocol.ScoredDocument) error) error {
-	for d, err := range documents(ctx) {
-		if err != nil {
-			return err
-		}
-		if err := emit(m.answer(d, s)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (m fakeModel) answer(d protocol.Document, s protocol.Settings) protocol.ScoredDocument {
-	out := protocol.ScoredDocument{Index: d.Index}
-	read := len(d.Text)
-	if s.Range.To > 0 && int(s.Range.To) < read {
-		read = int(s.Range.To)
-		out.Unscored = []protocol.Unscored{{Start: int32(read), End: int32(len(d.Text)), Reason: protocol.ReasonNotRequested}}
-	}
-	for i := range len(d.Text) {
-		out.TokenIDs = append(out.TokenIDs, int32(d.Text[i]))
-		out.TokenStarts, out.TokenEnds = append(out.TokenStarts, int32(i)), append(out.TokenEnds, int32(i+1))
-		loss := m.Loss
-		if i >= read {
-			loss = 0
-		}
-		out.TokenNLL = append(out.TokenNLL, loss)
-		out.TotalNLL += loss
-	}
-	if s.ActivationThreshold > 0 {
-		a := &out.Activations
-		a.Positions = int64(read)
-		for range m.Sites {
-			a.Sites = append(a.Sites, protocol.SiteActivations{Largest: max(m.Scale, 1), Median: 1})
-		}
-		for i := 0; i < m.Hidden && float64(m.Scale) >= s.ActivationThreshold; i += 2 {
-			a.Dimensions = append(a.Dimensions, protocol.DimensionActivations{
-				Dimension: int32(i), Sites: []byte{1<<m.Sites - 1}, Positions: int64(read+1) / 2, Largest: m.Scale,
-			})
-		}
-	}
-	return out
-}
-
 // newLab has documents of 4, 10 and 20 bytes, and models of which the better ones have larger magnitudes.
 func newLab(t *testing.T) *actiontest.Lab {
-	l := actiontest.New(t, "fake")
+	l := actiontest.New(t, "observing")
 	l.Text("texts", "four", "ten bytes.", "a document: 20 bytes")
-	l.Model("small", "fake", `{"Sites":4,"Hidden":6,"Loss":3,"Scale":2}`)
-	l.Model("middle", "fake", `{"Sites":4,"Hidden":8,"Loss":2.5,"Scale":7}`)
-	l.Model("large", "fake", `{"Sites":4,"Hidden":12,"Loss":2,"Scale":9}`)
-	l.Model("plain", "fake", `{"Loss":2.2}`)
+	l.Model("small", "observing", `{"Sites":4,"Hidden":6,"Loss":3,"Scale":2}`)
+	l.Model("middle", "observing", `{"Sites":4,"Hidden":8,"Loss":2.5,"Scale":7}`)
+	l.Model("large", "observing", `{"Sites":4,"Hidden":12,"Loss":2,"Scale":9}`)
+	l.Model("plain", "observing", `{"Loss":2.2}`)
 	return l
 }
 
@@ -199,7 +113,7 @@ func TestSequences(t *testing.T) {
 func TestTooLong(t *testing.T) {
 	l := newLab(t)
 	l.Models = l.Models[:0]
-	l.Model("short", "fake", `{"Sites":4,"Hidden":6,"Loss":3,"Scale":2,"Limit":5}`).Scoring.Context = 5
+	l.Model("short", "observing", `{"Sites":4,"Hidden":6,"Loss":3,"Scale":2,"Limit":5}`).Scoring.Context = 5
 	l.Section("outliers", []outliers.Table{table("t", "short")})
 	_, failed := l.Run()
 	err := failed["activations short texts@sequences=100,tokens=8,threshold=6"]

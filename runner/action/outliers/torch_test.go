@@ -20,6 +20,7 @@ import (
 	"surprisal.dev/plugins/torch/backend"
 	"surprisal.dev/providers/jsonl"
 	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/action/actiontest"
 	"surprisal.dev/runner/action/outliers"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/engine"
@@ -28,7 +29,7 @@ import (
 )
 
 func backends() map[string]sdk.Backend {
-	return map[string]sdk.Backend{"fake": fake{}, "torch": backend.New()}
+	return map[string]sdk.Backend{"observing": actiontest.Observing{}, "torch": backend.New()}
 }
 
 // golden is testdata/golden_models.json.

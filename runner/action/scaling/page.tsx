@@ -1,74 +1,21 @@
 // The page of a scaling report: bits per byte over the size of models, with fitted laws.
 import { Chart, type Line } from "site/chart";
 import type { Column } from "site/columns";
-import { count, decimal, plural } from "site/format";
-import { json, once, role } from "site/load";
+import { count, decimal, plural, signed } from "site/format";
 import { Loaded } from "site/loaded";
-import type { Entry } from "site/manifest";
 import type { Page, ViewProps } from "site/page";
-import { open } from "site/parquet";
-import { param, set } from "site/route";
+import { href, param, set } from "site/route";
 import { Table } from "site/table";
-
-interface Measure {
-  value: number;
-  low: number;
-  high: number;
-}
-
-interface Interval {
-  low: number;
-  high: number;
-}
-
-interface Fit {
-  family: string;
-  of: string;
-  law: { a: Measure; b: Measure; factorPerTenfold: Measure; deviationOfLog: number } | null;
-}
-
-interface Model {
-  model: string;
-  family?: string;
-  x: number | null;
-  parameters: number | null;
-  flopsPerToken: number | null;
-  nats: number;
-  bpb: number | null;
-  bpbInterval?: Interval | null;
-  /** In the order of the table of datasets. */
-  bpbIntervalByDataset?: (Interval | null)[] | null;
-  perplexity: { perToken: number | null; perWord: number | null; perByte: number | null };
-}
-
-interface Summary {
-  x: { of: string; label?: string; scale: string };
-  models: Model[];
-  documents: number;
-  scoredBytes: number;
-  fits: Fit[] | null;
-  notes?: string[] | null;
-  warnings?: string[] | null;
-  buckets?: { name: string; parts: number; scoredBytes: number; bpb: (number | null)[] }[] | null;
-  sentences?: { name: string; parts: number; scoredBytes: number; bpb: (number | null)[] }[] | null;
-}
-
-interface DatasetRow {
-  dataset: string;
-  model: string;
-  x: number | null;
-  bpb: number | null;
-  scored_bytes: number;
-}
-
-const details = (entry: Entry) => json<Summary>(role(entry, "details"));
-const datasets = (entry: Entry) => once("datasets of " + entry.id, async () => (await (await open(role(entry, "datasets").path)).read({})) as unknown as DatasetRow[]);
+import { datasets, details, type DatasetRow, type Fit, type Interval, type Measure, type Model, type Summary } from "scaling/data";
+import { Documents } from "scaling/documents";
+import { Tokens } from "scaling/tokens";
 
 const axis = (s: Summary) => s.x.label || s.x.of || "parameters";
 
 /** A model on a dataset or on all. */
 interface Point {
   family: string;
+  model: string;
   x: number;
   bpb: number | null;
   interval: Interval | null | undefined;
@@ -76,16 +23,27 @@ interface Point {
 
 /** lines makes a line for each family, of points that are sorted by x, and one for each fit. */
 function lines(models: Point[], fits: Fit[]): { x: number[]; lines: Line[] } {
-  const x = [...new Set(models.map((m) => m.x))].sort((a, b) => a - b);
+  // Models of a family with the same x are next to each other, as the plot wants a value for each x.
+  const columns: { x: number; of: Map<string, Point> }[] = [];
+  for (const m of [...models].sort((a, b) => a.x - b.x)) {
+    let column = columns.find((c) => c.x === m.x && !c.of.has(m.family));
+    if (!column) columns.push((column = { x: m.x, of: new Map() }));
+    column.of.set(m.family, m);
+  }
+  const x = columns.map((c) => c.x);
   const families = [...new Set(models.map((m) => m.family))];
   const all: Line[] = families.map((family) => {
-    const points = x.map((v) => models.find((m) => m.family === family && m.x === v));
+    const points = columns.map((c) => c.of.get(family));
     return {
-      name: family || "models", values: points.map((p) => p?.bpb ?? null), points: fits.some((f) => f.family === family),
+      name: family || "models", values: points.map((p) => p?.bpb ?? null), labels: points.map((p) => p?.model ?? null), points: fits.some((f) => f.family === family),
       low: points.map((p) => p?.interval?.low ?? null), high: points.map((p) => p?.interval?.high ?? null),
     };
   });
-  for (const fit of fits) if (fit.law) all.push({ name: `${fit.family || "models"}: law`, values: x.map((v) => fit.law!.a.value * Math.pow(v, -fit.law!.b.value)), fit: true });
+  for (const { family, law } of fits) {
+    const own = models.filter((m) => m.family === family).map((m) => m.x);
+    const [least, most] = [Math.min(...own), Math.max(...own)];
+    if (law) all.push({ name: `${family || "models"}: law`, like: families.indexOf(family), values: x.map((v) => (v < least || v > most ? null : law.a.value * Math.pow(v, -law.b.value))), fit: true });
+  }
   return { x, lines: all };
 }
 
@@ -101,10 +59,11 @@ function Scaling({ entry }: ViewProps) {
         const names = [...new Set(rows.map((r) => r.dataset))];
         const at = names.indexOf(chosen);
         const intervalOf = (model: string) => (chosen ? models.get(model)?.bpbIntervalByDataset?.[at] : models.get(model)?.bpbInterval);
-        const drawn = lines(of.flatMap((m) => (m.x === null ? [] : [{ family: family.get(m.model) ?? "", x: m.x, bpb: m.bpb, interval: intervalOf(m.model) }])), chosen ? [] : (s.fits ?? []).filter((f) => f.of === "bits per byte"));
+        const drawn = lines(of.flatMap((m) => (m.x === null ? [] : [{ family: family.get(m.model) ?? "", model: m.model, x: m.x, bpb: m.bpb, interval: intervalOf(m.model) }])), chosen ? [] : (s.fits ?? []).filter((f) => f.of === "bits per byte"));
         return (
           <>
             {notes.length > 0 && <ul class="warnings">{notes.map((n) => <li>{n}</li>)}</ul>}
+            <Change of={s} />
             <div class="choose">
               <label><span>Dataset</span>
                 <select value={chosen} onChange={(e) => set({ dataset: e.currentTarget.value })}>
@@ -121,6 +80,20 @@ function Scaling({ entry }: ViewProps) {
         );
       }}
     </Loaded>
+  );
+}
+
+/** Change says what the size of the models changes. */
+function Change({ of: s }: { of: Summary }) {
+  const gain = s.gain ?? [];
+  const d = s.rankedDocuments;
+  if (!s.change || gain.length < 2) return null;
+  const many = gain.length > 2 ? ` On ${count(d.monotone)} of them, it falls at each of ${count(gain.length - 1)} steps.` : "";
+  return (
+    <p>
+      From <b>{gain[0]}</b> to <b>{gain[gain.length - 1]}</b>, bits per byte change by {signed(s.change.bpb)}{s.change.interval && ` [${signed(s.change.interval.low)}, ${signed(s.change.interval.high)}]`}.
+      Of {plural(d.lower + d.equal + d.higher, "document")} of at least 32 bytes, {count(d.lower)} have a lower loss and {count(d.higher)} a higher one.{many}
+    </p>
   );
 }
 
@@ -156,6 +129,7 @@ function Fits({ fits }: { fits: Fit[] }) {
   return (
     <>
       <h2>Laws a x⁻ᵇ, with 95% intervals</h2>
+      <p class="hint">By least squares of the logarithm of the loss. The intervals say nothing about x outside of the values that were fitted.</p>
       <Table name="laws" prefix="law-" rows={fitted} columns={columns} sort="of" />
     </>
   );
@@ -168,7 +142,7 @@ interface Part {
   bpb: (number | null)[];
 }
 
-function Parts({ entry, of, first, noun }: { entry: Entry; of: "buckets" | "sentences"; first: string; noun: string }) {
+function Parts({ entry, of, first, noun }: { entry: ViewProps["entry"]; of: "buckets" | "sentences"; first: string; noun: string }) {
   return (
     <Loaded of={entry.id} load={() => details(entry)}>
       {(s) => {
@@ -184,10 +158,54 @@ function Parts({ entry, of, first, noun }: { entry: Entry; of: "buckets" | "sent
   );
 }
 
+/** A dataset with the rows of all models. */
+interface Dataset {
+  dataset: string;
+  bytes: number;
+  of: Map<string, DatasetRow>;
+}
+
+function Datasets({ entry }: ViewProps) {
+  return (
+    <Loaded of={entry.id} load={() => Promise.all([details(entry), datasets(entry)])}>
+      {([s, rows]) => {
+        const all = [...new Set(rows.map((r) => r.dataset))].map((dataset): Dataset => {
+          const mine = rows.filter((r) => r.dataset === dataset);
+          return { dataset, bytes: mine[0]!.scored_bytes, of: new Map(mine.map((r) => [r.model, r])) };
+        });
+        const gain = s.gain ?? [];
+        const change = (d: Dataset) => {
+          const [first, last] = [d.of.get(gain[0]!)?.bpb, d.of.get(gain[gain.length - 1]!)?.bpb];
+          return first && last != null ? 100 * (last / first - 1) : null;
+        };
+        const columns: (Column<Dataset> | false)[] = [
+          { key: "dataset", title: "Dataset", value: (d) => d.dataset },
+          ...s.models.map(({ model }): Column<Dataset> => ({
+            key: model, title: model, unit: "bits per byte", number: true, value: (d) => d.of.get(model)?.bpb, text: (d) => decimal(d.of.get(model)?.bpb),
+            cell: (d) => { const r = d.of.get(model); return <>{decimal(r?.bpb)} {r?.bpb_low != null && <small>±{decimal((r.bpb_high! - r.bpb_low) / 2)}</small>}</>; },
+          })),
+          gain.length > 1 && { key: "change", title: "Change", unit: "%", number: true, help: `from ${gain[0]} to ${gain[gain.length - 1]}`, value: change, text: (d) => signed(change(d), 1) },
+          ...s.models.map(({ model }): Column<Dataset> => ({ key: model + "_perplexity", title: model, unit: "perplexity per token", number: true, value: (d) => d.of.get(model)?.perplexity_per_token, text: (d) => decimal(d.of.get(model)?.perplexity_per_token, 2) })),
+          { key: "bytes", title: "Bytes", number: true, value: (d) => d.bytes, text: (d) => count(d.bytes) },
+        ];
+        return (
+          <>
+            <p class="hint">After ± is half of a 95% interval. A link shows the dataset in the plot.</p>
+            <Table name="datasets" rows={all} columns={columns.filter((c) => c !== false)} sort="dataset" bytes={(d) => d.bytes} href={(d) => href(entry.id, { dataset: d.dataset })} />
+          </>
+        );
+      }}
+    </Loaded>
+  );
+}
+
 export const page: Page = {
   tabs: [
     { id: "scaling", title: "Scaling", view: Scaling },
+    { id: "datasets", title: "Datasets", view: Datasets },
+    { id: "documents", title: "Documents", view: Documents },
     { id: "buckets", title: "Buckets", view: ({ entry }) => <Parts entry={entry} of="buckets" first="Bucket" noun="buckets" /> },
     { id: "sentences", title: "Sentences", view: ({ entry }) => <Parts entry={entry} of="sentences" first="Sentence of the document" noun="positions of sentences" /> },
+    { id: "tokens", title: "Tokens", view: Tokens, needs: "tokens" },
   ],
 };

@@ -2,11 +2,11 @@
 import { Chart } from "site/chart";
 import type { Column } from "site/columns";
 import { count, decimal, interval, probability, signed } from "site/format";
-import { json, once, role } from "site/load";
+import { json, role } from "site/load";
 import { Loaded } from "site/loaded";
 import type { Entry } from "site/manifest";
 import type { Page, ViewProps } from "site/page";
-import { open } from "site/parquet";
+import { open, whole } from "site/parquet";
 import { href, param, set } from "site/route";
 import { Table } from "site/table";
 
@@ -48,7 +48,7 @@ interface Point {
   best_verdict: string | null;
 }
 
-const slicesOf = (entry: Entry) => once("slices of " + entry.id, async () => (await (await open(role(entry, "slices").path)).read({})) as unknown as Slice[]);
+const slicesOf = (entry: Entry) => whole<Slice>(entry, "slices");
 
 async function pointsOf(entry: Entry, s: Slice): Promise<Point[]> {
   const table = await open(role(entry, "points").path);
@@ -76,7 +76,7 @@ function Series({ entry }: ViewProps) {
 function Shown({ of, points, axis, log }: { of: Slice; points: Point[]; axis: string; log: boolean }) {
   const columns: Column<Point>[] = [
     { key: "model", title: "Model", value: (p) => p.model },
-    { key: "x", title: axis, number: true, value: (p) => p.x, text: (p) => count(p.x) },
+    { key: "x", title: axis.replace(/^./, (first) => first.toUpperCase()), number: true, value: (p) => p.x, text: (p) => count(p.x) },
     { key: "bpb", title: "Bits per byte", number: true, value: (p) => p.bpb, text: (p) => decimal(p.bpb) },
     { key: "bpb_low", title: "95% interval", number: true, value: (p) => p.bpb_low, text: (p) => (p.bpb_low === null ? "–" : `[${decimal(p.bpb_low)}, ${decimal(p.bpb_high)}]`) },
     { key: "previous_gap_bpb", title: "To previous", number: true, value: (p) => p.previous_gap_bpb, text: (p) => signed(p.previous_gap_bpb) },
@@ -86,10 +86,10 @@ function Shown({ of, points, axis, log }: { of: Slice; points: Point[]; axis: st
     { key: "best_gap_bpb", title: "To best before", number: true, value: (p) => p.best_gap_bpb, text: (p) => signed(p.best_gap_bpb) },
     { key: "best_verdict", title: "Verdict", unit: "to best", value: (p) => p.best_verdict },
   ];
-  const line = { name: of.slice, values: points.map((p) => p.bpb), low: points.map((p) => p.bpb_low), high: points.map((p) => p.bpb_high) };
+  const line = { name: of.slice, values: points.map((p) => p.bpb), low: points.map((p) => p.bpb_low), high: points.map((p) => p.bpb_high), labels: points.map((p) => p.model) };
   return (
     <>
-      <Chart title={`Bits per byte of ${of.slice} with 95% intervals`} x={{ name: axis, values: points.map((p) => p.x), log }} y={{ name: "bits per byte" }} lines={[line]} />
+      <Chart title={`Bits per byte of ${of.list === of.slice ? "all text" : of.slice}, with 95% intervals`} x={{ name: axis, values: points.map((p) => p.x), log }} y={{ name: "bits per byte" }} lines={[line]} />
       <Table name="models" prefix="point-" rows={points} columns={columns} sort="x" />
     </>
   );

@@ -16,6 +16,7 @@ import (
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -71,6 +72,8 @@ type Page struct {
 	// Close closes the tab.
 	Close context.CancelFunc
 
+	scheme, media string
+
 	mutex    sync.Mutex
 	problems []string
 	requests []Request
@@ -118,9 +121,9 @@ func (b *Browser) Open(s Screen) (*Page, error) {
 
 // Show changes how the page is shown.
 func (p *Page) Show(s Screen) error {
-	scheme := "light"
+	p.scheme = "light"
 	if s.Dark {
-		scheme = "dark"
+		p.scheme = "dark"
 	}
 	if s.Scale == 0 {
 		s.Scale = 1
@@ -131,10 +134,32 @@ func (p *Page) Show(s Screen) error {
 	if err != nil {
 		return err
 	}
-	_, err = chromedp.Call(p.context, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+	return p.emulate()
+}
+
+// Paper shows a page as it is printed, or again as on a screen. It keeps the colors of the screen.
+func (p *Page) Paper(is bool) error {
+	p.media = ""
+	if is {
+		p.media = "print"
+	}
+	return p.emulate()
+}
+
+// emulate sets the medium and the colors that the page is told.
+func (p *Page) emulate() error {
+	_, err := chromedp.Call(p.context, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Media:    p.media,
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: p.scheme}},
 	})
 	return err
+}
+
+// PDF prints the page.
+func (p *Page) PDF() ([]byte, error) {
+	ctx, cancel := context.WithTimeout(p.context, 3*patience)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.PrintToPDF(chromedp.PDFPreferCSSPageSize()))
 }
 
 // hear collects requests and what the browser complains of.
@@ -275,4 +300,23 @@ func (p *Page) Picture() ([]byte, error) {
 	ctx, cancel := context.WithTimeout(p.context, patience)
 	defer cancel()
 	return chromedp.Run(ctx, chromedp.CaptureScreenshot())
+}
+
+// tallest is the height up to which a picture shows a whole page.
+const tallest = 6000
+
+// WholePicture returns a PNG of the page from its top to its bottom, or to a height of 6,000.
+func (p *Page) WholePicture() ([]byte, error) {
+	size, err := Evaluate[[2]float64](p, `(scrollTo(0, 0), [innerWidth, document.scrollingElement.scrollHeight])`)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(p.context, patience)
+	defer cancel()
+	beyond := true
+	shot, err := chromedp.Call(ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{
+		CaptureBeyondViewport: &beyond,
+		Clip:                  &page.Viewport{Width: size[0], Height: min(size[1], tallest), Scale: 1},
+	})
+	return shot.Data, err
 }

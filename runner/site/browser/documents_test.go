@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"surprisal.dev/runner/site/browser"
 )
 
 func document(dataset, shard string, row int) string {
@@ -114,27 +112,6 @@ func testLong(t *testing.T, _ *fixture, x *tab) {
 	for _, r := range x.Requests() {
 		if r.Bytes > 1<<20+4096 {
 			t.Errorf("a request for %s %s has %.0f bytes", r.URL, r.Range, r.Bytes)
-		}
-	}
-}
-
-// testAxe looks for obstacles to people with disabilities.
-func testAxe(t *testing.T, _ *fixture, x *tab) {
-	axe, err := os.ReadFile("../app/node_modules/axe-core/axe.min.js")
-	if err != nil {
-		t.Fatalf("%v: run npm ci in runner/site/app", err)
-	}
-	pages := everyPage(x)
-	for _, dark := range []bool{false, true} {
-		x.must(x.Show(browser.Screen{Width: 1280, Height: 900, Dark: dark}))
-		x.visit("")
-		x.must(x.Do(string(axe)))
-		for _, path := range pages {
-			x.move(path)
-			for _, found := range get[[]string](x, `axe.run({ resultTypes: ["violations"] }).then((r) => r.violations.map((v) =>
-				v.id + ": " + v.help + "\n" + v.nodes.slice(0, 4).map((n) => n.html.slice(0, 200) + " " + n.failureSummary).join("\n")))`) {
-				t.Errorf("%s, dark %v: %s", path, dark, found)
-			}
 		}
 	}
 }

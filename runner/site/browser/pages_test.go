@@ -34,17 +34,19 @@ func TestPages(t *testing.T) {
 		"copies":    testCopies,
 		"compare":   testCompare,
 		"theme":     testTheme,
-		"narrow":    testNarrow,
+		"sizes":     testSizes,
 		"document":  testDocument,
 		"hostile":   testHostile,
 		"positions": testPositions,
 		"long":      testLong,
-		"axe":       testAxe,
+		"obstacles": testObstacles,
+		"print":     testPrint,
 		"first":     testFirstLoad,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, f, f.open(t, address)) })
 	}
 	t.Run("without text", func(t *testing.T) { testWithoutText(t, f) })
+	t.Run("outliers", func(t *testing.T) { testOutliers(t, f) })
 	t.Run("servers", func(t *testing.T) { testServers(t, f) })
 }
 
@@ -137,23 +139,14 @@ func testTheme(t *testing.T, _ *fixture, x *tab) {
 	x.must(x.Do(`localStorage.clear()`))
 }
 
-// testNarrow looks for pages that scroll sideways.
-func testNarrow(t *testing.T, f *fixture, x *tab) {
-	pages := everyPage(x)
-	for _, width := range []int64{390, 768, 1280, 2560} {
-		x.must(x.Show(browser.Screen{Width: width, Height: 844}))
-		x.visit("")
-		for _, path := range pages {
-			x.move(path)
-			if got := get[int64](x, `document.scrollingElement.scrollWidth`); got > width {
-				t.Errorf("%s is %d pixels wide on a screen of %d", path, got, width)
-			}
-		}
-	}
+// everyPage returns the addresses of all pages of the site of the fixture, with a document and an address of nothing.
+func everyPage(x *tab) []string {
+	x.t.Helper()
+	return append(pagesOf(x), gap+"/document?dataset=web%2Fodd&shard=odd.jsonl&row=0&at=5", "#/pages/gap/none")
 }
 
-// everyPage returns the addresses of all pages, with a document and an address of nothing.
-func everyPage(x *tab) []string {
+// pagesOf returns the addresses of the pages of a site.
+func pagesOf(x *tab) []string {
 	x.t.Helper()
 	x.must(x.Go(x.address))
 	pages := []string{""}
@@ -165,5 +158,5 @@ func everyPage(x *tab) []string {
 		}
 		pages = append(pages, tabs...)
 	}
-	return append(pages, gap+"/document?dataset=web%2Fodd&shard=odd.jsonl&row=0&at=5", "#/pages/gap/none")
+	return pages
 }

@@ -4,7 +4,7 @@ import { ordered } from "site/format";
 import { theme } from "site/theme";
 import { at, startsA, startsB, outside, type Cells } from "gap/cells";
 import { Pen } from "gap/pen";
-import { step, type Shown } from "gap/scale";
+import { className, step, type Shown } from "gap/scale";
 
 /** A chunk of the text, which a browser leaves out of its layout while it is out of sight. */
 interface Chunk {
@@ -54,13 +54,16 @@ export class Painting {
     this.sizes = new ResizeObserver(() => this.resize());
     this.sizes.observe(root);
     const forget = theme.subscribe(() => requestAnimationFrame(() => this.repaint()));
-    const print = () => this.chunks.slice(0, printed).forEach((c) => this.paint(c));
+    const print = () => this.chunks.slice(0, printed).forEach((c) => this.print(c));
+    const printedAll = () => this.chunks.slice(0, printed).forEach((c) => c.element.querySelector(".paper")?.replaceWith(c.text));
     addEventListener("beforeprint", print);
+    addEventListener("afterprint", printedAll);
     const copy = (event: ClipboardEvent) => this.copy(event);
     root.addEventListener("copy", copy);
     this.stop = () => {
       forget();
       removeEventListener("beforeprint", print);
+      removeEventListener("afterprint", printedAll);
       root.removeEventListener("copy", copy);
     };
   }
@@ -194,6 +197,27 @@ export class Painting {
     }
     chunk.canvas = pen.canvas;
     chunk.element.append(pen.canvas);
+  }
+
+  /**
+   * print colors the text of a chunk itself until it is on paper. Lines are longer or shorter there than on the screen, so
+   * that a drawing behind them would not fit.
+   */
+  private print(chunk: Chunk): void {
+    const { cells, look } = this;
+    const first = cells.chars[chunk.from]!;
+    const paper = document.createElement("span");
+    paper.className = "paper";
+    for (let i = chunk.from, from = i; i < chunk.to; i++) {
+      const level = (k: number) => (cells.marks[k]! & outside ? 0 : step(look.shown, valueOf(cells, look.shown, k)));
+      if (i + 1 < chunk.to && level(i + 1) === level(from)) continue;
+      const run = document.createElement("span");
+      run.className = className(level(from));
+      run.textContent = chunk.text.data.slice(cells.chars[from]! - first, cells.chars[i + 1]! - first);
+      paper.append(run);
+      from = i + 1;
+    }
+    chunk.text.replaceWith(paper);
   }
 
   /** spaces makes the white space of a cell visible. */

@@ -97,6 +97,7 @@ function Colored({ text, start, characters, at }: { text: string; start: number;
   });
   return (
     <>
+      <p class="hint">Each character has the color of the most probable window whose continuation covers it. The first value of each color is on it.</p>
       <div class="swatches" aria-hidden="true">{Array.from({ length: 9 }, (_, i) => <span class={i ? "p" + i : ""}>1e{floor + 2 * i}</span>)}</div>
       <div class="book" tabIndex={0} role="region" aria-label="The text">
         {runs.map((r) => <span class={(r.level ? "p" + r.level : "") + (start + r.from === at && param("at") !== "" ? " here" : "")} title={r.level ? probability(r.most) : undefined}>{ordered(letters.slice(r.from, r.to).join(""))}</span>)}

@@ -1,6 +1,7 @@
 // Plots that answer pointing. A table with the same numbers belongs below each one.
 import uPlot from "uplot";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { Labels } from "site/labels";
 import { theme } from "site/theme";
 
 /** A line of a plot: a value for each x, and the ends of its interval where there are any. */
@@ -11,6 +12,10 @@ export interface Line {
   high?: (number | null)[];
   /** Points without lines between them. */
   points?: boolean;
+  /** The names of the points, which are written next to them where there is room. */
+  labels?: (string | null)[];
+  /** The line whose color this one has, by its place in the list. */
+  like?: number;
   /** A line without points, such as a fit; it is dashed unless it is solid. */
   fit?: boolean;
   solid?: boolean;
@@ -38,7 +43,8 @@ const number = (v: number | null | undefined) => (v === null || v === undefined 
 export function Chart(props: ChartProps) {
   const box = useRef<HTMLDivElement>(null);
   const current = theme.value;
-  useEffect(() => {
+  // Before the page is drawn: paper, which has light colors, does not wait for more.
+  useLayoutEffect(() => {
     const element = box.current!;
     const size = () => ({ width: Math.max(240, element.clientWidth), height: props.height ?? 340 });
     const plot = new uPlot({ ...options(props, current), ...size() }, data(props), element);
@@ -69,7 +75,7 @@ function options({ x, y, lines }: ChartProps, current: "light" | "dark"): Omit<u
   const series: uPlot.Series[] = [{ label: x.name, value: (_, v) => (v === null || v === undefined ? "" : (x.label?.(v) ?? number(v))) }];
   const bands: uPlot.Band[] = [];
   lines.forEach((line, i) => {
-    const stroke = colors[current][i % 8]!;
+    const stroke = colors[current][(line.like ?? i) % 8]!;
     const at = series.length;
     series.push({ label: line.name, stroke, width: line.points ? 0 : 2, points: { show: !line.fit, size: 7, fill: stroke }, value: (u, v, _i, idx) => withEnds(u, v, idx, line.low ? at : -1), spanGaps: !line.solid, ...(line.fit && !line.solid && { dash: [6, 4] }) });
     if (!line.low || !line.high) return;
@@ -78,15 +84,35 @@ function options({ x, y, lines }: ChartProps, current: "light" | "dark"): Omit<u
     bands.push({ series: [at + 2, at + 1], fill: stroke + "22" });
   });
   const axis = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif", labelSize: 22 };
+  const scattered = lines.some((l) => l.points);
   const short: uPlot.Axis.Values = (_, ticks) => ticks.map((v) => (v === null ? "" : x.label?.(v) ?? compact(v)));
   return {
     series,
     bands,
-    scales: { x: { time: false, distr: x.log ? 3 : 1 }, y: { distr: y.log ? 3 : 1 } },
-    axes: [{ ...axis, label: x.name, values: short, ...(x.values.every(Number.isInteger) && !x.log && { incrs: integers }) }, { ...axis, label: y.name, size: 60, values: (_, ticks) => ticks.map((v) => (v === null ? "" : compact(v))) }],
+    scales: { x: { time: false, distr: x.log ? 3 : 1, ...(scattered && !x.log && { range: around }) }, y: { distr: y.log ? 3 : 1, ...(scattered && !y.log && { range: around }) } },
+    axes: [{ ...axis, label: x.name, size: 34, space: 75, values: short, ...(x.values.every(Number.isInteger) && !x.log && { incrs: integers }) }, { ...axis, label: y.name, size: 60, values: (_, ticks) => ticks.map((v) => (v === null ? "" : compact(v))) }],
     cursor: { points: { size: 9 }, drag: { x: true, y: false } },
-    legend: { live: true },
+    legend: { live: true, markers: { dash: (u, i) => (u.series[i]!.dash ? "dashed" : "solid") } },
+    hooks: { draw: [(u) => drawLabels(u, lines, style)] },
   };
+}
+
+/** around leaves room around points, so that none is cut. */
+const around: uPlot.Scale.Range = (_, min, max) => {
+  const room = 0.05 * (max - min) || 0.1 * Math.abs(max) || 1;
+  return [min - room, max + room];
+};
+
+/** drawLabels writes the names of points next to them, on the color of the background so that lines do not cross them. */
+function drawLabels(u: uPlot, lines: Line[], style: CSSStyleDeclaration): void {
+  u.ctx.save();
+  const labels = new Labels(u.ctx, u.bbox, uPlot.pxRatio);
+  const named = lines.flatMap((line) => line.values.flatMap((y, i) => (line.labels && y !== null ? [{ name: line.labels[i] ?? "", x: u.valToPos(u.data[0][i]!, "x", true), y: u.valToPos(y, "y", true) }] : [])));
+  for (const p of named) labels.keepFree(p.x, p.y);
+  u.ctx.fillStyle = style.getPropertyValue("--ink");
+  u.ctx.strokeStyle = style.getPropertyValue("--back");
+  for (const p of named) if (p.name) labels.write(p.name, p.x, p.y);
+  u.ctx.restore();
 }
 
 /** The distances of the marks of an axis of integers. */

@@ -39,7 +39,7 @@ export function Overview({ manifest }: { manifest: Manifest }) {
     <>
       <h1>{manifest.title || "Surprisal"}</h1>
       {published[manifest.text] && <p class="hint">{published[manifest.text]}</p>}
-      <Others entries={judged} />
+      <Others entries={judged} judged />
       <Comparisons entries={manifest.entries.filter((e) => e.kind === "gap" && !ofGate(manifest, e))} />
       <Others entries={manifest.entries.filter((e) => e.kind !== "gap" && !judged.includes(e))} />
       {manifest.experiments.map((e) => (
@@ -138,19 +138,19 @@ function Certain({ title, entries, rows, worse }: { title: string; entries: Entr
 }
 
 /** Others lists what is not a comparison: each kind says its result in a sentence. */
-function Others({ entries }: { entries: Entry[] }) {
+function Others({ entries, judged }: { entries: Entry[]; judged?: boolean }) {
   if (entries.length === 0) return null;
   const kinds = [...new Set(entries.map((e) => e.kind))];
   return (
-    <div class="cards">
+    <div class={judged ? "cards judged" : "cards"}>
       {kinds.map((kind) => (
         <section class="card">
           <h2>{titles[kind] ?? kind}</h2>
           <ul class="certain">
             {entries.filter((e) => e.kind === kind).map((e) => (
               <li>
-                <Link href={href(e.id)}>{e.title || e.name}</Link> <Answer headline={e.headline} />
-                <small>{e.experiment}</small>
+                <Link href={href(e.id)}>{alike(entries, e) ? e.experiment : e.title || e.name}</Link> <Answer headline={e.headline} />
+                {!alike(entries, e) && <small>{e.experiment}</small>}
               </li>
             ))}
           </ul>
@@ -159,6 +159,9 @@ function Others({ entries }: { entries: Entry[] }) {
     </div>
   );
 }
+
+/** alike says whether a page has the same title in every experiment, such as that of its run. */
+const alike = (entries: Entry[], e: Entry) => entries.some((other) => other !== e && other.kind === e.kind && other.title === e.title && other.experiment !== e.experiment);
 
 /** The names of kinds in headings. */
 export const titles: Record<string, string> = { drift: "Drift", gap: "Comparison", gate: "Gate", series: "Series", scaling: "Scaling", sliding: "Sliding windows", outliers: "Outliers", scores: "Models", run: "Run" };

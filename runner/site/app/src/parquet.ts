@@ -1,7 +1,8 @@
 // Reading of Parquet files by range: only the pages that are needed.
 import { parquetMetadataAsync, parquetReadObjects, parquetSchema, type AsyncBuffer, type Compressors, type FileMetaData } from "hyparquet";
 import { decompress } from "fzstd";
-import { get, LoadError, once, withoutRanges } from "site/load";
+import { get, LoadError, once, role, withoutRanges } from "site/load";
+import type { File } from "site/manifest";
 
 // The library is several times slower if it is given the memory for its output.
 const compressors: Compressors = { ZSTD: (input) => decompress(input) };
@@ -34,6 +35,12 @@ export function open(path: string, bytes?: number): Promise<Table> {
     const file = await buffer(path, bytes);
     return explained(path, async () => table(path, file, await parquetMetadataAsync(file, { parsers })));
   });
+}
+
+/** whole reads all rows of a table of an entry. */
+export function whole<T>(entry: { id: string; files: Record<string, File> }, name: string): Promise<T[]> {
+  const file = role(entry, name);
+  return once("all of " + file.path, async () => (await (await open(file.path, file.bytes)).read({})) as unknown as T[]);
 }
 
 function table(path: string, file: AsyncBuffer, metadata: FileMetaData): Table {

@@ -1,10 +1,10 @@
 // The page of runs: what was done, how long it took, and the key of each result.
 import type { Column } from "site/columns";
 import { count, decimal } from "site/format";
-import { json, once, role } from "site/load";
+import { json, role } from "site/load";
 import { Loaded } from "site/loaded";
 import { Figure, type Page, type ViewProps } from "site/page";
-import { open } from "site/parquet";
+import { whole } from "site/parquet";
 import { Table } from "site/table";
 
 interface Details {
@@ -40,11 +40,7 @@ const columns: Column<Action>[] = [
 ];
 
 function Runs({ entry }: ViewProps) {
-  const load = async () => {
-    const file = role(entry, "actions");
-    const actions = once("actions of " + file.path, async () => (await (await open(file.path, file.bytes)).read({})) as unknown as Action[]);
-    return Promise.all([json<Details>(role(entry, "details")), actions]);
-  };
+  const load = () => Promise.all([json<Details>(role(entry, "details")), whole<Action>(entry, "actions")]);
   return (
     <Loaded of={entry.id} load={load}>
       {([d, actions]) => (

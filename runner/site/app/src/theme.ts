@@ -23,6 +23,17 @@ export const theme = signal<Theme>(current());
 system.addEventListener("change", () => (theme.value = current()));
 theme.subscribe((value) => (document.documentElement.dataset.theme = value));
 
+// Paper is white.
+let beforePaper: Theme | null = null;
+addEventListener("beforeprint", () => {
+  beforePaper = theme.value;
+  theme.value = "light";
+});
+addEventListener("afterprint", () => {
+  if (beforePaper !== null) theme.value = beforePaper;
+  beforePaper = null;
+});
+
 export function toggle(): void {
   theme.value = theme.value === "dark" ? "light" : "dark";
   try {

@@ -1,0 +1,1 @@
+import{i as e,n as i,o as t,p as a}from"./chunk-VX2VJDS7.js";function r({entry:o}){return e(a,{of:o.id,load:()=>i(t(o,"details")),children:s=>e("pre",{class:"details",tabIndex:0,children:JSON.stringify(s,null,2)})})}var p={tabs:[{id:"details",title:"Details",view:r}]};export{p as page};

@@ -1,1 +1,0 @@
-import{h as e,m as i,n as t,o as a}from"./chunk-BKIBHLZO.js";function r({entry:o}){return e(a,{of:o.id,load:()=>i(t(o,"details")),children:s=>e("pre",{class:"details",tabIndex:0,children:JSON.stringify(s,null,2)})})}var p={tabs:[{id:"details",title:"Details",view:r}]};export{p as page};
