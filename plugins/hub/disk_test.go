@@ -19,7 +19,7 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
-// limitVariable holds, for a process of its own that downloads, the size in bytes that its files may have.
+// limitVariable holds the size in bytes that the files of a separate process that downloads may have.
 const limitVariable = "SURPRISAL_HUB_TEST_FILE_SIZE"
 
 // TestMain is also the process that downloads with a limit.

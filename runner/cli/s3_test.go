@@ -71,7 +71,7 @@ func newS3(t *testing.T) *s3 {
 			}
 			return nil
 		},
-		// What is read goes on at once; that answers are cut is not worth a line.
+		// What is read is sent at once; that answers are cut is not worth a line.
 		FlushInterval: -1, ErrorLog: log.New(io.Discard, "", 0),
 	}
 	front := httptest.NewServer(proxy)
@@ -208,7 +208,7 @@ models: file: {backend: uniform: {}, weights: gguf: path: "s3://bucket/models/ti
 		}
 	}
 	if bytes.Contains(lock, []byte("README")) {
-		t.Errorf("the lock file has files that are no weights:\n%s", lock)
+		t.Errorf("the lock file has files other than weights:\n%s", lock)
 	}
 	s.must(t, "run", "x")
 	if got := s.asked(key); len(got) > 0 {

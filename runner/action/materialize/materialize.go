@@ -376,7 +376,7 @@ func (m *materializer) warnings() []string {
 		out = append(out, fmt.Sprintf("in %d of %d rows the input already contains the target", n, m.metadata.Counts.Documents))
 	}
 	if s := m.metadata.Straddling; s != nil {
-		out = append(out, fmt.Sprintf("in %d of %d rows a token may hold the end of the input and the beginning of the target (%s), and only a part of its loss counts; "+
+		out = append(out, fmt.Sprintf("in %d of %d rows, the end of the input and the beginning of the target may be in one token (%s), of whose loss only a part counts; "+
 			"end inputs after a word or a line, and begin targets with the space that follows", s.Documents, m.metadata.Counts.Documents, s.Example))
 	}
 	return out

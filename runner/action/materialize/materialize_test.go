@@ -242,8 +242,8 @@ func (m made) dropped() (all []string) {
 
 // straddling is the warning of rows whose input does not end where the target begins.
 func straddling(rows, example string) string {
-	return "in " + rows + " rows a token may hold the end of the input and the beginning of the target (" + example +
-		"), and only a part of its loss counts; end inputs after a word or a line, and begin targets with the space that follows"
+	return "in " + rows + " rows, the end of the input and the beginning of the target may be in one token (" + example +
+		"), of whose loss only a part counts; end inputs after a word or a line, and begin targets with the space that follows"
 }
 
 func TestDocuments(t *testing.T) {
