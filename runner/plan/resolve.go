@@ -202,6 +202,7 @@ const (
 	MeasuredDocuments = "documents"
 	MeasuredBytes     = "bytes"
 	MeasuredLargest   = "largestDocument"
+	MeasuredRepeated  = "repeatedBytes"
 	MeasuredTokens    = "tokens"
 	MeasuredSeconds   = "seconds"
 )
@@ -214,6 +215,9 @@ func (a *Action) learn(measured map[string]float64) {
 	}
 	a.Cost.Documents, a.Cost.Bytes = int64(documents), int64(measured[MeasuredBytes])
 	a.Cost.Tokens = int64(measured[MeasuredTokens])
+	if repeated, ok := measured[MeasuredRepeated]; ok {
+		a.Cost.RepeatedBytes = int64(repeated)
+	}
 	if largest, ok := measured[MeasuredLargest]; ok {
 		a.Cost.Largest = int64(largest)
 	}
@@ -234,5 +238,6 @@ func (a *Action) refine() {
 		return
 	}
 	a.Cost.Documents, a.Cost.Bytes, a.Cost.Largest, a.Cost.AtMost = read.Documents, read.Bytes, read.Largest, false
+	a.Cost.RepeatedBytes = read.RepeatedBytes
 	a.estimate()
 }

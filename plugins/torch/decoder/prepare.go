@@ -23,7 +23,7 @@ type prepared struct {
 type rotation struct{ cosines, sines tensor.Tensor }
 
 func (r *rank) prepare(s *tensor.Scope, b *batch) prepared {
-	p := prepared{tokens: int64(len(b.tokens)), sequences: tensor.NewSequences(s, b.ends, r.device), rotations: map[*ropeTable]rotation{}}
+	p := prepared{tokens: int64(len(b.tokens)), sequences: tensor.NewSegments(s, b.segments, r.device), rotations: map[*ropeTable]rotation{}}
 	p.observed = r.observation(s, b, p.sequences)
 	if len(r.ropes) == 0 {
 		return p

@@ -99,6 +99,12 @@ func (l Layer) parameters(hidden int) []Parameter {
 	return all
 }
 
+// Divides reports whether a sequence of tokens can be divided at any token, and its parts be computed from the keys and
+// values of the parts before them.
+func (a Architecture) Divides() bool {
+	return !slices.ContainsFunc(a.Layers, func(l Layer) bool { _, ok := l.Mixer.(Attention); return !ok })
+}
+
 // HasExperts reports whether a layer has experts.
 func (a Architecture) HasExperts() bool {
 	return slices.ContainsFunc(a.Layers, func(l Layer) bool { _, ok := l.FFN.(Experts); return ok })
