@@ -204,7 +204,9 @@ const (
 	MeasuredLargest   = "largestDocument"
 	MeasuredRepeated  = "repeatedBytes"
 	MeasuredTokens    = "tokens"
-	MeasuredSeconds   = "seconds"
+	// MeasuredShared is how many of the tokens were computed for an earlier document.
+	MeasuredShared  = "sharedTokens"
+	MeasuredSeconds = "seconds"
 )
 
 // learn replaces the bounds of a cost with counts.

@@ -76,7 +76,7 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 		Files: files,
 		Measured: map[string]float64{
 			plan.MeasuredDocuments: float64(s.summary.Documents), plan.MeasuredBytes: float64(s.summary.Bytes),
-			plan.MeasuredTokens: float64(s.summary.Tokens), "sharedTokens": float64(s.shared),
+			plan.MeasuredTokens: float64(s.summary.Tokens), plan.MeasuredShared: float64(s.shared),
 			"tokensPerSecond": float64(s.summary.Tokens) / seconds, "bytesPerSecond": float64(s.summary.Bytes) / seconds,
 		},
 		Computed: s.summary.Computed,
