@@ -20,7 +20,7 @@ import (
 // multiple of the number that is computed. It bounds the texts in memory.
 const readAhead = 64
 
-// dividedTokens is what a window counts in addition to its own tokens if it shares others: its keys and values are packed
+// dividedTokens is what a window counts in addition to its own tokens if it shares others: their keys and values are packed
 // in whole panels.
 const dividedTokens = 16
 
@@ -60,7 +60,10 @@ func (b *batch) extend(windows []window, l limits) bool {
 		more, limit := b.tree.New(tokens), l.tokens
 		shared := len(tokens) - more
 		if shared > 0 {
-			limit, more = l.shared, more+dividedTokens
+			limit = l.shared
+		}
+		if shared > 0 && more > 0 {
+			more += dividedTokens
 		}
 		if b.windows > 0 && (int64(b.tokens+more) > limit || int64(b.read+len(tokens)) > readAhead*l.shared) {
 			return true

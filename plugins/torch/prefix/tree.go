@@ -2,8 +2,8 @@ package prefix
 
 import "slices"
 
-// Least is the smallest number of tokens for which a beginning is shared. Dividing a sequence for fewer, such as the
-// prefix token that all sequences begin with, costs about as much as it saves.
+// Least is the smallest number of tokens for which a beginning is shared, unless the sequence ends with it. Dividing a
+// sequence for fewer, such as the prefix token that all sequences begin with, costs about as much as it saves.
 const Least = 16
 
 // Tree holds the sequences of a batch. Sequences that begin with the same Least or more tokens share segments.
@@ -26,9 +26,16 @@ type node struct {
 	tokens        []int32
 }
 
+// start has the first n tokens, at most Least.
 type start struct {
-	parent int
-	tokens [Least]int32
+	parent, n int
+	tokens    [Least]int32
+}
+
+func startOf(parent int, tokens []int32) start {
+	s := start{parent: parent}
+	s.n = copy(s.tokens[:], tokens)
+	return s
 }
 
 // none is the parent of segments that start at position 0.
@@ -69,12 +76,12 @@ func (t *Tree) find(tokens []int32) place {
 	}
 }
 
-// next returns the segment after a parent that begins like the tokens.
+// next returns the segment after a parent that begins like the tokens, or that they are if they are fewer than Least.
 func (t *Tree) next(parent int, tokens []int32) (int, bool) {
-	if t.Separate || len(tokens) < Least {
+	if t.Separate || len(tokens) == 0 {
 		return none, false
 	}
-	i, ok := t.starts[start{parent, [Least]int32(tokens)}]
+	i, ok := t.starts[startOf(parent, tokens)]
 	return i, ok
 }
 
@@ -99,12 +106,10 @@ func (t *Tree) insert(n node) int {
 }
 
 func (t *Tree) register(i int) {
-	if n := t.segments[i]; len(n.tokens) >= Least {
-		if t.starts == nil {
-			t.starts = map[start]int{}
-		}
-		t.starts[start{n.parent, [Least]int32(n.tokens)}] = i
+	if t.starts == nil {
+		t.starts = map[start]int{}
 	}
+	t.starts[startOf(t.segments[i].parent, t.segments[i].tokens)] = i
 }
 
 // split makes the tokens of a segment up to a place a new segment and returns it. The rest keeps its number, which its
@@ -143,10 +148,10 @@ func (t *Tree) Layout() Layout {
 	row := 0
 	var place func(i int) int
 	place = func(i int) int {
-		if i == none || numbers[i] != none {
-			if i == none {
-				return none
-			}
+		if i == none {
+			return none
+		}
+		if numbers[i] != none {
 			return numbers[i]
 		}
 		n := t.segments[i]

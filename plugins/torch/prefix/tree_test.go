@@ -30,11 +30,13 @@ func TestTree(t *testing.T) {
 		{"longer after shorter", false, [][]int32{prompt, nested}, []int{40, 20}},
 		{"shorter after longer", false, [][]int32{nested, prompt, prompt[:20]}, []int{60, 0, 0}},
 		{"five shots", false, [][]int32{slices.Concat(prompt, run(50, 5)), slices.Concat(prompt, run(60, 7)), slices.Concat(prompt, run(70, 1))}, []int{45, 7, 1}},
+		{"identical with few tokens of their own", false, [][]int32{nested[:45], prompt, nested[:45], nested[:44]}, []int{45, 0, 0, 0}},
+		{"identical after a prompt", false, [][]int32{slices.Concat(prompt, run(50, 5)), slices.Concat(prompt, run(60, 5)), slices.Concat(prompt, run(60, 5))}, []int{45, 5, 0}},
 		{"nested", false, [][]int32{slices.Concat(nested, run(50, 5)), slices.Concat(nested, run(60, 5)), slices.Concat(prompt, run(70, 5))}, []int{65, 5, 5}},
 		{"outer first", false, [][]int32{slices.Concat(prompt, run(70, 5)), slices.Concat(nested, run(50, 5)), slices.Concat(nested, run(60, 5))}, []int{45, 25, 5}},
 		{"fewer than the least", false, [][]int32{prompt[:Least+4], slices.Concat(prompt[:Least-1], run(90, 30))}, []int{Least + 4, Least + 29}},
 		{"the least", false, [][]int32{prompt[:Least+4], slices.Concat(prompt[:Least], run(90, 30))}, []int{Least + 4, 30}},
-		{"short", false, [][]int32{prompt[:3], prompt[:3], nil}, []int{3, 3, 0}},
+		{"short", false, [][]int32{prompt[:3], prompt[:3], nil}, []int{3, 0, 0}},
 		{"separate", true, [][]int32{prompt, prompt}, []int{40, 40}},
 	} {
 		tree := Tree{Separate: test.separate}
