@@ -27,8 +27,7 @@ type batch struct {
 }
 
 // Shares reports whether sequences share the computation of tokens that they begin with. They do not on GPUs, whose
-// attention knows no segments, nor if a layer carries a state from token to token. Activations are counted for each
-// sequence.
+// attention knows no segments, nor in models whose sequences cannot be divided. Activations are counted for each sequence.
 func Shares(a graph.Architecture, on tensor.Device, r Request) bool {
 	return a.Divides() && on == tensor.CPU && r.ActivationThreshold == 0
 }

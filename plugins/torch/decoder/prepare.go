@@ -45,17 +45,17 @@ func (r *rank) prepare(s *tensor.Scope, b *batch) prepared {
 	return p
 }
 
-// angles returns the position of each token, plus n in sequences of at least long tokens.
+// angles returns the position of each token, plus n in sequences of at least long tokens. Sequences share no segments.
 func (b *batch) angles(n, long int) []int64 {
 	all := slices.Clone(b.positions)
 	from := int64(0)
-	for _, end := range b.ends {
-		if end-from >= int64(long) {
-			for i := from; i < end; i++ {
+	for _, g := range b.segments {
+		if g.End-from >= int64(long) {
+			for i := from; i < g.End; i++ {
 				all[i] += int64(n)
 			}
 		}
-		from = end
+		from = g.End
 	}
 	return all
 }
