@@ -76,6 +76,9 @@ type Estimate struct {
 	MemoryPerTrainingByte float64 `json:"memoryPerTrainingByte,omitempty"`
 	// BytesPerToken is the expected mean number of text bytes per token.
 	BytesPerToken float64 `json:"bytesPerToken,omitempty"`
+	// SharesPrefixes is true if tokens with which consecutive documents begin are computed once, as far as documents are
+	// computed together. A plan then counts them once.
+	SharesPrefixes bool `json:"sharesPrefixes,omitempty"`
 }
 
 // TrainingMemory is the peak resident size of training on a text of that many bytes, or 0 if unknown.
@@ -191,6 +194,9 @@ type ScoredDocument struct {
 	Unscored []Unscored
 	// TotalNLL is the backend's own sum of all losses in nats, EOS included. It verifies the transfer.
 	TotalNLL float64
+	// SharedTokens is how many of the tokens that were read needed no computation, because a document or window before
+	// begins with the same tokens. It depends on batches; losses do not depend on it.
+	SharedTokens int64
 }
 
 // Reasons why bytes are unscored.

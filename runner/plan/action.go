@@ -119,9 +119,13 @@ type Cost struct {
 	Documents int64 `json:"documents,omitempty"`
 	Bytes     int64 `json:"bytes,omitempty"`
 	// Largest is the size in bytes of the largest document.
-	Largest int64   `json:"largest,omitempty"`
-	Tokens  int64   `json:"tokens,omitempty"`
-	FLOPs   float64 `json:"flops,omitempty"`
+	Largest int64 `json:"largest,omitempty"`
+	// RepeatedBytes is how many bytes documents begin with that are the same as those of the document before.
+	RepeatedBytes int64 `json:"repeatedBytes,omitempty"`
+	// SharedBytes is how many of the bytes are computed once with those of other documents.
+	SharedBytes int64   `json:"sharedBytes,omitempty"`
+	Tokens      int64   `json:"tokens,omitempty"`
+	FLOPs       float64 `json:"flops,omitempty"`
 	// Memory and DeviceMemory are the memory of the action and its loaded model, in bytes, on the host and on devices.
 	Memory       int64 `json:"memory,omitempty"`
 	DeviceMemory int64 `json:"deviceMemory,omitempty"`
@@ -138,6 +142,8 @@ type Rates struct {
 	// SecondsPerByte was measured by earlier runs. BytesPerToken and FLOPsPerToken are a backend's estimates. 0 means
 	// unknown.
 	SecondsPerByte, BytesPerToken, FLOPsPerToken float64
+	// SharesPrefixes is true if bytes that documents repeat cost nothing.
+	SharesPrefixes bool
 	// TokensPerDocument bounds the tokens that are read of a document; 0 means all.
 	TokensPerDocument int64
 	// Memory returns the memory of the action in bytes, for documents of at most largest bytes and total bytes
@@ -148,9 +154,12 @@ type Rates struct {
 // estimate computes the cost from c.Documents, c.Bytes and c.Largest.
 func (a *Action) estimate() {
 	c := &a.Cost
-	c.Seconds = a.Rates.SecondsPerByte * float64(c.Bytes)
+	if a.Rates.SharesPrefixes {
+		c.SharedBytes = c.RepeatedBytes
+	}
+	c.Seconds = a.Rates.SecondsPerByte * float64(c.Computed())
 	if a.Rates.BytesPerToken > 0 {
-		c.Tokens = int64(float64(c.Bytes) / a.Rates.BytesPerToken)
+		c.Tokens = int64(float64(c.Computed()) / a.Rates.BytesPerToken)
 		if limit := a.Rates.TokensPerDocument; limit > 0 && c.Documents > 0 {
 			c.Tokens = min(c.Tokens, c.Documents*limit)
 		}
@@ -166,10 +175,14 @@ func (a *Action) estimate() {
 	}
 }
 
+// Computed returns the bytes that the action computes.
+func (c Cost) Computed() int64 { return c.Bytes - c.SharedBytes }
+
 // read adds the cost of reading an upstream's documents.
 func (c *Cost) read(d Cost) {
 	c.Documents += d.Documents
 	c.Bytes += d.Bytes
+	c.RepeatedBytes += d.RepeatedBytes
 	c.Largest = max(c.Largest, d.Largest)
 	c.AtMost = c.AtMost || d.AtMost
 }

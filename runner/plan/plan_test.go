@@ -663,6 +663,32 @@ func TestCost(t *testing.T) {
 	}
 }
 
+// Bytes that documents repeat cost nothing with a model that shares them.
+func TestSharedCost(t *testing.T) {
+	w := newWorld()
+	w.SecondsPerByte = map[string]map[string]float64{"score": {"flat": 0.5}}
+	estimate := w.Estimates["flat"]
+	for _, shares := range []bool{false, true} {
+		estimate.SharesPrefixes = shares
+		w.Estimates["flat"] = estimate
+		p := w.plan(t)
+		resolve(t, p, cache{})
+		done := cache{}
+		done.add(p.Action("materialize a"), map[string]float64{plan.MeasuredDocuments: 3, plan.MeasuredBytes: 40, plan.MeasuredLargest: 30, plan.MeasuredRepeated: 24})
+		resolve(t, p, done)
+		got, want, cell := p.Action("score flat a").Cost, [...]float64{0, 10, 100, 20}, "40 B"
+		if shares {
+			want, cell = [...]float64{24, 4, 40, 8}, "40 B, 60% shared"
+		}
+		if [...]float64{float64(got.SharedBytes), float64(got.Tokens), got.FLOPs, got.Seconds} != want || got.Bytes != 40 || got.RepeatedBytes != 24 {
+			t.Errorf("shares prefixes: %v: %+v", shares, got)
+		}
+		if cells := p.Action("score flat a").AppendCells(nil, plan.Sizes{}); cells[3] != cell {
+			t.Errorf("shares prefixes: %v: %q", shares, cells)
+		}
+	}
+}
+
 // The cost of a source is bounded by its size, unless the source is compressed, and by the limits. The product of the
 // limits may overflow.
 func TestBounds(t *testing.T) {

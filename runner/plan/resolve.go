@@ -202,8 +202,11 @@ const (
 	MeasuredDocuments = "documents"
 	MeasuredBytes     = "bytes"
 	MeasuredLargest   = "largestDocument"
+	MeasuredRepeated  = "repeatedBytes"
 	MeasuredTokens    = "tokens"
-	MeasuredSeconds   = "seconds"
+	// MeasuredShared is how many of the tokens were computed for an earlier document.
+	MeasuredShared  = "sharedTokens"
+	MeasuredSeconds = "seconds"
 )
 
 // learn replaces the bounds of a cost with counts.
@@ -214,6 +217,9 @@ func (a *Action) learn(measured map[string]float64) {
 	}
 	a.Cost.Documents, a.Cost.Bytes = int64(documents), int64(measured[MeasuredBytes])
 	a.Cost.Tokens = int64(measured[MeasuredTokens])
+	if repeated, ok := measured[MeasuredRepeated]; ok {
+		a.Cost.RepeatedBytes = int64(repeated)
+	}
 	if largest, ok := measured[MeasuredLargest]; ok {
 		a.Cost.Largest = int64(largest)
 	}
@@ -234,5 +240,6 @@ func (a *Action) refine() {
 		return
 	}
 	a.Cost.Documents, a.Cost.Bytes, a.Cost.Largest, a.Cost.AtMost = read.Documents, read.Bytes, read.Largest, false
+	a.Cost.RepeatedBytes = read.RepeatedBytes
 	a.estimate()
 }

@@ -40,6 +40,9 @@ func (a *Action) AppendCells(cells []string, sizes Sizes) []string {
 	took, memory, bytes := "-", "-", "-"
 	if c.Bytes > 0 {
 		bytes = bound + sizes.of(c.Bytes)
+		if c.SharedBytes > 0 {
+			bytes += ", " + strconv.FormatInt(100*c.SharedBytes/c.Bytes, 10) + "% shared"
+		}
 	}
 	if c.Memory > 0 {
 		memory = sizes.of(c.Memory)

@@ -30,7 +30,7 @@ const (
 // work identifies comparable work in different runs: actions of a kind by a model or a provider.
 type work struct{ kind, who string }
 
-// measurement is the amount of work in bytes, and the time that it took in seconds.
+// measurement is the amount of work in bytes that were computed, and the time that it took in seconds.
 type measurement struct {
 	bytes, seconds float64
 }
@@ -45,12 +45,12 @@ type rate struct {
 
 // measure adds the work of a finished action.
 func measure(all map[work]measurement, a *plan.Action) {
-	if a.Cost.Bytes <= 0 {
+	if a.Cost.Computed() <= 0 {
 		return
 	}
 	of := work{a.Kind, a.Rates.Who}
 	t := all[of]
-	all[of] = measurement{t.bytes + float64(a.Cost.Bytes), t.seconds + a.Seconds}
+	all[of] = measurement{t.bytes + float64(a.Cost.Computed()), t.seconds + a.Seconds}
 }
 
 // saveRates writes the measurements of a run into its directory.

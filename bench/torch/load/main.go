@@ -24,7 +24,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"surprisal.dev/plugins/digests"
+	"surprisal.dev/bench/torch/model"
 	"surprisal.dev/plugins/host"
 	"surprisal.dev/plugins/protocol"
 )
@@ -62,7 +62,7 @@ func run(programs, models []string, dtype string, rounds, random int, work strin
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(out, "model\tprogram\tfirst\tafter unloading\tafter a crash")
 	for _, path := range models {
-		m, err := model(path, dtype)
+		m, err := model.Of(path, dtype)
 		if err != nil {
 			return err
 		}
@@ -95,37 +95,6 @@ func median(times [][]time.Duration, i int) time.Duration {
 	}
 	slices.Sort(all)
 	return all[len(all)/2]
-}
-
-// model describes a GGUF file or a directory.
-func model(path, dtype string) (m protocol.Model, err error) {
-	if m.Config, err = json.Marshal(map[string]any{"dtype": dtype, "device": "cpu", "tensorParallel": 1, "threads": 0, "batchTokens": 2048}); err != nil {
-		return m, err
-	}
-	if path, err = filepath.Abs(path); err != nil {
-		return m, err
-	}
-	paths := []string{path}
-	if info, err := os.Stat(path); err != nil {
-		return m, err
-	} else if info.IsDir() {
-		if paths, err = filepath.Glob(filepath.Join(path, "*.*s*")); err != nil { // .json and .safetensors
-			return m, err
-		}
-	}
-	known := digests.New()
-	for _, path := range paths {
-		f, err := os.Open(path)
-		if err != nil {
-			return m, err
-		}
-		digest, _, err := known.Digest(context.Background(), f)
-		if err := errors.Join(err, f.Close()); err != nil {
-			return m, err
-		}
-		m.Files = append(m.Files, protocol.ModelFile{Name: filepath.Base(path), Path: path, Digest: digest})
-	}
-	return m, nil
 }
 
 // measure loads a model three times.

@@ -970,8 +970,10 @@ type Estimate struct {
 	// Host memory that scoring needs beyond memory_bytes, per byte of the model's training text; 0 if the request names
 	// the model's files.
 	MemoryPerTrainingByte float64 `protobuf:"fixed64,9,opt,name=memory_per_training_byte,json=memoryPerTrainingByte,proto3" json:"memory_per_training_byte,omitempty"`
-	unknownFields         protoimpl.UnknownFields
-	sizeCache             protoimpl.SizeCache
+	// Tokens with which consecutive documents begin are computed once, as far as documents are computed together.
+	SharesPrefixes bool `protobuf:"varint,10,opt,name=shares_prefixes,json=sharesPrefixes,proto3" json:"shares_prefixes,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Estimate) Reset() {
@@ -1065,6 +1067,13 @@ func (x *Estimate) GetMemoryPerTrainingByte() float64 {
 		return x.MemoryPerTrainingByte
 	}
 	return 0
+}
+
+func (x *Estimate) GetSharesPrefixes() bool {
+	if x != nil {
+		return x.SharesPrefixes
+	}
+	return false
 }
 
 type Settings struct {
@@ -1786,7 +1795,10 @@ type ScoredDocument struct {
 	// The logarithm of the total probability of the top_k most probable tokens, if requested; 0 at a token without a loss.
 	TopKMass []float64 `protobuf:"fixed64,14,rep,packed,name=top_k_mass,json=topKMass,proto3" json:"top_k_mass,omitempty"`
 	// In the first part of an answer, if requested.
-	Activations   *Activations `protobuf:"bytes,15,opt,name=activations,proto3" json:"activations,omitempty"`
+	Activations *Activations `protobuf:"bytes,15,opt,name=activations,proto3" json:"activations,omitempty"`
+	// How many of the tokens that were read needed no computation, because an earlier part of the stream begins with the same
+	// tokens. In the first part of an answer.
+	SharedTokens  int64 `protobuf:"varint,16,opt,name=shared_tokens,json=sharedTokens,proto3" json:"shared_tokens,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1924,6 +1936,13 @@ func (x *ScoredDocument) GetActivations() *Activations {
 		return x.Activations
 	}
 	return nil
+}
+
+func (x *ScoredDocument) GetSharedTokens() int64 {
+	if x != nil {
+		return x.SharedTokens
+	}
+	return 0
 }
 
 // Activations describes the outputs of a model's norms while it read a document.
@@ -2198,7 +2217,7 @@ const file_plugin_proto_rawDesc = "" +
 	"\x06digest\x18\x03 \x01(\tR\x06digest\"z\n" +
 	"\vPlanRequest\x120\n" +
 	"\x05model\x18\x01 \x01(\v2\x1a.surprisal.plugin.v1.ModelR\x05model\x129\n" +
-	"\bsettings\x18\x02 \x01(\v2\x1d.surprisal.plugin.v1.SettingsR\bsettings\"\xfc\x02\n" +
+	"\bsettings\x18\x02 \x01(\v2\x1d.surprisal.plugin.v1.SettingsR\bsettings\"\xa5\x03\n" +
 	"\bEstimate\x12\x1e\n" +
 	"\n" +
 	"parameters\x18\x01 \x01(\x03R\n" +
@@ -2210,7 +2229,9 @@ const file_plugin_proto_rawDesc = "" +
 	"\x13device_memory_bytes\x18\x06 \x01(\x03R\x11deviceMemoryBytes\x12\x18\n" +
 	"\adevices\x18\a \x01(\x03R\adevices\x127\n" +
 	"\x18training_memory_per_byte\x18\b \x01(\x01R\x15trainingMemoryPerByte\x127\n" +
-	"\x18memory_per_training_byte\x18\t \x01(\x01R\x15memoryPerTrainingByte\"\xc1\x02\n" +
+	"\x18memory_per_training_byte\x18\t \x01(\x01R\x15memoryPerTrainingByte\x12'\n" +
+	"\x0fshares_prefixes\x18\n" +
+	" \x01(\bR\x0esharesPrefixes\"\xc1\x02\n" +
 	"\bSettings\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x18\n" +
 	"\acontext\x18\x02 \x01(\x03R\acontext\x12\x16\n" +
@@ -2271,7 +2292,7 @@ const file_plugin_proto_rawDesc = "" +
 	"\rparse_special\x18\b \x01(\bR\fparseSpecial\x12\x1c\n" +
 	"\tcontinued\x18\t \x01(\bR\tcontinued\"R\n" +
 	"\rScoreResponse\x12A\n" +
-	"\tdocuments\x18\x01 \x03(\v2#.surprisal.plugin.v1.ScoredDocumentR\tdocuments\"\xf9\x03\n" +
+	"\tdocuments\x18\x01 \x03(\v2#.surprisal.plugin.v1.ScoredDocumentR\tdocuments\"\x9e\x04\n" +
 	"\x0eScoredDocument\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x03R\x05index\x12\x1b\n" +
 	"\ttoken_ids\x18\x02 \x03(\x05R\btokenIds\x12!\n" +
@@ -2290,7 +2311,8 @@ const file_plugin_proto_rawDesc = "" +
 	"\tentropies\x18\r \x03(\x01R\tentropies\x12\x1c\n" +
 	"\n" +
 	"top_k_mass\x18\x0e \x03(\x01R\btopKMass\x12B\n" +
-	"\vactivations\x18\x0f \x01(\v2 .surprisal.plugin.v1.ActivationsR\vactivations\"\xba\x01\n" +
+	"\vactivations\x18\x0f \x01(\v2 .surprisal.plugin.v1.ActivationsR\vactivations\x12#\n" +
+	"\rshared_tokens\x18\x10 \x01(\x03R\fsharedTokens\"\xba\x01\n" +
 	"\vActivations\x12\x1c\n" +
 	"\tpositions\x18\x01 \x01(\x03R\tpositions\x12!\n" +
 	"\fsite_largest\x18\x02 \x03(\x02R\vsiteLargest\x12\x1f\n" +

@@ -121,6 +121,7 @@ func NewAnswerWriter(send func([]*pluginpb.ScoredDocument) error) *AnswerWriter 
 func (w *AnswerWriter) Write(s protocol.ScoredDocument) error {
 	part := &pluginpb.ScoredDocument{
 		Index: s.Index, EosNll: s.EOSNLL, TotalNll: s.TotalNLL, Activations: fromActivations(s.Activations),
+		SharedTokens: s.SharedTokens,
 	}
 	perToken, c := tokenBytes, &s.Confidence
 	if c.Len() > 0 {

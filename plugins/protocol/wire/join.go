@@ -166,6 +166,7 @@ func (j *AnswerJoiner) Join(messages []*pluginpb.ScoredDocument, emit func(proto
 		if !j.open {
 			j.answer = protocol.ScoredDocument{
 				Index: m.GetIndex(), EOSNLL: m.GetEosNll(), TotalNLL: m.GetTotalNll(), Activations: toActivations(m.GetActivations()),
+				SharedTokens: m.GetSharedTokens(),
 			}
 			var err error
 			if j.tokens, err = j.begin(j.answer.Index); err != nil {

@@ -134,6 +134,7 @@ func FromEstimate(e protocol.Estimate) *pluginpb.Estimate {
 		Parameters: e.Parameters, WeightBytes: e.WeightBytes, FlopsPerToken: e.FLOPsPerToken, MemoryBytes: e.MemoryBytes,
 		BytesPerToken: e.BytesPerToken, DeviceMemoryBytes: e.DeviceMemoryBytes, Devices: e.Devices,
 		TrainingMemoryPerByte: e.TrainingMemoryPerByte, MemoryPerTrainingByte: e.MemoryPerTrainingByte,
+		SharesPrefixes: e.SharesPrefixes,
 	}
 }
 
@@ -144,6 +145,7 @@ func ToEstimate(e *pluginpb.Estimate) protocol.Estimate {
 		MemoryBytes: e.GetMemoryBytes(), BytesPerToken: e.GetBytesPerToken(),
 		DeviceMemoryBytes: e.GetDeviceMemoryBytes(), Devices: e.GetDevices(),
 		TrainingMemoryPerByte: e.GetTrainingMemoryPerByte(), MemoryPerTrainingByte: e.GetMemoryPerTrainingByte(),
+		SharesPrefixes: e.GetSharesPrefixes(),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"iter"
 	"math"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -264,7 +265,7 @@ func TestBatches(t *testing.T) {
 	loaded := opened(t, m)
 	var texts []string
 	for i := range 60 {
-		texts = append(texts, strings.Repeat("x", 1+i*7%59))
+		texts = append(texts, varied(1+i*7%59, uint64(i)))
 	}
 	batches, computed, answered := 0, 0, 0
 	log := hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, JSONFormat: true, Output: writerFunc(func(line []byte) (int, error) {
@@ -288,6 +289,16 @@ func TestBatches(t *testing.T) {
 	if computed != answered || batches < 15 {
 		t.Errorf("%d tokens in %d batches, %d answered", computed, batches, answered)
 	}
+}
+
+// varied returns a text of n letters, whose parts begin in different ways.
+func varied(n int, seed uint64) string {
+	random := rand.New(rand.NewPCG(seed, 1))
+	text := make([]byte, n)
+	for i := range text {
+		text[i] = 'a' + byte(random.IntN(26))
+	}
+	return string(text)
 }
 
 type writerFunc func([]byte) (int, error)

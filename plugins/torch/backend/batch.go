@@ -9,56 +9,118 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
 	"surprisal.dev/plugins/torch/decoder"
+	"surprisal.dev/plugins/torch/prefix"
 	"surprisal.dev/plugins/torch/tensor"
 )
 
-// reduce lowers the budget by the halvings that an earlier process asks for. windows are those of the first batch, which
-// may be smaller than the budget. It needs computing.
-func (m *model) reduce(windows []window) {
+// readAhead is the maximum number of tokens that the windows of a batch read, those that they share counted each time, as a
+// multiple of the number that is computed. It bounds the texts in memory.
+const readAhead = 64
+
+// dividedTokens is what a window counts in addition to its own tokens if it shares others: their keys and values are packed
+// in whole panels.
+const dividedTokens = 16
+
+// batch is the next windows that are computed together. Windows that begin with the same tokens share their computation.
+type batch struct {
+	tree prefix.Tree
+	// windows is the number of windows. tokens counts what they compute, with dividedTokens, and read what they read.
+	windows, tokens, read int
+	sequences             []decoder.Sequence
+	// shared has for each window how many of the tokens that it reads are computed for another.
+	shared []int
+}
+
+// limits bound the tokens of batches. A batch of windows that share tokens may have more: as many as a plan expects of a
+// single window.
+type limits struct{ tokens, shared int64 }
+
+func (m *model) limits(s protocol.Settings) limits {
+	budget := m.budget.Load()
+	l := limits{budget, budget}
+	if budget == int64(m.config.batchTokens()) {
+		l.shared = max(budget, s.Context)
+	}
+	return l
+}
+
+func (m *model) newBatch(request decoder.Request) *batch {
+	return &batch{tree: prefix.Tree{Separate: !m.decoder.Shares(request)}}
+}
+
+// extend adds those of the windows that are not in the batch and fit, but at least one. The first are in it. It returns
+// whether the batch is full.
+func (b *batch) extend(windows []window, l limits) bool {
+	for _, w := range windows[b.windows:] {
+		q := w.sequence()
+		tokens := q.Tokens[:w.read()]
+		more, limit := b.tree.New(tokens), l.tokens
+		shared := len(tokens) - more
+		if shared > 0 {
+			limit = l.shared
+		}
+		if shared > 0 && more > 0 {
+			more += dividedTokens
+		}
+		if b.windows > 0 && (int64(b.tokens+more) > limit || int64(b.read+len(tokens)) > readAhead*l.shared) {
+			return true
+		}
+		if len(tokens) > 0 {
+			b.tree.Add(tokens)
+		}
+		b.windows, b.tokens, b.read = b.windows+1, b.tokens+more, b.read+len(tokens)
+		b.sequences, b.shared = append(b.sequences, q), append(b.shared, shared)
+	}
+	tokens := int64(b.tokens)
+	switch {
+	case b.windows == 0:
+		return false
+	case b.windows > 1 && b.read == b.tree.Tokens():
+		return tokens >= l.tokens
+	}
+	// The next window may share tokens with these.
+	return tokens >= l.shared
+}
+
+// reduce lowers the budget by the halvings that an earlier process asks for. The first batch may be smaller than the
+// budget. It needs computing.
+func (m *model) reduce(first *batch) {
 	if m.halvings == 0 {
 		return
 	}
-	tokens := int64(0)
-	for _, w := range windows {
-		tokens += int64(w.read())
-	}
-	m.budget.Store(max(min(m.budget.Load(), tokens)>>m.halvings, 1))
+	m.budget.Store(max(min(m.budget.Load(), int64(first.tokens))>>m.halvings, 1))
 	m.halvings = 0
 }
 
-// batch computes as many of the windows as fit the budget, but at least one.
-func (m *model) batch(ctx context.Context, windows []window, request decoder.Request) (n int, p decoder.Predictions, err error) {
+// compute computes a batch of windows, or the first of them if there is not enough memory for all. It returns those that
+// it computed.
+func (m *model) compute(ctx context.Context, b *batch, windows []window, s protocol.Settings, request decoder.Request) (*batch, decoder.Predictions, error) {
 	m.computing.Lock()
 	defer m.computing.Unlock()
-	m.reduce(windows)
+	m.reduce(b)
 	for {
 		if err := ctx.Err(); err != nil {
-			return 0, p, err
+			return b, decoder.Predictions{}, err
 		}
-		var sequences []decoder.Sequence
-		budget, tokens := m.budget.Load(), int64(0)
-		for _, w := range windows {
-			if n := int64(w.read()); len(sequences) == 0 || tokens+n <= budget {
-				tokens += n
-				sequences = append(sequences, w.sequence())
-			} else {
-				break
-			}
+		if l := m.limits(s); int64(b.tokens) > l.shared {
+			b = m.newBatch(request)
+			b.extend(windows, l)
 		}
-		p, err = m.decoder.Predict(ctx, sequences, request)
+		p, err := m.decoder.Predict(ctx, b.sequences, request)
 		if !errors.Is(err, tensor.ErrMemory) {
 			if err == nil {
-				hclog.FromContext(ctx).Debug("computed a batch", "windows", len(sequences), "tokens", tokens)
+				hclog.FromContext(ctx).Debug("computed a batch", "windows", b.windows, "tokens", b.tree.Tokens(), "shared", b.read-b.tree.Tokens())
 			}
-			return len(sequences), p, err
+			return b, p, err
 		}
-		if len(sequences) == 1 {
-			return 0, p, sdk.OutOfMemory("a window of %d tokens does not fit: %v", len(sequences[0].Tokens), err)
+		if b.windows == 1 {
+			return b, p, sdk.OutOfMemory("a window of %d tokens does not fit: %v", len(b.sequences[0].Tokens), err)
 		}
 		// A budget above this batch's tokens would give the same batch again.
-		budget = max(min(budget, tokens)/2, 1)
+		budget := max(min(m.budget.Load(), int64(b.tokens))/2, 1)
 		m.budget.Store(budget)
 		hclog.FromContext(ctx).Warn("out of memory; computing fewer tokens at a time", "tokens", budget, "error", err)
 	}

@@ -59,7 +59,8 @@ func estimate(c *checkpoint.Checkpoint, o config, s protocol.Settings) (protocol
 	tensors := held + int64(keptShare*float64(cost.Peak-held))
 	e := protocol.Estimate{
 		Parameters: c.Parameters(), WeightBytes: cost.Weights, FLOPsPerToken: cost.FLOPsPerToken,
-		MemoryBytes: libraryBytes + vocabularyBytes*int64(a.Vocabulary),
+		MemoryBytes:    libraryBytes + vocabularyBytes*int64(a.Vocabulary),
+		SharesPrefixes: decoder.Shares(a, device, decoder.Request{ActivationThreshold: s.ActivationThreshold}),
 	}
 	if device == tensor.CPU {
 		e.MemoryBytes += tensors

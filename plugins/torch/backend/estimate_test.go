@@ -50,7 +50,7 @@ func TestEstimateOnDevices(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e.Devices != test.devices || e.DeviceMemoryBytes < 1_000_000*128 || e.MemoryBytes > 2<<30 {
+		if e.Devices != test.devices || e.DeviceMemoryBytes < 1_000_000*128 || e.MemoryBytes > 2<<30 || e.SharesPrefixes {
 			t.Errorf("device %q: estimate %+v", test.device, e)
 		}
 	}
@@ -65,5 +65,9 @@ func TestEstimate(t *testing.T) {
 	if e.Parameters == 0 || e.WeightBytes != 4*e.Parameters || e.FLOPsPerToken == 0 || e.MemoryBytes <= e.WeightBytes ||
 		e.DeviceMemoryBytes != 0 || e.Devices != 0 {
 		t.Errorf("estimate %+v", e)
+	}
+	observed, err := New().Plan(t.Context(), tiny(t), protocol.Settings{ActivationThreshold: 6})
+	if err != nil || observed.SharesPrefixes || !e.SharesPrefixes {
+		t.Errorf("prefixes are shared: %v, with activations: %v, %v", e.SharesPrefixes, observed.SharesPrefixes, err)
 	}
 }

@@ -130,7 +130,7 @@ func TestHalving(t *testing.T) {
 	limited := &limitedComputer{predictor: loaded.(*model).decoder, tokens: 100}
 	loaded.(*model).decoder = limited
 	settings := protocol.Settings{Context: 64, Stride: 32}
-	score(t, loaded, settings, strings.Repeat("It snowed for three days. ", 80))
+	score(t, loaded, settings, varied(2000, 1))
 	for i, tokens := range limited.failed {
 		if i > 0 && tokens > limited.failed[i-1]/2 {
 			t.Errorf("%d tokens failed, and then %d", limited.failed[i-1], tokens)

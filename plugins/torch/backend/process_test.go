@@ -106,9 +106,13 @@ func TestKilled(t *testing.T) {
 	m := tiny(t)
 	m.Config = json.RawMessage(strings.Replace(defaults, "2048", "1048576", 1))
 	settings := protocol.Settings{Prefix: protocol.PrefixBOS, Anchor: protocol.AnchorTokens, Context: 64, Stride: 32}
+	many := make([]string, 200)
+	for i := range many {
+		many[i] = varied(37, uint64(i))
+	}
 	for name, texts := range map[string][]string{
-		"one document":   {strings.Repeat("It snowed for three days. ", 400)},
-		"many documents": slices.Repeat([]string{"The train was late because it snowed."}, 200),
+		"one document":   {varied(10_000, 1)},
+		"many documents": many,
 	} {
 		want := score(t, opened(t, m), settings, texts...)
 		loaded, err := b.Load(t.Context(), m)
@@ -197,7 +201,7 @@ func TestCutWhileLoading(t *testing.T) {
 func TestCancel(t *testing.T) {
 	m := tiny(t)
 	m.Config = json.RawMessage(strings.Replace(defaults, "2048", "1048576", 1))
-	long := strings.Repeat("It snowed for three days. ", 1<<20/26)
+	long := varied(1<<20, 1)
 	settings := protocol.Settings{Prefix: protocol.PrefixBOS, Anchor: protocol.AnchorTokens, Context: 128, Stride: 64}
 	ctx, stop := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer stop()

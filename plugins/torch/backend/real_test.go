@@ -189,7 +189,7 @@ func independent(t *testing.T, m sdk.Model, tolerance float64, texts []string, t
 }
 
 // peakVariable makes the test binary print its peak memory after scoring with the model whose file, type and ranks it
-// names.
+// names: a long text, or rows with the same prompt.
 const peakVariable = "SURPRISAL_PEAK"
 
 // TestMemory compares the planned memory with that of a process, for models of three sizes.
@@ -199,7 +199,7 @@ func TestMemory(t *testing.T) {
 		return
 	}
 	for _, file := range []string{"tiny", "smollm2.gguf", "gemma3-270m.gguf"} {
-		for _, how := range []string{"float32 1", "bfloat16 1", "float32 2"} {
+		for _, how := range []string{"float32 1", "bfloat16 1", "float32 2", "float32 1 prompts"} {
 			which := file + " " + how
 			t.Run(which, func(t *testing.T) {
 				estimate, err := New().Plan(t.Context(), sized(t, which), protocol.Settings{})
@@ -243,7 +243,14 @@ func sized(t *testing.T, which string) protocol.Model {
 func printPeak(t *testing.T, which string) {
 	m := opened(t, sized(t, which))
 	text := strings.Repeat("The train was late because it had snowed for three days. ", 400)
-	score(t, m, protocol.Settings{}, text)
+	texts := []string{text}
+	if strings.HasSuffix(which, "prompts") {
+		texts = nil
+		for i := range 400 {
+			texts = append(texts, fmt.Sprintf("%s Row %d: %s", text[:3000], i*i, strings.Repeat("snow ", i%40)))
+		}
+	}
+	score(t, m, protocol.Settings{}, texts...)
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		t.Fatal(err)

@@ -73,6 +73,7 @@ func (m *model) Close() error {
 // predictor is a *decoder.Decoder.
 type predictor interface {
 	Predict(ctx context.Context, sequences []decoder.Sequence, request decoder.Request) (decoder.Predictions, error)
+	Shares(request decoder.Request) bool
 	Close() error
 }
 
@@ -141,21 +142,23 @@ func (m *model) Score(ctx context.Context, s protocol.Settings, documents sdk.Do
 	defer cancel()
 	q := queue{settings: s, emit: emit}
 	request := decoder.Request{Confidence: s.Confidence, TopK: int(s.TopK), ActivationThreshold: s.ActivationThreshold}
+	next := m.newBatch(request)
 	for more := true; more || len(q.windows) > 0; {
-		if more && int64(q.tokens) < m.budget.Load() {
+		if full := next.extend(q.windows, m.limits(s)); more && !full {
 			var g documentBatch
 			if g, more = <-groups; g.err != nil {
 				return g.err
 			}
 			q.add(g.documents)
 		} else {
-			n, predictions, err := m.batch(ctx, q.windows, request)
+			done, predictions, err := m.compute(ctx, next, q.windows, s, request)
 			if err != nil {
 				return err
 			}
-			if err := q.take(n, predictions); err != nil {
+			if err := q.take(done, predictions); err != nil {
 				return err
 			}
+			next = m.newBatch(request)
 		}
 		if err := q.flush(); err != nil {
 			return err
@@ -170,37 +173,32 @@ type queue struct {
 	emit      func(protocol.ScoredDocument) error
 	documents []*pendingDocument
 	windows   []window
-	// tokens is the number of tokens that the windows read.
-	tokens int
 }
 
 func (q *queue) add(documents []*pendingDocument) {
 	for _, t := range documents {
 		t.left = len(t.windows)
-		for _, w := range t.windows {
-			q.tokens += w.read()
-		}
 		q.windows = append(q.windows, t.windows...)
 	}
 	q.documents = append(q.documents, documents...)
 }
 
-// take moves predictions to the documents of the first n windows.
-func (q *queue) take(n int, p decoder.Predictions) (err error) {
+// take moves the predictions of a batch to the documents of its windows, the first of the queue.
+func (q *queue) take(b *batch, p decoder.Predictions) (err error) {
 	from := 0
-	for i, w := range q.windows[:n] {
+	for i, w := range q.windows[:b.windows] {
 		if err = w.take(p, from); err != nil {
 			return err
 		}
 		if len(p.Activations) > 0 {
 			w.of.answer.Activations.Add(p.Activations[i])
 		}
+		w.of.answer.SharedTokens += int64(b.shared[i])
 		from += w.end - w.score
 		w.of.left--
-		q.tokens -= w.read()
 	}
-	clear(q.windows[:n])
-	q.windows = q.windows[n:]
+	clear(q.windows[:b.windows])
+	q.windows = q.windows[b.windows:]
 	return nil
 }
 

@@ -5,7 +5,6 @@ package decoder
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 
 	"surprisal.dev/plugins/protocol"
@@ -32,7 +31,8 @@ type Decoder struct {
 	collective   Collective
 }
 
-// Sequence is a sequence of tokens that do not see those of other sequences.
+// Sequence is a sequence of tokens that do not see those of other sequences. Sequences of a batch that begin with the same
+// tokens share their computation.
 type Sequence struct {
 	// Tokens are the tokens of the sequence, prefix included. The last is predicted and never read.
 	Tokens []int32
@@ -99,11 +99,10 @@ type Request struct {
 
 // Predict computes predictions. The error tensor.ErrMemory means that fewer sequences at once may fit.
 func (d *Decoder) Predict(ctx context.Context, sequences []Sequence, r Request) (p Predictions, err error) {
-	b, err := d.batch(sequences)
+	b, err := d.batch(sequences, r)
 	if err != nil {
 		return p, err
 	}
-	b.request = r
 	if r.ActivationThreshold > 0 {
 		p.Activations = d.unobserved(sequences)
 	}
@@ -114,14 +113,30 @@ func (d *Decoder) Predict(ctx context.Context, sequences []Sequence, r Request) 
 	if err != nil {
 		return p, err
 	}
-	p.Losses = tensor.Losses(shards...)
+	p.Losses = pick(tensor.Losses(shards...), b.predictions)
 	if r.Confidence {
-		p.Confidence = tensor.Confidences(b.targets, shards...)
+		c := tensor.Confidences(b.targets, shards...)
+		p.Confidence = tensor.Confidence{
+			Top: pick(c.Top, b.predictions), TopNLL: pick(c.TopNLL, b.predictions), Ranks: pick(c.Ranks, b.predictions),
+			Entropies: pick(c.Entropies, b.predictions), TopKMass: pick(c.TopKMass, b.predictions),
+		}
 	}
 	for i, m := range b.magnitudes {
 		activationsOf(m, b.threshold(), &p.Activations[b.sequences[i]])
 	}
 	return p, nil
+}
+
+// pick returns the elements with the given indices. Nothing has no elements.
+func pick[E any](all []E, indices []int) []E {
+	if len(all) == 0 {
+		return all
+	}
+	picked := make([]E, len(indices))
+	for i, index := range indices {
+		picked[i] = all[index]
+	}
+	return picked
 }
 
 // logits returns the reduced logits of all ranks.
@@ -151,47 +166,4 @@ func (d *Decoder) logits(ctx context.Context, b *batch) ([]tensor.Partial, error
 		return nil, errors.Join(first, ctx.Err())
 	}
 	return shards, nil
-}
-
-// batch is the input of all ranks: sequences concatenated.
-type batch struct {
-	tokens    []int64
-	positions []int64
-	// ends has the index after the last row of each sequence that is read, and sequences its number.
-	ends      []int64
-	sequences []int
-	// rows are the rows whose next token, in targets, is scored.
-	rows, targets []int64
-	request       Request
-	// magnitudes are those of each sequence that is read, set by the first rank; nil if there are none.
-	magnitudes []tensor.Magnitudes
-}
-
-func (d *Decoder) batch(sequences []Sequence) (*batch, error) {
-	b := &batch{}
-	vocabulary := d.architecture.Vocabulary
-	for n, q := range sequences {
-		if len(q.Tokens) < 2 {
-			continue
-		}
-		if d.architecture.Positions > 0 && q.Read() > d.architecture.Positions {
-			return nil, fmt.Errorf("a window of %d tokens exceeds the model's %d positions", q.Read(), d.architecture.Positions)
-		}
-		first := int64(len(b.tokens))
-		for i, id := range q.Tokens {
-			if id < 0 || int(id) >= vocabulary {
-				return nil, fmt.Errorf("token id %d is outside the vocabulary of %d; the tokenizer may not be this model's", id, vocabulary)
-			}
-			if i < q.Read() {
-				b.tokens = append(b.tokens, int64(id))
-				b.positions = append(b.positions, int64(i))
-			}
-			if i >= max(q.From, 1) {
-				b.rows = append(b.rows, first+int64(i)-1)
-				b.targets = append(b.targets, int64(id))
-			}
-		}
-		b.ends, b.sequences = append(b.ends, int64(len(b.tokens))), append(b.sequences, n)
-	}
-	return b, nil
 }

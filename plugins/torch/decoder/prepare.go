@@ -23,7 +23,7 @@ type prepared struct {
 type rotation struct{ cosines, sines tensor.Tensor }
 
 func (r *rank) prepare(s *tensor.Scope, b *batch) prepared {
-	p := prepared{tokens: int64(len(b.tokens)), sequences: tensor.NewSequences(s, b.ends, r.device), rotations: map[*ropeTable]rotation{}}
+	p := prepared{tokens: int64(len(b.tokens)), sequences: tensor.NewSegments(s, b.segments, r.device), rotations: map[*ropeTable]rotation{}}
 	p.observed = r.observation(s, b, p.sequences)
 	if len(r.ropes) == 0 {
 		return p
@@ -45,17 +45,17 @@ func (r *rank) prepare(s *tensor.Scope, b *batch) prepared {
 	return p
 }
 
-// angles returns the position of each token, plus n in sequences of at least long tokens.
+// angles returns the position of each token, plus n in sequences of at least long tokens. Sequences share no segments.
 func (b *batch) angles(n, long int) []int64 {
 	all := slices.Clone(b.positions)
 	from := int64(0)
-	for _, end := range b.ends {
-		if end-from >= int64(long) {
-			for i := from; i < end; i++ {
+	for _, g := range b.segments {
+		if g.End-from >= int64(long) {
+			for i := from; i < g.End; i++ {
 				all[i] += int64(n)
 			}
 		}
-		from = end
+		from = g.End
 	}
 	return all
 }

@@ -111,7 +111,7 @@ func (r *rank) hidden(ctx context.Context, s *tensor.Scope, b *batch, c Collecti
 	if in.observed != nil {
 		b.magnitudes = s.Magnitudes(in.observed)
 	}
-	if len(b.rows) < len(b.tokens) {
+	if !b.readsAll() {
 		x = s.Rows(x, r.indices(s, b.rows)) // [scored rows, hidden]
 	}
 	return r.normalize(s, x, r.norm)

@@ -99,6 +99,16 @@ func (l Layer) parameters(hidden int) []Parameter {
 	return all
 }
 
+// Divides reports whether a sequence of tokens can be divided at any token, and its parts be computed from the keys and
+// values of the parts before them. They must not depend on the tokens after them, as they do if long sequences have other
+// rotations.
+func (a Architecture) Divides() bool {
+	return !slices.ContainsFunc(a.Layers, func(l Layer) bool {
+		at, ok := l.Mixer.(Attention)
+		return !ok || at.Rope != nil && at.Rope.Long != nil
+	})
+}
+
 // HasExperts reports whether a layer has experts.
 func (a Architecture) HasExperts() bool {
 	return slices.ContainsFunc(a.Layers, func(l Layer) bool { _, ok := l.FFN.(Experts); return ok })

@@ -12,15 +12,25 @@ struct rows {
   int64_t row, head;
 };
 
+// Consecutive rows of a sequence. Those before them in the sequence are the rows of their parent and its parents.
+struct segment {
+  // The first row and the row after the last.
+  int64_t from, to;
+  // The position of the first row in the sequence.
+  int64_t start;
+  // The number of the segment that the positions before start end with, or -1 if start is 0.
+  int64_t parent;
+};
+
 struct job {
   rows q, k, v;
   // out has [tokens, heads, size] without gaps.
   void *out;
   bool bfloat16;
   int64_t heads, key_heads, size;
-  // Sequence i is the rows ends[i-1] to ends[i].
-  const int64_t *ends;
-  size_t sequences;
+  // A parent comes before its children.
+  const segment *segments;
+  size_t n;
   double scale;
   // How many keys a query sees, its own included; 0: all up to its own.
   int64_t window;
@@ -34,7 +44,7 @@ int vector_bits();
 bool has_tiles();
 // Whether this is an AMD processor.
 bool is_amd();
-// Computes causal attention within each sequence.
+// Computes causal attention within each sequence. A row's result has the same bits however its sequence is divided.
 void run(const job &j);
 
 } // namespace attention

@@ -26,11 +26,11 @@ using handle::tensor;
 
 namespace {
 
-// One sequence: q [heads, length, size], k and v [kv heads, length, size].
+// The last queries of one sequence: q [heads, queries, size], k and v [kv heads, length, size].
 at::Tensor attend(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, double scale, int64_t window) {
-  int64_t length = q.size(1), group = q.size(0) / k.size(0);
-  bool windowed = window > 0 && window < length;
-  if (!windowed) {
+  int64_t length = k.size(1), start = length - q.size(1), group = q.size(0) / k.size(0);
+  window = window > 0 ? std::min(window, length) : length;
+  if (start == 0 && window == length) {
     return at::scaled_dot_product_attention(q.unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), {}, 0, true, scale, group > 1).squeeze(0);
   }
   // Queries in blocks, each with the keys that any of them sees, so that a long sequence costs in proportion to its
@@ -38,11 +38,11 @@ at::Tensor attend(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
   const int64_t block = 256;
   std::vector<at::Tensor> parts;
   auto options = q.options().dtype(at::kLong);
-  for (int64_t from = 0; from < length; from += block) {
+  for (int64_t from = start; from < length; from += block) {
     int64_t to = std::min(length, from + block), first = std::max<int64_t>(0, from - window + 1);
     at::Tensor distance = at::arange(from, to, options).unsqueeze(1) - at::arange(first, to, options).unsqueeze(0);
     at::Tensor seen = (distance >= 0) & (distance < window);
-    at::Tensor qs = q.narrow(1, from, to - from), ks = k.narrow(1, first, to - first), vs = v.narrow(1, first, to - first);
+    at::Tensor qs = q.narrow(1, from - start, to - from), ks = k.narrow(1, first, to - first), vs = v.narrow(1, first, to - first);
     parts.push_back(
         at::scaled_dot_product_attention(qs.unsqueeze(0), ks.unsqueeze(0), vs.unsqueeze(0), seen, 0, false, scale, group > 1).squeeze(0));
   }
@@ -51,16 +51,16 @@ at::Tensor attend(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
 
 // The same with the logits of sinks [heads], float32, computed in float32 from the formula.
 at::Tensor attend_with_sinks(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const at::Tensor &sinks, double scale, int64_t window) {
-  int64_t length = q.size(1), group = q.size(0) / k.size(0);
+  int64_t length = k.size(1), start = length - q.size(1), group = q.size(0) / k.size(0);
   at::Tensor keys = k.repeat_interleave(group, 0).to(at::kFloat), values = v.repeat_interleave(group, 0).to(at::kFloat);
   const int64_t block = 256;
   std::vector<at::Tensor> parts;
   auto options = q.options().dtype(at::kLong);
-  for (int64_t from = 0; from < length; from += block) {
+  for (int64_t from = start; from < length; from += block) {
     int64_t to = std::min(length, from + block), first = window > 0 ? std::max<int64_t>(0, from - window + 1) : 0;
     at::Tensor distance = at::arange(from, to, options).unsqueeze(1) - at::arange(first, to, options).unsqueeze(0);
     at::Tensor hidden = window > 0 ? (distance < 0) | (distance >= window) : distance < 0;
-    at::Tensor scores = at::matmul(q.narrow(1, from, to - from).to(at::kFloat), keys.narrow(1, first, to - first).transpose(1, 2)) * scale;
+    at::Tensor scores = at::matmul(q.narrow(1, from - start, to - from).to(at::kFloat), keys.narrow(1, first, to - first).transpose(1, 2)) * scale;
     scores = scores.masked_fill(hidden, -std::numeric_limits<float>::infinity());
     at::Tensor all = at::cat({scores, sinks.view({-1, 1, 1}).expand({-1, to - from, 1})}, 2);
     parts.push_back(at::matmul(at::softmax(all, 2).narrow(2, 0, to - first), values.narrow(1, first, to - first)).to(q.scalar_type()));
@@ -102,25 +102,47 @@ bool vectorized(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v) {
   return (q.scalar_type() == at::kFloat || q.scalar_type() == at::kBFloat16) && attention::vector_bits() != 0;
 }
 
+// The rows of a sequence up to the end of segment i, of x [tokens, heads, size], as [heads, length, size].
+at::Tensor sequence_of(const at::Tensor &x, const std::vector<attention::segment> &segments, int64_t i) {
+  std::vector<at::Tensor> parts;
+  for (int64_t end = segments[i].start + segments[i].to - segments[i].from; i >= 0; i = segments[i].parent) {
+    parts.insert(parts.begin(), x.narrow(0, segments[i].from, end - segments[i].start));
+    end = segments[i].start;
+  }
+  return (parts.size() == 1 ? parts[0] : at::cat(parts, 0)).transpose(0, 1);
+}
+
+// The segments with their first rows.
+std::vector<attention::segment> with_rows(const extra_segment *segments, size_t n) {
+  std::vector<attention::segment> all;
+  int64_t from = 0;
+  for (size_t i = 0; i < n; i++) {
+    all.push_back({from, segments[i].to, segments[i].start, segments[i].parent});
+    from = segments[i].to;
+  }
+  return all;
+}
+
 } // namespace
 
-char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_tensor v, const int64_t *ends, size_t n,
+char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_tensor v, const extra_segment *of, size_t n,
                       extra_tensor offsets, extra_tensor sinks, double scale, int64_t window, int reference) {
   return guarded([&] {
     const at::Tensor &queries = tensor(q), &keys = tensor(k), &values = tensor(v);
+    std::vector<attention::segment> segments = with_rows(of, n);
     at::Tensor result = at::empty_like(queries, at::MemoryFormat::Contiguous);
     if (!reference && vectorized(queries, keys, values)) {
       auto rows = [](const at::Tensor &t) { return attention::rows{t.const_data_ptr(), t.stride(0), t.stride(1)}; };
       attention::run({rows(queries), rows(keys), rows(values), result.data_ptr(), queries.scalar_type() == at::kBFloat16, queries.size(1),
-                      keys.size(1), queries.size(2), ends, n, scale, window,
+                      keys.size(1), queries.size(2), segments.data(), n, scale, window,
                       sinks == nullptr ? nullptr : tensor(sinks).const_data_ptr<float>()});
       give(out, result);
       return;
     }
     if (!reference && offsets != nullptr && sinks == nullptr) {
       int64_t longest = 0;
-      for (size_t i = 0; i < n; i++) {
-        longest = std::max(longest, ends[i] - (i == 0 ? 0 : ends[i - 1]));
+      for (const attention::segment &s : segments) {
+        longest = std::max(longest, s.to - s.from);
       }
       at::Tensor packed = attend_packed(queries, keys, values, tensor(offsets), longest, scale, window);
       if (packed.defined()) {
@@ -128,16 +150,12 @@ char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_t
         return;
       }
     }
-    int64_t from = 0;
     for (size_t i = 0; i < n; i++) {
-      int64_t length = ends[i] - from;
-      at::Tensor qs = queries.narrow(0, from, length).transpose(0, 1), ks = keys.narrow(0, from, length).transpose(0, 1),
-                 vs = values.narrow(0, from, length).transpose(0, 1);
+      const attention::segment &s = segments[i];
+      at::Tensor qs = queries.narrow(0, s.from, s.to - s.from).transpose(0, 1), ks = sequence_of(keys, segments, i), vs = sequence_of(values, segments, i);
       at::Tensor mixed = sinks == nullptr ? attend(qs, ks, vs, scale, window) : attend_with_sinks(qs, ks, vs, tensor(sinks), scale, window);
-      result.narrow(0, from, length).copy_(mixed.transpose(0, 1));
-      from = ends[i];
+      result.narrow(0, s.from, s.to - s.from).copy_(mixed.transpose(0, 1));
     }
     give(out, result);
   });
 }
-

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -82,6 +83,70 @@ func testAttend(t *testing.T, device Device, tolerance float64) {
 	}
 	if heap.Live() != 0 {
 		t.Errorf("%d tensors are left", heap.Live())
+	}
+}
+
+// TestAttendSegments checks that sequences that share segments have the results of the same sequences without, to the last
+// bit where rows are independent.
+func TestAttendSegments(t *testing.T) {
+	// Segment lengths, and the segment that each continues.
+	lengths, parents := []int64{70, 5, 130, 1, 40, 300, 9}, []int64{-1, 0, 0, 2, 2, -1, 4}
+	for _, kind := range []Type{Float32, BFloat16} {
+		for _, size := range []int64{64, 35} {
+			for _, window := range []int64{0, 7, 150} {
+				for _, sinks := range []bool{false, true} {
+					for _, reference := range []bool{false, true} {
+						t.Run(fmt.Sprintf("type %d size %d window %d sinks %v reference %v", kind, size, window, sinks, reference), func(t *testing.T) {
+							testAttendSegments(t, kind, lengths, parents, size, AttentionOptions{Scale: 0.1, Window: window, Reference: reference}, sinks)
+						})
+					}
+				}
+			}
+		}
+	}
+}
+
+func testAttendSegments(t *testing.T, kind Type, lengths, parents []int64, size int64, o AttentionOptions, sinks bool) {
+	t.Helper()
+	const heads, keys = 4, 2
+	segments, rows := make([]Segment, len(lengths)), make([][]int64, len(lengths))
+	end := int64(0)
+	for i, n := range lengths {
+		if segments[i].Parent = parents[i]; parents[i] >= 0 {
+			rows[i] = slices.Clone(rows[parents[i]])
+			segments[i].Start = int64(len(rows[i]))
+		}
+		for range n {
+			rows[i] = append(rows[i], end)
+			end++
+		}
+		segments[i].End = end
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	data := map[int64][]float32{heads: bfloat16s(random, end*heads*size, 1), keys: bfloat16s(random, end*keys*size, 1)}
+	heap := NewHeap()
+	s := heap.NewScope()
+	if sinks {
+		o.Sinks = New(s, []float32{1, -1, 0, 2}, Float32, heads)
+	}
+	place := func(heads int64) Tensor {
+		return s.To(New(s, data[heads], Float32, end, heads, size), kind, CPU)
+	}
+	q, k := place(heads), place(keys)
+	got := s.Float64s(s.Attention(q, k, k, NewSegments(s, segments, CPU), o))
+	for i, g := range segments {
+		whole := New(s, rows[i], Int64, int64(len(rows[i])))
+		of := func(x Tensor) Tensor { return s.Rows(x, whole) }
+		want := s.Float64s(s.Attention(of(q), of(k), of(k), NewSequences(s, []int64{int64(len(rows[i]))}, CPU), o))
+		row := heads * size
+		for j, x := range got[(g.End-lengths[i])*row : g.End*row] {
+			if y := want[g.Start*row+int64(j)]; x != y && (!o.Reference || math.Abs(x-y) > 0.02) {
+				t.Fatalf("element %d of segment %d is %v with segments and %v without", j, i, x, y)
+			}
+		}
+	}
+	if err := s.Close(); err != nil || heap.Live() != 0 {
+		t.Errorf("%v, %d tensors are left", err, heap.Live())
 	}
 }
 

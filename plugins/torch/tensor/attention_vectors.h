@@ -12,29 +12,43 @@
 //
 // The right factor of a product is stored in panels of columns, row after row. Memory is then read in order, and rows are
 // not a power of two apart, which caches handle badly.
+//
+// What a query computes depends on its position in the sequence only: blocks of queries and keys start at fixed
+// positions, and the keys after its own in the last block add zeros. Segments of a sequence therefore have the same bits
+// as the whole sequence.
 
 // Blocks of queries and keys that are computed together: their scores fit the innermost caches.
 const int64_t query_block = 48, key_block = 256;
 
+// A panel of the right factor of a product, in chunks of words consecutive rows: row i is row i % words of the panel that
+// starts at offset in chunks[i / words].
+struct right_factor {
+  const uint32_t *const *chunks;
+  int64_t offset, words;
+};
+
 // c[strip][columns * lanes] = a[strip][words] b[words][columns * lanes], added to c if add is true. Strides are in
-// words; b is a panel.
+// words.
 template <class T, int columns>
-VECTORS void product(const uint32_t *a, int64_t a_stride, const uint32_t *b, float *c, int64_t c_stride, int64_t words, bool add) {
+VECTORS void product(const uint32_t *a, int64_t a_stride, const right_factor &b, float *c, int64_t c_stride, int64_t words, bool add) {
   vector sum[strip][columns];
   for (int r = 0; r < strip; r++) {
     for (int n = 0; n < columns; n++) {
       sum[r][n] = add ? load(c + r * c_stride + n * lanes) : set1(0.0f);
     }
   }
-  for (int64_t i = 0; i < words; i++) {
-    vector column[columns];
-    for (int n = 0; n < columns; n++) {
-      column[n] = load(b + i * panel + n * lanes);
-    }
-    for (int r = 0; r < strip; r++) {
-      vector x = set1(a[r * a_stride + i]);
+  for (int64_t from = 0; from < words; from += b.words) {
+    const uint32_t *row = b.chunks[from / b.words] + b.offset;
+    for (int64_t i = from, to = std::min(words, from + b.words); i < to; i++, row += panel) {
+      vector column[columns];
       for (int n = 0; n < columns; n++) {
-        sum[r][n] = T::multiply_add(sum[r][n], x, column[n]);
+        column[n] = load(row + n * lanes);
+      }
+      for (int r = 0; r < strip; r++) {
+        vector x = set1(a[r * a_stride + i]);
+        for (int n = 0; n < columns; n++) {
+          sum[r][n] = T::multiply_add(sum[r][n], x, column[n]);
+        }
       }
     }
   }
@@ -47,7 +61,7 @@ VECTORS void product(const uint32_t *a, int64_t a_stride, const uint32_t *b, flo
 
 // The product for a number of columns, at most `most`.
 template <class T, int most>
-VECTORS void narrow_product(int64_t columns, const uint32_t *a, int64_t a_stride, const uint32_t *b, float *c, int64_t c_stride, int64_t words, bool add) {
+VECTORS void narrow_product(int64_t columns, const uint32_t *a, int64_t a_stride, const right_factor &b, float *c, int64_t c_stride, int64_t words, bool add) {
   if (columns == most) {
     product<T, most>(a, a_stride, b, c, c_stride, words, add);
   } else if constexpr (most > 1) {
@@ -55,15 +69,16 @@ VECTORS void narrow_product(int64_t columns, const uint32_t *a, int64_t a_stride
   }
 }
 
-// c[rows][width] = a[rows][words] b[words][width], where b is in panels at intervals of panel_stride words. rows is a
+// c[rows][width] = a[rows][words] b[words][width], where the panel of b from column n onward is panel_at(n). rows is a
 // multiple of strip, and width one of lanes.
-template <class T>
-VECTORS void matrix_product(const uint32_t *a, int64_t a_stride, const uint32_t *b, int64_t panel_stride, float *c, int64_t c_stride, int64_t rows,
-                            int64_t width, int64_t words, bool add) {
+template <class T, class F>
+VECTORS void matrix_product(const uint32_t *a, int64_t a_stride, const F &panel_at, float *c, int64_t c_stride, int64_t rows, int64_t width,
+                            int64_t words, bool add) {
   for (int64_t n = 0; n < width; n += panel) {
     int64_t columns = std::min(panel, width - n) / lanes;
+    right_factor b = panel_at(n);
     for (int64_t r = 0; r < rows; r += strip) {
-      narrow_product<T, panel / lanes>(columns, a + r * a_stride, a_stride, b + n / panel * panel_stride, c + r * c_stride + n, c_stride, words, add);
+      narrow_product<T, panel / lanes>(columns, a + r * a_stride, a_stride, b, c + r * c_stride + n, c_stride, words, add);
     }
   }
 }
@@ -133,10 +148,24 @@ template <class T> VECTORS float softmax_step(float *scores, void *weights, int6
   return kept;
 }
 
-// The keys and values of one head in one sequence, in packed order.
+// The form of a chunk: the keys and values of one head at panel consecutive positions, in packed order.
+template <class T> struct chunk_form {
+  int64_t words;  // of a key or query
+  int64_t panels; // of a value
+  explicit chunk_form(int64_t size) : words(rounded_up(size, T::packed) / T::packed), panels(rounded_up(size, panel) / panel) {}
+
+  static const int64_t rows = panel / T::packed; // of a panel of values
+  // The keys are [words][panel]. The values follow, [panels][rows][panel].
+  int64_t values(int64_t column) const { return (words + column / panel * rows) * panel; }
+  int64_t size() const { return values(panels * panel); }
+};
+
+// The chunks of one head from the beginning of a sequence to the end of a segment. Those that lie before the segment are
+// shared with its parent, and its others are in own.
 struct packed_head {
-  std::vector<uint32_t> keys;   // [panels of keys][words of a head][panel]
-  std::vector<uint32_t> values; // [panels of a head][words of keys][panel]
+  std::vector<const uint32_t *> chunks;
+  std::unique_ptr<uint32_t[]> own;
+  int64_t own_chunks;
 };
 
 template <class T> const typename T::element *at(const rows &x, int64_t row, int64_t head) {
@@ -158,23 +187,39 @@ template <class T> uint32_t word(const typename T::element *x, int64_t n) {
   return w;
 }
 
-template <class T> void pack(const job &j, int64_t from, int64_t length, int64_t head, packed_head &to) {
-  int64_t words = rounded_up(j.size, T::packed) / T::packed, keys = rounded_up(length, panel);
-  to.keys.assign(keys * words, 0);
-  for (int64_t i = 0; i < length; i++) {
-    const typename T::element *k = at<T>(j.k, from + i, head);
-    uint32_t *out = &to.keys[i / panel * panel * words + i % panel];
-    for (int64_t w = 0; w < words; w++) {
-      out[w * panel] = word<T>(k + w * T::packed, j.size - w * T::packed);
-    }
+// Makes the chunks of a head of a segment, given those of its parent, without values yet.
+template <class T> void place(const job &j, const segment &of, const packed_head *parent, packed_head &to) {
+  chunk_form<T> form(j.size);
+  int64_t shared = of.start / panel, all = rounded_up(of.start + of.to - of.from, panel) / panel;
+  to.own_chunks = all - shared;
+  to.own.reset(new uint32_t[to.own_chunks * form.size()]);
+  if (parent != nullptr) {
+    to.chunks.assign(parent->chunks.begin(), parent->chunks.begin() + shared);
   }
-  to.values.assign(rounded_up(j.size, panel) * keys / T::packed, 0);
-  for (int64_t i = 0; i < length; i++) {
-    const typename T::element *v = at<T>(j.v, from + i, head);
-    for (int64_t first = 0; first < j.size; first += panel) {
-      uint32_t *row = &to.values[first * keys / T::packed + i / T::packed * panel];
-      for (int64_t d = 0; d < std::min(panel, j.size - first); d++) {
-        put<T>(row[d], i, v[first + d]);
+  for (int64_t i = 0; i < to.own_chunks; i++) {
+    to.chunks.push_back(&to.own[i * form.size()]);
+  }
+}
+
+// Fills the segment's own chunks. The first of them may begin with positions of its parents.
+template <class T> void pack(const job &j, const segment &of, int64_t head, packed_head &to) {
+  chunk_form<T> form(j.size);
+  std::fill_n(to.own.get(), to.own_chunks * form.size(), 0);
+  const segment *at_position = &of;
+  for (int64_t first = of.start / panel * panel, p = of.start + of.to - of.from - 1; p >= first; p--) {
+    while (p < at_position->start) {
+      at_position = &j.segments[at_position->parent];
+    }
+    int64_t row = at_position->from + p - at_position->start, i = p % panel;
+    uint32_t *chunk = &to.own[(p - first) / panel * form.size()];
+    const typename T::element *k = at<T>(j.k, row, head), *v = at<T>(j.v, row, head);
+    for (int64_t w = 0; w < form.words; w++) {
+      chunk[w * panel + i] = word<T>(k + w * T::packed, j.size - w * T::packed);
+    }
+    for (int64_t column = 0; column < j.size; column += panel) {
+      uint32_t *values = chunk + form.values(column) + i / T::packed * panel;
+      for (int64_t d = 0; d < std::min(panel, j.size - column); d++) {
+        put<T>(values[d], i, v[column + d]);
       }
     }
   }
@@ -187,12 +232,20 @@ struct scratch {
   float maximum[query_block], sum[query_block];
 };
 
-// A block of queries of one head: those of the sequence [from, from + length) that start at first.
-template <class T> VECTORS void attend(const job &j, int64_t from, int64_t length, int64_t head, int64_t first, const packed_head &p) {
+// Queries of one head of a segment, of consecutive positions in one block of the sequence.
+struct queries {
+  const segment *of;
+  int64_t head, first, n;
+  const packed_head *keys;
+};
+
+template <class T> VECTORS void attend(const job &j, const queries &b) {
   static thread_local scratch s;
   typedef typename T::element element;
-  int64_t words = rounded_up(j.size, T::packed) / T::packed, keys = rounded_up(length, panel), width = rounded_up(j.size, lanes);
-  int64_t n = std::min(query_block, length - first), rows = rounded_up(n, strip);
+  chunk_form<T> form(j.size);
+  const uint32_t *const *chunks = b.keys->chunks.data();
+  int64_t words = form.words, width = rounded_up(j.size, lanes), head = b.head, first = b.first, n = b.n;
+  int64_t rows = rounded_up(n, strip), from = b.of->from + first - b.of->start;
   s.queries.resize(rows * words);
   s.out.assign(rows * width, 0);
   s.scores.resize(rows * key_block);
@@ -201,18 +254,18 @@ template <class T> VECTORS void attend(const job &j, int64_t from, int64_t lengt
   std::fill(s.queries.begin() + n * words, s.queries.end(), 0);
   std::fill(s.weights.begin() + n * key_block / T::packed, s.weights.end(), 0);
   for (int64_t r = 0; r < n; r++) {
-    const element *q = at<T>(j.q, from + first + r, head);
+    const element *q = at<T>(j.q, from + r, head);
     for (int64_t w = 0; w < words; w++) {
       s.queries[r * words + w] = word<T>(q + w * T::packed, j.size - w * T::packed);
     }
     s.maximum[r] = j.sinks != nullptr ? j.sinks[head] : -std::numeric_limits<float>::infinity();
     s.sum[r] = j.sinks != nullptr ? 1 : 0;
   }
-  int64_t begin = j.window > 0 ? std::max<int64_t>(0, first - j.window + 1) / panel * panel : 0;
+  int64_t begin = j.window > 0 ? std::max<int64_t>(0, first / query_block * query_block - j.window + 1) / panel * panel : 0;
   for (int64_t c = begin; c < first + n; c += key_block) {
     int64_t end = std::min(c + key_block, first + n), seen = rounded_up(end - c, lanes);
-    matrix_product<T>(s.queries.data(), words, p.keys.data() + c * words, panel * words, s.scores.data(), key_block, rows, seen, words,
-                      false);
+    auto keys = [&](int64_t key) { return right_factor{chunks + (c + key) / panel, 0, words}; };
+    matrix_product<T>(s.queries.data(), words, keys, s.scores.data(), key_block, rows, seen, words, false);
     for (int64_t r = 0; r < n; r++) {
       int64_t row = first + r, low = j.window > 0 ? std::max<int64_t>(0, row - j.window + 1 - c) : 0;
       int64_t high = std::min(end, row + 1) - c;
@@ -228,11 +281,11 @@ template <class T> VECTORS void attend(const job &j, int64_t from, int64_t lengt
         }
       }
     }
-    matrix_product<T>(s.weights.data(), key_block / T::packed, p.values.data() + c / T::packed * panel, keys / T::packed * panel, s.out.data(),
-                      width, rows, width, seen / T::packed, true);
+    auto values = [&](int64_t column) { return right_factor{chunks + c / panel, form.values(column), form.rows}; };
+    matrix_product<T>(s.weights.data(), key_block / T::packed, values, s.out.data(), width, rows, width, seen / T::packed, true);
   }
   for (int64_t r = 0; r < n; r++) {
-    element *to = static_cast<element *>(j.out) + ((from + first + r) * j.heads + head) * j.size;
+    element *to = static_cast<element *>(j.out) + ((from + r) * j.heads + head) * j.size;
     float *row = &s.out[r * width];
     for (int64_t d = 0; d < width; d += lanes) {
       T::store(row, d, divide(load(row + d), set1(s.sum[r])));
@@ -242,27 +295,23 @@ template <class T> VECTORS void attend(const job &j, int64_t from, int64_t lengt
 }
 
 template <class T> void run(const job &j) {
-  int64_t group = j.heads / j.key_heads;
-  std::vector<packed_head> packed(j.sequences * j.key_heads);
-  struct block {
-    int64_t from, length, head, first;
-    const packed_head *keys;
-  };
-  std::vector<block> blocks;
-  for (size_t i = 0; i < j.sequences; i++) {
-    int64_t from = i == 0 ? 0 : j.ends[i - 1], length = j.ends[i] - from;
+  int64_t group = j.heads / j.key_heads, heads = static_cast<int64_t>(j.n) * j.key_heads;
+  std::vector<packed_head> packed(heads);
+  std::vector<queries> blocks;
+  for (size_t i = 0; i < j.n; i++) {
+    const segment &of = j.segments[i];
+    for (int64_t h = 0; h < j.key_heads; h++) {
+      place<T>(j, of, of.parent < 0 ? nullptr : &packed[of.parent * j.key_heads + h], packed[i * j.key_heads + h]);
+    }
+    int64_t end = of.start + of.to - of.from;
     for (int64_t h = 0; h < j.heads; h++) {
-      for (int64_t first = 0; first < length; first += query_block) {
-        blocks.push_back({from, length, h, first, &packed[i * j.key_heads + h / group]});
+      for (int64_t first = of.start; first < end;) {
+        int64_t n = std::min(end, (first / query_block + 1) * query_block) - first;
+        blocks.push_back({&of, h, first, n, &packed[i * j.key_heads + h / group]});
+        first += n;
       }
     }
   }
-  parallel::each(static_cast<int64_t>(packed.size()), 1, [&](int64_t i, int64_t) {
-    int64_t sequence = i / j.key_heads, from = sequence == 0 ? 0 : j.ends[sequence - 1];
-    pack<T>(j, from, j.ends[sequence] - from, i % j.key_heads, packed[i]);
-  });
-  parallel::each(static_cast<int64_t>(blocks.size()), 1, [&](int64_t i, int64_t) {
-    const block &b = blocks[i];
-    attend<T>(j, b.from, b.length, b.head, b.first, *b.keys);
-  });
+  parallel::each(heads, 1, [&](int64_t i, int64_t) { pack<T>(j, j.segments[i / j.key_heads], i % j.key_heads, packed[i]); });
+  parallel::each(static_cast<int64_t>(blocks.size()), 1, [&](int64_t i, int64_t) { attend<T>(j, blocks[i]); });
 }

@@ -126,11 +126,16 @@ char *extra_gated_delta(extra_tensor *out, extra_tensor in, extra_tensor rates, 
 // whose cosines and sines are float32 [tokens, size/2]. Changes x.
 char *extra_rotate(extra_tensor x, extra_tensor cosines, extra_tensor sines, int reference);
 
-// Causal attention within each of n consecutive sequences. Shapes are q [tokens, heads, head size], k and v [tokens, kv
-// heads, head size]. Sequence i is the rows ends[i-1] to ends[i]. offsets are 0 and the ends as int32 on a GPU, or
-// NULL. With window > 0 a query sees that many keys, its own included. sinks, contiguous float32 [heads] or NULL, are
-// logits that take a share of the weights and have no value.
-char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_tensor v, const int64_t *ends, size_t n,
+// Consecutive rows of a sequence, up to the row before to; segments follow each other. start is the position of the first
+// row in the sequence, whose rows before it are those of the parent, an earlier segment, and its parents; -1 if start is 0.
+typedef struct {
+  int64_t to, start, parent;
+} extra_segment;
+// Causal attention within sequences of n segments. Shapes are q [tokens, heads, head size], k and v [tokens, kv heads, head
+// size]. offsets are 0 and the ends of the segments as int32 on a GPU, if no segment has a parent, or NULL. With window > 0
+// a query sees that many keys, its own included. sinks, contiguous float32 [heads] or NULL, are logits that take a share of
+// the weights and have no value.
+char *extra_attention(extra_tensor *out, extra_tensor q, extra_tensor k, extra_tensor v, const extra_segment *segments, size_t n,
                       extra_tensor offsets, extra_tensor sinks, double scale, int64_t window, int reference);
 
 // Reduces the logits z_i = softcap(hidden_i head^T) of hidden [rows, width] for the tokens from first onward. The head

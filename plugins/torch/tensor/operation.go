@@ -218,31 +218,57 @@ type AttentionOptions struct {
 	Reference bool
 }
 
-// Sequences are consecutive ranges of rows.
+// Segment is a range of consecutive rows of a sequence. Segments follow each other.
+type Segment struct {
+	// End is the row after the last.
+	End int64
+	// Start is the position of the first row in the sequence. The rows before it are those of Parent, which ends there, and
+	// its parents.
+	Start int64
+	// Parent is the number of an earlier segment, or -1 if Start is 0.
+	Parent int64
+}
+
+// Sequences are sequences of rows. Those that begin with the same rows share segments.
 type Sequences struct {
-	ends []int64
+	// ends are those of the segments. Each segment is a sequence unless they are shared.
+	ends     []int64
+	segments []C.extra_segment
 	// offsets are the starts of sequences and the end of the last, int32 on a GPU; none on the CPU.
 	offsets Tensor
 }
 
-// NewSequences returns the sequences whose ends are the row indices in ends, for tensors on a device.
+// NewSequences returns sequences that share no rows, whose ends are the row indices in ends, for tensors on a device.
 func NewSequences(s *Scope, ends []int64, d Device) Sequences {
-	q := Sequences{ends: ends}
-	if d != CPU {
-		offsets := make([]int32, 1, len(ends)+1)
-		for _, end := range ends {
-			offsets = append(offsets, int32(end))
+	segments := make([]Segment, len(ends))
+	for i, end := range ends {
+		segments[i] = Segment{End: end, Parent: -1}
+	}
+	return NewSegments(s, segments, d)
+}
+
+// NewSegments returns sequences of segments for tensors on a device. On a GPU no segment may have a parent.
+func NewSegments(s *Scope, segments []Segment, d Device) (q Sequences) {
+	offsets := make([]int32, 1, len(segments)+1)
+	for i, g := range segments {
+		if g.Parent < -1 || g.Parent >= int64(i) || (g.Parent < 0) != (g.Start == 0) || g.Parent >= 0 && d != CPU {
+			s.Fail(fmt.Errorf("segment %d starts at position %d of segment %d", i, g.Start, g.Parent))
 		}
+		q.ends, offsets = append(q.ends, g.End), append(offsets, int32(g.End))
+		q.segments = append(q.segments, C.extra_segment{to: C.int64_t(g.End), start: C.int64_t(g.Start), parent: C.int64_t(g.Parent)})
+	}
+	if d != CPU {
 		q.offsets = s.To(New(s, offsets, Int32, int64(len(offsets))), Int32, d)
 	}
 	return q
 }
 
 // Attention lets the queries q [tokens, heads, head size] attend to keys and values [tokens, key heads, head size] at
-// the same or earlier positions in the same sequence.
+// the same or earlier positions in the same sequence. If IndependentRows is true, the results have the same bits for
+// sequences that share segments and for the same sequences without segments in common.
 func (s *Scope) Attention(q, k, v Tensor, in Sequences, a AttentionOptions) Tensor {
 	return s.extra("attention", func(out *C.extra_tensor) *C.char {
-		return C.extra_attention(out, q.x(), k.x(), v.x(), (*C.int64_t)(unsafe.SliceData(in.ends)), C.size_t(len(in.ends)), in.offsets.x(), a.Sinks.x(),
+		return C.extra_attention(out, q.x(), k.x(), v.x(), unsafe.SliceData(in.segments), C.size_t(len(in.segments)), in.offsets.x(), a.Sinks.x(),
 			C.double(a.Scale), C.int64_t(a.Window), flag(a.Reference))
 	})
 }

@@ -125,7 +125,8 @@ func newPlanner(b *plan.Builder, m *spec.Model) (*planner, error) {
 	p := &planner{b: b, spec: m, model: model, encoded: map[variant]json.RawMessage{}}
 	p.base = parameters{ModelParameters: model.Parameters, Settings: b.Catalog.Settings(m)}
 	p.rates = plan.Rates{
-		Who: m.Name, BytesPerToken: model.Estimate.BytesPerToken, FLOPsPerToken: model.Estimate.FLOPsPerToken,
+		SharesPrefixes: model.Estimate.SharesPrefixes,
+		Who:            m.Name, BytesPerToken: model.Estimate.BytesPerToken, FLOPsPerToken: model.Estimate.FLOPsPerToken,
 		Memory: func(largest, _ int64) int64 { return artifact.ScoreMemory(largest, p.base.Settings.Confidence) },
 	}
 	return p, nil

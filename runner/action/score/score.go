@@ -76,8 +76,8 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 		Files: files,
 		Measured: map[string]float64{
 			plan.MeasuredDocuments: float64(s.summary.Documents), plan.MeasuredBytes: float64(s.summary.Bytes),
-			plan.MeasuredTokens: float64(s.summary.Tokens),
-			"tokensPerSecond":   float64(s.summary.Tokens) / seconds, "bytesPerSecond": float64(s.summary.Bytes) / seconds,
+			plan.MeasuredTokens: float64(s.summary.Tokens), plan.MeasuredShared: float64(s.shared),
+			"tokensPerSecond": float64(s.summary.Tokens) / seconds, "bytesPerSecond": float64(s.summary.Bytes) / seconds,
 		},
 		Computed: s.summary.Computed,
 	}, nil
@@ -116,6 +116,8 @@ type scorer struct {
 	sample       []sampled
 	units        statistics.Clusters
 	shards       statistics.Runs[string]
+	// shared counts the tokens that were computed for an earlier document.
+	shared int64
 }
 
 type tokenCount struct {
@@ -245,6 +247,7 @@ func (s *scorer) count(d protocol.Document, answer protocol.ScoredDocument, l pr
 	t.Bytes += int64(len(d.Text))
 	t.ScoredBytes += l.ScoredBytes
 	t.Tokens += int64(len(answer.TokenIDs))
+	s.shared += answer.SharedTokens
 	t.Ledger.Add(l)
 	s.units.Add(d.Cluster, l.Span/math.Ln2, float64(l.ScoredBytes))
 	s.shards.Add(d.Shard, l.Span/math.Ln2, float64(l.ScoredBytes))

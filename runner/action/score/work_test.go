@@ -43,7 +43,7 @@ func (m bytewise) Score(
 		if n++; n <= m.skip {
 			continue
 		}
-		s := protocol.ScoredDocument{Index: d.Index}
+		s := protocol.ScoredDocument{Index: d.Index, SharedTokens: 5 * d.Index}
 		for i := range len(d.Text) {
 			s.TokenIDs, s.TokenNLL = append(s.TokenIDs, int32(d.Text[i])), append(s.TokenNLL, 1)
 			s.TokenStarts, s.TokenEnds = append(s.TokenStarts, int32(i)), append(s.TokenEnds, int32(i+1))
@@ -127,7 +127,7 @@ func TestLoad(t *testing.T) {
 	}
 	delete(result.Measured, "tokensPerSecond")
 	delete(result.Measured, "bytesPerSecond")
-	if d := cmp.Diff(map[string]float64{plan.MeasuredDocuments: 2, plan.MeasuredBytes: 3, plan.MeasuredTokens: 3}, result.Measured); d != "" {
+	if d := cmp.Diff(map[string]float64{plan.MeasuredDocuments: 2, plan.MeasuredBytes: 3, plan.MeasuredTokens: 3, plan.MeasuredShared: 5}, result.Measured); d != "" {
 		t.Error(d)
 	}
 	for _, name := range result.Files {
