@@ -35,7 +35,7 @@ import subprocess
 import sys
 import time
 
-import psutil
+import common
 
 CONTEXT = 2048
 SIZES = {"book": [1000, 2000, 4000], "short": [16, 32, 64], "busy": [1000, 2000, 4000]}  # bytes of documents, by case
@@ -230,25 +230,18 @@ def llama_cpp_peer(arguments):
 
 def runner_peer(arguments):
     """A run in a fresh directory; tokens and seconds are those that the score action measured."""
-    import shutil
-
     directory = arguments.work / "experiment"
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir()
     backend = json.dumps({"dtype": arguments.dtype, "device": arguments.device, "threads": arguments.threads})
-    (directory / "bench.cue").write_text(
+    records = common.run(
+        arguments.runner, directory,
         'package bench\n\nimport "surprisal.dev/experiment"\n\nexperiment.#Experiment\n\nname: "bench"\n'
         f'datasets: book: source: jsonl: path: "{arguments.work}/{arguments.case}.jsonl"\n'
         f'models: model: {{backend: torch: {backend}, weights: safetensors: path: "{arguments.work}/{arguments.dtype}"}}\n'
-        f'scoring: context: {CONTEXT}\n'
+        f'scoring: context: {CONTEXT}\n',
+        devices=0 if arguments.device == "cpu" else 1,
     )
-    runner = [arguments.runner, "--plugins", arguments.runner.parent]
-    devices = "0" if arguments.device == "cpu" else "1"
-    subprocess.run([*runner, "run", "--devices", devices, directory], check=True, stdout=subprocess.DEVNULL)
-    records = [json.loads(path.read_text()) for path in (directory / ".surprisal/store/actions").glob("*/*.json")]
-    (measured,) = [record["measured"] for record in records if record["descriptor"]["kind"] == "score"]
-    subprocess.run([*runner, "-C", directory, "export", "score model book", directory / "score"], check=True, stdout=subprocess.DEVNULL)
-    nats = json.loads((directory / "score/summary.json").read_text())["ledger"]["tokens"]
+    measured = common.measured(records)
+    nats = common.nats(arguments.runner, directory, "score model book")
     return measured["tokens"], measured["tokens"] / measured["tokensPerSecond"], nats
 
 
@@ -264,16 +257,7 @@ def gemm_peer(arguments):
     import torch
 
     torch.set_num_threads(arguments.threads)
-    size, wait = (2048, lambda: None) if arguments.device == "cpu" else (8192, torch.cuda.synchronize)
-    a, b = (torch.randn(size, size).to(arguments.device, getattr(torch, arguments.dtype)) for _ in range(2))
-    a @ b
-    wait()
-    count, started = 0, time.perf_counter()
-    while time.perf_counter() - started < 2:
-        a @ b
-        wait()
-        count += 1
-    return count * 2 * size**3, time.perf_counter() - started, 0
+    return *common.gemm(arguments.device, arguments.dtype), 0
 
 
 LOGPROBS = pathlib.Path(__file__).resolve().parent / "prompt_logprobs.py"
@@ -328,28 +312,8 @@ def measure_alone(arguments, case, peer):
     command = [sys.executable, __file__, arguments.model, "--work", arguments.work, "--threads", arguments.threads]
     command += ["--runner", arguments.runner, "--only", name, "--dtype", dtype, "--batch", batch, "--device", arguments.device]
     command += ["--cases", case, "--vllm", arguments.vllm]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(arguments.threads), "TOKENIZERS_PARALLELISM": "true", "HF_HUB_OFFLINE": "1"}
-    with (arguments.work / "log").open("ab") as log:
-        process = psutil.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=log, env=environment)
-        peak = 0
-        while process.poll() is None:
-            peak = max(peak, resident(process, name == "runner"))
-            time.sleep(0.1)
-    if process.returncode:
-        raise SystemExit(f"{case}, {label(peer)}: exit {process.returncode}; see {arguments.work}/log")
-    tokens, seconds, nats = json.loads(process.stdout.read().splitlines()[-1])
+    (tokens, seconds, nats), peak = common.separate(command, arguments.work / "log", arguments.threads, name == "runner")
     return dict(tokens=tokens, seconds=seconds, nats=nats, peak=peak)
-
-
-def resident(process, descendants_only):
-    """The memory of a process and its descendants; the script that starts `runner` is excluded."""
-    total = 0
-    try:
-        for p in ([] if descendants_only else [process]) + process.children(recursive=True):
-            total += p.memory_info().rss
-    except psutil.NoSuchProcess:
-        pass  # it has ended in the meantime
-    return total
 
 
 def label(peer):

@@ -18,12 +18,12 @@ import argparse
 import json
 import os
 import pathlib
-import shutil
 import statistics
 import subprocess
 import sys
 import time
 
+import common
 import peers
 
 SLICE, CHUNK, PROMPT, INCREMENT, BATCH = 2000, 100, 50, 10, 8
@@ -75,19 +75,15 @@ def transformers_way(arguments, both):
 def runner_way(arguments):
     """A run in a fresh directory. Seconds are those of all its actions that score windows."""
     directory = arguments.work / "sliding"
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir()
     # The windows that are shorter than a slice belong to the report, and have no counterpart in the usual way.
-    (directory / "book.txt").write_text(text(arguments.windows))
-    (directory / "sliding.cue").write_text(
+    (arguments.work / "book.txt").write_text(text(arguments.windows))
+    records = common.run(
+        arguments.runner, directory,
         'package sliding\n\nimport "surprisal.dev/experiment"\n\nexperiment.#Experiment\n\nname: "sliding"\n'
-        'datasets: book: source: text: path: "book.txt"\n'
+        f'datasets: book: source: text: path: "{arguments.work}/book.txt"\n'
         f'models: model: {{backend: torch: dtype: "{arguments.dtype}", weights: safetensors: path: "{arguments.work}/{arguments.dtype}"}}\n'
-        f'sliding: book: {{models: ["model"], sliceLength: {SLICE}, chunkTokens: {CHUNK}, promptTokens: {PROMPT}, cursorInc: {INCREMENT}}}\n'
+        f'sliding: book: {{models: ["model"], sliceLength: {SLICE}, chunkTokens: {CHUNK}, promptTokens: {PROMPT}, cursorInc: {INCREMENT}}}\n',
     )
-    runner = [arguments.runner, "--plugins", arguments.runner.parent]
-    subprocess.run([*runner, "run", directory], check=True, stdout=subprocess.DEVNULL)
-    records = [json.loads(path.read_text()) for path in (directory / ".surprisal/store/actions").glob("*/*.json")]
     measured = [r["measured"] for r in records if r["descriptor"]["kind"] == "windows"]
     statistics_file = directory / ".surprisal/reports/sliding/book/model/book/statistics.json"
     found = json.loads(statistics_file.read_text())

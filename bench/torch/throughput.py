@@ -8,7 +8,7 @@ single bytes: random text costs as much as any other. A round measures a large G
 weights and windows, with batches of one and of four. With --vllm, the Python of an environment with vLLM, it also measures
 vLLM's prompt_logprobs on the same windows, in a separate process. A model's operations are two per weight that is multiplied, and four per
 query and key that it sees; shares are of the median GEMM rate. On a GPU, a run's peak memory is compared with the planned
-value. Requirements: `pip install torch safetensors numpy transformers`, bin/runner and bin/runner-backend-torch.
+value. Requirements: `pip install torch safetensors numpy transformers psutil`, bin/runner and bin/runner-backend-torch.
 """
 
 import argparse
@@ -19,6 +19,8 @@ import statistics
 import subprocess
 import time
 
+import common
+
 SHAPES = {  # hidden, layers, heads, key heads, MLP width, vocabulary
     "8b": (4096, 32, 32, 8, 14336, 128256),
     "1b": (2048, 16, 32, 8, 8192, 128256),
@@ -27,18 +29,6 @@ SHAPES = {  # hidden, layers, heads, key heads, MLP width, vocabulary
 }
 CONTEXT = 4096
 LOGPROBS = pathlib.Path(__file__).resolve().parent / "prompt_logprobs.py"
-
-
-def tokenizer():
-    """One token per byte, in the alphabet of byte-level BPE."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [b for b in range(256) if b not in printable]
-    characters = {b: chr(b) for b in printable} | {b: chr(256 + i) for i, b in enumerate(others)}
-    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": True}
-    model = {"type": "BPE", "vocab": {characters[b]: b for b in range(256)}, "merges": [], "dropout": None, "unk_token": None,
-             "byte_fallback": False, "continuing_subword_prefix": None, "end_of_word_suffix": None, "fuse_unk": False}
-    return {"version": "1.0", "added_tokens": [], "normalizer": None, "post_processor": None, "truncation": None, "padding": None,
-            "pre_tokenizer": level, "decoder": level, "model": model}
 
 
 def make(directory, shape, device):
@@ -77,7 +67,7 @@ def make(directory, shape, device):
         "model.embed_tokens.weight": matrix(vocabulary, hidden), "lm_head.weight": matrix(vocabulary, hidden), "model.norm.weight": ones,
     })
     (directory / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
-    (directory / "tokenizer.json").write_text(json.dumps(tokenizer()))
+    (directory / "tokenizer.json").write_text(json.dumps(common.tokenizer()))
     (directory / "config.json").write_text(json.dumps(config))  # last: it marks the directory as complete
 
 
@@ -87,24 +77,6 @@ def operations(shape):
     size = hidden // heads
     matrices = layers * (hidden * size * (2 * heads + 2 * key_heads) + 3 * hidden * width) + vocabulary * hidden
     return 2 * matrices + 4 * layers * heads * size * (CONTEXT + 1) / 2
-
-
-def product_rate(device, dtype):
-    import torch
-
-    n = 8192 if device.startswith("cuda") else 2048
-    a, b = (torch.randn(n, n, device=device, dtype=getattr(torch, dtype)) for _ in range(2))
-    wait = torch.cuda.synchronize if device.startswith("cuda") else lambda: None
-    for _ in range(5):
-        a @ b
-    wait()
-    count, started = 0, time.perf_counter()
-    while time.perf_counter() - started < 2:
-        for _ in range(10):
-            a @ b
-        wait()
-        count += 10
-    return count * 2 * n**3 / (time.perf_counter() - started)
 
 
 def text(arguments):
@@ -211,7 +183,8 @@ def main():
     peer = Transformers(arguments)
     products, ours, theirs, others = [], [], {1: [], 4: []}, []
     for number in range(arguments.rounds):
-        products.append(product_rate(arguments.device, arguments.dtype))
+        operations_done, seconds = common.gemm(arguments.device, arguments.dtype)
+        products.append(operations_done / seconds)
         speed, planned, held = run(arguments, number)
         ours.append(speed)
         for batch, speeds in theirs.items():
