@@ -139,6 +139,18 @@ INLINE void softcap_elements(const float *__restrict z, float *__restrict to, in
   }
 }
 
+INLINE void add_scaled_elements(float *__restrict to, const float *__restrict x, const float *__restrict bias, float factor, int64_t n) {
+  if (bias == nullptr) {
+    for (int64_t i = 0; i < n; i++) {
+      to[i] += factor * x[i];
+    }
+    return;
+  }
+  for (int64_t i = 0; i < n; i++) {
+    to[i] += factor * (x[i] + bias[i]);
+  }
+}
+
 INLINE float greatest(const float *z, int64_t n) {
   const float nothing = -std::numeric_limits<float>::infinity();
   float parts[lanes], m = nothing;
@@ -288,6 +300,10 @@ void gate(float *to, const float *gate, const float *up, int64_t n, activation a
 void gate(uint16_t *to, const uint16_t *gate, const uint16_t *up, int64_t n, activation a) { gate_any(to, gate, up, n, a); }
 
 VECTOR_CLONES void softcap(const float *z, float *to, int64_t n, float cap) { softcap_elements(z, to, n, cap); }
+
+VECTOR_CLONES void add_scaled(float *to, const float *x, const float *bias, float factor, int64_t n) {
+  add_scaled_elements(to, x, bias, factor, n);
+}
 
 VECTOR_CLONES reduced reduce_row(const float *z, int64_t n) {
   float m = greatest(z, n);

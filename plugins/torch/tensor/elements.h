@@ -33,6 +33,9 @@ void gate(uint16_t *to, const uint16_t *gate, const uint16_t *up, int64_t n, act
 // Sets each element to cap * tanh(z / cap).
 void softcap(const float *z, float *to, int64_t n, float cap);
 
+// Adds (x + bias) times factor to to; bias may be NULL.
+void add_scaled(float *to, const float *x, const float *bias, float factor, int64_t n);
+
 // The greatest element of a row, the sum of e^(z - greatest), and that of e^(z - greatest) (z - greatest). Sums are NaN
 // if an element is.
 struct reduced {

@@ -4,6 +4,7 @@
 #include "extra.h"
 #include "handle.h"
 #include "linear.h"
+#include "mixed.h"
 #include "parallel.h"
 
 #include <algorithm>
@@ -146,7 +147,7 @@ routes route(const at::Tensor &logits, const at::Tensor &correction, int64_t exp
 }
 
 // oneDNN compiles code for each number of rows, so that there are few of them.
-const int64_t rows_multiple = 32;
+const int64_t rows_multiple = 8;
 
 // The rows of x with these indices, and rows of zeros up to a multiple of rows_multiple.
 at::Tensor gather(const at::Tensor &x, const int64_t *indices, int64_t n) {
@@ -166,32 +167,35 @@ at::Tensor gather(const at::Tensor &x, const int64_t *indices, int64_t n) {
   return out;
 }
 
-// Adds to rows of sum, with these indices, the products of the rows of x, float32, plus b, unless that is undefined,
-// and their weights.
-void add_rows(const at::Tensor &sum, const at::Tensor &x, const at::Tensor &b, const int64_t *indices, const float *weights, int64_t n) {
+// Tokens of an expert: those with these indices, and the factors of its outputs.
+struct part {
+  const int64_t *indices;
+  const float *factors;
+  int64_t count;
+};
+
+// Adds to the rows of a part of sum the products of the rows of x with w, plus b, float32, unless that is undefined,
+// times the factors. The indices differ, so that the sums do not depend on an order.
+void add_outputs(const at::Tensor &sum, const at::Tensor &x, const at::Tensor &w, const at::Tensor &b, const part &of) {
   if (!sum.is_cpu()) {
-    at::Tensor index = at::from_blob(const_cast<int64_t *>(indices), {n}, at::kLong).to(sum.device());
-    at::Tensor factors = at::from_blob(const_cast<float *>(weights), {n, 1}, at::kFloat).to(sum.device());
-    // The indices differ, so that the sums do not depend on an order.
-    sum.index_add_(0, index, (b.defined() ? x + b : x) * factors);
+    at::Tensor index = at::from_blob(const_cast<int64_t *>(of.indices), {of.count}, at::kLong).to(sum.device());
+    at::Tensor factors = at::from_blob(const_cast<float *>(of.factors), {of.count, 1}, at::kFloat).to(sum.device());
+    at::Tensor products = linear::float32_product(x, w);
+    sum.index_add_(0, index, (b.defined() ? products + b : products) * factors);
     return;
   }
+  const float *bias = b.defined() ? b.const_data_ptr<float>() : nullptr;
+  if (mixed::is_packed(w)) {
+    mixed::add_product(sum, x, w, {of.indices, of.factors, bias, of.count}, mixed::native_kernel());
+    return;
+  }
+  at::Tensor products = linear::float32_product(x, w);
   int64_t width = sum.size(1);
-  const float *from = x.const_data_ptr<float>(), *bias = b.defined() ? b.const_data_ptr<float>() : nullptr;
+  const float *from = products.const_data_ptr<float>();
   float *to = sum.data_ptr<float>();
-  parallel::each(n, std::max<int64_t>(1, (1 << 14) / width), [&](int64_t begin, int64_t end) {
+  parallel::each(of.count, std::max<int64_t>(1, (1 << 14) / width), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
-      const float *row = from + i * width;
-      float *out = to + indices[i] * width, weight = weights[i];
-      if (bias == nullptr) {
-        for (int64_t k = 0; k < width; k++) {
-          out[k] += weight * row[k];
-        }
-      } else {
-        for (int64_t k = 0; k < width; k++) {
-          out[k] += weight * (row[k] + bias[k]);
-        }
-      }
+      elements::add_scaled(to + of.indices[i] * width, from + i * width, bias, of.factors[i], width);
     }
   });
 }
@@ -214,12 +218,12 @@ char *extra_experts(extra_tensor *out, extra_tensor x, extra_tensor logits, extr
       if (count == 0) {
         continue;
       }
-      const int64_t *tokens = &r.tokens[from];
-      at::Tensor inner = linear::product(gather(rows, tokens, count), tensor(in[i]), optional(in_biases, i), {});
+      part of = {&r.tokens[from], &r.weights[from], count};
+      at::Tensor inner = linear::product(gather(rows, of.indices, count), tensor(in[i]), optional(in_biases, i), {});
       inner = o->clamped ? activation::clamped_gate(inner, {o->limit, o->alpha})
                          : activation::gate(inner, static_cast<elements::activation>(o->activation), false);
       linear::optional_tensor bias = optional(down_biases, i);
-      add_rows(sum, linear::float32_product(inner, tensor(down[i])), bias ? bias->to(at::kFloat) : at::Tensor(), tokens, &r.weights[from], count);
+      add_outputs(sum, inner, tensor(down[i]), bias ? bias->to(at::kFloat) : at::Tensor(), of);
       from = r.ends[i];
     }
     give(out, sum);

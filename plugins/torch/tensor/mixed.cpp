@@ -2,6 +2,7 @@
 
 #include "mixed.h"
 #include "cpu.h"
+#include "elements.h"
 #include "extra.h"
 #include "handle.h"
 #include "parallel.h"
@@ -20,8 +21,9 @@ namespace mixed {
 namespace {
 
 // The sizes of the blocks that a kernel multiplies: a packed block of columns fits the second level of caches, and the
-// results fit the first. The number of rows is always the same.
-const int64_t block_rows = 32, block_depth = 512;
+// results fit the first. The last block of rows may have fewer, in a multiple of row_multiple, so that there are few
+// kernels.
+const int64_t block_rows = 32, block_depth = 512, row_multiple = 8;
 // How many rows share a packed block of columns.
 const int64_t part_rows = 512;
 
@@ -30,28 +32,47 @@ void onednn_kernel(int64_t rows, int64_t columns, int64_t depth, const at::BFloa
   at::native::cpublas::brgemm(rows, columns, depth, lda, columns, ldc, add, a, b, c, true);
 }
 
-// Rows from..to of the result, for the columns that start at first.
-void multiply_block(const at::Tensor &x, const at::Tensor &w, const at::Tensor &out, int64_t first, int64_t from, int64_t to, kernel *k) {
-  int64_t depth = w.size(2), width = out.size(1), columns = std::min(block_columns, width - first);
-  const at::BFloat16 *a = x.const_data_ptr<at::BFloat16>(), *b = w.const_data_ptr<at::BFloat16>() + first * depth;
-  float *c = out.data_ptr<float>();
+// Rows of a product, x w^T, and a block of its columns.
+struct block {
+  const at::Tensor &x, &w;
+  int64_t from, to, first;
+};
+
+// Computes a block, and calls store(row, columns, sums) for each of its rows.
+template <class Store> void multiply_block(const block &of, kernel *k, Store store) {
+  int64_t depth = of.w.size(2), columns = std::min(block_columns, of.w.size(1) - of.first);
+  const at::BFloat16 *a = of.x.const_data_ptr<at::BFloat16>(), *b = of.w.const_data_ptr<at::BFloat16>() + of.first * depth;
   std::vector<at::BFloat16> padded;
   float sums[block_rows * block_columns];
-  for (int64_t row = from; row < to; row += block_rows) {
-    int64_t rows = std::min(block_rows, to - row);
+  for (int64_t row = of.from; row < of.to; row += block_rows) {
+    int64_t rows = std::min(block_rows, of.to - row), multiplied = (rows + row_multiple - 1) / row_multiple * row_multiple;
     const at::BFloat16 *in = a + row * depth;
-    if (rows < block_rows) {
-      padded.assign(block_rows * depth, 0);
+    if (rows < multiplied) {
+      padded.assign(multiplied * depth, 0);
       std::copy(in, in + rows * depth, padded.begin());
       in = padded.data();
     }
     for (int64_t i = 0; i < depth; i += block_depth) {
-      k(block_rows, columns, std::min(block_depth, depth - i), in + i, depth, b + i * columns, sums, block_columns, i > 0);
+      k(multiplied, columns, std::min(block_depth, depth - i), in + i, depth, b + i * columns, sums, block_columns, i > 0);
     }
     for (int64_t r = 0; r < rows; r++) {
-      std::memcpy(c + (row + r) * width + first, sums + r * block_columns, columns * sizeof(float));
+      store(row + r, columns, sums + r * block_columns);
     }
   }
+}
+
+// Calls multiply with the parts of a product of the first rows of x on all threads.
+template <class Multiply> void each_block(const at::Tensor &x, const at::Tensor &w, int64_t rows, kernel *k, Multiply multiply) {
+  int64_t blocks = (w.size(1) + block_columns - 1) / block_columns, parts = (rows + part_rows - 1) / part_rows;
+  parallel::each(blocks * parts, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+      int64_t from = i % parts * part_rows;
+      multiply(block{x, w, from, std::min(rows, from + part_rows), i / parts * block_columns});
+    }
+    if (k == onednn_kernel) {
+      at::native::cpublas::brgemm_release();
+    }
+  });
 }
 
 at::Tensor random_rows(int64_t rows, int64_t width) {
@@ -92,17 +113,26 @@ at::Tensor pack(const at::Tensor &w) {
 
 at::Tensor product(const at::Tensor &x, const at::Tensor &w, kernel *k) {
   at::Tensor in = x.contiguous(), out = at::empty({x.size(0), w.size(1)}, x.options().dtype(at::kFloat));
-  int64_t blocks = (w.size(1) + block_columns - 1) / block_columns, parts = (x.size(0) + part_rows - 1) / part_rows;
-  parallel::each(blocks * parts, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i++) {
-      int64_t from = i % parts * part_rows;
-      multiply_block(in, w, out, i / parts * block_columns, from, std::min(x.size(0), from + part_rows), k);
-    }
-    if (k == onednn_kernel) {
-      at::native::cpublas::brgemm_release();
-    }
+  float *to = out.data_ptr<float>();
+  int64_t width = out.size(1);
+  each_block(in, w, x.size(0), k, [&](const block &b) {
+    multiply_block(b, k, [&](int64_t row, int64_t columns, const float *sums) {
+      std::memcpy(to + row * width + b.first, sums, columns * sizeof(float));
+    });
   });
   return out;
+}
+
+void add_product(const at::Tensor &sum, const at::Tensor &x, const at::Tensor &w, const scaled_rows &o, kernel *k) {
+  at::Tensor in = x.contiguous();
+  float *to = sum.data_ptr<float>();
+  int64_t width = sum.size(1);
+  each_block(in, w, o.count, k, [&](const block &b) {
+    const float *bias = o.bias == nullptr ? nullptr : o.bias + b.first;
+    multiply_block(b, k, [&](int64_t row, int64_t columns, const float *sums) {
+      elements::add_scaled(to + o.indices[row] * width + b.first, sums, bias, o.factors[row], columns);
+    });
+  });
 }
 
 std::string check(const at::Tensor &w, kernel *k) {

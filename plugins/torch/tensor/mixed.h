@@ -27,6 +27,17 @@ bool is_packed(const at::Tensor &w);
 // x w^T in float32 [n, out] for x [n, in], bfloat16, and packed w.
 at::Tensor product(const at::Tensor &x, const at::Tensor &w, kernel *k);
 
+// What is added to the rows of a sum with these indices, which differ: a product's rows, plus a bias unless that is
+// NULL, times factors.
+struct scaled_rows {
+  const int64_t *indices;
+  const float *factors, *bias;
+  int64_t count;
+};
+
+// Adds the first rows of x w^T, as many as o has, to sum, float32 and contiguous.
+void add_product(const at::Tensor &sum, const at::Tensor &x, const at::Tensor &w, const scaled_rows &o, kernel *k);
+
 // Compares products of random rows and packed w with the same in float32, and rows alone with rows together. Returns
 // what is wrong with the kernel, or nothing.
 std::string check(const at::Tensor &w, kernel *k);
