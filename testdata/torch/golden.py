@@ -96,6 +96,13 @@ GPT_OSS = {
     ),
 }
 
+# Chunks of 8 tokens, and a layer without positions whose queries get a temperature from the 16th token on.
+LLAMA4 = {
+    **LLAMA, "num_hidden_layers": 3, "hidden_size": 48, "intermediate_size": 24, "intermediate_size_mlp": 64, "num_local_experts": 8,
+    "num_experts_per_tok": 1, "interleave_moe_layer_step": 2, "no_rope_layer_interval": 3, "attention_chunk_size": 8, "floor_scale": 16,
+    "attn_scale": 0.5, "rope_parameters": LLAMA3_ROPE,
+}
+
 # Each model: its class, its config, and how its files differ from those that save_pretrained writes.
 MODELS = {
     "llama": ("Llama", {**LLAMA, "tie_word_embeddings": True}, {}),
@@ -106,6 +113,13 @@ MODELS = {
         "v4": dict(rope_theta=10000.0, torch_dtype="bfloat16", rope_scaling={k: v for k, v in LLAMA3_ROPE.items() if k != "rope_theta"}),
         "without": ["rope_parameters", "dtype", "head_dim"],
     }),
+    # Layers with experts and dense ones in turn.
+    "llama4": ("Llama4", LLAMA4, {
+        "v4": dict(rope_theta=10000.0, torch_dtype="bfloat16", rope_scaling={k: v for k, v in LLAMA3_ROPE.items() if k != "rope_theta"}),
+        "without": ["rope_parameters", "dtype", "layer_types", "moe_layers"],
+    }),
+    # All layers have experts, and queries and keys no norm; no temperature.
+    "llama4-every": ("Llama4", {**LLAMA4, "num_hidden_layers": 2, "interleave_moe_layer_step": 1, "no_rope_layers": [0, 1], "use_qk_norm": False, "attn_temperature_tuning": False}, {}),
     "gemma3": ("Gemma3", GEMMA3, {
         "v4": dict(rope_theta=1000000.0, rope_local_base_freq=10000.0, rope_scaling=None, sliding_window_pattern=3, torch_dtype="bfloat16"),
         "without": ["rope_parameters", "dtype", "layer_types", "_sliding_window_pattern"],
@@ -198,8 +212,8 @@ def fill(name, model):
             value = 0.4 * noise
         else:
             # Conv1D of GPT-2 is [inputs, outputs]; experts are [experts, outputs, inputs].
-            # GPT-OSS has [experts, inputs, outputs], and its biases two dimensions.
-            experts = ".experts." in parameter_name and "GptOss" not in type(model).__name__
+            # GPT-OSS and Llama 4 have [experts, inputs, outputs], and GPT-OSS' biases two dimensions.
+            experts = ".experts." in parameter_name and not type(model).__name__.startswith(("GptOss", "Llama4"))
             inputs = parameter.shape[0 if "GPT2" in type(model).__name__ else 2 if experts else 1]
             value = 1.5 / inputs**0.5 * noise
         parameter.data = value.to(torch.bfloat16)
@@ -303,7 +317,7 @@ def save(path, value):
 def make(name, directory):
     class_name, parameters, files = MODELS[name]
     family = class_name.removesuffix("ForConditionalGeneration")
-    config_class = getattr(transformers, family + ("TextConfig" if class_name == "Gemma3" else "Config"))
+    config_class = getattr(transformers, family + ("TextConfig" if class_name in ("Gemma3", "Llama4") else "Config"))
     model_class = getattr(transformers, class_name + ("" if family != class_name else {"GPT2": "LMHeadModel"}.get(class_name, "ForCausalLM")))
     model = model_class(config_class(**parameters)).to(torch.bfloat16)
     fill(name, model)

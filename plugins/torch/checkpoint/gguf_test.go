@@ -238,6 +238,7 @@ func everything(t *testing.T, path string) {
 func FuzzGGUF(f *testing.F) {
 	f.Add(gguf(f, metadata, llamaArrays()))
 	f.Add(gguf(f, with(metadata, "general.architecture", "qwen2"), llamaArrays()))
+	f.Add(gguf(f, with(metadata, "general.architecture", "phi3"), llamaArrays()))
 	f.Add([]byte("GGUF\x03\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) { everything(t, ggufFile(t, data)) })
 }
@@ -256,6 +257,9 @@ func FuzzSafetensors(f *testing.F) {
 func FuzzConfiguration(f *testing.F) {
 	f.Add([]byte(`{"model_type":"gpt_neox","hidden_size":8,"num_attention_heads":2,"max_position_embeddings":8,"rope_parameters":{"partial_rotary_factor":0.5},"num_hidden_layers":1,"vocab_size":6,"intermediate_size":8}`))
 	f.Add([]byte(`{"model_type":"gemma3_text","rope_parameters":{"full_attention":null,"sliding_attention":{"rope_type":"linear","factor":2}},"layer_types":["x"]}`))
+	f.Add([]byte(`{"rope_ntk_alpha":1,"num_experts":4,"experts_per_token":2,"num_hidden_layers":1,"hidden_size":8,"intermediate_size":8}`))
+	f.Add([]byte(`{"model_type":"llama4_text","hidden_size":8,"intermediate_size":8,"num_hidden_layers":2,"no_rope_layers":[1,0],"moe_layers":[1]}`))
+	f.Add([]byte(`{"model_type":"phi3","hidden_size":8,"num_attention_heads":2,"rope_scaling":{"type":"su","short_factor":[1,1],"long_factor":[2,2]}}`))
 	f.Add([]byte(`{"model_type":"gpt2","n_embd":8,"n_head":2,"n_layer":1,"scale_attn_by_inverse_layer_idx":true}`))
 	weights := safetensors(f, llamaTensors("model.", nil))
 	f.Fuzz(func(t *testing.T, config []byte) {

@@ -3,6 +3,8 @@
 package decoder
 
 import (
+	"math"
+
 	"surprisal.dev/plugins/torch/graph"
 	"surprisal.dev/plugins/torch/tensor"
 )
@@ -23,7 +25,12 @@ type attention struct {
 func (l *loader) attention(prefix string, described graph.Attention) *attention {
 	prefix += "attention."
 	a := &attention{Attention: described, qkv: l.product(prefix + "qkv"), out: l.affine(prefix + "out")}
-	if described.QKNorm != graph.NoQKNorm {
+	switch described.QKNorm {
+	case graph.NoQKNorm:
+	case graph.UnitQKNorm:
+		a.qNorm = affine{weight: l.ones(int64(described.HeadSize))}
+		a.kNorm = a.qNorm
+	default:
 		a.qNorm, a.kNorm = l.affine(prefix+"qnorm"), l.affine(prefix+"knorm")
 	}
 	if described.Sinks {
@@ -57,7 +64,7 @@ func (a *attention) forward(r *rank, s *tensor.Scope, x, y tensor.Tensor, in pre
 	q = s.View(q, in.tokens, queries, size) // [tokens, queries, size]
 	k = s.View(k, in.tokens, keys, size)    // [tokens, keys, size]
 	v = s.View(v, in.tokens, keys, size)    // [tokens, keys, size]
-	if a.QKNorm == graph.HeadQKNorm {
+	if a.QKNorm == graph.HeadQKNorm || a.QKNorm == graph.UnitQKNorm {
 		q, k = r.normalize(s, q, a.qNorm), r.normalize(s, k, a.kNorm)
 	}
 	if a.rope != nil {
@@ -65,11 +72,47 @@ func (a *attention) forward(r *rank, s *tensor.Scope, x, y tensor.Tensor, in pre
 		s.ApplyRoPE(q, angles.cosines, angles.sines, false)
 		s.ApplyRoPE(k, angles.cosines, angles.sines, false)
 	}
+	if a.Temperature != nil {
+		q = r.temper(s, q, in, *a.Temperature)
+	}
+	sequences := in.sequences
+	if a.Chunk > 0 {
+		sequences = tensor.NewSequences(s, chunks(in.ends, int64(a.Chunk)), r.device)
+	}
 	o := tensor.AttentionOptions{Scale: a.Scale, Window: int64(a.Window), Sinks: a.sinks}
-	mixed := s.Attention(q, k, v, in.sequences, o) // [tokens, queries, size]
+	mixed := s.Attention(q, k, v, sequences, o) // [tokens, queries, size]
 	if a.OutputGate {
 		gate := s.Narrow(qkv, 1, (queries+2*keys)*size, queries*size)          // [tokens, queries*size]
 		mixed = s.ScaleBySigmoid(s.View(mixed, in.tokens, queries*size), gate) // [tokens, queries*size]
 	}
 	return r.rowParallel(s, s.View(mixed, in.tokens, queries*size), a.out, y, c) // [tokens, hidden]
+}
+
+// chunks returns the ends of sequences that are divided at multiples of size.
+func chunks(ends []int64, size int64) []int64 {
+	var all []int64
+	from := int64(0)
+	for _, end := range ends {
+		for at := from + size; at < end; at += size {
+			all = append(all, at)
+		}
+		all, from = append(all, end), end
+	}
+	return all
+}
+
+// temper returns the queries [tokens, heads, size] times the factors of their positions, computed in float32.
+func (r *rank) temper(s *tensor.Scope, q tensor.Tensor, in prepared, t graph.Temperature) tensor.Tensor {
+	factors := make([]float32, len(in.positions))
+	changed := false
+	for i, position := range in.positions {
+		steps := math.Floor(float64(float32(position+1) / float32(t.Floor)))
+		factors[i] = float32(float32(math.Log1p(steps))*float32(t.Scale)) + 1
+		changed = changed || factors[i] != 1
+	}
+	if !changed {
+		return q
+	}
+	column := r.onDevice(s, tensor.New(s, factors, tensor.Float32, in.tokens, 1, 1), tensor.Float32)
+	return s.To(s.Multiply(q, column), r.kind, r.device)
 }

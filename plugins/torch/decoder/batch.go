@@ -77,6 +77,15 @@ func (b *batch) predict(row, target int64, known map[[2]int64]int) {
 	b.predictions = append(b.predictions, i)
 }
 
+// ends returns the index after the last row of each segment, which is a sequence unless sequences share segments.
+func (b *batch) ends() []int64 {
+	ends := make([]int64, len(b.segments))
+	for i, g := range b.segments {
+		ends[i] = g.End
+	}
+	return ends
+}
+
 // readsAll reports whether the rows are those of all tokens in order.
 func (b *batch) readsAll() bool {
 	for i, row := range b.rows {

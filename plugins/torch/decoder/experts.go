@@ -3,6 +3,8 @@
 package decoder
 
 import (
+	"slices"
+
 	"surprisal.dev/plugins/torch/graph"
 	"surprisal.dev/plugins/torch/tensor"
 )
@@ -72,7 +74,11 @@ func (x *experts) forward(r *rank, s *tensor.Scope, in, y tensor.Tensor, _ prepa
 	if !x.router.bias.IsNone() {
 		logits = s.Add(logits, x.router.bias)
 	}
-	sum := s.Experts(in, logits, x.correction, x.chosen, x.options()) // [tokens, hidden]
+	chosenIn := in
+	if x.Router.ScaleInput {
+		chosenIn = s.ScaleBySigmoid(in, r.rowMaxima(s, logits, x.Count))
+	}
+	sum := s.Experts(chosenIn, logits, x.correction, x.chosen, x.options()) // [tokens, hidden]
 	s.FreeTo(mark, sum)
 	if x.Shared > 0 {
 		sum = s.Add(sum, x.shared(s, in))
@@ -89,6 +95,9 @@ func (x *experts) options() tensor.ExpertsOptions {
 		First: x.first, Active: int64(x.Active), Sigmoid: x.Router.Sigmoid, Normalize: x.Router.Normalize, Scale: x.Router.Scale,
 		Activation: activations[x.Activation],
 	}
+	if x.Router.ScaleInput {
+		o.Sigmoid, o.Normalize = false, true // the weight of the single expert is 1
+	}
 	if x.Clamp != nil {
 		o.Clamp = &tensor.Clamp{Limit: x.Clamp.Limit, Alpha: x.Clamp.Alpha}
 	}
@@ -104,4 +113,13 @@ func (x *experts) shared(s *tensor.Scope, in tensor.Tensor) tensor.Tensor {
 		return out
 	}
 	return s.ScaleBySigmoid(out, s.LinearFloat32(in, x.sharedRouter.weight))
+}
+
+// rowMaxima returns the greatest of each row's values [rows, width], [rows, 1] in float32. It waits for them.
+func (r *rank) rowMaxima(s *tensor.Scope, values tensor.Tensor, width int) tensor.Tensor {
+	var maxima []float32
+	for row := range slices.Chunk(s.Float64s(values), width) {
+		maxima = append(maxima, float32(slices.Max(row)))
+	}
+	return r.onDevice(s, tensor.New(s, maxima, tensor.Float32, int64(len(maxima)), 1), tensor.Float32)
 }

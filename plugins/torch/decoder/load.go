@@ -100,6 +100,12 @@ func (l *loader) preNorm(name string) preNorm {
 	return preNorm{l.affine(name), site}
 }
 
+// ones returns the weight of a norm that has none.
+func (l *loader) ones(n int64) tensor.Tensor {
+	t := tensor.New(l.scope, slices.Repeat([]float32{1}, int(n)), tensor.Float32, n)
+	return l.keep(l.scope.To(t, tensor.Float32, l.to.device))
+}
+
 // rope returns the table of a rotation, which layers with equal rotations share.
 func (l *loader) rope(described *graph.Rope) *ropeTable {
 	for _, t := range l.to.ropes {

@@ -15,6 +15,8 @@ type prepared struct {
 	tokens    int64
 	sequences tensor.Sequences
 	rotations map[*ropeTable]rotation
+	// positions are those of the tokens, and ends the index after the last row of each segment.
+	positions, ends []int64
 	// observed is nil if nothing is.
 	observed *tensor.Observation
 }
@@ -24,6 +26,7 @@ type rotation struct{ cosines, sines tensor.Tensor }
 
 func (r *rank) prepare(s *tensor.Scope, b *batch) prepared {
 	p := prepared{tokens: int64(len(b.tokens)), sequences: tensor.NewSegments(s, b.segments, r.device), rotations: map[*ropeTable]rotation{}}
+	p.positions, p.ends = b.positions, b.ends()
 	p.observed = r.observation(s, b, p.sequences)
 	if len(r.ropes) == 0 {
 		return p

@@ -11,6 +11,8 @@ import (
 // families lists what is supported.
 var families = []definition{
 	llama,
+	llama4,
+	llama4WithImages,
 	mistral,
 	phi3,
 	qwen2,

@@ -29,6 +29,17 @@ func TestRefusedFields(t *testing.T) {
 		{"qwen3_next", `"linear_num_value_heads": 6`, "linear_num_value_heads 6 is not a multiple of linear_num_key_heads 4"},
 		{"qwen3_next", `"layer_types": ["mamba", "full_attention"]`, `layer_types[0] is "mamba", which is not supported (supported: full_attention, linear_attention)`},
 		{"qwen3_next", `"hidden_act": "gelu"`, "hidden_act is gelu, which is not supported"},
+		{"llama4", `"num_experts_per_tok": 2`, "num_experts_per_tok is 2, which is not supported (supported: [1])"},
+		{"llama4", `"num_local_experts": 0`, "num_local_experts is 0, not a whole number from 1"},
+		{"llama4", `"no_rope_layers": [1, 0]`, "no_rope_layers has 2 elements, num_hidden_layers is 3"},
+		{"llama4", `"no_rope_layers": [1, 2, 0]`, "no_rope_layers[1] is 2, not 0 or 1"},
+		{"llama4", `"moe_layers": [3]`, "moe_layers has 3, but num_hidden_layers is 3"},
+		{"llama4", `"layer_types": ["chunked_attention", "sliding_attention", "full_attention"]`, `layer_types[1] is "sliding_attention", which is not supported`},
+		{"llama4", `"attention_chunk_size": 0`, "attention_chunk_size is 0, not a whole number from 1"},
+		{"llama4", `"attn_temperature_tuning": "yes"`, "attn_temperature_tuning is yes, not true or false"},
+		{"llama4", `"for_llm_compressor": true`, "for_llm_compressor is true, which is not supported"},
+		{"llama4", `"attention_sinks": true`, "unknown field attention_sinks (true), which may change the graph"},
+		{"phi3-longrope", `"rope_parameters": {"rope_type": "longrope", "short_factor": [1], "long_factor": [1]}`, "short_factor has 1 numbers, not one for each of 8 pairs"},
 	} {
 		t.Run(test.model+" "+test.fields, func(t *testing.T) {
 			data, err := os.ReadFile("../../../testdata/torch/golden/" + test.model + "/config.json")

@@ -101,11 +101,11 @@ func (l Layer) parameters(hidden int) []Parameter {
 
 // Divides reports whether a sequence of tokens can be divided at any token, and its parts be computed from the keys and
 // values of the parts before them. They must not depend on the tokens after them, as they do if long sequences have other
-// rotations.
+// rotations. Attention within chunks is computed as that of shorter sequences.
 func (a Architecture) Divides() bool {
 	return !slices.ContainsFunc(a.Layers, func(l Layer) bool {
 		at, ok := l.Mixer.(Attention)
-		return !ok || at.Rope != nil && at.Rope.Long != nil
+		return !ok || at.Chunk > 0 || at.Rope != nil && at.Rope.Long != nil
 	})
 }
 

@@ -16,6 +16,7 @@ func TestDivides(t *testing.T) {
 		{"learned positions", graph.Attention{}, true},
 		{"rotations", graph.Attention{Window: 8, Sinks: true, Rope: &graph.Rope{}}, true},
 		{"other rotations for long sequences", graph.Attention{Rope: &graph.Rope{Long: &graph.LongRope{From: 5}}}, false},
+		{"chunks", graph.Attention{Chunk: 8}, false},
 		{"a state", graph.GatedDelta{}, false},
 	} {
 		a := graph.Architecture{Layers: []graph.Layer{{Mixer: graph.Attention{}}, {Mixer: test.mixer}}}

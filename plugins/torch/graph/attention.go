@@ -16,6 +16,8 @@ const (
 	HeadQKNorm
 	// FullQKNorm normalizes all heads together (OLMo 2).
 	FullQKNorm
+	// UnitQKNorm normalizes each head, and has no weights (Llama 4).
+	UnitQKNorm
 )
 
 // Attention is grouped-query attention (Ainslie et al., arXiv:2305.13245).
@@ -25,7 +27,11 @@ type Attention struct {
 	Scale float64
 	// Window w restricts a query to the last w positions, its own included; 0: all positions up to its own.
 	Window int
-	QKNorm QKNorm
+	// Chunk c divides a sequence at multiples of c: a query sees only positions of its own part; 0: it is not divided.
+	Chunk int
+	// Temperature multiplies queries by a factor that depends on their positions; nil: it does not.
+	Temperature *Temperature
+	QKNorm      QKNorm
 	// Sinks is true if each head has a logit that takes a share of the weights and has no value.
 	Sinks bool
 	// OutputGate is true if the sigmoid of another product with the input multiplies each element of the output.
@@ -33,6 +39,10 @@ type Attention struct {
 	// Rope is nil for models with learned positions.
 	Rope *Rope
 }
+
+// Temperature is the factor 1 + Scale log(1 + floor((p + 1) / Floor)) of the position p, which counts from 0 (Nakanishi,
+// arXiv:2501.19399).
+type Temperature struct{ Floor, Scale float64 }
 
 // Rope rotates the pairs (i, i+Size/2) of the first Size elements of each head by position * InverseFrequencies[i].
 type Rope struct {
@@ -133,7 +143,7 @@ func (a Attention) Shardable(ranks int) error {
 // FLOPs counts the products with matrices; a query and a key are multiplied, then a weight and a value.
 func (a Attention) FLOPs(hidden, context int) float64 {
 	queries, _ := a.widths()
-	return products(a.Parameters(hidden)) + 4*float64(queries)*meanKeys(context, a.Window)
+	return products(a.Parameters(hidden)) + 4*float64(queries)*a.meanKeys(context)
 }
 
 // Activations assumes that no matrix of scores is stored.
@@ -146,12 +156,21 @@ func (a Attention) Activations(hidden, ranks int) int64 {
 		n += 2 * queries
 	}
 	switch a.QKNorm {
-	case HeadQKNorm:
+	case HeadQKNorm, UnitQKNorm:
 		n += queries + keys
 	case FullQKNorm:
 		n += (queries + keys) * int64(ranks)
 	}
 	return n
+}
+
+// meanKeys is the mean number of keys that the queries of a sequence see.
+func (a Attention) meanKeys(context int) float64 {
+	if a.Chunk == 0 || a.Chunk >= context {
+		return meanKeys(context, a.Window)
+	}
+	whole, rest := context/a.Chunk*a.Chunk, context%a.Chunk
+	return (float64(whole)*meanKeys(a.Chunk, 0) + float64(rest)*meanKeys(rest, 0)) / float64(context)
 }
 
 // meanKeys is the mean number of keys that the queries of a sequence see.

@@ -35,6 +35,8 @@ type Router struct {
 	Normalize bool
 	// Scale multiplies the weights.
 	Scale float64
+	// ScaleInput is true if the weight multiplies the input of the expert, not its output. A token then uses one expert.
+	ScaleInput bool
 }
 
 func (Experts) ffn() {}
