@@ -107,7 +107,7 @@ function Rows<T>({ name, rows, none, columns, by, prefix, href, folded, small, t
   };
   const span = columns.length;
   return (
-    <div class="scroll" ref={box} tabIndex={0} role="group" aria-label={`Table of ${name}; arrow keys move between rows`} onKeyDown={step}>
+    <div class={rows.length <= whole ? "scroll whole" : "scroll"} ref={box} tabIndex={0} role="group" aria-label={`Table of ${name}; arrow keys move between rows`} onKeyDown={step}>
       <table aria-rowcount={rows.length + 1}>
         <thead>
           <tr aria-rowindex={1}>
