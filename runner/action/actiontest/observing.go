@@ -20,6 +20,7 @@ type observingModel struct {
 	Scale         float32
 }
 
+// Describe implements sdk.Backend.
 func (Observing) Describe(context.Context) (protocol.BackendDescription, error) {
 	return protocol.BackendDescription{
 		Name: "observing", Version: "1", Schema: "#Config: {...}",
@@ -27,10 +28,12 @@ func (Observing) Describe(context.Context) (protocol.BackendDescription, error) 
 	}, nil
 }
 
+// Plan implements sdk.Backend.
 func (Observing) Plan(context.Context, protocol.Model, protocol.Settings) (protocol.Estimate, error) {
 	return protocol.Estimate{Parameters: 1000}, nil
 }
 
+// Load implements sdk.Backend.
 func (Observing) Load(_ context.Context, m protocol.Model) (sdk.Model, error) {
 	var model observingModel
 	return model, json.Unmarshal(m.Config, &model)

@@ -41,7 +41,7 @@ function Passages({ entry }: ViewProps) {
   ];
   return (
     <Loaded of={entry.id} load={() => statistics(entry)}>
-      {(s) => <Table name="passages" rows={s.passages ?? []} columns={columns} sort="-logP" words={(p) => [p.shard, p.peak.promptText, p.peak.suffixText].join("\n")} href={(p) => href(entry.id, { document: p.document, at: p.peak.suffix })} />}
+      {(s) => <Table name="passages" rows={s.passages ?? []} columns={columns} sort="-logP" none="No window is likely enough: nothing is memorized." words={(p) => [p.shard, p.peak.promptText, p.peak.suffixText].join("\n")} href={(p) => href(entry.id, { document: p.document, at: p.peak.suffix })} />}
     </Loaded>
   );
 }

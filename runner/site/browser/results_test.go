@@ -120,7 +120,7 @@ func testModels(t *testing.T, _ *fixture, x *tab) {
 	x.contains("tbody", "too small")
 }
 
-func testScaling(t *testing.T, _ *fixture, x *tab) {
+func testScaling(t *testing.T, f *fixture, x *tab) {
 	x.visit("#/pages/scaling/order")
 	x.contains("thead", "95% interval")
 	if got := x.text("thead"); strings.Count(got, "Parameters") != 1 || strings.Contains(got, "x\t") {
@@ -131,6 +131,93 @@ func testScaling(t *testing.T, _ *fixture, x *tab) {
 	if got := get[[]string](x, `[...document.querySelectorAll("tbody th")].slice(0, 3).map((e) => e.innerText)`); strings.Join(got, " ") != "1 2 3" {
 		t.Errorf("the first positions are %v", got)
 	}
+	testNames(t, x)
+	testRanked(t, f, x)
+}
+
+// testNames looks at the names that are written next to points: a touch screen and paper show nothing else.
+func testNames(t *testing.T, x *tab) {
+	x.visit("")
+	x.must(x.Do(`window.written = new Set();
+		const write = CanvasRenderingContext2D.prototype.fillText;
+		CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) { window.written.add(text); return write.call(this, text, ...rest) }`))
+	for page, names := range map[string][]string{"#/pages/scaling/order": {"byte-2gram", "byte-4gram", "again"}, "#/pages/series/checkpoints": {"byte-2gram", "byte-4gram"}} {
+		x.must(x.Do(`window.written.clear()`))
+		x.move(page)
+		for _, name := range names {
+			if err := x.Wait(fmt.Sprintf(`window.written.has(%q)`, name)); err != nil {
+				t.Errorf("%s: the point of %s has no name: %v", page, name, err)
+			}
+		}
+	}
+}
+
+// testRanked compares the tables of documents, datasets and tokens with summary.json.
+func testRanked(t *testing.T, f *fixture, x *tab) {
+	data, err := os.ReadFile(filepath.Join(f.dir, ".surprisal/reports/scaling/order/summary.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	type document struct {
+		Shard string    `json:"shard"`
+		Row   int64     `json:"row"`
+		BPB   []float64 `json:"bpb"`
+		Text  string    `json:"text"`
+	}
+	var summary struct {
+		Datasets []string `json:"datasets"`
+		Models   []struct {
+			Model string    `json:"model"`
+			BPB   []float64 `json:"bpbByDataset"`
+		} `json:"models"`
+		Ranked struct {
+			Hardest   []document `json:"hardest"`
+			LeastGain []document `json:"leastGain"`
+		} `json:"rankedDocuments"`
+		Tokens []struct {
+			Text string  `json:"text"`
+			Nats float64 `json:"nats"`
+		} `json:"hardestTokens"`
+	}
+	if err := json.Unmarshal(data, &summary); err != nil {
+		t.Fatal(err)
+	}
+	same := func(what, got string, want float64) {
+		if v, err := strconv.ParseFloat(got, 64); err != nil || v != want {
+			t.Errorf("%s: got %q, want %v", what, got, want)
+		}
+	}
+	for list, documents := range map[string][]document{"hardest": summary.Ranked.Hardest, "leastGain": summary.Ranked.LeastGain} {
+		x.visit("#/pages/scaling/order/documents?list=" + list)
+		header, lines := table(x)
+		if len(lines) != len(documents) || len(lines) == 0 {
+			t.Fatalf("%s: %d documents, want %d", list, len(lines), len(documents))
+		}
+		for i, d := range documents {
+			name := fmt.Sprintf("%s:%d", d.Shard, d.Row)
+			for k, m := range summary.Models {
+				same(name+" under "+m.Model, lines[name][header[m.Model]], d.BPB[k])
+			}
+			if got := get[string](x, fmt.Sprintf(`document.querySelectorAll(".book")[%d].textContent`, i)); strings.TrimSuffix(got, "…") != d.Text {
+				t.Errorf("%s begins with %q, want %q", name, got, d.Text)
+			}
+		}
+	}
+	x.must(x.Click("tbody a"))
+	x.must(x.Wait(`document.querySelector(".heat canvas") !== null`)) // The comparison of the same models has the document.
+	x.visit("#/pages/scaling/order/datasets")
+	header, lines := table(x)
+	for i, dataset := range summary.Datasets {
+		for _, m := range summary.Models {
+			same(dataset+" under "+m.Model, lines[dataset][header[m.Model]], m.BPB[i])
+		}
+	}
+	x.visit("#/pages/scaling/order/tokens?sort=-nats")
+	most := summary.Tokens[0].Nats
+	for _, token := range summary.Tokens {
+		most = max(most, token.Nats)
+	}
+	x.contains("tbody tr", get[string](x, fmt.Sprintf(`(%v).toLocaleString("en-US", { minimumFractionDigits: 1, maximumFractionDigits: 1 })`, most)))
 }
 
 // testDirection opens a document with controls that would show its text in another order.
@@ -207,6 +294,11 @@ func testWithoutText(t *testing.T, f *fixture) {
 		if got := x.text(".notice"); got != "" {
 			t.Errorf("%s: %s", path, got)
 		}
+	}
+	x.visit("#/pages/scaling/order/documents")
+	x.contains("main", "The text was not published with this site.")
+	if got := x.text(".tabs"); strings.Contains(got, "Tokens") || get[int](x, `document.querySelectorAll(".book, tbody a").length`) != 0 {
+		t.Errorf("the tabs are %q, and there are texts or links to them", got)
 	}
 	x.visit(gap + "/documents")
 	if got := get[int](x, `document.querySelectorAll("tbody a").length`); got != 0 {

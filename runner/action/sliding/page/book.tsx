@@ -33,7 +33,7 @@ export function Book({ entry, statistics }: { entry: Entry; statistics: Statisti
   );
 }
 
-/** Probabilities below this are drawn at the bottom. */
+/** The decimal logarithm of the probability from which on colors differ. */
 const floor = -16;
 
 function Strip({ entry, document, length, model }: { entry: Entry; document: number; length: number; model: string }) {
@@ -69,7 +69,7 @@ function Plot({ parts, model, choose }: { parts: Part[]; model: string; choose: 
     title: "The largest probability of a window at each position of the text." + (choose ? " Click to read there." : ""),
     x: { name: "character", values: parts.map((p) => p.start) },
     y: { name: "log10 of the probability" },
-    lines: [{ name: model, values: parts.map((p) => (p.log_p === null ? null : Math.max(floor, p.log_p / Math.LN10))), fit: true, solid: true }],
+    lines: [{ name: model, values: parts.map((p) => (p.log_p === null ? null : p.log_p / Math.LN10)), fit: true, solid: true }],
     height: 220,
     ...(choose && { choose }),
   }), [parts]);

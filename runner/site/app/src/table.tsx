@@ -26,6 +26,8 @@ export interface TableProps<T> {
   href?(row: T): string | null;
   /** Distinguishes the parameters of several tables of a page. */
   prefix?: string;
+  /** What is said where there are no rows at all. */
+  none?: string;
   /** More filters. */
   children?: ComponentChildren;
 }
@@ -68,7 +70,7 @@ export function Table<T>(props: TableProps<T>) {
         {props.children}
       </Controls>
       {folded.length > 0 && props.folded!.sum && <p class="hint">{folding(props.name, folded, ordered.map((o) => o.row), props.folded!.sum)}</p>}
-      <Rows {...props} rows={drawn} by={by} prefix={prefix} small={first.length + shown.length} />
+      <Rows {...props} rows={drawn} none={rows.length > 0 ? `No ${props.name} match.` : (props.none ?? `There are no ${props.name}.`)} by={by} prefix={prefix} small={first.length + shown.length} />
       {folded.length > 0 && shown.length > 0 && (
         <button type="button" class="fold" aria-expanded={unfolded} onClick={() => set({ [prefix + "small"]: unfolded ? null : 1 })}>
           {unfolded ? "Fold" : "Show"} {counted(folded.length, props.name)}: {props.folded!.why}
@@ -91,7 +93,7 @@ interface RowsProps<T> extends TableProps<T> {
   small: number;
 }
 
-function Rows<T>({ name, rows, columns, by, prefix, href, folded, small, total }: RowsProps<T>) {
+function Rows<T>({ name, rows, none, columns, by, prefix, href, folded, small, total }: RowsProps<T>) {
   const box = useRef<HTMLDivElement>(null);
   const [from, to] = useVisible(box, rows.length);
   const active = useRef(-1);
@@ -105,7 +107,7 @@ function Rows<T>({ name, rows, columns, by, prefix, href, folded, small, total }
   };
   const span = columns.length;
   return (
-    <div class="scroll" ref={box} tabIndex={0} role="group" aria-label={`Table of ${name}; arrow keys move between rows`} onKeyDown={step}>
+    <div class={rows.length <= whole ? "scroll whole" : "scroll"} ref={box} tabIndex={0} role="group" aria-label={`Table of ${name}; arrow keys move between rows`} onKeyDown={step}>
       <table aria-rowcount={rows.length + 1}>
         <thead>
           <tr aria-rowindex={1}>
@@ -127,7 +129,7 @@ function Rows<T>({ name, rows, columns, by, prefix, href, folded, small, total }
           {to < rows.length && <Spacer rows={rows.length - to} span={span} />}
         </tbody>
       </table>
-      {rows.length === 0 && <p class="empty">No {name} match.</p>}
+      {rows.length === 0 && <p class="empty">{none}</p>}
     </div>
   );
 }
