@@ -413,7 +413,7 @@ func TestFound(t *testing.T) {
 	for want, found := range map[plan.State]func(*plan.Action, *store.Record){plan.Cached: (*plan.Action).Found, plan.Done: (*plan.Action).Finished} {
 		a := &plan.Action{Cost: plan.Cost{Documents: 5, Bytes: 50, Tokens: 4, AtMost: true}, Status: plan.Status{Key: "k"}}
 		found(a, r)
-		if d := cmp.Diff(plan.Status{State: want, Key: "k", Outputs: r.Outputs, Warnings: r.Warnings, Seconds: 3}, a.Status); d != "" {
+		if d := cmp.Diff(plan.Status{State: want, Key: "k", Outputs: r.Outputs, Warnings: r.Warnings, Seconds: 3, Measured: r.Measured}, a.Status); d != "" {
 			t.Error(d)
 		}
 		// Without a number of documents nothing was counted.
