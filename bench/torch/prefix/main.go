@@ -1,19 +1,24 @@
 // Command prefix measures what sharing the prompt of a five-shot set saves. It scores rows whose prompts contain the same
 // five examples, and the same rows with a number before each prompt, so that they share nothing. The ratio of seconds is
-// compared with that of the floating-point operations of the tokens that are computed.
+// compared with that of the floating-point operations of the tokens that are computed. Seconds are processor time of the
+// backend, which other load on the machine changes less than elapsed time: with one thread, none of it is waiting.
 //
 //	go run ./bench/torch/prefix -program bin/runner-backend-torch MODEL...
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"iter"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -30,6 +35,7 @@ func main() {
 	flag.StringVar(&o.dtype, "dtype", "bfloat16", "the type of weights in memory")
 	flag.IntVar(&o.rows, "rows", 200, "the number of rows that share their prompt")
 	flag.IntVar(&o.distinct, "distinct", 40, "the number of rows without sharing that are measured")
+	flag.IntVar(&o.threads, "threads", 1, "threads of the backend; 0: one per core")
 	flag.IntVar(&o.rounds, "rounds", 3, "measurements of each; medians are reported")
 	flag.Parse()
 	if err := run(o, flag.Args()); err != nil {
@@ -41,6 +47,7 @@ func main() {
 type options struct {
 	program, dtype         string
 	rows, distinct, rounds int
+	threads                int
 }
 
 func run(o options, models []string) error {
@@ -81,6 +88,7 @@ func measure(o options, path string, set []row) (r results, err error) {
 	if err != nil {
 		return r, err
 	}
+	m.Config = bytes.Replace(m.Config, []byte(`"threads":0`), fmt.Appendf(nil, `"threads":%d`, o.threads), 1)
 	weights, err := checkpoint.Open(path)
 	if err != nil {
 		return r, err
@@ -130,7 +138,10 @@ func (s *scored) add(ctx context.Context, m *host.Model, rows []row, a graph.Arc
 		return err
 	}
 	var tokens, shared, operations float64
-	started := time.Now()
+	before, err := processorTime()
+	if err != nil {
+		return err
+	}
 	err = m.Score(ctx, settings, documents(rows), func(_ protocol.Document, answer protocol.ScoredDocument) error {
 		// The prefix token is read, and the last token is not.
 		n := len(answer.TokenIDs)
@@ -143,10 +154,47 @@ func (s *scored) add(ctx context.Context, m *host.Model, rows []row, a graph.Arc
 		operations += all - first
 		return err
 	})
-	s.seconds = append(s.seconds, time.Since(started).Seconds())
+	after, timeErr := processorTime()
+	s.seconds = append(s.seconds, (after - before).Seconds())
 	s.rows = float64(len(rows))
 	s.tokens, s.share, s.operations = tokens/s.rows, shared/tokens, operations/s.rows
-	return err
+	return cmp.Or(err, timeErr)
+}
+
+// ticks is the number of clock ticks in a second, in /proc on Linux.
+const ticks = 100
+
+// processorTime returns the processor time of the processes that this one has started.
+func processorTime() (total time.Duration, err error) {
+	lists, err := filepath.Glob("/proc/self/task/*/children")
+	if err != nil {
+		return 0, err
+	}
+	for _, list := range lists {
+		data, err := os.ReadFile(list)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // a thread that has ended
+		}
+		if err != nil {
+			return 0, err
+		}
+		for _, pid := range strings.Fields(string(data)) {
+			stat, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
+			if err != nil {
+				return 0, err
+			}
+			// The name, in parentheses, may contain spaces. User and system time are the 12th and 13th fields after it.
+			_, rest, _ := strings.Cut(string(stat), ") ")
+			for _, field := range strings.Fields(rest)[11:13] {
+				n, err := strconv.ParseInt(field, 10, 64)
+				if err != nil {
+					return 0, err
+				}
+				total += time.Duration(n) * time.Second / ticks
+			}
+		}
+	}
+	return total, nil
 }
 
 // sequence returns the number of operations for the first tokens of a sequence, their attention included.
