@@ -27,7 +27,7 @@ sliding: s: {models: ["m"], refine: above: 1e-20}
 `
 
 // A run that is killed in the middle of a book continues with the part that it was working on, and leaves exactly what an
-// uninterrupted run leaves.
+// uninterrupted run leaves. So does a run whose backend is killed.
 func TestCrashInMidBook(t *testing.T) {
 	binary := build(t)
 	place := func() *place {
@@ -64,4 +64,31 @@ func TestCrashInMidBook(t *testing.T) {
 		t.Errorf("nothing is cached:\n%s", stdout)
 	}
 	p.mustEqual(reference)
+
+	p = place()
+	p.killBackend("windows s m book 002")
+	p.mustEqual(reference)
+}
+
+// killBackend starts a run and kills its backend after a part of the book. The run starts the backend again, and repeats
+// only the part that it was working on.
+func (p *place) killBackend(after string) {
+	p.t.Helper()
+	c := p.start("run", "--cores", "1")
+	c.await(p.t, "done      "+after)
+	killed := 0
+	for _, pid := range p.processes(0) {
+		if strings.Contains(commandLine(pid), "serve backend") {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				p.t.Fatal(err)
+			}
+			killed++
+		}
+	}
+	if code := c.wait(); code != 0 || killed != 1 {
+		p.t.Fatalf("exit code %d after the end of %d backends:\n%s", code, killed, &c.stderr)
+	}
+	if n := strings.Count(c.stderr.String(), "restarting it"); n != 1 {
+		p.t.Errorf("%d actions are repeated:\n%s", n, &c.stderr)
+	}
 }

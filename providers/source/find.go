@@ -143,13 +143,6 @@ func (s *set) sort() {
 
 // missing explains that full, the file or directory that path refers to, does not exist.
 func missing(confined, path, full, kind string) error {
-	if info, err := os.Lstat(full); err == nil && info.Mode()&fs.ModeSymlink != 0 {
-		target, err := os.Readlink(full)
-		if err != nil {
-			return unreadable(full, err)
-		}
-		return sdk.Invalid("path %q: the link %s leads to %q, which does not exist", path, full, target)
-	}
 	dir, name := filepath.Dir(full), filepath.Base(full)
 	for {
 		info, err := confine.Stat(confined, dir)
@@ -160,6 +153,14 @@ func missing(confined, path, full, kind string) error {
 			break
 		}
 		dir, name, kind = filepath.Dir(dir), filepath.Base(dir), "directory"
+	}
+	link := filepath.Join(dir, name)
+	if info, err := os.Lstat(link); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		target, err := os.Readlink(link)
+		if err != nil {
+			return unreadable(link, err)
+		}
+		return sdk.Invalid("path %q: the link %s leads to %q, which does not exist", path, link, target)
 	}
 	return sdk.Invalid("path %q: no %s %q under %s%s", path, kind, name, dir, advise(nearby(confined, dir, name), "check the path"))
 }

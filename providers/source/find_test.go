@@ -142,6 +142,8 @@ func TestPathsThatDoNot(t *testing.T) {
 		{"gone\x1b\u202e", `no file "gone\x1b\u202e" under`, protocol.InvalidInput},
 		{".surprisal/*", `no directory ".surprisal" under`, protocol.InvalidInput},
 		{"dangling", `dangling leads to "gone.txt", which does not exist`, protocol.InvalidInput},
+		{"dangling/deeper/a.txt", `dangling leads to "gone.txt", which does not exist`, protocol.InvalidInput},
+		{"dangling/*.txt", `dangling leads to "gone.txt", which does not exist`, protocol.InvalidInput},
 		{"dangl*", "dangling: no such file or directory", protocol.InvalidInput},
 		{"self", "self: too many levels of symbolic links", protocol.InvalidInput},
 		{"pipe", "pipe: it is not a regular file (p", protocol.InvalidInput},

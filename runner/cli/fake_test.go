@@ -33,6 +33,8 @@ func serveFake(kind protocol.Kind, name string) {
 		sdk.ServeProvider(fakeProvider{name})
 	case name == "observant":
 		sdk.ServeBackend(observant{fakeBackend{name}})
+	case name == "capable":
+		sdk.ServeBackend(capable{observant{fakeBackend{name}}})
 	default:
 		sdk.ServeBackend(fakeBackend{name})
 	}

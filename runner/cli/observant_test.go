@@ -28,6 +28,15 @@ func (b observant) Describe(context.Context) (protocol.BackendDescription, error
 	}, nil
 }
 
+// capable is observant with the capabilities that sliding windows need, for plans only.
+type capable struct{ observant }
+
+func (b capable) Describe(ctx context.Context) (protocol.BackendDescription, error) {
+	d, err := b.observant.Describe(ctx)
+	d.Capabilities = append(d.Capabilities, protocol.CapabilityConfidence, protocol.CapabilityTopK)
+	return d, err
+}
+
 func (observant) Plan(_ context.Context, _ protocol.Model, s protocol.Settings) (protocol.Estimate, error) {
 	e := protocol.Estimate{BytesPerToken: 1, MemoryBytes: 1e9}
 	if s.ActivationThreshold > 0 {

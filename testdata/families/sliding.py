@@ -2,7 +2,7 @@
 
 Usage: sliding.py TEXTS > sliding.json, where TEXTS is the directory that texts.py writes
 
-For each model and chapter: the cursor of each window, the logarithms of the probability of its suffix, with the prompt
+For each model and chapter: the characters of each window from start up to end, the logarithms of the probability of its suffix, with the prompt
 and without, of that with each token drawn from the 40 most probable ones (null where a token is not among them), and
 how many suffix tokens are the most probable ones. A window has 100 tokens, of which 50 are the prompt, after <s>.
 """
@@ -48,9 +48,10 @@ def main():
         for chapter in ("chapter_1", "chapter_42"):
             text = (texts / f"{chapter}.txt").read_text()[:CHARACTERS]
             for start in range(0, len(text), INCREMENT):
-                ids = tokenizer.encode(text[start : start + SLICE], add_special_tokens=False).ids[:CHUNK]
-                if len(ids) == CHUNK:
-                    rows.append(dict(model=name, text=chapter, start=start, **window(model, ids)))
+                encoding = tokenizer.encode(text[start : start + SLICE], add_special_tokens=False)
+                if len(encoding.ids) >= CHUNK:
+                    end = start + encoding.offsets[CHUNK - 1][1]
+                    rows.append(dict(model=name, text=chapter, start=start, end=end, **window(model, encoding.ids[:CHUNK])))
     json.dump(rows, sys.stdout, indent=1)
     print()
 

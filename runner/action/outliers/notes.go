@@ -8,6 +8,7 @@ import (
 
 	"surprisal.dev/runner/action/activations"
 	"surprisal.dev/runner/fit"
+	"surprisal.dev/runner/terminal"
 )
 
 // note adds notes on the sequences and the models.
@@ -15,7 +16,7 @@ func (s *Summary) note(passes [][]activations.Summary) {
 	add := func(format string, args ...any) { s.Notes = append(s.Notes, fmt.Sprintf(format, args...)) }
 	for j, dataset := range s.Datasets {
 		if n := passes[0][j].Documents; n < s.Definition.Sequences {
-			add("dataset %q has %d documents, fewer than the %d of sequences", dataset, n, s.Definition.Sequences)
+			add("dataset %q has %s, fewer than the %d of sequences", dataset, terminal.Count(n, "document"), s.Definition.Sequences)
 		}
 	}
 	var without []string
@@ -62,7 +63,7 @@ func (s *Summary) fit() {
 			all = append(all, *s.Rows[i].Perplexity)
 		}
 		if n := fit.Distinct(all); n < fewestPerplexities {
-			s.Notes = append(s.Notes, fmt.Sprintf("no curve is fitted to %s: %d different perplexities are fewer than %d", called, n, fewestPerplexities))
+			s.Notes = append(s.Notes, fmt.Sprintf("no curve is fitted to %s: %s", called, tooFew(n, "")))
 			continue
 		}
 		var reasons []string
@@ -81,6 +82,15 @@ func (s *Summary) fit() {
 	}
 }
 
+// tooFew says that n different perplexities of a kind are too few.
+func tooFew(n int, kind string) string {
+	are := "are"
+	if n == 1 {
+		are = "is"
+	}
+	return fmt.Sprintf("a curve needs %d different perplexities%s, and there %s %d; add models", fewestPerplexities, kind, are, n)
+}
+
 // fitMeasure fits a curve to a measure of a family, or returns why there is none.
 func (s *Summary) fitMeasure(f family, m measure) (reason string) {
 	found := Fit{Family: f.name, Of: m.name}
@@ -92,7 +102,7 @@ func (s *Summary) fitMeasure(f family, m measure) (reason string) {
 		}
 	}
 	if n := fit.Distinct(x); n < fewestPerplexities {
-		return fmt.Sprintf("%d different perplexities with a value are fewer than %d", n, fewestPerplexities)
+		return tooFew(n, " with a value")
 	}
 	var err error
 	if found.Curve, err = fitExponential(x, y); err != nil {

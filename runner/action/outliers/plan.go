@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action/activations"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
@@ -21,7 +20,7 @@ type Kind struct{}
 func (Kind) Name() string { return name }
 
 // Schema implements plan.Kind.
-func (Kind) Schema() int { return 1 }
+func (Kind) Schema() int { return 2 }
 
 // MainFile implements action.MainFiler.
 func (Kind) MainFile() string { return reportFile }
@@ -105,8 +104,8 @@ func add(b *plan.Builder, t Table) error {
 // checkCapable checks that the backend of a model can observe activations.
 func checkCapable(b *plan.Builder, t Table, m *spec.Model) error {
 	if lacks := activations.Unable(b.Catalog.Backends[m.Backend.Name].Capabilities); lacks != "" {
-		return protocol.Invalid("%s:%d:%d: the backend %q of model %q lacks the capability %q, which outliers need; remove the model, or use the torch backend",
-			t.At.File, t.At.Line, t.At.Column, m.Backend.Name, m.Name, lacks)
+		return spec.Errors{{Pos: t.At, Path: spec.FieldPath(name, t.Name, "models"), Message: fmt.Sprintf(
+			"the backend %q of model %q lacks the capability %q, which outliers need; remove the model, or use the torch backend", m.Backend.Name, m.Name, lacks)}}
 	}
 	return nil
 }

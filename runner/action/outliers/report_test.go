@@ -233,9 +233,9 @@ func TestNoFit(t *testing.T) {
 		models []observed
 		note   string
 	}{
-		"one model":  {models[:1], `no curve is fitted to the family "tiny": 1 different perplexities are fewer than 3`},
-		"two models": {models[:2], `no curve is fitted to the family "tiny": 2 different perplexities are fewer than 3`},
-		"equal":      {[]observed{models[0], models[0], models[1]}, "2 different perplexities are fewer than 3"},
+		"one model":  {models[:1], `no curve is fitted to the family "tiny": a curve needs 3 different perplexities, and there is 1; add models`},
+		"two models": {models[:2], `no curve is fitted to the family "tiny": a curve needs 3 different perplexities, and there are 2; add models`},
+		"equal":      {[]observed{models[0], models[0], models[1]}, "a curve needs 3 different perplexities, and there are 2; add models"},
 	} {
 		task, s := work(t, newFixture(test.models...))
 		if len(s.Fits) > 0 || !slices.ContainsFunc(s.Notes, func(n string) bool { return strings.Contains(n, test.note) }) {

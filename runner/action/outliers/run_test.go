@@ -55,7 +55,7 @@ func TestReport(t *testing.T) {
 	}
 	for _, note := range []string{
 		`dataset "texts" has 3 documents, fewer than the 100 of sequences`, `model "plain" has no outliers here: the model has no norms`,
-		`no dimension is systematic in "small": percentages`, "no curve of mean_layer_pct, median_layer_pct, mean_seq_pct, median_seq_pct is fitted to the models: 2 different perplexities with a value are fewer than 3",
+		`no dimension is systematic in "small": percentages`, "no curve of mean_layer_pct, median_layer_pct, mean_seq_pct, median_seq_pct is fitted to the models: a curve needs 3 different perplexities with a value, and there are 2; add models",
 	} {
 		if !slices.ContainsFunc(s.Notes, func(n string) bool { return strings.HasPrefix(n, note) }) {
 			t.Errorf("no note %q in %q", note, s.Notes)

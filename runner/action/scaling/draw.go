@@ -9,8 +9,12 @@ import (
 	"surprisal.dev/runner/fit"
 )
 
-// fit fits the laws of all families with enough sizes, and notes why others have none.
+// fit fits the laws of all families with enough sizes, and notes why others have none. Families of one model are points
+// of other designs, which need no note if there is another family.
 func (s *Summary) fit() {
+	if len(s.families()) > 0 && s.largest() == nil {
+		s.Notes = append(s.Notes, "no power law is fitted: no family has two models; give models of one design the same family, or add models")
+	}
 	for _, f := range s.families() {
 		var sizes []float64
 		for _, i := range f.rows {
@@ -24,7 +28,7 @@ func (s *Summary) fit() {
 		case !s.X.Logarithmic():
 			s.Notes = append(s.Notes, fmt.Sprintf("no power law is fitted to %s, because the axis is linear", called))
 		case n < fewestSizes && len(f.rows) > 1:
-			s.Notes = append(s.Notes, fmt.Sprintf("no power law is fitted to %s: %d different values of x are fewer than %d, and an interval needs %d", called, n, fewestSizes, fewestSizes))
+			s.Notes = append(s.Notes, fmt.Sprintf("no power law is fitted to %s: a law with an interval needs %d different values of x, and there are %d; add models", called, fewestSizes, n))
 		case n >= fewestSizes:
 			s.fitFamily(f, called, sizes)
 		}

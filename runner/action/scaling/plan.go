@@ -21,7 +21,7 @@ type Kind struct{}
 func (Kind) Name() string { return name }
 
 // Schema implements plan.Kind.
-func (Kind) Schema() int { return 5 }
+func (Kind) Schema() int { return 6 }
 
 // MainFile implements action.MainFiler.
 func (Kind) MainFile() string { return reportFile }
@@ -102,7 +102,7 @@ func checkCounted(b *plan.Builder, t Table, models []model) error {
 		return nil
 	}
 	refuse := func(format string, args ...any) error {
-		return protocol.Invalid("%s:%d:%d: %s", t.At.File, t.At.Line, t.At.Column, fmt.Sprintf(format, args...))
+		return spec.Errors{{Pos: t.At, Path: spec.FieldPath(name, t.Name, "models"), Message: fmt.Sprintf(format, args...)}}
 	}
 	counts := make([]float64, len(models))
 	for i, m := range models {

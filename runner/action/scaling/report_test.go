@@ -166,7 +166,15 @@ func degenerates() map[string]degenerate {
 	return map[string]degenerate{
 		"two sizes": {
 			change: func(f *fixture) { f.Models, f.sizes = f.Models[:2], f.sizes[:2] },
-			notes:  []string{`no power law is fitted to the family "m": 2 different values of x are fewer than 3, and an interval needs 3`},
+			notes:  []string{`no power law is fitted to the family "m": a law with an interval needs 3 different values of x, and there are 2; add models`},
+		},
+		"families of one": {
+			change: func(f *fixture) {
+				for i := range f.Models {
+					f.Models[i].Family = f.Models[i].Name
+				}
+			},
+			notes: []string{"no power law is fitted: no family has two models; give models of one design the same family, or add models"},
 		},
 		"equal sizes": {
 			change: func(f *fixture) { f.sizes[1] = f.sizes[0] },

@@ -5,9 +5,12 @@ package sliding_test
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
@@ -44,17 +47,20 @@ datasets: {
 models: {
 	for n in ["w32", "w64", "w96", "w128"] {(n): {backend: torch: {}, weights: safetensors: path: "models/\(n)", family: "speeches"}}
 	"chapter": {backend: torch: {}, weights: safetensors: path: "models/chapter", family: "chapter"}
-	"halves": {backend: torch: tensorParallel: 2, weights: safetensors: path: "models/chapter", family: "chapter"}
+	for n in [2, 4] {"ranks-\(n)": {backend: torch: tensorParallel: n, weights: safetensors: path: "models/chapter", family: "chapter"}}
 }
 scaling: sizes: {models: ["w32", "w64", "w96", "w128"], datasets: ["speeches"]}
-sliding: book: {models: ["w128", "chapter", "halves"], datasets: ["chapter_*"], cursorInc: 400}
+sliding: book: {models: ["w128", "chapter", "ranks-2", "ranks-4"], datasets: ["chapter_*"], cursorInc: 400}
 outliers: all: {models: ["w32", "w64", "w96", "w128"], datasets: ["speeches"], sequenceLength: 256, threshold: 2}
 `
+
+// tolerance is that of a log p in nats.
+const tolerance = 1e-4
 
 // window is a row of sliding.json, which transformers computed.
 type window struct {
 	Model, Text   string
-	Start         int64
+	Start, End    int64
 	LogP          float64  `json:"log_p"`
 	WithoutPrompt float64  `json:"log_p_without_prompt"`
 	TopK          *float64 `json:"log_p_topk"`
@@ -62,7 +68,7 @@ type window struct {
 }
 
 // The models of testdata/families: larger ones have lower losses, "chapter" has memorized its chapter and nothing else,
-// and probabilities are those that transformers computes, with one rank and with two.
+// and probabilities are those that transformers computes, with one rank, two and four. Characters have the largest of them.
 func TestFamilies(t *testing.T) {
 	reports := run(t)
 	var want []window
@@ -71,22 +77,20 @@ func TestFamilies(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := map[string]map[int64]artifact.Window{}
-	for _, model := range []string{"w128", "chapter", "halves"} {
+	for _, model := range []string{"w128", "chapter", "ranks-2", "ranks-4"} {
 		for _, chapter := range []string{"chapter_1", "chapter_42"} {
-			got[model+chapter] = windowsOf(t, filepath.Join(reports, "sliding/book", model, chapter, artifact.WindowsFile))
+			dir := filepath.Join(reports, "sliding/book", model, chapter)
+			got[model+chapter] = windowsOf(t, filepath.Join(dir, artifact.WindowsFile))
+			compareMaxima(t, filepath.Join(dir, artifact.CharacterMaxFile), model+" on "+chapter, maximaOf(want, model, chapter))
 		}
 	}
 	near := func(w window, what string, got, want float64) {
-		if !(math.Abs(got-want) <= 1e-4*max(1, math.Abs(want)/10)) && got != want {
+		if !(math.Abs(got-want) <= tolerance) && got != want {
 			t.Errorf("%s, %s at %d: %s is %v, want %v", w.Model, w.Text, w.Start, what, got, want)
 		}
 	}
 	for _, w := range want {
-		models := []string{w.Model}
-		if w.Model == "chapter" {
-			models = append(models, "halves")
-		}
-		for _, model := range models {
+		for _, model := range modelsOf(w) {
 			row, ok := got[model+w.Text][w.Start]
 			if !ok {
 				t.Errorf("%s, %s: there is no window at %d", model, w.Text, w.Start)
@@ -95,6 +99,9 @@ func TestFamilies(t *testing.T) {
 			top := math.Inf(-1)
 			if w.TopK != nil {
 				top = *w.TopK
+			}
+			if row.End != w.End {
+				t.Errorf("%s, %s at %d: the window ends at %d, want %d", model, w.Text, w.Start, row.End, w.End)
 			}
 			near(w, "log p", row.LogP, w.LogP)
 			near(w, "log p without the prompt", row.LogPWithoutPrompt, w.WithoutPrompt)
@@ -112,11 +119,63 @@ func TestFamilies(t *testing.T) {
 				bright++
 			}
 		}
-		if memorized := of == "chapterchapter_42" || of == "halveschapter_42"; bright < len(rows)*3/4 && memorized || bright > 0 && !memorized {
+		if memorized := strings.HasSuffix(of, "chapter_42") && of != "w128chapter_42"; bright < len(rows)*3/4 && memorized || bright > 0 && !memorized {
 			t.Errorf("%s: %d of %d windows are memorized", of, bright, len(rows))
 		}
 	}
 	decreasing(t, filepath.Join(reports, "scaling/sizes", artifact.SummaryFile))
+}
+
+// modelsOf returns the models whose window is that of a row.
+func modelsOf(w window) []string {
+	if w.Model == "chapter" {
+		return []string{"chapter", "ranks-2", "ranks-4"}
+	}
+	return []string{w.Model}
+}
+
+// maximaOf returns the largest log p of the windows that cover each character, by the character.
+func maximaOf(all []window, model, text string) map[int64]float64 {
+	maxima := map[int64]float64{}
+	for _, w := range all {
+		if w.Text != text || !slices.Contains(modelsOf(w), model) {
+			continue
+		}
+		for c := w.Start; c < w.End; c++ {
+			if v, ok := maxima[c]; !ok || w.LogP > v {
+				maxima[c] = w.LogP
+			}
+		}
+	}
+	return maxima
+}
+
+// compareMaxima checks that exactly the characters of maxima have a value, which is near to theirs, up to the last of
+// them: a text of the experiment is longer than that of sliding.py.
+func compareMaxima(t *testing.T, path, of string, maxima map[int64]float64) {
+	t.Helper()
+	in, err := artifact.OpenCharacterMax(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	last, compared := slices.Max(slices.Collect(maps.Keys(maxima))), 0
+	for row, err := range in.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, covered := maxima[row.Character]
+		if row.Character > last {
+			break
+		}
+		compared++
+		if covered != !math.IsInf(row.LogP, -1) || covered && !(math.Abs(row.LogP-want) <= tolerance) {
+			t.Errorf("%s: the largest log p at character %d is %v, want %v (covered: %v)", of, row.Character, row.LogP, want, covered)
+		}
+	}
+	if compared != int(last)+1 {
+		t.Errorf("%s: %d characters were compared, want %d", of, compared, last+1)
+	}
 }
 
 // decreasing checks that the loss of each model is below that of the smaller one, and that power laws are fitted.

@@ -132,8 +132,8 @@ func TestBadInput(t *testing.T) {
 		change func(*windows.Slicing)
 		want   string
 	}{
-		"no window":      {[]string{"short", "texts"}, "{}", nil, "no window: nowhere in 2 texts of 10 characters do 120 characters have 20 tokens; lower chunkTokens, raise sliceLength, or use longer texts"},
-		"a short slice":  {text, "{}", func(s *windows.Slicing) { s.SliceLength = 50 }, "no window: nowhere in 1 text of 220 characters do 50 characters have 20 tokens"},
+		"no window":      {[]string{"short", "texts"}, "{}", nil, "no window in 2 texts of 10 characters: a window needs 20 tokens; lower chunkTokens, or use longer texts"},
+		"a short slice":  {text, "{}", func(s *windows.Slicing) { s.SliceLength = 50 }, "no window in 1 text of 220 characters: nowhere do 50 characters have 20 tokens; lower chunkTokens, raise sliceLength, or use longer texts"},
 		"a long window":  {text, `{"limit":19}`, nil, "chunkTokens 20 exceeds the model's maximum of 19 tokens; lower it"},
 		"no mass":        {text, `{"answer":"no mass"}`, nil, "the answer has the mass of the top tokens for 0 tokens, asked for all 20"},
 		"other tokens":   {text, `{"answer":"other tokens"}`, nil, "tokenized the window differently the second time: 3 tokens instead of 20"},

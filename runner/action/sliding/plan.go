@@ -21,7 +21,7 @@ type Kind struct{}
 func (Kind) Name() string { return name }
 
 // Schema implements plan.Kind.
-func (Kind) Schema() int { return 1 }
+func (Kind) Schema() int { return 2 }
 
 // MainFile implements action.MainFiler.
 func (Kind) MainFile() string { return reportFile }
@@ -61,23 +61,53 @@ func (Kind) Plan(b *plan.Builder) error {
 	return nil
 }
 
+// Uses implements plan.User.
+func (Kind) Uses(b *plan.Builder, m *spec.Model) (uses []plan.Use, err error) {
+	var entries []Entry
+	if err := b.Section(name, &entries); err != nil {
+		return nil, err
+	}
+	if lacking(b.Catalog.Backends[m.Backend.Name]) != "" {
+		return nil, nil
+	}
+	for _, e := range entries {
+		// Other windows are a mistake that the spec reports.
+		if i := slices.Index(e.Models, m.Name); i >= 0 && e.Slicing.Suffix() > 0 {
+			uses = append(uses, plan.Use{Settings: e.Slicing.Settings(), At: e.at(i), Path: spec.FieldPath(name, e.Name, "chunkTokens")})
+		}
+	}
+	return uses, nil
+}
+
 // checkCapable checks that the backend of the entry's model i can do what windows need.
 func (e Entry) checkCapable(b *plan.Builder, m *spec.Model, i int) error {
 	if m.Backend == nil {
 		return fmt.Errorf("sliding %q: model %q has no backend", e.Name, m.Name)
 	}
-	for _, c := range []string{protocol.CapabilityConfidence, protocol.CapabilityTokenRange, protocol.CapabilityTopK} {
-		if slices.Contains(b.Catalog.Backends[m.Backend.Name].Capabilities, c) {
-			continue
-		}
-		at := ""
-		if i < len(e.At) {
-			at = fmt.Sprintf("%s:%d:%d: ", e.At[i].File, e.At[i].Line, e.At[i].Column)
-		}
-		return protocol.Invalid("%sthe backend %q of model %q does not have the capability %q, which sliding windows need; remove the model",
-			at, m.Backend.Name, m.Name, c)
+	lacks := lacking(b.Catalog.Backends[m.Backend.Name])
+	if lacks == "" {
+		return nil
 	}
-	return nil
+	return spec.Errors{{Pos: e.at(i), Path: spec.FieldPath(name, e.Name, "models"), Message: fmt.Sprintf(
+		"the backend %q of model %q does not have the capability %q, which sliding windows need; remove the model", m.Backend.Name, m.Name, lacks)}}
+}
+
+// at returns the position of the entry's model i.
+func (e Entry) at(i int) spec.Position {
+	if i < len(e.At) {
+		return e.At[i]
+	}
+	return spec.Position{}
+}
+
+// lacking returns the capability that windows need and a backend does not have, or "".
+func lacking(backend plan.Plugin) string {
+	for _, c := range []string{protocol.CapabilityConfidence, protocol.CapabilityTokenRange, protocol.CapabilityTopK} {
+		if !slices.Contains(backend.Capabilities, c) {
+			return c
+		}
+	}
+	return ""
 }
 
 // add adds the actions for a model and a dataset.

@@ -16,13 +16,21 @@ import (
 func (r *report) note() {
 	s := r.Slicing
 	if r.TextsWithout > 0 {
-		r.Notes = append(r.Notes, fmt.Sprintf("%d of %s have no window: nowhere do %d characters have %d tokens; lower chunkTokens, raise sliceLength, or use longer texts",
-			r.TextsWithout, terminal.Count(r.Texts, "text"), s.SliceLength, s.ChunkTokens))
+		r.Notes = append(r.Notes, fmt.Sprintf("%d of %s have no window: %s", r.TextsWithout, terminal.Count(r.Texts, "text"), tooShort(s, r.Characters)))
 	}
 	if r.Skipped > r.Windows {
 		r.Notes = append(r.Notes, fmt.Sprintf("more cursors are skipped (%d) than have a window (%d): %d characters often have fewer than %d tokens; raise sliceLength",
 			r.Skipped, r.Windows, s.SliceLength, s.ChunkTokens))
 	}
+}
+
+// tooShort says why texts of that many characters have no window, and what to do. Longer slices of a shorter text have no
+// more tokens.
+func tooShort(s windows.Slicing, characters int64) string {
+	if characters <= s.SliceLength {
+		return fmt.Sprintf("a window needs %d tokens; lower chunkTokens, or use longer texts", s.ChunkTokens)
+	}
+	return fmt.Sprintf("nowhere do %d characters have %d tokens; lower chunkTokens, raise sliceLength, or use longer texts", s.SliceLength, s.ChunkTokens)
 }
 
 // markdown returns the report for people. Every sentence is derived from the numbers.

@@ -37,8 +37,8 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 		return result, err
 	}
 	if r.Windows == 0 {
-		return result, protocol.Invalid("no window: nowhere in %s of %s do %d characters have %d tokens; lower chunkTokens, raise sliceLength, or use longer texts",
-			terminal.Count(r.Texts, "text"), terminal.Count(r.Characters, "character"), p.Slicing.SliceLength, p.Slicing.ChunkTokens)
+		return result, protocol.Invalid("no window in %s of %s: %s",
+			terminal.Count(r.Texts, "text"), terminal.Count(r.Characters, "character"), tooShort(p.Slicing, r.Characters))
 	}
 	r.finish()
 	r.Passages, r.Memorized, r.Easy = append(r.Passages, r.passages.found...), r.passages.memorized, r.passages.easy

@@ -30,6 +30,9 @@ type Slicing struct {
 // Suffix is the number of tokens of a suffix.
 func (s Slicing) Suffix() int64 { return s.ChunkTokens - s.PromptTokens }
 
+// Settings returns the settings of the pass that needs more of a model: the one that also reads prompts.
+func (s Slicing) Settings() protocol.Settings { return s.withPrompt() }
+
 // withPrompt are the settings for the suffix after the prompt. A token of the beginning of text precedes the prompt, and
 // special tokens are not parsed.
 func (s Slicing) withPrompt() protocol.Settings {
