@@ -2,6 +2,7 @@ package workspace_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -77,11 +78,66 @@ func TestSiteDeterministic(t *testing.T) {
 	}
 }
 
+// An export over an earlier one takes from it what it would make again, and has the same bytes as one that makes all.
+func TestSiteAgain(t *testing.T) {
+	f := newSiteDirectory(t)
+	w := f.openWith(workspace.Options{Remember: true})
+	f.run(w)
+	r, err := w.Find(t.Context(), "score words books/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(r.Outputs, func(f store.File) bool { return f.Name == artifact.ConfidenceFile })
+	// export reports whether the table of confidence was read.
+	export := func(dir string, text action.Text, change func(*site.Experiment)) (read bool) {
+		e, err := w.Site(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := e.Path
+		e.Path = func(ctx context.Context, digest string) (string, error) {
+			read = read || digest == r.Outputs[i].Digest
+			return path(ctx, digest)
+		}
+		change(&e)
+		if _, err := site.Export(t.Context(), dir, site.Options{Text: text}, []site.Experiment{e}); err != nil {
+			t.Fatal(err)
+		}
+		return read
+	}
+	asIs := func(*site.Experiment) {}
+	another := func(e *site.Experiment) {
+		e.Memory, e.Save = &site.Memory{Program: "another", Files: map[string]string{}}, func(*site.Memory) {}
+	}
+	first, second := filepath.Join(t.TempDir(), "site"), filepath.Join(t.TempDir(), "site")
+	for _, of := range []struct {
+		name, dir string
+		text      action.Text
+		change    func(*site.Experiment)
+		read      bool
+	}{
+		{"the first export", first, action.TextAll, asIs, true},
+		{"an export over it", first, action.TextAll, asIs, false},
+		{"an export to another directory", second, action.TextAll, asIs, true},
+		{"another program", second, action.TextAll, another, true},
+		{"other rows", first, action.TextSampled, asIs, true},
+		{"these rows again", first, action.TextSampled, asIs, false},
+		{"all rows again", first, action.TextAll, asIs, true},
+	} {
+		if read := export(of.dir, of.text, of.change); read != of.read {
+			t.Errorf("%s: the table of confidence was read: %v, want %v", of.name, read, of.read)
+		}
+	}
+	if diff := cmp.Diff(sitetest.Everything(t, first), sitetest.Everything(t, second)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // Without text, no file has a word of a document, or a token, and the table of documents still has all numbers.
 func TestSiteWithoutText(t *testing.T) {
 	w, _ := newSiteDirectory(t).runs()
 	p := exportTo(t, filepath.Join(t.TempDir(), "site"), site.Options{Text: action.TextNone}, w)
-	words := []string{"aardwolf", "zyzzyva", "the cat", " sat ", "mat and", "token_ids", "top_ids", "token_byte"}
+	words := []string{"aardwolf", "zyzzyva", "the cat", " sat ", "mat and", "token_ids", "top_ids", "token_byte", "token_text"}
 	if found := p.Leaks(words...); len(found) > 0 {
 		t.Errorf("found %q", found)
 	}
@@ -148,6 +204,63 @@ func TestSiteSampled(t *testing.T) {
 	}
 	if sampled < 20 || sampled > 350 {
 		t.Errorf("%d of 400 documents are in the sample; tables have %v", sampled, counts)
+	}
+}
+
+// The pages have the texts of the tokens that a model found most probable in the published documents. Where the text is
+// not published on which the experiment trained the model, a token tells no more than a character.
+func TestSiteTopTokens(t *testing.T) {
+	w, _ := newSiteDirectory(t).runs()
+	for name, of := range map[string]struct {
+		options site.Options
+		words   bool
+	}{
+		"all": {site.Options{}, true}, "sampled": {site.Options{Text: action.TextSampled}, false}, "filter": {site.Options{Datasets: []string{"books/*"}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := exportTo(t, filepath.Join(t.TempDir(), "site"), of.options, w)
+			type dataset struct {
+				Confidence string `parquet:"model_a_confidence"`
+				TopTokens  string `parquet:"model_a_top_tokens"`
+			}
+			for _, d := range sitetest.Rows[dataset](p, p.Entry("test/gap/words-big").Files["datasets"]) {
+				texts, longest := map[int32]string{}, 0
+				for token, err := range artifact.ReadTable[struct {
+					ID   int32  `parquet:"token_id"`
+					Text string `parquet:"token_text"`
+				}](filepath.Join(p.Dir, d.TopTokens)) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					texts[token.ID] = token.Text
+					longest = max(longest, len(token.Text))
+				}
+				used := map[int32]bool{}
+				confidence, err := artifact.OpenConfidence(filepath.Join(p.Dir, d.Confidence))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for row, err := range confidence.All() {
+					if err != nil {
+						t.Fatal(err)
+					}
+					for i, id := range row.TopIDs {
+						used[id] = used[id] || row.Ranks[i] > 0
+						if _, ok := texts[id]; of.words && row.Ranks[i] > 0 && !ok {
+							t.Errorf("token %d has no text", id)
+						}
+					}
+				}
+				for id, text := range texts {
+					if !used[id] {
+						t.Errorf("token %d, %q, is in no published document", id, text)
+					}
+				}
+				if err := confidence.Close(); err != nil || len(texts) == 0 || longest > 1 != of.words {
+					t.Errorf("%d tokens, the longest of %d bytes (%v)", len(texts), longest, err)
+				}
+			}
+		})
 	}
 }
 

@@ -6,8 +6,10 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -47,6 +49,29 @@ func testDocument(t *testing.T, _ *fixture, x *tab) {
 	x.must(x.Wait(`document.querySelector(".current") !== null`))
 	if got := get[bool](x, `(() => { const r = document.querySelector(".current").getBoundingClientRect(); return r.top > 0 && r.bottom < innerHeight })()`); !got {
 		t.Error("the position of the link is not in sight")
+	}
+}
+
+// testTopTokens steps through the worst spans of a document under a model of words: the most probable words are named,
+// though most of them are nowhere in the document.
+func testTopTokens(t *testing.T, _ *fixture, x *tab) {
+	x.visit(document("books/opticks", "Isaac.Newton-Opticks.txt", 400))
+	x.must(x.Wait(`document.querySelector(".heat canvas") !== null`))
+	words := map[string]bool{}
+	for range 8 {
+		before := x.hash()
+		x.must(x.Press("n"))
+		x.must(x.Wait(fmt.Sprintf(`location.hash !== %q && document.querySelector(".inspector").innerText.includes("first:")`, before)))
+		for _, word := range get[[]string](x, `[...document.querySelector(".inspector").innerText.matchAll(/first:\s(.*?) \(/g)].map((m) => m[1])`) {
+			words[word] = true
+			// The end of the text is the only token without a text.
+			if strings.HasPrefix(word, "#") && word != "#512" && word != "#256" {
+				t.Errorf("a token is shown as %q", word)
+			}
+		}
+	}
+	if all := slices.Sorted(maps.Keys(words)); len(all) < 3 {
+		t.Errorf("the most probable tokens are %q", all)
 	}
 }
 
