@@ -11,7 +11,7 @@ same number of tokens, as in a trained model. A document is one window of 2,048 
 
 Peers are `runner`, and transformers with each of its implementations of experts: `eager`, a loop over experts;
 `grouped_mm`, its default; and `batched_mm`, which copies the weights of a token's experts for each token. The latter would
-need 400 GB for a window, so it has windows of 16 tokens. All compute the losses of all tokens; nats per token show that they
+need over 100 GB for a window, so it has windows of 16 tokens. All compute the losses of all tokens; nats per token show that they
 compute the same. transformers has one document at a time, and batches of --batch documents.
 
 Each measurement is a separate process. A round runs each peer once, and every round starts with a different one. Seconds are
@@ -219,7 +219,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=pathlib.Path, required=True, help="directory for the weights")
     parser.add_argument("--runner", type=pathlib.Path, default=pathlib.Path("bin/runner"))
-    parser.add_argument("--layers", type=int, default=4, help="layers, 1.6 GB in bfloat16 each")
+    parser.add_argument("--layers", type=int, default=4, help="layers, 0.8 GB in bfloat16 each")
     parser.add_argument("--windows", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=common.cores())
