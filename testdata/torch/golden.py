@@ -120,6 +120,11 @@ MODELS = {
     }),
     # All layers have experts, and queries and keys no norm; no temperature.
     "llama4-every": ("Llama4", {**LLAMA4, "num_hidden_layers": 2, "interleave_moe_layer_step": 1, "no_rope_layers": [0, 1], "use_qk_norm": False, "attn_temperature_tuning": False}, {}),
+    # The text decoder of a multimodal model; its files have the image encoder too.
+    "llama4-images": ("Llama4ForConditionalGeneration", {"text_config": {**LLAMA4, "num_hidden_layers": 2}, "vision_config": dict(
+        hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, image_size=28, patch_size=14, vision_output_dim=8,
+        projector_input_dim=8, projector_output_dim=8,
+    )}, {}),
     "gemma3": ("Gemma3", GEMMA3, {
         "v4": dict(rope_theta=1000000.0, rope_local_base_freq=10000.0, rope_scaling=None, sliding_window_pattern=3, torch_dtype="bfloat16"),
         "without": ["rope_parameters", "dtype", "layer_types", "_sliding_window_pattern"],

@@ -76,7 +76,8 @@ func (x *experts) forward(r *rank, s *tensor.Scope, in, y tensor.Tensor, _ prepa
 	}
 	chosenIn := in
 	if x.Router.ScaleInput {
-		chosenIn = s.ScaleBySigmoid(in, r.rowMaxima(s, logits, x.Count))
+		scaled := s.ScaleBySigmoid(s.To(in, tensor.Float32, r.device), r.rowMaxima(s, logits, x.Count))
+		chosenIn = s.To(scaled, r.kind, r.device)
 	}
 	sum := s.Experts(chosenIn, logits, x.correction, x.chosen, x.options()) // [tokens, hidden]
 	s.FreeTo(mark, sum)

@@ -27,7 +27,7 @@ type Attention struct {
 	Scale float64
 	// Window w restricts a query to the last w positions, its own included; 0: all positions up to its own.
 	Window int
-	// Chunk c divides a sequence at multiples of c: a query sees only positions of its own part; 0: it is not divided.
+	// Chunk c divides a sequence at multiples of c: a query sees only positions of the same part; 0: it is not divided.
 	Chunk int
 	// Temperature multiplies queries by a factor that depends on their positions; nil: it does not.
 	Temperature *Temperature

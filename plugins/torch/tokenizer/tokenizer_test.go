@@ -193,3 +193,44 @@ func TestEncodeConcurrently(t *testing.T) {
 	}
 	group.Wait()
 }
+
+// TestSentencePieceEncode checks ids and ranges of a tokenizer like that of Phi-3: a space before each text, bytes of
+// characters without a token, and an added token that takes the white space after it.
+func TestSentencePieceEncode(t *testing.T) {
+	m := sentencePieceMetadata()
+	m["general.architecture"] = "phi3"
+	tokens := append(m["tokenizer.ggml.tokens"].([]string), "</s>", "<|user|>")
+	types := append(m["tokenizer.ggml.token_type"].([]int32), ggufUserDefined, ggufControl)
+	scores := append(m["tokenizer.ggml.scores"].([]float32), -1000, -1000)
+	for b := range 256 {
+		tokens, types, scores = append(tokens, fmt.Sprintf("<0x%02X>", b)), append(types, ggufByte), append(scores, 0)
+	}
+	m["tokenizer.ggml.tokens"], m["tokenizer.ggml.token_type"], m["tokenizer.ggml.scores"] = tokens, types, scores
+	tokenizer, err := FromGGUF(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tokenizer.Close)
+	const firstByte = 12
+	for _, c := range []struct {
+		text         string
+		parseSpecial bool
+		want         string
+	}{
+		{"", false, "[] [] []"},
+		{"ab", false, "[7] [0] [2]"},
+		{"aab", false, "[6 5] [0 1] [1 3]"},
+		{"  ", false, "[8 2] [0 1] [1 2]"},
+		{"aé", false, fmt.Sprintf("[6 %d %d] [0 1 2] [1 2 3]", firstByte+0xc3, firstByte+0xa9)},
+		{"a</s>  b", false, "[6 10 2 4] [0 1 7 7] [1 7 7 8]"},
+		{"a<|user|> b", true, "[6 11 2 4] [0 1 10 10] [1 10 10 11]"},
+	} {
+		e := encode(t, tokenizer, c.parseSpecial, c.text)[0]
+		if got := fmt.Sprint(e.IDs, e.Starts, e.Ends); got != c.want || e.Inexact > 0 {
+			t.Errorf("%q: %s, %d inexact, want %s", c.text, got, e.Inexact, c.want)
+		}
+	}
+	if id, ok := tokenizer.BOS(); id != 1 || !ok {
+		t.Errorf("BOS is %d, %v", id, ok)
+	}
+}
