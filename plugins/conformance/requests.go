@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"math"
 	"slices"
 	"unicode/utf8"
@@ -21,6 +22,7 @@ func (s *suite) requests(scored *scoring) {
 		{protocol.CapabilityTopK, "the mass of the top tokens is given on request and does not change the losses", scored.topK},
 		{protocol.CapabilityTokenRange, "a range has the losses that its tokens would have alone", scored.ranges},
 		{protocol.CapabilityActivations, "activations are given on request and do not change the losses", scored.activations},
+		{protocol.CapabilityTokenTexts, "tokens have the texts for which they stand", scored.tokenTexts},
 	} {
 		if slices.Contains(scored.plugin.Info().Capabilities, of.capability) {
 			s.check(of.name, of.check)
@@ -267,6 +269,45 @@ func sameActivations(a, b protocol.Activations, threshold float64) error {
 		if largest > near {
 			return fmt.Errorf("dimension %d has the magnitude %v once", dimension, largest)
 		}
+	}
+	return nil
+}
+
+// tokenTexts checks the texts of the tokens of the documents. A tokenizer may change text, so that not all tokens have
+// the bytes of the document.
+func (m *scoring) tokenTexts() error {
+	bytes := map[int32]string{}
+	for i, text := range texts() {
+		answer := m.together[i]
+		for k, id := range answer.TokenIDs {
+			if start, end := answer.TokenStarts[k], answer.TokenEnds[k]; end > start {
+				bytes[id] = text[start:end]
+			}
+		}
+	}
+	ids := slices.Sorted(maps.Keys(bytes))
+	all, err := m.model.TokenTexts(m.ctx, ids)
+	if err != nil {
+		return err
+	}
+	equal := 0
+	for i, id := range ids {
+		alone, err := m.model.TokenTexts(m.ctx, []int32{id})
+		if err != nil {
+			return err
+		}
+		if string(alone[0]) != string(all[i]) {
+			return fmt.Errorf("token %d has the text %q, and %q when it is named alone", id, all[i], alone[0])
+		}
+		if string(all[i]) == bytes[id] {
+			equal++
+		}
+	}
+	if 2*equal < len(ids) {
+		return fmt.Errorf("%d of %d tokens have the text for which they stand in a document; most of them must", equal, len(ids))
+	}
+	if _, err := m.model.TokenTexts(m.ctx, []int32{-1}); err == nil {
+		return errors.New("token -1 has a text")
 	}
 	return nil
 }

@@ -25,6 +25,9 @@ type language interface {
 	continues(id int32) bool
 	// ranker returns a ranker of the language's tokens, at a cost in proportion to the model's size.
 	ranker() ranker
+	// names returns a function that tells the bytes of a token, none for the end of the text. It is made at a cost in
+	// proportion to the vocabulary.
+	names() func(id int32) []byte
 }
 
 // history is a language's state after the tokens so far.

@@ -57,11 +57,13 @@ var _ sdk.Trainer = backend{}
 
 func (backend) Describe(context.Context) (protocol.BackendDescription, error) {
 	return protocol.BackendDescription{
-		Name:         name,
-		Version:      version,
-		Schema:       schema,
-		Trains:       true,
-		Capabilities: []string{protocol.CapabilityConfidence, protocol.CapabilityTokenRange, protocol.CapabilityTopK},
+		Name:    name,
+		Version: version,
+		Schema:  schema,
+		Trains:  true,
+		Capabilities: []string{
+			protocol.CapabilityConfidence, protocol.CapabilityTokenRange, protocol.CapabilityTokenTexts, protocol.CapabilityTopK,
+		},
 	}, nil
 }
 

@@ -16,11 +16,12 @@ const checkEvery = 1 << 16
 // model is a loaded model.
 type model struct {
 	language language
-	// ranker is made when it is needed.
+	// ranker and names are made when they are needed.
 	ranker func() ranker
+	names  func() func(id int32) []byte
 }
 
-func newModel(l language) model { return model{l, sync.OnceValue(l.ranker)} }
+func newModel(l language) model { return model{l, sync.OnceValue(l.ranker), sync.OnceValue(l.names)} }
 
 func (m model) Describe() protocol.LoadedModel {
 	return protocol.LoadedModel{

@@ -40,6 +40,13 @@ const CapabilityTopK = "topK"
 // CapabilityActivations means that a backend obeys Settings.ActivationThreshold. The runner sets it for no other backend.
 const CapabilityActivations = "activations"
 
+// CapabilityTokenTexts means that a backend names the tokens of its models: the texts of the most probable tokens are
+// recorded with scores. The runner asks no other backend.
+const CapabilityTokenTexts = "tokenTexts"
+
+// MaxTokenText is the maximum size of the text of a token in bytes.
+const MaxTokenText = 64 << 10
+
 // Model is a configured model.
 type Model struct {
 	// Config is the backend's settings as JSON, defaults filled, valid under the backend's schema. It omits the `train`

@@ -85,3 +85,17 @@ func OpenConfidence(path string) (*ConfidenceReader, error) {
 		return r.check()
 	})
 }
+
+// OpenTopTokens opens confidence.parquet to read only the identity of each row, the top tokens and the ranks.
+func OpenTopTokens(path string) (*ConfidenceReader, error) {
+	columns := []column{{"shard_name", "string"}, {"row_index", "int64"}, {"top_ids", "list<int32>"}, {"ranks", "list<int32>"}}
+	return open(path, columns, func(c []*cursor, r *Confidence) error {
+		if err := decode(c[0].string(&r.Shard), c[1].int64(&r.Row), c[2].int32s(&r.TopIDs), c[3].int32s(&r.Ranks)); err != nil {
+			return err
+		}
+		if len(r.Ranks) != len(r.TopIDs) {
+			return r.fault("%d top tokens and %d ranks; their numbers must be equal", len(r.TopIDs), len(r.Ranks))
+		}
+		return nil
+	})
+}

@@ -7,6 +7,7 @@ const (
 	MetadataFile           = "metadata.json"
 	ScoredFile             = "scored_documents.parquet"
 	ConfidenceFile         = "confidence.parquet"
+	TopTokensFile          = "top_tokens.parquet"
 	LedgerFile             = "ledger.parquet"
 	TokenCountsFile        = "token_counts.parquet"
 	TokenCountsSummaryFile = "token_counts_summary.json"

@@ -23,7 +23,8 @@ type Document struct {
 	Meta    string `parquet:"meta,plain"`
 }
 
-// TokenCount is a row of token_counts.parquet: how often the documents contain a token.
+// TokenCount is a row of token_counts.parquet, how often the documents contain a token, or of top_tokens.parquet, how
+// often it was the most probable one.
 type TokenCount struct {
 	ID    int32  `parquet:"token_id"`
 	Count int64  `parquet:"count"`

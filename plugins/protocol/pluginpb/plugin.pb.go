@@ -1545,6 +1545,104 @@ func (*UnloadResponse) Descriptor() ([]byte, []int) {
 	return file_plugin_proto_rawDescGZIP(), []int{21}
 }
 
+type TokenTextsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Handle        string                 `protobuf:"bytes,1,opt,name=handle,proto3" json:"handle,omitempty"`
+	Ids           []int32                `protobuf:"varint,2,rep,packed,name=ids,proto3" json:"ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TokenTextsRequest) Reset() {
+	*x = TokenTextsRequest{}
+	mi := &file_plugin_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TokenTextsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TokenTextsRequest) ProtoMessage() {}
+
+func (x *TokenTextsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TokenTextsRequest.ProtoReflect.Descriptor instead.
+func (*TokenTextsRequest) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *TokenTextsRequest) GetHandle() string {
+	if x != nil {
+		return x.Handle
+	}
+	return ""
+}
+
+func (x *TokenTextsRequest) GetIds() []int32 {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+type TokenTextsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The bytes that each token stands for in a text, in the order of the request, at most 64 KiB each. They may end within
+	// a character. Those of a token without text, such as the end of the text, are empty, or the name that it has.
+	Texts         [][]byte `protobuf:"bytes,1,rep,name=texts,proto3" json:"texts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TokenTextsResponse) Reset() {
+	*x = TokenTextsResponse{}
+	mi := &file_plugin_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TokenTextsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TokenTextsResponse) ProtoMessage() {}
+
+func (x *TokenTextsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TokenTextsResponse.ProtoReflect.Descriptor instead.
+func (*TokenTextsResponse) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *TokenTextsResponse) GetTexts() [][]byte {
+	if x != nil {
+		return x.Texts
+	}
+	return nil
+}
+
 type ScoreRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Both are set in the first request only.
@@ -1560,7 +1658,7 @@ type ScoreRequest struct {
 
 func (x *ScoreRequest) Reset() {
 	*x = ScoreRequest{}
-	mi := &file_plugin_proto_msgTypes[22]
+	mi := &file_plugin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1572,7 +1670,7 @@ func (x *ScoreRequest) String() string {
 func (*ScoreRequest) ProtoMessage() {}
 
 func (x *ScoreRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[22]
+	mi := &file_plugin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1585,7 +1683,7 @@ func (x *ScoreRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScoreRequest.ProtoReflect.Descriptor instead.
 func (*ScoreRequest) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{22}
+	return file_plugin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ScoreRequest) GetHandle() string {
@@ -1636,7 +1734,7 @@ type Document struct {
 
 func (x *Document) Reset() {
 	*x = Document{}
-	mi := &file_plugin_proto_msgTypes[23]
+	mi := &file_plugin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1648,7 +1746,7 @@ func (x *Document) String() string {
 func (*Document) ProtoMessage() {}
 
 func (x *Document) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[23]
+	mi := &file_plugin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1661,7 +1759,7 @@ func (x *Document) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Document.ProtoReflect.Descriptor instead.
 func (*Document) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{23}
+	return file_plugin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Document) GetIndex() int64 {
@@ -1736,7 +1834,7 @@ type ScoreResponse struct {
 
 func (x *ScoreResponse) Reset() {
 	*x = ScoreResponse{}
-	mi := &file_plugin_proto_msgTypes[24]
+	mi := &file_plugin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1748,7 +1846,7 @@ func (x *ScoreResponse) String() string {
 func (*ScoreResponse) ProtoMessage() {}
 
 func (x *ScoreResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[24]
+	mi := &file_plugin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1761,7 +1859,7 @@ func (x *ScoreResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScoreResponse.ProtoReflect.Descriptor instead.
 func (*ScoreResponse) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{24}
+	return file_plugin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ScoreResponse) GetDocuments() []*ScoredDocument {
@@ -1805,7 +1903,7 @@ type ScoredDocument struct {
 
 func (x *ScoredDocument) Reset() {
 	*x = ScoredDocument{}
-	mi := &file_plugin_proto_msgTypes[25]
+	mi := &file_plugin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1817,7 +1915,7 @@ func (x *ScoredDocument) String() string {
 func (*ScoredDocument) ProtoMessage() {}
 
 func (x *ScoredDocument) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[25]
+	mi := &file_plugin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1830,7 +1928,7 @@ func (x *ScoredDocument) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScoredDocument.ProtoReflect.Descriptor instead.
 func (*ScoredDocument) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{25}
+	return file_plugin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ScoredDocument) GetIndex() int64 {
@@ -1960,7 +2058,7 @@ type Activations struct {
 
 func (x *Activations) Reset() {
 	*x = Activations{}
-	mi := &file_plugin_proto_msgTypes[26]
+	mi := &file_plugin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1972,7 +2070,7 @@ func (x *Activations) String() string {
 func (*Activations) ProtoMessage() {}
 
 func (x *Activations) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[26]
+	mi := &file_plugin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1985,7 +2083,7 @@ func (x *Activations) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Activations.ProtoReflect.Descriptor instead.
 func (*Activations) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{26}
+	return file_plugin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Activations) GetPositions() int64 {
@@ -2029,7 +2127,7 @@ type DimensionActivations struct {
 
 func (x *DimensionActivations) Reset() {
 	*x = DimensionActivations{}
-	mi := &file_plugin_proto_msgTypes[27]
+	mi := &file_plugin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2041,7 +2139,7 @@ func (x *DimensionActivations) String() string {
 func (*DimensionActivations) ProtoMessage() {}
 
 func (x *DimensionActivations) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[27]
+	mi := &file_plugin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2054,7 +2152,7 @@ func (x *DimensionActivations) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DimensionActivations.ProtoReflect.Descriptor instead.
 func (*DimensionActivations) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{27}
+	return file_plugin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *DimensionActivations) GetDimension() int32 {
@@ -2096,7 +2194,7 @@ type Unscored struct {
 
 func (x *Unscored) Reset() {
 	*x = Unscored{}
-	mi := &file_plugin_proto_msgTypes[28]
+	mi := &file_plugin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2108,7 +2206,7 @@ func (x *Unscored) String() string {
 func (*Unscored) ProtoMessage() {}
 
 func (x *Unscored) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[28]
+	mi := &file_plugin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2121,7 +2219,7 @@ func (x *Unscored) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unscored.ProtoReflect.Descriptor instead.
 func (*Unscored) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{28}
+	return file_plugin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Unscored) GetStart() int32 {
@@ -2274,7 +2372,12 @@ const file_plugin_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"'\n" +
 	"\rUnloadRequest\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\tR\x06handle\"\x10\n" +
-	"\x0eUnloadResponse\"\xb4\x01\n" +
+	"\x0eUnloadResponse\"=\n" +
+	"\x11TokenTextsRequest\x12\x16\n" +
+	"\x06handle\x18\x01 \x01(\tR\x06handle\x12\x10\n" +
+	"\x03ids\x18\x02 \x03(\x05R\x03ids\"*\n" +
+	"\x12TokenTextsResponse\x12\x14\n" +
+	"\x05texts\x18\x01 \x03(\fR\x05texts\"\xb4\x01\n" +
 	"\fScoreRequest\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\tR\x06handle\x129\n" +
 	"\bsettings\x18\x02 \x01(\v2\x1d.surprisal.plugin.v1.SettingsR\bsettings\x12;\n" +
@@ -2333,14 +2436,16 @@ const file_plugin_proto_rawDesc = "" +
 	"\bProvider\x12Z\n" +
 	"\bDescribe\x12$.surprisal.plugin.v1.DescribeRequest\x1a(.surprisal.plugin.v1.ProviderDescription\x12O\n" +
 	"\aResolve\x12#.surprisal.plugin.v1.ResolveRequest\x1a\x1f.surprisal.plugin.v1.Resolution\x12M\n" +
-	"\x04Read\x12 .surprisal.plugin.v1.ReadRequest\x1a!.surprisal.plugin.v1.ReadResponse0\x012\xf4\x03\n" +
+	"\x04Read\x12 .surprisal.plugin.v1.ReadRequest\x1a!.surprisal.plugin.v1.ReadResponse0\x012\xd3\x04\n" +
 	"\aBackend\x12Y\n" +
 	"\bDescribe\x12$.surprisal.plugin.v1.DescribeRequest\x1a'.surprisal.plugin.v1.BackendDescription\x12G\n" +
 	"\x04Plan\x12 .surprisal.plugin.v1.PlanRequest\x1a\x1d.surprisal.plugin.v1.Estimate\x12R\n" +
 	"\x05Train\x12!.surprisal.plugin.v1.TrainRequest\x1a\".surprisal.plugin.v1.TrainResponse(\x010\x01\x12J\n" +
 	"\x04Load\x12 .surprisal.plugin.v1.LoadRequest\x1a .surprisal.plugin.v1.LoadedModel\x12R\n" +
 	"\x05Score\x12!.surprisal.plugin.v1.ScoreRequest\x1a\".surprisal.plugin.v1.ScoreResponse(\x010\x01\x12Q\n" +
-	"\x06Unload\x12\".surprisal.plugin.v1.UnloadRequest\x1a#.surprisal.plugin.v1.UnloadResponseB)Z'surprisal.dev/plugins/protocol/pluginpbb\x06proto3"
+	"\x06Unload\x12\".surprisal.plugin.v1.UnloadRequest\x1a#.surprisal.plugin.v1.UnloadResponse\x12]\n" +
+	"\n" +
+	"TokenTexts\x12&.surprisal.plugin.v1.TokenTextsRequest\x1a'.surprisal.plugin.v1.TokenTextsResponseB)Z'surprisal.dev/plugins/protocol/pluginpbb\x06proto3"
 
 var (
 	file_plugin_proto_rawDescOnce sync.Once
@@ -2354,7 +2459,7 @@ func file_plugin_proto_rawDescGZIP() []byte {
 	return file_plugin_proto_rawDescData
 }
 
-var file_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_plugin_proto_goTypes = []any{
 	(*Error)(nil),                // 0: surprisal.plugin.v1.Error
 	(*DescribeRequest)(nil),      // 1: surprisal.plugin.v1.DescribeRequest
@@ -2378,14 +2483,16 @@ var file_plugin_proto_goTypes = []any{
 	(*LoadedModel)(nil),          // 19: surprisal.plugin.v1.LoadedModel
 	(*UnloadRequest)(nil),        // 20: surprisal.plugin.v1.UnloadRequest
 	(*UnloadResponse)(nil),       // 21: surprisal.plugin.v1.UnloadResponse
-	(*ScoreRequest)(nil),         // 22: surprisal.plugin.v1.ScoreRequest
-	(*Document)(nil),             // 23: surprisal.plugin.v1.Document
-	(*ScoreResponse)(nil),        // 24: surprisal.plugin.v1.ScoreResponse
-	(*ScoredDocument)(nil),       // 25: surprisal.plugin.v1.ScoredDocument
-	(*Activations)(nil),          // 26: surprisal.plugin.v1.Activations
-	(*DimensionActivations)(nil), // 27: surprisal.plugin.v1.DimensionActivations
-	(*Unscored)(nil),             // 28: surprisal.plugin.v1.Unscored
-	nil,                          // 29: surprisal.plugin.v1.LoadedModel.ComputedEntry
+	(*TokenTextsRequest)(nil),    // 22: surprisal.plugin.v1.TokenTextsRequest
+	(*TokenTextsResponse)(nil),   // 23: surprisal.plugin.v1.TokenTextsResponse
+	(*ScoreRequest)(nil),         // 24: surprisal.plugin.v1.ScoreRequest
+	(*Document)(nil),             // 25: surprisal.plugin.v1.Document
+	(*ScoreResponse)(nil),        // 26: surprisal.plugin.v1.ScoreResponse
+	(*ScoredDocument)(nil),       // 27: surprisal.plugin.v1.ScoredDocument
+	(*Activations)(nil),          // 28: surprisal.plugin.v1.Activations
+	(*DimensionActivations)(nil), // 29: surprisal.plugin.v1.DimensionActivations
+	(*Unscored)(nil),             // 30: surprisal.plugin.v1.Unscored
+	nil,                          // 31: surprisal.plugin.v1.LoadedModel.ComputedEntry
 }
 var file_plugin_proto_depIdxs = []int32{
 	3,  // 0: surprisal.plugin.v1.ResolveRequest.source:type_name -> surprisal.plugin.v1.Source
@@ -2397,15 +2504,15 @@ var file_plugin_proto_depIdxs = []int32{
 	11, // 6: surprisal.plugin.v1.PlanRequest.model:type_name -> surprisal.plugin.v1.Model
 	15, // 7: surprisal.plugin.v1.PlanRequest.settings:type_name -> surprisal.plugin.v1.Settings
 	11, // 8: surprisal.plugin.v1.TrainRequest.model:type_name -> surprisal.plugin.v1.Model
-	23, // 9: surprisal.plugin.v1.TrainRequest.documents:type_name -> surprisal.plugin.v1.Document
+	25, // 9: surprisal.plugin.v1.TrainRequest.documents:type_name -> surprisal.plugin.v1.Document
 	11, // 10: surprisal.plugin.v1.LoadRequest.model:type_name -> surprisal.plugin.v1.Model
-	29, // 11: surprisal.plugin.v1.LoadedModel.computed:type_name -> surprisal.plugin.v1.LoadedModel.ComputedEntry
+	31, // 11: surprisal.plugin.v1.LoadedModel.computed:type_name -> surprisal.plugin.v1.LoadedModel.ComputedEntry
 	15, // 12: surprisal.plugin.v1.ScoreRequest.settings:type_name -> surprisal.plugin.v1.Settings
-	23, // 13: surprisal.plugin.v1.ScoreRequest.documents:type_name -> surprisal.plugin.v1.Document
-	25, // 14: surprisal.plugin.v1.ScoreResponse.documents:type_name -> surprisal.plugin.v1.ScoredDocument
-	28, // 15: surprisal.plugin.v1.ScoredDocument.unscored:type_name -> surprisal.plugin.v1.Unscored
-	26, // 16: surprisal.plugin.v1.ScoredDocument.activations:type_name -> surprisal.plugin.v1.Activations
-	27, // 17: surprisal.plugin.v1.Activations.dimensions:type_name -> surprisal.plugin.v1.DimensionActivations
+	25, // 13: surprisal.plugin.v1.ScoreRequest.documents:type_name -> surprisal.plugin.v1.Document
+	27, // 14: surprisal.plugin.v1.ScoreResponse.documents:type_name -> surprisal.plugin.v1.ScoredDocument
+	30, // 15: surprisal.plugin.v1.ScoredDocument.unscored:type_name -> surprisal.plugin.v1.Unscored
+	28, // 16: surprisal.plugin.v1.ScoredDocument.activations:type_name -> surprisal.plugin.v1.Activations
+	29, // 17: surprisal.plugin.v1.Activations.dimensions:type_name -> surprisal.plugin.v1.DimensionActivations
 	1,  // 18: surprisal.plugin.v1.Provider.Describe:input_type -> surprisal.plugin.v1.DescribeRequest
 	4,  // 19: surprisal.plugin.v1.Provider.Resolve:input_type -> surprisal.plugin.v1.ResolveRequest
 	7,  // 20: surprisal.plugin.v1.Provider.Read:input_type -> surprisal.plugin.v1.ReadRequest
@@ -2413,19 +2520,21 @@ var file_plugin_proto_depIdxs = []int32{
 	13, // 22: surprisal.plugin.v1.Backend.Plan:input_type -> surprisal.plugin.v1.PlanRequest
 	16, // 23: surprisal.plugin.v1.Backend.Train:input_type -> surprisal.plugin.v1.TrainRequest
 	18, // 24: surprisal.plugin.v1.Backend.Load:input_type -> surprisal.plugin.v1.LoadRequest
-	22, // 25: surprisal.plugin.v1.Backend.Score:input_type -> surprisal.plugin.v1.ScoreRequest
+	24, // 25: surprisal.plugin.v1.Backend.Score:input_type -> surprisal.plugin.v1.ScoreRequest
 	20, // 26: surprisal.plugin.v1.Backend.Unload:input_type -> surprisal.plugin.v1.UnloadRequest
-	2,  // 27: surprisal.plugin.v1.Provider.Describe:output_type -> surprisal.plugin.v1.ProviderDescription
-	5,  // 28: surprisal.plugin.v1.Provider.Resolve:output_type -> surprisal.plugin.v1.Resolution
-	8,  // 29: surprisal.plugin.v1.Provider.Read:output_type -> surprisal.plugin.v1.ReadResponse
-	10, // 30: surprisal.plugin.v1.Backend.Describe:output_type -> surprisal.plugin.v1.BackendDescription
-	14, // 31: surprisal.plugin.v1.Backend.Plan:output_type -> surprisal.plugin.v1.Estimate
-	17, // 32: surprisal.plugin.v1.Backend.Train:output_type -> surprisal.plugin.v1.TrainResponse
-	19, // 33: surprisal.plugin.v1.Backend.Load:output_type -> surprisal.plugin.v1.LoadedModel
-	24, // 34: surprisal.plugin.v1.Backend.Score:output_type -> surprisal.plugin.v1.ScoreResponse
-	21, // 35: surprisal.plugin.v1.Backend.Unload:output_type -> surprisal.plugin.v1.UnloadResponse
-	27, // [27:36] is the sub-list for method output_type
-	18, // [18:27] is the sub-list for method input_type
+	22, // 27: surprisal.plugin.v1.Backend.TokenTexts:input_type -> surprisal.plugin.v1.TokenTextsRequest
+	2,  // 28: surprisal.plugin.v1.Provider.Describe:output_type -> surprisal.plugin.v1.ProviderDescription
+	5,  // 29: surprisal.plugin.v1.Provider.Resolve:output_type -> surprisal.plugin.v1.Resolution
+	8,  // 30: surprisal.plugin.v1.Provider.Read:output_type -> surprisal.plugin.v1.ReadResponse
+	10, // 31: surprisal.plugin.v1.Backend.Describe:output_type -> surprisal.plugin.v1.BackendDescription
+	14, // 32: surprisal.plugin.v1.Backend.Plan:output_type -> surprisal.plugin.v1.Estimate
+	17, // 33: surprisal.plugin.v1.Backend.Train:output_type -> surprisal.plugin.v1.TrainResponse
+	19, // 34: surprisal.plugin.v1.Backend.Load:output_type -> surprisal.plugin.v1.LoadedModel
+	26, // 35: surprisal.plugin.v1.Backend.Score:output_type -> surprisal.plugin.v1.ScoreResponse
+	21, // 36: surprisal.plugin.v1.Backend.Unload:output_type -> surprisal.plugin.v1.UnloadResponse
+	23, // 37: surprisal.plugin.v1.Backend.TokenTexts:output_type -> surprisal.plugin.v1.TokenTextsResponse
+	28, // [28:38] is the sub-list for method output_type
+	18, // [18:28] is the sub-list for method input_type
 	18, // [18:18] is the sub-list for extension type_name
 	18, // [18:18] is the sub-list for extension extendee
 	0,  // [0:18] is the sub-list for field type_name
@@ -2442,7 +2551,7 @@ func file_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_plugin_proto_rawDesc), len(file_plugin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   30,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -220,12 +220,13 @@ var Provider_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	Backend_Describe_FullMethodName = "/surprisal.plugin.v1.Backend/Describe"
-	Backend_Plan_FullMethodName     = "/surprisal.plugin.v1.Backend/Plan"
-	Backend_Train_FullMethodName    = "/surprisal.plugin.v1.Backend/Train"
-	Backend_Load_FullMethodName     = "/surprisal.plugin.v1.Backend/Load"
-	Backend_Score_FullMethodName    = "/surprisal.plugin.v1.Backend/Score"
-	Backend_Unload_FullMethodName   = "/surprisal.plugin.v1.Backend/Unload"
+	Backend_Describe_FullMethodName   = "/surprisal.plugin.v1.Backend/Describe"
+	Backend_Plan_FullMethodName       = "/surprisal.plugin.v1.Backend/Plan"
+	Backend_Train_FullMethodName      = "/surprisal.plugin.v1.Backend/Train"
+	Backend_Load_FullMethodName       = "/surprisal.plugin.v1.Backend/Load"
+	Backend_Score_FullMethodName      = "/surprisal.plugin.v1.Backend/Score"
+	Backend_Unload_FullMethodName     = "/surprisal.plugin.v1.Backend/Unload"
+	Backend_TokenTexts_FullMethodName = "/surprisal.plugin.v1.Backend/TokenTexts"
 )
 
 // BackendClient is the client API for Backend service.
@@ -243,6 +244,8 @@ type BackendClient interface {
 	// Score answers every document once, in any order. The first request holds the settings, the others documents.
 	Score(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ScoreRequest, ScoreResponse], error)
 	Unload(ctx context.Context, in *UnloadRequest, opts ...grpc.CallOption) (*UnloadResponse, error)
+	// TokenTexts names tokens of a model's vocabulary. It is called only for backends with the capability "tokenTexts".
+	TokenTexts(ctx context.Context, in *TokenTextsRequest, opts ...grpc.CallOption) (*TokenTextsResponse, error)
 }
 
 type backendClient struct {
@@ -319,6 +322,16 @@ func (c *backendClient) Unload(ctx context.Context, in *UnloadRequest, opts ...g
 	return out, nil
 }
 
+func (c *backendClient) TokenTexts(ctx context.Context, in *TokenTextsRequest, opts ...grpc.CallOption) (*TokenTextsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TokenTextsResponse)
+	err := c.cc.Invoke(ctx, Backend_TokenTexts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // BackendServer is the server API for Backend service.
 // All implementations must embed UnimplementedBackendServer
 // for forward compatibility.
@@ -334,6 +347,8 @@ type BackendServer interface {
 	// Score answers every document once, in any order. The first request holds the settings, the others documents.
 	Score(grpc.BidiStreamingServer[ScoreRequest, ScoreResponse]) error
 	Unload(context.Context, *UnloadRequest) (*UnloadResponse, error)
+	// TokenTexts names tokens of a model's vocabulary. It is called only for backends with the capability "tokenTexts".
+	TokenTexts(context.Context, *TokenTextsRequest) (*TokenTextsResponse, error)
 	mustEmbedUnimplementedBackendServer()
 }
 
@@ -361,6 +376,9 @@ func (UnimplementedBackendServer) Score(grpc.BidiStreamingServer[ScoreRequest, S
 }
 func (UnimplementedBackendServer) Unload(context.Context, *UnloadRequest) (*UnloadResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Unload not implemented")
+}
+func (UnimplementedBackendServer) TokenTexts(context.Context, *TokenTextsRequest) (*TokenTextsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TokenTexts not implemented")
 }
 func (UnimplementedBackendServer) mustEmbedUnimplementedBackendServer() {}
 func (UnimplementedBackendServer) testEmbeddedByValue()                 {}
@@ -469,6 +487,24 @@ func _Backend_Unload_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Backend_TokenTexts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TokenTextsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BackendServer).TokenTexts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Backend_TokenTexts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BackendServer).TokenTexts(ctx, req.(*TokenTextsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Backend_ServiceDesc is the grpc.ServiceDesc for Backend service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -491,6 +527,10 @@ var Backend_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Unload",
 			Handler:    _Backend_Unload_Handler,
+		},
+		{
+			MethodName: "TokenTexts",
+			Handler:    _Backend_TokenTexts_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -31,7 +31,7 @@ func Description(libtorch string) protocol.BackendDescription {
 		Environment: []string{"CUDA_VISIBLE_DEVICES", libraryVariable, "GOMP_SPINCOUNT", "OMP_NUM_THREADS", "OMP_WAIT_POLICY"},
 		Capabilities: []string{
 			protocol.CapabilityActivations, protocol.CapabilityConfidence, protocol.CapabilitySpecialTokens, protocol.CapabilityTokenRange,
-			protocol.CapabilityTopK,
+			protocol.CapabilityTokenTexts, protocol.CapabilityTopK,
 		},
 		// A document's losses depend neither on batch composition nor on the number of threads.
 		NeutralSettings: []string{"threads", "batchTokens"},

@@ -63,6 +63,15 @@ func (m *model) Describe() protocol.LoadedModel {
 	}
 }
 
+// TokenTexts implements sdk.TokenNamer.
+func (m *model) TokenTexts(_ context.Context, ids []int32) ([][]byte, error) {
+	texts := make([][]byte, len(ids))
+	for i, id := range ids {
+		texts[i] = m.tokenizer.Text(id)
+	}
+	return texts, nil
+}
+
 func (m *model) Close() error {
 	m.computing.Lock()
 	defer m.computing.Unlock()

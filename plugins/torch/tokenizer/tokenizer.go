@@ -126,6 +126,10 @@ func (r rebuilt) build() (*C.surprisal_reply, error) {
 // VocabularySize is one more than the largest id.
 func (t *Tokenizer) VocabularySize() int { return t.size }
 
+// Text returns the bytes that a token stands for in a text, which must not be modified. It is the name of a special
+// token, and nil for an id without a token.
+func (t *Tokenizer) Text(id int32) []byte { return t.vocabulary.text(id) }
+
 // BOS returns the beginning-of-text token, if there is one.
 func (t *Tokenizer) BOS() (id int32, ok bool) { return t.bos, t.bos >= 0 }
 

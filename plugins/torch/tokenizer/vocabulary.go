@@ -196,3 +196,11 @@ func (v *vocabulary) dropped(text []byte) int {
 	}
 	return 0
 }
+
+// text returns the bytes of a token, nil for an id without a token.
+func (v *vocabulary) text(id int32) []byte {
+	if int(id) >= len(v.pieces) {
+		return nil
+	}
+	return v.pieces[id]
+}

@@ -60,3 +60,41 @@ func replayConfidence(d artifact.ScoredDocument, c artifact.Confidence) error {
 	}
 	return answer.CheckConfidence(0)
 }
+
+// ReplayTopTokens checks that a table counts the tokens that the confidence of a score names.
+func ReplayTopTokens(confidencePath, topPath string) (err error) {
+	confidence, err := artifact.OpenTopTokens(confidencePath)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, confidence.Close()) }()
+	counts := map[int32]int64{}
+	for c, err := range confidence.All() {
+		if err != nil {
+			return err
+		}
+		for i, id := range c.TopIDs {
+			if c.Ranks[i] > 0 {
+				counts[id]++
+			}
+		}
+	}
+	top, err := artifact.OpenTokenCounts(topPath)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, top.Close()) }()
+	for t, err := range top.All() {
+		if err != nil {
+			return err
+		}
+		if t.Count != counts[t.ID] {
+			return fmt.Errorf("token %d is the most probable one %d times in the confidence, but %d times in the table of such tokens", t.ID, counts[t.ID], t.Count)
+		}
+		delete(counts, t.ID)
+	}
+	if len(counts) > 0 {
+		return fmt.Errorf("%d tokens that the confidence names are not in the table of the most probable tokens", len(counts))
+	}
+	return nil
+}

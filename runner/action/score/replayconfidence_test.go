@@ -71,3 +71,48 @@ func TestReplayConfidence(t *testing.T) {
 		})
 	}
 }
+
+func TestReplayTopTokens(t *testing.T) {
+	_, confidence := confidences()
+	dir := t.TempDir()
+	at := filepath.Join(dir, "confidence")
+	f, err := os.Create(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := artifact.NewConfidenceWriter(f)
+	for _, c := range confidence {
+		err = errors.Join(err, w.Write(c))
+	}
+	if err := errors.Join(err, w.Close(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for name, of := range map[string]struct {
+		top  []artifact.TokenCount
+		want string
+	}{
+		"as it is":      {[]artifact.TokenCount{{ID: 0, Count: 3}, {ID: 3, Count: 1}, {ID: 5, Count: 1}, {ID: 9, Count: 1}}, ""},
+		"a token less":  {[]artifact.TokenCount{{ID: 0, Count: 3}, {ID: 3, Count: 1}, {ID: 9, Count: 1}}, "1 tokens that the confidence names"},
+		"another count": {[]artifact.TokenCount{{ID: 0, Count: 4}}, "token 0 is the most probable one 3 times in the confidence, but 4 times"},
+		"another token": {[]artifact.TokenCount{{ID: 1, Count: 2}}, "token 1 is the most probable one 0 times"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "top")
+			f, err := os.Create(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := artifact.NewTokenCountWriter(f)
+			for _, c := range of.top {
+				err = errors.Join(err, w.Write(c))
+			}
+			if err := errors.Join(err, w.Close(), f.Close()); err != nil {
+				t.Fatal(err)
+			}
+			err = score.ReplayTopTokens(at, path)
+			if of.want == "" && err != nil || of.want != "" && (err == nil || !strings.Contains(err.Error(), of.want)) {
+				t.Errorf("got %v, want %q", err, of.want)
+			}
+		})
+	}
+}

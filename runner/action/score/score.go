@@ -52,7 +52,7 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 	}
 	s := &scorer{
 		task: t, model: model, loaded: loaded, settings: settings, documents: documents, parseSpecial: p.ParseSpecial,
-		tokens: map[int32]*tokenCount{}, tally: newTally(settings), summary: newSummary(t, loaded, settings, size),
+		tokens: map[int32]*tokenCount{}, top: map[int32]int64{}, tally: newTally(settings), summary: newSummary(t, loaded, settings, size),
 	}
 	s.summary.Words, s.summary.Protocol.Truncation = counts.Words, p.Truncation
 	started := time.Now()
@@ -66,14 +66,8 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 		return result, fmt.Errorf("the backend returned results for %d of %d documents", s.summary.Documents, counts.Documents)
 	}
 	seconds := max(time.Since(started).Seconds(), math.SmallestNonzeroFloat64)
-	files := []string{
-		artifact.LedgerFile, artifact.ScoredFile, artifact.SummaryFile, artifact.TokenCountsFile, artifact.TokenCountsSummaryFile,
-	}
-	if settings.Confidence {
-		files = append([]string{artifact.ConfidenceFile}, files...)
-	}
 	return action.Result{
-		Files: files,
+		Files: s.files(),
 		Measured: map[string]float64{
 			plan.MeasuredDocuments: float64(s.summary.Documents), plan.MeasuredBytes: float64(s.summary.Bytes),
 			plan.MeasuredTokens: float64(s.summary.Tokens), plan.MeasuredShared: float64(s.shared),
@@ -81,6 +75,20 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 		},
 		Computed: s.summary.Computed,
 	}, nil
+}
+
+// files are the names of the files of the score.
+func (s *scorer) files() []string {
+	files := []string{
+		artifact.LedgerFile, artifact.ScoredFile, artifact.SummaryFile, artifact.TokenCountsFile, artifact.TokenCountsSummaryFile,
+	}
+	if s.settings.Confidence {
+		files = append([]string{artifact.ConfidenceFile}, files...)
+	}
+	if s.named {
+		files = append(files, artifact.TopTokensFile)
+	}
+	return files
 }
 
 // newSummary returns a summary with what is known before scoring, except what depends on the documents.
@@ -112,10 +120,13 @@ type scorer struct {
 	parseSpecial bool
 	summary      artifact.ScoreSummary
 	tokens       map[int32]*tokenCount
-	tally        *tally
-	sample       []sampled
-	units        statistics.Clusters
-	shards       statistics.Runs[string]
+	// top counts how often a token was the most probable one. named means that the backend told their texts.
+	top    map[int32]int64
+	named  bool
+	tally  *tally
+	sample []sampled
+	units  statistics.Clusters
+	shards statistics.Runs[string]
 	// shared counts the tokens that were computed for an earlier document.
 	shared int64
 }
@@ -222,7 +233,7 @@ func (s *scorer) run(ctx context.Context) (err error) {
 	s.summary.Units, s.summary.Shards = s.units.Sums(), s.shards.Sums()
 	s.summary.Finish()
 	s.summary.TokenLosses, s.summary.Confidence = s.tally.losses(), s.tally.confidence()
-	if err := s.writeTokens(); err != nil {
+	if err := errors.Join(s.writeTokens(), s.writeTopTokens(ctx)); err != nil {
 		return err
 	}
 	return artifact.WriteJSON(s.task.Path(artifact.SummaryFile), s.summary)
@@ -259,6 +270,11 @@ func (s *scorer) count(d protocol.Document, answer protocol.ScoredDocument, l pr
 			s.tokens[id] = c
 		}
 		c.count++
+	}
+	for i, id := range answer.Confidence.Top {
+		if answer.Confidence.Ranks[i] > 0 {
+			s.top[id]++
+		}
 	}
 	t.ScoredTokens += s.tally.add(d, answer)
 	if len(s.sample) < rescoredDocuments && len(d.Text) <= rescoredBytes {

@@ -2,13 +2,16 @@ package score
 
 import (
 	"cmp"
+	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"slices"
 	"strconv"
 	"unicode/utf8"
 
+	"surprisal.dev/plugins/host"
 	"surprisal.dev/runner/artifact"
 )
 
@@ -43,6 +46,34 @@ func (s *scorer) writeTokens() (err error) {
 	})
 	summary.Top = summary.Top[:min(len(summary.Top), topTokens)]
 	return artifact.WriteJSON(s.task.Path(artifact.TokenCountsSummaryFile), summary)
+}
+
+// writeTopTokens writes the texts of the tokens that were the most probable ones, if the backend tells them.
+func (s *scorer) writeTopTokens(ctx context.Context) (err error) {
+	namer, ok := s.model.(host.TokenNamer)
+	if !ok || !s.settings.Confidence {
+		return nil
+	}
+	ids := slices.Sorted(maps.Keys(s.top))
+	texts, err := namer.TokenTexts(ctx, ids)
+	if err != nil {
+		return fmt.Errorf("name the most probable tokens: %w", err)
+	}
+	if s.named = texts != nil; !s.named {
+		return nil
+	}
+	f, err := os.Create(s.task.Path(artifact.TopTokensFile))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	out := artifact.NewTokenCountWriter(f)
+	for i, id := range ids {
+		if err := out.Write(artifact.TokenCount{ID: id, Count: s.top[id], Text: visible(string(texts[i]))}); err != nil {
+			return err
+		}
+	}
+	return out.Close()
 }
 
 // visible returns a token's bytes as text. Bytes that are not whole characters are escaped (\xE2).

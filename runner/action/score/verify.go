@@ -9,7 +9,8 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// Verify implements action.Verifier: it replays the ledger, and the confidence if there is one.
+// Verify implements action.Verifier: it replays the ledger, and the confidence and the most probable tokens if there are
+// some.
 func (Kind) Verify(ctx context.Context, files action.Files) (ledgers int, err error) {
 	return VerifyTables(ctx, files, "")
 }
@@ -35,5 +36,15 @@ func VerifyTables(ctx context.Context, files action.Files, dir string) (ledgers 
 	if err != nil {
 		return 1, err
 	}
-	return 1, ReplayConfidence(scored, confidence)
+	if err := ReplayConfidence(scored, confidence); err != nil {
+		return 1, err
+	}
+	if name = path.Join(dir, artifact.TopTokensFile); !slices.Contains(files.Names(), name) {
+		return 1, nil
+	}
+	top, err := files.Path(ctx, name)
+	if err != nil {
+		return 1, err
+	}
+	return 1, ReplayTopTokens(confidence, top)
 }
