@@ -193,7 +193,7 @@ test-slow:
 
 # the store and the providers against a real S3 server
 test-s3:
-    SURPRISAL_S3_SERVER="$(testdata/s3/install.sh {{ cache }})" go test -vet=off -tags s3 -run S3 ./runner/store ./runner/cli ./providers/source
+    SURPRISAL_S3_SERVER="$(testdata/s3/install.sh {{ cache }})" go test -vet=off -tags s3 -run S3 ./runner/store ./runner/cli ./runner/workspace ./providers/source
 
 # the pages of the site in Chromium, which is installed if it is missing
 test-site: _browser _axe
