@@ -137,10 +137,12 @@ type Publisher interface {
 }
 
 // ScoredTable is the published table of a score: some or all rows of scored_documents.parquet, in the order of shard and
-// row. Confidence is nil if the backend does not tell it.
+// row. Confidence is nil if the backend does not tell it. TopTokens has the texts of the tokens that the confidence names;
+// it is nil if there are none or they may not be published.
 type ScoredTable struct {
 	Table      PageFile
 	Confidence *PageFile
+	TopTokens  *PageFile
 	// Row returns the position of a document. rank is its position among all documents of the dataset, in the same order.
 	Row func(id artifact.RowID, rank int64) (int64, bool)
 }

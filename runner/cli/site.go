@@ -63,6 +63,7 @@ made over the published datasets alone.`,
 			if err != nil {
 				return err
 			}
+			a.remember = true
 			report, err := a.exportSite(c.Context(), args[0], dirs, &f)
 			if err != nil {
 				return err

@@ -41,6 +41,9 @@ type Experiment struct {
 	Path func(ctx context.Context, digest string) (string, error)
 	// Record returns the record of a finished action.
 	Record func(ctx context.Context, key string) (*store.Record, error)
+	// Memory is what an export remembers for the next one, or nil. Save saves it.
+	Memory *Memory
+	Save   func(*Memory)
 }
 
 // Model is what a spec says of a model.
@@ -82,6 +85,11 @@ func Export(ctx context.Context, dir string, o Options, experiments []Experiment
 	})
 	if err != nil {
 		return report, fmt.Errorf("export site to %s: %w", dir, err)
+	}
+	for _, e := range experiments {
+		if e.Memory != nil {
+			e.Save(e.Memory)
+		}
 	}
 	return report, nil
 }

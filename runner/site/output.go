@@ -23,6 +23,8 @@ type output struct {
 	files map[string]string
 	// bytes counts the bytes of the files.
 	bytes int64
+	// old is the site that is replaced, or nil.
+	old *older
 	// unnamed counts the files that were written before their digest was known.
 	unnamed int
 }

@@ -84,7 +84,7 @@ func (r replacing) replace(ctx context.Context, dir string, fill func(*output) e
 		return err
 	}
 	partial := "." + p.name + "." + random() + ".partial"
-	if err := p.write(partial, fill); err != nil {
+	if err := p.write(partial, old, fill); err != nil {
 		return errors.Join(err, parent.RemoveAll(partial))
 	}
 	if err := p.keepAccess(partial); err != nil {
@@ -245,8 +245,8 @@ func digestOf(root *os.Root, name string) (_ string, err error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// write fills a new directory, and marks it as a site.
-func (p place) write(partial string, fill func(*output) error) (err error) {
+// write fills a new directory, and marks it as a site. old is the marker of the site that it replaces, or nil.
+func (p place) write(partial string, old *marker, fill func(*output) error) (err error) {
 	if err := p.parent.Mkdir(partial, 0o777); err != nil {
 		return err
 	}
@@ -265,6 +265,14 @@ func (p place) write(partial string, fill func(*output) error) (err error) {
 		return err
 	}
 	out := &output{root: root, files: map[string]string{}}
+	if old != nil {
+		from, err := p.parent.OpenRoot(p.name)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, from.Close()) }()
+		out.old = &older{from, old.Files}
+	}
 	if err := fill(out); err != nil {
 		return err
 	}

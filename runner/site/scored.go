@@ -93,41 +93,62 @@ func (p *publisher) publishScored(ctx context.Context, of action.ScoredFile, dig
 		return nil, err
 	}
 	t := &action.ScoredTable{Row: func(_ artifact.RowID, rank int64) (int64, bool) { return rank, true }}
-	keep := func(artifact.RowID) bool { return true }
+	rows := chosenRows{everyRow, func(artifact.RowID) bool { return true }}
 	if p.choice.text == action.TextSampled {
 		ids, err := chosen(from, named)
 		if err != nil {
 			return nil, err
 		}
 		find := func(id artifact.RowID) (int, bool) { return slices.BinarySearchFunc(ids, id, compareIDs) }
-		keep = func(id artifact.RowID) bool { _, ok := find(id); return ok }
+		rows = chosenRows{choiceOf(ids), func(id artifact.RowID) bool { _, ok := find(id); return ok }}
 		t.Row = func(id artifact.RowID, _ int64) (int64, bool) {
 			i, ok := find(id)
 			return int64(i), ok
 		}
 	}
-	t.Table, err = copyRows(ctx, p, rowsOf[artifact.ScoredDocument]{
-		open: func() (*artifact.ScoredReader, error) { return artifact.OpenScored(from) },
-		id:   func(d *artifact.ScoredDocument) artifact.RowID { return artifact.RowID{Shard: d.Shard, Row: d.Row} },
-		sort: artifact.SortScored, create: func(w io.Writer) rowWriter[artifact.ScoredDocument] { return artifact.NewRangedScoredWriter(w) },
-	}, keep)
+	t.Table, err = p.made("scored "+digest, rows.choice, func() (action.PageFile, error) {
+		return copyRows(ctx, p, rowsOf[artifact.ScoredDocument]{
+			open: func() (*artifact.ScoredReader, error) { return artifact.OpenScored(from) },
+			id:   func(d *artifact.ScoredDocument) artifact.RowID { return artifact.RowID{Shard: d.Shard, Row: d.Row} },
+			sort: artifact.SortScored, create: func(w io.Writer) rowWriter[artifact.ScoredDocument] { return artifact.NewRangedScoredWriter(w) },
+		}, rows.keep)
+	})
 	if err != nil {
 		return nil, err
 	}
-	name := path.Join(path.Dir(of.Name), artifact.ConfidenceFile)
-	if _, err := store.FileOf(of.Action.Outputs, name); err != nil {
-		return t, nil //nolint:nilerr // The backend does not tell its confidence.
+	return t, p.publishConfidence(ctx, of, rows, t)
+}
+
+// chosenRows are the published rows of a table. choice identifies them.
+type chosenRows struct {
+	choice string
+	keep   func(artifact.RowID) bool
+}
+
+// publishConfidence writes the published form of the confidence of a score, if it has one, and of its most probable tokens.
+func (p *publisher) publishConfidence(ctx context.Context, of action.ScoredFile, rows chosenRows, t *action.ScoredTable) error {
+	f, err := store.FileOf(of.Action.Outputs, path.Join(path.Dir(of.Name), artifact.ConfidenceFile))
+	if err != nil {
+		return nil //nolint:nilerr // The backend does not tell its confidence.
 	}
-	if from, err = p.Path(ctx, of.Action, name); err != nil {
-		return nil, err
+	file, err := p.made("confidence "+f.Digest, rows.choice, func() (action.PageFile, error) {
+		// A store in a bucket sends the file only when it is needed.
+		from, err := p.e.Path(ctx, f.Digest)
+		if err != nil {
+			return action.PageFile{}, err
+		}
+		return copyRows(ctx, p, rowsOf[artifact.Confidence]{
+			open: func() (*artifact.ConfidenceReader, error) { return artifact.OpenConfidence(from) },
+			id:   func(c *artifact.Confidence) artifact.RowID { return artifact.RowID{Shard: c.Shard, Row: c.Row} },
+			sort: artifact.SortConfidence, create: func(w io.Writer) rowWriter[artifact.Confidence] { return artifact.NewRangedConfidenceWriter(w) },
+		}, rows.keep)
+	})
+	if err != nil {
+		return err
 	}
-	confidence, err := copyRows(ctx, p, rowsOf[artifact.Confidence]{
-		open: func() (*artifact.ConfidenceReader, error) { return artifact.OpenConfidence(from) },
-		id:   func(c *artifact.Confidence) artifact.RowID { return artifact.RowID{Shard: c.Shard, Row: c.Row} },
-		sort: artifact.SortConfidence, create: func(w io.Writer) rowWriter[artifact.Confidence] { return artifact.NewRangedConfidenceWriter(w) },
-	}, keep)
-	t.Confidence = &confidence
-	return t, err
+	t.Confidence = &file
+	t.TopTokens, err = p.topTokens(ctx, of, topIn{f.Digest, rows})
+	return err
 }
 
 func compareIDs(a, b artifact.RowID) int { return artifact.CompareRows(a.Shard, a.Row, b.Shard, b.Row) }
@@ -176,8 +197,10 @@ type rowWriter[T any] interface {
 
 // rowsOf is how the rows of a table of a score are read, sorted and written.
 type rowsOf[T any] struct {
-	open   func() (*artifact.Reader[T], error)
-	id     func(*T) artifact.RowID
+	open func() (*artifact.Reader[T], error)
+	id   func(*T) artifact.RowID
+	// kept is called with each row that is published, if it is not nil.
+	kept   func(*T)
 	sort   func(ctx context.Context, rows iter.Seq2[T, error], dir string) iter.Seq2[T, error]
 	create func(io.Writer) rowWriter[T]
 }

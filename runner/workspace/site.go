@@ -21,7 +21,7 @@ func (w *Workspace) Site(ctx context.Context) (site.Experiment, error) {
 	}
 	e := site.Experiment{Plan: p, Kinds: w.kinds, Read: w.readFile, Path: func(ctx context.Context, digest string) (string, error) {
 		return w.Store.LocalPath(ctx, digest, w.cacheDir())
-	}, Record: w.Store.GetRecord}
+	}, Record: w.Store.GetRecord, Memory: w.siteMemory(ctx), Save: func(m *site.Memory) { w.savePublished(ctx, m) }}
 	if e.Runs, err = w.Store.Runs(ctx); err != nil {
 		return site.Experiment{}, err
 	}

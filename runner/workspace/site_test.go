@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -77,11 +78,63 @@ func TestSiteDeterministic(t *testing.T) {
 	}
 }
 
+// An export over an earlier one takes from it what it would make again, and has the same bytes as one that makes all.
+func TestSiteAgain(t *testing.T) {
+	f := newSiteDirectory(t)
+	w := f.openWith(workspace.Options{Remember: true})
+	f.run(w)
+	first, second := filepath.Join(t.TempDir(), "site"), filepath.Join(t.TempDir(), "site")
+	exportTo(t, first, site.Options{}, w)
+	// Without the tables of confidence in the store, only an export over the first one can publish them.
+	r, err := w.Find(t.Context(), "score words books/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(r.Outputs, func(f store.File) bool { return f.Name == artifact.ConfidenceFile })
+	blob, err := w.Store.LocalPath(t.Context(), r.Outputs[i].Digest, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := sitetest.Everything(t, first)
+	if err := os.Rename(blob, blob+".away"); err != nil {
+		t.Fatal(err)
+	}
+	exportTo(t, first, site.Options{}, w)
+	if diff := cmp.Diff(before, sitetest.Everything(t, first)); diff != "" {
+		t.Error(diff)
+	}
+	e, err := w.Site(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := site.Export(t.Context(), second, site.Options{Text: action.TextAll}, []site.Experiment{e}); err == nil {
+		t.Error("an export to another directory needs nothing from the store")
+	}
+	if err := os.Rename(blob+".away", blob); err != nil {
+		t.Fatal(err)
+	}
+	// Another program made other files.
+	e.Memory = &site.Memory{Program: "another", Files: map[string]string{}}
+	if _, err := site.Export(t.Context(), second, site.Options{Text: action.TextAll}, []site.Experiment{e}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, sitetest.Everything(t, second)); diff != "" {
+		t.Error(diff)
+	}
+	// A choice of other rows takes no table of all rows.
+	exportTo(t, first, site.Options{Text: action.TextSampled}, w)
+	exportTo(t, second, site.Options{Text: action.TextNone}, w)
+	exportTo(t, second, site.Options{Text: action.TextSampled}, w)
+	if diff := cmp.Diff(sitetest.Everything(t, first), sitetest.Everything(t, second)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // Without text, no file has a word of a document, or a token, and the table of documents still has all numbers.
 func TestSiteWithoutText(t *testing.T) {
 	w, _ := newSiteDirectory(t).runs()
 	p := exportTo(t, filepath.Join(t.TempDir(), "site"), site.Options{Text: action.TextNone}, w)
-	words := []string{"aardwolf", "zyzzyva", "the cat", " sat ", "mat and", "token_ids", "top_ids", "token_byte"}
+	words := []string{"aardwolf", "zyzzyva", "the cat", " sat ", "mat and", "token_ids", "top_ids", "token_byte", "token_text"}
 	if found := p.Leaks(words...); len(found) > 0 {
 		t.Errorf("found %q", found)
 	}
@@ -148,6 +201,63 @@ func TestSiteSampled(t *testing.T) {
 	}
 	if sampled < 20 || sampled > 350 {
 		t.Errorf("%d of 400 documents are in the sample; tables have %v", sampled, counts)
+	}
+}
+
+// The pages have the texts of the tokens that a model found most probable in the published documents. Where the text is
+// not published on which the experiment trained the model, a token tells no more than a character.
+func TestSiteTopTokens(t *testing.T) {
+	w, _ := newSiteDirectory(t).runs()
+	for name, of := range map[string]struct {
+		options site.Options
+		words   bool
+	}{
+		"all": {site.Options{}, true}, "sampled": {site.Options{Text: action.TextSampled}, false}, "filter": {site.Options{Datasets: []string{"books/*"}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := exportTo(t, filepath.Join(t.TempDir(), "site"), of.options, w)
+			type dataset struct {
+				Confidence string `parquet:"model_a_confidence"`
+				TopTokens  string `parquet:"model_a_top_tokens"`
+			}
+			for _, d := range sitetest.Rows[dataset](p, p.Entry("test/gap/words-big").Files["datasets"]) {
+				texts, longest := map[int32]string{}, 0
+				for token, err := range artifact.ReadTable[struct {
+					ID   int32  `parquet:"token_id"`
+					Text string `parquet:"token_text"`
+				}](filepath.Join(p.Dir, d.TopTokens)) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					texts[token.ID] = token.Text
+					longest = max(longest, len(token.Text))
+				}
+				used := map[int32]bool{}
+				confidence, err := artifact.OpenConfidence(filepath.Join(p.Dir, d.Confidence))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for row, err := range confidence.All() {
+					if err != nil {
+						t.Fatal(err)
+					}
+					for i, id := range row.TopIDs {
+						used[id] = used[id] || row.Ranks[i] > 0
+						if _, ok := texts[id]; of.words && row.Ranks[i] > 0 && !ok {
+							t.Errorf("token %d has no text", id)
+						}
+					}
+				}
+				for id, text := range texts {
+					if !used[id] {
+						t.Errorf("token %d, %q, is in no published document", id, text)
+					}
+				}
+				if err := confidence.Close(); err != nil || len(texts) == 0 || longest > 1 != of.words {
+					t.Errorf("%d tokens, the longest of %d bytes (%v)", len(texts), longest, err)
+				}
+			}
+		})
 	}
 }
 

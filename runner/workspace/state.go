@@ -37,7 +37,7 @@ const (
 )
 
 // stateNames are the names of all entries of a state directory.
-var stateNames = []string{stateMarker, ignoreName, "digests.json", "digests.lock", runsName, reportsName, cacheName, storeName}
+var stateNames = []string{stateMarker, ignoreName, "digests.json", "digests.lock", publishedName, publishedLock, runsName, reportsName, cacheName, storeName}
 
 // checkLinks returns an error if the state directory or an entry is a symbolic link, because links in a repository are
 // not trusted. A directory that the user named may itself be a link. withStore reports whether the store is in the

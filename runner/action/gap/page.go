@@ -331,6 +331,9 @@ type pageDataset struct {
 	ScoresB     string `parquet:"model_b_scores"`
 	ConfidenceA string `parquet:"model_a_confidence"`
 	ConfidenceB string `parquet:"model_b_confidence"`
+	// The texts of the tokens that the confidence names, "" if they are not published.
+	TopTokensA string `parquet:"model_a_top_tokens"`
+	TopTokensB string `parquet:"model_b_top_tokens"`
 	// The rows of the dataset in the table of documents.
 	FirstDocument int64 `parquet:"first_document_row"`
 	DocumentRows  int64 `parquet:"document_rows"`
@@ -340,7 +343,7 @@ func (v *pageData) datasets(ctx context.Context) (action.PageFile, error) {
 	var rows []pageDataset
 	for _, r := range v.summary.Datasets {
 		d := pageDataset{Row: r, Tags: v.tags[r.Name], FirstDocument: v.first[r.Name], DocumentRows: v.count[r.Name]}
-		for side, to := range [][2]*string{{&d.ScoresA, &d.ConfidenceA}, {&d.ScoresB, &d.ConfidenceB}} {
+		for side, to := range [][3]*string{{&d.ScoresA, &d.ConfidenceA, &d.TopTokensA}, {&d.ScoresB, &d.ConfidenceB, &d.TopTokensB}} {
 			found, ok, err := v.p.Scored(ctx, v.sides[side][r.Name])
 			if err != nil {
 				return action.PageFile{}, err
@@ -351,6 +354,9 @@ func (v *pageData) datasets(ctx context.Context) (action.PageFile, error) {
 			*to[0] = found.Table.Path
 			if found.Confidence != nil {
 				*to[1] = found.Confidence.Path
+			}
+			if found.TopTokens != nil {
+				*to[2] = found.TopTokens.Path
 			}
 		}
 		rows = append(rows, d)

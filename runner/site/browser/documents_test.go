@@ -50,6 +50,30 @@ func testDocument(t *testing.T, _ *fixture, x *tab) {
 	}
 }
 
+// testTopTokens steps through the worst spans of a document under a model of words: the most probable words are named,
+// though most of them are nowhere in the document.
+func testTopTokens(t *testing.T, _ *fixture, x *tab) {
+	x.visit(document("books/opticks", "Isaac.Newton-Opticks.txt", 400))
+	x.must(x.Wait(`document.querySelector(".heat canvas") !== null`))
+	words := map[string]bool{}
+	for range 8 {
+		before := x.hash()
+		x.must(x.Press("n"))
+		x.must(x.Wait(fmt.Sprintf(`location.hash !== %q && document.querySelector(".inspector").innerText.includes("first:")`, before)))
+		for _, word := range get[[]string](x, `[...document.querySelector(".inspector").innerText.matchAll(/first:\s(.*?) \(/g)].map((m) => m[1])`) {
+			words[word] = true
+			// The end of the text is the only token without a text.
+			if strings.HasPrefix(word, "#") && word != "#512" && word != "#256" {
+				t.Errorf("a token is shown as %q", word)
+			}
+		}
+	}
+	if len(words) < 3 {
+		t.Errorf("the most probable tokens are %q", words)
+	}
+	t.Logf("the most probable tokens are %q", words)
+}
+
 // testHostile opens a document whose text is HTML and script.
 func testHostile(t *testing.T, _ *fixture, x *tab) {
 	x.visit(document("web/hostile", "hostile.jsonl", 0))

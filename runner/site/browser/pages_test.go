@@ -37,6 +37,7 @@ func TestPages(t *testing.T) {
 		"sizes":     testSizes,
 		"document":  testDocument,
 		"hostile":   testHostile,
+		"top":       testTopTokens,
 		"positions": testPositions,
 		"long":      testLong,
 		"obstacles": testObstacles,
@@ -48,6 +49,7 @@ func TestPages(t *testing.T) {
 	t.Run("without text", func(t *testing.T) { testWithoutText(t, f) })
 	t.Run("outliers", func(t *testing.T) { testOutliers(t, f) })
 	t.Run("servers", func(t *testing.T) { testServers(t, f) })
+	t.Run("foreign", func(t *testing.T) { testForeign(t, f) })
 }
 
 func testOverview(t *testing.T, _ *fixture, x *tab) {

@@ -99,7 +99,7 @@ func copied(x *tab, form string) string {
 
 func testCopies(t *testing.T, _ *fixture, x *tab) {
 	x.visit(gap + "/datasets?search=opticks")
-	if got := copied(x, "CSV"); !strings.HasPrefix(got, "name,gap_bpb,gap_low,model_a_bpb,model_b_bpb,verdict,") || strings.Count(got, "\r\n") != 2 {
+	if got := copied(x, "CSV"); !strings.HasPrefix(got, "name,gap_bpb,gap_low,gap_high,model_a_bpb,model_b_bpb,verdict,") || strings.Count(got, "\r\n") != 2 {
 		t.Errorf("CSV: %s", got)
 	}
 	if got := copied(x, "Markdown"); !strings.HasPrefix(got, "| Dataset | Gap bits per byte |") || !strings.Contains(got, "| books/opticks |") {

@@ -20,6 +20,7 @@ export function gapColumns<T extends Partial<GapRow> & { gap_bpb: number | null;
     { key: "gap_bpb", title: "Gap", unit: "bits per byte", number: true, absolute: true, help: "a minus b: positive means that a is worse", value: (r) => r.gap_bpb, text: (r) => signed(r.gap_bpb), cell: (r) => <span class={sideOf(r)}>{signed(r.gap_bpb)}</span> },
     { key: "bar", title: "Drawn", drawing: true, help: "the gap and its 95% interval; all bars of the table have one scale", value: () => null, cell: (r) => <Bar row={r} scale={scale} /> },
     { key: "gap_low", title: "95% interval", number: true, help: "of the gap, from how documents differ", value: (r) => r.gap_low, text: (r) => interval(r.gap_low, r.gap_high) },
+    { key: "gap_high", title: "95% interval, high", data: true, value: (r) => r.gap_high },
     { key: "model_a_bpb", title: labels.a, unit: "a, bits per byte", number: true, value: (r) => r.model_a_bpb, text: (r) => decimal(r.model_a_bpb) },
     { key: "model_b_bpb", title: labels.b, unit: "b, bits per byte", number: true, value: (r) => r.model_b_bpb, text: (r) => decimal(r.model_b_bpb) },
     has.verdict !== false && { key: "verdict", title: "Verdict", value: (r) => r.verdict, help: "a verdict is given if q is below 5% and the gap is above the noise of scoring", cell: (r) => <Verdict verdict={r.verdict ?? ""} /> },

@@ -31,6 +31,8 @@ export interface Dataset extends GapRow {
   model_b_scores: string;
   model_a_confidence: string;
   model_b_confidence: string;
+  model_a_top_tokens: string;
+  model_b_top_tokens: string;
   /** The rows of the table of documents. */
   first_document_row: number;
   document_rows: number;

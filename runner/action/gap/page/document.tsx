@@ -99,7 +99,7 @@ function Opened({ entry, at, sides: { text: words, a, b, dataset, row, documents
           }}
         />
         <aside>
-          <Inspector cells={cells} cell={current} a={a} b={b} models={[modelA, modelB]} tables={{ dataset, row, entry }} />
+          <Inspector cells={cells} cell={current} a={a} b={b} models={[modelA, modelB]} at={{ dataset, row }} />
           <Spans cells={cells} parts={parts} shown={shown} chosen={chosen} choose={choose} />
         </aside>
       </div>

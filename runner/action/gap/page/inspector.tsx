@@ -1,14 +1,12 @@
 // What both models say of a place in the text.
 import { codes, decimal, signed, visible } from "site/format";
 import { useEffect, useState } from "preact/hooks";
-import type { Entry } from "site/manifest";
 import type { Cells } from "gap/cells";
-import { rows, type Dataset, type DocumentRow } from "gap/data";
-import { said, type Said, type Side } from "gap/losses";
+import type { Dataset, DocumentRow } from "gap/data";
+import { said, type Said, type Side, type Tables } from "gap/losses";
 
 /** Where the document is in the tables. */
-interface Tables {
-  entry: Entry;
+interface At {
   dataset: Dataset;
   row: DocumentRow;
 }
@@ -19,14 +17,14 @@ interface Props {
   a: Side;
   b: Side;
   models: [string, string];
-  tables: Tables;
+  at: At;
 }
 
-export function Inspector({ cells, cell, a, b, models, tables: { entry, dataset, row } }: Props) {
+export function Inspector({ cells, cell, a, b, models, at: { dataset, row } }: Props) {
   // What the models said is read when it is first looked at: it is more than the losses.
   const needed = cell !== null;
-  const saidA = useSaid(needed, dataset.model_a_scores, dataset.model_a_confidence, row.model_a_table_row!);
-  const saidB = useSaid(needed, dataset.model_b_scores, dataset.model_b_confidence, row.model_b_table_row!);
+  const saidA = useSaid(needed, { path: dataset.model_a_scores, confidence: dataset.model_a_confidence, tokens: dataset.model_a_top_tokens }, row.model_a_table_row!);
+  const saidB = useSaid(needed, { path: dataset.model_b_scores, confidence: dataset.model_b_confidence, tokens: dataset.model_b_top_tokens }, row.model_b_table_row!);
   if (cell === null) return <section class="inspector"><p class="hint">Point at the text<span class="keys">, or step with keys: <kbd>n</kbd> and <kbd>p</kbd> to the worst spans, <kbd>l</kbd> and <kbd>h</kbd> by token</span>.</p></section>;
   const [start, end] = [cells.bytes[cell]!, cells.bytes[cell + 1]!];
   const gap = cells.a[cell]! - cells.b[cell]!;
@@ -36,21 +34,21 @@ export function Inspector({ cells, cell, a, b, models, tables: { entry, dataset,
       <p><code>{visible(text)}</code> <small>{[...codes(text), `bytes ${start} to ${end}`].join(", ")}</small></p>
       <p>Gap <b class={gap > 0 ? "worse" : "better"}>{Number.isNaN(gap) ? "–" : signed(gap, 3)}</b> bits per byte</p>
       <dl>
-        <OfModel name={`a: ${models[0]}`} cells={cells} cell={cell} tokens={cells.tokenA} bpb={cells.a[cell]!} side={a} said={saidA} entry={entry} vocabulary="tokens_a" />
-        <OfModel name={`b: ${models[1]}`} cells={cells} cell={cell} tokens={cells.tokenB} bpb={cells.b[cell]!} side={b} said={saidB} entry={entry} vocabulary="tokens_b" />
+        <OfModel name={`a: ${models[0]}`} cells={cells} cell={cell} tokens={cells.tokenA} bpb={cells.a[cell]!} side={a} said={saidA} />
+        <OfModel name={`b: ${models[1]}`} cells={cells} cell={cell} tokens={cells.tokenB} bpb={cells.b[cell]!} side={b} said={saidB} />
       </dl>
     </section>
   );
 }
 
-function useSaid(needed: boolean, path: string, confidence: string, row: number): Said | null {
-  const [value, setValue] = useState<Said | null>(null);
+/** useSaid reads what a model said of a row: null before it is there, or an error. */
+function useSaid(needed: boolean, tables: Tables, row: number): Said | Error | null {
+  const [value, setValue] = useState<Said | Error | null>(null);
   useEffect(() => {
     let current = true;
-    // The losses are shown in any case; that a table is missing is said where the page loads.
-    if (needed) said(path, confidence, row).then((s) => current && setValue(s), () => undefined);
+    if (needed) said(tables, row).then((s) => current && setValue(s), (e) => current && setValue(e));
     return () => void (current = false);
-  }, [needed, path, row]);
+  }, [needed, tables.path, row]);
   return value;
 }
 
@@ -61,15 +59,13 @@ interface OfModelProps {
   tokens: Int32Array;
   bpb: number;
   side: Side;
-  said: Said | null;
-  entry: Entry;
-  vocabulary: string;
+  said: Said | Error | null;
 }
 
 /** OfModel is what one model says of a token. */
-function OfModel({ name, cells, cell, tokens, bpb, side, said, entry, vocabulary }: OfModelProps) {
+function OfModel({ name, cells, cell, tokens, bpb, side, said: found }: OfModelProps) {
   const token = tokens[cell]!;
-  const texts = useTexts(entry, vocabulary, said, cells, tokens);
+  const said = found instanceof Error ? null : found;
   const loss = side.bits[token];
   const confidence = said?.confidence;
   const rank = confidence?.ranks[token];
@@ -82,8 +78,9 @@ function OfModel({ name, cells, cell, tokens, bpb, side, said, entry, vocabulary
         {Number.isNaN(bpb) ? "no loss" : <>{decimal(bpb, 3)} bits per byte</>}
         {loss !== undefined && !Number.isNaN(bpb) && <>, {decimal(loss, 2)} in the token ({probable(2 ** -loss)})</>}
         {confidence && rank !== undefined && rank > 0 && (
-          <><br />rank {rank}; first: <code>{visible(texts.get(top!) ?? `#${top}`)}</code> ({probable(Math.exp(-confidence.top_nll[token]!))}); entropy {decimal(confidence.entropies[token]! / Math.LN2, 2)} bits</>
+          <><br />rank {rank}; first: <code>{visible(textsOf(said!, cells, tokens).get(top!) || `#${top}`)}</code> ({probable(Math.exp(-confidence.top_nll[token]!))}); entropy {decimal(confidence.entropies[token]! / Math.LN2, 2)} bits</>
         )}
+        {found instanceof Error && <><br /><small class="notice">{found.message}</small></>}
       </dd>
     </div>
   );
@@ -102,24 +99,12 @@ function textOf(cells: Cells, tokens: Int32Array, cell: number): string {
 }
 
 const known = new WeakMap<Said, Map<number, string>>();
-const nothing = new Map<number, string>();
 
-/** useTexts returns the texts of tokens: those of the document, and those that the site has of the model's vocabulary. */
-function useTexts(entry: Entry, vocabulary: string, said: Said | null, cells: Cells, tokens: Int32Array): Map<number, string> {
-  const [, loaded] = useState(0);
-  useEffect(() => {
-    if (!said || !entry.files[vocabulary]) return;
-    const add = (all: { token_id: number; token_text: string }[]) => {
-      for (const t of all) known.get(said)?.set(t.token_id, t.token_text);
-      loaded(1);
-    };
-    // Without the vocabulary the tokens are shown by number.
-    rows<{ token_id: number; token_text: string }>(entry, vocabulary).then(add, () => undefined);
-  }, [said]);
-  if (!said) return nothing;
+/** textsOf returns the texts of tokens: those that the site has, and those of the document. */
+function textsOf(said: Said, cells: Cells, tokens: Int32Array): Map<number, string> {
   let texts = known.get(said);
   if (!texts) {
-    known.set(said, (texts = new Map()));
+    known.set(said, (texts = new Map(said.texts)));
     for (let i = 0; i < cells.count; i++) {
       if (tokens[i]! < 0 || tokens[i] === tokens[i - 1]) continue;
       const id = said.ids[tokens[i]!];

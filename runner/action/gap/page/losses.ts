@@ -17,6 +17,8 @@ export interface Side {
 /** What a model said of each token: 0 everywhere at a token without a loss. */
 export interface Said {
   ids: ArrayLike<number>;
+  /** The texts of the tokens that were the most probable ones, as far as they are published. */
+  texts: Map<number, string>;
   confidence?: { top_ids: ArrayLike<number>; top_nll: ArrayLike<number>; ranks: ArrayLike<number>; entropies: ArrayLike<number> } | undefined;
 }
 
@@ -47,15 +49,30 @@ export async function side(path: string, row: number, size: Promise<number>): Pr
   return sideOf(rows[0] as unknown as Scored, await size);
 }
 
+/** Paths of the tables of a score; that of its confidence or of its most probable tokens may be "". */
+export interface Tables {
+  path: string;
+  confidence: string;
+  tokens: string;
+}
+
+function textsOf(path: string): Promise<Map<number, string>> {
+  return once("texts of " + path, async () => {
+    const rows = await (await open(path)).read({ columns: ["token_id", "token_text"] });
+    return new Map(rows.map((r) => [r.token_id as number, String(r.token_text)]));
+  });
+}
+
 /** said reads the tokens of a row, and what the model said of them if that was published. */
-export function said(path: string, confidence: string, row: number): Promise<Said> {
+export function said({ path, confidence, tokens: vocabulary }: Tables, row: number): Promise<Said> {
   return once(`said in row ${row} of ${path}`, async () => {
     const at = { start: row, end: row + 1 };
-    const [tokens, rows] = await Promise.all([
+    const [tokens, rows, texts] = await Promise.all([
       (await open(path)).read({ columns: ["token_ids"], ...at }),
       confidence ? (await open(confidence)).read({ columns: ["top_ids", "top_nll", "ranks", "entropies"], ...at }) : [],
+      vocabulary ? textsOf(vocabulary) : new Map<number, string>(),
     ]);
-    return { ids: (tokens[0]?.token_ids ?? []) as number[], confidence: rows[0] as unknown as Said["confidence"] };
+    return { texts, ids: (tokens[0]?.token_ids ?? []) as number[], confidence: rows[0] as unknown as Said["confidence"] };
   });
 }
 

@@ -49,14 +49,12 @@ export interface Details {
   losses: Record<string, File>;
 }
 
-/** A document's loss under one model. */
-export interface Loss {
-  dataset: string;
-  shard: string;
-  row_index: number;
-  unit: number;
-  scored_bytes: number;
-  bits: number;
+/** The losses of a model on the documents of a dataset, in their order. */
+export interface Losses {
+  /** The number of the unit of each document: its cluster, or itself. */
+  unit: Float64Array;
+  bytes: Float64Array;
+  bits: Float64Array;
 }
 
 export const details = (entry: Entry) => json<Details>(role(entry, "details"));
@@ -72,10 +70,23 @@ export const tooSmall = (s: { units: number; scored_bytes: number }) => s.units 
 /** sumsOf returns the sums of a score. */
 export const sumsOf = (s: Score): Sums => ({ units: s.units, d: s.sum_d, w: s.sum_w, dd: s.sum_dd, dw: s.sum_dw, ww: s.sum_ww, www: s.sum_www });
 
-/** losses reads the losses of a score, in the order of its documents. */
-export function losses(score: Score): Promise<Loss[]> {
-  return once(`losses of ${score.losses} from ${score.first_loss_row}`, async () => {
-    const table = await open(score.losses);
-    return (await table.read({ start: score.first_loss_row, end: score.first_loss_row + score.loss_rows })) as unknown as Loss[];
+/** losses reads the losses of scores of one model, which are in one table. */
+export async function losses(scores: Score[]): Promise<Losses[]> {
+  const [start, end] = [Math.min(...scores.map((s) => s.first_loss_row)), Math.max(...scores.map((s) => s.first_loss_row + s.loss_rows))];
+  const wanted = scores.reduce((n, s) => n + s.loss_rows, 0);
+  // A request for each of many datasets takes longer than one for all that is between them.
+  if (scores.length > 1 && 2 * wanted >= end - start) {
+    const all = await read(scores[0]!.losses, start, end);
+    return scores.map((s) => part(all, s.first_loss_row - start, s.first_loss_row - start + s.loss_rows));
+  }
+  return Promise.all(scores.map((s) => read(s.losses, s.first_loss_row, s.first_loss_row + s.loss_rows)));
+}
+
+function read(path: string, start: number, end: number): Promise<Losses> {
+  return once(`losses of ${path} from ${start} to ${end}`, async () => {
+    const found = await (await open(path)).numbers(["unit", "scored_bytes", "bits"], { start, end });
+    return { unit: found.unit, bytes: found.scored_bytes, bits: found.bits };
   });
 }
+
+const part = (of: Losses, start: number, end: number): Losses => ({ unit: of.unit.subarray(start, end), bytes: of.bytes.subarray(start, end), bits: of.bits.subarray(start, end) });

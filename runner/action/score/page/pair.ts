@@ -1,6 +1,6 @@
 // The gap of two models from the losses of their documents, by the formulas of the gap report.
 import type { GapRow } from "gap/data";
-import { losses, type Loss, type Score } from "score/data";
+import { losses, type Details, type Losses, type Score } from "score/data";
 import { add, empty, estimate, falseDiscovery, merge, type Sums } from "site/statistics";
 
 export interface Pair {
@@ -23,19 +23,22 @@ interface Total {
 
 const nothing = (): Total => ({ documents: 0, a: 0, b: 0, bytes: 0, wonA: 0, wonB: 0, sums: empty() });
 
-export async function compare(scores: Score[], a: string, b: string): Promise<Pair> {
+/** compare compares the model a with the model b. */
+export async function compare(scores: Score[], { a, b }: { a: string; b: string }, { scoringProtocols }: Details): Promise<Pair> {
   const refused: string[] = [];
   const pairs: [Score, Score][] = [];
   let noise = 0;
+  const others = new Map(scores.filter((s) => s.model === b).map((s) => [s.dataset, s]));
   for (const x of scores.filter((s) => s.model === a)) {
-    const y = scores.find((s) => s.model === b && s.dataset === x.dataset);
+    const y = others.get(x.dataset);
     if (!y) refused.push(`${x.dataset}: only ${a} was scored`);
-    else if (x.same_bytes !== y.same_bytes) refused.push(`${x.dataset}: the models were scored on different bytes`);
-    else if (x.scoring_protocol !== y.scoring_protocol) refused.push(`${x.dataset}: the scoring protocols differ`);
+    else if (x.same_bytes !== y.same_bytes) refused.push(`${x.dataset}: ${a} and ${b} were scored on different bytes`);
+    else if (x.scoring_protocol !== y.scoring_protocol) refused.push(`${x.dataset}: the scoring protocols of ${a} and ${b} differ: ${differences(scoringProtocols[x.scoring_protocol], scoringProtocols[y.scoring_protocol])}`);
     else pairs.push([x, y]);
   }
   for (const side of [0, 1] as const) noise += Math.max(0, ...pairs.map((p) => p[side].noise_bpb));
-  const totals = await Promise.all(pairs.map(async ([x, y]) => sum(await losses(x), await losses(y))));
+  const [ofA, ofB] = pairs.length === 0 ? [[], []] : await Promise.all([losses(pairs.map((p) => p[0])), losses(pairs.map((p) => p[1]))]);
+  const totals = pairs.map((_, i) => sum(ofA[i]!, ofB[i]!));
   const all = nothing();
   for (const t of totals) {
     for (const key of ["documents", "a", "b", "bytes", "wonA", "wonB"] as const) all[key] += t[key];
@@ -48,28 +51,30 @@ export async function compare(scores: Score[], a: string, b: string): Promise<Pa
   return { rows, overall, refused };
 }
 
-/** sum pairs the documents of both models. */
-function sum(a: Loss[], b: Loss[]): Total {
+/** differences lists the settings that two protocols do not share. */
+function differences(x: Record<string, unknown> = {}, y: Record<string, unknown> = {}): string {
+  const keys = [...new Set([...Object.keys(x), ...Object.keys(y)])];
+  const text = (value: unknown) => (value === undefined ? "none" : JSON.stringify(value));
+  return keys.filter((k) => text(x[k]) !== text(y[k])).map((k) => `${k} ${text(x[k])} and ${text(y[k])}`).join(", ");
+}
+
+/** sum adds up documents, which are the same in the same order for both models: the scores are of the same bytes. */
+function sum(a: Losses, b: Losses): Total {
   const total = nothing();
-  const name = (l: Loss) => `${l.row_index} ${l.shard}`;
-  const other = new Map(b.map((l) => [name(l), l]));
-  const units = new Map<number, { d: number; w: number }>();
-  for (const x of a) {
-    const y = other.get(name(x));
-    if (!y) continue;
-    total.documents++;
-    total.a += x.bits;
-    total.b += y.bits;
-    total.bytes += x.scored_bytes;
-    const unit = units.get(x.unit) ?? { d: 0, w: 0 };
-    unit.d += x.bits - y.bits;
-    unit.w += x.scored_bytes;
-    units.set(x.unit, unit);
+  total.documents = a.bits.length;
+  const units = a.unit.reduce((n, unit) => Math.max(n, unit + 1), 0);
+  const [d, w] = [new Float64Array(units), new Float64Array(units)];
+  for (let i = 0; i < a.bits.length; i++) {
+    total.a += a.bits[i]!;
+    total.b += b.bits[i]!;
+    total.bytes += a.bytes[i]!;
+    d[a.unit[i]!]! += a.bits[i]! - b.bits[i]!;
+    w[a.unit[i]!]! += a.bytes[i]!;
   }
-  for (const { d, w } of units.values()) {
-    add(total.sums, d, w);
-    if (w > 0 && d < 0) total.wonA++;
-    if (w > 0 && d > 0) total.wonB++;
+  for (let i = 0; i < units; i++) {
+    add(total.sums, d[i]!, w[i]!);
+    if (w[i]! > 0 && d[i]! < 0) total.wonA++;
+    if (w[i]! > 0 && d[i]! > 0) total.wonB++;
   }
   return total;
 }

@@ -23,6 +23,8 @@ export interface Column<T> {
   absolute?: boolean;
   /** A drawing of other columns, which is not copied. */
   drawing?: boolean;
+  /** Data that only CSV has: the other forms and the page show it as part of another column. */
+  data?: boolean;
 }
 
 export function textOf<T>(column: Column<T>, row: T): string {

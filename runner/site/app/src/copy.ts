@@ -7,7 +7,7 @@ const extensions: Record<Form, string> = { CSV: "csv", Markdown: "md", LaTeX: "t
 
 /** write returns a table in a form: CSV has the values in full, the others what the page shows. */
 export function write<T>(form: Form, rows: T[], columns: Column<T>[]): string {
-  const kept = columns.filter((c) => !c.drawing);
+  const kept = columns.filter((c) => !c.drawing && (form === "CSV" || !c.data));
   const head = kept.map((c) => (c.unit ? `${c.title} ${c.unit}` : c.title));
   const body = rows.map((row) => kept.map((c) => textOf(c, row)));
   switch (form) {

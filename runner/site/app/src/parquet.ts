@@ -1,5 +1,5 @@
 // Reading of Parquet files by range: only the pages that are needed.
-import { parquetMetadataAsync, parquetReadObjects, parquetSchema, type AsyncBuffer, type Compressors, type FileMetaData } from "hyparquet";
+import { parquetMetadataAsync, parquetRead, parquetReadObjects, parquetSchema, type AsyncBuffer, type Compressors, type FileMetaData } from "hyparquet";
 import { decompress } from "fzstd";
 import { get, LoadError, once, role, withoutRanges } from "site/load";
 import type { File } from "site/manifest";
@@ -26,6 +26,8 @@ export interface Table {
   rows: number;
   /** Reads rows of some columns. */
   read(options: { columns?: string[]; start?: number; end?: number; filter?: Record<string, unknown> }): Promise<Row[]>;
+  /** Reads numbers of some columns: many rows without an object for each. */
+  numbers<K extends string>(columns: K[], rows: { start: number; end: number }): Promise<Record<K, Float64Array>>;
   columns: string[];
 }
 
@@ -45,6 +47,8 @@ export function whole<T>(entry: { id: string; files: Record<string, File> }, nam
 
 function table(path: string, file: AsyncBuffer, metadata: FileMetaData): Table {
   const columns = parquetSchema(metadata).children.map((child) => child.element.name);
+  // All columns are read by range: only the pages that have the rows.
+  const options = { file, metadata, compressors, parsers, useOffsetIndex: true };
   return {
     path,
     rows: Number(metadata.num_rows),
@@ -52,11 +56,7 @@ function table(path: string, file: AsyncBuffer, metadata: FileMetaData): Table {
     read: ({ columns, start, end, filter }) =>
       explained(path, async () => {
         const rows = await parquetReadObjects({
-          file,
-          metadata,
-          compressors,
-          parsers,
-          useOffsetIndex: true,
+          ...options,
           usePageIndex: filter !== undefined,
           ...(columns && { columns }),
           ...(start !== undefined && { rowStart: start }),
@@ -66,6 +66,20 @@ function table(path: string, file: AsyncBuffer, metadata: FileMetaData): Table {
         });
         for (const row of rows) for (const key in row) if (typeof row[key] === "bigint") row[key] = Number(row[key]);
         return rows;
+      }),
+    numbers: (columns, { start, end }) =>
+      explained(path, async () => {
+        const found = Object.fromEntries(columns.map((c) => [c, new Float64Array(end - start)])) as Record<(typeof columns)[number], Float64Array>;
+        await parquetRead({
+          ...options, columns, rowStart: start, rowEnd: end,
+          // A chunk may have more rows than those that are wanted.
+          onChunk: ({ columnName, columnData, rowStart }) => {
+            const to = found[columnName as (typeof columns)[number]];
+            const last = Math.min(columnData.length, end - rowStart);
+            for (let i = Math.max(0, start - rowStart); i < last; i++) to[rowStart + i - start] = Number(columnData[i]);
+          },
+        });
+        return found;
       }),
   };
 }
