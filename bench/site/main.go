@@ -1,10 +1,12 @@
 // Command site measures the site of a large experiment. It makes tables of scores of five models from a seed, compares all
 // ten pairs, exports the site, and prints how long the export took, its peak memory, and the bytes that a browser loads
-// first.
+// first. Then it opens the pages in Chromium, and prints how long each takes until it can be used, what it requested, and
+// which goals of the site are missed.
 //
 //	go run ./bench/site -dir DIR
 //
-// It keeps the site in DIR/site, for a look with `runner serve DIR/site`.
+// It keeps the site in DIR/site, for a look with `runner serve DIR/site`. With -browse SITE it opens the pages of that site
+// again.
 package main
 
 import (
@@ -39,6 +41,7 @@ type benchmark struct {
 	bytes     int
 	large     int
 	text      string
+	browse    string
 }
 
 func main() {
@@ -49,6 +52,7 @@ func main() {
 	flag.IntVar(&b.bytes, "bytes", 200, "mean bytes of a document")
 	flag.IntVar(&b.large, "large", 500_000, "bytes of the first document")
 	flag.StringVar(&b.text, "text", "all", "what is published: all, sampled or none")
+	flag.StringVar(&b.browse, "browse", "", "only open the pages of a site that an earlier run left here")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := b.measure(ctx)
@@ -60,6 +64,9 @@ func main() {
 }
 
 func (b *benchmark) measure(ctx context.Context) (err error) {
+	if b.browse != "" {
+		return browse(ctx, b.browse)
+	}
 	if b.dir == "" {
 		if b.dir, err = os.MkdirTemp("", "bench-site-*"); err != nil {
 			return err
@@ -88,7 +95,10 @@ func (b *benchmark) measure(ctx context.Context) (err error) {
 		}
 	}
 	fmt.Printf("export: %.1f s, peak memory %d MB; over the same site: %.1f s\n", used[0].seconds, used[0].memory>>20, used[1].seconds)
-	return report(out)
+	if err := report(out); err != nil {
+		return err
+	}
+	return browse(ctx, out)
 }
 
 // usage is what a command took.
