@@ -476,7 +476,7 @@ func TestModels(t *testing.T) {
 				return
 			}
 		}
-	}); !slices.Equal(names, []string{artifact.ConfidenceFile, artifact.LedgerFile, artifact.ScoredFile, artifact.SummaryFile, artifact.TokenCountsFile, artifact.TokenCountsSummaryFile}) {
+	}); !slices.Equal(names, []string{artifact.ConfidenceFile, artifact.LedgerFile, artifact.ScoredFile, artifact.SummaryFile, artifact.TokenCountsFile, artifact.TokenCountsSummaryFile, artifact.TopTokensFile}) {
 		t.Errorf("got the files %q", names)
 	}
 }

@@ -6,8 +6,10 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -68,10 +70,9 @@ func testTopTokens(t *testing.T, _ *fixture, x *tab) {
 			}
 		}
 	}
-	if len(words) < 3 {
-		t.Errorf("the most probable tokens are %q", words)
+	if all := slices.Sorted(maps.Keys(words)); len(all) < 3 {
+		t.Errorf("the most probable tokens are %q", all)
 	}
-	t.Logf("the most probable tokens are %q", words)
 }
 
 // testHostile opens a document whose text is HTML and script.
