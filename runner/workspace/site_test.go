@@ -2,12 +2,12 @@ package workspace_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -83,48 +83,51 @@ func TestSiteAgain(t *testing.T) {
 	f := newSiteDirectory(t)
 	w := f.openWith(workspace.Options{Remember: true})
 	f.run(w)
-	first, second := filepath.Join(t.TempDir(), "site"), filepath.Join(t.TempDir(), "site")
-	exportTo(t, first, site.Options{}, w)
-	// Without the tables of confidence in the store, only an export over the first one can publish them.
 	r, err := w.Find(t.Context(), "score words books/a")
 	if err != nil {
 		t.Fatal(err)
 	}
 	i := slices.IndexFunc(r.Outputs, func(f store.File) bool { return f.Name == artifact.ConfidenceFile })
-	blob, err := w.Store.LocalPath(t.Context(), r.Outputs[i].Digest, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
+	// export reports whether the table of confidence was read.
+	export := func(dir string, text action.Text, change func(*site.Experiment)) (read bool) {
+		e, err := w.Site(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := e.Path
+		e.Path = func(ctx context.Context, digest string) (string, error) {
+			read = read || digest == r.Outputs[i].Digest
+			return path(ctx, digest)
+		}
+		change(&e)
+		if _, err := site.Export(t.Context(), dir, site.Options{Text: text}, []site.Experiment{e}); err != nil {
+			t.Fatal(err)
+		}
+		return read
 	}
-	before := sitetest.Everything(t, first)
-	if err := os.Rename(blob, blob+".away"); err != nil {
-		t.Fatal(err)
+	asIs := func(*site.Experiment) {}
+	another := func(e *site.Experiment) {
+		e.Memory, e.Save = &site.Memory{Program: "another", Files: map[string]string{}}, func(*site.Memory) {}
 	}
-	exportTo(t, first, site.Options{}, w)
-	if diff := cmp.Diff(before, sitetest.Everything(t, first)); diff != "" {
-		t.Error(diff)
+	first, second := filepath.Join(t.TempDir(), "site"), filepath.Join(t.TempDir(), "site")
+	for _, of := range []struct {
+		name, dir string
+		text      action.Text
+		change    func(*site.Experiment)
+		read      bool
+	}{
+		{"the first export", first, action.TextAll, asIs, true},
+		{"an export over it", first, action.TextAll, asIs, false},
+		{"an export to another directory", second, action.TextAll, asIs, true},
+		{"another program", second, action.TextAll, another, true},
+		{"other rows", first, action.TextSampled, asIs, true},
+		{"these rows again", first, action.TextSampled, asIs, false},
+		{"all rows again", first, action.TextAll, asIs, true},
+	} {
+		if read := export(of.dir, of.text, of.change); read != of.read {
+			t.Errorf("%s: the table of confidence was read: %v, want %v", of.name, read, of.read)
+		}
 	}
-	e, err := w.Site(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := site.Export(t.Context(), second, site.Options{Text: action.TextAll}, []site.Experiment{e}); err == nil {
-		t.Error("an export to another directory needs nothing from the store")
-	}
-	if err := os.Rename(blob+".away", blob); err != nil {
-		t.Fatal(err)
-	}
-	// Another program made other files.
-	e.Memory = &site.Memory{Program: "another", Files: map[string]string{}}
-	if _, err := site.Export(t.Context(), second, site.Options{Text: action.TextAll}, []site.Experiment{e}); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(before, sitetest.Everything(t, second)); diff != "" {
-		t.Error(diff)
-	}
-	// A choice of other rows takes no table of all rows.
-	exportTo(t, first, site.Options{Text: action.TextSampled}, w)
-	exportTo(t, second, site.Options{Text: action.TextNone}, w)
-	exportTo(t, second, site.Options{Text: action.TextSampled}, w)
 	if diff := cmp.Diff(sitetest.Everything(t, first), sitetest.Everything(t, second)); diff != "" {
 		t.Error(diff)
 	}
