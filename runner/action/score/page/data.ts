@@ -73,9 +73,9 @@ export const sumsOf = (s: Score): Sums => ({ units: s.units, d: s.sum_d, w: s.su
 /** losses reads the losses of scores of one model, which are in one table. */
 export async function losses(scores: Score[]): Promise<Losses[]> {
   const [start, end] = [Math.min(...scores.map((s) => s.first_loss_row)), Math.max(...scores.map((s) => s.first_loss_row + s.loss_rows))];
-  const wanted = scores.reduce((n, s) => n + s.loss_rows, 0);
+  const needed = scores.reduce((n, s) => n + s.loss_rows, 0);
   // A request for each of many datasets takes longer than one for all that is between them.
-  if (scores.length > 1 && 2 * wanted >= end - start) {
+  if (scores.length > 1 && 2 * needed >= end - start) {
     const all = await read(scores[0]!.losses, start, end);
     return scores.map((s) => part(all, s.first_loss_row - start, s.first_loss_row - start + s.loss_rows));
   }

@@ -72,7 +72,7 @@ function table(path: string, file: AsyncBuffer, metadata: FileMetaData): Table {
         const found = Object.fromEntries(columns.map((c) => [c, new Float64Array(end - start)])) as Record<(typeof columns)[number], Float64Array>;
         await parquetRead({
           ...options, columns, rowStart: start, rowEnd: end,
-          // A chunk may have more rows than those that are wanted.
+          // A chunk may have more rows than those that were asked for.
           onChunk: ({ columnName, columnData, rowStart }) => {
             const to = found[columnName as (typeof columns)[number]];
             const last = Math.min(columnData.length, end - rowStart);
