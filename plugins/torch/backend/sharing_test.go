@@ -18,7 +18,7 @@ import (
 	"surprisal.dev/plugins/torch/prefix"
 )
 
-// prompted returns rows with the same beginning of 60 bytes, and that many further bytes of their own.
+// prompted returns rows with the same first 60 bytes, and then own bytes that differ.
 func prompted(rows, own int) (texts []string) {
 	for i := range rows {
 		texts = append(texts, varied(60, 1000)+varied(own, uint64(i)))
@@ -55,7 +55,7 @@ func TestSharedPrompts(t *testing.T) {
 						slices.Reverse(expected)
 					}
 					shared := sameAnswers(t, score(t, loaded, settings, some...), expected, batchTolerance(dtype))
-					// The prefix token and the prompt, of all rows but one, the rest of the row that is there twice, and more of another.
+					// The prefix token and the prompt, of all rows but one, the rest of the duplicate row, and more of another.
 					if all := int64(22*61 + own + common); batch >= 2048 && shared != all || shared < 5*61 {
 						t.Errorf("%s, ranks: %d, batchTokens: %d: %d tokens are shared, want %d", dtype, ranks, batch, shared, all)
 					}

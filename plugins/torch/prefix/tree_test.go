@@ -30,7 +30,7 @@ func TestTree(t *testing.T) {
 		{"longer after shorter", false, [][]int32{prompt, nested}, []int{40, 20}},
 		{"shorter after longer", false, [][]int32{nested, prompt, prompt[:20]}, []int{60, 0, 0}},
 		{"five shots", false, [][]int32{slices.Concat(prompt, run(50, 5)), slices.Concat(prompt, run(60, 7)), slices.Concat(prompt, run(70, 1))}, []int{45, 7, 1}},
-		{"identical with few tokens of their own", false, [][]int32{nested[:45], prompt, nested[:45], nested[:44]}, []int{45, 0, 0, 0}},
+		{"identical with few separate tokens", false, [][]int32{nested[:45], prompt, nested[:45], nested[:44]}, []int{45, 0, 0, 0}},
 		{"identical after a prompt", false, [][]int32{slices.Concat(prompt, run(50, 5)), slices.Concat(prompt, run(60, 5)), slices.Concat(prompt, run(60, 5))}, []int{45, 5, 0}},
 		{"nested", false, [][]int32{slices.Concat(nested, run(50, 5)), slices.Concat(nested, run(60, 5)), slices.Concat(prompt, run(70, 5))}, []int{65, 5, 5}},
 		{"outer first", false, [][]int32{slices.Concat(prompt, run(70, 5)), slices.Concat(nested, run(50, 5)), slices.Concat(nested, run(60, 5))}, []int{45, 25, 5}},

@@ -70,15 +70,7 @@ export function Table<T>(props: TableProps<T>) {
         {props.children}
       </Controls>
       {folded.length > 0 && props.folded!.sum && <p class="hint">{folding(props.name, folded, ordered.map((o) => o.row), props.folded!.sum)}</p>}
-      <Rows
-        {...props}
-        columns={columns.filter((c) => !c.data)}
-        rows={drawn}
-        none={rows.length > 0 ? `No ${props.name} match.` : (props.none ?? `There are no ${props.name}.`)}
-        by={by}
-        prefix={prefix}
-        small={first.length + shown.length}
-      />
+      <Rows {...props} columns={columns.filter((c) => !c.data)} rows={drawn} none={rows.length > 0 ? `No ${props.name} match.` : (props.none ?? `There are no ${props.name}.`)} by={by} prefix={prefix} small={first.length + shown.length} />
       {folded.length > 0 && shown.length > 0 && (
         <button type="button" class="fold" aria-expanded={unfolded} onClick={() => set({ [prefix + "small"]: unfolded ? null : 1 })}>
           {unfolded ? "Fold" : "Show"} {counted(folded.length, props.name)}: {props.folded!.why}
