@@ -199,8 +199,6 @@ type rowWriter[T any] interface {
 type rowsOf[T any] struct {
 	open func() (*artifact.Reader[T], error)
 	id   func(*T) artifact.RowID
-	// kept is called with each row that is published, if it is not nil.
-	kept   func(*T)
 	sort   func(ctx context.Context, rows iter.Seq2[T, error], dir string) iter.Seq2[T, error]
 	create func(io.Writer) rowWriter[T]
 }

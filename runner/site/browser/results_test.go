@@ -131,12 +131,12 @@ func testScaling(t *testing.T, f *fixture, x *tab) {
 	if got := get[[]string](x, `[...document.querySelectorAll("tbody th")].slice(0, 3).map((e) => e.innerText)`); strings.Join(got, " ") != "1 2 3" {
 		t.Errorf("the first positions are %v", got)
 	}
-	testNames(t, x)
+	testPointNames(t, x)
 	testRanked(t, f, x)
 }
 
-// testNames looks at the names that are written next to points: a touch screen and paper show nothing else.
-func testNames(t *testing.T, x *tab) {
+// testPointNames looks at the names that are written next to points: a touch screen and paper show nothing else.
+func testPointNames(t *testing.T, x *tab) {
 	x.visit("")
 	x.must(x.Do(`window.written = new Set();
 		const write = CanvasRenderingContext2D.prototype.fillText;
