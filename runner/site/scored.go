@@ -197,8 +197,8 @@ type rowWriter[T any] interface {
 
 // rowsOf is how the rows of a table of a score are read, sorted and written.
 type rowsOf[T any] struct {
-	open func() (*artifact.Reader[T], error)
-	id   func(*T) artifact.RowID
+	open   func() (*artifact.Reader[T], error)
+	id     func(*T) artifact.RowID
 	sort   func(ctx context.Context, rows iter.Seq2[T, error], dir string) iter.Seq2[T, error]
 	create func(io.Writer) rowWriter[T]
 }
