@@ -2,11 +2,13 @@ package site
 
 import (
 	"errors"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"path"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -21,9 +23,12 @@ func Is(dir string) bool {
 	return err == nil
 }
 
-// Server serves the files of a site.
+// Server serves the files of a site. When an export replaces the site, it serves the new one.
 type Server struct {
-	root *os.Root
+	dir string
+	// mutex guards root, the directory that was found at dir last.
+	mutex sync.RWMutex
+	root  *os.Root
 	// local means that only names of this machine are accepted.
 	local bool
 }
@@ -31,6 +36,18 @@ type Server struct {
 // Handler returns a server of a site at an address. If that is of this machine only, requests under another host name are
 // refused, because a page on the web could otherwise read the site through a name that it controls.
 func Handler(dir, address string) (*Server, error) {
+	root, err := openSite(dir)
+	if err != nil {
+		return nil, err
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, errors.Join(invalid("address %q: want ADDRESS:PORT, such as 127.0.0.1:8000", address), root.Close())
+	}
+	return &Server{dir: dir, root: root, local: isLocal(host)}, nil
+}
+
+func openSite(dir string) (*os.Root, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
@@ -38,15 +55,49 @@ func Handler(dir, address string) (*Server, error) {
 	if _, err := readMarker(root); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, errors.Join(invalid("address %q: want ADDRESS:PORT, such as 127.0.0.1:8000", address), root.Close())
-	}
-	return &Server{root, isLocal(host)}, nil
+	return root, nil
 }
 
 // Close closes the directory.
-func (s *Server) Close() error { return s.root.Close() }
+func (s *Server) Close() error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.root.Close()
+}
+
+// refresh opens the directory that is at dir now, if it is another site than before. Without a site there, the one before
+// stays.
+func (s *Server) refresh() {
+	now, err := os.Stat(s.dir)
+	if err != nil {
+		return
+	}
+	s.mutex.RLock()
+	before, err := s.root.Stat(".")
+	s.mutex.RUnlock()
+	if err == nil && os.SameFile(before, now) {
+		return
+	}
+	root, err := openSite(s.dir)
+	if err != nil {
+		return
+	}
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	_ = s.root.Close() // It was only read.
+	s.root = root
+}
+
+// open opens a regular file: to open a named pipe waits for whoever writes to it.
+func (s *Server) open(name string) (*os.File, error) {
+	s.refresh()
+	s.mutex.RLock()
+	defer s.mutex.RUnlock()
+	if info, err := s.root.Lstat(name); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, fs.ErrNotExist)
+	}
+	return s.root.Open(name)
+}
 
 func isLocal(host string) bool {
 	if strings.EqualFold(host, "localhost") {
@@ -78,12 +129,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if name == "" {
 		name = "index.html"
 	}
-	// To open a named pipe waits for whoever writes to it.
-	if info, err := s.root.Lstat(name); err != nil || !info.Mode().IsRegular() {
-		http.NotFound(w, r)
-		return
-	}
-	f, err := s.root.Open(name)
+	f, err := s.open(name)
 	if err != nil {
 		http.NotFound(w, r)
 		return

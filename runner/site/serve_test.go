@@ -21,20 +21,26 @@ type testServer struct {
 	url, data string
 }
 
-func newTestServer(t *testing.T) *testServer {
-	t.Helper()
-	s := &testServer{t: t, dir: filepath.Join(t.TempDir(), "site")}
-	err := replace(t.Context(), s.dir, func(out *output) error {
+// export replaces the site by one with other data.
+func (s *testServer) export(data string) {
+	s.t.Helper()
+	err := replace(s.t.Context(), s.dir, func(out *output) error {
 		_, err := out.data(".parquet", func(w io.Writer) error {
-			_, err := io.WriteString(w, "0123456789")
+			_, err := io.WriteString(w, data)
 			return err
 		})
 		s.data = "/" + slices.Collect(maps.Keys(out.files))[0]
 		return err
 	})
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
+}
+
+func newTestServer(t *testing.T) *testServer {
+	t.Helper()
+	s := &testServer{t: t, dir: filepath.Join(t.TempDir(), "site")}
+	s.export("0123456789")
 	handler, err := Handler(s.dir, "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -75,6 +81,25 @@ func (s *testServer) ask(method, path string, header http.Header) answer {
 		s.t.Fatal(err)
 	}
 	return answer{got.StatusCode, got.Header, string(body)}
+}
+
+// TestServeReplaced checks that a server shows what an export wrote after it started, and the last site if there is none.
+func TestServeReplaced(t *testing.T) {
+	s := newTestServer(t)
+	before := s.data
+	s.export("other")
+	if got := s.ask(http.MethodGet, s.data, nil); got.status != http.StatusOK || got.body != "other" {
+		t.Errorf("after an export: %d %q", got.status, got.body)
+	}
+	if got := s.ask(http.MethodGet, before, nil); got.status != http.StatusNotFound {
+		t.Errorf("a file of the site before: %d", got.status)
+	}
+	if err := os.Rename(s.dir, s.dir+".moved"); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.ask(http.MethodGet, s.data, nil); got.status != http.StatusOK {
+		t.Errorf("without a site: %d", got.status)
+	}
 }
 
 func TestServe(t *testing.T) {
