@@ -109,6 +109,23 @@ type faultyModel struct {
 	later bool // not the first loaded model
 }
 
+// TokenTexts implements sdk.TokenNamer.
+func (m *faultyModel) TokenTexts(ctx context.Context, ids []int32) ([][]byte, error) {
+	namer, ok := m.Model.(sdk.TokenNamer)
+	if !ok {
+		return nil, fmt.Errorf("%T does not name tokens", m.Model)
+	}
+	texts, err := namer.TokenTexts(ctx, ids)
+	switch {
+	case err != nil:
+	case m.fault == "forgets a name":
+		texts = texts[1:]
+	case m.fault == "confuses names":
+		texts = append(texts[1:], texts[0])
+	}
+	return texts, err
+}
+
 func (m *faultyModel) Score(ctx context.Context, s protocol.Settings, documents sdk.Documents, emit func(protocol.ScoredDocument) error) error {
 	if m.fault == "takes any settings" && s.Prefix == "sideways" {
 		s.Prefix = protocol.PrefixBOS
@@ -252,6 +269,8 @@ func TestFaultyBackends(t *testing.T) {
 		"counts the top twice":   mass,
 		"observes the threshold": "activations are given on request and do not change the losses",
 		"observes too little":    "activations are given on request and do not change the losses",
+		"forgets a name":         "tokens have the texts for which they stand",
+		"confuses names":         "tokens have the texts for which they stand",
 		"ages":                   "a crash in mid-stream loses nothing and changes nothing",
 		"small":                  "a document of 1 MiB passes",
 		"forgets the first": `the ledger holds with prefix "first" and windows of bytes; the ledger holds with prefix "first" and windows of tokens; ` +
