@@ -47,7 +47,7 @@ type foreignRow struct {
 
 // hostileNames are names of datasets that mean something in addresses, paths, HTML, CSV or LaTeX.
 var hostileNames = []string{
-	`<img src=x onerror="window.stolen=1">`, "..a/b../~c", "a#b?c=1&d=%2F%zz", `=cmd|' /C calc'!A0`, `50% of "x_{1}" & $y$, {z}~^#`, strings.Repeat("long/", 200),
+	`<img src=x onerror="window.stolen=1">`, "..a/b../~c", "a#b?c=1&d=%2F%zz", `=cmd|' /C calc'!A0`, `50% of "x_{1}" & $y$, {z}~^#`, strings.Repeat("long/", 200) + "name",
 }
 
 // writeForeign writes a table of 300 documents of 10 kB in one row group, and one document for each hostile name.
