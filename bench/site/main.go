@@ -224,7 +224,7 @@ func report(dir string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("first load: %d bytes of data, %d bytes of code gzipped\n%d files, %d MB\n", first, code, files, bytes>>20)
+	fmt.Printf("first load: %d bytes of data; all code gzipped: %d bytes\n%d files, %d MB\n", first, code, files, bytes>>20)
 	return reportPage(dir)
 }
 
