@@ -1,13 +1,14 @@
 """Measures `runner` and transformers on a mixture of experts with random weights: tokens/s, and shares of the GEMM rate.
 
-Usage: experts.py --work DIR [--runner bin/runner] [--layers 4] [--windows 3] [--rounds 3] [--dtypes float32,bfloat16]
+Usage: experts.py --work DIR [--runner bin/runner] [--layers 4] [--windows 12] [--rounds 3] [--dtypes float32,bfloat16]
                   [--peers runner,transformers/grouped_mm] [--batch-tokens 2048] [--keep]
 
 The model is a part of one in the shape of OLMoE-1B-7B: hidden size 2048, 16 heads, 64 experts of width 1024 of which each
 token uses 8, in --layers of its 16 layers, and with the same part of its vocabulary of 50,304. All shares of the work are
 therefore those of the whole model. In 16 layers, 1.3 billion parameters are active. The weights are made under DIR, in
 bfloat16, and deleted at the end. A token of the text is a word that is drawn at random, so that each expert gets about the
-same number of tokens, as in a trained model. A document is one window of 2,048 tokens.
+same number of tokens, as in a trained model. A document is one window of 2,048 tokens. `runner` scores a sample of
+documents twice, so that few windows slow it.
 
 Peers are `runner`, and transformers with each of its implementations of experts: `eager`, a loop over experts;
 `grouped_mm`, its default; and `batched_mm`, which copies the weights of a token's experts for each token. The latter would
@@ -220,7 +221,7 @@ def main():
     parser.add_argument("--work", type=pathlib.Path, required=True, help="directory for the weights")
     parser.add_argument("--runner", type=pathlib.Path, default=pathlib.Path("bin/runner"))
     parser.add_argument("--layers", type=int, default=4, help="layers, 0.8 GB in bfloat16 each")
-    parser.add_argument("--windows", type=int, default=3)
+    parser.add_argument("--windows", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=common.cores())
     parser.add_argument("--dtypes", default="float32,bfloat16")
