@@ -100,6 +100,41 @@ func checkPlan(t *testing.T, data []byte) {
 	}
 }
 
+// The windows of a book that is not pinned are those of its limits: 100,000, each of which the model reads twice. The memory
+// is at least that of the weights.
+func TestSlidingBounds(t *testing.T) {
+	t.Parallel()
+	var p struct {
+		Actions []struct {
+			Kind string
+			Cost struct {
+				Documents, Bytes, Memory int64
+				AtMost                   bool
+			}
+		}
+	}
+	if err := json.Unmarshal(output(t, "plan", "sliding", "--unpinned", "-t", "models=70b", "--json"), &p); err != nil {
+		t.Fatal(err)
+	}
+	var windows, bytes int64
+	for _, a := range p.Actions {
+		if a.Kind == "windows" {
+			windows += a.Cost.Documents
+			bytes += a.Cost.Bytes
+		}
+		if model := a.Kind == "windows" || a.Kind == "score"; model && (!a.Cost.AtMost || a.Cost.Memory < 141e9) {
+			t.Errorf("%+v, want bounds and at least the weights", a)
+		}
+	}
+	if windows != 100_000 || bytes != 100_000*(100+50)*4 {
+		t.Errorf("%d windows of %d bytes", windows, bytes)
+	}
+	text := string(output(t, "plan", "sliding", "--unpinned", "-t", "models=70b"))
+	if want := "  ≤61 MB  ≤2.15e+18 operations\n"; !strings.Contains(text, want) {
+		t.Errorf("no %q in:\n%s", want, text[strings.Index(text, "\nmodel  "):])
+	}
+}
+
 // A change of a key or a tag of the suite breaks comparisons with earlier reports, so each is a change of the table.
 func TestKeys(t *testing.T) {
 	t.Parallel()

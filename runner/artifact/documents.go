@@ -64,6 +64,13 @@ type Straddling struct {
 // MeasuredChatFramed is the name of the measurement of a dataset that has the number of such documents.
 const MeasuredChatFramed = "chatFramed"
 
+// MeasuredEqual is the name of the measurement of a dataset that has the number of documents that are equal to another.
+// It is an estimate if more than MostDistinct of them are different.
+const (
+	MeasuredEqual = "equalDocuments"
+	MostDistinct  = 1 << 16
+)
+
 // ChatFramed counts documents that are framed as a conversation, in the template of a model for conversations.
 type ChatFramed struct {
 	Documents int64 `json:"documents"`

@@ -2,18 +2,15 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/workspace"
 )
 
-const (
-	// bytesOfWeight is the size of a parameter in 16 bits, as most models are published.
-	bytesOfWeight = 2
-	// typicalBytesPerToken is that of English text and large vocabularies.
-	typicalBytesPerToken = 4
-)
+// typicalBytesPerToken is that of English text and large vocabularies.
+const typicalBytesPerToken = 4
 
 // printUnpinned lists what a plan let pass although it is not pinned, and what models need by their stated sizes.
 func printUnpinned(out *output, p *plan.Plan, all []workspace.Unpinned) {
@@ -45,21 +42,27 @@ func areNot(n int) string {
 
 // needs estimates what the scores of a model need: two operations for each parameter that a token uses.
 func needs(p *plan.Plan, u workspace.Unpinned) []string {
-	text, known := int64(0), true
+	text, known, bound := int64(0), true, "≤"
 	for _, a := range p.Actions {
-		if a.Labels.Model == u.Model && a.State != plan.Skipped {
-			text += a.Cost.Bytes
-			known = known && a.Cost.Bytes > 0
+		// Reports read results of the model, not text with it.
+		if a.Labels.Model != u.Model || a.Model == nil || a.State == plan.Skipped {
+			continue
+		}
+		text += a.Cost.Bytes
+		known = known && a.Cost.Bytes > 0
+		counted := slices.ContainsFunc(a.Inputs, func(in plan.Input) bool { return in.Counted })
+		if !a.Cost.AtMost && !counted {
+			bound = "" // an estimate
 		}
 	}
 	parameters := quantity(u.Weights.Parameters)
 	if u.Weights.Active < u.Weights.Parameters {
 		parameters += ", " + quantity(u.Weights.Active) + " active"
 	}
-	row := []string{u.Model, parameters, size(int64(u.Weights.Parameters * bytesOfWeight)), "-", "-"}
+	row := []string{u.Model, parameters, size(u.Weights.Bytes()), "-", "-"}
 	if text > 0 && known {
-		row[3] = "≤" + size(text)
-		row[4] = "≤" + quantity(2*u.Weights.Active*float64(text)/typicalBytesPerToken) + " operations"
+		row[3] = bound + size(text)
+		row[4] = bound + quantity(2*u.Weights.Active*float64(text)/typicalBytesPerToken) + " operations"
 	}
 	return row
 }

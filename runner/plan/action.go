@@ -112,6 +112,8 @@ type Model struct {
 	ID string `json:"id"`
 	// Resources are needed while the model is loaded.
 	Resources Resources `json:"resources"`
+	// Unknown is true if they are not known, because the weights are not here.
+	Unknown bool `json:"-"`
 }
 
 // Cost is what an action is expected to need. Zero means unknown.
@@ -172,6 +174,9 @@ func (a *Action) estimate() {
 	if a.Model != nil {
 		c.Memory += a.Model.Resources.Memory
 		c.DeviceMemory += a.Model.Resources.DeviceMemory
+	}
+	if a.Model != nil && a.Model.Unknown {
+		c.Memory, c.DeviceMemory = 0, 0
 	}
 }
 

@@ -19,6 +19,9 @@ func (t Sizes) of(bytes int64) string {
 	return text
 }
 
+// leastSeconds is the shortest time that terminal.Duration does not round to 0.
+const leastSeconds = 0.05
+
 // Heads are the heads of a table of actions.
 func Heads() []string {
 	return []string{"state", "action", "documents", "bytes", "tokens", "memory", "time", "key"}
@@ -47,7 +50,8 @@ func (a *Action) AppendCells(cells []string, sizes Sizes) []string {
 	if c.Memory > 0 {
 		memory = sizes.of(c.Memory)
 	}
-	if c.Seconds > 0 && a.State != Cached {
+	// A time that rounds to nothing would be a wrong bound, and says nothing.
+	if c.Seconds >= leastSeconds && a.State != Cached {
 		took = bound + terminal.Duration(c.Seconds)
 	}
 	key := a.Key

@@ -23,6 +23,8 @@ func TestPlanRows(t *testing.T) {
 		{plan.Action{Name: "n", Status: plan.Status{State: plan.Pending, Key: key}}, "pending|n|-|-|-|-|-|aaaaaaaaaaaa"},
 		{plan.Action{Name: "n", Status: plan.Status{State: plan.Pending, Key: "ab"}, Cost: plan.Cost{Documents: 1, Bytes: 2, Tokens: 3, Memory: 4, Seconds: 5}}, "pending|n|1|2 B|3|4 B|5s|ab"},
 		{plan.Action{Name: "n", Status: plan.Status{State: plan.Pending}, Cost: plan.Cost{Documents: 1, Bytes: 2, Tokens: 3, Memory: 4, Seconds: 5, AtMost: true}}, "pending|n|≤1|≤2 B|≤3|4 B|≤5s|"},
+		{plan.Action{Name: "n", Status: plan.Status{State: plan.Pending}, Cost: plan.Cost{Bytes: 2, Seconds: 0.049, AtMost: true}}, "pending|n|-|≤2 B|-|-|-|"},
+		{plan.Action{Name: "n", Status: plan.Status{State: plan.Pending}, Cost: plan.Cost{Bytes: 2, Seconds: 0.05, AtMost: true}}, "pending|n|-|≤2 B|-|-|≤100ms|"},
 		{plan.Action{Name: "n", Status: plan.Status{State: plan.Cached, Key: key}, Cost: plan.Cost{Documents: -1, Seconds: 5}}, "cached|n|-|-|-|-|-|aaaaaaaaaaaa"},
 		{plan.Action{Name: "n", Status: plan.Status{State: plan.Skipped, Key: key, Reason: "gone"}}, "skipped|n|-|-|-|-|-|gone"},
 		{plan.Action{Name: "n", Status: plan.Status{State: plan.Waits}, Inputs: []plan.Input{done("a"), waits("b"), done("c"), waits("d")}}, "waits|n|-|-|-|-|-|waits for b, d"},

@@ -167,6 +167,10 @@ type Weights struct {
 	Pos        Position
 }
 
+// Bytes returns the size of the weights by the stated number of parameters, in 16 bits, as most models are published. It
+// returns 0 if none is stated.
+func (w *Weights) Bytes() int64 { return int64(2 * w.Parameters) }
+
 // HubModel is a model on a hub.
 type HubModel struct {
 	ID       string `json:"id"`

@@ -55,7 +55,7 @@ func (w *Workspace) Resolve(ctx context.Context, p *plan.Plan) error {
 
 // Advise returns warnings about a plan that is resolved, by the results of earlier runs.
 func (w *Workspace) Advise(ctx context.Context, p *plan.Plan) (advice []string, err error) {
-	for _, of := range []func(context.Context, *plan.Plan) ([]string, error){w.small, w.framed} {
+	for _, of := range []func(context.Context, *plan.Plan) ([]string, error){w.small, w.framed, w.equal} {
 		warnings, err := of(ctx, p)
 		if err != nil {
 			return nil, err
@@ -143,6 +143,9 @@ func (w *Workspace) modelFiles(ctx context.Context, e *spec.Experiment, c plan.C
 				provider, config := m.Weights.Source()
 				w.letPass(Unpinned{Path: weightsPath(m), Provider: provider, Config: config, Model: m.Name, Weights: m.Weights})
 				c.Weights[m.Name] = standInWeights(m.Weights)
+				if size := m.Weights.Bytes(); size > 0 {
+					c.Estimates[m.Name] = protocol.Estimate{MemoryBytes: size}
+				}
 				continue
 			}
 			if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"surprisal.dev/internal/bounded"
 	"surprisal.dev/internal/filelock"
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/site"
 )
 
@@ -18,6 +19,34 @@ const (
 	publishedName = "published.json"
 	publishedLock = "published.lock"
 )
+
+// published is the content of that file.
+type published struct {
+	// Sum is the SHA-256 of Memory. An export trusts what it remembers, so that it must not be damaged.
+	Sum    string          `json:"sha256"`
+	Memory json.RawMessage `json:"memory"`
+}
+
+// decodePublished returns what the file remembers, or an error if it is not what an export wrote.
+func decodePublished(data []byte) (*site.Memory, error) {
+	var p published
+	if err := json.Unmarshal(data, &p); err != nil {
+		return nil, err
+	}
+	if protocol.Digest(p.Memory) != p.Sum {
+		return nil, errors.New("its checksum does not match")
+	}
+	m := &site.Memory{}
+	return m, json.Unmarshal(p.Memory, m)
+}
+
+func encodePublished(m *site.Memory) ([]byte, error) {
+	memory, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(published{protocol.Digest(memory), memory})
+}
 
 // Bounds of what is remembered: the number of files, and the size of the file that is read.
 const (
@@ -39,13 +68,13 @@ func (w *Workspace) siteMemory(ctx context.Context) *site.Memory {
 	if !marked || err != nil {
 		return nil
 	}
-	m := &site.Memory{}
+	var m *site.Memory
 	data, err := bounded.ReadFile(root.FS(), publishedName, mostPublishedBytes)
 	if err == nil {
-		err = json.Unmarshal(data, m)
+		m, err = decodePublished(data)
 	}
 	if err != nil || m.Program != program || m.Files == nil || len(m.Files) > mostPublished {
-		// Another program would make other files.
+		// Another program would make other files, and so might a damaged record.
 		return &site.Memory{Program: program, Files: map[string]string{}}
 	}
 	return m
@@ -79,7 +108,7 @@ func (w *Workspace) writePublished(ctx context.Context, m *site.Memory) (err err
 	if !marked {
 		return fmt.Errorf("state directory %s: it has no marker", w.state)
 	}
-	data, err := json.Marshal(m)
+	data, err := encodePublished(m)
 	if err != nil {
 		return err
 	}

@@ -84,7 +84,8 @@ func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
 		Measured: map[string]float64{
 			plan.MeasuredDocuments: float64(c.Documents), plan.MeasuredBytes: float64(c.Bytes), artifact.MeasuredChatFramed: float64(m.framed()),
 			plan.MeasuredLargest: float64(c.LargestDocument), plan.MeasuredRepeated: float64(m.repeated),
-			"bytesPerSecond": float64(c.Bytes) / max(time.Since(started).Seconds(), math.SmallestNonzeroFloat64),
+			artifact.MeasuredEqual: float64(m.equals.count(c.Documents)),
+			"bytesPerSecond":       float64(c.Bytes) / max(time.Since(started).Seconds(), math.SmallestNonzeroFloat64),
 		},
 	}, nil
 }
@@ -116,6 +117,7 @@ type materializer struct {
 	// beginning is that of the document before, and repeated the number of bytes that documents repeat of them.
 	beginning string
 	repeated  int64
+	equals    equals
 }
 
 func (m *materializer) write(ctx context.Context, path string, p action.Provider, r protocol.ReadRequest) (err error) {
@@ -143,6 +145,7 @@ func (m *materializer) write(ctx context.Context, path string, p action.Provider
 		c.ScoredBytes += int64(len(span))
 		c.Words += countWords(span)
 		m.repeat()
+		m.equals.add(m.document.Text)
 		m.advance(action.Progress{Documents: 1, Bytes: int64(len(m.document.Text))})
 		if err := out.Write(m.document); err != nil {
 			return err

@@ -128,6 +128,7 @@ func bound(source protocol.Resolution, limits spec.Limits) plan.Cost {
 	for _, f := range source.Files {
 		if f.Compressed {
 			// Its size does not bound the size of the text, but the limits may.
+			c.Bytes = 0
 			if limits.Bytes > 0 && limits.Documents > 0 && limits.Documents <= math.MaxInt64/limits.Bytes {
 				c.Bytes, c.Largest = limits.Documents*limits.Bytes, min(limits.Bytes, 2*protocol.MaxTextBytes)
 			}

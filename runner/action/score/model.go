@@ -54,7 +54,8 @@ type Model struct {
 // PlanModel returns a model with a backend for actions of a plan.
 func PlanModel(b *plan.Builder, m *spec.Model) (*Model, error) {
 	backend := b.Catalog.Backends[m.Backend.Name]
-	p := &Model{Worker: &backend.Worker, Estimate: b.Catalog.Estimates[m.Name]}
+	estimate, estimated := b.Catalog.Estimates[m.Name]
+	p := &Model{Worker: &backend.Worker, Estimate: estimate}
 	config, settings, err := plan.SplitSettings(m.Backend.Config, backend.Neutral)
 	if err != nil {
 		return nil, err
@@ -87,7 +88,7 @@ func PlanModel(b *plan.Builder, m *spec.Model) (*Model, error) {
 	if p.training != nil {
 		memory = p.Estimate.ScoringMemory(p.training.Cost.Bytes)
 	}
-	p.Loaded = &plan.Model{ID: protocol.Digest(id), Resources: plan.Resources{
+	p.Loaded = &plan.Model{ID: protocol.Digest(id), Unknown: m.Weights != nil && !estimated, Resources: plan.Resources{
 		Memory: memory, Devices: p.Estimate.Devices, DeviceMemory: p.Estimate.DeviceMemoryBytes,
 	}}
 	return p, nil

@@ -122,20 +122,18 @@ type planner struct {
 	documents *plan.Action
 }
 
-// sourceBytes returns an upper bound of the size of a dataset, or an estimate if its source is compressed. It does not
-// depend on what has run, so that parts stay the same.
+// sourceBytes returns an upper bound of the size of a dataset, or an estimate if its source is compressed and its limits
+// do not bound it. It does not depend on what has run, so that parts stay the same.
 func sourceBytes(b *plan.Builder, d *spec.Dataset, documents *plan.Action) int64 {
+	if bound := documents.Cost.Bytes; bound > 0 {
+		return bound
+	}
 	var n int64
-	compressed := false
 	for _, f := range b.Catalog.Sources[d.Name].Files {
 		n += f.Bytes
 		if f.Compressed {
 			n += (compression - 1) * f.Bytes
-			compressed = true
 		}
-	}
-	if !compressed {
-		return documents.Cost.Bytes
 	}
 	return n
 }
@@ -190,13 +188,16 @@ func (p *planner) add(suffix string, of part, refine *Refine, windows []*plan.Ac
 }
 
 // cost returns an upper bound. Its documents are windows, and its bytes are those of the tokens that the model reads in
-// both passes. A part with all of an unknown size, and one that refines, which has as many windows as the text is
-// memorized, have no bound: their cost is that of an ordinary part and of the first bright window.
+// both passes. The last part of a text of unknown size has no bound, and its cost is unknown. Neither has one that
+// refines, which has as many windows as the text is memorized: its cost is that of the first bright window.
 func (p *planner) cost(of part, refine *Refine) plan.Cost {
 	largest := p.documents.Cost.Largest
 	to := of.To
 	if to == 0 {
-		to = max(sourceBytes(p.b, p.Dataset, p.documents), of.From+1)
+		to = p.documents.Cost.Bytes
+	}
+	if to == 0 && refine == nil {
+		return plan.Cost{Largest: largest}
 	}
 	windows := int64(math.Ceil(float64(to-of.From) / p.perCursor()))
 	if refine != nil {
