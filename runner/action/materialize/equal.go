@@ -10,14 +10,14 @@ import (
 // equals counts the documents that are equal to another one. It holds the hashes of at most artifact.MostDistinct
 // documents: of more, those of a sample, which has all documents of a text or none.
 type equals struct {
-	// documents holds the number of documents by the hash of their text.
+	// documents holds the number of documents by the hash of each.
 	documents map[uint64]int64
 	// mask selects the bits of a hash that are 0 in the sample.
 	mask uint64
 }
 
-func (e *equals) add(text string) {
-	hash := hashOf(text)
+func (e *equals) add(d *artifact.Document) {
+	hash := hashOf(d)
 	if hash&e.mask != 0 {
 		return
 	}
@@ -35,11 +35,12 @@ func (e *equals) add(text string) {
 	}
 }
 
-// hashOf returns a hash of a text without a copy of the whole.
-func hashOf(text string) uint64 {
+// hashOf returns a hash of a text and the beginning of what is scored of it, without a copy of the whole.
+func hashOf(d *artifact.Document) uint64 {
 	const most = 64 << 10
 	h := sha256.New()
-	for len(text) > 0 {
+	h.Write(binary.LittleEndian.AppendUint32(nil, uint32(d.ScoreStart)))
+	for text := d.Text; len(text) > 0; {
 		n := min(len(text), most)
 		h.Write([]byte(text[:n]))
 		text = text[n:]

@@ -145,7 +145,7 @@ func (m *materializer) write(ctx context.Context, path string, p action.Provider
 		c.ScoredBytes += int64(len(span))
 		c.Words += countWords(span)
 		m.repeat()
-		m.equals.add(m.document.Text)
+		m.equals.add(&m.document)
 		m.advance(action.Progress{Documents: 1, Bytes: int64(len(m.document.Text))})
 		if err := out.Write(m.document); err != nil {
 			return err
