@@ -63,6 +63,9 @@ func Open(ctx context.Context, scheme, name, options string, origin Origin) (*bl
 		if err := check(scheme, name, query); err != nil {
 			return nil, err
 		}
+		if err := checkEndpoint(scheme, name, query); err != nil {
+			return nil, err
+		}
 	}
 	u := &url.URL{Scheme: scheme, Host: name, RawQuery: options}
 	var b *blob.Bucket
@@ -95,6 +98,12 @@ func check(scheme, name string, query url.Values) error {
 	if region := query.Get("region"); region != "" && !regionPattern.MatchString(region) {
 		return invalid("%s: region %q: expected lower-case letters, digits and hyphens, as in eu-west-1", where, region)
 	}
+	return nil
+}
+
+// checkEndpoint rejects an endpoint of a spec to which the user did not allow credentials to be sent.
+func checkEndpoint(scheme, name string, query url.Values) error {
+	where := scheme + "://" + name
 	anonymous, _ := strconv.ParseBool(query.Get("anonymous")) // a value that is not a boolean is rejected later
 	if !query.Has("endpoint") || anonymous {
 		return nil

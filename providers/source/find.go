@@ -53,10 +53,14 @@ func withFiles(ctx context.Context, from protocol.Source, path string, network b
 		}
 		return fn(s)
 	case scheme == "s3" || scheme == "gs":
+		at, err := locate(path)
+		if err != nil {
+			return err
+		}
 		if !network {
 			return sdk.NeedsNetwork("path %q is remote; run `runner pin` to record its content in the lock file", path)
 		}
-		s, err := findRemote(ctx, path)
+		s, err := findRemote(ctx, at)
 		if err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"gocloud.dev/blob/memblob"
 
+	"surprisal.dev/plugins/bucket"
 	"surprisal.dev/plugins/digests"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
@@ -700,7 +701,7 @@ func TestObjects(t *testing.T) {
 	}
 	for _, test := range tests {
 		s := &set{bucket: bucket}
-		if err := s.list(t.Context(), "mem://bucket/", test.key); err != nil {
+		if err := s.list(t.Context(), inMemory(test.key)); err != nil {
 			t.Errorf("%s: %v", test.key, err)
 			continue
 		}
@@ -718,14 +719,14 @@ func TestObjects(t *testing.T) {
 		"nothing/*": "under mem://bucket/nothing/ there are none",
 		"in/[":      "not a glob",
 	} {
-		err := (&set{bucket: bucket}).list(t.Context(), "mem://bucket/", key)
+		err := (&set{bucket: bucket}).list(t.Context(), inMemory(key))
 		if err == nil || !strings.Contains(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
 			t.Errorf("%s: error %v; want %q", key, err, want)
 		}
 	}
 
 	s := &set{bucket: bucket}
-	if err := s.list(t.Context(), "mem://bucket/", "in/b.txt"); err != nil {
+	if err := s.list(t.Context(), inMemory("in/b.txt")); err != nil {
 		t.Fatal(err)
 	}
 	files, err := s.resolve(t.Context(), Location{}, digests.New())
@@ -736,7 +737,7 @@ func TestObjects(t *testing.T) {
 	if err := bucket.WriteAll(t.Context(), "in/b.gz", append([]byte{0x1f, 0x8b}, make([]byte, 2*headBytes)...), nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := compressed.list(t.Context(), "mem://bucket/", "in/b.gz"); err != nil {
+	if err := compressed.list(t.Context(), inMemory("in/b.gz")); err != nil {
 		t.Fatal(err)
 	}
 	if files, err := compressed.resolve(t.Context(), Location{}, digests.New()); err != nil || !files[0].Compressed || files[0].Bytes != 2*headBytes+2 {
@@ -797,4 +798,8 @@ func TestNameThatIsNotUTF8(t *testing.T) {
 	if err == nil || err.Error() != want || protocol.KindOf(err) != protocol.InvalidInput {
 		t.Errorf("error %v of kind %q, want %q", err, protocol.KindOf(err), want)
 	}
+}
+
+func inMemory(key string) bucket.Location {
+	return bucket.Location{Scheme: "mem", Name: "bucket", Key: key}
 }

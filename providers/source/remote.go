@@ -27,28 +27,43 @@ var remoteEnvironment = []string{
 	bucket.Endpoints, "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR",
 }
 
-// findRemote finds the objects that address, SCHEME://BUCKET/KEY?OPTIONS, names. The key is used literally, without
-// percent escapes.
-func findRemote(ctx context.Context, address string) (*set, error) {
-	rest, options, _ := strings.Cut(address, "?")
-	scheme, rest, _ := strings.Cut(rest, "://")
-	name, key, _ := strings.Cut(rest, "/")
-	if name == "" || key == "" || strings.HasSuffix(key, "/") {
-		return nil, sdk.Invalid("path %q: expected %s://BUCKET/KEY, where KEY is an object or a glob", address, scheme)
+// locate parses the URL of an object or a glob, without network.
+func locate(address string) (bucket.Location, error) {
+	at, err := bucket.Parse(address)
+	if err != nil {
+		return at, err
 	}
-	bucket, err := bucket.Open(ctx, scheme, name, options, bucket.FromSpec)
+	_, _, _, err = parseGlob(at)
+	return at, err
+}
+
+// parseGlob parses the key of a location as a glob below a directory, which is nil if the key has none.
+func parseGlob(at bucket.Location) (base, pattern string, matching *glob.Glob, err error) {
+	base, pattern = doublestar.SplitPattern(at.Key)
+	if strings.ContainsAny(at.Key, `*[{\`) {
+		if matching, err = glob.Parse(pattern); err != nil {
+			err = sdk.Invalid("path %.200q %v", at.Where()+"/"+at.Key, err)
+		}
+	}
+	return base, pattern, matching, err
+}
+
+// findRemote finds the objects that a location names.
+func findRemote(ctx context.Context, at bucket.Location) (*set, error) {
+	bucket, err := at.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	s := &set{bucket: bucket}
-	if err := s.list(ctx, scheme+"://"+name+"/", key); err != nil {
+	if err := s.list(ctx, at); err != nil {
 		return nil, errors.Join(err, bucket.Close())
 	}
 	return s, nil
 }
 
-// list adds the objects that key names; messages show prefix before a key.
-func (s *set) list(ctx context.Context, prefix, key string) error {
+// list adds the objects that a location names.
+func (s *set) list(ctx context.Context, at bucket.Location) error {
+	prefix, key := at.Where()+"/", at.Key
 	exists, err := s.bucket.Exists(ctx, key)
 	if err != nil {
 		return remoteError(prefix+key, err)
@@ -57,12 +72,9 @@ func (s *set) list(ctx context.Context, prefix, key string) error {
 		s.entries = []entry{{name: key[strings.LastIndexByte(key, '/')+1:], label: prefix + key, bucket: s.bucket, key: key}}
 		return nil
 	}
-	base, pattern := doublestar.SplitPattern(key)
-	var matching *glob.Glob
-	if strings.ContainsAny(key, `*[{\`) {
-		if matching, err = glob.Parse(pattern); err != nil {
-			return sdk.Invalid("path %.200q %v", prefix+key, err)
-		}
+	base, pattern, matching, err := parseGlob(at)
+	if err != nil {
+		return err
 	}
 	root := ""
 	if base != "." {

@@ -166,3 +166,27 @@ func TestRemoteObject(t *testing.T) {
 		}
 	}
 }
+
+// A URL that cannot be right is invalid with and without the network, and nothing is asked.
+func TestInvalidURLs(t *testing.T) {
+	service, options := serveObjects(t, nil)
+	for path, want := range map[string]string{
+		"s3://" + options:                      "expected s3://BUCKET/KEY",
+		"s3://bucket/../../x" + options:        `a part "." or ".."`,
+		"s3://bucket/**/[a" + options:          "is not a glob",
+		"s3://bucket/[a" + options:             "is not a glob",
+		"s3://user:pw@bucket/key" + options:    "the URL has credentials",
+		"s3://bucket/a" + options + "&odd=yes": `the option "odd" is not allowed`,
+	} {
+		for _, network := range []bool{false, true} {
+			r := protocol.ResolveRequest{Source: sourcetest.Source("", pathConfig(t, path)), Network: network}
+			_, err := newWhole().Resolve(t.Context(), r)
+			if protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "pw") {
+				t.Errorf("%s, network %v: %v, want %q", path, network, err, want)
+			}
+		}
+	}
+	if len(service.asked) > 0 {
+		t.Errorf("the service was asked: %q", service.asked)
+	}
+}

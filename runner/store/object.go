@@ -48,18 +48,16 @@ func openObject(ctx context.Context, location, confined string) (io.ReadCloser, 
 		}
 		return f, nil
 	}
-	scheme, rest, _ := strings.Cut(location, "://")
-	rest, options, _ := strings.Cut(rest, "?")
-	name, key, _ := strings.Cut(rest, "/")
-	if name == "" || key == "" || strings.HasSuffix(key, "/") {
-		return nil, invalid("%q is not the URL of an object; use s3://BUCKET/NAME or gs://BUCKET/NAME", location)
-	}
-	b, err := buckets.Open(ctx, scheme, name, options, buckets.FromSpec)
+	at, err := buckets.Parse(location)
 	if err != nil {
 		return nil, err
 	}
-	k := &bucket{b: b, name: scheme + "://" + name}
-	in, err := k.open(ctx, key)
+	b, err := at.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	k := &bucket{b: b, name: at.Where()}
+	in, err := k.open(ctx, at.Key)
 	if err != nil {
 		return nil, errors.Join(err, k.close())
 	}

@@ -85,8 +85,8 @@ func TestCopyObjectURL(t *testing.T) {
 		{"a profile", "s3://b/dir/table.parquet?profile=other", "", "profile", false, false},
 		{"a key file", "gs://b/dir/table.parquet?private_key_path=/k", "", "private_key_path", false, false},
 		{"another scheme", "mem://b/dir/table.parquet", "", "schemes are gs and s3", false, false},
-		{"a file's URL", "file:///dir/table.parquet", "", "is not the URL of an object", false, false},
-		{"no object", "s3://b/", "", "is not the URL of an object", false, false},
+		{"a file's URL", "file:///dir/table.parquet", "", `unknown scheme "file"`, false, false},
+		{"no object", "s3://b/", "", "expected s3://BUCKET/KEY", false, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for name, value := range map[string]string{

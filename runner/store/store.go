@@ -12,6 +12,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -98,6 +99,9 @@ type liveness struct {
 	poll, idle, patience, expiry time.Duration
 }
 
+// halfScheme matches a scheme without "//", which would be a directory with an unexpected name.
+var halfScheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]+:($|[^/]|/$|/[^/])`)
+
 // Open opens the store at location: a directory, or a URL: file:///path, s3://bucket/prefix, gs://bucket/prefix,
 // mem://. The first write creates a missing directory, and makes an empty place a store by writing the marker. A place
 // with other content is an error. An s3 URL accepts the query parameters of gocloud.dev (region, endpoint,
@@ -112,6 +116,8 @@ func Open(ctx context.Context, location string) (*Store, error) {
 		return nil, invalid("store: no location; use a directory, or a URL such as s3://bucket/prefix")
 	case isFile && !strings.HasPrefix(path, "/"):
 		return nil, invalid("store %s: a file URL has three slashes and an absolute path; use the path alone", location)
+	case halfScheme.MatchString(location):
+		return nil, invalid(`store %s: a URL has "://" after its scheme, as in s3://bucket/prefix; put "./" before the path of a directory`, location)
 	case isFile || !strings.Contains(location, "://"):
 		s.b, err = openDirectory(path, kindStore)
 	default:

@@ -33,22 +33,30 @@ type bucketWeights struct {
 	single     bool
 }
 
+// locateWeights parses the URL of weights, without network.
+func locateWeights(address string) (bucket.Location, error) {
+	at, err := bucket.ParseDirectory(address)
+	if err != nil {
+		return at, err
+	}
+	at.Key = strings.TrimSuffix(at.Key, "/")
+	if !fs.ValidPath(at.Key) {
+		return at, invalid("path %q: the key %q has an empty part, or is not UTF-8; use %s/KEY as the bucket lists it",
+			at.Where()+"/"+at.Key, at.Key, at.Where())
+	}
+	return at, nil
+}
+
 func (w *Workspace) openBucketWeights(ctx context.Context, m spec.RemoteWeights) (*bucketWeights, error) {
-	rest, options, _ := strings.Cut(m.Path, "?")
-	scheme, rest, _ := strings.Cut(rest, "://")
-	name, key, _ := strings.Cut(rest, "/")
-	key = strings.TrimSuffix(key, "/")
-	if name == "" || key == "" {
-		return nil, invalid("path %q: expected %s://BUCKET/KEY", m.Path, scheme)
-	}
-	if !fs.ValidPath(key) {
-		return nil, invalid("path %q: the key %q has \"..\" or an empty part, or is not UTF-8; use %s://BUCKET/KEY as the bucket lists it", m.Path, key, scheme)
-	}
-	b, err := bucket.Open(ctx, scheme, name, options, bucket.FromSpec)
+	at, err := locateWeights(m.Path)
 	if err != nil {
 		return nil, err
 	}
-	return &bucketWeights{w, b, scheme + "://" + name, key, m.Format == "gguf"}, nil
+	b, err := at.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &bucketWeights{w, b, at.Where(), at.Key, m.Format == "gguf"}, nil
 }
 
 // Close closes the bucket.

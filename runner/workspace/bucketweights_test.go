@@ -221,7 +221,7 @@ func TestGoogleWeights(t *testing.T) {
 	if len(service.ranges) != 3 || service.ranges[1] != "models/tiny/a.safetensors bytes=50000-" {
 		t.Errorf("requests %q", service.ranges)
 	}
-	if _, err := w.remote(t.Context(), spec.RemoteWeights{Format: "gguf", Path: "gs://bucket/../tiny.gguf"}); err == nil || !strings.Contains(err.Error(), `has ".." or an empty part`) {
+	if _, err := w.remote(t.Context(), spec.RemoteWeights{Format: "gguf", Path: "gs://bucket/../tiny.gguf"}); err == nil || !strings.Contains(err.Error(), `has a part "." or ".."`) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"surprisal.dev/plugins/bucket"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/executor"
@@ -283,6 +284,9 @@ func (w *Workspace) table(ctx context.Context, m *spec.Scores, past bool, places
 	if store.IsURL(m.Path) {
 		if lock == nil {
 			return protocol.File{}, nil
+		}
+		if _, err := bucket.Parse(m.Path); err != nil {
+			return protocol.File{}, err
 		}
 		return protocol.File{}, invalid("the table is not pinned; run `runner pin` and commit the lock file")
 	}

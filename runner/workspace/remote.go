@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -138,6 +139,9 @@ func (w *Workspace) pinnedWeights(m *spec.Weights, lock *spec.Lock) ([]protocol.
 	switch {
 	case err != nil || lock == nil:
 		return nil, err
+	case !ok && m.Hub == nil:
+		_, err := locateWeights(m.Path)
+		return nil, cmp.Or(err, errUnpinned)
 	case !ok:
 		return nil, errUnpinned
 	case len(pinned.Files) == 0:

@@ -2,6 +2,7 @@ package materialize
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -19,24 +20,37 @@ func leaks(input, target string) bool {
 	return target != "" && (strings.HasSuffix(input, target) || len(target) >= leakBytes && strings.Contains(input, target))
 }
 
-// straddles reports whether a token may hold the end of an input and the beginning of its target. Tokenizers do not
-// divide words and numbers at known places, put a space into the token of the word or sign that follows it, and join
-// white space.
+// straddles reports whether a token may hold the end of an input and the beginning of its target, by the expressions with
+// which the tokenizers of GPT-2, Llama 3, Qwen 3 and gpt-oss, and those of SentencePiece, divide text. Words and numbers
+// are divided at unknown places. A sign takes signs, line breaks and the letters of a word into its token, a space what
+// follows it, and a line break the white space up to the last line break. What follows that is divided from it.
 func straddles(input, target string) bool {
 	last, size := utf8.DecodeLastRuneInString(input)
 	first, _ := utf8.DecodeRuneInString(target)
 	if size == 0 {
 		return false
 	}
-	switch before, after := unicode17.ClassOf(last), unicode17.ClassOf(first); {
+	after := unicode17.ClassOf(first)
+	switch before := unicode17.ClassOf(last); {
+	case breaksLine(last):
+		blank := len(target) - len(strings.TrimLeftFunc(target, unicode17.IsSpace))
+		return strings.ContainsFunc(target[:blank], breaksLine)
 	case last == ' ':
-		return after != unicode17.Number
+		return true
+	case before == unicode17.Space:
+		return after == unicode17.Space || inWord(after)
 	case before == unicode17.Other:
-		return false
+		return after == unicode17.Other || inWord(after) || breaksLine(first)
+	case inWord(before):
+		return inWord(after)
 	default:
 		return before == after
 	}
 }
+
+func breaksLine(r rune) bool { return r == '\n' || r == '\r' }
+
+func inWord(c unicode17.Class) bool { return c == unicode17.Letter || c == unicode17.Mark }
 
 // seam quotes the text around the place where an input ends and its target begins.
 func seam(input, target string) string {
@@ -53,27 +67,40 @@ func seam(input, target string) string {
 	return fmt.Sprintf("%q + %q", input, target)
 }
 
-// template is a way to write a conversation as text. A text in it has all of its marks.
+// template is a way to write a conversation as text. A text in it has a turn, whose mark begins the text or a line, and
+// what follows that in a conversation: the end of the turn, or the turn of the other role. Text about a template quotes
+// a mark within a sentence.
 type template struct {
-	name  string
-	marks []string
-	// lines is true if the marks count at the beginning of lines only, because prose has them elsewhere.
+	name string
+	// turn begins a turn. A line may have other special tokens before it.
+	turn string
+	// then comes after turn.
+	then string
+	// lines is true if then counts at the beginning of a line only.
 	lines bool
+	// words is true if the marks are words that lists of terms have, too. Then the text begins with a turn, or the turn
+	// occurs again after then.
+	words bool
+	// within has the characters after which a turn may begin within a line.
+	within string
 }
 
 // templates are those of models for conversations, and of the data that they are tuned with.
 var templates = []template{
-	{name: "ChatML", marks: []string{"<|im_start|>"}},
-	{name: "Llama 3", marks: []string{"<|start_header_id|>"}},
-	{name: "Llama 2 and Mistral", marks: []string{"[INST]", "[/INST]"}},
-	{name: "Gemma", marks: []string{"<start_of_turn>"}},
-	{name: "Harmony", marks: []string{"<|start|>", "<|message|>"}},
-	{name: "Zephyr, Phi and GLM", marks: []string{"<|user|>", "<|assistant|>"}},
-	{name: "Command", marks: []string{"<|START_OF_TURN_TOKEN|>"}},
-	{name: "DeepSeek", marks: []string{"<｜User｜>", "<｜Assistant｜>"}},
-	{name: "Alpaca", marks: []string{"### Instruction:", "### Response:"}, lines: true},
-	{name: "Human and Assistant", marks: []string{"Human:", "Assistant:"}, lines: true},
-	{name: "User and Assistant", marks: []string{"User:", "Assistant:"}, lines: true},
+	{name: "ChatML", turn: "<|im_start|>", then: "<|im_end|>"},
+	{name: "Llama 3", turn: "<|start_header_id|>", then: "<|end_header_id|>"},
+	{name: "Llama 2 and Mistral", turn: "[INST]", then: "[/INST]", within: "]"},
+	{name: "Gemma", turn: "<start_of_turn>", then: "<end_of_turn>"},
+	{name: "Harmony", turn: "<|start|>", then: "<|message|>"},
+	{name: "Zephyr, Phi and GLM", turn: "<|user|>", then: "<|assistant|>"},
+	{name: "Command", turn: "<|START_OF_TURN_TOKEN|>", then: "<|END_OF_TURN_TOKEN|>"},
+	{name: "DeepSeek", turn: "<｜User｜>", then: "<｜Assistant｜>", within: ".!?>"},
+	{name: "Alpaca", turn: "### Instruction:", then: "### Response:", lines: true},
+	{name: "Guanaco", turn: "### Human:", then: "### Assistant:", lines: true},
+	{name: "Vicuna", turn: "USER: ", then: " ASSISTANT:", within: " >"},
+	{name: "Vicuna", turn: "USER:", then: "ASSISTANT:", lines: true},
+	{name: "Human and Assistant", turn: "Human:", then: "Assistant:", lines: true, words: true},
+	{name: "User and Assistant", turn: "User:", then: "Assistant:", lines: true, words: true},
 }
 
 // framing returns the template that a text is written in, or nil.
@@ -87,16 +114,49 @@ func framing(text string) *template {
 }
 
 func (t template) in(text string) bool {
-	for _, mark := range t.marks {
-		if !t.marked(text, mark) {
-			return false
-		}
+	text = strings.TrimLeftFunc(text, unicode17.IsSpace)
+	turn := t.find(text)
+	if turn < 0 {
+		return false
 	}
-	return true
+	answer := following(text[turn:], t.then, t.lines)
+	if answer < 0 || !t.words {
+		return answer >= 0
+	}
+	return turn == 0 || strings.HasPrefix(text, "System:") || following(text[turn+answer:], t.turn, true) >= 0
 }
 
-func (t template) marked(text, mark string) bool {
-	return strings.HasPrefix(text, mark) || !t.lines && strings.Contains(text, mark) || t.lines && strings.Contains(text, "\n"+mark)
+// find returns the index of the first turn, or -1.
+func (t template) find(text string) int {
+	line, from := 0, 0
+	for {
+		n := strings.Index(text[from:], t.turn)
+		if n < 0 {
+			return -1
+		}
+		at := from + n
+		if feed := strings.LastIndexByte(text[from:at], '\n'); feed >= 0 {
+			line = from + feed + 1
+		}
+		if before := text[line:at]; special.MatchString(before[:min(len(before), maxSpecial)]) && len(before) <= maxSpecial ||
+			strings.ContainsRune(t.within, rune(text[at-1])) {
+			return at
+		}
+		from = at + len(t.turn)
+	}
+}
+
+// special are special tokens before the first turn, such as "<s>" or "<|begin_of_text|>".
+var special = regexp.MustCompile(`^(<[^<>\s]*> ?)*$`)
+
+const maxSpecial = 64
+
+// following returns the index of a mark in the text after a turn, or -1.
+func following(text, mark string, lines bool) int {
+	if lines {
+		mark = "\n" + mark
+	}
+	return strings.Index(text, mark)
 }
 
 // lint notes what is unusual about the current document, which is made from a row.
@@ -104,7 +164,7 @@ func (m *materializer) lint(row protocol.Row) {
 	d := &m.document
 	if t := framing(d.Text); t != nil {
 		if m.metadata.ChatFramed == nil {
-			m.metadata.ChatFramed = &artifact.ChatFramed{Template: t.name, Mark: t.marks[0], Example: placeOf(row)}
+			m.metadata.ChatFramed = &artifact.ChatFramed{Template: t.name, Mark: strings.TrimSpace(t.turn), Example: placeOf(row)}
 		}
 		m.metadata.ChatFramed.Documents++
 	}

@@ -401,7 +401,7 @@ func (m *materializer) warnings() []string {
 	}
 	if s := m.metadata.Straddling; s != nil {
 		out = append(out, fmt.Sprintf("in %d of %d rows, the end of the input and the beginning of the target may be in one token (%s), of whose loss only a part counts; "+
-			"end inputs after a word or a line, and begin targets with the space that follows", s.Documents, m.metadata.Counts.Documents, s.Example))
+			"end an input after a word or a sign and begin its target with the space that follows, or end the input after the last line break", s.Documents, m.metadata.Counts.Documents, s.Example))
 	}
 	return out
 }

@@ -243,7 +243,7 @@ func (m made) dropped() (all []string) {
 // straddling is the warning of rows whose input does not end where the target begins.
 func straddling(rows, example string) string {
 	return "in " + rows + " rows, the end of the input and the beginning of the target may be in one token (" + example +
-		"), of whose loss only a part counts; end inputs after a word or a line, and begin targets with the space that follows"
+		"), of whose loss only a part counts; end an input after a word or a sign and begin its target with the space that follows, or end the input after the last line break"
 }
 
 func TestDocuments(t *testing.T) {
@@ -266,8 +266,8 @@ func TestDocuments(t *testing.T) {
 			[]string{"1: [ ]"}, []string{"empty x1 [f row 0]"}, nil,
 		}, {
 			"an empty target leaves nothing to score",
-			pair(`{"in":"x:","out":""}`, `{"in":"x:","out":"y"}`),
-			[]string{"1: x:[y]"}, []string{"empty target x1 [f row 0]"},
+			pair(`{"in":"x:","out":""}`, `{"in":"x:","out":" y"}`),
+			[]string{"1: x:[ y]"}, []string{"empty target x1 [f row 0]"},
 			[]string{"1 of 2 rows skipped: empty target (f row 0)"},
 		}, {
 			"rows by ordinal, the first included and the last not",
@@ -283,8 +283,8 @@ func TestDocuments(t *testing.T) {
 			[]string{"0: [aé]", `1: [aé] {"truncatedFrom":4}`, `2: [é] {"truncatedFrom":4}`, "3: [abc]"}, nil, nil,
 		}, {
 			"a cut target is scored as far as it goes; one cut away makes no document",
-			pair(`{"in":"a:","out":"cd"}`, `{"in":"ab:","out":"d"}`, `{"in":"abc:","out":"e"}`).with(func(d *spec.Dataset) { d.Limits.Bytes = 3 }),
-			[]string{`0: a:[c] {"truncatedFrom":4}`},
+			pair(`{"in":"a:","out":" d"}`, `{"in":"ab:","out":"d"}`, `{"in":"abc:","out":"e"}`).with(func(d *spec.Dataset) { d.Limits.Bytes = 3 }),
+			[]string{`0: a:[ ] {"truncatedFrom":4}`},
 			[]string{"target beyond the byte limit x2 [f row 1 f row 2]"},
 			[]string{"2 of 3 rows skipped: target beyond the byte limit (f row 1)"},
 		}, {
@@ -294,13 +294,14 @@ func TestDocuments(t *testing.T) {
 			[]string{
 				"1 of 2 rows are not valid UTF-8; bytes that became U+FFFD: 4",
 				"in 1 of 2 rows the input already contains the target",
-				straddling("1 of 2", `f row 1: "é" + "é"`),
+				straddling("2 of 2", "f row 0: \"a\ufffd\ufffd\" + \"b\ufffd\ufffd\""),
 			},
 		}, {
 			"halves of a character do not join across input and target",
 			pair("{\"in\":\"\xc3\",\"out\":\"\xa9\"}").with(func(d *spec.Dataset) { d.InvalidUTF8 = "replace" }),
 			[]string{"0: \ufffd[\ufffd] {\"replacedBytes\":2}"}, nil,
-			[]string{"1 of 1 rows are not valid UTF-8; bytes that became U+FFFD: 2", "in 1 of 1 rows the input already contains the target"},
+			[]string{"1 of 1 rows are not valid UTF-8; bytes that became U+FFFD: 2", "in 1 of 1 rows the input already contains the target",
+				straddling("1 of 1", "f row 0: \"\ufffd\" + \"\ufffd\"")},
 		}, {
 			"U+FFFD in a source is text", lines("a\ufffdb"),
 			[]string{"0: [a\ufffdb]"}, nil, nil,
@@ -312,8 +313,8 @@ func TestDocuments(t *testing.T) {
 			[]string{`2 of 3 rows skipped: bad row (f row 1: line 2: field "t" is a number, not a string)`},
 		}, {
 			"a target that its input ends with, or a long target that its input contains, is reported",
-			pair(`{"in":"the answer is 4","out":" 4"}`, `{"in":"4 is the answer","out":"4"}`, `{"in":"a long target, indeed?","out":"a long target, indeed"}`),
-			[]string{"0: the answer is 4[ 4]", "1: 4 is the answer[4]", "2: a long target, indeed?[a long target, indeed]"}, nil,
+			pair(`{"in":"the answer is 4","out":" 4"}`, `{"in":"4 is the answer","out":"4"}`, `{"in":"a long target, indeed?","out":" a long target, indeed"}`),
+			[]string{"0: the answer is 4[ 4]", "1: 4 is the answer[4]", "2: a long target, indeed?[ a long target, indeed]"}, nil,
 			[]string{"in 2 of 3 rows the input already contains the target"},
 		}, {
 			"a target inside its input is given away from 16 bytes on",
@@ -337,8 +338,8 @@ func TestDocuments(t *testing.T) {
 			[]string{"1 of 1 rows are not valid UTF-8; bytes that became U+FFFD: 1"},
 		}, {
 			"a target beyond the limit is not reported as given away",
-			pair(`{"in":"aa","out":"a"}`, `{"in":":","out":"b"}`).with(func(d *spec.Dataset) { d.Limits.Bytes = 2 }),
-			[]string{"1: :[b]"}, []string{"target beyond the byte limit x1 [f row 0]"},
+			pair(`{"in":"aa","out":"a"}`, `{"in":":","out":"1"}`).with(func(d *spec.Dataset) { d.Limits.Bytes = 2 }),
+			[]string{"1: :[1]"}, []string{"target beyond the byte limit x1 [f row 0]"},
 			[]string{"1 of 2 rows skipped: target beyond the byte limit (f row 0)"},
 		},
 	} {
