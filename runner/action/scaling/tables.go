@@ -91,7 +91,7 @@ func (t *tables) write(dir string, s *Summary, scores [][]artifact.ScoreSummary)
 			of := scores[i][j]
 			low, high := r.IntervalByDataset[j].Ends()
 			datasets = append(datasets, datasetRow{
-				dataset, r.Model, r.X, of.Documents, of.ScoredBytes, of.ScoredTokens, of.Nats, of.BPB, of.Units.Units, low, high, r.PerplexityByDataset[j],
+				dataset, r.Model, r.X, of.Documents, of.ScoredBytes, of.ScoredTokens, of.Nats, of.BPB, r.UnitsByDataset[j], low, high, r.PerplexityByDataset[j],
 			})
 		}
 	}

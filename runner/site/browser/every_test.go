@@ -35,7 +35,8 @@ func testWidths(t *testing.T, _ *fixture, x *tab) {
 	} {
 		x.visit(path)
 		if got := get[int](x, `Math.max(...[...document.querySelectorAll(".scroll")].map((e) => e.scrollWidth - e.clientWidth))`); got > 0 {
-			t.Errorf("a table of %q is %d pixels too wide", path, got)
+			widths := get[[]string](x, `[...document.querySelectorAll("thead th")].map((e) => e.innerText + " " + e.offsetWidth)`)
+			t.Errorf("a table of %q is %d pixels too wide: %q", path, got, widths)
 		}
 	}
 }
