@@ -66,6 +66,7 @@ func (Kind) Page(ctx context.Context, a *plan.Action, p action.Publisher) (*acti
 	for i := range s.Rows {
 		// These are in the table of datasets.
 		s.Rows[i].ByDataset, s.Rows[i].PerplexityByDataset = []float64{}, []*float64{}
+		s.Rows[i].IntervalByDataset, s.Rows[i].UnitsByDataset = []*artifact.Interval{}, []int64{}
 	}
 	datasets := len(s.Datasets)
 	page.Files[action.Details], err = p.JSON(struct {

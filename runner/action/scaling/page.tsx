@@ -6,7 +6,7 @@ import { Loaded } from "site/loaded";
 import type { Page, ViewProps } from "site/page";
 import { href, param, set } from "site/route";
 import { Table } from "site/table";
-import { datasets, details, type DatasetRow, type Fit, type Interval, type Measure, type Model, type Summary } from "scaling/data";
+import { datasets, details, intervalOf, type DatasetRow, type Fit, type Interval, type Measure, type Model, type Summary } from "scaling/data";
 import { Documents } from "scaling/documents";
 import { Tokens } from "scaling/tokens";
 
@@ -53,29 +53,21 @@ function Scaling({ entry }: ViewProps) {
       {([s, rows]) => {
         const notes = [...(s.warnings ?? []), ...(s.notes ?? [])];
         const chosen = param("dataset");
-        const family = new Map(s.models.map((m) => [m.model, m.family ?? ""]));
-        const of = chosen ? rows.filter((r) => r.dataset === chosen) : s.models;
-        const models = new Map(s.models.map((m) => [m.model, m]));
         const names = [...new Set(rows.map((r) => r.dataset))];
-        const at = names.indexOf(chosen);
-        const intervalOf = (model: string) => (chosen ? models.get(model)?.bpbIntervalByDataset?.[at] : models.get(model)?.bpbInterval);
-        const drawn = lines(of.flatMap((m) => (m.x === null ? [] : [{ family: family.get(m.model) ?? "", model: m.model, x: m.x, bpb: m.bpb, interval: intervalOf(m.model) }])), chosen ? [] : (s.fits ?? []).filter((f) => f.of === "bits per byte"));
+        const known = names.includes(chosen);
         return (
           <>
             {notes.length > 0 && <ul class="warnings">{notes.map((n) => <li>{n}</li>)}</ul>}
-            <Change of={s} />
             <div class="choose">
               <label><span>Dataset</span>
                 <select value={chosen} onChange={(e) => set({ dataset: e.currentTarget.value })}>
                   <option value="">all</option>
+                  {chosen && !known && <option value={chosen}>{chosen} (not in this page)</option>}
                   {names.map((d) => <option value={d}>{d}</option>)}
                 </select>
               </label>
-              <span>{count(s.scoredBytes)} bytes of {plural(s.documents, "document")}</span>
             </div>
-            {drawn.x.length > 0 && <Chart title={`Bits per byte over ${axis(s)}${chosen ? " of " + chosen : ""}, with 95% intervals${drawn.lines.some((l) => l.fit) ? " and fitted laws" : ""}`} x={{ name: axis(s), values: drawn.x, log: s.x.scale === "log" }} y={{ name: "bits per byte", log: s.x.scale === "log" }} lines={drawn.lines} />}
-            <Table name="models" rows={s.models} columns={columnsOf(s)} sort="x" />
-            <Fits fits={s.fits ?? []} />
+            {chosen === "" ? <Losses of={s} on="" /> : known ? <Losses of={onDataset(s, rows.filter((r) => r.dataset === chosen))} on={chosen} all={s} /> : <p>The dataset {chosen} is not in this page.</p>}
           </>
         );
       }}
@@ -83,16 +75,61 @@ function Scaling({ entry }: ViewProps) {
   );
 }
 
+/**
+ * onDataset returns the summary of one dataset, whose rows are given. The intervals of changes, the documents on which
+ * models differ, and laws are known for all datasets together only.
+ */
+function onDataset(s: Summary, rows: DatasetRow[]): Summary {
+  const of = new Map(rows.map((r) => [r.model, r]));
+  const models = s.models.flatMap((m): Model[] => {
+    const r = of.get(m.model);
+    return r ? [{ ...m, nats: r.nats, bpb: r.bpb, bpbInterval: intervalOf(r), perplexity: { perToken: r.perplexity_per_token, perWord: null, perByte: null } }] : [];
+  });
+  const [first, last] = [s.gain?.[0], s.gain?.[s.gain.length - 1]].map((name) => models.find((m) => m.model === name)?.bpb);
+  const change = first == null || last == null ? null : { bpb: last - first, interval: null };
+  return { ...s, models, change, documents: rows[0]!.documents, scoredBytes: rows[0]!.scored_bytes, fits: null };
+}
+
+/** Losses shows the losses on a dataset, or on all: then on is "". What is known of all datasets only says so. */
+function Losses({ of: s, on, all = s }: { of: Summary; on: string; all?: Summary }) {
+  const points = s.models.flatMap((m) => (m.x === null ? [] : [{ family: m.family ?? "", model: m.model, x: m.x, bpb: m.bpb, interval: m.bpbInterval }]));
+  const drawn = lines(points, (s.fits ?? []).filter((f) => f.of === "bits per byte"));
+  const title = `Bits per byte over ${axis(s)}${on ? " of " + on : ""}${s.models.some((m) => m.bpbInterval) ? ", with 95% intervals" : ""}${drawn.lines.some((l) => l.fit) ? " and fitted laws" : ""}`;
+  return (
+    <>
+      <p>{count(s.scoredBytes)} bytes of {plural(s.documents, "document")}{on ? ` of ${on}` : ""}.</p>
+      <Change of={s} on={on} />
+      {on && <Change of={all} on="all datasets" />}
+      <Documented of={all} on={on ? "all datasets" : ""} />
+      {drawn.x.length > 0 && <Chart title={title} x={{ name: axis(s), values: drawn.x, log: s.x.scale === "log" }} y={{ name: "bits per byte", log: s.x.scale === "log" }} lines={drawn.lines} />}
+      {on && <p class="hint">Bits per byte and perplexities of {on}; an interval only where there is enough text.</p>}
+      <Table name="models" rows={s.models} columns={columnsOf(s)} sort="x" />
+      <Fits fits={s.fits ?? []} />
+      {on && (all.fits ?? []).some((f) => f.law !== null) && <p class="hint">The laws are of all datasets: choose "all" to see them.</p>}
+    </>
+  );
+}
+
 /** Change says what the size of the models changes. */
-function Change({ of: s }: { of: Summary }) {
+function Change({ of: s, on }: { of: Summary; on: string }) {
+  const gain = s.gain ?? [];
+  if (!s.change || gain.length < 2) return null;
+  return (
+    <p>
+      {on ? `On ${on}, from` : "From"} <b>{gain[0]}</b> to <b>{gain[gain.length - 1]}</b>, bits per byte change by {signed(s.change.bpb)}{s.change.interval && ` [${signed(s.change.interval.low)}, ${signed(s.change.interval.high)}]`}.
+    </p>
+  );
+}
+
+/** Documented says on how many documents the size of the models changes the loss. */
+function Documented({ of: s, on }: { of: Summary; on: string }) {
   const gain = s.gain ?? [];
   const d = s.rankedDocuments;
   if (!s.change || gain.length < 2) return null;
   const many = gain.length > 2 ? ` On ${count(d.monotone)} of them, it falls at each of ${count(gain.length - 1)} steps.` : "";
   return (
     <p>
-      From <b>{gain[0]}</b> to <b>{gain[gain.length - 1]}</b>, bits per byte change by {signed(s.change.bpb)}{s.change.interval && ` [${signed(s.change.interval.low)}, ${signed(s.change.interval.high)}]`}.
-      Of {plural(d.lower + d.equal + d.higher, "document")} of at least 32 bytes, {count(d.lower)} have a lower loss and {count(d.higher)} a higher one.{many}
+      Of {plural(d.lower + d.equal + d.higher, "document")} of at least 32 bytes{on && ` in ${on}`}, {count(d.lower)} have a lower loss and {count(d.higher)} a higher one.{many}
     </p>
   );
 }
@@ -142,14 +179,23 @@ interface Part {
   bpb: (number | null)[];
 }
 
-function Parts({ entry, of, first, noun }: { entry: ViewProps["entry"]; of: "buckets" | "sentences"; first: string; noun: string }) {
+interface PartsProps {
+  entry: ViewProps["entry"];
+  of: "buckets" | "sentences";
+  first: string;
+  noun: string;
+  /** What n counts. */
+  counted: string;
+}
+
+function Parts({ entry, of, first, noun, counted }: PartsProps) {
   return (
     <Loaded of={entry.id} load={() => details(entry)}>
       {(s) => {
         const columns: Column<Part>[] = [
           { key: "name", title: first, value: (p) => (/^\d+$/.test(p.name) ? Number(p.name) : p.name), text: (p) => p.name },
           ...s.models.map((m, i): Column<Part> => ({ key: m.model, title: m.model, unit: "bits per byte", number: true, value: (p) => p.bpb[i], text: (p) => decimal(p.bpb[i]) })),
-          { key: "parts", title: "n", number: true, value: (p) => p.parts, text: (p) => count(p.parts) },
+          { key: "parts", title: "n", unit: counted, number: true, value: (p) => p.parts, text: (p) => count(p.parts) },
           { key: "bytes", title: "Bytes", number: true, value: (p) => p.scoredBytes, text: (p) => count(p.scoredBytes) },
         ];
         return <Table name={noun} rows={s[of] ?? []} columns={columns} sort={of === "sentences" ? "" : "-bytes"} bytes={(p) => p.scoredBytes} />;
@@ -182,7 +228,7 @@ function Datasets({ entry }: ViewProps) {
           { key: "dataset", title: "Dataset", value: (d) => d.dataset },
           ...s.models.map(({ model }): Column<Dataset> => ({
             key: model, title: model, unit: "bits per byte", number: true, value: (d) => d.of.get(model)?.bpb, text: (d) => decimal(d.of.get(model)?.bpb),
-            cell: (d) => { const r = d.of.get(model); return <>{decimal(r?.bpb)} {r?.bpb_low != null && <small>±{decimal((r.bpb_high! - r.bpb_low) / 2)}</small>}</>; },
+            cell: (d) => { const r = d.of.get(model); const i = r && intervalOf(r); return <>{decimal(r?.bpb)} {i && <small>±{decimal((i.high - i.low) / 2)}</small>}</>; },
           })),
           gain.length > 1 && { key: "change", title: "Change", unit: "%", number: true, help: `from ${gain[0]} to ${gain[gain.length - 1]}`, value: change, text: (d) => signed(change(d), 1) },
           ...s.models.map(({ model }): Column<Dataset> => ({ key: model + "_perplexity", title: model, unit: "perplexity per token", number: true, value: (d) => d.of.get(model)?.perplexity_per_token, text: (d) => decimal(d.of.get(model)?.perplexity_per_token, 2) })),
@@ -190,7 +236,7 @@ function Datasets({ entry }: ViewProps) {
         ];
         return (
           <>
-            <p class="hint">After ± is half of a 95% interval. A link shows the dataset in the plot.</p>
+            <p class="hint">After ± is half of a 95% interval, where there is enough text. A link shows the dataset in the plot.</p>
             <Table name="datasets" rows={all} columns={columns.filter((c) => c !== false)} sort="dataset" bytes={(d) => d.bytes} href={(d) => href(entry.id, { dataset: d.dataset })} />
           </>
         );
@@ -204,8 +250,8 @@ export const page: Page = {
     { id: "scaling", title: "Scaling", view: Scaling },
     { id: "datasets", title: "Datasets", view: Datasets },
     { id: "documents", title: "Documents", view: Documents },
-    { id: "buckets", title: "Buckets", view: ({ entry }) => <Parts entry={entry} of="buckets" first="Bucket" noun="buckets" /> },
-    { id: "sentences", title: "Sentences", view: ({ entry }) => <Parts entry={entry} of="sentences" first="Sentence of the document" noun="positions of sentences" /> },
+    { id: "buckets", title: "Buckets", view: ({ entry }) => <Parts entry={entry} of="buckets" first="Bucket" noun="buckets" counted="segments" /> },
+    { id: "sentences", title: "Sentences", view: ({ entry }) => <Parts entry={entry} of="sentences" first="Sentence of the document" noun="positions of sentences" counted="sentences" /> },
     { id: "tokens", title: "Tokens", view: Tokens, needs: "tokens" },
   ],
 };

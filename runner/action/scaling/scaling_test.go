@@ -113,6 +113,9 @@ func TestIntervals(t *testing.T) {
 			if want := artifact.IntervalOf(units); !reflect.DeepEqual(r.IntervalByDataset[j], want) {
 				t.Errorf("%s on %s: found the interval %+v, want %+v", r.Model, dataset, r.IntervalByDataset[j], want)
 			}
+			if r.UnitsByDataset[j] != units.Units {
+				t.Errorf("%s on %s: found %d units of the interval, want %d", r.Model, dataset, r.UnitsByDataset[j], units.Units)
+			}
 		}
 		if want := artifact.IntervalOf(all); want == nil || !reflect.DeepEqual(r.Interval, want) {
 			t.Errorf("%s: found the interval %+v, want %+v", r.Model, r.Interval, want)

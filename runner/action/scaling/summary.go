@@ -54,6 +54,8 @@ type Row struct {
 	ByDataset           []float64            `json:"bpbByDataset"`
 	IntervalByDataset   []*artifact.Interval `json:"bpbIntervalByDataset"`
 	PerplexityByDataset []*float64           `json:"perplexityByDataset"`
+	// UnitsByDataset counts the documents with scored bytes, or clusters of them, that each interval is of.
+	UnitsByDataset []int64 `json:"unitsByDataset"`
 }
 
 // Change is a difference of two models on the same text.

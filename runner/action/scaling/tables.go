@@ -48,9 +48,11 @@ type (
 		ScoredTokens int64    `json:"scored_tokens" parquet:"scored_tokens"`
 		Nats         float64  `json:"nats" parquet:"nats"`
 		BPB          float64  `json:"bpb" parquet:"bpb"`
-		Low          *float64 `json:"bpb_low" parquet:"bpb_low,optional"`
-		High         *float64 `json:"bpb_high" parquet:"bpb_high,optional"`
-		Perplexity   *float64 `json:"perplexity_per_token" parquet:"perplexity_per_token,optional"`
+		// Units counts the documents with scored bytes, or their clusters, that the interval is of.
+		Units      int64    `json:"units" parquet:"units"`
+		Low        *float64 `json:"bpb_low" parquet:"bpb_low,optional"`
+		High       *float64 `json:"bpb_high" parquet:"bpb_high,optional"`
+		Perplexity *float64 `json:"perplexity_per_token" parquet:"perplexity_per_token,optional"`
 	}
 	partRow struct {
 		Part  string   `json:"part" parquet:"part"`
@@ -89,7 +91,7 @@ func (t *tables) write(dir string, s *Summary, scores [][]artifact.ScoreSummary)
 			of := scores[i][j]
 			low, high := r.IntervalByDataset[j].Ends()
 			datasets = append(datasets, datasetRow{
-				dataset, r.Model, r.X, of.Documents, of.ScoredBytes, of.ScoredTokens, of.Nats, of.BPB, low, high, r.PerplexityByDataset[j],
+				dataset, r.Model, r.X, of.Documents, of.ScoredBytes, of.ScoredTokens, of.Nats, of.BPB, r.UnitsByDataset[j], low, high, r.PerplexityByDataset[j],
 			})
 		}
 	}

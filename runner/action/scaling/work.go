@@ -81,6 +81,7 @@ func newSummary(p parameters, scores [][]artifact.ScoreSummary) (*Summary, error
 func (s *Summary) add(m model, scores []artifact.ScoreSummary, clustered []string) {
 	row := Row{
 		Model: m.Name, Family: m.Family, ByDataset: []float64{}, IntervalByDataset: []*artifact.Interval{}, PerplexityByDataset: []*float64{},
+		UnitsByDataset: []int64{},
 	}
 	var sum artifact.ScoreSummary
 	for j, of := range scores {
@@ -101,6 +102,7 @@ func (s *Summary) add(m model, scores []artifact.ScoreSummary, clustered []strin
 		sum.Units.Merge(of.Units)
 		row.ByDataset = append(row.ByDataset, of.BPB)
 		row.IntervalByDataset = append(row.IntervalByDataset, artifact.IntervalOf(of.Units))
+		row.UnitsByDataset = append(row.UnitsByDataset, of.Units.Units)
 		row.PerplexityByDataset = append(row.PerplexityByDataset, perplexityOf(of.Nats, of.ScoredTokens))
 	}
 	sum.Finish()

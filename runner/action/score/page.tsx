@@ -1,4 +1,4 @@
-// The page of an experiment's scores: every model on every dataset, and a comparison of any two models.
+// The page of an experiment's scores: every model on every dataset, and a comparison of models with a baseline.
 import { Compare } from "score/compare";
 import { Models } from "score/models";
 import { Scores } from "score/table";
@@ -9,6 +9,6 @@ export const page: Page = {
   tabs: [
     { id: "models", title: "Models", view: Models },
     { id: "scores", title: "All scores", view: Scores },
-    { id: "compare", title: "Compare two models", view: Compare },
+    { id: "compare", title: "Compare models", view: Compare },
   ],
 };

@@ -18,6 +18,8 @@ func testCompare(t *testing.T, _ *fixture, x *tab) {
 	_, want := table(x)
 	x.visit("#/pages/scores/all/compare?a=byte-4gram&b=word-2gram&small=1")
 	header, got := table(x)
+	testVerdicts(t, x, header, got["all datasets"])
+	delete(got, "all datasets")
 	if len(got) != len(want) || len(want) < 5 {
 		t.Fatalf("%d datasets, want %d", len(got), len(want))
 	}
@@ -32,6 +34,20 @@ func testCompare(t *testing.T, _ *fixture, x *tab) {
 	x.must(x.Wait(`location.hash.includes("a=word-2gram")`))
 	x.must(x.Settle())
 	x.contains(".choose", "Swap")
+}
+
+// testVerdicts looks at a comparison of two models: verdicts have the names of the models, as in one of many.
+func testVerdicts(t *testing.T, x *tab, header map[string]int, all []string) {
+	t.Helper()
+	if all == nil || all[header["gap_bpb"]] == "" {
+		t.Fatalf("the row of all datasets is %q", all)
+	}
+	x.contains(".tabs", "Compare models")
+	for _, selector := range []string{".figures", "tbody"} {
+		if got := x.text(selector); !strings.Contains(got, "word-2gram is worse") || strings.Contains(got, "b is worse") {
+			t.Errorf("the verdicts of %s are %q", selector, got)
+		}
+	}
 }
 
 // testManyModels adds a model to a comparison of two, whose numbers must not change, and then makes it the baseline.

@@ -52,6 +52,22 @@ func testDocument(t *testing.T, _ *fixture, x *tab) {
 	}
 }
 
+// testSpans looks at the list of spans: each has the text around it, which tells equal spans apart.
+func testSpans(t *testing.T, _ *fixture, x *tab) {
+	x.visit(document("books/opticks", "Isaac.Newton-Opticks.txt", 400))
+	x.must(x.Wait(`document.querySelector(".spans li") !== null`))
+	if got := get[int](x, `[...document.querySelectorAll(".spans li code")].filter((e) => e.querySelector("b").textContent !== "" && e.textContent.length > e.querySelector("b").textContent.length).length`); got < 10 {
+		t.Errorf("%d spans have text around them", got)
+	}
+	// White space is shown by signs in the list only.
+	if got := get[[]string](x, `(() => {
+		const text = document.querySelector(".heat").textContent.replace(/\s/g, "␣");
+		return [...document.querySelectorAll(".spans li code")].map((e) => e.textContent.replace(/[⏎⇥↵]/g, "␣")).filter((s) => !s.includes("…") && !text.includes(s));
+	})()`); len(got) != 0 {
+		t.Errorf("the text has no %q", got)
+	}
+}
+
 // testTopTokens steps through the worst spans of a document under a model of words: the most probable words are named,
 // though most of them are nowhere in the document.
 func testTopTokens(t *testing.T, _ *fixture, x *tab) {

@@ -27,6 +27,20 @@ func checkSizes(x *tab, pages []string) {
 	}
 }
 
+// testWidths looks for tables of few models that do not fit a screen of 1,280 pixels.
+func testWidths(t *testing.T, _ *fixture, x *tab) {
+	for _, path := range []string{
+		"", "#/pages/scores/all/compare?a=byte-4gram&b=word-2gram", "#/pages/scores/all/compare?a=byte-4gram%2Cbyte-2gram&b=word-2gram",
+		"#/pages/scaling/order/datasets", "#/pages/scaling/order/documents",
+	} {
+		x.visit(path)
+		if got := get[int](x, `Math.max(...[...document.querySelectorAll(".scroll")].map((e) => e.scrollWidth - e.clientWidth))`); got > 0 {
+			widths := get[[]string](x, `[...document.querySelectorAll("thead th")].map((e) => e.innerText + " " + e.offsetWidth)`)
+			t.Errorf("a table of %q is %d pixels too wide: %q", path, got, widths)
+		}
+	}
+}
+
 // testObstacles looks for obstacles to people with disabilities on all pages.
 func testObstacles(_ *testing.T, _ *fixture, x *tab) { checkObstacles(x, everyPage(x)) }
 

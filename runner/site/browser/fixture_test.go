@@ -31,6 +31,8 @@ let book = {path: "text/src/testdata/Isaac.Newton-Opticks.txt", split: "paragrap
 datasets: {
 	"books/train": {source: text: book, rows: to: 60, use: "train"}
 	"books/opticks": {source: text: book, rows: {from: 350, to: 500}, tags: ["english", "century:18"]}
+	// Too little text for an interval to mean anything.
+	"books/two": {source: text: book, rows: {from: 350, to: 352}}
 	"code/go": {source: text: path: "text/src/net/http/*.go", rows: to: 30, tags: ["code"]}
 	"web/hostile": {source: jsonl: path: "hostile.jsonl", tags: ["html"]}
 	"web/odd": {source: jsonl: path: "odd.jsonl"}
@@ -46,7 +48,7 @@ models: {
 }
 gaps: "byte-vs-word": {a: "byte-4gram", b: "word-2gram"}
 let few = ["books/opticks", "code/go"]
-scaling: order: {models: ["byte-2gram", "byte-4gram", "again"], datasets: few}
+scaling: order: {models: ["byte-2gram", "byte-4gram", "again"], datasets: ["books/opticks", "books/two", "code/go"]}
 series: checkpoints: {models: ["byte-2gram", "byte-4gram"], x: {label: "training steps", values: {"byte-2gram": 1, "byte-4gram": 2}}, datasets: few}
 drift: both: {
 	reference: {model: "byte-2gram", datasets: ["books/opticks"]}

@@ -35,6 +35,8 @@ func TestPages(t *testing.T) {
 		"compare":   testCompare,
 		"theme":     testTheme,
 		"sizes":     testSizes,
+		"widths":    testWidths,
+		"spans":     testSpans,
 		"document":  testDocument,
 		"hostile":   testHostile,
 		"top":       testTopTokens,

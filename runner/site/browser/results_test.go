@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -116,6 +117,9 @@ func testModels(t *testing.T, _ *fixture, x *tab) {
 		}
 	}
 	x.contains("tr.total", "±")
+	if got := get[int](x, `[...document.querySelectorAll("tr.total td, tr.total td *")].filter((e) => !e.matches(".best") && getComputedStyle(e).fontWeight >= 600).length`); got != 0 {
+		t.Errorf("%d cells of all datasets are bold without being the best", got)
+	}
 	x.visit("#/pages/scores/all/scores?search=web%2Fodd")
 	x.contains("tbody", "too small")
 }
@@ -131,8 +135,72 @@ func testScaling(t *testing.T, f *fixture, x *tab) {
 	if got := get[[]string](x, `[...document.querySelectorAll("tbody th")].slice(0, 3).map((e) => e.innerText)`); strings.Join(got, " ") != "1 2 3" {
 		t.Errorf("the first positions are %v", got)
 	}
+	x.contains("thead", "sentences")
+	x.visit("#/pages/scaling/order/buckets")
+	x.contains("thead", "segments")
 	testPointNames(t, x)
 	testRanked(t, f, x)
+	testOneDataset(t, f, x)
+}
+
+// testOneDataset opens the scaling of one dataset, whose numbers are not those of all datasets.
+func testOneDataset(t *testing.T, f *fixture, x *tab) {
+	data, err := os.ReadFile(filepath.Join(f.dir, ".surprisal/reports/scaling/order/summary.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var summary struct {
+		Datasets []string `json:"datasets"`
+		Gain     []string `json:"gain"`
+		Models   []struct {
+			Model     string    `json:"model"`
+			BPB       []float64 `json:"bpbByDataset"`
+			Intervals []*struct {
+				Low float64 `json:"low"`
+			} `json:"bpbIntervalByDataset"`
+			Perplexity []float64 `json:"perplexityByDataset"`
+		} `json:"models"`
+	}
+	if err := json.Unmarshal(data, &summary); err != nil {
+		t.Fatal(err)
+	}
+	for i, dataset := range summary.Datasets {
+		x.visit("#/pages/scaling/order?dataset=" + url.QueryEscape(dataset))
+		header, lines := table(x)
+		change := 0.0
+		for _, m := range summary.Models {
+			line := lines[m.Model]
+			sameCell(t, m.Model+" on "+dataset, strconv.FormatFloat(m.BPB[i], 'g', -1, 64), line[header["bpb"]])
+			sameCell(t, "the perplexity of "+m.Model+" on "+dataset, strconv.FormatFloat(m.Perplexity[i], 'g', -1, 64), line[header["perplexity"]])
+			if dataset == "books/two" {
+				if m.Intervals[i] == nil || line[header["bpb_low"]] != "" {
+					t.Errorf("the interval of two documents is shown, or there is none: %q", line)
+				}
+			} else if m.Intervals[i] != nil {
+				sameCell(t, "the interval of "+m.Model, strconv.FormatFloat(m.Intervals[i].Low, 'g', -1, 64), line[header["bpb_low"]])
+			}
+			switch m.Model {
+			case summary.Gain[0]:
+				change -= m.BPB[i]
+			case summary.Gain[len(summary.Gain)-1]:
+				change += m.BPB[i]
+			}
+		}
+		x.contains("main", fmt.Sprintf("On %s, from %s to %s, bits per byte change by %+.4f.", dataset, summary.Gain[0], summary.Gain[len(summary.Gain)-1], change))
+		x.contains("main", "On all datasets, from")
+		x.contains("main", "of at least 32 bytes in all datasets")
+	}
+	x.visit("#/pages/scaling/order?dataset=books%2Ftwo")
+	x.contains("main", "bytes of 2 documents of books/two.")
+	x.visit("#/pages/scaling/order/datasets?search=books%2Ftwo")
+	if got := x.text("tbody"); strings.Contains(got, "±") || !strings.Contains(got, "books/two") {
+		t.Errorf("the row of too little text is %q", got)
+	}
+	x.visit("#/pages/scaling/order?dataset=typo")
+	x.contains("main", "The dataset typo is not in this page.")
+	if got := x.text("main"); strings.Contains(got, "bits per byte change") || get[int](x, `document.querySelectorAll("main table, main .chart").length`) != 0 {
+		t.Errorf("a dataset that does not exist has numbers: %q", got)
+	}
 }
 
 // testPointNames looks at the names that are written next to points: a touch screen and paper show nothing else.

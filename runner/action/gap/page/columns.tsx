@@ -11,6 +11,8 @@ export interface Labels {
   b: string;
   /** What the column documents counts. */
   counted: string;
+  /** Verdicts have the names of the models in place of a and b. */
+  named?: boolean;
 }
 
 /** gapColumns returns the columns of rows after the first, their names. */
@@ -23,7 +25,7 @@ export function gapColumns<T extends Partial<GapRow> & { gap_bpb: number | null;
     { key: "gap_high", title: "95% interval, high", data: true, value: (r) => r.gap_high },
     { key: "model_a_bpb", title: labels.a, unit: "a, bits per byte", number: true, value: (r) => r.model_a_bpb, text: (r) => decimal(r.model_a_bpb) },
     { key: "model_b_bpb", title: labels.b, unit: "b, bits per byte", number: true, value: (r) => r.model_b_bpb, text: (r) => decimal(r.model_b_bpb) },
-    has.verdict !== false && { key: "verdict", title: "Verdict", value: (r) => r.verdict, help: "a verdict is given if q is below 5% and the gap is above the noise of scoring", cell: (r) => <Verdict verdict={r.verdict ?? ""} /> },
+    has.verdict !== false && { key: "verdict", title: "Verdict", value: (r) => r.verdict, help: "a verdict is given if q is below 5% and the gap is above the noise of scoring", text: (r) => said(r.verdict ?? "", labels), cell: (r) => <Verdict verdict={r.verdict ?? ""} labels={labels} /> },
     { key: "delta_bits", title: "Bits", unit: "in total", number: true, absolute: true, help: "the difference in bits, summed over the bytes of the row", value: (r) => r.delta_bits, text: (r) => bits(r.delta_bits) },
     { key: "documents", title: "n", unit: labels.counted, number: true, value: (r) => r.documents, text: (r) => count(r.documents) },
     { key: "bytes", title: "Bytes", number: true, value: (r) => r.bytes, text: (r) => count(r.bytes) },
@@ -41,7 +43,14 @@ export const folded = { is: (r: { verdict: string }) => r.verdict === small, why
 /** summed is for rows that are all there is, and that do not overlap: how much of the difference is in the folded ones. */
 export const summed = { ...folded, sum: (r: { delta_bits: number }) => r.delta_bits };
 
-function Verdict({ verdict }: { verdict: string }) {
+/** named writes a verdict about a and b with the names of models. */
+export function named(verdict: string, { a, b }: { a: string; b: string }): string {
+  return verdict.replace(/^([ab]) is/, (_, side) => `${side === "a" ? a : b} is`);
+}
+
+const said = (verdict: string, labels: Labels) => (labels.named ? named(verdict, labels) : verdict);
+
+function Verdict({ verdict, labels }: { verdict: string; labels: Labels }) {
   const kind = verdict.startsWith("a ") ? "worse" : verdict.startsWith("b ") ? "better" : "open";
-  return <span class={`verdict ${kind}`}>{verdict}</span>;
+  return <span class={`verdict ${kind}`}>{said(verdict, labels)}</span>;
 }

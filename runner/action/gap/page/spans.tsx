@@ -17,7 +17,7 @@ export function Spans({ cells, parts, shown, chosen, choose }: { cells: Cells; p
           <li>
             <button type="button" aria-current={cells.bytes[p.from] === chosen ? "true" : undefined} onClick={() => choose(p.from)}>
               <span class={p.bits > 0 && shown === "gap" ? "worse" : shown === "gap" ? "better" : ""}>{bits(p.bits)}</span>
-              <code>{short(cells, p)}</code>
+              <code>{before(cells, p)}<b>{short(cells, p)}</b>{after(cells, p)}</code>
             </button>
           </li>
         ))}
@@ -25,6 +25,19 @@ export function Spans({ cells, parts, shown, chosen, choose }: { cells: Cells; p
       {parts.length > few && <button type="button" onClick={() => more(!all)}>{all ? "Fewer" : `All ${parts.length}`}</button>}
     </section>
   );
+}
+
+/** How many characters of the text around a span are shown on each side: spans that are alike differ there. */
+const around = 8;
+
+function before(cells: Cells, p: Part) {
+  const from = cells.chars[p.from]!;
+  return <small>{visible([...cells.text.slice(Math.max(0, from - 2 * around), from)].slice(-around).join(""))}</small>;
+}
+
+function after(cells: Cells, p: Part) {
+  const to = cells.chars[p.to]!;
+  return <small>{visible([...cells.text.slice(to, to + 2 * around)].slice(0, around).join(""))}</small>;
 }
 
 function short(cells: Cells, p: Part): string {

@@ -2,6 +2,7 @@
 import { json, role } from "site/load";
 import type { Entry } from "site/manifest";
 import { whole } from "site/parquet";
+import { tooSmall } from "score/data";
 
 export interface Measure {
   value: number;
@@ -29,8 +30,6 @@ export interface Model {
   nats: number;
   bpb: number | null;
   bpbInterval?: Interval | null;
-  /** In the order of the table of datasets. */
-  bpbIntervalByDataset?: (Interval | null)[] | null;
   perplexity: { perToken: number | null; perWord: number | null; perByte: number | null };
 }
 
@@ -55,9 +54,13 @@ export interface DatasetRow {
   dataset: string;
   model: string;
   x: number | null;
+  documents: number;
+  nats: number;
   bpb: number | null;
   bpb_low: number | null;
   bpb_high: number | null;
+  /** The documents, or clusters of them, that the interval is of. */
+  units: number;
   perplexity_per_token: number | null;
   scored_bytes: number;
 }
@@ -98,6 +101,9 @@ export interface Token {
   rankByTotal: number | null;
   rankByMean: number | null;
 }
+
+/** intervalOf returns the interval of a row, or null without enough text for it to mean anything. */
+export const intervalOf = (r: DatasetRow): Interval | null => (r.bpb_low === null || r.bpb_high === null || tooSmall(r) ? null : { low: r.bpb_low, high: r.bpb_high });
 
 export const details = (entry: Entry) => json<Summary>(role(entry, "details"));
 

@@ -6,7 +6,7 @@ import { Figure, type ViewProps } from "site/page";
 import { param, set } from "site/route";
 import { count, decimal, interval, plural, signed } from "site/format";
 import { Table } from "site/table";
-import { gapColumns, summed } from "gap/columns";
+import { gapColumns, named, summed } from "gap/columns";
 import type { GapRow } from "gap/data";
 import { Many } from "score/many";
 import { compare, type Pair } from "score/pair";
@@ -92,16 +92,16 @@ function Refused({ all }: { all: string[] }) {
 }
 
 function Two({ a, b, pair: { rows, overall } }: { a: string; b: string; pair: Pair }) {
-  const columns: Column<GapRow>[] = [{ key: "name", title: "Dataset", value: (r) => r.name }, ...gapColumns(rows, { a, b, counted: "documents" }, { won: true, detectable: true })];
+  const columns: Column<GapRow>[] = [{ key: "name", title: "Dataset", value: (r) => r.name }, ...gapColumns(rows, { a, b, counted: "documents", named: true }, { won: true, detectable: true })];
   return (
     <>
       <dl class="figures">
-        <Figure title="Gap, bits per byte" value={signed(overall.gap_bpb)} note={`95% interval ${interval(overall.gap_low, overall.gap_high)}: ${overall.verdict}`} />
+        <Figure title="Gap, bits per byte" value={signed(overall.gap_bpb)} note={`95% interval ${interval(overall.gap_low, overall.gap_high)}: ${named(overall.verdict, { a, b })}`} />
         <Figure title={`a: ${a}`} value={decimal(overall.model_a_bpb)} note="bits per byte" />
         <Figure title={`b: ${b}`} value={decimal(overall.model_b_bpb)} note="bits per byte" />
         <Figure title="Text" value={count(overall.bytes)} note={`bytes of ${plural(overall.documents, "document")}`} />
       </dl>
-      <Table name="datasets" rows={rows} columns={columns} sort="-delta_bits" folded={summed} bytes={(r) => r.bytes} />
+      <Table name="datasets" rows={rows} columns={columns} sort="-delta_bits" total={rows.length > 1 ? overall : undefined} folded={summed} bytes={(r) => r.bytes} />
     </>
   );
 }

@@ -4,7 +4,7 @@ import type { Column } from "site/columns";
 import { count, decimal, interval, signed } from "site/format";
 import { Figure } from "site/page";
 import { Table } from "site/table";
-import { folded, small } from "gap/columns";
+import { folded, named, small } from "gap/columns";
 import type { GapRow } from "gap/data";
 import type { Pair } from "score/pair";
 
@@ -34,7 +34,7 @@ export function Many({ models, baseline, pairs }: { models: string[]; baseline: 
         <Figure title={`baseline: ${baseline}`} value={decimal(overall.baseline)} note="bits per byte" />
         {models.map((m, i) => {
           const o = pairs[i]!.overall;
-          return <Figure title={`${m} − ${baseline}`} value={signed(o.gap_bpb)} note={`95% interval ${interval(o.gap_low, o.gap_high)}: ${named(o.verdict, m, baseline)}`} />;
+          return <Figure title={`${m} − ${baseline}`} value={signed(o.gap_bpb)} note={`95% interval ${interval(o.gap_low, o.gap_high)}: ${named(o.verdict, { a: m, b: baseline })}`} />;
         })}
       </dl>
       <p class="hint">
@@ -75,9 +75,4 @@ function rowsOf(pairs: Pair[]): Row[] {
 function rowOf(name: string, of: (GapRow | undefined)[]): Row {
   const most = of.reduce((x, y) => (y && (!x || y.bytes > x.bytes) ? y : x), undefined);
   return { name, of, bytes: most?.bytes ?? 0, baseline: most?.model_b_bpb ?? null };
-}
-
-/** named writes a verdict about a and b with the names of models. */
-function named(verdict: string, a: string, b: string): string {
-  return verdict.replace(/^a is/, `${a} is`).replace(/^b is/, `${b} is`);
 }

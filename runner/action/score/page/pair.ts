@@ -46,7 +46,7 @@ export async function compare(scores: Score[], { a, b }: { a: string; b: string 
   }
   const rows = totals.map((t, i) => rowOf(pairs[i]![0].dataset, t));
   judge(rows, noise);
-  const overall = rowOf("overall", all);
+  const overall = rowOf("all datasets", all);
   decide(overall, overall.gap_p, noise);
   return { rows, overall, refused };
 }

@@ -19,7 +19,7 @@ export function sideOf(row: Interval): string | undefined {
   return !certain(row) ? undefined : row.gap_bpb! > 0 ? "worse" : "better";
 }
 
-const width = 120;
+const width = 84;
 const height = 20;
 
 /** extent returns the scale for rows: nine tenths of them fit, so that one extreme row does not flatten the others. */
