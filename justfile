@@ -59,21 +59,16 @@ demo-families: build torch
 site: demo
     #!/usr/bin/env bash
     set -euo pipefail
-    server=""
-    stop() { if [ -n "$server" ]; then kill "$server" 2>/dev/null && wait "$server" || true; fi; server=""; }
-    trap 'stop; exit 0' INT TERM
-    trap stop EXIT
-    # serves the results of all demos that ran
-    show() {
-      bin/runner export site bin/site $(ls -d examples/*/.surprisal | xargs -n 1 dirname)
-      stop
-      bin/runner serve bin/site --address 127.0.0.1:8000 & server=$!
-      sleep 1
-      kill -0 "$server" # The address may be in use.
-    }
-    show
+    # the results of all demos that ran
+    export_site() { bin/runner export site bin/site $(ls -d examples/*/.surprisal | xargs -n 1 dirname); }
+    export_site
+    bin/runner serve bin/site --address 127.0.0.1:8000 & server=$!
+    trap 'kill "$server" 2>/dev/null || true' EXIT
+    trap 'exit 0' INT TERM
+    sleep 1
+    kill -0 "$server" # The address may be in use.
     if {{ just_executable() }} demo-families; then
-      show
+      export_site # The server shows it.
       echo "the families' demo is on the site now: load the page again"
     else
       echo "the site is without the families' demo, which failed: see above" >&2
@@ -189,7 +184,8 @@ test-race:
 test-slow:
     go test -vet=off -tags slow -timeout 20m ./runner
     go test -vet=off -tags slow -run '^(TestCoverage|TestFalseAlarms|TestTooFew)$' ./runner/action/drift
-    go test -vet=off -tags slow -p 1 -run '^TestMemory$' -v ./runner/action/materialize ./runner/action/score ./runner/action/gap ./runner/action/scaling ./runner/action/series ./runner/action/outliers
+    go test -vet=off -tags slow -p 1 -run '^TestMemory$' -v ./runner/action/materialize ./runner/action/score ./runner/action/gap ./runner/action/scaling ./runner/action/series ./runner/action/outliers ./runner/action/sliding
+    go test -vet=off -tags slow -run '^TestSiteMemory$' ./runner/workspace
 
 # the store and the providers against a real S3 server
 test-s3:

@@ -30,8 +30,8 @@ func ParseDirectory(address string) (l Location, err error) {
 	scheme, rest, _ := strings.Cut(place, "://")
 	name, key, _ := strings.Cut(rest, "/")
 	if at := strings.LastIndexByte(address, '@'); strings.Contains(name, "@") || at >= 0 && strings.Contains(name, ":") {
-		return l, invalid("path \"%s://...@%s\": the URL has credentials, which everybody who reads the spec sees; "+
-			"remove them, and set credentials in the environment", scheme, address[at+1:])
+		return l, invalid("path \"%s://...\": the URL has credentials, which everybody who reads the spec sees; "+
+			"remove them, and set credentials in the environment", scheme)
 	}
 	if _, ok := allowed[scheme]; !ok {
 		return l, invalid("path %q: unknown scheme %q; schemes are gs and s3", place, scheme)

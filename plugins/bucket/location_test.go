@@ -21,20 +21,22 @@ func TestParse(t *testing.T) {
 		}
 	}
 	for address, want := range map[string]string{
-		"s3://":                         `path "s3://": expected s3://BUCKET/KEY`,
-		"s3:///key":                     `path "s3:///key": expected s3://BUCKET/KEY`,
-		"s3://bucket":                   `path "s3://bucket": expected s3://BUCKET/KEY`,
-		"s3://bucket/":                  `path "s3://bucket/": expected s3://BUCKET/KEY`,
-		"s3://bucket/a/":                "does not end with a slash",
-		"s3://Buck et/key":              `invalid bucket name "Buck et"`,
-		"s3://user:secret@bucket/key":   `path "s3://...@bucket/key": the URL has credentials`,
-		"s3://user:sec/ret@bucket/key":  `path "s3://...@bucket/key": the URL has credentials`,
-		"s3://user:sec?ret@bucket/key":  `path "s3://...@bucket/key": the URL has credentials`,
-		"s3://bucket/key?versionId=1":   `the option "versionId" is not allowed`,
-		"s3://bucket/key?versionId=%zz": "malformed options",
-		"gs://b/../etc/passwd":          `the key has a part "." or ".."`,
-		"s3://bucket/a/./b":             `the key has a part "." or ".."`,
-		"ftp://bucket/key":              `unknown scheme "ftp"`,
+		"s3://":                            `path "s3://": expected s3://BUCKET/KEY`,
+		"s3:///key":                        `path "s3:///key": expected s3://BUCKET/KEY`,
+		"s3://bucket":                      `path "s3://bucket": expected s3://BUCKET/KEY`,
+		"s3://bucket/":                     `path "s3://bucket/": expected s3://BUCKET/KEY`,
+		"s3://bucket/a/":                   "does not end with a slash",
+		"s3://Buck et/key":                 `invalid bucket name "Buck et"`,
+		"s3://user:secret@bucket/key":      `path "s3://...": the URL has credentials`,
+		"s3://user:sec/ret@bucket/key":     `path "s3://...": the URL has credentials`,
+		"s3://user:a@bucket/key?x=secret":  `path "s3://...": the URL has credentials`,
+		"s3://user:a@bucket/key?x=sec@ret": `path "s3://...": the URL has credentials`,
+		"s3://user:sec?ret@bucket/key":     `path "s3://...": the URL has credentials`,
+		"s3://bucket/key?versionId=1":      `the option "versionId" is not allowed`,
+		"s3://bucket/key?versionId=%zz":    "malformed options",
+		"gs://b/../etc/passwd":             `the key has a part "." or ".."`,
+		"s3://bucket/a/./b":                `the key has a part "." or ".."`,
+		"ftp://bucket/key":                 `unknown scheme "ftp"`,
 	} {
 		_, err := Parse(address)
 		if protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "sec") {

@@ -21,6 +21,7 @@ import (
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/action/gap"
 	"surprisal.dev/runner/artifact"
+	"surprisal.dev/runner/artifact/artifacttest"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/site"
 	"surprisal.dev/runner/site/sitetest"
@@ -529,21 +530,7 @@ var safeName = regexp.MustCompile(`^(data/[0-9a-f]{64}\.(json|parquet)|index\.ht
 // foreignTable writes a table of another tool: one row group, with an equal document in each dataset.
 func foreignTable(t *testing.T, path string, datasets []string, text string) {
 	t.Helper()
-	type row struct {
-		Dataset     string    `parquet:"dataset_name,optional"`
-		Tags        []string  `parquet:"tags,optional,list"`
-		Shard       string    `parquet:"shard_name,optional"`
-		Row         *int64    `parquet:"row_index,optional"`
-		Text        string    `parquet:"text,optional"`
-		ScoreStart  *int32    `parquet:"score_byte_start,optional"`
-		ScoreEnd    *int32    `parquet:"score_byte_end,optional"`
-		TokenIDs    []int32   `parquet:"token_ids,optional,list"`
-		PerByteLoss []float64 `parquet:"per_byte_loss,optional,list"`
-		TokenStarts []int32   `parquet:"token_byte_starts,optional,list"`
-		TokenEnds   []int32   `parquet:"token_byte_ends,optional,list"`
-		NumBytes    *int32    `parquet:"num_bytes,optional"`
-	}
-	var rows []row
+	var rows []artifacttest.ForeignRow
 	start, end := int32(0), int32(len(text))
 	for _, dataset := range datasets {
 		for n := range int64(3) {
@@ -551,7 +538,7 @@ func foreignTable(t *testing.T, path string, datasets []string, text string) {
 			for i := range losses {
 				losses[i] = float64(i%7) + float64(n)
 			}
-			rows = append(rows, row{
+			rows = append(rows, artifacttest.ForeignRow{
 				Dataset: dataset, Tags: []string{"t"}, Shard: dataset, Row: &n, Text: text, ScoreStart: &start, ScoreEnd: &end, NumBytes: &end,
 				TokenIDs: []int32{1}, TokenStarts: []int32{0}, TokenEnds: []int32{end}, PerByteLoss: losses,
 			})

@@ -11,8 +11,8 @@ import (
 // Observing is a backend that gives activations. Its tokens are bytes.
 type Observing struct{}
 
-// observingModel is a model, as its configuration says: it is one with a loss of Loss nats per token. Its norms have the magnitude Scale at even dimensions of every
-// other position, and 1 elsewhere.
+// observingModel is a model with a loss of Loss nats per token, as its configuration says. Its norms have the magnitude
+// Scale at even dimensions of every other position, and 1 elsewhere.
 type observingModel struct {
 	Sites, Hidden int
 	Limit         int64

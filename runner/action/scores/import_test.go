@@ -18,25 +18,13 @@ import (
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/artifact"
+	"surprisal.dev/runner/artifact/artifacttest"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/store"
 )
 
-// foreign is a row as another tool writes it, with optional columns.
-type foreign struct {
-	Dataset     string    `parquet:"dataset_name,optional"`
-	Tags        []string  `parquet:"tags,optional,list"`
-	Shard       string    `parquet:"shard_name,optional"`
-	Row         *int64    `parquet:"row_index,optional"`
-	Text        string    `parquet:"text,optional"`
-	ScoreStart  *int32    `parquet:"score_byte_start,optional"`
-	ScoreEnd    *int32    `parquet:"score_byte_end,optional"`
-	TokenIDs    []int32   `parquet:"token_ids,optional,list"`
-	PerByteLoss []float64 `parquet:"per_byte_loss,optional,list"`
-	TokenStarts []int32   `parquet:"token_byte_starts,optional,list"`
-	TokenEnds   []int32   `parquet:"token_byte_ends,optional,list"`
-	NumBytes    *int32    `parquet:"num_bytes,optional"`
-}
+// foreign is a row as another tool writes it.
+type foreign = artifacttest.ForeignRow
 
 func row(dataset, shard string, n int64, text string, start int32, losses ...float64) foreign {
 	end := int32(len(text))

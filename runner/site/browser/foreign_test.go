@@ -15,6 +15,7 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 
+	"surprisal.dev/runner/artifact/artifacttest"
 	"surprisal.dev/runner/site/browser"
 )
 
@@ -29,22 +30,6 @@ models: {for m in ["a", "b"] {(m): scores: {path: "\(m)/scored_documents.parquet
 gaps: "a-vs-b": {a: "a", b: "b"}
 `
 
-// foreignRow is a row of a table of another tool: it has the loss of each byte, and neither ranks nor losses of tokens.
-type foreignRow struct {
-	Dataset     string    `parquet:"dataset_name,optional"`
-	Tags        []string  `parquet:"tags,optional,list"`
-	Shard       string    `parquet:"shard_name,optional"`
-	Row         *int64    `parquet:"row_index,optional"`
-	Text        string    `parquet:"text,optional"`
-	ScoreStart  *int32    `parquet:"score_byte_start,optional"`
-	ScoreEnd    *int32    `parquet:"score_byte_end,optional"`
-	TokenIDs    []int32   `parquet:"token_ids,optional,list"`
-	PerByteLoss []float64 `parquet:"per_byte_loss,optional,list"`
-	TokenStarts []int32   `parquet:"token_byte_starts,optional,list"`
-	TokenEnds   []int32   `parquet:"token_byte_ends,optional,list"`
-	NumBytes    *int32    `parquet:"num_bytes,optional"`
-}
-
 // hostileNames are names of datasets that mean something in addresses, paths, HTML, CSV or LaTeX.
 var hostileNames = []string{
 	`<img src=x onerror="window.stolen=1">`, "..a/b../~c", "a#b?c=1&d=%2F%zz", `=cmd|' /C calc'!A0`, `50% of "x_{1}" & $y$, {z}~^#`, strings.Repeat("long/", 200) + "name",
@@ -53,9 +38,9 @@ var hostileNames = []string{
 // writeForeign writes a table of 300 documents of 10 kB in one row group, and one document for each hostile name.
 func writeForeign(path string, model uint64) error {
 	text, losses := rand.New(rand.NewPCG(1, 1)), rand.New(rand.NewPCG(2, model))
-	var rows []foreignRow
+	var rows []artifacttest.ForeignRow
 	for n := range int64(300) {
-		d := foreignRow{Dataset: "theirs/web", Tags: []string{"web"}, Shard: "part-0", Row: &n}
+		d := artifacttest.ForeignRow{Dataset: "theirs/web", Tags: []string{"web"}, Shard: "part-0", Row: &n}
 		var words strings.Builder
 		for words.Len() < 10_000 {
 			start := int32(words.Len())
