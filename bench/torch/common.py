@@ -41,10 +41,19 @@ def run(runner, directory, spec, devices=0):
     return [json.loads(path.read_text()) for path in (directory / ".surprisal/store/actions").glob("*/*.json")]
 
 
-def measured(records, kind="score"):
-    """What the only action of a kind measured."""
-    (found,) = [record["measured"] for record in records if record["descriptor"]["kind"] == kind]
-    return found
+def scored(arguments, text, weights, context, backend, devices=0):
+    """The tokens, seconds and nats of a run that scores the documents of a JSONL file; seconds are those of scoring."""
+    directory = arguments.work / "experiment"
+    records = run(
+        arguments.runner, directory,
+        'package bench\n\nimport "surprisal.dev/experiment"\n\nexperiment.#Experiment\n\nname: "bench"\n'
+        f'datasets: text: source: jsonl: path: "{text}"\n'
+        f'models: model: {{backend: torch: {json.dumps(backend)}, weights: safetensors: path: "{weights}"}}\n'
+        f'scoring: context: {context}\n',
+        devices,
+    )
+    (found,) = [record["measured"] for record in records if record["descriptor"]["kind"] == "score"]
+    return found["tokens"], found["tokens"] / found["tokensPerSecond"], nats(arguments.runner, directory, "score model text")
 
 
 def nats(runner, directory, score):

@@ -125,18 +125,8 @@ def text(shape, windows):
 
 
 def runner_peer(arguments):
-    directory = arguments.work / "experiment"
-    backend = json.dumps({"dtype": arguments.dtype, "threads": arguments.threads, "batchTokens": arguments.batch_tokens})
-    records = common.run(
-        arguments.runner, directory,
-        'package bench\n\nimport "surprisal.dev/experiment"\n\nexperiment.#Experiment\n\nname: "bench"\n'
-        f'datasets: words: source: jsonl: path: "{arguments.work}/text.jsonl"\n'
-        f'models: model: {{backend: torch: {backend}, weights: safetensors: path: "{arguments.work}/model"}}\n'
-        f'scoring: context: {CONTEXT}\n',
-    )
-    measured = common.measured(records)
-    nats = common.nats(arguments.runner, directory, "score model words")
-    return measured["tokens"], measured["tokens"] / measured["tokensPerSecond"], nats
+    backend = {"dtype": arguments.dtype, "threads": arguments.threads, "batchTokens": arguments.batch_tokens}
+    return common.scored(arguments, arguments.work / "text.jsonl", arguments.work / "model", CONTEXT, backend)
 
 
 def transformers_peer(arguments, implementation):

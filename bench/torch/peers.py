@@ -230,19 +230,9 @@ def llama_cpp_peer(arguments):
 
 def runner_peer(arguments):
     """A run in a fresh directory; tokens and seconds are those that the score action measured."""
-    directory = arguments.work / "experiment"
-    backend = json.dumps({"dtype": arguments.dtype, "device": arguments.device, "threads": arguments.threads})
-    records = common.run(
-        arguments.runner, directory,
-        'package bench\n\nimport "surprisal.dev/experiment"\n\nexperiment.#Experiment\n\nname: "bench"\n'
-        f'datasets: book: source: jsonl: path: "{arguments.work}/{arguments.case}.jsonl"\n'
-        f'models: model: {{backend: torch: {backend}, weights: safetensors: path: "{arguments.work}/{arguments.dtype}"}}\n'
-        f'scoring: context: {CONTEXT}\n',
-        devices=0 if arguments.device == "cpu" else 1,
-    )
-    measured = common.measured(records)
-    nats = common.nats(arguments.runner, directory, "score model book")
-    return measured["tokens"], measured["tokens"] / measured["tokensPerSecond"], nats
+    backend = {"dtype": arguments.dtype, "device": arguments.device, "threads": arguments.threads}
+    devices = 0 if arguments.device == "cpu" else 1
+    return common.scored(arguments, arguments.work / f"{arguments.case}.jsonl", arguments.work / arguments.dtype, CONTEXT, backend, devices)
 
 
 def vllm_peer(arguments):
