@@ -83,7 +83,7 @@ func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
 		Warnings: m.warnings(),
 		Measured: map[string]float64{
 			plan.MeasuredDocuments: float64(c.Documents), plan.MeasuredBytes: float64(c.Bytes), artifact.MeasuredChatFramed: float64(m.framed()),
-			plan.MeasuredLargest: float64(c.LargestDocument), plan.MeasuredRepeated: float64(m.repeated),
+			plan.MeasuredLargest: float64(c.LargestDocument), plan.MeasuredRepeated: float64(m.beginnings.repeated),
 			artifact.MeasuredEqual: float64(m.equals.count(c.Documents)),
 			"bytesPerSecond":       float64(c.Bytes) / max(time.Since(started).Seconds(), math.SmallestNonzeroFloat64),
 		},
@@ -111,13 +111,11 @@ type materializer struct {
 	// lacking is true if a refused row has a problem with a field.
 	lacking bool
 	// clusters are the clusters seen.
-	clusters map[string]struct{}
-	advance  func(action.Progress)
-	document artifact.Document
-	// beginning is that of the document before, and repeated the number of bytes that documents repeat of them.
-	beginning string
-	repeated  int64
-	equals    equals
+	clusters   map[string]struct{}
+	advance    func(action.Progress)
+	document   artifact.Document
+	beginnings beginnings
+	equals     equals
 }
 
 func (m *materializer) write(ctx context.Context, path string, p action.Provider, r protocol.ReadRequest) (err error) {
@@ -144,7 +142,7 @@ func (m *materializer) write(ctx context.Context, path string, p action.Provider
 		span := m.document.Text[m.document.ScoreStart:m.document.ScoreEnd]
 		c.ScoredBytes += int64(len(span))
 		c.Words += countWords(span)
-		m.repeat()
+		m.beginnings.add(m.document.Text)
 		m.equals.add(&m.document)
 		m.advance(action.Progress{Documents: 1, Bytes: int64(len(m.document.Text))})
 		if err := out.Write(m.document); err != nil {
@@ -163,23 +161,6 @@ func (m *materializer) write(ctx context.Context, path string, p action.Provider
 		return m.refusal()
 	}
 	return out.Close()
-}
-
-// Documents share the computation of their beginnings from leastRepeated bytes on, the tokens of which a backend finds in
-// one batch if they have at most mostRepeated bytes.
-const leastRepeated, mostRepeated = 64, 16 << 10
-
-// repeat counts the bytes that the document begins with like the one before.
-func (m *materializer) repeat() {
-	text := m.document.Text[:min(len(m.document.Text), mostRepeated)]
-	same := 0
-	for same < min(len(text), len(m.beginning)) && text[same] == m.beginning[same] {
-		same++
-	}
-	if same >= leastRepeated {
-		m.repeated += int64(same)
-	}
-	m.beginning = strings.Clone(text)
 }
 
 // make turns a row into m.document. It returns false if the row is dropped.
