@@ -67,6 +67,7 @@ func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
 	if err := m.write(ctx, t.Path(artifact.DocumentsFile), provider, request); err != nil {
 		return action.Result{}, err
 	}
+	m.metadata.TargetInInput = m.given()
 	c := m.metadata.Counts
 	if c.Documents == 0 {
 		return action.Result{}, protocol.Invalid("no documents from %d rows: %s; check the source, the field names, rows and limits",
@@ -98,6 +99,16 @@ func (m *materializer) framed() int64 {
 	return m.metadata.ChatFramed.Documents
 }
 
+// given is the number of documents whose input gives the target away. Short targets that inputs end with count if at least
+// three quarters of the documents have one.
+func (m *materializer) given() int64 {
+	n := m.leaks[given]
+	if all := n + m.leaks[maybeGiven]; 4*all >= 3*m.metadata.Counts.Documents {
+		n = all
+	}
+	return n
+}
+
 // errEnough ends reading when the limit of documents is reached.
 var errEnough = errors.New("enough documents")
 
@@ -111,9 +122,11 @@ type materializer struct {
 	// lacking is true if a refused row has a problem with a field.
 	lacking bool
 	// clusters are the clusters seen.
-	clusters   map[string]struct{}
-	advance    func(action.Progress)
-	document   artifact.Document
+	clusters map[string]struct{}
+	advance  func(action.Progress)
+	document artifact.Document
+	// leaks counts the documents by how their inputs give their targets away.
+	leaks      [given + 1]int64
 	beginnings beginnings
 	equals     equals
 }
@@ -178,7 +191,10 @@ func (m *materializer) make(row protocol.Row) (bool, error) {
 	}
 	values, cluster := split(m.dataset, row)
 	text, start, replaced := join(values)
-	leaked := len(values) == 2 && leaks(text[:start], text[start:])
+	leaked := notGiven
+	if len(values) == 2 {
+		leaked = leakOf(text[:start], text[start:])
+	}
 	meta := documentMeta{ReplacedBytes: replaced}
 	if limit := m.dataset.Limits.Bytes; limit > 0 && int64(len(text)) > limit {
 		meta.TruncatedFrom = len(text)
@@ -192,9 +208,7 @@ func (m *materializer) make(row protocol.Row) (bool, error) {
 	if len(text) > math.MaxInt32 {
 		return false, protocol.Invalid("%s row %d has %d bytes, more than %d; set limits.bytes", row.Shard, row.Number, len(text), math.MaxInt32)
 	}
-	if leaked {
-		m.metadata.TargetInInput++
-	}
+	m.leaks[leaked]++
 	if replaced > 0 {
 		m.metadata.ReplacedBytes += int64(replaced)
 		m.metadata.ReplacedRows++
