@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -97,6 +98,48 @@ func checkPlan(t *testing.T, data []byte) {
 	comparisons := n["gap"] + n["scaling"] + n["outliers"] + n["sliding"]
 	if n["score"] == 0 || comparisons == 0 {
 		t.Errorf("the plan has %v", n)
+	}
+}
+
+// The checkpoints of the release gate are in the order of their steps by their names, too, which lists of models follow.
+// None is later than the candidate, and each has the weights of its step.
+func TestCheckpoints(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		tags []string
+		want []int64
+	}{
+		{nil, []int64{1000, 4000, 16000, 64000, 128000, 142000, 143000}},
+		{[]string{"candidate=64000", "release=16000", "before=32000"}, []int64{1000, 4000, 16000, 32000, 64000}},
+		{[]string{"candidate=1143000", "release=9000", "before=100000"}, []int64{1000, 4000, 9000, 16000, 64000, 100000, 1143000}},
+	} {
+		e := load(t, "release-gate", test.tags...)
+		slices.SortFunc(e.Models, func(a, b spec.Model) int { return strings.Compare(a.Name, b.Name) })
+		var steps []int64
+		for _, m := range e.Models {
+			steps = append(steps, int64(*m.Step))
+			if m.Weights.Hub.Revision != fmt.Sprintf("step%d", int64(*m.Step)) {
+				t.Errorf("%s has the revision %q", m.Name, m.Weights.Hub.Revision)
+			}
+		}
+		if d := cmp.Diff(test.want, steps); d != "" {
+			t.Errorf("%q: %s", test.tags, d)
+		}
+	}
+}
+
+// A candidate that is not the latest of the three checkpoints is refused.
+func TestCheckpointsOutOfOrder(t *testing.T) {
+	t.Parallel()
+	for _, values := range [][]string{{"candidate=64000"}, {"candidate=64000", "release=16000"}, {"before=1000"}, {"before=143000"}} {
+		args := []string{"plan", "release-gate", "--unpinned"}
+		for _, v := range values {
+			args = append(args, "-t", v)
+		}
+		text, err := runner(t, args...).CombinedOutput()
+		if err == nil || !strings.Contains(string(text), "are not in this order; set all three: -t release=N -t before=N -t candidate=N") {
+			t.Errorf("%q: %v\n%s", values, err, text)
+		}
 	}
 }
 

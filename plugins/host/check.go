@@ -137,6 +137,7 @@ func checkEstimate(e protocol.Estimate) error {
 	}
 	return first(
 		quantity("the number of parameters", e.Parameters, maxQuantity),
+		quantity("the number of parameters that a token uses", e.ActiveParameters, e.Parameters),
 		quantity("the size of the weights in bytes", e.WeightBytes, maxQuantity),
 		quantity("the memory in bytes", e.MemoryBytes, maxQuantity),
 		quantity("the memory of devices in bytes", e.DeviceMemoryBytes, maxQuantity),

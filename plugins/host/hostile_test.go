@@ -248,6 +248,8 @@ func TestChecks(t *testing.T) {
 		{checkEstimate(protocol.Estimate{Parameters: maxQuantity, WeightBytes: maxQuantity, MemoryBytes: maxQuantity, DeviceMemoryBytes: maxQuantity,
 			Devices: maxDevices, FLOPsPerToken: math.MaxFloat64, BytesPerToken: math.MaxFloat64}), ""},
 		{checkEstimate(protocol.Estimate{Parameters: maxQuantity + 1}), "the number of parameters is 1125899906842625"},
+		{checkEstimate(protocol.Estimate{Parameters: 5, ActiveParameters: 5}), ""},
+		{checkEstimate(protocol.Estimate{Parameters: 5, ActiveParameters: 6}), "the number of parameters that a token uses is 6"},
 		{checkEstimate(protocol.Estimate{WeightBytes: -1}), "the size of the weights in bytes is -1"},
 		{checkEstimate(protocol.Estimate{MemoryBytes: maxQuantity + 1}), "the memory in bytes is 1125899906842625"},
 		{checkEstimate(protocol.Estimate{Devices: maxDevices + 1}), "the number of devices is 65537"},

@@ -67,8 +67,10 @@ type ModelFile struct {
 
 // Estimate is a backend's estimate of a model's resources, made without reading the weights. Zero means unknown.
 type Estimate struct {
-	Parameters    int64   `json:"parameters,omitempty"`
-	WeightBytes   int64   `json:"weightBytes,omitempty"`
+	Parameters int64 `json:"parameters,omitempty"`
+	// ActiveParameters are those that a token uses, if they are fewer, as in a mixture of experts; 0: all.
+	ActiveParameters int64   `json:"activeParameters,omitempty"`
+	WeightBytes      int64   `json:"weightBytes,omitempty"`
 	FLOPsPerToken float64 `json:"flopsPerToken,omitempty"`
 	// MemoryBytes is the peak resident size while scoring, without the memory of accelerators.
 	MemoryBytes int64 `json:"memoryBytes,omitempty"`

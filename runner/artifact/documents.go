@@ -45,7 +45,7 @@ type Metadata struct {
 	// ReplacedBytes counts invalid UTF-8 bytes that became U+FFFD, and ReplacedRows the rows that contained them.
 	ReplacedBytes int64 `json:"replacedBytes"`
 	ReplacedRows  int64 `json:"replacedRows"`
-	// TargetInInput counts supervised documents whose input already contains the target.
+	// TargetInInput counts supervised documents whose input gives the target away.
 	TargetInInput int64 `json:"targetInInput"`
 	// Straddling are supervised documents in which a token may hold the end of the input and the beginning of the target.
 	Straddling *Straddling `json:"straddling,omitempty"`

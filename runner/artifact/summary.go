@@ -1,6 +1,7 @@
 package artifact
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -74,9 +75,19 @@ type ScoreSummary struct {
 // report it.
 type ModelSize struct {
 	Parameters int64 `json:"parameters"`
+	// ActiveParameters are those that a token uses, if they are fewer, as in a mixture of experts.
+	ActiveParameters int64 `json:"activeParameters,omitempty"`
 	// FLOPsPerToken is the number of floating-point operations per scored token, for the context of the scoring protocol.
 	FLOPsPerToken float64 `json:"flopsPerToken"`
 }
+
+// NewModelSize returns the size in an estimate.
+func NewModelSize(e protocol.Estimate) ModelSize {
+	return ModelSize{Parameters: e.Parameters, ActiveParameters: e.ActiveParameters, FLOPsPerToken: e.FLOPsPerToken}
+}
+
+// Active is the number of parameters that a token uses.
+func (s ModelSize) Active() int64 { return cmp.Or(s.ActiveParameters, s.Parameters) }
 
 // Perplexity is exp(nats / n), where n is the number of tokens, words or bytes. A perplexity too large for a float64 is
 // null.

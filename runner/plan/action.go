@@ -122,7 +122,8 @@ type Cost struct {
 	Bytes     int64 `json:"bytes,omitempty"`
 	// Largest is the size in bytes of the largest document.
 	Largest int64 `json:"largest,omitempty"`
-	// RepeatedBytes is how many bytes documents begin with that are the same as those of the document before.
+	// RepeatedBytes is how many bytes documents begin with that are the same as those of others before them, as far as a batch
+	// has both.
 	RepeatedBytes int64 `json:"repeatedBytes,omitempty"`
 	// SharedBytes is how many of the bytes are computed once with those of other documents.
 	SharedBytes int64   `json:"sharedBytes,omitempty"`

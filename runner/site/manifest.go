@@ -45,6 +45,8 @@ type modelManifest struct {
 	Name       string `json:"name"`
 	Family     string `json:"family,omitempty"`
 	Parameters int64  `json:"parameters,omitempty"`
+	// ActiveParameters are those that a token uses, if they are fewer.
+	ActiveParameters int64 `json:"activeParameters,omitempty"`
 }
 
 // entry is a page of the site. ID is its stable address, EXPERIMENT/KIND/NAME, and Version identifies its content.

@@ -191,6 +191,7 @@ func (e *Experiment) model(name string, scores []action.Score) modelManifest {
 	}
 	for _, s := range scores {
 		m.Parameters = max(m.Parameters, s.Summary.Model.Parameters)
+		m.ActiveParameters = max(m.ActiveParameters, s.Summary.Model.ActiveParameters)
 	}
 	return m
 }

@@ -972,8 +972,10 @@ type Estimate struct {
 	MemoryPerTrainingByte float64 `protobuf:"fixed64,9,opt,name=memory_per_training_byte,json=memoryPerTrainingByte,proto3" json:"memory_per_training_byte,omitempty"`
 	// Tokens with which consecutive documents begin are computed once, as far as documents are computed together.
 	SharesPrefixes bool `protobuf:"varint,10,opt,name=shares_prefixes,json=sharesPrefixes,proto3" json:"shares_prefixes,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The parameters that a token uses, which in a mixture of experts are fewer than parameters; 0 is unknown.
+	ActiveParameters int64 `protobuf:"varint,11,opt,name=active_parameters,json=activeParameters,proto3" json:"active_parameters,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Estimate) Reset() {
@@ -1074,6 +1076,13 @@ func (x *Estimate) GetSharesPrefixes() bool {
 		return x.SharesPrefixes
 	}
 	return false
+}
+
+func (x *Estimate) GetActiveParameters() int64 {
+	if x != nil {
+		return x.ActiveParameters
+	}
+	return 0
 }
 
 type Settings struct {
@@ -2315,7 +2324,7 @@ const file_plugin_proto_rawDesc = "" +
 	"\x06digest\x18\x03 \x01(\tR\x06digest\"z\n" +
 	"\vPlanRequest\x120\n" +
 	"\x05model\x18\x01 \x01(\v2\x1a.surprisal.plugin.v1.ModelR\x05model\x129\n" +
-	"\bsettings\x18\x02 \x01(\v2\x1d.surprisal.plugin.v1.SettingsR\bsettings\"\xa5\x03\n" +
+	"\bsettings\x18\x02 \x01(\v2\x1d.surprisal.plugin.v1.SettingsR\bsettings\"\xd2\x03\n" +
 	"\bEstimate\x12\x1e\n" +
 	"\n" +
 	"parameters\x18\x01 \x01(\x03R\n" +
@@ -2329,7 +2338,8 @@ const file_plugin_proto_rawDesc = "" +
 	"\x18training_memory_per_byte\x18\b \x01(\x01R\x15trainingMemoryPerByte\x127\n" +
 	"\x18memory_per_training_byte\x18\t \x01(\x01R\x15memoryPerTrainingByte\x12'\n" +
 	"\x0fshares_prefixes\x18\n" +
-	" \x01(\bR\x0esharesPrefixes\"\xc1\x02\n" +
+	" \x01(\bR\x0esharesPrefixes\x12+\n" +
+	"\x11active_parameters\x18\v \x01(\x03R\x10activeParameters\"\xc1\x02\n" +
 	"\bSettings\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x18\n" +
 	"\acontext\x18\x02 \x01(\x03R\acontext\x12\x16\n" +

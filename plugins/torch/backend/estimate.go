@@ -62,6 +62,9 @@ func estimate(c *checkpoint.Checkpoint, o config, s protocol.Settings) (protocol
 		MemoryBytes:    libraryBytes + vocabularyBytes*int64(a.Vocabulary),
 		SharesPrefixes: decoder.Shares(a, device, decoder.Request{ActivationThreshold: s.ActivationThreshold}),
 	}
+	if active := c.ActiveParameters(); active < e.Parameters {
+		e.ActiveParameters = active
+	}
 	if device == tensor.CPU {
 		e.MemoryBytes += tensors
 		return e, nil

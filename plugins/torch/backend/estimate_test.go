@@ -71,3 +71,20 @@ func TestEstimate(t *testing.T) {
 		t.Errorf("prefixes are shared: %v, with activations: %v, %v", e.SharesPrefixes, observed.SharesPrefixes, err)
 	}
 }
+
+// TestEstimateOfExperts checks that a plan counts all experts in memory, and in operations those that a token uses.
+func TestEstimateOfExperts(t *testing.T) {
+	m := protocol.Model{Config: json.RawMessage(defaults)}
+	for _, name := range []string{"config.json", "model.safetensors"} {
+		m.Files = append(m.Files, protocol.ModelFile{Name: name, Path: "../../../testdata/torch/golden/mixtral/" + name})
+	}
+	e, err := New().Plan(t.Context(), m, protocol.Settings{Context: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The norms and the embedding are in no product, and attention adds less than a tenth for two tokens.
+	if all, used := 2*float64(e.Parameters), 2*float64(e.ActiveParameters); e.ActiveParameters == 0 || used >= all || e.FLOPsPerToken > 1.1*used ||
+		e.WeightBytes != 4*e.Parameters {
+		t.Errorf("estimate %+v", e)
+	}
+}

@@ -117,6 +117,19 @@ func (c *Checkpoint) Parameters() int64 {
 	return n
 }
 
+// ActiveParameters is the number of elements that a token uses: those of Parameters without the experts that it does not
+// use.
+func (c *Checkpoint) ActiveParameters() int64 {
+	var n int64
+	for p := range c.architecture.Parameters() {
+		n += p.Used()
+		if b, ok := p.Bias(); ok && c.Has(p.Name()+".bias") {
+			n += b.Used()
+		}
+	}
+	return n
+}
+
 // Files returns the open files, sorted by path. For the digests that are not known it reads the files completely, as
 // many at once as there are cores. Tensors can be read at the same time; Unchanged then tells whether the digests are
 // those of the bytes that were read.

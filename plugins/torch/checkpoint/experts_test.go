@@ -2,9 +2,12 @@ package checkpoint_test
 
 import (
 	"fmt"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"surprisal.dev/plugins/torch/checkpoint"
+	"surprisal.dev/plugins/torch/graph"
 )
 
 // mixtralConfig and mixtralTensors are a model with 3 experts of width 6, of which a token uses 2.
@@ -36,7 +39,40 @@ func TestNumberedExperts(t *testing.T) {
 	equal(t, "gate", elements(t, c, "layers.0.experts.gate.weight"), matrix(18, 8, func(r, c int) int { return r/6*100 + r%6*8 + c }))
 	equal(t, "down", elements(t, c, "layers.0.experts.down.weight"), matrix(24, 6, func(r, c int) int { return 5000 + r/8*100 + r%8*6 + c }))
 	equal(t, "parameters", c.Parameters(), int64(80+8+16+128+64+64+128+3*8+3*3*48))
-	equal(t, "active parameters", c.Architecture().ActiveParameters(), c.Parameters()-3*48)
+	equal(t, "active parameters", c.ActiveParameters(), c.Parameters()-3*48)
+}
+
+// TestActiveParameters compares the parameters of the tiny models with those that a token uses. In a dense model these are
+// all. Biases of experts count too.
+func TestActiveParameters(t *testing.T) {
+	const golden = "../../../testdata/torch/golden/"
+	dirs, err := filepath.Glob(golden + "*")
+	if err != nil || len(dirs) < 20 {
+		t.Fatalf("%d models, %v", len(dirs), err)
+	}
+	sparse := 0
+	for _, dir := range dirs {
+		c := open(t, dir)
+		var unused int64
+		for n, l := range c.Architecture().Layers {
+			x, ok := l.FFN.(graph.Experts)
+			if !ok {
+				continue
+			}
+			for _, name := range c.Tensors() {
+				if strings.HasPrefix(name, fmt.Sprintf("layers.%d.experts.", n)) && !strings.Contains(name, "router") && !strings.Contains(name, "correction") {
+					unused += int64(len(elements(t, c, name))) / int64(x.Count) * int64(x.Count-x.Active)
+				}
+			}
+		}
+		if unused > 0 {
+			sparse++
+		}
+		equal(t, filepath.Base(dir), c.ActiveParameters(), c.Parameters()-unused)
+	}
+	if sparse < 8 {
+		t.Errorf("%d models have experts that a token does not use", sparse)
+	}
 }
 
 // elements returns all elements of a tensor.

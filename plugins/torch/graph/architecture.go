@@ -113,19 +113,3 @@ func (a Architecture) Divides() bool {
 func (a Architecture) HasExperts() bool {
 	return slices.ContainsFunc(a.Layers, func(l Layer) bool { _, ok := l.FFN.(Experts); return ok })
 }
-
-// ActiveParameters is the number of elements of all parameters but biases, without those of experts that a token does
-// not use.
-func (a Architecture) ActiveParameters() int64 {
-	var n int64
-	for p := range a.Parameters() {
-		elements, _ := Elements(p.Shape)
-		n += elements
-	}
-	for _, l := range a.Layers {
-		if x, ok := l.FFN.(Experts); ok {
-			n -= x.Inactive(a.Hidden)
-		}
-	}
-	return n
-}

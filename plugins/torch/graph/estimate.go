@@ -124,13 +124,12 @@ func (w Workload) widened(parameters []Parameter) int64 {
 	return largest * float32Bytes
 }
 
-// products is the number of operations per token of products with all matrices.
+// products is the number of operations per token of products with all matrices that it uses.
 func products(parameters []Parameter) float64 {
 	total := 0.0
 	for _, p := range parameters {
 		if p.Role == Matrix {
-			n, _ := Elements(p.Shape)
-			total += 2 * float64(n)
+			total += 2 * float64(p.Used())
 		}
 	}
 	return total

@@ -60,7 +60,7 @@ func (x Experts) router(hidden int64) []Parameter {
 func (x Experts) chosen(hidden int64) []Parameter {
 	count, width := int64(x.Count), int64(x.Width)
 	matrices := func(key string, outputs, inputs int64) Parameter {
-		return Parameter{Key: key, Shape: []int64{count, outputs, inputs}, Share: evenly(count)}
+		return Parameter{Key: key, Shape: []int64{count, outputs, inputs}, Share: evenly(count), Active: int64(x.Active)}
 	}
 	const product = "experts.in"
 	return []Parameter{
@@ -87,15 +87,7 @@ func (x Experts) shared(hidden int64) []Parameter {
 }
 
 // FLOPs counts the products with matrices that a token uses.
-func (x Experts) FLOPs(hidden, _ int) float64 {
-	h := int64(hidden)
-	return products(x.router(h)) + products(x.chosen(h))*float64(x.Active)/float64(x.Count) + products(x.shared(h))
-}
-
-// Inactive is the number of elements of the experts that a token does not use.
-func (x Experts) Inactive(hidden int) int64 {
-	return 3 * int64(x.Count-x.Active) * int64(x.Width) * int64(hidden)
-}
+func (x Experts) FLOPs(hidden, _ int) float64 { return products(x.Parameters(hidden)) }
 
 // Activations counts, for each rank, the residual stream before and after attention, the block's input and output, and
 // the sum of outputs in float32. An expert that all tokens use has its inputs and outputs, the latter in float32, and

@@ -37,6 +37,8 @@ type Parameter struct {
 	// Product names the product that the matrix is a part of, with others of the layer that have the same inputs and one
 	// Product: their outputs follow each other. Empty: the matrix is multiplied alone.
 	Product string
+	// Active is how many of the matrices of the first dimension a token uses; 0: all.
+	Active int64
 	// Float32 is true if the weight is kept in float32, whatever the type of the other weights is.
 	Float32 bool
 }
@@ -66,6 +68,15 @@ func (p Parameter) Bias() (b Parameter, ok bool) {
 		}
 	}
 	return b, p.Role != Table
+}
+
+// Used is the number of elements that a token uses.
+func (p Parameter) Used() int64 {
+	n, _ := Elements(p.Shape)
+	if p.Active > 0 {
+		n = n / p.Shape[0] * p.Active
+	}
+	return n
 }
 
 // One returns the part of several matrices, or of their biases, that is the matrix of that number.

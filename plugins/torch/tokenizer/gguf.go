@@ -68,6 +68,10 @@ func byteLevelPre(name string) (byteLevelSteps, bool) {
 		return byteLevelSteps{preTokenizer: sequence(digits, byteLevel(true))}, true
 	case "llama-bpe":
 		return byteLevelSteps{preTokenizer: sequence(split(wordExpression(`\p{N}{1,3}`)), byteLevel(false)), ignoreMerges: true}, true
+	case "dbrx":
+		return byteLevelSteps{preTokenizer: sequence(split(wordExpression(`\p{N}{1,3}`)), byteLevel(false))}, true
+	case "gpt-4o":
+		return byteLevelSteps{preTokenizer: sequence(split(caseExpression()), byteLevel(false))}, true
 	case "qwen2":
 		return byteLevelSteps{
 			normalizer:   object{"type": "NFC"},
@@ -77,10 +81,26 @@ func byteLevelPre(name string) (byteLevelSteps, bool) {
 	return byteLevelSteps{}, false
 }
 
-// wordExpression matches words as Llama 3 and Qwen 2 define them; the two differ in the part for numbers.
+// supportedPre are the names that byteLevelPre knows.
+const supportedPre = `"gpt-2", "smollm", "llama-bpe", "dbrx", "gpt-4o" and "qwen2"`
+
+// wordExpression matches words as Llama 3, Phi-4 and Qwen 2 define them; they differ in the part for numbers.
 func wordExpression(number string) string {
 	return `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|` + number +
 		`| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+}
+
+// caseExpression matches words as gpt-oss and Phi-4-mini define them: a capital letter after a small one begins a word, and
+// a contraction ends one. Letters and marks without case are in both parts of a word.
+func caseExpression() string {
+	const (
+		before      = `[^\r\n\p{L}\p{N}]?`
+		capitals    = `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`
+		small       = `[\p{Ll}\p{Lm}\p{Lo}\p{M}]`
+		contraction = `(?i:'s|'t|'re|'ve|'m|'ll|'d)?`
+	)
+	return before + capitals + `*` + small + `+` + contraction + `|` + before + capitals + `+` + small + `*` + contraction +
+		`|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 }
 
 // gemmaSpecial are the special tokens of Gemma 3. Its GGUF files also mark unused tokens as control tokens, and mark
@@ -225,7 +245,7 @@ func (b *builder) byteLevel() error {
 	pre, _ := b.metadata["tokenizer.ggml.pre"].(string)
 	steps, ok := byteLevelPre(pre)
 	if !ok {
-		return fmt.Errorf(`tokenizer.ggml.pre is %q; supported are "gpt-2", "smollm", "llama-bpe" and "qwen2"`, pre)
+		return fmt.Errorf("tokenizer.ggml.pre is %q; supported are "+supportedPre, pre)
 	}
 	if prefix, _ := b.metadata["tokenizer.ggml.add_space_prefix"].(bool); prefix {
 		return errors.New("tokenizer.ggml.add_space_prefix is true; only false is supported")

@@ -230,6 +230,8 @@ func TestRebuiltAgreesWithPython(t *testing.T) {
 		{"gpt2-digits", "gpt2", "smollm", "llama"},
 		{"gpt2-dropping", "gpt2", "smollm", "llama"},
 		{"llama3", "gpt2", "llama-bpe", "llama"},
+		{"cl100k", "gpt2", "dbrx", "phi3"},
+		{"gptoss", "gpt2", "gpt-4o", "gpt-oss"},
 		{"qwen3", "gpt2", "qwen2", "qwen3"},
 		{"gemma3", "llama", "default", "gemma3"},
 		{"llama2", "llama", "default", "llama"},

@@ -109,6 +109,7 @@ func hostile(t *testing.T) []string {
 	t.Helper()
 	parts := []string{
 		"", " ", "  ", "   ", "\n", "\n\n", "\r\n", "\t", "\t\t\t", "a", " a", "a ", "Hello, world!", " Hello", "I'm you're WE'LL it's",
+		"camelCaseHTTPRequest", "McDonald'Sn O'Neill'd", "ÉCOLEécole ǅungla ʰaʰ", "a/b//c/\n/d",
 		"0", "12345678901234567890", "3.14159", "1,000,000", "x1y2z3", "\x00", "a\x00b", "\x04", "a\x04b", "!\x04!", "\x06\x13\x14\x16\x1d\x7f",
 		"é", "e\u0301", "a\u030a\u0323", "ﬁ", "Å", "\u212b", "㍿", "①", "ｆｕｌｌ", "Straße", "İstanbul", "ΑΣ", "한국어", "\u1112\u1161\u11ab", "日本語のテキスト。",
 		"中文，没有空格的句子。", "हिन्दी में", "العربية", "עברית", "ไทย", "👍", "👍🏽", "👩‍👩‍👧‍👦", "🇩🇪", "\u200d", "\u200b", "\ufeff", "\u00a0", "\u2028", "\u3000", "\ufffd",

@@ -11,13 +11,42 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// leakBytes is the length from which a target that occurs anywhere in its input is unlikely to be a coincidence.
-const leakBytes = 16
+// Sizes of a target by which it is given away, in bytes. Extractive tasks have short targets anywhere in their inputs, and
+// inputs that list the possible answers end with one of them.
+const (
+	// givenBytes is the size from which a target at the end of its input is not there by chance.
+	givenBytes = 16
+	// givenAnywhere is the size from which a target is given away by an input that has it anywhere.
+	givenAnywhere = 256
+	// endBytes is the size of what may follow a target at the end of its input, such as a sign or a closing tag.
+	endBytes = 16
+)
 
-// leaks reports whether an input contains its target.
-func leaks(input, target string) bool {
+// leak is how an input gives its target away.
+type leak int8
+
+const (
+	notGiven leak = iota
+	// maybeGiven is a short target that its input ends with. If most rows have one, it is given away.
+	maybeGiven
+	given
+)
+
+// leakOf returns whether an input gives its target away.
+func leakOf(input, target string) leak {
 	input, target = strings.TrimFunc(input, unicode17.IsSpace), strings.TrimFunc(target, unicode17.IsSpace)
-	return target != "" && (strings.HasSuffix(input, target) || len(target) >= leakBytes && strings.Contains(input, target))
+	at := strings.LastIndex(input, target)
+	switch {
+	case target == "" || at < 0:
+		return notGiven
+	case len(target) < givenBytes:
+		if strings.HasSuffix(input, target) {
+			return maybeGiven
+		}
+	case len(input)-at-len(target) <= endBytes, len(target) >= givenAnywhere, 2*len(target) >= len(input):
+		return given
+	}
+	return notGiven
 }
 
 // straddles reports whether a token may hold the end of an input and the beginning of its target, by the expressions with
@@ -78,8 +107,8 @@ type template struct {
 	then string
 	// lines is true if then counts at the beginning of a line only.
 	lines bool
-	// words is true if the marks are words that lists of terms have, too. Then the text begins with a turn, or the turn
-	// occurs again after then.
+	// words is true if the marks are words that lists of terms have, too. Then the turn occurs again after then, or the
+	// text begins with a turn and has no line that begins with another term.
 	words bool
 	// within has the characters after which a turn may begin within a line.
 	within string
@@ -123,8 +152,22 @@ func (t template) in(text string) bool {
 	if answer < 0 || !t.words {
 		return answer >= 0
 	}
-	return turn == 0 || strings.HasPrefix(text, "System:") || following(text[turn+answer:], t.turn, true) >= 0
+	return following(text[turn+answer:], t.turn, true) >= 0 || (turn == 0 || strings.HasPrefix(text, systemTurn)) && t.alone(text)
 }
+
+const systemTurn = "System:"
+
+// alone reports whether all terms with a colon at the beginning of a line are marks of the template.
+func (t template) alone(text string) bool {
+	for _, mark := range term.FindAllString(text, -1) {
+		if mark != t.turn && mark != t.then && mark != systemTurn {
+			return false
+		}
+	}
+	return true
+}
+
+var term = regexp.MustCompile(`(?m)^\p{Lu}\w*( \w+)?:`)
 
 // find returns the index of the first turn, or -1.
 func (t template) find(text string) int {

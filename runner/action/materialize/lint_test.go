@@ -57,6 +57,31 @@ func TestStraddles(t *testing.T) {
 	}
 }
 
+// Extractive tasks and lists of answers are not taken for inputs that give their targets away.
+func TestLeaks(t *testing.T) {
+	passage := "The keeper lights the lamp of the northern tower at seven in the evening, and the ferry leaves at nine. "
+	long := strings.Repeat("All the boats are in the harbor now. ", 8)
+	for _, test := range []struct {
+		what, input, target string
+		want                leak
+	}{
+		{"an answer from a passage", passage + "When does the keeper light the lamp?\nAnswer:", " at seven in the evening", notGiven},
+		{"a question before its passage", "Which tower?\n" + passage + "\nAnswer:", " the lamp of the northern tower", notGiven},
+		{"a long target at the end", "Question?\nAnswer: at seven in the evening", " at seven in the evening", given},
+		{"a long target before an end of turn", passage + "\nat seven in the evening<|im_end|>\n", "at seven in the evening", given},
+		{"most of the input", "<b>" + passage + "</b> is the whole of this text.", passage, given},
+		{"a very long target", passage + long + strings.Repeat(passage, 6), long, given},
+		{"a short target at the end", "It is 4", " 4", maybeGiven},
+		{"a short target elsewhere", "4 is it", "4", notGiven},
+		{"only white space", "a ", "\n ", notGiven},
+		{"no input", "", "x", notGiven},
+	} {
+		if got := leakOf(test.input, test.target); got != test.want {
+			t.Errorf("%s: %v, want %v", test.what, got, test.want)
+		}
+	}
+}
+
 // The text around the end of an input is short, and no character is divided.
 func TestSeam(t *testing.T) {
 	got := seam(strings.Repeat("é", 20)+"x", "y"+strings.Repeat("é", 20))
@@ -101,6 +126,9 @@ func TestFraming(t *testing.T) {
 		"<|im_start|> begins a turn.":                                                             "",
 		"Terms\n\nUser: a person who asks.\nAssistant: a program that answers.\nHost: a machine.": "",
 		"Assistant: a program that answers.\nUser: a person who asks.":                            "",
+		"User: a person who asks.\nAssistant: a program that answers.\nHost: a machine.":          "",
+		"User: one who asks.\nWeb server: a program.\nAssistant: a program that answers.":         "",
+		"User: Hi\nAssistant: Here:\nNote: no.\nUser: Why?\nAssistant: So.":                       "User and Assistant",
 	} {
 		got := ""
 		if f := framing(text); f != nil {

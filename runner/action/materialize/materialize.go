@@ -67,6 +67,7 @@ func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
 	if err := m.write(ctx, t.Path(artifact.DocumentsFile), provider, request); err != nil {
 		return action.Result{}, err
 	}
+	m.metadata.TargetInInput = m.given()
 	c := m.metadata.Counts
 	if c.Documents == 0 {
 		return action.Result{}, protocol.Invalid("no documents from %d rows: %s; check the source, the field names, rows and limits",
@@ -83,7 +84,7 @@ func (Kind) Work(ctx context.Context, t *action.Task) (action.Result, error) {
 		Warnings: m.warnings(),
 		Measured: map[string]float64{
 			plan.MeasuredDocuments: float64(c.Documents), plan.MeasuredBytes: float64(c.Bytes), artifact.MeasuredChatFramed: float64(m.framed()),
-			plan.MeasuredLargest: float64(c.LargestDocument), plan.MeasuredRepeated: float64(m.repeated),
+			plan.MeasuredLargest: float64(c.LargestDocument), plan.MeasuredRepeated: float64(m.beginnings.repeated),
 			artifact.MeasuredEqual: float64(m.equals.count(c.Documents)),
 			"bytesPerSecond":       float64(c.Bytes) / max(time.Since(started).Seconds(), math.SmallestNonzeroFloat64),
 		},
@@ -96,6 +97,16 @@ func (m *materializer) framed() int64 {
 		return 0
 	}
 	return m.metadata.ChatFramed.Documents
+}
+
+// given is the number of documents whose input gives the target away. Short targets that inputs end with count if at least
+// three quarters of the documents have one.
+func (m *materializer) given() int64 {
+	n := m.leaks[given]
+	if all := n + m.leaks[maybeGiven]; 4*all >= 3*m.metadata.Counts.Documents {
+		n = all
+	}
+	return n
 }
 
 // errEnough ends reading when the limit of documents is reached.
@@ -114,10 +125,10 @@ type materializer struct {
 	clusters map[string]struct{}
 	advance  func(action.Progress)
 	document artifact.Document
-	// beginning is that of the document before, and repeated the number of bytes that documents repeat of them.
-	beginning string
-	repeated  int64
-	equals    equals
+	// leaks counts the documents by how their inputs give their targets away.
+	leaks      [given + 1]int64
+	beginnings beginnings
+	equals     equals
 }
 
 func (m *materializer) write(ctx context.Context, path string, p action.Provider, r protocol.ReadRequest) (err error) {
@@ -144,7 +155,7 @@ func (m *materializer) write(ctx context.Context, path string, p action.Provider
 		span := m.document.Text[m.document.ScoreStart:m.document.ScoreEnd]
 		c.ScoredBytes += int64(len(span))
 		c.Words += countWords(span)
-		m.repeat()
+		m.beginnings.add(m.document.Text)
 		m.equals.add(&m.document)
 		m.advance(action.Progress{Documents: 1, Bytes: int64(len(m.document.Text))})
 		if err := out.Write(m.document); err != nil {
@@ -165,23 +176,6 @@ func (m *materializer) write(ctx context.Context, path string, p action.Provider
 	return out.Close()
 }
 
-// Documents share the computation of their beginnings from leastRepeated bytes on, the tokens of which a backend finds in
-// one batch if they have at most mostRepeated bytes.
-const leastRepeated, mostRepeated = 64, 16 << 10
-
-// repeat counts the bytes that the document begins with like the one before.
-func (m *materializer) repeat() {
-	text := m.document.Text[:min(len(m.document.Text), mostRepeated)]
-	same := 0
-	for same < min(len(text), len(m.beginning)) && text[same] == m.beginning[same] {
-		same++
-	}
-	if same >= leastRepeated {
-		m.repeated += int64(same)
-	}
-	m.beginning = strings.Clone(text)
-}
-
 // make turns a row into m.document. It returns false if the row is dropped.
 func (m *materializer) make(row protocol.Row) (bool, error) {
 	problem, reason := check(m.dataset, row)
@@ -197,7 +191,10 @@ func (m *materializer) make(row protocol.Row) (bool, error) {
 	}
 	values, cluster := split(m.dataset, row)
 	text, start, replaced := join(values)
-	leaked := len(values) == 2 && leaks(text[:start], text[start:])
+	leaked := notGiven
+	if len(values) == 2 {
+		leaked = leakOf(text[:start], text[start:])
+	}
 	meta := documentMeta{ReplacedBytes: replaced}
 	if limit := m.dataset.Limits.Bytes; limit > 0 && int64(len(text)) > limit {
 		meta.TruncatedFrom = len(text)
@@ -211,9 +208,7 @@ func (m *materializer) make(row protocol.Row) (bool, error) {
 	if len(text) > math.MaxInt32 {
 		return false, protocol.Invalid("%s row %d has %d bytes, more than %d; set limits.bytes", row.Shard, row.Number, len(text), math.MaxInt32)
 	}
-	if leaked {
-		m.metadata.TargetInInput++
-	}
+	m.leaks[leaked]++
 	if replaced > 0 {
 		m.metadata.ReplacedBytes += int64(replaced)
 		m.metadata.ReplacedRows++

@@ -293,7 +293,6 @@ func TestDocuments(t *testing.T) {
 			[]string{`0: a` + "\ufffd\ufffd" + `[b` + "\ufffd\ufffd" + `] {"replacedBytes":4}`, "1: é[é]"}, nil,
 			[]string{
 				"1 of 2 rows are not valid UTF-8; bytes that became U+FFFD: 4",
-				"in 1 of 2 rows the input already contains the target",
 				straddling("2 of 2", "f row 0: \"a\ufffd\ufffd\" + \"b\ufffd\ufffd\""),
 			},
 		}, {
@@ -312,12 +311,16 @@ func TestDocuments(t *testing.T) {
 			[]string{`bad row x2 [f row 1: line 2: field "t" is a number, not a string f row 2: field "t" is not valid UTF-8 at byte 0 (0xFF); set invalidUTF8: "replace" to read it with U+FFFD]`},
 			[]string{`2 of 3 rows skipped: bad row (f row 1: line 2: field "t" is a number, not a string)`},
 		}, {
-			"a target that its input ends with, or a long target that its input contains, is reported",
-			pair(`{"in":"the answer is 4","out":" 4"}`, `{"in":"4 is the answer","out":"4"}`, `{"in":"a long target, indeed?","out":" a long target, indeed"}`),
-			[]string{"0: the answer is 4[ 4]", "1: 4 is the answer[4]", "2: a long target, indeed?[ a long target, indeed]"}, nil,
-			[]string{"in 2 of 3 rows the input already contains the target"},
+			"short targets that three quarters of the inputs end with are reported",
+			pair(`{"in":"the answer is 4","out":" 4"}`, `{"in":"5 is the answer","out":"5"}`, `{"in":"it is 6","out":" 6"}`, `{"in":"it is 7","out":" 7"}`),
+			[]string{"0: the answer is 4[ 4]", "1: 5 is the answer[5]", "2: it is 6[ 6]", "3: it is 7[ 7]"}, nil,
+			[]string{"in 3 of 4 rows the input already contains the target"},
 		}, {
-			"a target inside its input is given away from 16 bytes on",
+			"inputs may end with the last of the possible answers",
+			pair(`{"in":"Rain: yes or no?\nyes or no","out":" no"}`, `{"in":"Snow: yes or no","out":" yes"}`),
+			[]string{"0: Rain: yes or no?\nyes or no[ no]", "1: Snow: yes or no[ yes]"}, nil, nil,
+		}, {
+			"a target at the end of its input is given away from 16 bytes on",
 			pair(`{"in":"<0123456789abcdef>","out":"0123456789abcdef"}`, `{"in":"<0123456789abcde>","out":"0123456789abcde"}`),
 			[]string{"0: <0123456789abcdef>[0123456789abcdef]", "1: <0123456789abcde>[0123456789abcde]"}, nil,
 			[]string{"in 1 of 2 rows the input already contains the target"},

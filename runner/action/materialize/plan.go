@@ -24,7 +24,7 @@ type Kind struct{}
 func (Kind) Name() string { return name }
 
 // Schema implements plan.Kind.
-func (Kind) Schema() int { return 6 }
+func (Kind) Schema() int { return 7 }
 
 // MainFile implements action.MainFiler.
 func (Kind) MainFile() string { return artifact.MetadataFile }

@@ -14,6 +14,7 @@ import (
 // What the horizontal axis shows.
 const (
 	ofParameters = "parameters"
+	ofActive     = "active"
 	ofFLOPs      = "flops"
 	ofValues     = "values"
 )
@@ -26,7 +27,7 @@ const (
 
 // Axis is the horizontal axis.
 type Axis struct {
-	// Of is "parameters", "flops" or "values". It is empty if the spec has no axis: then it is parameters, and a model
+	// Of is "parameters", "active", "flops" or "values". It is empty if the spec has no axis: then it is parameters, and a model
 	// without a number of parameters is only a note.
 	Of string `json:"of"`
 	// Label names declared values.
@@ -55,7 +56,7 @@ func decodeAxis(d spec.Decoding, n spec.Node, models []*spec.Model) Axis {
 		d.Fail(n, "of and values are mutually exclusive; keep of for what the backend counts, or values with a label")
 		return a
 	case !values.Set() && a.Of == "":
-		d.Fail(n, "neither of nor values is set; set of to \"parameters\" or \"flops\", or values and label")
+		d.Fail(n, "neither of nor values is set; set of to \"parameters\", \"active\" or \"flops\", or values and label")
 		return a
 	case !values.Set():
 		for _, field := range []string{"label", "scale"} {
@@ -148,6 +149,8 @@ func (a Axis) Title() string {
 	switch a.Of {
 	case ofFLOPs:
 		return "FLOPs per token"
+	case ofActive:
+		return "active parameters"
 	case ofValues:
 		return a.Label
 	}

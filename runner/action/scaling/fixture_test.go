@@ -22,7 +22,9 @@ type fixture struct {
 	parameters
 	// sizes are those of the models; 0 is unknown.
 	sizes []int64
-	texts map[string][]string
+	// active are the parameters that a token uses, of the models in which they are fewer.
+	active map[int]int64
+	texts  map[string][]string
 	// nll is the loss of a byte of a document of model i.
 	nll func(i int, dataset string, row int, b byte) float64
 	// unscored omits the loss of the first byte of each document.
@@ -57,7 +59,7 @@ func (f fixture) write(t *testing.T, i int, dataset string, texts []string, path
 	t.Helper()
 	s := artifact.ScoreSummary{
 		Protocol: artifact.ScoringProtocol{Prefix: "bos", Context: 8}, Computed: map[string]string{"device": "cpu"},
-		Model: artifact.ModelSize{Parameters: f.sizes[i], FLOPsPerToken: 2 * float64(f.sizes[i])},
+		Model: artifact.ModelSize{Parameters: f.sizes[i], ActiveParameters: f.active[i], FLOPsPerToken: 2 * float64(f.sizes[i])},
 	}
 	file, err := os.Create(path)
 	if err != nil {

@@ -10,7 +10,7 @@ import { datasets, details, intervalOf, type DatasetRow, type Fit, type Interval
 import { Documents } from "scaling/documents";
 import { Tokens } from "scaling/tokens";
 
-const axis = (s: Summary) => s.x.label || s.x.of || "parameters";
+const axis = (s: Summary) => s.x.label || (s.x.of === "active" ? "active parameters" : s.x.of) || "parameters";
 
 /** A model on a dataset or on all. */
 interface Point {
@@ -136,8 +136,9 @@ function Documented({ of: s, on }: { of: Summary; on: string }) {
 
 function columnsOf(s: Summary): Column<Model>[] {
   const other = s.models.some((m) => m.x !== m.parameters);
+  const sparse = s.x.of !== "active" && s.models.some((m) => m.activeParameters !== m.parameters);
   const families = s.models.some((m) => m.family);
-  return columns.filter((c) => (c.key !== "parameters" || other) && (c.key !== "family" || families)).map((c) => (c.key === "x" ? { ...c, title: axis(s).replace(/^./, (first) => first.toUpperCase()) } : c));
+  return columns.filter((c) => (c.key !== "parameters" || other) && (c.key !== "activeParameters" || sparse) && (c.key !== "family" || families)).map((c) => (c.key === "x" ? { ...c, title: axis(s).replace(/^./, (first) => first.toUpperCase()) } : c));
 }
 
 const columns: Column<Model>[] = [
@@ -145,6 +146,7 @@ const columns: Column<Model>[] = [
   { key: "family", title: "Family", value: (m) => m.family },
   { key: "x", title: "x", number: true, value: (m) => m.x, text: (m) => count(m.x) },
   { key: "parameters", title: "Parameters", number: true, value: (m) => m.parameters, text: (m) => count(m.parameters) },
+  { key: "activeParameters", title: "Active", unit: "parameters", number: true, value: (m) => m.activeParameters, text: (m) => count(m.activeParameters) },
   { key: "bpb", title: "Bits per byte", number: true, value: (m) => m.bpb, text: (m) => decimal(m.bpb) },
   { key: "bpb_low", title: "95% interval", number: true, value: (m) => m.bpbInterval?.low, text: (m) => (m.bpbInterval ? `[${decimal(m.bpbInterval.low)}, ${decimal(m.bpbInterval.high)}]` : "–") },
   { key: "perplexity", title: "Perplexity", unit: "per token", number: true, value: (m) => m.perplexity.perToken, text: (m) => decimal(m.perplexity.perToken, 2) },

@@ -21,7 +21,7 @@ type Kind struct{}
 func (Kind) Name() string { return name }
 
 // Schema implements plan.Kind.
-func (Kind) Schema() int { return 7 }
+func (Kind) Schema() int { return 8 }
 
 // MainFile implements action.MainFiler.
 func (Kind) MainFile() string { return reportFile }
@@ -98,7 +98,7 @@ func add(b *plan.Builder, t Table) error {
 // checkCounted checks that an axis of what backends count has a different number for each model of a family, as far as
 // that is known: the size of a model that is yet to be trained is not.
 func checkCounted(b *plan.Builder, t Table, models []model) error {
-	if t.X.Of != ofParameters && t.X.Of != ofFLOPs {
+	if t.X.Of == "" || t.X.Of == ofValues {
 		return nil
 	}
 	refuse := func(format string, args ...any) error {
@@ -109,7 +109,7 @@ func checkCounted(b *plan.Builder, t Table, models []model) error {
 		e := b.Catalog.Estimates[m.Name]
 		// Weights that are not pinned, which only a plan that cannot be run may have, have no path.
 		unknown := !slices.ContainsFunc(b.Catalog.Weights[m.Name], func(f protocol.ModelFile) bool { return f.Path != "" })
-		counts[i] = t.X.counted(artifact.ModelSize{Parameters: e.Parameters, FLOPsPerToken: e.FLOPsPerToken})
+		counts[i] = t.X.counted(artifact.NewModelSize(e))
 		if counts[i] == 0 && !unknown {
 			return refuse("the backend of model %q does not report %s; remove the model, or set x.values", m.Name, t.X.Title())
 		}
@@ -125,8 +125,11 @@ func checkCounted(b *plan.Builder, t Table, models []model) error {
 
 // counted returns what the axis shows of a model's size, or 0 if it is unknown.
 func (a Axis) counted(size artifact.ModelSize) float64 {
-	if a.Of == ofFLOPs {
+	switch a.Of {
+	case ofFLOPs:
 		return size.FLOPsPerToken
+	case ofActive:
+		return float64(size.Active())
 	}
 	return float64(size.Parameters)
 }

@@ -187,6 +187,10 @@ func degenerates() map[string]degenerate {
 				`the backend of model "m-10M" does not report parameters; set x.values to place it on the axis`,
 			},
 		},
+		"experts of which a token uses a part": {
+			change: func(f *fixture) { f.active = map[int]int64{1: 2_000_000, 2: 3_000_000} },
+			notes:  []string{`x counts all parameters, but a token of "m-10M" uses 2000000, and one of "m-100M" uses 3000000; set x: of: "active" to count only these`},
+		},
 		"an unknown size that the spec asks for": {
 			change: func(f *fixture) { f.sizes[2], f.X.Of = 0, ofFLOPs },
 			err:    `the backend of model "m-100M" does not report FLOPs per token; set x.values to place it on the axis`,
@@ -234,6 +238,16 @@ func TestDegenerate(t *testing.T) {
 				t.Errorf("got %s", out.String())
 			}
 		})
+	}
+}
+
+// A mixture of experts stands at the parameters that a token uses, if the spec asks for these, and a dense model at all.
+func TestActiveParameters(t *testing.T) {
+	f := law()
+	f.active, f.X.Of = map[int]int64{1: 2_000_000}, ofActive
+	_, s := work(t, f)
+	if *s.Rows[0].X != 1e6 || *s.Rows[1].X != 2e6 || *s.Rows[1].Parameters != 1e7 || len(s.Notes) > 0 || s.heads()[1] != "active parameters" {
+		t.Errorf("got x %v and %v, %d parameters and the notes %q", *s.Rows[0].X, *s.Rows[1].X, *s.Rows[1].Parameters, s.Notes)
 	}
 }
 

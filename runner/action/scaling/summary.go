@@ -39,12 +39,14 @@ type Row struct {
 	Family string `json:"family"`
 	// X is the model's place on the axis, and null if it is unknown.
 	X *float64 `json:"x"`
-	// Parameters and FLOPsPerToken are null if the backend does not report them.
-	Parameters    *int64   `json:"parameters"`
-	FLOPsPerToken *float64 `json:"flopsPerToken"`
-	Tokens        int64    `json:"scoredTokens"`
-	Nats          float64  `json:"nats"`
-	BPB           float64  `json:"bpb"`
+	// Parameters, ActiveParameters and FLOPsPerToken are null if the backend does not report them. ActiveParameters are
+	// those that a token uses.
+	Parameters       *int64   `json:"parameters"`
+	ActiveParameters *int64   `json:"activeParameters"`
+	FLOPsPerToken    *float64 `json:"flopsPerToken"`
+	Tokens           int64    `json:"scoredTokens"`
+	Nats             float64  `json:"nats"`
+	BPB              float64  `json:"bpb"`
 	// Interval is that of BPB, null for fewer than two documents, or clusters of them.
 	Interval *artifact.Interval `json:"bpbInterval"`
 	// Perplexity is exp(nats / n), where n is the number of scored tokens, words or bytes.

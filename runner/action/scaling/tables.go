@@ -29,6 +29,7 @@ type (
 		Family        string   `json:"family" parquet:"family"`
 		X             *float64 `json:"x" parquet:"x,optional"`
 		Parameters    *int64   `json:"parameters" parquet:"parameters,optional"`
+		Active        *int64   `json:"active_parameters" parquet:"active_parameters,optional"`
 		FLOPsPerToken *float64 `json:"flops_per_token" parquet:"flops_per_token,optional"`
 		ScoredTokens  int64    `json:"scored_tokens" parquet:"scored_tokens"`
 		Nats          float64  `json:"nats" parquet:"nats"`
@@ -84,8 +85,8 @@ func (t *tables) write(dir string, s *Summary, scores [][]artifact.ScoreSummary)
 	for i, r := range s.Rows {
 		low, high := r.Interval.Ends()
 		models = append(models, modelRow{
-			r.Model, r.Family, r.X, r.Parameters, r.FLOPsPerToken, r.Tokens, r.Nats, r.BPB, low, high, r.Perplexity.PerToken, r.Perplexity.PerWord,
-			r.Perplexity.PerByte,
+			r.Model, r.Family, r.X, r.Parameters, r.ActiveParameters, r.FLOPsPerToken, r.Tokens, r.Nats, r.BPB, low, high, r.Perplexity.PerToken,
+			r.Perplexity.PerWord, r.Perplexity.PerByte,
 		})
 		for j, dataset := range s.Datasets {
 			of := scores[i][j]

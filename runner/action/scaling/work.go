@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
@@ -89,7 +90,8 @@ func (s *Summary) add(m model, scores []artifact.ScoreSummary, clustered []strin
 			of.Units = of.Shards
 		}
 		if n := of.Model.Parameters; n > 0 {
-			row.Parameters = &n
+			active := of.Model.Active()
+			row.Parameters, row.ActiveParameters = &n, &active
 		}
 		if n := of.Model.FLOPsPerToken; n > 0 {
 			row.FLOPsPerToken = &n
@@ -122,6 +124,9 @@ func (s *Summary) place() error {
 			r.X = &v
 		case s.X.Of == ofFLOPs:
 			r.X = r.FLOPsPerToken
+		case s.X.Of == ofActive && r.ActiveParameters != nil:
+			v := float64(*r.ActiveParameters)
+			r.X = &v
 		case r.Parameters != nil:
 			v := float64(*r.Parameters)
 			r.X = &v
@@ -135,6 +140,7 @@ func (s *Summary) place() error {
 		}
 		s.Notes = append(s.Notes, problem)
 	}
+	s.noteActive()
 	for _, f := range s.families() {
 		for i, row := range f.rows[1:] {
 			if a, b := s.Rows[f.rows[i]], s.Rows[row]; *a.X == *b.X {
@@ -144,6 +150,19 @@ func (s *Summary) place() error {
 		}
 	}
 	return nil
+}
+
+// noteActive notes models that are placed by all their parameters but use a part of them for each token.
+func (s *Summary) noteActive() {
+	var parts []string
+	for _, r := range s.Rows {
+		if r.Parameters != nil && *r.ActiveParameters < *r.Parameters {
+			parts = append(parts, fmt.Sprintf("%q uses %d", r.Model, *r.ActiveParameters))
+		}
+	}
+	if s.X.Of == "" && len(parts) > 0 {
+		s.Notes = append(s.Notes, fmt.Sprintf("x counts all parameters, but a token of %s; set x: of: \"active\" to count only these", strings.Join(parts, ", and one of ")))
+	}
 }
 
 // readDocuments reads the losses of all documents, and writes the table of documents.

@@ -15,7 +15,7 @@ func SizeOf(ctx context.Context, t *action.Task, p ModelParameters, s protocol.S
 		return artifact.ModelSize{}, err
 	}
 	e, err := t.Plugins.Estimate(ctx, m, s)
-	return artifact.ModelSize{Parameters: e.Parameters, FLOPsPerToken: e.FLOPsPerToken}, err
+	return artifact.NewModelSize(e), err
 }
 
 // CountScored returns the number of tokens of an answer with a loss on the scored span of the document.

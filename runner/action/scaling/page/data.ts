@@ -26,6 +26,7 @@ export interface Model {
   family?: string;
   x: number | null;
   parameters: number | null;
+  activeParameters: number | null;
   flopsPerToken: number | null;
   nats: number;
   bpb: number | null;

@@ -43,7 +43,7 @@ export interface Score {
 }
 
 export interface Details {
-  models: { name: string; family?: string; parameters?: number }[];
+  models: { name: string; family?: string; parameters?: number; activeParameters?: number }[];
   scoringProtocols: Record<string, unknown>[];
   computed: Record<string, unknown>[];
   losses: Record<string, File>;

@@ -1,6 +1,6 @@
 // A table of models by datasets.
 import type { Column } from "site/columns";
-import { count, decimal } from "site/format";
+import { count, decimal, sizeOf } from "site/format";
 import { Loaded } from "site/loaded";
 import type { ViewProps } from "site/page";
 import { Table } from "site/table";
@@ -29,7 +29,7 @@ export function Models({ entry }: ViewProps) {
           { key: "dataset", title: "Dataset", value: (r) => r.dataset, cell: (r) => <>{r.dataset} <small>{r.tags.join(" ")}</small></> },
           ...d.models.map((m): Column<Row> => ({
             key: m.name, title: m.name, number: true, value: (r) => r.of.get(m.name)?.bpb ?? null,
-            help: [m.family, m.parameters && `${count(m.parameters)} parameters`].filter(Boolean).join(", "),
+            help: [m.family, sizeOf(m)].filter(Boolean).join(", "),
             text: (r) => decimal(r.of.get(m.name)?.bpb),
             cell: (r) => { const c = r.of.get(m.name); return <><span class={c && c.bpb !== null && c.bpb === best(r) ? "best" : undefined}>{decimal(c?.bpb)}</span> {c?.half != null && <small>±{decimal(c.half)}</small>}</>; },
           })),

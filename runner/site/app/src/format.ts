@@ -54,6 +54,12 @@ export function counted(n: number, plural: string): string {
   return `${count(n)} ${n === 1 ? plural.replace(/^(\S+?)s\b/, "$1") : plural}`;
 }
 
+/** sizeOf describes a model by its number of parameters, if that is known. */
+export function sizeOf(m: { parameters?: number; activeParameters?: number }): string {
+  if (!m.parameters) return "";
+  return `${count(m.parameters)} parameters${m.activeParameters ? `, of which a token uses ${count(m.activeParameters)}` : ""}`;
+}
+
 /** visible shows white space and controls. The sign of the reports for a space is missing in many fonts. */
 export function visible(text: string): string {
   return ordered(text).replace(/[ \n\t\r␠]/g, (c) => ({ "\n": "⏎", "\t": "⇥", "\r": "↵" })[c] ?? "␣");

@@ -28,6 +28,8 @@ export interface Model {
   name: string;
   family?: string;
   parameters?: number;
+  /** Those that a token uses, if they are fewer. */
+  activeParameters?: number;
   tokenizer?: string;
   backend?: string;
 }

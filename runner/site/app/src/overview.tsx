@@ -1,7 +1,7 @@
 // The overview: experiments, their models and runs, and what their comparisons found.
 import { useEffect } from "preact/hooks";
 import type { Column } from "site/columns";
-import { count, interval, plural, signed } from "site/format";
+import { count, interval, plural, signed, sizeOf } from "site/format";
 import type { Entry, Experiment, Manifest } from "site/manifest";
 import { Bar, extent, sideOf } from "site/bar";
 import { href } from "site/route";
@@ -193,7 +193,7 @@ function About({ experiment }: { experiment: Experiment }) {
       <div class="pair">
         <details open={models.length <= 12}>
           <summary>Models</summary>
-          <ul class="plain">{models.map((m) => <li>{m.name}{m.family && <small> {m.family}</small>}{m.parameters ? <small> {count(m.parameters)} parameters</small> : null}</li>)}</ul>
+          <ul class="plain">{models.map((m) => <li>{m.name}{m.family && <small> {m.family}</small>}{sizeOf(m) && <small> {sizeOf(m)}</small>}</li>)}</ul>
         </details>
         <details open={runs.length <= 5}>
           <summary>Runs</summary>
