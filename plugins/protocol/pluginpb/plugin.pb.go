@@ -972,7 +972,7 @@ type Estimate struct {
 	MemoryPerTrainingByte float64 `protobuf:"fixed64,9,opt,name=memory_per_training_byte,json=memoryPerTrainingByte,proto3" json:"memory_per_training_byte,omitempty"`
 	// Tokens with which consecutive documents begin are computed once, as far as documents are computed together.
 	SharesPrefixes bool `protobuf:"varint,10,opt,name=shares_prefixes,json=sharesPrefixes,proto3" json:"shares_prefixes,omitempty"`
-	// The parameters that a token uses, which in a mixture of experts are fewer than parameters; 0 is unknown.
+	// The parameters that a token uses, if they are fewer than parameters, as in a mixture of experts; 0: all.
 	ActiveParameters int64 `protobuf:"varint,11,opt,name=active_parameters,json=activeParameters,proto3" json:"active_parameters,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
