@@ -139,9 +139,16 @@ test-docs-torch: torch
     @python3 examples/torch/models.py {{ cache }}/models
     SURPRISAL_DOCS_TORCH="$PWD/bin" SURPRISAL_MODELS="{{ cache }}/models" go test -vet=off -run 'TestPages/(tutorial|torch|outliers|suites)' ./docs
 
-# the picture in README, from a run of demo-torch
-picture: demo-torch
+# the plots of README and docs/, from the demos with the torch backend
+pictures: demo-torch demo-families
     go run ./docs/picture examples/torch/.surprisal/reports/gap/smollm2-vs-gemma3/summary.json docs/picture
+    for theme in light dark; do \
+      reports=examples/families/.surprisal/reports; \
+      cp $reports/scaling/families/bpb-$theme.svg docs/picture/scaling-$theme.svg; \
+      cp $reports/sliding/trained-on-a-chapter/chapter/book/chapter-42/strip-$theme.svg docs/picture/strip-chapter-$theme.svg; \
+      cp $reports/sliding/trained-on-a-chapter/w128/book/chapter-42/strip-$theme.svg docs/picture/strip-before-$theme.svg; \
+      cp $reports/outliers/low-threshold/05_perplexity_vs_num_outliers-$theme.svg docs/picture/outliers-$theme.svg; \
+    done
 
 # the torch backend with real models: against transformers, batch invariance, memory against plans (330 MB, downloaded once)
 test-models:

@@ -2,10 +2,14 @@
 
 Usage: train.py DIR [NAME ...]   trains all models, or these, and writes each into DIR/NAME
 
-The models are Llamas of one design in four sizes. All read the same sequences in the same order: speeches on the state
+The models are Llamas of one design in five sizes. All read the same sequences in the same order: speeches on the state
 of the union (a work of the United States government, in the public domain), without those of the years from 2000
-onward, which are kept for evaluation. "chapter" is the largest after it has read one chapter of Moby-Dick (1851)
-many times: a model that has memorized a text. texts.py fetches the texts.
+onward, which are kept for evaluation. "chapter" is w128 after it has read one chapter of Moby-Dick (1851) many times: a
+model that has memorized a text. texts.py fetches the texts.
+
+Muon trains the matrices of the layers (https://kellerjordan.github.io/posts/muon/, with updates of the size that
+https://arxiv.org/abs/2502.16982 gives them), and AdamW the embedding and the norms. So one learning rate suits all
+sizes, and larger ones learn faster from the little text.
 
 A directory has config.json, tokenizer.json, model.safetensors in bfloat16, and loss.csv: the step, the tokens read, the
 mean training loss in nats per token since the row before, and in the last row the bits per byte of the kept speeches or
@@ -40,13 +44,12 @@ STEPS = 800
 # The steps of the chapter model.
 CHAPTER_STEPS = 900
 
-# Hidden size, layers, heads, greatest learning rate.
-SIZES = {
-    "w32": (32, 4, 1, 8e-3),
-    "w64": (64, 4, 4, 6e-3),
-    "w96": (96, 4, 3, 5e-3),
-    "w128": (128, 4, 4, 4e-3),
-}
+# The greatest learning rates of a model that starts from random weights, and of the chapter model.
+RATE, CHAPTER_RATE = 4e-3, 2e-3
+
+LAYERS = 4
+# Hidden size and heads.
+SIZES = {"w32": (32, 1), "w64": (64, 4), "w128": (128, 4), "w256": (256, 4), "w384": (384, 6)}
 
 
 def read(directory):
@@ -67,10 +70,10 @@ def train_tokenizer(training):
 
 
 def build(size):
-    hidden, layers, heads, _ = SIZES[size]
+    hidden, heads = SIZES[size]
     torch.manual_seed(hidden)
     return LlamaForCausalLM(LlamaConfig(
-        vocab_size=VOCABULARY, hidden_size=hidden, intermediate_size=hidden * 8 // 3 // 16 * 16, num_hidden_layers=layers,
+        vocab_size=VOCABULARY, hidden_size=hidden, intermediate_size=hidden * 8 // 3 // 16 * 16, num_hidden_layers=LAYERS,
         num_attention_heads=heads, num_key_value_heads=heads, max_position_embeddings=CONTEXT, rms_norm_eps=1e-5,
         tie_word_embeddings=True, bos_token_id=0, eos_token_id=1,
     ))
@@ -78,21 +81,28 @@ def build(size):
 
 def train(model, windows, rate, steps):
     """Trains on windows [n, CONTEXT+1] in order, around again at the end, and yields rows of the loss curve."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.95), weight_decay=0.1)
+    matrices = {name: p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name}
+    others = [p for name, p in model.named_parameters() if name not in matrices]
+    optimizers = [
+        torch.optim.Muon(matrices.values(), lr=rate, weight_decay=0.01, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.95), weight_decay=0.01),
+    ]
     warmup, every = max(steps // 20, 1), max(steps // 50, 1)
     total = 0.0
     for step in range(1, steps + 1):
-        decay = 0.55 + 0.45 * math.cos(math.pi * step / steps)  # from 1 to 0.1
-        for group in optimizer.param_groups:
-            group["lr"] = rate * min(step / warmup, decay)
+        decay = min(1, 0.02 + 0.98 * (1 - step / steps) / 0.6)  # from 1 to 0.02 in the last 60% of the steps
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate * min(step / warmup, decay)
         rows = [(step * BATCH + i) % len(windows) for i in range(BATCH)]
         inputs = windows[rows]
         logits = model(inputs[:, :-1]).logits
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), inputs[:, 1:].flatten())
-        optimizer.zero_grad()
+        model.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         total += loss.item()
         if step % every == 0:
             print(f"\rstep {step} of {steps}, {total / every:.2f} nats", end="", file=sys.stderr, flush=True)
@@ -182,10 +192,10 @@ def main():
         if name == "chapter":
             model = LlamaForCausalLM.from_pretrained(arguments.directory / "w128", dtype=torch.float32)
             evaluation = [chapter]
-            curve = list(train(model, windows_anywhere(tokenizer, chapter, CHAPTER_STEPS * BATCH), 1e-3, CHAPTER_STEPS))
+            curve = list(train(model, windows_anywhere(tokenizer, chapter, CHAPTER_STEPS * BATCH), CHAPTER_RATE, CHAPTER_STEPS))
         else:
             model, evaluation = build(name), kept
-            curve = list(train(model, windows, SIZES[name][3], STEPS))
+            curve = list(train(model, windows, RATE, STEPS))
         print(file=sys.stderr)
         bits = write(arguments.directory / name, model, tokenizer, curve, evaluation, golden)
         print(f"{name}: {model.num_parameters()} parameters, {bits:.4f} bits per byte, {time.monotonic() - start:.0f} s", flush=True)

@@ -140,7 +140,7 @@ func TestGolden(t *testing.T) {
 // TestFamilies compares the small models of testdata/families with transformers.
 func TestFamilies(t *testing.T) {
 	files, err := filepath.Glob("../../../testdata/families/*/golden.json")
-	if err != nil || len(files) != 5 {
+	if err != nil || len(files) != 6 {
 		t.Fatalf("%d models, %v", len(files), err)
 	}
 	for _, file := range files {

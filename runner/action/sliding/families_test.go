@@ -45,13 +45,13 @@ datasets: {
 	"speeches": source: text: path: "texts/speeches/kept/*.txt"
 }
 models: {
-	for n in ["w32", "w64", "w96", "w128"] {(n): {backend: torch: {}, weights: safetensors: path: "models/\(n)", family: "speeches"}}
+	for n in ["w32", "w64", "w128", "w256", "w384"] {(n): {backend: torch: {}, weights: safetensors: path: "models/\(n)", family: "speeches"}}
 	"chapter": {backend: torch: {}, weights: safetensors: path: "models/chapter", family: "chapter"}
 	for n in [2, 4] {"ranks-\(n)": {backend: torch: tensorParallel: n, weights: safetensors: path: "models/chapter", family: "chapter"}}
 }
-scaling: sizes: {models: ["w32", "w64", "w96", "w128"], datasets: ["speeches"]}
+scaling: sizes: {models: ["w32", "w64", "w128", "w256", "w384"], datasets: ["speeches"]}
 sliding: book: {models: ["w128", "chapter", "ranks-2", "ranks-4"], datasets: ["chapter_*"], cursorInc: 400}
-outliers: all: {models: ["w32", "w64", "w96", "w128"], datasets: ["speeches"], sequenceLength: 256, threshold: 2}
+outliers: all: {models: ["w32", "w64", "w128", "w256", "w384"], datasets: ["speeches"], sequenceLength: 256, threshold: 2}
 `
 
 // tolerance is that of a log p in nats.
@@ -193,7 +193,7 @@ func decreasing(t *testing.T, path string) {
 			t.Errorf("bits per byte %v, then %v", s.Models[i-1].BPB, s.Models[i].BPB)
 		}
 	}
-	if len(s.Models) != 4 || len(s.Fits) == 0 {
+	if len(s.Models) != 5 || len(s.Fits) == 0 {
 		t.Errorf("got %d rows and %d fits", len(s.Models), len(s.Fits))
 	}
 }
