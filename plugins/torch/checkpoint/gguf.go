@@ -1,9 +1,11 @@
 package checkpoint
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"surprisal.dev/plugins/torch/family"
 	"surprisal.dev/plugins/torch/graph"
@@ -231,7 +233,24 @@ func parseGGUF(path string, data []byte) (map[string]any, []stored, error) {
 			return nil, nil, err
 		}
 	}
-	return metadata, tensors, overlap(tensors)
+	if err := overlap(tensors); err != nil {
+		return nil, nil, err
+	}
+	return metadata, tensors, gaps(tensors, uint64(alignment))
+}
+
+// gaps rejects a tensor after which there are more bytes than the next one's alignment needs: its data is longer than its
+// type and shape say.
+func gaps(tensors []stored, alignment uint64) error {
+	order := slices.SortedFunc(slices.Values(tensors), func(a, b stored) int { return cmp.Compare(a.offset, b.offset) })
+	for i := 1; i < len(order); i++ {
+		a, b := order[i-1], order[i]
+		if end := a.offset + uint64(len(a.data)); b.offset-end >= alignment {
+			return invalid("%s: tensor %q of type %s and shape %v has %d bytes, but the next one, %q, begins %d bytes after its beginning; download the file again",
+				a.file, a.name, a.typ, a.shape, len(a.data), b.name, b.offset-a.offset)
+		}
+	}
+	return nil
 }
 
 // version reads the beginning of the file, and rejects what is not a supported version of GGUF.

@@ -203,6 +203,8 @@ func TestRefusedGGUF(t *testing.T) {
 		{"quantized vector", gguf(t, with(metadata, "llama.embedding_length", uint32(32)), wide), `tensor "output_norm.weight" has type Q8_0, which is supported for matrices only`},
 		{"a size in bytes that overflows", tensor("output_norm.weight", array{shape: []int64{1 << 31, 1 << 31}, data: nil}), `cannot have shape [2147483648 2147483648]`},
 		{"rows of half a block", tensor("output_norm.weight", array{shape: []int64{8}, data: make([]byte, 34), ggml: 8}), `of type Q8_0 cannot have shape [8]`},
+		{"a tensor with more bytes than its shape", tensor("blk.0.attn_norm.weight", array{shape: []int64{8}, data: make([]byte, 96), ggml: 0}),
+			`tensor "blk.0.attn_norm.weight" of type F32 and shape [8] has 32 bytes, but the next one, "blk.0.attn_output.weight", begins 96 bytes after its beginning`},
 		{"unknown tensor", tensor("blk.0.ssm_a", ramp(0, 8)), `tensor "blk.0.ssm_a" of shape [8] is not part of a llama model`},
 		{"factor of zero", tensor("rope_freqs.weight", array{shape: []int64{2}, data: make([]byte, 8)}), "tensor rope_freqs.weight has 0 at 0"},
 	} {

@@ -134,8 +134,7 @@ func (a Attention) Share(r Rank) (queries, keys Span) {
 // Shardable rejects a number of ranks of which some would have no heads, or queries of several key-value heads.
 func (a Attention) Shardable(ranks int) error {
 	if a.KVHeads < ranks && (ranks%a.KVHeads != 0 || a.Heads%ranks != 0) {
-		return protocol.Invalid("tensorParallel: %d ranks cannot share %d heads with %d key-value heads; use at most %d, or a multiple of it that "+
-			"divides the heads", ranks, a.Heads, a.KVHeads, a.KVHeads)
+		return protocol.Invalid("tensorParallel: %d ranks cannot share %d heads with %d key-value heads", ranks, a.Heads, a.KVHeads)
 	}
 	return nil
 }

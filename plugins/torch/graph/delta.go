@@ -71,7 +71,7 @@ func (d GatedDelta) Activations(hidden, ranks int) int64 {
 // Shardable rejects more ranks than key heads.
 func (d GatedDelta) Shardable(ranks int) error {
 	if d.KeyHeads < ranks {
-		return protocol.Invalid("tensorParallel: %d ranks cannot share %d key heads of the delta rule; use at most %d", ranks, d.KeyHeads, d.KeyHeads)
+		return protocol.Invalid("tensorParallel: %d ranks cannot share %d key heads of the delta rule", ranks, d.KeyHeads)
 	}
 	return nil
 }

@@ -100,7 +100,7 @@ func (x Experts) Activations(hidden, ranks int) int64 {
 // Shardable rejects ranks among which the experts cannot be divided evenly.
 func (x Experts) Shardable(ranks int) error {
 	if x.Count%ranks != 0 {
-		return protocol.Invalid("tensorParallel: %d ranks cannot share %d experts evenly; use a number that divides %d", ranks, x.Count, x.Count)
+		return protocol.Invalid("tensorParallel: %d ranks cannot share %d experts evenly", ranks, x.Count)
 	}
 	if x.Shared > 0 && x.Shared < ranks {
 		return protocol.Invalid("tensorParallel: %d ranks cannot share a shared expert of width %d", ranks, x.Shared)

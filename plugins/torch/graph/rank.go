@@ -1,5 +1,12 @@
 package graph
 
+import (
+	"strconv"
+	"strings"
+
+	"surprisal.dev/plugins/protocol"
+)
+
 // Rank is one of Count ranks over which the weights are sharded.
 type Rank struct{ Index, Count int }
 
@@ -21,8 +28,25 @@ func (r Rank) Share(n int64) Span {
 // evenly divides n units among the ranks.
 func evenly(n int64) func(Rank) Span { return func(r Rank) Span { return r.Share(n) } }
 
-// Shardable rejects a number of ranks over which the layers cannot be divided.
+// mostRanks is more than the devices of a machine.
+const mostRanks = 64
+
+// Shardable rejects a number of ranks over which the layers cannot be divided, and names those over which they can.
 func (a Architecture) Shardable(ranks int) error {
+	err := a.shardable(ranks)
+	if err == nil {
+		return nil
+	}
+	var possible []string
+	for n := range mostRanks {
+		if a.shardable(n+1) == nil {
+			possible = append(possible, strconv.Itoa(n+1))
+		}
+	}
+	return protocol.Invalid("%v; possible are %s", err, strings.Join(possible, ", "))
+}
+
+func (a Architecture) shardable(ranks int) error {
 	for _, l := range a.Layers {
 		if err := l.Mixer.Shardable(ranks); err != nil {
 			return err

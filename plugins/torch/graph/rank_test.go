@@ -13,6 +13,10 @@ func TestShardable(t *testing.T) {
 			t.Errorf("%d ranks: %v", ranks, err)
 		}
 	}
+	want := "tensorParallel: 3 ranks cannot share 14 heads with 2 key-value heads; possible are 1, 2"
+	if err := a.Shardable(3); err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
 	a.Layers[0].FFN = graph.Dense{Width: 14}
 	if err := a.Shardable(14); err != nil {
 		t.Error(err)
