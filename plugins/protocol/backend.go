@@ -71,7 +71,7 @@ type Estimate struct {
 	// ActiveParameters are those that a token uses, if they are fewer, as in a mixture of experts; 0: all.
 	ActiveParameters int64   `json:"activeParameters,omitempty"`
 	WeightBytes      int64   `json:"weightBytes,omitempty"`
-	FLOPsPerToken float64 `json:"flopsPerToken,omitempty"`
+	FLOPsPerToken    float64 `json:"flopsPerToken,omitempty"`
 	// MemoryBytes is the peak resident size while scoring, without the memory of accelerators.
 	MemoryBytes int64 `json:"memoryBytes,omitempty"`
 	// DeviceMemoryBytes is the total peak memory of all accelerators. Devices is the number of accelerators that the
