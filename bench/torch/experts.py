@@ -1,7 +1,7 @@
 """Measures `runner` and transformers on a mixture of experts with random weights: tokens/s, and shares of the GEMM rate.
 
 Usage: experts.py --work DIR [--runner bin/runner] [--layers 4] [--windows 12] [--rounds 3] [--dtypes float32,bfloat16]
-                  [--peers runner,transformers/grouped_mm] [--batch-tokens 2048] [--keep]
+                  [--peers runner,transformers/grouped_mm] [--batch-tokens 2048] [--device cuda] [--keep]
 
 The model is a part of one in the shape of OLMoE-1B-7B: hidden size 2048, 16 heads, 64 experts of width 1024 of which each
 token uses 8, in --layers of its 16 layers, and with the same part of its vocabulary of 50,304. All shares of the work are
@@ -125,8 +125,9 @@ def text(shape, windows):
 
 
 def runner_peer(arguments):
-    backend = {"dtype": arguments.dtype, "threads": arguments.threads, "batchTokens": arguments.batch_tokens}
-    return common.scored(arguments, arguments.work / "text.jsonl", arguments.work / "model", CONTEXT, backend)
+    backend = {"dtype": arguments.dtype, "device": arguments.device, "threads": arguments.threads, "batchTokens": arguments.batch_tokens}
+    devices = 0 if arguments.device == "cpu" else 1
+    return common.scored(arguments, arguments.work / "text.jsonl", arguments.work / "model", CONTEXT, backend, devices)
 
 
 def transformers_peer(arguments, implementation):
@@ -135,10 +136,11 @@ def transformers_peer(arguments, implementation):
     from transformers import AutoModelForCausalLM
 
     torch.set_num_threads(arguments.threads)
-    model = AutoModelForCausalLM.from_pretrained(arguments.work / "model", dtype=getattr(torch, arguments.dtype), experts_implementation=implementation).eval()
+    model = AutoModelForCausalLM.from_pretrained(arguments.work / "model", dtype=getattr(torch, arguments.dtype), experts_implementation=implementation)
+    model = model.to(arguments.device).eval()
     tokenizer = Tokenizer.from_file(str(arguments.work / "model/tokenizer.json"))
     lines = [json.loads(line)["text"] for line in (arguments.work / "text.jsonl").read_text().splitlines()]
-    ids = torch.tensor([[0, *e.ids] for e in tokenizer.encode_batch(lines, add_special_tokens=False)])
+    ids = torch.tensor([[0, *e.ids] for e in tokenizer.encode_batch(lines, add_special_tokens=False)], device=arguments.device)
     assert ids.size(1) == CONTEXT + 1, "a word is not one token"
     if implementation == "batched_mm":
         ids = ids[:1, :17]
@@ -155,7 +157,7 @@ def gemm_peer(arguments):
     import torch
 
     torch.set_num_threads(arguments.threads)
-    return *common.gemm("cpu", arguments.dtype), 0
+    return *common.gemm(arguments.device, arguments.dtype), 0
 
 
 IMPLEMENTATIONS = {"eager": (1,), "grouped_mm": (1, 4), "batched_mm": (1,)}  # and how many documents at a time
@@ -175,7 +177,7 @@ def work(arguments):
 def measure(arguments, peer, dtype):
     name, batch = peer
     command = [sys.executable, __file__, "--work", arguments.work, "--runner", arguments.runner, "--threads", arguments.threads]
-    command += ["--batch-tokens", arguments.batch_tokens, "--only", name, "--batch", batch, "--dtype", dtype]
+    command += ["--batch-tokens", arguments.batch_tokens, "--only", name, "--batch", batch, "--dtype", dtype, "--device", arguments.device]
     (tokens, seconds, nats), peak = common.separate(command, arguments.work / "log", arguments.threads, name == "runner")
     return dict(tokens=tokens, seconds=seconds, nats=nats / tokens, peak=peak)
 
@@ -217,6 +219,7 @@ def main():
     parser.add_argument("--dtypes", default="float32,bfloat16")
     parser.add_argument("--batch-tokens", type=int, default=2048, help="the option batchTokens of the torch backend")
     parser.add_argument("--peers", default="runner,transformers/eager,transformers/grouped_mm,gemm", help="the peers, separated by commas")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--keep", action="store_true", help="keep the weights")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     parser.add_argument("--dtype", help=argparse.SUPPRESS)

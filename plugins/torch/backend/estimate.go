@@ -50,6 +50,8 @@ func estimate(c *checkpoint.Checkpoint, o config, s protocol.Settings) (protocol
 	}
 	if device == tensor.CPU {
 		w.PackedHead, w.WidenedRows = tensor.HasPackedLayout(kind), tensor.WidenedRows(kind)
+	} else if kind == tensor.BFloat16 {
+		w.GroupedRows = tensor.GroupedRows
 	}
 	cost, err := a.Estimate(w)
 	if err != nil {

@@ -21,6 +21,8 @@ type Options struct {
 	Devices []tensor.Device
 	// Threads is the number of threads per operator; 0: one per core.
 	Threads int
+	// groupExperts also groups the products of experts on a processor and in float32, for tests.
+	groupExperts bool
 }
 
 // Decoder computes losses. Only one goroutine may call its methods at a time.

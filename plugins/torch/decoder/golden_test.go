@@ -137,6 +137,36 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// TestGroupedExperts compares the models with experts, whose products are computed at once as on a GPU, with transformers.
+func TestGroupedExperts(t *testing.T) {
+	grouped := 0
+	for _, directory := range families(t) {
+		for ranks := 1; ranks <= 2; ranks++ {
+			o := Options{Type: tensor.Float32, Devices: slices.Repeat([]tensor.Device{tensor.CPU}, ranks), groupExperts: true}
+			d, _ := load(t, directory, o)
+			if !slices.ContainsFunc(d.ranks[0].layers, func(l layer) bool { x, ok := l.ffn.(*experts); return ok && x.grouped }) {
+				break
+			}
+			grouped++
+			sequences, want := readGolden(t, directory)
+			for i, s := range sequences {
+				got, err := lossesOf(t.Context(), d, []Sequence{s})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for j := range want[i] {
+					if d := math.Abs(got[j] - want[i][j]); !(d <= float32Near.most) {
+						t.Fatalf("%s, %d ranks: token %d of sequence %d is %g nats from transformers", filepath.Base(directory), ranks, j, i, d)
+					}
+				}
+			}
+		}
+	}
+	if grouped < 20 {
+		t.Errorf("only %d models and numbers of ranks have grouped experts", grouped)
+	}
+}
+
 // TestFamilies compares the small models of testdata/families with transformers.
 func TestFamilies(t *testing.T) {
 	files, err := filepath.Glob("../../../testdata/families/*/golden.json")

@@ -26,12 +26,17 @@ type loader struct {
 	// unread are the names of the checkpoint's tensors that were not read yet.
 	unread map[string]bool
 	buffer []float32
-	err    error
+	// groupExperts is that of Options.
+	groupExperts bool
+	err          error
 }
 
 func loadRank(ctx context.Context, c *checkpoint.Checkpoint, heap *tensor.Heap, o Options, index int) (_ *rank, err error) {
 	r := &rank{architecture: c.Architecture(), kind: o.Type, device: o.Devices[index], Rank: graph.Rank{Index: index, Count: len(o.Devices)}, heap: heap}
-	l := &loader{ctx: ctx, from: c, to: r, scope: heap.NewScope(), declared: map[string]graph.Parameter{}, unread: map[string]bool{}}
+	l := &loader{
+		ctx: ctx, from: c, to: r, scope: heap.NewScope(), declared: map[string]graph.Parameter{}, unread: map[string]bool{},
+		groupExperts: o.groupExperts,
+	}
 	defer func() {
 		err = errors.Join(err, l.scope.Close())
 		if err != nil {
@@ -173,6 +178,12 @@ func (l *loader) stack(parts []part) tensor.Tensor {
 		shape[0] += p.Sharded(l.to.Rank)[0]
 	}
 	t := l.scope.Empty(l.to.kind, l.to.device, shape...)
+	l.stackInto(t, parts)
+	return t
+}
+
+// stackInto is stack for a tensor that is there already.
+func (l *loader) stackInto(t tensor.Tensor, parts []part) {
 	mark, row := l.scope.Mark(), int64(0)
 	for _, p := range parts {
 		n := p.Sharded(l.to.Rank)[0]
@@ -181,7 +192,6 @@ func (l *loader) stack(parts []part) tensor.Tensor {
 		row += n
 	}
 	l.scope.FreeTo(mark)
-	return t
 }
 
 // weight reads the rank's part of a parameter without bias.

@@ -20,6 +20,9 @@ type Workload struct {
 	PackedHead bool
 	// Observed is true if the outputs of all sites are observed.
 	Observed bool
+	// GroupedRows is how many rows of all experts together are multiplied at a time; 0: experts are multiplied one at a
+	// time.
+	GroupedRows int64
 	// WidenedRows is how many rows, in addition to the matrix, are converted to float32 at a time for a matrix product;
 	// 0: none.
 	WidenedRows int64
@@ -72,15 +75,19 @@ func (a Architecture) Estimate(w Workload) (Cost, error) {
 		c.Copies = head * w.ElementBytes
 	}
 	c.FLOPsPerToken = 2 * float64(head)
-	var widest, widened int64
+	var widest, widened, grouped int64
 	for _, l := range a.Layers {
 		for _, part := range []Part{l.Mixer, l.FFN} {
 			widest = max(widest, part.Activations(a.Hidden, w.Ranks))
 			widened = max(widened, w.widened(part.Parameters(a.Hidden)))
 			c.FLOPsPerToken += part.FLOPs(a.Hidden, w.Context)
 		}
+		if x, ok := l.FFN.(Experts); ok {
+			rows := min(w.GroupedRows, int64(w.Tokens)*int64(x.Active)) * int64(w.Ranks)
+			grouped = max(grouped, x.grouped(a.Hidden, rows))
+		}
 	}
-	c.Activations = int64(w.Tokens) * widest * w.ElementBytes
+	c.Activations = (int64(w.Tokens)*widest + grouped) * w.ElementBytes
 	if w.Ranks > 1 && w.ElementBytes < float32Bytes {
 		// Each rank's partial products, and their sum.
 		c.Activations += int64(w.Tokens) * int64(a.Hidden) * int64(w.Ranks) * 2 * float32Bytes

@@ -48,6 +48,13 @@ func TestEstimate(t *testing.T) {
 	widened := cost(t, a, graph.Workload{Ranks: 1, ElementBytes: 2, WidenedRows: 3})
 	equal(t, "peak with gate and up in float32", widened.Peak, got.Peak+4*(2*96+3*(8+2*12)))
 
+	sparse := oneLayer(nil)
+	sparse.Layers[0].FFN = graph.Experts{Count: 4, Active: 2, Width: 16}
+	single, together := graph.Workload{Ranks: 1, ElementBytes: 2}, graph.Workload{Ranks: 1, ElementBytes: 2, GroupedRows: 20}
+	equal(t, "peak with 20 rows of experts at a time", cost(t, sparse, together).Peak, cost(t, sparse, single).Peak+20*(6*8+3*16)*2)
+	together.GroupedRows = 100 // 16 tokens have 32 rows
+	equal(t, "peak with all rows of experts at a time", cost(t, sparse, together).Peak, cost(t, sparse, single).Peak+32*(6*8+3*16)*2)
+
 	// With a window of 2, the four queries see 1, 2, 2 and 2 keys.
 	windowed := cost(t, oneLayer(func(at *graph.Attention) { at.Window = 2 }), graph.Workload{Ranks: 1, ElementBytes: 4})
 	equal(t, "operations within a window", windowed.FLOPsPerToken, 2*(matrices+embedding)+4*8*7.0/4)

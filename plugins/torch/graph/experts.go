@@ -97,6 +97,20 @@ func (x Experts) Activations(hidden, ranks int) int64 {
 	return int64(ranks) * (9*int64(hidden) + inner + 2*int64(x.Count))
 }
 
+// Groupable reports whether the products of all experts can be computed at once: rows have whole units of 16 bytes in
+// types of two bytes and more.
+func (x Experts) Groupable(hidden int) bool { return hidden%8 == 0 && x.Width%8 == 0 }
+
+// grouped is the number of elements, in a type of two bytes, that the products of so many rows of all experts take: the
+// inputs and outputs of experts, the latter also in float32 and once more while they are added, and three rows of their
+// width.
+func (x Experts) grouped(hidden int, rows int64) int64 {
+	if !x.Groupable(hidden) {
+		return 0
+	}
+	return rows * int64(6*hidden+3*x.Width)
+}
+
 // Shardable rejects ranks among which the experts cannot be divided evenly.
 func (x Experts) Shardable(ranks int) error {
 	if x.Count%ranks != 0 {

@@ -10,16 +10,19 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <numeric>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/_grouped_mm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/sigmoid.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 
 using handle::give;
@@ -204,6 +207,99 @@ linear::optional_tensor optional(const extra_tensor *list, size_t i) {
   return list == nullptr || list[i] == nullptr ? std::nullopt : linear::optional_tensor(tensor(list[i]));
 }
 
+// Weights of experts, as extra_experts gets them.
+struct weights {
+  const extra_tensor *in, *in_biases, *down, *down_biases;
+  size_t n;
+};
+
+at::Tensor gated(const at::Tensor &x, const extra_experts_options &o) {
+  return o.clamped ? activation::clamped_gate(x, {o.limit, o.alpha})
+                   : activation::gate(x, static_cast<elements::activation>(o.activation), false);
+}
+
+// Adds the outputs of the experts to the rows of sum, one expert after the other.
+void add_each(const at::Tensor &sum, const at::Tensor &x, const routes &r, const weights &w, const extra_experts_options &o) {
+  int64_t from = 0;
+  for (size_t i = 0; i < w.n; i++) {
+    int64_t count = r.ends[i] - from;
+    if (count == 0) {
+      continue;
+    }
+    part of = {&r.tokens[from], &r.weights[from], count};
+    at::Tensor inner = gated(linear::product(gather(x, of.indices, count), tensor(w.in[i]), optional(w.in_biases, i), {}), o);
+    linear::optional_tensor bias = optional(w.down_biases, i);
+    add_outputs(sum, inner, tensor(w.down[i]), bias ? bias->to(at::kFloat) : at::Tensor(), of);
+    from = r.ends[i];
+  }
+}
+
+// The matrices of a list as [n, inputs, outputs].
+at::Tensor matrices(const extra_tensor *list, size_t n) {
+  const at::Tensor &first = tensor(list[0]);
+  int64_t size = first.numel() * first.element_size();
+  const char *next = static_cast<const char *>(first.const_data_ptr());
+  for (size_t i = 0; i < n; i++, next += size) {
+    const at::Tensor &t = tensor(list[i]);
+    if (t.sizes() != first.sizes() || !t.is_contiguous() || !t.is_alias_of(first) || t.const_data_ptr() != next) {
+      throw std::runtime_error("the matrix of expert " + std::to_string(i) + " does not follow that of the one before it in memory");
+    }
+  }
+  return first.as_strided({static_cast<int64_t>(n), first.size(1), first.size(0)}, {first.numel(), 1, first.size(1)});
+}
+
+// The vectors of a list as rows, or an undefined tensor if there are none.
+at::Tensor vectors(const extra_tensor *list, size_t n) {
+  if (!optional(list, 0)) {
+    return {};
+  }
+  std::vector<at::Tensor> all;
+  std::transform(list, list + n, std::back_inserter(all), tensor);
+  return at::stack(all);
+}
+
+// Numbers on a device. The vector must live as long as the result if that is on the processor.
+template <class T> at::Tensor numbers(const std::vector<T> &v, at::ScalarType type, at::Device device) {
+  return at::from_blob(const_cast<T *>(v.data()), {static_cast<int64_t>(v.size())}, type).to(device);
+}
+
+// The rows of routes, divided so that each list has at most one row of each token.
+std::vector<std::vector<int64_t>> once_each(const routes &r, int64_t tokens, int64_t active) {
+  std::vector<std::vector<int64_t>> lists(active);
+  std::vector<int64_t> seen(tokens);
+  for (size_t i = 0; i < r.tokens.size(); i++) {
+    lists[seen[r.tokens[i]]++].push_back(static_cast<int64_t>(i));
+  }
+  return lists;
+}
+
+// add_each with two products for all experts together. A token's outputs are added in the order of experts.
+void add_grouped(const at::Tensor &sum, const at::Tensor &x, const routes &r, const weights &w, const extra_experts_options &o) {
+  if (r.tokens.empty()) {
+    return;
+  }
+  std::vector<int32_t> limits(r.ends.begin(), r.ends.end());
+  std::vector<int64_t> experts;
+  for (size_t i = 0; i < w.n; i++) {
+    experts.resize(r.ends[i], static_cast<int64_t>(i));
+  }
+  at::Tensor tokens = numbers(r.tokens, at::kLong, x.device()), ends = numbers(limits, at::kInt, x.device());
+  at::Tensor of = numbers(experts, at::kLong, x.device());
+  at::Tensor inner = at::_grouped_mm(x.index_select(0, tokens), matrices(w.in, w.n), ends);
+  if (at::Tensor biases = vectors(w.in_biases, w.n); biases.defined()) {
+    inner.add_(biases.index_select(0, of));
+  }
+  at::Tensor out = at::_grouped_mm(gated(inner, o), matrices(w.down, w.n), ends).to(at::kFloat);
+  if (at::Tensor biases = vectors(w.down_biases, w.n); biases.defined()) {
+    out.add_(biases.index_select(0, of));
+  }
+  out.mul_(numbers(r.weights, at::kFloat, x.device()).unsqueeze(1));
+  for (const std::vector<int64_t> &rows : once_each(r, x.size(0), o.active)) {
+    at::Tensor index = numbers(rows, at::kLong, x.device());
+    sum.index_add_(0, tokens.index_select(0, index), out.index_select(0, index));
+  }
+}
+
 } // namespace
 
 char *extra_experts(extra_tensor *out, extra_tensor x, extra_tensor logits, extra_tensor correction, const extra_tensor *in,
@@ -211,20 +307,13 @@ char *extra_experts(extra_tensor *out, extra_tensor x, extra_tensor logits, extr
                     const extra_experts_options *o) {
   return guarded([&] {
     at::Tensor rows = tensor(x).contiguous(), sum = at::zeros(rows.sizes(), rows.options().dtype(at::kFloat));
-    routes r = route(tensor(logits), correction == nullptr ? at::Tensor() : tensor(correction), static_cast<int64_t>(n), *o);
-    int64_t from = 0;
-    for (size_t i = 0; i < n; i++) {
-      int64_t count = r.ends[i] - from;
-      if (count == 0) {
-        continue;
-      }
-      part of = {&r.tokens[from], &r.weights[from], count};
-      at::Tensor inner = linear::product(gather(rows, of.indices, count), tensor(in[i]), optional(in_biases, i), {});
-      inner = o->clamped ? activation::clamped_gate(inner, {o->limit, o->alpha})
-                         : activation::gate(inner, static_cast<elements::activation>(o->activation), false);
-      linear::optional_tensor bias = optional(down_biases, i);
-      add_outputs(sum, inner, tensor(down[i]), bias ? bias->to(at::kFloat) : at::Tensor(), of);
-      from = r.ends[i];
+    at::Tensor scores = tensor(logits), bias = correction == nullptr ? at::Tensor() : tensor(correction);
+    weights w = {in, in_biases, down, down_biases, n};
+    int64_t tokens = rows.size(0), step = o->grouped ? std::max<int64_t>(1, extra_grouped_rows / o->active) : tokens;
+    for (int64_t from = 0; from < tokens; from += step) {
+      int64_t count = std::min(step, tokens - from);
+      routes r = route(scores.narrow(0, from, count), bias, static_cast<int64_t>(n), *o);
+      (o->grouped ? add_grouped : add_each)(sum.narrow(0, from, count), rows.narrow(0, from, count), r, w, *o);
     }
     give(out, sum);
   });

@@ -24,10 +24,16 @@ type ExpertsOptions struct {
 	Normalize bool
 	Scale     float64
 	Activation
+	// Grouped computes the products of all experts at once, GroupedRows rows at a time. Their matrices follow each other in
+	// memory and are not packed, and the outputs of experts are rounded to x's type before they are added.
+	Grouped bool
 	// Clamp, unless nil, replaces the activation g sigmoid(g) u by g sigmoid(Alpha g) (u + 1), with g at most Limit and u
 	// from -Limit to Limit.
 	Clamp *Clamp
 }
+
+// GroupedRows is how many rows grouped products have at a time.
+const GroupedRows int64 = C.extra_grouped_rows
 
 // Clamp configures a clamped gate.
 type Clamp struct{ Limit, Alpha float64 }
@@ -43,7 +49,7 @@ func (s *Scope) Experts(x, logits, correction Tensor, experts []Expert, o Expert
 	}
 	options := C.extra_experts_options{
 		first: C.int64_t(o.First), active: C.int64_t(o.Active), sigmoid: flag(o.Sigmoid), normalize: flag(o.Normalize), scale: C.double(o.Scale),
-		activation: C.int(o.Activation),
+		activation: C.int(o.Activation), grouped: flag(o.Grouped),
 	}
 	if o.Clamp != nil {
 		options.clamped, options.limit, options.alpha = 1, C.double(o.Clamp.Limit), C.double(o.Clamp.Alpha)

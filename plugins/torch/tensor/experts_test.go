@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"surprisal.dev/plugins/torch/tensor"
@@ -22,8 +23,8 @@ type expertsCase struct {
 
 const activeExperts = 2
 
-func newExpertsCase(tokens int64) expertsCase {
-	c := expertsCase{tokens: tokens, hidden: 70, width: 48, count: 5}
+func newExpertsCase(tokens, hidden int64) expertsCase {
+	c := expertsCase{tokens: tokens, hidden: hidden, width: 48, count: 5}
 	random := rand.New(rand.NewPCG(3, 4))
 	numbers := func(n int64, spread float64) []float32 {
 		all := make([]float32, n)
@@ -68,8 +69,8 @@ func (c expertsCase) compute(t *testing.T, kind tensor.Type, biased bool, n int6
 	return got
 }
 
-// want returns the sum of one token in float64, and the sum of magnitudes of what is added.
-func (c expertsCase) want(token int64, biased bool) (sum, magnitude []float64) {
+// want returns the sum of one token in float64, without experts before first, and the sum of magnitudes of what is added.
+func (c expertsCase) want(token int64, biased bool, first int64) (sum, magnitude []float64) {
 	logits := c.logits[token*c.count:][:c.count]
 	order, total := make([]int, c.count), 0.0
 	for i, z := range logits {
@@ -80,6 +81,9 @@ func (c expertsCase) want(token int64, biased bool) (sum, magnitude []float64) {
 	sum, magnitude = make([]float64, c.hidden), make([]float64, c.hidden)
 	x := c.x[token*c.hidden:][:c.hidden]
 	for _, e := range order[:activeExperts] {
+		if int64(e) < first {
+			continue
+		}
 		in := product(c.in[e], x, c.inBias[e], biased)
 		inner := make([]float32, c.width)
 		for i := range inner {
@@ -117,20 +121,104 @@ func length(x []float32) float64 {
 	return math.Sqrt(sum)
 }
 
-// TestExperts compares sums with the same in float64. In bfloat16, the inner elements are rounded a few times.
+// computeGrouped is compute with the products of all experts at once. The experts from first on are in the list.
+func (c expertsCase) computeGrouped(t *testing.T, kind tensor.Type, biased bool, first int64) []float64 {
+	t.Helper()
+	heap := tensor.NewHeap()
+	s := heap.NewScope()
+	place := func(data []float32, shape ...int64) tensor.Tensor {
+		return s.To(tensor.New(s, data, tensor.Float32, shape...), kind, tensor.CPU)
+	}
+	in := place(slices.Concat(c.in[first:]...), c.count-first, 2*c.width, c.hidden)
+	down := place(slices.Concat(c.down[first:]...), c.count-first, c.hidden, c.width)
+	var experts []tensor.Expert
+	for i := range c.count - first {
+		e := tensor.Expert{
+			In:   s.View(s.Narrow(in, 0, i, 1), 2*c.width, c.hidden),
+			Down: s.View(s.Narrow(down, 0, i, 1), c.hidden, c.width),
+		}
+		if biased {
+			e.InBias, e.DownBias = place(c.inBias[first+i], 2*c.width), place(c.downBias[first+i], c.hidden)
+		}
+		experts = append(experts, e)
+	}
+	logits := tensor.New(s, c.logits, tensor.Float32, c.tokens, c.count)
+	options := tensor.ExpertsOptions{Active: activeExperts, Scale: 1, First: first, Grouped: true}
+	got := s.Float64s(s.Experts(place(c.x, c.tokens, c.hidden), logits, tensor.Tensor{}, experts, options))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if heap.Live() != 0 {
+		t.Errorf("%d tensors are left", heap.Live())
+	}
+	return got
+}
+
+// tolerances are relative to the magnitudes of what is added. In bfloat16, the inner elements are rounded a few times.
+var tolerances = map[tensor.Type]float64{tensor.Float32: 1e-6, tensor.BFloat16: 0x1p-8}
+
+// TestExperts compares sums with the same in float64.
 func TestExperts(t *testing.T) {
-	c := newExpertsCase(150)
-	for kind, relative := range map[tensor.Type]float64{tensor.Float32: 1e-6, tensor.BFloat16: 0x1p-8} {
+	c := newExpertsCase(150, 70)
+	for kind, relative := range tolerances {
 		for _, biased := range []bool{false, true} {
-			got := c.compute(t, kind, biased, c.tokens)
-			for token := range c.tokens {
-				want, magnitude := c.want(token, biased)
-				for i := range want {
-					if d := math.Abs(got[token*c.hidden+int64(i)] - want[i]); !(d <= relative*magnitude[i]) {
-						t.Fatalf("type %d, biased %v, token %d, element %d: %v, want %v, at most %v away", kind, biased, token, i,
-							got[token*c.hidden+int64(i)], want[i], relative*magnitude[i])
-					}
+			c.compare(t, c.compute(t, kind, biased, c.tokens), biased, 0, relative)
+		}
+	}
+}
+
+// TestGroupedExperts compares the sums of grouped products, in one part and in several, with the same in float64. They
+// are rounded twice more: after the first bias, and before the second.
+func TestGroupedExperts(t *testing.T) {
+	for _, tokens := range []int64{0, 1, 150, tensor.GroupedRows/activeExperts + 1} {
+		c := newExpertsCase(tokens, 72)
+		for kind, relative := range tolerances {
+			for _, biased := range []bool{false, true} {
+				for _, first := range []int64{0, 3} {
+					c.compare(t, c.computeGrouped(t, kind, biased, first), biased, first, 2*relative)
 				}
+			}
+		}
+	}
+}
+
+// Matrices that do not follow each other in memory are refused.
+func TestGroupedExpertsApart(t *testing.T) {
+	heap := tensor.NewHeap()
+	s := heap.NewScope()
+	place := func(shape ...int64) tensor.Tensor {
+		n := int64(1)
+		for _, size := range shape {
+			n *= size
+		}
+		return tensor.New(s, make([]float32, n), tensor.Float32, shape...)
+	}
+	var experts []tensor.Expert
+	for range 2 {
+		experts = append(experts, tensor.Expert{In: place(16, 8), Down: place(8, 8)})
+	}
+	s.Experts(place(3, 8), place(3, 2), tensor.Tensor{}, experts, tensor.ExpertsOptions{Active: 1, Scale: 1, Grouped: true})
+	if err := s.Close(); err == nil || !strings.Contains(err.Error(), "the matrix of expert 1 does not follow") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// compare compares sums of the experts from first on. relative is relative to the magnitudes of what is added.
+func (c expertsCase) compare(t *testing.T, got []float64, biased bool, first int64, relative float64) {
+	t.Helper()
+	if len(got) != int(c.tokens*c.hidden) {
+		t.Fatalf("got %d elements", len(got))
+	}
+	// Later tokens of many are like the first.
+	for token := range c.tokens {
+		if token >= 150 && token < c.tokens-10 {
+			continue
+		}
+		want, magnitude := c.want(token, biased, first)
+		for i := range want {
+			at, most := got[token*c.hidden+int64(i)], relative*magnitude[i]
+			if d := math.Abs(at - want[i]); !(d <= most) {
+				t.Fatalf("biased %v, %d tokens, token %d, element %d: %v, want %v, at most %v away", biased, c.tokens, token, i, at, want[i], most)
 			}
 		}
 	}
@@ -143,7 +231,7 @@ func TestExpertsIndependentRows(t *testing.T) {
 		t.Log("rows of products depend on each other on this processor")
 		return
 	}
-	c := newExpertsCase(150)
+	c := newExpertsCase(150, 70)
 	for _, kind := range []tensor.Type{tensor.Float32, tensor.BFloat16} {
 		all := c.compute(t, kind, true, c.tokens)
 		for _, n := range []int64{1, 2, 3, 7, 8, 9, 20, 33, 64, 81, 149} {

@@ -92,7 +92,12 @@ typedef struct {
   // and u from -limit to limit.
   int activation, clamped;
   double limit, alpha;
+  // The matrices of the experts follow each other in memory and are not packed; products of all experts are computed at
+  // once, and rounded to x's type.
+  int grouped;
 } extra_experts_options;
+// How many rows of experts grouped products have at a time, which bounds their memory.
+#define extra_grouped_rows 16384
 // For each row of x [rows, inputs], the sum of the outputs of its active experts times their weights, float32. Of all
 // experts these are n: in has matrices [2*width, inputs], the rows of the gate and the others, in the form of
 // extra_linear, and down matrices [outputs, width] in that of extra_linear_float32. Biases may be NULL, all or each. The
