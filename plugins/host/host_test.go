@@ -197,7 +197,7 @@ func TestStart(t *testing.T) {
 	}{
 		{"ends", []string{"ended (exit status 3) without the handshake of a Surprisal plugin", "cannot find my library"}},
 		{"dies", []string{" plugin serve provider dies crashed 3 times in a row", "it ended (signal: killed, possibly killed by the system"}},
-		{"hangs", []string{" plugin serve provider hangs did not start 3 times in a row", "no handshake within 300ms", "in state S after 0."}},
+		{"hangs", []string{" plugin serve provider hangs did not start 3 times in a row", "no handshake within 300ms", "its process is in state ", " s of processor time"}},
 		{"deaf", []string{"no such file"}},
 		{"newer", []string{"uses version 2 of the plugin protocol", "this runner uses version 1", "build the plugin"}},
 		{"impostor", []string{`calls itself "someone-else"`, "runner-provider-someone-else"}},
