@@ -63,6 +63,9 @@ func byteLevelPre(name string) (byteLevelSteps, bool) {
 	switch name {
 	case "gpt-2":
 		return byteLevelSteps{preTokenizer: byteLevel(true)}, true
+	case "olmo":
+		// The steps of GPT-NeoX. The file does not record the normalizer.
+		return byteLevelSteps{normalizer: object{"type": "NFC"}, preTokenizer: byteLevel(true)}, true
 	case "smollm":
 		digits := object{"type": "Digits", "individual_digits": true}
 		return byteLevelSteps{preTokenizer: sequence(digits, byteLevel(true))}, true
@@ -71,7 +74,10 @@ func byteLevelPre(name string) (byteLevelSteps, bool) {
 	case "dbrx":
 		return byteLevelSteps{preTokenizer: sequence(split(wordExpression(`\p{N}{1,3}`)), byteLevel(false))}, true
 	case "gpt-4o":
-		return byteLevelSteps{preTokenizer: sequence(split(caseExpression()), byteLevel(false))}, true
+		expression := caseExpression(`(?i:'s|'t|'re|'ve|'m|'ll|'d)?`, `\p{N}{1,3}`)
+		return byteLevelSteps{preTokenizer: sequence(split(expression), byteLevel(false))}, true
+	case "tekken":
+		return byteLevelSteps{preTokenizer: sequence(split(caseExpression("", `\p{N}`)), byteLevel(false)), ignoreMerges: true}, true
 	case "qwen2":
 		return byteLevelSteps{
 			normalizer:   object{"type": "NFC"},
@@ -82,7 +88,7 @@ func byteLevelPre(name string) (byteLevelSteps, bool) {
 }
 
 // supportedPre are the names that byteLevelPre knows.
-const supportedPre = `"gpt-2", "smollm", "llama-bpe", "dbrx", "gpt-4o" and "qwen2"`
+const supportedPre = `"gpt-2", "olmo", "smollm", "llama-bpe", "dbrx", "gpt-4o", "tekken" and "qwen2"`
 
 // wordExpression matches words as Llama 3, Phi-4 and Qwen 2 define them; they differ in the part for numbers.
 func wordExpression(number string) string {
@@ -90,17 +96,16 @@ func wordExpression(number string) string {
 		`| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 }
 
-// caseExpression matches words as gpt-oss and Phi-4-mini define them: a capital letter after a small one begins a word, and
-// a contraction ends one. Letters and marks without case are in both parts of a word.
-func caseExpression() string {
+// caseExpression matches words as gpt-oss, Phi-4-mini and Mistral Nemo define them: a capital letter after a small one begins
+// a word, which ends with the contraction. Letters and marks without case are in both parts of a word.
+func caseExpression(contraction, number string) string {
 	const (
-		before      = `[^\r\n\p{L}\p{N}]?`
-		capitals    = `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`
-		small       = `[\p{Ll}\p{Lm}\p{Lo}\p{M}]`
-		contraction = `(?i:'s|'t|'re|'ve|'m|'ll|'d)?`
+		before   = `[^\r\n\p{L}\p{N}]?`
+		capitals = `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`
+		small    = `[\p{Ll}\p{Lm}\p{Lo}\p{M}]`
 	)
 	return before + capitals + `*` + small + `+` + contraction + `|` + before + capitals + `+` + small + `*` + contraction +
-		`|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+		`|` + number + `| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 }
 
 // gemmaSpecial are the special tokens of Gemma 3. Its GGUF files also mark unused tokens as control tokens, and mark

@@ -135,6 +135,7 @@ func FuzzRebuild(f *testing.F) {
 	f.Add("llama", "llama", "<unk> <s> ▁ a b ab ▁a", []byte{2, 3, 1, 1, 1, 1, 1}, []byte{0, 0, 9, 9, 9, 1, 2}, "", int64(1), int64(0))
 	f.Add("llama", "phi3", "<unk> <s> a b ab </s>", []byte{2, 3, 1, 1, 1, 4}, []byte{0, 0, 9, 9, 1, 2}, "a b", int64(1), int64(9))
 	f.Add("llama", "gemma3", "<unk> a b ab", []byte{2, 1, 1, 1}, []byte{}, "", int64(-1), int64(0))
+	f.Add("gpt2", "olmo", "a b ab", []byte{1, 1, 1}, []byte{}, "a b", int64(1), int64(1))
 	f.Add("gpt2", "qwen2", "a b ab", []byte{1, 1, 1}, []byte{}, "a b,b a", int64(0), int64(1))
 	f.Fuzz(func(t *testing.T, kind, architecture, tokens string, types, scores []byte, merges string, bos, unknown int64) {
 		m := map[string]any{
