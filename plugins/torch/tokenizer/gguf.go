@@ -150,6 +150,12 @@ type rebuilt struct {
 	bos, eos int32
 }
 
+// CheckGGUF returns the error that FromGGUF has for the metadata, without the time and memory of the engine.
+func CheckGGUF(metadata map[string]any) error {
+	_, err := rebuild(metadata)
+	return err
+}
+
 // rebuild makes a tokenizer from the metadata of a GGUF file.
 func rebuild(metadata map[string]any) (rebuilt, error) {
 	out, err := rebuildOf(metadata)
@@ -168,6 +174,13 @@ func unusable(err error) error {
 }
 
 func rebuildOf(metadata map[string]any) (rebuilt, error) {
+	kind, ok := metadata["tokenizer.ggml.model"].(string)
+	if !ok {
+		return rebuilt{}, errors.New(`the file has none: tokenizer.ggml.model is missing; supported are "gpt2" and "llama"`)
+	}
+	if kind != "gpt2" && kind != "llama" {
+		return rebuilt{}, fmt.Errorf(`tokenizer.ggml.model is %q; supported are "gpt2" and "llama"`, kind)
+	}
 	b := builder{metadata: metadata, hasBOS: true}
 	b.file = file{Version: "1.0", Model: model{Type: "BPE", Vocabulary: map[string]int32{}, Merges: [][2]string{}}}
 	b.tokens, _ = metadata["tokenizer.ggml.tokens"].([]string)
@@ -175,20 +188,7 @@ func rebuildOf(metadata map[string]any) (rebuilt, error) {
 	if len(b.tokens) == 0 || len(b.types) != len(b.tokens) {
 		return rebuilt{}, fmt.Errorf("tokenizer.ggml.tokens has %d strings and tokenizer.ggml.token_type %d numbers", len(b.tokens), len(b.types))
 	}
-	var err error
-	switch kind, _ := metadata["tokenizer.ggml.model"].(string); kind {
-	case "gpt2":
-		err = b.byteLevel()
-	case "llama":
-		if architecture, _ := metadata["general.architecture"].(string); architecture == "gemma3" {
-			err = b.gemma()
-		} else {
-			err = b.sentencePiece()
-		}
-	default:
-		err = fmt.Errorf(`tokenizer.ggml.model is %q; supported are "gpt2" and "llama"`, kind)
-	}
-	if err != nil {
+	if err := b.byKind(kind); err != nil {
 		return rebuilt{}, err
 	}
 	out := rebuilt{tokens: b.tokens, flags: b.flags(), merges: b.merges, bos: -1, eos: -1}
@@ -201,6 +201,7 @@ func rebuildOf(metadata map[string]any) (rebuilt, error) {
 			*id = int32(value)
 		}
 	}
+	var err error
 	out.json, err = json.Marshal(b.file)
 	return out, err
 }
@@ -217,6 +218,17 @@ type builder struct {
 	special func(id int) bool
 	// stripsRight reports whether an added token takes the white space after it; nil: none does.
 	stripsRight func(id int) bool
+}
+
+// byKind rebuilds the tokenizer of a kind in tokenizer.ggml.model.
+func (b *builder) byKind(kind string) error {
+	if kind == "gpt2" {
+		return b.byteLevel()
+	}
+	if architecture, _ := b.metadata["general.architecture"].(string); architecture == "gemma3" {
+		return b.gemma()
+	}
+	return b.sentencePiece()
 }
 
 // flags returns the flags of the tokens by id.

@@ -34,7 +34,7 @@ func TestRebuildRefuses(t *testing.T) {
 	}{
 		{"tokenizer.ggml.add_space_prefix", true, "add_space_prefix is true"},
 		{"tokenizer.ggml.model", "t5", `tokenizer.ggml.model is "t5"`},
-		{"tokenizer.ggml.model", nil, `tokenizer.ggml.model is ""`},
+		{"tokenizer.ggml.model", nil, `the file has none: tokenizer.ggml.model is missing; supported are "gpt2" and "llama"`},
 		{"tokenizer.ggml.pre", "deepseek-llm", `tokenizer.ggml.pre is "deepseek-llm"`},
 		{"tokenizer.ggml.pre", "default", `tokenizer.ggml.pre is "default"`},
 		{"tokenizer.ggml.tokens", nil, "tokenizer.ggml.tokens has 0 strings"},
@@ -50,7 +50,7 @@ func TestRebuildRefuses(t *testing.T) {
 	} {
 		bad := maps.Clone(good)
 		bad[c.key] = c.value
-		_, err := rebuild(bad)
+		err := CheckGGUF(bad)
 		if err == nil || !strings.Contains(err.Error(), c.want) || protocol.KindOf(err) != protocol.InvalidInput {
 			t.Errorf("%s = %v: %v; want an invalid input with %q", c.key, c.value, err, c.want)
 		}
