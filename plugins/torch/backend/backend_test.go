@@ -26,19 +26,28 @@ import (
 const defaults = `{"dtype": "float32", "device": "cpu", "tensorParallel": 1, "threads": 0, "batchTokens": 2048}`
 
 // tiny is the directory of the golden Llama with a tokenizer of single bytes.
-func tiny(t testing.TB) protocol.Model {
+func tiny(t testing.TB) protocol.Model { return golden(t, "llama") }
+
+// golden is the directory of a golden model with a tokenizer of single bytes.
+func golden(t testing.TB, family string) protocol.Model {
 	t.Helper()
 	dir := t.TempDir()
 	for _, name := range []string{"config.json", "model.safetensors"} {
-		data, err := os.ReadFile(filepath.Join("../../../testdata/torch/golden/llama", name))
+		data, err := os.ReadFile(filepath.Join("../../../testdata/torch/golden", family, name))
 		if err != nil {
 			t.Fatal(err)
 		}
 		write(t, filepath.Join(dir, name), data)
 	}
 	write(t, filepath.Join(dir, "tokenizer.json"), byteTokenizer(t))
+	return planned(t, dir, "config.json", "model.safetensors", "tokenizer.json")
+}
+
+// planned is a model with files of a directory, as they are.
+func planned(t testing.TB, dir string, names ...string) protocol.Model {
+	t.Helper()
 	m := protocol.Model{Config: json.RawMessage(defaults)}
-	for _, name := range []string{"config.json", "model.safetensors", "tokenizer.json"} {
+	for _, name := range names {
 		path := filepath.Join(dir, name)
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -56,11 +65,10 @@ func write(t testing.TB, path string, data []byte) {
 	}
 }
 
-// byteTokenizer is a tokenizer.json with one token per byte, in the alphabet of GPT-2: printable bytes represent
-// themselves; the others are the characters from U+0100 onward.
-func byteTokenizer(t testing.TB) []byte {
-	t.Helper()
-	vocabulary := map[string]int{}
+// byteAlphabet is the alphabet of GPT-2, by byte: printable bytes represent themselves; the others are the characters from
+// U+0100 onward.
+func byteAlphabet() []string {
+	var alphabet []string
 	next := rune(0x100)
 	for b := range 256 {
 		r := rune(b)
@@ -68,7 +76,17 @@ func byteTokenizer(t testing.TB) []byte {
 			r = next
 			next++
 		}
-		vocabulary[string(r)] = b
+		alphabet = append(alphabet, string(r))
+	}
+	return alphabet
+}
+
+// byteTokenizer is a tokenizer.json with one token per byte.
+func byteTokenizer(t testing.TB) []byte {
+	t.Helper()
+	vocabulary := map[string]int{}
+	for b, content := range byteAlphabet() {
+		vocabulary[content] = b
 	}
 	data, err := json.Marshal(map[string]any{
 		"version": "1.0", "added_tokens": []any{}, "normalizer": nil, "post_processor": nil, "truncation": nil, "padding": nil,

@@ -74,11 +74,7 @@ func TestEstimate(t *testing.T) {
 
 // TestEstimateOfExperts checks that a plan counts all experts in memory, and in operations those that a token uses.
 func TestEstimateOfExperts(t *testing.T) {
-	m := protocol.Model{Config: json.RawMessage(defaults)}
-	for _, name := range []string{"config.json", "model.safetensors"} {
-		m.Files = append(m.Files, protocol.ModelFile{Name: name, Path: "../../../testdata/torch/golden/mixtral/" + name})
-	}
-	e, err := New().Plan(t.Context(), m, protocol.Settings{Context: 2})
+	e, err := New().Plan(t.Context(), golden(t, "mixtral"), protocol.Settings{Context: 2})
 	if err != nil {
 		t.Fatal(err)
 	}

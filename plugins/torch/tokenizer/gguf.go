@@ -63,6 +63,9 @@ func byteLevelPre(name string) (byteLevelSteps, bool) {
 	switch name {
 	case "gpt-2":
 		return byteLevelSteps{preTokenizer: byteLevel(true)}, true
+	case "olmo":
+		// The steps of GPT-NeoX. The file does not record the normalizer.
+		return byteLevelSteps{normalizer: object{"type": "NFC"}, preTokenizer: byteLevel(true)}, true
 	case "smollm":
 		digits := object{"type": "Digits", "individual_digits": true}
 		return byteLevelSteps{preTokenizer: sequence(digits, byteLevel(true))}, true
@@ -71,7 +74,10 @@ func byteLevelPre(name string) (byteLevelSteps, bool) {
 	case "dbrx":
 		return byteLevelSteps{preTokenizer: sequence(split(wordExpression(`\p{N}{1,3}`)), byteLevel(false))}, true
 	case "gpt-4o":
-		return byteLevelSteps{preTokenizer: sequence(split(caseExpression()), byteLevel(false))}, true
+		expression := caseExpression(`(?i:'s|'t|'re|'ve|'m|'ll|'d)?`, `\p{N}{1,3}`)
+		return byteLevelSteps{preTokenizer: sequence(split(expression), byteLevel(false))}, true
+	case "tekken":
+		return byteLevelSteps{preTokenizer: sequence(split(caseExpression("", `\p{N}`)), byteLevel(false)), ignoreMerges: true}, true
 	case "qwen2":
 		return byteLevelSteps{
 			normalizer:   object{"type": "NFC"},
@@ -82,7 +88,7 @@ func byteLevelPre(name string) (byteLevelSteps, bool) {
 }
 
 // supportedPre are the names that byteLevelPre knows.
-const supportedPre = `"gpt-2", "smollm", "llama-bpe", "dbrx", "gpt-4o" and "qwen2"`
+const supportedPre = `"gpt-2", "olmo", "smollm", "llama-bpe", "dbrx", "gpt-4o", "tekken" and "qwen2"`
 
 // wordExpression matches words as Llama 3, Phi-4 and Qwen 2 define them; they differ in the part for numbers.
 func wordExpression(number string) string {
@@ -90,17 +96,16 @@ func wordExpression(number string) string {
 		`| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 }
 
-// caseExpression matches words as gpt-oss and Phi-4-mini define them: a capital letter after a small one begins a word, and
-// a contraction ends one. Letters and marks without case are in both parts of a word.
-func caseExpression() string {
+// caseExpression matches words as gpt-oss, Phi-4-mini and Mistral Nemo define them: a capital letter after a small one begins
+// a word, which ends with the contraction. Letters and marks without case are in both parts of a word.
+func caseExpression(contraction, number string) string {
 	const (
-		before      = `[^\r\n\p{L}\p{N}]?`
-		capitals    = `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`
-		small       = `[\p{Ll}\p{Lm}\p{Lo}\p{M}]`
-		contraction = `(?i:'s|'t|'re|'ve|'m|'ll|'d)?`
+		before   = `[^\r\n\p{L}\p{N}]?`
+		capitals = `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`
+		small    = `[\p{Ll}\p{Lm}\p{Lo}\p{M}]`
 	)
 	return before + capitals + `*` + small + `+` + contraction + `|` + before + capitals + `+` + small + `*` + contraction +
-		`|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+		`|` + number + `| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 }
 
 // gemmaSpecial are the special tokens of Gemma 3. Its GGUF files also mark unused tokens as control tokens, and mark
@@ -145,6 +150,12 @@ type rebuilt struct {
 	bos, eos int32
 }
 
+// CheckGGUF returns the error that FromGGUF has for the metadata, without the time and memory of the engine.
+func CheckGGUF(metadata map[string]any) error {
+	_, err := rebuild(metadata)
+	return err
+}
+
 // rebuild makes a tokenizer from the metadata of a GGUF file.
 func rebuild(metadata map[string]any) (rebuilt, error) {
 	out, err := rebuildOf(metadata)
@@ -163,6 +174,13 @@ func unusable(err error) error {
 }
 
 func rebuildOf(metadata map[string]any) (rebuilt, error) {
+	kind, ok := metadata["tokenizer.ggml.model"].(string)
+	if !ok {
+		return rebuilt{}, errors.New(`the file has none: tokenizer.ggml.model is missing; supported are "gpt2" and "llama"`)
+	}
+	if kind != "gpt2" && kind != "llama" {
+		return rebuilt{}, fmt.Errorf(`tokenizer.ggml.model is %q; supported are "gpt2" and "llama"`, kind)
+	}
 	b := builder{metadata: metadata, hasBOS: true}
 	b.file = file{Version: "1.0", Model: model{Type: "BPE", Vocabulary: map[string]int32{}, Merges: [][2]string{}}}
 	b.tokens, _ = metadata["tokenizer.ggml.tokens"].([]string)
@@ -170,20 +188,7 @@ func rebuildOf(metadata map[string]any) (rebuilt, error) {
 	if len(b.tokens) == 0 || len(b.types) != len(b.tokens) {
 		return rebuilt{}, fmt.Errorf("tokenizer.ggml.tokens has %d strings and tokenizer.ggml.token_type %d numbers", len(b.tokens), len(b.types))
 	}
-	var err error
-	switch kind, _ := metadata["tokenizer.ggml.model"].(string); kind {
-	case "gpt2":
-		err = b.byteLevel()
-	case "llama":
-		if architecture, _ := metadata["general.architecture"].(string); architecture == "gemma3" {
-			err = b.gemma()
-		} else {
-			err = b.sentencePiece()
-		}
-	default:
-		err = fmt.Errorf(`tokenizer.ggml.model is %q; supported are "gpt2" and "llama"`, kind)
-	}
-	if err != nil {
+	if err := b.byKind(kind); err != nil {
 		return rebuilt{}, err
 	}
 	out := rebuilt{tokens: b.tokens, flags: b.flags(), merges: b.merges, bos: -1, eos: -1}
@@ -196,6 +201,7 @@ func rebuildOf(metadata map[string]any) (rebuilt, error) {
 			*id = int32(value)
 		}
 	}
+	var err error
 	out.json, err = json.Marshal(b.file)
 	return out, err
 }
@@ -212,6 +218,17 @@ type builder struct {
 	special func(id int) bool
 	// stripsRight reports whether an added token takes the white space after it; nil: none does.
 	stripsRight func(id int) bool
+}
+
+// byKind rebuilds the tokenizer of a kind in tokenizer.ggml.model.
+func (b *builder) byKind(kind string) error {
+	if kind == "gpt2" {
+		return b.byteLevel()
+	}
+	if architecture, _ := b.metadata["general.architecture"].(string); architecture == "gemma3" {
+		return b.gemma()
+	}
+	return b.sentencePiece()
 }
 
 // flags returns the flags of the tokens by id.

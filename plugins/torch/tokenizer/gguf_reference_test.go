@@ -134,10 +134,10 @@ func TestLlamaMerges(t *testing.T) {
 	}
 }
 
-// phi3File writes Llama 2's tokenizer.json with the added tokens of Phi-3.
-func phi3File(t *testing.T, llama2 string) string {
+// changedFile writes a changed tokenizer.json.
+func changedFile(t *testing.T, path string, change func(map[string]any)) string {
 	t.Helper()
-	data, err := os.ReadFile(llama2)
+	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,6 +145,19 @@ func phi3File(t *testing.T, llama2 string) string {
 	if err := json.Unmarshal(data, &f); err != nil {
 		t.Fatal(err)
 	}
+	change(f)
+	changed := filepath.Join(t.TempDir(), "tokenizer.json")
+	if data, err = json.Marshal(f); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(changed, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return changed
+}
+
+// addPhi3 gives Llama 2's tokenizer.json the added tokens of Phi-3.
+func addPhi3(f map[string]any) {
 	added := []any{}
 	add := func(id int, content string, special, strips bool) {
 		added = append(added, map[string]any{
@@ -158,14 +171,19 @@ func phi3File(t *testing.T, llama2 string) string {
 		add(32001+i, content, true, true)
 	}
 	f["added_tokens"] = added
-	path := filepath.Join(t.TempDir(), "phi3.json")
-	if data, err = json.Marshal(f); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
+}
+
+// setTekken gives a byte-level tokenizer.json the steps of Mistral Nemo. The expression is that of Mistral's tekken.json.
+func setTekken(f map[string]any) {
+	const expression = `[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+` +
+		`|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*` +
+		`|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	f["normalizer"] = nil
+	f["pre_tokenizer"] = object{"type": "Sequence", "pretokenizers": []object{
+		{"type": "Split", "pattern": object{"Regex": expression}, "behavior": "Isolated", "invert": false},
+		{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false},
+	}}
+	f["model"].(map[string]any)["ignore_merges"] = true
 }
 
 // TestSentencePieceAgrees compares the tokenizers of Mistral's models, rebuilt from their scores, with SentencePiece's own
@@ -224,7 +242,8 @@ func TestSentencePieceAgrees(t *testing.T) {
 func TestRebuiltAgreesWithPython(t *testing.T) {
 	texts := hostile(t)
 	paths := files(t)
-	paths["phi3"] = phi3File(t, paths["llama2"])
+	paths["phi3"] = changedFile(t, paths["llama2"], addPhi3)
+	paths["tekken"] = changedFile(t, paths["cl100k"], setTekken)
 	for _, c := range []struct{ name, kind, pre, architecture string }{
 		{"gpt2", "gpt2", "gpt-2", "gpt2"},
 		{"gpt2-digits", "gpt2", "smollm", "llama"},
@@ -232,6 +251,8 @@ func TestRebuiltAgreesWithPython(t *testing.T) {
 		{"llama3", "gpt2", "llama-bpe", "llama"},
 		{"cl100k", "gpt2", "dbrx", "phi3"},
 		{"gptoss", "gpt2", "gpt-4o", "gpt-oss"},
+		{"olmo", "gpt2", "olmo", "olmoe"},
+		{"tekken", "gpt2", "tekken", "llama"},
 		{"qwen3", "gpt2", "qwen2", "qwen3"},
 		{"gemma3", "llama", "default", "gemma3"},
 		{"llama2", "llama", "default", "llama"},

@@ -34,7 +34,7 @@ func TestRebuildRefuses(t *testing.T) {
 	}{
 		{"tokenizer.ggml.add_space_prefix", true, "add_space_prefix is true"},
 		{"tokenizer.ggml.model", "t5", `tokenizer.ggml.model is "t5"`},
-		{"tokenizer.ggml.model", nil, `tokenizer.ggml.model is ""`},
+		{"tokenizer.ggml.model", nil, `the file has none: tokenizer.ggml.model is missing; supported are "gpt2" and "llama"`},
 		{"tokenizer.ggml.pre", "deepseek-llm", `tokenizer.ggml.pre is "deepseek-llm"`},
 		{"tokenizer.ggml.pre", "default", `tokenizer.ggml.pre is "default"`},
 		{"tokenizer.ggml.tokens", nil, "tokenizer.ggml.tokens has 0 strings"},
@@ -50,7 +50,7 @@ func TestRebuildRefuses(t *testing.T) {
 	} {
 		bad := maps.Clone(good)
 		bad[c.key] = c.value
-		_, err := rebuild(bad)
+		err := CheckGGUF(bad)
 		if err == nil || !strings.Contains(err.Error(), c.want) || protocol.KindOf(err) != protocol.InvalidInput {
 			t.Errorf("%s = %v: %v; want an invalid input with %q", c.key, c.value, err, c.want)
 		}
@@ -135,6 +135,7 @@ func FuzzRebuild(f *testing.F) {
 	f.Add("llama", "llama", "<unk> <s> ▁ a b ab ▁a", []byte{2, 3, 1, 1, 1, 1, 1}, []byte{0, 0, 9, 9, 9, 1, 2}, "", int64(1), int64(0))
 	f.Add("llama", "phi3", "<unk> <s> a b ab </s>", []byte{2, 3, 1, 1, 1, 4}, []byte{0, 0, 9, 9, 1, 2}, "a b", int64(1), int64(9))
 	f.Add("llama", "gemma3", "<unk> a b ab", []byte{2, 1, 1, 1}, []byte{}, "", int64(-1), int64(0))
+	f.Add("gpt2", "olmo", "a b ab", []byte{1, 1, 1}, []byte{}, "a b", int64(1), int64(1))
 	f.Add("gpt2", "qwen2", "a b ab", []byte{1, 1, 1}, []byte{}, "a b,b a", int64(0), int64(1))
 	f.Fuzz(func(t *testing.T, kind, architecture, tokens string, types, scores []byte, merges string, bos, unknown int64) {
 		m := map[string]any{

