@@ -18,6 +18,7 @@ import (
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/extension"
+	"github.com/yuin/goldmark/parser"
 	"github.com/yuin/goldmark/text"
 
 	"surprisal.dev/plugins/hub/hubtest"
@@ -87,9 +88,15 @@ func TestLinks(t *testing.T) {
 			if !ok || !entering || strings.Contains(string(link.Destination), "://") {
 				return ast.WalkContinue, nil
 			}
-			path, _, _ := strings.Cut(string(link.Destination), "#")
-			if _, err := os.Stat(filepath.Join(filepath.Dir(page), path)); path != "" && err != nil {
+			path, anchor, _ := strings.Cut(string(link.Destination), "#")
+			target := filepath.Join(filepath.Dir(page), path)
+			if path == "" {
+				target = page
+			}
+			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s: the link %s: %v", page, link.Destination, err)
+			} else if anchor != "" && !slices.Contains(anchors(t, target), anchor) {
+				t.Errorf("%s: the link %s: the page has no such heading", page, link.Destination)
 			}
 			return ast.WalkContinue, nil
 		})
@@ -97,6 +104,22 @@ func TestLinks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// anchors returns the identifiers of a page's headings.
+func anchors(t *testing.T, page string) (all []string) {
+	t.Helper()
+	source, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	document := goldmark.New(goldmark.WithParserOptions(parser.WithAutoHeadingID())).Parser().Parse(text.NewReader(source))
+	for n := document.FirstChild(); n != nil; n = n.NextSibling() {
+		if id, ok := n.AttributeString("id"); ok && n.Kind() == ast.KindHeading {
+			all = append(all, string(id.([]byte)))
+		}
+	}
+	return all
 }
 
 // pages returns the paths of README and of all pages.

@@ -131,13 +131,15 @@ func TestCheckpoints(t *testing.T) {
 // A candidate that is not the latest of the three checkpoints is refused.
 func TestCheckpointsOutOfOrder(t *testing.T) {
 	t.Parallel()
-	for _, values := range [][]string{{"candidate=64000"}, {"candidate=64000", "release=16000"}, {"before=1000"}, {"before=143000"}} {
+	for _, values := range [][]string{{"candidate=64000"}, {"candidate=64000", "release=16000"}, {"before=1000"}, {"before=143000"},
+		{"candidate=-1", "before=-2", "release=-3"},
+	} {
 		args := []string{"plan", "release-gate", "--unpinned"}
 		for _, v := range values {
 			args = append(args, "-t", v)
 		}
 		text, err := runner(t, args...).CombinedOutput()
-		if err == nil || !strings.Contains(string(text), "are not in this order; set all three: -t release=N -t before=N -t candidate=N") {
+		if err == nil || !strings.Contains(string(text), "are not above 0 and in this order; set all three: -t release=N -t before=N -t candidate=N") {
 			t.Errorf("%q: %v\n%s", values, err, text)
 		}
 	}

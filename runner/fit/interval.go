@@ -24,6 +24,11 @@ func (i Interval) Exp() Interval {
 	return Interval{math.Exp(i.Value), math.Exp(i.Low), math.Exp(i.High)}
 }
 
+// Finite reports whether the value and both bounds are numbers that are not infinite.
+func (i Interval) Finite() bool {
+	return !slices.ContainsFunc([]float64{i.Value, i.Low, i.High}, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
+}
+
 // String formats an interval with the digits that it supports.
 func (i Interval) String() string {
 	half := (i.High - i.Low) / 2

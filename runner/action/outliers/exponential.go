@@ -33,6 +33,9 @@ const steepest = 40.0
 // errUndetermined means that no curve, or no single one, has the least squares.
 var errUndetermined = errors.New("the values do not determine a curve")
 
+// errTooClose means that a curve through all x says nothing of its value at 0.
+var errTooClose = errors.New("the perplexities are too close together")
+
 // fitExponential fits a curve to at least fewestPerplexities different values of x.
 func fitExponential(x, y []float64) (Exponential, error) {
 	e := Exponential{t: fit.Quantile(len(x) - 2)}
@@ -67,6 +70,9 @@ func fitExponential(x, y []float64) (Exponential, error) {
 	}
 	e.B = fit.Around(b, e.t*math.Sqrt(max(e.covariance[1][1], 0)))
 	e.A = e.at(0)
+	if !e.A.Finite() || !e.B.Finite() {
+		return e, errTooClose
+	}
 	rest := 0.0
 	for i := range x {
 		d := y[i] - e.level*math.Exp(b*(x[i]-e.mean))

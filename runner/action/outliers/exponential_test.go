@@ -65,4 +65,7 @@ func TestFitsRecover(t *testing.T) {
 			t.Errorf("%s: got %+v, %v", name, e, err)
 		}
 	}
+	if e, err := fitExponential([]float64{30, 30.02, 30.05}, []float64{10, 5, 2}); !errors.Is(err, errTooClose) {
+		t.Errorf("perplexities that are close together: got %+v, %v", e, err)
+	}
 }

@@ -1,6 +1,7 @@
 package outliers
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -108,6 +109,9 @@ func (s *Summary) fitMeasure(f family, m measure) (reason string) {
 	if found.Curve, err = fitExponential(x, y); err != nil {
 		if slices.Max(y) == 0 {
 			return "all values are 0"
+		}
+		if errors.Is(err, errTooClose) {
+			return err.Error() + " for an exponential curve; add models that differ more"
 		}
 		return "the values fall to 0 between two perplexities, which does not determine an exponential curve"
 	}

@@ -52,7 +52,12 @@ func (s *Summary) fitFamily(f family, called string, sizes []float64) {
 		return
 	}
 	add := func(of string, losses []float64) {
-		found := Fit{Family: f.name, Models: names, Of: of, Law: fitLaw(sizes, losses)}
+		law, err := fitLaw(sizes, losses)
+		if err != nil {
+			s.Notes = append(s.Notes, fmt.Sprintf("no power law is fitted to %s of %s: %v, so that its interval has no bounds; add models that differ more", of, called, err))
+			return
+		}
+		found := Fit{Family: f.name, Models: names, Of: of, Law: law}
 		if fit.Distinct(sizes) >= fewestOffsetSizes {
 			if o, err := fitOffset(sizes, losses); err == nil {
 				found.Offset = &o

@@ -37,21 +37,28 @@ type OffsetLaw struct {
 	C fit.Interval `json:"c"`
 }
 
+// errTooClose means that sizes do not determine a law: its interval exceeds the largest number.
+var errTooClose = errors.New("the values of x are too close together")
+
 // fitLaw fits a power law to losses of at least fewestSizes distinct sizes. Sizes and losses must be positive.
-func fitLaw(sizes, losses []float64) Law {
+func fitLaw(sizes, losses []float64) (Law, error) {
 	l := fit.NewLine(fit.Logs(sizes), fit.Logs(losses))
 	slope := l.Slopes()
-	return Law{
+	law := Law{
 		A: l.At(0).Exp(), B: fit.Interval{Value: -slope.Value, Low: -slope.High, High: -slope.Low},
 		PerTenfold: fit.Interval{Value: slope.Value * math.Ln10, Low: slope.Low * math.Ln10, High: slope.High * math.Ln10}.Exp(),
 		Deviation:  l.Sigma, line: l,
 	}
+	if !law.A.Finite() || !law.PerTenfold.Finite() {
+		return law, errTooClose
+	}
+	return law, nil
 }
 
 // at returns the loss of the law at a size, and its 95% interval.
 func (l Law) at(size float64) fit.Interval { return l.line.At(math.Log(size)).Exp() }
 
-// errNoOffset means that no offset above 0 fits better than none.
+// errNoOffset means that no offset above 0 fits better than none, or that the sizes do not determine one.
 var errNoOffset = errors.New("no offset above 0 fits better than none")
 
 // logOffset is ln(c + exp(level - b x)) with the parameters level, b and c, where x is the logarithm of a size, less the
@@ -83,12 +90,12 @@ func fitOffset(sizes, losses []float64) (OffsetLaw, error) {
 		for i, l := range losses {
 			above[i] = l - c
 		}
-		l := fitLaw(sizes, above).line
+		l := fit.NewLine(fit.Logs(sizes), fit.Logs(above))
 		if p, sum := problem.Descend([]float64{l.Level, -l.Slope, c}, positive); sum < lowest && positive(p) {
 			best, lowest = p, sum
 		}
 	}
-	if plain := fitLaw(sizes, losses); math.IsInf(lowest, 1) || !(lowest < plain.Deviation*plain.Deviation*float64(len(x)-2)) {
+	if plain := fit.NewLine(x, y); math.IsInf(lowest, 1) || !(lowest < plain.Sigma*plain.Sigma*float64(len(x)-2)) {
 		return OffsetLaw{}, errNoOffset
 	}
 	covariance, err := problem.Covariance(best)
@@ -98,7 +105,11 @@ func fitOffset(sizes, losses []float64) (OffsetLaw, error) {
 	t := fit.Quantile(len(x) - 3)
 	interval := func(value, variance float64) fit.Interval { return fit.Around(value, t*math.Sqrt(max(variance, 0))) }
 	logA := covariance.At(0, 0) + mean*mean*covariance.At(1, 1) + 2*mean*covariance.At(0, 1)
-	return OffsetLaw{
+	law := OffsetLaw{
 		A: interval(best[0]+best[1]*mean, logA).Exp(), B: interval(best[1], covariance.At(1, 1)), C: interval(best[2], covariance.At(2, 2)),
-	}, nil
+	}
+	if !law.A.Finite() || !law.B.Finite() || !law.C.Finite() {
+		return OffsetLaw{}, errNoOffset
+	}
+	return law, nil
 }

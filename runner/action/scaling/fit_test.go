@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"os"
 	"testing"
 
@@ -40,7 +41,10 @@ func TestFitsEqualScipy(t *testing.T) {
 		logarithm := func(i fit.Interval) fit.Interval {
 			return fit.Interval{Value: math.Log(i.Value), Low: math.Log(i.Low), High: math.Log(i.High)}
 		}
-		l := fitLaw(c.Sizes, c.Losses)
+		l, err := fitLaw(c.Sizes, c.Losses)
+		if err != nil {
+			t.Fatal(err)
+		}
 		equal("ln a", logarithm(l.A), c.LnA)
 		equal("b", l.B, c.B)
 		equal("at twice the size", l.at(2*maximum(c.Sizes)), c.Twice)
@@ -81,9 +85,9 @@ func TestFitsRecover(t *testing.T) {
 		offset = append(offset, 1.69+406*math.Pow(n, -0.34))
 		concave = append(concave, 5*math.Pow(n, -0.08)-1e-3*math.Log(n))
 	}
-	l := fitLaw(sizes, plain)
-	if math.Abs(l.A.Value-5) > 1e-9 || math.Abs(l.B.Value-0.08) > 1e-12 || l.B.High-l.B.Low > 1e-9 {
-		t.Errorf("got %+v", l)
+	l, err := fitLaw(sizes, plain)
+	if err != nil || math.Abs(l.A.Value-5) > 1e-9 || math.Abs(l.B.Value-0.08) > 1e-12 || l.B.High-l.B.Low > 1e-9 {
+		t.Errorf("got %+v, %v", l, err)
 	}
 	o, err := fitOffset(sizes, offset)
 	if err != nil || math.Abs(o.A.Value-406) > 1e-3 || math.Abs(o.B.Value-0.34) > 1e-7 || math.Abs(o.C.Value-1.69) > 1e-7 {
@@ -91,5 +95,23 @@ func TestFitsRecover(t *testing.T) {
 	}
 	if o, err := fitOffset(sizes, concave); !errors.Is(err, errNoOffset) {
 		t.Errorf("got %+v, %v of losses that fall faster than a power law", o, err)
+	}
+}
+
+// Sizes that are close together do not determine a law, and late checkpoints of a training run are.
+func TestSizesTooClose(t *testing.T) {
+	if l, err := fitLaw([]float64{1.42e13, 1.43e13, 1.44e13}, []float64{2.3, 2.1, 2.2}); !errors.Is(err, errTooClose) {
+		t.Errorf("got %+v, %v", l, err)
+	}
+	// Random losses of five sizes: a law with an offset has finite intervals, or there is none.
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		var sizes, losses []float64
+		for n := 1e9; n < 2e10; n *= 2 {
+			sizes, losses = append(sizes, n), append(losses, (1.7+400*math.Pow(n, -0.3))*math.Exp(0.05*random.NormFloat64()))
+		}
+		if o, err := fitOffset(sizes, losses); err == nil && !(o.A.Finite() && o.B.Finite() && o.C.Finite()) {
+			t.Fatalf("got %+v of %v", o, losses)
+		}
 	}
 }
