@@ -48,14 +48,24 @@ func (b *beginnings) add(text string) {
 func (b *beginnings) find(beginning string) (at, same int) {
 	at, _ = slices.BinarySearch(b.batch, beginning)
 	for _, other := range b.batch[max(0, at-1):min(len(b.batch), at+1)] {
-		n := 0
-		for n < min(len(beginning), len(other)) && beginning[n] == other[n] {
-			n++
-		}
-		same = max(same, n)
+		same = max(same, shared(beginning, other))
 	}
 	if same < leastRepeated {
 		same = 0
 	}
 	return at, same
+}
+
+// shared returns how many bytes two texts begin with alike. It compares halves, which is faster than to compare each byte.
+func shared(a, b string) int {
+	same, most := 0, min(len(a), len(b))
+	for same < most {
+		half := (same + most + 1) / 2
+		if a[same:half] == b[same:half] {
+			same = half
+		} else {
+			most = half - 1
+		}
+	}
+	return same
 }

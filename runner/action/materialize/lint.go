@@ -11,10 +11,11 @@ import (
 	"surprisal.dev/runner/artifact"
 )
 
-// Sizes of a target by which it is given away, in bytes. Extractive tasks have short targets anywhere in their inputs, and
-// inputs that list the possible answers end with one of them.
+// Sizes of a target by which it is given away, in bytes. Extractive tasks have short targets anywhere in their inputs,
+// inputs that list the possible answers end with one of them, and some texts need no correction.
 const (
-	// givenBytes is the size from which a target at the end of its input is not there by chance.
+	// givenBytes is the size from which a target may be given away not only at the end of its input, but also near it, or
+	// as half of the input.
 	givenBytes = 16
 	// givenAnywhere is the size from which a target is given away by an input that has it anywhere.
 	givenAnywhere = 256
@@ -27,7 +28,7 @@ type leak int8
 
 const (
 	notGiven leak = iota
-	// maybeGiven is a short target that its input ends with. If most rows have one, it is given away.
+	// maybeGiven is a target that its input ends with, or mostly has. If most rows have one, it is given away.
 	maybeGiven
 	given
 )
@@ -39,12 +40,12 @@ func leakOf(input, target string) leak {
 	switch {
 	case target == "" || at < 0:
 		return notGiven
-	case len(target) < givenBytes:
-		if strings.HasSuffix(input, target) {
-			return maybeGiven
-		}
-	case len(input)-at-len(target) <= endBytes, len(target) >= givenAnywhere, 2*len(target) >= len(input):
+	case len(target) >= givenAnywhere:
 		return given
+	case strings.HasSuffix(input, target):
+		return maybeGiven
+	case len(target) >= givenBytes && (len(input)-at-len(target) <= endBytes || 2*len(target) >= len(input)):
+		return maybeGiven
 	}
 	return notGiven
 }
@@ -118,9 +119,11 @@ type template struct {
 var templates = []template{
 	{name: "ChatML", turn: "<|im_start|>", then: "<|im_end|>"},
 	{name: "Llama 3", turn: "<|start_header_id|>", then: "<|end_header_id|>"},
+	{name: "Llama 4", turn: "<|header_start|>", then: "<|header_end|>"},
 	{name: "Llama 2 and Mistral", turn: "[INST]", then: "[/INST]", within: "]"},
 	{name: "Gemma", turn: "<start_of_turn>", then: "<end_of_turn>"},
 	{name: "Harmony", turn: "<|start|>", then: "<|message|>"},
+	{name: "Kimi", turn: "<|im_user|>", then: "<|im_middle|>", within: ">"},
 	{name: "Zephyr, Phi and GLM", turn: "<|user|>", then: "<|assistant|>"},
 	{name: "Command", turn: "<|START_OF_TURN_TOKEN|>", then: "<|END_OF_TURN_TOKEN|>"},
 	{name: "DeepSeek", turn: "<｜User｜>", then: "<｜Assistant｜>", within: ".!?>"},
@@ -143,7 +146,7 @@ func framing(text string) *template {
 }
 
 func (t template) in(text string) bool {
-	text = strings.TrimLeftFunc(text, unicode17.IsSpace)
+	text = strings.TrimLeftFunc(text, func(r rune) bool { return unicode17.IsSpace(r) || r == byteOrderMark })
 	turn := t.find(text)
 	if turn < 0 {
 		return false
@@ -157,17 +160,25 @@ func (t template) in(text string) bool {
 
 const systemTurn = "System:"
 
+// byteOrderMark begins files of some programs.
+const byteOrderMark = '\ufeff'
+
 // alone reports whether all terms with a colon at the beginning of a line are marks of the template.
 func (t template) alone(text string) bool {
-	for _, mark := range term.FindAllString(text, -1) {
-		if mark != t.turn && mark != t.then && mark != systemTurn {
+	for line := range strings.Lines(text) {
+		name, _, found := strings.Cut(line, ":")
+		if !found {
+			continue
+		}
+		if mark := line[:len(name)+1]; mark != t.turn && mark != t.then && mark != systemTurn && term.MatchString(name) {
 			return false
 		}
 	}
 	return true
 }
 
-var term = regexp.MustCompile(`(?m)^\p{Lu}\w*( \w+)?:`)
+// term is what a line has before its first colon.
+var term = regexp.MustCompile(`^\p{Lu}\w*( \w+)?$`)
 
 // find returns the index of the first turn, or -1.
 func (t template) find(text string) int {
@@ -181,7 +192,7 @@ func (t template) find(text string) int {
 		if feed := strings.LastIndexByte(text[from:at], '\n'); feed >= 0 {
 			line = from + feed + 1
 		}
-		if before := text[line:at]; special.MatchString(before[:min(len(before), maxSpecial)]) && len(before) <= maxSpecial ||
+		if before := text[line:at]; len(before) <= maxSpecial && special.MatchString(before) ||
 			strings.ContainsRune(t.within, rune(text[at-1])) {
 			return at
 		}

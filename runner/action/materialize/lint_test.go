@@ -67,10 +67,14 @@ func TestLeaks(t *testing.T) {
 	}{
 		{"an answer from a passage", passage + "When does the keeper light the lamp?\nAnswer:", " at seven in the evening", notGiven},
 		{"a question before its passage", "Which tower?\n" + passage + "\nAnswer:", " the lamp of the northern tower", notGiven},
-		{"a long target at the end", "Question?\nAnswer: at seven in the evening", " at seven in the evening", given},
-		{"a long target before an end of turn", passage + "\nat seven in the evening<|im_end|>\n", "at seven in the evening", given},
-		{"most of the input", "<b>" + passage + "</b> is the whole of this text.", passage, given},
+		{"a long target at the end", "Question?\nAnswer: at seven in the evening", " at seven in the evening", maybeGiven},
+		{"a long target before an end of turn", passage + "\nat seven in the evening<|im_end|>\n", "at seven in the evening", maybeGiven},
+		{"the last of the possible answers", "When?\nA. at noon\nB. at seven in the evening\nAnswer:", " at seven in the evening", maybeGiven},
+		{"the end of a passage", passage + "\nQ: when?\nA:", "the ferry leaves at nine", maybeGiven},
+		{"a sentence that needs no correction", "Correct: " + passage + "\nCorrected:", passage, maybeGiven},
+		{"most of the input", "<b>" + passage + "</b> is the whole of this text.", passage, maybeGiven},
 		{"a very long target", passage + long + strings.Repeat(passage, 6), long, given},
+		{"a very long target at the end", passage + long, long, given},
 		{"a short target at the end", "It is 4", " 4", maybeGiven},
 		{"a short target elsewhere", "4 is it", "4", notGiven},
 		{"only white space", "a ", "\n ", notGiven},
@@ -103,6 +107,10 @@ func TestFraming(t *testing.T) {
 		"the tokens [INST] and [/INST]":                                   "",
 		"<bos><start_of_turn>user\nHi<end_of_turn>":                       "Gemma",
 		"<|start|>user<|message|>Hi<|end|>":                               "Harmony",
+		"<|header_start|>user<|header_end|>\n\nHi<|eot|>":                 "Llama 4",
+		"<|im_user|>user<|im_middle|>Hi<|im_end|>":                        "Kimi",
+		"\ufeff<|im_start|>user\nHi<|im_end|>":                            "ChatML",
+		"\n\ufeff\nUser: Hi\nAssistant: Hello":                            "User and Assistant",
 		"<|user|>\nHi</s>\n<|assistant|>\nHey":                            "Zephyr, Phi and GLM",
 		"<|START_OF_TURN_TOKEN|><|USER_TOKEN|>Hi<|END_OF_TURN_TOKEN|>":    "Command",
 		"<｜User｜>Hi<｜Assistant｜>Hello":                                    "DeepSeek",
@@ -121,14 +129,24 @@ func TestFraming(t *testing.T) {
 		"User: root\nHost: here":                                          "",
 		"":                                                                "",
 
+		"<|im_system|>system<|im_middle|>Be kind.<|im_end|><|im_user|>user<|im_middle|>Hi<|im_end|>": "Kimi",
+		"<|begin_of_text|><|header_start|>user<|header_end|>\n\nHi<|eot|>":                           "Llama 4",
+
 		"A page mentions <|im_start|> once among prose.":                                          "",
 		"Turns begin with <|im_start|> and end with <|im_end|>.":                                  "",
 		"<|im_start|> begins a turn.":                                                             "",
 		"Terms\n\nUser: a person who asks.\nAssistant: a program that answers.\nHost: a machine.": "",
 		"Assistant: a program that answers.\nUser: a person who asks.":                            "",
+		"The tokens `<|im_user|>` and `<|im_middle|>` are those of Kimi.":                         "",
+		"The tokens `<|header_start|>` and `<|header_end|>` enclose a role.":                      "",
 		"User: a person who asks.\nAssistant: a program that answers.\nHost: a machine.":          "",
 		"User: one who asks.\nWeb server: a program.\nAssistant: a program that answers.":         "",
 		"User: Hi\nAssistant: Here:\nNote: no.\nUser: Why?\nAssistant: So.":                       "User and Assistant",
+		"User: Note: it is late.\nAssistant: The time: ten.\n9: no\nof course: no":                "User and Assistant",
+		"User:Note: it is late.\nAssistant:\nwell: no":                                            "User and Assistant",
+		"User: Hi\nAssistant: Hello\n\nNOTE:":                                                     "",
+		"User: Hi\nAssistant: Hello\nÉté:":                                                        "User and Assistant",
+		"User: Hi\nAssistant: Hello\nÉ: or\nno":                                                   "",
 	} {
 		got := ""
 		if f := framing(text); f != nil {
@@ -137,5 +155,30 @@ func TestFraming(t *testing.T) {
 		if got != want {
 			t.Errorf("%q: template %q, want %q", text, got, want)
 		}
+	}
+}
+
+// A text is read up to the first line that shows it to be a list of terms, and matches are not kept.
+func TestFramingStops(t *testing.T) {
+	list := "User: a\nAssistant: b\n" + strings.Repeat("\nNOTE:", 10_000)
+	answers := "User: a\n" + strings.Repeat("\nAssistant: b", 10_000)
+	for _, test := range []struct {
+		what, text string
+		framed     bool
+	}{{"a list of terms", list, false}, {"answers", answers, true}} {
+		if got := framing(test.text) != nil; got != test.framed {
+			t.Errorf("%s: framed %v, want %v", test.what, got, test.framed)
+		}
+		if n := testing.AllocsPerRun(10, func() { framing(test.text) }); n > 20 {
+			t.Errorf("%s: %v allocations", test.what, n)
+		}
+	}
+}
+
+func BenchmarkFraming(b *testing.B) {
+	text := "User: a\nAssistant: b\n" + strings.Repeat("\nNOTE:", 170_000)
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		framing(text)
 	}
 }

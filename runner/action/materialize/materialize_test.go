@@ -320,10 +320,17 @@ func TestDocuments(t *testing.T) {
 			pair(`{"in":"Rain: yes or no?\nyes or no","out":" no"}`, `{"in":"Snow: yes or no","out":" yes"}`),
 			[]string{"0: Rain: yes or no?\nyes or no[ no]", "1: Snow: yes or no[ yes]"}, nil, nil,
 		}, {
-			"a target at the end of its input is given away from 16 bytes on",
-			pair(`{"in":"<0123456789abcdef>","out":"0123456789abcdef"}`, `{"in":"<0123456789abcde>","out":"0123456789abcde"}`),
-			[]string{"0: <0123456789abcdef>[0123456789abcdef]", "1: <0123456789abcde>[0123456789abcde]"}, nil,
-			[]string{"in 1 of 2 rows the input already contains the target"},
+			"the last of the possible answers may be a sentence that little follows",
+			pair(`{"in":"A. It rains a great deal.\nB. It snows a great deal.\nAnswer:","out":" It snows a great deal."}`, `{"in":"A. It rains a great deal.\nB. It snows a great deal.\nAnswer:","out":" It rains a great deal."}`),
+			[]string{"0: A. It rains a great deal.\nB. It snows a great deal.\nAnswer:[ It snows a great deal.]", "1: A. It rains a great deal.\nB. It snows a great deal.\nAnswer:[ It rains a great deal.]"},
+			nil, nil,
+		}, {
+			"a target near the end of its input is given away from 16 bytes on, if three quarters of the inputs have one",
+			pair(`{"in":"<0123456789abcdef>","out":"0123456789abcdef"}`, `{"in":"<0123456789abcdef>","out":"0123456789abcdef"}`,
+				`{"in":"<0123456789abcdef>","out":"0123456789abcdef"}`, `{"in":"<0123456789abcde>","out":"0123456789abcde"}`),
+			[]string{"0: <0123456789abcdef>[0123456789abcdef]", "1: <0123456789abcdef>[0123456789abcdef]",
+				"2: <0123456789abcdef>[0123456789abcdef]", "3: <0123456789abcde>[0123456789abcde]"}, nil,
+			[]string{"in 3 of 4 rows the input already contains the target"},
 		}, {
 			"the second value of a pair may be at fault, and is named; nothing is wrong with an empty input",
 			pair("{\"in\":\"x\",\"out\":\"ab\xff\"}", `{"in":"","out":"y"}`).with(func(d *spec.Dataset) { d.BadRows = "skip" }),
