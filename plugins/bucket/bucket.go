@@ -16,6 +16,7 @@ import (
 	"gocloud.dev/blob/gcsblob"
 	"gocloud.dev/blob/s3blob"
 
+	"surprisal.dev/internal/address"
 	"surprisal.dev/plugins/protocol"
 )
 
@@ -51,13 +52,16 @@ func invalid(format string, values ...any) error {
 // Open opens the bucket of a URL, SCHEME://BUCKET?OPTIONS. It sends no request to the service. Its errors begin with
 // the bucket, never contain an option's value that may be secret, and have the kind InvalidInput.
 func Open(ctx context.Context, scheme, name, options string, origin Origin) (*blob.Bucket, error) {
-	where := scheme + "://" + name
-	query, err := url.ParseQuery(options)
+	where := printable(scheme, name)
+	query, err := parseOptions(scheme, name, options)
 	if err != nil {
-		return nil, invalid("%s: malformed options: %v", where, err)
+		return nil, err
 	}
 	if _, ok := allowed[scheme]; !ok {
-		return nil, invalid("%s: unknown scheme %q; schemes are gs and s3", where, scheme)
+		return nil, invalid("%s: unknown scheme %q; schemes are gs and s3", where, address.Printable(scheme))
+	}
+	if err := checkName(scheme, name); err != nil {
+		return nil, err
 	}
 	if origin == FromSpec {
 		if err := check(scheme, name, query); err != nil {
@@ -75,48 +79,103 @@ func Open(ctx context.Context, scheme, name, options string, origin Origin) (*bl
 		b, err = Amazon(ctx, u, func(*http.Transport) {})
 	}
 	if err != nil {
-		return nil, invalid("%s: %v", where, err)
+		return nil, invalid("%s: %s", where, Cause(err, u))
 	}
 	return b, nil
 }
 
-// check rejects options that a spec must not have.
-func check(scheme, name string, query url.Values) error {
-	where := scheme + "://" + name
+// Cause returns the text of an error of opening the bucket of u, without the parts of u that may be secret: those that
+// the drivers quote, and the values of options.
+func Cause(err error, u *url.URL) string {
+	const shortest = 6 // a shorter value is no secret, and may occur in other words
+	secrets := []string{u.String()}
+	for _, values := range u.Query() {
+		for _, v := range values {
+			if len(v) >= shortest {
+				secrets = append(secrets, v)
+			}
+		}
+	}
+	return address.Cause(strings.TrimPrefix(err.Error(), "open bucket "+u.String()+": "), secrets...)
+}
+
+// printable returns the address of a bucket for a message.
+func printable(scheme, name string) string { return address.Printable(scheme + "://" + name) }
+
+// parseOptions parses the options of a URL. Its errors do not quote them.
+func parseOptions(scheme, name, options string) (url.Values, error) {
+	query, err := url.ParseQuery(options)
+	if err != nil {
+		return nil, invalid("%s: malformed options: %s; use NAME=VALUE&NAME=VALUE", printable(scheme, name), address.Cause(err.Error()))
+	}
+	return query, nil
+}
+
+func checkName(scheme, name string) error {
 	if !bucketPattern.MatchString(name) {
-		return invalid("%s: invalid bucket name %q: use letters, digits, dots, hyphens and underscores", where, name)
-	}
-	for option, values := range query {
-		if !slices.Contains(allowed[scheme], option) {
-			return invalid("%s: the option %q is not allowed in a spec; allowed are %s. What depends on the user or the machine, "+
-				"such as a profile, belongs in the environment", where, option, strings.Join(allowed[scheme], ", "))
-		}
-		if len(values) != 1 {
-			return invalid("%s: the option %q occurs %d times; use it once", where, option, len(values))
-		}
-	}
-	if region := query.Get("region"); region != "" && !regionPattern.MatchString(region) {
-		return invalid("%s: region %q: expected lower-case letters, digits and hyphens, as in eu-west-1", where, region)
+		return invalid("%s: invalid bucket name: use letters, digits, dots, hyphens and underscores", printable(scheme, name))
 	}
 	return nil
 }
 
-// checkEndpoint rejects an endpoint of a spec to which the user did not allow credentials to be sent.
-func checkEndpoint(scheme, name string, query url.Values) error {
+// check rejects options that a spec must not have. Its errors quote no name that is not allowed, and no value: both may be
+// secret.
+func check(scheme, name string, query url.Values) error {
+	if err := checkName(scheme, name); err != nil {
+		return err
+	}
 	where := scheme + "://" + name
-	anonymous, _ := strconv.ParseBool(query.Get("anonymous")) // a value that is not a boolean is rejected later
+	for option, values := range query {
+		if !slices.Contains(allowed[scheme], option) {
+			return invalid("%s: an option is not allowed in a spec; allowed are %s. What depends on the user or the machine, "+
+				"such as a profile, belongs in the environment", where, strings.Join(allowed[scheme], ", "))
+		}
+		if len(values) != 1 {
+			return invalid("%s: the option %q occurs %d times; use it once", where, option, len(values))
+		}
+		if expected := checkOption(option, values[0]); expected != "" {
+			return invalid("%s: the option %q: expected %s", where, option, expected)
+		}
+	}
+	return nil
+}
+
+// checkOption returns what is expected of an option that has a wrong value.
+func checkOption(option, value string) string {
+	switch option {
+	case "region":
+		if value != "" && !regionPattern.MatchString(value) {
+			return "lower-case letters, digits and hyphens, as in eu-west-1"
+		}
+	case "endpoint":
+		if u, err := url.Parse(value); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" ||
+			u.User != nil || u.ForceQuery || u.RawQuery != "" || u.Fragment != "" {
+			return "http:// or https:// and a host, without a user, a password and options"
+		}
+	default:
+		if _, err := strconv.ParseBool(value); err != nil {
+			return "true or false"
+		}
+	}
+	return ""
+}
+
+// checkEndpoint rejects an endpoint of a spec to which the user did not allow credentials to be sent. The options were
+// checked.
+func checkEndpoint(scheme, name string, query url.Values) error {
+	anonymous, _ := strconv.ParseBool(query.Get("anonymous")) // none is false
 	if !query.Has("endpoint") || anonymous {
 		return nil
 	}
 	endpoint, err := url.Parse(query.Get("endpoint"))
-	if err != nil || endpoint.Host == "" || endpoint.Scheme != "http" && endpoint.Scheme != "https" {
-		return invalid("%s: endpoint %q: expected http:// or https:// and a host", where, query.Get("endpoint"))
+	if err != nil {
+		return err
 	}
 	if userAllows(endpoint) {
 		return nil
 	}
-	return invalid("%s: the spec names the endpoint %s, and your credentials would go there; set %s=%s to allow that, or read "+
-		"without credentials: anonymous=true", where, endpoint.Redacted(), Endpoints, endpoint.Host)
+	return invalid("%s://%s: the spec names the endpoint %s, and your credentials would go there; set %s=%s to allow that, or read "+
+		"without credentials: anonymous=true", scheme, name, endpoint, Endpoints, endpoint.Host)
 }
 
 // userAllows reports whether the environment allows the host of an endpoint.

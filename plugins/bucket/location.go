@@ -2,11 +2,12 @@ package bucket
 
 import (
 	"context"
-	"net/url"
 	"slices"
 	"strings"
 
 	"gocloud.dev/blob"
+
+	"surprisal.dev/internal/address"
 )
 
 // Location is a place in a bucket that a spec names. Its key is used literally, without percent escapes.
@@ -25,27 +26,28 @@ func Parse(address string) (Location, error) {
 }
 
 // ParseDirectory is Parse for a key that may end with a slash.
-func ParseDirectory(address string) (l Location, err error) {
-	place, options, _ := strings.Cut(address, "?")
+func ParseDirectory(location string) (l Location, err error) {
+	place, options, _ := strings.Cut(location, "?")
 	scheme, rest, _ := strings.Cut(place, "://")
 	name, key, _ := strings.Cut(rest, "/")
-	if at := strings.LastIndexByte(address, '@'); strings.Contains(name, "@") || at >= 0 && strings.Contains(name, ":") {
-		return l, invalid("path \"%s://...\": the URL has credentials, which everybody who reads the spec sees; "+
-			"remove them, and set credentials in the environment", scheme)
+	shown := address.Printable(place)
+	if at := strings.LastIndexByte(location, '@'); strings.Contains(name, "@") || at >= 0 && strings.ContainsAny(name, ":%") {
+		return l, invalid("path %q: the URL has credentials, which everybody who reads the spec sees; "+
+			"remove them, and set credentials in the environment", shown)
 	}
 	if _, ok := allowed[scheme]; !ok {
-		return l, invalid("path %q: unknown scheme %q; schemes are gs and s3", place, scheme)
+		return l, invalid("path %q: unknown scheme %q; schemes are gs and s3", shown, address.Printable(scheme))
 	}
 	if name == "" || strings.Trim(key, "/") == "" {
-		return l, invalid("path %q: expected %s://BUCKET/KEY", place, scheme)
+		return l, invalid("path %q: expected %s://BUCKET/KEY", shown, scheme)
 	}
 	parts := strings.Split(key, "/")
 	if slices.Contains(parts, "..") || slices.Contains(parts, ".") {
-		return l, invalid(`path %q: the key has a part "." or ".."; use %s://BUCKET/KEY as the bucket lists it`, place, scheme)
+		return l, invalid(`path %q: the key has a part "." or ".."; use %s://BUCKET/KEY as the bucket lists it`, shown, scheme)
 	}
-	query, err := url.ParseQuery(options)
+	query, err := parseOptions(scheme, name, options)
 	if err != nil {
-		return l, invalid("%s://%s: malformed options: %v", scheme, name, err)
+		return l, err
 	}
 	return Location{scheme, name, key, options}, check(scheme, name, query)
 }

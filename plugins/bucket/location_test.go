@@ -14,7 +14,7 @@ func TestParse(t *testing.T) {
 	}{
 		{"s3://bucket/key", Location{"s3", "bucket", "key", ""}},
 		{"gs://bucket/a/**/b@1..2.txt", Location{"gs", "bucket", "a/**/b@1..2.txt", ""}},
-		{"s3://bucket/a//b?region=eu-west-1&endpoint=http://u:p@host", Location{"s3", "bucket", "a//b", "region=eu-west-1&endpoint=http://u:p@host"}},
+		{"s3://bucket/a//b?region=eu-west-1&endpoint=http://host", Location{"s3", "bucket", "a//b", "region=eu-west-1&endpoint=http://host"}},
 	} {
 		if got, err := Parse(good.address); err != nil || got != good.want {
 			t.Errorf("%s: %+v, %v", good.address, got, err)
@@ -26,13 +26,17 @@ func TestParse(t *testing.T) {
 		"s3://bucket":                      `path "s3://bucket": expected s3://BUCKET/KEY`,
 		"s3://bucket/":                     `path "s3://bucket/": expected s3://BUCKET/KEY`,
 		"s3://bucket/a/":                   "does not end with a slash",
-		"s3://Buck et/key":                 `invalid bucket name "Buck et"`,
+		"s3://Buck et/key":                 "s3://Buck et: invalid bucket name: use letters",
 		"s3://user:secret@bucket/key":      `path "s3://...": the URL has credentials`,
 		"s3://user:sec/ret@bucket/key":     `path "s3://...": the URL has credentials`,
 		"s3://user:a@bucket/key?x=secret":  `path "s3://...": the URL has credentials`,
 		"s3://user:a@bucket/key?x=sec@ret": `path "s3://...": the URL has credentials`,
 		"s3://user:sec?ret@bucket/key":     `path "s3://...": the URL has credentials`,
-		"s3://bucket/key?versionId=1":      `the option "versionId" is not allowed`,
+		"s3://user:secret/bucket/key":      "s3://...: invalid bucket name: use letters",
+		"s3://user%3Asecret/bucket/key":    "s3://...: invalid bucket name: use letters",
+		"S3://user:sec@bucket/key":         `path "S3://...": the URL has credentials`,
+		"https://bucket/key?signature=sec": `unknown scheme "https"`,
+		"s3://bucket/key?versionId=1":      "an option is not allowed",
 		"s3://bucket/key?versionId=%zz":    "malformed options",
 		"gs://b/../etc/passwd":             `the key has a part "." or ".."`,
 		"s3://bucket/a/./b":                `the key has a part "." or ".."`,

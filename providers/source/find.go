@@ -18,6 +18,7 @@ import (
 	"gocloud.dev/blob"
 	"golang.org/x/sync/errgroup"
 
+	"surprisal.dev/internal/address"
 	"surprisal.dev/internal/confine"
 	"surprisal.dev/internal/glob"
 	"surprisal.dev/plugins/digests"
@@ -38,6 +39,10 @@ func withFiles(ctx context.Context, from protocol.Source, path string, network b
 	switch {
 	case !isURL:
 		s, err := findLocal(ctx, from, path)
+		if shown := address.Printable(path); shown != path && protocol.KindOf(err) == protocol.InvalidInput {
+			return sdk.Invalid("path %q: cannot read such files; if it is a URL, use s3://BUCKET/KEY or gs://BUCKET/KEY, and set "+
+				"credentials in the environment", shown)
+		}
 		if err != nil {
 			return err
 		}
@@ -45,7 +50,7 @@ func withFiles(ctx context.Context, from protocol.Source, path string, network b
 	case scheme == "file":
 		name, err := url.PathUnescape(rest)
 		if err != nil || !strings.HasPrefix(name, "/") {
-			return sdk.Invalid(`path %q: expected "file:///" and an absolute path`, path)
+			return sdk.Invalid(`path %q: expected "file:///" and an absolute path`, address.Printable(path))
 		}
 		s, err := findLocal(ctx, from, name)
 		if err != nil {
@@ -58,7 +63,7 @@ func withFiles(ctx context.Context, from protocol.Source, path string, network b
 			return err
 		}
 		if !network {
-			return sdk.NeedsNetwork("path %q is remote; run `runner pin` to record its content in the lock file", path)
+			return sdk.NeedsNetwork("path %q is remote; run `runner pin` to record its content in the lock file", address.Printable(at.Where()+"/"+at.Key))
 		}
 		s, err := findRemote(ctx, at)
 		if err != nil {
@@ -70,7 +75,7 @@ func withFiles(ctx context.Context, from protocol.Source, path string, network b
 		}
 		return err
 	default:
-		return sdk.Invalid("path %q: unknown scheme %q; schemes are file, gs and s3", path, scheme)
+		return sdk.Invalid("path %q: unknown scheme %q; schemes are file, gs and s3", address.Printable(path), address.Printable(scheme))
 	}
 }
 

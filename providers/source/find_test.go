@@ -171,14 +171,43 @@ func TestPathsThatDoNot(t *testing.T) {
 // A spec may be untrusted: package bucket rejects options in its URLs.
 func TestOptionsOfSpecs(t *testing.T) {
 	for path, want := range map[string]string{
-		"s3://bucket/a?profile=work":                        `s3://bucket: the option "profile" is not allowed in a spec`,
+		"s3://bucket/a?profile=work":                        `s3://bucket: an option is not allowed in a spec`,
 		"s3://bucket/a?region=eu&endpoint=http://evil.test": "the spec names the endpoint http://evil.test, and your credentials would go there",
-		"gs://bucket/a?private_key_path=/etc/passwd":        `the option "private_key_path" is not allowed in a spec`,
+		"gs://bucket/a?private_key_path=/etc/passwd":        `an option is not allowed in a spec`,
 	} {
 		_, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: sourcetest.Source("", pathConfig(t, path)), Network: true})
 		if err == nil || !strings.Contains(err.Error(), want) || protocol.KindOf(err) != protocol.InvalidInput {
 			t.Errorf("%s: error %v of kind %q; want one of invalid input with %q", path, err, protocol.KindOf(err), want)
 		}
+	}
+}
+
+// A path is printed without what may be credentials in a URL, also if that is not one of a bucket.
+func TestSecretPaths(t *testing.T) {
+	dir := sourcetest.Dir(t, map[string]string{"a:b@c.txt": "hello"})
+	for path, want := range map[string]string{
+		"https://AKIA:SeKrEt@bucket.s3.amazonaws.com/key": `path "https://...": unknown scheme "https"; schemes are file, gs and s3`,
+		"https://bucket/key?X-Amz-Signature=SeKrEt":       `path "https://...": unknown scheme "https"`,
+		"S3://AKIA:SeKrEt@bucket/key":                     `path "S3://...": unknown scheme "S3"`,
+		" s3://AKIA:SeKrEt@bucket/key":                    `path " s3://...": unknown scheme " s3"`,
+		"AKIA:SeKrEt@s3://bucket/key":                     `path "...": unknown scheme "..."`,
+		"file://AKIA:SeKrEt@bucket/key":                   `path "file://...": expected "file:///"`,
+		"s3:/AKIA:SeKrEt@bucket/key":                      `path "...": cannot read such files; if it is a URL, use s3://BUCKET/KEY`,
+		"s3//AKIA:SeKrEt@bucket/key":                      `path "...": cannot read such files`,
+		"AKIA:SeKrEt@bucket/key":                          `path "...": cannot read such files`,
+		"AKIA:SeKrEt@bucket/*":                            `path "...": cannot read such files`,
+		"AKIA:SeKrEt@bucket*":                             `path "...": cannot read such files`,
+		"s3://AKIA:SeKrEt/bucket/key":                     "s3://...: invalid bucket name",
+		"s3://bucket/AKIA:SeKrEt@b/key":                   `path "s3://..." is remote`,
+	} {
+		_, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: sourcetest.Source(dir, pathConfig(t, path))})
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "SeK") {
+			t.Errorf("%s: error %v; want one with %q", path, err, want)
+		}
+	}
+	r, err := newWhole().Resolve(t.Context(), protocol.ResolveRequest{Source: sourcetest.Source(dir, pathConfig(t, "a:b@?.txt"))})
+	if err != nil || len(r.Files) != 1 {
+		t.Errorf("a file: %+v, %v", r, err)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/token"
+
+	"surprisal.dev/internal/address"
 )
 
 // decoder turns a package that was unified with #Experiment into an Experiment. It continues after a mistake, to find
@@ -428,12 +430,12 @@ func (d *decoder) location(n node) string {
 	case !isURL || scheme == "s3" || scheme == "gs":
 		return path
 	case scheme != "file":
-		d.fail(n, "path %q: unknown scheme %q; schemes are file, gs and s3", path, scheme)
+		d.fail(n, "path %q: unknown scheme %q; schemes are file, gs and s3", address.Printable(path), address.Printable(scheme))
 		return path
 	}
 	name, err := url.PathUnescape(rest)
 	if err != nil || !strings.HasPrefix(name, "/") {
-		d.fail(n, `path %q: expected "file:///" and an absolute path`, path)
+		d.fail(n, `path %q: expected "file:///" and an absolute path`, address.Printable(path))
 		return path
 	}
 	return name

@@ -21,6 +21,7 @@ import (
 	"gocloud.dev/blob/s3blob"
 	"gocloud.dev/gcerrors"
 
+	"surprisal.dev/internal/address"
 	"surprisal.dev/internal/bounded"
 	buckets "surprisal.dev/plugins/bucket"
 )
@@ -50,31 +51,32 @@ func openStoreBucket(ctx context.Context, location string) (*bucket, error) {
 // openBucket opens a bucket by URL. The URL's path is the prefix of every object name, so that several stores can share
 // a bucket. The URL's query is passed to the driver (for s3: region, endpoint, use_path_style, profile, ...).
 func openBucket(ctx context.Context, location string) (*bucket, error) {
-	u, err := url.Parse(location)
+	u, err := parseLocation(location)
 	if err != nil {
-		return nil, invalid("store %q: not a URL (%v); use a directory, or a URL such as s3://bucket/prefix", location, err)
+		return nil, err
 	}
 	mux := new(blob.URLMux)
 	mux.RegisterBucket(s3blob.Scheme, amazonOpener{})
 	mux.RegisterBucket(memblob.Scheme, new(memblob.URLOpener))
 	mux.RegisterBucket(gcsblob.Scheme, googleOpener{})
 	if !mux.ValidBucketScheme(u.Scheme) {
-		return nil, invalid("store %s: unknown scheme %q; use a directory, file://, s3://, gs:// or mem://", u.Redacted(), u.Scheme)
+		return nil, invalid("store %s: unknown scheme %q; use a directory, file://, s3://, gs:// or mem://", address.Printable(location), u.Scheme)
 	}
 	if u.Host == "" && u.Scheme != memblob.Scheme {
-		return nil, invalid("store %s://%s: the bucket is missing; use %s://BUCKET or %s://BUCKET/PREFIX", u.Scheme, u.Path, u.Scheme, u.Scheme)
+		return nil, invalid("store %s: the bucket is missing; use %s://BUCKET or %s://BUCKET/PREFIX", address.Printable(location), u.Scheme, u.Scheme)
 	}
+	where := u.Scheme + "://" + u.Host
 	if u.Query().Has("prefix") {
-		return nil, invalid("store %s: use the URL's path for the prefix: %s://%s/PREFIX", u.Redacted(), u.Scheme, u.Host)
+		return nil, invalid("store %s: use the URL's path for the prefix: %s/PREFIX", where, where)
 	}
 	prefix := strings.Trim(u.Path, "/")
-	u.Path = ""
+	u.Path, u.RawPath = "", ""
 	b, err := mux.OpenBucketURL(ctx, u)
 	if err != nil {
-		return nil, invalid("store %s: %v", u.Redacted(), err)
+		return nil, invalid("store %s: %s", where, buckets.Cause(err, u))
 	}
 	k := &bucket{
-		b: b, name: u.Scheme + "://" + u.Host,
+		b: b, name: where,
 		live: liveness{poll: 10 * time.Second, idle: 45 * time.Second, patience: 15 * time.Minute, expiry: 8 * time.Minute},
 	}
 	if ok, err := b.IsAccessible(ctx); err != nil || !ok {
@@ -89,6 +91,23 @@ func openBucket(ctx context.Context, location string) (*bucket, error) {
 		k.name += "/" + prefix
 	}
 	return k, nil
+}
+
+// parseLocation parses the URL of a bucket, which must not have credentials: nobody would use them, and a bucket's name is
+// printed.
+func parseLocation(location string) (*url.URL, error) {
+	u, err := url.Parse(location)
+	if parseErr, ok := errors.AsType[*url.Error](err); ok {
+		err = parseErr.Err
+	}
+	if err != nil {
+		return nil, invalid("store %q: not a URL (%s); use a directory, or a URL such as s3://bucket/prefix", address.Printable(location), address.Cause(err.Error()))
+	}
+	if u.User != nil || strings.ContainsAny(u.Host, "@:%") {
+		return nil, invalid("store %q: the URL has credentials or a port; remove them, set credentials in the environment, and a server "+
+			"by the option endpoint", address.Printable(location))
+	}
+	return u, nil
 }
 
 // inspect checks the marker. A bucket without objects has no marker, which is not an error.

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"surprisal.dev/internal/address"
 	"surprisal.dev/internal/confine"
 	buckets "surprisal.dev/plugins/bucket"
 )
@@ -22,9 +23,13 @@ func IsURL(location string) bool { return strings.Contains(location, "://") }
 // bucket allows in a spec, and credentials are sent to its endpoint only if the user allows that. An invalid URL and a
 // missing object are errors of kind InvalidInput. If confined is set, a file outside of that directory is an error.
 func CopyObject(ctx context.Context, w io.Writer, location, confined string) (digest string, size int64, err error) {
+	shown := location
+	if !IsURL(location) { // bucket.Parse checks a URL
+		shown = address.Printable(location)
+	}
 	in, err := openObject(ctx, location, confined)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", 0, invalid("there is no %s; check the path", location)
+		return "", 0, invalid("there is no %s; check the path", shown)
 	}
 	if err != nil {
 		return "", 0, err
@@ -32,7 +37,7 @@ func CopyObject(ctx context.Context, w io.Writer, location, confined string) (di
 	defer func() { err = errors.Join(err, in.Close()) }()
 	h := sha256.New()
 	if size, err = io.Copy(io.MultiWriter(w, h), in); err != nil {
-		return "", size, fmt.Errorf("%s: %w", location, err)
+		return "", size, fmt.Errorf("%s: %w", shown, err)
 	}
 	return "sha256:" + hex.EncodeToString(h.Sum(nil)), size, nil
 }

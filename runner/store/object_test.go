@@ -82,10 +82,11 @@ func TestCopyObjectURL(t *testing.T) {
 		{"anonymous", "s3://b/dir/table.parquet" + endpoint + "&anonymous=true", "", "", true, false},
 		{"allowed", "s3://b/dir/table.parquet" + endpoint, host, "", true, true},
 		{"no such object", "s3://b/dir/none.parquet" + endpoint, host, "there is no s3://b/dir/none.parquet", true, true},
-		{"a profile", "s3://b/dir/table.parquet?profile=other", "", "profile", false, false},
-		{"a key file", "gs://b/dir/table.parquet?private_key_path=/k", "", "private_key_path", false, false},
+		{"a profile", "s3://b/dir/table.parquet?profile=other", "", "an option is not allowed", false, false},
+		{"a key file", "gs://b/dir/table.parquet?private_key_path=/k", "", "an option is not allowed", false, false},
 		{"another scheme", "mem://b/dir/table.parquet", "", "schemes are gs and s3", false, false},
 		{"a file's URL", "file:///dir/table.parquet", "", `unknown scheme "file"`, false, false},
+		{"a mistyped URL", "s3:/AKIA:SeKrEt@b/table.parquet", "", "there is no ...; check the path", false, false},
 		{"no object", "s3://b/", "", "expected s3://BUCKET/KEY", false, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {

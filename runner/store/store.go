@@ -19,6 +19,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
+
+	"surprisal.dev/internal/address"
 )
 
 // Store is an open store. Its methods may be called from many goroutines.
@@ -115,9 +117,9 @@ func Open(ctx context.Context, location string) (*Store, error) {
 	case location == "":
 		return nil, invalid("store: no location; use a directory, or a URL such as s3://bucket/prefix")
 	case isFile && !strings.HasPrefix(path, "/"):
-		return nil, invalid("store %s: a file URL has three slashes and an absolute path; use the path alone", location)
+		return nil, invalid("store %s: a file URL has three slashes and an absolute path; use the path alone", address.Printable(location))
 	case halfScheme.MatchString(location):
-		return nil, invalid(`store %s: a URL has "://" after its scheme, as in s3://bucket/prefix; put "./" before the path of a directory`, location)
+		return nil, invalid(`store %s: a URL has "://" after its scheme, as in s3://bucket/prefix; put "./" before the path of a directory`, address.Printable(location))
 	case isFile || !strings.Contains(location, "://"):
 		s.b, err = openDirectory(path, kindStore)
 	default:

@@ -520,14 +520,32 @@ func TestBadInput(t *testing.T) {
 		{"file://relative", "three slashes"},
 		{"ftp://host/x", `unknown scheme "ftp"; use a directory, file://, s3://, gs:// or mem://`},
 		{"s3://", "the bucket is missing"},
-		{"s3://bucket?nonsense=1", "nonsense"},
+		{"s3://bucket?nonsense=1", "store s3://bucket: unknown query parameter"},
 		{"s3://bucket?prefix=x", "s3://bucket/PREFIX"},
-		{"gs://bucket?anonymous=maybe", `invalid value "maybe"`},
+		{"gs://bucket?anonymous=maybe", `store gs://bucket: invalid value "..." for query parameter`},
 		{"s3://%zz", "not a URL"},
+		{"s3://AKIA:SeKrEt@bucket/x", `store "s3://...": the URL has credentials`},
+		{"s3://AKIA:SeK/rEt@bucket/x", `store "s3://...": not a URL (invalid port`},
+		{"s3://AKIA:12/SeKrEt@bucket/x", `store "s3://...": the URL has credentials or a port`},
+		{"s3://AKIA:SeK rEt@bucket/x", `store "s3://...": not a URL`},
+		{"s3://AKIA:%SeKrEt@bucket/x", `store "s3://...": not a URL (invalid URL escape "..."`},
+		{"s3:///AKIA:SeKrEt@bucket", "store s3://...: the bucket is missing"},
+		{"S3://AKIA:SeKrEt@bucket", `store "S3://...": the URL has credentials`},
+		{" s3://AKIA:SeKrEt@bucket", `store " s3://...": not a URL`},
+		{"ftp://bucket/x?secret=SeKrEt", `store ftp://...: unknown scheme "ftp"`},
+		{"s3://bucket/x?secret=SeKrEt", "store s3://bucket: unknown query parameter"},
+		{"s3://bucket/x?SeKrEt", "store s3://bucket: unknown query parameter"},
+		{"s3://bucket/x?role=SeKrEt", "store s3://bucket: invalid value for role"},
+		{"s3://bucket/x?prefix=SeKrEt", "s3://bucket/PREFIX"},
+		{"gs://bucket/x?SeKrEt=1", "store gs://bucket: invalid query parameter"},
+		{"mem://bucket/x?SeKrEt=1", "store mem://bucket: invalid query parameter"},
+		{"s3:/AKIA:SeKrEt@bucket/x", `store ...: a URL has "://" after its scheme`},
+		{"AKIA:SeKrEt@bucket/x", `store ...: a URL has "://" after its scheme`},
+		{"file://AKIA:SeKrEt@bucket/x", "store file://...: a file URL has three slashes"},
 	} {
 		t.Setenv("STORAGE_EMULATOR_HOST", "127.0.0.1:1")
 		s, err := store.Open(t.Context(), c.location)
-		if err == nil || !strings.Contains(err.Error(), c.want) {
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "Se") || strings.Contains(err.Error(), "rEt") {
 			t.Errorf("Open(%q) = %v, %v; want an error with %q", c.location, s, err, c.want)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"gocloud.dev/blob"
 
+	"surprisal.dev/internal/address"
 	"surprisal.dev/plugins/bucket"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
@@ -108,13 +109,13 @@ func (w *Workspace) labels(ctx context.Context, r *store.Record, what string) (p
 }
 
 // exportTo exports to a bucket. Objects are never replaced; the description of the artifact is the last to be written.
-func (w *Workspace) exportTo(ctx context.Context, r *store.Record, what, address string) (names []string, err error) {
-	rest, options, _ := strings.Cut(address, "?")
+func (w *Workspace) exportTo(ctx context.Context, r *store.Record, what, location string) (names []string, err error) {
+	rest, options, _ := strings.Cut(location, "?")
 	scheme, rest, _ := strings.Cut(rest, "://")
 	name, key, _ := strings.Cut(rest, "/")
 	key = strings.Trim(key, "/")
 	if name == "" || key == "" {
-		return nil, invalid("cannot export to %s: expected s3://BUCKET/DIRECTORY or gs://BUCKET/DIRECTORY", address)
+		return nil, invalid("cannot export to %s: expected s3://BUCKET/DIRECTORY or gs://BUCKET/DIRECTORY", address.Printable(location))
 	}
 	b, err := bucket.Open(ctx, scheme, name, options, bucket.FromUser)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"surprisal.dev/internal/address"
 	"surprisal.dev/internal/confine"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/spec"
@@ -44,7 +45,7 @@ func (w *Workspace) weights(ctx context.Context, m *spec.Weights, places []place
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, invalid("path %q: no such file or directory; check the path", m.Path)
+		return nil, invalid("path %q: no such file or directory; check the path", address.Printable(m.Path))
 	}
 	return files, err
 }
