@@ -87,7 +87,7 @@ func Open(ctx context.Context, scheme, name, options string, origin Origin) (*bl
 // Cause returns the text of an error of opening the bucket of u, without the parts of u that may be secret: those that
 // the drivers quote, and the values of options.
 func Cause(err error, u *url.URL) string {
-	const shortest = 6 // a shorter value is no secret, and may occur in other words
+	const shortest = 6 // a shorter value is not a secret, and may occur in other words
 	secrets := []string{u.String()}
 	for _, values := range u.Query() {
 		for _, v := range values {

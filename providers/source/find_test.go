@@ -189,7 +189,7 @@ func TestSecretPaths(t *testing.T) {
 		"https://AKIA:SeKrEt@bucket.s3.amazonaws.com/key": `path "https://...": unknown scheme "https"; schemes are file, gs and s3`,
 		"https://bucket/key?X-Amz-Signature=SeKrEt":       `path "https://...": unknown scheme "https"`,
 		"S3://AKIA:SeKrEt@bucket/key":                     `path "S3://...": unknown scheme "S3"`,
-		" s3://AKIA:SeKrEt@bucket/key":                    `path " s3://...": unknown scheme " s3"`,
+		"my s3://AKIA:SeKrEt@bucket/key":                  `path "...": unknown scheme "my s3"`,
 		"AKIA:SeKrEt@s3://bucket/key":                     `path "...": unknown scheme "..."`,
 		"file://AKIA:SeKrEt@bucket/key":                   `path "file://...": expected "file:///"`,
 		"s3:/AKIA:SeKrEt@bucket/key":                      `path "...": cannot read such files; if it is a URL, use s3://BUCKET/KEY`,

@@ -58,6 +58,7 @@ func TestWeights(t *testing.T) {
 		{"safetensors", filepath.Join(dir, "b"), "config.json model.safetensors"},
 		{"gguf", "b", "is not a file; use the path of a GGUF file"},
 		{"gguf", "x.gguf", `path "x.gguf": no such file or directory; check the path`},
+		{"gguf", "s3:/AKIA:SeKrEt@bucket/x.gguf", `path "...": no such file or directory; check the path`},
 		{"safetensors", "a.gguf", "is not a directory; use the directory that contains config.json"},
 		{"safetensors", "c", "config.json not found in the directory"},
 	} {
