@@ -110,7 +110,7 @@ func TestSizesTooClose(t *testing.T) {
 		for n := 1e9; n < 2e10; n *= 2 {
 			sizes, losses = append(sizes, n), append(losses, (1.7+400*math.Pow(n, -0.3))*math.Exp(0.05*random.NormFloat64()))
 		}
-		if o, err := fitOffset(sizes, losses); err == nil && !(o.A.Finite() && o.B.Finite() && o.C.Finite()) {
+		if o, err := fitOffset(sizes, losses); err == nil && (!o.A.Finite() || !o.B.Finite() || !o.C.Finite()) {
 			t.Fatalf("got %+v of %v", o, losses)
 		}
 	}
