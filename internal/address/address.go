@@ -20,7 +20,7 @@ func Printable(address string) string {
 	case !isURL && !mayHaveCredentials(address):
 		return address
 	case isURL && !strings.ContainsAny(scheme, ":@") && !strings.ContainsAny(authority, "@:%") &&
-		!strings.Contains(rest, "?") && !mayHaveCredentials(rest):
+		!strings.Contains(rest, "?") && !mayHaveCredentials(rest) && (authority != "" || scheme == "file" || !strings.Contains(rest, "@")):
 		return address
 	case isURL && schemePattern.MatchString(scheme):
 		return scheme + "://..."
