@@ -182,7 +182,7 @@ func TestOptionsOfSpecs(t *testing.T) {
 	}
 }
 
-// A path is printed without what may be credentials in a URL, also if that is not one of a bucket.
+// A path is printed without what may be credentials in a URL, whether it names a bucket or not.
 func TestSecretPaths(t *testing.T) {
 	dir := sourcetest.Dir(t, map[string]string{"a:b@c.txt": "hello"})
 	for path, want := range map[string]string{
