@@ -109,10 +109,13 @@ test-tokenizer:
       CGO_LDFLAGS="$flags" SURPRISAL_PYTHON="{{ cache }}/tokenizer/python/bin/python" SURPRISAL_TOKENIZERS="$vocabularies" \
       go test -tags torch,python ./plugins/torch/tokenizer
 
+# golangci-lint opens the files that cgo read, by their paths in the build cache. Other checkouts may have put them there;
+# the tag golangci adds the directory to cgo's flags, and so to the key of the cache.
+
 # vet, lint and tests of the torch backend, and of the kinds that need it
 test-torch: (_install-golangci)
     @{{ torch }}; go vet -tags torch,models,cuda ./plugins/torch/... && \
-      {{ golangci }} run --build-tags torch,models,cuda ./plugins/torch/... && go test -vet=off -tags torch -timeout 30m ./plugins/torch/... ./runner/action/outliers
+      {{ golangci }} run --build-tags torch,models,cuda,golangci ./plugins/torch/... && go test -vet=off -tags torch -timeout 30m ./plugins/torch/... ./runner/action/outliers
 
 # the small models of testdata/families: scaling, outliers, and sliding windows over two chapters, against transformers
 test-families:

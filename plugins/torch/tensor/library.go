@@ -3,6 +3,7 @@
 package tensor
 
 // #cgo CXXFLAGS: -std=c++17 -O3 -DSURPRISAL -DAT_PER_OPERATOR_HEADERS -g
+// #cgo golangci CFLAGS: -I${SRCDIR}
 // #include <stdlib.h>
 // #include "extra.h"
 import "C"

@@ -2,6 +2,7 @@
 
 package tokenizer
 
+// #cgo golangci CFLAGS: -I${SRCDIR}
 // #include "tokenizer.h"
 import "C"
 

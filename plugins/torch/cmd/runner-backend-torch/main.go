@@ -3,6 +3,7 @@
 // Command runner-backend-torch is the torch backend, a plugin that runner starts.
 package main
 
+// #cgo golangci CFLAGS: -I${SRCDIR}
 import "C" // openmp.c
 
 import (
