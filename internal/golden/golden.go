@@ -2,7 +2,7 @@
 //
 // Results are stored under keys that contain the version of the code. If a result changed without a new version, old
 // and new results would be mixed. Therefore the digests of a package's results on small inputs are committed in
-// testdata/golden.json, together with the version of the code.
+// testdata/golden.json, together with the version of the code. Results that people read are committed as files.
 package golden
 
 import (
@@ -18,11 +18,13 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const path = "testdata/golden.json"
 
-var update = flag.Bool("update", false, "record the digests of results in "+path)
+var update = flag.Bool("update", false, "write the files of testdata that tests compare")
 
 // file is the content of golden.json.
 type file struct {
@@ -44,6 +46,21 @@ func Check(t *testing.T, version string, results map[string][]byte) {
 	}
 	for _, problem := range check(path, version, digests, *update) {
 		t.Error(problem)
+	}
+}
+
+// File fails the test unless the file testdata/name has the given content. With the flag -update it writes the file.
+func File(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", filepath.FromSlash(name))
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if d := cmp.Diff(string(want), string(got)); d != "" || err != nil {
+		t.Errorf("%s: %v: %s", name, err, d)
 	}
 }
 

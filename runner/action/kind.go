@@ -88,6 +88,18 @@ func Results[T any](ctx context.Context, actions []*plan.Action, read ReadFile, 
 	return all, nil
 }
 
+// ReportOf returns a report of the results of finished actions, as Results returns them, or nil if there are none.
+func ReportOf[R interface {
+	~[]T
+	Report
+}, T any](ctx context.Context, actions []*plan.Action, read ReadFile, name string, complete func(*plan.Action, *T)) (Report, error) {
+	all, err := Results(ctx, actions, read, name, complete)
+	if len(all) == 0 {
+		return nil, err
+	}
+	return R(all), nil
+}
+
 // Adviser is a kind that warns of a plan whose answers will be of little use.
 type Adviser interface {
 	// Advise returns warnings about the actions of a plan, from the results that are there.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -17,14 +16,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"surprisal.dev/internal/golden"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/store"
 )
-
-var update = flag.Bool("update", false, "write the output to testdata")
 
 // scoredTable writes scored documents and returns the path.
 func scoredTable(t *testing.T, documents ...artifact.ScoredDocument) string {
@@ -542,16 +540,7 @@ func TestReportText(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		golden := filepath.Join("testdata", name)
-		if *update {
-			if err := errors.Join(os.MkdirAll("testdata", 0o755), os.WriteFile(golden, got, 0o644)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(golden)
-		if d := cmp.Diff(string(want), string(got)); d != "" || err != nil {
-			t.Errorf("%s: %v: %s", name, err, d)
-		}
+		golden.File(t, name, got)
 	}
 }
 

@@ -155,13 +155,9 @@ type Headlines []Verdict
 
 // Report implements action.Reporter.
 func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.ReadFile) (action.Report, error) {
-	all, err := action.Results(ctx, actions, read, verdictFile, func(a *plan.Action, v *Verdict) {
+	return action.ReportOf[Headlines](ctx, actions, read, verdictFile, func(a *plan.Action, v *Verdict) {
 		v.Gate = a.Labels.Section // equal gates share an artifact
 	})
-	if len(all) == 0 {
-		return nil, err
-	}
-	return Headlines(all), nil
 }
 
 // Print implements action.Report.

@@ -5,11 +5,9 @@ import (
 	"context"
 	"encoding/csv"
 	"errors"
-	"flag"
 	"fmt"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -18,14 +16,13 @@ import (
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/extension"
 
+	"surprisal.dev/internal/golden"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/action/activations"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/store"
 )
-
-var update = flag.Bool("update", false, "write the files of testdata that tests compare")
 
 func work(t *testing.T, f fixture) (*action.Task, Summary) {
 	t.Helper()
@@ -169,7 +166,7 @@ func TestReportText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "report.md", report)
+	golden.File(t, "report.md", report)
 	var html bytes.Buffer
 	if err := goldmark.New(goldmark.WithExtensions(extension.GFM)).Convert(report, &html); err != nil {
 		t.Fatal(err)
@@ -187,12 +184,12 @@ func TestReportText(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		golden(t, name, data)
+		golden.File(t, name, data)
 	}
 	// The terminal shows the same numbers.
 	var out strings.Builder
 	Headlines{{"t", s}}.Print(&out)
-	golden(t, "terminal.txt", []byte(out.String()))
+	golden.File(t, "terminal.txt", []byte(out.String()))
 }
 
 // identical checks that two tasks wrote the same files.
@@ -208,21 +205,6 @@ func identical(t *testing.T, task, again *action.Task) {
 		if err := errors.Join(err, other); err != nil || !bytes.Equal(x, y) {
 			t.Errorf("%s differs between two runs, %v", e.Name(), err)
 		}
-	}
-}
-
-// golden compares with a file of testdata, or writes it.
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if d := cmp.Diff(string(want), string(got)); d != "" || err != nil {
-		t.Errorf("%s: %v: %s", name, err, d)
 	}
 }
 

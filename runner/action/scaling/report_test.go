@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"math"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -16,6 +14,7 @@ import (
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/extension"
 
+	"surprisal.dev/internal/golden"
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/action/score"
@@ -23,8 +22,6 @@ import (
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/store"
 )
-
-var update = flag.Bool("update", false, "write the files of testdata that tests compare")
 
 func work(t *testing.T, f fixture) (*action.Task, Summary) {
 	t.Helper()
@@ -70,7 +67,7 @@ func TestReportText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "report.md", report)
+	golden.File(t, "report.md", report)
 	var html bytes.Buffer
 	if err := goldmark.New(goldmark.WithExtensions(extension.GFM)).Convert(report, &html); err != nil {
 		t.Fatal(err)
@@ -86,22 +83,7 @@ func TestReportText(t *testing.T) {
 	// The terminal shows the same numbers.
 	var out strings.Builder
 	Headlines{{"t", s}}.Print(&out)
-	golden(t, "terminal.txt", []byte(out.String()))
-}
-
-// golden compares with a file of testdata, or writes it.
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if d := cmp.Diff(string(want), string(got)); d != "" || err != nil {
-		t.Errorf("%s: %v: %s", name, err, d)
-	}
+	golden.File(t, "terminal.txt", []byte(out.String()))
 }
 
 // Documents, sentences and buckets add up to the totals, and lists have the documents that the rule of losses implies.

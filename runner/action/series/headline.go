@@ -24,13 +24,9 @@ type Headline struct {
 
 // Report implements action.Reporter.
 func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.ReadFile) (action.Report, error) {
-	all, err := action.Results(ctx, actions, read, artifact.SummaryFile, func(a *plan.Action, h *Headline) {
+	return action.ReportOf[Headlines](ctx, actions, read, artifact.SummaryFile, func(a *plan.Action, h *Headline) {
 		h.Name = a.Labels.Section
 	})
-	if len(all) == 0 {
-		return nil, err
-	}
-	return Headlines(all), nil
 }
 
 // Limits of what a terminal shows.

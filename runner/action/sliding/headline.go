@@ -23,14 +23,10 @@ type Headline struct {
 
 // Report implements action.Reporter.
 func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.ReadFile) (action.Report, error) {
-	all, err := action.Results(ctx, actions, read, statisticsFile, func(a *plan.Action, h *Headline) {
+	return action.ReportOf[Headlines](ctx, actions, read, statisticsFile, func(a *plan.Action, h *Headline) {
 		// Equal texts and models may have other names in this plan.
 		h.Name, h.Model, h.Dataset = a.Labels.Section, a.Labels.Model, a.Labels.Dataset
 	})
-	if len(all) == 0 {
-		return nil, err
-	}
-	return Headlines(all), nil
 }
 
 // mostLines bounds the lines of a table on a terminal.
