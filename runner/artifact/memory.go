@@ -1,8 +1,22 @@
 package artifact
 
+// Bounds of the runtime's memory limit. The runtime counts neither the pages of the program's own file, which are about
+// 60 MB of the resident memory, nor what it allocates while it already collects garbage.
+const (
+	leastUncounted = 72 << 20
+	// leastLimit is a limit below which a process would only collect garbage.
+	leastLimit = 64 << 20
+)
+
+// RuntimeLimit returns the memory limit of the Go runtime in a process that may use memory bytes: seven eighths of them,
+// or less if they are few.
+func RuntimeLimit(memory int64) int64 {
+	return max(memory-max(memory/8, leastUncounted), leastLimit)
+}
+
 // The functions below return the memory in bytes that the runner's process needs for an action, if the runtime's memory
-// limit is at most 7/8 of it. The argument largest is the size in bytes of the largest document. They assume four or
-// more bytes per token on average.
+// limit is at most RuntimeLimit of it. The argument largest is the size in bytes of the largest document. They assume
+// four or more bytes per token on average.
 
 // ScoreMemory returns the memory of a score, with per-token confidence or without. Its constant is the largest, because
 // texts are queued for the plugin.

@@ -279,10 +279,11 @@ func openScored(path string, ids bool) (*ScoredReader, error) {
 		columns = append(columns, column{"token_ids", "list<int32>"})
 	}
 	return open(path, columns, func(c []*cursor, d *ScoredDocument) error {
+		// The losses first: decoding their page needs the most memory, and the row is still empty.
 		if err := decode(
-			c[0].string(&d.Shard), c[1].int64(&d.Row), c[2].string(&d.Text), c[3].int32(&d.ScoreStart), c[4].int32(&d.ScoreEnd),
-			c[5].int32s(&d.TokenStarts), c[6].int32s(&d.TokenEnds), c[7].doubles(&d.TokenNLL), c[8].int32s(&d.UnscoredStarts),
-			c[9].int32s(&d.UnscoredEnds), c[10].doubles(&d.PerByteLoss), c[11].string(&d.Cluster),
+			c[10].doubles(&d.PerByteLoss), c[7].doubles(&d.TokenNLL), c[0].string(&d.Shard), c[1].int64(&d.Row), c[2].string(&d.Text),
+			c[3].int32(&d.ScoreStart), c[4].int32(&d.ScoreEnd), c[5].int32s(&d.TokenStarts), c[6].int32s(&d.TokenEnds),
+			c[8].int32s(&d.UnscoredStarts), c[9].int32s(&d.UnscoredEnds), c[11].string(&d.Cluster),
 		); err != nil {
 			return err
 		}

@@ -20,14 +20,12 @@ import (
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/engine"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/terminal"
 	"surprisal.dev/runner/workspace"
 )
-
-// leastMemory is the lower bound of the memory limit of the Go runtime. Below it, a process would only collect garbage.
-const leastMemory = 64 << 20
 
 func (a *app) runCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -79,7 +77,7 @@ func runFlags(c *cobra.Command) func() (workspace.RunOptions, error) {
 		}
 		if o.Memory > 0 {
 			// The memory that the plan expects of actions assumes this limit.
-			debug.SetMemoryLimit(max(o.Memory-o.Memory/8, leastMemory))
+			debug.SetMemoryLimit(artifact.RuntimeLimit(o.Memory))
 		}
 		return o, nil
 	}

@@ -183,7 +183,8 @@ func (j *AnswerJoiner) Join(messages []*pluginpb.ScoredDocument, emit func(proto
 			continue
 		}
 		a := &j.answer
-		a.TokenIDs, a.TokenStarts, a.TokenEnds = j.ids.join(), j.starts.join(), j.ends.join()
+		a.TokenIDs = j.ids.join()
+		a.TokenStarts, a.TokenEnds = joinSpans(&j.starts, &j.ends)
 		a.TokenNLL, a.Unscored = j.nll.join(), j.unscored.join()
 		a.Confidence = protocol.Confidence{
 			Top: j.tops.join(), TopNLL: j.topNLL.join(), Ranks: j.ranks.join(), Entropies: j.entropies.join(),
@@ -222,6 +223,29 @@ func (j *AnswerJoiner) End() error {
 		return fmt.Errorf("the stream ended within the answer for document %d", j.answer.Index)
 	}
 	return nil
+}
+
+// joinSpans returns the starts and the ends of tokens, and clears the pieces. Where each token starts at the end of the
+// one before, as usual, those of a large document share their memory.
+func joinSpans(starts, ends *parts[int32]) (from, to []int32) {
+	if len(ends.all) < 2 || starts.n != ends.n {
+		return starts.join(), ends.join()
+	}
+	all := make([]int32, 1, 1+ends.n)
+	all[0] = starts.all[0][0]
+	for _, part := range ends.all {
+		all = append(all, part...)
+	}
+	rest := all
+	for _, part := range starts.all {
+		if !slices.Equal(part, rest[:len(part)]) {
+			*ends = parts[int32]{}
+			return starts.join(), all[1:]
+		}
+		rest = rest[len(part):]
+	}
+	*starts, *ends = parts[int32]{}, parts[int32]{}
+	return all[: len(all)-1 : len(all)-1], all[1:]
 }
 
 // parts are the pieces of a slice. They are copied once, when all have arrived.

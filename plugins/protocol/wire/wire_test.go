@@ -133,7 +133,13 @@ func TestAnswersCross(t *testing.T) {
 		broken.Index++
 		broken.TokenNLL = s.TokenNLL[:size/2]
 		broken.Confidence.Ranks = append(broken.Confidence.Ranks[:len(broken.Confidence.Ranks):len(broken.Confidence.Ranks)], 1, 2)
-		want = append(want, s, broken)
+		apart := s // a token that does not start where the one before ends
+		apart.Index += 2
+		apart.TokenStarts = slices.Clone(s.TokenStarts)
+		if size > 0 {
+			apart.TokenStarts[size-1]--
+		}
+		want = append(want, s, broken, apart)
 	}
 	j := NewAnswerJoiner(anything)
 	w := NewAnswerWriter(func(documents []*pluginpb.ScoredDocument) error {
@@ -150,6 +156,11 @@ func TestAnswersCross(t *testing.T) {
 	}
 	if !slices.EqualFunc(want, got, equal) {
 		t.Errorf("%d answers came as %d others", len(want), len(got))
+	}
+	for i, s := range got {
+		if _ = append(s.TokenStarts, -1); !equal(s, want[i]) {
+			t.Errorf("answer %d: what follows its starts is not free", i)
+		}
 	}
 }
 

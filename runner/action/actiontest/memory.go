@@ -7,14 +7,16 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"surprisal.dev/runner/artifact"
 )
 
 // memoryTest is the environment variable that marks the process whose memory is measured.
 const memoryTest = "SURPRISAL_MEMORY_TEST"
 
 // Peak does work in a separate process and returns the peak memory of that process in bytes. The runtime's memory limit
-// of the process is seven eighths of limit bytes, like that of a runner with --memory. The process runs the calling
-// test, which must call Peak again; there Peak does not return.
+// of the process is that of a runner with --memory of limit bytes. The process runs the calling test, which must call
+// Peak again; there Peak does not return.
 func Peak(t *testing.T, limit int64, work func()) int64 {
 	t.Helper()
 	const label = "peak of the process in KiB: "
@@ -33,7 +35,7 @@ func Peak(t *testing.T, limit int64, work func()) int64 {
 		run = append(run, "^"+part+"$")
 	}
 	command := exec.Command(os.Args[0], "-test.run="+strings.Join(run, "/"), "-test.v")
-	command.Env = append(os.Environ(), memoryTest+"="+t.Name(), fmt.Sprintf("GOMEMLIMIT=%d", limit-limit/8))
+	command.Env = append(os.Environ(), memoryTest+"="+t.Name(), fmt.Sprintf("GOMEMLIMIT=%d", artifact.RuntimeLimit(limit)))
 	out, err := command.CombinedOutput()
 	_, peak, ok := strings.Cut(string(out), label)
 	if err != nil || !ok {

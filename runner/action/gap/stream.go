@@ -2,6 +2,7 @@ package gap
 
 import (
 	"context"
+	"runtime"
 	"sync"
 
 	"surprisal.dev/runner/artifact"
@@ -105,6 +106,7 @@ type stream struct {
 	filled chan *batch
 	spare  chan *batch
 	err    error // set before filled is closed
+	group  int64 // the size of the row group of the document decoded last
 	last   *batch
 	next   int
 }
@@ -162,10 +164,15 @@ func (s *stream) read(ctx context.Context, index int, dataset Table) (err error)
 
 // decode reads the next document into a batch.
 func (s *stream) decode(b *batch, documents *artifact.ScoredReader, dataset string) error {
-	if documents.GroupBytes() > largeGroup {
+	group := documents.GroupBytes()
+	if group > largeGroup {
 		s.large.Lock()
 		defer s.large.Unlock()
+		if group != s.group {
+			runtime.GC() // The garbage of the group before would be in memory together with this group.
+		}
 	}
+	s.group = group
 	return b.read(documents, dataset)
 }
 
