@@ -27,6 +27,10 @@ func ScoreMemory(largest int64, confidence bool) int64 {
 	return 160<<20 + 14*largest
 }
 
+// ClusterMemory returns what a score with per-token confidence needs more for the clusters that documents of total bytes
+// name, each with 64 bytes or more on average.
+func ClusterMemory(total int64) int64 { return 512 * min(total/64, MaxClusters) }
+
 // MaterializeMemory returns the memory of reading documents.
 func MaterializeMemory(largest int64) int64 { return 128<<20 + 10*largest }
 

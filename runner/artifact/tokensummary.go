@@ -52,12 +52,29 @@ type ConfidenceSummary struct {
 type Calibration struct {
 	// Error is the mean over the tokens of the absolute difference between a bin's mean prediction and mean outcome.
 	Error float64 `json:"error"`
-	// Interval is the 95% interval of Error, with documents as clusters. It is null for fewer than two documents.
-	Interval *[2]float64 `json:"interval"`
+	// CalibrationUnits are of documents, and of the clusters that they name; Shards are of shards.
+	CalibrationUnits
+	Shards CalibrationUnits `json:"shards"`
 	// Width is that of the bins. The last bin has no upper limit.
 	Width float64 `json:"width"`
 	// Bins are those with tokens.
 	Bins []CalibrationBin `json:"bins"`
+}
+
+// CalibrationUnits is what units tell of an error.
+type CalibrationUnits struct {
+	// Interval is the 95% interval of the error, whose spread is that of units. It is null for fewer than two.
+	Interval *[2]float64 `json:"interval"`
+	// Units counts the units with tokens.
+	Units int64 `json:"units"`
+}
+
+// Of returns the units of a dataset, which are its shards if these are clusters.
+func (c Calibration) Of(shards bool) CalibrationUnits {
+	if shards {
+		return c.Shards
+	}
+	return c.CalibrationUnits
 }
 
 // CalibrationBin is a bin of predictions from From on.

@@ -2,6 +2,7 @@ package statistics
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
@@ -27,6 +28,9 @@ func FamilyWise(p []float64) []float64 {
 	}
 	return adjusted
 }
+
+// NormalQuantile returns a quantile of the standard normal distribution.
+func NormalQuantile(p float64) float64 { return math.Sqrt2 * math.Erfinv(2*p-1) }
 
 // ascending returns the positions of values in ascending order.
 func ascending(values []float64) []int {

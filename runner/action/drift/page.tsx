@@ -167,7 +167,7 @@ function partColumns(parts: Part[]): Column<Part>[] {
     ...changeColumns(parts),
     { key: "adjustedP", title: "p", unit: "adjusted", number: true, value: (p) => p.adjustedP, text: (p) => probability(p.adjustedP) },
     { key: "detectable", title: "Detectable", unit: "change", number: true, help: detectableHelp, value: (p) => p.detectable, text: (p) => decimal(p.detectable) },
-    { key: "neededUnits", title: "Needed", unit: "documents on each side", number: true, help: "how many documents like these on each side would show a change of this size in four of five samples, with the correction", value: (p) => p.neededUnits, text: (p) => count(p.neededUnits) },
+    { key: "neededUnits", title: "Needed", unit: "units on each side", number: true, help: "how many documents or clusters like these on each side would show a change of this size in four of five samples, with the correction", value: (p) => p.neededUnits, text: (p) => count(p.neededUnits) },
   ];
 }
 

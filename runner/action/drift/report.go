@@ -39,7 +39,7 @@ func (s *Summary) Sentence(name func(string) string) string {
 	}
 	advice := ""
 	if n := s.largest().Needed; n > 0 {
-		advice = fmt.Sprintf("; about %s documents like these on each side would tell", humanize.Comma(n))
+		advice = fmt.Sprintf("; about %s documents or clusters like these on each side would tell", humanize.Comma(n))
 	}
 	return start + fmt.Sprintf("cannot tell whether the text or the model changed it (%s)%s", parts, advice)
 }
@@ -69,7 +69,7 @@ func (p *Part) alone() string {
 		return "no change"
 	}
 	if p.Needed > 0 {
-		return fmt.Sprintf("which may be chance; about %s documents like these on each side would tell", humanize.Comma(p.Needed))
+		return fmt.Sprintf("which may be chance; about %s documents or clusters like these on each side would tell", humanize.Comma(p.Needed))
 	}
 	return "which may be chance"
 }

@@ -171,7 +171,7 @@ func (c *Change) decide(corrected, noise float64, of sample) {
 		c.Verdict = Open
 		if c.Value != 0 {
 			// The test is two-sided, at its share of the level, which is the least that the corrections ask for.
-			times := (quantile(1-level/2/float64(of.tests)) + quantile(0.8)) * c.Error / math.Abs(c.Value)
+			times := (statistics.NormalQuantile(1-level/2/float64(of.tests)) + statistics.NormalQuantile(0.8)) * c.Error / math.Abs(c.Value)
 			c.Needed = int64(min(math.Ceil(float64(of.units)*max(1, times*times)), 1e15))
 		}
 	case c.Value > 0:
@@ -180,9 +180,6 @@ func (c *Change) decide(corrected, noise float64, of sample) {
 		c.Verdict = Lower
 	}
 }
-
-// quantile returns a quantile of the normal distribution.
-func quantile(p float64) float64 { return math.Sqrt2 * math.Erfinv(2*p-1) }
 
 // certain reports whether there is a change beyond doubt.
 func (c Change) certain() bool { return c.Verdict == Higher || c.Verdict == Lower }

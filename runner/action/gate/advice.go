@@ -125,7 +125,7 @@ func (t Test) advise(gate string, of shown) []string {
 		}
 		text := fmt.Sprintf("%s shows no gap below %.2g bits per byte, and its margin is %.2g", protocol.Visible(slice), k.detectable, margin)
 		if margin > 0 {
-			text += fmt.Sprintf(" (about %d documents like its %d would do)", needed(k.units, k.detectable, margin), k.units)
+			text += fmt.Sprintf(" (about %d documents or clusters like its %d would do)", scaled(k.units, k.detectable/margin), k.units)
 		}
 		weak = append(weak, text)
 	}

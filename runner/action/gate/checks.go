@@ -3,6 +3,7 @@ package gate
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 
 	"surprisal.dev/runner/action"
@@ -166,7 +167,9 @@ func (t Test) tests(list string) bool {
 
 // scored are the scores of both models on a dataset.
 type scored struct {
-	dataset            string
+	dataset string
+	// shards means that the dataset's shards are clusters.
+	shards             bool
 	candidate, against artifact.ScoreSummary
 	// tokens are the digests of the tables of tokens; "" if no check reads them.
 	tokens [2]string
@@ -244,8 +247,8 @@ func (t Test) coverage(all []scored) Check {
 	return t.check(checkCoverage, largest(small(of)))
 }
 
-// leastDocuments is the number of documents from which the interval of a calibration error says anything.
-const leastDocuments = 20
+// leastUnits is the number of documents or clusters from which the interval of a calibration error says anything.
+const leastUnits = 20
 
 // calibration bounds by how much the calibration errors of the candidate are worse. The interval of a difference combines
 // those of the two errors as if they were independent. Errors of the same documents cancel in part, so that it is too
@@ -269,11 +272,12 @@ func (t Test) calibration(all []scored) Check {
 				continue
 			}
 			x, y := kind.of(s.candidate.Confidence), kind.of(s.against.Confidence)
-			if x.Interval == nil || y.Interval == nil || s.candidate.Documents < leastDocuments {
-				of = append(of, unmeasured(s.dataset, kind.what, "too few documents"))
+			units := min(x.Of(s.shards).Units, y.Of(s.shards).Units)
+			if units < leastUnits {
+				of = append(of, unmeasured(s.dataset, kind.what, "too few documents or clusters"))
 				continue
 			}
-			e := statistics.Estimate{Value: x.Error - y.Error, Error: combined(deviation(x), deviation(y)), Effective: float64(s.candidate.Documents)}
+			e := statistics.Estimate{Value: x.Error - y.Error, Error: math.Hypot(deviation(x, s.shards), deviation(y, s.shards)), Effective: float64(units)}
 			m := t.estimated(s.dataset, kind.what, e, *kind.bound, 1)
 			m.Candidate, m.Against = &x.Error, &y.Error
 			of = append(of, m)

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -86,10 +87,12 @@ func TestPlainChecks(t *testing.T) {
 	}
 }
 
-func calibrated(dataset string, documents int64, candidate, against, deviation float64) scored {
+func calibrated(dataset string, units int64, candidate, against, deviation float64) scored {
 	side := func(e float64) artifact.ScoreSummary {
-		c := artifact.Calibration{Error: e, Interval: &[2]float64{max(0, e-normal95*deviation), e + normal95*deviation}}
-		return artifact.ScoreSummary{Documents: documents, Confidence: &artifact.ConfidenceSummary{Top: c, Entropy: c}}
+		c := artifact.Calibration{Error: e, CalibrationUnits: artifact.CalibrationUnits{
+			Interval: &[2]float64{max(0, e-normal95*deviation), e + normal95*deviation}, Units: units,
+		}}
+		return artifact.ScoreSummary{Documents: 1000, Confidence: &artifact.ConfidenceSummary{Top: c, Entropy: c}}
 	}
 	return scored{dataset: dataset, candidate: side(candidate), against: side(against)}
 }
@@ -106,6 +109,17 @@ func TestCalibration(t *testing.T) {
 	if half := 1.6448536 * 0.003 * math.Sqrt2; math.Abs(*m.High-(*m.Value+half)) > 1e-6 {
 		t.Errorf("got the interval [%v, %v] of %v, want a half of %v", *m.Low, *m.High, *m.Value, half)
 	}
+	// Shards that are clusters have intervals of their number.
+	shards := calibrated("x", 200, 0.08, 0.05, 0.001)
+	for _, side := range []artifact.ScoreSummary{shards.candidate, shards.against} {
+		c := &side.Confidence.Top
+		c.Shards = artifact.CalibrationUnits{Interval: &[2]float64{c.Error, c.Error + normal95*0.02}, Units: 30}
+	}
+	for _, clustered := range []bool{false, true} {
+		shards.shards = clustered
+		want := map[bool]action.Answer{false: action.Fail, true: action.Inconclusive}[clustered]
+		same(t, "shards", answers(test.calibration([]scored{shards})), map[string]action.Answer{"": want, "x": want})
+	}
 	both := of(Also{Top: pointer(0.02), Truth: pointer(1.0)}).calibration([]scored{calibrated("x", 200, 0.5, 0.05, 0.001)})
 	if len(both.Measurements) != 2 || both.Measurements[0].Answer != action.Fail || both.Measurements[1].Answer != action.Pass {
 		t.Errorf("got %+v", both)
@@ -114,7 +128,7 @@ func TestCalibration(t *testing.T) {
 
 // losses writes a table of documents with tokens of one byte, and returns its path. The loss of a token follows from its
 // document and its place. The first token of each document has none.
-func losses(t *testing.T, documents, tokens int, nll func(document, token int) float64) string {
+func losses(t *testing.T, documents, tokens int, cluster func(document int) (shard, name string), nll func(document, token int) float64) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), artifact.ScoredFile)
 	f, err := os.Create(path)
@@ -124,8 +138,9 @@ func losses(t *testing.T, documents, tokens int, nll func(document, token int) f
 	w := artifact.NewScoredWriter(f)
 	for i := range documents {
 		d := artifact.ScoredDocument{
-			Shard: "s", Row: int64(i), Text: strings.Repeat("a", tokens), ScoreEnd: int32(tokens), UnscoredStarts: []int32{0}, UnscoredEnds: []int32{1},
+			Row: int64(i), Text: strings.Repeat("a", tokens), ScoreEnd: int32(tokens), UnscoredStarts: []int32{0}, UnscoredEnds: []int32{1},
 		}
+		d.Shard, d.Cluster = cluster(i)
 		for j := range tokens {
 			loss := 0.0
 			if j > 0 {
@@ -145,8 +160,8 @@ func losses(t *testing.T, documents, tokens int, nll func(document, token int) f
 
 // The share of tokens above a limit is that of the table, by document, and decides about the quantile.
 func TestTails(t *testing.T) {
-	path := losses(t, 50, 101, func(document, token int) float64 { return float64((document+token)%100) / 10 })
-	sums, err := countBeyond(path, []float64{8.95, 100})
+	path := losses(t, 50, 101, func(int) (shard, name string) { return "s", "" }, func(document, token int) float64 { return float64((document+token)%100) / 10 })
+	sums, err := countBeyond(path, false, []float64{8.95, 100})
 	if err != nil || sums[0].Units != 50 || sums[0].W != 50*100 || sums[0].D != 50*10 || sums[1].D != 0 {
 		t.Fatalf("got %+v, %v", sums, err)
 	}
@@ -171,6 +186,34 @@ func TestTails(t *testing.T) {
 	if err := errors.Join(err, errOther); err != nil || few.Answer != action.Inconclusive || other.Answer != action.Inconclusive ||
 		!strings.Contains(few.Measurements[0].Reason, "too few") || !strings.Contains(other.Measurements[0].Reason, "different tokens") {
 		t.Errorf("got %+v and %+v, %v", few, other, err)
+	}
+}
+
+// The share of tokens above a limit is by cluster, if documents name one or shards are clusters. Copies of three documents
+// are three units, which tell nothing.
+func TestTailsOfClusters(t *testing.T) {
+	nll := func(document, token int) float64 { return float64((document/20+token)%100) / 10 }
+	for name, by := range map[string]struct {
+		cluster func(document int) (shard, name string)
+		shards  bool
+		want    int64
+	}{
+		"named":          {func(document int) (shard, name string) { return "s", fmt.Sprint(document % 3) }, false, 3},
+		"shards":         {func(document int) (shard, name string) { return fmt.Sprint(document / 20), "" }, true, 3},
+		"shards, unused": {func(document int) (shard, name string) { return fmt.Sprint(document / 20), "" }, false, 60},
+	} {
+		path := losses(t, 60, 101, by.cluster, nll)
+		sums, err := countBeyond(path, by.shards, []float64{8.95})
+		if err != nil || sums[0].Units != by.want || sums[0].W != 60*100 || sums[0].D != 60*10 {
+			t.Errorf("%s: got %+v, %v", name, sums, err)
+		}
+		s := scored{dataset: "x", shards: by.shards, tokens: [2]string{"t", "t"}, losses: path}
+		s.candidate.TokenLosses = &artifact.TokenLosses{Quantiles: []artifact.Quantile{{Share: 0.9, Nats: 8.9}}}
+		s.against.TokenLosses = &artifact.TokenLosses{Quantiles: []artifact.Quantile{{Share: 0.9, Nats: 0}}}
+		c, err := of(Also{Tails: []Tail{{0.9, 0}}}).tails([]scored{s})
+		if small := c.Answer == action.Inconclusive; err != nil || small != (by.want < leastUnits) {
+			t.Errorf("%s: got %+v, %v", name, c, err)
+		}
 	}
 }
 
@@ -224,7 +267,7 @@ func TestAdvice(t *testing.T) {
 	of.add("datasets", "enough", 0.005, 100)
 	of.add("groups", "untested", 1, 100)
 	got := Test{Lists: []string{"datasets"}, Margin: 0.01}.advise("gate x", of)
-	if len(got) != 1 || !strings.Contains(got[0], "a/b shows no gap below 0.02 bits per byte, and its margin is 0.01 (about 400 documents like its 100 would do)") ||
+	if len(got) != 1 || !strings.Contains(got[0], "a/b shows no gap below 0.02 bits per byte, and its margin is 0.01 (about 400 documents or clusters like its 100 would do)") ||
 		strings.Contains(got[0], "enough") || strings.Contains(got[0], "untested") {
 		t.Errorf("got %q", got)
 	}

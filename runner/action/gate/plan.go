@@ -10,6 +10,7 @@ import (
 	"surprisal.dev/runner/action/series"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
+	"surprisal.dev/runner/spec"
 )
 
 // name is the kind's name.
@@ -22,7 +23,7 @@ type Kind struct{}
 func (Kind) Name() string { return name }
 
 // Schema implements plan.Kind.
-func (Kind) Schema() int { return 3 }
+func (Kind) Schema() int { return 4 }
 
 // MainFile implements action.MainFiler.
 func (Kind) MainFile() string { return reportFile }
@@ -34,6 +35,8 @@ type parameters struct {
 	Against   string `json:"against"`
 	// Datasets are those of the checks that read scores.
 	Datasets []string `json:"datasets,omitempty"`
+	// Clustered lists those of them whose shards are clusters.
+	Clustered []string `json:"clustered,omitempty"`
 	// Second names what confirms failures, and Samples has the dataset that confirms each dataset.
 	Second  string            `json:"second,omitempty"`
 	Samples map[string]string `json:"samples,omitempty"`
@@ -98,6 +101,11 @@ func (g Gate) add(b *plan.Builder) error {
 	}
 	if g.Also.readsScores() {
 		p.Datasets = g.Gap.Datasets
+		for _, dataset := range p.Datasets {
+			if b.Dataset(dataset).Cluster == spec.ClusterShard {
+				p.Clustered = append(p.Clustered, dataset)
+			}
+		}
 		scores, err := g.scores(b)
 		if err != nil {
 			return err

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 
 	"surprisal.dev/runner/artifact"
@@ -14,17 +13,17 @@ import (
 // normal95 is the 97.5% quantile of the normal distribution, from which a score has the interval of a calibration error.
 const normal95 = 1.959963984540054
 
-// deviation returns the standard error of a calibration error.
-func deviation(c artifact.Calibration) float64 { return (c.Interval[1] - c.Error) / normal95 }
-
-func combined(x, y float64) float64 { return math.Hypot(x, y) }
+// deviation returns the standard error of a calibration error, which has an interval.
+func deviation(c artifact.Calibration, shards bool) float64 {
+	return (c.Of(shards).Interval[1] - c.Error) / normal95
+}
 
 // leastBeyond is the number of tokens beyond a quantile from which its test says anything.
 const leastBeyond = 10
 
 // tails bounds quantiles of the losses of tokens. The quantile of the candidate is above that of the other model by more
 // than the bound exactly if too large a share of its tokens have a loss above their sum, and a share of tokens is a ratio
-// of sums over documents.
+// of sums over documents, or over clusters of them.
 func (t Test) tails(all []scored) (Check, error) {
 	var of []Measurement
 	for _, s := range all {
@@ -32,7 +31,7 @@ func (t Test) tails(all []scored) (Check, error) {
 		for i, tail := range t.Also.Tails {
 			limits[i] = quantile(s.against.TokenLosses, tail.Share) + tail.Bound
 		}
-		beyond, err := countBeyond(s.losses, limits)
+		beyond, err := countBeyond(s.losses, s.shards, limits)
 		if err != nil {
 			return Check{}, err
 		}
@@ -49,8 +48,8 @@ func (t Test) tail(s scored, tail Tail, beyond statistics.Sums) Measurement {
 	switch {
 	case !s.sameTokens():
 		return unmeasured(s.dataset, what, "losses of different tokens cannot be compared")
-	case !ok || beyond.Units < leastDocuments || beyond.W*(1-tail.Share) < leastBeyond:
-		return unmeasured(s.dataset, what, "too few documents or tokens")
+	case !ok || beyond.Units < leastUnits || beyond.W*(1-tail.Share) < leastBeyond:
+		return unmeasured(s.dataset, what, "too few documents, clusters or tokens")
 	}
 	m := t.estimated(s.dataset, what, e, 1-tail.Share, 1)
 	x, y := quantile(s.candidate.TokenLosses, tail.Share), quantile(s.against.TokenLosses, tail.Share)
@@ -70,19 +69,31 @@ func quantile(of *artifact.TokenLosses, share float64) float64 {
 	return of.Quantiles[i].Nats
 }
 
-// countBeyond counts, by document, the scored tokens of a table and those with a loss above each limit.
-func countBeyond(path string, limits []float64) (sums []statistics.Sums, err error) {
+// units adds the documents of a dataset.
+type units interface {
+	Add(cluster string, d, w float64)
+	Sums() statistics.Sums
+}
+
+// countBeyond counts, by document or cluster, the scored tokens of a table and those with a loss above each limit. If
+// shards are clusters, a document is of its shard's.
+func countBeyond(path string, shards bool, limits []float64) (sums []statistics.Sums, err error) {
 	r, err := artifact.OpenLosses(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	sums = make([]statistics.Sums, len(limits))
+	beyond := make([]units, len(limits))
+	for j := range beyond {
+		if beyond[j] = new(statistics.Clusters); shards {
+			beyond[j] = new(statistics.Runs[string])
+		}
+	}
 	counts := make([]float64, len(limits))
 	var d artifact.ScoredDocument
 	for {
 		if err := r.Read(&d); errors.Is(err, io.EOF) {
-			return sums, nil
+			break
 		} else if err != nil {
 			return nil, err
 		}
@@ -96,8 +107,16 @@ func countBeyond(path string, limits []float64) (sums []statistics.Sums, err err
 				}
 			}
 		})
-		for j := range sums {
-			sums[j].Add(counts[j], tokens)
+		cluster := d.Cluster
+		if shards {
+			cluster = d.Shard
+		}
+		for j := range beyond {
+			beyond[j].Add(cluster, counts[j], tokens)
 		}
 	}
+	for _, of := range beyond {
+		sums = append(sums, of.Sums())
+	}
+	return sums, nil
 }

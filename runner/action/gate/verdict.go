@@ -58,6 +58,8 @@ type Slice struct {
 	// Confirmation is the second test of a slice that failed the first. If the second does not fail as well, the answer is
 	// inconclusive. It is null if the gate needs no confirmation, and has no answer if there is nothing to test.
 	Confirmation *Slice `json:"confirmation,omitempty"`
+
+	deviation float64 // the standard error of Gap
 }
 
 // rows returns the rows of a list of a gap's report.
@@ -108,17 +110,26 @@ func (t Test) slice(list string, r gap.Row) Slice {
 	e := statistics.Estimate{Value: s.Gap, Error: *r.Error, Effective: *r.Effective}
 	half := e.Half(t.Confidence)
 	s.Low, s.High, s.P = s.Gap-half, s.Gap+half, e.Above(s.Margin)
-	s.Needed = needed(r.Units, s.Detectable, s.Gap-s.Margin)
+	s.deviation = e.Error
 	return s
 }
 
-// needed returns how many units show a difference of a size in four of five samples, if some units show detectable. It is
-// 0 if none do, because there is no difference.
-func needed(units int64, detectable, size float64) int64 {
-	if size == 0 {
-		return 0
+// setNeeded sets the number of units that would decide an inconclusive slice. To pass, the level is not divided by the
+// number of tests; to fail, it may be, which is what the correction asks of the first.
+func (s *Slice) setNeeded(level float64, tests int) {
+	size := s.Gap - s.Margin
+	if s.Answer != action.Inconclusive || size == 0 {
+		return
 	}
-	times := detectable / math.Abs(size)
+	if size > 0 {
+		level /= float64(tests)
+	}
+	detectable := (statistics.NormalQuantile(1-level) + statistics.NormalQuantile(0.8)) * s.deviation
+	s.Needed = max(s.Units+1, scaled(s.Units, detectable/math.Abs(size)))
+}
+
+// scaled returns how many units have a standard error so many times smaller.
+func scaled(units int64, times float64) int64 {
 	return int64(min(math.Ceil(float64(units)*times*times), 1e15))
 }
 
@@ -133,9 +144,7 @@ func (t Test) answer(of []Slice) {
 		s := &of[i]
 		s.Adjusted = adjusted
 		s.Answer = answer(s.High, s.Margin, adjusted, t.Confidence)
-		if s.Answer != action.Inconclusive {
-			s.Needed = 0
-		}
+		s.setNeeded(1-t.Confidence, len(of))
 	}
 }
 
@@ -190,7 +199,7 @@ func (t Test) confirm(of []Slice, c *Second) {
 			test := t.slice(s.List, *r)
 			// The margin of a slice is also that of the slice that confirms it.
 			e := statistics.Estimate{Value: test.Gap, Error: *r.Error, Effective: *r.Effective}
-			test.Margin, test.P, test.Needed = s.Margin, e.Above(s.Margin), needed(r.Units, *r.Detectable, test.Gap-s.Margin)
+			test.Margin, test.P = s.Margin, e.Above(s.Margin)
 			again, failed = append(again, test), append(failed, s)
 		}
 	}
@@ -298,7 +307,7 @@ func (v *Verdict) sliceSentence(name func(string) string) string {
 		case s.Confirmation != nil:
 			text += "; worse, but not confirmed"
 		case s.Needed > 0:
-			text += fmt.Sprintf("; about %d documents would decide", s.Needed)
+			text += fmt.Sprintf("; about %d documents or clusters would decide", s.Needed)
 		}
 		return text + ")"
 	}

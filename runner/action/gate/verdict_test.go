@@ -1,6 +1,7 @@
 package gate_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -158,6 +159,26 @@ func TestNeeded(t *testing.T) {
 	}
 	if v, err := overall(0.01).Decide(&gap.Summary{Overall: gap.Row{Verdict: gap.VerdictSmall, Name: "overall"}}, nil); err != nil || v.Answer != action.Inconclusive {
 		t.Errorf("too small: %v, %v", v.Answer, err)
+	}
+}
+
+// A slice that would fail alone and is inconclusive among many needs more units than it has: the correction asks for more.
+func TestNeededAmongMany(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	of := gap.Summary{Datasets: []gap.Row{row(r, "worse", 1000, 0.01)}}
+	for i := range 20 {
+		of.Datasets = append(of.Datasets, row(r, fmt.Sprint(i), 1000, 0))
+	}
+	worse := of.Datasets[0]
+	margin := *worse.GapBPB - 2.2**worse.Error // p is about 0.014, and 0.29 with the correction
+	v, err := gate.Test{Lists: []string{"datasets"}, Margin: margin, Confidence: 0.95}.Decide(&of, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range v.Slices {
+		if s.Name == "worse" && (s.Answer != action.Inconclusive || s.Needed < 2000 || s.Needed > 4000) {
+			t.Errorf("got %+v", s)
+		}
 	}
 }
 

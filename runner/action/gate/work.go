@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
@@ -86,7 +87,7 @@ func (p parameters) verdict(t *action.Task) (v Verdict, err error) {
 func (p parameters) scores(t *action.Task) ([]scored, error) {
 	var all []scored
 	for _, dataset := range p.Datasets {
-		s := scored{dataset: dataset}
+		s := scored{dataset: dataset, shards: slices.Contains(p.Clustered, dataset)}
 		for i, side := range []struct {
 			role string
 			to   *artifact.ScoreSummary

@@ -1,37 +1,66 @@
 package score
 
 import (
+	"maps"
 	"math"
+	"slices"
 
 	"surprisal.dev/runner/artifact"
 )
 
-// calibration compares predictions with outcomes in bins of the prediction, in constant memory.
+// calibration compares predictions with outcomes in bins of the prediction, in memory that depends on the number of named
+// clusters only.
 //
-// With D[d][b] the sum of (outcome - prediction) over the tokens of document d in bin b, and n[d] the document's number
-// of tokens, the error is E = sum over b of |D[b]| / N, where D[b] and N are sums over documents. For its variance, the
-// signs s[b] of D[b] are taken as known. E is then a ratio of sums over documents, whose linear part (the delta method) is
-// the sum over documents of
+// With D[u][b] the sum of (outcome - prediction) over the tokens of unit u in bin b, and n[u] the unit's number of tokens,
+// the error is E = sum over b of |D[b]| / N, where D[b] and N are sums over units. For its variance, the signs s[b] of D[b]
+// are taken as known. E is then a ratio of sums over units, whose linear part (the delta method) is the sum over units of
 //
-//	r[d] = (sum over b of s[b] D[d][b] - E n[d]) / N
+//	r[u] = (sum over b of s[b] D[u][b] - E n[u]) / N
 //
-// The variance is G/(G-1) times the sum of r[d]^2 for G documents. That sum follows from the sums over documents of the
-// products of all D[d][b] and n[d], which are known before the signs are.
+// The variance is G/(G-1) times the sum of r[u]^2 for G units. That sum follows from the sums over units of the products
+// of all D[u][b] and n[u], which are known before the signs are. A unit is a document, or a cluster of documents.
 type calibration struct {
 	width               float64
 	tokens              []int64
 	predicted, observed []float64 // sums by bin
-	// document has the document's sums of differences by bin, and then its number of tokens.
-	document []float64
-	// products has the sums of the products of all pairs of these, in rows.
-	products  []float64
-	documents int64 // those with tokens
+	// document has the current document's sums of differences by bin, and then its number of tokens; clusters and shard have
+	// those of the clusters that documents name, and of the current shard.
+	document   []float64
+	clusters   map[string][]float64
+	shard      []float64
+	shardName  string
+	units      products // of documents, and of clusters in the end
+	shardUnits products
+}
+
+// products are sums over units of the products of all pairs of a unit's sums, in rows.
+type products struct {
+	of    []float64
+	units int64 // those with tokens
+}
+
+func (p *products) add(unit []float64) {
+	n := len(unit)
+	if unit[n-1] == 0 {
+		return
+	}
+	p.units++
+	for i, x := range unit {
+		if x == 0 {
+			continue
+		}
+		for j, y := range unit {
+			p.of[i*n+j] += x * y
+		}
+	}
 }
 
 func newCalibration(bins int, width float64) *calibration {
+	squares := func() products { return products{of: make([]float64, (bins+1)*(bins+1))} }
 	return &calibration{
 		width: width, tokens: make([]int64, bins), predicted: make([]float64, bins), observed: make([]float64, bins),
-		document: make([]float64, bins+1), products: make([]float64, (bins+1)*(bins+1)),
+		document: make([]float64, bins+1), shard: make([]float64, bins+1), units: squares(), shardUnits: squares(),
+		clusters: map[string][]float64{},
 	}
 }
 
@@ -46,31 +75,51 @@ func (c *calibration) add(predicted, observed float64) {
 	c.document[last+1]++
 }
 
-// endDocument ends the current document.
-func (c *calibration) endDocument() {
-	n := len(c.document)
-	if c.document[n-1] == 0 {
+// endDocument ends the current document, which is of a shard and may name a cluster. Documents of a shard follow each
+// other.
+func (c *calibration) endDocument(shard, cluster string) {
+	if c.document[len(c.document)-1] == 0 {
 		return
 	}
-	c.documents++
-	for i, x := range c.document {
-		if x == 0 {
-			continue
+	if shard != c.shardName {
+		c.endShard()
+		c.shardName = shard
+	}
+	accumulate(c.shard, c.document)
+	if cluster == "" {
+		c.units.add(c.document)
+	} else {
+		if c.clusters[cluster] == nil {
+			c.clusters[cluster] = make([]float64, len(c.document))
 		}
-		for j, y := range c.document {
-			c.products[i*n+j] += x * y
-		}
+		accumulate(c.clusters[cluster], c.document)
 	}
 	clear(c.document)
+}
+
+func (c *calibration) endShard() {
+	c.shardUnits.add(c.shard)
+	clear(c.shard)
+}
+
+func accumulate(sum, more []float64) {
+	for i, x := range more {
+		sum[i] += x
+	}
 }
 
 // normal95 is the 97.5% quantile of the normal distribution.
 const normal95 = 1.959963984540054
 
+// summary ends the last shard and all clusters.
 func (c *calibration) summary() artifact.Calibration {
+	c.endShard()
+	for _, name := range slices.Sorted(maps.Keys(c.clusters)) {
+		c.units.add(c.clusters[name])
+	}
 	s := artifact.Calibration{Width: c.width, Bins: []artifact.CalibrationBin{}}
 	var tokens int64
-	weights := make([]float64, len(c.document)) // of a document's sums in N r[d]
+	weights := make([]float64, len(c.document)) // of a unit's sums in N r[u]
 	for bin, n := range c.tokens {
 		if n == 0 {
 			continue
@@ -87,18 +136,27 @@ func (c *calibration) summary() artifact.Calibration {
 		return s
 	}
 	s.Error /= float64(tokens)
-	if c.documents < 2 {
-		return s
-	}
 	weights[len(weights)-1] = -s.Error
+	interval := func(p products) artifact.CalibrationUnits {
+		of := artifact.CalibrationUnits{Units: p.units}
+		if p.units > 1 {
+			half := normal95 * p.deviation(weights) / float64(tokens)
+			of.Interval = &[2]float64{max(0, s.Error-half), s.Error + half}
+		}
+		return of
+	}
+	s.CalibrationUnits, s.Shards = interval(c.units), interval(c.shardUnits)
+	return s
+}
+
+// deviation returns the standard error of N E, for the weights of sums in N r[u].
+func (p products) deviation(weights []float64) float64 {
 	var squares float64
 	for i, x := range weights {
 		for j, y := range weights {
-			squares += x * y * c.products[i*len(weights)+j]
+			squares += x * y * p.of[i*len(weights)+j]
 		}
 	}
-	clusters := float64(c.documents)
-	deviation := math.Sqrt(max(0, squares)*clusters/(clusters-1)) / float64(tokens)
-	s.Interval = &[2]float64{max(0, s.Error-normal95*deviation), s.Error + normal95*deviation}
-	return s
+	n := float64(p.units)
+	return math.Sqrt(max(0, squares) * n / (n - 1))
 }

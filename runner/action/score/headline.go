@@ -84,7 +84,7 @@ func (Kind) Report(ctx context.Context, actions []*plan.Action, read action.Read
 		sums[column].Units.Merge(summary.Units)
 		row, _ := slices.BinarySearchFunc(h.Datasets, a.Labels.Dataset, terminal.Compare)
 		if c := summary.Confidence; c != nil {
-			h.Confidence[row][column] = &Confidence{Correct: c.Ranks.First, Error: c.Top.Error, Interval: c.Top.Interval}
+			h.Confidence[row][column] = &Confidence{Correct: c.Ranks.First, Error: c.Top.Error, Interval: c.Top.Of(a.Labels.Cluster == spec.ClusterShard).Interval}
 		}
 		if summary.ScoredBytes > 0 {
 			h.BPB[row][column], h.Bytes[row][column] = &summary.BPB, summary.ScoredBytes

@@ -24,7 +24,7 @@ type Kind struct{}
 func (Kind) Name() string { return name }
 
 // Schema implements plan.Kind.
-func (Kind) Schema() int { return 8 }
+func (Kind) Schema() int { return 9 }
 
 // MainFile implements action.MainFiler.
 func (Kind) MainFile() string { return artifact.SummaryFile }
@@ -153,9 +153,15 @@ func (p *planner) score(d *spec.Dataset) error {
 	if d.Cluster == spec.ClusterShard {
 		labels.Cluster = d.Cluster
 	}
+	rates := p.rates
+	if d.Cluster == spec.ClusterField && p.base.Settings.Confidence {
+		rates.Memory = func(largest, total int64) int64 {
+			return p.rates.Memory(largest, total) + artifact.ClusterMemory(total)
+		}
+	}
 	a, err := p.b.Add(name, plan.Parts{
 		Name: name + " " + p.spec.Name + " " + d.Name, Labels: labels,
-		Parameters: encoded, Worker: p.model.Worker, Inputs: inputs, Machine: p.model.Machine, Model: p.model.Loaded, Rates: p.rates,
+		Parameters: encoded, Worker: p.model.Worker, Inputs: inputs, Machine: p.model.Machine, Model: p.model.Loaded, Rates: rates,
 	})
 	if err != nil {
 		return err

@@ -62,8 +62,8 @@ func (t *tally) add(d protocol.Document, answer protocol.ScoredDocument) int64 {
 			}
 		}
 	}
-	t.top.endDocument()
-	t.entropy.endDocument()
+	t.top.endDocument(d.Shard, d.Cluster)
+	t.entropy.endDocument(d.Shard, d.Cluster)
 	return t.tokens - before
 }
 

@@ -17,6 +17,7 @@ import (
 type reference struct {
 	Context, Stride int64
 	Documents       []struct {
+		Shard, Cluster         string
 		IDs, Top, Ranks        []int32
 		NLL, TopNLL, Entropies []float64
 	}
@@ -58,6 +59,7 @@ func TestTallyAgreesWithNumpy(t *testing.T) {
 	tally, plain := newTally(settings), newTally(settings)
 	for _, d := range want.Documents {
 		document, answer := bytewiseAnswer(d.NLL, protocol.Confidence{Top: d.Top, TopNLL: d.TopNLL, Ranks: d.Ranks, Entropies: d.Entropies})
+		document.Shard, document.Cluster = d.Shard, d.Cluster
 		if n := tally.add(document, answer); n != int64(len(d.NLL)) {
 			t.Errorf("%d tokens, want %d", n, len(d.NLL))
 		}

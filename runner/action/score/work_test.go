@@ -242,7 +242,7 @@ func TestHeadline(t *testing.T) {
 		if model == "m2" && bytes > 0 {
 			s := summaries[a.Name]
 			s.Confidence = &artifact.ConfidenceSummary{
-				Top: artifact.Calibration{Error: 0.25, Interval: &[2]float64{0.125, 0.5}}, Ranks: artifact.Ranks{First: 0.75},
+				Top: artifact.Calibration{Error: 0.25, CalibrationUnits: artifact.CalibrationUnits{Interval: &[2]float64{0.125, 0.5}}}, Ranks: artifact.Ranks{First: 0.75},
 			}
 			summaries[a.Name] = s
 		}

@@ -31,8 +31,15 @@ def document(tokens):
     }
 
 
-def calibration(predicted, observed, document, width, bins):
-    """The error, its interval by the residuals of each document, and the bins."""
+def interval(error, residuals, unit):
+    """The interval of an error by the residuals of each unit, from those of tokens, and the number of units."""
+    sums = np.array([residuals[unit == u].sum() for u in np.unique(unit)])
+    half = 1.959963984540054 * np.sqrt(len(sums) / (len(sums) - 1) * np.square(sums).sum()) / len(residuals)
+    return {"interval": [max(0, error - half), error + half], "units": len(sums)}
+
+
+def calibration(predicted, observed, width, bins):
+    """The error, its intervals with the residuals of units and of shards, and the bins."""
     index = np.minimum(np.floor(predicted / width).astype(int), bins - 1)
     error, signs, rows = 0.0, np.zeros(bins), []
     for b in range(bins):
@@ -47,14 +54,16 @@ def calibration(predicted, observed, document, width, bins):
             "predicted": predicted[inside].mean(), "observed": observed[inside].mean(),
         })
     error /= len(predicted)
-    residuals = []
-    for d in np.unique(document):
-        of = document == d
-        residuals.append((signs[index[of]] * (observed - predicted)[of]).sum() - error * of.sum())
-    groups = len(residuals)
-    deviation = np.sqrt(groups / (groups - 1) * np.square(residuals).sum()) / len(predicted)
-    half = 1.959963984540054 * deviation
-    return {"error": error, "interval": [max(0, error - half), error + half], "width": width, "bins": rows}
+    residuals = signs[index] * (observed - predicted) - error
+    return {
+        "error": error, **interval(error, residuals, of_documents(UNITS)), "shards": interval(error, residuals, of_documents(SHARDS)),
+        "width": width, "bins": rows,
+    }
+
+
+def of_documents(values):
+    """The value of the document of each token."""
+    return np.concatenate([np.full(len(d["ids"]), value) for d, value in zip(documents, values)])
 
 
 def positions(tokens):
@@ -67,8 +76,13 @@ def positions(tokens):
 
 
 documents = [document(n) for n in (40, 3, 0, 17, 100, 1, 64)]
-column = {name: np.concatenate([d[name] for d in documents]) for name in documents[0]}
-owner = np.concatenate([np.full(len(d["ids"]), i) for i, d in enumerate(documents)])
+# A document without a cluster is a unit by itself.
+CLUSTERS = ["", "x", "x", "y", "x", "", "y"]
+UNITS = [cluster or str(i) for i, cluster in enumerate(CLUSTERS)]
+SHARDS = ["s", "s", "t", "t", "t", "u", "u"]
+for d, cluster, shard in zip(documents, CLUSTERS, SHARDS):
+    d["cluster"], d["shard"] = cluster, shard
+column = {name: np.concatenate([d[name] for d in documents]) for name in ("ids", "nll", "top", "topNLL", "ranks", "entropies")}
 position = np.concatenate([list(positions(len(d["ids"]))) for d in documents])
 nll, ranks, entropies = column["nll"], column["ranks"], column["entropies"]
 hits = (ranks == 1).astype(float)
@@ -95,8 +109,8 @@ json.dump({
     },
     "confidence": {
         "tokens": len(nll),
-        "top": calibration(np.exp(-column["topNLL"]), hits, owner, 1 / 15, 15),
-        "entropy": calibration(entropies, nll, owner, 0.5, 24),
+        "top": calibration(np.exp(-column["topNLL"]), hits, 1 / 15, 15),
+        "entropy": calibration(entropies, nll, 0.5, 24),
         "ranks": {
             "first": hits.mean(), "first5": (ranks <= 5).mean(), "first10": (ranks <= 10).mean(),
             "first100": (ranks <= 100).mean(), "meanReciprocal": (1 / ranks).mean(),
