@@ -28,7 +28,7 @@ var trainingMemory = map[string][kneserney.MaxOrder + 1]float64{
 }
 
 // loadedShare is the memory of a loaded model as a share of its training's memory.
-const loadedShare = 0.7
+const loadedShare = 0.6
 
 // memory returns the memory part of an estimate and, for a trained model, the number of parameters. A trained model has
 // one file.

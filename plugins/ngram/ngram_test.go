@@ -485,9 +485,9 @@ func TestSchema(t *testing.T) {
 func TestPlan(t *testing.T) {
 	for config, want := range map[string]protocol.Estimate{
 		`{"order": 3, "tokens": "bytes"}`: {
-			BytesPerToken: 1, MemoryBytes: baseMemory, TrainingMemoryPerByte: 10, MemoryPerTrainingByte: 7,
+			BytesPerToken: 1, MemoryBytes: baseMemory, TrainingMemoryPerByte: 10, MemoryPerTrainingByte: 6,
 		},
-		`{"order": 3, "tokens": "words"}`: {MemoryBytes: baseMemory, TrainingMemoryPerByte: 60, MemoryPerTrainingByte: 42},
+		`{"order": 3, "tokens": "words"}`: {MemoryBytes: baseMemory, TrainingMemoryPerByte: 60, MemoryPerTrainingByte: 36},
 	} {
 		got, err := New().Plan(t.Context(), protocol.Model{Config: []byte(config)}, protocol.Settings{})
 		if err != nil || got != want {

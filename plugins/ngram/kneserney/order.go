@@ -94,31 +94,40 @@ func (r *Ranking) arrangeAfter(at uint32, siblings []sibling) bool {
 		r.moves[s.node] = move{uint32(r.before(&l, suffix)), r.ranks[r.nodes[s.node].suffix]}
 		rough = rough || l.close
 	}
-	var few [wideChildren]uint32
-	high := few[:0]
 	i := r.contexts[at].wide
-	if i >= 0 {
-		high = make([]uint32, 0, len(siblings))
+	if i < 0 {
+		var few [wideChildren]uint32
+		r.place(siblings, r.highs(siblings, few[:0]))
+		return rough
 	}
+	w := &r.wide[i]
+	w.high = r.highs(siblings, nil)
 	for _, s := range siblings {
-		high = append(high, r.moves[s.node].high)
+		w.low = append(w.low, r.moves[s.node].low)
 	}
-	slices.Sort(high)
-	if i >= 0 {
-		r.wide[i].high = high
-		for _, s := range siblings {
-			r.wide[i].low = append(r.wide[i].low, r.moves[s.node].low)
-		}
+	r.place(siblings, w.high)
+	return rough
+}
+
+// highs appends the places that siblings leave, sorted.
+func (r *Ranking) highs(siblings []sibling, to []uint32) []uint32 {
+	for _, s := range siblings {
+		to = append(to, r.moves[s.node].high)
 	}
-	left := 0 // the number of children that are before low in the order after the suffix
+	slices.Sort(to)
+	return to
+}
+
+// place computes the ranks of siblings from their moves.
+func (r *Ranking) place(siblings []sibling, highs []uint32) {
+	left := 0 // the number of siblings that leave a place before low
 	for i, s := range siblings {
 		low := r.moves[s.node].low
-		for left < len(high) && high[left] < low {
+		for left < len(highs) && highs[left] < low {
 			left++
 		}
 		r.ranks[s.node] = uint32(i-left) + low
 	}
-	return rough
 }
 
 // roughly reports whether losses of siblings differ by no more than rounding.

@@ -87,12 +87,11 @@ func (p *Parts) Least(k int) []float64 {
 // Divide puts parts in the place of the hidden symbol. What is known of a history is then that of the distribution with
 // the parts, and its first symbol has the name that name returns for a symbol or for the place of a part.
 func (r *Ranking) Divide(p *Parts, name func(symbol uint32, part bool) uint32) {
-	r.parts, r.whole, r.hiddenNext = p, slices.Clone(r.ranks), make([]State, r.leaves)
+	r.parts, r.whole = p, slices.Clone(r.ranks)
 	for at := range r.leaves {
 		c := &r.contexts[at]
 		c.Entropy += math.Exp(-r.hiddenNLL[at]) * p.first.Entropy
-		// hiddenNLL was summed in another order than Model.Step does.
-		r.hiddenNLL[at], r.hiddenNext[at] = r.Model.Step(State(at), r.hidden)
+		r.hiddenNLL[at] = r.summed(at)
 		c.Top = name(c.Top, false)
 		if first := r.hiddenNLL[at] + p.first.TopNLL; first <= c.TopNLL {
 			c.Top, c.TopNLL = name(p.events[0].place, true), first
@@ -106,8 +105,30 @@ func (r *Ranking) Divide(p *Parts, name func(symbol uint32, part bool) uint32) {
 	}
 }
 
-// Hidden returns the loss of the hidden symbol after a history, in nats, and the next history, if there are parts.
-func (r *Ranking) Hidden(s State) (float64, State) { return r.hiddenNLL[s], r.hiddenNext[s] }
+// summed returns the loss of the hidden symbol as Model.Step sums it.
+func (r *Ranking) summed(at uint32) float64 {
+	seen, backoff := r.hiddenSeen[at], 0.0
+	for {
+		n := &r.nodes[at]
+		if seen != 0 && n.first <= seen && seen < r.nodes[at+1].first {
+			return backoff + r.nodes[seen].nll
+		}
+		backoff += n.backoff
+		if at == root {
+			return backoff + math.Log(float64(r.vocabulary))
+		}
+		at = n.suffix
+	}
+}
+
+// Hidden is Model.Step for the hidden symbol, if there are parts.
+func (r *Ranking) Hidden(s State) (float64, State) {
+	next := r.hiddenSeen[s]
+	if next >= r.leaves {
+		next = r.nodes[next].suffix
+	}
+	return r.hiddenNLL[s], State(next)
+}
 
 // BeforePart counts the visible symbols and the parts that are before a part, whose loss is that of the hidden symbol
 // plus nll.

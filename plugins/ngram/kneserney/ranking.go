@@ -21,9 +21,10 @@ type Ranking struct {
 	contexts []Context
 	// hiddenNLL is the loss of the hidden symbol after each history; nil if no symbol is hidden.
 	hiddenNLL []float64
-	// parts are in the place of the hidden symbol, if they are not nil. hiddenNext is then the history after it.
-	parts      *Parts
-	hiddenNext []State
+	// hiddenSeen has for each history the n-gram of the hidden symbol after the longest suffix that has it, or 0.
+	hiddenSeen []uint32
+	// parts are in the place of the hidden symbol, if they are not nil.
+	parts *Parts
 	wide       []wide
 	unseen     []uint32 // the places of the visible symbols that are not unigrams, in order
 	order
@@ -64,7 +65,7 @@ const (
 func NewRanking(m *Model, first, hidden uint32) *Ranking {
 	r := &Ranking{Model: m, first: first, hidden: hidden, contexts: make([]Context, m.leaves)}
 	if hidden != NoSymbol {
-		r.hiddenNLL = make([]float64, m.leaves)
+		r.hiddenNLL, r.hiddenSeen = make([]float64, m.leaves), make([]uint32, m.leaves)
 	}
 	for symbol := range m.vocabulary {
 		if m.unigrams[symbol] == 0 && symbol != hidden {
@@ -82,7 +83,7 @@ func NewRanking(m *Model, first, hidden uint32) *Ranking {
 		r.findTop(at, siblings, narrow)
 		r.contexts[at].wide = r.sortChildren(at, siblings)
 		if r.hiddenNLL != nil {
-			r.hiddenNLL[at] = r.hiddenLoss(at)
+			r.hiddenNLL[at], r.hiddenSeen[at] = r.hiddenLoss(at)
 		}
 		r.arrange(at, siblings)
 	}
@@ -133,14 +134,15 @@ func (r *Ranking) entropy(at uint32) float64 {
 	return max(0, own+math.Exp(-n.backoff)*rest)
 }
 
-func (r *Ranking) hiddenLoss(at uint32) float64 {
+func (r *Ranking) hiddenLoss(at uint32) (nll float64, seen uint32) {
 	if child := r.child(at, r.hidden); child != 0 {
-		return r.nodes[child].nll
+		return r.nodes[child].nll, child
 	}
 	if at == root {
-		return r.uniform()
+		return r.uniform(), 0
 	}
-	return r.nodes[at].backoff + r.hiddenNLL[r.nodes[at].suffix]
+	suffix := r.nodes[at].suffix
+	return r.nodes[at].backoff + r.hiddenNLL[suffix], r.hiddenSeen[suffix]
 }
 
 // findTop finds the first symbol after a node. It is a child of the node, or the first symbol after the node's suffix:
@@ -155,7 +157,8 @@ func (r *Ranking) findTop(at uint32, siblings []sibling, narrow []bool) {
 	switch suffix := r.nodes[at].suffix; {
 	case at == root && len(r.unseen) > 0:
 		best = earlier(best, event{r.uniform(), r.unseen[0]})
-	case at != root && r.child(at, r.contexts[suffix].Top) == 0:
+	case at == root || far(r.nodes[at].backoff+r.contexts[suffix].TopNLL, best.nll):
+	case r.child(at, r.contexts[suffix].Top) == 0:
 		if narrow[suffix] {
 			best, close = r.compareAll(at), true
 			break
@@ -199,6 +202,9 @@ func compareEvents(a, b event) int {
 	}
 	return cmp.Compare(a.place, b.place)
 }
+
+// far reports whether a loss exceeds another one by more than rounding, however they are summed.
+func far(a, b float64) bool { return a > b+1e-9*(1+b) }
 
 // near reports whether two different losses may change their order, or become equal, where they are summed otherwise.
 func near(a, b float64) bool { return a != b && math.Abs(a-b) <= 1e-12*(1+min(a, b)) }
@@ -256,7 +262,7 @@ func (r *Ranking) before(l *limit, at uint32) (count int) {
 	for longer := uint32(root); ; {
 		c := &r.contexts[at]
 		// No symbol after this history has a smaller loss than its top symbol.
-		if l.loss(c.TopNLL) > l.nll+1e-9*(1+l.nll) {
+		if far(l.loss(c.TopNLL), l.nll) {
 			return count
 		}
 		count += r.passing(l, at, longer)
