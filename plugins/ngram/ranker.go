@@ -5,15 +5,37 @@ import (
 	"slices"
 
 	"surprisal.dev/plugins/ngram/kneserney"
+	"surprisal.dev/plugins/protocol"
 )
 
 // ranker is a language that tells how confident it is of its predictions. Its methods are safe for concurrent use.
 type ranker interface {
-	// rank is language.step. It also compares the token with all others.
-	rank(h history, id int32) (ranked, history)
+	// rank predicts tokens one after the other, and sets what is known of each. It returns the next history.
+	rank(h history, ids []int32, to ranked) history
 	// least returns the losses in nats of the k most probable tokens after a history, in any order; of all if there are
 	// fewer.
 	least(h history, k int) []float64
+}
+
+// ranked is what is known of tokens, whose number is that of each slice: their losses, and their places in the
+// distributions that predicted them.
+type ranked struct {
+	nll []float64
+	protocol.Confidence
+}
+
+// of returns what is known of the tokens [from, to).
+func (r ranked) of(from, to int) ranked {
+	c := r.Confidence
+	return ranked{r.nll[from:to], protocol.Confidence{
+		Top: c.Top[from:to], TopNLL: c.TopNLL[from:to], Ranks: c.Ranks[from:to], Entropies: c.Entropies[from:to],
+	}}
+}
+
+// set sets what is known of a token. A history is known if it predicted the token, and before is the number of tokens
+// before it.
+func (r *ranked) set(i int, known *kneserney.Context, nll float64, before uint32) {
+	r.nll[i], r.Top[i], r.TopNLL[i], r.Ranks[i], r.Entropies[i] = nll, int32(known.Top), known.TopNLL, int32(before)+1, known.Entropy
 }
 
 // topMass returns the logarithm of the total probability of the k most probable tokens after a history.
@@ -25,14 +47,6 @@ func topMass(r ranker, h history, k int) float64 {
 	return min(math.Log(total), 0)
 }
 
-// ranked is a token's loss and its place in a distribution.
-type ranked struct {
-	nll             float64
-	top             int32
-	topNLL, entropy float64
-	rank            int32
-}
-
 // byteRanker ranks bytes. Their symbols are their ids.
 type byteRanker struct{ bytes *kneserney.Ranking }
 
@@ -40,30 +54,25 @@ func (l byteLanguage) ranker() ranker {
 	return byteRanker{kneserney.NewRanking(l.model, 0, kneserney.NoSymbol)}
 }
 
-func (r byteRanker) rank(h history, id int32) (ranked, history) {
-	of, next := rankSymbol(r.bytes, h.pieces, id)
-	return of, history{pieces: next}
+func (r byteRanker) rank(h history, ids []int32, to ranked) history {
+	s := h.pieces
+	for i, id := range ids {
+		known := r.bytes.Known(s)
+		nll, next, before := r.bytes.Step(s, uint32(id))
+		to.set(i, known, nll, before)
+		s = next
+	}
+	return history{pieces: s}
 }
 
 func (r byteRanker) least(h history, k int) []float64 { return r.bytes.Least(h.pieces, k) }
 
-// rankSymbol ranks a token whose symbol is its id.
-func rankSymbol(r *kneserney.Ranking, s kneserney.State, id int32) (ranked, kneserney.State) {
-	nll, next, before := r.Step(s, uint32(id))
-	top, topNLL := r.Top(s)
-	return ranked{nll: nll, top: int32(top), topNLL: topNLL, entropy: r.Entropy(s), rank: int32(before) + 1}, next
-}
-
-// wordRanker ranks words, the end of the text, and the bytes of unknown pieces. The unknown symbol is hidden: the bytes
-// that may begin an unknown piece take its place. Their ids come first, then the end of the text, then the words.
+// wordRanker ranks words, the end of the text, and the bytes of unknown pieces. The bytes that may begin an unknown piece
+// are parts of the unknown symbol. Their ids come first, then the end of the text, then the words.
 type wordRanker struct {
 	wordLanguage
 	words, bytes *kneserney.Ranking
-	// first is the distribution of the first byte of an unknown piece; top is its most probable byte.
-	first        kneserney.Distribution
-	firstTop     int32
-	firstTopNLL  float64
-	firstEntropy float64
+	first        *kneserney.Parts
 }
 
 func (l wordLanguage) ranker() ranker {
@@ -72,33 +81,46 @@ func (l wordLanguage) ranker() ranker {
 		words:        kneserney.NewRanking(l.pieces, endSymbol(len(l.words)), unknownSymbol(len(l.words))),
 		bytes:        kneserney.NewRanking(l.spelling, 0, kneserney.NoSymbol),
 	}
-	begin := l.spelling.Begin()
-	top, nll := r.bytes.Top(begin)
-	r.first, r.firstTop, r.firstTopNLL, r.firstEntropy = r.bytes.Distribution(begin), int32(top), nll, r.bytes.Entropy(begin)
+	r.first = kneserney.NewParts(r.bytes, l.spelling.Begin())
+	r.words.Divide(r.first, func(symbol uint32, part bool) uint32 {
+		switch {
+		case part:
+			return symbol
+		case symbol == endSymbol(len(l.words)):
+			return wordsEnd
+		}
+		return firstWord + symbol
+	})
 	return r
 }
 
-func (r wordRanker) rank(h history, id int32) (of ranked, next history) {
-	switch {
-	case h.inside && id < wordsEnd:
-		of, next.spelled = rankSymbol(r.bytes, h.spelled, id)
-		next.pieces, next.inside = h.pieces, r.continues(id)
-		return of, next
-	case id < wordsEnd:
-		of.nll, next = r.step(h, id)
-		of.rank = 1 + int32(r.words.Before(h.pieces, 0, of.nll, 0)) // words are after bytes of the same loss
-		r.compareFirst(&of, h, uint32(id))
-		return of, next
+func (r wordRanker) rank(h history, ids []int32, to ranked) history {
+	begin, end := r.spelling.Begin(), endSymbol(len(r.wordLanguage.words))
+	for i, id := range ids {
+		switch {
+		case h.inside && id < wordsEnd:
+			known := r.bytes.Known(h.spelled)
+			nll, next, before := r.bytes.Step(h.spelled, uint32(id))
+			to.set(i, known, nll, before)
+			h.spelled, h.inside = next, r.continues(id)
+		case id < wordsEnd:
+			known := r.words.Known(h.pieces)
+			nll, spelled := r.spelling.Step(begin, uint32(id))
+			unknown, pieces := r.words.Hidden(h.pieces)
+			to.set(i, known, unknown+nll, r.words.BeforePart(h.pieces, nll, uint32(id)))
+			h = history{pieces, spelled, r.continues(id)}
+		default:
+			symbol := uint32(id - firstWord)
+			if id == wordsEnd {
+				symbol = end
+			}
+			known := r.words.Known(h.pieces)
+			nll, next, before := r.words.Step(h.pieces, symbol)
+			to.set(i, known, nll, before)
+			h = history{pieces: next}
+		}
 	}
-	symbol := uint32(id - firstWord)
-	if id == wordsEnd {
-		symbol = endSymbol(len(r.wordLanguage.words))
-	}
-	var before int
-	of.nll, next.pieces, before = r.words.Step(h.pieces, symbol)
-	of.rank = 1 + int32(before)
-	r.compareFirst(&of, h, kneserney.LastPlace)
-	return of, next
+	return h
 }
 
 func (r wordRanker) least(h history, k int) []float64 {
@@ -106,31 +128,10 @@ func (r wordRanker) least(h history, k int) []float64 {
 		return r.bytes.Least(h.spelled, k)
 	}
 	losses := r.words.Least(h.pieces, k)
-	unknown, _ := r.pieces.Step(h.pieces, unknownSymbol(len(r.wordLanguage.words)))
+	unknown, _ := r.words.Hidden(h.pieces)
 	for _, loss := range r.first.Least(k) {
 		losses = append(losses, unknown+loss)
 	}
 	slices.Sort(losses)
 	return losses[:min(k, len(losses))]
-}
-
-// compareFirst completes what is known about a token that begins a piece: the top token, the entropy, and the number of
-// bytes before the token. Of the bytes with the token's loss, those before place count.
-func (r wordRanker) compareFirst(of *ranked, h history, place uint32) {
-	top, topNLL := r.words.Top(h.pieces)
-	of.top, of.topNLL = firstWord+int32(top), topNLL
-	if top == endSymbol(len(r.wordLanguage.words)) {
-		of.top = wordsEnd
-	}
-	unknown := r.words.HiddenNLL(h.pieces)
-	of.entropy = r.words.Entropy(h.pieces) + math.Exp(-unknown)*r.firstEntropy
-	// The rounding of unknown may differ from that of the loss of an unknown piece.
-	if unknown+r.firstTopNLL > max(topNLL, of.nll)+1e-9*(1+of.nll) {
-		return
-	}
-	unknown, _ = r.pieces.Step(h.pieces, unknownSymbol(len(r.wordLanguage.words)))
-	if first := unknown + r.firstTopNLL; first <= of.topNLL {
-		of.top, of.topNLL = r.firstTop, first
-	}
-	of.rank += int32(r.first.Before(unknown, of.nll, place))
 }

@@ -12,8 +12,23 @@ import (
 	"surprisal.dev/plugins/protocol"
 )
 
+// place is what is known of one token.
+type place struct {
+	nll             float64
+	top             int32
+	topNLL, entropy float64
+	rank            int32
+}
+
+// placeOf returns what a ranker knows of a token, and the next history.
+func placeOf(r ranker, h history, id int32) (place, history) {
+	to := ranked{make([]float64, 1), newConfidence(1, false)}
+	next := r.rank(h, []int32{id}, to)
+	return place{to.nll[0], to.Top[0], to.TopNLL[0], to.Entropies[0], to.Ranks[0]}, next
+}
+
 // compared computes what a ranker knows from the losses of all tokens.
-func compared(l language, h history, id int32) ranked {
+func compared(l language, h history, id int32) place {
 	losses := make([]float64, l.vocabulary())
 	var entropy float64
 	for i := range losses {
@@ -27,7 +42,7 @@ func compared(l language, h history, id int32) ranked {
 		order[i] = int32(i)
 	}
 	slices.SortFunc(order, func(a, b int32) int { return cmp.Or(cmp.Compare(losses[a], losses[b]), cmp.Compare(a, b)) })
-	return ranked{nll: losses[id], top: order[0], topNLL: losses[order[0]], rank: int32(slices.Index(order, id)) + 1, entropy: entropy}
+	return place{nll: losses[id], top: order[0], topNLL: losses[order[0]], rank: int32(slices.Index(order, id)) + 1, entropy: entropy}
 }
 
 // checkRanks compares a ranker with all tokens before each token of a text.
@@ -36,7 +51,7 @@ func checkRanks(t interface{ Fatalf(string, ...any) }, l language, h history, te
 	ids, _ := l.tokenize(text, nil, nil)
 	for i, id := range append(ids, l.end()) {
 		_, next := l.step(h, id)
-		got, after := r.rank(h, id)
+		got, after := placeOf(r, h, id)
 		want := compared(l, h, id)
 		if after != next || got.nll != want.nll || got.top != want.top || got.topNLL != want.topNLL || got.rank != want.rank || math.Abs(got.entropy-want.entropy) > 1e-9 {
 			t.Fatalf("token %d of %.100q, %d: got %+v and history %v, want %+v and %v", i, text, id, got, after, want, next)

@@ -113,10 +113,7 @@ func newConfidence(tokens int, masses bool) protocol.Confidence {
 // predict sets the losses of the first tokens of ids, which start at starts, and confidence as far as it goes.
 func (m model) predict(ctx context.Context, s protocol.Settings, ids, starts []int32, nll []float64, confidence protocol.Confidence) error {
 	var h history
-	var r ranker
-	if confidence.Len() > 0 {
-		r = m.ranker()
-	}
+	to := ranked{nll, confidence}
 	first := true
 	for w := range s.Windows(starts) {
 		if first || !m.holdsHistory(ids, w.Start, w.Score) {
@@ -129,26 +126,38 @@ func (m model) predict(ctx context.Context, s protocol.Settings, ids, starts []i
 			}
 		}
 		first = false
-		for i := w.Score; i < w.End; i++ {
-			if i%checkEvery == 0 {
+		for from := w.Score; from < w.End; {
+			if from%checkEvery == 0 {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
 			}
-			if i >= confidence.Len() {
-				nll[i], h = m.language.step(h, ids[i])
-				continue
-			}
-			if len(confidence.TopKMass) > 0 {
-				confidence.TopKMass[i] = topMass(r, h, int(s.TopK))
-			}
-			var of ranked
-			of, h = r.rank(h, ids[i])
-			nll[i] = of.nll
-			confidence.Top[i], confidence.TopNLL[i], confidence.Ranks[i], confidence.Entropies[i] = of.top, of.topNLL, of.rank, of.entropy
+			end := min(w.End, (from/checkEvery+1)*checkEvery)
+			h = m.follow(h, ids, from, end, int(s.TopK), to)
+			from = end
 		}
 	}
 	return nil
+}
+
+// follow predicts the tokens [from, end) after a history, and returns the next history.
+func (m model) follow(h history, ids []int32, from, end, topK int, to ranked) history {
+	with := max(from, min(end, to.Len()))
+	switch {
+	case from == with:
+	case topK == 0:
+		h = m.ranker().rank(h, ids[from:with], to.of(from, with))
+	default:
+		r := m.ranker()
+		for i := from; i < with; i++ {
+			to.TopKMass[i] = topMass(r, h, topK)
+			h = r.rank(h, ids[i:i+1], to.of(i, i+1))
+		}
+	}
+	for i := with; i < end; i++ {
+		to.nll[i], h = m.language.step(h, ids[i])
+	}
+	return h
 }
 
 // holdsHistory reports whether the tokens [start, at) contain everything on which a prediction of token at depends.

@@ -48,6 +48,7 @@ func (s ScoredDocument) CheckConfidence(vocabulary int64) error {
 	if vocabulary <= 0 {
 		vocabulary = math.MaxInt32
 	}
+	bounds := vocabularyBounds{size: vocabulary, entropy: math.Log(float64(vocabulary))}
 	unscored := s.Unscored
 	for i := range n {
 		start, end := s.TokenStarts[i], s.TokenEnds[i]
@@ -62,7 +63,7 @@ func (s ScoredDocument) CheckConfidence(vocabulary int64) error {
 			}
 			continue
 		}
-		if err := c.check(i, s.TokenIDs[i], s.TokenNLL[i], vocabulary); err != nil {
+		if err := bounds.check(&c, i, s.TokenIDs[i], s.TokenNLL[i]); err != nil {
 			return fmt.Errorf("token %d at byte %d: %w", i, start, err)
 		}
 	}
@@ -77,15 +78,21 @@ func (c Confidence) mass(i int) float64 {
 	return c.TopKMass[i]
 }
 
+// vocabularyBounds is what the size of a vocabulary bounds: ids and ranks by size, and entropies by its logarithm.
+type vocabularyBounds struct {
+	size    int64
+	entropy float64
+}
+
 // check checks the values of token i, which has that id and loss.
-func (c Confidence) check(i int, id int32, nll float64, vocabulary int64) error {
+func (v *vocabularyBounds) check(c *Confidence, i int, id int32, nll float64) error {
 	top, topNLL, rank, entropy := c.Top[i], c.TopNLL[i], c.Ranks[i], c.Entropies[i]
 	within := confidenceTolerance * max(1, math.Abs(nll))
 	switch {
-	case top < 0 || int64(top) >= vocabulary:
-		return fmt.Errorf("the top token %d is outside the vocabulary of %d", top, vocabulary)
-	case rank < 1 || int64(rank) > vocabulary:
-		return fmt.Errorf("the rank %d is not in [1, %d], the size of the vocabulary", rank, vocabulary)
+	case top < 0 || int64(top) >= v.size:
+		return fmt.Errorf("the top token %d is outside the vocabulary of %d", top, v.size)
+	case rank < 1 || int64(rank) > v.size:
+		return fmt.Errorf("the rank %d is not in [1, %d], the size of the vocabulary", rank, v.size)
 	case (rank == 1) != (top == id):
 		return fmt.Errorf("the rank is %d and the top token is %d; the rank of token %d is 1 exactly if it is the top token", rank, top, id)
 	case !(topNLL >= LossFloor && topNLL <= nll+within):
@@ -96,9 +103,8 @@ func (c Confidence) check(i int, id int32, nll float64, vocabulary int64) error 
 	if mass := c.mass(i); !(mass <= 0 && mass >= -topNLL-confidenceTolerance*max(1, topNLL)) {
 		return fmt.Errorf("the logarithm of the top tokens' probability is %v; it must be between %v, that of the top token alone, and 0", mass, -topNLL)
 	}
-	limit := math.Log(float64(vocabulary))
-	if !(entropy >= -confidenceTolerance && entropy <= limit+confidenceTolerance) {
-		return fmt.Errorf("the entropy is %v nats; it must be between 0 and %v, the logarithm of the vocabulary's size", entropy, limit)
+	if !(entropy >= -confidenceTolerance && entropy <= v.entropy+confidenceTolerance) {
+		return fmt.Errorf("the entropy is %v nats; it must be between 0 and %v, the logarithm of the vocabulary's size", entropy, v.entropy)
 	}
 	return nil
 }

@@ -16,15 +16,6 @@ func (r *Ranking) Least(s State, k int) []float64 {
 	return losses
 }
 
-// Least returns losses as Ranking.Least does.
-func (d Distribution) Least(k int) []float64 {
-	losses := make([]float64, min(k, len(d.events)))
-	for i := range losses {
-		losses[i] = d.events[i].nll
-	}
-	return losses
-}
-
 // firstEvents returns the first k events after a node. They are among the first k of its children, and the first k after
 // its suffix: what the node passes on keeps its order, and a child is more probable after the node than what would be
 // passed on to it.

@@ -47,28 +47,27 @@ func (m *Model) Order() int { return m.order }
 // Step returns the negative log-likelihood in nats of a symbol in [0, vocabulary) after a history, and the next
 // history.
 func (m *Model) Step(s State, symbol uint32) (float64, State) {
-	nll, next, _ := m.step(s, symbol)
+	nll, next, _, _ := m.step(s, symbol)
 	return nll, next
 }
 
-// step is Step. It also returns the child of s that is the symbol, or 0.
-func (m *Model) step(s State, symbol uint32) (nll float64, next State, seen uint32) {
+// step is Step. It also returns the n-gram that has the symbol after the longest suffix of s, or 0, and the number of
+// longer suffixes.
+func (m *Model) step(s State, symbol uint32) (nll float64, next State, seen uint32, longer int) {
 	at, backoff := uint32(s), 0.0
-	for {
+	for ; ; longer++ {
 		if child := m.child(at, symbol); child != 0 {
 			n := &m.nodes[child]
-			if at == uint32(s) {
-				seen = child
-			}
+			seen = child
 			if child >= m.leaves {
 				child = n.suffix
 			}
-			return backoff + n.nll, State(child), seen
+			return backoff + n.nll, State(child), seen, longer
 		}
 		n := &m.nodes[at]
 		backoff += n.backoff
 		if at == root {
-			return backoff + math.Log(float64(m.vocabulary)), root, 0
+			return backoff + math.Log(float64(m.vocabulary)), root, 0, longer
 		}
 		at = n.suffix
 	}

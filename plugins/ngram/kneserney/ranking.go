@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"sort"
-	"sync/atomic"
 )
 
 // Ranking orders the symbols after a history by their loss, the smallest first. It is safe for concurrent use.
@@ -19,28 +18,34 @@ type Ranking struct {
 	*Model
 	first, hidden uint32
 	// contexts has an element for each node that can be a history.
-	contexts []context
-	// hiddenNLL is the loss of the hidden symbol after each history, but for rounding; nil if no symbol is hidden.
+	contexts []Context
+	// hiddenNLL is the loss of the hidden symbol after each history; nil if no symbol is hidden.
 	hiddenNLL []float64
-	wide      []wide
-	// ranks holds for each node one more than its count of Before, or 0 until that is known.
-	ranks  []atomic.Uint32
+	// hiddenSeen has for each history the n-gram of the hidden symbol after the longest suffix that has it, or 0.
+	hiddenSeen []uint32
+	// parts are in the place of the hidden symbol, if they are not nil.
+	parts  *Parts
+	wide   []wide
 	unseen []uint32 // the places of the visible symbols that are not unigrams, in order
+	order
 }
 
-// context is what is known of a history in advance.
-type context struct {
-	entropy, topNLL float64
-	top             uint32
+// Context is what is known of a history in advance: the entropy of its distribution in nats, its first symbol, and the
+// loss of this symbol in nats.
+type Context struct {
+	Entropy, TopNLL float64
+	Top             uint32
 	wide            int32 // the index in Ranking.wide, or -1
 }
 
 // wideChildren is the number of children from which they are sorted for binary search. Fewer are compared one by one.
 const wideChildren = 24
 
-// wide has the visible children of a node, sorted by their loss: after the node, and after its suffix.
+// wide has the visible children of a node, sorted by their loss: after the node, and after its suffix. The numbers of
+// their moves are sorted, too.
 type wide struct {
 	own, below []event
+	low, high  []uint32
 }
 
 // event is a symbol with a loss. place is the symbol's place in the cyclic order.
@@ -56,11 +61,11 @@ const (
 )
 
 // NewRanking returns the ranking of the model's symbols. It takes time and memory in proportion to the model's size:
-// about 24 bytes for each n-gram shorter than the order, and 4 for each other.
+// about 37 bytes for each n-gram shorter than the order, and 12 for each other; with parts, 53 and 16.
 func NewRanking(m *Model, first, hidden uint32) *Ranking {
-	r := &Ranking{Model: m, first: first, hidden: hidden, contexts: make([]context, m.leaves), ranks: make([]atomic.Uint32, len(m.symbols))}
+	r := &Ranking{Model: m, first: first, hidden: hidden, contexts: make([]Context, m.leaves)}
 	if hidden != NoSymbol {
-		r.hiddenNLL = make([]float64, m.leaves)
+		r.hiddenNLL, r.hiddenSeen = make([]float64, m.leaves), make([]uint32, m.leaves)
 	}
 	for symbol := range m.vocabulary {
 		if m.unigrams[symbol] == 0 && symbol != hidden {
@@ -68,34 +73,29 @@ func NewRanking(m *Model, first, hidden uint32) *Ranking {
 		}
 	}
 	slices.Sort(r.unseen)
-	probabilities := make([]float64, len(m.symbols))
-	for i := range probabilities {
-		probabilities[i] = math.Exp(-m.nodes[i].nll)
-	}
 	// narrow marks histories whose top symbol leads by no more than rounding.
 	narrow := make([]bool, m.leaves)
+	r.order = newOrder(m)
+	var siblings []sibling
 	for at := range m.leaves { // suffixes precede
-		r.contexts[at].entropy = r.entropy(at, probabilities)
-		r.findTop(at, narrow)
-		r.contexts[at].wide = r.sortChildren(at)
+		r.contexts[at].Entropy = r.entropy(at)
+		siblings = r.siblings(at, siblings[:0])
+		r.findTop(at, siblings, narrow)
+		r.contexts[at].wide = r.sortChildren(at, siblings)
 		if r.hiddenNLL != nil {
-			r.hiddenNLL[at], _ = r.hiddenLoss(at)
+			r.hiddenNLL[at], r.hiddenSeen[at] = r.hiddenLoss(at)
 		}
+		r.arrange(at, siblings)
 	}
+	r.whole = r.ranks
 	return r
 }
 
 // Place returns a symbol's place in the cyclic order.
 func (r *Ranking) Place(symbol uint32) uint32 { return symbol - r.first } // modulo 2^32
 
-// Entropy returns the entropy in nats of the distribution after a history.
-func (r *Ranking) Entropy(s State) float64 { return r.contexts[s].entropy }
-
-// Top returns the first symbol after a history and its loss in nats.
-func (r *Ranking) Top(s State) (uint32, float64) { return r.contexts[s].top, r.contexts[s].topNLL }
-
-// HiddenNLL returns the loss of the hidden symbol after a history, in nats, but for rounding.
-func (r *Ranking) HiddenNLL(s State) float64 { return r.hiddenNLL[s] }
+// Known returns what is known of a history.
+func (r *Ranking) Known(s State) *Context { return &r.contexts[s] }
 
 // events returns the children of a node, without the beginning, which is not an event.
 func (r *Ranking) events(at uint32) (first, last uint32) {
@@ -106,73 +106,73 @@ func (r *Ranking) events(at uint32) (first, last uint32) {
 	return first, last
 }
 
-// entropy returns the entropy after a node from that after its suffix, and the probabilities of n-grams:
+// entropy returns the entropy after a node from that after its suffix:
 //
 //	H(h) = sum over children w of -p(w|h) ln p(w|h)
 //	     + g (-ln g (1 - sum of p(w|h')) + H(h') - sum of -p(w|h') ln p(w|h'))
 //
 // where g is the factor on the suffix's probabilities. After the root, the rest is uniform.
-func (r *Ranking) entropy(at uint32, probabilities []float64) float64 {
+func (r *Ranking) entropy(at uint32) float64 {
 	n := &r.nodes[at]
 	first, last := r.events(at)
 	var own, below, belowEntropy float64
 	for child := first; child < last; child++ {
 		c := &r.nodes[child]
-		own += probabilities[child] * c.nll
+		own += math.Exp(-c.nll) * c.nll
 		if at != root {
-			p := probabilities[c.suffix]
+			nll := r.nodes[c.suffix].nll
+			p := math.Exp(-nll)
 			below += p
-			belowEntropy += p * r.nodes[c.suffix].nll
+			belowEntropy += p * nll
 		}
 	}
 	if at == root {
-		nll := n.backoff + math.Log(float64(r.vocabulary))
+		nll := r.uniform()
 		return own + float64(r.vocabulary-(last-first))*math.Exp(-nll)*nll
 	}
-	rest := n.backoff*(1-below) + r.contexts[n.suffix].entropy - belowEntropy
+	rest := n.backoff*(1-below) + r.contexts[n.suffix].Entropy - belowEntropy
 	return max(0, own+math.Exp(-n.backoff)*rest)
 }
 
-func (r *Ranking) hiddenLoss(at uint32) (nll float64, seen bool) {
+func (r *Ranking) hiddenLoss(at uint32) (nll float64, seen uint32) {
 	if child := r.child(at, r.hidden); child != 0 {
-		return r.nodes[child].nll, true
+		return r.nodes[child].nll, child
 	}
 	if at == root {
-		return r.nodes[root].backoff + math.Log(float64(r.vocabulary)), false
+		return r.uniform(), 0
 	}
-	return r.nodes[at].backoff + r.hiddenNLL[r.nodes[at].suffix], false
+	suffix := r.nodes[at].suffix
+	return r.nodes[at].backoff + r.hiddenNLL[suffix], r.hiddenSeen[suffix]
 }
 
 // findTop finds the first symbol after a node. It is a child of the node, or the first symbol after the node's suffix:
 // the probability of a child exceeds what the suffix contributes to it. If the suffix's first symbol leads by no more
 // than rounding, the order after the node may be another, and all symbols are compared.
-func (r *Ranking) findTop(at uint32, narrow []bool) {
+func (r *Ranking) findTop(at uint32, siblings []sibling, narrow []bool) {
 	best := event{math.Inf(1), LastPlace}
-	first, last := r.events(at)
-	for child := first; child < last; child++ {
-		if symbol := r.symbols[child]; symbol != r.hidden {
-			best = earlier(best, event{r.nodes[child].nll, r.Place(symbol)})
-		}
+	if len(siblings) > 0 {
+		best = siblings[0].event
 	}
 	close := false
 	switch suffix := r.nodes[at].suffix; {
 	case at == root && len(r.unseen) > 0:
-		best = earlier(best, event{r.nodes[root].backoff + math.Log(float64(r.vocabulary)), r.unseen[0]})
-	case at != root && r.child(at, r.contexts[suffix].top) == 0:
+		best = earlier(best, event{r.uniform(), r.unseen[0]})
+	case at == root || far(r.nodes[at].backoff+r.contexts[suffix].TopNLL, best.nll):
+	case r.child(at, r.contexts[suffix].Top) == 0:
 		if narrow[suffix] {
 			best, close = r.compareAll(at), true
 			break
 		}
-		nll, _ := r.Model.Step(State(at), r.contexts[suffix].top)
-		passed := event{nll, r.Place(r.contexts[suffix].top)}
+		nll, _ := r.Model.Step(State(at), r.contexts[suffix].Top)
+		passed := event{nll, r.Place(r.contexts[suffix].Top)}
 		close = near(best.nll, passed.nll)
 		best = earlier(best, passed)
 	}
-	for child := first; child < last && !close; child++ {
-		close = near(best.nll, r.nodes[child].nll) && r.symbols[child] != r.hidden
+	for i := 0; i < len(siblings) && !close && siblings[i].nll <= best.nll+1; i++ {
+		close = near(best.nll, siblings[i].nll)
 	}
 	narrow[at] = close
-	r.contexts[at].top, r.contexts[at].topNLL = best.place+r.first, best.nll
+	r.contexts[at].Top, r.contexts[at].TopNLL = best.place+r.first, best.nll
 }
 
 func (r *Ranking) compareAll(at uint32) event {
@@ -194,30 +194,33 @@ func earlier(a, b event) event {
 }
 
 func compareEvents(a, b event) int {
-	return cmp.Or(cmp.Compare(a.nll, b.nll), cmp.Compare(a.place, b.place))
+	if a.nll != b.nll {
+		if a.nll < b.nll {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Compare(a.place, b.place)
 }
+
+// far reports whether a loss exceeds another one by more than rounding, however they are summed.
+func far(a, b float64) bool { return a > b+1e-9*(1+b) }
 
 // near reports whether two different losses may change their order, or become equal, where they are summed otherwise.
 func near(a, b float64) bool { return a != b && math.Abs(a-b) <= 1e-12*(1+min(a, b)) }
 
-// sortChildren sorts the children of a node if they are many. It returns their index in r.wide, or -1.
-func (r *Ranking) sortChildren(at uint32) int32 {
-	first, last := r.events(at)
-	if last-first <= wideChildren {
+// sortChildren keeps the children of a node in order if they are many. It returns their index in r.wide, or -1.
+func (r *Ranking) sortChildren(at uint32, siblings []sibling) int32 {
+	if first, last := r.events(at); last-first <= wideChildren {
 		return -1
 	}
 	var w wide
-	for child := first; child < last; child++ {
-		symbol := r.symbols[child]
-		if symbol == r.hidden {
-			continue
-		}
-		w.own = append(w.own, event{r.nodes[child].nll, r.Place(symbol)})
+	for _, s := range siblings {
+		w.own = append(w.own, s.event)
 		if at != root {
-			w.below = append(w.below, event{r.nodes[r.nodes[child].suffix].nll, r.Place(symbol)})
+			w.below = append(w.below, event{r.nodes[r.nodes[s.node].suffix].nll, s.place})
 		}
 	}
-	slices.SortFunc(w.own, compareEvents)
 	slices.SortFunc(w.below, compareEvents)
 	r.wide = append(r.wide, w)
 	return int32(len(r.wide) - 1)
@@ -228,47 +231,44 @@ func (r *Ranking) sortChildren(at uint32) int32 {
 type limit struct {
 	event
 	base, backoff float64
+	// close is set if the loss of a symbol that was compared is equal or near.
+	close bool
 }
 
 func (l *limit) loss(nll float64) float64 { return l.base + (l.backoff + nll) }
 
+// compare notes how close a loss is.
+func (l *limit) compare(loss float64) {
+	if math.Abs(loss-l.nll) <= 1e-12*(1+l.nll) {
+		l.close = true
+	}
+}
+
 // passes reports whether a symbol comes before the limit.
 func (l *limit) passes(nll float64, place uint32) bool {
 	loss := l.loss(nll)
+	l.compare(loss)
 	return loss < l.nll || loss == l.nll && place < l.place
-}
-
-// Step is Model.Step. It also counts the visible symbols that are before the symbol, which is visible.
-func (r *Ranking) Step(s State, symbol uint32) (nll float64, next State, before int) {
-	nll, next, seen := r.step(s, symbol)
-	if r.contexts[s].top == symbol {
-		return nll, next, 0
-	}
-	if seen == 0 {
-		return nll, next, r.Before(s, 0, nll, r.Place(symbol))
-	}
-	if known := r.ranks[seen].Load(); known > 0 {
-		return nll, next, int(known - 1)
-	}
-	before = r.Before(s, 0, nll, r.Place(symbol))
-	r.ranks[seen].Store(uint32(before) + 1)
-	return nll, next, before
 }
 
 // Before counts the visible symbols w after a history whose loss, plus base, is less than nll, or equal if the place of
 // w is before place.
 func (r *Ranking) Before(s State, base, nll float64, place uint32) (count int) {
-	l := limit{event: event{nll, place}, base: base}
-	for at, longer := uint32(s), uint32(root); ; {
+	return r.before(&limit{event: event{nll, place}, base: base}, uint32(s))
+}
+
+// before counts the visible symbols after a node that are before the limit.
+func (r *Ranking) before(l *limit, at uint32) (count int) {
+	for longer := uint32(root); ; {
 		c := &r.contexts[at]
 		// No symbol after this history has a smaller loss than its top symbol.
-		if l.loss(c.topNLL) > nll+1e-9*(1+nll) {
+		if far(l.loss(c.TopNLL), l.nll) {
 			return count
 		}
-		count += r.passing(&l, at, longer)
+		count += r.passing(l, at, longer)
 		l.backoff += r.nodes[at].backoff
 		if at == root {
-			return count + r.unseenBefore(&l)
+			return count + r.unseenBefore(l)
 		}
 		at, longer = r.nodes[at].suffix, at
 	}
@@ -310,6 +310,9 @@ func (r *Ranking) passing(l *limit, at, longer uint32) (count int) {
 // count counts the sorted events before the limit.
 func (l *limit) count(events []event) int {
 	count := sort.Search(len(events), func(i int) bool { return l.loss(events[i].nll) >= l.nll })
+	for _, e := range events[max(0, count-1):min(count+1, len(events))] {
+		l.compare(l.loss(e.nll))
+	}
 	// Events of one loss are in the order of their places. Rounding may make different losses equal to the limit's.
 	for rest := events[count:]; len(rest) > 0 && l.loss(rest[0].nll) == l.nll; {
 		same := sort.Search(len(rest), func(i int) bool { return rest[i].nll > rest[0].nll })
@@ -319,31 +322,14 @@ func (l *limit) count(events []event) int {
 	return count
 }
 
-// Distribution has the losses of all visible symbols after one history, sorted. It counts faster than a Ranking.
-type Distribution struct{ events []event }
-
-// Distribution returns the distribution after a history.
-func (r *Ranking) Distribution(s State) Distribution {
-	var d Distribution
-	for symbol := range r.vocabulary {
-		if symbol != r.hidden {
-			nll, _ := r.Model.Step(s, symbol)
-			d.events = append(d.events, event{nll, r.Place(symbol)})
-		}
-	}
-	slices.SortFunc(d.events, compareEvents)
-	return d
-}
-
-// Before counts as Ranking.Before does.
-func (d Distribution) Before(base, nll float64, place uint32) int {
-	l := limit{event: event{nll, place}, base: base}
-	return l.count(d.events)
-}
-
 // unseenBefore counts the visible symbols before the limit that are not unigrams. They share one loss.
 func (r *Ranking) unseenBefore(l *limit) int {
-	switch loss := l.loss(math.Log(float64(r.vocabulary))); {
+	if len(r.unseen) == 0 {
+		return 0
+	}
+	loss := l.loss(math.Log(float64(r.vocabulary)))
+	l.compare(loss)
+	switch {
 	case loss < l.nll:
 		return len(r.unseen)
 	case loss == l.nll:
