@@ -17,7 +17,7 @@ func Printable(address string) string {
 	scheme, rest, isURL := strings.Cut(address, "://")
 	authority, _, _ := strings.Cut(rest, "/")
 	switch {
-	case !isURL && !mayHaveCredentials(address):
+	case !isURL && !mayHaveCredentials(address) && (Mistyped(address) == "" || !strings.ContainsAny(address, "@?%")):
 		return address
 	case isURL && !strings.ContainsAny(scheme, ":@") && !strings.ContainsAny(authority, "@:%") &&
 		!strings.Contains(rest, "?") && !mayHaveCredentials(rest) && (authority != "" || scheme == "file" || !strings.Contains(rest, "@")):
@@ -26,6 +26,27 @@ func Printable(address string) string {
 		return scheme + "://..."
 	}
 	return "..."
+}
+
+// mistyped matches the beginning of a URL of a known scheme without exactly "://" after it, as in s3//bucket, s3:/bucket,
+// and s3:bucket.
+var mistyped = regexp.MustCompile(`^\s*(?i:(s3|gs|file|mem|https?))(?:[;.,]?//|:\\|[:;]/?(?:$|[^/]))`)
+
+// Mistyped returns how the URL begins that address is most likely meant to be, such as "s3://", or "" if it is a URL or a
+// path. A path of a directory with such a name is told from a URL by "./" before it.
+func Mistyped(address string) string {
+	if strings.Contains(address, "://") {
+		return ""
+	}
+	found := mistyped.FindStringSubmatch(address)
+	if found == nil {
+		return ""
+	}
+	scheme := strings.ToLower(found[1])
+	if scheme == "file" {
+		return "file:///"
+	}
+	return scheme + "://"
 }
 
 // mayHaveCredentials reports whether a part of a URL has the form USER:PASSWORD@HOST. Passwords may have any character.

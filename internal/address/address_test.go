@@ -27,6 +27,10 @@ func TestPrintable(t *testing.T) {
 		"AKIA:SeKrEt://x":                             "...",
 		"s3:/AKIA:SeKrEt@bucket/key":                  "...",
 		"s3//AKIA:SeKrEt@bucket/key":                  "...",
+		"s3//SeKrEt@bucket":                           "...",
+		"s3:/SeKrEt@bucket":                           "...",
+		"s3//bucket?secret=SeKrEt":                    "...",
+		"s3//bucket/key":                              "s3//bucket/key",
 		"s3:AKIA:SeKrEt@bucket":                       "...",
 		"AKIA:SeKrEt@bucket/key":                      "...",
 		"s3":                                          "s3",
@@ -41,6 +45,20 @@ func TestPrintable(t *testing.T) {
 		"data/user@host/12:30?.txt":                   "data/user@host/12:30?.txt",
 	} {
 		if got := Printable(address); got != want {
+			t.Errorf("%q: %q, want %q", address, got, want)
+		}
+	}
+}
+
+func TestMistyped(t *testing.T) {
+	for address, want := range map[string]string{
+		"s3//KEY@b": "s3://", "s3:/b/k": "s3://", "s3:b/k": "s3://", "s3:": "s3://", "s3:/": "s3://", "S3;//b": "s3://", "s3.//b": "s3://",
+		" gs//b": "gs://", "gs:b": "gs://", `s3:\\b`: "s3://", "file//x": "file:///", "file:/x/y": "file:///", "https:/x": "https://",
+		"http//x": "http://", "mem:": "mem://",
+		"s3://b/k": "", "file:///x": "", "s3/b": "", "s3": "", "gs.txt": "", "s3x//b": "", "./s3//b": "", "/s3//b": "", "data//x": "",
+		"a:b.txt": "", "files//x": "", "s3-data/x:y": "", "": "", "ftp://x": "",
+	} {
+		if got := Mistyped(address); got != want {
 			t.Errorf("%q: %q, want %q", address, got, want)
 		}
 	}

@@ -13,8 +13,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"surprisal.dev/internal/address"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/site"
+	"surprisal.dev/runner/store"
 	"surprisal.dev/runner/terminal"
 	"surprisal.dev/runner/workspace"
 )
@@ -58,6 +60,9 @@ made over the published datasets alone.`,
 			}
 			if args[0] == "" {
 				return usage("%s: OUTPUT is empty; name a directory", c.CommandPath())
+			}
+			if store.IsURL(args[0]) || address.Mistyped(args[0]) != "" {
+				return usage("%s %s: OUTPUT is a directory, not a URL; copy the directory to a bucket afterwards", c.CommandPath(), address.Printable(args[0]))
 			}
 			dirs, err := a.siteDirectories(c, args[1:])
 			if err != nil {

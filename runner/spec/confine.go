@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"surprisal.dev/internal/address"
 	"surprisal.dev/internal/confine"
 )
 
@@ -43,17 +44,32 @@ func (d *decoder) checkConfined(e *Experiment, dir string) {
 			d.errors = append(d.errors, Error{pos, path, err.Error()})
 		}
 	}
+	eachPath(e, check)
+}
+
+// checkAddresses reports paths that look like mistyped URLs.
+func (d *decoder) checkAddresses(e *Experiment) {
+	eachPath(e, func(pos Position, path, file string, _ bool) {
+		if begin := address.Mistyped(file); begin != "" {
+			d.errors = append(d.errors, Error{pos, path, fmt.Sprintf("path %q: a URL begins with %s; put \"./\" before the path of a file",
+				address.Printable(file), begin)})
+		}
+	})
+}
+
+// eachPath calls visit with the path or URL of each source, weights and imported table, and whether it may be a glob.
+func eachPath(e *Experiment, visit func(pos Position, path, file string, glob bool)) {
 	for _, x := range e.Datasets {
 		for _, file := range SourceFiles(x.Source.Config) {
-			check(x.Source.Pos, FieldPath("datasets", x.Name, "source", x.Source.Provider), file, true)
+			visit(x.Source.Pos, FieldPath("datasets", x.Name, "source", x.Source.Provider), file, true)
 		}
 	}
 	for _, m := range e.Models {
 		if m.Weights != nil && !m.Weights.Remote() {
-			check(m.Weights.Pos, FieldPath("models", m.Name, "weights", m.Weights.Format), m.Weights.Path, false)
+			visit(m.Weights.Pos, FieldPath("models", m.Name, "weights", m.Weights.Format), m.Weights.Path, false)
 		}
 		if m.Scores != nil {
-			check(m.Scores.Pos, FieldPath("models", m.Name, "scores", "path"), m.Scores.Path, false)
+			visit(m.Scores.Pos, FieldPath("models", m.Name, "scores", "path"), m.Scores.Path, false)
 		}
 	}
 }

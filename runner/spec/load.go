@@ -80,6 +80,7 @@ func Load(ctx context.Context, dir string, o Options) (*Experiment, error) {
 	}
 	e := d.experiment(lock)
 	d.checkConfined(e, t.dir)
+	d.checkAddresses(e)
 	d.warnOfRelativePaths(e)
 	d.lint(e)
 	e.Dir = dir

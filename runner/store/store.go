@@ -118,6 +118,8 @@ func Open(ctx context.Context, location string) (*Store, error) {
 		return nil, invalid("store: no location; use a directory, or a URL such as s3://bucket/prefix")
 	case isFile && !strings.HasPrefix(path, "/"):
 		return nil, invalid("store %s: a file URL has three slashes and an absolute path; use the path alone", address.Printable(location))
+	case address.Mistyped(location) != "":
+		return nil, invalid(`store %s: a URL begins with %s; put "./" before the path of a directory`, address.Printable(location), address.Mistyped(location))
 	case halfScheme.MatchString(location):
 		return nil, invalid(`store %s: a URL has "://" after its scheme, as in s3://bucket/prefix; put "./" before the path of a directory`, address.Printable(location))
 	case isFile || !strings.Contains(location, "://"):

@@ -27,6 +27,9 @@ import (
 // exist or be empty. what is the name or key that the user gave: if several datasets share the artifact, it selects the
 // labels.
 func (w *Workspace) Export(ctx context.Context, r *store.Record, what, dir string) ([]string, error) {
+	if begin := address.Mistyped(dir); begin != "" {
+		return nil, invalid(`cannot export to %s: a URL begins with %s; put "./" before the path of a directory`, address.Printable(dir), begin)
+	}
 	if store.IsURL(dir) {
 		return w.exportTo(ctx, r, what, dir)
 	}

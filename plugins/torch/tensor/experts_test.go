@@ -41,25 +41,60 @@ func newExpertsCase(tokens, hidden int64) expertsCase {
 	return c
 }
 
-// compute returns the sums of the first n tokens.
+// compute returns the sums of the first n tokens, each product alone.
 func (c expertsCase) compute(t *testing.T, kind tensor.Type, biased bool, n int64) []float64 {
+	t.Helper()
+	return c.sums(t, kind, biased, n, tensor.ExpertsOptions{}, func(s *tensor.Scope, place placing) (in, down []tensor.Tensor) {
+		for i := range c.count {
+			in = append(in, s.Pack(place(c.in[i], 2*c.width, c.hidden)))
+			down = append(down, s.PackFloat32(place(c.down[i], c.hidden, c.width)))
+		}
+		return in, down
+	})
+}
+
+// computeGrouped is compute of all tokens with the products of all experts at once. The experts from first on are in the
+// list.
+func (c expertsCase) computeGrouped(t *testing.T, kind tensor.Type, biased bool, first int64) []float64 {
+	t.Helper()
+	options := tensor.ExpertsOptions{First: first, Grouped: true}
+	return c.sums(t, kind, biased, c.tokens, options, func(s *tensor.Scope, place placing) (in, down []tensor.Tensor) {
+		allIn := place(slices.Concat(c.in[first:]...), c.count-first, 2*c.width, c.hidden)
+		allDown := place(slices.Concat(c.down[first:]...), c.count-first, c.hidden, c.width)
+		for i := range c.count - first {
+			in = append(in, s.View(s.Narrow(allIn, 0, i, 1), 2*c.width, c.hidden))
+			down = append(down, s.View(s.Narrow(allDown, 0, i, 1), c.hidden, c.width))
+		}
+		return in, down
+	})
+}
+
+// placing makes a tensor of a kind.
+type placing func(data []float32, shape ...int64) tensor.Tensor
+
+// sums returns the sums of the first n tokens. The function weights makes the matrices of the experts from o.First on.
+func (c expertsCase) sums(t *testing.T, kind tensor.Type, biased bool, n int64, o tensor.ExpertsOptions,
+	weights func(*tensor.Scope, placing) (in, down []tensor.Tensor),
+) []float64 {
 	t.Helper()
 	heap := tensor.NewHeap()
 	s := heap.NewScope()
 	place := func(data []float32, shape ...int64) tensor.Tensor {
 		return s.To(tensor.New(s, data, tensor.Float32, shape...), kind, tensor.CPU)
 	}
+	in, down := weights(s, place)
 	var experts []tensor.Expert
-	for i := range c.count {
-		e := tensor.Expert{In: s.Pack(place(c.in[i], 2*c.width, c.hidden)), Down: s.PackFloat32(place(c.down[i], c.hidden, c.width))}
+	for i := range in {
+		e := tensor.Expert{In: in[i], Down: down[i]}
 		if biased {
-			e.InBias, e.DownBias = place(c.inBias[i], 2*c.width), place(c.downBias[i], c.hidden)
+			of := o.First + int64(i)
+			e.InBias, e.DownBias = place(c.inBias[of], 2*c.width), place(c.downBias[of], c.hidden)
 		}
 		experts = append(experts, e)
 	}
+	o.Active, o.Scale = activeExperts, 1
 	logits := tensor.New(s, c.logits[:n*c.count], tensor.Float32, n, c.count)
-	options := tensor.ExpertsOptions{Active: activeExperts, Scale: 1}
-	got := s.Float64s(s.Experts(place(c.x[:n*c.hidden], n, c.hidden), logits, tensor.Tensor{}, experts, options))
+	got := s.Float64s(s.Experts(place(c.x[:n*c.hidden], n, c.hidden), logits, tensor.Tensor{}, experts, o))
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -119,39 +154,6 @@ func length(x []float32) float64 {
 		sum += float64(v) * float64(v)
 	}
 	return math.Sqrt(sum)
-}
-
-// computeGrouped is compute with the products of all experts at once. The experts from first on are in the list.
-func (c expertsCase) computeGrouped(t *testing.T, kind tensor.Type, biased bool, first int64) []float64 {
-	t.Helper()
-	heap := tensor.NewHeap()
-	s := heap.NewScope()
-	place := func(data []float32, shape ...int64) tensor.Tensor {
-		return s.To(tensor.New(s, data, tensor.Float32, shape...), kind, tensor.CPU)
-	}
-	in := place(slices.Concat(c.in[first:]...), c.count-first, 2*c.width, c.hidden)
-	down := place(slices.Concat(c.down[first:]...), c.count-first, c.hidden, c.width)
-	var experts []tensor.Expert
-	for i := range c.count - first {
-		e := tensor.Expert{
-			In:   s.View(s.Narrow(in, 0, i, 1), 2*c.width, c.hidden),
-			Down: s.View(s.Narrow(down, 0, i, 1), c.hidden, c.width),
-		}
-		if biased {
-			e.InBias, e.DownBias = place(c.inBias[first+i], 2*c.width), place(c.downBias[first+i], c.hidden)
-		}
-		experts = append(experts, e)
-	}
-	logits := tensor.New(s, c.logits, tensor.Float32, c.tokens, c.count)
-	options := tensor.ExpertsOptions{Active: activeExperts, Scale: 1, First: first, Grouped: true}
-	got := s.Float64s(s.Experts(place(c.x, c.tokens, c.hidden), logits, tensor.Tensor{}, experts, options))
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if heap.Live() != 0 {
-		t.Errorf("%d tensors are left", heap.Live())
-	}
-	return got
 }
 
 // tolerances are relative to the magnitudes of what is added. In bfloat16, the inner elements are rounded a few times.
