@@ -87,15 +87,16 @@ func (d *directory) holder(name string) (h Holder, err error) {
 		return h, ignoreMissing(err)
 	}
 	data, err := bounded.ReadAll(f, maxHolder)
+	if _, tooLarge := errors.AsType[*bounded.TooLargeError](err); tooLarge {
+		data, err = nil, nil
+	}
 	if err := errors.Join(err, f.Close()); err != nil {
-		if _, tooLarge := errors.AsType[*bounded.TooLargeError](err); tooLarge {
-			return h, nil
-		}
 		return h, explain(err)
 	}
 	// A holder that has just begun has not described itself yet, and the file may be damaged.
-	if json.Unmarshal(data, &h) != nil || h.Process < 0 || len(h.Host) > maxHost {
-		return Holder{}, nil
+	known := json.Unmarshal(data, &h) == nil && h.Process > 0 && len(h.Host) <= maxHost
+	if !known {
+		h = Holder{}
 	}
 	return h, nil
 }
