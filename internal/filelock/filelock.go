@@ -98,6 +98,15 @@ func acquire(root *os.Root, name string, lock func(*os.File) (bool, error)) (*Lo
 	}
 }
 
+// Write replaces the content of the file, which may describe the holder.
+func (l *Lock) Write(data []byte) error {
+	if err := l.file.Truncate(0); err != nil {
+		return err
+	}
+	_, err := l.file.WriteAt(data, 0)
+	return err
+}
+
 // Release removes the file and releases the lock.
 func (l *Lock) Release() error {
 	err := l.root.Remove(l.name)

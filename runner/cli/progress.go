@@ -98,6 +98,11 @@ func (d *progress) actionLine(a *plan.Action, r *runningAction, width int) strin
 	return fit(width, name, share(n, of), fmt.Sprintf("%d/%d", n, of), left(time.Since(r.started), n, of))
 }
 
+// waitingLine returns the line of an action that waits for another process.
+func (d *progress) waitingLine(a *plan.Action, r *runningAction, width int) string {
+	return fit(width, protocol.Visible(a.Name), -1, "waiting for another process", time.Since(r.started).Round(time.Second).String())
+}
+
 func share(n, of int64) float64 { return min(float64(n)/float64(max(of, 1)), 1) }
 
 // left returns the estimated remaining time, or "" if it is unknown.
@@ -135,8 +140,13 @@ func fit(width int, name string, share float64, facts ...string) string {
 // Observe shows a change of state.
 func (d *progress) Observe(e engine.Event) {
 	a := e.Action
-	if e.State == plan.Running {
-		d.start(a)
+	switch e.State {
+	case plan.Running:
+		d.start(a, d.actionLine)
+		return
+	case plan.Waiting:
+		d.start(a, d.waitingLine)
+		writef(d.out, "%s %s  %s\n", state(e.State), a.Name, e.Reason())
 		return
 	}
 	d.mu.Lock()
@@ -172,16 +182,17 @@ func state(s plan.State) painted {
 	return painted{colors[s], fmt.Sprintf("%-9s", s)}
 }
 
-func (d *progress) start(a *plan.Action) {
+// start begins to show an action, on a terminal as a line that changes.
+func (d *progress) start(a *plan.Action, line func(a *plan.Action, r *runningAction, width int) string) {
 	r := &runningAction{started: time.Now()}
 	if d.bars != nil {
-		r.bar = d.bar(a.Index, func(width int) string { return d.actionLine(a, r, width) })
+		r.bar = d.bar(a.Index, func(width int) string { return line(a, r, width) })
 	}
 	d.mu.Lock()
 	before := d.running[a]
 	d.running[a] = r
 	d.mu.Unlock()
-	// Another attempt starts from zero.
+	// The action waited, or this is another attempt, which starts from zero.
 	if before != nil && before.bar != nil {
 		before.bar.Abort(true)
 	}

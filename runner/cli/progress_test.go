@@ -66,6 +66,25 @@ func TestProgressOnATerminal(t *testing.T) {
 	}
 }
 
+// An action that waits for another process has a line, which its progress replaces.
+func TestWaitingOnATerminal(t *testing.T) {
+	a := &plan.Action{Kind: "score", Name: "score m d", Status: plan.Status{State: plan.Pending}}
+	var b bytes.Buffer
+	d := newProgress(newOutput(&b, false), &b, &plan.Plan{Actions: []*plan.Action{a}})
+	d.Observe(engine.Event{Action: a, State: plan.Waiting, Waits: "process 7 (host)"})
+	time.Sleep(400 * time.Millisecond) // the line is drawn after 150 ms
+	d.Observe(engine.Event{Action: a, State: plan.Running})
+	d.Observe(engine.Event{Action: a, State: plan.Done})
+	d.Close()
+	if !strings.Contains(b.String(), "score m d  waiting for another process  0s") {
+		t.Errorf("no line says that the action waits:\n%q", b.String())
+	}
+	want := []string{"waiting   score m d  for process 7 (host), which executes it", "done      score m d  0.0 s"}
+	if got := screen(t, b.String()); !slices.Equal(got, want) {
+		t.Errorf("at the end the screen shows %q, want %q", got, want)
+	}
+}
+
 var moves = regexp.MustCompile("\x1b\\[(\\d*)([AJ])")
 
 // screen returns the lines that a terminal shows after output with the sequences cursor up (A) and erase below (J).

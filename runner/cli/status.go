@@ -45,16 +45,19 @@ func (a *app) printStatus(r engine.Report) {
 	for _, e := range r.Entries {
 		counts[e.State]++
 	}
-	for _, s := range []plan.State{plan.Done, plan.Cached, plan.Skipped, plan.Running, plan.Failed, plan.Blocked, plan.Canceled} {
+	// Actions without an entry wait for their inputs or for resources.
+	counts[plan.Waiting] += max(0, r.Actions-len(r.Entries))
+	for _, s := range []plan.State{plan.Done, plan.Cached, plan.Skipped, plan.Running, plan.Failed, plan.Blocked, plan.Canceled, plan.Waiting} {
 		if counts[s] > 0 {
 			writef(a.stdout, "  %s %d\n", state(s), counts[s])
 		}
 	}
-	if waiting := r.Actions - len(r.Entries); waiting > 0 {
-		writef(a.stdout, "  %-9s %d\n", "waiting", waiting)
-	}
 	for _, e := range r.Entries {
 		switch e.State {
+		case plan.Waiting:
+			if r.State == "running" {
+				writef(a.stdout, "%s %s  %s, since %s\n", state(e.State), e.Action, e.Reason, e.Time.Format(time.TimeOnly))
+			}
 		case plan.Running:
 			if r.State == "running" {
 				writef(a.stdout, "running   %s  since %s%s\n", e.Action, e.Time.Format(time.TimeOnly), reached(e))

@@ -245,6 +245,7 @@ func TestPrintStatus(t *testing.T) {
 	entries := []engine.Entry{
 		{Action: "a", State: plan.Running, Time: at}, {Action: "b", State: plan.Running, Time: at, Documents: 1}, {Action: "c", State: plan.Running, Time: at, Documents: 1500, Expected: 2000},
 		{Action: "d", State: plan.Failed, Error: "no\nmemory"}, {Action: "e", State: plan.Blocked, Reason: "d failed"}, {Action: "f", State: plan.Done}, {Action: "g", State: plan.Canceled},
+		{Action: "h", State: plan.Waiting, Time: at, Reason: "for process 7 (host), which executes it"},
 	}
 	counts := "  done      1\n  running   3\n  failed    1\n  blocked   1\n  canceled  1\n"
 	rest := "failed    d: no\n  memory\nblocked   e  d failed\n"
@@ -252,9 +253,10 @@ func TestPrintStatus(t *testing.T) {
 		r    engine.Report
 		want string
 	}{
-		{engine.Report{Run: "r", Experiment: "x", Started: at, State: "running", Actions: 9, Entries: entries}, "run r of x: running, started 2026-01-02T03:04:05Z\n" + counts + "  waiting   2\n" +
-			"running   a  since 03:04:05\nrunning   b  since 03:04:05, after 1 document\nrunning   c  since 03:04:05, after 1,500 of 2,000 documents\n" + rest},
-		{engine.Report{Run: "r", Experiment: "x", Started: at, State: "interrupted", Actions: 7, Entries: entries}, "run r of x: interrupted, started 2026-01-02T03:04:05Z\n" + counts +
+		{engine.Report{Run: "r", Experiment: "x", Started: at, State: "running", Actions: 10, Entries: entries}, "run r of x: running, started 2026-01-02T03:04:05Z\n" + counts + "  waiting   3\n" +
+			"running   a  since 03:04:05\nrunning   b  since 03:04:05, after 1 document\nrunning   c  since 03:04:05, after 1,500 of 2,000 documents\n" + rest +
+			"waiting   h  for process 7 (host), which executes it, since 03:04:05\n"},
+		{engine.Report{Run: "r", Experiment: "x", Started: at, State: "interrupted", Actions: 8, Entries: entries}, "run r of x: interrupted, started 2026-01-02T03:04:05Z\n" + counts + "  waiting   1\n" +
 			"lost      a  interrupted when the run ended; the next run executes it again\nlost      b  interrupted when the run ended, after 1 document; the next run executes it again\n" +
 			"lost      c  interrupted when the run ended, after 1,500 of 2,000 documents; the next run executes it again\n" + rest},
 		{engine.Report{Run: "r", State: "interrupted"}, "run r: interrupted before it wrote its journal\n"},

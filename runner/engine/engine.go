@@ -29,8 +29,18 @@ type Event struct {
 	State  plan.State
 	// Err is the reason why an action failed or is retried.
 	Err error
+	// Waits is who executes an action in the state plan.Waiting.
+	Waits string
 	// Attempt counts from 1.
 	Attempt int
+}
+
+// Reason returns why the action is in its state, or "" if that is clear or if Err is the reason.
+func (e Event) Reason() string {
+	if e.State == plan.Waiting {
+		return fmt.Sprintf("for %s, which executes it", e.Waits)
+	}
+	return e.Action.Reason
 }
 
 // Options are the options of an engine.
@@ -60,7 +70,7 @@ const lookAhead = 64
 const maxBackoff = time.Minute
 
 // Run executes all actions of the plan that are not cached. Once stop is closed, no action starts, and running actions
-// finish. An error means that the run could not continue. Failures of actions are only in their states.
+// finish. An action that waits for another process has not started. An error means that the run could not continue. Failures of actions are only in their states.
 func (e *Engine) Run(ctx context.Context, p *plan.Plan, stop <-chan struct{}) error {
 	w := newWalk(e, p, stop)
 	defer close(w.over)
@@ -270,6 +280,9 @@ func (w *walk) update(ctx context.Context, u executor.Update) {
 	if l == nil {
 		w.Log.Warn("update of an unknown job", "key", u.Key)
 		return
+	}
+	if u.Waits != "" {
+		w.Observer.Observe(Event{Time: time.Now(), Action: l.action, State: plan.Waiting, Waits: u.Waits, Attempt: l.attempt})
 	}
 	if u.Started {
 		w.observe(l.action, plan.Running, l.err, l.attempt)

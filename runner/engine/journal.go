@@ -106,7 +106,7 @@ func (j *Journal) Observe(e Event) {
 	a := e.Action
 	entry := Entry{
 		Time: e.Time.UTC(), Action: a.Name, Kind: a.Kind, Who: a.Rates.Who, State: e.State, Key: a.Key, Attempt: e.Attempt,
-		Reason: truncated(a.Reason),
+		Reason: truncated(e.Reason()),
 	}
 	if e.Err != nil {
 		entry.Error = truncated(e.Err.Error())

@@ -21,7 +21,8 @@ type Executor interface {
 	Submit(ctx context.Context, group []plan.Job)
 	// Updates returns the updates of jobs. The last update of each submitted job has Ended set.
 	Updates() <-chan Update
-	// Stop prevents jobs from starting: jobs that have not started end with ErrStopped.
+	// Stop prevents jobs from starting: jobs that have not started end with ErrStopped. A job that waits for another
+	// process has not started.
 	Stop()
 	// Retire declares that no future job uses a model.
 	Retire(model string)
@@ -32,7 +33,9 @@ type Executor interface {
 // Update is a change in the state of a job.
 type Update struct {
 	Key string
-	// Started is set in the first update of a job that has started.
+	// Waits is set if the job waits for another process, and says which process executes the job.
+	Waits string
+	// Started is set once the job has started.
 	Started bool
 	// Progress is the progress since the last update.
 	Progress action.Progress

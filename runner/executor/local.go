@@ -12,7 +12,32 @@ import (
 // Doer executes a job in this process.
 type Doer interface {
 	// Do returns the record of the job, and whether another process made it in the meantime.
-	Do(ctx context.Context, job plan.Job, advance func(action.Progress)) (record *store.Record, found bool, err error)
+	Do(ctx context.Context, job plan.Job, c Control) (record *store.Record, found bool, err error)
+}
+
+// Control connects the execution of a job with its executor.
+type Control struct {
+	// Stop, once closed, ends a job that has not started with ErrStopped. It may be nil.
+	Stop <-chan struct{}
+	// Wait reports that the job waits for another process, and who executes it.
+	Wait func(holder store.Holder)
+	// Start reports that the job has started.
+	Start func()
+	// Advance reports progress.
+	Advance func(action.Progress)
+}
+
+// execute executes a job in this process. It tells its updates, and returns the last one.
+func execute(ctx context.Context, d Doer, job plan.Job, stop <-chan struct{}, tell func(Update)) Update {
+	m := &meter{tell: func(p action.Progress) { tell(Update{Key: job.Key, Progress: p}) }}
+	record, found, err := d.Do(ctx, job, Control{
+		Stop:    stop,
+		Wait:    func(holder store.Holder) { tell(Update{Key: job.Key, Waits: holder.String()}) },
+		Start:   func() { tell(Update{Key: job.Key, Started: true}) },
+		Advance: m.advance,
+	})
+	m.flush()
+	return Update{Key: job.Key, Ended: true, Record: record, Found: found, Err: err}
 }
 
 // Local executes jobs in this process.
@@ -49,11 +74,7 @@ func (l *Local) do(ctx context.Context, job plan.Job) Update {
 		return Update{Key: job.Key, Ended: true, Err: err}
 	}
 	defer release()
-	l.updates <- Update{Key: job.Key, Started: true}
-	m := &meter{tell: func(p action.Progress) { l.updates <- Update{Key: job.Key, Progress: p} }}
-	record, found, err := l.doer.Do(ctx, job, m.advance)
-	m.flush()
-	return Update{Key: job.Key, Ended: true, Record: record, Found: found, Err: err}
+	return execute(ctx, l.doer, job, l.budget.stopped, func(u Update) { l.updates <- u })
 }
 
 // Updates implements Executor.

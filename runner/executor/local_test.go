@@ -13,7 +13,6 @@ import (
 
 	"surprisal.dev/plugins/host"
 	"surprisal.dev/plugins/protocol"
-	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/action/kinds"
 	"surprisal.dev/runner/executor"
 	"surprisal.dev/runner/plan"
@@ -41,7 +40,8 @@ func (m loadedModel) Close() error {
 	return nil
 }
 
-func (l *loader) Do(ctx context.Context, job plan.Job, _ func(action.Progress)) (*store.Record, bool, error) {
+func (l *loader) Do(ctx context.Context, job plan.Job, c executor.Control) (*store.Record, bool, error) {
+	c.Start()
 	r := job.Model.Resources
 	_, release, err := l.pool.Acquire(ctx, job.Model.ID, host.Resources{Memory: r.Memory, Devices: r.Devices}, func(context.Context) (host.Loaded, error) {
 		n := l.loaded.Add(1)
@@ -101,7 +101,7 @@ func TestForeignJobs(t *testing.T) {
 		if test.key != "" {
 			key = test.key
 		}
-		_, _, err = w.Do(t.Context(), plan.Job{Key: key, Descriptor: test.descriptor}, nil)
+		_, _, err = w.Do(t.Context(), plan.Job{Key: key, Descriptor: test.descriptor}, executor.Control{})
 		if protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%+v: got error %v, want %q", test.descriptor, err, test.want)
 		}

@@ -251,6 +251,7 @@ const stopLine = "stop\n"
 // message is an Update between processes, one JSON object per line.
 type message struct {
 	Key      string           `json:"key"`
+	Waits    string           `json:"waits,omitempty"`
 	Started  bool             `json:"started,omitempty"`
 	Progress *action.Progress `json:"progress,omitempty"`
 	Ended    bool             `json:"ended,omitempty"`
@@ -262,7 +263,7 @@ type message struct {
 }
 
 func messageOf(u Update) message {
-	m := message{Key: u.Key, Started: u.Started, Ended: u.Ended, Found: u.Found}
+	m := message{Key: u.Key, Waits: u.Waits, Started: u.Started, Ended: u.Ended, Found: u.Found}
 	if u.Progress != (action.Progress{}) {
 		m.Progress = &u.Progress
 	}
@@ -276,7 +277,7 @@ func messageOf(u Update) message {
 }
 
 func (m message) update() Update {
-	u := Update{Key: m.Key, Started: m.Started, Ended: m.Ended, Found: m.Found}
+	u := Update{Key: m.Key, Waits: m.Waits, Started: m.Started, Ended: m.Ended, Found: m.Found}
 	if m.Progress != nil {
 		u.Progress = *m.Progress
 	}
@@ -293,7 +294,7 @@ func (m message) update() Update {
 
 // Serve is the counterpart of Processes. It reads keys from in, one per line up to an empty line, executes the stored
 // jobs one after the other and writes their updates to out. The end of in means that the parent process has exited, and
-// cancels the work. A line "stop" prevents further jobs from starting. Serve returns the keys and, like Do, the errors
+// cancels the work. A line "stop" prevents jobs from starting. Serve returns the keys and, like Do, the errors
 // of jobs.
 func Serve(ctx context.Context, s *store.Store, d Doer, in io.Reader, out io.Writer) (keys []string, failed map[string]error, err error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -331,8 +332,7 @@ func readKeys(lines *bufio.Scanner) (keys []string, err error) {
 	return nil, errors.New("the list of keys on the input ends without an empty line")
 }
 
-// Do executes stored jobs one after the other and writes their updates to out. Once stop is closed, no further job
-// starts. Do returns the errors of jobs by their keys; err means that writing to out failed.
+// Do executes stored jobs one after the other and writes their updates to out. Once stop is closed, no job starts. Do returns the errors of jobs by their keys; err means that writing to out failed.
 func Do(
 	ctx context.Context, s *store.Store, d Doer, keys []string, stop <-chan struct{}, out io.Writer,
 ) (failed map[string]error, err error) {
@@ -353,7 +353,7 @@ func Do(
 			continue
 		default:
 		}
-		u := doStored(ctx, s, d, key, tell)
+		u := doStored(ctx, s, d, key, stop, tell)
 		if tell(u); u.Err != nil {
 			failed[key] = u.Err
 		}
@@ -363,18 +363,12 @@ func Do(
 	return failed, writeErr
 }
 
-func doStored(ctx context.Context, s *store.Store, d Doer, key string, tell func(Update)) Update {
-	u := Update{Key: key, Ended: true}
+func doStored(ctx context.Context, s *store.Store, d Doer, key string, stop <-chan struct{}, tell func(Update)) Update {
 	job, err := Stored(ctx, s, key)
 	if err != nil {
-		u.Err = err
-		return u
+		return Update{Key: key, Ended: true, Err: err}
 	}
-	tell(Update{Key: key, Started: true})
-	m := &meter{tell: func(p action.Progress) { tell(Update{Key: key, Progress: p}) }}
-	u.Record, u.Found, u.Err = d.Do(ctx, job, m.advance)
-	m.flush()
-	return u
+	return execute(ctx, d, job, stop, tell)
 }
 
 // Stored returns the job that a run put into the store under a key.

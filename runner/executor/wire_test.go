@@ -64,16 +64,18 @@ func putJobs(t *testing.T, s *store.Store, names ...string) (keys []string) {
 	return keys
 }
 
-// doer executes jobs as a test defines.
+// doer executes jobs as a test defines. They start at once.
 type doer func(ctx context.Context, job plan.Job, advance func(action.Progress)) (*store.Record, bool, error)
 
-func (d doer) Do(ctx context.Context, job plan.Job, advance func(action.Progress)) (*store.Record, bool, error) {
-	return d(ctx, job, advance)
+func (d doer) Do(ctx context.Context, job plan.Job, c Control) (*store.Record, bool, error) {
+	c.Start()
+	return d(ctx, job, c.Advance)
 }
 
 // An update survives encoding as a line, except its record, which is in the store.
 func TestMessages(t *testing.T) {
 	for _, u := range []Update{
+		{Key: "k", Waits: "process 7 (host)"},
 		{Key: "k", Started: true},
 		{Key: "k", Progress: action.Progress{Documents: 1, Bytes: 2, Tokens: 3, Nats: 4, ScoredBytes: 5}},
 		{Key: "k", Ended: true},

@@ -55,18 +55,24 @@ func NewWorker(o WorkerOptions) *Worker {
 }
 
 // Do implements Doer. If another process computes the same key, Do waits and uses its record.
-func (w *Worker) Do(ctx context.Context, job plan.Job, advance func(action.Progress)) (record *store.Record, found bool, err error) {
+func (w *Worker) Do(ctx context.Context, job plan.Job, c Control) (record *store.Record, found bool, err error) {
 	kind, canonical, err := w.check(job)
 	if err != nil {
 		return nil, false, err
 	}
-	release, err := w.store.Claim(ctx, job.Key)
+	release, err := w.claim(ctx, job.Key, c)
 	if err != nil {
 		return nil, false, err
 	}
 	defer func() { err = errors.Join(err, release()) }()
 	if record, found, err = w.store.Lookup(ctx, job.Key); err != nil || found {
 		return record, found, err
+	}
+	select {
+	case <-c.Stop:
+		return nil, false, ErrStopped
+	default:
+		c.Start()
 	}
 	dir, err := w.store.Scratch(w.cache)
 	if err != nil {
@@ -80,7 +86,7 @@ func (w *Worker) Do(ctx context.Context, job plan.Job, advance func(action.Progr
 	started := time.Now()
 	// Log lines of a plugin contain the action.
 	ctx = hclog.WithContext(ctx, log)
-	result, err := w.work(ctx, kind, job, dir, log, advance)
+	result, err := w.work(ctx, kind, job, dir, log, c.Advance)
 	if err != nil {
 		return nil, false, err
 	}
@@ -97,6 +103,43 @@ func (w *Worker) Do(ctx context.Context, job plan.Job, advance func(action.Progr
 	}
 	record.Measured[plan.MeasuredSeconds] = record.Finished.Sub(started).Seconds()
 	return w.publish(ctx, record, log)
+}
+
+// patience is the time that a job waits for another process before it reports that.
+const patience = 2 * time.Second
+
+// claim claims the key of a job. While another process has the claim, it waits, until a stop.
+func (w *Worker) claim(ctx context.Context, key string, c Control) (release func() error, err error) {
+	ctx, cancel := untilStop(ctx, c.Stop)
+	defer cancel()
+	silent, cancelSilent := context.WithTimeout(ctx, patience)
+	defer cancelSilent()
+	release, err = w.store.Claim(silent, key)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		var holder store.Holder
+		if holder, err = w.store.Holder(key); err != nil {
+			return nil, err
+		}
+		c.Wait(holder)
+		release, err = w.store.Claim(ctx, key)
+	}
+	if err != nil && errors.Is(context.Cause(ctx), ErrStopped) {
+		return nil, ErrStopped
+	}
+	return release, err
+}
+
+// untilStop returns a context that also ends, with the cause ErrStopped, when stop is closed.
+func untilStop(ctx context.Context, stop <-chan struct{}) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-stop:
+			cancel(ErrStopped)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil) }
 }
 
 // Redo does the work of a job in a temporary directory and returns its files. It neither looks up nor publishes

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
@@ -38,6 +41,11 @@ func workerOf(s *store.Store, log hclog.Logger, work made) *Worker {
 }
 
 func none(action.Progress) {}
+
+// alone is the control of a job without an executor.
+func alone(advance func(action.Progress)) Control {
+	return Control{Wait: func(store.Holder) {}, Start: func() {}, Advance: advance}
+}
 
 // writes makes a file of a task.
 func writes(t *action.Task, name, content string) error {
@@ -84,7 +92,7 @@ func TestWorker(t *testing.T) {
 			Files: []string{"a", "b/c"}, Warnings: []string{"w"}, Measured: map[string]float64{"m": 1}, Computed: map[string]string{"device": "abacus"},
 		}, errors.Join(writes(task, "a", "1"), writes(task, "b/c", "22"), writes(task, "left", "behind"))
 	})
-	record, found, err := w.Do(t.Context(), job, progress.Add)
+	record, found, err := w.Do(t.Context(), job, alone(progress.Add))
 	if err != nil || found || progress != (action.Progress{Documents: 2}) {
 		t.Fatalf("got %v, %v; progress %+v", found, err, progress)
 	}
@@ -103,7 +111,7 @@ func TestWorker(t *testing.T) {
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("its temporary directory is left: %v", err)
 	}
-	again, found, err := w.Do(t.Context(), job, none)
+	again, found, err := w.Do(t.Context(), job, alone(none))
 	if err != nil || !found || done != 1 || again == nil || again.Key != key || len(again.Outputs) != 2 {
 		t.Errorf("once more: got %+v, %v, %v; it was done %d times", again, found, err, done)
 	}
@@ -145,7 +153,7 @@ func TestWorkerFails(t *testing.T) {
 			return test.result, test.err
 		})
 		for range 2 {
-			record, found, err := w.Do(t.Context(), job, none)
+			record, found, err := w.Do(t.Context(), job, alone(none))
 			if record != nil || found || err == nil || !strings.Contains(err.Error(), test.want) || test.err != nil && !errors.Is(err, test.err) {
 				t.Errorf("%s: got %v, %v, %v", test.name, record, found, err)
 			}
@@ -163,7 +171,7 @@ func TestWorkerFails(t *testing.T) {
 		}
 	}
 	w := workerOf(s, hclog.NewNullLogger(), func(context.Context, *action.Task) (action.Result, error) { return action.Result{}, nil })
-	record, _, err := w.Do(t.Context(), jobOf(t, "nothing"), none)
+	record, _, err := w.Do(t.Context(), jobOf(t, "nothing"), alone(none))
 	if err != nil || len(record.Measured) != 1 {
 		t.Errorf("got %+v, %v", record, err)
 	}
@@ -196,7 +204,7 @@ func TestFirstResultStays(t *testing.T) {
 			}
 			return action.Result{Files: []string{"f"}}, writes(task, "f", "same")
 		})
-		record, found, err := w.Do(t.Context(), job, none)
+		record, found, err := w.Do(t.Context(), job, alone(none))
 		if err != nil || found != differs || record.Name != "theirs" || record.Outputs[0].Digest != protocol.Digest([]byte(content)) {
 			t.Errorf("%s: got %+v, %v, %v", content, record, found, err)
 		}
@@ -245,5 +253,47 @@ func TestPluginIdentity(t *testing.T) {
 	}
 	if want := []string{"the descriptor of kind d has no plugin", "the descriptor of kind d has no plugin", "kind d was planned without a model"}; !slices.Equal(messages, want) {
 		t.Errorf("got %q, want %q", messages, want)
+	}
+}
+
+// A job whose key another process has claimed waits, and says so once. A stop ends it before it has started. Otherwise it
+// starts when the claim ends.
+func TestJobWaits(t *testing.T) {
+	for _, stops := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := openStore(t)
+			job := jobOf(t, "claimed")
+			release, err := s.Claim(t.Context(), job.Key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := NewLocal(NewBudget(plan.Resources{Cores: 1}, nil, nil), workerOf(s, hclog.NewNullLogger(), func(context.Context, *action.Task) (action.Result, error) {
+				return action.Result{}, nil
+			}))
+			began := time.Now()
+			l.Submit(t.Context(), []plan.Job{job})
+			if u := <-l.Updates(); !strings.HasPrefix(u.Waits, fmt.Sprintf("process %d", os.Getpid())) || u.Started || u.Ended || time.Since(began) < patience {
+				t.Errorf("got %+v after %s", u, time.Since(began))
+			}
+			time.Sleep(time.Hour)
+			if stops {
+				l.Stop()
+				if u := <-l.Updates(); !u.Ended || !IsStopped(u.Err) {
+					t.Errorf("after the stop: %+v", u)
+				}
+			}
+			if err := release(); err != nil {
+				t.Error(err)
+			}
+			if stops {
+				return
+			}
+			if u := <-l.Updates(); !u.Started {
+				t.Errorf("after the claim: %+v", u)
+			}
+			if u := <-l.Updates(); !u.Ended || u.Err != nil || u.Record == nil {
+				t.Errorf("at the end: %+v", u)
+			}
+		})
 	}
 }

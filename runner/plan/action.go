@@ -15,6 +15,7 @@ const (
 	Waits    State = "waits" // the key depends on an upstream that has not run
 	Cached   State = "cached"
 	Skipped  State = "skipped"
+	Waiting  State = "waiting" // another process executes it
 	Running  State = "running"
 	Done     State = "done"
 	Failed   State = "failed"

@@ -17,7 +17,7 @@
 //	collectors/                the current garbage collectors
 //	damaged/<64 hex>           blobs whose content did not match their name
 //	tmp/                       temporary files (directories only)
-//	locks/                     lock files of processes (directories only)
+//	locks/                     lock files, with the process that holds each (directories only)
 //	packs/                     copies of records, many in one object (buckets only)
 //	generation                 changes when records or blobs are removed (buckets only)
 //

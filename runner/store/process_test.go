@@ -633,6 +633,13 @@ func TestClaim(t *testing.T) {
 	if _, err := s.Claim(ctx, claimedKey); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "another process holds") {
 		t.Errorf("Claim of a claimed key: %v", err)
 	}
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h, err := s.Holder(claimedKey); err != nil || h != (store.Holder{Process: c.Process.Pid, Host: host}) {
+		t.Errorf("the holder is %+v, %v; want process %d on %s", h, err, c.Process.Pid, host)
+	}
 	other, err := s.Claim(t.Context(), strings.Repeat("b", 64))
 	if err != nil {
 		t.Fatal(err)
@@ -658,6 +665,30 @@ func TestClaim(t *testing.T) {
 		if _, err := bucket.Claim(t.Context(), claimedKey); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A holder that does not describe itself, or whose description is damaged, is another process.
+func TestHolder(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	begin(t, s, "r")
+	for content, want := range map[string]string{
+		"": "another process", "{": "another process", `{"process":-1}`: "another process", "{}" + strings.Repeat(" ", 1<<20): "another process",
+		`{"process":7,"host":"` + strings.Repeat("x", 256) + `"}`: "another process", `{"process":7}`: "process 7", `{"process":7,"host":"h"}`: "process 7 (h)",
+	} {
+		writeTree(t, dir, map[string]string{"locks/" + claimedKey: content})
+		if h, err := s.Holder(claimedKey); err != nil || h.String() != want {
+			t.Errorf("%.40q: got %s, %v; want %s", content, h, err, want)
+		}
+	}
+	for _, s := range []*store.Store{s, open(t, "mem://")} {
+		if h, err := s.Holder(strings.Repeat("c", 64)); err != nil || h != (store.Holder{}) {
+			t.Errorf("the holder of a free claim in %s is %+v, %v", s, h, err)
+		}
+	}
+	if _, err := s.Holder("../x"); protocol.KindOf(err) != protocol.InvalidInput {
+		t.Errorf("a bad key: %v", err)
 	}
 }
 

@@ -18,7 +18,6 @@ import (
 
 	"surprisal.dev/plugins/host"
 	"surprisal.dev/plugins/protocol"
-	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/action/kinds"
 	"surprisal.dev/runner/executor"
 	"surprisal.dev/runner/plan"
@@ -126,10 +125,10 @@ type prompt struct {
 }
 
 // Do implements executor.Doer.
-func (p prompt) Do(ctx context.Context, job plan.Job, advance func(action.Progress)) (*store.Record, bool, error) {
+func (p prompt) Do(ctx context.Context, job plan.Job, c executor.Control) (*store.Record, bool, error) {
 	// Exec returns the error of stopping the plugins.
 	defer context.AfterFunc(ctx, func() { _ = p.stopPlugins() })()
-	return p.Doer.Do(ctx, job, advance)
+	return p.Doer.Do(ctx, job, c)
 }
 
 func newHost(ctx context.Context, b Builtins, dirs []string, log hclog.Logger) (*host.Host, error) {

@@ -213,6 +213,8 @@ func (w *Workspace) unfinished(ctx context.Context, e event) (Explanation, bool)
 		x.Why = fmt.Sprintf("%s: %s", e.State, e.Reason)
 	case plan.Canceled:
 		x.Why = "canceled: run " + filepath.Base(e.run) + " stopped before the action ended"
+	case plan.Waiting:
+		x.Why = fmt.Sprintf("waiting %s, or interrupted with run %s", e.Reason, filepath.Base(e.run))
 	case plan.Running:
 		x.Why = "running, or interrupted with run " + filepath.Base(e.run)
 	default:
