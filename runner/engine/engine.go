@@ -70,7 +70,8 @@ const lookAhead = 64
 const maxBackoff = time.Minute
 
 // Run executes all actions of the plan that are not cached. Once stop is closed, no action starts, and running actions
-// finish. An action that waits for another process has not started. An error means that the run could not continue. Failures of actions are only in their states.
+// finish. An action that waits for another process has not started. An error means that the run could not continue.
+// Failures of actions are only in their states.
 func (e *Engine) Run(ctx context.Context, p *plan.Plan, stop <-chan struct{}) error {
 	w := newWalk(e, p, stop)
 	defer close(w.over)

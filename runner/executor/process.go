@@ -332,7 +332,8 @@ func readKeys(lines *bufio.Scanner) (keys []string, err error) {
 	return nil, errors.New("the list of keys on the input ends without an empty line")
 }
 
-// Do executes stored jobs one after the other and writes their updates to out. Once stop is closed, no job starts. Do returns the errors of jobs by their keys; err means that writing to out failed.
+// Do executes stored jobs one after the other and writes their updates to out. Once stop is closed, no job starts. Do
+// returns the errors of jobs by their keys; err means that writing to out failed.
 func Do(
 	ctx context.Context, s *store.Store, d Doer, keys []string, stop <-chan struct{}, out io.Writer,
 ) (failed map[string]error, err error) {
