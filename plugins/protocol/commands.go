@@ -33,3 +33,13 @@ func TextWithoutCommands(text string) string {
 	}
 	return strings.Join(lines, "")
 }
+
+// XMLWithoutCommands returns an equivalent XML document in which a character of each command to a CI system is a
+// character reference. The document must have no comments, CDATA sections or processing instructions.
+func XMLWithoutCommands(document []byte) []byte {
+	lines := bytes.SplitAfter(document, []byte("\n"))
+	for i, line := range lines {
+		lines[i] = commandInside.ReplaceAll(commandAtStart.ReplaceAll(line, []byte(`$1&#58;`)), []byte(`#&#35;$1`))
+	}
+	return bytes.Join(lines, nil)
+}

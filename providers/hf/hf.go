@@ -66,7 +66,7 @@ func parse(raw json.RawMessage) (config, error) {
 }
 
 func (p *provider) Describe(context.Context) (protocol.ProviderDescription, error) {
-	return protocol.ProviderDescription{Name: "hf", Version: "1", Schema: schema, Environment: hub.Environment}, nil
+	return protocol.ProviderDescription{Name: "hf", Version: "2", Schema: schema, Environment: hub.Environment}, nil
 }
 
 func (p *provider) Resolve(ctx context.Context, r protocol.ResolveRequest) (_ protocol.Resolution, err error) {

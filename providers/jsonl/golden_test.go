@@ -8,7 +8,7 @@ import (
 	"surprisal.dev/providers/source/sourcetest"
 )
 
-// TestGolden reads lines with escapes, invalid bytes, paths into objects and arrays, and a bad row.
+// TestGolden reads lines with escapes, invalid bytes, paths into objects and arrays, clusters, and a bad row.
 func TestGolden(t *testing.T) {
 	dir := sourcetest.Dir(t, map[string]string{
 		"a.jsonl": "\ufeff{\"a\": {\"b\": [1, \"\\u00e9\\ud83d\\ude00\\n\\\"\"]}, \"text\": \"one\"}\r\n\n \t\n{\"text\": \"two\xff\", \"a\": {\"b\": [{}, \"\"]}}",
@@ -27,5 +27,12 @@ func TestGolden(t *testing.T) {
 		}
 		results[name] = []byte(strings.Join(sourcetest.Format(rows), "\n"))
 	}
+	rows, err := sourcetest.ReadCluster(t, provider, sourcetest.Source(sourcetest.Dir(t, map[string]string{
+		"c.jsonl": `{"text": "x", "book": 17}` + "\n" + `{"text": "y", "book": -0}` + "\n" + `{"text": "z", "book": "\u00e9"}` + "\n",
+	}), `{"path": "c.jsonl"}`), "book", "text")
+	if err != nil {
+		t.Fatal(err)
+	}
+	results["a cluster"] = []byte(strings.Join(sourcetest.Format(rows), "\n"))
 	golden.Check(t, description.Version, results)
 }

@@ -19,7 +19,7 @@ func newProvider(most int) sdk.Provider {
 	return source.New(source.Format{
 		Description: protocol.ProviderDescription{
 			Name:    "jsonl",
-			Version: "3",
+			Version: "4",
 			Schema:  "#Config: {" + source.LocationSchema + "}\n",
 		},
 		Parse: func(raw json.RawMessage) (source.Config, error) {

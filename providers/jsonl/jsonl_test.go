@@ -123,12 +123,18 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// The field of a cluster has a string or an integer, whose digits do not change.
+// The field of a cluster has a string or an integer, whose digits do not change. Equal integers are equal.
 func TestCluster(t *testing.T) {
 	for line, want := range map[string]string{
 		`{"text": "x", "book": "b\n"}`:                   `"x" "b\n"`,
 		`{"text": "x", "book": 17}`:                      `"x" "17"`,
 		`{"text": "x", "book": -9007199254740993}`:       `"x" "-9007199254740993"`,
+		`{"text": "x", "book": 0}`:                       `"x" "0"`,
+		`{"text": "x", "book": -0}`:                      `"x" "0"`,
+		`{"text": "x", "book": -10}`:                     `"x" "-10"`,
+		`{"text": "x", "book": "-0"}`:                    `"x" "-0"`,
+		`{"text": "x", "book": 007}`:                     ` !line 1, column 24: expected a comma or "}", found '0'`,
+		`{"text": "x", "book": -0.0}`:                    ` !line 1: field "book" is -0.0; a cluster has a string or an integer`,
 		`{"text": "x", "book": 1.5}`:                     ` !line 1: field "book" is 1.5; a cluster has a string or an integer`,
 		`{"text": "x", "book": 1e3}`:                     ` !line 1: field "book" is 1e3; a cluster has a string or an integer`,
 		`{"text": "x", "book": null}`:                    ` !line 1: field "book" is null; a cluster has a string or an integer`,

@@ -128,7 +128,7 @@ func (s *scanner) scan(data []byte) ([][]byte, error) {
 			if kind(raw[0]) != "a number" || bytes.ContainsAny(raw, ".eE") {
 				return nil, problemf(": field %q is %.20s; a cluster has a string or an integer", name, raw)
 			}
-			s.values[i] = raw
+			s.values[i] = decimal(raw)
 			continue
 		}
 		raw = raw[1 : len(raw)-1]
@@ -143,6 +143,14 @@ func (s *scanner) scan(data []byte) ([][]byte, error) {
 		s.values[i] = raw
 	}
 	return s.values, nil
+}
+
+// decimal returns the digits of an integer in JSON. Only 0 has two spellings.
+func decimal(raw []byte) []byte {
+	if string(raw) == "-0" {
+		return raw[1:]
+	}
+	return raw
 }
 
 func kind(first byte) string {

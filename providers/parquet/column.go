@@ -43,6 +43,9 @@ func newColumn(f *source.File, file *footer.File, of source.Field, path []string
 	field := of.Name
 	c := &column{file: f, field: field}
 	if c.leaf, c.elements, err = find(file.Root(), field, path); err != nil {
+		if _, complete := errors.AsType[*advice](err); complete {
+			return nil, sdk.Invalid("%s: field %q: %v", f.Label, field, err)
+		}
 		return nil, sdk.Invalid("%s: field %q: %v; columns are %s", f.Label, field, err,
 			source.Candidates(field, leaves(file.Root())))
 	}
@@ -111,6 +114,9 @@ func (c *column) bytes(v parquet.Value) []byte {
 // field with a backslash is only a path.
 func find(root *parquet.Column, field string, path []string) (leaf *parquet.Column, elements []int, err error) {
 	leaf, elements, err = locate(root, path)
+	if unnumbered, ok := errors.AsType[*unnumberedError](err); ok {
+		err = unnumbered.complete(root, path)
+	}
 	if len(path) == 1 || strings.Contains(field, `\`) {
 		return leaf, elements, err
 	}
@@ -119,10 +125,40 @@ func find(root *parquet.Column, field string, path []string) (leaf *parquet.Colu
 	case twice != nil || whole == nil:
 		return leaf, elements, cmp.Or(twice, err)
 	case err == nil:
-		return nil, nil, fmt.Errorf("it is both a column with that name and a path through groups; write %q for the column, or %q for the path",
-			strings.ReplaceAll(field, ".", `\.`), `\`+field)
+		return nil, nil, &advice{fmt.Sprintf("it is both a column with that name and a path through groups; write %q for the column, or %q for the path",
+			source.JoinField([]string{field}), `\`+field)}
 	}
 	return locate(root, []string{field})
+}
+
+// advice is an error that tells which field to write.
+type advice struct{ text string }
+
+func (a *advice) Error() string { return a.text }
+
+// unnumberedError is the error of a path through a list, or to it, in which the number of an element is missing.
+type unnumberedError struct {
+	list string
+	// at is the position in the path that lacks the number.
+	at int
+}
+
+func (e *unnumberedError) Error() string {
+	return fmt.Sprintf("%q is a list; add the number of an element", e.list)
+}
+
+// complete adds the field that reads the first element, if the path leads to a column then.
+func (e *unnumberedError) complete(root *parquet.Column, path []string) error {
+	path = slices.Clone(path)
+	for next := e; next != nil; {
+		path = slices.Insert(path, next.at, "0")
+		leaf, elements, err := locate(root, path)
+		if err == nil {
+			return &advice{fmt.Sprintf("%v, as in %q", e, spell(chain(root, leaf), elements, names(root)))}
+		}
+		next, _ = errors.AsType[*unnumberedError](err)
+	}
+	return e
 }
 
 // child returns the column inside c that has the name, or nil.
@@ -162,8 +198,7 @@ func locate(root *parquet.Column, path []string) (leaf *parquet.Column, elements
 		}
 		i++
 		if i == len(path) || !isNumber(path[i]) {
-			return nil, nil, fmt.Errorf("%q is a list; add the number of an element, as in %q", strings.Join(path[:i], "."),
-				strings.Join(path[:i], ".")+".0")
+			return nil, nil, &unnumberedError{source.JoinField(path[:i]), i}
 		}
 		element, err := strconv.Atoi(path[i])
 		if err != nil {
@@ -177,7 +212,7 @@ func locate(root *parquet.Column, path []string) (leaf *parquet.Column, elements
 	}
 	if !c.Leaf() {
 		if onlyRepeated(c) != nil {
-			return nil, nil, errors.New("it is a list; add the number of an element")
+			return nil, nil, &unnumberedError{source.JoinField(path), len(path)}
 		}
 		return nil, nil, errors.New("it is a group of columns")
 	}
@@ -199,28 +234,93 @@ func isNumber(s string) bool {
 	return strings.Trim(s, "0123456789") == ""
 }
 
-// leaves returns the names of the columns, as fields name them.
-func leaves(c *parquet.Column) []string {
-	return columns(c, func(*parquet.Column) bool { return true })
+// leaves returns the fields that name the columns.
+func leaves(root *parquet.Column) []string {
+	return columns(root, func(*parquet.Column) bool { return true })
 }
 
-// texts returns the names of the text columns.
-func texts(c *parquet.Column) []string {
-	return columns(c, func(leaf *parquet.Column) bool { return isText(leaf.Type()) })
+// texts returns the fields that name the text columns.
+func texts(root *parquet.Column) []string {
+	return columns(root, func(leaf *parquet.Column) bool { return isText(leaf.Type()) })
 }
 
-func columns(c *parquet.Column, accept func(*parquet.Column) bool) []string {
-	if c.Leaf() {
-		if !accept(c) {
-			return nil
+func columns(root *parquet.Column, accept func(*parquet.Column) bool) []string {
+	top := names(root)
+	var fields []string
+	var walk func(above []*parquet.Column)
+	walk = func(above []*parquet.Column) {
+		c := above[len(above)-1]
+		if c.Leaf() && accept(c) {
+			fields = append(fields, spell(above, nil, top))
 		}
-		return []string{strings.Join(c.Path(), ".")}
+		for _, next := range c.Columns() {
+			walk(append(above, next))
+		}
 	}
-	var names []string
+	walk([]*parquet.Column{root})
+	return fields
+}
+
+// names returns the names of the columns inside c.
+func names(c *parquet.Column) map[string]bool {
+	all := map[string]bool{}
 	for _, next := range c.Columns() {
-		names = append(names, columns(next, accept)...)
+		all[next.Name()] = true
 	}
-	return names
+	return all
+}
+
+// chain returns the columns from the root to the leaf, none of which has the name of another one inside the same column.
+func chain(root, leaf *parquet.Column) []*parquet.Column {
+	all := []*parquet.Column{root}
+	for _, name := range leaf.Path() {
+		inside := all[len(all)-1].Columns()
+		all = append(all, inside[slices.IndexFunc(inside, func(c *parquet.Column) bool { return c.Name() == name })])
+	}
+	return all
+}
+
+// spell returns the field with which find returns the last of the columns of a chain, and its elements: 0 in each list
+// that elements does not number. top has the names of the columns inside the root.
+func spell(chain []*parquet.Column, elements []int, top map[string]bool) string {
+	var path []string
+	for i, c := range chain[1:] {
+		if !mayOmit(chain[i:]) {
+			path = append(path, c.Name())
+		}
+		if c.Repeated() {
+			element := 0
+			if len(elements) > 0 {
+				element, elements = elements[0], elements[1:]
+			}
+			path = append(path, strconv.Itoa(element))
+		}
+	}
+	field := source.JoinField(path)
+	if len(path) > 1 && top[field] {
+		return `\` + field // the field alone would also be the name of a column
+	}
+	if len(path) == 1 && isUnescaped(path[0], top) {
+		return path[0]
+	}
+	return field
+}
+
+// mayOmit reports whether a path may omit the name of the second of the columns, which is inside the first, and the name
+// tells nothing: it is that of the group between a list or map and its elements, or of the element in that group.
+func mayOmit(chain []*parquet.Column) bool {
+	outer, c := chain[0], chain[1]
+	if outer.Repeated() && isListGroup(outer.Name()) && len(outer.Columns()) == 1 {
+		return !c.Repeated() && (len(chain) == 2 || chain[2].Name() != c.Name())
+	}
+	return onlyRepeated(outer) == c && (isListGroup(c.Name()) || c.Name() == "array" || c.Name() == "key_value")
+}
+
+// isUnescaped reports whether the name of a column inside the root needs no escapes as a field: it has none, and is not
+// the beginning of a path, too.
+func isUnescaped(name string, top map[string]bool) bool {
+	path, err := source.SplitField(name)
+	return err == nil && !strings.Contains(name, `\`) && (len(path) == 1 || !top[path[0]] && !isNumber(path[0]))
 }
 
 // seek moves to a row of a row group.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -163,7 +164,7 @@ func TestColumnsThatCannotBeRead(t *testing.T) {
 		"txet":                       `a.parquet: field "txet": no column "txet"; columns are "text", `,
 		"meta.sorce.url":             `no column "sorce" in "meta"; columns are "meta.source.url", `,
 		"meta.source":                `it is a group of columns`,
-		"tags":                       `it is a list; add the number of an element`,
+		"tags":                       `"tags" is a list; add the number of an element, as in "tags.0"`,
 		"plain":                      `"plain" is a list; add the number of an element, as in "plain.0"`,
 		"tags.first":                 `no column "first" in "tags"`,
 		"plain.99999999999999999999": `value out of range`,
@@ -257,6 +258,80 @@ func TestCluster(t *testing.T) {
 	}
 }
 
+// Messages list columns as they must be written, and no message suggests the field that it is about.
+func TestMessagesNameFields(t *testing.T) {
+	type words struct {
+		Words []string `parquet:"words"`
+	}
+	type inner struct {
+		B       string `parquet:"b"`
+		Element struct {
+			Element string `parquet:"element"`
+		} `parquet:"element"`
+	}
+	type row struct {
+		Column  string            `parquet:"a.b"`
+		Plain   string            `parquet:"c.d"`
+		Dots    string            `parquet:".e"`
+		Slash   string            `parquet:"f\\g"`
+		A       inner             `parquet:"a"`
+		L       []string          `parquet:"l,list"`
+		Deep    []inner           `parquet:"deep,list"`
+		Turns   []words           `parquet:"turns"`
+		Map     map[string]string `parquet:"map"`
+		Numbers []int64           `parquet:"numbers,list"`
+	}
+	var b bytes.Buffer
+	if err := parquet.Write(&b, make([]row, 1)); err != nil {
+		t.Fatal(err)
+	}
+	dir := sourcetest.Dir(t, map[string]string{"a.parquet": b.String()})
+	for field, want := range map[string]string{
+		"a.b":            `it is both a column with that name and a path through groups; write "a\\.b" for the column, or "\\a.b" for the path`,
+		"l.list.element": `"l.list" is a list; add the number of an element, as in "l.0"`,
+		"turns.3.words":  `"turns.3.words" is a list; add the number of an element, as in "turns.3.words.0"`,
+		"turns.words":    `"turns" is a list; add the number of an element, as in "turns.0.words.0"`,
+		"deep":           `"deep" is a list; add the number of an element; columns are `,
+		"deep.element.b": `no column "element" in "deep"; columns are `,
+		"numbers.0":      `is a column of INT(64,true), not of strings; string columns are `,
+		"turns":          `"turns" is a list; add the number of an element, as in "turns.0.words.0"`,
+	} {
+		_, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, field)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), fmt.Sprintf("did you mean %q", field)) ||
+			!strings.HasSuffix(want, " ") && !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", field, err, want)
+		}
+	}
+	f, err := parquet.OpenFile(strings.NewReader(b.String()), int64(b.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := texts(f.Root())
+	want := []string{`a\.b`, "c.d", `\.e`, `f\\g`, `\a.b`, "a.element.element", "l.0", "deep.0.b", "deep.0.element.element.element", "turns.0.words.0",
+		"map.0.key", "map.0.value"}
+	slices.Sort(fields)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, fields); diff != "" {
+		t.Errorf("columns (-want +got):\n%s", diff)
+	}
+	read := map[string]bool{}
+	for _, field := range fields {
+		path, err := source.SplitField(field)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaf, _, err := find(f.Root(), field, path)
+		if err != nil {
+			t.Errorf("%s: %v", field, err)
+			continue
+		}
+		read[fmt.Sprintf("%q", leaf.Path())] = true
+	}
+	if len(read) != len(want) {
+		t.Errorf("the fields name %d columns, want %d", len(read), len(want))
+	}
+}
+
 // Only the groups that the format puts between a list and its elements may be omitted from a path.
 func TestGroupsOfLists(t *testing.T) {
 	type inner struct {
@@ -275,8 +350,8 @@ func TestGroupsOfLists(t *testing.T) {
 	for field, want := range map[string]string{
 		"messages.1.content": `"b"`, "tags.1": `"d"`, "tags.1.element": `"d"`, "tags.list.0": `"c"`, "tags.list.0.element": `"c"`,
 		"deep.1.content": `"f"`, "deep.1.element.content": `"f"`, "deep.list.0.content": `"e"`, "deep.list.0.element.content": `"e"`,
-		"messages.1": "!it is a group of columns", "deep.0": "!it is a group of columns", "messages.content": `!"messages" is a list; add the number of an element, as in "messages.0"`,
-		"tags.list": `!"tags.list" is a list; add the number of an element, as in "tags.list.0"`, "tags.1.x": `!no column "x" in `, "messages.1.content.x": `!no column "x" in "messages.content"`,
+		"messages.1": "!it is a group of columns", "deep.0": "!it is a group of columns", "messages.content": `!"messages" is a list; add the number of an element, as in "messages.0.content"`,
+		"tags.list": `!"tags.list" is a list; add the number of an element, as in "tags.0"`, "tags.1.x": `!no column "x" in `, "messages.1.content.x": `!no column "x" in "messages.content"`,
 	} {
 		rows, err := sourcetest.Read(t, New(), sourcetest.Source(dir, `{"path": "a.parquet"}`), 0, 0, field)
 		if text, isError := strings.CutPrefix(want, "!"); isError {

@@ -15,8 +15,8 @@ const (
 	nameBytes = 60
 )
 
-// Candidates lists names for a message, most similar to the missing name first. If the first is very similar, it asks
-// whether that name was meant.
+// Candidates lists names for a message, most similar to the missing name first. If the first is another name and very
+// similar, it asks whether that name was meant.
 func Candidates(missing string, names []string) string {
 	sorted := slices.Clone(names)
 	slices.Sort(sorted)
@@ -28,7 +28,8 @@ func Candidates(missing string, names []string) string {
 		return cmp.Or(-compareBool(strings.EqualFold(missing, a), strings.EqualFold(missing, b)), cmp.Compare(distance(missing, a), distance(missing, b)))
 	})
 	text := list(sorted)
-	if first := sorted[0]; strings.EqualFold(missing, first) || distance(missing, first) <= min(2, len(missing)/3) {
+	first := sorted[0]
+	if missing != first && (strings.EqualFold(missing, first) || distance(missing, first) <= min(2, len(missing)/3)) {
 		text += "; did you mean " + list(sorted[:1]) + "?"
 	}
 	return text
@@ -115,4 +116,14 @@ func SplitField(field string) ([]string, error) {
 		}
 	}
 	return parts, nil
+}
+
+// JoinField returns the field that SplitField splits into names.
+func JoinField(names []string) string {
+	escape := strings.NewReplacer(`\`, `\\`, ".", `\.`)
+	parts := make([]string, len(names))
+	for i, name := range names {
+		parts[i] = escape.Replace(name)
+	}
+	return strings.Join(parts, ".")
 }

@@ -32,11 +32,12 @@ func TestCandidates(t *testing.T) {
 		{"ab", []string{"ac"}, `"ac"`},
 		{"abcdefghi", []string{"abcdefxyi"}, `"abcdefxyi"; did you mean "abcdefxyi"?`},
 		{"abcdefghi", []string{"abcdwxyhi"}, `"abcdwxyhi"`},
+		{"text", []string{"text", "tex"}, `"text", "tex"`},
 		{"text", []string{"tex", "TEXT"}, `"TEXT", "tex"; did you mean "TEXT"?`},
 		{"zzzz", []string{"h", "g", "f", "e", "d", "c", "b", "a"}, `"a", "b", "c", "d", "e", "f", "g", "h"`},
 		{"zzzz", []string{"i", "h", "g", "f", "e", "d", "c", "b", "a"}, `"a", "b", "c", "d", "e", "f", "g", "h" and 1 more`},
 		{"name0500", many, `"name0000", "name0001", "name0002", "name0003", "name0004", "name0005", "name0006", "name0007" and 993 more`},
-		{"name0500", many[:1000], `"name0500", "name0000", "name0100", "name0200", "name0300", "name0400", "name0501", "name0502" and 992 more; did you mean "name0500"?`},
+		{"Name0500", many[:1000], `"name0500", "name0000", "name0100", "name0200", "name0300", "name0400", "name0501", "name0502" and 992 more; did you mean "name0500"?`},
 		{"x", []string{strings.Repeat("y", nameBytes), strings.Repeat("z", nameBytes+1)},
 			fmt.Sprintf("%q, %q", strings.Repeat("y", nameBytes), strings.Repeat("z", nameBytes)+"…")},
 	} {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/terminal"
 )
@@ -73,7 +74,7 @@ func (r *Report) JUnit() ([]byte, error) {
 		all.Skipped += s.Skipped
 	}
 	text, err := xml.MarshalIndent(all, "", "  ")
-	return append([]byte(xml.Header), append(text, '\n')...), err
+	return append([]byte(xml.Header), append(protocol.XMLWithoutCommands(text), '\n')...), err
 }
 
 // maxCases bounds the cases of a report, so that it has less than the 30 MB that GitLab reads: a case takes about 1 kB,

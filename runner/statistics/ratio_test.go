@@ -137,6 +137,31 @@ func TestEqualsQuantiles(t *testing.T) {
 	}
 }
 
+// A quantile has no interval if that of its share reaches 0 or 1, however many values are beyond it: clusters may differ
+// too much.
+func TestQuantileOfFewClusters(t *testing.T) {
+	var sample Sample
+	var below, w []float64
+	var clusters []int
+	for cluster := range 4 {
+		for range 100 {
+			v := 0.0
+			if cluster == 3 {
+				v = 1
+			}
+			sample.Add(v, 1)
+			below, w, clusters = append(below, 1-v), append(w, 1), append(clusters, cluster)
+		}
+	}
+	e, ok := units(below, w, clusters).Estimate()
+	if !ok || e.Value != 0.75 {
+		t.Fatalf("got the share %+v, %v", e, ok)
+	}
+	if q, ok := sample.Sorted().Interval(0.75, e); ok {
+		t.Errorf("got %+v, want no interval", q)
+	}
+}
+
 // Uncorrected errors equal those of a weighted regression with robust errors by statsmodels. The correction, intervals
 // and tests equal those of numpy and scipy.
 func TestEqualsStatsmodels(t *testing.T) {

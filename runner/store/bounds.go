@@ -27,8 +27,8 @@ const (
 	maxManifest = 256 << 20
 	// maxSmall bounds markers, tags and generations.
 	maxSmall = 64 << 10
-	// maxSidecar bounds the record next to an exported artifact, which is indented.
-	maxSidecar = 2 * maxRecord
+	// maxSidecar bounds the record next to an exported artifact, which is indented and in which characters are escaped.
+	maxSidecar = maxManifest
 )
 
 // reading bounds the objects that all goroutines read and decode at a time, in bytes.

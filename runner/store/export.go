@@ -244,18 +244,28 @@ func (x *export) fill(ctx context.Context, dir string) error {
 			return err
 		}
 	}
-	record, err := encode(x.r)
+	record, err := x.r.SidecarJSON()
 	if err != nil {
 		return err
 	}
-	var pretty bytes.Buffer
-	if err := json.Indent(&pretty, record, "", "  "); err != nil {
-		return err
-	}
-	if err := writeIn(x.root, path.Join(dir, Sidecar), &pretty); err != nil {
+	if err := writeIn(x.root, path.Join(dir, Sidecar), bytes.NewReader(record)); err != nil {
 		return err
 	}
 	return syncIn(x.root, dir)
+}
+
+// SidecarJSON returns the content of the file .artifact. Its strings control neither a terminal nor a CI system, so the
+// descriptor in it is no longer canonical JSON.
+func (r *Record) SidecarJSON() ([]byte, error) {
+	record, err := encode(r)
+	if err != nil {
+		return nil, err
+	}
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, record, "", "  "); err != nil {
+		return nil, err
+	}
+	return protocol.VisibleJSON(pretty.Bytes()), nil
 }
 
 // Exported returns the record of the artifact that Export wrote to dir. If there is none, the error is fs.ErrNotExist.

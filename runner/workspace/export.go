@@ -2,7 +2,6 @@ package workspace
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +16,6 @@ import (
 
 	"surprisal.dev/internal/address"
 	"surprisal.dev/plugins/bucket"
-	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
 	"surprisal.dev/runner/plan"
 	"surprisal.dev/runner/store"
@@ -82,11 +80,11 @@ func (w *Workspace) Export(ctx context.Context, r *store.Record, what, dir strin
 
 // describe writes the record of an artifact into the directory of its files.
 func describe(r *store.Record, dir string) error {
-	data, err := json.MarshalIndent(r, "", "  ")
+	data, err := r.SidecarJSON()
 	if err != nil {
 		return err
 	}
-	return errors.Join(os.WriteFile(filepath.Join(dir, store.Sidecar), append(protocol.VisibleJSON(data), '\n'), 0o644), os.Chmod(dir, 0o755))
+	return errors.Join(os.WriteFile(filepath.Join(dir, store.Sidecar), data, 0o644), os.Chmod(dir, 0o755))
 }
 
 // labels returns the labels of an action in the current spec.

@@ -227,7 +227,8 @@ func measures(model string, before, now *cell) []Measure {
 	return all
 }
 
-// quantiles compares a quantile of the losses of tokens. It has no estimate if too few tokens are beyond it.
+// quantiles compares a quantile of the losses of tokens. It has no estimate if too few tokens are beyond it, or if an end
+// of the interval of a side is unknown.
 func quantiles(model string, i int, share float64, before, now *cell) Measure {
 	m := Measure{
 		Name: quantileName(share), Model: model, Of: "tokens", ReferenceSize: before.losses.Len(), CurrentSize: now.losses.Len(),
