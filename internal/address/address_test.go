@@ -51,15 +51,22 @@ func TestPrintable(t *testing.T) {
 }
 
 func TestMistyped(t *testing.T) {
-	for address, want := range map[string]string{
-		"s3//KEY@b": "s3://", "s3:/b/k": "s3://", "s3:b/k": "s3://", "s3:": "s3://", "s3:/": "s3://", "S3;//b": "s3://", "s3.//b": "s3://",
-		" gs//b": "gs://", "gs:b": "gs://", `s3:\\b`: "s3://", "file//x": "file:///", "file:/x/y": "file:///", "https:/x": "https://",
-		"http//x": "http://", "mem:": "mem://",
-		"s3://b/k": "", "file:///x": "", "s3/b": "", "s3": "", "gs.txt": "", "s3x//b": "", "./s3//b": "", "/s3//b": "", "data//x": "",
-		"a:b.txt": "", "files//x": "", "s3-data/x:y": "", "": "", "ftp://x": "",
+	for want, addresses := range map[string][]string{
+		"s3://":    {"s3//KEY@b", "s3:/b/k", "s3:b/k", "s3:", "s3:/", "S3;//b", "s3.//b", `s3:\\b`},
+		"gs://":    {" gs//b", "gs:b"},
+		"file:///": {"file//x", "file:/x/y"},
+		"https://": {"https:/x"},
+		"http://":  {"http//x"},
+		"mem://":   {"mem:"},
+		"": {
+			"s3://b/k", "file:///x", "s3/b", "s3", "gs.txt", "s3x//b", "./s3//b", "/s3//b", "data//x", "a:b.txt", "files//x", "s3-data/x:y", "",
+			"ftp://x",
+		},
 	} {
-		if got := Mistyped(address); got != want {
-			t.Errorf("%q: %q, want %q", address, got, want)
+		for _, address := range addresses {
+			if got := Mistyped(address); got != want {
+				t.Errorf("%q: %q, want %q", address, got, want)
+			}
 		}
 	}
 }
