@@ -540,7 +540,7 @@ func TestBadInput(t *testing.T) {
 		{"gs://bucket/x?SeKrEt=1", "store gs://bucket: invalid query parameter"},
 		{"mem://bucket/x?SeKrEt=1", "store mem://bucket: invalid query parameter"},
 		{"s3:/AKIA:SeKrEt@bucket/x", "store ...: a URL begins with s3://"},
-		{"x:/AKIA:SeKrEt@bucket/x", `store ...: a URL has "://" after its scheme`},
+		{"ftp:/AKIA:SeKrEt@bucket/x", `store ...: a URL has "://" after its scheme`},
 		{"AKIA:SeKrEt@bucket/x", `store ...: a URL has "://" after its scheme`},
 		{"file://AKIA:SeKrEt@bucket/x", "store file://...: a file URL has three slashes"},
 	} {
