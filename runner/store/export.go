@@ -255,7 +255,7 @@ func (x *export) fill(ctx context.Context, dir string) error {
 }
 
 // SidecarJSON returns the content of the file .artifact. Its strings control neither a terminal nor a CI system, so the
-// descriptor in it is no longer canonical JSON.
+// descriptor in it is then not canonical JSON.
 func (r *Record) SidecarJSON() ([]byte, error) {
 	record, err := encode(r)
 	if err != nil {
