@@ -1,6 +1,6 @@
-// Package address decides how addresses of data are printed. A path in a spec, or a location on the command line, may
-// have a secret: a key before "@", or an option such as the signature of a presigned URL. Messages end up in logs that
-// more people read.
+// Package address decides how addresses of data are printed, and finds mistyped URLs. A path in a spec, or a location on
+// the command line, may have a secret: a key before "@", or an option such as the signature of a presigned URL. Messages
+// end up in logs that more people read.
 package address
 
 import (

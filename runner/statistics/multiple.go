@@ -29,6 +29,9 @@ func FamilyWise(p []float64) []float64 {
 	return adjusted
 }
 
+// Normal95 is the 97.5% quantile of the standard normal distribution, for two-sided intervals of 95%.
+const Normal95 = 1.959963984540054
+
 // NormalQuantile returns a quantile of the standard normal distribution.
 func NormalQuantile(p float64) float64 { return math.Sqrt2 * math.Erfinv(2*p-1) }
 

@@ -254,8 +254,8 @@ func (x *export) fill(ctx context.Context, dir string) error {
 	return syncIn(x.root, dir)
 }
 
-// SidecarJSON returns the content of the file .artifact. Its strings control neither a terminal nor a CI system, so the
-// descriptor in it is then not canonical JSON.
+// SidecarJSON returns the content of the file .artifact. Its strings control neither a terminal nor a CI system. Therefore
+// the descriptor in it may not be canonical JSON.
 func (r *Record) SidecarJSON() ([]byte, error) {
 	record, err := encode(r)
 	if err != nil {

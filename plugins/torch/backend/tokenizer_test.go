@@ -43,22 +43,19 @@ func (p *pairs) addText(name, value string) {
 	p.text(value)
 }
 
-func (p *pairs) addTexts(name string, values []string) {
+func addArray[T any](p *pairs, name string, kind uint32, values []T, write func(T)) {
 	p.key(name, 9)
-	p.kind(8)
+	p.kind(kind)
 	p.number(uint64(len(values)))
 	for _, value := range values {
-		p.text(value)
+		write(value)
 	}
 }
 
+func (p *pairs) addTexts(name string, values []string) { addArray(p, name, 8, values, p.text) }
+
 func (p *pairs) addIntegers(name string, values []int32) {
-	p.key(name, 9)
-	p.kind(5)
-	p.number(uint64(len(values)))
-	for _, value := range values {
-		p.kind(uint32(value))
-	}
+	addArray(p, name, 5, values, func(v int32) { p.kind(uint32(v)) })
 }
 
 // into returns the file with the metadata at its beginning. What follows stays aligned.

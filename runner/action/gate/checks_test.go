@@ -90,7 +90,7 @@ func TestPlainChecks(t *testing.T) {
 func calibrated(dataset string, units int64, candidate, against, deviation float64) scored {
 	side := func(e float64) artifact.ScoreSummary {
 		c := artifact.Calibration{Error: e, CalibrationUnits: artifact.CalibrationUnits{
-			Interval: &[2]float64{max(0, e-normal95*deviation), e + normal95*deviation}, Units: units,
+			Interval: &[2]float64{max(0, e-statistics.Normal95*deviation), e + statistics.Normal95*deviation}, Units: units,
 		}}
 		return artifact.ScoreSummary{Documents: 1000, Confidence: &artifact.ConfidenceSummary{Top: c, Entropy: c}}
 	}
@@ -113,7 +113,7 @@ func TestCalibration(t *testing.T) {
 	shards := calibrated("x", 200, 0.08, 0.05, 0.001)
 	for _, side := range []artifact.ScoreSummary{shards.candidate, shards.against} {
 		c := &side.Confidence.Top
-		c.Shards = artifact.CalibrationUnits{Interval: &[2]float64{c.Error, c.Error + normal95*0.02}, Units: 30}
+		c.Shards = artifact.CalibrationUnits{Interval: &[2]float64{c.Error, c.Error + statistics.Normal95*0.02}, Units: 30}
 	}
 	for _, clustered := range []bool{false, true} {
 		shards.shards = clustered

@@ -10,12 +10,9 @@ import (
 	"surprisal.dev/runner/statistics"
 )
 
-// normal95 is the 97.5% quantile of the normal distribution, from which a score has the interval of a calibration error.
-const normal95 = 1.959963984540054
-
-// deviation returns the standard error of a calibration error, which has an interval.
+// deviation returns the standard error of a calibration error, from which its interval was made.
 func deviation(c artifact.Calibration, shards bool) float64 {
-	return (c.Of(shards).Interval[1] - c.Error) / normal95
+	return (c.Of(shards).Interval[1] - c.Error) / statistics.Normal95
 }
 
 // leastBeyond is the number of tokens beyond a quantile from which its test says anything.
@@ -85,8 +82,10 @@ func countBeyond(path string, shards bool, limits []float64) (sums []statistics.
 	defer func() { err = errors.Join(err, r.Close()) }()
 	beyond := make([]units, len(limits))
 	for j := range beyond {
-		if beyond[j] = new(statistics.Clusters); shards {
+		if shards {
 			beyond[j] = new(statistics.Runs[string])
+		} else {
+			beyond[j] = new(statistics.Clusters)
 		}
 	}
 	counts := make([]float64, len(limits))

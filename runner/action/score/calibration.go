@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"surprisal.dev/runner/artifact"
+	"surprisal.dev/runner/statistics"
 )
 
 // calibration compares predictions with outcomes in bins of the prediction, in memory that depends on the number of named
@@ -108,9 +109,6 @@ func accumulate(sum, more []float64) {
 	}
 }
 
-// normal95 is the 97.5% quantile of the normal distribution.
-const normal95 = 1.959963984540054
-
 // summary ends the last shard and all clusters.
 func (c *calibration) summary() artifact.Calibration {
 	c.endShard()
@@ -140,7 +138,7 @@ func (c *calibration) summary() artifact.Calibration {
 	interval := func(p products) artifact.CalibrationUnits {
 		of := artifact.CalibrationUnits{Units: p.units}
 		if p.units > 1 {
-			half := normal95 * p.deviation(weights) / float64(tokens)
+			half := statistics.Normal95 * p.deviation(weights) / float64(tokens)
 			of.Interval = &[2]float64{max(0, s.Error-half), s.Error + half}
 		}
 		return of
