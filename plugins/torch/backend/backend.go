@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -36,9 +35,9 @@ type config struct {
 }
 
 type backend struct {
-	// processor is held during computations on the CPU: two at once, each with all its threads, take far longer than
-	// one after the other.
-	processor *sync.Mutex
+	// processor is that of all models on the CPU: batches that compute at once, each with all threads, take far longer
+	// than one after the other.
+	processor *decoder.Processor
 	// digests are those of the weights that were read.
 	digests *digests.Cache
 }
@@ -46,7 +45,7 @@ type backend struct {
 // New returns the backend. It configures this process's allocator.
 func New() sdk.Backend {
 	tensor.KeepMemory()
-	return backend{new(sync.Mutex), knownDigests()}
+	return backend{decoder.NewProcessor(), knownDigests()}
 }
 
 func (backend) Describe(context.Context) (protocol.BackendDescription, error) {
@@ -81,6 +80,10 @@ func (b backend) Load(ctx context.Context, m protocol.Model) (_ sdk.Model, err e
 	if err != nil {
 		return nil, err
 	}
+	options.Processor = b.processor
+	if c.Device != "cpu" {
+		options.Processor = decoder.NewProcessor()
+	}
 	weights, err := open(m)
 	if err != nil {
 		return nil, err
@@ -97,7 +100,7 @@ func (b backend) Load(ctx context.Context, m protocol.Model) (_ sdk.Model, err e
 		}
 		return nil, err
 	}
-	loaded.halvings = m.Halvings
+	loaded.reduce(m.Halvings)
 	return loaded, nil
 }
 
@@ -116,16 +119,13 @@ func (b backend) load(ctx context.Context, weights *checkpoint.Checkpoint, c con
 	}
 	warn(ctx, options.Devices)
 	trim()
-	computing := b.processor
-	if c.Device != "cpu" {
-		computing = new(sync.Mutex)
-	}
 	end := firstOf(weights.EOS, words.EOS)
 	prefix := firstOf(weights.BOS, words.BOS, func() (int32, bool) { return end.id, end.ok })
 	loaded := &model{
 		config: c, architecture: weights.Architecture(), decoder: d, tokenizer: words, heap: heap, weights: heap.Live(),
-		prefix: prefix, end: end, computing: computing, sites: weights.Sites(),
+		prefix: prefix, end: end, processor: options.Processor, sites: weights.Sites(),
 	}
+	loaded.batches.Store(int64(options.Batches()))
 	loaded.budget.Store(int64(c.batchTokens()))
 	return loaded, nil
 }

@@ -3,17 +3,12 @@
 package backend
 
 import (
-	"context"
-	"errors"
 	"math"
-
-	"github.com/hashicorp/go-hclog"
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/sdk"
 	"surprisal.dev/plugins/torch/decoder"
 	"surprisal.dev/plugins/torch/prefix"
-	"surprisal.dev/plugins/torch/tensor"
 )
 
 // readAhead is the maximum number of tokens that the windows of a batch read, those that they share counted each time, as a
@@ -83,47 +78,6 @@ func (b *batch) extend(windows []window, l limits) bool {
 	}
 	// The next window may share tokens with these.
 	return tokens >= l.shared
-}
-
-// reduce lowers the budget by the halvings that an earlier process asks for. The first batch may be smaller than the
-// budget. It needs computing.
-func (m *model) reduce(first *batch) {
-	if m.halvings == 0 {
-		return
-	}
-	m.budget.Store(max(min(m.budget.Load(), int64(first.tokens))>>m.halvings, 1))
-	m.halvings = 0
-}
-
-// compute computes a batch of windows, or the first of them if there is not enough memory for all. It returns those that
-// it computed.
-func (m *model) compute(ctx context.Context, b *batch, windows []window, s protocol.Settings, request decoder.Request) (*batch, decoder.Predictions, error) {
-	m.computing.Lock()
-	defer m.computing.Unlock()
-	m.reduce(b)
-	for {
-		if err := ctx.Err(); err != nil {
-			return b, decoder.Predictions{}, err
-		}
-		if l := m.limits(s); int64(b.tokens) > l.shared {
-			b = m.newBatch(request)
-			b.extend(windows, l)
-		}
-		p, err := m.decoder.Predict(ctx, b.sequences, request)
-		if !errors.Is(err, tensor.ErrMemory) {
-			if err == nil {
-				hclog.FromContext(ctx).Debug("computed a batch", "windows", b.windows, "tokens", b.tree.Tokens(), "shared", b.read-b.tree.Tokens())
-			}
-			return b, p, err
-		}
-		if b.windows == 1 {
-			return b, p, sdk.OutOfMemory("a window of %d tokens does not fit: %v", len(b.sequences[0].Tokens), err)
-		}
-		// A budget above this batch's tokens would give the same batch again.
-		budget := max(min(m.budget.Load(), int64(b.tokens))/2, 1)
-		m.budget.Store(budget)
-		hclog.FromContext(ctx).Warn("out of memory; computing fewer tokens at a time", "tokens", budget, "error", err)
-	}
 }
 
 // take moves the window's predictions, which start at from, to its document.

@@ -4,6 +4,9 @@ package backend
 
 import (
 	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -51,6 +54,47 @@ func BenchmarkRequests(b *testing.B) {
 			for i, name := range names[1:] {
 				b.ReportMetric(100*float64(slices.Min(spent[i+1])-least)/float64(least), "%/"+name)
 			}
+		})
+	}
+}
+
+// BenchmarkBatches measures how much faster SmolLM2 scores with two batches at a time than with one, in documents of a
+// book. It scores in both ways in turn, on all threads, and reports the median of the ratios of elapsed times.
+func BenchmarkBatches(b *testing.B) {
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		b.Fatal(err)
+	}
+	book, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(root)), "src/testdata/Isaac.Newton-Opticks.txt"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	var texts []string
+	for from := 20_000; len(texts) < 12; {
+		size := []int{1000, 2000, 4000}[len(texts)%3]
+		texts = append(texts, string(book[from:from+size]))
+		from += size
+	}
+	settings := protocol.Settings{Context: 2048, Stride: 2048, Confidence: true}
+	for _, dtype := range []string{"float32", "bfloat16"} {
+		b.Run(dtype, func(b *testing.B) {
+			one := opened(b, real(b, "smollm2.gguf", dtype)).(*model)
+			two := opened(b, real(b, "smollm2.gguf", dtype)).(*model)
+			one.batches.Store(1)
+			elapsed := func(m *model) time.Duration {
+				begun := time.Now()
+				score(b, m, settings, texts...)
+				return time.Since(begun)
+			}
+			var ratios []float64
+			for b.Loop() {
+				first, second := elapsed(one), elapsed(two)
+				ratios = append(ratios, float64(first)/float64(second))
+				second, first = elapsed(two), elapsed(one)
+				ratios = append(ratios, float64(first)/float64(second))
+			}
+			slices.Sort(ratios)
+			b.ReportMetric(ratios[len(ratios)/2], "times/two")
 		})
 	}
 }

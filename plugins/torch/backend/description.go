@@ -15,10 +15,10 @@ const schema = `
 	// The number of ranks over which the weights are sharded. With "cuda" each rank has its own GPU; the ranks of
 	// "cuda:1" share that GPU.
 	tensorParallel: *1 | (int & >=1 & <=64)
-	// Threads per operator; 0 means one per CPU core.
+	// Threads of each rank; 0 means one per CPU core.
 	threads: *0 | (int & >=0)
 	// The maximum number of tokens per batch, by default 2048 on a CPU and 16384 on GPUs; it is halved if memory does not
-	// suffice. On CPUs at most 32768 are used.
+	// suffice. On CPUs at most 32768 are used. Some CPUs compute two batches at a time.
 	batchTokens: *[if device == "cpu" {2048}, 16384][0] | (int & >=1)
 }
 `

@@ -3,6 +3,10 @@
 package backend
 
 import (
+	"cmp"
+	"math"
+	"slices"
+
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/plugins/torch/checkpoint"
 	"surprisal.dev/plugins/torch/decoder"
@@ -43,10 +47,15 @@ func estimate(c *checkpoint.Checkpoint, o config, s protocol.Settings) (protocol
 	if o.Dtype == "bfloat16" {
 		kind = tensor.BFloat16
 	}
+	// One thread per core is several threads: the machine that scores may have more cores than this one.
+	options := decoder.Options{
+		Type: kind, Devices: slices.Repeat([]tensor.Device{device}, o.TensorParallel), Threads: cmp.Or(o.Threads, math.MaxInt),
+	}
+	batches := options.Batches()
 	w := graph.Workload{
-		Context: context, Tokens: max(o.batchTokens(), context), ElementBytes: kind.Bytes(), Ranks: o.TensorParallel,
+		Context: context, Tokens: batches * max(o.batchTokens(), context), ElementBytes: kind.Bytes(), Ranks: o.TensorParallel,
 		Observed: s.ActivationThreshold > 0,
-		Logits:   decoder.LogitRows * min(int64(o.TensorParallel)*decoder.LogitColumns(device), int64(a.Vocabulary)),
+		Logits:   int64(batches) * decoder.LogitRows * min(int64(o.TensorParallel)*decoder.LogitColumns(device), int64(a.Vocabulary)),
 	}
 	if device == tensor.CPU {
 		w.PackedHead, w.WidenedRows = tensor.HasPackedLayout(kind), tensor.WidenedRows(kind)

@@ -125,7 +125,7 @@ func resident(t *testing.T) int64 {
 // budget is far larger than the batch.
 func TestHalving(t *testing.T) {
 	m := tiny(t)
-	m.Config = json.RawMessage(strings.Replace(defaults, "2048", "1048576", 1))
+	m.Config = json.RawMessage(strings.NewReplacer("2048", "1048576", `"threads": 0`, `"threads": 1`).Replace(defaults))
 	loaded := opened(t, m)
 	limited := &limitedComputer{predictor: loaded.(*model).decoder, tokens: 100}
 	loaded.(*model).decoder = limited

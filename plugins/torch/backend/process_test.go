@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -252,6 +253,7 @@ func TestCancel(t *testing.T) {
 type watchedComputer struct {
 	predictor
 	begun chan int
+	mutex sync.Mutex
 	ended error
 }
 
@@ -264,6 +266,9 @@ func (c *watchedComputer) Predict(ctx context.Context, sequences []decoder.Seque
 	case c.begun <- tokens:
 	default:
 	}
-	p, c.ended = c.predictor.Predict(ctx, sequences, request)
-	return p, c.ended
+	p, err = c.predictor.Predict(ctx, sequences, request)
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	c.ended = err
+	return p, err
 }

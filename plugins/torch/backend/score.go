@@ -33,10 +33,11 @@ type model struct {
 	prefix, end  special
 	sites        []string
 
-	computing *sync.Mutex // guards the decoder and halvings
 	decoder   predictor
+	processor *decoder.Processor
+	batches   atomic.Int64 // computed at a time by a call
 	budget    atomic.Int64 // tokens per batch
-	halvings  int          // protocol.Model.Halvings until the first batch
+	halvings  atomic.Int64 // protocol.Model.Halvings until the first batch
 }
 
 func (m *model) Describe() protocol.LoadedModel {
@@ -73,8 +74,6 @@ func (m *model) TokenTexts(_ context.Context, ids []int32) ([][]byte, error) {
 }
 
 func (m *model) Close() error {
-	m.computing.Lock()
-	defer m.computing.Unlock()
 	m.tokenizer.Close()
 	return m.decoder.Close()
 }
@@ -148,37 +147,14 @@ func (m *model) Score(ctx context.Context, s protocol.Settings, documents sdk.Do
 		m.read(ctx, s, documents, groups)
 	})
 	defer reader.Wait()
+	c := m.newComputation(s, emit)
+	defer c.running.Wait()
 	defer cancel()
-	q := queue{settings: s, emit: emit}
-	request := decoder.Request{Confidence: s.Confidence, TopK: int(s.TopK), ActivationThreshold: s.ActivationThreshold}
-	next := m.newBatch(request)
-	for more := true; more || len(q.windows) > 0; {
-		if full := next.extend(q.windows, m.limits(s)); more && !full {
-			var g documentBatch
-			if g, more = <-groups; g.err != nil {
-				return g.err
-			}
-			q.add(g.documents)
-		} else {
-			done, predictions, err := m.compute(ctx, next, q.windows, s, request)
-			if err != nil {
-				return err
-			}
-			if err := q.take(done, predictions); err != nil {
-				return err
-			}
-			next = m.newBatch(request)
-		}
-		if err := q.flush(); err != nil {
-			return err
-		}
-	}
-	return ctx.Err()
+	return c.all(ctx, groups)
 }
 
 // queue holds the documents that were read and not answered yet.
 type queue struct {
-	settings  protocol.Settings
 	emit      func(protocol.ScoredDocument) error
 	documents []*pendingDocument
 	windows   []window
@@ -192,22 +168,35 @@ func (q *queue) add(documents []*pendingDocument) {
 	q.documents = append(q.documents, documents...)
 }
 
-// take moves the predictions of a batch to the documents of its windows, the first of the queue.
-func (q *queue) take(b *batch, p decoder.Predictions) (err error) {
-	from := 0
-	for i, w := range q.windows[:b.windows] {
-		if err = w.take(p, from); err != nil {
-			return err
-		}
-		if len(p.Activations) > 0 {
-			w.of.answer.Activations.Add(p.Activations[i])
-		}
-		w.of.answer.SharedTokens += int64(b.shared[i])
-		from += w.end - w.score
-		w.of.left--
+// next removes the first windows.
+func (q *queue) next(n int) []window {
+	windows := slices.Clone(q.windows[:n])
+	clear(q.windows[:n])
+	q.windows = q.windows[n:]
+	return windows
+}
+
+// take moves the predictions of a batch to the documents of its windows.
+func (q *queue) take(c computed) error {
+	if c.err != nil {
+		return c.err
 	}
-	clear(q.windows[:b.windows])
-	q.windows = q.windows[b.windows:]
+	windows := c.windows
+	for _, p := range c.parts {
+		from := 0
+		for i, w := range windows[:p.windows] {
+			if err := w.take(p.Predictions, from); err != nil {
+				return err
+			}
+			if len(p.Activations) > 0 {
+				w.of.answer.Activations.Add(p.Activations[i])
+			}
+			w.of.answer.SharedTokens += int64(p.shared[i])
+			from += w.end - w.score
+			w.of.left--
+		}
+		windows = windows[p.windows:]
+	}
 	return nil
 }
 

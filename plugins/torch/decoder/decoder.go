@@ -19,18 +19,22 @@ type Options struct {
 	Type tensor.Type
 	// Devices has one entry per rank over which the weights are sharded: the same for all, or a different one for each.
 	Devices []tensor.Device
-	// Threads is the number of threads per operator; 0: one per core.
+	// Threads is the number of threads of each rank; 0: one per core.
 	Threads int
+	// Processor is what all decoders of a process that compute on its processor have in common; nil: there are no others.
+	Processor *Processor
 	// groupExperts also groups the products of experts on a processor and in float32, for tests.
 	groupExperts bool
 }
 
-// Decoder computes losses. Only one goroutine may call its methods at a time.
+// Decoder computes losses. Predict may be called by several goroutines; at most [Options.Batches] compute at a time.
 type Decoder struct {
 	architecture graph.Architecture
 	heap         *tensor.Heap
 	ranks        []*rank
-	collective   Collective
+	workers      []*worker
+	// free are the workers that compute nothing.
+	free chan *worker
 }
 
 // Sequence is a sequence of tokens that do not see those of other sequences. Sequences of a batch that begin with the same
@@ -47,36 +51,40 @@ func (s Sequence) Read() int { return len(s.Tokens) - 1 }
 
 // New reads the weights of a checkpoint.
 func New(ctx context.Context, c *checkpoint.Checkpoint, heap *tensor.Heap, o Options) (*Decoder, error) {
-	collective, err := newCollective(o.Devices)
-	if err != nil {
-		return nil, err
+	d := &Decoder{architecture: c.Architecture(), heap: heap, free: make(chan *worker, o.Batches())}
+	for range cap(d.free) {
+		w, err := newWorker(o, len(d.workers))
+		if err != nil {
+			return nil, errors.Join(err, d.Close())
+		}
+		d.workers = append(d.workers, w)
+		d.free <- w
 	}
-	d := &Decoder{architecture: c.Architecture(), heap: heap, collective: collective}
-	for i := range o.Devices {
-		t := newThread(o.Threads)
-		var r *rank
-		err := t.do(func() (err error) {
-			r, err = loadRank(ctx, c, heap, o, i)
+	for i, t := range d.workers[0].threads {
+		err := t.do(func() error {
+			r, err := loadRank(ctx, c, heap, o, i)
+			if err == nil {
+				d.ranks = append(d.ranks, r)
+			}
 			return err
 		})()
 		if err != nil {
-			t.close()
 			return nil, errors.Join(err, d.Close())
 		}
-		r.thread = t
-		d.ranks = append(d.ranks, r)
 	}
 	return d, nil
 }
 
-// Close frees the weights.
+// Close waits for what is computed, and frees the weights.
 func (d *Decoder) Close() error {
+	for range d.workers {
+		(<-d.free).close()
+	}
+	d.workers = nil
 	for _, r := range d.ranks {
-		r.thread.close()
 		r.free()
 	}
 	d.ranks = nil
-	d.collective.Close()
 	return nil
 }
 
@@ -143,19 +151,21 @@ func pick[E any](all []E, indices []int) []E {
 
 // logits returns the reduced logits of all ranks.
 func (d *Decoder) logits(ctx context.Context, b *batch) ([]tensor.Partial, error) {
-	d.collective.Reset()
+	w := <-d.free
+	defer func() { d.free <- w }()
+	w.collective.Reset()
 	shards := make([]tensor.Partial, len(d.ranks))
 	var once sync.Once
 	var first error
 	var waits []func() error
 	for i, r := range d.ranks {
-		waits = append(waits, r.thread.do(func() error {
+		waits = append(waits, w.threads[i].do(func() error {
 			s := d.heap.NewScope()
-			shards[i] = r.logits(ctx, s, b, d.collective)
+			shards[i] = r.logits(ctx, s, b, w)
 			err := s.Close()
 			if err != nil && !errors.Is(err, errAborted) {
 				once.Do(func() { first = err })
-				d.collective.Abort()
+				w.collective.Abort()
 			}
 			return err
 		}))

@@ -134,9 +134,9 @@ func TestShardsOfSeveralMatrices(t *testing.T) {
 func TestThreads(t *testing.T) {
 	for _, threads := range []int{2, 1, 3, 1} {
 		d, _ := load(t, filepath.Join(goldenDirectory, "llama"), Options{Devices: []tensor.Device{tensor.CPU, tensor.CPU}, Threads: threads})
-		for _, r := range d.ranks {
+		for _, thread := range d.workers[0].threads {
 			got := 0
-			if err := r.thread.do(func() error { got = tensor.Threads(); return nil })(); err != nil || got != threads {
+			if err := thread.do(func() error { got = tensor.Threads(); return nil })(); err != nil || got != threads {
 				t.Errorf("a rank of a decoder with %d threads uses %d, %v", threads, got, err)
 			}
 		}

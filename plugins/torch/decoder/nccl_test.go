@@ -36,8 +36,8 @@ func withNCCL(t *testing.T, directory string, kind tensor.Type, library string, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.collective.Close()
-	d.collective = c
+	d.workers[0].collective.Close()
+	d.workers[0].collective = c
 	return d, heap
 }
 
@@ -114,7 +114,7 @@ func TestNCCLFailure(t *testing.T) {
 	d.ranks[1].head = head
 	compareGolden(t, d, heap, sequences, want, float32Near)
 
-	d.collective.(*nccl).group.Abort()
+	d.workers[0].collective.(*nccl).group.Abort()
 	within(t, func() {
 		if _, err := lossesOf(t.Context(), d, sequences); err == nil || !strings.Contains(err.Error(), "load the model again") {
 			t.Errorf("after a sum that was aborted: %v", err)

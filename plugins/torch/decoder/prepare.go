@@ -5,6 +5,7 @@ package decoder
 import (
 	"math"
 	"slices"
+	"sync"
 
 	"surprisal.dev/plugins/torch/graph"
 	"surprisal.dev/plugins/torch/tensor"
@@ -66,6 +67,8 @@ func (b *batch) angles(n, long int) []int64 {
 // ropeTable holds the cosines and sines of the first positions.
 type ropeTable struct {
 	rope *graph.Rope
+	// mutex guards sets.
+	mutex sync.Mutex
 	// sets are those of the frequencies of short sequences, and of long ones if they have others.
 	sets []angleSet
 }
@@ -83,6 +86,8 @@ func newRopeTable(rope *graph.Rope) *ropeTable {
 
 // first returns the cosines and sines of the first n positions, those of long sequences after the others.
 func (t *ropeTable) first(n int) (cosines, sines []float32) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
 	for i := range t.sets {
 		set := &t.sets[i]
 		set.grow(n, t.rope.Factor)

@@ -28,7 +28,6 @@ type rank struct {
 	kind         tensor.Type
 	device       tensor.Device
 	heap         *tensor.Heap
-	thread       thread
 	owned        []tensor.Tensor
 
 	embedding, scale, positions tensor.Tensor
@@ -60,11 +59,11 @@ func (r *rank) free() {
 const headRows = 2 * LogitRows
 
 // logits returns the reduced logits of the rows whose next token is scored.
-func (r *rank) logits(ctx context.Context, s *tensor.Scope, b *batch, c Collective) (all tensor.Partial) {
-	x := r.hidden(ctx, s, b, c) // [scored rows, hidden]
+func (r *rank) logits(ctx context.Context, s *tensor.Scope, b *batch, w *worker) (all tensor.Partial) {
+	x := r.hidden(ctx, s, b, w) // [scored rows, hidden]
 	var targetLogits []float64
 	if b.request.Confidence {
-		targetLogits = c.Max(r.Index, s, s.TargetLogits(x, r.head, b.targets))
+		targetLogits = w.collective.Max(r.Index, s, s.TargetLogits(x, r.head, b.targets))
 	}
 	rows := len(b.targets)
 	if r.device == tensor.CPU {
@@ -77,6 +76,7 @@ func (r *rank) logits(ctx context.Context, s *tensor.Scope, b *batch, c Collecti
 		if s.Err() != nil {
 			return all
 		}
+		w.share()
 		to := min(from+rows, len(b.targets))
 		part, targets := s.Narrow(x, 0, int64(from), int64(to-from)), b.targets[from:to]
 		if b.request.Confidence {
@@ -90,7 +90,8 @@ func (r *rank) logits(ctx context.Context, s *tensor.Scope, b *batch, c Collecti
 }
 
 // hidden returns the last hidden states [scored rows, hidden], normalized, of the rows whose next token is scored.
-func (r *rank) hidden(ctx context.Context, s *tensor.Scope, b *batch, c Collective) tensor.Tensor {
+func (r *rank) hidden(ctx context.Context, s *tensor.Scope, b *batch, w *worker) tensor.Tensor {
+	w.share()
 	x := s.Rows(r.embedding, r.indices(s, b.tokens)) // [tokens, hidden]
 	if !r.scale.IsNone() {
 		x = s.Multiply(x, r.scale)
@@ -105,7 +106,8 @@ func (r *rank) hidden(ctx context.Context, s *tensor.Scope, b *batch, c Collecti
 			s.Fail(err)
 			return tensor.Tensor{}
 		}
-		x = r.block(s, &r.layers[i], x, in, c)
+		w.share()
+		x = r.block(s, &r.layers[i], x, in, w.collective)
 		s.FreeTo(mark, x)
 	}
 	if in.observed != nil {

@@ -8,9 +8,9 @@ import (
 
 // Workload describes how texts are scored with a model.
 type Workload struct {
-	// Context is the number of tokens of each sequence; Tokens is that of a batch.
+	// Context is the number of tokens of each sequence; Tokens is that of all batches that are computed at a time.
 	Context, Tokens int
-	// Logits is the number of logits that all ranks together compute at a time.
+	// Logits is the number of logits that all ranks and batches together compute at a time.
 	Logits int64
 	// Ranks is the number of ranks over which the weights are sharded.
 	Ranks int
