@@ -107,6 +107,22 @@ func TestLeak(t *testing.T) {
 	}
 }
 
+// TestLengths checks that memory does not grow with the number of lengths that texts have.
+func TestLengths(t *testing.T) {
+	m := opened(t, tiny(t))
+	settings := protocol.Settings{Context: 64, Stride: 64}
+	before := int64(0)
+	for i := range 300 {
+		score(t, m, settings, varied(20+i*157%400, 1))
+		if i == 100 {
+			before = resident(t)
+		}
+	}
+	if grown := resident(t) - before; grown > 32<<20 {
+		t.Errorf("200 texts of other lengths left %d MB", grown>>20)
+	}
+}
+
 // resident returns the resident memory of this process in bytes.
 func resident(t *testing.T) int64 {
 	t.Helper()

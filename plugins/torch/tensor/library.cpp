@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <malloc.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <string>
 
@@ -48,6 +49,11 @@ void extra_keep_memory(void) {
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
   mallopt(M_TRIM_THRESHOLD, 256 << 20);
 #endif
+  // oneDNN and the layer above it each keep up to 1,024 products, of half a megabyte for each number of rows and shape of
+  // weights. Nearly every batch has another number of rows. To prepare a product takes far less time than to compute it.
+  for (const char *variable : {"ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"}) {
+    setenv(variable, "16", 0);
+  }
 }
 
 void extra_trim(void) {

@@ -42,7 +42,8 @@ func HasPackedLayout(t Type) bool { return C.extra_has_packed_layout(C.int(t)) !
 func WidenedRows(t Type) int64 { return int64(C.extra_widened_rows(C.int(t))) }
 
 // KeepMemory makes the allocator of this process take memory for tensors from one arena for all threads and keep freed
-// memory. The peak is then lower and the same in each run. Trim still returns it.
+// memory. The peak is then lower and the same in each run. Trim still returns it. oneDNN keeps few products, unless the
+// environment says how many. KeepMemory has an effect on oneDNN only before the first product.
 func KeepMemory() { C.extra_keep_memory() }
 
 // Trim returns freed memory of tensors, which the allocator would keep, to the system.
