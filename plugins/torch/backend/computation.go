@@ -75,7 +75,7 @@ func (c *computation) all(ctx context.Context, groups <-chan documentBatch) erro
 			}
 			c.queue.add(g.documents)
 			if more = ok; !more {
-				next, last = c.halve(next)
+				next, last = c.divide(next)
 			}
 		case d := <-c.done:
 			running--
@@ -90,9 +90,9 @@ func (c *computation) all(ctx context.Context, groups <-chan documentBatch) erro
 	return ctx.Err()
 }
 
-// halve divides the last batch in two of similar size that are computed at the same time, unless its windows share tokens.
-// It returns the first, empty, and the number of its windows, which is 0 if the batch is not divided.
-func (c *computation) halve(b *batch) (*batch, int) {
+// divide makes two batches of similar size of the last, to be computed at the same time, unless its windows share tokens. It
+// returns the first of them, empty, and the number of its windows, which is 0 if the batch is not divided.
+func (c *computation) divide(b *batch) (*batch, int) {
 	if b.windows < 2 || b.read > b.tree.Tokens() || c.model.batches.Load() == 1 {
 		return b, 0
 	}

@@ -51,6 +51,9 @@ func (s Sequence) Read() int { return len(s.Tokens) - 1 }
 
 // New reads the weights of a checkpoint.
 func New(ctx context.Context, c *checkpoint.Checkpoint, heap *tensor.Heap, o Options) (*Decoder, error) {
+	if o.Processor == nil {
+		o.Processor = NewProcessor()
+	}
 	d := &Decoder{architecture: c.Architecture(), heap: heap, free: make(chan *worker, o.Batches())}
 	for range cap(d.free) {
 		w, err := newWorker(o, len(d.workers))

@@ -16,14 +16,17 @@ const concurrentBatches = 2
 // Batches returns how many batches a decoder computes at a time. There are several only where the number of threads,
 // which changes with what else is computed, does not change results.
 func (o Options) Batches() int {
-	threads := o.Threads
-	if threads == 0 {
-		threads = runtime.GOMAXPROCS(0)
-	}
 	if len(o.Devices) > 1 || o.Devices[0] != tensor.CPU || !tensor.HasPackedLayout(o.Type) || !tensor.IndependentRows() {
 		return 1
 	}
-	return min(threads, concurrentBatches)
+	return min(o.threads(), concurrentBatches)
+}
+
+func (o Options) threads() int {
+	if o.Threads == 0 {
+		return runtime.GOMAXPROCS(0)
+	}
+	return o.Threads
 }
 
 // worker computes a batch at a time, with a thread for each rank.
@@ -43,11 +46,8 @@ func newWorker(o Options, number int) (*worker, error) {
 		return nil, err
 	}
 	w := &worker{collective: collective, number: number, processor: o.Processor}
-	if w.processor == nil {
-		w.processor = NewProcessor()
-	}
 	if o.Batches() > 1 {
-		w.total = o.Threads
+		w.total = o.threads()
 	}
 	for range o.Devices {
 		w.threads = append(w.threads, newThread(o.Threads))
