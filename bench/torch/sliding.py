@@ -74,8 +74,11 @@ def transformers_way(arguments, both):
 
 def runner_way(arguments):
     """A run in a fresh directory. Seconds are those of all its actions that score windows."""
+    from pyarrow import parquet
+
     directory = arguments.work / "sliding"
-    # The windows that are shorter than a slice belong to the report, and have no counterpart in the usual way.
+    # The report also has windows of less text than a slice, at the end. They have no counterpart in the usual way: their
+    # time counts in proportion, and their losses do not count.
     (arguments.work / "book.txt").write_text(text(arguments.windows))
     records = common.run(
         arguments.runner, directory,
@@ -85,12 +88,14 @@ def runner_way(arguments):
         f'sliding: book: {{models: ["model"], sliceLength: {SLICE}, chunkTokens: {CHUNK}, promptTokens: {PROMPT}, cursorInc: {INCREMENT}}}\n',
     )
     measured = [r["measured"] for r in records if r["descriptor"]["kind"] == "windows"]
-    statistics_file = directory / ".surprisal/reports/sliding/book/model/book/statistics.json"
-    found = json.loads(statistics_file.read_text())
+    rows = parquet.read_table(directory / ".surprisal/reports/sliding/book/model/book/windows.parquet").to_pylist()
     parts = [m for m in measured if m["windowsPerSecond"] > 0]
     assert len(parts) == 1, "a part has about 1,000 windows; use fewer"
-    seconds = found["windows"] / parts[0]["windowsPerSecond"]
-    return seconds * arguments.windows / found["windows"], -found["meanLogP"], -found["meanLogPWithoutPrompt"]
+    seconds = len(rows) / parts[0]["windowsPerSecond"]
+    whole = [row for row in rows if row["cursor"] < arguments.windows * INCREMENT]
+    assert len(whole) == arguments.windows
+    means = [-statistics.mean(row[column] for row in whole) for column in ("log_p", "log_p_without_prompt")]
+    return seconds * arguments.windows / len(rows), *means
 
 
 WAYS = {
