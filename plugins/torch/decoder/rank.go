@@ -55,8 +55,9 @@ func (r *rank) free() {
 	r.owned = nil
 }
 
-// headRows is how many rows of the head a processor computes before the context is checked.
-const headRows = 2 * LogitRows
+// headRows is how many rows of the head a processor computes before the context is checked, and before a batch that has
+// become the only one uses all threads.
+const headRows = LogitRows / 2
 
 // logits returns the reduced logits of the rows whose next token is scored.
 func (r *rank) logits(ctx context.Context, s *tensor.Scope, b *batch, w *worker) (all tensor.Partial) {
