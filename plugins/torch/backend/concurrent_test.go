@@ -17,46 +17,46 @@ import (
 	"surprisal.dev/plugins/torch/tensor"
 )
 
-// gate lets batches through to a decoder, one at a time, when pass returns.
-type gate struct {
+// controlled is a decoder that computes a batch when begin returns, and one at a time.
+type controlled struct {
 	predictor
-	// pass gets the number of the batch, from 0, the tokens that it reads, and how many batches are not done.
-	pass func(batch, tokens, running int) error
+	// begin gets the number of the batch, from 0, the tokens that it reads, and how many batches are not done.
+	begin func(batch, tokens, running int) error
 
 	mutex            sync.Mutex
 	batches, running int
 	decoding         sync.Mutex
 }
 
-func (g *gate) Predict(ctx context.Context, sequences []decoder.Sequence, request decoder.Request) (decoder.Predictions, error) {
+func (c *controlled) Predict(ctx context.Context, sequences []decoder.Sequence, request decoder.Request) (decoder.Predictions, error) {
 	tokens := 0
 	for _, q := range sequences {
 		tokens += q.Read()
 	}
-	g.mutex.Lock()
-	batch := g.batches
-	g.batches, g.running = g.batches+1, g.running+1
-	running := g.running
-	g.mutex.Unlock()
+	c.mutex.Lock()
+	batch := c.batches
+	c.batches, c.running = c.batches+1, c.running+1
+	running := c.running
+	c.mutex.Unlock()
 	defer func() {
-		g.mutex.Lock()
-		defer g.mutex.Unlock()
-		g.running--
+		c.mutex.Lock()
+		defer c.mutex.Unlock()
+		c.running--
 	}()
-	if err := g.pass(batch, tokens, running); err != nil {
+	if err := c.begin(batch, tokens, running); err != nil {
 		return decoder.Predictions{}, err
 	}
-	g.decoding.Lock()
-	defer g.decoding.Unlock()
-	return g.predictor.Predict(ctx, sequences, request)
+	c.decoding.Lock()
+	defer c.decoding.Unlock()
+	return c.predictor.Predict(ctx, sequences, request)
 }
 
-// gated returns a model that computes two batches of at most 100 tokens at a time.
-func gated(t *testing.T, pass func(batch, tokens, running int) error) *model {
+// controlledModel returns a model that computes two batches of at most 100 tokens at a time.
+func controlledModel(t *testing.T, begin func(batch, tokens, running int) error) *model {
 	m := tiny(t)
 	m.Config = json.RawMessage(strings.NewReplacer("2048", "100").Replace(defaults))
 	loaded := opened(t, m).(*model)
-	loaded.decoder = &gate{predictor: loaded.decoder, pass: pass}
+	loaded.decoder = &controlled{predictor: loaded.decoder, begin: begin}
 	loaded.batches.Store(2)
 	return loaded
 }
@@ -91,42 +91,31 @@ func answers(t *testing.T, m *model, texts []string) {
 	}
 }
 
-// TestTwoBatches checks that two batches are computed at the same time, and no more.
+// TestTwoBatches checks that two batches are computed at the same time, and no more, and that answers are in the order of
+// documents if the first batch takes longer than those after it.
 func TestTwoBatches(t *testing.T) {
-	second := make(chan struct{})
-	answers(t, gated(t, func(batch, _, running int) error {
-		switch batch {
-		case 0:
-			await(t, second, "no second batch began")
-		case 1:
-			close(second)
-		}
-		if running > 2 {
-			t.Errorf("%d batches at a time", running)
-		}
-		return nil
-	}), several())
-}
-
-// TestSlowBatch checks that answers are in the order of documents if a batch takes longer than those after it.
-func TestSlowBatch(t *testing.T) {
-	fourth := make(chan struct{})
-	answers(t, gated(t, func(batch, _, _ int) error {
-		switch batch {
-		case 0:
-			await(t, fourth, "no fourth batch began")
-		case 3:
-			close(fourth)
-		}
-		return nil
-	}), several())
+	for _, last := range []int{1, 3} {
+		begun := make(chan struct{})
+		answers(t, controlledModel(t, func(batch, _, running int) error {
+			switch batch {
+			case 0:
+				await(t, begun, "no later batch began")
+			case last:
+				close(begun)
+			}
+			if running > 2 {
+				t.Errorf("%d batches at a time", running)
+			}
+			return nil
+		}), several())
+	}
 }
 
 // TestMemoryForOneBatch checks that a batch which does not fit into memory together with another is computed alone, with
 // all its tokens, as are all batches after it.
 func TestMemoryForOneBatch(t *testing.T) {
 	second, failed := make(chan struct{}), make(chan struct{})
-	m := gated(t, func(batch, _, running int) error {
+	m := controlledModel(t, func(batch, _, running int) error {
 		switch {
 		case batch == 0:
 			await(t, second, "no second batch began")
@@ -167,7 +156,7 @@ func TestLastBatch(t *testing.T) {
 	} {
 		var mutex sync.Mutex
 		var got []int
-		m := gated(t, func(_, tokens, _ int) error {
+		m := controlledModel(t, func(_, tokens, _ int) error {
 			mutex.Lock()
 			defer mutex.Unlock()
 			got = append(got, tokens)
