@@ -55,10 +55,6 @@ func (r *rank) free() {
 	r.owned = nil
 }
 
-// headRows is how many rows of the head a processor computes before the context is checked, and before a batch that has
-// become the only one uses all threads.
-const headRows = LogitRows / 2
-
 // logits returns the reduced logits of the rows whose next token is scored.
 func (r *rank) logits(ctx context.Context, s *tensor.Scope, b *batch, w *worker) (all tensor.Partial) {
 	x := r.hidden(ctx, s, b, w) // [scored rows, hidden]
@@ -68,7 +64,7 @@ func (r *rank) logits(ctx context.Context, s *tensor.Scope, b *batch, w *worker)
 	}
 	rows := len(b.targets)
 	if r.device == tensor.CPU {
-		rows = headRows
+		rows = w.headRows()
 	}
 	for from := 0; from < len(b.targets); from += rows {
 		if err := ctx.Err(); err != nil {

@@ -65,6 +65,16 @@ func (w *worker) share() {
 	}
 }
 
+// headRows is how many rows of the head a processor computes before the context is checked and the threads are shared
+// again: few, because the head may be most of the work, but enough for products of all threads.
+func (w *worker) headRows() int {
+	const most, perThread = LogitRows / 2, 128
+	if w.total == 0 {
+		return most
+	}
+	return min(perThread*w.total, most)
+}
+
 func (w *worker) close() {
 	for _, t := range w.threads {
 		t.close()
