@@ -69,7 +69,8 @@ at::Tensor attend_with_sinks(const at::Tensor &q, const at::Tensor &k, const at:
 }
 
 // All sequences at once on a GPU: q [tokens, heads, size], k and v [tokens, kv heads, size], offsets int32 [sequences +
-// 1]. Returns an undefined tensor if libtorch has no kernel for it.
+// 1]. Returns an undefined tensor if libtorch has no kernel for it. cuDNN's kernel is faster on Hopper, but for packed
+// sequences libtorch 2.11 builds its plan anew in each call, which takes about 40 ms (pytorch/pytorch#191576).
 at::Tensor attend_packed(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const at::Tensor &offsets, int64_t longest, double scale,
                          int64_t window) {
   int64_t size = q.size(2), group = q.size(1) / k.size(1);
