@@ -53,6 +53,8 @@ func TestLines(t *testing.T) {
 		{`{"\u001b[2J": 1}`, "text", `!line 1: no field "text"; fields are "\x1b[2J"`},
 		{`{}`, "text", `!line 1: no field "text"; fields are none`},
 		{`{"a": {"b": ""}}`, "a.c", `!line 1: no field "c" in "a"; fields are "b"`},
+		{`{"a": {"b.c": ""}}`, "a.b.c", `!line 1: no field "b" in "a"; fields are "b\\.c"`},
+		{`{"a.b": {"c": ""}}`, `a\.b.d`, `!line 1: no field "d" in "a\\.b"; fields are "c"`},
 		{`{"a": ["b"]}`, "a.1", `!line 1: no element "1" in "a", an array of 1 elements`},
 		{`{"a": "b"}`, "a.b", `!line 1: no field "b" in "a", which is a string`},
 		{`{"text": "a", "text": "b"}`, "text", `!line 1: duplicate name "text" in an object`},

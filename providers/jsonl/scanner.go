@@ -175,7 +175,7 @@ func explainMissing(data json.RawMessage, field string, path []string) error {
 	for i, name := range path {
 		in := ""
 		if i > 0 {
-			in = fmt.Sprintf(" in %q", strings.Join(path[:i], "."))
+			in = fmt.Sprintf(" in %q", source.JoinField(path[:i]))
 		}
 		data = bytes.TrimLeft(data, blank)
 		switch data[0] {
@@ -186,7 +186,14 @@ func explainMissing(data json.RawMessage, field string, path []string) error {
 			}
 			next, ok := object[name]
 			if !ok {
-				return problemf(": no field %q%s; fields are %s", name, in, source.Candidates(name, slices.Collect(maps.Keys(object))))
+				names := slices.Collect(maps.Keys(object))
+				if i > 0 { // at the top, a name with dots is found without escapes
+					name = source.JoinField([]string{name})
+					for j := range names {
+						names[j] = source.JoinField(names[j : j+1])
+					}
+				}
+				return problemf(": no field %q%s; fields are %s", name, in, source.Candidates(name, names))
 			}
 			data = next
 		case '[':
