@@ -56,7 +56,9 @@ func (p *place) buildError(instance *build.Instance, e cueerrors.Error) Error {
 		}
 		x.Message = "import cycle: " + strings.Join(append(places, places[:min(1, len(places))]...), " -> ")
 	case strings.HasPrefix(f, "reference %q not found"):
-		if near := nearest(name, declared(instance)); near != "" {
+		if name == "experiment" {
+			x.Message += fmt.Sprintf("; add import %q", languageModule+"/experiment")
+		} else if near := nearest(name, declared(instance)); near != "" {
 			x.Message += "; did you mean " + near + "?"
 		}
 	case strings.HasPrefix(f, "no tag for"):

@@ -15,6 +15,7 @@ func (d *decoder) lint(e *Experiment) {
 	d.warnOfFloating(e)
 	d.warnOfSmall(e)
 	d.warnOfSeen(e)
+	d.warnOfOverlaps(e)
 	d.warnOfUnconfirmed(e)
 }
 
@@ -122,13 +123,19 @@ func (d *decoder) warnOfSeen(e *Experiment) {
 		if len(seen) == 0 {
 			continue
 		}
-		more := ""
-		if n := len(seen) - 5; n > 0 {
-			more = fmt.Sprintf(" and %d more", n)
-		}
-		d.warn(m.Pos, FieldPath("models", m.Name, "trainedOn"), "the model was trained on %s%s, on which it is scored; its losses there say little about other text",
-			strings.Join(seen[:min(len(seen), 5)], ", "), more)
+		d.warn(m.Pos, FieldPath("models", m.Name, "trainedOn"), "the model was trained on %s, on which it is scored; its losses there say little about other text",
+			few(seen))
 	}
+}
+
+// few lists names, but not many.
+func few(names []string) string {
+	const most = 5
+	more := ""
+	if n := len(names) - most; n > 0 {
+		more = fmt.Sprintf(" and %d more", n)
+	}
+	return strings.Join(names[:min(len(names), most)], ", ") + more
 }
 
 // names reports whether a name, a glob or a tag is one of a dataset.

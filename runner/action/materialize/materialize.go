@@ -368,8 +368,12 @@ func (m *materializer) dropped() string {
 			parts = append(parts, fmt.Sprintf("%d %s", d.Rows, reason))
 		}
 	}
-	if len(parts) == 0 {
-		return "the source has no rows in the range"
+	from := m.dataset.Rows.From
+	switch {
+	case len(parts) == 0 && from > 0:
+		return fmt.Sprintf("the range begins at row %d, and the source has %d rows or fewer, counted from 0", from, from)
+	case len(parts) == 0:
+		return "the source has no rows"
 	}
 	return strings.Join(parts, ", ")
 }

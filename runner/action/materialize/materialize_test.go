@@ -404,7 +404,7 @@ func TestRefused(t *testing.T) {
 			"a page of them, and there may be more", objects([]string{"t"}, many[:20]...), []string{"at least 20 of the rows cannot be read"},
 		}, {
 			"no rows in the range", lines("a").with(func(d *spec.Dataset) { d.Rows.From = 7 }),
-			[]string{"no documents from 0 rows", "no rows in the range"},
+			[]string{"no documents from 0 rows: the range begins at row 7, and the source has 7 rows or fewer, counted from 0; check"},
 		}, {
 			"a limit smaller than the first character", lines("é").with(func(d *spec.Dataset) { d.Limits.Bytes = 1 }),
 			[]string{"no documents from 1 rows"},
