@@ -22,7 +22,8 @@ const dividedTokens = 16
 // batch is the next windows that are computed together. Windows that begin with the same tokens share their computation.
 type batch struct {
 	tree prefix.Tree
-	// windows is the number of windows. tokens counts what they compute, with dividedTokens, and read what they read.
+	// windows is the number of windows. tokens counts what they compute, with dividedTokens and at least one for each: a
+	// window whose tokens are all computed for others still has a row of logits. read counts what they read.
 	windows, tokens, read int
 	sequences             []decoder.Sequence
 	// shared has for each window how many of the tokens that it reads are computed for another.
@@ -60,6 +61,7 @@ func (b *batch) extend(windows []window, l limits) bool {
 		if shared > 0 && more > 0 {
 			more += dividedTokens
 		}
+		more = max(more, 1)
 		if b.windows > 0 && (int64(b.tokens+more) > limit || int64(b.read+len(tokens)) > readAhead*l.shared) {
 			return true
 		}

@@ -10,6 +10,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -157,11 +158,31 @@ func TestHalving(t *testing.T) {
 	}
 }
 
-// limitedComputer has memory for that many tokens.
+// TestHalvingOfSharedWindows checks that batches become smaller also if their windows share all tokens that they read, as
+// documents of one token do, or read none. Batches of them are bounded, too.
+func TestHalvingOfSharedWindows(t *testing.T) {
+	var texts []string
+	for i := range 300 {
+		texts = append(texts, string(rune('!'+i%90)))
+	}
+	for _, prefix := range []string{protocol.PrefixBOS, protocol.PrefixNone} {
+		m := tiny(t)
+		m.Config = json.RawMessage(strings.NewReplacer("2048", "64", `"threads": 0`, `"threads": 1`).Replace(defaults))
+		loaded := opened(t, m)
+		limited := &limitedComputer{predictor: loaded.(*model).decoder, tokens: 1 << 20, sequences: 10}
+		loaded.(*model).decoder = limited
+		score(t, loaded, protocol.Settings{Context: 64, Stride: 32, Prefix: prefix}, texts...)
+		if want := []int{64, 32, 16}; !slices.Equal(limited.failed, want) {
+			t.Errorf("prefix %q: batches of %v windows failed, want %v", prefix, limited.failed, want)
+		}
+	}
+}
+
+// limitedComputer has memory for that many tokens, and sequences unless that is 0.
 type limitedComputer struct {
 	predictor
-	tokens int
-	failed []int
+	tokens, sequences int
+	failed            []int
 }
 
 func (c *limitedComputer) Predict(ctx context.Context, sequences []decoder.Sequence, request decoder.Request) (p decoder.Predictions, err error) {
@@ -171,6 +192,10 @@ func (c *limitedComputer) Predict(ctx context.Context, sequences []decoder.Seque
 	}
 	if tokens > c.tokens {
 		c.failed = append(c.failed, tokens)
+		return p, tensor.ErrMemory
+	}
+	if c.sequences > 0 && len(sequences) > c.sequences {
+		c.failed = append(c.failed, len(sequences))
 		return p, tensor.ErrMemory
 	}
 	return c.predictor.Predict(ctx, sequences, request)
