@@ -3,6 +3,7 @@
 package backend
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -78,6 +79,20 @@ func TestErrors(t *testing.T) {
 		if protocol.KindOf(err) == "" || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: found %q of kind %q, want %q", test.what, err, protocol.KindOf(err), test.want)
 		}
+	}
+}
+
+// TestUnknownTokens checks the error for a tokenizer with a token that the model does not have.
+func TestUnknownTokens(t *testing.T) {
+	m := tiny(t)
+	dir := filepath.Dir(m.Files[0].Path)
+	added := `"added_tokens":[{"id":256,"content":"snow","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":false}]`
+	write(t, filepath.Join(dir, "tokenizer.json"), bytes.Replace(byteTokenizer(t), []byte(`"added_tokens":[]`), []byte(added), 1))
+	loaded := opened(t, planned(t, dir, "config.json", "model.safetensors", "tokenizer.json"))
+	err := loaded.Score(t.Context(), protocol.Settings{}, always(documents("Rain.", "It snowed.")), func(protocol.ScoredDocument) error { return nil })
+	const want = `row 1: the tokenizer has token 256, but the model has tokens 0 to 255`
+	if protocol.KindOf(err) != protocol.InvalidInput || !strings.Contains(err.Error(), want) {
+		t.Errorf("found %v, want %q", err, want)
 	}
 }
 

@@ -306,6 +306,9 @@ func (m *model) split(d protocol.Document, s protocol.Settings, e tokenizer.Enco
 		ids, starts = append(slices.Clone(ids), end), append(slices.Clone(starts), int32(len(d.Text)))
 	}
 	t.tokens = ids
+	if err := m.known(ids); err != nil {
+		return nil, sdk.Invalid("%v: %v", d, err)
+	}
 	for w := range s.Windows(starts) {
 		x := window{of: t, start: w.Start, end: w.End, score: w.Score}
 		if s.Prefix == protocol.PrefixBOS || s.Prefix == protocol.PrefixFirst && w.Start == int(s.Range.From) {
@@ -327,6 +330,16 @@ func (m *model) split(d protocol.Document, s protocol.Settings, e tokenizer.Enco
 		t.windows = append(t.windows, x)
 	}
 	return t, nil
+}
+
+// known returns an error if the model has no weights for one of the tokens.
+func (m *model) known(ids []int32) error {
+	for _, id := range ids {
+		if n := m.architecture.Vocabulary; id < 0 || int(id) >= n {
+			return fmt.Errorf("the tokenizer has token %d, but the model has tokens 0 to %d; use the tokenizer of this model", id, n-1)
+		}
+	}
+	return nil
 }
 
 // withoutContext adds a token of a text of length bytes to the unscored ranges. After the last it is the end-of-text
