@@ -101,6 +101,11 @@ func testKinds(t *testing.T, _ *fixture, x *tab) {
 	if got := get[string](x, `document.querySelector(".book").textContent`); got != odd {
 		t.Errorf("the text is %q, want %q", got, odd)
 	}
+	// The first character is in the prompt of the first window and in the continuation of none.
+	x.contains("main", "that covers it, with its prompt or its continuation")
+	if !get[bool](x, `/^p[1-8]/.test(document.querySelector(".book span").className)`) {
+		t.Error("the first character has no color")
+	}
 }
 
 // testLinks follows links, goes back and forward, and opens the same address in another tab.

@@ -66,7 +66,7 @@ function Strip({ entry, document, length, model }: { entry: Entry; document: num
 
 function Plot({ parts, model, choose }: { parts: Part[]; model: string; choose: ((x: number) => void) | undefined }) {
   const props = useMemo(() => ({
-    title: "The largest probability of a window at each position of the text." + (choose ? " Click to read there." : ""),
+    title: "The largest probability of a window that covers each position of the text, prompt included." + (choose ? " Click to read there." : ""),
     x: { name: "character", values: parts.map((p) => p.start) },
     y: { name: "log10 of the probability" },
     lines: [{ name: model, values: parts.map((p) => (p.log_p === null ? null : p.log_p / Math.LN10)), fit: true, solid: true }],
@@ -97,7 +97,7 @@ function Colored({ text, start, characters, at }: { text: string; start: number;
   });
   return (
     <>
-      <p class="hint">Each character has the color of the most probable window whose continuation covers it. The first value of each color is on it.</p>
+      <p class="hint">The color of a character is the probability of the most probable window that covers it, with its prompt or its continuation. The first value of each color is on it.</p>
       <div class="swatches" aria-hidden="true">{Array.from({ length: 9 }, (_, i) => <span class={i ? "p" + i : ""}>1e{floor + 2 * i}</span>)}</div>
       <div class="book" tabIndex={0} role="region" aria-label="The text">
         {runs.map((r) => <span class={(r.level ? "p" + r.level : "") + (start + r.from === at && param("at") !== "" ? " here" : "")} title={r.level ? probability(r.most) : undefined}>{ordered(letters.slice(r.from, r.to).join(""))}</span>)}
