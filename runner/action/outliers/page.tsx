@@ -1,6 +1,7 @@
 // The page of outliers: dimensions of a model with extreme activations.
 import { Chart, type Line } from "site/chart";
 import type { Column } from "site/columns";
+import { familyName, fitName } from "site/family";
 import { count, decimal } from "site/format";
 import { json, role } from "site/load";
 import { Loaded } from "site/loaded";
@@ -97,11 +98,11 @@ function Plot({ rows, fits }: { rows: Row[]; fits: Fit[] }) {
   const x = [...new Set([...points.map((r) => r.perplexity!), ...curves.flatMap((c) => c.x)])].sort((a, b) => a - b);
   const lines: Line[] = families.map((family) => {
     const at = x.map((v) => points.find((p) => p.family === family && p.perplexity === v));
-    return { name: family || "models", points: true, values: at.map((r) => (r ? measure.value(r) : null)), labels: at.map((r) => r?.model ?? null) };
+    return { name: familyName(family, families), points: true, values: at.map((r) => (r ? measure.value(r) : null)), labels: at.map((r) => r?.model ?? null) };
   });
   for (const { f, x: own } of curves) {
     const [least, most] = [own[0]!, own[own.length - 1]!];
-    lines.push({ name: `${f.family || "models"}: curve`, fit: true, like: families.indexOf(f.family), values: x.map((v) => (v < least || v > most ? null : f.curve.a.value * Math.exp(f.curve.b.value * v))) });
+    lines.push({ name: fitName("a exp(b x)", f.family), fit: true, like: families.indexOf(f.family), values: x.map((v) => (v < least || v > most ? null : f.curve.a.value * Math.exp(f.curve.b.value * v))) });
   }
   return (
     <>

@@ -1,6 +1,7 @@
 // The page of a scaling report: bits per byte over the size of models, with fitted laws.
 import { Chart, type Line } from "site/chart";
 import type { Column } from "site/columns";
+import { familyName, fitName } from "site/family";
 import { count, decimal, plural, signed } from "site/format";
 import { Loaded } from "site/loaded";
 import type { Page, ViewProps } from "site/page";
@@ -35,14 +36,16 @@ function lines(models: Point[], fits: Fit[]): { x: number[]; lines: Line[] } {
   const all: Line[] = families.map((family) => {
     const points = columns.map((c) => c.of.get(family));
     return {
-      name: family || "models", values: points.map((p) => p?.bpb ?? null), labels: points.map((p) => p?.model ?? null), points: fits.some((f) => f.family === family),
+      name: familyName(family, families), values: points.map((p) => p?.bpb ?? null), labels: points.map((p) => p?.model ?? null),
+      // Models without a family have nothing in common if others have one.
+      points: fits.some((f) => f.family === family) || (family === "" && families.length > 1),
       low: points.map((p) => p?.interval?.low ?? null), high: points.map((p) => p?.interval?.high ?? null),
     };
   });
   for (const { family, law } of fits) {
     const own = models.filter((m) => m.family === family).map((m) => m.x);
     const [least, most] = [Math.min(...own), Math.max(...own)];
-    if (law) all.push({ name: `${family || "models"}: law`, like: families.indexOf(family), values: x.map((v) => (v < least || v > most ? null : law.a.value * Math.pow(v, -law.b.value))), fit: true });
+    if (law) all.push({ name: fitName("power law", family), like: families.indexOf(family), values: x.map((v) => (v < least || v > most ? null : law.a.value * Math.pow(v, -law.b.value))), fit: true });
   }
   return { x, lines: all };
 }
@@ -94,7 +97,7 @@ function onDataset(s: Summary, rows: DatasetRow[]): Summary {
 function Losses({ of: s, on, all = s }: { of: Summary; on: string; all?: Summary }) {
   const points = s.models.flatMap((m) => (m.x === null ? [] : [{ family: m.family ?? "", model: m.model, x: m.x, bpb: m.bpb, interval: m.bpbInterval }]));
   const drawn = lines(points, (s.fits ?? []).filter((f) => f.of === "bits per byte"));
-  const title = `Bits per byte over ${axis(s)}${on ? " of " + on : ""}${s.models.some((m) => m.bpbInterval) ? ", with 95% intervals" : ""}${drawn.lines.some((l) => l.fit) ? " and fitted laws" : ""}`;
+  const title = `Bits per byte over ${axis(s)}${on ? " of " + on : ""}${s.models.some((m) => m.bpbInterval) ? ", with 95% intervals" : ""}${drawn.lines.some((l) => l.fit) ? " and fitted power laws" : ""}`;
   return (
     <>
       <p>{count(s.scoredBytes)} bytes of {plural(s.documents, "document")}{on ? ` of ${on}` : ""}.</p>

@@ -40,15 +40,17 @@ datasets: {
 	"size/long": source: text: path: "long.txt"
 }
 models: {
-	"byte-4gram": backend: ngram: {order: 4, train: "books/train"}
+	for n in [2, 3, 4] {"byte-\(n)gram": {backend: ngram: {order: n, train: "books/train"}, family: "bytes"}}
 	"word-2gram": backend: ngram: {order: 2, tokens: "words", train: "books/train"}
-	"byte-2gram": backend: ngram: {order: 2, train: "books/train"}
 	// As large as the first one, which has the same results.
 	"again": backend: ngram: {order: 4, train: "books/train"}
 }
 gaps: "byte-vs-word": {a: "byte-4gram", b: "word-2gram"}
 let few = ["books/opticks", "code/go"]
-scaling: order: {models: ["byte-2gram", "byte-4gram", "again"], datasets: ["books/opticks", "books/two", "code/go"]}
+scaling: {
+	order: {models: ["byte-2gram", "byte-4gram", "again"], datasets: ["books/opticks", "books/two", "code/go"]}
+	designs: {models: ["byte-2gram", "byte-3gram", "byte-4gram", "again", "word-2gram"], datasets: few}
+}
 series: checkpoints: {models: ["byte-2gram", "byte-4gram"], x: {label: "training steps", values: {"byte-2gram": 1, "byte-4gram": 2}}, datasets: few}
 drift: both: {
 	reference: {model: "byte-2gram", datasets: ["books/opticks"]}

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -139,6 +140,7 @@ func testScaling(t *testing.T, f *fixture, x *tab) {
 	x.visit("#/pages/scaling/order/buckets")
 	x.contains("thead", "segments")
 	testPointNames(t, x)
+	testDesigns(t, x)
 	testRanked(t, f, x)
 	testOneDataset(t, f, x)
 }
@@ -200,6 +202,34 @@ func testOneDataset(t *testing.T, f *fixture, x *tab) {
 	x.contains("main", "The dataset typo is not in this page.")
 	if got := x.text("main"); strings.Contains(got, "bits per byte change") || get[int](x, `document.querySelectorAll("main table, main .chart").length`) != 0 {
 		t.Errorf("a dataset that does not exist has numbers: %q", got)
+	}
+}
+
+// testDesigns opens the scaling of a family and of models of other designs, which no line joins, and reads its axes.
+func testDesigns(t *testing.T, x *tab) {
+	x.visit("")
+	x.must(x.Do(`window.written = new Set(); window.drawn = new Set();
+		const canvas = CanvasRenderingContext2D.prototype, joined = new Set();
+		const [write, to, stroke, fill] = [canvas.fillText, Path2D.prototype.lineTo, canvas.stroke, canvas.fill];
+		const draw = (path, how) => { if (joined.has(path)) window.drawn.add(how) };
+		canvas.fillText = function (text, ...rest) { window.written.add(text); return write.call(this, text, ...rest) };
+		Path2D.prototype.lineTo = function (...at) { joined.add(this); return to.call(this, ...at) };
+		canvas.stroke = function (...path) { draw(path[0], this.getLineDash().length > 0 ? "dashed" : "line"); return stroke.call(this, ...path) };
+		canvas.fill = function (...path) { draw(path[0], "area"); return fill.call(this, ...path) }`))
+	x.move("#/pages/scaling/designs")
+	x.must(x.Wait(`window.written.has("word-2gram")`))
+	for _, name := range []string{"bytes", "without a family", "power law of bytes"} {
+		if got := get[int](x, fmt.Sprintf(`[...document.querySelectorAll(".u-legend th")].filter((e) => e.innerText === %q).length`, name)); got != 1 {
+			t.Errorf("the legend %q has %d times %q", x.text(".u-legend"), got, name)
+		}
+	}
+	if got := get[[]string](x, `[...window.drawn]`); !slices.Equal(got, []string{"dashed"}) {
+		t.Errorf("points are joined by %q, want the dashed law only", got)
+	}
+	// The losses are between 1 and 10.
+	marks := get[[]float64](x, `[...window.written].map(Number).filter((v) => v > 0 && v < 100)`)
+	if len(marks) < 3 || slices.Max(marks) > 7 || slices.Min(marks) < 1.5 {
+		t.Errorf("the axis of losses has %v", marks)
 	}
 }
 

@@ -1,6 +1,7 @@
 // Plots that answer pointing. A table with the same numbers belongs below each one.
 import uPlot from "uplot";
 import { useLayoutEffect, useRef } from "preact/hooks";
+import { around, aroundLog, logarithmic } from "site/axes";
 import { Labels } from "site/labels";
 import { theme } from "site/theme";
 
@@ -10,7 +11,7 @@ export interface Line {
   values: (number | null)[];
   low?: (number | null)[];
   high?: (number | null)[];
-  /** Points without lines between them. */
+  /** Points without lines between them; their intervals are bars. */
   points?: boolean;
   /** The names of the points, which are written next to them where there is room. */
   labels?: (string | null)[];
@@ -74,34 +75,66 @@ function options({ x, y, lines }: ChartProps, current: "light" | "dark"): Omit<u
   const [ink, grid] = [style.getPropertyValue("--soft"), style.getPropertyValue("--line")];
   const series: uPlot.Series[] = [{ label: x.name, value: (_, v) => (v === null || v === undefined ? "" : (x.label?.(v) ?? number(v))) }];
   const bands: uPlot.Band[] = [];
+  const color = (i: number) => colors[current][(lines[i]!.like ?? i) % 8]!;
   lines.forEach((line, i) => {
-    const stroke = colors[current][(line.like ?? i) % 8]!;
+    const stroke = color(i);
     const at = series.length;
     series.push({ label: line.name, stroke, width: line.points ? 0 : 2, points: { show: !line.fit, size: 7, fill: stroke }, value: (u, v, _i, idx) => withEnds(u, v, idx, line.low ? at : -1), spanGaps: !line.solid, ...(line.fit && !line.solid && { dash: [6, 4] }) });
     if (!line.low || !line.high) return;
-    const end = { stroke: stroke + "55", width: 1, points: { show: false }, spanGaps: true, class: "end" };
+    const end = { stroke: stroke + "55", width: line.points ? 0 : 1, points: { show: false }, spanGaps: true, class: "end" };
     series.push({ label: `${line.name}, low`, ...end }, { label: `${line.name}, high`, ...end });
-    bands.push({ series: [at + 2, at + 1], fill: stroke + "22" });
+    if (!line.points) bands.push({ series: [at + 2, at + 1], fill: stroke + "22" });
   });
   const axis = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif", labelSize: 22 };
   const scattered = lines.some((l) => l.points);
-  const short: uPlot.Axis.Values = (_, ticks) => ticks.map((v) => (v === null ? "" : x.label?.(v) ?? compact(v)));
+  const range = (log: boolean | undefined) => (log ? { range: aroundLog } : scattered ? { range: around } : {});
+  const short = (label?: (v: number) => string): uPlot.Axis.Values => (_, ticks) => ticks.map((v) => (v === null ? "" : label?.(v) ?? compact(v)));
+  const below: uPlot.Axis = { ...axis, label: x.name, size: 34, space: 75, values: short(x.label), ...(x.values.every(Number.isInteger) && { incrs: integers }) };
+  const left: uPlot.Axis = { ...axis, label: y.name, size: 60, values: short() };
   return {
     series,
     bands,
-    scales: { x: { time: false, distr: x.log ? 3 : 1, ...(scattered && !x.log && { range: around }) }, y: { distr: y.log ? 3 : 1, ...(scattered && !y.log && { range: around }) } },
-    axes: [{ ...axis, label: x.name, size: 34, space: 75, values: short, ...(x.values.every(Number.isInteger) && !x.log && { incrs: integers }) }, { ...axis, label: y.name, size: 60, values: (_, ticks) => ticks.map((v) => (v === null ? "" : compact(v))) }],
+    scales: { x: { time: false, distr: x.log ? 3 : 1, ...range(x.log) }, y: { distr: y.log ? 3 : 1, ...range(y.log) } },
+    axes: [x.log ? logarithmic(below, 60, (u) => u.width - 82) : below, y.log ? logarithmic(left, 25, (u) => u.height - 56) : left],
     cursor: { points: { size: 9 }, drag: { x: true, y: false } },
     legend: { live: true, markers: { dash: (u, i) => (u.series[i]!.dash ? "dashed" : "solid") } },
-    hooks: { draw: [(u) => drawLabels(u, lines, style)] },
+    hooks: { draw: [(u) => drawBars(u, lines, color), (u) => drawLabels(u, lines, style)] },
   };
 }
 
-/** around leaves room around points, so that none is cut. */
-const around: uPlot.Scale.Range = (_, min, max) => {
-  const room = 0.05 * (max - min) || 0.1 * Math.abs(max) || 1;
-  return [min - room, max + room];
-};
+/** An interval in the plot. */
+interface Bar {
+  x: number;
+  top: number;
+  bottom: number;
+}
+
+/** barsOf returns the intervals of a line of points, which are drawn as bars. */
+function barsOf(u: uPlot, { points, low, high }: Line): Bar[] {
+  if (!points || !low || !high) return [];
+  return Array.from(u.data[0]).flatMap((x, i) => (low[i] == null || high[i] == null ? [] : [{ x: u.valToPos(x, "x", true), top: u.valToPos(high[i], "y", true), bottom: u.valToPos(low[i], "y", true) }]));
+}
+
+function drawBars(u: uPlot, lines: Line[], color: (i: number) => string): void {
+  const half = 4 * uPlot.pxRatio;
+  u.ctx.save();
+  u.ctx.lineWidth = 1.5 * uPlot.pxRatio;
+  u.ctx.setLineDash([]);
+  lines.forEach((line, i) => {
+    u.ctx.strokeStyle = color(i) + "aa";
+    u.ctx.beginPath();
+    for (const { x, top, bottom } of barsOf(u, line)) {
+      for (const y of [top, bottom]) {
+        u.ctx.moveTo(x - half, y);
+        u.ctx.lineTo(x + half, y);
+      }
+      u.ctx.moveTo(x, top);
+      u.ctx.lineTo(x, bottom);
+    }
+    u.ctx.stroke();
+  });
+  u.ctx.restore();
+}
 
 /** drawLabels writes the names of points next to them, on the color of the background so that lines do not cross them. */
 function drawLabels(u: uPlot, lines: Line[], style: CSSStyleDeclaration): void {
@@ -109,6 +142,7 @@ function drawLabels(u: uPlot, lines: Line[], style: CSSStyleDeclaration): void {
   const labels = new Labels(u.ctx, u.bbox, uPlot.pxRatio);
   const named = lines.flatMap((line) => line.values.flatMap((y, i) => (line.labels && y !== null ? [{ name: line.labels[i] ?? "", x: u.valToPos(u.data[0][i]!, "x", true), y: u.valToPos(y, "y", true) }] : [])));
   for (const p of named) labels.keepFree(p.x, p.y);
+  for (const b of lines.flatMap((line) => barsOf(u, line))) labels.avoid(b.x, b.top, b.bottom);
   u.ctx.fillStyle = style.getPropertyValue("--ink");
   u.ctx.strokeStyle = style.getPropertyValue("--back");
   for (const p of named) if (p.name) labels.write(p.name, p.x, p.y);

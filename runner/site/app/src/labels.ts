@@ -15,6 +15,7 @@ const apart = (a: Box, b: Box) => a.left + a.width <= b.left || b.left + b.width
 
 export class Labels {
   private readonly taken: Box[] = [];
+  private readonly avoided: Box[] = [];
 
   constructor(
     private readonly pen: CanvasRenderingContext2D,
@@ -35,6 +36,12 @@ export class Labels {
     this.taken.push({ left: x - r, top: y - r, width: 2 * r, height: 2 * r });
   }
 
+  /** avoid keeps names off the interval of a point where there is another place for them. */
+  avoid(x: number, top: number, bottom: number): void {
+    const r = radius * this.ratio;
+    this.avoided.push({ left: x - r, top: top - r, width: 2 * r, height: bottom - top + 2 * r });
+  }
+
   /** write writes a name at the first side of a point that has room; a table has those without room. */
   write(name: string, x: number, y: number): void {
     const text = name.length <= longest ? name : name.slice(0, longest / 2) + "…" + name.slice(-longest / 2);
@@ -49,7 +56,8 @@ export class Labels {
       { left: x + gap / 2, top: y + gap },
       { left: x - gap / 2 - width, top: y + gap },
     ];
-    const box = places.map((p) => ({ ...p, width, height })).find((b) => this.inside(b) && this.taken.every((t) => apart(b, t)));
+    const free = places.map((p) => ({ ...p, width, height })).filter((b) => this.inside(b) && this.taken.every((t) => apart(b, t)));
+    const box = free.find((b) => this.avoided.every((t) => apart(b, t))) ?? free[0];
     if (!box) return;
     const space = radius * this.ratio;
     this.taken.push({ left: box.left - space, top: box.top, width: width + 2 * space, height });
