@@ -7,7 +7,7 @@ import { json, role } from "site/load";
 import { Loaded } from "site/loaded";
 import type { Page, ViewProps } from "site/page";
 import { href } from "site/route";
-import { Link, Table } from "site/table";
+import { Link, Name, Table } from "site/table";
 
 interface Slice {
   list: string;
@@ -110,7 +110,7 @@ function Slices({ slices, confirmed, ends }: { slices: Slice[]; confirmed: strin
   const bar = (s: Slice) => ({ gap_bpb: s.gapBpb, gap_low: s.low, gap_high: s.high });
   const scale = extent(slices.map(bar));
   const columns: Column<Slice>[] = [
-    { key: "name", title: "Slice", value: (s) => s.name, cell: (s) => <>{s.name} {s.list !== s.name && <small>{s.list}</small>}</> },
+    { key: "name", title: "Slice", value: (s) => s.name, cell: (s) => <><Name of={s.name} /> {s.list !== s.name && <small>{s.list}</small>}</> },
     { key: "answer", title: "Answer", value: (s) => s.answer, cell: (s) => <Answer is={s.answer} /> },
     { key: "gap", title: "Gap", unit: "bits per byte", number: true, value: (s) => s.gapBpb, text: (s) => signed(s.gapBpb) },
     { key: "bar", title: "Drawn", drawing: true, value: () => null, cell: (s) => <Bar row={bar(s)} scale={scale} /> },

@@ -73,11 +73,21 @@ function Outliers({ entry }: ViewProps) {
             {notes.length > 0 && <ul class="warnings">{notes.map((n) => <li>{n}</li>)}</ul>}
             <Plot rows={s.models ?? []} fits={s.fits ?? []} />
             <Table name="models" rows={s.models ?? []} columns={columnsOf(s.models ?? [])} sort="perplexity" />
+            <Largest rows={s.models ?? []} />
             <Curves fits={s.fits ?? []} />
           </>
         );
       }}
     </Loaded>
+  );
+}
+
+function Largest({ rows }: { rows: Row[] }) {
+  return (
+    <>
+      <h2>The largest activation of each model</h2>
+      <Table name="largest activations" prefix="largest-" rows={rows} columns={largestColumns} sort="-largest" />
+    </>
   );
 }
 
@@ -151,11 +161,15 @@ const columns: Column<Row>[] = [
   { key: "dimensions", title: "Outlier dimensions", number: true, value: (r) => r.dimensions, text: (r) => `${count(r.dimensions)} of ${count(r.hiddenSize)}` },
   { key: "occurrences", title: "Occurrences", number: true, value: (r) => r.occurrences, text: (r) => count(r.occurrences) },
   ...measures.slice(0, 4).map((m): Column<Row> => ({ key: m.key, title: m.title.replace(/ .*/, ""), unit: m.title.replace(/^.*affected, (.*), %$/, "%, $1"), help: m.title, number: true, value: m.value, text: (r) => decimal(m.value(r), 1) })),
+  { key: "sequences", title: "Sequences", number: true, value: (r) => r.sequences, text: (r) => count(r.sequences) },
+];
+
+const largestColumns: Column<Row>[] = [
+  { key: "model", title: "Model", value: (r) => r.model },
   { key: "largest", title: "Largest", unit: "magnitude", number: true, value: (r) => r.largest?.magnitude, text: (r) => decimal(r.largest?.magnitude, 1) },
   { key: "ratio", title: "Largest", unit: "to median", number: true, help: "the ratio to the median magnitude of the same norm in the same sequence", value: (r) => r.largest?.ratioToMedian, text: (r) => decimal(r.largest?.ratioToMedian, 1) },
-  { key: "dimension", title: "Dimension", unit: "of the largest", number: true, value: (r) => r.largest?.dimension },
-  { key: "site", title: "Norm", unit: "of the largest", value: (r) => r.largest?.site },
-  { key: "sequences", title: "Sequences", number: true, value: (r) => r.sequences, text: (r) => count(r.sequences) },
+  { key: "dimension", title: "Dimension", number: true, value: (r) => r.largest?.dimension },
+  { key: "site", title: "Norm", value: (r) => r.largest?.site },
 ];
 
 interface Dimension {

@@ -8,7 +8,7 @@ import type { Entry } from "site/manifest";
 import type { Page, ViewProps } from "site/page";
 import { open, whole } from "site/parquet";
 import { href, param, set } from "site/route";
-import { Table } from "site/table";
+import { Name, Table } from "site/table";
 
 interface Summary {
   x: { of: string; label?: string; scale: string };
@@ -102,7 +102,7 @@ function slope(x: number | null): string {
 
 function Slices({ entry, slices }: { entry: Entry; slices: Slice[] }) {
   const columns: Column<Slice>[] = [
-    { key: "slice", title: "Slice", value: (s) => s.slice, cell: (s) => <>{s.slice} {s.list !== s.slice && <small>{s.list}</small>}</> },
+    { key: "slice", title: "Slice", value: (s) => s.slice, cell: (s) => <><Name of={s.slice} /> {s.list !== s.slice && <small>{s.list}</small>}</> },
     { key: "best_model", title: "Best", value: (s) => s.best_model },
     { key: "slope_bpb_per_x", title: "Slope", unit: "bits per byte per x", number: true, absolute: true, value: (s) => s.slope_bpb_per_x, text: (s) => slope(s.slope_bpb_per_x) },
     { key: "changes", title: "Changes", unit: "of level", number: true, value: (s) => s.changes },

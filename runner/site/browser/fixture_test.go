@@ -18,7 +18,7 @@ import (
 	"surprisal.dev/runner/site/browser"
 )
 
-// The experiment of the tests. The dataset hostile has HTML and scripts as its text, many has 10,000 documents, long has
+// The experiment of the tests. The dataset hostile has HTML and scripts as its text, and two documents of a page, many has 10,000 documents, long has
 // one of 500 kB, and odd has text whose positions in bytes and in characters differ.
 const experiment = `package pages
 
@@ -34,7 +34,7 @@ datasets: {
 	// Too little text for an interval to mean anything.
 	"books/two": {source: text: book, rows: {from: 350, to: 352}}
 	"code/go": {source: text: path: "text/src/net/http/*.go", rows: to: 30, tags: ["code"]}
-	"web/hostile": {source: jsonl: path: "hostile.jsonl", tags: ["html"]}
+	"web/hostile": {source: jsonl: path: "hostile.jsonl", cluster: field: "page", tags: ["html"]}
 	"web/odd": {source: jsonl: path: "odd.jsonl"}
 	"size/many": source: jsonl: path: "many.jsonl"
 	"size/long": source: text: path: "long.txt"
@@ -117,8 +117,8 @@ func (f *fixture) write(t *testing.T) {
 	}
 	lines := func(texts ...string) string {
 		var b strings.Builder
-		for _, text := range texts {
-			line, err := json.Marshal(map[string]string{"text": text})
+		for i, text := range texts {
+			line, err := json.Marshal(map[string]any{"text": text, "page": i / 2})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -35,6 +35,10 @@ func testOutliers(t *testing.T, f *fixture) {
 	x.contains("figcaption", "Outlier dimensions by perplexity, with fitted curves")
 	x.contains(`section[aria-label="models"] tbody`, "large")
 	x.contains(`section[aria-label="curves"] tbody`, "Outlier dimensions")
+	x.contains(`section[aria-label="largest activations"] thead`, "Norm")
+	if got := get[int](x, `Math.max(...[...document.querySelectorAll(".scroll")].map((e) => e.scrollWidth - e.clientWidth))`); got > 0 {
+		t.Errorf("a table is %d pixels too wide", got)
+	}
 	for tab, rows := range map[string]int{"dimensions": 9, "sites": 12, "sequences": 9, "occurrences": 27} {
 		x.visit(page + "/" + tab)
 		if got := get[int](x, `document.querySelectorAll(".scroll tbody tr").length`); got != rows {

@@ -21,6 +21,7 @@ func TestPages(t *testing.T) {
 		"kinds":     testKinds,
 		"drift":     testDrift,
 		"certain":   testCertain,
+		"units":     testUnits,
 		"models":    testModels,
 		"scaling":   testScaling,
 		"direction": testDirection,

@@ -89,6 +89,45 @@ func testCertain(t *testing.T, _ *fixture, x *tab) {
 	}
 }
 
+// testUnits reads what intervals come from, where the units of a dataset are clusters.
+func testUnits(t *testing.T, f *fixture, x *tab) {
+	data, err := os.ReadFile(filepath.Join(f.dir, ".surprisal/reports/gap/byte-vs-word/summary.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var summary struct {
+		Overall struct {
+			Units      int64   `json:"units"`
+			Detectable float64 `json:"detectable_gap"`
+		} `json:"overall"`
+	}
+	if err := json.Unmarshal(data, &summary); err != nil {
+		t.Fatal(err)
+	}
+	units := get[string](x, fmt.Sprintf(`"from " + (%d).toLocaleString("en-US") + " units"`, summary.Overall.Units))
+	const sentence = "The units of web/hostile are 2 clusters of documents: a field of its rows names them. Intervals from fewer than 40 clusters are rough."
+	x.visit(gap)
+	x.contains(".figures", units)
+	x.contains(".warnings", sentence)
+	x.contains("main", fmt.Sprintf("A gap of %.4f bits per byte is detectable: a one-sided test at 5%% shows it in four of five samples of such units.", summary.Overall.Detectable))
+	if got := get[string](x, `[...document.querySelectorAll(".figure")].find((e) => e.querySelector("dt").innerText === "p of no gap").innerText`); !strings.Contains(got, "two-sided test") || strings.Contains(got, "samples") {
+		t.Errorf("the figure of p is %q", got)
+	}
+	x.visit(gap + "/provenance")
+	x.contains("main", units)
+	x.contains("main", sentence)
+	x.visit(gap + "/datasets?small=1")
+	header, lines := table(x)
+	for name, want := range map[string]string{"web/hostile": "2", "web/odd": "2"} {
+		if got := lines[name][header["units"]]; got != want {
+			t.Errorf("%s has %q units, want %s", name, got, want)
+		}
+	}
+	if got := get[[]string](x, `[...document.querySelectorAll("tbody tr")].filter((e) => e.innerText.includes("rough")).map((e) => e.querySelector("th").title)`); !slices.Equal(got, []string{"web/hostile"}) {
+		t.Errorf("the rough intervals are those of %q", got)
+	}
+}
+
 // testModels compares the row of all datasets with the ratio of sums.
 func testModels(t *testing.T, _ *fixture, x *tab) {
 	x.visit("#/pages/scores/all")
@@ -370,6 +409,28 @@ func testPhone(t *testing.T, _ *fixture, x *tab) {
 	x.visit("")
 	if got := get[[]string](x, `[...document.querySelectorAll("thead th")].slice(0, 3).map((e) => e.innerText.split("\n")[0])`); strings.Join(got, " ") != "Comparison▲ Gap Verdict" {
 		t.Errorf("the first columns are %v", got)
+	}
+	testWholeWords(t, x)
+}
+
+// testWholeWords looks for words of names that a small screen breaks.
+func testWholeWords(t *testing.T, x *tab) {
+	for _, page := range []string{gap + "/buckets?small=1", gap + "/datasets?small=1", "#/pages/scaling/order", "#/pages/scores/all"} {
+		x.move(page)
+		broken := get[[]string](x, `[...document.querySelectorAll("tbody th")].flatMap((cell) => {
+			const nodes = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT), found = [], range = document.createRange();
+			while (nodes.nextNode()) {
+				for (const word of nodes.currentNode.data.matchAll(/[a-z0-9]+/g)) {
+					range.setStart(nodes.currentNode, word.index);
+					range.setEnd(nodes.currentNode, word.index + word[0].length);
+					if (new Set([...range.getClientRects()].map((r) => r.top)).size > 1) found.push(word[0]);
+				}
+			}
+			return found;
+		})`)
+		if len(broken) > 0 {
+			t.Errorf("%s breaks the words %q", page, broken)
+		}
 	}
 }
 

@@ -3,7 +3,7 @@ import { Bar, extent, sideOf } from "site/bar";
 import type { Column } from "site/columns";
 import { detectableHelp } from "site/help";
 import { bits, count, decimal, interval, probability, signed } from "site/format";
-import type { GapRow } from "gap/data";
+import { fewClusters, type Clustered, type GapRow } from "gap/data";
 
 /** What the names of the models and the noun of n are in a table. */
 export interface Labels {
@@ -16,7 +16,7 @@ export interface Labels {
 }
 
 /** gapColumns returns the columns of rows after the first, their names. */
-export function gapColumns<T extends Partial<GapRow> & { gap_bpb: number | null; delta_bits: number }>(rows: T[], labels: Labels, has: { won: boolean; detectable: boolean; verdict?: boolean }): Column<T>[] {
+export function gapColumns<T extends Partial<GapRow> & { gap_bpb: number | null; delta_bits: number }>(rows: T[], labels: Labels, has: { won: boolean; detectable: boolean; verdict?: boolean; units?: Units | undefined }): Column<T>[] {
   const scale = extent(rows.filter((r) => r.verdict !== small));
   const columns: (Column<T> | false)[] = [
     { key: "gap_bpb", title: "Gap", unit: "bits per byte", number: true, absolute: true, help: "a minus b: positive means that a is worse", value: (r) => r.gap_bpb, text: (r) => signed(r.gap_bpb), cell: (r) => <span class={sideOf(r)}>{signed(r.gap_bpb)}</span> },
@@ -27,7 +27,7 @@ export function gapColumns<T extends Partial<GapRow> & { gap_bpb: number | null;
     { key: "model_b_bpb", title: labels.b, unit: "b, bits per byte", number: true, value: (r) => r.model_b_bpb, text: (r) => decimal(r.model_b_bpb) },
     has.verdict !== false && { key: "verdict", title: "Verdict", value: (r) => r.verdict, help: "a verdict is given if q is below 5% and the gap is above the noise of scoring", text: (r) => said(r.verdict ?? "", labels), cell: (r) => <Verdict verdict={r.verdict ?? ""} labels={labels} /> },
     { key: "delta_bits", title: "Bits", unit: "in total", number: true, absolute: true, help: "the difference in bits, summed over the bytes of the row", value: (r) => r.delta_bits, text: (r) => bits(r.delta_bits) },
-    { key: "documents", title: "n", unit: labels.counted, number: true, value: (r) => r.documents, text: (r) => count(r.documents) },
+    ...countColumns<T>(labels.counted, has.units),
     { key: "bytes", title: "Bytes", number: true, value: (r) => r.bytes, text: (r) => count(r.bytes) },
     has.detectable && { key: "detectable_gap", title: "Detectable", unit: "gap", number: true, help: detectableHelp, value: (r) => r.detectable_gap, text: (r) => decimal(r.detectable_gap) },
     { key: "gap_q", title: "q", number: true, help: "the rate of wrong verdicts among the rows of the table if this row and all with a smaller q get one", value: (r) => r.gap_q, text: (r) => probability(r.gap_q) },
@@ -36,9 +36,37 @@ export function gapColumns<T extends Partial<GapRow> & { gap_bpb: number | null;
   return columns.filter((c) => c !== false);
 }
 
+/** Units says of the row of a name whether the number of its units is shown, and whether its interval is rough. */
+interface Units {
+  shown(name: string): boolean;
+  rough(name: string): boolean;
+}
+
+/** unitsOf is what the units of rows are if some datasets have clusters as units, and undefined if none has. Groups are names of other rows. */
+export function unitsOf(clustered: Pick<Clustered, "dataset" | "clusters">[] | null | undefined, groups: string[] = []): Units | undefined {
+  if (!clustered?.length) return undefined;
+  const all = new Set([...clustered.map((c) => c.dataset), ...groups]);
+  const few = new Set(clustered.filter((c) => c.clusters < fewClusters).map((c) => c.dataset));
+  return { shown: (name) => all.has(name), rough: (name) => few.has(name) };
+}
+
+/** countColumns are the documents, and where datasets have clusters, the units that they are in. */
+function countColumns<T extends Partial<GapRow>>(counted: string, units: Units | undefined): Column<T>[] {
+  const n: Column<T> = { key: "documents", title: "n", unit: counted, number: true, value: (r) => r.documents, text: (r) => count(r.documents) };
+  if (!units) return [n];
+  const inUnits = (r: T) => (units.shown(r.name!) ? ` in ${count(r.units)}` : "") + (units.rough(r.name!) ? ", rough" : "");
+  return [
+    {
+      ...n, unit: `${counted} in units`, text: (r) => count(r.documents) + inUnits(r), cell: (r) => <>{count(r.documents)}<small>{inUnits(r)}</small></>,
+      help: `the interval comes from the units: documents, or clusters of them; it is rough from fewer than ${fewClusters} clusters`,
+    },
+    { key: "units", title: "Units", data: true, value: (r) => r.units },
+  ];
+}
+
 export const small = "too small to tell";
 
-export const folded = { is: (r: { verdict: string }) => r.verdict === small, why: "too small to tell (fewer than 20 documents or 2,000 bytes)" };
+export const folded = { is: (r: { verdict: string }) => r.verdict === small, why: "too small to tell (fewer than 20 documents, or clusters of them, or 2,000 bytes)" };
 
 /** summed is for rows that are all there is, and that do not overlap: how much of the difference is in the folded ones. */
 export const summed = { ...folded, sum: (r: { delta_bits: number }) => r.delta_bits };

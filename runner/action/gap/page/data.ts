@@ -53,10 +53,22 @@ export interface Measure {
   high: number;
 }
 
+/** A dataset whose units are clusters of documents. */
+export interface Clustered {
+  dataset: string;
+  /** "shard", or "field" for clusters that a field of the rows names. */
+  by: string;
+  clusters: number;
+}
+
+/** The number of clusters below which intervals are rough. */
+export const fewClusters = 40;
+
 export interface Details {
   modelA: string;
   modelB: string;
   overall: GapRow;
+  clustered?: Clustered[] | null;
   document_distribution?: Distribution | null;
   dataset_groups: GapRow[];
   pattern_buckets: GapRow[];

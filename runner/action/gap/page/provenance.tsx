@@ -2,6 +2,7 @@
 import { decimal } from "site/format";
 import { Loaded } from "site/loaded";
 import type { ViewProps } from "site/page";
+import { from, sentence } from "gap/units";
 import { Versions } from "gap/versions";
 import { details } from "gap/data";
 
@@ -24,6 +25,9 @@ export function Provenance({ entry }: ViewProps) {
             <details class="block"><summary>All settings of {d.modelB}</summary><pre tabIndex={0}>{JSON.stringify(d.scoringProtocols?.b, null, 2)}</pre></details>
             <h2>Noise</h2>
             {d.noise_bpb ? <p>When documents were scored again in a different batch, bits per byte changed by at most {decimal(d.noise_bpb, 6)} on both sides together. A smaller gap is not evidence.</p> : <p>None was found: no document changed its bits per byte when it was scored again in a different batch.</p>}
+            <h2>Intervals</h2>
+            <p>The interval of the gap comes {from(d)}: from how much they differ{(d.clustered ?? []).length > 0 && ". A unit is a document, or a cluster of documents where a dataset has clusters"}.</p>
+            {(d.clustered ?? []).length > 0 && <ul class="plain">{d.clustered!.map((c) => <li>{sentence(c)}</li>)}</ul>}
             <h2>Version</h2>
             <p>This is version <code>{entry.version}</code> of <code>{entry.id}</code>: a digest of the files of this page.{entry.key && <> They are made from the result with the key <code>{entry.key}</code>.</>}</p>
             {d.provenance !== undefined && <pre class="details" tabIndex={0}>{JSON.stringify(d.provenance, null, 2)}</pre>}

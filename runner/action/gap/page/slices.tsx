@@ -5,8 +5,8 @@ import { Loaded } from "site/loaded";
 import type { Entry } from "site/manifest";
 import type { ViewProps } from "site/page";
 import { href, param, set } from "site/route";
-import { Table } from "site/table";
-import { folded, gapColumns, summed } from "gap/columns";
+import { Name, Table } from "site/table";
+import { folded, gapColumns, summed, unitsOf } from "gap/columns";
 import { datasets, details, headlineOf, rows, type Dataset, type GapRow, type Place } from "gap/data";
 
 function labels(entry: Entry, counted: string) {
@@ -24,12 +24,12 @@ function within(d: Dataset, group: string): boolean {
 export function Datasets({ entry }: ViewProps) {
   const group = param("group");
   return (
-    <Loaded of={entry.id} load={() => datasets(entry)}>
-      {(all) => {
+    <Loaded of={entry.id} load={() => Promise.all([details(entry), datasets(entry)])}>
+      {([{ clustered }, all]) => {
         const shown = only(all, group, (d) => within(d, group));
         const columns: Column<Dataset>[] = [
-          { key: "name", title: "Dataset", value: (d) => d.name, cell: (d) => <>{d.name} <small>{tagsOf(d).join(" ")}</small></> },
-          ...gapColumns(all, labels(entry, "documents"), { won: true, detectable: true }),
+          { key: "name", title: "Dataset", value: (d) => d.name, cell: (d) => <><Name of={d.name} /> <small>{tagsOf(d).join(" ")}</small></> },
+          ...gapColumns(all, labels(entry, "documents"), { won: true, detectable: true, units: unitsOf(clustered) }),
         ];
         return (
           <Table name="datasets" rows={shown} columns={columns} sort="-delta_bits" folded={summed} bytes={(d) => d.bytes}
@@ -49,7 +49,7 @@ export function Groups({ entry }: ViewProps) {
         <>
           <p class="hint">A group sums the datasets with a common tag or a common beginning of their names. A dataset can be in several.</p>
           <Table name="groups" rows={d.dataset_groups} sort="-delta_bits" folded={folded} bytes={(r) => r.bytes} href={(r) => href(`${entry.id}/datasets`, { group: r.name })}
-            columns={[{ key: "name", title: "Group", value: (r: GapRow) => r.name }, ...gapColumns(d.dataset_groups, labels(entry, "documents"), { won: true, detectable: true })]} />
+            columns={[{ key: "name", title: "Group", value: (r: GapRow) => r.name }, ...gapColumns(d.dataset_groups, labels(entry, "documents"), { won: true, detectable: true, units: unitsOf(d.clustered, d.dataset_groups.map((r) => r.name)) })]} />
         </>
       )}
     </Loaded>

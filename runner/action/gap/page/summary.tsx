@@ -6,6 +6,7 @@ import { Figure, type ViewProps } from "site/page";
 import { href } from "site/route";
 import { Link } from "site/table";
 import { datasets, details, type Dataset, type Details, type Distribution } from "gap/data";
+import { from, nounOf, Units } from "gap/units";
 import type { Entry } from "site/manifest";
 
 export function Summary({ entry }: ViewProps) {
@@ -16,6 +17,8 @@ export function Summary({ entry }: ViewProps) {
           <Verdict details={d} />
           <Warnings details={d} />
           <Figures details={d} />
+          {d.overall.detectable_gap != null && <p class="hint">A gap of {decimal(d.overall.detectable_gap)} bits per byte is detectable: a one-sided test at 5% shows it in four of five samples of such {nounOf(d)}s.</p>}
+          <Units details={d} />
           <div class="pair">
             <Certain entry={entry} title={`${d.modelA} is worse beyond doubt`} rows={all.filter((r) => r.verdict === "a is worse")} />
             <Certain entry={entry} title={`${d.modelB} is worse beyond doubt`} rows={all.filter((r) => r.verdict === "b is worse")} />
@@ -42,7 +45,8 @@ function Verdict({ details: d }: { details: Details }) {
 }
 
 function Warnings({ details: d }: { details: Details }) {
-  const lines = [...(d.warnings ?? []), ...(d.notes ?? [])];
+  // The list of units tells of few clusters.
+  const lines = [...(d.warnings ?? []), ...(d.notes ?? [])].filter((line) => !line.startsWith("The units of dataset "));
   for (const field of d.scoringProtocols?.differences ?? []) lines.push(`The scoring protocols differ in ${field}: part of the gap is due to it.`);
   for (const field of d.computedDifferences ?? []) lines.push(`What computed the scores differs: ${field}.`);
   if (d.unscoredBytes && d.unscoredBytes.either > 0) lines.push(`${plural(d.unscoredBytes.either, "byte")} without a loss on a side count for neither model.`);
@@ -55,12 +59,12 @@ function Figures({ details: d }: { details: Details }) {
   const o = d.overall;
   return (
     <dl class="figures">
-      <Figure title="Gap, bits per byte" value={signed(o.gap_bpb)} note={<>95% interval {interval(o.gap_low, o.gap_high)}</>} />
+      <Figure title="Gap, bits per byte" value={signed(o.gap_bpb)} note={<>95% interval {interval(o.gap_low, o.gap_high)} {from(d)}</>} />
       <Figure title={`a: ${d.modelA}`} value={decimal(o.model_a_bpb)} note="bits per byte" />
       <Figure title={`b: ${d.modelB}`} value={decimal(o.model_b_bpb)} note="bits per byte" />
       <Figure title="Difference" value={bits(o.delta_bits)} note="bits in total" />
       <Figure title="Text" value={count(o.bytes)} note={`bytes of ${plural(o.documents, "document")}`} />
-      <Figure title="p of no gap" value={probability(o.gap_p)} note={o.detectable_gap ? `a one-sided test shows a gap of ${decimal(o.detectable_gap)} in four of five samples` : undefined} />
+      <Figure title="p of no gap" value={probability(o.gap_p)} note="of a two-sided test" />
     </dl>
   );
 }

@@ -6,7 +6,7 @@ import { Figure, type ViewProps } from "site/page";
 import { param, set } from "site/route";
 import { count, decimal, interval, plural, signed } from "site/format";
 import { Table } from "site/table";
-import { gapColumns, named, summed } from "gap/columns";
+import { gapColumns, named, summed, unitsOf } from "gap/columns";
 import type { GapRow } from "gap/data";
 import { Many } from "score/many";
 import { compare, type Pair } from "score/pair";
@@ -91,12 +91,12 @@ function Refused({ all }: { all: string[] }) {
   return <details><summary>{plural(all.length, "dataset")} cannot be compared</summary>{list(all)}</details>;
 }
 
-function Two({ a, b, pair: { rows, overall } }: { a: string; b: string; pair: Pair }) {
-  const columns: Column<GapRow>[] = [{ key: "name", title: "Dataset", value: (r) => r.name }, ...gapColumns(rows, { a, b, counted: "documents", named: true }, { won: true, detectable: true })];
+function Two({ a, b, pair: { rows, overall, clustered } }: { a: string; b: string; pair: Pair }) {
+  const columns: Column<GapRow>[] = [{ key: "name", title: "Dataset", value: (r) => r.name }, ...gapColumns(rows, { a, b, counted: "documents", named: true }, { won: true, detectable: true, units: unitsOf(clustered) })];
   return (
     <>
       <dl class="figures">
-        <Figure title="Gap, bits per byte" value={signed(overall.gap_bpb)} note={`95% interval ${interval(overall.gap_low, overall.gap_high)}: ${named(overall.verdict, { a, b })}`} />
+        <Figure title="Gap, bits per byte" value={signed(overall.gap_bpb)} note={`95% interval ${interval(overall.gap_low, overall.gap_high)} from ${plural(overall.units, clustered.length > 0 ? "unit" : "document")}: ${named(overall.verdict, { a, b })}`} />
         <Figure title={`a: ${a}`} value={decimal(overall.model_a_bpb)} note="bits per byte" />
         <Figure title={`b: ${b}`} value={decimal(overall.model_b_bpb)} note="bits per byte" />
         <Figure title="Text" value={count(overall.bytes)} note={`bytes of ${plural(overall.documents, "document")}`} />

@@ -3,7 +3,7 @@ import type { Column } from "site/columns";
 import { count, decimal, sizeOf } from "site/format";
 import { Loaded } from "site/loaded";
 import type { ViewProps } from "site/page";
-import { Table } from "site/table";
+import { Name, Table } from "site/table";
 import { details, scores, sumsOf, tooSmall, type Score } from "score/data";
 import { empty, estimate, merge } from "site/statistics";
 
@@ -26,7 +26,7 @@ export function Models({ entry }: ViewProps) {
       {([d, all]) => {
         const rows = byDataset(all);
         const columns: Column<Row>[] = [
-          { key: "dataset", title: "Dataset", value: (r) => r.dataset, cell: (r) => <>{r.dataset} <small>{r.tags.join(" ")}</small></> },
+          { key: "dataset", title: "Dataset", value: (r) => r.dataset, cell: (r) => <><Name of={r.dataset} /> <small>{r.tags.join(" ")}</small></> },
           ...d.models.map((m): Column<Row> => ({
             key: m.name, title: m.name, number: true, value: (r) => r.of.get(m.name)?.bpb ?? null,
             help: [m.family, sizeOf(m)].filter(Boolean).join(", "),

@@ -6,6 +6,8 @@ import { add, empty, estimate, falseDiscovery, merge, type Sums } from "site/sta
 export interface Pair {
   rows: GapRow[];
   overall: GapRow;
+  /** The datasets whose units are clusters of documents. */
+  clustered: { dataset: string; clusters: number }[];
   /** Why datasets were left out. */
   refused: string[];
 }
@@ -13,6 +15,8 @@ export interface Pair {
 /** What is summed over a dataset. */
 interface Total {
   documents: number;
+  /** Whether some documents are of one unit. */
+  clustered: boolean;
   a: number;
   b: number;
   bytes: number;
@@ -21,7 +25,7 @@ interface Total {
   sums: Sums;
 }
 
-const nothing = (): Total => ({ documents: 0, a: 0, b: 0, bytes: 0, wonA: 0, wonB: 0, sums: empty() });
+const nothing = (): Total => ({ documents: 0, clustered: false, a: 0, b: 0, bytes: 0, wonA: 0, wonB: 0, sums: empty() });
 
 /** compare compares the model a with the model b. */
 export async function compare(scores: Score[], { a, b }: { a: string; b: string }, { scoringProtocols }: Details): Promise<Pair> {
@@ -48,7 +52,8 @@ export async function compare(scores: Score[], { a, b }: { a: string; b: string 
   judge(rows, noise);
   const overall = rowOf("all datasets", all);
   decide(overall, overall.gap_p, noise);
-  return { rows, overall, refused };
+  const clustered = totals.flatMap((t, i) => (t.clustered ? [{ dataset: pairs[i]![0].dataset, clusters: t.sums.units }] : []));
+  return { rows, overall, clustered, refused };
 }
 
 /** differences lists the settings that two protocols do not share. */
@@ -63,6 +68,7 @@ function sum(a: Losses, b: Losses): Total {
   const total = nothing();
   total.documents = a.bits.length;
   const units = a.unit.reduce((n, unit) => Math.max(n, unit + 1), 0);
+  total.clustered = units < total.documents;
   const [d, w] = [new Float64Array(units), new Float64Array(units)];
   for (let i = 0; i < a.bits.length; i++) {
     total.a += a.bits[i]!;

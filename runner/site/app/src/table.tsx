@@ -155,7 +155,7 @@ function Heading<T>({ column, by, prefix }: { column: Column<T>; by: string; pre
 }
 
 function Cell<T>({ column, row, first, href }: { column: Column<T>; row: T; first: boolean; href?: string | null | undefined }) {
-  const text = column.cell ? column.cell(row) : textOf(column, row);
+  const text = column.cell ? column.cell(row) : first ? <Name of={textOf(column, row)} /> : textOf(column, row);
   const content = href ? <Link href={href}>{text}</Link> : text;
   const kind = column.number ? "number" : column.drawing ? "drawing" : undefined;
   return first ? (
@@ -163,6 +163,11 @@ function Cell<T>({ column, row, first, href }: { column: Column<T>; row: T; firs
   ) : (
     <td class={kind} title={column.cell && !column.drawing ? textOf(column, row) : undefined}>{content}</td>
   );
+}
+
+/** A name, which a narrow screen breaks after a sign between words. */
+export function Name({ of }: { of: string }) {
+  return <>{of.split(/(?<=[/_.:-])(?=\w)/).map((part, i) => (i === 0 ? part : <><wbr />{part}</>))}</>;
 }
 
 /** A link within the site. Other clicks than a plain one are the browser's. */
