@@ -178,6 +178,11 @@ func testSort(t *testing.T, _ *fixture, x *tab) {
 	if got := get[string](x, `document.querySelector("[aria-sort=descending]").innerText`); !strings.HasPrefix(got, "Bytes") {
 		t.Errorf("the sorted column is %q", got)
 	}
+	// Numbers in names are in the order of their values.
+	x.visit(gap + "/documents?dataset=size%2Fmany&direction=all&sort=document")
+	if got := strings.Join(order()[:4], " "); got != "many.jsonl:0 many.jsonl:1 many.jsonl:2 many.jsonl:3" {
+		t.Errorf("the first documents are %s", got)
+	}
 }
 
 // testKeys uses the site without a mouse.

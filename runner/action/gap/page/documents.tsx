@@ -1,5 +1,6 @@
 // The documents of a dataset, behind and ahead.
 import { useMemo } from "preact/hooks";
+import { compare } from "site/natural";
 import type { Column } from "site/columns";
 import { bits, count, decimal, signed, visible } from "site/format";
 import { Loaded } from "site/loaded";
@@ -30,7 +31,7 @@ function Chosen({ entry, all }: { entry: Entry; all: Dataset[] }) {
           <span>Dataset</span>
           <select value={name} onChange={(e) => set({ dataset: e.currentTarget.value, search: null })}>
             {!dataset && <option value={name}>{name} (not in this site)</option>}
-            {[...all].sort((x, y) => (x.name < y.name ? -1 : 1)).map((d) => <option value={d.name}>{d.name}</option>)}
+            {[...all].sort((x, y) => compare(x.name, y.name)).map((d) => <option value={d.name}>{d.name}</option>)}
           </select>
         </label>
         {dataset && <span>gap <b>{signed(dataset.gap_bpb)}</b> over {count(dataset.bytes)} bytes: {dataset.verdict}</span>}

@@ -1,6 +1,7 @@
 // The data of the page of scores.
 import { json, once, role } from "site/load";
 import type { Entry, File } from "site/manifest";
+import { compare } from "site/natural";
 import { open } from "site/parquet";
 import type { Sums } from "site/statistics";
 
@@ -57,7 +58,10 @@ export interface Losses {
   bits: Float64Array;
 }
 
-export const details = (entry: Entry) => json<Details>(role(entry, "details"));
+export const details = async (entry: Entry): Promise<Details> => {
+  const found = await json<Details>(role(entry, "details"));
+  return { ...found, models: [...found.models].sort((x, y) => compare(x.name, y.name)) };
+};
 
 export function scores(entry: Entry): Promise<Score[]> {
   const file = role(entry, "scores");

@@ -1,5 +1,6 @@
 // Columns of tables: what is sorted, shown and copied.
 import type { ComponentChildren } from "preact";
+import { compare } from "site/natural";
 
 export type Value = string | number | null | undefined;
 
@@ -48,7 +49,7 @@ export function sorted<T>(rows: T[], columns: Column<T>[], by: string): T[] {
     const [noA, noB] = [a === null || a === undefined, b === null || b === undefined];
     if (noA || noB) return Number(noA) - Number(noB) || x.i - y.i;
     if (typeof a === "number" && typeof b === "number") return sign * (a - b) || x.i - y.i;
-    return sign * (String(a) < String(b) ? -1 : String(a) > String(b) ? 1 : 0) || x.i - y.i;
+    return sign * compare(String(a), String(b)) || x.i - y.i;
   });
   return keyed.map((k) => k.row);
 }

@@ -1,5 +1,6 @@
 // The overview: experiments, their models and runs, and what their comparisons found.
 import { useEffect } from "preact/hooks";
+import { compare } from "site/natural";
 import type { Column } from "site/columns";
 import { count, interval, plural, signed, sizeOf } from "site/format";
 import type { Entry, Experiment, Manifest } from "site/manifest";
@@ -184,7 +185,7 @@ function Answer({ headline }: { headline: unknown }) {
 
 function About({ experiment }: { experiment: Experiment }) {
   const runs = experiment.runs ?? [];
-  const models = experiment.models ?? [];
+  const models = [...(experiment.models ?? [])].sort((x, y) => compare(x.name, y.name));
   return (
     <section>
       <h2>Experiment {experiment.name}</h2>
