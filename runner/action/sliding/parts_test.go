@@ -164,14 +164,40 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// A text without a window is a note, if another has some.
+// Notes name the cause of what has no window, and what to do about it: texts that are short, or slices that are. The tokens
+// of the model have three bytes.
 func TestNotes(t *testing.T) {
-	s := windows.Slicing{SliceLength: 120, ChunkTokens: 20, PromptTokens: 10, CursorInc: 7, CursorUnit: windows.UnitCharacters, TopK: 5}
-	l := lab(t, []string{"short", strings.Repeat("a text of some length ", 10)}, "{}")
-	l.Section("sliding", entry(s, nil))
-	p := l.MustRun()
-	got := actiontest.JSON[sliding.Statistics](l, p, "sliding s m texts", "statistics.json")
-	if len(got.Notes) != 1 || !strings.HasPrefix(got.Notes[0], "1 of 2 texts have no window: ") || got.TextsWithout != 1 {
-		t.Errorf("got %q", got.Notes)
+	long := strings.Repeat("a text of some length ", 10)
+	short := []string{strings.Repeat("a text of some length", 3), strings.Repeat("b text of some length", 3), strings.Repeat("c text of some length", 3)}
+	const lessText = "lower chunkTokens, or use longer texts"
+	for name, test := range map[string]struct {
+		texts       []string
+		sliceLength int64
+		want        []string
+	}{
+		"none": {[]string{long}, 120, nil},
+		"a text without a window": {[]string{"short", long}, 120, []string{
+			"1 of 2 texts have no window: a window needs 20 tokens; " + lessText,
+		}},
+		"short texts": {short, 1000, []string{
+			"more cursors are skipped (24) than have a window (3): at 24, the text ends in fewer than 20 tokens; " + lessText,
+		}},
+		"short slices": {[]string{strings.Repeat("東", 20) + long}, 40, []string{
+			"more cursors are skipped (33) than have a window (2): at 27, the 40 characters of a slice have fewer than 20 tokens; raise sliceLength; " +
+				"at 6, the text ends in fewer than 20 tokens; " + lessText,
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := windows.Slicing{SliceLength: test.sliceLength, ChunkTokens: 20, PromptTokens: 10, CursorInc: 7, CursorUnit: windows.UnitCharacters, TopK: 5}
+			l := lab(t, test.texts, "{}")
+			l.Section("sliding", entry(s, nil))
+			p := l.MustRun()
+			got := actiontest.JSON[sliding.Statistics](l, p, "sliding s m texts", "statistics.json")
+			if !slices.Equal(got.Notes, test.want) {
+				t.Errorf("got %q, want %q", got.Notes, test.want)
+			}
+			verify(t, l, p)
+		})
 	}
 }

@@ -16,18 +16,34 @@ import (
 func (r *report) note() {
 	s := r.Slicing
 	if r.TextsWithout > 0 {
-		r.Notes = append(r.Notes, fmt.Sprintf("%d of %s have no window: %s", r.TextsWithout, terminal.Count(r.Texts, "text"), tooShort(s, r.Characters)))
+		r.Notes = append(r.Notes, fmt.Sprintf("%d of %s have no window: %s", r.TextsWithout, terminal.Count(r.Texts, "text"), tooShort(s, r.longestWithout)))
 	}
 	if r.Skipped > r.Windows {
-		r.Notes = append(r.Notes, fmt.Sprintf("more cursors are skipped (%d) than have a window (%d): %d characters often have fewer than %d tokens; raise sliceLength",
-			r.Skipped, r.Windows, s.SliceLength, s.ChunkTokens))
+		r.Notes = append(r.Notes, fmt.Sprintf("more cursors are skipped (%d) than have a window (%d): %s", r.Skipped, r.Windows, r.whySkipped()))
 	}
 }
 
-// tooShort says why texts of that many characters have no window, and what to do. Longer slices of a shorter text have no
-// more tokens.
-func tooShort(s windows.Slicing, characters int64) string {
-	if characters <= s.SliceLength {
+// whySkipped says which of two causes the skipped cursors have, and what to do about each.
+func (r *report) whySkipped() string {
+	s := r.Slicing
+	within := r.Skipped - r.SkippedAtEnd
+	left := fmt.Sprintf("at %d, the text ends in fewer than %d tokens; lower chunkTokens, or use longer texts", r.SkippedAtEnd, s.ChunkTokens)
+	few := fmt.Sprintf("at %d, the %d characters of a slice have fewer than %d tokens; raise sliceLength", within, s.SliceLength, s.ChunkTokens)
+	switch {
+	case within == 0:
+		return left
+	case r.SkippedAtEnd == 0:
+		return few
+	case within >= r.SkippedAtEnd:
+		return few + "; " + left
+	}
+	return left + "; " + few
+}
+
+// tooShort says why texts, the longest of that many characters, have no window, and what to do. Longer slices of a shorter
+// text have no more tokens.
+func tooShort(s windows.Slicing, longest int64) string {
+	if longest <= s.SliceLength {
 		return fmt.Sprintf("a window needs %d tokens; lower chunkTokens, or use longer texts", s.ChunkTokens)
 	}
 	return fmt.Sprintf("nowhere do %d characters have %d tokens; lower chunkTokens, raise sliceLength, or use longer texts", s.SliceLength, s.ChunkTokens)

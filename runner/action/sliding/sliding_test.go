@@ -25,8 +25,8 @@ type expected struct {
 			Above  float64
 			Stride int64
 		}
-		Skipped, Windows, Refining, Greedy int64
-		Rows                               []struct {
+		Skipped, SkippedAtEnd, Windows, Refining, Greedy int64
+		Rows                                             []struct {
 			Document, Cursor, Start, Suffix, End int64
 			LogP                                 float64  `json:"log_p"`
 			LogPTopK                             *float64 `json:"log_p_top_k"`
@@ -102,9 +102,9 @@ func TestEqualsPython(t *testing.T) {
 			l.Section("sliding", entry(c.Case.Slicing, refine))
 			p := l.MustRun()
 			s := actiontest.JSON[sliding.Statistics](l, p, "sliding s m texts", "statistics.json")
-			got := [5]int64{s.Windows, s.Skipped, s.Refining, s.Greedy, s.Texts}
-			if want := [5]int64{c.Windows, c.Skipped, c.Refining, c.Greedy, int64(len(e.Texts))}; got != want {
-				t.Fatalf("windows, skipped, refining, greedy, texts: got %v, want %v", got, want)
+			got := [6]int64{s.Windows, s.Skipped, s.SkippedAtEnd, s.Refining, s.Greedy, s.Texts}
+			if want := [6]int64{c.Windows, c.Skipped, c.SkippedAtEnd, c.Refining, c.Greedy, int64(len(e.Texts))}; got != want {
+				t.Fatalf("windows, skipped, at the end, refining, greedy, texts: got %v, want %v", got, want)
 			}
 			if !equal(s.MaxLogP, c.Max) || !equal(s.MeanLogP, c.Mean) || !equal(s.MeanWithoutPrompt, c.Without) || !equal(s.MeanDifference, c.Mean-c.Without) {
 				t.Errorf("got %v, %v and %v, want %v, %v and %v", s.MaxLogP, s.MeanLogP, s.MeanWithoutPrompt, c.Max, c.Mean, c.Without)

@@ -22,9 +22,10 @@ type Statistics struct {
 	Texts      int64 `json:"texts"`
 	Characters int64 `json:"characters"`
 	Windows    int64 `json:"windows"`
-	// Skipped counts the cursors at which there are too few tokens. Refining counts the additional windows. TextsWithout
-	// counts the texts without a window.
+	// Skipped counts the cursors at which there are too few tokens, and SkippedAtEnd those of them whose slice ends with
+	// the text. Refining counts the additional windows. TextsWithout counts the texts without a window.
 	Skipped      int64 `json:"skipped"`
+	SkippedAtEnd int64 `json:"skippedAtEnd"`
 	Refining     int64 `json:"refining"`
 	TextsWithout int64 `json:"textsWithoutWindows"`
 
@@ -101,6 +102,8 @@ type tally struct {
 	possible   [2]int64
 	characters []int64
 	arithmetic string
+	// longestWithout is the number of characters of the longest text without a window.
+	longestWithout int64
 }
 
 func newTally(p parameters) *tally {

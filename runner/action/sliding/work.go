@@ -38,7 +38,7 @@ func (Kind) Work(ctx context.Context, t *action.Task) (result action.Result, err
 	}
 	if r.Windows == 0 {
 		return result, protocol.Invalid("no window in %s of %s: %s",
-			terminal.Count(r.Texts, "text"), terminal.Count(r.Characters, "character"), tooShort(p.Slicing, r.Characters))
+			terminal.Count(r.Texts, "text"), terminal.Count(r.Characters, "character"), tooShort(p.Slicing, r.longestWithout))
 	}
 	r.finish()
 	r.Passages, r.Memorized, r.Easy = append(r.Passages, r.passages.found...), r.passages.memorized, r.passages.easy
@@ -113,6 +113,7 @@ func (r *report) readSummaries(t *action.Task) error {
 			}
 			if role == windowsRole {
 				r.Skipped += s.Skipped
+				r.SkippedAtEnd += s.AtEnd
 			}
 			r.Prefix = s.Prefix
 			if s.Computed == nil {
@@ -240,6 +241,7 @@ func (r *report) readText(document int64, d *artifact.Document, in merged) error
 	r.strips.end()
 	if row.Windows == 0 {
 		r.TextsWithout++
+		r.longestWithout = max(r.longestWithout, row.Characters)
 	} else {
 		mean := sum / float64(row.Windows)
 		row.MeanLogP = &mean

@@ -15,6 +15,9 @@ func (s *scorer) scoreWithPrompt(w *window, a protocol.ScoredDocument) error {
 	from, to := int(s.Slicing.PromptTokens), int(s.Slicing.ChunkTokens)
 	if len(a.TokenIDs) < to {
 		s.summary.Skipped++
+		if w.atEnd {
+			s.summary.AtEnd++
+		}
 		s.count(1, 0, 0)
 		return nil
 	}

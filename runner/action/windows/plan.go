@@ -21,7 +21,7 @@ type Kind struct{}
 func (Kind) Name() string { return name }
 
 // Schema implements plan.Kind.
-func (Kind) Schema() int { return 1 }
+func (Kind) Schema() int { return 2 }
 
 // Plan implements plan.Kind. It adds nothing: Add adds the actions that are needed.
 func (Kind) Plan(*plan.Builder) error { return nil }

@@ -36,5 +36,8 @@ func (Kind) Verify(ctx context.Context, files action.Files) (ledgers int, err er
 	if err == nil && rows != s.Windows {
 		err = fmt.Errorf("the table has %d windows, and the summary %d", rows, s.Windows)
 	}
+	if err == nil && (s.AtEnd < 0 || s.AtEnd > s.Skipped) {
+		err = fmt.Errorf("the summary has %d windows skipped at the end of a text, of %d that are skipped", s.AtEnd, s.Skipped)
+	}
 	return 1, err
 }

@@ -23,6 +23,8 @@ type Summary struct {
 	// Windows counts the windows with a row, Skipped the cursors at which there are too few tokens.
 	Windows int64 `json:"windows"`
 	Skipped int64 `json:"skipped"`
+	// AtEnd counts those of Skipped whose slice ends with the text: a longer slice has no more tokens.
+	AtEnd int64 `json:"skippedAtEnd"`
 	// Prefix is "bos": a token of the beginning of text precedes the prompt, or the suffix without it.
 	Prefix string `json:"prefix"`
 	// Dtype and Arithmetic are those of the loaded model. They are empty if the part has no windows.
@@ -77,9 +79,11 @@ type scorer struct {
 // window is a window before and after it is scored.
 type window struct {
 	artifact.Window
-	shard     string
-	shardRow  int64
-	text      string
+	shard    string
+	shardRow int64
+	text     string
+	// atEnd means that the text of the slice ends with that of the document.
+	atEnd     bool
 	dataset   string
 	completed bool
 }
@@ -179,7 +183,7 @@ func (s *scorer) readDocument(ctx context.Context, d protocol.Document, base int
 		}
 		s.block = append(s.block, window{
 			Window: artifact.Window{Document: d.Index, Cursor: p.cursor, Start: p.character},
-			text:   text, shard: d.Shard, shardRow: d.Row, dataset: d.Dataset,
+			text:   text, atEnd: p.byte+int64(len(text)) == int64(len(d.Text)), shard: d.Shard, shardRow: d.Row, dataset: d.Dataset,
 		})
 		if len(s.block) >= s.blockWindows() {
 			if err := s.flush(ctx); err != nil {

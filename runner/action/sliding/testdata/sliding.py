@@ -77,7 +77,7 @@ def start_of(text, cursor, case):
 
 
 def slide(case):
-    rows, skipped, refined = [], 0, []
+    rows, skipped, at_end, refined = [], 0, 0, []
     for document, text in enumerate(TEXTS):
         last, cursor = None, 0
         while (start := start_of(text, cursor, case)) is not None:
@@ -85,6 +85,7 @@ def slide(case):
                 row = window(document, text, cursor, start, case)
                 rows += [row] if row else []
                 skipped += row is None
+                at_end += row is None and start + case["sliceLength"] >= len(text)
             last, cursor = start, cursor + case["cursorInc"]
         if "above" not in case:
             continue
@@ -101,7 +102,7 @@ def slide(case):
                 last = start
                 row = window(document, text, cursor, start, case)
                 refined += [row] if row else []
-    return rows, skipped, refined
+    return rows, skipped, at_end, refined
 
 
 def tries(p, log_p):
@@ -111,7 +112,7 @@ def tries(p, log_p):
 
 
 def statistics(case):
-    rows, skipped, refined = slide(case)
+    rows, skipped, at_end, refined = slide(case)
     log_p = np.array([r["log_p"] for r in rows])
     top = np.array([r["log_p_top_k"] for r in rows])
     without = np.array([r["log_p_without_prompt"] for r in rows])
@@ -131,7 +132,7 @@ def statistics(case):
         r["log_p_top_k"] = infinite([r["log_p_top_k"]])[0]
     merged = sorted([(r["document"], r["start"], 0, r) for r in rows] + [(r["document"], r["start"], 1, r) for r in refined], key=lambda x: x[:3])
     return dict(
-        case=case, skipped=skipped, rows=[r for *_, r in merged], windows=len(rows), refining=len(refined),
+        case=case, skipped=skipped, skippedAtEnd=at_end, rows=[r for *_, r in merged], windows=len(rows), refining=len(refined),
         character_max=[infinite(c) for c in character_max],
         max=float(log_p.max()), mean=float(log_p.mean()), without=float(without.mean()),
         greedy=int(sum(r["greedy_tokens"] == suffix for r in rows)),
