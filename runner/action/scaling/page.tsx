@@ -235,7 +235,7 @@ function Datasets({ entry }: ViewProps) {
             key: model, title: model, unit: "bits per byte", number: true, value: (d) => d.of.get(model)?.bpb, text: (d) => decimal(d.of.get(model)?.bpb),
             cell: (d) => { const r = d.of.get(model); const i = r && intervalOf(r); return <>{decimal(r?.bpb)} {i && <small>±{decimal((i.high - i.low) / 2)}</small>}</>; },
           })),
-          gain.length > 1 && { key: "change", title: "Change", unit: "%", number: true, help: `from ${gain[0]} to ${gain[gain.length - 1]}`, value: change, text: (d) => signed(change(d), 1) },
+          gain.length > 1 && { key: "change", title: "Change", unit: `% from ${gain[0]} to ${gain[gain.length - 1]}`, number: true, value: change, text: (d) => signed(change(d), 1) },
           ...s.models.map(({ model }): Column<Dataset> => ({ key: model + "_perplexity", title: model, unit: "perplexity per token", number: true, value: (d) => d.of.get(model)?.perplexity_per_token, text: (d) => decimal(d.of.get(model)?.perplexity_per_token, 2) })),
           { key: "bytes", title: "Bytes", number: true, value: (d) => d.bytes, text: (d) => count(d.bytes) },
         ];

@@ -21,7 +21,7 @@ type Kind struct{}
 func (Kind) Name() string { return name }
 
 // Schema implements plan.Kind.
-func (Kind) Schema() int { return 8 }
+func (Kind) Schema() int { return 9 }
 
 // MainFile implements action.MainFiler.
 func (Kind) MainFile() string { return reportFile }

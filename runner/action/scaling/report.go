@@ -130,7 +130,7 @@ func (s *Summary) writeDatasets(b *strings.Builder, figures []string) {
 	table := func(title string, value func(r Row, j int) (*float64, string)) {
 		heads := append([]string{"dataset"}, s.names()...)
 		if ok {
-			heads = append(heads, "change")
+			heads = append(heads, s.changeHead(first, last))
 		}
 		markdown.Table(b, title, heads, len(s.Datasets), func(j int) []string {
 			cells := []string{markdown.Code(s.Datasets[j])}
@@ -173,6 +173,12 @@ func (s *Summary) ends() (first, last int, ok bool) {
 	return gain[0], gain[len(gain)-1], true
 }
 
+// changeHead is the head of a column of changes from one row to another. The columns before it may be models of other
+// families.
+func (s *Summary) changeHead(first, last int) string {
+	return fmt.Sprintf("change from %s to %s", markdown.Code(s.Rows[first].Model), markdown.Code(s.Rows[last].Model))
+}
+
 func (s *Summary) writeGain(b *strings.Builder) {
 	first, last, ok := s.ends()
 	if !ok {
@@ -204,7 +210,7 @@ func (s *Summary) writeParts(b *strings.Builder, title, name, counted string, pa
 	first, last, ok := s.ends()
 	heads := append([]string{name, counted, "bytes"}, s.names()...)
 	if ok {
-		heads = append(heads, "change")
+		heads = append(heads, s.changeHead(first, last))
 	}
 	markdown.Table(b, title, heads, len(parts), func(i int) []string {
 		p := parts[i]
