@@ -27,13 +27,13 @@ func (s *Summary) draw(dir string, size Size) (files []string, err error) {
 func (m measure) figure(i int) string { return fmt.Sprintf("%02d_perplexity_vs_%s", i+1, m.name) }
 
 // perplexityAxis is the horizontal axis of all figures.
-func perplexityAxis() figure.Axis {
-	return figure.Axis{Label: "perplexity per token", Scale: figure.Log}
+func (s *Summary) perplexityAxis() figure.Axis {
+	return figure.Axis{Label: s.tokens().Label(), Scale: figure.Log}
 }
 
 // scatter returns the figure of a measure against perplexity, with its curves.
 func (s *Summary) scatter(m measure) figure.Scatter {
-	f := figure.Scatter{Title: m.title + " against perplexity", X: perplexityAxis(), Y: figure.Axis{Label: m.label}}
+	f := figure.Scatter{Title: m.title + " against perplexity", X: s.perplexityAxis(), Y: figure.Axis{Label: m.label}}
 	groups := map[string]int{}
 	for i := range s.Rows {
 		r := &s.Rows[i]

@@ -102,7 +102,7 @@ func (s *Summary) letters() []string {
 
 // graph returns the number of dimensions against perplexity.
 func (s *Summary) graph() figure.Graph {
-	x := perplexityAxis()
+	x := s.perplexityAxis()
 	x.Format = func(v float64) string { return strconv.FormatFloat(v, 'g', 3, 64) }
 	g := figure.Graph{
 		X: x, Y: figure.Axis{Format: func(v float64) string { return strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64) }},

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"surprisal.dev/runner/action/activations"
+	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/fit"
 	"surprisal.dev/runner/terminal"
 )
@@ -38,11 +39,17 @@ func (s *Summary) note(passes [][]activations.Summary) {
 	if len(without) > 0 {
 		add("no dimension is systematic in %s: percentages are not defined there, and only the plot of their number has them", strings.Join(without, ", "))
 	}
-	tokens := func(r Row) bool { return r.Predicted != s.Rows[0].Predicted || r.ScoredBytes != s.Rows[0].ScoredBytes }
-	if slices.ContainsFunc(s.Rows, tokens) {
-		add("models have different numbers of tokens, or read different parts of documents, so that their perplexities are not " +
-			"comparable; compare bits per byte")
+	if n := s.tokens().Note(); n != "" {
+		s.Notes = append(s.Notes, n)
 	}
+}
+
+// tokens are the predicted tokens of the models. Models with different tokenizers may read different parts of documents.
+func (s *Summary) tokens() (counts score.TokenCounts) {
+	for _, r := range s.Rows {
+		counts = append(counts, score.TokenCount{Model: r.Model, Tokens: r.Predicted, Bytes: r.ScoredBytes})
+	}
+	return counts
 }
 
 func arithmetic(r *Row) string {

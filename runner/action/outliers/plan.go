@@ -20,7 +20,7 @@ type Kind struct{}
 func (Kind) Name() string { return name }
 
 // Schema implements plan.Kind.
-func (Kind) Schema() int { return 2 }
+func (Kind) Schema() int { return 3 }
 
 // MainFile implements action.MainFiler.
 func (Kind) MainFile() string { return reportFile }

@@ -208,6 +208,31 @@ func identical(t *testing.T, task, again *action.Task) {
 	}
 }
 
+// Perplexities of other tokens are named in a note and on the axis of the figures.
+func TestOtherTokens(t *testing.T) {
+	for name, test := range map[string]struct {
+		more int64
+		want string
+	}{
+		"equal": {0, ""},
+		"other": {1, `perplexities per token are comparable only between models with the same tokens, and "b" has others than "a"; compare bits per byte`},
+	} {
+		models := readObserved(t)[:2]
+		models[1] = models[0]
+		models[0].Name, models[1].Name = "a", "b"
+		models[1].Sequences = slices.Clone(models[0].Sequences)
+		models[1].Sequences[0].Tokens += test.more
+		f := newFixture(models...)
+		_, s := work(t, f)
+		if got := slices.ContainsFunc(s.Notes, func(n string) bool { return strings.HasPrefix(n, "perplexities per token") }); got != (test.want != "") || got && !slices.Contains(s.Notes, test.want) {
+			t.Errorf("%s: got the notes %q", name, s.Notes)
+		}
+		if label := s.perplexityAxis().Label; strings.HasSuffix(label, " (tokens differ between models)") != (test.want != "") {
+			t.Errorf("%s: the label of the axis is %q", name, label)
+		}
+	}
+}
+
 // Families with too few perplexities have no curve, and the report says why.
 func TestNoFit(t *testing.T) {
 	models := readObserved(t)

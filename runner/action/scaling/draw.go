@@ -87,7 +87,7 @@ func (s *Summary) draw(dir string) (files []string, err error) {
 		scatter figure.Scatter
 	}{
 		{bpbFigure, s.scatter("Bits per byte", "bits per byte", ofBPB, func(r Row) *float64 { return &r.BPB }, func(v float64) float64 { return v })},
-		{perplexityFigure, s.scatter("Perplexity per token", "perplexity per token", ofToken, func(r Row) *float64 { return r.Perplexity.PerToken }, math.Exp)},
+		{perplexityFigure, s.scatter("Perplexity per token", s.tokens().Label(), ofToken, func(r Row) *float64 { return r.Perplexity.PerToken }, math.Exp)},
 		{datasetsFigure, s.byDataset()},
 	} {
 		if len(f.scatter.Groups) == 0 {

@@ -27,11 +27,13 @@ type fixture struct {
 	texts  map[string][]string
 	// nll is the loss of a byte of a document of model i.
 	nll func(i int, dataset string, row int, b byte) float64
+	// pairs are the models whose tokens are of two bytes.
+	pairs map[int]bool
 	// unscored omits the loss of the first byte of each document.
 	unscored bool
 }
 
-// task returns a task over the fixture's scores. Every byte is a token.
+// task returns a task over the fixture's scores. Every byte is a token, except for models with pairs.
 func (f fixture) task(t *testing.T) *action.Task {
 	t.Helper()
 	inputs := map[string]string{}
@@ -69,14 +71,22 @@ func (f fixture) write(t *testing.T, i int, dataset string, texts []string, path
 	for row, text := range texts {
 		nats, bytes := s.Ledger.Span, s.ScoredBytes
 		d := artifact.ScoredDocument{Shard: "s|1", Row: int64(row), Text: text, ScoreEnd: int32(len(text))}
-		for k := range len(text) {
-			loss := f.nll(i, dataset, row, text[k])
+		size := 1
+		if f.pairs[i] {
+			size = 2
+		}
+		for k := 0; k < len(text); k += size {
+			end := min(k+size, len(text))
+			loss := 0.0
+			for _, b := range []byte(text[k:end]) {
+				loss += f.nll(i, dataset, row, b)
+			}
 			if f.unscored && k == 0 {
-				loss, d.UnscoredStarts, d.UnscoredEnds = 0, []int32{0}, []int32{1}
-				s.ScoredBytes--
+				loss, d.UnscoredStarts, d.UnscoredEnds = 0, []int32{0}, []int32{int32(end)}
+				s.ScoredBytes -= int64(end)
 				s.ScoredTokens--
 			}
-			d.TokenIDs, d.TokenEnds, d.TokenNLL = append(d.TokenIDs, int32(text[k])), append(d.TokenEnds, int32(k+1)), append(d.TokenNLL, loss)
+			d.TokenIDs, d.TokenEnds, d.TokenNLL = append(d.TokenIDs, int32(text[k])), append(d.TokenEnds, int32(end)), append(d.TokenNLL, loss)
 			s.Ledger.Span += loss
 			s.ScoredTokens++
 		}

@@ -173,6 +173,13 @@ func degenerates() map[string]degenerate {
 			change: func(f *fixture) { f.active = map[int]int64{1: 2_000_000, 2: 3_000_000} },
 			notes:  []string{`x counts all parameters, but a token of "m-10M" uses 2000000, and one of "m-100M" uses 3000000; set x: of: "active" to count only these`},
 		},
+		"other tokens": {
+			change: func(f *fixture) { f.pairs = map[int]bool{2: true, 4: true} },
+			notes: []string{
+				`perplexities per token are comparable only between models with the same tokens, and "m-100M", "other|\x1b[1m` + "`x`" + `" have others than "m-1M"; compare bits per byte`,
+				`no power law is fitted to nats per token of the family "m": the models have different numbers of tokens`,
+			},
+		},
 		"an unknown size that the spec asks for": {
 			change: func(f *fixture) { f.sizes[2], f.X.Of = 0, ofFLOPs },
 			err:    `the backend of model "m-100M" does not report FLOPs per token; set x.values to place it on the axis`,

@@ -13,6 +13,7 @@ import (
 
 	"surprisal.dev/plugins/protocol"
 	"surprisal.dev/runner/action"
+	"surprisal.dev/runner/action/score"
 	"surprisal.dev/runner/artifact"
 	"surprisal.dev/runner/plan"
 )
@@ -141,6 +142,9 @@ func (s *Summary) place() error {
 		s.Notes = append(s.Notes, problem)
 	}
 	s.noteActive()
+	if n := s.tokens().Note(); n != "" {
+		s.Notes = append(s.Notes, n)
+	}
 	for _, f := range s.families() {
 		for i, row := range f.rows[1:] {
 			if a, b := s.Rows[f.rows[i]], s.Rows[row]; *a.X == *b.X {
@@ -150,6 +154,14 @@ func (s *Summary) place() error {
 		}
 	}
 	return nil
+}
+
+// tokens are the scored tokens of the models.
+func (s *Summary) tokens() (counts score.TokenCounts) {
+	for _, r := range s.Rows {
+		counts = append(counts, score.TokenCount{Model: r.Model, Tokens: r.Tokens, Bytes: s.ScoredBytes})
+	}
+	return counts
 }
 
 // noteActive notes models that are placed by all their parameters but use a part of them for each token.
