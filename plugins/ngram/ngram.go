@@ -74,13 +74,14 @@ func (backend) Plan(_ context.Context, m protocol.Model, s protocol.Settings) (p
 	if err != nil {
 		return protocol.Estimate{}, err
 	}
-	if _, err := s.Resolve(0); err != nil {
+	if s, err = s.Resolve(0); err != nil {
 		return protocol.Estimate{}, err
 	}
 	e, err := memory(c, m.Files)
 	if err != nil {
 		return protocol.Estimate{}, err
 	}
+	e.Context = s.Context
 	if c.Tokens == tokensBytes {
 		e.BytesPerToken = 1
 	}

@@ -485,9 +485,9 @@ func TestSchema(t *testing.T) {
 func TestPlan(t *testing.T) {
 	for config, want := range map[string]protocol.Estimate{
 		`{"order": 3, "tokens": "bytes"}`: {
-			BytesPerToken: 1, MemoryBytes: baseMemory, TrainingMemoryPerByte: 10, MemoryPerTrainingByte: 6,
+			BytesPerToken: 1, MemoryBytes: baseMemory, TrainingMemoryPerByte: 10, MemoryPerTrainingByte: 6, Context: protocol.DefaultContext,
 		},
-		`{"order": 3, "tokens": "words"}`: {MemoryBytes: baseMemory, TrainingMemoryPerByte: 60, MemoryPerTrainingByte: 36},
+		`{"order": 3, "tokens": "words"}`: {MemoryBytes: baseMemory, TrainingMemoryPerByte: 60, MemoryPerTrainingByte: 36, Context: protocol.DefaultContext},
 	} {
 		got, err := New().Plan(t.Context(), protocol.Model{Config: []byte(config)}, protocol.Settings{})
 		if err != nil || got != want {
@@ -504,8 +504,9 @@ func TestPlan(t *testing.T) {
 	want := protocol.Estimate{
 		// The n-grams are: the beginning, a, b, the end; begin a, a b, b end; begin a b, a b end.
 		Parameters: 9, BytesPerToken: 1, MemoryBytes: baseMemory + int64(len(model))*memoryPerFileByte, TrainingMemoryPerByte: 10,
+		Context: 64,
 	}
-	if got, err := New().Plan(t.Context(), trained, protocol.Settings{}); err != nil || got != want {
+	if got, err := New().Plan(t.Context(), trained, protocol.Settings{Context: 64}); err != nil || got != want {
 		t.Errorf("a trained model: %+v, %v; want %+v", got, err, want)
 	}
 	if _, err := New().Plan(t.Context(), protocol.Model{Config: []byte(`{}`)}, protocol.Settings{Stride: -1}); protocol.KindOf(err) != protocol.InvalidInput {

@@ -88,6 +88,9 @@ type Estimate struct {
 	// SharesPrefixes is true if tokens with which consecutive documents begin are computed once, as far as documents are
 	// computed together. A plan then counts them once.
 	SharesPrefixes bool `json:"sharesPrefixes,omitempty"`
+	// Context is the number of tokens of a window under the settings of the request, which is the default or the model's
+	// maximum if they name none; 0 if it is unknown before the model is loaded.
+	Context int64 `json:"context,omitempty"`
 }
 
 // TrainingMemory is the peak resident size of training on a text of that many bytes, or 0 if unknown.

@@ -974,8 +974,11 @@ type Estimate struct {
 	SharesPrefixes bool `protobuf:"varint,10,opt,name=shares_prefixes,json=sharesPrefixes,proto3" json:"shares_prefixes,omitempty"`
 	// The parameters that a token uses, if they are fewer than parameters, as in a mixture of experts; 0: all.
 	ActiveParameters int64 `protobuf:"varint,11,opt,name=active_parameters,json=activeParameters,proto3" json:"active_parameters,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// The tokens of a window under the settings of the request, which is the default or the model's maximum if they name
+	// none; 0: unknown before the model is loaded.
+	Context       int64 `protobuf:"varint,12,opt,name=context,proto3" json:"context,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Estimate) Reset() {
@@ -1081,6 +1084,13 @@ func (x *Estimate) GetSharesPrefixes() bool {
 func (x *Estimate) GetActiveParameters() int64 {
 	if x != nil {
 		return x.ActiveParameters
+	}
+	return 0
+}
+
+func (x *Estimate) GetContext() int64 {
+	if x != nil {
+		return x.Context
 	}
 	return 0
 }
@@ -2324,7 +2334,7 @@ const file_plugin_proto_rawDesc = "" +
 	"\x06digest\x18\x03 \x01(\tR\x06digest\"z\n" +
 	"\vPlanRequest\x120\n" +
 	"\x05model\x18\x01 \x01(\v2\x1a.surprisal.plugin.v1.ModelR\x05model\x129\n" +
-	"\bsettings\x18\x02 \x01(\v2\x1d.surprisal.plugin.v1.SettingsR\bsettings\"\xd2\x03\n" +
+	"\bsettings\x18\x02 \x01(\v2\x1d.surprisal.plugin.v1.SettingsR\bsettings\"\xec\x03\n" +
 	"\bEstimate\x12\x1e\n" +
 	"\n" +
 	"parameters\x18\x01 \x01(\x03R\n" +
@@ -2339,7 +2349,8 @@ const file_plugin_proto_rawDesc = "" +
 	"\x18memory_per_training_byte\x18\t \x01(\x01R\x15memoryPerTrainingByte\x12'\n" +
 	"\x0fshares_prefixes\x18\n" +
 	" \x01(\bR\x0esharesPrefixes\x12+\n" +
-	"\x11active_parameters\x18\v \x01(\x03R\x10activeParameters\"\xc1\x02\n" +
+	"\x11active_parameters\x18\v \x01(\x03R\x10activeParameters\x12\x18\n" +
+	"\acontext\x18\f \x01(\x03R\acontext\"\xc1\x02\n" +
 	"\bSettings\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x18\n" +
 	"\acontext\x18\x02 \x01(\x03R\acontext\x12\x16\n" +

@@ -134,7 +134,7 @@ func FromEstimate(e protocol.Estimate) *pluginpb.Estimate {
 		Parameters: e.Parameters, WeightBytes: e.WeightBytes, FlopsPerToken: e.FLOPsPerToken, MemoryBytes: e.MemoryBytes,
 		BytesPerToken: e.BytesPerToken, DeviceMemoryBytes: e.DeviceMemoryBytes, Devices: e.Devices,
 		TrainingMemoryPerByte: e.TrainingMemoryPerByte, MemoryPerTrainingByte: e.MemoryPerTrainingByte,
-		SharesPrefixes: e.SharesPrefixes, ActiveParameters: e.ActiveParameters,
+		SharesPrefixes: e.SharesPrefixes, ActiveParameters: e.ActiveParameters, Context: e.Context,
 	}
 }
 
@@ -145,7 +145,7 @@ func ToEstimate(e *pluginpb.Estimate) protocol.Estimate {
 		MemoryBytes: e.GetMemoryBytes(), BytesPerToken: e.GetBytesPerToken(),
 		DeviceMemoryBytes: e.GetDeviceMemoryBytes(), Devices: e.GetDevices(),
 		TrainingMemoryPerByte: e.GetTrainingMemoryPerByte(), MemoryPerTrainingByte: e.GetMemoryPerTrainingByte(),
-		SharesPrefixes: e.GetSharesPrefixes(), ActiveParameters: e.GetActiveParameters(),
+		SharesPrefixes: e.GetSharesPrefixes(), ActiveParameters: e.GetActiveParameters(), Context: e.GetContext(),
 	}
 }
 

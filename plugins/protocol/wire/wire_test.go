@@ -500,8 +500,8 @@ func TestValuesCross(t *testing.T) {
 		},
 		{allSettings, ToSettings(FromSettings(allSettings))},
 		{
-			protocol.Estimate{Parameters: 1, WeightBytes: 2, FLOPsPerToken: 3, MemoryBytes: 4, BytesPerToken: 5, DeviceMemoryBytes: 6, Devices: 7, TrainingMemoryPerByte: 8, MemoryPerTrainingByte: 9},
-			ToEstimate(FromEstimate(protocol.Estimate{Parameters: 1, WeightBytes: 2, FLOPsPerToken: 3, MemoryBytes: 4, BytesPerToken: 5, DeviceMemoryBytes: 6, Devices: 7, TrainingMemoryPerByte: 8, MemoryPerTrainingByte: 9})),
+			protocol.Estimate{Parameters: 1, WeightBytes: 2, FLOPsPerToken: 3, MemoryBytes: 4, BytesPerToken: 5, DeviceMemoryBytes: 6, Devices: 7, TrainingMemoryPerByte: 8, MemoryPerTrainingByte: 9, Context: 10},
+			ToEstimate(FromEstimate(protocol.Estimate{Parameters: 1, WeightBytes: 2, FLOPsPerToken: 3, MemoryBytes: 4, BytesPerToken: 5, DeviceMemoryBytes: 6, Devices: 7, TrainingMemoryPerByte: 8, MemoryPerTrainingByte: 9, Context: 10})),
 		},
 		{
 			protocol.Model{Config: []byte("{}"), Files: []protocol.ModelFile{{Name: "n", Path: "p", Digest: "d"}}, Halvings: 3},

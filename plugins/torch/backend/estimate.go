@@ -77,6 +77,7 @@ func estimate(c *checkpoint.Checkpoint, o config, s protocol.Settings) (protocol
 	e := protocol.Estimate{
 		Parameters: c.Parameters(), WeightBytes: cost.Weights, FLOPsPerToken: cost.FLOPsPerToken,
 		MemoryBytes:    libraryBytes + vocabularyBytes*int64(a.Vocabulary),
+		Context:        s.Context,
 		SharesPrefixes: decoder.Shares(a, device, decoder.Request{ActivationThreshold: s.ActivationThreshold}),
 	}
 	if active := c.ActiveParameters(); active < e.Parameters {

@@ -63,7 +63,7 @@ func TestEstimate(t *testing.T) {
 		t.Fatal(err)
 	}
 	if e.Parameters == 0 || e.WeightBytes != 4*e.Parameters || e.FLOPsPerToken == 0 || e.MemoryBytes <= e.WeightBytes ||
-		e.DeviceMemoryBytes != 0 || e.Devices != 0 {
+		e.DeviceMemoryBytes != 0 || e.Devices != 0 || e.Context != 128 {
 		t.Errorf("estimate %+v", e)
 	}
 	observed, err := New().Plan(t.Context(), tiny(t), protocol.Settings{ActivationThreshold: 6})

@@ -48,6 +48,9 @@ func (Kind) Plan(b *plan.Builder) error {
 		return err
 	}
 	for _, g := range gaps {
+		if err := g.CheckContexts(b, b.Experiment.Positions[name+" "+g.Name]); err != nil {
+			return err
+		}
 		a, err := add(b, g)
 		if err != nil {
 			return err
@@ -65,6 +68,19 @@ func Compared(b *plan.Builder, g Gap) (*plan.Action, error) {
 		return a, nil
 	}
 	return add(b, g)
+}
+
+// CheckContexts checks that both models have the same context, as far as it is known, unless the gap allows another. The
+// spec may leave it to them.
+func (g Gap) CheckContexts(b *plan.Builder, at spec.Position) error {
+	c := score.ContextsOf(b, []string{g.A, g.B})
+	if c.Other == "" || slices.Contains(g.Allow, c.Field.Path) {
+		return nil
+	}
+	// The default stride is half of the context.
+	permit := permission([]plan.Field{c.Field, {Path: "stride"}}, g.Allow)
+	return spec.Errors{{Pos: at, Message: fmt.Sprintf("%s; set scoring: context: %d for both, or compare them anyway in an entry of gaps with %s",
+		score.Differ([]plan.Field{c.Field}, g.A, g.B), c.Smallest, permit)}}
 }
 
 func (g Gap) id() comparedID {

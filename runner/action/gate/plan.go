@@ -69,6 +69,10 @@ func (Kind) Plan(b *plan.Builder) error {
 func (g Gate) add(b *plan.Builder) error {
 	of := g.Gap
 	of.Name = name + "/" + g.Name
+	at := b.Experiment.Positions[name+" "+g.Name]
+	if err := of.CheckContexts(b, at); err != nil {
+		return err
+	}
 	compared, err := gap.Compared(b, of)
 	if err != nil {
 		return err
@@ -79,6 +83,9 @@ func (g Gate) add(b *plan.Builder) error {
 	if c := g.Confirm; c != nil {
 		again := c.Gap
 		again.Name = name + "-confirm/" + g.Name
+		if err := again.CheckContexts(b, at); err != nil {
+			return err
+		}
 		second, err := gap.Compared(b, again)
 		if err != nil {
 			return err

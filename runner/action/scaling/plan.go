@@ -83,6 +83,9 @@ func add(b *plan.Builder, t Table) error {
 		}
 		p.Models = append(p.Models, m)
 	}
+	if err := checkContexts(b, t); err != nil {
+		return err
+	}
 	if err := checkCounted(b, t, p.Models); err != nil {
 		return err
 	}
@@ -95,14 +98,25 @@ func add(b *plan.Builder, t Table) error {
 	return err
 }
 
+// refuse returns an error at the list of models.
+func (t Table) refuse(format string, args ...any) error {
+	return spec.Errors{{Pos: t.At, Path: spec.FieldPath(name, t.Name, "models"), Message: fmt.Sprintf(format, args...)}}
+}
+
+// checkContexts checks that the models have the same context, as far as it is known. The spec may leave it to them.
+func checkContexts(b *plan.Builder, t Table) error {
+	c := score.ContextsOf(b, t.Models)
+	if c.Other == "" {
+		return nil
+	}
+	return t.refuse("%s; set scoring: context: %d for all models", score.Differ([]plan.Field{c.Field}, t.Models[0], c.Other), c.Smallest)
+}
+
 // checkCounted checks that an axis of what backends count has a different number for each model of a family, as far as
 // that is known: the size of a model that is yet to be trained is not.
 func checkCounted(b *plan.Builder, t Table, models []model) error {
 	if t.X.Of == "" || t.X.Of == ofValues {
 		return nil
-	}
-	refuse := func(format string, args ...any) error {
-		return spec.Errors{{Pos: t.At, Path: spec.FieldPath(name, t.Name, "models"), Message: fmt.Sprintf(format, args...)}}
 	}
 	counts := make([]float64, len(models))
 	for i, m := range models {
@@ -111,11 +125,11 @@ func checkCounted(b *plan.Builder, t Table, models []model) error {
 		unknown := !slices.ContainsFunc(b.Catalog.Weights[m.Name], func(f protocol.ModelFile) bool { return f.Path != "" })
 		counts[i] = t.X.counted(artifact.NewModelSize(e))
 		if counts[i] == 0 && !unknown {
-			return refuse("the backend of model %q does not report %s; remove the model, or set x.values", m.Name, t.X.Title())
+			return t.refuse("the backend of model %q does not report %s; remove the model, or set x.values", m.Name, t.X.Title())
 		}
 		for j, other := range models[:i] {
 			if counts[i] > 0 && counts[j] == counts[i] && other.Family == m.Family {
-				return refuse("models %q and %q have the same number of %s, %s; set x.values, remove one, or set different families",
+				return t.refuse("models %q and %q have the same number of %s, %s; set x.values, remove one, or set different families",
 					other.Name, m.Name, t.X.Title(), t.X.Format(counts[i]))
 			}
 		}

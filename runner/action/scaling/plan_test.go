@@ -8,6 +8,30 @@ import (
 	"surprisal.dev/runner/spec"
 )
 
+// A plan refuses models of different contexts, where it knows them, before anything is scored.
+func TestPlanRefusesContexts(t *testing.T) {
+	b := &plan.Builder{Catalog: plan.Catalog{Estimates: map[string]protocol.Estimate{
+		"short": {Context: 256}, "shorter": {Context: 128}, "long": {Context: 4096}, "unknown": {},
+	}}}
+	for name, test := range map[string]struct {
+		models  []string
+		problem string
+	}{
+		"equal":         {[]string{"short", "short"}, ""},
+		"unknown":       {[]string{"short", "unknown"}, ""},
+		"first unknown": {[]string{"baseline", "short", "long"}, ""},
+		"different": {
+			[]string{"short", "unknown", "long", "shorter"},
+			`x.cue:3:4: scaling.t.models: models "short" and "long" have different scoring protocols: context: "short" has 256, "long" has 4096; set scoring: context: 128 for all models`,
+		},
+	} {
+		err := checkContexts(b, Table{Name: "t", Models: test.models, At: spec.Position{File: "x.cue", Line: 3, Column: 4}})
+		if test.problem == "" && err != nil || test.problem != "" && (err == nil || err.Error() != test.problem) {
+			t.Errorf("%s: got %v, want %s", name, err, test.problem)
+		}
+	}
+}
+
 // A plan refuses an axis of what backends count if a model of weights has no count, or one as large as another of its
 // family. The size of a model that is yet to be trained is unknown, and without an axis nothing is refused.
 func TestPlanRefusesSizes(t *testing.T) {
