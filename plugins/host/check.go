@@ -142,7 +142,7 @@ func checkEstimate(e protocol.Estimate) error {
 		quantity("the memory in bytes", e.MemoryBytes, maxQuantity),
 		quantity("the memory of devices in bytes", e.DeviceMemoryBytes, maxQuantity),
 		quantity("the number of devices", e.Devices, maxDevices),
-		quantity("the number of tokens of a window", e.Context, maxQuantity),
+		quantity("the size of a window", e.Context, maxQuantity),
 		number("the number of operations per token", e.FLOPsPerToken),
 		number("the number of bytes per token", e.BytesPerToken),
 		factor("the memory of training per byte of text", e.TrainingMemoryPerByte),

@@ -88,8 +88,8 @@ type Estimate struct {
 	// SharesPrefixes is true if tokens with which consecutive documents begin are computed once, as far as documents are
 	// computed together. A plan then counts them once.
 	SharesPrefixes bool `json:"sharesPrefixes,omitempty"`
-	// Context is the number of tokens of a window under the settings of the request, which is the default or the model's
-	// maximum if they name none; 0 if it is unknown before the model is loaded.
+	// Context is the size of a window under the settings of the request, in tokens, or in bytes if their Anchor is
+	// AnchorBytes: the default or the model's maximum if they name none; 0 if it is unknown before the model is loaded.
 	Context int64 `json:"context,omitempty"`
 }
 

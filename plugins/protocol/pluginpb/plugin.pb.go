@@ -974,8 +974,8 @@ type Estimate struct {
 	SharesPrefixes bool `protobuf:"varint,10,opt,name=shares_prefixes,json=sharesPrefixes,proto3" json:"shares_prefixes,omitempty"`
 	// The parameters that a token uses, if they are fewer than parameters, as in a mixture of experts; 0: all.
 	ActiveParameters int64 `protobuf:"varint,11,opt,name=active_parameters,json=activeParameters,proto3" json:"active_parameters,omitempty"`
-	// The tokens of a window under the settings of the request, which is the default or the model's maximum if they name
-	// none; 0: unknown before the model is loaded.
+	// The size of a window under the settings of the request, in their units: the default or the model's maximum if they
+	// name none; 0: unknown before the model is loaded.
 	Context       int64 `protobuf:"varint,12,opt,name=context,proto3" json:"context,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

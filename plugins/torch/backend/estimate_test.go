@@ -32,7 +32,10 @@ func TestByteWindows(t *testing.T) {
 		return e
 	}
 	few, all := plan(protocol.Settings{Anchor: protocol.AnchorBytes, Context: 15}), plan(protocol.Settings{Anchor: protocol.AnchorTokens, Context: 16})
-	if few != all {
+	if few.Context != 15 || all.Context != 16 {
+		t.Errorf("plans have the contexts %d and %d, want 15 and 16", few.Context, all.Context)
+	}
+	if few.Context = all.Context; few != all {
 		t.Errorf("a plan for windows of 15 bytes says %+v, for those of 16 tokens %+v", few, all)
 	}
 }
