@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"bytes"
 	"fmt"
 	"math"
 	"reflect"
@@ -18,22 +17,34 @@ func (d *decoder) warnOfOverlaps(e *Experiment) {
 			}
 		}
 	}
-	var scored []Dataset
-	for _, x := range e.Datasets {
-		if x.Skip == "" && !x.TrainOnly {
-			scored = append(scored, x)
+	scored := map[string][]*Dataset{} // by source
+	var twice [][2]*Dataset
+	for i := range e.Datasets {
+		x := &e.Datasets[i]
+		if x.Skip != "" || x.TrainOnly || x.Source.Config == nil {
+			continue
+		}
+		source := x.Source.key()
+		for _, y := range scored[source] {
+			if slices.Equal(x.Fields, y.Fields) && reflect.DeepEqual(x.Sample, y.Sample) && overlap(x, y) {
+				twice = append(twice, [2]*Dataset{y, x})
+			}
+		}
+		scored[source] = append(scored[source], x)
+	}
+	for i := range e.Datasets {
+		if x := &e.Datasets[i]; x.TrainOnly && trained[x.Name] {
+			d.warnOfTrained(x, scored[x.Source.key()])
 		}
 	}
-	for _, x := range e.Datasets {
-		if x.TrainOnly && trained[x.Name] {
-			d.warnOfTrained(x, scored)
-		}
-	}
-	d.warnOfTwice(scored)
+	d.warnOfTwice(twice)
 }
 
-// warnOfTrained warns about scored datasets that may have rows of a dataset that models are trained on.
-func (d *decoder) warnOfTrained(x Dataset, scored []Dataset) {
+// key is the same for equal sources.
+func (s Source) key() string { return s.Provider + " " + string(s.Config) }
+
+// warnOfTrained warns about scored datasets that may have rows of a dataset with the same source that models are trained on.
+func (d *decoder) warnOfTrained(x *Dataset, scored []*Dataset) {
 	var found []string
 	for _, y := range scored {
 		if overlap(x, y) {
@@ -46,42 +57,28 @@ func (d *decoder) warnOfTrained(x Dataset, scored []Dataset) {
 	}
 }
 
-// warnOfTwice warns about rows that several scored datasets have.
-func (d *decoder) warnOfTwice(scored []Dataset) {
-	first, count := [2]Dataset{}, 0
-	for i, x := range scored {
-		for _, y := range scored[i+1:] {
-			if slices.Equal(x.Fields, y.Fields) && reflect.DeepEqual(x.Sample, y.Sample) && overlap(x, y) {
-				if count++; count == 1 {
-					first = [2]Dataset{x, y}
-				}
-			}
-		}
-	}
+// warnOfTwice warns about pairs of scored datasets that have the same rows.
+func (d *decoder) warnOfTwice(pairs [][2]*Dataset) {
 	more := ""
-	switch {
-	case count == 0:
+	switch n := len(pairs) - 1; {
+	case n < 0:
 		return
-	case count == 2:
+	case n == 1:
 		more = ", as in another pair of datasets"
-	case count > 2:
-		more = fmt.Sprintf(", as in %d more pairs of datasets", count-1)
+	case n > 1:
+		more = fmt.Sprintf(", as in %d more pairs of datasets", n)
 	}
-	d.warn(first[1].Pos, FieldPath("datasets", first[1].Name), "some of its rows are also those of %q%s; totals count them twice, and intervals take them as independent",
-		first[0].Name, more)
+	x, y := pairs[0][0], pairs[0][1]
+	d.warn(y.Pos, FieldPath("datasets", y.Name), "some of its rows are also those of %q%s; totals count them twice, and intervals take them as independent",
+		x.Name, more)
 }
 
-// overlap reports whether two datasets have the same source, and ranges of its rows with some in common. A dataset with a
+// overlap reports whether two datasets with the same source have ranges of rows with some in common. A dataset with a
 // limit of documents has at least as many rows, which are the first.
-func overlap(x, y Dataset) bool {
-	if x.Source.Provider != y.Source.Provider || x.Source.Config == nil || !bytes.Equal(x.Source.Config, y.Source.Config) {
-		return false
-	}
-	return x.Rows.From < end(y) && y.Rows.From < end(x)
-}
+func overlap(x, y *Dataset) bool { return x.Rows.From < end(y) && y.Rows.From < end(x) }
 
 // end returns the row after the last that a dataset has for certain, or the greatest number if that is unknown.
-func end(x Dataset) int64 {
+func end(x *Dataset) int64 {
 	to := x.Rows.To
 	if to == 0 {
 		to = math.MaxInt64

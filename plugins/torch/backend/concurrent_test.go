@@ -17,7 +17,7 @@ import (
 	"surprisal.dev/plugins/torch/tensor"
 )
 
-// controlled is a decoder that computes a batch when begin returns, and one at a time.
+// controlled is a decoder that waits for begin before each batch, and computes one batch after another.
 type controlled struct {
 	predictor
 	// begin gets the number of the batch, from 0, the tokens that it reads, and how many batches are not done.
